@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The bootstrap file: the little that must be known before documents and state can be read.
+ * OWNS its strings. PROCESS porter, every role, cli. TRUST written by the operator: errors name
+ * file:line:column. SPEC docs/OPERATIONS.md "Bootstrap file".
+ *
+ *     office: Lantern Trading            shown to people
+ *     domain: office.localhost           apps are <host>.<domain>
+ *     portal: portal                     the portal is portal.<domain>
+ *     listen: ["127.0.0.1:8443"]         where HTTPS is served
+ *     public_port: 8443                  the port in URLs; default: of the first listen
+ *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ below it
+ *     run: /run/sallyport                sockets
+ *     documents: /etc/sallyport/office   applied at the first start
+ *     tls: { certificate: FILE, key: FILE }   or  tls: own   (the vault's own CA)
+ *     users: { core: NAME|UID, vault: ..., ledger: ..., web: ... }  default sallyport-<role>
+ *     sessions_max: 100000
+ *
+ * Unknown keys are errors.
+ */
+#ifndef SP_PROC_CONFIG_H
+#define SP_PROC_CONFIG_H
+
+#include "lib/base/diag.h"
+
+#include <sys/types.h>
+
+typedef enum {
+    SP_ROLE_CORE,
+    SP_ROLE_VAULT,
+    SP_ROLE_LEDGER,
+    SP_ROLE_WEB,
+    SP_ROLE_COUNT
+} sp_role_kind;
+const char *sp_role_word(sp_role_kind role);
+
+enum { SP_LISTEN_MAX = 16 };
+
+typedef struct {
+    char *file; /* absolute path of the bootstrap file */
+    char *office;
+    char *domain;
+    char *portal;
+    char *listen[SP_LISTEN_MAX]; /* "address:port", IPv6 in brackets */
+    size_t listen_count;
+    unsigned public_port;
+    char *state_dir;
+    char *run_dir;
+    char *documents_dir; /* NULL = none */
+    char *tls_certificate; /* NULL = own CA */
+    char *tls_key;
+    uid_t uids[SP_ROLE_COUNT];
+    gid_t gids[SP_ROLE_COUNT];
+    unsigned sessions_max;
+    unsigned devices_max;
+} sp_config;
+
+void sp_config_free(sp_config *config);
+SP_MUST sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config);
+/* True when a peer of that uid may act as the role (roles may share a uid in development). */
+bool sp_config_uid_is(const sp_config *config, uid_t uid, sp_role_kind role);
+/* "<run_dir>/<name>.sock" */
+SP_MUST sp_err sp_config_socket(const sp_config *config, const char *name, char **ret_path);
+/* "<state_dir>/<role>/<name>" */
+SP_MUST sp_err sp_config_state(const sp_config *config, sp_role_kind role, const char *name,
+                               char **ret_path);
+
+#endif

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Comparing, cutting and reading spans.
+ * OWNS nothing. PROCESS all. TRUST the bytes may be hostile. SPEC lib/base/span.h.
+ */
+#include "lib/base/span.h"
+
+#include <string.h>
+
+sp_span sp_span_of(const void *ptr, size_t len)
+{
+    return (sp_span){ptr, len};
+}
+
+sp_span sp_span_cstr(const char *text)
+{
+    return text == NULL ? SP_SPAN_EMPTY : (sp_span){(const uint8_t *)text, strlen(text)};
+}
+
+bool sp_span_eq(sp_span a, sp_span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static uint8_t fold(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+}
+
+bool sp_span_eq_nocase(sp_span a, sp_span b)
+{
+    if (a.len != b.len) {
+        return false;
+    }
+    for (size_t i = 0; i < a.len; i++) {
+        if (fold(a.ptr[i]) != fold(b.ptr[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sp_span_eq_secret(sp_span a, sp_span b)
+{
+    if (a.len != b.len) {
+        return false;
+    }
+    volatile uint8_t diff = 0;
+    for (size_t i = 0; i < a.len; i++) {
+        diff = (uint8_t)(diff | (a.ptr[i] ^ b.ptr[i]));
+    }
+    return diff == 0;
+}
+
+int sp_span_compare(sp_span a, sp_span b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common == 0 ? 0 : memcmp(a.ptr, b.ptr, common);
+    if (order != 0) {
+        return order;
+    }
+    return a.len == b.len ? 0 : (a.len < b.len ? -1 : 1);
+}
+
+bool sp_span_starts(sp_span text, sp_span prefix)
+{
+    return text.len >= prefix.len && sp_span_eq(sp_span_slice(text, 0, prefix.len), prefix);
+}
+
+bool sp_span_ends(sp_span text, sp_span suffix)
+{
+    return text.len >= suffix.len &&
+           sp_span_eq(sp_span_slice(text, text.len - suffix.len, text.len), suffix);
+}
+
+size_t sp_span_index(sp_span text, uint8_t byte)
+{
+    const uint8_t *at = text.len == 0 ? NULL : memchr(text.ptr, byte, text.len);
+    return at == NULL ? text.len : (size_t)(at - text.ptr);
+}
+
+size_t sp_span_find(sp_span text, sp_span needle)
+{
+    if (needle.len == 0) {
+        return 0;
+    }
+    const uint8_t *at =
+        text.len < needle.len ? NULL : memmem(text.ptr, text.len, needle.ptr, needle.len);
+    return at == NULL ? text.len : (size_t)(at - text.ptr);
+}
+
+sp_span sp_span_slice(sp_span text, size_t from, size_t to)
+{
+    if (to > text.len) {
+        to = text.len;
+    }
+    if (from >= to) {
+        return SP_SPAN_EMPTY;
+    }
+    return (sp_span){text.ptr + from, to - from};
+}
+
+static bool is_blank(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+sp_span sp_span_trim(sp_span text)
+{
+    size_t from = 0;
+    size_t to = text.len;
+    while (from < to && is_blank(text.ptr[from])) {
+        from++;
+    }
+    while (to > from && is_blank(text.ptr[to - 1])) {
+        to--;
+    }
+    return sp_span_slice(text, from, to);
+}
+
+bool sp_span_split(sp_span *rest, uint8_t sep, sp_span *ret_piece)
+{
+    if (rest->len == 0) {
+        return false;
+    }
+    size_t at = sp_span_index(*rest, sep);
+    *ret_piece = sp_span_slice(*rest, 0, at);
+    *rest = sp_span_slice(*rest, at + 1, rest->len);
+    return true;
+}
+
+sp_err sp_span_to_u64(sp_span text, uint64_t max, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (text.len == 0) {
+        return sp_fail(SP_EINVALID);
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t byte = text.ptr[i];
+        if (byte < '0' || byte > '9') {
+            return sp_fail(SP_EINVALID);
+        }
+        if (__builtin_mul_overflow(value, (uint64_t)10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(byte - '0'), &value) || value > max) {
+            return sp_fail(SP_ELIMIT);
+        }
+    }
+    *ret_value = value;
+    return sp_ok();
+}
+
+/* Length of the well-formed sequence at p (at most left bytes), or 0. */
+static size_t utf8_step(const uint8_t *p, size_t left)
+{
+    uint8_t lead = p[0];
+    if (lead < 0x80) {
+        return 1;
+    }
+    size_t len = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
+    if (lead < 0xC2 || lead > 0xF4 || left < len) {
+        return 0;
+    }
+    for (size_t i = 1; i < len; i++) {
+        if ((p[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    bool overlong = (lead == 0xE0 && p[1] < 0xA0) || (lead == 0xF0 && p[1] < 0x90);
+    bool surrogate = lead == 0xED && p[1] >= 0xA0;
+    bool too_high = lead == 0xF4 && p[1] >= 0x90;
+    return overlong || surrogate || too_high ? 0 : len;
+}
+
+bool sp_span_is_utf8(sp_span text)
+{
+    size_t at = 0;
+    while (at < text.len) {
+        size_t step = utf8_step(text.ptr + at, text.len - at);
+        if (step == 0) {
+            return false;
+        }
+        at += step;
+    }
+    return true;
+}
+
+uint64_t sp_span_hash(sp_span text, uint64_t seed)
+{
+    uint64_t hash = seed ^ (text.len * UINT64_C(0x9E3779B97F4A7C15));
+    for (size_t i = 0; i < text.len; i++) {
+        hash = (hash ^ text.ptr[i]) * UINT64_C(0x100000001B3);
+        hash ^= hash >> 29;
+    }
+    hash *= UINT64_C(0xBF58476D1CE4E5B9);
+    return hash ^ (hash >> 32);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sp_span: a borrowed run of bytes. Wire text is a span, never a char *.
+ * OWNS nothing: a span is valid as long as what it points into. PROCESS all.
+ * TRUST the bytes may be hostile; every function is bounded by len. SPEC docs/STYLE.md "Bytes".
+ */
+#ifndef SP_BASE_SPAN_H
+#define SP_BASE_SPAN_H
+
+#include "lib/base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const uint8_t *ptr;
+    size_t len;
+} sp_span;
+
+#define SP_SPAN_LIT(lit) ((sp_span){(const uint8_t *)("" lit), sizeof(lit) - 1})
+#define SP_SPAN_EMPTY ((sp_span){NULL, 0})
+/* For "%.*s" with text already known to be printable. */
+#define SP_SPAN_ARG(span) (int)(span).len, (const char *)(span).ptr
+
+sp_span sp_span_of(const void *ptr, size_t len);
+/* The bytes of a NUL-terminated string; NULL gives the empty span. */
+sp_span sp_span_cstr(const char *text);
+
+bool sp_span_eq(sp_span a, sp_span b);
+/* ASCII case folded. */
+bool sp_span_eq_nocase(sp_span a, sp_span b);
+/* Constant time in the content; lengths are not secret. */
+bool sp_span_eq_secret(sp_span a, sp_span b);
+int sp_span_compare(sp_span a, sp_span b);
+bool sp_span_starts(sp_span text, sp_span prefix);
+bool sp_span_ends(sp_span text, sp_span suffix);
+
+/* Index of the first byte, or len when it is not there. */
+size_t sp_span_index(sp_span text, uint8_t byte);
+/* Index of the first place where needle stands, or len. An empty needle is at 0. */
+size_t sp_span_find(sp_span text, sp_span needle);
+/* text[from, to), both cut to len. */
+sp_span sp_span_slice(sp_span text, size_t from, size_t to);
+/* Without leading and trailing ASCII blanks. */
+sp_span sp_span_trim(sp_span text);
+/* Takes the piece up to sep off *rest (sep is dropped); false when *rest was empty. */
+bool sp_span_split(sp_span *rest, uint8_t sep, sp_span *ret_piece);
+
+/* Decimal, no sign, no blanks, <= max. SP_EINVALID or SP_ELIMIT. */
+SP_MUST sp_err sp_span_to_u64(sp_span text, uint64_t max, uint64_t *ret_value);
+/* Well-formed UTF-8 without surrogates and over-long forms (Unicode 15, 3.9). */
+bool sp_span_is_utf8(sp_span text);
+/* A fast non-cryptographic hash for tables; seed it when keys are hostile. */
+uint64_t sp_span_hash(sp_span text, uint64_t seed);
+
+#endif

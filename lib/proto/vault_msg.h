@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the vault is asked: message kinds, who may send them, and their bodies.
+ * OWNS nothing: decoded spans point into the packet. PROCESS core, ledger and web ask, vault
+ * answers. TRUST both sides treat the other's bytes as hostile: every field is bounded.
+ * SPEC docs/ARCHITECTURE.md "Vault"; the table of who may call what is vault/requests.c.
+ *
+ * Kind                 from           request -> reply
+ * PING                 any            - -> -
+ * KEYS                 core           - -> keys
+ * CA                   core web       ca -> certificate (DER)
+ * DEVICE_ISSUE         core           device_issue -> issued         recorded
+ * TLS_IDENTITY         core web       - -> tls_identity
+ * TLS_KEY              web            key name -> public key (SubjectPublicKeyInfo, DER)
+ * TLS_SIGN             web            tls_sign -> signature
+ * TOKEN_SIGN           core           claims (JSON object) -> JWT (compact)
+ * TOKEN_JWKS           core web       - -> JWK set (JSON)
+ * TOKEN_ROTATE         core           - -> JWK set                   recorded
+ * CHECKPOINT_SIGN      ledger         checkpoint -> signed note
+ * CHECKPOINT_LAST      core ledger    - -> checkpoint_last
+ * WRAP, UNWRAP         core ledger    wrap -> bytes                  a key of the caller's role
+ * BACKUP_WRAP          core           wrap -> bytes
+ * BACKUP_UNWRAP        core           wrap -> bytes                  recorded
+ *
+ * A body that is one run of bytes is sent as it is, without a length: "claims", "JWT", "bytes".
+ * Errors: SP_EDENIED the caller's role may not; SP_EINVALID malformed; SP_ENOTFOUND no such key;
+ * SP_ECORRUPT an unwrap that does not verify (other role, other bound data, changed bytes);
+ * SP_ECONFLICT a checkpoint that does not grow out of the last one signed.
+ */
+#ifndef SP_PROTO_VAULT_MSG_H
+#define SP_PROTO_VAULT_MSG_H
+
+#include "lib/base/sha256.h"
+#include "lib/proto/msg.h"
+
+typedef enum {
+    SP_VAULT_PING = 0x0200,
+    SP_VAULT_KEYS,
+    SP_VAULT_CA,
+    SP_VAULT_DEVICE_ISSUE,
+    SP_VAULT_TLS_IDENTITY,
+    SP_VAULT_TLS_KEY,
+    SP_VAULT_TLS_SIGN,
+    SP_VAULT_TOKEN_SIGN,
+    SP_VAULT_TOKEN_JWKS,
+    SP_VAULT_TOKEN_ROTATE,
+    SP_VAULT_CHECKPOINT_SIGN,
+    SP_VAULT_CHECKPOINT_LAST,
+    SP_VAULT_WRAP,
+    SP_VAULT_UNWRAP,
+    SP_VAULT_BACKUP_WRAP,
+    SP_VAULT_BACKUP_UNWRAP,
+    SP_VAULT_KIND_END
+} sp_vault_kind;
+
+enum {
+    SP_VAULT_NAME_MAX_BYTES = 63,
+    SP_VAULT_CSR_MAX_BYTES = 4096,
+    SP_VAULT_CERT_MAX_BYTES = 4096,
+    SP_VAULT_CHAIN_MAX_BYTES = 32 * 1024, /* PEM, leaf first */
+    SP_VAULT_DIGEST_MAX_BYTES = 64,
+    SP_VAULT_CLAIMS_MAX_BYTES = 16 * 1024,
+    SP_VAULT_BOUND_MAX_BYTES = 256,
+    SP_VAULT_PLAIN_MAX_BYTES = 16 * 1024,
+    SP_VAULT_PROOF_MAX = 64, /* hashes: a tree of 2^63 leaves */
+    SP_VAULT_NOTE_MAX_BYTES = 1024,
+    SP_VAULT_KEYS_MAX = 256,
+    SP_VAULT_TOKEN_LIFE_MAX_S = 300
+};
+
+typedef enum { SP_VAULT_CA_DEVICE, SP_VAULT_CA_OFFICE, SP_VAULT_CA_COUNT } sp_vault_ca;
+
+/* What the vault knows about a key; the key itself stays. */
+typedef struct {
+    sp_span name;    /* "device-ca" */
+    sp_span kind;    /* "p256", "rsa", "ed25519", "aead" */
+    sp_span purpose; /* one English sentence */
+    uint64_t created_unix_s;
+} sp_vault_key_info;
+
+typedef struct {
+    sp_vault_key_info items[SP_VAULT_KEYS_MAX];
+    size_t count;
+} sp_vault_keys;
+
+/* A certificate for a device's key. Of the CSR only the public key counts (P-256, proof of
+ * possession verified); subject and names are what core says. */
+typedef struct {
+    uint64_t device;
+    sp_span device_name; /* becomes the CN */
+    uint32_t life_s;     /* at most 7 days */
+    sp_span csr;         /* DER, PKCS#10 */
+} sp_vault_device_issue;
+
+typedef struct {
+    uint64_t not_before_unix_s;
+    uint64_t not_after_unix_s;
+    sp_span certificate; /* DER; its SHA-256 is the fingerprint in the live table */
+} sp_vault_issued;
+
+/* What nginx serves: `ssl_certificate_key engine:sallyport:<key_name>`. The name changes with the
+ * key, so workers of before and after a renewal each find theirs. */
+typedef struct {
+    sp_span key_name;
+    uint64_t not_after_unix_s;
+    sp_span chain; /* PEM, leaf first */
+} sp_vault_tls_identity;
+
+/* TLS SignatureScheme numbers (RFC 8446 4.2.3); the digest is of the scheme's hash. */
+typedef enum {
+    SP_TLS_RSA_PKCS1_SHA256 = 0x0401,
+    SP_TLS_RSA_PKCS1_SHA384 = 0x0501,
+    SP_TLS_RSA_PKCS1_SHA512 = 0x0601,
+    SP_TLS_ECDSA_P256_SHA256 = 0x0403,
+    SP_TLS_RSA_PSS_SHA256 = 0x0804,
+    SP_TLS_RSA_PSS_SHA384 = 0x0805,
+    SP_TLS_RSA_PSS_SHA512 = 0x0806
+} sp_tls_scheme;
+
+typedef struct {
+    sp_span key_name;
+    uint16_t scheme; /* sp_tls_scheme */
+    sp_span digest;
+} sp_vault_tls_sign;
+
+/* A new tree head with the RFC 6962 consistency proof from the last one signed (empty when that
+ * was size 0 or the same size). The vault answers with the C2SP signed note
+ *     <origin>\n<size>\n<root, base64>\n\n— <origin> <key id and signature, base64>\n
+ * and remembers size and root durably before it answers. */
+typedef struct {
+    uint64_t old_size; /* of the checkpoint that the proof starts from: the last one signed */
+    uint64_t new_size;
+    sp_hash new_root;
+    sp_hash proof[SP_VAULT_PROOF_MAX];
+    size_t proof_count;
+} sp_vault_checkpoint;
+
+typedef struct {
+    uint64_t size; /* 0 = none signed yet: the empty tree's root */
+    sp_hash root;
+    sp_span origin; /* the office's domain */
+    sp_span
+        verifier_key; /* "<name>+<key id, hex>+<0x01 and public key, base64>" (C2SP signed-note) */
+    sp_span note;     /* the last one signed, empty when none */
+} sp_vault_checkpoint_last;
+
+/* Sealing of a small secret (another key) by a key that only the caller's role can use. bound
+ * names what it belongs to ("subject 1042"); unwrapping needs the same. */
+typedef struct {
+    sp_span bound;
+    sp_span bytes; /* plain to WRAP, wrapped to UNWRAP */
+} sp_vault_wrap;
+
+/* "DEVICE_ISSUE" for logs and the ledger; "unknown" for no kind of ours. */
+const char *sp_vault_kind_word(uint16_t kind);
+
+/* Requests: asker encodes (bodies are appended), vault decodes. SP_EINVALID, SP_ESHORT, SP_ELIMIT.
+ * The large ones (checkpoint, keys) are filled in place: not to be looked at after an error. */
+void sp_vault_ca_encode(sp_vault_ca ca, sp_buf *out);
+SP_MUST sp_err sp_vault_ca_decode(sp_span body, sp_vault_ca *ret_ca);
+void sp_vault_device_issue_encode(const sp_vault_device_issue *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_device_issue_decode(sp_span body, sp_vault_device_issue *ret_ask);
+void sp_vault_tls_sign_encode(const sp_vault_tls_sign *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_tls_sign_decode(sp_span body, sp_vault_tls_sign *ret_ask);
+void sp_vault_checkpoint_encode(const sp_vault_checkpoint *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_checkpoint_decode(sp_span body, sp_vault_checkpoint *ret_ask);
+void sp_vault_wrap_encode(const sp_vault_wrap *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_wrap_decode(sp_span body, sp_vault_wrap *ret_ask);
+
+/* Replies: vault encodes, asker decodes. */
+void sp_vault_keys_encode(const sp_vault_keys *keys, sp_buf *out);
+SP_MUST sp_err sp_vault_keys_decode(sp_span body, sp_vault_keys *ret_keys);
+void sp_vault_issued_encode(const sp_vault_issued *issued, sp_buf *out);
+SP_MUST sp_err sp_vault_issued_decode(sp_span body, sp_vault_issued *ret_issued);
+void sp_vault_tls_identity_encode(const sp_vault_tls_identity *identity, sp_buf *out);
+SP_MUST sp_err sp_vault_tls_identity_decode(sp_span body, sp_vault_tls_identity *ret_identity);
+void sp_vault_checkpoint_last_encode(const sp_vault_checkpoint_last *last, sp_buf *out);
+SP_MUST sp_err sp_vault_checkpoint_last_decode(sp_span body, sp_vault_checkpoint_last *ret_last);
+
+#endif

@@ -20,7 +20,7 @@ void sp_key_wipe(sp_key *key)
 
 sp_key sp_key_new(void)
 {
-    sp_key key;
+    sp_key key = {0};
     sp_random(key.bytes, sizeof(key.bytes));
     return key;
 }

@@ -45,7 +45,7 @@ typedef struct {
     unsigned public_port;
     char *state_dir;
     char *run_dir;
-    char *documents_dir; /* NULL = none */
+    char *documents_dir;   /* NULL = none */
     char *tls_certificate; /* NULL = own CA */
     char *tls_key;
     uid_t uids[SP_ROLE_COUNT];

@@ -15,7 +15,7 @@ sp_err sp_alloc(size_t count, size_t size, void *ret_ptr_to_ptr)
         return sp_fail(SP_ENOMEM);
     }
     memcpy(ret_ptr_to_ptr, &ptr, sizeof(ptr));
-    return sp_ok();
+    return sp_ok(); // cppcheck-suppress memleak ; handed out through ret_ptr_to_ptr
 }
 
 sp_err sp_resize(void *ptr_to_ptr, size_t count, size_t size)
@@ -27,7 +27,7 @@ sp_err sp_resize(void *ptr_to_ptr, size_t count, size_t size)
         return sp_fail(SP_ENOMEM);
     }
     memcpy(ptr_to_ptr, &grown, sizeof(grown));
-    return sp_ok();
+    return sp_ok(); // cppcheck-suppress memleak ; handed out through ptr_to_ptr
 }
 
 sp_err sp_strdup(sp_span text, char **ret_copy)

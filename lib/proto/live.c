@@ -208,7 +208,7 @@ static key_slot *key_locate(key_table table, const sp_hash *hash, key_slot **ret
                 return NULL;
             }
         } else if (sp_hash_eq(&slot->body.hash, hash)) {
-            return slot;
+            return slot; // cppcheck-suppress returnDanglingLifetime ; slots is a pointer
         }
     }
     return NULL;

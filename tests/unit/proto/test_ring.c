@@ -7,8 +7,8 @@
 #include "tests/unit/cm.h"
 
 #include <pthread.h>
-#include <stdlib.h>
 #include <sched.h>
+#include <stdlib.h>
 
 enum { SIZE = 4096 + SP_RING_MIN_BYTES };
 

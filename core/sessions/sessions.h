@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Sessions: who is signed in, since when, how strongly, on which device; and the cookies (tokens)
+ * that lead to them, one a host. Kept in the store, and in the live table that the gates read.
+ *
+ * Story: a sign-in makes a session in a free slot of the live table and a token for the portal.
+ * Each application host gets a token of its own by /enter (a single-use ticket). Ending a session
+ * removes its slot and all its tokens at once, moves the epoch on, and has every gate look again. A
+ * session ends by sign-out, by its owner or an administrator, by a change of what it stands on,
+ * when it is 12 hours old, or when nobody used it for 4 hours.
+ *
+ * OWNS slots and tokens of the live table. PROCESS core. TRUST cookies are hostile; only their
+ * SHA-256 is kept. SPEC docs/ARCHITECTURE.md "Signing in and cookies".
+ */
+#ifndef SP_CORE_SESSIONS_SESSIONS_H
+#define SP_CORE_SESSIONS_SESSIONS_H
+
+#include "core/core.h"
+
+typedef enum {
+    SP_END_SIGN_OUT, /* by the person, this session */
+    SP_END_OWNER,    /* by the person, from another session */
+    SP_END_ADMIN,    /* by an administrator */
+    SP_END_PERSON,   /* the person was locked or removed, or credentials changed */
+    SP_END_DEVICE,   /* the device was quarantined or revoked */
+    SP_END_EXPIRED,  /* age */
+    SP_END_IDLE,
+    SP_END_REPLACED, /* the same browser signed in again */
+    SP_END_COUNT
+} sp_end_reason;
+const char *sp_end_reason_word(sp_end_reason reason);
+
+/* One session as the API shows it; spans are valid during the visit. */
+typedef struct {
+    uint64_t id;
+    uint32_t slot;
+    uint32_t person;
+    sp_span person_name;
+    uint32_t device_slot; /* SP_NONE = unbound */
+    sp_span device_name;
+    uint8_t strength; /* sp_strength */
+    uint64_t started_unix_s;
+    uint64_t auth_unix_s;
+    uint64_t seen_unix_s;
+    uint64_t expires_unix_s;
+    sp_span peer;       /* text of the address it started from */
+    sp_span user_agent; /* cut to 200 bytes */
+} sp_session_view;
+
+SP_MUST sp_err sp_sessions_start(sp_core *core, sp_sessions **ret_sessions);
+void sp_sessions_stop(sp_sessions *sessions);
+
+size_t sp_sessions_count(const sp_sessions *sessions);
+/* person 0 = all. */
+void sp_sessions_each(sp_core *core, uint32_t person,
+                      void (*visit)(void *self, const sp_session_view *view), void *self);
+bool sp_sessions_find(sp_core *core, uint64_t id, sp_session_view *ret_view);
+
+/* Ends one, tells the ledger (after the fact: taking away is never refused), SP_ENOTFOUND. */
+SP_MUST sp_err sp_sessions_end(sp_core *core, uint64_t id, sp_end_reason reason,
+                               uint32_t by_person);
+/* All of a person (but the one of id `except`, 0 = none) or bound to a device slot; the number
+ * ended. */
+size_t sp_sessions_end_person(sp_core *core, uint32_t person, uint64_t except, sp_end_reason reason,
+                              uint32_t by_person);
+size_t sp_sessions_end_device(sp_core *core, uint32_t device_slot, sp_end_reason reason,
+                              uint32_t by_person);
+/* After a change of role grants: writes the person's new roles into his live sessions and has the
+ * gates look again. */
+void sp_sessions_refresh_person(sp_core *core, uint32_t person);
+
+#endif

@@ -55,6 +55,9 @@ void sp_sessions_each(sp_core *core, uint32_t person,
                       void (*visit)(void *self, const sp_session_view *view), void *self);
 bool sp_sessions_find(sp_core *core, uint64_t id, sp_session_view *ret_view);
 
+/* A gate saw it in use (SP_CORE_SEEN). Unknown sessions are ignored. */
+void sp_sessions_seen(sp_core *core, uint32_t slot, uint64_t id, uint64_t now_unix_s);
+
 /* Ends one, tells the ledger (after the fact: taking away is never refused), SP_ENOTFOUND. */
 SP_MUST sp_err sp_sessions_end(sp_core *core, uint64_t id, sp_end_reason reason,
                                uint32_t by_person);

@@ -266,7 +266,7 @@ static bool params_in_order(sqlite3_stmt *stmt)
 {
     int count = sqlite3_bind_parameter_count(stmt);
     for (int i = 1; i <= count; i++) {
-        char want[8];
+        char want[16];
         snprintf(want, sizeof(want), "$%d", i);
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL || !sp_span_eq(sp_span_cstr(name), sp_span_cstr(want))) {

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Events as OCSF 1.6 JSON (type_uid = class_uid * 100 + activity_id).
+ *
+ * An entry of the ledger is a batch of one subject's events of a short while:
+ *     {COMMON,"events":[{EVENT},{EVENT}]}
+ * COMMON is what the events share (metadata, class, actor, session, device, source address), EVENT
+ * what each has of its own. {COMMON,EVENT} is one complete OCSF event.
+ *
+ * Classes: DECISION and CLOSE of the web gate are Web Resources Activity (6001: read, import,
+ * export ... as our actions are), other gates Network Activity (4001), SSH Activity (4007),
+ * Datastore Activity (6005), Email Activity (4009); sign-ins Authentication (3002); IDENTITY
+ * Account Change (3001); DEVICE, POLICY, ADMIN Entity Management (3004); ROLE Application Lifecycle
+ * (6002); the ledger's own (LOSS GAP HEARTBEAT REDACTION READ) Event Log Activity (1008).
+ * What OCSF has no field for stands in "unmapped".
+ *
+ * OWNS nothing. PROCESS ledger. TRUST events are hostile: output is always well-formed JSON of
+ * bounded size, whatever the event holds. SPEC schema.ocsf.io 1.6.0.
+ */
+#ifndef SP_PROTO_OCSF_H
+#define SP_PROTO_OCSF_H
+
+#include "lib/proto/event.h"
+
+enum {
+    SP_OCSF_COMMON_MAX_BYTES = 4 * 1024,
+    SP_OCSF_EVENT_MAX_BYTES = 30 * 1024 /* detail that is not JSON is cut to fit */
+};
+
+typedef struct {
+    uint32_t class_uid;
+    uint8_t category_uid;
+    uint8_t activity_id;
+} sp_ocsf_type;
+
+sp_ocsf_type sp_ocsf_type_of(const sp_event *event);
+/* Whether two events can share one COMMON: same class, session, person, device, address ... */
+bool sp_ocsf_same_common(const sp_event *a, const sp_event *b);
+/* Members without braces: "metadata":{...},... ; source_name is who handed it in. */
+void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out);
+/* Members without braces; seq is the event's number at its source. */
+void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out);
+/* Well-formed RFC 8259 object of bounded depth; what a gate puts into detail is checked. */
+bool sp_ocsf_is_object(sp_span json);
+
+#endif

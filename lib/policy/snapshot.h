@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The layout of the snapshot's bytes. Private to lib/policy: gates use decide.h and web.h.
+ * OWNS nothing: views. PROCESS core and cli write it, gates read it. TRUST sp_policy_open checks
+ * every offset, count and reference below before anything else reads them. SPEC docs/POLICY.md.
+ *
+ * A header, then sections of fixed-size records, each 8-byte aligned, native byte order: the bytes
+ * are shared memory of one machine, never a message. References are indices into sections.
+ *
+ * Rules are found through bit rows over all rules, a bit a rule: ANDing the row of the action and
+ * class, the row of the device and strength, and the union of the rows of the person's roles
+ * leaves the rules that match; denies come first. Rules that name resources or people are not in
+ * the action rows; they hang on short lists of the resource or the person instead.
+ */
+#ifndef SP_POLICY_SNAPSHOT_H
+#define SP_POLICY_SNAPSHOT_H
+
+#include "lib/base/sha256.h"
+#include "lib/policy/decide.h"
+
+#define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
+enum { SNAP_FORMAT = 1 };
+
+enum {
+    SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
+    SNAP_DEVICES_ALL = (1 << SNAP_DEVICES) - 1,
+    SNAP_EVERYONE = SP_ROLES_MAX, /* the row of rules for any signed-in person */
+    SNAP_ROLE_ROWS = SP_ROLES_MAX + 1,
+    SNAP_SEGMENTS_MAX = 32 /* in the path of a part or action */
+};
+
+typedef enum {
+    SNAP_TEXT,       /* bytes */
+    SNAP_CLASSES,    /* snap_class, lowest first */
+    SNAP_RULES,      /* snap_rule, denies first */
+    SNAP_NEVERS,     /* snap_never */
+    SNAP_RESOURCES,  /* snap_resource, by name */
+    SNAP_PARTS,      /* snap_part; those of a resource together, most specific path first */
+    SNAP_ACTIONS,    /* snap_action; those of a resource together, most specific path first */
+    SNAP_TRANSFERS,  /* snap_transfer; 0 and 1 are the defaults of export and import */
+    SNAP_TYPES,      /* snap_text: media types */
+    SNAP_HOSTS,      /* uint32_t: resources with a web side, by host */
+    SNAP_LISTS,      /* uint32_t: members of the runs of other records */
+    SNAP_PEOPLE,     /* snap_person, by number */
+    SNAP_ZONES,      /* snap_run of steps */
+    SNAP_STEPS,      /* snap_step */
+    SNAP_SCHEDULES,  /* snap_schedule */
+    SNAP_NETWORKS,   /* snap_run of ranges */
+    SNAP_RANGES,     /* snap_range */
+    SNAP_ROWS,       /* uint64_t: action x class, device x strength, roles; a bit a rule */
+    SNAP_NEVER_ROWS, /* uint64_t: action x class; a bit a never */
+    SNAP_SECTION_COUNT
+} snap_section_kind;
+
+typedef struct {
+    uint32_t at;
+    uint32_t count;
+} snap_run;
+
+typedef struct {
+    uint32_t at;
+    uint32_t len;
+} snap_text;
+
+typedef struct {
+    uint64_t at; /* bytes from the start */
+    uint64_t count;
+} snap_section;
+
+typedef struct {
+    uint64_t magic;
+    uint32_t format;
+    uint32_t class_count;
+    uint64_t size_bytes;
+    uint64_t version;
+    uint8_t digest[SP_SHA256_BYTES]; /* of the canonical documents */
+    snap_section sections[SNAP_SECTION_COUNT];
+    uint8_t checksum[SP_SHA256_BYTES]; /* of everything but itself */
+} snap_head;
+
+typedef struct {
+    snap_text name;
+    uint32_t must; /* SP_MUST_RECORD or nothing */
+    uint32_t pad;
+} snap_class;
+
+typedef struct {
+    uint64_t roles[SP_ROLE_WORDS]; /* any of; includes resolved */
+    uint64_t tags;                 /* any of; 0 = whatever tags */
+    uint64_t mask_tags;
+    uint64_t limit_bytes;
+    uint64_t limit_rows;
+    uint32_t auth_age_s; /* at most; UINT32_MAX = any */
+    uint32_t schedule;   /* SP_NONE = any time */
+    uint32_t network;    /* SP_NONE = anywhere */
+    snap_run resources;  /* in LISTS, ascending; 0 = any */
+    snap_text name;
+    uint16_t actions;
+    uint16_t classes;
+    uint16_t devices;
+    uint16_t must;
+    uint8_t strength; /* at least */
+    uint8_t approvals;
+    uint8_t deny;
+    uint8_t everyone; /* any signed-in person */
+} snap_rule;
+
+typedef struct {
+    uint64_t roles[SP_ROLE_WORDS];
+    uint64_t tags;
+    snap_run people;    /* in LISTS, ascending */
+    snap_run resources; /* in LISTS, ascending; 0 = any */
+    snap_text name;
+    uint16_t actions;
+    uint16_t classes;
+    uint16_t devices;
+    uint8_t everyone;
+    uint8_t has_unless;
+    uint16_t unless_devices;
+    uint8_t unless_strength;
+    uint8_t unless_approvals;
+    uint32_t pad;
+} snap_never;
+
+enum { SNAP_WEB = 1, SNAP_IDENTITY = 2, SNAP_WEBSOCKET = 4, SNAP_IGNORE_CASE = 8 };
+
+typedef struct {
+    uint64_t tags;
+    uint64_t upload_max_bytes;
+    snap_text name;
+    snap_text title_en;
+    snap_text title_zh;
+    snap_text host;
+    snap_text upstream;
+    snap_run parts;
+    snap_run actions;
+    snap_run rules; /* in LISTS: rules that name this resource */
+    uint32_t export_rule;
+    uint32_t import_rule;
+    uint8_t class_level;
+    uint8_t flags;
+    uint8_t pad[6];
+} snap_resource;
+
+typedef struct {
+    uint64_t tags;
+    uint32_t resource;
+    uint32_t export_rule;
+    uint32_t import_rule;
+    snap_text name;
+    snap_text path; /* "/a/b", "*" stands for one segment */
+    uint8_t class_level;
+    uint8_t pad[3];
+} snap_part;
+
+typedef struct {
+    snap_text method; /* empty = any */
+    snap_text path;
+    uint32_t action;
+} snap_action;
+
+typedef struct {
+    uint64_t over_bytes; /* UINT64_MAX = not by size */
+    snap_run types;      /* in TYPES; a "*" at the end stands for anything */
+    uint8_t by_disposition;
+    uint8_t by_multipart;
+    uint8_t pad[6];
+} snap_transfer;
+
+typedef struct {
+    uint32_t number;
+    snap_run rules; /* in LISTS: rules that name this person */
+} snap_person;
+
+typedef struct {
+    int64_t from_unix_s;
+    int32_t offset_s;
+    uint32_t pad;
+} snap_step;
+
+typedef struct {
+    uint32_t zone;
+    uint16_t from_minute; /* of the day */
+    uint16_t to_minute;   /* past the end; below from_minute: into the next day */
+    uint8_t days;         /* bit 0 = Monday: the day on which the window opens */
+    uint8_t pad[3];
+} snap_schedule;
+
+typedef struct {
+    uint8_t address[16];
+    uint32_t bits; /* 0..128 */
+} snap_range;
+
+_Static_assert(sizeof(snap_head) == 64 + SNAP_SECTION_COUNT * 16 + 32, "no padding");
+_Static_assert(sizeof(snap_class) == 16, "no padding");
+_Static_assert(sizeof(snap_rule) == 104, "no padding");
+_Static_assert(sizeof(snap_never) == 80, "no padding");
+_Static_assert(sizeof(snap_resource) == 96, "no padding");
+_Static_assert(sizeof(snap_part) == 40, "no padding");
+_Static_assert(sizeof(snap_action) == 20, "no padding");
+_Static_assert(sizeof(snap_transfer) == 24, "no padding");
+_Static_assert(sizeof(snap_schedule) == 12, "no padding");
+_Static_assert(sizeof(snap_range) == 20, "no padding");
+
+extern const size_t SNAP_RECORD_BYTES[SNAP_SECTION_COUNT];
+
+static inline const snap_head *snap_head_of(const sp_policy *policy)
+{
+    return (const snap_head *)(const void *)policy->base;
+}
+
+static inline const void *snap_at(const sp_policy *policy, snap_section_kind kind)
+{
+    return policy->base + snap_head_of(policy)->sections[kind].at;
+}
+
+static inline uint32_t snap_count(const sp_policy *policy, snap_section_kind kind)
+{
+    return (uint32_t)snap_head_of(policy)->sections[kind].count;
+}
+
+static inline size_t snap_words(size_t bits)
+{
+    return (bits + 63) / 64;
+}
+
+/* Rows of SNAP_ROWS, each snap_words(rules) long. */
+static inline size_t snap_row_action(uint32_t classes, unsigned action, unsigned class_level)
+{
+    return (size_t)action * classes + class_level;
+}
+
+static inline size_t snap_row_device(uint32_t classes, unsigned device, unsigned strength)
+{
+    return (size_t)SP_ACTION_COUNT * classes + (size_t)device * SP_STRENGTH_COUNT + strength;
+}
+
+static inline size_t snap_row_role(uint32_t classes, unsigned role)
+{
+    return (size_t)SP_ACTION_COUNT * classes + (size_t)SNAP_DEVICES * SP_STRENGTH_COUNT + role;
+}
+
+static inline size_t snap_row_count(uint32_t classes)
+{
+    return snap_row_role(classes, SNAP_ROLE_ROWS);
+}
+
+static inline unsigned snap_device(unsigned owner, unsigned posture)
+{
+    return owner * SP_POSTURE_COUNT + posture;
+}
+
+static inline sp_span snap_span(const sp_policy *policy, snap_text text)
+{
+    return sp_span_of((const uint8_t *)snap_at(policy, SNAP_TEXT) + text.at, text.len);
+}
+
+static inline const uint32_t *snap_list(const sp_policy *policy, snap_run run)
+{
+    return (const uint32_t *)snap_at(policy, SNAP_LISTS) + run.at;
+}
+
+bool snap_list_has(const sp_policy *policy, snap_run run, uint32_t value);
+
+/* ---- the decision over an object that need not be in the snapshot ---- */
+
+typedef struct {
+    uint64_t tags;
+    uint32_t resource; /* SP_NONE: none in particular */
+    uint8_t class_level;
+} policy_object;
+
+enum {
+    POLICY_FREE_TIME = 1,   /* grants: hours are met; denies with hours do not count */
+    POLICY_FREE_NETWORK = 2 /* the same for networks */
+};
+
+typedef struct {
+    const sp_subject *who;
+    policy_object object;
+    sp_action action;
+    uint64_t now_unix_s;
+    unsigned free; /* POLICY_FREE_ bits */
+} policy_case;
+
+/* *ret_near: the rule that came nearest to granting when none did, else SP_NONE. */
+sp_decision policy_decide_case(const sp_policy *policy, const policy_case *asked,
+                               uint32_t *ret_near);
+/* False when resource or part are not in the snapshot or do not belong together. */
+bool policy_object_of(const sp_policy *policy, uint32_t resource, uint32_t part,
+                      policy_object *ret_object);
+
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Refusals as a page and as JSON.
+ * OWNS nothing. PROCESS web gate. TRUST names are escaped. SPEC lib/web/refusal.h.
+ */
+#include "lib/web/refusal.h"
+
+#include "lib/base/sha256.h"
+#include "lib/proto/event.h"
+#include "lib/web/refusal_text.h"
+
+static const char style[] =
+    ":root{--bg:#f4f5f7;--card:#fff;--ink:#1d2430;--soft:#5c6675;--line:#e1e5eb;--mark:#a33b20;"
+    "--go:#1f5fbf;--tint:#fbeee9}"
+    "@media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e8ecf2;"
+    "--soft:#9aa5b5;--line:#2c3542;--mark:#f09a7d;--go:#7fb0ff;--tint:#33241f}}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;"
+    "padding:24px 16px;background:var(--bg);color:var(--ink);"
+    "font:16px/1.55 system-ui,-apple-system,'Segoe UI','Noto Sans','PingFang SC',"
+    "'Microsoft YaHei','Noto Sans CJK SC',sans-serif}"
+    "main{width:100%;max-width:35rem;background:var(--card);border:1px solid var(--line);"
+    "border-radius:14px;overflow:hidden;box-shadow:0 8px 30px rgba(15,25,45,.08)}"
+    "header{display:flex;align-items:center;gap:12px;padding:16px 28px;"
+    "border-bottom:1px solid var(--line);color:var(--soft);font-size:.9rem}"
+    "header svg{width:22px;height:22px;flex:none;fill:none;stroke:var(--mark);stroke-width:1.8}"
+    "section{padding:24px 28px}h1{margin:0 0 8px;font-size:1.45rem;line-height:1.3}"
+    "p{margin:0 0 14px}.do{background:var(--tint);border-left:3px solid var(--mark);"
+    "padding:12px 16px;border-radius:0 8px 8px 0}.do b{display:block;font-size:.85rem;"
+    "color:var(--mark);margin-bottom:2px}"
+    "dl{display:grid;grid-template-columns:auto 1fr;gap:6px 18px;margin:20px 0 0;font-size:.9rem}"
+    "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
+    "code{font:600 1.02em ui-monospace,Menlo,Consolas,monospace;letter-spacing:.03em}"
+    "a{color:var(--go)}a.button{display:inline-block;margin-top:20px;padding:9px 18px;"
+    "border-radius:8px;background:var(--go);color:var(--card);text-decoration:none;"
+    "font-weight:600}a:focus-visible{outline:3px solid var(--go);outline-offset:2px}";
+
+uint16_t sp_web_refusal_status(sp_reason reason)
+{
+    static const uint16_t status[SP_REASON_COUNT] = {
+        [SP_REASON_NONE] = 403,
+        [SP_REASON_RULE] = 403,
+        [SP_REASON_DEFAULT] = 403,
+        [SP_REASON_DENY_RULE] = 403,
+        [SP_REASON_NEVER] = 403,
+        [SP_REASON_NO_SESSION] = 401,
+        [SP_REASON_SESSION_ENDED] = 401,
+        [SP_REASON_SESSION_DEVICE] = 401,
+        [SP_REASON_DEVICE_UNKNOWN] = 403,
+        [SP_REASON_DEVICE_OWNER] = 403,
+        [SP_REASON_DEVICE_POSTURE] = 403,
+        [SP_REASON_DEVICE_PENDING] = 403,
+        [SP_REASON_DEVICE_QUARANTINE] = 403,
+        [SP_REASON_DEVICE_REVOKED] = 403,
+        [SP_REASON_STRENGTH] = 403,
+        [SP_REASON_HOURS] = 403,
+        [SP_REASON_NETWORK] = 403,
+        [SP_REASON_APPROVAL] = 403,
+        [SP_REASON_UNPARSED] = 400,
+        [SP_REASON_UNRECORDED] = 503,
+        [SP_REASON_UNAVAILABLE] = 503,
+        [SP_REASON_LIMIT] = 429,
+    };
+    return reason < SP_REASON_COUNT ? status[reason] : 403;
+}
+
+void sp_web_refusal_csp(sp_buf *out)
+{
+    sp_hash hash = sp_sha256(sp_span_cstr(style));
+    sp_buf_text(out, "default-src 'none'; style-src 'sha256-");
+    sp_buf_base64(out, sp_hash_borrow(&hash));
+    sp_buf_text(out, "'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+}
+
+static void row(sp_buf *out, const char *label, sp_span value, const char *element)
+{
+    if (value.len == 0) {
+        return;
+    }
+    sp_buf_fmt(out, "<dt>%s</dt><dd><%s>", label, element);
+    sp_buf_html(out, value);
+    sp_buf_fmt(out, "</%s></dd>", element);
+}
+
+static void facts(const sp_web_refusal *refusal, const sp_refusal_words *words, sp_buf *out)
+{
+    char reference[SP_REFERENCE_TEXT_BYTES] = "";
+    if (refusal->reference != 0) {
+        sp_reference_text(refusal->reference, reference);
+    }
+    auto_buf sp_buf when = sp_buf_make(64);
+    sp_buf_time(&when, refusal->when_unix_us);
+    sp_span day = sp_span_slice(sp_buf_borrow(&when), 0, 19);
+    bool decided = refusal->reason != SP_REASON_NONE;
+    sp_span action =
+        sp_span_cstr(decided ? sp_refusal_action(refusal->action, refusal->chinese) : "");
+    sp_buf_text(out, "<dl>");
+    row(out, words->reference, sp_span_cstr(reference), "code");
+    row(out, words->resource, refusal->resource, "span");
+    row(out, words->action, action, "span");
+    row(out, words->person, refusal->person, "span");
+    row(out, words->device, refusal->device, "span");
+    row(out, words->time, day, "span");
+    sp_buf_text(out, "</dl>");
+}
+
+void sp_web_refusal_html(const sp_web_refusal *refusal, sp_buf *out)
+{
+    const sp_refusal_words *words = sp_refusal_words_of(refusal->chinese);
+    sp_refusal_says says = sp_refusal_say(refusal->reason, refusal->status, refusal->chinese);
+    sp_buf_fmt(out,
+               "<!doctype html><html lang=\"%s\"><head><meta charset=\"utf-8\">"
+               "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">"
+               "<meta name=\"robots\" content=\"noindex\"><title>%s</title><style>",
+               words->language, says.title);
+    sp_buf_text(out, style);
+    sp_buf_text(out, "</style></head><body><main><header><svg viewBox=\"0 0 24 24\" "
+                     "aria-hidden=\"true\"><path d=\"M4 21V9l8-6 8 6v12M9 21v-7a3 3 0 0 1 6 0v7M2 "
+                     "21h20\"/></svg><span>");
+    sp_buf_html(out, refusal->office);
+    sp_buf_fmt(out, "</span></header><section><h1>%s</h1><p>%s</p><p class=\"do\"><b>%s</b>%s</p>",
+               says.title, says.why, words->what_to_do, says.mend);
+    facts(refusal, words, out);
+    if (refusal->portal_url.len > 0) {
+        sp_buf_text(out, "<a class=\"button\" href=\"");
+        sp_buf_html(out, refusal->portal_url);
+        sp_buf_fmt(out, "/\">%s</a>", words->portal);
+    }
+    sp_buf_text(out, "</section></main></body></html>\n");
+}
+
+static void field(sp_buf *out, const char *name, sp_span value)
+{
+    if (value.len == 0) {
+        return;
+    }
+    sp_buf_fmt(out, ",\"%s\":", name);
+    sp_buf_json(out, value);
+}
+
+void sp_web_refusal_json(const sp_web_refusal *refusal, sp_buf *out)
+{
+    sp_refusal_says says = sp_refusal_say(refusal->reason, refusal->status, refusal->chinese);
+    char reference[SP_REFERENCE_TEXT_BYTES] = "";
+    if (refusal->reference != 0) {
+        sp_reference_text(refusal->reference, reference);
+    }
+    bool decided = refusal->reason != SP_REASON_NONE;
+    sp_buf_fmt(out, "{\"type\":\"about:blank\",\"status\":%u,\"title\":", refusal->status);
+    sp_buf_json(out, sp_span_cstr(says.title));
+    field(out, "detail", sp_span_cstr(says.why));
+    field(out, "what_to_do", sp_span_cstr(says.mend));
+    field(out, "reason", sp_span_cstr(decided ? sp_reason_word(refusal->reason) : ""));
+    field(out, "action", sp_span_cstr(decided ? sp_action_word(refusal->action) : ""));
+    field(out, "resource", refusal->resource);
+    field(out, "reference", sp_span_cstr(reference));
+    field(out, "portal", refusal->portal_url);
+    sp_buf_text(out, "}\n");
+}

@@ -12,8 +12,10 @@
  *     run: /run/sallyport                sockets
  *     documents: /etc/sallyport/office   applied at the first start
  *     tls: { certificate: FILE, key: FILE }   or  tls: own   (the vault's own CA)
- *     users: { core: NAME|UID, vault: ..., ledger: ..., web: ... }  default sallyport-<role>
+ *     users: { core: NAME|UID, vault: ..., ledger: ..., web: ... }  default sallyport-<role>; where
+ *                                        there is no such user and we are not root: ourselves
  *     sessions_max: 100000
+ *     devices_max: 20000
  *
  * Unknown keys are errors.
  */
@@ -22,6 +24,7 @@
 
 #include "lib/base/diag.h"
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 typedef enum {
@@ -63,5 +66,8 @@ SP_MUST sp_err sp_config_socket(const sp_config *config, const char *name, char 
 /* "<state_dir>/<role>/<name>" */
 SP_MUST sp_err sp_config_state(const sp_config *config, sp_role_kind role, const char *name,
                                char **ret_path);
+/* "address:port" of listen:, IPv6 in brackets. SP_EINVALID. */
+SP_MUST sp_err sp_config_address(const char *listen, struct sockaddr_storage *ret_address,
+                                 socklen_t *ret_size);
 
 #endif

@@ -32,6 +32,7 @@
 #define SP_CORE_HTTP_ROUTER_H
 
 #include "core/core.h"
+#include "core/http/fields.h"
 #include "lib/base/arena.h"
 #include "lib/proto/event.h"
 #include "lib/proto/live.h"
@@ -108,57 +109,7 @@ unsigned sp_request_admin(const sp_request *req);
  *     const sp_field fields[] = {SP_FIELD_TEXT("name", &name, 1, 63), SP_FIELD_U64_OPT("limit",
  * &limit, 500)}; if (!sp_request_fields(req, fields, SP_COUNT(fields))) return;
  */
-typedef enum {
-    SP_FIELD_KIND_TEXT,
-    SP_FIELD_KIND_U64,
-    SP_FIELD_KIND_BOOL,
-    SP_FIELD_KIND_JSON, /* an object or array, borrowed */
-    SP_FIELD_KIND_COUNT
-} sp_field_kind;
-typedef struct {
-    const char *name;
-    sp_field_kind kind;
-    bool optional;
-    void *to;     /* sp_span *, uint64_t *, bool *, const json_t **; untouched when absent */
-    uint64_t min; /* TEXT: bytes */
-    uint64_t max; /* TEXT: bytes; U64: value */
-} sp_field;
-#define SP_FIELD_TEXT(n, to, min, max)                                                             \
-    {                                                                                              \
-        n, SP_FIELD_KIND_TEXT, false, to, min, max                                                 \
-    }
-#define SP_FIELD_TEXT_OPT(n, to, min, max)                                                         \
-    {                                                                                              \
-        n, SP_FIELD_KIND_TEXT, true, to, min, max                                                  \
-    }
-#define SP_FIELD_U64(n, to, max)                                                                   \
-    {                                                                                              \
-        n, SP_FIELD_KIND_U64, false, to, 0, max                                                    \
-    }
-#define SP_FIELD_U64_OPT(n, to, max)                                                               \
-    {                                                                                              \
-        n, SP_FIELD_KIND_U64, true, to, 0, max                                                     \
-    }
-#define SP_FIELD_BOOL(n, to)                                                                       \
-    {                                                                                              \
-        n, SP_FIELD_KIND_BOOL, false, to, 0, 0                                                     \
-    }
-#define SP_FIELD_BOOL_OPT(n, to)                                                                   \
-    {                                                                                              \
-        n, SP_FIELD_KIND_BOOL, true, to, 0, 0                                                      \
-    }
-#define SP_FIELD_JSON(n, to)                                                                       \
-    {                                                                                              \
-        n, SP_FIELD_KIND_JSON, false, to, 0, 0                                                     \
-    }
-#define SP_FIELD_JSON_OPT(n, to)                                                                   \
-    {                                                                                              \
-        n, SP_FIELD_KIND_JSON, true, to, 0, 0                                                      \
-    }
 bool sp_request_fields(sp_request *req, const sp_field *fields, size_t count);
-/* The check itself, for tests and other JSON. *ret_bad names the field. */
-SP_MUST sp_err sp_fields_read(const json_t *object, const sp_field *fields, size_t count,
-                              const char **ret_bad, const char **ret_expected);
 
 /* ---- answers: exactly one of these ---- */
 /* Takes the reference on body; NULL (out of memory) becomes a 500. */

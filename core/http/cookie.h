@@ -11,8 +11,8 @@
 #define SP_COOKIE_NAME "__Host-sallyport"
 enum { SP_TOKEN_BYTES = 32, SP_TOKEN_TEXT_BYTES = 43 /* base64url */ };
 
-/* The SHA-256 of the token in a Cookie header. SP_ENOTFOUND: no cookie of ours; SP_EINVALID: it is
- * not 32 bytes in base64url, or there are two that differ. */
+/* The SHA-256 of the token (of its 43 characters, as sent) in a Cookie header. SP_ENOTFOUND: no
+ * cookie of ours; SP_EINVALID: not 32 bytes in base64url, or there are two that differ. */
 SP_MUST sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash);
 /* The hash of a token as text, for tickets too. SP_EINVALID. */
 SP_MUST sp_err sp_token_hash(sp_span text, sp_hash *ret_hash);

@@ -72,7 +72,9 @@ void sp_answer_response(sp_request *req, unsigned status, struct MHD_Response *r
 
 /* ---- http.c ---- */
 void sp_http_resume(sp_request *req);
-/* A connection's own resume, for streams. */
+/* No answer can be made: the connection is closed. */
+void sp_http_drop(sp_request *req);
+/* Lets libmicrohttpd look at what has changed, soon. */
 void sp_http_kick(sp_http *http);
 
 /* ---- static.c: the console's files, held in memory ---- */

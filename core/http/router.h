@@ -2,7 +2,7 @@
  * How a request to core's API becomes a call: the table of routes, and what a handler may do.
  *
  * Story: a room gives its routes to sp_router_add() at start. The HTTP side finds the route, checks
- * who asks (session, roles, strength, Origin and the X-Sallyport header on unsafe methods), reads
+ * who asks (session, roles, strength, Origin and the X-Sallyport-Request header on unsafe methods), reads
  * the body to its limit, parses JSON, and calls the handler on the loop. The handler answers
  * exactly once, now or later, by one of sp_answer_*. Until then the request lives; after it, it
  * must not be touched. If the client goes away earlier the answer is dropped; the request still
@@ -116,15 +116,21 @@ bool sp_request_fields(sp_request *req, const sp_field *fields, size_t count);
 void sp_answer_json(sp_request *req, unsigned status, json_t *body);
 void sp_answer_bytes(sp_request *req, unsigned status, const char *media_type, sp_span bytes);
 void sp_answer_empty(sp_request *req, unsigned status);
-/* problem+json. code: a stable word ("name-taken"); detail: one sentence with what to do. */
+/* problem+json. code: a stable word ("name_taken"); detail: one sentence with what to do. */
 void sp_answer_problem(sp_request *req, unsigned status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* 422 with the field and what was expected of it. */
+void sp_answer_invalid(sp_request *req, const char *field, const char *expected);
+/* 429, with when to come again. */
+void sp_answer_too_many(sp_request *req, uint64_t retry_after_s);
+/* 403 "step_up_required". */
+void sp_answer_step_up(sp_request *req);
 /* For a failure without a better sentence: 404, 409, 400, 503 or 500 by its code. */
 void sp_answer_failed(sp_request *req, sp_err err);
 void sp_answer_redirect(sp_request *req, unsigned status, sp_span location);
 /* Before the answer: one more header. Value: visible ASCII. */
 void sp_answer_header(sp_request *req, const char *name, sp_span value);
-/* For reading lists: {"items":[...]} with what json array holds. Takes the reference. */
+/* For reading lists: {"items":[...], "next":null} with what json array holds. Takes the reference. */
 void sp_answer_items(sp_request *req, json_t *items);
 /* Keeps the request open as a server-sent event stream on these topics (bits); see http/sse.h. */
 void sp_answer_events(sp_request *req, unsigned topics);

@@ -24,11 +24,14 @@ enum {
 enum { SP_SSE_STREAMS_MAX = 512, SP_SSE_QUEUE_MAX_BYTES = 256 * 1024 };
 
 SP_MUST sp_err sp_sse_new(sp_core *core, sp_sse **ret_sse);
+/* Every stream ends; before sp_http_stop. */
+void sp_sse_end_all(sp_sse *sse);
+/* After sp_http_stop. */
 void sp_sse_free(sp_sse *sse);
 /* Sends {event: name, data: body} to every stream of the topic. person: for SP_TOPIC_ME only whose
  * streams, else 0. Takes the reference on body. */
 void sp_sse_publish(sp_core *core, unsigned topic, uint32_t person, const char *name, json_t *body);
-/* Streams of an ended session are closed. */
-void sp_sse_end_session(sp_core *core, uint64_t session_id);
+/* Streams of an ended session are told "signed_out" and closed. */
+void sp_sse_end_session(sp_core *core, uint64_t session_id, const char *reason);
 
 #endif

@@ -116,7 +116,8 @@ void sp_answer_json(sp_request *req, unsigned status, json_t *body)
 
 void sp_answer_items(sp_request *req, json_t *items)
 {
-    sp_answer_json(req, 200, items == NULL ? NULL : json_pack("{s:o, s:n}", "items", items, "next"));
+    sp_answer_json(req, 200,
+                   items == NULL ? NULL : json_pack("{s:o, s:n}", "items", items, "next"));
 }
 
 static json_t *problem_of(unsigned status, const char *code, const char *detail)
@@ -202,7 +203,8 @@ void sp_answer_failed(sp_request *req, sp_err err)
     case SP_ETIMEOUT:
     case SP_ECLOSED:
     case SP_EIO:
-        sp_answer_problem(req, 503, "unavailable", "A part of Sallyport does not answer. Try again.");
+        sp_answer_problem(req, 503, "unavailable",
+                          "A part of Sallyport does not answer. Try again.");
         return;
     case SP_OK:
     case SP_ENOMEM:

@@ -125,7 +125,8 @@ static bool is_ours(const sp_request *req)
     }
     sp_span origin = sp_request_header(req, "Origin");
     sp_span site = sp_request_header(req, "Sec-Fetch-Site");
-    bool same_origin = origin.len == 0 || sp_span_eq(origin, sp_span_cstr(req->core->portal_origin));
+    bool same_origin =
+        origin.len == 0 || sp_span_eq(origin, sp_span_cstr(req->core->portal_origin));
     bool same_site = site.len == 0 || sp_span_eq(site, SP_SPAN_LIT("same-origin"));
     bool marked = sp_span_eq(sp_request_header(req, "X-Sallyport-Request"), SP_SPAN_LIT("1"));
     return same_origin && same_site && marked;

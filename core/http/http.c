@@ -158,10 +158,10 @@ static void dispatch(sp_request *req)
 {
     req->dispatched = true;
     req->inside_handler = true;
-    route_request(req, req->route != NULL ? SP_ROUTE_FOUND
-                                          : sp_router_find(req->core->router,
-                                                           sp_span_cstr(req->method), req->path,
-                                                           &req->route, req->params));
+    route_request(req, req->route != NULL
+                           ? SP_ROUTE_FOUND
+                           : sp_router_find(req->core->router, sp_span_cstr(req->method), req->path,
+                                            &req->route, req->params));
     req->inside_handler = false;
 }
 
@@ -269,8 +269,7 @@ static sp_err start_listener(sp_http *http, listener *side, int fd, bool local)
     if (side->daemon == NULL) {
         return sp_fail(SP_EIO);
     }
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(side->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(side->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     uv_loop_t *loop = http->core->loop;
     if (info == NULL || uv_poll_init(loop, &side->poll, info->epoll_fd) != 0 ||
         uv_timer_init(loop, &side->timer) != 0) {

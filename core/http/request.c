@@ -82,8 +82,8 @@ bool sp_request_certificate(const sp_request *req, sp_hash *ret_fingerprint)
 
 bool sp_request_device(const sp_request *req, sp_live_device *ret_device, uint32_t *ret_slot)
 {
-    return req->has_certificate && !sp_failed(sp_live_find_cert(&req->core->live, &req->certificate,
-                                                                ret_device, ret_slot));
+    return req->has_certificate &&
+           !sp_failed(sp_live_find_cert(&req->core->live, &req->certificate, ret_device, ret_slot));
 }
 
 bool sp_request_is_local(const sp_request *req)

@@ -2,8 +2,8 @@
  * How a request to core's API becomes a call: the table of routes, and what a handler may do.
  *
  * Story: a room gives its routes to sp_router_add() at start. The HTTP side finds the route, checks
- * who asks (session, roles, strength, Origin and the X-Sallyport-Request header on unsafe methods), reads
- * the body to its limit, parses JSON, and calls the handler on the loop. The handler answers
+ * who asks (session, roles, strength, Origin and the X-Sallyport-Request header on unsafe methods),
+ * reads the body to its limit, parses JSON, and calls the handler on the loop. The handler answers
  * exactly once, now or later, by one of sp_answer_*. Until then the request lives; after it, it
  * must not be touched. If the client goes away earlier the answer is dropped; the request still
  * lives until answered, so a handler never has to care.
@@ -130,7 +130,8 @@ void sp_answer_failed(sp_request *req, sp_err err);
 void sp_answer_redirect(sp_request *req, unsigned status, sp_span location);
 /* Before the answer: one more header. Value: visible ASCII. */
 void sp_answer_header(sp_request *req, const char *name, sp_span value);
-/* For reading lists: {"items":[...], "next":null} with what json array holds. Takes the reference. */
+/* For reading lists: {"items":[...], "next":null} with what json array holds. Takes the reference.
+ */
 void sp_answer_items(sp_request *req, json_t *items);
 /* Keeps the request open as a server-sent event stream on these topics (bits); see http/sse.h. */
 void sp_answer_events(sp_request *req, unsigned topics);

@@ -123,8 +123,8 @@ void sp_answer_events(sp_request *req, unsigned topics)
     sp_buf_text(&fresh->queue, "event: hello\ndata: {\"at\":\"");
     sp_buf_time(&fresh->queue, sp_now_unix_us());
     sp_buf_text(&fresh->queue, "\"}\n\n");
-    struct MHD_Response *response = MHD_create_response_from_callback(
-        MHD_SIZE_UNKNOWN, BLOCK_BYTES, on_read, fresh, on_free);
+    struct MHD_Response *response =
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, on_read, fresh, on_free);
     if (response == NULL) {
         on_free(fresh);
         sp_answer_failed(req, sp_fail(SP_ENOMEM));

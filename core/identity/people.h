@@ -2,7 +2,7 @@
  * People and the roles they hold: the directory that policy is compiled against.
  * OWNS nothing: rows of the store. PROCESS core. TRUST names are checked: lower case letters,
  * digits,
- * '.', '-', '_', starting with a letter, <= 63 bytes. SPEC docs/ARCHITECTURE.md "Policy".
+ * '.', '-', '_', starting with a letter or digit, <= 63 bytes. SPEC docs/ARCHITECTURE.md "Policy".
  *
  * A role has a number from the moment its name is first seen, for ever: live sessions carry
  * numbers. Three roles of administrators exist from the start; no person holds two of them.

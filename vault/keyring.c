@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The keyring file.
+ * OWNS its keys. PROCESS vault. TRUST the seal is verified before a byte is read.
+ * SPEC vault/keyring.h.
+ *
+ * "SPKR" | version u8 | sealed( count u16 | key ... ), the first five bytes bound into the seal.
+ */
+#include "vault/keyring.h"
+
+#include "infra/proc/file.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum {
+    KEYS_MAX = SP_VAULT_KEYS_MAX,
+    FILE_MAX_BYTES = 4 * 1024 * 1024,
+    SECRET_MAX_BYTES = 512,
+    PURPOSE_MAX_BYTES = 160,
+    KEY_FIXED_MAX_BYTES = SP_VAULT_NAME_MAX_BYTES + PURPOSE_MAX_BYTES + SECRET_MAX_BYTES + 64,
+    HEAD_BYTES = 5,
+    PATH_MAX_BYTES = 4096
+};
+static const uint8_t HEAD[HEAD_BYTES] = {'S', 'P', 'K', 'R', 1};
+
+struct sp_keyring {
+    char dir[PATH_MAX_BYTES];
+    char path[PATH_MAX_BYTES];
+    sp_key seal;
+    sp_key master;
+    sp_vkey *keys[KEYS_MAX];
+    size_t count;
+};
+
+const char *sp_vkey_kind_word(sp_vkey_kind kind)
+{
+    static const char *const words[SP_VKEY_KIND_COUNT] = {"aead", "ed25519", "p256"};
+    return kind < SP_VKEY_KIND_COUNT ? words[kind] : "unknown";
+}
+
+static void key_free(sp_vkey *key)
+{
+    if (key != NULL) {
+        sp_pkey_free(key->p256);
+        sp_free(key->purpose);
+        sp_free(key->certificate);
+        sp_wipe(key, sizeof(*key));
+        sp_free(key);
+    }
+}
+
+static void key_auto_free(sp_vkey **key)
+{
+    key_free(*key);
+}
+#define auto_vkey __attribute__((cleanup(key_auto_free)))
+
+void sp_keyring_free(sp_keyring *ring)
+{
+    if (ring == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < ring->count; i++) {
+        key_free(ring->keys[i]);
+    }
+    sp_wipe(ring, sizeof(*ring));
+    sp_free(ring);
+}
+
+/* ---- one key's bytes ---- */
+
+static sp_err secret_encode(const sp_vkey *key, sp_buf *out)
+{
+    switch (key->kind) {
+    case SP_VKEY_AEAD:
+        sp_buf_bytes(out, sp_span_of(key->aead.bytes, sizeof(key->aead.bytes)));
+        return sp_ok();
+    case SP_VKEY_ED25519:
+        sp_buf_bytes(out, sp_span_of(key->ed25519.bytes, sizeof(key->ed25519.bytes)));
+        return sp_ok();
+    case SP_VKEY_P256: {
+        auto_buf sp_buf der = sp_buf_make(SECRET_MAX_BYTES);
+        sp_err err = sp_pkey_der(key->p256, &der);
+        sp_buf_bytes(out, sp_buf_borrow(&der));
+        sp_buf_wipe(&der);
+        return err;
+    }
+    case SP_VKEY_KIND_COUNT:
+        break;
+    }
+    return sp_fail(SP_EINTERNAL);
+}
+
+static sp_err secret_decode(sp_vkey *key, sp_span secret)
+{
+    switch (key->kind) {
+    case SP_VKEY_AEAD:
+        if (secret.len != sizeof(key->aead.bytes)) {
+            return sp_fail(SP_ECORRUPT);
+        }
+        sp_copy(key->aead.bytes, secret.ptr, secret.len);
+        return sp_ok();
+    case SP_VKEY_ED25519:
+        if (secret.len != sizeof(key->ed25519.bytes)) {
+            return sp_fail(SP_ECORRUPT);
+        }
+        sp_copy(key->ed25519.bytes, secret.ptr, secret.len);
+        return sp_ok();
+    case SP_VKEY_P256:
+        return sp_pkey_of_der(secret, &key->p256);
+    case SP_VKEY_KIND_COUNT:
+        break;
+    }
+    return sp_fail(SP_ECORRUPT);
+}
+
+static sp_err key_encode(const sp_vkey *key, sp_buf *out)
+{
+    sp_buf_bytes(out, sp_span_cstr(key->name));
+    sp_buf_u8(out, (uint8_t)key->kind);
+    sp_buf_bytes(out, sp_span_cstr(key->purpose));
+    sp_buf_u64(out, key->created_unix_s);
+    sp_buf_u64(out, key->ends_unix_s);
+    sp_buf_bytes(out, sp_vkey_certificate(key));
+    return secret_encode(key, out);
+}
+
+static sp_err key_decode(sp_reader *in, sp_vkey **ret_key)
+{
+    auto_vkey sp_vkey *key = NULL;
+    TRY(sp_alloc(1, sizeof(*key), &key));
+    sp_span name = sp_read_bytes(in, SP_VAULT_NAME_MAX_BYTES);
+    key->kind = (sp_vkey_kind)sp_read_enum(in, SP_VKEY_KIND_COUNT);
+    sp_span purpose = sp_read_bytes(in, PURPOSE_MAX_BYTES);
+    key->created_unix_s = sp_read_u64(in);
+    key->ends_unix_s = sp_read_u64(in);
+    sp_span certificate = sp_read_bytes(in, SP_VAULT_CHAIN_MAX_BYTES);
+    sp_span secret = sp_read_bytes(in, SECRET_MAX_BYTES);
+    TRY(in->err);
+    TRY(sp_fit(key->name, sizeof(key->name), name));
+    TRY(sp_strdup(purpose, &key->purpose));
+    TRY(sp_keyring_set_certificate(key, certificate));
+    TRY(secret_decode(key, secret));
+    *ret_key = SP_STEAL(key);
+    return sp_ok();
+}
+
+/* ---- the file ---- */
+
+static sp_err decode(sp_keyring *ring, sp_span plain)
+{
+    sp_reader in = sp_reader_of(plain);
+    size_t count = sp_read_u16(&in);
+    if (count > KEYS_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    for (size_t i = 0; i < count; i++) {
+        TRY(key_decode(&in, &ring->keys[i]));
+        ring->count = i + 1;
+    }
+    return sp_reader_finish(&in);
+}
+
+static sp_err load(sp_keyring *ring)
+{
+    auto_buf sp_buf file = sp_buf_make(FILE_MAX_BYTES);
+    auto_buf sp_buf plain = sp_buf_make(FILE_MAX_BYTES);
+    sp_err err = sp_file_read(ring->path, &file);
+    if (err.code == SP_ENOTFOUND) {
+        return sp_ok();
+    }
+    TRY(err);
+    sp_span head = sp_span_slice(sp_buf_borrow(&file), 0, HEAD_BYTES);
+    if (!sp_span_eq(head, sp_span_of(HEAD, HEAD_BYTES))) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    sp_span sealed = sp_span_slice(sp_buf_borrow(&file), HEAD_BYTES, file.len);
+    TRY(sp_unseal(&ring->seal, sealed, head, &plain));
+    err = decode(ring, sp_buf_borrow(&plain));
+    sp_buf_wipe(&plain);
+    return err;
+}
+
+static size_t plain_max_bytes(const sp_keyring *ring)
+{
+    size_t sum = sizeof(uint16_t);
+    for (size_t i = 0; i < ring->count; i++) {
+        sum += KEY_FIXED_MAX_BYTES + ring->keys[i]->certificate_len;
+    }
+    return sum;
+}
+
+sp_err sp_keyring_save(sp_keyring *ring)
+{
+    auto_buf sp_buf plain = sp_buf_make(FILE_MAX_BYTES);
+    auto_buf sp_buf file = sp_buf_make(FILE_MAX_BYTES);
+    sp_buf_room(&plain, plain_max_bytes(ring)); /* grown once: no copies of secrets are left */
+    sp_buf_u16(&plain, (uint16_t)ring->count);
+    sp_err err = sp_ok();
+    for (size_t i = 0; i < ring->count && !sp_failed(err); i++) {
+        err = key_encode(ring->keys[i], &plain);
+    }
+    sp_span head = {HEAD, HEAD_BYTES};
+    sp_buf_span(&file, head);
+    if (!sp_failed(err)) {
+        err = sp_buf_error(&plain);
+    }
+    if (!sp_failed(err)) {
+        err = sp_seal(&ring->seal, sp_buf_borrow(&plain), head, &file);
+    }
+    sp_buf_wipe(&plain);
+    TRY(err);
+    return sp_file_replace(ring->path, 0600, sp_buf_borrow(&file));
+}
+
+static sp_err set_paths(sp_keyring *ring, const char *dir)
+{
+    TRY(sp_fit(ring->dir, sizeof(ring->dir), sp_span_cstr(dir)));
+    int len = snprintf(ring->path, sizeof(ring->path), "%s/keyring", dir);
+    return len < 0 || (size_t)len >= sizeof(ring->path) ? sp_fail(SP_ELIMIT) : sp_ok();
+}
+
+sp_err sp_keyring_open(const char *dir, const sp_key *master, sp_keyring **ret_ring)
+{
+    sp_keyring *ring = NULL;
+    TRY(sp_alloc(1, sizeof(*ring), &ring));
+    ring->master = *master;
+    ring->seal = sp_key_derive(master, SP_SPAN_EMPTY, "sallyport vault keyring v1");
+    sp_err err = set_paths(ring, dir);
+    if (!sp_failed(err)) {
+        err = load(ring);
+    }
+    if (sp_failed(err)) {
+        sp_keyring_free(ring);
+        return err;
+    }
+    *ret_ring = ring;
+    return sp_ok();
+}
+
+bool sp_keyring_exists(const char *dir)
+{
+    char path[PATH_MAX_BYTES];
+    int len = snprintf(path, sizeof(path), "%s/keyring", dir);
+    return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
+}
+
+/* ---- keys ---- */
+
+sp_vkey *sp_keyring_find(sp_keyring *ring, sp_span name)
+{
+    for (size_t i = 0; i < ring->count; i++) {
+        if (sp_span_eq(sp_span_cstr(ring->keys[i]->name), name)) {
+            return ring->keys[i];
+        }
+    }
+    return NULL;
+}
+
+size_t sp_keyring_count(const sp_keyring *ring)
+{
+    return ring->count;
+}
+
+sp_vkey *sp_keyring_at(sp_keyring *ring, size_t at)
+{
+    return ring->keys[at];
+}
+
+static sp_err make_secret(sp_vkey *key)
+{
+    sp_verify_key public_half;
+    switch (key->kind) {
+    case SP_VKEY_AEAD:
+        key->aead = sp_key_new();
+        return sp_ok();
+    case SP_VKEY_ED25519:
+        sp_sign_key_new(&key->ed25519, &public_half);
+        return sp_ok();
+    case SP_VKEY_P256:
+        return sp_pkey_new_p256(&key->p256);
+    case SP_VKEY_KIND_COUNT:
+        break;
+    }
+    return sp_fail(SP_EINVALID);
+}
+
+sp_err sp_keyring_make(sp_keyring *ring, sp_span name, sp_vkey_kind kind, const char *purpose,
+                       uint64_t now_unix_s, sp_vkey **ret_key)
+{
+    if (sp_keyring_find(ring, name) != NULL) {
+        return sp_fail(SP_EEXISTS);
+    }
+    if (ring->count >= KEYS_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    auto_vkey sp_vkey *key = NULL;
+    TRY(sp_alloc(1, sizeof(*key), &key));
+    TRY(sp_fit(key->name, sizeof(key->name), name));
+    TRY(sp_strdup(sp_span_cstr(purpose), &key->purpose));
+    key->kind = kind;
+    key->created_unix_s = now_unix_s;
+    TRY(make_secret(key));
+    *ret_key = key;
+    ring->keys[ring->count++] = SP_STEAL(key);
+    return sp_ok();
+}
+
+sp_err sp_keyring_set_certificate(sp_vkey *key, sp_span certificate)
+{
+    uint8_t *copy = NULL;
+    if (certificate.len > 0) {
+        TRY(sp_alloc(certificate.len, 1, &copy));
+        sp_copy(copy, certificate.ptr, certificate.len);
+    }
+    sp_free(key->certificate);
+    key->certificate = copy;
+    key->certificate_len = certificate.len;
+    return sp_ok();
+}
+
+bool sp_keyring_expire(sp_keyring *ring, uint64_t now_unix_s)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ring->count; i++) {
+        sp_vkey *key = ring->keys[i];
+        if (key->ends_unix_s != 0 && key->ends_unix_s <= now_unix_s) {
+            key_free(key);
+        } else {
+            ring->keys[kept++] = key;
+        }
+    }
+    bool any = kept != ring->count;
+    ring->count = kept;
+    return any;
+}
+
+sp_key sp_keyring_file_key(const sp_keyring *ring, const char *label)
+{
+    return sp_key_derive(&ring->master, SP_SPAN_EMPTY, label);
+}
+
+const char *sp_keyring_dir(const sp_keyring *ring)
+{
+    return ring->dir;
+}

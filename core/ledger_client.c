@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The line to the ledger.
- * OWNS the line. PROCESS core. TRUST replies are bounded. SPEC core/ledger_client.h.
+ * OWNS the line. PROCESS core, vault, ledger. TRUST replies are bounded. SPEC core/ledger_client.h.
  *
  * Each connection is a source of its own, numbered from 1: an event whose reply never came is not
  * sent again, because its change was refused; how many such there were is told to the next
@@ -8,8 +8,8 @@
  */
 #include "core/ledger_client.h"
 
-#include "core/line.h"
 #include "infra/crypto/random.h"
+#include "infra/ipc/line.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 #include "lib/proto/ledger_msg.h"

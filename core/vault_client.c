@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The line to the vault.
- * OWNS the line. PROCESS core. TRUST replies are bounded. SPEC core/vault_client.h.
+ * OWNS the line. PROCESS core, vault, ledger. TRUST replies are bounded. SPEC core/vault_client.h.
  */
 #include "core/vault_client.h"
 
-#include "core/line.h"
+#include "infra/ipc/line.h"
 
 struct sp_vault_client {
     sp_line *line;

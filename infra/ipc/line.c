@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The line.
- * OWNS its connection and waiting calls. PROCESS core. TRUST see line.h. SPEC core/line.h.
+ * OWNS its connection and waiting calls. PROCESS core, vault, ledger. TRUST see line.h. SPEC
+ * infra/ipc/line.h.
  */
-#include "core/line.h"
+#include "infra/ipc/line.h"
 
 #include "infra/ipc/conn.h"
 #include "infra/proc/clock.h"

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A line from core to another process of ours: requests with ids, replies later, on the loop.
+ * A line from one process to another of ours: requests with ids, replies later, on the loop.
  *
  * Story: the line connects, and again every 200 ms while it is broken. A call on a broken line
  * fails at once with SP_EAGAIN; calls that wait when it breaks fail with SP_ECLOSED, and those that
  * wait longer than 10 s with SP_ETIMEOUT (a process that hangs is as good as dead).
  *
- * OWNS its connection and waiting calls. PROCESS core. TRUST replies are bounded by
+ * OWNS its connection and waiting calls. PROCESS core, vault, ledger. TRUST replies are bounded by
  * lib/proto/msg.h. SPEC lib/proto/msg.h.
  */
-#ifndef SP_CORE_LINE_H
-#define SP_CORE_LINE_H
+#ifndef SP_IPC_LINE_H
+#define SP_IPC_LINE_H
 
 #include "lib/proto/msg.h"
 

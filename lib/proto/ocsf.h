@@ -39,7 +39,5 @@ bool sp_ocsf_same_common(const sp_event *a, const sp_event *b);
 void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out);
 /* Members without braces; seq is the event's number at its source. */
 void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out);
-/* Well-formed RFC 8259 object of bounded depth; what a gate puts into detail is checked. */
-bool sp_ocsf_is_object(sp_span json);
 
 #endif

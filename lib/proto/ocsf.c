@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rendering events as OCSF JSON: on the path of every event, so written by hand into reserved room.
+ * OWNS nothing. PROCESS ledger. TRUST events are hostile: every string is escaped, every size
+ * bounded before a byte is written. SPEC lib/proto/ocsf.h.
+ */
+#include "lib/proto/ocsf.h"
+
+#include "lib/proto/json.h"
+
+/* The longest fixed text around the strings of an event, and of the common part. */
+enum { EVENT_FIXED_BYTES = 1280, COMMON_FIXED_BYTES = 1024 };
+enum { ESCAPED = 6, DETAIL_TEXT_MAX_BYTES = 2048 };
+enum { NUMBER_BYTES = 20 };
+
+enum {
+    EVENT_LOG = 1008,
+    ACCOUNT_CHANGE = 3001,
+    AUTHENTICATION = 3002,
+    ENTITY_MANAGEMENT = 3004,
+    NETWORK_ACTIVITY = 4001,
+    SSH_ACTIVITY = 4007,
+    EMAIL_ACTIVITY = 4009,
+    WEB_RESOURCES = 6001,
+    APPLICATION_LIFECYCLE = 6002,
+    DATASTORE_ACTIVITY = 6005
+};
+enum { ACTIVITY_OTHER = 99 };
+
+/* Writes into room that was reserved for the longest case. */
+typedef struct {
+    uint8_t *at;
+} pen;
+
+#define PUT(p, lit) put_raw(p, (const uint8_t *)("" lit), sizeof(lit) - 1)
+
+static inline void put_raw(pen *p, const uint8_t *from, size_t len)
+{
+    sp_copy(p->at, from, len);
+    p->at += len;
+}
+
+static inline void put_word(pen *p, const char *word)
+{
+    sp_span text = sp_span_cstr(word);
+    put_raw(p, text.ptr, text.len);
+}
+
+static void put_number(pen *p, uint64_t value)
+{
+    uint8_t digits[NUMBER_BYTES];
+    size_t at = sizeof(digits);
+    value = value > INT64_MAX ? INT64_MAX : value; /* OCSF's long_t */
+    do {
+        digits[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    put_raw(p, digits + at, sizeof(digits) - at);
+}
+
+static void put_hex64(pen *p, uint64_t value)
+{
+    for (int shift = 60; shift >= 0; shift -= 4) {
+        *p->at++ = (uint8_t) "0123456789abcdef"[(value >> shift) & 15];
+    }
+}
+
+/* True when every byte is printable ASCII other than the quote and the backslash. */
+static bool is_plain(sp_span text)
+{
+    uint8_t bad = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        bad |= (uint8_t)(c < 0x20 || c >= 0x7F || c == '"' || c == '\\');
+    }
+    return bad == 0;
+}
+
+/* A string with its quotes; at most ESCAPED bytes a byte. */
+static void put_string(pen *p, sp_span text)
+{
+    *p->at++ = '"';
+    if (is_plain(text)) {
+        put_raw(p, text.ptr, text.len);
+    } else {
+        p->at += sp_json_escape(text, p->at);
+    }
+    *p->at++ = '"';
+}
+
+static sp_ocsf_type decision_type(const sp_event *event)
+{
+    /* Web Resources: 1 create, 2 read, 3 update, 4 delete, 5 search, 6 import, 7 export, 8 share */
+    static const uint8_t web[SP_ACTION_COUNT] = {[SP_ACTION_CONNECT] = ACTIVITY_OTHER,
+                                                 [SP_ACTION_READ] = 2,
+                                                 [SP_ACTION_WRITE] = 3,
+                                                 [SP_ACTION_EXPORT] = 7,
+                                                 [SP_ACTION_IMPORT] = 6,
+                                                 [SP_ACTION_ALTER] = 3,
+                                                 [SP_ACTION_DESTROY] = 4,
+                                                 [SP_ACTION_ADMINISTER] = ACTIVITY_OTHER,
+                                                 [SP_ACTION_EXECUTE] = ACTIVITY_OTHER,
+                                                 [SP_ACTION_FORWARD] = ACTIVITY_OTHER};
+    switch ((sp_gate)event->gate) {
+    case SP_GATE_SSH:
+        return (sp_ocsf_type){SSH_ACTIVITY, 4, event->kind == SP_EVENT_CLOSE ? 2 : 1};
+    case SP_GATE_DB:
+        return (sp_ocsf_type){DATASTORE_ACTIVITY, 6, ACTIVITY_OTHER};
+    case SP_GATE_NET:
+        return (sp_ocsf_type){NETWORK_ACTIVITY, 4, event->kind == SP_EVENT_CLOSE ? 2 : 1};
+    case SP_GATE_MAIL:
+        return (sp_ocsf_type){EMAIL_ACTIVITY, 4, 3};
+    case SP_GATE_NONE:
+    case SP_GATE_WEB:
+    case SP_GATE_COUNT:
+        break;
+    }
+    return (sp_ocsf_type){WEB_RESOURCES, 6,
+                          event->action < SP_ACTION_COUNT ? web[event->action] : ACTIVITY_OTHER};
+}
+
+typedef struct {
+    const char *word;
+    uint8_t account; /* activity of Account Change */
+    uint8_t entity;  /* activity of Entity Management */
+} verb;
+
+/* What core and vault call a change (event.method), in OCSF's numbers. */
+static const verb VERBS[] = {
+    {"create", 1, 1},   {"add", 1, 1},      {"issue", 1, 1},       {"read", 99, 2},
+    {"update", 99, 3},  {"change", 99, 3},  {"apply", 99, 3},      {"delete", 6, 4},
+    {"remove", 6, 4},   {"enroll", 99, 6},  {"revoke", 5, 7},      {"enable", 2, 8},
+    {"approve", 2, 8},  {"disable", 5, 9},  {"quarantine", 5, 12}, {"suspend", 5, 12},
+    {"restore", 2, 13}, {"password", 3, 3}, {"reset", 4, 3},       {"lock", 9, 12},
+    {"unlock", 12, 13}, {"grant", 7, 3},    {"ungrant", 8, 3},
+};
+
+static const verb *verb_of(sp_span method)
+{
+    for (size_t i = 0; i < SP_COUNT(VERBS); i++) {
+        if (sp_span_eq(method, sp_span_cstr(VERBS[i].word))) {
+            return &VERBS[i];
+        }
+    }
+    return NULL;
+}
+
+static uint8_t role_activity(sp_span method)
+{
+    static const struct {
+        const char *word;
+        uint8_t activity;
+    } words[] = {{"start", 3}, {"started", 3}, {"stop", 4},     {"ended", 4},
+                 {"died", 4},  {"restart", 5}, {"restarted", 5}};
+    for (size_t i = 0; i < SP_COUNT(words); i++) {
+        if (sp_span_eq(method, sp_span_cstr(words[i].word))) {
+            return words[i].activity;
+        }
+    }
+    return ACTIVITY_OTHER;
+}
+
+sp_ocsf_type sp_ocsf_type_of(const sp_event *event)
+{
+    const verb *known = NULL;
+    switch ((sp_event_kind)event->kind) {
+    case SP_EVENT_DECISION:
+    case SP_EVENT_CLOSE:
+        return decision_type(event);
+    case SP_EVENT_SIGN_IN:
+        return (sp_ocsf_type){AUTHENTICATION, 3, 1};
+    case SP_EVENT_SIGN_OUT:
+    case SP_EVENT_SESSION_END:
+        return (sp_ocsf_type){AUTHENTICATION, 3, 2};
+    case SP_EVENT_IDENTITY:
+        known = verb_of(event->method);
+        return (sp_ocsf_type){ACCOUNT_CHANGE, 3, known == NULL ? ACTIVITY_OTHER : known->account};
+    case SP_EVENT_DEVICE:
+    case SP_EVENT_POLICY:
+    case SP_EVENT_ADMIN:
+        known = verb_of(event->method);
+        return (sp_ocsf_type){ENTITY_MANAGEMENT, 3, known == NULL ? ACTIVITY_OTHER : known->entity};
+    case SP_EVENT_ROLE:
+        return (sp_ocsf_type){APPLICATION_LIFECYCLE, 6, role_activity(event->method)};
+    case SP_EVENT_REDACTION:
+        return (sp_ocsf_type){EVENT_LOG, 1, 2};
+    case SP_EVENT_LOSS:
+    case SP_EVENT_GAP:
+    case SP_EVENT_HEARTBEAT:
+    case SP_EVENT_READ:
+    case SP_EVENT_KIND_COUNT:
+        break;
+    }
+    return (sp_ocsf_type){EVENT_LOG, 1, ACTIVITY_OTHER};
+}
+
+bool sp_ocsf_same_common(const sp_event *a, const sp_event *b)
+{
+    return a->session == b->session && a->person == b->person && a->device == b->device &&
+           a->policy_version == b->policy_version && a->gate == b->gate && a->owner == b->owner &&
+           a->posture == b->posture && a->strength == b->strength &&
+           sp_span_eq((sp_span){a->peer, sizeof(a->peer)}, (sp_span){b->peer, sizeof(b->peer)}) &&
+           sp_ocsf_type_of(a).class_uid == sp_ocsf_type_of(b).class_uid &&
+           sp_span_eq(a->person_name, b->person_name) && sp_span_eq(a->device_name, b->device_name);
+}
+
+static void put_user(pen *p, const sp_event *event)
+{
+    PUT(p, "{\"uid\":\"");
+    put_number(p, event->person);
+    PUT(p, "\",\"name\":");
+    put_string(p, event->person_name);
+    PUT(p, "}");
+}
+
+static void put_actor(pen *p, const sp_event *event)
+{
+    PUT(p, ",\"actor\":{\"user\":");
+    put_user(p, event);
+    if (event->session != 0) {
+        PUT(p, ",\"session\":{\"uid\":\"");
+        put_hex64(p, event->session);
+        PUT(p, "\",\"is_mfa\":");
+        put_word(p, event->strength >= SP_STRENGTH_TOTP ? "true}" : "false}");
+    }
+    PUT(p, "}");
+    if (event->kind == SP_EVENT_SIGN_IN || event->kind == SP_EVENT_SIGN_OUT ||
+        event->kind == SP_EVENT_SESSION_END) {
+        PUT(p, ",\"user\":");
+        put_user(p, event);
+    }
+}
+
+static void put_device(pen *p, const sp_event *event)
+{
+    if (event->device == 0) {
+        return;
+    }
+    PUT(p, ",\"device\":{\"uid\":\"");
+    put_number(p, event->device);
+    PUT(p, "\",\"name\":");
+    put_string(p, event->device_name);
+    PUT(p, ",\"type_id\":0,\"is_managed\":");
+    put_word(p, event->owner == SP_OWNER_COMPANY ? "true" : "false");
+    PUT(p, ",\"is_compliant\":");
+    put_word(p, event->posture == SP_POSTURE_HEALTHY ? "true}" : "false}");
+}
+
+static void put_address(pen *p, const uint8_t peer[16])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+    uint8_t any = 0;
+    for (size_t i = 0; i < 16; i++) {
+        any |= peer[i];
+    }
+    if (any == 0) {
+        return;
+    }
+    PUT(p, ",\"src_endpoint\":{\"ip\":\"");
+    if (sp_span_eq((sp_span){peer, sizeof(mapped)}, (sp_span){mapped, sizeof(mapped)})) {
+        for (size_t i = 12; i < 16; i++) {
+            put_number(p, peer[i]);
+            PUT(p, ".");
+        }
+    } else {
+        for (size_t i = 0; i < 16; i += 2) {
+            *p->at++ = (uint8_t) "0123456789abcdef"[peer[i] >> 4];
+            *p->at++ = (uint8_t) "0123456789abcdef"[peer[i] & 15];
+            *p->at++ = (uint8_t) "0123456789abcdef"[peer[i + 1] >> 4];
+            *p->at++ = (uint8_t) "0123456789abcdef"[peer[i + 1] & 15];
+            PUT(p, ":");
+        }
+    }
+    p->at--; /* the last separator */
+    PUT(p, "\"}");
+}
+
+void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out)
+{
+    sp_ocsf_type type = sp_ocsf_type_of(event);
+    size_t most = COMMON_FIXED_BYTES +
+                  ESCAPED * (2 * event->person_name.len + event->device_name.len + source_name.len);
+    uint8_t *room = sp_buf_room(out, most);
+    if (room == NULL) {
+        return;
+    }
+    pen p = {room};
+    PUT(&p, "\"metadata\":{\"version\":\"1.6.0\",\"product\":{\"name\":\"Sallyport\","
+            "\"vendor_name\":\"Sallyport\",\"version\":\"" SP_VERSION "\"},\"log_name\":");
+    put_string(&p, source_name);
+    PUT(&p, ",\"profiles\":[\"security_control\"]},\"category_uid\":");
+    put_number(&p, type.category_uid);
+    PUT(&p, ",\"class_uid\":");
+    put_number(&p, type.class_uid);
+    if (event->person != 0 || event->session != 0 || event->person_name.len > 0) {
+        put_actor(&p, event);
+    }
+    put_device(&p, event);
+    put_address(&p, event->peer);
+    if (event->policy_version != 0) {
+        PUT(&p, ",\"policy\":{\"version\":\"");
+        put_number(&p, event->policy_version);
+        PUT(&p, "\"}");
+    }
+    PUT(&p, ",\"unmapped\":{\"gate\":\"");
+    put_word(&p, sp_gate_word(event->gate));
+    PUT(&p, "\",\"owner\":\"");
+    put_word(&p, sp_owner_word(event->owner));
+    PUT(&p, "\",\"posture\":\"");
+    put_word(&p, sp_posture_word(event->posture));
+    PUT(&p, "\",\"strength\":\"");
+    put_word(&p, sp_strength_word(event->strength));
+    PUT(&p, "\"}");
+    sp_buf_grown(out, (size_t)(p.at - room));
+}
+
+static bool has_verdict(const sp_event *event)
+{
+    return event->kind == SP_EVENT_DECISION || event->kind == SP_EVENT_CLOSE ||
+           event->kind == SP_EVENT_SIGN_IN;
+}
+
+/* status, action and disposition (security_control profile). */
+static void put_outcome(pen *p, const sp_event *event)
+{
+    bool good = event->reason == SP_REASON_NONE || event->reason == SP_REASON_RULE;
+    if (has_verdict(event)) {
+        good = event->verdict == SP_VERDICT_ALLOW;
+    }
+    put_word(p, good ? ",\"status_id\":1" : ",\"status_id\":2");
+    if (event->kind == SP_EVENT_DECISION) {
+        put_word(p, good ? ",\"action_id\":1,\"disposition_id\":1"
+                         : ",\"action_id\":2,\"disposition_id\":2");
+    }
+    if (event->status != 0) {
+        PUT(p, ",\"status_code\":\"");
+        put_number(p, event->status);
+        PUT(p, "\"");
+    }
+}
+
+/* What it was done to. */
+static void put_object(pen *p, const sp_event *event, const sp_ocsf_type *type)
+{
+    bool any = event->resource.len + event->object.len > 0;
+    switch (type->class_uid) {
+    case WEB_RESOURCES:
+        PUT(p, ",\"web_resources\":[{\"name\":");
+        put_string(p, event->resource);
+        PUT(p, "}],\"http_request\":{\"http_method\":");
+        put_string(p, event->method);
+        PUT(p, ",\"url\":{\"path\":");
+        put_string(p, event->object);
+        PUT(p, "}}");
+        return;
+    case ACCOUNT_CHANGE:
+        PUT(p, ",\"user\":{\"name\":");
+        break;
+    case ENTITY_MANAGEMENT:
+        PUT(p, ",\"entity\":{\"type\":\"");
+        put_word(p, sp_event_kind_word(event->kind));
+        PUT(p, "\",\"name\":");
+        break;
+    case APPLICATION_LIFECYCLE:
+        PUT(p, ",\"app\":{\"name\":");
+        break;
+    default:
+        if (!any) {
+            return;
+        }
+        PUT(p, ",\"resources\":[{\"name\":");
+        put_string(p, event->resource);
+        PUT(p, "}],\"message\":");
+        put_string(p, event->object);
+        return;
+    }
+    put_string(p, event->object.len > 0 ? event->object : event->resource);
+    PUT(p, "}");
+}
+
+/* Detail that is no JSON object, or does not fit, is kept as text, cut. */
+static void put_detail(pen *p, sp_span detail)
+{
+    if (detail.len == 0) {
+        return;
+    }
+    PUT(p, ",\"detail\":");
+    if (sp_json_is_object(detail)) {
+        put_raw(p, detail.ptr, detail.len);
+    } else {
+        put_string(p, sp_span_slice(detail, 0, DETAIL_TEXT_MAX_BYTES));
+    }
+}
+
+static void put_unmapped(pen *p, const sp_event *event)
+{
+    PUT(p, ",\"unmapped\":{\"kind\":\"");
+    put_word(p, sp_event_kind_word(event->kind));
+    PUT(p, "\"");
+    if (has_verdict(event)) {
+        PUT(p, ",\"verdict\":\"");
+        put_word(p, sp_verdict_word(event->verdict));
+        PUT(p, "\",\"reason\":\"");
+        put_word(p, sp_reason_word(event->reason));
+        PUT(p, "\",\"action\":\"");
+        put_word(p, sp_action_word(event->action));
+        PUT(p, "\"");
+    }
+    if (event->class_name.len > 0) {
+        PUT(p, ",\"class\":");
+        put_string(p, event->class_name);
+    }
+    if (event->duration_us != 0) {
+        PUT(p, ",\"duration_us\":");
+        put_number(p, event->duration_us);
+    }
+    if (event->count != 0) {
+        PUT(p, ",\"count\":");
+        put_number(p, event->count);
+    }
+    put_detail(p, event->detail);
+    PUT(p, "}");
+}
+
+static size_t event_most(const sp_event *event)
+{
+    size_t strings = event->resource.len + event->class_name.len + event->rule.len +
+                     2 * event->method.len + event->object.len;
+    size_t text =
+        event->detail.len < DETAIL_TEXT_MAX_BYTES ? event->detail.len : DETAIL_TEXT_MAX_BYTES;
+    size_t detail = event->detail.len > ESCAPED * text ? event->detail.len : ESCAPED * text;
+    return EVENT_FIXED_BYTES + ESCAPED * strings + detail;
+}
+
+void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out)
+{
+    sp_ocsf_type type = sp_ocsf_type_of(event);
+    uint8_t *room = sp_buf_room(out, event_most(event));
+    if (room == NULL) {
+        return;
+    }
+    pen p = {room};
+    PUT(&p, "\"time\":");
+    put_number(&p, event->when_unix_us / 1000);
+    PUT(&p, ",\"metadata\":{\"sequence\":");
+    put_number(&p, seq);
+    if (event->reference != 0) {
+        char text[SP_REFERENCE_TEXT_BYTES];
+        sp_reference_text(event->reference, text);
+        PUT(&p, ",\"uid\":\"");
+        put_word(&p, text);
+        PUT(&p, "\"");
+    }
+    PUT(&p, "},\"activity_id\":");
+    put_number(&p, type.activity_id);
+    if (type.activity_id == ACTIVITY_OTHER) {
+        PUT(&p, ",\"activity_name\":");
+        put_string(&p, event->method.len > 0 ? event->method
+                                             : sp_span_cstr(sp_event_kind_word(event->kind)));
+    }
+    PUT(&p, ",\"type_uid\":");
+    put_number(&p, (uint64_t)type.class_uid * 100 + type.activity_id);
+    PUT(&p, ",\"severity_id\":");
+    put_number(&p, event->severity + 1U);
+    put_outcome(&p, event);
+    put_object(&p, event, &type);
+    if (event->rule.len > 0) {
+        PUT(&p, ",\"policy\":{\"name\":");
+        put_string(&p, event->rule);
+        PUT(&p, "}");
+    }
+    if ((event->bytes_in | event->bytes_out) != 0) {
+        PUT(&p, ",\"proxy_traffic\":{\"bytes_in\":");
+        put_number(&p, event->bytes_in);
+        PUT(&p, ",\"bytes_out\":");
+        put_number(&p, event->bytes_out);
+        PUT(&p, "}");
+    }
+    put_unmapped(&p, event);
+    sp_buf_grown(out, (size_t)(p.at - room));
+}

@@ -31,17 +31,16 @@ static sp_err failed(sp_buf *why, const char *what)
 
 static sp_err set_limits(const sp_sandbox *spec, sp_buf *why)
 {
-    struct rlimit files = {0};
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return failed(why, "the limit of open files cannot be read");
-    }
     rlim_t wanted = spec->files_max != 0 ? spec->files_max : FILES_DEFAULT;
-    if (files.rlim_max < wanted && geteuid() != 0) {
-        wanted = files.rlim_max; /* the report shows it */
+    const struct rlimit asked = {.rlim_cur = wanted, .rlim_max = wanted};
+    struct rlimit files = {0};
+    int error = setrlimit(RLIMIT_NOFILE, &asked);
+    if (error != 0 && errno == EPERM && getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max; /* not ours to raise: all there is; the report shows it */
+        error = setrlimit(RLIMIT_NOFILE, &files);
     }
-    files = (struct rlimit){.rlim_cur = wanted, .rlim_max = wanted};
     const struct rlimit none = {0};
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0 || setrlimit(RLIMIT_CORE, &none) != 0) {
+    if (error != 0 || setrlimit(RLIMIT_CORE, &none) != 0) {
         return failed(why, "limits cannot be set");
     }
     /* no core files, no ptrace by the same user: secrets stay in memory */

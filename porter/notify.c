@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The socket on which roles say how they are: READY=1, WATCHDOG=1, STATUS=, STOPPING=1.
+ * OWNS its socket and path. PROCESS porter. TRUST the words are hostile, who sent them is the
+ * kernel's word (SCM_CREDENTIALS). SPEC sd_notify(3), unix(7).
+ */
+#include "porter/porter.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { WORDS_A_TURN = 64 };
+
+sp_err porter_notify_open(const sp_config *config, char **ret_path, int *ret_fd, sp_buf *why)
+{
+    auto_free char *path = NULL;
+    TRY(sp_config_socket(config, "notify", &path));
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    if (sp_failed(sp_fit(at.sun_path, sizeof(at.sun_path), sp_span_cstr(path)))) {
+        sp_buf_fmt(why, "%s is too long for a socket: choose a shorter run: directory", path);
+        return sp_fail(SP_ELIMIT);
+    }
+    unlink(path);
+    auto_close int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
+        chmod(path, 0666) != 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) != 0) {
+        sp_buf_fmt(why, "%s cannot be made: %s", path, strerror(errno));
+        return sp_fail(SP_EIO);
+    }
+    *ret_path = SP_STEAL(path);
+    *ret_fd = SP_STEAL_FD(fd);
+    return sp_ok();
+}
+
+static pid_t sender_of(struct msghdr *msg)
+{
+    pid_t pid = 0;
+    for (struct cmsghdr *head = CMSG_FIRSTHDR(msg); head != NULL; head = CMSG_NXTHDR(msg, head)) {
+        if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_CREDENTIALS) {
+            struct ucred who;
+            sp_copy(&who, CMSG_DATA(head), sizeof(who));
+            pid = who.pid;
+        } else if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
+            size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            for (size_t i = 0; i < count; i++) {
+                int fd = -1;
+                sp_copy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(fd));
+                close(fd); /* nobody needs to send us any */
+            }
+        }
+    }
+    return pid;
+}
+
+void porter_notify_read(porter *p, int fd, uint64_t now_us)
+{
+    for (int i = 0; i < WORDS_A_TURN; i++) {
+        uint8_t words[PORTER_WORDS_MAX_BYTES];
+        _Alignas(struct cmsghdr) uint8_t control[512];
+        struct iovec part = {.iov_base = words, .iov_len = sizeof(words)};
+        struct msghdr msg = {.msg_iov = &part,
+                             .msg_iovlen = 1,
+                             .msg_control = control,
+                             .msg_controllen = sizeof(control)};
+        ssize_t got = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (got < 0) {
+            return;
+        }
+        pid_t pid = sender_of(&msg);
+        if (pid > 0 && (msg.msg_flags & MSG_TRUNC) == 0) {
+            porter_roles_heard(p, pid, sp_span_of(words, (size_t)got), now_us);
+        }
+    }
+}

@@ -172,7 +172,7 @@ void doctor_disk(doctor *d)
     doctor_say(d, level, "disk",
                "make room, or let the ledger keep less (Retention, never below 183 days): when the "
                "disk is full, what must be recorded is refused",
-               "%llu MiB free (%llu %%) for %s; the ledger holds %llu MiB",
+               "%llu MiB (%llu %%) are left for %s; the ledger holds %llu MiB",
                (unsigned long long)(free_bytes / MIB), (unsigned long long)percent, state,
                (unsigned long long)(used / MIB));
 }

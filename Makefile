@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+# The doors to everything: `make help` lists them. Meson and Ninja do the building.
+
+SHELL := /bin/bash
+MESON := /usr/bin/meson
+export PATH := /usr/lib/ccache:$(PATH)
+DESTDIR ?=
+PARTS ?=
+
+.DEFAULT_GOAL := build
+.PHONY: help deps build console run demo test bench bench-policy bench-web bench-ledger fuzz lint \
+	format install deb clean
+
+help: ## this page
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+		awk -F':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@echo "  make test PARTS='unit system'   only these parts (tools/run-tests --list)"
+
+deps: ## install the Debian packages that are missing (root, or sudo)
+	@packaging/install-deps
+
+build/build.ninja:
+	$(MESON) setup build
+
+build: build/build.ninja ## build the program and nginx's module into build/
+	@ninja -C build
+
+console/dist/index.html: $(shell git ls-files console 2>/dev/null)
+	@if [ -f console/package.json ]; then tools/build-console; fi
+
+console: console/dist/index.html ## build the web console into console/dist
+
+run: ## the demo office: install what is missing, build, start on loopback; Ctrl-C stops all of it
+	@demo/run
+
+demo: run ## the same
+
+test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 12 minutes)
+	@tools/run-tests $(PARTS)
+
+bench: ## all measurements against their bounds
+	@bench/run
+
+bench-policy: ## decisions, compile and proof
+	@bench/run policy
+
+bench-web: ## the web gate against plain nginx and auth_request
+	@bench/run web
+
+bench-ledger: ## appends with group commit
+	@bench/run ledger
+
+fuzz: ## each fuzz target for a minute (FUZZ_SECONDS=60)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tools/run-tests fuzz
+
+lint: ## layers, banned calls, sizes, format, static analysis
+	@tools/run-tests lint
+
+format: ## clang-format over all C
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+install: build console ## install into DESTDIR (default: this machine)
+	@DESTDIR=$(DESTDIR) $(MESON) install -C build --no-rebuild
+	@DESTDIR=$(DESTDIR) packaging/install-files
+
+deb: ## the Debian package, into build/deb
+	@packaging/build-deb
+
+clean: ## remove what was built; the demo's state in run/ stays
+	@rm -rf build build-asan build-fuzz build-deb console/dist console/node_modules

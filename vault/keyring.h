@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The keyring: every key of the office with its index entry (name, kind, purpose, created), in one
- * file that is sealed by the master key and replaced whole. So no key can be swapped for another, nor
- * one be left behind when another is rotated.
+ * file that is sealed by the master key and replaced whole. So no key can be swapped for another,
+ * nor one be left behind when another is rotated.
  *
  * OWNS its keys, wiped when freed. PROCESS vault. TRUST the file is verified by its seal; what the
  * seal covers is ours. SPEC docs/ARCHITECTURE.md "Vault".
@@ -32,8 +32,8 @@ typedef struct {
 
 typedef struct sp_keyring sp_keyring;
 
-/* Opens <dir>/keyring, or starts an empty one when there is none. SP_ECORRUPT: the master key is not
- * the one that sealed it, or the file was changed. */
+/* Opens <dir>/keyring, or starts an empty one when there is none. SP_ECORRUPT: the master key is
+ * not the one that sealed it, or the file was changed. */
 SP_MUST sp_err sp_keyring_open(const char *dir, const sp_key *master, sp_keyring **ret_ring);
 void sp_keyring_free(sp_keyring *ring);
 bool sp_keyring_exists(const char *dir);

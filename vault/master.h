@@ -2,9 +2,9 @@
  * Where the master key comes from. Providers are asked in order; the first that has one wins, and a
  * new office gets its master key from the last one (the file).
  *
- *   credential   $CREDENTIALS_DIRECTORY/sallyport-master: systemd LoadCredentialEncrypted=, which can
- *                bind it to the TPM; read once, never written
- *   file         <state>/vault/master.key: 32 bytes, 0600, owned by the vault's user
+ *   credential   $CREDENTIALS_DIRECTORY/sallyport-master: systemd LoadCredentialEncrypted=, which
+ * can bind it to the TPM; read once, never written file         <state>/vault/master.key: 32 bytes,
+ * 0600, owned by the vault's user
  *
  * OWNS nothing. PROCESS vault, once at start. TRUST files are the vault's own; owner, mode and size
  * are checked. SPEC docs/ARCHITECTURE.md "Vault".

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts a vault by itself, as the porter does, and speaks lib/proto/vault_msg.h to it.
+
+OWNS the process and its directory. PROCESS tests. TRUST none. SPEC lib/proto/vault_msg.h.
+"""
+import os
+import pathlib
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+PING, KEYS, CA, DEVICE_ISSUE, TLS_IDENTITY, TLS_KEY, TLS_SIGN, TOKEN_SIGN, TOKEN_JWKS, \
+    TOKEN_ROTATE, CHECKPOINT_SIGN, CHECKPOINT_LAST, WRAP, UNWRAP, BACKUP_WRAP, BACKUP_UNWRAP = \
+    range(0x0200, 0x0210)
+OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED, ECONFLICT, ECORRUPT = 0, 2, 4, 5, 7, 8, 13
+
+
+def text(data):
+    return struct.pack(">I", len(data)) + data
+
+
+class Reader:
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, count):
+        assert len(self.data) >= count
+        piece, self.data = self.data[:count], self.data[count:]
+        return piece
+
+    def number(self, form):
+        return struct.unpack(">" + form, self.take(struct.calcsize(">" + form)))[0]
+
+    def text(self):
+        return self.take(self.number("I"))
+
+
+class Connection:
+    """A peer's identity is taken by the kernel when it connects: as root, any uid can be tried."""
+
+    def __init__(self, path, uid):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.settimeout(10)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(uid)
+        try:
+            self.socket.connect(str(path))
+        finally:
+            if before == 0:
+                os.seteuid(before)
+        self.id = 0
+
+    def raw(self, packet):
+        self.socket.send(packet)
+        return self.socket.recv(256 * 1024)
+
+    def call(self, kind, body=b""):
+        """(status, body)"""
+        self.id += 1
+        reply = self.raw(struct.pack(">BHIB", 1, kind, self.id, 0) + body)
+        version, got_kind, got_id, status = struct.unpack(">BHIB", reply[:8])
+        assert (version, got_kind, got_id) == (1, kind, self.id)
+        return status, reply[8:]
+
+
+CONFIG = """\
+office: Lantern Trading
+domain: office.localhost
+portal: portal
+listen: ["127.0.0.1:{port}"]
+state: {dir}/state
+run: {dir}/run
+tls: {tls}
+"""
+
+
+# As root each role has a uid of its own; otherwise they all share ours.
+UIDS = {role: 61001 + i if os.geteuid() == 0 else os.getuid()
+        for i, role in enumerate(("core", "vault", "ledger", "web", "stranger"))}
+
+
+class Vault:
+    """A vault in a directory below one that everybody may enter."""
+
+    def __init__(self, program, folder, tls="own"):
+        self.program = str(program)
+        self.dir = pathlib.Path(folder)
+        self.state = self.dir / "state" / "vault"
+        self.path = self.dir / "run" / "vault.sock"
+        self.config = self.dir / "bootstrap.yaml"
+        self.log = self.dir / "log"
+        for made in (self.state, self.path.parent):
+            made.mkdir(parents=True, exist_ok=True)
+        self.dir.chmod(0o755)
+        self.state.chmod(0o700)
+        os.chown(self.state, UIDS["vault"], -1)
+        body = CONFIG.format(port=8443, dir=self.dir, tls=tls)
+        body += "users: {" + ", ".join(f"{k}: {v}" for k, v in UIDS.items()
+                                       if k != "stranger") + "}\n"
+        self.config.write_text(body)
+        self.process = None
+        self.listener = None
+
+    def spawn(self):
+        """Starts it without waiting that it serves."""
+        self.path.unlink(missing_ok=True)
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(self.path))
+        self.path.chmod(0o666)
+        self.listener.listen(64)
+        fd = self.listener.fileno()
+
+        def hand_over():
+            os.dup2(fd, 3)
+            os.set_inheritable(3, True)
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(UIDS["vault"])
+                os.setuid(UIDS["vault"])
+
+        env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "vault"}
+        # LISTEN_PID must be the pid of the program itself: a shell that execs has it.
+        script = 'LISTEN_PID=$$ exec "$0" role vault -c "$1"'
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(["/bin/sh", "-c", script, self.program,
+                                             str(self.config)], env=env, stderr=log, stdout=log,
+                                            preexec_fn=hand_over, close_fds=False)
+        return self
+
+    def start(self):
+        self.spawn()
+        status, _ = self.connect("core").call(PING)
+        assert status == OK
+        return self
+
+    def connect(self, role):
+        return Connection(self.path, UIDS[role])
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process is not None:
+            self.process.send_signal(how)
+            code = self.process.wait(10)
+            self.process = None
+            self.listener.close()
+            return code
+        return None
+
+    def wait_ended(self):
+        code = self.process.wait(10)
+        self.process = None
+        self.listener.close()
+        return code
+
+    def logged(self):
+        return self.log.read_text()

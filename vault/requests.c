@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the vault is asked: the table of kinds, and their handlers.
+ * OWNS nothing. PROCESS vault. TRUST every peer may have been taken over: its role is the kernel's
+ * word on its uid, its bytes are hostile. SPEC lib/proto/vault_msg.h.
+ *
+ * The table is the whole of the policy: a kind that is not in it, a caller that is not in its row
+ * and a body that is too long are refused before any handler sees the request, and the refusal is
+ * written down.
+ */
+#include "infra/crypto/x509.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/log.h"
+#include "vault/device_ca.h"
+#include "vault/token.h"
+#include "vault/vault.h"
+#include "vault/wrap.h"
+
+enum { REFUSALS_A_SECOND = 5, OBJECT_MAX_BYTES = 512 };
+
+enum {
+    CORE = 1U << SP_ROLE_CORE,
+    LEDGER = 1U << SP_ROLE_LEDGER,
+    WEB = 1U << SP_ROLE_WEB,
+    ANYBODY = 1U << SP_ROLE_COUNT
+};
+
+typedef struct {
+    sp_vault *vault;
+    sp_peer *peer;
+    const sp_msg *msg;
+    unsigned roles; /* of the peer */
+    uint64_t now_unix_s;
+    uint64_t device; /* for the record */
+    sp_buf object;   /* for the record: what it was about */
+} request;
+
+typedef sp_err (*handler)(request *r, sp_buf *out);
+
+/* ---- handlers ---- */
+
+static sp_err ping(request *r, sp_buf *out)
+{
+    (void)r;
+    (void)out;
+    return sp_ok();
+}
+
+static sp_err keys(request *r, sp_buf *out)
+{
+    auto_free sp_vault_keys *list = NULL;
+    TRY(sp_alloc(1, sizeof(*list), &list));
+    for (size_t i = 0; i < sp_keyring_count(r->vault->ring); i++) {
+        const sp_vkey *key = sp_keyring_at(r->vault->ring, i);
+        list->items[list->count++] =
+            (sp_vault_key_info){.name = sp_span_cstr(key->name),
+                                .kind = sp_span_cstr(sp_vkey_kind_word(key->kind)),
+                                .purpose = sp_span_cstr(key->purpose),
+                                .created_unix_s = key->created_unix_s};
+    }
+    sp_vault_keys_encode(list, out);
+    return sp_ok();
+}
+
+static sp_err ca(request *r, sp_buf *out)
+{
+    sp_vault_ca which = SP_VAULT_CA_DEVICE;
+    TRY(sp_vault_ca_decode(r->msg->body, &which));
+    sp_span der = which == SP_VAULT_CA_DEVICE ? sp_device_ca_certificate(r->vault->ring)
+                                              : sp_tls_office_ca(r->vault->tls);
+    if (der.len == 0) {
+        return sp_fail(SP_ENOTFOUND);
+    }
+    sp_buf_span(out, der);
+    return sp_ok();
+}
+
+static sp_err device_issue(request *r, sp_buf *out)
+{
+    sp_vault_device_issue ask;
+    sp_vault_issued issued;
+    auto_buf sp_buf der = sp_buf_make(SP_CERT_MAX_BYTES);
+    TRY(sp_vault_device_issue_decode(r->msg->body, &ask));
+    TRY(sp_device_ca_issue(r->vault->ring, r->vault->config->office, &ask, r->now_unix_s, &der,
+                           &issued));
+    sp_hash fingerprint = sp_cert_fingerprint(issued.certificate);
+    r->device = ask.device;
+    sp_buf_text(&r->object, "certificate ");
+    sp_buf_hex(&r->object, sp_hash_borrow(&fingerprint));
+    sp_buf_fmt(&r->object, " for device %llu until ", (unsigned long long)ask.device);
+    sp_buf_time(&r->object, issued.not_after_unix_s * 1000000);
+    sp_vault_issued_encode(&issued, out);
+    return sp_ok();
+}
+
+static sp_err tls_identity(request *r, sp_buf *out)
+{
+    sp_vault_tls_identity identity;
+    TRY(sp_tls_identity(r->vault->tls, &identity));
+    sp_vault_tls_identity_encode(&identity, out);
+    return sp_ok();
+}
+
+static sp_err tls_key(request *r, sp_buf *out)
+{
+    return sp_tls_public(r->vault->tls, r->msg->body, out);
+}
+
+static sp_err tls_sign(request *r, sp_buf *out)
+{
+    sp_vault_tls_sign ask;
+    TRY(sp_vault_tls_sign_decode(r->msg->body, &ask));
+    return sp_tls_sign(r->vault->tls, &ask, out);
+}
+
+static sp_err token_sign(request *r, sp_buf *out)
+{
+    sp_token_bounds bounds = {.issuer = sp_buf_borrow(&r->vault->issuer),
+                              .domain = sp_span_cstr(r->vault->config->domain)};
+    return sp_token_sign(r->vault->ring, &bounds, r->msg->body, r->now_unix_s, out);
+}
+
+static sp_err token_jwks(request *r, sp_buf *out)
+{
+    return sp_token_jwks(r->vault->ring, out);
+}
+
+static sp_err token_rotate(request *r, sp_buf *out)
+{
+    size_t first_key = sp_keyring_count(r->vault->ring);
+    TRY(sp_token_rotate(r->vault->ring, r->now_unix_s));
+    TRY(sp_vault_keep(r->vault, true, first_key));
+    sp_buf_text(&r->object, "identity token key rotated");
+    return sp_token_jwks(r->vault->ring, out);
+}
+
+static sp_err checkpoint_last(request *r, sp_buf *out)
+{
+    sp_vault_checkpoint_last last;
+    TRY(sp_checkpoints_last(r->vault->checkpoints, &last));
+    sp_vault_checkpoint_last_encode(&last, out);
+    return sp_ok();
+}
+
+/* In development roles may share a uid; then the first one's key serves for all of them. */
+static const char *first_owner(const request *r)
+{
+    return (r->roles & CORE) != 0 ? "core" : "ledger";
+}
+
+static sp_err wrap(request *r, sp_buf *out)
+{
+    sp_vault_wrap ask;
+    TRY(sp_vault_wrap_decode(r->msg->body, &ask));
+    return sp_wrap(r->vault->ring, first_owner(r), &ask, out);
+}
+
+static sp_err unwrap(request *r, sp_buf *out)
+{
+    sp_vault_wrap ask;
+    TRY(sp_vault_wrap_decode(r->msg->body, &ask));
+    return sp_unwrap(r->vault->ring, first_owner(r), &ask, out);
+}
+
+static sp_err backup_wrap(request *r, sp_buf *out)
+{
+    sp_vault_wrap ask;
+    TRY(sp_vault_wrap_decode(r->msg->body, &ask));
+    return sp_wrap(r->vault->ring, "backup", &ask, out);
+}
+
+static sp_err backup_unwrap(request *r, sp_buf *out)
+{
+    sp_vault_wrap ask;
+    TRY(sp_vault_wrap_decode(r->msg->body, &ask));
+    TRY(sp_unwrap(r->vault->ring, "backup", &ask, out));
+    sp_buf_text(&r->object, "the key of a backup was opened");
+    return sp_ok();
+}
+
+/* ---- the one that answers later ---- */
+
+typedef struct {
+    sp_vault *vault;
+    sp_peer *peer;
+    sp_msg msg; /* without its body */
+} waiting;
+
+static void count_refusal(sp_vault *vault, const sp_peer *peer, const sp_msg *msg, sp_err err);
+
+static void on_signed(void *self, sp_err err, sp_span note)
+{
+    waiting *w = self;
+    if (err.code == SP_ECONFLICT || err.code == SP_ECORRUPT) {
+        sp_log(SP_LOG_ERROR, "a checkpoint was not signed: %s",
+               err.code == SP_ECONFLICT
+                   ? "it does not grow out of the last one signed (ledger rolled back or forked?)"
+                   : "the file 'checkpoint' of the vault is missing or changed: restore it");
+        count_refusal(w->vault, w->peer, &w->msg, err);
+    }
+    sp_peer_reply(w->peer, &w->msg, err.code, note, NULL, 0);
+    sp_peer_unref(w->peer);
+    sp_free(w);
+}
+
+static sp_err checkpoint_sign(request *r)
+{
+    auto_free sp_vault_checkpoint *ask = NULL;
+    waiting *w = NULL;
+    TRY(sp_alloc(1, sizeof(*ask), &ask));
+    TRY(sp_vault_checkpoint_decode(r->msg->body, ask));
+    TRY(sp_alloc(1, sizeof(*w), &w));
+    *w = (waiting){r->vault, sp_peer_ref(r->peer), *r->msg};
+    w->msg.body = SP_SPAN_EMPTY;
+    sp_checkpoints_sign(r->vault->checkpoints, ask, on_signed, w);
+    return sp_ok();
+}
+
+/* ---- the table ---- */
+
+#define ROW(kind) [(kind)-SP_VAULT_PING]
+static const struct {
+    unsigned from;    /* role bits */
+    size_t max_bytes; /* of the body */
+    handler now;
+    sp_err (*later)(request *r); /* replies by itself once it has begun */
+    bool record;
+    bool secret; /* the reply is wiped */
+} TABLE[] = {
+    ROW(SP_VAULT_PING) = {.from = ANYBODY, .now = ping},
+    ROW(SP_VAULT_KEYS) = {.from = CORE, .now = keys},
+    ROW(SP_VAULT_CA) = {.from = CORE | WEB, .max_bytes = 1, .now = ca},
+    ROW(SP_VAULT_DEVICE_ISSUE) = {.from = CORE,
+                                  .max_bytes = 5000,
+                                  .now = device_issue,
+                                  .record = true},
+    ROW(SP_VAULT_TLS_IDENTITY) = {.from = CORE | WEB, .now = tls_identity},
+    ROW(SP_VAULT_TLS_KEY) = {.from = WEB, .max_bytes = SP_VAULT_NAME_MAX_BYTES, .now = tls_key},
+    ROW(SP_VAULT_TLS_SIGN) = {.from = WEB, .max_bytes = 256, .now = tls_sign},
+    ROW(SP_VAULT_TOKEN_SIGN) = {.from = CORE,
+                                .max_bytes = SP_VAULT_CLAIMS_MAX_BYTES,
+                                .now = token_sign},
+    ROW(SP_VAULT_TOKEN_JWKS) = {.from = CORE | WEB, .now = token_jwks},
+    ROW(SP_VAULT_TOKEN_ROTATE) = {.from = CORE, .now = token_rotate, .record = true},
+    ROW(SP_VAULT_CHECKPOINT_SIGN) = {.from = LEDGER, .max_bytes = 4096, .later = checkpoint_sign},
+    ROW(SP_VAULT_CHECKPOINT_LAST) = {.from = CORE | LEDGER, .now = checkpoint_last},
+    ROW(SP_VAULT_WRAP) = {.from = CORE | LEDGER,
+                          .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
+                          .now = wrap},
+    ROW(SP_VAULT_UNWRAP) = {.from = CORE | LEDGER,
+                            .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
+                            .now = unwrap,
+                            .secret = true},
+    ROW(SP_VAULT_BACKUP_WRAP) = {.from = CORE,
+                                 .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
+                                 .now = backup_wrap},
+    ROW(SP_VAULT_BACKUP_UNWRAP) = {.from = CORE,
+                                   .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
+                                   .now = backup_unwrap,
+                                   .record = true,
+                                   .secret = true},
+};
+_Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for each kind");
+
+/* ---- records ---- */
+
+static void record(const request *r)
+{
+    bool issue = r->msg->kind == SP_VAULT_DEVICE_ISSUE;
+    sp_event event = {.kind = issue ? SP_EVENT_DEVICE : SP_EVENT_ADMIN,
+                      .severity = SP_SEVERITY_INFO,
+                      .verdict = SP_VERDICT_ALLOW,
+                      .device = r->device,
+                      .method = sp_span_cstr(sp_vault_kind_word(r->msg->kind)),
+                      .object = sp_buf_borrow(&r->object)};
+    sp_recorder_tell(r->vault->recorder, &event);
+}
+
+static unsigned roles_of(const sp_config *config, uid_t uid)
+{
+    unsigned roles = ANYBODY;
+    for (unsigned role = 0; role < SP_ROLE_COUNT; role++) {
+        if (sp_config_uid_is(config, uid, (sp_role_kind)role)) {
+            roles |= 1U << role;
+        }
+    }
+    return roles;
+}
+
+static void count_refusal(sp_vault *vault, const sp_peer *peer, const sp_msg *msg, sp_err err)
+{
+    uint64_t second = sp_now_steady_us() / 1000000;
+    if (second != vault->refusals_second) {
+        vault->refusals_second = second;
+        vault->refusals_written = 0;
+    }
+    if (vault->refusals_written >= REFUSALS_A_SECOND) {
+        vault->refusals_counted++;
+        return;
+    }
+    vault->refusals_written++;
+    auto_buf sp_buf object = sp_buf_make(OBJECT_MAX_BYTES);
+    sp_buf_fmt(&object, "refused to uid %u: %s", (unsigned)sp_peer_uid(peer),
+               sp_code_word(err.code));
+    sp_event event = {.kind = SP_EVENT_DECISION,
+                      .severity = SP_SEVERITY_HIGH,
+                      .verdict = SP_VERDICT_DENY,
+                      .reason = err.code == SP_EDENIED ? SP_REASON_DEFAULT : SP_REASON_UNPARSED,
+                      .action = SP_ACTION_EXECUTE,
+                      .count = vault->refusals_counted,
+                      .method = sp_span_cstr(sp_vault_kind_word(msg->kind)),
+                      .object = sp_buf_borrow(&object)};
+    vault->refusals_counted = 0;
+    sp_log(SP_LOG_WARN, "%s %s", sp_vault_kind_word(msg->kind), (const char *)object.ptr);
+    sp_recorder_tell(vault->recorder, &event);
+}
+
+/* Errors that an honest peer does not meet. */
+static bool is_refusal(sp_err err)
+{
+    return err.code == SP_EDENIED || err.code == SP_EINVALID || err.code == SP_ESHORT ||
+           err.code == SP_ELIMIT || err.code == SP_ECORRUPT || err.code == SP_EUNSUPPORTED;
+}
+
+/* ---- dispatch ---- */
+
+/* *ret_later: the handler replies by itself. */
+static sp_err run(request *r, size_t row, sp_buf *out, bool *ret_later)
+{
+    if ((TABLE[row].from & r->roles) == 0) {
+        return sp_fail(SP_EDENIED);
+    }
+    if (r->msg->body.len > TABLE[row].max_bytes) {
+        return sp_fail(SP_ELIMIT);
+    }
+    if (TABLE[row].later != NULL) {
+        TRY(TABLE[row].later(r));
+        *ret_later = true;
+        return sp_ok();
+    }
+    TRY(TABLE[row].now(r, out));
+    return sp_buf_error(out);
+}
+
+static void answer(request *r, size_t row)
+{
+    auto_buf sp_buf out = sp_buf_make(SP_MSG_MAX_BYTES);
+    bool later = false;
+    sp_err err = run(r, row, &out, &later);
+    if (is_refusal(err)) {
+        count_refusal(r->vault, r->peer, r->msg, err);
+    } else if (!sp_failed(err) && TABLE[row].record) {
+        record(r);
+    }
+    if (!later) {
+        sp_span body = sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&out);
+        sp_peer_reply(r->peer, r->msg, err.code, body, NULL, 0);
+    }
+    if (TABLE[row].secret) {
+        sp_buf_wipe(&out);
+    }
+}
+
+void sp_vault_on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
+{
+    sp_vault *vault = self;
+    (void)fds; /* the vault takes none */
+    if (msg->kind < SP_VAULT_PING || msg->kind >= SP_VAULT_KIND_END) {
+        count_refusal(vault, peer, msg, sp_fail(SP_EINVALID));
+        sp_peer_reply(peer, msg, SP_EINVALID, SP_SPAN_EMPTY, NULL, 0);
+        return;
+    }
+    request r = {.vault = vault,
+                 .peer = peer,
+                 .msg = msg,
+                 .roles = roles_of(vault->config, sp_peer_uid(peer)),
+                 .now_unix_s = sp_now_unix_us() / 1000000,
+                 .object = sp_buf_make(OBJECT_MAX_BYTES)};
+    answer(&r, (size_t)(msg->kind - SP_VAULT_PING));
+    sp_buf_done(&r.object);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Looking again.
+ * OWNS nothing. PROCESS nginx workers. TRUST none. SPEC gates/web/held.h.
+ */
+#include "gates/web/held.h"
+
+#include "gates/web/decide.h"
+
+void gate_held_add(gate_ctx *ctx)
+{
+    ngx_queue_insert_tail(&gate_this_worker.open, &ctx->open);
+}
+
+/* Ends a request wherever it stands: its clean-ups close the upstream, the client's connection (or
+ * HTTP/2 stream) is closed, and the log phase writes the end. */
+static void end(gate_ctx *ctx)
+{
+    ngx_http_request_t *r = ctx->request;
+    ngx_connection_t *connection = r->connection;
+    ngx_log_error(NGX_LOG_INFO, connection->log, 0, "sallyport: an open request may not go on: %s",
+                  sp_reason_word(ctx->reason));
+    connection->error = 1;
+    ngx_http_finalize_request(r, NGX_ERROR);
+    ngx_http_run_posted_requests(connection);
+}
+
+void gate_held_look_again(void)
+{
+    ngx_queue_t *open = &gate_this_worker.open;
+    ngx_queue_t doomed;
+    ngx_queue_init(&doomed);
+    for (ngx_queue_t *q = ngx_queue_head(open); q != ngx_queue_sentinel(open);) {
+        gate_ctx *ctx = ngx_queue_data(q, gate_ctx, open);
+        q = ngx_queue_next(q);
+        gate_decide(ctx);
+        if (ctx->verdict != SP_VERDICT_ALLOW) {
+            ngx_queue_remove(&ctx->open);
+            ngx_queue_insert_tail(&doomed, &ctx->open);
+        }
+    }
+    /* ending one request may end others of its connection: each takes itself out of the list */
+    while (!ngx_queue_empty(&doomed)) {
+        gate_ctx *ctx = ngx_queue_data(ngx_queue_head(&doomed), gate_ctx, open);
+        ngx_queue_remove(&ctx->open);
+        ngx_queue_init(&ctx->open);
+        end(ctx);
+    }
+}

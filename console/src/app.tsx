@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which page a path shows, and who may see it. The API decides what may be done; hiding a page
+// from somebody only spares him its refusals.
+import type { ComponentType } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { t } from "./i18n";
+import { go, match, place } from "./lib/router";
+import { isAdmin, lang, loadMe, me, meError, office } from "./lib/state";
+import { CliLogin } from "./pages/door/cli";
+import { Setup } from "./pages/door/setup";
+import { onwards, SignIn } from "./pages/door/sign-in";
+import { StepUpDialog, StepUpPage } from "./pages/door/step-up";
+import { Apps } from "./pages/me/apps";
+import { MyDevices } from "./pages/me/devices";
+import { Methods } from "./pages/me/methods";
+import { Recorded } from "./pages/me/recorded";
+import { Refusals } from "./pages/me/refusals";
+import { MySessions } from "./pages/me/sessions";
+import { Empty, PageHead, Skeleton } from "./ui/basic";
+import { ErrorNote } from "./ui/errors";
+import { Door, Shell } from "./ui/shell";
+
+type Params = Record<string, string>;
+type Page = ComponentType<{ params: Params }>;
+
+/* Administrators' pages come with a second file that employees never load. */
+const admin = (pick: (pages: typeof import("./pages/admin")) => Page): Page =>
+  function Loaded({ params }) {
+    const [page, setPage] = useState<{ Page: Page } | { error: unknown }>();
+    useEffect(() => {
+      import("./pages/admin").then((m) => setPage({ Page: pick(m) }), (error: unknown) => setPage({ error }));
+    }, []);
+    if (!page) return <Skeleton rows={5} />;
+    if ("error" in page) return <ErrorNote error={page.error} onRetry={() => location.reload()} />;
+    return <page.Page params={params} />;
+  };
+
+const pages: [string, () => string, Page][] = [
+  ["/", () => t().nav.apps, Apps],
+  ["/devices", () => t().nav.devices, MyDevices],
+  ["/sessions", () => t().nav.sessions, MySessions],
+  ["/sign-in-methods", () => t().nav.methods, Methods],
+  ["/recorded", () => t().nav.recorded, Recorded],
+  ["/refusals", () => t().nav.refusals, Refusals],
+  ["/refusals/{reference}", () => t().nav.refusals, Refusals],
+  ["/cli", () => t().cli.title, CliLogin],
+  ["/step-up", () => t().stepUp.title, StepUpPage],
+  ["/admin", () => t().nav.overview, admin((m) => m.Overview)],
+  ["/admin/people", () => t().nav.people, admin((m) => m.People)],
+  ["/admin/people/{id}", () => t().nav.people, admin((m) => m.People)],
+  ["/admin/devices", () => t().nav.adminDevices, admin((m) => m.Devices)],
+  ["/admin/devices/{id}", () => t().nav.adminDevices, admin((m) => m.Devices)],
+  ["/admin/resources", () => t().nav.resources, admin((m) => m.Resources)],
+  ["/admin/policy", () => t().nav.policy, admin((m) => m.Policy)],
+  ["/admin/policy/{tab}", () => t().nav.policy, admin((m) => m.Policy)],
+  ["/admin/sessions", () => t().nav.adminSessions, admin((m) => m.Sessions)],
+  ["/admin/ledger", () => t().nav.ledger, admin((m) => m.Ledger)],
+  ["/admin/ledger/{entry}", () => t().nav.ledger, admin((m) => m.Ledger)],
+  ["/admin/health", () => t().nav.health, admin((m) => m.Health)],
+];
+
+function useTitle(title: string): void {
+  const name = office.value?.name ?? "Sallyport";
+  useEffect(() => {
+    document.title = `${title} · ${name}`;
+  }, [title, name]);
+}
+
+function Found() {
+  const { path } = place.value;
+  let title = t().notFound.title;
+  let body = <><PageHead title={title} /><Empty icon="refusal" title={t().notFound.text}><a href="/">{t().notFound.home}</a></Empty></>;
+  for (const [pattern, name, Page] of pages) {
+    const params = match(pattern, path);
+    if (!params) continue;
+    title = name();
+    if (path.startsWith("/admin") && !isAdmin()) {
+      body = <><PageHead title={title} /><Empty icon="lock" title={t().notFound.admin}><a href="/">{t().notFound.home}</a></Empty></>;
+    } else {
+      body = <Page key={pattern.split("/").slice(0, 3).join("/")} params={params} />;
+    }
+    break;
+  }
+  useTitle(title);
+  /* After a move the reader (and a screen reader) stands at the new title. */
+  const first = useState({ path })[0];
+  useEffect(() => {
+    if (first.path === path) return;
+    first.path = path;
+    if (!document.querySelector("dialog[open]")) document.getElementById("page-title")?.focus({ preventScroll: true });
+  }, [path]);
+  return <Shell>{body}</Shell>;
+}
+
+function SignInDoor() {
+  useTitle(t().signIn.title);
+  return <SignIn />;
+}
+function SetupDoor() {
+  useTitle(t().setup.title);
+  return <Setup />;
+}
+
+export function App() {
+  const { path } = place.value;
+  const who = me.value;
+  void lang.value;
+  useEffect(() => {
+    if (who && path === "/sign-in") onwards();
+    if (who === null && path !== "/sign-in" && path !== "/setup") {
+      const to = path === "/" ? "" : `?to=${encodeURIComponent(path + location.search + location.hash)}`;
+      go(`/sign-in${to}`, { replace: true });
+    }
+  }, [who, path]);
+
+  if (path === "/setup") return <SetupDoor />;
+  if (meError.value && who === undefined) {
+    return <Door title={t().door.unreachable}><ErrorNote error={meError.value} onRetry={() => void loadMe()} /></Door>;
+  }
+  if (who === undefined) return <div class="door"><Skeleton rows={3} /></div>;
+  if (who === null) return <SignInDoor />;
+  return <><Found /><StepUpDialog /></>;
+}

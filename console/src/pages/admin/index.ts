@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+export { Overview } from "./overview";
+export { People } from "./people";
+export { Devices } from "./devices";
+export { Resources } from "./resources";
+export { Policy } from "./policy";
+export { Sessions } from "./sessions";
+export { Ledger } from "./ledger";
+export { Health } from "./health";

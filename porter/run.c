@@ -182,6 +182,7 @@ static sp_err open_office(const sp_config *config, office *o, sp_buf *why)
         return sp_fail(SP_EIO);
     }
     TRY(porter_places_make(config, &o->places, why));
+    porter_status_remove(config); /* of a porter that had no time to */
     TRY(porter_notify_open(config, &o->notify_path, &o->notify_fd, why));
     TRY(porter_events_new(config, &o->p.events));
     o->p.start = (porter_start){.config = config,

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the system tests: a real office, started by a real `sallyport run`.
+
+    def test_something(office):            one office for the whole module
+    def test_something(make_office):       make_office(documents=..., start=False, ...) for one's own
+
+As root each role gets a uid of its own; otherwise all share ours. SALLYPORT_BUILD names the build
+directory (default build/). At the end everything is stopped, and a process or socket left behind is an
+error, as is a sanitizer's report in the log.
+"""
+
+import os
+import socket
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+sys.path.insert(0, os.path.join(ROOT, "demo"))
+
+from officelib import Office  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than ten seconds; not run on the sanitized build")
+    config.addinivalue_line("markers", "figures: measures; not run on the sanitized build")
+
+
+_real_getaddrinfo = socket.getaddrinfo
+
+
+def _getaddrinfo(host, *args, **kwargs):
+    """Names under .localhost are this machine (RFC 6761), whatever the resolver thinks."""
+    name = host.decode() if isinstance(host, bytes) else host
+    if isinstance(name, str) and name.rstrip(".").endswith(".localhost"):
+        host = "127.0.0.1"
+    return _real_getaddrinfo(host, *args, **kwargs)
+
+
+socket.getaddrinfo = _getaddrinfo
+
+
+@pytest.fixture(scope="module")
+def office():
+    """A running office with the demo's documents, shared by a module's tests."""
+    one = Office()
+    try:
+        one.start()
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def make_office():
+    """Makes offices that end with the test."""
+    made = []
+
+    def make(start=True, **kwargs):
+        one = Office(**kwargs)
+        made.append(one)
+        if start:
+            one.start()
+        return one
+
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.close()

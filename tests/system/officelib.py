@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An office for tests: directories, a bootstrap file, `sallyport run`, people who sign in."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import tempfile
+import time
+
+from portal import Browser, Person
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.abspath(os.environ.get("SALLYPORT_BUILD", os.path.join(ROOT, "build")))
+PROGRAM = os.path.join(BUILD, "cli", "sallyport")
+SANITIZED = "asan" in os.path.basename(BUILD)
+ROLES = ("vault", "ledger", "core", "web")
+START_S = 90 if SANITIZED else 30
+REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
+
+
+def free_port():
+    """A port that nobody has now. Kept out of the range of outgoing connections."""
+    for _ in range(200):
+        port = 20000 + secrets.randbelow(10000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port")
+
+
+def alive(pid):
+    """Runs, and is not just waiting to be reaped."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def descendants(pid):
+    """All processes below a process, from /proc."""
+    children = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
+                    parent = int(file.read().rsplit(")", 1)[1].split()[1])
+            except (OSError, IndexError):
+                continue
+            children.setdefault(parent, []).append(int(entry))
+    found, todo = [], [pid]
+    while todo:
+        for child in children.get(todo.pop(), []):
+            found.append(child)
+            todo.append(child)
+    return found
+
+
+def wait_for(what, seconds, condition, step=0.02):
+    """The condition's first true value, or a failure that says what did not come."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come within {seconds} s")
+        time.sleep(step)
+
+
+class Office:
+    domain = "office.localhost"
+
+    def __init__(self, documents=None, extra="", uids=True, port=None, program=PROGRAM):
+        """documents: a directory, or {file name: YAML text}; None = the demo's. extra: lines of the
+        bootstrap file."""
+        self.program = program
+        self.dir = tempfile.mkdtemp(prefix="sp-office-", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        self.state = os.path.join(self.dir, "state")
+        self.run_dir = os.path.join(self.dir, "run")
+        self.config = os.path.join(self.dir, "sallyport.yaml")
+        self.log_path = os.path.join(self.dir, "log")
+        self.port = port or free_port()
+        self.portal_url = f"https://portal.{self.domain}:{self.port}"
+        self.process = None
+        self.seen = set()  # every process that ever belonged to us
+        self.people = {}
+        self.uids = None
+        if uids and os.geteuid() == 0:
+            base = 61000 + 8 * secrets.randbelow(500)
+            self.uids = {role: base + i for i, role in enumerate(ROLES)}
+        self.documents = self._documents(documents)
+        self.write_config(extra)
+
+    def _documents(self, documents):
+        target = os.path.join(self.dir, "office")
+        if documents is None:
+            documents = os.path.join(ROOT, "demo", "office")
+        if isinstance(documents, dict):
+            os.mkdir(target)
+            for name, text in documents.items():
+                with open(os.path.join(target, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+        elif os.path.isdir(documents):
+            shutil.copytree(documents, target)
+        else:
+            os.mkdir(target)
+        os.chmod(target, 0o755)
+        for name in os.listdir(target):
+            os.chmod(os.path.join(target, name), 0o644)
+        return target
+
+    def write_config(self, extra=""):
+        lines = [
+            "office: Lantern Trading",
+            f"domain: {self.domain}",
+            f'listen: ["127.0.0.1:{self.port}"]',
+            f"state: {self.state}",
+            f"run: {self.run_dir}",
+            f"documents: {self.documents}",
+            "tls: own",
+        ]
+        if self.uids:
+            lines.append("users: { " + ", ".join(f"{r}: {u}" for r, u in self.uids.items()) + " }")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n" + extra)
+        os.chmod(self.config, 0o644)
+
+    # ---- life
+
+    def start(self, wait=True):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([self.program, "run", "-c", self.config], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, cwd="/")
+        self.seen.add(self.process.pid)
+        if wait:
+            self.wait_ready()
+        return self
+
+    def status(self):
+        """What the porter says of itself and the roles; {} while it says nothing."""
+        try:
+            with open(os.path.join(self.run_dir, "status.json"), encoding="utf-8") as file:
+                return json.load(file)
+        except (OSError, ValueError):
+            return {}
+
+    def wait_ready(self, seconds=START_S):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError(f"the office ended with {self.process.returncode}:\n{self.log()[-4000:]}")
+            status = self.status()
+            return status.get("state") == "ready" and status.get("porter") == self.process.pid
+
+        try:
+            wait_for("the office", seconds, ready)
+        except AssertionError as late:
+            raise AssertionError(f"{late}\n{self.log()[-4000:]}") from None
+        self.remember()
+
+    def remember(self):
+        if self.process is not None and self.process.poll() is None:
+            self.seen.update(descendants(self.process.pid))
+
+    def stop(self, number=signal.SIGTERM, seconds=60):
+        """Asks it to stop and waits; returns the exit status."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.remember()
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the office does not stop:\n{self.log()[-4000:]}") from None
+
+    def close(self):
+        """Stops, and makes sure that nothing is left: no process, no socket, no sanitizer's report."""
+        trouble = []
+        try:
+            self.stop()
+        except AssertionError as late:
+            trouble.append(str(late))
+        end = time.monotonic() + 2
+        while time.monotonic() < end and any(alive(pid) for pid in self.seen):
+            time.sleep(0.05)
+        for pid in self.seen:
+            if alive(pid):
+                trouble.append(f"process {pid} is left: {self._name(pid)}")
+                os.kill(pid, signal.SIGKILL)
+        for where, _, names in os.walk(self.run_dir):
+            for name in names:
+                path = os.path.join(where, name)
+                if stat.S_ISSOCK(os.lstat(path).st_mode):
+                    trouble.append(f"socket {path} is left")
+        log = self.log()
+        trouble += [line for line in log.splitlines() if any(report in line for report in REPORTS)]
+        if trouble:
+            raise AssertionError("\n".join(trouble) + "\n" + log[-6000:])
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    @staticmethod
+    def _name(pid):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                return file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            return "?"
+
+    # ---- looking
+
+    def log(self):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    def role(self, name):
+        """The role's entry in status.json."""
+        for entry in self.status().get("roles", []):
+            if entry["role"] == name:
+                return entry
+        return {}
+
+    def pid(self, name):
+        return self.role(name).get("pid", 0)
+
+    def kill(self, name, number=signal.SIGKILL):
+        """Signals a role's process and returns its id."""
+        self.remember()
+        pid = self.pid(name)
+        os.kill(pid, number)
+        return pid
+
+    def wait_role(self, name, other_than=0, seconds=START_S):
+        """Until the role is ready again, as another process; returns its id."""
+
+        def back():
+            entry = self.role(name)
+            return entry.get("state") == "ready" and entry["pid"] != other_than and entry["pid"]
+
+        pid = wait_for(f"role {name}", seconds, back)
+        self.remember()
+        return pid
+
+    def cli(self, *words, check=True, input_text=None):
+        """Runs a command of the program as root; returns the finished process."""
+        done = subprocess.run([self.program, *words], capture_output=True, text=True, timeout=120,
+                              input=input_text, check=False)
+        if check and done.returncode != 0:
+            raise AssertionError(f"sallyport {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def doctor(self):
+        """Findings of `sallyport doctor --json` and its exit status."""
+        done = self.cli("doctor", "-c", self.config, "--json", check=False)
+        return json.loads(done.stdout), done.returncode
+
+    # ---- people
+
+    def browser(self, cert=None, ca=None):
+        """Somebody without an account."""
+        return Browser(self.domain, self.port, cert=cert, ca=ca)
+
+    def first_link(self):
+        return wait_for("the first set-up link", 10,
+                        lambda: re.findall(r"https://\S+/setup#[A-Za-z0-9_-]+", self.log()))[-1]
+
+    def person(self, name, cert=None):
+        """A new browser of somebody set up before, signed in."""
+        one = self.people[name].again(cert=cert)
+        one.sign_in()
+        return one
+
+    def _new_person(self):
+        return Person(self.domain, self.port)
+
+    def set_up_administrators(self):
+        """olga (system-admin), sam (security-admin), audrey (audit-admin), each signed in."""
+        if "olga" in self.people:
+            return self.people["olga"], self.people["sam"], self.people["audrey"]
+        olga = self._new_person()
+        olga.set_up(self.first_link(), "correct horse battery olga", name="olga", display_name="Olga",
+                    roles=["system-admin"])
+        self.people["olga"] = olga
+        olga.step_up()
+        for name, role in (("sam", "security-admin"), ("audrey", "audit-admin")):
+            self.people[name] = self.invite(olga, name, [role], granter=olga)
+        return olga, self.people["sam"], self.people["audrey"]
+
+    def invite(self, admin, name, roles, granter):
+        """Creates an account, grants roles, sets it up; returns the person, signed in."""
+        made = admin.post("/admin/people", {"name": name, "display_name": name.capitalize()})
+        link = admin.post(f"/admin/people/{made['id']}/invite")["link"]
+        if roles:
+            granter.put(f"/admin/people/{made['id']}/roles", {"roles": roles})
+        person = self._new_person()
+        person.set_up(link, f"correct horse battery {name}")
+        person.id = made["id"]
+        return person
+
+    def employee(self, name, roles):
+        """An employee with these roles, signed in."""
+        if name not in self.people:
+            olga, sam, _ = self.set_up_administrators()
+            sam.step_up()
+            self.people[name] = self.invite(olga, name, roles, granter=sam)
+        return self.people[name]

@@ -267,7 +267,7 @@ export const en = {
     role: { "system-admin": "System administrator", "security-admin": "Security administrator", "audit-admin": "Audit administrator", everyone: "Everyone", employee: "Employee", engineer: "Engineer", finance: "Finance", operations: "Operations", dba: "Database administrator", executive: "Executive", sales: "Sales", hr: "Human resources", self: "You", owner: "You", contractor: "Contractor" } as Record<string, string>,
     check: { disk_encryption: "Disk encryption", screen_lock: "Screen lock", updates: "System updates", firewall: "Firewall", os_supported: "Supported system" } as Record<string, string>,
     event: {
-      decision: "Decision", close: "Ended", sign_in: "Sign-in", sign_out: "Sign-out", session_end: "Session ended", identity: "Account changed", device: "Device changed", policy: "Policy changed", admin: "Administration",
+      decision: "Decision", close: "Ended", "sign-in": "Sign-in", "sign-out": "Sign-out", "session-end": "Session ended", identity: "Account changed", device: "Device changed", policy: "Policy changed", admin: "Administration",
       role: "Program role", loss: "Events lost", gap: "Gap in a source", heartbeat: "Heartbeat", redaction: "Erased", read: "Ledger read",
     },
     reason: {

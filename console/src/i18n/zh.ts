@@ -266,7 +266,7 @@ export const zh: typeof en = {
     role: { "system-admin": "系统管理员", "security-admin": "安全管理员", "audit-admin": "审计管理员", everyone: "所有人", employee: "员工", engineer: "工程师", finance: "财务", operations: "运维", dba: "数据库管理员", executive: "高管", sales: "销售", hr: "人力资源", self: "您本人", owner: "您本人", contractor: "外包人员" },
     check: { disk_encryption: "磁盘加密", screen_lock: "屏幕锁定", updates: "系统更新", firewall: "防火墙", os_supported: "系统在支持期内" },
     event: {
-      decision: "判定", close: "结束", sign_in: "登录", sign_out: "退出登录", session_end: "会话结束", identity: "账号变更", device: "设备变更", policy: "策略变更", admin: "管理操作",
+      decision: "判定", close: "结束", "sign-in": "登录", "sign-out": "退出登录", "session-end": "会话结束", identity: "账号变更", device: "设备变更", policy: "策略变更", admin: "管理操作",
       role: "程序角色", loss: "事件丢失", gap: "来源中断", heartbeat: "心跳", redaction: "删除", read: "查阅账本",
     },
     reason: {

@@ -23,7 +23,7 @@ export function EventTitle({ event }: { event: Event }) {
 }
 export function EventOutcome({ event }: { event: Event }) {
   if (event.redacted) return null;
-  return event.verdict && (event.kind === "decision" || event.kind === "close" || event.kind === "sign_in")
+  return event.verdict && (event.kind === "decision" || event.kind === "close" || event.kind === "sign-in")
     ? <VerdictBadge verdict={event.verdict} />
     : <Severity severity={event.severity} />;
 }

@@ -126,7 +126,7 @@ function StatusCard({ status, reload }: { status: Status; reload: (s?: Status) =
   );
 }
 
-const KINDS = ["decision", "sign_in", "sign_out", "session_end", "identity", "device", "policy", "admin", "role", "loss", "gap", "redaction", "read"] as const;
+const KINDS = ["decision", "sign-in", "sign-out", "session-end", "identity", "device", "policy", "admin", "role", "loss", "gap", "redaction", "read"] as const;
 
 function Filters() {
   const query = place.value.query;

@@ -60,7 +60,7 @@ static void on_ca(void *data, sp_err err, sp_span body)
 static void on_identity(void *data, sp_err err, sp_span body)
 {
     launcher *self = data;
-    sp_vault_tls_identity identity;
+    sp_vault_tls_identity identity = {0};
     if (!sp_failed(err)) {
         err = sp_vault_tls_identity_decode(body, &identity);
     }

@@ -85,8 +85,7 @@ static void on_packet(sp_line *line, const sp_msg *msg)
     }
     call *found = take_call(line, msg->id);
     if (found != NULL) {
-        sp_err err =
-            msg->status < SP_CODE_COUNT ? (sp_err){(sp_code)msg->status} : sp_fail(SP_EINTERNAL);
+        sp_err err = sp_fail(msg->status < SP_CODE_COUNT ? (sp_code)msg->status : SP_EINTERNAL);
         found->on_reply(found->self, err, msg->body);
         sp_free(found);
     }

@@ -90,8 +90,7 @@ static void too_long_is_refused(void **state)
     assert_int_equal(sp_web_path_read((sp_span){raw, sizeof(raw)}, room, &path), SP_PATH_LONG);
     sp_set(raw + 1, '%', 1);
     assert_int_equal(sp_web_path_room(sizeof(raw)), 0);
-    assert_int_equal(sp_web_path_read((sp_span){raw, sizeof(raw) - 1}, room, &path),
-                     SP_PATH_UTF8);
+    assert_int_equal(sp_web_path_read((sp_span){raw, sizeof(raw) - 1}, room, &path), SP_PATH_UTF8);
 }
 
 static void params_are_seen_and_cut(void **state)

@@ -93,8 +93,8 @@ sp_err sp_people_add(sp_store *store, sp_span name, sp_span display, sp_person_s
         return sp_fail(SP_EINVALID);
     }
     auto_query sp_query q = sp_query_of(
-        store, "INSERT INTO person (name, display, state, created) VALUES ($1, $2, $3, $4) "
-               "RETURNING id");
+        store, "INSERT INTO person (id, name, display, state, created) VALUES "
+               "((SELECT COALESCE(MAX(id), 0) + 1 FROM person), $1, $2, $3, $4) RETURNING id");
     sp_bind_text(&q, name);
     sp_bind_text(&q, display);
     sp_bind_u64(&q, state);

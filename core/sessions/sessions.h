@@ -15,6 +15,9 @@
 #define SP_CORE_SESSIONS_SESSIONS_H
 
 #include "core/core.h"
+#include "core/http/cookie.h"
+
+#include <jansson.h>
 
 typedef enum {
     SP_END_SIGN_OUT, /* by the person, this session */
@@ -29,24 +32,38 @@ typedef enum {
 } sp_end_reason;
 const char *sp_end_reason_word(sp_end_reason reason);
 
-/* One session as the API shows it; spans are valid during the visit. */
+typedef enum { SP_SESSION_BROWSER, SP_SESSION_CLI, SP_SESSION_KIND_COUNT } sp_session_kind;
+
+enum {
+    SP_SESSION_LIFE_S = 12 * 3600,
+    SP_SESSION_IDLE_S = 4 * 3600,
+    SP_SESSION_HOSTS_MAX = 64, /* tokens of one session */
+    SP_SESSION_PEER_BYTES = 48,
+    SP_SESSION_AGENT_BYTES = 200
+};
+
+/* One session as the API shows it; valid during the visit. */
 typedef struct {
     uint64_t id;
     uint32_t slot;
     uint32_t person;
-    sp_span person_name;
     uint32_t device_slot; /* SP_NONE = unbound */
-    sp_span device_name;
-    uint8_t strength; /* sp_strength */
+    uint64_t device;      /* core's number, 0 = unbound */
+    uint8_t strength;     /* sp_strength */
+    uint8_t kind;         /* sp_session_kind */
     uint64_t started_unix_s;
     uint64_t auth_unix_s;
     uint64_t seen_unix_s;
     uint64_t expires_unix_s;
-    sp_span peer;       /* text of the address it started from */
-    sp_span user_agent; /* cut to 200 bytes */
+    const char *person_name;
+    const char *peer;       /* text of the address it started from */
+    const char *user_agent; /* cut to 200 bytes */
 } sp_session_view;
 
 SP_MUST sp_err sp_sessions_start(sp_core *core, sp_sessions **ret_sessions);
+/* Puts the sessions of the store into the live table; after sp_state_start, which puts the devices
+ * there. */
+SP_MUST sp_err sp_sessions_load(sp_core *core);
 void sp_sessions_stop(sp_sessions *sessions);
 
 size_t sp_sessions_count(const sp_sessions *sessions);
@@ -54,9 +71,34 @@ size_t sp_sessions_count(const sp_sessions *sessions);
 void sp_sessions_each(sp_core *core, uint32_t person,
                       void (*visit)(void *self, const sp_session_view *view), void *self);
 bool sp_sessions_find(sp_core *core, uint64_t id, sp_session_view *ret_view);
+/* The schema "Session" of the API; a new reference. current: the id of the asker's own. */
+json_t *sp_session_json(sp_core *core, const sp_session_view *view, uint64_t current);
+/* The id as the API writes it (16 hex digits), and back. SP_EINVALID. */
+enum { SP_SESSION_ID_TEXT_BYTES = 17 };
+void sp_session_id_text(uint64_t id, char ret_text[SP_SESSION_ID_TEXT_BYTES]);
+SP_MUST sp_err sp_session_id_of(sp_span text, uint64_t *ret_id);
 
-/* A gate saw it in use (SP_CORE_SEEN). Unknown sessions are ignored. */
-void sp_sessions_seen(sp_core *core, uint32_t slot, uint64_t id, uint64_t now_unix_s);
+/* What a new session is made of. */
+typedef struct {
+    uint32_t person;
+    const char *person_name;
+    uint8_t strength;
+    uint8_t kind;
+    uint32_t device_slot; /* SP_NONE = unbound */
+    sp_span peer;
+    sp_span user_agent;
+} sp_session_new;
+
+/* Makes it, durable and live, with a token for the portal; token_text is for the cookie, NUL-ended.
+ * SP_ELIMIT: all slots are taken. */
+SP_MUST sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
+                                char ret_token_text[SP_TOKEN_TEXT_BYTES + 1],
+                                sp_session_view *ret_view);
+/* One more token, for another host. SP_ENOTFOUND, SP_ELIMIT. */
+SP_MUST sp_err sp_sessions_add_token(sp_core *core, uint32_t slot, uint64_t id, sp_span host,
+                                     char ret_token_text[SP_TOKEN_TEXT_BYTES + 1]);
+/* The person has proved himself again. SP_ENOTFOUND. */
+SP_MUST sp_err sp_sessions_step_up(sp_core *core, uint64_t id, sp_strength strength);
 
 /* Ends one, tells the ledger (after the fact: taking away is never refused), SP_ENOTFOUND. */
 SP_MUST sp_err sp_sessions_end(sp_core *core, uint64_t id, sp_end_reason reason,
@@ -67,6 +109,8 @@ size_t sp_sessions_end_person(sp_core *core, uint32_t person, uint64_t except, s
                               uint32_t by_person);
 size_t sp_sessions_end_device(sp_core *core, uint32_t device_slot, sp_end_reason reason,
                               uint32_t by_person);
+/* A gate (or the portal) saw it in use. Unknown sessions are ignored. */
+void sp_sessions_seen(sp_core *core, uint32_t slot, uint64_t id, uint64_t now_unix_s);
 /* After a change of role grants: writes the person's new roles into his live sessions and has the
  * gates look again. */
 void sp_sessions_refresh_person(sp_core *core, uint32_t person);

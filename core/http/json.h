@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The API's ways of writing times and ids. Each gives a new reference, NULL when out of memory.
+ * OWNS nothing. PROCESS core. TRUST none. SPEC docs/api/openapi.yaml "Conventions".
+ */
+#ifndef SP_CORE_HTTP_JSON_H
+#define SP_CORE_HTTP_JSON_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+/* "2026-03-01T08:00:00Z"; 0 gives null. */
+json_t *sp_json_time(uint64_t when_unix_s);
+/* Decimal, in a string: JavaScript's numbers end at 2^53. */
+json_t *sp_json_id(uint64_t id);
+
+#endif

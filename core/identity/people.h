@@ -44,6 +44,9 @@ SP_MUST sp_err sp_people_each(sp_store *store, void (*visit)(void *self, const s
 SP_MUST sp_err sp_people_add(sp_store *store, sp_span name, sp_span display, sp_person_state state,
                              uint32_t *ret_id);
 
+/* The schema "Person" of the API; a new reference. */
+json_t *sp_person_json(sp_core *core, const sp_person *person);
+
 /* ---- roles ---- */
 /* The role's number, given now if the name is new. SP_ELIMIT after SP_ROLES_MAX. Inside a
  * transaction of the caller. */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The end of every sign-in: written down first, then the session, the cookie, the answer.
+ * OWNS nothing. PROCESS core. TRUST the proof has been checked by the caller.
+ * SPEC docs/ARCHITECTURE.md "Signing in and cookies".
+ */
+#include "core/identity/inside.h"
+
+#include <arpa/inet.h>
+
+typedef struct {
+    sp_person person;
+    sp_strength strength;
+    sp_sign_in_answer answer;
+    void *data;
+} finishing;
+
+sp_span sp_peer_text(const sp_request *req, char *room, size_t room_bytes)
+{
+    static const uint8_t four[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    const uint8_t *peer = sp_request_peer(req);
+    bool is_four = sp_span_eq(sp_span_of(peer, sizeof(four)), sp_span_of(four, sizeof(four)));
+    const char *text = inet_ntop(is_four ? AF_INET : AF_INET6, is_four ? peer + 12 : peer, room,
+                                 (socklen_t)room_bytes);
+    return sp_span_cstr(text);
+}
+
+/* Bound when the browser came with the certificate of the person's own active device. */
+static uint32_t device_to_bind(const sp_request *req, uint32_t person)
+{
+    sp_live_device device;
+    uint32_t slot = SP_NONE;
+    bool own = sp_request_device(req, &device, &slot) && device.state == SP_DEVICE_ACTIVE &&
+               device.person == person;
+    return own ? slot : SP_NONE;
+}
+
+static json_t *as_step(json_t *session)
+{
+    return json_pack("{s:s, s:[], s:O, s:o}", "flow", "", "next", "expires_at",
+                     json_object_get(session, "expires_at"), "session", session);
+}
+
+static void set_cookie(sp_request *req, const char *token)
+{
+    auto_buf sp_buf cookie = sp_buf_make(256);
+    sp_cookie_write(sp_span_cstr(token), SP_SESSION_LIFE_S, &cookie);
+    sp_answer_header(req, "Set-Cookie", sp_buf_borrow(&cookie));
+    sp_buf_wipe(&cookie);
+}
+
+static void open_session(sp_request *req, void *data)
+{
+    finishing *end = data;
+    sp_core *core = sp_request_core(req);
+    char peer[SP_SESSION_PEER_BYTES];
+    char token[SP_TOKEN_TEXT_BYTES + 1];
+    sp_session_view view;
+    sp_session_new fresh = {.person = end->person.id,
+                            .person_name = end->person.name,
+                            .strength = (uint8_t)end->strength,
+                            .kind = SP_SESSION_BROWSER,
+                            .device_slot = device_to_bind(req, end->person.id),
+                            .peer = sp_peer_text(req, peer, sizeof(peer)),
+                            .user_agent = sp_request_header(req, "User-Agent")};
+    sp_err err = sp_sessions_open(core, &fresh, token, &view);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return;
+    }
+    const sp_live_session *before = sp_request_session(req);
+    if (before != NULL) { /* it may have ended meanwhile */
+        SP_IGNORE(sp_sessions_end(core, before->id, SP_END_REPLACED, end->person.id));
+    }
+    set_cookie(req, token);
+    sp_wipe(token, sizeof(token));
+    json_t *session = sp_session_json(core, &view, view.id);
+    sp_answer_json(req, 200,
+                   end->answer != NULL ? end->answer(req, session, end->data) : as_step(session));
+}
+
+void sp_finish_sign_in(sp_request *req, uint32_t person, sp_strength strength, const char *method,
+                       sp_sign_in_answer answer, void *data)
+{
+    finishing *end = NULL;
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*end), &end);
+    if (!sp_failed(err)) {
+        *end = (finishing){.strength = strength, .answer = answer, .data = data};
+        err = sp_people_get(sp_request_core(req)->store, person, &end->person);
+    }
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return;
+    }
+    if (end->person.state != SP_PERSON_ACTIVE) {
+        sp_refuse_sign_in(req, person, sp_span_cstr(end->person.name), method, "not active");
+        return;
+    }
+    sp_guard_worked(req, sp_span_cstr(end->person.name));
+    sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
+    event.person = person;
+    event.person_name = sp_span_cstr(end->person.name);
+    event.strength = (uint8_t)strength;
+    event.status = 200;
+    event.method = sp_span_cstr(method);
+    sp_request_record(req, &event, open_session, end);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Limits and refusals: the same for every name, whether it exists or not.
+ * OWNS nothing. PROCESS core. TRUST names are hostile. SPEC core/identity/limits.h.
+ */
+#include "core/identity/inside.h"
+#include "infra/proc/clock.h"
+
+bool sp_guard_open(sp_request *req, sp_span account)
+{
+    const sp_limits *limits = sp_identity_of(req)->limits;
+    uint64_t now_us = sp_now_steady_us();
+    uint64_t address = sp_limits_address_key(limits, sp_request_peer(req));
+    uint64_t wait_s = sp_limits_wait_s(limits, address, now_us);
+    if (account.len > 0) {
+        uint64_t key = sp_limits_account_key(limits, account);
+        uint64_t account_wait_s = sp_limits_wait_s(limits, key, now_us);
+        wait_s = account_wait_s > wait_s ? account_wait_s : wait_s;
+    }
+    if (wait_s > 0) {
+        sp_answer_too_many(req, wait_s);
+    }
+    return wait_s == 0;
+}
+
+void sp_guard_failed(sp_request *req, sp_span account)
+{
+    sp_limits *limits = sp_identity_of(req)->limits;
+    uint64_t now_us = sp_now_steady_us();
+    uint64_t address = sp_limits_address_key(limits, sp_request_peer(req));
+    sp_limits_failed(limits, address, SP_LIMIT_ADDRESS_TRIES, now_us);
+    if (account.len > 0) {
+        uint64_t key = sp_limits_account_key(limits, account);
+        sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, now_us);
+    }
+}
+
+void sp_guard_worked(sp_request *req, sp_span account)
+{
+    sp_limits *limits = sp_identity_of(req)->limits;
+    sp_limits_worked(limits, sp_limits_account_key(limits, account));
+}
+
+static void answer_refused(sp_request *req, void *data)
+{
+    (void)data;
+    sp_answer_problem(req, 401, "sign_in_failed",
+                      "This did not work. Check the name, the password and the code, or use a "
+                      "passkey.");
+}
+
+void sp_refuse_sign_in(sp_request *req, uint32_t person, sp_span account, const char *method,
+                       const char *why)
+{
+    sp_guard_failed(req, account);
+    auto_buf sp_buf detail = sp_buf_make(256);
+    sp_buf_text(&detail, "{\"why\":");
+    sp_buf_json(&detail, sp_span_cstr(why));
+    sp_buf_text(&detail, "}");
+    sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
+    event.person = person;
+    event.verdict = SP_VERDICT_DENY;
+    event.severity = SP_SEVERITY_LOW;
+    event.status = 401;
+    event.person_name = person != 0 ? account : SP_SPAN_EMPTY;
+    event.object = sp_name_is_valid(account) ? account : SP_SPAN_EMPTY;
+    event.method = sp_span_cstr(method);
+    event.detail = sp_buf_borrow(&detail);
+    sp_request_record(req, &event, answer_refused, NULL);
+}

@@ -161,27 +161,35 @@ bool sp_doc_kind_of(sp_span word, sp_doc_kind *ret_kind);
 void sp_policy_json_list(const sp_policy_set *set, sp_doc_kind kind, sp_buf *out);
 
 /* A question in words, as Example documents, explain and replay ask it. Empty spans and 0 are
- * defaults as said; unknown names are SP_ENOTFOUND with a diagnostic. */
+ * defaults as said; unknown names are SP_ENOTFOUND, what cannot be is SP_EINVALID, both with a
+ * diagnostic at the place that the question gives. */
 typedef struct {
-    sp_span person;       /* empty: somebody with these roles */
+    sp_span person;       /* need not exist; empty: somebody with these roles */
     const sp_span *roles; /* names */
     size_t roles_count;
-    sp_span owner;    /* word; empty: unknown */
-    sp_span posture;  /* word; empty: healthy on a company device, else unknown */
-    sp_span strength; /* word; empty: passkey */
-    sp_span resource; /* name */
-    sp_span part;     /* its name, or a path when it begins with '/'; empty: the whole */
-    sp_span tried;    /* an action word, or "METHOD /path" */
-    sp_span network;  /* client address; empty: 192.0.2.1 */
+    sp_span owner;      /* word; empty: unknown */
+    sp_span posture;    /* word; empty: healthy on a known device, else unknown */
+    sp_span strength;   /* word; empty: passkey */
+    sp_span resource;   /* name; empty: data of a class in no resource in particular */
+    sp_span part;       /* its name, or a path when it begins with '/'; empty: the whole */
+    sp_span class_name; /* needed without a resource; with one it must be the class it has */
+    const sp_span *tags;
+    size_t tags_count;
+    sp_span tried;   /* an action word, or "METHOD /path" */
+    sp_span network; /* client address; empty: networks of grants are met, of denies not */
     uint32_t approvals;
     uint32_t auth_age_s;
-    uint64_t now_unix_s;
+    uint64_t now_unix_s; /* 0: hours of grants are met, of denies not */
+    const char *file;    /* place for diagnostics */
+    unsigned line;
+    unsigned column;
 } sp_policy_ask;
 
 typedef struct {
     sp_decision decision;
     sp_subject who;
     sp_question question; /* question.who is not set: use who */
+    uint32_t near;        /* the rule that came nearest to granting; SP_NONE */
 } sp_policy_told;
 
 SP_MUST sp_err sp_policy_ask_words(const sp_policy_set *set, const sp_policy_ask *ask,
@@ -189,28 +197,33 @@ SP_MUST sp_err sp_policy_ask_words(const sp_policy_set *set, const sp_policy_ask
 /* One sentence: who, what, where, the verdict, the rule by name, and what would help. */
 void sp_policy_explain_text(const sp_policy_set *set, const sp_policy_ask *ask,
                             const sp_policy_told *told, sp_buf *out);
-/* {"verdict","reason","action","class","tags":[],"rule","rule_kind","file","line","must":[],
- *  "approvals","help","sentence"} */
+/* {"verdict","reason","action","class","tags":[],"part","rule","rule_kind","rule_place",
+ *  "near","near_kind","near_place","must":[],"approvals","mends":[],"sentence":{"en","zh"}};
+ * rule, near and part only when there is one. */
 void sp_policy_explain_json(const sp_policy_set *set, const sp_policy_ask *ask,
                             const sp_policy_told *told, sp_buf *out);
 
-/* class x action x device for one role ("" = any signed-in person without a role), at a strength,
- * with no approvals, conditions of time and network taken as met. A cell is the verdict for an
- * object of that class without tags in no particular resource, or, with resource, for that one. */
+/* class x action x device for one role, with no approvals, conditions of time and network of
+ * grants taken as met. A cell is the verdict for data of that class without tags in no particular
+ * resource or, with resource, for that one and each of its parts. */
 typedef struct {
-    sp_span role;
+    sp_span role;     /* empty: any signed-in person without a role */
     sp_span strength; /* word; empty: passkey */
-    sp_span resource; /* name; empty: any */
+    sp_span posture;  /* word, of known devices; empty: healthy */
+    sp_span resource; /* name; empty: none in particular */
 } sp_policy_matrix_query;
+/* {"role","strength","posture","classes":[],"actions":[],"owners":[],"cells":[{"class","part",
+ *  "action","owner","posture","verdict","reason","rule","approvals","must":[]}]} */
 SP_MUST sp_err sp_policy_matrix_json(const sp_policy_set *set, const sp_policy_matrix_query *query,
                                      sp_diags *diags, sp_buf *out);
 SP_MUST sp_err sp_policy_matrix_text(const sp_policy_set *set, const sp_policy_matrix_query *query,
                                      sp_diags *diags, sp_buf *out);
 
-/* What changes from one set to another: documents added, removed, changed; and cells
- * (role x class x action x owner x posture, and per resource) whose verdict changes:
- * {"documents":[{"kind","name","change"}],"cells":[{"role","resource"|null,"class","action",
- *  "owner","posture","before","after","rule"}],"cells_total":n}. At most max_cells are listed.
+/* What changes from one set to another: documents added, removed, changed; and cells whose verdict
+ * changes, for data of each class and for each resource and part that rules name or that has tags:
+ * {"documents":[{"kind","name","change"}],"cells":[{"role","resource","part","class","action",
+ *  "owner","posture","strength","before","after","rule"}],"cells_total":n,"complete":bool}.
+ * At most max_cells are listed; not complete: there was too much to compare.
  * before may be NULL (nothing was there). */
 SP_MUST sp_err sp_policy_diff_json(const sp_policy_set *before, const sp_policy_set *after,
                                    size_t max_cells, sp_buf *out);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Questions in words: what explain, examples and replay ask, turned into a decision.
+ * OWNS nothing. PROCESS core, cli. TRUST words come from people and documents; unknown ones are
+ * told, never guessed. SPEC docs/POLICY.md.
+ */
+#include "lib/policy/ask.h"
+
+#include "lib/policy/web.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+typedef struct {
+    const sp_policy_set *set;
+    const sp_policy_ask *ask;
+    sp_diags *diags;
+    policy_asked *out;
+} asking;
+
+static sp_err unknown(const asking *a, const char *what, sp_span word, const name_table *known)
+{
+    sp_span nearest = known == NULL ? SP_SPAN_EMPTY : name_nearest(known, word);
+    sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
+                 "unknown %s '%.*s'%s%.*s%s", what, (int)(word.len > 80 ? 80 : word.len),
+                 (const char *)word.ptr, nearest.len > 0 ? "; did you mean '" : "",
+                 SP_SPAN_ARG(nearest), nearest.len > 0 ? "'?" : "");
+    return sp_fail(SP_ENOTFOUND);
+}
+
+static sp_err ask_person(asking *a)
+{
+    sp_subject *who = &a->out->who;
+    who->person = SP_NONE - 1; /* somebody whom no document names */
+    if (a->ask->person.len > 0) {
+        uint32_t number = 0;
+        if (name_get(&a->set->people, a->ask->person, &number)) {
+            who->person = number;
+        }
+    }
+    for (size_t i = 0; i < a->ask->roles_count; i++) {
+        uint32_t at = 0;
+        if (!name_get(&a->set->role_names, a->ask->roles[i], &at)) {
+            return unknown(a, "role", a->ask->roles[i], &a->set->role_names);
+        }
+        role_add(who->roles, a->set->roles[at].number);
+    }
+    sp_span one = SP_SPAN_EMPTY;
+    sp_span other = SP_SPAN_EMPTY;
+    if (!sp_policy_set_roles_allowed(a->set, who->roles, &one, &other)) {
+        sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
+                     "nobody can hold the roles '%.*s' and '%.*s' together: they exclude each "
+                     "other",
+                     SP_SPAN_ARG(one), SP_SPAN_ARG(other));
+        return sp_fail(SP_EINVALID);
+    }
+    return sp_ok();
+}
+
+static sp_err ask_device(asking *a)
+{
+    sp_subject *who = &a->out->who;
+    sp_owner owner = SP_OWNER_UNKNOWN;
+    sp_strength strength = SP_STRENGTH_PASSKEY;
+    if (a->ask->owner.len > 0 && !sp_owner_of(a->ask->owner, &owner)) {
+        return unknown(a, "owner of a device (unknown, personal, company)", a->ask->owner, NULL);
+    }
+    sp_posture posture = owner == SP_OWNER_UNKNOWN ? SP_POSTURE_UNKNOWN : SP_POSTURE_HEALTHY;
+    if (a->ask->posture.len > 0 && !sp_posture_of(a->ask->posture, &posture)) {
+        return unknown(a, "posture (unknown, unhealthy, healthy)", a->ask->posture, NULL);
+    }
+    if (a->ask->strength.len > 0 && !sp_strength_of(a->ask->strength, &strength)) {
+        return unknown(a, "strength (none, password, totp, passkey)", a->ask->strength, NULL);
+    }
+    who->owner = (uint8_t)owner;
+    who->posture = (uint8_t)posture;
+    who->strength = (uint8_t)strength;
+    who->approvals = a->ask->approvals > UINT8_MAX ? UINT8_MAX : (uint8_t)a->ask->approvals;
+    who->auth_age_s = a->ask->auth_age_s;
+    return sp_ok();
+}
+
+static sp_err ask_conditions(asking *a)
+{
+    policy_asked *out = a->out;
+    bool v4 = false;
+    out->now_unix_s = a->ask->now_unix_s;
+    out->free |= a->ask->now_unix_s == 0 ? POLICY_FREE_TIME : 0;
+    if (a->ask->network.len == 0) {
+        out->free |= POLICY_FREE_NETWORK;
+        return sp_ok();
+    }
+    if (sp_failed(set_parse_address(a->ask->network, out->who.peer, &v4))) {
+        return unknown(a, "client address", a->ask->network, NULL);
+    }
+    return sp_ok();
+}
+
+static bool part_named(const sp_policy *view, uint32_t resource, sp_span name, uint32_t *ret_part)
+{
+    const snap_resource *r = (const snap_resource *)snap_at(view, SNAP_RESOURCES) + resource;
+    const snap_part *parts = snap_at(view, SNAP_PARTS);
+    for (uint32_t i = r->parts.at; i < r->parts.at + r->parts.count; i++) {
+        if (sp_span_eq(snap_span(view, parts[i].name), name)) {
+            *ret_part = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "export", or "GET /path", which is placed as the web gate places it. */
+static sp_err ask_action(asking *a)
+{
+    policy_asked *out = a->out;
+    sp_span tried = a->ask->tried;
+    size_t blank = sp_span_index(tried, ' ');
+    sp_span path = sp_span_slice(tried, blank + 1, tried.len);
+    if (sp_action_of(tried, &out->action)) {
+        return sp_ok();
+    }
+    if (blank == tried.len || path.len == 0 || path.ptr[0] != '/') {
+        sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
+                     "'%.*s' is neither an action (connect read write export import alter destroy "
+                     "administer execute forward) nor a request (GET /path); statements of a "
+                     "database need the database gate",
+                     (int)(tried.len > 80 ? 80 : tried.len), (const char *)tried.ptr);
+        return sp_fail(SP_EINVALID);
+    }
+    if (out->object.resource == SP_NONE) {
+        sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
+                     "a request needs a resource: name it");
+        return sp_fail(SP_EINVALID);
+    }
+    sp_web_place place = sp_policy_web_place(&a->set->view, out->object.resource,
+                                             sp_span_slice(tried, 0, blank), path);
+    out->action = place.action;
+    out->part = place.part;
+    return sp_ok();
+}
+
+static sp_err ask_class(asking *a)
+{
+    policy_asked *out = a->out;
+    uint32_t level = 0;
+    if (a->ask->class_name.len == 0 && out->object.resource == SP_NONE) {
+        sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
+                     "name a resource, or a class of data");
+        return sp_fail(SP_EINVALID);
+    }
+    if (a->ask->class_name.len > 0 && !name_get(&a->set->class_names, a->ask->class_name, &level)) {
+        return unknown(a, "class", a->ask->class_name, &a->set->class_names);
+    }
+    if (out->object.resource == SP_NONE) {
+        out->object.class_level = (uint8_t)level;
+    } else if (a->ask->class_name.len > 0 && level != out->object.class_level) {
+        sp_span is = sp_policy_class_name(&a->set->view, out->object.class_level);
+        sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
+                     "this data is of class '%.*s', not '%.*s'", SP_SPAN_ARG(is),
+                     SP_SPAN_ARG(a->ask->class_name));
+        return sp_fail(SP_EINVALID);
+    }
+    for (size_t i = 0; i < a->ask->tags_count; i++) {
+        uint32_t tag = 0;
+        if (!name_get(&a->set->tag_names, a->ask->tags[i], &tag)) {
+            return unknown(a, "tag", a->ask->tags[i], &a->set->tag_names);
+        }
+        out->object.tags |= UINT64_C(1) << tag;
+    }
+    return sp_ok();
+}
+
+static sp_err ask_object(asking *a)
+{
+    policy_asked *out = a->out;
+    const sp_policy *view = &a->set->view;
+    if (a->ask->resource.len > 0) {
+        out->object.resource = sp_policy_resource_find(view, a->ask->resource);
+        if (out->object.resource == SP_NONE) {
+            return unknown(a, "resource", a->ask->resource, &a->set->resource_names);
+        }
+    }
+    TRY(ask_action(a));
+    if (a->ask->part.len > 0) {
+        if (out->object.resource == SP_NONE) {
+            return unknown(a, "part of no resource", a->ask->part, NULL);
+        }
+        if (a->ask->part.ptr[0] == '/') {
+            out->part =
+                sp_policy_web_place(view, out->object.resource, SP_SPAN_LIT("GET"), a->ask->part)
+                    .part;
+        } else if (!part_named(view, out->object.resource, a->ask->part, &out->part)) {
+            return unknown(a, "part", a->ask->part, NULL);
+        }
+    }
+    if (out->object.resource != SP_NONE &&
+        !policy_object_of(view, out->object.resource, out->part, &out->object)) {
+        return sp_fail(SP_EINTERNAL);
+    }
+    return ask_class(a);
+}
+
+sp_err policy_ask(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *diags,
+                  policy_asked *ret_asked)
+{
+    policy_asked out = {.part = SP_NONE, .near = SP_NONE, .object = {.resource = SP_NONE}};
+    asking a = {set, ask, diags, &out};
+    TRY(ask_person(&a));
+    TRY(ask_device(&a));
+    TRY(ask_conditions(&a));
+    TRY(ask_object(&a));
+    policy_case asked = {&out.who, out.object, out.action, out.now_unix_s, out.free};
+    out.decision = policy_decide_case(&set->view, &asked, &out.near);
+    *ret_asked = out;
+    return sp_ok();
+}
+
+sp_err sp_policy_ask_words(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *diags,
+                           sp_policy_told *ret_told)
+{
+    policy_asked asked;
+    TRY(policy_ask(set, ask, diags, &asked));
+    *ret_told = (sp_policy_told){.decision = asked.decision,
+                                 .who = asked.who,
+                                 .question = {.resource = asked.object.resource,
+                                              .part = asked.part,
+                                              .action = asked.action,
+                                              .now_unix_s = asked.now_unix_s},
+                                 .near = asked.near};
+    return sp_ok();
+}

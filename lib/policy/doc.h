@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Documents as the schema loads them: what was written, with its place, names not yet resolved.
+ * OWNS nothing: all of it lives in the arena of the set. PROCESS core, cli. TRUST texts are
+ * bounded and well-formed UTF-8; names are not yet known to exist. SPEC docs/POLICY.md.
+ */
+#ifndef SP_POLICY_DOC_H
+#define SP_POLICY_DOC_H
+
+#include "lib/base/arena.h"
+#include "lib/base/sha256.h"
+#include "lib/policy/compile.h"
+
+typedef struct {
+    const char *file;
+    uint32_t line; /* 0 = not written */
+    uint32_t column;
+} doc_place;
+
+typedef struct {
+    sp_span text;
+    uint32_t line; /* 0 = not written */
+    uint32_t column;
+} doc_text;
+
+typedef struct {
+    doc_text *items;
+    size_t count;
+} doc_texts;
+
+typedef struct {
+    void *items; /* records of the schema's struct_bytes */
+    size_t count;
+} doc_maps;
+
+typedef struct {
+    uint64_t value;
+    uint32_t line; /* 0 = not written */
+    uint32_t column;
+} doc_number;
+
+typedef enum { DOC_UNSET, DOC_FALSE, DOC_TRUE } doc_flag;
+
+/* Every record begins with its place. */
+typedef struct {
+    doc_place place;
+    doc_text en;
+    doc_text zh;
+} doc_title;
+
+typedef struct {
+    doc_place place;
+    doc_texts roles;
+    doc_texts people;
+    uint8_t any; /* doc_flag */
+} doc_who;
+
+typedef struct {
+    doc_place place;
+    uint32_t owner;   /* bits of sp_owner; 0 = any */
+    uint32_t posture; /* bits of sp_posture; 0 = any */
+} doc_on;
+
+typedef struct {
+    doc_place place;
+    doc_texts resources;
+    doc_texts classes;
+    doc_texts tags;
+    uint8_t any;
+} doc_to;
+
+typedef struct {
+    doc_place place;
+    doc_number approved_by;
+} doc_approval;
+
+typedef struct {
+    doc_place place;
+    doc_number bytes;
+    doc_number rows;
+} doc_limit;
+
+typedef struct {
+    doc_place place;
+    doc_texts mask;
+    uint8_t record;
+    uint8_t watch;
+    doc_limit limit;
+} doc_with;
+
+typedef struct {
+    doc_place place;
+    uint8_t mfa; /* sp_strength + 1 */
+    doc_text hours;
+    uint32_t days; /* bit 0 = Monday */
+    doc_texts networks;
+    doc_number auth_age;
+} doc_when;
+
+typedef struct {
+    doc_place place;
+    doc_number approved_by;
+    uint32_t owner;
+    uint32_t posture;
+    uint8_t mfa;
+} doc_unless;
+
+/* What all documents have in front. */
+typedef struct {
+    doc_place place;
+    doc_text name;
+    uint8_t hash[SP_SHA256_BYTES]; /* of its canonical form */
+} doc_head;
+
+typedef struct {
+    doc_place place;
+    doc_number idle;
+    doc_number max;
+} doc_session;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_text time_zone;
+    doc_text contact;
+    doc_session session;
+} doc_office;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_text above;
+    uint8_t record;
+} doc_class;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_texts includes;
+    doc_texts excludes;
+} doc_role;
+
+typedef struct {
+    doc_place place;
+    doc_text method;
+    doc_text path;
+    uint8_t action; /* sp_action + 1 */
+} doc_action;
+
+typedef struct {
+    doc_place place;
+    uint8_t disposition; /* attachment, or multipart for an import */
+    doc_texts types;
+    uint8_t has_types;
+    doc_number over;
+    uint8_t by_size;
+} doc_transfer;
+
+typedef struct {
+    doc_place place;
+    doc_text path;
+    doc_text name;
+    doc_text class_name;
+    doc_texts tags;
+    doc_maps actions; /* doc_action */
+    doc_transfer exports;
+    doc_transfer imports;
+} doc_part;
+
+typedef struct {
+    doc_place place;
+    doc_text host;
+    doc_text upstream;
+    uint8_t identity; /* doc_identity + 1 */
+    uint8_t websocket;
+    uint8_t ignore_case;
+    doc_number upload_max;
+    doc_maps actions; /* doc_action */
+    doc_maps parts;   /* doc_part */
+} doc_web;
+
+typedef enum { DOC_OPERATOR_COMPANY, DOC_OPERATOR_PLATFORM, DOC_OPERATOR_MIXED } doc_operator;
+typedef enum { DOC_IDENTITY_NONE, DOC_IDENTITY_JWT } doc_identity;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    uint8_t operator_kind; /* doc_operator + 1 */
+    doc_text class_name;
+    doc_texts tags;
+    doc_text owner;
+    doc_web web;
+    doc_transfer exports;
+    doc_transfer imports;
+} doc_resource;
+
+typedef struct {
+    doc_head head;
+    doc_text why;
+    doc_who who;
+    doc_on on;
+    doc_to to;
+    uint32_t may;  /* bits of sp_action */
+    uint32_t deny; /* bits of sp_action */
+    doc_approval ask;
+    doc_with with;
+    doc_when when;
+} doc_rule;
+
+typedef struct {
+    doc_head head;
+    doc_text why;
+    uint32_t actions;
+    doc_texts classes;
+    doc_texts tags;
+    doc_texts resources;
+    doc_who who;
+    doc_on on;
+    doc_unless unless;
+} doc_never;
+
+typedef struct {
+    doc_place place;
+    uint8_t owner;   /* sp_owner + 1 */
+    uint8_t posture; /* sp_posture + 1 */
+} doc_device;
+
+typedef struct {
+    doc_place place;
+    doc_text person;
+    doc_texts roles;
+    doc_device device;
+    doc_text resource;
+    doc_text part;
+    doc_text class_name;
+    doc_texts tags;
+    uint8_t mfa;
+    doc_number auth_age;
+    doc_number approved_by;
+    doc_text at;
+    doc_text network;
+} doc_given;
+
+typedef struct {
+    doc_head head;
+    doc_given given;
+    doc_text tried;
+    uint8_t expect; /* sp_verdict + 1 */
+    doc_text rule;
+    uint8_t reason; /* sp_reason + 1 */
+} doc_example;
+
+typedef struct {
+    doc_head head;
+    doc_texts events;
+    doc_texts classes;
+    doc_number keep;
+} doc_retention;
+
+/* All documents of a set, by kind, in order. */
+typedef struct {
+    doc_maps kinds[SP_DOC_COUNT];
+} doc_set;
+
+static inline doc_head *doc_at(const doc_maps *maps, size_t record_bytes, size_t at)
+{
+    return (doc_head *)(void *)((uint8_t *)maps->items + at * record_bytes);
+}
+
+#define DOC_EACH(set, kind, type, var)                                                             \
+    for (type *var = (set)->kinds[kind].items,                                                     \
+              *var##_end_ = var == NULL ? NULL : var + (set)->kinds[kind].count;                   \
+         var != var##_end_; var++)
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Lists of documents as JSON, and the reference in Markdown: both straight from the schema.
+ * OWNS nothing. PROCESS core, cli. TRUST documents passed the schema. SPEC lib/policy/compile.h.
+ */
+#include "lib/policy/schema.h"
+#include "lib/policy/set.h"
+
+static void put_role_number(const sp_policy_set *set, sp_span name, sp_buf *out)
+{
+    uint32_t at = 0;
+    if (name_get(&set->role_names, name, &at)) {
+        sp_buf_fmt(out, ",\"number\":%u", set->roles[at].number);
+    }
+}
+
+static void put_class_level(const sp_policy_set *set, sp_span name, sp_buf *out)
+{
+    uint32_t at = 0;
+    if (name_get(&set->class_names, name, &at)) {
+        sp_buf_fmt(out, ",\"level\":%u", at);
+    }
+}
+
+/* Classes and roles that stand without a document are listed too. */
+static void put_undocumented(const sp_policy_set *set, sp_doc_kind kind, bool first, sp_buf *out)
+{
+    for (size_t i = 0; kind == SP_DOC_CLASS && i < set->class_count; i++) {
+        if (set->classes[i].doc == NULL) {
+            sp_buf_text(out, first ? "{\"name\":" : ",{\"name\":");
+            sp_buf_json(out, set->classes[i].name);
+            sp_buf_fmt(out, ",\"level\":%zu}", i);
+            first = false;
+        }
+    }
+    for (size_t i = 0; kind == SP_DOC_ROLE && i < set->role_count; i++) {
+        if (set->roles[i].doc == NULL) {
+            sp_buf_text(out, first ? "{\"name\":" : ",{\"name\":");
+            sp_buf_json(out, set->roles[i].name);
+            sp_buf_fmt(out, ",\"number\":%u}", set->roles[i].number);
+            first = false;
+        }
+    }
+}
+
+void sp_policy_json_list(const sp_policy_set *set, sp_doc_kind kind, sp_buf *out)
+{
+    const doc_schema *schema = &DOC_SCHEMAS[kind];
+    const doc_maps *maps = &set->docs.kinds[kind];
+    size_t grants = 0;
+    const snap_rule *rules = snap_at(&set->view, SNAP_RULES);
+    for (uint32_t i = 0; i < snap_count(&set->view, SNAP_RULES); i++) {
+        grants += rules[i].deny == 0 ? 1 : 0;
+    }
+    sp_buf_byte(out, '[');
+    for (size_t i = 0; i < maps->count; i++) {
+        const doc_head *head = doc_at(maps, schema->struct_bytes, i);
+        sp_buf_text(out, i == 0 ? "{\"file\":" : ",{\"file\":");
+        sp_buf_json(out, sp_span_cstr(head->place.file));
+        sp_buf_fmt(out, ",\"line\":%u", head->place.line);
+        doc_fields_json(schema, head, false, out);
+        if (kind == SP_DOC_ROLE) {
+            put_role_number(set, head->name.text, out);
+        } else if (kind == SP_DOC_CLASS) {
+            put_class_level(set, head->name.text, out);
+        } else if (kind == SP_DOC_NEVER) {
+            sp_buf_fmt(out, ",\"proof\":{\"rules\":%zu,\"cells\":%llu}", grants,
+                       (unsigned long long)set->figures.cells);
+        }
+        sp_buf_byte(out, '}');
+    }
+    put_undocumented(set, kind, maps->count == 0, out);
+    sp_buf_text(out, "]");
+}
+
+/* ---- the reference ---- */
+
+enum { DEPTH_MAX = 4 };
+
+static void put_fields(const doc_schema *schema, const char *prefix, int depth, sp_buf *out)
+{
+    for (size_t i = 0; i < schema->fields_count; i++) {
+        const doc_field *field = &schema->fields[i];
+        auto_buf sp_buf path = sp_buf_make(200);
+        sp_buf_fmt(&path, "%s%s", prefix, field->key);
+        sp_buf_text(out, "| `");
+        sp_buf_span(out, sp_buf_borrow(&path));
+        sp_buf_text(out, field->required ? "` **needed** | " : "` | ");
+        if (field->type == FIELD_MAP || field->type == FIELD_MAPS) {
+            sp_buf_text(out, field->type == FIELD_MAP ? "a mapping, below" : "a list, below");
+        } else {
+            doc_field_expects(field, out);
+        }
+        sp_buf_fmt(out, " | %s |\n", field->doc);
+        if (field->sub != NULL && depth < DEPTH_MAX) {
+            char *below = NULL;
+            sp_buf_text(&path, field->type == FIELD_MAP ? "." : "[].");
+            if (!sp_failed(sp_buf_take_cstr(&path, &below))) {
+                put_fields(field->sub, below, depth + 1, out);
+            }
+            sp_free(below);
+        }
+    }
+}
+
+static const char INTRO[] =
+    "# Policy reference\n\n"
+    "Printed by `sallyport policy reference`; a test keeps it current. The story is told in\n"
+    "[ARCHITECTURE.md](ARCHITECTURE.md), \"Policy\".\n\n"
+    "An office is a folder of YAML files. Each document (`---` between them) has a `kind:` and "
+    "the\n"
+    "keys below; anything else is an error with its file, line and column. Anchors, aliases and\n"
+    "tags of YAML are not taken. A set is applied whole or not at all.\n\n"
+    "## How a question is decided\n\n"
+    "A question is: who, from which device, wants which action on which data, when and from "
+    "where.\n\n"
+    "1. A rule with `deny` that matches ends it: refused.\n"
+    "2. A rule with `may` that matches, with all its conditions met, grants it. When several do,\n"
+    "   their duties (`with`) add up and the smallest limit counts.\n"
+    "3. When rules match that `ask`, the one with the fewest approvals counts.\n"
+    "4. What would be granted is held against every `Never`; one that matches refuses it.\n"
+    "5. What no rule grants is refused, and the answer says what the nearest rule was missing.\n\n"
+    "## Proof\n\n"
+    "Applying documents proves every `Never` against every rule over the whole space of role x\n"
+    "device owner x posture x strength x class x tags x action x approvals. A person may hold any\n"
+    "roles together that do not exclude each other. Hours and networks count as met by whoever\n"
+    "wants to get in: a grant with hours is a grant, a deny with hours is none. A rule that names\n"
+    "no resource is judged for every resource there may come to be, with any tags. A hole is told\n"
+    "with the rule, the never and one case that shows it; the documents are then refused. When "
+    "the\n"
+    "proof would take more than a billion steps, the documents are refused as well.\n\n"
+    "## Limits\n\n";
+
+static void put_limits(sp_buf *out)
+{
+    sp_buf_fmt(out,
+               "| what | at most |\n|---|---|\n| documents, all files | %d MiB in %d files |\n"
+               "| rules | %d |\n| nevers | %d |\n| resources | %d |\n| parts of resources | %d |\n"
+               "| roles | %d |\n| classes | %d |\n| tags | %d |\n| a name | %d bytes |\n"
+               "| the compiled policy | %d MiB |\n\n",
+               SP_POLICY_SET_MAX_BYTES >> 20, SP_POLICY_FILES_MAX, SP_POLICY_RULES_MAX,
+               SP_POLICY_NEVERS_MAX, SP_POLICY_RESOURCES_MAX, SP_POLICY_PARTS_MAX, SP_ROLES_MAX,
+               SP_CLASSES_MAX, SP_TAGS_MAX, SP_NAME_MAX_BYTES, SP_POLICY_SNAPSHOT_MAX_BYTES >> 20);
+}
+
+void sp_policy_reference(sp_buf *out)
+{
+    sp_buf_text(out, INTRO);
+    put_limits(out);
+    sp_buf_text(out, "## Warnings\n\nThey do not stop anything: a rule that can never match, or "
+                     "that adds nothing to another\n(compared up to 4,472 rules), a tag that no "
+                     "resource has. Nevers at odds with each other are errors.\n\n## Documents\n");
+    for (size_t i = 0; i < SP_DOC_COUNT; i++) {
+        const doc_schema *schema = &DOC_SCHEMAS[i];
+        sp_buf_fmt(out,
+                   "\n### %s\n\n%s\n\n```yaml\n%s```\n\n| key | takes | means |\n|---|---|---|\n",
+                   schema->name, schema->doc, schema->sample);
+        put_fields(schema, "", 0, out);
+    }
+    sp_buf_text(out, "\n## Web\n\n");
+    sp_buf_text(out,
+                "A request becomes an action on a part. The part is the one with the most specific "
+                "path; the\naction is that of the most specific entry in `actions`, else that of "
+                "the method (GET HEAD OPTIONS\nPROPFIND REPORT SEARCH read; POST PUT PATCH MKCOL "
+                "COPY PROPPATCH LOCK UNLOCK write; MOVE alter;\nDELETE destroy; any other "
+                "administer). Paths are compared decoded and normalised. An answer that\nis an "
+                "export needs `export` besides, a request that is an import `import`.\n");
+}

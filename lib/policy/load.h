@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * YAML files into documents, checked against the schema.
+ * OWNS nothing: records and texts go into the set. PROCESS core, cli. TRUST files are hostile.
+ * SPEC lib/policy/schema.h.
+ */
+#ifndef SP_POLICY_LOAD_H
+#define SP_POLICY_LOAD_H
+
+#include "lib/policy/schema.h"
+
+/* Frees the arrays of documents; their texts belong to the arena. */
+void doc_set_done(doc_set *set);
+/* Appends the documents of a file. SP_EINVALID: at least one error is in diags; what could be read
+ * is in the set all the same, so that further errors can be told. SP_ENOMEM, SP_ELIMIT. */
+SP_MUST sp_err doc_load(const sp_policy_file *file, sp_arena *arena, sp_diags *diags, doc_set *set);
+/* The SHA-256 of the canonical form of all documents, in whatever order they came. */
+SP_MUST sp_err doc_set_digest(doc_set *set, sp_hash *ret_digest);
+
+/* "15m" -> 900; "8 MiB" -> 8388608. SP_EINVALID. */
+SP_MUST sp_err doc_parse_duration(sp_span text, uint64_t *ret_seconds);
+SP_MUST sp_err doc_parse_size(sp_span text, uint64_t *ret_bytes);
+
+#endif

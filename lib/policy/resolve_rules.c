@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Rules, nevers and retention, into records of the snapshot.
+ * OWNS nothing. PROCESS core, cli. TRUST documents passed the schema; what a table cannot say is
+ * checked here. SPEC docs/POLICY.md.
+ */
+#include "lib/policy/schema.h"
+#include "lib/policy/set.h"
+
+#include "lib/proto/event.h"
+
+#include <stdlib.h>
+
+uint16_t set_devices(uint32_t owners, uint32_t postures)
+{
+    uint16_t devices = 0;
+    for (unsigned owner = 0; owner < SP_OWNER_COUNT; owner++) {
+        for (unsigned posture = 0; posture < SP_POSTURE_COUNT; posture++) {
+            bool fits = (owners == 0 || (owners >> owner & 1) != 0) &&
+                        (postures == 0 || (postures >> posture & 1) != 0);
+            devices |= fits ? (uint16_t)(1U << snap_device(owner, posture)) : 0;
+        }
+    }
+    return devices;
+}
+
+static sp_err number_of_person(compiling *c, const char *file, const doc_text *name,
+                               uint32_t *ret_number)
+{
+    sp_policy_set *set = c->set;
+    if (name_get(&set->people, name->text, ret_number)) {
+        return sp_ok();
+    }
+    if (!set->people_open) {
+        set_unknown(c, file, name, "person", &set->people);
+        *ret_number = 0;
+        return sp_ok();
+    }
+    return name_put(&set->people, name->text, set->people_next++, ret_number);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint32_t one = *(const uint32_t *)a;
+    uint32_t other = *(const uint32_t *)b;
+    return (one > other) - (one < other);
+}
+
+/* Sorts the end of a vector of numbers from at on, drops doubles, and says what run that is. */
+static void finish_run(vec *list, size_t at, snap_run *ret_run)
+{
+    uint32_t *items = (uint32_t *)list->items + at;
+    size_t count = list->count - at;
+    size_t kept = 0;
+    if (count > 1) {
+        qsort(items, count, sizeof(uint32_t), compare_numbers);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (kept == 0 || items[i] != items[kept - 1]) {
+            items[kept++] = items[i];
+        }
+    }
+    list->count = at + kept;
+    *ret_run = (snap_run){kept == 0 ? 0 : (uint32_t)at, (uint32_t)kept};
+}
+
+typedef struct {
+    uint64_t roles[SP_ROLE_WORDS];
+    snap_run people;
+    uint8_t everyone;
+} who;
+
+static sp_err resolve_who(compiling *c, const doc_who *doc, vec *people, who *ret_who)
+{
+    sp_policy_set *set = c->set;
+    const char *file = doc->place.file;
+    bool some = doc->roles.count + doc->people.count > 0;
+    if ((doc->any == DOC_TRUE) == some) {
+        set_error(c, &doc->place, "who: name roles or people, or else say 'any: true'");
+    }
+    ret_who->everyone = doc->any == DOC_TRUE;
+    for (size_t i = 0; i < doc->roles.count; i++) {
+        uint32_t at = 0;
+        if (!name_get(&set->role_names, doc->roles.items[i].text, &at)) {
+            set_unknown(c, file, &doc->roles.items[i], "role", &set->role_names);
+            continue;
+        }
+        for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+            ret_who->roles[w] |= set->roles[at].implied_by[w];
+        }
+    }
+    size_t begins = people->count;
+    for (size_t i = 0; i < doc->people.count; i++) {
+        uint32_t *room = NULL;
+        uint32_t number = 0;
+        TRY(number_of_person(c, file, &doc->people.items[i], &number));
+        TRY(vec_add(people, 1, &room));
+        *room = number;
+    }
+    finish_run(people, begins, &ret_who->people);
+    return sp_ok();
+}
+
+static sp_err resolve_resource_names(compiling *c, const char *file, const doc_texts *names,
+                                     snap_run *ret_run)
+{
+    sp_policy_set *set = c->set;
+    vec *lists = &set->sections[SNAP_LISTS];
+    size_t begins = lists->count;
+    for (size_t i = 0; i < names->count; i++) {
+        uint32_t at = 0;
+        if (!name_get(&set->resource_names, names->items[i].text, &at)) {
+            set_unknown(c, file, &names->items[i], "resource", &set->resource_names);
+            continue;
+        }
+        uint32_t *room = NULL;
+        TRY(vec_add(lists, 1, &room));
+        *room = at;
+    }
+    finish_run(lists, begins, ret_run);
+    return sp_ok();
+}
+
+/* ---- rules ---- */
+
+static void check_rule_shape(const compiling *c, const doc_rule *doc)
+{
+    const doc_place *place = &doc->head.place;
+    if ((doc->may != 0) == (doc->deny != 0)) {
+        set_error(c, place, "a rule has either 'may' or 'deny': one grants, the other refuses");
+    }
+    const doc_to *to = &doc->to;
+    bool some = to->resources.count + to->classes.count + to->tags.count > 0;
+    if ((to->any == DOC_TRUE) == some) {
+        set_error(c, &to->place, "to: name resources, classes or tags, or else say 'any: true'");
+    }
+    if (doc->deny == 0) {
+        return;
+    }
+    if (doc->ask.place.line != 0) {
+        set_error(c, &doc->ask.place, "a rule that denies cannot ask: leave 'ask' out");
+    }
+    if (doc->with.place.line != 0) {
+        set_error(c, &doc->with.place, "a rule that denies has no duties: leave 'with' out");
+    }
+    if (doc->when.mfa != 0 || doc->when.auth_age.line != 0) {
+        set_error(c, &doc->when.place,
+                  "a rule that denies does not look at the sign-in: require 'mfa' and 'auth_age' "
+                  "where rules grant, or write a Never with 'unless: { mfa: ... }'");
+    }
+}
+
+static sp_err resolve_with(compiling *c, const doc_rule *doc, snap_rule *rule)
+{
+    const doc_with *with = &doc->with;
+    TRY(set_tag_bits(c, doc->head.place.file, &with->mask, &rule->mask_tags));
+    rule->must |= rule->mask_tags != 0 ? SP_MUST_MASK : 0;
+    rule->must |= with->record == DOC_TRUE ? SP_MUST_RECORD : 0;
+    rule->must |= with->watch == DOC_TRUE ? SP_MUST_WATCH : 0;
+    rule->limit_bytes = with->limit.bytes.value;
+    rule->limit_rows = with->limit.rows.value;
+    rule->must |= rule->limit_bytes + rule->limit_rows != 0 ? SP_MUST_LIMIT : 0;
+    return sp_ok();
+}
+
+static sp_err resolve_rule(compiling *c, const doc_rule *doc, uint32_t index, snap_rule *rule)
+{
+    sp_policy_set *set = c->set;
+    const char *file = doc->head.place.file;
+    who w = {0};
+    check_rule_shape(c, doc);
+    *rule = (snap_rule){.deny = doc->deny != 0,
+                        .actions = (uint16_t)(doc->deny != 0 ? doc->deny : doc->may),
+                        .devices = set_devices(doc->on.owner, doc->on.posture),
+                        .strength = doc->when.mfa == 0 ? 0 : (uint8_t)(doc->when.mfa - 1),
+                        .approvals = (uint8_t)doc->ask.approved_by.value,
+                        .auth_age_s = doc->when.auth_age.line == 0
+                                          ? UINT32_MAX
+                                          : (uint32_t)doc->when.auth_age.value};
+    TRY(resolve_who(c, &doc->who, &set->people_lists, &w));
+    sp_copy(rule->roles, w.roles, sizeof(w.roles));
+    rule->everyone = w.everyone;
+    set->rule_people[index] = w.people;
+    TRY(set_class_bits(c, file, &doc->to.classes, &rule->classes));
+    if (doc->to.classes.count == 0) {
+        rule->classes = (uint16_t)((1U << set->class_count) - 1);
+    }
+    TRY(set_tag_bits(c, file, &doc->to.tags, &rule->tags));
+    TRY(resolve_resource_names(c, file, &doc->to.resources, &rule->resources));
+    TRY(resolve_with(c, doc, rule));
+    TRY(set_schedule(c, file, &doc->when, &rule->schedule));
+    TRY(set_network(c, file, &doc->when, &rule->network));
+    return set_text(set, doc->head.name.text, &rule->name);
+}
+
+/* Denies come first, so that a decision that meets one is over. */
+static sp_err order_rules(sp_policy_set *set)
+{
+    const doc_maps *maps = &set->docs.kinds[SP_DOC_RULE];
+    doc_rule *items = maps->items;
+    size_t at = 0;
+    TRY(sp_arena_alloc(&set->arena, maps->count, sizeof(doc_rule *), &set->rules));
+    TRY(sp_arena_alloc(&set->arena, maps->count, sizeof(snap_run), &set->rule_people));
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < maps->count; i++) {
+            if ((items[i].deny != 0) == (pass == 0)) {
+                set->rules[at++] = &items[i];
+            }
+        }
+    }
+    return sp_ok();
+}
+
+static sp_err put_namings(sp_policy_set *set, uint32_t rule)
+{
+    snap_run people = set->rule_people[rule];
+    for (uint32_t i = 0; i < people.count; i++) {
+        set_naming *naming = NULL;
+        TRY(vec_add(&set->namings, 1, &naming));
+        naming->person = ((const uint32_t *)set->people_lists.items)[people.at + i];
+        naming->rule = rule;
+    }
+    return sp_ok();
+}
+
+/* ---- nevers ---- */
+
+static sp_err resolve_never(compiling *c, const doc_never *doc, snap_never *never)
+{
+    sp_policy_set *set = c->set;
+    const char *file = doc->head.place.file;
+    who w = {.everyone = 1};
+    const doc_unless *unless = &doc->unless;
+    *never = (snap_never){.actions = (uint16_t)doc->actions,
+                          .devices = set_devices(doc->on.owner, doc->on.posture),
+                          .has_unless = unless->place.line != 0,
+                          .unless_devices = set_devices(unless->owner, unless->posture),
+                          .unless_strength = unless->mfa == 0 ? 0 : (uint8_t)(unless->mfa - 1),
+                          .unless_approvals = (uint8_t)unless->approved_by.value};
+    if (doc->who.place.line != 0) {
+        w.everyone = 0;
+        TRY(resolve_who(c, &doc->who, &set->sections[SNAP_LISTS], &w));
+    }
+    sp_copy(never->roles, w.roles, sizeof(w.roles));
+    never->everyone = w.everyone;
+    never->people = w.people;
+    TRY(set_class_bits(c, file, &doc->classes, &never->classes));
+    if (doc->classes.count == 0) {
+        never->classes = (uint16_t)((1U << set->class_count) - 1);
+    }
+    TRY(set_tag_bits(c, file, &doc->tags, &never->tags));
+    TRY(resolve_resource_names(c, file, &doc->resources, &never->resources));
+    return set_text(set, doc->head.name.text, &never->name);
+}
+
+/* ---- retention ---- */
+
+static void check_retention(const compiling *c, const doc_retention *doc)
+{
+    for (size_t i = 0; i < doc->events.count; i++) {
+        const doc_text *event = &doc->events.items[i];
+        const char *words[SP_EVENT_KIND_COUNT];
+        bool known = false;
+        for (unsigned kind = 0; kind < SP_EVENT_KIND_COUNT; kind++) {
+            words[kind] = sp_event_kind_word((sp_event_kind)kind);
+            known = known || sp_span_eq(event->text, sp_span_cstr(words[kind]));
+        }
+        if (!known) {
+            const char *nearest = doc_nearest(event->text, words, SP_EVENT_KIND_COUNT);
+            sp_diags_add(c->diags, SP_DIAG_ERROR, doc->head.place.file, event->line, event->column,
+                         "unknown kind of event '%.*s'; did you mean '%s'?",
+                         SP_SPAN_ARG(event->text), nearest == NULL ? "decision" : nearest);
+        }
+    }
+    uint16_t bits = 0;
+    sp_err err = set_class_bits(c, doc->head.place.file, &doc->classes, &bits);
+    (void)sp_failed(err); /* it only tells */
+}
+
+sp_err set_resolve_rules(compiling *c)
+{
+    sp_policy_set *set = c->set;
+    TRY(order_rules(set));
+    for (size_t i = 0; i < set->docs.kinds[SP_DOC_RULE].count; i++) {
+        snap_rule rule;
+        snap_rule *room = NULL;
+        TRY(resolve_rule(c, set->rules[i], (uint32_t)i, &rule));
+        TRY(vec_add(&set->sections[SNAP_RULES], 1, &room));
+        *room = rule;
+        TRY(put_namings(set, (uint32_t)i));
+    }
+    DOC_EACH(&set->docs, SP_DOC_NEVER, doc_never, doc)
+    {
+        snap_never never;
+        snap_never *room = NULL;
+        TRY(resolve_never(c, doc, &never));
+        TRY(vec_add(&set->sections[SNAP_NEVERS], 1, &room));
+        *room = never;
+    }
+    DOC_EACH(&set->docs, SP_DOC_RETENTION, doc_retention, retention)
+    {
+        check_retention(c, retention);
+    }
+    return sp_ok();
+}

@@ -234,6 +234,21 @@ static bool names_hold(const doc_texts *names, sp_span name)
     return names->count == 0;
 }
 
+/* The bit of a word of sp_event_kind_word in Retention documents; 0 for an unknown one. */
+static uint32_t event_bit(sp_span event_kind)
+{
+    const doc_schema *schema = &DOC_SCHEMAS[SP_DOC_RETENTION];
+    for (size_t i = 0; i < schema->fields_count; i++) {
+        const doc_field *field = &schema->fields[i];
+        for (size_t k = 0; field->words != NULL && field->words[k] != NULL; k++) {
+            if (sp_span_eq(event_kind, sp_span_cstr(field->words[k]))) {
+                return 1U << k;
+            }
+        }
+    }
+    return 0;
+}
+
 uint32_t sp_policy_set_retention_days(const sp_policy_set *set, sp_span event_kind,
                                       uint8_t class_level)
 {
@@ -242,8 +257,8 @@ uint32_t sp_policy_set_retention_days(const sp_policy_set *set, sp_span event_ki
     DOC_EACH(&set->docs, SP_DOC_RETENTION, doc_retention, retention)
     {
         uint64_t keep = (retention->keep.value + 86399) / 86400;
-        if (names_hold(&retention->events, event_kind) && names_hold(&retention->classes, class) &&
-            keep > days) {
+        bool event = retention->events == 0 || (retention->events & event_bit(event_kind)) != 0;
+        if (event && names_hold(&retention->classes, class) && keep > days) {
             days = keep;
         }
     }

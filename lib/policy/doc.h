@@ -251,7 +251,7 @@ typedef struct {
 
 typedef struct {
     doc_head head;
-    doc_texts events;
+    uint32_t events; /* bits of sp_event_kind; 0 = all */
     doc_texts classes;
     doc_number keep;
 } doc_retention;

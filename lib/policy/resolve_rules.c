@@ -6,8 +6,6 @@
 #include "lib/policy/schema.h"
 #include "lib/policy/set.h"
 
-#include "lib/proto/event.h"
-
 #include <stdlib.h>
 
 uint16_t set_devices(uint32_t owners, uint32_t postures)
@@ -256,21 +254,6 @@ static sp_err resolve_never(compiling *c, const doc_never *doc, snap_never *neve
 
 static void check_retention(const compiling *c, const doc_retention *doc)
 {
-    for (size_t i = 0; i < doc->events.count; i++) {
-        const doc_text *event = &doc->events.items[i];
-        const char *words[SP_EVENT_KIND_COUNT];
-        bool known = false;
-        for (unsigned kind = 0; kind < SP_EVENT_KIND_COUNT; kind++) {
-            words[kind] = sp_event_kind_word((sp_event_kind)kind);
-            known = known || sp_span_eq(event->text, sp_span_cstr(words[kind]));
-        }
-        if (!known) {
-            const char *nearest = doc_nearest(event->text, words, SP_EVENT_KIND_COUNT);
-            sp_diags_add(c->diags, SP_DIAG_ERROR, doc->head.place.file, event->line, event->column,
-                         "unknown kind of event '%.*s'; did you mean '%s'?",
-                         SP_SPAN_ARG(event->text), nearest == NULL ? "decision" : nearest);
-        }
-    }
     uint16_t bits = 0;
     sp_err err = set_class_bits(c, doc->head.place.file, &doc->classes, &bits);
     (void)sp_failed(err); /* it only tells */

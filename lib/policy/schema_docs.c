@@ -35,6 +35,10 @@ static const char *const REASONS[] = {"none",
                                       "unavailable",
                                       "limit",
                                       NULL};
+/* Words of sp_event_kind_word(); lib/proto stands on lib/policy, so a test holds them together. */
+static const char *const EVENTS[] = {
+    "decision", "close", "sign-in", "sign-out", "session-end", "identity",  "device", "policy",
+    "admin",    "role",  "loss",    "gap",      "heartbeat",   "redaction", "read",   NULL};
 static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
 static const char *const IDENTITIES[] = {"none", "jwt", NULL};
@@ -417,7 +421,7 @@ static const doc_field EXAMPLE_FIELDS[] = {
 
 static const doc_field RETENTION_FIELDS[] = {
     NAME_FIELD(doc_retention, FIELD_NAME, "What is kept and why."),
-    {"events", FIELD_SLUGS, false, AT(doc_retention, events),
+    {"events", FIELD_WORDS, false, AT(doc_retention, events), .words = EVENTS,
      .doc = "Kinds of ledger entries, `decision`, `sign-in`, ...; without it, all."},
     {"classes", FIELD_SLUGS, false, AT(doc_retention, classes),
      .doc = "Entries about data of these classes; without it, all."},

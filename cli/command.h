@@ -8,15 +8,7 @@
 #ifndef SP_CLI_COMMAND_H
 #define SP_CLI_COMMAND_H
 
-/* Exit statuses, the same for every command; docs/man/sallyport.1 "EXIT STATUS". */
-typedef enum {
-    SP_EXIT_OK = 0,
-    SP_EXIT_FAILED = 1,  /* it was tried and did not work */
-    SP_EXIT_USAGE = 2,   /* the command line was wrong; nothing was tried */
-    SP_EXIT_REFUSED = 3, /* the office refused it: not signed in, or not allowed */
-    SP_EXIT_INVALID = 4, /* documents or input are wrong; nothing was changed */
-    SP_EXIT_AWAY = 5,    /* the office could not be reached */
-} sp_exit;
+#include "infra/proc/exit.h"
 
 typedef struct {
     const char *group; /* heading in the help, NULL = not shown */

@@ -63,6 +63,8 @@ void sp_cert_pem(sp_span der, sp_buf *out);
 /* Appends the DER of the first certificate in *pem and moves *pem behind it. SP_ENOTFOUND = none.
  */
 SP_MUST sp_err sp_cert_of_pem(sp_span *pem, sp_buf *out);
+/* Appends "-----BEGIN CERTIFICATE REQUEST-----..." */
+void sp_csr_pem(sp_span der, sp_buf *out);
 /* A request likewise: PEM or DER in, DER appended. */
 SP_MUST sp_err sp_csr_of_any(sp_span text, sp_buf *out);
 

@@ -13,19 +13,31 @@ enum { LINE_BYTES = 64, PKCS12_ITERATIONS = 100000 };
 
 static const char CERT_BEGIN[] = "-----BEGIN CERTIFICATE-----";
 static const char CERT_END[] = "-----END CERTIFICATE-----";
+static const char CSR_BEGIN[] = "-----BEGIN CERTIFICATE REQUEST-----";
+static const char CSR_END[] = "-----END CERTIFICATE REQUEST-----";
 
-void sp_cert_pem(sp_span der, sp_buf *out)
+static void pem(const char *begin, sp_span der, const char *end, sp_buf *out)
 {
     auto_buf sp_buf base64 = sp_buf_make(SP_CERT_MAX_BYTES * 2);
     sp_buf_base64(&base64, der);
     sp_span rest = sp_buf_borrow(&base64);
-    sp_buf_fmt(out, "%s\n", CERT_BEGIN);
+    sp_buf_fmt(out, "%s\n", begin);
     while (rest.len > 0) {
         sp_buf_span(out, sp_span_slice(rest, 0, LINE_BYTES));
         sp_buf_text(out, "\n");
         rest = sp_span_slice(rest, LINE_BYTES, rest.len);
     }
-    sp_buf_fmt(out, "%s\n", CERT_END);
+    sp_buf_fmt(out, "%s\n", end);
+}
+
+void sp_cert_pem(sp_span der, sp_buf *out)
+{
+    pem(CERT_BEGIN, der, CERT_END, out);
+}
+
+void sp_csr_pem(sp_span der, sp_buf *out)
+{
+    pem(CSR_BEGIN, der, CSR_END, out);
 }
 
 /* Decodes the base64 between two marks, and moves *text behind the second. */
@@ -61,8 +73,7 @@ sp_err sp_cert_of_pem(sp_span *pem, sp_buf *out)
 
 sp_err sp_csr_of_any(sp_span text, sp_buf *out)
 {
-    sp_err err = between(&text, "-----BEGIN CERTIFICATE REQUEST-----",
-                         "-----END CERTIFICATE REQUEST-----", SP_CSR_MAX_BYTES, out);
+    sp_err err = between(&text, CSR_BEGIN, CSR_END, SP_CSR_MAX_BYTES, out);
     if (err.code != SP_ENOTFOUND) {
         return err;
     }

@@ -7,7 +7,7 @@ export const en = {
     back: "Back", done: "Done", retry: "Try again", more: "Show more", copy: "Copy", copied: "Copied",
     copyFailed: "The browser did not allow copying. Select the text and copy it by hand.",
     yes: "Yes", no: "No", actions: "Actions", reference: "Reference",
-    why: "Why", whyHint: "Goes into the ledger with your name.",
+    stop: ".", why: "Why", whyHint: "Goes into the ledger with your name.",
   },
   head: {
     skip: "Skip to content", theme: "Colours", themes: { auto: "As the system", light: "Light", dark: "Dark" },

@@ -7,7 +7,7 @@ export const zh: typeof en = {
     back: "返回", done: "完成", retry: "重试", more: "显示更多", copy: "复制", copied: "已复制",
     copyFailed: "浏览器不允许复制，请选中文字后手动复制。",
     yes: "是", no: "否", actions: "操作", reference: "编号",
-    why: "原因", whyHint: "将连同您的姓名写入账本。",
+    stop: "。", why: "原因", whyHint: "将连同您的姓名写入账本。",
   },
   head: {
     skip: "跳到正文", theme: "外观", themes: { auto: "跟随系统", light: "浅色", dark: "深色" },

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader checks the ledger's word himself: the inclusion path (RFC 9162) with WebCrypto's
 // SHA-256, and the checkpoint's Ed25519 signature (C2SP signed-note) where the browser has it.
+import { fromBase64 } from "../api/base64";
 import type { Schema } from "../api/client";
-import { fromBase64 } from "../api/webauthn";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 

@@ -228,9 +228,9 @@ export function Segmented<K extends string>({ items, value, onChange, label }: {
     </fieldset>
   );
 }
-export function Facts({ items }: { items: [string, ComponentChildren][] }) {
+export function Facts({ items, wide }: { items: [string, ComponentChildren][]; wide?: boolean }) {
   return (
-    <dl class="facts">
+    <dl class={cx("facts", wide && "facts-wide")}>
       {items.filter(([, value]) => value != null && value !== "").map(([name, value]) => (
         <div key={name}><dt>{name}</dt><dd>{value}</dd></div>
       ))}

@@ -112,7 +112,7 @@ function StatusCard({ status, reload }: { status: Status; reload: (s?: Status) =
           <div class="note-text"><strong>{words.verification[v.state]}</strong><p>{v.at && <Time at={v.at} />} {v.message}</p></div>
         </div>
       )}
-      <Facts items={[
+      <Facts wide items={[
         [words.size, formatNumber(Number(status.size))],
         [words.root, <Digest text={status.root_hash} head={16} />],
         [words.checkpointAt, <Time at={status.checkpoint_at} ago />],

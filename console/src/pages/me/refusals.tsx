@@ -60,7 +60,7 @@ function One({ reference, onClose }: { reference: string; onClose: () => void })
     <Dialog title={`${words.one} ${reference}`} onClose={onClose} side>
       {one.error ? <ErrorNote error={one.error} onRetry={one.reload} /> : !r ? <Skeleton rows={5} /> : (
         <div class="stack">
-          <p class="refusal-why">{words.sentence(t().words.action[r.action], text2(r.title, r.resource))} <strong>{wordIn(t().words.reason, r.reason)}.</strong></p>
+          <p class="refusal-why">{words.sentence(t().words.action[r.action], text2(r.title, r.resource))} <strong>{wordIn(t().words.reason, r.reason)}{t().common.stop}</strong></p>
           <h3>{words.whatToDo}</h3>
           <Mends refusal={r} />
           <h3>{words.details}</h3>

@@ -4,6 +4,7 @@
  */
 #include "core/state/state.h"
 
+#include "core/admin/admin.h"
 #include "core/devices/devices.h"
 #include "core/documents/documents.h"
 #include "core/documents/start.h"
@@ -35,6 +36,7 @@ static sp_err start_all(sp_core *core, sp_state *state)
     TRY(sp_publish_new(&state->publish));
     TRY(sp_documents_start(core, &state->documents));
     TRY(sp_devices_start(core, &state->devices));
+    TRY(sp_admin_start(core));
     TRY(sp_gates_start(core, &state->gates));
     TRY(sp_documents_first(core));
     sp_documents_tell_retention(core, sp_documents_set(state->documents),

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The administration API: policy, role grants, sessions, ledger, overview; and the few pages of a
+ * person's own that rest on policy and ledger.
+ * OWNS nothing. PROCESS core. TRUST requests are hostile; who may is each route's table.
+ * SPEC docs/api/openapi.yaml.
+ */
+#ifndef SP_CORE_ADMIN_ADMIN_H
+#define SP_CORE_ADMIN_ADMIN_H
+
+#include "core/http/router.h"
+#include "core/state/state.h"
+
+/* Adds all routes of this room. */
+SP_MUST sp_err sp_admin_start(sp_core *core);
+
+/* One file each. */
+SP_MUST sp_err sp_admin_apply_routes(sp_core *core);    /* apply.c: validate, apply, rollback */
+SP_MUST sp_err sp_admin_policy_routes(sp_core *core);   /* policy.c: versions, lists, explain */
+SP_MUST sp_err sp_admin_roles_routes(sp_core *core);    /* roles.c */
+SP_MUST sp_err sp_admin_sessions_routes(sp_core *core); /* sessions.c */
+SP_MUST sp_err sp_admin_ledger_routes(sp_core *core);   /* ledger.c */
+SP_MUST sp_err sp_admin_overview_routes(sp_core *core); /* overview.c */
+SP_MUST sp_err sp_admin_apps_routes(sp_core *core);     /* apps.c */
+
+/* ---- JSON that more than one file needs; new references ---- */
+json_t *sp_admin_text(sp_span text);
+json_t *sp_admin_version_json(sp_core *core, uint64_t version);
+/* RFC 3339 in UTC ("2026-03-01T08:00:00Z", fractions dropped). */
+bool sp_admin_time(sp_span text, uint64_t *ret_unix_s);
+/* ?limit= (1..200, 50); false: answered. */
+bool sp_admin_limit(sp_request *req, uint64_t *ret_limit);
+
+#endif

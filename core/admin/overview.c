@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The office at a glance: figures, health of the roles, state of the ledger, published keys, and
+ * what is recorded about people.
+ * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml
+ * "/admin/overview", "/admin/health", "/jwks", "/me/recorded".
+ */
+#include "core/admin/events.h"
+#include "core/devices/devices.h"
+#include "core/documents/documents.h"
+#include "core/http/json.h"
+#include "core/identity/people.h"
+#include "core/ledger_client.h"
+#include "core/sessions/sessions.h"
+#include "core/state/gates.h"
+#include "core/vault_client.h"
+#include "infra/proc/clock.h"
+#include "lib/proto/vault_msg.h"
+
+typedef struct {
+    sp_request *req;
+    sp_ledger_stats stats;
+    bool has_stats;
+    bool started_verify;
+    sp_arena *arena;
+} asking;
+
+static json_t *now_json(void)
+{
+    return sp_json_time(sp_now_unix_us() / 1000000);
+}
+
+static void set_count(json_t *to, const char *key, uint64_t count)
+{
+    json_object_set_new(to, key, json_integer((json_int_t)(count > INT64_MAX ? 0 : count)));
+}
+
+static json_t *time_of_us(uint64_t when_unix_us)
+{
+    return when_unix_us == 0 ? json_null() : sp_json_time(when_unix_us / 1000000);
+}
+
+/* ---- the ledger's figures, asked for by several answers ---- */
+
+static void ask_stats(asking *a, sp_on_reply then)
+{
+    sp_ledger_client_call(sp_request_core(a->req)->ledger, SP_LEDGER_STATS, SP_SPAN_EMPTY, then, a);
+}
+
+static void take_stats(asking *a, sp_err err, sp_span body)
+{
+    sp_span kept = SP_SPAN_EMPTY;
+    if (!sp_failed(err)) {
+        err = sp_arena_copy(a->arena, body, &kept);
+    }
+    a->has_stats = !sp_failed(err) && !sp_failed(sp_ledger_stats_read(kept, &a->stats));
+}
+
+static asking *new_asking(sp_request *req)
+{
+    asking *a = NULL;
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*a), &a);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return NULL;
+    }
+    a->req = req;
+    a->arena = sp_request_arena(req);
+    return a;
+}
+
+/* ---- overview ---- */
+
+static void count_person(void *self, const sp_person *person)
+{
+    size_t *counts = self;
+    if (person->state < SP_PERSON_STATE_COUNT) {
+        counts[person->state]++;
+    }
+}
+
+static json_t *people_json(const sp_core *core)
+{
+    size_t counts[SP_PERSON_STATE_COUNT] = {0};
+    SP_IGNORE(sp_people_each(core->store, count_person, counts)); /* zeros are shown then */
+    json_t *object = json_object();
+    set_count(object, "active", counts[SP_PERSON_ACTIVE]);
+    set_count(object, "invited", counts[SP_PERSON_INVITED]);
+    set_count(object, "disabled", counts[SP_PERSON_LOCKED]);
+    set_count(object, "locked", 0); /* rate limits lock sign-ins, not accounts */
+    return object;
+}
+
+static json_t *devices_json(sp_core *core)
+{
+    size_t counts[SP_DEVICE_COUNT];
+    sp_devices_count(core, counts);
+    json_t *object = json_object();
+    set_count(object, "pending", counts[SP_DEVICE_PENDING]);
+    set_count(object, "active", counts[SP_DEVICE_ACTIVE]);
+    set_count(object, "quarantined", counts[SP_DEVICE_QUARANTINED]);
+    set_count(object, "revoked", counts[SP_DEVICE_REVOKED]);
+    return object;
+}
+
+static json_t *policy_json(sp_core *core)
+{
+    sp_policy_figures figures = sp_policy_set_figures(sp_documents_set(core->state->documents));
+    json_t *object = sp_admin_version_json(core, sp_documents_version(core->state->documents));
+    set_count(object, "nevers_proven", figures.nevers);
+    set_count(object, "examples_passed", figures.examples);
+    return object;
+}
+
+static json_t *ledger_json(const asking *a)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "up", json_boolean(a->has_stats && a->stats.recording));
+    set_count(object, "size", a->has_stats ? a->stats.entries : 0);
+    set_count(object, "lost", a->has_stats ? a->stats.lost : 0);
+    json_object_set_new(object, "checkpoint_at",
+                        a->has_stats ? time_of_us(a->stats.checkpoint_unix_us) : json_null());
+    return object;
+}
+
+static void add_attention(json_t *list, const char *code, const char *severity, size_t count)
+{
+    json_array_append_new(list, json_pack("{s:s,s:s,s:I}", "code", code, "severity", severity,
+                                          "count", (json_int_t)count));
+}
+
+typedef struct {
+    sp_core *core;
+    size_t held[SP_ROLE_NR_AUDIT + 1];
+} admins;
+
+static void count_admin(void *self, const sp_person *person)
+{
+    admins *a = self;
+    uint64_t roles[SP_ROLE_WORDS] = {0};
+    if (person->state != SP_PERSON_ACTIVE ||
+        sp_failed(sp_roles_of(a->core->store, person->id, roles))) {
+        return;
+    }
+    for (uint32_t role = SP_ROLE_NR_SYSTEM; role <= SP_ROLE_NR_AUDIT; role++) {
+        a->held[role] += sp_roles_hold(roles, role) ? 1 : 0;
+    }
+}
+
+/* Most urgent first. */
+static json_t *attention_json(const asking *a)
+{
+    sp_core *core = sp_request_core(a->req);
+    json_t *list = json_array();
+    size_t devices[SP_DEVICE_COUNT];
+    admins held = {.core = core};
+    sp_devices_count(core, devices);
+    SP_IGNORE(sp_people_each(core->store, count_admin, &held)); /* then all three are missing */
+    if (!a->has_stats) {
+        add_attention(list, "ledger_down", "critical", 1);
+    } else if (!a->stats.recording) {
+        add_attention(list, "ledger_not_recording", "critical", 1);
+    }
+    if (!sp_vault_client_is_up(core->vault)) {
+        add_attention(list, "vault_down", "critical", 1);
+    }
+    if (a->has_stats && a->stats.verify == SP_LEDGER_VERIFY_BAD) {
+        add_attention(list, "ledger_tampered", "critical", 1);
+    }
+    if (a->has_stats && a->stats.lost > 0) {
+        add_attention(list, "events_lost", "high", (size_t)a->stats.lost);
+    }
+    if (sp_gates_workers(core->state->gates) == 0) {
+        add_attention(list, "web_down", "high", 1);
+    }
+    if (held.held[SP_ROLE_NR_SYSTEM] == 0) {
+        add_attention(list, "no_system_admin", "high", 0);
+    }
+    if (held.held[SP_ROLE_NR_SECURITY] == 0) {
+        add_attention(list, "no_security_admin", "high", 0);
+    }
+    if (held.held[SP_ROLE_NR_AUDIT] == 0) {
+        add_attention(list, "no_audit_admin", "high", 0);
+    }
+    if (devices[SP_DEVICE_QUARANTINED] > 0) {
+        add_attention(list, "devices_quarantined", "medium", devices[SP_DEVICE_QUARANTINED]);
+    }
+    if (devices[SP_DEVICE_PENDING] > 0) {
+        add_attention(list, "devices_pending", "low", devices[SP_DEVICE_PENDING]);
+    }
+    return list;
+}
+
+static void on_overview(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    sp_core *core = sp_request_core(a->req);
+    take_stats(a, err, body);
+    json_t *sessions = json_object();
+    set_count(sessions, "live", sp_sessions_count(core->sessions));
+    set_count(sessions, "capacity", core->live.caps.sessions);
+    json_t *answer = json_object();
+    json_object_set_new(answer, "at", now_json());
+    json_object_set_new(answer, "people", people_json(core));
+    json_object_set_new(answer, "devices", devices_json(core));
+    json_object_set_new(answer, "sessions", sessions);
+    json_object_set_new(answer, "policy", policy_json(core));
+    json_object_set_new(answer, "decisions", json_pack("{s:n,s:n}", "allowed", "denied"));
+    json_object_set_new(answer, "ledger", ledger_json(a));
+    json_object_set_new(answer, "attention", attention_json(a));
+    sp_answer_json(a->req, 200, answer);
+}
+
+static void get_overview(sp_request *req)
+{
+    asking *a = new_asking(req);
+    if (a != NULL) {
+        ask_stats(a, on_overview);
+    }
+}
+
+/* ---- health ---- */
+
+static json_t *role_json(const char *name, bool up, sp_span message)
+{
+    json_t *role = json_object();
+    json_object_set_new(role, "name", json_string(name));
+    json_object_set_new(role, "state", json_string(up ? "up" : "down"));
+    if (message.len > 0) {
+        json_object_set_new(role, "message", sp_admin_text(message));
+    }
+    return role;
+}
+
+static void on_health(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    sp_core *core = sp_request_core(a->req);
+    take_stats(a, err, body);
+    auto_buf sp_buf web = sp_buf_make(64);
+    size_t workers = sp_gates_workers(core->state->gates);
+    sp_buf_fmt(&web, "%zu workers connected", workers);
+    bool vault_up = sp_vault_client_is_up(core->vault);
+    json_t *roles = json_array();
+    json_array_append_new(roles, role_json("core", true, SP_SPAN_EMPTY));
+    json_array_append_new(
+        roles, role_json("vault", vault_up,
+                         vault_up ? SP_SPAN_EMPTY : SP_SPAN_LIT("does not answer on its socket")));
+    json_array_append_new(
+        roles,
+        role_json("ledger", a->has_stats,
+                  a->has_stats ? a->stats.trouble : SP_SPAN_LIT("does not answer on its socket")));
+    json_array_append_new(roles, role_json("web", workers > 0, sp_buf_borrow(&web)));
+    json_t *checks = json_array();
+    bool recording = a->has_stats && a->stats.recording;
+    json_array_append_new(checks,
+                          json_pack("{s:s,s:b}", "name", "recording", "ok", recording ? 1 : 0));
+    json_t *answer = json_object();
+    json_object_set_new(answer, "at", now_json());
+    json_object_set_new(answer, "version", json_string(SP_VERSION));
+    json_object_set_new(answer, "roles", roles);
+    json_object_set_new(answer, "checks", checks);
+    sp_answer_json(a->req, 200, answer);
+}
+
+static void get_health(sp_request *req)
+{
+    asking *a = new_asking(req);
+    if (a != NULL) {
+        ask_stats(a, on_health);
+    }
+}
+
+/* ---- the ledger's state ---- */
+
+static json_t *verification_json(const sp_ledger_stats *stats)
+{
+    static const char *const words[] = {"none", "running", "good", "bad"};
+    _Static_assert(SP_COUNT(words) == SP_LEDGER_VERIFY_STATE_COUNT, "a word for each state");
+    json_t *object = json_object();
+    json_object_set_new(object, "state", json_string(words[stats->verify]));
+    json_object_set_new(object, "at", time_of_us(stats->verified_unix_us));
+    json_object_set_new(object, "size", sp_json_id(stats->verified));
+    json_object_set_new(object, "message", sp_admin_text(stats->trouble));
+    return object;
+}
+
+static void on_status(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    take_stats(a, err, body);
+    if (!a->has_stats) {
+        sp_events_answer_failed(a->req, sp_failed(err) ? err : sp_fail(SP_EAGAIN));
+        return;
+    }
+    const sp_ledger_stats *stats = &a->stats;
+    json_t *answer = json_object();
+    json_object_set_new(answer, "up", json_boolean(stats->recording));
+    json_object_set_new(answer, "size", sp_json_id(stats->entries));
+    json_object_set_new(answer, "root_hash", json_string(""));
+    json_object_set_new(answer, "checkpoint_at", time_of_us(stats->checkpoint_unix_us));
+    json_object_set_new(answer, "checkpoint_size", sp_json_id(stats->checkpoint_size));
+    set_count(answer, "floor_days", SP_LEDGER_FLOOR_DAYS);
+    set_count(answer, "retention_days", stats->retention_days);
+    set_count(answer, "bytes", stats->bytes);
+    set_count(answer, "lost", stats->lost);
+    set_count(answer, "sources_attached", stats->sources);
+    json_object_set_new(answer, "sources", json_array());
+    json_object_set_new(answer, "verification", verification_json(stats));
+    json_object_set_new(answer, "key", sp_admin_text(stats->verifier_key));
+    sp_answer_json(a->req, a->started_verify ? 202 : 200, answer);
+}
+
+static void get_status(sp_request *req)
+{
+    asking *a = new_asking(req);
+    if (a != NULL) {
+        ask_stats(a, on_status);
+    }
+}
+
+static void on_verify(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    (void)body;
+    if (sp_failed(err)) {
+        sp_events_answer_failed(a->req, err);
+        return;
+    }
+    a->started_verify = true;
+    ask_stats(a, on_status);
+}
+
+static void post_verify(sp_request *req)
+{
+    asking *a = sp_request_fields(req, NULL, 0) ? new_asking(req) : NULL;
+    if (a != NULL) {
+        sp_ledger_client_call(sp_request_core(req)->ledger, SP_LEDGER_VERIFY, SP_SPAN_EMPTY,
+                              on_verify, a);
+    }
+}
+
+static void on_checkpoint(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    if (sp_failed(err)) {
+        sp_events_answer_failed(a->req, err);
+        return;
+    }
+    sp_answer_bytes(a->req, 200, "text/plain; charset=utf-8", body);
+}
+
+static void get_checkpoint(sp_request *req)
+{
+    asking *a = new_asking(req);
+    if (a != NULL) {
+        sp_ledger_client_call(sp_request_core(req)->ledger, SP_LEDGER_CHECKPOINT, SP_SPAN_EMPTY,
+                              on_checkpoint, a);
+    }
+}
+
+/* ---- published keys ---- */
+
+static void on_jwks(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    if (sp_failed(err)) {
+        sp_answer_problem(a->req, 503, "unavailable", "The vault does not answer now. Try again.");
+        return;
+    }
+    sp_answer_header(a->req, "Cache-Control", SP_SPAN_LIT("public, max-age=300"));
+    sp_answer_bytes(a->req, 200, "application/jwk-set+json", body);
+}
+
+static void get_jwks(sp_request *req)
+{
+    asking *a = new_asking(req);
+    if (a != NULL) {
+        sp_vault_client_call(sp_request_core(req)->vault, SP_VAULT_TOKEN_JWKS, SP_SPAN_EMPTY,
+                             on_jwks, a);
+    }
+}
+
+static void on_ledger_key(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    take_stats(a, err, body);
+    if (!a->has_stats) {
+        sp_events_answer_failed(a->req, sp_failed(err) ? err : sp_fail(SP_EAGAIN));
+        return;
+    }
+    auto_buf sp_buf line = sp_buf_make(1024);
+    sp_buf_span(&line, a->stats.verifier_key);
+    sp_buf_byte(&line, '\n');
+    sp_answer_bytes(a->req, 200, "text/plain; charset=utf-8", sp_buf_borrow(&line));
+}
+
+static void get_ledger_key(sp_request *req)
+{
+    asking *a = new_asking(req);
+    if (a != NULL) {
+        ask_stats(a, on_ledger_key);
+    }
+}
+
+/* ---- what is recorded about people ---- */
+
+typedef struct {
+    const char *name;
+    sp_event_kind kind;
+    const char *what_en;
+    const char *what_zh;
+    const char *purpose_en;
+    const char *purpose_zh;
+} recorder;
+
+static const recorder recorders[] = {
+    {"decisions", SP_EVENT_DECISION,
+     "Each request to an application: time, address, device, application, path, whether it was "
+     "allowed and why. No contents.",
+     "对应用的每次请求:时间、地址、设备、应用、路径、是否允许及原因。不含内容。",
+     "Access control and finding misuse", "访问控制与发现滥用"},
+    {"sign-ins", SP_EVENT_SIGN_IN,
+     "Each sign-in and sign-out: time, address, device, method, whether it worked.",
+     "每次登录与退出:时间、地址、设备、方式、是否成功。", "Protecting accounts", "保护账号"},
+    {"devices", SP_EVENT_DEVICE,
+     "Your devices: name, system, owner, results of the posture checks, certificates.",
+     "您的设备:名称、系统、归属、状态检查结果、证书。", "Knowing which devices reach the office",
+     "了解哪些设备可访问办公室"},
+    {"changes", SP_EVENT_IDENTITY,
+     "Changes of your account, credentials and roles, and who made them.",
+     "您的账号、凭证与角色的变更及操作人。", "Answering who changed what", "明确变更责任"},
+};
+
+static json_t *text2(const char *en, const char *zh)
+{
+    return json_pack("{s:s,s:s}", "en", en, "zh", zh);
+}
+
+static void get_recorded(sp_request *req)
+{
+    const sp_policy_set *set = sp_documents_set(sp_request_core(req)->state->documents);
+    json_t *items = json_array();
+    for (size_t i = 0; i < SP_COUNT(recorders); i++) {
+        const recorder *r = &recorders[i];
+        uint32_t days = 0;
+        for (uint8_t level = 0; level < SP_CLASSES_MAX; level++) {
+            uint32_t of_level =
+                sp_policy_set_retention_days(set, sp_span_cstr(sp_event_kind_word(r->kind)), level);
+            days = of_level > days ? of_level : days;
+        }
+        json_t *item = json_object();
+        json_object_set_new(item, "name", json_string(r->name));
+        json_object_set_new(item, "what", text2(r->what_en, r->what_zh));
+        json_object_set_new(item, "purpose", text2(r->purpose_en, r->purpose_zh));
+        json_object_set_new(item, "basis",
+                            text2("Cybersecurity Law, article 21(3): logs of at least six months",
+                                  "《网络安全法》第二十一条第(三)项:日志留存不少于六个月"));
+        set_count(item, "retention_days", days);
+        json_object_set_new(item, "readers", json_pack("[s]", "audit-admin"));
+        json_object_set_new(item, "on", json_true());
+        json_array_append_new(items, item);
+    }
+    sp_answer_items(req, items);
+}
+
+sp_err sp_admin_overview_routes(sp_core *core)
+{
+    static const sp_route routes[] = {
+        {"GET", "/api/v1/admin/overview", SP_WHO_ANY_ADMIN, get_overview, 0},
+        {"GET", "/api/v1/admin/health", SP_WHO_ANY_ADMIN | SP_WHO_LOCAL, get_health, 0},
+        {"GET", "/api/v1/admin/ledger/status", SP_WHO_AUDIT, get_status, 0},
+        {"POST", "/api/v1/admin/ledger/verify", SP_WHO_AUDIT, post_verify, 0},
+        {"GET", "/api/v1/admin/ledger/checkpoint", SP_WHO_AUDIT, get_checkpoint, 0},
+        {"GET", "/api/v1/jwks", SP_WHO_PUBLIC, get_jwks, 0},
+        {"GET", "/.well-known/jwks.json", SP_WHO_PUBLIC, get_jwks, 0},
+        {"GET", "/api/v1/ledger-key", SP_WHO_PUBLIC, get_ledger_key, 0},
+        {"GET", "/api/v1/me/recorded", SP_WHO_SESSION, get_recorded, 0},
+    };
+    return sp_router_add(core->router, routes, SP_COUNT(routes));
+}

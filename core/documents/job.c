@@ -8,7 +8,12 @@
 #include "core/documents/history.h"
 #include "core/identity/people.h"
 #include "infra/proc/clock.h"
+#if __has_include("infra/proc/zone.h")
 #include "infra/proc/zone.h"
+#define SYSTEM_ZONES sp_zone_system
+#else
+#define SYSTEM_ZONES NULL
+#endif
 
 #include <jansson.h>
 #include <unistd.h>
@@ -153,7 +158,7 @@ void sp_job_compile(sp_job *job)
         .people_count = job->people_count,
         .version = job->version,
         .now_unix_s = sp_now_unix_us() / 1000000,
-        .zone = sp_zone_system,
+        .zone = SYSTEM_ZONES,
     };
     uint64_t from_us = sp_now_steady_us();
     job->err = sp_policy_compile(&input, &job->diags, &job->set);

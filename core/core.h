@@ -55,7 +55,5 @@ SP_MUST sp_err sp_state_start(sp_core *core, sp_state **ret_state);
 void sp_state_stop(sp_state *state);
 /* After the live table lost something: moves the epoch on and pushes AGAIN to every worker. */
 void sp_state_again(sp_core *core);
-/* After accounts were made, locked or opened: documents may name them. */
-void sp_state_people_changed(sp_core *core);
 
 #endif

@@ -18,8 +18,8 @@ typedef struct {
 static void add_session(void *self, const sp_session_view *view)
 {
     walk *w = self;
-    bool named =
-        w->name.len == 0 || sp_span_find(view->person_name, w->name) < view->person_name.len;
+    sp_span name = sp_span_cstr(view->person_name);
+    bool named = w->name.len == 0 || sp_span_find(name, w->name) < name.len;
     if (named && json_array_size(w->items) < LISTED_MAX) {
         json_array_append_new(w->items, sp_session_json(w->core, view, w->current));
     }

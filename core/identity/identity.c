@@ -17,7 +17,6 @@ enum { FIRST_LINK_LIFE_S = 7 * 86400 };
 void sp_people_changed(sp_core *core)
 {
     sp_sse_publish(core, SP_TOPIC_PEOPLE, 0, "people", json_pack("{s:n}", "id"));
-    sp_state_people_changed(core);
 }
 
 static sp_err load_secret(sp_store *store, uint8_t secret[SP_OFFICE_SECRET_BYTES])

@@ -31,7 +31,6 @@ extern ngx_module_t ngx_http_sallyport_module;
 typedef struct {
     ngx_str_t core_path;
     ngx_str_t ledger_path;
-    ngx_str_t vault_path; /* for the TLS key; empty = nginx has a key file */
     ngx_str_t office;
     ngx_str_t portal; /* "https://portal.office.example:8443" */
     size_t ring_bytes;

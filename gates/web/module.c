@@ -11,6 +11,7 @@
 #include "gates/web/peer.h"
 #include "gates/web/recorder.h"
 #include "gates/web/response.h"
+#include "gates/web/tls_engine.h"
 #include "lib/web/refusal.h"
 
 enum { RING_BYTES = 4 << 20, TICK_MS = 1000 };
@@ -46,6 +47,21 @@ static char *set_gate(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     return NGX_CONF_ERROR;
 }
 
+/* sallyport_vault PATH: before ssl_certificate_key, whose key it lets nginx find */
+static char *set_vault(ngx_conf_t *cf, ngx_command_t *command, void *conf)
+{
+    (void)command;
+    (void)conf;
+    const ngx_str_t *words = cf->args->elts;
+    sp_err err = sp_tls_engine_register((const char *)words[1].data);
+    if (sp_failed(err)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "cannot set the TLS engine up (%s)",
+                           sp_code_word(err.code));
+        return NGX_CONF_ERROR;
+    }
+    return NGX_CONF_OK;
+}
+
 #define TEXT_DIRECTIVE(name, field)                                                                \
     {                                                                                              \
         ngx_string(name), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,              \
@@ -57,6 +73,8 @@ static ngx_command_t commands[] = {
     TEXT_DIRECTIVE("sallyport_ledger", ledger_path),
     TEXT_DIRECTIVE("sallyport_office", office),
     TEXT_DIRECTIVE("sallyport_portal", portal),
+    {ngx_string("sallyport_vault"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_vault,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("sallyport_ring"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_size_slot,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(gate_main_conf, ring_bytes), NULL},
     {ngx_string("sallyport_gate"),

@@ -90,6 +90,9 @@ static void write_limits(const sp_nginx_conf *conf, sp_buf *out)
 
 static void write_tls(const sp_nginx_conf *conf, sp_buf *out)
 {
+    if (conf->vault_socket != NULL) {
+        line(out, "sallyport_vault", conf->vault_socket);
+    }
     sp_buf_text(out, "ssl_protocols TLSv1.2 TLSv1.3;\n"
                      "ssl_ciphers ECDHE+AESGCM:ECDHE+CHACHA20;\nssl_prefer_server_ciphers off;\n"
                      "ssl_ecdh_curve X25519:P-256:P-384;\n"
@@ -202,7 +205,8 @@ static void write_portal(const sp_nginx_conf *conf, sp_buf *out)
     sp_buf_fmt(out, "upstream sallyport_api { server \"unix:%s\"; keepalive 16; }\nserver {\n",
                conf->api_socket);
     write_listens(conf, "", out);
-    sp_buf_fmt(out, "server_name %.*s;\n", SP_SPAN_ARG(sp_buf_borrow(&host)));
+    sp_buf_fmt(out, "server_name %.*s;\nsallyport_gate unknown;\n",
+               SP_SPAN_ARG(sp_buf_borrow(&host)));
     write_ping(out);
     sp_buf_text(out, "location / {\n");
     write_api(conf, sp_buf_borrow(&host), out);
@@ -294,7 +298,7 @@ static sp_err write_app(const sp_nginx_conf *conf, const sp_web_resource *web, s
     write_upstream(conf, web->host, &to, out);
     sp_buf_text(out, "server {\n");
     write_listens(conf, "", out);
-    sp_buf_fmt(out, "server_name %.*s;\n", SP_SPAN_ARG(host));
+    sp_buf_fmt(out, "server_name %.*s;\nsallyport_gate unknown;\n", SP_SPAN_ARG(host));
     write_ping(out);
     sp_buf_text(out, "location ^~ /.sallyport/ {\n");
     write_api(conf, host, out);

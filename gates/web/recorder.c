@@ -310,9 +310,10 @@ void gate_recorder_end(gate_ctx *ctx)
 
 void gate_recorder_unread(ngx_http_request_t *r)
 {
+    const gate_ctx *ctx = gate_ctx_get(r);
     sp_event event = {
         .when_unix_us = sp_now_unix_us(),
-        .reference = gate_recorder_reference(),
+        .reference = ctx != NULL ? ctx->reference : gate_recorder_reference(),
         .kind = SP_EVENT_DECISION,
         .severity = SP_SEVERITY_LOW,
         .gate = SP_GATE_WEB,

@@ -66,6 +66,19 @@ static void origin(const gate_ctx *ctx, sp_buf *out)
     sp_buf_span(out, sp_span_slice(authority, colon, authority.len));
 }
 
+ngx_int_t gate_refuse_header(ngx_http_request_t *r, const char *name, ngx_str_t value)
+{
+    ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
+    if (header == NULL) {
+        return NGX_ERROR;
+    }
+    header->hash = 1;
+    header->key.len = ngx_strlen(name);
+    header->key.data = (u_char *)(uintptr_t)name;
+    header->value = value;
+    return NGX_OK;
+}
+
 static ngx_int_t to_portal(gate_ctx *ctx)
 {
     ngx_http_request_t *r = ctx->request;
@@ -90,7 +103,10 @@ static ngx_int_t to_portal(gate_ctx *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     r->headers_out.location = location;
-    return NGX_HTTP_MOVED_TEMPORARILY;
+    static ngx_str_t no_store = ngx_string("no-store");
+    return gate_refuse_header(r, "Cache-Control", no_store) == NGX_OK
+               ? NGX_HTTP_MOVED_TEMPORARILY
+               : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 ngx_int_t gate_refuse(gate_ctx *ctx)
@@ -101,19 +117,6 @@ ngx_int_t gate_refuse(gate_ctx *ctx)
         return to_portal(ctx);
     }
     return sp_web_refusal_status(ctx->reason);
-}
-
-ngx_int_t gate_refuse_header(ngx_http_request_t *r, const char *name, ngx_str_t value)
-{
-    ngx_table_elt_t *header = ngx_list_push(&r->headers_out.headers);
-    if (header == NULL) {
-        return NGX_ERROR;
-    }
-    header->hash = 1;
-    header->key.len = ngx_strlen(name);
-    header->key.data = (u_char *)(uintptr_t)name;
-    header->value = value;
-    return NGX_OK;
 }
 
 static sp_web_refusal refusal_of(ngx_http_request_t *r, const gate_ctx *ctx)

@@ -1,0 +1,165 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""make bench-web: the web gate with every request decided and in the ledger, against plain nginx writing its
+access log and against nginx auth_request writing its access log; then revoke -> last byte over live WebSockets.
+
+All three proxy, over TLS 1.3 keep-alive, to the same upstream (an nginx that answers 1 KiB) with the same proxy
+settings, two workers each, wrk with 64 connections. Rounds are interleaved; a figure is the median over the
+rounds of the ratio within a round. auth_request asks a local nginx that answers 204 at once: the least that a
+real one costs. Lines: name value bound ok|short; all numbers go to bench/results/web.json.
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import gatelib  # noqa: E402
+from websockets_live import revoke_round  # noqa: E402
+
+RESULTS = os.path.join(gatelib.ROOT, "bench", "results", "web.json")
+
+COMMON = """
+daemon off; error_log stderr error; pid {folder}/{name}.pid; worker_processes 2; worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; multi_accept on; }}
+http {{
+server_tokens off; gzip off; tcp_nodelay on; keepalive_requests 100000;
+client_body_temp_path {folder}/tmp/a; proxy_temp_path {folder}/tmp/b; fastcgi_temp_path {folder}/tmp/c;
+uwsgi_temp_path {folder}/tmp/d; scgi_temp_path {folder}/tmp/e;
+"""
+UPSTREAM = COMMON + """
+access_log off;
+server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ default_type text/html; return 200 "{body}"; }}
+          location = /auth {{ return 204; }} }}
+}}
+"""
+PLAIN = COMMON + """
+access_log {folder}/access-{name}.log;
+ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {folder}/tls.pem; ssl_certificate_key {folder}/tls.key;
+ssl_session_tickets off; ssl_session_cache shared:x:8m;
+proxy_http_version 1.1; proxy_max_temp_file_size 0; proxy_request_buffering off;
+upstream app {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 100000; }}
+server {{
+listen 127.0.0.1:{port} ssl http2; server_name wiki.office.localhost;
+location / {{
+{auth}
+proxy_pass http://app; proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr;
+proxy_set_header X-Forwarded-Proto https; proxy_set_header X-Forwarded-Host $host; proxy_set_header Connection "";
+}}
+location = /auth {{ internal; proxy_pass http://app/auth; proxy_pass_request_body off;
+proxy_set_header Content-Length ""; proxy_set_header Connection ""; proxy_set_header X-Original-URI $request_uri; }}
+}} }}
+"""
+
+
+def start_nginx(folder, name, text):
+    path = os.path.join(folder, name + ".conf")
+    with open(path, "w") as conf:
+        conf.write(text)
+    return subprocess.Popen(["/usr/sbin/nginx", "-e", "stderr", "-p", folder, "-c", path], stdin=subprocess.DEVNULL)
+
+
+def wait_for(port):
+    for _ in range(500):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise RuntimeError(f"nothing listens on {port}")
+
+
+def wrk(port, cookie, seconds):
+    text = subprocess.run(
+        ["wrk", "-t2", "-c64", f"-d{seconds}s", "-H", "Host: wiki.office.localhost", "-H", "Cookie: " + cookie,
+         f"https://127.0.0.1:{port}/page/of/the/wiki"], capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in text or "Socket errors" in text:
+        raise RuntimeError("wrk saw errors:\n" + text)
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+
+
+def compare(rounds, seconds, ledger, sessions):
+    folder = tempfile.mkdtemp(prefix="sp-bench-web-")
+    os.makedirs(os.path.join(folder, "tmp"))
+    gatelib.make_certificates(folder, devices=1)
+    upstream, plain, auth = gatelib.free_port(), gatelib.free_port(), gatelib.free_port()
+    body = "sallyport " * 102
+    started = [
+        start_nginx(folder, "upstream", UPSTREAM.format(folder=folder, name="upstream", port=upstream, body=body)),
+        start_nginx(folder, "plain", PLAIN.format(folder=folder, name="plain", port=plain, upstream=upstream, auth="")),
+        start_nginx(folder, "auth", PLAIN.format(folder=folder, name="auth", port=auth, upstream=upstream,
+                                                 auth="auth_request /auth;")),
+    ]
+    runs = {"plain": [], "ours": [], "auth": []}
+    try:
+        with gatelib.Gate(upstream, sessions=sessions, ledger=ledger) as gate:
+            for port in (upstream, plain, auth):
+                wait_for(port)
+            ports = {"plain": plain, "ours": gate.port, "auth": auth}
+            cookie = gate.cookie(sessions // 2)
+            for name in runs:
+                wrk(ports[name], cookie, 1)
+            for number in range(rounds):
+                order = list(runs)[number % 3:] + list(runs)[:number % 3]
+                for name in order:
+                    runs[name].append(wrk(ports[name], cookie, seconds))
+                print(f"# round {number + 1}: " + " ".join(f"{n} {runs[n][-1]:.0f}/s" for n in runs), flush=True)
+    finally:
+        for one in started:
+            one.terminate()
+            one.wait(10)
+        shutil.rmtree(folder, ignore_errors=True)
+    return runs
+
+
+def ratio(runs, other):
+    return statistics.median(ours / theirs for ours, theirs in zip(runs["ours"], runs[other]))
+
+
+def line(name, value, bound, at_least, unit=""):
+    good = value >= bound if at_least else value <= bound
+    sign = ">=" if at_least else "<="
+    print(f"{name} {value:.3f}{unit} {sign}{bound}{unit} {'ok' if good else 'short'}", flush=True)
+    return {"name": name, "value": value, "bound": bound, "at_least": at_least, "ok": good}
+
+
+def main():
+    ask = argparse.ArgumentParser()
+    ask.add_argument("--rounds", type=int, default=7)
+    ask.add_argument("--seconds", type=int, default=4)
+    ask.add_argument("--sessions", type=int, default=100000)
+    ask.add_argument("--websockets", type=int, default=1000)
+    ask.add_argument("--ledger", help="ledger.sock of a running ledger; without it the harness drains the rings")
+    asked = ask.parse_args()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    lines, numbers = [], {}
+    if asked.rounds > 0:
+        runs = compare(asked.rounds, asked.seconds, asked.ledger, asked.sessions)
+        numbers["requests_per_second"] = runs
+        lines.append(line("web/plain-nginx", ratio(runs, "plain"), 0.92, True))
+        lines.append(line("web/auth-request", ratio(runs, "auth"), 1.6, True))
+    if asked.websockets > 0:
+        took_ms = revoke_round(asked.websockets)
+        numbers["revoke_ms"] = took_ms
+        p99 = sorted(took_ms)[int(len(took_ms) * 0.99) - 1]
+        lines.append(line(f"revoke-to-last-byte/{asked.websockets}-websockets-p99", p99, 100, False, "ms"))
+    os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
+    with open(RESULTS, "w") as out:
+        json.dump({"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cpus": os.cpu_count(),
+                   "ledger": "real" if asked.ledger else "harness", "lines": lines, "numbers": numbers}, out, indent=1)
+        out.write("\n")
+    return 0 if all(one["ok"] for one in lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -43,7 +43,7 @@ export const en = {
     title: "Set up your account", hello: (name: string) => `Welcome, ${name}`,
     lead: "Choose how you will sign in. A passkey is safest; a password with an authenticator app works too. You can have both.",
     resetLead: "Your earlier ways of signing in were removed. Choose new ones.",
-    firstTitle: "The first administrator", firstLead: "You hold the set-up link of this office. This account becomes its security administrator and can grant roles to others.",
+    firstTitle: "The first administrator", firstLead: "You hold the set-up link of this office. This account becomes its system administrator: it creates the other accounts and names the first security administrator.",
     displayName: "Your name", name: "User name", nameHint: "Small letters, digits, dot, dash, underscore. You sign in with it.",
     passkeyTitle: "Passkey", passkeyText: "Fingerprint, face, PIN or a security key on this or another device.", addPasskey: "Add a passkey", addAnother: "Add another",
     passwordTitle: "Password", passwordText: "For browsers where your passkey isn't at hand.", setPassword: "Set a password",

@@ -43,7 +43,7 @@ export const zh: typeof en = {
     title: "设置您的账号", hello: (name: string) => `欢迎，${name}`,
     lead: "请选择登录方式。通行密钥最安全，密码加身份验证器也可以，两者可以同时使用。",
     resetLead: "您原有的登录方式已被清除，请重新设置。",
-    firstTitle: "首位管理员", firstLead: "您持有本办公室的设置链接。此账号将成为安全管理员，可以向他人授予角色。",
+    firstTitle: "首位管理员", firstLead: "您持有本办公室的设置链接。此账号将成为系统管理员，负责创建其他账号，并指定首位安全管理员。",
     displayName: "姓名", name: "用户名", nameHint: "小写字母、数字、点、短横线、下划线。登录时使用。",
     passkeyTitle: "通行密钥", passkeyText: "用本机或其他设备上的指纹、面容、PIN 码或安全密钥。", addPasskey: "添加通行密钥", addAnother: "再添加一个",
     passwordTitle: "密码", passwordText: "在没有通行密钥的浏览器上使用。", setPassword: "设置密码",

@@ -64,10 +64,14 @@ function Roles({ person, onDone }: { person: Person; onDone: (p: Person) => void
   const [chosen, setChosen] = useState(person.roles);
   const { busy, error, run } = useAction();
   const words = t().people;
-  const may = isAdmin("security") && person.id !== me.value?.person.id;
+  const self = person.id === me.value?.person.id;
   if (roles.error) return <ErrorNote error={roles.error} onRetry={roles.reload} />;
   if (!roles.data) return <Skeleton rows={2} />;
   const admins = roles.data.items.filter((r) => r.admin).map((r) => r.name);
+  /* The system administrator of a new office names the first holder of each administrator role. */
+  const first = (role: Schema["Role"]) => isAdmin("system") && role.admin && role.people === 0;
+  const mayRole = (role: Schema["Role"]) => !self && (isAdmin("security") || first(role));
+  const may = roles.data.items.some(mayRole);
   const clash = chosen.filter((r) => admins.includes(r)).length > 1;
   const changed = [...chosen].sort().join() !== [...person.roles].sort().join();
   return (
@@ -82,7 +86,7 @@ function Roles({ person, onDone }: { person: Person; onDone: (p: Person) => void
         {roles.data.items.map((role) => (
           <li key={role.name}>
             <label class="check">
-              <input type="checkbox" checked={chosen.includes(role.name)} disabled={!may}
+              <input type="checkbox" checked={chosen.includes(role.name)} disabled={!mayRole(role)}
                 onChange={(e) => setChosen(e.currentTarget.checked ? [...chosen, role.name] : chosen.filter((r) => r !== role.name))} />
               <span>{text2(role.title, wordIn(t().words.role, role.name))} <code class="muted">{role.name}</code></span>
               {role.admin && <Badge tone="accent">{words.administrator}</Badge>}
@@ -91,7 +95,7 @@ function Roles({ person, onDone }: { person: Person; onDone: (p: Person) => void
         ))}
       </ul>
       {clash && <p class="field-error"><Icon name="alert" size={14} /> {words.rolesApart}</p>}
-      {!may && <p class="hint">{person.id === me.value?.person.id ? words.notOwnRoles : words.onlySecurity}</p>}
+      {!may && <p class="hint">{self ? words.notOwnRoles : words.onlySecurity}</p>}
       <ErrorNote error={error} />
       {may && <div class="row"><Button type="submit" tone="primary" small disabled={!changed || clash} busy={busy}>{words.saveRoles}</Button></div>}
     </form>

@@ -30,7 +30,7 @@ function Person({ flow, onDone }: { flow: string; onDone: (state: State) => void
     <form class="stack" onSubmit={(event) => {
       event.preventDefault();
       void run(async () => onDone(await api("post", "/setup/person", {
-        body: { flow, name: name.trim(), display_name: display.trim(), roles: ["security-admin"] },
+        body: { flow, name: name.trim(), display_name: display.trim() },
       })));
     }}>
       <Field label={words.displayName} value={display} required maxLength={63} autocomplete="name" autoFocus onInput={(e) => setDisplay(e.currentTarget.value)} />

@@ -68,6 +68,9 @@ static sp_err drop_capabilities(uint64_t keep, sp_buf *why)
     if (syscall(SYS_capget, &head, now) != 0) {
         return failed(why, "capabilities cannot be read");
     }
+    if ((now[0].permitted | now[1].permitted) == 0) {
+        return sp_ok();
+    }
     for (unsigned half = 0; half < 2; half++) {
         now[half].permitted &= (uint32_t)(keep >> (32 * half));
         now[half].effective = now[half].permitted;

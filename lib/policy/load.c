@@ -71,7 +71,12 @@ static sp_err unexpected(const loading *l, const doc_field *field, const node *a
     auto_buf sp_buf text = sp_buf_make(EXPECT_BYTES);
     doc_field_expects(field, &text);
     sp_span want = sp_buf_borrow(&text);
-    if (at->kind == NODE_SCALAR && at->text_len > 0) {
+    bool sized = field->type == FIELD_NAME || field->type == FIELD_TEXT;
+    if (at->kind == NODE_SCALAR && sized && at->text_len > field->max) {
+        sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, at->line, at->column,
+                     "%s: a text of %u bytes found, but it takes %.*s", field->key, at->text_len,
+                     SP_SPAN_ARG(want));
+    } else if (at->kind == NODE_SCALAR && at->text_len > 0) {
         sp_span found = node_text(l->tree, at);
         const char *nearest =
             field->words == NULL ? NULL : doc_nearest(found, field->words, SIZE_MAX);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tests of the limits on failing.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC core/identity/limits.h.
+ */
+#include "core/identity/limits.h"
+#include "tests/unit/cm.h"
+
+#define S UINT64_C(1000000)
+
+static void closes_and_opens(void **state)
+{
+    (void)state;
+    sp_limits *limits = NULL;
+    assert_ok(sp_limits_new(42, &limits));
+    uint64_t key = sp_limits_account_key(limits, SP_SPAN_LIT("ann"));
+    uint64_t other = sp_limits_account_key(limits, SP_SPAN_LIT("bob"));
+    uint64_t now = 1000 * S;
+    for (int i = 0; i < SP_LIMIT_ACCOUNT_TRIES - 1; i++) {
+        sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, now);
+        assert_int_equal(sp_limits_wait_s(limits, key, now), 0);
+    }
+    sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, now);
+    assert_int_equal(sp_limits_wait_s(limits, key, now), 15);
+    assert_int_equal(sp_limits_wait_s(limits, other, now), 0);
+    assert_int_equal(sp_limits_wait_s(limits, key, now + 15 * S), 0);
+    sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, now + 15 * S);
+    assert_int_equal(sp_limits_wait_s(limits, key, now + 15 * S), 30);
+    for (int i = 0; i < 100; i++) {
+        sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, now + 50 * S);
+    }
+    assert_int_equal(sp_limits_wait_s(limits, key, now + 50 * S), 900); /* the longest */
+    sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, now + 9000 * S);
+    assert_int_equal(sp_limits_wait_s(limits, key, now + 9000 * S), 0); /* an hour of quiet */
+    sp_limits_worked(limits, key);
+    assert_int_equal(sp_limits_wait_s(limits, key, now + 50 * S), 0);
+    sp_limits_free(limits);
+}
+
+static void counts_networks_of_six_as_one(void **state)
+{
+    (void)state;
+    sp_limits *limits = NULL;
+    assert_ok(sp_limits_new(7, &limits));
+    const uint8_t a[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 1};
+    const uint8_t b[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 2};
+    const uint8_t c[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 2, 1};
+    const uint8_t four_a[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 1};
+    const uint8_t four_b[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 2};
+    assert_true(sp_limits_address_key(limits, a) == sp_limits_address_key(limits, b));
+    assert_true(sp_limits_address_key(limits, a) != sp_limits_address_key(limits, c));
+    assert_true(sp_limits_address_key(limits, four_a) != sp_limits_address_key(limits, four_b));
+    sp_limits_free(limits);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(closes_and_opens),
+                                       cmocka_unit_test(counts_networks_of_six_as_one)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -27,6 +27,7 @@ sp_err sp_token_hash(sp_span text, sp_hash *ret_hash)
 sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash)
 {
     sp_span found = SP_SPAN_EMPTY;
+    bool seen = false;
     sp_span pair;
     while (sp_span_split(&header, ';', &pair)) {
         pair = sp_span_trim(pair);
@@ -35,12 +36,13 @@ sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash)
             continue;
         }
         sp_span value = sp_span_slice(pair, eq + 1, pair.len);
-        if (found.ptr != NULL && !sp_span_eq(found, value)) {
+        if (seen && !sp_span_eq(found, value)) {
             return sp_fail(SP_EINVALID);
         }
         found = value;
+        seen = true;
     }
-    return found.ptr == NULL ? sp_fail(SP_ENOTFOUND) : sp_token_hash(found, ret_hash);
+    return seen ? sp_token_hash(found, ret_hash) : sp_fail(SP_ENOTFOUND);
 }
 
 void sp_cookie_write(sp_span token_text, uint64_t max_age_s, sp_buf *out)

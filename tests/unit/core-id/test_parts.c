@@ -195,13 +195,13 @@ static void knows_weak_passwords(void **state)
     }
 }
 
-static sp_code skip(const char *bytes, size_t len)
+static sp_code skip_item(const char *bytes, size_t len)
 {
     sp_reader in = sp_reader_of(sp_span_of(bytes, len));
     sp_cbor_skip(&in);
     return sp_reader_finish(&in).code;
 }
-#define SKIP(lit) skip(lit, sizeof(lit) - 1)
+#define SKIP(lit) skip_item(lit, sizeof(lit) - 1)
 
 static void reads_plain_cbor_only(void **state)
 {

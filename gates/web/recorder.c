@@ -268,6 +268,7 @@ static sp_event event_of(const gate_ctx *ctx, sp_event_kind kind)
         .object = ctx->path.plain,
     };
     sp_copy(event.peer, subject->who.peer, sizeof(event.peer));
+    sp_copy(event.roles, subject->who.roles, sizeof(event.roles));
     if (ctx->snapshot != NULL && ctx->conf != NULL) {
         const sp_policy *policy = &ctx->snapshot->policy;
         event.policy_version = sp_policy_version(policy);

@@ -8,10 +8,11 @@
  */
 #include "lib/proto/event.h"
 
-enum { VERSION = 1, VARINT_MAX_BYTES = 10, PEER_BYTES = 16 };
+enum { VERSION = 2, VARINT_MAX_BYTES = 10, PEER_BYTES = 16 };
 enum { FIXED_BYTES = 1 + 10 + PEER_BYTES };
 
-enum { NUMBERS = 11, SPANS = 8 };
+enum { NUMBERS = 11 + SP_ROLE_WORDS, SPANS = 8 };
+_Static_assert(SP_ROLE_WORDS == 4, "flatten names each word");
 typedef struct {
     uint64_t numbers[NUMBERS];
     sp_span spans[SPANS];
@@ -23,7 +24,8 @@ static flat flatten(const sp_event *event)
     return (flat){
         .numbers = {event->when_unix_us, event->reference, event->session, event->device,
                     event->policy_version, event->bytes_in, event->bytes_out, event->count,
-                    event->person, event->duration_us, event->status},
+                    event->person, event->duration_us, event->status, event->roles[0],
+                    event->roles[1], event->roles[2], event->roles[3]},
         .spans = {event->person_name, event->device_name, event->resource, event->class_name,
                   event->rule, event->method, object, event->detail},
     };
@@ -161,6 +163,9 @@ sp_err sp_event_decode(sp_span bytes, sp_event *ret_event)
     e.person = (uint32_t)varint_read(&in, UINT32_MAX);
     e.duration_us = (uint32_t)varint_read(&in, UINT32_MAX);
     e.status = (uint16_t)varint_read(&in, UINT16_MAX);
+    for (size_t i = 0; i < SP_ROLE_WORDS; i++) {
+        e.roles[i] = varint_read(&in, UINT64_MAX);
+    }
     sp_span *spans[SPANS] = {&e.person_name, &e.device_name, &e.resource, &e.class_name,
                              &e.rule,        &e.method,      &e.object,   &e.detail};
     for (size_t i = 0; i < SPANS; i++) {

@@ -63,8 +63,9 @@ typedef struct {
     uint64_t policy_version;
     uint64_t bytes_in;
     uint64_t bytes_out;
-    uint64_t count;  /* LOSS, GAP, HEARTBEAT */
-    uint32_t person; /* core's number, 0 = nobody known: whose key seals it */
+    uint64_t count;                /* LOSS, GAP, HEARTBEAT */
+    uint64_t roles[SP_ROLE_WORDS]; /* that the person held, so that decisions can be replayed */
+    uint32_t person;               /* core's number, 0 = nobody known: whose key seals it */
     uint32_t duration_us;
     uint16_t status;  /* the protocol's own: HTTP status */
     uint8_t kind;     /* sp_event_kind */

@@ -8,7 +8,7 @@
 #include "lib/proto/json.h"
 
 /* The longest fixed text around the strings of an event, and of the common part. */
-enum { EVENT_FIXED_BYTES = 1280, COMMON_FIXED_BYTES = 1024 };
+enum { EVENT_FIXED_BYTES = 1280, COMMON_FIXED_BYTES = 1024 + 4 * SP_ROLES_MAX };
 enum { ESCAPED = 6, DETAIL_TEXT_MAX_BYTES = 2048 };
 enum { NUMBER_BYTES = 20 };
 
@@ -198,6 +198,8 @@ bool sp_ocsf_same_common(const sp_event *a, const sp_event *b)
     return a->session == b->session && a->person == b->person && a->device == b->device &&
            a->policy_version == b->policy_version && a->gate == b->gate && a->owner == b->owner &&
            a->posture == b->posture && a->strength == b->strength &&
+           sp_span_eq(sp_span_of(a->roles, sizeof(a->roles)),
+                      sp_span_of(b->roles, sizeof(b->roles))) &&
            sp_span_eq((sp_span){a->peer, sizeof(a->peer)}, (sp_span){b->peer, sizeof(b->peer)}) &&
            sp_ocsf_type_of(a).class_uid == sp_ocsf_type_of(b).class_uid &&
            sp_span_eq(a->person_name, b->person_name) && sp_span_eq(a->device_name, b->device_name);
@@ -274,6 +276,26 @@ static void put_address(pen *p, const uint8_t peer[16])
     PUT(p, "\"}");
 }
 
+/* ,"roles":[1,4]: core's numbers, since a name may come to mean another role. */
+static void put_roles(pen *p, const uint64_t roles[SP_ROLE_WORDS])
+{
+    bool first = true;
+    for (unsigned word = 0; word < SP_ROLE_WORDS; word++) {
+        for (uint64_t bits = roles[word]; bits != 0; bits &= bits - 1) {
+            if (first) {
+                PUT(p, ",\"roles\":[");
+            } else {
+                PUT(p, ",");
+            }
+            first = false;
+            put_number(p, word * 64 + (unsigned)__builtin_ctzll(bits));
+        }
+    }
+    if (!first) {
+        PUT(p, "]");
+    }
+}
+
 void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out)
 {
     sp_ocsf_type type = sp_ocsf_type_of(event);
@@ -309,7 +331,9 @@ void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out)
     put_word(&p, sp_posture_word(event->posture));
     PUT(&p, "\",\"strength\":\"");
     put_word(&p, sp_strength_word(event->strength));
-    PUT(&p, "\"}");
+    PUT(&p, "\"");
+    put_roles(&p, event->roles);
+    PUT(&p, "}");
     sp_buf_grown(out, (size_t)(p.at - room));
 }
 

@@ -22,7 +22,7 @@
 #include "lib/proto/event.h"
 
 enum {
-    SP_OCSF_COMMON_MAX_BYTES = 4 * 1024,
+    SP_OCSF_COMMON_MAX_BYTES = 5 * 1024,
     SP_OCSF_EVENT_MAX_BYTES = 30 * 1024 /* detail that is not JSON is cut to fit */
 };
 

@@ -16,6 +16,7 @@ static sp_event sample(void)
         .policy_version = 12,
         .bytes_in = 100,
         .bytes_out = UINT64_C(5) << 33,
+        .roles = {2, 0, 0, UINT64_C(1) << 63},
         .person = 42,
         .duration_us = 1500,
         .status = 403,
@@ -53,6 +54,7 @@ static void comes_back_whole(void **state)
     assert_true(back.when_unix_us == event.when_unix_us && back.session == event.session);
     assert_true(back.reference == event.reference && back.bytes_out == event.bytes_out);
     assert_int_equal(back.person, 42);
+    assert_memory_equal(back.roles, event.roles, sizeof(event.roles));
     assert_int_equal(back.status, 403);
     assert_int_equal(back.action, SP_ACTION_EXPORT);
     assert_int_equal(back.reason, SP_REASON_DEVICE_OWNER);

@@ -193,6 +193,43 @@ static void record_grant(sp_request *req, const json_t *names, grant *g)
     sp_request_record(req, &event, go_grant, g);
 }
 
+/* Nobody holds it: an office that begins, or has lost its last one. */
+static bool is_vacant(sp_core *core, sp_arena *arena, uint32_t role)
+{
+    role_walk *walk = NULL;
+    if (sp_failed(sp_arena_alloc(arena, 1, sizeof(*walk), &walk))) {
+        return false;
+    }
+    walk->core = core;
+    return !sp_failed(sp_people_each(core->store, count_person, walk)) && walk->counts[role] == 0;
+}
+
+/* The system administrator names the first security and the first audit administrator, because the
+ * first account is his: exactly that one role, nothing else. All other grants are for the security
+ * administrator. */
+static bool may_grant(sp_request *req, const grant *g)
+{
+    if ((sp_request_admin(req) & SP_WHO_SECURITY) != 0) {
+        return true;
+    }
+    uint32_t only = SP_NONE;
+    unsigned changes = 0;
+    for (uint32_t role = 0; role < SP_ROLES_MAX; role++) {
+        if (sp_roles_hold(g->before, role) != sp_roles_hold(g->wanted, role)) {
+            changes++;
+            only = sp_roles_hold(g->wanted, role) ? role : SP_NONE;
+        }
+    }
+    if (changes == 1 && (only == SP_ROLE_NR_SECURITY || only == SP_ROLE_NR_AUDIT) &&
+        is_vacant(sp_request_core(req), sp_request_arena(req), only)) {
+        return true;
+    }
+    sp_answer_problem(req, 403, "forbidden",
+                      "The security administrator grants roles. The system administrator only "
+                      "names the first holder of a vacant administrator role.");
+    return false;
+}
+
 static void put_roles(sp_request *req)
 {
     sp_core *core = sp_request_core(req);
@@ -228,7 +265,7 @@ static void put_roles(sp_request *req)
         sp_answer_failed(req, err);
         return;
     }
-    if (read_wanted(req, names, g) && are_together(req, g)) {
+    if (read_wanted(req, names, g) && are_together(req, g) && may_grant(req, g)) {
         record_grant(req, names, g);
     }
 }
@@ -237,7 +274,8 @@ sp_err sp_admin_roles_routes(sp_core *core)
 {
     static const sp_route routes[] = {
         {"GET", "/api/v1/admin/roles", SP_WHO_ANY_ADMIN, get_roles, 0},
-        {"PUT", "/api/v1/admin/people/{id}/roles", SP_WHO_SECURITY | SP_WHO_FRESH, put_roles, 0},
+        {"PUT", "/api/v1/admin/people/{id}/roles", SP_WHO_SYSTEM | SP_WHO_SECURITY | SP_WHO_FRESH,
+         put_roles, 0},
     };
     return sp_router_add(core->router, routes, SP_COUNT(routes));
 }

@@ -544,3 +544,8 @@ sp_err sp_store_checkpoint_write(const sp_store *store, sp_span note)
 {
     return sp_store_file_replace(store, "checkpoint", note);
 }
+
+sp_err sp_store_cosigned_write(const sp_store *store, sp_span note)
+{
+    return sp_store_file_replace(store, "cosigned", note);
+}

@@ -97,5 +97,7 @@ SP_MUST sp_err sp_store_expire(sp_store *store, uint64_t until);
 
 SP_MUST sp_err sp_store_checkpoint_read(const sp_store *store, sp_buf *note);
 SP_MUST sp_err sp_store_checkpoint_write(const sp_store *store, sp_span note);
+/* The last checkpoint that a witness has cosigned. */
+SP_MUST sp_err sp_store_cosigned_write(const sp_store *store, sp_span note);
 
 #endif

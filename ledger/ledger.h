@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The ledger process as its parts see it.
+ * OWNS nothing of its own. PROCESS ledger. TRUST as each part says. SPEC ledger/README.md.
+ */
+#ifndef SP_LEDGER_LEDGER_H
+#define SP_LEDGER_LEDGER_H
+
+#include "infra/ipc/server.h"
+#include "infra/proc/config.h"
+#include "ledger/engine.h"
+#include "ledger/keeper.h"
+#include "ledger/query.h"
+
+enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_PEERS_MAX = 512 };
+
+/* What a peer follows; its texts are copies. */
+typedef struct {
+    sp_peer *peer;
+    sp_ledger_search search;
+    char resource[SP_NAME_MAX_BYTES + 1];
+    char text[SP_LEDGER_TEXT_MAX_BYTES + 1];
+} sp_tail;
+
+typedef struct {
+    uint8_t state; /* sp_ledger_verify_state */
+    uint64_t at;
+    uint64_t size;
+    uint64_t unix_us;
+} sp_verify_run;
+
+typedef struct {
+    const sp_config *config;
+    uv_loop_t loop;
+    sp_store *store;
+    sp_keys *keys;
+    sp_index *index;
+    sp_engine *engine;
+    sp_keeper *keeper;
+    sp_server *server;
+    uv_timer_t soon;  /* checkpoint, and what the index still lacks */
+    uv_timer_t chore; /* watchdog, heartbeats, retention */
+    uv_timer_t work;  /* slices of indexing and verifying */
+    uv_signal_t term;
+    sp_tail tails[SP_LEDGER_TAILS_MAX];
+    size_t tails_count;
+    sp_verify_run verify;
+    char *retention_path;
+    uint32_t retention_days; /* 0 = for ever */
+    unsigned chores;         /* how often the chore timer has run */
+    bool signing;
+    bool retiring;
+    bool stopping;
+} sp_ledger;
+
+static inline sp_query sp_ledger_query(const sp_ledger *ledger)
+{
+    return (sp_query){ledger->store, ledger->keys, ledger->index};
+}
+
+/* serve.c */
+void sp_ledger_on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds);
+void sp_ledger_on_gone(void *self, sp_peer *peer);
+void sp_ledger_push_state(sp_ledger *ledger, bool recording, const char *why);
+/* tail.c: those who follow live get what matches. */
+void sp_ledger_tail(sp_ledger *ledger, uint64_t first_entry, uint64_t count);
+void sp_ledger_tail_add(sp_ledger *ledger, sp_peer *peer, const sp_ledger_search *search);
+void sp_ledger_tail_drop(sp_ledger *ledger, const sp_peer *peer);
+/* role.c */
+void sp_ledger_checkpoint_soon(sp_ledger *ledger);
+/* Settles and signs now; done is called when that is over, whether it worked or not. */
+void sp_ledger_checkpoint_now(sp_ledger *ledger, sp_engine_done done, void *self);
+void sp_ledger_work_soon(sp_ledger *ledger);
+/* retention.c */
+SP_MUST sp_err sp_ledger_retention_load(sp_ledger *ledger);
+SP_MUST sp_err sp_ledger_retain_set(sp_ledger *ledger, const sp_ledger_retain *retain);
+void sp_ledger_expire(sp_ledger *ledger);
+typedef void (*sp_ledger_erase_done)(void *self, sp_code code, const sp_ledger_erased *erased);
+void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_ledger_erase_done done,
+                         void *self);
+
+#endif

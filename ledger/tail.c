@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Following the ledger live: what has just become durable, to those whose filter it matches.
+ * OWNS the copies of filters. PROCESS ledger. TRUST filters come from core or root.
+ * SPEC lib/proto/ledger_msg.h "TAIL".
+ */
+#include "ledger/ledger.h"
+
+enum { ENTRIES_PER_COMMIT = 200, JSON_MAX_BYTES = 64 * 1024 };
+
+void sp_ledger_tail_add(sp_ledger *ledger, sp_peer *peer, const sp_ledger_search *search)
+{
+    sp_ledger_tail_drop(ledger, peer);
+    if (ledger->tails_count >= SP_LEDGER_TAILS_MAX) {
+        return;
+    }
+    sp_tail *tail = &ledger->tails[ledger->tails_count++];
+    *tail = (sp_tail){.peer = peer, .search = *search};
+    sp_copy(tail->resource, search->resource.ptr, search->resource.len);
+    sp_copy(tail->text, search->text.ptr, search->text.len);
+    tail->search.reader = (sp_ledger_reader){0};
+}
+
+void sp_ledger_tail_drop(sp_ledger *ledger, const sp_peer *peer)
+{
+    for (size_t i = 0; i < ledger->tails_count; i++) {
+        if (ledger->tails[i].peer == peer) {
+            ledger->tails[i] = ledger->tails[--ledger->tails_count];
+            return;
+        }
+    }
+}
+
+typedef struct {
+    uint64_t entry;
+    uint16_t count;
+    sp_buf *items;
+} found;
+
+static bool add_item(void *self, uint16_t at, sp_span json)
+{
+    found *f = self;
+    const sp_ledger_item item = {f->entry, at, json};
+    if (f->items->len + json.len > SP_LEDGER_PAGE_MAX_BYTES) {
+        return false;
+    }
+    sp_ledger_item_write(&item, f->items);
+    f->count++;
+    return true;
+}
+
+static void push_one(sp_tail *tail, uint64_t entry, sp_span json)
+{
+    auto_buf sp_buf items = sp_buf_make(SP_MSG_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    found f = {entry, 0, &items};
+    sp_ledger_search search = tail->search;
+    search.resource = (sp_span){(const uint8_t *)tail->resource, tail->search.resource.len};
+    search.text = (sp_span){(const uint8_t *)tail->text, tail->search.text.len};
+    sp_err err = sp_query_match(&search, json, UINT16_MAX, add_item, &f);
+    if (sp_failed(err) || f.count == 0) {
+        return;
+    }
+    const sp_ledger_found reply = {
+        .before_entry = entry, .count = f.count, .items = sp_buf_borrow(&items)};
+    sp_ledger_found_write(&reply, &body);
+    sp_peer_push(tail->peer, SP_LEDGER_EVENT, sp_buf_borrow(&body), NULL, 0);
+}
+
+void sp_ledger_tail(sp_ledger *ledger, uint64_t first_entry, uint64_t count)
+{
+    auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
+    sp_query query = sp_ledger_query(ledger);
+    /* under a flood only the newest are shown: a person reads them */
+    uint64_t from = count > ENTRIES_PER_COMMIT ? count - ENTRIES_PER_COMMIT : 0;
+    for (uint64_t i = from; i < count && ledger->tails_count > 0; i++) {
+        if (sp_failed(sp_query_open(&query, first_entry + i, &json))) {
+            continue;
+        }
+        /* a push may drop its peer, which takes it out of the list: from the end, each once */
+        for (size_t t = ledger->tails_count; t-- > 0;) {
+            if (t < ledger->tails_count) {
+                push_one(&ledger->tails[t], first_entry + i, sp_buf_borrow(&json));
+            }
+        }
+    }
+}

@@ -12,8 +12,8 @@
 #ifndef SP_LEDGER_BATCH_H
 #define SP_LEDGER_BATCH_H
 
+#include "ledger/journal.h"
 #include "ledger/keys.h"
-#include "ledger/store.h"
 #include "lib/proto/event.h"
 
 enum {

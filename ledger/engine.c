@@ -74,7 +74,7 @@ static void run_job(uv_work_t *work)
     sp_engine *engine = work->data;
     shipment *ship = flying(engine);
     if (engine->job == JOB_SETTLE) {
-        engine->job_err = sp_store_settle(engine->store);
+        engine->job_err = sp_journal_settle(engine->store);
         return;
     }
     engine->job_err = sp_ok();
@@ -83,7 +83,7 @@ static void run_job(uv_work_t *work)
             sp_keys_write(engine->keys, sp_buf_borrow(&ship->new_keys), ship->new_keys_at);
     }
     if (!sp_failed(engine->job_err)) {
-        engine->job_err = sp_store_write(engine->store, &ship->group);
+        engine->job_err = sp_journal_write(engine->store, &ship->group);
     }
 }
 
@@ -134,8 +134,8 @@ static void unpin(shipment *ship, bool durable)
 static void landed(sp_engine *engine)
 {
     shipment *ship = flying(engine);
-    uint64_t first_entry = sp_store_size(engine->store);
-    sp_store_publish(engine->store);
+    uint64_t first_entry = sp_journal_size(engine->store);
+    sp_journal_publish(engine->store);
     engine->events += ship->batch.count;
     engine->settle_wanted = true;
     engine->calls.on_committed(engine->calls.self, &ship->batch, first_entry);
@@ -631,8 +631,8 @@ void sp_engine_set_record_events_max(sp_engine *engine, size_t max)
 
 /* ---- life ---- */
 
-sp_err sp_engine_new(uv_loop_t *loop, sp_store *store, sp_keys *keys, const sp_engine_calls *calls,
-                     sp_engine **ret_engine)
+sp_err sp_engine_new(uv_loop_t *loop, sp_journal *store, sp_keys *keys,
+                     const sp_engine_calls *calls, sp_engine **ret_engine)
 {
     sp_engine *engine = NULL;
     TRY(sp_alloc(1, sizeof(*engine), &engine));

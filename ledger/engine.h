@@ -42,7 +42,7 @@ typedef struct {
 /* Called once: ok = on disk. entry: of the last event waited for, UINT64_MAX = was there before. */
 typedef void (*sp_engine_done)(void *self, sp_code code, uint64_t entry);
 
-SP_MUST sp_err sp_engine_new(uv_loop_t *loop, sp_store *store, sp_keys *keys,
+SP_MUST sp_err sp_engine_new(uv_loop_t *loop, sp_journal *store, sp_keys *keys,
                              const sp_engine_calls *calls, sp_engine **ret_engine);
 /* Flush and settle first: what is not on disk yet is not waited for. The loop must run on until
  * its handles are closed; waiters are called with SP_ECLOSED. */

@@ -74,7 +74,7 @@ typedef enum { JOB_NONE, JOB_WRITE, JOB_SETTLE } job_kind;
 
 struct sp_engine {
     uv_loop_t *loop;
-    sp_store *store;
+    sp_journal *store;
     sp_keys *keys;
     sp_engine_calls calls;
     uv_timer_t commit; /* when the next drain is due */

@@ -19,7 +19,7 @@ enum { START_WAIT_MS = 15000, RETRY_US = 200000, CALL_MS = 5000, WRAPPED_MAX_BYT
 
 struct sp_keeper {
     sp_line *line;
-    sp_store *store;
+    sp_journal *store;
     sp_buf note;
     sp_buf verifier_key;
     sp_buf origin;
@@ -102,11 +102,11 @@ sp_err sp_keeper_kek(const sp_config *config, const char *path, bool may_make, s
 }
 
 /* The tree of the first `size` entries has that root. */
-static sp_err holds(sp_store *store, uint64_t size, const sp_hash *root)
+static sp_err holds(sp_journal *store, uint64_t size, const sp_hash *root)
 {
     sp_merkle tree;
-    sp_merkle_source source = sp_store_hashes(store);
-    if (size > sp_store_size(store)) {
+    sp_merkle_source source = sp_journal_hashes(store);
+    if (size > sp_journal_size(store)) {
         return sp_fail(SP_ECORRUPT);
     }
     TRY(sp_merkle_load(&source, size, &tree));
@@ -133,7 +133,7 @@ static sp_err take_last(sp_keeper *keeper, const sp_config *config, sp_buf *why)
             "the vault has signed a checkpoint of %llu entries that these files (%llu entries) "
             "do not hold: they were rolled back or replaced. Restore the newest backup of the "
             "ledger.",
-            (unsigned long long)last.size, (unsigned long long)sp_store_size(keeper->store));
+            (unsigned long long)last.size, (unsigned long long)sp_journal_size(keeper->store));
         return err;
     }
     keeper->size = last.size;
@@ -141,10 +141,10 @@ static sp_err take_last(sp_keeper *keeper, const sp_config *config, sp_buf *why)
     sp_buf_span(&keeper->verifier_key, last.verifier_key);
     sp_buf_span(&keeper->origin, last.origin);
     TRY(sp_buf_error(&keeper->verifier_key));
-    return last.note.len == 0 ? sp_ok() : sp_store_checkpoint_write(keeper->store, last.note);
+    return last.note.len == 0 ? sp_ok() : sp_journal_checkpoint_write(keeper->store, last.note);
 }
 
-sp_err sp_keeper_new(uv_loop_t *loop, const sp_config *config, sp_store *store, sp_buf *why,
+sp_err sp_keeper_new(uv_loop_t *loop, const sp_config *config, sp_journal *store, sp_buf *why,
                      sp_keeper **ret_keeper)
 {
     sp_keeper *keeper = NULL;
@@ -217,18 +217,18 @@ static void on_signed(void *self, sp_err err, sp_span body)
     sp_buf_span(&keeper->note, body);
     keeper->size = keeper->asked.size;
     keeper->signed_unix_us = sp_now_unix_us();
-    err = sp_store_checkpoint_write(keeper->store, body);
+    err = sp_journal_checkpoint_write(keeper->store, body);
     finish(keeper, sp_failed(err) ? "the checkpoint file cannot be written" : "");
 }
 
 void sp_keeper_sign(sp_keeper *keeper, sp_keeper_signed done, void *self)
 {
     sp_merkle_path path;
-    sp_merkle_source source = sp_store_hashes(keeper->store);
+    sp_merkle_source source = sp_journal_hashes(keeper->store);
     keeper->busy = true;
     keeper->done = done;
     keeper->done_self = self;
-    keeper->asked = *sp_store_tree(keeper->store);
+    keeper->asked = *sp_journal_tree(keeper->store);
     sp_vault_checkpoint ask_for = {.old_size = keeper->size,
                                    .new_size = keeper->asked.size,
                                    .new_root = sp_merkle_root(&keeper->asked)};

@@ -13,7 +13,7 @@
 
 #include "infra/crypto/aead.h"
 #include "infra/proc/config.h"
-#include "ledger/store.h"
+#include "ledger/journal.h"
 #include "lib/merkle/note.h"
 
 #include <uv.h>
@@ -29,8 +29,8 @@ typedef void (*sp_keeper_signed)(void *self);
 
 /* Compares the store with the last checkpoint that the vault signed; SP_ECORRUPT when the store
  * does not hold it: rolled back or forked. */
-SP_MUST sp_err sp_keeper_new(uv_loop_t *loop, const sp_config *config, sp_store *store, sp_buf *why,
-                             sp_keeper **ret_keeper);
+SP_MUST sp_err sp_keeper_new(uv_loop_t *loop, const sp_config *config, sp_journal *store,
+                             sp_buf *why, sp_keeper **ret_keeper);
 void sp_keeper_free(sp_keeper *keeper);
 
 /* The store has settled: has its size signed and writes the checkpoint file. One at a time; done

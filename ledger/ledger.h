@@ -9,7 +9,7 @@
 #include "infra/proc/config.h"
 #include "ledger/engine.h"
 #include "ledger/keeper.h"
-#include "ledger/query.h"
+#include "ledger/lookup.h"
 
 enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_PEERS_MAX = 512 };
 
@@ -31,7 +31,7 @@ typedef struct {
 typedef struct {
     const sp_config *config;
     uv_loop_t loop;
-    sp_store *store;
+    sp_journal *store;
     sp_keys *keys;
     sp_index *index;
     sp_engine *engine;
@@ -52,9 +52,9 @@ typedef struct {
     bool stopping;
 } sp_ledger;
 
-static inline sp_query sp_ledger_query(const sp_ledger *ledger)
+static inline sp_lookup sp_ledger_lookup(const sp_ledger *ledger)
 {
-    return (sp_query){ledger->store, ledger->keys, ledger->index};
+    return (sp_lookup){ledger->store, ledger->keys, ledger->index};
 }
 
 /* serve.c */

@@ -2,13 +2,13 @@
  * Starting the store: the settled state, and the groups behind it.
  * OWNS nothing that outlives a call. PROCESS ledger, command line. TRUST files may have been
  * changed by anyone who has the disk: what contradicts itself stops the start, and says where. SPEC
- * ledger/store.h.
+ * ledger/journal.h.
  *
  * Only one thing is ever cut off: a group at the very end that one write left unfinished. Nobody
  * was told that it is on disk. A damaged group with a good one behind it was acknowledged: that is
  * an error for people, because cutting there would unwrite what was written.
  */
-#include "ledger/store_parts.h"
+#include "ledger/journal_parts.h"
 #include "lib/base/reader.h"
 #include "lib/merkle/note.h"
 
@@ -31,10 +31,10 @@ typedef struct {
 
 /* ---- the state file ---- */
 
-static sp_err state_read(sp_store *store, settled *ret_state)
+static sp_err state_read(sp_journal *store, settled *ret_state)
 {
     auto_buf sp_buf file = sp_buf_make(STATE_MAX_BYTES);
-    sp_err err = sp_store_file_read(store, "state", &file);
+    sp_err err = sp_journal_file_read(store, "state", &file);
     if (err.code == SP_ENOTFOUND) {
         *ret_state = (settled){.root = sp_merkle_empty(), .segment = 1};
         return sp_ok();
@@ -57,7 +57,7 @@ static sp_err state_read(sp_store *store, settled *ret_state)
     uint32_t count = sp_read_u32(&in);
     for (uint32_t i = 0; i < count && !sp_failed(in.err); i++) {
         sp_mark mark = {sp_read_u64(&in), sp_read_u64(&in), sp_read_u64(&in)};
-        sp_store_mark(store, &mark);
+        sp_journal_mark(store, &mark);
     }
     if (sp_failed(sp_reader_finish(&in)) || magic != STATE_MAGIC ||
         !sp_span_eq(sp_hash_borrow(&check), sp_span_slice(bytes, body.len, bytes.len))) {
@@ -67,9 +67,9 @@ static sp_err state_read(sp_store *store, settled *ret_state)
     return sp_ok();
 }
 
-static sp_err sync_files(const sp_store *store)
+static sp_err sync_files(const sp_journal *store)
 {
-    for (unsigned i = 0; i < SP_STORE_LEVELS; i++) {
+    for (unsigned i = 0; i < SP_JOURNAL_LEVELS; i++) {
         if (fdatasync(store->hash_fds[i]) != 0) {
             return sp_fail(SP_EIO);
         }
@@ -77,7 +77,7 @@ static sp_err sync_files(const sp_store *store)
     return fdatasync(store->places_fd) != 0 ? sp_fail(SP_EIO) : sp_ok();
 }
 
-sp_err sp_store_settle(sp_store *store)
+sp_err sp_journal_settle(sp_journal *store)
 {
     TRY(sync_files(store));
     auto_buf sp_buf out = sp_buf_make(STATE_MAX_BYTES);
@@ -97,12 +97,12 @@ sp_err sp_store_settle(sp_store *store)
     TRY(sp_buf_error(&out));
     sp_hash check = sp_sha256(sp_buf_borrow(&out));
     sp_buf_span(&out, sp_hash_borrow(&check));
-    return sp_store_file_replace(store, "state", sp_buf_borrow(&out));
+    return sp_journal_file_replace(store, "state", sp_buf_borrow(&out));
 }
 
 /* ---- segments ---- */
 
-sp_err sp_store_segments(const sp_store *store, uint32_t *ret_low, uint32_t *ret_high)
+sp_err sp_journal_segments(const sp_journal *store, uint32_t *ret_low, uint32_t *ret_high)
 {
     *ret_low = *ret_high = 0;
     int fd = openat(store->dir, "entries", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -162,7 +162,7 @@ static sp_err scan_room(scan *s)
 static sp_err group_read(scan *s, int fd, uint32_t segment, uint64_t offset, uint64_t first_entry)
 {
     uint8_t head[SP_GROUP_HEAD_BYTES];
-    TRY(sp_store_pread(fd, head, sizeof(head), offset));
+    TRY(sp_journal_pread(fd, head, sizeof(head), offset));
     TRY(sp_group_head_read((sp_span){head, sizeof(head)}, &s->head));
     if (s->head.first_entry != first_entry || s->head.count == 0) {
         return sp_fail(SP_ECORRUPT);
@@ -173,7 +173,7 @@ static sp_err group_read(scan *s, int fd, uint32_t segment, uint64_t offset, uin
     sp_buf_reset(&s->bytes);
     uint8_t *room = sp_buf_room(&s->bytes, len);
     TRY(sp_buf_error(&s->bytes));
-    TRY(sp_store_pread(fd, room, len, offset + SP_GROUP_HEAD_BYTES));
+    TRY(sp_journal_pread(fd, room, len, offset + SP_GROUP_HEAD_BYTES));
     sp_buf_grown(&s->bytes, len);
     sp_reader in = sp_reader_of((sp_span){room, s->head.payload_bytes});
     for (uint32_t i = 0; i < s->head.count; i++) {
@@ -190,13 +190,13 @@ static sp_err group_read(scan *s, int fd, uint32_t segment, uint64_t offset, uin
     return good ? sp_ok() : sp_fail(SP_ECORRUPT);
 }
 
-static void marks_take(sp_store *store, const scan *s)
+static void marks_take(sp_journal *store, const scan *s)
 {
     sp_reader in =
         sp_reader_of(sp_span_slice(sp_buf_borrow(&s->bytes), s->head.payload_bytes, s->bytes.len));
     for (uint32_t i = 0; i < s->head.marks; i++) {
         sp_mark mark = {sp_read_u64(&in), sp_read_u64(&in), sp_read_u64(&in)};
-        sp_store_mark(store, &mark);
+        sp_journal_mark(store, &mark);
     }
 }
 
@@ -211,7 +211,7 @@ static bool later_group(scan *s, int fd, uint32_t segment, uint64_t from, uint64
     }
     while (from + SP_GROUP_HEAD_BYTES <= end) {
         size_t len = end - from < WINDOW ? (size_t)(end - from) : WINDOW;
-        if (sp_failed(sp_store_pread(fd, window, len, from))) {
+        if (sp_failed(sp_journal_pread(fd, window, len, from))) {
             return false;
         }
         size_t hit = sp_span_find((sp_span){window, len}, (sp_span){magic, sizeof(magic)});
@@ -235,10 +235,10 @@ static bool later_group(scan *s, int fd, uint32_t segment, uint64_t from, uint64
 
 /* Takes in the groups of one segment from store->offset on. *ret_end: it goes on in the next
  * segment. */
-static sp_err replay_segment(sp_store *store, scan *s, bool last, sp_buf *why)
+static sp_err replay_segment(sp_journal *store, scan *s, bool last, sp_buf *why)
 {
     auto_close int fd = -1;
-    TRY(sp_store_segment_open(store, store->segment, store->writable ? O_RDWR : O_RDONLY, &fd));
+    TRY(sp_journal_segment_open(store, store->segment, store->writable ? O_RDWR : O_RDONLY, &fd));
     struct stat st;
     if (fstat(fd, &st) != 0) {
         return sp_fail(SP_EIO);
@@ -261,7 +261,7 @@ static sp_err replay_segment(sp_store *store, scan *s, bool last, sp_buf *why)
         if (store->offset == 0) {
             store->period = s->head.period;
         }
-        TRY(sp_store_extend(store, s->leaves, s->places, s->head.count));
+        TRY(sp_journal_extend(store, s->leaves, s->places, s->head.count));
         marks_take(store, s);
         store->offset += SP_GROUP_HEAD_BYTES + s->bytes.len;
     }
@@ -273,10 +273,10 @@ static sp_err replay_segment(sp_store *store, scan *s, bool last, sp_buf *why)
     return sp_ok();
 }
 
-static sp_err replay(sp_store *store, uint32_t high, sp_buf *why)
+static sp_err replay(sp_journal *store, uint32_t high, sp_buf *why)
 {
-    __attribute__((cleanup(scan_done)))
-    scan s = {.bytes = sp_buf_make(SP_STORE_GROUP_MAX_BYTES + SP_STORE_MARKS_MAX * SP_MARK_BYTES)};
+    __attribute__((cleanup(scan_done))) scan s = {
+        .bytes = sp_buf_make(SP_JOURNAL_GROUP_MAX_BYTES + SP_JOURNAL_MARKS_MAX * SP_MARK_BYTES)};
     for (;;) {
         TRY(replay_segment(store, &s, store->segment >= high, why));
         if (store->segment >= high) {
@@ -287,13 +287,13 @@ static sp_err replay(sp_store *store, uint32_t high, sp_buf *why)
     }
 }
 
-static sp_err first_entry(sp_store *store, uint32_t low)
+static sp_err first_entry(sp_journal *store, uint32_t low)
 {
     uint8_t bytes[SP_GROUP_HEAD_BYTES];
     sp_group_head head;
     auto_close int fd = -1;
-    TRY(sp_store_segment_open(store, low, O_RDONLY, &fd));
-    sp_err err = sp_store_pread(fd, bytes, sizeof(bytes), 0);
+    TRY(sp_journal_segment_open(store, low, O_RDONLY, &fd));
+    sp_err err = sp_journal_pread(fd, bytes, sizeof(bytes), 0);
     if (err.code == SP_ESHORT) {
         store->first = store->tree.size; /* just started: nothing in it yet */
         return sp_ok();
@@ -305,10 +305,10 @@ static sp_err first_entry(sp_store *store, uint32_t low)
 }
 
 /* The tree of the files must hold the local checkpoint's root. */
-static sp_err check_checkpoint(sp_store *store, sp_buf *why)
+static sp_err check_checkpoint(sp_journal *store, sp_buf *why)
 {
     auto_buf sp_buf bytes = sp_buf_make(SP_NOTE_MAX_BYTES);
-    sp_err err = sp_store_checkpoint_read(store, &bytes);
+    sp_err err = sp_journal_checkpoint_read(store, &bytes);
     if (err.code == SP_ENOTFOUND) {
         return sp_ok();
     }
@@ -329,7 +329,7 @@ static sp_err check_checkpoint(sp_store *store, sp_buf *why)
                    (unsigned long long)checkpoint.size, (unsigned long long)store->tree.size);
         return sp_fail(SP_ECORRUPT);
     }
-    sp_merkle_source source = sp_store_hashes(store);
+    sp_merkle_source source = sp_journal_hashes(store);
     TRY(sp_merkle_load(&source, checkpoint.size, &tree));
     sp_hash root = sp_merkle_root(&tree);
     if (!sp_hash_eq(&root, &checkpoint.root)) {
@@ -340,9 +340,9 @@ static sp_err check_checkpoint(sp_store *store, sp_buf *why)
     return sp_ok();
 }
 
-static sp_err check_settled(sp_store *store, const settled *state, sp_buf *why)
+static sp_err check_settled(sp_journal *store, const settled *state, sp_buf *why)
 {
-    sp_merkle_source source = sp_store_hashes(store);
+    sp_merkle_source source = sp_journal_hashes(store);
     sp_err err = sp_merkle_load(&source, state->size, &store->tree);
     sp_hash root = sp_merkle_root(&store->tree);
     if (sp_failed(err) || !sp_hash_eq(&root, &state->root)) {
@@ -352,7 +352,7 @@ static sp_err check_settled(sp_store *store, const settled *state, sp_buf *why)
     return sp_ok();
 }
 
-sp_err sp_store_recover(sp_store *store, sp_buf *why)
+sp_err sp_journal_recover(sp_journal *store, sp_buf *why)
 {
     settled state;
     uint32_t low = 0;
@@ -366,7 +366,7 @@ sp_err sp_store_recover(sp_store *store, sp_buf *why)
     store->segment = state.segment;
     store->offset = state.offset;
     store->period = state.period;
-    err = sp_store_segments(store, &low, &high);
+    err = sp_journal_segments(store, &low, &high);
     if (!sp_failed(err) && state.size > 0 && high < state.segment) {
         err = sp_fail(SP_ECORRUPT);
     }
@@ -381,7 +381,7 @@ sp_err sp_store_recover(sp_store *store, sp_buf *why)
         TRY(first_entry(store, low));
     }
     store->first_segment = low == 0 ? store->segment : low;
-    store->bytes =
-        (uint64_t)(store->segment - store->first_segment) * SP_STORE_SEGMENT_BYTES + store->offset;
+    store->bytes = (uint64_t)(store->segment - store->first_segment) * SP_JOURNAL_SEGMENT_BYTES +
+                   store->offset;
     return check_checkpoint(store, why);
 }

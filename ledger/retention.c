@@ -75,7 +75,7 @@ static void on_expiry_noted(void *self, sp_code code, uint64_t entry)
     sp_err err = sp_fail(code);
     (void)entry;
     if (!sp_failed(err)) {
-        err = sp_store_expire(e->ledger->store, e->until);
+        err = sp_journal_expire(e->ledger->store, e->until);
     }
     while (!sp_failed(err) && count == IDS_MAX) {
         err = sp_keys_destroy(e->ledger->keys, UINT32_MAX, e->before_unix_us, ids, IDS_MAX, &count);
@@ -93,10 +93,10 @@ void sp_ledger_expire(sp_ledger *ledger)
     expiry *e = NULL;
     uint64_t until = 0;
     auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
-    uint64_t first = sp_store_first(ledger->store);
+    uint64_t first = sp_journal_first(ledger->store);
     uint64_t before = days_ago(sp_now_unix_us(), ledger->retention_days);
     if (ledger->retention_days < SP_LEDGER_FLOOR_DAYS || ledger->retiring ||
-        sp_failed(sp_store_expirable(ledger->store, before, &until)) || until <= first ||
+        sp_failed(sp_journal_expirable(ledger->store, before, &until)) || until <= first ||
         sp_failed(sp_alloc(1, sizeof(*e), &e))) {
         return;
     }
@@ -128,7 +128,7 @@ static void on_erasure_noted(void *self, sp_code code, uint64_t entry)
     sp_err err = sp_fail(code);
     const sp_ledger_erased erased = {entry, e->erased};
     if (!sp_failed(err) && e->what == SP_ERASE_ENTRY) {
-        err = sp_store_erase(e->ledger->store, e->which);
+        err = sp_journal_erase(e->ledger->store, e->which);
     }
     while (!sp_failed(err) && e->what == SP_ERASE_SUBJECT && count == IDS_MAX) {
         err = sp_keys_destroy(e->ledger->keys, (uint32_t)e->which, e->floor_unix_us, ids, IDS_MAX,
@@ -144,7 +144,7 @@ static sp_err may_erase(sp_ledger *ledger, erasure *e, sp_buf *detail)
     auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
     sp_record_head head;
     if (e->what == SP_ERASE_ENTRY) {
-        TRY(sp_store_read(ledger->store, e->which, &record));
+        TRY(sp_journal_read(ledger->store, e->which, &record));
         TRY(sp_record_head_read(sp_buf_borrow(&record), &head));
         if (head.last_unix_us > e->floor_unix_us || head.form == SP_RECORD_OPEN) {
             return sp_fail(SP_EDENIED);

@@ -44,7 +44,7 @@ static void on_signed(void *self)
     if (w->done != NULL) {
         w->done(w->self, SP_OK, 0);
     }
-    if (sp_store_size(w->ledger->store) > sp_keeper_size(w->ledger->keeper)) {
+    if (sp_journal_size(w->ledger->store) > sp_keeper_size(w->ledger->keeper)) {
         sp_ledger_checkpoint_soon(w->ledger);
     }
     sp_free(w);
@@ -108,7 +108,7 @@ static void row_take(sp_index_row *row, const sp_event *event)
  * chain; the first of each chain comes before its others. */
 static sp_err index_batch(sp_ledger *ledger, const sp_batch *batch, uint64_t first_entry)
 {
-    uint64_t count = sp_store_size(ledger->store) - first_entry;
+    uint64_t count = sp_journal_size(ledger->store) - first_entry;
     auto_free sp_index_row *rows = NULL;
     TRY(sp_alloc(count, sizeof(*rows), &rows));
     for (size_t i = 0; i < batch->count; i++) {
@@ -129,13 +129,13 @@ static sp_err index_batch(sp_ledger *ledger, const sp_batch *batch, uint64_t fir
 /* Entries that the index lacks, read back. True = there are more. */
 static bool index_slice(sp_ledger *ledger, uint64_t deadline_us)
 {
-    sp_query query = sp_ledger_query(ledger);
-    while (sp_index_upto(ledger->index) < sp_store_size(ledger->store)) {
+    sp_lookup query = sp_ledger_lookup(ledger);
+    while (sp_index_upto(ledger->index) < sp_journal_size(ledger->store)) {
         uint64_t references[REFERENCES_MAX];
         size_t count = 0;
         sp_index_row row;
-        sp_err err =
-            sp_query_row(&query, sp_index_upto(ledger->index), &row, references, REFERENCES_MAX, &count);
+        sp_err err = sp_lookup_row(&query, sp_index_upto(ledger->index), &row, references,
+                                   REFERENCES_MAX, &count);
         for (size_t i = 0; i < count && !sp_failed(err); i++) {
             err = sp_index_put_reference(ledger->index, references[i], row.entry);
         }
@@ -235,7 +235,7 @@ static void on_chore(uv_timer_t *timer)
 static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry)
 {
     sp_ledger *ledger = self;
-    uint64_t count = sp_store_size(ledger->store) - first_entry;
+    uint64_t count = sp_journal_size(ledger->store) - first_entry;
     sp_ledger_checkpoint_soon(ledger);
     bool live = count <= LIVE_RECORDS && sp_index_upto(ledger->index) == first_entry;
     if (!live || sp_failed(index_batch(ledger, batch, first_entry))) {
@@ -272,14 +272,14 @@ static sp_err open_files(sp_ledger *ledger, sp_buf *why)
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "keys", &keys_path));
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "index.sqlite", &index_path));
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "retention", &ledger->retention_path));
-    TRY(sp_store_open(dir, true, why, &ledger->store));
-    TRY(sp_keeper_kek(ledger->config, kek_path, sp_store_size(ledger->store) == 0, &kek, why));
+    TRY(sp_journal_open(dir, true, why, &ledger->store));
+    TRY(sp_keeper_kek(ledger->config, kek_path, sp_journal_size(ledger->store) == 0, &kek, why));
     sp_err err = sp_keys_open(keys_path, &kek, true, &ledger->keys);
     if (sp_failed(err)) {
         sp_buf_fmt(why, "%s holds keys that do not verify: restore it from a backup", keys_path);
         return err;
     }
-    err = sp_index_open(index_path, &kek, sp_store_size(ledger->store), &ledger->index);
+    err = sp_index_open(index_path, &kek, sp_journal_size(ledger->store), &ledger->index);
     if (sp_failed(err)) {
         sp_buf_fmt(why, "%s cannot be opened", index_path);
         return err;
@@ -396,7 +396,7 @@ static void stop(sp_ledger *ledger)
     SP_IGNORE(sp_index_commit(ledger->index)); /* rebuilt when it is lost */
     sp_index_close(ledger->index);
     sp_keys_close(ledger->keys);
-    sp_store_close(ledger->store);
+    sp_journal_close(ledger->store);
     sp_free(ledger->retention_path);
 }
 
@@ -415,8 +415,8 @@ int sp_ledger_role(const sp_config *config)
     }
     sp_entry_notify("READY=1\nSTATUS=recording");
     sp_log(SP_LOG_INFO, "%llu entries, first %llu",
-           (unsigned long long)sp_store_size(ledger.store),
-           (unsigned long long)sp_store_first(ledger.store));
+           (unsigned long long)sp_journal_size(ledger.store),
+           (unsigned long long)sp_journal_first(ledger.store));
     uv_run(&ledger.loop, UV_RUN_DEFAULT);
     stop(&ledger);
     return EXIT_SUCCESS;

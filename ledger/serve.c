@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What each message does, and who may send it.
- * OWNS the replies that wait for the disk. PROCESS ledger. TRUST bodies are hostile; who the peer is
- * is the kernel's word. SPEC lib/proto/ledger_msg.h.
+ * OWNS the replies that wait for the disk. PROCESS ledger. TRUST bodies are hostile; who the peer
+ * is is the kernel's word. SPEC lib/proto/ledger_msg.h.
  */
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
@@ -40,7 +40,8 @@ static void fail(sp_peer *peer, const sp_msg *msg, sp_code code)
 
 static void reply_buf(sp_peer *peer, const sp_msg *msg, sp_err err, const sp_buf *body)
 {
-    sp_peer_reply(peer, msg, err.code, sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(body), NULL, 0);
+    sp_peer_reply(peer, msg, err.code, sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(body), NULL,
+                  0);
 }
 
 /* ---- writing ---- */
@@ -179,9 +180,9 @@ static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     (void)fds;
     sp_err err = sp_ledger_search_read(msg->body, &ask);
-    sp_query query = sp_ledger_query(ledger);
+    sp_lookup query = sp_ledger_lookup(ledger);
     if (!sp_failed(err)) {
-        err = sp_query_page(&query, &ask, PAGE_BUDGET_MS, &items, &found);
+        err = sp_lookup_page(&query, &ask, PAGE_BUDGET_MS, &items, &found);
     }
     if (sp_failed(err)) {
         fail(peer, msg, err.code);
@@ -198,17 +199,17 @@ static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
 static sp_err entry_of(sp_ledger *ledger, uint64_t which, sp_buf *record, sp_buf *json,
                        sp_ledger_entry *ret_entry)
 {
-    sp_query query = sp_ledger_query(ledger);
+    sp_lookup query = sp_ledger_lookup(ledger);
     sp_record_head head;
     *ret_entry = (sp_ledger_entry){.entry = which, .state = SP_ENTRY_REDACTED};
-    TRY(sp_store_leaf(ledger->store, which, &ret_entry->leaf));
-    sp_err err = sp_store_read(ledger->store, which, record);
+    TRY(sp_journal_leaf(ledger->store, which, &ret_entry->leaf));
+    sp_err err = sp_journal_read(ledger->store, which, record);
     if (err.code == SP_ENOTFOUND) {
         return sp_ok();
     }
     TRY(err);
     TRY(sp_record_head_read(sp_buf_borrow(record), &head));
-    err = sp_query_open(&query, which, json);
+    err = sp_lookup_open(&query, which, json);
     if (err.code == SP_ENOTFOUND) {
         return sp_ok();
     }
@@ -245,19 +246,19 @@ static void proof(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
     sp_merkle_path path;
     sp_ledger_proof answer = {0};
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    sp_merkle_source source = sp_store_hashes(ledger->store);
+    sp_merkle_source source = sp_journal_hashes(ledger->store);
     (void)fds;
     sp_err err = sp_ledger_entry_ask_read(msg->body, &ask);
     uint64_t signed_size = sp_keeper_size(ledger->keeper);
     uint64_t size = sp_failed(err) || ask.tree_size == 0 ? signed_size : ask.tree_size;
-    if (!sp_failed(err) && (ask.entry >= size || size > sp_store_size(ledger->store))) {
+    if (!sp_failed(err) && (ask.entry >= size || size > sp_journal_size(ledger->store))) {
         err = sp_fail(SP_ENOTFOUND); /* not under a checkpoint yet: ask for CHECKPOINT first */
     }
     if (!sp_failed(err)) {
         err = sp_merkle_inclusion(&source, ask.entry, size, &path);
     }
     if (!sp_failed(err)) {
-        err = sp_store_leaf(ledger->store, ask.entry, &answer.leaf);
+        err = sp_journal_leaf(ledger->store, ask.entry, &answer.leaf);
     }
     if (!sp_failed(err)) {
         answer.entry = ask.entry;
@@ -276,12 +277,12 @@ static void consistency(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_
     sp_merkle_path path;
     sp_ledger_proof answer = {0};
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    sp_merkle_source source = sp_store_hashes(ledger->store);
+    sp_merkle_source source = sp_journal_hashes(ledger->store);
     (void)fds;
     sp_err err = sp_ledger_sizes_read(msg->body, &ask);
     uint64_t signed_size = sp_keeper_size(ledger->keeper);
     uint64_t size = sp_failed(err) || ask.new_size == 0 ? signed_size : ask.new_size;
-    if (!sp_failed(err) && size > sp_store_size(ledger->store)) {
+    if (!sp_failed(err) && size > sp_journal_size(ledger->store)) {
         err = sp_fail(SP_ENOTFOUND);
     }
     if (!sp_failed(err)) {
@@ -323,10 +324,10 @@ static sp_err take_cosigned(sp_ledger *ledger, sp_span bytes)
     sp_note note;
     sp_checkpoint said;
     sp_merkle tree;
-    sp_merkle_source source = sp_store_hashes(ledger->store);
+    sp_merkle_source source = sp_journal_hashes(ledger->store);
     TRY(sp_note_parse(bytes, &note));
     TRY(sp_checkpoint_parse(note.text, &said));
-    if (said.size > sp_store_size(ledger->store) || note.count < 2) {
+    if (said.size > sp_journal_size(ledger->store) || note.count < 2) {
         return sp_fail(SP_EINVALID);
     }
     TRY(sp_merkle_load(&source, said.size, &tree));
@@ -334,7 +335,7 @@ static sp_err take_cosigned(sp_ledger *ledger, sp_span bytes)
     if (!sp_hash_eq(&root, &said.root)) {
         return sp_fail(SP_ECONFLICT);
     }
-    return sp_store_cosigned_write(ledger->store, bytes);
+    return sp_journal_cosigned_write(ledger->store, bytes);
 }
 
 static void cosign(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
@@ -363,23 +364,22 @@ static void stats(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
     const char *trouble = recording ? sp_keeper_trouble(ledger->keeper)
                                     : "the ledger cannot write to its disk (full, or failing)";
     (void)fds;
-    const sp_ledger_stats answer = {
-        .entries = sp_store_size(ledger->store),
-        .events = sp_engine_events(ledger->engine),
-        .bytes = sp_store_bytes(ledger->store),
-        .checkpoint_size = sp_keeper_size(ledger->keeper),
-        .checkpoint_unix_us = sp_keeper_signed_unix_us(ledger->keeper),
-        .first_entry = sp_store_first(ledger->store),
-        .indexed = sp_index_upto(ledger->index),
-        .lost = sp_engine_lost(ledger->engine),
-        .verified = ledger->verify.at,
-        .verified_unix_us = ledger->verify.unix_us,
-        .sources = sp_engine_sources(ledger->engine),
-        .retention_days = ledger->retention_days,
-        .verify = ledger->verify.state,
-        .recording = recording,
-        .trouble = sp_span_cstr(trouble),
-        .verifier_key = sp_keeper_verifier_key(ledger->keeper)};
+    const sp_ledger_stats answer = {.entries = sp_journal_size(ledger->store),
+                                    .events = sp_engine_events(ledger->engine),
+                                    .bytes = sp_journal_bytes(ledger->store),
+                                    .checkpoint_size = sp_keeper_size(ledger->keeper),
+                                    .checkpoint_unix_us = sp_keeper_signed_unix_us(ledger->keeper),
+                                    .first_entry = sp_journal_first(ledger->store),
+                                    .indexed = sp_index_upto(ledger->index),
+                                    .lost = sp_engine_lost(ledger->engine),
+                                    .verified = ledger->verify.at,
+                                    .verified_unix_us = ledger->verify.unix_us,
+                                    .sources = sp_engine_sources(ledger->engine),
+                                    .retention_days = ledger->retention_days,
+                                    .verify = ledger->verify.state,
+                                    .recording = recording,
+                                    .trouble = sp_span_cstr(trouble),
+                                    .verifier_key = sp_keeper_verifier_key(ledger->keeper)};
     sp_ledger_stats_write(&answer, &body);
     reply_buf(peer, msg, sp_buf_error(&body), &body);
 }
@@ -389,8 +389,8 @@ static void verify(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
     (void)fds;
     if (ledger->verify.state != SP_LEDGER_VERIFY_RUNNING) {
         ledger->verify = (sp_verify_run){.state = SP_LEDGER_VERIFY_RUNNING,
-                                         .at = sp_store_first(ledger->store),
-                                         .size = sp_store_size(ledger->store)};
+                                         .at = sp_journal_first(ledger->store),
+                                         .size = sp_journal_size(ledger->store)};
         sp_ledger_work_soon(ledger);
     }
     fail(peer, msg, SP_OK);

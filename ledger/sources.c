@@ -28,7 +28,7 @@ sp_err sp_source_new(sp_engine *engine, uint64_t id, sp_span name, uint8_t gate,
     source->id = id;
     source->gate = gate;
     size_t count = 0;
-    const sp_mark *marks = sp_store_marks(engine->store, &count);
+    const sp_mark *marks = sp_journal_marks(engine->store, &count);
     for (size_t i = 0; i < count; i++) {
         if (marks[i].source == id) {
             source->seq = marks[i].seq;

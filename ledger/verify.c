@@ -4,13 +4,13 @@
  */
 #include "ledger/verify.h"
 
-sp_err sp_verify_entry(sp_store *store, uint64_t entry, sp_buf *why)
+sp_err sp_verify_entry(sp_journal *store, uint64_t entry, sp_buf *why)
 {
     auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
     sp_record_head head;
     sp_hash leaf;
-    TRY(sp_store_leaf(store, entry, &leaf));
-    sp_err err = sp_store_read(store, entry, &record);
+    TRY(sp_journal_leaf(store, entry, &leaf));
+    sp_err err = sp_journal_read(store, entry, &record);
     if (!sp_failed(err)) {
         err = sp_record_head_read(sp_buf_borrow(&record), &head);
     }
@@ -32,7 +32,8 @@ sp_err sp_verify_entry(sp_store *store, uint64_t entry, sp_buf *why)
 }
 
 /* A run of 256 hashes of the level below gives the hash stored above it. */
-static sp_err verify_run(const sp_merkle_source *source, unsigned level, uint64_t index, sp_buf *why)
+static sp_err verify_run(const sp_merkle_source *source, unsigned level, uint64_t index,
+                         sp_buf *why)
 {
     sp_hash below[SP_MERKLE_TILE_WIDTH];
     sp_hash above;
@@ -48,9 +49,9 @@ static sp_err verify_run(const sp_merkle_source *source, unsigned level, uint64_
     return sp_ok();
 }
 
-sp_err sp_verify_tree(sp_store *store, uint64_t size, sp_buf *why)
+sp_err sp_verify_tree(sp_journal *store, uint64_t size, sp_buf *why)
 {
-    sp_merkle_source source = sp_store_hashes(store);
+    sp_merkle_source source = sp_journal_hashes(store);
     for (unsigned level = 1; size >> (SP_MERKLE_TILE_BITS * level) > 0; level++) {
         uint64_t runs = size >> (SP_MERKLE_TILE_BITS * level);
         for (uint64_t i = 0; i < runs; i++) {
@@ -60,8 +61,8 @@ sp_err sp_verify_tree(sp_store *store, uint64_t size, sp_buf *why)
     sp_merkle tree;
     TRY(sp_merkle_load(&source, size, &tree));
     sp_hash root = sp_merkle_root(&tree);
-    sp_hash mine = sp_merkle_root(sp_store_tree(store));
-    if (size == sp_store_size(store) && !sp_hash_eq(&root, &mine)) {
+    sp_hash mine = sp_merkle_root(sp_journal_tree(store));
+    if (size == sp_journal_size(store) && !sp_hash_eq(&root, &mine)) {
         sp_buf_text(why, "the stored hashes are not those of the tree");
         return sp_fail(SP_ECORRUPT);
     }

@@ -7,11 +7,11 @@
 #ifndef SP_LEDGER_VERIFY_H
 #define SP_LEDGER_VERIFY_H
 
-#include "ledger/store.h"
+#include "ledger/journal.h"
 
 /* One record is the one its leaf hash names, or is marked erased. why: a sentence on failure. */
-SP_MUST sp_err sp_verify_entry(sp_store *store, uint64_t entry, sp_buf *why);
+SP_MUST sp_err sp_verify_entry(sp_journal *store, uint64_t entry, sp_buf *why);
 /* The leaf hashes of the first `size` entries give the stored run hashes and the tree. */
-SP_MUST sp_err sp_verify_tree(sp_store *store, uint64_t size, sp_buf *why);
+SP_MUST sp_err sp_verify_tree(sp_journal *store, uint64_t size, sp_buf *why);
 
 #endif

@@ -151,11 +151,11 @@ static void run(const char *root, const char *name, uint64_t events, size_t reco
     snprintf(keys_path, sizeof(keys_path), "%s/keys", dir);
     mkdir(dir, 0700);
     bench b = {.events = events};
-    sp_store *store = NULL;
+    sp_journal *store = NULL;
     sp_keys *keys = NULL;
     sp_key kek = sp_key_new();
     auto_buf sp_buf why = sp_buf_make(1024);
-    check(sp_store_open(dir, true, &why, &store), "store");
+    check(sp_journal_open(dir, true, &why, &store), "store");
     check(sp_keys_open(keys_path, &kek, true, &keys), "keys");
     uv_loop_init(&b.loop);
     const sp_engine_calls calls = {on_committed, on_state, &b};
@@ -187,15 +187,15 @@ static void run(const char *root, const char *name, uint64_t events, size_t reco
     waitpid(producer, NULL, 0);
     printf("%-28s %10.0f events/s %7.2f us cpu/event %7.0f B/event on disk %9llu entries\n", name,
            (double)events / seconds, cpu / (double)events * 1e6,
-           (double)sp_store_bytes(store) / (double)events,
-           (unsigned long long)sp_store_size(store));
+           (double)sp_journal_bytes(store) / (double)events,
+           (unsigned long long)sp_journal_size(store));
     fflush(stdout);
     sp_engine_free(b.engine);
     uv_close((uv_handle_t *)&b.poke, NULL);
     uv_run(&b.loop, UV_RUN_DEFAULT);
     uv_loop_close(&b.loop);
     sp_keys_close(keys);
-    sp_store_close(store);
+    sp_journal_close(store);
     sp_shm_done(&shm);
     close(fd);
 }

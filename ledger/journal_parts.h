@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the parts of the store share: its state, and files under its directory.
- * OWNS nothing of its own. PROCESS ledger, command line. TRUST as ledger/store.h.
- * SPEC ledger/store.h.
+ * OWNS nothing of its own. PROCESS ledger, command line. TRUST as ledger/journal.h.
+ * SPEC ledger/journal.h.
  */
-#ifndef SP_LEDGER_STORE_PARTS_H
-#define SP_LEDGER_STORE_PARTS_H
+#ifndef SP_LEDGER_JOURNAL_PARTS_H
+#define SP_LEDGER_JOURNAL_PARTS_H
 
-#include "ledger/store.h"
+#include "ledger/journal.h"
 
 #define SP_GROUP_MAGIC UINT64_C(0x53504c4752503031)
 enum {
-    SP_STORE_LEVELS = 5, /* 256^5 entries */
+    SP_JOURNAL_LEVELS = 5, /* 256^5 entries */
     SP_PLACE_BYTES = 8,
     SP_PLACE_SHIFT = 36,
     SP_MARK_BYTES = 24
 };
 
-struct sp_store {
+struct sp_journal {
     char *path;
     int dir;
     bool writable;
-    int hash_fds[SP_STORE_LEVELS];
+    int hash_fds[SP_JOURNAL_LEVELS];
     int places_fd;
     /* the writer's, ahead of what readers see between a write and its publishing */
     sp_merkle tree;
@@ -55,21 +55,21 @@ SP_MUST sp_err sp_group_head_read(sp_span bytes, sp_group_head *ret_head);
 /* Over the head without its check, the marks' bytes and the leaf hashes. */
 sp_hash sp_group_check(const uint8_t *head, sp_span marks, const sp_hash *leaves, size_t count);
 
-SP_MUST sp_err sp_store_segment_open(const sp_store *store, uint32_t segment, int flags,
-                                     int *ret_fd);
-SP_MUST sp_err sp_store_pwrite(int fd, sp_span bytes, uint64_t at);
-SP_MUST sp_err sp_store_pread(int fd, void *to, size_t len, uint64_t at);
+SP_MUST sp_err sp_journal_segment_open(const sp_journal *store, uint32_t segment, int flags,
+                                       int *ret_fd);
+SP_MUST sp_err sp_journal_pwrite(int fd, sp_span bytes, uint64_t at);
+SP_MUST sp_err sp_journal_pread(int fd, void *to, size_t len, uint64_t at);
 /* The file of that name in the store's directory; SP_ENOTFOUND. */
-SP_MUST sp_err sp_store_file_read(const sp_store *store, const char *name, sp_buf *out);
-SP_MUST sp_err sp_store_file_replace(const sp_store *store, const char *name, sp_span bytes);
-void sp_store_mark(sp_store *store, const sp_mark *mark);
+SP_MUST sp_err sp_journal_file_read(const sp_journal *store, const char *name, sp_buf *out);
+SP_MUST sp_err sp_journal_file_replace(const sp_journal *store, const char *name, sp_span bytes);
+void sp_journal_mark(sp_journal *store, const sp_mark *mark);
 /* Hashes and places of leaves that follow store->tree, into the files and the tree. */
-SP_MUST sp_err sp_store_extend(sp_store *store, const sp_hash *leaves, const uint64_t *places,
-                               size_t count);
+SP_MUST sp_err sp_journal_extend(sp_journal *store, const sp_hash *leaves, const uint64_t *places,
+                                 size_t count);
 
 /* Reads state, checks hashes against it and takes in the groups behind it. */
-SP_MUST sp_err sp_store_recover(sp_store *store, sp_buf *why);
+SP_MUST sp_err sp_journal_recover(sp_journal *store, sp_buf *why);
 /* Lowest and highest segment number; 0 and 0 when there is none. */
-SP_MUST sp_err sp_store_segments(const sp_store *store, uint32_t *ret_low, uint32_t *ret_high);
+SP_MUST sp_err sp_journal_segments(const sp_journal *store, uint32_t *ret_low, uint32_t *ret_high);
 
 #endif

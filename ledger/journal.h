@@ -13,24 +13,25 @@
  * and state follow from the groups: recovery takes them from the last settled state and reads the
  * groups behind it again.
  *
- * Story: the ledger's loop fills a group (ledger/batch.h) and lets a worker thread sp_store_write()
- * it, then calls sp_store_publish(); readers see an entry only then. Once a second, when there is
- * news, sp_store_settle() makes hashes and state durable, and a checkpoint can be signed.
+ * Story: the ledger's loop fills a group (ledger/batch.h) and lets a worker thread
+ * sp_journal_write() it, then calls sp_journal_publish(); readers see an entry only then. Once a
+ * second, when there is news, sp_journal_settle() makes hashes and state durable, and a checkpoint
+ * can be signed.
  *
  * OWNS its files and descriptors. PROCESS ledger, command line (read-only). TRUST files may have
  * been changed by anyone who has the disk: what does not verify is an error, never repaired in
  * silence; only an unfinished last group is cut off. SPEC ledger/README.md; c2sp.org/tlog-tiles.
  */
-#ifndef SP_LEDGER_STORE_H
-#define SP_LEDGER_STORE_H
+#ifndef SP_LEDGER_JOURNAL_H
+#define SP_LEDGER_JOURNAL_H
 
 #include "ledger/record.h"
 #include "lib/merkle/tree.h"
 
 enum {
-    SP_STORE_SEGMENT_BYTES = 64 * 1024 * 1024,
-    SP_STORE_GROUP_MAX_BYTES = 48 * 1024 * 1024,
-    SP_STORE_MARKS_MAX = 4096,
+    SP_JOURNAL_SEGMENT_BYTES = 64 * 1024 * 1024,
+    SP_JOURNAL_GROUP_MAX_BYTES = 48 * 1024 * 1024,
+    SP_JOURNAL_MARKS_MAX = 4096,
     SP_GROUP_HEAD_BYTES = 64,
     SP_RECORD_LEN_BYTES = 2 /* before each record */
 };
@@ -50,7 +51,7 @@ typedef struct {
     sp_mark *marks;
     size_t marks_count;
     size_t marks_cap;
-    sp_hash *leaves; /* filled by sp_store_write */
+    sp_hash *leaves; /* filled by sp_journal_write */
     size_t leaves_cap;
     uint64_t period; /* of its newest entry: a new one starts a segment */
 } sp_group;
@@ -62,42 +63,43 @@ void sp_group_reset(sp_group *group);
 SP_MUST sp_err sp_group_add(sp_group *group, size_t at);
 SP_MUST sp_err sp_group_mark(sp_group *group, const sp_mark *mark);
 
-typedef struct sp_store sp_store;
+typedef struct sp_journal sp_journal;
 
 /* writable: recovers and makes what is missing. why: one sentence for people, on failure. */
-SP_MUST sp_err sp_store_open(const char *dir, bool writable, sp_buf *why, sp_store **ret_store);
-void sp_store_close(sp_store *store);
+SP_MUST sp_err sp_journal_open(const char *dir, bool writable, sp_buf *why, sp_journal **ret_store);
+void sp_journal_close(sp_journal *store);
 
-uint64_t sp_store_size(const sp_store *store);
+uint64_t sp_journal_size(const sp_journal *store);
 /* Entries before it have expired: their segments are gone, their leaf hashes stay. */
-uint64_t sp_store_first(const sp_store *store);
-uint64_t sp_store_bytes(const sp_store *store);
-const sp_merkle *sp_store_tree(const sp_store *store);
-sp_merkle_source sp_store_hashes(sp_store *store);
-const sp_mark *sp_store_marks(const sp_store *store, size_t *ret_count);
+uint64_t sp_journal_first(const sp_journal *store);
+uint64_t sp_journal_bytes(const sp_journal *store);
+const sp_merkle *sp_journal_tree(const sp_journal *store);
+sp_merkle_source sp_journal_hashes(sp_journal *store);
+const sp_mark *sp_journal_marks(const sp_journal *store, size_t *ret_count);
 /* The record of an entry into an emptied buf. SP_ENOTFOUND: expired or not there yet. */
-SP_MUST sp_err sp_store_read(sp_store *store, uint64_t entry, sp_buf *record);
-SP_MUST sp_err sp_store_leaf(sp_store *store, uint64_t entry, sp_hash *ret_leaf);
+SP_MUST sp_err sp_journal_read(sp_journal *store, uint64_t entry, sp_buf *record);
+SP_MUST sp_err sp_journal_leaf(sp_journal *store, uint64_t entry, sp_hash *ret_leaf);
 
 /* On a worker thread, one at a time: appends and makes durable. On failure nothing has changed and
  * the same group can be written again. */
-SP_MUST sp_err sp_store_write(sp_store *store, sp_group *group);
+SP_MUST sp_err sp_journal_write(sp_journal *store, sp_group *group);
 /* On the loop, after a write that worked: readers see it. */
-void sp_store_publish(sp_store *store);
-/* Hashes, places and state of what is written to the disk; as sp_store_write. */
-SP_MUST sp_err sp_store_settle(sp_store *store);
+void sp_journal_publish(sp_journal *store);
+/* Hashes, places and state of what is written to the disk; as sp_journal_write. */
+SP_MUST sp_err sp_journal_settle(sp_journal *store);
 
 /* Zeroes a record's body and marks it erased; only for an entry whose redaction is on disk. */
-SP_MUST sp_err sp_store_erase(sp_store *store, uint64_t entry);
+SP_MUST sp_err sp_journal_erase(sp_journal *store, uint64_t entry);
 /* Entries that whole old segments hold: [first, *ret_until), all of them with their newest event
  * before the time. Equal to first when there is none. */
-SP_MUST sp_err sp_store_expirable(sp_store *store, uint64_t before_unix_us, uint64_t *ret_until);
+SP_MUST sp_err sp_journal_expirable(sp_journal *store, uint64_t before_unix_us,
+                                    uint64_t *ret_until);
 /* Removes the segments that hold only entries below until. */
-SP_MUST sp_err sp_store_expire(sp_store *store, uint64_t until);
+SP_MUST sp_err sp_journal_expire(sp_journal *store, uint64_t until);
 
-SP_MUST sp_err sp_store_checkpoint_read(const sp_store *store, sp_buf *note);
-SP_MUST sp_err sp_store_checkpoint_write(const sp_store *store, sp_span note);
+SP_MUST sp_err sp_journal_checkpoint_read(const sp_journal *store, sp_buf *note);
+SP_MUST sp_err sp_journal_checkpoint_write(const sp_journal *store, sp_span note);
 /* The last checkpoint that a witness has cosigned. */
-SP_MUST sp_err sp_store_cosigned_write(const sp_store *store, sp_span note);
+SP_MUST sp_err sp_journal_cosigned_write(const sp_journal *store, sp_span note);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reading the ledger.
  * OWNS nothing. PROCESS ledger, command line. TRUST entries may have been changed.
- * SPEC ledger/query.h.
+ * SPEC ledger/lookup.h.
  */
-#include "ledger/query.h"
+#include "ledger/lookup.h"
 
 #include "infra/proc/clock.h"
 
@@ -19,12 +19,12 @@ enum {
 };
 #define REFERENCE_MASK ((UINT64_C(1) << 60) - 1)
 
-sp_err sp_query_open(const sp_query *query, uint64_t entry, sp_buf *json)
+sp_err sp_lookup_open(const sp_lookup *query, uint64_t entry, sp_buf *json)
 {
     auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
     sp_record_head head;
     sp_buf_reset(json);
-    TRY(sp_store_read(query->store, entry, &record));
+    TRY(sp_journal_read(query->store, entry, &record));
     TRY(sp_record_head_read(sp_buf_borrow(&record), &head));
     if (head.form != SP_RECORD_SEALED) {
         return sp_record_open(sp_buf_borrow(&record), NULL, json);
@@ -162,7 +162,7 @@ static void json_drop(json_t **json)
 #define auto_json __attribute__((cleanup(json_drop)))
 
 static sp_err match_one(const sp_ledger_search *search, const json_t *batch, size_t at,
-                        sp_query_visit visit, void *self, bool *ret_more)
+                        sp_lookup_visit visit, void *self, bool *ret_more)
 {
     auto_json json_t *event =
         whole_event(batch, json_array_get(json_object_get(batch, "events"), at));
@@ -183,8 +183,8 @@ static sp_err match_one(const sp_ledger_search *search, const json_t *batch, siz
     return sp_ok();
 }
 
-sp_err sp_query_match(const sp_ledger_search *search, sp_span batch_json, unsigned before_at,
-                      sp_query_visit visit, void *self)
+sp_err sp_lookup_match(const sp_ledger_search *search, sp_span batch_json, unsigned before_at,
+                       sp_lookup_visit visit, void *self)
 {
     if (!has_text(batch_json, search->text) &&
         sp_span_index(search->text, '"') == search->text.len) {
@@ -202,22 +202,22 @@ sp_err sp_query_match(const sp_ledger_search *search, sp_span batch_json, unsign
     return sp_ok();
 }
 
-sp_err sp_query_row(const sp_query *query, uint64_t entry, sp_index_row *ret_row,
-                    uint64_t *ret_references, size_t max, size_t *ret_count)
+sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_row,
+                     uint64_t *ret_references, size_t max, size_t *ret_count)
 {
     auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
     auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
     sp_record_head head = {0};
     *ret_row = (sp_index_row){.entry = entry};
     *ret_count = 0;
-    sp_err err = sp_store_read(query->store, entry, &record);
+    sp_err err = sp_journal_read(query->store, entry, &record);
     if (!sp_failed(err)) {
         err = sp_record_head_read(sp_buf_borrow(&record), &head);
     }
     ret_row->first_unix_us = head.first_unix_us;
     ret_row->last_unix_us = head.last_unix_us;
     if (!sp_failed(err)) {
-        err = sp_query_open(query, entry, &json);
+        err = sp_lookup_open(query, entry, &json);
     }
     auto_json json_t *batch = sp_failed(err) ? NULL : batch_load(sp_buf_borrow(&json));
     if (batch == NULL) {
@@ -248,7 +248,7 @@ sp_err sp_query_row(const sp_query *query, uint64_t entry, sp_index_row *ret_row
 /* ---- pages ---- */
 
 typedef struct {
-    const sp_query *query;
+    const sp_lookup *query;
     const sp_ledger_search *search;
     sp_buf json;
     sp_buf *items;
@@ -284,9 +284,9 @@ static bool page_entry(void *self, uint64_t entry)
         before_at = p->search->before_at;
     }
     p->found->searched++;
-    sp_err err = sp_query_open(p->query, entry, &p->json);
+    sp_err err = sp_lookup_open(p->query, entry, &p->json);
     if (!sp_failed(err)) {
-        err = sp_query_match(p->search, sp_buf_borrow(&p->json), before_at, page_item, p);
+        err = sp_lookup_match(p->search, sp_buf_borrow(&p->json), before_at, page_item, p);
     }
     if (!p->stopped && sp_now_steady_us() > p->deadline_us) {
         p->found->before_entry = entry;
@@ -318,10 +318,10 @@ static sp_err page_range(page *p, uint64_t from, uint64_t to)
     return sp_ok();
 }
 
-sp_err sp_query_page(const sp_query *query, const sp_ledger_search *search, unsigned budget_ms,
-                     sp_buf *items, sp_ledger_found *ret_found)
+sp_err sp_lookup_page(const sp_lookup *query, const sp_ledger_search *search, unsigned budget_ms,
+                      sp_buf *items, sp_ledger_found *ret_found)
 {
-    uint64_t to = sp_store_size(query->store);
+    uint64_t to = sp_journal_size(query->store);
     if (search->before_entry < to) {
         to = search->before_entry + (search->before_at > 0 ? 1 : 0);
     }
@@ -341,7 +341,7 @@ sp_err sp_query_page(const sp_query *query, const sp_ledger_search *search, unsi
         known = known && ret_found->count > 0;
     }
     if (!sp_failed(err) && !known && !p.stopped) {
-        err = page_range(&p, sp_store_first(query->store), to);
+        err = page_range(&p, sp_journal_first(query->store), to);
     }
     sp_buf_done(&p.json);
     TRY(err);

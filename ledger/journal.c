@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The ledger's files: writing groups, reading entries and hashes.
- * OWNS its descriptors. PROCESS ledger, command line. TRUST as ledger/store.h.
- * SPEC ledger/store.h.
+ * OWNS its descriptors. PROCESS ledger, command line. TRUST as ledger/journal.h.
+ * SPEC ledger/journal.h.
  */
-#include "ledger/store_parts.h"
+#include "ledger/journal_parts.h"
 
 #include "infra/proc/file.h"
 #include "lib/base/reader.h"
@@ -20,7 +20,7 @@ enum { NAME_BYTES = 32, PATH_MAX_BYTES = 4096 };
 
 void sp_group_init(sp_group *group)
 {
-    *group = (sp_group){.bytes = sp_buf_make(SP_STORE_GROUP_MAX_BYTES)};
+    *group = (sp_group){.bytes = sp_buf_make(SP_JOURNAL_GROUP_MAX_BYTES)};
     sp_group_reset(group);
 }
 
@@ -108,8 +108,8 @@ sp_err sp_group_head_read(sp_span bytes, sp_group_head *ret_head)
     sp_span check = sp_read_span(&in, SP_SHA256_BYTES);
     sp_copy(head.check, check.ptr, check.len);
     TRY(sp_reader_finish(&in));
-    if (magic != SP_GROUP_MAGIC || head.payload_bytes > SP_STORE_GROUP_MAX_BYTES ||
-        head.count > head.payload_bytes || head.marks > SP_STORE_MARKS_MAX) {
+    if (magic != SP_GROUP_MAGIC || head.payload_bytes > SP_JOURNAL_GROUP_MAX_BYTES ||
+        head.count > head.payload_bytes || head.marks > SP_JOURNAL_MARKS_MAX) {
         return sp_fail(SP_ECORRUPT);
     }
     *ret_head = head;
@@ -128,7 +128,7 @@ sp_hash sp_group_check(const uint8_t *head, sp_span marks, const sp_hash *leaves
 
 /* ---- files ---- */
 
-sp_err sp_store_segment_open(const sp_store *store, uint32_t segment, int flags, int *ret_fd)
+sp_err sp_journal_segment_open(const sp_journal *store, uint32_t segment, int flags, int *ret_fd)
 {
     char name[NAME_BYTES];
     snprintf(name, sizeof(name), "entries/%08x", segment);
@@ -140,7 +140,7 @@ sp_err sp_store_segment_open(const sp_store *store, uint32_t segment, int flags,
     return sp_ok();
 }
 
-sp_err sp_store_pwrite(int fd, sp_span bytes, uint64_t at)
+sp_err sp_journal_pwrite(int fd, sp_span bytes, uint64_t at)
 {
     while (bytes.len > 0) {
         ssize_t put = pwrite(fd, bytes.ptr, bytes.len, (off_t)at);
@@ -156,7 +156,7 @@ sp_err sp_store_pwrite(int fd, sp_span bytes, uint64_t at)
     return sp_ok();
 }
 
-sp_err sp_store_pread(int fd, void *to, size_t len, uint64_t at)
+sp_err sp_journal_pread(int fd, void *to, size_t len, uint64_t at)
 {
     uint8_t *room = to;
     while (len > 0) {
@@ -174,21 +174,21 @@ sp_err sp_store_pread(int fd, void *to, size_t len, uint64_t at)
     return sp_ok();
 }
 
-static sp_err path_of(const sp_store *store, const char *name, sp_buf *path)
+static sp_err path_of(const sp_journal *store, const char *name, sp_buf *path)
 {
     sp_buf_fmt(path, "%s/%s", store->path, name);
     sp_buf_byte(path, 0);
     return sp_buf_error(path);
 }
 
-sp_err sp_store_file_read(const sp_store *store, const char *name, sp_buf *out)
+sp_err sp_journal_file_read(const sp_journal *store, const char *name, sp_buf *out)
 {
     auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
     TRY(path_of(store, name, &path));
     return sp_file_read((const char *)path.ptr, out);
 }
 
-sp_err sp_store_file_replace(const sp_store *store, const char *name, sp_span bytes)
+sp_err sp_journal_file_replace(const sp_journal *store, const char *name, sp_span bytes)
 {
     auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
     TRY(path_of(store, name, &path));
@@ -197,11 +197,11 @@ sp_err sp_store_file_replace(const sp_store *store, const char *name, sp_span by
 
 /* ---- open and close ---- */
 
-static sp_err open_files(sp_store *store)
+static sp_err open_files(sp_journal *store)
 {
     int flags = (store->writable ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW;
     store->places_fd = openat(store->dir, "places", flags, 0600);
-    for (unsigned i = 0; i < SP_STORE_LEVELS; i++) {
+    for (unsigned i = 0; i < SP_JOURNAL_LEVELS; i++) {
         char name[NAME_BYTES];
         snprintf(name, sizeof(name), "hash/%u", i);
         store->hash_fds[i] = openat(store->dir, name, flags, 0600);
@@ -212,7 +212,7 @@ static sp_err open_files(sp_store *store)
     return store->places_fd < 0 ? sp_fail(SP_EIO) : sp_ok();
 }
 
-static sp_err make_dirs(const sp_store *store)
+static sp_err make_dirs(const sp_journal *store)
 {
     static const char *const names[] = {"entries", "hash"};
     for (size_t i = 0; i < SP_COUNT(names); i++) {
@@ -223,13 +223,13 @@ static sp_err make_dirs(const sp_store *store)
     return fsync(store->dir) != 0 ? sp_fail(SP_EIO) : sp_ok();
 }
 
-sp_err sp_store_open(const char *dir, bool writable, sp_buf *why, sp_store **ret_store)
+sp_err sp_journal_open(const char *dir, bool writable, sp_buf *why, sp_journal **ret_store)
 {
-    sp_store *store = NULL;
+    sp_journal *store = NULL;
     TRY(sp_alloc(1, sizeof(*store), &store));
     store->writable = writable;
     store->segment_fd = store->read_fd = store->places_fd = -1;
-    for (unsigned i = 0; i < SP_STORE_LEVELS; i++) {
+    for (unsigned i = 0; i < SP_JOURNAL_LEVELS; i++) {
         store->hash_fds[i] = -1;
     }
     sp_err named = sp_strdup(sp_span_cstr(dir), &store->path);
@@ -244,10 +244,10 @@ sp_err sp_store_open(const char *dir, bool writable, sp_buf *why, sp_store **ret
     if (sp_failed(err)) {
         sp_buf_fmt(why, "%s cannot be opened as a ledger", dir);
     } else {
-        err = sp_store_recover(store, why);
+        err = sp_journal_recover(store, why);
     }
     if (sp_failed(err)) {
-        sp_store_close(store);
+        sp_journal_close(store);
         return err;
     }
     store->seen = store->tree;
@@ -262,12 +262,12 @@ static void close_fd(int fd)
     }
 }
 
-void sp_store_close(sp_store *store)
+void sp_journal_close(sp_journal *store)
 {
     if (store == NULL) {
         return;
     }
-    for (unsigned i = 0; i < SP_STORE_LEVELS; i++) {
+    for (unsigned i = 0; i < SP_JOURNAL_LEVELS; i++) {
         close_fd(store->hash_fds[i]);
     }
     close_fd(store->places_fd);
@@ -282,27 +282,27 @@ void sp_store_close(sp_store *store)
 
 /* ---- reading ---- */
 
-uint64_t sp_store_size(const sp_store *store)
+uint64_t sp_journal_size(const sp_journal *store)
 {
     return store->seen.size;
 }
 
-uint64_t sp_store_first(const sp_store *store)
+uint64_t sp_journal_first(const sp_journal *store)
 {
     return store->first;
 }
 
-uint64_t sp_store_bytes(const sp_store *store)
+uint64_t sp_journal_bytes(const sp_journal *store)
 {
     return store->bytes;
 }
 
-const sp_merkle *sp_store_tree(const sp_store *store)
+const sp_merkle *sp_journal_tree(const sp_journal *store)
 {
     return &store->seen;
 }
 
-const sp_mark *sp_store_marks(const sp_store *store, size_t *ret_count)
+const sp_mark *sp_journal_marks(const sp_journal *store, size_t *ret_count)
 {
     *ret_count = store->marks_count;
     return store->marks;
@@ -311,20 +311,20 @@ const sp_mark *sp_store_marks(const sp_store *store, size_t *ret_count)
 static sp_err read_hashes(void *self, unsigned tile_level, uint64_t index, size_t count,
                           sp_hash *ret_hashes)
 {
-    const sp_store *store = self;
-    if (tile_level >= SP_STORE_LEVELS) {
+    const sp_journal *store = self;
+    if (tile_level >= SP_JOURNAL_LEVELS) {
         return sp_fail(SP_ELIMIT);
     }
-    return sp_store_pread(store->hash_fds[tile_level], ret_hashes, count * sizeof(*ret_hashes),
-                          index * sizeof(*ret_hashes));
+    return sp_journal_pread(store->hash_fds[tile_level], ret_hashes, count * sizeof(*ret_hashes),
+                            index * sizeof(*ret_hashes));
 }
 
-sp_merkle_source sp_store_hashes(sp_store *store)
+sp_merkle_source sp_journal_hashes(sp_journal *store)
 {
     return (sp_merkle_source){read_hashes, store};
 }
 
-sp_err sp_store_leaf(sp_store *store, uint64_t entry, sp_hash *ret_leaf)
+sp_err sp_journal_leaf(sp_journal *store, uint64_t entry, sp_hash *ret_leaf)
 {
     if (entry >= store->seen.size) {
         return sp_fail(SP_ENOTFOUND);
@@ -332,20 +332,20 @@ sp_err sp_store_leaf(sp_store *store, uint64_t entry, sp_hash *ret_leaf)
     return read_hashes(store, 0, entry, 1, ret_leaf);
 }
 
-static sp_err reading_segment(sp_store *store, uint32_t segment)
+static sp_err reading_segment(sp_journal *store, uint32_t segment)
 {
     if (store->read_fd >= 0 && store->read_segment == segment) {
         return sp_ok();
     }
     int fd = -1;
-    TRY(sp_store_segment_open(store, segment, O_RDONLY, &fd));
+    TRY(sp_journal_segment_open(store, segment, O_RDONLY, &fd));
     close_fd(store->read_fd);
     store->read_fd = fd;
     store->read_segment = segment;
     return sp_ok();
 }
 
-sp_err sp_store_read(sp_store *store, uint64_t entry, sp_buf *record)
+sp_err sp_journal_read(sp_journal *store, uint64_t entry, sp_buf *record)
 {
     uint8_t bytes[SP_PLACE_BYTES];
     uint8_t len_bytes[SP_RECORD_LEN_BYTES];
@@ -353,32 +353,33 @@ sp_err sp_store_read(sp_store *store, uint64_t entry, sp_buf *record)
     if (entry >= store->seen.size || entry < store->first) {
         return sp_fail(SP_ENOTFOUND);
     }
-    TRY(sp_store_pread(store->places_fd, bytes, sizeof(bytes), entry * SP_PLACE_BYTES));
+    TRY(sp_journal_pread(store->places_fd, bytes, sizeof(bytes), entry * SP_PLACE_BYTES));
     sp_reader in = sp_reader_of((sp_span){bytes, sizeof(bytes)});
     uint64_t place = sp_read_u64(&in);
     uint64_t at = place & ((UINT64_C(1) << SP_PLACE_SHIFT) - 1);
     TRY(reading_segment(store, (uint32_t)(place >> SP_PLACE_SHIFT)));
-    TRY(sp_store_pread(store->read_fd, len_bytes, sizeof(len_bytes), at));
+    TRY(sp_journal_pread(store->read_fd, len_bytes, sizeof(len_bytes), at));
     size_t len = (size_t)len_bytes[0] << 8 | len_bytes[1];
     uint8_t *room = sp_buf_room(record, len);
     TRY(sp_buf_error(record));
-    TRY(sp_store_pread(store->read_fd, room, len, at + sizeof(len_bytes)));
+    TRY(sp_journal_pread(store->read_fd, room, len, at + sizeof(len_bytes)));
     sp_buf_grown(record, len);
     return sp_ok();
 }
 
 /* ---- writing ---- */
 
-sp_err sp_store_extend(sp_store *store, const sp_hash *leaves, const uint64_t *places, size_t count)
+sp_err sp_journal_extend(sp_journal *store, const sp_hash *leaves, const uint64_t *places,
+                         size_t count)
 {
     sp_merkle tree = store->tree;
     for (size_t i = 0; i < count; i++) {
         sp_hash full[SP_MERKLE_TILE_LEVELS];
         unsigned runs = sp_merkle_add(&tree, &leaves[i], full);
-        for (unsigned k = 1; k <= runs && k < SP_STORE_LEVELS; k++) {
+        for (unsigned k = 1; k <= runs && k < SP_JOURNAL_LEVELS; k++) {
             uint64_t index = (tree.size >> (SP_MERKLE_TILE_BITS * k)) - 1;
-            TRY(sp_store_pwrite(store->hash_fds[k], sp_hash_borrow(&full[k - 1]),
-                                index * SP_SHA256_BYTES));
+            TRY(sp_journal_pwrite(store->hash_fds[k], sp_hash_borrow(&full[k - 1]),
+                                  index * SP_SHA256_BYTES));
         }
     }
     auto_buf sp_buf bytes = sp_buf_make(count * SP_PLACE_BYTES);
@@ -386,19 +387,19 @@ sp_err sp_store_extend(sp_store *store, const sp_hash *leaves, const uint64_t *p
         sp_buf_u64(&bytes, places[i]);
     }
     TRY(sp_buf_error(&bytes));
-    TRY(sp_store_pwrite(store->hash_fds[0],
-                        (sp_span){(const uint8_t *)leaves, count * sizeof(*leaves)},
-                        store->tree.size * SP_SHA256_BYTES));
-    TRY(sp_store_pwrite(store->places_fd, sp_buf_borrow(&bytes),
-                        store->tree.size * SP_PLACE_BYTES));
+    TRY(sp_journal_pwrite(store->hash_fds[0],
+                          (sp_span){(const uint8_t *)leaves, count * sizeof(*leaves)},
+                          store->tree.size * SP_SHA256_BYTES));
+    TRY(sp_journal_pwrite(store->places_fd, sp_buf_borrow(&bytes),
+                          store->tree.size * SP_PLACE_BYTES));
     store->tree = tree;
     return sp_ok();
 }
 
-static sp_err start_segment(sp_store *store, uint32_t segment)
+static sp_err start_segment(sp_journal *store, uint32_t segment)
 {
     int fd = -1;
-    TRY(sp_store_segment_open(store, segment, O_RDWR | O_CREAT, &fd));
+    TRY(sp_journal_segment_open(store, segment, O_RDWR | O_CREAT, &fd));
     auto_close int entries = openat(store->dir, "entries", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (entries < 0 || fsync(entries) != 0) {
         close(fd);
@@ -413,9 +414,9 @@ static sp_err start_segment(sp_store *store, uint32_t segment)
     return sp_ok();
 }
 
-static sp_err right_segment(sp_store *store, const sp_group *group)
+static sp_err right_segment(sp_journal *store, const sp_group *group)
 {
-    bool full = store->offset >= SP_STORE_SEGMENT_BYTES;
+    bool full = store->offset >= SP_JOURNAL_SEGMENT_BYTES;
     bool other_period = store->offset > 0 && store->period != group->period;
     if (store->segment_fd < 0 || full || other_period) {
         TRY(start_segment(store, store->segment + (full || other_period ? 1 : 0)));
@@ -432,7 +433,7 @@ static sp_span record_of(const sp_group *group, size_t i)
     return (sp_span){at + SP_RECORD_LEN_BYTES, (size_t)at[0] << 8 | at[1]};
 }
 
-static sp_err take_fresh(sp_store *store, const sp_group *group)
+static sp_err take_fresh(sp_journal *store, const sp_group *group)
 {
     TRY(sp_resize(&store->fresh, group->marks_count + 1, sizeof(*store->fresh)));
     sp_copy(store->fresh, group->marks, group->marks_count * sizeof(*group->marks));
@@ -441,7 +442,7 @@ static sp_err take_fresh(sp_store *store, const sp_group *group)
 }
 
 /* Hashes the records and puts head and marks around them; the marks stay in `marks`. */
-static sp_err close_group(const sp_store *store, sp_group *group, sp_buf *marks)
+static sp_err close_group(const sp_journal *store, sp_group *group, sp_buf *marks)
 {
     TRY(sp_buf_error(&group->bytes));
     TRY(grow(&group->leaves, &group->leaves_cap, group->count, sizeof(*group->leaves)));
@@ -469,11 +470,11 @@ static sp_err close_group(const sp_store *store, sp_group *group, sp_buf *marks)
     return sp_ok();
 }
 
-static sp_err append_group(sp_store *store, const sp_group *group, sp_span marks)
+static sp_err append_group(sp_journal *store, const sp_group *group, sp_span marks)
 {
-    sp_err err = sp_store_pwrite(store->segment_fd, sp_buf_borrow(&group->bytes), store->offset);
+    sp_err err = sp_journal_pwrite(store->segment_fd, sp_buf_borrow(&group->bytes), store->offset);
     if (!sp_failed(err)) {
-        err = sp_store_pwrite(store->segment_fd, marks, store->offset + group->bytes.len);
+        err = sp_journal_pwrite(store->segment_fd, marks, store->offset + group->bytes.len);
     }
     if (!sp_failed(err) && fdatasync(store->segment_fd) != 0) {
         err = sp_fail(SP_EIO);
@@ -484,9 +485,9 @@ static sp_err append_group(sp_store *store, const sp_group *group, sp_span marks
     return err;
 }
 
-sp_err sp_store_write(sp_store *store, sp_group *group)
+sp_err sp_journal_write(sp_journal *store, sp_group *group)
 {
-    auto_buf sp_buf marks = sp_buf_make(SP_STORE_MARKS_MAX * SP_MARK_BYTES);
+    auto_buf sp_buf marks = sp_buf_make(SP_JOURNAL_MARKS_MAX * SP_MARK_BYTES);
     auto_free uint64_t *places = NULL;
     if (group->count == 0) {
         return sp_fail(SP_EINVALID);
@@ -499,12 +500,12 @@ sp_err sp_store_write(sp_store *store, sp_group *group)
         places[i] = (uint64_t)store->segment << SP_PLACE_SHIFT | (store->offset + group->at[i]);
     }
     TRY(append_group(store, group, sp_buf_borrow(&marks)));
-    TRY(sp_store_extend(store, group->leaves, places, group->count));
+    TRY(sp_journal_extend(store, group->leaves, places, group->count));
     store->offset += group->bytes.len + marks.len;
     return sp_ok();
 }
 
-void sp_store_mark(sp_store *store, const sp_mark *mark)
+void sp_journal_mark(sp_journal *store, const sp_mark *mark)
 {
     for (size_t i = 0; i < store->marks_count; i++) {
         if (store->marks[i].source == mark->source) {
@@ -512,8 +513,8 @@ void sp_store_mark(sp_store *store, const sp_mark *mark)
             return;
         }
     }
-    if (store->marks_count == SP_STORE_MARKS_MAX) { /* the oldest source is forgotten */
-        sp_move(store->marks, store->marks + 1, (SP_STORE_MARKS_MAX - 1) * sizeof(*mark));
+    if (store->marks_count == SP_JOURNAL_MARKS_MAX) { /* the oldest source is forgotten */
+        sp_move(store->marks, store->marks + 1, (SP_JOURNAL_MARKS_MAX - 1) * sizeof(*mark));
         store->marks_count--;
     } else if (sp_failed(sp_resize(&store->marks, store->marks_count + 1, sizeof(*mark)))) {
         return; /* a source without a mark is only read again after a restart: twice, not lost */
@@ -521,31 +522,31 @@ void sp_store_mark(sp_store *store, const sp_mark *mark)
     store->marks[store->marks_count++] = *mark;
 }
 
-void sp_store_publish(sp_store *store)
+void sp_journal_publish(sp_journal *store)
 {
     for (size_t i = 0; i < store->fresh_count; i++) {
-        sp_store_mark(store, &store->fresh[i]);
+        sp_journal_mark(store, &store->fresh[i]);
     }
     store->fresh_count = 0;
     if (store->first == store->seen.size && store->first_segment == 0) {
         store->first_segment = store->segment;
     }
     store->seen = store->tree;
-    store->bytes =
-        (uint64_t)(store->segment - store->first_segment) * SP_STORE_SEGMENT_BYTES + store->offset;
+    store->bytes = (uint64_t)(store->segment - store->first_segment) * SP_JOURNAL_SEGMENT_BYTES +
+                   store->offset;
 }
 
-sp_err sp_store_checkpoint_read(const sp_store *store, sp_buf *note)
+sp_err sp_journal_checkpoint_read(const sp_journal *store, sp_buf *note)
 {
-    return sp_store_file_read(store, "checkpoint", note);
+    return sp_journal_file_read(store, "checkpoint", note);
 }
 
-sp_err sp_store_checkpoint_write(const sp_store *store, sp_span note)
+sp_err sp_journal_checkpoint_write(const sp_journal *store, sp_span note)
 {
-    return sp_store_file_replace(store, "checkpoint", note);
+    return sp_journal_file_replace(store, "checkpoint", note);
 }
 
-sp_err sp_store_cosigned_write(const sp_store *store, sp_span note)
+sp_err sp_journal_cosigned_write(const sp_journal *store, sp_span note)
 {
-    return sp_store_file_replace(store, "cosigned", note);
+    return sp_journal_file_replace(store, "cosigned", note);
 }

@@ -199,7 +199,7 @@ static const char *bind_hint(void)
 static sp_err open_tcp(const char *listen_at, size_t number, porter_places *places, sp_buf *why)
 {
     porter_socket *made = next_socket(places, SP_ROLE_WEB);
-    snprintf(made->name, sizeof(made->name), "https%zu", number);
+    snprintf(made->name, sizeof(made->name), "https%u", (unsigned)number % 1000U);
     struct sockaddr_storage at;
     socklen_t size = 0;
     TRY(sp_config_address(listen_at, &at, &size));

@@ -532,7 +532,7 @@ static bool read_text(loader *l, sp_span text)
                      "expected keys and values: domain: office.example.com and so on");
     }
     fy_document_destroy(document);
-    fy_diag_unref(diag);
+    fy_diag_destroy(diag);
     return there;
 }
 

@@ -88,8 +88,9 @@ static const int owner_calls[] = {CALL(setuid),    CALL(setgid),   CALL(setgroup
                                   CALL(fchown),    CALL(lchown),   CALL(fchownat)};
 
 /* Tracing and stopping threads, for the leak checker of sanitized builds. */
-static const int sanitizer_calls[] = {CALL(ptrace), CALL(clone),       CALL(wait4),
-                                      CALL(kill),   CALL(personality), CALL(process_vm_readv)};
+static const int sanitizer_calls[] = {CALL(ptrace),  CALL(clone),       CALL(wait4),
+                                      CALL(kill),    CALL(personality), CALL(process_vm_readv),
+                                      CALL(getdents)};
 
 /* Nothing of ours ever makes these: whoever does is an intruder. */
 static const int intruder_calls[] = {CALL(ptrace),

@@ -15,7 +15,8 @@ uint16_t set_devices(uint32_t owners, uint32_t postures)
         for (unsigned posture = 0; posture < SP_POSTURE_COUNT; posture++) {
             bool fits = (owners == 0 || (owners >> owner & 1) != 0) &&
                         (postures == 0 || (postures >> posture & 1) != 0);
-            devices |= fits ? (uint16_t)(1U << snap_device(owner, posture)) : 0;
+            unsigned bit = fits ? 1U << snap_device(owner, posture) : 0U;
+            devices = (uint16_t)(devices | bit);
         }
     }
     return devices;

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// A real Chromium with a real WebAuthn stack (virtual authenticator), watched: an error on the page, a
+// broken content security policy or a request to another origin fails the test at the end.
+import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import { chromium } from "playwright-core";
+
+const ARGS = [
+  "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+  "--disable-component-update", "--disable-sync", "--ignore-certificate-errors",
+];
+
+export const portal = process.env.PORTAL ?? "";
+export const domain = process.env.DOMAIN ?? "";
+
+export async function launch() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
+}
+
+export class Person {
+  constructor(page, context, cdp, authenticator) {
+    Object.assign(this, { page, context, cdp, authenticator, trouble: [], totp: null, password: null });
+  }
+
+  /* A fresh browser profile with an authenticator of its own. */
+  static async open(browser, options = {}) {
+    const context = await browser.newContext({
+      ignoreHTTPSErrors: true, locale: "en-GB", viewport: { width: 1280, height: 900 }, ...options,
+    });
+    context.setDefaultTimeout(10_000);
+    const page = await context.newPage();
+    const cdp = await context.newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    const { authenticatorId } = await cdp.send("WebAuthn.addVirtualAuthenticator", {
+      options: {
+        protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true, isUserVerified: true,
+        automaticPresenceSimulation: true,
+      },
+    });
+    const one = new Person(page, context, cdp, authenticatorId);
+    one.watch(page);
+    return one;
+  }
+
+  watch(page) {
+    page.on("pageerror", (error) => this.trouble.push(`error on ${page.url()}: ${error.message}`));
+    page.on("console", (message) => {
+      const text = message.text();
+      if (/content security policy/i.test(text)) this.trouble.push(`on ${page.url()}: ${text}`);
+    });
+    page.on("request", (request) => {
+      const url = new URL(request.url());
+      const ours = url.hostname === domain || url.hostname.endsWith(`.${domain}`);
+      if (!ours && !["data:", "blob:"].includes(url.protocol)) this.trouble.push(`request to ${url.href}`);
+    });
+  }
+
+  go(path) {
+    return this.page.goto(portal + path);
+  }
+  button(name) {
+    return this.page.getByRole("button", { name, exact: true });
+  }
+  heading(name) {
+    return this.page.getByRole("heading", { name });
+  }
+  calm() {
+    assert.deepEqual(this.trouble, []);
+  }
+
+  /* The code of the authenticator app. A code works once, so a second one waits for the next. */
+  async code() {
+    const step = () => Math.floor(Date.now() / 30_000);
+    while (this.totp.last === step()) await new Promise((go) => setTimeout(go, 250));
+    this.totp.last = step();
+    return totpCode(this.totp.secret, this.totp.last);
+  }
+
+  async addPasskey() {
+    await this.button("Add a passkey").click();
+    await this.page.getByRole("button", { name: "Add another" }).waitFor();
+  }
+  async addPasswordAndApp(password) {
+    const { page } = this;
+    this.password = password;
+    await this.button("Set a password").click();
+    await page.getByLabel("New password").fill(password);
+    await page.getByLabel("Once more").fill(password);
+    await this.button("Save").click();
+    await this.button("Set up the app").click();
+    const qr = page.getByAltText("QR code for your authenticator app");
+    await qr.waitFor();
+    assert.ok(await qr.evaluate((img) => img.complete && img.naturalWidth > 20), "the QR code is drawn");
+    await page.getByText("Can't scan? Type the key").click();
+    this.totp = { secret: (await page.getByLabel("Secret key").innerText()).replace(/\s/g, ""), last: 0 };
+    await page.getByLabel("Code from the app").fill(await this.code());
+    await this.button("Confirm").click();
+    await this.button("Set up the app").waitFor({ state: "detached" });
+  }
+  async finishSetup() {
+    const { page } = this;
+    await this.button("Finish").click();
+    await this.heading("Keep your recovery codes").waitFor();
+    this.codes = await page.locator(".codes code").allInnerTexts();
+    assert.ok(this.codes.length >= 8, "there are recovery codes");
+    assert.ok(!(await page.getByRole("button", { name: "Go to my applications" }).isEnabled()));
+    await page.getByText("I have kept them").click();
+    await this.button("Go to my applications").click();
+    await this.heading("Applications").waitFor();
+  }
+  async signInWithPasskey() {
+    await this.go("/sign-in");
+    await this.button("Sign in with a passkey").click();
+    await this.heading("Applications").waitFor();
+  }
+  async signOut() {
+    await this.page.locator(".account-button").click();
+    await this.button("Sign out").click();
+    await this.heading("Sign in").waitFor();
+  }
+  /* Does what asks for a fresh proof, and gives it by passkey if it is asked for. */
+  async provingIfAsked(done) {
+    const ask = this.page.getByRole("dialog", { name: "Confirm that it is you" });
+    const first = await Promise.race([
+      ask.waitFor().then(() => "ask", () => "none"),
+      done.waitFor().then(() => "done", () => "none"),
+    ]);
+    assert.notEqual(first, "none", "neither the result nor the question came");
+    if (first === "ask") {
+      await ask.getByRole("button", { name: "Confirm with a passkey" }).click();
+      await done.waitFor();
+    }
+  }
+}
+
+export function totpCode(secret, step) {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  let bits = "";
+  for (const letter of secret.toUpperCase()) bits += alphabet.indexOf(letter).toString(2).padStart(5, "0");
+  const key = Buffer.from((bits.match(/.{8}/g) ?? []).map((byte) => parseInt(byte, 2)));
+  const counter = Buffer.alloc(8);
+  counter.writeBigUInt64BE(BigInt(step));
+  const mac = createHmac("sha1", key).update(counter).digest();
+  const at = mac[19] & 15;
+  return String((mac.readUInt32BE(at) & 0x7fffffff) % 1_000_000).padStart(6, "0");
+}

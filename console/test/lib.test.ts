@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts of src/lib that need no page: proofs against trees built here, diffs, paths.
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, sign, webcrypto } from "node:crypto";
 import test from "node:test";
 import { diffLines } from "../src/lib/diff";
 import { verifyProof } from "../src/lib/merkle";
 import { fromBase64, toBase64url } from "../src/api/base64";
 
+Object.assign(globalThis, { crypto: globalThis.crypto ?? webcrypto });
 const sha = (...parts: Buffer[]) => createHash("sha256").update(Buffer.concat(parts)).digest();
 const leafHash = (leaf: Buffer) => sha(Buffer.from([0]), leaf);
 const split = (n: number) => {

@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tests of the vault's parts: keyring file, master key, wrapping, tokens, device CA.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC vault/README.md.
+ */
+#include "infra/crypto/jwt.h"
+#include "infra/crypto/random.h"
+#include "infra/crypto/x509.h"
+#include "infra/proc/file.h"
+#include "tests/unit/cm.h"
+#include "vault/device_ca.h"
+#include "vault/master.h"
+#include "vault/token.h"
+#include "vault/wrap.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { NOW = 1790000000, DAY = 86400 };
+
+typedef struct {
+    char dir[64];
+    sp_key master;
+    sp_keyring *ring;
+} place;
+
+static int set_up(void **state)
+{
+    static place it;
+    it = (place){.dir = "/tmp/sp-ring-XXXXXX"};
+    assert_ok(sp_crypto_start());
+    assert_non_null(mkdtemp(it.dir));
+    it.master = sp_key_new();
+    assert_ok(sp_keyring_open(it.dir, &it.master, &it.ring));
+    *state = &it;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    place *it = *state;
+    sp_keyring_free(it->ring);
+    nftw(it->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
+
+static void path_of(const place *it, const char *name, char path[128])
+{
+    snprintf(path, 128, "%s/%s", it->dir, name);
+}
+
+static void fill(place *it)
+{
+    bool made = false;
+    assert_ok(sp_device_ca_prepare(it->ring, "Lantern", NOW, &made));
+    assert_ok(sp_wrap_prepare(it->ring, NOW, &made));
+    assert_ok(sp_token_prepare(it->ring, NOW, &made));
+    assert_true(made);
+    assert_ok(sp_keyring_save(it->ring));
+}
+
+/* ---- the keyring ---- */
+
+static void keeps_keys(void **state)
+{
+    place *it = *state;
+    sp_keyring *again = NULL;
+    fill(it);
+    size_t count = sp_keyring_count(it->ring);
+    assert_ok(sp_keyring_open(it->dir, &it->master, &again));
+    assert_int_equal(sp_keyring_count(again), count);
+    for (size_t i = 0; i < count; i++) {
+        const sp_vkey *a = sp_keyring_at(it->ring, i);
+        const sp_vkey *b = sp_keyring_at(again, i);
+        assert_string_equal(a->name, b->name);
+        assert_string_equal(a->purpose, b->purpose);
+        assert_memory_equal(&a->aead, &b->aead, sizeof(a->aead));
+        assert_true(a->p256 == NULL || sp_pkey_same_public(a->p256, b->p256));
+        assert_true(sp_span_eq(sp_vkey_certificate(a), sp_vkey_certificate(b)));
+    }
+    sp_keyring_free(again);
+    char path[128];
+    struct stat st;
+    path_of(it, "keyring", path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void refuses_another_master_and_any_change(void **state)
+{
+    place *it = *state;
+    sp_keyring *none = NULL;
+    sp_key other = sp_key_new();
+    auto_buf sp_buf file = sp_buf_make(1 << 20);
+    char path[128];
+    fill(it);
+    assert_fails(sp_keyring_open(it->dir, &other, &none), SP_ECORRUPT);
+    path_of(it, "keyring", path);
+    assert_ok(sp_file_read(path, &file));
+    for (size_t i = 0; i < file.len; i += (i < 64 ? 1 : 17)) {
+        file.ptr[i] ^= 0x10;
+        assert_ok(sp_file_replace(path, 0600, sp_buf_borrow(&file)));
+        assert_fails(sp_keyring_open(it->dir, &it->master, &none), SP_ECORRUPT);
+        file.ptr[i] ^= 0x10;
+    }
+    for (size_t len = 0; len < file.len; len += 31) {
+        assert_ok(sp_file_replace(path, 0600, sp_span_of(file.ptr, len)));
+        assert_fails(sp_keyring_open(it->dir, &it->master, &none), SP_ECORRUPT);
+    }
+    /* no private key can be read off the disk */
+    auto_buf sp_buf der = sp_buf_make(SP_PKEY_DER_MAX_BYTES);
+    const sp_vkey *ca = sp_keyring_find(it->ring, SP_SPAN_LIT("device-ca"));
+    assert_ok(sp_pkey_der(ca->p256, &der));
+    sp_span secret = sp_span_slice(sp_buf_borrow(&der), 36, 68);
+    assert_int_equal(sp_span_find(sp_buf_borrow(&file), secret), file.len);
+}
+
+static void forgets_what_has_ended(void **state)
+{
+    place *it = *state;
+    sp_vkey *key = NULL;
+    assert_ok(sp_keyring_make(it->ring, SP_SPAN_LIT("a"), SP_VKEY_AEAD, "one", NOW, &key));
+    key->ends_unix_s = NOW + 10;
+    assert_ok(sp_keyring_make(it->ring, SP_SPAN_LIT("b"), SP_VKEY_AEAD, "two", NOW, &key));
+    assert_fails(sp_keyring_make(it->ring, SP_SPAN_LIT("b"), SP_VKEY_AEAD, "two", NOW, &key),
+                 SP_EEXISTS);
+    assert_false(sp_keyring_expire(it->ring, NOW + 9));
+    assert_true(sp_keyring_expire(it->ring, NOW + 10));
+    assert_int_equal(sp_keyring_count(it->ring), 1);
+    assert_null(sp_keyring_find(it->ring, SP_SPAN_LIT("a")));
+}
+
+/* ---- the master key ---- */
+
+static void makes_a_master_key_only_for_a_fresh_office(void **state)
+{
+    place *it = *state;
+    sp_key key;
+    sp_key again;
+    const char *word = NULL;
+    char path[128];
+    auto_buf sp_buf why = sp_buf_make(1024);
+    assert_fails(sp_master_load(it->dir, false, &key, &word, &why), SP_ENOTFOUND);
+    assert_true(why.len > 0);
+    assert_ok(sp_master_load(it->dir, true, &key, &word, &why));
+    assert_string_equal(word, "file");
+    assert_ok(sp_master_load(it->dir, false, &again, &word, &why));
+    assert_memory_equal(key.bytes, again.bytes, SP_KEY_BYTES);
+    path_of(it, "master.key", path);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_fails(sp_master_load(it->dir, false, &key, &word, &why), SP_EDENIED);
+    assert_ok(sp_file_replace(path, 0600, SP_SPAN_LIT("short")));
+    assert_fails(sp_master_load(it->dir, true, &key, &word, &why), SP_ECORRUPT);
+}
+
+static void prefers_a_credential(void **state)
+{
+    place *it = *state;
+    sp_key key;
+    const char *word = NULL;
+    char path[128];
+    auto_buf sp_buf why = sp_buf_make(1024);
+    path_of(it, "sallyport-master", path);
+    assert_ok(sp_file_replace(path, 0400, SP_SPAN_LIT("0123456789abcdef0123456789abcdef")));
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", it->dir, 1), 0);
+    sp_err err = sp_master_load(it->dir, false, &key, &word, &why);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_ok(err);
+    assert_string_equal(word, "credential");
+    assert_memory_equal(key.bytes, "0123456789abcdef0123456789abcdef", SP_KEY_BYTES);
+}
+
+/* ---- wrapping ---- */
+
+static void wraps_for_one_role_and_one_place(void **state)
+{
+    place *it = *state;
+    auto_buf sp_buf wrapped = sp_buf_make(1024);
+    auto_buf sp_buf plain = sp_buf_make(1024);
+    fill(it);
+    sp_vault_wrap ask = {SP_SPAN_LIT("subject 7"), SP_SPAN_LIT("a key")};
+    assert_ok(sp_wrap(it->ring, "ledger", &ask, &wrapped));
+    sp_vault_wrap back = {SP_SPAN_LIT("subject 7"), sp_buf_borrow(&wrapped)};
+    assert_ok(sp_unwrap(it->ring, "ledger", &back, &plain));
+    assert_span_text(sp_buf_borrow(&plain), "a key");
+    sp_buf_reset(&plain);
+    assert_fails(sp_unwrap(it->ring, "core", &back, &plain), SP_ECORRUPT);
+    assert_fails(sp_unwrap(it->ring, "backup", &back, &plain), SP_ECORRUPT);
+    assert_fails(sp_unwrap(it->ring, "nobody", &back, &plain), SP_ENOTFOUND);
+    back.bound = SP_SPAN_LIT("subject 8");
+    assert_fails(sp_unwrap(it->ring, "ledger", &back, &plain), SP_ECORRUPT);
+    back.bound = ask.bound;
+    for (size_t i = 0; i < wrapped.len; i++) {
+        wrapped.ptr[i] ^= 1;
+        assert_fails(sp_unwrap(it->ring, "ledger", &back, &plain), SP_ECORRUPT);
+        wrapped.ptr[i] ^= 1;
+    }
+    assert_int_equal(plain.len, 0);
+}
+
+/* ---- tokens ---- */
+
+static const sp_token_bounds BOUNDS = {{(const uint8_t *)"https://portal.office.example", 29},
+                                       {(const uint8_t *)"office.example", 14}};
+
+static void claims(sp_buf *out, const char *iss, const char *aud, long iat, long exp)
+{
+    sp_buf_reset(out);
+    sp_buf_fmt(
+        out, "{\"iss\":\"%s\",\"aud\":\"%s\",\"sub\":\"li\",\"jti\":\"1\",\"iat\":%ld,\"exp\":%ld}",
+        iss, aud, iat, exp);
+}
+
+static sp_err sign(place *it, const sp_buf *text)
+{
+    auto_buf sp_buf token = sp_buf_make(SP_JWT_MAX_BYTES);
+    return sp_token_sign(it->ring, &BOUNDS, sp_buf_borrow(text), NOW, &token);
+}
+
+static void signs_only_tokens_of_this_office(void **state)
+{
+    place *it = *state;
+    auto_buf sp_buf text = sp_buf_make(1024);
+    const char *iss = "https://portal.office.example";
+    const char *aud = "wiki.office.example";
+    fill(it);
+    claims(&text, iss, aud, NOW, NOW + 300);
+    assert_ok(sign(it, &text));
+    claims(&text, iss, aud, NOW, NOW + 301);
+    assert_fails(sign(it, &text), SP_EDENIED);
+    claims(&text, iss, aud, NOW + 3600, NOW + 3700); /* not for later */
+    assert_fails(sign(it, &text), SP_EDENIED);
+    claims(&text, iss, aud, NOW - 400, NOW - 100); /* nor for the past */
+    assert_fails(sign(it, &text), SP_EDENIED);
+    claims(&text, iss, aud, NOW, NOW);
+    assert_fails(sign(it, &text), SP_EDENIED);
+    claims(&text, "https://bank.example", aud, NOW, NOW + 60);
+    assert_fails(sign(it, &text), SP_EDENIED);
+    static const char *const audiences[] = {"bank.example", "office.example", ".office.example",
+                                            "evil-office.example", ""};
+    for (size_t i = 0; i < SP_COUNT(audiences); i++) {
+        claims(&text, iss, audiences[i], NOW, NOW + 60);
+        assert_fails(sign(it, &text), SP_EDENIED);
+    }
+    static const char *const malformed[] = {"", "[]", "{", "{\"a\":1,\"a\":2}", "{}{}", "\"x\""};
+    for (size_t i = 0; i < SP_COUNT(malformed); i++) {
+        sp_buf_reset(&text);
+        sp_buf_text(&text, malformed[i]);
+        assert_fails(sign(it, &text), SP_EINVALID);
+    }
+}
+
+static size_t keys_in(place *it)
+{
+    auto_buf sp_buf set = sp_buf_make(16 * 1024);
+    assert_ok(sp_token_jwks(it->ring, &set));
+    size_t count = 0;
+    sp_span rest = sp_buf_borrow(&set);
+    for (;;) {
+        size_t at = sp_span_find(rest, SP_SPAN_LIT("\"kid\""));
+        if (at == rest.len) {
+            return count;
+        }
+        count++;
+        rest = sp_span_slice(rest, at + 1, rest.len);
+    }
+}
+
+static void publishes_the_next_key_before_it_signs(void **state)
+{
+    place *it = *state;
+    auto_buf sp_buf text = sp_buf_make(1024);
+    auto_buf sp_buf before = sp_buf_make(SP_JWT_MAX_BYTES);
+    auto_buf sp_buf after = sp_buf_make(SP_JWT_MAX_BYTES);
+    auto_buf sp_buf opened = sp_buf_make(1024);
+    fill(it);
+    claims(&text, "https://portal.office.example", "wiki.office.example", NOW, NOW + 60);
+    assert_ok(sp_token_sign(it->ring, &BOUNDS, sp_buf_borrow(&text), NOW, &before));
+    sp_pkey *first = sp_keyring_find(it->ring, SP_SPAN_LIT("token.1"))->p256;
+    sp_pkey *next = sp_keyring_find(it->ring, SP_SPAN_LIT("token.2"))->p256;
+    assert_ok(sp_jwt_open(first, sp_buf_borrow(&before), &opened));
+    assert_int_equal(keys_in(it), 2);
+    assert_ok(sp_token_rotate(it->ring, NOW));
+    assert_int_equal(keys_in(it), 3); /* the old one is still published */
+    assert_ok(sp_token_sign(it->ring, &BOUNDS, sp_buf_borrow(&text), NOW, &after));
+    sp_buf_reset(&opened);
+    assert_ok(sp_jwt_open(next, sp_buf_borrow(&after), &opened));
+    assert_true(sp_keyring_expire(it->ring, NOW + SP_TOKEN_KEEP_S));
+    assert_int_equal(keys_in(it), 2);
+    assert_false(sp_token_due(it->ring, NOW + SP_TOKEN_ROTATE_S));
+    assert_true(sp_token_due(it->ring, NOW + SP_TOKEN_ROTATE_S + 1));
+}
+
+/* ---- devices ---- */
+
+static void certifies_a_device(void **state)
+{
+    place *it = *state;
+    auto_pkey sp_pkey *key = NULL;
+    auto_buf sp_buf csr = sp_buf_make(SP_CSR_MAX_BYTES);
+    auto_buf sp_buf der = sp_buf_make(SP_CERT_MAX_BYTES);
+    sp_vault_issued issued;
+    sp_cert_info info;
+    fill(it);
+    assert_ok(sp_pkey_new_p256(&key));
+    assert_ok(sp_csr_make(key, SP_SPAN_LIT("says what it likes"), &csr));
+    sp_vault_device_issue ask = {42, SP_SPAN_LIT("laptop"), DAY, sp_buf_borrow(&csr)};
+    assert_ok(sp_device_ca_issue(it->ring, "Lantern", &ask, NOW, &der, &issued));
+    assert_ok(sp_cert_read(issued.certificate, &info));
+    assert_string_equal(info.common_name, "laptop");
+    assert_string_equal(info.number, "42");
+    assert_true(info.not_after_unix_s == NOW + DAY);
+    assert_ok(sp_cert_check(issued.certificate, sp_device_ca_certificate(it->ring), NOW));
+    ask.life_s = SP_DEVICE_CERT_MAX_S + 1;
+    assert_fails(sp_device_ca_issue(it->ring, "Lantern", &ask, NOW, &der, &issued), SP_EINVALID);
+    ask.life_s = 0;
+    assert_fails(sp_device_ca_issue(it->ring, "Lantern", &ask, NOW, &der, &issued), SP_EINVALID);
+}
+
+static void cuts_long_office_names_between_characters(void **state)
+{
+    (void)state;
+    auto_buf sp_buf name = sp_buf_make(128);
+    const char *office = "\xe7\x81\xaf\xe7\xac\xbc\xe8\xb4\xb8\xe6\x98\x93\xe7\x81\xaf\xe7\xac\xbc"
+                         "\xe8\xb4\xb8\xe6\x98\x93\xe7\x81\xaf\xe7\xac\xbc\xe8\xb4\xb8\xe6\x98\x93"
+                         "\xe7\x81\xaf\xe7\xac\xbc\xe8\xb4\xb8\xe6\x98\x93\xe7\x81\xaf\xe7\xac\xbc"
+                         "\xe8\xb4\xb8\xe6\x98\x93";
+    sp_ca_name(office, "device CA", &name);
+    assert_true(name.len <= 64);
+    assert_true(sp_span_is_utf8(sp_buf_borrow(&name)));
+    assert_true(sp_span_ends(sp_buf_borrow(&name), SP_SPAN_LIT(" device CA")));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        TEST(keeps_keys),
+        TEST(refuses_another_master_and_any_change),
+        TEST(forgets_what_has_ended),
+        TEST(makes_a_master_key_only_for_a_fresh_office),
+        TEST(prefers_a_credential),
+        TEST(wraps_for_one_role_and_one_place),
+        TEST(signs_only_tokens_of_this_office),
+        TEST(publishes_the_next_key_before_it_signs),
+        TEST(certifies_a_device),
+        TEST(cuts_long_office_names_between_characters),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

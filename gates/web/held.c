@@ -20,6 +20,9 @@ static void end(gate_ctx *ctx)
     ngx_log_error(NGX_LOG_INFO, connection->log, 0, "sallyport: an open request may not go on: %s",
                   sp_reason_word(ctx->reason));
     connection->error = 1;
+    /* an upstream's clean-up finalizes the request too: without a count of our own it would be
+     * freed in the middle of being terminated */
+    r->main->count++;
     ngx_http_finalize_request(r, NGX_ERROR);
     ngx_http_run_posted_requests(connection);
 }

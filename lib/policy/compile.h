@@ -192,6 +192,10 @@ typedef struct {
     uint32_t near;        /* the rule that came nearest to granting; SP_NONE */
 } sp_policy_told;
 
+/* "2026-02-23T18:56:00+08:00" (RFC 3339), and "15m". SP_EINVALID. */
+SP_MUST sp_err sp_policy_parse_time(sp_span text, uint64_t *ret_unix_s);
+SP_MUST sp_err sp_policy_parse_duration(sp_span text, uint64_t *ret_seconds);
+
 SP_MUST sp_err sp_policy_ask_words(const sp_policy_set *set, const sp_policy_ask *ask,
                                    sp_diags *diags, sp_policy_told *ret_told);
 /* One sentence: who, what, where, the verdict, the rule by name, and what would help. */

@@ -44,7 +44,7 @@ static sp_err read_given(const compiling *c, const doc_example *example, sp_poli
     if (given->mfa != 0) {
         ask->strength = sp_span_cstr(sp_strength_word((sp_strength)(given->mfa - 1)));
     }
-    if (given->at.line != 0 && sp_failed(set_parse_time(given->at.text, &ask->now_unix_s))) {
+    if (given->at.line != 0 && sp_failed(sp_policy_parse_time(given->at.text, &ask->now_unix_s))) {
         sp_diags_add(c->diags, SP_DIAG_ERROR, example->head.place.file, given->at.line,
                      given->at.column,
                      "at: '%.*s' found, but it takes a time as in 2026-02-23T18:56:00+08:00",
@@ -59,7 +59,8 @@ static void compare(const compiling *c, const doc_example *example, const sp_pol
 {
     const sp_decision *d = &asked->decision;
     sp_span rule = sp_policy_rule_name(&c->set->view, d->rule);
-    bool as_expected = d->verdict == example->expect - 1 &&
+    bool same_verdict = d->verdict == example->expect - 1;
+    bool as_expected = same_verdict &&
                        (example->rule.line == 0 || sp_span_eq(example->rule.text, rule)) &&
                        (example->reason == 0 || d->reason == example->reason - 1);
     if (as_expected) {
@@ -76,13 +77,13 @@ static void compare(const compiling *c, const doc_example *example, const sp_pol
     auto_buf sp_buf text = sp_buf_make(2000);
     sp_policy_explain_text(c->set, ask, &told, &text);
     sp_span sentence = sp_buf_borrow(&text);
-    sp_diags_add(c->diags, SP_DIAG_ERROR, example->head.place.file, example->head.place.line,
-                 example->head.place.column, "example '%.*s' expects %s%s%.*s%s%s, but: %.*s",
-                 SP_SPAN_ARG(example->head.name.text),
-                 sp_verdict_word((sp_verdict)(example->expect - 1)),
-                 example->rule.line != 0 ? " by '" : "", SP_SPAN_ARG(example->rule.text),
-                 example->rule.line != 0 ? "'" : "",
-                 example->reason != 0 ? " for another reason" : "", SP_SPAN_ARG(sentence));
+    sp_diags_add(
+        c->diags, SP_DIAG_ERROR, example->head.place.file, example->head.place.line,
+        example->head.place.column, "example '%.*s' expects %s%s%.*s%s%s, but: %.*s",
+        SP_SPAN_ARG(example->head.name.text), sp_verdict_word((sp_verdict)(example->expect - 1)),
+        example->rule.line != 0 ? " by '" : "", SP_SPAN_ARG(example->rule.text),
+        example->rule.line != 0 ? "'" : "",
+        same_verdict && example->reason != 0 ? " for another reason" : "", SP_SPAN_ARG(sentence));
 }
 
 sp_err set_run_examples(compiling *c)

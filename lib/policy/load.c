@@ -260,13 +260,13 @@ static sp_err parse_with_unit(sp_span text, const unit *units, size_t count, uin
     return sp_fail(SP_EINVALID);
 }
 
-sp_err doc_parse_duration(sp_span text, uint64_t *ret_seconds)
+sp_err sp_policy_parse_duration(sp_span text, uint64_t *ret_seconds)
 {
     static const unit UNITS[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
     return parse_with_unit(text, UNITS, SP_COUNT(UNITS), ret_seconds);
 }
 
-sp_err doc_parse_size(sp_span text, uint64_t *ret_bytes)
+static sp_err parse_size(sp_span text, uint64_t *ret_bytes)
 {
     static const unit UNITS[] = {
         {"", 1}, {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
@@ -281,9 +281,9 @@ static sp_err load_number(const loading *l, const doc_field *field, const node *
     if (field->type == FIELD_COUNT_NR) {
         err = sp_span_to_u64(text, field->max, &value);
     } else if (field->type == FIELD_SIZE) {
-        err = doc_parse_size(text, &value);
+        err = parse_size(text, &value);
     } else {
-        err = doc_parse_duration(text, &value);
+        err = sp_policy_parse_duration(text, &value);
     }
     if (sp_failed(err)) {
         return unexpected(l, field, at);

@@ -16,8 +16,4 @@ SP_MUST sp_err doc_load(const sp_policy_file *file, sp_arena *arena, sp_diags *d
 /* The SHA-256 of the canonical form of all documents, in whatever order they came. */
 SP_MUST sp_err doc_set_digest(doc_set *set, sp_hash *ret_digest);
 
-/* "15m" -> 900; "8 MiB" -> 8388608. SP_EINVALID. */
-SP_MUST sp_err doc_parse_duration(sp_span text, uint64_t *ret_seconds);
-SP_MUST sp_err doc_parse_size(sp_span text, uint64_t *ret_bytes);
-
 #endif

@@ -292,7 +292,7 @@ static sp_err parse_offset(sp_span text, int64_t *ret_offset_s)
     return sp_ok();
 }
 
-sp_err set_parse_time(sp_span text, uint64_t *ret_unix_s)
+sp_err sp_policy_parse_time(sp_span text, uint64_t *ret_unix_s)
 {
     int64_t f[6] = {0};
     static const struct {

@@ -105,8 +105,6 @@ SP_MUST sp_err set_network(compiling *c, const char *file, const doc_when *when,
                            uint32_t *ret_network);
 /* An address as 16 bytes; SP_EINVALID. */
 SP_MUST sp_err set_parse_address(sp_span text, uint8_t ret_address[16], bool *ret_is_v4);
-/* RFC 3339 to seconds since 1970; SP_EINVALID. */
-SP_MUST sp_err set_parse_time(sp_span text, uint64_t *ret_unix_s);
 uint16_t set_devices(uint32_t owners, uint32_t postures);
 const set_role *set_role_numbered(const sp_policy_set *set, unsigned number);
 

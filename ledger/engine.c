@@ -174,7 +174,8 @@ static void job_done(uv_work_t *work, int status)
         call_waiters(&engine->settlers, SP_OK, NULL, 0);
     }
     set_blocked(engine, false);
-    bool urgent = engine->ships[engine->filling].built || engine->pending != NULL ||
+    const shipment *next = &engine->ships[engine->filling];
+    bool urgent = next->built || next->waiters != NULL || engine->pending != NULL ||
                   engine->settlers != NULL || engine->deferred_first != NULL;
     if (urgent) {
         turn(engine);
@@ -492,7 +493,7 @@ static void append_now(sp_engine *engine, shipment *ship, const sp_ledger_append
         sp_engine_flush(engine, done, self); /* all seen before: they may still be in flight */
     } else {
         wait_on(&ship->waiters, done, self, item);
-        wake_soon(engine);
+        wake_at_once(engine); /* somebody waits for it */
     }
 }
 

@@ -104,7 +104,7 @@ export const en = {
     lostYes: "Revoke it", revoked: (name: string) => `${name} has no access any more`,
     enrolTitle: "Add a device", step1: "Install the sallyport package on the device (Linux).", step2: "Make a one-time code and run the command it gives you:",
     step3: "An administrator checks the request and approves it.", step4: "Then bring the certificate into your browser:",
-    makeCode: "Make a code", command: "Command", codeUntil: "The code works once, until",
+    makeCode: "Make a code", codeAsked: "It asks for this code:", code: "One-time code", command: "Command", codeUntil: "The code works once, until",
     stateText: {
       pending: "Waits for an administrator's approval. Nothing more for you to do.",
       quarantined: "Cut off until it is checked. Talk to the security team.",
@@ -186,7 +186,7 @@ export const en = {
     title: "Devices", lead: "What may reach the office, whose it is, and how healthy it is.", search: "Find by name", state: "State", anyState: "Any state", onePerson: "One person only",
     none: "No devices", noneText: "People add their devices under “My devices”; requests appear here.",
     device: "Device", person: "Person", owner: "Belongs to", posture: "Health", seen: "Last seen", why: "Why", system: "System", hostname: "Host name",
-    key: "Key", tpm: "in the TPM", file: "in a file", certificate: "Certificate", expires: "Certificate ends", decidedBy: "Decided by", enrolled: "Enrolled",
+    keyPrint: "Key fingerprint", compare: "Compare with what the device shows. If it differs, revoke it: it is another device.", key: "Key", tpm: "in the TPM", file: "in a file", certificate: "Certificate", expires: "Certificate ends", decidedBy: "Decided by", enrolled: "Enrolled",
     approve: "Approve", approved: (name: string) => `${name} is approved`, saveOwner: "Save", ownerSaved: "Owner saved", ownerHint: "Company: bought and managed by the company. Rules give company devices more.",
     notOwn: "Nobody decides about his own device; another security administrator has to.",
     quarantine: "Quarantine", release: "Release", revoke: "Revoke", cloned: "Key cloned", clonedText: "Two copies of this device's key were used. It can't be released: revoke it and enrol it anew.",

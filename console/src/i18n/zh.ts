@@ -104,7 +104,7 @@ export const zh: typeof en = {
     lostYes: "吊销", revoked: (name: string) => `“${name}”已失去访问权限`,
     enrolTitle: "登记设备", step1: "在设备上安装 sallyport 软件包（Linux）。", step2: "生成一次性代码，并运行给出的命令：",
     step3: "管理员核对申请并批准。", step4: "然后把证书导入浏览器：",
-    makeCode: "生成代码", command: "命令", codeUntil: "代码只能使用一次，有效期至",
+    makeCode: "生成代码", codeAsked: "命令会要求输入此代码：", code: "一次性代码", command: "命令", codeUntil: "代码只能使用一次，有效期至",
     stateText: {
       pending: "等待管理员批准，您无需其他操作。",
       quarantined: "已被隔离，等待检查。请联系安全团队。",
@@ -185,7 +185,7 @@ export const zh: typeof en = {
     title: "设备", lead: "哪些设备可以接入、归谁所有、是否健康。", search: "按名称查找", state: "状态", anyState: "全部状态", onePerson: "仅一人",
     none: "没有设备", noneText: "员工在“我的设备”中登记设备，申请会出现在这里。",
     device: "设备", person: "人员", owner: "归属", posture: "健康状况", seen: "上次在线", why: "原因", system: "系统", hostname: "主机名",
-    key: "密钥", tpm: "存于 TPM", file: "存于文件", certificate: "证书", expires: "证书到期", decidedBy: "审批人", enrolled: "登记于",
+    keyPrint: "密钥指纹", compare: "请与设备上显示的内容核对。如果不同，说明是另一台设备，请吊销。", key: "密钥", tpm: "存于 TPM", file: "存于文件", certificate: "证书", expires: "证书到期", decidedBy: "审批人", enrolled: "登记于",
     approve: "批准", approved: (name: string) => `已批准“${name}”`, saveOwner: "保存", ownerSaved: "归属已保存", ownerHint: "公司：由公司购置和管理。规则给公司设备更多权限。",
     notOwn: "任何人都不能审批自己的设备，须由另一位安全管理员处理。",
     quarantine: "隔离", release: "解除隔离", revoke: "吊销", cloned: "密钥被复制", clonedText: "发现此设备的密钥有两份副本在使用，不能解除隔离：请吊销后重新登记。",

@@ -17,6 +17,9 @@ import { Checks } from "../me/devices";
 type Device = Schema["Device"];
 type Ask = "quarantine" | "release" | "revoke";
 
+/* As the agent shows it: "7F3A-91C2-..." */
+const shortKey = (hex: string) => (hex.slice(0, 16).toUpperCase().match(/.{4}/g) ?? []).join("-");
+
 function Decide({ device, onDone }: { device: Device; onDone: (d: Device) => void }) {
   const [owner, setOwner] = useState<"company" | "personal">(device.owner === "personal" ? "personal" : "company");
   const { busy, error, run } = useAction();
@@ -32,6 +35,9 @@ function Decide({ device, onDone }: { device: Device; onDone: (d: Device) => voi
         toast(pending ? words.approved(device.name) : words.ownerSaved);
       });
     }}>
+      {pending && device.key_fingerprint && (
+        <div class="note"><div class="note-text"><p>{words.compare}</p><p class="big-code"><code>{shortKey(device.key_fingerprint)}</code></p></div></div>
+      )}
       <div class="row">
         <Segmented label={words.owner} value={owner} onChange={setOwner} items={[
           { key: "company", label: t().words.owner.company, icon: "device" },
@@ -70,6 +76,7 @@ function Details({ id, onClose, onChanged }: { id: string; onClose: () => void; 
             [words.system, [d.platform?.os, d.platform?.version, d.platform?.arch].filter(Boolean).join(" ")],
             [words.hostname, d.platform?.hostname],
             [words.key, d.key_storage && (d.key_storage === "tpm" ? words.tpm : words.file)],
+            [words.keyPrint, d.key_fingerprint && <code>{shortKey(d.key_fingerprint)}</code>],
             [words.certificate, d.fingerprint && <Digest text={d.fingerprint} head={16} />],
             [words.expires, d.certificate_expires_at && <Time at={d.certificate_expires_at} ago />],
             [words.decidedBy, d.decided_by],

@@ -42,6 +42,8 @@ function Enrol({ onClose }: { onClose: () => void }) {
             {code ? (
               <div class="stack-small">
                 <CopyBox text={code.command} label={words.command} />
+                <p>{words.codeAsked}</p>
+                <CopyBox text={code.code} label={words.code} />
                 <p class="hint">{words.codeUntil} <Time at={code.expires_at} /></p>
               </div>
             ) : (

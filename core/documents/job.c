@@ -149,6 +149,7 @@ void sp_job_compile(sp_job *job)
     sp_diags_done(&job->diags);
     job->diags = (sp_diags){0};
     sp_buf_reset(&job->diff);
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     sp_policy_input input = {
         .files = job->files,
         .files_count = job->files_count,
@@ -157,8 +158,9 @@ void sp_job_compile(sp_job *job)
         .people = job->people,
         .people_count = job->people_count,
         .version = job->version,
-        .now_unix_s = sp_now_unix_us() / 1000000,
+        .now_unix_s = now_unix_s,
         .zone = SYSTEM_ZONES,
+        .zone_ctx = &now_unix_s,
     };
     uint64_t from_us = sp_now_steady_us();
     job->err = sp_policy_compile(&input, &job->diags, &job->set);

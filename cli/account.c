@@ -246,7 +246,10 @@ int sp_login_command(int argc, char **argv)
         "login [--url URL] [--person NAME] [--ca FILE | --ca-sha256 HEX]",
         "Signs this command line in: a code is shown that you confirm in a browser where you are\n"
         "signed in. The session is kept in ~/.config/sallyport/session.json, for you alone.",
-        table, SP_COUNT(table), 0, 0};
+        table,
+        SP_COUNT(table),
+        0,
+        0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -315,8 +318,7 @@ static void print_me(const sp_client *client, const json_t *me)
     sp_print_safe(stdout, sp_json_text(me, "person.name"));
     printf("  (");
     sp_print_safe(stdout, sp_json_text(me, "session.strength"));
-    printf(")\nsession  until %s UTC\n",
-           sp_short_time(sp_json_text(me, "session.expires_at")));
+    printf(")\nsession  until %s UTC\n", sp_short_time(sp_json_text(me, "session.expires_at")));
 }
 
 static int status_signed_in(bool json)
@@ -362,7 +364,10 @@ int sp_status_command(int argc, char **argv)
     };
     const sp_usage usage = {"status [--local [-c FILE]] [--json]",
                             "Who is signed in here, and whether the office's roles are well.",
-                            table, SP_COUNT(table), 0, 0};
+                            table,
+                            SP_COUNT(table),
+                            0,
+                            0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);

@@ -23,7 +23,8 @@ enum { SP_CLIENT_ANSWER_MAX_BYTES = 256 << 20 };
 int sp_client_open(sp_client **ret_client);
 /* Without a session, to sign in. ca_pem: NULL = the system's authorities. */
 int sp_client_open_url(const char *url, const char *ca_pem, sp_client **ret_client);
-/* core's local socket of this host; config: bootstrap file, NULL = /etc/sallyport/sallyport.yaml. */
+/* core's local socket of this host; config: bootstrap file, NULL = /etc/sallyport/sallyport.yaml.
+ */
 int sp_client_open_local(const char *config, sp_client **ret_client);
 void sp_client_close(sp_client *client);
 void sp_client_auto_(sp_client **client);

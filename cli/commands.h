@@ -19,7 +19,6 @@ int sp_session_command(int argc, char **argv);
 int sp_resource_command(int argc, char **argv);
 int sp_setup_link_command(int argc, char **argv);
 int sp_recover_admin_command(int argc, char **argv);
-int sp_backup_command(int argc, char **argv);
 int sp_completion_command(int argc, char **argv);
 
 #endif

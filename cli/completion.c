@@ -15,7 +15,8 @@ static const char script[] =
     "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
     "    next=\"$(sallyport --help | sed -n 's/^  \\([a-z-]*\\) .*/\\1/p')\"\n"
     "  elif [ \"$COMP_CWORD\" -eq 2 ]; then\n"
-    "    next=\"$(sallyport \"$words\" --help 2>/dev/null | sed -n 's/^  \\([a-z-]*\\) .*/\\1/p')\"\n"
+    "    next=\"$(sallyport \"$words\" --help 2>/dev/null | sed -n 's/^  \\([a-z-]*\\) "
+    ".*/\\1/p')\"\n"
     "  else\n"
     "    next=\"$(sallyport \"$words\" \"${COMP_WORDS[2]}\" --help 2>/dev/null |\n"
     "      sed -n 's/^  \\(-[a-z0-9-]*\\) .*/\\1/p')\"\n"
@@ -28,8 +29,11 @@ int sp_completion_command(int argc, char **argv)
 {
     const sp_usage usage = {
         "completion bash",
-        "Prints a script for the shell: eval \"$(sallyport completion bash)\" in ~/.bashrc.", NULL,
-        0, 1, 1};
+        "Prints a script for the shell: eval \"$(sallyport completion bash)\" in ~/.bashrc.",
+        NULL,
+        0,
+        1,
+        1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);

@@ -47,8 +47,11 @@ static int list(int argc, char **argv)
     const sp_option options[] = {{"--mine", NULL, &mine, "my own only"},
                                  {"--json", NULL, &json, "JSON"}};
     const sp_usage usage = {"device list [--mine] [--json]",
-                            "Lists the devices, those that wait for approval first.", options,
-                            SP_COUNT(options), 0, 0};
+                            "Lists the devices, those that wait for approval first.",
+                            options,
+                            SP_COUNT(options),
+                            0,
+                            0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -59,8 +62,8 @@ static int list(int argc, char **argv)
     json_t *items = NULL;
     status = sp_client_open(&client);
     if (status == SP_EXIT_OK) {
-        status = sp_client_list(client, mine ? "/api/v1/me/devices" : "/api/v1/admin/devices",
-                                &items);
+        status =
+            sp_client_list(client, mine ? "/api/v1/me/devices" : "/api/v1/admin/devices", &items);
     }
     if (status == SP_EXIT_OK && json) {
         sp_client_print(items);
@@ -106,7 +109,10 @@ static int approve(int argc, char **argv)
         "device approve NAME|ID --owner company|personal [--json]",
         "Lets a device in that waits, and says who owns it. Compare the key with what the agent\n"
         "shows on the device. Nobody approves a device of his own.",
-        options, SP_COUNT(options), 1, 1};
+        options,
+        SP_COUNT(options),
+        1,
+        1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);

@@ -203,9 +203,13 @@ int sp_apply_command(int argc, char **argv)
     };
     const sp_usage usage = {
         "apply -f DIR [--dry-run] [--comment TEXT] [--json]",
-        "Puts the documents of a folder in force, all or nothing: they are compiled, every never is\n"
+        "Puts the documents of a folder in force, all or nothing: they are compiled, every never "
+        "is\n"
         "proven, the examples are run, the difference is shown, then all gates decide by them.",
-        table, SP_COUNT(table), 0, 0};
+        table,
+        SP_COUNT(table),
+        0,
+        0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -223,8 +227,11 @@ int sp_history_command(int argc, char **argv)
     bool json = false;
     const sp_option options[] = {{"--json", NULL, &json, "JSON"}};
     const sp_usage usage = {"history [--json]",
-                            "Lists the versions of the documents, newest first.", options,
-                            SP_COUNT(options), 0, 0};
+                            "Lists the versions of the documents, newest first.",
+                            options,
+                            SP_COUNT(options),
+                            0,
+                            0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -264,8 +271,11 @@ int sp_rollback_command(int argc, char **argv)
                                  {"--json", NULL, &json, "JSON"}};
     const sp_usage usage = {
         "rollback VERSION [--comment TEXT] [--json]",
-        "Puts the documents of an earlier version in force again, as a new version.", options,
-        SP_COUNT(options), 1, 1};
+        "Puts the documents of an earlier version in force again, as a new version.",
+        options,
+        SP_COUNT(options),
+        1,
+        1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -356,7 +366,10 @@ int sp_fetch_command(int argc, char **argv)
         {"--version", "N", &version, "an earlier version; default: the one in force"}};
     const sp_usage usage = {"fetch DIR [--version N]",
                             "Writes the documents into a folder, to be edited and applied again.",
-                            options, SP_COUNT(options), 1, 1};
+                            options,
+                            SP_COUNT(options),
+                            1,
+                            1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);

@@ -4,6 +4,8 @@
  * SPEC docs/man/sallyport.1, infra/proc/entry.h.
  */
 #include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/table.h"
 #include "infra/proc/entry.h"
 #include "infra/proc/log.h"
 #include "lib/base/buf.h"
@@ -20,57 +22,52 @@ static const char *const groups[] = {group_office, group_change, group_watch, gr
 
 static int help_command(int argc, char **argv);
 static int version_command(int argc, char **argv);
-#ifdef SP_HAS_CONFIG
 static int role_command(int argc, char **argv);
-#endif
 
 /* A room that can be linked says so in its own meson.build (program_deps, program_args). */
 static const sp_command commands[] = {
-#ifdef SP_HAS_PORTER
     {group_office, "run", "-c FILE", "start the whole office", sp_run_command},
     {group_office, "doctor", "[-c FILE]", "check this machine and the running roles",
      sp_doctor_command},
-#endif
-#ifdef SP_HAS_POLICY
+    {group_office, "status", "[--local]", "who is signed in here, and the office's health",
+     sp_status_command},
+    {group_office, "setup-link", "[-c FILE]", "root: the link for the first administrator",
+     sp_setup_link_command},
+    {group_office, "recover-admin", "NAME [-c FILE]", "root: a link for one who cannot sign in",
+     sp_recover_admin_command},
+    {group_change, "apply", "-f DIR [--dry-run]", "put documents in force, all or nothing",
+     sp_apply_command},
+    {group_change, "fetch", "DIR", "write the documents in force into a folder", sp_fetch_command},
+    {group_change, "history", "", "versions of the documents", sp_history_command},
+    {group_change, "rollback", "VERSION", "put an earlier version in force again",
+     sp_rollback_command},
     {group_change, "policy", "COMMAND", "test, explain, matrix, diff, replay", sp_policy_command},
-#endif
-#ifdef SP_HAS_LEDGER
+    {group_change, "resource", "COMMAND", "what is behind the gate", sp_resource_command},
+    {group_watch, "person", "COMMAND", "accounts and the roles they hold", sp_person_command},
+    {group_watch, "device", "COMMAND", "approve, quarantine, revoke", sp_device_command},
+    {group_watch, "session", "COMMAND", "who is in now; end a session", sp_session_command},
     {group_watch, "ledger", "COMMAND", "verify, search, tail, export", sp_ledger_command},
-#endif
-#ifdef SP_HAS_AGENT
+    {group_self, "login", "--url URL", "sign this command line in", sp_login_command},
+    {group_self, "logout", "", "end its session", sp_logout_command},
     {group_self, "agent", "COMMAND", "enrol this computer and keep its certificate fresh",
      sp_agent_command},
-#endif
+    {group_self, "completion", "bash", "a script that completes these words",
+     sp_completion_command},
     {group_self, "help", "[COMMAND]", "this page, or a command's own", help_command},
     {group_self, "version", "", "the program's version", version_command},
-#ifdef SP_HAS_CONFIG
     {NULL, "role", "ROLE -c FILE", "one role of the office: started by run or by systemd",
      role_command},
-#endif
 };
 
-#ifdef SP_HAS_CONFIG
 typedef struct {
     sp_role_kind kind;
     int (*run)(const sp_config *config);
 } role;
 
 static const role roles[] = {
-#ifdef SP_HAS_CORE
-    {SP_ROLE_CORE, sp_core_role},
-#endif
-#ifdef SP_HAS_VAULT
-    {SP_ROLE_VAULT, sp_vault_role},
-#endif
-#ifdef SP_HAS_LEDGER
-    {SP_ROLE_LEDGER, sp_ledger_role},
-#endif
-#ifdef SP_HAS_WEB
-    {SP_ROLE_WEB, sp_web_role},
-#endif
-    {SP_ROLE_COUNT, NULL},
+    {SP_ROLE_CORE, sp_core_role}, {SP_ROLE_VAULT, sp_vault_role}, {SP_ROLE_LEDGER, sp_ledger_role},
+    {SP_ROLE_WEB, sp_web_role},   {SP_ROLE_COUNT, NULL},
 };
-#endif
 
 static const sp_command *find(const char *word)
 {
@@ -89,7 +86,7 @@ static void print_group(FILE *to, const char *group)
     for (size_t i = 0; i < SP_COUNT(commands); i++) {
         const sp_command *command = &commands[i];
         if (command->group == group) {
-            fprintf(to, "  %-10s %-18s %s\n", command->word, command->arguments, command->summary);
+            fprintf(to, "  %-13s %-18s %s\n", command->word, command->arguments, command->summary);
         }
     }
 }
@@ -138,7 +135,6 @@ static int version_command(int argc, char **argv)
     return SP_EXIT_OK;
 }
 
-#ifdef SP_HAS_CONFIG
 static int run_role(const role *entry, const char *path)
 {
     auto_diags sp_diags diags = {0};
@@ -169,7 +165,6 @@ static int role_command(int argc, char **argv)
     }
     return unknown("role", argv[1]);
 }
-#endif
 
 int main(int argc, char **argv)
 {

@@ -20,7 +20,7 @@ typedef struct {
     const char *path;
     size_t columns;
     const char *heads[8];
-    const char *keys[8];  /* a key that ends in "_at" is a time */
+    const char *keys[8]; /* a key that ends in "_at" is a time */
 } list_command;
 
 static void print_list(const list_command *command, const json_t *items)
@@ -84,8 +84,11 @@ static int session_end(int argc, char **argv)
     const char *why = NULL;
     const sp_option options[] = {{"--why", "TEXT", &why, "the reason, for the ledger"}};
     const sp_usage usage = {"session end ID... [--why TEXT]",
-                            "Ends sessions: what they have open is cut within 100 ms.", options,
-                            SP_COUNT(options), 1, SP_WORDS_MAX};
+                            "Ends sessions: what they have open is cut within 100 ms.",
+                            options,
+                            SP_COUNT(options),
+                            1,
+                            SP_WORDS_MAX};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -176,7 +179,10 @@ int sp_setup_link_command(int argc, char **argv)
     const sp_usage usage = {"setup-link [-c FILE] [--json]",
                             "For root on the host, before there is an administrator: prints a new "
                             "one-time link that\nmakes the first one.",
-                            options, SP_COUNT(options), 0, 0};
+                            options,
+                            SP_COUNT(options),
+                            0,
+                            0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -189,10 +195,14 @@ int sp_recover_admin_command(int argc, char **argv)
     const char *config = NULL;
     const sp_option options[] = {{"-c", "FILE", &config, "the bootstrap file"},
                                  {"--json", NULL, &json, "JSON"}};
-    const sp_usage usage = {"recover-admin NAME [-c FILE] [--json]",
-                            "For root on the host: prints a one-time link by which an administrator "
-                            "who lost every way\nto sign in makes new ones. It is in the ledger.",
-                            options, SP_COUNT(options), 1, 1};
+    const sp_usage usage = {
+        "recover-admin NAME [-c FILE] [--json]",
+        "For root on the host: prints a one-time link by which an administrator "
+        "who lost every way\nto sign in makes new ones. It is in the ledger.",
+        options,
+        SP_COUNT(options),
+        1,
+        1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);

@@ -26,8 +26,8 @@ static int list(int argc, char **argv)
 {
     bool json = false;
     const sp_option options[] = {{"--json", NULL, &json, "JSON"}};
-    const sp_usage usage = {"person list [--json]", "Lists the accounts.", options,
-                            SP_COUNT(options), 0, 0};
+    const sp_usage usage = {
+        "person list [--json]", "Lists the accounts.", options, SP_COUNT(options), 0, 0};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -101,8 +101,11 @@ static int add(int argc, char **argv)
     const sp_option options[] = {{"--display", "NAME", &display, "as people call him"},
                                  {"--json", NULL, &json, "JSON"}};
     const sp_usage usage = {"person add NAME [--display NAME] [--json]",
-                            "Makes an account and prints its one-time set-up link.", options,
-                            SP_COUNT(options), 1, 1};
+                            "Makes an account and prints its one-time set-up link.",
+                            options,
+                            SP_COUNT(options),
+                            1,
+                            1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -119,8 +122,8 @@ static int add(int argc, char **argv)
         status = sp_client_call(client, "POST", "/api/v1/admin/people", body, &person);
     }
     if (status == SP_EXIT_OK) {
-        status = sp_call_on(client, "POST", "/api/v1/admin/people", person, "invite",
-                            json_object(), &answer);
+        status = sp_call_on(client, "POST", "/api/v1/admin/people", person, "invite", json_object(),
+                            &answer);
     }
     if (status == SP_EXIT_OK && json) {
         json_t *both = json_pack("{s:O,s:O}", "person", person, "invitation", answer);
@@ -148,8 +151,8 @@ static int run_verb(const verb_command *command, int argc, char **argv)
     const char *why = NULL;
     const sp_option options[] = {{"--json", NULL, &json, "JSON"},
                                  {"--why", "TEXT", &why, "the reason, for the ledger"}};
-    const sp_usage usage = {command->usage, command->about, options,
-                            command->takes_why ? SP_COUNT(options) : 1, 1, 1};
+    const sp_usage usage = {
+        command->usage, command->about, options, command->takes_why ? SP_COUNT(options) : 1, 1, 1};
     const char *words[SP_WORDS_MAX];
     size_t count = 0;
     int status = sp_args_read(&usage, argc, argv, words, &count);
@@ -158,9 +161,9 @@ static int run_verb(const verb_command *command, int argc, char **argv)
 
 static int invite(int argc, char **argv)
 {
-    static const verb_command command = {
-        "person invite NAME [--json]",
-        "Prints a new one-time set-up link; an earlier one dies.", "invite", "is invited", false};
+    static const verb_command command = {"person invite NAME [--json]",
+                                         "Prints a new one-time set-up link; an earlier one dies.",
+                                         "invite", "is invited", false};
     return run_verb(&command, argc, argv);
 }
 
@@ -232,8 +235,7 @@ static int change_roles(int argc, char **argv, const char *usage_line, const cha
         status = sp_find_person(client, words[0], &person);
     }
     if (status == SP_EXIT_OK) {
-        json_t *body = json_pack("{s:o}", "roles",
-                                 roles_with(person, words + 1, count - 1, held));
+        json_t *body = json_pack("{s:o}", "roles", roles_with(person, words + 1, count - 1, held));
         status = sp_call_on(client, "PUT", "/api/v1/admin/people", person, "roles", body, &answer);
     }
     if (status == SP_EXIT_OK && json) {
@@ -275,6 +277,6 @@ int sp_person_command(int argc, char **argv)
         {NULL, "grant", "NAME ROLE...", "give roles", grant},
         {NULL, "revoke", "NAME ROLE...", "take roles away", revoke_roles},
     };
-    return sp_group_run("person", "Accounts and the roles they hold.", commands,
-                        SP_COUNT(commands), argc, argv);
+    return sp_group_run("person", "Accounts and the roles they hold.", commands, SP_COUNT(commands),
+                        argc, argv);
 }

@@ -77,8 +77,9 @@ static size_t width_of(const char *text)
         if ((c & 0xC0) == 0x80) {
             continue;
         }
-        bool wide = c == 0xF0 || (c >= 0xE2 && c <= 0xED && i + 1 < span.len &&
-                                  !(c == 0xE2 && span.ptr[i + 1] < 0xBA)) ||
+        bool wide = c == 0xF0 ||
+                    (c >= 0xE2 && c <= 0xED && i + 1 < span.len &&
+                     !(c == 0xE2 && span.ptr[i + 1] < 0xBA)) ||
                     c == 0xEF;
         width += wide ? 2 : 1;
     }

@@ -8,12 +8,7 @@
 #include "core/documents/history.h"
 #include "core/identity/people.h"
 #include "infra/proc/clock.h"
-#if __has_include("infra/proc/zone.h")
 #include "infra/proc/zone.h"
-#define SYSTEM_ZONES sp_zone_system
-#else
-#define SYSTEM_ZONES NULL
-#endif
 
 #include <jansson.h>
 #include <unistd.h>
@@ -159,7 +154,7 @@ void sp_job_compile(sp_job *job)
         .people_count = job->people_count,
         .version = job->version,
         .now_unix_s = now_unix_s,
-        .zone = SYSTEM_ZONES,
+        .zone = sp_zone_system,
         .zone_ctx = &now_unix_s,
     };
     uint64_t from_us = sp_now_steady_us();

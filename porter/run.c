@@ -161,7 +161,7 @@ static sp_err lock_in(const sp_config *config, sp_buf *why)
     const sp_sandbox cage = {
         .role = "porter",
         .may = SP_MAY_FILES | SP_MAY_THREADS | SP_MAY_SPAWN | SP_MAY_CONNECT | SP_MAY_SIGNAL |
-               SP_MAY_OWNERS,
+               SP_MAY_OWNERS | SP_MAY_BIND,
         .read = {"/"},
         .write = {config->state_dir, config->run_dir, "?/dev/null", "?/dev/tty"},
         .execute = {"/"},

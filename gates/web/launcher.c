@@ -151,7 +151,7 @@ static sp_err lock_in(const launcher *self)
     getrlimit(RLIMIT_NOFILE, &files);
     const sp_sandbox cage = {
         .role = "web",
-        .may = SP_MAY_FILES | SP_MAY_SPAWN | SP_MAY_CONNECT | SP_MAY_SIGNAL | SP_MAY_LISTEN,
+        .may = SP_MAY_FILES | SP_MAY_SPAWN | SP_MAY_CONNECT | SP_MAY_SIGNAL | SP_MAY_BIND,
         .read = {self->module_file, "?/etc/ssl", "?/usr/share/nginx"},
         .write = {self->dir},
         .execute = {"/usr/sbin/nginx"},

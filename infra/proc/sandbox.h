@@ -39,7 +39,8 @@ enum {
     SP_MAY_CONNECT = 1U << 3, /* TCP and UDP out: upstreams, resolver, webhooks */
     SP_MAY_LISTEN = 1U << 4,  /* bind and listen on TCP: not for roles, which inherit theirs */
     SP_MAY_SIGNAL = 1U << 5,  /* signal processes it did not start itself (of the same uid) */
-    SP_MAY_OWNERS = 1U << 6   /* change owners and its own uid: the porter */
+    SP_MAY_OWNERS = 1U << 6,  /* change owners and its own uid: the porter */
+    SP_MAY_BIND = 1U << 7     /* Unix sockets of its own where .write allows them; no TCP */
 };
 
 enum { SP_SANDBOX_PATHS_MAX = 24, SP_SANDBOX_TEXT_BYTES = 512 };

@@ -138,7 +138,7 @@ static const call_list lists[] = {
     {SP_MAY_FILES, file_calls, SP_COUNT(file_calls)},
     {SP_MAY_SPAWN, spawn_calls, SP_COUNT(spawn_calls)},
     {SP_MAY_SIGNAL, signal_calls, SP_COUNT(signal_calls)},
-    {SP_MAY_LISTEN, listen_calls, SP_COUNT(listen_calls)},
+    {SP_MAY_LISTEN | SP_MAY_BIND, listen_calls, SP_COUNT(listen_calls)},
     {SP_MAY_OWNERS, owner_calls, SP_COUNT(owner_calls)},
 };
 

@@ -20,6 +20,7 @@
 #define FS_REMOVE_FILE (1ULL << 5)
 #define FS_MAKE_DIR (1ULL << 7)
 #define FS_MAKE_REG (1ULL << 8)
+#define FS_MAKE_SOCK (1ULL << 9)
 #define FS_MAKE_SYM (1ULL << 12)
 #define FS_REFER (1ULL << 13)     /* from ABI 2 */
 #define FS_TRUNCATE (1ULL << 14)  /* from ABI 3 */
@@ -147,7 +148,8 @@ static sp_err allow_paths(const sp_sandbox *spec, const ruleset *set, sp_sandbox
         TRY(allow_list(set, system_execute, SP_COUNT(system_execute), EXECUTE, NULL));
     }
     TRY(allow_list(set, spec->read, SP_SANDBOX_PATHS_MAX, READ, &state->read_count));
-    TRY(allow_list(set, spec->write, SP_SANDBOX_PATHS_MAX, WRITE, &state->write_count));
+    uint64_t write = WRITE | ((spec->may & SP_MAY_BIND) != 0 ? FS_MAKE_SOCK : 0);
+    TRY(allow_list(set, spec->write, SP_SANDBOX_PATHS_MAX, write, &state->write_count));
     return allow_list(set, spec->execute, SP_SANDBOX_PATHS_MAX, EXECUTE, &state->execute_count);
 }
 

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +217,29 @@ static void connecting_is_not_listening(void **state)
     assert_as_it_should_be(try_connect);
 }
 
+static void try_bind(void)
+{
+    enter(&(sp_sandbox){
+        .role = "test", .may = SP_MAY_FILES | SP_MAY_BIND | SP_MAY_CONNECT, .write = {mine}});
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", mine);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    EXPECT(1, bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(fd, 1) == 0);
+    EXPECT(2, unlink(at.sun_path) == 0);
+    if (sp_sandbox_landlock_abi() >= 4) {
+        struct sockaddr_in tcp = {.sin_family = AF_INET};
+        tcp.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        EXPECT(3, bind(fd, (const struct sockaddr *)&tcp, sizeof(tcp)) < 0 && errno == EACCES);
+    }
+}
+
+static void own_sockets_are_unix_sockets(void **state)
+{
+    (void)state;
+    assert_as_it_should_be(try_bind);
+}
+
 static void intrude_ptrace(void)
 {
     enter(&(sp_sandbox){.role = "test"});
@@ -317,6 +341,7 @@ int main(void)
         cmocka_unit_test(threads_are_asked_for),
         cmocka_unit_test(runs_only_what_was_named),
         cmocka_unit_test(connecting_is_not_listening),
+        cmocka_unit_test(own_sockets_are_unix_sockets),
         cmocka_unit_test(intruders_end),
         cmocka_unit_test(reports_what_is),
         cmocka_unit_test(a_missing_path_is_told),

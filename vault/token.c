@@ -68,6 +68,23 @@ static sp_span text_of(const json_t *object, const char *name)
     return sp_span_of(json_string_value(value), json_string_length(value));
 }
 
+/* "https://wiki.office.example:8443" or just the host: its host, empty for anything else. */
+static sp_span host_of(sp_span audience)
+{
+    sp_span scheme = SP_SPAN_LIT("https://");
+    if (sp_span_starts(audience, scheme)) {
+        audience = sp_span_slice(audience, scheme.len, audience.len);
+    }
+    size_t colon = sp_span_index(audience, ':');
+    sp_span port = sp_span_slice(audience, colon + 1, audience.len);
+    uint64_t number = 0;
+    if (colon < audience.len && sp_failed(sp_span_to_u64(port, UINT16_MAX, &number))) {
+        return SP_SPAN_EMPTY;
+    }
+    sp_span host = sp_span_slice(audience, 0, colon);
+    return sp_span_index(host, '/') == host.len ? host : SP_SPAN_EMPTY;
+}
+
 static bool is_below(sp_span host, sp_span domain)
 {
     return host.len > domain.len + 1 && sp_span_ends(host, domain) &&
@@ -91,8 +108,9 @@ static bool times_are_bounded(const json_t *claims, uint64_t now_unix_s)
 static bool within_bounds(const json_t *claims, const sp_token_bounds *bounds, uint64_t now_unix_s)
 {
     return sp_span_eq(text_of(claims, "iss"), bounds->issuer) &&
-           is_below(text_of(claims, "aud"), bounds->domain) && text_of(claims, "sub").len > 0 &&
-           text_of(claims, "jti").len > 0 && times_are_bounded(claims, now_unix_s);
+           is_below(host_of(text_of(claims, "aud")), bounds->domain) &&
+           text_of(claims, "sub").len > 0 && text_of(claims, "jti").len > 0 &&
+           times_are_bounded(claims, now_unix_s);
 }
 
 sp_err sp_token_sign(sp_keyring *ring, const sp_token_bounds *bounds, sp_span claims,

@@ -236,6 +236,8 @@ static void signs_only_tokens_of_this_office(void **state)
     fill(it);
     claims(&text, iss, aud, NOW, NOW + 300);
     assert_ok(sign(it, &text));
+    claims(&text, iss, "https://wiki.office.example:8443", NOW, NOW + 300);
+    assert_ok(sign(it, &text));
     claims(&text, iss, aud, NOW, NOW + 301);
     assert_fails(sign(it, &text), SP_EDENIED);
     claims(&text, iss, aud, NOW + 3600, NOW + 3700); /* not for later */
@@ -246,8 +248,15 @@ static void signs_only_tokens_of_this_office(void **state)
     assert_fails(sign(it, &text), SP_EDENIED);
     claims(&text, "https://bank.example", aud, NOW, NOW + 60);
     assert_fails(sign(it, &text), SP_EDENIED);
-    static const char *const audiences[] = {"bank.example", "office.example", ".office.example",
-                                            "evil-office.example", ""};
+    static const char *const audiences[] = {"bank.example",
+                                            "office.example",
+                                            ".office.example",
+                                            "evil-office.example",
+                                            "",
+                                            "https://bank.example",
+                                            "https://bank.example/.office.example",
+                                            "https://wiki.office.example:x",
+                                            "https://bank.example:1.office.example"};
     for (size_t i = 0; i < SP_COUNT(audiences); i++) {
         claims(&text, iss, audiences[i], NOW, NOW + 60);
         assert_fails(sign(it, &text), SP_EDENIED);

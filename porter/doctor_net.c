@@ -19,6 +19,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#define CHECKPOINT_LATE_US ((uint64_t)600 * 1000 * 1000)
 enum { ASK_MS = 3000, CERT_WARN_DAYS = 14, DAY_S = 24 * 3600 };
 
 /* ---- ports ---- */
@@ -171,7 +172,8 @@ static void judge_ledger(doctor *d, const sp_ledger_stats *stats)
                    "%llu events are known to be lost since it started",
                    (unsigned long long)stats->lost);
     }
-    if (stats->checkpoint_size < stats->entries && stats->checkpoint_unix_us + 600000000 < now_us) {
+    if (stats->checkpoint_size < stats->entries && stats->checkpoint_unix_us != 0 &&
+        stats->checkpoint_unix_us + CHECKPOINT_LATE_US < now_us) {
         doctor_say(d, DOCTOR_WARN, "ledger", "look whether the vault answers",
                    "%llu entries are not under a signed checkpoint for over ten minutes",
                    (unsigned long long)(stats->entries - stats->checkpoint_size));

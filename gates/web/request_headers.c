@@ -64,6 +64,9 @@ static bool hides_size(const ngx_table_elt_t *header)
 static ngx_int_t clean_one(ngx_http_request_t *r, ngx_table_elt_t *header, bool for_application,
                            bool may_export)
 {
+    if (!for_application && is_named(header, SP_SPAN_LIT("x-sallyport-request"))) {
+        return NGX_OK; /* says only that a script of the portal's own origin sent it */
+    }
     if (sp_web_header_is_ours(gate_span(header->key))) {
         drop(header);
         return NGX_OK;

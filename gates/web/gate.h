@@ -34,7 +34,8 @@ typedef struct {
     ngx_str_t office;
     ngx_str_t portal; /* "https://portal.office.example:8443" */
     size_t ring_bytes;
-    ngx_str_t csp; /* of our own pages */
+    ngx_int_t pulse_fd; /* the launcher's pipe */
+    ngx_str_t csp;      /* of our own pages */
 } gate_main_conf;
 
 typedef enum {

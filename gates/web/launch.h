@@ -56,6 +56,9 @@ typedef struct {
     char *dir; /* state of the role */
     char module_file[LAUNCH_PATH_BYTES];
     char sockets[128]; /* "3;4;" */
+    int pulse_fd;      /* a byte a second of every worker comes here */
+    int pulse_far_fd;  /* its other end, inherited by nginx */
+    uint64_t pulse_at_ms;
     char *listen[SP_LISTEN_MAX + 1];
     char *api_path;
     char *ledger_path;

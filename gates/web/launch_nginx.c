@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * nginx under the launcher: its configuration, starting, telling it of changes, ending it.
  * OWNS nginx's processes. PROCESS web role. TRUST nginx workers read hostile bytes: the launcher
- * takes nothing from them but the answer to a ping.
+ * takes nothing from them but a sign of life.
  * SPEC nginx.org/en/docs/control.html.
  */
 #include "gates/web/launch.h"
@@ -12,12 +12,10 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define NGINX_FILE "/usr/sbin/nginx"
@@ -26,7 +24,7 @@
 enum {
     PAUSE_FIRST_MS = 100,
     PAUSE_MAX_MS = 5000,
-    PING_MS = 500,
+    PULSE_MAX_MS = 5000,
     STOP_MS = 6000,
     WORKERS_MAX = 8,
     CONNECTIONS_MAX = 16384,
@@ -103,6 +101,7 @@ static sp_err write_conf(launcher *self, sp_buf *out)
                           .device_ca = ca,
                           .upstream_ca =
                               access(UPSTREAM_CA_FILE, R_OK) == 0 ? UPSTREAM_CA_FILE : NULL,
+                          .pulse_fd = self->pulse_far_fd,
                           .workers = worker_count(),
                           .connections = connection_count(),
                           .ring_bytes = RING_BYTES,
@@ -176,9 +175,6 @@ static void on_nginx_exit(uv_process_t *process, int64_t status, int signal)
 
 static void start_nginx(launcher *self)
 {
-    char ping[LAUNCH_PATH_BYTES];
-    launch_path(self, "ping.sock", ping);
-    unlink(ping); /* left by one that was killed */
     int rc = spawn(self, &self->nginx, "nginx.conf", false, on_nginx_exit);
     self->nginx_runs = rc == 0;
     self->restart_at_ms = 0;
@@ -261,27 +257,13 @@ void launch_nginx_changed(launcher *self)
 
 /* ---- alive ---- */
 
-static bool talk(int fd)
+static bool shows_life(launcher *self)
 {
-    static const char request[] = "GET /ping HTTP/1.0\r\n\r\n";
-    char answer[16] = "";
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) < 0 || poll(&wait, 1, PING_MS) != 1) {
-        return false;
+    char bytes[256];
+    while (read(self->pulse_fd, bytes, sizeof(bytes)) > 0) {
+        self->pulse_at_ms = uv_now(&self->loop);
     }
-    ssize_t got = recv(fd, answer, sizeof(answer), 0);
-    return got >= 12 && sp_span_eq(sp_span_of(answer + 8, 4), SP_SPAN_LIT(" 204"));
-}
-
-static bool answers(const launcher *self)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char path[LAUNCH_PATH_BYTES];
-    launch_path(self, "ping.sock", path);
-    auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    return fd >= 0 &&
-           !sp_failed(sp_fit(address.sun_path, sizeof(address.sun_path), sp_span_cstr(path))) &&
-           connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 && talk(fd);
+    return self->pulse_at_ms != 0 && uv_now(&self->loop) - self->pulse_at_ms < PULSE_MAX_MS;
 }
 
 void launch_nginx_tick(launcher *self)
@@ -297,7 +279,7 @@ void launch_nginx_tick(launcher *self)
         start_nginx(self);
         return;
     }
-    if (!self->nginx_runs || !answers(self)) {
+    if (!self->nginx_runs || !shows_life(self)) {
         return; /* no sign of life: the porter's watchdog sees to it */
     }
     self->restart_pause_ms = PAUSE_FIRST_MS;

@@ -9,14 +9,12 @@
 #include "infra/proc/log.h"
 #include "infra/proc/sandbox.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define MODULE_NAME "ngx_http_sallyport_module.so"
@@ -40,6 +38,20 @@ static sp_err address_text(int fd, char **ret_text)
     bool v6 = address.ss_family == AF_INET6;
     sp_buf_fmt(&text, v6 ? "[%s]:%s" : "%s:%s", host, port);
     return sp_buf_take_cstr(&text, ret_text);
+}
+
+/* Every worker writes a byte into it once a second: that its loop runs, not that its number exists,
+ * is what alive means. */
+static sp_err make_pulse(launcher *self)
+{
+    int ends[2];
+    if (pipe2(ends, O_NONBLOCK) != 0) {
+        return sp_fail(SP_EIO);
+    }
+    fcntl(ends[0], F_SETFD, FD_CLOEXEC);
+    self->pulse_fd = ends[0];
+    self->pulse_far_fd = ends[1];
+    return sp_ok();
 }
 
 /* nginx takes listening sockets by number from its environment, and does not make them
@@ -151,7 +163,7 @@ static sp_err lock_in(const launcher *self)
     getrlimit(RLIMIT_NOFILE, &files);
     const sp_sandbox cage = {
         .role = "web",
-        .may = SP_MAY_FILES | SP_MAY_SPAWN | SP_MAY_CONNECT | SP_MAY_SIGNAL | SP_MAY_BIND,
+        .may = SP_MAY_FILES | SP_MAY_SPAWN | SP_MAY_CONNECT | SP_MAY_SIGNAL,
         .read = {self->module_file, "?/etc/ssl", "?/usr/share/nginx"},
         .write = {self->dir},
         .execute = {"/usr/sbin/nginx"},
@@ -244,6 +256,7 @@ static sp_err prepare(launcher *self)
     TRY(find_module(self));
     TRY(make_dirs(self));
     TRY(take_sockets(self));
+    TRY(make_pulse(self));
     find_old(self);
     TRY(lock_in(self));
     self->core_fd = -1;

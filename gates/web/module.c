@@ -77,6 +77,8 @@ static ngx_command_t commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, 0, NULL},
     {ngx_string("sallyport_ring"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_size_slot,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(gate_main_conf, ring_bytes), NULL},
+    {ngx_string("sallyport_pulse"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(gate_main_conf, pulse_fd), NULL},
     {ngx_string("sallyport_gate"),
      NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1 | NGX_CONF_TAKE2 | NGX_CONF_TAKE3,
      set_gate, NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
@@ -88,6 +90,7 @@ static void *create_main_conf(ngx_conf_t *cf)
     gate_main_conf *conf = ngx_pcalloc(cf->pool, sizeof(*conf));
     if (conf != NULL) {
         conf->ring_bytes = NGX_CONF_UNSET_SIZE;
+        conf->pulse_fd = NGX_CONF_UNSET;
     }
     return conf;
 }
@@ -246,9 +249,20 @@ static ngx_int_t hook(ngx_conf_t *cf)
 static ngx_event_t tick;
 static ngx_connection_t tick_owner; /* nginx logs the descriptor of a timer's owner */
 static bool running;
+static int pulse_fd = -1;
+
+/* Tells the launcher that this worker's loop runs; a full or broken pipe is the launcher's affair.
+ */
+static void show_life(void)
+{
+    if (pulse_fd > 0 && write(pulse_fd, "x", 1) < 0 && ngx_errno == EPIPE) {
+        pulse_fd = -1;
+    }
+}
 
 static void on_tick(ngx_event_t *event)
 {
+    show_life();
     gate_recorder_tick();
     gate_office_tick();
     gate_held_look_again();
@@ -283,6 +297,8 @@ static ngx_int_t start_worker(ngx_cycle_t *cycle)
     tick.cancelable = 1;
     ngx_add_timer(&tick, TICK_MS);
     running = true;
+    pulse_fd = (int)conf->pulse_fd;
+    show_life();
     return NGX_OK;
 }
 

@@ -134,6 +134,9 @@ static void write_gate(const sp_nginx_conf *conf, sp_buf *out)
         sp_buf_fmt(out, ":%u", conf->public_port);
     }
     sp_buf_fmt(out, "\";\nsallyport_ring %zu;\n", conf->ring_bytes);
+    if (conf->pulse_fd > 0) {
+        sp_buf_fmt(out, "sallyport_pulse %d;\n", conf->pulse_fd);
+    }
 }
 
 static void write_listens(const sp_nginx_conf *conf, const char *more, sp_buf *out)
@@ -183,12 +186,8 @@ static void write_ping(sp_buf *out)
 static void write_strangers(const sp_nginx_conf *conf, sp_buf *out)
 {
     sp_buf_text(out, "server {\n");
-    write_listens(conf, " default_server backlog=4096", out);
+    write_listens(conf, " default_server", out);
     sp_buf_text(out, "server_name _;\nsallyport_gate unknown;\nlocation / { }\n}\n");
-    sp_buf_fmt(out,
-               "server {\nlisten \"unix:%s/ping.sock\";\nserver_name _;\n"
-               "location = /ping { return 204; }\nlocation / { return 404; }\n}\n",
-               conf->state_dir);
 }
 
 /* ---- hosts ---- */

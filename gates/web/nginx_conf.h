@@ -19,7 +19,7 @@ typedef struct {
     sp_span portal;
     unsigned public_port;
     const char *listen[SP_NGINX_LISTEN_MAX]; /* "127.0.0.1:8443", up to the first NULL */
-    const char *state_dir;                   /* temporary files, pid, ping socket */
+    const char *state_dir;                   /* temporary files, pid */
     const char *core_socket;
     const char *api_socket;
     const char *ledger_socket;
@@ -29,6 +29,7 @@ typedef struct {
     const char *key;         /* a file, or "engine:sallyport:<name>" */
     const char *device_ca;   /* file; NULL = client certificates are not asked for */
     const char *upstream_ca; /* file; trusted for https upstreams */
+    int pulse_fd;            /* workers write a byte a second into it; 0 = no */
     unsigned workers;
     unsigned connections; /* a worker */
     size_t ring_bytes;

@@ -6,29 +6,9 @@
 #include "lib/policy/schema.h"
 #include "lib/policy/set.h"
 
-#include <arpa/inet.h>
-
-enum { ALL_DAYS = 0x7f, DAY_MINUTES = 1440, ADDRESS_TEXT_BYTES = 46, V4_PREFIX_BITS = 96 };
+enum { ALL_DAYS = 0x7f, DAY_MINUTES = 1440, V4_PREFIX_BITS = 96 };
 
 /* ---- addresses ---- */
-
-sp_err set_parse_address(sp_span text, uint8_t ret_address[16], bool *ret_is_v4)
-{
-    char name[ADDRESS_TEXT_BYTES];
-    static const uint8_t MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    if (sp_failed(sp_fit(name, sizeof(name), text))) {
-        return sp_fail(SP_EINVALID);
-    }
-    uint8_t v4[4];
-    if (inet_pton(AF_INET, name, v4) == 1) {
-        sp_copy(ret_address, MAPPED, sizeof(MAPPED));
-        sp_copy(ret_address + sizeof(MAPPED), v4, sizeof(v4));
-        *ret_is_v4 = true;
-        return sp_ok();
-    }
-    *ret_is_v4 = false;
-    return inet_pton(AF_INET6, name, ret_address) == 1 ? sp_ok() : sp_fail(SP_EINVALID);
-}
 
 static bool has_bits_beyond(const uint8_t address[16], uint32_t bits)
 {

@@ -555,9 +555,13 @@ static void mutants_are_refused(void **state)
                                         "any: true",
                                         "",
                                         ""};
-    static const char *const BROKEN[] = {
-        "",           "",   "ask: {approved_by: 1}\n",         "when: {mfa: password}\n",
-        "roles: [b]", NULL, ", when: {hours: \"08:00-20:00\"}"};
+    static const char *const BROKEN[] = {"",
+                                         "",
+                                         "ask: {approved_by: 1}\n",
+                                         "when: {mfa: password}\n",
+                                         "roles: [b]",
+                                         ", on: {owner: [unknown, personal]}",
+                                         ", when: {hours: \"08:00-20:00\"}"};
     for (size_t mutant = 0; mutant <= SP_COUNT(WHOLE); mutant++) {
         const char *part[SP_COUNT(WHOLE)];
         for (size_t i = 0; i < SP_COUNT(WHOLE); i++) {

@@ -6,9 +6,9 @@
 #include "ledger/lookup.h"
 
 #include "infra/proc/clock.h"
+#include "lib/base/reader.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -202,6 +202,16 @@ sp_err sp_lookup_match(const sp_ledger_search *search, sp_span batch_json, unsig
     return sp_ok();
 }
 
+static uint64_t session_number(const char *hex)
+{
+    auto_buf sp_buf bytes = sp_buf_make(sizeof(uint64_t));
+    if (sp_failed(sp_buf_unhex(&bytes, sp_span_cstr(hex)))) {
+        return 0;
+    }
+    sp_reader in = sp_reader_of(sp_buf_borrow(&bytes));
+    return sp_read_u64(&in);
+}
+
 sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_row,
                      uint64_t *ret_references, size_t max, size_t *ret_count)
 {
@@ -228,7 +238,7 @@ sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_r
                                   &number))) {
         ret_row->person = (uint32_t)number;
     }
-    ret_row->session = strtoull(text_at(batch, "actor", "session", "uid"), NULL, 16);
+    ret_row->session = session_number(text_at(batch, "actor", "session", "uid"));
     size_t at = 0;
     json_t *event = NULL;
     json_array_foreach(json_object_get(batch, "events"), at, event)

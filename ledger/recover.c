@@ -14,12 +14,11 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define STATE_MAGIC UINT64_C(0x53504c5354303031)
-enum { STATE_MAX_BYTES = 256 * 1024, FILE_NAME_BYTES = 8 };
+enum { STATE_MAX_BYTES = 256 * 1024 };
 
 typedef struct {
     uint64_t size;
@@ -102,6 +101,18 @@ sp_err sp_journal_settle(sp_journal *store)
 
 /* ---- segments ---- */
 
+/* 0 when the name is not that of a segment. */
+static uint32_t segment_number(const char *name)
+{
+    auto_buf sp_buf bytes = sp_buf_make(sizeof(uint32_t));
+    sp_reader in;
+    if (sp_failed(sp_buf_unhex(&bytes, sp_span_cstr(name)))) {
+        return 0;
+    }
+    in = sp_reader_of(sp_buf_borrow(&bytes));
+    return sp_read_u32(&in);
+}
+
 sp_err sp_journal_segments(const sp_journal *store, uint32_t *ret_low, uint32_t *ret_high)
 {
     *ret_low = *ret_high = 0;
@@ -115,14 +126,12 @@ sp_err sp_journal_segments(const sp_journal *store, uint32_t *ret_low, uint32_t 
     }
     uint32_t count = 0;
     for (const struct dirent *item = readdir(dir); item != NULL; item = readdir(dir)) {
-        char *end = NULL;
-        unsigned long number = strtoul(item->d_name, &end, 16);
-        if (end != item->d_name + FILE_NAME_BYTES || *end != '\0' || number == 0 ||
-            number > UINT32_MAX) {
+        uint32_t number = segment_number(item->d_name);
+        if (number == 0) {
             continue;
         }
-        *ret_low = *ret_low == 0 || number < *ret_low ? (uint32_t)number : *ret_low;
-        *ret_high = number > *ret_high ? (uint32_t)number : *ret_high;
+        *ret_low = *ret_low == 0 || number < *ret_low ? number : *ret_low;
+        *ret_high = number > *ret_high ? number : *ret_high;
         count++;
     }
     closedir(dir);

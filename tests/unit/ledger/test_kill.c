@@ -198,7 +198,10 @@ static void count_numbers(sp_journal *journal, const sp_keys *keys, uint8_t *see
                 break;
             }
             rest = sp_span_slice(rest, at + sizeof(mark) - 1, rest.len);
-            uint64_t number = strtoull((const char *)rest.ptr, NULL, 10);
+            uint64_t number = 0;
+            sp_span digits = sp_span_slice(rest, 0, sp_span_index(rest, '}'));
+            digits = sp_span_slice(digits, 0, sp_span_index(digits, ','));
+            assert_false(sp_failed(sp_span_to_u64(digits, UINT64_MAX, &number)));
             assert_true(number >= 1 && number <= numbers);
             seen[number]++;
             events++;
@@ -213,7 +216,10 @@ static void test_kill(void **state)
 {
     (void)state;
     const char *text = getenv("SALLYPORT_KILLS");
-    long kills = text == NULL ? KILLS_DEFAULT : strtol(text, NULL, 10);
+    uint64_t kills = KILLS_DEFAULT;
+    if (text != NULL) {
+        assert_false(sp_failed(sp_span_to_u64(sp_span_cstr(text), 1000000, &kills)));
+    }
     sp_shm shm = {0};
     sp_ring ring;
     int fd = -1;
@@ -223,7 +229,7 @@ static void test_kill(void **state)
     assert_false(sp_failed(sp_shm_new("kill", RING_BYTES + PAGE_BYTES, &shm, &fd)));
     assert_false(sp_failed(sp_ring_format(shm.ptr, shm.size_bytes, SOURCE, &ring)));
     uint64_t acknowledged = 0;
-    for (long i = 0; i <= kills; i++) {
+    for (uint64_t i = 0; i <= kills; i++) {
         pid_t child = fork();
         if (child == 0) {
             run_ledger(fd, &ring, finish);
@@ -263,8 +269,8 @@ static void test_kill(void **state)
     for (uint64_t n = 1; n <= ring.seq; n++) {
         assert_int_equal(seen[n], 1);
     }
-    print_message("%ld kills, %llu events, %llu entries\n", kills, (unsigned long long)ring.seq,
-                  (unsigned long long)sp_journal_size(journal));
+    print_message("%llu kills, %llu events, %llu entries\n", (unsigned long long)kills,
+                  (unsigned long long)ring.seq, (unsigned long long)sp_journal_size(journal));
     sp_keys_close(keys);
     sp_journal_close(journal);
     sp_shm_done(&shm);

@@ -550,3 +550,13 @@ sp_err sp_journal_cosigned_write(const sp_journal *store, sp_span note)
 {
     return sp_journal_file_replace(store, "cosigned", note);
 }
+
+sp_err sp_journal_key_read(const sp_journal *store, sp_buf *key)
+{
+    return sp_journal_file_read(store, "verifier-key", key);
+}
+
+sp_err sp_journal_key_write(const sp_journal *store, sp_span key)
+{
+    return sp_journal_file_replace(store, "verifier-key", key);
+}

@@ -99,6 +99,9 @@ SP_MUST sp_err sp_journal_expire(sp_journal *store, uint64_t until);
 
 SP_MUST sp_err sp_journal_checkpoint_read(const sp_journal *store, sp_buf *note);
 SP_MUST sp_err sp_journal_checkpoint_write(const sp_journal *store, sp_span note);
+/* The verifier key of the checkpoints, for people: it proves nothing by standing here. */
+SP_MUST sp_err sp_journal_key_read(const sp_journal *store, sp_buf *key);
+SP_MUST sp_err sp_journal_key_write(const sp_journal *store, sp_span key);
 /* The last checkpoint that a witness has cosigned. */
 SP_MUST sp_err sp_journal_cosigned_write(const sp_journal *store, sp_span note);
 

@@ -141,6 +141,7 @@ static sp_err take_last(sp_keeper *keeper, const sp_config *config, sp_buf *why)
     sp_buf_span(&keeper->verifier_key, last.verifier_key);
     sp_buf_span(&keeper->origin, last.origin);
     TRY(sp_buf_error(&keeper->verifier_key));
+    TRY(sp_journal_key_write(keeper->store, last.verifier_key));
     return last.note.len == 0 ? sp_ok() : sp_journal_checkpoint_write(keeper->store, last.note);
 }
 

@@ -44,6 +44,8 @@ typedef struct {
     sp_tail tails[SP_LEDGER_TAILS_MAX];
     size_t tails_count;
     sp_verify_run verify;
+    const sp_peer *entry_reader; /* who read an entry last, and which: only compared */
+    uint64_t entry_read;
     char *retention_path;
     uint32_t retention_days; /* 0 = for ever */
     unsigned chores;         /* how often the chore timer has run */

@@ -19,21 +19,30 @@ enum {
 };
 #define REFERENCE_MASK ((UINT64_C(1) << 60) - 1)
 
-sp_err sp_lookup_open(const sp_lookup *query, uint64_t entry, sp_buf *json)
+sp_err sp_lookup_secret(const sp_lookup *lookup, sp_span record, sp_key *ret_secret)
 {
-    auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
     sp_record_head head;
-    sp_buf_reset(json);
-    TRY(sp_journal_read(query->store, entry, &record));
-    TRY(sp_record_head_read(sp_buf_borrow(&record), &head));
-    if (head.form != SP_RECORD_SEALED) {
-        return sp_record_open(sp_buf_borrow(&record), NULL, json);
-    }
-    const sp_subject_key *subject = sp_keys_find(query->keys, head.key_id);
+    TRY(sp_record_head_read(record, &head));
+    const sp_subject_key *subject =
+        head.form == SP_RECORD_SEALED ? sp_keys_find(lookup->keys, head.key_id) : NULL;
     if (subject == NULL) {
         return sp_fail(SP_ENOTFOUND);
     }
-    auto_key sp_key secret = sp_record_secret(&head, &subject->key);
+    *ret_secret = sp_record_secret(&head, &subject->key);
+    return sp_ok();
+}
+
+sp_err sp_lookup_open(const sp_lookup *lookup, uint64_t entry, sp_buf *json)
+{
+    auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
+    auto_key sp_key secret = {{0}};
+    sp_buf_reset(json);
+    TRY(sp_journal_read(lookup->store, entry, &record));
+    sp_err err = sp_lookup_secret(lookup, sp_buf_borrow(&record), &secret);
+    if (err.code == SP_ENOTFOUND) { /* opens only what is not sealed */
+        return sp_record_open(sp_buf_borrow(&record), NULL, json);
+    }
+    TRY(err);
     return sp_record_open(sp_buf_borrow(&record), &secret, json);
 }
 
@@ -212,7 +221,7 @@ static uint64_t session_number(const char *hex)
     return sp_read_u64(&in);
 }
 
-sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_row,
+sp_err sp_lookup_row(const sp_lookup *lookup, uint64_t entry, sp_index_row *ret_row,
                      uint64_t *ret_references, size_t max, size_t *ret_count)
 {
     auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
@@ -220,14 +229,14 @@ sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_r
     sp_record_head head = {0};
     *ret_row = (sp_index_row){.entry = entry};
     *ret_count = 0;
-    sp_err err = sp_journal_read(query->store, entry, &record);
+    sp_err err = sp_journal_read(lookup->store, entry, &record);
     if (!sp_failed(err)) {
         err = sp_record_head_read(sp_buf_borrow(&record), &head);
     }
     ret_row->first_unix_us = head.first_unix_us;
     ret_row->last_unix_us = head.last_unix_us;
     if (!sp_failed(err)) {
-        err = sp_lookup_open(query, entry, &json);
+        err = sp_lookup_open(lookup, entry, &json);
     }
     auto_json json_t *batch = sp_failed(err) ? NULL : batch_load(sp_buf_borrow(&json));
     if (batch == NULL) {
@@ -258,7 +267,7 @@ sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_r
 /* ---- pages ---- */
 
 typedef struct {
-    const sp_lookup *query;
+    const sp_lookup *lookup;
     const sp_ledger_search *search;
     sp_buf json;
     sp_buf *items;
@@ -294,7 +303,7 @@ static bool page_entry(void *self, uint64_t entry)
         before_at = p->search->before_at;
     }
     p->found->searched++;
-    sp_err err = sp_lookup_open(p->query, entry, &p->json);
+    sp_err err = sp_lookup_open(p->lookup, entry, &p->json);
     if (!sp_failed(err)) {
         err = sp_lookup_match(p->search, sp_buf_borrow(&p->json), before_at, page_item, p);
     }
@@ -309,7 +318,7 @@ static bool page_entry(void *self, uint64_t entry)
 /* All entries in [from, to), newest first, with or without the index. */
 static sp_err page_range(page *p, uint64_t from, uint64_t to)
 {
-    sp_index *index = p->query->index;
+    sp_index *index = p->lookup->index;
     uint64_t indexed = index == NULL ? 0 : sp_index_upto(index);
     while (to > from && to > indexed && !p->stopped) {
         to--;
@@ -328,15 +337,15 @@ static sp_err page_range(page *p, uint64_t from, uint64_t to)
     return sp_ok();
 }
 
-sp_err sp_lookup_page(const sp_lookup *query, const sp_ledger_search *search, unsigned budget_ms,
+sp_err sp_lookup_page(const sp_lookup *lookup, const sp_ledger_search *search, unsigned budget_ms,
                       sp_buf *items, sp_ledger_found *ret_found)
 {
-    uint64_t to = sp_journal_size(query->store);
+    uint64_t to = sp_journal_size(lookup->store);
     if (search->before_entry < to) {
         to = search->before_entry + (search->before_at > 0 ? 1 : 0);
     }
     *ret_found = (sp_ledger_found){0};
-    page p = {.query = query,
+    page p = {.lookup = lookup,
               .search = search,
               .json = sp_buf_make(JSON_MAX_BYTES),
               .items = items,
@@ -345,13 +354,13 @@ sp_err sp_lookup_page(const sp_lookup *query, const sp_ledger_search *search, un
               .deadline_us = sp_now_steady_us() + (uint64_t)budget_ms * 1000};
     bool known = false;
     sp_err err = sp_ok();
-    if (search->reference != 0 && query->index != NULL && search->before_entry == UINT64_MAX) {
-        err = sp_index_reference(query->index, search->reference & REFERENCE_MASK, page_entry, &p,
+    if (search->reference != 0 && lookup->index != NULL && search->before_entry == UINT64_MAX) {
+        err = sp_index_reference(lookup->index, search->reference & REFERENCE_MASK, page_entry, &p,
                                  &known);
         known = known && ret_found->count > 0;
     }
     if (!sp_failed(err) && !known && !p.stopped) {
-        err = page_range(&p, sp_journal_first(query->store), to);
+        err = page_range(&p, sp_journal_first(lookup->store), to);
     }
     sp_buf_done(&p.json);
     TRY(err);

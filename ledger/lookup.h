@@ -25,9 +25,11 @@ typedef struct {
 } sp_lookup;
 
 /* The JSON of an entry into an emptied buf. SP_ENOTFOUND: erased, expired or its key destroyed. */
-SP_MUST sp_err sp_lookup_open(const sp_lookup *query, uint64_t entry, sp_buf *json);
+SP_MUST sp_err sp_lookup_open(const sp_lookup *lookup, uint64_t entry, sp_buf *json);
+/* The secret that opens this record alone. SP_ENOTFOUND: open, erased, or its key destroyed. */
+SP_MUST sp_err sp_lookup_secret(const sp_lookup *lookup, sp_span record, sp_key *ret_secret);
 /* One page; found->items point into *items. */
-SP_MUST sp_err sp_lookup_page(const sp_lookup *query, const sp_ledger_search *search,
+SP_MUST sp_err sp_lookup_page(const sp_lookup *lookup, const sp_ledger_search *search,
                               unsigned budget_ms, sp_buf *items, sp_ledger_found *ret_found);
 
 /* Events of a batch, newest (last) first, each as one complete OCSF event; visit false = stop. */
@@ -36,7 +38,7 @@ typedef bool (*sp_lookup_visit)(void *self, uint16_t at, sp_span json);
 SP_MUST sp_err sp_lookup_match(const sp_ledger_search *search, sp_span batch_json,
                                unsigned before_at, sp_lookup_visit visit, void *self);
 /* What the index needs to know of an entry that is read back. */
-SP_MUST sp_err sp_lookup_row(const sp_lookup *query, uint64_t entry, sp_index_row *ret_row,
+SP_MUST sp_err sp_lookup_row(const sp_lookup *lookup, uint64_t entry, sp_index_row *ret_row,
                              uint64_t *ret_references, size_t max, size_t *ret_count);
 
 #endif

@@ -129,12 +129,12 @@ static sp_err index_batch(sp_ledger *ledger, const sp_batch *batch, uint64_t fir
 /* Entries that the index lacks, read back. True = there are more. */
 static bool index_slice(sp_ledger *ledger, uint64_t deadline_us)
 {
-    sp_lookup query = sp_ledger_lookup(ledger);
+    sp_lookup lookup = sp_ledger_lookup(ledger);
     while (sp_index_upto(ledger->index) < sp_journal_size(ledger->store)) {
         uint64_t references[REFERENCES_MAX];
         size_t count = 0;
         sp_index_row row;
-        sp_err err = sp_lookup_row(&query, sp_index_upto(ledger->index), &row, references,
+        sp_err err = sp_lookup_row(&lookup, sp_index_upto(ledger->index), &row, references,
                                    REFERENCES_MAX, &count);
         for (size_t i = 0; i < count && !sp_failed(err); i++) {
             err = sp_index_put_reference(ledger->index, references[i], row.entry);

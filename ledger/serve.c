@@ -172,6 +172,17 @@ static void note_read(sp_ledger *ledger, const sp_ledger_reader *reader, const c
     sp_engine_note(ledger->engine, &event, false, NULL, NULL);
 }
 
+/* One after another of the same peer (an export) is one reading, "from this entry on". */
+static void note_entry_read(sp_ledger *ledger, const sp_peer *peer, const sp_ledger_entry_ask *ask)
+{
+    bool goes_on = peer == ledger->entry_reader && ask->entry == ledger->entry_read + 1;
+    ledger->entry_reader = peer;
+    ledger->entry_read = ask->entry;
+    if (!goes_on) {
+        note_read(ledger, &ask->reader, "entries_from", ask->entry);
+    }
+}
+
 static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
 {
     sp_ledger_search ask;
@@ -180,9 +191,9 @@ static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     (void)fds;
     sp_err err = sp_ledger_search_read(msg->body, &ask);
-    sp_lookup query = sp_ledger_lookup(ledger);
+    sp_lookup lookup = sp_ledger_lookup(ledger);
     if (!sp_failed(err)) {
-        err = sp_lookup_page(&query, &ask, PAGE_BUDGET_MS, &items, &found);
+        err = sp_lookup_page(&lookup, &ask, PAGE_BUDGET_MS, &items, &found);
     }
     if (sp_failed(err)) {
         fail(peer, msg, err.code);
@@ -197,9 +208,9 @@ static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
 }
 
 static sp_err entry_of(sp_ledger *ledger, uint64_t which, sp_buf *record, sp_buf *json,
-                       sp_ledger_entry *ret_entry)
+                       sp_key *secret, sp_ledger_entry *ret_entry)
 {
-    sp_lookup query = sp_ledger_lookup(ledger);
+    sp_lookup lookup = sp_ledger_lookup(ledger);
     sp_record_head head;
     *ret_entry = (sp_ledger_entry){.entry = which, .state = SP_ENTRY_REDACTED};
     TRY(sp_journal_leaf(ledger->store, which, &ret_entry->leaf));
@@ -209,12 +220,15 @@ static sp_err entry_of(sp_ledger *ledger, uint64_t which, sp_buf *record, sp_buf
     }
     TRY(err);
     TRY(sp_record_head_read(sp_buf_borrow(record), &head));
-    err = sp_lookup_open(&query, which, json);
+    err = sp_lookup_open(&lookup, which, json);
     if (err.code == SP_ENOTFOUND) {
         return sp_ok();
     }
     TRY(err);
     ret_entry->state = head.form == SP_RECORD_OPEN ? SP_ENTRY_OPEN : SP_ENTRY_SEALED;
+    if (!sp_failed(sp_lookup_secret(&lookup, sp_buf_borrow(record), secret))) {
+        ret_entry->secret = (sp_span){secret->bytes, sizeof(secret->bytes)};
+    }
     ret_entry->record = sp_buf_borrow(record);
     ret_entry->json = sp_buf_borrow(json);
     return sp_ok();
@@ -224,16 +238,17 @@ static void entry(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
 {
     sp_ledger_entry_ask ask;
     sp_ledger_entry answer;
+    auto_key sp_key secret = {{0}};
     auto_buf sp_buf record = sp_buf_make(SP_RECORD_MAX_BYTES);
     auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(2 * SP_MSG_MAX_BYTES);
     (void)fds;
     sp_err err = sp_ledger_entry_ask_read(msg->body, &ask);
     if (!sp_failed(err)) {
-        err = entry_of(ledger, ask.entry, &record, &json, &answer);
+        err = entry_of(ledger, ask.entry, &record, &json, &secret, &answer);
     }
     if (!sp_failed(err)) {
-        note_read(ledger, &ask.reader, "entry", ask.entry);
+        note_entry_read(ledger, peer, &ask);
         sp_ledger_entry_write(&answer, &body);
         err = sp_buf_error(&body);
     }
@@ -487,6 +502,7 @@ void sp_ledger_on_gone(void *self, sp_peer *peer)
     sp_ledger *ledger = self;
     sp_source *source = sp_peer_data(peer);
     sp_ledger_tail_drop(ledger, peer);
+    ledger->entry_reader = peer == ledger->entry_reader ? NULL : ledger->entry_reader;
     if (source != NULL) {
         sp_peer_set_data(peer, NULL);
         sp_engine_detach(ledger->engine, source, ledger->stopping, NULL, NULL);

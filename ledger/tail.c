@@ -69,11 +69,11 @@ static void push_one(sp_tail *tail, uint64_t entry, sp_span json)
 void sp_ledger_tail(sp_ledger *ledger, uint64_t first_entry, uint64_t count)
 {
     auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
-    sp_lookup query = sp_ledger_lookup(ledger);
+    sp_lookup lookup = sp_ledger_lookup(ledger);
     /* under a flood only the newest are shown: a person reads them */
     uint64_t from = count > ENTRIES_PER_COMMIT ? count - ENTRIES_PER_COMMIT : 0;
     for (uint64_t i = from; i < count && ledger->tails_count > 0; i++) {
-        if (sp_failed(sp_lookup_open(&query, first_entry + i, &json))) {
+        if (sp_failed(sp_lookup_open(&lookup, first_entry + i, &json))) {
             continue;
         }
         /* a push may drop its peer, which takes it out of the list: from the end, each once */

@@ -6,7 +6,7 @@
 #include "lib/proto/ledger_msg.h"
 
 enum { RECORD_MAX_BYTES = UINT16_MAX, TROUBLE_MAX_BYTES = 512, VKEY_MAX_BYTES = 512 };
-enum { EVENT_LEAST_BYTES = 4, ITEM_LEAST_BYTES = 14 };
+enum { EVENT_LEAST_BYTES = 4, ITEM_LEAST_BYTES = 14, SECRET_MAX_BYTES = 32 };
 
 void sp_ledger_attach_write(const sp_ledger_attach *attach, sp_buf *out)
 {
@@ -243,6 +243,7 @@ void sp_ledger_entry_write(const sp_ledger_entry *entry, sp_buf *out)
     sp_buf_span(out, sp_hash_borrow(&entry->leaf));
     sp_buf_bytes(out, entry->record);
     sp_buf_bytes(out, entry->json);
+    sp_buf_bytes(out, entry->secret);
 }
 
 sp_err sp_ledger_entry_read(sp_span body, sp_ledger_entry *ret_entry)
@@ -253,6 +254,7 @@ sp_err sp_ledger_entry_read(sp_span body, sp_ledger_entry *ret_entry)
     entry.leaf = hash_read(&in);
     entry.record = sp_read_bytes(&in, RECORD_MAX_BYTES);
     entry.json = sp_read_bytes(&in, RECORD_MAX_BYTES);
+    entry.secret = sp_read_bytes(&in, SECRET_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_entry = entry;
     return sp_ok();

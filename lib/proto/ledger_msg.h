@@ -162,6 +162,7 @@ typedef struct {
     sp_hash leaf;
     sp_span record; /* the sealed bytes that the leaf hash covers; empty when redacted */
     sp_span json;   /* the OCSF batch; empty when redacted */
+    sp_span secret; /* opens this record and no other; empty unless sealed */
 } sp_ledger_entry;
 
 typedef struct {

@@ -16,7 +16,7 @@
 
 typedef struct sp_limits sp_limits;
 
-enum { SP_LIMIT_ACCOUNT_TRIES = 5, SP_LIMIT_ADDRESS_TRIES = 30 };
+enum { SP_LIMIT_ACCOUNT_TRIES = 5, SP_LIMIT_ADDRESS_TRIES = 100 };
 
 SP_MUST sp_err sp_limits_new(uint64_t seed, sp_limits **ret_limits);
 void sp_limits_free(sp_limits *limits);

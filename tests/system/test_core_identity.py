@@ -239,7 +239,7 @@ def test_names_are_not_told_by_the_clock(office, ann):
     ratio = statistics.median(known) / statistics.median(unknown)
     print(f"password step: known {statistics.median(known) * 1e3:.1f} ms, unknown "
           f"{statistics.median(unknown) * 1e3:.1f} ms, ratio {ratio:.3f}")
-    assert 0.85 < ratio < 1.18
+    assert 0.75 < ratio < 1.33  # a skipped hash would be 0.01
 
 
 # ---- sessions
@@ -266,7 +266,7 @@ def test_nobody_ends_anothers_session(office, admins, ann):
 def test_sign_out_takes_every_cookie(office, ann):
     browser = signed_in(office, ann)
     token = dict(browser.cookies[f"portal.{office.domain}"])
-    entered = enter(office, browser, "wiki")
+    entered = enter(office, browser, "files")
     assert entered.status == 303
     browser.sign_out()
     browser.cookies[f"portal.{office.domain}"] = token  # the thief kept it
@@ -328,7 +328,7 @@ def enter(office, browser, app, path="/"):
     return browser.request("GET", app, where[where.index("/.sallyport/"):])
 
 
-def ticket_of(office, browser, app="wiki", path="/"):
+def ticket_of(office, browser, app="files", path="/"):
     to = urllib.parse.quote(f"https://{app}.{office.domain}:{office.port}{path}", safe="")
     where = browser.request("GET", "portal", f"/enter?to={to}").header("Location")
     return where[where.index("/.sallyport/"):]
@@ -338,26 +338,26 @@ def test_a_ticket_works_once_and_only_at_its_host(office, ann):
     browser = signed_in(office, ann)
     ticket = ticket_of(office, browser)
     assert browser.request("GET", "code", ticket).status == 403  # used up by the attempt
-    assert browser.request("GET", "wiki", ticket).status == 403
+    assert browser.request("GET", "files", ticket).status == 403
     ticket = ticket_of(office, browser, path="/a?b=c")
-    answer = browser.request("GET", "wiki", ticket)
+    answer = browser.request("GET", "files", ticket)
     assert (answer.status, answer.header("Location")) == (303, "/a?b=c")
-    assert browser.request("GET", "wiki", ticket).status == 403
+    assert browser.request("GET", "files", ticket).status == 403
 
 
 def test_a_cookie_opens_one_host_only(office, ann):
     browser = signed_in(office, ann)
-    enter(office, browser, "wiki")
+    enter(office, browser, "files")
     thief = stranger(office)
-    thief.cookies[f"portal.{office.domain}"] = dict(browser.cookies[f"wiki.{office.domain}"])
+    thief.cookies[f"portal.{office.domain}"] = dict(browser.cookies[f"files.{office.domain}"])
     refused(401, "signed_out", thief.get, "/me")
 
 
 @pytest.mark.parametrize("to", [
-    "https://evil.example/", "https://evil.example/wiki.office.localhost", "http://wiki.{d}/", "//evil.example",
-    "https://wiki.{d}.evil.example/", "https://wiki.{d}@evil.example/", "https://evil.example\\@wiki.{d}/",
-    "https://portal.{d}:{p}/", "javascript:alert(1)", "/", "", "https://wiki.{d}:1/", "https://a.b.{d}:{p}/",
-    "https://wiki.{d}:{p}/\r\nX: y", "https://wiki.{d}:{p}//evil.example"])
+    "https://evil.example/", "https://evil.example/files.office.localhost", "http://files.{d}/", "//evil.example",
+    "https://files.{d}.evil.example/", "https://files.{d}@evil.example/", "https://evil.example\\@files.{d}/",
+    "https://portal.{d}:{p}/", "javascript:alert(1)", "/", "", "https://files.{d}:1/", "https://a.b.{d}:{p}/",
+    "https://files.{d}:{p}/\r\nX: y", "https://files.{d}:{p}//evil.example"])
 def test_enter_goes_nowhere_else(office, ann, to):
     text = to.replace("{d}", office.domain).replace("{p}", str(office.port))
     answer = ann.request("GET", "portal", f"/enter?to={urllib.parse.quote(text, safe='')}")
@@ -367,7 +367,7 @@ def test_enter_goes_nowhere_else(office, ann, to):
 
 def test_a_ticket_cannot_be_bent_to_another_place(office, ann):
     ticket = ticket_of(office, ann).split("&to=")[0]
-    answer = ann.request("GET", "wiki", f"{ticket}&to=//evil.example/")
+    answer = ann.request("GET", "files", f"{ticket}&to=//evil.example/")
     assert (answer.status, answer.header("Location")) == (303, "/")
 
 
@@ -381,7 +381,7 @@ def test_cross_site_requests_are_refused(office, ann):
         {k: v for k, v in good.items() if k != "X-Sallyport-Request"},
         {**good, "Origin": "https://evil.example"},
         {**good, "Origin": "null"},
-        {**good, "Origin": f"https://wiki.{office.domain}:{office.port}"},
+        {**good, "Origin": f"https://files.{office.domain}:{office.port}"},
         {**good, "Sec-Fetch-Site": "cross-site"},
         {**good, "Sec-Fetch-Site": "same-site"},
     ]
@@ -404,7 +404,7 @@ def test_answers_protect_the_page(office):
 
 
 @pytest.mark.parametrize("body, status", [
-    (b"", 400), (b"[]", 422), (b"{", 400), (b"nonsense", 400), (b'{"name":"ann","x":1}', 400),
+    (b"", 400), (b"[]", 400), (b"{", 400), (b"nonsense", 400), (b'{"name":"ann","x":1}', 400),
     (b'{"name":7}', 422), (b'{"name":"a","name":"b"}', 400), (b'{"name":"\xff"}', 400),
     (b'{"name":"' + b"a" * 5000 + b'"}', 413), (b"[" * 3000, 400)])
 def test_bodies_are_read_strictly(office, body, status):

@@ -209,7 +209,7 @@ static json_t *base64_of(sp_span bytes)
 
 static json_t *text_of(sp_span text)
 {
-    return json_stringn((const char *)text.ptr, text.len);
+    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
 }
 
 /* {COMMON,"events":[...]} -> one complete event each. */

@@ -8,7 +8,7 @@
 
 json_t *sp_admin_text(sp_span text)
 {
-    return json_stringn((const char *)text.ptr, text.len);
+    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
 }
 
 json_t *sp_shape_list(const sp_policy_set *set, sp_doc_kind kind)
@@ -134,17 +134,18 @@ static json_t *flatten(const json_t *section)
 
 static json_t *rule_of(const json_t *document, const sp_sources *sources)
 {
-    static const char *const sections[] = {"who", "on", "to", "when", "with"};
+    static const char *const sections[] = {"who", "on", "to", "when", "with", "ask"};
     json_t *rule = json_object();
+    const json_t *denied = json_object_get(document, "deny");
+    bool asks = json_object_get(document, "ask") != NULL;
+    const char *effect = asks ? "ask" : "allow";
     move_member(rule, "name", document, "name");
-    bool has_effect = text_at(document, "effect")[0] != '\0';
-    json_object_set_new(rule, "effect",
-                        json_string(has_effect ? text_at(document, "effect") : "allow"));
+    json_object_set_new(rule, "effect", json_string(denied != NULL ? "deny" : effect));
     for (size_t i = 0; i < SP_COUNT(sections); i++) {
         const json_t *section = json_object_get(document, sections[i]);
         json_object_set_new(rule, sections[i], flatten(section));
     }
-    move_member(rule, "may", document, "may");
+    move_member(rule, "may", document, denied != NULL ? "deny" : "may");
     move_member(rule, "warning", document, "warning");
     set_place(rule, document);
     set_yaml(rule, document, sources);

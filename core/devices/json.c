@@ -16,7 +16,7 @@ static const char *state_word(uint8_t state)
 
 static json_t *text_of(sp_span text)
 {
-    return json_stringn((const char *)text.ptr, text.len);
+    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
 }
 
 static json_t *time_or_null(uint64_t when_unix_s)

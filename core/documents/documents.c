@@ -23,6 +23,7 @@ enum { QUEUE_MAX = 16, ROUNDS_MAX = 2 };
 struct sp_documents {
     sp_core *core;
     sp_policy_set *set;
+    sp_arena names; /* of the files, that the set points to */
     uint64_t version;
     sp_job *running; /* first of the queue */
     sp_job *last;
@@ -41,6 +42,13 @@ uint64_t sp_documents_version(const sp_documents *documents)
 }
 
 static void run_next(sp_documents *documents);
+
+static void free_all(sp_documents *documents)
+{
+    sp_policy_set_free(documents->set);
+    sp_arena_done(&documents->names);
+    sp_free(documents);
+}
 
 /* ---- the end of a job ---- */
 
@@ -64,8 +72,7 @@ static void finish(sp_job *job, sp_err err, bool changed)
     documents->queued--;
     sp_job_free(job);
     if (documents->stopping && documents->running == NULL) {
-        sp_policy_set_free(documents->set);
-        sp_free(documents);
+        free_all(documents);
     } else {
         run_next(documents);
     }
@@ -122,7 +129,10 @@ static void on_recorded(void *self, sp_err err)
     }
     sp_publish_swap(documents->core->state->publish, SP_STEAL_FD(job->snapshot_fd), job->version);
     sp_policy_set_free(documents->set);
+    sp_arena_done(&documents->names);
     documents->set = SP_STEAL(job->set);
+    documents->names = job->names;
+    job->names = (sp_arena){0};
     documents->version = job->version;
     tell_everybody(documents);
     finish(job, sp_ok(), true);
@@ -280,7 +290,7 @@ sp_err sp_documents_start(sp_core *core, sp_documents **ret_documents)
     TRY(sp_alloc(1, sizeof(*documents), &documents));
     documents->core = core;
     int fd = -1;
-    sp_err err = sp_documents_load(core, &documents->set, &documents->version);
+    sp_err err = sp_documents_load(core, &documents->set, &documents->names, &documents->version);
     if (!sp_failed(err)) {
         err = sp_publish_seal(sp_policy_set_snapshot(documents->set), &fd);
     }
@@ -301,7 +311,6 @@ void sp_documents_stop(sp_documents *documents)
     }
     documents->stopping = true;
     if (documents->running == NULL) {
-        sp_policy_set_free(documents->set);
-        sp_free(documents);
+        free_all(documents);
     }
 }

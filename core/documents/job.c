@@ -16,7 +16,8 @@
 enum {
     ARENA_MAX_BYTES = 192 << 20, /* files, and names of a million people */
     DIFF_MAX_BYTES = 64 << 20,
-    DIFF_CELLS_MAX = 500
+    DIFF_CELLS_MAX = 500,
+    NAMES_MAX_BYTES = 16 << 20
 };
 
 static sp_err copy_files(sp_job *job, const sp_apply *apply)
@@ -24,7 +25,7 @@ static sp_err copy_files(sp_job *job, const sp_apply *apply)
     TRY(sp_arena_alloc(&job->arena, apply->files_count + 1, sizeof(*job->files), &job->files));
     for (size_t i = 0; i < apply->files_count; i++) {
         sp_span name = SP_SPAN_EMPTY;
-        TRY(sp_arena_copy(&job->arena, sp_span_cstr(apply->files[i].name), &name));
+        TRY(sp_arena_copy(&job->names, sp_span_cstr(apply->files[i].name), &name));
         TRY(sp_arena_copy(&job->arena, apply->files[i].text, &job->files[i].text));
         job->files[i].name = (const char *)name.ptr;
     }
@@ -40,6 +41,7 @@ sp_err sp_job_new(const sp_apply *apply, sp_job **ret_job)
     sp_job *job = NULL;
     TRY(sp_alloc(1, sizeof(*job), &job));
     job->arena = sp_arena_make(ARENA_MAX_BYTES);
+    job->names = sp_arena_make(NAMES_MAX_BYTES);
     job->diff = sp_buf_make(DIFF_MAX_BYTES);
     job->detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
     job->snapshot_fd = -1;
@@ -74,6 +76,7 @@ void sp_job_free(sp_job *job)
     sp_buf_done(&job->diff);
     sp_buf_done(&job->detail);
     sp_arena_done(&job->arena);
+    sp_arena_done(&job->names);
     sp_free(job);
 }
 

@@ -26,6 +26,7 @@ typedef struct sp_job {
 
     /* what it is compiled from */
     sp_arena arena;
+    sp_arena names; /* of the files: the set points to them as long as it lives */
     sp_policy_file *files;
     size_t files_count;
     sp_policy_number *roles;

@@ -37,7 +37,8 @@ static sp_err job_of_version(sp_core *core, uint64_t version, sp_job **ret_job)
     return sp_job_new(&apply, ret_job);
 }
 
-sp_err sp_documents_load(sp_core *core, sp_policy_set **ret_set, uint64_t *ret_version)
+sp_err sp_documents_load(sp_core *core, sp_policy_set **ret_set, sp_arena *ret_names,
+                         uint64_t *ret_version)
 {
     uint64_t version = 0;
     sp_job *job = NULL;
@@ -52,6 +53,8 @@ sp_err sp_documents_load(sp_core *core, sp_policy_set **ret_set, uint64_t *ret_v
     }
     if (!sp_failed(err)) {
         *ret_set = SP_STEAL(job->set);
+        *ret_names = job->names;
+        job->names = (sp_arena){0};
         *ret_version = version;
     } else {
         sp_log(SP_LOG_ERROR, "policy version %llu of the store does not compile any more: %s",

@@ -7,9 +7,12 @@
 #define SP_CORE_DOCUMENTS_START_H
 
 #include "core/documents/documents.h"
+#include "lib/base/arena.h"
 
-/* Compiles the newest version of the store; version 0 is the empty set, which denies all. */
-SP_MUST sp_err sp_documents_load(sp_core *core, sp_policy_set **ret_set, uint64_t *ret_version);
+/* Compiles the newest version of the store; version 0 is the empty set, which denies all. The set
+ * points into the names. */
+SP_MUST sp_err sp_documents_load(sp_core *core, sp_policy_set **ret_set, sp_arena *ret_names,
+                                 uint64_t *ret_version);
 /* When there is no version yet: applies the files of the bootstrap file's documents folder. Wrong
  * files are told in the log and end the start (SP_EINVALID); the rest happens on the loop, again
  * and again until the ledger is there to record it. */

@@ -37,7 +37,7 @@ static void on_signed(void *self, sp_err err, sp_span body)
 
 static json_t *text_of(sp_span text)
 {
-    return json_stringn((const char *)text.ptr, text.len);
+    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
 }
 
 static void set_text(json_t *object, const char *key, sp_span text)

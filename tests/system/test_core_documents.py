@@ -123,7 +123,7 @@ def test_three_administrators_apart(admins):
     with pytest.raises(Refused) as refused:
         audrey.post("/admin/policy/apply", {"files": files})
     assert refused.value.code == "not_yours", "an audit administrator changes Retention alone"
-    keep = with_rule(files_of(sam), "kind: Retention\nname: a year\ndays: 365\n")
+    keep = with_rule(files_of(sam), "kind: Retention\nname: a year\nkeep: 365d\n")
     with pytest.raises(Refused) as refused:
         sam.post("/admin/policy/apply", {"files": keep})
     assert refused.value.code == "not_yours", "a security administrator does not change Retention"

@@ -65,6 +65,17 @@ bool sp_admin_time(sp_span text, uint64_t *ret_unix_s)
     return true;
 }
 
+bool sp_admin_session_id(sp_span text, uint64_t *ret_id)
+{
+    auto_buf sp_buf bytes = sp_buf_make(sizeof(*ret_id));
+    if (text.len != 2 * sizeof(*ret_id) || sp_failed(sp_buf_unhex(&bytes, text))) {
+        return false;
+    }
+    sp_reader in = sp_reader_of(sp_buf_borrow(&bytes));
+    *ret_id = sp_read_u64(&in);
+    return true;
+}
+
 sp_err sp_admin_start(sp_core *core)
 {
     TRY(sp_admin_apply_routes(core));

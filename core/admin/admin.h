@@ -27,6 +27,8 @@ json_t *sp_admin_text(sp_span text);
 json_t *sp_admin_version_json(sp_core *core, uint64_t version);
 /* RFC 3339 in UTC ("2026-03-01T08:00:00Z", fractions dropped). */
 bool sp_admin_time(sp_span text, uint64_t *ret_unix_s);
+/* A session's id as the API shows it: 16 hexadecimal digits. */
+bool sp_admin_session_id(sp_span text, uint64_t *ret_id);
 /* ?limit= (1..200, 50); false: answered. */
 bool sp_admin_limit(sp_request *req, uint64_t *ret_limit);
 

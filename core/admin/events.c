@@ -53,18 +53,6 @@ static void set_times(json_t *to, const json_t *ocsf)
     json_object_set_new(to, "at", sp_admin_text(sp_buf_borrow(&time)));
 }
 
-/* The ledger writes a session's number in hexadecimal, the API in decimal. */
-static void set_session(json_t *to, const json_t *ocsf)
-{
-    const json_t *uid = at2(json_object_get(ocsf, "actor"), "session", "uid");
-    auto_buf sp_buf bytes = sp_buf_make(8);
-    sp_span text = sp_span_cstr(json_string_value(uid));
-    if (text.len == 16 && !sp_failed(sp_buf_unhex(&bytes, text))) {
-        sp_reader in = sp_reader_of(sp_buf_borrow(&bytes));
-        json_object_set_new(to, "session", sp_json_id(sp_read_u64(&in)));
-    }
-}
-
 static void set_object(json_t *to, const json_t *ocsf)
 {
     const json_t *http = json_object_get(ocsf, "http_request");
@@ -98,11 +86,11 @@ json_t *sp_event_shape(const sp_ledger_item *item)
     json_object_set_new(event, "position", json_integer(item->at));
     json_object_set_new(event, "kind", json_string("admin"));
     set_times(event, ocsf);
-    set_session(event, ocsf);
     set_object(event, ocsf);
     keep_words(event, ocsf);
     keep(event, "reference", at2(ocsf, "metadata", "uid"));
     keep(event, "person", at2(json_object_get(ocsf, "actor"), "user", "name"));
+    keep(event, "session", at2(json_object_get(ocsf, "actor"), "session", "uid"));
     keep(event, "device", at2(ocsf, "device", "name"));
     keep(event, "rule", at2(ocsf, "policy", "name"));
     keep(event, "policy_version", at2(ocsf, "policy", "version"));

@@ -106,7 +106,7 @@ static bool read_numbers(sp_request *req, sp_ledger_search *search)
         sp_answer_invalid(req, "reference", "a number like 7F3K-9Q2M-XA4T");
         return false;
     }
-    if (session.len > 0 && sp_failed(sp_span_to_u64(session, UINT64_MAX, &search->session))) {
+    if (session.len > 0 && !sp_admin_session_id(session, &search->session)) {
         sp_answer_invalid(req, "session", "a session's id");
         return false;
     }
@@ -320,6 +320,17 @@ static void ask_entry(reading *r, uint16_t kind, sp_on_reply on_reply)
     sp_ledger_client_call(sp_request_core(r->req)->ledger, kind, sp_buf_borrow(&body), on_reply, r);
 }
 
+static void on_fresh_checkpoint(void *self, sp_err err, sp_span body)
+{
+    reading *r = self;
+    (void)body;
+    if (sp_failed(err)) {
+        sp_events_answer_failed(r->req, err);
+        return;
+    }
+    ask_entry(r, SP_LEDGER_PROOF, on_proof);
+}
+
 static void on_proof_key(void *self, sp_err err, sp_span body)
 {
     reading *r = self;
@@ -334,7 +345,9 @@ static void on_proof_key(void *self, sp_err err, sp_span body)
         sp_events_answer_failed(r->req, err);
         return;
     }
-    ask_entry(r, SP_LEDGER_PROOF, on_proof);
+    /* the entry may be younger than the last checkpoint: a new one covers it */
+    sp_ledger_client_call(sp_request_core(r->req)->ledger, SP_LEDGER_CHECKPOINT, SP_SPAN_EMPTY,
+                          on_fresh_checkpoint, r);
 }
 
 static void on_proof_entry(void *self, sp_err err, sp_span body)

@@ -49,7 +49,7 @@ static void post_end(sp_request *req)
         return;
     }
     sp_err err = sp_fail(SP_ENOTFOUND);
-    if (sp_request_param_u64(req, 0, &id)) {
+    if (sp_admin_session_id(sp_request_param(req, 0), &id)) {
         err = sp_sessions_end(sp_request_core(req), id, SP_END_ADMIN, sp_request_person(req));
     }
     if (err.code == SP_ENOTFOUND) {

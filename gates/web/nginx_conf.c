@@ -63,7 +63,7 @@ static void write_head(const sp_nginx_conf *conf, sp_buf *out)
     sp_buf_fmt(out,
                "daemon off;\nerror_log stderr warn;\nworker_processes %u;\n"
                "worker_rlimit_nofile %u;\npid \"%s/nginx.pid\";\nlock_file \"%s/nginx.lock\";\n"
-               "events { worker_connections %u; multi_accept on; }\n",
+               "events { worker_connections %u; }\n",
                conf->workers, conf->connections * 2 + 256, conf->state_dir, conf->state_dir,
                conf->connections);
 }

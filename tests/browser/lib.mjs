@@ -48,6 +48,11 @@ export class Person {
       const text = message.text();
       if (/content security policy/i.test(text)) this.trouble.push(`on ${page.url()}: ${text}`);
     });
+    page.on("response", (response) => {
+      const path = response.url().replace(portal, "");
+      if (process.env.TRACE && path.startsWith("/api/")) console.error(response.request().method(), path, response.status());
+      if (response.status() >= 500) this.trouble.push(`${path}: ${response.status()}`);
+    });
     page.on("request", (request) => {
       const url = new URL(request.url());
       const ours = url.hostname === domain || url.hostname.endsWith(`.${domain}`);
@@ -62,17 +67,17 @@ export class Person {
     return this.page.getByRole("button", { name, exact: true });
   }
   heading(name) {
-    return this.page.getByRole("heading", { name });
+    return this.page.getByRole("heading", { name, exact: true });
   }
   calm() {
     assert.deepEqual(this.trouble, []);
   }
 
-  /* The code of the authenticator app. A code works once, so a second one waits for the next. */
+  /* The code of the authenticator app. A code works once; a clock may be one step ahead. */
   async code() {
-    const step = () => Math.floor(Date.now() / 30_000);
-    while (this.totp.last === step()) await new Promise((go) => setTimeout(go, 250));
-    this.totp.last = step();
+    const now = () => Math.floor(Date.now() / 30_000);
+    while (this.totp.last > now()) await new Promise((go) => setTimeout(go, 250));
+    this.totp.last = Math.max(now(), this.totp.last + 1);
     return totpCode(this.totp.secret, this.totp.last);
   }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
-import test, { after, before } from "node:test";
+import test, { after, afterEach, before } from "node:test";
 import { launch, Person, portal } from "./lib.mjs";
 
 const require = createRequire(import.meta.url);
@@ -19,6 +19,13 @@ async function open(options) {
 }
 before(async () => {
   browser = await launch();
+});
+/* SHOTS=directory keeps what everybody saw at the end of each test. */
+afterEach(async (context) => {
+  if (!process.env.SHOTS) return;
+  for (const [name, one] of Object.entries(people)) {
+    await one.page.screenshot({ path: `${process.env.SHOTS}/${context.name.slice(0, 40)} - ${name}.png` }).catch(() => undefined);
+  }
 });
 after(async () => {
   await browser?.close();

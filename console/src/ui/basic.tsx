@@ -231,7 +231,7 @@ export function Segmented<K extends string>({ items, value, onChange, label }: {
 export function Facts({ items, wide }: { items: [string, ComponentChildren][]; wide?: boolean }) {
   return (
     <dl class={cx("facts", wide && "facts-wide")}>
-      {items.filter(([, value]) => value != null && value !== "").map(([name, value]) => (
+      {items.filter(([, value]) => value != null && value !== "" && value !== false).map(([name, value]) => (
         <div key={name}><dt>{name}</dt><dd>{value}</dd></div>
       ))}
     </dl>

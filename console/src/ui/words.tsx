@@ -13,6 +13,10 @@ export const wordIn = (table: object, word: string | undefined): string =>
 export const text2 = (text: Schema["Text2"] | undefined, fallback = ""): string =>
   (text && (lang.value === "zh" ? text.zh || text.en : text.en || text.zh)) || fallback;
 
+/* The office's own title of a role; ours where it gave none. */
+export const roleTitle = (role: Schema["Role"]): string =>
+  role.title && role.title.en !== role.name ? text2(role.title, role.name) : wordIn(t().words.role, role.name);
+
 const VERDICTS = {
   allow: { tone: "good", icon: "check" },
   ask: { tone: "warn", icon: "hand" },

@@ -12,7 +12,7 @@ import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
-import { PersonState, text2, wordIn } from "../../ui/words";
+import { PersonState, roleTitle, wordIn } from "../../ui/words";
 
 type Person = Schema["Person"];
 type Link = { link: string; expires_at: string };
@@ -88,7 +88,7 @@ function Roles({ person, onDone }: { person: Person; onDone: (p: Person) => void
             <label class="check">
               <input type="checkbox" checked={chosen.includes(role.name)} disabled={!mayRole(role)}
                 onChange={(e) => setChosen(e.currentTarget.checked ? [...chosen, role.name] : chosen.filter((r) => r !== role.name))} />
-              <span>{text2(role.title, wordIn(t().words.role, role.name))} <code class="muted">{role.name}</code></span>
+              <span>{roleTitle(role)} <code class="muted">{role.name}</code></span>
               {role.admin && <Badge tone="accent">{words.administrator}</Badge>}
             </label>
           </li>

@@ -6,7 +6,7 @@ import { t } from "../../../i18n";
 import { useAction, useData } from "../../../lib/data";
 import { Badge, Button, Card, Facts, Field, Select, Skeleton } from "../../../ui/basic";
 import { ErrorNote } from "../../../ui/errors";
-import { ClassBadge, text2, VerdictBadge, wordIn } from "../../../ui/words";
+import { ClassBadge, roleTitle, text2, VerdictBadge, wordIn } from "../../../ui/words";
 
 const ACTIONS = ["connect", "read", "write", "export", "import", "alter", "destroy", "administer", "execute", "forward"] as const;
 const OWNERS = ["company", "personal", "unknown"] as const;
@@ -62,7 +62,7 @@ export function Explain() {
             <Select label={words.who} value={form.by} onChange={set("by")} options={[{ value: "role", label: words.aRole }, { value: "person", label: words.aPerson }]} />
             {form.by === "person"
               ? <Field label={words.personName} value={form.person} required maxLength={63} onInput={(e) => set("person")(e.currentTarget.value)} />
-              : <Select label={words.role} value={role} onChange={set("role")} options={roles.data.items.map((r) => ({ value: r.name, label: text2(r.title, wordIn(w.role, r.name)) }))} />}
+              : <Select label={words.role} value={role} onChange={set("role")} options={roles.data.items.map((r) => ({ value: r.name, label: roleTitle(r) }))} />}
             <Select label={words.device} value={form.owner} onChange={set("owner")} options={OWNERS.map((o) => ({ value: o, label: w.owner[o] }))} />
             <Select label={words.posture} value={form.posture} onChange={set("posture")} options={POSTURES.map((o) => ({ value: o, label: w.posture[o] }))} />
             <Select label={words.strength} value={form.strength} onChange={set("strength")} options={STRENGTHS.map((o) => ({ value: o, label: w.strength[o] }))} />

@@ -9,7 +9,7 @@ import { place, setQuery } from "../../../lib/router";
 import { Badge, cx, Select, Skeleton } from "../../../ui/basic";
 import { ErrorNote } from "../../../ui/errors";
 import { Icon } from "../../../ui/icon";
-import { ClassBadge, text2, VerdictBadge, wordIn } from "../../../ui/words";
+import { ClassBadge, roleTitle, VerdictBadge, wordIn } from "../../../ui/words";
 
 type Cell = Schema["PolicyMatrix"]["cells"][number];
 const OWNERS = ["company", "personal", "unknown"] as const;
@@ -100,7 +100,7 @@ export function Matrix() {
     <div class="stack">
       <div class="toolbar">
         <Select label={words.role} value={role} onChange={(value) => setQuery({ role: value })}
-          options={(roles.data?.items ?? []).map((r) => ({ value: r.name, label: text2(r.title, wordIn(t().words.role, r.name)) }))} />
+          options={(roles.data?.items ?? []).map((r) => ({ value: r.name, label: roleTitle(r) }))} />
         <Select label={words.strength} value={strength} onChange={(value) => setQuery({ strength: value })}
           options={STRENGTHS.map((s) => ({ value: s, label: t().words.strength[s] }))} />
         <p class="legend" aria-hidden="true">

@@ -103,7 +103,10 @@ class Browser:
             jar[name] = value
 
     def follow(self, host, path, limit=10, **kwargs):
-        """GET with redirects between hosts of the domain; returns the last answer."""
+        """GET as a browser navigates, with redirects between hosts of the domain; the last answer."""
+        kwargs["headers"] = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8",
+                             "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document",
+                             **(kwargs.get("headers") or {})}
         for _ in range(limit):
             answer = self.request("GET", host, path, **kwargs)
             where = answer.header("Location")

@@ -54,8 +54,8 @@ def others_may_enter(path):
 
 
 def place():
-    """run/, or where it points to: a directory that the roles' users can reach."""
-    run = os.path.join(ROOT, "run")
+    """run/ (or DEMO_DIR), or where it points to: a directory that the roles' users can reach."""
+    run = os.environ.get("DEMO_DIR", os.path.join(ROOT, "run"))
     if not os.path.lexists(run):
         if os.geteuid() == 0 and not others_may_enter(ROOT):
             os.makedirs(AWAY, exist_ok=True)
@@ -121,7 +121,7 @@ class Demo:
 
     def prepare(self):
         subprocess.run([os.path.join(ROOT, "packaging", "install-files"), "--tree",
-                        os.path.join(self.base, "program")], check=True, cwd=ROOT)
+                        os.path.join(self.base, "program")], check=True)
         office = os.path.join(self.base, "office")
         if not os.path.isdir(office):
             shutil.copytree(os.path.join(ROOT, "demo", "office"), office)
@@ -268,6 +268,8 @@ class Demo:
             self.keep(accounts, employee, display_name, roles)
         name, display_name, roles = NEWCOMER
         accounts["newcomer"] = self.invite(olga, name, display_name, roles, sam)
+        for one, person in zip(accounts["people"], (olga, sam)):
+            one["totp_last"] = person.totp.last  # they stepped up since
         self.write(self.accounts_path, accounts, 0o600)
         return accounts
 
@@ -287,7 +289,7 @@ class Demo:
         port = self.settings["port"]
         at = "" if port == 443 else f":{port}"
         portal = f"https://portal.{DOMAIN}{at}"
-        run = os.path.relpath(os.path.join(ROOT, "run"))
+        run = os.path.relpath(self.base) if "DEMO_DIR" in os.environ else "run"
         duties = {name: duty for name, _, _, duty in ADMINISTRATORS}
         say(f"\n{OFFICE} is open:  {portal}\n")
         say("Open it with    demo/browser            a Chromium that trusts this office's CA")

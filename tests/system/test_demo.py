@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo office as `make run` starts it: its accounts, its applications, and the things to try."""
+
+import base64
+import json
+import os
+import re
+import secrets
+import signal
+import socket
+import ssl
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from officelib import BUILD, ROOT, alive, descendants, free_port, wait_for
+from portal import Person, Refused, Totp
+
+pytestmark = pytest.mark.slow
+DOMAIN = "office.localhost"
+REFERENCE = r"\b[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}\b"
+
+
+class Demo:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="sp-demo-", dir="/tmp")
+        os.chmod(self.dir, 0o755)
+        self.port = free_port()
+        self.out = os.path.join(self.dir, "out")
+        self.seen = set()
+        self.people = {}
+        self.process = None
+
+    def start(self):
+        env = {**os.environ, "DEMO_DIR": os.path.join(self.dir, "run"), "DEMO_PORT": str(self.port),
+               "BUILD": BUILD, "PYTHONDONTWRITEBYTECODE": "1"}
+        with open(self.out, "wb") as out:
+            self.process = subprocess.Popen([sys.executable, os.path.join(ROOT, "demo", "office.py")],
+                                            stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
+
+        def told():
+            assert self.process.poll() is None, self.said()
+            return "Ctrl-C stops all of it" in self.said()
+
+        wait_for("the guide", 90, told)
+        self.seen.update(descendants(self.process.pid))
+
+    def said(self):
+        with open(self.out, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def path(self, *names):
+        return os.path.join(self.dir, "run", *names)
+
+    def person(self, name):
+        """Somebody of accounts.json, signed in; once a name, since a code is good once."""
+        if name not in self.people:
+            with open(self.path("accounts.json"), encoding="utf-8") as file:
+                known = {one["name"]: one for one in json.load(file)["people"]}[name]
+            one = Person(DOMAIN, self.port, ca=self.path("ca.pem"))
+            one.name, one.password = name, known["password"]
+            one.totp = Totp(known["totp"], known["totp_last"])
+            one.sign_in()
+            self.people[name] = one
+        return self.people[name]
+
+    def stop(self):
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.seen.update(descendants(self.process.pid))
+            self.process.send_signal(signal.SIGINT)
+        status = self.process.wait(60)
+        left = [pid for pid in self.seen if alive(pid)]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left, f"left behind: {left}\n{self.said()}"
+        return status
+
+
+@pytest.fixture(scope="module")
+def demo():
+    one = Demo()
+    try:
+        one.start()
+        yield one
+    finally:
+        one.stop()
+
+
+def reference_in(answer):
+    return re.search(REFERENCE, answer.body.decode(errors="replace")).group(0)
+
+
+def test_says_how_to_sign_in_and_keeps_secrets_to_itself(demo):
+    said = demo.said()
+    with open(demo.path("accounts.json"), encoding="utf-8") as file:
+        accounts = json.load(file)
+    assert f"https://portal.{DOMAIN}:{demo.port}" in said
+    assert [one["name"] for one in accounts["people"]] == ["olga", "sam", "audrey", "mia", "leo"]
+    for one in accounts["people"]:
+        assert one["password"] in said and one["totp"] in said
+    assert re.search(r"newcomer.*/setup#\S+", said)
+    assert stat.S_IMODE(os.stat(demo.path("accounts.json")).st_mode) == 0o600
+    log = open(demo.path("log", "sallyport.log"), encoding="utf-8").read()
+    assert not any(one["password"] in log or one["totp"] in log for one in accounts["people"])
+
+
+def test_a_notebook_reads_but_does_not_leave_on_an_unknown_device(demo):
+    leo = demo.person("leo")
+    page = leo.follow("lab", "/tree")
+    assert page.status == 200 and b"Jupyter" in page.body
+    refused = leo.follow("lab", "/files/customers.csv?download=1")
+    assert refused.status == 403 and b"Harbour Inn" not in refused.body
+    assert leo.follow("hr", "/handbook/").status == 200
+    assert leo.follow("hr", "/salaries/2026-01.csv").status == 403
+    # the security team finds what was refused by its reference
+    reference = reference_in(refused)
+    audrey = demo.person("audrey")
+
+    def found():
+        items = audrey.get(f"/admin/ledger/events?reference={reference}")["items"]
+        return items[0] if items else None
+
+    event = wait_for("the refusal in the ledger", 10, found)
+    assert "leo" in json.dumps(event)
+
+
+def websocket(person, host, path):
+    """Opens a WebSocket by hand (RFC 6455): the raw TLS socket after the 101, or the status."""
+    name = f"{host}.{DOMAIN}"
+    raw = socket.create_connection(("127.0.0.1", person.port), 10)
+    link = person.tls.wrap_socket(raw, server_hostname=name)
+    cookies = "; ".join(f"{k}={v}" for k, v in person.cookies[name].items())
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    link.sendall((f"GET {path} HTTP/1.1\r\nHost: {name}:{person.port}\r\nUpgrade: websocket\r\n"
+                  f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
+                  f"Origin: https://{name}:{person.port}\r\nCookie: {cookies}\r\n\r\n").encode())
+    head = link.recv(4096).decode(errors="replace")
+    return link, int(head.split()[1])
+
+
+def test_ending_a_session_ends_its_websocket(demo):
+    leo, sam = demo.person("leo"), demo.person("sam")
+    leo.follow("lab", "/tree")
+    jar = leo.cookies[f"lab.{DOMAIN}"]
+    made = leo.request("POST", "lab", "/api/kernels", body=b"{}",
+                       headers={"Content-Type": "application/json", "X-XSRFToken": jar.get("_xsrf", ""),
+                                "Origin": f"https://lab.{DOMAIN}:{demo.port}", "Sec-Fetch-Site": "same-origin"})
+    assert made.status == 201, made.body
+    link, status = websocket(leo, "lab", f"/api/kernels/{made.json()['id']}/channels")
+    assert status == 101
+    session = leo.get("/me")["session"]["id"]
+    sam.step_up()
+    begin = time.monotonic()
+    sam.post(f"/admin/sessions/{session}/end", {"why": "demonstration"})
+    link.settimeout(5)
+    try:
+        while link.recv(65536):
+            pass
+    except (ConnectionResetError, ssl.SSLError):
+        pass
+    assert time.monotonic() - begin < 1
+    with pytest.raises(Refused) as refused:
+        leo.get("/me")
+    assert refused.value.status == 401
+    del demo.people["leo"]
+
+
+def test_the_proof_stops_a_bad_rule(demo):
+    sam = demo.person("sam")
+    files = []
+    for name in sorted(os.listdir(demo.path("office"))):
+        with open(demo.path("office", name), encoding="utf-8") as file:
+            files.append({"path": name, "text": file.read()})
+    good = sam.post("/admin/policy/validate", {"files": files})
+    assert good["ok"], good
+    policy = next(one for one in files if one["path"] == "policy.yaml")
+    head, rule, tail = policy["text"].partition("HR keeps the personnel files")
+    assert rule and "owner: company" in tail
+    policy["text"] = head + rule + tail.replace("owner: company", "owner: [company, personal]", 1)
+    bad = sam.post("/admin/policy/validate", {"files": files})
+    told = json.dumps(bad)
+    assert not bad["ok"]
+    assert "HR keeps the personnel files" in told and "personal" in told
+
+
+def test_the_ledger_verifies(demo):
+    done = subprocess.run([demo.path("program", "bin", "sallyport"), "ledger", "verify", "-c",
+                           demo.path("sallyport.yaml")], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_doctor_finds_nothing_bad(demo):
+    done = subprocess.run([demo.path("program", "bin", "sallyport"), "doctor", "-c",
+                           demo.path("sallyport.yaml"), "--json"],
+                          capture_output=True, text=True, timeout=60, check=False)
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["ok"], [one for one in found["findings"] if one["level"] == "bad"]
+
+
+def test_stops_without_a_trace_and_starts_again_where_it_was(demo):
+    with open(demo.path("accounts.json"), encoding="utf-8") as file:
+        before = file.read()
+    assert demo.stop() == 0
+    assert "closed; nothing is left running." in demo.said()
+    assert not [name for name in os.listdir(demo.path("sock")) if name.endswith(".sock")]
+    demo.people.clear()
+    begin = time.monotonic()
+    demo.start()
+    assert time.monotonic() - begin < 30
+    with open(demo.path("accounts.json"), encoding="utf-8") as file:
+        assert file.read() == before
+    assert "first start" not in demo.said()

@@ -304,15 +304,17 @@ class Demo:
             say(f"  a newcomer's own set-up, with a passkey: {accounts['newcomer']}")
         say(f"""
 Five things to try
-  1. As leo, open https://lab.{DOMAIN}{at} and run the notebook: WebSocket through the gate. Then download
-     customers.csv: refused, because nobody knows this browser's device. The page shows a reference.
-  2. Make it a company device: demo/enrol leo. sam approves it (Devices) as company; demo/browser leo has
-     its certificate: the same download works. /salaries/ on https://hr.{DOMAIN}{at} stays closed to leo.
+  1. As leo, open https://lab.{DOMAIN}{at} and look at turnover.ipynb. Now download customers.csv
+     (File, Download): refused, because nobody knows this browser's device. The page shows a reference.
+  2. Make it a company device:  demo/enrol leo  and approve it as sam under Devices, as the company's. In
+     demo/browser leo  the same download works, and the notebook runs: WebSocket through the gate.
+     https://hr.{DOMAIN}{at}/salaries/ stays closed to leo.
   3. As sam, look at Sessions and end leo's while his notebook is open: it stops at once.
-  4. As audrey, search the Ledger for the reference of step 1, see its proof, and press Verify. Or:
+  4. As audrey, search the Ledger for the reference of step 1 and see its proof. On this machine:
      {run}/program/bin/sallyport ledger verify -c {run}/sallyport.yaml
-  5. As sam, change a rule so that it lets personal devices export salaries: the proof of the nevers
-     stops you, with the rule and a counter-example. The documents are in {run}/office.
+  5. In {run}/office/policy.yaml let "HR keeps the personnel files" hold on: {{ owner: [company, personal] }}
+     and, as sam, put it in force (Policy, or sallyport apply): the proof of the nevers stops you, and
+     names the rule and a counter-example.
 
 Health: {run}/program/bin/sallyport doctor -c {run}/sallyport.yaml     Logs: {run}/log
 Ctrl-C stops all of it; make run starts it again where it was.""")

@@ -33,9 +33,13 @@ typedef struct {
 static void name_all(const sp_agent *agent, names *n)
 {
     snprintf(n->nick, sizeof(n->nick), "Sallyport %.100s", agent->name);
+    for (char *at = n->nick; *at != '\0'; at++) {
+        *at = *at == ':' ? ' ' : *at;
+    }
     sp_span host = sp_span_cstr(agent->portal);
     sp_span scheme = SP_SPAN_LIT("https://");
     host = sp_span_slice(host, scheme.len, host.len);
+    host = sp_span_slice(host, 0, sp_span_index(host, ':')); /* "a:b" would mean b on token a */
     host = sp_span_slice(host, 0, 100);
     snprintf(n->ca_nick, sizeof(n->ca_nick), "Sallyport CA of %.*s", SP_SPAN_ARG(host));
 }

@@ -92,7 +92,8 @@ static sp_err add_routes(sp_core *core)
     TRY(sp_stepup_routes(core));
     TRY(sp_me_routes(core));
     TRY(sp_my_credentials_routes(core));
-    return sp_accounts_routes(core);
+    TRY(sp_accounts_routes(core));
+    return sp_cli_routes(core);
 }
 
 sp_err sp_identity_start(sp_core *core, sp_identity **ret_identity)

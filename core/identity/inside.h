@@ -35,6 +35,7 @@ SP_MUST sp_err sp_stepup_routes(sp_core *core);
 SP_MUST sp_err sp_me_routes(sp_core *core);
 SP_MUST sp_err sp_my_credentials_routes(sp_core *core);
 SP_MUST sp_err sp_accounts_routes(sp_core *core);
+SP_MUST sp_err sp_cli_routes(sp_core *core);
 
 /* ---- guard.c: limits and failures, alike for every way of signing in ---- */
 /* Answers 429 and returns false when the address (or the account of that name, if not empty) must

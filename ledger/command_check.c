@@ -225,7 +225,8 @@ static void check_checkpoint(audit *a, const char *key_text)
         find(a, "the checkpoint is not signed by this key");
     }
     uint64_t size = sp_journal_size(a->journal);
-    printf("checkpoint: %" PRIu64 " of %" PRIu64 " entries\n", said.size, size);
+    printf("checkpoint: %" PRIu64 " of %" PRIu64 " entries, %" PRIu64 " more behind them\n",
+           said.size, size, sp_journal_tail(a->journal));
 }
 
 static int conclude(audit *a)

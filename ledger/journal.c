@@ -292,6 +292,11 @@ uint64_t sp_journal_first(const sp_journal *store)
     return store->first;
 }
 
+uint64_t sp_journal_tail(const sp_journal *store)
+{
+    return store->tail;
+}
+
 uint64_t sp_journal_bytes(const sp_journal *store)
 {
     return store->bytes;

@@ -72,6 +72,8 @@ void sp_journal_close(sp_journal *store);
 uint64_t sp_journal_size(const sp_journal *store);
 /* Entries before it have expired: their segments are gone, their leaf hashes stay. */
 uint64_t sp_journal_first(const sp_journal *store);
+/* Opened read-only: entries behind the settled state, whole, but not under its root yet. */
+uint64_t sp_journal_tail(const sp_journal *store);
 uint64_t sp_journal_bytes(const sp_journal *store);
 const sp_merkle *sp_journal_tree(const sp_journal *store);
 sp_merkle_source sp_journal_hashes(sp_journal *store);

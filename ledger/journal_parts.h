@@ -30,6 +30,7 @@ struct sp_journal {
     uint64_t period; /* of the segment's first group */
     sp_mark *fresh;  /* of the group written last */
     size_t fresh_count;
+    uint64_t tail; /* read-only: whole entries behind the settled state */
     /* the readers' */
     sp_merkle seen;
     uint64_t first;

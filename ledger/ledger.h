@@ -28,6 +28,8 @@ typedef struct {
     uint64_t unix_us;
 } sp_verify_run;
 
+typedef struct sp_wish sp_wish;
+
 typedef struct {
     const sp_config *config;
     uv_loop_t loop;
@@ -49,6 +51,8 @@ typedef struct {
     char *retention_path;
     uint32_t retention_days; /* 0 = for ever */
     unsigned chores;         /* how often the chore timer has run */
+    sp_wish *wishes_now;     /* of the checkpoint being made */
+    sp_wish *wishes_next;
     bool signing;
     bool retiring;
     bool stopping;

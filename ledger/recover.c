@@ -254,7 +254,8 @@ static sp_err replay_segment(sp_journal *store, scan *s, bool last, sp_buf *why)
     }
     uint64_t end = (uint64_t)st.st_size;
     while (store->offset < end) {
-        sp_err err = group_read(s, fd, store->segment, store->offset, store->tree.size);
+        sp_err err =
+            group_read(s, fd, store->segment, store->offset, store->tree.size + store->tail);
         if (err.code == SP_EIO || err.code == SP_ENOMEM) {
             return err;
         }
@@ -270,8 +271,12 @@ static sp_err replay_segment(sp_journal *store, scan *s, bool last, sp_buf *why)
         if (store->offset == 0) {
             store->period = s->head.period;
         }
-        TRY(sp_journal_extend(store, s->leaves, s->places, s->head.count));
-        marks_take(store, s);
+        if (store->writable) {
+            TRY(sp_journal_extend(store, s->leaves, s->places, s->head.count));
+            marks_take(store, s);
+        } else {
+            store->tail += s->head.count; /* looked at, not taken in */
+        }
         store->offset += SP_GROUP_HEAD_BYTES + s->bytes.len;
     }
     if (store->offset > end) {
@@ -384,9 +389,7 @@ sp_err sp_journal_recover(sp_journal *store, sp_buf *why)
         return err;
     }
     if (high > 0) {
-        if (store->writable) {
-            TRY(replay(store, high, why));
-        }
+        TRY(replay(store, high, why));
         TRY(first_entry(store, low));
     }
     store->first_segment = low == 0 ? store->segment : low;

@@ -31,52 +31,76 @@ enum {
 
 /* ---- checkpoints ---- */
 
-typedef struct {
-    sp_ledger *ledger;
+/* Somebody who waits for a checkpoint over what is recorded now. */
+struct sp_wish {
+    sp_wish *next;
     sp_engine_done done;
     void *self;
-} wish;
+};
+
+static void grant(sp_wish *wishes, sp_code code)
+{
+    while (wishes != NULL) {
+        sp_wish *next = wishes->next;
+        wishes->done(wishes->self, code, 0);
+        sp_free(wishes);
+        wishes = next;
+    }
+}
+
+static void sign_round(sp_ledger *ledger);
+
+static void round_over(sp_ledger *ledger, sp_code code)
+{
+    sp_wish *granted = ledger->wishes_now;
+    ledger->wishes_now = NULL;
+    ledger->signing = false;
+    grant(granted, code);
+    if (ledger->wishes_next != NULL && !ledger->signing) {
+        sign_round(ledger);
+    } else if (sp_journal_size(ledger->store) > sp_keeper_size(ledger->keeper)) {
+        sp_ledger_checkpoint_soon(ledger);
+    }
+}
 
 static void on_signed(void *self)
 {
-    wish *w = self;
-    w->ledger->signing = false;
-    if (w->done != NULL) {
-        w->done(w->self, SP_OK, 0);
-    }
-    if (sp_journal_size(w->ledger->store) > sp_keeper_size(w->ledger->keeper)) {
-        sp_ledger_checkpoint_soon(w->ledger);
-    }
-    sp_free(w);
+    round_over(self, SP_OK);
 }
 
 static void on_settled(void *self, sp_code code, uint64_t entry)
 {
-    wish *w = self;
+    sp_ledger *ledger = self;
     (void)entry;
-    if (code == SP_OK && !w->ledger->stopping) {
-        sp_keeper_sign(w->ledger->keeper, on_signed, w);
-        return;
+    if (code == SP_OK && !ledger->stopping) {
+        sp_keeper_sign(ledger->keeper, on_signed, ledger);
+    } else {
+        round_over(ledger, code == SP_OK ? SP_ECLOSED : code);
     }
-    w->ledger->signing = false;
-    if (w->done != NULL) {
-        w->done(w->self, code, 0);
-    }
-    sp_free(w);
+}
+
+static void sign_round(sp_ledger *ledger)
+{
+    ledger->signing = true;
+    ledger->wishes_now = ledger->wishes_next;
+    ledger->wishes_next = NULL;
+    sp_engine_settle(ledger->engine, on_settled, ledger);
 }
 
 void sp_ledger_checkpoint_now(sp_ledger *ledger, sp_engine_done done, void *self)
 {
-    wish *w = NULL;
-    if (ledger->signing || sp_failed(sp_alloc(1, sizeof(*w), &w))) {
-        if (done != NULL) {
-            done(self, SP_EAGAIN, 0); /* the one before is told */
+    sp_wish *wish = NULL;
+    if (done != NULL) {
+        if (sp_failed(sp_alloc(1, sizeof(*wish), &wish))) {
+            done(self, SP_ENOMEM, 0);
+            return;
         }
-        return;
+        *wish = (sp_wish){ledger->wishes_next, done, self};
+        ledger->wishes_next = wish;
     }
-    *w = (wish){ledger, done, self};
-    ledger->signing = true;
-    sp_engine_settle(ledger->engine, on_settled, w);
+    if (!ledger->signing) {
+        sign_round(ledger);
+    }
 }
 
 /* ---- the index ---- */

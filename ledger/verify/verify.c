@@ -456,6 +456,9 @@ static void check_record(uint64_t entry, const uint8_t *record, size_t len, cons
         return;
     }
     bool has_secret = secret_for(s, entry, secret);
+    if (has_secret && record[0] == FORM_OPEN) {
+        fail("a secret is given for entry %llu, which is not sealed", (unsigned long long)entry);
+    }
     if (has_secret || record[0] == FORM_OPEN) {
         open_record(entry, record, len, secret, print, r);
     }

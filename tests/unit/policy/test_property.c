@@ -560,7 +560,7 @@ static void mutants_are_refused(void **state)
                                          "ask: {approved_by: 1}\n",
                                          "when: {mfa: password}\n",
                                          "roles: [b]",
-                                         ", on: {owner: [unknown, personal]}",
+                                         ", on: {posture: healthy}",
                                          ", when: {hours: \"08:00-20:00\"}"};
     for (size_t mutant = 0; mutant <= SP_COUNT(WHOLE); mutant++) {
         const char *part[SP_COUNT(WHOLE)];

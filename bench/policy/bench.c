@@ -190,7 +190,7 @@ static void bench_decisions(const sp_policy_set *set, unsigned rules, double bou
     char name[64];
     snprintf(name, sizeof(name), "policy_decide_%uk_rules_median_us", rules / 1000);
     report(name, took[DECISIONS / 2] / 1000.0, bound_us);
-    fprintf(stderr, "# of %u decisions %.1f %% allowed; p99 %.3f us; snapshot %zu KiB\n", DECISIONS,
+    fprintf(stderr, "# of %d decisions %.1f %% allowed; p99 %.3f us; snapshot %zu KiB\n", DECISIONS,
             100.0 * (double)counts[SP_VERDICT_ALLOW] / DECISIONS,
             took[DECISIONS / 100 * 99] / 1000.0, sp_policy_set_snapshot(set).len / 1024);
     sp_free(took);

@@ -186,17 +186,18 @@ enum { FIRST_FREE_ROLE = 4 };
 static sp_err put_role(compiling *c, sp_span name, const doc_role *doc)
 {
     sp_policy_set *set = c->set;
+    static const doc_place NOWHERE = {0};
     uint32_t at = 0;
-    sp_err err = name_put(&set->role_names, name, (uint32_t)set->role_count, &at);
-    if (err.code == SP_EEXISTS) {
-        return sp_ok();
+    if (name_get(&set->role_names, name, &at)) {
+        return sp_ok(); /* a built-in one with a document, or told by set_duplicates */
     }
-    TRY(err);
     if (set->role_count == SP_ROLES_MAX) {
-        set_error(c, doc == NULL ? &(doc_place){0} : &doc->head.place,
-                  "more than %d roles, which is the limit", SP_ROLES_MAX);
+        set_error(c, doc == NULL ? &NOWHERE : &doc->head.place,
+                  "more than %d roles, the three built-in ones included, which is the limit",
+                  SP_ROLES_MAX);
         return sp_ok();
     }
+    TRY(name_put(&set->role_names, name, (uint32_t)set->role_count, &at));
     set->roles[set->role_count++] = (set_role){.name = name, .doc = doc, .number = SP_NONE};
     return sp_ok();
 }
@@ -356,6 +357,9 @@ static sp_err resolve_roles(compiling *c)
     }
     for (size_t i = 0; i < SP_COUNT(BUILT_IN); i++) {
         TRY(put_role(c, sp_span_cstr(BUILT_IN[i].name), NULL));
+    }
+    if (c->set->role_count == SP_ROLES_MAX && c->diags->errors > 0) {
+        return sp_ok(); /* too many: numbers and closures would be of some only */
     }
     number_roles(c);
     close_includes(c);

@@ -185,7 +185,10 @@ static sp_err put_transfer(sp_policy_set *set, const doc_transfer *doc, const ch
     vec *section = &set->sections[SNAP_TYPES];
     snap_run run = {(uint32_t)section->count, (uint32_t)count};
     for (size_t i = 0; i < count; i++) {
-        sp_span type = own_types ? doc->types.items[i].text : sp_span_cstr(types[i]);
+        sp_span type = sp_span_cstr(i < types_count ? types[i] : NULL);
+        if (own_types) {
+            type = doc->types.items[i].text;
+        }
         snap_text text = {0};
         snap_text *item = NULL;
         TRY(set_text(set, type, &text));

@@ -149,6 +149,45 @@ static sp_reason understand(gate_ctx *ctx)
     return SP_REASON_NONE;
 }
 
+/* A page of another application must not open a WebSocket with this one's cookie. Programs send no
+ * Origin. */
+static bool origin_is_own(const gate_ctx *ctx)
+{
+    sp_span origin = gate_headers_find(ctx->request, SP_SPAN_LIT("origin"));
+    sp_span scheme = SP_SPAN_LIT("https://");
+    return origin.len == 0 ||
+           (sp_span_starts(origin, scheme) &&
+            names_host(sp_span_slice(origin, scheme.len, origin.len), gate_span(ctx->conf->host)));
+}
+
+/* Where a WebDAV COPY or MOVE puts things: a path of this host, in its one spelling; it is judged
+ * as a write to that place. */
+static sp_reason read_destination(gate_ctx *ctx)
+{
+    ngx_http_request_t *r = ctx->request;
+    if (r->method != NGX_HTTP_COPY && r->method != NGX_HTTP_MOVE) {
+        return SP_REASON_NONE;
+    }
+    sp_span value = gate_headers_find(r, SP_SPAN_LIT("destination"));
+    sp_span scheme = SP_SPAN_LIT("https://");
+    if (sp_span_starts(value, scheme)) {
+        sp_span rest = sp_span_slice(value, scheme.len, value.len);
+        size_t slash = sp_span_index(rest, '/');
+        if (!names_host(sp_span_slice(rest, 0, slash), gate_span(ctx->conf->host))) {
+            return SP_REASON_UNPARSED;
+        }
+        value = sp_span_slice(rest, slash, rest.len);
+    }
+    uint8_t *room = ngx_pnalloc(r->pool, sp_web_path_room(value.len) + 1);
+    sp_web_path path;
+    if (room == NULL || sp_web_path_read(value, room, &path) != SP_PATH_OK ||
+        !sp_span_eq(path.wire, value) || path.has_params) {
+        return SP_REASON_UNPARSED;
+    }
+    ctx->destination = path.plain;
+    return SP_REASON_NONE;
+}
+
 /* ---- the decision ---- */
 
 static void judge(gate_ctx *ctx)
@@ -156,6 +195,9 @@ static void judge(gate_ctx *ctx)
     gate_subject_collect(ctx);
     ctx->judged = true;
     sp_reason fault = understand(ctx);
+    if (fault == SP_REASON_NONE) {
+        fault = read_destination(ctx);
+    }
     if (fault != SP_REASON_NONE) {
         gate_decide_refuse(ctx, fault);
         return;
@@ -165,7 +207,8 @@ static void judge(gate_ctx *ctx)
     }
     read_kind(ctx);
     gate_decide(ctx);
-    if (ctx->verdict == SP_VERDICT_ALLOW && ctx->is_upgrade && !ctx->conf->web.websocket) {
+    bool may_upgrade = ctx->conf->web.websocket && origin_is_own(ctx);
+    if (ctx->verdict == SP_VERDICT_ALLOW && ctx->is_upgrade && !may_upgrade) {
         ctx->action = SP_ACTION_FORWARD;
         gate_decide_refuse(ctx, SP_REASON_DEFAULT);
     }

@@ -90,11 +90,25 @@ static bool add(gate_ctx *ctx, sp_action action, uint64_t now_unix_s)
     return answer.verdict == SP_VERDICT_ALLOW;
 }
 
+/* Things may only be put where they may be written. */
+static bool may_put(gate_ctx *ctx, uint64_t now_unix_s)
+{
+    if (ctx->destination.len == 0) {
+        return true;
+    }
+    sp_web_place from = ctx->place;
+    ctx->place = sp_policy_web_place(&ctx->snapshot->policy, ctx->conf->resource,
+                                     SP_SPAN_LIT("PUT"), ctx->destination);
+    bool may = add(ctx, SP_ACTION_WRITE, now_unix_s);
+    ctx->place = from;
+    return may;
+}
+
 /* The last one asked is the one that is recorded. */
 static void ask_all(gate_ctx *ctx, uint64_t now_unix_s)
 {
     sp_action main = ctx->place.action;
-    if (!add(ctx, main, now_unix_s)) {
+    if (!may_put(ctx, now_unix_s) || !add(ctx, main, now_unix_s)) {
         return;
     }
     /* an upgraded connection is opaque in both directions */

@@ -107,6 +107,7 @@ typedef struct {
     /* what is asked */
     sp_web_path path;
     sp_web_place place;
+    sp_span destination; /* of a WebDAV COPY or MOVE; empty = none */
     sp_hash token;       /* of the cookie */
     sp_hash fingerprint; /* of the certificate */
     bool has_token;

@@ -75,7 +75,7 @@ static void write_limits(const sp_nginx_conf *conf, sp_buf *out)
                      "tcp_nodelay on;\nmerge_slashes on;\nunderscores_in_headers off;\n"
                      "absolute_redirect off;\n"
                      "client_header_timeout 15s;\nclient_body_timeout 30s;\nsend_timeout 60s;\n"
-                     "keepalive_timeout 75s;\nkeepalive_requests 100000;\n"
+                     "keepalive_timeout 75s;\nkeepalive_requests 10000;\n"
                      "reset_timedout_connection on;\nlingering_time 10s;\nlingering_timeout 3s;\n"
                      "client_header_buffer_size 2k;\nlarge_client_header_buffers 4 16k;\n"
                      "client_body_buffer_size 64k;\nclient_max_body_size 1m;\n"
@@ -254,9 +254,11 @@ static void write_redirects(const sp_nginx_conf *conf, sp_span host, const upstr
 {
     sp_buf_fmt(out,
                "proxy_redirect http://%.*s:%u/ /;\nproxy_redirect http://%.*s/ /;\n"
-               "proxy_redirect %s://%.*s/ /;\n",
+               "proxy_redirect %s://%.*s/ /;\n"
+               /* a cookie for all hosts of the office would reach the other applications */
+               "proxy_cookie_domain ~. %.*s;\n",
                SP_SPAN_ARG(host), conf->public_port, SP_SPAN_ARG(host), to->tls ? "https" : "http",
-               SP_SPAN_ARG(to->authority));
+               SP_SPAN_ARG(to->authority), SP_SPAN_ARG(host));
 }
 
 static void write_app_location(const sp_nginx_conf *conf, sp_span label, sp_span host,

@@ -140,6 +140,12 @@ static void prepare_count(gate_ctx *ctx, uint64_t size)
 static ngx_int_t judge(gate_ctx *ctx, const response_facts *facts)
 {
     ngx_http_request_t *r = ctx->request;
+    bool tunnels = r->headers_out.status == NGX_HTTP_SWITCHING_PROTOCOLS;
+    if (tunnels && !ctx->is_upgrade) {
+        /* an upstream that switches to what was not asked for */
+        ngx_http_clean_header(r);
+        return NGX_HTTP_BAD_GATEWAY;
+    }
     if (!has_body(r)) {
         return NGX_OK;
     }

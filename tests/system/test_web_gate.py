@@ -384,6 +384,32 @@ def test_upgrades_only_where_the_resource_allows_them(gate, upstream):
     assert upstream.heads == []
 
 
+@pytest.mark.parametrize("origin", ["https://files.office.localhost", "https://evil.example", "null",
+                                    "http://wiki.office.localhost", "https://wiki.office.localhost.evil.example"])
+def test_another_origin_opens_no_websocket(gate, upstream, origin):
+    status, _, _ = ask(gate, "/live", headers=["Upgrade: websocket", "Connection: Upgrade", "Origin: " + origin])
+    assert status == 403 and upstream.heads == []
+
+
+def test_its_own_origin_opens_one(gate, upstream):
+    ask(gate, "/live", headers=["Upgrade: websocket", "Connection: Upgrade",
+                                f"Origin: https://wiki.office.localhost:{gate.port}"])
+    assert [path for _, path, _ in upstream.heads] == ["/live"]
+
+
+@pytest.mark.parametrize("destination,passes", [
+    ("/b", True), ("https://wiki.office.localhost/b", True), ("/admin/x", False), ("/%61dmin/x", False),
+    ("https://files.office.localhost/b", False), ("http://wiki.office.localhost/b", False), ("/x/../admin", False),
+    ("//admin/x", False), ("", False)])
+def test_a_copy_is_judged_by_where_it_goes(gate, upstream, destination, passes):
+    status, _, _ = ask(gate, "/a", "COPY", headers=["Destination: " + destination])
+    assert (status == 200) == passes and (len(upstream.heads) == 1) == passes
+
+
+def test_a_cookie_for_the_whole_office_stays_with_its_application(gate):
+    assert ask(gate, "/wide-cookie")[1]["set-cookie"] == "w=1; Domain=wiki.office.localhost; Path=/"
+
+
 def test_ending_a_session_ends_its_uploads_and_downloads(gate, upstream):
     with connect(gate, timeout=5) as stream:
         stream.sendall((f"GET /stream HTTP/1.1\r\nHost: wiki.office.localhost\r\nCookie: {gate.cookie(20)}\r\n\r\n").encode())

@@ -72,6 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Set-Cookie", "app=1")
             self.send_header("Content-Length", "0")
             self.end_headers()
+        elif path.endswith("/wide-cookie"):
+            self.answer(200, b"", Set_Cookie="w=1; Domain=office.localhost; Path=/")
         elif path.endswith("/stream"):
             self.stream()
         else:

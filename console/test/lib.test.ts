@@ -7,7 +7,7 @@ import { diffLines } from "../src/lib/diff";
 import { verifyProof } from "../src/lib/merkle";
 import { fromBase64, toBase64url } from "../src/api/base64";
 
-Object.assign(globalThis, { crypto: globalThis.crypto ?? webcrypto });
+if (!("crypto" in globalThis)) Object.defineProperty(globalThis, "crypto", { value: webcrypto });
 const sha = (...parts: Buffer[]) => createHash("sha256").update(Buffer.concat(parts)).digest();
 const leafHash = (leaf: Buffer) => sha(Buffer.from([0]), leaf);
 const split = (n: number) => {

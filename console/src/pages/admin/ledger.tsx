@@ -92,6 +92,8 @@ function Entry({ entry, onClose }: { entry: string; onClose: () => void }) {
 function StatusCard({ status, reload }: { status: Status; reload: (s?: Status) => void }) {
   const words = t().ledger;
   const { busy, error, run } = useAction();
+  const note = useData(`checkpoint:${status.size}`, (signal) => api("get", "/admin/ledger/checkpoint", { signal }) as Promise<unknown>);
+  const root = status.root_hash || (typeof note.data === "string" ? (note.data.split("\n")[2] ?? "") : "");
   const v = status.verification;
   useEffect(() => {
     if (v.state !== "running") return;
@@ -114,7 +116,7 @@ function StatusCard({ status, reload }: { status: Status; reload: (s?: Status) =
       )}
       <Facts wide items={[
         [words.size, formatNumber(Number(status.size))],
-        [words.root, <Digest text={status.root_hash} head={16} />],
+        [words.root, root && <Digest text={root} head={16} />],
         [words.checkpointAt, <Time at={status.checkpoint_at} ago />],
         [words.oldest, <Time at={status.oldest_at} />],
         [words.floor, status.floor_days ? words.days(status.floor_days) : undefined],

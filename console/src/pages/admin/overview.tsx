@@ -25,6 +25,14 @@ function Counter({ label, value, href, sub, tone }: { label: string; value: numb
   return href ? <a class="counter" href={href}>{inside}</a> : <div class="counter">{inside}</div>;
 }
 
+function LedgerCounter({ ledger }: { ledger: Overview["ledger"] }) {
+  const words = t().overview;
+  return (
+    <Counter label={words.ledger} value={ledger.size} tone={ledger.up ? undefined : "bad"} href="/admin/health"
+      sub={ledger.up ? <>{words.checkpoint} <Time at={ledger.checkpoint_at} ago /></> : words.ledgerDown} />
+  );
+}
+
 const PLACES: Record<string, string> = {
   devices_pending: "/admin/devices?state=pending",
   devices_quarantined: "/admin/devices?state=quarantined",
@@ -33,6 +41,10 @@ const PLACES: Record<string, string> = {
   no_system_admin: "/admin/people",
   no_security_admin: "/admin/people",
   ledger_down: "/admin/health",
+  ledger_not_recording: "/admin/health",
+  ledger_tampered: "/admin/ledger",
+  vault_down: "/admin/health",
+  web_down: "/admin/health",
   role_down: "/admin/health",
   events_lost: "/admin/health",
 };
@@ -80,17 +92,16 @@ export function Overview() {
               o.devices.pending && words.pending(o.devices.pending), o.devices.quarantined && words.quarantined(o.devices.quarantined),
             ].filter(Boolean).join(" · ")} />
             <Counter label={words.sessions} value={o.sessions.live} href="/admin/sessions" sub={o.sessions.capacity ? words.of(formatNumber(o.sessions.capacity)) : undefined} />
-            <Counter label={words.deniedToday} value={o.decisions.denied} sub={o.decisions.allowed !== null && words.allowedToday(formatNumber(o.decisions.allowed))} />
+            {o.decisions.denied !== null
+              ? <Counter label={words.deniedToday} value={o.decisions.denied} sub={o.decisions.allowed !== null && words.allowedToday(formatNumber(o.decisions.allowed))} />
+              : <LedgerCounter ledger={o.ledger} />}
           </div>
-          <Card title={words.decisions}>
-            {o.decisions.per_minute ? <MinuteBars points={o.decisions.per_minute} /> : <p class="muted">{words.noDecisions}</p>}
-          </Card>
+          {o.decisions.per_minute && <Card title={words.decisions}><MinuteBars points={o.decisions.per_minute} /></Card>}
           <div class="counters">
             <Counter label={words.policy} value={Number(o.policy.version)} href="/admin/policy" sub={<>{words.inForce} <Time at={o.policy.applied_at} ago /></>} />
             <Counter label={words.nevers} value={o.policy.nevers_proven ?? null} href="/admin/policy/nevers" sub={words.proven} />
             <Counter label={words.examples} value={o.policy.examples_passed ?? null} href="/admin/policy/examples" sub={words.passed} />
-            <Counter label={words.ledger} value={o.ledger.size} tone={o.ledger.up ? undefined : "bad"} href="/admin/health"
-              sub={o.ledger.up ? <>{words.checkpoint} <Time at={o.ledger.checkpoint_at} ago /></> : words.ledgerDown} />
+            {o.decisions.denied !== null && <LedgerCounter ledger={o.ledger} />}
           </div>
         </div>
       )}

@@ -223,6 +223,10 @@ int sp_ledger_command(int argc, char **argv)
                            .until_entry = UINT64_MAX,
                            .search = {.before_entry = UINT64_MAX,
                                       .reader = {.purpose = SP_SPAN_LIT("on the command line")}}};
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(USAGE, stdout);
+        return 0;
+    }
     if (argc < 2 || !parse(argc - 2, argv + 2, &args) || sp_failed(sp_crypto_start())) {
         fputs(USAGE, stderr);
         return SP_LEDGER_EXIT_USAGE;

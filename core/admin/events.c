@@ -213,7 +213,7 @@ static json_t *shape_items(const asking *ask, const sp_ledger_found *found)
 static void on_found(void *self, sp_err err, sp_span body)
 {
     const asking *ask = self;
-    sp_ledger_found found;
+    sp_ledger_found found = {0};
     if (!sp_failed(err)) {
         err = sp_ledger_found_read(body, &found);
     }

@@ -244,7 +244,7 @@ static json_t *shaped_events(uint64_t entry, const json_t *ocsf)
 static void on_entry(void *self, sp_err err, sp_span body)
 {
     const reading *r = self;
-    sp_ledger_entry entry;
+    sp_ledger_entry entry = {0};
     if (!sp_failed(err)) {
         err = sp_ledger_entry_read(body, &entry);
     }
@@ -334,7 +334,7 @@ static void on_fresh_checkpoint(void *self, sp_err err, sp_span body)
 static void on_proof_key(void *self, sp_err err, sp_span body)
 {
     reading *r = self;
-    sp_ledger_stats stats;
+    sp_ledger_stats stats = {0};
     if (!sp_failed(err)) {
         err = sp_ledger_stats_read(body, &stats);
     }
@@ -353,7 +353,7 @@ static void on_proof_key(void *self, sp_err err, sp_span body)
 static void on_proof_entry(void *self, sp_err err, sp_span body)
 {
     reading *r = self;
-    sp_ledger_entry entry;
+    sp_ledger_entry entry = {0};
     if (!sp_failed(err)) {
         err = sp_ledger_entry_read(body, &entry);
     }

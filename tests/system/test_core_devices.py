@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device's life over the real program: code, enrolment, approval, certificate, renewal, posture,
+quarantine, revocation, and how a cloned key is found. The agent here is openssl and this file."""
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+from officelib import wait_for
+from portal import Refused
+
+PASS = [{"name": "disk_encryption", "result": "pass", "detail": ""}]
+FAIL = [{"name": "disk_encryption", "result": "fail", "detail": "the root is not on dm-crypt"}]
+PLATFORM = {"os": "linux", "hostname": "thinkpad"}
+
+
+class Device:
+    """A key, its requests and its certificates."""
+
+    def __init__(self, office, person, tmp, name="thinkpad"):
+        self.office, self.person, self.tmp, self.name = office, person, tmp, name
+        self.key = os.path.join(tmp, "key.pem")
+        self.cert = os.path.join(tmp, "cert.pem")
+        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key],
+                       check=True)
+        self.ticket = self.id = None
+
+    def csr(self, key=None):
+        return subprocess.run(["openssl", "req", "-new", "-key", key or self.key, "-subj", "/CN=anything"],
+                              capture_output=True, check=True, text=True).stdout
+
+    def plain(self):
+        return self.person.again()
+
+    def mutual(self, cert=None):
+        return self.person.again(cert=(cert or self.cert, self.key))
+
+    def enrol(self, **changes):
+        code = self.person.post("/me/devices/enrol-code")
+        assert "agent enroll" in code["command"] and len(code["ca_sha256"]) == 64
+        body = {"code": code["code"], "csr": self.csr(), "name": self.name, "platform": PLATFORM,
+                "key_storage": "file", **changes}
+        got = self.plain().post("/device/enrol", body)
+        self.ticket, self.id = got["ticket"], got["device"]["id"]
+        return got["device"]
+
+    def fetch(self):
+        return self.plain().post("/device/certificate", {"ticket": self.ticket})
+
+    def keep(self, answer, where=None):
+        with open(where or self.cert, "w", encoding="ascii") as file:
+            file.write(answer["certificate"] + answer["chain"])
+
+    def renew(self, cert=None, csr=None):
+        return self.mutual(cert).post("/device/renew", {"csr": csr or self.csr()})
+
+
+@pytest.fixture(scope="module")
+def people(office):
+    olga, sam, audrey = office.set_up_administrators()
+    leo = office.employee("leo", ["staff", "engineer"])
+    return olga, sam, audrey, leo
+
+
+@pytest.fixture
+def device(office, people, tmp_path):
+    return Device(office, people[3], str(tmp_path), name=f"laptop-{time.monotonic_ns()}")
+
+
+@pytest.fixture
+def active(device, people):
+    device.enrol()
+    people[1].post(f"/admin/devices/{device.id}/approve", {"owner": "company"})
+    device.keep(device.fetch())
+    return device
+
+
+def refused(call, status, code):
+    with pytest.raises(Refused) as told:
+        call()
+    assert (told.value.status, told.value.code) == (status, code), told.value
+
+
+def test_from_code_to_certificate(device, people):
+    olga, sam, _, leo = people
+    pending = device.enrol()
+    assert pending["state"] == "pending" and pending["owner"] == "unknown" and pending["person"]["name"] == "leo"
+    assert device.fetch()["state"] == "pending"
+    assert sam.items("/admin/devices")[0]["id"] == device.id, "pending ones come first"
+    refused(lambda: olga.post(f"/admin/devices/{device.id}/approve", {"owner": "company"}), 403, "forbidden")
+    approved = sam.post(f"/admin/devices/{device.id}/approve", {"owner": "company"})
+    assert approved["state"] == "active" and approved["decided_by"] == "sam"
+    refused(lambda: sam.post(f"/admin/devices/{device.id}/approve", {"owner": "company"}), 409, "conflict")
+    first = device.fetch()
+    assert device.fetch()["certificate"] == first["certificate"], "a lost answer is given again"
+    device.keep(first)
+    me = device.mutual().get("/device/self")
+    assert me["id"] == device.id and me["current"] and me["state"] == "active"
+    assert [d["id"] for d in leo.items("/me/devices") if d["name"] == device.name] == [device.id]
+    subject = subprocess.run(["openssl", "x509", "-in", device.cert, "-noout", "-subject"], capture_output=True,
+                             text=True, check=True).stdout
+    assert device.name in subject
+
+
+def test_codes_and_keys_serve_once(device, office, people):
+    leo = people[3]
+    code = leo.post("/me/devices/enrol-code")["code"]
+    body = {"code": code.lower().replace("-", " "), "csr": device.csr(), "name": "a", "platform": PLATFORM}
+    leo.again().post("/device/enrol", body)
+    refused(lambda: leo.again().post("/device/enrol", body), 404, "code_invalid")
+    again = {**body, "code": leo.post("/me/devices/enrol-code")["code"]}
+    refused(lambda: leo.again().post("/device/enrol", again), 409, "exists")
+    refused(lambda: leo.again().post("/device/enrol", {**again, "csr": "-----BEGIN CERTIFICATE REQUEST-----"}),
+            422, "invalid")
+    refused(lambda: leo.again().post("/device/enrol", {**again, "code": "0000-0000-0000-0000"}), 404, "code_invalid")
+    refused(lambda: leo.again().post("/device/certificate", {"ticket": "A" * 43}), 404, "ticket_invalid")
+    refused(lambda: office.browser() and leo.again().get("/device/self"), 401, "certificate_required")
+
+
+def test_nobody_approves_his_own(office, people, tmp_path):
+    sam = people[1]
+    own = Device(office, sam, str(tmp_path), name="sams-own")
+    own.enrol()
+    refused(lambda: sam.post(f"/admin/devices/{own.id}/approve", {"owner": "company"}), 409, "own_device")
+    sam.post(f"/me/devices/{own.id}/revoke", {"why": "a test"})
+    refused(lambda: people[3].post(f"/me/devices/{own.id}/revoke", {}), 404, "not_found")
+
+
+def test_posture_is_what_the_checks_say(active):
+    agent = active.mutual()
+    assert agent.post("/device/posture", {"checks": PASS})["posture"] == "healthy"
+    assert agent.post("/device/posture", {"checks": PASS + FAIL, "platform": PLATFORM})["posture"] == "unhealthy"
+    assert agent.post("/device/posture", {"checks": []})["posture"] == "unknown"
+    assert agent.post("/device/posture", {"checks": [{"name": "x", "ok": True}]})["posture"] == "healthy"
+    refused(lambda: agent.post("/device/posture", {"checks": [{"name": "x", "result": "maybe"}]}), 422, "invalid")
+    refused(lambda: agent.post("/device/posture", {"checks": [PASS[0]] * 33}), 422, "invalid")
+
+
+def test_renewal_and_a_lost_answer(active):
+    request = active.csr()
+    second = active.renew(csr=request)
+    assert active.renew(csr=request)["certificate"] == second["certificate"], "the same request: the same answer"
+    other_key = os.path.join(active.tmp, "other.pem")
+    subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", other_key], check=True)
+    new_cert = os.path.join(active.tmp, "second.pem")
+    active.keep(second, new_cert)
+    refused(lambda: active.renew(new_cert, active.csr(other_key)), 409, "key_changed")
+    assert active.mutual(new_cert).get("/device/self")["state"] == "active"
+
+
+def test_a_cloned_key_is_found(active, people):
+    """Owner and thief have the same key and certificate; whoever renews second gives it away."""
+    sam, audrey, leo = people[1], people[2], people[3]
+    stolen = os.path.join(active.tmp, "stolen.pem")
+    with open(active.cert, encoding="ascii") as source, open(stolen, "w", encoding="ascii") as copy:
+        copy.write(source.read())
+    thief = active.renew(stolen)
+    new_cert = os.path.join(active.tmp, "thief.pem")
+    active.keep(thief, new_cert)
+    refused(active.renew, 403, "device_cloned")
+    state = sam.get(f"/admin/devices/{active.id}")
+    assert state["state"] == "quarantined" and state["cloned"] and "two copies" in state["why"]
+    refused(lambda: active.renew(new_cert), 403, "device_cloned")
+    refused(lambda: sam.post(f"/admin/devices/{active.id}/release", {}), 409, "cloned")
+    wait_for("the clone in the ledger", 10, lambda: [
+        e for e in audrey.items("/admin/ledger/events?kind=device&limit=50")
+        if e.get("method") == "clone" and e["severity"] == "critical" and e.get("device") == active.name])
+    sam.post(f"/admin/devices/{active.id}/revoke", {"why": "cloned"})
+    assert leo.get("/me")["person"]["name"] == "leo", "his session without that device lives on"
+
+
+def test_quarantine_release_revoke(active, people):
+    sam = people[1]
+    bound = active.mutual()
+    bound.sign_in()
+    assert bound.get("/me")["session"]["device"]["id"] == active.id
+    sam.post(f"/admin/devices/{active.id}/quarantine", {"why": "lost in a taxi"})
+    with pytest.raises(Refused) as told:
+        bound.get("/me")
+    assert told.value.status in (401, 403)
+    refused(lambda: active.renew(), 403, "device_quarantined")
+    sam.post(f"/admin/devices/{active.id}/release", {"why": "found"})
+    assert active.mutual().get("/device/self")["state"] == "active"
+    sam.post(f"/admin/devices/{active.id}/revoke", {"why": "sold"})
+    refused(lambda: active.renew(), 403, "device_revoked")
+    refused(active.fetch, 403, "device_revoked")
+    refused(lambda: sam.post(f"/admin/devices/{active.id}/release", {}), 409, "conflict")
+
+
+def test_devices_live_through_a_restart_of_core(office, active, people):
+    core = office.kill("core")
+    office.wait_role("core", other_than=core)
+    agent = active.mutual()
+    state = wait_for("the device", 20, lambda: _state(agent))
+    assert state == "active"
+    assert json.dumps(people[3].items("/me/devices")).count(active.name) >= 1
+
+
+def _state(agent):
+    try:
+        return agent.get("/device/self")["state"]
+    except (Refused, OSError):
+        return None

@@ -35,6 +35,8 @@ static const sp_command commands[] = {
      sp_setup_link_command},
     {group_office, "recover-admin", "NAME [-c FILE]", "root: a link for one who cannot sign in",
      sp_recover_admin_command},
+    {group_office, "backup", "create|verify|restore FILE", "root: the store as one encrypted file",
+     sp_backup_command},
     {group_change, "apply", "-f DIR [--dry-run]", "put documents in force, all or nothing",
      sp_apply_command},
     {group_change, "fetch", "DIR", "write the documents in force into a folder", sp_fetch_command},

@@ -22,6 +22,7 @@ int sp_web_role(const sp_config *config);
 int sp_run_command(int argc, char **argv);    /* porter/ */
 int sp_doctor_command(int argc, char **argv); /* porter/ */
 int sp_ledger_command(int argc, char **argv); /* ledger/ */
+int sp_backup_command(int argc, char **argv); /* core/ */
 int sp_agent_command(int argc, char **argv);  /* agent/ */
 int sp_policy_command(int argc, char **argv); /* cli/ */
 

@@ -196,10 +196,11 @@ static const char *bind_hint(void)
     }
 }
 
-static sp_err open_tcp(const char *listen_at, size_t number, porter_places *places, sp_buf *why)
+static sp_err open_tcp(const char *scheme, const char *listen_at, size_t number,
+                       porter_places *places, sp_buf *why)
 {
     porter_socket *made = next_socket(places, SP_ROLE_WEB);
-    snprintf(made->name, sizeof(made->name), "https%u", (unsigned)number % 1000U);
+    snprintf(made->name, sizeof(made->name), "%s%u", scheme, (unsigned)number % 1000U);
     struct sockaddr_storage at;
     socklen_t size = 0;
     TRY(sp_config_address(listen_at, &at, &size));
@@ -222,7 +223,10 @@ static sp_err make_sockets(const sp_config *config, porter_places *places, sp_bu
 {
     /* TCP first: a port in use is the likeliest mistake, and then nothing was touched */
     for (size_t i = 0; i < config->listen_count; i++) {
-        TRY(open_tcp(config->listen[i], i, places, why));
+        TRY(open_tcp("https", config->listen[i], i, places, why));
+    }
+    for (size_t i = 0; i < config->http_count; i++) {
+        TRY(open_tcp("http", config->http[i], i, places, why));
     }
     for (size_t i = 0; i < SP_COUNT(unix_places); i++) {
         TRY(open_unix(config, &unix_places[i], places, why));

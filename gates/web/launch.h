@@ -55,11 +55,12 @@ typedef struct {
     /* nginx */
     char *dir; /* state of the role */
     char module_file[LAUNCH_PATH_BYTES];
-    char sockets[128]; /* "3;4;" */
+    char sockets[256]; /* "3;4;" */
     int pulse_fd;      /* a byte a second of every worker comes here */
     int pulse_far_fd;  /* its other end, inherited by nginx */
     uint64_t pulse_at_ms;
     char *listen[SP_LISTEN_MAX + 1];
+    char *http[SP_LISTEN_MAX + 1];
     char *api_path;
     char *ledger_path;
     sp_buf conf; /* the text that nginx runs with, or that is being tested */

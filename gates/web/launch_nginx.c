@@ -109,6 +109,9 @@ static sp_err write_conf(launcher *self, sp_buf *out)
     for (size_t i = 0; i < config->listen_count && i < SP_NGINX_LISTEN_MAX; i++) {
         conf.listen[i] = self->listen[i];
     }
+    for (size_t i = 0; i < config->http_count && i < SP_NGINX_LISTEN_MAX; i++) {
+        conf.http[i] = self->http[i];
+    }
     return sp_nginx_conf_write(&conf, out);
 }
 

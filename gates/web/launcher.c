@@ -56,13 +56,12 @@ static sp_err make_pulse(launcher *self)
 
 /* nginx takes listening sockets by number from its environment, and does not make them
  * non-blocking itself. */
-static sp_err take_sockets(launcher *self)
+static sp_err take_some(const char *scheme, size_t count, char **texts, sp_buf *numbers)
 {
-    auto_buf sp_buf numbers = sp_buf_make(sizeof(self->sockets));
-    for (size_t i = 0; i < self->config->listen_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         char name[16];
         auto_buf sp_buf text = sp_buf_make(sizeof(name));
-        sp_buf_fmt(&text, "https%zu", i);
+        sp_buf_fmt(&text, "%s%zu", scheme, i);
         TRY(sp_fit(name, sizeof(name), sp_buf_borrow(&text)));
         int fd = sp_entry_listen_fd(name);
         if (fd < 0) {
@@ -71,11 +70,19 @@ static sp_err take_sockets(launcher *self)
                    name);
             return sp_fail(SP_ENOTFOUND);
         }
-        TRY(address_text(fd, &self->listen[i]));
+        TRY(address_text(fd, &texts[i]));
         fcntl(fd, F_SETFD, 0);
         fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        sp_buf_fmt(&numbers, "%d;", fd);
+        sp_buf_fmt(numbers, "%d;", fd);
     }
+    return sp_ok();
+}
+
+static sp_err take_sockets(launcher *self)
+{
+    auto_buf sp_buf numbers = sp_buf_make(sizeof(self->sockets));
+    TRY(take_some("https", self->config->listen_count, self->listen, &numbers));
+    TRY(take_some("http", self->config->http_count, self->http, &numbers));
     return sp_fit(self->sockets, sizeof(self->sockets), sp_buf_borrow(&numbers));
 }
 
@@ -131,7 +138,7 @@ static void find_old(launcher *self)
 
 static sp_err make_dirs(launcher *self)
 {
-    static const char *const names[] = {"", "tmp"};
+    static const char *const names[] = {"", "tmp", "acme"};
     for (size_t i = 0; i < SP_COUNT(names); i++) {
         char path[LAUNCH_PATH_BYTES];
         launch_path(self, names[i], path);
@@ -278,6 +285,7 @@ static void release(launcher *self)
     }
     for (size_t i = 0; i < SP_LISTEN_MAX; i++) {
         sp_free(self->listen[i]);
+        sp_free(self->http[i]);
     }
 }
 

@@ -190,6 +190,36 @@ static void write_strangers(const sp_nginx_conf *conf, sp_buf *out)
     sp_buf_text(out, "server_name _;\nsallyport_gate unknown;\nlocation / { }\n}\n");
 }
 
+/* Without TLS there are only two answers: go to HTTPS, and the challenge of a certificate
+ * authority (certbot --webroot -w <state>/web/acme). */
+static void write_plain(const sp_nginx_conf *conf, sp_buf *out)
+{
+    if (conf->http[0] == NULL) {
+        return;
+    }
+    sp_buf_text(out, "server {\n");
+    for (size_t i = 0; i < SP_NGINX_LISTEN_MAX && conf->http[i] != NULL; i++) {
+        sp_buf_fmt(out, "listen %s;\n", conf->http[i]);
+    }
+    char port[16] = "";
+    if (conf->public_port != 443) {
+        auto_buf sp_buf text = sp_buf_make(sizeof(port));
+        sp_buf_fmt(&text, ":%u", conf->public_port);
+        SP_IGNORE(sp_fit(port, sizeof(port), sp_buf_borrow(&text))); /* always fits */
+    }
+    sp_buf_fmt(out,
+               "server_name .%.*s;\nsallyport_gate off;\n"
+               "location ^~ /.well-known/acme-challenge/ { root \"%s/acme\"; disable_symlinks on; "
+               "default_type text/plain; try_files $uri =404; }\n"
+               "location / { return 301 https://$host%s$request_uri; }\n}\n",
+               SP_SPAN_ARG(conf->domain), conf->state_dir, port);
+    sp_buf_text(out, "server {\n");
+    for (size_t i = 0; i < SP_NGINX_LISTEN_MAX && conf->http[i] != NULL; i++) {
+        sp_buf_fmt(out, "listen %s default_server;\n", conf->http[i]);
+    }
+    sp_buf_text(out, "server_name _;\nsallyport_gate off;\nreturn 444;\n}\n");
+}
+
 /* ---- hosts ---- */
 
 static void whole_host(const sp_nginx_conf *conf, sp_span label, sp_buf *out)
@@ -322,6 +352,7 @@ sp_err sp_nginx_conf_write(const sp_nginx_conf *conf, sp_buf *out)
     write_tls(conf, out);
     write_proxy(conf, out);
     write_strangers(conf, out);
+    write_plain(conf, out);
     write_portal(conf, out);
     uint32_t count = sp_policy_resource_count(conf->policy);
     for (uint32_t i = 0; i < count; i++) {

@@ -19,6 +19,7 @@ typedef struct {
     sp_span portal;
     unsigned public_port;
     const char *listen[SP_NGINX_LISTEN_MAX]; /* "127.0.0.1:8443", up to the first NULL */
+    const char *http[SP_NGINX_LISTEN_MAX];   /* without TLS: redirects and ACME only */
     const char *state_dir;                   /* temporary files, pid */
     const char *core_socket;
     const char *api_socket;

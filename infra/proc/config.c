@@ -278,14 +278,18 @@ static unsigned port_of(const char *listen)
     return sp_failed(sp_span_to_u64(digits, PORT_MOST, &port)) ? 0 : (unsigned)port;
 }
 
-static void read_listen_one(loader *l, struct fy_node *item)
+typedef struct {
+    char **items; /* SP_LISTEN_MAX */
+    size_t *count;
+} addresses;
+
+static void read_address(loader *l, struct fy_node *item, addresses to)
 {
-    sp_config *config = l->config;
     sp_span text;
     if (!text_of(l, item, &text)) {
         return;
     }
-    if (config->listen_count == SP_LISTEN_MAX) {
+    if (*to.count == SP_LISTEN_MAX) {
         complain(l, item, "is one address too many: 16 at most", text);
         return;
     }
@@ -298,25 +302,35 @@ static void read_listen_one(loader *l, struct fy_node *item)
         sp_free(copy);
         return;
     }
-    for (size_t i = 0; i < config->listen_count; i++) {
-        if (sp_span_eq(sp_span_cstr(config->listen[i]), text)) {
+    for (size_t i = 0; i < *to.count; i++) {
+        if (sp_span_eq(sp_span_cstr(to.items[i]), text)) {
             complain(l, item, "stands there twice", text);
         }
     }
-    config->listen[config->listen_count++] = copy;
+    to.items[(*to.count)++] = copy;
 }
 
-static void read_listen(loader *l, struct fy_node *value)
+static void read_addresses(loader *l, struct fy_node *value, addresses to)
 {
     if (!fy_node_is_sequence(value)) {
-        read_listen_one(l, value);
+        read_address(l, value, to);
         return;
     }
     void *at = NULL;
     for (struct fy_node *item = fy_node_sequence_iterate(value, &at); item != NULL;
          item = fy_node_sequence_iterate(value, &at)) {
-        read_listen_one(l, item);
+        read_address(l, item, to);
     }
+}
+
+static void read_listen(loader *l, struct fy_node *value)
+{
+    read_addresses(l, value, (addresses){l->config->listen, &l->config->listen_count});
+}
+
+static void read_http(loader *l, struct fy_node *value)
+{
+    read_addresses(l, value, (addresses){l->config->http, &l->config->http_count});
 }
 
 /* ---- tls ---- */
@@ -449,6 +463,7 @@ static const field fields[] = {
     {"domain", read_domain},
     {"portal", read_portal},
     {"listen", read_listen},
+    {"http", read_http},
     {"public_port", read_public_port},
     {"state", read_state},
     {"run", read_run},
@@ -473,11 +488,10 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
             return;
         }
     }
-    complain(
-        l, fy_node_pair_key(pair),
-        "is an unknown key: office, domain, portal, listen, public_port, state, run, documents, "
-        "tls, users, sessions_max and devices_max are known",
-        key);
+    complain(l, fy_node_pair_key(pair),
+             "is an unknown key: office, domain, portal, listen, http, public_port, state, run, "
+             "documents, tls, users, sessions_max and devices_max are known",
+             key);
 }
 
 /* What libfyaml found wrong with the text itself. */
@@ -610,6 +624,9 @@ void sp_config_free(sp_config *config)
     }
     for (size_t i = 0; i < config->listen_count; i++) {
         sp_free(config->listen[i]);
+    }
+    for (size_t i = 0; i < config->http_count; i++) {
+        sp_free(config->http[i]);
     }
     char *texts[] = {
         config->file,         config->office,  config->domain,          config->portal,

@@ -7,6 +7,7 @@
  *     domain: office.localhost           apps are <host>.<domain>
  *     portal: portal                     the portal is portal.<domain>
  *     listen: ["127.0.0.1:8443"]         where HTTPS is served
+ *     http: ["0.0.0.0:80"]               optional, without TLS: redirects, ACME challenges
  *     public_port: 8443                  the port in URLs; default: of the first listen
  *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ below it
  *     run: /run/sallyport                sockets
@@ -45,6 +46,8 @@ typedef struct {
     char *portal;
     char *listen[SP_LISTEN_MAX]; /* "address:port", IPv6 in brackets */
     size_t listen_count;
+    char *http[SP_LISTEN_MAX]; /* the same form; only redirects to HTTPS and answers ACME */
+    size_t http_count;
     unsigned public_port;
     char *state_dir;
     char *run_dir;

@@ -197,6 +197,35 @@ def reaches(person):
         return False
 
 
+def plain_http(port, host, path):
+    with socket.create_connection(("127.0.0.1", port), 5) as stream:
+        stream.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        try:
+            while more := stream.recv(65536):
+                answer += more
+        except ConnectionResetError:
+            pass
+    return answer.decode()
+
+
+def test_without_tls_there_are_only_redirects_and_acme(make_office, documents):
+    from officelib import free_port
+    port = free_port()
+    office = make_office(documents=documents, extra=f'http: ["127.0.0.1:{port}"]\n')
+    answer = plain_http(port, "notes.office.localhost", "/x?y=1")
+    assert " 301 " in answer and f"Location: https://notes.office.localhost:{office.port}/x?y=1\r\n" in answer
+    assert plain_http(port, "evil.example", "/x") == ""
+    webroot = os.path.join(office.state, "web", "acme", ".well-known", "acme-challenge")
+    os.makedirs(webroot)
+    with open(os.path.join(webroot, "token"), "w", encoding="ascii") as file:
+        file.write("proof")
+    assert plain_http(port, "portal.office.localhost", "/.well-known/acme-challenge/token").endswith("proof")
+    for path in ("../../../nginx.conf", "%2e%2e/%2e%2e/%2e%2e/nginx.conf", ""):
+        answer = plain_http(port, "portal.office.localhost", "/.well-known/acme-challenge/" + path)
+        assert "ssl_certificate" not in answer and " 200 " not in answer[:20]
+
+
 def test_nginx_holds_no_private_key_and_runs_as_its_own_user(office):
     conf = os.path.join(office.state, "web", "nginx.conf")
     with open(conf, encoding="utf-8") as text:

@@ -6,8 +6,6 @@
 
 #include "core/sessions/sessions.h"
 
-#include <arpa/inet.h>
-
 enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 200 };
 
 bool sp_admin_limit(sp_request *req, uint64_t *ret_limit)
@@ -69,15 +67,6 @@ bool sp_admin_time(sp_span text, uint64_t *ret_unix_s)
     return true;
 }
 
-void sp_admin_address(const uint8_t peer[16], sp_buf *out)
-{
-    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-    bool four = sp_span_eq(sp_span_of(peer, 12), sp_span_of(mapped, 12));
-    char text[INET6_ADDRSTRLEN] = "";
-    sp_buf_text(out,
-                inet_ntop(four ? AF_INET : AF_INET6, four ? peer + 12 : peer, text, sizeof(text)));
-}
-
 bool sp_admin_session_id(sp_span text, uint64_t *ret_id)
 {
     return !sp_failed(sp_session_id_of(text, ret_id));
@@ -91,6 +80,5 @@ sp_err sp_admin_start(sp_core *core)
     TRY(sp_admin_sessions_routes(core));
     TRY(sp_admin_ledger_routes(core));
     TRY(sp_admin_overview_routes(core));
-    TRY(sp_admin_cli_routes(core));
     return sp_admin_apps_routes(core);
 }

@@ -21,15 +21,12 @@ SP_MUST sp_err sp_admin_sessions_routes(sp_core *core); /* sessions.c */
 SP_MUST sp_err sp_admin_ledger_routes(sp_core *core);   /* ledger.c */
 SP_MUST sp_err sp_admin_overview_routes(sp_core *core); /* overview.c */
 SP_MUST sp_err sp_admin_apps_routes(sp_core *core);     /* apps.c */
-SP_MUST sp_err sp_admin_cli_routes(sp_core *core);      /* cli_login.c */
 
 /* ---- JSON that more than one file needs; new references ---- */
 json_t *sp_admin_text(sp_span text);
 json_t *sp_admin_version_json(sp_core *core, uint64_t version);
 /* RFC 3339 in UTC ("2026-03-01T08:00:00Z", fractions dropped). */
 bool sp_admin_time(sp_span text, uint64_t *ret_unix_s);
-/* An address of 16 bytes as people write it. */
-void sp_admin_address(const uint8_t peer[16], sp_buf *out);
 /* A session's id as the API shows it: 16 hexadecimal digits. */
 bool sp_admin_session_id(sp_span text, uint64_t *ret_id);
 /* ?limit= (1..200, 50); false: answered. */

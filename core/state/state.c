@@ -5,7 +5,6 @@
 #include "core/state/state.h"
 
 #include "core/admin/admin.h"
-#include "core/admin/cli_login.h"
 #include "core/devices/devices.h"
 #include "core/documents/documents.h"
 #include "core/documents/start.h"
@@ -37,7 +36,6 @@ static sp_err start_all(sp_core *core, sp_state *state)
     TRY(sp_publish_new(&state->publish));
     TRY(sp_documents_start(core, &state->documents));
     TRY(sp_devices_start(core, &state->devices));
-    TRY(sp_cli_logins_new(&state->cli_logins));
     TRY(sp_admin_start(core));
     TRY(sp_gates_start(core, &state->gates));
     TRY(sp_documents_first(core));
@@ -70,7 +68,6 @@ void sp_state_stop(sp_state *state)
     sp_gates_stop(state->gates);
     sp_devices_stop(state->devices);
     sp_documents_stop(state->documents);
-    sp_cli_logins_free(state->cli_logins);
     sp_publish_free(state->publish);
     state->core->state = NULL;
     sp_free(state);

@@ -7,11 +7,10 @@
 
 #include "core/core.h"
 
-typedef struct sp_publish sp_publish;       /* core/state/publish.h */
-typedef struct sp_gates sp_gates;           /* core/state/gates.h */
-typedef struct sp_documents sp_documents;   /* core/documents/documents.h */
-typedef struct sp_devices sp_devices;       /* core/devices/devices.h */
-typedef struct sp_cli_logins sp_cli_logins; /* core/admin/cli_login.h */
+typedef struct sp_publish sp_publish;     /* core/state/publish.h */
+typedef struct sp_gates sp_gates;         /* core/state/gates.h */
+typedef struct sp_documents sp_documents; /* core/documents/documents.h */
+typedef struct sp_devices sp_devices;     /* core/devices/devices.h */
 
 struct sp_state {
     sp_core *core;
@@ -19,7 +18,6 @@ struct sp_state {
     sp_gates *gates;
     sp_documents *documents;
     sp_devices *devices;
-    sp_cli_logins *cli_logins;
 };
 
 /* "https://<host>.<domain>[:port]" of an application. */

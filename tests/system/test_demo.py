@@ -153,7 +153,10 @@ def company_leo(demo):
 
 
 def test_the_same_download_works_on_the_company_device(demo, company_leo):
-    got = company_leo.follow("lab", "/files/customers.csv?download=1")
+    company_leo.follow("lab", "/tree")
+    # Jupyter itself wants to know that its own page asks
+    got = company_leo.follow("lab", "/files/customers.csv?download=1",
+                             headers={"Referer": f"https://lab.{DOMAIN}:{demo.port}/tree"})
     assert got.status == 200 and b"Harbour Inn" in got.body
     assert company_leo.follow("hr", "/salaries/2026-01.csv").status == 403
 
@@ -182,8 +185,9 @@ def test_ending_a_session_ends_its_websocket(demo, company_leo):
     assert made.status == 201, made.body
     link, status = websocket(leo, "lab", f"/api/kernels/{made.json()['id']}/channels")
     assert status == 101
-    session = leo.get("/me")["session"]["id"]
     sam.step_up()
+    session = leo.get("/me")["session"]["id"]
+    assert session in [one["id"] for one in sam.items("/admin/sessions")], leo.get("/me")
     begin = time.monotonic()
     sam.post(f"/admin/sessions/{session}/end", {"why": "demonstration"})
     link.settimeout(5)

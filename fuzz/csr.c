@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fuzz: what a device hands in (PEM or DER) up to the acceptance of its key, and certificates as the
- * agent reads them.
- * OWNS nothing. PROCESS fuzzing. TRUST the input is hostile. SPEC infra/crypto/x509.h.
+ * Fuzz: what a device hands in (PEM or DER) up to the acceptance of its key, and certificates as
+ * the agent reads them. OWNS nothing. PROCESS fuzzing. TRUST the input is hostile. SPEC
+ * infra/crypto/x509.h.
  */
 #include "infra/crypto/x509.h"
 

@@ -86,7 +86,7 @@ size_t doc_distance(sp_span a, sp_span b)
 const char *doc_nearest(sp_span word, const char *const *words, size_t count)
 {
     const char *best = NULL;
-    size_t best_distance = smaller(DOC_NEAR_ENOUGH, word.len / 2 + 1);
+    size_t best_distance = smaller(DOC_NEAR_ENOUGH, (word.len + 1) / 2 + 1);
     for (size_t i = 0; i < count && words[i] != NULL; i++) {
         size_t d = doc_distance(word, sp_span_cstr(words[i]));
         if (d < best_distance) {

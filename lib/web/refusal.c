@@ -8,31 +8,33 @@
 #include "lib/proto/event.h"
 #include "lib/web/refusal_text.h"
 
+/* The console's colours and shapes (console/src/style/tokens.css). */
 static const char style[] =
-    ":root{--bg:#f4f5f7;--card:#fff;--ink:#1d2430;--soft:#5c6675;--line:#e1e5eb;--mark:#a33b20;"
-    "--go:#1f5fbf;--tint:#fbeee9}"
-    "@media(prefers-color-scheme:dark){:root{--bg:#12161c;--card:#1b212a;--ink:#e8ecf2;"
-    "--soft:#9aa5b5;--line:#2c3542;--mark:#f09a7d;--go:#7fb0ff;--tint:#33241f}}"
+    ":root{--bg:#f6f5f2;--card:#fff;--ink:#1d1c1a;--soft:#68645c;--line:#e3e0d9;--go:#2d46b4;"
+    "--on:#fff;--mark:#7d4e00;--tint:#fcf0d8;--edge:#e8cb8f}"
+    "@media(prefers-color-scheme:dark){:root{--bg:#141413;--card:#1c1c1a;--ink:#efede8;"
+    "--soft:#a19c92;--line:#32312d;--go:#9db0ff;--on:#10142b;--mark:#f0c060;--tint:#352a12;"
+    "--edge:#665022}}"
     "*{box-sizing:border-box}"
-    "body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;"
-    "padding:24px 16px;background:var(--bg);color:var(--ink);"
-    "font:16px/1.55 system-ui,-apple-system,'Segoe UI','Noto Sans','PingFang SC',"
-    "'Microsoft YaHei','Noto Sans CJK SC',sans-serif}"
-    "main{width:100%;max-width:35rem;background:var(--card);border:1px solid var(--line);"
-    "border-radius:14px;overflow:hidden;box-shadow:0 8px 30px rgba(15,25,45,.08)}"
-    "header{display:flex;align-items:center;gap:12px;padding:16px 28px;"
-    "border-bottom:1px solid var(--line);color:var(--soft);font-size:.9rem}"
-    "header svg{width:22px;height:22px;flex:none;fill:none;stroke:var(--mark);stroke-width:1.8}"
-    "section{padding:24px 28px}h1{margin:0 0 8px;font-size:1.45rem;line-height:1.3}"
-    "p{margin:0 0 14px}.do{background:var(--tint);border-left:3px solid var(--mark);"
-    "padding:12px 16px;border-radius:0 8px 8px 0}.do b{display:block;font-size:.85rem;"
-    "color:var(--mark);margin-bottom:2px}"
-    "dl{display:grid;grid-template-columns:auto 1fr;gap:6px 18px;margin:20px 0 0;font-size:.9rem}"
-    "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}"
-    "code{font:600 1.02em ui-monospace,Menlo,Consolas,monospace;letter-spacing:.03em}"
-    "a{color:var(--go)}a.button{display:inline-block;margin-top:20px;padding:9px 18px;"
-    "border-radius:8px;background:var(--go);color:var(--card);text-decoration:none;"
-    "font-weight:600}a:focus-visible{outline:3px solid var(--go);outline-offset:2px}";
+    "body{margin:0;min-height:100vh;display:flex;flex-direction:column;align-items:center;"
+    "justify-content:center;gap:24px;padding:24px 16px;background:var(--bg);color:var(--ink);"
+    "font:15px/1.55 ui-sans-serif,system-ui,-apple-system,'Segoe UI',Roboto,'PingFang SC',"
+    "'Hiragino Sans GB','Noto Sans CJK SC','Microsoft YaHei',sans-serif}"
+    "main{width:100%;max-width:34rem;background:var(--card);border:1px solid var(--line);"
+    "border-radius:18px;box-shadow:0 1px 2px rgba(35,30,20,.06)}"
+    "header{display:flex;align-items:center;gap:12px;width:100%;max-width:34rem;font-weight:600}"
+    "header svg{width:28px;height:28px;flex:none}"
+    ".g{fill:var(--go)}.w{fill:var(--on)}"
+    "section{padding:32px}h1{margin:0 0 8px;font-size:1.6rem;line-height:1.25;font-weight:650;"
+    "letter-spacing:-.015em}p{margin:0 0 16px}.do{background:var(--tint);"
+    "border:1px solid var(--edge);padding:12px 16px;border-radius:10px}"
+    ".do b{display:block;color:var(--mark)}"
+    "dl{display:grid;grid-template-columns:auto 1fr;gap:6px 20px;margin:24px 0 0}"
+    "dt{color:var(--soft);font-size:.87em}dd{margin:0;overflow-wrap:anywhere}"
+    "code{font:600 1em ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace}"
+    "a.button{display:inline-block;margin-top:24px;padding:9px 18px;border-radius:10px;"
+    "background:var(--go);color:var(--on);text-decoration:none;font-weight:550}"
+    "a:focus-visible{outline:2px solid var(--go);outline-offset:2px}";
 
 uint16_t sp_web_refusal_status(sp_reason reason)
 {
@@ -103,6 +105,17 @@ static void facts(const sp_web_refusal *refusal, const sp_refusal_words *words, 
     sp_buf_text(out, "</dl>");
 }
 
+/* Somebody signed in finds this very refusal and the way on; anybody else the portal's door. */
+static void portal_page(const sp_web_refusal *refusal, sp_buf *out)
+{
+    sp_buf_byte(out, '/');
+    if (refusal->reference != 0 && refusal->person.len > 0 && refusal->reason != SP_REASON_NONE) {
+        char reference[SP_REFERENCE_TEXT_BYTES] = "";
+        sp_reference_text(refusal->reference, reference);
+        sp_buf_fmt(out, "refusals/%s", reference);
+    }
+}
+
 void sp_web_refusal_html(const sp_web_refusal *refusal, sp_buf *out)
 {
     const sp_refusal_words *words = sp_refusal_words_of(refusal->chinese);
@@ -113,17 +126,21 @@ void sp_web_refusal_html(const sp_web_refusal *refusal, sp_buf *out)
                "<meta name=\"robots\" content=\"noindex\"><title>%s</title><style>",
                words->language, says.title);
     sp_buf_text(out, style);
-    sp_buf_text(out, "</style></head><body><main><header><svg viewBox=\"0 0 24 24\" "
-                     "aria-hidden=\"true\"><path d=\"M4 21V9l8-6 8 6v12M9 21v-7a3 3 0 0 1 6 0v7M2 "
-                     "21h20\"/></svg><span>");
+    sp_buf_text(out,
+                "</style></head><body><header><svg viewBox=\"0 0 32 32\" aria-hidden=\"true\">"
+                "<rect class=\"g\" width=\"32\" height=\"32\" rx=\"7\"/><path class=\"w\" "
+                "d=\"M6 9V6h3.5v2h3V6h7v2h3V6H26v3z\"/><path class=\"w\" d=\"M8 11h16v15h-4v-6a4 "
+                "4 0 0 0-8 0v6H8z\"/></svg><span>");
     sp_buf_html(out, refusal->office);
-    sp_buf_fmt(out, "</span></header><section><h1>%s</h1><p>%s</p><p class=\"do\"><b>%s</b>%s</p>",
+    sp_buf_fmt(out,
+               "</span></header><main><section><h1>%s</h1><p>%s</p><p class=\"do\"><b>%s</b>%s</p>",
                says.title, says.why, words->what_to_do, says.mend);
     facts(refusal, words, out);
     if (refusal->portal_url.len > 0) {
         sp_buf_text(out, "<a class=\"button\" href=\"");
         sp_buf_html(out, refusal->portal_url);
-        sp_buf_fmt(out, "/\">%s</a>", words->portal);
+        portal_page(refusal, out);
+        sp_buf_fmt(out, "\">%s</a>", words->portal);
     }
     sp_buf_text(out, "</section></main></body></html>\n");
 }

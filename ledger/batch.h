@@ -16,11 +16,11 @@
 #include "ledger/keys.h"
 #include "lib/proto/event.h"
 
+#define SP_BATCH_NONE UINT32_MAX /* no item, no record */
 enum {
     SP_BATCH_ITEMS_MAX = 16 * 1024,
     SP_BATCH_BYTES_MAX = 6 * 1024 * 1024,
-    SP_BATCH_RECORD_EVENTS_MAX = 256,
-    SP_BATCH_NONE = UINT32_MAX
+    SP_BATCH_RECORD_EVENTS_MAX = 256
 };
 
 typedef struct {

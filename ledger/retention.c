@@ -67,7 +67,8 @@ typedef struct {
     uint64_t before_unix_us;
 } expiry;
 
-static void on_expiry_noted(void *self, sp_code code, uint64_t entry)
+/* The redaction is on disk and the state names no segment that goes. */
+static void on_expiry_settled(void *self, sp_code code, uint64_t entry)
 {
     expiry *e = self;
     uint64_t ids[IDS_MAX];
@@ -86,6 +87,16 @@ static void on_expiry_noted(void *self, sp_code code, uint64_t entry)
     }
     e->ledger->retiring = false;
     sp_free(e);
+}
+
+static void on_expiry_noted(void *self, sp_code code, uint64_t entry)
+{
+    expiry *e = self;
+    if (code == SP_OK) {
+        sp_engine_settle(e->ledger->engine, on_expiry_settled, e);
+    } else {
+        on_expiry_settled(e, code, entry);
+    }
 }
 
 void sp_ledger_expire(sp_ledger *ledger)

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Erasing and expiring: nothing younger than the floor goes, what goes leaves a redaction entry, a
+ * destroyed key makes its records unreadable, and every proof of the rest still holds.
+ * OWNS a directory below /tmp. PROCESS tests. TRUST none. SPEC ledger/README.md.
+ */
+#include "infra/crypto/random.h"
+#include "infra/proc/clock.h"
+#include "ledger/ledger.h"
+#include "ledger/verify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define DAY_US (UINT64_C(86400) * 1000000)
+enum { PATIENCE_MS = 10000, OLD_PERSON = 7, OTHER_PERSON = 8 };
+
+static const sp_key KEK = {{5}};
+static char dir[64];
+static char paths[3][96]; /* keys, index, retention */
+static sp_ledger ledger;
+static unsigned done;
+static sp_code last_code;
+static sp_ledger_erased last_erased;
+
+static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry)
+{
+    (void)self;
+    (void)batch;
+    (void)first_entry;
+}
+
+static void on_state(void *self, bool recording, const char *why)
+{
+    (void)self;
+    assert_true(recording);
+    (void)why;
+}
+
+static void on_erased(void *self, sp_code code, const sp_ledger_erased *erased)
+{
+    (void)self;
+    done++;
+    last_code = code;
+    last_erased = *erased;
+}
+
+static void on_flushed(void *self, sp_code code, uint64_t entry)
+{
+    (void)self;
+    (void)entry;
+    done++;
+    last_code = code;
+}
+
+static void until(unsigned count)
+{
+    uint64_t end = sp_now_steady_us() + (uint64_t)PATIENCE_MS * 1000;
+    while (done < count) {
+        assert_true(sp_now_steady_us() < end);
+        uv_run(&ledger.loop, UV_RUN_ONCE);
+    }
+}
+
+/* A group as it was written so many days ago: one event of each person. */
+static void write_old(unsigned days)
+{
+    uint64_t when = sp_now_unix_us() - days * DAY_US;
+    sp_batch batch;
+    sp_group group;
+    auto_buf sp_buf new_keys = sp_buf_make(1024 * 1024);
+    uint64_t at = 0;
+    sp_batch_init(&batch);
+    sp_group_init(&group);
+    for (uint32_t person = OLD_PERSON; person <= OTHER_PERSON; person++) {
+        auto_buf sp_buf bytes = sp_buf_make(SP_EVENT_MAX_BYTES);
+        sp_event event = {.kind = SP_EVENT_SIGN_IN,
+                          .when_unix_us = when,
+                          .person = person,
+                          .session = 100 + person,
+                          .person_name = SP_SPAN_LIT("somebody")};
+        const sp_batch_from from = {55, batch.count + 1, SP_SPAN_LIT("core"), false};
+        assert_false(sp_failed(sp_event_encode(&event, &bytes)));
+        assert_false(sp_failed(sp_batch_add(&batch, sp_buf_borrow(&bytes), &from)));
+    }
+    assert_false(sp_failed(sp_batch_build(&batch, ledger.keys, when, &group)));
+    assert_false(sp_failed(sp_keys_take_new(ledger.keys, &new_keys, &at)));
+    assert_false(sp_failed(sp_keys_write(ledger.keys, sp_buf_borrow(&new_keys), at)));
+    uint64_t first = sp_journal_size(ledger.store);
+    assert_false(sp_failed(sp_journal_write(ledger.store, &group)));
+    sp_journal_publish(ledger.store);
+    for (uint32_t i = 0; i < 2; i++) {
+        const sp_index_row row = {.entry = first + i,
+                                  .first_unix_us = when,
+                                  .last_unix_us = when,
+                                  .person = OLD_PERSON + i,
+                                  .kinds = 1U << SP_EVENT_SIGN_IN,
+                                  .verdicts = 1};
+        assert_false(sp_failed(sp_index_put(ledger.index, &row)));
+    }
+    sp_group_done(&group);
+    sp_batch_done(&batch);
+}
+
+static void open_all(void)
+{
+    auto_buf sp_buf why = sp_buf_make(1024);
+    const sp_engine_calls calls = {on_committed, on_state, NULL};
+    ledger = (sp_ledger){.retention_path = paths[2]};
+    assert_int_equal(uv_loop_init(&ledger.loop), 0);
+    assert_false(sp_failed(sp_journal_open(dir, true, &why, &ledger.store)));
+    assert_false(sp_failed(sp_keys_open(paths[0], &KEK, true, &ledger.keys)));
+    assert_false(
+        sp_failed(sp_index_open(paths[1], &KEK, sp_journal_size(ledger.store), &ledger.index)));
+    assert_false(
+        sp_failed(sp_engine_new(&ledger.loop, ledger.store, ledger.keys, &calls, &ledger.engine)));
+    assert_false(sp_failed(sp_ledger_retention_load(&ledger)));
+}
+
+static void close_all(void)
+{
+    sp_engine_free(ledger.engine);
+    uv_run(&ledger.loop, UV_RUN_DEFAULT);
+    uv_loop_close(&ledger.loop);
+    assert_false(sp_failed(sp_index_commit(ledger.index)));
+    sp_index_close(ledger.index);
+    sp_keys_close(ledger.keys);
+    sp_journal_close(ledger.store);
+}
+
+static int setup(void **state)
+{
+    static const char *const names[] = {"keys", "index.sqlite", "retention"};
+    (void)state;
+    snprintf(dir, sizeof(dir), "/tmp/sallyport-retention-XXXXXX");
+    if (sp_failed(sp_crypto_start()) || mkdtemp(dir) == NULL) {
+        return -1;
+    }
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%s/%s", dir, names[i]);
+    }
+    done = 0;
+    open_all();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    close_all();
+    pid_t child = fork();
+    if (child == 0) {
+        execlp("rm", "rm", "-rf", dir, (char *)NULL);
+        _exit(1);
+    }
+    waitpid(child, NULL, 0);
+    return 0;
+}
+
+static void erase(uint8_t what, uint64_t which)
+{
+    const sp_ledger_erase ask = {
+        .what = what, .which = which, .by = 3, .why = SP_SPAN_LIT("asked by the person")};
+    sp_ledger_erase_now(&ledger, &ask, on_erased, NULL);
+}
+
+static bool opens(uint64_t entry)
+{
+    auto_buf sp_buf json = sp_buf_make(SP_RECORD_MAX_BYTES);
+    const sp_lookup lookup = sp_ledger_lookup(&ledger);
+    return !sp_failed(sp_lookup_open(&lookup, entry, &json));
+}
+
+static bool says(uint64_t entry, const char *what)
+{
+    auto_buf sp_buf json = sp_buf_make(SP_RECORD_MAX_BYTES);
+    const sp_lookup lookup = sp_ledger_lookup(&ledger);
+    assert_false(sp_failed(sp_lookup_open(&lookup, entry, &json)));
+    return sp_span_find(sp_buf_borrow(&json), sp_span_cstr(what)) < json.len;
+}
+
+/* Hashes and proofs of all entries hold, whatever was erased. */
+static void tree_holds(const sp_hash *old_root, uint64_t old_size)
+{
+    auto_buf sp_buf why = sp_buf_make(1024);
+    uint64_t size = sp_journal_size(ledger.store);
+    sp_merkle_source source = sp_journal_hashes(ledger.store);
+    sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    for (uint64_t i = 0; i < size; i++) {
+        sp_hash leaf;
+        sp_merkle_path path;
+        assert_false(sp_failed(sp_journal_leaf(ledger.store, i, &leaf)));
+        assert_false(sp_failed(sp_merkle_inclusion(&source, i, size, &path)));
+        assert_true(sp_merkle_includes(&leaf, i, size, path.hashes, path.count, &root));
+        if (i >= sp_journal_first(ledger.store)) {
+            assert_false(sp_failed(sp_verify_entry(ledger.store, i, &why)));
+        }
+    }
+    sp_merkle_path path;
+    assert_false(sp_failed(sp_merkle_consistency(&source, old_size, size, &path)));
+    assert_true(sp_merkle_extends(old_size, old_root, size, &root, path.hashes, path.count));
+}
+
+static void test_floor(void **state)
+{
+    (void)state;
+    write_old(182);
+    write_old(10);
+    sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    erase(SP_ERASE_ENTRY, 0);
+    assert_int_equal(last_code, SP_EDENIED);
+    erase(SP_ERASE_SUBJECT, OLD_PERSON);
+    assert_int_equal(last_code, SP_EDENIED);
+    erase(SP_ERASE_SUBJECT, 12345);
+    assert_int_equal(last_code, SP_ENOTFOUND);
+    erase(SP_ERASE_SUBJECT, 0);
+    assert_int_equal(last_code, SP_EINVALID);
+    erase(SP_ERASE_ENTRY, 99);
+    assert_int_equal(last_code, SP_ENOTFOUND);
+    for (uint64_t i = 0; i < 4; i++) {
+        assert_true(opens(i));
+    }
+    const sp_ledger_retain days = {.days = SP_LEDGER_FLOOR_DAYS - 1};
+    assert_int_equal(sp_ledger_retain_set(&ledger, &days).code, SP_EDENIED);
+    tree_holds(&root, 4);
+}
+
+static void test_erase_one_entry(void **state)
+{
+    (void)state;
+    write_old(184);
+    write_old(1);
+    sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    erase(SP_ERASE_ENTRY, 0);
+    until(1);
+    assert_int_equal(last_code, SP_OK);
+    assert_int_equal(last_erased.erased, 1);
+    assert_false(opens(0));
+    assert_true(opens(1));
+    assert_true(says(last_erased.redaction, "\"kind\":\"redaction\""));
+    assert_true(says(last_erased.redaction, "\"from\":0,\"until\":1,\"by\":3"));
+    assert_true(says(last_erased.redaction, "asked by the person"));
+    tree_holds(&root, 4);
+    uint64_t redaction = last_erased.redaction;
+    erase(SP_ERASE_ENTRY, 0); /* gone already */
+    assert_int_equal(last_code, SP_ENOTFOUND);
+    erase(SP_ERASE_ENTRY, redaction); /* the redaction itself cannot go */
+    assert_int_equal(last_code, SP_EDENIED);
+}
+
+static void test_erase_a_person(void **state)
+{
+    (void)state;
+    write_old(300);
+    write_old(2);
+    sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    erase(SP_ERASE_SUBJECT, OLD_PERSON);
+    until(1);
+    assert_int_equal(last_code, SP_OK);
+    assert_int_equal(last_erased.erased, 1);
+    assert_false(opens(0)); /* the old one of this person */
+    assert_true(opens(1));  /* of another */
+    assert_true(opens(2));  /* the young one of this person */
+    assert_true(says(last_erased.redaction, "\"subject_keys\":1"));
+    tree_holds(&root, 4);
+    close_all();
+    open_all(); /* the key does not come back */
+    assert_false(opens(0));
+    assert_true(opens(1));
+    assert_true(opens(2));
+}
+
+static void test_expiry(void **state)
+{
+    (void)state;
+    write_old(400);
+    write_old(399);
+    write_old(250);
+    write_old(3);
+    sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    sp_ledger_expire(&ledger); /* kept for ever as long as nobody said how long */
+    const sp_ledger_retain days = {.days = 300};
+    assert_false(sp_failed(sp_ledger_retain_set(&ledger, &days)));
+    sp_ledger_expire(&ledger);
+    sp_engine_flush(ledger.engine, on_flushed, NULL);
+    until(1);
+    sp_engine_settle(ledger.engine, on_flushed, NULL);
+    until(2);
+    assert_int_equal(sp_journal_first(ledger.store), 4);
+    assert_true(says(8, "\"from\":0,\"until\":4"));
+    assert_false(opens(0));
+    assert_false(opens(3));
+    assert_true(opens(4));
+    assert_true(opens(7));
+    tree_holds(&root, 8);
+    close_all();
+    open_all();
+    assert_int_equal(ledger.retention_days, 300);
+    assert_int_equal(sp_journal_first(ledger.store), 4);
+    tree_holds(&root, 8);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_floor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_erase_one_entry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_erase_a_person, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -111,11 +111,26 @@ static bool is_slug(sp_span text)
     return true;
 }
 
+/* Characters that turn the direction of a line or steer a terminal: what is shown would not be what
+ * stands there. UTF-8 of U+0080..9F, U+200E..F, U+202A..E, U+2066..9. */
+static bool steers(sp_span rest)
+{
+    const uint8_t *c = rest.ptr;
+    if (rest.len >= 2 && c[0] == 0xC2) {
+        return c[1] < 0xA0;
+    }
+    if (rest.len < 3 || c[0] != 0xE2) {
+        return false;
+    }
+    return (c[1] == 0x80 && ((c[2] >= 0xAA && c[2] <= 0xAE) || c[2] == 0x8E || c[2] == 0x8F)) ||
+           (c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9);
+}
+
 static bool is_printable(sp_span text)
 {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        if ((c < 0x20 && c != '\n') || c == 0x7f) {
+        if ((c < 0x20 && c != '\n') || c == 0x7f || steers(sp_span_slice(text, i, text.len))) {
             return false;
         }
     }

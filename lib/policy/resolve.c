@@ -202,27 +202,48 @@ static sp_err put_role(compiling *c, sp_span name, const doc_role *doc)
     return sp_ok();
 }
 
-static void number_roles(compiling *c)
+static void built_in_numbers(sp_policy_set *set, bool taken[SP_ROLES_MAX])
 {
-    sp_policy_set *set = c->set;
-    bool taken[SP_ROLES_MAX] = {false};
-    for (size_t i = 0; i < c->input->roles_count; i++) {
-        const sp_policy_number *given = &c->input->roles[i];
-        uint32_t at = 0;
-        if (given->number >= SP_ROLES_MAX) {
-            continue;
-        }
-        taken[given->number] = true;
-        if (name_get(&set->role_names, given->name, &at)) {
-            set->roles[at].number = given->number;
-        }
-    }
+    taken[0] = true;
     for (size_t i = 0; i < SP_COUNT(BUILT_IN); i++) {
         uint32_t at = 0;
+        taken[BUILT_IN[i].number] = true;
         if (name_get(&set->role_names, sp_span_cstr(BUILT_IN[i].name), &at)) {
             set->roles[at].number = BUILT_IN[i].number;
         }
     }
+}
+
+/* What core has given stays, whatever becomes of the documents. A number that is taken already
+ * would make two roles one, so it is not believed. */
+static void given_numbers(compiling *c, bool taken[SP_ROLES_MAX])
+{
+    sp_policy_set *set = c->set;
+    for (size_t i = 0; i < c->input->roles_count; i++) {
+        const sp_policy_number *given = &c->input->roles[i];
+        uint32_t at = 0;
+        bool documented = name_get(&set->role_names, given->name, &at);
+        if (documented && set->roles[at].number == given->number) {
+            continue; /* a built-in one */
+        }
+        if (given->number >= SP_ROLES_MAX || taken[given->number]) {
+            set_error(c, &(const doc_place){0}, "role '%.*s' has the number %u of another role",
+                      SP_SPAN_ARG(given->name), given->number);
+            continue;
+        }
+        taken[given->number] = true;
+        if (documented) {
+            set->roles[at].number = given->number;
+        }
+    }
+}
+
+static void number_roles(compiling *c)
+{
+    sp_policy_set *set = c->set;
+    bool taken[SP_ROLES_MAX] = {false};
+    built_in_numbers(set, taken);
+    given_numbers(c, taken);
     uint32_t next = FIRST_FREE_ROLE;
     for (size_t i = 0; i < set->role_count; i++) {
         set_role *role = &set->roles[i];

@@ -160,6 +160,8 @@ static void hostile_yaml_is_refused(void **state)
     help_refused("kind: Role\nname: \"\xff\xfe\"\n", 2, "not UTF-8");
     help_refused("{a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: 1}}}}}}}}}}}}}}", 1,
                  "nested deeper");
+    help_refused("kind: Never\nname: \"ok \xe2\x80\xae ko\"\nactions: read\n", 2, "name:");
+    help_refused("kind: Never\nname: \"a\xc2\x9b\"\nactions: read\n", 2, "name:");
     help_refused("a: b: c", 1, "YAML:");
     help_refused("a: 'no end", 1, "YAML:");
     auto_buf sp_buf line = sp_buf_make((size_t)11 << 20);
@@ -271,6 +273,37 @@ static void roles_get_numbers_and_clash(void **state)
     assert_true(sp_policy_set_roles_allowed(set, roles, &one, &other));
 }
 
+static void two_roles_never_share_a_number(void **state)
+{
+    (void)state;
+    static const sp_policy_number WRONG[] = {{{(const uint8_t *)"a", 1}, 1}};
+    static const sp_policy_number TWICE[] = {{{(const uint8_t *)"a", 1}, 7},
+                                             {{(const uint8_t *)"b", 1}, 7}};
+    static const sp_policy_number RIGHT[] = {{{(const uint8_t *)"b", 1}, 4},
+                                             {{(const uint8_t *)"gone", 4}, 5}};
+    static const struct {
+        const sp_policy_number *roles;
+        size_t count;
+        bool good;
+    } CASES[] = {{WRONG, 1, false}, {TWICE, 2, false}, {RIGHT, 2, true}};
+    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
+        sp_policy_file file = {"t.yaml", SP_SPAN_LIT("{kind: Role, name: a}")};
+        sp_policy_input input = {.files = &file,
+                                 .files_count = 1,
+                                 .roles = CASES[i].roles,
+                                 .roles_count = CASES[i].count};
+        auto_diags sp_diags diags = {0};
+        auto_policy_set sp_policy_set *set = NULL;
+        sp_err err = sp_policy_compile(&input, &diags, &set);
+        assert_int_equal(err.code, CASES[i].good ? SP_OK : SP_EINVALID);
+        sp_policy_role role;
+        if (set != NULL) {
+            assert_ok(sp_policy_set_role_find(set, SP_SPAN_LIT("a"), &role));
+            assert_int_equal(role.number, 6);
+        }
+    }
+}
+
 static void retention_words_are_the_events(void **state)
 {
     (void)state;
@@ -302,6 +335,7 @@ int main(void)
         cmocka_unit_test(nothing_compiles_to_deny_all),
         cmocka_unit_test(digest_knows_no_order_and_no_layout),
         cmocka_unit_test(roles_get_numbers_and_clash),
+        cmocka_unit_test(two_roles_never_share_a_number),
         cmocka_unit_test(retention_words_are_the_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

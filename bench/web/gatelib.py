@@ -98,9 +98,12 @@ class Gate:
 
     def start_nginx(self):
         environment = dict(os.environ)
-        preload = os.environ.get("SALLYPORT_PRELOAD")
-        if preload:
-            environment["LD_PRELOAD"] = preload
+        if "libasan" in subprocess.run(["ldd", MODULE], capture_output=True, text=True, check=True).stdout:
+            # a sanitized module loads into Debian's nginx when the sanitizers are loaded first
+            environment["LD_PRELOAD"] = " ".join(
+                subprocess.run(["gcc", "-print-file-name=" + name], capture_output=True, text=True, check=True).stdout.strip()
+                for name in ("libasan.so", "libubsan.so"))
+            environment["ASAN_OPTIONS"] = "detect_leaks=0:abort_on_error=1"
         with open(self.errors, "ab") as log:
             self.nginx = subprocess.Popen(
                 ["/usr/sbin/nginx", "-e", "stderr", "-p", self.folder, "-c", os.path.join(self.folder, "nginx.conf")],

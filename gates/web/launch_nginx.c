@@ -139,7 +139,14 @@ static int spawn(launcher *self, uv_process_t *process, const char *conf_name, b
     char path[] = "PATH=/usr/sbin:/usr/bin";
     char *arguments[] = {file,   dash_e, stderr_word,          dash_p, prefix,
                          dash_c, conf,   test ? dash_t : NULL, NULL};
+#ifdef SP_WEB_PRELOAD
+    /* sanitized builds; leaks of nginx's own are not ours to find */
+    char preload[] = "LD_PRELOAD=" SP_WEB_PRELOAD;
+    char asan[] = "ASAN_OPTIONS=detect_leaks=0:abort_on_error=1";
+    char *environment[] = {path, inherited, preload, asan, NULL};
+#else
     char *environment[] = {path, inherited, NULL};
+#endif
     uv_stdio_container_t stdio[3] = {{.flags = UV_IGNORE},
                                      {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO},
                                      {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};

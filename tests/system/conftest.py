@@ -17,7 +17,6 @@ import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
-sys.path.insert(0, os.path.join(ROOT, "demo"))
 
 from officelib import Office  # noqa: E402
 

@@ -11,7 +11,6 @@ import socket
 import ssl
 import stat
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -36,9 +35,9 @@ class Demo:
 
     def start(self):
         env = {**os.environ, "DEMO_DIR": os.path.join(self.dir, "run"), "DEMO_PORT": str(self.port),
-               "BUILD": BUILD, "PYTHONDONTWRITEBYTECODE": "1"}
+               "BUILD": BUILD, "DEMO_BUILT": "1"}
         with open(self.out, "wb") as out:
-            self.process = subprocess.Popen([sys.executable, os.path.join(ROOT, "demo", "office.py")],
+            self.process = subprocess.Popen([os.path.join(ROOT, "demo", "run")],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)
 
         def told():
@@ -141,8 +140,7 @@ def company_leo(demo):
     demo.people.clear()  # enrol signs in as both itself
     done = subprocess.run([os.path.join(ROOT, "demo", "enrol"), "leo", "--approve"], capture_output=True,
                           text=True, timeout=150, check=False,
-                          env={**os.environ, "DEMO_DIR": demo.path(), "DEMO_HOME": home,
-                               "PYTHONDONTWRITEBYTECODE": "1"})
+                          env={**os.environ, "DEMO_DIR": demo.path(), "DEMO_HOME": home, "BUILD": BUILD})
     assert done.returncode == 0, done.stdout + done.stderr
     store = os.path.join(home, ".local", "state", "sallyport")
     key = os.path.join(home, "key.pem")

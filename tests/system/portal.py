@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small client of the portal's API (docs/api/openapi.yaml), standard library only.
 
-The demo's first start and the system tests use it: a person with a cookie jar, who can be set up from a
-one-time link, sign in with password and TOTP, and call any path. Host names are not looked up: every
+For the system tests: a person with a cookie jar, who can be set up from a one-time link, sign in with
+password and TOTP, and call any path. Host names are not looked up: every
 connection goes to one address, with the right name in TLS and Host.
 """
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Makes this computer a device of a demo account: a one-time code from the portal, the agent's
+ * enrolment, an approval (by a person in the console, or by ourselves as sam), the browser's store.
+ * OWNS the agent's process. PROCESS sallyport-demo. TRUST none. SPEC docs/man/sallyport-agent.1.
+ */
+#include "demo/demo.h"
+#include "infra/proc/file.h"
+#include "lib/base/sha256.h"
+
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { PENDING_TRIES = 100, HEX_BYTES = 65 };
+
+/* SHA-256 of the office's CA certificate, as the portal shows it too. */
+static sp_err ca_digest(const demo *d, char hex[HEX_BYTES])
+{
+    char path[DEMO_PATH_BYTES];
+    demo_path(d, "ca.pem", path);
+    FILE *file = fopen(path, "re");
+    X509 *ca = file != NULL ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+    unsigned char *der = NULL;
+    int len = ca != NULL ? i2d_X509(ca, &der) : -1;
+    auto_buf sp_buf text = sp_buf_make(HEX_BYTES - 1);
+    if (len > 0) {
+        sp_hash hash = sp_sha256(sp_span_of(der, (size_t)len));
+        sp_buf_hex(&text, sp_hash_borrow(&hash));
+    }
+    OPENSSL_free(der);
+    X509_free(ca);
+    if (file != NULL) {
+        fclose(file);
+    }
+    return sp_fit(hex, HEX_BYTES, sp_buf_borrow(&text));
+}
+
+static int run_agent(const demo *d, const char *const argv[], int input)
+{
+    char program[DEMO_PATH_BYTES];
+    demo_path(d, "program/bin/sallyport", program);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (input >= 0) {
+            dup2(input, STDIN_FILENO);
+        }
+        execv(program, (char *const *)(uintptr_t)argv);
+        _exit(EXIT_FAILURE);
+    }
+    return pid;
+}
+
+static int wait_agent(pid_t pid)
+{
+    int status = 0;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                           : EXIT_FAILURE;
+}
+
+static pid_t start_enrolment(const demo *d, const char *device, const char *code)
+{
+    char url[128];
+    char hex[HEX_BYTES];
+    int pipes[2];
+    if (sp_failed(ca_digest(d, hex)) || pipe(pipes) != 0) {
+        return -1;
+    }
+    snprintf(url, sizeof(url), "https://portal." DEMO_DOMAIN ":%u", d->port);
+    const char *const argv[] = {"sallyport",   "agent", "enroll", url,    "--ca-sha256", hex,
+                                "--code-file", "-",     "--name", device, NULL};
+    bool written = !sp_failed(sp_write_all(pipes[1], sp_span_cstr(code))) &&
+                   !sp_failed(sp_write_all(pipes[1], SP_SPAN_LIT("\n")));
+    close(pipes[1]);
+    pid_t pid = written ? run_agent(d, argv, pipes[0]) : -1;
+    close(pipes[0]);
+    return pid;
+}
+
+/* The id of the pending device of that name. */
+static bool find_pending(demo_person *sam, const char *device, char id[DEMO_TEXT_BYTES])
+{
+    json_t *page = demo_call(sam, "GET", "/admin/devices?state=pending", NULL);
+    const json_t *items = json_object_get(page, "items");
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(items) && !found; i++) {
+        const json_t *one = json_array_get(items, i);
+        sp_span name = sp_span_cstr(json_string_value(json_object_get(one, "name")));
+        const char *text = json_string_value(json_object_get(one, "id"));
+        found = text != NULL && sp_span_eq(name, sp_span_cstr(device)) &&
+                !sp_failed(sp_fit(id, DEMO_TEXT_BYTES, sp_span_cstr(text)));
+    }
+    json_decref(page);
+    return found;
+}
+
+static sp_err approve_as_sam(const demo *d, const char *device)
+{
+    demo_person sam;
+    char id[DEMO_TEXT_BYTES] = "";
+    char path[256];
+    TRY(demo_person_init(d, &sam));
+    sp_err err = demo_account_sign_in(d, "sam", &sam);
+    for (int i = 0; !sp_failed(err) && i < PENDING_TRIES && !find_pending(&sam, device, id); i++) {
+        usleep(200 * 1000);
+    }
+    snprintf(path, sizeof(path), "/admin/devices/%s/approve", id);
+    json_t *done = sp_failed(err)
+                       ? NULL
+                       : demo_call(&sam, "POST", path, json_pack("{s:s}", "owner", "company"));
+    if (done == NULL && sp_span_eq(sp_span_cstr(sam.code), SP_SPAN_LIT("step_up_required")) &&
+        !sp_failed(demo_step_up(&sam))) {
+        done = demo_call(&sam, "POST", path, json_pack("{s:s}", "owner", "company"));
+    }
+    if (done == NULL) {
+        demo_say("sam could not approve it: %s", sam.words);
+        err = sp_fail(SP_EDENIED);
+    }
+    json_decref(done);
+    demo_person_done(&sam);
+    return err;
+}
+
+static sp_err new_code(const demo *d, const char *name, char code[DEMO_TEXT_BYTES])
+{
+    demo_person person;
+    TRY(demo_person_init(d, &person));
+    sp_err err = demo_account_sign_in(d, name, &person);
+    json_t *made =
+        sp_failed(err) ? NULL : demo_call(&person, "POST", "/me/devices/enrol-code", json_object());
+    const char *text = json_string_value(json_object_get(made, "code"));
+    err = text == NULL ? sp_fail(SP_EDENIED) : sp_fit(code, DEMO_TEXT_BYTES, sp_span_cstr(text));
+    if (sp_failed(err)) {
+        demo_say("%s cannot sign in: %s", name, person.words);
+    }
+    json_decref(made);
+    demo_person_done(&person);
+    return err;
+}
+
+int demo_enrol(const demo *d, const char *name, bool approve)
+{
+    char code[DEMO_TEXT_BYTES];
+    char device[DEMO_TEXT_BYTES];
+    if (sp_failed(new_code(d, name, code))) {
+        return EXIT_FAILURE;
+    }
+    snprintf(device, sizeof(device), "%.40s-laptop", name);
+    pid_t agent = start_enrolment(d, device, code);
+    if (!approve) {
+        demo_say("now approve it as sam: Devices, approve, company ...");
+    } else if (sp_failed(approve_as_sam(d, device))) {
+        demo_end(agent, 2);
+        return EXIT_FAILURE;
+    }
+    int status = wait_agent(agent);
+    if (status != EXIT_SUCCESS) {
+        return status;
+    }
+    const char *const import[] = {"sallyport", "agent", "browser-import", NULL};
+    status = wait_agent(run_agent(d, import, -1));
+    demo_say("demo/browser %s now shows this device's certificate.", name);
+    return status;
+}
+
+int demo_code(const demo *d, const char *name)
+{
+    demo_person person = {.demo = d};
+    char code[8];
+    if (sp_failed(demo_account_sign_in(d, name, &person))) {
+        demo_say("there is no account %s in %s/accounts.json", name, d->base);
+        return EXIT_FAILURE;
+    }
+    person.last_step = 0;
+    sp_err err = demo_totp(&person, code);
+    demo_person_done(&person);
+    if (sp_failed(err)) {
+        return EXIT_FAILURE;
+    }
+    demo_say("%s", code);
+    return EXIT_SUCCESS;
+}

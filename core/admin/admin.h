@@ -7,6 +7,7 @@
 #ifndef SP_CORE_ADMIN_ADMIN_H
 #define SP_CORE_ADMIN_ADMIN_H
 
+#include "core/admin/when.h"
 #include "core/http/router.h"
 #include "core/state/state.h"
 
@@ -25,8 +26,6 @@ SP_MUST sp_err sp_admin_apps_routes(sp_core *core);     /* apps.c */
 /* ---- JSON that more than one file needs; new references ---- */
 json_t *sp_admin_text(sp_span text);
 json_t *sp_admin_version_json(sp_core *core, uint64_t version);
-/* RFC 3339 in UTC ("2026-03-01T08:00:00Z", fractions dropped). */
-bool sp_admin_time(sp_span text, uint64_t *ret_unix_s);
 /* A session's id as the API shows it: 16 hexadecimal digits. */
 bool sp_admin_session_id(sp_span text, uint64_t *ret_id);
 /* ?limit= (1..200, 50); false: answered. */

@@ -24,7 +24,7 @@ sp_err sp_token_hash(sp_span text, sp_hash *ret_hash)
     return sp_ok();
 }
 
-sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash)
+sp_err sp_cookie_read(sp_span header, const char *name, sp_hash *ret_hash)
 {
     sp_span found = SP_SPAN_EMPTY;
     bool seen = false;
@@ -32,7 +32,7 @@ sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash)
     while (sp_span_split(&header, ';', &pair)) {
         pair = sp_span_trim(pair);
         size_t eq = sp_span_index(pair, '=');
-        if (!sp_span_eq(sp_span_slice(pair, 0, eq), SP_SPAN_LIT(SP_COOKIE_NAME))) {
+        if (!sp_span_eq(sp_span_slice(pair, 0, eq), sp_span_cstr(name))) {
             continue;
         }
         sp_span value = sp_span_slice(pair, eq + 1, pair.len);
@@ -45,9 +45,15 @@ sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash)
     return seen ? sp_token_hash(found, ret_hash) : sp_fail(SP_ENOTFOUND);
 }
 
-void sp_cookie_write(sp_span token_text, uint64_t max_age_s, sp_buf *out)
+sp_err sp_cookie_token(sp_span header, sp_hash *ret_hash)
 {
-    sp_buf_text(out, SP_COOKIE_NAME "=");
+    return sp_cookie_read(header, SP_COOKIE_NAME, ret_hash);
+}
+
+void sp_cookie_write(const char *name, sp_span token_text, uint64_t max_age_s, sp_buf *out)
+{
+    sp_buf_text(out, name);
+    sp_buf_byte(out, '=');
     sp_buf_span(out, token_text);
     sp_buf_text(out, "; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=");
     sp_buf_u64_text(out, token_text.len == 0 ? 0 : max_age_s);

@@ -277,7 +277,7 @@ static void post_sign_out(sp_request *req)
         sp_sessions_end_person(core, session->person, session->id, SP_END_OWNER, session->person);
     }
     auto_buf sp_buf cookie = sp_buf_make(256);
-    sp_cookie_write(SP_SPAN_EMPTY, 0, &cookie);
+    sp_cookie_write(SP_COOKIE_NAME, SP_SPAN_EMPTY, 0, &cookie);
     sp_answer_header(req, "Set-Cookie", sp_buf_borrow(&cookie));
     sp_err err = sp_sessions_end(core, session->id, SP_END_SIGN_OUT, session->person);
     if (sp_failed(err) && err.code != SP_ENOTFOUND) {

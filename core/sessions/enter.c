@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * From the portal's session to an application's cookie: /enter makes a single-use ticket, the
- * application host's /.sallyport/enter takes it and sets the cookie.
- * OWNS the tickets. PROCESS core. TRUST `to` and ticket are hostile.
- * SPEC docs/ARCHITECTURE.md "Signing in and cookies".
+ * From the portal's session to an application's cookie, in the browser of the same person:
+ *     portal /enter -> application /.sallyport/start -> portal /enter -> application
+ *     /.sallyport/enter
+ * /start gives the browser a random cookie of that host (the way) and its hash to the portal;
+ * /enter makes a single-use ticket that only a browser with that cookie can use. Without the way,
+ * somebody could send others a ticket of his own, and have them work in his name. OWNS the tickets.
+ * PROCESS core. TRUST `to` and ticket are hostile. SPEC docs/ARCHITECTURE.md "Signing in and
+ * cookies".
  */
 #include "core/http/router.h"
 #include "core/sessions/inside.h"
@@ -12,7 +16,13 @@
 
 #include <string.h>
 
-enum { TICKETS_MAX = 8192, TICKET_LIFE_US = 30 * 1000000, HOST_BYTES = 256, HTTPS_PORT = 443 };
+enum {
+    TICKETS_MAX = 8192,
+    TICKET_LIFE_US = 30 * 1000000,
+    WAY_LIFE_S = 600,
+    HOST_BYTES = 256,
+    HTTPS_PORT = 443
+};
 
 typedef struct {
     sp_hash hash;      /* of the ticket's text */
@@ -21,6 +31,7 @@ typedef struct {
     uint32_t slot;
     bool has_certificate;
     sp_hash certificate;
+    sp_hash way;
     char host[HOST_BYTES];
 } ticket;
 
@@ -106,7 +117,7 @@ static void to_console(sp_request *req, const char *page, sp_span to)
     redirect(req, &url);
 }
 
-static sp_err make_ticket(sp_request *req, const sp_target *target, sp_buf *out)
+static sp_err make_ticket(sp_request *req, const sp_target *target, const sp_hash *way, sp_buf *out)
 {
     sp_core *core = sp_request_core(req);
     uint8_t secret[SP_TOKEN_BYTES];
@@ -114,6 +125,7 @@ static sp_err make_ticket(sp_request *req, const sp_target *target, sp_buf *out)
                     .session = sp_request_session(req)->id,
                     .slot = sp_request_session_slot(req)};
     TRY(sp_fit(fresh.host, sizeof(fresh.host), target->host));
+    fresh.way = *way;
     fresh.has_certificate = sp_request_certificate(req, &fresh.certificate);
     sp_random(secret, sizeof(secret));
     sp_buf_base64url(out, sp_span_of(secret, sizeof(secret)));
@@ -123,23 +135,49 @@ static sp_err make_ticket(sp_request *req, const sp_target *target, sp_buf *out)
     return sp_ok();
 }
 
-static void go_to_application(sp_request *req, const sp_target *target)
+static void put_application(sp_buf *url, const sp_config *config, sp_span host)
+{
+    sp_buf_text(url, "https://");
+    sp_buf_span(url, host);
+    put_port(url, config);
+}
+
+/* The browser has no way into this application yet. */
+static void go_to_start(sp_request *req, const sp_target *target)
+{
+    auto_buf sp_buf url = sp_buf_make(4 * SP_TARGET_MAX_BYTES);
+    put_application(&url, sp_request_core(req)->config, target->host);
+    sp_buf_text(&url, "/.sallyport/start?to=");
+    put_encoded(&url, target->path);
+    redirect(req, &url);
+}
+
+static void go_to_application(sp_request *req, const sp_target *target, const sp_hash *way)
 {
     auto_buf sp_buf ticket_text = sp_buf_make(SP_TOKEN_TEXT_BYTES + 1);
-    sp_err err = make_ticket(req, target, &ticket_text);
+    sp_err err = make_ticket(req, target, way, &ticket_text);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;
     }
     auto_buf sp_buf url = sp_buf_make(4 * SP_TARGET_MAX_BYTES);
-    sp_buf_text(&url, "https://");
-    sp_buf_span(&url, target->host);
-    put_port(&url, sp_request_core(req)->config);
+    put_application(&url, sp_request_core(req)->config, target->host);
     sp_buf_text(&url, "/.sallyport/enter?ticket=");
     sp_buf_span(&url, sp_buf_borrow(&ticket_text));
     sp_buf_text(&url, "&to=");
     put_encoded(&url, target->path);
     redirect(req, &url);
+}
+
+static bool read_way(const sp_request *req, sp_hash *ret_way)
+{
+    auto_buf sp_buf bytes = sp_buf_make(SP_SHA256_BYTES);
+    if (sp_failed(sp_buf_unhex(&bytes, sp_request_query(req, "way"))) ||
+        bytes.len != SP_SHA256_BYTES) {
+        return false;
+    }
+    sp_copy(ret_way->bytes, bytes.ptr, SP_SHA256_BYTES);
+    return true;
 }
 
 /* The gate found the sign-in too weak or too old for what was asked; the console's page comes back
@@ -154,6 +192,7 @@ static void get_enter(sp_request *req)
     const sp_core *core = sp_request_core(req);
     sp_span to = sp_request_query(req, "to");
     sp_target target;
+    sp_hash way;
     sp_err err =
         sp_target_read(to, sp_span_cstr(core->config->domain), sp_span_cstr(core->portal_host),
                        core->config->public_port, &target);
@@ -164,9 +203,52 @@ static void get_enter(sp_request *req)
         to_console(req, "/sign-in", to);
     } else if (wants_stronger(req)) {
         to_console(req, "/step-up", to);
+    } else if (read_way(req, &way)) {
+        go_to_application(req, &target, &way);
     } else {
-        go_to_application(req, &target);
+        go_to_start(req, &target);
     }
+}
+
+/* ---- /.sallyport/start, on the application's host ---- */
+
+static void set_cookie(sp_request *req, const char *name, sp_span token, uint64_t life_s)
+{
+    auto_buf sp_buf cookie = sp_buf_make(256);
+    sp_cookie_write(name, token, life_s, &cookie);
+    sp_answer_header(req, "Set-Cookie", sp_buf_borrow(&cookie));
+    sp_buf_wipe(&cookie);
+}
+
+static void new_way(sp_request *req, sp_hash *ret_way)
+{
+    uint8_t secret[SP_TOKEN_BYTES];
+    auto_buf sp_buf text = sp_buf_make(SP_TOKEN_TEXT_BYTES + 1);
+    sp_random(secret, sizeof(secret));
+    sp_buf_base64url(&text, sp_span_of(secret, sizeof(secret)));
+    set_cookie(req, SP_COOKIE_WAY_NAME, sp_buf_borrow(&text), WAY_LIFE_S);
+    *ret_way = sp_sha256(sp_buf_borrow(&text));
+}
+
+/* A way that is there is kept: two tabs may be entering at once. */
+static void get_start(sp_request *req)
+{
+    const sp_core *core = sp_request_core(req);
+    sp_span to = sp_request_query(req, "to");
+    sp_hash way;
+    auto_buf sp_buf target = sp_buf_make(2 * SP_TARGET_MAX_BYTES);
+    auto_buf sp_buf url = sp_buf_make(8 * SP_TARGET_MAX_BYTES);
+    if (sp_failed(sp_cookie_read(sp_request_header(req, "Cookie"), SP_COOKIE_WAY_NAME, &way))) {
+        new_way(req, &way);
+    }
+    put_application(&target, core->config, sp_request_host(req));
+    sp_buf_span(&target, sp_target_is_path(to) ? to : SP_SPAN_LIT("/"));
+    sp_buf_text(&url, core->portal_origin);
+    sp_buf_text(&url, "/enter?way=");
+    sp_buf_hex(&url, sp_hash_borrow(&way));
+    sp_buf_text(&url, "&to=");
+    put_encoded(&url, sp_buf_borrow(&target));
+    redirect(req, &url);
 }
 
 /* ---- /.sallyport/enter, on the application's host ---- */
@@ -174,9 +256,12 @@ static void get_enter(sp_request *req)
 static bool ticket_fits(const sp_request *req, const ticket *used)
 {
     sp_hash certificate;
+    sp_hash way;
     bool has = sp_request_certificate(req, &certificate);
     return sp_span_eq(sp_span_cstr(used->host), sp_request_host(req)) &&
-           has == used->has_certificate && (!has || sp_hash_eq(&certificate, &used->certificate));
+           !sp_failed(sp_cookie_read(sp_request_header(req, "Cookie"), SP_COOKIE_WAY_NAME, &way)) &&
+           sp_hash_eq(&way, &used->way) && has == used->has_certificate &&
+           (!has || sp_hash_eq(&certificate, &used->certificate));
 }
 
 static void refuse_ticket(sp_request *req)
@@ -187,13 +272,6 @@ static void refuse_ticket(sp_request *req)
                        "<a href=\"/\">Go on to the application</a>; you may be asked to sign in "
                        "again.</p></html>");
     sp_answer_bytes(req, 403, "text/html; charset=utf-8", sp_buf_borrow(&page));
-}
-
-static void set_cookie(sp_request *req, sp_span token)
-{
-    auto_buf sp_buf cookie = sp_buf_make(256);
-    sp_cookie_write(token, SP_SESSION_LIFE_S, &cookie);
-    sp_answer_header(req, "Set-Cookie", sp_buf_borrow(&cookie));
 }
 
 static void get_ticket(sp_request *req)
@@ -214,7 +292,7 @@ static void get_ticket(sp_request *req)
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
-        set_cookie(req, sp_span_cstr(token));
+        set_cookie(req, SP_COOKIE_NAME, sp_span_cstr(token), SP_SESSION_LIFE_S);
         sp_sessions_seen(core, used.slot, used.session, sp_now_unix_us() / 1000000);
         sp_answer_redirect(req, 303, sp_target_is_path(to) ? to : SP_SPAN_LIT("/"));
     }
@@ -232,6 +310,7 @@ static void get_leave(sp_request *req)
 
 static const sp_route routes[] = {
     {"GET", "/enter", SP_WHO_PUBLIC, get_enter, 0},
+    {"GET", "/.sallyport/start", SP_WHO_PUBLIC, get_start, 0},
     {"GET", "/.sallyport/enter", SP_WHO_PUBLIC, get_ticket, 0},
     {"GET", "/.sallyport/leave", SP_WHO_PUBLIC, get_leave, 0},
 };

@@ -319,30 +319,42 @@ def test_cookies_are_set_as_they_should(office, ann):
 # ---- entering applications
 
 
-def enter(office, browser, app, path="/"):
-    to = urllib.parse.quote(f"https://{app}.{office.domain}:{office.port}{path}", safe="")
-    answer = browser.request("GET", "portal", f"/enter?to={to}")
-    where = answer.header("Location")
-    if answer.status != 303 or "/.sallyport/enter" not in where:
-        return answer
-    return browser.request("GET", app, where[where.index("/.sallyport/"):])
-
-
 def ticket_of(office, browser, app="files", path="/"):
+    """The address with the ticket, as the browser is sent to it; its way cookie is in the jar."""
     to = urllib.parse.quote(f"https://{app}.{office.domain}:{office.port}{path}", safe="")
-    where = browser.request("GET", "portal", f"/enter?to={to}").header("Location")
-    return where[where.index("/.sallyport/"):]
+    start = browser.request("GET", "portal", f"/enter?to={to}").header("Location")
+    assert f"//{app}.{office.domain}:{office.port}/.sallyport/start?" in start
+    back = browser.request("GET", app, start[start.index("/.sallyport/"):]).header("Location")
+    assert back.startswith(f"{office.portal_url}/enter?way=")
+    where = browser.request("GET", "portal", back[len(office.portal_url):]).header("Location")
+    return where[where.index("/.sallyport/enter?"):]
+
+
+def enter(office, browser, app, path="/"):
+    return browser.request("GET", app, ticket_of(office, browser, app, path))
 
 
 def test_a_ticket_works_once_and_only_at_its_host(office, ann):
     browser = signed_in(office, ann)
     ticket = ticket_of(office, browser)
+    browser.request("GET", "code", "/.sallyport/start?to=/")
     assert browser.request("GET", "code", ticket).status == 403  # used up by the attempt
     assert browser.request("GET", "files", ticket).status == 403
     ticket = ticket_of(office, browser, path="/a?b=c")
     answer = browser.request("GET", "files", ticket)
     assert (answer.status, answer.header("Location")) == (303, "/a?b=c")
     assert browser.request("GET", "files", ticket).status == 403
+
+
+def test_a_ticket_works_in_the_browser_that_asked_only(office, ann):
+    """Nobody can have others work in his name by sending them his ticket."""
+    mallory, victim = signed_in(office, ann), stranger(office)
+    ticket = ticket_of(office, mallory)
+    assert victim.request("GET", "files", ticket).status == 403
+    victim.request("GET", "files", "/.sallyport/start?to=/")  # with a way of his own
+    ticket = ticket_of(office, mallory)
+    answer = victim.request("GET", "files", ticket)
+    assert answer.status == 403 and answer.header("Set-Cookie") is None
 
 
 def test_a_cookie_opens_one_host_only(office, ann):

@@ -37,11 +37,11 @@ static void writes_a_host_cookie(void **state)
 {
     (void)state;
     auto_buf sp_buf out = sp_buf_make(500);
-    sp_cookie_write(SP_SPAN_LIT("T"), 60, &out);
+    sp_cookie_write(SP_COOKIE_NAME, SP_SPAN_LIT("T"), 60, &out);
     assert_span_text(sp_buf_borrow(&out), "__Host-sallyport=T; Path=/; Secure; HttpOnly; "
                                           "SameSite=Lax; Max-Age=60");
     sp_buf_reset(&out);
-    sp_cookie_write(SP_SPAN_EMPTY, 60, &out);
+    sp_cookie_write(SP_COOKIE_NAME, SP_SPAN_EMPTY, 60, &out);
     assert_true(sp_span_ends(sp_buf_borrow(&out), SP_SPAN_LIT("Max-Age=0")));
 }
 

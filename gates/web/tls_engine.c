@@ -101,6 +101,41 @@ static sp_err ask_to_sign(const char *key_name, uint16_t scheme, sp_span digest,
     return err;
 }
 
+/* ---- the name that a key carries ---- */
+
+static void free_name(void *key, void *name, CRYPTO_EX_DATA *data, int at, long argl, void *argp)
+{
+    (void)key;
+    (void)data;
+    (void)at;
+    (void)argl;
+    (void)argp;
+    OPENSSL_free(name);
+}
+
+static int copy_name(CRYPTO_EX_DATA *to, const CRYPTO_EX_DATA *from, void **name, int at, long argl,
+                     void *argp)
+{
+    (void)to;
+    (void)from;
+    (void)at;
+    (void)argl;
+    (void)argp;
+    *name = *name == NULL ? NULL : OPENSSL_strdup(*name);
+    return 1;
+}
+
+/* EC and RSA keys have set_ex_data calls of the same form. */
+#define keep_name(key, set_ex_data, slot, name)                                                    \
+    __extension__({                                                                                \
+        char *kept_ = OPENSSL_strdup(name);                                                        \
+        bool good_ = kept_ != NULL && set_ex_data(key, slot, kept_) == 1;                          \
+        if (!good_) {                                                                              \
+            OPENSSL_free(kept_);                                                                   \
+        }                                                                                          \
+        good_;                                                                                     \
+    })
+
 /* ---- EC ---- */
 
 static uint16_t ecdsa_scheme(int digest_len)
@@ -137,14 +172,13 @@ static int ec_sign(int type, const unsigned char *digest, int digest_len, unsign
 
 static EVP_PKEY *ec_key(const uint8_t *der, size_t len, const char *name)
 {
-    char *kept = OPENSSL_strdup(name);
     EC_KEY *ec = d2i_EC_PUBKEY(NULL, &der, (long)len);
     EVP_PKEY *key = EVP_PKEY_new();
-    if (kept != NULL && ec != NULL && key != NULL && EC_KEY_set_method(ec, state.ec) == 1 &&
-        EC_KEY_set_ex_data(ec, state.ec_name, kept) == 1 && EVP_PKEY_assign_EC_KEY(key, ec) == 1) {
-        return key; /* name and key live as long as nginx's configuration */
+    if (ec != NULL && key != NULL && EC_KEY_set_method(ec, state.ec) == 1 &&
+        keep_name(ec, EC_KEY_set_ex_data, state.ec_name, name) &&
+        EVP_PKEY_assign_EC_KEY(key, ec) == 1) {
+        return key;
     }
-    OPENSSL_free(kept);
     EC_KEY_free(ec);
     EVP_PKEY_free(key);
     return NULL;
@@ -205,23 +239,20 @@ static int rsa_sign(EVP_PKEY_CTX *ctx, unsigned char *to, size_t *len, const uns
 
 static EVP_PKEY *rsa_key(const uint8_t *der, size_t len, const char *name)
 {
-    char *kept = OPENSSL_strdup(name);
     RSA *rsa = d2i_RSA_PUBKEY(NULL, &der, (long)len);
     EVP_PKEY *key = EVP_PKEY_new();
-    if (kept != NULL && rsa != NULL && key != NULL &&
-        RSA_set_ex_data(rsa, state.rsa_name, kept) == 1 && EVP_PKEY_assign_RSA(key, rsa) == 1) {
-        RSA_set_flags(rsa, RSA_METHOD_FLAG_NO_CHECK); /* there is no private half to check */
-        if (EVP_PKEY_set1_engine(key, state.engine) == 1) {
-            return key;
-        }
-        EVP_PKEY_free(key); /* frees rsa */
-        OPENSSL_free(kept);
+    if (rsa == NULL || key == NULL || !keep_name(rsa, RSA_set_ex_data, state.rsa_name, name) ||
+        EVP_PKEY_assign_RSA(key, rsa) != 1) {
+        RSA_free(rsa);
+        EVP_PKEY_free(key);
         return NULL;
     }
-    OPENSSL_free(kept);
-    RSA_free(rsa);
-    EVP_PKEY_free(key);
-    return NULL;
+    RSA_set_flags(rsa, RSA_METHOD_FLAG_NO_CHECK); /* there is no private half to check */
+    if (EVP_PKEY_set1_engine(key, state.engine) != 1) {
+        EVP_PKEY_free(key); /* and rsa, which it holds */
+        return NULL;
+    }
+    return key;
 }
 
 static int rsa_methods(ENGINE *engine, EVP_PKEY_METHOD **method, const int **nids, int nid)
@@ -272,8 +303,8 @@ static sp_err make_methods(void)
     EC_KEY_METHOD_set_sign(state.ec, ec_sign, setup, NULL);
     EVP_PKEY_meth_copy(state.rsa, usual);
     EVP_PKEY_meth_set_sign(state.rsa, NULL, rsa_sign);
-    state.ec_name = EC_KEY_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    state.rsa_name = RSA_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+    state.ec_name = EC_KEY_get_ex_new_index(0, NULL, NULL, copy_name, free_name);
+    state.rsa_name = RSA_get_ex_new_index(0, NULL, NULL, copy_name, free_name);
     return state.ec_name < 0 || state.rsa_name < 0 ? sp_fail(SP_ENOMEM) : sp_ok();
 }
 

@@ -22,9 +22,10 @@
 #include <unistd.h>
 
 enum {
-    LOAD_MS = 5000,  /* reading the configuration may wait */
-    SIGN_MS = 250,   /* a handshake may hold the worker so long */
-    RETRY_MS = 25,   /* ... and so long after one that failed */
+    LOAD_MS = 5000, /* reading the configuration may wait */
+    SIGN_MS =
+        1000, /* a handshake may hold the worker so long: a crowded machine is not a dead vault */
+    RETRY_MS = 100,  /* ... and so long after one that failed */
     REST_MS = 250,   /* no try at all in between */
     PATH_BYTES = 108 /* sun_path */
 };

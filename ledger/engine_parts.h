@@ -101,6 +101,14 @@ struct sp_engine {
     unsigned holds; /* open libuv handles and a running job: freed with the last */
 };
 
+/* engine.c */
+/* The next drain after so many milliseconds. */
+void sp_engine_arm(sp_engine *engine, unsigned delay_ms);
+/* done may be NULL: nobody waits. */
+void sp_engine_wait(waiter **list, sp_engine_done done, void *self, uint32_t item);
+/* intake.c: what had to wait, into the batch being filled. */
+void sp_engine_undefer(sp_engine *engine);
+
 /* sources.c */
 SP_MUST sp_err sp_source_new(sp_engine *engine, uint64_t id, sp_span name, uint8_t gate,
                              sp_source **ret_source);

@@ -19,6 +19,8 @@ enum {
     MISS_NONE_YET = 1 << 16
 };
 
+enum { MISSES_MAX = 32 }; /* looked at for what would help */
+
 typedef struct {
     const sp_policy *policy;
     const policy_case *asked;
@@ -301,16 +303,14 @@ static uint64_t candidates(const row_set *rows, size_t word)
     return who & rows->place[word];
 }
 
-/* Rules that fit (fitting) or that fail by device or strength (not fitting: only for help). */
-static bool consider_rows(asking *a, const row_set *rows, bool fitting)
+/* Rules that fit in device and strength as well. True when a deny ended it. */
+static bool consider_fitting(asking *a, const row_set *rows)
 {
     for (size_t word = 0; word < rows->words; word++) {
-        uint64_t bits = rows->place[word];
-        if (bits == 0) {
+        if (rows->place[word] == 0) {
             continue;
         }
-        bits = candidates(rows, word);
-        bits &= fitting ? rows->device[word] : ~rows->device[word];
+        uint64_t bits = candidates(rows, word) & rows->device[word];
         for (; bits != 0; bits &= bits - 1) {
             if (consider(a, (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits))) {
                 return true;
@@ -318,6 +318,26 @@ static bool consider_rows(asking *a, const row_set *rows, bool fitting)
         }
     }
     return false;
+}
+
+/* Rules that fail by device or strength, for what would help: the first few, so that a refusal
+ * costs no more in a large policy than in a small one. */
+static void consider_misses(asking *a, const row_set *rows)
+{
+    unsigned looks = 0;
+    for (size_t word = 0; word < rows->words && looks < MISSES_MAX; word++) {
+        if (rows->place[word] == 0) {
+            continue;
+        }
+        uint64_t bits = candidates(rows, word) & ~rows->device[word];
+        for (; bits != 0 && looks < MISSES_MAX; bits &= bits - 1) {
+            uint32_t rule = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
+            if (a->rules[rule].deny == 0) {
+                consider(a, rule);
+            }
+            looks++;
+        }
+    }
 }
 
 static bool unless_met(const asking *a, const snap_never *never, unsigned approvals)
@@ -389,12 +409,11 @@ static void decide_rules(asking *a)
 {
     row_set rows;
     rows_of(a, &rows);
-    if (consider_rows(a, &rows, true) || consider_named_resource(a) || consider_named_person(a)) {
+    if (consider_fitting(a, &rows) || consider_named_resource(a) || consider_named_person(a)) {
         return; /* an explicit deny */
     }
     if (a->out.verdict == SP_VERDICT_DENY) {
-        bool ended = consider_rows(a, &rows, false);
-        (void)ended; /* a rule that misses its device ends nothing */
+        consider_misses(a, &rows);
         a->out.reason = reason_of_miss(a->miss);
         return;
     }

@@ -83,25 +83,26 @@ typedef struct {
     uint32_t pad;
 } snap_class;
 
+/* What every look at a rule reads stands first, close together. */
 typedef struct {
-    uint64_t roles[SP_ROLE_WORDS]; /* any of; includes resolved */
-    uint64_t tags;                 /* any of; 0 = whatever tags */
-    uint64_t mask_tags;
-    uint64_t limit_bytes;
-    uint64_t limit_rows;
+    uint64_t tags;       /* any of; 0 = whatever tags */
     uint32_t auth_age_s; /* at most; UINT32_MAX = any */
     uint32_t schedule;   /* SP_NONE = any time */
     uint32_t network;    /* SP_NONE = anywhere */
-    snap_run resources;  /* in LISTS, ascending; 0 = any */
-    snap_text name;
-    uint16_t actions;
-    uint16_t classes;
     uint16_t devices;
     uint16_t must;
     uint8_t strength; /* at least */
     uint8_t approvals;
     uint8_t deny;
     uint8_t everyone; /* any signed-in person */
+    uint16_t actions;
+    uint16_t classes;
+    uint64_t mask_tags;
+    uint64_t limit_bytes;
+    uint64_t limit_rows;
+    uint64_t roles[SP_ROLE_WORDS]; /* any of; includes resolved */
+    snap_run resources;            /* in LISTS, ascending; 0 = any */
+    snap_text name;
 } snap_rule;
 
 typedef struct {

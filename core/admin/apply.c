@@ -8,7 +8,7 @@
 #include "core/documents/history.h"
 
 enum {
-    BODY_MAX_BYTES = 80 << 20, /* 64 MiB of documents, escaped */
+    BODY_MAX_BYTES = 16 << 20, /* as nginx lets through to us */
     API_FILES_MAX = 1000,
     PATH_MAX_BYTES = 255,
     FILE_MAX_BYTES = 4 << 20

@@ -157,6 +157,10 @@ static void post_enrol(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
         return;
     }
+    if (!sp_enrol_name_ok(device->name)) {
+        sp_answer_invalid(req, "name", "printable text");
+        return;
+    }
     if (!sp_enrol_platform_ok(platform)) {
         sp_answer_invalid(req, "platform", "an object {os, version?, arch?, hostname?, agent?}");
         return;

@@ -146,6 +146,16 @@ sp_err sp_enrol_posture(const json_t *checks, sp_posture *ret_posture, const cha
     return sp_ok();
 }
 
+bool sp_enrol_name_ok(sp_span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] < ' ' || name.ptr[i] == 0x7F) {
+            return false;
+        }
+    }
+    return name.len > 0 && name.len <= TEXT_MAX_BYTES && sp_span_is_utf8(name);
+}
+
 bool sp_enrol_platform_ok(const json_t *platform)
 {
     static const char *const names[] = {"os", "version", "arch", "hostname", "agent"};

@@ -25,6 +25,8 @@ SP_MUST sp_err sp_enrol_csr_der(sp_span pem, sp_buf *out);
  * unhealthy; no fail and one pass at least is healthy. SP_EINVALID names the trouble. */
 SP_MUST sp_err sp_enrol_posture(const json_t *checks, sp_posture *ret_posture,
                                 const char **ret_expected);
+/* UTF-8 without control bytes, 1 to 63 bytes: it stands in certificates, tables and logs. */
+bool sp_enrol_name_ok(sp_span name);
 /* {os, version, arch, hostname, agent}, texts of at most 63 bytes. */
 bool sp_enrol_platform_ok(const json_t *platform);
 

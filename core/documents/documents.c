@@ -8,6 +8,7 @@
 #include "core/documents/history.h"
 #include "core/documents/job.h"
 #include "core/documents/start.h"
+#include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/ledger_client.h"
@@ -87,7 +88,7 @@ static void tell_everybody(sp_documents *documents)
     sp_state_again(core);
     sp_documents_tell_retention(core, documents->set, documents->version);
     sp_sse_publish(core, SP_TOPIC_POLICY, 0, "policy",
-                   json_pack("{s:I}", "version", (json_int_t)documents->version));
+                   json_pack("{s:o}", "id", sp_json_id(documents->version)));
     sp_log(SP_LOG_INFO, "policy version %llu is in force", (unsigned long long)documents->version);
 }
 

@@ -181,6 +181,18 @@ static void take_body(sp_request *req, const char *data, size_t len)
     }
 }
 
+/* A large body is held in memory only for somebody whom the route is for: a stranger's ends at the
+ * default. */
+static size_t body_limit(const sp_request *req)
+{
+    const sp_route *route = req->route;
+    size_t wanted = route->body_max_bytes != 0 ? route->body_max_bytes : SP_BODY_DEFAULT_BYTES;
+    bool expected = req->local || (route->who & SP_WHO_PUBLIC) != 0 ||
+                    (req->has_session && (route->who & (SP_WHO_SESSION | SP_WHO_PERSON)) != 0) ||
+                    (req->has_session && (route->who & req->admin & SP_WHO_ANY_ADMIN) != 0);
+    return expected || wanted < SP_BODY_DEFAULT_BYTES ? wanted : SP_BODY_DEFAULT_BYTES;
+}
+
 static enum MHD_Result begin_request(listener *side, struct MHD_Connection *connection,
                                      const char *url, const char *method, void **ret_request)
 {
@@ -192,11 +204,7 @@ static enum MHD_Result begin_request(listener *side, struct MHD_Connection *conn
     sp_request_identify(req);
     sp_route_result found = sp_router_find(req->core->router, sp_span_cstr(method), req->path,
                                            &req->route, req->params);
-    size_t max_bytes = SP_BODY_DEFAULT_BYTES;
-    if (found == SP_ROUTE_FOUND && req->route->body_max_bytes != 0) {
-        max_bytes = req->route->body_max_bytes;
-    }
-    req->body = sp_buf_make(max_bytes);
+    req->body = sp_buf_make(found == SP_ROUTE_FOUND ? body_limit(req) : SP_BODY_DEFAULT_BYTES);
     *ret_request = req;
     return MHD_YES;
 }

@@ -65,7 +65,7 @@ typedef struct {
 
 /* Fails with SP_ENOTFOUND (no such session or resource), SP_EDENIED (the resource gets none). */
 typedef struct {
-    sp_span jwt; /* compact serialisation, EdDSA */
+    sp_span jwt; /* compact serialisation, ES256 */
     uint64_t expires_unix_s;
 } sp_core_token;
 

@@ -187,6 +187,18 @@ def test_hostile_bodies(admins):
     assert sam.get("/admin/policy") == before
 
 
+def test_a_stranger_cannot_fill_memory(office, admins):
+    """The large bodies that an administrator may send are nobody else's."""
+    body = b'{"files":[{"path":"a.yaml","text":"' + b"x" * (8 << 20) + b'"}]}'
+    headers = {"Content-Type": "application/json", "X-Sallyport-Request": "1"}
+    answer = office.browser().request("POST", "portal", "/api/v1/admin/policy/apply", body, headers)
+    assert answer.status in (401, 413)
+    leo = office.employee("leo", ["staff"])
+    answer = leo.request("POST", "portal", "/api/v1/admin/policy/apply", body, headers)
+    assert answer.status in (403, 413)
+    assert admins[1].request("POST", "portal", "/api/v1/admin/policy/validate", body, headers).status == 422
+
+
 def test_nothing_is_applied_that_the_ledger_does_not_have(make_office):
     office = make_office()
     _, sam, _ = office.set_up_administrators()

@@ -96,6 +96,21 @@ static void test_posture(void **state)
     }
 }
 
+static void test_names(void **state)
+{
+    (void)state;
+    assert_true(sp_enrol_name_ok(SP_SPAN_LIT("Leo's laptop")));
+    assert_true(sp_enrol_name_ok(SP_SPAN_LIT("\xe7\xac\x94\xe8\xae\xb0\xe6\x9c\xac")));
+    assert_false(sp_enrol_name_ok(SP_SPAN_EMPTY));
+    assert_false(sp_enrol_name_ok(SP_SPAN_LIT("a\nb")));
+    assert_false(sp_enrol_name_ok(SP_SPAN_LIT("\033[2J")));
+    assert_false(sp_enrol_name_ok(SP_SPAN_LIT("\xff\xfe")));
+    uint8_t many[64] = {0};
+    sp_set(many, 'a', sizeof(many));
+    assert_false(sp_enrol_name_ok(sp_span_of(many, 64)));
+    assert_true(sp_enrol_name_ok(sp_span_of(many, 63)));
+}
+
 static void test_platform(void **state)
 {
     (void)state;
@@ -119,9 +134,8 @@ static void test_platform(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_codes),
-        cmocka_unit_test(test_pem),
-        cmocka_unit_test(test_posture),
+        cmocka_unit_test(test_codes),    cmocka_unit_test(test_pem),
+        cmocka_unit_test(test_posture),  cmocka_unit_test(test_names),
         cmocka_unit_test(test_platform),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

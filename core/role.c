@@ -4,6 +4,7 @@
  * SPEC core/core.h, infra/proc/entry.h.
  */
 #include "core/core.h"
+#include "core/documents/start.h"
 #include "core/http/http.h"
 #include "core/http/sse.h"
 #include "core/identity/identity.h"
@@ -37,6 +38,7 @@ typedef struct {
     sp_core core;
     uv_loop_t loop;
     uv_signal_t on_term;
+    uv_signal_t on_hup;
     uv_signal_t on_int;
     uv_timer_t watchdog;
     uv_timer_t beat;
@@ -162,6 +164,15 @@ static void on_signal(uv_signal_t *signal, int number)
     uv_stop(signal->loop);
 }
 
+static void on_hup(uv_signal_t *signal, int number)
+{
+    (void)number;
+    role *self = signal->data;
+    if (self->core.state != NULL) {
+        sp_documents_reload(&self->core);
+    }
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
     (void)timer;
@@ -178,10 +189,13 @@ static sp_err start_loop_parts(role *self)
 {
     bool ok = uv_signal_init(&self->loop, &self->on_term) == 0 &&
               uv_signal_init(&self->loop, &self->on_int) == 0 &&
+              uv_signal_init(&self->loop, &self->on_hup) == 0 &&
               uv_timer_init(&self->loop, &self->watchdog) == 0 &&
               uv_timer_init(&self->loop, &self->beat) == 0;
     self->beat.data = self;
-    return ok && uv_signal_start(&self->on_term, on_signal, SIGTERM) == 0 &&
+    self->on_hup.data = self;
+    return ok && uv_signal_start(&self->on_hup, on_hup, SIGHUP) == 0 &&
+                   uv_signal_start(&self->on_term, on_signal, SIGTERM) == 0 &&
                    uv_signal_start(&self->on_int, on_signal, SIGINT) == 0 &&
                    uv_timer_start(&self->watchdog, on_watchdog, WATCHDOG_MS, WATCHDOG_MS) == 0 &&
                    uv_timer_start(&self->beat, on_beat, 0, BEAT_MS) == 0

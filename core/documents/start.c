@@ -71,6 +71,7 @@ typedef struct {
     sp_folder folder;
     sp_policy_file *files;
     uv_timer_t timer;
+    const char *comment; /* in the history: why there is this version */
 } first;
 
 static void first_closed(uv_handle_t *handle)
@@ -91,8 +92,8 @@ static void on_first(void *self, const sp_applied *applied)
     }
     if (sp_failed(applied->err)) {
         log_diags(applied->diags);
-        sp_log(SP_LOG_ERROR, "the first documents were not applied: %s",
-               sp_code_word(applied->err.code));
+        sp_log(SP_LOG_ERROR, "the documents of %s were not applied: %s",
+               f->core->config->documents_dir, sp_code_word(applied->err.code));
     }
     uv_close((uv_handle_t *)&f->timer, first_closed);
 }
@@ -106,7 +107,7 @@ static void first_try(uv_timer_t *timer)
         .files_count = f->folder.count,
         .reach = SP_REACH_ALL,
         .event = &event,
-        .comment = SP_SPAN_LIT("first start"),
+        .comment = sp_span_cstr(f->comment),
     };
     sp_documents_apply(f->core->state->documents, &apply, on_first, f);
 }
@@ -150,14 +151,12 @@ static sp_err read_first(const sp_core *core, first *f)
     return check_first(core, f);
 }
 
-sp_err sp_documents_first(sp_core *core)
+static sp_err apply_folder(sp_core *core, const char *comment)
 {
-    if (sp_documents_version(core->state->documents) != 0 || core->config->documents_dir == NULL) {
-        return sp_ok();
-    }
     first *f = NULL;
     TRY(sp_alloc(1, sizeof(*f), &f));
     f->core = core;
+    f->comment = comment;
     f->timer.data = f;
     sp_err err = read_first(core, f);
     if (!sp_failed(err) && uv_timer_init(core->loop, &f->timer) != 0) {
@@ -171,6 +170,27 @@ sp_err sp_documents_first(sp_core *core)
     }
     first_try(&f->timer);
     return sp_ok();
+}
+
+sp_err sp_documents_first(sp_core *core)
+{
+    if (sp_documents_version(core->state->documents) != 0 || core->config->documents_dir == NULL) {
+        return sp_ok();
+    }
+    return apply_folder(core, "first start");
+}
+
+void sp_documents_reload(sp_core *core)
+{
+    if (core->config->documents_dir == NULL) {
+        sp_log(SP_LOG_WARN, "asked to read the documents again, but documents: names no folder");
+        return;
+    }
+    sp_err err = apply_folder(core, "read again from the folder");
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "the documents of %s are wrong: nothing was changed",
+               core->config->documents_dir);
+    }
 }
 
 /* ---- how long entries are kept ---- */

@@ -17,6 +17,8 @@ SP_MUST sp_err sp_documents_load(sp_core *core, sp_policy_set **ret_set, sp_aren
  * files are told in the log and end the start (SP_EINVALID); the rest happens on the loop, again
  * and again until the ledger is there to record it. */
 SP_MUST sp_err sp_documents_first(sp_core *core);
+/* Reads documents_dir again and applies it as one set (SIGHUP); what is wrong is logged by line. */
+void sp_documents_reload(sp_core *core);
 /* Tells the ledger how long to keep entries, again and again until it has heard. */
 void sp_documents_tell_retention(sp_core *core, const sp_policy_set *set, uint64_t version);
 /* {"Rule":12,...} */

@@ -125,8 +125,10 @@ static sp_err appender(sp_engine *engine, uint64_t id, const char *name, sp_sour
     if (source == NULL) {
         TRY(sp_source_new(engine, id, sp_span_cstr(name), SP_GATE_NONE, &source));
     }
-    if (source->shm.ptr != NULL || id == 0) {
-        return sp_fail(SP_EDENIED); /* a ring's numbers are the ring's */
+    /* a ring's numbers are the ring's, and nobody counts on in another sender's */
+    if (source->shm.ptr != NULL || id == 0 ||
+        !sp_span_eq(sp_span_cstr(source->name), sp_span_cstr(name))) {
+        return sp_fail(SP_EDENIED);
     }
     source->used_steady_us = sp_now_steady_us();
     *ret_source = source;

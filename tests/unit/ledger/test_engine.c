@@ -229,6 +229,25 @@ static void test_malformed_message_takes_nothing(void **state)
     assert_int_equal(stands(b, "\"a thing\""), 1);
 }
 
+static void test_nobody_counts_on_for_another(void **state)
+{
+    bench *b = *state;
+    auto_buf sp_buf body = sp_buf_make(1024);
+    sp_event event = {.kind = SP_EVENT_ADMIN};
+    sp_ledger_append ask;
+    append(b, 5, 1, 1); /* core's */
+    until_done(b, 1);
+    sp_ledger_append_write(5, 2, 1, &body);
+    sp_ledger_append_add(&event, &body);
+    assert_false(sp_failed(sp_ledger_append_read(sp_buf_borrow(&body), &ask)));
+    sp_engine_append(b->engine, &ask, "web", on_done, b);
+    until_done(b, 2);
+    assert_int_equal(b->code, SP_EDENIED);
+    append(b, 5, 2, 1); /* core's next is not taken for one seen before */
+    until_done(b, 3);
+    assert_int_equal(stands(b, "\"a thing\""), 2);
+}
+
 /* ---- rings ---- */
 
 typedef struct {
@@ -441,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_append_is_on_disk_and_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_jump_is_written_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed_message_takes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_counts_on_for_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ring_flush_and_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_losses_are_written_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_ring_harms_only_itself, setup, teardown),

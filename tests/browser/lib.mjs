@@ -3,6 +3,7 @@
 // broken content security policy or a request to another origin fails the test at the end.
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import dns from "node:dns";
 import { chromium } from "playwright-core";
 
 const ARGS = [
@@ -12,6 +13,14 @@ const ARGS = [
 
 export const portal = process.env.PORTAL ?? "";
 export const domain = process.env.DOMAIN ?? "";
+
+/* Chromium knows that *.localhost is this machine (RFC 6761); Node, which carries client certificates
+ * to the server, asks the resolver. */
+const here = (name) => (typeof name === "string" && name.endsWith(".localhost") ? "127.0.0.1" : name);
+const { lookup } = dns;
+const lookupPromise = dns.promises.lookup;
+dns.lookup = (name, ...rest) => lookup(here(name), ...rest);
+dns.promises.lookup = (name, ...rest) => lookupPromise(here(name), ...rest);
 
 export async function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });

@@ -2,7 +2,9 @@
 """The portal in a real Chromium, against a real office (portal.test.mjs)."""
 
 import os
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -12,7 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "demo")]
 
-from officelib import Office  # noqa: E402
+from officelib import PROGRAM, Office, free_port, wait_for  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -42,11 +44,90 @@ def office():
         one.close()
 
 
-@pytest.mark.timeout(180)
-def test_portal(tools, office):
-    environment = dict(os.environ, PORTAL=office.portal_url, DOMAIN=office.domain, SETUP_LINK=office.first_link(),
-                       CHROMIUM=CHROMIUM)
-    done = subprocess.run(["node", "--test", "--test-reporter=spec", "portal.test.mjs"], cwd=HERE, env=environment,
+def run_node(file, office, **more):
+    environment = dict(os.environ, PORTAL=office.portal_url, DOMAIN=office.domain, CHROMIUM=CHROMIUM, **more)
+    done = subprocess.run(["node", "--test", "--test-reporter=spec", file], cwd=HERE, env=environment,
                           capture_output=True, text=True, timeout=170, check=False)
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + office.log()[-2000:]
+
+
+@pytest.mark.timeout(180)
+def test_portal(tools, office):
+    run_node("portal.test.mjs", office, SETUP_LINK=office.first_link())
+
+
+LAB_IN_DOCUMENTS = "127.0.0.1:18401"  # demo/office/resources.yaml
+
+
+def demo_documents(lab_port):
+    folder = os.path.join(ROOT, "demo", "office")
+    texts = {}
+    for name in os.listdir(folder):
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            texts[name] = file.read().replace(LAB_IN_DOCUMENTS, f"127.0.0.1:{lab_port}")
+    assert any(f":{lab_port}" in text for text in texts.values())
+    return texts
+
+
+def answers(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def lab_office(tmp_path_factory):
+    """An office with a Jupyter notebook behind it."""
+    port = free_port()
+    one = Office(documents=demo_documents(port))
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(os.path.join(ROOT, "demo", "content", "lab"), home / "work")
+    with open(home / "log", "wb") as log:
+        lab = subprocess.Popen(
+            ["/usr/bin/jupyter-notebook", "--allow-root", "--no-browser", "--ip=127.0.0.1", f"--port={port}",
+             "--port-retries=0", "--log-level=WARN", "--NotebookApp.token=", "--NotebookApp.password=",
+             f"--NotebookApp.allow_origin=https://lab.{one.domain}:{one.port}",
+             "--NotebookApp.allow_remote_access=True", f"--notebook-dir={home}/work"],
+            env={"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"}, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log)
+    try:
+        one.start()
+        wait_for("the notebook", 60, lambda: answers(port), step=0.2)
+        yield one
+    finally:
+        lab.terminate()
+        lab.wait(20)
+        one.close()
+
+
+def company_device(office, person, folder):
+    """Enrols a device with the agent and has it approved; returns certificate and key, PEM."""
+    made = person.post("/me/devices/enrol-code")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "SALLYPORT_AGENT_DIR": str(folder / "agent")}
+    agent = subprocess.Popen([PROGRAM, *shlex.split(made["command"])[1:], "--name", "leo-laptop"], env=environment,
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    agent.stdin.write(made["code"] + "\n")
+    agent.stdin.flush()
+    sam = office.people["sam"]
+
+    def pending():
+        return [d for d in sam.get("/admin/devices")["items"] if d["state"] == "pending"]
+
+    device = wait_for("the enrolment", 20, pending)[0]
+    sam.step_up()
+    sam.post(f"/admin/devices/{device['id']}/approve", {"owner": "company"})
+    said, _ = agent.communicate(timeout=60)
+    assert agent.returncode == 0, said
+    key = folder / "key.pem"
+    subprocess.run(["openssl", "pkey", "-inform", "DER", "-in", folder / "agent" / "device.key", "-out", key],
+                   check=True)
+    return folder / "agent" / "device.pem", key
+
+
+@pytest.mark.timeout(180)
+def test_applications(tools, lab_office, tmp_path):
+    leo = lab_office.employee("leo", ["staff", "engineer"])
+    certificate, key = company_device(lab_office, leo, tmp_path)
+    run_node("apps.test.mjs", lab_office, CERTIFICATE=str(certificate), KEY=str(key), PASSWORD=leo.password,
+             TOTP_SECRET=leo.totp.secret, TOTP_LAST=str(leo.totp.last),
+             CUSTOMERS=os.path.join(ROOT, "demo", "content", "lab", "customers.csv"))

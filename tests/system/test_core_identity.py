@@ -478,6 +478,30 @@ def test_the_local_socket_is_not_the_portal(office, ann):
     refused(403, "forbidden", ann.post, "/setup-link", {"name": "olga"})
 
 
+# ---- the command line
+
+
+def test_a_command_line_is_signed_in_by_a_code(office, ann):
+    line = stranger(office)
+    asked = line.post("/cli/login", {"client": "sallyport on a test"})
+    poll = {"poll_token": asked["poll_token"]}
+    assert line.post("/cli/login/poll", poll) is None  # not yet
+    code = asked["user_code"]
+    refused(401, "signed_out", stranger(office).get, f"/cli/login/{code}")
+    browser = signed_in(office, ann)
+    assert browser.get(f"/cli/login/{code}")["client"] == "sallyport on a test"
+    refused(404, "not_found", browser.get, "/cli/login/BBBB-BBBB")
+    browser.post(f"/cli/login/{code}", {"allow": True})
+    done = line.post("/cli/login/poll", poll)
+    assert done["session"]["kind"] == "cli" and done["session"]["person"]["name"] == "ann"
+    line.cookies[f"portal.{office.domain}"] = {"__Host-sallyport": done["token"]}
+    assert line.get("/me")["person"]["name"] == "ann"
+    refused(404, "not_found", stranger(office).post, "/cli/login/poll", poll)  # fetched once
+    other = line.post("/cli/login", {"client": "another"})
+    browser.post(f"/cli/login/{other['user_code']}", {"allow": False})
+    refused(403, "forbidden", line.post, "/cli/login/poll", {"poll_token": other["poll_token"]})
+
+
 # ---- limits (last: they close the door for this address's names)
 
 

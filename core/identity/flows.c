@@ -54,27 +54,43 @@ static sp_err make_id(uint32_t place, char ret_id[SP_FLOW_TEXT_BYTES + 1])
     return sp_fit(ret_id, SP_FLOW_TEXT_BYTES + 1, sp_buf_borrow(&text));
 }
 
-sp_err sp_flow_open(sp_flows *flows, sp_flow_kind kind, sp_flow **ret_flow)
+/* The address's oldest when it has its share, else a free one, else NULL. */
+static sp_flow *place_for(sp_flows *flows, uint64_t address, uint64_t now)
+{
+    sp_flow *oldest = NULL;
+    sp_flow *vacant = NULL;
+    unsigned held = 0;
+    for (uint32_t i = 0; i < FLOWS_MAX; i++) {
+        sp_flow *flow = &flows->items[(flows->next + i) % FLOWS_MAX];
+        if (flow->until_unix_s <= now) {
+            vacant = vacant == NULL ? flow : vacant;
+        } else if (flow->address == address && !flow->busy) {
+            held++;
+            oldest = oldest == NULL || flow->until_unix_s < oldest->until_unix_s ? flow : oldest;
+        }
+    }
+    return held >= SP_FLOW_ADDRESS_MAX ? oldest : vacant;
+}
+
+sp_err sp_flow_open(sp_flows *flows, sp_flow_kind kind, uint64_t address, sp_flow **ret_flow)
 {
     uint64_t now = now_s();
-    for (uint32_t i = 0; i < FLOWS_MAX; i++) {
-        uint32_t place = (flows->next + i) % FLOWS_MAX;
-        sp_flow *flow = &flows->items[place];
-        if (flow->until_unix_s > now) {
-            continue;
-        }
-        sp_flow_close(flow);
-        TRY(make_id(place, flow->id));
-        if (kind == SP_FLOW_SETUP) {
-            TRY(sp_alloc(1, sizeof(*flow->setup), &flow->setup));
-        }
-        flow->kind = (uint8_t)kind;
-        flow->until_unix_s = now + (kind == SP_FLOW_SETUP ? SP_FLOW_SETUP_LIFE_S : SP_FLOW_LIFE_S);
-        flows->next = (place + 1) % FLOWS_MAX;
-        *ret_flow = flow;
-        return sp_ok();
+    sp_flow *flow = place_for(flows, address, now);
+    if (flow == NULL) {
+        return sp_fail(SP_EAGAIN);
     }
-    return sp_fail(SP_EAGAIN);
+    uint32_t place = (uint32_t)(flow - flows->items);
+    sp_flow_close(flow);
+    TRY(make_id(place, flow->id));
+    if (kind == SP_FLOW_SETUP) {
+        TRY(sp_alloc(1, sizeof(*flow->setup), &flow->setup));
+    }
+    flow->kind = (uint8_t)kind;
+    flow->address = address;
+    flow->until_unix_s = now + (kind == SP_FLOW_SETUP ? SP_FLOW_SETUP_LIFE_S : SP_FLOW_LIFE_S);
+    flows->next = (place + 1) % FLOWS_MAX;
+    *ret_flow = flow;
+    return sp_ok();
 }
 
 sp_flow *sp_flow_find(sp_flows *flows, sp_flow_kind kind, sp_span id)

@@ -28,7 +28,8 @@ enum {
     SP_FLOW_LIFE_S = 600,
     SP_FLOW_SETUP_LIFE_S = 1800,
     SP_FLOW_CODE_TRIES = 3,
-    SP_FLOW_PASSKEYS_MAX = 4
+    SP_FLOW_PASSKEYS_MAX = 4,
+    SP_FLOW_ADDRESS_MAX = 256
 };
 
 /* What a set-up has gathered; written to the store all at once at its end. */
@@ -49,6 +50,7 @@ typedef struct {
     char id[SP_FLOW_TEXT_BYTES + 1];
     uint8_t kind;
     uint64_t until_unix_s;            /* 0 = free */
+    uint64_t address;                 /* who opened it */
     uint64_t session;                 /* of the person at work, for those signed in */
     uint32_t person;                  /* 0 = nobody known by that name */
     char name[SP_NAME_MAX_BYTES + 1]; /* as typed */
@@ -66,8 +68,11 @@ typedef struct {
 typedef struct sp_flows sp_flows;
 SP_MUST sp_err sp_flows_new(sp_flows **ret_flows);
 void sp_flows_free(sp_flows *flows);
-/* SP_EAGAIN: too many at once. */
-SP_MUST sp_err sp_flow_open(sp_flows *flows, sp_flow_kind kind, sp_flow **ret_flow);
+/* address: who opens it (sp_limits_address_key). One address has at most SP_FLOW_ADDRESS_MAX at
+ * once: then its own oldest gives way, so that nobody takes all there are. SP_EAGAIN: too many at
+ * once. */
+SP_MUST sp_err sp_flow_open(sp_flows *flows, sp_flow_kind kind, uint64_t address,
+                            sp_flow **ret_flow);
 /* NULL when there is none of that id and kind. Valid until the loop turns. */
 sp_flow *sp_flow_find(sp_flows *flows, sp_flow_kind kind, sp_span id);
 void sp_flow_close(sp_flow *flow);

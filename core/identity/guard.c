@@ -22,6 +22,13 @@ bool sp_guard_open(sp_request *req, sp_span account)
     return wait_s == 0;
 }
 
+sp_err sp_flow_begin(const sp_request *req, sp_flow_kind kind, sp_flow **ret_flow)
+{
+    const sp_identity *identity = sp_identity_of(req);
+    uint64_t address = sp_limits_address_key(identity->limits, sp_request_peer(req));
+    return sp_flow_open(identity->flows, kind, address, ret_flow);
+}
+
 void sp_guard_failed(sp_request *req, sp_span account)
 {
     sp_limits *limits = sp_identity_of(req)->limits;

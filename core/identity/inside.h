@@ -91,6 +91,8 @@ SP_MUST sp_err sp_first_link(sp_core *core, sp_buf *url, uint64_t *ret_expires);
 void sp_people_changed(sp_core *core);
 
 /* ---- shared pieces ---- */
+/* sp_flow_open for the address of the request. */
+SP_MUST sp_err sp_flow_begin(const sp_request *req, sp_flow_kind kind, sp_flow **ret_flow);
 /* Answers 409 "flow" and gives NULL when there is no such flow. */
 sp_flow *sp_need_flow(sp_request *req, sp_flow_kind kind, sp_span id);
 /* A new link, inside the caller's transaction: "https://portal/setup#TOKEN". */

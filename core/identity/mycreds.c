@@ -166,7 +166,7 @@ static sp_flow *new_own_flow(sp_request *req, sp_flow_kind kind)
     if (!sp_request_fields(req, NULL, 0)) {
         return NULL;
     }
-    sp_err err = sp_flow_open(sp_identity_of(req)->flows, kind, &flow);
+    sp_err err = sp_flow_begin(req, kind, &flow);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return NULL;

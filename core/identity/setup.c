@@ -52,8 +52,9 @@ sp_err sp_link_make(sp_core *core, uint32_t person, sp_link_kind kind, uint64_t 
     return sp_buf_error(ret_url);
 }
 
-static sp_err begin(sp_core *core, const sp_link *link, sp_flow **ret_flow)
+static sp_err begin(const sp_request *req, const sp_link *link, sp_flow **ret_flow)
 {
+    sp_core *core = sp_request_core(req);
     sp_person person = {0};
     if (link->person != 0) {
         TRY(sp_people_get(core->store, link->person, &person));
@@ -63,7 +64,7 @@ static sp_err begin(sp_core *core, const sp_link *link, sp_flow **ret_flow)
     }
     sp_flows_close_setup(core->identity->flows, &link->hash);
     sp_flow *flow = NULL;
-    TRY(sp_flow_open(core->identity->flows, SP_FLOW_SETUP, &flow));
+    TRY(sp_flow_begin(req, SP_FLOW_SETUP, &flow));
     flow->person = link->person;
     flow->setup->link = *link;
     flow->setup->role = SP_ROLE_NR_SYSTEM;
@@ -89,7 +90,7 @@ static void post_start(sp_request *req)
         err = sp_link_find(core->store, &hash, &link);
     }
     if (!sp_failed(err)) {
-        err = begin(core, &link, &flow);
+        err = begin(req, &link, &flow);
     }
     if (err.code == SP_ENOTFOUND || err.code == SP_EINVALID) {
         sp_guard_failed(req, SP_SPAN_EMPTY);

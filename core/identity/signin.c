@@ -35,7 +35,7 @@ static void post_start(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !sp_guard_open(req, SP_SPAN_EMPTY)) {
         return;
     }
-    sp_err err = sp_flow_open(sp_identity_of(req)->flows, SP_FLOW_SIGN_IN, &flow);
+    sp_err err = sp_flow_begin(req, SP_FLOW_SIGN_IN, &flow);
     if (!sp_failed(err)) {
         err = sp_fit(flow->name, sizeof(flow->name), name);
     }
@@ -219,7 +219,7 @@ static void post_passkey_options(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !sp_guard_open(req, SP_SPAN_EMPTY)) {
         return;
     }
-    sp_err err = sp_flow_open(sp_identity_of(req)->flows, SP_FLOW_PASSKEY, &flow);
+    sp_err err = sp_flow_begin(req, SP_FLOW_PASSKEY, &flow);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;

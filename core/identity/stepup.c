@@ -63,7 +63,7 @@ static void post_options(sp_request *req)
     if (!sp_request_fields(req, NULL, 0)) {
         return;
     }
-    sp_err err = sp_flow_open(sp_identity_of(req)->flows, SP_FLOW_STEP_UP, &flow);
+    sp_err err = sp_flow_begin(req, SP_FLOW_STEP_UP, &flow);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;

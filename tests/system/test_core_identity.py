@@ -502,6 +502,15 @@ def test_a_command_line_is_signed_in_by_a_code(office, ann):
     refused(403, "forbidden", line.post, "/cli/login/poll", {"poll_token": other["poll_token"]})
 
 
+def test_one_address_does_not_take_all_flows(office, admins):
+    browser = stranger(office)
+    first = browser.post("/sign-in/start", {"name": "ann"})["flow"]
+    for _ in range(300):
+        last = browser.post("/sign-in/start", {"name": "ann"})["flow"]
+    refused(409, "flow_ended", browser.post, "/sign-in/password", {"flow": first, "password": "x"})
+    browser.post("/sign-in/password", {"flow": last, "password": "x"})
+
+
 # ---- limits (last: they close the door for this address's names)
 
 

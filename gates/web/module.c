@@ -12,7 +12,11 @@
 #include "gates/web/recorder.h"
 #include "gates/web/response.h"
 #include "gates/web/tls_engine.h"
+#include "infra/proc/sandbox.h"
 #include "lib/web/refusal.h"
+
+#include <limits.h>
+#include <sys/resource.h>
 
 enum { RING_BYTES = 4 << 20, TICK_MS = 1000 };
 
@@ -274,6 +278,26 @@ static bool is_worker(void)
     return ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_SINGLE;
 }
 
+/* A second cage inside the launcher's: a worker, which reads the hostile bytes, starts no program
+ * and writes no file. */
+static ngx_int_t lock_in(const ngx_cycle_t *cycle)
+{
+    struct rlimit files = {.rlim_cur = 1024};
+    getrlimit(RLIMIT_NOFILE, &files);
+    char acme[PATH_MAX]; /* the challenges that it serves without TLS; may be missing */
+    u_char *end = ngx_snprintf((u_char *)acme, sizeof(acme) - 1, "?%Vacme", &cycle->prefix);
+    *end = '\0';
+    const sp_sandbox cage = {
+        .role = "web-worker", .may = SP_MAY_CONNECT, .read = {acme}, .files_max = files.rlim_cur};
+    auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
+    if (!sp_failed(sp_sandbox_enter(&cage, &why))) {
+        return NGX_OK;
+    }
+    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, "sallyport: a worker cannot lock itself in: %*s",
+                  sp_buf_borrow(&why).len, sp_buf_borrow(&why).ptr);
+    return NGX_ERROR;
+}
+
 static ngx_int_t start_worker(ngx_cycle_t *cycle)
 {
     const gate_main_conf *conf =
@@ -299,7 +323,7 @@ static ngx_int_t start_worker(ngx_cycle_t *cycle)
     running = true;
     pulse_fd = (int)conf->pulse_fd;
     show_life();
-    return NGX_OK;
+    return lock_in(cycle);
 }
 
 static void stop_worker(ngx_cycle_t *cycle)

@@ -15,6 +15,7 @@ import pytest
 
 from officelib import BUILD, Office, wait_for
 
+pytestmark = pytest.mark.slow  # hundreds of runs of the command line
 VERIFY = os.path.join(BUILD, "ledger", "verify", "sallyport-verify")
 
 

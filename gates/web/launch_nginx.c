@@ -168,11 +168,17 @@ static void end_old(launcher *self)
     self->old_count = 0;
 }
 
+/* A handle may be used again only when libuv has let go of it. */
+static void on_nginx_closed(uv_handle_t *handle)
+{
+    launcher *self = handle->data;
+    self->nginx_runs = false;
+}
+
 static void on_nginx_exit(uv_process_t *process, int64_t status, int signal)
 {
     launcher *self = process->data;
-    self->nginx_runs = false;
-    uv_close((uv_handle_t *)process, NULL);
+    uv_close((uv_handle_t *)process, on_nginx_closed);
     if (self->stopping) {
         return;
     }
@@ -186,11 +192,11 @@ static void on_nginx_exit(uv_process_t *process, int64_t status, int signal)
 static void start_nginx(launcher *self)
 {
     int rc = spawn(self, &self->nginx, "nginx.conf", false, on_nginx_exit);
-    self->nginx_runs = rc == 0;
+    self->nginx_runs = true;
     self->restart_at_ms = 0;
     if (rc != 0) {
         sp_log(SP_LOG_ERROR, "cannot start " NGINX_FILE ": %s", uv_strerror(rc));
-        uv_close((uv_handle_t *)&self->nginx, NULL);
+        uv_close((uv_handle_t *)&self->nginx, on_nginx_closed);
         self->restart_at_ms = uv_now(&self->loop) + PAUSE_MAX_MS;
     }
 }
@@ -213,11 +219,19 @@ static void take_into_use(launcher *self)
     }
 }
 
+static void on_test_closed(uv_handle_t *handle)
+{
+    launcher *self = handle->data;
+    self->test_runs = false;
+    if (self->again) {
+        self->again = false;
+        launch_nginx_changed(self);
+    }
+}
+
 static void on_test_exit(uv_process_t *process, int64_t status, int signal)
 {
     launcher *self = process->data;
-    self->test_runs = false;
-    uv_close((uv_handle_t *)process, NULL);
     if (status == 0 && signal == 0) {
         take_into_use(self);
     } else {
@@ -226,10 +240,7 @@ static void on_test_exit(uv_process_t *process, int64_t status, int signal)
                "the one before stays in use",
                self->dir);
     }
-    if (self->again) {
-        self->again = false;
-        launch_nginx_changed(self);
-    }
+    uv_close((uv_handle_t *)process, on_test_closed);
 }
 
 void launch_nginx_changed(launcher *self)
@@ -258,10 +269,10 @@ void launch_nginx_changed(launcher *self)
     sp_buf_reset(&self->conf);
     sp_buf_span(&self->conf, sp_buf_borrow(&text));
     int rc = spawn(self, &self->test, "nginx.conf.new", true, on_test_exit);
-    self->test_runs = rc == 0;
+    self->test_runs = true;
     if (rc != 0) {
         sp_log(SP_LOG_ERROR, "cannot run " NGINX_FILE ": %s", uv_strerror(rc));
-        uv_close((uv_handle_t *)&self->test, NULL);
+        uv_close((uv_handle_t *)&self->test, on_test_closed);
     }
 }
 

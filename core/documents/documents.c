@@ -86,7 +86,7 @@ static void tell_everybody(sp_documents *documents)
     sp_core *core = documents->core;
     sp_gates_push_snapshot(core->state->gates);
     sp_state_again(core);
-    sp_documents_tell_retention(core, documents->set, documents->version);
+    sp_retention_tell(core->state->retention, documents->set, documents->version);
     sp_sse_publish(core, SP_TOPIC_POLICY, 0, "policy",
                    json_pack("{s:o}", "id", sp_json_id(documents->version)));
     sp_log(SP_LOG_INFO, "policy version %llu is in force", (unsigned long long)documents->version);

@@ -195,13 +195,16 @@ void sp_documents_reload(sp_core *core)
 
 /* ---- how long entries are kept ---- */
 
-typedef struct {
+struct sp_retention {
     sp_core *core;
     sp_ledger_retain retain;
     uv_timer_t timer;
-} telling;
+    bool waiting; /* for the ledger's reply */
+    bool changed; /* since it was asked */
+    bool stopped;
+};
 
-static void telling_closed(uv_handle_t *handle)
+static void retention_closed(uv_handle_t *handle)
 {
     sp_free(handle->data);
 }
@@ -210,49 +213,72 @@ static void tell_try(uv_timer_t *timer);
 
 static void on_told(void *self, sp_err err, sp_span body)
 {
-    telling *t = self;
+    sp_retention *r = self;
     (void)body;
-    bool outdated = t->retain.policy_version != sp_documents_version(t->core->state->documents);
-    bool away = err.code == SP_EAGAIN || err.code == SP_ETIMEOUT || err.code == SP_ECLOSED;
-    if (away && !outdated && uv_timer_start(&t->timer, tell_try, AGAIN_MS, 0) == 0) {
+    r->waiting = false;
+    if (r->stopped) {
+        uv_close((uv_handle_t *)&r->timer, retention_closed);
         return;
     }
-    if (sp_failed(err) && !outdated) {
-        sp_log(SP_LOG_ERROR, "the ledger did not take the retention of %u days: %s", t->retain.days,
+    bool away = err.code == SP_EAGAIN || err.code == SP_ETIMEOUT || err.code == SP_ECLOSED;
+    if (sp_failed(err) && !away) {
+        sp_log(SP_LOG_ERROR, "the ledger did not take the retention of %u days: %s", r->retain.days,
                sp_code_word(err.code));
     }
-    uv_close((uv_handle_t *)&t->timer, telling_closed);
+    if (away || r->changed) {
+        uv_timer_start(&r->timer, tell_try, AGAIN_MS, 0);
+    }
 }
 
 static void tell_try(uv_timer_t *timer)
 {
-    telling *t = timer->data;
+    sp_retention *r = timer->data;
     auto_buf sp_buf body = sp_buf_make(64);
-    sp_ledger_retain_write(&t->retain, &body);
-    sp_ledger_client_call(t->core->ledger, SP_LEDGER_RETAIN, sp_buf_borrow(&body), on_told, t);
+    sp_ledger_retain_write(&r->retain, &body);
+    r->waiting = true;
+    r->changed = false;
+    sp_ledger_client_call(r->core->ledger, SP_LEDGER_RETAIN, sp_buf_borrow(&body), on_told, r);
 }
 
-void sp_documents_tell_retention(sp_core *core, const sp_policy_set *set, uint64_t version)
+sp_err sp_retention_new(sp_core *core, sp_retention **ret_retention)
 {
-    telling *t = NULL;
-    if (sp_failed(sp_alloc(1, sizeof(*t), &t))) {
+    sp_retention *r = NULL;
+    TRY(sp_alloc(1, sizeof(*r), &r));
+    r->core = core;
+    r->timer.data = r;
+    if (uv_timer_init(core->loop, &r->timer) != 0) {
+        sp_free(r);
+        return sp_fail(SP_EIO);
+    }
+    *ret_retention = r;
+    return sp_ok();
+}
+
+void sp_retention_stop(sp_retention *r)
+{
+    if (r == NULL) {
         return;
     }
-    t->core = core;
-    t->retain.policy_version = version;
+    r->stopped = true;
+    if (!r->waiting) {
+        uv_close((uv_handle_t *)&r->timer, retention_closed);
+    }
+}
+
+void sp_retention_tell(sp_retention *r, const sp_policy_set *set, uint64_t version)
+{
+    r->retain = (sp_ledger_retain){.policy_version = version};
     for (unsigned kind = 0; kind < SP_EVENT_KIND_COUNT; kind++) {
         sp_span word = sp_span_cstr(sp_event_kind_word((sp_event_kind)kind));
         for (unsigned level = 0; level < SP_CLASSES_MAX; level++) {
             uint32_t days = sp_policy_set_retention_days(set, word, (uint8_t)level);
-            t->retain.days = days > t->retain.days ? days : t->retain.days;
+            r->retain.days = days > r->retain.days ? days : r->retain.days;
         }
     }
-    t->timer.data = t;
-    if (uv_timer_init(core->loop, &t->timer) != 0) {
-        sp_free(t);
-        return;
+    r->changed = true;
+    if (!r->waiting) {
+        tell_try(&r->timer);
     }
-    tell_try(&t->timer);
 }
 
 /* ---- figures ---- */

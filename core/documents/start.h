@@ -20,7 +20,9 @@ SP_MUST sp_err sp_documents_first(sp_core *core);
 /* Reads documents_dir again and applies it as one set (SIGHUP); what is wrong is logged by line. */
 void sp_documents_reload(sp_core *core);
 /* Tells the ledger how long to keep entries, again and again until it has heard. */
-void sp_documents_tell_retention(sp_core *core, const sp_policy_set *set, uint64_t version);
+SP_MUST sp_err sp_retention_new(sp_core *core, sp_retention **ret_retention);
+void sp_retention_stop(sp_retention *retention);
+void sp_retention_tell(sp_retention *retention, const sp_policy_set *set, uint64_t version);
 /* {"Rule":12,...} */
 void sp_documents_counts(const sp_policy_set *set, sp_buf *out);
 

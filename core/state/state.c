@@ -34,13 +34,14 @@ void sp_state_again(sp_core *core)
 static sp_err start_all(sp_core *core, sp_state *state)
 {
     TRY(sp_publish_new(&state->publish));
+    TRY(sp_retention_new(core, &state->retention));
     TRY(sp_documents_start(core, &state->documents));
     TRY(sp_devices_start(core, &state->devices));
     TRY(sp_admin_start(core));
     TRY(sp_gates_start(core, &state->gates));
     TRY(sp_documents_first(core));
-    sp_documents_tell_retention(core, sp_documents_set(state->documents),
-                                sp_documents_version(state->documents));
+    sp_retention_tell(state->retention, sp_documents_set(state->documents),
+                      sp_documents_version(state->documents));
     return sp_ok();
 }
 
@@ -67,6 +68,7 @@ void sp_state_stop(sp_state *state)
     }
     sp_gates_stop(state->gates);
     sp_devices_stop(state->devices);
+    sp_retention_stop(state->retention);
     sp_documents_stop(state->documents);
     sp_publish_free(state->publish);
     state->core->state = NULL;

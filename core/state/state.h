@@ -10,6 +10,7 @@
 typedef struct sp_publish sp_publish;     /* core/state/publish.h */
 typedef struct sp_gates sp_gates;         /* core/state/gates.h */
 typedef struct sp_documents sp_documents; /* core/documents/documents.h */
+typedef struct sp_retention sp_retention; /* core/documents/start.h */
 typedef struct sp_devices sp_devices;     /* core/devices/devices.h */
 
 struct sp_state {
@@ -17,6 +18,7 @@ struct sp_state {
     sp_publish *publish;
     sp_gates *gates;
     sp_documents *documents;
+    sp_retention *retention;
     sp_devices *devices;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which page a path shows, and who may see it. The API decides what may be done; hiding a page
 // from somebody only spares him its refusals.
-import type { ComponentType } from "preact";
+import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
 import { go, match, place } from "./lib/router";
@@ -59,6 +59,22 @@ const pages: [string, () => string, Page][] = [
   ["/admin/health", () => t().nav.health, admin((m) => m.Health)],
 ];
 
+/* A page that breaks leaves the frame standing, and says so. */
+class Guard extends Component<{ children: ComponentChildren }, { error: unknown }> {
+  override state: { error: unknown } = { error: null };
+  static override getDerivedStateFromError(error: unknown) {
+    return { error };
+  }
+  override componentDidCatch(error: unknown) {
+    console.error(error);
+  }
+  override render() {
+    return this.state.error
+      ? <ErrorNote error={this.state.error} onRetry={() => location.reload()} />
+      : this.props.children;
+  }
+}
+
 function useTitle(title: string): void {
   const name = office.value?.name ?? "Sallyport";
   useEffect(() => {
@@ -89,7 +105,7 @@ function Found() {
     first.path = path;
     if (!document.querySelector("dialog[open]")) document.getElementById("page-title")?.focus({ preventScroll: true });
   }, [path]);
-  return <Shell>{body}</Shell>;
+  return <Shell><Guard key={path.split("/").slice(0, 3).join("/")}>{body}</Guard></Shell>;
 }
 
 function SignInDoor() {

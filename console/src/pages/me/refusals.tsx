@@ -34,10 +34,11 @@ const MENDS: Record<Mend, { icon: IconName; href?: (r: Refusal) => string }> = {
 
 function Mends({ refusal }: { refusal: Refusal }) {
   const words = t().refusals;
-  if (refusal.mends.length === 0) return <p>{words.noMend}</p>;
+  const known = refusal.mends.filter((mend) => mend in MENDS);
+  if (known.length === 0) return <p>{words.noMend}</p>;
   return (
     <ol class="mends">
-      {refusal.mends.map((mend) => {
+      {known.map((mend) => {
         const text = words.mends[mend];
         const href = MENDS[mend].href?.(refusal);
         return (

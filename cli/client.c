@@ -83,6 +83,7 @@ static sp_err make(sp_client **ret_client)
         sp_client_close(client);
         return sp_fail(SP_ENOMEM);
     }
+    curl_easy_setopt(client->curl, CURLOPT_COOKIEFILE, ""); /* keep cookies, for the sign-in */
     *ret_client = client;
     return sp_ok();
 }
@@ -208,7 +209,8 @@ static void set_trust(const sp_client *client)
 static int perform(sp_client *client, const char *method, const char *url, const char *body)
 {
     CURL *curl = client->curl;
-    curl_easy_reset(curl);
+    /* not curl_easy_reset(): it forgets, without freeing, that cookies are kept */
+    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
     sp_buf_reset(&client->answer);
     client->status = 0;
     set_trust(client);
@@ -221,7 +223,6 @@ static int perform(sp_client *client, const char *method, const char *url, const
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, client);
-    curl_easy_setopt(curl, CURLOPT_COOKIEFILE, ""); /* remembers Set-Cookie, for the sign-in */
     if (body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }

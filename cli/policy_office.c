@@ -135,18 +135,23 @@ sp_err policy_office_load(const char *path, const char *directory, policy_office
     return compile(path, directory == NULL, office);
 }
 
+static void print_to(FILE *to, sp_span text)
+{
+    if (text.len > 0) {
+        fwrite(text.ptr, 1, text.len, to);
+    }
+}
+
 void policy_print(const sp_buf *out)
 {
-    sp_span text = sp_buf_borrow(out);
-    fwrite(text.ptr, 1, text.len, stdout);
+    print_to(stdout, sp_buf_borrow(out));
 }
 
 void policy_print_diags(const sp_diags *diags)
 {
     auto_buf sp_buf text = sp_buf_make((size_t)SP_DIAGS_MAX * 2048);
     sp_diags_print(diags, &text);
-    sp_span all = sp_buf_borrow(&text);
-    fwrite(all.ptr, 1, all.len, stderr);
+    print_to(stderr, sp_buf_borrow(&text));
 }
 
 void policy_diags_json(const sp_diags *diags, sp_buf *out)

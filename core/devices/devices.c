@@ -13,8 +13,17 @@
 
 enum { SWEEP_MS = 60 * 1000, ROW_ARENA_BYTES = 256 * 1024 };
 
+/* A replaced certificate that is good for a little longer. */
+typedef struct retiring {
+    struct retiring *next;
+    sp_core *core;
+    sp_hash fingerprint;
+    uv_timer_t timer;
+} retiring;
+
 struct sp_devices {
     sp_core *core;
+    retiring *retiring;
     uv_timer_t sweep;
 };
 
@@ -65,12 +74,6 @@ void sp_devices_show_cert(sp_core *core, const sp_device *device, const sp_devic
     }
 }
 
-typedef struct {
-    sp_core *core;
-    sp_hash fingerprint;
-    uv_timer_t timer;
-} retiring;
-
 static void retire_closed(uv_handle_t *handle)
 {
     sp_free(handle->data);
@@ -79,6 +82,11 @@ static void retire_closed(uv_handle_t *handle)
 static void on_retire(uv_timer_t *timer)
 {
     retiring *r = timer->data;
+    retiring **at = &r->core->state->devices->retiring;
+    while (*at != r) {
+        at = &(*at)->next;
+    }
+    *at = r->next;
     sp_live_cert_remove(&r->core->live, &r->fingerprint);
     sp_state_again(r->core);
     uv_close((uv_handle_t *)timer, retire_closed);
@@ -95,6 +103,8 @@ void sp_devices_retire(sp_core *core, const sp_hash *fingerprint)
     r->core = core;
     r->fingerprint = *fingerprint;
     r->timer.data = r;
+    r->next = core->state->devices->retiring;
+    core->state->devices->retiring = r;
     if (uv_timer_start(&r->timer, on_retire, (uint64_t)SP_DEVICE_GRACE_S * 1000, 0) != 0) {
         on_retire(&r->timer);
     }
@@ -286,11 +296,13 @@ sp_err sp_devices_start(sp_core *core, sp_devices **ret_devices)
         sp_free(devices);
         return sp_fail(SP_EIO);
     }
+    core->state->devices = devices; /* certificates that retire are kept there while it loads */
     sp_err err = load(core);
     if (!sp_failed(err) && uv_timer_start(&devices->sweep, on_sweep, SWEEP_MS, SWEEP_MS) != 0) {
         err = sp_fail(SP_EIO);
     }
     if (sp_failed(err)) {
+        core->state->devices = NULL;
         sp_devices_stop(devices);
         return err;
     }
@@ -305,9 +317,13 @@ static void sweep_closed(uv_handle_t *handle)
 
 void sp_devices_stop(sp_devices *devices)
 {
-    if (devices != NULL) {
-        uv_close((uv_handle_t *)&devices->sweep, sweep_closed);
+    if (devices == NULL) {
+        return;
     }
+    for (retiring *r = devices->retiring; r != NULL; r = r->next) {
+        uv_close((uv_handle_t *)&r->timer, retire_closed);
+    }
+    uv_close((uv_handle_t *)&devices->sweep, sweep_closed);
 }
 
 /* ---- figures and news ---- */

@@ -9,15 +9,15 @@ out=$1
 version=$(nginx -v 2>&1)
 [ -f "$out/made" ] && [ "$(cat "$out/made")" = "$version" ] && exit 0
 rm -rf "$out"
-mkdir -p "$out/work/module"
-cp -r "$src"/. "$out/work"
-cd "$out/work"
+mkdir -p "$out/empty/module"
+cp -r "$src"/. "$out/empty"
+cd "$out/empty"
 # a module of nothing makes configure write the signature of dynamic modules
 printf 'ngx_addon_name=empty\nngx_module_type=HTTP_AUX_FILTER\nngx_module_name=empty\nngx_module_srcs=%s\n. auto/module\n' \
-    "$out/work/module/empty.c" > module/config
+    "$out/empty/module/empty.c" > module/config
 : > module/empty.c
 # shellcheck disable=SC1091
 . ./conf_flags
-./configure "${NGX_CONF_FLAGS[@]}" --builddir="$out/objs" --add-dynamic-module="$out/work/module" \
+./configure "${NGX_CONF_FLAGS[@]}" --builddir="$out/objs" --add-dynamic-module="$out/empty/module" \
     > "$out/configure.log" 2>&1 || { tail -20 "$out/configure.log" >&2; exit 1; }
 echo "$version" > "$out/made"

@@ -149,6 +149,7 @@ typedef enum {
     SP_DOC_NEVER,
     SP_DOC_EXAMPLE,
     SP_DOC_RETENTION,
+    SP_DOC_RECERTIFICATION,
     SP_DOC_COUNT
 } sp_doc_kind;
 /* "Rule"; and the other way. */

@@ -71,7 +71,20 @@ typedef struct {
 typedef struct {
     doc_place place;
     doc_number approved_by;
+    doc_who by;
+    doc_on on;
+    doc_number expires;
 } doc_approval;
+
+/* How a person comes to hold a role for a while. */
+typedef struct {
+    doc_place place;
+    doc_who who;
+    doc_approval ask;
+    doc_number longest;
+    uint8_t ticket;
+    uint8_t sealed;
+} doc_request;
 
 typedef struct {
     doc_place place;
@@ -137,6 +150,7 @@ typedef struct {
     doc_title title;
     doc_texts includes;
     doc_texts excludes;
+    doc_request request;
 } doc_role;
 
 typedef struct {
@@ -255,6 +269,14 @@ typedef struct {
     doc_texts classes;
     doc_number keep;
 } doc_retention;
+
+typedef struct {
+    doc_head head;
+    doc_texts roles;
+    doc_who by;
+    doc_number every;
+    doc_number warn;
+} doc_recertification;
 
 /* All documents of a set, by kind, in order. */
 typedef struct {

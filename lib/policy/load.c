@@ -29,10 +29,12 @@ static const uint32_t LIMITS[SP_DOC_COUNT] = {
     [SP_DOC_NEVER] = SP_POLICY_NEVERS_MAX,
     [SP_DOC_EXAMPLE] = 10000,
     [SP_DOC_RETENTION] = 1000,
+    [SP_DOC_RECERTIFICATION] = 1000,
 };
 
 static const char *const KINDS[SP_DOC_COUNT + 1] = {
-    "Office", "Class", "Role", "Resource", "Rule", "Never", "Example", "Retention", NULL};
+    "Office", "Class",   "Role",      "Resource",        "Rule",
+    "Never",  "Example", "Retention", "Recertification", NULL};
 
 const char *sp_doc_kind_word(sp_doc_kind kind)
 {

@@ -161,6 +161,19 @@ static sp_err resolve_with(compiling *c, const doc_rule *doc, snap_rule *rule)
     return sp_ok();
 }
 
+/* What a role for emergencies grants is recorded before it happens, and watched. */
+static bool names_sealed(const sp_policy_set *set, const doc_who *doc)
+{
+    for (size_t i = 0; i < doc->roles.count; i++) {
+        uint32_t at = 0;
+        if (name_get(&set->role_names, doc->roles.items[i].text, &at) &&
+            set->roles[at].doc != NULL && set->roles[at].doc->request.sealed == DOC_TRUE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static sp_err resolve_rule(compiling *c, const doc_rule *doc, uint32_t index, snap_rule *rule)
 {
     sp_policy_set *set = c->set;
@@ -186,6 +199,9 @@ static sp_err resolve_rule(compiling *c, const doc_rule *doc, uint32_t index, sn
     TRY(set_tag_bits(c, file, &doc->to.tags, &rule->tags));
     TRY(resolve_resource_names(c, file, &doc->to.resources, &rule->resources));
     TRY(resolve_with(c, doc, rule));
+    if (doc->deny == 0 && names_sealed(set, &doc->who)) {
+        rule->must |= SP_MUST_RECORD | SP_MUST_WATCH;
+    }
     TRY(set_schedule(c, file, &doc->when, &rule->schedule));
     TRY(set_network(c, file, &doc->when, &rule->network));
     return set_text(set, doc->head.name.text, &rule->name);
@@ -260,6 +276,66 @@ static void check_retention(const compiling *c, const doc_retention *doc)
     (void)sp_failed(err); /* it only tells */
 }
 
+/* ---- approvals ---- */
+
+/* Names are checked here; who they are is looked up when somebody asks (approvers.c). */
+static sp_err check_who(compiling *c, const doc_who *doc)
+{
+    who w = {0};
+    return doc->place.line == 0 ? sp_ok() : resolve_who(c, doc, &c->set->people_lists, &w);
+}
+
+static sp_err check_request(compiling *c, const doc_role *role)
+{
+    const doc_request *request = &role->request;
+    if (request->place.line == 0) {
+        return sp_ok();
+    }
+    if (request->sealed == DOC_TRUE && request->ask.approved_by.value < 2) {
+        set_error(c, &request->ask.place,
+                  "a sealed role is opened by two people at least: approved_by: 2");
+    }
+    if (request->sealed == DOC_TRUE && role->includes.count > 0) {
+        set_error(c, &request->place,
+                  "a sealed role includes no other: its own rules say what it grants, so that all "
+                  "of it is recorded and watched");
+    }
+    TRY(check_who(c, &request->who));
+    return check_who(c, &request->ask.by);
+}
+
+static sp_err check_recertification(compiling *c, const doc_recertification *doc)
+{
+    for (size_t i = 0; i < doc->roles.count; i++) {
+        uint32_t at = 0;
+        if (!name_get(&c->set->role_names, doc->roles.items[i].text, &at)) {
+            set_unknown(c, doc->head.place.file, &doc->roles.items[i], "role", &c->set->role_names);
+        }
+    }
+    if (doc->warn.line != 0 && doc->warn.value >= doc->every.value) {
+        sp_diags_add(c->diags, SP_DIAG_ERROR, doc->head.place.file, doc->warn.line,
+                     doc->warn.column, "warn: it must be shorter than 'every'");
+    }
+    return check_who(c, &doc->by);
+}
+
+static sp_err check_approvals(compiling *c)
+{
+    DOC_EACH(&c->set->docs, SP_DOC_RULE, doc_rule, rule)
+    {
+        TRY(check_who(c, &rule->ask.by));
+    }
+    DOC_EACH(&c->set->docs, SP_DOC_ROLE, doc_role, role)
+    {
+        TRY(check_request(c, role));
+    }
+    DOC_EACH(&c->set->docs, SP_DOC_RECERTIFICATION, doc_recertification, doc)
+    {
+        TRY(check_recertification(c, doc));
+    }
+    return sp_ok();
+}
+
 sp_err set_resolve_rules(compiling *c)
 {
     sp_policy_set *set = c->set;
@@ -284,5 +360,5 @@ sp_err set_resolve_rules(compiling *c)
     {
         check_retention(c, retention);
     }
-    return sp_ok();
+    return check_approvals(c);
 }

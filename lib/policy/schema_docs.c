@@ -48,6 +48,7 @@ _Static_assert(SP_COUNT(REASONS) == SP_REASON_COUNT + 1, "a word for each reason
 
 enum { TEXT_MAX = 2000, LIST_MAX_KIB = 1024 };
 #define NUMBER_MAX ((uint64_t)1 << 50)
+#define DAY_S ((uint64_t)24 * 3600)
 #define YEAR_S ((uint64_t)366 * 24 * 3600)
 
 #define AT(type, member) offsetof(type, member)
@@ -105,6 +106,14 @@ static const doc_schema TO = {.name = "to",
 static const doc_field ASK_FIELDS[] = {
     {"approved_by", FIELD_COUNT_NR, true, AT(doc_approval, approved_by), .min = 1, .max = 9,
      .doc = "How many other people have to approve the exact bytes first."},
+    {"by", FIELD_MAP, false, AT(doc_approval, by), .sub = &WHO,
+     .doc = "Who may approve; never the person who asks. Without it: whoever holds a role that "
+            "the rule itself names, or a security administrator when it names none."},
+    {"on", FIELD_MAP, false, AT(doc_approval, on), .sub = &ON,
+     .doc = "On which devices they approve. Without it: those that the rule itself names."},
+    {"expires", FIELD_DURATION, false, AT(doc_approval, expires), .min = 60, .max = DAY_S,
+     .doc = "How long it waits for them, and how long an approval may then be used. Default "
+            "`30m`."},
 };
 static const doc_schema ASK = {.name = "ask",
                                .doc = "Who has to agree before it happens.",
@@ -207,6 +216,25 @@ static const doc_field CLASS_FIELDS[] = {
      .doc = "`true`: whatever is allowed on this class must be on the ledger before it happens."},
 };
 
+static const doc_field REQUEST_FIELDS[] = {
+    {"who", FIELD_MAP, true, AT(doc_request, who), .sub = &WHO, .doc = "Who may ask for the role."},
+    {"ask", FIELD_MAP, true, AT(doc_request, ask), .sub = &ASK,
+     .doc = "Who has to agree. Without `by`: whoever holds the role, or a security "
+            "administrator."},
+    {"longest", FIELD_DURATION, false, AT(doc_request, longest), .min = 60, .max = 30 * DAY_S,
+     .doc = "The longest time it is given for. Default `8h`; sealed `1h`."},
+    {"ticket", FIELD_FLAG, false, AT(doc_request, ticket),
+     .doc = "`true`: the number of a ticket must be given. Default `false`."},
+    {"sealed", FIELD_FLAG, false, AT(doc_request, sealed),
+     .doc = "`true`: for emergencies only. At least two people open it, every security "
+            "administrator is alarmed, whatever the role's rules grant is recorded before it "
+            "happens and watched, and a closing note is due. Default `false`."},
+};
+static const doc_schema REQUEST = {.name = "request",
+                                   .doc = "How somebody comes to hold the role for a while.",
+                                   .struct_bytes = sizeof(doc_request),
+                                   TABLE(REQUEST_FIELDS)};
+
 static const doc_field ROLE_FIELDS[] = {
     NAME_FIELD(doc_role, FIELD_SLUG, "The role's name."),
     TITLE_FIELD(doc_role),
@@ -215,6 +243,8 @@ static const doc_field ROLE_FIELDS[] = {
     {"excludes", FIELD_SLUGS, false, AT(doc_role, excludes),
      .doc = "Nobody may hold this role together with one of these (or with a role that includes "
             "one). It holds in both directions."},
+    {"request", FIELD_MAP, false, AT(doc_role, request), .sub = &REQUEST,
+     .doc = "How somebody comes to hold it for a while. Without it, nobody can ask for it."},
 };
 
 static const doc_field ACTION_FIELDS[] = {
@@ -431,6 +461,19 @@ static const doc_field RETENTION_FIELDS[] = {
             "counts."},
 };
 
+static const doc_field RECERTIFICATION_FIELDS[] = {
+    NAME_FIELD(doc_recertification, FIELD_NAME, "What is looked at and why."),
+    {"roles", FIELD_SLUGS, true, AT(doc_recertification, roles),
+     .doc = "Roles whose standing grants are looked at."},
+    {"by", FIELD_MAP, true, AT(doc_recertification, by), .sub = &WHO,
+     .doc = "Who looks; never the holder himself."},
+    {"every", FIELD_DURATION, true, AT(doc_recertification, every), .min = DAY_S, .max = 3 * YEAR_S,
+     .doc = "How long a grant stands before somebody has to say that it is still needed. A grant "
+            "that nobody looked at ends by itself."},
+    {"warn", FIELD_DURATION, false, AT(doc_recertification, warn), .min = 3600, .max = YEAR_S,
+     .doc = "How long before its end holder and reviewers are told. Default `14d`."},
+};
+
 const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
     [SP_DOC_OFFICE] = {"Office", "The office itself; at most one.", sizeof(doc_office), 0,
                        TABLE(OFFICE_FIELDS),
@@ -447,7 +490,9 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                      "`audit-admin` exist without a document and exclude one another.",
                      sizeof(doc_role), 0, TABLE(ROLE_FIELDS),
                      .sample = "kind: Role\nname: dba\ntitle: { en: Database administrator, zh: "
-                               "数据库管理员 }\nincludes: [staff]\nexcludes: [audit-admin]\n"},
+                               "数据库管理员 }\nincludes: [staff]\nexcludes: [audit-admin]\n"
+                               "request: { who: { roles: [staff] }, ask: { approved_by: 1, by: { "
+                               "roles: [dba] } }, longest: 4h, ticket: true }\n"},
     [SP_DOC_RESOURCE] = {"Resource", "Something that people reach through the gate.",
                          sizeof(doc_resource), 0, TABLE(RESOURCE_FIELDS),
                          .sample =
@@ -483,4 +528,11 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                           sizeof(doc_retention), 0, TABLE(RETENTION_FIELDS),
                           .sample = "kind: Retention\nname: sign-ins for two years\n"
                                     "events: [sign-in]\nkeep: 730d\n"},
+    [SP_DOC_RECERTIFICATION] = {"Recertification",
+                                "Standing grants of roles that somebody has to confirm again and "
+                                "again.",
+                                sizeof(doc_recertification), 0, TABLE(RECERTIFICATION_FIELDS),
+                                .sample = "kind: Recertification\nname: database administrators "
+                                          "each quarter\nroles: [dba]\nby: { roles: "
+                                          "[security-admin] }\nevery: 90d\nwarn: 14d\n"},
 };

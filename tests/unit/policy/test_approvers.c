@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Who may agree: named, by default, and what documents may not say.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/policy/approvers.h.
+ */
+#include "tests/unit/policy/help.h"
+
+#include "lib/policy/approvers.h"
+
+static const char OFFICE[] =
+    "kind: Role\nname: staff\n---\n"
+    "kind: Role\nname: dba\nincludes: [staff]\n"
+    "request: { who: { roles: [staff] }, ask: { approved_by: 1 }, ticket: true }\n---\n"
+    "kind: Role\nname: lead\nincludes: [dba]\n---\n"
+    "kind: Role\nname: emergency\n"
+    "request: { who: { roles: [dba] }, sealed: true, longest: 30m,\n"
+    "  ask: { approved_by: 2, by: { roles: [security-admin] }, expires: 10m } }\n---\n"
+    "kind: Rule\nname: destroy with others\nwho: { roles: [dba] }\non: { owner: company }\n"
+    "to: { classes: [core] }\nmay: [destroy]\nask: { approved_by: 2 }\nwhen: { mfa: passkey "
+    "}\n---\n"
+    "kind: Rule\nname: alter with security\nwho: { any: true }\nto: { classes: [core] }\n"
+    "may: [alter]\nask: { approved_by: 1, by: { people: [sam], roles: [security-admin] },\n"
+    "  on: { posture: healthy }, expires: 1h }\n---\n"
+    "kind: Rule\nname: anybody asks\nwho: { any: true }\nto: { classes: [sensitive] }\n"
+    "may: [alter]\nask: { approved_by: 1 }\n---\n"
+    "kind: Rule\nname: in an emergency\nwho: { roles: [emergency] }\nto: { any: true }\n"
+    "may: [read]\n---\n"
+    "kind: Recertification\nname: each quarter\nroles: [dba]\nby: { roles: [security-admin] }\n"
+    "every: 90d\n---\n"
+    "kind: Recertification\nname: each month\nroles: [dba, lead]\nby: { people: [sam] }\n"
+    "every: 30d\nwarn: 5d\n";
+
+static uint32_t number(const sp_policy_set *set, const char *name)
+{
+    sp_policy_role role;
+    assert_ok(sp_policy_set_role_find(set, sp_span_cstr(name), &role));
+    return role.number;
+}
+
+static bool admits(const sp_policy_set *set, const sp_policy_people *people, const char *role)
+{
+    uint64_t roles[SP_ROLE_WORDS] = {0};
+    uint32_t bit = number(set, role);
+    roles[bit / 64] |= UINT64_C(1) << (bit % 64);
+    return sp_policy_people_has(people, 99, roles);
+}
+
+static void rules_name_their_approvers(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(OFFICE);
+    sp_policy_approvers a;
+    assert_ok(sp_policy_set_rule_approvers(set, SP_SPAN_LIT("destroy with others"), &a));
+    assert_true(a.needed == 2 && a.expires_s == SP_ASK_EXPIRES_DEFAULT_S);
+    assert_true(admits(set, &a.by, "dba") && admits(set, &a.by, "lead"));
+    assert_false(admits(set, &a.by, "staff"));
+    assert_false(admits(set, &a.by, "security-admin"));
+    assert_true(
+        sp_policy_approvers_device(&a, SP_OWNER_COMPANY, SP_POSTURE_HEALTHY, SP_STRENGTH_PASSKEY));
+    assert_false(
+        sp_policy_approvers_device(&a, SP_OWNER_PERSONAL, SP_POSTURE_HEALTHY, SP_STRENGTH_PASSKEY));
+    assert_false(
+        sp_policy_approvers_device(&a, SP_OWNER_COMPANY, SP_POSTURE_HEALTHY, SP_STRENGTH_TOTP));
+    assert_ok(sp_policy_set_rule_approvers(set, SP_SPAN_LIT("alter with security"), &a));
+    assert_true(a.needed == 1 && a.expires_s == 3600 && a.by.people_count == 1);
+    assert_true(admits(set, &a.by, "security-admin") && !admits(set, &a.by, "dba"));
+    assert_true(
+        sp_policy_approvers_device(&a, SP_OWNER_PERSONAL, SP_POSTURE_HEALTHY, SP_STRENGTH_TOTP));
+    assert_false(
+        sp_policy_approvers_device(&a, SP_OWNER_PERSONAL, SP_POSTURE_UNKNOWN, SP_STRENGTH_TOTP));
+    assert_ok(sp_policy_set_rule_approvers(set, SP_SPAN_LIT("anybody asks"), &a));
+    assert_true(admits(set, &a.by, "security-admin") && !admits(set, &a.by, "staff"));
+    assert_fails(sp_policy_set_rule_approvers(set, SP_SPAN_LIT("in an emergency"), &a),
+                 SP_ENOTFOUND);
+}
+
+static void roles_can_be_asked_for(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(OFFICE);
+    sp_policy_request r;
+    assert_ok(sp_policy_set_request(set, SP_SPAN_LIT("dba"), &r));
+    assert_true(r.ticket && !r.sealed && r.longest_s == 8 * 3600 && r.approvers.needed == 1);
+    assert_true(admits(set, &r.who, "staff") && !admits(set, &r.who, "security-admin"));
+    assert_true(admits(set, &r.approvers.by, "dba") && admits(set, &r.approvers.by, "lead"));
+    assert_true(admits(set, &r.approvers.by, "security-admin"));
+    assert_ok(sp_policy_set_request(set, SP_SPAN_LIT("emergency"), &r));
+    assert_true(r.sealed && r.longest_s == 1800 && r.approvers.needed == 2);
+    assert_true(r.approvers.expires_s == 600 && !admits(set, &r.approvers.by, "emergency"));
+    assert_fails(sp_policy_set_request(set, SP_SPAN_LIT("staff"), &r), SP_ENOTFOUND);
+    assert_fails(sp_policy_set_request(set, SP_SPAN_LIT("security-admin"), &r), SP_ENOTFOUND);
+}
+
+static void what_a_sealed_role_grants_is_recorded(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(OFFICE);
+    const sp_span roles[] = {SP_SPAN_LIT("emergency")};
+    sp_policy_ask ask = {.roles = roles,
+                         .roles_count = 1,
+                         .class_name = SP_SPAN_LIT("core"),
+                         .tried = SP_SPAN_LIT("read")};
+    auto_diags sp_diags diags = {0};
+    sp_policy_told told;
+    assert_ok(sp_policy_ask_words(set, &ask, &diags, &told));
+    assert_int_equal(told.decision.verdict, SP_VERDICT_ALLOW);
+    assert_int_equal(told.decision.must & (SP_MUST_RECORD | SP_MUST_WATCH),
+                     SP_MUST_RECORD | SP_MUST_WATCH);
+}
+
+static void grants_come_round(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(OFFICE);
+    sp_policy_recertification r;
+    assert_ok(sp_policy_set_recertification(set, SP_SPAN_LIT("dba"), &r));
+    assert_true(r.every_s == 30 * 86400 && r.warn_s == 5 * 86400 && r.by.people_count == 1);
+    assert_fails(sp_policy_set_recertification(set, SP_SPAN_LIT("staff"), &r), SP_ENOTFOUND);
+}
+
+static void what_cannot_be_said(void **state)
+{
+    (void)state;
+    help_refused("kind: Role\nname: e\nrequest: { who: { any: true }, sealed: true,\n"
+                 "  ask: { approved_by: 1 } }\n",
+                 4, "opened by two people");
+    help_refused("kind: Role\nname: x\n---\nkind: Role\nname: e\nincludes: [x]\n"
+                 "request: { who: { any: true }, sealed: true, ask: { approved_by: 2 } }\n",
+                 7, "includes no other");
+    help_refused("kind: Rule\nname: r\nwho: { any: true }\nto: { any: true }\nmay: read\n"
+                 "ask: { approved_by: 1, by: { roles: [nobody] } }\n",
+                 6, "unknown role 'nobody'");
+    help_refused("kind: Recertification\nname: r\nroles: [dba]\nby: { any: true }\nevery: 30d\n", 3,
+                 "unknown role 'dba'");
+    help_refused("kind: Recertification\nname: r\nroles: [audit-admin]\nby: { any: true }\n"
+                 "every: 30d\nwarn: 30d\n",
+                 6, "shorter than 'every'");
+    help_refused("kind: Rule\nname: r\nwho: { any: true }\nto: { any: true }\nmay: read\n"
+                 "ask: { approved_by: 1, expires: 10d }\n",
+                 6, "out of range");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_name_their_approvers),
+        cmocka_unit_test(roles_can_be_asked_for),
+        cmocka_unit_test(what_a_sealed_role_grants_is_recorded),
+        cmocka_unit_test(grants_come_round),
+        cmocka_unit_test(what_cannot_be_said),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -3,8 +3,7 @@
  * OWNS nothing. PROCESS cli. TRUST none. SPEC bash(1) "Programmable Completion".
  */
 #include "cli/args.h"
-#include "cli/commands.h"
-#include "lib/base/mem.h"
+#include "cli/handlers.h"
 
 #include <stdio.h>
 
@@ -25,22 +24,9 @@ static const char script[] =
     "}\n"
     "complete -o default -F _sallyport sallyport\n";
 
-int sp_completion_command(int argc, char **argv)
+int sp_completion(const sp_given *given)
 {
-    const sp_usage usage = {
-        "completion bash",
-        "Prints a script for the shell: eval \"$(sallyport completion bash)\" in ~/.bashrc.",
-        NULL,
-        0,
-        1,
-        1};
-    const char *words[SP_WORDS_MAX];
-    size_t count = 0;
-    int status = sp_args_read(&usage, argc, argv, words, &count);
-    if (status != SP_GO_ON) {
-        return status;
-    }
-    if (!sp_span_eq(sp_span_cstr(words[0]), SP_SPAN_LIT("bash"))) {
+    if (!sp_same(given->words[0], "bash")) {
         sp_complain("there is a script for bash only");
         return SP_EXIT_USAGE;
     }

@@ -3,62 +3,22 @@
  * OWNS nothing. PROCESS all. TRUST argv comes from the operator.
  * SPEC docs/man/sallyport.1, infra/proc/entry.h.
  */
-#include "cli/command.h"
+#include "cli/args.h"
+#include "cli/ask.h"
 #include "cli/commands.h"
+#include "cli/handlers.h"
 #include "cli/table.h"
 #include "infra/proc/entry.h"
 #include "infra/proc/log.h"
 #include "lib/base/buf.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
-/* A heading a group, in this order; a command without a group is for the machine, not people. */
-static const char group_office[] = "Run an office";
-static const char group_change[] = "Documents and policy";
-static const char group_watch[] = "People, devices and the ledger";
-static const char group_self[] = "This computer";
-static const char *const groups[] = {group_office, group_change, group_watch, group_self};
-
-static int help_command(int argc, char **argv);
-static int version_command(int argc, char **argv);
-static int role_command(int argc, char **argv);
-
-/* A room that can be linked says so in its own meson.build (program_deps, program_args). */
-static const sp_command commands[] = {
-    {group_office, "run", "-c FILE", "start the whole office", sp_run_command},
-    {group_office, "doctor", "[-c FILE]", "check this machine and the running roles",
-     sp_doctor_command},
-    {group_office, "status", "[--local]", "who is signed in here, and the office's health",
-     sp_status_command},
-    {group_office, "setup-link", "[-c FILE]", "root: the link for the first administrator",
-     sp_setup_link_command},
-    {group_office, "recover-admin", "NAME [-c FILE]", "root: a link for one who cannot sign in",
-     sp_recover_admin_command},
-    {group_office, "backup", "create|verify|restore FILE", "root: the store as one encrypted file",
-     sp_backup_command},
-    {group_change, "apply", "-f DIR [--dry-run]", "put documents in force, all or nothing",
-     sp_apply_command},
-    {group_change, "fetch", "DIR", "write the documents in force into a folder", sp_fetch_command},
-    {group_change, "history", "", "versions of the documents", sp_history_command},
-    {group_change, "rollback", "VERSION", "put an earlier version in force again",
-     sp_rollback_command},
-    {group_change, "policy", "COMMAND", "test, explain, matrix, diff, replay", sp_policy_command},
-    {group_change, "resource", "COMMAND", "what is behind the gate", sp_resource_command},
-    {group_watch, "person", "COMMAND", "accounts and the roles they hold", sp_person_command},
-    {group_watch, "device", "COMMAND", "approve, quarantine, revoke", sp_device_command},
-    {group_watch, "session", "COMMAND", "who is in now; end a session", sp_session_command},
-    {group_watch, "ledger", "COMMAND", "verify, search, tail, export", sp_ledger_command},
-    {group_self, "login", "--url URL", "sign this command line in", sp_login_command},
-    {group_self, "logout", "", "end its session", sp_logout_command},
-    {group_self, "agent", "COMMAND", "enrol this computer and keep its certificate fresh",
-     sp_agent_command},
-    {group_self, "completion", "bash", "a script that completes these words",
-     sp_completion_command},
-    {group_self, "help", "[COMMAND]", "this page, or a command's own", help_command},
-    {group_self, "version", "", "the program's version", version_command},
-    {NULL, "role", "ROLE -c FILE", "one role of the office: started by run or by systemd",
-     role_command},
+static const char *const headings[SP_GROUP_COUNT] = {
+    [SP_GROUP_OFFICE] = "Run an office",
+    [SP_GROUP_CHANGE] = "Documents and policy",
+    [SP_GROUP_WATCH] = "People, devices and the ledger",
+    [SP_GROUP_SELF] = "This computer",
 };
 
 typedef struct {
@@ -71,36 +31,52 @@ static const role roles[] = {
     {SP_ROLE_WEB, sp_web_role},   {SP_ROLE_COUNT, NULL},
 };
 
-static const sp_command *find(const char *word)
+/* ---- lists of commands ---- */
+
+/* What help shows behind the word: its arguments, and the options that it does not go without. */
+static void arguments_of(const sp_command *command, sp_buf *out)
 {
-    for (size_t i = 0; i < SP_COUNT(commands); i++) {
-        if (sp_span_eq(sp_span_cstr(commands[i].word), sp_span_cstr(word))) {
-            return &commands[i];
+    sp_buf_text(out, command->words == NULL ? "" : command->words);
+    for (const sp_option *o = command->options; o != NULL && o->word != NULL; o++) {
+        if (o->needed != NULL) {
+            sp_buf_fmt(out, "%s%s %s", out->len == 0 ? "" : " ", o->word, o->value);
         }
     }
-    return NULL;
 }
 
-static void print_group(FILE *to, const char *group)
+/* The commands of a heading, or those below another command (of). */
+static void print_list(FILE *to, sp_group group, const char *of)
 {
-    const char *bold = isatty(fileno(to)) ? "\033[1m" : "";
-    fprintf(to, "\n%s%s%s\n", bold, group, bold[0] != '\0' ? "\033[0m" : "");
-    for (size_t i = 0; i < SP_COUNT(commands); i++) {
-        const sp_command *command = &commands[i];
-        if (command->group == group) {
-            fprintf(to, "  %-13s %-18s %s\n", command->word, command->arguments, command->summary);
+    const sp_command *command = NULL;
+    for (size_t i = 0; (command = sp_command_at(i)) != NULL; i++) {
+        bool here = of == NULL ? command->group == group && command->of == NULL
+                               : command->of != NULL && sp_same(command->of, of);
+        if (here) {
+            auto_buf sp_buf arguments = sp_buf_make(256);
+            arguments_of(command, &arguments);
+            fprintf(to, "  %-13s %-*.*s %s\n", command->word, of == NULL ? 18 : 32,
+                    SP_SPAN_ARG(sp_buf_borrow(&arguments)), command->summary);
         }
     }
 }
 
 static void print_help(FILE *to)
 {
+    const char *bold = sp_colour(to) ? "\033[1m" : "";
     fprintf(to, "usage: sallyport COMMAND [ARGUMENTS]\n\n"
                 "One gate through which an enterprise's people reach everything inside.\n");
-    for (size_t i = 0; i < SP_COUNT(groups); i++) {
-        print_group(to, groups[i]);
+    for (sp_group group = SP_GROUP_OFFICE; group < SP_GROUP_COUNT; group++) {
+        fprintf(to, "\n%s%s%s\n", bold, headings[group], bold[0] != '\0' ? "\033[0m" : "");
+        print_list(to, group, NULL);
     }
     fprintf(to, "\nsallyport help COMMAND tells more. The manual: man sallyport.\n");
+}
+
+static void print_below(FILE *to, const sp_command *command)
+{
+    fprintf(to, "usage: sallyport %s COMMAND [ARGUMENTS]\n\n%s\n\n", command->word, command->about);
+    print_list(to, SP_GROUP_NONE, command->word);
+    fprintf(to, "\nsallyport %s COMMAND --help tells more. All take --json.\n", command->word);
 }
 
 static int unknown(const char *what, const char *word)
@@ -109,33 +85,69 @@ static int unknown(const char *what, const char *word)
     return SP_EXIT_USAGE;
 }
 
-static int help_command(int argc, char **argv)
+/* ---- running one ---- */
+
+static int run(const sp_command *command, int argc, char **argv);
+
+static int run_below(const sp_command *group, int argc, char **argv)
 {
-    if (argc < 2) {
+    if (argc < 2 || sp_is_help(argv[1])) {
+        print_below(argc < 2 ? stderr : stdout, group);
+        return argc < 2 ? SP_EXIT_USAGE : SP_EXIT_OK;
+    }
+    const sp_command *command = sp_command_find(group->word, argv[1]);
+    if (command == NULL) {
+        sp_complain("there is no command '%s %s'. sallyport %s --help lists them.", group->word,
+                    argv[1], group->word);
+        return SP_EXIT_USAGE;
+    }
+    return run(command, argc - 1, argv + 1);
+}
+
+static int run(const sp_command *command, int argc, char **argv)
+{
+    if (command->run != NULL) {
+        return command->run(argc, argv);
+    }
+    if (command->call == NULL && command->ask.path == NULL) {
+        return run_below(command, argc, argv);
+    }
+    sp_given given;
+    int status = sp_args_read(command, argc, argv, &given);
+    if (status != SP_GO_ON) {
+        return status;
+    }
+    return command->call != NULL ? command->call(&given) : sp_ask_run(&given);
+}
+
+int sp_help(const sp_given *given)
+{
+    if (given->words_count == 0) {
         print_help(stdout);
         return SP_EXIT_OK;
     }
-    const sp_command *command = find(argv[1]);
+    const sp_command *command = sp_command_find(NULL, given->words[0]);
     if (command == NULL) {
-        return unknown("command", argv[1]);
+        return unknown("command", given->words[0]);
     }
-    if (command->run == help_command || command->run == version_command || command->group == NULL) {
-        printf("usage: sallyport %s %s\n\n%s\n", command->word, command->arguments,
-               command->summary);
+    if (command->group == SP_GROUP_NONE) {
+        sp_args_help(command, stdout);
         return SP_EXIT_OK;
     }
+    char word[] = "";
     char option[] = "--help";
-    char *inner[] = {argv[1], option, NULL};
-    return command->run(2, inner);
+    char *inner[] = {word, option, NULL};
+    return run(command, 2, inner);
 }
 
-static int version_command(int argc, char **argv)
+int sp_version(const sp_given *given)
 {
-    (void)argc;
-    (void)argv;
+    (void)given;
     printf("sallyport " SP_VERSION "\n");
     return SP_EXIT_OK;
 }
+
+/* ---- roles ---- */
 
 static int run_role(const role *entry, const char *path)
 {
@@ -154,7 +166,7 @@ static int run_role(const role *entry, const char *path)
     return status;
 }
 
-static int role_command(int argc, char **argv)
+int sp_role_command(int argc, char **argv)
 {
     if (argc != 4 || !sp_span_eq(sp_span_cstr(argv[2]), SP_SPAN_LIT("-c"))) {
         fprintf(stderr, "usage: sallyport role core|vault|ledger|web -c FILE\n");
@@ -174,14 +186,11 @@ int main(int argc, char **argv)
         print_help(stderr);
         return SP_EXIT_USAGE;
     }
-    sp_span word = sp_span_cstr(argv[1]);
-    if (sp_span_eq(word, SP_SPAN_LIT("--help")) || sp_span_eq(word, SP_SPAN_LIT("-h"))) {
+    if (sp_is_help(argv[1])) {
         print_help(stdout);
         return SP_EXIT_OK;
     }
-    if (sp_span_eq(word, SP_SPAN_LIT("--version"))) {
-        return version_command(argc, argv);
-    }
-    const sp_command *command = find(argv[1]);
-    return command == NULL ? unknown("command", argv[1]) : command->run(argc - 1, argv + 1);
+    const sp_command *command =
+        sp_command_find(NULL, sp_same(argv[1], "--version") ? "version" : argv[1]);
+    return command == NULL ? unknown("command", argv[1]) : run(command, argc - 1, argv + 1);
 }

@@ -5,36 +5,6 @@
 #include "lib/base/mem.h"
 #include "lib/policy/schema.h"
 
-static const char *const ACTIONS[] = {"connect", "read",    "write",   "export",
-                                      "import",  "alter",   "destroy", "administer",
-                                      "execute", "forward", NULL};
-static const char *const OWNERS[] = {"unknown", "personal", "company", NULL};
-static const char *const POSTURES[] = {"unknown", "unhealthy", "healthy", NULL};
-static const char *const STRENGTHS[] = {"none", "password", "totp", "passkey", NULL};
-static const char *const VERDICTS[] = {"deny", "ask", "allow", NULL};
-static const char *const REASONS[] = {"none",
-                                      "rule",
-                                      "no-rule",
-                                      "deny-rule",
-                                      "never",
-                                      "no-session",
-                                      "session-ended",
-                                      "session-on-another-device",
-                                      "device-unknown",
-                                      "device-owner",
-                                      "device-posture",
-                                      "device-pending",
-                                      "device-quarantined",
-                                      "device-revoked",
-                                      "strength",
-                                      "hours",
-                                      "network",
-                                      "approval",
-                                      "unparsed",
-                                      "unrecordable",
-                                      "unavailable",
-                                      "limit",
-                                      NULL};
 /* Words of sp_event_kind_word(); lib/proto stands on lib/policy, so a test holds them together. */
 static const char *const EVENTS[] = {
     "decision", "close", "sign-in", "sign-out", "session-end", "identity",  "device", "policy",
@@ -42,9 +12,6 @@ static const char *const EVENTS[] = {
 static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
 static const char *const IDENTITIES[] = {"none", "jwt", NULL};
-
-_Static_assert(SP_COUNT(ACTIONS) == SP_ACTION_COUNT + 1, "a word for each action");
-_Static_assert(SP_COUNT(REASONS) == SP_REASON_COUNT + 1, "a word for each reason");
 
 enum { TEXT_MAX = 2000, LIST_MAX_KIB = 1024 };
 #define NUMBER_MAX ((uint64_t)1 << 50)
@@ -82,9 +49,9 @@ static const doc_schema WHO = {.name = "who",
                                TABLE(WHO_FIELDS)};
 
 static const doc_field ON_FIELDS[] = {
-    {"owner", FIELD_WORDS, false, AT(doc_on, owner), .words = OWNERS,
+    {"owner", FIELD_WORDS, false, AT(doc_on, owner), .words = sp_owner_words,
      .doc = "Who owns the device. `unknown` is a browser without a certificate of this office."},
-    {"posture", FIELD_WORDS, false, AT(doc_on, posture), .words = POSTURES,
+    {"posture", FIELD_WORDS, false, AT(doc_on, posture), .words = sp_posture_words,
      .doc = "The state of the device as its agent last reported it."},
 };
 static const doc_schema ON = {.name = "on",
@@ -146,7 +113,7 @@ static const doc_schema WITH = {.name = "with",
                                 TABLE(WITH_FIELDS)};
 
 static const doc_field WHEN_FIELDS[] = {
-    {"mfa", FIELD_WORD, false, AT(doc_when, mfa), .words = STRENGTHS,
+    {"mfa", FIELD_WORD, false, AT(doc_when, mfa), .words = sp_strength_words,
      .doc = "The least proof of who it is; stronger ones do as well."},
     {"hours", FIELD_TEXT, false, AT(doc_when, hours), .max = 100,
      .doc = "`\"08:00-21:00 Asia/Shanghai\"`; without a zone, that of the office. A window that "
@@ -166,11 +133,11 @@ static const doc_schema WHEN = {.name = "when",
 static const doc_field UNLESS_FIELDS[] = {
     {"approved_by", FIELD_COUNT_NR, false, AT(doc_unless, approved_by), .min = 1, .max = 9,
      .doc = "So many other people approved the exact bytes."},
-    {"owner", FIELD_WORDS, false, AT(doc_unless, owner), .words = OWNERS,
+    {"owner", FIELD_WORDS, false, AT(doc_unless, owner), .words = sp_owner_words,
      .doc = "The device belongs to one of these."},
-    {"posture", FIELD_WORDS, false, AT(doc_unless, posture), .words = POSTURES,
+    {"posture", FIELD_WORDS, false, AT(doc_unless, posture), .words = sp_posture_words,
      .doc = "The device is in one of these states."},
-    {"mfa", FIELD_WORD, false, AT(doc_unless, mfa), .words = STRENGTHS,
+    {"mfa", FIELD_WORD, false, AT(doc_unless, mfa), .words = sp_strength_words,
      .doc = "The person signed in at least this strongly."},
 };
 static const doc_schema UNLESS = {.name = "unless",
@@ -253,7 +220,7 @@ static const doc_field ACTION_FIELDS[] = {
     {"path", FIELD_TEXT, false, AT(doc_action, path), .max = 1024,
      .doc = "This path and all below it; `*` stands for one segment. Without it: the path of the "
             "part, or everything."},
-    {"action", FIELD_WORD, true, AT(doc_action, action), .words = ACTIONS,
+    {"action", FIELD_WORD, true, AT(doc_action, action), .words = sp_action_words,
      .doc = "What such a request is."},
 };
 static const doc_schema ACTION = {
@@ -368,9 +335,9 @@ static const doc_field RULE_FIELDS[] = {
     {"who", FIELD_MAP, true, AT(doc_rule, who), .sub = &WHO, .doc = "Whom it is about."},
     {"on", FIELD_MAP, false, AT(doc_rule, on), .sub = &ON, .doc = "On which devices."},
     {"to", FIELD_MAP, true, AT(doc_rule, to), .sub = &TO, .doc = "What it is about."},
-    {"may", FIELD_WORDS, false, AT(doc_rule, may), .words = ACTIONS,
+    {"may", FIELD_WORDS, false, AT(doc_rule, may), .words = sp_action_words,
      .doc = "Actions it grants. Each rule has `may` or `deny`."},
-    {"deny", FIELD_WORDS, false, AT(doc_rule, deny), .words = ACTIONS,
+    {"deny", FIELD_WORDS, false, AT(doc_rule, deny), .words = sp_action_words,
      .doc = "Actions it refuses, whatever other rules grant."},
     {"ask", FIELD_MAP, false, AT(doc_rule, ask), .sub = &ASK,
      .doc = "The grant needs the approval of other people."},
@@ -383,7 +350,7 @@ static const doc_field RULE_FIELDS[] = {
 static const doc_field NEVER_FIELDS[] = {
     NAME_FIELD(doc_never, FIELD_NAME, "A sentence that says what must not be possible."),
     {"why", FIELD_TEXT, false, AT(doc_never, why), .max = TEXT_MAX, .doc = "Its purpose."},
-    {"actions", FIELD_WORDS, true, AT(doc_never, actions), .words = ACTIONS,
+    {"actions", FIELD_WORDS, true, AT(doc_never, actions), .words = sp_action_words,
      .doc = "Which actions."},
     {"classes", FIELD_SLUGS, false, AT(doc_never, classes), .doc = "On data of these classes."},
     {"tags", FIELD_SLUGS, false, AT(doc_never, tags), .doc = "On data with one of these tags."},
@@ -397,9 +364,9 @@ static const doc_field NEVER_FIELDS[] = {
 };
 
 static const doc_field DEVICE_FIELDS[] = {
-    {"owner", FIELD_WORD, false, AT(doc_device, owner), .words = OWNERS,
+    {"owner", FIELD_WORD, false, AT(doc_device, owner), .words = sp_owner_words,
      .doc = "Who owns it. Default `unknown`."},
-    {"posture", FIELD_WORD, false, AT(doc_device, posture), .words = POSTURES,
+    {"posture", FIELD_WORD, false, AT(doc_device, posture), .words = sp_posture_words,
      .doc = "Its state. Default: `healthy` on a known device, else `unknown`."},
 };
 static const doc_schema DEVICE = {.name = "device",
@@ -419,7 +386,7 @@ static const doc_field GIVEN_FIELDS[] = {
     {"class", FIELD_SLUG, false, AT(doc_given, class_name), .max = SP_NAME_MAX_BYTES,
      .doc = "Class of the data; with a resource it must be the class that it has."},
     {"tags", FIELD_SLUGS, false, AT(doc_given, tags), .doc = "Tags of the data."},
-    {"mfa", FIELD_WORD, false, AT(doc_given, mfa), .words = STRENGTHS,
+    {"mfa", FIELD_WORD, false, AT(doc_given, mfa), .words = sp_strength_words,
      .doc = "How strongly the person signed in. Default `passkey`."},
     {"auth_age", FIELD_DURATION, false, AT(doc_given, auth_age), .max = YEAR_S,
      .doc = "How long ago. Default: just now."},
@@ -441,11 +408,11 @@ static const doc_field EXAMPLE_FIELDS[] = {
     {"given", FIELD_MAP, true, AT(doc_example, given), .sub = &GIVEN, .doc = "The situation."},
     {"try", FIELD_TEXT, true, AT(doc_example, tried), .max = TEXT_MAX,
      .doc = "An action (`export`) or a request (`GET /admin/users`)."},
-    {"expect", FIELD_WORD, true, AT(doc_example, expect), .words = VERDICTS,
+    {"expect", FIELD_WORD, true, AT(doc_example, expect), .words = sp_verdict_words,
      .doc = "What the policy must answer; anything else and the documents are refused."},
     {"rule", FIELD_NAME, false, AT(doc_example, rule), .max = SP_NAME_MAX_BYTES,
      .doc = "The rule or never that must decide."},
-    {"reason", FIELD_WORD, false, AT(doc_example, reason), .words = REASONS,
+    {"reason", FIELD_WORD, false, AT(doc_example, reason), .words = sp_reason_words,
      .doc = "The reason that must be given."},
 };
 

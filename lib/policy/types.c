@@ -6,41 +6,36 @@
 
 #include "lib/base/mem.h"
 
-static const char *const ACTIONS[] = {"connect", "read",    "write",      "export",  "import",
-                                      "alter",   "destroy", "administer", "execute", "forward"};
-static const char *const OWNERS[] = {"unknown", "personal", "company"};
-static const char *const POSTURES[] = {"unknown", "unhealthy", "healthy"};
-static const char *const STRENGTHS[] = {"none", "password", "totp", "passkey"};
-static const char *const VERDICTS[] = {"deny", "ask", "allow"};
-static const char *const REASONS[] = {"none",
-                                      "rule",
-                                      "no-rule",
-                                      "deny-rule",
-                                      "never",
-                                      "no-session",
-                                      "session-ended",
-                                      "session-on-another-device",
-                                      "device-unknown",
-                                      "device-owner",
-                                      "device-posture",
-                                      "device-pending",
-                                      "device-quarantined",
-                                      "device-revoked",
-                                      "strength",
-                                      "hours",
-                                      "network",
-                                      "approval",
-                                      "unparsed",
-                                      "unrecordable",
-                                      "unavailable",
-                                      "limit"};
-
-_Static_assert(SP_COUNT(ACTIONS) == SP_ACTION_COUNT, "a word for each action");
-_Static_assert(SP_COUNT(OWNERS) == SP_OWNER_COUNT, "a word for each owner");
-_Static_assert(SP_COUNT(POSTURES) == SP_POSTURE_COUNT, "a word for each posture");
-_Static_assert(SP_COUNT(STRENGTHS) == SP_STRENGTH_COUNT, "a word for each strength");
-_Static_assert(SP_COUNT(VERDICTS) == SP_VERDICT_COUNT, "a word for each verdict");
-_Static_assert(SP_COUNT(REASONS) == SP_REASON_COUNT, "a word for each reason");
+const char *const sp_action_words[] = {"connect", "read",    "write",   "export",
+                                       "import",  "alter",   "destroy", "administer",
+                                       "execute", "forward", NULL};
+const char *const sp_owner_words[] = {"unknown", "personal", "company", NULL};
+const char *const sp_posture_words[] = {"unknown", "unhealthy", "healthy", NULL};
+const char *const sp_strength_words[] = {"none", "password", "totp", "passkey", NULL};
+const char *const sp_verdict_words[] = {"deny", "ask", "allow", NULL};
+const char *const sp_reason_words[] = {"none",
+                                       "rule",
+                                       "no-rule",
+                                       "deny-rule",
+                                       "never",
+                                       "no-session",
+                                       "session-ended",
+                                       "session-on-another-device",
+                                       "device-unknown",
+                                       "device-owner",
+                                       "device-posture",
+                                       "device-pending",
+                                       "device-quarantined",
+                                       "device-revoked",
+                                       "strength",
+                                       "hours",
+                                       "network",
+                                       "approval",
+                                       "unparsed",
+                                       "unrecordable",
+                                       "unavailable",
+                                       "limit",
+                                       NULL};
 
 static const char *word_at(const char *const *words, size_t count, size_t at)
 {
@@ -60,38 +55,38 @@ static bool find(const char *const *words, size_t count, sp_span word, size_t *r
 
 const char *sp_action_word(sp_action action)
 {
-    return word_at(ACTIONS, SP_COUNT(ACTIONS), action);
+    return word_at(sp_action_words, SP_ACTION_COUNT, action);
 }
 
 const char *sp_owner_word(sp_owner owner)
 {
-    return word_at(OWNERS, SP_COUNT(OWNERS), owner);
+    return word_at(sp_owner_words, SP_OWNER_COUNT, owner);
 }
 
 const char *sp_posture_word(sp_posture posture)
 {
-    return word_at(POSTURES, SP_COUNT(POSTURES), posture);
+    return word_at(sp_posture_words, SP_POSTURE_COUNT, posture);
 }
 
 const char *sp_strength_word(sp_strength strength)
 {
-    return word_at(STRENGTHS, SP_COUNT(STRENGTHS), strength);
+    return word_at(sp_strength_words, SP_STRENGTH_COUNT, strength);
 }
 
 const char *sp_verdict_word(sp_verdict verdict)
 {
-    return word_at(VERDICTS, SP_COUNT(VERDICTS), verdict);
+    return word_at(sp_verdict_words, SP_VERDICT_COUNT, verdict);
 }
 
 const char *sp_reason_word(sp_reason reason)
 {
-    return word_at(REASONS, SP_COUNT(REASONS), reason);
+    return word_at(sp_reason_words, SP_REASON_COUNT, reason);
 }
 
 bool sp_action_of(sp_span word, sp_action *ret_action)
 {
     size_t at = 0;
-    bool found = find(ACTIONS, SP_COUNT(ACTIONS), word, &at);
+    bool found = find(sp_action_words, SP_ACTION_COUNT, word, &at);
     if (found) {
         *ret_action = (sp_action)at;
     }
@@ -101,7 +96,7 @@ bool sp_action_of(sp_span word, sp_action *ret_action)
 bool sp_owner_of(sp_span word, sp_owner *ret_owner)
 {
     size_t at = 0;
-    bool found = find(OWNERS, SP_COUNT(OWNERS), word, &at);
+    bool found = find(sp_owner_words, SP_OWNER_COUNT, word, &at);
     if (found) {
         *ret_owner = (sp_owner)at;
     }
@@ -111,7 +106,7 @@ bool sp_owner_of(sp_span word, sp_owner *ret_owner)
 bool sp_posture_of(sp_span word, sp_posture *ret_posture)
 {
     size_t at = 0;
-    bool found = find(POSTURES, SP_COUNT(POSTURES), word, &at);
+    bool found = find(sp_posture_words, SP_POSTURE_COUNT, word, &at);
     if (found) {
         *ret_posture = (sp_posture)at;
     }
@@ -121,7 +116,7 @@ bool sp_posture_of(sp_span word, sp_posture *ret_posture)
 bool sp_strength_of(sp_span word, sp_strength *ret_strength)
 {
     size_t at = 0;
-    bool found = find(STRENGTHS, SP_COUNT(STRENGTHS), word, &at);
+    bool found = find(sp_strength_words, SP_STRENGTH_COUNT, word, &at);
     if (found) {
         *ret_strength = (sp_strength)at;
     }

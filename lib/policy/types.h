@@ -122,6 +122,14 @@ typedef struct {
     uint64_t limit_rows;
 } sp_decision;
 
+/* The words, in the order of the values; NULL stands behind the last. */
+extern const char *const sp_action_words[SP_ACTION_COUNT + 1];
+extern const char *const sp_owner_words[SP_OWNER_COUNT + 1];
+extern const char *const sp_posture_words[SP_POSTURE_COUNT + 1];
+extern const char *const sp_strength_words[SP_STRENGTH_COUNT + 1];
+extern const char *const sp_verdict_words[SP_VERDICT_COUNT + 1];
+extern const char *const sp_reason_words[SP_REASON_COUNT + 1];
+/* The word of one, "?" when there is none. */
 const char *sp_action_word(sp_action action);
 const char *sp_owner_word(sp_owner owner);
 const char *sp_posture_word(sp_posture posture);

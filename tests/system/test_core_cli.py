@@ -4,6 +4,7 @@ commands on the host."""
 
 import json
 import os
+import pty
 import re
 import stat
 import subprocess
@@ -74,6 +75,14 @@ def test_help_and_usage():
     for word in listed:
         told = run("help", word)
         assert told.returncode == 0 and told.stdout.startswith("usage: "), word
+    below = [(group, word) for group in ("person", "device", "session", "resource")
+             for word in re.findall(r"^  ([a-z-]+) ", run(group, "--help").stdout, re.M)]
+    assert len(below) >= 16
+    for words in below:
+        told = run(*words, "--help").stdout
+        assert told.startswith(f"usage: sallyport {' '.join(words)}") and "--json" in told, words
+    assert "takes a number, not 'x'" in run("fetch", "d", "--version", "x").stderr
+    assert run("fetch", "d", "--version=x").returncode == USAGE
     assert run("apply", "--nonsense").returncode == USAGE
     assert run("apply").returncode == USAGE
     assert run("device", "approve", "x").returncode == USAGE
@@ -89,6 +98,9 @@ def test_status_and_lists(security):
     assert people.splitlines()[0].split()[:2] == ["NAME", "DISPLAY"]
     assert re.search(r"^olga +Olga +active +system-admin", people, re.M)
     assert {p["name"] for p in security.json("person", "list")} >= {"olga", "sam", "audrey"}
+    assert [p["name"] for p in security.json("person", "list", "--search", "olg")] == ["olga"]
+    assert security.json("device", "list", "--state", "pending") == []
+    security.run("device", "list", "--state", "no such state", status=INVALID)
     assert security.run("resource", "list").splitlines()[0].split() == \
         ["NAME", "CLASS", "OPERATOR", "URL", "UPSTREAM"]
     assert "\033" not in people
@@ -158,6 +170,30 @@ def test_sessions_end(office, admins, security):
     assert mine in security.run("session", "list")
     assert "has ended" in security.run("session", "end", mine)
     assert other.request("GET", "portal", "/api/v1/me").status == 401
+    last = admins[0].get("/me")["session"]["id"]
+    assert len(security.json("session", "end", last, "--why", "a test")) == 1
+    assert last not in {s["id"] for s in security.json("session", "list")}
+
+
+def test_what_cannot_be_undone_is_confirmed_at_a_terminal(security):
+    def typed(answer, *more):
+        ours, theirs = pty.openpty()
+        os.write(ours, answer)
+        done = subprocess.run([PROGRAM, "device", "revoke", "no-such-device", *more], stdin=theirs,
+                              capture_output=True, text=True, env=security.env, timeout=60, check=False)
+        os.close(ours)
+        os.close(theirs)
+        return done.stdout + done.stderr
+
+    assert "Go on?" in typed(b"n\n") and "nothing was changed" in typed(b"\n")
+    assert "there is no device" in typed(b"y\n")
+    asked_nothing = typed(b"", "--yes")
+    assert "Go on?" not in asked_nothing and "there is no device" in asked_nothing
+    assert "there is no device" in security.run("device", "revoke", "no-such-device", status=1)
+
+
+def test_bytes_that_are_no_text_are_not_sent(security):
+    assert "not UTF-8" in security.run("session", "end", "x", "--why", b"\xff", status=USAGE)
 
 
 def test_session_file_is_guarded(security):

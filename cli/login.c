@@ -4,8 +4,8 @@
  * wiped. SPEC docs/man/sallyport-login.1.
  */
 #include "cli/args.h"
-#include "cli/client.h"
-#include "cli/commands.h"
+#include "cli/ask.h"
+#include "cli/handlers.h"
 #include "cli/session_file.h"
 #include "cli/table.h"
 #include "infra/proc/file.h"
@@ -173,25 +173,6 @@ static int login_by_password(sp_client *client, const char *person)
 
 /* ---- login ---- */
 
-typedef struct {
-    const char *url;
-    const char *ca_file;
-    const char *ca_sha256;
-    const char *person;
-} login_options;
-
-/* What was signed in to before is the default. */
-static int fill_from_file(login_options *options, sp_session_file *file, char **ca_pem)
-{
-    if (sp_failed(sp_session_file_read(file))) {
-        sp_complain("say where: sallyport login --url https://portal.example.com");
-        return SP_EXIT_USAGE;
-    }
-    options->url = file->url;
-    *ca_pem = SP_STEAL(file->ca_pem);
-    return SP_EXIT_OK;
-}
-
 static int read_ca(const char *path, char **ret_pem)
 {
     auto_buf sp_buf pem = sp_buf_make(CA_MAX_BYTES);
@@ -206,91 +187,77 @@ static int read_ca(const char *path, char **ret_pem)
     return SP_EXIT_OK;
 }
 
-static int login(login_options *options)
+static int read_trust(const char *url, const char *file, const char *sha256, char **ca_pem)
 {
-    sp_session_file file = {0};
+    char *given = NULL;
+    int status = SP_EXIT_OK;
+    if (file != NULL) {
+        status = read_ca(file, &given);
+    } else if (sha256 != NULL) {
+        status = sp_client_pin(url, sha256, &given);
+    }
+    if (given != NULL) {
+        sp_free(*ca_pem);
+        *ca_pem = given;
+    }
+    return status;
+}
+
+int sp_login(const sp_given *given)
+{
+    const char *url = sp_given_value(given, "--url");
+    const char *ca_file = sp_given_value(given, "--ca");
+    const char *ca_sha256 = sp_given_value(given, "--ca-sha256");
+    const char *person = sp_given_value(given, "--person");
+    sp_session_file last = {0};
     auto_free char *ca_pem = NULL;
     int status = SP_EXIT_OK;
-    if (options->url == NULL) {
-        status = fill_from_file(options, &file, &ca_pem);
+    if (url == NULL && sp_failed(sp_session_file_read(&last))) {
+        sp_complain("say where: sallyport login --url https://portal.example.com");
+        status = SP_EXIT_USAGE;
+    } else if (url == NULL) { /* what was signed in to before is the default */
+        url = last.url;
+        ca_pem = SP_STEAL(last.ca_pem);
     }
-    if (status == SP_EXIT_OK && options->ca_file != NULL) {
-        status = read_ca(options->ca_file, &ca_pem);
-    } else if (status == SP_EXIT_OK && options->ca_sha256 != NULL) {
-        status = sp_client_pin(options->url, options->ca_sha256, &ca_pem);
+    if (status == SP_EXIT_OK) {
+        status = read_trust(url, ca_file, ca_sha256, &ca_pem);
     }
     auto_client sp_client *client = NULL;
     if (status == SP_EXIT_OK) {
-        status = sp_client_open_url(options->url, ca_pem, &client);
+        status = sp_client_open_url(url, ca_pem, &client);
     }
     if (status == SP_EXIT_OK) {
-        status = options->person != NULL ? login_by_password(client, options->person)
-                                         : login_by_code(client);
+        status = person != NULL ? login_by_password(client, person) : login_by_code(client);
     }
-    sp_session_file_done(&file);
+    sp_session_file_done(&last);
     return status;
 }
 
-int sp_login_command(int argc, char **argv)
+int sp_logout(const sp_given *given)
 {
-    login_options options = {0};
-    const sp_option table[] = {
-        {"--url", "URL", &options.url, "the portal; default: the one of last time"},
-        {"--person", "NAME", &options.person,
-         "ask for password and one-time code here, not in a browser"},
-        {"--ca", "FILE", &options.ca_file, "trust this authority (PEM)"},
-        {"--ca-sha256", "HEX", &options.ca_sha256,
-         "trust the office's own authority, if it is this one"},
-    };
-    const sp_usage usage = {
-        "login [--url URL] [--person NAME] [--ca FILE | --ca-sha256 HEX]",
-        "Signs this command line in: a code is shown that you confirm in a browser where you are\n"
-        "signed in. The session is kept in ~/.config/sallyport/session.json, for you alone.",
-        table,
-        SP_COUNT(table),
-        0,
-        0};
-    const char *words[SP_WORDS_MAX];
-    size_t count = 0;
-    int status = sp_args_read(&usage, argc, argv, words, &count);
-    return status == SP_GO_ON ? login(&options) : status;
-}
-
-int sp_logout_command(int argc, char **argv)
-{
-    const sp_usage usage = {"logout", "Ends the session and forgets it.", NULL, 0, 0, 0};
-    const char *words[SP_WORDS_MAX];
-    size_t count = 0;
-    int status = sp_args_read(&usage, argc, argv, words, &count);
-    if (status != SP_GO_ON) {
-        return status;
-    }
+    (void)given;
     auto_client sp_client *client = NULL;
     json_t *answer = NULL;
-    status = sp_client_open(&client);
-    if (status == SP_EXIT_OK) {
-        status = sp_client_try(client, "POST", "/api/v1/sign-out", NULL, &answer);
-        json_decref(answer);
-        status = sp_client_status(client) == 401 ? SP_EXIT_OK : status; /* it had ended */
-        int forgotten = sp_client_forget();
-        status = status == SP_EXIT_OK ? forgotten : status;
+    int status = sp_client_open(&client);
+    if (status != SP_EXIT_OK) {
+        return status;
     }
-    return status;
+    status = sp_client_try(client, "POST", "/api/v1/sign-out", NULL, &answer);
+    json_decref(answer);
+    status = sp_client_status(client) == 401 ? SP_EXIT_OK : status; /* it had ended */
+    int forgotten = sp_client_forget();
+    return status == SP_EXIT_OK ? forgotten : status;
 }
 
 /* ---- status ---- */
 
 static void print_roles(const json_t *health)
 {
-    auto_table sp_table table = {3, {"ROLE", "STATE", ""}, NULL, 0};
-    const json_t *roles = json_object_get(health, "roles");
-    for (size_t i = 0; i < json_array_size(roles); i++) {
-        const json_t *role = json_array_get(roles, i);
-        sp_table_cell(&table, sp_json_text(role, "name"));
-        sp_table_cell(&table, sp_json_text(role, "state"));
-        sp_table_cell(&table, sp_json_text(role, "message"));
-    }
-    sp_table_print(&table, stdout);
+    static const sp_column columns[] = {{"ROLE", "name", NULL},
+                                        {"STATE", "state", NULL},
+                                        {"", "message", NULL},
+                                        {NULL, NULL, NULL}};
+    sp_ask_rows(columns, json_object_get(health, "roles"));
 }
 
 static int status_local(const char *config, bool json)
@@ -352,27 +319,9 @@ static int status_signed_in(bool json)
     return status;
 }
 
-int sp_status_command(int argc, char **argv)
+int sp_status(const sp_given *given)
 {
-    const char *config = NULL;
-    bool json = false;
-    bool local = false;
-    const sp_option table[] = {
-        {"--local", NULL, &local, "root on the host itself: no sign-in, over the local socket"},
-        {"-c", "FILE", &config, "with --local: the bootstrap file"},
-        {"--json", NULL, &json, "JSON"},
-    };
-    const sp_usage usage = {"status [--local [-c FILE]] [--json]",
-                            "Who is signed in here, and whether the office's roles are well.",
-                            table,
-                            SP_COUNT(table),
-                            0,
-                            0};
-    const char *words[SP_WORDS_MAX];
-    size_t count = 0;
-    int status = sp_args_read(&usage, argc, argv, words, &count);
-    if (status != SP_GO_ON) {
-        return status;
-    }
-    return local || config != NULL ? status_local(config, json) : status_signed_in(json);
+    const char *config = sp_given_value(given, "-c");
+    bool local = sp_given_value(given, "--local") != NULL || config != NULL;
+    return local ? status_local(config, given->json) : status_signed_in(given->json);
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What rows of the table (cli/commands.c) cannot say: the special commands.
+ * OWNS nothing. PROCESS cli. TRUST argv comes from the person at the keyboard.
+ * SPEC cli/command.h.
+ */
+#ifndef SP_CLI_HANDLERS_H
+#define SP_CLI_HANDLERS_H
+
+#include "cli/command.h"
+
+/* login.c */
+int sp_login(const sp_given *given);
+int sp_logout(const sp_given *given);
+int sp_status(const sp_given *given);
+/* apply.c */
+int sp_apply(const sp_given *given);
+int sp_fetch(const sp_given *given);
+const char *sp_version_state(const json_t *version);
+/* people.c */
+int sp_person_add(const sp_given *given);
+void sp_person_roles_added(const sp_given *given, const json_t *person, json_t *body);
+void sp_person_roles_left(const sp_given *given, const json_t *person, json_t *body);
+/* devices.c */
+const char *sp_device_state(const json_t *device);
+const char *sp_device_key(const json_t *device);
+/* completion.c */
+int sp_completion(const sp_given *given);
+/* main.c */
+int sp_help(const sp_given *given);
+int sp_version(const sp_given *given);
+int sp_role_command(int argc, char **argv);
+
+#endif

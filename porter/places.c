@@ -228,6 +228,9 @@ static sp_err make_sockets(const sp_config *config, porter_places *places, sp_bu
     for (size_t i = 0; i < config->http_count; i++) {
         TRY(open_tcp("http", config->http[i], i, places, why));
     }
+    for (size_t i = 0; i < config->asked_count; i++) {
+        TRY(open_tcp("asked", config->asked[i], i, places, why));
+    }
     for (size_t i = 0; i < SP_COUNT(unix_places); i++) {
         TRY(open_unix(config, &unix_places[i], places, why));
     }

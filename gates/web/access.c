@@ -4,6 +4,7 @@
  */
 #include "gates/web/access.h"
 
+#include "gates/web/asked.h"
 #include "gates/web/decide.h"
 #include "gates/web/held.h"
 #include "gates/web/identity.h"
@@ -43,6 +44,8 @@ gate_ctx *gate_ctx_of(ngx_http_request_t *r)
     ngx_queue_init(&ctx->waiting);
     ctx->request = r;
     ctx->conf = gate_loc_conf_of(r);
+    ctx->method = gate_span(r->method_name);
+    ctx->target = gate_span(r->unparsed_uri);
     ctx->decision.rule = SP_NONE;
     ctx->reference = gate_recorder_reference();
     ctx->started_steady_us = sp_now_steady_us();
@@ -82,7 +85,7 @@ static bool host_is_plain(const ngx_http_request_t *r, const gate_loc_conf *conf
 static ngx_int_t read_path(gate_ctx *ctx, sp_path_fault *ret_fault)
 {
     ngx_http_request_t *r = ctx->request;
-    sp_span target = gate_span(r->unparsed_uri);
+    sp_span target = ctx->target;
     sp_span raw = sp_span_slice(target, 0, sp_span_index(target, '?'));
     sp_span query = sp_span_slice(target, raw.len, target.len);
     uint8_t *room = ngx_pnalloc(r->pool, sp_web_path_room(raw.len) + query.len + 1);
@@ -97,7 +100,9 @@ static ngx_int_t read_path(gate_ctx *ctx, sp_path_fault *ret_fault)
         ctx->path = (sp_web_path){.plain = raw};
         return NGX_OK;
     }
-    if (ctx->path.wire.ptr != raw.ptr) {
+    if (ctx->path.wire.ptr != raw.ptr && gate_is_asked(ctx)) {
+        *ret_fault = SP_PATH_ESCAPE; /* another proxy sends it on as it came */
+    } else if (ctx->path.wire.ptr != raw.ptr) {
         /* the wire form is the last in the room: the query goes behind it */
         u_char *wire = room + (ctx->path.wire.ptr - room);
         sp_copy(wire + ctx->path.wire.len, query.ptr, query.len);
@@ -108,8 +113,12 @@ static ngx_int_t read_path(gate_ctx *ctx, sp_path_fault *ret_fault)
 }
 
 /* Size of the request's body; 0 = none, UINT64_MAX = not said. */
-static uint64_t body_size(const ngx_http_request_t *r)
+static uint64_t body_size(const gate_ctx *ctx)
 {
+    const ngx_http_request_t *r = ctx->request;
+    if (gate_is_asked(ctx)) {
+        return gate_asked_body_size(ctx);
+    }
     if (r->headers_in.content_length_n >= 0) {
         return (uint64_t)r->headers_in.content_length_n;
     }
@@ -117,17 +126,25 @@ static uint64_t body_size(const ngx_http_request_t *r)
     return streams ? UINT64_MAX : 0;
 }
 
+/* Other proxies take Upgrade out of what they ask about, but leave the key of a WebSocket. */
+static bool wants_upgrade(const gate_ctx *ctx)
+{
+    const ngx_table_elt_t *upgrade = ctx->request->headers_in.upgrade;
+    if (gate_is_asked(ctx)) {
+        return gate_headers_count(ctx->request, SP_SPAN_LIT("sec-websocket-key")) > 0;
+    }
+    return upgrade != NULL && sp_web_list_has(gate_span(upgrade->value), SP_SPAN_LIT("websocket"));
+}
+
 static void read_kind(gate_ctx *ctx)
 {
     const ngx_http_request_t *r = ctx->request;
-    const ngx_table_elt_t *upgrade = r->headers_in.upgrade;
-    ctx->is_upgrade =
-        upgrade != NULL && sp_web_list_has(gate_span(upgrade->value), SP_SPAN_LIT("websocket"));
-    uint64_t size = body_size(r);
+    ctx->is_upgrade = wants_upgrade(ctx);
+    uint64_t size = body_size(ctx);
     if (size > 0) {
         const ngx_table_elt_t *type = r->headers_in.content_type;
         ctx->is_import = sp_policy_web_is_import(
-            &ctx->snapshot->policy, ctx->conf->resource, ctx->place.part, gate_span(r->method_name),
+            &ctx->snapshot->policy, ctx->conf->resource, ctx->place.part, ctx->method,
             type != NULL ? gate_span(type->value) : SP_SPAN_EMPTY, size);
     }
 }
@@ -139,7 +156,10 @@ static sp_reason understand(gate_ctx *ctx)
     if (read_path(ctx, &fault) != NGX_OK) {
         return SP_REASON_UNAVAILABLE;
     }
-    if (!host_is_plain(r, ctx->conf)) {
+    if (gate_is_asked(ctx)) {
+        return fault == SP_PATH_OK ? SP_REASON_NONE : SP_REASON_UNPARSED;
+    }
+    if (ctx->conf->kind != GATE_ENTRY && !host_is_plain(r, ctx->conf)) {
         return SP_REASON_UNPARSED;
     }
     /* nginx routed by its own reading: when that is another one, somebody is playing */
@@ -165,7 +185,8 @@ static bool origin_is_own(const gate_ctx *ctx)
 static sp_reason read_destination(gate_ctx *ctx)
 {
     ngx_http_request_t *r = ctx->request;
-    if (r->method != NGX_HTTP_COPY && r->method != NGX_HTTP_MOVE) {
+    if (!sp_span_eq(ctx->method, SP_SPAN_LIT("COPY")) &&
+        !sp_span_eq(ctx->method, SP_SPAN_LIT("MOVE"))) {
         return SP_REASON_NONE;
     }
     sp_span value = gate_headers_find(r, SP_SPAN_LIT("destination"));
@@ -194,7 +215,10 @@ static void judge(gate_ctx *ctx)
 {
     gate_subject_collect(ctx);
     ctx->judged = true;
-    sp_reason fault = understand(ctx);
+    sp_reason fault = gate_is_asked(ctx) ? gate_asked_read(ctx) : SP_REASON_NONE;
+    if (fault == SP_REASON_NONE) {
+        fault = understand(ctx);
+    }
     if (fault == SP_REASON_NONE) {
         fault = read_destination(ctx);
     }
@@ -273,7 +297,7 @@ static ngx_int_t await_record(gate_ctx *ctx)
 
 static bool is_long(const gate_ctx *ctx)
 {
-    return ctx->is_upgrade || body_size(ctx->request) > LONG_BODY_BYTES;
+    return !gate_is_asked(ctx) && (ctx->is_upgrade || body_size(ctx) > LONG_BODY_BYTES);
 }
 
 static ngx_int_t let_through(gate_ctx *ctx)
@@ -321,7 +345,10 @@ static ngx_int_t own_pages(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
     gate_subject_collect(ctx);
-    sp_reason fault = understand(ctx);
+    sp_reason fault = ctx->conf->kind == GATE_ENTRY ? gate_asked_read(ctx) : SP_REASON_NONE;
+    if (fault == SP_REASON_NONE) {
+        fault = understand(ctx);
+    }
     if (fault != SP_REASON_NONE) {
         ctx->judged = true;
         gate_decide_refuse(ctx, fault);
@@ -347,8 +374,11 @@ ngx_int_t gate_access_handler(ngx_http_request_t *r)
 {
     switch ((gate_kind)gate_loc_conf_of(r)->kind) {
     case GATE_APP:
+    case GATE_CHECK:
+    case GATE_ASK:
         return application(r);
     case GATE_API:
+    case GATE_ENTRY:
         return own_pages(r);
     case GATE_UNKNOWN:
         return unknown_host(r);

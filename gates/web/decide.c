@@ -51,7 +51,7 @@ bool gate_decide_place(gate_ctx *ctx)
         gate_decide_refuse(ctx, SP_REASON_UNAVAILABLE);
         return false;
     }
-    sp_span method = gate_span(ctx->request->method_name);
+    sp_span method = ctx->method;
     ctx->place = sp_policy_web_place(&now->policy, conf->resource, method, ctx->path.plain);
     ctx->action = ctx->place.action;
     if (!ctx->path.has_params) {

@@ -43,6 +43,9 @@ typedef enum {
     GATE_APP,     /* an application: judged */
     GATE_API,     /* core's own pages: cleaned, not judged */
     GATE_UNKNOWN, /* a host that is not ours: refused */
+    GATE_CHECK,   /* asked by another proxy: 200, 401 or 403 and no page (asked.h) */
+    GATE_ASK,     /* the same, answering what the browser is to see */
+    GATE_ENTRY,   /* core's own pages of a host that another proxy serves */
     GATE_KIND_COUNT
 } gate_kind;
 
@@ -105,6 +108,8 @@ typedef struct {
     uint64_t started_steady_us;
     uint64_t started_unix_us;
     /* what is asked */
+    sp_span method;
+    sp_span target; /* path and query as sent; of a request of our own nginx has it */
     sp_web_path path;
     sp_web_place place;
     sp_span destination; /* of a WebDAV COPY or MOVE; empty = none */

@@ -61,6 +61,7 @@ typedef struct {
     uint64_t pulse_at_ms;
     char *listen[SP_LISTEN_MAX + 1];
     char *http[SP_LISTEN_MAX + 1];
+    char *asked[SP_LISTEN_MAX + 1];
     char *api_path;
     char *ledger_path;
     sp_buf conf; /* the text that nginx runs with, or that is being tested */

@@ -112,6 +112,9 @@ static sp_err write_conf(launcher *self, sp_buf *out)
     for (size_t i = 0; i < config->http_count && i < SP_NGINX_LISTEN_MAX; i++) {
         conf.http[i] = self->http[i];
     }
+    for (size_t i = 0; i < config->asked_count && i < SP_NGINX_LISTEN_MAX; i++) {
+        conf.asked[i] = self->asked[i];
+    }
     return sp_nginx_conf_write(&conf, out);
 }
 

@@ -83,6 +83,7 @@ static sp_err take_sockets(launcher *self)
     auto_buf sp_buf numbers = sp_buf_make(sizeof(self->sockets));
     TRY(take_some("https", self->config->listen_count, self->listen, &numbers));
     TRY(take_some("http", self->config->http_count, self->http, &numbers));
+    TRY(take_some("asked", self->config->asked_count, self->asked, &numbers));
     return sp_fit(self->sockets, sizeof(self->sockets), sp_buf_borrow(&numbers));
 }
 
@@ -286,6 +287,7 @@ static void release(launcher *self)
     for (size_t i = 0; i < SP_LISTEN_MAX; i++) {
         sp_free(self->listen[i]);
         sp_free(self->http[i]);
+        sp_free(self->asked[i]);
     }
 }
 

@@ -220,6 +220,31 @@ static void write_plain(const sp_nginx_conf *conf, sp_buf *out)
     sp_buf_text(out, "server_name _;\nsallyport_gate off;\nreturn 444;\n}\n");
 }
 
+/* Another proxy on this machine, which cannot load our module, asks here. */
+static void write_asked(const sp_nginx_conf *conf, sp_buf *out)
+{
+    if (conf->asked[0] == NULL) {
+        return;
+    }
+    sp_buf_text(out, "server {\n");
+    for (size_t i = 0; i < SP_NGINX_LISTEN_MAX && conf->asked[i] != NULL; i++) {
+        sp_buf_fmt(out, "listen %s;\n", conf->asked[i]);
+    }
+    sp_buf_text(out, "server_name _;\nsallyport_gate unknown;\n"
+                     "location = /auth-request { sallyport_gate check; }\n"
+                     "location = /forward-auth { sallyport_gate ask; }\n"
+                     "location ^~ /.sallyport/ {\nsallyport_gate entry;\n"
+                     "proxy_pass http://sallyport_api;\n"
+                     "proxy_set_header Host $sallyport_host;\n"
+                     "proxy_set_header " SP_WEB_DROPPED_HEADER " \"\";\n"
+                     "proxy_set_header Connection \"\";\n"
+                     "proxy_set_header X-Sallyport-Host $sallyport_host;\n"
+                     "proxy_set_header X-Sallyport-Peer $sallyport_peer;\n"
+                     "proxy_set_header X-Sallyport-Certificate $sallyport_certificate;\n"
+                     "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n}\n"
+                     "location / { }\n}\n");
+}
+
 /* ---- hosts ---- */
 
 static void whole_host(const sp_nginx_conf *conf, sp_span label, sp_buf *out)
@@ -354,6 +379,7 @@ sp_err sp_nginx_conf_write(const sp_nginx_conf *conf, sp_buf *out)
     write_strangers(conf, out);
     write_plain(conf, out);
     write_portal(conf, out);
+    write_asked(conf, out);
     uint32_t count = sp_policy_resource_count(conf->policy);
     for (uint32_t i = 0; i < count; i++) {
         sp_web_resource web;

@@ -20,6 +20,7 @@ typedef struct {
     unsigned public_port;
     const char *listen[SP_NGINX_LISTEN_MAX]; /* "127.0.0.1:8443", up to the first NULL */
     const char *http[SP_NGINX_LISTEN_MAX];   /* without TLS: redirects and ACME only */
+    const char *asked[SP_NGINX_LISTEN_MAX];  /* where another proxy asks (asked.h) */
     const char *state_dir;                   /* temporary files, pid */
     const char *core_socket;
     const char *api_socket;

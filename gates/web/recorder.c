@@ -244,7 +244,6 @@ static sp_span cut_name(sp_span name)
 
 static sp_event event_of(const gate_ctx *ctx, sp_event_kind kind)
 {
-    const ngx_http_request_t *r = ctx->request;
     const gate_subject *subject = &ctx->subject;
     sp_event event = {
         .when_unix_us = ctx->started_unix_us,
@@ -264,7 +263,7 @@ static sp_event event_of(const gate_ctx *ctx, sp_event_kind kind)
         .strength = subject->who.strength,
         .person_name = cut_name(sp_span_cstr(subject->person_name)),
         .device_name = cut_name(sp_span_cstr(subject->device_name)),
-        .method = cut_name(gate_span(r->method_name)),
+        .method = cut_name(ctx->method),
         .object = ctx->path.plain,
     };
     sp_copy(event.peer, subject->who.peer, sizeof(event.peer));

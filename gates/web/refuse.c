@@ -4,6 +4,7 @@
  */
 #include "gates/web/refuse.h"
 
+#include "gates/web/asked.h"
 #include "gates/web/request_headers.h"
 #include "infra/proc/clock.h"
 #include "lib/web/headers.h"
@@ -79,12 +80,13 @@ ngx_int_t gate_refuse_header(ngx_http_request_t *r, const char *name, ngx_str_t 
     return NGX_OK;
 }
 
-static ngx_int_t to_portal(gate_ctx *ctx)
+/* Location: where to sign in. */
+static ngx_int_t add_portal(gate_ctx *ctx)
 {
     ngx_http_request_t *r = ctx->request;
     auto_buf sp_buf to = sp_buf_make(REDIRECT_MAX_BYTES);
     origin(ctx, &to);
-    sp_buf_span(&to, gate_span(r->unparsed_uri));
+    sp_buf_span(&to, gate_is_asked(ctx) ? ctx->target : gate_span(r->unparsed_uri));
     auto_buf sp_buf url = sp_buf_make(3 * REDIRECT_MAX_BYTES);
     sp_buf_span(&url, gate_span(gate_main_conf_of(r)->portal));
     sp_buf_text(&url, "/enter?to=");
@@ -94,25 +96,44 @@ static ngx_int_t to_portal(gate_ctx *ctx)
     }
     ngx_table_elt_t *location = ngx_list_push(&r->headers_out.headers);
     if (location == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
     location->hash = 1;
     ngx_str_set(&location->key, "Location");
     if (keep(r, &url, &location->value) != NGX_OK) {
         location->hash = 0;
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_ERROR;
     }
     r->headers_out.location = location;
+    return NGX_OK;
+}
+
+static ngx_int_t to_portal(gate_ctx *ctx)
+{
     static ngx_str_t no_store = ngx_string("no-store");
-    return gate_refuse_header(r, "Cache-Control", no_store) == NGX_OK
-               ? NGX_HTTP_MOVED_TEMPORARILY
-               : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    bool added = add_portal(ctx) == NGX_OK &&
+                 gate_refuse_header(ctx->request, "Cache-Control", no_store) == NGX_OK;
+    return added ? NGX_HTTP_MOVED_TEMPORARILY : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* auth_request knows two refusals: sign in first, and no. */
+static ngx_int_t refuse_check(gate_ctx *ctx)
+{
+    bool sign_in = signing_in_helps(ctx);
+    if (gate_asked_dress(ctx) != NGX_OK || (sign_in && add_portal(ctx) != NGX_OK)) {
+        return NGX_HTTP_FORBIDDEN;
+    }
+    return sign_in ? NGX_HTTP_UNAUTHORIZED : NGX_HTTP_FORBIDDEN;
 }
 
 ngx_int_t gate_refuse(gate_ctx *ctx)
 {
     ngx_http_request_t *r = ctx->request;
-    bool reads = r->method == NGX_HTTP_GET || r->method == NGX_HTTP_HEAD;
+    if (ctx->conf->kind == GATE_CHECK) {
+        return refuse_check(ctx);
+    }
+    bool reads =
+        sp_span_eq(ctx->method, SP_SPAN_LIT("GET")) || sp_span_eq(ctx->method, SP_SPAN_LIT("HEAD"));
     if (signing_in_helps(ctx) && reads && wants_page(r)) {
         return to_portal(ctx);
     }

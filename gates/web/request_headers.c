@@ -105,3 +105,15 @@ sp_span gate_headers_find(ngx_http_request_t *r, sp_span name)
     }
     return SP_SPAN_EMPTY;
 }
+
+unsigned gate_headers_count(ngx_http_request_t *r, sp_span name)
+{
+    unsigned count = 0;
+    for (ngx_list_part_t *part = &r->headers_in.headers.part; part != NULL; part = part->next) {
+        const ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            count += is_named(&headers[i], name) ? 1 : 0;
+        }
+    }
+    return count;
+}

@@ -12,5 +12,7 @@
 ngx_int_t gate_headers_clean(ngx_http_request_t *r, bool for_application, bool may_export);
 /* The value of a request header, empty when it is not there. name in lower case. */
 sp_span gate_headers_find(ngx_http_request_t *r, sp_span name);
+/* How many there are of that name. */
+unsigned gate_headers_count(ngx_http_request_t *r, sp_span name);
 
 #endif

@@ -333,6 +333,33 @@ static void read_http(loader *l, struct fy_node *value)
     read_addresses(l, value, (addresses){l->config->http, &l->config->http_count});
 }
 
+static bool is_loopback(const char *text)
+{
+    struct sockaddr_storage at;
+    socklen_t size = 0;
+    if (sp_failed(sp_config_address(text, &at, &size))) {
+        return false;
+    }
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&at;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&at;
+    return at.ss_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
+                                   : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) != 0;
+}
+
+static void read_forward_auth(loader *l, struct fy_node *value)
+{
+    sp_config *config = l->config;
+    read_addresses(l, value, (addresses){config->asked, &config->asked_count});
+    for (size_t i = 0; i < config->asked_count; i++) {
+        if (!is_loopback(config->asked[i])) {
+            complain(l, value,
+                     "must be loopback, such as 127.0.0.1:9180: who asks there is believed about "
+                     "the visitor's address and certificate",
+                     sp_span_cstr(config->asked[i]));
+        }
+    }
+}
+
 /* ---- tls ---- */
 
 static void read_tls(loader *l, struct fy_node *value)
@@ -464,6 +491,7 @@ static const field fields[] = {
     {"portal", read_portal},
     {"listen", read_listen},
     {"http", read_http},
+    {"forward_auth", read_forward_auth},
     {"public_port", read_public_port},
     {"state", read_state},
     {"run", read_run},
@@ -489,7 +517,8 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
         }
     }
     complain(l, fy_node_pair_key(pair),
-             "is an unknown key: office, domain, portal, listen, http, public_port, state, run, "
+             "is an unknown key: office, domain, portal, listen, http, forward_auth, public_port, "
+             "state, run, "
              "documents, tls, users, sessions_max and devices_max are known",
              key);
 }
@@ -627,6 +656,9 @@ void sp_config_free(sp_config *config)
     }
     for (size_t i = 0; i < config->http_count; i++) {
         sp_free(config->http[i]);
+    }
+    for (size_t i = 0; i < config->asked_count; i++) {
+        sp_free(config->asked[i]);
     }
     char *texts[] = {
         config->file,         config->office,  config->domain,          config->portal,

@@ -8,6 +8,7 @@
  *     portal: portal                     the portal is portal.<domain>
  *     listen: ["127.0.0.1:8443"]         where HTTPS is served
  *     http: ["0.0.0.0:80"]               optional, without TLS: redirects, ACME challenges
+ *     forward_auth: ["127.0.0.1:9180"]   optional: where another proxy of this machine asks
  *     public_port: 8443                  the port in URLs; default: of the first listen
  *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ below it
  *     run: /run/sallyport                sockets
@@ -48,6 +49,8 @@ typedef struct {
     size_t listen_count;
     char *http[SP_LISTEN_MAX]; /* the same form; only redirects to HTTPS and answers ACME */
     size_t http_count;
+    char *asked[SP_LISTEN_MAX]; /* forward_auth: the same form, loopback only */
+    size_t asked_count;
     unsigned public_port;
     char *state_dir;
     char *run_dir;

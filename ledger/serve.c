@@ -129,7 +129,11 @@ static const char *sender_of(const sp_ledger *ledger, const sp_peer *peer)
     static const struct {
         sp_role_kind role;
         const char *name;
-    } names[] = {{SP_ROLE_CORE, "core"}, {SP_ROLE_VAULT, "vault"}, {SP_ROLE_WEB, "web"}};
+    } names[] = {{SP_ROLE_CORE, "core"},
+                 {SP_ROLE_VAULT, "vault"},
+                 {SP_ROLE_WEB, "web"},
+                 {SP_ROLE_DB, "db"},
+                 {SP_ROLE_KEEPER, "keeper"}};
     for (size_t i = 0; i < SP_COUNT(names); i++) {
         if (sp_config_uid_is(ledger->config, sp_peer_uid(peer), names[i].role)) {
             return names[i].name;
@@ -446,18 +450,18 @@ static void erase(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
 
 /* ---- who may what ---- */
 
-enum { BY_CORE = 1U << 0, BY_WEB = 1U << 1, BY_VAULT = 1U << 2, BY_ROOT = 1U << 3 };
+enum { BY_CORE = 1U << 0, BY_GATE = 1U << 1, BY_VAULT = 1U << 2, BY_ROOT = 1U << 3 };
 enum { READERS = BY_CORE | BY_ROOT };
 
 static const struct {
     void (*run)(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds);
     unsigned by;
 } REQUESTS[SP_LEDGER_KIND_END - SP_LEDGER_ATTACH] = {
-    [SP_LEDGER_ATTACH - SP_LEDGER_ATTACH] = {attach, BY_CORE | BY_WEB},
-    [SP_LEDGER_WAKE - SP_LEDGER_ATTACH] = {wake, BY_CORE | BY_WEB},
-    [SP_LEDGER_FLUSH - SP_LEDGER_ATTACH] = {flush, BY_CORE | BY_WEB},
-    [SP_LEDGER_DETACH - SP_LEDGER_ATTACH] = {detach, BY_CORE | BY_WEB},
-    [SP_LEDGER_APPEND - SP_LEDGER_ATTACH] = {append, BY_CORE | BY_WEB | BY_VAULT | BY_ROOT},
+    [SP_LEDGER_ATTACH - SP_LEDGER_ATTACH] = {attach, BY_CORE | BY_GATE},
+    [SP_LEDGER_WAKE - SP_LEDGER_ATTACH] = {wake, BY_CORE | BY_GATE},
+    [SP_LEDGER_FLUSH - SP_LEDGER_ATTACH] = {flush, BY_CORE | BY_GATE},
+    [SP_LEDGER_DETACH - SP_LEDGER_ATTACH] = {detach, BY_CORE | BY_GATE},
+    [SP_LEDGER_APPEND - SP_LEDGER_ATTACH] = {append, BY_CORE | BY_GATE | BY_VAULT | BY_ROOT},
     [SP_LEDGER_SEARCH - SP_LEDGER_ATTACH] = {search, READERS},
     [SP_LEDGER_ENTRY - SP_LEDGER_ATTACH] = {entry, READERS},
     [SP_LEDGER_PROOF - SP_LEDGER_ATTACH] = {proof, READERS},
@@ -471,11 +475,16 @@ static const struct {
     [SP_LEDGER_VERIFY - SP_LEDGER_ATTACH] = {verify, READERS},
 };
 
+static bool is_gate(const sp_config *config, uid_t uid)
+{
+    return sp_config_uid_is(config, uid, SP_ROLE_WEB) || sp_config_uid_is(config, uid, SP_ROLE_DB);
+}
+
 static unsigned who(const sp_ledger *ledger, const sp_peer *peer)
 {
     uid_t uid = sp_peer_uid(peer);
     return (sp_config_uid_is(ledger->config, uid, SP_ROLE_CORE) ? BY_CORE : 0U) |
-           (sp_config_uid_is(ledger->config, uid, SP_ROLE_WEB) ? BY_WEB : 0U) |
+           (is_gate(ledger->config, uid) ? BY_GATE : 0U) |
            (sp_config_uid_is(ledger->config, uid, SP_ROLE_VAULT) ? BY_VAULT : 0U) |
            (uid == 0 ? BY_ROOT : 0U);
 }

@@ -38,6 +38,9 @@ void doctor_users(doctor *d)
 {
     const sp_config *config = d->config;
     for (sp_role_kind role = SP_ROLE_CORE; role < SP_ROLE_COUNT; role++) {
+        if (!sp_config_has_role(config, role)) {
+            continue;
+        }
         char user[300];
         name_user(config->uids[role], user, sizeof(user));
         sp_role_kind other = SP_ROLE_CORE;
@@ -117,7 +120,7 @@ void doctor_directories(doctor *d)
         auto_buf sp_buf path = sp_buf_make(2048);
         sp_buf_fmt(&path, "%s/%s", config->state_dir, sp_role_word(role));
         auto_free char *text = NULL;
-        if (!sp_failed(sp_buf_take_cstr(&path, &text))) {
+        if (sp_config_has_role(config, role) && !sp_failed(sp_buf_take_cstr(&path, &text))) {
             look_at_dir(d, text, config->uids[role], 077);
         }
     }

@@ -106,7 +106,9 @@ static sp_err make_dirs(const sp_config *config, porter_places *places, sp_buf *
     TRY(open_own_dir(config->run_dir, 0755, &places->run_lock, why));
     TRY(lock_dir(places->run_lock, config->run_dir, why));
     for (sp_role_kind role = SP_ROLE_CORE; role < SP_ROLE_COUNT; role++) {
-        TRY(make_role_dir(config, places->state_lock, role, why));
+        if (sp_config_has_role(config, role)) {
+            TRY(make_role_dir(config, places->state_lock, role, why));
+        }
     }
     return sp_ok();
 }

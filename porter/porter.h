@@ -110,8 +110,9 @@ typedef struct {
     const sp_config *config;
     porter_start start;
     porter_events *events;
-    porter_role roles[SP_ROLE_COUNT]; /* in starting order */
-    bool ready_once;                  /* the whole office was ready */
+    porter_role roles[SP_ROLE_COUNT]; /* those of this office, in starting order */
+    size_t roles_count;
+    bool ready_once; /* the whole office was ready */
     bool stopping;
     bool failed; /* exit status 1 */
     bool dirty;  /* status.json is behind */

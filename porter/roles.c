@@ -27,8 +27,8 @@ enum {
     REST_MOST_MS = 30 * 1000
 };
 
-static const sp_role_kind order[SP_ROLE_COUNT] = {SP_ROLE_VAULT, SP_ROLE_LEDGER, SP_ROLE_CORE,
-                                                  SP_ROLE_WEB};
+static const sp_role_kind order[SP_ROLE_COUNT] = {SP_ROLE_VAULT,  SP_ROLE_LEDGER, SP_ROLE_CORE,
+                                                  SP_ROLE_KEEPER, SP_ROLE_WEB,    SP_ROLE_DB};
 
 const char *porter_state_word(porter_state state)
 {
@@ -47,9 +47,11 @@ static void enter(porter *p, porter_role *role, porter_state state, uint64_t dea
 
 void porter_roles_init(porter *p)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
-        p->roles[i] = (porter_role){.kind = order[i]};
-        enter(p, &p->roles[i], PORTER_WAITING, 0);
+    for (size_t i = 0; i < SP_COUNT(order); i++) {
+        if (sp_config_has_role(p->config, order[i])) {
+            p->roles[p->roles_count] = (porter_role){.kind = order[i]};
+            enter(p, &p->roles[p->roles_count++], PORTER_WAITING, 0);
+        }
     }
 }
 
@@ -119,10 +121,10 @@ static void give_up(porter *p, const porter_role *role, uint64_t now_us)
 void porter_roles_ended(porter *p, pid_t pid, int wait_status, uint64_t now_us)
 {
     porter_role *role = p->roles;
-    while (role < p->roles + SP_ROLE_COUNT && role->pid != pid) {
+    while (role < p->roles + p->roles_count && role->pid != pid) {
         role++;
     }
-    if (role == p->roles + SP_ROLE_COUNT) {
+    if (role == p->roles + p->roles_count) {
         return; /* left behind by a role, now gone too */
     }
     bool spoke = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0;
@@ -182,7 +184,7 @@ static void hear(porter *p, porter_role *role, sp_span word, uint64_t now_us)
 
 void porter_roles_heard(porter *p, pid_t pid, sp_span words, uint64_t now_us)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (p->roles[i].pid == pid) {
             sp_span word;
             while (sp_span_split(&words, '\n', &word)) {
@@ -263,7 +265,7 @@ static void turn_one(porter *p, size_t at, uint64_t now_us)
 
 static void check_all_ready(porter *p, uint64_t now_us)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (p->ready_once || p->roles[i].state != PORTER_READY) {
             return;
         }
@@ -280,7 +282,7 @@ static void check_all_ready(porter *p, uint64_t now_us)
 /* One after another from the last: who needs another goes before it. */
 static void stop_next(porter *p, uint64_t now_us)
 {
-    for (size_t i = SP_ROLE_COUNT; i-- > 0;) {
+    for (size_t i = p->roles_count; i-- > 0;) {
         porter_role *role = &p->roles[i];
         if (role->state == PORTER_ENDING) {
             return;
@@ -318,7 +320,7 @@ void porter_roles_stop(porter *p, uint64_t now_us)
 
 void porter_roles_kill(porter *p)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (runs(&p->roles[i])) {
             kill(-p->roles[i].pid, SIGKILL);
         }
@@ -328,7 +330,7 @@ void porter_roles_kill(porter *p)
 
 bool porter_roles_gone(const porter *p)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (p->roles[i].state != PORTER_ENDED) {
             return false;
         }
@@ -338,7 +340,7 @@ bool porter_roles_gone(const porter *p)
 
 void porter_roles_signal(porter *p, int signal_number)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (runs(&p->roles[i]) && p->roles[i].kind != SP_ROLE_LEDGER) {
             kill(p->roles[i].pid, signal_number);
         }
@@ -351,7 +353,7 @@ uint64_t porter_roles_turn(porter *p, uint64_t now_us)
         stop_next(p, now_us);
     }
     uint64_t next_us = now_us + (p->stopping ? SECOND_US / 20 : SECOND_US);
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (!p->stopping || p->roles[i].state == PORTER_ENDING) {
             turn_one(p, i, now_us);
         }

@@ -104,7 +104,7 @@ static void read_signals(office *o, uint64_t now_us)
 
 static bool ledger_is_ready(const porter *p)
 {
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (p->roles[i].kind == SP_ROLE_LEDGER) {
             return p->roles[i].state == PORTER_READY;
         }

@@ -41,7 +41,7 @@ static const char *office_word(const porter *p)
     if (p->stopping) {
         return "stopping";
     }
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         if (p->roles[i].state != PORTER_READY) {
             return p->ready_once ? "degraded" : "starting";
         }
@@ -59,7 +59,7 @@ void porter_status_write(porter *p, uint64_t now_us, bool force)
                (int)getpid(), office_word(p), (unsigned long long)(sp_now_unix_us() / 1000000));
     put_text(&out, "config", p->config->file);
     sp_buf_text(&out, ",\"roles\":[");
-    for (size_t i = 0; i < SP_ROLE_COUNT; i++) {
+    for (size_t i = 0; i < p->roles_count; i++) {
         sp_buf_text(&out, i > 0 ? "," : "");
         put_role(&out, &p->roles[i]);
     }

@@ -258,6 +258,7 @@ static const struct {
                                    .now = backup_unwrap,
                                    .record = true,
                                    .secret = true},
+    ROW(SP_VAULT_DB_PASSWORD) = {.from = 0}, /* of databases: nobody's yet */
 };
 _Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for each kind");
 

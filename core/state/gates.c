@@ -26,10 +26,20 @@ struct sp_gates {
 /* What is known of one connection, from HELLO on. */
 typedef struct {
     uint64_t id;
+    uint8_t gate; /* sp_gate */
     uint8_t part; /* sp_core_part */
 } gate;
 
 /* ---- HELLO ---- */
+
+/* The role that may say it is this gate; SP_ROLE_COUNT: none. */
+static sp_role_kind role_of_gate(uint8_t kind)
+{
+    if (kind == SP_GATE_WEB) {
+        return SP_ROLE_WEB;
+    }
+    return kind == SP_GATE_DB ? SP_ROLE_DB : SP_ROLE_COUNT;
+}
 
 static void answer_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg, const gate *known)
 {
@@ -59,10 +69,14 @@ static sp_err on_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
 {
     sp_core_hello hello;
     TRY(sp_core_hello_read(msg->body, &hello));
+    if (!sp_config_uid_is(gates->core->config, sp_peer_uid(peer), role_of_gate(hello.gate))) {
+        return sp_fail(SP_EDENIED);
+    }
     gate *known = sp_peer_data(peer);
     if (known == NULL) {
         TRY(sp_alloc(1, sizeof(*known), &known));
         known->id = ++gates->next_id;
+        known->gate = hello.gate;
         known->part = hello.part;
         gates->workers += hello.part == SP_CORE_WORKER ? 1 : 0;
         sp_peer_set_data(peer, known);
@@ -106,9 +120,10 @@ static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds
 {
     sp_gates *gates = self;
     (void)fds;
-    sp_err err = sp_config_uid_is(gates->core->config, sp_peer_uid(peer), SP_ROLE_WEB)
-                     ? on_packet(gates, peer, msg)
-                     : sp_fail(SP_EDENIED);
+    const sp_config *config = gates->core->config;
+    bool gate_uid = sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_WEB) ||
+                    sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_DB);
+    sp_err err = gate_uid ? on_packet(gates, peer, msg) : sp_fail(SP_EDENIED);
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "core.sock: dropped uid %u pid %d: kind %u, %s",
                (unsigned)sp_peer_uid(peer), (int)sp_peer_pid(peer), msg->kind,

@@ -40,8 +40,17 @@ typedef struct {
 
 const char *sp_role_word(sp_role_kind role)
 {
-    static const char *const words[SP_ROLE_COUNT] = {"core", "vault", "ledger", "web"};
+    static const char *const words[SP_ROLE_COUNT] = {"core", "vault", "ledger",
+                                                     "web",  "db",    "keeper"};
     return words[role];
+}
+
+bool sp_config_has_role(const sp_config *config, sp_role_kind role)
+{
+    if (role == SP_ROLE_KEEPER || role == SP_ROLE_COUNT) {
+        return false;
+    }
+    return role <= SP_ROLE_WEB || (role == SP_ROLE_DB && config->postgres_count > 0);
 }
 
 /* ---- saying what is wrong ---- */
@@ -360,6 +369,11 @@ static void read_forward_auth(loader *l, struct fy_node *value)
     }
 }
 
+static void read_postgres(loader *l, struct fy_node *value)
+{
+    read_addresses(l, value, (addresses){l->config->postgres, &l->config->postgres_count});
+}
+
 /* ---- tls ---- */
 
 static void read_tls(loader *l, struct fy_node *value)
@@ -444,8 +458,8 @@ static void read_users(loader *l, struct fy_node *value)
             role++;
         }
         if (role == SP_ROLE_COUNT) {
-            complain(l, fy_node_pair_key(pair), "is no role: core, vault, ledger and web are known",
-                     key);
+            complain(l, fy_node_pair_key(pair),
+                     "is no role: core, vault, ledger, web, db and keeper are known", key);
             continue;
         }
         read_user(l, fy_node_pair_value(pair), role);
@@ -457,7 +471,7 @@ static void read_users(loader *l, struct fy_node *value)
 static void default_users(loader *l)
 {
     for (sp_role_kind role = SP_ROLE_CORE; role < SP_ROLE_COUNT; role++) {
-        if (l->config->uids[role] != 0) {
+        if (l->config->uids[role] != 0 || !sp_config_has_role(l->config, role)) {
             continue;
         }
         char name[32];
@@ -492,6 +506,7 @@ static const field fields[] = {
     {"listen", read_listen},
     {"http", read_http},
     {"forward_auth", read_forward_auth},
+    {"postgres", read_postgres},
     {"public_port", read_public_port},
     {"state", read_state},
     {"run", read_run},
@@ -517,7 +532,8 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
         }
     }
     complain(l, fy_node_pair_key(pair),
-             "is an unknown key: office, domain, portal, listen, http, forward_auth, public_port, "
+             "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
+             "public_port, "
              "state, run, "
              "documents, tls, users, sessions_max and devices_max are known",
              key);
@@ -660,6 +676,9 @@ void sp_config_free(sp_config *config)
     for (size_t i = 0; i < config->asked_count; i++) {
         sp_free(config->asked[i]);
     }
+    for (size_t i = 0; i < config->postgres_count; i++) {
+        sp_free(config->postgres[i]);
+    }
     char *texts[] = {
         config->file,         config->office,  config->domain,          config->portal,
         config->state_dir,    config->run_dir, config->tls_certificate, config->tls_key,
@@ -672,7 +691,7 @@ void sp_config_free(sp_config *config)
 
 bool sp_config_uid_is(const sp_config *config, uid_t uid, sp_role_kind role)
 {
-    return config->uids[role] == uid;
+    return sp_config_has_role(config, role) && config->uids[role] == uid;
 }
 
 sp_err sp_config_socket(const sp_config *config, const char *name, char **ret_path)

@@ -34,6 +34,8 @@ typedef enum {
     SP_ROLE_VAULT,
     SP_ROLE_LEDGER,
     SP_ROLE_WEB,
+    SP_ROLE_DB,     /* the database gate; only where the office has one */
+    SP_ROLE_KEEPER, /* keeps what approved statements destroy */
     SP_ROLE_COUNT
 } sp_role_kind;
 const char *sp_role_word(sp_role_kind role);
@@ -51,6 +53,8 @@ typedef struct {
     size_t http_count;
     char *asked[SP_LISTEN_MAX]; /* forward_auth: the same form, loopback only */
     size_t asked_count;
+    char *postgres[SP_LISTEN_MAX]; /* the same form; of the database gate. None: no such gate */
+    size_t postgres_count;
     unsigned public_port;
     char *state_dir;
     char *run_dir;
@@ -65,6 +69,8 @@ typedef struct {
 
 void sp_config_free(sp_config *config);
 SP_MUST sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config);
+/* Whether this office runs the role at all. */
+bool sp_config_has_role(const sp_config *config, sp_role_kind role);
 /* True when a peer of that uid may act as the role (roles may share a uid in development). */
 bool sp_config_uid_is(const sp_config *config, uid_t uid, sp_role_kind role);
 /* "<run_dir>/<name>.sock" */

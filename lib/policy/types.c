@@ -36,6 +36,8 @@ const char *const sp_reason_words[] = {"none",
                                        "unavailable",
                                        "limit",
                                        NULL};
+const char *const sp_mask_words[] = {"full", "mobile", "mainland-id", "bank-card", "email",
+                                     "name", "hash",   "null",        NULL};
 
 static const char *word_at(const char *const *words, size_t count, size_t at)
 {
@@ -81,6 +83,11 @@ const char *sp_verdict_word(sp_verdict verdict)
 const char *sp_reason_word(sp_reason reason)
 {
     return word_at(sp_reason_words, SP_REASON_COUNT, reason);
+}
+
+const char *sp_mask_word(sp_mask mask)
+{
+    return word_at(sp_mask_words, SP_MASK_COUNT, mask);
 }
 
 bool sp_action_of(sp_span word, sp_action *ret_action)

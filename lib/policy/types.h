@@ -79,6 +79,20 @@ enum {
     SP_MUST_LIMIT = 1U << 3
 };
 
+/* How a value is masked; words: sp_mask_word(). The three digits of a mobile number that stay, and
+ * so on, are lib/mask's business. */
+typedef enum {
+    SP_MASK_FULL, /* all of it, in what its type can hold */
+    SP_MASK_MOBILE,
+    SP_MASK_MAINLAND_ID,
+    SP_MASK_BANK_CARD,
+    SP_MASK_EMAIL,
+    SP_MASK_NAME,
+    SP_MASK_HASH, /* equal values stay equal */
+    SP_MASK_NULL,
+    SP_MASK_COUNT
+} sp_mask;
+
 enum {
     SP_ROLES_MAX = 256,
     SP_ROLE_WORDS = SP_ROLES_MAX / 64,
@@ -120,6 +134,8 @@ typedef struct {
     uint64_t mask_tags;   /* with SP_MUST_MASK: which tags are masked */
     uint64_t limit_bytes; /* with SP_MUST_LIMIT; 0 = none */
     uint64_t limit_rows;
+    uint64_t day_bytes; /* the same over all of a person's sessions, in one day of the office */
+    uint64_t day_rows;
 } sp_decision;
 
 /* The words, in the order of the values; NULL stands behind the last. */
@@ -129,6 +145,7 @@ extern const char *const sp_posture_words[SP_POSTURE_COUNT + 1];
 extern const char *const sp_strength_words[SP_STRENGTH_COUNT + 1];
 extern const char *const sp_verdict_words[SP_VERDICT_COUNT + 1];
 extern const char *const sp_reason_words[SP_REASON_COUNT + 1];
+extern const char *const sp_mask_words[SP_MASK_COUNT + 1];
 /* The word of one, "?" when there is none. */
 const char *sp_action_word(sp_action action);
 const char *sp_owner_word(sp_owner owner);
@@ -136,6 +153,7 @@ const char *sp_posture_word(sp_posture posture);
 const char *sp_strength_word(sp_strength strength);
 const char *sp_verdict_word(sp_verdict verdict);
 const char *sp_reason_word(sp_reason reason);
+const char *sp_mask_word(sp_mask mask);
 /* The other way; false for an unknown word. */
 bool sp_action_of(sp_span word, sp_action *ret_action);
 bool sp_owner_of(sp_span word, sp_owner *ret_owner);

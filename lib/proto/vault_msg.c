@@ -27,6 +27,11 @@ const char *sp_vault_kind_word(uint16_t kind)
         "UNWRAP",
         "BACKUP_WRAP",
         "BACKUP_UNWRAP",
+        "DB_CREDENTIAL_PUT",
+        "DB_CREDENTIAL_LIST",
+        "DB_CREDENTIAL_REMOVE",
+        "DB_PROOF",
+        "DB_PASSWORD",
     };
     _Static_assert(SP_COUNT(words) == SP_VAULT_KIND_END - SP_VAULT_PING, "a word for each kind");
     return kind >= SP_VAULT_PING && kind < SP_VAULT_KIND_END ? words[kind - SP_VAULT_PING]
@@ -226,5 +231,71 @@ sp_err sp_vault_checkpoint_last_decode(sp_span body, sp_vault_checkpoint_last *r
     last.note = sp_read_bytes(&in, SP_VAULT_NOTE_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_last = last;
+    return sp_ok();
+}
+
+void sp_vault_db_credential_encode(const sp_vault_db_credential *ask, sp_buf *out)
+{
+    sp_buf_bytes(out, ask->name);
+    sp_buf_bytes(out, ask->password);
+}
+
+sp_err sp_vault_db_credential_decode(sp_span body, sp_vault_db_credential *ret_ask)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_vault_db_credential ask;
+    ask.name = sp_read_bytes(&in, SP_VAULT_CREDENTIAL_MAX_BYTES);
+    ask.password = sp_read_bytes(&in, SP_VAULT_PASSWORD_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+void sp_vault_db_proof_encode(const sp_vault_db_proof *ask, sp_buf *out)
+{
+    sp_buf_u8(out, ask->method);
+    sp_buf_bytes(out, ask->name);
+    sp_buf_bytes(out, ask->salt);
+    sp_buf_u32(out, ask->iterations);
+    sp_buf_bytes(out, ask->auth_message);
+}
+
+sp_err sp_vault_db_proof_decode(sp_span body, sp_vault_db_proof *ret_ask)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_vault_db_proof ask;
+    ask.method = sp_read_enum(&in, SP_VAULT_DB_METHOD_COUNT);
+    ask.name = sp_read_bytes(&in, SP_VAULT_CREDENTIAL_MAX_BYTES);
+    ask.salt = sp_read_bytes(&in, SP_VAULT_SALT_MAX_BYTES);
+    ask.iterations = sp_read_u32(&in);
+    ask.auth_message = sp_read_bytes(&in, SP_VAULT_AUTH_MESSAGE_MAX_BYTES);
+    bool scram = ask.method == SP_VAULT_DB_SCRAM;
+    if (scram && (ask.iterations == 0 || ask.iterations > SP_VAULT_ITERATIONS_MAX)) {
+        sp_reader_fail(&in, SP_ELIMIT);
+    }
+    if (scram ? ask.salt.len == 0 || ask.auth_message.len == 0
+              : ask.salt.len != SP_VAULT_MD5_SALT_BYTES || ask.iterations != 0 ||
+                    ask.auth_message.len != 0) {
+        sp_reader_fail(&in, SP_EINVALID);
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+void sp_vault_db_proved_encode(const sp_vault_db_proved *proved, sp_buf *out)
+{
+    sp_buf_bytes(out, proved->proof);
+    sp_buf_bytes(out, proved->server);
+}
+
+sp_err sp_vault_db_proved_decode(sp_span body, sp_vault_db_proved *ret_proved)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_vault_db_proved proved;
+    proved.proof = sp_read_bytes(&in, SP_VAULT_SALT_MAX_BYTES);
+    proved.server = sp_read_bytes(&in, SP_VAULT_SALT_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_proved = proved;
     return sp_ok();
 }

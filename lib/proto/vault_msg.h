@@ -20,6 +20,11 @@
  * WRAP, UNWRAP         core ledger    wrap -> bytes                  a key of the caller's role
  * BACKUP_WRAP          core           wrap -> bytes
  * BACKUP_UNWRAP        core           wrap -> bytes                  recorded
+ * DB_CREDENTIAL_PUT    core           db_credential -> SCRAM secret  recorded
+ * DB_CREDENTIAL_LIST   core           - -> keys                      those of databases
+ * DB_CREDENTIAL_REMOVE core           name -> -                      recorded
+ * DB_PROOF             db             db_proof -> db_proved
+ * DB_PASSWORD          keeper         name -> bytes                  recorded
  *
  * A body that is one run of bytes is sent as it is, without a length: "claims", "JWT", "bytes".
  * Errors: SP_EDENIED the caller's role may not; SP_EINVALID malformed; SP_ENOTFOUND no such key;
@@ -49,6 +54,11 @@ typedef enum {
     SP_VAULT_UNWRAP,
     SP_VAULT_BACKUP_WRAP,
     SP_VAULT_BACKUP_UNWRAP,
+    SP_VAULT_DB_CREDENTIAL_PUT,
+    SP_VAULT_DB_CREDENTIAL_LIST,
+    SP_VAULT_DB_CREDENTIAL_REMOVE,
+    SP_VAULT_DB_PROOF,
+    SP_VAULT_DB_PASSWORD,
     SP_VAULT_KIND_END
 } sp_vault_kind;
 
@@ -64,7 +74,13 @@ enum {
     SP_VAULT_PROOF_MAX = 64, /* hashes: a tree of 2^63 leaves */
     SP_VAULT_NOTE_MAX_BYTES = 1024,
     SP_VAULT_KEYS_MAX = 256,
-    SP_VAULT_TOKEN_LIFE_MAX_S = 300
+    SP_VAULT_TOKEN_LIFE_MAX_S = 300,
+    SP_VAULT_CREDENTIAL_MAX_BYTES = 127, /* "<resource>/<account>" */
+    SP_VAULT_PASSWORD_MAX_BYTES = 200,
+    SP_VAULT_SALT_MAX_BYTES = 64,
+    SP_VAULT_ITERATIONS_MAX = 100000,
+    SP_VAULT_AUTH_MESSAGE_MAX_BYTES = 4096,
+    SP_VAULT_MD5_SALT_BYTES = 4
 };
 
 typedef enum { SP_VAULT_CA_DEVICE, SP_VAULT_CA_OFFICE, SP_VAULT_CA_COUNT } sp_vault_ca;
@@ -152,6 +168,31 @@ typedef struct {
     sp_span bytes; /* plain to WRAP, wrapped to UNWRAP */
 } sp_vault_wrap;
 
+/* The password of a database account. The reply is what PostgreSQL stores for it
+ * ("SCRAM-SHA-256$<iterations>:<salt>$..."), for ALTER ROLE ... PASSWORD: with a generated password
+ * nobody ever sees one. */
+typedef struct {
+    sp_span name;     /* "<resource>/<account>" */
+    sp_span password; /* UTF-8; empty = the vault makes one */
+} sp_vault_db_credential;
+
+typedef enum { SP_VAULT_DB_SCRAM, SP_VAULT_DB_MD5, SP_VAULT_DB_METHOD_COUNT } sp_vault_db_method;
+
+/* The gate speaks the client's side of a log-in and lacks only this. The account is the part of
+ * the name behind '/'. SP_ENOTFOUND: no such credential. */
+typedef struct {
+    uint8_t method; /* sp_vault_db_method */
+    sp_span name;
+    sp_span salt;         /* SCRAM: decoded; MD5: the four bytes */
+    uint32_t iterations;  /* SCRAM: 1..SP_VAULT_ITERATIONS_MAX */
+    sp_span auth_message; /* SCRAM: client-first-bare "," server-first "," client-final-bare */
+} sp_vault_db_proof;
+
+typedef struct {
+    sp_span proof;  /* SCRAM: ClientProof, 32 bytes; MD5: "md5" and 32 hex digits */
+    sp_span server; /* SCRAM: ServerSignature that the server must show, 32 bytes; MD5: empty */
+} sp_vault_db_proved;
+
 /* "DEVICE_ISSUE" for logs and the ledger; "unknown" for no kind of ours. */
 const char *sp_vault_kind_word(uint16_t kind);
 
@@ -167,6 +208,10 @@ void sp_vault_checkpoint_encode(const sp_vault_checkpoint *ask, sp_buf *out);
 SP_MUST sp_err sp_vault_checkpoint_decode(sp_span body, sp_vault_checkpoint *ret_ask);
 void sp_vault_wrap_encode(const sp_vault_wrap *ask, sp_buf *out);
 SP_MUST sp_err sp_vault_wrap_decode(sp_span body, sp_vault_wrap *ret_ask);
+void sp_vault_db_credential_encode(const sp_vault_db_credential *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_db_credential_decode(sp_span body, sp_vault_db_credential *ret_ask);
+void sp_vault_db_proof_encode(const sp_vault_db_proof *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_db_proof_decode(sp_span body, sp_vault_db_proof *ret_ask);
 
 /* Replies: vault encodes, asker decodes. */
 void sp_vault_keys_encode(const sp_vault_keys *keys, sp_buf *out);
@@ -177,5 +222,7 @@ void sp_vault_tls_identity_encode(const sp_vault_tls_identity *identity, sp_buf 
 SP_MUST sp_err sp_vault_tls_identity_decode(sp_span body, sp_vault_tls_identity *ret_identity);
 void sp_vault_checkpoint_last_encode(const sp_vault_checkpoint_last *last, sp_buf *out);
 SP_MUST sp_err sp_vault_checkpoint_last_decode(sp_span body, sp_vault_checkpoint_last *ret_last);
+void sp_vault_db_proved_encode(const sp_vault_db_proved *proved, sp_buf *out);
+SP_MUST sp_err sp_vault_db_proved_decode(sp_span body, sp_vault_db_proved *ret_proved);
 
 #endif

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define USERS "users: { core: 71, vault: 72, ledger: 73, web: 74 }\n"
+#define USERS "users: { core: 71, vault: 72, ledger: 73, web: 74, db: 75 }\n"
 /* clang-format on */
 
 static char path[] = "/tmp/sp-config-XXXXXX";
@@ -44,6 +44,7 @@ static void reads_every_key(void **state)
                                 "domain: office.localhost\n"
                                 "portal: door\n"
                                 "listen: [\"127.0.0.1:8443\", \"[::1]:8444\"]\n"
+                                "postgres: \"127.0.0.1:5432\"\n"
                                 "public_port: 443\n"
                                 "state: /srv/office/state/\n"
                                 "run: /srv/office/run\n"
@@ -57,6 +58,8 @@ static void reads_every_key(void **state)
     assert_string_equal(config->portal, "door");
     assert_int_equal(config->listen_count, 2);
     assert_string_equal(config->listen[1], "[::1]:8444");
+    assert_int_equal(config->postgres_count, 1);
+    assert_true(sp_config_has_role(config, SP_ROLE_DB));
     assert_int_equal(config->public_port, 443);
     assert_string_equal(config->state_dir, "/srv/office/state");
     assert_string_equal(config->run_dir, "/srv/office/run");
@@ -89,6 +92,8 @@ static void fills_in_what_is_missing(void **state)
     assert_string_equal(config->state_dir, "/var/lib/sallyport");
     assert_string_equal(config->run_dir, "/run/sallyport");
     assert_null(config->documents_dir);
+    assert_false(sp_config_has_role(config, SP_ROLE_DB));
+    assert_false(sp_config_uid_is(config, 0, SP_ROLE_DB)); /* a role that is not there is nobody */
     assert_null(config->tls_certificate);
     assert_int_equal(config->public_port, 443);
     assert_int_equal(config->sessions_max, 100000);
@@ -124,6 +129,7 @@ static const mistake mistakes[] = {
     {"users: { core: nobody-of-that-name }\n",
      ":1:16: error: users: 'nobody-of-that-name' is no user of this machine"},
     {"users: { core: 0 }\n", ":1:16: error: users: '0' is root"},
+    {"postgres: \"127.0.0.1\"\n", ":1:12: error: postgres: '127.0.0.1'"},
     {"users: { cook: 5 }\n", ":1:10: error: users: 'cook' is no role"},
     {"users: me\n", "expected { core: USER"},
     {"listen: 1.2.3.4:5\n", "error: domain: is missing"},

@@ -52,6 +52,50 @@ static void tls(void **state)
     ONLY_WHOLE(reply, sp_vault_tls_identity_decode, sp_vault_tls_identity);
 }
 
+static void databases(void **state)
+{
+    (void)state;
+    auto_buf sp_buf body = sp_buf_make(8192);
+    sp_vault_db_credential put = {SP_SPAN_LIT("orders-db/op_dba"), SP_SPAN_LIT("secret")};
+    sp_vault_db_credential put_read;
+    sp_vault_db_credential_encode(&put, &body);
+    assert_ok(sp_vault_db_credential_decode(sp_buf_borrow(&body), &put_read));
+    assert_span_text(put_read.name, "orders-db/op_dba");
+    assert_span_text(put_read.password, "secret");
+    ONLY_WHOLE(body, sp_vault_db_credential_decode, sp_vault_db_credential);
+
+    auto_buf sp_buf ask_body = sp_buf_make(8192);
+    sp_vault_db_proof ask = {.method = SP_VAULT_DB_SCRAM,
+                             .name = SP_SPAN_LIT("orders-db/op_dba"),
+                             .salt = SP_SPAN_LIT("salt"),
+                             .iterations = 4096,
+                             .auth_message = SP_SPAN_LIT("n=,r=a,...")};
+    sp_vault_db_proof read;
+    sp_vault_db_proof_encode(&ask, &ask_body);
+    assert_ok(sp_vault_db_proof_decode(sp_buf_borrow(&ask_body), &read));
+    assert_int_equal(read.iterations, 4096);
+    assert_span_text(read.auth_message, "n=,r=a,...");
+    ONLY_WHOLE(ask_body, sp_vault_db_proof_decode, sp_vault_db_proof);
+    sp_vault_db_proof bad[4] = {ask, ask, ask, ask};
+    bad[0].iterations = 0;
+    bad[1].iterations = SP_VAULT_ITERATIONS_MAX + 1;
+    bad[2].salt = SP_SPAN_EMPTY;
+    bad[3].method = SP_VAULT_DB_MD5; /* which has neither iterations nor a message */
+    for (size_t i = 0; i < SP_COUNT(bad); i++) {
+        sp_buf_reset(&ask_body);
+        sp_vault_db_proof_encode(&bad[i], &ask_body);
+        assert_true(sp_failed(sp_vault_db_proof_decode(sp_buf_borrow(&ask_body), &read)));
+    }
+
+    auto_buf sp_buf reply = sp_buf_make(8192);
+    sp_vault_db_proved proved = {SP_SPAN_LIT("proof"), SP_SPAN_LIT("server")};
+    sp_vault_db_proved proved_read;
+    sp_vault_db_proved_encode(&proved, &reply);
+    assert_ok(sp_vault_db_proved_decode(sp_buf_borrow(&reply), &proved_read));
+    assert_span_text(proved_read.server, "server");
+    ONLY_WHOLE(reply, sp_vault_db_proved_decode, sp_vault_db_proved);
+}
+
 static void checkpoint(void **state)
 {
     (void)state;
@@ -132,9 +176,10 @@ static void words(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(device_issue), cmocka_unit_test(tls),
-        cmocka_unit_test(checkpoint),   cmocka_unit_test(wrap_and_issued),
-        cmocka_unit_test(keys_and_ca),  cmocka_unit_test(words),
+        cmocka_unit_test(device_issue),    cmocka_unit_test(tls),
+        cmocka_unit_test(databases),       cmocka_unit_test(checkpoint),
+        cmocka_unit_test(wrap_and_issued), cmocka_unit_test(keys_and_ca),
+        cmocka_unit_test(words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bodies of the messages between the database gate and core.
+ * OWNS nothing. PROCESS core and the database gate. TRUST bodies are hostile.
+ * SPEC lib/proto/db_msg.h.
+ */
+#include "lib/proto/db_msg.h"
+
+enum { PEER_BYTES = 16 };
+
+/* ---- fields ---- */
+
+static void put_raw(sp_buf *out, const uint8_t *bytes, size_t len)
+{
+    sp_buf_span(out, sp_span_of(bytes, len));
+}
+
+static void get_raw(sp_reader *in, uint8_t *bytes, size_t len)
+{
+    sp_span raw = sp_read_span(in, len);
+    sp_copy(bytes, raw.ptr, raw.len);
+}
+
+/* A text that people and logs see: a NUL or a broken character is nobody's name. */
+static sp_span get_text(sp_reader *in, size_t max_bytes)
+{
+    sp_span text = sp_read_bytes(in, max_bytes);
+    if (!sp_span_is_utf8(text) || sp_span_index(text, 0) != text.len) {
+        sp_reader_fail(in, SP_EINVALID);
+        return SP_SPAN_EMPTY;
+    }
+    return text;
+}
+
+static sp_db_session get_session(sp_reader *in)
+{
+    sp_db_session session = {0};
+    session.slot = sp_read_u32(in);
+    session.id = sp_read_u64(in);
+    return session;
+}
+
+bool sp_db_has_fingerprint(const sp_db_fingerprint *fingerprint)
+{
+    static const sp_db_fingerprint NONE = {0};
+    return !sp_span_eq(sp_span_of(fingerprint->bytes, sizeof(fingerprint->bytes)),
+                       sp_span_of(NONE.bytes, sizeof(NONE.bytes)));
+}
+
+/* ---- log-in ---- */
+
+void sp_db_sasl_write(const sp_db_sasl *sasl, sp_buf *out)
+{
+    sp_buf_u32(out, sasl->conversation);
+    sp_buf_u8(out, sasl->mechanism);
+    sp_buf_u8(out, sasl->over_tls);
+    put_raw(out, sasl->peer, PEER_BYTES);
+    put_raw(out, sasl->fingerprint.bytes, sizeof(sasl->fingerprint.bytes));
+    sp_buf_bytes(out, sasl->end_point);
+    sp_buf_bytes(out, sasl->user);
+    sp_buf_bytes(out, sasl->resource);
+    sp_buf_bytes(out, sasl->database);
+    sp_buf_bytes(out, sasl->data);
+}
+
+sp_err sp_db_sasl_read(sp_span body, sp_db_sasl *ret_sasl)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_sasl sasl = {0};
+    sasl.conversation = sp_read_u32(&in);
+    sasl.mechanism = sp_read_enum(&in, SP_DB_MECHANISM_COUNT);
+    sasl.over_tls = sp_read_enum(&in, 2);
+    get_raw(&in, sasl.peer, PEER_BYTES);
+    get_raw(&in, sasl.fingerprint.bytes, sizeof(sasl.fingerprint.bytes));
+    sasl.end_point = sp_read_bytes(&in, SP_DB_END_POINT_MAX_BYTES);
+    sasl.user = get_text(&in, SP_NAME_MAX_BYTES);
+    sasl.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    sasl.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    sasl.data = sp_read_bytes(&in, SP_DB_SASL_MAX_BYTES);
+    if (sasl.over_tls == 0 && sasl.mechanism == SP_DB_SCRAM_SHA_256_PLUS) {
+        sp_reader_fail(&in, SP_EINVALID); /* nothing to bind to */
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_sasl = sasl;
+    return sp_ok();
+}
+
+void sp_db_sasl_step_write(const sp_db_sasl_step *step, sp_buf *out)
+{
+    sp_buf_u8(out, step->done);
+    sp_db_session_write(&step->session, out);
+    sp_buf_bytes(out, step->data);
+}
+
+sp_err sp_db_sasl_step_read(sp_span body, sp_db_sasl_step *ret_step)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_sasl_step step = {0};
+    step.done = sp_read_enum(&in, 2);
+    step.session = get_session(&in);
+    step.data = sp_read_bytes(&in, SP_DB_SASL_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_step = step;
+    return sp_ok();
+}
+
+void sp_db_cert_write(const sp_db_cert *cert, sp_buf *out)
+{
+    put_raw(out, cert->peer, PEER_BYTES);
+    put_raw(out, cert->fingerprint.bytes, sizeof(cert->fingerprint.bytes));
+    sp_buf_bytes(out, cert->user);
+    sp_buf_bytes(out, cert->resource);
+    sp_buf_bytes(out, cert->database);
+}
+
+sp_err sp_db_cert_read(sp_span body, sp_db_cert *ret_cert)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_cert cert = {0};
+    get_raw(&in, cert.peer, PEER_BYTES);
+    get_raw(&in, cert.fingerprint.bytes, sizeof(cert.fingerprint.bytes));
+    cert.user = get_text(&in, SP_NAME_MAX_BYTES);
+    cert.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    cert.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    if (!sp_db_has_fingerprint(&cert.fingerprint)) {
+        sp_reader_fail(&in, SP_EINVALID);
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_cert = cert;
+    return sp_ok();
+}
+
+void sp_db_session_write(const sp_db_session *session, sp_buf *out)
+{
+    sp_buf_u32(out, session->slot);
+    sp_buf_u64(out, session->id);
+}
+
+sp_err sp_db_session_read(sp_span body, sp_db_session *ret_session)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_session session = get_session(&in);
+    TRY(sp_reader_finish(&in));
+    *ret_session = session;
+    return sp_ok();
+}
+
+/* ---- connections ---- */
+
+void sp_db_conn_write(const sp_db_conn *conn, sp_buf *out)
+{
+    sp_buf_u64(out, conn->connection);
+    sp_buf_u8(out, conn->state);
+    put_raw(out, conn->peer, PEER_BYTES);
+    put_raw(out, conn->fingerprint.bytes, sizeof(conn->fingerprint.bytes));
+    sp_db_session_write(&conn->session, out);
+    sp_buf_bytes(out, conn->resource);
+    sp_buf_bytes(out, conn->database);
+    sp_buf_bytes(out, conn->account);
+    sp_buf_bytes(out, conn->application);
+}
+
+sp_err sp_db_conn_read(sp_span body, sp_db_conn *ret_conn)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_conn conn = {0};
+    conn.connection = sp_read_u64(&in);
+    conn.state = sp_read_enum(&in, SP_DB_CONN_STATE_COUNT);
+    get_raw(&in, conn.peer, PEER_BYTES);
+    get_raw(&in, conn.fingerprint.bytes, sizeof(conn.fingerprint.bytes));
+    conn.session = get_session(&in);
+    conn.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    conn.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    conn.account = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    conn.application = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_conn = conn;
+    return sp_ok();
+}
+
+void sp_db_kill_write(const sp_db_kill *kill, sp_buf *out)
+{
+    sp_buf_u64(out, kill->connection);
+    sp_buf_bytes(out, kill->reason);
+}
+
+sp_err sp_db_kill_read(sp_span body, sp_db_kill *ret_kill)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_kill kill = {0};
+    kill.connection = sp_read_u64(&in);
+    kill.reason = get_text(&in, SP_DB_REASON_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_kill = kill;
+    return sp_ok();
+}
+
+void sp_db_cancel_write(const sp_db_cancel *cancel, sp_buf *out)
+{
+    sp_buf_u64(out, cancel->connection);
+}
+
+sp_err sp_db_cancel_read(sp_span body, sp_db_cancel *ret_cancel)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_cancel cancel = {sp_read_u64(&in)};
+    TRY(sp_reader_finish(&in));
+    *ret_cancel = cancel;
+    return sp_ok();
+}
+
+/* ---- asking ---- */
+
+void sp_db_ask_write(const sp_db_ask *ask, sp_buf *out)
+{
+    sp_buf_u64(out, ask->connection);
+    sp_db_session_write(&ask->session, out);
+    sp_buf_u64(out, ask->reference);
+    sp_buf_u64(out, ask->estimated_rows);
+    sp_buf_u64(out, ask->keep_bytes);
+    sp_buf_u8(out, ask->action);
+    sp_buf_u8(out, ask->class_level);
+    sp_buf_u8(out, ask->needed);
+    put_raw(out, ask->sha256, sizeof(ask->sha256));
+    sp_buf_bytes(out, ask->resource);
+    sp_buf_bytes(out, ask->database);
+    sp_buf_bytes(out, ask->statement);
+    sp_buf_bytes(out, ask->objects);
+    sp_buf_bytes(out, ask->plan);
+}
+
+sp_err sp_db_ask_read(sp_span body, sp_db_ask *ret_ask)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_ask ask = {0};
+    ask.connection = sp_read_u64(&in);
+    ask.session = get_session(&in);
+    ask.reference = sp_read_u64(&in);
+    ask.estimated_rows = sp_read_u64(&in);
+    ask.keep_bytes = sp_read_u64(&in);
+    ask.action = sp_read_enum(&in, SP_ACTION_COUNT);
+    ask.class_level = sp_read_enum(&in, SP_CLASSES_MAX);
+    ask.needed = sp_read_u8(&in);
+    get_raw(&in, ask.sha256, sizeof(ask.sha256));
+    ask.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    ask.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    ask.statement = get_text(&in, SP_DB_STATEMENT_MAX_BYTES);
+    ask.objects = get_text(&in, SP_DB_OBJECTS_MAX_BYTES);
+    ask.plan = get_text(&in, SP_DB_PLAN_MAX_BYTES);
+    if (ask.needed == 0) {
+        sp_reader_fail(&in, SP_EINVALID);
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+void sp_db_ask_id_write(const sp_db_ask_id *id, sp_buf *out)
+{
+    sp_buf_u64(out, id->ask);
+}
+
+sp_err sp_db_ask_id_read(sp_span body, sp_db_ask_id *ret_id)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_ask_id id = {sp_read_u64(&in)};
+    TRY(sp_reader_finish(&in));
+    *ret_id = id;
+    return sp_ok();
+}
+
+void sp_db_ask_use_write(const sp_db_ask_use *use, sp_buf *out)
+{
+    sp_buf_u64(out, use->ask);
+    sp_db_session_write(&use->session, out);
+    put_raw(out, use->sha256, sizeof(use->sha256));
+}
+
+sp_err sp_db_ask_use_read(sp_span body, sp_db_ask_use *ret_use)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_ask_use use = {0};
+    use.ask = sp_read_u64(&in);
+    use.session = get_session(&in);
+    get_raw(&in, use.sha256, sizeof(use.sha256));
+    TRY(sp_reader_finish(&in));
+    *ret_use = use;
+    return sp_ok();
+}
+
+void sp_db_ask_done_write(const sp_db_ask_done *done, sp_buf *out)
+{
+    sp_buf_u64(out, done->ask);
+    sp_buf_u8(out, done->verdict);
+    sp_buf_u8(out, done->approvals);
+    sp_buf_bytes(out, done->by);
+    sp_buf_bytes(out, done->reason);
+}
+
+sp_err sp_db_ask_done_read(sp_span body, sp_db_ask_done *ret_done)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_ask_done done = {0};
+    done.ask = sp_read_u64(&in);
+    done.verdict = sp_read_enum(&in, SP_VERDICT_COUNT);
+    done.approvals = sp_read_u8(&in);
+    done.by = get_text(&in, SP_DB_BY_MAX_BYTES);
+    done.reason = get_text(&in, SP_DB_REASON_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_done = done;
+    return sp_ok();
+}
+
+/* ---- budgets and keeping ---- */
+
+void sp_db_spend_write(const sp_db_spend *spend, sp_buf *out)
+{
+    sp_db_session_write(&spend->session, out);
+    sp_buf_u64(out, spend->reference);
+    sp_buf_u8(out, spend->action);
+    sp_buf_u32(out, spend->statements);
+    sp_buf_u64(out, spend->rows);
+    sp_buf_u64(out, spend->bytes);
+    sp_buf_u64(out, spend->day_rows);
+    sp_buf_u64(out, spend->day_bytes);
+    sp_buf_bytes(out, spend->resource);
+}
+
+sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_spend spend = {0};
+    spend.session = get_session(&in);
+    spend.reference = sp_read_u64(&in);
+    spend.action = sp_read_enum(&in, SP_ACTION_COUNT);
+    spend.statements = sp_read_u32(&in);
+    spend.rows = sp_read_u64(&in);
+    spend.bytes = sp_read_u64(&in);
+    spend.day_rows = sp_read_u64(&in);
+    spend.day_bytes = sp_read_u64(&in);
+    spend.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_spend = spend;
+    return sp_ok();
+}
+
+void sp_db_keep_write(const sp_db_keep *keep, sp_buf *out)
+{
+    sp_buf_u64(out, keep->ask);
+    sp_buf_u8(out, keep->whole_database);
+    sp_buf_bytes(out, keep->resource);
+    sp_buf_bytes(out, keep->database);
+    sp_buf_bytes(out, keep->relations);
+    sp_buf_bytes(out, keep->snapshot);
+}
+
+sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_keep keep = {0};
+    keep.ask = sp_read_u64(&in);
+    keep.whole_database = sp_read_enum(&in, 2);
+    keep.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    keep.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    keep.relations = get_text(&in, SP_DB_RELATIONS_MAX_BYTES);
+    keep.snapshot = get_text(&in, SP_DB_SNAPSHOT_MAX_BYTES);
+    if (keep.whole_database != 0 && keep.relations.len != 0) {
+        sp_reader_fail(&in, SP_EINVALID);
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_keep = keep;
+    return sp_ok();
+}
+
+void sp_db_kept_write(const sp_db_kept *kept, sp_buf *out)
+{
+    sp_buf_u64(out, kept->keep);
+    sp_buf_u64(out, kept->bytes);
+    sp_buf_u64(out, kept->duration_ms);
+}
+
+sp_err sp_db_kept_read(sp_span body, sp_db_kept *ret_kept)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_kept kept = {0};
+    kept.keep = sp_read_u64(&in);
+    kept.bytes = sp_read_u64(&in);
+    kept.duration_ms = sp_read_u64(&in);
+    TRY(sp_reader_finish(&in));
+    *ret_kept = kept;
+    return sp_ok();
+}

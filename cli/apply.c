@@ -261,7 +261,8 @@ int sp_fetch(const sp_given *given)
     auto_free char *text = NULL;
     sp_buf_text(&path, "/api/v1/admin/policy/documents");
     if (version != NULL) {
-        sp_buf_fmt(&path, "?version=%s", sp_client_escape(version));
+        sp_buf_text(&path, "?version=");
+        sp_buf_percent(&path, sp_span_cstr(version));
     }
     if (sp_failed(sp_buf_take_cstr(&path, &text))) {
         return SP_EXIT_FAILED;

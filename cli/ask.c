@@ -122,13 +122,13 @@ static const struct {
 static int fill(sp_client *client, question *q, const char *name, sp_buf *path)
 {
     if (sp_same(name, "1")) {
-        sp_buf_text(path, sp_client_escape(q->word));
+        sp_buf_percent(path, sp_span_cstr(q->word));
         return SP_EXIT_OK;
     }
     for (size_t i = 0; i < SP_COUNT(finders); i++) {
         if (sp_same(name, finders[i].name)) {
             int status = finders[i].find(client, q->word, &q->found);
-            sp_buf_text(path, sp_client_escape(sp_json_text(q->found, "id")));
+            sp_buf_percent(path, sp_span_cstr(sp_json_text(q->found, "id")));
             return status;
         }
     }
@@ -163,8 +163,9 @@ static void add_query(const sp_given *given, sp_buf *path)
     for (size_t i = 0; options != NULL && options[i].word != NULL; i++) {
         const char *value = field_value(given, i);
         if (value != NULL) {
-            sp_buf_fmt(path, "%c%s=%s", sign, options[i].field,
-                       options[i].type == SP_OPTION_FLAG ? "true" : sp_client_escape(value));
+            bool flag = options[i].type == SP_OPTION_FLAG;
+            sp_buf_fmt(path, "%c%s=", sign, options[i].field);
+            sp_buf_percent(path, sp_span_cstr(flag ? "true" : value));
             sign = '&';
         }
     }

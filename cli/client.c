@@ -378,7 +378,8 @@ static int take_page(sp_client *client, const char *path, const char *cursor, js
     bool has_query = sp_span_find(sp_span_cstr(path), SP_SPAN_LIT("?")) < sp_span_cstr(path).len;
     sp_buf_fmt(&full, "%s%climit=200", path, has_query ? '&' : '?');
     if (cursor != NULL) {
-        sp_buf_fmt(&full, "&cursor=%s", sp_client_escape(cursor));
+        sp_buf_text(&full, "&cursor=");
+        sp_buf_percent(&full, sp_span_cstr(cursor));
     }
     if (sp_failed(sp_buf_take_cstr(&full, &text))) {
         return failed(sp_fail(SP_ENOMEM));
@@ -416,28 +417,6 @@ int sp_client_list(sp_client *client, const char *path, json_t **ret_items)
     }
     *ret_items = items;
     return SP_EXIT_OK;
-}
-
-const char *sp_client_escape(const char *text)
-{
-    static char escaped[4096];
-    static const char hex[] = "0123456789ABCDEF";
-    size_t at = 0;
-    sp_span span = sp_span_cstr(text);
-    for (size_t i = 0; i < span.len && at + 4 < sizeof(escaped); i++) {
-        uint8_t c = span.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '_' || c == '.';
-        if (plain) {
-            escaped[at++] = (char)c;
-        } else {
-            escaped[at++] = '%';
-            escaped[at++] = hex[c >> 4];
-            escaped[at++] = hex[c & 15];
-        }
-    }
-    escaped[at] = '\0';
-    return escaped;
 }
 
 void sp_client_print(const json_t *value)

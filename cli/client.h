@@ -55,8 +55,6 @@ int sp_client_pin(const char *url, const char *ca_sha256, char **ret_ca_pem);
 /* ---- for commands ---- */
 /* Every page of a list; the items as one array (new reference). path may hold a query. */
 int sp_client_list(sp_client *client, const char *path, json_t **ret_items);
-/* Percent-encodes a value for a path or query; valid until the next call. */
-const char *sp_client_escape(const char *text);
 /* Pretty JSON on standard output. */
 void sp_client_print(const json_t *value);
 

@@ -13,7 +13,8 @@ static int list_matching(sp_client *client, const char *base, const char *name, 
 {
     auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
     auto_free char *text = NULL;
-    sp_buf_fmt(&path, "%s?q=%s", base, sp_client_escape(name));
+    sp_buf_fmt(&path, "%s?q=", base);
+    sp_buf_percent(&path, sp_span_cstr(name));
     if (sp_failed(sp_buf_take_cstr(&path, &text))) {
         return SP_EXIT_FAILED;
     }
@@ -81,7 +82,9 @@ int sp_call_on(sp_client *client, const char *method, const char *base, const js
 {
     auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
     auto_free char *text = NULL;
-    sp_buf_fmt(&path, "%s/%s/%s", base, sp_client_escape(sp_json_text(object, "id")), verb);
+    sp_buf_fmt(&path, "%s/", base);
+    sp_buf_percent(&path, sp_span_cstr(sp_json_text(object, "id")));
+    sp_buf_fmt(&path, "/%s", verb);
     if (sp_failed(sp_buf_take_cstr(&path, &text))) {
         json_decref(body);
         return SP_EXIT_FAILED;

@@ -83,29 +83,83 @@ static bool seconds(const char *text, uint64_t *ret_unix_us)
     return good;
 }
 
+/* ---- filters: each takes its value into a search, false when the value is wrong ---- */
+
+static bool take_person(sp_ledger_search *search, const char *value)
+{
+    uint64_t n = 0;
+    bool good = number(value, UINT32_MAX, &n);
+    search->person = (uint32_t)n;
+    return good;
+}
+
+static bool take_session(sp_ledger_search *search, const char *value)
+{
+    return hex64(value, &search->session);
+}
+
+static bool take_reference(sp_ledger_search *search, const char *value)
+{
+    return !sp_failed(sp_reference_of(sp_span_cstr(value), &search->reference));
+}
+
+static bool take_kind(sp_ledger_search *search, const char *value)
+{
+    return kind_of(value, &search->kinds);
+}
+
+static bool take_verdict(sp_ledger_search *search, const char *value)
+{
+    return verdict_of(value, &search->verdicts);
+}
+
+static bool take_since(sp_ledger_search *search, const char *value)
+{
+    return seconds(value, &search->from_unix_us);
+}
+
+static bool take_before(sp_ledger_search *search, const char *value)
+{
+    return seconds(value, &search->to_unix_us);
+}
+
+static bool take_limit(sp_ledger_search *search, const char *value)
+{
+    uint64_t n = 0;
+    bool good = number(value, SP_LEDGER_PAGE_MAX, &n);
+    search->limit = (uint16_t)n;
+    return good;
+}
+
+static bool take_resource(sp_ledger_search *search, const char *value)
+{
+    search->resource = sp_span_cstr(value);
+    return search->resource.len <= SP_NAME_MAX_BYTES;
+}
+
+static bool take_text(sp_ledger_search *search, const char *value)
+{
+    search->text = sp_span_cstr(value);
+    return search->text.len <= SP_LEDGER_TEXT_MAX_BYTES;
+}
+
 /* One option with its value; false when it is none or the value is wrong. */
 static bool filter(sp_ledger_search *search, const char *option, const char *value)
 {
-    uint64_t n = 0;
-    if (strcmp(option, "--person") == 0 && number(value, UINT32_MAX, &n)) {
-        search->person = (uint32_t)n;
-    } else if (strcmp(option, "--session") == 0 && hex64(value, &search->session)) {
-    } else if (strcmp(option, "--reference") == 0 &&
-               !sp_failed(sp_reference_of(sp_span_cstr(value), &search->reference))) {
-    } else if (strcmp(option, "--kind") == 0 && kind_of(value, &search->kinds)) {
-    } else if (strcmp(option, "--verdict") == 0 && verdict_of(value, &search->verdicts)) {
-    } else if (strcmp(option, "--since") == 0 && seconds(value, &search->from_unix_us)) {
-    } else if (strcmp(option, "--before") == 0 && seconds(value, &search->to_unix_us)) {
-    } else if (strcmp(option, "--limit") == 0 && number(value, SP_LEDGER_PAGE_MAX, &n)) {
-        search->limit = (uint16_t)n;
-    } else if (strcmp(option, "--resource") == 0 && strlen(value) <= SP_NAME_MAX_BYTES) {
-        search->resource = sp_span_cstr(value);
-    } else if (strcmp(option, "--text") == 0 && strlen(value) <= SP_LEDGER_TEXT_MAX_BYTES) {
-        search->text = sp_span_cstr(value);
-    } else {
-        return false;
+    static const struct {
+        const char *name;
+        bool (*take)(sp_ledger_search *search, const char *value);
+    } filters[] = {{"--person", take_person},       {"--session", take_session},
+                   {"--reference", take_reference}, {"--kind", take_kind},
+                   {"--verdict", take_verdict},     {"--since", take_since},
+                   {"--before", take_before},       {"--limit", take_limit},
+                   {"--resource", take_resource},   {"--text", take_text}};
+    for (size_t i = 0; i < SP_COUNT(filters); i++) {
+        if (strcmp(option, filters[i].name) == 0) {
+            return filters[i].take(search, value);
+        }
     }
-    return true;
+    return false;
 }
 
 static bool option(sp_ledger_args *args, const char *name, const char *value)

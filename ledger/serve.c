@@ -259,6 +259,18 @@ static void entry(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
     reply_buf(peer, msg, err, &body);
 }
 
+/* The note stands beside a proof for the tree that it signs. */
+static void write_proof(const sp_ledger *ledger, sp_ledger_proof *answer, uint64_t size,
+                        const sp_merkle_path *path, sp_buf *body)
+{
+    answer->tree_size = size;
+    answer->count = (uint16_t)path->count;
+    sp_copy(answer->path, path->hashes, path->count * sizeof(*path->hashes));
+    answer->note =
+        size == sp_keeper_size(ledger->keeper) ? sp_keeper_note(ledger->keeper) : SP_SPAN_EMPTY;
+    sp_ledger_proof_write(answer, body);
+}
+
 static void proof(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
 {
     sp_ledger_entry_ask ask;
@@ -268,8 +280,8 @@ static void proof(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
     sp_merkle_source source = sp_journal_hashes(ledger->store);
     (void)fds;
     sp_err err = sp_ledger_entry_ask_read(msg->body, &ask);
-    uint64_t signed_size = sp_keeper_size(ledger->keeper);
-    uint64_t size = sp_failed(err) || ask.tree_size == 0 ? signed_size : ask.tree_size;
+    uint64_t size =
+        sp_failed(err) || ask.tree_size == 0 ? sp_keeper_size(ledger->keeper) : ask.tree_size;
     if (!sp_failed(err) && (ask.entry >= size || size > sp_journal_size(ledger->store))) {
         err = sp_fail(SP_ENOTFOUND); /* not under a checkpoint yet: ask for CHECKPOINT first */
     }
@@ -281,11 +293,7 @@ static void proof(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
     }
     if (!sp_failed(err)) {
         answer.entry = ask.entry;
-        answer.tree_size = size;
-        answer.count = (uint16_t)path.count;
-        sp_copy(answer.path, path.hashes, path.count * sizeof(*path.hashes));
-        answer.note = size == signed_size ? sp_keeper_note(ledger->keeper) : SP_SPAN_EMPTY;
-        sp_ledger_proof_write(&answer, &body);
+        write_proof(ledger, &answer, size, &path, &body);
     }
     reply_buf(peer, msg, err, &body);
 }
@@ -299,8 +307,8 @@ static void consistency(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_
     sp_merkle_source source = sp_journal_hashes(ledger->store);
     (void)fds;
     sp_err err = sp_ledger_sizes_read(msg->body, &ask);
-    uint64_t signed_size = sp_keeper_size(ledger->keeper);
-    uint64_t size = sp_failed(err) || ask.new_size == 0 ? signed_size : ask.new_size;
+    uint64_t size =
+        sp_failed(err) || ask.new_size == 0 ? sp_keeper_size(ledger->keeper) : ask.new_size;
     if (!sp_failed(err) && size > sp_journal_size(ledger->store)) {
         err = sp_fail(SP_ENOTFOUND);
     }
@@ -309,11 +317,7 @@ static void consistency(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_
     }
     if (!sp_failed(err)) {
         answer.entry = ask.old_size;
-        answer.tree_size = size;
-        answer.count = (uint16_t)path.count;
-        sp_copy(answer.path, path.hashes, path.count * sizeof(*path.hashes));
-        answer.note = size == signed_size ? sp_keeper_note(ledger->keeper) : SP_SPAN_EMPTY;
-        sp_ledger_proof_write(&answer, &body);
+        write_proof(ledger, &answer, size, &path, &body);
     }
     reply_buf(peer, msg, err, &body);
 }

@@ -6,8 +6,7 @@
 
 static bool is_base64url(uint8_t c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_';
+    return sp_is_alnum(c) || c == '-' || c == '_';
 }
 
 sp_err sp_token_hash(sp_span text, sp_hash *ret_hash)

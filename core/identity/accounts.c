@@ -368,22 +368,31 @@ static void post_invite(sp_request *req)
     record(req, "invitation made", sp_span_cstr(ask->person.name), SP_SPAN_EMPTY, apply_link, ask);
 }
 
-static void post_reset(sp_request *req)
+/* A change of somebody else's account, with its reason; NULL when it was refused and answered. */
+static change *change_of_other(sp_request *req, const char *not_himself)
 {
     change *ask = change_new(req);
     if (ask == NULL) {
-        return;
+        return NULL;
     }
     const sp_field fields[] = {SP_FIELD_TEXT_OPT("why", &ask->why, 0, 500)};
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !person_of(req, &ask->person)) {
-        return;
+        return NULL;
     }
     if (ask->person.id == sp_request_person(req)) {
-        sp_answer_problem(req, 409, "conflict", "Nobody resets his own account.");
-        return;
+        sp_answer_problem(req, 409, "conflict", "%s", not_himself);
+        return NULL;
     }
-    ask->link = SP_LINK_RESET;
-    record(req, "account reset", sp_span_cstr(ask->person.name), ask->why, apply_link, ask);
+    return ask;
+}
+
+static void post_reset(sp_request *req)
+{
+    change *ask = change_of_other(req, "Nobody resets his own account.");
+    if (ask != NULL) {
+        ask->link = SP_LINK_RESET;
+        record(req, "account reset", sp_span_cstr(ask->person.name), ask->why, apply_link, ask);
+    }
 }
 
 /* ---- locking ---- */
@@ -424,20 +433,11 @@ static bool has_credentials(sp_store *store, uint32_t person)
 
 static void post_disable(sp_request *req)
 {
-    change *ask = change_new(req);
-    if (ask == NULL) {
-        return;
+    change *ask = change_of_other(req, "Nobody disables himself.");
+    if (ask != NULL) {
+        ask->state = SP_PERSON_LOCKED;
+        record(req, "account disabled", sp_span_cstr(ask->person.name), ask->why, apply_state, ask);
     }
-    const sp_field fields[] = {SP_FIELD_TEXT_OPT("why", &ask->why, 0, 500)};
-    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !person_of(req, &ask->person)) {
-        return;
-    }
-    if (ask->person.id == sp_request_person(req)) {
-        sp_answer_problem(req, 409, "conflict", "Nobody disables himself.");
-        return;
-    }
-    ask->state = SP_PERSON_LOCKED;
-    record(req, "account disabled", sp_span_cstr(ask->person.name), ask->why, apply_state, ask);
 }
 
 static void post_enable(sp_request *req)

@@ -14,19 +14,14 @@ const char *sp_person_state_word(sp_person_state state)
     return words[state];
 }
 
-static bool is_alnum(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 bool sp_name_is_valid(sp_span name)
 {
-    if (name.len == 0 || name.len > SP_NAME_MAX_BYTES || !is_alnum(name.ptr[0])) {
+    if (name.len == 0 || name.len > SP_NAME_MAX_BYTES || !sp_is_lower_alnum(name.ptr[0])) {
         return false;
     }
     for (size_t i = 1; i < name.len; i++) {
         uint8_t c = name.ptr[i];
-        if (!is_alnum(c) && c != '.' && c != '-' && c != '_') {
+        if (!sp_is_lower_alnum(c) && c != '.' && c != '-' && c != '_') {
             return false;
         }
     }

@@ -69,30 +69,16 @@ void sp_totp_secret_text(sp_span secret, sp_buf *out)
     }
 }
 
-static void put_encoded(sp_buf *out, sp_span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     c == '-' || c == '.' || c == '_';
-        if (plain) {
-            sp_buf_byte(out, c);
-        } else {
-            sp_buf_fmt(out, "%%%02X", c);
-        }
-    }
-}
-
 void sp_totp_uri(sp_span secret, sp_span office, sp_span name, sp_buf *out)
 {
     sp_buf_text(out, "otpauth://totp/");
-    put_encoded(out, office);
+    sp_buf_percent(out, office);
     sp_buf_byte(out, ':');
-    put_encoded(out, name);
+    sp_buf_percent(out, name);
     sp_buf_text(out, "?secret=");
     sp_totp_secret_text(secret, out);
     sp_buf_text(out, "&issuer=");
-    put_encoded(out, office);
+    sp_buf_percent(out, office);
     sp_buf_text(out, "&algorithm=SHA1&digits=6&period=30");
 }
 

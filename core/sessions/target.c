@@ -4,7 +4,7 @@
  */
 #include "core/sessions/target.h"
 
-enum { LABEL_MAX_BYTES = 63, HTTPS_PORT = 443, PORT_MAX = 65535 };
+enum { HTTPS_PORT = 443, PORT_MAX = 65535 };
 
 static bool is_visible(sp_span text)
 {
@@ -23,21 +23,10 @@ bool sp_target_is_path(sp_span text)
            !(text.len > 1 && text.ptr[1] == '/') && is_visible(text);
 }
 
-static bool is_label(sp_span text)
-{
-    bool edges = text.len > 0 && text.len <= LABEL_MAX_BYTES && text.ptr[0] != '-' &&
-                 text.ptr[text.len - 1] != '-';
-    for (size_t i = 0; edges && i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        edges = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-    }
-    return edges;
-}
-
 static bool host_is_ours(sp_span host, sp_span domain, sp_span portal_host)
 {
     size_t dot = sp_span_index(host, '.');
-    return is_label(sp_span_slice(host, 0, dot)) &&
+    return sp_span_is_label(sp_span_slice(host, 0, dot)) &&
            sp_span_eq(sp_span_slice(host, dot + 1, host.len), domain) &&
            !sp_span_eq(host, portal_host);
 }

@@ -13,7 +13,7 @@ static bool is_host(sp_span text)
 {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.')) {
+        if (!sp_is_lower_alnum(c) && c != '-' && c != '.') {
             return false;
         }
     }
@@ -25,9 +25,7 @@ static bool is_word(sp_span text)
 {
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    sp_span_index(SP_SPAN_LIT("-._:/[]~+@"), c) < 10;
-        if (!good) {
+        if (!sp_is_alnum(c) && sp_span_index(SP_SPAN_LIT("-._:/[]~+@"), c) == 10) {
             return false;
         }
     }
@@ -146,16 +144,24 @@ static void write_listens(const sp_nginx_conf *conf, const char *more, sp_buf *o
     }
 }
 
+enum { PORT_BYTES = 16 };
+
+/* ":8443" behind a host's name, nothing for the port that goes without saying. */
+static void put_port(const sp_nginx_conf *conf, char ret_port[PORT_BYTES])
+{
+    if (conf->public_port != 443) {
+        auto_buf sp_buf text = sp_buf_make(PORT_BYTES);
+        sp_buf_fmt(&text, ":%u", conf->public_port);
+        SP_IGNORE(sp_fit(ret_port, PORT_BYTES, sp_buf_borrow(&text))); /* always fits */
+    }
+}
+
 /* Headers that tell the other side about the request; what a client sent under these names was
  * dropped by the module. */
 static void write_headers(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
 {
-    char port[16] = "";
-    if (conf->public_port != 443) {
-        auto_buf sp_buf text = sp_buf_make(sizeof(port));
-        sp_buf_fmt(&text, ":%u", conf->public_port);
-        SP_IGNORE(sp_fit(port, sizeof(port), sp_buf_borrow(&text))); /* always fits */
-    }
+    char port[PORT_BYTES] = "";
+    put_port(conf, port);
     sp_buf_fmt(out,
                "proxy_set_header Host \"%.*s%s\";\nproxy_set_header X-Forwarded-For "
                "$remote_addr;\nproxy_set_header X-Forwarded-Proto https;\n"
@@ -201,12 +207,8 @@ static void write_plain(const sp_nginx_conf *conf, sp_buf *out)
     for (size_t i = 0; i < SP_NGINX_LISTEN_MAX && conf->http[i] != NULL; i++) {
         sp_buf_fmt(out, "listen %s;\n", conf->http[i]);
     }
-    char port[16] = "";
-    if (conf->public_port != 443) {
-        auto_buf sp_buf text = sp_buf_make(sizeof(port));
-        sp_buf_fmt(&text, ":%u", conf->public_port);
-        SP_IGNORE(sp_fit(port, sizeof(port), sp_buf_borrow(&text))); /* always fits */
-    }
+    char port[PORT_BYTES] = "";
+    put_port(conf, port);
     sp_buf_fmt(out,
                "server_name .%.*s;\nsallyport_gate off;\n"
                "location ^~ /.well-known/acme-challenge/ { root \"%s/acme\"; disable_symlinks on; "

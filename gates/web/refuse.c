@@ -26,20 +26,6 @@ static bool signing_in_helps(const gate_ctx *ctx)
            ctx->reason == SP_REASON_STRENGTH;
 }
 
-static void escape(sp_buf *out, sp_span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        bool bare = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '_' || c == '.' || c == '~';
-        if (bare) {
-            sp_buf_byte(out, c);
-        } else {
-            sp_buf_fmt(out, "%%%02X", c);
-        }
-    }
-}
-
 /* Bytes of the buffer that live as long as the request. */
 static ngx_int_t keep(ngx_http_request_t *r, const sp_buf *buf, ngx_str_t *ret_text)
 {
@@ -90,7 +76,7 @@ static ngx_int_t add_portal(gate_ctx *ctx)
     auto_buf sp_buf url = sp_buf_make(3 * REDIRECT_MAX_BYTES);
     sp_buf_span(&url, gate_span(gate_main_conf_of(r)->portal));
     sp_buf_text(&url, "/enter?to=");
-    escape(&url, sp_buf_borrow(&to));
+    sp_buf_percent(&url, sp_buf_borrow(&to));
     if (ctx->reason == SP_REASON_STRENGTH) {
         sp_buf_text(&url, "&need=stronger");
     }

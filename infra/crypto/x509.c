@@ -82,8 +82,7 @@ static bool dns_name_is_plain(sp_span name)
     }
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.ptr[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                     (c == '*' && i == 0);
+        bool plain = sp_is_lower_alnum(c) || c == '-' || c == '.' || (c == '*' && i == 0);
         if (!plain) {
             return false;
         }

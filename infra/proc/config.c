@@ -114,21 +114,6 @@ static void keep(loader *l, struct fy_node *node, sp_span text, char **to)
     }
 }
 
-static bool is_label(sp_span label)
-{
-    if (label.len == 0 || label.len > LABEL_MAX_BYTES || label.ptr[0] == '-' ||
-        label.ptr[label.len - 1] == '-') {
-        return false;
-    }
-    for (size_t i = 0; i < label.len; i++) {
-        uint8_t c = label.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static void read_office(loader *l, struct fy_node *value)
 {
     sp_span text;
@@ -147,7 +132,7 @@ static void read_domain(loader *l, struct fy_node *value)
     sp_span label;
     bool good = text.len <= DOMAIN_MAX_BYTES && !sp_span_ends(text, SP_SPAN_LIT("."));
     while (good && sp_span_split(&rest, '.', &label)) {
-        good = is_label(label);
+        good = sp_span_is_label(label);
     }
     if (!good) {
         complain(l, value,
@@ -165,7 +150,7 @@ static void read_portal(loader *l, struct fy_node *value)
     if (!text_of(l, value, &text)) {
         return;
     }
-    if (!is_label(text)) {
+    if (!sp_span_is_label(text)) {
         complain(l, value, "is not one label of a host name, such as portal", text);
         return;
     }

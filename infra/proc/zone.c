@@ -130,9 +130,8 @@ static bool is_zone_name(sp_span name)
 {
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.ptr[i];
-        bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
         bool inside = i > 0 && (c == '/' || c == '_' || c == '-' || c == '+');
-        if (!word && !inside) {
+        if (!sp_is_alnum(c) && !inside) {
             return false;
         }
     }

@@ -304,13 +304,58 @@ typedef struct {
     uint64_t opened;
 } report;
 
+/* Leaf hashes of run number i, if the pack has them: they must give the hash that is said. */
+static void check_run(report *r, uint64_t i, const uint8_t said[HASH])
+{
+    size_t len = 0;
+    uint8_t *leaves = read_tile("0", i, TILE, (size_t)TILE * HASH, &len);
+    if (leaves == NULL) {
+        return;
+    }
+    if (len != (size_t)TILE * HASH) {
+        fail("a tile of leaf hashes has the wrong length");
+        free(leaves);
+        return;
+    }
+    counter run = {0};
+    uint8_t mine[HASH];
+    for (unsigned k = 0; k < TILE; k++) {
+        counter_add(&run, 0, leaves + (size_t)k * HASH);
+    }
+    counter_root(&run, mine);
+    if (memcmp(mine, said, HASH) != 0) {
+        fail("the leaf hashes of entries from %llu do not give their run's hash",
+             (unsigned long long)i * TILE);
+    }
+    r->hashes += TILE;
+    free(leaves);
+}
+
+/* The leaf hashes of the unfinished last run. */
+static void add_last(report *r, uint64_t runs, counter *tree)
+{
+    unsigned last = (unsigned)(r->size % TILE);
+    if (last == 0) {
+        return;
+    }
+    size_t len = 0;
+    uint8_t *leaves = read_tile("0", runs, last, (size_t)last * HASH, &len);
+    if (leaves == NULL || len != (size_t)last * HASH) {
+        die("the last tile of leaf hashes is missing or has the wrong length");
+    }
+    for (unsigned k = 0; k < last; k++) {
+        counter_add(tree, 0, leaves + (size_t)k * HASH);
+    }
+    r->hashes += last;
+    free(leaves);
+}
+
 /* The root of the whole tree: run hashes, and the leaf hashes of the unfinished last run. Leaf
  * tiles that are there must give their run hash. */
 static void check_tree(report *r, const uint8_t root[HASH])
 {
     counter tree = {0};
     uint64_t runs = r->size / TILE;
-    unsigned last = (unsigned)(r->size % TILE);
     uint8_t *level1 = NULL;
     uint8_t mine[HASH];
     size_t len = 0;
@@ -323,37 +368,11 @@ static void check_tree(report *r, const uint8_t root[HASH])
                 die("a tile of level 1 is missing or has the wrong length");
             }
         }
-        const uint8_t *said = level1 + i % TILE * HASH;
-        uint8_t *leaves = read_tile("0", i, TILE, (size_t)TILE * HASH, &len);
-        if (leaves != NULL && len == (size_t)TILE * HASH) {
-            counter run = {0};
-            for (unsigned k = 0; k < TILE; k++) {
-                counter_add(&run, 0, leaves + (size_t)k * HASH);
-            }
-            counter_root(&run, mine);
-            if (memcmp(mine, said, HASH) != 0) {
-                fail("the leaf hashes of entries from %llu do not give their run's hash",
-                     (unsigned long long)i * TILE);
-            }
-            r->hashes += TILE;
-        } else if (leaves != NULL) {
-            fail("a tile of leaf hashes has the wrong length");
-        }
-        free(leaves);
-        counter_add(&tree, 8, said);
+        check_run(r, i, level1 + i % TILE * HASH);
+        counter_add(&tree, 8, level1 + i % TILE * HASH);
     }
     free(level1);
-    if (last > 0) {
-        uint8_t *leaves = read_tile("0", runs, last, (size_t)last * HASH, &len);
-        if (leaves == NULL || len != (size_t)last * HASH) {
-            die("the last tile of leaf hashes is missing or has the wrong length");
-        }
-        for (unsigned k = 0; k < last; k++) {
-            counter_add(&tree, 0, leaves + (size_t)k * HASH);
-        }
-        r->hashes += last;
-        free(leaves);
-    }
+    add_last(r, runs, &tree);
     counter_root(&tree, mine);
     if (memcmp(mine, root, HASH) != 0) {
         die("the hashes do not give the root that the checkpoint signs");

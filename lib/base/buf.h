@@ -53,6 +53,8 @@ void sp_buf_base64url(sp_buf *buf, sp_span bytes);
 void sp_buf_json(sp_buf *buf, sp_span text);
 /* HTML text or attribute value, escaped. */
 void sp_buf_html(sp_buf *buf, sp_span text);
+/* Percent-encoded for a path's segment or a query's value (RFC 3986). */
+void sp_buf_percent(sp_buf *buf, sp_span text);
 /* RFC 3339, UTC, microseconds: 2026-02-23T18:56:00.000000Z */
 void sp_buf_time(sp_buf *buf, uint64_t when_unix_us);
 void sp_buf_fmt(sp_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));

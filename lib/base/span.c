@@ -148,6 +148,24 @@ sp_err sp_span_to_u64(sp_span text, uint64_t max, uint64_t *ret_value)
     return sp_ok();
 }
 
+/* What the second byte may be (Unicode 15, table 3-7): no over-long form, no surrogate, nothing
+ * above U+10FFFF. */
+static bool second_fits(uint8_t lead, uint8_t second)
+{
+    switch (lead) {
+    case 0xE0:
+        return second >= 0xA0;
+    case 0xED:
+        return second < 0xA0;
+    case 0xF0:
+        return second >= 0x90;
+    case 0xF4:
+        return second < 0x90;
+    default:
+        return true;
+    }
+}
+
 /* Length of the well-formed sequence at p (at most left bytes), or 0. */
 static size_t utf8_step(const uint8_t *p, size_t left)
 {
@@ -164,10 +182,7 @@ static size_t utf8_step(const uint8_t *p, size_t left)
             return 0;
         }
     }
-    bool overlong = (lead == 0xE0 && p[1] < 0xA0) || (lead == 0xF0 && p[1] < 0x90);
-    bool surrogate = lead == 0xED && p[1] >= 0xA0;
-    bool too_high = lead == 0xF4 && p[1] >= 0x90;
-    return overlong || surrogate || too_high ? 0 : len;
+    return second_fits(lead, p[1]) ? len : 0;
 }
 
 bool sp_span_is_utf8(sp_span text)
@@ -179,6 +194,21 @@ bool sp_span_is_utf8(sp_span text)
             return false;
         }
         at += step;
+    }
+    return true;
+}
+
+bool sp_span_is_label(sp_span text)
+{
+    enum { LABEL_MAX_BYTES = 63 };
+    if (text.len == 0 || text.len > LABEL_MAX_BYTES || text.ptr[0] == '-' ||
+        text.ptr[text.len - 1] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (!sp_is_lower_alnum(text.ptr[i]) && text.ptr[i] != '-') {
+            return false;
+        }
     }
     return true;
 }

@@ -49,6 +49,27 @@ bool sp_span_split(sp_span *rest, uint8_t sep, sp_span *ret_piece);
 SP_MUST sp_err sp_span_to_u64(sp_span text, uint64_t max, uint64_t *ret_value);
 /* Well-formed UTF-8 without surrogates and over-long forms (Unicode 15, 3.9). */
 bool sp_span_is_utf8(sp_span text);
+/* A label of a host name: 1 to 63 of a-z, 0-9 and '-', which does not stand at an end (RFC 1123).
+ */
+bool sp_span_is_label(sp_span text);
+/* ASCII, whatever the locale. */
+static inline bool sp_is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+static inline bool sp_is_lower_alnum(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || sp_is_digit(c);
+}
+static inline bool sp_is_alnum(uint8_t c)
+{
+    return (c >= 'A' && c <= 'Z') || sp_is_lower_alnum(c);
+}
+/* Needs no escaping anywhere in a URL (RFC 3986, 2.3). */
+static inline bool sp_is_unreserved(uint8_t c)
+{
+    return sp_is_alnum(c) || c == '-' || c == '_' || c == '.' || c == '~';
+}
 /* A fast non-cryptographic hash for tables; seed it when keys are hostile. */
 uint64_t sp_span_hash(sp_span text, uint64_t seed);
 

@@ -225,6 +225,17 @@ void sp_buf_html(sp_buf *buf, sp_span text)
     }
 }
 
+void sp_buf_percent(sp_buf *buf, sp_span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (sp_is_unreserved(text.ptr[i])) {
+            sp_buf_byte(buf, text.ptr[i]);
+        } else {
+            sp_buf_fmt(buf, "%%%02X", text.ptr[i]);
+        }
+    }
+}
+
 /* Civil date of a day count since 1970-01-01 (Howard Hinnant's algorithm). */
 static void civil(uint64_t days, uint64_t *ret_year, unsigned *ret_month, unsigned *ret_day)
 {

@@ -192,6 +192,15 @@ sp_err sp_merkle_consistency(const sp_merkle_source *source, uint64_t old_size, 
     return sp_ok();
 }
 
+/* Up from a last node to the level where it has a sibling on its left (RFC 9162, 2.1.3.2). */
+static void climb(uint64_t *node, uint64_t *last)
+{
+    while ((*node & 1) == 0 && *node != 0) {
+        *node >>= 1;
+        *last >>= 1;
+    }
+}
+
 bool sp_merkle_includes(const sp_hash *leaf, uint64_t index, uint64_t size, const sp_hash *path,
                         size_t count, const sp_hash *root)
 {
@@ -207,10 +216,7 @@ bool sp_merkle_includes(const sp_hash *leaf, uint64_t index, uint64_t size, cons
         }
         if ((node & 1) != 0 || node == last) {
             hash = sp_merkle_node(&path[i], &hash);
-            while ((node & 1) == 0 && node != 0) {
-                node >>= 1;
-                last >>= 1;
-            }
+            climb(&node, &last);
         } else {
             hash = sp_merkle_node(&hash, &path[i]);
         }
@@ -220,15 +226,10 @@ bool sp_merkle_includes(const sp_hash *leaf, uint64_t index, uint64_t size, cons
     return last == 0 && sp_hash_eq(&hash, root);
 }
 
-bool sp_merkle_extends(uint64_t old_size, const sp_hash *old_root, uint64_t new_size,
-                       const sp_hash *new_root, const sp_hash *path, size_t count)
+/* 0 < old_size < new_size. */
+static bool path_extends(uint64_t old_size, const sp_hash *old_root, uint64_t new_size,
+                         const sp_hash *new_root, const sp_hash *path, size_t count)
 {
-    if (old_size > new_size) {
-        return false;
-    }
-    if (old_size == 0 || old_size == new_size) {
-        return count == 0 && (old_size == 0 || sp_hash_eq(old_root, new_root));
-    }
     bool complete = (old_size & (old_size - 1)) == 0;
     if (!complete && count == 0) {
         return false;
@@ -248,10 +249,7 @@ bool sp_merkle_extends(uint64_t old_size, const sp_hash *old_root, uint64_t new_
         if ((node & 1) != 0 || node == last) {
             old_hash = sp_merkle_node(&path[i], &old_hash);
             new_hash = sp_merkle_node(&path[i], &new_hash);
-            while ((node & 1) == 0 && node != 0) {
-                node >>= 1;
-                last >>= 1;
-            }
+            climb(&node, &last);
         } else {
             new_hash = sp_merkle_node(&new_hash, &path[i]);
         }
@@ -259,4 +257,16 @@ bool sp_merkle_extends(uint64_t old_size, const sp_hash *old_root, uint64_t new_
         last >>= 1;
     }
     return last == 0 && sp_hash_eq(&old_hash, old_root) && sp_hash_eq(&new_hash, new_root);
+}
+
+bool sp_merkle_extends(uint64_t old_size, const sp_hash *old_root, uint64_t new_size,
+                       const sp_hash *new_root, const sp_hash *path, size_t count)
+{
+    if (old_size > new_size) {
+        return false;
+    }
+    if (old_size == 0 || old_size == new_size) {
+        return count == 0 && (old_size == 0 || sp_hash_eq(old_root, new_root));
+    }
+    return path_extends(old_size, old_root, new_size, new_root, path, count);
 }

@@ -77,31 +77,36 @@ static bool grants_all_of(const snap_rule *b, const snap_rule *a)
            within(a->mask_tags, b->mask_tags);
 }
 
+/* Rule b makes rule a needless; of two that say the same it is the earlier one. */
+static bool shadows(const linting *l, uint32_t b, uint32_t a)
+{
+    const snap_rule *one = &l->rules[a];
+    const snap_rule *other = &l->rules[b];
+    bool adds_nothing =
+        one->deny != 0 ? other->deny != 0 : other->deny != 0 || grants_all_of(other, one);
+    if (!adds_nothing || !rule_covers(l, other, one, a)) {
+        return false;
+    }
+    bool mirror = other->deny == one->deny && rule_covers(l, one, other, b) &&
+                  (one->deny != 0 || grants_all_of(one, other));
+    return !mirror || b < a;
+}
+
 static void lint_shadows(const linting *l)
 {
     if ((uint64_t)l->count * l->count > PAIRS_MAX) {
         return;
     }
     for (uint32_t a = 0; a < l->count; a++) {
-        for (uint32_t b = 0; b < l->count; b++) {
-            const snap_rule *one = &l->rules[a];
-            const snap_rule *other = &l->rules[b];
-            bool adds_nothing =
-                one->deny != 0 ? other->deny != 0 : other->deny != 0 || grants_all_of(other, one);
-            if (a == b || !adds_nothing || !rule_covers(l, other, one, a)) {
-                continue;
-            }
-            bool mirror = other->deny == one->deny && rule_covers(l, one, other, b) &&
-                          (one->deny != 0 || grants_all_of(one, other));
-            if (mirror && b > a) {
-                continue; /* the two say the same: the later one is told */
-            }
+        uint32_t b = 0;
+        while (b < l->count && (b == a || !shadows(l, b, a))) {
+            b++;
+        }
+        if (b < l->count) {
+            bool dead = l->rules[b].deny != 0 && l->rules[a].deny == 0;
             warn(l, &l->c->set->rules[a]->head,
-                 other->deny != 0 && one->deny == 0 ? "can never grant anything: all of it is "
-                                                      "denied by"
-                                                    : "adds nothing to",
+                 dead ? "can never grant anything: all of it is denied by" : "adds nothing to",
                  l->c->set->rules[b]->head.name.text);
-            break;
         }
     }
 }

@@ -105,8 +105,7 @@ static bool is_slug(sp_span text)
     }
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.ptr[i];
-        bool word = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (!word && (i == 0 || (c != '.' && c != '_' && c != '-'))) {
+        if (!sp_is_lower_alnum(c) && (i == 0 || (c != '.' && c != '_' && c != '-'))) {
             return false;
         }
     }

@@ -275,6 +275,14 @@ static finding look_found(proof *p, const somebody *who)
     return look_as(p, who) ? HOLE : CLOSED;
 }
 
+/* Whether somebody may hold this role of the other party as well. */
+static bool may_join(const proof *p, const somebody *who, const party *other, unsigned number)
+{
+    const set_role *role = set_role_numbered(p->c->set, number);
+    bool clashes = role != NULL && who->roles_count == 1 && role_bit(role->clashes, who->roles[0]);
+    return role != NULL && !clashes && role_bit(other->roles, number);
+}
+
 /* Somebody who is in the one party already, with every way of being in the other as well. */
 static finding join(proof *p, const somebody *who, const party *other)
 {
@@ -283,10 +291,7 @@ static finding join(proof *p, const somebody *who, const party *other)
         return look_found(p, who);
     }
     for (unsigned number = 0; number < SP_ROLES_MAX && !enough(p, found); number++) {
-        const set_role *role = set_role_numbered(p->c->set, number);
-        bool clashes =
-            role != NULL && who->roles_count == 1 && role_bit(role->clashes, who->roles[0]);
-        if (role == NULL || clashes || !role_bit(other->roles, number)) {
+        if (!may_join(p, who, other, number)) {
             continue;
         }
         somebody both = *who;

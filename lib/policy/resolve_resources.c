@@ -47,52 +47,39 @@ static void wrong(const resolving *r, const doc_text *at, const char *text)
 
 /* ---- hosts, upstreams, paths ---- */
 
-static bool is_label(sp_span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t ch = text.ptr[i];
-        bool edge = i == 0 || i + 1 == text.len;
-        bool word = (ch >= 'a' && ch <= 'z') || (ch >= '0' && ch <= '9');
-        if (!word && (edge || ch != '-')) {
-            return false;
-        }
-    }
-    return text.len > 0;
-}
-
 static bool is_port(sp_span text)
 {
     uint64_t port = 0;
     return !sp_failed(sp_span_to_u64(text, PORT_MAX, &port)) && port > 0;
 }
 
-static bool is_host_and_port(sp_span text)
+/* Bytes of the host that an authority begins with, 0 = none: "[v6]", or a name or IPv4 address. */
+static size_t host_len(sp_span text)
 {
-    size_t host_ends = sp_span_index(text, ':');
     if (text.len > 0 && text.ptr[0] == '[') {
-        host_ends = sp_span_index(text, ']') + 1;
+        size_t end = sp_span_index(text, ']') + 1;
         uint8_t address[16];
         bool v4 = false;
-        if (host_ends > text.len ||
-            sp_failed(set_parse_address(sp_span_slice(text, 1, host_ends - 1), address, &v4)) ||
-            v4) {
-            return false;
-        }
-    } else {
-        for (size_t i = 0; i < host_ends; i++) {
-            uint8_t ch = text.ptr[i];
-            bool word = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                        (ch >= '0' && ch <= '9') || ch == '.' || ch == '-';
-            if (!word) {
-                return false;
-            }
-        }
+        sp_err err = end > text.len
+                         ? sp_fail(SP_EINVALID)
+                         : set_parse_address(sp_span_slice(text, 1, end - 1), address, &v4);
+        return sp_failed(err) || v4 ? 0 : end;
     }
-    if (host_ends == 0) {
-        return false;
+    size_t end = 0;
+    while (end < text.len &&
+           (sp_is_alnum(text.ptr[end]) || text.ptr[end] == '.' || text.ptr[end] == '-')) {
+        end++;
     }
-    return host_ends == text.len ||
-           (text.ptr[host_ends] == ':' && is_port(sp_span_slice(text, host_ends + 1, text.len)));
+    return end;
+}
+
+static bool is_host_and_port(sp_span text)
+{
+    size_t end = host_len(text);
+    if (end == 0 || end == text.len) {
+        return end > 0;
+    }
+    return text.ptr[end] == ':' && is_port(sp_span_slice(text, end + 1, text.len));
 }
 
 static bool is_upstream(sp_span text)
@@ -107,17 +94,10 @@ static bool is_upstream(sp_span text)
     return false;
 }
 
-/* What a path may look like once it is decoded and normalised. NULL when it is well. */
-static const char *path_fault(sp_span path)
+/* What each segment of a path may look like. NULL when they are well. */
+static const char *segments_fault(sp_span rest)
 {
-    if (path.len == 0 || path.ptr[0] != '/') {
-        return "a path begins with '/'";
-    }
-    if (path.len > 1 && path.ptr[path.len - 1] == '/') {
-        return "a path ends without '/': it means everything below it anyway";
-    }
     size_t segments = 0;
-    sp_span rest = sp_span_slice(path, 1, path.len);
     sp_span segment = SP_SPAN_EMPTY;
     while (sp_span_split(&rest, '/', &segment)) {
         segments++;
@@ -129,13 +109,25 @@ static const char *path_fault(sp_span path)
             return "'*' stands for one whole segment";
         }
     }
+    return segments > SNAP_SEGMENTS_MAX ? "a path has at most 32 segments" : NULL;
+}
+
+/* What a path may look like once it is decoded and normalised. NULL when it is well. */
+static const char *path_fault(sp_span path)
+{
+    if (path.len == 0 || path.ptr[0] != '/') {
+        return "a path begins with '/'";
+    }
+    if (path.len > 1 && path.ptr[path.len - 1] == '/') {
+        return "a path ends without '/': it means everything below it anyway";
+    }
     for (size_t i = 0; i < path.len; i++) {
         uint8_t ch = path.ptr[i];
-        if (ch <= 0x20 || ch == 0x7f || ch == '?' || ch == '#' || ch == '\\' || ch == '%') {
+        if (ch <= 0x20 || ch == 0x7f || sp_span_index(SP_SPAN_LIT("?#\\%"), ch) < 4) {
             return "a path is written decoded, without blanks, '?', '#', '%' and '\\'";
         }
     }
-    return segments > SNAP_SEGMENTS_MAX ? "a path has at most 32 segments" : NULL;
+    return segments_fault(sp_span_slice(path, 1, path.len));
 }
 
 static size_t segments_of(sp_span path)
@@ -344,7 +336,7 @@ static sp_err put_web(const resolving *r, snap_resource *out)
 {
     sp_policy_set *set = r->c->set;
     const doc_web *web = &r->doc->web;
-    if (!is_label(web->host.text)) {
+    if (!sp_span_is_label(web->host.text)) {
         wrong(r, &web->host, "a host is one label of a DNS name: a-z, 0-9 and '-' inside");
     }
     if (!is_upstream(web->upstream.text)) {

@@ -187,41 +187,62 @@ static void name(cursor *c)
     need(c, ':');
 }
 
+/* Objects and lists that are open, by the byte that closes each. */
+typedef struct {
+    uint8_t closers[SP_JSON_DEPTH_MAX];
+    size_t depth;
+} nest;
+
+static bool in_object(const nest *n)
+{
+    return n->closers[n->depth - 1] == '}';
+}
+
+/* Takes the opening byte and, in an object, the first name. True: a value comes next; false: it
+ * was empty, its closing byte comes next. */
+static bool open_one(cursor *c, nest *n)
+{
+    bool object = take(c, '{');
+    if (n->depth == SP_JSON_DEPTH_MAX) {
+        c->bad = true;
+        return false;
+    }
+    c->at += object ? 0 : 1;
+    n->closers[n->depth++] = object ? '}' : ']';
+    blanks(c);
+    if (peek(c) == n->closers[n->depth - 1]) {
+        return false;
+    }
+    if (object) {
+        name(c);
+    }
+    return true;
+}
+
 bool sp_json_is_object(sp_span text)
 {
-    uint8_t closers[SP_JSON_DEPTH_MAX];
-    size_t depth = 0;
+    nest n = {.depth = 0};
     cursor c = {text.ptr, text.ptr + text.len, text.len == 0 || !sp_span_is_utf8(text)};
     blanks(&c);
     c.bad = c.bad || peek(&c) != '{';
     while (!c.bad) {
         blanks(&c);
-        bool opens = peek(&c) == '{' || peek(&c) == '[';
-        if (opens) {
-            if (depth == SP_JSON_DEPTH_MAX) {
-                return false;
-            }
-            closers[depth++] = take(&c, '{') ? '}' : ']';
-            c.at += closers[depth - 1] == ']' ? 1 : 0;
-            blanks(&c);
-            if (peek(&c) != closers[depth - 1]) {
-                if (closers[depth - 1] == '}') {
-                    name(&c);
-                }
-                continue; /* the first value */
+        if (peek(&c) == '{' || peek(&c) == '[') {
+            if (open_one(&c, &n)) {
+                continue;
             }
         } else {
             scalar(&c);
         }
         /* a value has ended */
-        for (blanks(&c); depth > 0 && take(&c, closers[depth - 1]); blanks(&c)) {
-            depth--;
+        for (blanks(&c); n.depth > 0 && take(&c, n.closers[n.depth - 1]); blanks(&c)) {
+            n.depth--;
         }
-        if (depth == 0) {
+        if (n.depth == 0) {
             return !c.bad && c.at == c.end;
         }
         need(&c, ',');
-        if (closers[depth - 1] == '}') {
+        if (in_object(&n)) {
             name(&c);
         }
     }

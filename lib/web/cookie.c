@@ -35,9 +35,7 @@ bool sp_web_cookie_is_good(const sp_web_cookie *cookie)
     }
     for (size_t i = 0; i < cookie->value.len; i++) {
         uint8_t c = cookie->value.ptr[i];
-        bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                    c == '-' || c == '_';
-        if (!good) {
+        if (!sp_is_alnum(c) && c != '-' && c != '_') {
             return false;
         }
     }

@@ -6,11 +6,6 @@
 
 #include "lib/base/mem.h"
 
-static bool is_alnum(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 /* Needs no look at its surroundings: not '/', '.', ';', '%'. */
 static bool is_quiet(uint8_t c)
 {
@@ -18,12 +13,7 @@ static bool is_quiet(uint8_t c)
         ['-'] = 1, ['_'] = 1, ['~'] = 1, ['!'] = 1, ['$'] = 1, ['&'] = 1, ['\''] = 1, ['('] = 1,
         [')'] = 1, ['*'] = 1, ['+'] = 1, [','] = 1, ['='] = 1, [':'] = 1, ['@'] = 1,
     };
-    return is_alnum(c) || marks[c] != 0;
-}
-
-static bool is_unreserved(uint8_t c)
-{
-    return is_alnum(c) || c == '-' || c == '_' || c == '~' || c == '.';
+    return sp_is_alnum(c) || marks[c] != 0;
 }
 
 static int hex_value(uint8_t c)
@@ -96,7 +86,7 @@ static sp_path_fault put(writer *out, uint8_t c, bool was_escaped)
     out->has_params |= c == ';';
     out->plain[out->plain_len++] = c;
     /* a reserved character keeps the form it came in: "%2B" and "+" may differ to the upstream */
-    bool bare = is_unreserved(c) || (!was_escaped && (is_quiet(c) || c == '/' || c == ';'));
+    bool bare = sp_is_unreserved(c) || (!was_escaped && (is_quiet(c) || c == '/' || c == ';'));
     put_wire(out, c, !bare);
     return SP_PATH_OK;
 }

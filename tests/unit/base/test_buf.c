@@ -92,6 +92,9 @@ static void json_is_always_well_formed(void **state)
     sp_buf_reset(&out);
     sp_buf_html(&out, SP_SPAN_LIT("<a href='x'>\"&"));
     assert_span_text(sp_buf_borrow(&out), "&lt;a href=&#39;x&#39;&gt;&quot;&amp;");
+    sp_buf_reset(&out);
+    sp_buf_percent(&out, SP_SPAN_LIT("aZ9-_.~ /?&%\xC3\x01+"));
+    assert_span_text(sp_buf_borrow(&out), "aZ9-_.~%20%2F%3F%26%25%C3%01%2B");
 }
 
 static void tells_time(void **state)

@@ -4,6 +4,8 @@
  */
 #include "tests/unit/cm.h"
 
+#include <ctype.h>
+
 static void compares(void **state)
 {
     (void)state;
@@ -83,13 +85,31 @@ static void knows_utf8(void **state)
     }
 }
 
+static void knows_labels(void **state)
+{
+    (void)state;
+    char longest[] = "0123456789012345678901234567890123456789012345678901234567890123"; /* 64 */
+    assert_true(sp_span_is_label(SP_SPAN_LIT("a")));
+    assert_true(sp_span_is_label(SP_SPAN_LIT("wiki-2")));
+    assert_true(sp_span_is_label(sp_span_of(longest, 63)));
+    assert_false(sp_span_is_label(sp_span_of(longest, 64)));
+    static const char *const bad[] = {"", "-a", "a-", "A", "a.b", "a_b", "a b", "\xC3\xA9", "a/"};
+    for (size_t i = 0; i < SP_COUNT(bad); i++) {
+        assert_false(sp_span_is_label(sp_span_cstr(bad[i])));
+    }
+    for (unsigned c = 0; c < 256; c++) {
+        uint8_t byte = (uint8_t)c;
+        assert_int_equal(sp_is_alnum(byte), c < 128 && isalnum((int)c) != 0);
+        assert_int_equal(sp_is_lower_alnum(byte), sp_is_alnum(byte) && !(c >= 'A' && c <= 'Z'));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compares),
-        cmocka_unit_test(cuts),
-        cmocka_unit_test(reads_numbers),
-        cmocka_unit_test(knows_utf8),
+        cmocka_unit_test(compares),      cmocka_unit_test(cuts),
+        cmocka_unit_test(reads_numbers), cmocka_unit_test(knows_utf8),
+        cmocka_unit_test(knows_labels),
     };
     return cmocka_run_group_tests_name("base span", tests, NULL, NULL);
 }

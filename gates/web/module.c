@@ -12,7 +12,7 @@
 #include "gates/web/peer.h"
 #include "gates/web/recorder.h"
 #include "gates/web/response.h"
-#include "gates/web/tls_engine.h"
+#include "infra/tls/engine.h"
 #include "infra/proc/sandbox.h"
 #include "lib/web/refusal.h"
 

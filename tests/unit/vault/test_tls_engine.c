@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tests of the TLS engine against a real vault: handshakes of TLS 1.2 and 1.3 with EC and RSA keys,
  * a vault that is killed and comes back, and one that stays away.
- * OWNS nothing. PROCESS tests. TRUST none. SPEC gates/web/tls_engine.h.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC infra/tls/engine.h.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
-#include "gates/web/tls_engine.h"
+#include "infra/tls/engine.h"
 
 #include "infra/crypto/random.h"
 #include "infra/crypto/x509.h"

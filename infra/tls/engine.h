@@ -11,16 +11,21 @@
  * short try now and then, so a dead vault costs the connections that need it and not those that are
  * open.
  *
- * OWNS one connection a process. PROCESS web (nginx). TRUST the vault's replies are bounded; its
- * signatures are checked by every client. SPEC engine(3), lib/proto/vault_msg.h.
+ * OWNS one connection a process. PROCESS web (nginx), gate workers. TRUST the vault's replies are
+ * bounded; its signatures are checked by every client. SPEC engine(3), lib/proto/vault_msg.h.
  */
-#ifndef SP_WEB_TLS_ENGINE_H
-#define SP_WEB_TLS_ENGINE_H
+#ifndef SP_TLS_ENGINE_H
+#define SP_TLS_ENGINE_H
 
 #include "lib/base/err.h"
 
 /* Registers the engine, once a process; more calls only change the path. Before nginx reads
  * ssl_certificate_key. vault_socket: path of vault.sock. */
 SP_MUST sp_err sp_tls_engine_register(const char *vault_socket);
+
+/* The key of that name, for SSL_CTX_use_PrivateKey(); the caller frees it. SP_ENOTFOUND: the vault
+ * has none, or does not answer. */
+typedef struct evp_pkey_st sp_tls_key;
+SP_MUST sp_err sp_tls_engine_key(const char *name, sp_tls_key **ret_key);
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The engine: keys for nginx, whose signatures come from the vault.
- * OWNS one connection a process. PROCESS web (nginx). TRUST see tls_engine.h.
- * SPEC gates/web/tls_engine.h.
+ * The engine: keys whose signatures come from the vault.
+ * OWNS one connection a process. PROCESS web (nginx), gate workers. TRUST see engine.h.
+ * SPEC infra/tls/engine.h.
  *
  * EC keys sign through an EC_KEY_METHOD, RSA keys through an EVP_PKEY_METHOD, because only there
  * digest and padding are still apart: the vault is never asked for a bare RSA operation.
  */
-#define OPENSSL_SUPPRESS_DEPRECATED /* nginx 1.22 knows engines, not providers */
-#include "gates/web/tls_engine.h"
+#define OPENSSL_SUPPRESS_DEPRECATED /* nginx 1.22 knows engines, not providers, and one is enough  \
+                                     */
+#include "infra/tls/engine.h"
 
 #include "infra/ipc/conn.h"
 #include "infra/proc/clock.h"
@@ -329,4 +330,15 @@ sp_err sp_tls_engine_register(const char *vault_socket)
     /* nginx looks it up by its name and loads keys without taking a functional reference. */
     state.engine = engine;
     return ENGINE_init(engine) == 1 ? sp_ok() : sp_fail(SP_EIO);
+}
+
+sp_err sp_tls_engine_key(const char *name, sp_tls_key **ret_key)
+{
+    EVP_PKEY *key = load_key(state.engine, name, NULL, NULL);
+    if (key == NULL) {
+        ERR_clear_error();
+        return sp_fail(SP_ENOTFOUND);
+    }
+    *ret_key = key;
+    return sp_ok();
 }

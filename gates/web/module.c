@@ -12,8 +12,8 @@
 #include "gates/web/peer.h"
 #include "gates/web/recorder.h"
 #include "gates/web/response.h"
-#include "infra/tls/engine.h"
 #include "infra/proc/sandbox.h"
+#include "infra/tls/engine.h"
 #include "lib/web/refusal.h"
 
 #include <arpa/inet.h>

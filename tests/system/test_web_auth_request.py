@@ -237,7 +237,7 @@ def test_a_device_is_known_by_the_certificate_that_the_proxy_saw(office, stock, 
     assert answer.status == 403
     assert event_of(office, answer.body.decode().removeprefix("refused: "))["reason"] == "session-on-another-device"
     sam.post(f"/admin/devices/{device.id}/quarantine", {"why": "lost"})
-    assert at_work.request("GET", "vaulted", "/").status == 302, "the session ended with the device"
+    assert at_work.request("GET", "vaulted", "/").status == 403
 
 
 def test_signed_out_is_out(office, stock):

@@ -39,6 +39,7 @@ typedef struct sp_core {
     sp_router *router;
     sp_http *http;
     sp_sse *sse;
+    struct sp_stream *streams; /* answers being made piece by piece (http/stream.c) */
     sp_ledger_client *ledger;
     sp_vault_client *vault;
     sp_identity *identity;

@@ -7,6 +7,7 @@
 #include "core/documents/start.h"
 #include "core/http/http.h"
 #include "core/http/sse.h"
+#include "core/http/stream.h"
 #include "core/identity/identity.h"
 #include "core/ledger_client.h"
 #include "core/sessions/sessions.h"
@@ -258,6 +259,7 @@ static void stop(role *self)
     sp_core *core = &self->core;
     sp_entry_notify("STOPPING=1");
     sp_sse_end_all(core->sse);
+    sp_streams_end_all(core);
     sp_http_stop(core->http);
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);

@@ -47,13 +47,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sp_ledger_retain retain;
         sp_ledger_erase erase;
         sp_ledger_state state;
+        sp_ledger_tile_ask tile;
+        sp_ledger_counts counts;
     } to;
     sp_err err = sp_ok();
     if (size == 0) {
         return 0;
     }
     sp_span body = {data + 1, size - 1};
-    switch (data[0] % 12) {
+    switch (data[0] % 14) {
     case 0:
         walk_append(body);
         break;
@@ -86,6 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 10:
         err = sp_ledger_erase_read(body, &to.erase);
+        break;
+    case 11:
+        err = sp_ledger_tile_ask_read(body, &to.tile);
+        break;
+    case 12:
+        err = sp_ledger_counts_read(body, &to.counts);
         break;
     default:
         err = sp_ledger_state_read(body, &to.state);

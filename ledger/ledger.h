@@ -7,6 +7,7 @@
 
 #include "infra/ipc/server.h"
 #include "infra/proc/config.h"
+#include "ledger/counts.h"
 #include "ledger/engine.h"
 #include "ledger/keeper.h"
 #include "ledger/lookup.h"
@@ -46,6 +47,8 @@ typedef struct {
     sp_tail tails[SP_LEDGER_TAILS_MAX];
     size_t tails_count;
     sp_verify_run verify;
+    sp_counts counts;
+    char *counts_path;
     const sp_peer *entry_reader; /* who read an entry last, and which: only compared */
     uint64_t entry_read;
     char *retention_path;

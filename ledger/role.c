@@ -19,6 +19,7 @@ enum {
     CHECKPOINT_MS = 1000,
     CHORE_MS = 5000,
     HEARTBEAT_CHORES = 60, /* five minutes */
+    COUNTS_CHORES = 12,    /* a minute */
     EXPIRY_CHORES = 720,   /* an hour */
     WORK_MS = 20,          /* between slices of indexing and verifying */
     SLICE_MS = 20,
@@ -225,7 +226,9 @@ static void on_work(uv_timer_t *timer)
 {
     sp_ledger *ledger = timer->data;
     uint64_t deadline_us = sp_now_steady_us() + (uint64_t)SLICE_MS * 1000;
+    sp_lookup lookup = sp_ledger_lookup(ledger);
     bool more = index_slice(ledger, deadline_us);
+    more = sp_counts_slice(&ledger->counts, &lookup, deadline_us) || more;
     more = verify_slice(ledger, deadline_us) || more;
     if (more) {
         sp_ledger_work_soon(ledger);
@@ -241,11 +244,24 @@ void sp_ledger_work_soon(sp_ledger *ledger)
     }
 }
 
+/* Read back from the entries when it is lost. */
+static void keep_counts(sp_ledger *ledger)
+{
+    sp_err err = sp_counts_keep(&ledger->counts, ledger->counts_path);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "the counters cannot be kept: %s", sp_code_word(err.code));
+    }
+}
+
 static void on_chore(uv_timer_t *timer)
 {
     sp_ledger *ledger = timer->data;
     sp_entry_notify("WATCHDOG=1");
     ledger->chores++;
+    sp_counts_turn(&ledger->counts, sp_now_unix_us());
+    if (ledger->chores % COUNTS_CHORES == 0) {
+        keep_counts(ledger);
+    }
     if (ledger->chores % HEARTBEAT_CHORES == 0) {
         sp_engine_heartbeat(ledger->engine);
     }
@@ -261,6 +277,7 @@ static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry
     sp_ledger *ledger = self;
     uint64_t count = sp_journal_size(ledger->store) - first_entry;
     sp_ledger_checkpoint_soon(ledger);
+    sp_counts_batch(&ledger->counts, batch, first_entry, sp_journal_size(ledger->store));
     bool live = count <= LIVE_RECORDS && sp_index_upto(ledger->index) == first_entry;
     if (!live || sp_failed(index_batch(ledger, batch, first_entry))) {
         sp_ledger_work_soon(ledger);
@@ -296,6 +313,7 @@ static sp_err open_files(sp_ledger *ledger, sp_buf *why)
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "keys", &keys_path));
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "index.sqlite", &index_path));
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "retention", &ledger->retention_path));
+    TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "counts", &ledger->counts_path));
     TRY(sp_journal_open(dir, true, why, &ledger->store));
     TRY(sp_keeper_kek(ledger->config, kek_path, sp_journal_size(ledger->store) == 0, &kek, why));
     sp_err err = sp_keys_open(keys_path, &kek, true, &ledger->keys);
@@ -308,6 +326,7 @@ static sp_err open_files(sp_ledger *ledger, sp_buf *why)
         sp_buf_fmt(why, "%s cannot be opened", index_path);
         return err;
     }
+    sp_counts_load(&ledger->counts, ledger->counts_path, ledger->store, sp_now_unix_us());
     err = sp_ledger_retention_load(ledger);
     if (sp_failed(err)) {
         sp_buf_fmt(why, "%s does not hold a number of days", ledger->retention_path);
@@ -418,10 +437,12 @@ static void stop(sp_ledger *ledger)
     uv_run(&ledger->loop, UV_RUN_DEFAULT);
     uv_loop_close(&ledger->loop);
     SP_IGNORE(sp_index_commit(ledger->index)); /* rebuilt when it is lost */
+    keep_counts(ledger);
     sp_index_close(ledger->index);
     sp_keys_close(ledger->keys);
     sp_journal_close(ledger->store);
     sp_free(ledger->retention_path);
+    sp_free(ledger->counts_path);
 }
 
 int sp_ledger_role(const sp_config *config)

@@ -322,6 +322,27 @@ static void consistency(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_
     reply_buf(peer, msg, err, &body);
 }
 
+/* Hashes tell nothing about what they are of: reading them is not written down. */
+static void tile(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
+{
+    sp_ledger_tile_ask ask;
+    sp_hash row[SP_LEDGER_TILE_MAX];
+    auto_buf sp_buf body = sp_buf_make(sizeof(row));
+    sp_merkle_source source = sp_journal_hashes(ledger->store);
+    (void)fds;
+    sp_err err = sp_ledger_tile_ask_read(msg->body, &ask);
+    if (!sp_failed(err)) {
+        uint64_t there = sp_journal_size(ledger->store) >> (SP_MERKLE_TILE_BITS * ask.level);
+        bool all = ask.index < there && there - ask.index >= ask.count;
+        err = all ? source.read(source.self, ask.level, ask.index, ask.count, row)
+                  : sp_fail(SP_ENOTFOUND);
+    }
+    if (!sp_failed(err)) {
+        sp_buf_span(&body, (sp_span){row[0].bytes, ask.count * sizeof(row[0])});
+    }
+    reply_buf(peer, msg, err, &body);
+}
+
 static void on_checkpoint(void *self, sp_code code, uint64_t at)
 {
     later *l = self;
@@ -407,6 +428,16 @@ static void stats(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
     reply_buf(peer, msg, sp_buf_error(&body), &body);
 }
 
+static void counts(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    (void)fds;
+    sp_counts_turn(&ledger->counts, sp_now_unix_us());
+    ledger->counts.hours.complete = ledger->counts.upto == sp_journal_size(ledger->store);
+    sp_ledger_counts_write(&ledger->counts.hours, &body);
+    reply_buf(peer, msg, sp_buf_error(&body), &body);
+}
+
 static void verify(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
 {
     (void)fds;
@@ -477,6 +508,8 @@ static const struct {
     [SP_LEDGER_RETAIN - SP_LEDGER_ATTACH] = {retain, BY_CORE},
     [SP_LEDGER_ERASE - SP_LEDGER_ATTACH] = {erase, BY_CORE},
     [SP_LEDGER_VERIFY - SP_LEDGER_ATTACH] = {verify, READERS},
+    [SP_LEDGER_TILE - SP_LEDGER_ATTACH] = {tile, READERS},
+    [SP_LEDGER_COUNTS - SP_LEDGER_ATTACH] = {counts, READERS},
 };
 
 static bool is_gate(const sp_config *config, uid_t uid)

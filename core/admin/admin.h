@@ -20,6 +20,8 @@ SP_MUST sp_err sp_admin_policy_routes(sp_core *core);   /* policy.c: versions, l
 SP_MUST sp_err sp_admin_roles_routes(sp_core *core);    /* roles.c */
 SP_MUST sp_err sp_admin_sessions_routes(sp_core *core); /* sessions.c */
 SP_MUST sp_err sp_admin_ledger_routes(sp_core *core);   /* ledger.c */
+SP_MUST sp_err sp_admin_export_routes(sp_core *core);   /* export.c: the ledger as a pack */
+SP_MUST sp_err sp_admin_health_routes(sp_core *core);   /* health.c */
 SP_MUST sp_err sp_admin_overview_routes(sp_core *core); /* overview.c */
 SP_MUST sp_err sp_admin_apps_routes(sp_core *core);     /* apps.c */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The office at a glance: figures, health of the roles, state of the ledger, published keys, and
- * what is recorded about people.
+ * The office at a glance: figures, state of the ledger, published keys, and what is recorded about
+ * people.
  * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml
- * "/admin/overview", "/admin/health", "/jwks", "/me/recorded".
+ * "/admin/overview", "/admin/ledger/status", "/jwks", "/me/recorded".
  */
 #include "core/admin/events.h"
 #include "core/devices/devices.h"
@@ -15,6 +15,8 @@
 #include "core/vault_client.h"
 #include "infra/proc/clock.h"
 #include "lib/proto/vault_msg.h"
+
+enum { DAY_HOURS = 24, HOUR_S = 3600 };
 
 typedef struct {
     sp_request *req;
@@ -190,11 +192,44 @@ static json_t *attention_json(const asking *a)
     return list;
 }
 
-static void on_overview(void *self, sp_err err, sp_span body)
+/* The last day, by the hour, oldest first: the web gate and all others together. */
+static json_t *decisions_json(const sp_ledger_counts *counts)
+{
+    uint64_t sums[2] = {0, 0}; /* refused, allowed */
+    json_t *hours = json_array();
+    for (unsigned at = SP_LEDGER_HOURS - DAY_HOURS; at < SP_LEDGER_HOURS; at++) {
+        uint64_t hour[2] = {0, 0};
+        for (unsigned i = 0; i < SP_GATE_COUNT * SP_VERDICT_COUNT; i++) {
+            unsigned verdict = i % SP_VERDICT_COUNT;
+            hour[verdict == SP_VERDICT_ALLOW] += counts->counts[at][i / SP_VERDICT_COUNT][verdict];
+        }
+        uint64_t begin = counts->last_hour - (SP_LEDGER_HOURS - 1 - at);
+        json_t *item = json_pack("{s:o}", "at", sp_json_time(begin * HOUR_S));
+        set_count(item, "allowed", hour[true]);
+        set_count(item, "denied", hour[false]);
+        json_array_append_new(hours, item);
+        sums[true] += hour[true];
+        sums[false] += hour[false];
+    }
+    json_t *object = json_object();
+    set_count(object, "allowed", sums[true]);
+    set_count(object, "denied", sums[false]);
+    json_object_set_new(object, "complete", json_boolean(counts->complete));
+    json_object_set_new(object, "per_hour", hours);
+    return object;
+}
+
+static void on_counts(void *self, sp_err err, sp_span body)
 {
     asking *a = self;
     sp_core *core = sp_request_core(a->req);
-    take_stats(a, err, body);
+    sp_ledger_counts *counts = NULL;
+    if (!sp_failed(err)) {
+        err = sp_arena_alloc(a->arena, 1, sizeof(*counts), &counts);
+    }
+    if (!sp_failed(err)) {
+        err = sp_ledger_counts_read(body, counts);
+    }
     json_t *sessions = json_object();
     set_count(sessions, "live", sp_sessions_count(core->sessions));
     set_count(sessions, "capacity", core->live.caps.sessions);
@@ -204,10 +239,20 @@ static void on_overview(void *self, sp_err err, sp_span body)
     json_object_set_new(answer, "devices", devices_json(core));
     json_object_set_new(answer, "sessions", sessions);
     json_object_set_new(answer, "policy", policy_json(core));
-    json_object_set_new(answer, "decisions", json_pack("{s:n,s:n}", "allowed", "denied"));
+    json_object_set_new(answer, "decisions",
+                        sp_failed(err) ? json_pack("{s:n,s:n}", "allowed", "denied")
+                                       : decisions_json(counts));
     json_object_set_new(answer, "ledger", ledger_json(a));
     json_object_set_new(answer, "attention", attention_json(a));
     sp_answer_json(a->req, 200, answer);
+}
+
+static void on_overview(void *self, sp_err err, sp_span body)
+{
+    asking *a = self;
+    take_stats(a, err, body);
+    sp_ledger_client_call(sp_request_core(a->req)->ledger, SP_LEDGER_COUNTS, SP_SPAN_EMPTY,
+                          on_counts, a);
 }
 
 static void get_overview(sp_request *req)
@@ -215,58 +260,6 @@ static void get_overview(sp_request *req)
     asking *a = new_asking(req);
     if (a != NULL) {
         ask_stats(a, on_overview);
-    }
-}
-
-/* ---- health ---- */
-
-static json_t *role_json(const char *name, bool up, sp_span message)
-{
-    json_t *role = json_object();
-    json_object_set_new(role, "name", json_string(name));
-    json_object_set_new(role, "state", json_string(up ? "up" : "down"));
-    if (message.len > 0) {
-        json_object_set_new(role, "message", sp_admin_text(message));
-    }
-    return role;
-}
-
-static void on_health(void *self, sp_err err, sp_span body)
-{
-    asking *a = self;
-    sp_core *core = sp_request_core(a->req);
-    take_stats(a, err, body);
-    auto_buf sp_buf web = sp_buf_make(64);
-    size_t workers = sp_gates_workers(core->state->gates);
-    sp_buf_fmt(&web, "%zu workers connected", workers);
-    bool vault_up = sp_vault_client_is_up(core->vault);
-    json_t *roles = json_array();
-    json_array_append_new(roles, role_json("core", true, SP_SPAN_EMPTY));
-    json_array_append_new(
-        roles, role_json("vault", vault_up,
-                         vault_up ? SP_SPAN_EMPTY : SP_SPAN_LIT("does not answer on its socket")));
-    json_array_append_new(
-        roles,
-        role_json("ledger", a->has_stats,
-                  a->has_stats ? a->stats.trouble : SP_SPAN_LIT("does not answer on its socket")));
-    json_array_append_new(roles, role_json("web", workers > 0, sp_buf_borrow(&web)));
-    json_t *checks = json_array();
-    bool recording = a->has_stats && a->stats.recording;
-    json_array_append_new(checks,
-                          json_pack("{s:s,s:b}", "name", "recording", "ok", recording ? 1 : 0));
-    json_t *answer = json_object();
-    json_object_set_new(answer, "at", now_json());
-    json_object_set_new(answer, "version", json_string(SP_VERSION));
-    json_object_set_new(answer, "roles", roles);
-    json_object_set_new(answer, "checks", checks);
-    sp_answer_json(a->req, 200, answer);
-}
-
-static void get_health(sp_request *req)
-{
-    asking *a = new_asking(req);
-    if (a != NULL) {
-        ask_stats(a, on_health);
     }
 }
 
@@ -467,7 +460,6 @@ sp_err sp_admin_overview_routes(sp_core *core)
 {
     static const sp_route routes[] = {
         {"GET", "/api/v1/admin/overview", SP_WHO_ANY_ADMIN, get_overview, 0},
-        {"GET", "/api/v1/admin/health", SP_WHO_ANY_ADMIN | SP_WHO_LOCAL, get_health, 0},
         {"GET", "/api/v1/admin/ledger/status", SP_WHO_AUDIT, get_status, 0},
         {"POST", "/api/v1/admin/ledger/verify", SP_WHO_AUDIT, post_verify, 0},
         {"GET", "/api/v1/admin/ledger/checkpoint", SP_WHO_AUDIT, get_checkpoint, 0},

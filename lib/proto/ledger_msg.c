@@ -425,3 +425,59 @@ sp_err sp_ledger_erased_read(sp_span body, sp_ledger_erased *ret_erased)
     *ret_erased = erased;
     return sp_ok();
 }
+
+void sp_ledger_tile_ask_write(const sp_ledger_tile_ask *ask, sp_buf *out)
+{
+    sp_buf_u8(out, ask->level);
+    sp_buf_u64(out, ask->index);
+    sp_buf_u16(out, ask->count);
+}
+
+sp_err sp_ledger_tile_ask_read(sp_span body, sp_ledger_tile_ask *ret_ask)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_ledger_tile_ask ask = {.level = sp_read_enum(&in, SP_LEDGER_TILE_LEVELS)};
+    ask.index = sp_read_u64(&in);
+    ask.count = sp_read_u16(&in);
+    if (ask.count == 0 || ask.count > SP_LEDGER_TILE_MAX) {
+        sp_reader_fail(&in, SP_EINVALID);
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+/* Most are nothing: only what is not is sent. */
+void sp_ledger_counts_write(const sp_ledger_counts *counts, sp_buf *out)
+{
+    sp_buf_u64(out, counts->last_hour);
+    sp_buf_u8(out, counts->complete ? 1 : 0);
+    for (uint32_t i = 0; i < SP_LEDGER_HOURS * SP_GATE_COUNT * SP_VERDICT_COUNT; i++) {
+        uint32_t hour = i / (SP_GATE_COUNT * SP_VERDICT_COUNT);
+        uint32_t gate = i / SP_VERDICT_COUNT % SP_GATE_COUNT;
+        uint64_t count = counts->counts[hour][gate][i % SP_VERDICT_COUNT];
+        if (count > 0) {
+            sp_buf_u32(out, i);
+            sp_buf_u64(out, count);
+        }
+    }
+}
+
+sp_err sp_ledger_counts_read(sp_span body, sp_ledger_counts *ret_counts)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_set(ret_counts, 0, sizeof(*ret_counts));
+    ret_counts->last_hour = sp_read_u64(&in);
+    ret_counts->complete = sp_read_enum(&in, 2) == 1;
+    while (in.rest.len > 0 && !sp_failed(in.err)) {
+        uint32_t i = sp_read_u32(&in);
+        uint64_t count = sp_read_u64(&in);
+        if (i >= SP_LEDGER_HOURS * SP_GATE_COUNT * SP_VERDICT_COUNT) {
+            return sp_fail(SP_EINVALID);
+        }
+        uint32_t hour = i / (SP_GATE_COUNT * SP_VERDICT_COUNT);
+        uint32_t gate = i / SP_VERDICT_COUNT % SP_GATE_COUNT;
+        ret_counts->counts[hour][gate][i % SP_VERDICT_COUNT] = count;
+    }
+    return sp_reader_finish(&in);
+}

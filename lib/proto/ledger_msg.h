@@ -33,6 +33,8 @@
  * ERASE        core            erase -> erased
  * VERIFY       core root       - -> -                      starts; STATS tells how far and the end
  * STATE        (push)          state                       to core: recording works, or not
+ * TILE         core root       tile_ask -> hashes          a piece of the tree, for a pack
+ * COUNTS       core root       - -> counts                 decisions by the hour
  *
  * OWNS nothing: spans point into the body. PROCESS as above. TRUST bodies are hostile: every field
  * is bounded. SPEC docs/ARCHITECTURE.md "Events"; ledger/README.md.
@@ -63,6 +65,8 @@ typedef enum {
     SP_LEDGER_ERASE,
     SP_LEDGER_VERIFY,
     SP_LEDGER_STATE,
+    SP_LEDGER_TILE,
+    SP_LEDGER_COUNTS,
     SP_LEDGER_KIND_END
 } sp_ledger_kind;
 
@@ -213,6 +217,22 @@ typedef struct {
     sp_span trouble;
 } sp_ledger_state;
 
+/* count hashes of a tile level (0 = leaves), from number index on: 32 bytes each in the reply. */
+enum { SP_LEDGER_TILE_LEVELS = 8, SP_LEDGER_TILE_MAX = 256 };
+typedef struct {
+    uint8_t level;
+    uint64_t index;
+    uint16_t count; /* 1.. SP_LEDGER_TILE_MAX */
+} sp_ledger_tile_ask;
+
+/* Decisions in each hour of the last week; the last one is the hour that runs. */
+enum { SP_LEDGER_HOURS = 7 * 24 };
+typedef struct {
+    uint64_t last_hour; /* hours since 1970 */
+    bool complete;      /* false: still being read back after a start, older hours grow yet */
+    uint64_t counts[SP_LEDGER_HOURS][SP_GATE_COUNT][SP_VERDICT_COUNT];
+} sp_ledger_counts;
+
 /* Days that entries are kept; below SP_LEDGER_FLOOR_DAYS is SP_EDENIED. 0 = for ever. */
 typedef struct {
     uint32_t days;
@@ -273,6 +293,10 @@ void sp_ledger_stats_write(const sp_ledger_stats *stats, sp_buf *out);
 SP_MUST sp_err sp_ledger_stats_read(sp_span body, sp_ledger_stats *ret_stats);
 void sp_ledger_state_write(const sp_ledger_state *state, sp_buf *out);
 SP_MUST sp_err sp_ledger_state_read(sp_span body, sp_ledger_state *ret_state);
+void sp_ledger_tile_ask_write(const sp_ledger_tile_ask *ask, sp_buf *out);
+SP_MUST sp_err sp_ledger_tile_ask_read(sp_span body, sp_ledger_tile_ask *ret_ask);
+void sp_ledger_counts_write(const sp_ledger_counts *counts, sp_buf *out);
+SP_MUST sp_err sp_ledger_counts_read(sp_span body, sp_ledger_counts *ret_counts);
 void sp_ledger_retain_write(const sp_ledger_retain *retain, sp_buf *out);
 SP_MUST sp_err sp_ledger_retain_read(sp_span body, sp_ledger_retain *ret_retain);
 void sp_ledger_erase_write(const sp_ledger_erase *erase, sp_buf *out);

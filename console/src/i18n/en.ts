@@ -147,11 +147,11 @@ export const en = {
     },
   },
   overview: {
-    title: "Overview", asOf: "As of", people: "People", devices: "Active devices", sessions: "Live sessions", deniedToday: "Refused today",
+    title: "Overview", asOf: "As of", people: "People", devices: "Active devices", sessions: "Live sessions", deniedDay: "Refused in 24 hours",
     invited: (n: number) => `${n} invited`, locked: (n: number) => `${n} locked`, disabled: (n: number) => `${n} disabled`,
-    pending: (n: number) => `${n} waiting`, quarantined: (n: number) => `${n} quarantined`, of: (n: string) => `room for ${n}`, allowedToday: (n: string) => `${n} allowed`,
-    decisions: "Decisions", allowed: "Allowed", denied: "Refused", lastHour: "per minute, last hour",
-    chartLabel: (n: number) => `${n} decisions in the last hour`,
+    pending: (n: number) => `${n} waiting`, quarantined: (n: number) => `${n} quarantined`, of: (n: string) => `room for ${n}`, allowedDay: (n: string) => `${n} allowed`,
+    decisions: "Decisions", allowed: "Allowed", denied: "Refused", perHour: "per hour, last 24 hours", counting: "still counting",
+    chartLabel: (n: string) => `${n} decisions in the last 24 hours`, hour: (at: string, allowed: string, denied: string) => `${at}: ${allowed} allowed, ${denied} refused`,
     policy: "Policy version", inForce: "in force", nevers: "Nevers", proven: "proven for every case", examples: "Examples", passed: "pass",
     ledger: "Ledger entries", checkpoint: "signed", ledgerDown: "The ledger does not answer", allWell: "Nothing needs you right now.", look: "Look",
     attention: {
@@ -235,7 +235,7 @@ export const en = {
   },
   ledger: {
     title: "Ledger", lead: "What happened, in a tree nobody can rewrite. Searching is recorded as well.", auditOnly: "The ledger is read by audit administrators", auditOnlyText: "System and security administrators find decisions by the reference a person gives them.",
-    tree: "The tree", up: "Writing", down: "Not answering", verifyAll: "Verify all", checkpointFile: "Checkpoint", export: "Export",
+    tree: "The tree", up: "Writing", down: "Not answering", verifyAll: "Verify all", checkpointFile: "Checkpoint", export: "Export", exportHint: "A pack that sallyport-verify checks on another computer. With a time chosen below, only what happened then can be opened.",
     verification: { none: "Not verified yet", running: "Verifying the whole tree", good: "The whole tree is consistent", bad: "The tree is NOT consistent" },
     size: "Entries", root: "Root", checkpointAt: "Signed", oldest: "Oldest entry", floor: "Kept at least", retention: "Kept for", free: "Disk free", lost: "Events lost", days: (n: number) => s(n, "day"),
     search: "Words in requests and details", kind: "Kind", anyKind: "Any kind", anyVerdict: "Any outcome", moreFilters: "Filters", personName: "User name", from: "From", to: "Until",
@@ -251,7 +251,7 @@ export const en = {
     },
   },
   health: {
-    title: "Health", version: "Sallyport", asOf: "as of", since: "Since", restarts: "Restarts", memory: "Memory", pid: "Process", checks: "Checks", states: { up: "Up", starting: "Starting", down: "Down" },
+    title: "Health", version: "Sallyport", asOf: "as of", since: "Since", restarts: "Restarts", never: "None", lastEnd: "Last end", memory: "Memory", pid: "Process", checks: "Checks", states: { up: "Up", starting: "Starting", down: "Down" },
     roles: { porter: "Porter", core: "Core", vault: "Vault", ledger: "Ledger", web: "Web gate" } as Record<string, string>,
     duties: { porter: "Starts and watches the others.", core: "People, devices, policy, this console.", vault: "Keys; signs what others may not.", ledger: "Writes down what happens.", web: "Faces the browsers." } as Record<string, string>,
     checkNames: { recording: "The ledger records" } as Record<string, string>,

@@ -147,11 +147,11 @@ export const zh: typeof en = {
     },
   },
   overview: {
-    title: "概览", asOf: "截至", people: "人员", devices: "在用设备", sessions: "在线会话", deniedToday: "今日拒绝",
+    title: "概览", asOf: "截至", people: "人员", devices: "在用设备", sessions: "在线会话", deniedDay: "24 小时内拒绝",
     invited: (n: number) => `${n} 人待加入`, locked: (n: number) => `${n} 人被锁定`, disabled: (n: number) => `${n} 人已停用`,
-    pending: (n: number) => `${n} 台待批准`, quarantined: (n: number) => `${n} 台被隔离`, of: (n: string) => `容量 ${n}`, allowedToday: (n: string) => `允许 ${n} 次`,
-    decisions: "判定", allowed: "允许", denied: "拒绝", lastHour: "最近一小时，每分钟",
-    chartLabel: (n: number) => `最近一小时共 ${n} 次判定`,
+    pending: (n: number) => `${n} 台待批准`, quarantined: (n: number) => `${n} 台被隔离`, of: (n: string) => `容量 ${n}`, allowedDay: (n: string) => `允许 ${n} 次`,
+    decisions: "判定", allowed: "允许", denied: "拒绝", perHour: "最近 24 小时，每小时", counting: "仍在统计",
+    chartLabel: (n: string) => `最近 24 小时共 ${n} 次判定`, hour: (at: string, allowed: string, denied: string) => `${at}：允许 ${allowed} 次，拒绝 ${denied} 次`,
     policy: "策略版本", inForce: "生效于", nevers: "禁令", proven: "已对所有情形证明", examples: "示例", passed: "全部通过",
     ledger: "账本条目", checkpoint: "签名于", ledgerDown: "账本没有响应", allWell: "目前没有需要处理的事项。", look: "查看",
     attention: {
@@ -234,7 +234,7 @@ export const zh: typeof en = {
   },
   ledger: {
     title: "账本", lead: "发生过的事，写在无人能够改写的树中。查阅同样会被记录。", auditOnly: "账本由审计管理员查阅", auditOnlyText: "系统管理员和安全管理员可根据当事人提供的编号查找判定。",
-    tree: "账本树", up: "正常写入", down: "没有响应", verifyAll: "完整核验", checkpointFile: "检查点", export: "导出",
+    tree: "账本树", up: "正常写入", down: "没有响应", verifyAll: "完整核验", checkpointFile: "检查点", export: "导出", exportHint: "可在另一台计算机上用 sallyport-verify 核验的数据包。若在下方选择了时间，则只能打开该时段的内容。",
     verification: { none: "尚未核验", running: "正在核验整棵树", good: "整棵树前后一致", bad: "账本树不一致！" },
     size: "条目数", root: "根", checkpointAt: "签名于", oldest: "最早条目", floor: "最短保存", retention: "保存期限", free: "磁盘剩余", lost: "丢失事件", days: (n: number) => `${n} 天`,
     search: "请求和详情中的文字", kind: "类型", anyKind: "全部类型", anyVerdict: "全部结果", moreFilters: "筛选", personName: "用户名", from: "开始时间", to: "结束时间",
@@ -250,7 +250,7 @@ export const zh: typeof en = {
     },
   },
   health: {
-    title: "运行状态", version: "Sallyport", asOf: "截至", since: "启动于", restarts: "重启次数", memory: "内存", pid: "进程号", checks: "检查项", states: { up: "运行中", starting: "启动中", down: "已停止" },
+    title: "运行状态", version: "Sallyport", asOf: "截至", since: "启动于", restarts: "重启次数", never: "无", lastEnd: "上次终止原因", memory: "内存", pid: "进程号", checks: "检查项", states: { up: "运行中", starting: "启动中", down: "已停止" },
     roles: { porter: "守门进程", core: "核心", vault: "密钥库", ledger: "账本", web: "网页网关" },
     duties: { porter: "启动并看护其他进程。", core: "人员、设备、策略和本控制台。", vault: "保管密钥并代为签名。", ledger: "记录发生的事。", web: "面向浏览器。" },
     checkNames: { recording: "账本正常记录" },

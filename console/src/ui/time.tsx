@@ -18,6 +18,10 @@ export function formatTime(text: string): string {
     hour: "2-digit", minute: "2-digit", second: sameDay ? "2-digit" : undefined,
   }).format(date);
 }
+/* "14:00": the hour that begins then. */
+export function formatHour(text: string): string {
+  return new Intl.DateTimeFormat(locale(), { hour: "2-digit", minute: "2-digit" }).format(new Date(text));
+}
 export function formatAgo(text: string): string {
   const seconds = Math.round((new Date(text).getTime() - now.value) / 1000);
   const size = Math.abs(seconds);

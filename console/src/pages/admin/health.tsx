@@ -6,7 +6,7 @@ import { useData } from "../../lib/data";
 import { Badge, Card, Facts, PageHead, Skeleton } from "../../ui/basic";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
-import { formatBytes, Time } from "../../ui/time";
+import { formatBytes, formatNumber, Time } from "../../ui/time";
 import { wordIn } from "../../ui/words";
 
 const TONES = { up: "good", starting: "warn", down: "bad" } as const;
@@ -27,7 +27,8 @@ export function Health() {
                 {role.message && <p class={role.state === "down" ? "bad-text" : ""}>{role.message}</p>}
                 <Facts items={[
                   [words.since, role.since && <Time at={role.since} ago />],
-                  [words.restarts, role.restarts],
+                  [words.restarts, role.restarts === undefined ? undefined : role.restarts === 0 ? words.never : formatNumber(role.restarts)],
+                  [words.lastEnd, role.last_end],
                   [words.memory, role.memory_bytes ? formatBytes(role.memory_bytes) : undefined],
                   [words.pid, role.pid],
                 ]} />

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ledger: search, an entry with its proof checked here in the browser, verification, export.
 import { useEffect, useState } from "preact/hooks";
-import { api, BASE, type Schema } from "../../api/client";
+import { api, BASE, urlOf, type Schema } from "../../api/client";
 import { t } from "../../i18n";
 import { useAction, useData, useList } from "../../lib/data";
 import { subscribe } from "../../lib/events";
@@ -89,9 +89,21 @@ function Entry({ entry, onClose }: { entry: string; onClose: () => void }) {
   );
 }
 
-function StatusCard({ status, reload }: { status: Status; reload: (s?: Status) => void }) {
+type Range = { from?: string; to?: string };
+
+/* The browser saves the pack while it comes; whether it may begin is asked first, so that a step-up is asked for here. */
+async function exportPack(range: Range) {
+  await api("get", "/admin/ledger/export", { query: { dry_run: "true", ...range } });
+  const link = document.createElement("a");
+  link.href = urlOf("/admin/ledger/export", {}, range);
+  link.download = "sallyport-ledger.tar";
+  link.click();
+}
+
+function StatusCard({ status, range, reload }: { status: Status; range: Range; reload: (s?: Status) => void }) {
   const words = t().ledger;
   const { busy, error, run } = useAction();
+  const exporting = useAction();
   const note = useData(`checkpoint:${status.size}`, (signal) => api("get", "/admin/ledger/checkpoint", { signal }) as Promise<unknown>);
   const root = status.root_hash || (typeof note.data === "string" ? (note.data.split("\n")[2] ?? "") : "");
   const v = status.verification;
@@ -105,9 +117,9 @@ function StatusCard({ status, reload }: { status: Status; reload: (s?: Status) =
       <>
         <Button small icon="check" busy={busy || v.state === "running"} onClick={() => void run(async () => reload(await api("post", "/admin/ledger/verify")))}>{words.verifyAll}</Button>
         <a class="button button-plain button-small" href={`${BASE}/admin/ledger/checkpoint`} download="checkpoint.txt"><Icon name="file" size={16} /><span>{words.checkpointFile}</span></a>
-        <a class="button button-plain button-small" href={`${BASE}/admin/ledger/export`} download="ledger.pack"><Icon name="download" size={16} /><span>{words.export}</span></a>
+        <Button small tone="plain" icon="download" busy={exporting.busy} title={words.exportHint} onClick={() => void exporting.run(() => exportPack(range))}>{words.export}</Button>
       </>}>
-      <ErrorNote error={error} />
+      <ErrorNote error={error ?? exporting.error} />
       {v.state !== "none" && (
         <div class={cx("note", v.state === "good" && "note-good", v.state === "bad" && "note-bad")}>
           <Icon name={v.state === "good" ? "check" : v.state === "bad" ? "alert" : "session"} />
@@ -182,7 +194,7 @@ export function Ledger({ params }: { params: Record<string, string> }) {
   return (
     <>
       <PageHead title={words.title} lead={words.lead} />
-      {status.error ? <ErrorNote error={status.error} onRetry={status.reload} /> : status.data ? <StatusCard status={status.data} reload={(s) => (s ? status.set(s) : status.reload())} /> : <Skeleton rows={2} />}
+      {status.error ? <ErrorNote error={status.error} onRetry={status.reload} /> : status.data ? <StatusCard status={status.data} range={{ from: filter.from, to: filter.to }} reload={(s) => (s ? status.set(s) : status.reload())} /> : <Skeleton rows={2} />}
       <Filters />
       {fresh > 0 && <p class="centre"><Button small icon="refresh" onClick={() => { setFresh(0); list.reload(); }}>{words.newEvents(fresh)}</Button></p>}
       <ListTable list={list} label={words.title} keyOf={(e) => `${e.entry}.${e.position}`} onRow={open}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The office at a glance: what needs somebody, then counters, then the last hour.
+// The office at a glance: what needs somebody, then counters, then the last day.
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { api, type Schema } from "../../api/client";
@@ -7,7 +7,7 @@ import { t } from "../../i18n";
 import { useData } from "../../lib/data";
 import { subscribe } from "../../lib/events";
 import { Card, PageHead, Skeleton } from "../../ui/basic";
-import { MinuteBars } from "../../ui/chart";
+import { HourBars } from "../../ui/chart";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { formatNumber, Time } from "../../ui/time";
@@ -93,10 +93,10 @@ export function Overview() {
             ].filter(Boolean).join(" · ")} />
             <Counter label={words.sessions} value={o.sessions.live} href="/admin/sessions" sub={o.sessions.capacity ? words.of(formatNumber(o.sessions.capacity)) : undefined} />
             {o.decisions.denied !== null
-              ? <Counter label={words.deniedToday} value={o.decisions.denied} sub={o.decisions.allowed !== null && words.allowedToday(formatNumber(o.decisions.allowed))} />
+              ? <Counter label={words.deniedDay} value={o.decisions.denied} sub={o.decisions.allowed !== null && words.allowedDay(formatNumber(o.decisions.allowed))} />
               : <LedgerCounter ledger={o.ledger} />}
           </div>
-          {o.decisions.per_minute && <Card title={words.decisions}><MinuteBars points={o.decisions.per_minute} /></Card>}
+          {o.decisions.per_hour && <Card title={words.decisions} actions={o.decisions.complete === false && <span class="muted">{words.counting}</span>}><HourBars hours={o.decisions.per_hour} /></Card>}
           <div class="counters">
             <Counter label={words.policy} value={Number(o.policy.version)} href="/admin/policy" sub={<>{words.inForce} <Time at={o.policy.applied_at} ago /></>} />
             <Counter label={words.nevers} value={o.policy.nevers_proven ?? null} href="/admin/policy/nevers" sub={words.proven} />

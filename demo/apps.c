@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LAB_UID = 60110, CODE_UID = 60111, WEB_UID = 60112, HIGH_FD = 3, EXIT_NOT_STARTED = 127 };
+enum {
+    LAB_UID = 60110,
+    CODE_UID = 60111,
+    WEB_UID = 60112,
+    POSTGRES_OLDEST = 13,
+    POSTGRES_NEWEST = 30,
+    EXIT_NOT_STARTED = 127
+};
 
-static const char *const names[DEMO_APPS] = {"lab", "code", "hr"};
+static const char *const names[DEMO_APPS] = {"lab", "code", "hr", "orders"};
 
 const char *demo_app_name(size_t app)
 {
@@ -132,6 +140,32 @@ static sp_err start_web(demo *d, const char *home)
     return demo_spawn(d, argv, "log/hr.log", home, WEB_UID, &d->apps[2]);
 }
 
+/* The newest PostgreSQL that is installed. */
+static sp_err find_postgres(char to[DEMO_PATH_BYTES])
+{
+    for (unsigned version = POSTGRES_NEWEST; version >= POSTGRES_OLDEST; version--) {
+        snprintf(to, DEMO_PATH_BYTES, "/usr/lib/postgresql/%u/bin/postgres", version);
+        if (access(to, X_OK) == 0) {
+            return sp_ok();
+        }
+    }
+    return sp_fail(SP_ENOTFOUND);
+}
+
+static sp_err start_orders(demo *d, const char *home)
+{
+    char program[DEMO_PATH_BYTES];
+    char port[16];
+    char data[DEMO_PATH_BYTES + 32];
+    TRY(find_postgres(program));
+    snprintf(port, sizeof(port), "%u", d->orders_port);
+    snprintf(data, sizeof(data), "%s/data", home);
+    const char *const argv[] = {program, "-D", data, "-p", port, NULL};
+    const struct passwd *postgres = getpwnam("postgres");
+    return demo_spawn(d, argv, "log/orders.log", home, postgres != NULL ? postgres->pw_uid : 0,
+                      &d->apps[3]);
+}
+
 sp_err demo_apps_start(demo *d)
 {
     char home[DEMO_PATH_BYTES];
@@ -140,7 +174,9 @@ sp_err demo_apps_start(demo *d)
     demo_path(d, "apps/code", home);
     TRY(start_code(d, home));
     demo_path(d, "apps/nginx", home);
-    return start_web(d, home);
+    TRY(start_web(d, home));
+    demo_path(d, "apps/orders", home);
+    return start_orders(d, home);
 }
 
 void demo_apps_stop(demo *d)

@@ -20,7 +20,7 @@
 #define DEMO_DOMAIN "office.localhost"
 #define DEMO_OFFICE "Lantern Trading"
 enum {
-    DEMO_APPS = 3,
+    DEMO_APPS = 4,
     DEMO_PATH_BYTES = 1024,
     DEMO_TEXT_BYTES = 128,
     DEMO_ANSWER_MAX_BYTES = 1 << 20
@@ -31,7 +31,10 @@ typedef struct {
     unsigned port;    /* HTTPS */
     unsigned lab_port;
     unsigned code_port;
-    unsigned web_port; /* nginx: hr; it serves files beside it */
+    unsigned web_port;    /* nginx: hr */
+    unsigned files_port;  /* nginx: files */
+    unsigned orders_port; /* PostgreSQL */
+    unsigned db_port;     /* where the gate serves it */
     pid_t apps[DEMO_APPS];
     pid_t office;
     long log_from; /* where this start's lines begin in the log */

@@ -2,8 +2,8 @@
  * sallyport-demo: runs the demo office until Ctrl-C, and the small commands beside it.
  *     sallyport-demo run  BASE      sallyport-demo code BASE NAME
  *     sallyport-demo enrol BASE NAME [--approve]
- * BASE/ports holds the ports that demo/run chose: HTTPS, lab, code, hr, files, orders, database gate.
- * OWNS the processes. PROCESS sallyport-demo. TRUST none. SPEC demo/demo.h.
+ * BASE/ports holds the ports that demo/run chose: HTTPS, lab, code, hr, files, orders, database
+ * gate. OWNS the processes. PROCESS sallyport-demo. TRUST none. SPEC demo/demo.h.
  */
 #include "demo/demo.h"
 #include "infra/crypto/random.h"

@@ -25,9 +25,10 @@ typedef struct sp_http sp_http;
 typedef struct sp_sse sp_sse;
 typedef struct sp_ledger_client sp_ledger_client;
 typedef struct sp_vault_client sp_vault_client;
-typedef struct sp_identity sp_identity; /* core/identity */
-typedef struct sp_sessions sp_sessions; /* core/sessions */
-typedef struct sp_state sp_state;       /* core/state: documents, devices, snapshot, core.sock */
+typedef struct sp_identity sp_identity;   /* core/identity */
+typedef struct sp_sessions sp_sessions;   /* core/sessions */
+typedef struct sp_approvals sp_approvals; /* core/approvals */
+typedef struct sp_state sp_state;         /* core/state: documents, devices, snapshot, core.sock */
 
 typedef struct sp_core {
     uv_loop_t *loop;
@@ -45,6 +46,7 @@ typedef struct sp_core {
     sp_identity *identity;
     sp_sessions *sessions;
     sp_state *state;
+    sp_approvals *approvals;
     char *portal_host;   /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */
 } sp_core;

@@ -3,6 +3,7 @@
  * OWNS sp_core. PROCESS core. TRUST the configuration is the operator's.
  * SPEC core/core.h, infra/proc/entry.h.
  */
+#include "core/approvals/approvals.h"
 #include "core/core.h"
 #include "core/documents/start.h"
 #include "core/http/http.h"
@@ -223,6 +224,7 @@ static sp_err start_rooms(role *self)
     TRY(step("sessions", sp_sessions_start(core, &core->sessions)));
     TRY(step("documents and devices", sp_state_start(core, &core->state)));
     TRY(step("the sessions of before", sp_sessions_load(core)));
+    TRY(step("approvals", sp_approvals_start(core, &core->approvals)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -261,6 +263,7 @@ static void stop(role *self)
     sp_sse_end_all(core->sse);
     sp_streams_end_all(core);
     sp_http_stop(core->http);
+    sp_approvals_stop(core->approvals);
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);
     sp_identity_stop(core->identity);

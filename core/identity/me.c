@@ -172,7 +172,7 @@ static void delete_session(sp_request *req)
 static void get_events(sp_request *req)
 {
     unsigned admin = sp_request_admin(req);
-    unsigned topics = SP_TOPIC_ME;
+    unsigned topics = SP_TOPIC_ME | SP_TOPIC_APPROVALS;
     if ((admin & SP_WHO_ANY_ADMIN) != 0) {
         topics |= SP_TOPIC_SESSIONS | SP_TOPIC_DEVICES | SP_TOPIC_PEOPLE | SP_TOPIC_POLICY |
                   SP_TOPIC_HEALTH;

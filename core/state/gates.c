@@ -5,6 +5,7 @@
  */
 #include "core/state/gates.h"
 
+#include "core/approvals/approvals.h"
 #include "core/sessions/sessions.h"
 #include "core/state/publish.h"
 #include "core/state/token.h"
@@ -13,6 +14,7 @@
 #include "infra/proc/entry.h"
 #include "infra/proc/log.h"
 #include "lib/proto/core_msg.h"
+#include "lib/proto/db_msg.h"
 
 enum { PEERS_MAX = 256 };
 
@@ -82,6 +84,9 @@ static sp_err on_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
         sp_peer_set_data(peer, known);
     }
     answer_hello(gates, peer, msg, known);
+    if (known->gate == SP_GATE_DB && known->part == SP_CORE_WORKER) {
+        sp_approvals_tell_gate(gates->core, peer);
+    }
     return sp_ok();
 }
 
@@ -99,6 +104,13 @@ static sp_err on_seen(sp_gates *gates, const sp_msg *msg)
     return sp_ok();
 }
 
+static bool is_about_asking(const gate *known, uint16_t kind)
+{
+    return known->gate == SP_GATE_DB && known->part == SP_CORE_WORKER &&
+           (kind == SP_CORE_DB_ASK || kind == SP_CORE_DB_ASK_USE || kind == SP_CORE_DB_ASK_DROP ||
+            kind == SP_CORE_DB_KEEP);
+}
+
 static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
 {
     if (msg->kind == SP_CORE_HELLO) {
@@ -112,6 +124,9 @@ static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
     }
     if (msg->kind == SP_CORE_TOKEN) {
         return sp_token_answer(gates->core, peer, msg);
+    }
+    if (is_about_asking(sp_peer_data(peer), msg->kind)) {
+        return sp_approvals_on_message(gates->core, peer, msg);
     }
     return sp_fail(SP_EUNSUPPORTED);
 }
@@ -178,6 +193,27 @@ void sp_gates_push_again(sp_gates *gates, uint64_t epoch)
     sp_core_again_write(&again, &body);
     sp_span bytes = sp_buf_borrow(&body);
     sp_server_each(gates->server, push_again, &bytes);
+}
+
+typedef struct {
+    sp_gate gate;
+    uint16_t kind;
+    sp_span body;
+} pushing;
+
+static void push_one(void *self, sp_peer *peer)
+{
+    const pushing *push = self;
+    const gate *known = sp_peer_data(peer);
+    if (known != NULL && known->gate == push->gate && known->part == SP_CORE_WORKER) {
+        sp_peer_push(peer, push->kind, push->body, NULL, 0);
+    }
+}
+
+void sp_gates_push(sp_gates *gates, sp_gate to, uint16_t kind, sp_span body)
+{
+    pushing push = {to, kind, body};
+    sp_server_each(gates->server, push_one, &push);
 }
 
 size_t sp_gates_workers(const sp_gates *gates)

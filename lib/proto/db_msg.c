@@ -224,6 +224,7 @@ void sp_db_ask_write(const sp_db_ask *ask, sp_buf *out)
     sp_buf_bytes(out, ask->resource);
     sp_buf_bytes(out, ask->database);
     sp_buf_bytes(out, ask->statement);
+    sp_buf_bytes(out, ask->rule);
     sp_buf_bytes(out, ask->objects);
     sp_buf_bytes(out, ask->plan);
 }
@@ -244,6 +245,7 @@ sp_err sp_db_ask_read(sp_span body, sp_db_ask *ret_ask)
     ask.resource = get_text(&in, SP_NAME_MAX_BYTES);
     ask.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
     ask.statement = get_text(&in, SP_DB_STATEMENT_MAX_BYTES);
+    ask.rule = get_text(&in, SP_NAME_MAX_BYTES);
     ask.objects = get_text(&in, SP_DB_OBJECTS_MAX_BYTES);
     ask.plan = get_text(&in, SP_DB_PLAN_MAX_BYTES);
     if (ask.needed == 0) {

@@ -137,7 +137,8 @@ typedef struct {
     sp_span resource;
     sp_span database;
     sp_span statement; /* secrets redacted */
-    sp_span objects;   /* JSON array */
+    sp_span rule;      /* that asks: sp_decision.rule by name */
+    sp_span objects;   /* JSON array of {"kind","schema","name"} */
     sp_span plan;      /* JSON, or empty */
 } sp_db_ask;
 

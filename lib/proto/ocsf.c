@@ -177,6 +177,7 @@ sp_ocsf_type sp_ocsf_type_of(const sp_event *event)
     case SP_EVENT_DEVICE:
     case SP_EVENT_POLICY:
     case SP_EVENT_ADMIN:
+    case SP_EVENT_APPROVAL:
         known = verb_of(event->method);
         return (sp_ocsf_type){ENTITY_MANAGEMENT, 3, known == NULL ? ACTIVITY_OTHER : known->entity};
     case SP_EVENT_ROLE:

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The life of an ask: asked, decided, used, expired; each step on the ledger before it holds.
+ * OWNS what waits for the ledger. PROCESS core. TRUST see approvals.h. SPEC
+ * core/approvals/README.md.
+ *
+ * The ledger answers later, so every step looks at the row again when it takes effect: what changed
+ * meanwhile wins, and the step fails.
+ */
+#include "core/approvals/inside.h"
+#include "core/http/sse.h"
+#include "core/ledger_client.h"
+#include "core/sessions/sessions.h"
+#include "infra/crypto/random.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/log.h"
+
+enum { TICK_MS = 1000, REVIEW_TICKS = 600, ID_BITS = 60, DETAIL_ROOM_BYTES = 4096 };
+
+const char *sp_ask_kind_word(sp_ask_kind kind)
+{
+    static const char *const words[] = {"statement", "command", "grant", "break-glass", "undo"};
+    _Static_assert(SP_COUNT(words) == SP_ASK_KIND_COUNT, "a word for each kind");
+    return words[kind];
+}
+
+const char *sp_ask_state_word(sp_ask_state state)
+{
+    static const char *const words[] = {"waiting", "approved",  "refused",
+                                        "expired", "withdrawn", "used"};
+    _Static_assert(SP_COUNT(words) == SP_ASK_STATE_COUNT, "a word for each state");
+    return words[state];
+}
+
+bool sp_ask_id_of(sp_span text, uint64_t *ret_id)
+{
+    return !sp_failed(sp_reference_of(text, ret_id));
+}
+
+static uint64_t now_s(void)
+{
+    return sp_now_unix_us() / 1000000;
+}
+
+/* ---- events ---- */
+
+static uint8_t severity_of(const sp_ask *ask)
+{
+    if (ask->kind == SP_ASK_BREAK_GLASS) {
+        return SP_SEVERITY_CRITICAL;
+    }
+    return ask->kind == SP_ASK_GRANT ? SP_SEVERITY_MEDIUM : SP_SEVERITY_HIGH;
+}
+
+static void put_member(sp_buf *out, const char *key, sp_span text)
+{
+    if (text.len > 0) {
+        sp_buf_fmt(out, ",\"%s\":", key);
+        sp_buf_json(out, text);
+    }
+}
+
+void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_span reason,
+                  sp_buf *room, sp_event *event)
+{
+    char id[SP_REFERENCE_TEXT_BYTES];
+    sp_reference_text(ask->id, id);
+    sp_buf_reset(room);
+    sp_buf_fmt(room, "{\"ask\":\"%s\",\"kind\":\"%s\",\"asker\":", id, sp_ask_kind_word(ask->kind));
+    sp_buf_json(room, ask->asker_name);
+    sp_buf_text(room, ",\"sha256\":\"");
+    sp_buf_hex(room, sp_hash_borrow(&ask->sha256));
+    sp_buf_fmt(room, "\",\"needed\":%u,\"approvals\":%u,\"estimated_rows\":%llu",
+               ask->approvers.needed, approvals, (unsigned long long)ask->rows);
+    put_member(room, "database", ask->database);
+    put_member(room, "role", ask->role);
+    put_member(room, "reason", reason);
+    put_member(room, "ticket", ask->ticket);
+    sp_buf_byte(room, '}');
+    event->when_unix_us = event->when_unix_us != 0 ? event->when_unix_us : sp_now_unix_us();
+    event->kind = SP_EVENT_APPROVAL;
+    event->severity = severity_of(ask);
+    event->reference = ask->reference;
+    event->gate = ask->kind == SP_ASK_STATEMENT ? SP_GATE_DB : SP_GATE_NONE;
+    event->action = ask->action;
+    event->class_level = ask->class_level;
+    event->class_name = ask->class_name;
+    event->resource = ask->resource;
+    event->rule = ask->rule;
+    event->method = sp_span_cstr(method);
+    event->object = ask->role.len > 0 ? ask->role : ask->content;
+    event->detail = sp_failed(sp_buf_error(room)) ? SP_SPAN_EMPTY : sp_buf_borrow(room);
+}
+
+static sp_event event_of_asker(const sp_ask *ask)
+{
+    return (sp_event){.person = ask->asker,
+                      .session = ask->session,
+                      .person_name = ask->asker_name,
+                      .verdict = SP_VERDICT_ASK,
+                      .reason = SP_REASON_APPROVAL};
+}
+
+/* For what cannot be refused: time passed, the asker went away. */
+static void tell(sp_core *core, const sp_ask *ask, const char *method, sp_span reason)
+{
+    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
+    sp_event event = event_of_asker(ask);
+    event.verdict = SP_VERDICT_DENY;
+    sp_ask_event(ask, method, sp_votes_count(core->store, ask->id), reason, &room, &event);
+    sp_ledger_client_tell(core->ledger, &event);
+}
+
+void sp_approvals_changed(sp_core *core, const sp_ask *ask)
+{
+    bool alarm = ask->kind == SP_ASK_BREAK_GLASS;
+    sp_sse_publish(core, SP_TOPIC_APPROVALS, 0, "approvals",
+                   json_pack("{s:s, s:b}", "kind", sp_ask_kind_word(ask->kind), "alarm", alarm));
+}
+
+/* ---- asking ---- */
+
+typedef struct {
+    sp_core *core;
+    sp_arena arena;
+    sp_ask ask;
+    sp_on_asked asked;
+    sp_on_used used;
+    void *self;
+} step;
+
+static void step_free(step *s)
+{
+    sp_arena_done(&s->arena);
+    sp_free(s);
+}
+
+static sp_err copy_ask(sp_arena *arena, const sp_ask *from, sp_ask *to)
+{
+    *to = *from;
+    sp_span *const texts[] = {&to->asker_name, &to->resource,   &to->database, &to->class_name,
+                              &to->rule,       &to->role,       &to->content,  &to->objects,
+                              &to->plan,       &to->dependants, &to->reason,   &to->ticket,
+                              &to->ended_by};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        TRY(sp_arena_copy(arena, *texts[i], texts[i]));
+    }
+    return sp_ok();
+}
+
+static sp_err step_new(sp_core *core, void *self, step **ret_step)
+{
+    step *s = NULL;
+    TRY(sp_alloc(1, sizeof(*s), &s));
+    s->core = core;
+    s->arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    s->self = self;
+    *ret_step = s;
+    return sp_ok();
+}
+
+static void on_asked(void *self, sp_err err)
+{
+    step *s = self;
+    if (!sp_failed(err)) {
+        err = sp_ask_row_add(s->core->store, &s->ask);
+    }
+    if (!sp_failed(err)) {
+        sp_approvals_changed(s->core, &s->ask);
+        if (s->ask.kind == SP_ASK_STATEMENT) {
+            sp_keeps_estimate(s->core, &s->ask);
+        }
+    }
+    s->asked(s->self, err, s->ask.id);
+    step_free(s);
+}
+
+typedef struct {
+    sp_store *store;
+    const sp_ask *ask;
+    uint32_t found;
+} looking;
+
+static void count_approver(void *self, const sp_person *person)
+{
+    looking *look = self;
+    uint64_t roles[SP_ROLE_WORDS] = {0};
+    if (person->id != look->ask->asker && person->state == SP_PERSON_ACTIVE &&
+        !sp_failed(sp_roles_of(look->store, person->id, roles)) &&
+        sp_policy_people_has(&look->ask->approvers.by, person->id, roles)) {
+        look->found++;
+    }
+}
+
+static bool count_one(void *self, uint64_t id)
+{
+    (void)id;
+    ++*(unsigned *)self;
+    return true;
+}
+
+static sp_err check_new(sp_core *core, const sp_ask *ask)
+{
+    looking look = {core->store, ask, 0};
+    unsigned waiting = 0;
+    TRY(sp_people_each(core->store, count_approver, &look));
+    TRY(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
+    if (ask->approvers.needed == 0 || look.found < ask->approvers.needed) {
+        return sp_fail(SP_EDENIED);
+    }
+    return waiting < SP_ASKS_WAITING_MAX ? sp_ok() : sp_fail(SP_ELIMIT);
+}
+
+static sp_err begin_ask(sp_core *core, const sp_ask *fresh, sp_on_asked then, void *self,
+                        step **ret_step)
+{
+    TRY(check_new(core, fresh));
+    step *s = NULL;
+    TRY(step_new(core, self, &s));
+    s->asked = then;
+    sp_err err = copy_ask(&s->arena, fresh, &s->ask);
+    if (sp_failed(err)) {
+        step_free(s);
+        return err;
+    }
+    s->ask.id = sp_random_u64() >> (64 - ID_BITS);
+    s->ask.state = SP_ASK_WAITING;
+    s->ask.created_unix_s = now_s();
+    s->ask.expires_unix_s = s->ask.created_unix_s + fresh->approvers.expires_s;
+    *ret_step = s;
+    return sp_ok();
+}
+
+void sp_approvals_ask(sp_core *core, const sp_ask *fresh, sp_on_asked then, void *self)
+{
+    step *s = NULL;
+    sp_err err = begin_ask(core, fresh, then, self, &s);
+    if (sp_failed(err)) {
+        then(self, err, 0);
+        return;
+    }
+    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
+    sp_event event = event_of_asker(&s->ask);
+    sp_ask_event(&s->ask, "asked", 0, s->ask.reason, &room, &event);
+    sp_ledger_client_append(core->ledger, &event, on_asked, s);
+}
+
+/* ---- using ---- */
+
+static bool fits(const sp_ask *ask, uint64_t session, const sp_hash *sha256)
+{
+    return ask->state == SP_ASK_APPROVED && ask->session == session &&
+           ask->expires_unix_s > now_s() && sp_hash_eq(&ask->sha256, sha256);
+}
+
+static void on_used(void *self, sp_err err)
+{
+    step *s = self;
+    if (!sp_failed(err)) {
+        err = sp_ask_row_state(s->core->store, s->ask.id, SP_ASK_APPROVED, SP_ASK_USED,
+                               s->ask.asker_name, now_s());
+        err = err.code == SP_ECONFLICT ? sp_fail(SP_EDENIED) : err;
+    }
+    if (!sp_failed(err)) {
+        sp_approvals_changed(s->core, &s->ask);
+    }
+    s->used(s->self, err);
+    step_free(s);
+}
+
+static sp_err begin_use(step *s, uint64_t id, uint64_t session, const sp_hash *sha256)
+{
+    sp_err err = sp_ask_load(s->core->store, &s->arena, id, &s->ask);
+    if (err.code == SP_ENOTFOUND) {
+        return sp_fail(SP_EDENIED);
+    }
+    TRY(err);
+    return fits(&s->ask, session, sha256) ? sp_ok() : sp_fail(SP_EDENIED);
+}
+
+void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_hash *sha256,
+                      sp_on_used then, void *self)
+{
+    step *s = NULL;
+    sp_err err = step_new(core, self, &s);
+    if (sp_failed(err)) {
+        then(self, err);
+        return;
+    }
+    s->used = then;
+    err = begin_use(s, id, session, sha256);
+    if (sp_failed(err)) {
+        step_free(s);
+        then(self, err);
+        return;
+    }
+    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
+    sp_event event = event_of_asker(&s->ask);
+    event.verdict = SP_VERDICT_ALLOW;
+    sp_ask_event(&s->ask, "used", sp_votes_count(core->store, id), SP_SPAN_EMPTY, &room, &event);
+    sp_ledger_client_append(core->ledger, &event, on_used, s);
+}
+
+sp_err sp_ask_carried_out(sp_core *core, uint64_t id)
+{
+    return sp_ask_row_state(core->store, id, SP_ASK_APPROVED, SP_ASK_USED, SP_SPAN_LIT("core"),
+                            now_s());
+}
+
+void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session)
+{
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_ask ask;
+    if (sp_failed(sp_ask_load(core->store, &arena, id, &ask)) || ask.session != session ||
+        ask.state > SP_ASK_APPROVED) {
+        return;
+    }
+    tell(core, &ask, "withdrawn", SP_SPAN_EMPTY);
+    if (!sp_failed(sp_ask_row_state(core->store, id, ask.state, SP_ASK_DROPPED, ask.asker_name,
+                                    now_s()))) {
+        sp_approvals_changed(core, &ask);
+    }
+}
+
+/* ---- decided ---- */
+
+void sp_ask_decided(sp_core *core, uint64_t id)
+{
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_ask ask;
+    if (sp_failed(sp_ask_load(core->store, &arena, id, &ask))) {
+        return;
+    }
+    sp_approvals_changed(core, &ask);
+    switch ((sp_ask_kind)ask.kind) {
+    case SP_ASK_STATEMENT:
+    case SP_ASK_COMMAND:
+        sp_ask_push_done(core, &ask);
+        return;
+    case SP_ASK_GRANT:
+    case SP_ASK_BREAK_GLASS:
+        if (ask.state == SP_ASK_APPROVED) {
+            sp_grant_open(core, &ask);
+        }
+        return;
+    case SP_ASK_UNDO:
+        if (ask.state == SP_ASK_APPROVED) {
+            sp_keeps_undo(core, &ask);
+        }
+        return;
+    case SP_ASK_KIND_COUNT:
+        return;
+    }
+}
+
+/* ---- time ---- */
+
+typedef struct {
+    uint64_t ids[SP_ASKS_LISTED_MAX];
+    size_t count;
+} id_list;
+
+static bool collect(void *self, uint64_t id)
+{
+    id_list *list = self;
+    list->ids[list->count++] = id;
+    return list->count < SP_ASKS_LISTED_MAX;
+}
+
+/* Its time is over, or the session it rides on is. */
+static bool is_over(sp_core *core, const sp_ask *ask, uint64_t now_unix_s)
+{
+    sp_session_view view;
+    bool rides = ask->kind == SP_ASK_STATEMENT || ask->kind == SP_ASK_COMMAND;
+    return ask->expires_unix_s <= now_unix_s ||
+           (rides && !sp_sessions_find(core, ask->session, &view));
+}
+
+static void expire_one(sp_core *core, uint64_t id, uint64_t now_unix_s)
+{
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_ask ask;
+    if (sp_failed(sp_ask_load(core->store, &arena, id, &ask)) || !is_over(core, &ask, now_unix_s)) {
+        return;
+    }
+    tell(core, &ask, "expired", SP_SPAN_EMPTY);
+    sp_err err =
+        sp_ask_row_state(core->store, id, ask.state, SP_ASK_EXPIRED, SP_SPAN_EMPTY, now_unix_s);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "an ask that has expired cannot be stored: %s",
+               sp_store_error_text(core->store));
+        return;
+    }
+    sp_ask_decided(core, id);
+}
+
+static void expire(sp_core *core, sp_ask_state state, uint64_t now_unix_s)
+{
+    id_list list = {.count = 0};
+    if (sp_failed(sp_asks_each(core->store, state, 0, collect, &list))) {
+        return;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        expire_one(core, list.ids[i], now_unix_s);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    sp_approvals *approvals = timer->data;
+    sp_core *core = approvals->core;
+    uint64_t now_unix_s = now_s();
+    expire(core, SP_ASK_WAITING, now_unix_s);
+    expire(core, SP_ASK_APPROVED, now_unix_s);
+    sp_grants_tick(core, now_unix_s);
+    sp_keeps_tick(core, now_unix_s);
+    if (approvals->ticks++ % REVIEW_TICKS == 0) {
+        sp_reviews_tick(core, now_unix_s);
+    }
+}
+
+/* ---- start and stop ---- */
+
+sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
+{
+    auto_free sp_approvals *approvals = NULL;
+    TRY(sp_approval_rows_start(core->store));
+    TRY(sp_alloc(1, sizeof(*approvals), &approvals));
+    approvals->core = core;
+    TRY(sp_votes_routes(core));
+    TRY(sp_grants_routes(core));
+    TRY(sp_reviews_routes(core));
+    TRY(sp_keeps_routes(core));
+    TRY(sp_keeps_start(approvals));
+    if (uv_timer_init(core->loop, &approvals->timer) != 0) {
+        return sp_fail(SP_EIO);
+    }
+    approvals->timer.data = approvals;
+    uv_timer_start(&approvals->timer, on_tick, TICK_MS, TICK_MS);
+    *ret_approvals = SP_STEAL(approvals);
+    return sp_ok();
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    sp_approvals *approvals = handle->data;
+    sp_free(approvals);
+}
+
+void sp_approvals_stop(sp_approvals *approvals)
+{
+    if (approvals != NULL) {
+        sp_keeps_stop(approvals);
+        uv_timer_stop(&approvals->timer);
+        uv_close((uv_handle_t *)&approvals->timer, timer_closed);
+    }
+}

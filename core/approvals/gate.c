@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the database gate asks about approvals, and what it is told.
+ * OWNS what waits for an answer. PROCESS core. TRUST the gate may be taken over: a session must be
+ * living, who may approve comes from the policy, never from the message.
+ * SPEC lib/proto/db_msg.h.
+ */
+#include "core/approvals/inside.h"
+#include "core/documents/documents.h"
+#include "core/state/gates.h"
+#include "infra/proc/clock.h"
+#include "lib/proto/db_msg.h"
+
+typedef struct {
+    sp_core *core;
+    sp_peer *peer;
+    sp_msg to; /* kind and id only */
+} waiting;
+
+static sp_err waiting_new(sp_core *core, sp_peer *peer, const sp_msg *msg, waiting **ret_wait)
+{
+    waiting *wait = NULL;
+    TRY(sp_alloc(1, sizeof(*wait), &wait));
+    *wait = (waiting){core, sp_peer_ref(peer), {.kind = msg->kind, .id = msg->id}};
+    *ret_wait = wait;
+    return sp_ok();
+}
+
+static void waiting_free(waiting *wait)
+{
+    sp_peer_unref(wait->peer);
+    sp_free(wait);
+}
+
+static void reply(waiting *wait, sp_err err, sp_span body)
+{
+    sp_peer_reply(wait->peer, &wait->to, err.code, body, NULL, 0);
+    waiting_free(wait);
+}
+
+/* ---- ASK ---- */
+
+static void on_asked(void *self, sp_err err, uint64_t id)
+{
+    auto_buf sp_buf body = sp_buf_make(64);
+    const sp_db_ask_id made = {id};
+    sp_db_ask_id_write(&made, &body);
+    reply(self, err, sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&body));
+}
+
+static sp_err session_of(const sp_core *core, const sp_db_session *session, sp_live_session *ret)
+{
+    TRY(sp_live_session_get(&core->live, session->slot, session->id, ret));
+    bool lives = ret->state == SP_SESSION_LIVE && ret->expires_unix_s > sp_now_unix_us() / 1000000;
+    return lives ? sp_ok() : sp_fail(SP_EDENIED);
+}
+
+static sp_err read_ask(const sp_core *core, const sp_db_ask *from, const sp_live_session *session,
+                       sp_ask *ret_ask)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    if (set == NULL) {
+        return sp_fail(SP_EAGAIN);
+    }
+    sp_ask ask = {.kind = SP_ASK_STATEMENT,
+                  .action = from->action,
+                  .class_level = from->class_level,
+                  .asker = session->person,
+                  .session = session->id,
+                  .reference = from->reference,
+                  .rows = from->estimated_rows <= INT64_MAX ? from->estimated_rows : INT64_MAX,
+                  .keep_bytes = from->keep_bytes <= INT64_MAX ? from->keep_bytes : INT64_MAX,
+                  .asker_name = sp_span_cstr(session->person_name),
+                  .resource = from->resource,
+                  .database = from->database,
+                  .class_name = sp_policy_class_name(sp_policy_set_view(set), from->class_level),
+                  .rule = from->rule,
+                  .content = from->statement,
+                  .objects = from->objects,
+                  .plan = from->plan};
+    sp_copy(ask.sha256.bytes, from->sha256, SP_SHA256_BYTES);
+    TRY(sp_policy_set_rule_approvers(set, from->rule, &ask.approvers));
+    if (from->needed > ask.approvers.needed) { /* another rule or a Never wants more */
+        ask.approvers.needed = from->needed;
+    }
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+static sp_err on_ask(sp_core *core, sp_peer *peer, const sp_msg *msg)
+{
+    sp_db_ask from;
+    TRY(sp_db_ask_read(msg->body, &from));
+    sp_live_session session;
+    sp_ask ask;
+    waiting *wait = NULL;
+    sp_err err = session_of(core, &from.session, &session);
+    if (!sp_failed(err)) {
+        err = read_ask(core, &from, &session, &ask);
+    }
+    if (!sp_failed(err)) {
+        err = waiting_new(core, peer, msg, &wait);
+    }
+    if (sp_failed(err)) {
+        sp_code code = err.code == SP_ENOTFOUND ? SP_EDENIED : err.code;
+        sp_peer_reply(peer, msg, code, SP_SPAN_EMPTY, NULL, 0);
+        return sp_ok();
+    }
+    sp_approvals_ask(core, &ask, on_asked, wait);
+    return sp_ok();
+}
+
+/* ---- ASK_USE, ASK_DROP ---- */
+
+static void on_used(void *self, sp_err err)
+{
+    reply(self, err, SP_SPAN_EMPTY);
+}
+
+static sp_err on_use(sp_core *core, sp_peer *peer, const sp_msg *msg)
+{
+    sp_db_ask_use use;
+    TRY(sp_db_ask_use_read(msg->body, &use));
+    sp_live_session session;
+    waiting *wait = NULL;
+    sp_err err = session_of(core, &use.session, &session);
+    if (!sp_failed(err)) {
+        err = waiting_new(core, peer, msg, &wait);
+    }
+    if (sp_failed(err)) {
+        sp_code code = err.code == SP_ENOTFOUND ? SP_EDENIED : err.code;
+        sp_peer_reply(peer, msg, code, SP_SPAN_EMPTY, NULL, 0);
+        return sp_ok();
+    }
+    sp_hash hash;
+    sp_copy(hash.bytes, use.sha256, SP_SHA256_BYTES);
+    sp_approvals_use(core, use.ask, use.session.id, &hash, on_used, wait);
+    return sp_ok();
+}
+
+/* Ids are random: a gate that knows one was told it. */
+static sp_err on_drop(sp_core *core, const sp_msg *msg)
+{
+    sp_db_ask_id drop;
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_ask ask;
+    TRY(sp_db_ask_id_read(msg->body, &drop));
+    if (!sp_failed(sp_ask_load(core->store, &arena, drop.ask, &ask)) &&
+        ask.kind == SP_ASK_STATEMENT) {
+        sp_approvals_drop(core, ask.id, ask.session);
+    }
+    return sp_ok();
+}
+
+sp_err sp_approvals_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
+{
+    switch (msg->kind) {
+    case SP_CORE_DB_ASK:
+        return on_ask(core, peer, msg);
+    case SP_CORE_DB_ASK_USE:
+        return on_use(core, peer, msg);
+    case SP_CORE_DB_ASK_DROP:
+        return on_drop(core, msg);
+    case SP_CORE_DB_KEEP:
+        return sp_keeps_on_message(core, peer, msg);
+    default:
+        return sp_fail(SP_EUNSUPPORTED);
+    }
+}
+
+/* ---- ASK_DONE ---- */
+
+typedef struct {
+    sp_buf by;
+    sp_span reason;
+    sp_arena *arena;
+    bool yes;
+} names;
+
+static void add_name(void *self, const sp_vote *vote)
+{
+    names *n = self;
+    if (vote->yes == n->yes) {
+        sp_buf_text(&n->by, n->by.len > 0 ? ", " : "");
+        sp_buf_span(&n->by, vote->name);
+        SP_IGNORE(sp_arena_copy(n->arena, vote->reason, &n->reason)); /* only a word for people */
+    }
+}
+
+static void write_done(const sp_core *core, const sp_ask *ask, sp_buf *body)
+{
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    bool yes = ask->state == SP_ASK_APPROVED;
+    names n = {sp_buf_make(SP_DB_BY_MAX_BYTES), SP_SPAN_EMPTY, &arena, yes};
+    SP_IGNORE(sp_votes_each(core->store, ask->id, add_name, &n)); /* only names for people */
+    sp_span reason = sp_span_slice(n.reason, 0, SP_DB_REASON_MAX_BYTES);
+    if (!sp_span_is_utf8(reason)) { /* cut within a letter */
+        reason = SP_SPAN_EMPTY;
+    }
+    if (ask->state == SP_ASK_EXPIRED) {
+        reason = SP_SPAN_LIT("nobody approved it in time");
+    }
+    const sp_db_ask_done done = {.ask = ask->id,
+                                 .verdict = yes ? SP_VERDICT_ALLOW : SP_VERDICT_DENY,
+                                 .approvals = (uint8_t)sp_votes_count(core->store, ask->id),
+                                 .by = sp_failed(sp_buf_error(&n.by)) ? SP_SPAN_EMPTY
+                                                                      : sp_buf_borrow(&n.by),
+                                 .reason = yes ? SP_SPAN_EMPTY : reason};
+    sp_db_ask_done_write(&done, body);
+    sp_buf_done(&n.by);
+}
+
+void sp_ask_push_done(sp_core *core, const sp_ask *ask)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    write_done(core, ask, &body);
+    if (core->state->gates != NULL) {
+        sp_gates_push(core->state->gates, SP_GATE_DB, SP_CORE_DB_ASK_DONE, sp_buf_borrow(&body));
+    }
+}
+
+typedef struct {
+    sp_core *core;
+    sp_peer *peer;
+} telling;
+
+static bool tell_one(void *self, uint64_t id)
+{
+    const telling *t = self;
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    sp_ask ask;
+    if (!sp_failed(sp_ask_load(t->core->store, &arena, id, &ask)) && ask.kind == SP_ASK_STATEMENT) {
+        write_done(t->core, &ask, &body);
+        sp_peer_push(t->peer, SP_CORE_DB_ASK_DONE, sp_buf_borrow(&body), NULL, 0);
+    }
+    return true;
+}
+
+void sp_approvals_tell_gate(sp_core *core, sp_peer *peer)
+{
+    telling t = {core, peer};
+    if (core->approvals != NULL) {
+        SP_IGNORE(sp_asks_each(core->store, SP_ASK_APPROVED, 0, tell_one, &t)); /* it will ask */
+    }
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of core/approvals share.
+ * OWNS see each struct. PROCESS core. TRUST see approvals.h. SPEC core/approvals/README.md.
+ */
+#ifndef SP_CORE_APPROVALS_INSIDE_H
+#define SP_CORE_APPROVALS_INSIDE_H
+
+#include "core/approvals/approvals.h"
+#include "core/http/router.h"
+#include "core/identity/people.h"
+#include "core/state/state.h"
+
+enum { SP_ASK_ARENA_BYTES = 512 * 1024, SP_ASKS_LISTED_MAX = 500 };
+
+typedef struct sp_keeper_client sp_keeper_client;
+
+struct sp_approvals {
+    sp_core *core;
+    sp_keeper_client *keeper; /* NULL: this office keeps nothing */
+    uv_timer_t timer;
+    unsigned ticks;
+};
+
+/* ---- rows.c: the store ---- */
+SP_MUST sp_err sp_approval_rows_start(sp_store *store);
+/* Each of the changes is a transaction of its own. */
+SP_MUST sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask);
+/* SP_ECONFLICT: it is not in state `from` any more. */
+SP_MUST sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_state to,
+                                sp_span by, uint64_t now_unix_s);
+/* Approved; it can be used until then. SP_ECONFLICT. */
+SP_MUST sp_err sp_ask_row_approve(sp_store *store, uint64_t id, uint64_t now_unix_s,
+                                  uint64_t expires_unix_s);
+/* What undoing it would cost. */
+SP_MUST sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
+                                   sp_span dependants);
+/* Adds a vote and counts the approvals. SP_EEXISTS: he has voted; SP_ECONFLICT: not waiting. */
+SP_MUST sp_err sp_ask_row_vote(sp_store *store, uint64_t id, const sp_vote *vote,
+                               uint32_t *ret_approvals);
+/* Newest first. state: SP_ASK_STATE_COUNT = all; asker 0 = all. Stops when visit says false. */
+typedef bool (*sp_ask_visit)(void *self, uint64_t id);
+SP_MUST sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_visit visit,
+                            void *self);
+SP_MUST sp_err sp_votes_each(sp_store *store, uint64_t id,
+                             void (*visit)(void *self, const sp_vote *vote), void *self);
+bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person);
+uint32_t sp_votes_count(sp_store *store, uint64_t id);
+void sp_approvers_write(const sp_policy_approvers *approvers, sp_buf *out);
+SP_MUST sp_err sp_approvers_read(sp_span bytes, sp_policy_approvers *ret_approvers);
+
+/* ---- asks.c ---- */
+static inline sp_approvals *sp_approvals_of(const sp_core *core)
+{
+    return core->approvals;
+}
+/* "7F3K-9Q2M-XA4T" and back. */
+bool sp_ask_id_of(sp_span text, uint64_t *ret_id);
+/* An event about an ask: kind, severity, target, detail (in room). who did it is the caller's. */
+void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_span reason,
+                  sp_buf *room, sp_event *event);
+/* Everybody who looks at approvals looks again. */
+void sp_approvals_changed(sp_core *core, const sp_ask *ask);
+/* Enough people approved it: what follows, by kind. The vote is on the ledger and in the store. */
+void sp_ask_decided(sp_core *core, uint64_t id);
+/* An approved one that core itself carries out (a role, an undo): used. */
+SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
+
+/* ---- votes.c: who may, and the API of asks ---- */
+/* Whether the asker of this request may approve; else a code and a sentence. */
+typedef struct {
+    bool may;
+    const char *code;
+    const char *why;
+} sp_vote_right;
+sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask);
+/* He may see it: asker, whoever could approve, security and audit administrators. */
+bool sp_ask_visible(const sp_request *req, const sp_ask *ask);
+SP_MUST sp_err sp_votes_routes(sp_core *core);
+
+/* ---- json.c ---- */
+/* The schema Approval. with_content: statement and plan too. */
+json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content);
+json_t *sp_text_json(sp_span text); /* null for an empty one */
+json_t *sp_ref_json(uint64_t id);
+
+/* ---- gate.c: pushes ---- */
+void sp_ask_push_done(sp_core *core, const sp_ask *ask);
+
+/* ---- grants.c: roles for a while, emergency access ---- */
+SP_MUST sp_err sp_grants_routes(sp_core *core);
+void sp_grant_open(sp_core *core, const sp_ask *ask);
+void sp_grants_tick(sp_core *core, uint64_t now_unix_s);
+/* Whether the role is held for a while only. */
+bool sp_grant_is_open(sp_store *store, uint32_t person, uint32_t role);
+
+/* ---- reviews.c: standing grants come round ---- */
+SP_MUST sp_err sp_reviews_routes(sp_core *core);
+void sp_reviews_tick(sp_core *core, uint64_t now_unix_s);
+
+/* ---- keeps.c: what is kept, and undo ---- */
+SP_MUST sp_err sp_keeps_routes(sp_core *core);
+SP_MUST sp_err sp_keeps_start(sp_approvals *approvals);
+void sp_keeps_stop(sp_approvals *approvals);
+/* Asks the keeper what keeping would cost; the answer is written to the ask. */
+void sp_keeps_estimate(sp_core *core, const sp_ask *ask);
+SP_MUST sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
+void sp_keeps_undo(sp_core *core, const sp_ask *ask);
+void sp_keeps_tick(sp_core *core, uint64_t now_unix_s);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * An ask as the API shows it.
+ * OWNS nothing: new references. PROCESS core. TRUST texts may be hostile; JSON escapes them.
+ * SPEC docs/api/openapi.yaml "Approval".
+ */
+#include "core/http/json.h"
+#include "core/approvals/inside.h"
+
+json_t *sp_text_json(sp_span text)
+{
+    json_t *made = text.len == 0 ? NULL : json_stringn((const char *)text.ptr, text.len);
+    return made == NULL ? json_null() : made;
+}
+
+json_t *sp_ref_json(uint64_t id)
+{
+    char text[SP_REFERENCE_TEXT_BYTES];
+    sp_reference_text(id, text);
+    return id == 0 ? json_null() : json_string(text);
+}
+
+static void set(json_t *object, const char *key, json_t *value)
+{
+    json_object_set_new(object, key, value);
+}
+
+static void set_number(json_t *object, const char *key, uint64_t value)
+{
+    set(object, key, json_integer((json_int_t)(value > INT64_MAX ? INT64_MAX : value)));
+}
+
+/* JSON that a gate made, or null. */
+static json_t *parsed(sp_span text)
+{
+    json_error_t error;
+    json_t *value = text.len == 0 ? NULL
+                                  : json_loadb((const char *)text.ptr, text.len,
+                                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    return value == NULL ? json_null() : value;
+}
+
+static void add_vote(void *self, const sp_vote *vote)
+{
+    json_t *one = json_object();
+    set(one, "person", json_sprintf("%u", vote->person));
+    set(one, "name", sp_text_json(vote->name));
+    set(one, "verdict", json_string(vote->yes ? "approve" : "refuse"));
+    set(one, "reason", sp_text_json(vote->reason));
+    set(one, "at", sp_json_time(vote->when_unix_s));
+    json_array_append_new(self, one);
+}
+
+static json_t *asker_json(const sp_core *core, const sp_ask *ask)
+{
+    sp_person person;
+    json_t *asker = json_object();
+    set(asker, "id", json_sprintf("%u", ask->asker));
+    set(asker, "name", sp_text_json(ask->asker_name));
+    if (!sp_failed(sp_people_get(core->store, ask->asker, &person))) {
+        set(asker, "display_name", json_string(person.display));
+    }
+    return asker;
+}
+
+static json_t *keep_json(const sp_ask *ask)
+{
+    if (ask->keep_bytes == 0) {
+        return json_null();
+    }
+    json_t *keep = json_object();
+    set_number(keep, "bytes", ask->keep_bytes);
+    set_number(keep, "duration_ms", ask->keep_ms);
+    return keep;
+}
+
+static json_t *can_json(sp_request *req, const sp_ask *ask)
+{
+    sp_vote_right right = sp_vote_right_of(req, ask);
+    json_t *can = json_object();
+    set(can, "approve", json_boolean(right.may));
+    set(can, "withdraw",
+        json_boolean(ask->asker == sp_request_person(req) && (ask->state == SP_ASK_WAITING)));
+    set(can, "why_not", right.may ? json_null() : json_string(right.why));
+    return can;
+}
+
+json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
+{
+    sp_core *core = sp_request_core(req);
+    json_t *out = json_object();
+    json_t *votes = json_array();
+    sp_err err = sp_votes_each(core->store, ask->id, add_vote, votes);
+    auto_buf sp_buf hash = sp_buf_make(2 * SP_SHA256_BYTES);
+    sp_buf_hex(&hash, sp_hash_borrow(&ask->sha256));
+    set(out, "id", sp_ref_json(ask->id));
+    set(out, "kind", json_string(sp_ask_kind_word(ask->kind)));
+    set(out, "state", json_string(sp_ask_state_word(ask->state)));
+    set(out, "asker", asker_json(core, ask));
+    set(out, "resource", sp_text_json(ask->resource));
+    set(out, "database", sp_text_json(ask->database));
+    set(out, "action", json_string(sp_action_word(ask->action)));
+    set(out, "class", sp_text_json(ask->class_name));
+    set(out, "rule", sp_text_json(ask->rule));
+    set(out, "role", sp_text_json(ask->role));
+    set(out, "duration_s",
+        ask->duration_s == 0 ? json_null() : json_integer((json_int_t)ask->duration_s));
+    set(out, "reason", sp_text_json(ask->reason));
+    set(out, "ticket", sp_text_json(ask->ticket));
+    set_number(out, "needed", ask->approvers.needed);
+    set(out, "votes", votes);
+    set(out, "sha256", sp_text_json(sp_buf_borrow(&hash)));
+    set(out, "summary", sp_text_json(sp_span_slice(ask->content, 0, 200)));
+    set_number(out, "estimated_rows", ask->rows);
+    set(out, "keep", keep_json(ask));
+    set(out, "keep_id", sp_ref_json(ask->keep));
+    set(out, "reference", sp_ref_json(ask->reference));
+    set(out, "created", sp_json_time(ask->created_unix_s));
+    set(out, "expires", sp_json_time(ask->expires_unix_s));
+    set(out, "ended", sp_json_time(ask->ended_unix_s));
+    set(out, "ended_by", sp_text_json(ask->ended_by));
+    set(out, "can", can_json(req, ask));
+    if (with_content) {
+        set(out, "statement", sp_text_json(ask->content));
+        set(out, "objects", parsed(ask->objects));
+        set(out, "plan", parsed(ask->plan));
+        set(out, "dependants", parsed(ask->dependants));
+    }
+    if (sp_failed(err)) {
+        json_decref(out);
+        return NULL;
+    }
+    return out;
+}

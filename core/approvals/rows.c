@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Asks and votes in the store.
+ * OWNS nothing. PROCESS core. TRUST rows are core's own; bound texts may be hostile.
+ * SPEC core/approvals/inside.h.
+ */
+#include "core/approvals/inside.h"
+
+static const char *const migrations[] = {
+    "CREATE TABLE ask (id BIGINT PRIMARY KEY, kind BIGINT NOT NULL, state BIGINT NOT NULL,"
+    " action BIGINT NOT NULL, class_level BIGINT NOT NULL, asker BIGINT NOT NULL,"
+    " session BIGINT NOT NULL, reference BIGINT NOT NULL, estimated BIGINT NOT NULL,"
+    " keep_bytes BIGINT NOT NULL, keep_ms BIGINT NOT NULL, keep BIGINT NOT NULL,"
+    " duration BIGINT NOT NULL, created BIGINT NOT NULL, expires BIGINT NOT NULL,"
+    " ended BIGINT NOT NULL, sha256 BYTEA NOT NULL, approvers BYTEA NOT NULL,"
+    " asker_name TEXT NOT NULL, resource TEXT NOT NULL, target TEXT NOT NULL,"
+    " class_name TEXT NOT NULL, rule TEXT NOT NULL, role TEXT NOT NULL, content BYTEA NOT NULL,"
+    " objects TEXT NOT NULL, plan TEXT NOT NULL, dependants TEXT NOT NULL, reason TEXT NOT NULL,"
+    " ticket TEXT NOT NULL, ended_by TEXT NOT NULL);"
+    "CREATE INDEX ask_state ON ask (state, created);"
+    "CREATE INDEX ask_created ON ask (created);"
+    "CREATE TABLE vote (ask BIGINT NOT NULL REFERENCES ask (id) ON DELETE CASCADE,"
+    " person BIGINT NOT NULL, yes BIGINT NOT NULL, given BIGINT NOT NULL, name TEXT NOT NULL,"
+    " reason TEXT NOT NULL, PRIMARY KEY (ask, person));"
+    "CREATE TABLE role_grant (id BIGINT PRIMARY KEY, ask BIGINT NOT NULL, person BIGINT NOT NULL,"
+    " role BIGINT NOT NULL, sealed BIGINT NOT NULL, started BIGINT NOT NULL,"
+    " until BIGINT NOT NULL, ended BIGINT NOT NULL, person_name TEXT NOT NULL,"
+    " role_name TEXT NOT NULL, reason TEXT NOT NULL, ticket TEXT NOT NULL,"
+    " ended_by TEXT NOT NULL, note TEXT NOT NULL);"
+    "CREATE INDEX role_grant_person ON role_grant (person, ended);"
+    "CREATE INDEX role_grant_ended ON role_grant (ended, until);"
+    "CREATE TABLE review (person BIGINT NOT NULL, role BIGINT NOT NULL, since BIGINT NOT NULL,"
+    " due BIGINT NOT NULL, told BIGINT NOT NULL, reviewed BIGINT NOT NULL,"
+    " reviewed_by TEXT NOT NULL, PRIMARY KEY (person, role));"
+    "CREATE TABLE kept (id BIGINT PRIMARY KEY, ask BIGINT NOT NULL, resource TEXT NOT NULL,"
+    " database TEXT NOT NULL, objects TEXT NOT NULL, whole BIGINT NOT NULL,"
+    " bytes BIGINT NOT NULL, ms BIGINT NOT NULL, created BIGINT NOT NULL,"
+    " expires BIGINT NOT NULL, state BIGINT NOT NULL, undone BIGINT NOT NULL,"
+    " undo_ms BIGINT NOT NULL, undo_ask BIGINT NOT NULL, told TEXT NOT NULL)",
+};
+
+sp_err sp_approval_rows_start(sp_store *store)
+{
+    return sp_store_migrate(store, "approvals", migrations, SP_COUNT(migrations));
+}
+
+/* ---- who may agree, as bytes ---- */
+
+void sp_approvers_write(const sp_policy_approvers *approvers, sp_buf *out)
+{
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        sp_buf_u64(out, approvers->by.roles[w]);
+    }
+    sp_buf_u8(out, approvers->by.everyone ? 1 : 0);
+    sp_buf_u32(out, approvers->owners);
+    sp_buf_u32(out, approvers->postures);
+    sp_buf_u8(out, approvers->strength);
+    sp_buf_u8(out, approvers->needed);
+    sp_buf_u32(out, approvers->expires_s);
+    sp_buf_u32(out, approvers->by.people_count);
+    for (uint32_t i = 0; i < approvers->by.people_count; i++) {
+        sp_buf_u32(out, approvers->by.people[i]);
+    }
+}
+
+sp_err sp_approvers_read(sp_span bytes, sp_policy_approvers *ret_approvers)
+{
+    sp_policy_approvers a = {0};
+    sp_reader r = sp_reader_of(bytes);
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        a.by.roles[w] = sp_read_u64(&r);
+    }
+    a.by.everyone = sp_read_u8(&r) == 1;
+    a.owners = sp_read_u32(&r);
+    a.postures = sp_read_u32(&r);
+    a.strength = sp_read_u8(&r);
+    a.needed = sp_read_u8(&r);
+    a.expires_s = sp_read_u32(&r);
+    a.by.people_count = sp_read_u32(&r);
+    if (a.by.people_count > SP_APPROVERS_PEOPLE_MAX) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    for (uint32_t i = 0; i < a.by.people_count; i++) {
+        a.by.people[i] = sp_read_u32(&r);
+    }
+    TRY(sp_reader_finish(&r));
+    *ret_approvers = a;
+    return sp_ok();
+}
+
+/* ---- asks ---- */
+
+static void bind_numbers(sp_query *q, const sp_ask *ask)
+{
+    sp_bind_bits(q, ask->id);
+    sp_bind_u64(q, ask->kind);
+    sp_bind_u64(q, ask->state);
+    sp_bind_u64(q, ask->action);
+    sp_bind_u64(q, ask->class_level);
+    sp_bind_u64(q, ask->asker);
+    sp_bind_bits(q, ask->session);
+    sp_bind_bits(q, ask->reference);
+    sp_bind_bits(q, ask->rows);
+    sp_bind_bits(q, ask->keep_bytes);
+    sp_bind_bits(q, ask->keep_ms);
+    sp_bind_bits(q, ask->keep);
+    sp_bind_u64(q, ask->duration_s);
+    sp_bind_u64(q, ask->created_unix_s);
+    sp_bind_u64(q, ask->expires_unix_s);
+    sp_bind_u64(q, ask->ended_unix_s);
+}
+
+sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask)
+{
+    auto_buf sp_buf approvers = sp_buf_make(1024);
+    sp_approvers_write(&ask->approvers, &approvers);
+    TRY(sp_buf_error(&approvers));
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO ask (id, kind, state, action, class_level, asker, session, reference,"
+               " estimated, keep_bytes, keep_ms, keep, duration, created, expires, ended, sha256,"
+               " approvers, asker_name, resource, target, class_name, rule, role, content, objects,"
+               " plan, dependants, reason, ticket, ended_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,"
+               "$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,"
+               "$30,$31)");
+    bind_numbers(&q, ask);
+    sp_bind_blob(&q, sp_hash_borrow(&ask->sha256));
+    sp_bind_blob(&q, sp_buf_borrow(&approvers));
+    sp_bind_text(&q, ask->asker_name);
+    sp_bind_text(&q, ask->resource);
+    sp_bind_text(&q, ask->database);
+    sp_bind_text(&q, ask->class_name);
+    sp_bind_text(&q, ask->rule);
+    sp_bind_text(&q, ask->role);
+    sp_bind_blob(&q, ask->content);
+    sp_bind_text(&q, ask->objects);
+    sp_bind_text(&q, ask->plan);
+    sp_bind_text(&q, ask->dependants);
+    sp_bind_text(&q, ask->reason);
+    sp_bind_text(&q, ask->ticket);
+    sp_bind_text(&q, ask->ended_by);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
+static void read_numbers(sp_query *q, sp_ask *ask)
+{
+    ask->id = sp_col_bits(q);
+    ask->kind = (uint8_t)sp_col_u64(q);
+    ask->state = (uint8_t)sp_col_u64(q);
+    ask->action = (uint8_t)sp_col_u64(q);
+    ask->class_level = (uint8_t)sp_col_u64(q);
+    ask->asker = (uint32_t)sp_col_u64(q);
+    ask->session = sp_col_bits(q);
+    ask->reference = sp_col_bits(q);
+    ask->rows = sp_col_bits(q);
+    ask->keep_bytes = sp_col_bits(q);
+    ask->keep_ms = sp_col_bits(q);
+    ask->keep = sp_col_bits(q);
+    ask->duration_s = sp_col_u64(q);
+    ask->created_unix_s = sp_col_u64(q);
+    ask->expires_unix_s = sp_col_u64(q);
+    ask->ended_unix_s = sp_col_u64(q);
+}
+
+static sp_err read_texts(sp_query *q, sp_arena *arena, sp_ask *ask)
+{
+    sp_span *const texts[] = {&ask->asker_name, &ask->resource,   &ask->database, &ask->class_name,
+                              &ask->rule,       &ask->role,       &ask->content,  &ask->objects,
+                              &ask->plan,       &ask->dependants, &ask->reason,   &ask->ticket,
+                              &ask->ended_by};
+    enum { CONTENT = 6 };
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        TRY(sp_arena_copy(arena, i == CONTENT ? sp_col_blob(q) : sp_col_text(q), texts[i]));
+    }
+    return sp_ok();
+}
+
+sp_err sp_ask_load(sp_store *store, sp_arena *arena, uint64_t id, sp_ask *ret_ask)
+{
+    sp_ask ask = {0};
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT id, kind, state, action, class_level, asker, session, reference, estimated,"
+               " keep_bytes, keep_ms, keep, duration, created, expires, ended, sha256, approvers,"
+               " asker_name, resource, target, class_name, rule, role, content, objects, plan,"
+               " dependants, reason, ticket, ended_by FROM ask WHERE id = $1");
+    sp_bind_bits(&q, id);
+    if (!sp_query_row(&q)) {
+        TRY(sp_query_finish(&q));
+        return sp_fail(SP_ENOTFOUND);
+    }
+    read_numbers(&q, &ask);
+    sp_span hash = sp_col_blob(&q);
+    if (hash.len != SP_SHA256_BYTES || ask.kind >= SP_ASK_KIND_COUNT ||
+        ask.state >= SP_ASK_STATE_COUNT) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    sp_copy(ask.sha256.bytes, hash.ptr, SP_SHA256_BYTES);
+    TRY(sp_approvers_read(sp_col_blob(&q), &ask.approvers));
+    TRY(read_texts(&q, arena, &ask));
+    TRY(sp_query_finish(&q));
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_state to,
+                        sp_span by, uint64_t now_unix_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE ask SET state = $1, ended_by = $2, ended = $3 WHERE id = $4 AND state = $5");
+    sp_bind_u64(&q, to);
+    sp_bind_text(&q, by);
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, from);
+    sp_err err = sp_query_finish_changed(&q);
+    if (err.code == SP_ENOTFOUND) {
+        return sp_fail(SP_ECONFLICT);
+    }
+    TRY(err);
+    return sp_txn_commit(&txn);
+}
+
+sp_err sp_ask_row_approve(sp_store *store, uint64_t id, uint64_t now_unix_s,
+                          uint64_t expires_unix_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE ask SET state = 1, ended = $1, expires = $2 WHERE id = $3 AND state = 0");
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_u64(&q, expires_unix_s);
+    sp_bind_bits(&q, id);
+    sp_err err = sp_query_finish_changed(&q);
+    if (err.code == SP_ENOTFOUND) {
+        return sp_fail(SP_ECONFLICT);
+    }
+    TRY(err);
+    return sp_txn_commit(&txn);
+}
+
+sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
+                           sp_span dependants)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE ask SET keep_bytes = $1, keep_ms = $2, dependants = $3 WHERE id = $4");
+    sp_bind_bits(&q, bytes);
+    sp_bind_bits(&q, ms);
+    sp_bind_text(&q, dependants);
+    sp_bind_bits(&q, id);
+    TRY(sp_query_finish_changed(&q));
+    return sp_txn_commit(&txn);
+}
+
+sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_visit visit,
+                    void *self)
+{
+    bool any = state == SP_ASK_STATE_COUNT;
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT id FROM ask WHERE (state = $1 OR $2 = 1) AND (asker = $3 OR $4 = 1)"
+               " ORDER BY created DESC, id LIMIT 10000");
+    sp_bind_u64(&q, state);
+    sp_bind_u64(&q, any ? 1 : 0);
+    sp_bind_u64(&q, asker);
+    sp_bind_u64(&q, asker == 0 ? 1 : 0);
+    while (sp_query_row(&q)) {
+        if (!visit(self, sp_col_bits(&q))) {
+            break;
+        }
+    }
+    return sp_query_finish(&q);
+}
+
+/* ---- votes ---- */
+
+uint32_t sp_votes_count(sp_store *store, uint64_t id)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT COUNT(*) FROM vote WHERE ask = $1 AND yes = 1");
+    sp_bind_bits(&q, id);
+    return sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
+}
+
+bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT yes FROM vote WHERE ask = $1 AND person = $2");
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, person);
+    return sp_query_row(&q);
+}
+
+static sp_err insert_vote(sp_store *store, uint64_t id, const sp_vote *vote)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO vote (ask, person, yes, given, name, reason) VALUES ($1, $2, $3, $4,"
+               " $5, $6)");
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, vote->person);
+    sp_bind_u64(&q, vote->yes ? 1 : 0);
+    sp_bind_u64(&q, vote->when_unix_s);
+    sp_bind_text(&q, vote->name);
+    sp_bind_text(&q, vote->reason);
+    return sp_query_finish(&q);
+}
+
+static bool is_waiting(sp_store *store, uint64_t id, uint64_t now_unix_s)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM ask WHERE id = $1 AND state = 0 AND expires > $2");
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, now_unix_s);
+    return sp_query_row(&q);
+}
+
+sp_err sp_ask_row_vote(sp_store *store, uint64_t id, const sp_vote *vote, uint32_t *ret_approvals)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    if (!is_waiting(store, id, vote->when_unix_s)) {
+        return sp_fail(SP_ECONFLICT);
+    }
+    TRY(insert_vote(store, id, vote));
+    *ret_approvals = sp_votes_count(store, id);
+    return sp_txn_commit(&txn);
+}
+
+sp_err sp_votes_each(sp_store *store, uint64_t id, void (*visit)(void *self, const sp_vote *vote),
+                     void *self)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT person, yes, given, name, reason FROM vote WHERE ask = $1 ORDER BY given");
+    sp_bind_bits(&q, id);
+    while (sp_query_row(&q)) {
+        sp_vote vote = {.person = (uint32_t)sp_col_u64(&q)};
+        vote.yes = sp_col_u64(&q) == 1;
+        vote.when_unix_s = sp_col_u64(&q);
+        vote.name = sp_col_text(&q);
+        vote.reason = sp_col_text(&q);
+        visit(self, &vote);
+    }
+    return sp_query_finish(&q);
+}

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Roles for a while, emergency access, recertification: asked for, approved by other people, ended."""
+
+import os
+import sqlite3
+import time
+
+import pytest
+
+from officelib import wait_for
+from portal import Refused
+
+DOCUMENTS = {"office.yaml": """\
+kind: Role
+name: staff
+---
+kind: Role
+name: lead
+---
+kind: Role
+name: dba
+includes: [staff]
+request: { who: { roles: [staff] }, ask: { approved_by: 2, by: { roles: [lead] } }, longest: 1h, ticket: true }
+---
+kind: Role
+name: emergency
+request:
+  who: { roles: [staff] }
+  sealed: true
+  longest: 10m
+  ask: { approved_by: 2, by: { roles: [lead, security-admin] } }
+---
+kind: Recertification
+name: leads each month
+roles: [lead]
+by: { roles: [security-admin] }
+every: 30d
+warn: 5d
+---
+kind: Resource
+name: wiki
+operator: company
+class: internal
+---
+kind: Rule
+name: emergency access reads everything
+who: { roles: [emergency] }
+to: { any: true }
+may: [connect, read]
+"""}
+
+
+@pytest.fixture(scope="module")
+def office():
+    from officelib import Office
+    one = Office(documents=DOCUMENTS)
+    try:
+        one.start()
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture(scope="module")
+def people(office):
+    """ann (staff) asks; lee and max (lead) approve; pat (staff) may not."""
+    office.set_up_administrators()
+    made = {name: office.employee(name, [role]) for name, role in
+            (("ann", "staff"), ("pat", "staff"), ("lee", "lead"), ("max", "lead"))}
+    made["sam"], made["audrey"] = office.people["sam"], office.people["audrey"]
+    return made
+
+
+def ask(person, role="dba", **more):
+    return person.post("/grants", {"role": role, "reason": "a slow query in production", "ticket": "T-17",
+                                   "duration_s": 600, **more})
+
+
+def answer(person, asked, verdict="approve", **more):
+    return person.post(f"/approvals/{asked['id']}/{verdict}", {"sha256": asked["sha256"], **more})
+
+
+def roles_of(office, person):
+    return person.get("/me")["person"]["roles"]
+
+
+def refused(code, call, *args, **kwargs):
+    with pytest.raises(Refused) as what:
+        call(*args, **kwargs)
+    assert what.value.code == code, what.value
+    return what.value
+
+
+def events(audrey, **want):
+    found = audrey.items("/admin/ledger/events?limit=200")
+    return [e for e in found if all(e.get(k) == v for k, v in want.items())]
+
+
+def test_a_role_for_a_while_needs_two_other_people(office, people):
+    ann, lee, max_ = people["ann"], people["lee"], people["max"]
+    asked = ask(ann)
+    assert asked["state"] == "waiting" and asked["needed"] == 2 and asked["kind"] == "grant"
+    assert refused("own_request", answer, ann, asked).status == 409
+    refused("not_found", answer, people["pat"], asked)      # he does not even see it
+    refused("not_approver", answer, people["sam"], asked)   # he sees it, the policy names others
+    refused("other_bytes", answer, lee, {**asked, "sha256": "0" * 64})
+    once = answer(lee, asked, reason="I know of it")
+    assert once["state"] == "waiting" and [v["name"] for v in once["votes"]] == ["lee"]
+    refused("voted", answer, lee, asked)
+    assert "dba" not in roles_of(office, ann)
+    assert answer(max_, asked)["state"] in ("approved", "used")
+    wait_for("the role", 5, lambda: "dba" in roles_of(office, ann))
+    mine = [g for g in ann.get("/grants")["items"] if g["role"] == "dba"]
+    assert len(mine) == 1 and mine[0]["ended"] is None and not mine[0]["sealed"]
+    refused("held", ask, ann)
+    ended = people["sam"].post(f"/grants/{mine[0]['id']}/end", {"reason": "enough"})
+    assert ended["ended_by"] == "sam"
+    assert "dba" not in roles_of(office, ann)
+    refused("ended", people["sam"].post, f"/grants/{mine[0]['id']}/end", {})
+    refused("not_waiting", answer, lee, asked)
+    said = [e["method"] for e in events(people["audrey"], kind="approval")]
+    assert {"asked", "approved"} <= set(said)
+
+
+def test_one_refusal_ends_it_and_one_withdraws_ones_own(office, people):
+    ann, lee, max_ = people["ann"], people["lee"], people["max"]
+    asked = ask(ann)
+    assert answer(lee, asked, "refuse", reason="not during the audit")["state"] == "refused"
+    refused("not_waiting", answer, max_, asked)
+    asked = ask(ann)
+    refused("not_waiting", lee.post, f"/approvals/{asked['id']}/withdraw", {})
+    assert ann.post(f"/approvals/{asked['id']}/withdraw", {})["state"] == "withdrawn"
+    assert "dba" not in roles_of(office, ann)
+
+
+def test_what_cannot_be_asked_for(office, people):
+    ann = people["ann"]
+    refused("not_found", ask, ann, role="staff")
+    refused("not_found", ask, ann, role="security-admin")
+    refused("forbidden", ask, people["lee"])
+    refused("invalid", ask, ann, duration_s=3601)
+    refused("invalid", ask, ann, ticket="")
+    refused("invalid", ask, ann, reason="")
+    assert [r["role"] for r in ann.get("/grants/roles")["items"]] == ["dba", "emergency"]
+    assert people["lee"].get("/grants/roles")["items"] == []
+
+
+def test_approving_takes_a_fresh_second_factor(office, people):
+    asked = ask(people["ann"])
+    stale = office.person("lee")
+    token = stale.cookies[f"portal.{office.domain}"]
+    assert token
+    office.stop()  # a sign-in of an hour ago, as the store has it
+    db = sqlite3.connect(os.path.join(office.state, "core", "core.db"))
+    with db:
+        db.execute("UPDATE session SET auth = auth - 3600 WHERE name = 'lee'")
+    db.close()
+    office.start()
+    got = refused("step_up_required", answer, stale, asked)
+    assert got.status == 403
+    # and the ask survived the restart
+    assert people["max"].get(f"/approvals/{asked['id']}")["state"] == "waiting"
+    stale.step_up()
+    assert answer(stale, asked)["state"] == "waiting"
+    people["lee"] = stale
+    people["ann"].post(f"/approvals/{asked['id']}/withdraw", {})
+
+
+def test_a_role_ends_by_itself(office, people):
+    ann = people["ann"]
+    asked = ask(ann, duration_s=60)
+    answer(people["lee"], asked)
+    answer(people["max"], asked)
+    wait_for("the role", 5, lambda: "dba" in roles_of(office, ann))
+    db = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=10)
+    with db:
+        db.execute("UPDATE role_grant SET until = ? WHERE ended = 0", (int(time.time()) + 1,))
+    db.close()
+    wait_for("its end", 10, lambda: "dba" not in roles_of(office, ann))
+    assert [g["ended_by"] for g in ann.get("/grants")["items"]][0] == "time"
+
+
+def test_emergency_access(office, people):
+    ann, lee, sam, audrey = people["ann"], people["lee"], people["sam"], people["audrey"]
+    asked = ask(ann, role="emergency")
+    assert asked["kind"] == "break-glass"
+    answer(lee, asked)
+    assert "emergency" not in roles_of(office, ann)
+    answer(sam, asked)
+    wait_for("emergency access", 5, lambda: "emergency" in roles_of(office, ann))
+    alarms = sam.get("/admin/alarms")["items"]
+    assert [(a["name"], a["role"], a["ended"]) for a in alarms] == [("ann", "emergency", None)]
+    refused("forbidden", ann.get, "/admin/alarms")
+    opened = events(audrey, method="emergency access opened")
+    assert opened and opened[0]["severity"] == "critical"
+    ann.post(f"/grants/{alarms[0]['id']}/end", {})
+    assert "emergency" not in roles_of(office, ann)
+    assert sam.get("/admin/alarms")["items"][0]["note_due"]
+    refused("note_due", ask, ann, role="emergency")
+    refused("not_found", lee.post, f"/grants/{alarms[0]['id']}/note", {"note": "not mine to write"})
+    ann.post(f"/grants/{alarms[0]['id']}/note", {"note": "The database was full; I removed old logs."})
+    assert sam.get("/admin/alarms")["items"] == []
+    assert events(audrey, method="emergency access noted")
+
+
+def test_standing_grants_come_round(office, people):
+    sam, lee = people["sam"], people["lee"]
+    due = {r["name"]: r for r in sam.get("/reviews")["items"]}
+    assert set(due) == {"lee", "max"} and all(r["can_review"] and not r["soon"] for r in due.values())
+    assert [r["can_review"] for r in lee.get("/reviews")["items"]] == [False]  # his own, to know
+    refused("not_found", lee.post, "/reviews", {"name": "max", "role": "lead", "keep": True})
+    now = int(time.time())
+    db = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=10)
+    with db:
+        db.execute("UPDATE review SET due = ?", (now + 4 * 86400,))
+    db.close()
+    assert all(r["soon"] for r in sam.get("/reviews")["items"])
+    assert len(events(people["audrey"], method="review due")) == 2
+    sam.post("/reviews", {"name": "lee", "role": "lead", "keep": True})
+    db = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=10)
+    with db:
+        db.execute("UPDATE review SET due = ? WHERE reviewed = 0", (now - 1,))
+    db.close()
+    assert [r["name"] for r in sam.get("/reviews")["items"]] == ["lee"]
+    assert "lead" in roles_of(office, lee)
+    assert "lead" not in roles_of(office, people["max"])
+    sam.post("/reviews", {"name": "lee", "role": "lead", "keep": False})
+    assert "lead" not in roles_of(office, lee)
+
+
+def test_nobody_can_ask_when_nobody_can_approve(office, people):
+    refused("nobody_approves", ask, people["ann"])

@@ -4,6 +4,7 @@
  * OWNS nothing. PROCESS fuzz. TRUST the input is hostile. SPEC lib/policy/decide.h.
  */
 #include "lib/base/mem.h"
+#include "lib/policy/database.h"
 #include "lib/policy/snapshot.h"
 #include "lib/policy/web.h"
 
@@ -14,6 +15,29 @@ enum { SUMMED = sizeof(snap_head) - SP_SHA256_BYTES, ASKED_MAX = 8 };
 static uint32_t least(uint32_t a, uint32_t b)
 {
     return a < b ? a : b;
+}
+
+static void ask_database(const sp_policy *policy, uint32_t resource, const sp_subject *who)
+{
+    sp_database_resource database;
+    sp_policy_budget budget;
+    sp_action action = SP_ACTION_READ;
+    sp_span orders = SP_SPAN_LIT("orders");
+    if (sp_policy_database_resource(policy, resource, &database)) {
+        sp_policy_database_schema(policy, resource, database.search_path);
+    }
+    sp_policy_database_reached(policy, resource, sp_policy_database_name(policy, resource, 0));
+    sp_policy_database_account(policy, resource, who);
+    sp_policy_database_part(policy, resource, orders, SP_SPAN_LIT("public"), orders,
+                            SP_SPAN_LIT("phone"));
+    sp_policy_database_function(policy, resource, SP_SPAN_LIT("public"), orders, &action);
+    sp_question q = {who, resource, SP_NONE, SP_ACTION_DESTROY, 1770000000};
+    sp_policy_database_whole(policy, &q, orders, SP_SPAN_EMPTY);
+    for (uint32_t i = 0; i < least(sp_policy_budget_count(policy), ASKED_MAX); i++) {
+        if (sp_policy_budget_of(policy, i, who, SP_ACTION_DESTROY, resource, &budget)) {
+            sp_policy_budget_any(policy, who, SP_ACTION_DESTROY, resource);
+        }
+    }
 }
 
 static void ask(const sp_policy *policy, uint32_t resource)
@@ -35,6 +59,7 @@ static void ask(const sp_policy *policy, uint32_t resource)
                             SP_SPAN_LIT("attachment"), 100);
     sp_policy_web_is_import(policy, resource, place.part, SP_SPAN_LIT("PUT"), SP_SPAN_LIT("a/b"),
                             UINT64_MAX);
+    ask_database(policy, resource, &who);
     for (unsigned action = 0; action < SP_ACTION_COUNT; action++) {
         sp_question q = {&who, resource, place.part, (sp_action)action, 1770000000};
         sp_decision d = sp_policy_decide(policy, &q);

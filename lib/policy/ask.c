@@ -10,11 +10,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+enum { WHY_MAX_BYTES = 500 };
+
 typedef struct {
     const sp_policy_set *set;
     const sp_policy_ask *ask;
     sp_diags *diags;
     policy_asked *out;
+    sp_policy_use uses[SP_POLICY_USES_MAX]; /* of a statement */
+    size_t uses_count;
+    bool statement;
+    bool unjudged;             /* the gate would refuse the statement unjudged */
+    sp_database_part relation; /* given as the part */
+    bool has_relation;
 } asking;
 
 static sp_err unknown(const asking *a, const char *what, sp_span word, const name_table *known)
@@ -108,7 +116,60 @@ static bool part_named(const sp_policy *view, uint32_t resource, sp_span name, u
     return false;
 }
 
-/* "export", or "GET /path", which is placed as the web gate places it. */
+/* "[database:]schema.relation[.column]" */
+static bool relation_named(asking *a, sp_span text)
+{
+    const sp_policy *view = &a->set->view;
+    uint32_t resource = a->out->object.resource;
+    sp_database_resource known;
+    size_t colon = sp_span_index(text, ':');
+    sp_span database = sp_policy_database_name(view, resource, 0);
+    if (colon < text.len) {
+        database = sp_policy_database_reached(view, resource, sp_span_slice(text, 0, colon));
+        text = sp_span_slice(text, colon + 1, text.len);
+    }
+    size_t dot = sp_span_index(text, '.');
+    sp_span behind = sp_span_slice(text, dot + 1, text.len);
+    size_t next = sp_span_index(behind, '.');
+    sp_span relation = sp_span_slice(behind, 0, next);
+    if (!sp_policy_database_resource(view, resource, &known) || database.len == 0 || dot == 0 ||
+        relation.len == 0) {
+        return false;
+    }
+    a->relation = sp_policy_database_part(view, resource, database, sp_span_slice(text, 0, dot),
+                                          relation, sp_span_slice(behind, next + 1, behind.len));
+    a->has_relation = true;
+    a->out->part = a->relation.part;
+    return true;
+}
+
+static sp_err not_tried(const asking *a, const char *why)
+{
+    sp_span tried = a->ask->tried;
+    sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column, "'%.*s' %s",
+                 (int)(tried.len > 80 ? 80 : tried.len), (const char *)tried.ptr, why);
+    return sp_fail(SP_EINVALID);
+}
+
+static sp_err ask_statement(asking *a)
+{
+    sp_database_resource known;
+    auto_buf sp_buf why = sp_buf_make(WHY_MAX_BYTES);
+    if (!sp_policy_database_resource(&a->set->view, a->out->object.resource, &known)) {
+        return not_tried(a, "is neither an action (connect read write export import alter destroy "
+                            "administer execute forward) nor a request (GET /path) nor a statement "
+                            "for a resource with 'postgres'");
+    }
+    if (a->set->sql == NULL) {
+        return not_tried(a, "is a statement, and nobody here can read SQL");
+    }
+    sp_err err = a->set->sql(a->set->sql_ctx, a->ask->tried, a->uses, &a->uses_count, &why);
+    a->statement = true;
+    a->unjudged = sp_failed(err);
+    return err.code == SP_ENOMEM ? err : sp_ok();
+}
+
+/* "export", or "GET /path", which is placed as the web gate places it, or a statement. */
 static sp_err ask_action(asking *a)
 {
     policy_asked *out = a->out;
@@ -119,12 +180,7 @@ static sp_err ask_action(asking *a)
         return sp_ok();
     }
     if (blank == tried.len || path.len == 0 || path.ptr[0] != '/') {
-        sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
-                     "'%.*s' is neither an action (connect read write export import alter destroy "
-                     "administer execute forward) nor a request (GET /path); statements of a "
-                     "database need the database gate",
-                     (int)(tried.len > 80 ? 80 : tried.len), (const char *)tried.ptr);
-        return sp_fail(SP_EINVALID);
+        return ask_statement(a);
     }
     if (out->object.resource == SP_NONE) {
         sp_diags_add(a->diags, SP_DIAG_ERROR, a->ask->file, a->ask->line, a->ask->column,
@@ -188,7 +244,8 @@ static sp_err ask_object(asking *a)
             out->part =
                 sp_policy_web_place(view, out->object.resource, SP_SPAN_LIT("GET"), a->ask->part)
                     .part;
-        } else if (!part_named(view, out->object.resource, a->ask->part, &out->part)) {
+        } else if (!part_named(view, out->object.resource, a->ask->part, &out->part) &&
+                   !relation_named(a, a->ask->part)) {
             return unknown(a, "part", a->ask->part, NULL);
         }
     }
@@ -196,20 +253,87 @@ static sp_err ask_object(asking *a)
         !policy_object_of(view, out->object.resource, out->part, &out->object)) {
         return sp_fail(SP_EINTERNAL);
     }
+    if (a->has_relation) {
+        out->object.class_level = a->relation.class_level;
+        out->object.tags = a->relation.tags;
+    }
     return ask_class(a);
+}
+
+/* ---- deciding ---- */
+
+static void decide_object(asking *a, policy_object object, policy_asked *out)
+{
+    policy_case asked = {&out->who, object, out->action, out->now_unix_s, out->free};
+    out->object = object;
+    out->decision = policy_decide_case(&a->set->view, &asked, &out->near);
+}
+
+static bool graver(const sp_decision *a, const sp_decision *b)
+{
+    return a->verdict < b->verdict || (a->verdict == b->verdict && a->approvals > b->approvals);
+}
+
+/* One use of a statement: the relation's part, or each part that could be met by a whole one. */
+static void decide_use(asking *a, const sp_policy_use *use, policy_asked *worst)
+{
+    const sp_policy *view = &a->set->view;
+    uint32_t resource = a->out->object.resource;
+    sp_span first = sp_policy_database_name(view, resource, 0);
+    sp_span database = use->database.len > 0 ? use->database : first;
+    sp_span schema =
+        use->schema.len > 0 ? use->schema : sp_policy_database_schema(view, resource, 0);
+    const snap_resource *r = (const snap_resource *)snap_at(view, SNAP_RESOURCES) + resource;
+    uint32_t parts = use->whole ? r->parts.count : 0;
+    for (uint32_t i = 0; i <= parts; i++) {
+        policy_asked one = *a->out;
+        policy_object object;
+        one.action = use->action;
+        one.part = i == 0 ? SP_NONE : r->parts.at + i - 1;
+        if (use->relation.len > 0 && !use->whole) {
+            one.part = sp_policy_database_part(view, resource, database, schema, use->relation,
+                                               SP_SPAN_EMPTY)
+                           .part;
+        }
+        if (!policy_object_of(view, resource, one.part, &object)) {
+            continue;
+        }
+        decide_object(a, object, &one);
+        if (graver(&one.decision, &worst->decision)) {
+            *worst = one;
+        }
+    }
+}
+
+static void decide_statement(asking *a)
+{
+    policy_asked worst = *a->out;
+    worst.decision = (sp_decision){.verdict = SP_VERDICT_COUNT, .rule = SP_NONE};
+    for (size_t i = 0; i < a->uses_count; i++) {
+        decide_use(a, &a->uses[i], &worst);
+    }
+    if (a->unjudged || worst.decision.verdict == SP_VERDICT_COUNT) {
+        worst.decision = (sp_decision){.reason = SP_REASON_UNPARSED,
+                                       .rule = SP_NONE,
+                                       .class_level = a->out->object.class_level};
+    }
+    *a->out = worst;
 }
 
 sp_err policy_ask(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *diags,
                   policy_asked *ret_asked)
 {
     policy_asked out = {.part = SP_NONE, .near = SP_NONE, .object = {.resource = SP_NONE}};
-    asking a = {set, ask, diags, &out};
+    asking a = {.set = set, .ask = ask, .diags = diags, .out = &out};
     TRY(ask_person(&a));
     TRY(ask_device(&a));
     TRY(ask_conditions(&a));
     TRY(ask_object(&a));
-    policy_case asked = {&out.who, out.object, out.action, out.now_unix_s, out.free};
-    out.decision = policy_decide_case(&set->view, &asked, &out.near);
+    if (a.statement) {
+        decide_statement(&a);
+    } else {
+        decide_object(&a, out.object, &out);
+    }
     *ret_asked = out;
     return sp_ok();
 }

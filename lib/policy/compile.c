@@ -130,6 +130,8 @@ sp_err sp_policy_compile(const sp_policy_input *input, sp_diags *diags, sp_polic
     auto_policy_set sp_policy_set *set = NULL;
     TRY(check_sizes(input, diags));
     TRY(new_set(&set));
+    set->sql = input->sql;
+    set->sql_ctx = input->sql_ctx;
     compiling c = {input, set, diags};
     sp_err err = run_stages(&c);
     if (err.code == SP_ELIMIT) {

@@ -14,6 +14,7 @@
 #define SP_POLICY_COMPILE_H
 
 #include "lib/base/diag.h"
+#include "lib/policy/database.h"
 #include "lib/policy/decide.h"
 #include "lib/policy/web.h"
 
@@ -25,6 +26,7 @@ enum {
     SP_POLICY_NEVERS_MAX = 1024,
     SP_POLICY_RESOURCES_MAX = 10000,
     SP_POLICY_PARTS_MAX = 100000,
+    SP_POLICY_BUDGETS_MAX = 64,
     SP_POLICY_SNAPSHOT_MAX_BYTES = 256 << 20
 };
 
@@ -55,6 +57,22 @@ typedef struct {
 /* SP_ENOTFOUND when there is no such zone. Steps must cover from now to some years on. */
 typedef sp_err (*sp_policy_zone_fn)(void *ctx, sp_span name, sp_zone *ret_zone);
 
+/* What a statement of a database would use, as the database gate judges it without a catalogue:
+ * whoever knows SQL is given to the compiler, so that examples, explain and replay take statements.
+ */
+enum { SP_POLICY_USES_MAX = 64 };
+typedef struct {
+    sp_action action;
+    bool whole;       /* of a whole database or schema: relation is empty */
+    sp_span database; /* empty: the one connected to */
+    sp_span schema;   /* empty: by the search_path */
+    sp_span relation; /* empty and not whole: no data at all */
+} sp_policy_use;
+/* SP_EUNSUPPORTED: the gate would refuse it unjudged; *why says so in one sentence. SP_ELIMIT: more
+ * uses than SP_POLICY_USES_MAX. Spans live until the next call. */
+typedef sp_err (*sp_policy_sql_fn)(void *ctx, sp_span statement, sp_policy_use *ret_uses,
+                                   size_t *ret_count, sp_buf *why);
+
 typedef struct {
     const sp_policy_file *files;
     size_t files_count;
@@ -67,6 +85,8 @@ typedef struct {
     uint64_t now_unix_s;
     sp_policy_zone_fn zone;
     void *zone_ctx;
+    sp_policy_sql_fn sql; /* NULL: statements in examples are errors; must outlive the set */
+    void *sql_ctx;
 } sp_policy_input;
 
 /* ---- the set ---- */
@@ -150,6 +170,7 @@ typedef enum {
     SP_DOC_EXAMPLE,
     SP_DOC_RETENTION,
     SP_DOC_RECERTIFICATION,
+    SP_DOC_BUDGET,
     SP_DOC_COUNT
 } sp_doc_kind;
 /* "Rule"; and the other way. */
@@ -172,11 +193,12 @@ typedef struct {
     sp_span posture;    /* word; empty: healthy on a known device, else unknown */
     sp_span strength;   /* word; empty: passkey */
     sp_span resource;   /* name; empty: data of a class in no resource in particular */
-    sp_span part;       /* its name, or a path when it begins with '/'; empty: the whole */
+    sp_span part;       /* its name, or a path when it begins with '/', or a relation or column:
+                           "public.customers", "orders:public.customers.phone"; empty: the whole */
     sp_span class_name; /* needed without a resource; with one it must be the class it has */
     const sp_span *tags;
     size_t tags_count;
-    sp_span tried;   /* an action word, or "METHOD /path" */
+    sp_span tried;   /* an action word, "METHOD /path", or a statement of SQL */
     sp_span network; /* client address; empty: networks of grants are met, of denies not */
     uint32_t approvals;
     uint32_t auth_age_s;

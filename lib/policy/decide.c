@@ -162,6 +162,12 @@ static void oblige(sp_decision *out, const snap_rule *rule)
     if (rule->limit_rows != 0 && (out->limit_rows == 0 || rule->limit_rows < out->limit_rows)) {
         out->limit_rows = rule->limit_rows;
     }
+    if (rule->day_bytes != 0 && (out->day_bytes == 0 || rule->day_bytes < out->day_bytes)) {
+        out->day_bytes = rule->day_bytes;
+    }
+    if (rule->day_rows != 0 && (out->day_rows == 0 || rule->day_rows < out->day_rows)) {
+        out->day_rows = rule->day_rows;
+    }
 }
 
 static void grant(asking *a, const snap_rule *rule, uint32_t index)

@@ -90,7 +90,10 @@ typedef struct {
     doc_place place;
     doc_number bytes;
     doc_number rows;
+    uint8_t per; /* doc_per + 1 */
 } doc_limit;
+
+typedef enum { DOC_PER_ANSWER, DOC_PER_DAY } doc_per;
 
 typedef struct {
     doc_place place;
@@ -192,6 +195,49 @@ typedef struct {
     doc_maps parts;   /* doc_part */
 } doc_web;
 
+typedef struct {
+    doc_who who; /* its keys stand beside `as` */
+    doc_text as;
+} doc_account;
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    uint8_t action; /* sp_action + 1 */
+} doc_function;
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    doc_text class_name;
+    doc_texts tags;
+    uint8_t mask; /* sp_mask + 1 */
+} doc_column;
+
+typedef struct {
+    doc_place place;
+    doc_text database;
+    doc_text schema;
+    doc_text table; /* "public.customers" */
+    doc_text class_name;
+    doc_texts tags;
+    uint8_t mask;     /* sp_mask + 1 */
+    doc_maps columns; /* doc_column */
+} doc_relation;
+
+typedef struct {
+    doc_place place;
+    doc_text address;
+    uint8_t tls; /* sp_database_tls + 1 */
+    doc_text ca;
+    doc_texts databases;
+    doc_texts search_path;
+    doc_maps accounts; /* doc_account */
+    doc_text keep_as;
+    doc_maps functions; /* doc_function */
+    doc_maps parts;     /* doc_relation */
+} doc_postgres;
+
 typedef enum { DOC_OPERATOR_COMPANY, DOC_OPERATOR_PLATFORM, DOC_OPERATOR_MIXED } doc_operator;
 typedef enum { DOC_IDENTITY_NONE, DOC_IDENTITY_JWT } doc_identity;
 
@@ -203,6 +249,7 @@ typedef struct {
     doc_texts tags;
     doc_text owner;
     doc_web web;
+    doc_postgres postgres;
     doc_transfer exports;
     doc_transfer imports;
 } doc_resource;
@@ -277,6 +324,18 @@ typedef struct {
     doc_number every;
     doc_number warn;
 } doc_recertification;
+
+typedef struct {
+    doc_head head;
+    doc_text why;
+    doc_who who;
+    uint32_t actions;
+    doc_texts resources;
+    doc_number per;
+    doc_number statements;
+    doc_number rows;
+    uint8_t then; /* sp_budget_then + 1 */
+} doc_budget;
 
 /* All documents of a set, by kind, in order. */
 typedef struct {

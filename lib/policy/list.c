@@ -164,4 +164,15 @@ void sp_policy_reference(sp_buf *out)
                 "COPY PROPPATCH LOCK UNLOCK write; MOVE alter;\nDELETE destroy; any other "
                 "administer). Paths are compared decoded and normalised. An answer that\nis an "
                 "export needs `export` besides, a request that is an import `import`.\n");
+    sp_buf_text(out, "\n## Databases\n\n");
+    sp_buf_text(
+        out, "A statement becomes actions on relations: it is asked about each relation it uses, "
+             "with the\ngravest of the actions, and the gravest answer holds for all of it. A "
+             "table has the class and tags of\nits gravest column, so whoever may not read a "
+             "column of class `core` may not read the table either;\nrules that mask its tags "
+             "let the table be read without it. What could meet any relation of a database\nor "
+             "schema (`DROP DATABASE`, `DROP SCHEMA`) is asked about each part that may lie "
+             "there. Of several\nentries the one for a table comes before the one for a schema, "
+             "a name before `*`, and one with\n`database` before one without. Tags given to a "
+             "table that lists `columns` are carried by those columns\nonly.\n");
 }

@@ -30,11 +30,12 @@ static const uint32_t LIMITS[SP_DOC_COUNT] = {
     [SP_DOC_EXAMPLE] = 10000,
     [SP_DOC_RETENTION] = 1000,
     [SP_DOC_RECERTIFICATION] = 1000,
+    [SP_DOC_BUDGET] = SP_POLICY_BUDGETS_MAX,
 };
 
 static const char *const KINDS[SP_DOC_COUNT + 1] = {
-    "Office", "Class",   "Role",      "Resource",        "Rule",
-    "Never",  "Example", "Retention", "Recertification", NULL};
+    "Office",    "Class",           "Role",   "Resource", "Rule", "Never", "Example",
+    "Retention", "Recertification", "Budget", NULL};
 
 const char *sp_doc_kind_word(sp_doc_kind kind)
 {
@@ -475,7 +476,7 @@ static bool kind_of_document(const loading *l, sp_doc_kind *ret_kind)
     }
     sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, root->line, root->column,
                  "a document without 'kind:'; it is one of Office, Class, Role, Resource, Rule, "
-                 "Never, Example, Retention");
+                 "Never, Example, Retention, Recertification, Budget");
     return false;
 }
 

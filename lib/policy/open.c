@@ -35,21 +35,27 @@ const size_t SNAP_RECORD_BYTES[SNAP_SECTION_COUNT] = {
     [SNAP_RANGES] = sizeof(snap_range),
     [SNAP_ROWS] = sizeof(uint64_t),
     [SNAP_NEVER_ROWS] = sizeof(uint64_t),
+    [SNAP_DATABASES] = sizeof(snap_database),
+    [SNAP_ACCOUNTS] = sizeof(snap_account),
+    [SNAP_FUNCTIONS] = sizeof(snap_function),
+    [SNAP_RELATIONS] = sizeof(snap_relation),
+    [SNAP_COLUMNS] = sizeof(snap_column),
+    [SNAP_BUDGETS] = sizeof(snap_budget),
 };
 
-static bool run_ok(const sp_policy *policy, snap_run run, snap_section_kind kind)
+bool snap_run_ok(const sp_policy *policy, snap_run run, snap_section_kind kind)
 {
     return (uint64_t)run.at + run.count <= snap_count(policy, kind);
 }
 
-static bool text_ok(const sp_policy *policy, snap_text text)
+bool snap_text_ok(const sp_policy *policy, snap_text text)
 {
     return (uint64_t)text.at + text.len <= snap_count(policy, SNAP_TEXT);
 }
 
-static bool list_ok(const sp_policy *policy, snap_run run, uint32_t below, bool ascending)
+bool snap_list_ok(const sp_policy *policy, snap_run run, uint32_t below, bool ascending)
 {
-    if (!run_ok(policy, run, SNAP_LISTS)) {
+    if (!snap_run_ok(policy, run, SNAP_LISTS)) {
         return false;
     }
     const uint32_t *list = snap_list(policy, run);
@@ -118,16 +124,16 @@ static bool rules_ok(const sp_policy *policy)
         const snap_rule *r = &rules[i];
         bool schedule = r->schedule == SP_NONE || r->schedule < snap_count(policy, SNAP_SCHEDULES);
         bool network = r->network == SP_NONE || r->network < snap_count(policy, SNAP_NETWORKS);
-        if (!schedule || !network || !text_ok(policy, r->name) ||
-            !list_ok(policy, r->resources, resources, true)) {
+        if (!schedule || !network || !snap_text_ok(policy, r->name) ||
+            !snap_list_ok(policy, r->resources, resources, true)) {
             return false;
         }
     }
     const snap_never *nevers = snap_at(policy, SNAP_NEVERS);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_NEVERS); i++) {
-        if (!text_ok(policy, nevers[i].name) ||
-            !list_ok(policy, nevers[i].resources, resources, true) ||
-            !list_ok(policy, nevers[i].people, SP_NONE, true)) {
+        if (!snap_text_ok(policy, nevers[i].name) ||
+            !snap_list_ok(policy, nevers[i].resources, resources, true) ||
+            !snap_list_ok(policy, nevers[i].people, SP_NONE, true)) {
             return false;
         }
     }
@@ -142,13 +148,14 @@ static bool transfer_ok(const sp_policy *policy, uint32_t export_rule, uint32_t 
 
 static bool resource_ok(const sp_policy *policy, const snap_resource *r, uint32_t index)
 {
-    if (!text_ok(policy, r->name) || !text_ok(policy, r->title_en) ||
-        !text_ok(policy, r->title_zh) || !text_ok(policy, r->host) ||
-        !text_ok(policy, r->upstream) || !run_ok(policy, r->parts, SNAP_PARTS) ||
-        !run_ok(policy, r->actions, SNAP_ACTIONS) ||
-        !list_ok(policy, r->rules, snap_count(policy, SNAP_RULES), true) ||
+    if (!snap_text_ok(policy, r->name) || !snap_text_ok(policy, r->title_en) ||
+        !snap_text_ok(policy, r->title_zh) || !snap_text_ok(policy, r->host) ||
+        !snap_text_ok(policy, r->upstream) || !snap_run_ok(policy, r->parts, SNAP_PARTS) ||
+        !snap_run_ok(policy, r->actions, SNAP_ACTIONS) ||
+        !snap_list_ok(policy, r->rules, snap_count(policy, SNAP_RULES), true) ||
         !transfer_ok(policy, r->export_rule, r->import_rule) ||
-        r->class_level >= snap_head_of(policy)->class_count) {
+        r->class_level >= snap_head_of(policy)->class_count || r->web_parts > r->parts.count ||
+        !snap_database_ok(policy, r, index)) {
         return false;
     }
     const snap_part *parts = (const snap_part *)snap_at(policy, SNAP_PARTS) + r->parts.at;
@@ -172,7 +179,8 @@ static bool resources_ok(const sp_policy *policy)
     const snap_part *parts = snap_at(policy, SNAP_PARTS);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_PARTS); i++) {
         const snap_part *p = &parts[i];
-        if (p->resource >= count || !text_ok(policy, p->name) || !text_ok(policy, p->path) ||
+        if (p->resource >= count || !snap_text_ok(policy, p->name) ||
+            !snap_text_ok(policy, p->path) ||
             !transfer_ok(policy, p->export_rule, p->import_rule) ||
             p->class_level >= snap_head_of(policy)->class_count) {
             return false;
@@ -191,26 +199,26 @@ static bool web_ok(const sp_policy *policy)
 {
     const snap_action *actions = snap_at(policy, SNAP_ACTIONS);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_ACTIONS); i++) {
-        if (!text_ok(policy, actions[i].method) || !text_ok(policy, actions[i].path) ||
+        if (!snap_text_ok(policy, actions[i].method) || !snap_text_ok(policy, actions[i].path) ||
             actions[i].action >= SP_ACTION_COUNT) {
             return false;
         }
     }
     const snap_transfer *transfers = snap_at(policy, SNAP_TRANSFERS);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_TRANSFERS); i++) {
-        if (!run_ok(policy, transfers[i].types, SNAP_TYPES)) {
+        if (!snap_run_ok(policy, transfers[i].types, SNAP_TYPES)) {
             return false;
         }
     }
     const snap_text *types = snap_at(policy, SNAP_TYPES);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_TYPES); i++) {
-        if (!text_ok(policy, types[i])) {
+        if (!snap_text_ok(policy, types[i])) {
             return false;
         }
     }
     const snap_class *classes = snap_at(policy, SNAP_CLASSES);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_CLASSES); i++) {
-        if (!text_ok(policy, classes[i].name)) {
+        if (!snap_text_ok(policy, classes[i].name)) {
             return false;
         }
     }
@@ -221,13 +229,13 @@ static bool conditions_ok(const sp_policy *policy)
 {
     const snap_person *people = snap_at(policy, SNAP_PEOPLE);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_PEOPLE); i++) {
-        if (!list_ok(policy, people[i].rules, snap_count(policy, SNAP_RULES), true)) {
+        if (!snap_list_ok(policy, people[i].rules, snap_count(policy, SNAP_RULES), true)) {
             return false;
         }
     }
     const snap_run *zones = snap_at(policy, SNAP_ZONES);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_ZONES); i++) {
-        if (zones[i].count == 0 || !run_ok(policy, zones[i], SNAP_STEPS)) {
+        if (zones[i].count == 0 || !snap_run_ok(policy, zones[i], SNAP_STEPS)) {
             return false;
         }
     }
@@ -239,7 +247,7 @@ static bool conditions_ok(const sp_policy *policy)
     }
     const snap_run *networks = snap_at(policy, SNAP_NETWORKS);
     for (uint32_t i = 0; i < snap_count(policy, SNAP_NETWORKS); i++) {
-        if (!run_ok(policy, networks[i], SNAP_RANGES)) {
+        if (!snap_run_ok(policy, networks[i], SNAP_RANGES)) {
             return false;
         }
     }
@@ -273,7 +281,7 @@ sp_err sp_policy_open(sp_span bytes, sp_policy *ret_policy)
     bool ok = head->magic == SNAP_MAGIC && head->format == SNAP_FORMAT &&
               head->size_bytes == bytes.len && checksum_ok(&policy) && sections_ok(&policy) &&
               counts_ok(&policy) && rules_ok(&policy) && resources_ok(&policy) && web_ok(&policy) &&
-              conditions_ok(&policy);
+              conditions_ok(&policy) && snap_budgets_ok(&policy);
     if (!ok) {
         return sp_fail(SP_ECORRUPT);
     }

@@ -73,7 +73,7 @@ static size_t host_len(sp_span text)
     return end;
 }
 
-static bool is_host_and_port(sp_span text)
+bool set_is_host_and_port(sp_span text)
 {
     size_t end = host_len(text);
     if (end == 0 || end == text.len) {
@@ -88,7 +88,7 @@ static bool is_upstream(sp_span text)
     for (size_t i = 0; i < SP_COUNT(SCHEMES); i++) {
         sp_span scheme = sp_span_cstr(SCHEMES[i]);
         if (sp_span_starts(text, scheme)) {
-            return is_host_and_port(sp_span_slice(text, scheme.len, text.len));
+            return set_is_host_and_port(sp_span_slice(text, scheme.len, text.len));
         }
     }
     return false;
@@ -360,6 +360,7 @@ static sp_err put_web(const resolving *r, snap_resource *out)
         TRY(put_part(r, &items[i], out));
     }
     out->parts.count = (uint32_t)parts->count - out->parts.at;
+    out->web_parts = out->parts.count;
     out->actions.count = (uint32_t)actions->count - out->actions.at;
     if (out->parts.count > 1) {
         qsort_r((snap_part *)parts->items + out->parts.at, out->parts.count, sizeof(snap_part),
@@ -377,7 +378,7 @@ static sp_err put_resource(compiling *c, const doc_resource *doc, uint32_t index
 {
     sp_policy_set *set = c->set;
     resolving r = {c, doc, index, doc->head.place.file};
-    snap_resource out = {.export_rule = 0, .import_rule = 1};
+    snap_resource out = {.export_rule = 0, .import_rule = 1, .database = SP_NONE};
     uint32_t class_at = 0;
     if (!name_get(&set->class_names, doc->class_name.text, &class_at)) {
         set_unknown(c, r.file, &doc->class_name, "class", &set->class_names);
@@ -393,6 +394,9 @@ static sp_err put_resource(compiling *c, const doc_resource *doc, uint32_t index
     TRY(own_transfer(&r, &doc->imports, 1, &out.import_rule));
     if (doc->web.place.line != 0) {
         TRY(put_web(&r, &out));
+    }
+    if (doc->postgres.place.line != 0) {
+        TRY(set_resolve_database(c, doc, index, &out));
     }
     snap_resource *room = NULL;
     TRY(vec_add(&set->sections[SNAP_RESOURCES], 1, &room));

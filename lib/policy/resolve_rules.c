@@ -62,13 +62,7 @@ static void finish_run(vec *list, size_t at, snap_run *ret_run)
     *ret_run = (snap_run){kept == 0 ? 0 : (uint32_t)at, (uint32_t)kept};
 }
 
-typedef struct {
-    uint64_t roles[SP_ROLE_WORDS];
-    snap_run people;
-    uint8_t everyone;
-} who;
-
-static sp_err resolve_who(compiling *c, const doc_who *doc, vec *people, who *ret_who)
+sp_err set_who(compiling *c, const doc_who *doc, vec *people, set_party *ret_who)
 {
     sp_policy_set *set = c->set;
     const char *file = doc->place.file;
@@ -99,8 +93,7 @@ static sp_err resolve_who(compiling *c, const doc_who *doc, vec *people, who *re
     return sp_ok();
 }
 
-static sp_err resolve_resource_names(compiling *c, const char *file, const doc_texts *names,
-                                     snap_run *ret_run)
+sp_err set_resource_list(compiling *c, const char *file, const doc_texts *names, snap_run *ret_run)
 {
     sp_policy_set *set = c->set;
     vec *lists = &set->sections[SNAP_LISTS];
@@ -155,9 +148,14 @@ static sp_err resolve_with(compiling *c, const doc_rule *doc, snap_rule *rule)
     rule->must |= rule->mask_tags != 0 ? SP_MUST_MASK : 0;
     rule->must |= with->record == DOC_TRUE ? SP_MUST_RECORD : 0;
     rule->must |= with->watch == DOC_TRUE ? SP_MUST_WATCH : 0;
-    rule->limit_bytes = with->limit.bytes.value;
-    rule->limit_rows = with->limit.rows.value;
-    rule->must |= rule->limit_bytes + rule->limit_rows != 0 ? SP_MUST_LIMIT : 0;
+    if (with->limit.per == DOC_PER_DAY + 1) {
+        rule->day_bytes = with->limit.bytes.value;
+        rule->day_rows = with->limit.rows.value;
+    } else {
+        rule->limit_bytes = with->limit.bytes.value;
+        rule->limit_rows = with->limit.rows.value;
+    }
+    rule->must |= with->limit.bytes.value + with->limit.rows.value != 0 ? SP_MUST_LIMIT : 0;
     return sp_ok();
 }
 
@@ -178,7 +176,7 @@ static sp_err resolve_rule(compiling *c, const doc_rule *doc, uint32_t index, sn
 {
     sp_policy_set *set = c->set;
     const char *file = doc->head.place.file;
-    who w = {0};
+    set_party w = {0};
     check_rule_shape(c, doc);
     *rule = (snap_rule){.deny = doc->deny != 0,
                         .actions = (uint16_t)(doc->deny != 0 ? doc->deny : doc->may),
@@ -188,7 +186,7 @@ static sp_err resolve_rule(compiling *c, const doc_rule *doc, uint32_t index, sn
                         .auth_age_s = doc->when.auth_age.line == 0
                                           ? UINT32_MAX
                                           : (uint32_t)doc->when.auth_age.value};
-    TRY(resolve_who(c, &doc->who, &set->people_lists, &w));
+    TRY(set_who(c, &doc->who, &set->people_lists, &w));
     sp_copy(rule->roles, w.roles, sizeof(w.roles));
     rule->everyone = w.everyone;
     set->rule_people[index] = w.people;
@@ -197,7 +195,7 @@ static sp_err resolve_rule(compiling *c, const doc_rule *doc, uint32_t index, sn
         rule->classes = (uint16_t)((1U << set->class_count) - 1);
     }
     TRY(set_tag_bits(c, file, &doc->to.tags, &rule->tags));
-    TRY(resolve_resource_names(c, file, &doc->to.resources, &rule->resources));
+    TRY(set_resource_list(c, file, &doc->to.resources, &rule->resources));
     TRY(resolve_with(c, doc, rule));
     if (doc->deny == 0 && names_sealed(set, &doc->who)) {
         rule->must |= SP_MUST_RECORD | SP_MUST_WATCH;
@@ -243,7 +241,7 @@ static sp_err resolve_never(compiling *c, const doc_never *doc, snap_never *neve
 {
     sp_policy_set *set = c->set;
     const char *file = doc->head.place.file;
-    who w = {.everyone = 1};
+    set_party w = {.everyone = 1};
     const doc_unless *unless = &doc->unless;
     *never = (snap_never){.actions = (uint16_t)doc->actions,
                           .devices = set_devices(doc->on.owner, doc->on.posture),
@@ -253,7 +251,7 @@ static sp_err resolve_never(compiling *c, const doc_never *doc, snap_never *neve
                           .unless_approvals = (uint8_t)unless->approved_by.value};
     if (doc->who.place.line != 0) {
         w.everyone = 0;
-        TRY(resolve_who(c, &doc->who, &set->sections[SNAP_LISTS], &w));
+        TRY(set_who(c, &doc->who, &set->sections[SNAP_LISTS], &w));
     }
     sp_copy(never->roles, w.roles, sizeof(w.roles));
     never->everyone = w.everyone;
@@ -263,7 +261,7 @@ static sp_err resolve_never(compiling *c, const doc_never *doc, snap_never *neve
         never->classes = (uint16_t)((1U << set->class_count) - 1);
     }
     TRY(set_tag_bits(c, file, &doc->tags, &never->tags));
-    TRY(resolve_resource_names(c, file, &doc->resources, &never->resources));
+    TRY(set_resource_list(c, file, &doc->resources, &never->resources));
     return set_text(set, doc->head.name.text, &never->name);
 }
 
@@ -281,8 +279,8 @@ static void check_retention(const compiling *c, const doc_retention *doc)
 /* Names are checked here; who they are is looked up when somebody asks (approvers.c). */
 static sp_err check_who(compiling *c, const doc_who *doc)
 {
-    who w = {0};
-    return doc->place.line == 0 ? sp_ok() : resolve_who(c, doc, &c->set->people_lists, &w);
+    set_party w = {0};
+    return doc->place.line == 0 ? sp_ok() : set_who(c, doc, &c->set->people_lists, &w);
 }
 
 static sp_err check_request(compiling *c, const doc_role *role)
@@ -356,6 +354,7 @@ sp_err set_resolve_rules(compiling *c)
         TRY(vec_add(&set->sections[SNAP_NEVERS], 1, &room));
         *room = never;
     }
+    TRY(set_resolve_budgets(c));
     DOC_EACH(&set->docs, SP_DOC_RETENTION, doc_retention, retention)
     {
         check_retention(c, retention);

@@ -49,6 +49,12 @@ struct doc_schema {
     const char *sample; /* YAML, for the reference; documents only */
 };
 
+/* Shared by the tables of several files. */
+extern const doc_schema DOC_WHO;
+extern const doc_schema DOC_POSTGRES;
+enum { DOC_BUDGET_FIELDS_COUNT = 9 };
+extern const doc_field DOC_BUDGET_FIELDS[DOC_BUDGET_FIELDS_COUNT];
+
 extern const doc_schema DOC_SCHEMAS[SP_DOC_COUNT];
 
 /* "a name", "one of allow, deny, ask", for errors and the reference. */

@@ -12,6 +12,7 @@ static const char *const EVENTS[] = {"decision", "close",  "sign-in",   "sign-ou
                                      "approval", NULL};
 static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
+static const char *const PERS[] = {"answer", "day", NULL};
 static const char *const IDENTITIES[] = {"none", "jwt", NULL};
 
 enum { TEXT_MAX = 2000, LIST_MAX_KIB = 1024 };
@@ -44,10 +45,10 @@ static const doc_field WHO_FIELDS[] = {
             "roles."},
     {"any", FIELD_FLAG, false, AT(doc_who, any), .doc = "`true`: everybody who is signed in."},
 };
-static const doc_schema WHO = {.name = "who",
-                               .doc = "Whom it is about: one of the roles or one of the people.",
-                               .struct_bytes = sizeof(doc_who),
-                               TABLE(WHO_FIELDS)};
+const doc_schema DOC_WHO = {.name = "who",
+                            .doc = "Whom it is about: one of the roles or one of the people.",
+                            .struct_bytes = sizeof(doc_who),
+                            TABLE(WHO_FIELDS)};
 
 static const doc_field ON_FIELDS[] = {
     {"owner", FIELD_WORDS, false, AT(doc_on, owner), .words = sp_owner_words,
@@ -74,7 +75,7 @@ static const doc_schema TO = {.name = "to",
 static const doc_field ASK_FIELDS[] = {
     {"approved_by", FIELD_COUNT_NR, true, AT(doc_approval, approved_by), .min = 1, .max = 9,
      .doc = "How many other people have to approve the exact bytes first."},
-    {"by", FIELD_MAP, false, AT(doc_approval, by), .sub = &WHO,
+    {"by", FIELD_MAP, false, AT(doc_approval, by), .sub = &DOC_WHO,
      .doc = "Who may approve; never the person who asks. Without it: whoever holds a role that "
             "the rule itself names, or a security administrator when it names none."},
     {"on", FIELD_MAP, false, AT(doc_approval, on), .sub = &ON,
@@ -94,6 +95,9 @@ static const doc_field LIMIT_FIELDS[] = {
      .doc = "At most so much in one answer."},
     {"rows", FIELD_COUNT_NR, false, AT(doc_limit, rows), .min = 1, .max = NUMBER_MAX,
      .doc = "At most so many rows in one answer."},
+    {"per", FIELD_WORD, false, AT(doc_limit, per), .words = PERS,
+     .doc = "`day`: not in one answer but over all sessions of a person in one day of the office. "
+            "Default `answer`."},
 };
 static const doc_schema LIMIT = {.name = "limit",
                                  .doc = "How much of it.",
@@ -185,7 +189,8 @@ static const doc_field CLASS_FIELDS[] = {
 };
 
 static const doc_field REQUEST_FIELDS[] = {
-    {"who", FIELD_MAP, true, AT(doc_request, who), .sub = &WHO, .doc = "Who may ask for the role."},
+    {"who", FIELD_MAP, true, AT(doc_request, who), .sub = &DOC_WHO,
+     .doc = "Who may ask for the role."},
     {"ask", FIELD_MAP, true, AT(doc_request, ask), .sub = &ASK,
      .doc = "Who has to agree. Without `by`: whoever holds the role, or a security "
             "administrator."},
@@ -324,6 +329,8 @@ static const doc_field RESOURCE_FIELDS[] = {
      .doc = "Who in the company answers for it."},
     {"web", FIELD_MAP, false, AT(doc_resource, web), .sub = &WEB,
      .doc = "How the web gate serves it."},
+    {"postgres", FIELD_MAP, false, AT(doc_resource, postgres), .sub = &DOC_POSTGRES,
+     .doc = "How the database gate reaches it."},
     {"export", FIELD_MAP, false, AT(doc_resource, exports), .sub = &EXPORT,
      .doc = "When an answer counts as `export`."},
     {"import", FIELD_MAP, false, AT(doc_resource, imports), .sub = &IMPORT,
@@ -333,7 +340,7 @@ static const doc_field RESOURCE_FIELDS[] = {
 static const doc_field RULE_FIELDS[] = {
     NAME_FIELD(doc_rule, FIELD_NAME, "A sentence that people see when the rule decides."),
     {"why", FIELD_TEXT, false, AT(doc_rule, why), .max = TEXT_MAX, .doc = "Its purpose."},
-    {"who", FIELD_MAP, true, AT(doc_rule, who), .sub = &WHO, .doc = "Whom it is about."},
+    {"who", FIELD_MAP, true, AT(doc_rule, who), .sub = &DOC_WHO, .doc = "Whom it is about."},
     {"on", FIELD_MAP, false, AT(doc_rule, on), .sub = &ON, .doc = "On which devices."},
     {"to", FIELD_MAP, true, AT(doc_rule, to), .sub = &TO, .doc = "What it is about."},
     {"may", FIELD_WORDS, false, AT(doc_rule, may), .words = sp_action_words,
@@ -356,7 +363,7 @@ static const doc_field NEVER_FIELDS[] = {
     {"classes", FIELD_SLUGS, false, AT(doc_never, classes), .doc = "On data of these classes."},
     {"tags", FIELD_SLUGS, false, AT(doc_never, tags), .doc = "On data with one of these tags."},
     {"resources", FIELD_SLUGS, false, AT(doc_never, resources), .doc = "On these resources."},
-    {"who", FIELD_MAP, false, AT(doc_never, who), .sub = &WHO,
+    {"who", FIELD_MAP, false, AT(doc_never, who), .sub = &DOC_WHO,
      .doc = "By these people; without it, by anybody."},
     {"on", FIELD_MAP, false, AT(doc_never, on), .sub = &ON,
      .doc = "From these devices; without it, from any."},
@@ -383,7 +390,8 @@ static const doc_field GIVEN_FIELDS[] = {
     {"resource", FIELD_SLUG, false, AT(doc_given, resource), .max = SP_NAME_MAX_BYTES,
      .doc = "The resource; or `class` and `tags` for data that is in none in particular."},
     {"part", FIELD_TEXT, false, AT(doc_given, part), .max = 1024,
-     .doc = "A part of it, by its name or by a path."},
+     .doc = "A part of it, by its name, by a path, or by a relation or column of its database "
+            "(`public.customers.phone`)."},
     {"class", FIELD_SLUG, false, AT(doc_given, class_name), .max = SP_NAME_MAX_BYTES,
      .doc = "Class of the data; with a resource it must be the class that it has."},
     {"tags", FIELD_SLUGS, false, AT(doc_given, tags), .doc = "Tags of the data."},
@@ -408,7 +416,8 @@ static const doc_field EXAMPLE_FIELDS[] = {
     NAME_FIELD(doc_example, FIELD_NAME, "What it shows."),
     {"given", FIELD_MAP, true, AT(doc_example, given), .sub = &GIVEN, .doc = "The situation."},
     {"try", FIELD_TEXT, true, AT(doc_example, tried), .max = TEXT_MAX,
-     .doc = "An action (`export`) or a request (`GET /admin/users`)."},
+     .doc = "An action (`export`), a request (`GET /admin/users`), or a statement of a database "
+            "(`DROP TABLE orders`)."},
     {"expect", FIELD_WORD, true, AT(doc_example, expect), .words = sp_verdict_words,
      .doc = "What the policy must answer; anything else and the documents are refused."},
     {"rule", FIELD_NAME, false, AT(doc_example, rule), .max = SP_NAME_MAX_BYTES,
@@ -433,7 +442,7 @@ static const doc_field RECERTIFICATION_FIELDS[] = {
     NAME_FIELD(doc_recertification, FIELD_NAME, "What is looked at and why."),
     {"roles", FIELD_SLUGS, true, AT(doc_recertification, roles),
      .doc = "Roles whose standing grants are looked at."},
-    {"by", FIELD_MAP, true, AT(doc_recertification, by), .sub = &WHO,
+    {"by", FIELD_MAP, true, AT(doc_recertification, by), .sub = &DOC_WHO,
      .doc = "Who looks; never the holder himself."},
     {"every", FIELD_DURATION, true, AT(doc_recertification, every), .min = DAY_S, .max = 3 * YEAR_S,
      .doc = "How long a grant stands before somebody has to say that it is still needed. A grant "
@@ -468,7 +477,17 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                              "operator: company\nclass: internal\nowner: engineering\nweb:\n"
                              "  host: wiki\n  upstream: http://127.0.0.1:9001\n"
                              "  identity: jwt\n  parts:\n"
-                             "    - { path: /hr, class: sensitive, tags: [personal-info] }\n"},
+                             "    - { path: /hr, class: sensitive, tags: [personal-info] }\n---\n"
+                             "kind: Resource\nname: orders-db\noperator: company\nclass: core\n"
+                             "owner: data\npostgres:\n  address: db.internal:5432\n"
+                             "  databases: [orders]\n  accounts:\n"
+                             "    - { roles: [dba], as: op_dba }\n"
+                             "    - { roles: [analyst], as: op_read }\n  parts:\n"
+                             "    - table: public.customers\n      class: sensitive\n"
+                             "      tags: [personal-info]\n      columns:\n"
+                             "        - { name: phone, mask: mobile }\n"
+                             "        - { name: id_number, mask: mainland-id }\n"
+                             "    - { schema: audit, class: core }\n"},
     [SP_DOC_RULE] = {"Rule",
                      "Grants actions, or refuses them. What no rule grants is refused; what a rule "
                      "refuses stays refused.",
@@ -503,4 +522,12 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                                 .sample = "kind: Recertification\nname: database administrators "
                                           "each quarter\nroles: [dba]\nby: { roles: "
                                           "[security-admin] }\nevery: 90d\nwarn: 14d\n"},
+    [SP_DOC_BUDGET] = {"Budget",
+                       "How much one person may do in a while, over all sessions. It holds for "
+                       "statements of databases.",
+                       sizeof(doc_budget), 0, .fields = DOC_BUDGET_FIELDS,
+                       .fields_count = DOC_BUDGET_FIELDS_COUNT,
+                       .sample = "kind: Budget\nname: nobody destroys fast\nwho: { any: true }\n"
+                                 "actions: [destroy]\nper: 10m\nstatements: 5\nrows: 100000\n"
+                                 "then: lock\n"},
 };

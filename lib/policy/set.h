@@ -63,6 +63,8 @@ struct sp_policy_set {
     name_table zones;     /* -> index */
     name_table schedules; /* -> index */
     name_table networks;  /* -> index */
+    sp_policy_sql_fn sql;
+    void *sql_ctx;
     uint8_t *snapshot;
     size_t snapshot_bytes;
     sp_policy view;
@@ -85,7 +87,25 @@ SP_MUST sp_err set_lint(compiling *c);              /* rules without effect, nev
 SP_MUST sp_err set_prove(compiling *c);
 SP_MUST sp_err set_run_examples(compiling *c);
 
+/* Parts of stages: `postgres` of a resource that is about to be added, and budgets. */
+SP_MUST sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t index,
+                                    snap_resource *resource);
+SP_MUST sp_err set_resolve_budgets(compiling *c);
+
 /* ---- shared by the stages ---- */
+
+/* Whom a document is about. */
+typedef struct {
+    uint64_t roles[SP_ROLE_WORDS]; /* includes resolved */
+    snap_run people;               /* ascending, in the vector that was given */
+    uint8_t everyone;
+} set_party;
+SP_MUST sp_err set_who(compiling *c, const doc_who *doc, vec *people, set_party *ret_who);
+/* Resources by name, ascending, in LISTS. */
+SP_MUST sp_err set_resource_list(compiling *c, const char *file, const doc_texts *names,
+                                 snap_run *ret_run);
+/* A host and perhaps a port: "db.internal:5432", "[::1]". */
+bool set_is_host_and_port(sp_span text);
 
 void set_error(const compiling *c, const doc_place *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The layout of the snapshot's bytes. Private to lib/policy: gates use decide.h and web.h.
+ * The layout of the snapshot's bytes. Private to lib/policy: gates use decide.h, web.h and
+ * database.h.
  * OWNS nothing: views. PROCESS core and cli write it, gates read it. TRUST sp_policy_open checks
  * every offset, count and reference below before anything else reads them. SPEC docs/POLICY.md.
  *
@@ -18,7 +19,7 @@
 #include "lib/policy/decide.h"
 
 #define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
-enum { SNAP_FORMAT = 1 };
+enum { SNAP_FORMAT = 2 };
 
 enum {
     SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
@@ -34,10 +35,11 @@ typedef enum {
     SNAP_RULES,      /* snap_rule, denies first */
     SNAP_NEVERS,     /* snap_never */
     SNAP_RESOURCES,  /* snap_resource, by name */
-    SNAP_PARTS,      /* snap_part; those of a resource together, most specific path first */
+    SNAP_PARTS,      /* snap_part; those of a resource together, of the web first, and these
+                        with the most specific path first */
     SNAP_ACTIONS,    /* snap_action; those of a resource together, most specific path first */
     SNAP_TRANSFERS,  /* snap_transfer; 0 and 1 are the defaults of export and import */
-    SNAP_TYPES,      /* snap_text: media types */
+    SNAP_TYPES,      /* snap_text: media types, databases, schemas */
     SNAP_HOSTS,      /* uint32_t: resources with a web side, by host */
     SNAP_LISTS,      /* uint32_t: members of the runs of other records */
     SNAP_PEOPLE,     /* snap_person, by number */
@@ -48,6 +50,12 @@ typedef enum {
     SNAP_RANGES,     /* snap_range */
     SNAP_ROWS,       /* uint64_t: action x class, device x strength, roles; a bit a rule */
     SNAP_NEVER_ROWS, /* uint64_t: action x class; a bit a never */
+    SNAP_DATABASES,  /* snap_database */
+    SNAP_ACCOUNTS,   /* snap_account; those of a database together, in order */
+    SNAP_FUNCTIONS,  /* snap_function */
+    SNAP_RELATIONS,  /* snap_relation; those of a database together, most specific first */
+    SNAP_COLUMNS,    /* snap_column; those of a relation together */
+    SNAP_BUDGETS,    /* snap_budget */
     SNAP_SECTION_COUNT
 } snap_section_kind;
 
@@ -100,6 +108,8 @@ typedef struct {
     uint64_t mask_tags;
     uint64_t limit_bytes;
     uint64_t limit_rows;
+    uint64_t day_bytes;
+    uint64_t day_rows;
     uint64_t roles[SP_ROLE_WORDS]; /* any of; includes resolved */
     snap_run resources;            /* in LISTS, ascending; 0 = any */
     snap_text name;
@@ -134,7 +144,9 @@ typedef struct {
     snap_text upstream;
     snap_run parts;
     snap_run actions;
-    snap_run rules; /* in LISTS: rules that name this resource */
+    snap_run rules;     /* in LISTS: rules that name this resource */
+    uint32_t web_parts; /* so many of the parts are paths, the rest is of the database */
+    uint32_t database;  /* in DATABASES; SP_NONE */
     uint32_t export_rule;
     uint32_t import_rule;
     uint8_t class_level;
@@ -148,7 +160,7 @@ typedef struct {
     uint32_t export_rule;
     uint32_t import_rule;
     snap_text name;
-    snap_text path; /* "/a/b", "*" stands for one segment */
+    snap_text path; /* "/a/b", "*" stands for one segment; else "orders:public.customers.phone" */
     uint8_t class_level;
     uint8_t pad[3];
 } snap_part;
@@ -166,6 +178,69 @@ typedef struct {
     uint8_t by_multipart;
     uint8_t pad[6];
 } snap_transfer;
+
+typedef struct {
+    snap_text host;
+    snap_text ca;
+    snap_text keep_as;
+    snap_run databases;   /* in TYPES */
+    snap_run search_path; /* in TYPES */
+    snap_run accounts;
+    snap_run functions;
+    snap_run relations;
+    uint32_t resource;
+    uint16_t port;
+    uint8_t tls; /* sp_database_tls */
+    uint8_t pad;
+} snap_database;
+
+typedef struct {
+    uint64_t roles[SP_ROLE_WORDS];
+    snap_run people; /* in LISTS, ascending */
+    snap_text name;
+    uint32_t everyone;
+    uint32_t pad;
+} snap_account;
+
+typedef struct {
+    snap_text schema;
+    snap_text name;
+    uint32_t action;
+} snap_function;
+
+/* An empty text stands for any. */
+typedef struct {
+    uint64_t unlisted_tags; /* of a column without an entry */
+    snap_text database;
+    snap_text schema;
+    snap_text relation;
+    snap_run columns;
+    uint32_t part;
+    uint8_t class_level; /* of a column without an entry; that of the part may be higher */
+    uint8_t mask;        /* sp_mask */
+    uint8_t pad[2];
+} snap_relation;
+
+typedef struct {
+    snap_text name;
+    uint32_t part; /* has its class and tags */
+    uint8_t mask;  /* sp_mask */
+    uint8_t pad[3];
+} snap_column;
+
+typedef struct {
+    uint64_t roles[SP_ROLE_WORDS];
+    uint64_t period_s;
+    uint64_t statements;
+    uint64_t rows;
+    snap_run people;    /* in LISTS, ascending */
+    snap_run resources; /* in LISTS, ascending; 0 = any */
+    snap_text name;
+    uint16_t actions;
+    uint8_t everyone;
+    uint8_t then; /* sp_budget_then */
+    uint32_t pad;
+} snap_budget;
 
 typedef struct {
     uint32_t number;
@@ -193,13 +268,19 @@ typedef struct {
 
 _Static_assert(sizeof(snap_head) == 64 + SNAP_SECTION_COUNT * 16 + 32, "no padding");
 _Static_assert(sizeof(snap_class) == 16, "no padding");
-_Static_assert(sizeof(snap_rule) == 104, "no padding");
+_Static_assert(sizeof(snap_rule) == 120, "no padding");
 _Static_assert(sizeof(snap_never) == 80, "no padding");
-_Static_assert(sizeof(snap_resource) == 96, "no padding");
+_Static_assert(sizeof(snap_resource) == 104, "no padding");
 _Static_assert(sizeof(snap_part) == 40, "no padding");
 _Static_assert(sizeof(snap_action) == 20, "no padding");
 _Static_assert(sizeof(snap_transfer) == 24, "no padding");
 _Static_assert(sizeof(snap_schedule) == 12, "no padding");
+_Static_assert(sizeof(snap_database) == 72, "no padding");
+_Static_assert(sizeof(snap_account) == 56, "no padding");
+_Static_assert(sizeof(snap_function) == 20, "no padding");
+_Static_assert(sizeof(snap_relation) == 48, "no padding");
+_Static_assert(sizeof(snap_column) == 16, "no padding");
+_Static_assert(sizeof(snap_budget) == 88, "no padding");
 _Static_assert(sizeof(snap_range) == 20, "no padding");
 
 extern const size_t SNAP_RECORD_BYTES[SNAP_SECTION_COUNT];
@@ -259,6 +340,13 @@ static inline const uint32_t *snap_list(const sp_policy *policy, snap_run run)
 {
     return (const uint32_t *)snap_at(policy, SNAP_LISTS) + run.at;
 }
+
+/* Checks of sp_policy_open, shared by its files. */
+bool snap_run_ok(const sp_policy *policy, snap_run run, snap_section_kind kind);
+bool snap_text_ok(const sp_policy *policy, snap_text text);
+bool snap_list_ok(const sp_policy *policy, snap_run run, uint32_t below, bool ascending);
+bool snap_database_ok(const sp_policy *policy, const snap_resource *resource, uint32_t index);
+bool snap_budgets_ok(const sp_policy *policy);
 
 bool snap_list_has(const sp_policy *policy, snap_run run, uint32_t value);
 

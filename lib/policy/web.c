@@ -118,7 +118,7 @@ sp_web_place sp_policy_web_place(const sp_policy *policy, uint32_t resource, sp_
     }
     bool ignore_case = (r->flags & SNAP_IGNORE_CASE) != 0;
     const snap_part *parts = snap_at(policy, SNAP_PARTS);
-    for (uint32_t i = r->parts.at; i < r->parts.at + r->parts.count; i++) {
+    for (uint32_t i = r->parts.at; i < r->parts.at + r->web_parts; i++) {
         if (path_matches(snap_span(policy, parts[i].path), path, ignore_case)) {
             place.part = i;
             break;

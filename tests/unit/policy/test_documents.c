@@ -65,7 +65,7 @@ static void unknown_names_are_told(void **state)
          "does not look at the sign-in"},
         {"{kind: Role, name: engineer}", "Role 'engineer' stands twice"},
         {"{kind: Example, name: e, given: {resource: wiki}, try: DROP TABLE x, expect: deny}",
-         "need the database gate"},
+         "nor a statement for a resource with"},
         {"{kind: Resource, name: w2, operator: company, class: public, web: {host: W, upstream: "
          "'http://h'}}",
          "host: 'W' found"},

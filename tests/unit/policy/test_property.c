@@ -7,6 +7,8 @@
 #include "tests/unit/policy/help.h"
 
 enum { ROLES = 3, CLASSES = 3, TAGS = 2, RULES_MAX = 8, NEVERS_MAX = 3, RESOURCES = 4, PEOPLE = 2 };
+/* Parts of databases: table public.a of s0, its column x, and schema audit of s1. */
+enum { TABLE_A, COLUMN_X, SCHEMA_AUDIT, PARTS, OBJECTS = RESOURCES + PARTS };
 enum { IMAGINED = CLASSES << TAGS }; /* a resource of each class and tags, named by no rule */
 
 /* A policy as the evaluator sees it: sets as bits, 0 = any. */
@@ -44,8 +46,10 @@ typedef struct {
     size_t rules_count;
     model_never nevers[NEVERS_MAX];
     size_t nevers_count;
-    unsigned class_of[RESOURCES + IMAGINED];
-    unsigned tags_of[RESOURCES + IMAGINED];
+    unsigned class_of[OBJECTS + IMAGINED]; /* as they count: a table as its gravest column */
+    unsigned tags_of[OBJECTS + IMAGINED];
+    unsigned part_class[PARTS]; /* as they are written */
+    unsigned part_tags[PARTS];
     bool r1_includes_r0;
     bool r1_excludes_r2;
 } model;
@@ -57,7 +61,7 @@ typedef struct {
     unsigned posture;
     unsigned strength;
     unsigned approvals;
-    unsigned resource;
+    unsigned object; /* a resource, a part, or an imagined resource */
     unsigned action;
 } cell;
 
@@ -123,6 +127,24 @@ static model_never random_never(void)
     return n;
 }
 
+static void random_parts(model *m)
+{
+    for (unsigned i = 0; i < PARTS; i++) {
+        m->part_class[i] = dice(CLASSES);
+        m->part_tags[i] = dice(1 << TAGS);
+    }
+    unsigned column_tags =
+        m->part_tags[COLUMN_X] != 0 ? m->part_tags[COLUMN_X] : m->part_tags[TABLE_A];
+    unsigned table_class = m->part_class[TABLE_A];
+    unsigned column_class = m->part_class[COLUMN_X];
+    m->class_of[RESOURCES + COLUMN_X] = column_class;
+    m->tags_of[RESOURCES + COLUMN_X] = column_tags | m->tags_of[0];
+    m->class_of[RESOURCES + TABLE_A] = table_class > column_class ? table_class : column_class;
+    m->tags_of[RESOURCES + TABLE_A] = m->part_tags[TABLE_A] | column_tags | m->tags_of[0];
+    m->class_of[RESOURCES + SCHEMA_AUDIT] = m->part_class[SCHEMA_AUDIT];
+    m->tags_of[RESOURCES + SCHEMA_AUDIT] = m->part_tags[SCHEMA_AUDIT] | m->tags_of[1];
+}
+
 static model random_model(void)
 {
     model m = {.rules_count = 1 + dice(RULES_MAX), .nevers_count = dice(NEVERS_MAX + 1)};
@@ -137,9 +159,10 @@ static model random_model(void)
         m.tags_of[i] = dice(1 << TAGS);
     }
     for (unsigned i = 0; i < IMAGINED; i++) {
-        m.class_of[RESOURCES + i] = i >> TAGS;
-        m.tags_of[RESOURCES + i] = i & ((1U << TAGS) - 1);
+        m.class_of[OBJECTS + i] = i >> TAGS;
+        m.tags_of[OBJECTS + i] = i & ((1U << TAGS) - 1);
     }
+    random_parts(&m);
     m.r1_includes_r0 = dice(2) == 0;
     m.r1_excludes_r2 = dice(2) == 0;
     return m;
@@ -257,6 +280,20 @@ static void put_never(sp_buf *out, const model_never *n, size_t at)
     sp_buf_text(out, "}\n");
 }
 
+static void put_parts(sp_buf *out, const model *m, unsigned resource)
+{
+    if (resource == 1) {
+        sp_buf_fmt(out, "schema: audit, class: c%u, ", m->part_class[SCHEMA_AUDIT]);
+        put_list(out, "tags", "t", m->part_tags[SCHEMA_AUDIT]);
+        return;
+    }
+    sp_buf_fmt(out, "table: public.a, class: c%u, ", m->part_class[TABLE_A]);
+    put_list(out, "tags", "t", m->part_tags[TABLE_A]);
+    sp_buf_fmt(out, "columns: [{name: x, class: c%u, ", m->part_class[COLUMN_X]);
+    put_list(out, "tags", "t", m->part_tags[COLUMN_X]);
+    sp_buf_text(out, "}]");
+}
+
 static void put_model(sp_buf *out, const model *m)
 {
     sp_buf_text(out, "{kind: Class, name: c0}\n---\n{kind: Class, name: c1, above: c0}\n---\n"
@@ -268,6 +305,13 @@ static void put_model(sp_buf *out, const model *m)
         sp_buf_fmt(out, "---\n{kind: Resource, name: s%u, operator: company, class: c%u, ", i,
                    m->class_of[i]);
         put_list(out, "tags", "t", m->tags_of[i]);
+        if (i < 2) {
+            sp_buf_text(out,
+                        "postgres: {address: db, databases: d, accounts: [{any: true, as: x}], "
+                        "parts: [{");
+            put_parts(out, m, i);
+            sp_buf_text(out, "}]}");
+        }
         sp_buf_text(out, "}\n");
     }
     for (size_t i = 0; i < m->rules_count; i++) {
@@ -285,6 +329,14 @@ static bool in(unsigned set, unsigned member)
     return set == 0 || (set >> member & 1) != 0;
 }
 
+/* The resource that an object is or lies in; no rule can name an imagined one. */
+static unsigned resource_of(const cell *c)
+{
+    static const unsigned OF_PART[PARTS] = {[TABLE_A] = 0, [COLUMN_X] = 0, [SCHEMA_AUDIT] = 1};
+    bool part = c->object >= RESOURCES && c->object < OBJECTS;
+    return part ? OF_PART[c->object - RESOURCES] : c->object;
+}
+
 static unsigned held(const model *m, const cell *c)
 {
     return m->r1_includes_r0 && (c->roles & 2) != 0 ? c->roles | 1 : c->roles;
@@ -295,16 +347,16 @@ static bool rule_matches(const model *m, const model_rule *r, const cell *c)
     bool who = r->any || (held(m, c) & r->roles) != 0 ||
                (c->person > 0 && (r->people >> (c->person - 1) & 1) != 0);
     return who && in(r->owners, c->owner) && in(r->postures, c->posture) &&
-           in(r->resources, c->resource) && in(r->classes, m->class_of[c->resource]) &&
-           (r->tags == 0 || (r->tags & m->tags_of[c->resource]) != 0) &&
+           in(r->resources, resource_of(c)) && in(r->classes, m->class_of[c->object]) &&
+           (r->tags == 0 || (r->tags & m->tags_of[c->object]) != 0) &&
            (r->actions >> c->action & 1) != 0 && c->strength >= r->mfa;
 }
 
 static bool never_forbids(const model *m, const model_never *n, const cell *c, unsigned approvals)
 {
-    bool about = (n->actions >> c->action & 1) != 0 && in(n->classes, m->class_of[c->resource]) &&
-                 (n->tags == 0 || (n->tags & m->tags_of[c->resource]) != 0) &&
-                 in(n->resources, c->resource) && in(n->owners, c->owner) &&
+    bool about = (n->actions >> c->action & 1) != 0 && in(n->classes, m->class_of[c->object]) &&
+                 (n->tags == 0 || (n->tags & m->tags_of[c->object]) != 0) &&
+                 in(n->resources, resource_of(c)) && in(n->owners, c->owner) &&
                  (n->roles == 0 || (n->roles & held(m, c)) != 0);
     bool excepted = n->has_unless && approvals >= n->unless_approvals &&
                     in(n->unless_owners, c->owner) && c->strength >= n->unless_mfa;
@@ -369,12 +421,12 @@ static bool roles_possible(const model *m, unsigned roles)
     return !(m->r1_excludes_r2 && (roles & 6) == 6);
 }
 
-static bool next_cell(cell *c, unsigned resources)
+static bool next_cell(cell *c, unsigned objects)
 {
-    unsigned *digits[] = {&c->roles,    &c->person,    &c->owner,    &c->posture,
-                          &c->strength, &c->approvals, &c->resource, &c->action};
+    unsigned *digits[] = {&c->roles,    &c->person,    &c->owner,  &c->posture,
+                          &c->strength, &c->approvals, &c->object, &c->action};
     const unsigned ends[] = {1U << ROLES,       PEOPLE + 1, SP_OWNER_COUNT, SP_POSTURE_COUNT,
-                             SP_STRENGTH_COUNT, 3,          resources,      SP_ACTION_COUNT};
+                             SP_STRENGTH_COUNT, 3,          objects,        SP_ACTION_COUNT};
     for (size_t i = 0; i < SP_COUNT(digits); i++) {
         if (++*digits[i] < ends[i]) {
             return true;
@@ -387,7 +439,8 @@ static bool next_cell(cell *c, unsigned resources)
 typedef struct {
     uint32_t role_number[ROLES];
     uint32_t person_number[PEOPLE];
-    uint32_t resource[RESOURCES];
+    uint32_t resource[OBJECTS]; /* of each object */
+    uint32_t part[OBJECTS];
 } numbers;
 
 static sp_subject subject_of(const numbers *n, const cell *c)
@@ -405,6 +458,22 @@ static sp_subject subject_of(const numbers *n, const cell *c)
     return who;
 }
 
+static void put_part_numbers(const sp_policy *view, numbers *n)
+{
+    static const char *const NAMES[PARTS][3] = {[TABLE_A] = {"public", "a", ""},
+                                                [COLUMN_X] = {"public", "a", "x"},
+                                                [SCHEMA_AUDIT] = {"audit", "anything", "y"}};
+    for (unsigned i = 0; i < PARTS; i++) {
+        uint32_t resource = n->resource[i == SCHEMA_AUDIT ? 1 : 0];
+        n->resource[RESOURCES + i] = resource;
+        n->part[RESOURCES + i] =
+            sp_policy_database_part(view, resource, SP_SPAN_LIT("d"), sp_span_cstr(NAMES[i][0]),
+                                    sp_span_cstr(NAMES[i][1]), sp_span_cstr(NAMES[i][2]))
+                .part;
+        assert_true(n->part[RESOURCES + i] != SP_NONE);
+    }
+}
+
 static numbers numbers_of(const sp_policy_set *set)
 {
     numbers n;
@@ -420,7 +489,9 @@ static numbers numbers_of(const sp_policy_set *set)
         n.resource[i] =
             sp_policy_resource_find(sp_policy_set_view(set), sp_span_cstr(RESOURCE_NAMES[i]));
         assert_true(n.resource[i] != SP_NONE);
+        n.part[i] = SP_NONE;
     }
+    put_part_numbers(sp_policy_set_view(set), &n);
     for (unsigned i = 0; i < PEOPLE; i++) {
         sp_policy_ask ask = {.person = sp_span_cstr(PERSON_NAMES[i]),
                              .resource = SP_SPAN_LIT("s0"),
@@ -440,7 +511,8 @@ static size_t compare_all(const model *m, const sp_policy_set *set)
     size_t cells = 0;
     do {
         sp_subject who = subject_of(&n, &c);
-        sp_question q = {&who, n.resource[c.resource], SP_NONE, (sp_action)c.action, 1770000000};
+        sp_question q = {&who, n.resource[c.object], n.part[c.object], (sp_action)c.action,
+                         1770000000};
         sp_decision got = sp_policy_decide(sp_policy_set_view(set), &q);
         answer want = evaluate(m, &c);
         bool same =
@@ -449,19 +521,19 @@ static size_t compare_all(const model *m, const sp_policy_set *set)
             (want.verdict != SP_VERDICT_ALLOW || ((got.must & SP_MUST_RECORD) != 0) == want.record);
         if (!same) {
             print_message("roles %u person %u owner %u posture %u strength %u approvals %u "
-                          "resource %u action %s: got %s/%u, want %s/%u\n",
-                          c.roles, c.person, c.owner, c.posture, c.strength, c.approvals,
-                          c.resource, action(c.action), sp_verdict_word((sp_verdict)got.verdict),
-                          got.approvals, sp_verdict_word(want.verdict), want.approvals);
+                          "object %u action %s: got %s/%u, want %s/%u\n",
+                          c.roles, c.person, c.owner, c.posture, c.strength, c.approvals, c.object,
+                          action(c.action), sp_verdict_word((sp_verdict)got.verdict), got.approvals,
+                          sp_verdict_word(want.verdict), want.approvals);
             return 0;
         }
         cells++;
-    } while (next_cell(&c, RESOURCES));
+    } while (next_cell(&c, OBJECTS));
     return cells;
 }
 
 /* Whether rules alone would let something happen that a never forbids, anywhere. */
-static bool has_hole(const model *m, unsigned resources)
+static bool has_hole(const model *m, unsigned objects)
 {
     cell c = {0};
     do {
@@ -469,7 +541,7 @@ static bool has_hole(const model *m, unsigned resources)
             any_never_forbids(m, &c, c.approvals)) {
             return true;
         }
-    } while (next_cell(&c, resources));
+    } while (next_cell(&c, objects));
     return false;
 }
 
@@ -517,7 +589,7 @@ static void same_as_brute_force(void **state)
         auto_diags sp_diags diags = {0};
         auto_policy_set sp_policy_set *set = NULL;
         sp_err err = help_compile(text, &diags, &set);
-        bool hole = has_hole(&m, RESOURCES + IMAGINED);
+        bool hole = has_hole(&m, OBJECTS + IMAGINED);
         if (!sp_failed(err)) {
             proven += m.nevers_count > 0 ? 1 : 0;
             if (hole || compare_all(&m, set) == 0) {

@@ -47,27 +47,6 @@ void sp_free(void *ptr)
     free(ptr);
 }
 
-void sp_copy(void *to, const void *from, size_t len)
-{
-    if (len > 0) {
-        memcpy(to, from, len);
-    }
-}
-
-void sp_move(void *to, const void *from, size_t len)
-{
-    if (len > 0) {
-        memmove(to, from, len);
-    }
-}
-
-void sp_set(void *to, uint8_t byte, size_t len)
-{
-    if (len > 0) {
-        memset(to, byte, len);
-    }
-}
-
 void sp_wipe(void *ptr, size_t len)
 {
     if (len > 0) {

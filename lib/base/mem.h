@@ -17,9 +17,27 @@ SP_MUST sp_err sp_strdup(sp_span text, char **ret_copy);
 void sp_free(void *ptr);
 
 /* Copies len bytes; the two must not overlap. len 0 allows NULL. */
-void sp_copy(void *to, const void *from, size_t len);
-void sp_move(void *to, const void *from, size_t len);
-void sp_set(void *to, uint8_t byte, size_t len);
+static inline void sp_copy(void *to, const void *from, size_t len)
+{
+    if (len > 0) {
+        memcpy(to, from, len);
+    }
+}
+
+static inline void sp_move(void *to, const void *from, size_t len)
+{
+    if (len > 0) {
+        memmove(to, from, len);
+    }
+}
+
+static inline void sp_set(void *to, uint8_t byte, size_t len)
+{
+    if (len > 0) {
+        memset(to, byte, len);
+    }
+}
+
 /* Zeroes in a way that the compiler keeps. */
 void sp_wipe(void *ptr, size_t len);
 /* Copies text into a fixed array and ends it with NUL. SP_ELIMIT when it does not fit. */

@@ -17,20 +17,6 @@ void sp_reader_fail(sp_reader *reader, sp_code code)
     reader->rest = SP_SPAN_EMPTY;
 }
 
-sp_span sp_read_span(sp_reader *reader, size_t len)
-{
-    if (sp_failed(reader->err)) {
-        return SP_SPAN_EMPTY;
-    }
-    if (len > reader->rest.len) {
-        sp_reader_fail(reader, SP_ESHORT);
-        return SP_SPAN_EMPTY;
-    }
-    sp_span taken = {reader->rest.ptr, len};
-    reader->rest = (sp_span){reader->rest.ptr + len, reader->rest.len - len};
-    return taken;
-}
-
 static uint64_t big_endian(sp_reader *reader, size_t len)
 {
     sp_span bytes = sp_read_span(reader, len);
@@ -39,11 +25,6 @@ static uint64_t big_endian(sp_reader *reader, size_t len)
         value = (value << 8) | bytes.ptr[i];
     }
     return value;
-}
-
-uint8_t sp_read_u8(sp_reader *reader)
-{
-    return (uint8_t)big_endian(reader, 1);
 }
 
 uint16_t sp_read_u16(sp_reader *reader)

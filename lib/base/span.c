@@ -6,21 +6,6 @@
 
 #include <string.h>
 
-sp_span sp_span_of(const void *ptr, size_t len)
-{
-    return (sp_span){ptr, len};
-}
-
-sp_span sp_span_cstr(const char *text)
-{
-    return text == NULL ? SP_SPAN_EMPTY : (sp_span){(const uint8_t *)text, strlen(text)};
-}
-
-bool sp_span_eq(sp_span a, sp_span b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
 static uint8_t fold(uint8_t byte)
 {
     return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
@@ -61,23 +46,6 @@ int sp_span_compare(sp_span a, sp_span b)
     return a.len == b.len ? 0 : (a.len < b.len ? -1 : 1);
 }
 
-bool sp_span_starts(sp_span text, sp_span prefix)
-{
-    return text.len >= prefix.len && sp_span_eq(sp_span_slice(text, 0, prefix.len), prefix);
-}
-
-bool sp_span_ends(sp_span text, sp_span suffix)
-{
-    return text.len >= suffix.len &&
-           sp_span_eq(sp_span_slice(text, text.len - suffix.len, text.len), suffix);
-}
-
-size_t sp_span_index(sp_span text, uint8_t byte)
-{
-    const uint8_t *at = text.len == 0 ? NULL : memchr(text.ptr, byte, text.len);
-    return at == NULL ? text.len : (size_t)(at - text.ptr);
-}
-
 size_t sp_span_find(sp_span text, sp_span needle)
 {
     if (needle.len == 0) {
@@ -86,17 +54,6 @@ size_t sp_span_find(sp_span text, sp_span needle)
     const uint8_t *at =
         text.len < needle.len ? NULL : memmem(text.ptr, text.len, needle.ptr, needle.len);
     return at == NULL ? text.len : (size_t)(at - text.ptr);
-}
-
-sp_span sp_span_slice(sp_span text, size_t from, size_t to)
-{
-    if (to > text.len) {
-        to = text.len;
-    }
-    if (from >= to) {
-        return SP_SPAN_EMPTY;
-    }
-    return (sp_span){text.ptr + from, to - from};
 }
 
 static bool is_blank(uint8_t byte)

@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef struct {
     const uint8_t *ptr;
@@ -21,25 +22,56 @@ typedef struct {
 /* For "%.*s" with text already known to be printable. */
 #define SP_SPAN_ARG(span) (int)(span).len, (const char *)(span).ptr
 
-sp_span sp_span_of(const void *ptr, size_t len);
-/* The bytes of a NUL-terminated string; NULL gives the empty span. */
-sp_span sp_span_cstr(const char *text);
+/* The short ones stand here, so that they cost nothing on the path of a request. */
+static inline sp_span sp_span_of(const void *ptr, size_t len)
+{
+    return (sp_span){ptr, len};
+}
 
-bool sp_span_eq(sp_span a, sp_span b);
+/* The bytes of a NUL-terminated string; NULL gives the empty span. */
+static inline sp_span sp_span_cstr(const char *text)
+{
+    return text == NULL ? SP_SPAN_EMPTY : (sp_span){(const uint8_t *)text, strlen(text)};
+}
+
+static inline bool sp_span_eq(sp_span a, sp_span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
 /* ASCII case folded. */
 bool sp_span_eq_nocase(sp_span a, sp_span b);
 /* Constant time in the content; lengths are not secret. */
 bool sp_span_eq_secret(sp_span a, sp_span b);
 int sp_span_compare(sp_span a, sp_span b);
-bool sp_span_starts(sp_span text, sp_span prefix);
-bool sp_span_ends(sp_span text, sp_span suffix);
+
+/* text[from, to), both cut to len. */
+static inline sp_span sp_span_slice(sp_span text, size_t from, size_t to)
+{
+    to = to > text.len ? text.len : to;
+    return from >= to ? SP_SPAN_EMPTY : (sp_span){text.ptr + from, to - from};
+}
+
+static inline bool sp_span_starts(sp_span text, sp_span prefix)
+{
+    return text.len >= prefix.len && sp_span_eq(sp_span_slice(text, 0, prefix.len), prefix);
+}
+
+static inline bool sp_span_ends(sp_span text, sp_span suffix)
+{
+    return text.len >= suffix.len &&
+           sp_span_eq(sp_span_slice(text, text.len - suffix.len, text.len), suffix);
+}
 
 /* Index of the first byte, or len when it is not there. */
-size_t sp_span_index(sp_span text, uint8_t byte);
+static inline size_t sp_span_index(sp_span text, uint8_t byte)
+{
+    const uint8_t *at = text.len == 0 ? NULL : (const uint8_t *)memchr(text.ptr, byte, text.len);
+    return at == NULL ? text.len : (size_t)(at - text.ptr);
+}
+
 /* Index of the first place where needle stands, or len. An empty needle is at 0. */
 size_t sp_span_find(sp_span text, sp_span needle);
-/* text[from, to), both cut to len. */
-sp_span sp_span_slice(sp_span text, size_t from, size_t to);
 /* Without leading and trailing ASCII blanks. */
 sp_span sp_span_trim(sp_span text);
 /* Takes the piece up to sep off *rest (sep is dropped); false when *rest was empty. */

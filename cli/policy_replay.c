@@ -32,13 +32,6 @@ static sp_span text_of(const json_t *object, const char *key)
                                  : SP_SPAN_EMPTY;
 }
 
-/* The first of two objects that has the key. */
-static const json_t *either(const json_t *one, const json_t *other, const char *key)
-{
-    const json_t *value = json_object_get(one, key);
-    return value != NULL ? value : json_object_get(other, key);
-}
-
 static size_t role_names(const replay *r, const json_t *numbers, sp_span names[ROLES_MAX])
 {
     size_t count = 0;
@@ -109,29 +102,28 @@ static bool is_of_policy(sp_span reason)
     return true;
 }
 
-static void replay_event(replay *r, const json_t *common, const json_t *event)
+static void replay_event(replay *r, const json_t *event)
 {
-    const json_t *common_more = json_object_get(common, "unmapped");
-    const json_t *event_more = json_object_get(event, "unmapped");
-    sp_span was = text_of(event_more, "verdict");
-    if (!sp_span_eq(text_of(event_more, "kind"), SP_SPAN_LIT("decision")) || was.len == 0 ||
-        !is_of_policy(text_of(event_more, "reason"))) {
+    const json_t *more = json_object_get(event, "unmapped");
+    sp_span was = text_of(more, "verdict");
+    if (!sp_span_eq(text_of(more, "kind"), SP_SPAN_LIT("decision")) || was.len == 0 ||
+        !is_of_policy(text_of(more, "reason"))) {
         return;
     }
     sp_span roles[ROLES_MAX];
-    const json_t *person = json_object_get(either(event, common, "actor"), "user");
+    const json_t *person = json_object_get(json_object_get(event, "actor"), "user");
     sp_policy_ask ask = {.person = text_of(person, "name"),
                          .roles = roles,
-                         .owner = text_of(common_more, "owner"),
-                         .posture = text_of(common_more, "posture"),
-                         .strength = text_of(common_more, "strength"),
+                         .owner = text_of(more, "owner"),
+                         .posture = text_of(more, "posture"),
+                         .strength = text_of(more, "strength"),
                          .resource = resource_of(event),
                          .part = host_path(event),
-                         .tried = text_of(event_more, "action"),
-                         .network = text_of(either(event, common, "src_endpoint"), "ip"),
+                         .tried = text_of(more, "action"),
+                         .network = text_of(json_object_get(event, "src_endpoint"), "ip"),
                          .file = "line",
                          .line = (unsigned)r->line};
-    ask.roles_count = role_names(r, either(event_more, common_more, "roles"), roles);
+    ask.roles_count = role_names(r, json_object_get(more, "roles"), roles);
     ask.now_unix_s = (uint64_t)json_integer_value(json_object_get(event, "time")) / 1000;
     sp_policy_told told;
     auto_diags sp_diags diags = {0};
@@ -146,6 +138,23 @@ static void replay_event(replay *r, const json_t *common, const json_t *event)
     }
 }
 
+/* {COMMON,"events":[...]}: each event laid over what they share. */
+static void replay_entry(replay *r, json_t *root, json_t *events)
+{
+    json_incref(events);
+    json_object_del(root, "events");
+    for (size_t i = 0; i < json_array_size(events); i++) {
+        json_t *whole = json_deep_copy(root);
+        if (whole == NULL || json_object_update_recursive(whole, json_array_get(events, i)) != 0) {
+            r->unread++;
+        } else {
+            replay_event(r, whole);
+        }
+        json_decref(whole);
+    }
+    json_decref(events);
+}
+
 static void replay_line(replay *r, sp_span line)
 {
     json_error_t why;
@@ -153,15 +162,13 @@ static void replay_line(replay *r, sp_span line)
         return;
     }
     json_t *root = json_loadb((const char *)line.ptr, line.len, 0, &why);
-    const json_t *events = json_object_get(root, "events");
+    json_t *events = json_object_get(root, "events");
     if (!json_is_object(root)) {
         r->unread++;
     } else if (json_is_array(events)) {
-        for (size_t i = 0; i < json_array_size(events); i++) {
-            replay_event(r, root, json_array_get(events, i));
-        }
+        replay_entry(r, root, events);
     } else {
-        replay_event(r, root, root);
+        replay_event(r, root);
     }
     json_decref(root);
 }

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sp_buf_byte(&out, '{');
     sp_ocsf_common(&event, SP_SPAN_LIT("fuzz"), &out);
     sp_buf_text(&out, ",\"events\":[{");
-    sp_ocsf_event(&event, 1, &out);
+    sp_ocsf_event(&event, &event, 1, &out);
     sp_buf_text(&out, "}]}");
     sp_span text = sp_buf_borrow(&out);
     json_t *root = json_loadb((const char *)text.ptr, text.len, JSON_ALLOW_NUL, NULL);

@@ -11,7 +11,7 @@
 
 enum {
     CHAINS = 32 * 1024, /* power of two, twice the items */
-    RECORD_TEXT_BYTES = 28 * 1024,
+    RECORD_TEXT_BYTES = 26 * 1024,
     TRIM_ITEMS = 1024
 };
 _Static_assert(CHAINS >= 2 * SP_BATCH_ITEMS_MAX, "chains stay half empty");
@@ -189,7 +189,7 @@ static sp_err build_record(builder *b, uint32_t *at)
            out->len - start < RECORD_TEXT_BYTES) {
         sp_batch_item *item = &b->batch->items[*at];
         sp_buf_text(out, head.count == 0 ? "{" : ",{");
-        sp_ocsf_event(&item->event, item->seq, out);
+        sp_ocsf_event(&item->event, &first->event, item->seq, out);
         sp_buf_byte(out, '}');
         span_of_times(&head, item);
         item->record = (uint32_t)b->group->count;

@@ -89,12 +89,14 @@ static void add_range(range **list, size_t *count, uint64_t from, uint64_t until
 static void hear(audit *a, sp_span json)
 {
     json_t *batch = json_loadb((const char *)json.ptr, json.len, JSON_ALLOW_NUL, NULL);
+    const json_t *shared_kind = json_object_get(json_object_get(batch, "unmapped"), "kind");
     size_t at = 0;
     json_t *event = NULL;
     json_array_foreach(json_object_get(batch, "events"), at, event)
     {
         const json_t *more = json_object_get(event, "unmapped");
-        const char *kind = json_string_value(json_object_get(more, "kind"));
+        const json_t *own_kind = json_object_get(more, "kind");
+        const char *kind = json_string_value(own_kind != NULL ? own_kind : shared_kind);
         const json_t *detail = json_object_get(more, "detail");
         const json_t *until = json_object_get(detail, "until");
         const char *source = json_string_value(json_object_get(detail, "source"));

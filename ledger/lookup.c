@@ -76,9 +76,8 @@ static const char *resource_of(const json_t *event)
     return name == NULL ? "" : name;
 }
 
-static uint32_t kind_bit(const json_t *event)
+static uint32_t kind_bit(const char *word)
 {
-    const char *word = text_at(event, "unmapped", "kind", NULL);
     for (unsigned kind = 0; kind < SP_EVENT_KIND_COUNT; kind++) {
         if (strcmp(word, sp_event_kind_word((sp_event_kind)kind)) == 0) {
             return UINT32_C(1) << kind;
@@ -89,9 +88,8 @@ static uint32_t kind_bit(const json_t *event)
 
 enum { VERDICT_NONE = 0x80 };
 
-static uint8_t verdict_bit(const json_t *event)
+static uint8_t verdict_bit(const char *word)
 {
-    const char *word = text_at(event, "unmapped", "verdict", NULL);
     for (unsigned verdict = 0; verdict < SP_VERDICT_COUNT; verdict++) {
         if (strcmp(word, sp_verdict_word((sp_verdict)verdict)) == 0) {
             return (uint8_t)(1U << verdict);
@@ -137,8 +135,10 @@ static bool has_text(sp_span where, sp_span what)
 static bool matches(const sp_ledger_search *search, const json_t *event)
 {
     return in_time(search, event) &&
-           (search->kinds == 0 || (kind_bit(event) & search->kinds) != 0) &&
-           (search->verdicts == 0 || (verdict_bit(event) & search->verdicts) != 0) &&
+           (search->kinds == 0 ||
+            (kind_bit(text_at(event, "unmapped", "kind", NULL)) & search->kinds) != 0) &&
+           (search->verdicts == 0 ||
+            (verdict_bit(text_at(event, "unmapped", "verdict", NULL)) & search->verdicts) != 0) &&
            is_of(search, event);
 }
 
@@ -221,6 +221,13 @@ static uint64_t session_number(const char *hex)
     return sp_read_u64(&in);
 }
 
+/* A word of an event's own, or the one it shares. */
+static const char *word_of(const json_t *batch, const json_t *event, const char *key)
+{
+    const char *own = text_at(event, "unmapped", key, NULL);
+    return own[0] != '\0' ? own : text_at(batch, "unmapped", key, NULL);
+}
+
 sp_err sp_lookup_row(const sp_lookup *lookup, uint64_t entry, sp_index_row *ret_row,
                      uint64_t *ret_references, size_t max, size_t *ret_count)
 {
@@ -252,8 +259,8 @@ sp_err sp_lookup_row(const sp_lookup *lookup, uint64_t entry, sp_index_row *ret_
     json_t *event = NULL;
     json_array_foreach(json_object_get(batch, "events"), at, event)
     {
-        ret_row->kinds |= kind_bit(event);
-        ret_row->verdicts |= verdict_bit(event);
+        ret_row->kinds |= kind_bit(word_of(batch, event, "kind"));
+        ret_row->verdicts |= verdict_bit(word_of(batch, event, "verdict"));
         uint64_t reference = 0;
         if (*ret_count < max &&
             !sp_failed(sp_reference_of(sp_span_cstr(text_at(event, "metadata", "uid", NULL)),

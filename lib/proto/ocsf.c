@@ -8,7 +8,7 @@
 #include "lib/proto/json.h"
 
 /* The longest fixed text around the strings of an event, and of the common part. */
-enum { EVENT_FIXED_BYTES = 1280, COMMON_FIXED_BYTES = 1024 + 4 * SP_ROLES_MAX };
+enum { EVENT_FIXED_BYTES = 1280, COMMON_FIXED_BYTES = 1792 + 4 * SP_ROLES_MAX };
 enum { ESCAPED = 6, DETAIL_TEXT_MAX_BYTES = 2048 };
 enum { NUMBER_BYTES = 20 };
 
@@ -194,11 +194,22 @@ sp_ocsf_type sp_ocsf_type_of(const sp_event *event)
     return (sp_ocsf_type){EVENT_LOG, 1, ACTIVITY_OTHER};
 }
 
+/* Members that only some events have: what COMMON says, an event can say otherwise but not unsay.
+ */
+static bool same_members(const sp_event *a, const sp_event *b)
+{
+    return a->kind == b->kind && (a->status != 0) == (b->status != 0) &&
+           (a->rule.len > 0) == (b->rule.len > 0) &&
+           (a->class_name.len > 0) == (b->class_name.len > 0) &&
+           (sp_ocsf_type_of(a).activity_id == ACTIVITY_OTHER) ==
+               (sp_ocsf_type_of(b).activity_id == ACTIVITY_OTHER);
+}
+
 bool sp_ocsf_same_common(const sp_event *a, const sp_event *b)
 {
-    return a->session == b->session && a->person == b->person && a->device == b->device &&
-           a->policy_version == b->policy_version && a->gate == b->gate && a->owner == b->owner &&
-           a->posture == b->posture && a->strength == b->strength &&
+    return same_members(a, b) && a->session == b->session && a->person == b->person &&
+           a->device == b->device && a->policy_version == b->policy_version && a->gate == b->gate &&
+           a->owner == b->owner && a->posture == b->posture && a->strength == b->strength &&
            sp_span_eq(sp_span_of(a->roles, sizeof(a->roles)),
                       sp_span_of(b->roles, sizeof(b->roles))) &&
            sp_span_eq((sp_span){a->peer, sizeof(a->peer)}, (sp_span){b->peer, sizeof(b->peer)}) &&
@@ -297,47 +308,6 @@ static void put_roles(pen *p, const uint64_t roles[SP_ROLE_WORDS])
     }
 }
 
-void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out)
-{
-    sp_ocsf_type type = sp_ocsf_type_of(event);
-    size_t most = COMMON_FIXED_BYTES +
-                  ESCAPED * (2 * event->person_name.len + event->device_name.len + source_name.len);
-    uint8_t *room = sp_buf_room(out, most);
-    if (room == NULL) {
-        return;
-    }
-    pen p = {room};
-    PUT(&p, "\"metadata\":{\"version\":\"1.6.0\",\"product\":{\"name\":\"Sallyport\","
-            "\"vendor_name\":\"Sallyport\",\"version\":\"" SP_VERSION "\"},\"log_name\":");
-    put_string(&p, source_name);
-    PUT(&p, ",\"profiles\":[\"security_control\"]},\"category_uid\":");
-    put_number(&p, type.category_uid);
-    PUT(&p, ",\"class_uid\":");
-    put_number(&p, type.class_uid);
-    if (event->person != 0 || event->session != 0 || event->person_name.len > 0) {
-        put_actor(&p, event);
-    }
-    put_device(&p, event);
-    put_address(&p, event->peer);
-    if (event->policy_version != 0) {
-        PUT(&p, ",\"policy\":{\"version\":\"");
-        put_number(&p, event->policy_version);
-        PUT(&p, "\"}");
-    }
-    PUT(&p, ",\"unmapped\":{\"gate\":\"");
-    put_word(&p, sp_gate_word(event->gate));
-    PUT(&p, "\",\"owner\":\"");
-    put_word(&p, sp_owner_word(event->owner));
-    PUT(&p, "\",\"posture\":\"");
-    put_word(&p, sp_posture_word(event->posture));
-    PUT(&p, "\",\"strength\":\"");
-    put_word(&p, sp_strength_word(event->strength));
-    PUT(&p, "\"");
-    put_roles(&p, event->roles);
-    PUT(&p, "}");
-    sp_buf_grown(out, (size_t)(p.at - room));
-}
-
 static bool has_verdict(const sp_event *event)
 {
     return event->kind == SP_EVENT_DECISION || event->kind == SP_EVENT_CLOSE ||
@@ -345,7 +315,7 @@ static bool has_verdict(const sp_event *event)
 }
 
 /* status, action and disposition (security_control profile). */
-static void put_outcome(pen *p, const sp_event *event)
+static void put_status(pen *p, const sp_event *event)
 {
     bool good = event->reason == SP_REASON_NONE || event->reason == SP_REASON_RULE;
     if (has_verdict(event)) {
@@ -363,17 +333,19 @@ static void put_outcome(pen *p, const sp_event *event)
     }
 }
 
-/* What it was done to. */
-static void put_object(pen *p, const sp_event *event, const sp_ocsf_type *type)
+/* What it was done to; for the web also how, when own. */
+static void put_object(pen *p, const sp_event *event, const sp_ocsf_type *type, bool own)
 {
     bool any = event->resource.len + event->object.len > 0;
     switch (type->class_uid) {
     case WEB_RESOURCES:
-        PUT(p, ",\"web_resources\":[{\"name\":");
-        put_string(p, event->resource);
-        PUT(p, "}],\"http_request\":{\"http_method\":");
-        put_string(p, event->method);
-        PUT(p, ",\"url\":{\"path\":");
+        PUT(p, ",\"http_request\":{");
+        if (own) {
+            PUT(p, "\"http_method\":");
+            put_string(p, event->method);
+            PUT(p, ",");
+        }
+        PUT(p, "\"url\":{\"path\":");
         put_string(p, event->object);
         PUT(p, "}}");
         return;
@@ -402,24 +374,49 @@ static void put_object(pen *p, const sp_event *event, const sp_ocsf_type *type)
     PUT(p, "}");
 }
 
-/* Detail that is no JSON object, or does not fit, is kept as text, cut. */
-static void put_detail(pen *p, sp_span detail)
+/* How it went and by which words: what most events of a record say alike. */
+static bool same_outcome(const sp_event *a, const sp_event *b)
 {
-    if (detail.len == 0) {
-        return;
+    return a->action == b->action && a->verdict == b->verdict && a->reason == b->reason &&
+           a->severity == b->severity && a->status == b->status &&
+           sp_span_eq(a->method, b->method) && sp_span_eq(a->rule, b->rule) &&
+           sp_span_eq(a->resource, b->resource) && sp_span_eq(a->class_name, b->class_name);
+}
+
+/* The longest text of an outcome's strings. */
+static size_t outcome_most(const sp_event *event)
+{
+    return ESCAPED *
+           (event->resource.len + event->class_name.len + event->rule.len + 2 * event->method.len);
+}
+
+static void put_outcome(pen *p, const sp_event *event, const sp_ocsf_type *type)
+{
+    PUT(p, ",\"activity_id\":");
+    put_number(p, type->activity_id);
+    if (type->activity_id == ACTIVITY_OTHER) {
+        PUT(p, ",\"activity_name\":");
+        put_string(p, event->method.len > 0
+                          ? event->method
+                          : sp_span_cstr(sp_event_kind_word((sp_event_kind)event->kind)));
     }
-    PUT(p, ",\"detail\":");
-    if (sp_json_is_object(detail)) {
-        put_raw(p, detail.ptr, detail.len);
-    } else {
-        put_string(p, sp_span_slice(detail, 0, DETAIL_TEXT_MAX_BYTES));
+    PUT(p, ",\"type_uid\":");
+    put_number(p, (uint64_t)type->class_uid * 100 + type->activity_id);
+    PUT(p, ",\"severity_id\":");
+    put_number(p, event->severity + 1U);
+    put_status(p, event);
+    if (type->class_uid == WEB_RESOURCES) {
+        PUT(p, ",\"web_resources\":[{\"name\":");
+        put_string(p, event->resource);
+        PUT(p, "}]");
     }
 }
 
-static void put_unmapped(pen *p, const sp_event *event)
+/* The members of "unmapped" that belong to the outcome. */
+static void put_words(pen *p, const sp_event *event)
 {
-    PUT(p, ",\"unmapped\":{\"kind\":\"");
-    put_word(p, sp_event_kind_word(event->kind));
+    PUT(p, ",\"kind\":\"");
+    put_word(p, sp_event_kind_word((sp_event_kind)event->kind));
     PUT(p, "\"");
     if (has_verdict(event)) {
         PUT(p, ",\"verdict\":\"");
@@ -434,6 +431,91 @@ static void put_unmapped(pen *p, const sp_event *event)
         PUT(p, ",\"class\":");
         put_string(p, event->class_name);
     }
+}
+
+static void put_policy(pen *p, const sp_event *first)
+{
+    if (first->policy_version == 0 && first->rule.len == 0) {
+        return;
+    }
+    PUT(p, ",\"policy\":{");
+    if (first->policy_version != 0) {
+        PUT(p, "\"version\":\"");
+        put_number(p, first->policy_version);
+        PUT(p, "\",");
+    }
+    if (first->rule.len > 0) {
+        PUT(p, "\"name\":");
+        put_string(p, first->rule);
+        PUT(p, ",");
+    }
+    p->at[-1] = '}';
+}
+
+void sp_ocsf_common(const sp_event *first, sp_span source_name, sp_buf *out)
+{
+    sp_ocsf_type type = sp_ocsf_type_of(first);
+    size_t most = COMMON_FIXED_BYTES + outcome_most(first) +
+                  ESCAPED * (2 * first->person_name.len + first->device_name.len + source_name.len);
+    uint8_t *room = sp_buf_room(out, most);
+    if (room == NULL) {
+        return;
+    }
+    pen p = {room};
+    PUT(&p, "\"metadata\":{\"version\":\"1.6.0\",\"product\":{\"name\":\"Sallyport\","
+            "\"vendor_name\":\"Sallyport\",\"version\":\"" SP_VERSION "\"},\"log_name\":");
+    put_string(&p, source_name);
+    PUT(&p, ",\"profiles\":[\"security_control\"]},\"category_uid\":");
+    put_number(&p, type.category_uid);
+    PUT(&p, ",\"class_uid\":");
+    put_number(&p, type.class_uid);
+    if (first->person != 0 || first->session != 0 || first->person_name.len > 0) {
+        put_actor(&p, first);
+    }
+    put_device(&p, first);
+    put_address(&p, first->peer);
+    put_outcome(&p, first, &type);
+    if (type.class_uid == WEB_RESOURCES) {
+        PUT(&p, ",\"http_request\":{\"http_method\":");
+        put_string(&p, first->method);
+        PUT(&p, "}");
+    }
+    put_policy(&p, first);
+    PUT(&p, ",\"unmapped\":{\"gate\":\"");
+    put_word(&p, sp_gate_word(first->gate));
+    PUT(&p, "\",\"owner\":\"");
+    put_word(&p, sp_owner_word(first->owner));
+    PUT(&p, "\",\"posture\":\"");
+    put_word(&p, sp_posture_word(first->posture));
+    PUT(&p, "\",\"strength\":\"");
+    put_word(&p, sp_strength_word(first->strength));
+    PUT(&p, "\"");
+    put_roles(&p, first->roles);
+    put_words(&p, first);
+    PUT(&p, "}");
+    sp_buf_grown(out, (size_t)(p.at - room));
+}
+
+/* Detail that is no JSON object, or does not fit, is kept as text, cut. */
+static void put_detail(pen *p, sp_span detail)
+{
+    PUT(p, ",\"detail\":");
+    if (sp_json_is_object(detail)) {
+        put_raw(p, detail.ptr, detail.len);
+    } else {
+        put_string(p, sp_span_slice(detail, 0, DETAIL_TEXT_MAX_BYTES));
+    }
+}
+
+static void put_unmapped(pen *p, const sp_event *event, bool own)
+{
+    static const uint8_t lead[] = ",\"unmapped\":{";
+    uint8_t *start = p->at;
+    p->at += sizeof(lead) - 2; /* the first member's comma stands where the brace will */
+    uint8_t *empty = p->at;
+    if (own) {
+        put_words(p, event);
+    }
     if (event->duration_us != 0) {
         PUT(p, ",\"duration_us\":");
         put_number(p, event->duration_us);
@@ -442,23 +524,30 @@ static void put_unmapped(pen *p, const sp_event *event)
         PUT(p, ",\"count\":");
         put_number(p, event->count);
     }
-    put_detail(p, event->detail);
+    if (event->detail.len > 0) {
+        put_detail(p, event->detail);
+    }
+    if (p->at == empty) {
+        p->at = start;
+        return;
+    }
+    sp_copy(start, lead, sizeof(lead) - 1);
     PUT(p, "}");
 }
 
 static size_t event_most(const sp_event *event)
 {
-    size_t strings = event->resource.len + event->class_name.len + event->rule.len +
-                     2 * event->method.len + event->object.len;
     size_t text =
         event->detail.len < DETAIL_TEXT_MAX_BYTES ? event->detail.len : DETAIL_TEXT_MAX_BYTES;
     size_t detail = event->detail.len > ESCAPED * text ? event->detail.len : ESCAPED * text;
-    return EVENT_FIXED_BYTES + ESCAPED * strings + detail;
+    return EVENT_FIXED_BYTES + outcome_most(event) +
+           ESCAPED * (event->resource.len + event->object.len) + detail;
 }
 
-void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out)
+void sp_ocsf_event(const sp_event *event, const sp_event *first, uint64_t seq, sp_buf *out)
 {
     sp_ocsf_type type = sp_ocsf_type_of(event);
+    bool own = event != first && !same_outcome(event, first);
     uint8_t *room = sp_buf_room(out, event_most(event));
     if (room == NULL) {
         return;
@@ -472,23 +561,15 @@ void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out)
         char text[SP_REFERENCE_TEXT_BYTES];
         sp_reference_text(event->reference, text);
         PUT(&p, ",\"uid\":\"");
-        put_word(&p, text);
+        put_raw(&p, (const uint8_t *)text, sizeof(text) - 1);
         PUT(&p, "\"");
     }
-    PUT(&p, "},\"activity_id\":");
-    put_number(&p, type.activity_id);
-    if (type.activity_id == ACTIVITY_OTHER) {
-        PUT(&p, ",\"activity_name\":");
-        put_string(&p, event->method.len > 0 ? event->method
-                                             : sp_span_cstr(sp_event_kind_word(event->kind)));
+    PUT(&p, "}");
+    if (own) {
+        put_outcome(&p, event, &type);
     }
-    PUT(&p, ",\"type_uid\":");
-    put_number(&p, (uint64_t)type.class_uid * 100 + type.activity_id);
-    PUT(&p, ",\"severity_id\":");
-    put_number(&p, event->severity + 1U);
-    put_outcome(&p, event);
-    put_object(&p, event, &type);
-    if (event->rule.len > 0) {
+    put_object(&p, event, &type, own);
+    if (own && event->rule.len > 0) {
         PUT(&p, ",\"policy\":{\"name\":");
         put_string(&p, event->rule);
         PUT(&p, "}");
@@ -500,6 +581,6 @@ void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out)
         put_number(&p, event->bytes_out);
         PUT(&p, "}");
     }
-    put_unmapped(&p, event);
+    put_unmapped(&p, event, own);
     sp_buf_grown(out, (size_t)(p.at - room));
 }

@@ -3,8 +3,10 @@
  *
  * An entry of the ledger is a batch of one subject's events of a short while:
  *     {COMMON,"events":[{EVENT},{EVENT}]}
- * COMMON is what the events share (metadata, class, actor, session, device, source address), EVENT
- * what each has of its own. {COMMON,EVENT} is one complete OCSF event.
+ * COMMON is what the events share (metadata, class, actor, session, device, source address) and the
+ * first one's outcome (activity, severity, status, resource, method, rule, verdict); EVENT is what
+ * each has of its own, with its outcome where that is another. COMMON with EVENT laid over it,
+ * member by member, is one complete OCSF event.
  *
  * Classes: DECISION and CLOSE of the web gate are Web Resources Activity (6001: read, import,
  * export ... as our actions are), other gates Network Activity (4001), SSH Activity (4007),
@@ -22,7 +24,7 @@
 #include "lib/proto/event.h"
 
 enum {
-    SP_OCSF_COMMON_MAX_BYTES = 5 * 1024,
+    SP_OCSF_COMMON_MAX_BYTES = 6 * 1024 + 512,
     SP_OCSF_EVENT_MAX_BYTES = 30 * 1024 /* detail that is not JSON is cut to fit */
 };
 
@@ -33,11 +35,13 @@ typedef struct {
 } sp_ocsf_type;
 
 sp_ocsf_type sp_ocsf_type_of(const sp_event *event);
-/* Whether two events can share one COMMON: same class, session, person, device, address ... */
+/* Whether two events can share one COMMON: same class, session, person, device, address, and none
+ * of them lacks a member that the other's outcome has. */
 bool sp_ocsf_same_common(const sp_event *a, const sp_event *b);
 /* Members without braces: "metadata":{...},... ; source_name is who handed it in. */
-void sp_ocsf_common(const sp_event *event, sp_span source_name, sp_buf *out);
-/* Members without braces; seq is the event's number at its source. */
-void sp_ocsf_event(const sp_event *event, uint64_t seq, sp_buf *out);
+void sp_ocsf_common(const sp_event *first, sp_span source_name, sp_buf *out);
+/* Members without braces; first is the event that COMMON was written of, which may be this one; seq
+ * is the event's number at its source. */
+void sp_ocsf_event(const sp_event *event, const sp_event *first, uint64_t seq, sp_buf *out);
 
 #endif

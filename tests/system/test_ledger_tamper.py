@@ -221,7 +221,7 @@ def test_pack_is_good_and_opens(grown):
     lines = done.stdout.splitlines()
     assert len(lines) > 250
     batch = json.loads(lines[0].split(" ", 1)[1])
-    assert batch["class_uid"] and batch["events"][0]["type_uid"] // 100 == batch["class_uid"]
+    assert batch["class_uid"] and batch["type_uid"] // 100 == batch["class_uid"] and batch["events"][0]["time"]
 
 
 def test_pack_with_another_key(grown):

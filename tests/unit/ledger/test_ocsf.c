@@ -44,13 +44,14 @@ static sp_event sample(void)
     return e;
 }
 
-static json_t *render(const sp_event *event)
+/* The entry {COMMON of first,"events":[EVENT]}. */
+static json_t *render_behind(const sp_event *first, const sp_event *event)
 {
     auto_buf sp_buf out = sp_buf_make(128 * 1024);
     sp_buf_byte(&out, '{');
-    sp_ocsf_common(event, SP_SPAN_LIT("web \"1\""), &out);
+    sp_ocsf_common(first, SP_SPAN_LIT("web \"1\""), &out);
     sp_buf_text(&out, ",\"events\":[{");
-    sp_ocsf_event(event, 41, &out);
+    sp_ocsf_event(event, first, 41, &out);
     sp_buf_text(&out, "}]}");
     assert_false(sp_failed(sp_buf_error(&out)));
     assert_true(out.len < SP_OCSF_COMMON_MAX_BYTES + SP_OCSF_EVENT_MAX_BYTES);
@@ -64,12 +65,22 @@ static json_t *render(const sp_event *event)
     return root;
 }
 
-static json_t *first(json_t *root)
+/* The complete event, as readers lay it together. */
+static json_t *whole(json_t *root)
 {
-    return json_array_get(json_object_get(root, "events"), 0);
+    json_t *event = json_incref(json_array_get(json_object_get(root, "events"), 0));
+    json_object_del(root, "events");
+    assert_int_equal(json_object_update_recursive(root, event), 0);
+    json_decref(event);
+    return root;
 }
 
-static json_t *at(json_t *object, const char *a, const char *b)
+static json_t *render(const sp_event *event)
+{
+    return whole(render_behind(event, event));
+}
+
+static json_t *at(const json_t *object, const char *a, const char *b)
 {
     return json_object_get(json_object_get(object, a), b);
 }
@@ -79,7 +90,7 @@ static void test_decision(void **state)
     (void)state;
     sp_event e = sample();
     json_t *root = render(&e);
-    json_t *event = first(root);
+    const json_t *event = root;
     assert_int_equal(json_integer_value(json_object_get(root, "class_uid")), 6001);
     assert_int_equal(json_integer_value(json_object_get(root, "category_uid")), 6);
     assert_int_equal(json_integer_value(json_object_get(event, "type_uid")), 600107);
@@ -115,9 +126,9 @@ static void test_every_kind_and_gate(void **state)
             sp_ocsf_type type = sp_ocsf_type_of(&e);
             json_t *root = render(&e);
             assert_int_equal(type.class_uid / 1000, type.category_uid);
-            assert_int_equal(json_integer_value(json_object_get(first(root), "type_uid")),
+            assert_int_equal(json_integer_value(json_object_get(root, "type_uid")),
                              type.class_uid * 100 + type.activity_id);
-            assert_string_equal(json_string_value(at(first(root), "unmapped", "kind")),
+            assert_string_equal(json_string_value(at(root, "unmapped", "kind")),
                                 sp_event_kind_word((sp_event_kind)kind));
             json_decref(root);
         }
@@ -137,7 +148,7 @@ static void test_verbs(void **state)
     e.method = SP_SPAN_LIT("never heard of");
     assert_int_equal(sp_ocsf_type_of(&e).activity_id, 99);
     json_t *root = render(&e);
-    assert_string_equal(json_string_value(json_object_get(first(root), "activity_name")),
+    assert_string_equal(json_string_value(json_object_get(root, "activity_name")),
                         "never heard of");
     json_decref(root);
 }
@@ -160,8 +171,7 @@ static void test_hostile_strings(void **state)
     sp_event e = sample();
     e.object = SP_SPAN_LIT("a\"},\"x\":{\"b\xC3\x28\xE2\x82\xAC\\\n");
     json_t *root = render(&e);
-    const char *path =
-        json_string_value(json_object_get(at(first(root), "http_request", "url"), "path"));
+    const char *path = json_string_value(json_object_get(at(root, "http_request", "url"), "path"));
     assert_string_equal(path, "a\"},\"x\":{\"b\xEF\xBF\xBD(\xE2\x82\xAC\\\n");
     json_decref(root);
 }
@@ -172,11 +182,11 @@ static void test_detail(void **state)
     sp_event e = sample();
     e.detail = SP_SPAN_LIT("{\"a\":[1,{\"b\":null}]}");
     json_t *root = render(&e);
-    assert_true(json_is_object(at(first(root), "unmapped", "detail")));
+    assert_true(json_is_object(at(root, "unmapped", "detail")));
     json_decref(root);
     e.detail = SP_SPAN_LIT("{\"a\":1},\"kind\":\"heartbeat\"");
     root = render(&e);
-    assert_true(json_is_string(at(first(root), "unmapped", "detail")));
+    assert_true(json_is_string(at(root, "unmapped", "detail")));
     json_decref(root);
 }
 
@@ -236,6 +246,55 @@ static void test_is_object(void **state)
     assert_false(sp_json_is_object(sp_buf_borrow(&deep)));
 }
 
+/* Whatever differs from the first event of an entry is said: laid together, it is as if alone. */
+static void test_shared_outcome(void **state)
+{
+    (void)state;
+    sp_event first = sample();
+    first.status = 200;
+    sp_event others[10];
+    for (size_t i = 0; i < SP_COUNT(others); i++) {
+        others[i] = first;
+        others[i].reference = 100 + i;
+        others[i].object = SP_SPAN_LIT("/other");
+    }
+    others[1].verdict = SP_VERDICT_ALLOW;
+    others[2].reason = SP_REASON_LIMIT;
+    others[3].action = SP_ACTION_READ;
+    others[4].status = 304;
+    others[5].method = SP_SPAN_LIT("POST");
+    others[6].rule = SP_SPAN_LIT("another");
+    others[7].resource = SP_SPAN_LIT("git");
+    others[8].class_name = SP_SPAN_LIT("open");
+    others[9].severity = SP_SEVERITY_HIGH;
+    for (size_t i = 0; i < SP_COUNT(others); i++) {
+        assert_true(sp_ocsf_same_common(&first, &others[i]));
+        json_t *shared = render_behind(&first, &others[i]);
+        const json_t *event = json_array_get(json_object_get(shared, "events"), 0);
+        assert_int_equal(json_object_get(event, "type_uid") != NULL, i > 0);
+        json_t *alone = render(&others[i]);
+        assert_true(json_equal(whole(shared), alone));
+        json_decref(shared);
+        json_decref(alone);
+    }
+}
+
+/* What COMMON has, an event cannot unsay. */
+static void test_lacking_members(void **state)
+{
+    (void)state;
+    sp_event full = sample();
+    full.status = 200;
+    sp_event lacking[4] = {full, full, full, full};
+    lacking[0].status = 0;
+    lacking[1].rule = SP_SPAN_EMPTY;
+    lacking[2].class_name = SP_SPAN_EMPTY;
+    lacking[3].kind = SP_EVENT_CLOSE;
+    for (size_t i = 0; i < SP_COUNT(lacking); i++) {
+        assert_false(sp_ocsf_same_common(&full, &lacking[i]));
+    }
+}
+
 static void test_same_common(void **state)
 {
     (void)state;
@@ -244,6 +303,7 @@ static void test_same_common(void **state)
     b.reference = 5;
     b.object = SP_SPAN_LIT("/other");
     b.verdict = SP_VERDICT_ALLOW;
+    b.action = SP_ACTION_READ;
     assert_true(sp_ocsf_same_common(&a, &b));
     b.session++;
     assert_false(sp_ocsf_same_common(&a, &b));
@@ -258,10 +318,11 @@ static void test_same_common(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_decision),    cmocka_unit_test(test_every_kind_and_gate),
-        cmocka_unit_test(test_verbs),       cmocka_unit_test(test_hostile_strings),
-        cmocka_unit_test(test_detail),      cmocka_unit_test(test_is_object),
-        cmocka_unit_test(test_same_common),
+        cmocka_unit_test(test_decision),        cmocka_unit_test(test_every_kind_and_gate),
+        cmocka_unit_test(test_verbs),           cmocka_unit_test(test_hostile_strings),
+        cmocka_unit_test(test_detail),          cmocka_unit_test(test_is_object),
+        cmocka_unit_test(test_same_common),     cmocka_unit_test(test_shared_outcome),
+        cmocka_unit_test(test_lacking_members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the database gate share: a worker and its sessions.
+ *
+ * Story: the supervisor (supervisor.c) forks workers. A worker (worker.c) accepts connections and
+ * makes a session of each. front.c reads the first packets and the start-up parameters over TLS;
+ * login.c lets core answer the log-in; the judge says whether the connection may be; back.c logs
+ * in at the database with a proof from the vault. Then messages pass: pump_front.c from the client
+ * through the judge to the server, pump_back.c the other way; flights.c knows which answer belongs
+ * to what. A cancel request finds its session by number, in another worker too (cancel.c).
+ *
+ * OWNS the worker and all sessions of this process. PROCESS db gate workers. TRUST both sides'
+ * bytes are hostile. SPEC docs/ARCHITECTURE.md "Database gate".
+ */
+#ifndef SP_GATES_DB_DB_H
+#define SP_GATES_DB_DB_H
+
+#include "gates/db/back.h"
+#include "gates/db/judge.h"
+#include "gates/db/stream.h"
+#include "infra/gate/office.h"
+#include "infra/gate/recorder.h"
+#include "infra/proc/config.h"
+#include "lib/base/sha256.h"
+#include "lib/policy/types.h"
+
+enum {
+    DB_WORKERS_MAX = 64,
+    DB_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
+    DB_LOGIN_US = 15000000,
+    DB_FLIGHTS_MAX = 16384, /* messages of one client that wait for answers */
+    DB_END_POINT_MAX_BYTES = 64,
+    DB_NAME_BYTES = 64 /* with NUL */
+};
+
+typedef enum {
+    DB_AT_FIRST,  /* SSLRequest, GSSENCRequest, CancelRequest, StartupMessage or TLS */
+    DB_AT_TLS,    /* in the handshake */
+    DB_AT_START,  /* TLS is there, the StartupMessage is not */
+    DB_AT_SASL,   /* waits for the client's next SASL message */
+    DB_AT_CORE,   /* waits for core's answer about the log-in */
+    DB_AT_JUDGE,  /* waits until the judge knows the database */
+    DB_AT_BACK,   /* waits for the database's log-in */
+    DB_AT_OPEN,   /* messages pass */
+    DB_AT_ENDING, /* the last words are on their way */
+    DB_AT_COUNT
+} db_at;
+
+/* What is only needed until messages pass. */
+typedef struct {
+    sp_buf in;         /* of the client, not read yet */
+    sp_buf parameters; /* for the server: name NUL value NUL ... */
+    size_t parameter_count;
+    char user[DB_NAME_BYTES];
+    char resource[DB_NAME_BYTES];
+    char database[DB_NAME_BYTES]; /* as asked for, may be empty */
+    char application[DB_NAME_BYTES];
+    uint8_t mechanism; /* sp_db_mechanism */
+    bool sasl_begun;
+    bool direct_tls;
+    bool asked_ssl;
+    bool asked_gss;
+    uint32_t call; /* to core, 0 = none */
+} db_login;
+
+typedef struct {
+    db_flight *items; /* ring of cap, a power of two */
+    uint32_t head;
+    uint32_t count;
+    uint32_t cap;
+} db_flights;
+
+struct db_session {
+    db_stream front;
+    db_back *back; /* NULL = none yet, or gone */
+    db_at at;
+    uint32_t slot; /* in the worker's table */
+    uint32_t key;  /* with the slot: what a cancel request must name */
+    sp_timer timer; /* for the log-in, for last words */
+    sp_deferred again; /* go on pumping */
+    sp_deferred free;
+    db_session *next; /* of those not logged in yet, oldest first */
+    db_session **back_link;
+    db_login *login; /* NULL once open */
+
+    /* who */
+    uint64_t connection; /* reference, for people and core */
+    uint64_t opened_unix_us;
+    uint32_t live_slot;
+    uint64_t live_id; /* 0 = not logged in */
+    bool has_certificate;
+    sp_hash fingerprint;
+    sp_subject who;
+    uint64_t device_id;
+    char person_name[SP_LIVE_NAME_BYTES];
+    char device_name[SP_LIVE_NAME_BYTES];
+    char resource_name[DB_NAME_BYTES];
+    char database[DB_NAME_BYTES];
+    char account[DB_NAME_BYTES];
+    char application[DB_NAME_BYTES];
+    sp_gate_snapshot *snapshot; /* that resource belongs to */
+    uint32_t resource;
+
+    /* messages */
+    db_judge *judge;
+    uint32_t watch; /* DB_WATCH_ bits */
+    db_flights flights;
+    sp_buf front_carry; /* a message of the client that is not whole yet, or waits */
+    sp_buf back_carry;
+    uint32_t front_left; /* bytes of a message that still pass, or are dropped */
+    uint32_t back_left;
+    bool front_drops;
+    bool back_drops;
+    bool back_mutes;  /* dropped up to ReadyForQuery: DB_REFUSE of db_judge_back() */
+    bool waits;       /* for db_session_resume() */
+    bool resumed;
+    bool full;        /* too many flights: the carry is looked at again when some have ended */
+    bool front_ended; /* the client said Terminate, or sent its last byte */
+    bool skipping;    /* the server skips until Sync */
+    bool copy_in;     /* the server reads CopyData */
+    uint8_t transaction;
+    bool mid_message;  /* the client has the beginning of a message: nothing may come between */
+    bool left;         /* the client is gone, the server still runs what he asked for */
+    bool fatal_passed; /* the server said why it ends */
+    char sqlstate[6];  /* of the error in the answer under way */
+    char tag[DB_NAME_BYTES]; /* of its last CommandComplete */
+    uint64_t rows;           /* of the answer under way */
+    uint64_t bytes_out;
+    uint64_t bytes_in;
+};
+
+typedef struct {
+    sp_loop *loop;
+    const sp_config *config;
+    unsigned number; /* 0 .. count - 1 */
+    unsigned count;
+    bool stopping;
+    bool may_be_plain; /* postgres_tls: optional */
+    sp_office office;
+    sp_recorder recorder;
+    sp_link vault;
+    int mesh[DB_WORKERS_MAX]; /* to send to that worker */
+    sp_watch mesh_watch;      /* what others send us */
+    sp_watch listening[SP_LISTEN_MAX];
+    size_t listening_count;
+    sp_timer tick;
+    int pulse_fd;
+    db_session **sessions; /* by slot; NULL = free */
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t session_cap;
+    uint32_t session_count;
+    db_session *unknown; /* not logged in, oldest first */
+    db_session **unknown_end;
+    uint32_t unknown_count;
+} db_worker;
+
+extern db_worker db_here;
+
+/* ---- worker.c ---- */
+typedef struct {
+    const sp_config *config;
+    unsigned number;
+    unsigned count;
+    int mesh_in;
+    const int *mesh_out;
+    int pulse_fd;
+    const int *listen_fds;
+    size_t listen_count;
+} db_worker_start;
+/* The life of a worker; the exit status. */
+int db_worker_run(const db_worker_start *start);
+
+/* ---- session.c ---- */
+/* Takes an accepted descriptor. */
+void db_session_new(int fd, const struct sockaddr *address);
+/* Logged in: not among the unknown any more. */
+void db_session_known(db_session *session);
+/* What is to be said last is in the front stream; it closes when that is out. */
+void db_session_end(db_session *session);
+/* At once. */
+void db_session_drop(db_session *session);
+/* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. */
+void db_session_fail(db_session *session, const db_refusal *refusal);
+/* The client is gone. */
+void db_session_leave(db_session *session);
+/* Looks up who it is now; false with the reason when it is nobody any more. */
+bool db_subject_find(db_session *session, sp_reason *ret_reason);
+void db_session_look_again(void);
+void db_session_tell_core(const db_session *session, bool open);
+
+/* ---- front.c ---- */
+void db_front_on_ready(db_stream *stream);
+/* ---- login.c ---- */
+void db_login_begin(db_session *session);
+void db_login_message(db_session *session, const sp_pg_msg *msg);
+/* ---- open.c ---- */
+/* Logged in: may it connect, and then to the server. Also when the judge resumes. */
+void db_open_go_on(db_session *session);
+/* ---- pump_front.c, pump_back.c ---- */
+void db_pump_front(db_session *session);
+void db_pump_back(db_session *session);
+/* Both directions, as far as they go now. */
+void db_pump(db_session *session);
+
+/* ---- flights.c ---- */
+enum {
+    DB_FLIGHT_POISON = 1, /* its error is ours: own points to a db_poison */
+    DB_FLIGHT_MAYBE = 2   /* a Sync that the server may have eaten as part of COPY */
+};
+typedef struct {
+    size_t len;
+    uint8_t error[]; /* the ErrorResponse that the client gets */
+} db_poison;
+SP_MUST sp_err db_flights_add(db_session *session, const db_flight *flight);
+db_flight *db_flights_head(db_session *session);
+/* Ends the first one, with what was counted for it. */
+void db_flights_pop(db_session *session, db_how how);
+/* The server raised an error in the extended protocol: the first failed, those up to the next Sync
+ * never run. */
+void db_flights_fail(db_session *session);
+/* The server reads CopyData now: it may eat Syncs that are on their way. */
+void db_flights_copy(db_session *session);
+/* Syncs that may have been eaten were. */
+void db_flights_eaten(db_session *session);
+void db_flights_done(db_session *session);
+
+/* ---- run.c ---- */
+/* Bytes that go on: stretches of the input, as they lie, and what is put between them. */
+typedef struct {
+    const uint8_t *from;
+    size_t len;
+    sp_buf *box; /* NULL until something was put */
+} db_run;
+void db_run_add(db_run *run, const uint8_t *from, size_t len);
+void db_run_put(db_run *run, sp_span bytes);
+SP_MUST sp_err db_run_send(db_run *run, db_stream *to);
+
+/* ---- refuse.c ---- */
+__attribute__((format(printf, 4, 5))) void db_refuse(db_refusal *refusal, const char *sqlstate,
+                                                     sp_reason reason, const char *message, ...);
+/* An ErrorResponse or NoticeResponse of it. */
+void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *out);
+
+/* ---- cancel.c ---- */
+void db_cancel_request(uint32_t pid, sp_span key);
+void db_cancel_on_mesh(sp_watch *watch, unsigned ready);
+uint32_t db_cancel_pid(const db_session *session);
+/* Tells the server to cancel what this session runs. */
+void db_cancel_upstream(const db_session *session);
+
+/* ---- record.c ---- */
+/* An event about this session, with everything known about who and where. */
+sp_event db_event_of(const db_session *session, sp_event_kind kind);
+
+#endif

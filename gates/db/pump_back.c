@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Messages from the server to the client. Rows and copied data pass as runs of bytes, unless the
+ * judge watches them; what tells how far an answer is, is looked at.
+ * OWNS nothing. PROCESS db gate workers. TRUST the server may be anybody's: what does not fit to
+ * what was asked cuts the connection, because then nobody knows whose answer it is.
+ * SPEC gates/db/judge.h; PostgreSQL 15 manual, 55.2.
+ */
+#include "gates/db/db.h"
+
+#include <stdio.h>
+
+enum { CHUNKS_A_TURN = 8, CARRY_MAX_BYTES = DB_BACK_MAX_BYTES + 2 * DB_CHUNK_BYTES };
+
+typedef enum { TOOK, MORE, STOP } step;
+
+enum {
+    KNOWN = 1 << 15,
+    WHOLE = 1 << 14, /* needed whole, watched or not */
+    ASYNC = 1 << 13  /* belongs to no answer */
+};
+
+static const uint16_t kinds[256] = {
+    ['1'] = KNOWN,
+    ['2'] = KNOWN,
+    ['3'] = KNOWN,
+    ['A'] = KNOWN | ASYNC | DB_WATCH_NOTIFICATION,
+    ['C'] = KNOWN | WHOLE | DB_WATCH_COMPLETE,
+    ['D'] = KNOWN | DB_WATCH_DATA_ROW,
+    ['E'] = KNOWN | WHOLE | DB_WATCH_ERROR,
+    ['G'] = KNOWN | DB_WATCH_COPY,
+    ['H'] = KNOWN | DB_WATCH_COPY,
+    ['I'] = KNOWN | WHOLE | DB_WATCH_COMPLETE,
+    ['N'] = KNOWN | ASYNC | DB_WATCH_NOTICE,
+    ['S'] = KNOWN | ASYNC | WHOLE | DB_WATCH_STATUS,
+    ['T'] = KNOWN | DB_WATCH_ROW_DESCRIPTION,
+    ['V'] = KNOWN,
+    ['Z'] = KNOWN | WHOLE | DB_WATCH_READY,
+    ['c'] = KNOWN | DB_WATCH_COPY_DATA,
+    ['d'] = KNOWN | DB_WATCH_COPY_DATA,
+    ['n'] = KNOWN,
+    ['s'] = KNOWN | WHOLE | DB_WATCH_COMPLETE,
+    ['t'] = KNOWN,
+};
+
+static void out_of_step(db_session *session, const char *what)
+{
+    db_refusal refusal;
+    db_refuse(&refusal, "08P01", SP_REASON_UNPARSED, "%s", what);
+    db_session_fail(session, &refusal);
+}
+
+static void bad_answer(db_session *session)
+{
+    out_of_step(session, "the database server's answer does not fit to what was asked");
+}
+
+/* ---- how far an answer is ---- */
+
+static bool ends_simple(const db_flight *head)
+{
+    return head != NULL && (head->type == 'Q' || head->type == 'F' || head->type == 'S');
+}
+
+static bool on_ready(db_session *session, const sp_pg_msg *msg)
+{
+    db_flight *head = db_flights_head(session);
+    if (!ends_simple(head) || sp_failed(sp_pg_ready_read(msg->body, &session->transaction))) {
+        return false;
+    }
+    bool maybe = (head->flags & DB_FLIGHT_MAYBE) != 0;
+    db_flights_pop(session, session->sqlstate[0] != '\0' ? DB_END_FAILED : DB_END_DONE);
+    head = db_flights_head(session);
+    if (maybe && head != NULL && head->type == 'S') {
+        head->flags |= DB_FLIGHT_MAYBE; /* one of the two was the one that was eaten */
+    }
+    session->back_mutes = false;
+    session->copy_in = false;
+    return true;
+}
+
+static bool on_complete(db_session *session, const sp_pg_msg *msg)
+{
+    const db_flight *head = db_flights_head(session);
+    if (head == NULL || (head->type != 'Q' && head->type != 'E')) {
+        return false;
+    }
+    sp_span tag = SP_SPAN_EMPTY;
+    if (msg->type == 'C' && sp_failed(sp_pg_complete_read(msg->body, &tag))) {
+        return false;
+    }
+    SP_IGNORE(sp_fit(session->tag, sizeof(session->tag), sp_span_slice(tag, 0, 63))); /* cut */
+    session->copy_in = false;
+    if (head->type == 'E') {
+        db_flights_pop(session, msg->type == 's' ? DB_END_SUSPENDED : DB_END_DONE);
+        db_flights_eaten(session);
+    }
+    return true;
+}
+
+static bool on_error(db_session *session, const sp_pg_msg *msg)
+{
+    sp_pg_error error;
+    if (sp_failed(sp_pg_error_read(msg->body, &error))) {
+        return false;
+    }
+    session->fatal_passed = sp_span_eq(error.severity, SP_SPAN_LIT("FATAL")) ||
+                            sp_span_eq(error.severity, SP_SPAN_LIT("PANIC"));
+    SP_IGNORE(sp_fit(session->sqlstate, sizeof(session->sqlstate),
+                     sp_span_slice(error.sqlstate, 0, 5))); /* cut */
+    const db_flight *head = db_flights_head(session);
+    session->copy_in = false;
+    if (head != NULL && !ends_simple(head) && !session->fatal_passed) {
+        db_flights_fail(session);
+    }
+    return true;
+}
+
+static bool on_copy_in(db_session *session)
+{
+    const db_flight *head = db_flights_head(session);
+    if (head == NULL || (head->type != 'Q' && head->type != 'E')) {
+        return false;
+    }
+    session->copy_in = true;
+    if (head->type == 'E') {
+        db_flights_copy(session);
+    }
+    return true;
+}
+
+static bool ends(db_session *session, uint8_t front_type)
+{
+    const db_flight *head = db_flights_head(session);
+    if (head == NULL || head->type != front_type) {
+        return false;
+    }
+    db_flights_pop(session, DB_END_DONE);
+    return true;
+}
+
+static bool head_is(db_session *session, const char *types)
+{
+    const db_flight *head = db_flights_head(session);
+    sp_span list = sp_span_cstr(types);
+    return head != NULL && sp_span_index(list, head->type) < list.len;
+}
+
+/* A description ends a Describe, or belongs to a Query. */
+static bool on_description(db_session *session)
+{
+    return head_is(session, "Q") || ends(session, 'D');
+}
+
+static bool on_status(const sp_pg_msg *msg)
+{
+    sp_span name;
+    sp_span value;
+    return !sp_failed(sp_pg_status_read(msg->body, &name, &value)) &&
+           (!sp_span_eq(name, SP_SPAN_LIT("client_encoding")) ||
+            sp_span_eq(value, SP_SPAN_LIT("UTF8")));
+}
+
+/* False when it does not fit. */
+static bool move_on(db_session *session, const sp_pg_msg *msg)
+{
+    switch (msg->type) {
+    case 'Z':
+        return on_ready(session, msg);
+    case 'C':
+    case 'I':
+    case 's':
+        return on_complete(session, msg);
+    case 'E':
+        return on_error(session, msg);
+    case 'G':
+        return on_copy_in(session);
+    case '1':
+        return ends(session, 'P');
+    case '2':
+        return ends(session, 'B');
+    case '3':
+        return ends(session, 'C');
+    case 'T':
+    case 'n':
+        return on_description(session);
+    case 't':
+        return head_is(session, "D");
+    case 'V':
+        return head_is(session, "F");
+    case 'D':
+    case 'd':
+    case 'c':
+    case 'H':
+        return head_is(session, "QE");
+    case 'S':
+        return on_status(msg);
+    default:
+        return true; /* N, A */
+    }
+}
+
+/* ---- one message ---- */
+
+static bool is_muted(const db_session *session, uint8_t type)
+{
+    return session->back_mutes && type != 'Z' && (kinds[type] & ASYNC) == 0;
+}
+
+/* A result that may not go on: the client gets an error in it, and nothing more of it. */
+static void mute(db_session *session, db_run *run, const db_refusal *refusal)
+{
+    auto_buf sp_buf error = sp_buf_make(4096);
+    db_refusal_write(refusal, "ERROR", &error);
+    db_run_put(run, sp_buf_borrow(&error));
+    session->back_mutes = true;
+    db_back_cancel(session->back);
+}
+
+static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
+{
+    static db_refusal refusal; /* large, and seldom looked at */
+    auto_buf sp_buf instead = sp_buf_make((size_t)DB_BACK_MAX_BYTES * 2);
+    db_flight *flight =
+        (kinds[msg->type] & ASYNC) != 0 ? NULL : db_flights_head(session);
+    refusal.reference = 0;
+    switch (db_judge_back(session, msg, flight, &instead, &refusal)) {
+    case DB_PASS:
+        db_run_add(run, whole.ptr, whole.len);
+        return TOOK;
+    case DB_REPLACE:
+        if (sp_failed(sp_buf_error(&instead))) {
+            out_of_step(session, "the gate has no memory left for this result");
+            return STOP;
+        }
+        db_run_put(run, sp_buf_borrow(&instead));
+        return TOOK;
+    case DB_REFUSE:
+        mute(session, run, &refusal);
+        return TOOK;
+    case DB_WAIT:
+    case DB_CUT:
+        break;
+    }
+    db_session_fail(session, &refusal);
+    return STOP;
+}
+
+static const db_poison *poison_of(db_session *session, uint8_t type)
+{
+    const db_flight *head = type == 'E' ? db_flights_head(session) : NULL;
+    return head != NULL && (head->flags & DB_FLIGHT_POISON) != 0 ? head->own : NULL;
+}
+
+/* whole: the message, or as much of it as is there when nobody needs more. */
+static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
+{
+    uint16_t kind = kinds[msg->type];
+    if ((kind & ASYNC) == 0 && msg->type != 'Z') {
+        db_flights_eaten(session);
+    }
+    const db_poison *poison = poison_of(session, msg->type);
+    if (poison != NULL) {
+        db_run_put(run, sp_span_of(poison->error, poison->len));
+    } else if (is_muted(session, msg->type)) {
+        session->back_drops = true;
+    } else if ((session->watch & kind) != 0) {
+        step did = watched(session, run, msg, whole);
+        if (did != TOOK) {
+            return did;
+        }
+    } else {
+        db_run_add(run, whole.ptr, whole.len);
+    }
+    if (!move_on(session, msg)) {
+        bad_answer(session);
+        return STOP;
+    }
+    return TOOK;
+}
+
+/* ---- runs ---- */
+
+static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
+{
+    sp_pg_head head;
+    sp_err err = sp_pg_head_read(rest, &head);
+    if (err.code == SP_EAGAIN) {
+        return MORE;
+    }
+    uint16_t kind = sp_failed(err) ? 0 : kinds[head.type];
+    if ((kind & KNOWN) == 0) {
+        out_of_step(session, "the database server sent a message that the gate does not know");
+        return STOP;
+    }
+    size_t size = SP_PG_HEAD_BYTES + (size_t)head.body_len;
+    bool needed = (kind & WHOLE) != 0 || (session->watch & kind) != 0;
+    if (needed && head.body_len > DB_BACK_MAX_BYTES) {
+        out_of_step(session, "a row is longer than the gate can look into");
+        return STOP;
+    }
+    if (needed && rest.len < size) {
+        return MORE;
+    }
+    if (head.type == 'D' || head.type == 'd') {
+        session->rows += head.type == 'D' ? 1 : 0;
+        session->bytes_out += size;
+    }
+    size_t here = rest.len < size ? rest.len : size;
+    const sp_pg_msg msg = {.type = head.type,
+                           .whole = here == size,
+                           .body_len = head.body_len,
+                           .body = sp_span_slice(rest, SP_PG_HEAD_BYTES, here)};
+    session->back_left = (uint32_t)(size - here);
+    session->back_drops = false;
+    *ret_used = here;
+    return message(session, run, &msg, sp_span_slice(rest, 0, here));
+}
+
+/* Rows that nobody watches, as far as they lie one behind the other. */
+static size_t rows(db_session *session, db_run *run, sp_span rest)
+{
+    size_t used = 0;
+    if (session->back_mutes || (session->watch & DB_WATCH_DATA_ROW) != 0 ||
+        rest.ptr[0] != 'D' || !head_is(session, "QE")) {
+        return 0;
+    }
+    while (rest.len - used >= SP_PG_HEAD_BYTES && rest.ptr[used] == 'D') {
+        const uint8_t *at = rest.ptr + used + 1;
+        size_t size = 1 + ((size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3]);
+        if (size < SP_PG_HEAD_BYTES || size > rest.len - used) {
+            break; /* the last one, or a bad one: one() looks at it */
+        }
+        used += size;
+        session->rows++;
+    }
+    session->bytes_out += used;
+    db_run_add(run, rest.ptr, used);
+    return used;
+}
+
+static size_t more_of_it(db_session *session, db_run *run, sp_span rest)
+{
+    size_t len = rest.len < session->back_left ? rest.len : session->back_left;
+    if (!session->back_drops) {
+        db_run_add(run, rest.ptr, len);
+    }
+    session->back_left -= (uint32_t)len;
+    return len;
+}
+
+static size_t take(db_session *session, sp_span in)
+{
+    db_run run = {.len = 0};
+    size_t used = 0;
+    while (used < in.len && session->at == DB_AT_OPEN) {
+        sp_span rest = sp_span_slice(in, used, in.len);
+        size_t more = session->back_left > 0 ? more_of_it(session, &run, rest)
+                                             : rows(session, &run, rest);
+        if (more == 0) {
+            step did = one(session, &run, rest, &more);
+            if (did != TOOK) {
+                break;
+            }
+        }
+        used += more;
+    }
+    if (session->at != DB_AT_OPEN) {
+        return used;
+    }
+    session->mid_message = session->back_left > 0 && !session->back_drops;
+    if (sp_failed(db_run_send(&run, &session->front))) {
+        session->front_ended = true;
+    }
+    return used;
+}
+
+static void take_bytes(db_session *session, sp_span bytes)
+{
+    sp_buf *carry = &session->back_carry;
+    if (carry->len == 0) {
+        size_t used = take(session, bytes);
+        if (used < bytes.len && session->at == DB_AT_OPEN) {
+            if (carry->max_bytes == 0) {
+                *carry = sp_buf_make(CARRY_MAX_BYTES);
+            }
+            sp_buf_span(carry, sp_span_slice(bytes, used, bytes.len));
+        }
+    } else {
+        sp_buf_span(carry, bytes);
+        size_t used = take(session, sp_buf_borrow(carry));
+        sp_buf_drop(carry, used);
+        if (carry->len == 0) {
+            sp_buf_done(carry);
+            *carry = sp_buf_make(CARRY_MAX_BYTES);
+        }
+    }
+    if (sp_failed(sp_buf_error(carry)) && session->at == DB_AT_OPEN) {
+        out_of_step(session, "the gate has no memory left for this result");
+    }
+}
+
+/* The server is gone: what it said last has passed; if it did not say why, we do. */
+static void server_gone(db_session *session)
+{
+    if (session->fatal_passed || session->front_ended) {
+        db_session_end(session);
+        return;
+    }
+    db_refusal refusal;
+    db_refuse(&refusal, "08006", SP_REASON_UNAVAILABLE,
+              "the database server closed the connection");
+    db_session_fail(session, &refusal);
+}
+
+void db_pump_back(db_session *session)
+{
+    for (unsigned chunks = 0; session->at == DB_AT_OPEN; chunks++) {
+        if (db_stream_is_open(&session->front) && db_stream_is_stuck(&session->front)) {
+            return; /* goes on when the client has taken it */
+        }
+        if (chunks == CHUNKS_A_TURN) {
+            sp_loop_defer(db_here.loop, &session->again);
+            return;
+        }
+        sp_span bytes;
+        sp_err err = db_stream_receive(&session->back->stream, &bytes);
+        if (err.code == SP_EAGAIN) {
+            return;
+        }
+        if (sp_failed(err)) {
+            server_gone(session);
+            return;
+        }
+        take_bytes(session, bytes);
+    }
+}

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Messages from the client to the server, each past the judge.
+ * OWNS nothing. PROCESS db gate workers. TRUST every byte is hostile: nothing is sent on before it
+ * was judged, and of what is refused not a byte.
+ * SPEC gates/db/judge.h; PostgreSQL 15 manual, 55.2.
+ */
+#include "gates/db/db.h"
+
+enum {
+    CHUNKS_A_TURN = 8,
+    SMALL_MAX_BYTES = 8 * 1024, /* Describe, Execute, Close, Sync ... */
+    CALL_MAX_BYTES = 64 * 1024, /* FunctionCall, CopyFail */
+    CARRY_MAX_BYTES = DB_STATEMENT_MAX_BYTES + DB_CHUNK_BYTES + 64
+};
+
+/* What stands in the place of a refused message. The server raises a syntax error there, whatever
+ * the state of its transaction, and nothing else happens. */
+static const char poison_text[] = "this statement was refused by the gate";
+static const char poison_name[] = "sallyport refused";
+
+typedef enum { TOOK, MORE, STOP } step;
+
+static void out_of_step(db_session *session, const char *what)
+{
+    db_refusal refusal;
+    db_refuse(&refusal, "08P01", SP_REASON_UNPARSED, "%s", what);
+    db_session_fail(session, &refusal);
+}
+
+/* ---- refusing ---- */
+
+static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
+{
+    auto_buf sp_buf error = sp_buf_make(4096);
+    db_refusal_write(refusal, "ERROR", &error);
+    TRY(sp_buf_error(&error));
+    db_poison *kept = NULL;
+    TRY(sp_alloc(1, sizeof(*kept) + error.len, &kept));
+    kept->len = error.len;
+    sp_copy(kept->error, error.ptr, error.len);
+    bool simple = type == 'Q' || type == 'F';
+    const db_flight flight = {.type = type, .flags = DB_FLIGHT_POISON, .own = kept};
+    sp_err err = db_flights_add(session, &flight);
+    if (sp_failed(err)) {
+        sp_free(kept);
+        return err;
+    }
+    auto_buf sp_buf instead = sp_buf_make(256);
+    if (simple) {
+        sp_pg_query_write(&instead, sp_span_cstr(poison_text));
+    } else {
+        sp_pg_parse_write(&instead, sp_span_cstr(poison_name), sp_span_cstr(poison_text));
+    }
+    db_run_put(run, sp_buf_borrow(&instead));
+    return sp_ok();
+}
+
+static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
+{
+    bool idle = session->flights.count == 0 && session->transaction == 'I';
+    if (type != 'Q' || !idle) {
+        return poison(session, run, type, refusal);
+    }
+    auto_buf sp_buf answer = sp_buf_make(4096);
+    db_refusal_write(refusal, "ERROR", &answer);
+    sp_pg_ready_write(&answer, 'I');
+    TRY(sp_buf_error(&answer));
+    return db_stream_send(&session->front, sp_buf_borrow(&answer));
+}
+
+/* ---- judging ---- */
+
+/* took: what of rest belongs to the message; rest of it (body longer than rest) passes or is
+ * dropped as it comes. */
+static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span took,
+                   uint32_t left)
+{
+    bool counts = sp_span_index(SP_SPAN_LIT("dcf"), msg->type) == 3;
+    db_flight flight = {.type = msg->type, .started_us = sp_loop_now_us(db_here.loop)};
+    static db_refusal refusal; /* large, and seldom looked at */
+    auto_buf sp_buf instead = sp_buf_make(DB_STATEMENT_MAX_BYTES * 2);
+    db_verdict verdict =
+        db_judge_front(session, msg, counts ? &flight : NULL, &instead, &refusal);
+    sp_err err = sp_ok();
+    switch (verdict) {
+    case DB_PASS:
+        db_run_add(run, took.ptr, took.len);
+        err = counts ? db_flights_add(session, &flight) : sp_ok();
+        break;
+    case DB_REPLACE:
+        err = sp_buf_error(&instead);
+        if (!sp_failed(err)) {
+            db_run_put(run, sp_buf_borrow(&instead));
+            err = counts ? db_flights_add(session, &flight) : sp_ok();
+        }
+        break;
+    case DB_REFUSE:
+        if (counts && msg->type != 'S') {
+            err = refuse(session, run, msg->type, &refusal);
+            break;
+        }
+        db_session_fail(session, &refusal); /* of a COPY under way there is no milder no */
+        return STOP;
+    case DB_WAIT:
+        session->waits = true;
+        return STOP;
+    case DB_CUT:
+        db_session_fail(session, &refusal);
+        return STOP;
+    }
+    if (sp_failed(err)) {
+        out_of_step(session, "the gate has no memory left for this statement");
+        return STOP;
+    }
+    session->front_left = left;
+    session->front_drops = verdict != DB_PASS;
+    return TOOK;
+}
+
+static step too_long(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
+                     size_t *ret_used)
+{
+    db_refusal refusal;
+    db_refuse(&refusal, "54000", SP_REASON_LIMIT,
+              "the statement is longer than the gate judges (%u of at most %u bytes)",
+              (unsigned)head->body_len, (unsigned)DB_STATEMENT_MAX_BYTES);
+    if (sp_failed(refuse(session, run, head->type, &refusal))) {
+        out_of_step(session, "the gate has no memory left for this statement");
+        return STOP;
+    }
+    size_t have = rest.len - SP_PG_HEAD_BYTES;
+    *ret_used = SP_PG_HEAD_BYTES + (have < head->body_len ? have : head->body_len);
+    session->front_left = (uint32_t)(SP_PG_HEAD_BYTES + head->body_len - *ret_used);
+    session->front_drops = true;
+    return TOOK;
+}
+
+/* How much of a body must be there before it is judged; UINT32_MAX: it is never taken. */
+static uint32_t wanted(const sp_pg_head *head)
+{
+    switch (head->type) {
+    case 'Q':
+    case 'P':
+        return head->body_len <= DB_STATEMENT_MAX_BYTES ? head->body_len : UINT32_MAX;
+    case 'B':
+        return head->body_len <= DB_BIND_WHOLE_BYTES ? head->body_len : DB_BIND_WHOLE_BYTES;
+    case 'F':
+    case 'f':
+        return head->body_len <= CALL_MAX_BYTES ? head->body_len : UINT32_MAX;
+    default:
+        return head->body_len <= SMALL_MAX_BYTES ? head->body_len : UINT32_MAX;
+    }
+}
+
+static step one_message(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
+                        size_t *ret_used)
+{
+    uint32_t want = wanted(head);
+    if (want == UINT32_MAX && (head->type == 'Q' || head->type == 'P' || head->type == 'F')) {
+        return too_long(session, run, head, rest, ret_used);
+    }
+    if (want == UINT32_MAX) {
+        out_of_step(session, "a message is longer than its kind may be");
+        return STOP;
+    }
+    if (rest.len < SP_PG_HEAD_BYTES + (size_t)want) {
+        return MORE;
+    }
+    const sp_pg_msg msg = {.type = head->type,
+                           .whole = want == head->body_len,
+                           .body_len = head->body_len,
+                           .body = sp_span_slice(rest, SP_PG_HEAD_BYTES, SP_PG_HEAD_BYTES + want)};
+    *ret_used = SP_PG_HEAD_BYTES + want;
+    return judged(session, run, &msg, sp_span_slice(rest, 0, *ret_used), head->body_len - want);
+}
+
+/* CopyData, as many messages as there are, as one run. */
+static step copy_data(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
+{
+    size_t used = 0;
+    sp_pg_head head;
+    uint32_t left = 0;
+    while (used < rest.len &&
+           !sp_failed(sp_pg_head_read(sp_span_slice(rest, used, rest.len), &head)) &&
+           head.type == 'd') {
+        size_t have = rest.len - used - SP_PG_HEAD_BYTES;
+        size_t take = have < head.body_len ? have : head.body_len;
+        session->bytes_in += head.body_len;
+        left = (uint32_t)(head.body_len - take);
+        used += SP_PG_HEAD_BYTES + take;
+    }
+    const sp_pg_msg msg = {
+        .type = 'd', .body_len = (uint32_t)used, .body = sp_span_slice(rest, 0, used)};
+    *ret_used = used;
+    return judged(session, run, &msg, msg.body, left);
+}
+
+/* ---- the order of messages ---- */
+
+/* What a server in its COPY state makes of it, and what it skips after an error. */
+static step message(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
+                    size_t *ret_used)
+{
+    uint8_t type = head->type;
+    bool small = head->body_len <= SMALL_MAX_BYTES;
+    if (!sp_pg_is_front(type) || type == 'p') {
+        out_of_step(session, "a message came that does not belong there");
+        return STOP;
+    }
+    if (type == 'd') {
+        return copy_data(session, run, rest, ret_used);
+    }
+    if (small && rest.len < SP_PG_HEAD_BYTES + (size_t)head->body_len) {
+        return MORE;
+    }
+    if (type == 'X') {
+        session->front_ended = true;
+        return STOP;
+    }
+    bool data = type == 'c' || type == 'f';
+    bool ordinary = !data && type != 'H' && type != 'S';
+    if (session->copy_in && ordinary) {
+        out_of_step(session, "only data may come while COPY waits for it");
+        return STOP;
+    }
+    session->copy_in = session->copy_in && !data;
+    bool skipped = (session->copy_in && !data) || (session->skipping && ordinary);
+    if (type == 'S') {
+        session->skipping = false;
+    }
+    if (skipped || type == 'H') {
+        *ret_used = SP_PG_HEAD_BYTES + (small ? head->body_len : 0);
+        session->front_left = small ? 0 : head->body_len;
+        session->front_drops = true;
+        if (!skipped) {
+            db_run_add(run, rest.ptr, *ret_used);
+        }
+        return TOOK;
+    }
+    return one_message(session, run, head, rest, ret_used);
+}
+
+static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
+{
+    size_t len = rest.len < session->front_left ? rest.len : session->front_left;
+    if (!session->front_drops) {
+        db_run_add(run, rest.ptr, len);
+    }
+    session->front_left -= (uint32_t)len;
+    *ret_used = len;
+    return TOOK;
+}
+
+static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
+{
+    if (session->front_left > 0) {
+        return more_of_it(session, run, rest, ret_used);
+    }
+    if (session->flights.count >= DB_FLIGHTS_MAX) {
+        auto_buf sp_buf flush = sp_buf_make(16); /* so that its answers come, and make room */
+        sp_pg_empty_write(&flush, 'H');
+        db_run_put(run, sp_buf_borrow(&flush));
+        return STOP;
+    }
+    sp_pg_head head;
+    sp_err err = sp_pg_head_read(rest, &head);
+    if (err.code == SP_EAGAIN) {
+        return MORE;
+    }
+    if (sp_failed(err)) {
+        out_of_step(session, "a message has an impossible length");
+        return STOP;
+    }
+    return message(session, run, &head, rest, ret_used);
+}
+
+/* Takes what it can of in; how much. */
+static size_t take(db_session *session, sp_span in)
+{
+    db_run run = {.len = 0};
+    size_t used = 0;
+    while (used < in.len && session->at == DB_AT_OPEN) {
+        size_t more = 0;
+        step did = next(session, &run, sp_span_slice(in, used, in.len), &more);
+        if (did != TOOK) {
+            break;
+        }
+        used += more;
+    }
+    if (session->at == DB_AT_OPEN && sp_failed(db_run_send(&run, &session->back->stream))) {
+        session->back->stream.readable = true; /* its last words say why */
+    }
+    return used;
+}
+
+static void take_carry(db_session *session)
+{
+    size_t used = take(session, sp_buf_borrow(&session->front_carry));
+    sp_buf_drop(&session->front_carry, used);
+    if (session->front_carry.len == 0) {
+        sp_buf_done(&session->front_carry);
+        session->front_carry = sp_buf_make(CARRY_MAX_BYTES);
+    }
+}
+
+static void take_bytes(db_session *session, sp_span bytes)
+{
+    sp_buf *carry = &session->front_carry;
+    if (carry->len > 0) {
+        sp_buf_span(carry, bytes);
+        take_carry(session);
+    } else {
+        size_t used = take(session, bytes);
+        if (used < bytes.len) {
+            if (carry->max_bytes == 0) {
+                *carry = sp_buf_make(CARRY_MAX_BYTES);
+            }
+            sp_buf_span(carry, sp_span_slice(bytes, used, bytes.len));
+        }
+    }
+    if (sp_failed(sp_buf_error(carry)) && session->at == DB_AT_OPEN) {
+        out_of_step(session, "the gate has no memory left for this statement");
+    }
+}
+
+static bool may_read(const db_session *session)
+{
+    return session->at == DB_AT_OPEN && !session->front_ended &&
+           !db_stream_is_stuck(&session->back->stream) &&
+           session->flights.count < DB_FLIGHTS_MAX && (!session->waits || session->resumed);
+}
+
+void db_pump_front(db_session *session)
+{
+    for (unsigned chunks = 0; may_read(session); chunks++) {
+        if (chunks == CHUNKS_A_TURN) {
+            sp_loop_defer(db_here.loop, &session->again);
+            return;
+        }
+        if (session->resumed || session->full) {
+            session->waits = session->resumed = session->full = false;
+            take_carry(session);
+            continue;
+        }
+        sp_span bytes;
+        sp_err err = db_stream_receive(&session->front, &bytes);
+        if (err.code == SP_EAGAIN) {
+            return;
+        }
+        if (sp_failed(err)) {
+            session->front_ended = true;
+            return;
+        }
+        take_bytes(session, bytes);
+    }
+    session->full = session->full || session->flights.count >= DB_FLIGHTS_MAX;
+}

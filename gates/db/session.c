@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A session from its first byte to its last: who it is, its end, and what the judge may do with it.
+ * OWNS sessions. PROCESS db gate workers. TRUST none. SPEC gates/db/db.h, gates/db/judge.h.
+ */
+#include "gates/db/db.h"
+#include "infra/crypto/random.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/log.h"
+#include "lib/proto/core_msg.h"
+#include "lib/proto/db_msg.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#define SESSION_OF(pointer, member)                                                                \
+    ((db_session *)(void *)((char *)(pointer)-offsetof(db_session, member)))
+
+enum {
+    LAST_WORDS_US = 2000000,
+    LINGER_US = 60000000,
+    IN_MAX_BYTES = 16 * 1024,
+    SLOTS_MAX = 1 << 20
+};
+
+/* ---- making ---- */
+
+static void peer_of(const struct sockaddr *address, uint8_t ret_peer[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        sp_copy(ret_peer, mapped, sizeof(mapped));
+        sp_copy(ret_peer + sizeof(mapped), &v4->sin_addr, sizeof(v4->sin_addr));
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        sp_copy(ret_peer, &v6->sin6_addr, 16);
+    }
+}
+
+static sp_err take_slot(db_session *session)
+{
+    db_worker *w = &db_here;
+    if (w->free_count == 0) {
+        uint32_t cap = w->session_cap == 0 ? 64 : w->session_cap * 2;
+        if (cap > SLOTS_MAX) {
+            return sp_fail(SP_ELIMIT);
+        }
+        TRY(sp_resize(&w->sessions, cap, sizeof(db_session *)));
+        TRY(sp_resize(&w->free_slots, cap, sizeof(uint32_t)));
+        for (uint32_t i = cap; i-- > w->session_cap;) {
+            w->sessions[i] = NULL;
+            w->free_slots[w->free_count++] = i;
+        }
+        w->session_cap = cap;
+    }
+    session->slot = w->free_slots[--w->free_count];
+    w->sessions[session->slot] = session;
+    w->session_count++;
+    return sp_ok();
+}
+
+static void on_time(sp_timer *timer)
+{
+    db_session *session = SESSION_OF(timer, timer);
+    if (session->at < DB_AT_OPEN && session->at > DB_AT_TLS) {
+        db_refusal refusal;
+        db_refuse(&refusal, "57014", SP_REASON_LIMIT, "the log-in took too long");
+        db_session_fail(session, &refusal);
+    } else {
+        db_session_drop(session);
+    }
+}
+
+static void on_again(sp_deferred *deferred)
+{
+    db_session *session = SESSION_OF(deferred, again);
+    if (session->at == DB_AT_JUDGE) {
+        db_open_go_on(session);
+    } else if (session->at == DB_AT_OPEN) {
+        db_pump(session);
+    }
+}
+
+static void join_unknown(db_session *session)
+{
+    db_worker *w = &db_here;
+    session->next = NULL;
+    session->back_link = w->unknown_end;
+    *w->unknown_end = session;
+    w->unknown_end = &session->next;
+    if (++w->unknown_count > DB_UNKNOWN_MAX) {
+        db_session_drop(w->unknown); /* a flood pushes out its own */
+    }
+}
+
+void db_session_known(db_session *session)
+{
+    db_worker *w = &db_here;
+    if (session->back_link == NULL) {
+        return;
+    }
+    *session->back_link = session->next;
+    if (session->next != NULL) {
+        session->next->back_link = session->back_link;
+    } else {
+        w->unknown_end = session->back_link;
+    }
+    session->back_link = NULL;
+    w->unknown_count--;
+}
+
+static sp_err make_login(db_session *session)
+{
+    TRY(sp_alloc(1, sizeof(*session->login), &session->login));
+    session->login->in = sp_buf_make(IN_MAX_BYTES);
+    session->login->parameters = sp_buf_make(SP_PG_FIRST_MAX_BYTES);
+    return sp_timer_set(db_here.loop, &session->timer, DB_LOGIN_US);
+}
+
+void db_session_new(int fd, const struct sockaddr *address)
+{
+    const int on = 1;
+    db_session *session = NULL;
+    if (db_here.unknown_end == NULL) {
+        db_here.unknown_end = &db_here.unknown;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    if (sp_failed(sp_alloc(1, sizeof(*session), &session))) {
+        close(fd);
+        return;
+    }
+    session->timer.on_time = on_time;
+    session->again.call = on_again;
+    session->resource = SP_NONE;
+    session->opened_unix_us = sp_now_unix_us();
+    session->connection = sp_recorder_reference();
+    session->key = (uint32_t)sp_random_u64();
+    peer_of(address, session->who.peer);
+    sp_err err = db_stream_open(&session->front, fd, db_front_on_ready);
+    if (sp_failed(err) || sp_failed(take_slot(session))) {
+        db_stream_close(&session->front);
+        sp_free(session);
+        return;
+    }
+    if (sp_failed(make_login(session))) {
+        db_session_drop(session);
+        return;
+    }
+    join_unknown(session);
+}
+
+/* ---- ending ---- */
+
+static void free_login(db_session *session)
+{
+    db_login *login = session->login;
+    if (login != NULL) {
+        sp_link_forget(&db_here.office.link, login->call);
+        sp_buf_done(&login->in);
+        sp_buf_done(&login->parameters);
+        sp_free(login);
+        session->login = NULL;
+    }
+}
+
+static void free_now(sp_deferred *deferred)
+{
+    db_session *session = SESSION_OF(deferred, free);
+    free_login(session);
+    sp_buf_done(&session->front_carry);
+    sp_buf_done(&session->back_carry);
+    sp_gate_snapshot_unref(session->snapshot);
+    sp_free(session);
+}
+
+void db_session_drop(db_session *session)
+{
+    if (session->free.queued) {
+        return;
+    }
+    bool was_open = session->live_id != 0 && session->login == NULL;
+    session->at = DB_AT_ENDING;
+    db_session_known(session);
+    sp_timer_clear(db_here.loop, &session->timer);
+    sp_loop_undefer(db_here.loop, &session->again);
+    db_flights_done(session);
+    db_judge_gone(session);
+    if (session->login != NULL) {
+        sp_link_forget(&db_here.office.link, session->login->call);
+        session->login->call = 0;
+    }
+    if (was_open) {
+        db_session_tell_core(session, false);
+    }
+    if (db_stream_is_open(&session->front)) {
+        db_stream_goodbye(&session->front);
+        db_stream_close(&session->front);
+    }
+    db_back_close(session->back);
+    session->back = NULL;
+    db_here.sessions[session->slot] = NULL;
+    db_here.free_slots[db_here.free_count++] = session->slot;
+    db_here.session_count--;
+    session->free.call = free_now;
+    sp_loop_defer(db_here.loop, &session->free);
+}
+
+void db_session_end(db_session *session)
+{
+    if (session->at == DB_AT_ENDING) {
+        return;
+    }
+    session->at = DB_AT_ENDING;
+    bool waits = db_stream_is_open(&session->front) && db_stream_is_stuck(&session->front) &&
+                 !session->front.broken;
+    if (!waits || sp_failed(sp_timer_set(db_here.loop, &session->timer, LAST_WORDS_US))) {
+        db_session_drop(session);
+    }
+}
+
+static void record_failure(const db_session *session, const db_refusal *refusal)
+{
+    sp_event event = db_event_of(session, SP_EVENT_DECISION);
+    event.reference = refusal->reference;
+    event.action = SP_ACTION_CONNECT;
+    event.verdict = SP_VERDICT_DENY;
+    event.reason = (uint8_t)refusal->reason;
+    event.severity = SP_SEVERITY_LOW;
+    event.object = sp_span_cstr(refusal->message);
+    (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+}
+
+void db_session_fail(db_session *session, const db_refusal *refusal)
+{
+    if (session->at == DB_AT_ENDING) {
+        return;
+    }
+    record_failure(session, refusal);
+    if (db_stream_is_open(&session->front) && !session->mid_message) {
+        auto_buf sp_buf out = sp_buf_make(4096);
+        db_refusal_write(refusal, "FATAL", &out);
+        SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* it ends anyway */
+    }
+    if (session->back != NULL && session->flights.count > 0) {
+        db_back_cancel(session->back);
+    }
+    db_back_close(session->back);
+    session->back = NULL;
+    db_session_end(session);
+}
+
+void db_session_leave(db_session *session)
+{
+    if (session->left || session->at != DB_AT_OPEN) {
+        return;
+    }
+    if (session->flights.count == 0 || session->waits) {
+        db_session_drop(session);
+        return;
+    }
+    /* closing with unread answers would reset the connection, and the server might lose what it
+     * was asked last: it gets the end in its order, and we read until it ends */
+    session->left = true;
+    auto_buf sp_buf bye = sp_buf_make(16);
+    sp_pg_empty_write(&bye, 'X');
+    sp_err err = db_stream_send(&session->back->stream, sp_buf_borrow(&bye));
+    db_stream_goodbye(&session->front);
+    db_stream_close(&session->front);
+    if (sp_failed(err) || sp_failed(sp_timer_set(db_here.loop, &session->timer, LINGER_US))) {
+        db_session_drop(session);
+    }
+}
+
+/* ---- who it is ---- */
+
+static sp_reason device_trouble(uint8_t state)
+{
+    switch ((sp_device_state)state) {
+    case SP_DEVICE_ACTIVE:
+        return SP_REASON_NONE;
+    case SP_DEVICE_PENDING:
+        return SP_REASON_DEVICE_PENDING;
+    case SP_DEVICE_QUARANTINED:
+        return SP_REASON_DEVICE_QUARANTINE;
+    case SP_DEVICE_REVOKED:
+        return SP_REASON_DEVICE_REVOKED;
+    case SP_DEVICE_FREE:
+    case SP_DEVICE_COUNT:
+        break;
+    }
+    return SP_REASON_DEVICE_UNKNOWN;
+}
+
+/* A certificate that was shown must be that of an active device of this person, whatever the policy
+ * would let an unknown one do. */
+static sp_reason find_device(db_session *session, const sp_live_session *live)
+{
+    sp_live_device device;
+    uint32_t slot = SP_NONE;
+    session->who.owner = SP_OWNER_UNKNOWN;
+    session->who.posture = SP_POSTURE_UNKNOWN;
+    if (!session->has_certificate) {
+        return SP_REASON_NONE;
+    }
+    if (sp_failed(sp_live_find_cert(&db_here.office.live, &session->fingerprint, &device, &slot))) {
+        return SP_REASON_DEVICE_UNKNOWN;
+    }
+    session->device_id = device.id;
+    sp_copy(session->device_name, device.name, sizeof(session->device_name));
+    if (device_trouble(device.state) != SP_REASON_NONE) {
+        return device_trouble(device.state);
+    }
+    if ((device.person != 0 && device.person != live->person) ||
+        (live->device != SP_NONE && live->device != slot)) {
+        return SP_REASON_SESSION_DEVICE;
+    }
+    session->who.owner = device.owner;
+    session->who.posture = device.posture;
+    return SP_REASON_NONE;
+}
+
+bool db_subject_find(db_session *session, sp_reason *ret_reason)
+{
+    sp_live_session live;
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    if (!db_here.office.has_live) {
+        *ret_reason = SP_REASON_UNAVAILABLE;
+        return false;
+    }
+    if (sp_failed(sp_live_session_get(&db_here.office.live, session->live_slot, session->live_id,
+                                      &live)) ||
+        live.state != SP_SESSION_LIVE || live.expires_unix_s <= now_unix_s) {
+        *ret_reason = SP_REASON_SESSION_ENDED;
+        return false;
+    }
+    session->who.person = live.person;
+    session->who.strength = live.strength;
+    sp_copy(session->who.roles, live.roles, sizeof(live.roles));
+    sp_copy(session->person_name, live.person_name, sizeof(live.person_name));
+    uint64_t age_s = now_unix_s > live.auth_unix_s ? now_unix_s - live.auth_unix_s : 0;
+    session->who.auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
+    *ret_reason = find_device(session, &live);
+    return *ret_reason == SP_REASON_NONE;
+}
+
+static void look_again(db_session *session)
+{
+    static db_refusal refusal;
+    sp_reason reason = SP_REASON_NONE;
+    if (session->live_id == 0 || session->at == DB_AT_ENDING) {
+        return;
+    }
+    if (!db_subject_find(session, &reason)) {
+        db_refuse(&refusal, "57P01", reason, "this connection may not go on: %s",
+                  sp_reason_word(reason));
+        db_session_fail(session, &refusal);
+        return;
+    }
+    if (session->at == DB_AT_OPEN &&
+        db_judge_again(session, &refusal) != DB_PASS) {
+        db_session_fail(session, &refusal);
+    }
+}
+
+void db_session_look_again(void)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        if (db_here.sessions[i] != NULL) {
+            look_again(db_here.sessions[i]);
+        }
+    }
+}
+
+void db_session_tell_core(const db_session *session, bool open)
+{
+    auto_buf sp_buf body = sp_buf_make(1024);
+    sp_db_conn conn = {.connection = session->connection,
+                       .state = open ? SP_DB_CONN_OPEN : SP_DB_CONN_CLOSED,
+                       .session = {.slot = session->live_slot, .id = session->live_id},
+                       .resource = sp_span_cstr(session->resource_name),
+                       .database = sp_span_cstr(session->database),
+                       .account = sp_span_cstr(session->account),
+                       .application = sp_span_cstr(session->application)};
+    sp_copy(conn.peer, session->who.peer, sizeof(conn.peer));
+    if (session->has_certificate) {
+        sp_copy(conn.fingerprint.bytes, session->fingerprint.bytes, SP_SHA256_BYTES);
+    }
+    sp_db_conn_write(&conn, &body);
+    if (!sp_failed(sp_buf_error(&body))) {
+        /* core that is away hears of all that are open when it is back */
+        (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_CONN, sp_buf_borrow(&body));
+    }
+}
+
+/* ---- the pump ---- */
+
+void db_pump(db_session *session)
+{
+    if (session->at != DB_AT_OPEN) {
+        return;
+    }
+    if (db_stream_is_open(&session->front) && sp_failed(db_stream_flush(&session->front))) {
+        session->front_ended = true;
+    }
+    SP_IGNORE(db_stream_flush(&session->back->stream)); /* a broken one is read to its end below */
+    db_pump_back(session);
+    if (session->at == DB_AT_OPEN && !session->left) {
+        db_pump_front(session);
+    }
+    if (session->at == DB_AT_OPEN && session->waits && session->front.hung) {
+        session->front_ended = true;
+    }
+    bool may_leave = session->at == DB_AT_OPEN && session->front_ended;
+    if (may_leave && !db_stream_is_stuck(&session->back->stream)) {
+        db_session_leave(session);
+    }
+}
+
+/* ---- what the judge may ask and do ---- */
+
+db_judge *db_session_judge(const db_session *session)
+{
+    return session->judge;
+}
+
+void db_session_set_judge(db_session *session, db_judge *judge)
+{
+    session->judge = judge;
+}
+
+uint8_t db_session_transaction(const db_session *session)
+{
+    return session->transaction;
+}
+
+uint32_t db_session_watch(const db_session *session)
+{
+    return session->watch;
+}
+
+void db_session_set_watch(db_session *session, uint32_t bits)
+{
+    session->watch = bits;
+}
+
+sp_span db_session_server_status(const db_session *session, sp_span name)
+{
+    return session->back == NULL ? SP_SPAN_EMPTY : db_back_status(session->back, name);
+}
+
+void db_session_resume(db_session *session)
+{
+    if (session->at == DB_AT_ENDING) {
+        return;
+    }
+    session->resumed = session->waits;
+    sp_loop_defer(db_here.loop, &session->again);
+}
+
+void db_session_notice(db_session *session, sp_span sqlstate, sp_span message, sp_span hint)
+{
+    if (session->at != DB_AT_OPEN || session->mid_message || session->left) {
+        return;
+    }
+    auto_buf sp_buf out = sp_buf_make(4096);
+    const sp_pg_error notice = {.severity = SP_SPAN_LIT("NOTICE"),
+                                .sqlstate = sqlstate,
+                                .message = message,
+                                .hint = hint};
+    sp_pg_error_write(&out, 'N', &notice);
+    if (!sp_failed(sp_buf_error(&out))) {
+        SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* told by the next one */
+    }
+}
+
+void db_session_cut(db_session *session, const db_refusal *refusal)
+{
+    db_session_fail(session, refusal);
+}
+
+void db_session_cancel(db_session *session)
+{
+    if (session->back != NULL) {
+        db_back_cancel(session->back);
+    }
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The TLS contexts of a worker: towards clients with the vault's key, towards databases with the
+ * CA that the resource names.
+ * OWNS the contexts. PROCESS db gate workers. TRUST CA files are the operator's. SPEC ssl(7).
+ */
+#ifndef SP_GATES_DB_TLS_H
+#define SP_GATES_DB_TLS_H
+
+#include "lib/base/mem.h"
+#include "lib/policy/database.h"
+
+#include <openssl/ssl.h>
+
+/* Asks the vault for what to show to clients; when the link is up, and now and then. */
+void db_tls_ask(void);
+/* NULL = not there yet. */
+SSL_CTX *db_tls_front(void);
+/* The hash for channel binding (RFC 5929, tls-server-end-point) of what is shown. */
+sp_span db_tls_end_point(void);
+/* A context for servers of resources with this CA file (empty: the system's); valid until the next
+ * call. SP_EIO: the file cannot be read, or holds no certificate. */
+SP_MUST sp_err db_tls_back(sp_database_tls how, const char *ca, SSL_CTX **ret_ctx);
+
+#endif

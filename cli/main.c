@@ -28,7 +28,7 @@ typedef struct {
 
 static const role roles[] = {
     {SP_ROLE_CORE, sp_core_role}, {SP_ROLE_VAULT, sp_vault_role}, {SP_ROLE_LEDGER, sp_ledger_role},
-    {SP_ROLE_WEB, sp_web_role},   {SP_ROLE_COUNT, NULL},
+    {SP_ROLE_WEB, sp_web_role},   {SP_ROLE_DB, sp_db_role},       {SP_ROLE_COUNT, NULL},
 };
 
 /* ---- lists of commands ---- */
@@ -169,7 +169,7 @@ static int run_role(const role *entry, const char *path)
 int sp_role_command(int argc, char **argv)
 {
     if (argc != 4 || !sp_span_eq(sp_span_cstr(argv[2]), SP_SPAN_LIT("-c"))) {
-        fprintf(stderr, "usage: sallyport role core|vault|ledger|web -c FILE\n");
+        fprintf(stderr, "usage: sallyport role core|vault|ledger|web|db -c FILE\n");
         return SP_EXIT_USAGE;
     }
     for (const role *entry = roles; entry->run != NULL; entry++) {

@@ -198,10 +198,10 @@ static const char *bind_hint(void)
     }
 }
 
-static sp_err open_tcp(const char *scheme, const char *listen_at, size_t number,
+static sp_err open_tcp(sp_role_kind role, const char *scheme, const char *listen_at, size_t number,
                        porter_places *places, sp_buf *why)
 {
-    porter_socket *made = next_socket(places, SP_ROLE_WEB);
+    porter_socket *made = next_socket(places, role);
     snprintf(made->name, sizeof(made->name), "%s%u", scheme, (unsigned)number % 1000U);
     struct sockaddr_storage at;
     socklen_t size = 0;
@@ -225,13 +225,16 @@ static sp_err make_sockets(const sp_config *config, porter_places *places, sp_bu
 {
     /* TCP first: a port in use is the likeliest mistake, and then nothing was touched */
     for (size_t i = 0; i < config->listen_count; i++) {
-        TRY(open_tcp("https", config->listen[i], i, places, why));
+        TRY(open_tcp(SP_ROLE_WEB, "https", config->listen[i], i, places, why));
     }
     for (size_t i = 0; i < config->http_count; i++) {
-        TRY(open_tcp("http", config->http[i], i, places, why));
+        TRY(open_tcp(SP_ROLE_WEB, "http", config->http[i], i, places, why));
     }
     for (size_t i = 0; i < config->asked_count; i++) {
-        TRY(open_tcp("asked", config->asked[i], i, places, why));
+        TRY(open_tcp(SP_ROLE_WEB, "asked", config->asked[i], i, places, why));
+    }
+    for (size_t i = 0; i < config->postgres_count; i++) {
+        TRY(open_tcp(SP_ROLE_DB, "postgres", config->postgres[i], i, places, why));
     }
     for (size_t i = 0; i < SP_COUNT(unix_places); i++) {
         TRY(open_unix(config, &unix_places[i], places, why));

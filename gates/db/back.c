@@ -252,13 +252,12 @@ static void scram_continue(db_back *back, sp_span server_first)
     uint64_t iterations = 0;
     sp_span own = sp_span_slice(sp_buf_borrow(&login->first_bare), 5, login->first_bare.len);
     auto_buf sp_buf salt = sp_buf_make(SP_VAULT_SALT_MAX_BYTES);
-    bool good =
-        login->first_bare.len > 0 && login->server_first.len == 0 &&
-        attribute(server_first, 'r', &nonce) && attribute(server_first, 's', &salt_text) &&
-        attribute(server_first, 'i', &iterations_text) && sp_span_starts(nonce, own) &&
-        nonce.len > own.len && !sp_failed(sp_buf_unbase64(&salt, salt_text)) &&
-        !sp_failed(sp_span_to_u64(iterations_text, SP_VAULT_ITERATIONS_MAX, &iterations)) &&
-        iterations > 0;
+    bool good = login->first_bare.len > 0 && login->server_first.len == 0 &&
+                attribute(server_first, 'r', &nonce) && attribute(server_first, 's', &salt_text) &&
+                attribute(server_first, 'i', &iterations_text) && sp_span_starts(nonce, own) &&
+                nonce.len > own.len && !sp_failed(sp_buf_unbase64(&salt, salt_text)) &&
+                !sp_failed(sp_span_to_u64(iterations_text, SP_VAULT_ITERATIONS_MAX, &iterations)) &&
+                iterations > 0;
     if (!good) {
         failed(back, bad_login, "the database server's SCRAM message is malformed");
         return;
@@ -749,8 +748,8 @@ sp_span db_back_status(const db_back *back, sp_span name)
         sp_span found;
         sp_span value;
         size_t size = SP_PG_HEAD_BYTES + head.body_len;
-        if (!sp_failed(sp_pg_status_read(sp_span_slice(all, SP_PG_HEAD_BYTES, size), &found,
-                                         &value)) &&
+        if (!sp_failed(
+                sp_pg_status_read(sp_span_slice(all, SP_PG_HEAD_BYTES, size), &found, &value)) &&
             sp_span_eq(found, name)) {
             return value;
         }

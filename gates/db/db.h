@@ -73,9 +73,9 @@ struct db_session {
     db_stream front;
     db_back *back; /* NULL = none yet, or gone */
     db_at at;
-    uint32_t slot; /* in the worker's table */
-    uint32_t key;  /* with the slot: what a cancel request must name */
-    sp_timer timer; /* for the log-in, for last words */
+    uint32_t slot;     /* in the worker's table */
+    uint32_t key;      /* with the slot: what a cancel request must name */
+    sp_timer timer;    /* for the log-in, for last words */
     sp_deferred again; /* go on pumping */
     sp_deferred free;
     db_session *next; /* of those not logged in yet, oldest first */
@@ -110,8 +110,8 @@ struct db_session {
     uint32_t back_left;
     bool front_drops;
     bool back_drops;
-    bool back_mutes;  /* dropped up to ReadyForQuery: DB_REFUSE of db_judge_back() */
-    bool waits;       /* for db_session_resume() */
+    bool back_mutes; /* dropped up to ReadyForQuery: DB_REFUSE of db_judge_back() */
+    bool waits;      /* for db_session_resume() */
     bool resumed;
     bool full;        /* too many flights: the carry is looked at again when some have ended */
     bool front_ended; /* the client said Terminate, or sent its last byte */

@@ -119,8 +119,8 @@ static bool take_options(db_session *session, sp_span options)
 static bool keep_name(db_session *session, char *to, sp_span value)
 {
     if (!sp_span_is_utf8(value) || sp_failed(sp_fit(to, DB_NAME_BYTES, value))) {
-        fail(session, "08P01", "a name in the start-up packet is longer than 63 bytes, or not UTF-8",
-             "");
+        fail(session, "08P01",
+             "a name in the start-up packet is longer than 63 bytes, or not UTF-8", "");
         return false;
     }
     return true;

@@ -149,7 +149,8 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_PASS;
     }
     if (msg->type == 'F') {
-        db_refuse(refusal, "0A000", SP_REASON_UNPARSED, "function calls without SQL are not served");
+        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                  "function calls without SQL are not served");
         return DB_REFUSE;
     }
     const sp_decision *decision = decide(session);
@@ -199,8 +200,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     event.count = end->rows;
     event.bytes_in = end->bytes_in;
     event.bytes_out = end->bytes_out;
-    event.duration_us =
-        end->duration_us > UINT32_MAX ? UINT32_MAX : (uint32_t)end->duration_us;
+    event.duration_us = end->duration_us > UINT32_MAX ? UINT32_MAX : (uint32_t)end->duration_us;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }
 

@@ -89,8 +89,7 @@ static void relay(db_session *session, sp_span data)
     sp_db_sasl sasl = {.conversation = session->slot,
                        .mechanism = login->mechanism,
                        .over_tls = session->front.ssl != NULL ? 1 : 0,
-                       .end_point =
-                           session->front.ssl != NULL ? db_tls_end_point() : SP_SPAN_EMPTY,
+                       .end_point = session->front.ssl != NULL ? db_tls_end_point() : SP_SPAN_EMPTY,
                        .user = sp_span_cstr(login->user),
                        .resource = sp_span_cstr(login->resource),
                        .database = sp_span_cstr(login->database),
@@ -105,8 +104,8 @@ static void relay(db_session *session, sp_span data)
         return;
     }
     session->at = DB_AT_CORE;
-    session->login->call = sp_link_call(&db_here.office.link, SP_CORE_DB_SASL,
-                                        sp_buf_borrow(&body), NULL, 0, on_step, session);
+    session->login->call = sp_link_call(&db_here.office.link, SP_CORE_DB_SASL, sp_buf_borrow(&body),
+                                        NULL, 0, on_step, session);
     if (session->login->call == 0) {
         not_now(session);
     }
@@ -187,11 +186,10 @@ void db_login_begin(db_session *session)
     sp_copy(cert.fingerprint.bytes, session->fingerprint.bytes, SP_SHA256_BYTES);
     sp_db_cert_write(&cert, &body);
     session->at = DB_AT_CORE;
-    session->login->call =
-        sp_failed(sp_buf_error(&body))
-            ? 0
-            : sp_link_call(&db_here.office.link, SP_CORE_DB_CERT, sp_buf_borrow(&body), NULL, 0,
-                           on_certified, session);
+    session->login->call = sp_failed(sp_buf_error(&body))
+                               ? 0
+                               : sp_link_call(&db_here.office.link, SP_CORE_DB_CERT,
+                                              sp_buf_borrow(&body), NULL, 0, on_certified, session);
     if (session->login->call == 0) {
         not_now(session);
     }

@@ -86,7 +86,8 @@ static void on_server_stream(db_back *back)
 static void put_path(sp_buf *path, const db_session *session, const sp_database_resource *to)
 {
     for (uint32_t i = 0; i < to->search_path; i++) {
-        sp_span schema = sp_policy_database_schema(&session->snapshot->policy, session->resource, i);
+        sp_span schema =
+            sp_policy_database_schema(&session->snapshot->policy, session->resource, i);
         sp_buf_text(path, i > 0 ? ", \"" : "\"");
         for (size_t at = 0; at < schema.len; at++) {
             if (schema.ptr[at] == '"') {

@@ -220,8 +220,7 @@ static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
 {
     static db_refusal refusal; /* large, and seldom looked at */
     auto_buf sp_buf instead = sp_buf_make((size_t)DB_BACK_MAX_BYTES * 2);
-    db_flight *flight =
-        (kinds[msg->type] & ASYNC) != 0 ? NULL : db_flights_head(session);
+    db_flight *flight = (kinds[msg->type] & ASYNC) != 0 ? NULL : db_flights_head(session);
     refusal.reference = 0;
     switch (db_judge_back(session, msg, flight, &instead, &refusal)) {
     case DB_PASS:
@@ -320,8 +319,8 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
 static size_t rows(db_session *session, db_run *run, sp_span rest)
 {
     size_t used = 0;
-    if (session->back_mutes || (session->watch & DB_WATCH_DATA_ROW) != 0 ||
-        rest.ptr[0] != 'D' || !head_is(session, "QE")) {
+    if (session->back_mutes || (session->watch & DB_WATCH_DATA_ROW) != 0 || rest.ptr[0] != 'D' ||
+        !head_is(session, "QE")) {
         return 0;
     }
     while (rest.len - used >= SP_PG_HEAD_BYTES && rest.ptr[used] == 'D') {
@@ -354,8 +353,8 @@ static size_t take(db_session *session, sp_span in)
     size_t used = 0;
     while (used < in.len && session->at == DB_AT_OPEN) {
         sp_span rest = sp_span_slice(in, used, in.len);
-        size_t more = session->back_left > 0 ? more_of_it(session, &run, rest)
-                                             : rows(session, &run, rest);
+        size_t more =
+            session->back_left > 0 ? more_of_it(session, &run, rest) : rows(session, &run, rest);
         if (more == 0) {
             step did = one(session, &run, rest, &more);
             if (did != TOOK) {

@@ -79,8 +79,7 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     db_flight flight = {.type = msg->type, .started_us = sp_loop_now_us(db_here.loop)};
     static db_refusal refusal; /* large, and seldom looked at */
     auto_buf sp_buf instead = sp_buf_make(DB_STATEMENT_MAX_BYTES * 2);
-    db_verdict verdict =
-        db_judge_front(session, msg, counts ? &flight : NULL, &instead, &refusal);
+    db_verdict verdict = db_judge_front(session, msg, counts ? &flight : NULL, &instead, &refusal);
     sp_err err = sp_ok();
     switch (verdict) {
     case DB_PASS:
@@ -326,8 +325,8 @@ static void take_bytes(db_session *session, sp_span bytes)
 static bool may_read(const db_session *session)
 {
     return session->at == DB_AT_OPEN && !session->front_ended &&
-           !db_stream_is_stuck(&session->back->stream) &&
-           session->flights.count < DB_FLIGHTS_MAX && (!session->waits || session->resumed);
+           !db_stream_is_stuck(&session->back->stream) && session->flights.count < DB_FLIGHTS_MAX &&
+           (!session->waits || session->resumed);
 }
 
 void db_pump_front(db_session *session)

@@ -359,8 +359,7 @@ static void look_again(db_session *session)
         db_session_fail(session, &refusal);
         return;
     }
-    if (session->at == DB_AT_OPEN &&
-        db_judge_again(session, &refusal) != DB_PASS) {
+    if (session->at == DB_AT_OPEN && db_judge_again(session, &refusal) != DB_PASS) {
         db_session_fail(session, &refusal);
     }
 }
@@ -466,10 +465,8 @@ void db_session_notice(db_session *session, sp_span sqlstate, sp_span message, s
         return;
     }
     auto_buf sp_buf out = sp_buf_make(4096);
-    const sp_pg_error notice = {.severity = SP_SPAN_LIT("NOTICE"),
-                                .sqlstate = sqlstate,
-                                .message = message,
-                                .hint = hint};
+    const sp_pg_error notice = {
+        .severity = SP_SPAN_LIT("NOTICE"), .sqlstate = sqlstate, .message = message, .hint = hint};
     sp_pg_error_write(&out, 'N', &notice);
     if (!sp_failed(sp_buf_error(&out))) {
         SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* told by the next one */

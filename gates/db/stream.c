@@ -65,8 +65,7 @@ sp_err db_stream_prepare(sp_loop *loop)
     TRY(sp_alloc(1, PLAIN_BYTES, &here.plain));
     BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "worker");
     if (method == NULL || BIO_meth_set_read_ex(method, bio_read) != 1 ||
-        BIO_meth_set_write_ex(method, bio_write) != 1 ||
-        BIO_meth_set_ctrl(method, bio_ctrl) != 1) {
+        BIO_meth_set_write_ex(method, bio_write) != 1 || BIO_meth_set_ctrl(method, bio_ctrl) != 1) {
         return sp_fail(SP_ENOMEM);
     }
     here.bio = BIO_new(method);

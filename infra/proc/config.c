@@ -28,7 +28,8 @@ enum {
     DEVICES_DEFAULT = 20000,
     DEVICES_LEAST = 16,
     DEVICES_MOST = 1000000,
-    PORT_MOST = 65535
+    PORT_MOST = 65535,
+    DB_WORKERS_MOST = 64
 };
 
 typedef struct {
@@ -359,6 +360,26 @@ static void read_postgres(loader *l, struct fy_node *value)
     read_addresses(l, value, (addresses){l->config->postgres, &l->config->postgres_count});
 }
 
+static void read_postgres_tls(loader *l, struct fy_node *value)
+{
+    sp_span text;
+    if (!text_of(l, value, &text)) {
+        return;
+    }
+    l->config->postgres_plain = sp_span_eq(text, SP_SPAN_LIT("optional"));
+    if (!l->config->postgres_plain && !sp_span_eq(text, SP_SPAN_LIT("required"))) {
+        complain(l, value, "expected: required or optional", text);
+    }
+}
+
+static void read_db_workers(loader *l, struct fy_node *value)
+{
+    uint64_t number = 0;
+    if (number_of(l, value, 1, DB_WORKERS_MOST, &number)) {
+        l->config->db_workers = (unsigned)number;
+    }
+}
+
 /* ---- tls ---- */
 
 static void read_tls(loader *l, struct fy_node *value)
@@ -492,6 +513,8 @@ static const field fields[] = {
     {"http", read_http},
     {"forward_auth", read_forward_auth},
     {"postgres", read_postgres},
+    {"postgres_tls", read_postgres_tls},
+    {"db_workers", read_db_workers},
     {"public_port", read_public_port},
     {"state", read_state},
     {"run", read_run},
@@ -518,8 +541,7 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
     }
     complain(l, fy_node_pair_key(pair),
              "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
-             "public_port, "
-             "state, run, "
+             "postgres_tls, db_workers, public_port, state, run, "
              "documents, tls, users, sessions_max and devices_max are known",
              key);
 }
@@ -593,6 +615,11 @@ static sp_err fill_defaults(loader *l)
     require(l, config->domain != NULL, "domain: is missing, such as domain: office.example.com");
     require(l, config->listen_count > 0, "listen: is missing, such as listen: [\"0.0.0.0:443\"]");
     default_users(l);
+    for (size_t i = 0; config->postgres_plain && i < config->postgres_count; i++) {
+        require(l, is_loopback(config->postgres[i]),
+                "postgres_tls: optional is for loopback addresses only: passwords and data would "
+                "cross the network in clear");
+    }
     if (l->diags->errors > 0) {
         return sp_fail(SP_EINVALID);
     }

@@ -9,8 +9,11 @@
  *     listen: ["127.0.0.1:8443"]         where HTTPS is served
  *     http: ["0.0.0.0:80"]               optional, without TLS: redirects, ACME challenges
  *     forward_auth: ["127.0.0.1:9180"]   optional: where another proxy of this machine asks
+ *     postgres: ["0.0.0.0:5432"]         optional: the database gate listens there
+ *     postgres_tls: required             or optional: plain too, on loopback addresses only
+ *     db_workers: 4                      processes of that gate; default: one a core
  *     public_port: 8443                  the port in URLs; default: of the first listen
- *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ below it
+ *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ below it
  *     run: /run/sallyport                sockets
  *     documents: /etc/sallyport/office   applied at the first start
  *     tls: { certificate: FILE, key: FILE }   or  tls: own   (the vault's own CA)
@@ -55,6 +58,8 @@ typedef struct {
     size_t asked_count;
     char *postgres[SP_LISTEN_MAX]; /* the same form; of the database gate. None: no such gate */
     size_t postgres_count;
+    bool postgres_plain; /* clients may come without TLS: loopback listeners only */
+    unsigned db_workers; /* processes of the database gate; 0 = one a core */
     unsigned public_port;
     char *state_dir;
     char *run_dir;

@@ -4,6 +4,7 @@
  * SPEC core/core.h, infra/proc/entry.h.
  */
 #include "core/approvals/approvals.h"
+#include "core/backup/restored.h"
 #include "core/core.h"
 #include "core/documents/start.h"
 #include "core/http/http.h"
@@ -241,6 +242,7 @@ static sp_err start(role *self, const sp_config *config)
     find_files(self);
     TRY(enter_sandbox(self));
     TRY(open_store(core));
+    TRY(step("the note of a restore", sp_restored_tell(core)));
     TRY(step("the live table", make_live(core)));
     TRY(step("signals", start_loop_parts(self)));
     return start_rooms(self);

@@ -77,6 +77,8 @@ uint64_t sp_journal_tail(const sp_journal *store);
 uint64_t sp_journal_bytes(const sp_journal *store);
 const sp_merkle *sp_journal_tree(const sp_journal *store);
 sp_merkle_source sp_journal_hashes(sp_journal *store);
+/* The tree of the first `size` entries has that root; SP_ECORRUPT when not, or there are fewer. */
+SP_MUST sp_err sp_journal_holds(sp_journal *store, uint64_t size, const sp_hash *root);
 const sp_mark *sp_journal_marks(const sp_journal *store, size_t *ret_count);
 /* The record of an entry into an emptied buf. SP_ENOTFOUND: expired or not there yet. */
 SP_MUST sp_err sp_journal_read(sp_journal *store, uint64_t entry, sp_buf *record);

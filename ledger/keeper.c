@@ -101,19 +101,6 @@ sp_err sp_keeper_kek(const sp_config *config, const char *path, bool may_make, s
     return err;
 }
 
-/* The tree of the first `size` entries has that root. */
-static sp_err holds(sp_journal *store, uint64_t size, const sp_hash *root)
-{
-    sp_merkle tree;
-    sp_merkle_source source = sp_journal_hashes(store);
-    if (size > sp_journal_size(store)) {
-        return sp_fail(SP_ECORRUPT);
-    }
-    TRY(sp_merkle_load(&source, size, &tree));
-    sp_hash mine = sp_merkle_root(&tree);
-    return sp_hash_eq(&mine, root) ? sp_ok() : sp_fail(SP_ECORRUPT);
-}
-
 static sp_err take_last(sp_keeper *keeper, const sp_config *config, sp_buf *why)
 {
     auto_buf sp_buf reply = sp_buf_make(SP_MSG_MAX_BYTES);
@@ -126,13 +113,13 @@ static sp_err take_last(sp_keeper *keeper, const sp_config *config, sp_buf *why)
         sp_buf_fmt(why, "the vault does not tell its last checkpoint: %s", sp_code_word(err.code));
         return err;
     }
-    err = last.size == 0 ? sp_ok() : holds(keeper->store, last.size, &last.root);
+    err = last.size == 0 ? sp_ok() : sp_journal_holds(keeper->store, last.size, &last.root);
     if (sp_failed(err)) {
         sp_buf_fmt(
             why,
             "the vault has signed a checkpoint of %llu entries that these files (%llu entries) "
-            "do not hold: they were rolled back or replaced. Restore the newest backup of the "
-            "ledger.",
+            "do not hold: they were rolled back or replaced. Put the newest copy of the ledger "
+            "here.",
             (unsigned long long)last.size, (unsigned long long)sp_journal_size(keeper->store));
         return err;
     }

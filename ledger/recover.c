@@ -329,7 +329,6 @@ static sp_err check_checkpoint(sp_journal *store, sp_buf *why)
     TRY(err);
     sp_note note;
     sp_checkpoint checkpoint;
-    sp_merkle tree;
     err = sp_note_parse(sp_buf_borrow(&bytes), &note);
     if (!sp_failed(err)) {
         err = sp_checkpoint_parse(note.text, &checkpoint);
@@ -343,15 +342,24 @@ static sp_err check_checkpoint(sp_journal *store, sp_buf *why)
                    (unsigned long long)checkpoint.size, (unsigned long long)store->tree.size);
         return sp_fail(SP_ECORRUPT);
     }
-    sp_merkle_source source = sp_journal_hashes(store);
-    TRY(sp_merkle_load(&source, checkpoint.size, &tree));
-    sp_hash root = sp_merkle_root(&tree);
-    if (!sp_hash_eq(&root, &checkpoint.root)) {
+    if (sp_failed(sp_journal_holds(store, checkpoint.size, &checkpoint.root))) {
         sp_buf_fmt(why, "the hashes of the first %llu entries are not those of the checkpoint",
                    (unsigned long long)checkpoint.size);
         return sp_fail(SP_ECORRUPT);
     }
     return sp_ok();
+}
+
+sp_err sp_journal_holds(sp_journal *store, uint64_t size, const sp_hash *root)
+{
+    sp_merkle tree;
+    sp_merkle_source source = sp_journal_hashes(store);
+    if (size > store->tree.size) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    TRY(sp_merkle_load(&source, size, &tree));
+    sp_hash mine = sp_merkle_root(&tree);
+    return sp_hash_eq(&mine, root) ? sp_ok() : sp_fail(SP_ECORRUPT);
 }
 
 static sp_err check_settled(sp_journal *store, const settled *state, sp_buf *why)

@@ -11,31 +11,24 @@
 
 enum { PATH_MAX_BYTES = 4096, STATE_MAX_BYTES = 4096, VERIFIER_MAX_BYTES = 512 };
 
-static const sp_span KEY_NAME = {(const uint8_t *)"checkpoint", 10};
+static const char SEAL_LABEL[] = "sallyport vault checkpoint state v1";
+static const char PURPOSE[] = "signs the ledger's checkpoints";
 static const sp_span BOUND = {(const uint8_t *)"sallyport vault checkpoint v1", 29};
-
-typedef struct {
-    uint64_t size;
-    sp_hash root;
-    uint8_t note[SP_VAULT_NOTE_MAX_BYTES];
-    size_t note_len;
-} head;
 
 struct sp_checkpoints {
     uv_loop_t *loop;
-    sp_key seal;
+    const sp_keyring *ring;
     sp_sign_key secret;
     sp_verify_key public_half;
     sp_buf origin;
-    sp_buf path;
     sp_buf verifier;
-    head last;
+    sp_checkpoint_head last;
     bool usable;
     bool fresh;
     /* the one being written */
     uv_work_t work;
     bool busy;
-    head next;
+    sp_checkpoint_head next;
     sp_err written;
     sp_checkpoint_signed done;
     void *done_self;
@@ -43,73 +36,145 @@ struct sp_checkpoints {
 
 /* ---- the file ---- */
 
-static sp_err write_head(const sp_checkpoints *c, const head *h)
+void sp_checkpoint_head_encode(const sp_checkpoint_head *head, sp_buf *out)
 {
-    auto_buf sp_buf plain = sp_buf_make(STATE_MAX_BYTES);
-    auto_buf sp_buf file = sp_buf_make(STATE_MAX_BYTES);
-    sp_buf_u64(&plain, h->size);
-    sp_buf_span(&plain, sp_hash_borrow(&h->root));
-    sp_buf_bytes(&plain, sp_span_of(h->note, h->note_len));
-    TRY(sp_buf_error(&plain));
-    TRY(sp_seal(&c->seal, sp_buf_borrow(&plain), BOUND, &file));
-    return sp_file_replace((const char *)c->path.ptr, 0600, sp_buf_borrow(&file));
+    sp_buf_u64(out, head->size);
+    sp_buf_span(out, sp_hash_borrow(&head->root));
+    sp_buf_bytes(out, sp_span_of(head->note, head->note_len));
 }
 
-static sp_err read_head(const sp_checkpoints *c, head *ret_head)
+sp_checkpoint_head sp_checkpoint_head_read(sp_reader *in)
 {
+    sp_checkpoint_head head = {.size = sp_read_u64(in)};
+    sp_span root = sp_read_span(in, SP_SHA256_BYTES);
+    sp_span note = sp_read_bytes(in, sizeof(head.note));
+    sp_copy(head.root.bytes, root.ptr, root.len);
+    sp_copy(head.note, note.ptr, note.len);
+    head.note_len = note.len;
+    return head;
+}
+
+sp_checkpoint_head sp_checkpoint_empty(void)
+{
+    return (sp_checkpoint_head){.root = sp_merkle_empty()};
+}
+
+static sp_err path_of(const sp_keyring *ring, sp_buf *path)
+{
+    sp_buf_fmt(path, "%s/checkpoint", sp_keyring_dir(ring));
+    sp_buf_byte(path, 0);
+    return sp_buf_error(path);
+}
+
+sp_err sp_checkpoint_store(const sp_keyring *ring, const sp_checkpoint_head *head)
+{
+    auto_key sp_key seal = sp_keyring_file_key(ring, SEAL_LABEL);
+    auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
     auto_buf sp_buf plain = sp_buf_make(STATE_MAX_BYTES);
     auto_buf sp_buf file = sp_buf_make(STATE_MAX_BYTES);
-    TRY(sp_file_read((const char *)c->path.ptr, &file));
-    TRY(sp_unseal(&c->seal, sp_buf_borrow(&file), BOUND, &plain));
+    TRY(path_of(ring, &path));
+    sp_checkpoint_head_encode(head, &plain);
+    TRY(sp_buf_error(&plain));
+    TRY(sp_seal(&seal, sp_buf_borrow(&plain), BOUND, &file));
+    return sp_file_replace((const char *)path.ptr, 0600, sp_buf_borrow(&file));
+}
+
+sp_err sp_checkpoint_load(const sp_keyring *ring, sp_checkpoint_head *ret_head)
+{
+    auto_key sp_key seal = sp_keyring_file_key(ring, SEAL_LABEL);
+    auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
+    auto_buf sp_buf plain = sp_buf_make(STATE_MAX_BYTES);
+    auto_buf sp_buf file = sp_buf_make(STATE_MAX_BYTES);
+    TRY(path_of(ring, &path));
+    TRY(sp_file_read((const char *)path.ptr, &file));
+    TRY(sp_unseal(&seal, sp_buf_borrow(&file), BOUND, &plain));
     sp_reader in = sp_reader_of(sp_buf_borrow(&plain));
-    head h = {0};
-    h.size = sp_read_u64(&in);
-    sp_span root = sp_read_span(&in, SP_SHA256_BYTES);
-    sp_span note = sp_read_bytes(&in, sizeof(h.note));
+    sp_checkpoint_head head = sp_checkpoint_head_read(&in);
     TRY(sp_reader_finish(&in));
-    sp_copy(h.root.bytes, root.ptr, root.len);
-    sp_copy(h.note, note.ptr, note.len);
-    h.note_len = note.len;
-    *ret_head = h;
+    *ret_head = head;
     return sp_ok();
 }
 
 /* ---- set-up ---- */
 
-static sp_err fill(sp_checkpoints *c, sp_keyring *ring, sp_span origin, uint64_t now_unix_s,
+/* "checkpoint" of the first log, "checkpoint.2" of the second. */
+static sp_err name_of(unsigned log, sp_buf *name)
+{
+    sp_buf_reset(name);
+    sp_buf_text(name, "checkpoint");
+    if (log > 1) {
+        sp_buf_fmt(name, ".%u", log);
+    }
+    return sp_buf_error(name);
+}
+
+/* The key of the newest log and its number; NULL and 0 when there is none. */
+static sp_vkey *newest(sp_keyring *ring, unsigned *ret_log)
+{
+    auto_buf sp_buf name = sp_buf_make(SP_VAULT_NAME_MAX_BYTES);
+    sp_vkey *last = NULL;
+    for (unsigned log = 1;; log++) {
+        sp_vkey *key =
+            sp_failed(name_of(log, &name)) ? NULL : sp_keyring_find(ring, sp_buf_borrow(&name));
+        if (key == NULL) {
+            *ret_log = log - 1;
+            return last;
+        }
+        last = key;
+    }
+}
+
+unsigned sp_checkpoint_log(sp_keyring *ring)
+{
+    unsigned log = 0;
+    newest(ring, &log);
+    return log;
+}
+
+sp_err sp_checkpoint_next_log(sp_keyring *ring, uint64_t now_unix_s)
+{
+    auto_buf sp_buf name = sp_buf_make(SP_VAULT_NAME_MAX_BYTES);
+    unsigned log = 0;
+    sp_vkey *key = newest(ring, &log);
+    TRY(name_of(log + 1, &name));
+    return sp_keyring_make(ring, sp_buf_borrow(&name), SP_VKEY_ED25519, PURPOSE, now_unix_s, &key);
+}
+
+static sp_err fill(sp_checkpoints *c, sp_keyring *ring, sp_span domain, uint64_t now_unix_s,
                    bool *made)
 {
-    sp_vkey *key = sp_keyring_find(ring, KEY_NAME);
+    unsigned log = 0;
+    sp_vkey *key = newest(ring, &log);
     if (key == NULL) {
-        TRY(sp_keyring_make(ring, KEY_NAME, SP_VKEY_ED25519, "signs the ledger's checkpoints",
-                            now_unix_s, &key));
+        TRY(sp_checkpoint_next_log(ring, now_unix_s));
+        key = newest(ring, &log);
         *made = true;
         c->fresh = true;
     }
+    c->ring = ring;
     c->secret = key->ed25519;
     c->public_half = sp_sign_key_public(&c->secret);
-    c->seal = sp_keyring_file_key(ring, "sallyport vault checkpoint state v1");
-    sp_buf_span(&c->origin, origin);
-    sp_buf_fmt(&c->path, "%s/checkpoint", sp_keyring_dir(ring));
-    sp_buf_byte(&c->path, 0);
-    sp_note_key note_key = sp_note_key_of(origin, SP_NOTE_ED25519, c->public_half.bytes);
-    sp_note_key_text(&note_key, &c->verifier);
+    sp_buf_span(&c->origin, domain);
+    if (log > 1) {
+        sp_buf_fmt(&c->origin, "/%u", log);
+    }
     TRY(sp_buf_error(&c->origin));
-    TRY(sp_buf_error(&c->path));
+    sp_note_key note_key =
+        sp_note_key_of(sp_buf_borrow(&c->origin), SP_NOTE_ED25519, c->public_half.bytes);
+    sp_note_key_text(&note_key, &c->verifier);
     return sp_buf_error(&c->verifier);
 }
 
-sp_err sp_checkpoints_new(uv_loop_t *loop, sp_keyring *ring, sp_span origin, uint64_t now_unix_s,
+sp_err sp_checkpoints_new(uv_loop_t *loop, sp_keyring *ring, sp_span domain, uint64_t now_unix_s,
                           bool *made, sp_checkpoints **ret)
 {
     sp_checkpoints *c = NULL;
     TRY(sp_alloc(1, sizeof(*c), &c));
     c->loop = loop;
     c->origin = sp_buf_make(SP_NOTE_NAME_MAX_BYTES);
-    c->path = sp_buf_make(PATH_MAX_BYTES);
     c->verifier = sp_buf_make(VERIFIER_MAX_BYTES);
     c->work.data = c;
-    sp_err err = fill(c, ring, origin, now_unix_s, made);
+    sp_err err = fill(c, ring, domain, now_unix_s, made);
     if (sp_failed(err)) {
         sp_checkpoints_free(c);
         return err;
@@ -121,12 +186,12 @@ sp_err sp_checkpoints_new(uv_loop_t *loop, sp_keyring *ring, sp_span origin, uin
 sp_err sp_checkpoints_start(sp_checkpoints *c)
 {
     if (c->fresh) {
-        c->last = (head){.root = sp_merkle_empty()};
-        TRY(write_head(c, &c->last));
+        c->last = sp_checkpoint_empty();
+        TRY(sp_checkpoint_store(c->ring, &c->last));
         c->usable = true;
         return sp_ok();
     }
-    c->usable = !sp_failed(read_head(c, &c->last));
+    c->usable = !sp_failed(sp_checkpoint_load(c->ring, &c->last));
     return sp_ok();
 }
 
@@ -139,7 +204,6 @@ void sp_checkpoints_free(sp_checkpoints *c)
 {
     if (c != NULL) {
         sp_buf_done(&c->origin);
-        sp_buf_done(&c->path);
         sp_buf_done(&c->verifier);
         sp_wipe(c, sizeof(*c));
         sp_free(c);
@@ -148,7 +212,7 @@ void sp_checkpoints_free(sp_checkpoints *c)
 
 /* ---- signing ---- */
 
-static sp_err make_note(sp_checkpoints *c, head *h)
+static sp_err make_note(sp_checkpoints *c, sp_checkpoint_head *h)
 {
     auto_buf sp_buf note = sp_buf_make(SP_VAULT_NOTE_MAX_BYTES);
     sp_span origin = sp_buf_borrow(&c->origin);
@@ -181,7 +245,7 @@ static bool grows(const sp_checkpoints *c, const sp_vault_checkpoint *ask)
 static void write_in_thread(uv_work_t *work)
 {
     sp_checkpoints *c = work->data;
-    c->written = write_head(c, &c->next);
+    c->written = sp_checkpoint_store(c->ring, &c->next);
 }
 
 static void written(uv_work_t *work, int status)
@@ -207,7 +271,7 @@ static sp_err begin(sp_checkpoints *c, const sp_vault_checkpoint *ask)
     if (!grows(c, ask)) {
         return sp_fail(SP_ECONFLICT);
     }
-    c->next = (head){.size = ask->new_size, .root = ask->new_root};
+    c->next = (sp_checkpoint_head){.size = ask->new_size, .root = ask->new_root};
     TRY(make_note(c, &c->next));
     return sp_ok();
 }

@@ -190,21 +190,23 @@ static size_t plain_max_bytes(const sp_keyring *ring)
     return sum;
 }
 
+sp_err sp_keyring_encode(const sp_keyring *ring, sp_buf *plain)
+{
+    sp_buf_room(plain, plain_max_bytes(ring)); /* grown once: no copies of secrets are left */
+    sp_buf_u16(plain, (uint16_t)ring->count);
+    for (size_t i = 0; i < ring->count; i++) {
+        TRY(key_encode(ring->keys[i], plain));
+    }
+    return sp_buf_error(plain);
+}
+
 sp_err sp_keyring_save(sp_keyring *ring)
 {
     auto_buf sp_buf plain = sp_buf_make(FILE_MAX_BYTES);
     auto_buf sp_buf file = sp_buf_make(FILE_MAX_BYTES);
-    sp_buf_room(&plain, plain_max_bytes(ring)); /* grown once: no copies of secrets are left */
-    sp_buf_u16(&plain, (uint16_t)ring->count);
-    sp_err err = sp_ok();
-    for (size_t i = 0; i < ring->count && !sp_failed(err); i++) {
-        err = key_encode(ring->keys[i], &plain);
-    }
     sp_span head = {HEAD, HEAD_BYTES};
     sp_buf_span(&file, head);
-    if (!sp_failed(err)) {
-        err = sp_buf_error(&plain);
-    }
+    sp_err err = sp_keyring_encode(ring, &plain);
     if (!sp_failed(err)) {
         err = sp_seal(&ring->seal, sp_buf_borrow(&plain), head, &file);
     }
@@ -220,22 +222,39 @@ static sp_err set_paths(sp_keyring *ring, const char *dir)
     return len < 0 || (size_t)len >= sizeof(ring->path) ? sp_fail(SP_ELIMIT) : sp_ok();
 }
 
-sp_err sp_keyring_open(const char *dir, const sp_key *master, sp_keyring **ret_ring)
+static sp_err new_ring(const char *dir, const sp_key *master, sp_keyring **ret_ring)
 {
-    sp_keyring *ring = NULL;
+    auto_free sp_keyring *ring = NULL;
     TRY(sp_alloc(1, sizeof(*ring), &ring));
+    TRY(set_paths(ring, dir));
     ring->master = *master;
     ring->seal = sp_key_derive(master, SP_SPAN_EMPTY, "sallyport vault keyring v1");
-    sp_err err = set_paths(ring, dir);
-    if (!sp_failed(err)) {
-        err = load(ring);
-    }
+    *ret_ring = SP_STEAL(ring);
+    return sp_ok();
+}
+
+static sp_err hand_out(sp_keyring *ring, sp_err err, sp_keyring **ret_ring)
+{
     if (sp_failed(err)) {
         sp_keyring_free(ring);
         return err;
     }
     *ret_ring = ring;
     return sp_ok();
+}
+
+sp_err sp_keyring_open(const char *dir, const sp_key *master, sp_keyring **ret_ring)
+{
+    sp_keyring *ring = NULL;
+    TRY(new_ring(dir, master, &ring));
+    return hand_out(ring, load(ring), ret_ring);
+}
+
+sp_err sp_keyring_of(const char *dir, const sp_key *master, sp_span plain, sp_keyring **ret_ring)
+{
+    sp_keyring *ring = NULL;
+    TRY(new_ring(dir, master, &ring));
+    return hand_out(ring, decode(ring, plain), ret_ring);
 }
 
 bool sp_keyring_exists(const char *dir)

@@ -56,6 +56,12 @@ bool sp_keyring_expire(sp_keyring *ring, uint64_t now_unix_s);
 /* All or nothing, on disk when it returns. */
 SP_MUST sp_err sp_keyring_save(sp_keyring *ring);
 
+/* The keys in clear, for vault/export.h alone: appended to *plain, which the caller wipes. */
+SP_MUST sp_err sp_keyring_encode(const sp_keyring *ring, sp_buf *plain);
+/* A ring of such bytes in memory, to be saved in dir under that master key. */
+SP_MUST sp_err sp_keyring_of(const char *dir, const sp_key *master, sp_span plain,
+                             sp_keyring **ret_ring);
+
 /* A key for one file of the vault's own ("checkpoint state"), from the master key. */
 sp_key sp_keyring_file_key(const sp_keyring *ring, const char *label);
 const char *sp_keyring_dir(const sp_keyring *ring);

@@ -11,6 +11,7 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 #include "vault/device_ca.h"
+#include "vault/export.h"
 #include "vault/token.h"
 #include "vault/vault.h"
 #include "vault/wrap.h"
@@ -21,7 +22,8 @@ enum {
     CORE = 1U << SP_ROLE_CORE,
     LEDGER = 1U << SP_ROLE_LEDGER,
     WEB = 1U << SP_ROLE_WEB,
-    ANYBODY = 1U << SP_ROLE_COUNT
+    HOST = 1U << SP_ROLE_COUNT, /* root or the vault's own user: who can read its files anyway */
+    ANYBODY = 1U << (SP_ROLE_COUNT + 1)
 };
 
 typedef struct {
@@ -161,19 +163,26 @@ static sp_err unwrap(request *r, sp_buf *out)
     return sp_unwrap(r->vault->ring, first_owner(r), &ask, out);
 }
 
-static sp_err backup_wrap(request *r, sp_buf *out)
+static sp_err export_keys(request *r, sp_buf *out)
 {
-    sp_vault_wrap ask;
-    TRY(sp_vault_wrap_decode(r->msg->body, &ask));
-    return sp_wrap(r->vault->ring, "backup", &ask, out);
-}
-
-static sp_err backup_unwrap(request *r, sp_buf *out)
-{
-    sp_vault_wrap ask;
-    TRY(sp_vault_wrap_decode(r->msg->body, &ask));
-    TRY(sp_unwrap(r->vault->ring, "backup", &ask, out));
-    sp_buf_text(&r->object, "the key of a backup was opened");
+    const sp_vault *vault = r->vault;
+    sp_box_public to;
+    sp_vault_checkpoint_last last;
+    sp_checkpoint_head head = {0};
+    if (r->msg->body.len != SP_BOX_PUBLIC_BYTES) {
+        return sp_fail(SP_EINVALID);
+    }
+    sp_copy(to.bytes, r->msg->body.ptr, SP_BOX_PUBLIC_BYTES);
+    TRY(sp_checkpoints_last(vault->checkpoints, &last));
+    head.size = last.size;
+    head.root = last.root;
+    head.note_len = last.note.len;
+    sp_copy(head.note, last.note.ptr, last.note.len);
+    TRY(sp_export_make(vault->ring, &head, sp_span_cstr(vault->config->domain), &to, r->now_unix_s,
+                       out));
+    sp_buf_fmt(&r->object, "all %zu keys were exported for a backup, sealed to ",
+               sp_keyring_count(vault->ring));
+    sp_buf_hex(&r->object, r->msg->body);
     return sp_ok();
 }
 
@@ -250,14 +259,10 @@ static const struct {
                             .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
                             .now = unwrap,
                             .secret = true},
-    ROW(SP_VAULT_BACKUP_WRAP) = {.from = CORE,
-                                 .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
-                                 .now = backup_wrap},
-    ROW(SP_VAULT_BACKUP_UNWRAP) = {.from = CORE,
-                                   .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
-                                   .now = backup_unwrap,
-                                   .record = true,
-                                   .secret = true},
+    ROW(SP_VAULT_EXPORT) = {.from = HOST,
+                            .max_bytes = SP_VAULT_EXPORT_KEY_BYTES,
+                            .now = export_keys,
+                            .record = true},
     ROW(SP_VAULT_DB_PASSWORD) = {.from = 0}, /* of databases: nobody's yet */
 };
 _Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for each kind");
@@ -283,6 +288,9 @@ static unsigned roles_of(const sp_config *config, uid_t uid)
         if (sp_config_uid_is(config, uid, (sp_role_kind)role)) {
             roles |= 1U << role;
         }
+    }
+    if (uid == 0 || (roles & (1U << SP_ROLE_VAULT)) != 0) {
+        roles |= HOST;
     }
     return roles;
 }

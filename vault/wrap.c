@@ -14,7 +14,6 @@ static const struct {
 } OWNERS[] = {
     {"core", "wrap.core", "seals secrets that core keeps in the store"},
     {"ledger", "wrap.ledger", "seals the keys of the ledger's subjects"},
-    {"backup", "wrap.backup", "seals the keys of backups"},
 };
 
 static const char *name_of(const char *owner)

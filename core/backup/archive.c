@@ -25,8 +25,10 @@ enum {
     MEMORY_MIN_BYTES = 8 * 1024
 };
 #define MEMORY_MAX_BYTES (UINT64_C(1) << 30)
-#define MAGIC SP_SPAN_LIT("SPBACK01")
+#define FAMILY SP_SPAN_LIT("SPBACK")
+#define MAGIC SP_SPAN_LIT("SPBACK02")
 #define BOUND SP_SPAN_LIT("sallyport backup data key")
+#define BOUND_VAULT SP_SPAN_LIT("sallyport backup vault part")
 
 /* ---- the head ---- */
 
@@ -37,7 +39,7 @@ static void head_encode(const sp_archive_head *head, sp_buf *out)
     sp_buf_u32(out, head->operations);
     sp_buf_u64(out, head->memory_bytes);
     sp_buf_bytes(out, head->by_passphrase);
-    sp_buf_bytes(out, head->by_vault);
+    sp_buf_bytes(out, head->vault);
 }
 
 sp_err sp_archive_head_decode(sp_span bytes, sp_archive_head *ret_head)
@@ -48,7 +50,7 @@ sp_err sp_archive_head_decode(sp_span bytes, sp_archive_head *ret_head)
     head.operations = sp_read_u32(&in);
     head.memory_bytes = sp_read_u64(&in);
     head.by_passphrase = sp_read_bytes(&in, SP_ARCHIVE_SEALED_MAX_BYTES);
-    head.by_vault = sp_read_bytes(&in, SP_ARCHIVE_SEALED_MAX_BYTES);
+    head.vault = sp_read_bytes(&in, SP_ARCHIVE_VAULT_MAX_BYTES);
     if (head.operations == 0 || head.operations > OPERATIONS_MAX ||
         head.memory_bytes < MEMORY_MIN_BYTES || head.memory_bytes > MEMORY_MAX_BYTES) {
         sp_reader_fail(&in, SP_EINVALID);
@@ -61,41 +63,62 @@ sp_err sp_archive_head_decode(sp_span bytes, sp_archive_head *ret_head)
 
 /* ---- the passphrase ---- */
 
-static sp_err key_of(const sp_archive_head *head, sp_span passphrase, sp_key *ret_key)
+void sp_archive_keys_wipe(sp_archive_keys *keys)
 {
-    int rc = crypto_pwhash(ret_key->bytes, sizeof(ret_key->bytes), (const char *)passphrase.ptr,
-                           passphrase.len, head->salt, head->operations, (size_t)head->memory_bytes,
-                           crypto_pwhash_ALG_ARGON2ID13);
-    return rc == 0 ? sp_ok() : sp_fail(SP_ENOMEM);
+    sp_wipe(keys, sizeof(*keys));
 }
 
-sp_err sp_archive_lock(sp_span passphrase, const sp_key *data_key, sp_buf *sealed,
-                       sp_archive_head *ret_head)
+sp_archive_head sp_archive_head_new(void)
 {
     sp_archive_head head = {.created_unix_us = sp_now_unix_us(),
                             .operations = OPERATIONS,
                             .memory_bytes = MEMORY_BYTES};
-    auto_key sp_key lock;
     sp_random(head.salt, sizeof(head.salt));
-    TRY(key_of(&head, passphrase, &lock));
-    TRY(sp_seal(&lock, sp_span_of(data_key->bytes, sizeof(data_key->bytes)), BOUND, sealed));
-    head.by_passphrase = sp_buf_borrow(sealed);
-    *ret_head = head;
+    return head;
+}
+
+sp_err sp_archive_keys_of(const sp_archive_head *head, sp_span passphrase,
+                          sp_archive_keys *ret_keys)
+{
+    auto_key sp_key root;
+    int rc = crypto_pwhash(root.bytes, sizeof(root.bytes), (const char *)passphrase.ptr,
+                           passphrase.len, head->salt, head->operations, (size_t)head->memory_bytes,
+                           crypto_pwhash_ALG_ARGON2ID13);
+    if (rc != 0) {
+        return sp_fail(SP_ENOMEM);
+    }
+    ret_keys->lock = sp_key_derive(&root, SP_SPAN_EMPTY, "sallyport backup data key v2");
+    ret_keys->vault_seed = sp_key_derive(&root, SP_SPAN_EMPTY, "sallyport backup vault v2");
     return sp_ok();
 }
 
-sp_err sp_archive_unlock(const sp_archive_head *head, sp_span passphrase, sp_key *ret_key)
+sp_err sp_archive_lock(const sp_archive_keys *keys, const sp_key *data_key, sp_buf *sealed)
 {
-    auto_key sp_key lock;
+    return sp_seal(&keys->lock, sp_span_of(data_key->bytes, SP_KEY_BYTES), BOUND, sealed);
+}
+
+sp_err sp_archive_lock_vault(const sp_key *data_key, sp_span exported, sp_buf *sealed)
+{
+    return sp_seal(data_key, exported, BOUND_VAULT, sealed);
+}
+
+sp_err sp_archive_unlock(const sp_archive_head *head, const sp_archive_keys *keys,
+                         sp_key *ret_data_key)
+{
     auto_buf sp_buf plain = sp_buf_make(SP_KEY_BYTES);
-    TRY(key_of(head, passphrase, &lock));
-    sp_err err = sp_unseal(&lock, head->by_passphrase, BOUND, &plain);
+    sp_err err = sp_unseal(&keys->lock, head->by_passphrase, BOUND, &plain);
     if (sp_failed(err) || plain.len != SP_KEY_BYTES) {
         return sp_fail(SP_EDENIED);
     }
-    sp_copy(ret_key->bytes, plain.ptr, SP_KEY_BYTES);
+    sp_copy(ret_data_key->bytes, plain.ptr, SP_KEY_BYTES);
     sp_buf_wipe(&plain);
     return sp_ok();
+}
+
+sp_err sp_archive_unlock_vault(const sp_archive_head *head, const sp_key *data_key,
+                               sp_buf *exported)
+{
+    return sp_unseal(data_key, head->vault, BOUND_VAULT, exported);
 }
 
 /* ---- bytes ---- */
@@ -192,11 +215,16 @@ sp_err sp_archive_write(int from, int to, const sp_archive_head *head, const sp_
 
 sp_err sp_archive_read_head(int from, sp_buf *room, sp_archive_head *ret_head)
 {
-    uint8_t magic[MAGIC_BYTES];
+    uint8_t magic[MAGIC_BYTES] = {0};
     uint32_t len = 0;
-    if (sp_failed(read_exact(from, magic, sizeof(magic))) ||
-        !sp_span_eq(sp_span_of(magic, sizeof(magic)), MAGIC) || sp_failed(read_u32(from, &len)) ||
-        len > SP_ARCHIVE_HEAD_MAX_BYTES) {
+    sp_span word = sp_span_of(magic, sizeof(magic));
+    if (sp_failed(read_exact(from, magic, sizeof(magic))) || !sp_span_starts(word, FAMILY)) {
+        return sp_fail(SP_EINVALID);
+    }
+    if (!sp_span_eq(word, MAGIC)) {
+        return sp_fail(SP_EUNSUPPORTED);
+    }
+    if (sp_failed(read_u32(from, &len)) || len > SP_ARCHIVE_HEAD_MAX_BYTES) {
         return sp_fail(SP_EINVALID);
     }
     uint8_t *to = sp_buf_room(room, len);

@@ -11,6 +11,7 @@
 #define SP_PROC_ENTRY_H
 
 #include "infra/proc/config.h"
+#include "lib/base/sha256.h"
 
 /* Roles: run until SIGTERM; the result is the exit status. */
 int sp_core_role(const sp_config *config);
@@ -26,6 +27,30 @@ int sp_ledger_command(int argc, char **argv); /* ledger/ */
 int sp_backup_command(int argc, char **argv); /* core/ */
 int sp_agent_command(int argc, char **argv);  /* agent/ */
 int sp_policy_command(int argc, char **argv); /* cli/ */
+
+/* ---- `backup restore`: each room puts its own part in place ---- */
+
+typedef enum {
+    SP_RESTORE_LOOK,  /* only whether the part opens */
+    SP_RESTORE_CHECK, /* whether it can be put in place here; changes nothing */
+    SP_RESTORE_DO
+} sp_restore_step;
+
+typedef struct {
+    const sp_config *config;
+    sp_restore_step step;
+    bool new_ledger;  /* the entries are lost: begin another log */
+    sp_span exported; /* by the vault, sealed (vault/export.h) */
+    uint8_t seed[32]; /* of the key pair that it is sealed to */
+    /* The last checkpoint: of the backup, or of the vault here when that is newer. */
+    uint64_t entries;
+    sp_hash root;
+    char said[256]; /* one clause for people: what was found or done, or why not */
+} sp_restore;
+
+/* Called in a process of its own that is the role's user, the office standing still. */
+SP_MUST sp_err sp_vault_restore(sp_restore *restore);  /* vault/ */
+SP_MUST sp_err sp_ledger_restore(sp_restore *restore); /* ledger/ */
 
 /* ---- what a role calls ---- */
 /* The inherited socket of that name, non-blocking and close-on-exec; -1 when there is none. */

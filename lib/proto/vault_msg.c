@@ -25,8 +25,7 @@ const char *sp_vault_kind_word(uint16_t kind)
         "CHECKPOINT_LAST",
         "WRAP",
         "UNWRAP",
-        "BACKUP_WRAP",
-        "BACKUP_UNWRAP",
+        "EXPORT",
         "DB_CREDENTIAL_PUT",
         "DB_CREDENTIAL_LIST",
         "DB_CREDENTIAL_REMOVE",
@@ -231,6 +230,27 @@ sp_err sp_vault_checkpoint_last_decode(sp_span body, sp_vault_checkpoint_last *r
     last.note = sp_read_bytes(&in, SP_VAULT_NOTE_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_last = last;
+    return sp_ok();
+}
+
+void sp_vault_exported_encode(const sp_vault_exported *exported, sp_buf *out)
+{
+    sp_buf_bytes(out, exported->domain);
+    sp_buf_u64(out, exported->entries);
+    sp_buf_span(out, sp_hash_borrow(&exported->root));
+    sp_buf_bytes(out, exported->sealed);
+}
+
+sp_err sp_vault_exported_decode(sp_span body, sp_vault_exported *ret_exported)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_vault_exported exported;
+    exported.domain = sp_read_bytes(&in, ORIGIN_MAX_BYTES);
+    exported.entries = sp_read_u64(&in);
+    exported.root = read_hash(&in);
+    exported.sealed = sp_read_bytes(&in, SP_VAULT_EXPORTED_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_exported = exported;
     return sp_ok();
 }
 

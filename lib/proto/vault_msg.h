@@ -18,8 +18,7 @@
  * CHECKPOINT_SIGN      ledger         checkpoint -> signed note
  * CHECKPOINT_LAST      core ledger    - -> checkpoint_last
  * WRAP, UNWRAP         core ledger    wrap -> bytes                  a key of the caller's role
- * BACKUP_WRAP          core           wrap -> bytes
- * BACKUP_UNWRAP        core           wrap -> bytes                  recorded
+ * EXPORT               host           X25519 public key -> exported  recorded; all keys, sealed
  * DB_CREDENTIAL_PUT    core           db_credential -> SCRAM secret  recorded
  * DB_CREDENTIAL_LIST   core           - -> keys                      those of databases
  * DB_CREDENTIAL_REMOVE core           name -> -                      recorded
@@ -52,8 +51,7 @@ typedef enum {
     SP_VAULT_CHECKPOINT_LAST,
     SP_VAULT_WRAP,
     SP_VAULT_UNWRAP,
-    SP_VAULT_BACKUP_WRAP,
-    SP_VAULT_BACKUP_UNWRAP,
+    SP_VAULT_EXPORT,
     SP_VAULT_DB_CREDENTIAL_PUT,
     SP_VAULT_DB_CREDENTIAL_LIST,
     SP_VAULT_DB_CREDENTIAL_REMOVE,
@@ -75,6 +73,8 @@ enum {
     SP_VAULT_NOTE_MAX_BYTES = 1024,
     SP_VAULT_KEYS_MAX = 256,
     SP_VAULT_TOKEN_LIFE_MAX_S = 300,
+    SP_VAULT_EXPORT_KEY_BYTES = 32,
+    SP_VAULT_EXPORTED_MAX_BYTES = 96 * 1024,
     SP_VAULT_CREDENTIAL_MAX_BYTES = 127, /* "<resource>/<account>" */
     SP_VAULT_PASSWORD_MAX_BYTES = 200,
     SP_VAULT_SALT_MAX_BYTES = 64,
@@ -168,6 +168,14 @@ typedef struct {
     sp_span bytes; /* plain to WRAP, wrapped to UNWRAP */
 } sp_vault_wrap;
 
+/* A backup's part of the vault: every key and the last checkpoint, readable only to the secret half
+ * of the public key that was sent (vault/export.h); and, for all, which ledger it belongs to. */
+typedef struct {
+    sp_span domain;   /* of the office */
+    uint64_t entries; /* of the last checkpoint signed */
+    sp_hash root;
+    sp_span sealed;
+} sp_vault_exported;
 /* The password of a database account. The reply is what PostgreSQL stores for it
  * ("SCRAM-SHA-256$<iterations>:<salt>$..."), for ALTER ROLE ... PASSWORD: with a generated password
  * nobody ever sees one. */
@@ -222,6 +230,8 @@ void sp_vault_tls_identity_encode(const sp_vault_tls_identity *identity, sp_buf 
 SP_MUST sp_err sp_vault_tls_identity_decode(sp_span body, sp_vault_tls_identity *ret_identity);
 void sp_vault_checkpoint_last_encode(const sp_vault_checkpoint_last *last, sp_buf *out);
 SP_MUST sp_err sp_vault_checkpoint_last_decode(sp_span body, sp_vault_checkpoint_last *ret_last);
+void sp_vault_exported_encode(const sp_vault_exported *exported, sp_buf *out);
+SP_MUST sp_err sp_vault_exported_decode(sp_span body, sp_vault_exported *ret_exported);
 void sp_vault_db_proved_encode(const sp_vault_db_proved *proved, sp_buf *out);
 SP_MUST sp_err sp_vault_db_proved_decode(sp_span body, sp_vault_db_proved *ret_proved);
 

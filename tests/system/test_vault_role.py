@@ -13,6 +13,7 @@ import socket
 import struct
 import time
 
+import nacl.public
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -183,10 +184,10 @@ def test_signs_no_other_tokens(vault, bad):
 
 ALLOWED = {
     "core": {vc.PING, vc.KEYS, vc.CA, vc.DEVICE_ISSUE, vc.TLS_IDENTITY, vc.TOKEN_SIGN,
-             vc.TOKEN_JWKS, vc.TOKEN_ROTATE, vc.CHECKPOINT_LAST, vc.WRAP, vc.UNWRAP,
-             vc.BACKUP_WRAP, vc.BACKUP_UNWRAP},
+             vc.TOKEN_JWKS, vc.TOKEN_ROTATE, vc.CHECKPOINT_LAST, vc.WRAP, vc.UNWRAP},
     "ledger": {vc.PING, vc.CHECKPOINT_SIGN, vc.CHECKPOINT_LAST, vc.WRAP, vc.UNWRAP},
     "web": {vc.PING, vc.CA, vc.TLS_IDENTITY, vc.TLS_KEY, vc.TLS_SIGN, vc.TOKEN_JWKS},
+    "root": {vc.PING, vc.EXPORT},
     "stranger": {vc.PING},
 }
 
@@ -195,7 +196,7 @@ ALLOWED = {
 @pytest.mark.parametrize("role", ALLOWED)
 def test_each_role_is_held_to_its_kinds(vault, role):
     peer = vault.connect(role)
-    for kind in range(vc.PING, vc.BACKUP_UNWRAP + 1):
+    for kind in range(vc.PING, vc.EXPORT + 1):
         status, body = peer.call(kind, b"")
         if kind not in ALLOWED[role]:
             assert status == vc.EDENIED and body == b"", hex(kind)
@@ -210,8 +211,26 @@ def test_core_cannot_open_what_the_ledger_wrapped(vault):
     assert b"secret key" not in wrapped
     assert ledger.call(vc.UNWRAP, text(b"subject 1") + text(wrapped)) == (vc.OK, b"secret key")
     assert core.call(vc.UNWRAP, text(b"subject 1") + text(wrapped)) == (vc.ECORRUPT, b"")
-    assert core.call(vc.BACKUP_UNWRAP, text(b"subject 1") + text(wrapped)) == (vc.ECORRUPT, b"")
     assert ledger.call(vc.UNWRAP, text(b"subject 2") + text(wrapped)) == (vc.ECORRUPT, b"")
+
+
+@as_root
+def test_exports_its_keys_to_root_alone_and_only_sealed(vault):
+    public = nacl.public.PrivateKey.generate()
+    ask = bytes(public.public_key)
+    assert vault.connect("core").call(vc.EXPORT, ask) == (vc.EDENIED, b"")
+    root = vault.connect("root")
+    for bad in (b"", ask[:-1], ask + b"x", bytes(32)):  # the last is no key: a point of small order
+        assert root.call(vc.EXPORT, bad)[0] in (vc.EINVALID, vc.ELIMIT)
+    status, body = root.call(vc.EXPORT, ask)
+    assert status == vc.OK
+    reader = Reader(body)
+    assert reader.text() == b"office.localhost" and reader.number("Q") == 0
+    reader.take(32)
+    sealed = reader.text()
+    assert b"device-ca" not in body
+    opened = nacl.public.SealedBox(public).decrypt(sealed)
+    assert opened.startswith(b"SPKX") and b"device-ca" in opened
 
 
 def test_survives_hostile_packets(vault):
@@ -220,7 +239,7 @@ def test_survives_hostile_packets(vault):
         peer = vault.connect("web")
         peer.socket.send(packet)
     peer = vault.connect("core")
-    for kind in range(vc.PING, vc.BACKUP_UNWRAP + 1):
+    for kind in range(vc.PING, vc.EXPORT + 1):
         for size in (0, 1, 7, 100, 20_000):
             peer.call(kind, os.urandom(size))
     assert vault.connect("core").call(vc.PING)[0] == vc.OK

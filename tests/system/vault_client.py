@@ -12,8 +12,8 @@ import subprocess
 import time
 
 PING, KEYS, CA, DEVICE_ISSUE, TLS_IDENTITY, TLS_KEY, TLS_SIGN, TOKEN_SIGN, TOKEN_JWKS, \
-    TOKEN_ROTATE, CHECKPOINT_SIGN, CHECKPOINT_LAST, WRAP, UNWRAP, BACKUP_WRAP, BACKUP_UNWRAP = \
-    range(0x0200, 0x0210)
+    TOKEN_ROTATE, CHECKPOINT_SIGN, CHECKPOINT_LAST, WRAP, UNWRAP, EXPORT = \
+    range(0x0200, 0x020f)
 OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED, ECONFLICT, ECORRUPT = 0, 2, 4, 5, 7, 8, 13
 
 
@@ -137,7 +137,7 @@ class Vault:
         return self
 
     def connect(self, role):
-        return Connection(self.path, UIDS[role])
+        return Connection(self.path, 0 if role == "root" else UIDS[role])
 
     def stop(self, how=signal.SIGTERM):
         if self.process is not None:

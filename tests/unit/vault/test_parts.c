@@ -195,7 +195,6 @@ static void wraps_for_one_role_and_one_place(void **state)
     assert_span_text(sp_buf_borrow(&plain), "a key");
     sp_buf_reset(&plain);
     assert_fails(sp_unwrap(it->ring, "core", &back, &plain), SP_ECORRUPT);
-    assert_fails(sp_unwrap(it->ring, "backup", &back, &plain), SP_ECORRUPT);
     assert_fails(sp_unwrap(it->ring, "nobody", &back, &plain), SP_ENOTFOUND);
     back.bound = SP_SPAN_LIT("subject 8");
     assert_fails(sp_unwrap(it->ring, "ledger", &back, &plain), SP_ECORRUPT);

@@ -164,11 +164,25 @@ static void keys_and_ca(void **state)
     assert_fails(sp_vault_ca_decode(SP_SPAN_LIT("\2"), &which), SP_EINVALID);
 }
 
+static void exported(void **state)
+{
+    (void)state;
+    auto_buf sp_buf body = sp_buf_make(8192);
+    sp_vault_exported one = {SP_SPAN_LIT("office.example"), 7, {{1}}, SP_SPAN_LIT("sealed")};
+    sp_vault_exported got;
+    sp_vault_exported_encode(&one, &body);
+    assert_ok(sp_vault_exported_decode(sp_buf_borrow(&body), &got));
+    assert_span_text(got.domain, "office.example");
+    assert_span_text(got.sealed, "sealed");
+    assert_true(got.entries == 7 && sp_hash_eq(&got.root, &one.root));
+    ONLY_WHOLE(body, sp_vault_exported_decode, sp_vault_exported);
+}
+
 static void words(void **state)
 {
     (void)state;
     assert_string_equal(sp_vault_kind_word(SP_VAULT_PING), "PING");
-    assert_string_equal(sp_vault_kind_word(SP_VAULT_BACKUP_UNWRAP), "BACKUP_UNWRAP");
+    assert_string_equal(sp_vault_kind_word(SP_VAULT_EXPORT), "EXPORT");
     assert_string_equal(sp_vault_kind_word(SP_VAULT_KIND_END), "unknown");
     assert_string_equal(sp_vault_kind_word(0), "unknown");
 }
@@ -179,7 +193,7 @@ int main(void)
         cmocka_unit_test(device_issue),    cmocka_unit_test(tls),
         cmocka_unit_test(databases),       cmocka_unit_test(checkpoint),
         cmocka_unit_test(wrap_and_issued), cmocka_unit_test(keys_and_ca),
-        cmocka_unit_test(words),
+        cmocka_unit_test(words),           cmocka_unit_test(exported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ static const sp_command commands[] = {
      .ask = {SP_NEEDS_ROOT, "POST", "/api/v1/setup-link", .field = "name",
              .done = "{link}\nIt serves once, until {expires_at} UTC. Who opens it becomes {1}."}},
     {SP_GROUP_OFFICE, NULL, "backup", "create|verify|restore FILE",
-     "root: the store as one encrypted file", .run = sp_backup_command},
+     "root: store and keys as one file", .run = sp_backup_command},
 
     /* ---- documents and policy ---- */
     {SP_GROUP_CHANGE, NULL, "apply", NULL, "put documents in force, all or nothing",

@@ -93,6 +93,11 @@ static const sp_master_provider PROVIDERS[] = {
     {"file", load_file},
 };
 
+sp_err sp_master_credential(sp_key *ret_master, sp_buf *why)
+{
+    return load_credential("", ret_master, why);
+}
+
 sp_err sp_master_load(const char *dir, bool fresh, sp_key *ret_master, const char **ret_word,
                       sp_buf *why)
 {

@@ -20,6 +20,10 @@ typedef struct {
     sp_err (*load)(const char *dir, sp_key *ret_master, sp_buf *why);
 } sp_master_provider;
 
+/* The credential alone, which root may have to read before it becomes the vault's user.
+ * SP_ENOTFOUND: there is none. */
+SP_MUST sp_err sp_master_credential(sp_key *ret_master, sp_buf *why);
+
 /* dir: the vault's state. fresh: there is no keyring yet, so a missing master key is made. why: one
  * sentence on failure. *ret_word names the provider. */
 SP_MUST sp_err sp_master_load(const char *dir, bool fresh, sp_key *ret_master,

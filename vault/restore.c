@@ -78,6 +78,10 @@ static sp_err open_backup(work *w, const sp_key *master, sp_buf *plain)
 /* A keyring without its master key is left alone: the key may be a systemd credential. */
 static sp_err load_master(work *w, sp_key *ret_master)
 {
+    if (w->ask->has_master) {
+        sp_copy(ret_master->bytes, w->ask->master, SP_KEY_BYTES);
+        return sp_ok();
+    }
     bool may_make = !sp_keyring_exists(w->dir);
     const char *word = "";
     auto_buf sp_buf why = sp_buf_make(WHY_MAX_BYTES);
@@ -178,6 +182,24 @@ static sp_err restore(work *w)
     }
     sp_buf_wipe(&plain);
     return err;
+}
+
+sp_err sp_vault_restore_master(sp_restore *ask)
+{
+    auto_key sp_key master;
+    auto_buf sp_buf why = sp_buf_make(WHY_MAX_BYTES);
+    sp_err err = sp_master_credential(&master, &why);
+    if (err.code == SP_ENOTFOUND) {
+        return sp_ok();
+    }
+    if (sp_failed(err)) {
+        snprintf(ask->said, sizeof(ask->said), "the credential sallyport-master: %.*s",
+                 SP_SPAN_ARG(sp_buf_borrow(&why)));
+        return err;
+    }
+    sp_copy(ask->master, master.bytes, SP_KEY_BYTES);
+    ask->has_master = true;
+    return sp_ok();
 }
 
 sp_err sp_vault_restore(sp_restore *ask)

@@ -55,8 +55,13 @@ static sp_err child_work(restoring *r, sp_role_kind role, work_of_role work)
     if (role != SP_ROLE_VAULT) {
         sp_wipe(r->part.seed, sizeof(r->part.seed)); /* our copy: nobody else opens the keys */
     }
-    TRY(sp_backup_become(r->job->config, role));
-    sp_err err = work(r);
+    sp_err err = role == SP_ROLE_VAULT ? sp_vault_restore_master(&r->part) : sp_ok();
+    if (!sp_failed(err)) {
+        err = sp_backup_become(r->job->config, role);
+    }
+    if (!sp_failed(err)) {
+        err = work(r);
+    }
     *r->found = (found){.people = r->people, .entries = r->part.entries, .root = r->part.root};
     sp_copy(r->found->said, r->part.said, sizeof(r->part.said));
     return err;

@@ -6,7 +6,7 @@ set -euo pipefail
 src=/usr/share/nginx/src
 out=$1
 [ -r "$src/configure" ] || { echo "nginx's headers are missing: apt-get install nginx-dev" >&2; exit 1; }
-version=$(nginx -v 2>&1)
+version=$(/usr/sbin/nginx -v 2>&1)
 [ -f "$out/made" ] && [ "$(cat "$out/made")" = "$version" ] && exit 0
 rm -rf "$out"
 mkdir -p "$out/empty/module"

@@ -42,12 +42,16 @@ typedef struct {
     bool new_ledger;  /* the entries are lost: begin another log */
     sp_span exported; /* by the vault, sealed (vault/export.h) */
     uint8_t seed[32]; /* of the key pair that it is sealed to */
+    bool has_master;
+    uint8_t master[32]; /* of the vault here, when root alone can read it */
     /* The last checkpoint: of the backup, or of the vault here when that is newer. */
     uint64_t entries;
     sp_hash root;
     char said[256]; /* one clause for people: what was found or done, or why not */
 } sp_restore;
 
+/* As root, before the others: takes the vault's master key from the credentials, if it is there. */
+SP_MUST sp_err sp_vault_restore_master(sp_restore *restore); /* vault/ */
 /* Called in a process of its own that is the role's user, the office standing still. */
 SP_MUST sp_err sp_vault_restore(sp_restore *restore);  /* vault/ */
 SP_MUST sp_err sp_ledger_restore(sp_restore *restore); /* ledger/ */

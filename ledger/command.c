@@ -266,13 +266,14 @@ int sp_ledger_command(int argc, char **argv)
         int (*run)(const sp_ledger_args *args);
         bool needs_entry;
         bool needs_directory;
-    } commands[] = {{"verify", sp_ledger_cmd_verify, false, false},
-                    {"search", sp_ledger_cmd_search, false, false},
-                    {"tail", sp_ledger_cmd_tail, false, false},
-                    {"entry", sp_ledger_cmd_entry, true, false},
-                    {"proof", sp_ledger_cmd_proof, true, false},
-                    {"export", sp_ledger_cmd_export, false, true},
-                    {"witness", sp_ledger_cmd_witness, false, false}};
+        bool takes_directory;
+    } commands[] = {{"verify", sp_ledger_cmd_verify, false, false, true},
+                    {"search", sp_ledger_cmd_search, false, false, false},
+                    {"tail", sp_ledger_cmd_tail, false, false, false},
+                    {"entry", sp_ledger_cmd_entry, true, false, false},
+                    {"proof", sp_ledger_cmd_proof, true, false, false},
+                    {"export", sp_ledger_cmd_export, false, true, true},
+                    {"witness", sp_ledger_cmd_witness, false, false, false}};
     sp_ledger_args args = {.config_file = "/etc/sallyport/sallyport.yaml",
                            .until_entry = UINT64_MAX,
                            .search = {.before_entry = UINT64_MAX,
@@ -287,7 +288,9 @@ int sp_ledger_command(int argc, char **argv)
     }
     for (size_t i = 0; i < SP_COUNT(commands); i++) {
         bool complete = (!commands[i].needs_entry || args.has_entry) &&
-                        (!commands[i].needs_directory || args.directory != NULL);
+                        (!commands[i].needs_directory || args.directory != NULL) &&
+                        (commands[i].takes_directory || args.directory == NULL) &&
+                        (commands[i].needs_entry || !args.has_entry);
         if (strcmp(argv[1], commands[i].word) == 0 && complete) {
             return commands[i].run(&args);
         }

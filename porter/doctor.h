@@ -29,8 +29,9 @@ typedef struct {
     const sp_config *config;
     doctor_finding *findings; /* DOCTOR_FINDINGS_MAX */
     size_t count;
-    bool running; /* a porter holds the office */
-    pid_t web;    /* process of the web role, 0 = none */
+    bool running;   /* a porter holds the office */
+    pid_t web;      /* process of the web role, 0 = none */
+    unsigned units; /* without a porter: bits of the roles that run */
 } doctor;
 
 void doctor_say(doctor *d, doctor_level level, const char *area, const char *hint,

@@ -45,29 +45,6 @@ static const char *word_in(const json_t *object, const char *key)
     return word != NULL ? word : "";
 }
 
-void doctor_porter(doctor *d)
-{
-    d->running = is_held(d->config->run_dir) && is_held(d->config->state_dir);
-    json_t *status = read_status(d->config);
-    const char *state = word_in(status, "state");
-    if (!d->running) {
-        doctor_say(
-            d, DOCTOR_WARN, "office",
-            "sallyport run -c FILE starts it; under systemd: systemctl start sallyport.target",
-            "no porter runs this office (%s); roles of systemd are looked at all the same",
-            d->config->file);
-    } else if (strcmp(state, "ready") == 0) {
-        doctor_say(d, DOCTOR_GOOD, "office", NULL, "%s is open, porter %lld, version %s",
-                   d->config->office,
-                   (long long)json_integer_value(json_object_get(status, "porter")),
-                   word_in(status, "version"));
-    } else {
-        doctor_say(d, DOCTOR_BAD, "office", "the roles below say why", "%s is %s",
-                   d->config->office, state[0] != '\0' ? state : "starting");
-    }
-    json_decref(status);
-}
-
 /* ---- what the kernel says of a process ---- */
 
 typedef struct {
@@ -243,6 +220,61 @@ static void judge_unit(doctor *d, uint64_t pid, const process *p)
     if (p->uid == d->config->uids[role]) {
         judge(d, sp_role_word(role), pid, p, d->config->uids[role], "");
     }
+    if (role == SP_ROLE_WEB) {
+        d->web = (pid_t)pid;
+        each_process(d, is_child_of, pid, judge_nginx);
+    }
+}
+
+static void count_unit(doctor *d, uint64_t pid, const process *p)
+{
+    sp_role_kind role = role_of(p->name + 3);
+    (void)pid;
+    if (p->uid == d->config->uids[role]) {
+        d->units |= 1U << role;
+    }
+}
+
+/* No porter: then systemd runs all roles, or nobody should. */
+static void judge_units(doctor *d)
+{
+    each_process(d, has_role_name, 0, count_unit);
+    if (d->units == 0) {
+        doctor_say(
+            d, DOCTOR_WARN, "office",
+            "sallyport run -c FILE starts it; under systemd: systemctl start sallyport.target",
+            "nobody runs this office (%s)", d->config->file);
+        return;
+    }
+    for (sp_role_kind role = SP_ROLE_CORE; role < SP_ROLE_COUNT; role++) {
+        if ((d->units & (1U << role)) == 0) {
+            doctor_say(d, DOCTOR_BAD, "office", "journalctl says why", "%s does not run",
+                       sp_role_word(role));
+        }
+    }
+    if (d->units == (1U << SP_ROLE_COUNT) - 1) {
+        doctor_say(d, DOCTOR_GOOD, "office", NULL, "%s is open, its roles run under systemd",
+                   d->config->office);
+    }
+}
+
+void doctor_porter(doctor *d)
+{
+    d->running = is_held(d->config->run_dir) && is_held(d->config->state_dir);
+    json_t *status = read_status(d->config);
+    const char *state = word_in(status, "state");
+    if (!d->running) {
+        judge_units(d);
+    } else if (strcmp(state, "ready") == 0) {
+        doctor_say(d, DOCTOR_GOOD, "office", NULL, "%s is open, porter %lld, version %s",
+                   d->config->office,
+                   (long long)json_integer_value(json_object_get(status, "porter")),
+                   word_in(status, "version"));
+    } else {
+        doctor_say(d, DOCTOR_BAD, "office", "the roles below say why", "%s is %s",
+                   d->config->office, state[0] != '\0' ? state : "starting");
+    }
+    json_decref(status);
 }
 
 void doctor_roles(doctor *d)

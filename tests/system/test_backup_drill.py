@@ -13,7 +13,7 @@ from test_core_store import backup
 
 
 def searched(office, text):
-    return office.cli("ledger", "search", text, "-c", office.config).stdout
+    return office.cli("ledger", "search", "--text", text, "-c", office.config).stdout
 
 
 def restore(office, path, *more):

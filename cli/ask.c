@@ -232,11 +232,25 @@ static int make_body(const question *q, json_t **ret_body)
     return SP_EXIT_OK;
 }
 
+/* --page or --after: one page is wanted, not the whole list. */
+static bool wants_page(const sp_given *given)
+{
+    const sp_option *options = given->command->options;
+    bool wants = false;
+    for (size_t i = 0; options != NULL && options[i].word != NULL; i++) {
+        wants =
+            wants || (options[i].field != NULL && given->values[i] != NULL &&
+                      (sp_same(options[i].field, "limit") || sp_same(options[i].field, "cursor")));
+    }
+    return wants;
+}
+
 static int send(sp_client *client, question *q, const char *path, json_t **ret_answer)
 {
     if (is_get(q->ask)) {
-        return q->ask->done == NULL ? sp_client_list(client, path, ret_answer)
-                                    : sp_client_call(client, "GET", path, NULL, ret_answer);
+        return q->ask->done == NULL && !wants_page(q->given)
+                   ? sp_client_list(client, path, ret_answer)
+                   : sp_client_call(client, "GET", path, NULL, ret_answer);
     }
     json_t *body = NULL;
     int status = make_body(q, &body);
@@ -248,8 +262,14 @@ static int send(sp_client *client, question *q, const char *path, json_t **ret_a
 
 static void print(const question *q, json_t *answer)
 {
+    const char *next = json_string_value(json_object_get(answer, "next"));
     if (q->ask->done != NULL) {
         say(q->ask->done, q->word, answer);
+    } else if (wants_page(q->given)) {
+        sp_ask_rows(q->ask->columns, json_object_get(answer, "items"));
+        if (next != NULL) {
+            fprintf(stderr, "more: --after %s\n", next);
+        }
     } else if (json_is_array(answer)) {
         sp_ask_rows(q->ask->columns, answer);
     } else {

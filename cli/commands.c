@@ -23,6 +23,15 @@ static const sp_option WHY[] = {
     "Hand this link over on a channel you trust; it is shown once and serves until {expires_at} "  \
     "UTC:\n\n    {link}"
 
+/* A list is shown whole, or by pages. */
+#define PAGES                                                                                      \
+    {"--page", SP_OPTION_NUMBER, "ROWS", "one page of so many (at most 200), not all",             \
+     .field = "limit"},                                                                            \
+    {                                                                                              \
+        "--after", SP_OPTION_TEXT, "CURSOR", "the page behind the one that named this",            \
+            .field = "cursor"                                                                      \
+    }
+
 #define PEOPLE "/api/v1/admin/people"
 #define DEVICES "/api/v1/admin/devices"
 
@@ -108,6 +117,7 @@ static const sp_command commands[] = {
     {SP_GROUP_NONE, "person", "list", NULL, "all accounts", "Lists the accounts.",
      .options = (const sp_option[]){{"--search", SP_OPTION_TEXT, "TEXT",
                                      "those with it in a name only", .field = "q"},
+                                    PAGES,
                                     {0}},
      .ask = {.path = PEOPLE,
              .columns = {{"NAME", "name", NULL},
@@ -154,6 +164,7 @@ static const sp_command commands[] = {
                                      .instead = "/api/v1/me/devices"},
                                     {"--state", SP_OPTION_TEXT, "STATE",
                                      "pending, active, quarantined or revoked", .field = "state"},
+                                    PAGES,
                                     {0}},
      .ask = {.path = DEVICES,
              .columns = {{"ID", "id", NULL},
@@ -190,6 +201,10 @@ static const sp_command commands[] = {
     {SP_GROUP_WATCH, NULL, "session", "COMMAND", "who is in now; end a session",
      .about = "Sessions that live now."},
     {SP_GROUP_NONE, "session", "list", NULL, "living sessions", "Lists the sessions that live now.",
+     .options = (const sp_option[]){{"--search", SP_OPTION_TEXT, "NAME",
+                                     "those of people with it in the name only", .field = "q"},
+                                    PAGES,
+                                    {0}},
      .ask = {.path = "/api/v1/admin/sessions",
              .columns = {{"ID", "id", NULL},
                          {"PERSON", "person.name", NULL},

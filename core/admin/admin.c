@@ -6,22 +6,6 @@
 
 #include "core/sessions/sessions.h"
 
-enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 200 };
-
-bool sp_admin_limit(sp_request *req, uint64_t *ret_limit)
-{
-    sp_span text = sp_request_query(req, "limit");
-    *ret_limit = LIMIT_DEFAULT;
-    if (text.len == 0) {
-        return true;
-    }
-    if (sp_failed(sp_span_to_u64(text, LIMIT_MAX, ret_limit)) || *ret_limit == 0) {
-        sp_answer_invalid(req, "limit", "a number from 1 to 200");
-        return false;
-    }
-    return true;
-}
-
 bool sp_admin_session_id(sp_span text, uint64_t *ret_id)
 {
     return !sp_failed(sp_session_id_of(text, ret_id));

@@ -30,7 +30,5 @@ json_t *sp_admin_text(sp_span text);
 json_t *sp_admin_version_json(sp_core *core, uint64_t version);
 /* A session's id as the API shows it: 16 hexadecimal digits. */
 bool sp_admin_session_id(sp_span text, uint64_t *ret_id);
-/* ?limit= (1..200, 50); false: answered. */
-bool sp_admin_limit(sp_request *req, uint64_t *ret_limit);
 
 #endif

@@ -300,7 +300,7 @@ bool sp_events_page(sp_request *req, sp_ledger_search *search)
     uint64_t limit = 0;
     sp_span cursor = sp_request_query(req, "cursor");
     search->before_entry = UINT64_MAX;
-    if (!sp_admin_limit(req, &limit)) {
+    if (!sp_request_limit(req, &limit)) {
         return false;
     }
     if (cursor.len > 0 && !read_cursor(cursor, search)) {

@@ -72,18 +72,10 @@ static asking *new_asking(sp_request *req)
 
 /* ---- overview ---- */
 
-static void count_person(void *self, const sp_person *person)
-{
-    size_t *counts = self;
-    if (person->state < SP_PERSON_STATE_COUNT) {
-        counts[person->state]++;
-    }
-}
-
 static json_t *people_json(const sp_core *core)
 {
     size_t counts[SP_PERSON_STATE_COUNT] = {0};
-    SP_IGNORE(sp_people_each(core->store, count_person, counts)); /* zeros are shown then */
+    SP_IGNORE(sp_people_count(core->store, counts)); /* zeros are shown then */
     json_t *object = json_object();
     set_count(object, "active", counts[SP_PERSON_ACTIVE]);
     set_count(object, "invited", counts[SP_PERSON_INVITED]);
@@ -130,33 +122,15 @@ static void add_attention(json_t *list, const char *code, const char *severity, 
                                           "count", (json_int_t)count));
 }
 
-typedef struct {
-    sp_core *core;
-    size_t held[SP_ROLE_NR_AUDIT + 1];
-} admins;
-
-static void count_admin(void *self, const sp_person *person)
-{
-    admins *a = self;
-    uint64_t roles[SP_ROLE_WORDS] = {0};
-    if (person->state != SP_PERSON_ACTIVE ||
-        sp_failed(sp_roles_of(a->core->store, person->id, roles))) {
-        return;
-    }
-    for (uint32_t role = SP_ROLE_NR_SYSTEM; role <= SP_ROLE_NR_AUDIT; role++) {
-        a->held[role] += sp_roles_hold(roles, role) ? 1 : 0;
-    }
-}
-
 /* Most urgent first. */
 static json_t *attention_json(const asking *a)
 {
     sp_core *core = sp_request_core(a->req);
     json_t *list = json_array();
     size_t devices[SP_DEVICE_COUNT];
-    admins held = {.core = core};
+    size_t held[SP_ROLE_NR_AUDIT + 1] = {0};
     sp_devices_count(core, devices);
-    SP_IGNORE(sp_people_each(core->store, count_admin, &held)); /* then all three are missing */
+    SP_IGNORE(sp_admins_count(core->store, held)); /* then all three are missing */
     if (!a->has_stats) {
         add_attention(list, "ledger_down", "critical", 1);
     } else if (!a->stats.recording) {
@@ -174,13 +148,13 @@ static json_t *attention_json(const asking *a)
     if (sp_gates_workers(core->state->gates) == 0) {
         add_attention(list, "web_down", "high", 1);
     }
-    if (held.held[SP_ROLE_NR_SYSTEM] == 0) {
+    if (held[SP_ROLE_NR_SYSTEM] == 0) {
         add_attention(list, "no_system_admin", "high", 0);
     }
-    if (held.held[SP_ROLE_NR_SECURITY] == 0) {
+    if (held[SP_ROLE_NR_SECURITY] == 0) {
         add_attention(list, "no_security_admin", "high", 0);
     }
-    if (held.held[SP_ROLE_NR_AUDIT] == 0) {
+    if (held[SP_ROLE_NR_AUDIT] == 0) {
         add_attention(list, "no_audit_admin", "high", 0);
     }
     if (devices[SP_DEVICE_QUARANTINED] > 0) {

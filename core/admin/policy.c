@@ -83,7 +83,7 @@ static void get_versions(sp_request *req)
     uint64_t limit = 0;
     uint64_t before = 0;
     sp_span cursor = sp_request_query(req, "cursor");
-    if (!sp_admin_limit(req, &limit)) {
+    if (!sp_request_limit(req, &limit)) {
         return;
     }
     if (cursor.len > 0 && sp_failed(sp_span_to_u64(cursor, INT64_MAX, &before))) {

@@ -328,18 +328,9 @@ void sp_devices_stop(sp_devices *devices)
 
 /* ---- figures and news ---- */
 
-static void count_device(void *self, const sp_device *device)
-{
-    size_t *counts = self;
-    if (device->state < SP_DEVICE_COUNT) {
-        counts[device->state]++;
-    }
-}
-
 void sp_devices_count(sp_core *core, size_t ret_counts[SP_DEVICE_COUNT])
 {
-    sp_set(ret_counts, 0, sizeof(*ret_counts) * SP_DEVICE_COUNT);
-    SP_IGNORE(sp_device_each(core->store, count_device, ret_counts)); /* zeros are shown then */
+    SP_IGNORE(sp_device_count(core->store, ret_counts)); /* zeros are shown then */
 }
 
 void sp_devices_publish(sp_core *core, const sp_device *device)

@@ -61,7 +61,10 @@ typedef struct {
     uint8_t state; /* SP_DEVICE_FREE = any */
     sp_span name;  /* part of the name */
 } sp_device_filter;
+/* A page: limit and cursor are the request's. */
 void sp_devices_answer(sp_request *req, const sp_device_filter *filter);
+/* All of a person. */
+void sp_devices_answer_own(sp_request *req, uint32_t person);
 /* Tells open consoles, and the person's own pages. */
 void sp_devices_publish(sp_core *core, const sp_device *device);
 /* How many in each state, for the overview. */

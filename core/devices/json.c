@@ -91,12 +91,17 @@ json_t *sp_device_json(sp_core *core, const sp_device *device, const sp_hash *cu
     return object;
 }
 
+enum { CURSOR_BYTES = 256 };
+
 typedef struct {
     sp_request *req;
     const sp_device_filter *filter;
     json_t *items;
     sp_hash current;
     bool has_current;
+    uint64_t limit;
+    sp_buf last; /* the place of the last one taken: "1.17.thinkpad" */
+    bool more;
 } list_walk;
 
 static bool passes(const sp_device *device, const sp_device_filter *filter)
@@ -106,25 +111,88 @@ static bool passes(const sp_device *device, const sp_device_filter *filter)
            (filter->name.len == 0 || sp_span_find(device->name, filter->name) < device->name.len);
 }
 
-static void list_device(void *self, const sp_device *device)
+static bool list_device(void *self, const sp_device *device)
 {
     list_walk *walk = self;
-    if (passes(device, walk->filter)) {
-        json_array_append_new(walk->items,
-                              sp_device_json(sp_request_core(walk->req), device,
-                                             walk->has_current ? &walk->current : NULL));
+    if (!passes(device, walk->filter)) {
+        return true;
     }
+    if (json_array_size(walk->items) >= walk->limit) {
+        walk->more = true;
+        return false;
+    }
+    sp_buf_reset(&walk->last);
+    sp_buf_fmt(&walk->last, "%u.%llu.", device->state == SP_DEVICE_PENDING ? 0U : 1U,
+               (unsigned long long)device->id);
+    sp_buf_span(&walk->last, device->name);
+    json_array_append_new(walk->items, sp_device_json(sp_request_core(walk->req), device,
+                                                      walk->has_current ? &walk->current : NULL));
+    return true;
+}
+
+static bool read_place(sp_span cursor, sp_device_place *ret_place)
+{
+    sp_span rest = cursor;
+    sp_span rank = SP_SPAN_EMPTY;
+    sp_span id = SP_SPAN_EMPTY;
+    uint64_t number = 0;
+    *ret_place = (sp_device_place){.name = SP_SPAN_EMPTY};
+    if (cursor.len == 0) {
+        return true;
+    }
+    if (!sp_span_split(&rest, '.', &rank) || !sp_span_split(&rest, '.', &id) ||
+        sp_failed(sp_span_to_u64(rank, 1, &number)) ||
+        sp_failed(sp_span_to_u64(id, INT64_MAX, &ret_place->id))) {
+        return false;
+    }
+    ret_place->rank = (uint8_t)number;
+    ret_place->name = rest;
+    return true;
+}
+
+static void answer_list(sp_request *req, list_walk *walk, sp_err err)
+{
+    auto_free char *next = NULL;
+    if (!sp_failed(err) && walk->more) {
+        err = sp_buf_take_cstr(&walk->last, &next);
+    }
+    if (sp_failed(err)) {
+        json_decref(walk->items);
+        sp_answer_failed(req, err);
+        return;
+    }
+    sp_answer_page(req, walk->items, next);
 }
 
 void sp_devices_answer(sp_request *req, const sp_device_filter *filter)
 {
-    list_walk walk = {.req = req, .filter = filter, .items = json_array()};
-    walk.has_current = sp_request_certificate(req, &walk.current);
-    sp_err err = sp_device_each(sp_request_core(req)->store, list_device, &walk);
-    if (sp_failed(err)) {
-        json_decref(walk.items);
-        sp_answer_failed(req, err);
+    list_walk walk = {.req = req, .filter = filter, .last = sp_buf_make(CURSOR_BYTES)};
+    sp_device_place place;
+    if (!read_place(sp_request_query(req, "cursor"), &place)) {
+        sp_answer_invalid(req, "cursor", "the value of next");
         return;
     }
-    sp_answer_items(req, walk.items);
+    if (!sp_request_limit(req, &walk.limit)) {
+        return;
+    }
+    walk.items = json_array();
+    walk.has_current = sp_request_certificate(req, &walk.current);
+    sp_err err = sp_device_after(sp_request_core(req)->store, &place, list_device, &walk);
+    answer_list(req, &walk, err);
+    sp_buf_done(&walk.last);
+}
+
+/* A person has few: all at once. */
+void sp_devices_answer_own(sp_request *req, uint32_t person)
+{
+    const sp_device_filter all = {.person = person};
+    list_walk walk = {.req = req,
+                      .filter = &all,
+                      .items = json_array(),
+                      .limit = UINT64_MAX,
+                      .last = sp_buf_make(CURSOR_BYTES)};
+    walk.has_current = sp_request_certificate(req, &walk.current);
+    sp_err err = sp_device_each_of(sp_request_core(req)->store, person, list_device, &walk);
+    answer_list(req, &walk, err);
+    sp_buf_done(&walk.last);
 }

@@ -77,8 +77,7 @@ static void get_device(sp_request *req)
 
 static void get_my_devices(sp_request *req)
 {
-    sp_device_filter filter = {.person = sp_request_person(req)};
-    sp_devices_answer(req, &filter);
+    sp_devices_answer_own(req, sp_request_person(req));
 }
 
 /* ---- codes ---- */

@@ -39,6 +39,8 @@ static const char *const steps[] = {
     " code BYTEA PRIMARY KEY,"
     " person BIGINT NOT NULL,"
     " expires_unix_s BIGINT NOT NULL);",
+    "CREATE INDEX device_order ON device ((CASE WHEN state = 1 THEN 0 ELSE 1 END), name, id);"
+    "CREATE INDEX device_person ON device (person);",
 };
 
 sp_err sp_device_rows_migrate(sp_store *store)
@@ -213,6 +215,56 @@ sp_err sp_device_each(sp_store *store, void (*visit)(void *self, const sp_device
     while (sp_query_row(&q)) {
         sp_device device = read_device(&q);
         visit(self, &device);
+    }
+    return sp_query_finish(&q);
+}
+
+/* Pending ones come first. */
+#define DEVICE_RANK "(CASE WHEN state = 1 THEN 0 ELSE 1 END)"
+
+sp_err sp_device_after(sp_store *store, const sp_device_place *place,
+                       bool (*visit)(void *self, const sp_device *device), void *self)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT " DEVICE_COLUMNS " FROM device WHERE (" DEVICE_RANK
+                           ", name, id) > ($1, $2, $3)"
+                           " ORDER BY " DEVICE_RANK ", name, id");
+    bool more = true;
+    sp_bind_u64(&q, place->rank);
+    sp_bind_text(&q, place->name);
+    sp_bind_u64(&q, place->id);
+    while (more && sp_query_row(&q)) {
+        sp_device device = read_device(&q);
+        more = visit(self, &device);
+    }
+    return sp_query_finish(&q);
+}
+
+sp_err sp_device_each_of(sp_store *store, uint32_t person,
+                         bool (*visit)(void *self, const sp_device *device), void *self)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT " DEVICE_COLUMNS " FROM device WHERE person = $1"
+                           " ORDER BY " DEVICE_RANK ", name, id");
+    bool more = true;
+    sp_bind_u64(&q, person);
+    while (more && sp_query_row(&q)) {
+        sp_device device = read_device(&q);
+        more = visit(self, &device);
+    }
+    return sp_query_finish(&q);
+}
+
+sp_err sp_device_count(sp_store *store, size_t ret_counts[SP_DEVICE_COUNT])
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT state, COUNT(*) FROM device GROUP BY state");
+    sp_set(ret_counts, 0, sizeof(*ret_counts) * SP_DEVICE_COUNT);
+    while (sp_query_row(&q)) {
+        uint64_t state = sp_col_u64(&q);
+        uint64_t count = sp_col_u64(&q);
+        if (state < SP_DEVICE_COUNT) {
+            ret_counts[state] = count;
+        }
     }
     return sp_query_finish(&q);
 }

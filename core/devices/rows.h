@@ -63,6 +63,20 @@ SP_MUST sp_err sp_device_by_ticket(sp_store *store, sp_span ticket_hash, sp_aren
 SP_MUST sp_err sp_device_each(sp_store *store, void (*visit)(void *self, const sp_device *device),
                               void *self);
 
+/* A place in that order, for pages: behind one device. All zero = the beginning. */
+typedef struct {
+    uint8_t rank; /* 0 = among the pending, 1 = behind them */
+    sp_span name;
+    uint64_t id;
+} sp_device_place;
+/* Those behind the place; visit returns false to stop. */
+SP_MUST sp_err sp_device_after(sp_store *store, const sp_device_place *place,
+                               bool (*visit)(void *self, const sp_device *device), void *self);
+/* Those of a person. */
+SP_MUST sp_err sp_device_each_of(sp_store *store, uint32_t person,
+                                 bool (*visit)(void *self, const sp_device *device), void *self);
+SP_MUST sp_err sp_device_count(sp_store *store, size_t ret_counts[SP_DEVICE_COUNT]);
+
 SP_MUST sp_err sp_cert_add(sp_store *store, const sp_device_cert *cert);
 SP_MUST sp_err sp_cert_get(sp_store *store, const sp_hash *fingerprint, sp_arena *arena,
                            sp_device_cert *ret_cert);

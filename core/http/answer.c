@@ -120,6 +120,13 @@ void sp_answer_items(sp_request *req, json_t *items)
                    items == NULL ? NULL : json_pack("{s:o, s:n}", "items", items, "next"));
 }
 
+void sp_answer_page(sp_request *req, json_t *items, const char *next)
+{
+    const char *cursor = next != NULL && next[0] != '\0' ? next : NULL;
+    sp_answer_json(req, 200,
+                   items == NULL ? NULL : json_pack("{s:o, s:s?}", "items", items, "next", cursor));
+}
+
 static json_t *problem_of(unsigned status, const char *code, const char *detail)
 {
     const char *title = MHD_get_reason_phrase_for(status);

@@ -189,3 +189,19 @@ void sp_request_record(sp_request *req, const sp_event *event, sp_request_go go,
     *wait = (waiting){req, go, data};
     sp_ledger_client_append(req->core->ledger, event, on_recorded, wait);
 }
+
+enum { PAGE_DEFAULT = 50, PAGE_MAX = 200 };
+
+bool sp_request_limit(sp_request *req, uint64_t *ret_limit)
+{
+    sp_span text = sp_request_query(req, "limit");
+    *ret_limit = PAGE_DEFAULT;
+    if (text.len == 0) {
+        return true;
+    }
+    if (sp_failed(sp_span_to_u64(text, PAGE_MAX, ret_limit)) || *ret_limit == 0) {
+        sp_answer_invalid(req, "limit", "a number from 1 to 200");
+        return false;
+    }
+    return true;
+}

@@ -81,6 +81,8 @@ sp_span sp_request_param(const sp_request *req, size_t n);
 bool sp_request_param_u64(const sp_request *req, size_t n, uint64_t *ret_value);
 /* Of the query string, decoded; empty when absent. */
 sp_span sp_request_query(const sp_request *req, const char *name);
+/* "limit": how many items of a list are asked for (1..200, 50); false: answered. */
+bool sp_request_limit(sp_request *req, uint64_t *ret_limit);
 sp_span sp_request_header(const sp_request *req, const char *name);
 sp_span sp_request_body(const sp_request *req);
 /* The body as JSON (an object), borrowed; NULL when there was none or it was not JSON. */
@@ -133,6 +135,8 @@ void sp_answer_header(sp_request *req, const char *name, sp_span value);
 /* For reading lists: {"items":[...], "next":null} with what json array holds. Takes the reference.
  */
 void sp_answer_items(sp_request *req, json_t *items);
+/* One page of a long list: next is the cursor behind it, NULL or empty = that was the last. */
+void sp_answer_page(sp_request *req, json_t *items, const char *next);
 /* Keeps the request open as a server-sent event stream on these topics (bits); see http/sse.h. */
 void sp_answer_events(sp_request *req, unsigned topics);
 

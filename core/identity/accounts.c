@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-enum { INVITE_LIFE_S = 72 * 3600, PAGE_MAX = 200, PAGE_DEFAULT = 50 };
+enum { INVITE_LIFE_S = 72 * 3600 };
 
 /* ---- the schema Person ---- */
 
@@ -87,19 +87,17 @@ typedef struct {
     json_t *items;
     sp_span q;
     sp_span state;
-    sp_span role;
-    sp_span after; /* the cursor is the last name shown */
+    bool by_role;
+    uint32_t role;
     uint64_t limit;
     bool more;
     char last[SP_NAME_MAX_BYTES + 1];
 } listing;
 
-static bool holds_named(sp_store *store, uint32_t person, sp_span role)
+static bool holds(sp_store *store, uint32_t person, uint32_t role)
 {
-    uint32_t number = 0;
     uint64_t held[SP_ROLE_WORDS];
-    return !sp_failed(sp_roles_find(store, role, &number)) &&
-           !sp_failed(sp_roles_of(store, person, held)) && sp_roles_hold(held, number);
+    return !sp_failed(sp_roles_of(store, person, held)) && sp_roles_hold(held, role);
 }
 
 static bool is_wanted(const listing *list, const sp_person *person)
@@ -110,51 +108,49 @@ static bool is_wanted(const listing *list, const sp_person *person)
     bool found = list->q.len == 0 || sp_span_find(name, list->q) < name.len ||
                  sp_span_find(display, list->q) < display.len;
     return found && person->state != SP_PERSON_REMOVED &&
-           (list->after.len == 0 || sp_span_compare(name, list->after) > 0) &&
            (list->state.len == 0 || sp_span_eq(list->state, state)) &&
-           (list->role.len == 0 ||
-            holds_named(sp_request_core(list->req)->store, person->id, list->role));
+           (!list->by_role || holds(sp_request_core(list->req)->store, person->id, list->role));
 }
 
-static void list_person(void *self, const sp_person *person)
+static bool list_person(void *self, const sp_person *person)
 {
     listing *list = self;
-    if (list->more || !is_wanted(list, person)) {
-        return;
+    if (!is_wanted(list, person)) {
+        return true;
     }
     if (json_array_size(list->items) >= list->limit) {
         list->more = true;
-        return;
+        return false;
     }
     sp_copy(list->last, person->name, sizeof(list->last));
     json_array_append_new(list->items, sp_person_json(sp_request_core(list->req), person));
+    return true;
 }
 
+/* The cursor is the last name shown. */
 static void get_people(sp_request *req)
 {
+    sp_store *store = sp_request_core(req)->store;
+    sp_span role = sp_request_query(req, "role");
     listing list = {.req = req,
-                    .items = json_array(),
                     .q = sp_request_query(req, "q"),
                     .state = sp_request_query(req, "state"),
-                    .role = sp_request_query(req, "role"),
-                    .after = sp_request_query(req, "cursor"),
-                    .limit = PAGE_DEFAULT};
-    sp_span limit = sp_request_query(req, "limit");
-    if (limit.len > 0 &&
-        (sp_failed(sp_span_to_u64(limit, PAGE_MAX, &list.limit)) || list.limit == 0)) {
-        json_decref(list.items);
-        sp_answer_invalid(req, "limit", "1 to 200");
+                    .by_role = role.len > 0};
+    if (!sp_request_limit(req, &list.limit)) {
         return;
     }
-    sp_err err = sp_people_each(sp_request_core(req)->store, list_person, &list);
-    if (sp_failed(err)) {
+    list.items = json_array();
+    sp_err err = list.by_role ? sp_roles_find(store, role, &list.role) : sp_ok();
+    bool nobody = err.code == SP_ENOTFOUND; /* no such role */
+    if (!sp_failed(err)) {
+        err = sp_people_after(store, sp_request_query(req, "cursor"), list_person, &list);
+    }
+    if (sp_failed(err) && !nobody) {
         json_decref(list.items);
         sp_answer_failed(req, err);
         return;
     }
-    sp_answer_json(
-        req, 200,
-        json_pack("{s:o, s:s?}", "items", list.items, "next", list.more ? list.last : NULL));
+    sp_answer_page(req, list.items, list.more ? list.last : NULL);
 }
 
 /* The person of the path; answered when false. */

@@ -3,6 +3,7 @@
  * OWNS sp_identity. PROCESS core. TRUST see identity.h. SPEC core/identity/identity.h.
  */
 #include "core/identity/inside.h"
+#include "core/identity/limits_kept.h"
 
 #include "core/http/sse.h"
 #include "infra/crypto/random.h"
@@ -96,6 +97,19 @@ static sp_err add_routes(sp_core *core)
     return sp_cli_routes(core);
 }
 
+/* The same after a restart, so that kept counters are found again; known to nobody else. */
+static uint64_t limits_seed(const sp_identity *identity)
+{
+    auto_buf sp_buf text = sp_buf_make(128);
+    uint64_t seed = 0;
+    sp_buf_text(&text, "limits");
+    sp_buf_span(&text, sp_span_of(identity->secret, sizeof(identity->secret)));
+    sp_hash hash = sp_sha256(sp_buf_borrow(&text));
+    sp_buf_wipe(&text);
+    sp_copy(&seed, hash.bytes, sizeof(seed));
+    return seed;
+}
+
 sp_err sp_identity_start(sp_core *core, sp_identity **ret_identity)
 {
     sp_identity *identity = NULL;
@@ -110,7 +124,8 @@ sp_err sp_identity_start(sp_core *core, sp_identity **ret_identity)
     }
     TRY(err);
     TRY(sp_flows_new(&identity->flows));
-    TRY(sp_limits_new(sp_random_u64(), &identity->limits));
+    TRY(sp_limits_new(limits_seed(identity), &identity->limits));
+    TRY(sp_limits_kept_start(core, identity->limits, &identity->limits_kept));
     TRY(sp_passwords_new(core->loop, &identity->passwords));
     TRY(add_routes(core));
     return offer_first_link(core);
@@ -120,6 +135,7 @@ void sp_identity_stop(sp_identity *identity)
 {
     if (identity != NULL) {
         sp_passwords_free(identity->passwords);
+        sp_limits_kept_stop(identity->limits_kept);
         sp_limits_free(identity->limits);
         sp_flows_free(identity->flows);
         sp_wipe(identity->secret, sizeof(identity->secret));

@@ -19,6 +19,7 @@ struct sp_identity {
     sp_core *core;
     sp_flows *flows;
     sp_limits *limits;
+    struct sp_limits_kept *limits_kept;
     sp_passwords *passwords;
     uint8_t secret[SP_OFFICE_SECRET_BYTES]; /* of user handles and decoys; not a credential */
 };

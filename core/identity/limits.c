@@ -12,12 +12,16 @@ typedef struct {
     uint64_t last_us;
     uint64_t closed_until_us;
     uint32_t failures;
+    bool changed; /* not yet kept */
 } counter;
 
 struct sp_limits {
     uint64_t seed;
+    size_t changed;
+    uint32_t swept; /* where the search for changed ones goes on */
     counter table[SETS][WAYS];
 };
+_Static_assert(SETS *WAYS == SP_LIMITS_PLACES, "a place for each counter");
 
 sp_err sp_limits_new(uint64_t seed, sp_limits **ret_limits)
 {
@@ -65,7 +69,7 @@ static counter *find_or_take(sp_limits *limits, uint64_t key)
         oldest = set[i].last_us < oldest->last_us ? &set[i] : oldest;
     }
     if (found == NULL) {
-        *oldest = (counter){.key = key};
+        *oldest = (counter){.key = key, .changed = oldest->changed};
         found = oldest;
     }
     return found;
@@ -79,6 +83,12 @@ uint64_t sp_limits_wait_s(const sp_limits *limits, uint64_t key, uint64_t now_us
                : (at->closed_until_us - now_us + US - 1) / US;
 }
 
+static void touch(sp_limits *limits, counter *at)
+{
+    limits->changed += at->changed ? 0 : 1;
+    at->changed = true;
+}
+
 void sp_limits_failed(sp_limits *limits, uint64_t key, uint32_t free_tries, uint64_t now_us)
 {
     counter *at = find_or_take(limits, key);
@@ -87,6 +97,7 @@ void sp_limits_failed(sp_limits *limits, uint64_t key, uint32_t free_tries, uint
     }
     at->failures++;
     at->last_us = now_us;
+    touch(limits, at);
     if (at->failures >= free_tries) {
         uint32_t doublings = at->failures - free_tries;
         uint64_t wait_s = doublings > 6 ? LONGEST_S : (uint64_t)FIRST_S << doublings;
@@ -98,6 +109,36 @@ void sp_limits_worked(sp_limits *limits, uint64_t key)
 {
     counter *at = find(limits, key);
     if (at != NULL) {
-        *at = (counter){0};
+        *at = (counter){.changed = at->changed};
+        touch(limits, at);
+    }
+}
+
+size_t sp_limits_changed(sp_limits *limits, sp_limit_row *ret_rows, size_t max)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < SP_LIMITS_PLACES && limits->changed > 0 && count < max; i++) {
+        uint32_t place = limits->swept;
+        limits->swept = (place + 1) % SP_LIMITS_PLACES;
+        counter *at = &limits->table[place / WAYS][place % WAYS];
+        if (at->changed) {
+            at->changed = false;
+            limits->changed--;
+            ret_rows[count++] =
+                (sp_limit_row){place, at->key, at->failures, at->last_us, at->closed_until_us};
+        }
+    }
+    return count;
+}
+
+void sp_limits_restore(sp_limits *limits, const sp_limit_row *row)
+{
+    if (row->place < SP_LIMITS_PLACES && row->key != 0 &&
+        (row->key >> 1) % SETS == row->place / WAYS) {
+        limits->table[row->place / WAYS][row->place % WAYS] =
+            (counter){.key = row->key,
+                      .failures = row->failures,
+                      .last_us = row->last_us,
+                      .closed_until_us = row->closed_until_us};
     }
 }

@@ -6,6 +6,8 @@
  * each time up to 15 minutes. An hour of quiet, or a success (of an account), opens it. Passkeys
  * are not stopped by an account's door, so nobody can be locked out by others.
  *
+ * What is counted is kept in the store every two seconds (limits_kept.c).
+ *
  * OWNS its table: a fixed size, the least recently used of eight gives way. PROCESS core. TRUST
  * keys are hostile: hashed with a secret seed. SPEC NIST SP 800-63B 5.2.2.
  */
@@ -23,6 +25,20 @@ void sp_limits_free(sp_limits *limits);
 uint64_t sp_limits_account_key(const sp_limits *limits, sp_span name);
 /* An IPv6 address counts as its /64. */
 uint64_t sp_limits_address_key(const sp_limits *limits, const uint8_t peer[16]);
+/* One counter as it is kept elsewhere, so that a restart opens no door. Times are of the clock that
+ * the calls are given. */
+typedef struct {
+    uint32_t place; /* in the table: at most SP_LIMITS_PLACES rows are ever kept */
+    uint64_t key;   /* 0 = the place is free now */
+    uint32_t failures;
+    uint64_t last_us;
+    uint64_t closed_until_us;
+} sp_limit_row;
+enum { SP_LIMITS_PLACES = 4096 * 8 };
+/* Those that changed since the last call, at most max of them; their number. */
+size_t sp_limits_changed(sp_limits *limits, sp_limit_row *ret_rows, size_t max);
+/* Puts one back; a row whose key does not belong to its place is left out. */
+void sp_limits_restore(sp_limits *limits, const sp_limit_row *row);
 /* Seconds until the door opens, 0 = open. */
 uint64_t sp_limits_wait_s(const sp_limits *limits, uint64_t key, uint64_t now_us);
 void sp_limits_failed(sp_limits *limits, uint64_t key, uint32_t free_tries, uint64_t now_us);

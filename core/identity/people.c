@@ -81,6 +81,52 @@ sp_err sp_people_each(sp_store *store, void (*visit)(void *self, const sp_person
     return sp_query_finish(&q);
 }
 
+sp_err sp_people_after(sp_store *store, sp_span name,
+                       bool (*visit)(void *self, const sp_person *person), void *self)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id, name, display, state, created FROM person WHERE name > $1 "
+                           "ORDER BY name");
+    bool more = true;
+    sp_bind_text(&q, name);
+    while (more && sp_query_row(&q)) {
+        sp_person person;
+        TRY(read_person(&q, &person));
+        more = visit(self, &person);
+    }
+    return sp_query_finish(&q);
+}
+
+static sp_err read_counts(sp_query *q, size_t *counts, size_t size)
+{
+    sp_set(counts, 0, size * sizeof(*counts));
+    while (sp_query_row(q)) {
+        uint64_t which = sp_col_u64(q);
+        uint64_t count = sp_col_u64(q);
+        if (which < size) {
+            counts[which] = count;
+        }
+    }
+    return sp_query_finish(q);
+}
+
+sp_err sp_people_count(sp_store *store, size_t ret_counts[SP_PERSON_STATE_COUNT])
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT state, COUNT(*) FROM person GROUP BY state");
+    return read_counts(&q, ret_counts, SP_PERSON_STATE_COUNT);
+}
+
+sp_err sp_admins_count(sp_store *store, size_t ret_counts[SP_ROLE_NR_AUDIT + 1])
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT role, COUNT(*) FROM person_role JOIN person ON id = person "
+                           "WHERE role BETWEEN $1 AND $2 AND state = $3 GROUP BY role");
+    sp_bind_u64(&q, SP_ROLE_NR_SYSTEM);
+    sp_bind_u64(&q, SP_ROLE_NR_AUDIT);
+    sp_bind_u64(&q, SP_PERSON_ACTIVE);
+    return read_counts(&q, ret_counts, SP_ROLE_NR_AUDIT + 1);
+}
+
 sp_err sp_people_add(sp_store *store, sp_span name, sp_span display, sp_person_state state,
                      uint32_t *ret_id)
 {

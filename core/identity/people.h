@@ -40,6 +40,12 @@ SP_MUST sp_err sp_people_get(sp_store *store, uint32_t id, sp_person *ret_person
 SP_MUST sp_err sp_people_find(sp_store *store, sp_span name, sp_person *ret_person);
 SP_MUST sp_err sp_people_each(sp_store *store, void (*visit)(void *self, const sp_person *person),
                               void *self);
+/* Those behind that name, in order of names; visit returns false to stop. */
+SP_MUST sp_err sp_people_after(sp_store *store, sp_span name,
+                               bool (*visit)(void *self, const sp_person *person), void *self);
+SP_MUST sp_err sp_people_count(sp_store *store, size_t ret_counts[SP_PERSON_STATE_COUNT]);
+/* How many active people hold each administrator's role; by role number. */
+SP_MUST sp_err sp_admins_count(sp_store *store, size_t ret_counts[SP_ROLE_NR_AUDIT + 1]);
 /* SP_EEXISTS, SP_EINVALID (name). Inside a transaction of the caller. */
 SP_MUST sp_err sp_people_add(sp_store *store, sp_span name, sp_span display, sp_person_state state,
                              uint32_t *ret_id);

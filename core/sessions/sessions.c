@@ -115,6 +115,21 @@ void sp_sessions_each(sp_core *core, uint32_t person,
     }
 }
 
+void sp_sessions_from(sp_core *core, uint32_t at, uint32_t person,
+                      bool (*visit)(void *self, const sp_session_view *view), void *self)
+{
+    const sp_sessions *sessions = core->sessions;
+    bool more = true;
+    for (uint32_t i = at; i < sessions->used_up_to && more; i++) {
+        const sp_session_slot *slot = &sessions->slots[i];
+        if (slot->id != 0 && (person == 0 || slot->person == person)) {
+            sp_session_view view;
+            sp_session_view_of(sessions, i, &view);
+            more = visit(self, &view);
+        }
+    }
+}
+
 bool sp_sessions_find(sp_core *core, uint64_t id, sp_session_view *ret_view)
 {
     uint32_t slot = find_slot(core->sessions, id);

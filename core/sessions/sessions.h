@@ -70,6 +70,9 @@ size_t sp_sessions_count(const sp_sessions *sessions);
 /* person 0 = all. */
 void sp_sessions_each(sp_core *core, uint32_t person,
                       void (*visit)(void *self, const sp_session_view *view), void *self);
+/* In order of slots from that one on; visit returns false to stop. */
+void sp_sessions_from(sp_core *core, uint32_t slot, uint32_t person,
+                      bool (*visit)(void *self, const sp_session_view *view), void *self);
 bool sp_sessions_find(sp_core *core, uint64_t id, sp_session_view *ret_view);
 /* The schema "Session" of the API; a new reference. current: the id of the asker's own. */
 json_t *sp_session_json(sp_core *core, const sp_session_view *view, uint64_t current);

@@ -531,3 +531,15 @@ def test_guessing_closes_the_door_for_that_name(office, admins):
         assert 1 <= closed.problem["retry_after_s"] <= 15
     refused(429, "too_many", person.again().sign_in)  # the right password does not open it
     by_passkey(office, key)  # a passkey is not locked out by others
+
+    # a kill of core opens no door: what closes it is in the store after two seconds
+    for _ in range(2):
+        time.sleep(max(1, refused(429, "too_many", guess, "kim").problem["retry_after_s"]))
+        refused(401, "sign_in_failed", guess, "kim")
+    time.sleep(2.5)
+    left = refused(429, "too_many", guess, "kim").problem["retry_after_s"]
+    office.wait_role("core", other_than=office.kill("core"))
+    after = refused(429, "too_many", guess, "kim").problem["retry_after_s"]
+    assert left - 15 <= after <= left and after > 5
+    refused(429, "too_many", person.again().sign_in)
+    by_passkey(office, key)

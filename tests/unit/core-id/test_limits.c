@@ -52,9 +52,45 @@ static void counts_networks_of_six_as_one(void **state)
     sp_limits_free(limits);
 }
 
+static void what_is_kept_closes_the_same_doors(void **state)
+{
+    (void)state;
+    sp_limits *before = NULL;
+    sp_limits *after = NULL;
+    sp_limit_row rows[4];
+    assert_ok(sp_limits_new(42, &before));
+    assert_ok(sp_limits_new(42, &after));
+    uint64_t ann = sp_limits_account_key(before, SP_SPAN_LIT("ann"));
+    uint64_t bob = sp_limits_account_key(before, SP_SPAN_LIT("bob"));
+    for (int i = 0; i < SP_LIMIT_ACCOUNT_TRIES; i++) {
+        sp_limits_failed(before, ann, SP_LIMIT_ACCOUNT_TRIES, 1000 * S);
+    }
+    sp_limits_failed(before, bob, SP_LIMIT_ACCOUNT_TRIES, 1000 * S);
+    assert_int_equal(sp_limits_changed(before, rows, 1), 1);
+    assert_int_equal(sp_limits_changed(before, rows + 1, 3), 1);
+    assert_int_equal(sp_limits_changed(before, rows + 2, 2), 0);
+    sp_limits_restore(after, &rows[0]);
+    sp_limits_restore(after, &rows[1]);
+    assert_int_equal(sp_limits_wait_s(after, ann, 1000 * S), 15);
+    assert_int_equal(sp_limits_wait_s(after, bob, 1000 * S), 0);
+    assert_int_equal(sp_limits_changed(after, rows + 2, 2), 0);
+    sp_limits_worked(after, ann);
+    assert_int_equal(sp_limits_changed(after, rows + 2, 2), 1);
+    assert_true(rows[2].key == 0); /* the row goes */
+    sp_limit_row bad = rows[0];
+    bad.place = (bad.place + 8) % SP_LIMITS_PLACES;
+    sp_limits_restore(after, &bad);
+    bad.place = SP_LIMITS_PLACES;
+    sp_limits_restore(after, &bad);
+    assert_int_equal(sp_limits_wait_s(after, bad.key, 1000 * S), 0);
+    sp_limits_free(before);
+    sp_limits_free(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(closes_and_opens),
+                                       cmocka_unit_test(what_is_kept_closes_the_same_doors),
                                        cmocka_unit_test(counts_networks_of_six_as_one)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@ sp_err sp_admin_start(sp_core *core)
 {
     TRY(sp_admin_apply_routes(core));
     TRY(sp_admin_policy_routes(core));
+    TRY(sp_admin_diff_routes(core));
     TRY(sp_admin_roles_routes(core));
     TRY(sp_admin_sessions_routes(core));
     TRY(sp_admin_ledger_routes(core));

@@ -17,6 +17,7 @@ SP_MUST sp_err sp_admin_start(sp_core *core);
 /* One file each. */
 SP_MUST sp_err sp_admin_apply_routes(sp_core *core);    /* apply.c: validate, apply, rollback */
 SP_MUST sp_err sp_admin_policy_routes(sp_core *core);   /* policy.c: versions, lists, explain */
+SP_MUST sp_err sp_admin_diff_routes(sp_core *core);     /* diff.c */
 SP_MUST sp_err sp_admin_roles_routes(sp_core *core);    /* roles.c */
 SP_MUST sp_err sp_admin_sessions_routes(sp_core *core); /* sessions.c */
 SP_MUST sp_err sp_admin_ledger_routes(sp_core *core);   /* ledger.c */

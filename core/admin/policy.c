@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading the policy: versions, documents, lists, matrix, difference, and asking it.
+ * Reading the policy: versions, documents, lists, matrix, and asking it.
  * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml
  * "/admin/policy".
  */
@@ -383,78 +383,12 @@ static void post_explain(sp_request *req)
     sp_answer_bytes(req, 200, "application/json", sp_buf_borrow(&out));
 }
 
-/* ---- difference of two versions ---- */
-
-static sp_err compile_version(sp_request *req, const sp_sources *sources, sp_job **ret_job)
-{
-    sp_apply apply = {.files = sources->files, .files_count = sources->count};
-    sp_job *job = NULL;
-    TRY(sp_job_new(&apply, &job));
-    sp_err err = sp_job_directory(job, sp_request_core(req)->store);
-    if (!sp_failed(err)) {
-        sp_job_compile(job);
-        err = job->err;
-    }
-    if (sp_failed(err)) {
-        sp_job_free(job);
-        return err.code == SP_EINVALID ? sp_fail(SP_ECONFLICT) : err;
-    }
-    *ret_job = job;
-    return sp_ok();
-}
-
-static sp_err diff_json(sp_request *req, const sp_sources *before, const sp_sources *after,
-                        sp_buf *out)
-{
-    sp_job *old = NULL;
-    sp_job *new_job = NULL;
-    sp_err err = compile_version(req, before, &old);
-    if (!sp_failed(err)) {
-        err = compile_version(req, after, &new_job);
-    }
-    if (!sp_failed(err)) {
-        err = sp_policy_diff_json(old->set, new_job->set, 500, out);
-    }
-    sp_job_free(old);
-    sp_job_free(new_job);
-    return err;
-}
-
-static void get_diff(sp_request *req)
-{
-    uint64_t from = 0;
-    uint64_t to = 0;
-    if (!read_version(req, "from", &from) || !read_version(req, "to", &to)) {
-        return;
-    }
-    auto_arena sp_arena arena = sp_arena_make((size_t)ARENA_BYTES * 2);
-    auto_buf sp_buf out = sp_buf_make(64 << 20);
-    sp_sources before;
-    sp_sources after;
-    sp_err err = read_sources(req, from, &arena, &before);
-    if (!sp_failed(err)) {
-        err = read_sources(req, to, &arena, &after);
-    }
-    if (!sp_failed(err)) {
-        err = diff_json(req, &before, &after, &out);
-    }
-    if (sp_failed(err)) {
-        sp_answer_failed(req, err);
-        return;
-    }
-    json_t *body = sp_shape_diff(sp_buf_borrow(&out), &before, &after);
-    json_object_set_new(body, "from", number_text(from));
-    json_object_set_new(body, "to", number_text(to));
-    sp_answer_json(req, 200, body);
-}
-
 sp_err sp_admin_policy_routes(sp_core *core)
 {
     static const sp_route routes[] = {
         {"GET", "/api/v1/admin/policy", SP_WHO_ANY_ADMIN, get_policy, 0},
         {"GET", "/api/v1/admin/policy/documents", SP_WHO_ANY_ADMIN, get_documents, 0},
         {"GET", "/api/v1/admin/policy/versions", SP_WHO_ANY_ADMIN, get_versions, 0},
-        {"GET", "/api/v1/admin/policy/diff", SP_WHO_ANY_ADMIN, get_diff, 0},
         {"GET", "/api/v1/admin/policy/matrix", SP_WHO_ANY_ADMIN, get_matrix, 0},
         {"POST", "/api/v1/admin/policy/explain", SP_WHO_ANY_ADMIN, post_explain, 0},
         {"GET", "/api/v1/admin/policy/rules", SP_WHO_ANY_ADMIN, get_rules, 0},

@@ -5,6 +5,7 @@ rollback, concurrent applies, and that nothing changes unless the ledger has it.
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -78,6 +79,40 @@ def test_apply_history_diff_and_rollback(admins):
     versions = sam.items("/admin/policy/versions")
     assert [v["version"] for v in versions] == [str(n) for n in range(int(back["version"]), 0, -1)]
     assert [v["current"] for v in versions] == [True] + [False] * (len(versions) - 1)
+
+
+def test_a_long_comparison_keeps_nobody_waiting(admins):
+    """Compared on another thread, one at a time: core answers others meanwhile."""
+    _, sam, _ = admins
+    files = files_of(sam)
+    base = sam.get("/admin/policy")["version"]
+    many = "".join(RULE.replace("interns read public", f"interns read public {i}") + "\n---\n" for i in range(4000))
+    applied = sam.post("/admin/policy/apply", {"files": files + [{"path": "many.yaml", "text": many[:-5]}]})
+    path = f"/admin/policy/diff?from={base}&to={applied['version']}"
+    said = []
+
+    def compare():
+        begin = time.monotonic()
+        said.append((sam.get(path), time.monotonic() - begin))
+
+    thread = threading.Thread(target=compare)
+    thread.start()
+    time.sleep(0.1)
+    waits, busy = [], 0
+    while thread.is_alive():
+        begin = time.monotonic()
+        sam.get("/me")
+        waits.append(time.monotonic() - begin)
+        try:
+            sam.get(path)
+        except Refused as refused:
+            assert (refused.status, refused.code) == (409, "busy")
+            busy += 1
+    thread.join()
+    diff, took = said[0]
+    assert [f["path"] for f in diff["files"]] == ["many.yaml"]
+    assert busy > 0 and len(waits) > 2 and max(waits) < took / 2, (busy, max(waits), took)
+    sam.post(f"/admin/policy/versions/{base}/rollback", {"comment": "fewer rules"})
 
 
 def test_an_outdated_base_is_a_conflict(admins):

@@ -52,6 +52,7 @@ typedef struct {
     const sp_peer *entry_reader; /* who read an entry last, and which: only compared */
     uint64_t entry_read;
     char *retention_path;
+    char *redacting_path;    /* what is being taken out, until it is gone (retention.c) */
     uint32_t retention_days; /* 0 = for ever */
     unsigned chores;         /* how often the chore timer has run */
     sp_wish *wishes_now;     /* of the checkpoint being made */
@@ -81,6 +82,9 @@ void sp_ledger_checkpoint_now(sp_ledger *ledger, sp_engine_done done, void *self
 void sp_ledger_work_soon(sp_ledger *ledger);
 /* retention.c */
 SP_MUST sp_err sp_ledger_retention_load(sp_ledger *ledger);
+/* Finishes what a crash left between a redaction's entry and what it names; at the start, before
+ * anything is served. */
+SP_MUST sp_err sp_ledger_redaction_resume(sp_ledger *ledger);
 SP_MUST sp_err sp_ledger_retain_set(sp_ledger *ledger, const sp_ledger_retain *retain);
 void sp_ledger_expire(sp_ledger *ledger);
 typedef void (*sp_ledger_erase_done)(void *self, sp_code code, const sp_ledger_erased *erased);

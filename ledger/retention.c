@@ -9,8 +9,12 @@
 #include "infra/proc/log.h"
 #include "ledger/ledger.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 #define DAY_US (UINT64_C(86400) * 1000000)
-enum { IDS_MAX = 64, FILE_MAX_BYTES = 64 };
+#define FILE_MARK UINT64_C(0x5350524544414354) /* "SPREDACT" */
+enum { IDS_MAX = 64, FILE_MAX_BYTES = 64, REDACTING_MAX_BYTES = 16 * 1024 };
 
 static uint64_t days_ago(uint64_t now_unix_us, uint32_t days)
 {
@@ -59,6 +63,117 @@ static void note_redaction(sp_ledger *ledger, sp_span why, sp_span detail, sp_en
     sp_engine_note(ledger->engine, &event, true, done, self);
 }
 
+/* ---- what is being taken out ----
+ * Written down before its redaction entry, removed when it is gone: a crash in between is finished
+ * at the next start if the entry has come to the disk, and forgotten if it has not. */
+
+enum { SP_ERASE_EXPIRED = SP_ERASE_WHAT_COUNT, REDACTING_WHAT_COUNT };
+
+typedef struct {
+    uint8_t what;   /* sp_ledger_erase_what, or SP_ERASE_EXPIRED */
+    uint64_t which; /* entry, person, or the first entry that stays */
+    uint64_t before_unix_us;
+    uint64_t size;  /* of the tree: the redaction entry comes behind it */
+    sp_span detail; /* of that entry, by which it is known again */
+} redacting;
+
+static sp_err redacting_keep(const sp_ledger *ledger, const redacting *r)
+{
+    auto_buf sp_buf bytes = sp_buf_make(REDACTING_MAX_BYTES);
+    sp_buf_u64(&bytes, FILE_MARK);
+    sp_buf_u8(&bytes, r->what);
+    sp_buf_u64(&bytes, r->which);
+    sp_buf_u64(&bytes, r->before_unix_us);
+    sp_buf_u64(&bytes, sp_journal_size(ledger->store));
+    sp_buf_bytes(&bytes, r->detail);
+    TRY(sp_buf_error(&bytes));
+    return sp_file_replace(ledger->redacting_path, 0600, sp_buf_borrow(&bytes));
+}
+
+static sp_err redacting_read(sp_span bytes, redacting *ret)
+{
+    sp_reader in = sp_reader_of(bytes);
+    if (sp_read_u64(&in) != FILE_MARK) {
+        sp_reader_fail(&in, SP_ECORRUPT);
+    }
+    redacting r = {.what = sp_read_enum(&in, REDACTING_WHAT_COUNT)};
+    r.which = sp_read_u64(&in);
+    r.before_unix_us = sp_read_u64(&in);
+    r.size = sp_read_u64(&in);
+    r.detail = sp_read_bytes(&in, SP_EVENT_DETAIL_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret = r;
+    return sp_ok();
+}
+
+static sp_err destroy_keys(sp_ledger *ledger, uint32_t person, uint64_t before_unix_us)
+{
+    uint64_t ids[IDS_MAX];
+    for (size_t count = IDS_MAX; count == IDS_MAX;) {
+        TRY(sp_keys_destroy(ledger->keys, person, before_unix_us, ids, IDS_MAX, &count));
+    }
+    return sp_ok();
+}
+
+/* Can be done again. */
+static sp_err take_out(sp_ledger *ledger, const redacting *r)
+{
+    if (r->what == SP_ERASE_ENTRY) {
+        sp_err err = sp_journal_erase(ledger->store, r->which);
+        return err.code == SP_ENOTFOUND ? sp_ok() : err; /* expired since */
+    }
+    if (r->what == SP_ERASE_SUBJECT) {
+        return destroy_keys(ledger, (uint32_t)r->which, r->before_unix_us);
+    }
+    TRY(sp_journal_expire(ledger->store, r->which));
+    return destroy_keys(ledger, UINT32_MAX, r->before_unix_us);
+}
+
+static sp_err take_out_and_forget(sp_ledger *ledger, const redacting *r)
+{
+    TRY(take_out(ledger, r));
+    return unlink(ledger->redacting_path) == 0 || errno == ENOENT ? sp_ok() : sp_fail(SP_EIO);
+}
+
+/* Whether the redaction entry has come to the disk. */
+static bool is_noted(sp_ledger *ledger, const redacting *r)
+{
+    const sp_lookup lookup = sp_ledger_lookup(ledger);
+    auto_buf sp_buf json = sp_buf_make(SP_RECORD_MAX_BYTES);
+    for (uint64_t i = r->size; i < sp_journal_size(ledger->store); i++) {
+        if (sp_failed(sp_lookup_open(&lookup, i, &json))) {
+            continue;
+        }
+        sp_span text = sp_buf_borrow(&json);
+        if (sp_span_find(text, SP_SPAN_LIT("\"kind\":\"redaction\"")) < text.len &&
+            sp_span_find(text, r->detail) < text.len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+sp_err sp_ledger_redaction_resume(sp_ledger *ledger)
+{
+    auto_buf sp_buf bytes = sp_buf_make(REDACTING_MAX_BYTES);
+    redacting r;
+    sp_err err = sp_file_read(ledger->redacting_path, &bytes);
+    if (err.code == SP_ENOTFOUND) {
+        return sp_ok();
+    }
+    TRY(err);
+    TRY(redacting_read(sp_buf_borrow(&bytes), &r));
+    if (!is_noted(ledger, &r)) {
+        sp_log(SP_LOG_WARN, "an erasure was broken off before it was written down: it has not "
+                            "happened");
+        return unlink(ledger->redacting_path) == 0 ? sp_ok() : sp_fail(SP_EIO);
+    }
+    TRY(sp_journal_settle(ledger->store)); /* no state names what goes */
+    TRY(take_out_and_forget(ledger, &r));
+    sp_log(SP_LOG_INFO, "an erasure that was broken off is done: %.*s", SP_SPAN_ARG(r.detail));
+    return sp_ok();
+}
+
 /* ---- expiry ---- */
 
 typedef struct {
@@ -71,15 +186,12 @@ typedef struct {
 static void on_expiry_settled(void *self, sp_code code, uint64_t entry)
 {
     expiry *e = self;
-    uint64_t ids[IDS_MAX];
-    size_t count = IDS_MAX;
+    const redacting r = {
+        .what = SP_ERASE_EXPIRED, .which = e->until, .before_unix_us = e->before_unix_us};
     sp_err err = sp_fail(code);
     (void)entry;
     if (!sp_failed(err)) {
-        err = sp_journal_expire(e->ledger->store, e->until);
-    }
-    while (!sp_failed(err) && count == IDS_MAX) {
-        err = sp_keys_destroy(e->ledger->keys, UINT32_MAX, e->before_unix_us, ids, IDS_MAX, &count);
+        err = take_out_and_forget(e->ledger, &r);
     }
     if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "entries below %llu could not be expired: %s",
@@ -115,6 +227,15 @@ void sp_ledger_expire(sp_ledger *ledger)
     ledger->retiring = true;
     sp_buf_fmt(&detail, "{\"from\":%llu,\"until\":%llu,\"retention_days\":%u}",
                (unsigned long long)first, (unsigned long long)until, ledger->retention_days);
+    const redacting r = {.what = SP_ERASE_EXPIRED,
+                         .which = until,
+                         .before_unix_us = before,
+                         .detail = sp_buf_borrow(&detail)};
+    sp_err err = redacting_keep(ledger, &r);
+    if (sp_failed(err)) {
+        on_expiry_settled(e, err.code, 0);
+        return;
+    }
     note_redaction(ledger, SP_SPAN_LIT("the retention of these entries has ended"),
                    sp_buf_borrow(&detail), on_expiry_noted, e);
 }
@@ -134,17 +255,13 @@ typedef struct {
 static void on_erasure_noted(void *self, sp_code code, uint64_t entry)
 {
     erasure *e = self;
-    uint64_t ids[IDS_MAX];
-    size_t count = IDS_MAX;
+    const redacting r = {.what = e->what, .which = e->which, .before_unix_us = e->floor_unix_us};
     sp_err err = sp_fail(code);
     const sp_ledger_erased erased = {entry, e->erased};
-    if (!sp_failed(err) && e->what == SP_ERASE_ENTRY) {
-        err = sp_journal_erase(e->ledger->store, e->which);
+    if (!sp_failed(err)) {
+        err = take_out_and_forget(e->ledger, &r);
     }
-    while (!sp_failed(err) && e->what == SP_ERASE_SUBJECT && count == IDS_MAX) {
-        err = sp_keys_destroy(e->ledger->keys, (uint32_t)e->which, e->floor_unix_us, ids, IDS_MAX,
-                              &count);
-    }
+    e->ledger->retiring = false;
     e->done(e->self, err.code, &erased);
     sp_free(e);
 }
@@ -184,7 +301,7 @@ void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_led
     static const sp_ledger_erased nothing = {0, 0};
     erasure *e = NULL;
     auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
-    sp_err err = sp_alloc(1, sizeof(*e), &e);
+    sp_err err = ledger->retiring ? sp_fail(SP_EAGAIN) : sp_alloc(1, sizeof(*e), &e);
     if (!sp_failed(err)) {
         *e = (erasure){.ledger = ledger,
                        .what = erase->what,
@@ -195,11 +312,19 @@ void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_led
         bool nobody = e->what == SP_ERASE_SUBJECT && (e->which == 0 || e->which >= UINT32_MAX);
         err = nobody ? sp_fail(SP_EINVALID) : may_erase(ledger, e, &detail);
     }
+    if (!sp_failed(err)) {
+        sp_buf_fmt(&detail, ",\"by\":%u}", erase->by);
+        const redacting r = {.what = e->what,
+                             .which = e->which,
+                             .before_unix_us = e->floor_unix_us,
+                             .detail = sp_buf_borrow(&detail)};
+        err = redacting_keep(ledger, &r);
+    }
     if (sp_failed(err)) {
         sp_free(e);
         done(self, err.code, &nothing);
         return;
     }
-    sp_buf_fmt(&detail, ",\"by\":%u}", erase->by);
+    ledger->retiring = true; /* one at a time: there is one file of what is under way */
     note_redaction(ledger, erase->why, sp_buf_borrow(&detail), on_erasure_noted, e);
 }

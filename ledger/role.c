@@ -327,6 +327,13 @@ static sp_err open_files(sp_ledger *ledger, sp_buf *why)
         return err;
     }
     sp_counts_load(&ledger->counts, ledger->counts_path, ledger->store, sp_now_unix_us());
+    TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "redacting", &ledger->redacting_path));
+    err = sp_ledger_redaction_resume(ledger);
+    if (sp_failed(err)) {
+        sp_buf_fmt(why, "%s names entries that could not be erased (%s)", ledger->redacting_path,
+                   sp_code_word(err.code));
+        return err;
+    }
     err = sp_ledger_retention_load(ledger);
     if (sp_failed(err)) {
         sp_buf_fmt(why, "%s does not hold a number of days", ledger->retention_path);
@@ -442,6 +449,7 @@ static void stop(sp_ledger *ledger)
     sp_keys_close(ledger->keys);
     sp_journal_close(ledger->store);
     sp_free(ledger->retention_path);
+    sp_free(ledger->redacting_path);
     sp_free(ledger->counts_path);
 }
 

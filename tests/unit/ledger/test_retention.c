@@ -8,6 +8,7 @@
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -24,7 +25,8 @@ enum { PATIENCE_MS = 10000, OLD_PERSON = 7, OTHER_PERSON = 8 };
 
 static const sp_key KEK = {{5}};
 static char dir[64];
-static char paths[3][96]; /* keys, index, retention */
+static char paths[4][96]; /* keys, index, retention, redacting */
+static bool dies;         /* as soon as a group is on disk */
 static sp_ledger ledger;
 static unsigned done;
 static sp_code last_code;
@@ -35,6 +37,9 @@ static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry
     (void)self;
     (void)batch;
     (void)first_entry;
+    if (dies) {
+        kill(getpid(), SIGKILL);
+    }
 }
 
 static void on_state(void *self, bool recording, const char *why)
@@ -113,7 +118,7 @@ static void open_all(void)
 {
     auto_buf sp_buf why = sp_buf_make(1024);
     const sp_engine_calls calls = {on_committed, on_state, NULL};
-    ledger = (sp_ledger){.retention_path = paths[2]};
+    ledger = (sp_ledger){.retention_path = paths[2], .redacting_path = paths[3]};
     assert_int_equal(uv_loop_init(&ledger.loop), 0);
     assert_false(sp_failed(sp_journal_open(dir, true, &why, &ledger.store)));
     assert_false(sp_failed(sp_keys_open(paths[0], &KEK, true, &ledger.keys)));
@@ -122,6 +127,7 @@ static void open_all(void)
     assert_false(
         sp_failed(sp_engine_new(&ledger.loop, ledger.store, ledger.keys, &calls, &ledger.engine)));
     assert_false(sp_failed(sp_ledger_retention_load(&ledger)));
+    assert_false(sp_failed(sp_ledger_redaction_resume(&ledger)));
 }
 
 static void close_all(void)
@@ -137,7 +143,7 @@ static void close_all(void)
 
 static int setup(void **state)
 {
-    static const char *const names[] = {"keys", "index.sqlite", "retention"};
+    static const char *const names[] = {"keys", "index.sqlite", "retention", "redacting"};
     (void)state;
     snprintf(dir, sizeof(dir), "/tmp/sallyport-retention-XXXXXX");
     if (sp_failed(sp_crypto_start()) || mkdtemp(dir) == NULL) {
@@ -307,9 +313,76 @@ static void test_expiry(void **state)
     tree_holds(&root, 8);
 }
 
+/* ---- killed between the redaction and what it names ---- */
+
+/* In a process of its own: begins, and is killed once the redaction is on disk (or before). */
+static void die_while(void (*begin)(void), bool noted)
+{
+    close_all();
+    pid_t child = fork();
+    if (child == 0) {
+        open_all();
+        begin();
+        dies = true;
+        while (noted) {
+            uv_run(&ledger.loop, UV_RUN_ONCE);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(access(paths[3], F_OK), 0);
+    open_all();
+    assert_int_not_equal(access(paths[3], F_OK), 0);
+}
+
+static void erase_first(void)
+{
+    erase(SP_ERASE_ENTRY, 0);
+}
+
+static void erase_person(void)
+{
+    erase(SP_ERASE_SUBJECT, OLD_PERSON);
+}
+
+static void expire(void)
+{
+    const sp_ledger_retain days = {.days = 300};
+    assert_false(sp_failed(sp_ledger_retain_set(&ledger, &days)));
+    sp_ledger_expire(&ledger);
+}
+
+static void test_a_kill_leaves_nothing_half_erased(void **state)
+{
+    (void)state;
+    write_old(400);
+    write_old(250);
+    write_old(2);
+    sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    die_while(erase_first, false); /* not written down: not done */
+    assert_true(opens(0));
+    die_while(erase_first, true);
+    assert_false(opens(0));
+    assert_true(opens(1));
+    assert_true(says(6, "\"from\":0,\"until\":1,\"by\":3"));
+    die_while(erase_person, false);
+    assert_true(opens(2));
+    die_while(erase_person, true);
+    assert_false(opens(2));
+    assert_true(opens(3)); /* of another */
+    assert_true(opens(4)); /* too young */
+    tree_holds(&root, 6);
+    die_while(expire, true);
+    assert_int_equal(sp_journal_first(ledger.store), 2);
+    tree_holds(&root, 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_kill_leaves_nothing_half_erased, setup, teardown),
         cmocka_unit_test_setup_teardown(test_floor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_erase_one_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_erase_a_person, setup, teardown),

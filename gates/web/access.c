@@ -49,7 +49,9 @@ gate_ctx *gate_ctx_of(ngx_http_request_t *r)
     ctx->decision.rule = SP_NONE;
     ctx->reference = gate_recorder_reference();
     ctx->started_steady_us = sp_now_steady_us();
-    ctx->started_unix_us = sp_now_unix_us();
+    /* nginx's own time, taken when its loop woke up: milliseconds are what the ledger keeps */
+    const ngx_time_t *now = ngx_timeofday();
+    ctx->started_unix_us = (uint64_t)now->sec * 1000000 + (uint64_t)now->msec * 1000;
     cleanup->handler = forget;
     cleanup->data = ctx;
     ngx_http_set_ctx(r, ctx, ngx_http_sallyport_module);

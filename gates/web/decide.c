@@ -6,7 +6,6 @@
 #include "gates/web/decide.h"
 
 #include "gates/web/subject.h"
-#include "infra/proc/clock.h"
 
 void gate_decide_refuse(gate_ctx *ctx, sp_reason reason)
 {
@@ -125,7 +124,7 @@ static void ask_all(gate_ctx *ctx, uint64_t now_unix_s)
 
 void gate_decide(gate_ctx *ctx)
 {
-    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    uint64_t now_unix_s = (uint64_t)ngx_time();
     ctx->decision = (sp_decision){.rule = SP_NONE};
     ctx->may_export = false;
     gate_subject_find(ctx, now_unix_s);
@@ -146,6 +145,5 @@ void gate_decide(gate_ctx *ctx)
 bool gate_decide_export(gate_ctx *ctx)
 {
     ctx->is_export = true;
-    return ctx->action == SP_ACTION_EXPORT ||
-           add(ctx, SP_ACTION_EXPORT, sp_now_unix_us() / 1000000);
+    return ctx->action == SP_ACTION_EXPORT || add(ctx, SP_ACTION_EXPORT, (uint64_t)ngx_time());
 }

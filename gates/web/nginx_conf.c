@@ -68,18 +68,20 @@ static void write_head(const sp_nginx_conf *conf, sp_buf *out)
 
 static void write_limits(const sp_nginx_conf *conf, sp_buf *out)
 {
-    sp_buf_text(out, "access_log off;\nlog_not_found off;\nserver_tokens off;\n"
-                     "default_type application/octet-stream;\ngzip off;\nsendfile off;\n"
-                     "tcp_nodelay on;\nmerge_slashes on;\nunderscores_in_headers off;\n"
-                     "absolute_redirect off;\n"
-                     "client_header_timeout 15s;\nclient_body_timeout 30s;\nsend_timeout 60s;\n"
-                     "keepalive_timeout 75s;\nkeepalive_requests 10000;\n"
-                     "reset_timedout_connection on;\nlingering_time 10s;\nlingering_timeout 3s;\n"
-                     "client_header_buffer_size 2k;\nlarge_client_header_buffers 4 16k;\n"
-                     "client_body_buffer_size 64k;\nclient_max_body_size 1m;\n"
-                     "http2_max_concurrent_streams 128;\nserver_names_hash_max_size 32768;\n"
-                     "server_names_hash_bucket_size 256;\nvariables_hash_max_size 2048;\n"
-                     "proxy_headers_hash_max_size 1024;\nproxy_headers_hash_bucket_size 128;\n");
+    sp_buf_text(
+        out,
+        "access_log off;\nlog_not_found off;\nserver_tokens off;\n"
+        "default_type application/octet-stream;\ngzip off;\nsendfile off;\n"
+        "tcp_nodelay on;\nmerge_slashes on;\nunderscores_in_headers off;\n"
+        "absolute_redirect off;\n"
+        "client_header_timeout 15s;\nclient_body_timeout 30s;\nsend_timeout 60s;\n"
+        "keepalive_timeout 75s;\nkeepalive_requests 10000;\n"
+        "reset_timedout_connection on;\nlingering_time 10s;\nlingering_timeout 3s;\n"
+        "request_pool_size 8k;\nclient_header_buffer_size 2k;\nlarge_client_header_buffers 4 16k;\n"
+        "client_body_buffer_size 64k;\nclient_max_body_size 1m;\n"
+        "http2_max_concurrent_streams 128;\nserver_names_hash_max_size 32768;\n"
+        "server_names_hash_bucket_size 256;\nvariables_hash_max_size 2048;\n"
+        "proxy_headers_hash_max_size 1024;\nproxy_headers_hash_bucket_size 128;\n");
     static const char *const places[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
     for (size_t i = 0; i < SP_COUNT(places); i++) {
         sp_buf_fmt(out, "%s_temp_path \"%s/tmp/%s\";\n", places[i], conf->state_dir, places[i]);

@@ -7,11 +7,6 @@
 
 #include <openssl/ssl.h>
 
-typedef struct {
-    bool is_there;
-    sp_hash fingerprint;
-} seen_certificate;
-
 static int ssl_slot = -1;
 
 sp_err gate_peer_init(void)
@@ -37,7 +32,7 @@ void gate_peer_of(const ngx_http_request_t *r, uint8_t ret_address[16])
     }
 }
 
-static void look(SSL *ssl, seen_certificate *ret_seen)
+static void look(SSL *ssl, gate_peer *peer)
 {
     X509 *certificate = SSL_get0_peer_certificate(ssl);
     if (certificate == NULL || SSL_get_verify_result(ssl) != X509_V_OK) {
@@ -46,33 +41,41 @@ static void look(SSL *ssl, seen_certificate *ret_seen)
     unsigned char *der = NULL;
     int len = i2d_X509(certificate, &der);
     if (len > 0) {
-        ret_seen->fingerprint = sp_sha256((sp_span){der, (size_t)len});
-        ret_seen->is_there = true;
+        peer->fingerprint = sp_sha256((sp_span){der, (size_t)len});
+        peer->has_certificate = true;
     }
     OPENSSL_free(der);
 }
 
-bool gate_peer_certificate(ngx_http_request_t *r, sp_hash *ret_fingerprint)
+gate_peer *gate_peer_of_connection(ngx_http_request_t *r)
 {
     ngx_connection_t *connection = r->connection;
     if (connection->ssl == NULL) {
-        return false;
+        return NULL;
     }
     SSL *ssl = connection->ssl->connection;
-    const seen_certificate *known = SSL_get_ex_data(ssl, ssl_slot);
-    if (known == NULL) {
-        seen_certificate *seen = ngx_pcalloc(connection->pool, sizeof(*seen));
-        if (seen == NULL) {
-            return false;
-        }
-        look(ssl, seen);
-        if (SSL_set_ex_data(ssl, ssl_slot, seen) != 1) {
-            return false;
-        }
-        known = seen;
+    gate_peer *peer = SSL_get_ex_data(ssl, ssl_slot);
+    if (peer != NULL) {
+        return peer;
     }
-    if (known->is_there) {
-        *ret_fingerprint = known->fingerprint;
+    peer = ngx_pcalloc(connection->pool, sizeof(*peer));
+    if (peer == NULL || SSL_set_ex_data(ssl, ssl_slot, peer) != 1) {
+        return NULL;
     }
-    return known->is_there;
+    look(ssl, peer);
+    return peer;
+}
+
+sp_hash gate_peer_token(gate_peer *peer, sp_span cookie)
+{
+    if (peer == NULL || cookie.len != sizeof(peer->cookie)) {
+        return sp_sha256(cookie);
+    }
+    sp_span last = {peer->cookie, sizeof(peer->cookie)};
+    if (!peer->has_cookie || !sp_span_eq_secret(last, cookie)) {
+        sp_copy(peer->cookie, cookie.ptr, cookie.len);
+        peer->token = sp_sha256(cookie);
+        peer->has_cookie = true;
+    }
+    return peer->token;
 }

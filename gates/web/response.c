@@ -31,7 +31,8 @@ typedef struct {
 
 static bool is_named(const ngx_table_elt_t *header, sp_span name)
 {
-    return header->hash != 0 && sp_span_eq_nocase(gate_span(header->key), name);
+    return header->hash != 0 && header->key.len == name.len &&
+           sp_span_eq_nocase(gate_span(header->key), name);
 }
 
 static bool asks_export(const gate_ctx *ctx, sp_span disposition, uint64_t size)

@@ -16,11 +16,15 @@ void gate_subject_collect(gate_ctx *ctx)
     for (ngx_uint_t i = 0; i < r->headers_in.cookies.nelts; i++) {
         sp_web_cookie_find(gate_span(headers[i]->value), &cookie);
     }
+    gate_peer *peer = gate_peer_of_connection(r);
     ctx->has_token = sp_web_cookie_is_good(&cookie);
     if (ctx->has_token) {
-        ctx->token = sp_sha256(cookie.value);
+        ctx->token = gate_peer_token(peer, cookie.value);
     }
-    ctx->has_certificate = gate_peer_certificate(r, &ctx->fingerprint);
+    ctx->has_certificate = peer != NULL && peer->has_certificate;
+    if (ctx->has_certificate) {
+        ctx->fingerprint = peer->fingerprint;
+    }
     gate_peer_of(r, ctx->subject.who.peer);
 }
 

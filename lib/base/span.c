@@ -29,9 +29,18 @@ bool sp_span_eq_secret(sp_span a, sp_span b)
     if (a.len != b.len) {
         return false;
     }
-    volatile uint8_t diff = 0;
-    for (size_t i = 0; i < a.len; i++) {
-        diff = (uint8_t)(diff | (a.ptr[i] ^ b.ptr[i]));
+    uint64_t diff = 0;
+    size_t i = 0;
+    for (; a.len - i >= sizeof(diff); i += sizeof(diff)) {
+        uint64_t words[2];
+        memcpy(&words[0], a.ptr + i, sizeof(diff));
+        memcpy(&words[1], b.ptr + i, sizeof(diff));
+        diff |= words[0] ^ words[1];
+        __asm__ volatile("" : "+r"(diff)); /* the compiler must not know it: no early end */
+    }
+    for (; i < a.len; i++) {
+        diff |= (uint64_t)(a.ptr[i] ^ b.ptr[i]);
+        __asm__ volatile("" : "+r"(diff));
     }
     return diff == 0;
 }

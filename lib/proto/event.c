@@ -39,12 +39,8 @@ static size_t span_max(size_t which)
 
 static size_t varint_size(uint64_t value)
 {
-    size_t size = 1;
-    while (value >= 0x80) {
-        value >>= 7;
-        size++;
-    }
-    return size;
+    unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
+    return (bits + 6) / 7;
 }
 
 static uint8_t *varint_put(uint8_t *at, uint64_t value)
@@ -114,22 +110,24 @@ sp_err sp_event_encode(const sp_event *event, sp_buf *out)
 
 static uint64_t varint_read(sp_reader *in, uint64_t max)
 {
+    sp_span rest = in->rest;
     uint64_t value = 0;
-    for (unsigned i = 0; i < VARINT_MAX_BYTES; i++) {
-        uint8_t byte = sp_read_u8(in);
-        uint64_t low = byte & 0x7F;
+    size_t i = 0;
+    for (; i < VARINT_MAX_BYTES && i < rest.len; i++) {
+        uint64_t low = rest.ptr[i] & 0x7F;
         if (i == VARINT_MAX_BYTES - 1 && low > 1) {
             break;
         }
         value |= low << (7 * i);
-        if ((byte & 0x80) == 0) {
+        if ((rest.ptr[i] & 0x80) == 0) {
             if (value > max) {
                 break;
             }
+            (void)sp_read_span(in, i + 1);
             return value;
         }
     }
-    sp_reader_fail(in, SP_ELIMIT);
+    sp_reader_fail(in, i == rest.len ? SP_ESHORT : SP_ELIMIT);
     return 0;
 }
 

@@ -7,56 +7,61 @@
 #include "lib/base/mem.h"
 
 /* Whole names, and families that end in '-'. Sorted by meaning, not by letter. */
-static const char *const ours[] = {
+#define NAME(lit)                                                                                  \
+    {                                                                                              \
+        (const uint8_t *)(lit), sizeof(lit) - 1                                                    \
+    }
+static const sp_span ours[] = {
     /* who */
-    "x-sallyport-",
-    "remote-user",
-    "x-remote-",
-    "x-auth-request-",
-    "x-authenticated-",
-    "x-webauth-",
-    "x-user",
-    "x-username",
-    "x-token-subject",
-    "x-goog-authenticated-user-",
-    "x-ms-client-principal",
-    "x-ms-client-principal-",
-    "cf-access-",
-    "x-pomerium-",
-    "x-ssl-",
-    "ssl-client-",
-    "x-client-cert",
-    "x-client-verify",
-    "x-client-dn",
+    NAME("x-sallyport-"),
+    NAME("remote-user"),
+    NAME("x-remote-"),
+    NAME("x-auth-request-"),
+    NAME("x-authenticated-"),
+    NAME("x-webauth-"),
+    NAME("x-user"),
+    NAME("x-username"),
+    NAME("x-token-subject"),
+    NAME("x-goog-authenticated-user-"),
+    NAME("x-ms-client-principal"),
+    NAME("x-ms-client-principal-"),
+    NAME("cf-access-"),
+    NAME("x-pomerium-"),
+    NAME("x-ssl-"),
+    NAME("ssl-client-"),
+    NAME("x-client-cert"),
+    NAME("x-client-verify"),
+    NAME("x-client-dn"),
     /* from where */
-    "x-forwarded",
-    "x-forwarded-",
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "client-ip",
-    "true-client-ip",
-    "x-cluster-client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "x-originating-ip",
-    "x-remote-ip",
-    "x-envoy-",
-    "via",
+    NAME("x-forwarded"),
+    NAME("x-forwarded-"),
+    NAME("forwarded"),
+    NAME("x-real-ip"),
+    NAME("x-client-ip"),
+    NAME("client-ip"),
+    NAME("true-client-ip"),
+    NAME("x-cluster-client-ip"),
+    NAME("cf-connecting-ip"),
+    NAME("fastly-client-ip"),
+    NAME("x-originating-ip"),
+    NAME("x-remote-ip"),
+    NAME("x-envoy-"),
+    NAME("via"),
     /* what is asked */
-    "x-original-",
-    "x-rewrite-url",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-host",
-    "x-accel-",
-    "x-sendfile",
-    "x-sendfile-type",
-    "proxy",
-    "proxy-authorization",
-    "proxy-connection",
+    NAME("x-original-"),
+    NAME("x-rewrite-url"),
+    NAME("x-http-method"),
+    NAME("x-http-method-override"),
+    NAME("x-method-override"),
+    NAME("x-host"),
+    NAME("x-accel-"),
+    NAME("x-sendfile"),
+    NAME("x-sendfile-type"),
+    NAME("proxy"),
+    NAME("proxy-authorization"),
+    NAME("proxy-connection"),
 };
+#undef NAME
 
 static uint8_t fold(uint8_t c)
 {
@@ -89,7 +94,7 @@ bool sp_web_header_is_ours(sp_span name)
         return false;
     }
     for (size_t i = 0; i < SP_COUNT(ours); i++) {
-        if (name_matches(name, sp_span_cstr(ours[i]))) {
+        if (name_matches(name, ours[i])) {
             return true;
         }
     }

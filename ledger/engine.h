@@ -29,7 +29,7 @@
 typedef struct sp_engine sp_engine;
 typedef struct sp_source sp_source;
 
-enum { SP_ENGINE_SOURCES_MAX = 256, SP_ENGINE_COMMIT_MS = 25 };
+enum { SP_ENGINE_SOURCES_MAX = 256, SP_ENGINE_COMMIT_MS = 100 };
 
 typedef struct {
     /* A group is on disk and can be read: its items, and the index of its first record. */

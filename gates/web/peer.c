@@ -7,6 +7,8 @@
 
 #include <openssl/ssl.h>
 
+enum { RECENT = 1024 };
+
 static int ssl_slot = -1;
 
 sp_err gate_peer_init(void)
@@ -47,12 +49,8 @@ static void look(SSL *ssl, gate_peer *peer)
     OPENSSL_free(der);
 }
 
-gate_peer *gate_peer_of_connection(ngx_http_request_t *r)
+static gate_peer *peer_of(ngx_connection_t *connection)
 {
-    ngx_connection_t *connection = r->connection;
-    if (connection->ssl == NULL) {
-        return NULL;
-    }
     SSL *ssl = connection->ssl->connection;
     gate_peer *peer = SSL_get_ex_data(ssl, ssl_slot);
     if (peer != NULL) {
@@ -64,6 +62,25 @@ gate_peer *gate_peer_of_connection(ngx_http_request_t *r)
     }
     look(ssl, peer);
     return peer;
+}
+
+gate_peer *gate_peer_of_connection(ngx_http_request_t *r)
+{
+    /* nginx never gives a connection's number again: an old pointer is never found */
+    static struct {
+        ngx_atomic_uint_t number;
+        gate_peer *peer;
+    } recent[RECENT];
+    ngx_connection_t *connection = r->connection;
+    size_t at = connection->number % RECENT;
+    if (connection->ssl == NULL) {
+        return NULL;
+    }
+    if (recent[at].number != connection->number || recent[at].peer == NULL) {
+        recent[at].number = connection->number;
+        recent[at].peer = peer_of(connection);
+    }
+    return recent[at].peer;
 }
 
 sp_hash gate_peer_token(gate_peer *peer, sp_span cookie)

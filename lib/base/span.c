@@ -16,6 +16,9 @@ bool sp_span_eq_nocase(sp_span a, sp_span b)
     if (a.len != b.len) {
         return false;
     }
+    if (sp_span_eq(a, b)) {
+        return true; /* nearly always, when they are equal at all */
+    }
     for (size_t i = 0; i < a.len; i++) {
         if (fold(a.ptr[i]) != fold(b.ptr[i])) {
             return false;

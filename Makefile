@@ -35,7 +35,7 @@ run: ## the demo office: install what is missing, build, start on loopback; Ctrl
 
 demo: run ## the same
 
-test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 12 minutes)
+test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 8 minutes)
 	@tools/run-tests $(PARTS)
 
 bench: ## all measurements against their bounds

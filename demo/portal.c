@@ -111,7 +111,8 @@ json_t *demo_call(demo_person *person, const char *method, const char *path, jso
 
 sp_err demo_totp(demo_person *person, char code[8])
 {
-    uint64_t step = (uint64_t)time(NULL) / STEP_S;
+    /* the portal also takes the step before: three codes are there at once; not near its end */
+    uint64_t step = ((uint64_t)time(NULL) - 25) / STEP_S;
     if (step <= person->last_step) {
         step = person->last_step + 1;
     }
@@ -207,8 +208,10 @@ static sp_err try_sign_in(demo_person *person)
 sp_err demo_sign_in(demo_person *person)
 {
     sp_err err = try_sign_in(person);
-    if (sp_failed(err) && sp_span_eq(sp_span_cstr(person->code), SP_SPAN_LIT("sign_in_failed"))) {
-        demo_say("the code of %s was used already: waiting for the next one ...", person->name);
+    for (int more = 2; more > 0 && sp_failed(err) &&
+                       sp_span_eq(sp_span_cstr(person->code), SP_SPAN_LIT("sign_in_failed"));
+         more--) {
+        demo_say("the code of %s was used already: the next one ...", person->name);
         err = try_sign_in(person);
     }
     return err;

@@ -172,7 +172,8 @@ class Totp:
         self.last = last
 
     def code(self):
-        step = max(int(time.time()) // 30, self.last + 1)
+        # the portal also takes the step before, so three codes are there at once; not near its end
+        step = max(int(time.time() - 25) // 30, self.last + 1)
         while step > int(time.time()) // 30 + 1:  # the portal looks one step ahead
             time.sleep(0.5)
         self.last = step

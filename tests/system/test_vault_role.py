@@ -173,10 +173,10 @@ def test_tokens_verify_before_and_after_a_rotation(vault):
 
 
 @pytest.mark.parametrize("bad", [
-    claims(iss="https://bank.example"), claims(aud="bank.example"), claims(exp=2 ** 40),
-    claims(exp="soon"), claims(sub=""), b"[]", b"{", b"\xff", b"{}" * 3])
+    {"iss": "https://bank.example"}, {"aud": "bank.example"}, {"exp": 2 ** 40}, {"exp": "soon"}, {"sub": ""}, b"[]", b"{", b"\xff", b"{}" * 3])
 def test_signs_no_other_tokens(vault, bad):
-    status, body = vault.connect("core").call(vc.TOKEN_SIGN, bad)
+    token = claims(**bad) if isinstance(bad, dict) else bad
+    status, body = vault.connect("core").call(vc.TOKEN_SIGN, token)
     assert status in (vc.EDENIED, vc.EINVALID) and body == b""
 
 

@@ -5,6 +5,8 @@
  */
 #include "porter/porter.h"
 
+#include "infra/ipc/conn.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -49,7 +51,7 @@ static pid_t sender_of(struct msghdr *msg)
             for (size_t i = 0; i < count; i++) {
                 int fd = -1;
                 sp_copy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof(fd));
-                close(fd); /* nobody needs to send us any */
+                sp_ipc_close_passed(fd); /* nobody needs to send us any */
             }
         }
     }
@@ -60,7 +62,8 @@ void porter_notify_read(porter *p, int fd, uint64_t now_us)
 {
     for (int i = 0; i < WORDS_A_TURN; i++) {
         uint8_t words[PORTER_WORDS_MAX_BYTES];
-        _Alignas(struct cmsghdr) uint8_t control[512];
+        _Alignas(struct cmsghdr) uint8_t
+            control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int) * SP_IPC_PASSED_MAX)];
         struct iovec part = {.iov_base = words, .iov_len = sizeof(words)};
         struct msghdr msg = {.msg_iov = &part,
                              .msg_iovlen = 1,

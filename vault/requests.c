@@ -319,7 +319,8 @@ static void count_refusal(sp_vault *vault, const sp_peer *peer, const sp_msg *ms
                       .method = sp_span_cstr(sp_vault_kind_word(msg->kind)),
                       .object = sp_buf_borrow(&object)};
     vault->refusals_counted = 0;
-    sp_log(SP_LOG_WARN, "%s %s", sp_vault_kind_word(msg->kind), (const char *)object.ptr);
+    sp_log(SP_LOG_WARN, "%s %.*s", sp_vault_kind_word(msg->kind),
+           SP_SPAN_ARG(sp_buf_borrow(&object)));
     sp_recorder_tell(vault->recorder, &event);
 }
 

@@ -158,11 +158,24 @@ bool sp_token_due(sp_keyring *ring, uint64_t now_unix_s)
     return next != NULL && now_unix_s > next->created_unix_s + SP_TOKEN_ROTATE_S;
 }
 
+static size_t retired(sp_keyring *ring)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < sp_keyring_count(ring); i++) {
+        const sp_vkey *key = sp_keyring_at(ring, i);
+        count += is_token_key(key) && key->ends_unix_s != 0 ? 1 : 0;
+    }
+    return count;
+}
+
 sp_err sp_token_rotate(sp_keyring *ring, uint64_t now_unix_s)
 {
     sp_vkey *current = active(ring, 0);
     if (current == NULL) {
         return sp_fail(SP_ENOTFOUND);
+    }
+    if (retired(ring) >= SP_TOKEN_RETIRED_MAX) {
+        return sp_fail(SP_ELIMIT);
     }
     TRY(make_next(ring, now_unix_s));
     current->ends_unix_s = now_unix_s + SP_TOKEN_KEEP_S;

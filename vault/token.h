@@ -15,7 +15,7 @@
 
 #include "vault/keyring.h"
 
-enum { SP_TOKEN_ROTATE_S = 30 * 86400, SP_TOKEN_KEEP_S = 3600 };
+enum { SP_TOKEN_ROTATE_S = 30 * 86400, SP_TOKEN_KEEP_S = 3600, SP_TOKEN_RETIRED_MAX = 8 };
 
 typedef struct {
     sp_span issuer; /* "https://portal.office.example:8443" */
@@ -29,7 +29,8 @@ SP_MUST sp_err sp_token_sign(sp_keyring *ring, const sp_token_bounds *bounds, sp
 /* Appends {"keys":[...]}. */
 SP_MUST sp_err sp_token_jwks(sp_keyring *ring, sp_buf *out);
 bool sp_token_due(sp_keyring *ring, uint64_t now_unix_s);
-/* In memory; sp_keyring_save() keeps it. */
+/* In memory; sp_keyring_save() keeps it. SP_ELIMIT: too many replaced keys are still published;
+ * core, taken over, could else fill the keyring so that nothing else is renewed. */
 SP_MUST sp_err sp_token_rotate(sp_keyring *ring, uint64_t now_unix_s);
 
 #endif

@@ -15,13 +15,20 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, SOCKET_BUFFER_BYTES = 4 * SP_MSG_MAX_BYTES };
+enum { BACKLOG = 128, SOCKET_BUFFER_BYTES = 4 * SP_MSG_MAX_BYTES, DRAIN_MAX = 4096 };
+
+void sp_ipc_close_passed(int fd)
+{
+    const struct linger none = {0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none)); /* most are no sockets at all */
+    close(fd);
+}
 
 void sp_fds_close(sp_fds *fds)
 {
     for (size_t i = 0; i < fds->count; i++) {
         if (fds->fds[i] >= 0) {
-            close(fds->fds[i]);
+            sp_ipc_close_passed(fds->fds[i]);
         }
     }
     fds->count = 0;
@@ -107,7 +114,7 @@ sp_err sp_ipc_peer(int fd, uid_t *ret_uid, pid_t *ret_pid)
 
 typedef union {
     struct cmsghdr align;
-    uint8_t bytes[CMSG_SPACE(sizeof(int) * SP_MSG_FDS_MAX)];
+    uint8_t bytes[CMSG_SPACE(sizeof(int) * SP_IPC_PASSED_MAX)];
 } control_room;
 
 sp_err sp_ipc_send(int fd, sp_span packet, const int *fds, size_t fd_count)
@@ -141,8 +148,10 @@ sp_err sp_ipc_send(int fd, sp_span packet, const int *fds, size_t fd_count)
                                                                               : SP_EIO);
 }
 
-static void take_rights(struct msghdr *header, sp_fds *fds)
+/* False when there were more than a packet of ours has. */
+static bool take_rights(struct msghdr *header, sp_fds *fds)
 {
+    bool fit = true;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
         if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) {
             continue;
@@ -154,10 +163,12 @@ static void take_rights(struct msghdr *header, sp_fds *fds)
             if (fds->count < SP_MSG_FDS_MAX) {
                 fds->fds[fds->count++] = fd;
             } else {
-                close(fd);
+                sp_ipc_close_passed(fd);
+                fit = false;
             }
         }
     }
+    return fit;
 }
 
 sp_err sp_ipc_receive(int fd, sp_buf *packet, sp_fds *ret_fds)
@@ -179,13 +190,25 @@ sp_err sp_ipc_receive(int fd, sp_buf *packet, sp_fds *ret_fds)
     if (got < 0) {
         return sp_fail(errno == EAGAIN ? SP_EAGAIN : (errno == ECONNRESET ? SP_ECLOSED : SP_EIO));
     }
-    take_rights(&header, ret_fds);
-    if (got == 0 || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    bool fit = take_rights(&header, ret_fds);
+    if (got == 0 || !fit || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
         sp_fds_close(ret_fds);
         return sp_fail(got == 0 ? SP_ECLOSED : SP_ELIMIT);
     }
     sp_buf_grown(packet, (size_t)got);
     return sp_ok();
+}
+
+void sp_ipc_close(int fd)
+{
+    auto_buf sp_buf packet = sp_buf_make(SP_MSG_MAX_BYTES);
+    shutdown(fd, SHUT_RDWR); /* nothing more comes; what is there can still be read */
+    sp_err err = sp_ok();
+    for (int i = 0; i < DRAIN_MAX && (!sp_failed(err) || err.code == SP_ELIMIT); i++) {
+        auto_fds sp_fds fds = {0};
+        err = sp_ipc_receive(fd, &packet, &fds);
+    }
+    close(fd);
 }
 
 static uint64_t steady_ms(void)
@@ -249,6 +272,6 @@ sp_err sp_ipc_call(int fd, uint16_t kind, sp_span body, unsigned timeout_ms, sp_
             *ret_fds = fds;
             fds.count = 0;
         }
-        return sp_fail((sp_code)msg.status);
+        return sp_fail(msg.status < SP_CODE_COUNT ? (sp_code)msg.status : SP_EINTERNAL);
     }
 }

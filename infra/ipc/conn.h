@@ -14,6 +14,12 @@ typedef struct {
     int fds[SP_MSG_FDS_MAX]; /* -1 where none */
     size_t count;
 } sp_fds;
+/* The kernel passes at most so many in a packet (SCM_MAX_FD). With room for them all none is left
+ * for it to close, which would happen in our name. */
+enum { SP_IPC_PASSED_MAX = 253 };
+/* Closes what somebody passed. A TCP socket with SO_LINGER would else hold its last owner up for as
+ * long as its sender chose. */
+void sp_ipc_close_passed(int fd);
 void sp_fds_close(sp_fds *fds);
 #define auto_fds __attribute__((cleanup(sp_fds_close)))
 /* Hands one out; -1 when there is none at that place. */
@@ -25,6 +31,9 @@ SP_MUST sp_err sp_ipc_connect(const char *path, int *ret_fd);
 SP_MUST sp_err sp_ipc_listen(const char *path, int *ret_fd);
 SP_MUST sp_err sp_ipc_accept(int listen_fd, int *ret_fd);
 SP_MUST sp_err sp_ipc_peer(int fd, uid_t *ret_uid, pid_t *ret_pid);
+
+/* Closes, but first what the peer had passed and nobody read, without being held up by it. */
+void sp_ipc_close(int fd);
 
 /* One whole packet; fds are duplicated into it, the caller keeps his. SP_EAGAIN, SP_ECLOSED. */
 SP_MUST sp_err sp_ipc_send(int fd, sp_span packet, const int *fds, size_t fd_count);

@@ -56,7 +56,7 @@ static void break_line(sp_line *line, sp_code code)
         uv_poll_stop(line->poll);
         uv_close((uv_handle_t *)line->poll, poll_closed);
         line->poll = NULL;
-        close(line->fd);
+        sp_ipc_close(line->fd);
         line->fd = -1;
     }
     fail_all(line, code);

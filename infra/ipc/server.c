@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-enum { QUEUE_MAX = 1024, BURST = 64 };
+/* A turn of the loop takes a few packets of each peer, so that one with many connections that asks
+ * without end holds the others up by little. */
+enum { QUEUE_MAX = 1024, QUEUE_UID_MAX_BYTES = 32 << 20, BURST = 8, BURST_ACCEPTS = 64 };
 
 typedef struct queued {
     struct queued *next;
@@ -30,6 +32,7 @@ struct sp_peer {
     queued *queue_first;
     queued *queue_last;
     size_t queue_count;
+    size_t queue_bytes;
 };
 
 struct sp_server {
@@ -79,7 +82,7 @@ void sp_peer_set_data(sp_peer *peer, void *data)
 static void peer_closed(uv_handle_t *handle)
 {
     sp_peer *peer = handle->data;
-    close(peer->fd);
+    sp_ipc_close(peer->fd);
     sp_peer_unref(peer);
 }
 
@@ -89,6 +92,7 @@ static queued *queue_pop(sp_peer *peer)
     if (first != NULL) {
         peer->queue_first = first->next;
         peer->queue_count--;
+        peer->queue_bytes -= first->len;
         if (peer->queue_first == NULL) {
             peer->queue_last = NULL;
         }
@@ -179,6 +183,7 @@ static void read_burst(sp_peer *peer)
             return;
         }
         server->calls.on_message(server->calls.self, peer, &msg, &fds);
+        sp_wipe(server->packet.ptr, server->packet.len); /* it may have held a secret */
     }
 }
 
@@ -197,9 +202,21 @@ static void on_peer_ready(uv_poll_t *poll, int status, int events)
     sp_peer_unref(peer);
 }
 
+/* Connections that a user has. */
+static size_t peers_of(const sp_server *server, uid_t uid)
+{
+    size_t count = 0;
+    for (const sp_peer *peer = server->peers; peer != NULL; peer = peer->next) {
+        count += peer->uid == uid ? 1 : 0;
+    }
+    return count;
+}
+
 static sp_err enqueue(sp_peer *peer, sp_span packet, const int *fds, size_t fd_count)
 {
-    if (peer->queue_count >= QUEUE_MAX) {
+    if (peer->queue_count >= QUEUE_MAX ||
+        peer->queue_bytes + packet.len >
+            QUEUE_UID_MAX_BYTES / (peers_of(peer->server, peer->uid) + 1)) {
         return sp_fail(SP_ELIMIT);
     }
     queued *item = NULL;
@@ -221,6 +238,7 @@ static sp_err enqueue(sp_peer *peer, sp_span packet, const int *fds, size_t fd_c
     }
     peer->queue_last = item;
     peer->queue_count++;
+    peer->queue_bytes += packet.len;
     return sp_ok();
 }
 
@@ -274,6 +292,9 @@ static sp_err add_peer(sp_server *server, int *fd)
     auto_free sp_peer *peer = NULL;
     TRY(sp_alloc(1, sizeof(*peer), &peer));
     TRY(sp_ipc_peer(*fd, &peer->uid, &peer->pid));
+    if (peers_of(server, peer->uid) >= server->peers_max - server->peers_max / 4) {
+        return sp_fail(SP_ELIMIT); /* whoever it is, the others find a place */
+    }
     if (uv_poll_init(server->poll.loop, &peer->poll, *fd) != 0) {
         return sp_fail(SP_EIO);
     }
@@ -295,7 +316,7 @@ static void on_listen_ready(uv_poll_t *poll, int status, int events)
 {
     sp_server *server = poll->data;
     (void)events;
-    for (int i = 0; status >= 0 && i < BURST; i++) {
+    for (int i = 0; status >= 0 && i < BURST_ACCEPTS; i++) {
         auto_close int fd = -1;
         if (sp_failed(sp_ipc_accept(server->fd, &fd))) {
             return;

@@ -3,8 +3,8 @@
  *
  * Story: the server accepts connections, looks up who the peer is by his uid, and hands every
  * packet to one handler. The handler replies now with sp_peer_reply(), or later: it keeps the peer
- * by sp_peer_ref() and the request's id. A peer that sends too fast, a malformed packet, or lets
- * replies pile up is dropped. Pushes go to one peer by sp_peer_push().
+ * by sp_peer_ref() and the request's id. A peer that sends a malformed packet or lets replies pile
+ * up is dropped; one that sends fast waits its turn. Pushes go to one peer by sp_peer_push().
  *
  * OWNS its connections. PROCESS core, vault, ledger. TRUST packets are hostile; the uid is the
  * kernel's word. SPEC lib/proto/msg.h.
@@ -27,7 +27,8 @@ typedef struct {
     void *self;
 } sp_server_calls;
 
-/* Serves a listening fd (owned from now on). peers_max bounds connections. */
+/* Serves a listening fd (owned from now on). peers_max bounds connections; one user (uid) gets at
+ * most three quarters of them, so that a role that was taken over does not lock the others out. */
 SP_MUST sp_err sp_server_new(uv_loop_t *loop, int listen_fd, size_t peers_max,
                              const sp_server_calls *calls, sp_server **ret_server);
 void sp_server_free(sp_server *server);

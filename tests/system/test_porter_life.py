@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import stat
+import struct
 import subprocess
 import time
 
@@ -115,6 +116,40 @@ def test_stops_in_the_other_order_and_leaves_nothing(tiny, number):
     assert os.listdir(office.run_dir) == []
     with pytest.raises(ConnectionRefusedError):
         who_answers(office)
+
+
+def lingering():
+    """A TCP socket that holds up whoever closes it last, and its other end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        one = socket.create_connection(server.getsockname())
+        other, _ = server.accept()
+    one.setblocking(False)
+    try:
+        while one.send(bytes(65536)):
+            pass
+    except BlockingIOError:
+        pass
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 30))
+    return one, other
+
+
+def test_a_passed_socket_does_not_hold_the_porter_up(tiny):
+    office = tiny()
+    pid = office.pid("web")
+    held = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
+        stranger.connect(os.path.join(office.run_dir, "notify.sock"))
+        for count in (1, 200):  # also more than one asks for
+            one, other = lingering()
+            held.append(other)
+            socket.send_fds(stranger, [b"READY=1"], [one.fileno()] * count)
+            one.close()
+    begin = time.monotonic()
+    office.kill("web")
+    wait_for("another web role", 10, lambda: office.pid("web") not in (0, pid))
+    assert time.monotonic() - begin < 10
+    for other in held:
+        other.close()
 
 
 def test_starts_again_where_it_was(tiny):

@@ -322,7 +322,7 @@ def test_refuses_to_start_with_other_keys_and_says_why(vault, hurt, says):
     vault.stop()
     hurt(vault.state)
     vault.spawn()
-    assert vault.wait_ended() == 1
+    assert vault.wait_ended() == 1, vault.logged()
     assert says in vault.logged()
     assert (vault.state / "keyring").exists()
 
@@ -386,7 +386,7 @@ def test_says_when_key_and_certificate_do_not_belong_together(tmp_path_factory):
     vault = Vault(PROGRAM, folder,
                   tls=f"{{ certificate: {folder}/tls.crt, key: {folder}/tls.key }}")
     vault.spawn()
-    assert vault.wait_ended() == 1
+    assert vault.wait_ended() == 1, vault.logged()
     assert "is not the unencrypted PEM key of the first certificate" in vault.logged()
 
 

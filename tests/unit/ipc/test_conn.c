@@ -4,11 +4,15 @@
  */
 #include "infra/ipc/conn.h"
 #include "infra/ipc/shm.h"
+#include "infra/proc/clock.h"
 #include "tests/unit/cm.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 typedef struct {
@@ -103,11 +107,98 @@ static void seals_are_demanded(void **state)
     assert_ok(sp_shm_map_write(loose, 4096, &none));
 }
 
+/* A TCP socket that holds up whoever closes it last: unsent bytes, and the wish to wait for them.
+ */
+static int lingering(int *ret_other)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    auto_close int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listener, (const struct sockaddr *)&at, sizeof(at)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
+    *ret_other = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    static const uint8_t bytes[4096];
+    while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+    }
+    const struct linger wish = {1, 5};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &wish, sizeof(wish)), 0);
+    return fd;
+}
+
+/* Passes one in a packet and has no other. */
+static void pass_lingering(const pair *p, size_t count, int *ret_other)
+{
+    auto_buf sp_buf control = sp_buf_make(CMSG_SPACE(sizeof(int) * 16));
+    int fd = lingering(ret_other);
+    uint8_t *room = sp_buf_room(&control, CMSG_SPACE(sizeof(int) * count));
+    sp_set(room, 0, CMSG_SPACE(sizeof(int) * count));
+    struct iovec piece = {"take this", 9};
+    struct msghdr header = {.msg_iov = &piece,
+                            .msg_iovlen = 1,
+                            .msg_control = room,
+                            .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
+    struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(sizeof(int) * count);
+    for (size_t i = 0; i < count; i++) {
+        sp_copy(CMSG_DATA(rights) + i * sizeof(int), &fd, sizeof(fd));
+    }
+    assert_int_equal(sendmsg(p->client, &header, MSG_NOSIGNAL), 9);
+    close(fd); /* not the last: it lives on in the packet */
+}
+
+static void more_descriptors_than_fit_do_not_hold_us_up(void **state)
+{
+    pair *p = *state;
+    auto_close int other = -1;
+    auto_buf sp_buf packet = sp_buf_make(SP_MSG_MAX_BYTES);
+    auto_fds sp_fds fds = {0};
+    pass_lingering(p, 12, &other);
+    uint64_t before = sp_now_steady_us();
+    assert_fails(sp_ipc_receive(p->server, &packet, &fds), SP_ELIMIT);
+    assert_int_equal(fds.count, 0);
+    assert_true(sp_now_steady_us() - before < 2000000);
+}
+
+static void what_nobody_read_does_not_hold_us_up(void **state)
+{
+    pair *p = *state;
+    auto_close int other = -1;
+    assert_ok(sp_ipc_send(p->client, SP_SPAN_LIT("before it"), NULL, 0));
+    pass_lingering(p, 1, &other);
+    uint64_t before = sp_now_steady_us();
+    sp_ipc_close(p->server);
+    p->server = -1;
+    assert_true(sp_now_steady_us() - before < 2000000);
+}
+
+static void a_passed_socket_does_not_hold_us_up(void **state)
+{
+    pair *p = *state;
+    auto_close int other = -1;
+    auto_buf sp_buf packet = sp_buf_make(SP_MSG_MAX_BYTES);
+    pass_lingering(p, 1, &other);
+    sp_fds fds = {0};
+    assert_ok(sp_ipc_receive(p->server, &packet, &fds));
+    assert_int_equal(fds.count, 1);
+    uint64_t before = sp_now_steady_us();
+    sp_fds_close(&fds);
+    assert_true(sp_now_steady_us() - before < 2000000);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {EACH(packets_stay_whole), EACH(descriptors_travel),
+    const struct CMUnitTest tests[] = {EACH(packets_stay_whole),
+                                       EACH(descriptors_travel),
+                                       EACH(a_passed_socket_does_not_hold_us_up),
+                                       EACH(more_descriptors_than_fit_do_not_hold_us_up),
+                                       EACH(what_nobody_read_does_not_hold_us_up),
                                        cmocka_unit_test(seals_are_demanded)};
     return cmocka_run_group_tests_name("ipc conn", tests, NULL, NULL);
 }

@@ -7,9 +7,10 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { KIND_ECHO = 1, KIND_LATE = 2, KIND_FLOOD = 3, KIND_STOP = 4 };
+enum { KIND_ECHO = 1, KIND_LATE = 2, KIND_FLOOD = 3, KIND_STOP = 4, KIND_LARGE = 5, PEERS_MAX = 8 };
 
 typedef struct {
     uv_loop_t loop;
@@ -53,6 +54,11 @@ static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds
             sp_peer_push(peer, 99, msg->body, NULL, 0);
         }
         break;
+    case KIND_LARGE:
+        for (int i = 0; i < 300; i++) {
+            sp_peer_push(peer, 99, msg->body, NULL, 0);
+        }
+        break;
     case KIND_STOP:
         sp_server_free(o->server);
         uv_close((uv_handle_t *)&o->timer, closed);
@@ -87,7 +93,7 @@ static int set_up(void **state)
     int fd = -1;
     assert_ok(sp_ipc_listen(o.path, &fd));
     sp_server_calls calls = {on_message, on_gone, &o};
-    assert_ok(sp_server_new(&o.loop, fd, 2, &calls, &o.server));
+    assert_ok(sp_server_new(&o.loop, fd, PEERS_MAX, &calls, &o.server));
     assert_int_equal(pthread_create(&o.thread, NULL, serve, &o), 0);
     *state = &o;
     return 0;
@@ -152,12 +158,68 @@ static void a_peer_that_does_not_read_is_dropped(void **state)
     assert_int_equal(o->gone, 1);
 }
 
+/* By another user, when root can be one; the exit status of the child is what it found. */
+static int ask_as(const char *path, uid_t uid)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        auto_buf sp_buf reply = sp_buf_make(SP_MSG_MAX_BYTES);
+        int fd = -1;
+        bool good = setresuid(uid, uid, uid) == 0 && !sp_failed(sp_ipc_connect(path, &fd)) &&
+                    !sp_failed(sp_ipc_call(fd, KIND_ECHO, SP_SPAN_EMPTY, 2000, &reply, NULL));
+        _exit(good ? 0 : 1);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static void one_user_does_not_take_every_place(void **state)
+{
+    office *o = *state;
+    auto_buf sp_buf reply = sp_buf_make(SP_MSG_MAX_BYTES);
+    int fds[PEERS_MAX];
+    size_t served = 0;
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        assert_ok(sp_ipc_connect(o->path, &fds[i]));
+        served +=
+            sp_failed(sp_ipc_call(fds[i], KIND_ECHO, SP_SPAN_EMPTY, 2000, &reply, NULL)) ? 0 : 1;
+    }
+    assert_int_equal(served, PEERS_MAX - PEERS_MAX / 4);
+    if (geteuid() == 0) {
+        assert_int_equal(ask_as(o->path, 65534), 0);
+    }
+    for (size_t i = 0; i < PEERS_MAX; i++) {
+        close(fds[i]);
+    }
+}
+
+/* Few and large replies that nobody reads: the peer goes long before there are a thousand. */
+static void large_replies_do_not_pile_up(void **state)
+{
+    office *o = *state;
+    auto_close int fd = -1;
+    auto_close int other = -1;
+    auto_buf sp_buf reply = sp_buf_make(SP_MSG_MAX_BYTES);
+    assert_ok(sp_ipc_connect(o->path, &fd));
+    assert_ok(sp_ipc_connect(o->path, &other));
+    auto_buf sp_buf packet = sp_buf_make(SP_MSG_MAX_BYTES);
+    sp_msg_begin(&packet, KIND_LARGE, 1, SP_OK);
+    while (packet.len < SP_MSG_MAX_BYTES - 1024) {
+        sp_buf_byte(&packet, 'x');
+    }
+    assert_ok(sp_ipc_send(fd, sp_buf_borrow(&packet), NULL, 0));
+    assert_ok(sp_ipc_call(other, KIND_ECHO, SP_SPAN_LIT("x"), 5000, &reply, NULL));
+    assert_int_equal(o->gone, 1);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {EACH(answers_now_and_later),
-                                       EACH(a_malformed_packet_ends_the_peer),
-                                       EACH(a_peer_that_does_not_read_is_dropped)};
+    const struct CMUnitTest tests[] = {
+        EACH(answers_now_and_later), EACH(a_malformed_packet_ends_the_peer),
+        EACH(a_peer_that_does_not_read_is_dropped), EACH(one_user_does_not_take_every_place),
+        EACH(large_replies_do_not_pile_up)};
     return cmocka_run_group_tests_name("ipc server", tests, NULL, NULL);
 }

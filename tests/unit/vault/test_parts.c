@@ -309,6 +309,20 @@ static void publishes_the_next_key_before_it_signs(void **state)
     assert_true(sp_token_due(it->ring, NOW + SP_TOKEN_ROTATE_S + 1));
 }
 
+static void rotations_do_not_fill_the_ring(void **state)
+{
+    place *it = *state;
+    fill(it);
+    for (size_t i = 0; i < SP_TOKEN_RETIRED_MAX; i++) {
+        assert_ok(sp_token_rotate(it->ring, NOW));
+    }
+    size_t count = sp_keyring_count(it->ring);
+    assert_fails(sp_token_rotate(it->ring, NOW), SP_ELIMIT);
+    assert_int_equal(sp_keyring_count(it->ring), count);
+    assert_true(sp_keyring_expire(it->ring, NOW + SP_TOKEN_KEEP_S));
+    assert_ok(sp_token_rotate(it->ring, NOW + SP_TOKEN_KEEP_S));
+}
+
 /* ---- devices ---- */
 
 static void certifies_a_device(void **state)
@@ -362,6 +376,7 @@ int main(void)
         TEST(wraps_for_one_role_and_one_place),
         TEST(signs_only_tokens_of_this_office),
         TEST(publishes_the_next_key_before_it_signs),
+        TEST(rotations_do_not_fill_the_ring),
         TEST(certifies_a_device),
         TEST(cuts_long_office_names_between_characters),
     };

@@ -246,13 +246,15 @@ static void judge_units(doctor *d)
             "nobody runs this office (%s)", d->config->file);
         return;
     }
+    bool whole = true;
     for (sp_role_kind role = SP_ROLE_CORE; role < SP_ROLE_COUNT; role++) {
-        if ((d->units & (1U << role)) == 0) {
+        if (sp_config_has_role(d->config, role) && (d->units & (1U << role)) == 0) {
+            whole = false;
             doctor_say(d, DOCTOR_BAD, "office", "journalctl says why", "%s does not run",
                        sp_role_word(role));
         }
     }
-    if (d->units == (1U << SP_ROLE_COUNT) - 1) {
+    if (whole) {
         doctor_say(d, DOCTOR_GOOD, "office", NULL, "%s is open, its roles run under systemd",
                    d->config->office);
     }

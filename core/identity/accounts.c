@@ -475,6 +475,12 @@ static void post_setup_link(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
         return;
     }
+    if (ask->name.len == 0 && !sp_identity_is_empty(sp_request_core(req))) {
+        sp_answer_problem(req, 409, "conflict",
+                          "There are accounts already. For an administrator who cannot sign in: "
+                          "sallyport recover-admin NAME.");
+        return;
+    }
     if (ask->name.len == 0) {
         record(req, "set-up link made", SP_SPAN_EMPTY, SP_SPAN_EMPTY, apply_first_link, ask);
         return;

@@ -369,6 +369,7 @@ static ngx_int_t unknown_host(ngx_http_request_t *r)
     ctx->judged = true;
     ctx->path = (sp_web_path){.plain = gate_span(r->unparsed_uri)};
     gate_decide_refuse(ctx, SP_REASON_UNPARSED);
+    gate_recorder_refused(ctx);
     return NGX_HTTP_MISDIRECTED_REQUEST;
 }
 

@@ -130,6 +130,8 @@ typedef struct {
     bool judged;
     bool recorded; /* the DECISION event is written; the end is a CLOSE */
     uint64_t recorded_seq;
+    bool weighed; /* a stranger's refusal: whether it is written alone has been decided */
+    bool counted; /* it is not: it was counted with others */
     gate_wait wait;
     ngx_str_t identity; /* the token for the upstream */
     uint32_t token_call;

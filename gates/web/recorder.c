@@ -11,6 +11,7 @@
 #include "infra/proc/clock.h"
 #include "lib/proto/ledger_msg.h"
 #include "lib/proto/ring.h"
+#include "lib/web/strangers.h"
 
 enum {
     RING_HEAD_BYTES = 4096,
@@ -31,6 +32,10 @@ static uint32_t attach_call;
 static uint32_t detach_call;
 static uint32_t flush_call; /* 0 = none on its way */
 static ngx_queue_t waiting;
+static sp_strangers strangers;
+
+static void write_counted(void *self, const sp_stranger *counted);
+static const sp_strangers_calls strangers_calls = {write_counted, NULL};
 
 static void on_open(gate_link *link);
 static void on_message(gate_link *link, const sp_msg *msg, sp_fds *fds);
@@ -137,6 +142,7 @@ sp_err gate_recorder_start(const gate_main_conf *conf)
 {
     ngx_queue_init(&waiting);
     TRY(sp_crypto_start());
+    strangers = (sp_strangers){.seed = sp_random_u64()};
     TRY(sp_shm_new("sallyport-ring", RING_HEAD_BYTES + conf->ring_bytes, &ring_shm, &ring_fd));
     TRY(sp_ring_format(ring_shm.ptr, ring_shm.size_bytes, sp_random_u64(), &ring));
     ledger.path = (const char *)conf->ledger_path.data;
@@ -147,6 +153,7 @@ sp_err gate_recorder_start(const gate_main_conf *conf)
 
 void gate_recorder_stop(void)
 {
+    sp_strangers_sweep(&strangers, UINT64_MAX, &strangers_calls);
     if (attached) {
         detach_call = gate_link_call(&ledger, SP_LEDGER_DETACH, SP_SPAN_EMPTY, NULL, 0);
         gate_link_wait(&ledger, is_detached, detach_call != 0 ? STOP_WAIT_MS : 0);
@@ -175,6 +182,7 @@ bool gate_recorder_works(void)
 
 void gate_recorder_tick(void)
 {
+    sp_strangers_sweep(&strangers, sp_now_steady_us(), &strangers_calls);
     sp_ring_beat(&ring, sp_now_steady_us());
     if (sp_ring_must_wake(&ring)) {
         (void)gate_link_tell(&ledger, SP_LEDGER_WAKE, SP_SPAN_EMPTY); /* again in a second */
@@ -198,6 +206,26 @@ static uint64_t put(const sp_event *event)
         (void)gate_link_tell(&ledger, SP_LEDGER_WAKE, SP_SPAN_EMPTY); /* the tick says it again */
     }
     return seq;
+}
+
+/* The refusals of strangers that were only counted. */
+static void write_counted(void *self, const sp_stranger *counted)
+{
+    (void)self;
+    sp_event event = {
+        .when_unix_us = sp_now_unix_us(),
+        .reference = counted->reference,
+        .kind = SP_EVENT_DECISION,
+        .severity = SP_SEVERITY_MEDIUM,
+        .gate = SP_GATE_WEB,
+        .verdict = SP_VERDICT_DENY,
+        .reason = counted->reason,
+        .count = counted->counted,
+        .detail = SP_SPAN_LIT("{\"counted\":\"refusals of visitors who are not signed in, of one "
+                              "address (or of many when it is empty), within a minute\"}"),
+    };
+    sp_copy(event.peer, counted->peer, sizeof(event.peer));
+    (void)put(&event); /* no room is counted as a loss */
 }
 
 static uint8_t severity_of(const gate_ctx *ctx)
@@ -299,6 +327,9 @@ void gate_recorder_begin(gate_ctx *ctx)
 
 void gate_recorder_end(gate_ctx *ctx)
 {
+    if (ctx->counted) {
+        return;
+    }
     sp_event event = event_of(ctx, ctx->recorded ? SP_EVENT_CLOSE : SP_EVENT_DECISION);
     if (ctx->recorded) {
         event.when_unix_us = sp_now_unix_us();
@@ -308,9 +339,32 @@ void gate_recorder_end(gate_ctx *ctx)
     ctx->recorded = true;
 }
 
+void gate_recorder_refused(gate_ctx *ctx)
+{
+    uint8_t peer[16];
+    bool stranger = ctx->subject.who.person == 0 && ctx->subject.device_id == 0;
+    if (ctx->weighed || ctx->recorded || !stranger) {
+        return;
+    }
+    sp_copy(peer, ctx->subject.who.peer, sizeof(peer));
+    if (!ctx->judged) {
+        gate_peer_of(ctx->request, peer);
+    }
+    uint8_t reason = ctx->judged ? ctx->reason : SP_REASON_UNPARSED;
+    ctx->weighed = true;
+    ctx->counted = !sp_strangers_take(&strangers, peer, reason, sp_now_steady_us(), &ctx->reference,
+                                      &strangers_calls);
+}
+
 void gate_recorder_unread(ngx_http_request_t *r)
 {
-    const gate_ctx *ctx = gate_ctx_get(r);
+    gate_ctx *ctx = gate_ctx_of(r);
+    if (ctx != NULL) {
+        gate_recorder_refused(ctx);
+    }
+    if (ctx != NULL && ctx->counted) {
+        return;
+    }
     sp_event event = {
         .when_unix_us = sp_now_unix_us(),
         .reference = ctx != NULL ? ctx->reference : gate_recorder_reference(),

@@ -21,6 +21,9 @@ void gate_recorder_begin(gate_ctx *ctx);
 void gate_recorder_end(gate_ctx *ctx);
 /* A request that never got as far as a decision: malformed, too large, unknown host. */
 void gate_recorder_unread(ngx_http_request_t *r);
+/* A refusal, before its page is made: if a stranger's is only counted, the reference becomes that
+ * of an event that stands in the ledger. */
+void gate_recorder_refused(gate_ctx *ctx);
 /* The decision's event is on disk. */
 bool gate_recorder_is_durable(const gate_ctx *ctx);
 /* Puts the request into the list of those that wait for the disk; it is run again when its event

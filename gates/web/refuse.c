@@ -5,6 +5,7 @@
 #include "gates/web/refuse.h"
 
 #include "gates/web/asked.h"
+#include "gates/web/recorder.h"
 #include "gates/web/request_headers.h"
 #include "infra/proc/clock.h"
 #include "lib/web/headers.h"
@@ -115,6 +116,7 @@ static ngx_int_t refuse_check(gate_ctx *ctx)
 ngx_int_t gate_refuse(gate_ctx *ctx)
 {
     ngx_http_request_t *r = ctx->request;
+    gate_recorder_refused(ctx);
     if (ctx->conf->kind == GATE_CHECK) {
         return refuse_check(ctx);
     }
@@ -185,6 +187,9 @@ ngx_int_t gate_refuse_dress(ngx_http_request_t *r)
 {
     gate_ctx *ctx = gate_ctx_of(r);
     bool html = wants_page(r);
+    if (ctx != NULL && !ctx->judged) {
+        gate_recorder_refused(ctx);
+    }
     if (ctx == NULL || make_page(r, ctx, html) != NGX_OK || page_headers(r, html) != NGX_OK) {
         return NGX_ERROR;
     }

@@ -242,3 +242,29 @@ def test_nginx_holds_no_private_key_and_runs_as_its_own_user(office):
             assert status["Uid"].split() == [str(office.uids["web"])] * 4
             assert status["CapEff"].strip() == "0" * 16 and status["NoNewPrivs"].strip() == "1"
             assert status["Seccomp"].strip() == "2"
+
+
+def test_a_flood_of_strangers_is_counted_not_written_one_by_one(make_office, documents):
+    """Thousands of refusals of nobody: a few events, with their counts; the number on a page is in the ledger."""
+    office = make_office(documents=documents)
+    audrey = office.set_up_administrators()[2]
+    stranger = office.browser()
+    size = audrey.get("/admin/ledger/status")["size"]
+    many, references = 600, set()
+    for i in range(many):
+        answer = stranger.request("GET", "notes", f"/guess/{i}", headers={"Accept": "application/json"})
+        assert answer.status == 401
+        references.add(answer.json()["reference"])
+    assert len(references) < 150, "those that are counted carry the number of one that was written"
+    for reference in list(references)[:5]:
+        assert wait_for("the event", 10,
+                        lambda reference=reference: audrey.get(f"/admin/ledger/events?reference={reference}")["items"])
+    office.kill("web", signal.SIGTERM)  # at a worker's end what was counted is written
+
+    def all_counted():
+        items = audrey.items("/admin/ledger/events?kind=decision&verdict=deny&limit=200")
+        return sum(max(1, item.get("count") or 0) for item in items if not item.get("person")) == many
+
+    wait_for("every refusal in a count", 30, all_counted, step=0.5)
+    grown = int(audrey.get("/admin/ledger/status")["size"]) - int(size)
+    assert grown < 400, f"{many} refusals made {grown} entries"

@@ -33,6 +33,15 @@ static bool same_place(sp_web_place a, sp_web_place b)
     return a.part == b.part && a.action == b.action;
 }
 
+/* Whether the path without its parameters (";...") is of the same place. */
+static __attribute__((noinline)) bool same_without_params(const gate_ctx *ctx)
+{
+    SP_UNSET uint8_t room[SP_WEB_PATH_MAX_BYTES];
+    sp_span cut = sp_web_path_without_params(ctx->path.plain, room);
+    return same_place(ctx->place, sp_policy_web_place(&ctx->snapshot->policy, ctx->conf->resource,
+                                                      ctx->method, cut));
+}
+
 bool gate_decide_place(gate_ctx *ctx)
 {
     gate_snapshot *now = gate_this_worker.snapshot;
@@ -53,12 +62,7 @@ bool gate_decide_place(gate_ctx *ctx)
     sp_span method = ctx->method;
     ctx->place = sp_policy_web_place(&now->policy, conf->resource, method, ctx->path.plain);
     ctx->action = ctx->place.action;
-    if (!ctx->path.has_params) {
-        return true;
-    }
-    uint8_t room[SP_WEB_PATH_MAX_BYTES];
-    sp_span cut = sp_web_path_without_params(ctx->path.plain, room);
-    if (!same_place(ctx->place, sp_policy_web_place(&now->policy, conf->resource, method, cut))) {
+    if (ctx->path.has_params && !same_without_params(ctx)) {
         gate_decide_refuse(ctx, SP_REASON_UNPARSED);
         return false;
     }

@@ -413,7 +413,7 @@ static uint8_t reason_of_miss(unsigned miss)
 
 static void decide_rules(asking *a)
 {
-    row_set rows;
+    SP_UNSET row_set rows; /* two kilobytes, of which a person's roles are used */
     rows_of(a, &rows);
     if (consider_fitting(a, &rows) || consider_named_resource(a) || consider_named_person(a)) {
         return; /* an explicit deny */

@@ -94,7 +94,7 @@ bool sp_web_header_is_ours(sp_span name)
         return false;
     }
     for (size_t i = 0; i < SP_COUNT(ours); i++) {
-        if (name_matches(name, ours[i])) {
+        if (ours[i].ptr[0] == fold(name.ptr[0]) && name_matches(name, ours[i])) {
             return true;
         }
     }

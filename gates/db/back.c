@@ -721,7 +721,6 @@ void db_back_cancel(const db_back *back)
         return;
     }
     other->is_cancel = true;
-    other->tls = back->tls;
     /* whoever it is: the key is worth nothing but a cancel, and the server was verified before */
     other->tls = back->tls == SP_DATABASE_TLS_LOOPBACK ? back->tls : SP_DATABASE_TLS_REQUIRE;
     other->pid = back->pid;

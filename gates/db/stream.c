@@ -335,7 +335,7 @@ sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char *host, 
     X509_VERIFY_PARAM *param = SSL_get0_param(stream->ssl);
     bool is_address = a2i_IPADDRESS(host) != NULL;
     ERR_clear_error();
-    if (!is_address && SSL_set_tlsext_host_name(stream->ssl, host) != 1) {
+    if (host[0] != '\0' && !is_address && SSL_set_tlsext_host_name(stream->ssl, host) != 1) {
         return sp_fail(SP_EINVALID);
     }
     if (verify_host && (is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, host) != 1

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The PostgreSQL wire by hand, for what no driver would send."""
+
+import base64
+import hashlib
+import hmac
+import os
+import socket
+import ssl
+import struct
+
+SSL_REQUEST = struct.pack(">II", 8, 80877103)
+GSSENC_REQUEST = struct.pack(">II", 8, 80877104)
+
+
+def message(kind, body=b""):
+    return kind.encode() + struct.pack(">I", len(body) + 4) + body
+
+
+def query(text):
+    return message("Q", text.encode() + b"\0")
+
+
+def parse(text, name=""):
+    return message("P", name.encode() + b"\0" + text.encode() + b"\0\0\0")
+
+
+def bind(portal="", name=""):
+    return message("B", portal.encode() + b"\0" + name.encode() + b"\0\0\0\0\0\0\0")
+
+
+def describe(name="", kind="P"):
+    return message("D", kind.encode() + name.encode() + b"\0")
+
+
+def execute(portal="", rows=0):
+    return message("E", portal.encode() + b"\0" + struct.pack(">I", rows))
+
+
+SYNC = message("S")
+FLUSH = message("H")
+
+
+def startup(minor=0, **parameters):
+    body = struct.pack(">I", 3 << 16 | minor)
+    for name, value in parameters.items():
+        body += name.replace("_pq__", "_pq_.").encode() + b"\0" + value.encode() + b"\0"
+    body += b"\0"
+    return struct.pack(">I", len(body) + 4) + body
+
+
+def fields(body):
+    """Of an ErrorResponse: {"C": "42501", ...}"""
+    return {piece[:1].decode(): piece[1:].decode() for piece in body.split(b"\0") if piece}
+
+
+class Closed(Exception):
+    pass
+
+
+class Raw:
+    """One connection. tls: None (plain), "asked" (SSLRequest) or "direct" (ALPN)."""
+
+    def __init__(self, port, tls="asked", timeout=10, alpn=("postgresql",)):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
+        self.buffer = b""
+        if tls is not None:
+            self.start_tls(tls, alpn)
+
+    def start_tls(self, tls, alpn=("postgresql",)):
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if tls == "direct":
+            context.set_alpn_protocols(list(alpn))
+        else:
+            self.socket.sendall(SSL_REQUEST)
+            if self.socket.recv(1) != b"S":
+                raise Closed("no TLS")
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+
+    def send(self, *pieces):
+        self.socket.sendall(b"".join(pieces))
+
+    def _need(self, size):
+        while len(self.buffer) < size:
+            try:
+                more = self.socket.recv(65536)
+            except (ConnectionError, ssl.SSLError) as error:
+                raise Closed(str(error)) from error
+            if not more:
+                raise Closed("the end")
+            self.buffer += more
+
+    def receive(self):
+        """(type, body) of the next message."""
+        self._need(5)
+        size = 1 + struct.unpack(">I", self.buffer[1:5])[0]
+        self._need(size)
+        kind, body = self.buffer[:1].decode(), self.buffer[5:size]
+        self.buffer = self.buffer[size:]
+        return kind, body
+
+    def until(self, kinds="Z"):
+        """All messages up to one of that kind."""
+        found = []
+        while not found or found[-1][0] not in kinds:
+            found.append(self.receive())
+        return found
+
+    def log_in(self, user, database, password, minor=0, **parameters):
+        """Everything up to the first ReadyForQuery, or to an ErrorResponse."""
+        self.send(startup(minor, user=user, database=database, **parameters))
+        found = []
+        while True:
+            kind, body = self.receive()
+            found.append((kind, body))
+            if kind in "ZE":
+                return found
+            if kind == "R":
+                self._answer(struct.unpack(">I", body[:4])[0], body[4:], password)
+
+    def _answer(self, kind, data, password):
+        if kind == 10:
+            self.nonce = base64.b64encode(os.urandom(18)).decode()
+            self.first = f"n=,r={self.nonce}"
+            first = ("n,," + self.first).encode()
+            self.send(message("p", b"SCRAM-SHA-256\0" + struct.pack(">I", len(first)) + first))
+        elif kind == 11:
+            server = data.decode()
+            parts = dict(piece.split("=", 1) for piece in server.split(","))
+            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(parts["s"]), int(parts["i"]))
+            key = hmac.digest(salted, b"Client Key", "sha256")
+            final = f"c=biws,r={parts['r']}"
+            text = f"{self.first},{server},{final}".encode()
+            signature = hmac.digest(hashlib.sha256(key).digest(), text, "sha256")
+            proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature))).decode()
+            self.send(message("p", f"{final},p={proof}".encode()))
+
+    def ask(self, text):
+        self.send(query(text))
+        return self.until("Z")
+
+    def ended(self):
+        """Whether the other side has closed, reading what is left."""
+        try:
+            while True:
+                self.receive()
+        except (Closed, OSError):
+            return True
+
+    def close(self):
+        self.socket.close()

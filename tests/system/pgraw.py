@@ -54,6 +54,9 @@ def fields(body):
     return {piece[:1].decode(): piece[1:].decode() for piece in body.split(b"\0") if piece}
 
 
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 class Closed(Exception):
     pass
 
@@ -68,7 +71,7 @@ class Raw:
             self.start_tls(tls, alpn)
 
     def start_tls(self, tls, alpn=("postgresql",)):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if tls == "direct" else CONTEXT
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if tls == "direct":

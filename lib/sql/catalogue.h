@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a database holds, as far as judging needs it: relations with their columns, what views read,
+ * partitions, foreign keys that cascade, functions. Built from rows that the gate reads off the
+ * server's own catalogue, then looked up by name through the search path and by oid.
+ *
+ * Story: _new, then _relation and _column (columns right after their relation), _depends, _function
+ * in any order after the relations, then _finish once. After that nothing changes but the binding:
+ * the numbers that policy gives to relations and columns.
+ *
+ * OWNS its copies of all names. PROCESS database gate. TRUST rows come from the database behind;
+ * names are bounded, counts have maxima. SPEC docs/ARCHITECTURE.md "Database gate".
+ */
+#ifndef SP_SQL_CATALOGUE_H
+#define SP_SQL_CATALOGUE_H
+
+#include "lib/base/arena.h"
+#include "lib/policy/types.h"
+
+enum {
+    SP_SQL_RELATIONS_MAX = 200000,
+    SP_SQL_COLUMNS_MAX = 4000000,
+    SP_SQL_FUNCTIONS_MAX = 200000,
+    SP_SQL_PATH_MAX = 16
+};
+
+enum {
+    SP_SQL_REL_SYSTEM = 1U << 0,    /* pg_catalog, information_schema, pg_toast */
+    SP_SQL_REL_TELLING = 1U << 1,   /* a system relation that tells values or secrets */
+    SP_SQL_REL_RULES = 1U << 2,     /* has rules that are not a view's own */
+    SP_SQL_REL_TRIGGERS = 1U << 3,  /* has triggers of users */
+    SP_SQL_REL_OPAQUE = 1U << 4,    /* a view whose sources are not known: everything is masked */
+    SP_SQL_REL_OWN_PART = 1U << 5,  /* bound: policy names this very relation */
+    SP_SQL_REL_SPECIAL = 1U << 6,   /* bound: has columns with a part of their own */
+    SP_SQL_REL_OTHER_TEMP = 1U << 7 /* in a pg_temp schema */
+};
+
+/* What policy says of a relation or column; all zero and SP_NONE until it is bound. */
+typedef struct {
+    uint32_t part; /* index in the snapshot, SP_NONE = the resource as a whole */
+    uint8_t class_level;
+    uint8_t mask; /* sp_mask_kind of lib/mask/mask.h */
+    bool special; /* a column that policy names */
+    uint64_t tags;
+} sp_sql_bound;
+
+typedef struct {
+    sp_span name;
+    int16_t attnum;
+    bool not_null;
+    uint32_t type_oid;
+    sp_sql_bound bound;
+} sp_sql_column;
+
+typedef struct {
+    sp_span schema;
+    sp_span name;
+    uint32_t oid;
+    char kind; /* pg_class.relkind */
+    uint32_t flags;
+    uint32_t first_column; /* in the catalogue's columns, by attnum */
+    uint32_t column_count;
+    uint32_t first_edge; /* in its edges */
+    uint32_t edge_count;
+    sp_span definition; /* of a view, as pg_get_viewdef() gives it; may be empty */
+    sp_sql_bound bound;
+} sp_sql_relation;
+
+typedef enum {
+    SP_SQL_EDGE_READS,    /* a view reads that relation */
+    SP_SQL_EDGE_CHILD,    /* that relation is a partition or inherits from this one */
+    SP_SQL_EDGE_CASCADES, /* deleting here deletes or changes rows there */
+    SP_SQL_EDGE_COUNT
+} sp_sql_edge_kind;
+
+typedef struct {
+    uint32_t from;
+    uint32_t to;
+    uint8_t kind; /* sp_sql_edge_kind */
+} sp_sql_edge;
+
+typedef struct {
+    sp_span schema;
+    sp_span name;
+    bool harmless; /* reads only what it is given: of an extension known for that */
+} sp_sql_function;
+
+typedef struct sp_sql_catalogue sp_sql_catalogue;
+
+SP_MUST sp_err sp_sql_catalogue_new(size_t max_bytes, sp_sql_catalogue **ret_catalogue);
+void sp_sql_catalogue_free(sp_sql_catalogue *catalogue);
+void sp_sql_catalogue_auto_free(sp_sql_catalogue **catalogue);
+#define auto_catalogue __attribute__((cleanup(sp_sql_catalogue_auto_free)))
+
+/* ---- building; SP_ELIMIT, SP_ENOMEM, SP_EINVALID ---- */
+SP_MUST sp_err sp_sql_catalogue_path(sp_sql_catalogue *catalogue, sp_span schema);
+SP_MUST sp_err sp_sql_catalogue_relation(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
+                                         uint32_t oid, char kind, uint32_t flags,
+                                         uint32_t *ret_index);
+/* Of the relation that was added last. */
+SP_MUST sp_err sp_sql_catalogue_column(sp_sql_catalogue *catalogue, sp_span name, int16_t attnum,
+                                       uint32_t type_oid, bool not_null);
+/* Of the view that was added last. */
+SP_MUST sp_err sp_sql_catalogue_definition(sp_sql_catalogue *catalogue, sp_span text);
+SP_MUST sp_err sp_sql_catalogue_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind,
+                                     uint32_t from, uint32_t to);
+SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
+                                         bool harmless);
+/* Sorts and indexes. Nothing is added after it. */
+SP_MUST sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue);
+
+/* ---- reading ---- */
+uint32_t sp_sql_catalogue_count(const sp_sql_catalogue *catalogue);
+/* The index must be below the count. */
+const sp_sql_relation *sp_sql_catalogue_at(const sp_sql_catalogue *catalogue, uint32_t relation);
+const sp_sql_column *sp_sql_catalogue_columns(const sp_sql_catalogue *catalogue, uint32_t relation);
+const sp_sql_edge *sp_sql_catalogue_edges(const sp_sql_catalogue *catalogue, uint32_t relation);
+/* An empty schema goes through the search path, pg_catalog first. SP_NONE. */
+uint32_t sp_sql_catalogue_find(const sp_sql_catalogue *catalogue, sp_span schema, sp_span name);
+uint32_t sp_sql_catalogue_find_oid(const sp_sql_catalogue *catalogue, uint32_t oid);
+/* Index in all columns (sp_sql_use.column), by name or by attnum; SP_NONE. */
+uint32_t sp_sql_catalogue_find_column(const sp_sql_catalogue *catalogue, uint32_t relation,
+                                      sp_span name);
+uint32_t sp_sql_catalogue_find_attnum(const sp_sql_catalogue *catalogue, uint32_t relation,
+                                      int16_t attnum);
+const sp_sql_column *sp_sql_catalogue_column_at(const sp_sql_catalogue *catalogue, uint32_t column);
+/* A function of that name which is not the server's own; an empty schema means any schema of the
+ * path. NULL when there is none. Of several the one that is not harmless. */
+const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *catalogue,
+                                                      sp_span schema, sp_span name);
+/* The schema in which an unqualified new name is made: the first of the path. May be empty. */
+sp_span sp_sql_catalogue_home(const sp_sql_catalogue *catalogue);
+
+/* ---- binding to policy; may be done again for every snapshot ---- */
+void sp_sql_catalogue_bind_clear(sp_sql_catalogue *catalogue);
+void sp_sql_catalogue_bind_relation(sp_sql_catalogue *catalogue, uint32_t relation,
+                                    const sp_sql_bound *bound);
+void sp_sql_catalogue_bind_column(sp_sql_catalogue *catalogue, uint32_t column,
+                                  const sp_sql_bound *bound);
+/* Partitions take their parent's binding where policy does not name them, column by column; views
+ * take the tags of all that they read (sp_sql_bind_views() of lib/sql/mask.h says it finer). */
+void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue);
+
+#endif

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Statements that define, change and drop objects, and that give rights.
+ * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 gram.y.
+ */
+#include "lib/sql/walk.h"
+
+#include "lib/base/mem.h"
+
+/* ---- what is made ---- */
+
+static bool is_temporary_name(const RangeVar *name)
+{
+    return name->relpersistence == RELPERSISTENCE_TEMP ||
+           sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
+}
+
+/* True when it is temporary, which is nobody else's business. */
+static bool make_relation(walker *w, const RangeVar *name)
+{
+    if (!is_temporary_name(name)) {
+        record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(name->schemaname),
+                      text_of(name->relname));
+        return false;
+    }
+    if ((w->statement->flags & SP_SQL_IS_EXECUTE) != 0) {
+        walk_fault(w, SP_SQL_UNKNOWN, "CREATE TEMPORARY TABLE ... AS EXECUTE");
+        return true;
+    }
+    walk_room *room = w->room;
+    w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
+    w->statement->name = record_name(w, text_of(name->relname));
+    if (room->temp_count < WALK_TEMPS_MAX) {
+        room->temps[room->temp_count++] = w->statement->name;
+    }
+    return true;
+}
+
+static void make_named(walker *w, const List *names)
+{
+    record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
+}
+
+static void walk_create(walker *w, const CreateStmt *create)
+{
+    make_relation(w, create->relation);
+    for (int i = 0; i < list_length(create->inhRelations); i++) {
+        record_relation(w, AS(RangeVar, list_nth(create->inhRelations, i)), SP_ACTION_ALTER, 0);
+    }
+    walk_other_children(w, (const Node *)create, offsetof(CreateStmt, relation),
+                        offsetof(CreateStmt, inhRelations));
+}
+
+static void walk_create_as(walker *w, const CreateTableAsStmt *create)
+{
+    walk(w, create->query);
+    make_relation(w, create->into->rel);
+}
+
+static void walk_view(walker *w, const ViewStmt *view)
+{
+    if (!make_relation(w, view->view) && view->replace &&
+        walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
+        record_relation(w, view->view, SP_ACTION_ALTER, 0);
+    }
+    walk(w, view->query);
+}
+
+static void walk_function(walker *w, const CreateFunctionStmt *create)
+{
+    make_named(w, create->funcname);
+    for (int i = 0; i < list_length(create->options); i++) {
+        const DefElem *option = AS(DefElem, list_nth(create->options, i));
+        sp_span language = string_of(option->arg);
+        if (sp_span_eq(text_of(option->defname), SP_SPAN_LIT("language")) &&
+            !sp_span_eq_nocase(language, SP_SPAN_LIT("sql")) &&
+            !sp_span_eq_nocase(language, SP_SPAN_LIT("plpgsql"))) {
+            record_database(w, SP_ACTION_ADMINISTER); /* C and the like: outside of all rights */
+        }
+    }
+    walk_list(w, create->parameters);
+    walk(w, create->sql_body);
+}
+
+/* A rule's actions are judged as if they ran now. */
+static void walk_rule(walker *w, const RuleStmt *rule)
+{
+    record_relation(w, rule->relation, SP_ACTION_ALTER, 0);
+    walk(w, rule->whereClause);
+    walk_list(w, rule->actions);
+}
+
+/* ---- what is changed ---- */
+
+static bool has_column(const Node *node, unsigned depth)
+{
+    if (node == NULL || depth > SP_SQL_DEPTH_MAX) {
+        return false;
+    }
+    if (nodeTag(node) == T_ColumnRef) {
+        return true;
+    }
+    if (nodeTag(node) == T_List) {
+        const List *list = (const List *)(const void *)node;
+        for (int i = 0; i < list_length(list); i++) {
+            if (has_column((const Node *)list_nth(list, i), depth + 1)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    const node_shape *shape = shape_of(nodeTag(node));
+    for (unsigned i = 0; i < shape->count; i++) {
+        if (has_column(shape_child(node, shape, i), depth + 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sp_action action_of_command(const AlterTableCmd *command)
+{
+    switch ((int)command->subtype) {
+    case AT_DropColumn:
+        return SP_ACTION_DESTROY;
+    case AT_AlterColumnType: {
+        /* USING with no column of the row: every value is lost */
+        const ColumnDef *to = AS(ColumnDef, command->def);
+        return to != NULL && to->raw_default != NULL && !has_column(to->raw_default, 0)
+                   ? SP_ACTION_DESTROY
+                   : SP_ACTION_ALTER;
+    }
+    case AT_ChangeOwner:
+    case AT_EnableRowSecurity:
+    case AT_DisableRowSecurity:
+    case AT_ForceRowSecurity:
+    case AT_NoForceRowSecurity:
+        return SP_ACTION_ADMINISTER;
+    default:
+        return SP_ACTION_ALTER;
+    }
+}
+
+static void walk_alter_table(walker *w, const AlterTableStmt *alter)
+{
+    for (int i = 0; i < list_length(alter->cmds); i++) {
+        const AlterTableCmd *command = AS(AlterTableCmd, list_nth(alter->cmds, i));
+        record_relation(w, alter->relation, action_of_command(command), 0);
+        if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
+            const PartitionCmd *partition = AS(PartitionCmd, command->def);
+            record_relation(w, partition->name, SP_ACTION_ALTER, 0);
+            walk(w, (const Node *)partition->bound);
+        } else if (command->def != NULL && nodeTag(command->def) == T_RangeVar) {
+            record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0); /* INHERIT */
+        } else {
+            walk(w, command->def);
+        }
+    }
+}
+
+static bool is_of_server(ObjectType type)
+{
+    switch ((int)type) {
+    case OBJECT_ACCESS_METHOD:
+    case OBJECT_DATABASE:
+    case OBJECT_EVENT_TRIGGER:
+    case OBJECT_EXTENSION:
+    case OBJECT_FDW:
+    case OBJECT_FOREIGN_SERVER:
+    case OBJECT_LANGUAGE:
+    case OBJECT_PUBLICATION:
+    case OBJECT_ROLE:
+    case OBJECT_SUBSCRIPTION:
+    case OBJECT_TABLESPACE:
+    case OBJECT_USER_MAPPING:
+    case OBJECT_DEFACL:
+    case OBJECT_PARAMETER_ACL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The name of an object that is not a relation, wherever the grammar put it. */
+static const List *names_of(const Node *object)
+{
+    if (object == NULL) {
+        return NIL;
+    }
+    switch ((int)nodeTag(object)) {
+    case T_List:
+        return (const List *)(const void *)object;
+    case T_ObjectWithArgs:
+        return AS(ObjectWithArgs, object)->objname;
+    case T_TypeName:
+        return AS(TypeName, object)->names;
+    default:
+        return NIL;
+    }
+}
+
+static void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
+                          sp_action action)
+{
+    if (relation != NULL) {
+        record_relation(w, relation, action, 0);
+    } else if (is_of_server(type)) {
+        record_database(w, SP_ACTION_ADMINISTER);
+    } else {
+        const List *names = names_of(object);
+        record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names),
+                      names != NIL ? names_last(names) : string_of(object));
+    }
+}
+
+/* ---- what is dropped ---- */
+
+static RangeVar relation_of_names(const List *names)
+{
+    RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
+    int count = list_length(names);
+    if (count > 0 && nodeTag(list_nth(names, count - 1)) == T_String) {
+        name.relname = ((String *)list_nth(names, count - 1))->sval;
+    }
+    if (count > 1 && nodeTag(list_nth(names, count - 2)) == T_String) {
+        name.schemaname = ((String *)list_nth(names, count - 2))->sval;
+    }
+    return name;
+}
+
+static bool is_relation_type(ObjectType type)
+{
+    return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW ||
+           type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_INDEX;
+}
+
+/* Dropping these loses no rows and nobody's work: they are made again from what is there. */
+static bool is_light(ObjectType type)
+{
+    switch ((int)type) {
+    case OBJECT_INDEX:
+    case OBJECT_STATISTIC_EXT:
+    case OBJECT_TRIGGER:
+    case OBJECT_RULE:
+    case OBJECT_CAST:
+    case OBJECT_OPERATOR:
+    case OBJECT_OPCLASS:
+    case OBJECT_OPFAMILY:
+    case OBJECT_CONVERSION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void drop_relation(walker *w, const DropStmt *drop, const List *names)
+{
+    RangeVar name = relation_of_names(names);
+    bool cascades = drop->behavior == DROP_CASCADE;
+    sp_action action =
+        is_light(drop->removeType) && !cascades ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+    if (name.relname == NULL) {
+        walk_fault(w, SP_SQL_UNKNOWN, "DROP of something that has no name");
+        return;
+    }
+    /* a view has no rows: what it reads stays */
+    bool has_rows = drop->removeType != OBJECT_VIEW && drop->removeType != OBJECT_INDEX;
+    record_relation(w, &name, action, action == SP_ACTION_DESTROY && has_rows ? SP_SQL_USE_ALL : 0);
+    if (cascades && walk_resolve(w, &name, true).kind != FOUND_TEMPORARY) {
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
+                      text_of(name.schemaname), SP_SPAN_EMPTY);
+    }
+}
+
+static void walk_drop(walker *w, const DropStmt *drop)
+{
+    for (int i = 0; i < list_length(drop->objects); i++) {
+        const Node *object = (const Node *)list_nth(drop->objects, i);
+        const List *names = names_of(object);
+        sp_action action = is_light(drop->removeType) && drop->behavior != DROP_CASCADE
+                               ? SP_ACTION_ALTER
+                               : SP_ACTION_DESTROY;
+        if (is_relation_type(drop->removeType)) {
+            drop_relation(w, drop, names);
+        } else if (drop->removeType == OBJECT_SCHEMA) {
+            record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, string_of(object),
+                          SP_SPAN_EMPTY);
+        } else if (drop->removeType == OBJECT_POLICY) {
+            record_database(w, SP_ACTION_ADMINISTER);
+        } else if (is_of_server(drop->removeType)) {
+            record_database(w, SP_ACTION_ADMINISTER);
+            if (drop->removeType == OBJECT_EXTENSION || drop->behavior == DROP_CASCADE) {
+                record_database(w, SP_ACTION_DESTROY);
+            }
+        } else {
+            record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
+        }
+    }
+}
+
+/* ---- rights ---- */
+
+static void walk_grant(walker *w, const GrantStmt *grant)
+{
+    bool named = grant->targtype == ACL_TARGET_OBJECT &&
+                 (grant->objtype == OBJECT_TABLE || grant->objtype == OBJECT_SEQUENCE);
+    if (!named) {
+        record_database(w, SP_ACTION_ADMINISTER);
+    }
+    for (int i = 0; named && i < list_length(grant->objects); i++) {
+        record_relation(w, AS(RangeVar, list_nth(grant->objects, i)), SP_ACTION_ADMINISTER, 0);
+    }
+}
+
+static bool walk_server(walker *w, const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_CreateRoleStmt:
+    case T_AlterRoleStmt:
+    case T_CreateForeignServerStmt:
+    case T_AlterForeignServerStmt:
+    case T_CreateUserMappingStmt:
+    case T_AlterUserMappingStmt:
+    case T_CreateSubscriptionStmt:
+    case T_AlterSubscriptionStmt:
+    case T_CreateForeignTableStmt:
+    case T_CreateFdwStmt:
+    case T_AlterFdwStmt:
+        w->statement->flags |= SP_SQL_IS_SECRET;
+        break;
+    case T_GrantRoleStmt:
+    case T_AlterDefaultPrivilegesStmt:
+    case T_AlterRoleSetStmt:
+    case T_DropRoleStmt:
+    case T_ReassignOwnedStmt:
+    case T_CreatedbStmt:
+    case T_AlterDatabaseStmt:
+    case T_AlterDatabaseRefreshCollStmt:
+    case T_AlterDatabaseSetStmt:
+    case T_CreateTableSpaceStmt:
+    case T_DropTableSpaceStmt:
+    case T_AlterTableSpaceOptionsStmt:
+    case T_AlterTableMoveAllStmt:
+    case T_SecLabelStmt:
+    case T_ImportForeignSchemaStmt:
+    case T_CreateExtensionStmt:
+    case T_AlterExtensionStmt:
+    case T_AlterExtensionContentsStmt:
+    case T_CreateEventTrigStmt:
+    case T_AlterEventTrigStmt:
+    case T_CreatePLangStmt:
+    case T_CreateAmStmt:
+    case T_CreateTransformStmt:
+    case T_CreatePublicationStmt:
+    case T_AlterPublicationStmt:
+    case T_DropSubscriptionStmt:
+    case T_DropUserMappingStmt:
+    case T_CreateCastStmt:
+    case T_CreateConversionStmt:
+        break;
+    case T_DropOwnedStmt:
+    case T_DropdbStmt:
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_ALL, SP_SPAN_EMPTY,
+                      SP_SPAN_EMPTY);
+        break;
+    default:
+        return false;
+    }
+    record_database(w, SP_ACTION_ADMINISTER);
+    return true;
+}
+
+/* ---- the tables ---- */
+
+static bool walk_named(walker *w, const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_CreateDomainStmt:
+        make_named(w, AS(CreateDomainStmt, node)->domainname);
+        walk_list(w, AS(CreateDomainStmt, node)->constraints);
+        return true;
+    case T_AlterDomainStmt:
+        make_named(w, AS(AlterDomainStmt, node)->typeName);
+        walk(w, AS(AlterDomainStmt, node)->def);
+        return true;
+    case T_CompositeTypeStmt: {
+        const RangeVar *name = AS(CompositeTypeStmt, node)->typevar;
+        record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(name->schemaname),
+                      text_of(name->relname));
+        walk_list(w, AS(CompositeTypeStmt, node)->coldeflist);
+        return true;
+    }
+    case T_CreateEnumStmt:
+        make_named(w, AS(CreateEnumStmt, node)->typeName);
+        return true;
+    case T_AlterEnumStmt:
+        make_named(w, AS(AlterEnumStmt, node)->typeName);
+        return true;
+    case T_CreateRangeStmt:
+        make_named(w, AS(CreateRangeStmt, node)->typeName);
+        return true;
+    case T_AlterTypeStmt:
+        make_named(w, AS(AlterTypeStmt, node)->typeName);
+        return true;
+    case T_DefineStmt:
+        make_named(w, AS(DefineStmt, node)->defnames);
+        return true;
+    case T_CreateOpClassStmt:
+        make_named(w, AS(CreateOpClassStmt, node)->opclassname);
+        return true;
+    case T_CreateOpFamilyStmt:
+        make_named(w, AS(CreateOpFamilyStmt, node)->opfamilyname);
+        return true;
+    case T_AlterOpFamilyStmt:
+        make_named(w, AS(AlterOpFamilyStmt, node)->opfamilyname);
+        return true;
+    case T_AlterOperatorStmt:
+        make_named(w, AS(AlterOperatorStmt, node)->opername->objname);
+        return true;
+    case T_AlterTSDictionaryStmt:
+        make_named(w, AS(AlterTSDictionaryStmt, node)->dictname);
+        return true;
+    case T_AlterTSConfigurationStmt:
+        make_named(w, AS(AlterTSConfigurationStmt, node)->cfgname);
+        return true;
+    case T_AlterCollationStmt:
+        make_named(w, AS(AlterCollationStmt, node)->collname);
+        return true;
+    case T_AlterStatsStmt:
+        make_named(w, AS(AlterStatsStmt, node)->defnames);
+        return true;
+    case T_CreateStatsStmt:
+        make_named(w, AS(CreateStatsStmt, node)->defnames);
+        walk_list(w, AS(CreateStatsStmt, node)->relations);
+        walk_list(w, AS(CreateStatsStmt, node)->exprs);
+        return true;
+    case T_AlterFunctionStmt:
+        make_named(w, AS(AlterFunctionStmt, node)->func->objname);
+        return true;
+    case T_CreateSchemaStmt:
+        record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0,
+                      text_of(AS(CreateSchemaStmt, node)->schemaname), SP_SPAN_EMPTY);
+        walk_list(w, AS(CreateSchemaStmt, node)->schemaElts);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool walk_of_relation(walker *w, const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_IndexStmt:
+        record_relation(w, AS(IndexStmt, node)->relation, SP_ACTION_ALTER, 0);
+        walk_other_children(w, node, offsetof(IndexStmt, relation), SIZE_MAX);
+        return true;
+    case T_CreateSeqStmt:
+        make_relation(w, AS(CreateSeqStmt, node)->sequence);
+        return true;
+    case T_AlterSeqStmt:
+        record_relation(w, AS(AlterSeqStmt, node)->sequence, SP_ACTION_ALTER, 0);
+        return true;
+    case T_CreateTrigStmt:
+        record_relation(w, AS(CreateTrigStmt, node)->relation, SP_ACTION_ALTER, 0);
+        walk(w, AS(CreateTrigStmt, node)->whenClause);
+        return true;
+    case T_RuleStmt:
+        walk_rule(w, AS(RuleStmt, node));
+        return true;
+    case T_AlterTableStmt:
+        walk_alter_table(w, AS(AlterTableStmt, node));
+        return true;
+    case T_CreatePolicyStmt:
+        record_relation(w, AS(CreatePolicyStmt, node)->table, SP_ACTION_ADMINISTER, 0);
+        walk(w, AS(CreatePolicyStmt, node)->qual);
+        walk(w, AS(CreatePolicyStmt, node)->with_check);
+        return true;
+    case T_AlterPolicyStmt:
+        record_relation(w, AS(AlterPolicyStmt, node)->table, SP_ACTION_ADMINISTER, 0);
+        walk(w, AS(AlterPolicyStmt, node)->qual);
+        walk(w, AS(AlterPolicyStmt, node)->with_check);
+        return true;
+    case T_RenameStmt:
+        change_object(w, AS(RenameStmt, node)->renameType, AS(RenameStmt, node)->relation,
+                      AS(RenameStmt, node)->object, SP_ACTION_ALTER);
+        return true;
+    case T_AlterObjectSchemaStmt:
+        change_object(w, AS(AlterObjectSchemaStmt, node)->objectType,
+                      AS(AlterObjectSchemaStmt, node)->relation,
+                      AS(AlterObjectSchemaStmt, node)->object, SP_ACTION_ALTER);
+        return true;
+    case T_AlterObjectDependsStmt:
+        change_object(w, AS(AlterObjectDependsStmt, node)->objectType,
+                      AS(AlterObjectDependsStmt, node)->relation,
+                      AS(AlterObjectDependsStmt, node)->object, SP_ACTION_ALTER);
+        return true;
+    case T_AlterOwnerStmt:
+        change_object(w, AS(AlterOwnerStmt, node)->objectType, AS(AlterOwnerStmt, node)->relation,
+                      AS(AlterOwnerStmt, node)->object, SP_ACTION_ADMINISTER);
+        return true;
+    case T_CommentStmt:
+        change_object(w, AS(CommentStmt, node)->objtype, NULL, AS(CommentStmt, node)->object,
+                      SP_ACTION_ALTER);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool walk_definition(walker *w, const Node *node)
+{
+    bool known = true;
+    switch ((int)nodeTag(node)) {
+    case T_CreateStmt:
+        walk_create(w, AS(CreateStmt, node));
+        break;
+    case T_CreateTableAsStmt:
+        walk_create_as(w, AS(CreateTableAsStmt, node));
+        break;
+    case T_ViewStmt:
+        walk_view(w, AS(ViewStmt, node));
+        break;
+    case T_CreateFunctionStmt:
+        walk_function(w, AS(CreateFunctionStmt, node));
+        break;
+    case T_DropStmt:
+        walk_drop(w, AS(DropStmt, node));
+        break;
+    case T_GrantStmt:
+        walk_grant(w, AS(GrantStmt, node));
+        break;
+    default:
+        known = walk_of_relation(w, node) || walk_named(w, node) || walk_server(w, node);
+        break;
+    }
+    if (known) {
+        w->statement->flags |= SP_SQL_IS_DDL;
+    }
+    return known;
+}

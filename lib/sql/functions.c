@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Functions and settings of the server's own, looked up in sorted tables.
+ * OWNS nothing. PROCESS database gate. TRUST names are hostile. SPEC lib/sql/functions.h.
+ */
+#include "lib/sql/functions.h"
+
+#include "lib/base/mem.h"
+
+#include <string.h>
+
+typedef struct {
+    const char *name;
+    uint8_t class;
+} named_class;
+
+/* clang-format off */
+static const named_class functions[] = {
+#include "lib/sql/functions_table.inc"
+};
+/* clang-format on */
+
+static int compare(sp_span name, const char *with)
+{
+    int order = strncmp((const char *)name.ptr, with, name.len);
+    return order != 0 ? order : (with[name.len] == '\0' ? 0 : -1);
+}
+
+function_class function_find(sp_span name)
+{
+    size_t low = 0;
+    size_t high = SP_COUNT(functions);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare(name, functions[middle].name);
+        if (order == 0) {
+            return (function_class)functions[middle].class;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return FUNCTION_UNKNOWN;
+}
+
+/* ---- settings ---- */
+
+static const char *const free_settings[] = {
+    "application_name",
+    "array_nulls",
+    "bytea_output",
+    "check_function_bodies",
+    "client_min_messages",
+    "cpu_index_tuple_cost",
+    "cpu_operator_cost",
+    "cpu_tuple_cost",
+    "cursor_tuple_fraction",
+    "datestyle",
+    "deadlock_timeout",
+    "default_table_access_method",
+    "default_tablespace",
+    "default_text_search_config",
+    "default_transaction_deferrable",
+    "default_transaction_isolation",
+    "default_transaction_read_only",
+    "effective_cache_size",
+    "escape_string_warning",
+    "extra_float_digits",
+    "from_collapse_limit",
+    "geqo",
+    "geqo_threshold",
+    "hash_mem_multiplier",
+    "idle_in_transaction_session_timeout",
+    "idle_session_timeout",
+    "intervalstyle",
+    "jit",
+    "join_collapse_limit",
+    "lc_messages",
+    "lc_monetary",
+    "lc_numeric",
+    "lc_time",
+    "lock_timeout",
+    "maintenance_work_mem",
+    "max_parallel_workers_per_gather",
+    "parallel_leader_participation",
+    "parallel_setup_cost",
+    "parallel_tuple_cost",
+    "plan_cache_mode",
+    "quote_all_identifiers",
+    "random_page_cost",
+    "row_security",
+    "seed",
+    "seq_page_cost",
+    "statement_timeout",
+    "synchronize_seqscans",
+    "temp_buffers",
+    "time zone",
+    "timezone",
+    "transaction_deferrable",
+    "transaction_isolation",
+    "transaction_read_only",
+    "work_mem",
+    "xmlbinary",
+    "xmloption",
+};
+
+static const char *const never_settings[] = {
+    "backslash_quote",
+    "client_encoding",
+    "dynamic_library_path",
+    "local_preload_libraries",
+    "role",
+    "search_path",
+    "session_authorization",
+    "session_preload_libraries",
+    "session_replication_role",
+    "standard_conforming_strings",
+    "transform_null_equals",
+    "names",
+};
+
+static bool is_listed(const char *const *list, size_t count, sp_span name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (sp_span_eq_nocase(name, sp_span_cstr(list[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a setting that is never changed may still be set to: what it is, or what names nothing. */
+static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
+{
+    if (sp_span_eq_nocase(name, SP_SPAN_LIT("standard_conforming_strings"))) {
+        return !is_reset && (sp_span_eq_nocase(value, SP_SPAN_LIT("on")) ||
+                             sp_span_eq_nocase(value, SP_SPAN_LIT("true")));
+    }
+    if (sp_span_eq_nocase(name, SP_SPAN_LIT("client_encoding")) ||
+        sp_span_eq_nocase(name, SP_SPAN_LIT("names"))) {
+        return !is_reset && (sp_span_eq_nocase(value, SP_SPAN_LIT("utf8")) ||
+                             sp_span_eq_nocase(value, SP_SPAN_LIT("utf-8")) ||
+                             sp_span_eq_nocase(value, SP_SPAN_LIT("unicode")));
+    }
+    return false;
+}
+
+setting_class setting_find(sp_span name, sp_span value, bool is_reset)
+{
+    if (is_listed(never_settings, SP_COUNT(never_settings), name)) {
+        return is_harmless_value(name, value, is_reset) ? SETTING_FREE : SETTING_NEVER;
+    }
+    if (is_listed(free_settings, SP_COUNT(free_settings), name) ||
+        (name.len > 7 && sp_span_eq_nocase(sp_span_slice(name, 0, 7), SP_SPAN_LIT("enable_")))) {
+        return SETTING_FREE;
+    }
+    return SETTING_ADMINISTER;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Judging SQL: PostgreSQL's own grammar (libpg_query) and a bounded walk over its raw tree that
+ * knows every construct it lets through.
+ *
+ * Story: one sp_sql_judge a worker. sp_sql_judge_text() says what a message does; the gate asks
+ * policy about each use and the gravest verdict holds for the whole message. When a verdict says
+ * that tags are masked, sp_sql_mask_text() (lib/sql/mask.h) says whether the statement keeps
+ * masked values where masking can find them.
+ *
+ * What is not known is not let through: a node tag outside the table, a text that does not parse,
+ * one that reads differently under standard_conforming_strings off. What is known but bounded by
+ * nothing (DO, functions of users) carries SP_SQL_USE_OPAQUE.
+ *
+ * OWNS its scratch memory; a judgement is valid until the next call on the same judge, a copy
+ * until it is freed. PROCESS database gate; one thread. TRUST the text is hostile.
+ * SPEC docs/ARCHITECTURE.md "Database gate"; PostgreSQL 15 gram.y.
+ */
+#ifndef SP_SQL_JUDGE_H
+#define SP_SQL_JUDGE_H
+
+#include "lib/sql/catalogue.h"
+#include "lib/sql/statement.h"
+
+typedef struct sp_sql_judge sp_sql_judge;
+
+/* What a text is judged against. Callbacks may be NULL (= no). */
+typedef struct {
+    const sp_sql_catalogue *catalogue; /* NULL: every relation is unknown */
+    /* A temporary relation of this session. */
+    bool (*is_temporary)(const void *session, sp_span name);
+    const void *session;
+    /* What policy says of a function that is not the server's own. */
+    bool (*function_action)(const void *policy, sp_span schema, sp_span name,
+                            sp_action *ret_action);
+    const void *policy;
+} sp_sql_context;
+
+/* SP_ENOMEM; SP_EINTERNAL when the parser that was linked is not the one it was built with. */
+SP_MUST sp_err sp_sql_judge_new(sp_sql_judge **ret_judge);
+void sp_sql_judge_free(sp_sql_judge *judge);
+void sp_sql_judge_auto_free(sp_sql_judge **judge);
+#define auto_sql_judge __attribute__((cleanup(sp_sql_judge_auto_free)))
+/* Statements whose tree must have the shape that this was built with; run at start. */
+SP_MUST sp_err sp_sql_judge_self_test(sp_sql_judge *judge);
+
+/* text has no NUL. Never fails: what cannot be judged is a fault in the judgement. */
+const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_context *context,
+                                          sp_span text);
+/* A compact copy on the heap, for prepared statements, cursors and caches; sp_free() frees it. */
+SP_MUST sp_err sp_sql_judgement_copy(const sp_sql_judgement *judgement,
+                                     sp_sql_judgement **ret_copy);
+
+#endif

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Writing down uses: names become relations of the catalogue, and what a relation implies (the
+ * tables of a view, partitions, columns with a part of their own) is written down with it. OWNS
+ * nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC lib/sql/statement.h.
+ */
+#include "lib/base/mem.h"
+#include "lib/sql/functions.h"
+#include "lib/sql/walk.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#undef vsnprintf
+
+void walk_fault(walker *w, sp_sql_fault fault, const char *format, ...)
+{
+    sp_sql_judgement *judgement = &w->room->judgement;
+    if (judgement->fault != SP_SQL_FINE) {
+        return;
+    }
+    judgement->fault = fault;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(judgement->reason, sizeof(judgement->reason), format, args);
+    va_end(args);
+    for (char *c = judgement->reason; *c != '\0'; c++) {
+        *c = (unsigned char)*c < 0x20 || *c == 0x7F ? ' ' : *c;
+    }
+    /* a cut in the middle of a character */
+    size_t len = sp_span_cstr(judgement->reason).len;
+    while (len > 0 && !sp_span_is_utf8(sp_span_of(judgement->reason, len))) {
+        judgement->reason[--len] = '\0';
+    }
+}
+
+sp_span record_name(walker *w, sp_span name)
+{
+    walk_room *room = w->room;
+    if (name.len > SP_SQL_NAMES_MAX_BYTES - room->names_len) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "too many names in one message");
+        return SP_SPAN_EMPTY;
+    }
+    uint8_t *at = room->names + room->names_len;
+    sp_copy(at, name.ptr, name.len);
+    room->names_len += (uint32_t)name.len;
+    return (sp_span){at, name.len};
+}
+
+static bool is_same(const sp_sql_use *a, const sp_sql_use *b)
+{
+    return a->action == b->action && a->kind == b->kind && a->flags == b->flags &&
+           a->relation == b->relation && a->column == b->column && sp_span_eq(a->name, b->name) &&
+           sp_span_eq(a->schema, b->schema);
+}
+
+/* use points to names of the tree (or the catalogue's, with is_lasting). */
+static void add_use(walker *w, sp_sql_use use, bool is_lasting)
+{
+    walk_room *room = w->room;
+    for (uint32_t i = 0; i < room->use_count; i++) {
+        if (is_same(&room->uses[i], &use)) {
+            return;
+        }
+    }
+    if (room->use_count == SP_SQL_USES_MAX) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d objects in one message", SP_SQL_USES_MAX);
+        return;
+    }
+    if (!is_lasting) {
+        use.schema = record_name(w, use.schema);
+        use.name = record_name(w, use.name);
+    }
+    room->uses[room->use_count++] = use;
+}
+
+void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags, sp_span schema,
+                   sp_span name)
+{
+    if (schema.len == 0 && kind == SP_SQL_SCHEMA && w->context->catalogue != NULL) {
+        schema = sp_sql_catalogue_home(w->context->catalogue);
+    }
+    add_use(w,
+            (sp_sql_use){.action = (uint8_t)action,
+                         .kind = (uint8_t)kind,
+                         .flags = flags,
+                         .relation = SP_NONE,
+                         .column = SP_NONE,
+                         .schema = schema,
+                         .name = name},
+            false);
+}
+
+void record_database(walker *w, sp_action action)
+{
+    record_object(w, action, SP_SQL_DATABASE, 0, SP_SPAN_EMPTY, SP_SPAN_EMPTY);
+}
+
+void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name)
+{
+    record_object(w, SP_ACTION_EXECUTE, kind, SP_SQL_USE_OPAQUE, schema, name);
+    record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_OPAQUE, SP_SPAN_EMPTY,
+                  SP_SPAN_EMPTY);
+}
+
+/* ---- relations ---- */
+
+static bool is_word(sp_span a, const char *b)
+{
+    return sp_span_eq(a, sp_span_cstr(b));
+}
+
+const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name)
+{
+    if (name->schemaname != NULL || name->catalogname != NULL) {
+        return NULL;
+    }
+    sp_span wanted = text_of(name->relname);
+    for (const cte_scope *scope = w->scope; scope != NULL; scope = scope->up) {
+        for (int i = 0; i < scope->visible; i++) {
+            const CommonTableExpr *query = AS(CommonTableExpr, list_nth(scope->ctes, i));
+            if (sp_span_eq(wanted, text_of(query->ctename))) {
+                return query;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool is_temporary_here(const walker *w, sp_span name)
+{
+    for (uint32_t i = 0; i < w->room->temp_count; i++) {
+        if (sp_span_eq(w->room->temps[i], name)) {
+            return true;
+        }
+    }
+    return w->context->is_temporary != NULL && w->context->is_temporary(w->context->session, name);
+}
+
+found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_target)
+{
+    if (!is_target && walk_find_query(w, name) != NULL) {
+        return (found_relation){FOUND_QUERY, SP_NONE};
+    }
+    sp_span schema = text_of(name->schemaname);
+    sp_span relation = text_of(name->relname);
+    if (is_word(schema, "pg_temp")) {
+        return (found_relation){FOUND_TEMPORARY, SP_NONE};
+    }
+    uint32_t index = w->context->catalogue == NULL
+                         ? SP_NONE
+                         : sp_sql_catalogue_find(w->context->catalogue, schema, relation);
+    if (index != SP_NONE) {
+        /* also when a temporary relation hides it: that one may be gone by now */
+        return (found_relation){FOUND_KNOWN, index};
+    }
+    if (schema.len == 0 && is_temporary_here(w, relation)) {
+        return (found_relation){FOUND_TEMPORARY, SP_NONE};
+    }
+    return (found_relation){FOUND_UNKNOWN, SP_NONE};
+}
+
+static void add_special(walker *w, const special_use *special)
+{
+    walk_room *room = w->room;
+    for (uint32_t i = 0; i < room->special_count; i++) {
+        const special_use *have = &room->specials[i];
+        if (have->relation == special->relation && have->action == special->action &&
+            have->all == special->all && sp_span_eq(have->alias, special->alias)) {
+            return;
+        }
+    }
+    if (room->special_count == WALK_SPECIALS_MAX) {
+        w->is_everything = true;
+        return;
+    }
+    room->specials[room->special_count++] = *special;
+}
+
+static bool takes_whole_rows(sp_action action)
+{
+    return action == SP_ACTION_DESTROY || action == SP_ACTION_EXPORT || action == SP_ACTION_ALTER ||
+           action == SP_ACTION_IMPORT;
+}
+
+/* The tables of a view, the partitions of a table: the same is done to them. */
+static void record_implied(walker *w, const sp_sql_relation *from, uint32_t index, sp_action action,
+                           uint16_t flags)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, index);
+    bool rows = action == SP_ACTION_READ || action == SP_ACTION_EXPORT ||
+                action == SP_ACTION_WRITE || action == SP_ACTION_IMPORT ||
+                ((flags & SP_SQL_USE_ALL) != 0 && action == SP_ACTION_DESTROY);
+    for (uint32_t i = 0; i < from->edge_count && !walk_failed(w); i++) {
+        const sp_sql_relation *to = sp_sql_catalogue_at(catalogue, edges[i].to);
+        bool follows = false;
+        if (edges[i].kind == SP_SQL_EDGE_READS) {
+            /* a materialized view has rows of its own to lose */
+            follows = rows && (from->flags & SP_SQL_REL_OWN_PART) == 0 &&
+                      (from->kind != 'm' || action != SP_ACTION_DESTROY);
+        } else if (edges[i].kind == SP_SQL_EDGE_CHILD) {
+            follows = action == SP_ACTION_DESTROY ||
+                      (to->flags & (SP_SQL_REL_OWN_PART | SP_SQL_REL_SPECIAL)) != 0;
+        }
+        if (follows) {
+            record_known(w, edges[i].to, action, flags | SP_SQL_USE_IMPLIED, SP_SPAN_EMPTY);
+        }
+    }
+}
+
+static void record_system(walker *w, const sp_sql_relation *relation, uint32_t index,
+                          sp_action action)
+{
+    bool reads = action == SP_ACTION_READ || action == SP_ACTION_EXPORT;
+    if (reads && (relation->flags & SP_SQL_REL_TELLING) == 0) {
+        return; /* names and types: whoever may connect may know them */
+    }
+    add_use(w,
+            (sp_sql_use){.action = (uint8_t)(reads ? action : SP_ACTION_ADMINISTER),
+                         .kind = SP_SQL_RELATION,
+                         .flags = SP_SQL_USE_SYSTEM,
+                         .relation = index,
+                         .column = SP_NONE,
+                         .schema = relation->schema,
+                         .name = relation->name},
+            true);
+}
+
+void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags, sp_span alias)
+{
+    const sp_sql_relation *relation = sp_sql_catalogue_at(w->context->catalogue, index);
+    if ((relation->flags & SP_SQL_REL_SYSTEM) != 0) {
+        record_system(w, relation, index, action);
+        return;
+    }
+    uint32_t before = w->room->use_count;
+    add_use(w,
+            (sp_sql_use){.action = (uint8_t)action,
+                         .kind = SP_SQL_RELATION,
+                         .flags = flags,
+                         .relation = index,
+                         .column = SP_NONE,
+                         .schema = relation->schema,
+                         .name = relation->name},
+            true);
+    if ((relation->flags & SP_SQL_REL_SPECIAL) != 0) {
+        add_special(w, &(special_use){index, (uint8_t)action, takes_whole_rows(action), flags,
+                                      alias.len > 0 ? alias : relation->name});
+    }
+    if (w->room->use_count == before) {
+        return; /* seen before, and what it implies too */
+    }
+    bool changes = action == SP_ACTION_WRITE || action == SP_ACTION_DESTROY;
+    if (changes && (relation->flags & SP_SQL_REL_RULES) != 0) {
+        record_opaque(w, SP_SQL_RELATION, relation->schema, relation->name);
+    }
+    if (relation->edge_count > 0) {
+        record_implied(w, relation, index, action, flags);
+    }
+}
+
+void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags)
+{
+    bool reads = action == SP_ACTION_READ || action == SP_ACTION_EXPORT;
+    found_relation found = walk_resolve(w, name, !reads);
+    if (w->is_plan_only && !reads) {
+        action = SP_ACTION_READ;
+        flags = 0;
+    }
+    switch (found.kind) {
+    case FOUND_QUERY:
+    case FOUND_TEMPORARY:
+        return;
+    case FOUND_KNOWN:
+        record_known(w, found.relation, action, flags,
+                     name->alias != NULL ? text_of(name->alias->aliasname) : SP_SPAN_EMPTY);
+        return;
+    case FOUND_UNKNOWN:
+        record_object(w, action, SP_SQL_RELATION, flags, text_of(name->schemaname),
+                      text_of(name->relname));
+        return;
+    }
+}
+
+/* ---- columns ---- */
+
+static unsigned word_bit(sp_span name)
+{
+    return (unsigned)(sp_span_hash(name, 1) % WALK_WORDS);
+}
+
+void record_word(walker *w, sp_span name)
+{
+    unsigned bit = word_bit(name);
+    w->room->words[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+/* May say yes of a name that was not mentioned; never no of one that was. */
+static bool is_mentioned(const walker *w, sp_span name)
+{
+    unsigned bit = word_bit(name);
+    return (w->room->words[bit / 64] >> (bit % 64) & 1) != 0;
+}
+
+void record_specials(walker *w)
+{
+    const walk_room *room = w->room;
+    for (uint32_t i = 0; i < room->special_count && !walk_failed(w); i++) {
+        const special_use *special = &room->specials[i];
+        const sp_sql_relation *relation =
+            sp_sql_catalogue_at(w->context->catalogue, special->relation);
+        const sp_sql_column *columns =
+            sp_sql_catalogue_columns(w->context->catalogue, special->relation);
+        bool all = special->all || w->is_everything || (special->flags & SP_SQL_USE_IMPLIED) != 0 ||
+                   is_mentioned(w, special->alias);
+        for (uint32_t c = 0; c < relation->column_count; c++) {
+            if (!columns[c].bound.special || (!all && !is_mentioned(w, columns[c].name))) {
+                continue;
+            }
+            add_use(w,
+                    (sp_sql_use){.action = special->action,
+                                 .kind = SP_SQL_RELATION,
+                                 .flags = special->flags,
+                                 .relation = special->relation,
+                                 .column = relation->first_column + c,
+                                 .schema = relation->schema,
+                                 .name = relation->name},
+                    true);
+        }
+    }
+}
+
+/* ---- functions ---- */
+
+static void record_user_function(walker *w, sp_span schema, sp_span name)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const sp_sql_function *known =
+        catalogue == NULL ? NULL : sp_sql_catalogue_find_function(catalogue, schema, name);
+    sp_span home = known != NULL ? known->schema : schema;
+    if (home.len == 0 && catalogue != NULL) {
+        home = sp_sql_catalogue_home(catalogue);
+    }
+    sp_action action = SP_ACTION_EXECUTE;
+    if (w->context->function_action != NULL &&
+        w->context->function_action(w->context->policy, home, name, &action)) {
+        if (action == SP_ACTION_READ && known != NULL && known->harmless) {
+            return;
+        }
+        record_object(w, action, SP_SQL_FUNCTION, 0, home, name);
+        return;
+    }
+    if (known == NULL || !known->harmless) {
+        record_opaque(w, SP_SQL_FUNCTION, home, name);
+    }
+}
+
+void record_function(walker *w, sp_span schema, sp_span name)
+{
+    static const sp_span own = {(const uint8_t *)"pg_catalog", 10};
+    if (schema.len > 0 && !sp_span_eq(schema, own)) {
+        record_user_function(w, schema, name);
+        return;
+    }
+    /* another one of that name may fit the arguments better */
+    if (schema.len == 0 && w->context->catalogue != NULL &&
+        sp_sql_catalogue_find_function(w->context->catalogue, schema, name) != NULL) {
+        record_user_function(w, schema, name);
+    }
+    switch (function_find(name)) {
+    case FUNCTION_UNKNOWN:
+        record_user_function(w, schema, name);
+        return;
+    case FUNCTION_READ:
+        return;
+    case FUNCTION_TELLING:
+        record_object(w, SP_ACTION_READ, SP_SQL_FUNCTION, SP_SQL_USE_SYSTEM, own, name);
+        return;
+    case FUNCTION_EXPORT:
+        record_object(w, SP_ACTION_EXPORT, SP_SQL_FUNCTION, 0, own, name);
+        return;
+    case FUNCTION_WRITE:
+        record_object(w, SP_ACTION_WRITE, SP_SQL_FUNCTION, 0, own, name);
+        return;
+    case FUNCTION_DESTROY:
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_FUNCTION, 0, own, name);
+        return;
+    case FUNCTION_ADMINISTER:
+        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_FUNCTION, 0, own, name);
+        return;
+    case FUNCTION_SETTING:
+    case FUNCTION_NEVER:
+        walk_fault(w, SP_SQL_FORBIDDEN,
+                   "%.*s() runs text that it is given, or reads what no statement should",
+                   (int)name.len, (const char *)name.ptr);
+        return;
+    }
+}
+
+void record_operator(walker *w, const List *name)
+{
+    if (name == NIL) {
+        return;
+    }
+    sp_span schema = names_before(name);
+    sp_span symbol = names_last(name);
+    bool is_own = schema.len == 0 || is_word(schema, "pg_catalog");
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    if (!is_own || (schema.len == 0 && catalogue != NULL &&
+                    sp_sql_catalogue_find_function(catalogue, schema, symbol) != NULL)) {
+        record_user_function(w, schema, symbol);
+    }
+}

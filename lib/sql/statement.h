@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a text of SQL does, in the words of policy: a list of uses {action, object, flags} and of
+ * statements, without the tree it was read from.
+ * OWNS nothing: a judgement points into memory of whoever made it (lib/sql/judge.h).
+ * PROCESS database gate. TRUST names come from hostile text; they are valid UTF-8.
+ * SPEC docs/ARCHITECTURE.md "Database gate".
+ */
+#ifndef SP_SQL_STATEMENT_H
+#define SP_SQL_STATEMENT_H
+
+#include "lib/policy/types.h"
+
+enum {
+    SP_SQL_TEXT_MAX_BYTES = 2 * 1024 * 1024, /* longer texts are refused: COPY is for bulk */
+    SP_SQL_DEPTH_MAX = 1000,                 /* of the tree */
+    SP_SQL_NODES_MAX = 1500000,
+    SP_SQL_STATEMENTS_MAX = 1024, /* in one message */
+    SP_SQL_USES_MAX = 1024,       /* distinct, in one message */
+    SP_SQL_NAMES_MAX_BYTES = 64 * 1024,
+    SP_SQL_REASON_MAX_BYTES = 256
+};
+
+/* What is used. */
+typedef enum {
+    SP_SQL_DATABASE, /* the resource as a whole */
+    SP_SQL_RELATION, /* table, view, sequence, ...: relation is its index, SP_NONE = not known */
+    SP_SQL_SCHEMA,   /* something that is made in, or belongs to, a schema */
+    SP_SQL_FUNCTION, /* not of the server's own */
+    SP_SQL_SETTING,
+    SP_SQL_ROLE,
+    SP_SQL_CODE, /* DO: text in another language */
+    SP_SQL_KIND_COUNT
+} sp_sql_kind;
+
+enum {
+    /* UPDATE or DELETE of all rows, TRUNCATE, DROP: the whole of what stands there goes */
+    SP_SQL_USE_ALL = 1U << 0,
+    /* nobody knows what it does: it is asked for as execute and as destroy */
+    SP_SQL_USE_OPAQUE = 1U << 1,
+    /* not named in the text: a view's table, a partition, what a foreign key cascades to */
+    SP_SQL_USE_IMPLIED = 1U << 2,
+    /* a system relation that tells values or secrets: pg_stats, pg_authid, ... */
+    SP_SQL_USE_SYSTEM = 1U << 3
+};
+
+typedef struct {
+    uint8_t action;    /* sp_action */
+    uint8_t kind;      /* sp_sql_kind */
+    uint16_t flags;    /* SP_SQL_USE_ */
+    uint32_t relation; /* index in the catalogue, or SP_NONE */
+    uint32_t column;   /* index in the catalogue of a column that policy names, or SP_NONE */
+    sp_span schema;    /* as written, or of the catalogue; may be empty */
+    sp_span name;
+} sp_sql_use;
+
+enum {
+    SP_SQL_IS_BEGIN = 1U << 0,
+    SP_SQL_IS_END = 1U << 1,        /* COMMIT, ROLLBACK */
+    SP_SQL_IS_PREPARE = 1U << 2,    /* name = the prepared statement */
+    SP_SQL_IS_EXECUTE = 1U << 3,    /* name; the gate adds the uses of that PREPARE */
+    SP_SQL_IS_DEALLOCATE = 1U << 4, /* empty name = all */
+    SP_SQL_IS_DECLARE = 1U << 5,    /* name = the cursor */
+    SP_SQL_IS_FETCH = 1U << 6,
+    SP_SQL_IS_CLOSE = 1U << 7,    /* empty name = all */
+    SP_SQL_IS_COPY_IN = 1U << 8,  /* FROM STDIN */
+    SP_SQL_IS_COPY_OUT = 1U << 9, /* TO STDOUT */
+    SP_SQL_IS_EXPLAIN = 1U << 10,
+    SP_SQL_IS_DDL = 1U << 11,    /* the catalogue changes */
+    SP_SQL_IS_BINARY = 1U << 12, /* BINARY cursor, COPY ... FORMAT binary */
+    SP_SQL_IS_DISCARD_TEMP = 1U << 13,
+    SP_SQL_IS_CREATE_TEMP = 1U << 14, /* name = the temporary relation */
+    SP_SQL_IS_SET = 1U << 15,
+    SP_SQL_IS_SECRET = 1U << 16,   /* carries a password or the like */
+    SP_SQL_RETURNS_ROWS = 1U << 17 /* SELECT, RETURNING, FETCH, EXECUTE, SHOW, EXPLAIN */
+};
+
+typedef struct {
+    const char *tag; /* "SELECT", "ALTER TABLE"; static storage */
+    uint32_t flags;  /* SP_SQL_IS_ */
+    uint32_t offset; /* in the text */
+    uint32_t len;
+    sp_span name;
+} sp_sql_statement;
+
+typedef enum {
+    SP_SQL_FINE,
+    SP_SQL_TOO_LONG,
+    SP_SQL_NOT_UTF8,
+    SP_SQL_SYNTAX,    /* does not parse */
+    SP_SQL_AMBIGUOUS, /* reads differently under another standard_conforming_strings */
+    SP_SQL_UNKNOWN,   /* a construct that is not judged */
+    SP_SQL_FORBIDDEN, /* understood, and never let through */
+    SP_SQL_TOO_COMPLEX,
+    SP_SQL_FAULT_COUNT
+} sp_sql_fault;
+
+typedef struct {
+    sp_sql_fault fault;                   /* SP_SQL_FINE, or nothing below but reason holds */
+    char reason[SP_SQL_REASON_MAX_BYTES]; /* a sentence without a full stop; printable */
+    uint32_t reason_at;                   /* byte offset in the text, from 1; 0 = nowhere */
+    const sp_sql_statement *statements;
+    const sp_sql_use *uses; /* gravest action first */
+    uint32_t statement_count;
+    uint32_t use_count;
+    uint32_t flags; /* of all statements together */
+} sp_sql_judgement;
+
+/* The SQLSTATE that says it: "42601", "0A000", "42501", "54001", "22021", "00000". */
+const char *sp_sql_fault_state(sp_sql_fault fault);
+/* How grave an action is, for the order of uses and for what an event shows: destroy above
+ * administer, alter, execute, write, import, export, read, connect. */
+unsigned sp_sql_gravity(sp_action action);
+
+#endif

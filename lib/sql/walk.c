@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The walk: queries, changes of rows, and expressions. What has no handler of its own is walked by
+ * its shape; what has no shape ends the walk.
+ * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 gram.y.
+ */
+#include "lib/sql/walk.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/functions.h"
+
+/* ---- the engine ---- */
+
+void walk_list(walker *w, const List *list)
+{
+    for (int i = 0; i < list_length(list) && !walk_failed(w); i++) {
+        walk(w, (const Node *)list_nth(list, i));
+    }
+}
+
+void walk_other_children(walker *w, const Node *node, size_t but, size_t and_but)
+{
+    const node_shape *shape = shape_of(nodeTag(node));
+    for (unsigned i = 0; i < shape->count && !walk_failed(w); i++) {
+        if (shape->children[i] != but && shape->children[i] != and_but) {
+            walk(w, shape_child(node, shape, i));
+        }
+    }
+}
+
+void walk_children(walker *w, const Node *node)
+{
+    walk_other_children(w, node, SIZE_MAX, SIZE_MAX);
+}
+
+/* ---- WITH ---- */
+
+/* Walks the WITH queries and leaves their names visible in w->scope. */
+static void enter_with(walker *w, const WithClause *with, cte_scope *scope)
+{
+    if (with == NULL) {
+        return;
+    }
+    *scope = (cte_scope){.ctes = with->ctes, .up = w->scope};
+    scope->visible = with->recursive ? list_length(with->ctes) : 0;
+    w->scope = scope;
+    for (int i = 0; i < list_length(with->ctes) && !walk_failed(w); i++) {
+        walk(w, (const Node *)list_nth(with->ctes, i));
+        scope->visible = scope->visible > i ? scope->visible : i + 1;
+    }
+}
+
+/* ---- queries ---- */
+
+static void walk_select(walker *w, const Node *node)
+{
+    const SelectStmt *select = AS(SelectStmt, node);
+    const cte_scope *outer = w->scope;
+    cte_scope scope;
+    bool was_locking = w->is_locking;
+    enter_with(w, select->withClause, &scope);
+    w->is_locking |= select->lockingClause != NIL;
+    walk_list(w, select->fromClause);
+    w->is_locking = was_locking;
+    if (select->intoClause != NULL) {
+        const RangeVar *made = select->intoClause->rel;
+        if (made->relpersistence == RELPERSISTENCE_TEMP) {
+            w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
+            w->statement->name = record_name(w, text_of(made->relname));
+        } else {
+            record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(made->schemaname),
+                          text_of(made->relname));
+            w->statement->flags |= SP_SQL_IS_DDL;
+        }
+    }
+    /* lockingClause names FROM items, not relations */
+    const node_shape *shape = shape_of(T_SelectStmt);
+    for (unsigned i = 0; i < shape->count && !walk_failed(w); i++) {
+        size_t at = shape->children[i];
+        if (at != offsetof(SelectStmt, withClause) && at != offsetof(SelectStmt, fromClause) &&
+            at != offsetof(SelectStmt, intoClause) && at != offsetof(SelectStmt, lockingClause)) {
+            walk(w, shape_child(node, shape, i));
+        }
+    }
+    w->scope = outer;
+}
+
+static void walk_range(walker *w, const Node *node)
+{
+    const RangeVar *name = AS(RangeVar, node);
+    record_relation(w, name, w->read_as, 0);
+    if (w->is_locking) {
+        record_relation(w, name, SP_ACTION_WRITE, 0);
+    }
+}
+
+static void walk_join(walker *w, const Node *node)
+{
+    const JoinExpr *join = AS(JoinExpr, node);
+    w->is_everything |= join->isNatural;
+    for (int i = 0; i < list_length(join->usingClause); i++) {
+        record_word(w, string_of((const Node *)list_nth(join->usingClause, i)));
+    }
+    walk(w, join->larg);
+    walk(w, join->rarg);
+    walk(w, join->quals);
+}
+
+/* ---- changes of rows ---- */
+
+static bool is_temporary(const walker *w, const RangeVar *target)
+{
+    return walk_resolve(w, target, true).kind == FOUND_TEMPORARY;
+}
+
+static void walk_insert(walker *w, const Node *node)
+{
+    const InsertStmt *insert = AS(InsertStmt, node);
+    const cte_scope *outer = w->scope;
+    cte_scope scope;
+    enter_with(w, insert->withClause, &scope);
+    record_relation(w, insert->relation, SP_ACTION_WRITE, 0);
+    if (insert->returningList != NIL) {
+        record_relation(w, insert->relation, w->read_as, 0);
+    }
+    walk_other_children(w, node, offsetof(InsertStmt, relation), offsetof(InsertStmt, withClause));
+    w->scope = outer;
+}
+
+/* UPDATE and DELETE: the same but for what happens to the rows. */
+static void change_rows(walker *w, const RangeVar *target, bool is_all, bool has_returning)
+{
+    record_relation(w, target, is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
+                    is_all ? SP_SQL_USE_ALL : 0);
+    if (has_returning && !is_temporary(w, target)) {
+        record_relation(w, target, w->read_as, 0);
+    }
+}
+
+static void walk_update(walker *w, const Node *node)
+{
+    const UpdateStmt *update = AS(UpdateStmt, node);
+    const cte_scope *outer = w->scope;
+    cte_scope scope;
+    enter_with(w, update->withClause, &scope);
+    bool is_all = condition_is_all(w, update->relation, update->fromClause, update->whereClause);
+    change_rows(w, update->relation, is_all, update->returningList != NIL);
+    walk_other_children(w, node, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
+    w->scope = outer;
+}
+
+/* Foreign keys that take rows of other tables with them. */
+static void record_cascades(walker *w, uint32_t relation, bool is_all, unsigned depth)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, relation);
+    const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, relation);
+    for (uint32_t i = 0; i < from->edge_count && depth < 8; i++) {
+        if (edges[i].kind != SP_SQL_EDGE_CASCADES) {
+            continue;
+        }
+        uint32_t before = w->room->use_count;
+        record_known(w, edges[i].to, is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
+                     (uint16_t)(SP_SQL_USE_IMPLIED | (is_all ? SP_SQL_USE_ALL : 0)), SP_SPAN_EMPTY);
+        if (w->room->use_count > before) {
+            record_cascades(w, edges[i].to, is_all, depth + 1);
+        }
+    }
+}
+
+static void walk_delete(walker *w, const Node *node)
+{
+    const DeleteStmt *delete = AS(DeleteStmt, node);
+    const cte_scope *outer = w->scope;
+    cte_scope scope;
+    enter_with(w, delete->withClause, &scope);
+    bool is_all = condition_is_all(w, delete->relation, delete->usingClause, delete->whereClause);
+    change_rows(w, delete->relation, is_all, delete->returningList != NIL);
+    found_relation found = walk_resolve(w, delete->relation, true);
+    if (found.kind == FOUND_KNOWN && !w->is_plan_only) {
+        record_cascades(w, found.relation, is_all, 0);
+    }
+    walk_other_children(w, node, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
+    w->scope = outer;
+}
+
+static void walk_merge(walker *w, const Node *node)
+{
+    const MergeStmt *merge = AS(MergeStmt, node);
+    const cte_scope *outer = w->scope;
+    cte_scope scope;
+    enter_with(w, merge->withClause, &scope);
+    const List *source = NIL;
+    ListCell cell = {.ptr_value = merge->sourceRelation};
+    List one = {.type = T_List, .length = 1, .max_length = 1, .elements = &cell};
+    source = &one;
+    bool joins_all = condition_is_all(w, merge->relation, source, merge->joinCondition);
+    for (int i = 0; i < list_length(merge->mergeWhenClauses); i++) {
+        const MergeWhenClause *when = AS(MergeWhenClause, list_nth(merge->mergeWhenClauses, i));
+        bool changes = when->commandType == CMD_DELETE || when->commandType == CMD_UPDATE;
+        bool is_all = changes && joins_all &&
+                      (when->condition == NULL ||
+                       condition_is_all(w, merge->relation, source, when->condition));
+        change_rows(w, merge->relation, is_all, false);
+        found_relation found = walk_resolve(w, merge->relation, true);
+        if (when->commandType == CMD_DELETE && found.kind == FOUND_KNOWN && !w->is_plan_only) {
+            record_cascades(w, found.relation, is_all, 0);
+        }
+    }
+    walk_other_children(w, node, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));
+    w->scope = outer;
+}
+
+/* ---- expressions ---- */
+
+/* "t.f" and "(e).f" call f when there is no such column. */
+static void maybe_call(walker *w, sp_span name)
+{
+    if (function_find(name) > FUNCTION_READ ||
+        (w->context->catalogue != NULL &&
+         sp_sql_catalogue_find_function(w->context->catalogue, SP_SPAN_EMPTY, name) != NULL)) {
+        record_function(w, SP_SPAN_EMPTY, name);
+    }
+}
+
+static void walk_column(walker *w, const Node *node)
+{
+    const ColumnRef *column = AS(ColumnRef, node);
+    int count = list_length(column->fields);
+    for (int i = 0; i < count; i++) {
+        const Node *field = (const Node *)list_nth(column->fields, i);
+        if (nodeTag(field) == T_A_Star) {
+            w->is_everything = true;
+        } else {
+            record_word(w, string_of(field));
+        }
+    }
+    if (count > 1) {
+        maybe_call(w, names_last(column->fields));
+    }
+}
+
+static void walk_indirection(walker *w, const Node *node)
+{
+    const A_Indirection *path = AS(A_Indirection, node);
+    for (int i = 0; i < list_length(path->indirection); i++) {
+        const Node *step = (const Node *)list_nth(path->indirection, i);
+        if (nodeTag(step) == T_String) {
+            record_word(w, string_of(step));
+            maybe_call(w, string_of(step));
+        }
+    }
+    walk_children(w, node);
+}
+
+static void walk_star(walker *w, const Node *node)
+{
+    (void)node;
+    w->is_everything = true;
+}
+
+static void walk_target(walker *w, const Node *node)
+{
+    const ResTarget *target = AS(ResTarget, node);
+    if (target->name != NULL) {
+        record_word(w, text_of(target->name));
+    }
+    walk_children(w, node);
+}
+
+/* One source stands under every column of "(a, b) = (...)". */
+static void walk_assignment(walker *w, const Node *node)
+{
+    const MultiAssignRef *part = AS(MultiAssignRef, node);
+    if (part->colno == 1) {
+        walk(w, part->source);
+    }
+}
+
+static void walk_set_config(walker *w, const FuncCall *call)
+{
+    const Node *name = list_length(call->args) > 0 ? (const Node *)linitial(call->args) : NULL;
+    const Node *value = list_length(call->args) > 1 ? (const Node *)lsecond(call->args) : NULL;
+    sp_span word = literal_of(name);
+    if (word.len == 0) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "set_config() with a setting that is not written out");
+        return;
+    }
+    switch (setting_find(word, literal_of(value), false)) {
+    case SETTING_FREE:
+        break;
+    case SETTING_ADMINISTER:
+        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SETTING, 0, SP_SPAN_EMPTY, word);
+        break;
+    case SETTING_NEVER:
+        walk_fault(w, SP_SQL_FORBIDDEN, "set_config() of %.*s", (int)word.len,
+                   (const char *)word.ptr);
+        break;
+    }
+    w->statement->flags |= SP_SQL_IS_SET;
+}
+
+static void walk_call(walker *w, const Node *node)
+{
+    const FuncCall *call = AS(FuncCall, node);
+    sp_span name = names_last(call->funcname);
+    sp_span schema = names_before(call->funcname);
+    bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
+    if (is_own && function_find(name) == FUNCTION_SETTING) {
+        walk_set_config(w, call);
+    } else {
+        record_function(w, schema, name);
+    }
+    walk_children(w, node);
+}
+
+static void walk_expression(walker *w, const Node *node)
+{
+    const A_Expr *expr = AS(A_Expr, node);
+    record_operator(w, expr->name);
+    walk(w, expr->lexpr);
+    walk(w, expr->rexpr);
+}
+
+static void walk_sublink(walker *w, const Node *node)
+{
+    const SubLink *link = AS(SubLink, node);
+    record_operator(w, link->operName);
+    walk(w, link->testexpr);
+    walk(w, link->subselect);
+}
+
+static void walk_sort(walker *w, const Node *node)
+{
+    const SortBy *sort = AS(SortBy, node);
+    record_operator(w, sort->useOp);
+    walk(w, sort->node);
+}
+
+typedef void node_handler(walker *w, const Node *node);
+
+static node_handler *handler_of(NodeTag tag)
+{
+    switch ((int)tag) {
+    case T_SelectStmt:
+        return walk_select;
+    case T_InsertStmt:
+        return walk_insert;
+    case T_UpdateStmt:
+        return walk_update;
+    case T_DeleteStmt:
+        return walk_delete;
+    case T_MergeStmt:
+        return walk_merge;
+    case T_RangeVar:
+        return walk_range;
+    case T_JoinExpr:
+        return walk_join;
+    case T_ColumnRef:
+        return walk_column;
+    case T_A_Indirection:
+        return walk_indirection;
+    case T_A_Star:
+        return walk_star;
+    case T_ResTarget:
+        return walk_target;
+    case T_MultiAssignRef:
+        return walk_assignment;
+    case T_FuncCall:
+        return walk_call;
+    case T_A_Expr:
+        return walk_expression;
+    case T_SubLink:
+        return walk_sublink;
+    case T_SortBy:
+        return walk_sort;
+    default:
+        return NULL;
+    }
+}
+
+void walk(walker *w, const Node *node)
+{
+    if (node == NULL || walk_failed(w)) {
+        return;
+    }
+    NodeTag tag = nodeTag(node);
+    w->nodes++;
+    if (w->depth >= SP_SQL_DEPTH_MAX || w->nodes > SP_SQL_NODES_MAX) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX,
+                   "an expression deeper than %d levels or of more than %d parts", SP_SQL_DEPTH_MAX,
+                   SP_SQL_NODES_MAX);
+        return;
+    }
+    w->depth++;
+    if (tag == T_List) {
+        walk_list(w, (const List *)(const void *)node);
+    } else if (shape_of(tag)->name == NULL) {
+        walk_fault(w, SP_SQL_UNKNOWN, "a construct that is not known here (node %d)", (int)tag);
+    } else {
+        node_handler *handler = handler_of(tag);
+        if (handler != NULL) {
+            handler(w, node);
+        } else if (tag < T_RawStmt || tag > T_AlterStatsStmt ||
+                   (!walk_utility(w, node) && !walk_definition(w, node))) {
+            walk_children(w, node);
+        }
+    }
+    w->depth--;
+}
+
+static bool returns_rows(const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_SelectStmt:
+        return AS(SelectStmt, node)->intoClause == NULL;
+    case T_InsertStmt:
+        return AS(InsertStmt, node)->returningList != NIL;
+    case T_UpdateStmt:
+        return AS(UpdateStmt, node)->returningList != NIL;
+    case T_DeleteStmt:
+        return AS(DeleteStmt, node)->returningList != NIL;
+    default:
+        return false;
+    }
+}
+
+void walk_statement(walker *w, const RawStmt *raw)
+{
+    walk_room *room = w->room;
+    if (room->statement_count == SP_SQL_STATEMENTS_MAX) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d statements in one message",
+                   SP_SQL_STATEMENTS_MAX);
+        return;
+    }
+    sp_sql_statement *statement = &room->statements[room->statement_count++];
+    *statement = (sp_sql_statement){
+        .tag = statement_tag(raw->stmt),
+        .offset = raw->stmt_location > 0 ? (uint32_t)raw->stmt_location : 0,
+        .len = raw->stmt_len > 0 ? (uint32_t)raw->stmt_len : 0,
+    };
+    w->statement = statement;
+    w->scope = NULL;
+    w->is_plan_only = false;
+    w->is_locking = false;
+    w->read_as = SP_ACTION_READ;
+    if (raw->stmt != NULL && returns_rows(raw->stmt)) {
+        statement->flags |= SP_SQL_RETURNS_ROWS;
+    }
+    walk(w, raw->stmt);
+    room->judgement.flags |= statement->flags;
+}

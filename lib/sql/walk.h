@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The walk over a raw tree that collects uses. Private to lib/sql.
+ * OWNS nothing: it fills the scratch memory of a judge. PROCESS database gate. TRUST the tree was
+ * made from hostile text; depth, nodes, uses and names are bounded. SPEC lib/sql/judge.h.
+ */
+#ifndef SP_SQL_WALK_H
+#define SP_SQL_WALK_H
+
+#include "lib/sql/judge.h"
+#include "lib/sql/tree.h"
+
+enum { WALK_TEMPS_MAX = 64, WALK_WORDS = 1024, WALK_SPECIALS_MAX = 256 };
+
+/* Names of WITH queries that are seen from here. */
+typedef struct cte_scope {
+    const List *ctes;
+    int visible;
+    const struct cte_scope *up;
+} cte_scope;
+
+/* A relation with columns of their own part, to be looked at when all names are known. */
+typedef struct {
+    uint32_t relation;
+    uint8_t action;
+    bool all;
+    uint16_t flags;
+    sp_span alias;
+} special_use;
+
+/* What one judge keeps for all its calls. */
+typedef struct {
+    sp_sql_use uses[SP_SQL_USES_MAX];
+    sp_sql_statement statements[SP_SQL_STATEMENTS_MAX];
+    uint8_t names[SP_SQL_NAMES_MAX_BYTES];
+    uint64_t words[WALK_WORDS / 64]; /* a filter of column names that were mentioned */
+    special_use specials[WALK_SPECIALS_MAX];
+    sp_span temps[WALK_TEMPS_MAX]; /* made in this message */
+    uint32_t use_count;
+    uint32_t statement_count;
+    uint32_t names_len;
+    uint32_t special_count;
+    uint32_t temp_count;
+    sp_sql_judgement judgement;
+} walk_room;
+
+typedef struct {
+    const sp_sql_context *context;
+    walk_room *room;
+    const cte_scope *scope;
+    uint32_t depth;
+    uint32_t nodes;
+    bool is_everything;          /* a star, a whole row, a natural join */
+    bool is_locking;             /* under FOR UPDATE or FOR SHARE */
+    bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
+    sp_action read_as;           /* EXPORT under COPY (query) TO */
+    sp_sql_statement *statement; /* the one that is walked */
+} walker;
+
+/* ---- walk.c ---- */
+void walk(walker *w, const Node *node);
+void walk_list(walker *w, const List *list);
+/* All children of a node, whatever its own handler would do. */
+void walk_children(walker *w, const Node *node);
+/* The children but those at two offsets. */
+void walk_other_children(walker *w, const Node *node, size_t but, size_t and_but);
+/* A top statement. */
+void walk_statement(walker *w, const RawStmt *raw);
+
+/* ---- record.c ---- */
+void walk_fault(walker *w, sp_sql_fault fault, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static inline bool walk_failed(const walker *w)
+{
+    return w->room->judgement.fault != SP_SQL_FINE;
+}
+typedef enum { FOUND_QUERY, FOUND_TEMPORARY, FOUND_KNOWN, FOUND_UNKNOWN } found_kind;
+typedef struct {
+    found_kind kind;
+    uint32_t relation;
+} found_relation;
+/* What a name in FROM, or a target, stands for. Targets are never WITH queries. */
+found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_target);
+const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name);
+void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags);
+/* Not for a relation of the tree but for one of the catalogue. */
+void record_known(walker *w, uint32_t relation, sp_action action, uint16_t flags, sp_span alias);
+void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags, sp_span schema,
+                   sp_span name);
+void record_database(walker *w, sp_action action);
+void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
+void record_function(walker *w, sp_span schema, sp_span name);
+void record_operator(walker *w, const List *name);
+void record_word(walker *w, sp_span name);
+/* The columns with parts of their own, now that all names are known. */
+void record_specials(walker *w);
+/* Valid as long as the judgement; empty and a fault when there is no room. */
+sp_span record_name(walker *w, sp_span name);
+
+/* ---- condition.c ---- */
+/* True when a DELETE or UPDATE with this condition spares no row that one could tell from the text:
+ * no condition, one that is always true, one that does not look at the target. others is the
+ * USING or FROM list. */
+bool condition_is_all(const walker *w, const RangeVar *target, const List *others,
+                      const Node *condition);
+
+/* ---- utility.c, define.c ---- */
+/* False: not a utility statement. */
+bool walk_utility(walker *w, const Node *node);
+bool walk_definition(walker *w, const Node *node);
+/* The word for events: "SELECT", "DROP TABLE"; static storage. */
+const char *statement_tag(const Node *node);
+
+#define AS(type, node) ((const type *)(const void *)(node))
+
+#endif

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The catalogue and the words of the tests.
+ * OWNS one static buffer. PROCESS tests. TRUST none. SPEC tests/unit/sql/office.h.
+ */
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/buf.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void must(sp_err err)
+{
+    if (sp_failed(err)) {
+        abort();
+    }
+}
+
+static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const char *name, char kind,
+                          uint32_t flags, const char *columns)
+{
+    static uint32_t next_oid = 16384;
+    uint32_t index = SP_NONE;
+    must(sp_sql_catalogue_relation(office, sp_span_cstr(schema), sp_span_cstr(name), next_oid++,
+                                   kind, flags, &index));
+    sp_span rest = sp_span_cstr(columns);
+    sp_span column;
+    int16_t attnum = 1;
+    while (sp_span_split(&rest, ' ', &column)) {
+        bool not_null = sp_span_ends(column, SP_SPAN_LIT("!"));
+        must(sp_sql_catalogue_column(office, sp_span_slice(column, 0, column.len - not_null),
+                                     attnum++, 25, not_null));
+    }
+    return index;
+}
+
+sp_sql_catalogue *office_new(void)
+{
+    sp_sql_catalogue *office = NULL;
+    must(sp_sql_catalogue_new(1 << 20, &office));
+    must(sp_sql_catalogue_path(office, SP_SPAN_LIT("public")));
+    uint32_t customers = add_table(office, "public", "customers", 'r', 0, "id! name phone note");
+    uint32_t orders = add_table(office, "public", "orders", 'r', 0, "id! customer_id total note");
+    uint32_t lines = add_table(office, "public", "order_lines", 'r', 0, "order_id! item n");
+    uint32_t view = add_table(office, "public", "v_customers", 'v', 0, "id name tel");
+    must(sp_sql_catalogue_definition(
+        office, SP_SPAN_LIT("SELECT c.id, c.name, c.phone AS tel FROM customers c")));
+    uint32_t names = add_table(office, "public", "v_names", 'v', 0, "id name");
+    must(sp_sql_catalogue_definition(
+        office, SP_SPAN_LIT("SELECT v.id, v.name FROM v_customers v WHERE v.id > 10")));
+    uint32_t logs = add_table(office, "public", "logs", 'p', 0, "at! line");
+    uint32_t logs_2024 = add_table(office, "public", "logs_2024", 'r', 0, "at! line");
+    add_table(office, "audit", "entries", 'r', 0, "id! who what");
+    add_table(office, "public", "items", 'r', SP_SQL_REL_RULES, "id! name");
+    add_table(office, "pg_catalog", "pg_class", 'r', SP_SQL_REL_SYSTEM, "oid! relname");
+    add_table(office, "pg_catalog", "pg_stats", 'v', SP_SQL_REL_SYSTEM | SP_SQL_REL_TELLING,
+              "schemaname tablename most_common_vals");
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, customers, orders));
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, orders, lines));
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, view, customers));
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, names, view));
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CHILD, logs, logs_2024));
+    must(sp_sql_catalogue_function(office, SP_SPAN_LIT("public"), SP_SPAN_LIT("order_total"),
+                                   false));
+    must(sp_sql_catalogue_function(office, SP_SPAN_LIT("public"), SP_SPAN_LIT("similarity"), true));
+    must(sp_sql_catalogue_finish(office));
+    return office;
+}
+
+static void say_use(sp_buf *out, const sp_sql_use *use, const sp_sql_catalogue *office)
+{
+    static const char *const kinds[] = {"database", "",     "schema", "function",
+                                        "setting",  "role", "code"};
+    sp_buf_text(out, sp_action_word((sp_action)use->action));
+    sp_buf_text(out, (use->flags & SP_SQL_USE_ALL) != 0 ? "!" : "");
+    sp_buf_text(out, (use->flags & SP_SQL_USE_OPAQUE) != 0 ? "?" : "");
+    sp_buf_text(out, (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "~" : "");
+    sp_buf_text(out, (use->flags & SP_SQL_USE_SYSTEM) != 0 ? "*" : "");
+    if (use->kind != SP_SQL_RELATION) {
+        sp_buf_fmt(out, " %s", kinds[use->kind]);
+    }
+    bool is_home = sp_span_eq(use->schema, SP_SPAN_LIT("public"));
+    if (use->schema.len > 0 && (!is_home || use->name.len == 0)) {
+        sp_buf_text(out, " ");
+        sp_buf_span(out, use->schema);
+    }
+    if (use->name.len > 0) {
+        sp_buf_text(out, use->schema.len > 0 && !is_home ? "." : " ");
+        sp_buf_span(out, use->name);
+    }
+    if (use->column != SP_NONE) {
+        sp_buf_text(out, ".");
+        sp_buf_span(out, sp_sql_catalogue_column_at(office, use->column)->name);
+    }
+}
+
+const char *office_judge(sp_sql_judge *judge, const sp_sql_context *context, const char *text)
+{
+    static char line[4096];
+    auto_buf sp_buf out = sp_buf_make(sizeof(line) - 1);
+    const sp_sql_judgement *got = sp_sql_judge_text(judge, context, sp_span_cstr(text));
+    if (got->fault != SP_SQL_FINE) {
+        static const char *const words[] = {"fine",      "too long", "not utf8",  "syntax",
+                                            "ambiguous", "unknown",  "forbidden", "too complex"};
+        sp_buf_text(&out, words[got->fault]);
+    }
+    for (uint32_t i = 0; i < got->use_count; i++) {
+        sp_buf_text(&out, i > 0 ? "; " : "");
+        say_use(&out, &got->uses[i], context->catalogue);
+    }
+    sp_span all = sp_buf_borrow(&out);
+    sp_copy(line, all.ptr, all.len);
+    line[all.len] = '\0';
+    return line;
+}

@@ -1,0 +1,531 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What statements do, in policy's words; every way around a gate that is known.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/judge.h.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/mem.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct {
+    const char *text;
+    const char *uses;
+} judged;
+
+typedef struct {
+    sp_sql_judge *judge;
+    sp_sql_catalogue *office;
+} room;
+
+static int set_up(void **state)
+{
+    static room it;
+    assert_ok(sp_sql_judge_new(&it.judge));
+    it.office = office_new();
+    *state = &it;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    room *it = *state;
+    sp_sql_judge_free(it->judge);
+    sp_sql_catalogue_free(it->office);
+    return 0;
+}
+
+static bool has_temp(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("scratch")) || sp_span_eq(name, SP_SPAN_LIT("orders"));
+}
+
+static bool is_allowed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action)
+{
+    (void)policy;
+    *ret_action = SP_ACTION_READ;
+    return sp_span_eq(schema, SP_SPAN_LIT("public")) && sp_span_eq(name, SP_SPAN_LIT("listed"));
+}
+
+static void check(void **state, const judged *cases, size_t count)
+{
+    room *it = *state;
+    const sp_sql_context context = {
+        .catalogue = it->office, .is_temporary = has_temp, .function_action = is_allowed};
+    size_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *got = office_judge(it->judge, &context, cases[i].text);
+        if (strcmp(got, cases[i].uses) != 0) {
+            print_error("%s\n   got:  %s\n   want: %s\n", cases[i].text, got, cases[i].uses);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void test_reads(void **state)
+{
+    static const judged cases[] = {
+        {"", ""},
+        {"-- nothing", ""},
+        {"SELECT 1", ""},
+        {"SELECT * FROM customers", "read customers"},
+        {"SELECT * FROM public.customers c JOIN audit.entries e ON e.id = c.id",
+         "read customers; read audit.entries"},
+        {"TABLE customers", "read customers"},
+        {"SELECT relname FROM pg_class", ""},
+        {"SELECT * FROM pg_catalog.pg_class", ""},
+        {"SELECT most_common_vals FROM pg_stats", "read* pg_catalog.pg_stats"},
+        {"SELECT * FROM v_names", "read v_names; read~ v_customers; read~ customers"},
+        {"SELECT (SELECT max(total) FROM orders)", "read orders"},
+        {"SELECT 1 WHERE EXISTS (SELECT FROM orders)", "read orders"},
+        {"VALUES ((SELECT 1 FROM orders))", "read orders"},
+        {"SELECT * FROM orders UNION ALL SELECT * FROM customers LIMIT (SELECT 1 FROM items)",
+         "read items; read orders; read customers"},
+        {"WITH customers AS (SELECT * FROM customers) SELECT * FROM customers", "read customers"},
+        {"WITH a AS (SELECT * FROM b), b AS (SELECT 1) SELECT * FROM a, b", "read b"},
+        {"WITH RECURSIVE a AS (SELECT 1 UNION SELECT * FROM a) SELECT * FROM a", ""},
+        {"SELECT * FROM (WITH orders AS (SELECT 1) SELECT * FROM orders) x, orders", "read orders"},
+        {"SELECT * FROM nowhere", "read nowhere"},
+        {"SELECT * FROM scratch", ""},
+        {"SELECT * FROM pg_temp.orders", ""},
+        {"SELECT * FROM orders FOR UPDATE", "write orders; read orders"},
+        {"SELECT * FROM orders TABLESAMPLE system (10)", "read orders"},
+        {"SELECT * FROM ONLY orders", "read orders"},
+        {"EXPLAIN DELETE FROM orders", "read orders"},
+        {"EXPLAIN (ANALYZE false) DELETE FROM orders", "read orders"},
+        {"LOCK TABLE orders IN ACCESS SHARE MODE", "read orders"},
+        {"DECLARE c CURSOR FOR SELECT * FROM orders", "read orders"},
+        {"SELECT count(*), lower(name), pg_catalog.upper(name) FROM customers", "read customers"},
+        {"SELECT similarity(name, 'x'), listed() FROM customers",
+         "read customers; read function listed"},
+        {"SHOW all; BEGIN; COMMIT; SAVEPOINT s; ROLLBACK TO s; LISTEN x; FETCH ALL FROM c", ""},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_changes(void **state)
+{
+    static const judged cases[] = {
+        {"INSERT INTO orders VALUES (1)", "write orders"},
+        {"INSERT INTO orders SELECT * FROM customers RETURNING *",
+         "write orders; read orders; read customers"},
+        {"INSERT INTO orders VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'x'", "write orders"},
+        {"UPDATE orders SET note = 'x' WHERE id = 1", "write orders"},
+        {"UPDATE orders o SET note = c.note FROM customers c WHERE c.id = o.customer_id",
+         "write orders; read customers"},
+        {"DELETE FROM orders WHERE id = $1", "write orders; write~ order_lines"},
+        {"DELETE FROM customers WHERE id = 7",
+         "write customers; write~ orders; write~ order_lines"},
+        {"DELETE FROM items WHERE id = 7", "destroy? database; execute? items; write items"},
+        {"MERGE INTO orders o USING customers c ON o.customer_id = c.id WHEN MATCHED AND o.id = 3 "
+         "THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (1)",
+         "write orders; write~ order_lines; read customers"},
+        {"COPY orders FROM STDIN", "import orders"},
+        {"COPY orders TO STDOUT", "export orders"},
+        {"COPY (SELECT * FROM orders JOIN customers USING (id)) TO STDOUT",
+         "export orders; export customers"},
+        {"COPY (DELETE FROM orders WHERE true RETURNING *) TO STDOUT",
+         "destroy! orders; destroy!~ order_lines; export orders"},
+        {"LOCK TABLE orders", "write orders"},
+        {"NOTIFY x, 'y'", "write database"},
+        {"SELECT nextval('orders_id_seq')", "write function pg_catalog.nextval"},
+        {"REFRESH MATERIALIZED VIEW v_names",
+         "write v_names; write~ v_customers; write~ customers"},
+        {"DELETE FROM orders WHERE CURRENT OF c", "write orders; write~ order_lines"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+#define ALL_ORDERS "destroy! orders; destroy!~ order_lines"
+
+/* Every row goes, however it is written. */
+static void test_disguises(void **state)
+{
+    static const char *const conditions[] = {
+        "true",
+        "1=1",
+        "1 = 1 AND true",
+        "NOT false",
+        "'t'",
+        "'yes'::boolean",
+        "1::bool",
+        "id = id",
+        "orders.id = id",
+        "id IS NOT NULL",
+        "id >= id",
+        "id IS NOT DISTINCT FROM id",
+        "note LIKE '%'",
+        "note ILIKE '%%'",
+        "note ~ '.*'",
+        "note ~ ''",
+        "note SIMILAR TO '%'",
+        "id > 0",
+        "id >= 0",
+        "0 < id",
+        "id <> -1",
+        "id < 2147483647",
+        "id BETWEEN 0 AND 9999999999",
+        "id BETWEEN id AND id",
+        "id IN (id)",
+        "id IN (1, id)",
+        "id = ANY (ARRAY[id])",
+        "id IN (SELECT id FROM orders)",
+        "id = ANY (SELECT id FROM orders)",
+        "id IN (SELECT id FROM orders WHERE true)",
+        "id IN (SELECT id FROM orders LIMIT 100000)",
+        "EXISTS (SELECT 1)",
+        "EXISTS (SELECT 1 FROM customers)",
+        "(SELECT true)",
+        "EXISTS (SELECT 1 FROM orders o2 WHERE o2.id = orders.id)",
+        "id IN (WITH a AS (SELECT * FROM orders) SELECT id FROM orders)",
+        "id = 1 OR true",
+        "id = 1 OR 1 = 1",
+        "id = 1 OR id <> 1",
+        "total IS NULL OR total IS NOT NULL",
+        "id = 5 OR NOT (id = 5)",
+        "random() < 2",
+        "now() > '2000-01-01'",
+        "length('x') = 1",
+        "$1",
+        "$1 = 1",
+        "coalesce(true, false)",
+        "CASE WHEN 1 = 1 THEN true ELSE false END",
+        "CASE WHEN id = 1 THEN true ELSE true END",
+        "(id = id) IS TRUE",
+        "(id <> id) IS NOT TRUE",
+        "ctid = ctid",
+        "ctid IN (SELECT ctid FROM orders)",
+        "orders IS NOT NULL",
+        "id = 1 OR note = note",
+        "true AND EXISTS (SELECT 1 FROM customers)",
+        "id IN (SELECT x.id FROM (SELECT id FROM orders) x)",
+        "NOT (1 = 2)",
+        "note >= ''",
+        "lower(note) = lower(note)",
+        "id::text = id::text",
+        "(id, note) = (id, note)",
+        "id = 1 IS NOT NULL OR true",
+        "current_user = current_user",
+        "note || '' ~~ '%'",
+    };
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    size_t wrong = 0;
+    for (size_t i = 0; i < SP_COUNT(conditions); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), "DELETE FROM orders WHERE %s", conditions[i]);
+        const char *got = office_judge(it->judge, &context, text);
+        if (strncmp(got, ALL_ORDERS, strlen(ALL_ORDERS)) != 0) {
+            print_error("%s\n   got: %s\n", text, got);
+            wrong++;
+        }
+        snprintf(text, sizeof(text), "UPDATE orders SET note = '' WHERE %s", conditions[i]);
+        got = office_judge(it->judge, &context, text);
+        if (strncmp(got, "destroy! orders", 15) != 0) {
+            print_error("%s\n   got: %s\n", text, got);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+/* Work as people do it: some rows. */
+static void test_honest(void **state)
+{
+    static const char *const conditions[] = {
+        "id = 1",
+        "id = $1",
+        "id IN (1, 2, 3)",
+        "id = ANY ($1)",
+        "note IS NOT NULL",
+        "note = ''",
+        "note LIKE 'x%'",
+        "total > 100",
+        "total < 5",
+        "id BETWEEN 5 AND 9",
+        "NOT (id = 5)",
+        "id IN (SELECT order_id FROM order_lines)",
+        "id IN (SELECT id FROM orders WHERE total = 3)",
+        "EXISTS (SELECT 1 FROM customers c WHERE c.id = orders.customer_id AND c.name = 'x')",
+        "id = 1 AND true",
+        "id = 1 AND 1 = 1",
+        "id = 1 OR id = 2",
+        "false",
+        "id <> id",
+        "NULL",
+        "total = (SELECT max(total) FROM orders)",
+        "id % 2 = 0",
+        "note ~ '^a'",
+        "customer_id = 4 AND note = current_user",
+        "(id, note) = (1, 'x')",
+        "orders.id = 4",
+        "CASE WHEN id = 1 THEN true ELSE false END",
+        "coalesce(note, 'x') = 'x'",
+    };
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    size_t wrong = 0;
+    for (size_t i = 0; i < SP_COUNT(conditions); i++) {
+        char text[512];
+        snprintf(text, sizeof(text), "DELETE FROM orders WHERE %s", conditions[i]);
+        const char *got = office_judge(it->judge, &context, text);
+        if (strncmp(got, "write orders; write~ order_lines", 32) != 0) {
+            print_error("%s\n   got: %s\n", text, got);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void test_destroy(void **state)
+{
+    static const judged cases[] = {
+        {"DELETE FROM orders", ALL_ORDERS},
+        {"WITH x AS (DELETE FROM orders RETURNING *) SELECT * FROM x", ALL_ORDERS "; read orders"},
+        {"SELECT 1; DELETE FROM orders; SELECT 2", ALL_ORDERS},
+        {"EXPLAIN ANALYZE DELETE FROM orders", ALL_ORDERS},
+        {"EXPLAIN (ANALYZE) DELETE FROM orders", ALL_ORDERS},
+        {"EXPLAIN (COSTS off, ANALYZE 1) DELETE FROM orders", ALL_ORDERS},
+        {"PREPARE p AS DELETE FROM orders", ALL_ORDERS},
+        {"DELETE FROM orders USING orders o2 WHERE orders.id = o2.id", ALL_ORDERS "; read orders"},
+        {"DELETE FROM orders o USING customers c WHERE true", ALL_ORDERS "; read customers"},
+        {"WITH a AS (SELECT * FROM orders) DELETE FROM orders USING a WHERE a.id = orders.id",
+         ALL_ORDERS "; read orders"},
+        {"MERGE INTO orders o USING orders s ON o.id = s.id WHEN MATCHED THEN DELETE",
+         ALL_ORDERS "; read orders"},
+        {"MERGE INTO orders o USING (SELECT 1) s ON true WHEN MATCHED THEN DELETE", ALL_ORDERS},
+        {"TRUNCATE orders, customers", "destroy! orders; destroy! customers"},
+        {"TRUNCATE customers CASCADE", "destroy! customers; destroy!~ database"},
+        {"DELETE FROM logs", "destroy! logs; destroy!~ logs_2024"},
+        {"DROP TABLE orders", "destroy! orders"},
+        {"DROP TABLE IF EXISTS audit.entries, orders", "destroy! audit.entries; destroy! orders"},
+        {"DROP TABLE orders CASCADE", "destroy! orders; destroy!~ schema public"},
+        {"DROP VIEW v_names", "destroy v_names"},
+        {"DROP SCHEMA audit CASCADE", "destroy! schema audit"},
+        {"DROP DATABASE orders", "destroy! database; administer database"},
+        {"DROP OWNED BY x", "destroy! database; administer database"},
+        {"DROP INDEX i", "alter i"},
+        {"DROP FUNCTION order_total", "destroy schema order_total"},
+        {"ALTER TABLE orders DROP COLUMN note", "destroy orders"},
+        {"ALTER TABLE orders ADD COLUMN x int, DROP note", "destroy orders; alter orders"},
+        {"ALTER TABLE orders ALTER note TYPE text USING ''", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE text USING upper(note)", "alter orders"},
+        {"DELETE FROM v_customers", "destroy! v_customers; destroy!~ customers"},
+        {"SELECT lo_unlink(5)", "destroy function pg_catalog.lo_unlink"},
+        /* one's own temporary tables are nobody's loss */
+        {"DROP TABLE scratch", ""},
+        {"DELETE FROM scratch", ""},
+        {"TRUNCATE scratch", ""},
+        {"DROP TABLE pg_temp.orders", ""},
+        {"CREATE TEMP TABLE t2 AS SELECT 1; UPDATE t2 SET a = 1; DROP TABLE t2", ""},
+        /* but a name that a real table has may mean that one */
+        {"DROP TABLE orders", "destroy! orders"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_definitions(void **state)
+{
+    static const judged cases[] = {
+        {"CREATE TABLE t (id int REFERENCES orders)", "alter schema t; read orders"},
+        {"CREATE TABLE audit.t (LIKE orders)", "alter schema audit.t; read orders"},
+        {"CREATE TABLE t PARTITION OF logs DEFAULT", "alter schema t; alter logs"},
+        {"CREATE TABLE t AS SELECT * FROM orders", "alter schema t; read orders"},
+        {"SELECT * INTO t FROM orders", "alter schema t; read orders"},
+        {"SELECT * INTO TEMP t FROM orders", "read orders"},
+        {"CREATE VIEW v AS SELECT * FROM orders", "alter schema v; read orders"},
+        {"CREATE OR REPLACE VIEW v_names AS SELECT 1", "alter schema v_names; alter v_names"},
+        {"CREATE INDEX ON orders (lower(note))", "alter orders"},
+        {"CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM customers",
+         "destroy! customers; destroy!~ orders; destroy!~ order_lines; alter orders"},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END",
+         ALL_ORDERS "; alter schema f"},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x'",
+         "administer database; alter schema f"},
+        {"CREATE TRIGGER t BEFORE INSERT ON orders EXECUTE FUNCTION f()", "alter orders"},
+        {"ALTER TABLE orders RENAME TO o2", "alter orders"},
+        {"ALTER TABLE orders OWNER TO x", "administer orders"},
+        {"ALTER TABLE logs DETACH PARTITION logs_2024", "alter logs; alter logs_2024"},
+        {"ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "administer orders"},
+        {"GRANT ALL ON orders TO x", "administer orders"},
+        {"GRANT x TO y", "administer database"},
+        {"CREATE USER x PASSWORD 'p'", "administer database"},
+        {"CREATE EXTENSION dblink", "administer database"},
+        {"ALTER SYSTEM SET fsync = off", "administer database"},
+        {"VACUUM orders", "administer orders"},
+        {"ANALYZE", "administer database"},
+        {"COMMENT ON TABLE orders IS 'x'", "alter schema orders"},
+        {"CREATE TYPE mood AS ENUM ('x')", "alter schema mood"},
+        {"ALTER DATABASE x SET search_path = a", "administer database"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_ways_around(void **state)
+{
+    static const judged cases[] = {
+        /* text that does not parse; servers that are newer than the parser */
+        {"SELEC 1", "syntax"},
+        {"SELECT 1_000", "syntax"},
+        {"SELECT * FROM JSON_TABLE('{}', '$' COLUMNS (a int PATH '$.a'))", "syntax"},
+        /* code */
+        {"DO $$ BEGIN DELETE FROM orders; END $$", "destroy? database; execute? code plpgsql"},
+        {"CALL p()", "destroy? database; execute? function p"},
+        {"SELECT order_total(1)", "destroy? database; execute? function order_total"},
+        {"SELECT audit.f()", "destroy? database; execute? function audit.f"},
+        {"SELECT x.order_total FROM orders x",
+         "destroy? database; execute? function order_total; read orders"},
+        {"SELECT ('x'::text).pg_read_file", "forbidden"},
+        {"SELECT 1 OPERATOR(audit.+) 2", "destroy? database; execute? function audit.+"},
+        {"SELECT 1 OPERATOR(pg_catalog.+) 2", ""},
+        /* functions with effects */
+        {"SELECT pg_read_file('/etc/passwd')", "forbidden"},
+        {"SELECT * FROM pg_catalog.pg_ls_dir('.')", "forbidden"},
+        {"SELECT lo_import('/etc/passwd')", "forbidden"},
+        {"SELECT lo_get(5)", "export function pg_catalog.lo_get"},
+        {"SELECT * FROM dblink('x', 'DELETE FROM orders') AS t(a int)",
+         "destroy? database; execute? function dblink"},
+        {"SELECT set_config('search_path', 'x', false)", "forbidden"},
+        {"SELECT set_config('standard_conforming_strings', 'off', false)", "forbidden"},
+        {"SELECT set_config($1, 'off', false)", "forbidden"},
+        {"SELECT set_config('search_path', '', false)", "forbidden"},
+        {"SELECT set_config('work_mem', '1MB', false)", ""},
+        {"SELECT set_config('app.user', '1', false)", "administer setting app.user"},
+        {"SELECT query_to_xml('DELETE FROM orders', true, true, '')", "forbidden"},
+        {"SELECT table_to_xml('orders', true, true, '')", "forbidden"},
+        {"SELECT ts_stat('SELECT 1')", "forbidden"},
+        {"SELECT pg_terminate_backend(1)", "administer function pg_catalog.pg_terminate_backend"},
+        /* COPY with files and programs */
+        {"COPY orders TO PROGRAM 'sh'", "forbidden"},
+        {"COPY orders FROM PROGRAM 'sh'", "forbidden"},
+        {"COPY orders TO '/tmp/x'", "forbidden"},
+        {"COPY orders FROM '/tmp/x'", "forbidden"},
+        /* who and how */
+        {"SET ROLE x", "forbidden"},
+        {"SET SESSION AUTHORIZATION x", "forbidden"},
+        {"RESET ROLE", "forbidden"},
+        {"RESET SESSION AUTHORIZATION", "forbidden"},
+        {"DISCARD ALL", "forbidden"},
+        {"DISCARD TEMP", ""},
+        {"SET search_path = x", "forbidden"},
+        {"SET standard_conforming_strings = off", "forbidden"},
+        {"SET standard_conforming_strings = on", ""},
+        {"SET client_encoding = 'SJIS'", "forbidden"},
+        {"SET NAMES 'GBK'", "forbidden"},
+        {"SET client_encoding TO utf8", ""},
+        {"SET transform_null_equals = on", "forbidden"},
+        {"SET session_replication_role = replica", "forbidden"},
+        {"SET TimeZone = 'UTC'", ""},
+        {"SET TIME ZONE 'UTC'", ""},
+        {"SET enable_seqscan = off", ""},
+        {"SET app.tenant = 'x'", "administer setting app.tenant"},
+        {"SET TRANSACTION READ WRITE", ""},
+        {"RESET ALL", ""},
+        {"PREPARE TRANSACTION 'x'", "administer database"},
+        {"LOAD 'x'", "administer database"},
+        {"CHECKPOINT", "administer database"},
+        /* literals that end at two places */
+        {"SELECT '\\'; DELETE FROM orders; --'", "ambiguous"},
+        {"SELECT 'a\\b'", ""},
+        {"SELECT '\\' FROM orders --'", "read orders"},
+        {"SELECT E'a\\'b' FROM orders", "read orders"},
+        /* bytes */
+        {"SELECT '\xff'", "not utf8"},
+        {"SELECT '\x95\x5c'", "not utf8"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_bounds(void **state)
+{
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    auto_buf sp_buf text = sp_buf_make(8 << 20);
+    sp_buf_text(&text, "SELECT 1");
+    for (int i = 0; i < 100000; i++) {
+        sp_buf_text(&text, "+1");
+    }
+    const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_equal(got->fault, SP_SQL_TOO_COMPLEX);
+    sp_buf_reset(&text);
+    sp_buf_text(&text, "SELECT ");
+    for (int i = 0; i < 100000; i++) {
+        sp_buf_text(&text, "(");
+    }
+    got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_not_equal(got->fault, SP_SQL_FINE);
+    sp_buf_reset(&text);
+    sp_buf_text(&text, "SELECT 1 WHERE 'x'");
+    for (int i = 0; i < 50000; i++) {
+        sp_buf_text(&text, "::text");
+    }
+    got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_equal(got->fault, SP_SQL_TOO_COMPLEX);
+    sp_buf_reset(&text);
+    for (int i = 0; i < 2000; i++) {
+        sp_buf_text(&text, "SELECT 1;");
+    }
+    got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_equal(got->fault, SP_SQL_TOO_COMPLEX);
+    sp_buf_reset(&text);
+    while (text.len <= SP_SQL_TEXT_MAX_BYTES) {
+        sp_buf_text(&text, "                                                                ");
+    }
+    got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_equal(got->fault, SP_SQL_TOO_LONG);
+    /* as long as it may be, and wide: 300 000 values */
+    sp_buf_reset(&text);
+    sp_buf_text(&text, "INSERT INTO orders VALUES (1)");
+    while (text.len < SP_SQL_TEXT_MAX_BYTES - 8) {
+        sp_buf_text(&text, ",(1)");
+    }
+    got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    assert_int_equal(got->fault, SP_SQL_FINE);
+    assert_int_equal(got->use_count, 1);
+}
+
+static void test_statements(void **state)
+{
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    const sp_sql_judgement *got = sp_sql_judge_text(
+        it->judge, &context,
+        SP_SPAN_LIT("PREPARE p AS SELECT 1; EXECUTE p; DEALLOCATE p; DECLARE c BINARY CURSOR FOR "
+                    "SELECT 1; FETCH c; CLOSE c; DEALLOCATE ALL; COPY orders TO STDOUT"));
+    assert_int_equal(got->fault, SP_SQL_FINE);
+    assert_int_equal(got->statement_count, 8);
+    static const uint32_t flags[] = {SP_SQL_IS_PREPARE,
+                                     SP_SQL_IS_EXECUTE | SP_SQL_RETURNS_ROWS,
+                                     SP_SQL_IS_DEALLOCATE,
+                                     SP_SQL_IS_DECLARE | SP_SQL_IS_BINARY,
+                                     SP_SQL_IS_FETCH | SP_SQL_RETURNS_ROWS,
+                                     SP_SQL_IS_CLOSE,
+                                     SP_SQL_IS_DEALLOCATE,
+                                     SP_SQL_IS_COPY_OUT};
+    static const char *const names[] = {"p", "p", "p", "c", "c", "c", "", ""};
+    auto_free sp_sql_judgement *copy = NULL;
+    assert_ok(sp_sql_judgement_copy(got, &copy));
+    for (uint32_t i = 0; i < 8; i++) {
+        assert_int_equal(copy->statements[i].flags, flags[i]);
+        assert_span_text(copy->statements[i].name, names[i]);
+    }
+    assert_string_equal(copy->statements[3].tag, "DECLARE CURSOR");
+    assert_int_equal(copy->use_count, 1);
+    assert_span_text(copy->uses[0].name, "orders");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reads),       cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_disguises),   cmocka_unit_test(test_honest),
+        cmocka_unit_test(test_destroy),     cmocka_unit_test(test_definitions),
+        cmocka_unit_test(test_ways_around), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_statements),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What conditions are folded with: where rows come from, what a name means, whether two expressions
+ * are the same. Private to lib/sql (condition.c, source.c). OWNS nothing. PROCESS database gate.
+ * TRUST the tree was made from hostile text; depth and work are bounded. SPEC lib/sql/walk.h,
+ * condition_is_all().
+ */
+#ifndef SP_SQL_FOLDING_H
+#define SP_SQL_FOLDING_H
+
+#include "lib/sql/walk.h"
+
+enum { FOLD_DEPTH_MAX = 200, FOLD_WORK_MAX = 200000 };
+
+typedef enum {
+    FOLD_SOME, /* depends on the row, or is not understood */
+    FOLD_TRUE, /* of every row */
+    FOLD_FALSE /* of no row, NULL included */
+} folded;
+
+/* The FROM items that names may belong to, innermost first. */
+typedef struct from_frame {
+    const RangeVar *target; /* NULL in a subquery */
+    const List *items;
+    const struct from_frame *up;
+} from_frame;
+
+typedef struct {
+    const walker *w;
+    const from_frame *frame;
+    unsigned depth;
+    unsigned work; /* nodes looked at; beyond FOLD_WORK_MAX the condition counts for nothing */
+} folding;
+
+/* Where the rows of a query come from. */
+typedef struct {
+    sp_span name; /* of the relation; empty = not one relation */
+    sp_span schema;
+    bool is_whole; /* every row of it */
+} row_source;
+
+folded fold(folding *f, const Node *node);
+
+/* ---- source.c ---- */
+row_source fold_source(folding *f, const SelectStmt *select);
+bool fold_is_target(const folding *f, const row_source *source);
+const RangeVar *fold_target_name(const folding *f);
+/* NULL: not known. */
+const sp_sql_relation *fold_target(const folding *f);
+bool fold_is_target_alias(const folding *f, sp_span alias);
+bool fold_looks_at_target(folding *f, const Node *node);
+bool fold_has_names(folding *f, const Node *node);
+/* The same expression twice. */
+bool fold_is_twice(folding *f, const Node *a, const Node *b);
+
+#endif

@@ -76,9 +76,6 @@ static void walk_tree(sp_sql_judge *judge, const sp_sql_context *context, const 
     for (int i = 0; i < list_length(tree->statements) && !walk_failed(&w); i++) {
         walk_statement(&w, AS(RawStmt, list_nth(tree->statements, i)));
     }
-    if (!walk_failed(&w)) {
-        record_specials(&w);
-    }
 }
 
 static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool is_standard)
@@ -161,9 +158,7 @@ const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_cont
     room->use_count = 0;
     room->statement_count = 0;
     room->names_len = 0;
-    room->special_count = 0;
     room->temp_count = 0;
-    sp_set(room->words, 0, sizeof(room->words));
     room->judgement.fault = SP_SQL_FINE;
     room->judgement.reason[0] = '\0';
     room->judgement.reason_at = 0;

@@ -48,7 +48,7 @@ sp_span record_name(walker *w, sp_span name)
 static bool is_same(const sp_sql_use *a, const sp_sql_use *b)
 {
     return a->action == b->action && a->kind == b->kind && a->flags == b->flags &&
-           a->relation == b->relation && a->column == b->column && sp_span_eq(a->name, b->name) &&
+           a->relation == b->relation && sp_span_eq(a->name, b->name) &&
            sp_span_eq(a->schema, b->schema);
 }
 
@@ -83,7 +83,6 @@ void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags
                          .kind = (uint8_t)kind,
                          .flags = flags,
                          .relation = SP_NONE,
-                         .column = SP_NONE,
                          .schema = schema,
                          .name = name},
             false);
@@ -158,29 +157,6 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
     return (found_relation){FOUND_UNKNOWN, SP_NONE};
 }
 
-static void add_special(walker *w, const special_use *special)
-{
-    walk_room *room = w->room;
-    for (uint32_t i = 0; i < room->special_count; i++) {
-        const special_use *have = &room->specials[i];
-        if (have->relation == special->relation && have->action == special->action &&
-            have->all == special->all && sp_span_eq(have->alias, special->alias)) {
-            return;
-        }
-    }
-    if (room->special_count == WALK_SPECIALS_MAX) {
-        w->is_everything = true;
-        return;
-    }
-    room->specials[room->special_count++] = *special;
-}
-
-static bool takes_whole_rows(sp_action action)
-{
-    return action == SP_ACTION_DESTROY || action == SP_ACTION_EXPORT || action == SP_ACTION_ALTER ||
-           action == SP_ACTION_IMPORT;
-}
-
 /* The tables of a view, the partitions of a table: the same is done to them. */
 static void record_implied(walker *w, const sp_sql_relation *from, uint32_t index, sp_action action,
                            uint16_t flags)
@@ -202,7 +178,7 @@ static void record_implied(walker *w, const sp_sql_relation *from, uint32_t inde
                       (to->flags & (SP_SQL_REL_OWN_PART | SP_SQL_REL_SPECIAL)) != 0;
         }
         if (follows) {
-            record_known(w, edges[i].to, action, flags | SP_SQL_USE_IMPLIED, SP_SPAN_EMPTY);
+            record_known(w, edges[i].to, action, flags | SP_SQL_USE_IMPLIED);
         }
     }
 }
@@ -219,13 +195,12 @@ static void record_system(walker *w, const sp_sql_relation *relation, uint32_t i
                          .kind = SP_SQL_RELATION,
                          .flags = SP_SQL_USE_SYSTEM,
                          .relation = index,
-                         .column = SP_NONE,
                          .schema = relation->schema,
                          .name = relation->name},
             true);
 }
 
-void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags, sp_span alias)
+void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
 {
     const sp_sql_relation *relation = sp_sql_catalogue_at(w->context->catalogue, index);
     if ((relation->flags & SP_SQL_REL_SYSTEM) != 0) {
@@ -238,14 +213,9 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags, s
                          .kind = SP_SQL_RELATION,
                          .flags = flags,
                          .relation = index,
-                         .column = SP_NONE,
                          .schema = relation->schema,
                          .name = relation->name},
             true);
-    if ((relation->flags & SP_SQL_REL_SPECIAL) != 0) {
-        add_special(w, &(special_use){index, (uint8_t)action, takes_whole_rows(action), flags,
-                                      alias.len > 0 ? alias : relation->name});
-    }
     if (w->room->use_count == before) {
         return; /* seen before, and what it implies too */
     }
@@ -271,61 +241,12 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
     case FOUND_TEMPORARY:
         return;
     case FOUND_KNOWN:
-        record_known(w, found.relation, action, flags,
-                     name->alias != NULL ? text_of(name->alias->aliasname) : SP_SPAN_EMPTY);
+        record_known(w, found.relation, action, flags);
         return;
     case FOUND_UNKNOWN:
         record_object(w, action, SP_SQL_RELATION, flags, text_of(name->schemaname),
                       text_of(name->relname));
         return;
-    }
-}
-
-/* ---- columns ---- */
-
-static unsigned word_bit(sp_span name)
-{
-    return (unsigned)(sp_span_hash(name, 1) % WALK_WORDS);
-}
-
-void record_word(walker *w, sp_span name)
-{
-    unsigned bit = word_bit(name);
-    w->room->words[bit / 64] |= UINT64_C(1) << (bit % 64);
-}
-
-/* May say yes of a name that was not mentioned; never no of one that was. */
-static bool is_mentioned(const walker *w, sp_span name)
-{
-    unsigned bit = word_bit(name);
-    return (w->room->words[bit / 64] >> (bit % 64) & 1) != 0;
-}
-
-void record_specials(walker *w)
-{
-    const walk_room *room = w->room;
-    for (uint32_t i = 0; i < room->special_count && !walk_failed(w); i++) {
-        const special_use *special = &room->specials[i];
-        const sp_sql_relation *relation =
-            sp_sql_catalogue_at(w->context->catalogue, special->relation);
-        const sp_sql_column *columns =
-            sp_sql_catalogue_columns(w->context->catalogue, special->relation);
-        bool all = special->all || w->is_everything || (special->flags & SP_SQL_USE_IMPLIED) != 0 ||
-                   is_mentioned(w, special->alias);
-        for (uint32_t c = 0; c < relation->column_count; c++) {
-            if (!columns[c].bound.special || (!all && !is_mentioned(w, columns[c].name))) {
-                continue;
-            }
-            add_use(w,
-                    (sp_sql_use){.action = special->action,
-                                 .kind = SP_SQL_RELATION,
-                                 .flags = special->flags,
-                                 .relation = special->relation,
-                                 .column = relation->first_column + c,
-                                 .schema = relation->schema,
-                                 .name = relation->name},
-                    true);
-        }
     }
 }
 

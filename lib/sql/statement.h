@@ -48,7 +48,6 @@ typedef struct {
     uint8_t kind;      /* sp_sql_kind */
     uint16_t flags;    /* SP_SQL_USE_ */
     uint32_t relation; /* index in the catalogue, or SP_NONE */
-    uint32_t column;   /* index in the catalogue of a column that policy names, or SP_NONE */
     sp_span schema;    /* as written, or of the catalogue; may be empty */
     sp_span name;
 } sp_sql_use;

@@ -178,9 +178,6 @@ static void walk_copy(walker *w, const CopyStmt *copy)
     if (copy->relation != NULL) {
         record_relation(w, copy->relation, copy->is_from ? SP_ACTION_IMPORT : SP_ACTION_EXPORT, 0);
     }
-    for (int i = 0; i < list_length(copy->attlist); i++) {
-        record_word(w, string_of((const Node *)list_nth(copy->attlist, i)));
-    }
     walk(w, copy->query);
     walk(w, copy->whereClause);
     walk_list(w, copy->options);

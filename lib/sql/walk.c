@@ -93,18 +93,6 @@ static void walk_range(walker *w, const Node *node)
     }
 }
 
-static void walk_join(walker *w, const Node *node)
-{
-    const JoinExpr *join = AS(JoinExpr, node);
-    w->is_everything |= join->isNatural;
-    for (int i = 0; i < list_length(join->usingClause); i++) {
-        record_word(w, string_of((const Node *)list_nth(join->usingClause, i)));
-    }
-    walk(w, join->larg);
-    walk(w, join->rarg);
-    walk(w, join->quals);
-}
-
 /* ---- changes of rows ---- */
 
 static bool is_temporary(const walker *w, const RangeVar *target)
@@ -160,7 +148,7 @@ static void record_cascades(walker *w, uint32_t relation, bool is_all, unsigned 
         }
         uint32_t before = w->room->use_count;
         record_known(w, edges[i].to, is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
-                     (uint16_t)(SP_SQL_USE_IMPLIED | (is_all ? SP_SQL_USE_ALL : 0)), SP_SPAN_EMPTY);
+                     (uint16_t)(SP_SQL_USE_IMPLIED | (is_all ? SP_SQL_USE_ALL : 0)));
         if (w->room->use_count > before) {
             record_cascades(w, edges[i].to, is_all, depth + 1);
         }
@@ -226,14 +214,6 @@ static void walk_column(walker *w, const Node *node)
 {
     const ColumnRef *column = AS(ColumnRef, node);
     int count = list_length(column->fields);
-    for (int i = 0; i < count; i++) {
-        const Node *field = (const Node *)list_nth(column->fields, i);
-        if (nodeTag(field) == T_A_Star) {
-            w->is_everything = true;
-        } else {
-            record_word(w, string_of(field));
-        }
-    }
     if (count > 1) {
         maybe_call(w, names_last(column->fields));
     }
@@ -245,24 +225,8 @@ static void walk_indirection(walker *w, const Node *node)
     for (int i = 0; i < list_length(path->indirection); i++) {
         const Node *step = (const Node *)list_nth(path->indirection, i);
         if (nodeTag(step) == T_String) {
-            record_word(w, string_of(step));
             maybe_call(w, string_of(step));
         }
-    }
-    walk_children(w, node);
-}
-
-static void walk_star(walker *w, const Node *node)
-{
-    (void)node;
-    w->is_everything = true;
-}
-
-static void walk_target(walker *w, const Node *node)
-{
-    const ResTarget *target = AS(ResTarget, node);
-    if (target->name != NULL) {
-        record_word(w, text_of(target->name));
     }
     walk_children(w, node);
 }
@@ -353,16 +317,10 @@ static node_handler *handler_of(NodeTag tag)
         return walk_merge;
     case T_RangeVar:
         return walk_range;
-    case T_JoinExpr:
-        return walk_join;
     case T_ColumnRef:
         return walk_column;
     case T_A_Indirection:
         return walk_indirection;
-    case T_A_Star:
-        return walk_star;
-    case T_ResTarget:
-        return walk_target;
     case T_MultiAssignRef:
         return walk_assignment;
     case T_FuncCall:

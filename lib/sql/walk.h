@@ -9,7 +9,7 @@
 #include "lib/sql/judge.h"
 #include "lib/sql/tree.h"
 
-enum { WALK_TEMPS_MAX = 64, WALK_WORDS = 1024, WALK_SPECIALS_MAX = 256 };
+enum { WALK_TEMPS_MAX = 64 };
 
 /* Names of WITH queries that are seen from here. */
 typedef struct cte_scope {
@@ -18,27 +18,15 @@ typedef struct cte_scope {
     const struct cte_scope *up;
 } cte_scope;
 
-/* A relation with columns of their own part, to be looked at when all names are known. */
-typedef struct {
-    uint32_t relation;
-    uint8_t action;
-    bool all;
-    uint16_t flags;
-    sp_span alias;
-} special_use;
-
 /* What one judge keeps for all its calls. */
 typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
     sp_sql_statement statements[SP_SQL_STATEMENTS_MAX];
     uint8_t names[SP_SQL_NAMES_MAX_BYTES];
-    uint64_t words[WALK_WORDS / 64]; /* a filter of column names that were mentioned */
-    special_use specials[WALK_SPECIALS_MAX];
     sp_span temps[WALK_TEMPS_MAX]; /* made in this message */
     uint32_t use_count;
     uint32_t statement_count;
     uint32_t names_len;
-    uint32_t special_count;
     uint32_t temp_count;
     sp_sql_judgement judgement;
 } walk_room;
@@ -49,7 +37,6 @@ typedef struct {
     const cte_scope *scope;
     uint32_t depth;
     uint32_t nodes;
-    bool is_everything;          /* a star, a whole row, a natural join */
     bool is_locking;             /* under FOR UPDATE or FOR SHARE */
     bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
     sp_action read_as;           /* EXPORT under COPY (query) TO */
@@ -83,16 +70,13 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
 const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name);
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags);
 /* Not for a relation of the tree but for one of the catalogue. */
-void record_known(walker *w, uint32_t relation, sp_action action, uint16_t flags, sp_span alias);
+void record_known(walker *w, uint32_t relation, sp_action action, uint16_t flags);
 void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags, sp_span schema,
                    sp_span name);
 void record_database(walker *w, sp_action action);
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
 void record_function(walker *w, sp_span schema, sp_span name);
 void record_operator(walker *w, const List *name);
-void record_word(walker *w, sp_span name);
-/* The columns with parts of their own, now that all names are known. */
-void record_specials(walker *w);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
 sp_span record_name(walker *w, sp_span name);
 

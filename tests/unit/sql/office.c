@@ -67,7 +67,7 @@ sp_sql_catalogue *office_new(void)
     return office;
 }
 
-static void say_use(sp_buf *out, const sp_sql_use *use, const sp_sql_catalogue *office)
+static void say_use(sp_buf *out, const sp_sql_use *use)
 {
     static const char *const kinds[] = {"database", "",     "schema", "function",
                                         "setting",  "role", "code"};
@@ -88,10 +88,6 @@ static void say_use(sp_buf *out, const sp_sql_use *use, const sp_sql_catalogue *
         sp_buf_text(out, use->schema.len > 0 && !is_home ? "." : " ");
         sp_buf_span(out, use->name);
     }
-    if (use->column != SP_NONE) {
-        sp_buf_text(out, ".");
-        sp_buf_span(out, sp_sql_catalogue_column_at(office, use->column)->name);
-    }
 }
 
 const char *office_judge(sp_sql_judge *judge, const sp_sql_context *context, const char *text)
@@ -106,7 +102,7 @@ const char *office_judge(sp_sql_judge *judge, const sp_sql_context *context, con
     }
     for (uint32_t i = 0; i < got->use_count; i++) {
         sp_buf_text(&out, i > 0 ? "; " : "");
-        say_use(&out, &got->uses[i], context->catalogue);
+        say_use(&out, &got->uses[i]);
     }
     sp_span all = sp_buf_borrow(&out);
     sp_copy(line, all.ptr, all.len);

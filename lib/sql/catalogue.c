@@ -396,7 +396,7 @@ void sp_sql_catalogue_bind_clear(sp_sql_catalogue *catalogue)
     const sp_sql_bound nothing = {.part = SP_NONE};
     for (uint32_t i = 0; i < catalogue->relation_count; i++) {
         catalogue->relations[i].bound = nothing;
-        catalogue->relations[i].flags &= ~(uint32_t)(SP_SQL_REL_OWN_PART + SP_SQL_REL_SPECIAL);
+        catalogue->relations[i].flags &= ~(uint32_t)SP_SQL_REL_TAGGED;
     }
     for (uint32_t i = 0; i < catalogue->column_count; i++) {
         catalogue->columns[i].bound = nothing;
@@ -407,8 +407,8 @@ void sp_sql_catalogue_bind_relation(sp_sql_catalogue *catalogue, uint32_t relati
                                     const sp_sql_bound *bound)
 {
     catalogue->relations[relation].bound = *bound;
-    if (bound->special) {
-        catalogue->relations[relation].flags |= SP_SQL_REL_OWN_PART;
+    if (bound->tags != 0) {
+        catalogue->relations[relation].flags |= SP_SQL_REL_TAGGED;
     }
 }
 
@@ -435,38 +435,41 @@ void sp_sql_catalogue_bind_column(sp_sql_catalogue *catalogue, uint32_t column,
                                   const sp_sql_bound *bound)
 {
     catalogue->columns[column].bound = *bound;
-    if (bound->special || bound->tags != 0) {
-        owner_of(catalogue, column)->flags |= SP_SQL_REL_SPECIAL;
+    if (bound->tags != 0) {
+        owner_of(catalogue, column)->flags |= SP_SQL_REL_TAGGED;
     }
 }
 
-/* A child without a part of its own is what its parent is. */
+static bool add_tags(sp_sql_relation *relation, sp_sql_bound *bound, const sp_sql_bound *from)
+{
+    if ((bound->tags | from->tags) == bound->tags) {
+        return false;
+    }
+    bound->mask = bound->tags == 0 ? from->mask : bound->mask;
+    bound->tags |= from->tags;
+    relation->flags |= SP_SQL_REL_TAGGED;
+    return true;
+}
+
+/* A child is at least what its parent is. */
 static bool inherit(sp_sql_catalogue *catalogue, const sp_sql_relation *parent, uint32_t child)
 {
     sp_sql_relation *to = &catalogue->relations[child];
     bool changed = false;
-    if ((to->flags & SP_SQL_REL_OWN_PART) == 0 && to->bound.part == SP_NONE &&
-        parent->bound.part != SP_NONE) {
-        to->bound = parent->bound;
+    if (to->bound.class_level < parent->bound.class_level ||
+        (to->bound.part == SP_NONE && parent->bound.part != SP_NONE)) {
+        to->bound.class_level = parent->bound.class_level;
+        to->bound.part = parent->bound.part;
         changed = true;
     }
-    if ((to->bound.tags | parent->bound.tags) != to->bound.tags) {
-        to->bound.tags |= parent->bound.tags;
-        changed = true;
-    }
+    changed |= add_tags(to, &to->bound, &parent->bound);
     for (uint32_t i = 0; i < parent->column_count; i++) {
         const sp_sql_column *from = &catalogue->columns[parent->first_column + i];
-        uint32_t at = sp_sql_catalogue_find_column(catalogue, child, from->name);
-        if (at == SP_NONE || (!from->bound.special && from->bound.tags == 0)) {
-            continue;
-        }
-        sp_sql_bound *bound = &catalogue->columns[at].bound;
-        if (!bound->special && (bound->tags | from->bound.tags) != bound->tags) {
-            uint64_t tags = bound->tags | from->bound.tags;
-            *bound = from->bound;
-            bound->tags = tags;
-            to->flags |= SP_SQL_REL_SPECIAL;
-            changed = true;
+        uint32_t at = from->bound.tags == 0
+                          ? SP_NONE
+                          : sp_sql_catalogue_find_column(catalogue, child, from->name);
+        if (at != SP_NONE) {
+            changed |= add_tags(to, &catalogue->columns[at].bound, &from->bound);
         }
     }
     return changed;
@@ -483,18 +486,11 @@ static uint64_t all_tags(const sp_sql_catalogue *catalogue, const sp_sql_relatio
 
 static bool spread_to_view(sp_sql_catalogue *catalogue, sp_sql_relation *view, uint32_t base)
 {
-    uint64_t tags = all_tags(catalogue, &catalogue->relations[base]);
+    const sp_sql_bound from = {.tags = all_tags(catalogue, &catalogue->relations[base]),
+                               .mask = SP_MASK_FULL};
     bool changed = false;
-    if (tags == 0) {
-        return false;
-    }
-    for (uint32_t i = 0; i < view->column_count; i++) {
-        sp_sql_bound *bound = &catalogue->columns[view->first_column + i].bound;
-        if (!bound->special && (bound->tags | tags) != bound->tags) {
-            bound->tags |= tags;
-            view->flags |= SP_SQL_REL_SPECIAL;
-            changed = true;
-        }
+    for (uint32_t i = 0; from.tags != 0 && i < view->column_count; i++) {
+        changed |= add_tags(view, &catalogue->columns[view->first_column + i].bound, &from);
     }
     return changed;
 }

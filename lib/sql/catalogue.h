@@ -24,22 +24,19 @@ enum {
 };
 
 enum {
-    SP_SQL_REL_SYSTEM = 1U << 0,    /* pg_catalog, information_schema, pg_toast */
-    SP_SQL_REL_TELLING = 1U << 1,   /* a system relation that tells values or secrets */
-    SP_SQL_REL_RULES = 1U << 2,     /* has rules that are not a view's own */
-    SP_SQL_REL_TRIGGERS = 1U << 3,  /* has triggers of users */
-    SP_SQL_REL_OPAQUE = 1U << 4,    /* a view whose sources are not known: everything is masked */
-    SP_SQL_REL_OWN_PART = 1U << 5,  /* bound: policy names this very relation */
-    SP_SQL_REL_SPECIAL = 1U << 6,   /* bound: has columns with a part of their own */
-    SP_SQL_REL_OTHER_TEMP = 1U << 7 /* in a pg_temp schema */
+    SP_SQL_REL_SYSTEM = 1U << 0,   /* pg_catalog, information_schema, pg_toast */
+    SP_SQL_REL_TELLING = 1U << 1,  /* a system relation that tells values or secrets */
+    SP_SQL_REL_RULES = 1U << 2,    /* has rules that are not a view's own */
+    SP_SQL_REL_TRIGGERS = 1U << 3, /* has triggers of users */
+    SP_SQL_REL_OPAQUE = 1U << 4,   /* a view whose sources are not known: everything is masked */
+    SP_SQL_REL_TAGGED = 1U << 5    /* bound: it, or a column of it, carries tags */
 };
 
 /* What policy says of a relation or column; all zero and SP_NONE until it is bound. */
 typedef struct {
     uint32_t part; /* index in the snapshot, SP_NONE = the resource as a whole */
     uint8_t class_level;
-    uint8_t mask; /* sp_mask_kind of lib/mask/mask.h */
-    bool special; /* a column that policy names */
+    uint8_t mask; /* sp_mask */
     uint64_t tags;
 } sp_sql_bound;
 
@@ -136,8 +133,8 @@ void sp_sql_catalogue_bind_relation(sp_sql_catalogue *catalogue, uint32_t relati
                                     const sp_sql_bound *bound);
 void sp_sql_catalogue_bind_column(sp_sql_catalogue *catalogue, uint32_t column,
                                   const sp_sql_bound *bound);
-/* Partitions take their parent's binding where policy does not name them, column by column; views
- * take the tags of all that they read (sp_sql_bind_views() of lib/sql/mask.h says it finer). */
+/* Partitions are at least what their parent is, column by column; views take the tags of all that
+ * they read. */
 void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue);
 
 #endif

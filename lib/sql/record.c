@@ -171,11 +171,9 @@ static void record_implied(walker *w, const sp_sql_relation *from, uint32_t inde
         bool follows = false;
         if (edges[i].kind == SP_SQL_EDGE_READS) {
             /* a materialized view has rows of its own to lose */
-            follows = rows && (from->flags & SP_SQL_REL_OWN_PART) == 0 &&
-                      (from->kind != 'm' || action != SP_ACTION_DESTROY);
+            follows = rows && (from->kind != 'm' || action != SP_ACTION_DESTROY);
         } else if (edges[i].kind == SP_SQL_EDGE_CHILD) {
-            follows = action == SP_ACTION_DESTROY ||
-                      (to->flags & (SP_SQL_REL_OWN_PART | SP_SQL_REL_SPECIAL)) != 0;
+            follows = action == SP_ACTION_DESTROY || to->bound.part != from->bound.part;
         }
         if (follows) {
             record_known(w, edges[i].to, action, flags | SP_SQL_USE_IMPLIED);

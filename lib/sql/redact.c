@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Redaction: a small lexer that finds where literals begin and end.
+ * OWNS nothing. PROCESS database gate. TRUST the text is hostile and need not parse.
+ * SPEC lib/sql/redact.h; PostgreSQL 15 manual, 4.1 "Lexical Structure".
+ */
+#include "lib/sql/redact.h"
+
+#include "lib/base/mem.h"
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
+
+static bool contains(sp_span text, const char *word)
+{
+    sp_span wanted = sp_span_cstr(word);
+    for (size_t i = 0; i + wanted.len <= text.len; i++) {
+        size_t same = 0;
+        while (same < wanted.len && lower(text.ptr[i + same]) == wanted.ptr[same]) {
+            same++;
+        }
+        if (same == wanted.len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a text says that it is about something secret; too often is well, too seldom is not. */
+static bool names_secret(sp_span text)
+{
+    static const char *const words[] = {
+        "passw",    "secret", "credential", "dblink",     "user mapping", "conninfo",
+        "postgres", "pgp_",   "crypt",      "hmac",       "private key",  "token",
+        "api_key",  "apikey", "connection", "passphrase",
+    };
+    for (size_t i = 0; i < SP_COUNT(words); i++) {
+        if (contains(text, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_name_byte(uint8_t c)
+{
+    return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
+}
+
+/* The end of '...' that opens at at; *ret_doubt when a backslash may have moved it. len: no end. */
+static size_t end_of_quoted(sp_span text, size_t at, bool has_escapes, bool *ret_doubt)
+{
+    for (size_t i = at + 1; i < text.len; i++) {
+        if (text.ptr[i] == '\\') {
+            *ret_doubt |= !has_escapes;
+            i += has_escapes ? 1 : 0;
+        } else if (text.ptr[i] == '\'') {
+            if (i + 1 == text.len || text.ptr[i + 1] != '\'') {
+                return i + 1;
+            }
+            i++;
+        }
+    }
+    return text.len;
+}
+
+/* The end of $tag$...$tag$ that opens at at, or at when that is none. */
+static size_t end_of_dollar(sp_span text, size_t at)
+{
+    size_t i = at + 1;
+    while (i < text.len && is_name_byte(text.ptr[i])) {
+        i++;
+    }
+    if (i >= text.len || text.ptr[i] != '$' ||
+        (i > at + 1 && text.ptr[at + 1] >= '0' && text.ptr[at + 1] <= '9')) {
+        return at;
+    }
+    sp_span tag = sp_span_slice(text, at, i + 1);
+    size_t close = sp_span_find(sp_span_slice(text, i + 1, text.len), tag);
+    size_t end = i + 1 + close + tag.len;
+    return end < text.len ? end : text.len;
+}
+
+static size_t end_of_comment(sp_span text, size_t at)
+{
+    if (text.ptr[at] == '-') {
+        while (at < text.len && text.ptr[at] != '\n') {
+            at++;
+        }
+        return at;
+    }
+    unsigned depth = 0;
+    for (; at + 1 < text.len; at++) {
+        if (text.ptr[at] == '/' && text.ptr[at + 1] == '*') {
+            depth++;
+            at++;
+        } else if (text.ptr[at] == '*' && text.ptr[at + 1] == '/') {
+            at++;
+            if (--depth == 0) {
+                return at + 1;
+            }
+        }
+    }
+    return text.len;
+}
+
+static size_t end_of_name(sp_span text, size_t at)
+{
+    for (size_t i = at + 1; i < text.len; i++) {
+        if (text.ptr[i] == '"') {
+            return i + 1;
+        }
+    }
+    return text.len;
+}
+
+static bool opens_comment(sp_span text, size_t at)
+{
+    return at + 1 < text.len && ((text.ptr[at] == '-' && text.ptr[at + 1] == '-') ||
+                                 (text.ptr[at] == '/' && text.ptr[at + 1] == '*'));
+}
+
+/* Whether the quote at `at` follows an E of its own: escapes are read. */
+static bool follows_e(sp_span text, size_t at)
+{
+    return at > 0 && lower(text.ptr[at - 1]) == 'e' && (at == 1 || !is_name_byte(text.ptr[at - 2]));
+}
+
+static void hide_literals(sp_span text, sp_buf *out)
+{
+    size_t i = 0;
+    while (i < text.len) {
+        uint8_t c = text.ptr[i];
+        size_t end = i + 1;
+        if (c == '\'' || c == '$') {
+            bool doubt = false;
+            bool in_name = c == '$' && i > 0 && is_name_byte(text.ptr[i - 1]);
+            end = c == '\'' ? end_of_quoted(text, i, follows_e(text, i), &doubt)
+                            : (in_name ? i : end_of_dollar(text, i));
+            if (doubt) {
+                sp_buf_text(out, "'***' ...");
+                return;
+            }
+            if (end > i) {
+                sp_buf_text(out, "'***'");
+                i = end;
+                continue;
+            }
+            end = i + 1;
+        } else if (opens_comment(text, i)) {
+            end = end_of_comment(text, i);
+            sp_buf_text(out, " "); /* a comment may quote anything */
+            i = end;
+            continue;
+        } else if (c == '"') {
+            end = end_of_name(text, i);
+        }
+        sp_buf_span(out, sp_span_slice(text, i, end));
+        i = end;
+    }
+}
+
+/* Only what a ledger may hold: UTF-8 without control bytes, cut. */
+static void put_clean(sp_span text, size_t max_bytes, sp_buf *out)
+{
+    size_t cut = text.len < max_bytes ? text.len : max_bytes;
+    while (cut > 0 && cut < text.len && (text.ptr[cut] & 0xC0) == 0x80) {
+        cut--;
+    }
+    bool is_utf8 = sp_span_is_utf8(sp_span_slice(text, 0, cut));
+    for (size_t i = 0; i < cut; i++) {
+        uint8_t c = text.ptr[i];
+        if (c < 0x20 || c == 0x7F) {
+            c = ' ';
+        } else if (c >= 0x80 && !is_utf8) {
+            c = '?';
+        }
+        sp_buf_byte(out, c);
+    }
+    sp_buf_text(out, cut < text.len ? "..." : "");
+}
+
+void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
+{
+    if (!is_secret && !names_secret(text)) {
+        put_clean(text, max_bytes, out);
+        return;
+    }
+    auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
+    hide_literals(text, &hidden);
+    put_clean(sp_buf_borrow(&hidden), max_bytes, out);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Secrets never stand in what is written down.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/redact.h.
+ */
+#include "tests/unit/cm.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/redact.h"
+
+#include <string.h>
+
+static const char *redacted(const char *text, bool is_secret, size_t max)
+{
+    static char line[2048];
+    auto_buf sp_buf out = sp_buf_make(sizeof(line) - 1);
+    sp_sql_redact(sp_span_cstr(text), is_secret, max, &out);
+    sp_span all = sp_buf_borrow(&out);
+    sp_copy(line, all.ptr, all.len);
+    line[all.len] = '\0';
+    return line;
+}
+
+static void test_plain(void **state)
+{
+    (void)state;
+    assert_string_equal(redacted("SELECT 'x'", false, 100), "SELECT 'x'");
+    assert_string_equal(redacted("SELECT\n\t1", false, 100), "SELECT  1");
+    assert_string_equal(redacted("SELECT 123456", false, 8), "SELECT 1...");
+    assert_string_equal(redacted("SELECT '\xe4\xb8\xad'", false, 9), "SELECT '...");
+    assert_string_equal(redacted("SELECT '\xff'", false, 100), "SELECT '?'");
+}
+
+static void test_secrets(void **state)
+{
+    static const char *const texts[] = {
+        "ALTER USER x PASSWORD 'geheim'",
+        "alter role x password'geheim'",
+        "ALTER USER x PASSWORD $$geheim$$",
+        "ALTER USER x PASSWORD $a$geheim$a$ -- geheim",
+        "ALTER USER x PASSWORD E'ge\\'geheim'",
+        "ALTER USER x PASSWORD U&'geheim'",
+        "ALTER USER x PASSWORD 'x''geheim'",
+        "ALTER USER x PASSWORD 'x\\' geheim '",
+        "ALTER USER x PASSWORD 'geheim",
+        "CREATE USER /* geheim */ x PASSWORD 'a'",
+        "CREATE SUBSCRIPTION s CONNECTION 'host=a geheim' PUBLICATION p",
+        "CREATE USER MAPPING FOR x SERVER s OPTIONS (user 'geheim')",
+        "SELECT * FROM dblink('geheim', 'SELECT 1') AS t(a int)",
+        "SELECT pgp_sym_encrypt('geheim', 'geheim')",
+        "DO $x$ BEGIN EXECUTE 'ALTER USER x PASSWORD ''geheim'''; END $x$",
+        "SELEKT 'geheim' PASSWORD",
+    };
+    (void)state;
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        const char *got = redacted(texts[i], false, 1000);
+        if (strstr(got, "geheim") != NULL) {
+            fail_msg("%s -> %s", texts[i], got);
+        }
+    }
+    assert_string_equal(redacted("ALTER USER x PASSWORD 'y' VALID UNTIL 'z'", false, 100),
+                        "ALTER USER x PASSWORD '***' VALID UNTIL '***'");
+    assert_string_equal(redacted("SELECT 'a', $1, b$c$d FROM \"'x\"", true, 100),
+                        "SELECT '***', $1, b$c$d FROM \"'x\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
+                                       cmocka_unit_test(test_secrets)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -310,11 +310,27 @@ uint32_t sp_sql_catalogue_find(const sp_sql_catalogue *catalogue, sp_span schema
     return best;
 }
 
+/* While it is built, relations stand by ascending oid. */
+static uint32_t find_unfinished(const sp_sql_catalogue *catalogue, uint32_t oid)
+{
+    uint32_t low = 0;
+    uint32_t high = catalogue->relation_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (catalogue->relations[middle].oid < oid) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < catalogue->relation_count && catalogue->relations[low].oid == oid ? low : SP_NONE;
+}
+
 uint32_t sp_sql_catalogue_find_oid(const sp_sql_catalogue *catalogue, uint32_t oid)
 {
     const hash_index *index = &catalogue->by_oid;
     if (index->slots == NULL) {
-        return SP_NONE;
+        return find_unfinished(catalogue, oid);
     }
     for (uint32_t at = (uint32_t)hash_oid(oid) & index->mask; index->slots[at] != 0;
          at = (at + 1) & index->mask) {

@@ -113,6 +113,7 @@ const sp_sql_column *sp_sql_catalogue_columns(const sp_sql_catalogue *catalogue,
 const sp_sql_edge *sp_sql_catalogue_edges(const sp_sql_catalogue *catalogue, uint32_t relation);
 /* An empty schema goes through the search path, pg_catalog first. SP_NONE. */
 uint32_t sp_sql_catalogue_find(const sp_sql_catalogue *catalogue, sp_span schema, sp_span name);
+/* Also before _finish, if relations were added by ascending oid. */
 uint32_t sp_sql_catalogue_find_oid(const sp_sql_catalogue *catalogue, uint32_t oid);
 /* Index in all columns (sp_sql_use.column), by name or by attnum; SP_NONE. */
 uint32_t sp_sql_catalogue_find_column(const sp_sql_catalogue *catalogue, uint32_t relation,

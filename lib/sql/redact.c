@@ -12,32 +12,37 @@ static uint8_t lower(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
 }
 
-static bool contains(sp_span text, const char *word)
+static bool stands_at(sp_span text, size_t at, const char *word)
 {
-    sp_span wanted = sp_span_cstr(word);
-    for (size_t i = 0; i + wanted.len <= text.len; i++) {
-        size_t same = 0;
-        while (same < wanted.len && lower(text.ptr[i + same]) == wanted.ptr[same]) {
-            same++;
+    size_t i = 0;
+    while (word[i] != '\0') {
+        if (at + i >= text.len || lower(text.ptr[at + i]) != (uint8_t)word[i]) {
+            return false;
         }
-        if (same == wanted.len) {
-            return true;
-        }
+        i++;
     }
-    return false;
+    return true;
 }
 
 /* Whether a text says that it is about something secret; too often is well, too seldom is not. */
 static bool names_secret(sp_span text)
 {
     static const char *const words[] = {
-        "passw",    "secret", "credential", "dblink",     "user mapping", "conninfo",
-        "postgres", "pgp_",   "crypt",      "hmac",       "private key",  "token",
-        "api_key",  "apikey", "connection", "passphrase",
+        "passw",      "postgres", "pgp_",   "private key", "passphrase",   "secret",
+        "credential", "conninfo", "crypt",  "dblink",      "user mapping", "hmac",
+        "token",      "api_key",  "apikey", "connection",
     };
-    for (size_t i = 0; i < SP_COUNT(words); i++) {
-        if (contains(text, words[i])) {
-            return true;
+    static const uint8_t first[256] = {
+        ['p'] = 1, ['s'] = 1, ['c'] = 1, ['d'] = 1, ['u'] = 1, ['h'] = 1, ['t'] = 1, ['a'] = 1,
+        ['P'] = 1, ['S'] = 1, ['C'] = 1, ['D'] = 1, ['U'] = 1, ['H'] = 1, ['T'] = 1, ['A'] = 1};
+    for (size_t at = 0; at < text.len; at++) {
+        if (first[text.ptr[at]] == 0) {
+            continue;
+        }
+        for (size_t i = 0; i < SP_COUNT(words); i++) {
+            if (stands_at(text, at, words[i])) {
+                return true;
+            }
         }
     }
     return false;

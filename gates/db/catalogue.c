@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reading what a database holds, over a connection of its own, with the account of whoever came
+ * first: once at the first connection, again after definitions that passed here, and whenever a
+ * print of the server's catalogue has changed. OWNS the catalogues of this worker. PROCESS db gate
+ * workers. TRUST rows come from the server: sizes and counts are bounded, a reading that goes wrong
+ * leaves the last one in place. SPEC gates/db/judging.h; PostgreSQL 15 manual, chapter 53.
+ */
+#include "gates/db/judging.h"
+#include "infra/proc/log.h"
+#include "lib/policy/database.h"
+
+#include <stdio.h>
+
+enum {
+    CARRY_MAX_BYTES = 16 << 20,
+    NAMES_MAX_BYTES = 512 << 20,
+    PRINT_TICKS = 5,  /* seconds between looks at the print */
+    IDLE_TICKS = 120, /* without sessions, it is forgotten */
+    RETRY_TICKS = 3
+};
+
+#define PRINT_SQL                                                                                  \
+    "SELECT 'f', (SELECT pg_catalog.count(*) || '.' || "                                           \
+    "coalesce(pg_catalog.sum(pg_catalog.hashtext(c.oid || '.' || c.xmin || '.' || c.relname)), 0)" \
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"         \
+    " WHERE c.relkind IN ('r','v','m','p','f','S') AND n.nspname !~ '^pg_')"                       \
+    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(attrelid || '.' || xmin)), 0)" \
+    " FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0)"                        \
+    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
+    " FROM pg_catalog.pg_proc WHERE oid >= 16384)"                                                 \
+    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
+    " FROM pg_catalog.pg_rewrite WHERE oid >= 16384)"                                              \
+    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
+    " FROM pg_catalog.pg_constraint WHERE oid >= 16384)"                                           \
+    " || '/' || (SELECT pg_catalog.count(*) FROM pg_catalog.pg_inherits)"
+
+static const char print_sql[] = PRINT_SQL;
+
+/* The first value of each row says what it is: f print, r relation and column, e edge, p function.
+ */
+static const char read_sql[] =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;" PRINT_SQL
+    ";SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
+    " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
+    "'_RETURN'), n.nspname IN ('pg_catalog', 'information_schema'), a.attnum, a.attname, "
+    "a.atttypid, a.attnotnull, CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 THEN "
+    "pg_catalog.pg_get_viewdef(c.oid) END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
+    "n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
+    "a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+    " WHERE c.relkind IN ('r','v','m','p','f','S') AND n.nspname !~ '^pg_(toast|temp)' "
+    "ORDER BY c.oid, a.attnum;"
+    "SELECT DISTINCT 'e', '0', w.ev_class, d.refobjid FROM pg_catalog.pg_depend d JOIN "
+    "pg_catalog.pg_rewrite w ON w.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = w.ev_class "
+    "WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refclassid = "
+    "'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.ev_class AND v.relkind IN "
+    "('v','m') AND w.ev_class >= 16384;"
+    "SELECT 'e', '1', inhparent, inhrelid FROM pg_catalog.pg_inherits;"
+    "SELECT 'e', '2', confrelid, conrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND "
+    "confdeltype IN ('c', 'n', 'd');"
+    "SELECT 'p', s, f, pg_catalog.bool_and(h) FROM (SELECT n.nspname s, p.proname f, n.nspname = "
+    "'information_schema' OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN "
+    "pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.objid = p.oid AND d.classid = "
+    "'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e' AND e.extname IN ('pg_trgm', "
+    "'uuid-ossp', 'citext', 'hstore', 'ltree', 'intarray', 'unaccent', 'fuzzystrmatch', "
+    "'btree_gin', 'btree_gist', 'cube', 'earthdistance', 'pgcrypto', 'isn', 'seg')) h FROM "
+    "pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE "
+    "n.nspname <> 'pg_catalog' UNION ALL SELECT n.nspname, o.oprname, EXISTS (SELECT FROM "
+    "pg_catalog.pg_depend d WHERE d.objid = o.oid AND d.classid = "
+    "'pg_catalog.pg_operator'::pg_catalog.regclass AND d.deptype = 'e') FROM "
+    "pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE "
+    "n.nspname <> 'pg_catalog') x GROUP BY s, f;"
+    "COMMIT";
+
+static db_catalogue *all;
+
+/* ---- one row ---- */
+
+static uint32_t number_of(sp_span text)
+{
+    uint64_t value = 0;
+    return sp_failed(sp_span_to_u64(text, UINT32_MAX, &value)) ? 0 : (uint32_t)value;
+}
+
+static bool is_true(sp_span text)
+{
+    return sp_span_eq(text, SP_SPAN_LIT("t"));
+}
+
+/* System relations that tell values of tables, what others do, or secrets. */
+static bool is_telling(sp_span name)
+{
+    static const char *const names[] = {
+        "pg_stats",
+        "pg_stats_ext",
+        "pg_stats_ext_exprs",
+        "pg_statistic",
+        "pg_statistic_ext_data",
+        "pg_stat_activity",
+        "pg_authid",
+        "pg_shadow",
+        "pg_user_mapping",
+        "pg_user_mappings",
+        "pg_largeobject",
+        "pg_subscription",
+        "pg_hba_file_rules",
+        "pg_file_settings",
+        "pg_ident_file_mappings",
+        "pg_stat_replication",
+        "user_mapping_options",
+        "pg_stat_progress_copy",
+    };
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        if (sp_span_eq(name, sp_span_cstr(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum { ROW_VALUES = 12 };
+
+static sp_err add_relation(db_catalogue *c, const sp_span *v)
+{
+    uint32_t oid = number_of(v[1]);
+    if (oid != c->last_oid) {
+        uint32_t flags = (is_true(v[5]) ? SP_SQL_REL_RULES : 0) |
+                         (is_true(v[6]) ? SP_SQL_REL_SYSTEM : 0) |
+                         (is_true(v[6]) && is_telling(v[3]) ? SP_SQL_REL_TELLING : 0);
+        TRY(sp_sql_catalogue_relation(c->next_one, v[2], v[3], oid,
+                                      v[4].len > 0 ? (char)v[4].ptr[0] : '?', flags,
+                                      &c->last_index));
+        c->last_oid = oid;
+    }
+    if (v[7].len > 0) {
+        TRY(sp_sql_catalogue_column(c->next_one, v[8], (int16_t)number_of(v[7]), number_of(v[9]),
+                                    is_true(v[10])));
+    }
+    return v[11].len > 0 ? sp_sql_catalogue_definition(c->next_one, v[11]) : sp_ok();
+}
+
+static sp_err add_edge(db_catalogue *c, const sp_span *v)
+{
+    static const sp_sql_edge_kind kinds[] = {SP_SQL_EDGE_READS, SP_SQL_EDGE_CHILD,
+                                             SP_SQL_EDGE_CASCADES};
+    uint32_t kind = number_of(v[1]);
+    uint32_t from = sp_sql_catalogue_find_oid(c->next_one, number_of(v[2]));
+    uint32_t to = sp_sql_catalogue_find_oid(c->next_one, number_of(v[3]));
+    if (from == SP_NONE || to == SP_NONE || kind >= SP_COUNT(kinds)) {
+        return sp_ok(); /* indexes, sequences of nobody: not relations that are judged */
+    }
+    return sp_sql_catalogue_edge(c->next_one, kinds[kind], from, to);
+}
+
+static sp_err take_row(db_catalogue *c, sp_span body)
+{
+    sp_pg_data_row row;
+    TRY(sp_pg_data_row_read(body, &row));
+    sp_span values[ROW_VALUES] = {SP_SPAN_EMPTY};
+    sp_span rest = row.values;
+    bool is_null = false;
+    for (size_t i = 0; i < ROW_VALUES && sp_pg_value_next(&rest, &values[i], &is_null); i++) {
+        values[i] = is_null ? SP_SPAN_EMPTY : values[i];
+    }
+    switch (values[0].len == 1 ? values[0].ptr[0] : 0) {
+    case 'f':
+        if (!c->is_read && !sp_span_eq(values[1], sp_span_cstr(c->print))) {
+            c->is_wanted = true;
+        }
+        if (c->is_read) {
+            SP_IGNORE(sp_fit(c->print, sizeof(c->print), values[1])); /* longer: read each time */
+        }
+        return sp_ok();
+    case 'r':
+        return add_relation(c, values);
+    case 'e':
+        return add_edge(c, values);
+    case 'p':
+        return sp_sql_catalogue_function(c->next_one, values[1], values[2], is_true(values[3]));
+    default:
+        return sp_fail(SP_EINVALID);
+    }
+}
+
+/* ---- one reading ---- */
+
+static void wake_sessions(const db_catalogue *c)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->at == DB_AT_JUDGE && session->login != NULL &&
+            sp_span_eq(sp_span_cstr(session->resource_name), sp_span_cstr(c->resource))) {
+            db_session_resume(session);
+        }
+    }
+}
+
+static void fail_reading(db_catalogue *c, const char *why)
+{
+    if (c->failure[0] == '\0') {
+        sp_log(SP_LOG_WARN, "the catalogue of %s/%s cannot be read: %s", c->resource, c->database,
+               why);
+    }
+    snprintf(c->failure, sizeof(c->failure), "%s", why);
+    sp_sql_catalogue_free(c->next_one);
+    c->next_one = NULL;
+    c->is_asking = false;
+    c->idle_ticks = 0;
+    sp_buf_reset(&c->carry);
+    db_back_close(c->back);
+    c->back = NULL;
+    wake_sessions(c);
+}
+
+static sp_err begin_reading(db_catalogue *c)
+{
+    sp_sql_catalogue_free(c->next_one);
+    c->next_one = NULL;
+    TRY(sp_sql_catalogue_new(NAMES_MAX_BYTES, &c->next_one));
+    const sp_policy *policy = &db_here.office.snapshot->policy;
+    uint32_t resource = sp_policy_resource_find(policy, sp_span_cstr(c->resource));
+    for (uint32_t i = 0; resource != SP_NONE; i++) {
+        sp_span schema = sp_policy_database_schema(policy, resource, i);
+        if (schema.len == 0) {
+            break;
+        }
+        TRY(sp_sql_catalogue_path(c->next_one, schema));
+    }
+    c->last_oid = 0;
+    return sp_ok();
+}
+
+static void ask_server(db_catalogue *c)
+{
+    auto_buf sp_buf query = sp_buf_make(sizeof(read_sql) + 64);
+    c->is_read = c->is_wanted || c->now == NULL;
+    if (c->is_read && sp_failed(begin_reading(c))) {
+        fail_reading(c, "the gate has no memory left");
+        return;
+    }
+    c->is_wanted = false;
+    sp_pg_query_write(&query, c->is_read ? sp_span_cstr(read_sql) : sp_span_cstr(print_sql));
+    c->is_asking = true;
+    if (sp_failed(db_stream_send(&c->back->stream, sp_buf_borrow(&query)))) {
+        fail_reading(c, "the connection to the database broke");
+    }
+}
+
+static void end_reading(db_catalogue *c)
+{
+    c->is_asking = false;
+    if (c->is_read) {
+        if (sp_failed(sp_sql_catalogue_finish(c->next_one))) {
+            fail_reading(c, "it is larger than the gate takes");
+            return;
+        }
+        sp_sql_catalogue_free(c->now);
+        c->now = SP_STEAL(c->next_one);
+        c->version++;
+        c->serial = 0;
+        c->failure[0] = '\0';
+        wake_sessions(c);
+    }
+    if (c->is_wanted) {
+        ask_server(c);
+    }
+}
+
+/* False: it went wrong and is closed. */
+static bool take_message(db_catalogue *c, const sp_pg_head *head, sp_span body)
+{
+    if (head->type == 'D') {
+        if (sp_failed(take_row(c, body))) {
+            fail_reading(c, "the server answered what was not asked for, or too much");
+            return false;
+        }
+    } else if (head->type == 'E') {
+        sp_pg_error error = {.message = SP_SPAN_EMPTY};
+        char why[120];
+        SP_IGNORE(sp_pg_error_read(body, &error)); /* then the message stays empty */
+        snprintf(why, sizeof(why), "%.*s", (int)(error.message.len < 100 ? error.message.len : 100),
+                 error.message.len > 0 ? (const char *)error.message.ptr : "");
+        fail_reading(c, why);
+        return false;
+    } else if (head->type == 'Z') {
+        end_reading(c);
+    }
+    return c->back != NULL;
+}
+
+static void take_bytes(db_catalogue *c)
+{
+    size_t used = 0;
+    sp_span in = sp_buf_borrow(&c->carry);
+    sp_pg_head head;
+    while (!sp_failed(sp_pg_head_read(sp_span_slice(in, used, in.len), &head)) &&
+           in.len - used >= SP_PG_HEAD_BYTES + (size_t)head.body_len) {
+        sp_span body =
+            sp_span_slice(in, used + SP_PG_HEAD_BYTES, used + SP_PG_HEAD_BYTES + head.body_len);
+        used += SP_PG_HEAD_BYTES + head.body_len;
+        if (!take_message(c, &head, body)) {
+            return;
+        }
+    }
+    sp_buf_drop(&c->carry, used);
+}
+
+static void on_stream(db_back *back)
+{
+    db_catalogue *c = back->calls.self;
+    sp_span bytes;
+    sp_err err = sp_ok();
+    SP_IGNORE(db_stream_flush(&back->stream)); /* a broken one shows when it is read */
+    while (c->back == back && !sp_failed(err = db_stream_receive(&back->stream, &bytes))) {
+        sp_buf_span(&c->carry, bytes);
+        take_bytes(c);
+    }
+    if (c->back == back && (err.code != SP_EAGAIN || sp_failed(sp_buf_error(&c->carry)))) {
+        fail_reading(c, "the connection to the database ended");
+    }
+}
+
+static void on_ready(db_back *back)
+{
+    db_catalogue *c = back->calls.self;
+    ask_server(c);
+}
+
+static void on_failed(db_back *back, const char *sqlstate, const char *why)
+{
+    db_catalogue *c = back->calls.self;
+    (void)sqlstate;
+    fail_reading(c, why);
+}
+
+static void open_connection(db_catalogue *c)
+{
+    const sp_span pairs[] = {SP_SPAN_LIT("client_encoding"),
+                             SP_SPAN_LIT("UTF8"),
+                             SP_SPAN_LIT("application_name"),
+                             SP_SPAN_LIT("sallyport catalogue"),
+                             SP_SPAN_LIT("search_path"),
+                             SP_SPAN_LIT("pg_catalog"),
+                             SP_SPAN_LIT("default_transaction_read_only"),
+                             SP_SPAN_LIT("on")};
+    const sp_policy *policy = &db_here.office.snapshot->policy;
+    uint32_t resource = sp_policy_resource_find(policy, sp_span_cstr(c->resource));
+    const db_back_ask ask = {.policy = policy,
+                             .resource = resource,
+                             .account = sp_span_cstr(c->account),
+                             .database = sp_span_cstr(c->database),
+                             .parameters = pairs,
+                             .parameter_count = SP_COUNT(pairs) / 2};
+    const db_back_calls calls = {
+        .on_ready = on_ready, .on_failed = on_failed, .on_stream = on_stream, .self = c};
+    if (resource == SP_NONE || sp_failed(db_back_open(&ask, &calls, &c->back))) {
+        fail_reading(c, "the database server cannot be reached");
+    }
+}
+
+/* ---- life ---- */
+
+sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue)
+{
+    for (db_catalogue *c = all; c != NULL; c = c->next) {
+        if (sp_span_eq(sp_span_cstr(c->resource), sp_span_cstr(session->resource_name)) &&
+            sp_span_eq(sp_span_cstr(c->database), sp_span_cstr(session->database))) {
+            c->refs++;
+            *ret_catalogue = c;
+            return sp_ok();
+        }
+    }
+    db_catalogue *c = NULL;
+    TRY(sp_alloc(1, sizeof(*c), &c));
+    c->refs = 1;
+    c->carry = sp_buf_make(CARRY_MAX_BYTES);
+    sp_copy(c->resource, session->resource_name, sizeof(c->resource));
+    sp_copy(c->database, session->database, sizeof(c->database));
+    sp_copy(c->account, session->account, sizeof(c->account));
+    c->next = all;
+    all = c;
+    open_connection(c);
+    *ret_catalogue = c;
+    return sp_ok();
+}
+
+void db_catalogue_unref(db_catalogue *catalogue)
+{
+    if (catalogue != NULL) {
+        catalogue->refs--; /* kept for a while: db_catalogue_tick() */
+    }
+}
+
+void db_catalogue_stale(db_catalogue *catalogue)
+{
+    catalogue->is_wanted = true;
+    if (catalogue->back != NULL && catalogue->back->state == DB_BACK_READY &&
+        !catalogue->is_asking) {
+        ask_server(catalogue);
+    }
+}
+
+static void forget(db_catalogue *c)
+{
+    for (db_catalogue **link = &all; *link != NULL; link = &(*link)->next) {
+        if (*link == c) {
+            *link = c->next;
+            break;
+        }
+    }
+    db_back_close(c->back);
+    sp_sql_catalogue_free(c->now);
+    sp_sql_catalogue_free(c->next_one);
+    sp_buf_done(&c->carry);
+    sp_free(c);
+}
+
+void db_catalogue_tick(void)
+{
+    db_catalogue *next = NULL;
+    for (db_catalogue *c = all; c != NULL; c = next) {
+        next = c->next;
+        c->idle_ticks++;
+        if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {
+            forget(c);
+        } else if (c->back == NULL) {
+            if (c->refs > 0 && c->idle_ticks % RETRY_TICKS == 0 &&
+                db_here.office.snapshot != NULL) {
+                open_connection(c);
+            }
+        } else if (c->back->state == DB_BACK_READY && !c->is_asking && c->refs > 0 &&
+                   c->idle_ticks % PRINT_TICKS == 0) {
+            ask_server(c);
+        }
+        if (c->refs > 0 && c->idle_ticks > IDLE_TICKS) {
+            c->idle_ticks = 0;
+        }
+    }
+}
+
+/* ---- binding ---- */
+
+static void bind_columns(sp_sql_catalogue *now, const sp_policy *policy, uint32_t resource,
+                         sp_span database, uint32_t index)
+{
+    const sp_sql_relation *relation = sp_sql_catalogue_at(now, index);
+    for (uint32_t i = relation->first_column; i < relation->first_column + relation->column_count;
+         i++) {
+        sp_database_part part =
+            sp_policy_database_part(policy, resource, database, relation->schema, relation->name,
+                                    sp_sql_catalogue_column_at(now, i)->name);
+        if (part.tags != 0) {
+            const sp_sql_bound bound = {part.part, part.class_level, part.mask, part.tags};
+            sp_sql_catalogue_bind_column(now, i, &bound);
+        }
+    }
+}
+
+void db_catalogue_bind(db_catalogue *catalogue, const db_session *session)
+{
+    if (catalogue->now == NULL || catalogue->serial == session->snapshot->serial) {
+        return;
+    }
+    sp_sql_catalogue *now = catalogue->now;
+    const sp_policy *policy = &session->snapshot->policy;
+    sp_span database = sp_span_cstr(catalogue->database);
+    sp_sql_catalogue_bind_clear(now);
+    for (uint32_t i = 0; i < sp_sql_catalogue_count(now); i++) {
+        const sp_sql_relation *relation = sp_sql_catalogue_at(now, i);
+        if ((relation->flags & SP_SQL_REL_SYSTEM) != 0) {
+            continue;
+        }
+        sp_database_part part = sp_policy_database_part(
+            policy, session->resource, database, relation->schema, relation->name, SP_SPAN_EMPTY);
+        const sp_sql_bound bound = {part.part, part.class_level, part.mask, part.tags};
+        sp_sql_catalogue_bind_relation(now, i, &bound);
+        if (part.tags != 0) {
+            bind_columns(now, policy, session->resource, database, i);
+        }
+    }
+    sp_sql_catalogue_bind_finish(now);
+    catalogue->serial = session->snapshot->serial;
+    catalogue->version++;
+}

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the judge share: the catalogue of a database, names of prepared statements and
+ * portals, rulings, notes that hang on flights.
+ *
+ * Story: judge.c answers the pump. catalogue.c reads what a database holds, once a worker and
+ * database, over a connection of its own. names.c remembers what prepared statements and portals
+ * stand for, so that running one is judged as its text. ruling.c asks policy about each use; the
+ * gravest verdict holds.
+ *
+ * OWNS what hangs on db_session.judge. PROCESS db gate workers. TRUST names and texts are hostile.
+ * SPEC gates/db/judge.h, lib/sql/judge.h.
+ */
+#ifndef SP_GATES_DB_JUDGING_H
+#define SP_GATES_DB_JUDGING_H
+
+#include "gates/db/db.h"
+#include "lib/sql/judge.h"
+
+/* ---- catalogue.c ---- */
+
+typedef struct db_catalogue db_catalogue;
+struct db_catalogue {
+    db_catalogue *next;
+    unsigned refs;
+    char resource[DB_NAME_BYTES];
+    char database[DB_NAME_BYTES];
+    char account[DB_NAME_BYTES];
+    sp_sql_catalogue *now; /* NULL = never read yet */
+    uint64_t version;      /* moves with each new `now` and each binding */
+    uint64_t serial;       /* of the snapshot that it is bound to */
+    char failure[160];     /* why it could not be read; empty = it could */
+    /* the reading */
+    db_back *back;
+    sp_buf carry;
+    sp_sql_catalogue *next_one;
+    uint32_t last_oid;
+    uint32_t last_index;
+    char print[64]; /* of the server's catalogue when it was read */
+    bool is_asking; /* a query is under way */
+    bool is_wanted; /* read again as soon as possible */
+    bool is_read;   /* the answer under way is a whole reading, not a print */
+    uint32_t idle_ticks;
+};
+
+/* The catalogue of the session's database, with a reference; reading begins. SP_ENOMEM. */
+SP_MUST sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue);
+void db_catalogue_unref(db_catalogue *catalogue);
+/* Something was defined or dropped: reads again. */
+void db_catalogue_stale(db_catalogue *catalogue);
+/* Binds to the snapshot of the session if it is not yet. */
+void db_catalogue_bind(db_catalogue *catalogue, const db_session *session);
+void db_catalogue_tick(void);
+
+/* ---- ruling.c ---- */
+
+/* What policy says to all uses of a judgement together. */
+typedef struct {
+    sp_decision decision; /* the gravest; tags, musts and mask_tags of all together */
+    sp_action action;     /* what was gravest, or what was refused */
+    sp_sql_use use;       /* about what */
+    bool has_use;
+} db_ruling;
+
+/* Adds a judgement to a ruling that began as db_ruling_none(). */
+db_ruling db_ruling_none(void);
+void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
+                   const sp_sql_judgement *judgement);
+/* An error for people about a ruling that is not ALLOW. */
+void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_refusal *refusal);
+
+/* ---- names.c ---- */
+
+enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20, DB_TEXT_KEPT_BYTES = 2048 };
+
+/* A text that was judged, shared by the names that stand for it. */
+typedef struct {
+    unsigned refs;
+    sp_sql_judgement *judgement; /* of `version`; judged again when the catalogue has moved */
+    uint64_t version;
+    uint8_t *text; /* as it came */
+    size_t text_len;
+    sp_span shown; /* as it may be written down; points into text's block */
+} db_text;
+
+typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;
+
+typedef struct db_named db_named;
+struct db_named {
+    db_named *next;
+    db_named_kind kind;
+    bool sure;     /* the server said that it made it */
+    bool declared; /* by DECLARE: may outlive its transaction */
+    db_text *text;
+    uint64_t number;       /* grows: who came later */
+    uint16_t format_count; /* of a portal's results */
+    uint16_t *formats;
+    uint8_t name_len;
+    uint8_t name[SP_NAME_MAX_BYTES];
+};
+
+typedef struct {
+    db_named *first;
+    uint32_t count;
+    size_t bytes;
+    uint64_t numbers;
+} db_names;
+
+SP_MUST sp_err db_text_new(sp_span text, const sp_sql_judgement *judgement, uint64_t version,
+                           db_text **ret_text);
+db_text *db_text_ref(db_text *text);
+void db_text_unref(db_text *text);
+/* Not sure yet. SP_ELIMIT, SP_ENOMEM. */
+SP_MUST sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
+                            db_named **ret_named);
+/* The next one of that kind and name after `after` (NULL: the first). */
+db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
+                        const db_named *after);
+void db_names_remove(db_names *names, db_named *named);
+/* All sure ones of that name (all = of any name) that came before number. */
+void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before);
+/* Portals that ended with their transaction: all but the declared ones. */
+void db_names_end_transaction(db_names *names, uint64_t before);
+void db_names_done(db_names *names);
+
+/* ---- what hangs on flights ---- */
+
+typedef struct {
+    db_named *named; /* made by this message; NULL = none */
+    uint64_t number; /* names that are closed came before this */
+    uint64_t reference;
+    db_ruling ruling;
+    const char *tag;
+    uint32_t flags;     /* SP_SQL_IS_ of the text */
+    uint8_t close_kind; /* 'S', 'P' */
+    uint8_t name_len;
+    uint8_t name[SP_NAME_MAX_BYTES]; /* closed, deallocated */
+    bool runs;                       /* an execution, that is written down at its end */
+    uint16_t shown_len;
+    uint8_t shown[]; /* the statement as it may be written down */
+} db_note;
+
+/* ---- the session ---- */
+
+enum { DB_TEMPS_MAX = 256 };
+
+struct db_judge {
+    db_catalogue *catalogue;
+    db_names names;
+    char (*temps)[DB_NAME_BYTES];
+    uint32_t temp_count;
+};
+
+/* One a worker. */
+extern sp_sql_judge *db_sql;
+
+#endif

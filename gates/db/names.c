@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names of prepared statements and portals, as the server has them or may have them.
+ *
+ * Messages are pipelined: whether the server makes what a Parse asks for is only known when its
+ * answer has come, and a Close may be skipped. So a name may stand for several texts at a time:
+ * those the server said it has, and those under way; what runs by the name is judged as all of
+ * them.
+ *
+ * OWNS the lists and the texts by reference. PROCESS db gate workers. TRUST names are hostile;
+ * counts and bytes have a maximum. SPEC gates/db/judging.h; PostgreSQL 15 manual, 55.2.3.
+ */
+#include "gates/db/judging.h"
+#include "lib/sql/redact.h"
+
+sp_err db_text_new(sp_span text, const sp_sql_judgement *judgement, uint64_t version,
+                   db_text **ret_text)
+{
+    bool is_secret = (judgement->flags & SP_SQL_IS_SECRET) != 0;
+    auto_buf sp_buf shown = sp_buf_make(DB_TEXT_KEPT_BYTES + 16);
+    sp_sql_redact(text, is_secret, DB_TEXT_KEPT_BYTES - 16, &shown);
+    auto_free sp_sql_judgement *copy = NULL;
+    TRY(sp_sql_judgement_copy(judgement, &copy));
+    db_text *made = NULL;
+    TRY(sp_alloc(1, sizeof(*made), &made));
+    sp_err err = sp_alloc(text.len + shown.len + 1, 1, &made->text);
+    if (sp_failed(err)) {
+        sp_free(made);
+        return err;
+    }
+    made->refs = 1;
+    made->version = version;
+    made->text_len = text.len;
+    made->judgement = SP_STEAL(copy);
+    sp_copy(made->text, text.ptr, text.len);
+    sp_copy(made->text + text.len, shown.ptr, shown.len);
+    made->shown = (sp_span){made->text + text.len, shown.len};
+    *ret_text = made;
+    return sp_ok();
+}
+
+db_text *db_text_ref(db_text *text)
+{
+    text->refs++;
+    return text;
+}
+
+void db_text_unref(db_text *text)
+{
+    if (text != NULL && --text->refs == 0) {
+        sp_free(text->judgement);
+        sp_free(text->text);
+        sp_free(text);
+    }
+}
+
+sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
+                    db_named **ret_named)
+{
+    if (name.len > SP_NAME_MAX_BYTES || names->count >= DB_NAMED_MAX ||
+        names->bytes + text->text_len > DB_NAMED_BYTES_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    db_named *named = NULL;
+    TRY(sp_alloc(1, sizeof(*named), &named));
+    named->kind = kind;
+    named->text = db_text_ref(text);
+    named->number = ++names->numbers;
+    named->name_len = (uint8_t)name.len;
+    sp_copy(named->name, name.ptr, name.len);
+    named->next = names->first;
+    names->first = named;
+    names->count++;
+    names->bytes += text->text_len;
+    *ret_named = named;
+    return sp_ok();
+}
+
+db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
+                        const db_named *after)
+{
+    db_named *at = after == NULL ? names->first : after->next;
+    while (at != NULL &&
+           (at->kind != kind || !sp_span_eq(name, (sp_span){at->name, at->name_len}))) {
+        at = at->next;
+    }
+    return at;
+}
+
+static void free_named(db_names *names, db_named *named)
+{
+    names->count--;
+    names->bytes -= named->text->text_len;
+    db_text_unref(named->text);
+    sp_free(named->formats);
+    sp_free(named);
+}
+
+void db_names_remove(db_names *names, db_named *named)
+{
+    for (db_named **link = &names->first; *link != NULL; link = &(*link)->next) {
+        if (*link == named) {
+            *link = named->next;
+            free_named(names, named);
+            return;
+        }
+    }
+}
+
+void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before)
+{
+    db_named **link = &names->first;
+    while (*link != NULL) {
+        db_named *at = *link;
+        bool hit = at->kind == kind && at->sure && at->number < before &&
+                   (all || sp_span_eq(name, (sp_span){at->name, at->name_len}));
+        if (hit) {
+            *link = at->next;
+            free_named(names, at);
+        } else {
+            link = &at->next;
+        }
+    }
+}
+
+void db_names_end_transaction(db_names *names, uint64_t before)
+{
+    db_named **link = &names->first;
+    while (*link != NULL) {
+        db_named *at = *link;
+        if (at->kind == DB_NAMED_PORTAL && at->sure && !at->declared && at->number < before) {
+            *link = at->next;
+            free_named(names, at);
+        } else {
+            link = &at->next;
+        }
+    }
+}
+
+void db_names_done(db_names *names)
+{
+    while (names->first != NULL) {
+        db_names_remove(names, names->first);
+    }
+}

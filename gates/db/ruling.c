@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What policy says to a judgement: each use is a question, the gravest answer holds for all.
+ * OWNS nothing. PROCESS db gate workers. TRUST names are hostile and looked up only.
+ * SPEC gates/db/judging.h, lib/policy/database.h.
+ */
+#include "gates/db/judging.h"
+#include "infra/proc/clock.h"
+#include "lib/policy/database.h"
+
+#include <stdio.h>
+
+db_ruling db_ruling_none(void)
+{
+    return (db_ruling){
+        .decision = {.verdict = SP_VERDICT_ALLOW, .reason = SP_REASON_RULE, .rule = SP_NONE},
+        .action = SP_ACTION_CONNECT};
+}
+
+/* ---- questions ---- */
+
+typedef struct {
+    const db_session *session;
+    const db_catalogue *catalogue;
+    const sp_policy *policy;
+    sp_span database;
+    uint64_t now_unix_s;
+} asking;
+
+static sp_question question_of(const asking *a, sp_action action, uint32_t part)
+{
+    return (sp_question){.who = &a->session->who,
+                         .resource = a->session->resource,
+                         .part = part,
+                         .action = action,
+                         .now_unix_s = a->now_unix_s};
+}
+
+static sp_decision about_part(const asking *a, sp_action action, uint32_t part)
+{
+    const sp_question question = question_of(a, action, part);
+    return sp_policy_decide(a->policy, &question);
+}
+
+static sp_decision about_whole(const asking *a, sp_action action, sp_span schema)
+{
+    const sp_question question = question_of(a, action, SP_NONE);
+    return sp_policy_database_whole(a->policy, &question, a->database, schema);
+}
+
+/* Of two decisions the one that allows less. */
+static bool is_graver(const sp_decision *a, const sp_decision *b)
+{
+    if (a->verdict != b->verdict) {
+        return a->verdict < b->verdict; /* deny, ask, allow */
+    }
+    if (a->verdict == SP_VERDICT_ASK && a->approvals != b->approvals) {
+        return a->approvals > b->approvals;
+    }
+    return a->class_level > b->class_level;
+}
+
+/* A relation that the catalogue does not have: whatever of that name the path could find. */
+static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
+{
+    if (use->schema.len > 0) {
+        sp_database_part part = sp_policy_database_part(
+            a->policy, a->session->resource, a->database, use->schema, use->name, SP_SPAN_EMPTY);
+        return about_part(a, (sp_action)use->action, part.part);
+    }
+    sp_decision gravest = about_part(a, (sp_action)use->action, SP_NONE);
+    for (uint32_t i = 0;; i++) {
+        sp_span schema = sp_policy_database_schema(a->policy, a->session->resource, i);
+        if (schema.len == 0) {
+            return gravest;
+        }
+        sp_database_part part = sp_policy_database_part(
+            a->policy, a->session->resource, a->database, schema, use->name, SP_SPAN_EMPTY);
+        sp_decision decision = about_part(a, (sp_action)use->action, part.part);
+        if (is_graver(&decision, &gravest)) {
+            gravest = decision;
+        }
+    }
+}
+
+static sp_decision about_use(const asking *a, const sp_sql_use *use)
+{
+    sp_action action = (sp_action)use->action;
+    switch ((sp_sql_kind)use->kind) {
+    case SP_SQL_RELATION:
+        if ((use->flags & SP_SQL_USE_SYSTEM) != 0) {
+            return about_whole(a, action, SP_SPAN_EMPTY);
+        }
+        if (use->relation == SP_NONE) {
+            return about_unknown(a, use);
+        }
+        return about_part(a, action,
+                          sp_sql_catalogue_at(a->catalogue->now, use->relation)->bound.part);
+    case SP_SQL_SCHEMA:
+        return (use->flags & SP_SQL_USE_ALL) != 0 ? about_whole(a, action, use->schema)
+                                                  : about_unknown(a, use);
+    case SP_SQL_DATABASE:
+        return about_whole(a, action, SP_SPAN_EMPTY);
+    case SP_SQL_FUNCTION:
+        return (use->flags & SP_SQL_USE_SYSTEM) != 0 ? about_whole(a, action, SP_SPAN_EMPTY)
+                                                     : about_part(a, action, SP_NONE);
+    case SP_SQL_SETTING:
+    case SP_SQL_ROLE:
+    case SP_SQL_CODE:
+    case SP_SQL_KIND_COUNT:
+        break;
+    }
+    return about_part(a, action, SP_NONE);
+}
+
+/* ---- together ---- */
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a == 0 ? b : (b == 0 || a < b ? a : b);
+}
+
+static void join(db_ruling *ruling, const sp_decision *decision, const sp_sql_use *use)
+{
+    sp_decision *have = &ruling->decision;
+    sp_action action = (sp_action)use->action;
+    bool first = !ruling->has_use;
+    bool graver = first || is_graver(decision, have);
+    sp_decision both = graver ? *decision : *have;
+    /* of equal verdicts the gravest action names the event, the highest class its class */
+    bool is_worse = decision->verdict < have->verdict ||
+                    (decision->verdict == have->verdict &&
+                     sp_sql_gravity(action) > sp_sql_gravity(ruling->action));
+    if (first || is_worse) {
+        ruling->action = action;
+        ruling->use = *use;
+    }
+    if (!first) {
+        both.must = decision->must | have->must;
+        both.tags = decision->tags | have->tags;
+        both.mask_tags = decision->mask_tags | have->mask_tags;
+        both.limit_bytes = least(decision->limit_bytes, have->limit_bytes);
+        both.limit_rows = least(decision->limit_rows, have->limit_rows);
+        both.class_level =
+            decision->class_level > have->class_level ? decision->class_level : have->class_level;
+    }
+    ruling->has_use = true;
+    *have = both;
+}
+
+void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
+                   const sp_sql_judgement *judgement)
+{
+    const asking a = {.session = session,
+                      .catalogue = catalogue,
+                      .policy = &session->snapshot->policy,
+                      .database = sp_span_cstr(session->database),
+                      .now_unix_s = sp_now_unix_us() / 1000000};
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        sp_decision decision = about_use(&a, &judgement->uses[i]);
+        join(ruling, &decision, &judgement->uses[i]);
+    }
+}
+
+/* ---- told to people ---- */
+
+static void name_use(const sp_sql_use *use, char *out, size_t size)
+{
+    static const char *const kinds[SP_SQL_KIND_COUNT] = {
+        "this database", "the table", "the schema", "the function",
+        "the setting",   "the role",  "code in"};
+    if (use->kind == SP_SQL_DATABASE || (use->name.len == 0 && use->schema.len == 0)) {
+        snprintf(out, size, "this database");
+    } else if (use->name.len == 0) {
+        snprintf(out, size, "the schema %.*s", SP_SPAN_ARG(use->schema));
+    } else if (use->schema.len == 0) {
+        snprintf(out, size, "%s %.*s", use->kind == SP_SQL_SCHEMA ? "the object" : kinds[use->kind],
+                 SP_SPAN_ARG(use->name));
+    } else {
+        snprintf(out, size, "%s %.*s.%.*s",
+                 use->kind == SP_SQL_SCHEMA ? "the object" : kinds[use->kind],
+                 SP_SPAN_ARG(use->schema), SP_SPAN_ARG(use->name));
+    }
+}
+
+static const char *hint_of(sp_reason reason)
+{
+    switch (reason) {
+    case SP_REASON_DEVICE_OWNER:
+    case SP_REASON_DEVICE_UNKNOWN:
+        return "Use a device of the company, enrolled with Sallyport.";
+    case SP_REASON_DEVICE_POSTURE:
+        return "Bring the device into the state that the office asks for.";
+    case SP_REASON_STRENGTH:
+        return "Sign in again at the portal, with a passkey.";
+    case SP_REASON_HOURS:
+        return "The policy allows this at other hours.";
+    case SP_REASON_NETWORK:
+        return "The policy allows this from other networks.";
+    case SP_REASON_APPROVAL:
+        return "Others have to agree before this runs.";
+    case SP_REASON_NONE:
+    case SP_REASON_RULE:
+    case SP_REASON_DEFAULT:
+    case SP_REASON_DENY_RULE:
+    case SP_REASON_NEVER:
+    case SP_REASON_NO_SESSION:
+    case SP_REASON_SESSION_ENDED:
+    case SP_REASON_SESSION_DEVICE:
+    case SP_REASON_DEVICE_PENDING:
+    case SP_REASON_DEVICE_QUARANTINE:
+    case SP_REASON_DEVICE_REVOKED:
+    case SP_REASON_UNPARSED:
+    case SP_REASON_UNRECORDED:
+    case SP_REASON_UNAVAILABLE:
+    case SP_REASON_LIMIT:
+    case SP_REASON_COUNT:
+        break;
+    }
+    return "Ask the security people of the office, with the reference.";
+}
+
+void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_refusal *refusal)
+{
+    char what[160] = "this database";
+    if (ruling->has_use) {
+        name_use(&ruling->use, what, sizeof(what));
+    }
+    sp_reason reason = (sp_reason)ruling->decision.reason;
+    db_refuse(refusal, "42501", reason, "%s on %s is not allowed", sp_action_word(ruling->action),
+              what);
+    sp_span rule = sp_policy_rule_name(&session->snapshot->policy, ruling->decision.rule);
+    if (rule.len > 0) {
+        snprintf(refusal->detail, sizeof(refusal->detail), "Reason: %s, by \"%.*s\".",
+                 sp_reason_word(reason), SP_SPAN_ARG(rule));
+    } else {
+        snprintf(refusal->detail, sizeof(refusal->detail), "Reason: %s.", sp_reason_word(reason));
+    }
+    snprintf(refusal->hint, sizeof(refusal->hint), "%s", hint_of(reason));
+}

@@ -16,13 +16,14 @@ typedef struct {
     const sp_policy_set *set;
     json_t *items;
     size_t counts[SP_ROLES_MAX];
+    bool able; /* count only those who can sign in */
 } role_walk;
 
 static void count_person(void *self, const sp_person *person)
 {
     role_walk *walk = self;
     uint64_t held[SP_ROLE_WORDS] = {0};
-    if (person->state == SP_PERSON_REMOVED ||
+    if (person->state == SP_PERSON_REMOVED || (walk->able && person->state == SP_PERSON_LOCKED) ||
         sp_failed(sp_roles_of(walk->core->store, person->id, held))) {
         return;
     }
@@ -193,7 +194,8 @@ static void record_grant(sp_request *req, const json_t *names, grant *g)
     sp_request_record(req, &event, go_grant, g);
 }
 
-/* Nobody holds it: an office that begins, or has lost its last one. */
+/* Nobody who can sign in holds it: an office that begins, or has lost its last one. A disabled
+ * holder does not keep it: he has left, and nobody else could give it on. */
 static bool is_vacant(sp_core *core, sp_arena *arena, uint32_t role)
 {
     role_walk *walk = NULL;
@@ -201,6 +203,7 @@ static bool is_vacant(sp_core *core, sp_arena *arena, uint32_t role)
         return false;
     }
     walk->core = core;
+    walk->able = true;
     return !sp_failed(sp_people_each(core->store, count_person, walk)) && walk->counts[role] == 0;
 }
 

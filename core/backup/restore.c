@@ -9,9 +9,10 @@
  * restore, without which core does not start (restored.h). Done twice it is the same as once.
  */
 #include "core/backup/inside.h"
-#include "infra/ipc/conn.h"
+#include "infra/proc/clock.h"
 #include "infra/proc/entry.h"
 #include "infra/proc/exit.h"
+#include "infra/proc/file.h"
 #include "lib/proto/vault_msg.h"
 
 #include <errno.h>
@@ -23,7 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096 };
+enum {
+    PATH_BYTES = 4096,
+    SOCKETS_MAX_BYTES = 16 * 1024 * 1024,
+    STOP_WAIT_MS = 3000,
+    STOP_LOOK_US = 100000
+};
 
 /* What a child found out, in memory shared with it. */
 typedef struct {
@@ -276,18 +282,46 @@ static sp_err make_places(const sp_config *config)
     return sp_ok();
 }
 
-static bool office_runs(const sp_config *config)
+/* Asked of the kernel's list: connecting would wake a unit that systemd is about to stop. */
+static bool is_listened_at(sp_span list, const char *path)
 {
-    static const char *const names[] = {"core", "vault", "ledger"};
-    for (size_t i = 0; i < SP_COUNT(names); i++) {
-        auto_free char *path = NULL;
-        auto_close int fd = -1;
-        if (!sp_failed(sp_config_socket(config, names[i], &path)) &&
-            !sp_failed(sp_ipc_connect(path, &fd))) {
+    sp_span line;
+    while (sp_span_split(&list, '\n', &line)) {
+        if (sp_span_ends(line, sp_span_cstr(path))) {
             return true;
         }
     }
     return false;
+}
+
+static bool office_runs(const sp_config *config)
+{
+    static const char *const names[] = {"core", "vault", "ledger"};
+    auto_buf sp_buf list = sp_buf_make(SOCKETS_MAX_BYTES);
+    if (sp_failed(sp_file_read("/proc/net/unix", &list))) {
+        return true; /* not known: as if it did */
+    }
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        auto_free char *path = NULL;
+        if (sp_failed(sp_config_socket(config, names[i], &path)) ||
+            is_listened_at(sp_buf_borrow(&list), path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* systemctl stop sallyport.target returns before the last unit has ended. */
+static bool has_stopped(const sp_config *config)
+{
+    uint64_t deadline_us = sp_now_steady_us() + (uint64_t)STOP_WAIT_MS * 1000;
+    while (office_runs(config)) {
+        if (sp_now_steady_us() > deadline_us) {
+            return false;
+        }
+        usleep(STOP_LOOK_US);
+    }
+    return true;
 }
 
 /* ---- verbs ---- */
@@ -350,7 +384,7 @@ int sp_backup_verify(sp_backup_job *job)
 
 int sp_backup_restore(sp_backup_job *job)
 {
-    if (office_runs(job->config)) {
+    if (!has_stopped(job->config)) {
         sp_backup_complain("the office runs: stop it first");
         return SP_EXIT_REFUSED;
     }

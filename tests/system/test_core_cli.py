@@ -228,3 +228,16 @@ def test_root_on_the_host(office, admins):
     found = admins[2].items("/admin/ledger/events?kind=identity&limit=100")
     assert any(event.get("object") == "olga" and event.get("person") == "root" for event in found), found[:3]
     assert stat.S_IMODE(os.stat(os.path.join(office.run_dir, "local.sock")).st_mode) == 0o600
+
+
+def test_a_role_whose_only_holder_has_left_is_vacant(make_office, tmp_path):
+    one = make_office()
+    olga, _, _ = one.set_up_administrators()
+    shell = Shell(one, olga, tmp_path)
+    for name in ("nick", "nora"):
+        shell.run("person", "add", name)
+    assert "vacant" in shell.run("person", "grant", "nick", "security-admin", status=DENIED)
+    shell.run("person", "disable", "sam")
+    shell.run("person", "grant", "nick", "security-admin")
+    assert "vacant" in shell.run("person", "grant", "nora", "security-admin", status=DENIED)  # only the first
+    assert "vacant" in shell.run("person", "grant", "nora", "audit-admin", status=DENIED)

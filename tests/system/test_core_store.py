@@ -120,9 +120,8 @@ def test_backup_and_restore(make_office, tmp_path):
     assert "does not open" in backup(office, "verify", first, "another passphrase\n").stderr
 
     whole = open(first, "rb").read()
-    for name, bent in (("cut", whole[:-100]), ("longer", whole + b"x"),
-                       ("flipped", whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]),
-                       ("head", whole[:15] + bytes([whole[15] ^ 1]) + whole[16:]), ("empty", b"")):
+    # every way to bend it: tests/unit/core-id/test_archive.c
+    for name, bent in (("flipped", whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]), ("empty", b"")):
         path = tmp_path / name
         path.write_bytes(bent)
         assert backup(office, "verify", str(path)).returncode != 0, name

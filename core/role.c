@@ -209,10 +209,11 @@ static sp_err start_loop_parts(role *self)
 static sp_err step(const char *what, sp_err err)
 {
     if (err.code == SP_EUNSUPPORTED) {
-        sp_log(SP_LOG_ERROR,
-               "core cannot start: %s: a newer version of Sallyport has written this store. Install "
-               "that version, or restore a backup made by this one",
-               what);
+        sp_log(
+            SP_LOG_ERROR,
+            "core cannot start: %s: a newer version of Sallyport has written this store. Install "
+            "that version, or restore a backup made by this one",
+            what);
     } else if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "core cannot start: %s: %s", what, sp_code_word(err.code));
     }

@@ -233,6 +233,29 @@ test("the audit administrator finds an entry and the browser proves it", async (
   audrey.calm();
 });
 
+test("the audit administrator takes the ledger away as a pack", async () => {
+  const { audrey } = people;
+  const { page } = audrey;
+  await audrey.go("/admin/ledger");
+  const [download] = await Promise.all([
+    page.waitForEvent("download", { timeout: 60_000 }),
+    audrey.button("Export").click(),
+  ]);
+  assert.equal(download.suggestedFilename(), "sallyport-ledger.tar");
+  const tar = readFileSync(await download.path());
+  assert.equal(tar.subarray(0, 10).toString(), "checkpoint");
+  assert.ok(tar.includes("tile/entries/000"));
+  audrey.calm();
+});
+
+test("the overview draws the day", async () => {
+  const { audrey } = people;
+  await audrey.go("/admin");
+  await audrey.page.getByRole("img", { name: /decisions in the last 24 hours/ }).waitFor();
+  assert.equal(await audrey.page.locator(".bar-hour").count(), 24);
+  audrey.calm();
+});
+
 const MINE = ["/", "/devices", "/sessions", "/refusals", "/recorded", "/sign-in-methods"];
 const ADMIN = ["/admin", "/admin/people", "/admin/devices", "/admin/resources", "/admin/policy", "/admin/policy/rules", "/admin/policy/documents", "/admin/health"];
 

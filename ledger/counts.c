@@ -154,6 +154,13 @@ static const char *text_in(const json_t *object, const char *key)
     return json_string_value(json_object_get(json_object_get(object, "unmapped"), key));
 }
 
+/* An event's own word, or the one that the batch shares (lib/proto/ocsf.h). */
+static const char *word_in(const json_t *batch, const json_t *event, const char *key)
+{
+    const char *own = text_in(event, key);
+    return own != NULL ? own : text_in(batch, key);
+}
+
 static void count_entry(sp_counts *counts, const sp_lookup *lookup, uint64_t entry)
 {
     auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
@@ -167,14 +174,15 @@ static void count_entry(sp_counts *counts, const sp_lookup *lookup, uint64_t ent
     json_t *event = NULL;
     json_array_foreach(json_object_get(batch, "events"), at, event)
     {
-        const char *kind = text_in(event, "kind");
+        const char *kind = word_in(batch, event, "kind");
         if (kind != NULL && strcmp(kind, decision) == 0) {
             json_int_t ms = json_integer_value(json_object_get(event, "time"));
             json_int_t count =
                 json_integer_value(json_object_get(json_object_get(event, "unmapped"), "count"));
-            sp_counts_add(counts, (uint64_t)ms * 1000, gate,
-                          word_index(text_in(event, "verdict"), verdict_word, SP_VERDICT_COUNT),
-                          (uint64_t)count);
+            sp_counts_add(
+                counts, (uint64_t)ms * 1000, gate,
+                word_index(word_in(batch, event, "verdict"), verdict_word, SP_VERDICT_COUNT),
+                (uint64_t)count);
         }
     }
     json_decref(batch);

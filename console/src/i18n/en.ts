@@ -242,7 +242,7 @@ export const en = {
     what: "What", outcome: "Outcome", person: "Person", device: "Device", peer: "Address", at: "When", entryShort: "Entry", none: "Nothing found", noneText: "Widen the time or remove a filter.",
     newEvents: (n: number) => `${n} new, show`, entry: (n: string) => `Entry ${n}`, batch: (n: number) => `${n} events of one session share this entry.`,
     redacted: "Erased or expired", redactedText: "The content is gone; its hash still stands in the tree, so everything else stays provable.",
-    reason: "Reason", rule: "Decided by", resource: "Resource", action: "Action", object: "Request", status: "Status", bytes: "Bytes", duration: "Duration", session: "Session", reference: "Reference", policyVersion: "Policy version",
+    reason: "Reason", rule: "Decided by", resource: "Resource", action: "Action", object: "Request", status: "Status", bytes: "Bytes", duration: "Duration", count: "Stands for", counted: (n: string) => `${n} more, not signed in`, session: "Session", reference: "Reference", policyVersion: "Policy version",
     proof: {
       good: "Proven: this entry is in the signed tree", bad: "The proof does NOT hold", here: (size: string) => `Checked here in your browser against ${size} entries.`,
       leaf: "The entry's bytes have the stated hash", path: (n: number) => `${s(n, "hash", "hashes")} lead from it to the root`, checkpoint: "The signed checkpoint names this root and size",

@@ -241,7 +241,7 @@ export const zh: typeof en = {
     what: "事项", outcome: "结果", person: "人员", device: "设备", peer: "地址", at: "时间", entryShort: "条目", none: "没有找到", noneText: "请放宽时间范围或减少筛选条件。",
     newEvents: (n: number) => `有 ${n} 条新记录，点击显示`, entry: (n: string) => `条目 ${n}`, batch: (n: number) => `此条目包含同一会话的 ${n} 个事件。`,
     redacted: "已删除或到期", redactedText: "内容已不存在；其哈希仍在树中，因此其他条目依然可以证明。",
-    reason: "原因", rule: "依据规则", resource: "资源", action: "操作", object: "请求", status: "状态码", bytes: "字节数", duration: "耗时", session: "会话", reference: "编号", policyVersion: "策略版本",
+    reason: "原因", rule: "依据规则", resource: "资源", action: "操作", object: "请求", status: "状态码", bytes: "字节数", duration: "耗时", count: "合计次数", counted: (n: string) => `另有 ${n} 次未登录的请求`, session: "会话", reference: "编号", policyVersion: "策略版本",
     proof: {
       good: "已证明：此条目在签名的账本树中", bad: "证明不成立！", here: (size: string) => `已在您的浏览器中针对 ${size} 个条目核验。`,
       leaf: "条目内容与所述哈希一致", path: (n: number) => `经 ${n} 个哈希可推导至根`, checkpoint: "签名的检查点载明此根和条目数",

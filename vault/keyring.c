@@ -7,6 +7,7 @@
  */
 #include "vault/keyring.h"
 
+#include "infra/crypto/random.h"
 #include "infra/proc/file.h"
 
 #include <stdio.h>
@@ -17,7 +18,7 @@ enum {
     FILE_MAX_BYTES = 4 * 1024 * 1024,
     SECRET_MAX_BYTES = 512,
     PURPOSE_MAX_BYTES = 160,
-    KEY_FIXED_MAX_BYTES = SP_VAULT_NAME_MAX_BYTES + PURPOSE_MAX_BYTES + SECRET_MAX_BYTES + 64,
+    KEY_FIXED_MAX_BYTES = SP_VAULT_KEY_NAME_MAX_BYTES + PURPOSE_MAX_BYTES + SECRET_MAX_BYTES + 64,
     HEAD_BYTES = 5,
     PATH_MAX_BYTES = 4096
 };
@@ -34,7 +35,7 @@ struct sp_keyring {
 
 const char *sp_vkey_kind_word(sp_vkey_kind kind)
 {
-    static const char *const words[SP_VKEY_KIND_COUNT] = {"aead", "ed25519", "p256"};
+    static const char *const words[SP_VKEY_KIND_COUNT] = {"aead", "ed25519", "p256", "password"};
     return kind < SP_VKEY_KIND_COUNT ? words[kind] : "unknown";
 }
 
@@ -85,6 +86,9 @@ static sp_err secret_encode(const sp_vkey *key, sp_buf *out)
         sp_buf_wipe(&der);
         return err;
     }
+    case SP_VKEY_PASSWORD:
+        sp_buf_bytes(out, sp_secret_borrow(&key->password));
+        return sp_ok();
     case SP_VKEY_KIND_COUNT:
         break;
     }
@@ -108,6 +112,8 @@ static sp_err secret_decode(sp_vkey *key, sp_span secret)
         return sp_ok();
     case SP_VKEY_P256:
         return sp_pkey_of_der(secret, &key->p256);
+    case SP_VKEY_PASSWORD:
+        return sp_secret_set(&key->password, secret);
     case SP_VKEY_KIND_COUNT:
         break;
     }
@@ -129,7 +135,7 @@ static sp_err key_decode(sp_reader *in, sp_vkey **ret_key)
 {
     auto_vkey sp_vkey *key = NULL;
     TRY(sp_alloc(1, sizeof(*key), &key));
-    sp_span name = sp_read_bytes(in, SP_VAULT_NAME_MAX_BYTES);
+    sp_span name = sp_read_bytes(in, SP_VAULT_KEY_NAME_MAX_BYTES);
     key->kind = (sp_vkey_kind)sp_read_enum(in, SP_VKEY_KIND_COUNT);
     sp_span purpose = sp_read_bytes(in, PURPOSE_MAX_BYTES);
     key->created_unix_s = sp_read_u64(in);
@@ -286,6 +292,23 @@ sp_vkey *sp_keyring_at(sp_keyring *ring, size_t at)
     return ring->keys[at];
 }
 
+sp_err sp_vkey_new_password(sp_vkey *key)
+{
+    enum { RANDOM_BYTES = 32 };
+    uint8_t bytes[RANDOM_BYTES];
+    auto_buf sp_buf text = sp_buf_make(2 * RANDOM_BYTES);
+    sp_buf_room(&text, 2 * RANDOM_BYTES); /* grown once: no copy is left behind */
+    sp_random(bytes, sizeof(bytes));
+    sp_buf_base64url(&text, sp_span_of(bytes, sizeof(bytes)));
+    sp_err err = sp_buf_error(&text);
+    if (!sp_failed(err)) {
+        err = sp_secret_set(&key->password, sp_buf_borrow(&text));
+    }
+    sp_buf_wipe(&text);
+    sp_wipe(bytes, sizeof(bytes));
+    return err;
+}
+
 static sp_err make_secret(sp_vkey *key)
 {
     sp_verify_key public_half;
@@ -298,6 +321,8 @@ static sp_err make_secret(sp_vkey *key)
         return sp_ok();
     case SP_VKEY_P256:
         return sp_pkey_new_p256(&key->p256);
+    case SP_VKEY_PASSWORD:
+        return sp_vkey_new_password(key);
     case SP_VKEY_KIND_COUNT:
         break;
     }
@@ -336,6 +361,19 @@ sp_err sp_keyring_set_certificate(sp_vkey *key, sp_span certificate)
     key->certificate = copy;
     key->certificate_len = certificate.len;
     return sp_ok();
+}
+
+void sp_keyring_remove(sp_keyring *ring, sp_span name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ring->count; i++) {
+        if (sp_span_eq(sp_span_cstr(ring->keys[i]->name), name)) {
+            key_free(ring->keys[i]);
+        } else {
+            ring->keys[kept++] = ring->keys[i];
+        }
+    }
+    ring->count = kept;
 }
 
 bool sp_keyring_expire(sp_keyring *ring, uint64_t now_unix_s)

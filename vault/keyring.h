@@ -14,11 +14,17 @@
 #include "infra/crypto/sign.h"
 #include "lib/proto/vault_msg.h"
 
-typedef enum { SP_VKEY_AEAD, SP_VKEY_ED25519, SP_VKEY_P256, SP_VKEY_KIND_COUNT } sp_vkey_kind;
+typedef enum {
+    SP_VKEY_AEAD,
+    SP_VKEY_ED25519,
+    SP_VKEY_P256,
+    SP_VKEY_PASSWORD,
+    SP_VKEY_KIND_COUNT
+} sp_vkey_kind;
 const char *sp_vkey_kind_word(sp_vkey_kind kind);
 
 typedef struct {
-    char name[SP_VAULT_NAME_MAX_BYTES + 1];
+    char name[SP_VAULT_KEY_NAME_MAX_BYTES + 1];
     sp_vkey_kind kind;
     char *purpose;
     uint64_t created_unix_s;
@@ -28,6 +34,7 @@ typedef struct {
     sp_key aead;         /* SP_VKEY_AEAD */
     sp_sign_key ed25519; /* SP_VKEY_ED25519 */
     sp_pkey *p256;       /* SP_VKEY_P256 */
+    sp_secret password;  /* SP_VKEY_PASSWORD */
 } sp_vkey;
 
 typedef struct sp_keyring sp_keyring;
@@ -51,6 +58,10 @@ static inline sp_span sp_vkey_certificate(const sp_vkey *key)
 {
     return (sp_span){key->certificate, key->certificate_len};
 }
+/* A new random one: 43 characters that no shell or configuration file needs to quote. */
+SP_MUST sp_err sp_vkey_new_password(sp_vkey *key);
+/* Forgets a key in memory; sp_keyring_save() forgets it for good. */
+void sp_keyring_remove(sp_keyring *ring, sp_span name);
 /* Drops what has ended; true when anything was. */
 bool sp_keyring_expire(sp_keyring *ring, uint64_t now_unix_s);
 /* All or nothing, on disk when it returns. */

@@ -22,6 +22,8 @@ enum {
     CORE = 1U << SP_ROLE_CORE,
     LEDGER = 1U << SP_ROLE_LEDGER,
     WEB = 1U << SP_ROLE_WEB,
+    DB = 1U << SP_ROLE_DB,
+    KEEPER = 1U << SP_ROLE_KEEPER,
     HOST = 1U << SP_ROLE_COUNT, /* root or the vault's own user: who can read its files anyway */
     ANYBODY = 1U << (SP_ROLE_COUNT + 1)
 };
@@ -186,6 +188,58 @@ static sp_err export_keys(request *r, sp_buf *out)
     return sp_ok();
 }
 
+/* ---- databases ---- */
+
+static sp_err db_put(request *r, sp_buf *out)
+{
+    sp_vault_db_credential ask;
+    TRY(sp_vault_db_credential_decode(r->msg->body, &ask));
+    TRY(sp_db_vault_put(r->vault->databases, &ask, r->now_unix_s, out));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "password of %.*s: %s", SP_SPAN_ARG(ask.name),
+               ask.password.len > 0 ? "given" : "made by the vault");
+    return sp_ok();
+}
+
+static sp_err db_list(request *r, sp_buf *out)
+{
+    auto_free sp_vault_keys *list = NULL;
+    TRY(sp_alloc(1, sizeof(*list), &list));
+    sp_db_vault_list(r->vault->databases, list);
+    sp_vault_keys_encode(list, out);
+    return sp_ok();
+}
+
+static sp_err db_remove(request *r, sp_buf *out)
+{
+    (void)out;
+    TRY(sp_db_vault_remove(r->vault->databases, r->msg->body));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "password of %.*s removed", SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
+static sp_err db_proof(request *r, sp_buf *out)
+{
+    sp_vault_db_proof ask;
+    sp_vault_db_proved proved;
+    sp_db_proof_room room;
+    TRY(sp_vault_db_proof_decode(r->msg->body, &ask));
+    TRY(sp_db_vault_prove(r->vault->databases, &ask, &room, &proved));
+    sp_vault_db_proved_encode(&proved, out);
+    sp_wipe(&room, sizeof(room));
+    return sp_ok();
+}
+
+static sp_err db_password(request *r, sp_buf *out)
+{
+    sp_span password = SP_SPAN_EMPTY;
+    TRY(sp_db_vault_password(r->vault->databases, r->msg->body, &password));
+    sp_buf_span(out, password);
+    sp_buf_fmt(&r->object, "password of %.*s was read to keep data", SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
 /* ---- the one that answers later ---- */
 
 typedef struct {
@@ -237,14 +291,16 @@ static const struct {
 } TABLE[] = {
     ROW(SP_VAULT_PING) = {.from = ANYBODY, .now = ping},
     ROW(SP_VAULT_KEYS) = {.from = CORE, .now = keys},
-    ROW(SP_VAULT_CA) = {.from = CORE | WEB, .max_bytes = 1, .now = ca},
+    ROW(SP_VAULT_CA) = {.from = CORE | WEB | DB, .max_bytes = 1, .now = ca},
     ROW(SP_VAULT_DEVICE_ISSUE) = {.from = CORE,
                                   .max_bytes = 5000,
                                   .now = device_issue,
                                   .record = true},
-    ROW(SP_VAULT_TLS_IDENTITY) = {.from = CORE | WEB, .now = tls_identity},
-    ROW(SP_VAULT_TLS_KEY) = {.from = WEB, .max_bytes = SP_VAULT_NAME_MAX_BYTES, .now = tls_key},
-    ROW(SP_VAULT_TLS_SIGN) = {.from = WEB, .max_bytes = 256, .now = tls_sign},
+    ROW(SP_VAULT_TLS_IDENTITY) = {.from = CORE | WEB | DB, .now = tls_identity},
+    ROW(SP_VAULT_TLS_KEY) = {.from = WEB | DB,
+                             .max_bytes = SP_VAULT_NAME_MAX_BYTES,
+                             .now = tls_key},
+    ROW(SP_VAULT_TLS_SIGN) = {.from = WEB | DB, .max_bytes = 256, .now = tls_sign},
     ROW(SP_VAULT_TOKEN_SIGN) = {.from = CORE,
                                 .max_bytes = SP_VAULT_CLAIMS_MAX_BYTES,
                                 .now = token_sign},
@@ -263,7 +319,21 @@ static const struct {
                             .max_bytes = SP_VAULT_EXPORT_KEY_BYTES,
                             .now = export_keys,
                             .record = true},
-    ROW(SP_VAULT_DB_PASSWORD) = {.from = 0}, /* of databases: nobody's yet */
+    ROW(SP_VAULT_DB_CREDENTIAL_PUT) = {.from = CORE,
+                                       .max_bytes = 512,
+                                       .now = db_put,
+                                       .record = true},
+    ROW(SP_VAULT_DB_CREDENTIAL_LIST) = {.from = CORE, .now = db_list},
+    ROW(SP_VAULT_DB_CREDENTIAL_REMOVE) = {.from = CORE,
+                                          .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                          .now = db_remove,
+                                          .record = true},
+    ROW(SP_VAULT_DB_PROOF) = {.from = DB, .max_bytes = 5000, .now = db_proof},
+    ROW(SP_VAULT_DB_PASSWORD) = {.from = KEEPER,
+                                 .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                 .now = db_password,
+                                 .record = true,
+                                 .secret = true},
 };
 _Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for each kind");
 

@@ -94,6 +94,7 @@ static sp_err prepare_keys(sp_vault *vault, sp_buf *why)
     TRY(sp_checkpoints_new(vault->loop, vault->ring, sp_span_cstr(config->domain), now_unix_s,
                            &made, &vault->checkpoints));
     TRY(sp_tls_new(config, vault->ring, now_unix_s, &made, why, &vault->tls));
+    TRY(sp_db_vault_new(vault->ring, &vault->databases));
     TRY(sp_vault_keep(vault, made, first_key));
     TRY(sp_checkpoints_start(vault->checkpoints));
     if (!sp_checkpoints_usable(vault->checkpoints)) {
@@ -288,6 +289,7 @@ int sp_vault_role(const sp_config *config)
     uv_loop_close(&it->loop);
     sp_checkpoints_free(it->vault.checkpoints);
     sp_tls_free(it->vault.tls);
+    sp_db_vault_free(it->vault.databases);
     sp_keyring_free(it->vault.ring);
     sp_buf_done(&it->vault.issuer);
     sp_free(it);

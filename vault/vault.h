@@ -9,6 +9,7 @@
 #include "infra/ipc/server.h"
 #include "infra/proc/config.h"
 #include "vault/checkpoint.h"
+#include "vault/database.h"
 #include "vault/keyring.h"
 #include "vault/recorder.h"
 #include "vault/tls.h"
@@ -19,6 +20,7 @@ typedef struct {
     sp_keyring *ring;
     sp_checkpoints *checkpoints;
     sp_tls *tls;
+    sp_db_vault *databases;
     sp_recorder *recorder;
     sp_buf issuer; /* "https://portal.office.example:8443" */
     /* refusals: a few a second are written one by one, the rest are counted */

@@ -163,7 +163,7 @@ sp_err sp_vault_keys_decode(sp_span body, sp_vault_keys *ret_keys)
     }
     for (size_t i = 0; i < count; i++) {
         sp_vault_key_info *key = &ret_keys->items[i];
-        key->name = sp_read_bytes(&in, SP_VAULT_NAME_MAX_BYTES);
+        key->name = sp_read_bytes(&in, SP_VAULT_KEY_NAME_MAX_BYTES);
         key->kind = sp_read_bytes(&in, KIND_MAX_BYTES);
         key->purpose = sp_read_bytes(&in, PURPOSE_MAX_BYTES);
         key->created_unix_s = sp_read_u64(&in);

@@ -62,6 +62,7 @@ typedef enum {
 
 enum {
     SP_VAULT_NAME_MAX_BYTES = 63,
+    SP_VAULT_KEY_NAME_MAX_BYTES = 131, /* in the keyring: "db:<credential>" is the longest */
     SP_VAULT_CSR_MAX_BYTES = 4096,
     SP_VAULT_CERT_MAX_BYTES = 4096,
     SP_VAULT_CHAIN_MAX_BYTES = 32 * 1024, /* PEM, leaf first */

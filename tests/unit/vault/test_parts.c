@@ -7,6 +7,7 @@
 #include "infra/crypto/x509.h"
 #include "infra/proc/file.h"
 #include "tests/unit/cm.h"
+#include "vault/database.h"
 #include "vault/device_ca.h"
 #include "vault/master.h"
 #include "vault/token.h"
@@ -363,11 +364,106 @@ static void cuts_long_office_names_between_characters(void **state)
     assert_true(sp_span_ends(sp_buf_borrow(&name), SP_SPAN_LIT(" device CA")));
 }
 
+/* ---- passwords of databases ---- */
+
+static sp_err put(sp_db_vault *db, const char *name, const char *password, sp_buf *out)
+{
+    sp_vault_db_credential ask = {sp_span_cstr(name), sp_span_cstr(password)};
+    sp_buf_reset(out);
+    return sp_db_vault_put(db, &ask, NOW, out);
+}
+
+static void assert_base64(sp_span bytes, const char *want)
+{
+    auto_buf sp_buf text = sp_buf_make(100);
+    sp_buf_base64(&text, bytes);
+    assert_span_text(sp_buf_borrow(&text), want);
+}
+
+/* The published example of RFC 7677, as a database would ask. */
+static void proves_database_passwords(void **state)
+{
+    place *it = *state;
+    sp_db_vault *db = NULL;
+    sp_db_proof_room room;
+    sp_vault_db_proved proved;
+    auto_buf sp_buf out = sp_buf_make(1000);
+    auto_buf sp_buf salt = sp_buf_make(64);
+    assert_ok(sp_buf_unbase64(&salt, SP_SPAN_LIT("W22ZaJ0SNY7soEsUEjb6gQ==")));
+    assert_ok(sp_db_vault_new(it->ring, &db));
+    sp_vault_db_proof ask = {
+        .method = SP_VAULT_DB_SCRAM,
+        .name = SP_SPAN_LIT("orders-db/user"),
+        .salt = sp_buf_borrow(&salt),
+        .iterations = 4096,
+        .auth_message = SP_SPAN_LIT("n=user,r=rOprNGfwEbeRWgbNEkqO,"
+                                    "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s="
+                                    "W22ZaJ0SNY7soEsUEjb6gQ==,i=4096,"
+                                    "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0")};
+    assert_fails(sp_db_vault_prove(db, &ask, &room, &proved), SP_ENOTFOUND);
+    assert_ok(put(db, "orders-db/user", "pencil", &out));
+    assert_true(sp_span_starts(sp_buf_borrow(&out), SP_SPAN_LIT("SCRAM-SHA-256$4096:")));
+    for (int i = 0; i < 2; i++) { /* made, then remembered */
+        assert_ok(sp_db_vault_prove(db, &ask, &room, &proved));
+        assert_base64(proved.proof, "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+        assert_base64(proved.server, "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    }
+    /* a new password is used at once, whatever is remembered */
+    assert_ok(put(db, "orders-db/user", "crayon", &out));
+    sp_scram_key before = room.proof;
+    assert_ok(sp_db_vault_prove(db, &ask, &room, &proved));
+    assert_memory_not_equal(before.bytes, room.proof.bytes, sizeof(before.bytes));
+    ask = (sp_vault_db_proof){
+        .method = SP_VAULT_DB_MD5, .name = ask.name, .salt = SP_SPAN_LIT("\1\2\3\4")};
+    assert_ok(sp_db_vault_prove(db, &ask, &room, &proved));
+    assert_int_equal(proved.proof.len, 35);
+    sp_db_vault_free(db);
+}
+
+static void keeps_and_removes_database_passwords(void **state)
+{
+    place *it = *state;
+    sp_db_vault *db = NULL;
+    auto_buf sp_buf out = sp_buf_make(1000);
+    static sp_vault_keys list;
+    assert_ok(sp_db_vault_new(it->ring, &db));
+    assert_ok(put(db, "orders-db/op_dba", "", &out));
+    static const char *const BAD[] = {"", "orders-db", "/op", "orders-db/", "a/b/c", "a /b"};
+    for (size_t i = 0; i < SP_COUNT(BAD); i++) {
+        assert_fails(put(db, BAD[i], "x", &out), SP_EINVALID);
+    }
+    assert_fails(put(db, "a/b", "tab\there", &out), SP_EINVALID);
+    assert_fails(put(db, "a/b", "p\xc3\xa4ss", &out), SP_EINVALID);
+    assert_ok(sp_keyring_save(it->ring));
+    sp_span password = SP_SPAN_EMPTY;
+    assert_ok(sp_db_vault_password(db, SP_SPAN_LIT("orders-db/op_dba"), &password));
+    assert_int_equal(password.len, 43);
+
+    sp_keyring *again = NULL;
+    sp_db_vault *other = NULL;
+    sp_span kept = SP_SPAN_EMPTY;
+    assert_ok(sp_keyring_open(it->dir, &it->master, &again));
+    assert_ok(sp_db_vault_new(again, &other));
+    assert_ok(sp_db_vault_password(other, SP_SPAN_LIT("orders-db/op_dba"), &kept));
+    assert_true(sp_span_eq(password, kept));
+    sp_db_vault_list(other, &list);
+    assert_int_equal(list.count, 1);
+    assert_span_text(list.items[0].name, "orders-db/op_dba");
+    assert_ok(sp_db_vault_remove(other, SP_SPAN_LIT("orders-db/op_dba")));
+    assert_fails(sp_db_vault_remove(other, SP_SPAN_LIT("orders-db/op_dba")), SP_ENOTFOUND);
+    assert_fails(sp_db_vault_remove(other, SP_SPAN_LIT("device-ca")), SP_ENOTFOUND);
+    sp_db_vault_free(other);
+    sp_keyring_free(again);
+    sp_db_vault_free(db);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
+        TEST(proves_database_passwords),
+        TEST(keeps_and_removes_database_passwords),
         TEST(keeps_keys),
         TEST(refuses_another_master_and_any_change),
         TEST(forgets_what_has_ended),

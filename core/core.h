@@ -28,6 +28,7 @@ typedef struct sp_vault_client sp_vault_client;
 typedef struct sp_identity sp_identity;   /* core/identity */
 typedef struct sp_sessions sp_sessions;   /* core/sessions */
 typedef struct sp_approvals sp_approvals; /* core/approvals */
+typedef struct sp_databases sp_databases; /* core/database */
 typedef struct sp_state sp_state;         /* core/state: documents, devices, snapshot, core.sock */
 
 typedef struct sp_core {
@@ -47,6 +48,7 @@ typedef struct sp_core {
     sp_sessions *sessions;
     sp_state *state;
     sp_approvals *approvals;
+    sp_databases *databases;
     char *portal_host;   /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */
 } sp_core;

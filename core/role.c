@@ -6,6 +6,7 @@
 #include "core/approvals/approvals.h"
 #include "core/backup/restored.h"
 #include "core/core.h"
+#include "core/database/database.h"
 #include "core/documents/start.h"
 #include "core/http/http.h"
 #include "core/http/sse.h"
@@ -232,6 +233,7 @@ static sp_err start_rooms(role *self)
     TRY(step("documents and devices", sp_state_start(core, &core->state)));
     TRY(step("the sessions of before", sp_sessions_load(core)));
     TRY(step("approvals", sp_approvals_start(core, &core->approvals)));
+    TRY(step("databases", sp_databases_start(core, &core->databases)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -271,6 +273,7 @@ static void stop(role *self)
     sp_sse_end_all(core->sse);
     sp_streams_end_all(core);
     sp_http_stop(core->http);
+    sp_databases_stop(core->databases);
     sp_approvals_stop(core->approvals);
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);

@@ -404,20 +404,31 @@ static sp_err store_state(sp_store *store, uint32_t id, sp_person_state state)
     return sp_txn_commit(&txn);
 }
 
+static sp_err set_state(sp_core *core, uint32_t person, sp_person_state state, uint32_t by_person)
+{
+    TRY(store_state(core->store, person, state));
+    if (state == SP_PERSON_LOCKED) {
+        sp_sessions_end_person(core, person, 0, SP_END_PERSON, by_person);
+    }
+    sp_people_changed(core);
+    return sp_ok();
+}
+
+sp_err sp_identity_lock(sp_core *core, uint32_t person)
+{
+    return set_state(core, person, SP_PERSON_LOCKED, 0);
+}
+
 static void apply_state(sp_request *req, void *data)
 {
     const change *ask = data;
-    sp_core *core = sp_request_core(req);
-    sp_err err = store_state(core->store, ask->person.id, ask->state);
+    sp_err err =
+        set_state(sp_request_core(req), ask->person.id, ask->state, sp_request_person(req));
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
-        return;
+    } else {
+        answer_person(req, 200, ask->person.id);
     }
-    if (ask->state == SP_PERSON_LOCKED) {
-        sp_sessions_end_person(core, ask->person.id, 0, SP_END_PERSON, sp_request_person(req));
-    }
-    sp_people_changed(core);
-    answer_person(req, 200, ask->person.id);
 }
 
 static bool has_credentials(sp_store *store, uint32_t person)

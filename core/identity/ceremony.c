@@ -79,12 +79,11 @@ void sp_answer_creation(sp_request *req, sp_flow *flow, uint32_t person, const c
 }
 
 /* The same for the same name for ever, as a real account's would be. */
-static json_t *decoy_for(const sp_identity *identity, sp_span name)
+static json_t *decoy_for(const sp_core *core, sp_span name)
 {
-    sp_span parts[] = {sp_span_of(identity->secret, sizeof(identity->secret)),
-                       SP_SPAN_LIT("decoy credential"), name};
-    sp_hash hash = sp_sha256_parts(parts, SP_COUNT(parts));
-    return json_pack("[o]", descriptor_of(sp_hash_borrow(&hash)));
+    uint8_t decoy[SP_IDENTITY_DECOY_BYTES];
+    sp_identity_decoy(core, "decoy credential", name, decoy);
+    return json_pack("[o]", descriptor_of(sp_span_of(decoy, sizeof(decoy))));
 }
 
 void sp_answer_request(sp_request *req, sp_flow *flow, uint32_t person, sp_span name)
@@ -96,7 +95,7 @@ void sp_answer_request(sp_request *req, sp_flow *flow, uint32_t person, sp_span 
         allowed = person == 0 ? json_array() : descriptors_of(core, person);
         if (json_array_size(allowed) == 0) {
             json_decref(allowed);
-            allowed = decoy_for(core->identity, name);
+            allowed = decoy_for(core, name);
         }
     }
     sp_flow_new_challenge(flow);

@@ -5,17 +5,22 @@
 #include "core/identity/inside.h"
 #include "infra/proc/clock.h"
 
-bool sp_guard_open(sp_request *req, sp_span account)
+uint64_t sp_identity_wait_s(const sp_core *core, sp_span account, const uint8_t peer[16])
 {
-    const sp_limits *limits = sp_identity_of(req)->limits;
+    const sp_limits *limits = core->identity->limits;
     uint64_t now_us = sp_now_steady_us();
-    uint64_t address = sp_limits_address_key(limits, sp_request_peer(req));
-    uint64_t wait_s = sp_limits_wait_s(limits, address, now_us);
+    uint64_t wait_s = sp_limits_wait_s(limits, sp_limits_address_key(limits, peer), now_us);
     if (account.len > 0) {
         uint64_t key = sp_limits_account_key(limits, account);
         uint64_t account_wait_s = sp_limits_wait_s(limits, key, now_us);
         wait_s = account_wait_s > wait_s ? account_wait_s : wait_s;
     }
+    return wait_s;
+}
+
+bool sp_guard_open(sp_request *req, sp_span account)
+{
+    uint64_t wait_s = sp_identity_wait_s(sp_request_core(req), account, sp_request_peer(req));
     if (wait_s > 0) {
         sp_answer_too_many(req, wait_s);
     }
@@ -29,11 +34,11 @@ sp_err sp_flow_begin(const sp_request *req, sp_flow_kind kind, sp_flow **ret_flo
     return sp_flow_open(identity->flows, kind, address, ret_flow);
 }
 
-void sp_guard_failed(sp_request *req, sp_span account)
+void sp_identity_failed(const sp_core *core, sp_span account, const uint8_t peer[16])
 {
-    sp_limits *limits = sp_identity_of(req)->limits;
+    sp_limits *limits = core->identity->limits;
     uint64_t now_us = sp_now_steady_us();
-    uint64_t address = sp_limits_address_key(limits, sp_request_peer(req));
+    uint64_t address = sp_limits_address_key(limits, peer);
     sp_limits_failed(limits, address, SP_LIMIT_ADDRESS_TRIES, now_us);
     if (account.len > 0) {
         uint64_t key = sp_limits_account_key(limits, account);
@@ -41,10 +46,30 @@ void sp_guard_failed(sp_request *req, sp_span account)
     }
 }
 
+void sp_guard_failed(sp_request *req, sp_span account)
+{
+    sp_identity_failed(sp_request_core(req), account, sp_request_peer(req));
+}
+
+void sp_identity_worked(const sp_core *core, sp_span account)
+{
+    sp_limits *limits = core->identity->limits;
+    sp_limits_worked(limits, sp_limits_account_key(limits, account));
+}
+
 void sp_guard_worked(sp_request *req, sp_span account)
 {
-    sp_limits *limits = sp_identity_of(req)->limits;
-    sp_limits_worked(limits, sp_limits_account_key(limits, account));
+    sp_identity_worked(sp_request_core(req), account);
+}
+
+void sp_identity_decoy(const sp_core *core, const char *label, sp_span name,
+                       uint8_t ret_bytes[SP_IDENTITY_DECOY_BYTES])
+{
+    const sp_identity *identity = core->identity;
+    sp_span parts[] = {sp_span_of(identity->secret, sizeof(identity->secret)), sp_span_cstr(label),
+                       name};
+    sp_hash hash = sp_sha256_parts(parts, SP_COUNT(parts));
+    sp_copy(ret_bytes, hash.bytes, SP_IDENTITY_DECOY_BYTES);
 }
 
 static void answer_refused(sp_request *req, void *data)

@@ -12,4 +12,16 @@
 SP_MUST sp_err sp_identity_start(sp_core *core, sp_identity **ret_identity);
 void sp_identity_stop(sp_identity *identity);
 
+/* ---- for rooms with a log-in of their own: the limits of signing in hold there too ---- */
+/* Seconds until somebody may try again as that account (empty: any) from that address; 0 = now. */
+uint64_t sp_identity_wait_s(const sp_core *core, sp_span account, const uint8_t peer[16]);
+void sp_identity_failed(const sp_core *core, sp_span account, const uint8_t peer[16]);
+void sp_identity_worked(const sp_core *core, sp_span account);
+/* Looks random, is always the same for a name, and cannot be told from the real thing. */
+enum { SP_IDENTITY_DECOY_BYTES = 32 };
+void sp_identity_decoy(const sp_core *core, const char *label, sp_span name,
+                       uint8_t ret_bytes[SP_IDENTITY_DECOY_BYTES]);
+/* Locks a person, as an administrator would: all sessions end, gates look again. */
+SP_MUST sp_err sp_identity_lock(sp_core *core, uint32_t person);
+
 #endif

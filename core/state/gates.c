@@ -6,6 +6,7 @@
 #include "core/state/gates.h"
 
 #include "core/approvals/approvals.h"
+#include "core/database/database.h"
 #include "core/sessions/sessions.h"
 #include "core/state/publish.h"
 #include "core/state/token.h"
@@ -128,6 +129,10 @@ static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
     if (is_about_asking(sp_peer_data(peer), msg->kind)) {
         return sp_approvals_on_message(gates->core, peer, msg);
     }
+    const gate *known = sp_peer_data(peer);
+    if (known->gate == SP_GATE_DB && known->part == SP_CORE_WORKER) {
+        return sp_databases_on_message(gates->core, peer, msg);
+    }
     return sp_fail(SP_EUNSUPPORTED);
 }
 
@@ -153,6 +158,9 @@ static void on_gone(void *self, sp_peer *peer)
     gate *known = sp_peer_data(peer);
     if (known != NULL && known->part == SP_CORE_WORKER) {
         gates->workers--;
+    }
+    if (known != NULL && known->gate == SP_GATE_DB) {
+        sp_databases_gone(gates->core, peer);
     }
     sp_free(known);
     sp_peer_set_data(peer, NULL);

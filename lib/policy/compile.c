@@ -219,6 +219,7 @@ sp_policy_office sp_policy_set_office(const sp_policy_set *set)
         told.name = office->head.name.text;
         told.title_en = office->title.en.line != 0 ? office->title.en.text : told.name;
         told.title_zh = office->title.zh.text;
+        told.time_zone = office->time_zone.text;
         told.contact = office->contact.text;
         told.session_idle_s = (uint32_t)office->session.idle.value;
         told.session_max_s = (uint32_t)office->session.max.value;

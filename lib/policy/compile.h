@@ -146,6 +146,7 @@ typedef struct {
     sp_span name;
     sp_span title_en;
     sp_span title_zh;
+    sp_span time_zone;       /* empty: UTC */
     sp_span contact;         /* whom a refused person may ask; may be empty */
     uint32_t session_idle_s; /* 0 = the program's default */
     uint32_t session_max_s;  /* 0 = the program's default */

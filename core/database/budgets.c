@@ -365,11 +365,10 @@ static sp_err spend(sp_databases *databases, const sp_db_spend *ask)
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     const sp_policy *policy = sp_policy_set_view(sp_documents_set(core->state->documents));
     uint32_t resource = sp_policy_resource_find(policy, ask->resource);
-    if (resource == SP_NONE ||
-        sp_failed(sp_live_session_get(&core->live, ask->session.slot, ask->session.id, &session)) ||
-        session.state != SP_SESSION_LIVE) {
+    if (resource == SP_NONE) {
         return sp_fail(SP_EDENIED);
     }
+    TRY(sp_db_session_live(databases->core, &ask->session, &session));
     spending s = {databases, ask, &session, now_unix_s};
     TRY(spend_day(&s));
     return spend_budgets(&s, policy, resource);

@@ -144,8 +144,7 @@ static sp_err opened(sp_databases *databases, sp_peer *peer, const sp_db_conn *t
     connection *c = NULL;
     connection **at = place_of(all, told->connection);
     if (*at != NULL || all->count >= SP_DB_CONNECTIONS_MAX ||
-        sp_failed(
-            sp_live_session_get(&core->live, told->session.slot, told->session.id, &session))) {
+        sp_failed(sp_db_session_live(core, &told->session, &session))) {
         return sp_ok(); /* told twice, or its session has just ended: the gate will hear of that */
     }
     TRY(sp_alloc(1, sizeof(*c), &c));

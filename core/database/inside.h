@@ -56,9 +56,13 @@ SP_MUST sp_err sp_db_on_sasl(sp_databases *databases, sp_peer *peer, const sp_ms
 
 /* ---- login.c: what SASL and certificates share ---- */
 SP_MUST sp_err sp_db_on_cert(sp_databases *databases, sp_peer *peer, const sp_msg *msg);
+/* A session that lives now. After a restart of core it may be in another slot than the gate knows.
+ * SP_EDENIED. */
+SP_MUST sp_err sp_db_session_live(sp_core *core, const sp_db_session *session,
+                                  sp_live_session *ret_session);
 /* A session that lives now, and the certificate shown on this connection belongs to it. SP_EDENIED
  */
-SP_MUST sp_err sp_db_session_fits(const sp_core *core, const sp_db_session *session,
+SP_MUST sp_err sp_db_session_fits(sp_core *core, const sp_db_session *session,
                                   const sp_db_fingerprint *fingerprint,
                                   sp_live_session *ret_session);
 /* How a log-in ended, for the ledger and for the limits. */

@@ -217,7 +217,8 @@ def test_a_token_leads_to_the_session_it_was_made_in(office):
         assert what.value.status == status
     events = office.people["audrey"].items("/admin/ledger/events?limit=100")
     said = [e for e in events if e.get("kind") == "sign-in" and e.get("resource") == "orders-db"]
-    assert {"database token made", "database token"} <= {e.get("method") for e in said}
+    assert {e["verdict"] for e in said} == {"allow", "deny"}
+    assert {e["detail"]["why"] for e in said if e["verdict"] == "deny"} == {"token"}
     assert made["password"] not in str(events) and made["password"] not in office.log()
 
 

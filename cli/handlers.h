@@ -23,6 +23,10 @@ void sp_person_roles_left(const sp_given *given, const json_t *person, json_t *b
 /* devices.c */
 const char *sp_device_state(const json_t *device);
 const char *sp_device_key(const json_t *device);
+/* database.c */
+int sp_db_credential(const sp_given *given);
+/* psql.c */
+int sp_psql_command(int argc, char **argv);
 /* completion.c */
 int sp_completion(const sp_given *given);
 /* main.c */

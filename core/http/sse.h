@@ -20,7 +20,7 @@ enum {
     SP_TOPIC_LEDGER = 1U << 5,
     SP_TOPIC_APPROVALS = 1U << 7, /* that something changed, never what */
     SP_TOPIC_DATABASES = 1U << 8,
-    SP_TOPIC_ME = 1U << 6         /* only to the person named in the publication */
+    SP_TOPIC_ME = 1U << 6 /* only to the person named in the publication */
 };
 
 enum { SP_SSE_STREAMS_MAX = 512, SP_SSE_QUEUE_MAX_BYTES = 256 * 1024 };

@@ -8,7 +8,7 @@ DESTDIR ?=
 PARTS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build console run demo test bench bench-policy bench-web bench-ledger fuzz lint \
+.PHONY: help deps build console run demo test bench bench-policy bench-web bench-db bench-ledger fuzz lint \
 	format install deb clean
 
 help: ## this page
@@ -46,6 +46,9 @@ bench-policy: ## decisions, compile and proof
 
 bench-web: ## the web gate against plain nginx and auth_request
 	@bench/run web
+
+bench-db: ## the database gate against pgbouncer
+	@bench/run db
 
 bench-ledger: ## appends with group commit
 	@bench/run ledger

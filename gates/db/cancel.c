@@ -6,16 +6,14 @@
  */
 #include "gates/db/db.h"
 
-#include <sys/socket.h>
-
-enum { SLOT_BITS = 20, MESSAGE_BYTES = 8 };
+enum { SLOT_BITS = 20 };
 
 uint32_t db_cancel_pid(const db_session *session)
 {
     return (db_here.number + 1) << SLOT_BITS | session->slot;
 }
 
-static void cancel_here(uint32_t pid, uint32_t key)
+void db_cancel_here(uint32_t pid, uint32_t key)
 {
     uint32_t slot = pid & ((1U << SLOT_BITS) - 1);
     db_session *session = slot < db_here.session_cap ? db_here.sessions[slot] : NULL;
@@ -42,21 +40,8 @@ void db_cancel_request(uint32_t pid, sp_span key)
         return;
     }
     if (number == db_here.number) {
-        cancel_here(pid, u32_at(key.ptr));
-        return;
-    }
-    auto_buf sp_buf message = sp_buf_make(MESSAGE_BYTES);
-    sp_buf_u32(&message, pid);
-    sp_buf_span(&message, key);
-    /* a worker that does not keep up loses cancels, as a server under a flood of them does */
-    (void)send(db_here.mesh[number], message.ptr, message.len, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-void db_cancel_on_mesh(sp_watch *watch, unsigned ready)
-{
-    uint8_t message[MESSAGE_BYTES];
-    (void)ready;
-    while (recv(watch->fd, message, sizeof(message), MSG_DONTWAIT) == MESSAGE_BYTES) {
-        cancel_here(u32_at(message), u32_at(message + 4));
+        db_cancel_here(pid, u32_at(key.ptr));
+    } else {
+        db_mesh_cancel(number, pid, u32_at(key.ptr));
     }
 }

@@ -140,6 +140,7 @@ typedef struct {
     sp_link vault;
     int mesh[DB_WORKERS_MAX]; /* to send to that worker */
     sp_watch mesh_watch;      /* what others send us */
+    uint32_t *loads;          /* sessions of each worker, shared; UINT32_MAX = it does not run */
     sp_watch listening[SP_LISTEN_MAX];
     size_t listening_count;
     sp_timer tick;
@@ -163,6 +164,7 @@ typedef struct {
     unsigned count;
     int mesh_in;
     const int *mesh_out;
+    uint32_t *loads;
     int pulse_fd;
     const int *listen_fds;
     size_t listen_count;
@@ -243,10 +245,16 @@ void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *o
 
 /* ---- cancel.c ---- */
 void db_cancel_request(uint32_t pid, sp_span key);
-void db_cancel_on_mesh(sp_watch *watch, unsigned ready);
+void db_cancel_here(uint32_t pid, uint32_t key);
 uint32_t db_cancel_pid(const db_session *session);
-/* Tells the server to cancel what this session runs. */
-void db_cancel_upstream(const db_session *session);
+
+/* ---- mesh.c ---- */
+void db_mesh_on_ready(sp_watch *watch, unsigned ready);
+void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key);
+/* How many sessions this worker has, for the others. */
+void db_mesh_count(uint32_t sessions);
+/* Hands an accepted connection to the worker that has fewest; false: that is this one. */
+bool db_mesh_give(int fd);
 
 /* ---- record.c ---- */
 /* An event about this session, with everything known about who and where. */

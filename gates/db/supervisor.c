@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -48,6 +49,7 @@ static struct {
     const sp_config *config;
     one_worker workers[DB_WORKERS_MAX];
     int mesh_out[DB_WORKERS_MAX];
+    uint32_t *loads; /* shared with the workers */
     unsigned count;
     int listen_fds[SP_LISTEN_MAX];
     int signal_fd;
@@ -64,6 +66,7 @@ static void run_worker(unsigned number)
                                    .count = role.count,
                                    .mesh_in = role.workers[number].mesh[0],
                                    .mesh_out = role.mesh_out,
+                                   .loads = role.loads,
                                    .pulse_fd = role.workers[number].pulse[1],
                                    .listen_fds = role.listen_fds,
                                    .listen_count = role.config->postgres_count};
@@ -88,6 +91,7 @@ static void ended(one_worker *w, int status, uint64_t now_us)
 {
     unsigned number = (unsigned)(w - role.workers) + 1;
     w->pid = 0;
+    __atomic_store_n(&role.loads[number - 1], UINT32_MAX, __ATOMIC_RELAXED);
     if (role.stop_us != 0) {
         return;
     }
@@ -230,8 +234,14 @@ static sp_err make_workers(void)
                  : cores > 0                  ? (unsigned)cores
                                               : 1;
     role.count = role.count > DB_WORKERS_MAX ? DB_WORKERS_MAX : role.count;
+    role.loads = mmap(NULL, DB_WORKERS_MAX * sizeof(*role.loads), PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (role.loads == MAP_FAILED) {
+        return sp_fail(SP_ENOMEM);
+    }
     for (unsigned i = 0; i < role.count; i++) {
         one_worker *w = &role.workers[i];
+        role.loads[i] = UINT32_MAX;
         if (pipe2(w->pulse, O_NONBLOCK | O_CLOEXEC) != 0 ||
             socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, w->mesh) != 0) {
             return sp_fail(SP_EIO);

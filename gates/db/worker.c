@@ -60,7 +60,9 @@ static void on_listening(sp_watch *watch, unsigned ready)
             close(fd); /* the listening socket must not be left ringing */
             continue;
         }
-        db_session_new(fd, (const struct sockaddr *)&address);
+        if (!db_mesh_give(fd)) {
+            db_session_new(fd, (const struct sockaddr *)&address);
+        }
     }
 }
 
@@ -153,9 +155,10 @@ static sp_err start_listening(const db_worker_start *start)
         TRY(sp_watch_start_shared(db_here.loop, &db_here.listening[i], start->listen_fds[i]));
     }
     db_here.listening_count = start->listen_count;
-    db_here.mesh_watch = (sp_watch){.on_ready = db_cancel_on_mesh, .fd = -1};
+    db_here.mesh_watch = (sp_watch){.on_ready = db_mesh_on_ready, .fd = -1};
     TRY(sp_watch_start(db_here.loop, &db_here.mesh_watch, start->mesh_in));
     db_here.tick.on_time = on_tick;
+    db_mesh_count(0);
     return sp_timer_set(db_here.loop, &db_here.tick, 0);
 }
 
@@ -196,6 +199,7 @@ static sp_err prepare(const db_worker_start *start)
     db_here.number = start->number;
     db_here.count = start->count;
     db_here.pulse_fd = start->pulse_fd;
+    db_here.loads = start->loads;
     db_here.may_be_plain = start->config->postgres_plain;
     sp_copy(db_here.mesh, start->mesh_out, start->count * sizeof(int));
     TRY(sp_crypto_start());

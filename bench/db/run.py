@@ -1,0 +1,234 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""make bench-db: the database gate with every statement judged, decided and in the ledger, against pgbouncer in
+session mode, both in front of the same PostgreSQL.
+
+Ours is a whole office (sallyport run), a person signed in with a fresh password; pgbouncer trusts whoever comes.
+pgbench -S with 16 clients; client, pooler, server and ledger share this machine's cores. Rounds are short and
+interleaved; a figure is the median over the rounds of the ratio within a round. Beside each throughput stands the
+processor time a transaction of each side (all processes of the gate with the ledger's share; pgbouncer): it has no
+bound, but other work on the machine moves it less. Lines: name value bound ok|short; all numbers go to
+bench/results/db.json.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
+from dblib import ACCOUNT_PASSWORD, DatabaseOffice  # noqa: E402
+from officelib import descendants, free_port  # noqa: E402
+from pgraw import Raw  # noqa: E402
+
+RESULTS = os.path.join(ROOT, "bench", "results", "db.json")
+CLIENTS = 16
+
+BOUNCER = """[databases]
+orders = host=127.0.0.1 port={server} dbname=orders user=op_dba password='{password}'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {folder}/users.txt
+pool_mode = session
+max_client_conn = 1000
+default_pool_size = 200
+{tls}
+"""
+BOUNCER_TLS = """client_tls_sslmode = require
+client_tls_cert_file = {folder}/server.pem
+client_tls_key_file = {folder}/server.key
+server_tls_sslmode = verify-full
+server_tls_ca_file = {folder}/ca.pem
+"""
+
+
+class Bouncer:
+    def __init__(self, server, tls):
+        self.port = free_port()
+        self.dir = tempfile.mkdtemp(prefix="sp-bouncer-", dir="/tmp")
+        for name in ("server.pem", "server.key", "ca.pem"):
+            shutil.copy(os.path.join(server.dir, name), self.dir)
+        ini = os.path.join(self.dir, "pgbouncer.ini")
+        with open(ini, "w", encoding="utf-8") as file:
+            file.write(BOUNCER.format(server=server.port, port=self.port, folder=self.dir, password=ACCOUNT_PASSWORD,
+                                      tls=BOUNCER_TLS.format(folder=self.dir) if tls else ""))
+        with open(os.path.join(self.dir, "users.txt"), "w", encoding="utf-8") as file:
+            file.write('"op_dba" ""\n')
+        for where in [self.dir] + [os.path.join(self.dir, name) for name in os.listdir(self.dir)]:
+            os.chown(where, server.user.pw_uid, server.user.pw_gid)
+        become = {"user": server.user.pw_uid, "group": server.user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        self.process = subprocess.Popen(["/usr/sbin/pgbouncer", "-q", ini], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **become)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def processor_s(pids):
+    total = 0
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+        except OSError:
+            continue
+    return total / 1e9
+
+
+class Side:
+    """One way to the database."""
+
+    def __init__(self, name, environment, pids):
+        self.name, self.environment, self.pids = name, environment, pids
+
+    def run(self, mode, seconds, clients=CLIENTS):
+        """Transactions a second, and processor time of the side a transaction in microseconds."""
+        before = processor_s(self.pids())
+        done = subprocess.run(["pgbench", "-S", "-n", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(seconds),
+                               "-M", mode], capture_output=True, text=True, env=self.environment(), check=False)
+        found = re.search(r"tps = ([0-9.]+)", done.stdout)
+        if found is None or "failed transactions: 0 " not in done.stdout:
+            raise SystemExit(f"{self.name} {mode}: {done.stdout}{done.stderr}")
+        tps = float(found.group(1))
+        return tps, (processor_s(self.pids()) - before) / (tps * seconds) * 1e6
+
+
+class Bench:
+    def __init__(self, tls, seconds, rounds, settings=None):
+        self.seconds, self.rounds = seconds, rounds
+        self.tls = tls
+        self.db = DatabaseOffice(tls="verify-full" if tls else "loopback", workers=0,
+                                 extra="" if tls else "postgres_tls: optional\n", settings=settings)
+        self.bouncer = Bouncer(self.db.server, tls)
+        mode = "require" if tls else "disable"
+
+        def at(port, database, user, password):
+            return {"PATH": os.environ["PATH"], "PGHOST": "127.0.0.1", "PGPORT": str(port), "PGDATABASE": database,
+                    "PGUSER": user, "PGPASSWORD": password, "PGSSLMODE": mode}
+
+        self.direct = Side("direct", lambda: at(self.db.server.port, "orders", "op_dba", ACCOUNT_PASSWORD), lambda: [])
+        self.pooler = Side("pgbouncer", lambda: at(self.bouncer.port, "orders", "op_dba", ""),
+                           lambda: [self.bouncer.process.pid])
+        gate = self.db.office.pid("db")
+        pids = [gate, *descendants(gate), self.db.office.pid("ledger")]
+        self.gate = Side("gate", lambda: at(self.db.port, "orders-db", "lin", self.db.password("lin")), lambda: pids)
+        subprocess.run(["pgbench", "-i", "-q", "-s", "5"], env=self.direct.environment(), capture_output=True, check=True)
+        time.sleep(1)
+
+    def close(self):
+        self.bouncer.close()
+        self.db.close()
+
+    def ratio(self, mode):
+        """The median over the rounds of gate / pgbouncer, and what else was seen."""
+        rounds = []
+        for number in range(self.rounds):
+            sides = [self.pooler, self.gate] if number % 2 == 0 else [self.gate, self.pooler]
+            seen = {side.name: side.run(mode, self.seconds) for side in sides}
+            rounds.append(seen)
+        return {"ratio": statistics.median(r["gate"][0] / r["pgbouncer"][0] for r in rounds),
+                "cpu_ratio": statistics.median(r["gate"][1] / r["pgbouncer"][1] for r in rounds),
+                "gate_tps": statistics.median(r["gate"][0] for r in rounds),
+                "pgbouncer_tps": statistics.median(r["pgbouncer"][0] for r in rounds),
+                "gate_us": statistics.median(r["gate"][1] for r in rounds),
+                "pgbouncer_us": statistics.median(r["pgbouncer"][1] for r in rounds)}
+
+    def added_latency_us(self):
+        """Of one client's statement, median over rounds."""
+        return statistics.median(1e6 / self.gate.run("simple", 1, 1)[0] - 1e6 / self.direct.run("simple", 1, 1)[0]
+                                 for _ in range(self.rounds))
+
+    def idle(self, count):
+        """Opens so many connections that do nothing; (connections, bytes each)."""
+        password = self.db.password("lin")
+        before = self.db.worker_rss()
+        many = []
+        for _ in range(count):
+            one = Raw(self.db.port, tls="asked" if self.tls else None, timeout=60)
+            if one.log_in("lin", "orders-db", password)[-1][0] != "Z":
+                raise SystemExit("a connection of many was not let in")
+            many.append(one)
+        time.sleep(1)
+        return many, (self.db.worker_rss() - before) / count
+
+
+class Report:
+    def __init__(self):
+        self.bad = False
+        self.numbers = {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count()}
+
+    def line(self, name, value, bound, good):
+        self.bad = self.bad or not good
+        print(f"{name} {value} {bound} {'ok' if good else 'short'}", flush=True)
+
+    def throughput(self, bench, name, mode):
+        seen = bench.ratio(mode)
+        self.numbers[name] = {key: round(value, 3) for key, value in seen.items()}
+        self.line(f"db.{name}.tps_over_pgbouncer", f"{seen['ratio']:.2f}", ">=1.0", seen["ratio"] >= 1.0)
+        print(f"  {seen['gate_tps']:.0f} against {seen['pgbouncer_tps']:.0f} tps; processor time a transaction "
+              f"{seen['gate_us']:.1f} against {seen['pgbouncer_us']:.1f} us ({seen['cpu_ratio']:.2f})", flush=True)
+
+
+def measure_plain(report, options):
+    bench = Bench(False, options.seconds, options.rounds)
+    try:
+        report.throughput(bench, "plain.simple", "simple")
+        report.throughput(bench, "plain.prepared", "prepared")
+        added = bench.added_latency_us()
+        report.numbers["added_latency_us"] = round(added, 1)
+        report.line("db.added_latency_us", f"{added:.0f}", "<=60", added <= 60)
+    finally:
+        bench.close()
+
+
+def measure_tls(report, options):
+    bench = Bench(True, options.seconds, options.rounds, settings={"max_connections": options.idle + 100})
+    try:
+        report.throughput(bench, "tls.simple", "simple")
+        report.throughput(bench, "tls.prepared", "prepared")
+        alone = [bench.gate.run("simple", bench.seconds)[0] for _ in range(bench.rounds)]
+        many, each = bench.idle(options.idle)
+        crowded = [bench.gate.run("simple", bench.seconds)[0] for _ in range(bench.rounds)]
+        kept = statistics.median(crowded) / statistics.median(alone)
+        for one in many:
+            one.close()
+        report.numbers["idle"] = {"connections": len(many), "bytes_each": round(each), "tps_kept": round(kept, 3)}
+        report.line("db.idle_connection_kib", f"{each / 1024:.1f}", "<=40", each <= 40 * 1024)
+        report.line(f"db.tps_beside_{len(many)}_idle", f"{kept:.2f}", ">=0.95", kept >= 0.95)
+    finally:
+        bench.close()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=int, default=4, help="of a run")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--idle", type=int, default=5000)
+    parser.add_argument("--only", choices=["plain", "tls"])
+    options = parser.parse_args()
+    report = Report()
+    if options.only != "tls":
+        measure_plain(report, options)
+    if options.only != "plain":
+        measure_tls(report, options)
+    if options.only is None:
+        with open(RESULTS, "w", encoding="utf-8") as file:
+            json.dump(report.numbers, file, indent=1)
+            file.write("\n")
+    sys.exit(1 if report.bad else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What workers say to each other, over datagram sockets that the supervisor made: cancel requests
+ * for a session of another worker, and connections for whoever has the fewest. The kernel wakes
+ * now this worker, now that one for a new connection, and often the same one: counts in a page that
+ * all share say whose turn it is.
+ * OWNS nothing. PROCESS db gate workers. TRUST a worker that was taken over can hand over
+ * connections and cancel requests with keys it knows: both could come from any client.
+ * SPEC unix(7), gates/db/db.h.
+ */
+#include "gates/db/db.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { CANCEL_BYTES = 8, GIVEN_BYTES = 1 };
+
+typedef union {
+    char room[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr align;
+} one_fd;
+
+static void put_u32(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 24);
+    at[1] = (uint8_t)(value >> 16);
+    at[2] = (uint8_t)(value >> 8);
+    at[3] = (uint8_t)value;
+}
+
+static uint32_t u32_at(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key)
+{
+    uint8_t message[CANCEL_BYTES];
+    put_u32(message, pid);
+    put_u32(message + 4, key);
+    /* a worker that does not keep up loses cancels, as a server under a flood of them does */
+    (void)send(db_here.mesh[number], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* ---- whose turn it is ---- */
+
+void db_mesh_count(uint32_t sessions)
+{
+    __atomic_store_n(&db_here.loads[db_here.number], sessions, __ATOMIC_RELAXED);
+}
+
+static uint32_t least_loaded(void)
+{
+    uint32_t best = db_here.number;
+    uint32_t least = db_here.session_count;
+    for (uint32_t i = 0; i < db_here.count; i++) {
+        uint32_t load = __atomic_load_n(&db_here.loads[i], __ATOMIC_RELAXED);
+        if (load < least) {
+            least = load;
+            best = i;
+        }
+    }
+    return best;
+}
+
+bool db_mesh_give(int fd)
+{
+    uint32_t to = least_loaded();
+    if (to == db_here.number) {
+        return false;
+    }
+    uint8_t byte = 0;
+    one_fd control = {.room = {0}};
+    struct iovec vector = {.iov_base = &byte, .iov_len = GIVEN_BYTES};
+    struct msghdr message = {.msg_iov = &vector,
+                             .msg_iovlen = 1,
+                             .msg_control = control.room,
+                             .msg_controllen = sizeof(control.room)};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(fd));
+    sp_copy(CMSG_DATA(head), &fd, sizeof(fd));
+    if (sendmsg(db_here.mesh[to], &message, MSG_DONTWAIT | MSG_NOSIGNAL) != GIVEN_BYTES) {
+        return false;
+    }
+    /* until it counts itself: many may come in one turn */
+    __atomic_fetch_add(&db_here.loads[to], 1, __ATOMIC_RELAXED);
+    close(fd);
+    return true;
+}
+
+/* ---- hearing ---- */
+
+static int fd_of(struct msghdr *message)
+{
+    int fd = -1;
+    const struct cmsghdr *head = CMSG_FIRSTHDR(message);
+    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
+        head->cmsg_len == CMSG_LEN(sizeof(fd))) {
+        sp_copy(&fd, CMSG_DATA(head), sizeof(fd));
+    }
+    return fd;
+}
+
+static void take_given(int fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(address);
+    if (fd < 0) {
+        return;
+    }
+    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0) {
+        close(fd); /* gone again */
+        return;
+    }
+    db_session_new(fd, (const struct sockaddr *)&address);
+}
+
+void db_mesh_on_ready(sp_watch *watch, unsigned ready)
+{
+    (void)ready;
+    for (;;) {
+        uint8_t bytes[CANCEL_BYTES];
+        one_fd control;
+        struct iovec vector = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+        struct msghdr message = {.msg_iov = &vector,
+                                 .msg_iovlen = 1,
+                                 .msg_control = control.room,
+                                 .msg_controllen = sizeof(control.room)};
+        ssize_t len = recvmsg(watch->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (len < 0) {
+            return;
+        }
+        int fd = fd_of(&message);
+        if (len == CANCEL_BYTES && fd < 0) {
+            db_cancel_here(u32_at(bytes), u32_at(bytes + 4));
+        } else {
+            take_given(fd);
+        }
+    }
+}

@@ -1,0 +1,566 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The database gate's wire: a whole office, a real PostgreSQL behind it, real clients and hostile bytes in front."""
+
+import os
+import select
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import psycopg2
+import psycopg2.extensions
+import pytest
+from dblib import DatabaseOffice
+from officelib import wait_for
+from pgraw import (FLUSH, GSSENC_REQUEST, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message,
+                   parse, query, startup)
+
+TABLE = ("CREATE TABLE IF NOT EXISTS things (id int PRIMARY KEY, note text)",
+         "INSERT INTO things SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g ON CONFLICT DO NOTHING")
+
+
+@pytest.fixture(scope="module")
+def db():
+    one = DatabaseOffice()
+    try:
+        one.server.sql(*TABLE, "GRANT ALL ON things TO op_dba", database="orders")
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def lin(db):
+    connection = db.connect("lin")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def raw(db):
+    one = Raw(db.port)
+    assert one.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
+    yield one
+    one.close()
+
+
+def codes(found):
+    return "".join(kind for kind, _ in found)
+
+
+def error_of(found):
+    return next(fields(body) for kind, body in found if kind == "E")
+
+
+# ---- real clients
+
+STATEMENTS = ["SELECT 1 AS a, 'x' AS b", "SELECT * FROM things ORDER BY id LIMIT 3", "SELEC 1", "SELECT 1/0",
+              "BEGIN", "INSERT INTO things VALUES (5000, 'new')", "INSERT INTO things VALUES (5000, 'again')",
+              "SELECT 1", "ROLLBACK", "SELECT count(*) FROM things; SELECT 2; SELECT 1/0; SELECT 3",
+              "DO $$BEGIN RAISE NOTICE 'hello'; RAISE WARNING 'there'; END$$", "COPY things TO STDOUT", ""]
+
+
+def test_psql_sees_what_it_would_see_directly(db):
+    words = [word for text in STATEMENTS for word in ("-c", text)]
+    direct = db.psql(words, port=db.server.port, user="op_dba", database="orders", password="of op_dba")
+    gate = db.psql(words)
+    assert gate.stdout == direct.stdout
+    assert gate.stderr == direct.stderr
+    assert "division by zero" in gate.stderr and "NOTICE:  hello" in gate.stderr
+
+
+@pytest.mark.parametrize("mode", ["simple", "extended", "prepared"])
+def test_pgbench(db, mode):
+    words = ["pgbench", "-n", "-c", "4", "-j", "2", "-t", "100", "-M", mode, "-f", "/dev/stdin"]
+    done = db.run(words + ["orders-db"], input_text="SELECT note FROM things WHERE id = 7;\n")
+    assert "number of transactions actually processed: 400/400" in done.stdout, done.stderr
+    assert "number of failed transactions: 0" in done.stdout
+
+
+def test_password_is_needed(db):
+    with pytest.raises(psycopg2.OperationalError) as refused:
+        db.connect("lin", password="guessed")
+    assert "the log-in failed" in str(refused.value)
+    with pytest.raises(psycopg2.OperationalError):
+        db.connect("nobody", password=db.password("lin"))
+
+
+def test_the_certificate_is_the_offices_own(db):
+    done = db.psql(["-c", "SELECT ssl FROM pg_stat_ssl LIMIT 0"], sslmode="verify-ca", sslrootcert="/etc/ssl/certs/ca-certificates.crt")
+    assert done.returncode != 0 and "certificate verify failed" in done.stderr
+
+
+def test_listen_notify(db, lin):
+    other = db.connect("lin")
+    with lin.cursor() as cursor:
+        cursor.execute("LISTEN news")
+    with other.cursor() as cursor:
+        cursor.execute("NOTIFY news, 'hot'")
+    select.select([lin], [], [], 5)
+    lin.poll()
+    assert [note.payload for note in lin.notifies] == ["hot"]
+    other.close()
+
+
+def test_cancel_finds_the_session_in_any_worker(db):
+    for _ in range(4):
+        connection = db.connect("lin")
+        began = time.monotonic()
+        timer = threading.Timer(0.2, connection.cancel)
+        timer.start()
+        with pytest.raises(psycopg2.extensions.QueryCanceledError):
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_sleep(20)")
+        assert time.monotonic() - began < 5
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        timer.join()
+        connection.close()
+
+
+def test_copy_both_ways(db, lin):
+    import io
+    with lin.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE c (a int, b text)")
+        lines = "".join(f"{i}\t{'y' * 500}\n" for i in range(20000))
+        cursor.copy_expert("COPY c FROM STDIN", io.StringIO(lines), size=65536)
+        cursor.execute("SELECT count(*) FROM c")
+        assert cursor.fetchone() == (20000,)
+        out = io.StringIO()
+        cursor.copy_expert("COPY c TO STDOUT", out)
+        assert out.getvalue() == lines
+        with pytest.raises(psycopg2.Error) as bad:
+            cursor.copy_expert("COPY c FROM STDIN", io.StringIO("1\tx\nno number\tx\n" * 5000))
+        assert "invalid input syntax" in str(bad.value)
+        cursor.execute("SELECT 1")
+
+
+# ---- before log-in
+
+def test_plain_is_refused(db):
+    one = Raw(db.port, tls=None)
+    found = one.log_in("lin", "orders-db", "x")
+    assert fields(found[-1][1])["C"] == "28000" and "TLS" in fields(found[-1][1])["M"]
+    assert one.ended()
+
+
+def test_direct_tls_needs_its_protocol(db):
+    one = Raw(db.port, tls="direct")
+    assert one.log_in("lin", "orders-db", db.password("lin"))[-1][0] == "Z"
+    one.close()
+    for alpn in (("http/1.1",), ()):
+        with pytest.raises((OSError, Closed)):
+            other = Raw(db.port, tls="direct", alpn=alpn)
+            other.log_in("lin", "orders-db", "x")
+
+
+def test_kerberos_encryption_is_declined(db):
+    one = Raw(db.port, tls=None)
+    one.send(GSSENC_REQUEST)
+    assert one.socket.recv(1) == b"N"
+    one.start_tls("asked")
+    assert one.log_in("lin", "orders-db", db.password("lin"))[-1][0] == "Z"
+
+
+def test_nothing_may_stand_behind_the_request_for_tls(db):
+    one = Raw(db.port, tls=None)
+    one.send(SSL_REQUEST + startup(user="lin"))
+    assert one.socket.recv(100) in (b"", b"S")
+    assert one.ended()
+
+
+def test_a_later_protocol_is_negotiated(db):
+    one = Raw(db.port)
+    found = one.log_in("lin", "orders-db", db.password("lin"), minor=2, _pq__thing="on")
+    assert found[0][0] == "v"
+    assert struct.unpack(">II", found[0][1][:8]) == (3 << 16, 1) and found[0][1][8:] == b"_pq_.thing\0"
+    assert found[-1][0] == "Z"
+
+
+@pytest.mark.parametrize("name, value, code", [
+    ("replication", "database", "0A000"), ("client_encoding", "LATIN1", "0A000"), ("role", "postgres", "0A000"),
+    ("search_path", "evil", "0A000"), ("options", "-c session_preload_libraries=x", "0A000"),
+    ("options", "-c role=x", "0A000"), ("options", "nonsense", "0A000"), ("user", "x" * 64, "08P01")])
+def test_start_up_parameters_are_an_allow_list(db, name, value, code):
+    one = Raw(db.port)
+    one.send(startup(**{"user": "lin", "database": "orders-db", name: value}))
+    kind, body = one.receive()
+    assert (kind, fields(body)["C"]) == ("E", code)
+    assert one.ended()
+
+
+def test_what_is_allowed_reaches_the_server(db):
+    one = Raw(db.port)
+    found = one.log_in("lin", "orders-db/orders", db.password("lin"), options="-c statement_timeout=1234 --lock_timeout=5",
+                       DateStyle="German", application_name="mine")
+    assert found[-1][0] == "Z"
+    assert b"1234ms" in one.ask("SHOW statement_timeout")[1][1]
+    assert b"German" in one.ask("SHOW datestyle")[1][1]
+    assert b"public" in one.ask("SHOW search_path")[1][1]
+    assert b"lin" in one.ask("SHOW application_name")[1][1]
+
+
+@pytest.mark.parametrize("database", ["no-such", "orders-db/postgres", "orders-db/template1"])
+def test_only_the_databases_of_the_policy(db, database):
+    one = Raw(db.port)
+    found = one.log_in("lin", database, db.password("lin"))
+    assert fields(found[-1][1])["C"] in ("3D000", "28P01")
+
+
+HOSTILE_FIRST = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\0\0\0", b"\0\0\0\4", b"\0\0\0\7\0\3\0", b"\xff" * 64,
+                 struct.pack(">II", 9, 80877103) + b"x", struct.pack(">II", 12, 3 << 16) + b"user",
+                 struct.pack(">II", 8, 2 << 16), struct.pack(">II", 8, 80877102), b"\x16\x03\x01\xff\xff" + b"\0" * 200,
+                 b"\x16\x03\x01\0\x05hello"]
+
+
+@pytest.mark.parametrize("bytes_", HOSTILE_FIRST)
+def test_hostile_first_bytes(db, bytes_):
+    one = Raw(db.port, tls=None)
+    one.send(bytes_)
+    assert one.ended()
+    try:
+        inner = Raw(db.port)
+        inner.send(bytes_)
+        assert inner.ended()
+    except (OSError, Closed):
+        pass
+
+
+def test_a_flood_of_silent_clients_keeps_nobody_out(db):
+    silent = []
+    try:
+        for i in range(1500):
+            one = socket.create_connection(("127.0.0.1", db.port), timeout=5)
+            if i % 3 == 1:
+                one.sendall(SSL_REQUEST)
+            elif i % 3 == 2:
+                one.sendall(b"\0\0")
+            silent.append(one)
+        began = time.monotonic()
+        db.connect("lin").close()
+        assert time.monotonic() - began < 3
+    finally:
+        for one in silent:
+            one.close()
+
+
+@pytest.mark.slow
+def test_half_a_handshake_ends_in_time(db):
+    one = socket.create_connection(("127.0.0.1", db.port), timeout=30)
+    one.sendall(SSL_REQUEST)
+    assert one.recv(1) == b"S"
+    one.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+    began = time.monotonic()
+    assert one.recv(1) == b""
+    assert 5 < time.monotonic() - began < 20
+
+
+# ---- messages
+
+@pytest.mark.parametrize("bytes_", [
+    b"Q\0\0\0\3", b"Q\xff\xff\xff\xff", b"\0\0\0\0\4", message("p", b"x\0"), message("v"), message("W"),
+    b"D\x10\0\0\0" + b"x" * 100, b"S\x7f\xff\xff\xff" + b"x" * 100, message("B", b"no end"),
+    message("E", b"\0\0"), message("Q", b"no end"), message("Q", b"two\0ends\0"), message("D", b"Xname\0")])
+def test_malformed_messages_end_in_an_error(db, raw, bytes_):
+    raw.send(bytes_, SYNC)
+    found = []
+    try:
+        while True:
+            found.append(raw.receive())
+            if found[-1][0] in "EZ":
+                break
+    except Closed:
+        pass
+    assert found and found[-1][0] == "E", found
+    assert fields(found[-1][1])["C"] in ("08P01", "42601", "26000", "34000"), fields(found[-1][1])
+    db.connect("lin").close()
+
+
+def test_a_truncated_message_is_waited_for_and_then_forgotten(db, raw):
+    raw.send(query("SELECT 1")[:-3])
+    time.sleep(0.1)
+    raw.close()
+    db.connect("lin").close()
+
+
+def test_messages_in_small_pieces(raw):
+    for byte in query("SELECT 'in pieces'") + parse("SELECT 2") + bind() + execute() + SYNC:
+        raw.send(bytes([byte]))
+    assert codes(raw.until("Z")) == "TDCZ"
+    assert codes(raw.until("Z")) == "12DCZ"
+
+
+def test_too_long_a_statement_is_refused_and_the_connection_lives(raw):
+    found = raw.ask("SELECT '" + "x" * (2 << 20) + "'")
+    assert error_of(found)["C"] == "54000"
+    assert codes(raw.ask("SELECT 1")) == "TDCZ"
+    assert codes(raw.ask("BEGIN")) == "CZ"
+    found = raw.ask("SELECT '" + "x" * (2 << 20) + "'")
+    assert error_of(found)["C"] == "54000" and found[-1] == ("Z", b"E")
+    assert codes(raw.ask("ROLLBACK")) == "CZ"
+
+
+def test_a_long_value_passes(db, raw):
+    value = b"v" * (5 << 20)
+    body = b"\0\0\0\0" + struct.pack(">HI", 1, len(value)) + value + b"\0\0"
+    raw.send(parse("SELECT length($1::text)"), message("B", body), execute(), SYNC)
+    found = raw.until("Z")
+    assert codes(found) == "12DCZ" and str(len(value)).encode() in found[2][1]
+
+
+def test_pipelines_skip_to_the_next_sync(raw):
+    raw.send(parse("SELECT 1"), bind(), describe(), execute(), SYNC,
+             parse("SELEC"), bind(), execute(), SYNC,
+             parse("SELECT 3"), bind(), execute(), SYNC, query("SELECT 4"))
+    assert codes(raw.until("Z")) == "12TDCZ"
+    assert codes(raw.until("Z")) == "EZ"
+    assert codes(raw.until("Z")) == "12DCZ"
+    assert codes(raw.until("Z")) == "TDCZ"
+
+
+def test_flush_brings_answers_before_sync(raw):
+    raw.send(parse("SELECT 1"), FLUSH)
+    assert raw.receive()[0] == "1"
+    raw.send(bind(), execute(rows=1), FLUSH)
+    assert [raw.receive()[0] for _ in range(3)] == ["2", "D", "s"]
+    raw.send(SYNC)
+    assert codes(raw.until("Z")) == "Z"
+
+
+def test_a_pipeline_of_many_messages_without_sync(raw):
+    count = 20000
+    sender = threading.Thread(target=lambda: raw.send(parse("SELECT 1"), (bind() + execute()) * count, SYNC))
+    sender.start()
+    found = codes(raw.until("Z"))
+    sender.join()
+    assert found == "1" + "2DC" * count + "Z"
+
+
+def test_portals_are_read_in_portions(raw):
+    raw.send(query("BEGIN"))
+    raw.until("Z")
+    raw.send(parse("SELECT id FROM things"), bind("p"), execute("p", 10), execute("p", 10), execute("p", 0), SYNC)
+    found = codes(raw.until("Z"))
+    assert found == "12" + "D" * 10 + "s" + "D" * 10 + "s" + "D" * 980 + "CZ"
+
+
+def test_copy_in_the_extended_protocol(raw):
+    assert codes(raw.ask("CREATE TEMP TABLE e (a int)")) == "CZ"
+    raw.send(parse("COPY e FROM STDIN"), bind(), execute(), SYNC)
+    assert codes(raw.until("G")) == "12G"
+    raw.send(message("d", b"1\n2\n"), FLUSH, SYNC, message("d", b"3\n"), message("c"), SYNC)
+    assert codes(raw.until("Z")) == "CZ"
+    for end in (message("f", b"enough\0"), message("d", b"x\n") + message("c")):
+        raw.send(parse("COPY e FROM STDIN"), bind(), execute(), SYNC)
+        raw.until("G")
+        raw.send(end, SYNC)
+        assert "E" in codes(raw.until("Z"))
+        raw.send(SYNC)
+        raw.until("Z")
+    found = raw.ask("SELECT sum(a) FROM e")
+    assert b"6" in next(body for kind, body in found if kind == "D")
+
+
+def test_a_query_in_the_middle_of_copy_is_no_copy(db, raw):
+    raw.ask("CREATE TEMP TABLE e (a int)")
+    raw.send(query("COPY e FROM STDIN"))
+    raw.until("G")
+    raw.send(query("SELECT 1"))
+    assert error_of(raw.until("E"))["C"] == "08P01"
+    assert raw.ended()
+
+
+def test_function_calls_without_sql_are_refused(raw):
+    raw.send(message("F", struct.pack(">IHHH", 1299, 0, 0, 0)))
+    found = raw.until("Z")
+    assert codes(found) == "EZ" and error_of(found)["C"] == "0A000"
+    assert codes(raw.ask("SELECT 1")) == "TDCZ"
+
+
+# ---- refusals are a server's errors
+
+def test_refused_statements_behave_as_errors_of_the_server(db):
+    one = Raw(db.port)
+    assert one.log_in("mia", "orders-db", db.password("mia"))[-1] == ("Z", b"I")
+    found = one.ask("SELECT 1")
+    assert codes(found) == "EZ" and error_of(found)["C"] == "42501"
+    assert "Reference " in error_of(found)["D"]
+    one.send(query("SELECT 1"), query("SELECT 2"), parse("SELECT 3"), bind(), execute(), SYNC, query("SELECT 4"))
+    for _ in range(4):
+        found = one.until("Z")
+        assert codes(found) == "EZ" and error_of(found)["C"] == "42501"
+    one.close()
+
+
+# ---- how much it holds
+
+def test_a_slow_client_does_not_fill_the_gate(db, raw):
+    before = db.worker_rss()
+    raw.send(query("SELECT repeat('z', 10000) FROM generate_series(1, 20000)"))
+    time.sleep(1.5)
+    assert db.worker_rss() - before < 16 << 20
+    found = raw.until("Z")
+    assert codes(found) == "T" + "D" * 20000 + "CZ"
+
+
+def test_a_slow_server_does_not_fill_the_gate(db, raw):
+    raw.ask("CREATE TEMP TABLE s (a text)")
+    raw.send(query("COPY s FROM STDIN"))
+    raw.until("G")
+    backend = db.server.sql("SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY s FROM%'")[0][0]
+    os.kill(backend, 19)
+    before = db.worker_rss()
+    try:
+        piece = message("d", b"w" * 60000 + b"\n")
+        raw.socket.settimeout(1)
+        sent = 0
+        with pytest.raises(OSError):
+            for sent in range(1000):
+                raw.send(piece)
+        assert sent < 400
+        assert db.worker_rss() - before < 16 << 20
+    finally:
+        os.kill(backend, 18)
+    raw.close()
+
+
+def test_idle_connections_are_small(db):
+    db.connect("lin").close()
+    before = db.worker_rss()
+    many = [db.connect("lin") for _ in range(100)]
+    for connection in many:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT note FROM things")
+            cursor.fetchall()
+    each = (db.worker_rss() - before) / len(many)
+    for connection in many:
+        connection.close()
+    assert each <= 40 * 1024, f"{each:.0f} bytes an idle connection"
+
+
+# ---- what dies
+
+def test_the_server_ends_a_connection(db, raw):
+    pid = raw.ask("SELECT pg_backend_pid()")[1][1][6:].decode()
+    db.server.sql(f"SELECT pg_terminate_backend({pid})")
+    error = error_of(raw.until("E"))
+    assert (error["S"], error["C"]) == ("FATAL", "57P01")
+    assert error["M"] == "terminating connection due to administrator command"
+    assert raw.ended()
+
+
+@pytest.mark.parametrize("state", ["idle", "running", "rows", "copy in", "copy out", "pipeline"])
+def test_the_server_dies_anywhere(db, raw, state):
+    if state == "running":
+        raw.send(query("SELECT pg_sleep(30)"))
+    elif state == "rows":
+        raw.send(query("SELECT repeat('z', 10000) FROM generate_series(1, 100000)"))
+    elif state == "copy in":
+        raw.send(query("COPY things FROM STDIN"))
+    elif state == "copy out":
+        raw.send(query("COPY (SELECT repeat('z', 1000) FROM generate_series(1, 1000000)) TO STDOUT"))
+    elif state == "pipeline":
+        raw.send(parse("SELECT pg_sleep(30)"), bind(), execute(), SYNC)
+    time.sleep(0.2)
+    for (pid,) in db.server.sql("SELECT pid FROM pg_stat_activity WHERE usename = 'op_dba'"):
+        db.server.sql(f"SELECT pg_terminate_backend({pid})")
+    assert raw.ended()
+    db.connect("lin").close()
+
+
+def test_the_server_is_away(db):
+    db.server.stop()
+    try:
+        with pytest.raises(psycopg2.OperationalError) as away:
+            db.connect("lin")
+        assert "cannot be reached" in str(away.value)
+    finally:
+        db.server.start()
+    db.connect("lin").close()
+
+
+def test_a_worker_dies_alone(db):
+    many = [db.connect("lin") for _ in range(8)]
+    victim = db.workers()[0]
+    os.kill(victim, 9)
+    wait_for("another worker", 10, lambda: len(db.workers()) == 2 and victim not in db.workers())
+    alive = 0
+    for connection in many:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            alive += 1
+        except psycopg2.OperationalError:
+            pass
+        connection.close()
+    assert 0 < alive < 8
+    wait_for("log-ins", 10, lambda: db.connect("lin").close() is None)
+
+
+def test_without_the_ledger_nothing_runs(db, lin):
+    before = db.office.pid("ledger")
+    os.kill(before, 19)
+    try:
+        def refused():
+            with lin.cursor() as cursor:
+                try:
+                    cursor.execute("SELECT 1")
+                except psycopg2.Error as error:
+                    return error.pgcode == "53400"
+            return False
+        wait_for("a refusal", 8, refused, step=0.2)
+    finally:
+        os.kill(before, 18)
+
+    def runs():
+        with lin.cursor() as cursor:
+            try:
+                cursor.execute("SELECT 1")
+                return True
+            except psycopg2.Error:
+                return False
+    wait_for("statements", 10, runs, step=0.2)
+
+
+def test_the_end_of_the_session_ends_the_connection(db):
+    noa = db.person("noa", ["dba"])
+    one = Raw(db.port)
+    assert one.log_in("noa", "orders-db", db.password("noa"))[-1][0] == "Z"
+    one.send(query("SELECT pg_sleep(30)"))
+    time.sleep(0.1)
+    began = time.monotonic()
+    noa.sign_out()
+    kind, body = one.until("E")[-1]
+    took = time.monotonic() - began
+    assert fields(body)["S"] == "FATAL" and fields(body)["C"] == "57P01"
+    assert one.ended()
+    assert took < 1.0
+    wait_for("the statement's end", 5, lambda: not db.server.sql(
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'noa' AND state = 'active'"))
+
+
+def test_a_superuser_is_not_worked_as(db):
+    db.server.sql("ALTER ROLE op_dba SUPERUSER")
+    try:
+        with pytest.raises(psycopg2.OperationalError) as refused:
+            db.connect("lin")
+        assert "superuser" in str(refused.value)
+    finally:
+        db.server.sql("ALTER ROLE op_dba NOSUPERUSER")
+
+
+def test_processes_are_caged(db):
+    for pid in db.workers():
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == 0
+        if db.office.uids:
+            assert status["Uid"].split() == [str(db.office.uids["db"])] * 4
+
+
+def test_a_driver_of_libpq_is_enough(db):
+    done = subprocess.run(["psql", "-X", "-At", "-c", "SELECT current_user, session_user"], capture_output=True, text=True,
+                          env=db.environment("lin"), check=True)
+    assert done.stdout == "op_dba|op_dba\n"

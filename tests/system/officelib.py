@@ -97,7 +97,7 @@ class Office:
         self.people = {}
         self.uids = None
         if uids and os.geteuid() == 0:
-            base = 61000 + 8 * secrets.randbelow(500)
+            base = 61008 + 8 * secrets.randbelow(500)
             self.uids = {role: base + i for i, role in enumerate((*ROLES, "db"))}
         self.documents = self._documents(documents)
         self.write_config(extra)

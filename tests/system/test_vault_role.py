@@ -8,9 +8,11 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import struct
+import tempfile
 import time
 
 import nacl.public
@@ -30,22 +32,20 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="roles have a uid of thei
 
 
 @pytest.fixture
-def vault(tmp_path_factory):
-    made = Vault(PROGRAM, reachable(tmp_path_factory))
+def folder():
+    """One that the vault's user may enter; pytest closes its own whenever another run of it begins."""
+    made = pathlib.Path(tempfile.mkdtemp(prefix="sp-vault-", dir="/tmp"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def vault(folder):
+    made = Vault(PROGRAM, folder)
     yield made.start()
     if made.process is not None:
         made.stop()
-
-
-def reachable(factory):
-    """pytest keeps its directories closed; the vault's user has to enter this one."""
-    folder = factory.mktemp("vault")
-    at = folder
-    while str(at) not in ("/", "/tmp"):
-        if at.owner() == folder.owner():
-            at.chmod(0o755)
-        at = at.parent
-    return folder
 
 
 def csr_der(key, hash_=hashes.SHA256()):
@@ -349,8 +349,7 @@ def identity(vault):
     return reader.text(), reader.number("Q"), reader.text()
 
 
-def test_serves_certificate_files_and_their_renewal(tmp_path_factory):
-    folder = reachable(tmp_path_factory)
+def test_serves_certificate_files_and_their_renewal(folder):
     make_files(folder)
     vault = Vault(PROGRAM, folder,
                   tls=f"{{ certificate: {folder}/tls.crt, key: {folder}/tls.key }}")
@@ -377,8 +376,7 @@ def test_serves_certificate_files_and_their_renewal(tmp_path_factory):
         vault.stop()
 
 
-def test_says_when_key_and_certificate_do_not_belong_together(tmp_path_factory):
-    folder = reachable(tmp_path_factory)
+def test_says_when_key_and_certificate_do_not_belong_together(folder):
     make_files(folder)
     key = (folder / "tls.key").read_bytes()
     make_files(folder)

@@ -148,7 +148,10 @@ static sp_err checkpoint_last(request *r, sp_buf *out)
 /* In development roles may share a uid; then the first one's key serves for all of them. */
 static const char *first_owner(const request *r)
 {
-    return (r->roles & CORE) != 0 ? "core" : "ledger";
+    if ((r->roles & CORE) != 0) {
+        return "core";
+    }
+    return (r->roles & LEDGER) != 0 ? "ledger" : "keeper";
 }
 
 static sp_err wrap(request *r, sp_buf *out)
@@ -308,10 +311,10 @@ static const struct {
     ROW(SP_VAULT_TOKEN_ROTATE) = {.from = CORE, .now = token_rotate, .record = true},
     ROW(SP_VAULT_CHECKPOINT_SIGN) = {.from = LEDGER, .max_bytes = 4096, .later = checkpoint_sign},
     ROW(SP_VAULT_CHECKPOINT_LAST) = {.from = CORE | LEDGER, .now = checkpoint_last},
-    ROW(SP_VAULT_WRAP) = {.from = CORE | LEDGER,
+    ROW(SP_VAULT_WRAP) = {.from = CORE | LEDGER | KEEPER,
                           .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
                           .now = wrap},
-    ROW(SP_VAULT_UNWRAP) = {.from = CORE | LEDGER,
+    ROW(SP_VAULT_UNWRAP) = {.from = CORE | LEDGER | KEEPER,
                             .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
                             .now = unwrap,
                             .secret = true},

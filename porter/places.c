@@ -136,6 +136,7 @@ static const unix_place unix_places[] = {
     {"vault", SP_ROLE_VAULT, SOCK_SEQPACKET, 0666, false},
     {"ledger", SP_ROLE_LEDGER, SOCK_SEQPACKET, 0666, false},
     {"core", SP_ROLE_CORE, SOCK_SEQPACKET, 0666, false},
+    {"keeper", SP_ROLE_KEEPER, SOCK_SEQPACKET, 0666, false},
     {"api", SP_ROLE_CORE, SOCK_STREAM, 0660, true},
     {"local", SP_ROLE_CORE, SOCK_STREAM, 0600, false},
 };
@@ -237,7 +238,9 @@ static sp_err make_sockets(const sp_config *config, porter_places *places, sp_bu
         TRY(open_tcp(SP_ROLE_DB, "postgres", config->postgres[i], i, places, why));
     }
     for (size_t i = 0; i < SP_COUNT(unix_places); i++) {
-        TRY(open_unix(config, &unix_places[i], places, why));
+        if (sp_config_has_role(config, unix_places[i].role)) {
+            TRY(open_unix(config, &unix_places[i], places, why));
+        }
     }
     return sp_ok();
 }

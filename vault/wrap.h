@@ -9,7 +9,7 @@
 
 #include "vault/keyring.h"
 
-/* owner: "core", "ledger". */
+/* owner: "core", "ledger", "keeper". */
 SP_MUST sp_err sp_wrap_prepare(sp_keyring *ring, uint64_t now_unix_s, bool *made);
 SP_MUST sp_err sp_wrap(sp_keyring *ring, const char *owner, const sp_vault_wrap *ask, sp_buf *out);
 /* The caller wipes *out. SP_ECORRUPT. */

@@ -28,6 +28,10 @@ enum {
     DEVICES_DEFAULT = 20000,
     DEVICES_LEAST = 16,
     DEVICES_MOST = 1000000,
+    KEEP_GIB_DEFAULT = 20,
+    KEEP_GIB_MOST = 100000,
+    KEEP_DAYS_DEFAULT = 30,
+    KEEP_DAYS_MOST = 3660,
     PORT_MOST = 65535,
     DB_WORKERS_MOST = 64
 };
@@ -48,10 +52,8 @@ const char *sp_role_word(sp_role_kind role)
 
 bool sp_config_has_role(const sp_config *config, sp_role_kind role)
 {
-    if (role == SP_ROLE_KEEPER || role == SP_ROLE_COUNT) {
-        return false;
-    }
-    return role <= SP_ROLE_WEB || (role == SP_ROLE_DB && config->postgres_count > 0);
+    return role <= SP_ROLE_WEB ||
+           ((role == SP_ROLE_DB || role == SP_ROLE_KEEPER) && config->postgres_count > 0);
 }
 
 /* ---- saying what is wrong ---- */
@@ -372,6 +374,22 @@ static void read_postgres_tls(loader *l, struct fy_node *value)
     }
 }
 
+static void read_keep_gib(loader *l, struct fy_node *value)
+{
+    uint64_t number = 0;
+    if (number_of(l, value, 1, KEEP_GIB_MOST, &number)) {
+        l->config->keep_gib = (unsigned)number;
+    }
+}
+
+static void read_keep_days(loader *l, struct fy_node *value)
+{
+    uint64_t number = 0;
+    if (number_of(l, value, 1, KEEP_DAYS_MOST, &number)) {
+        l->config->keep_days = (unsigned)number;
+    }
+}
+
 static void read_db_workers(loader *l, struct fy_node *value)
 {
     uint64_t number = 0;
@@ -515,6 +533,8 @@ static const field fields[] = {
     {"postgres", read_postgres},
     {"postgres_tls", read_postgres_tls},
     {"db_workers", read_db_workers},
+    {"keep_gib", read_keep_gib},
+    {"keep_days", read_keep_days},
     {"public_port", read_public_port},
     {"state", read_state},
     {"run", read_run},
@@ -541,7 +561,7 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
     }
     complain(l, fy_node_pair_key(pair),
              "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
-             "postgres_tls, db_workers, public_port, state, run, "
+             "postgres_tls, db_workers, keep_gib, keep_days, public_port, state, run, "
              "documents, tls, users, sessions_max and devices_max are known",
              key);
 }
@@ -658,6 +678,8 @@ sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config)
     sp_config *config = NULL;
     TRY(sp_alloc(1, sizeof(*config), &config));
     config->sessions_max = SESSIONS_DEFAULT;
+    config->keep_gib = KEEP_GIB_DEFAULT;
+    config->keep_days = KEEP_DAYS_DEFAULT;
     config->devices_max = DEVICES_DEFAULT;
     char *real = realpath(path, NULL);
     sp_err err = sp_strdup(sp_span_cstr(real != NULL ? real : path), &config->file);

@@ -11,6 +11,8 @@
  *     forward_auth: ["127.0.0.1:9180"]   optional: where another proxy of this machine asks
  *     postgres: ["0.0.0.0:5432"]         optional: the database gate listens there
  *     postgres_tls: required             or optional: plain too, on loopback addresses only
+ *     keep_gib: 20                       room for undo; default 20
+ *     keep_days: 30                      how long what was destroyed is kept; default 30
  *     db_workers: 4                      processes of that gate; default: one a core
  *     public_port: 8443                  the port in URLs; default: of the first listen
  *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ below it
@@ -59,6 +61,8 @@ typedef struct {
     char *postgres[SP_LISTEN_MAX]; /* the same form; of the database gate. None: no such gate */
     size_t postgres_count;
     bool postgres_plain; /* clients may come without TLS: loopback listeners only */
+    unsigned keep_gib;   /* room for what approved statements destroyed */
+    unsigned keep_days;  /* how long it is kept */
     unsigned db_workers; /* processes of the database gate; 0 = one a core */
     unsigned public_port;
     char *state_dir;

@@ -17,7 +17,8 @@
  * TOKEN_ROTATE         core           - -> JWK set                   recorded
  * CHECKPOINT_SIGN      ledger         checkpoint -> signed note
  * CHECKPOINT_LAST      core ledger    - -> checkpoint_last
- * WRAP, UNWRAP         core ledger    wrap -> bytes                  a key of the caller's role
+ * WRAP, UNWRAP         core, ledger,  wrap -> bytes                  a key of the caller's role
+ *                      keeper
  * EXPORT               host           X25519 public key -> exported  recorded; all keys, sealed
  * DB_CREDENTIAL_PUT    core           db_credential -> SCRAM secret  recorded
  * DB_CREDENTIAL_LIST   core           - -> keys                      those of databases

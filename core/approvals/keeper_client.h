@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Core's line to the keeper: jobs go out, what became of them comes back, minutes later perhaps.
+ * OWNS its connection and waiting jobs. PROCESS core. TRUST pushes come from the keeper, bounded.
+ * SPEC lib/proto/keeper_msg.h.
+ */
+#ifndef SP_CORE_APPROVALS_KEEPER_CLIENT_H
+#define SP_CORE_APPROVALS_KEEPER_CLIENT_H
+
+#include "core/core.h"
+#include "lib/proto/keeper_msg.h"
+
+typedef struct sp_keeper_client sp_keeper_client;
+/* done.code: SP_EAGAIN the keeper is away; SP_ECLOSED it went away meanwhile; SP_ETIMEOUT. Spans
+ * are valid during the call. */
+typedef void (*sp_on_job_done)(void *self, const sp_keeper_done *done);
+
+SP_MUST sp_err sp_keeper_client_new(sp_core *core, sp_keeper_client **ret_client);
+void sp_keeper_client_free(sp_keeper_client *client);
+/* job->job is set here. Exactly one call of on_done, possibly before this returns. */
+void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_job_done on_done,
+                          void *self);
+/* Gives up what waits for too long. */
+void sp_keeper_client_tick(sp_keeper_client *client, uint64_t now_steady_us);
+
+#endif

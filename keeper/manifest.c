@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is there before it is destroyed: the relations that are asked for and what goes with them
+ * (partitions, rows that cascade, views and sequences that fall), their columns and keys, and the
+ * foreign keys that tie them.
+ * OWNS nothing. PROCESS keeper, threads of the pool. TRUST names come from core as JSON values and
+ * reach the server as one parameter; what comes back is the server's JSON.
+ * SPEC PostgreSQL "System Catalogs".
+ */
+#include "keeper/keeper.h"
+
+enum { SUMMARY_RELATIONS_MAX = 100 };
+
+/* $1 objects, $2 verb, $3 cascades ('t'/'f'). The server makes the whole manifest. */
+static const char CLOSURE[] =
+    "WITH RECURSIVE asked AS ("
+    " SELECT c.oid FROM json_to_recordset($1::json) AS j(schema text, name text)"
+    " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
+    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = j.name"
+    " WHERE c.relkind IN ('r','p','v','m','S')),"
+    "closure(oid, why) AS ("
+    " SELECT oid, 'asked'::text FROM asked"
+    " UNION SELECT x.oid, x.why FROM closure k CROSS JOIN LATERAL ("
+    "  SELECT i.inhrelid, 'partition'::text FROM pg_catalog.pg_inherits i WHERE i.inhparent = k.oid"
+    "  UNION ALL SELECT f.conrelid, 'cascade' FROM pg_catalog.pg_constraint f"
+    "   WHERE f.contype = 'f' AND f.confrelid = k.oid AND f.conrelid <> k.oid"
+    "   AND ((string_to_array($2, ' ') && ARRAY['DELETE','WITH','MERGE'] AND f.confdeltype IN "
+    "('c','n','d'))"
+    "    OR (string_to_array($2, ' ') && ARRAY['UPDATE','WITH','MERGE','INSERT'] AND f.confupdtype "
+    "IN ('c','n','d'))"
+    "    OR ('TRUNCATE' = ANY (string_to_array($2, ' ')) AND $3::bool))"
+    "  UNION ALL SELECT r.ev_class, 'view' FROM pg_catalog.pg_depend d"
+    "   JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
+    "   WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass"
+    "   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid"
+    "   AND r.ev_class <> k.oid AND string_to_array($2, ' ') && ARRAY['DROP','ALTER']"
+    "  UNION ALL SELECT d.objid, 'sequence' FROM pg_catalog.pg_depend d"
+    "   JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
+    "   WHERE d.classid = 'pg_catalog.pg_class'::regclass"
+    "   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid"
+    "   AND d.deptype IN ('a','i') AND string_to_array($2, ' ') && ARRAY['DROP','ALTER']"
+    " ) x(oid, why)),"
+    "picked AS (SELECT oid, (array_agg(why ORDER BY why = 'asked' DESC, why))[1] AS why"
+    " FROM closure GROUP BY oid),"
+    "keys AS (SELECT DISTINCT ON (i.indrelid) i.indrelid, i.indexrelid FROM pg_catalog.pg_index i"
+    " JOIN picked p ON p.oid = i.indrelid WHERE i.indisunique AND i.indisvalid"
+    " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS ("
+    "  SELECT FROM unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord)"
+    "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
+    "  WHERE u.ord <= i.indnkeyatts AND NOT a.attnotnull)"
+    " ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid)";
+static const char MANIFEST[] =
+    "SELECT json_build_object("
+    "'format', 1, 'verb', $2::text, 'database', current_database(),"
+    "'server', current_setting('server_version_num')::int,"
+    "'owner', (SELECT pg_get_userbyid(datdba) FROM pg_catalog.pg_database"
+    "  WHERE datname = current_database()),"
+    "'encoding', (SELECT pg_encoding_to_char(encoding) FROM pg_catalog.pg_database"
+    "  WHERE datname = current_database()),"
+    "'collate', (SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()),"
+    "'ctype', (SELECT datctype FROM pg_catalog.pg_database WHERE datname = current_database()),"
+    "'database_bytes', pg_database_size(current_database()),"
+    "'relations', COALESCE((SELECT json_agg(json_build_object("
+    " 'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,"
+    " 'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind, 'why', p.why,"
+    " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
+    " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"
+    " 'partition', c.relispartition,"
+    " 'root', (SELECT format('%I.%I', rn.nspname, rc.relname) FROM pg_catalog.pg_class rc"
+    "  JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
+    "  WHERE c.relispartition AND rc.oid = pg_partition_root(c.oid)),"
+    " 'columns', (SELECT json_agg(json_build_object('name', a.attname,"
+    "  'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod),"
+    "  'generated', a.attgenerated <> '', 'fixed', a.attidentity = 'a', 'notnull', a.attnotnull,"
+    "  'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END)"
+    "  ORDER BY a.attnum) FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d"
+    "  ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    "  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
+    " 'key', (SELECT json_agg(quote_ident(a.attname) ORDER BY u.ord) FROM keys k"
+    "  JOIN pg_catalog.pg_index i ON i.indexrelid = k.indexrelid"
+    "  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord)"
+    "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
+    "  WHERE k.indrelid = c.oid AND u.ord <= i.indnkeyatts)) ORDER BY n.nspname, c.relname)"
+    " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),"
+    "'foreign', COALESCE((SELECT json_agg(json_build_object('oid', f.oid::bigint,"
+    " 'table', f.conrelid::bigint, 'references', f.confrelid::bigint,"
+    " 'quoted', format('%I.%I', n.nspname, c.relname), 'name', quote_ident(f.conname),"
+    " 'definition', pg_get_constraintdef(f.oid)) ORDER BY f.oid)"
+    " FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid = f.conrelid"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE f.contype = 'f' AND f.conparentid = 0 AND (f.confrelid IN (SELECT oid FROM picked)"
+    " OR f.conrelid IN (SELECT oid FROM picked))), '[]'::json))::text";
+
+sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
+{
+    auto_json json_t *manifest = NULL;
+    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(MANIFEST));
+    auto_free char *text = NULL;
+    char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
+    char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
+    sp_span given = job->job.objects.len > 0 ? job->job.objects : SP_SPAN_LIT("[]");
+    TRY(sp_fit(objects, sizeof(objects), given));
+    TRY(sp_fit(verb, sizeof(verb), job->job.verb));
+    const char *const values[] = {objects, verb, job->job.cascades != 0 ? "t" : "f"};
+    sp_buf_text(&sql, CLOSURE);
+    sp_buf_text(&sql, MANIFEST);
+    TRY(sp_buf_take_cstr(&sql, &text));
+    TRY(keep_exec_json(job, conn, text, SP_COUNT(values), values, &manifest));
+    json_object_set_new(manifest, "whole", json_boolean(job->job.whole));
+    size_t count = json_array_size(json_object_get(manifest, "relations"));
+    if (job->job.whole == 0 && count == 0) {
+        sp_buf_text(&job->why, "none of the objects named is a table, view or sequence of this "
+                               "database");
+        return sp_fail(SP_ENOTFOUND);
+    }
+    if (count > KEEP_RELATIONS_MAX) {
+        json_object_set_new(manifest, "whole", json_true());
+    }
+    *ret_manifest = SP_STEAL(manifest);
+    return sp_ok();
+}
+
+uint64_t keep_manifest_bytes(const json_t *manifest)
+{
+    const json_t *relations = json_object_get(manifest, "relations");
+    uint64_t bytes = 0;
+    if (json_is_true(json_object_get(manifest, "whole"))) {
+        return (uint64_t)json_integer_value(json_object_get(manifest, "database_bytes"));
+    }
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        bytes += (uint64_t)json_integer_value(json_object_get(one, "bytes"));
+    }
+    return bytes;
+}
+
+void keep_summary(const json_t *manifest, sp_buf *out)
+{
+    const json_t *relations = json_object_get(manifest, "relations");
+    json_t *list = json_array();
+    for (size_t i = 0; i < json_array_size(relations) && i < SUMMARY_RELATIONS_MAX; i++) {
+        const json_t *one = json_array_get(relations, i);
+        json_array_append_new(
+            list,
+            json_pack("{s:O, s:O, s:O, s:O, s:O}", "name", json_object_get(one, "quoted"), "kind",
+                      json_object_get(one, "kind"), "why", json_object_get(one, "why"), "rows",
+                      json_object_get(one, "rows"), "bytes", json_object_get(one, "bytes")));
+    }
+    json_t *all = json_pack(
+        "{s:O, s:I, s:I, s:o}", "whole", json_object_get(manifest, "whole"), "relations_total",
+        (json_int_t)json_array_size(relations), "foreign_keys",
+        (json_int_t)json_array_size(json_object_get(manifest, "foreign")), "relations", list);
+    char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
+    sp_buf_text(out, text == NULL ? "{}" : text);
+    sp_free(text);
+    json_decref(all);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The role keeper: its socket, the queue of jobs, the cage.
+ * OWNS the loop, jobs. PROCESS keeper. TRUST core alone may ask; its bodies are bounded.
+ * SPEC keeper/README.md, infra/proc/entry.h.
+ */
+#include "infra/crypto/random.h"
+#include "infra/ipc/server.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/entry.h"
+#include "infra/proc/file.h"
+#include "infra/proc/log.h"
+#include "infra/proc/sandbox.h"
+#include "keeper/keeper.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    WATCHDOG_MS = 5000,
+    PEERS_MAX = 8,
+    JOBS_MAX = 16,
+    FILES_MAX = 1024,
+    REPORT_MAX_BYTES = SP_KEEPER_REPORT_MAX_BYTES,
+    RATE_DEFAULT = 20 << 20
+};
+static const char PROGRAMS[] = "/usr/lib/postgresql";
+
+typedef struct {
+    uv_loop_t loop;
+    uv_signal_t term;
+    uv_timer_t watchdog;
+    const sp_config *config;
+    sp_server *server;
+    char store_dir[KEEP_PATH_BYTES];
+    char programs[KEEP_PATH_BYTES];
+    size_t jobs;
+    uint64_t rate;
+} keeper;
+
+typedef struct {
+    uv_work_t work;
+    keeper *keeper;
+    sp_peer *peer;
+    keep_job job;
+} queued;
+
+/* ---- a job ---- */
+
+static sp_err carry_out(keep_job *job)
+{
+    switch ((sp_keeper_job_kind)job->job.kind) {
+    case SP_KEEPER_KEEP:
+        return keep_run_keep(job);
+    case SP_KEEPER_ESTIMATE:
+        return keep_run_estimate(job);
+    case SP_KEEPER_UNDO:
+        return keep_run_undo(job, false);
+    case SP_KEEPER_TRY_UNDO:
+        return keep_run_undo(job, true);
+    case SP_KEEPER_FORGET:
+    case SP_KEEPER_JOB_COUNT:
+        break;
+    }
+    return keep_file_remove(job->store_dir, job->job.keep);
+}
+
+static void on_work(uv_work_t *work)
+{
+    keep_job *job = &((queued *)work->data)->job;
+    uint64_t began_us = sp_now_steady_us();
+    bool alone = job->job.kind == SP_KEEPER_FORGET;
+    job->err = alone ? sp_ok() : keep_prepare(job);
+    if (!sp_failed(job->err)) {
+        job->err = carry_out(job);
+    }
+    keep_clean(job);
+    if (job->duration_ms == 0 || job->job.kind != SP_KEEPER_ESTIMATE) {
+        job->duration_ms = (sp_now_steady_us() - began_us) / 1000;
+    }
+}
+
+static void free_queued(queued *q)
+{
+    q->keeper->jobs--;
+    sp_peer_unref(q->peer);
+    sp_buf_done(&q->job.body);
+    sp_buf_done(&q->job.report);
+    sp_buf_done(&q->job.why);
+    sp_free(q);
+}
+
+static sp_span told(const sp_buf *words)
+{
+    return sp_failed(sp_buf_error(words)) ? SP_SPAN_EMPTY : sp_buf_borrow(words);
+}
+
+static void on_finished(uv_work_t *work, int status)
+{
+    queued *q = work->data;
+    const keep_job *job = &q->job;
+    (void)status;
+    if (job->job.kind == SP_KEEPER_KEEP && !sp_failed(job->err) && job->duration_ms > 100) {
+        q->keeper->rate = job->bytes * 1000 / job->duration_ms + 1;
+    }
+    if (sp_failed(job->err)) {
+        sp_log(SP_LOG_WARN, "job %llu (kind %u) failed: %s: %.*s", (unsigned long long)job->job.job,
+               job->job.kind, sp_code_word(job->err.code), SP_SPAN_ARG(told(&job->why)));
+    }
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    const sp_keeper_done done = {.job = job->job.job,
+                                 .code = job->err.code,
+                                 .bytes = job->bytes,
+                                 .duration_ms = job->duration_ms,
+                                 .report = told(&job->report),
+                                 .why = told(&job->why)};
+    sp_keeper_done_write(&done, &body);
+    sp_peer_push(q->peer, SP_KEEPER_DONE, sp_buf_borrow(&body), NULL, 0);
+    free_queued(q);
+}
+
+static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
+{
+    queued *q = NULL;
+    if (self->jobs >= JOBS_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    TRY(sp_alloc(1, sizeof(*q), &q));
+    q->keeper = self;
+    q->peer = sp_peer_ref(peer);
+    q->work.data = q;
+    q->job = (keep_job){.config = self->config,
+                        .programs = self->programs,
+                        .store_dir = self->store_dir,
+                        .rate = self->rate,
+                        .body = sp_buf_make(SP_MSG_MAX_BYTES),
+                        .report = sp_buf_make(REPORT_MAX_BYTES),
+                        .why = sp_buf_make(SP_KEEPER_WHY_MAX_BYTES)};
+    self->jobs++;
+    sp_buf_span(&q->job.body, msg->body);
+    sp_err err = sp_buf_error(&q->job.body);
+    if (!sp_failed(err)) {
+        err = sp_keeper_job_read(sp_buf_borrow(&q->job.body), &q->job.job);
+    }
+    if (!sp_failed(err) && uv_queue_work(&self->loop, &q->work, on_work, on_finished) != 0) {
+        err = sp_fail(SP_ENOMEM);
+    }
+    if (sp_failed(err)) {
+        free_queued(q);
+    }
+    return err;
+}
+
+static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
+{
+    keeper *k = self;
+    (void)fds;
+    if (!sp_config_uid_is(k->config, sp_peer_uid(peer), SP_ROLE_CORE) ||
+        msg->kind != SP_KEEPER_JOB) {
+        sp_log(SP_LOG_WARN, "keeper.sock: dropped uid %u pid %d: kind %u",
+               (unsigned)sp_peer_uid(peer), (int)sp_peer_pid(peer), msg->kind);
+        sp_peer_drop(peer);
+        return;
+    }
+    sp_peer_reply(peer, msg, take_job(k, peer, msg).code, SP_SPAN_EMPTY, NULL, 0);
+}
+
+/* ---- start ---- */
+
+/* The newest PostgreSQL whose programs are here: pg_dump dumps servers up to its own version. */
+static sp_err find_programs(keeper *self, sp_buf *why)
+{
+    unsigned newest = 0;
+    DIR *dir = opendir(PROGRAMS);
+    for (const struct dirent *entry = dir == NULL ? NULL : readdir(dir); entry != NULL;
+         entry = readdir(dir)) {
+        uint64_t version = 0;
+        char path[KEEP_PATH_BYTES];
+        if (sp_failed(sp_span_to_u64(sp_span_cstr(entry->d_name), 1000, &version)) ||
+            version < newest) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "%s/%u/bin/pg_dump", PROGRAMS, (unsigned)version);
+        if (access(path, X_OK) == 0) {
+            newest = (unsigned)version;
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    if (newest == 0) {
+        sp_buf_fmt(why, "there is no pg_dump below %s: install postgresql-client", PROGRAMS);
+        return sp_fail(SP_ENOTFOUND);
+    }
+    snprintf(self->programs, sizeof(self->programs), "%s/%u/bin", PROGRAMS, newest);
+    return sp_ok();
+}
+
+static bool is_left_over(const char *name)
+{
+    sp_span text = sp_span_cstr(name);
+    return sp_span_starts(text, SP_SPAN_LIT("job-")) || sp_span_ends(text, SP_SPAN_LIT(".part"));
+}
+
+/* What a keeper that died left behind: unfinished files and directories of jobs. */
+static void sweep(const char *dir_path, bool inner)
+{
+    DIR *dir = opendir(dir_path);
+    for (const struct dirent *entry = dir == NULL ? NULL : readdir(dir); entry != NULL;
+         entry = readdir(dir)) {
+        char path[2 * KEEP_PATH_BYTES];
+        if (entry->d_name[0] == '.' || (!inner && !is_left_over(entry->d_name))) {
+            continue;
+        }
+        snprintf(path, sizeof(path), "%s/%s", dir_path, entry->d_name);
+        if (unlink(path) != 0 && !inner) {
+            sweep(path, true);
+            rmdir(path);
+        }
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+}
+
+static sp_err make_places(keeper *self)
+{
+    auto_free char *state = NULL;
+    auto_free char *store = NULL;
+    TRY(sp_config_state(self->config, SP_ROLE_KEEPER, "", &state));
+    TRY(sp_config_state(self->config, SP_ROLE_KEEPER, "keeps", &store));
+    TRY(sp_fit(self->store_dir, sizeof(self->store_dir), sp_span_cstr(store)));
+    TRY(sp_dir_make(store, 0700));
+    sweep(state, false);
+    sweep(store, false);
+    return sp_ok();
+}
+
+static sp_err lock_in(const keeper *self, sp_buf *why)
+{
+    auto_free char *dir = NULL;
+    TRY(sp_config_state(self->config, SP_ROLE_KEEPER, "", &dir));
+    const sp_sandbox cage = {.role = "keeper",
+                             .may = SP_MAY_FILES | SP_MAY_THREADS | SP_MAY_SPAWN | SP_MAY_CONNECT,
+                             .read = {self->config->run_dir, "?/etc/sallyport"},
+                             .write = {dir},
+                             .execute = {PROGRAMS},
+                             .files_max = FILES_MAX};
+    return sp_sandbox_enter(&cage, why);
+}
+
+static void on_term(uv_signal_t *signal, int number)
+{
+    (void)number;
+    uv_stop(signal->loop);
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    sp_entry_notify("WATCHDOG=1");
+}
+
+static sp_err serve(keeper *self, sp_buf *why)
+{
+    int fd = sp_entry_listen_fd("keeper");
+    const sp_server_calls calls = {on_message, NULL, self};
+    if (fd < 0) {
+        sp_buf_text(why, "no socket named 'keeper' was handed over: start it by sallyport run");
+        return sp_fail(SP_EINVALID);
+    }
+    uv_signal_init(&self->loop, &self->term);
+    uv_timer_init(&self->loop, &self->watchdog);
+    uv_signal_start(&self->term, on_term, SIGTERM);
+    uv_timer_start(&self->watchdog, on_watchdog, WATCHDOG_MS, WATCHDOG_MS);
+    return sp_server_new(&self->loop, fd, PEERS_MAX, &calls, &self->server);
+}
+
+static sp_err start(keeper *self, sp_buf *why)
+{
+    signal(SIGPIPE, SIG_IGN); /* a program of ours that ended early is an error of write() */
+    TRY(sp_crypto_start());
+    TRY(find_programs(self, why));
+    TRY(make_places(self));
+    TRY(lock_in(self, why));
+    if (uv_loop_init(&self->loop) != 0) {
+        return sp_fail(SP_EIO);
+    }
+    return serve(self, why);
+}
+
+int sp_keeper_role(const sp_config *config)
+{
+    static keeper self;
+    auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
+    sp_log_start("keeper", SP_LOG_INFO);
+    self.config = config;
+    self.rate = RATE_DEFAULT;
+    sp_err err = start(&self, &why);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "keeper cannot start: %s: %.*s", sp_code_word(err.code),
+               SP_SPAN_ARG(sp_buf_borrow(&why)));
+        return EXIT_FAILURE;
+    }
+    sp_log(SP_LOG_INFO, "keeper serves, with the programs of %s", self.programs);
+    sp_entry_notify("READY=1");
+    uv_run(&self.loop, UV_RUN_DEFAULT);
+    /* jobs that run are cut: the kernel ends their programs' pipes, the next start sweeps */
+    sp_server_free(self.server);
+    return EXIT_SUCCESS;
+}

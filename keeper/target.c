@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The database of a job: its directory with the passfile, the connection, statements.
+ * OWNS the job's directory. PROCESS keeper, threads of the pool. TRUST the server's words are for
+ * people only; the password is in one file of mode 0600 and nowhere else.
+ * SPEC libpq "Connection Strings", "The Password File".
+ */
+#include "infra/proc/file.h"
+#include "keeper/keeper.h"
+#include "lib/policy/database.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { CONNINFO_MAX_BYTES = 4096, PASSWORD_MAX_BYTES = 2048 };
+
+/* ---- the job's directory ---- */
+
+/* "*:*:*:*:password", with ':' and '\' escaped. */
+static sp_err write_passfile(keep_job *job, sp_span password)
+{
+    auto_buf sp_buf line = sp_buf_make(PASSWORD_MAX_BYTES * 2 + 16);
+    sp_buf_text(&line, "*:*:*:*:");
+    for (size_t i = 0; i < password.len; i++) {
+        if (password.ptr[i] == ':' || password.ptr[i] == '\\') {
+            sp_buf_byte(&line, '\\');
+        }
+        sp_buf_byte(&line, password.ptr[i]);
+    }
+    sp_buf_byte(&line, '\n');
+    sp_err err = sp_buf_error(&line);
+    auto_close int fd = open(job->passfile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (!sp_failed(err)) {
+        err = fd < 0 ? sp_fail(SP_EIO) : sp_write_all(fd, sp_buf_borrow(&line));
+    }
+    sp_buf_wipe(&line);
+    return err;
+}
+
+sp_err keep_prepare(keep_job *job)
+{
+    auto_free char *base = NULL;
+    auto_buf sp_buf password = sp_buf_make(PASSWORD_MAX_BYTES);
+    TRY(sp_config_state(job->config, SP_ROLE_KEEPER, "job-XXXXXX", &base));
+    TRY(sp_fit(job->dir, sizeof(job->dir), sp_span_cstr(base)));
+    if (mkdtemp(job->dir) == NULL) {
+        job->dir[0] = '\0';
+        return sp_fail(SP_EIO);
+    }
+    snprintf(job->passfile, sizeof(job->passfile), "%s/passfile", job->dir);
+    sp_err err = keep_vault_password(job, &password);
+    if (!sp_failed(err)) {
+        err = write_passfile(job, sp_buf_borrow(&password));
+    }
+    sp_buf_wipe(&password);
+    if (err.code == SP_ENOTFOUND || err.code == SP_EDENIED) {
+        sp_buf_fmt(&job->why, "the vault has no credential %.*s for the keeper",
+                   SP_SPAN_ARG(job->job.credential));
+    }
+    return err;
+}
+
+void keep_clean(keep_job *job)
+{
+    if (job->dir[0] == '\0') {
+        return;
+    }
+    DIR *dir = opendir(job->dir);
+    for (const struct dirent *entry = dir == NULL ? NULL : readdir(dir); entry != NULL;
+         entry = readdir(dir)) {
+        unlinkat(dirfd(dir), entry->d_name, 0);
+    }
+    if (dir != NULL) {
+        closedir(dir);
+    }
+    rmdir(job->dir);
+    job->dir[0] = '\0';
+}
+
+/* ---- connecting ---- */
+
+static const char *mode_of(uint8_t tls)
+{
+    static const char *const modes[SP_DATABASE_TLS_COUNT] = {"verify-full", "verify-ca", "require",
+                                                             "disable"};
+    return modes[tls];
+}
+
+/* A value of a connection string: quoted, with ' and \ escaped. */
+static void put_value(sp_buf *out, const char *key, sp_span value)
+{
+    sp_buf_fmt(out, "%s='", key);
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] == '\'' || value.ptr[i] == '\\') {
+            sp_buf_byte(out, '\\');
+        }
+        sp_buf_byte(out, value.ptr[i]);
+    }
+    sp_buf_text(out, "' ");
+}
+
+sp_err keep_conninfo(const keep_job *job, const char *database, char **ret_text)
+{
+    static const char system_ca[] = "/etc/ssl/certs/ca-certificates.crt";
+    auto_buf sp_buf text = sp_buf_make(CONNINFO_MAX_BYTES);
+    sp_span name = database == NULL ? job->job.database : sp_span_cstr(database);
+    sp_span ca = job->job.ca.len > 0 ? job->job.ca : sp_span_cstr(system_ca);
+    put_value(&text, "host", job->job.host);
+    sp_buf_fmt(&text, "port=%u ", job->job.port);
+    put_value(&text, "user", job->job.account);
+    put_value(&text, "dbname", name);
+    put_value(&text, "passfile", sp_span_cstr(job->passfile));
+    put_value(&text, "sslmode", sp_span_cstr(mode_of(job->job.tls)));
+    if (job->job.tls <= SP_DATABASE_TLS_VERIFY_CA) {
+        put_value(&text, "sslrootcert", ca);
+    }
+    sp_buf_text(&text, "connect_timeout=10 application_name=sallyport-keeper "
+                       "client_encoding=UTF8 gssencmode=disable "
+                       "options='-c statement_timeout=0 -c lock_timeout=30s'");
+    return sp_buf_take_cstr(&text, ret_text);
+}
+
+static void note_words(keep_job *job, const char *words)
+{
+    sp_span text = sp_span_trim(sp_span_cstr(words));
+    if (job->why.len > 0 || text.len == 0) {
+        return;
+    }
+    sp_span piece = sp_span_slice(text, 0, SP_KEEPER_WHY_MAX_BYTES / 2);
+    while (piece.len > 0 && !sp_span_is_utf8(piece)) {
+        piece.len--;
+    }
+    sp_buf_span(&job->why, piece);
+}
+
+sp_err keep_connect(keep_job *job, const char *database, PGconn **ret_conn)
+{
+    auto_free char *info = NULL;
+    TRY(keep_conninfo(job, database, &info));
+    PGconn *conn = PQconnectdb(info);
+    if (conn == NULL) {
+        return sp_fail(SP_ENOMEM);
+    }
+    if (PQstatus(conn) != CONNECTION_OK) {
+        const char *words = PQerrorMessage(conn);
+        bool gone = sp_span_find(sp_span_cstr(words), SP_SPAN_LIT("does not exist")) <
+                    sp_span_cstr(words).len;
+        note_words(job, words);
+        PQfinish(conn);
+        return sp_fail(gone ? SP_ENOTFOUND : SP_EIO);
+    }
+    *ret_conn = conn;
+    return sp_ok();
+}
+
+void keep_disconnect(PGconn **conn)
+{
+    if (*conn != NULL) {
+        PQfinish(*conn);
+        *conn = NULL;
+    }
+}
+
+/* ---- statements ---- */
+
+sp_err keep_exec(keep_job *job, PGconn *conn, const char *sql, int count, const char *const *values,
+                 PGresult **ret_result)
+{
+    PGresult *result = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, 0);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+        note_words(job, PQerrorMessage(conn));
+        PQclear(result);
+        return sp_fail(SP_EIO);
+    }
+    if (ret_result == NULL) {
+        PQclear(result);
+    } else {
+        *ret_result = result;
+    }
+    return sp_ok();
+}
+
+void keep_clear(PGresult **result)
+{
+    PQclear(*result);
+    *result = NULL;
+}
+
+sp_err keep_exec_json(keep_job *job, PGconn *conn, const char *sql, int count,
+                      const char *const *values, json_t **ret_json)
+{
+    auto_result PGresult *result = NULL;
+    json_error_t error;
+    TRY(keep_exec(job, conn, sql, count, values, &result));
+    if (PQntuples(result) != 1 || PQgetisnull(result, 0, 0) != 0) {
+        return sp_fail(SP_ENOTFOUND);
+    }
+    *ret_json = json_loads(PQgetvalue(result, 0, 0), 0, &error);
+    return *ret_json == NULL ? sp_fail(SP_EINVALID) : sp_ok();
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Undo: puts back what a statement destroyed, in one transaction, without overwriting what others
+ * did since.
+ *
+ * DROP and ALTER: every object of the archive whose row has left its system catalog is made again,
+ * with its data, its constraints and grants; foreign keys of other tables that fell are added
+ * again. DELETE, TRUNCATE, UPDATE, MERGE: rows are loaded beside the table and matched by key. Rows
+ * that are missing come back; rows that one transaction changed (UPDATE, and what cascades) get
+ * their old values; rows that others changed since are conflicts: told, left alone.
+ *
+ * OWNS what it starts. PROCESS keeper, threads of the pool. TRUST names from the manifest were
+ * quoted by the server; data passes from pg_restore to psql. SPEC keeper/README.md.
+ */
+#include "infra/proc/file.h"
+#include "keeper/undo_parts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CHUNK_BYTES = 64 * 1024 };
+
+/* ---- the archive, poured into pg_restore by a thread of its own ---- */
+
+typedef struct {
+    keep_reader *reader;
+    int to;
+    sp_err err;
+} feeder;
+
+static void *feed(void *self)
+{
+    feeder *f = self;
+    uint8_t *chunk = NULL;
+    f->err = sp_alloc(1, CHUNK_BYTES, &chunk);
+    while (!sp_failed(f->err)) {
+        size_t len = 0;
+        f->err = keep_reader_read(f->reader, chunk, CHUNK_BYTES, &len);
+        if (sp_failed(f->err) || len == 0) {
+            break;
+        }
+        sp_err put = sp_write_all(f->to, sp_span_of(chunk, len));
+        if (sp_failed(put)) { /* it has read what it wanted */
+            break;
+        }
+    }
+    sp_free(chunk);
+    close(f->to);
+    return NULL;
+}
+
+sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *self)
+{
+    keep_reader *reader = NULL;
+    json_t *manifest = NULL;
+    keep_child child;
+    pthread_t thread;
+    TRY(keep_open(u->job, &reader, &manifest));
+    json_decref(manifest);
+    sp_err err = keep_child_start(u->job, argv, true, true, &child);
+    if (sp_failed(err)) {
+        keep_reader_free(reader);
+        return err;
+    }
+    feeder f = {reader, child.in, {SP_OK}};
+    child.in = -1; /* the feeder closes it */
+    if (pthread_create(&thread, NULL, feed, &f) != 0) {
+        close(f.to);
+        f.err = sp_fail(SP_ENOMEM);
+        thread = 0;
+    }
+    uint8_t chunk[4096];
+    ssize_t got = 0;
+    while (!sp_failed(err) &&
+           ((got = read(child.out, chunk, sizeof(chunk))) > 0 || (got < 0 && errno == EINTR))) {
+        err = got > 0 ? take(self, sp_span_of(chunk, (size_t)got)) : sp_ok();
+    }
+    sp_err ended = keep_child_end(u->job, &child);
+    if (thread != 0) {
+        pthread_join(thread, NULL);
+    }
+    keep_child_done(&child);
+    keep_reader_free(reader);
+    TRY(f.err);
+    TRY(err);
+    return ended;
+}
+
+/* ---- relations ---- */
+
+const char *undo_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text == NULL ? "" : text;
+}
+
+uint32_t undo_oid(const json_t *relation)
+{
+    return (uint32_t)json_integer_value(json_object_get(relation, "oid"));
+}
+
+const json_t *undo_present(const undo *u, const json_t *relation)
+{
+    char key[16];
+    snprintf(key, sizeof(key), "%u", undo_oid(relation));
+    return json_object_get(u->present, key);
+}
+
+/* $1 oids: what the kept relations are now. */
+static const char PRESENT[] =
+    "SELECT COALESCE(json_object_agg(c.oid::text, json_build_object("
+    "'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,"
+    "'columns', (SELECT json_object_agg(a.attname, json_build_object("
+    " 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',"
+    " 'needed', a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''))"
+    " FROM pg_catalog.pg_attribute a"
+    " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
+    "'triggers', COALESCE((SELECT json_agg(json_build_object('name', quote_ident(t.tgname),"
+    " 'enabled', t.tgenabled)) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid"
+    " AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgparentid = 0), '[]'::json))),"
+    " '{}'::json)::text FROM pg_catalog.pg_class c"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[])";
+
+static sp_err read_present(undo *u)
+{
+    auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *text = NULL;
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        sp_buf_fmt(&oids, "%s%u", i == 0 ? "{" : ",", undo_oid(json_array_get(relations, i)));
+    }
+    sp_buf_text(&oids, oids.len == 0 ? "{}" : "}");
+    TRY(sp_buf_take_cstr(&oids, &text));
+    const char *const list[] = {text};
+    return keep_exec_json(u->job, u->conn, PRESENT, 1, list, &u->present);
+}
+
+bool undo_verb_is(const undo *u, const char *words)
+{
+    sp_span rest = sp_span_cstr(words);
+    sp_span word;
+    while (sp_span_split(&rest, ' ', &word)) {
+        sp_span verbs = sp_span_cstr(undo_text(u->manifest, "verb"));
+        sp_span verb;
+        while (sp_span_split(&verbs, ' ', &verb)) {
+            if (sp_span_eq(word, verb)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void undo_tell(undo *u, json_t *sentence)
+{
+    json_array_append_new(u->told, sentence);
+}
+
+sp_err undo_refuse(undo *u, const char *what, const char *why, const char *name, const char *detail)
+{
+    sp_buf_reset(&u->job->why);
+    sp_buf_fmt(&u->job->why, "%s: %s", what, why);
+    if (name != NULL) {
+        sp_buf_fmt(&u->job->why, " %s", name);
+    }
+    if (detail != NULL) {
+        sp_buf_fmt(&u->job->why, " (%s)", detail);
+    }
+    return sp_fail(SP_ECONFLICT);
+}
+
+/* ---- writing the script ---- */
+
+sp_err undo_script(undo *u, sp_buf *sql)
+{
+    sp_err err = sp_buf_error(sql);
+    if (!sp_failed(err)) {
+        err = sp_write_all(u->psql.in, sp_buf_borrow(sql));
+    }
+    sp_buf_reset(sql);
+    return err;
+}
+
+sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_BYTES + 16],
+                 size_t *ret_count)
+{
+    auto_buf sp_buf list = sp_buf_make(UNDO_TOC_MAX_BYTES);
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    size_t count = 0;
+    while (keep_toc_next(&rest, &entry)) {
+        if (pick(u, &entry)) {
+            sp_buf_span(&list, entry.line);
+            sp_buf_byte(&list, '\n');
+            count++;
+        }
+    }
+    TRY(sp_buf_error(&list));
+    snprintf(path, KEEP_PATH_BYTES + 16, "%s/%s", u->job->dir, name);
+    *ret_count = count;
+    return sp_file_replace(path, 0600, sp_buf_borrow(&list));
+}
+
+/* ---- the whole ---- */
+
+static sp_err write_script(undo *u)
+{
+    auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    sp_buf_text(&sql, "\\set ON_ERROR_STOP on\nBEGIN;\nSET LOCAL lock_timeout = '30s';\n"
+                      "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
+    TRY(undo_script(u, &sql));
+    if (undo_verb_is(u, "DROP ALTER")) {
+        TRY(undo_structure(u, &sql));
+    }
+    TRY(undo_rows(u, &sql));
+    sp_buf_text(&sql, u->try_only ? "ROLLBACK;\n" : "COMMIT;\n");
+    return undo_script(u, &sql);
+}
+
+static sp_err run_script(undo *u)
+{
+    auto_free char *info = NULL;
+    TRY(keep_conninfo(u->job, NULL, &info));
+    const char *const argv[] = {"psql",          "--no-psqlrc", "--quiet",
+                                "--tuples-only", "--no-align",  "--no-password",
+                                "--dbname",      info,          NULL};
+    TRY(keep_child_start(u->job, argv, true, false, &u->psql));
+    sp_err written = write_script(u);
+    bool refused = written.code == SP_ECONFLICT;
+    if (sp_failed(written) && !refused) { /* psql has ended early: its own words say why */
+        sp_buf_reset(&u->job->why);
+    }
+    sp_err ended =
+        keep_child_end(u->job, &u->psql); /* the end of input without COMMIT undoes all */
+    if (written.code == SP_ECORRUPT) {
+        sp_buf_reset(&u->job->why);
+        sp_buf_text(&u->job->why, "what was kept does not verify: the file is damaged or changed");
+    }
+    if (refused || written.code == SP_ECORRUPT) {
+        return written;
+    }
+    if (sp_failed(ended)) { /* the server said no: its words are in why */
+        return sp_fail(SP_ECONFLICT);
+    }
+    return written;
+}
+
+static void read_rows(const undo *u, json_t *rows)
+{
+    auto_buf sp_buf text = sp_buf_make(1 << 20);
+    if (sp_failed(keep_child_told(&u->psql, &text))) {
+        return;
+    }
+    sp_span rest = sp_buf_borrow(&text);
+    sp_span line;
+    while (sp_span_split(&rest, '\n', &line)) {
+        json_error_t error;
+        json_t *one = sp_span_starts(line, SP_SPAN_LIT("{"))
+                          ? json_loadb((const char *)line.ptr, line.len, 0, &error)
+                          : NULL;
+        if (one != NULL) {
+            json_int_t differing = json_integer_value(json_object_get(one, "differing"));
+            json_int_t reverted = json_integer_value(json_object_get(one, "reverted"));
+            json_int_t missing = json_integer_value(json_object_get(one, "missing"));
+            json_int_t inserted = json_integer_value(json_object_get(one, "inserted"));
+            json_object_set_new(one, "conflicts", json_integer(differing - reverted));
+            json_object_set_new(one, "clashes", json_integer(missing - inserted));
+            json_array_append_new(rows, one);
+        }
+    }
+}
+
+static void write_report(const undo *u)
+{
+    json_t *rows = json_array();
+    read_rows(u, rows);
+    json_t *all = json_pack("{s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only, "verb",
+                            json_object_get(u->manifest, "verb"), "restored", u->restored, "rows",
+                            rows, "told", u->told);
+    char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
+    sp_buf_text(&u->job->report, text == NULL ? "{}" : text);
+    sp_free(text);
+    json_decref(all);
+}
+
+/* A database that is gone is made first; it cannot be part of the transaction. */
+static sp_err make_database(undo *u)
+{
+    auto_conn PGconn *conn = NULL;
+    auto_buf sp_buf sql = sp_buf_make(4096);
+    auto_free char *text = NULL;
+    auto_free char *name = NULL;
+    TRY(sp_strdup(u->job->job.database, &name));
+    sp_buf_reset(&u->job->why);
+    TRY(keep_connect(u->job, "postgres", &conn));
+    char *quoted = PQescapeIdentifier(conn, name, strlen(name));
+    char *owner = PQescapeIdentifier(conn, undo_text(u->manifest, "owner"),
+                                     strlen(undo_text(u->manifest, "owner")));
+    char *encoding = PQescapeLiteral(conn, undo_text(u->manifest, "encoding"),
+                                     strlen(undo_text(u->manifest, "encoding")));
+    char *collate = PQescapeLiteral(conn, undo_text(u->manifest, "collate"),
+                                    strlen(undo_text(u->manifest, "collate")));
+    char *ctype = PQescapeLiteral(conn, undo_text(u->manifest, "ctype"),
+                                  strlen(undo_text(u->manifest, "ctype")));
+    sp_buf_fmt(&sql,
+               "CREATE DATABASE %s TEMPLATE template0 OWNER %s ENCODING %s LC_COLLATE %s "
+               "LC_CTYPE %s",
+               quoted, owner, encoding, collate, ctype);
+    char *const made[] = {quoted, owner, encoding, collate, ctype};
+    for (size_t i = 0; i < SP_COUNT(made); i++) {
+        PQfreemem(made[i]);
+    }
+    TRY(sp_buf_take_cstr(&sql, &text));
+    TRY(keep_exec(u->job, conn, text, 0, NULL, NULL));
+    undo_tell(
+        u, json_sprintf(
+               "the database %s was made again; grants on the database itself are not kept", name));
+    return keep_connect(u->job, NULL, &u->conn);
+}
+
+static sp_err connect_to_it(undo *u)
+{
+    sp_err err = keep_connect(u->job, NULL, &u->conn);
+    if (err.code != SP_ENOTFOUND || !json_is_true(json_object_get(u->manifest, "whole"))) {
+        return err;
+    }
+    if (u->try_only) {
+        sp_buf_reset(&u->job->why);
+        undo_tell(u, json_sprintf(
+                         "the database %s is gone: it would be made again, with all that was in it",
+                         undo_text(u->manifest, "database")));
+        return sp_fail(SP_ENOTFOUND);
+    }
+    return make_database(u);
+}
+
+static sp_err take_toc(void *self, sp_span bytes)
+{
+    undo *u = self;
+    sp_buf_span(&u->toc, bytes);
+    return sp_buf_error(&u->toc);
+}
+
+static sp_err look(undo *u)
+{
+    const char *const argv[] = {"pg_restore", "--list", NULL};
+    TRY(undo_restore(u, argv, take_toc, u));
+    TRY(read_present(u));
+    return undo_find_missing(u);
+}
+
+static sp_err run(undo *u)
+{
+    keep_reader *reader = NULL;
+    TRY(keep_open(u->job, &reader, &u->manifest));
+    keep_reader_free(reader);
+    sp_err err = connect_to_it(u);
+    if (err.code == SP_ENOTFOUND && u->try_only && json_array_size(u->told) > 0) {
+        write_report(u);
+        return sp_ok();
+    }
+    TRY(err);
+    TRY(look(u));
+    TRY(run_script(u));
+    write_report(u);
+    return sp_ok();
+}
+
+sp_err keep_run_undo(keep_job *job, bool try)
+{
+    undo u = {.job = job,
+              .try_only = try,
+              .toc = sp_buf_make(UNDO_TOC_MAX_BYTES),
+              .restored = json_array(),
+              .told = json_array(),
+              .psql = {.pid = -1, .in = -1, .out = -1, .errors = -1, .told = -1}};
+    sp_err err = run(&u);
+    keep_child_done(&u.psql);
+    keep_disconnect(&u.conn);
+    sp_buf_done(&u.toc);
+    sp_free(u.missing);
+    json_decref(u.manifest);
+    json_decref(u.present);
+    json_decref(u.restored);
+    json_decref(u.told);
+    return err;
+}

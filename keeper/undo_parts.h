@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of undo share: undo.c the whole, undo_structure.c objects that are missing,
+ * undo_rows.c rows.
+ * OWNS see the struct. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC
+ * keeper/README.md.
+ */
+#ifndef SP_KEEPER_UNDO_PARTS_H
+#define SP_KEEPER_UNDO_PARTS_H
+
+#include "keeper/keeper.h"
+#include "keeper/toc.h"
+
+enum { UNDO_SQL_MAX_BYTES = 1 << 20, UNDO_TOC_MAX_BYTES = 8 << 20, UNDO_MISSING_MAX = 20000 };
+
+typedef struct {
+    uint32_t catalog;
+    uint32_t oid;
+} undo_object;
+
+typedef struct {
+    keep_job *job;
+    bool try_only;
+    json_t *manifest;
+    json_t *present; /* of its relations, by oid: {"12345":{...}} */
+    PGconn *conn;
+    sp_buf toc;
+    undo_object *missing;
+    size_t missing_count;
+    json_t *restored; /* texts */
+    json_t *told;     /* sentences for people */
+    keep_child psql;
+} undo;
+
+/* ---- undo.c ---- */
+typedef sp_err (*undo_take)(void *self, sp_span bytes);
+/* Runs pg_restore with these arguments over the keep and hands on what it writes. */
+SP_MUST sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *self);
+/* Sends the text to psql and empties it. */
+SP_MUST sp_err undo_script(undo *u, sp_buf *sql);
+/* Any of the words is a verb of the statement. */
+bool undo_verb_is(const undo *u, const char *words);
+/* Takes the sentence. */
+void undo_tell(undo *u, json_t *sentence);
+/* SP_ECONFLICT with a sentence: "what: why name (detail)". */
+SP_MUST sp_err undo_refuse(undo *u, const char *what, const char *why, const char *name,
+                           const char *detail);
+/* Writes those entries of the archive that are picked, for --use-list. */
+typedef bool (*undo_pick)(const undo *u, const keep_toc_entry *entry);
+SP_MUST sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_BYTES + 16],
+                         size_t *ret_count);
+const char *undo_text(const json_t *object, const char *key);
+uint32_t undo_oid(const json_t *relation);
+/* What the relation is now; NULL = it is gone. */
+const json_t *undo_present(const undo *u, const json_t *relation);
+
+/* ---- undo_structure.c ---- */
+/* Looks which objects of the archive and which foreign keys are missing. */
+SP_MUST sp_err undo_find_missing(undo *u);
+/* catalog 0: whichever it is. */
+bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
+SP_MUST sp_err undo_structure(undo *u, sp_buf *sql);
+
+/* ---- undo_rows.c ---- */
+SP_MUST sp_err undo_rows(undo *u, sp_buf *sql);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Undo of DROP and ALTER: objects of the archive whose row has left its system catalog are made
+ * again, with data, constraints and grants; foreign keys of other tables that fell are added.
+ * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
+ */
+#include "infra/proc/file.h"
+#include "keeper/undo_parts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NAME_MAX_BYTES = 256, PG_CLASS = 1259 };
+
+/* ---- what is missing ---- */
+
+bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid)
+{
+    for (size_t i = 0; i < u->missing_count; i++) {
+        if (u->missing[i].oid == oid && (catalog == 0 || u->missing[i].catalog == catalog)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of the objects of one catalog that are not there any more. */
+static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
+{
+    auto_result PGresult *name = NULL;
+    auto_result PGresult *gone = NULL;
+    auto_buf sp_buf sql = sp_buf_make(1024);
+    auto_free char *text = NULL;
+    char number[16];
+    snprintf(number, sizeof(number), "%u", catalog);
+    const char *const one[] = {number};
+    TRY(keep_exec(u->job, u->conn,
+                  "SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = "
+                  "$1::oid AND c.relnamespace = 'pg_catalog'::regnamespace",
+                  1, one, &name));
+    if (PQntuples(name) != 1) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    char *quoted =
+        PQescapeIdentifier(u->conn, PQgetvalue(name, 0, 0), strlen(PQgetvalue(name, 0, 0)));
+    sp_buf_fmt(&sql,
+               "SELECT o.oid FROM unnest($1::oid[]) o(oid) WHERE NOT EXISTS (SELECT FROM "
+               "pg_catalog.%s c WHERE c.oid = o.oid)",
+               quoted);
+    PQfreemem(quoted);
+    TRY(sp_buf_take_cstr(&sql, &text));
+    const char *const list[] = {oids};
+    TRY(keep_exec(u->job, u->conn, text, 1, list, &gone));
+    for (int i = 0; i < PQntuples(gone) && u->missing_count < UNDO_MISSING_MAX; i++) {
+        uint64_t oid = 0;
+        TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(gone, i, 0)), UINT32_MAX, &oid));
+        u->missing[u->missing_count++] = (undo_object){catalog, (uint32_t)oid};
+    }
+    return sp_ok();
+}
+
+/* One question a catalog. */
+static sp_err find_objects(undo *u)
+{
+    uint32_t done[64];
+    size_t done_count = 0;
+    keep_toc_entry first;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    while (keep_toc_next(&rest, &first)) {
+        bool seen = first.catalog == 0;
+        for (size_t i = 0; i < done_count; i++) {
+            seen = seen || done[i] == first.catalog;
+        }
+        if (seen || done_count == SP_COUNT(done)) {
+            continue;
+        }
+        done[done_count++] = first.catalog;
+        auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
+        auto_free char *text = NULL;
+        sp_span again = sp_buf_borrow(&u->toc);
+        keep_toc_entry entry;
+        while (keep_toc_next(&again, &entry)) {
+            if (entry.catalog == first.catalog) {
+                sp_buf_fmt(&oids, "%s%u", oids.len == 0 ? "{" : ",", entry.oid);
+            }
+        }
+        sp_buf_text(&oids, "}");
+        TRY(sp_buf_take_cstr(&oids, &text));
+        TRY(look_up(u, first.catalog, text));
+    }
+    return sp_ok();
+}
+
+/* ---- structure ---- */
+
+static sp_err take_script(void *self, sp_span bytes)
+{
+    const undo *u = self;
+    return sp_write_all(u->psql.in, bytes);
+}
+
+/* Names that the archive has for something missing: ACL, COMMENT and SEQUENCE SET have no oid. */
+static bool names_missing(const undo *u, const keep_toc_entry *entry)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool found = false;
+    for (size_t i = 0; !found && i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        if (!undo_is_missing(u, PG_CLASS, undo_oid(one))) {
+            continue;
+        }
+        char word[NAME_MAX_BYTES];
+        snprintf(word, sizeof(word), " %s", undo_text(one, "name"));
+        sp_span name = sp_span_cstr(word);
+        size_t at = sp_span_find(entry->rest, name);
+        size_t end = at + name.len;
+        found =
+            end < entry->rest.len && (entry->rest.ptr[end] == ' ' || entry->rest.ptr[end] == '.');
+    }
+    if (found || json_array_size(relations) > 0) {
+        return found;
+    }
+    return u->missing_count > 0; /* a whole database: what is not there comes back with its words */
+}
+
+static bool wanted(const undo *u, const keep_toc_entry *entry)
+{
+    if (entry->catalog != 0) {
+        return undo_is_missing(u, entry->catalog, entry->oid);
+    }
+    if (entry->oid != 0) { /* TABLE DATA */
+        return undo_is_missing(u, PG_CLASS, entry->oid);
+    }
+    return names_missing(u, entry);
+}
+
+/* Foreign keys that fell with what they referred to; those of missing tables are in the archive. */
+static void add_foreign_keys(undo *u, sp_buf *sql)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        if (!json_is_true(json_object_get(key, "gone"))) {
+            continue;
+        }
+        sp_buf_fmt(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n", undo_text(key, "quoted"),
+                   undo_text(key, "name"), undo_text(key, "definition"));
+        undo_tell(u, json_sprintf("foreign key %s of %s was added again", undo_text(key, "name"),
+                                  undo_text(key, "quoted")));
+    }
+}
+
+static sp_err find_gone_keys(undo *u)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        json_t *key = json_array_get(keys, i);
+        auto_result PGresult *result = NULL;
+        char oid[24];
+        char table[24];
+        snprintf(oid, sizeof(oid), "%lld",
+                 (long long)json_integer_value(json_object_get(key, "oid")));
+        snprintf(table, sizeof(table), "%lld",
+                 (long long)json_integer_value(json_object_get(key, "table")));
+        const char *const values[] = {oid, table, undo_text(key, "name")};
+        TRY(keep_exec(u->job, u->conn,
+                      "SELECT FROM pg_catalog.pg_class c WHERE c.oid = $2::oid AND NOT EXISTS "
+                      "(SELECT FROM pg_catalog.pg_constraint f WHERE f.oid = $1::oid OR "
+                      "(f.conrelid = $2::oid AND quote_ident(f.conname) = $3))",
+                      3, values, &result));
+        /* in the archive with its own table, unless that table was not kept */
+        bool kept = false;
+        const json_t *relations = json_object_get(u->manifest, "relations");
+        for (size_t k = 0; k < json_array_size(relations); k++) {
+            kept = kept || undo_oid(json_array_get(relations, k)) ==
+                               (uint32_t)json_integer_value(json_object_get(key, "table"));
+        }
+        if (PQntuples(result) == 1 && !kept) {
+            json_object_set_new(key, "gone", json_true());
+        }
+    }
+    return sp_ok();
+}
+
+static void note_restored(undo *u)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (entry.catalog != 0 && wanted(u, &entry) && json_array_size(u->restored) < 200) {
+            json_array_append_new(u->restored,
+                                  json_stringn((const char *)entry.rest.ptr, entry.rest.len));
+        }
+    }
+}
+
+sp_err undo_structure(undo *u, sp_buf *sql)
+{
+    char path[KEEP_PATH_BYTES + 16];
+    char use[KEEP_PATH_BYTES + 32];
+    size_t count = 0;
+    TRY(undo_list(u, wanted, "structure", path, &count));
+    if (count > 0) {
+        snprintf(use, sizeof(use), "--use-list=%s", path);
+        const char *const argv[] = {"pg_restore", "--file=-", use, NULL};
+        TRY(undo_restore(u, argv, take_script, u));
+        sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
+        note_restored(u);
+    }
+    add_foreign_keys(u, sql);
+    return undo_script(u, sql);
+}
+
+sp_err undo_find_missing(undo *u)
+{
+    TRY(sp_alloc(UNDO_MISSING_MAX, sizeof(*u->missing), &u->missing));
+    TRY(find_objects(u));
+    return find_gone_keys(u);
+}

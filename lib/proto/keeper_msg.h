@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What core asks of the keeper over keeper.sock.
+ *
+ * Story: core sends a JOB: keep what a statement is about to destroy, say what that would cost, put
+ * a keep back, or forget one. The reply says only that it was taken; when it is finished the keeper
+ * pushes DONE with the same number. The place and the database role are core's words (from the
+ * policy in force); the password comes from the vault, to the keeper alone. When the line breaks,
+ * all jobs that were taken are lost: what was not reported as kept was not kept.
+ *
+ * OWNS nothing: spans point into the body. PROCESS core asks, keeper serves. TRUST core may be
+ * taken over: every field is bounded, names are passed to the server as values or quoted. SPEC
+ * docs/ARCHITECTURE.md "Undo".
+ */
+#ifndef SP_PROTO_KEEPER_MSG_H
+#define SP_PROTO_KEEPER_MSG_H
+
+#include "lib/proto/msg.h"
+
+typedef enum {
+    SP_KEEPER_JOB = 0x0400, /* core -> keeper, replied without a body; SP_ELIMIT: too many wait */
+    SP_KEEPER_DONE,         /* keeper -> core, push */
+    SP_KEEPER_KIND_END
+} sp_keeper_kind;
+
+typedef enum {
+    SP_KEEPER_KEEP,     /* now, at the snapshot */
+    SP_KEEPER_ESTIMATE, /* bytes and time that keeping would take, and what depends on it */
+    SP_KEEPER_UNDO,     /* puts a keep back */
+    SP_KEEPER_TRY_UNDO, /* the same, rolled back at the end: what it would do */
+    SP_KEEPER_FORGET,   /* removes a keep; only job and keep are looked at */
+    SP_KEEPER_JOB_COUNT
+} sp_keeper_job_kind;
+
+enum {
+    SP_KEEPER_HOST_MAX_BYTES = 255,
+    SP_KEEPER_PATH_MAX_BYTES = 1024,
+    SP_KEEPER_NAME_MAX_BYTES = 127,
+    SP_KEEPER_OBJECTS_MAX_BYTES = 32 * 1024,
+    SP_KEEPER_VERB_MAX_BYTES = 63,
+    SP_KEEPER_REPORT_MAX_BYTES = 64 * 1024,
+    SP_KEEPER_WHY_MAX_BYTES = 1000
+};
+
+typedef struct {
+    uint64_t job; /* core's number */
+    uint64_t keep;
+    uint16_t port;
+    uint8_t kind;     /* sp_keeper_job_kind */
+    uint8_t tls;      /* sp_database_tls */
+    uint8_t whole;    /* 1: the whole database; objects may be empty */
+    uint8_t cascades; /* 1: the statement says CASCADE */
+    sp_span host;
+    sp_span ca;         /* file; empty = the system's */
+    sp_span account;    /* database role */
+    sp_span credential; /* "<resource>/<account>" in the vault */
+    sp_span database;
+    sp_span objects;  /* JSON array of {"schema","name"} */
+    sp_span verb;     /* verbs of the statement, upper case: "ALTER DELETE DROP" */
+    sp_span snapshot; /* pg_export_snapshot() of the asking connection; may be empty */
+} sp_keeper_job;
+
+typedef struct {
+    uint64_t job;
+    uint8_t code;   /* sp_code; SP_ECONFLICT: it cannot be put back, why says why */
+    uint64_t bytes; /* kept, or would be */
+    uint64_t duration_ms;
+    sp_span report; /* JSON, see keeper/README.md; may be empty */
+    sp_span why;    /* a sentence for people, when code is not SP_OK */
+} sp_keeper_done;
+
+void sp_keeper_job_write(const sp_keeper_job *job, sp_buf *out);
+/* SP_ESHORT, SP_ELIMIT, SP_EINVALID. */
+SP_MUST sp_err sp_keeper_job_read(sp_span body, sp_keeper_job *ret_job);
+void sp_keeper_done_write(const sp_keeper_done *done, sp_buf *out);
+SP_MUST sp_err sp_keeper_done_read(sp_span body, sp_keeper_done *ret_done);
+
+#endif

@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper with a real PostgreSQL: each kind of destruction is kept, done, undone, and compared."""
+
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+
+import psycopg2
+import pytest
+
+from keeper_client import ESTIMATE, FORGET, KEEP, TRY_UNDO, UNDO, Keeper
+from officelib import PROGRAM
+from postgres import Postgres
+from vault_client import ECONFLICT, ECORRUPT, OK
+
+ROWS = 20000
+PASSWORD = "kept: with \\ and ' in it"
+SCHEMA = f"""
+CREATE ROLE owner NOLOGIN;
+CREATE ROLE clerk NOLOGIN;
+CREATE ROLE op_keep LOGIN CREATEDB PASSWORD '{PASSWORD.replace("'", "''")}' IN ROLE owner;
+GRANT pg_read_all_data TO op_keep;
+CREATE DATABASE orders OWNER owner;
+"""
+TABLES = f"""
+SET ROLE owner;
+CREATE SCHEMA shop;
+CREATE TABLE shop.customers (id serial PRIMARY KEY, name text NOT NULL, phone text, born date,
+  vip boolean DEFAULT false, UNIQUE (phone));
+CREATE TABLE shop.orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  customer int NOT NULL REFERENCES shop.customers (id) ON DELETE CASCADE, amount numeric(12,2) NOT NULL,
+  tax numeric(12,2) GENERATED ALWAYS AS (amount * 0.13) STORED, note jsonb);
+CREATE TABLE shop."Odd ""name""; --" ("select" int PRIMARY KEY, "a b" text);
+CREATE TABLE shop.log (at timestamptz, line text);
+CREATE TABLE shop.events (id int, day date NOT NULL, what text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE shop.events_1 PARTITION OF shop.events FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE shop.events_2 PARTITION OF shop.events FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+CREATE TABLE shop.audit (n bigserial PRIMARY KEY, what text);
+CREATE FUNCTION shop.noted() RETURNS trigger LANGUAGE plpgsql AS
+  $$BEGIN INSERT INTO shop.audit (what) VALUES (TG_OP); RETURN NULL; END$$;
+CREATE TRIGGER noted AFTER INSERT OR UPDATE OR DELETE ON shop.customers FOR EACH STATEMENT EXECUTE FUNCTION shop.noted();
+CREATE VIEW shop.vips AS SELECT id, name FROM shop.customers WHERE vip;
+CREATE INDEX by_name ON shop.customers (name);
+CREATE INDEX by_customer ON shop.orders (customer);
+GRANT SELECT ON shop.customers TO clerk;
+COMMENT ON TABLE shop.customers IS 'who buys; their names';
+INSERT INTO shop.customers (name, phone, born, vip) SELECT 'name ' || i || E'\\t\\\\x\\n;', '1380000' || i,
+  date '1970-01-01' + i % 10000, i % 7 = 0 FROM generate_series(1, {ROWS}) i;
+INSERT INTO shop.orders (customer, amount, note) SELECT 1 + i % {ROWS}, i * 1.5, '{{"b": 1, "a": "\\\\."}}'
+  FROM generate_series(1, {ROWS * 2}) i;
+INSERT INTO shop."Odd ""name""; --" SELECT i, 'x' || i FROM generate_series(1, 100) i;
+INSERT INTO shop.log SELECT now(), 'line ' || i % 10 FROM generate_series(1, 500) i;
+INSERT INTO shop.events SELECT i, date '2026-01-01' + i % 59, 'e' FROM generate_series(1, 1000) i;
+ANALYZE;
+"""
+COMPARED = ("customers", "orders", 'Odd "name"; --', "log", "events")
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = Postgres()
+    one.sql(SCHEMA.split("CREATE DATABASE", maxsplit=1)[0])
+    one.sql("CREATE DATABASE orders OWNER owner")
+    one.sql(TABLES, "orders")
+    yield one
+    one.stop()
+
+
+@pytest.fixture(scope="module")
+def keeper(server):
+    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    one = Keeper(PROGRAM, folder)
+    try:
+        one.start()
+        one.credential("orders-db/op_keep", PASSWORD)
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def image(server, database="orders"):
+    """All that can be compared: schema as pg_dump sees it, and each table's rows."""
+    schema = server.run("pg_dump", "-h", str(server.dir), "-p", str(server.port), "-U", "postgres", "-s", database)
+    schema = "\n".join(line for line in schema.splitlines() if "restrict" not in line)
+    rows = {}
+    for table in COMPARED:
+        name = table.replace('"', '""')
+        rows[table] = server.sql(f'SELECT md5(string_agg(t::text, E\'\\n\' ORDER BY t::text)) FROM shop."{name}" t', database)
+    return schema, rows
+
+
+def keep(keeper, server, number, verb, *objects, **more):
+    code, size, ms, report, why = keeper.job(KEEP, keep=number, port=server.port, verb=verb, objects=objects, **more)
+    assert code == OK, why
+    assert size > 100 and keeper.kept_file(number).stat().st_mode & 0o777 == 0o600
+    print(f"{verb} {' '.join(objects)}: kept {size} bytes in {ms} ms")
+    return report
+
+
+def undo(keeper, server, number, verb, **more):
+    code, _, ms, tried, why = keeper.job(TRY_UNDO, keep=number, port=server.port, verb=verb, **more)
+    assert code == OK, why
+    assert tried["tried_only"] is True
+    code, _, ms, report, why = keeper.job(UNDO, keep=number, port=server.port, verb=verb, **more)
+    assert code == OK, why
+    print(f"{verb}: undone in {ms} ms: {report}")
+    if tried["rows"]:
+        assert [r["missing"] for r in tried["rows"]] == [r["missing"] for r in report["rows"]]
+    return report
+
+
+def row(report, name):
+    return next(r for r in report["rows"] if r["relation"] == name)
+
+
+def test_estimate_says_bytes_time_and_what_depends(keeper, server):
+    code, size, ms, report, why = keeper.job(ESTIMATE, port=server.port, verb="DROP", objects=["shop.customers"])
+    assert code == OK, why
+    assert size > 500000 and ms > 0
+    assert {(r["name"], r["why"]) for r in report["relations"]} == {
+        ("shop.customers", "asked"), ("shop.vips", "view"), ("shop.customers_id_seq", "sequence")}
+    assert report["foreign_keys"] == 1
+
+
+def test_drop_table_with_all_that_hangs_on_it(keeper, server):
+    before = image(server)
+    keep(keeper, server, 1, "DROP", "shop.customers", cascades=True)
+    server.sql("DROP TABLE shop.customers CASCADE", "orders")
+    assert image_lost(server)
+    report = undo(keeper, server, 1, "DROP")
+    assert any("foreign key" in t for t in report["told"])
+    assert image(server) == before
+    # a second time it is in its own way
+    code, _, _, _, why = keeper.job(UNDO, keep=1, port=server.port, verb="DROP")
+    assert code == ECONFLICT and "already exists" in why
+    assert image(server) == before
+
+
+def image_lost(server):
+    return server.sql("SELECT to_regclass('shop.customers') IS NULL AND to_regclass('shop.vips') IS NULL", "orders") == "t"
+
+
+def test_delete_with_its_cascade(keeper, server):
+    before = image(server)
+    summary = keep(keeper, server, 2, "DELETE", "shop.customers")
+    assert {(r["name"], r["why"]) for r in summary["relations"]} == {
+        ("shop.customers", "asked"), ("shop.orders", "cascade")}
+    server.sql("DELETE FROM shop.customers WHERE id <= 15000", "orders")
+    # others work on meanwhile: a changed row, a new one, one with a number that was deleted
+    server.sql("UPDATE shop.customers SET name = 'changed since' WHERE id = 16000;"
+               "INSERT INTO shop.customers (id, name, phone) VALUES (10, 'came since', 'new')", "orders")
+    report = undo(keeper, server, 2, "DELETE")
+    customers = row(report, "shop.customers")
+    assert (customers["missing"], customers["inserted"]) == (14999, 14999)
+    assert customers["conflicts"] == 2 and sorted(customers["conflict_keys"]) == [["10"], ["16000"]]
+    assert row(report, "shop.orders")["inserted"] == row(report, "shop.orders")["missing"] > 20000
+    assert server.sql("SELECT name FROM shop.customers WHERE id IN (10, 16000) ORDER BY id", "orders") == \
+        "came since\nchanged since"
+    audited = server.sql("SELECT count(*) FROM shop.audit WHERE what = 'INSERT'", "orders")
+    assert audited == "2"  # triggers of the table did not fire for what came back
+    server.sql("UPDATE shop.customers SET name = (SELECT E'name 16000\\t\\\\x\\n;') WHERE id = 16000;"
+               "UPDATE shop.customers SET name = E'name 10\\t\\\\x\\n;', phone = '138000010', born = date '1970-01-01' + 10, vip = false WHERE id = 10",
+               "orders")
+    assert image(server) == before
+
+
+def test_truncate_cascade_and_without_a_key(keeper, server):
+    before = image(server)
+    keep(keeper, server, 3, "TRUNCATE", "shop.customers", "shop.log", "shop.events", cascades=True)
+    server.sql("TRUNCATE shop.customers, shop.log, shop.events CASCADE", "orders")
+    assert server.sql("SELECT count(*) FROM shop.orders", "orders") == "0"
+    report = undo(keeper, server, 3, "TRUNCATE")
+    assert row(report, "shop.log")["inserted"] == 500
+    assert row(report, "shop.events")["inserted"] == 1000
+    assert image(server) == before
+
+
+def test_update_gets_old_values_back_but_not_over_later_ones(keeper, server):
+    before = image(server)
+    keep(keeper, server, 4, "UPDATE", "shop.customers")
+    server.sql("UPDATE shop.customers SET name = 'x', born = NULL WHERE id > 5000", "orders")
+    server.sql("UPDATE shop.customers SET vip = NOT vip WHERE id BETWEEN 6001 AND 6003", "orders")
+    report = undo(keeper, server, 4, "UPDATE")
+    customers = row(report, "shop.customers")
+    assert customers["differing"] == ROWS - 5000 and customers["conflicts"] == 3
+    assert customers["reverted"] == ROWS - 5003 and sorted(customers["conflict_keys"]) == [["6001"], ["6002"], ["6003"]]
+    assert server.sql("SELECT string_agg(name, ',') FROM shop.customers WHERE id BETWEEN 6001 AND 6003", "orders") == "x,x,x"
+    server.sql("UPDATE shop.customers SET name = 'name ' || id || E'\\t\\\\x\\n;', born = date '1970-01-01' + id, vip = NOT vip"
+               " WHERE id BETWEEN 6001 AND 6003", "orders")
+    assert image(server) == before
+
+
+def test_odd_names_and_a_dropped_column(keeper, server):
+    before = image(server)
+    keep(keeper, server, 5, "ALTER", 'shop.Odd "name"; --')
+    server.sql('ALTER TABLE shop."Odd ""name""; --" DROP COLUMN "a b"', "orders")
+    report = undo(keeper, server, 5, "ALTER")
+    assert any("made again" in t for t in report["told"])
+    assert image(server)[1] == before[1]
+
+
+def test_it_refuses_when_the_target_has_changed(keeper, server):
+    keep(keeper, server, 6, "DELETE", "shop.customers")
+    server.sql("ALTER TABLE shop.customers ALTER COLUMN phone TYPE varchar(40)", "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=6, port=server.port, verb="DELETE")
+    assert code == ECONFLICT and "phone" in why and "character varying(40)" in why
+    server.sql("ALTER TABLE shop.customers ALTER COLUMN phone TYPE text", "orders")
+    server.sql("ALTER TABLE shop.customers ADD COLUMN need int NOT NULL DEFAULT 1; "
+               "ALTER TABLE shop.customers ALTER COLUMN need DROP DEFAULT", "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=6, port=server.port, verb="DELETE")
+    assert code == ECONFLICT and "need" in why
+    server.sql("ALTER TABLE shop.customers DROP COLUMN need", "orders")
+    keep(keeper, server, 7, "DROP", "shop.log")
+    server.sql("DROP TABLE shop.log; CREATE TABLE shop.log (other int)", "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=7, port=server.port, verb="DROP")
+    assert code == ECONFLICT and "already exists" in why
+    assert server.sql("SELECT count(*) FROM pg_attribute WHERE attrelid = 'shop.log'::regclass AND attnum > 0", "orders") == "1"
+    server.sql("DROP TABLE shop.log", "orders")
+    undo(keeper, server, 7, "DROP")
+
+
+def test_drop_database_and_schema(keeper, server):
+    before = image(server)
+    keep(keeper, server, 8, "DROP", whole=True)
+    server.sql("DROP SCHEMA shop CASCADE", "orders")
+    undo(keeper, server, 8, "DROP", whole=True)
+    assert image(server) == before
+    keep(keeper, server, 9, "DROP", whole=True)
+    server.sql("DROP DATABASE orders")
+    began = time.monotonic()
+    undo(keeper, server, 9, "DROP", whole=True)
+    print(f"a dropped database was back in {time.monotonic() - began:.1f} s")
+    assert image(server) == before
+
+
+def test_snapshot_of_the_asking_connection(keeper, server):
+    mine = psycopg2.connect(host=str(server.dir), port=server.port, user="postgres", dbname="orders")
+    mine.set_session(isolation_level="REPEATABLE READ")
+    cursor = mine.cursor()
+    cursor.execute("SELECT pg_export_snapshot()")
+    snapshot = cursor.fetchone()[0]
+    server.sql("INSERT INTO shop.log VALUES (now(), 'after the snapshot')", "orders")
+    keep(keeper, server, 10, "TRUNCATE", "shop.log", snapshot=snapshot)
+    mine.close()
+    server.sql("TRUNCATE shop.log", "orders")
+    assert row(undo(keeper, server, 10, "TRUNCATE"), "shop.log")["inserted"] == 500
+
+
+def test_a_keep_is_encrypted_and_tampering_is_seen(keeper, server):
+    keep(keeper, server, 11, "DELETE", "shop.customers")
+    path = keeper.kept_file(11)
+    body = path.read_bytes()
+    assert b"customers" not in body and b"1380000" not in body and body.startswith(b"SPKEEP1\n")
+    for changed in (body[:-1], body[:300] + bytes([body[300] ^ 1]) + body[301:], body + b"\0", body[:len(body) // 2]):
+        path.write_bytes(changed)
+        code, _, _, _, why = keeper.job(TRY_UNDO, keep=11, port=server.port, verb="DELETE")
+        assert code in (ECORRUPT, ECONFLICT), (code, why)
+        assert code == ECORRUPT
+    path.write_bytes(body)
+    os.chown(path, keeper.uid, -1)
+    # another keep's file under this number: its key is bound to its own
+    keep(keeper, server, 12, "DELETE", "shop.log")
+    path.write_bytes(keeper.kept_file(12).read_bytes())
+    assert keeper.job(TRY_UNDO, keep=11, port=server.port, verb="DELETE")[0] == ECORRUPT
+    path.write_bytes(body)
+    assert keeper.job(FORGET, keep=12)[0] == OK
+    assert not keeper.kept_file(12).exists()
+
+
+def test_no_password_in_argv_or_environment_and_nothing_left(keeper, server):
+    assert sorted(os.listdir(keeper.state)) == ["keeps"]
+    code, _, _, _, why = keeper.job(KEEP, keep=20, port=server.port, verb="DROP", objects=["shop.log"],
+                                    credential="orders-db/other")
+    assert code != OK and "no credential" in why
+    code, _, _, _, why = keeper.job(KEEP, keep=20, port=server.port, verb="DROP", objects=["shop.nothing"])
+    assert code != OK and "none of the objects" in why
+    assert sorted(os.listdir(keeper.state)) == ["keeps"] and not keeper.kept_file(20).exists()
+    seen = subprocess.run(["grep", "-c", PASSWORD, str(keeper.vault.log)], capture_output=True, text=True, check=False)
+    assert seen.stdout.strip() == "0"
+
+
+def test_only_core_may_ask(keeper):
+    from vault_client import Connection, UIDS
+    if os.geteuid() != 0:
+        pytest.skip("uids are told apart as root only")
+    stranger = Connection(keeper.path, UIDS["web"])
+    with pytest.raises((ConnectionError, struct.error)):  # dropped without an answer
+        stranger.call(0x0400, b"")

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What pg_restore prints, verbs of a statement, bodies of keeper.sock.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/toc.h, core/approvals/verbs.h,
+ * lib/proto/keeper_msg.h.
+ */
+#include "core/approvals/verbs.h"
+#include "keeper/toc.h"
+#include "lib/proto/keeper_msg.h"
+#include "tests/unit/cm.h"
+
+static void entries_are_read(void **state)
+{
+    (void)state;
+    sp_span text = SP_SPAN_LIT(";\n; Archive created at x\n;\n"
+                               "215; 1259 16391 TABLE public or ders postgres\n"
+                               "3367; 0 16391 TABLE DATA public or ders postgres\n"
+                               "not; one\n99999999999; 1 2 TABLE\n3; x 1 TABLE\n4;1 1 TABLE\n"
+                               "3400; 0 0 ACL public TABLE orders postgres");
+    keep_toc_entry e;
+    assert_true(keep_toc_next(&text, &e));
+    assert_true(e.catalog == 1259 && e.oid == 16391 && !keep_toc_is_data(&e));
+    assert_span_text(e.rest, "TABLE public or ders postgres");
+    assert_true(keep_toc_next(&text, &e));
+    assert_true(e.catalog == 0 && e.oid == 16391 && keep_toc_is_data(&e));
+    assert_true(keep_toc_next(&text, &e));
+    assert_span_text(e.line, "3400; 0 0 ACL public TABLE orders postgres");
+    assert_false(keep_toc_next(&text, &e));
+}
+
+static sp_span target(void *self, sp_span table)
+{
+    (void)self;
+    if (sp_span_eq(table, SP_SPAN_LIT("public.orders"))) {
+        return SP_SPAN_LIT("pg_temp.a");
+    }
+    return sp_span_eq(table, SP_SPAN_LIT("public.\"odd (name\"")) ? SP_SPAN_LIT("pg_temp.b")
+                                                                  : SP_SPAN_EMPTY;
+}
+
+static const char SCRIPT[] = "--\nSET x = 1;\nSELECT set_config('search_path', '', false);\n"
+                             "COPY public.orders (id, note) FROM stdin;\n"
+                             "1\tCOPY public.orders (id) FROM stdin;\n2\t\\\\.\n\\.\n\n"
+                             "COPY public.secret (id) FROM stdin;\n7\n\\.\n"
+                             "COPY public.\"odd (name\" (\"a b\") FROM stdin;\nx\n\\.\n"
+                             "SELECT pg_catalog.setval('public.s', 3, true);\n";
+static const char WANTED[] = "COPY pg_temp.a (id, note) FROM stdin;\n"
+                             "1\tCOPY public.orders (id) FROM stdin;\n2\t\\\\.\n\\.\n"
+                             "COPY pg_temp.b (\"a b\") FROM stdin;\nx\n\\.\n";
+
+static void blocks_get_other_targets(void **state)
+{
+    (void)state;
+    sp_span script = sp_span_cstr(SCRIPT);
+    for (size_t step = 1; step < script.len; step++) {
+        keep_copy copy = keep_copy_make(target, NULL);
+        auto_buf sp_buf out = sp_buf_make(4096);
+        for (size_t at = 0; at < script.len; at += step) {
+            assert_ok(keep_copy_feed(&copy, sp_span_slice(script, at, at + step), &out));
+        }
+        assert_span_text(sp_buf_borrow(&out), WANTED);
+        keep_copy_done(&copy);
+    }
+}
+
+static void long_lines_flow(void **state)
+{
+    (void)state;
+    keep_copy copy = keep_copy_make(target, NULL);
+    auto_buf sp_buf out = sp_buf_make(1 << 20);
+    auto_buf sp_buf line = sp_buf_make(1 << 20);
+    for (size_t i = 0; i < 200000; i++) {
+        sp_buf_byte(&line, i % 2 == 0 ? '\\' : '.');
+    }
+    assert_ok(keep_copy_feed(&copy, SP_SPAN_LIT("COPY public.orders (id) FROM stdin;\n"), &out));
+    assert_ok(keep_copy_feed(&copy, sp_buf_borrow(&line), &out));
+    assert_ok(keep_copy_feed(&copy, SP_SPAN_LIT("\n\\.\nCOPY public.x (id) FROM stdin;\n"), &out));
+    assert_int_equal(out.len, sizeof("COPY pg_temp.a (id) FROM stdin;\n") - 1 + 200000 + 4);
+    assert_ok(keep_copy_feed(&copy, SP_SPAN_LIT("\\.\n"), &out));
+    assert_fails(keep_copy_feed(&copy, sp_buf_borrow(&line), &out), SP_ELIMIT);
+    keep_copy_done(&copy);
+}
+
+static void verbs_are_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *verbs;
+        bool cascades;
+    } CASES[] = {
+        {"DROP TABLE orders", "DROP", false},
+        {"drop table orders cascade", "DROP", true},
+        {"BEGIN; TRUNCATE a; delete from b;", "DELETE TRUNCATE", false},
+        {"/* DROP */ UPDATE t SET a = 'DELETE', \"ALTER\" = 1 -- TRUNCATE\n", "UPDATE", false},
+        {"WITH x AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM x", "DELETE INSERT",
+         false},
+        {"SELECT f()", "WITH", false},
+        {"", "WITH", false},
+        {"SELECT 'unended", "WITH", false},
+        {"updated deleted", "WITH", false},
+        {"ALTER TABLE a DROP COLUMN b CASCADE", "ALTER DROP", true},
+    };
+    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
+        auto_buf sp_buf out = sp_buf_make(64);
+        bool cascades = false;
+        sp_statement_verbs(sp_span_cstr(CASES[i].text), &out, &cascades);
+        assert_span_text(sp_buf_borrow(&out), CASES[i].verbs);
+        assert_int_equal(cascades, CASES[i].cascades);
+    }
+}
+
+static void bodies_come_back(void **state)
+{
+    (void)state;
+    const sp_keeper_job job = {.job = 1,
+                               .keep = 2,
+                               .port = 5432,
+                               .kind = SP_KEEPER_TRY_UNDO,
+                               .tls = 3,
+                               .whole = 1,
+                               .host = SP_SPAN_LIT("127.0.0.1"),
+                               .account = SP_SPAN_LIT("op_keep"),
+                               .credential = SP_SPAN_LIT("orders-db/op_keep"),
+                               .database = SP_SPAN_LIT("订单"),
+                               .objects = SP_SPAN_LIT("[]"),
+                               .verb = SP_SPAN_LIT("DROP")};
+    const sp_keeper_done done = {.job = 1, .code = SP_ECONFLICT, .why = SP_SPAN_LIT("no")};
+    auto_buf sp_buf one = sp_buf_make(4096);
+    auto_buf sp_buf two = sp_buf_make(4096);
+    sp_keeper_job job_read;
+    sp_keeper_done done_read;
+    sp_keeper_job_write(&job, &one);
+    assert_ok(sp_keeper_job_read(sp_buf_borrow(&one), &job_read));
+    assert_true(job_read.kind == SP_KEEPER_TRY_UNDO && job_read.whole == 1);
+    assert_span_text(job_read.database, "订单");
+    sp_keeper_done_write(&done, &two);
+    assert_ok(sp_keeper_done_read(sp_buf_borrow(&two), &done_read));
+    assert_span_text(done_read.why, "no");
+    for (size_t cut = 0; cut < one.len; cut++) {
+        assert_true(
+            sp_failed(sp_keeper_job_read(sp_span_slice(sp_buf_borrow(&one), 0, cut), &job_read)));
+    }
+    for (size_t cut = 0; cut < two.len; cut++) {
+        assert_true(
+            sp_failed(sp_keeper_done_read(sp_span_slice(sp_buf_borrow(&two), 0, cut), &done_read)));
+    }
+    one.ptr[18] = SP_KEEPER_JOB_COUNT; /* kind */
+    assert_fails(sp_keeper_job_read(sp_buf_borrow(&one), &job_read), SP_EINVALID);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entries_are_read), cmocka_unit_test(blocks_get_other_targets),
+        cmocka_unit_test(long_lines_flow),  cmocka_unit_test(verbs_are_found),
+        cmocka_unit_test(bodies_come_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

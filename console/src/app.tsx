@@ -11,6 +11,7 @@ import { Setup } from "./pages/door/setup";
 import { onwards, SignIn } from "./pages/door/sign-in";
 import { StepUpDialog, StepUpPage } from "./pages/door/step-up";
 import { Apps } from "./pages/me/apps";
+import { MyDatabases } from "./pages/me/databases";
 import { MyDevices } from "./pages/me/devices";
 import { Methods } from "./pages/me/methods";
 import { Recorded } from "./pages/me/recorded";
@@ -37,6 +38,7 @@ const admin = (pick: (pages: typeof import("./pages/admin")) => Page): Page =>
 
 const pages: [string, () => string, Page][] = [
   ["/", () => t().nav.apps, Apps],
+  ["/databases", () => t().nav.databases, MyDatabases],
   ["/devices", () => t().nav.devices, MyDevices],
   ["/sessions", () => t().nav.sessions, MySessions],
   ["/sign-in-methods", () => t().nav.methods, Methods],

@@ -16,7 +16,7 @@ export const en = {
   },
   nav: {
     all: "Navigation", mine: "Mine", office: "The office", more: "More",
-    apps: "Applications", devices: "My devices", sessions: "My sessions", refusals: "Refusals", recorded: "Recorded about me",
+    apps: "Applications", databases: "My databases", devices: "My devices", sessions: "My sessions", refusals: "Refusals", recorded: "Recorded about me",
     methods: "How I sign in", overview: "Overview", people: "People", adminDevices: "Devices", resources: "Resources",
     policy: "Policy", adminSessions: "Sessions", ledger: "Ledger", health: "Health",
   },
@@ -95,6 +95,15 @@ export const en = {
     mayHere: "What this device may do", onDevice: "On", onUnknown: "On an unknown device",
     unknownDevice: "This device is not known here",
     unknownDeviceText: "Some applications and downloads need a device the company knows.", enrolLink: "Add this device",
+  },
+  databases: {
+    title: "My databases", lead: "Databases that you may reach, and what you have open there. Every statement is decided and written down.",
+    none: "No databases", noneText: "None of your roles has an account in a database. Ask the security team for the role you need.",
+    name: "Name", all: "Databases", account: "You work as", address: "Address", noGate: "This office has no database gate",
+    command: "Command", open: (n: number) => `${n} open`, someClient: "A client", end: "End", ended: "The connection has ended",
+    token: "Get a password", tokenTitle: (name: string) => `A password for ${name}`, database: "Database", make: "Make a password",
+    tokenText: "It works for ten minutes in any PostgreSQL client, under your name, and ends with this session. You do not need it for the command below.",
+    password: "Password", connection: "Connection", until: "Works until", once: "It is shown once. Your client also needs the office's certificate authority; the command line has it.",
   },
   devices: {
     title: "My devices", lead: "Devices you work on. Access depends on whose they are and how healthy they are.",

@@ -16,7 +16,7 @@ export const zh: typeof en = {
   },
   nav: {
     all: "导航", mine: "我的", office: "办公室", more: "更多",
-    apps: "应用", devices: "我的设备", sessions: "我的会话", refusals: "被拒绝的操作", recorded: "关于我的记录",
+    apps: "应用", databases: "我的数据库", devices: "我的设备", sessions: "我的会话", refusals: "被拒绝的操作", recorded: "关于我的记录",
     methods: "登录方式", overview: "概览", people: "人员", adminDevices: "设备", resources: "资源",
     policy: "策略", adminSessions: "会话", ledger: "账本", health: "运行状态",
   },
@@ -95,6 +95,15 @@ export const zh: typeof en = {
     mayHere: "本设备可以进行的操作", onDevice: "当前设备：", onUnknown: "当前为未知设备",
     unknownDevice: "此设备尚未登记",
     unknownDeviceText: "部分应用和下载只允许在公司已登记的设备上使用。", enrolLink: "登记此设备",
+  },
+  databases: {
+    title: "我的数据库", lead: "您可以访问的数据库，以及您打开的连接。每条语句都会经过判定并被记录。",
+    none: "没有数据库", noneText: "您的角色在任何数据库中都没有账户。请向安全团队申请所需角色。",
+    name: "名称", all: "数据库", account: "使用账户", address: "地址", noGate: "本单位没有数据库网关",
+    command: "命令", open: (n: number) => `${n} 个连接`, someClient: "客户端", end: "断开", ended: "连接已断开",
+    token: "获取口令", tokenTitle: (name: string) => `“${name}”的口令`, database: "数据库", make: "生成口令",
+    tokenText: "口令十分钟内有效，可在任意 PostgreSQL 客户端中以您的名义使用，并随本次会话结束而失效。使用下方命令时不需要口令。",
+    password: "口令", connection: "连接参数", until: "有效期至", once: "口令只显示一次。客户端还需要本单位的证书颁发机构；命令行工具已自带。",
   },
   devices: {
     title: "我的设备", lead: "您办公使用的设备。访问权限取决于设备归属和健康状况。",

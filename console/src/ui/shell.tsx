@@ -19,6 +19,7 @@ function myItems(): NavItem[] {
   const nav = t().nav;
   return [
     { path: "/", icon: "apps", label: nav.apps },
+    { path: "/databases", icon: "resource", label: nav.databases },
     { path: "/devices", icon: "laptop", label: nav.devices },
     { path: "/sessions", icon: "session", label: nav.sessions },
     { path: "/refusals", icon: "refusal", label: nav.refusals },

@@ -131,3 +131,16 @@ def test_applications(tools, lab_office, tmp_path):
     run_node("apps.test.mjs", lab_office, CERTIFICATE=str(certificate), KEY=str(key), PASSWORD=leo.password,
              TOTP_SECRET=leo.totp.secret, TOTP_LAST=str(leo.totp.last),
              CUSTOMERS=os.path.join(ROOT, "demo", "content", "lab", "customers.csv"))
+
+
+@pytest.mark.timeout(180)
+def test_databases(tools):
+    from test_core_database import DOCUMENTS
+    one = Office(documents=DOCUMENTS, extra=f'postgres: ["127.0.0.1:{free_port()}"]\n')
+    try:
+        one.start()
+        ann = one.employee("ann", ["analyst"])
+        run_node("databases.test.mjs", one, PASSWORD=ann.password, TOTP_SECRET=ann.totp.secret,
+                 TOTP_LAST=str(ann.totp.last))
+    finally:
+        one.close()

@@ -6,6 +6,7 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/file.h"
 #include "infra/proc/zone.h"
+#include "lib/sql/uses.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -122,7 +123,8 @@ static sp_err compile(const char *path, bool people_open, policy_office *office)
                              .version = 1,
                              .now_unix_s = now_unix_s,
                              .zone = sp_zone_system,
-                             .zone_ctx = &now_unix_s};
+                             .zone_ctx = &now_unix_s,
+                             .sql = sp_sql_policy_uses};
     return sp_policy_compile(&input, &office->diags, &office->set);
 }
 

@@ -9,6 +9,7 @@
 #include "core/identity/people.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/zone.h"
+#include "lib/sql/uses.h"
 
 #include <jansson.h>
 #include <unistd.h>
@@ -159,6 +160,7 @@ void sp_job_compile(sp_job *job)
         .now_unix_s = now_unix_s,
         .zone = sp_zone_system,
         .zone_ctx = &now_unix_s,
+        .sql = sp_sql_policy_uses,
     };
     uint64_t from_us = sp_now_steady_us();
     job->err = sp_policy_compile(&input, &job->diags, &job->set);

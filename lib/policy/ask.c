@@ -10,14 +10,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { WHY_MAX_BYTES = 500 };
+enum { ROOM_BYTES = SP_POLICY_USES_MAX * 2 * (SP_NAME_MAX_BYTES + 1) };
 
 typedef struct {
     const sp_policy_set *set;
     const sp_policy_ask *ask;
     sp_diags *diags;
     policy_asked *out;
-    sp_policy_use uses[SP_POLICY_USES_MAX]; /* of a statement */
+    sp_policy_use uses[SP_POLICY_USES_MAX]; /* of a statement; names are in room */
+    sp_buf room;
     size_t uses_count;
     bool statement;
     bool unjudged;             /* the gate would refuse the statement unjudged */
@@ -154,7 +155,6 @@ static sp_err not_tried(const asking *a, const char *why)
 static sp_err ask_statement(asking *a)
 {
     sp_database_resource known;
-    auto_buf sp_buf why = sp_buf_make(WHY_MAX_BYTES);
     if (!sp_policy_database_resource(&a->set->view, a->out->object.resource, &known)) {
         return not_tried(a, "is neither an action (connect read write export import alter destroy "
                             "administer execute forward) nor a request (GET /path) nor a statement "
@@ -163,7 +163,10 @@ static sp_err ask_statement(asking *a)
     if (a->set->sql == NULL) {
         return not_tried(a, "is a statement, and nobody here can read SQL");
     }
-    sp_err err = a->set->sql(a->set->sql_ctx, a->ask->tried, a->uses, &a->uses_count, &why);
+    sp_policy_statement statement = {&a->set->view, a->out->object.resource, a->ask->tried};
+    sp_buf_room(&a->room, ROOM_BYTES);
+    TRY(sp_buf_error(&a->room));
+    sp_err err = a->set->sql(a->set->sql_ctx, &statement, a->uses, &a->uses_count, &a->room);
     a->statement = true;
     a->unjudged = sp_failed(err);
     return err.code == SP_ENOMEM ? err : sp_ok();
@@ -274,34 +277,59 @@ static bool graver(const sp_decision *a, const sp_decision *b)
     return a->verdict < b->verdict || (a->verdict == b->verdict && a->approvals > b->approvals);
 }
 
-/* One use of a statement: the relation's part, or each part that could be met by a whole one. */
-static void decide_use(asking *a, const sp_policy_use *use, policy_asked *worst)
+static void decide_part(asking *a, sp_action action, uint32_t part, policy_asked *worst)
 {
-    const sp_policy *view = &a->set->view;
-    uint32_t resource = a->out->object.resource;
-    sp_span first = sp_policy_database_name(view, resource, 0);
-    sp_span database = use->database.len > 0 ? use->database : first;
-    sp_span schema =
-        use->schema.len > 0 ? use->schema : sp_policy_database_schema(view, resource, 0);
-    const snap_resource *r = (const snap_resource *)snap_at(view, SNAP_RESOURCES) + resource;
-    uint32_t parts = use->whole ? r->parts.count : 0;
-    for (uint32_t i = 0; i <= parts; i++) {
-        policy_asked one = *a->out;
-        policy_object object;
-        one.action = use->action;
-        one.part = i == 0 ? SP_NONE : r->parts.at + i - 1;
-        if (use->relation.len > 0 && !use->whole) {
-            one.part = sp_policy_database_part(view, resource, database, schema, use->relation,
-                                               SP_SPAN_EMPTY)
-                           .part;
-        }
-        if (!policy_object_of(view, resource, one.part, &object)) {
-            continue;
-        }
+    policy_asked one = *a->out;
+    policy_object object;
+    one.action = action;
+    one.part = part;
+    if (policy_object_of(&a->set->view, a->out->object.resource, part, &object)) {
         decide_object(a, object, &one);
         if (graver(&one.decision, &worst->decision)) {
             *worst = one;
         }
+    }
+}
+
+static bool may_lie_in(const sp_policy *view, snap_text pattern, sp_span name)
+{
+    return pattern.len == 0 || name.len == 0 || sp_span_eq(snap_span(view, pattern), name);
+}
+
+/* Every part that a whole database or schema could hold, and what is in no part. */
+static void decide_whole(asking *a, const sp_policy_use *use, sp_span database, policy_asked *worst)
+{
+    const sp_policy *view = &a->set->view;
+    const snap_resource *r =
+        (const snap_resource *)snap_at(view, SNAP_RESOURCES) + a->out->object.resource;
+    const snap_database *d = (const snap_database *)snap_at(view, SNAP_DATABASES) + r->database;
+    const snap_relation *all = snap_at(view, SNAP_RELATIONS);
+    decide_part(a, use->action, SP_NONE, worst);
+    for (uint32_t i = d->relations.at; i < d->relations.at + d->relations.count; i++) {
+        if (may_lie_in(view, all[i].database, database) &&
+            may_lie_in(view, all[i].schema, use->schema)) {
+            decide_part(a, use->action, all[i].part, worst);
+        }
+    }
+}
+
+/* One use of a statement. */
+static void decide_use(asking *a, const sp_policy_use *use, policy_asked *worst)
+{
+    const sp_policy *view = &a->set->view;
+    uint32_t resource = a->out->object.resource;
+    sp_span database =
+        use->database.len > 0 ? use->database : sp_policy_database_name(view, resource, 0);
+    sp_span schema =
+        use->schema.len > 0 ? use->schema : sp_policy_database_schema(view, resource, 0);
+    if (use->whole) {
+        decide_whole(a, use, database, worst);
+    } else if (use->relation.len > 0) {
+        sp_database_part part =
+            sp_policy_database_part(view, resource, database, schema, use->relation, SP_SPAN_EMPTY);
+        decide_part(a, use->action, part.part, worst);
+    } else {
+        decide_part(a, use->action, SP_NONE, worst);
     }
 }
 
@@ -324,16 +352,19 @@ sp_err policy_ask(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *
                   policy_asked *ret_asked)
 {
     policy_asked out = {.part = SP_NONE, .near = SP_NONE, .object = {.resource = SP_NONE}};
-    asking a = {.set = set, .ask = ask, .diags = diags, .out = &out};
-    TRY(ask_person(&a));
-    TRY(ask_device(&a));
-    TRY(ask_conditions(&a));
-    TRY(ask_object(&a));
-    if (a.statement) {
+    asking a = {
+        .set = set, .ask = ask, .diags = diags, .out = &out, .room = sp_buf_make(ROOM_BYTES)};
+    sp_err err = ask_person(&a);
+    err = sp_failed(err) ? err : ask_device(&a);
+    err = sp_failed(err) ? err : ask_conditions(&a);
+    err = sp_failed(err) ? err : ask_object(&a);
+    if (!sp_failed(err) && a.statement) {
         decide_statement(&a);
-    } else {
+    } else if (!sp_failed(err)) {
         decide_object(&a, out.object, &out);
     }
+    sp_buf_done(&a.room);
+    TRY(err);
     *ret_asked = out;
     return sp_ok();
 }

@@ -68,10 +68,17 @@ typedef struct {
     sp_span schema;   /* empty: by the search_path */
     sp_span relation; /* empty and not whole: no data at all */
 } sp_policy_use;
-/* SP_EUNSUPPORTED: the gate would refuse it unjudged; *why says so in one sentence. SP_ELIMIT: more
- * uses than SP_POLICY_USES_MAX. Spans live until the next call. */
-typedef sp_err (*sp_policy_sql_fn)(void *ctx, sp_span statement, sp_policy_use *ret_uses,
-                                   size_t *ret_count, sp_buf *why);
+typedef struct {
+    const sp_policy *policy;
+    uint32_t resource;
+    sp_span text;
+} sp_policy_statement;
+/* SP_EUNSUPPORTED: the gate would refuse it unjudged. SP_ELIMIT: more uses than fit. Names are kept
+ * in *room, which has all its memory already; uses are valid as long as it. May be called from
+ * another thread. */
+typedef sp_err (*sp_policy_sql_fn)(void *ctx, const sp_policy_statement *statement,
+                                   sp_policy_use ret_uses[SP_POLICY_USES_MAX], size_t *ret_count,
+                                   sp_buf *room);
 
 typedef struct {
     const sp_policy_file *files;

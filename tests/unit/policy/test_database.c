@@ -218,10 +218,12 @@ static void limits_a_day_are_their_own(void **state)
 /* ---- statements in examples ---- */
 
 /* Stands in for the judge of SQL: it knows four statements. */
-static sp_err fake_sql(void *ctx, sp_span statement, sp_policy_use *uses, size_t *ret_count,
-                       sp_buf *why)
+static sp_err fake_sql(void *ctx, const sp_policy_statement *asked,
+                       sp_policy_use uses[SP_POLICY_USES_MAX], size_t *ret_count, sp_buf *room)
 {
     (void)ctx;
+    (void)room;
+    sp_span statement = asked->text;
     *ret_count = 0;
     if (sp_span_eq(statement, SP_SPAN_LIT("DROP DATABASE orders"))) {
         uses[(*ret_count)++] = (sp_policy_use){.action = SP_ACTION_DESTROY, .whole = true};
@@ -236,7 +238,6 @@ static sp_err fake_sql(void *ctx, sp_span statement, sp_policy_use *uses, size_t
                                                .schema = SP_SPAN_LIT("public"),
                                                .relation = SP_SPAN_LIT("customers")};
     } else {
-        sp_buf_text(why, "no SQL");
         return sp_fail(SP_EUNSUPPORTED);
     }
     return sp_ok();

@@ -8,7 +8,7 @@ DESTDIR ?=
 PARTS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build console run demo test bench bench-policy bench-web bench-db bench-ledger fuzz lint \
+.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-ledger fuzz lint \
 	format install deb clean
 
 help: ## this page
@@ -34,6 +34,9 @@ run: ## the demo office: install what is missing, build, start on loopback; Ctrl
 	@demo/run
 
 demo: run ## the same
+
+demo-drill: ## one operator tries to destroy the orders database; then with two colleagues, and back again
+	@demo/drill
 
 test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 8 minutes)
 	@tools/run-tests $(PARTS)

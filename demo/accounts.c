@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The demo's accounts: three administrators and two employees, made at the first start through the
- * portal; passwords and secrets are made then and kept in accounts.json, mode 0600.
- * OWNS nothing. PROCESS sallyport-demo. TRUST the first handshake pins the CA: it is on loopback.
- * SPEC demo/README.md.
+ * The demo's accounts: three administrators, two employees and two database operators, made at the
+ * first start through the portal; passwords and secrets are made then and kept in accounts.json,
+ * mode 0600. OWNS nothing. PROCESS sallyport-demo. TRUST the first handshake pins the CA: it is on
+ * loopback. SPEC demo/README.md.
  */
 #include "demo/demo.h"
 #include "infra/crypto/random.h"
@@ -27,7 +27,8 @@ typedef struct {
 static const account people[] = {
     {"olga", "Olga Petrova", {"system-admin"}},   {"sam", "Sam Weber", {"security-admin"}},
     {"audrey", "Audrey Chen", {"audit-admin"}},   {"mia", "Mia Lindqvist", {"staff", "hr"}},
-    {"leo", "Leo Okafor", {"staff", "engineer"}},
+    {"leo", "Leo Okafor", {"staff", "engineer"}}, {"dan", "Dan Novak", {"staff", "dba"}},
+    {"wei", "Wei Zhang", {"staff", "dba"}},
 };
 static const account newcomer = {"nina", "Nina Rossi", {"staff"}};
 enum { OLGA, SAM, ADMINISTRATORS = 3, PEOPLE = SP_COUNT(people) };

@@ -90,7 +90,10 @@ json_t *demo_accounts(const demo *d);
 /* Somebody of accounts.json, signed in. */
 SP_MUST sp_err demo_account_sign_in(const demo *d, const char *name, demo_person *person);
 
-/* ---- guide.c, device.c ---- */
+/* ---- device.c, guide.c ---- */
+/* The agent of a signed-in person enrols a device in $HOME, and sam, signed in, approves it. */
+SP_MUST sp_err demo_enrol_for(const demo *d, demo_person *person, demo_person *sam,
+                              const char *device, const char *owner);
 void demo_guide(const demo *d, const json_t *accounts);
 int demo_code(const demo *d, const char *name);
 int demo_enrol(const demo *d, const char *name, bool approve);

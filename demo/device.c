@@ -96,46 +96,81 @@ static bool find_pending(demo_person *sam, const char *device, char id[DEMO_TEXT
     return found;
 }
 
+static json_t *approve(demo_person *sam, const char *id, const char *owner)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "/admin/devices/%s/approve", id);
+    return demo_call(sam, "POST", path, json_pack("{s:s}", "owner", owner));
+}
+
+static sp_err approve_pending(demo_person *sam, const char *device, const char *owner)
+{
+    char id[DEMO_TEXT_BYTES] = "";
+    for (int i = 0; i < PENDING_TRIES && !find_pending(sam, device, id); i++) {
+        usleep(200 * 1000);
+    }
+    json_t *done = approve(sam, id, owner);
+    if (done == NULL && sp_span_eq(sp_span_cstr(sam->code), SP_SPAN_LIT("step_up_required")) &&
+        !sp_failed(demo_step_up(sam))) {
+        done = approve(sam, id, owner);
+    }
+    if (done == NULL) {
+        demo_say("sam could not approve it: %s", sam->words);
+        return sp_fail(SP_EDENIED);
+    }
+    json_decref(done);
+    return sp_ok();
+}
+
 static sp_err approve_as_sam(const demo *d, const char *device)
 {
     demo_person sam;
-    char id[DEMO_TEXT_BYTES] = "";
-    char path[256];
     TRY(demo_person_init(d, &sam));
     sp_err err = demo_account_sign_in(d, "sam", &sam);
-    for (int i = 0; !sp_failed(err) && i < PENDING_TRIES && !find_pending(&sam, device, id); i++) {
-        usleep(200 * 1000);
+    if (!sp_failed(err)) {
+        err = approve_pending(&sam, device, "company");
     }
-    snprintf(path, sizeof(path), "/admin/devices/%s/approve", id);
-    json_t *done = sp_failed(err)
-                       ? NULL
-                       : demo_call(&sam, "POST", path, json_pack("{s:s}", "owner", "company"));
-    if (done == NULL && sp_span_eq(sp_span_cstr(sam.code), SP_SPAN_LIT("step_up_required")) &&
-        !sp_failed(demo_step_up(&sam))) {
-        done = demo_call(&sam, "POST", path, json_pack("{s:s}", "owner", "company"));
-    }
-    if (done == NULL) {
-        demo_say("sam could not approve it: %s", sam.words);
-        err = sp_fail(SP_EDENIED);
-    }
-    json_decref(done);
     demo_person_done(&sam);
     return err;
 }
 
-static sp_err new_code(const demo *d, const char *name, char code[DEMO_TEXT_BYTES])
+static sp_err new_code(demo_person *person, char code[DEMO_TEXT_BYTES])
+{
+    json_t *made = demo_call(person, "POST", "/me/devices/enrol-code", json_object());
+    const char *text = json_string_value(json_object_get(made, "code"));
+    sp_err err =
+        text == NULL ? sp_fail(SP_EDENIED) : sp_fit(code, DEMO_TEXT_BYTES, sp_span_cstr(text));
+    if (sp_failed(err)) {
+        demo_say("no code to enrol with: %s", person->words);
+    }
+    json_decref(made);
+    return err;
+}
+
+sp_err demo_enrol_for(const demo *d, demo_person *person, demo_person *sam, const char *device,
+                      const char *owner)
+{
+    char code[DEMO_TEXT_BYTES];
+    TRY(new_code(person, code));
+    pid_t agent = start_enrolment(d, device, code);
+    sp_err err = approve_pending(sam, device, owner);
+    if (sp_failed(err)) {
+        demo_end(agent, 2);
+        return err;
+    }
+    return wait_agent(agent) == EXIT_SUCCESS ? sp_ok() : sp_fail(SP_EIO);
+}
+
+static sp_err code_of(const demo *d, const char *name, char code[DEMO_TEXT_BYTES])
 {
     demo_person person;
     TRY(demo_person_init(d, &person));
     sp_err err = demo_account_sign_in(d, name, &person);
-    json_t *made =
-        sp_failed(err) ? NULL : demo_call(&person, "POST", "/me/devices/enrol-code", json_object());
-    const char *text = json_string_value(json_object_get(made, "code"));
-    err = text == NULL ? sp_fail(SP_EDENIED) : sp_fit(code, DEMO_TEXT_BYTES, sp_span_cstr(text));
     if (sp_failed(err)) {
         demo_say("%s cannot sign in: %s", name, person.words);
+    } else {
+        err = new_code(&person, code);
     }
-    json_decref(made);
     demo_person_done(&person);
     return err;
 }
@@ -144,7 +179,7 @@ int demo_enrol(const demo *d, const char *name, bool approve)
 {
     char code[DEMO_TEXT_BYTES];
     char device[DEMO_TEXT_BYTES];
-    if (sp_failed(new_code(d, name, code))) {
+    if (sp_failed(code_of(d, name, code))) {
         return EXIT_FAILURE;
     }
     snprintf(device, sizeof(device), "%.40s-laptop", name);

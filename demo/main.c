@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sallyport-demo: runs the demo office until Ctrl-C, and the small commands beside it.
- *     sallyport-demo run  BASE      sallyport-demo code BASE NAME
+ *     sallyport-demo run BASE       sallyport-demo drill BASE       sallyport-demo code BASE NAME
  *     sallyport-demo enrol BASE NAME [--approve]
  * BASE/ports holds the ports that demo/run chose: HTTPS, lab, code, hr, files, orders, database
  * gate. OWNS the processes. PROCESS sallyport-demo. TRUST none. SPEC demo/demo.h.
  */
-#include "demo/demo.h"
+#include "demo/drill.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/file.h"
@@ -197,7 +197,7 @@ static bool watch(demo *d)
     return true;
 }
 
-static bool open_office(demo *d)
+static bool open_office(demo *d, bool guide)
 {
     sp_err err = demo_apps_start(d);
     if (!sp_failed(err)) {
@@ -213,17 +213,20 @@ static bool open_office(demo *d)
         return false;
     }
     json_t *accounts = asked == 0 ? demo_accounts(d) : NULL;
-    if (accounts != NULL) {
+    if (accounts != NULL && guide) {
         demo_guide(d, accounts);
     }
     json_decref(accounts);
     return accounts != NULL || asked != 0;
 }
 
-static int run(demo *d)
+static int run(demo *d, bool drill)
 {
     take_signals();
-    bool good = open_office(d) && watch(d);
+    bool good = open_office(d, !drill);
+    if (good && asked == 0) {
+        good = drill ? demo_drill(d) == EXIT_SUCCESS : watch(d);
+    }
     if (asked != 0) {
         demo_say("\nstopping ...");
     }
@@ -239,11 +242,14 @@ int main(int argc, char **argv)
     demo d = {.base = argc > 2 ? argv[2] : ""};
     if (argc < 3 || sp_failed(sp_crypto_start()) || curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK ||
         sp_failed(read_ports(&d))) {
-        fprintf(stderr, "usage: sallyport-demo run|code|enrol BASE [NAME] (by demo/run)\n");
+        fprintf(stderr, "usage: sallyport-demo run|drill|code|enrol BASE [NAME] (by demo/run)\n");
         return EXIT_FAILURE;
     }
     if (sp_span_eq(word, SP_SPAN_LIT("run"))) {
-        return run(&d);
+        return run(&d, false);
+    }
+    if (sp_span_eq(word, SP_SPAN_LIT("drill"))) {
+        return run(&d, true);
     }
     if (sp_span_eq(word, SP_SPAN_LIT("code")) && argc == 4) {
         return demo_code(&d, argv[3]);

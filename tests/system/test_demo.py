@@ -105,7 +105,7 @@ def test_says_how_to_sign_in_and_keeps_secrets_to_itself(demo):
     with open(demo.path("accounts.json"), encoding="utf-8") as file:
         accounts = json.load(file)
     assert f"https://portal.{DOMAIN}:{demo.port}" in said
-    assert [one["name"] for one in accounts["people"]] == ["olga", "sam", "audrey", "mia", "leo"]
+    assert [one["name"] for one in accounts["people"]] == ["olga", "sam", "audrey", "mia", "leo", "dan", "wei"]
     for one in accounts["people"]:
         assert one["password"] in said and one["totp"] in said
     assert re.search(r"newcomer.*/setup#\S+", said)

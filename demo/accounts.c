@@ -169,6 +169,31 @@ static sp_err set_up_one(const demo *d, demo_person *all, size_t at)
     return demo_set_up(&all[at], link, NULL, NULL);
 }
 
+/* Passwords of the orders database's roles go into the office's vault: people never see them. */
+static sp_err put_credentials(const demo *d, demo_person *admin)
+{
+    char path[DEMO_PATH_BYTES];
+    demo_path(d, "apps/orders/passwords", path);
+    auto_buf sp_buf text = sp_buf_make(1 << 12);
+    TRY(sp_file_read(path, &text));
+    sp_span rest = sp_buf_borrow(&text);
+    sp_span line;
+    sp_err err = sp_ok();
+    while (!sp_failed(err) && sp_span_split(&rest, '\n', &line)) {
+        sp_span role;
+        if (sp_span_split(&line, ' ', &role) && sp_span_starts(role, SP_SPAN_LIT("op_"))) {
+            snprintf(path, sizeof(path), "/admin/databases/credentials/orders-db/%.*s",
+                     SP_SPAN_ARG(role));
+            json_t *done =
+                demo_call(admin, "PUT", path, json_pack("{s:s%}", "password", line.ptr, line.len));
+            err = done != NULL || admin->status == 204 ? sp_ok() : sp_fail(SP_EDENIED);
+            json_decref(done);
+        }
+    }
+    sp_wipe(text.ptr, text.len);
+    return err;
+}
+
 static json_t *make_accounts(const demo *d)
 {
     demo_person all[PEOPLE] = {0};
@@ -178,7 +203,8 @@ static json_t *make_accounts(const demo *d)
         done++;
     }
     json_t *accounts = NULL;
-    if (done == PEOPLE && !sp_failed(invite(&all[OLGA], &all[SAM], &newcomer, link))) {
+    if (done == PEOPLE && !sp_failed(put_credentials(d, &all[SAM])) &&
+        !sp_failed(invite(&all[OLGA], &all[SAM], &newcomer, link))) {
         json_t *list = json_array();
         for (size_t i = 0; i < PEOPLE; i++) {
             json_array_append_new(list, account_json(&all[i], &people[i]));

@@ -31,8 +31,9 @@ extern const size_t drill_attempt_count;
 typedef struct {
     char user[DEMO_TEXT_BYTES];
     char password[DEMO_TEXT_BYTES];
-    char device[DEMO_PATH_BYTES + 32]; /* directory of the agent whose certificate is shown; empty: none
-                                   */
+    char device[DEMO_PATH_BYTES +
+                32]; /* directory of the agent whose certificate is shown; empty: none
+                      */
 } drill_login;
 
 /* Through the gate. NULL after having said why, when loud. */

@@ -27,7 +27,8 @@ enum {
     DB_WORKERS_MAX = 64,
     DB_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
     DB_LOGIN_US = 15000000,
-    DB_FLIGHTS_MAX = 16384, /* messages of one client that wait for answers */
+    DB_CROWDED_US = 5000,  /* how long statements wait for room in the event ring */
+    DB_FLIGHTS_MAX = 2048, /* messages of one client that wait for answers */
     DB_END_POINT_MAX_BYTES = 64,
     DB_NAME_BYTES = 64 /* with NUL */
 };

@@ -322,6 +322,17 @@ static void take_bytes(db_session *session, sp_span bytes)
     }
 }
 
+/* Events come faster than the disk takes them: statements wait a moment instead of being refused.
+ */
+static bool is_crowded(db_session *session)
+{
+    if (!sp_recorder_is_crowded(&db_here.recorder)) {
+        return false;
+    }
+    sp_recorder_press(&db_here.recorder);
+    return !sp_failed(sp_timer_set(db_here.loop, &session->timer, DB_CROWDED_US));
+}
+
 static bool may_read(const db_session *session)
 {
     return session->at == DB_AT_OPEN && !session->front_ended &&
@@ -332,6 +343,9 @@ static bool may_read(const db_session *session)
 void db_pump_front(db_session *session)
 {
     for (unsigned chunks = 0; may_read(session); chunks++) {
+        if (is_crowded(session)) {
+            return;
+        }
         if (chunks == CHUNKS_A_TURN) {
             sp_loop_defer(db_here.loop, &session->again);
             return;

@@ -68,6 +68,8 @@ static void on_time(sp_timer *timer)
         db_refusal refusal;
         db_refuse(&refusal, "57014", SP_REASON_LIMIT, "the log-in took too long");
         db_session_fail(session, &refusal);
+    } else if (session->at == DB_AT_OPEN && !session->left) {
+        db_pump(session); /* it waited for room to be written down */
     } else {
         db_session_drop(session);
     }

@@ -230,8 +230,10 @@ static sp_err take_sockets(void)
 static sp_err make_workers(void)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    /* the other half is for core, vault, ledger and who else lives here; and one worker with much
+     * to do costs less a statement than two with little */
     role.count = role.config->db_workers != 0 ? role.config->db_workers
-                 : cores > 0                  ? (unsigned)cores
+                 : cores > 3                  ? (unsigned)cores / 2
                                               : 1;
     role.count = role.count > DB_WORKERS_MAX ? DB_WORKERS_MAX : role.count;
     role.loads = mmap(NULL, DB_WORKERS_MAX * sizeof(*role.loads), PROT_READ | PROT_WRITE,

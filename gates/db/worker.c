@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 enum {
-    RING_BYTES = 4 << 20,
+    RING_BYTES = 16 << 20,
     FILES_MAX = 131072,
     FILES_SPARE = 128,
     FILES_A_SESSION = 2,

@@ -15,6 +15,7 @@
 enum {
     RING_HEAD_BYTES = 4096,
     FULL_PERCENT = 90,
+    CROWDED_PERCENT = 40,
     LEDGER_DEAD_US = 3000000,
     WAIT_MAX_US = 3000000,
     TICK_US = 1000000,
@@ -38,11 +39,18 @@ static void on_flushed(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     }
 }
 
-static void ask_flush(sp_recorder *recorder)
+void sp_recorder_press(sp_recorder *recorder)
 {
-    if (!recorder->flushing && recorder->attached && recorder->waiting != NULL) {
+    if (!recorder->flushing && recorder->attached) {
         recorder->flushing = sp_link_call(&recorder->link, SP_LEDGER_FLUSH, SP_SPAN_EMPTY, NULL, 0,
                                           on_flushed, recorder) != 0;
+    }
+}
+
+static void ask_flush(sp_recorder *recorder)
+{
+    if (recorder->waiting != NULL) {
+        sp_recorder_press(recorder);
     }
 }
 
@@ -217,11 +225,22 @@ uint64_t sp_recorder_reference(void)
     return reference | 1;
 }
 
+static bool ledger_lives(const sp_recorder *recorder)
+{
+    return sp_loop_now_us(recorder->loop) <
+           sp_ring_consumer_seen_us(&recorder->ring) + LEDGER_DEAD_US;
+}
+
+bool sp_recorder_is_crowded(const sp_recorder *recorder)
+{
+    return sp_ring_fill_percent(&recorder->ring) > CROWDED_PERCENT && recorder->attached &&
+           ledger_lives(recorder);
+}
+
 bool sp_recorder_works(const sp_recorder *recorder)
 {
     return recorder->attached && sp_ring_fill_percent(&recorder->ring) <= FULL_PERCENT &&
-           sp_loop_now_us(recorder->loop) <
-               sp_ring_consumer_seen_us(&recorder->ring) + LEDGER_DEAD_US;
+           ledger_lives(recorder);
 }
 
 uint64_t sp_recorder_put(sp_recorder *recorder, const sp_event *event)

@@ -51,6 +51,10 @@ void sp_recorder_stop(sp_recorder *recorder);
 uint64_t sp_recorder_reference(void);
 /* Whether what must be recorded can be: room in the ring, and a ledger that lives. */
 bool sp_recorder_works(const sp_recorder *recorder);
+/* The ring fills faster than the ledger, which lives, empties it: who can wait should. */
+bool sp_recorder_is_crowded(const sp_recorder *recorder);
+/* Asks the ledger to write now. */
+void sp_recorder_press(sp_recorder *recorder);
 /* Writes an event; its number, 0 when there is no room (which is counted as a loss). */
 uint64_t sp_recorder_put(sp_recorder *recorder, const sp_event *event);
 bool sp_recorder_is_durable(const sp_recorder *recorder, uint64_t seq);

@@ -13,7 +13,7 @@
  *     postgres_tls: required             or optional: plain too, on loopback addresses only
  *     keep_gib: 20                       room for undo; default 20
  *     keep_days: 30                      how long what was destroyed is kept; default 30
- *     db_workers: 4                      processes of that gate; default: one a core
+ *     db_workers: 4                      processes of that gate; default: half the cores
  *     public_port: 8443                  the port in URLs; default: of the first listen
  *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ below it
  *     run: /run/sallyport                sockets
@@ -63,7 +63,7 @@ typedef struct {
     bool postgres_plain; /* clients may come without TLS: loopback listeners only */
     unsigned keep_gib;   /* room for what approved statements destroyed */
     unsigned keep_days;  /* how long it is kept */
-    unsigned db_workers; /* processes of the database gate; 0 = one a core */
+    unsigned db_workers; /* processes of the database gate; 0 = half the cores */
     unsigned public_port;
     char *state_dir;
     char *run_dir;

@@ -56,7 +56,7 @@ def error_of(found):
 
 # ---- real clients
 
-STATEMENTS = ["SELECT 1 AS a, 'x' AS b", "SELECT * FROM things ORDER BY id LIMIT 3", "SELEC 1", "SELECT 1/0",
+STATEMENTS = ["SELECT 1 AS a, 'x' AS b", "SELECT * FROM things ORDER BY id LIMIT 3", "SELECT 1/0",
               "BEGIN", "INSERT INTO things VALUES (5000, 'new')", "INSERT INTO things VALUES (5000, 'again')",
               "SELECT 1", "ROLLBACK", "SELECT count(*) FROM things; SELECT 2; SELECT 1/0; SELECT 3",
               "DO $$BEGIN RAISE NOTICE 'hello'; RAISE WARNING 'there'; END$$", "COPY things TO STDOUT", ""]
@@ -384,13 +384,18 @@ def test_function_calls_without_sql_are_refused(raw):
 def test_refused_statements_behave_as_errors_of_the_server(db):
     one = Raw(db.port)
     assert one.log_in("mia", "orders-db", db.password("mia"))[-1] == ("Z", b"I")
-    found = one.ask("SELECT 1")
+    text = "SELECT * FROM things"
+    found = one.ask(text)
     assert codes(found) == "EZ" and error_of(found)["C"] == "42501"
     assert "Reference " in error_of(found)["D"]
-    one.send(query("SELECT 1"), query("SELECT 2"), parse("SELECT 3"), bind(), execute(), SYNC, query("SELECT 4"))
+    one.send(query(text), query(text), parse(text), bind(), execute(), SYNC, query(text))
     for _ in range(4):
         found = one.until("Z")
         assert codes(found) == "EZ" and error_of(found)["C"] == "42501"
+    assert codes(one.ask("BEGIN")) == "CZ"
+    assert one.ask(text)[-1] == ("Z", b"E")
+    assert error_of(one.ask("SELECT 1"))["C"] == "25P02"
+    assert one.ask("ROLLBACK")[-1] == ("Z", b"I")
     one.close()
 
 

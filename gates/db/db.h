@@ -189,6 +189,10 @@ void db_session_leave(db_session *session);
 /* Looks up who it is now; false with the reason when it is nobody any more. */
 bool db_subject_find(db_session *session, sp_reason *ret_reason);
 void db_session_look_again(void);
+/* By the number that core knows it by; NULL = not here, or gone. */
+db_session *db_session_of(uint64_t connection);
+/* FATAL with the reason that somebody gave. */
+void db_session_kill(uint64_t connection, sp_span reason);
 void db_session_tell_core(const db_session *session, bool open);
 
 /* ---- front.c ---- */

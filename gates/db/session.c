@@ -375,6 +375,28 @@ void db_session_look_again(void)
     }
 }
 
+db_session *db_session_of(uint64_t connection)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->connection == connection && session->at < DB_AT_ENDING) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
+void db_session_kill(uint64_t connection, sp_span reason)
+{
+    static db_refusal refusal;
+    db_session *session = db_session_of(connection);
+    if (session != NULL) {
+        db_refuse(&refusal, "57P01", SP_REASON_SESSION_ENDED, "this connection was ended: %.*s",
+                  SP_SPAN_ARG(reason));
+        db_session_fail(session, &refusal);
+    }
+}
+
 void db_session_tell_core(const db_session *session, bool open)
 {
     auto_buf sp_buf body = sp_buf_make(1024);

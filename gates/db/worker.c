@@ -4,11 +4,13 @@
  * ours; clients are nobody yet. SPEC gates/db/db.h.
  */
 #include "gates/db/db.h"
+
 #include "gates/db/tls.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/log.h"
 #include "infra/proc/sandbox.h"
 #include "infra/tls/engine.h"
+#include "lib/proto/db_msg.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -77,6 +79,24 @@ static void on_again(sp_office *office, bool fresh_policy)
     db_session_look_again();
 }
 
+/* What people ask of one connection: its end, or that of what it runs. A connection that is not
+ * here has ended already. */
+static void on_push(sp_office *office, const sp_msg *msg)
+{
+    sp_db_kill end;
+    sp_db_cancel cancel;
+    (void)office;
+    if (msg->kind == SP_CORE_DB_KILL && !sp_failed(sp_db_kill_read(msg->body, &end))) {
+        db_session_kill(end.connection, end.reason);
+    } else if (msg->kind == SP_CORE_DB_CANCEL &&
+               !sp_failed(sp_db_cancel_read(msg->body, &cancel))) {
+        db_session *session = db_session_of(cancel.connection);
+        if (session != NULL) {
+            db_session_cancel(session);
+        }
+    }
+}
+
 static void on_vault(sp_link *link)
 {
     (void)link;
@@ -141,6 +161,7 @@ static sp_err start_lines(const sp_config *config)
     TRY(sp_recorder_start(&db_here.recorder, db_here.loop, own.ledger_path, SP_GATE_DB, name,
                           RING_BYTES));
     db_here.office.on_again = on_again;
+    db_here.office.on_push = on_push;
     sp_office_start(&db_here.office, db_here.loop, own.core_path, SP_GATE_DB);
     db_here.vault = (sp_link){.name = "the vault", .path = own.vault_path, .on_open = on_vault};
     sp_link_start(&db_here.vault, db_here.loop);

@@ -25,6 +25,15 @@ const char *sp_device_state(const json_t *device);
 const char *sp_device_key(const json_t *device);
 /* database.c */
 int sp_db_credential(const sp_given *given);
+/* approvals.c */
+int sp_approvals_show(const sp_given *given);
+int sp_approvals_answer(const sp_given *given);
+int sp_approvals_watch(const sp_given *given);
+const char *sp_approval_votes(const json_t *approval);
+const char *sp_approval_target(const json_t *approval);
+void sp_grant_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
+int sp_db_undo(const sp_given *given);
 /* psql.c */
 int sp_psql_command(int argc, char **argv);
 /* completion.c */

@@ -495,9 +495,9 @@ static json_t *grant_json(sp_request *req, const grant *g)
     json_object_set_new(out, "sealed", json_boolean(g->sealed));
     json_object_set_new(out, "reason", sp_text_json(g->reason));
     json_object_set_new(out, "ticket", sp_text_json(g->ticket));
-    json_object_set_new(out, "started", sp_json_time(g->started_unix_s));
-    json_object_set_new(out, "until", sp_json_time(g->until_unix_s));
-    json_object_set_new(out, "ended", sp_json_time(g->ended_unix_s));
+    json_object_set_new(out, "started_at", sp_json_time(g->started_unix_s));
+    json_object_set_new(out, "until_at", sp_json_time(g->until_unix_s));
+    json_object_set_new(out, "ended_at", sp_json_time(g->ended_unix_s));
     json_object_set_new(out, "ended_by", sp_text_json(g->ended_by));
     json_object_set_new(out, "note", sp_text_json(g->note));
     json_object_set_new(out, "note_due", json_boolean(g->sealed && !open && g->note.len == 0));

@@ -114,9 +114,9 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
     set(out, "keep", keep_json(ask));
     set(out, "keep_id", sp_ref_json(ask->keep));
     set(out, "reference", sp_ref_json(ask->reference));
-    set(out, "created", sp_json_time(ask->created_unix_s));
-    set(out, "expires", sp_json_time(ask->expires_unix_s));
-    set(out, "ended", sp_json_time(ask->ended_unix_s));
+    set(out, "created_at", sp_json_time(ask->created_unix_s));
+    set(out, "expires_at", sp_json_time(ask->expires_unix_s));
+    set(out, "ended_at", sp_json_time(ask->ended_unix_s));
     set(out, "ended_by", sp_text_json(ask->ended_by));
     set(out, "can", can_json(req, ask));
     if (with_content) {

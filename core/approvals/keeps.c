@@ -524,9 +524,9 @@ static json_t *kept_json(const kept *k, const sp_ask *ask)
     json_object_set_new(out, "statement", sp_text_json(ask->content));
     json_object_set_new(out, "bytes", json_integer((json_int_t)k->bytes));
     json_object_set_new(out, "duration_ms", json_integer((json_int_t)k->ms));
-    json_object_set_new(out, "created", sp_json_time(k->created_unix_s));
-    json_object_set_new(out, "expires", sp_json_time(k->expires_unix_s));
-    json_object_set_new(out, "undone", sp_json_time(k->undone_unix_s));
+    json_object_set_new(out, "created_at", sp_json_time(k->created_unix_s));
+    json_object_set_new(out, "expires_at", sp_json_time(k->expires_unix_s));
+    json_object_set_new(out, "undone_at", sp_json_time(k->undone_unix_s));
     json_object_set_new(out, "undo_ms", json_integer((json_int_t)k->undo_ms));
     json_object_set_new(out, "undo_approval", sp_ref_json(k->undo_ask));
     json_object_set_new(out, "report", parsed(k->told));

@@ -111,7 +111,7 @@ def test_a_role_for_a_while_needs_two_other_people(office, people):
     assert answer(max_, asked)["state"] in ("approved", "used")
     wait_for("the role", 5, lambda: "dba" in roles_of(office, ann))
     mine = [g for g in ann.get("/grants")["items"] if g["role"] == "dba"]
-    assert len(mine) == 1 and mine[0]["ended"] is None and not mine[0]["sealed"]
+    assert len(mine) == 1 and mine[0]["ended_at"] is None and not mine[0]["sealed"]
     refused("held", ask, ann)
     ended = people["sam"].post(f"/grants/{mine[0]['id']}/end", {"reason": "enough"})
     assert ended["ended_by"] == "sam"
@@ -189,7 +189,7 @@ def test_emergency_access(office, people):
     answer(sam, asked)
     wait_for("emergency access", 5, lambda: "emergency" in roles_of(office, ann))
     alarms = sam.get("/admin/alarms")["items"]
-    assert [(a["name"], a["role"], a["ended"]) for a in alarms] == [("ann", "emergency", None)]
+    assert [(a["name"], a["role"], a["ended_at"]) for a in alarms] == [("ann", "emergency", None)]
     refused("forbidden", ann.get, "/admin/alarms")
     opened = events(audrey, method="emergency access opened")
     assert opened and opened[0]["severity"] == "critical"

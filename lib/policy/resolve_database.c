@@ -224,7 +224,9 @@ static sp_err put_label(sp_policy_set *set, const relation_told *told, sp_span c
     sp_buf_text(&label, column.len > 0 ? "." : "");
     sp_buf_span(&label, column);
     TRY(sp_buf_error(&label));
-    return set_text(set, sp_buf_borrow(&label), ret_text);
+    sp_span kept = SP_SPAN_EMPTY; /* the table of texts points to what it is given */
+    TRY(sp_arena_copy(&set->arena, sp_buf_borrow(&label), &kept));
+    return set_text(set, kept, ret_text);
 }
 
 static sp_err put_part(const resolving *r, const relation_told *told, sp_span column,

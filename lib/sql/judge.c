@@ -136,6 +136,11 @@ static bool keep_text(sp_sql_judge *judge, sp_span text)
     return true;
 }
 
+const char *judge_keep_text(sp_sql_judge *judge, sp_span text)
+{
+    return keep_text(judge, text) ? judge->text : NULL;
+}
+
 /* False: a fault is written down. */
 static bool check_text(sp_sql_judge *judge, sp_span text)
 {

@@ -43,6 +43,10 @@ typedef struct {
     sp_sql_statement *statement; /* the one that is walked */
 } walker;
 
+/* ---- judge.c ---- */
+/* A copy of the text that ends with NUL, until the next one; NULL without memory. */
+const char *judge_keep_text(sp_sql_judge *judge, sp_span text);
+
 /* ---- walk.c ---- */
 void walk(walker *w, const Node *node);
 void walk_list(walker *w, const List *list);

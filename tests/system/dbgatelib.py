@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An office with a database behind its gate: a real PostgreSQL, an office, people with roles, connections by
+libpq directly and through the gate.
+
+    gate = DatabaseOffice(documents)
+    with gate.connect("ann") as ann: ...       # psycopg2, through the gate, as ann
+    with gate.direct("op_all") as plain: ...   # the same account, straight to the server
+"""
+
+import subprocess
+
+import psycopg2
+
+from officelib import Office, free_port
+from pglib import SUPERUSER, Postgres
+
+SCHEMA = """
+CREATE SCHEMA audit;
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL, phone text, id_number text, email text, note text);
+CREATE TABLE orders (id int PRIMARY KEY, customer_id int REFERENCES customers ON DELETE CASCADE, total int, note text);
+CREATE TABLE audit.entries (id int PRIMARY KEY, what text);
+CREATE TABLE logs (at int NOT NULL, line text) PARTITION BY RANGE (at);
+CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM (0) TO (100);
+CREATE VIEW v_customers AS SELECT id, name, phone AS tel FROM customers;
+CREATE VIEW v_names AS SELECT id, name FROM v_customers;
+CREATE FUNCTION wipe() RETURNS int LANGUAGE sql AS 'DELETE FROM orders RETURNING 1';
+CREATE FUNCTION twice(n int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * 2';
+CREATE PROCEDURE wipe_all() LANGUAGE sql AS 'DELETE FROM orders';
+INSERT INTO customers SELECT n, 'name ' || n, '1380013' || to_char(n, 'FM0000'), '11010519491231002X',
+    'person' || n || '@example.com', 'note ' || n FROM generate_series(1, 20) n;
+INSERT INTO orders SELECT n, 1 + n % 20, n * 10, 'order ' || n FROM generate_series(1, 200) n;
+INSERT INTO audit.entries SELECT n, 'entry ' || n FROM generate_series(1, 10) n;
+INSERT INTO logs SELECT n, 'line ' || n FROM generate_series(1, 50) n;
+"""
+OFFICE = """\
+kind: Office
+name: Lantern Trading
+time_zone: Asia/Shanghai
+---
+"""
+
+
+class DatabaseOffice:
+    """documents: YAML below the Office document; {port} is the database's. accounts: database roles."""
+
+    def __init__(self, documents, accounts=("op_all",), schema=SCHEMA):
+        self.pg = Postgres()
+        self.port = free_port()
+        self.people = {}
+        try:
+            for account in accounts:
+                self.sql(f"CREATE ROLE {account} LOGIN PASSWORD '{account}'", database="postgres")
+            self.sql(f"CREATE DATABASE orders OWNER {accounts[0]}", database="postgres")
+            self.sql(f"ALTER SCHEMA public OWNER TO {accounts[0]}")
+            with self.direct(accounts[0]) as first:
+                first.cursor().execute(schema)
+                first.commit()
+            text = OFFICE + documents.replace("{port}", str(self.pg.port)).replace("{ca}", self.pg.ca_path)
+            self.office = Office(documents={"office.yaml": text},
+                                 extra=f'postgres: ["127.0.0.1:{self.port}"]\npostgres_tls: optional\n'
+                                       "db_workers: 1\n")
+            self.office.start()
+            _, self.sam, self.audrey = self.office.set_up_administrators()
+            self.sam.step_up()
+            for account in accounts:
+                self.sam.put(f"/admin/databases/credentials/orders-db/{account}", {"password": account})
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self):
+        if getattr(self, "office", None) is not None:
+            self.office.close()
+        self.pg.close()
+
+    def sql(self, *statements, database="orders"):
+        """As the server's superuser."""
+        return self.pg.sql(*statements, database=database)
+
+    def direct(self, account):
+        return psycopg2.connect(host="127.0.0.1", port=self.pg.port, user=account, password=account,
+                                dbname="orders", sslmode="require")
+
+    def person(self, name, role):
+        if name not in self.people:
+            self.people[name] = self.office.employee(name, [role])
+        return self.people[name]
+
+    def password(self, name):
+        return self.people[name].post("/me/databases/orders-db/tokens", {})["password"]
+
+    def settings(self, name):
+        return {"host": "127.0.0.1", "port": self.port, "user": name, "dbname": "orders-db",
+                "password": self.password(name), "sslmode": "disable"}
+
+    def connect(self, name):
+        return psycopg2.connect(**self.settings(name))
+
+    def psql(self, name, text, *words):
+        """psql through the gate; CompletedProcess."""
+        env = {"PGPASSWORD": self.password(name), "PATH": "/usr/bin:/bin", "PGSSLMODE": "disable"}
+        return subprocess.run(["psql", "-XAt", "-h", "127.0.0.1", "-p", str(self.port), "-U", name, "-d", "orders-db",
+                               *words], input=text, env=env, capture_output=True, text=True, timeout=60)
+
+
+__all__ = ["DatabaseOffice", "SUPERUSER"]

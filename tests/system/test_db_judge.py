@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements judged by the database gate: what is refused never reaches the server, in whatever disguise.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
+"""
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice
+
+DOCUMENTS = """\
+kind: Role
+name: dba
+---
+kind: Role
+name: clerk
+---
+kind: Role
+name: analyst
+---
+kind: Resource
+name: orders-db
+title: { en: Orders, zh: 订单 }
+operator: company
+class: internal
+postgres:
+  address: 127.0.0.1:{port}
+  tls: loopback
+  databases: [orders]
+  search_path: [public]
+  accounts: [{ roles: [dba, clerk, analyst], as: op_all }]
+  functions: [{ name: public.twice, action: read }]
+  parts:
+    - { schema: audit, class: core }
+---
+kind: Rule
+name: the dba does all
+who: { roles: [dba] }
+to: { resources: [orders-db] }
+may: [connect, read, write, export, import, alter, destroy, administer, execute]
+---
+kind: Rule
+name: clerks work with orders
+who: { roles: [clerk] }
+to: { resources: [orders-db], classes: [internal] }
+may: [connect, read, write]
+"""
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS)
+    try:
+        one.person("dora", "dba")
+        one.person("carl", "clerk")
+        yield one
+    finally:
+        one.close()
+
+
+def counts(gate):
+    return [gate.sql(f"SELECT count(*) FROM {table}")[0][0] for table in ("customers", "orders", "audit.entries")]
+
+
+def refused(cursor, text, state="42501"):
+    with pytest.raises(psycopg2.Error) as what:
+        cursor.execute(text)
+    assert what.value.pgcode == state, (text, what.value)
+    return what.value
+
+
+def test_work_as_usual(gate):
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        c.execute("SELECT count(*) FROM orders WHERE total > %s", (500,))
+        assert c.fetchone() == (150,)
+        c.execute("UPDATE orders SET note = 'x' WHERE id = 3 RETURNING id")
+        assert c.fetchall() == [(3,)]
+        c.execute("DELETE FROM orders WHERE id = 199")
+        assert c.rowcount == 1
+        c.execute("SELECT twice(4), lower('X')")
+        assert c.fetchone() == (8, "x")
+        carl.rollback()
+        c.execute("CREATE TEMP TABLE scratch AS SELECT * FROM orders")
+        c.execute("DELETE FROM scratch")
+        c.execute("DROP TABLE scratch")
+        carl.rollback()
+
+
+DISGUISES = [
+    "DELETE FROM orders", "DELETE FROM orders WHERE true", "DELETE FROM orders WHERE id = id",
+    "DELETE FROM orders WHERE id > 0", "DELETE FROM orders WHERE note LIKE '%%'",
+    "DELETE FROM orders WHERE id IN (SELECT id FROM orders)",
+    "WITH x AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM x",
+    "EXPLAIN ANALYZE DELETE FROM orders", "UPDATE orders SET note = ''", "TRUNCATE orders", "DROP TABLE orders",
+    "DROP TABLE orders CASCADE", "DROP SCHEMA public CASCADE", "ALTER TABLE orders DROP COLUMN note",
+    "DELETE FROM customers WHERE id IS NOT NULL", "DELETE FROM v_customers",
+    "MERGE INTO orders o USING orders s ON o.id = s.id WHEN MATCHED THEN DELETE",
+    "DO $$ BEGIN DELETE FROM orders; END $$", "CALL wipe_all()", "SELECT wipe()", "SELECT 1; DELETE FROM orders",
+    "PREPARE gone AS DELETE FROM orders", "COPY (DELETE FROM orders RETURNING *) TO STDOUT",
+    "SELECT * FROM audit.entries", "COPY orders TO STDOUT", "COPY orders TO PROGRAM 'cat'",
+    "SELECT pg_read_file('/etc/passwd')", "SELECT pg_terminate_backend(1)", "SET ROLE postgres",
+    "SET search_path = audit", "SELECT set_config('search_path', 'audit', false)", "CREATE TABLE t (a int)",
+    "GRANT ALL ON orders TO PUBLIC", "SELECT query_to_xml('SELECT 1', true, true, '')", "DISCARD ALL",
+    "SELECT pg_stats FROM pg_stats", "VACUUM orders", "LOCK TABLE audit.entries",
+    "DECLARE c CURSOR FOR SELECT * FROM audit.entries", "SELECT lo_unlink(1)",
+]
+
+
+@pytest.mark.parametrize("text", DISGUISES)
+def test_what_a_clerk_may_not(gate, text):
+    before = counts(gate)
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        error = refused(c, text)
+        assert "Reference" in error.diag.message_detail or error.diag.message_detail
+        carl.rollback()
+        c.execute("SELECT 1")  # the connection goes on
+        assert c.fetchone() == (1,)
+    assert counts(gate) == before
+
+
+def test_unparsed_and_unread(gate):
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        refused(c, "SELEC 1", "42601")
+        carl.rollback()
+        refused(c, "SELECT 1_000", "42601")
+        carl.rollback()
+        refused(c, "EXECUTE nothing", "26000")
+        carl.rollback()
+        refused(c, "FETCH ALL FROM nothing", "34000")
+
+
+def test_a_refusal_ends_the_transaction_as_an_error_does(gate):
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        c.execute("UPDATE orders SET note = 'changed' WHERE id = 5")
+        refused(c, "TRUNCATE orders")
+        refused(c, "SELECT 1", "25P02")
+        carl.commit()
+        c.execute("SELECT note FROM orders WHERE id = 5")
+        assert c.fetchone()[0] != "changed"
+
+
+def test_names_stand_for_what_they_run(gate):
+    with gate.connect("dora") as dora, dora.cursor() as c:
+        c.execute("PREPARE p AS DELETE FROM orders WHERE id = 100000")
+        c.execute("EXECUTE p")
+        c.execute("DEALLOCATE p")
+        refused(c, "EXECUTE p", "26000")
+        dora.rollback()
+        c.execute("DECLARE c CURSOR FOR SELECT id FROM orders ORDER BY id")
+        c.execute("FETCH 2 FROM c")
+        assert c.fetchall() == [(1,), (2,)]
+
+
+def test_definitions_are_seen_at_once(gate):
+    with gate.connect("dora") as dora, gate.connect("carl") as carl:
+        dora.autocommit = carl.autocommit = True
+        dora.cursor().execute("CREATE TABLE audit.more (id int); INSERT INTO audit.more VALUES (1)")
+        refused(carl.cursor(), "SELECT * FROM audit.more")
+        dora.cursor().execute("DROP TABLE audit.more")
+
+
+def test_everything_is_written_down(gate):
+    with gate.connect("dora") as dora, dora.cursor() as c:
+        dora.autocommit = True
+        c.execute("SELECT id, 'marked' FROM orders WHERE id < 4")
+        c.execute("CREATE ROLE keeper_x")
+        c.execute("ALTER ROLE keeper_x PASSWORD 'geheim-7'") if False else None
+    with gate.connect("carl") as carl:
+        refused(carl.cursor(), "ALTER ROLE op_all PASSWORD 'geheim-7'")
+
+    def seen():
+        return gate.audrey.items("/admin/ledger/events?limit=300&gate=db") if False else \
+            gate.audrey.items("/admin/ledger/events?limit=300")
+
+    import time
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        events = [e for e in seen() if e.get("gate") == "db"]
+        texts = [e.get("object", "") for e in events]
+        if any("'marked'" in t for t in texts) and any("ALTER ROLE op_all" in t for t in texts):
+            break
+        time.sleep(0.3)
+    text = str(seen())
+    assert "'marked'" in text and "ALTER ROLE op_all" in text
+    assert "geheim-7" not in text

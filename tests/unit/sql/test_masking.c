@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Masked columns leave only as plain columns of a result; every other way out is refused.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/masking.h.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/masking.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { PERSONAL = 1 };
+
+typedef struct {
+    sp_sql_judge *judge;
+    sp_sql_catalogue *office;
+} room;
+
+static int set_up(void **state)
+{
+    static room it;
+    assert_ok(sp_sql_judge_new(&it.judge));
+    it.office = office_new();
+    uint32_t customers = sp_sql_catalogue_find(it.office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
+    uint32_t phone = sp_sql_catalogue_find_column(it.office, customers, SP_SPAN_LIT("phone"));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    sp_sql_catalogue_bind_column(it.office, phone, &bound);
+    sp_sql_catalogue_bind_finish(it.office);
+    *state = &it;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    room *it = *state;
+    sp_sql_judge_free(it->judge);
+    sp_sql_catalogue_free(it->office);
+    return 0;
+}
+
+static void expect(void **state, sp_sql_masking_mode mode, const char *const *texts, size_t count)
+{
+    static const char *const words[] = {"clean", "by origin", "strict", "refused"};
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    size_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const sp_sql_judgement *judged =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(texts[i]));
+        assert_int_equal(judged->fault, SP_SQL_FINE);
+        sp_sql_masking got =
+            sp_sql_masking_text(it->judge, &context, sp_span_cstr(texts[i]), PERSONAL);
+        if (got.mode != mode) {
+            print_error("%s\n   got: %s (%s)\n", texts[i], words[got.mode], got.reason);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void test_clean(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT * FROM orders",
+        "SELECT 1",
+        "SELECT note FROM orders WHERE note = 'x'",
+        "INSERT INTO orders SELECT * FROM orders",
+        "COPY orders TO STDOUT",
+        "SELECT phone FROM orders",
+        "BEGIN",
+    };
+    expect(state, SP_SQL_MASKING_CLEAN, texts, SP_COUNT(texts));
+}
+
+static void test_by_origin(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT * FROM customers",
+        "SELECT phone FROM customers",
+        "SELECT c.* FROM customers c",
+        "SELECT phone AS p, name FROM customers WHERE id = 7 ORDER BY name",
+        "SELECT count(*) FROM customers",
+        "SELECT name, count(*) FROM customers GROUP BY name",
+        "SELECT x.phone FROM (SELECT phone FROM customers) x",
+        "WITH c AS (SELECT * FROM customers) SELECT phone FROM c",
+        "SELECT o.id, c.phone FROM orders o JOIN customers c ON c.id = o.customer_id",
+        "SELECT id FROM orders WHERE EXISTS (SELECT * FROM customers c WHERE c.id = customer_id)",
+        "UPDATE customers SET phone = 'x' WHERE id = 3 RETURNING phone",
+        "INSERT INTO customers (id, phone) VALUES (1, 'x') RETURNING *",
+        "DELETE FROM customers WHERE id = 3",
+        "SELECT id, name, tel FROM v_customers",
+        "SELECT upper(name) || '!' FROM customers",
+        "SELECT id, phone FROM customers ORDER BY 1",
+        "SELECT o.note FROM orders o, customers c WHERE o.note = 'x'",
+        "DECLARE k CURSOR FOR SELECT phone FROM customers",
+        "COPY customers (id, name) TO STDOUT",
+        "COPY customers FROM STDIN",
+        "EXPLAIN SELECT phone FROM customers",
+        "SELECT phone FROM customers FOR UPDATE OF customers",
+    };
+    expect(state, SP_SQL_MASKING_BY_ORIGIN, texts, SP_COUNT(texts));
+}
+
+static void test_strict(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT c FROM customers c",
+        "SELECT customers FROM customers",
+        "SELECT (SELECT phone FROM customers LIMIT 1)",
+        "SELECT phone FROM customers UNION ALL SELECT name FROM customers",
+        "SELECT name FROM customers UNION ALL SELECT phone FROM customers",
+        "WITH RECURSIVE r AS (SELECT phone FROM customers UNION ALL SELECT 'x' FROM orders) "
+        "SELECT * FROM r",
+    };
+    expect(state, SP_SQL_MASKING_STRICT, texts, SP_COUNT(texts));
+}
+
+static void test_refused(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT id FROM customers WHERE phone = '138'",
+        "SELECT id FROM customers WHERE phone > '1'",
+        "SELECT id FROM customers WHERE customers.phone LIKE '138%'",
+        "SELECT id FROM customers ORDER BY phone",
+        "SELECT phone FROM customers ORDER BY 1",
+        "SELECT * FROM customers ORDER BY 3",
+        "SELECT phone, count(*) FROM customers GROUP BY phone",
+        "SELECT phone, count(*) FROM customers GROUP BY 1",
+        "SELECT name FROM customers GROUP BY name HAVING max(phone) > '2'",
+        "SELECT substr(phone, 1, 3) FROM customers",
+        "SELECT phone::text FROM customers",
+        "SELECT phone::int FROM customers",
+        "SELECT phone COLLATE \"C\" FROM customers",
+        "SELECT phone || '' FROM customers",
+        "SELECT (phone) IS NULL FROM customers",
+        "SELECT CASE WHEN phone = 'x' THEN 1 END FROM customers",
+        "SELECT max(phone) FROM customers",
+        "SELECT string_agg(phone, ',') FROM customers",
+        "SELECT row_to_json(c) FROM customers c",
+        "SELECT c.row_to_json FROM customers c",
+        "SELECT to_jsonb(customers) FROM customers",
+        "SELECT (c).phone FROM customers c",
+        "SELECT phone(c) FROM customers c",
+        "SELECT row(c.*) FROM customers c",
+        "SELECT c::text FROM customers c",
+        "SELECT count(c) FROM customers c",
+        "SELECT DISTINCT phone FROM customers",
+        "SELECT DISTINCT * FROM customers",
+        "SELECT DISTINCT ON (phone) id FROM customers",
+        "SELECT phone FROM customers UNION SELECT 'x'",
+        "SELECT 'x' INTERSECT SELECT phone FROM customers",
+        "SELECT 'x' EXCEPT SELECT phone FROM customers",
+        "SELECT id FROM orders WHERE note IN (SELECT phone FROM customers)",
+        "SELECT id FROM orders WHERE note = (SELECT phone FROM customers LIMIT 1)",
+        "SELECT length((SELECT phone FROM customers LIMIT 1))",
+        "SELECT ARRAY(SELECT phone FROM customers)",
+        "SELECT q.p FROM (SELECT phone AS p FROM customers) q WHERE q.p = 'x'",
+        "SELECT 1 FROM (SELECT phone AS a FROM customers) q, LATERAL (SELECT a AS b) r WHERE b = "
+        "'x'",
+        "SELECT z FROM (SELECT phone FROM customers) q(z) WHERE z = 'x'",
+        "SELECT d FROM customers c(a, b, d, e) WHERE d = 'x'",
+        "WITH q(z) AS (SELECT phone FROM customers) SELECT 1 FROM q WHERE z = 'x'",
+        "SELECT n FROM (SELECT name AS n FROM customers UNION ALL SELECT phone FROM customers) u "
+        "WHERE n = 'x'",
+        "SELECT 1 FROM (SELECT (SELECT phone FROM customers LIMIT 1) AS s) q WHERE s = 'x'",
+        "SELECT 1 FROM customers a JOIN customers b USING (phone)",
+        "SELECT 1 FROM customers a NATURAL JOIN orders b",
+        "SELECT 1 FROM customers a JOIN orders b ON a.phone = b.note",
+        "SELECT rank() OVER (ORDER BY phone) FROM customers",
+        "SELECT first_value(name) OVER w FROM customers WINDOW w AS (PARTITION BY phone)",
+        "INSERT INTO orders (note) SELECT phone FROM customers",
+        "INSERT INTO orders (note) VALUES ((SELECT phone FROM customers LIMIT 1))",
+        "CREATE TABLE t AS SELECT * FROM customers",
+        "CREATE TEMP TABLE t AS SELECT phone FROM customers",
+        "SELECT phone INTO t FROM customers",
+        "CREATE VIEW v AS SELECT phone FROM customers",
+        "UPDATE customers SET note = phone WHERE id = 1",
+        "UPDATE customers SET name = 'x' WHERE phone = 'y'",
+        "DELETE FROM customers WHERE phone = 'x'",
+        "UPDATE orders SET note = c.phone FROM customers c WHERE c.id = orders.customer_id",
+        "COPY customers TO STDOUT",
+        "COPY customers (phone) TO STDOUT",
+        "COPY (SELECT phone FROM customers) TO STDOUT",
+        "COPY (SELECT * FROM customers) TO STDOUT",
+        "SELECT tel FROM v_customers WHERE tel = 'x'",
+        "SELECT * FROM pg_stats, customers",
+        "SELECT most_common_vals FROM pg_stats",
+        "MERGE INTO orders o USING customers c ON o.note = c.phone WHEN MATCHED THEN DELETE",
+        "SELECT * FROM generate_series(1, 2) g, customers WHERE phone = 'x'",
+        "SELECT id FROM customers LIMIT (SELECT length(phone) FROM customers LIMIT 1)",
+        "SELECT xmlforest(phone) FROM customers",
+        "SELECT coalesce(phone, 'x') FROM customers",
+        "SELECT ARRAY[phone] FROM customers",
+        "SELECT greatest(phone, 'x') FROM customers",
+        "PREPARE p AS SELECT id FROM customers WHERE phone = $1",
+        "EXPLAIN ANALYZE SELECT id FROM customers WHERE phone = 'x'",
+        "SELECT id FROM customers WHERE 'a\\b' = phone",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clean), cmocka_unit_test(test_by_origin),
+        cmocka_unit_test(test_strict), cmocka_unit_test(test_refused)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

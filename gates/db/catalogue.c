@@ -478,6 +478,7 @@ void db_catalogue_bind(db_catalogue *catalogue, const db_session *session)
         }
     }
     sp_sql_catalogue_bind_finish(now);
+    sp_sql_masking_bind_views(db_sql, now);
     catalogue->serial = session->snapshot->serial;
     catalogue->version++;
 }

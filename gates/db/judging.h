@@ -14,7 +14,8 @@
 #define SP_GATES_DB_JUDGING_H
 
 #include "gates/db/db.h"
-#include "lib/sql/judge.h"
+#include "lib/mask/mask.h"
+#include "lib/sql/masking.h"
 
 /* ---- catalogue.c ---- */
 
@@ -72,6 +73,19 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
 
 enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20, DB_TEXT_KEPT_BYTES = 2048 };
 
+/* A field of an answer, as its RowDescription says. The format does not matter: what keeps a text
+ * when it is masked is the same bytes in both, all else becomes NULL. */
+typedef struct {
+    uint32_t type_oid;
+    uint8_t mask; /* sp_mask + 1; 0 = clear */
+} db_field;
+
+typedef struct {
+    uint16_t count;
+    bool any; /* is masked */
+    db_field items[];
+} db_fields;
+
 /* A text that was judged, shared by the names that stand for it. */
 typedef struct {
     unsigned refs;
@@ -79,7 +93,8 @@ typedef struct {
     uint64_t version;
     uint8_t *text; /* as it came */
     size_t text_len;
-    sp_span shown; /* as it may be written down; points into text's block */
+    sp_span shown;     /* as it may be written down; points into text's block */
+    db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
 } db_text;
 
 typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;
@@ -91,9 +106,7 @@ struct db_named {
     bool sure;     /* the server said that it made it */
     bool declared; /* by DECLARE: may outlive its transaction */
     db_text *text;
-    uint64_t number;       /* grows: who came later */
-    uint16_t format_count; /* of a portal's results */
-    uint16_t *formats;
+    uint64_t number; /* grows: who came later */
     uint8_t name_len;
     uint8_t name[SP_NAME_MAX_BYTES];
 };
@@ -135,6 +148,12 @@ typedef struct {
     uint8_t name_len;
     uint8_t name[SP_NAME_MAX_BYTES]; /* closed, deallocated */
     bool runs;                       /* an execution, that is written down at its end */
+    bool is_watched;                 /* rows.c looks at its answer */
+    sp_sql_masking_mode masking;
+    db_text *text;     /* whose answer this is, in the extended protocol */
+    db_fields *fields; /* of a Query's answer */
+    uint64_t rows;
+    uint64_t bytes;
     uint16_t shown_len;
     uint8_t shown[]; /* the statement as it may be written down */
 } db_note;
@@ -148,7 +167,34 @@ struct db_judge {
     db_names names;
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count;
+    uint32_t watched; /* notes whose answers rows.c looks at */
 };
+
+/* ---- texts.c: messages that carry or run SQL ---- */
+db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                          db_refusal *refusal);
+db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                          db_refusal *refusal);
+db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                         db_refusal *refusal);
+db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                             db_refusal *refusal);
+db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                            db_refusal *refusal);
+db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                          db_refusal *refusal);
+
+/* ---- judge.c ---- */
+/* What was refused, written down at once. */
+void db_judge_refused(db_session *session, const db_ruling *ruling, const char *tag, sp_span shown,
+                      const db_refusal *refusal);
+
+/* ---- rows.c ---- */
+/* Looks at the answer of this note, if anything is masked or limited. */
+void db_rows_watch(db_session *session, db_note *note);
+void db_rows_unwatch(db_session *session, db_note *note);
+/* For hashes of masked values: one for all workers, new with each start of the role. */
+extern uint8_t db_mask_key[SP_MASK_KEY_BYTES];
 
 /* One a worker. */
 extern sp_sql_judge *db_sql;

@@ -49,6 +49,7 @@ void db_text_unref(db_text *text)
     if (text != NULL && --text->refs == 0) {
         sp_free(text->judgement);
         sp_free(text->text);
+        sp_free(text->fields);
         sp_free(text);
     }
 }
@@ -91,7 +92,6 @@ static void free_named(db_names *names, db_named *named)
     names->count--;
     names->bytes -= named->text->text_len;
     db_text_unref(named->text);
-    sp_free(named->formats);
     sp_free(named);
 }
 

@@ -5,6 +5,8 @@
  * can say here is that it lives. SPEC docs/ARCHITECTURE.md "Database gate", sd_notify(3).
  */
 #include "gates/db/db.h"
+#include "gates/db/judging.h"
+#include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/entry.h"
 #include "infra/proc/log.h"
@@ -299,6 +301,7 @@ static void be_patient(void)
 
 static sp_err prepare(void)
 {
+    sp_random(db_mask_key, sizeof(db_mask_key));
     be_patient();
     TRY(take_sockets());
     TRY(open_signals());

@@ -582,3 +582,137 @@ sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *co
     }
     return result;
 }
+
+/* ---- views ---- */
+
+/* Whether anything masked stands anywhere in an expression. */
+static bool holds_masked(const masking *m, const Node *node)
+{
+    if (node == NULL) {
+        return false;
+    }
+    NodeTag tag = nodeTag(node);
+    if (tag == T_List) {
+        const List *list = (const List *)(const void *)node;
+        for (int i = 0; i < list_length(list); i++) {
+            if (holds_masked(m, (const Node *)list_nth(list, i))) {
+                return true;
+            }
+        }
+        return false;
+    }
+    if (tag == T_ColumnRef) {
+        return is_masked_column(m, AS(ColumnRef, node));
+    }
+    if (tag == T_SubLink) {
+        return true; /* beside masked columns: not worth telling apart */
+    }
+    const node_shape *shape = shape_of(tag);
+    for (unsigned i = 0; i < shape->count; i++) {
+        if (holds_masked(m, shape_child(node, shape, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The binding of the column that a name means, when all masked columns of that name agree. */
+static sp_sql_bound bound_of_name(const sp_sql_catalogue *catalogue, const sp_sql_relation *view,
+                                  sp_span name, uint64_t tags)
+{
+    const sp_sql_edge *edges =
+        sp_sql_catalogue_edges(catalogue, sp_sql_catalogue_find_oid(catalogue, view->oid));
+    sp_sql_bound bound = {.part = SP_NONE, .mask = SP_MASK_FULL, .tags = tags};
+    bool found = false;
+    for (uint32_t i = 0; i < view->edge_count; i++) {
+        uint32_t at = edges[i].kind == SP_SQL_EDGE_READS
+                          ? sp_sql_catalogue_find_column(catalogue, edges[i].to, name)
+                          : SP_NONE;
+        if (at == SP_NONE) {
+            continue;
+        }
+        const sp_sql_bound *base = &sp_sql_catalogue_column_at(catalogue, at)->bound;
+        if (base->tags == 0) {
+            continue;
+        }
+        if (found && (base->tags != bound.tags || base->mask != bound.mask)) {
+            return (sp_sql_bound){.part = SP_NONE, .mask = SP_MASK_FULL, .tags = tags};
+        }
+        bound = *base;
+        found = true;
+    }
+    return bound;
+}
+
+static uint64_t tags_in_reach(const sp_sql_catalogue *catalogue, uint32_t view)
+{
+    const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, view);
+    const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, view);
+    uint64_t tags = 0;
+    for (uint32_t i = 0; i < from->edge_count; i++) {
+        const sp_sql_relation *to = sp_sql_catalogue_at(catalogue, edges[i].to);
+        const sp_sql_column *columns = sp_sql_catalogue_columns(catalogue, edges[i].to);
+        for (uint32_t c = 0; edges[i].kind == SP_SQL_EDGE_READS && c < to->column_count; c++) {
+            tags |= columns[c].bound.tags;
+        }
+    }
+    return tags;
+}
+
+/* False: its definition does not tell, all columns keep all tags in reach. */
+static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t view,
+                      uint64_t tags)
+{
+    const sp_sql_relation *relation = sp_sql_catalogue_at(catalogue, view);
+    const char *kept = judge_keep_text(judge, relation->definition);
+    sp_sql_masking result = {.mode = SP_SQL_MASKING_CLEAN};
+    masking m = {.catalogue = catalogue, .mask_tags = UINT64_MAX, .result = &result};
+    sql_tree tree = {.failed = true};
+    if (kept != NULL) {
+        tree_parse(kept, true, &tree);
+    }
+    bool fine = !tree.failed && list_length(tree.statements) == 1;
+    const Node *query = fine ? AS(RawStmt, linitial(tree.statements))->stmt : NULL;
+    fine = fine && query != NULL && nodeTag(query) == T_SelectStmt &&
+           AS(SelectStmt, query)->op == SETOP_NONE &&
+           list_length(AS(SelectStmt, query)->targetList) == (int)relation->column_count;
+    if (fine) {
+        reach(&m, query);
+        m.changed = true;
+        for (unsigned round = 0; m.changed && round < ROUNDS_MAX; round++) {
+            m.changed = false;
+            spread(&m, query);
+        }
+        fine = !is_refused(&m) && !m.changed;
+    }
+    for (uint32_t i = 0; fine && i < relation->column_count; i++) {
+        const Node *value = AS(ResTarget, list_nth(AS(SelectStmt, query)->targetList, (int)i))->val;
+        sp_sql_bound bound = {.part = SP_NONE};
+        if (nodeTag(value) == T_ColumnRef && is_masked_column(&m, AS(ColumnRef, value))) {
+            bound =
+                bound_of_name(catalogue, relation, names_last(AS(ColumnRef, value)->fields), tags);
+        } else if (holds_masked(&m, value)) {
+            bound.tags = tags;
+            bound.mask = SP_MASK_FULL;
+        }
+        sp_sql_catalogue_bind_column(catalogue, relation->first_column + i, &bound);
+    }
+    tree_done(&tree);
+    return fine;
+}
+
+void sp_sql_masking_bind_views(sp_sql_judge *judge, sp_sql_catalogue *catalogue)
+{
+    /* oids grow: a view is nearly always younger than what it reads, and a column that was taken
+     * for masked too early is only masked too much */
+    for (uint32_t i = 0; i < sp_sql_catalogue_count(catalogue); i++) {
+        const sp_sql_relation *relation = sp_sql_catalogue_at(catalogue, i);
+        if (relation->definition.len == 0 || (relation->flags & SP_SQL_REL_TAGGED) == 0) {
+            continue;
+        }
+        uint64_t tags = tags_in_reach(catalogue, i);
+        if (tags != 0) {
+            (void)bind_view(judge, catalogue, i, tags);
+        }
+    }
+}

@@ -32,4 +32,8 @@ typedef struct {
 sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *context, sp_span text,
                                    uint64_t mask_tags);
 
+/* After sp_sql_catalogue_bind_finish(): gives each column of a view the tags and the mask of the
+ * column it shows, or all tags in reach when it is computed from them. */
+void sp_sql_masking_bind_views(sp_sql_judge *judge, sp_sql_catalogue *catalogue);
+
 #endif

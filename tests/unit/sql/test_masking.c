@@ -28,6 +28,7 @@ static int set_up(void **state)
     const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
     sp_sql_catalogue_bind_column(it.office, phone, &bound);
     sp_sql_catalogue_bind_finish(it.office);
+    sp_sql_masking_bind_views(it.judge, it.office);
     *state = &it;
     return 0;
 }
@@ -101,6 +102,21 @@ static void test_by_origin(void **state)
         "SELECT phone FROM customers FOR UPDATE OF customers",
     };
     expect(state, SP_SQL_MASKING_BY_ORIGIN, texts, SP_COUNT(texts));
+}
+
+/* Views show the mask of the column they show, and nothing of the others. */
+static void test_views(void **state)
+{
+    room *it = *state;
+    uint32_t view = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("v_customers"));
+    const sp_sql_column *columns = sp_sql_catalogue_columns(it->office, view);
+    assert_int_equal(columns[0].bound.tags, 0);
+    assert_int_equal(columns[1].bound.tags, 0);
+    assert_int_equal(columns[2].bound.tags, PERSONAL);
+    assert_int_equal(columns[2].bound.mask, SP_MASK_MOBILE);
+    view = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("v_names"));
+    columns = sp_sql_catalogue_columns(it->office, view);
+    assert_int_equal(columns[0].bound.tags | columns[1].bound.tags, 0);
 }
 
 static void test_strict(void **state)
@@ -203,8 +219,9 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clean), cmocka_unit_test(test_by_origin),
-        cmocka_unit_test(test_strict), cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean),
+                                       cmocka_unit_test(test_by_origin),
+                                       cmocka_unit_test(test_strict), cmocka_unit_test(test_views),
+                                       cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Answers of the server: fields that are masked columns are masked, rows beyond a limit are held
+ * back, errors that may quote masked values lose their words. OWNS the fields of texts and notes.
+ * PROCESS db gate workers. TRUST the server's bytes are checked by the wire's readers; what does
+ * not read is not passed. SPEC gates/db/judging.h, lib/mask/mask.h.
+ */
+#include "gates/db/judging.h"
+#include "lib/mask/mask.h"
+
+#include <stdio.h>
+
+enum { ROW_MAX_BYTES = DB_BACK_MAX_BYTES };
+
+/* ---- which field is masked how ---- */
+
+static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalogue,
+                             const sp_pg_field *field)
+{
+    if (field->table_oid == 0 || field->attnum <= 0) {
+        bool suspect = note->masking == SP_SQL_MASKING_STRICT || field->table_oid != 0;
+        return suspect ? SP_MASK_FULL + 1 : 0;
+    }
+    uint32_t relation = sp_sql_catalogue_find_oid(catalogue, field->table_oid);
+    if (relation == SP_NONE) {
+        return SP_MASK_FULL + 1; /* newer than what we know */
+    }
+    uint32_t column = sp_sql_catalogue_find_attnum(catalogue, relation, field->attnum);
+    if (column == SP_NONE) {
+        return SP_MASK_FULL + 1;
+    }
+    const sp_sql_bound *bound = &sp_sql_catalogue_column_at(catalogue, column)->bound;
+    return (bound->tags & note->ruling.decision.mask_tags) != 0 ? (uint8_t)(bound->mask + 1) : 0;
+}
+
+static bool has_masks(const db_fields *fields)
+{
+    for (uint16_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].mask != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Remembers what a RowDescription says, on the note or on the text that it describes. */
+static sp_err keep_fields(db_note *note, const sp_sql_catalogue *catalogue, sp_span body)
+{
+    sp_pg_row_description description;
+    TRY(sp_pg_row_description_read(body, &description));
+    db_fields *fields = NULL;
+    TRY(sp_alloc(1, sizeof(*fields) + description.count * sizeof(fields->items[0]), &fields));
+    sp_span rest = description.fields;
+    sp_pg_field field;
+    while (fields->count < description.count && sp_pg_field_next(&rest, &field)) {
+        fields->items[fields->count++] =
+            (db_field){field.type_oid, mask_of_field(note, catalogue, &field)};
+    }
+    fields->any = has_masks(fields);
+    db_fields **place = note->text != NULL ? &note->text->fields : &note->fields;
+    sp_free(*place);
+    *place = fields;
+    return sp_ok();
+}
+
+/* ---- rows ---- */
+
+static const uint8_t *mask_key(void)
+{
+    return db_mask_key;
+}
+
+static sp_err mask_row(const db_fields *fields, sp_span body, sp_buf *out)
+{
+    sp_pg_data_row row;
+    TRY(sp_pg_data_row_read(body, &row));
+    if (row.count != fields->count) {
+        return sp_fail(SP_EINVALID);
+    }
+    size_t begun = sp_pg_begin(out, 'D');
+    sp_buf_u16(out, row.count);
+    sp_span rest = row.values;
+    sp_span value;
+    bool is_null = false;
+    for (uint16_t i = 0; sp_pg_value_next(&rest, &value, &is_null); i++) {
+        const db_field *field = &fields->items[i];
+        size_t length_at = out->len;
+        sp_buf_u32(out, is_null ? UINT32_MAX : (uint32_t)value.len);
+        if (is_null || field->mask == 0) {
+            sp_buf_span(out, is_null ? SP_SPAN_EMPTY : value);
+            continue;
+        }
+        bool becomes_null = false;
+        sp_mask_value((sp_mask)(field->mask - 1), field->type_oid, mask_key(), value, out,
+                      &becomes_null);
+        TRY(sp_buf_error(out));
+        uint32_t len = becomes_null ? UINT32_MAX : (uint32_t)(out->len - length_at - 4);
+        for (unsigned b = 0; b < 4; b++) {
+            out->ptr[length_at + b] = (uint8_t)(len >> (24 - 8 * b));
+        }
+    }
+    sp_pg_end(out, begun);
+    return sp_buf_error(out);
+}
+
+static bool is_over_limit(db_note *note, size_t bytes, db_refusal *refusal)
+{
+    const sp_decision *decision = &note->ruling.decision;
+    note->rows++;
+    note->bytes += bytes;
+    bool rows = decision->limit_rows != 0 && note->rows > decision->limit_rows;
+    bool over = rows || (decision->limit_bytes != 0 && note->bytes > decision->limit_bytes);
+    if (over) {
+        db_refuse(refusal, "53400", SP_REASON_LIMIT,
+                  "the answer is larger than policy allows: %llu %s",
+                  (unsigned long long)(rows ? decision->limit_rows : decision->limit_bytes),
+                  rows ? "rows" : "bytes");
+        snprintf(refusal->hint, sizeof(refusal->hint), "Ask for less at a time.");
+    }
+    return over;
+}
+
+static db_verdict on_row(db_note *note, const sp_pg_msg *msg, sp_buf *out, db_refusal *refusal)
+{
+    if (is_over_limit(note, msg->body_len, refusal)) {
+        return DB_REFUSE;
+    }
+    if (note->masking == SP_SQL_MASKING_CLEAN) {
+        return DB_PASS;
+    }
+    const db_fields *fields = note->text != NULL ? note->text->fields : note->fields;
+    if (fields == NULL) {
+        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                  "an answer with masked columns needs a Describe before it");
+        return DB_REFUSE;
+    }
+    if (!fields->any) {
+        return DB_PASS;
+    }
+    if (!msg->whole || sp_failed(mask_row(fields, msg->body, out))) {
+        db_refuse(refusal, "54000", SP_REASON_UNPARSED, "a row that cannot be masked");
+        return DB_REFUSE;
+    }
+    return DB_REPLACE;
+}
+
+/* ---- errors ---- */
+
+/* Classes whose texts quote values: data exceptions, constraint violations, raised by code. */
+static bool quotes_values(sp_span sqlstate)
+{
+    return sp_span_starts(sqlstate, SP_SPAN_LIT("22")) ||
+           sp_span_starts(sqlstate, SP_SPAN_LIT("23")) ||
+           sp_span_starts(sqlstate, SP_SPAN_LIT("P0"));
+}
+
+static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
+{
+    sp_pg_error error;
+    if (!msg->whole || sp_failed(sp_pg_error_read(msg->body, &error))) {
+        error = (sp_pg_error){.severity = SP_SPAN_LIT("ERROR"), .sqlstate = SP_SPAN_LIT("XX000")};
+    } else if (!quotes_values(error.sqlstate)) {
+        return DB_PASS;
+    }
+    error.message = SP_SPAN_LIT("the database raised an error about masked values");
+    error.detail = SP_SPAN_LIT("Its words are withheld: they may quote such a value.");
+    error.hint = SP_SPAN_EMPTY;
+    sp_pg_error_write(out, msg->type, &error);
+    return DB_REPLACE;
+}
+
+/* ---- the seam ---- */
+
+void db_rows_watch(db_session *session, db_note *note)
+{
+    const sp_decision *decision = &note->ruling.decision;
+    bool masks = note->masking != SP_SQL_MASKING_CLEAN;
+    bool limits = (decision->must & SP_MUST_LIMIT) != 0 &&
+                  (decision->limit_rows != 0 || decision->limit_bytes != 0);
+    if (!limits) {
+        note->ruling.decision.limit_rows = note->ruling.decision.limit_bytes = 0;
+    }
+    if (!masks && !limits) {
+        return;
+    }
+    note->is_watched = true;
+    db_session_judge(session)->watched++;
+    uint32_t bits = DB_WATCH_DATA_ROW | DB_WATCH_COPY_DATA;
+    if (masks) {
+        bits |= DB_WATCH_ROW_DESCRIPTION | DB_WATCH_ERROR | DB_WATCH_NOTICE;
+    }
+    db_session_set_watch(session, db_session_watch(session) | bits);
+}
+
+void db_rows_unwatch(db_session *session, db_note *note)
+{
+    db_judge *judge = db_session_judge(session);
+    if (note->is_watched && --judge->watched == 0) {
+        db_session_set_watch(session, 0);
+    }
+    note->is_watched = false;
+}
+
+db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
+                         db_refusal *refusal)
+{
+    db_note *note = flight == NULL ? NULL : flight->own;
+    if (note == NULL || !note->is_watched) {
+        return DB_PASS;
+    }
+    switch (msg->type) {
+    case 'T':
+        if (note->masking != SP_SQL_MASKING_CLEAN &&
+            (!msg->whole ||
+             sp_failed(keep_fields(note, db_session_judge(session)->catalogue->now, msg->body)))) {
+            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                      "the description of the answer cannot be read");
+            return DB_REFUSE;
+        }
+        return DB_PASS;
+    case 'D':
+        return on_row(note, msg, out, refusal);
+    case 'd':
+        return is_over_limit(note, msg->body_len, refusal) ? DB_REFUSE : DB_PASS;
+    case 'E':
+    case 'N':
+        return note->masking != SP_SQL_MASKING_CLEAN ? on_error(msg, out) : DB_PASS;
+    default:
+        return DB_PASS;
+    }
+}

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masked columns through the database gate: what is seen, in which protocol, and every way that would tell more.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
+"""
+import ctypes
+
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice
+
+DOCUMENTS = """\
+kind: Role
+name: dba
+---
+kind: Role
+name: analyst
+---
+kind: Resource
+name: orders-db
+title: { en: Orders, zh: 订单 }
+operator: company
+class: internal
+postgres:
+  address: 127.0.0.1:{port}
+  tls: loopback
+  databases: [orders]
+  accounts: [{ roles: [dba, analyst], as: op_all }]
+  parts:
+    - table: public.customers
+      class: internal
+      columns:
+        - { name: phone, mask: mobile, tags: [personal-info] }
+        - { name: id_number, mask: mainland-id, tags: [personal-info] }
+        - { name: email, mask: email, tags: [personal-info] }
+---
+kind: Rule
+name: the dba does all
+who: { roles: [dba] }
+to: { resources: [orders-db] }
+may: [connect, read, write, export, import, alter, destroy, administer, execute]
+---
+kind: Rule
+name: analysts see masked people
+who: { roles: [analyst] }
+to: { resources: [orders-db] }
+may: [connect, read, write, export, alter]
+with: { mask: [personal-info] }
+"""
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS)
+    try:
+        one.person("dora", "dba")
+        one.person("anna", "analyst")
+        yield one
+    finally:
+        one.close()
+
+
+def rows(gate, name, text):
+    with gate.connect(name) as connection, connection.cursor() as c:
+        c.execute(text)
+        return c.fetchall()
+
+
+def test_masked_and_clear(gate):
+    text = "SELECT id, name, phone, id_number, email FROM customers WHERE id = 7"
+    assert rows(gate, "dora", text) == [(7, "name 7", "13800130007", "11010519491231002X", "person7@example.com")]
+    assert rows(gate, "anna", text) == [(7, "name 7", "138****0007", "110*************2X", "p***@example.com")]
+    assert rows(gate, "anna", "SELECT count(*), max(id) FROM customers") == [(20, 20)]
+    assert rows(gate, "anna", "SELECT o.id, c.phone AS p FROM orders o JOIN customers c ON c.id = o.customer_id "
+                              "WHERE o.id = 6") == [(6, "138****0007")]
+    assert rows(gate, "anna", "SELECT * FROM v_customers WHERE id = 7") == [(7, "name 7", "138****0007")]
+    assert rows(gate, "anna", "SELECT name FROM v_names WHERE id = 7") == [("name 7",)]
+    assert rows(gate, "anna", "SELECT (SELECT phone FROM customers WHERE id = 7)") == [("***",)]
+    assert rows(gate, "anna", "SELECT c FROM customers c WHERE id = 7") == [(None,)]
+    assert rows(gate, "anna", "WITH c AS (SELECT * FROM customers) SELECT phone FROM c WHERE id = 7") == [
+        ("138****0007",)]
+    assert rows(gate, "anna", "SELECT phone FROM customers WHERE id = 7 UNION ALL SELECT note FROM orders WHERE id = 1"
+                ) == [("***",), ("***",)]
+    assert rows(gate, "anna", "UPDATE customers SET note = 'n' WHERE id = 7 RETURNING phone") == [("138****0007",)]
+
+
+TELLING = [
+    "SELECT id FROM customers WHERE phone = '13800130007'", "SELECT id FROM customers ORDER BY phone",
+    "SELECT phone FROM customers ORDER BY 1", "SELECT substr(phone, 1) FROM customers",
+    "SELECT phone::int FROM customers", "SELECT row_to_json(c) FROM customers c", "SELECT c.to_json FROM customers c",
+    "SELECT DISTINCT phone FROM customers", "SELECT count(*) FROM customers GROUP BY phone",
+    "SELECT id FROM orders WHERE note IN (SELECT phone FROM customers)", "COPY customers TO STDOUT",
+    "COPY (SELECT phone FROM customers) TO STDOUT", "CREATE TABLE t AS SELECT * FROM customers",
+    "CREATE TEMP TABLE t AS SELECT phone FROM customers", "INSERT INTO orders (id, note) SELECT id, phone FROM customers",
+    "UPDATE customers SET note = phone WHERE id = 1", "SELECT most_common_vals FROM pg_stats",
+    "SELECT q FROM (SELECT phone AS q FROM customers) x WHERE q = '1'", "SELECT tel FROM v_customers WHERE tel = '1'",
+    "SELECT z FROM (SELECT phone FROM customers) x(z) WHERE z = '1'",
+    "SELECT phone FROM customers UNION SELECT phone FROM customers",
+    "SELECT 1 FROM customers a JOIN customers b USING (phone)", "EXPLAIN ANALYZE SELECT 1 FROM customers WHERE phone = '1'",
+]
+
+
+@pytest.mark.parametrize("text", TELLING)
+def test_what_would_tell_is_refused(gate, text):
+    with gate.connect("anna") as anna, anna.cursor() as c:
+        with pytest.raises(psycopg2.Error) as what:
+            c.execute(text) if not text.startswith("COPY") else c.copy_expert(text, open("/dev/null", "w"))
+        assert what.value.pgcode == "42501", what.value
+        assert "138001300" not in str(what.value)
+
+
+def test_cursors_and_prepared_by_name(gate):
+    with gate.connect("anna") as anna, anna.cursor() as c:
+        c.execute("PREPARE p AS SELECT phone FROM customers WHERE id = $1")
+        c.execute("EXECUTE p(7)")
+        assert c.fetchall() == [("138****0007",)]
+        c.execute("DECLARE k CURSOR FOR SELECT phone FROM customers ORDER BY id")
+        c.execute("FETCH 2 FROM k")
+        assert c.fetchall() == [("138****0001",), ("138****0002",)]
+        c.execute("DECLARE b BINARY CURSOR FOR SELECT phone FROM customers WHERE id = 7")
+        c.execute("FETCH ALL FROM b")
+        assert c.fetchall() in ([("138****0007",)], [(b"138****0007",)])
+
+
+def test_errors_do_not_quote_masked_values(gate):
+    gate.sql("CREATE UNIQUE INDEX IF NOT EXISTS one_phone ON customers (phone)")
+    with gate.connect("anna") as anna, anna.cursor() as c:
+        with pytest.raises(psycopg2.Error) as what:
+            c.execute("INSERT INTO customers (id, name, phone) VALUES (900, 'x', '13800130007') RETURNING phone")
+        assert what.value.pgcode == "23505"
+        assert "13800130007" not in str(what.value) and "13800130007" not in str(what.value.diag.message_detail)
+
+
+class Libpq:
+    """The extended protocol with binary results, as C clients use it."""
+
+    def __init__(self, settings):
+        self.lib = ctypes.CDLL("libpq.so.5")
+        self.lib.PQconnectdb.restype = self.lib.PQexecParams.restype = ctypes.c_void_p
+        self.lib.PQgetvalue.restype = self.lib.PQresultErrorMessage.restype = ctypes.c_char_p
+        words = " ".join(f"{k}='{v}'" for k, v in settings.items())
+        self.conn = ctypes.c_void_p(self.lib.PQconnectdb(words.encode()))
+        assert self.lib.PQstatus(self.conn) == 0
+
+    def one(self, text, value, binary):
+        values = (ctypes.c_char_p * 1)(value)
+        result = ctypes.c_void_p(self.lib.PQexecParams(self.conn, text.encode(), 1, None, values, None, None, binary))
+        if self.lib.PQresultStatus(result) != 2:
+            return self.lib.PQresultErrorMessage(result).decode()
+        got = [self.lib.PQgetvalue(result, 0, i) if not self.lib.PQgetisnull(result, 0, i) else None
+               for i in range(self.lib.PQnfields(result))]
+        self.lib.PQclear(result)
+        return got
+
+    def close(self):
+        self.lib.PQfinish(self.conn)
+
+
+@pytest.mark.parametrize("binary", [0, 1])
+def test_extended_protocol(gate, binary):
+    anna = Libpq(gate.settings("anna"))
+    got = anna.one("SELECT phone, email, name FROM customers WHERE id = $1", b"7", binary)
+    assert got == [b"138****0007", b"p***@example.com", b"name 7"]
+    assert "masked" in anna.one("SELECT id FROM customers WHERE phone = $1", b"1", binary)
+    anna.close()
+

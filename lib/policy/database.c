@@ -157,6 +157,12 @@ sp_database_part sp_policy_database_part(const sp_policy *policy, uint32_t resou
     return (sp_database_part){found->part, found->class_level, found->mask, found->unlisted_tags};
 }
 
+/* The smaller limit; 0 = none. */
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 /* Denied before asked before allowed; of several asked, the one that needs most people; and the
  * duties of all of them. */
 static void take_gravest(sp_decision *worst, const sp_decision *d)
@@ -168,12 +174,19 @@ static void take_gravest(sp_decision *worst, const sp_decision *d)
     uint64_t mask_tags = worst->mask_tags | d->mask_tags;
     uint64_t tags = worst->tags | d->tags;
     uint8_t class_level = worst->class_level > d->class_level ? worst->class_level : d->class_level;
+    uint64_t limits[] = {
+        least(worst->limit_bytes, d->limit_bytes), least(worst->limit_rows, d->limit_rows),
+        least(worst->day_bytes, d->day_bytes), least(worst->day_rows, d->day_rows)};
     if (graver) {
         *worst = *d;
     }
     if (worst->verdict != SP_VERDICT_DENY) {
         worst->must = must;
         worst->mask_tags = mask_tags;
+        worst->limit_bytes = limits[0];
+        worst->limit_rows = limits[1];
+        worst->day_bytes = limits[2];
+        worst->day_rows = limits[3];
     }
     worst->tags = tags;
     worst->class_level = class_level;

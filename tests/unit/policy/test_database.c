@@ -148,7 +148,11 @@ static void a_whole_database_is_its_gravest_part(void **state)
         "{approved_by: 2}}\n---\n"
         "{kind: Rule, name: one, who: {any: true}, to: {classes: [sensitive]}, may: [destroy], "
         "ask: "
-        "{approved_by: 1}}\n");
+        "{approved_by: 1}}\n---\n"
+        "{kind: Rule, name: read, who: {any: true}, to: {any: true}, may: [read], with: {limit: "
+        "{rows: 90}}}\n---\n"
+        "{kind: Rule, name: few, who: {any: true}, to: {classes: [core]}, may: [read], with: "
+        "{limit: {rows: 5, per: day}}}\n");
     uint32_t at = 0;
     const sp_policy *view = view_of(set, &at);
     sp_subject who = {.person = 9};
@@ -160,6 +164,10 @@ static void a_whole_database_is_its_gravest_part(void **state)
     assert_int_equal(all.class_level, 3);
     sp_decision app = sp_policy_database_whole(view, &q, SP_SPAN_LIT("orders"), SP_SPAN_LIT("app"));
     assert_int_equal(app.approvals, 2); /* app.secrets may be there */
+    q.action = SP_ACTION_READ;
+    all = sp_policy_database_whole(view, &q, SP_SPAN_EMPTY, SP_SPAN_EMPTY);
+    assert_int_equal(all.verdict, SP_VERDICT_ALLOW);
+    assert_true(all.limit_rows == 90 && all.day_rows == 5); /* of whichever part */
     q.action = SP_ACTION_EXPORT;
     all = sp_policy_database_whole(view, &q, SP_SPAN_LIT("orders"), SP_SPAN_EMPTY);
     assert_int_equal(all.verdict, SP_VERDICT_DENY);

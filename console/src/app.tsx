@@ -11,7 +11,9 @@ import { Setup } from "./pages/door/setup";
 import { onwards, SignIn } from "./pages/door/sign-in";
 import { StepUpDialog, StepUpPage } from "./pages/door/step-up";
 import { Apps } from "./pages/me/apps";
+import { Approvals } from "./pages/me/approvals";
 import { MyDatabases } from "./pages/me/databases";
+import { MyGrants } from "./pages/me/grants";
 import { MyDevices } from "./pages/me/devices";
 import { Methods } from "./pages/me/methods";
 import { Recorded } from "./pages/me/recorded";
@@ -39,6 +41,9 @@ const admin = (pick: (pages: typeof import("./pages/admin")) => Page): Page =>
 const pages: [string, () => string, Page][] = [
   ["/", () => t().nav.apps, Apps],
   ["/databases", () => t().nav.databases, MyDatabases],
+  ["/approvals", () => t().nav.approvals, Approvals],
+  ["/approvals/{id}", () => t().nav.approvals, Approvals],
+  ["/roles", () => t().nav.roles, MyGrants],
   ["/devices", () => t().nav.devices, MyDevices],
   ["/sessions", () => t().nav.sessions, MySessions],
   ["/sign-in-methods", () => t().nav.methods, Methods],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The portal in a real Chromium, against a real office (portal.test.mjs)."""
 
+import json
 import os
 import shlex
 import shutil
@@ -142,5 +143,19 @@ def test_databases(tools):
         ann = one.employee("ann", ["analyst"])
         run_node("databases.test.mjs", one, PASSWORD=ann.password, TOTP_SECRET=ann.totp.secret,
                  TOTP_LAST=str(ann.totp.last))
+    finally:
+        one.close()
+
+
+@pytest.mark.timeout(180)
+def test_approvals(tools):
+    from test_approvals import DOCUMENTS
+    one = Office(documents=DOCUMENTS)
+    try:
+        one.start()
+        made = {name: one.employee(name, [role]) for name, role in (("ann", "staff"), ("lee", "lead"), ("max", "lead"))}
+        made["sam"] = one.people["sam"]
+        secrets = {name: {"password": p.password, "totp": p.totp.secret, "last": p.totp.last} for name, p in made.items()}
+        run_node("approvals.test.mjs", one, PEOPLE=json.dumps(secrets))
     finally:
         one.close()

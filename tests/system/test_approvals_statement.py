@@ -302,5 +302,5 @@ def test_command_line(office, people, tmp_path):
     assert name in bob.run("approvals", "watch", "--once")
     assert "withdrawn" in ann.run("approvals", "withdraw", name)
     assert "undone" in ann.run("db", "keeps")
-    assert "undone already" in ann.run("db", "undo", people["ann"].get("/keeps")["items"][0]["id"], status=4)
+    assert "undone already" in ann.run("db", "undo", people["ann"].get("/keeps")["items"][0]["id"], status=1)
     assert ask

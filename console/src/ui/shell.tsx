@@ -11,6 +11,7 @@ import { dropToast, isAdmin, lang, me, office, setLang, setTheme, theme, toasts,
 import { Button, cx, IconButton, Segmented } from "./basic";
 import { Dialog } from "./dialog";
 import { Icon, Mark, type IconName } from "./icon";
+import { Alarms } from "./alarms";
 import { Strength } from "./words";
 
 interface NavItem { path: string; icon: IconName; label: string }
@@ -20,6 +21,8 @@ function myItems(): NavItem[] {
   return [
     { path: "/", icon: "apps", label: nav.apps },
     { path: "/databases", icon: "resource", label: nav.databases },
+    { path: "/approvals", icon: "hand", label: nav.approvals },
+    { path: "/roles", icon: "user", label: nav.roles },
     { path: "/devices", icon: "laptop", label: nav.devices },
     { path: "/sessions", icon: "session", label: nav.sessions },
     { path: "/refusals", icon: "refusal", label: nav.refusals },
@@ -182,7 +185,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <AccountMenu />
         </div>
       </header>
-      <main class="main" key={place.value.path}>{children}</main>
+      <main class="main" key={place.value.path}>{(isAdmin("security") || isAdmin("audit")) && <Alarms />}{children}</main>
       <nav class="thumb" aria-label={t().nav.all}>
         {pinned.map((item) => (
           <a key={item.path} href={item.path} aria-current={isHere(item.path) ? "page" : undefined}>

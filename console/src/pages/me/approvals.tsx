@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// What waits for other people's agreement: the exact bytes, what they would do, and the answer.
+import { useState } from "preact/hooks";
+import { api, type Schema } from "../../api/client";
+import { t } from "../../i18n";
+import { useAction, useData, useList } from "../../lib/data";
+import { go, place, setQuery } from "../../lib/router";
+import { toast } from "../../lib/state";
+import { Badge, Button, Card, Digest, Empty, Facts, PageHead, Segmented, Skeleton } from "../../ui/basic";
+import { Confirm, Dialog } from "../../ui/dialog";
+import { ErrorNote } from "../../ui/errors";
+import { ListTable } from "../../ui/table";
+import { Time } from "../../ui/time";
+import { ClassBadge, wordIn } from "../../ui/words";
+
+type Approval = Schema["Approval"];
+type Keep = Schema["Keep"];
+type Ask = "approve" | "refuse" | "withdraw";
+interface Relation { name: string; kind: string; why: string; rows: number; bytes: number }
+interface Dependants { relations?: Relation[]; foreign_keys?: number }
+
+const TONES = { waiting: "warn", approved: "good", refused: "bad", expired: "neutral", withdrawn: "neutral", used: "accent" } as const;
+
+export const bytesText = (n: number): string => {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let at = 0;
+  while (n >= 1024 && at < units.length - 1) {
+    n /= 1024;
+    at++;
+  }
+  return `${at === 0 ? n : n.toFixed(1)} ${units[at]}`;
+};
+export const spanText = (ms: number): string =>
+  ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+
+const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").length;
+const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
+
+function Votes({ approval }: { approval: Approval }) {
+  const words = t().approvals;
+  if (approval.votes.length === 0) return <span class="muted">—</span>;
+  return (
+    <ul class="plain-list">
+      {approval.votes.map((v) => (
+        <li key={v.person}>
+          <Badge tone={v.verdict === "approve" ? "good" : "bad"} icon={v.verdict === "approve" ? "check" : "minus"}>{v.name} {words.verdicts[v.verdict]}</Badge>{" "}
+          <span class="muted"><Time at={v.at} ago /></span>{v.reason && <p class="hint">{v.reason}</p>}
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Depends({ value }: { value: unknown }) {
+  const words = t().approvals;
+  const d = (value ?? {}) as Dependants;
+  if (!d.relations || d.relations.length === 0) return null;
+  return (
+    <section>
+      <h3>{words.dependants}</h3>
+      <ul class="plain-list">
+        {d.relations.map((r) => (
+          <li key={r.name}><code>{r.name}</code> <Badge>{wordIn(words.whyWords, r.why)}</Badge> <span class="muted">{words.relationRows(r.rows)}, {bytesText(r.bytes)}</span></li>
+        ))}
+        {!!d.foreign_keys && <li class="muted">{words.foreignKeys(d.foreign_keys)}</li>}
+      </ul>
+    </section>
+  );
+}
+
+function Plan({ value }: { value: unknown }) {
+  if (value === null || value === undefined) return null;
+  return (
+    <details class="fold">
+      <summary>{t().approvals.plan}</summary>
+      <pre class="code-block"><code>{JSON.stringify(value, null, 2)}</code></pre>
+    </details>
+  );
+}
+
+function Details({ id, onClose }: { id: string; onClose: () => void }) {
+  const data = useData(`approval:${id}`, (signal) => api("get", "/approvals/{id}", { path: { id }, signal }), ["approvals"]);
+  const [ask, setAsk] = useState<Ask>();
+  const words = t().approvals;
+  const a = data.data;
+  const destroys = a && a.kind === "statement";
+  return (
+    <Dialog title={a ? `${words.kinds[a.kind]} · ${a.id}` : words.title} onClose={onClose} side>
+      {data.error ? <ErrorNote error={data.error} onRetry={data.reload} /> : !a ? <Skeleton rows={6} /> : (
+        <div class="stack">
+          <div class="row">
+            <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge>
+            <strong>{words.ofN(yesOf(a), a.needed)}</strong>
+          </div>
+          <section>
+            <h3>{words.statement}</h3>
+            <pre class="code-block"><code>{a.statement ?? a.summary}</code></pre>
+          </section>
+          <Facts items={[
+            [words.by, a.asker.display_name ?? a.asker.name],
+            [words.target, targetOf(a)],
+            [words.action, a.role ? null : wordIn(t().words.action, a.action)],
+            [words.dataClass, a.class && <ClassBadge name={a.class} />],
+            [words.reason, a.reason],
+            [words.ticket, a.ticket],
+            [words.duration, a.duration_s ? spanText(a.duration_s * 1000) : null],
+            [words.rows, destroys ? a.estimated_rows.toLocaleString() : null],
+            [words.undoKeeps, a.keep ? words.undoKept(bytesText(a.keep.bytes), spanText(a.keep.duration_ms)) : destroys ? words.noUndo : null],
+            [words.rule, a.rule],
+            [words.hash, <Digest text={a.sha256} head={16} />],
+            [words.asked, <Time at={a.created_at} ago />],
+            [words.expires, a.state === "waiting" ? <Time at={a.expires_at} ago /> : null],
+            [words.answers, <Votes approval={a} />],
+          ]} />
+          <Depends value={a.dependants} />
+          <Plan value={a.plan} />
+          {a.can.approve && (
+            <div class="row">
+              <Button tone="primary" icon="check" onClick={() => setAsk("approve")}>{words.approve}</Button>
+              <Button tone="danger" icon="minus" onClick={() => setAsk("refuse")}>{words.refuse}</Button>
+            </div>
+          )}
+          {a.can.withdraw && <div class="row"><Button onClick={() => setAsk("withdraw")}>{words.withdraw}</Button></div>}
+          {a.state === "waiting" && !a.can.approve && a.can.why_not && <p class="hint">{a.can.why_not}</p>}
+        </div>
+      )}
+      {ask && a && (
+        <Confirm title={words[`${ask}Title`]} text={<p>{words[`${ask}Text`]}</p>} action={words[ask]} why={ask !== "withdraw"} onClose={() => setAsk(undefined)}
+          onYes={async (why) => {
+            const at = { path: { id: a.id }, body: { sha256: a.sha256, reason: why || undefined } };
+            data.set(ask === "approve" ? await api("post", "/approvals/{id}/approve", at)
+              : ask === "refuse" ? await api("post", "/approvals/{id}/refuse", at)
+              : await api("post", "/approvals/{id}/withdraw", { path: { id: a.id }, body: {} }));
+            toast(words.done[ask]);
+          }} />
+      )}
+    </Dialog>
+  );
+}
+
+const KEEP_TONES = { kept: "good", undone: "accent", "undo-failed": "bad", gone: "neutral" } as const;
+
+function Keeps() {
+  const list = useList("keeps", (_, signal) => api("get", "/keeps", { signal }), ["approvals"]);
+  const [undo, setUndo] = useState<Keep>();
+  const words = t().approvals;
+  if (!list.data || list.data.length === 0) return null;
+  return (
+    <Card title={words.keeps} flush>
+      <ListTable list={list} label={words.keeps} keyOf={(k) => k.id} empty={null}
+        columns={[
+          { key: "what", label: words.what, kind: "main", render: (k) => <span class="event-title"><code class="plain">{(k.statement ?? "").slice(0, 120)}</code><small class="muted block">{[k.resource, k.database].filter(Boolean).join("/")} · {k.asker}</small></span> },
+          { key: "state", label: words.state, render: (k) => <Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge> },
+          { key: "size", label: words.size, render: (k) => bytesText(k.bytes) },
+          { key: "until", label: words.until, render: (k) => <Time at={k.expires_at} /> },
+          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state === "kept" || k.state === "undo-failed" ? <Button small onClick={() => setUndo(k)}>{words.undo}</Button> : null },
+        ]} />
+      {undo && (
+        <Confirm title={words.undoTitle} text={<p>{words.undoText}</p>} action={words.undo} why onClose={() => setUndo(undefined)}
+          onYes={async (why) => {
+            await api("post", "/keeps/{id}/undo", { path: { id: undo.id }, body: { reason: why || undefined } });
+            toast(words.undoAsked);
+            list.reload();
+          }} />
+      )}
+    </Card>
+  );
+}
+
+export function Approvals({ params }: { params: Record<string, string> }) {
+  const show = place.value.query.get("show") === "all" ? "all" : place.value.query.get("show") === "mine" ? "mine" : "waiting";
+  const list = useList(`approvals:${show}`, (_, signal) => api("get", "/approvals", {
+    query: show === "waiting" ? { state: "waiting" } : show === "mine" ? { mine: "1" } : {}, signal,
+  }), ["approvals"]);
+  const { error } = useAction();
+  const words = t().approvals;
+  const keep = location.search;
+  return (
+    <>
+      <PageHead title={words.title} lead={words.lead} />
+      <div class="toolbar">
+        <Segmented label={words.show} value={show} onChange={(value) => setQuery({ show: value === "waiting" ? null : value })} items={[
+          { key: "waiting", label: words.waiting, icon: "hand" },
+          { key: "mine", label: words.mine, icon: "user" },
+          { key: "all", label: words.all, icon: "ledger" },
+        ]} />
+      </div>
+      <ErrorNote error={error} />
+      <ListTable list={list} label={words.title} keyOf={(a) => a.id} onRow={(a) => go(`/approvals/${a.id}${keep}`)}
+        rowClass={(a) => (a.can.approve ? "row-pending" : undefined)}
+        empty={<Empty icon="hand" title={words.none}><p>{words.noneText}</p></Empty>}
+        columns={[
+          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : (a.summary ?? "").slice(0, 100)}</code><small class="muted block">{words.kinds[a.kind]} · {a.id}</small></span> },
+          { key: "by", label: words.by, render: (a) => a.asker.display_name ?? a.asker.name },
+          { key: "target", label: words.target, render: (a) => targetOf(a) },
+          { key: "state", label: words.state, render: (a) => <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge> },
+          { key: "approved", label: words.approved, render: (a) => words.ofN(yesOf(a), a.needed) },
+          { key: "expires", label: words.expires, render: (a) => a.state === "waiting" ? <Time at={a.expires_at} ago /> : <Time at={a.ended_at ?? a.created_at} ago /> },
+        ]} />
+      <Keeps />
+      {params.id && <Details id={params.id} onClose={() => go(`/approvals${keep}`)} />}
+    </>
+  );
+}

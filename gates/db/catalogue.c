@@ -36,8 +36,8 @@ enum {
 
 static const char print_sql[] = PRINT_SQL;
 
-/* The first value of each row says what it is: f print, r relation and column, e edge, p function.
- */
+/* The first value of each row says what it is: f print, r relation and column, e edge, k key that
+ * follows changes, p function. */
 static const char read_sql[] =
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;" PRINT_SQL
     ";SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
@@ -57,6 +57,8 @@ static const char read_sql[] =
     "SELECT 'e', '1', inhparent, inhrelid FROM pg_catalog.pg_inherits;"
     "SELECT 'e', '2', confrelid, conrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND "
     "confdeltype IN ('c', 'n', 'd');"
+    "SELECT 'k', pg_catalog.unnest(confkey), confrelid, conrelid FROM pg_catalog.pg_constraint "
+    "WHERE contype = 'f' AND confupdtype IN ('c', 'n', 'd');"
     "SELECT 'p', s, f, pg_catalog.bool_and(h) FROM (SELECT n.nspname s, p.proname f, n.nspname = "
     "'information_schema' OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN "
     "pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.objid = p.oid AND d.classid = "
@@ -151,6 +153,16 @@ static sp_err add_edge(db_catalogue *c, const sp_span *v)
     return sp_sql_catalogue_edge(c->next_one, kinds[kind], from, to);
 }
 
+static sp_err add_key(db_catalogue *c, const sp_span *v)
+{
+    uint32_t from = sp_sql_catalogue_find_oid(c->next_one, number_of(v[2]));
+    uint32_t to = sp_sql_catalogue_find_oid(c->next_one, number_of(v[3]));
+    if (from == SP_NONE || to == SP_NONE) {
+        return sp_ok();
+    }
+    return sp_sql_catalogue_key(c->next_one, from, to, (int16_t)number_of(v[1]));
+}
+
 static sp_err take_row(db_catalogue *c, sp_span body)
 {
     sp_pg_data_row row;
@@ -174,6 +186,8 @@ static sp_err take_row(db_catalogue *c, sp_span body)
         return add_relation(c, values);
     case 'e':
         return add_edge(c, values);
+    case 'k':
+        return add_key(c, values);
     case 'p':
         return sp_sql_catalogue_function(c->next_one, values[1], values[2], is_true(values[3]));
     default:

@@ -145,8 +145,8 @@ sp_err sp_sql_catalogue_definition(sp_sql_catalogue *catalogue, sp_span text)
     return sp_arena_copy(&catalogue->arena, text, &view->definition);
 }
 
-sp_err sp_sql_catalogue_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind, uint32_t from,
-                             uint32_t to)
+static sp_err add_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind, uint32_t from,
+                       uint32_t to, int16_t attnum)
 {
     if (from >= catalogue->relation_count || to >= catalogue->relation_count ||
         kind >= SP_SQL_EDGE_COUNT) {
@@ -155,8 +155,19 @@ sp_err sp_sql_catalogue_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind,
     TRY(make_room(&catalogue->edges, catalogue->edge_count, &catalogue->edge_cap,
                   CATALOGUE_EDGES_MAX, sizeof(sp_sql_edge)));
     catalogue->edges[catalogue->edge_count++] =
-        (sp_sql_edge){.from = from, .to = to, .kind = (uint8_t)kind};
+        (sp_sql_edge){.from = from, .to = to, .kind = (uint8_t)kind, .attnum = attnum};
     return sp_ok();
+}
+
+sp_err sp_sql_catalogue_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind, uint32_t from,
+                             uint32_t to)
+{
+    return add_edge(catalogue, kind, from, to, 0);
+}
+
+sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, uint32_t to, int16_t attnum)
+{
+    return add_edge(catalogue, SP_SQL_EDGE_UPDATES, from, to, attnum);
 }
 
 sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
@@ -491,6 +502,23 @@ static bool inherit(sp_sql_catalogue *catalogue, const sp_sql_relation *parent, 
     return changed;
 }
 
+/* What is read through the parent are rows of the child too. */
+static bool show(sp_sql_catalogue *catalogue, uint32_t parent, const sp_sql_relation *child)
+{
+    sp_sql_relation *to = &catalogue->relations[parent];
+    bool changed = false;
+    for (uint32_t i = 0; (child->flags & SP_SQL_REL_TAGGED) != 0 && i < child->column_count; i++) {
+        const sp_sql_column *from = &catalogue->columns[child->first_column + i];
+        uint32_t at = from->bound.tags == 0
+                          ? SP_NONE
+                          : sp_sql_catalogue_find_column(catalogue, parent, from->name);
+        if (at != SP_NONE) {
+            changed |= add_tags(to, &catalogue->columns[at].bound, &from->bound);
+        }
+    }
+    return changed;
+}
+
 static uint64_t all_tags(const sp_sql_catalogue *catalogue, const sp_sql_relation *relation)
 {
     uint64_t tags = relation->bound.tags;
@@ -521,6 +549,7 @@ void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
             sp_sql_relation *from = &catalogue->relations[edge->from];
             if (edge->kind == SP_SQL_EDGE_CHILD) {
                 changed |= inherit(catalogue, from, edge->to);
+                changed |= show(catalogue, edge->from, &catalogue->relations[edge->to]);
             } else if (edge->kind == SP_SQL_EDGE_READS) {
                 changed |= spread_to_view(catalogue, from, edge->to);
             }

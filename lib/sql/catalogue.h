@@ -66,13 +66,15 @@ typedef enum {
     SP_SQL_EDGE_READS,    /* a view reads that relation */
     SP_SQL_EDGE_CHILD,    /* that relation is a partition or inherits from this one */
     SP_SQL_EDGE_CASCADES, /* deleting here deletes or changes rows there */
+    SP_SQL_EDGE_UPDATES,  /* changing column attnum here changes rows there */
     SP_SQL_EDGE_COUNT
 } sp_sql_edge_kind;
 
 typedef struct {
     uint32_t from;
     uint32_t to;
-    uint8_t kind; /* sp_sql_edge_kind */
+    uint8_t kind;   /* sp_sql_edge_kind */
+    int16_t attnum; /* of UPDATES; otherwise 0 */
 } sp_sql_edge;
 
 typedef struct {
@@ -100,6 +102,9 @@ SP_MUST sp_err sp_sql_catalogue_column(sp_sql_catalogue *catalogue, sp_span name
 SP_MUST sp_err sp_sql_catalogue_definition(sp_sql_catalogue *catalogue, sp_span text);
 SP_MUST sp_err sp_sql_catalogue_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind,
                                      uint32_t from, uint32_t to);
+/* A foreign key of `to` on that column of `from`, which follows what the column becomes. */
+SP_MUST sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, uint32_t to,
+                                    int16_t attnum);
 SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                          bool harmless);
 /* Sorts and indexes. Nothing is added after it. */
@@ -134,8 +139,8 @@ void sp_sql_catalogue_bind_relation(sp_sql_catalogue *catalogue, uint32_t relati
                                     const sp_sql_bound *bound);
 void sp_sql_catalogue_bind_column(sp_sql_catalogue *catalogue, uint32_t column,
                                   const sp_sql_bound *bound);
-/* Partitions are at least what their parent is, column by column; views take the tags of all that
- * they read. */
+/* Partitions are at least what their parent is, column by column, and a parent shows what is tagged
+ * in its partitions; views take the tags of all that they read. */
 void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue);
 
 #endif

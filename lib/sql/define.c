@@ -5,6 +5,7 @@
 #include "lib/sql/walk.h"
 
 #include "lib/base/mem.h"
+#include "lib/sql/functions.h"
 
 /* ---- what is made ---- */
 
@@ -35,6 +36,24 @@ static bool make_relation(walker *w, const RangeVar *name)
     return true;
 }
 
+/* The name of an object that is not a relation, wherever the grammar put it. */
+static const List *names_of(const Node *object)
+{
+    if (object == NULL) {
+        return NIL;
+    }
+    switch ((int)nodeTag(object)) {
+    case T_List:
+        return (const List *)(const void *)object;
+    case T_ObjectWithArgs:
+        return AS(ObjectWithArgs, object)->objname;
+    case T_TypeName:
+        return AS(TypeName, object)->names;
+    default:
+        return NIL;
+    }
+}
+
 static void make_named(walker *w, const List *names)
 {
     record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
@@ -56,8 +75,14 @@ static void walk_create_as(walker *w, const CreateTableAsStmt *create)
     make_relation(w, create->into->rel);
 }
 
+/* A temporary view is a name of this session for other people's tables: what is done to it would be
+ * done to them, unseen. */
 static void walk_view(walker *w, const ViewStmt *view)
 {
+    if (is_temporary_name(view->view)) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "CREATE TEMPORARY VIEW");
+        return;
+    }
     if (!make_relation(w, view->view) && view->replace &&
         walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
@@ -65,9 +90,64 @@ static void walk_view(walker *w, const ViewStmt *view)
     walk(w, view->query);
 }
 
+/* Code that would run under a name that is trusted: one of the server's own functions (another may
+ * fit the arguments better), or one that policy lists. */
+static void name_code(walker *w, sp_span schema, sp_span name)
+{
+    sp_action action = SP_ACTION_READ;
+    if (schema.len == 0 && w->context->catalogue != NULL) {
+        schema = sp_sql_catalogue_home(w->context->catalogue);
+    }
+    if (function_find(name) != FUNCTION_UNKNOWN ||
+        (w->context->function_action != NULL &&
+         w->context->function_action(w->context->policy, schema, name, &action))) {
+        record_opaque(w, SP_SQL_FUNCTION, schema, name);
+    }
+}
+
+static void make_code(walker *w, const List *names)
+{
+    make_named(w, names);
+    name_code(w, names_before(names), names_last(names));
+}
+
+/* "CREATE OPERATOR ... (FUNCTION = f)" and the like: from now on f runs under another name. */
+static void bind_code(walker *w, const List *definition)
+{
+    static const char *const words[] = {
+        "function", "procedure",   "restrict",     "join",       "sfunc",        "finalfunc",
+        "msfunc",   "combinefunc", "minvfunc",     "mfinalfunc", "serialfunc",   "sfunc1",
+        "input",    "output",      "receive",      "send",       "typmod_in",    "typmod_out",
+        "analyze",  "subscript",   "subtype_diff", "canonical",  "deserialfunc",
+    };
+    for (int i = 0; i < list_length(definition); i++) {
+        const DefElem *option = AS(DefElem, list_nth(definition, i));
+        const Node *value = option->arg;
+        bool names_code = false;
+        for (size_t j = 0; j < SP_COUNT(words); j++) {
+            names_code |= sp_span_eq(text_of(option->defname), text_of(words[j]));
+        }
+        if (names_code && value != NULL) {
+            const List *name = names_of(value);
+            record_function(w, names_before(name),
+                            name != NIL ? names_last(name) : string_of(value));
+        }
+    }
+}
+
+static void bind_class(walker *w, const List *items)
+{
+    for (int i = 0; i < list_length(items); i++) {
+        const CreateOpClassItem *item = AS(CreateOpClassItem, list_nth(items, i));
+        if (item->itemtype == OPCLASS_ITEM_FUNCTION && item->name != NULL) {
+            record_function(w, names_before(item->name->objname), names_last(item->name->objname));
+        }
+    }
+}
+
 static void walk_function(walker *w, const CreateFunctionStmt *create)
 {
-    make_named(w, create->funcname);
+    make_code(w, create->funcname);
     for (int i = 0; i < list_length(create->options); i++) {
         const DefElem *option = AS(DefElem, list_nth(create->options, i));
         sp_span language = string_of(option->arg);
@@ -91,30 +171,22 @@ static void walk_rule(walker *w, const RuleStmt *rule)
 
 /* ---- what is changed ---- */
 
-static bool has_column(const Node *node, unsigned depth)
+/* USING that is more than a cast of the column itself writes every row anew, like an UPDATE of all.
+ */
+static bool keeps_values(const AlterTableCmd *command)
 {
-    if (node == NULL || depth > SP_SQL_DEPTH_MAX) {
-        return false;
-    }
-    if (nodeTag(node) == T_ColumnRef) {
-        return true;
-    }
-    if (nodeTag(node) == T_List) {
-        const List *list = (const List *)(const void *)node;
-        for (int i = 0; i < list_length(list); i++) {
-            if (has_column((const Node *)list_nth(list, i), depth + 1)) {
-                return true;
-            }
+    const Node *value = command->def != NULL ? AS(ColumnDef, command->def)->raw_default : NULL;
+    if (value != NULL && nodeTag(value) == T_TypeCast) {
+        const TypeName *type = AS(TypeCast, value)->typeName;
+        if (type->typmods != NIL) {
+            return false; /* may cut */
         }
-        return false;
+        value = AS(TypeCast, value)->arg;
     }
-    const node_shape *shape = shape_of(nodeTag(node));
-    for (unsigned i = 0; i < shape->count; i++) {
-        if (has_column(shape_child(node, shape, i), depth + 1)) {
-            return true;
-        }
-    }
-    return false;
+    return value == NULL ||
+           (nodeTag(value) == T_ColumnRef && command->name != NULL &&
+            list_length(AS(ColumnRef, value)->fields) == 1 &&
+            sp_span_eq(names_last(AS(ColumnRef, value)->fields), text_of(command->name)));
 }
 
 static sp_action action_of_command(const AlterTableCmd *command)
@@ -122,13 +194,8 @@ static sp_action action_of_command(const AlterTableCmd *command)
     switch ((int)command->subtype) {
     case AT_DropColumn:
         return SP_ACTION_DESTROY;
-    case AT_AlterColumnType: {
-        /* USING with no column of the row: every value is lost */
-        const ColumnDef *to = AS(ColumnDef, command->def);
-        return to != NULL && to->raw_default != NULL && !has_column(to->raw_default, 0)
-                   ? SP_ACTION_DESTROY
-                   : SP_ACTION_ALTER;
-    }
+    case AT_AlterColumnType:
+        return keeps_values(command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
     case AT_ChangeOwner:
     case AT_EnableRowSecurity:
     case AT_DisableRowSecurity:
@@ -180,24 +247,6 @@ static bool is_of_server(ObjectType type)
     }
 }
 
-/* The name of an object that is not a relation, wherever the grammar put it. */
-static const List *names_of(const Node *object)
-{
-    if (object == NULL) {
-        return NIL;
-    }
-    switch ((int)nodeTag(object)) {
-    case T_List:
-        return (const List *)(const void *)object;
-    case T_ObjectWithArgs:
-        return AS(ObjectWithArgs, object)->objname;
-    case T_TypeName:
-        return AS(TypeName, object)->names;
-    default:
-        return NIL;
-    }
-}
-
 static void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
                           sp_action action)
 {
@@ -212,12 +261,52 @@ static void change_object(walker *w, ObjectType type, const RangeVar *relation, 
     }
 }
 
+static bool is_code(ObjectType type)
+{
+    return type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE || type == OBJECT_ROUTINE ||
+           type == OBJECT_AGGREGATE;
+}
+
+/* What policy says of a name would no longer be said of what it stands for. */
+static sp_action action_of_renaming(const walker *w, const RangeVar *relation)
+{
+    found_relation found = relation == NULL ? (found_relation){FOUND_UNKNOWN, SP_NONE}
+                                            : walk_resolve(w, relation, true);
+    const sp_sql_relation *known = found.kind == FOUND_KNOWN
+                                       ? sp_sql_catalogue_at(w->context->catalogue, found.relation)
+                                       : NULL;
+    return known != NULL && (known->flags & SP_SQL_REL_TAGGED) != 0 ? SP_ACTION_ADMINISTER
+                                                                    : SP_ACTION_ALTER;
+}
+
+static void walk_rename(walker *w, const RenameStmt *rename)
+{
+    bool names_rows = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_VIEW ||
+                      rename->renameType == OBJECT_MATVIEW || rename->renameType == OBJECT_COLUMN ||
+                      rename->renameType == OBJECT_FOREIGN_TABLE;
+    change_object(w, rename->renameType, rename->relation, rename->object,
+                  names_rows ? action_of_renaming(w, rename->relation) : SP_ACTION_ALTER);
+    if (is_code(rename->renameType)) {
+        name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
+    }
+}
+
+static void walk_move(walker *w, const AlterObjectSchemaStmt *move)
+{
+    change_object(w, move->objectType, move->relation, move->object,
+                  action_of_renaming(w, move->relation));
+    if (is_code(move->objectType)) {
+        name_code(w, text_of(move->newschema), names_last(names_of(move->object)));
+    }
+}
+
 /* ---- what is dropped ---- */
 
-static RangeVar relation_of_names(const List *names)
+/* but: so many names at the end are of something that belongs to the relation. */
+static RangeVar relation_of_names(const List *names, int but)
 {
     RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
-    int count = list_length(names);
+    int count = list_length(names) - but;
     if (count > 0 && nodeTag(list_nth(names, count - 1)) == T_String) {
         name.relname = ((String *)list_nth(names, count - 1))->sval;
     }
@@ -254,7 +343,7 @@ static bool is_light(ObjectType type)
 
 static void drop_relation(walker *w, const DropStmt *drop, const List *names)
 {
-    RangeVar name = relation_of_names(names);
+    RangeVar name = relation_of_names(names, 0);
     bool cascades = drop->behavior == DROP_CASCADE;
     sp_action action =
         is_light(drop->removeType) && !cascades ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
@@ -286,6 +375,9 @@ static void walk_drop(walker *w, const DropStmt *drop)
                           SP_SPAN_EMPTY);
         } else if (drop->removeType == OBJECT_POLICY) {
             record_database(w, SP_ACTION_ADMINISTER);
+        } else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE) {
+            RangeVar name = relation_of_names(names, 1);
+            record_relation(w, &name, action, 0);
         } else if (is_of_server(drop->removeType)) {
             record_database(w, SP_ACTION_ADMINISTER);
             if (drop->removeType == OBJECT_EXTENSION || drop->behavior == DROP_CASCADE) {
@@ -397,24 +489,30 @@ static bool walk_named(walker *w, const Node *node)
         return true;
     case T_CreateRangeStmt:
         make_named(w, AS(CreateRangeStmt, node)->typeName);
+        bind_code(w, AS(CreateRangeStmt, node)->params);
         return true;
     case T_AlterTypeStmt:
         make_named(w, AS(AlterTypeStmt, node)->typeName);
+        bind_code(w, AS(AlterTypeStmt, node)->options);
         return true;
     case T_DefineStmt:
-        make_named(w, AS(DefineStmt, node)->defnames);
+        make_code(w, AS(DefineStmt, node)->defnames);
+        bind_code(w, AS(DefineStmt, node)->definition);
         return true;
     case T_CreateOpClassStmt:
         make_named(w, AS(CreateOpClassStmt, node)->opclassname);
+        bind_class(w, AS(CreateOpClassStmt, node)->items);
         return true;
     case T_CreateOpFamilyStmt:
         make_named(w, AS(CreateOpFamilyStmt, node)->opfamilyname);
         return true;
     case T_AlterOpFamilyStmt:
         make_named(w, AS(AlterOpFamilyStmt, node)->opfamilyname);
+        bind_class(w, AS(AlterOpFamilyStmt, node)->items);
         return true;
     case T_AlterOperatorStmt:
         make_named(w, AS(AlterOperatorStmt, node)->opername->objname);
+        bind_code(w, AS(AlterOperatorStmt, node)->options);
         return true;
     case T_AlterTSDictionaryStmt:
         make_named(w, AS(AlterTSDictionaryStmt, node)->dictname);
@@ -461,6 +559,8 @@ static bool walk_of_relation(walker *w, const Node *node)
         return true;
     case T_CreateTrigStmt:
         record_relation(w, AS(CreateTrigStmt, node)->relation, SP_ACTION_ALTER, 0);
+        record_function(w, names_before(AS(CreateTrigStmt, node)->funcname),
+                        names_last(AS(CreateTrigStmt, node)->funcname));
         walk(w, AS(CreateTrigStmt, node)->whenClause);
         return true;
     case T_RuleStmt:
@@ -480,13 +580,10 @@ static bool walk_of_relation(walker *w, const Node *node)
         walk(w, AS(AlterPolicyStmt, node)->with_check);
         return true;
     case T_RenameStmt:
-        change_object(w, AS(RenameStmt, node)->renameType, AS(RenameStmt, node)->relation,
-                      AS(RenameStmt, node)->object, SP_ACTION_ALTER);
+        walk_rename(w, AS(RenameStmt, node));
         return true;
     case T_AlterObjectSchemaStmt:
-        change_object(w, AS(AlterObjectSchemaStmt, node)->objectType,
-                      AS(AlterObjectSchemaStmt, node)->relation,
-                      AS(AlterObjectSchemaStmt, node)->object, SP_ACTION_ALTER);
+        walk_move(w, AS(AlterObjectSchemaStmt, node));
         return true;
     case T_AlterObjectDependsStmt:
         change_object(w, AS(AlterObjectDependsStmt, node)->objectType,

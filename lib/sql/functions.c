@@ -137,6 +137,11 @@ static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
         return !is_reset && (sp_span_eq_nocase(value, SP_SPAN_LIT("on")) ||
                              sp_span_eq_nocase(value, SP_SPAN_LIT("true")));
     }
+    if (sp_span_eq_nocase(name, SP_SPAN_LIT("search_path"))) {
+        /* only the server's own names; pg_dump asks for it first thing */
+        return !is_reset && value.ptr != NULL &&
+               (value.len == 0 || sp_span_eq(value, SP_SPAN_LIT("pg_catalog")));
+    }
     if (sp_span_eq_nocase(name, SP_SPAN_LIT("client_encoding")) ||
         sp_span_eq_nocase(name, SP_SPAN_LIT("names"))) {
         return !is_reset && (sp_span_eq_nocase(value, SP_SPAN_LIT("utf8")) ||

@@ -188,6 +188,10 @@ static void record_system(walker *w, const sp_sql_relation *relation, uint32_t i
     if (reads && (relation->flags & SP_SQL_REL_TELLING) == 0) {
         return; /* names and types: whoever may connect may know them */
     }
+    if (sp_span_eq(relation->name, SP_SPAN_LIT("pg_settings")) && !reads) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "a change of pg_settings, which is a SET in disguise");
+        return;
+    }
     add_use(w,
             (sp_sql_use){.action = (uint8_t)(reads ? action : SP_ACTION_ADMINISTER),
                          .kind = SP_SQL_RELATION,
@@ -236,7 +240,11 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
     }
     switch (found.kind) {
     case FOUND_QUERY:
+        return;
     case FOUND_TEMPORARY:
+        if (action == SP_ACTION_EXPORT) {
+            record_database(w, action); /* it was filled from somewhere */
+        }
         return;
     case FOUND_KNOWN:
         record_known(w, found.relation, action, flags);

@@ -289,6 +289,8 @@ static bool walk_session(walker *w, const Node *node)
         name_statement(w, SP_SQL_IS_CLOSE, AS(ClosePortalStmt, node)->portalname);
         return true;
     case T_ListenStmt:
+        record_database(w, SP_ACTION_READ); /* what others tell each other may hold anything */
+        return true;
     case T_UnlistenStmt:
         return true;
     case T_NotifyStmt:

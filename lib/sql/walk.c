@@ -93,11 +93,93 @@ static void walk_range(walker *w, const Node *node)
     }
 }
 
+/* ---- foreign keys that reach other tables ---- */
+
+enum { REACH_MAX = 64 };
+
+typedef struct {
+    walker *w;
+    sp_sql_edge_kind kind; /* CASCADES or UPDATES */
+    bool is_all;
+    const List *columns; /* that are set, of the relation at the start; NIL = any */
+    uint32_t seen[REACH_MAX];
+    uint32_t seen_count;
+} cascade;
+
+static bool sets_column(const cascade *c, uint32_t relation, int16_t attnum)
+{
+    const sp_sql_catalogue *catalogue = c->w->context->catalogue;
+    uint32_t at = sp_sql_catalogue_find_attnum(catalogue, relation, attnum);
+    for (int i = 0; at != SP_NONE && i < list_length(c->columns); i++) {
+        if (sp_span_eq(text_of(AS(ResTarget, list_nth(c->columns, i))->name),
+                       sp_sql_catalogue_column_at(catalogue, at)->name)) {
+            return true;
+        }
+    }
+    return c->columns == NIL || at == SP_NONE;
+}
+
+/* Rows change here: of which other tables do they change with them? Views and partitions have
+ * their keys where the rows are. */
+static void follow_cascade(cascade *c, uint32_t relation)
+{
+    const sp_sql_catalogue *catalogue = c->w->context->catalogue;
+    const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, relation);
+    const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, relation);
+    for (uint32_t i = 0; i < c->seen_count; i++) {
+        if (c->seen[i] == relation) {
+            return;
+        }
+    }
+    if (c->seen_count == REACH_MAX) {
+        record_database(c->w, c->is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE);
+        return;
+    }
+    c->seen[c->seen_count++] = relation;
+    const List *columns = c->columns;
+    for (uint32_t i = 0; i < from->edge_count && !walk_failed(c->w); i++) {
+        bool is_key = edges[i].kind == (uint8_t)c->kind;
+        if (is_key && c->kind == SP_SQL_EDGE_UPDATES &&
+            !sets_column(c, relation, edges[i].attnum)) {
+            continue;
+        }
+        if (is_key) {
+            record_known(c->w, edges[i].to, c->is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
+                         (uint16_t)(SP_SQL_USE_IMPLIED | (c->is_all ? SP_SQL_USE_ALL : 0)));
+        }
+        if (is_key || edges[i].kind == SP_SQL_EDGE_READS || edges[i].kind == SP_SQL_EDGE_CHILD) {
+            c->columns = edges[i].kind == SP_SQL_EDGE_CHILD ? columns : NIL;
+            follow_cascade(c, edges[i].to);
+            c->columns = columns;
+        }
+    }
+}
+
+static void record_cascades(walker *w, const RangeVar *target, sp_sql_edge_kind kind, bool is_all,
+                            const List *columns)
+{
+    found_relation found = walk_resolve(w, target, true);
+    if (found.kind == FOUND_KNOWN && !w->is_plan_only) {
+        cascade c = {.w = w, .kind = kind, .is_all = is_all, .columns = columns};
+        follow_cascade(&c, found.relation);
+    }
+}
+
 /* ---- changes of rows ---- */
 
-static bool is_temporary(const walker *w, const RangeVar *target)
+/* RETURNING reads the target, whatever else has its name. */
+static void read_target(walker *w, const RangeVar *target, const List *returning)
 {
-    return walk_resolve(w, target, true).kind == FOUND_TEMPORARY;
+    found_relation found = walk_resolve(w, target, true);
+    if (returning == NIL || found.kind == FOUND_TEMPORARY) {
+        return;
+    }
+    if (found.kind == FOUND_KNOWN) {
+        record_known(w, found.relation, w->read_as, 0);
+    } else {
+        record_object(w, w->read_as, SP_SQL_RELATION, 0, text_of(target->schemaname),
+                      text_of(target->relname));
+    }
 }
 
 static void walk_insert(walker *w, const Node *node)
@@ -107,21 +189,21 @@ static void walk_insert(walker *w, const Node *node)
     cte_scope scope;
     enter_with(w, insert->withClause, &scope);
     record_relation(w, insert->relation, SP_ACTION_WRITE, 0);
-    if (insert->returningList != NIL) {
-        record_relation(w, insert->relation, w->read_as, 0);
+    read_target(w, insert->relation, insert->returningList);
+    if (insert->onConflictClause != NULL && insert->onConflictClause->targetList != NIL) {
+        record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, false,
+                        insert->onConflictClause->targetList);
     }
     walk_other_children(w, node, offsetof(InsertStmt, relation), offsetof(InsertStmt, withClause));
     w->scope = outer;
 }
 
 /* UPDATE and DELETE: the same but for what happens to the rows. */
-static void change_rows(walker *w, const RangeVar *target, bool is_all, bool has_returning)
+static void change_rows(walker *w, const RangeVar *target, bool is_all, const List *returning)
 {
     record_relation(w, target, is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
                     is_all ? SP_SQL_USE_ALL : 0);
-    if (has_returning && !is_temporary(w, target)) {
-        record_relation(w, target, w->read_as, 0);
-    }
+    read_target(w, target, returning);
 }
 
 static void walk_update(walker *w, const Node *node)
@@ -131,28 +213,10 @@ static void walk_update(walker *w, const Node *node)
     cte_scope scope;
     enter_with(w, update->withClause, &scope);
     bool is_all = condition_is_all(w, update->relation, update->fromClause, update->whereClause);
-    change_rows(w, update->relation, is_all, update->returningList != NIL);
+    change_rows(w, update->relation, is_all, update->returningList);
+    record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, false, update->targetList);
     walk_other_children(w, node, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
     w->scope = outer;
-}
-
-/* Foreign keys that take rows of other tables with them. */
-static void record_cascades(walker *w, uint32_t relation, bool is_all, unsigned depth)
-{
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, relation);
-    const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, relation);
-    for (uint32_t i = 0; i < from->edge_count && depth < 8; i++) {
-        if (edges[i].kind != SP_SQL_EDGE_CASCADES) {
-            continue;
-        }
-        uint32_t before = w->room->use_count;
-        record_known(w, edges[i].to, is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
-                     (uint16_t)(SP_SQL_USE_IMPLIED | (is_all ? SP_SQL_USE_ALL : 0)));
-        if (w->room->use_count > before) {
-            record_cascades(w, edges[i].to, is_all, depth + 1);
-        }
-    }
 }
 
 static void walk_delete(walker *w, const Node *node)
@@ -162,11 +226,8 @@ static void walk_delete(walker *w, const Node *node)
     cte_scope scope;
     enter_with(w, delete->withClause, &scope);
     bool is_all = condition_is_all(w, delete->relation, delete->usingClause, delete->whereClause);
-    change_rows(w, delete->relation, is_all, delete->returningList != NIL);
-    found_relation found = walk_resolve(w, delete->relation, true);
-    if (found.kind == FOUND_KNOWN && !w->is_plan_only) {
-        record_cascades(w, found.relation, is_all, 0);
-    }
+    change_rows(w, delete->relation, is_all, delete->returningList);
+    record_cascades(w, delete->relation, SP_SQL_EDGE_CASCADES, is_all, NIL);
     walk_other_children(w, node, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
     w->scope = outer;
 }
@@ -188,10 +249,11 @@ static void walk_merge(walker *w, const Node *node)
         bool is_all = changes && joins_all &&
                       (when->condition == NULL ||
                        condition_is_all(w, merge->relation, source, when->condition));
-        change_rows(w, merge->relation, is_all, false);
-        found_relation found = walk_resolve(w, merge->relation, true);
-        if (when->commandType == CMD_DELETE && found.kind == FOUND_KNOWN && !w->is_plan_only) {
-            record_cascades(w, found.relation, is_all, 0);
+        change_rows(w, merge->relation, is_all, NIL);
+        if (when->commandType == CMD_DELETE) {
+            record_cascades(w, merge->relation, SP_SQL_EDGE_CASCADES, is_all, NIL);
+        } else if (when->commandType == CMD_UPDATE) {
+            record_cascades(w, merge->relation, SP_SQL_EDGE_UPDATES, false, when->targetList);
         }
     }
     walk_other_children(w, node, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));
@@ -244,7 +306,8 @@ static void walk_set_config(walker *w, const FuncCall *call)
 {
     const Node *name = list_length(call->args) > 0 ? (const Node *)linitial(call->args) : NULL;
     const Node *value = list_length(call->args) > 1 ? (const Node *)lsecond(call->args) : NULL;
-    sp_span word = literal_of(name);
+    /* a cast may cut it to another name */
+    sp_span word = name != NULL && nodeTag(name) == T_A_Const ? literal_of(name) : SP_SPAN_EMPTY;
     if (word.len == 0) {
         walk_fault(w, SP_SQL_FORBIDDEN, "set_config() with a setting that is not written out");
         return;

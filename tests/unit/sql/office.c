@@ -53,10 +53,12 @@ sp_sql_catalogue *office_new(void)
     add_table(office, "audit", "entries", 'r', 0, "id! who what");
     add_table(office, "public", "items", 'r', SP_SQL_REL_RULES, "id! name");
     add_table(office, "pg_catalog", "pg_class", 'r', SP_SQL_REL_SYSTEM, "oid! relname");
+    add_table(office, "pg_catalog", "pg_settings", 'v', SP_SQL_REL_SYSTEM, "name setting");
     add_table(office, "pg_catalog", "pg_stats", 'v', SP_SQL_REL_SYSTEM | SP_SQL_REL_TELLING,
               "schemaname tablename most_common_vals");
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, customers, orders));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, orders, lines));
+    must(sp_sql_catalogue_key(office, customers, orders, 1));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, view, customers));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, names, view));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CHILD, logs, logs_2024));

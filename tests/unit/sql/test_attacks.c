@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Statements that once did more than their judgement said.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/judge.h.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/mem.h"
+
+#include <string.h>
+
+typedef struct {
+    const char *text;
+    const char *uses;
+} judged;
+
+typedef struct {
+    sp_sql_judge *judge;
+    sp_sql_catalogue *office;
+} room;
+
+static int set_up(void **state)
+{
+    static room it;
+    assert_ok(sp_sql_judge_new(&it.judge));
+    it.office = office_new();
+    *state = &it;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    room *it = *state;
+    sp_sql_judge_free(it->judge);
+    sp_sql_catalogue_free(it->office);
+    return 0;
+}
+
+static bool has_temp(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("scratch"));
+}
+
+static bool is_listed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action)
+{
+    (void)policy;
+    *ret_action = SP_ACTION_READ;
+    return sp_span_eq(schema, SP_SPAN_LIT("public")) && sp_span_eq(name, SP_SPAN_LIT("listed"));
+}
+
+static void check(void **state, const judged *cases, size_t count)
+{
+    room *it = *state;
+    const sp_sql_context context = {
+        .catalogue = it->office, .is_temporary = has_temp, .function_action = is_listed};
+    size_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *got = office_judge(it->judge, &context, cases[i].text);
+        if (strcmp(got, cases[i].uses) != 0) {
+            print_error("%s\n   got:  %s\n   want: %s\n", cases[i].text, got, cases[i].uses);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
+static void test_temporary(void **state)
+{
+    static const judged cases[] = {
+        /* a view of one's own stands for tables of others */
+        {"CREATE TEMP VIEW v AS SELECT * FROM customers", "forbidden"},
+        {"CREATE VIEW pg_temp.v AS SELECT * FROM customers", "forbidden"},
+        /* a trigger of one's own runs code of others */
+        {"CREATE TRIGGER t AFTER INSERT ON scratch EXECUTE FUNCTION order_total()",
+         "destroy? database; execute? function order_total"},
+        /* what was gathered is exported */
+        {"COPY scratch TO STDOUT", "export database"},
+        {"COPY (SELECT * FROM scratch) TO STDOUT", "export database"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_returning(void **state)
+{
+    static const judged cases[] = {
+        {"WITH customers AS (SELECT 1) INSERT INTO customers SELECT * FROM customers RETURNING *",
+         "write customers; read customers"},
+        {"WITH customers AS (SELECT 1) DELETE FROM customers WHERE id = 1 RETURNING phone",
+         "write customers; write~ orders; write~ order_lines; read customers"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_keys(void **state)
+{
+    static const judged cases[] = {
+        {"UPDATE customers SET name = 'x' WHERE id = 1", "write customers"},
+        {"UPDATE customers SET id = 2 WHERE id = 1", "write customers; write~ orders"},
+        {"INSERT INTO customers VALUES (1) ON CONFLICT (id) DO UPDATE SET id = 7",
+         "write customers; write~ orders"},
+        {"MERGE INTO customers c USING scratch s ON c.id = s.id WHEN MATCHED AND c.id = 5 THEN "
+         "UPDATE SET id = 7",
+         "write customers; write~ orders"},
+        {"DELETE FROM v_customers WHERE id = 1",
+         "write v_customers; write~ customers; write~ orders; write~ order_lines"},
+        /* also when the rows of orders were on the list before */
+        {"UPDATE orders SET total = 1 WHERE id = 1; DELETE FROM customers WHERE id = 1",
+         "write orders; write customers; write~ orders; write~ order_lines"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_code(void **state)
+{
+    static const judged cases[] = {
+        {"CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'select 1'", "alter schema mine"},
+        /* names that are trusted */
+        {"CREATE FUNCTION lower(int) RETURNS int LANGUAGE sql AS 'select 1'",
+         "destroy? database; alter schema lower; execute? function lower"},
+        {"CREATE OR REPLACE FUNCTION listed() RETURNS int LANGUAGE sql AS 'select 1'",
+         "destroy? database; alter schema listed; execute? function listed"},
+        {"ALTER FUNCTION mine() RENAME TO upper",
+         "destroy? database; alter schema mine; execute? function upper"},
+        {"ALTER FUNCTION audit.lower(int) SET SCHEMA public",
+         "destroy? database; alter schema audit.lower; execute? function lower"},
+        {"CREATE AGGREGATE sum(text) (SFUNC = mine, STYPE = text)",
+         "destroy? database; alter schema sum; execute? function sum; execute? function mine"},
+        /* code behind a symbol */
+        {"CREATE OPERATOR === (FUNCTION = mine, LEFTARG = int, RIGHTARG = int)",
+         "destroy? database; alter schema ===; execute? function mine"},
+        {"CREATE OPERATOR CLASS c FOR TYPE int4 USING btree AS FUNCTION 1 mine(int, int)",
+         "destroy? database; alter schema c; execute? function mine"},
+        {"CREATE TYPE r AS RANGE (SUBTYPE = int4, SUBTYPE_DIFF = mine)",
+         "destroy? database; alter schema r; execute? function mine"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static sp_sql_bound tag(void)
+{
+    return (sp_sql_bound){.part = 3, .class_level = 1, .mask = SP_MASK_FULL, .tags = 1};
+}
+
+static void test_tags(void **state)
+{
+    room *it = *state;
+    const sp_sql_bound bound = tag();
+    uint32_t child = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("logs_2024"));
+    uint32_t parent = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("logs"));
+    uint32_t line = sp_sql_catalogue_find_column(it->office, child, SP_SPAN_LIT("line"));
+    sp_sql_catalogue_bind_clear(it->office);
+    sp_sql_catalogue_bind_column(it->office, line, &bound);
+    sp_sql_catalogue_bind_finish(it->office);
+    line = sp_sql_catalogue_find_column(it->office, parent, SP_SPAN_LIT("line"));
+    assert_int_equal(sp_sql_catalogue_column_at(it->office, line)->bound.tags, 1);
+    uint32_t at = sp_sql_catalogue_find_column(it->office, parent, SP_SPAN_LIT("at"));
+    assert_int_equal(sp_sql_catalogue_column_at(it->office, at)->bound.tags, 0);
+    static const judged cases[] = {
+        /* another name would be out of policy's sight */
+        {"ALTER TABLE logs RENAME line TO text", "administer logs"},
+        {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024"},
+        {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024"},
+        {"ALTER TABLE orders RENAME note TO text", "alter orders"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_temporary), cmocka_unit_test(test_returning),
+        cmocka_unit_test(test_keys),      cmocka_unit_test(test_code),
+        cmocka_unit_test(test_tags),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -294,7 +294,7 @@ static sp_err lock_in(void)
 static void be_patient(void)
 {
     const struct sched_param param = {.sched_priority = 0};
-    if (sched_setscheduler(0, SCHED_BATCH, &param) != 0) {
+    if (sched_getscheduler(0) != SCHED_BATCH && sched_setscheduler(0, SCHED_BATCH, &param) != 0) {
         sp_log(SP_LOG_INFO, "scheduling stays as it is: %s", strerror(errno));
     }
 }

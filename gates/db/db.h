@@ -87,7 +87,8 @@ struct db_session {
     uint64_t connection; /* reference, for people and core */
     uint64_t opened_unix_us;
     uint32_t live_slot;
-    uint64_t live_id; /* 0 = not logged in */
+    uint64_t live_id;  /* 0 = not logged in */
+    const void *table; /* the live table in which it was found last */
     bool has_certificate;
     sp_hash fingerprint;
     sp_subject who;
@@ -186,14 +187,18 @@ void db_session_drop(db_session *session);
 void db_session_fail(db_session *session, const db_refusal *refusal);
 /* The client is gone. */
 void db_session_leave(db_session *session);
-/* Looks up who it is now; false with the reason when it is nobody any more. */
-bool db_subject_find(db_session *session, sp_reason *ret_reason);
 void db_session_look_again(void);
+/* Tells a core that has come back of all that are open. */
+void db_session_tell_all(void);
 /* By the number that core knows it by; NULL = not here, or gone. */
 db_session *db_session_of(uint64_t connection);
 /* FATAL with the reason that somebody gave. */
 void db_session_kill(uint64_t connection, sp_span reason);
 void db_session_tell_core(const db_session *session, bool open);
+
+/* ---- subject.c ---- */
+/* Looks up who it is now; false with the reason when it is nobody any more. */
+bool db_subject_find(db_session *session, sp_reason *ret_reason);
 
 /* ---- front.c ---- */
 void db_front_on_ready(db_stream *stream);

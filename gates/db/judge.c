@@ -39,6 +39,11 @@ void db_judge_policy_changed(void)
     /* sessions take the new snapshot, and their catalogue is bound to it, in db_judge_again() */
 }
 
+void db_judge_push(const sp_msg *msg)
+{
+    (void)msg; /* nothing is asked of core that is answered by a push */
+}
+
 /* ---- events ---- */
 
 static void name_decision(const db_session *session, const sp_decision *decision, sp_action action,

@@ -27,6 +27,7 @@
 #define SP_GATES_DB_JUDGE_H
 
 #include "lib/policy/types.h"
+#include "lib/proto/msg.h"
 #include "lib/proto/pgwire.h"
 
 typedef struct db_session db_session;
@@ -99,6 +100,9 @@ SP_MUST sp_err db_judge_start(void);
 void db_judge_tick(void);
 /* The snapshot was replaced: what is bound to it is bound again. */
 void db_judge_policy_changed(void);
+
+/* A push of core that the pump does not know (ASK_DONE). */
+void db_judge_push(const sp_msg *msg);
 
 /* After log-in. DB_PASS, DB_REFUSE (the log-in fails with *refusal) or DB_WAIT (a catalogue is
  * being read: asked again after db_session_resume()). */

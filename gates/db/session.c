@@ -276,77 +276,7 @@ void db_session_leave(db_session *session)
     }
 }
 
-/* ---- who it is ---- */
-
-static sp_reason device_trouble(uint8_t state)
-{
-    switch ((sp_device_state)state) {
-    case SP_DEVICE_ACTIVE:
-        return SP_REASON_NONE;
-    case SP_DEVICE_PENDING:
-        return SP_REASON_DEVICE_PENDING;
-    case SP_DEVICE_QUARANTINED:
-        return SP_REASON_DEVICE_QUARANTINE;
-    case SP_DEVICE_REVOKED:
-        return SP_REASON_DEVICE_REVOKED;
-    case SP_DEVICE_FREE:
-    case SP_DEVICE_COUNT:
-        break;
-    }
-    return SP_REASON_DEVICE_UNKNOWN;
-}
-
-/* A certificate that was shown must be that of an active device of this person, whatever the policy
- * would let an unknown one do. */
-static sp_reason find_device(db_session *session, const sp_live_session *live)
-{
-    sp_live_device device;
-    uint32_t slot = SP_NONE;
-    session->who.owner = SP_OWNER_UNKNOWN;
-    session->who.posture = SP_POSTURE_UNKNOWN;
-    if (!session->has_certificate) {
-        return SP_REASON_NONE;
-    }
-    if (sp_failed(sp_live_find_cert(&db_here.office.live, &session->fingerprint, &device, &slot))) {
-        return SP_REASON_DEVICE_UNKNOWN;
-    }
-    session->device_id = device.id;
-    sp_copy(session->device_name, device.name, sizeof(session->device_name));
-    if (device_trouble(device.state) != SP_REASON_NONE) {
-        return device_trouble(device.state);
-    }
-    if ((device.person != 0 && device.person != live->person) ||
-        (live->device != SP_NONE && live->device != slot)) {
-        return SP_REASON_SESSION_DEVICE;
-    }
-    session->who.owner = device.owner;
-    session->who.posture = device.posture;
-    return SP_REASON_NONE;
-}
-
-bool db_subject_find(db_session *session, sp_reason *ret_reason)
-{
-    sp_live_session live;
-    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
-    if (!db_here.office.has_live) {
-        *ret_reason = SP_REASON_UNAVAILABLE;
-        return false;
-    }
-    if (sp_failed(sp_live_session_get(&db_here.office.live, session->live_slot, session->live_id,
-                                      &live)) ||
-        live.state != SP_SESSION_LIVE || live.expires_unix_s <= now_unix_s) {
-        *ret_reason = SP_REASON_SESSION_ENDED;
-        return false;
-    }
-    session->who.person = live.person;
-    session->who.strength = live.strength;
-    sp_copy(session->who.roles, live.roles, sizeof(live.roles));
-    sp_copy(session->person_name, live.person_name, sizeof(live.person_name));
-    uint64_t age_s = now_unix_s > live.auth_unix_s ? now_unix_s - live.auth_unix_s : 0;
-    session->who.auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
-    *ret_reason = find_device(session, &live);
-    return *ret_reason == SP_REASON_NONE;
-}
+/* ---- looking again ---- */
 
 static void look_again(db_session *session)
 {
@@ -371,6 +301,15 @@ void db_session_look_again(void)
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         if (db_here.sessions[i] != NULL) {
             look_again(db_here.sessions[i]);
+        }
+    }
+}
+
+void db_session_tell_all(void)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        if (db_here.sessions[i] != NULL && db_here.sessions[i]->at == DB_AT_OPEN) {
+            db_session_tell_core(db_here.sessions[i], true);
         }
     }
 }

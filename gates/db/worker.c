@@ -79,6 +79,12 @@ static void on_again(sp_office *office, bool fresh_policy)
     db_session_look_again();
 }
 
+static void on_hello(sp_office *office)
+{
+    (void)office;
+    db_session_tell_all();
+}
+
 /* What people ask of one connection: its end, or that of what it runs. A connection that is not
  * here has ended already. */
 static void on_push(sp_office *office, const sp_msg *msg)
@@ -90,10 +96,12 @@ static void on_push(sp_office *office, const sp_msg *msg)
         db_session_kill(end.connection, end.reason);
     } else if (msg->kind == SP_CORE_DB_CANCEL &&
                !sp_failed(sp_db_cancel_read(msg->body, &cancel))) {
-        db_session *session = db_session_of(cancel.connection);
+        const db_session *session = db_session_of(cancel.connection);
         if (session != NULL) {
-            db_session_cancel(session);
+            db_cancel_here(db_cancel_pid(session), session->key);
         }
+    } else {
+        db_judge_push(msg);
     }
 }
 
@@ -161,6 +169,7 @@ static sp_err start_lines(const sp_config *config)
     TRY(sp_recorder_start(&db_here.recorder, db_here.loop, own.ledger_path, SP_GATE_DB, name,
                           RING_BYTES));
     db_here.office.on_again = on_again;
+    db_here.office.on_hello = on_hello;
     db_here.office.on_push = on_push;
     sp_office_start(&db_here.office, db_here.loop, own.core_path, SP_GATE_DB);
     db_here.vault = (sp_link){.name = "the vault", .path = own.vault_path, .on_open = on_vault};

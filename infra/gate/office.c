@@ -93,6 +93,9 @@ static void on_hello(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     complain(err);
     if (!sp_failed(err)) {
         office->on_again(office, true);
+        if (office->on_hello != NULL) {
+            office->on_hello(office);
+        }
     }
 }
 

@@ -31,6 +31,8 @@ typedef struct sp_office sp_office;
 struct sp_office {
     /* The epoch moved; fresh_policy: the snapshot is another one as well. */
     void (*on_again)(sp_office *office, bool fresh_policy);
+    /* Core, perhaps another one, has answered HELLO; after on_again. May be NULL. */
+    void (*on_hello)(sp_office *office);
     /* Other pushes of core; may be NULL. */
     void (*on_push)(sp_office *office, const sp_msg *msg);
     void *self;

@@ -373,6 +373,17 @@ sp_err sp_live_session_get(const sp_live *live, uint32_t slot, uint64_t id,
     return sp_ok();
 }
 
+uint64_t sp_live_session_id(const sp_live *live, uint32_t slot)
+{
+    sp_live_session session;
+    if (slot >= live->caps.sessions) {
+        return 0;
+    }
+    session_cell *at = session_at(live, slot);
+    bool quiet = read_quiet(&at->seq, &at->body, &session, sizeof(session));
+    return quiet && session.state != SP_SESSION_FREE ? session.id : 0;
+}
+
 sp_err sp_live_find_token(const sp_live *live, const sp_hash *token, uint64_t audience,
                           sp_live_session *ret_session, uint32_t *ret_slot)
 {

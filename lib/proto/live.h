@@ -105,6 +105,9 @@ SP_MUST sp_err sp_live_find_token(const sp_live *live, const sp_hash *token, uin
 /* The session in a slot, if it is still the one of that id. */
 SP_MUST sp_err sp_live_session_get(const sp_live *live, uint32_t slot, uint64_t id,
                                    sp_live_session *ret_session);
+/* The id in a slot, whatever its state; 0 = none. To find sessions again in a table that a
+ * restarted core has filled anew. */
+uint64_t sp_live_session_id(const sp_live *live, uint32_t slot);
 SP_MUST sp_err sp_live_find_cert(const sp_live *live, const sp_hash *fingerprint,
                                  sp_live_device *ret_device, uint32_t *ret_slot);
 SP_MUST sp_err sp_live_device_get(const sp_live *live, uint32_t slot, sp_live_device *ret_device);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database gate's wire: a whole office, a real PostgreSQL behind it, real clients and hostile bytes in front."""
 
+import json
 import os
 import select
 import socket
@@ -544,6 +545,51 @@ def test_the_end_of_the_session_ends_the_connection(db):
     assert took < 1.0
     wait_for("the statement's end", 5, lambda: not db.server.sql(
         "SELECT 1 FROM pg_stat_activity WHERE application_name = 'noa' AND state = 'active'"))
+
+
+def connections_of(db, name):
+    found = db.office.people["sam"].get("/admin/databases/connections")["items"]
+    return [one for one in found if name in json.dumps(one)]
+
+
+def test_a_connection_is_ended_and_a_statement_cancelled_by_others(db):
+    db.person("ole", ["dba"])
+    one = Raw(db.port)
+    assert one.log_in("ole", "orders-db", db.password("ole"))[-1][0] == "Z"
+    found = wait_for("the connection in the list", 5, lambda: connections_of(db, "ole"))
+    assert len(found) == 1
+    one.send(query("SELECT pg_sleep(30)"))
+    time.sleep(0.2)
+    path = f"/admin/databases/connections/{found[0]['id']}"
+    db.office.people["sam"].post(path + "/cancel")
+    assert error_of(one.until("Z"))["C"] == "57014"
+    db.office.people["sam"].post(path + "/end")
+    error = error_of(one.until("E"))
+    assert (error["S"], error["C"]) == ("FATAL", "57P01")
+    assert one.ended()
+    wait_for("the list without it", 5, lambda: not connections_of(db, "ole"))
+
+
+def test_core_dies_and_connections_live_on(db):
+    pia = db.person("pia", ["dba"])
+    one = Raw(db.port)
+    assert one.log_in("pia", "orders-db", db.password("pia"))[-1][0] == "Z"
+    password = db.password("lin")
+    before = db.office.kill("core", 19)
+    try:
+        assert codes(one.ask("SELECT 1")) == "TDCZ"  # decided from memory
+    finally:
+        os.kill(before, 18)
+    os.kill(before, 9)
+    with pytest.raises(psycopg2.OperationalError):
+        db.connect("lin", password=password)
+    db.office.wait_role("core", other_than=before)
+    assert codes(one.ask("SELECT 1")) == "TDCZ"
+    wait_for("log-ins", 10, lambda: db.connect("lin").close() is None)
+    wait_for("the list of the new core", 10, lambda: connections_of(db, "pia"))
+    pia.sign_out()
+    assert fields(one.until("E")[-1][1])["C"] == "57P01"
+    assert one.ended()
 
 
 def test_a_superuser_is_not_worked_as(db):

@@ -18,6 +18,7 @@ import { MyDevices } from "./pages/me/devices";
 import { Methods } from "./pages/me/methods";
 import { Recorded } from "./pages/me/recorded";
 import { Refusals } from "./pages/me/refusals";
+import { MySession } from "./pages/me/session";
 import { MySessions } from "./pages/me/sessions";
 import { Empty, PageHead, Skeleton } from "./ui/basic";
 import { ErrorNote } from "./ui/errors";
@@ -46,6 +47,7 @@ const pages: [string, () => string, Page][] = [
   ["/roles", () => t().nav.roles, MyGrants],
   ["/devices", () => t().nav.devices, MyDevices],
   ["/sessions", () => t().nav.sessions, MySessions],
+  ["/sessions/{id}", () => t().session.title, MySession],
   ["/sign-in-methods", () => t().nav.methods, Methods],
   ["/recorded", () => t().nav.recorded, Recorded],
   ["/refusals", () => t().nav.refusals, Refusals],
@@ -60,7 +62,10 @@ const pages: [string, () => string, Page][] = [
   ["/admin/resources", () => t().nav.resources, admin((m) => m.Resources)],
   ["/admin/policy", () => t().nav.policy, admin((m) => m.Policy)],
   ["/admin/policy/{tab}", () => t().nav.policy, admin((m) => m.Policy)],
+  ["/admin/databases", () => t().nav.adminDatabases, admin((m) => m.Databases)],
+  ["/admin/databases/{tab}", () => t().nav.adminDatabases, admin((m) => m.Databases)],
   ["/admin/sessions", () => t().nav.adminSessions, admin((m) => m.Sessions)],
+  ["/admin/sessions/{id}", () => t().session.title, admin((m) => m.SessionRecord)],
   ["/admin/ledger", () => t().nav.ledger, admin((m) => m.Ledger)],
   ["/admin/ledger/{entry}", () => t().nav.ledger, admin((m) => m.Ledger)],
   ["/admin/health", () => t().nav.health, admin((m) => m.Health)],

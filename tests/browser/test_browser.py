@@ -159,3 +159,18 @@ def test_approvals(tools):
         run_node("approvals.test.mjs", one, PEOPLE=json.dumps(secrets))
     finally:
         one.close()
+
+
+@pytest.mark.timeout(300)
+def test_watch(tools):
+    from dblib import DatabaseOffice
+    db = DatabaseOffice()
+    try:
+        db.server.sql("CREATE TABLE orders (id int, note text)", "INSERT INTO orders SELECT g, 'n' FROM generate_series(1, 50) g",
+                      "GRANT ALL ON orders TO op_dba", database="orders")
+        signed_in = {**{name: db.office.people[name] for name in ("sam", "audrey")}, **db.people}
+        tokens = {name: one.cookies[f"portal.{one.domain}"]["__Host-sallyport"] for name, one in signed_in.items()}
+        run_node("watch.test.mjs", db.office, DATABASE=json.dumps(
+            {"lin": db.environment("lin"), "mia": db.environment("mia"), "tokens": tokens}))
+    finally:
+        db.close()

@@ -11,7 +11,7 @@ type Event = Schema["LedgerEvent"];
 export function EventTitle({ event }: { event: Event }) {
   const words = t().words;
   if (event.redacted) return <span class="muted">{t().ledger.redacted}</span>;
-  const main = event.kind === "decision" && event.count
+  const main = event.kind === "decision" && event.gate !== "db" && event.count
     ? t().ledger.counted(formatNumber(event.count))
     : event.kind === "decision" || event.kind === "close"
     ? `${wordIn(words.action, event.action)} ${event.resource ?? ""}`
@@ -47,8 +47,9 @@ export function EventFacts({ event }: { event: Event }) {
       [l.status, event.status || undefined],
       [l.bytes, event.bytes_out || event.bytes_in ? `↓ ${formatBytes(event.bytes_out ?? 0)} · ↑ ${formatBytes(event.bytes_in ?? 0)}` : undefined],
       [l.duration, event.duration_us ? `${formatNumber(Math.round(event.duration_us / 100) / 10)} ms` : undefined],
-      [l.count, event.count ? formatNumber(event.count) : undefined],
+      [l.count, event.gate !== "db" && event.count ? formatNumber(event.count) : undefined],
       [l.peer, event.peer && <code>{event.peer}</code>],
+      [t().watch.rowsHead, event.gate === "db" && event.count ? formatNumber(event.count) : undefined],
       [l.session, event.session && <code>{event.session}</code>],
       [l.reference, event.reference && <code>{event.reference}</code>],
       [l.policyVersion, event.policy_version],

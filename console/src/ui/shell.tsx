@@ -39,6 +39,7 @@ function adminItems(): NavItem[] {
     { path: "/admin/devices", icon: "device", label: nav.adminDevices },
     { path: "/admin/resources", icon: "resource", label: nav.resources },
     { path: "/admin/policy", icon: "policy", label: nav.policy },
+    { path: "/admin/databases", icon: "terminal", label: nav.adminDatabases },
     (isAdmin("security") || isAdmin("system")) && { path: "/admin/sessions", icon: "session", label: nav.adminSessions },
     isAdmin("audit") && { path: "/admin/ledger", icon: "ledger", label: nav.ledger },
     { path: "/admin/health", icon: "health", label: nav.health },
@@ -106,7 +107,7 @@ function AccountMenu() {
   if (!person || !me.value) return null;
   return (
     <div class="account" ref={box}>
-      <button type="button" class="account-button" aria-expanded={open} aria-haspopup="true" onClick={() => setOpen(!open)}>
+      <button type="button" class="account-button" aria-label={person.display_name} aria-expanded={open} aria-haspopup="true" onClick={() => setOpen(!open)}>
         <span class="avatar" aria-hidden="true">{person.display_name.slice(0, 1).toUpperCase()}</span>
         <span class="account-name">{person.display_name}</span>
         <Icon name="down" size={14} />

@@ -4,6 +4,8 @@ export { People } from "./people";
 export { Devices } from "./devices";
 export { Resources } from "./resources";
 export { Policy } from "./policy";
+export { Databases } from "./databases";
+export { SessionRecord } from "./session";
 export { Sessions } from "./sessions";
 export { Ledger } from "./ledger";
 export { Health } from "./health";

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { api, BASE, urlOf, type Schema } from "../../api/client";
 import { t } from "../../i18n";
 import { useAction, useData, useList } from "../../lib/data";
-import { subscribe } from "../../lib/events";
+import { keyOf, useFollow } from "../../lib/live";
 import { verifyProof, type Verdict } from "../../lib/merkle";
 import { go, place, setQuery } from "../../lib/router";
 import { isAdmin } from "../../lib/state";
@@ -177,12 +177,14 @@ export function Ledger({ params }: { params: Record<string, string> }) {
   const status = useData("ledger-status", (signal) => api("get", "/admin/ledger/status", { signal }), ["health"]);
   const filter = {
     q: get("q"), reference: get("reference"), person: get("person"), resource: get("resource"), session: get("session"),
-    kind: KINDS.find((k) => k === get("kind")), verdict: (["allow", "deny", "ask"] as const).find((v) => v === get("verdict")),
+    kind: KINDS.find((k) => k === get("kind")), verdict: (["allow", "deny", "ask"] as const).filter((v) => v === get("verdict")),
     from: instant(query.get("from")), to: instant(query.get("to")),
   };
   const list = useList(`ledger:${JSON.stringify(filter)}`, (cursor, signal) => api("get", "/admin/ledger/events", { query: { cursor, limit: 50, ...filter }, signal }));
-  const [fresh, setFresh] = useState(0);
-  useEffect(() => subscribe("ledger", () => setFresh((n) => n + 1)), []);
+  const live = useFollow("/admin/ledger/live", filter, list.reload);
+  const known = new Set(list.data?.map(keyOf));
+  /* Reading is recorded too: what this page itself does is no news. */
+  const fresh = live.items.filter((e) => e.kind !== "read" && e.kind !== "heartbeat" && !known.has(keyOf(e))).length;
   const keep = new URLSearchParams(query);
   keep.delete("position");
   const back = keep.toString() ? `?${keep}` : "";
@@ -196,7 +198,7 @@ export function Ledger({ params }: { params: Record<string, string> }) {
       <PageHead title={words.title} lead={words.lead} />
       {status.error ? <ErrorNote error={status.error} onRetry={status.reload} /> : status.data ? <StatusCard status={status.data} range={{ from: filter.from, to: filter.to }} reload={(s) => (s ? status.set(s) : status.reload())} /> : <Skeleton rows={2} />}
       <Filters />
-      {fresh > 0 && <p class="centre"><Button small icon="refresh" onClick={() => { setFresh(0); list.reload(); }}>{words.newEvents(fresh)}</Button></p>}
+      {fresh > 0 && <p class="centre"><Button small icon="refresh" onClick={list.reload}>{words.newEvents(fresh)}</Button></p>}
       <ListTable list={list} label={words.title} keyOf={(e) => `${e.entry}.${e.position}`} onRow={open}
         empty={<Empty icon="ledger" title={words.none}><p>{words.noneText}</p></Empty>}
         columns={[

@@ -31,7 +31,11 @@ export function Sessions() {
           { key: "person", label: words.person, kind: "main", render: (s) => <span class="event-title"><span>{s.person.display_name}</span><small class="muted block">{s.person.name}</small></span> },
           { key: "what", label: t().sessions.what, render: (s) => <SessionName session={s} /> },
           ...sessionColumns(),
-          { key: "end", label: t().common.actions, kind: "actions", render: (s) => isAdmin("security") && !s.current ? <Button small onClick={() => setEnding(s)}>{t().sessions.end}</Button> : null },
+          { key: "end", label: t().common.actions, kind: "actions", render: (s) => isAdmin("security") ? (
+            <span class="row row-end">
+              <a href={`/admin/sessions/${s.id}`}>{t().sessions.record}</a>
+              {!s.current && <Button small onClick={() => setEnding(s)}>{t().sessions.end}</Button>}
+            </span>) : null },
         ]} />
       {ending && (
         <Confirm title={words.endTitle(ending.person.display_name)} text={<p>{words.endText}</p>} action={t().sessions.end} why onClose={() => setEnding(undefined)}

@@ -55,7 +55,12 @@ function MyEvents() {
           { key: "peer", label: words.peer, render: (e) => <code class="plain">{e.peer || "—"}</code> },
           { key: "at", label: words.at, render: (e) => <Time at={e.at} /> },
         ]} />
-      {open && <Dialog title={t().recorded.entry(open.entry)} onClose={() => setOpen(undefined)} side><EventFacts event={open} /></Dialog>}
+      {open && <Dialog title={t().recorded.entry(open.entry)} onClose={() => setOpen(undefined)} side>
+          <div class="stack">
+            {open.session && <p><a href={`/sessions/${open.session}`}>{t().watch.toSession}</a></p>}
+            <EventFacts event={open} />
+          </div>
+        </Dialog>}
     </>
   );
 }

@@ -51,7 +51,11 @@ export function MySessions() {
         columns={[
           { key: "what", label: words.what, kind: "main", render: (s) => <SessionName session={s} /> },
           ...sessionColumns(),
-          { key: "end", label: t().common.actions, kind: "actions", render: (s) => s.current ? null : <Button small onClick={() => void end(s)}>{words.end}</Button> },
+          { key: "end", label: t().common.actions, kind: "actions", render: (s) => (
+            <span class="row row-end">
+              <a href={`/sessions/${s.id}`}>{words.record}</a>
+              {!s.current && <Button small onClick={() => void end(s)}>{words.end}</Button>}
+            </span>) },
         ]} />
     </>
   );

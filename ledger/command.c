@@ -32,7 +32,8 @@ static const char USAGE[] =
     "seen\n"
     "\n"
     "FILTERS  --person NUMBER  --session HEX  --reference WORD  --kind KIND  --verdict VERDICT\n"
-    "         --resource NAME  --text TEXT  --since UNIX_SECONDS  --before UNIX_SECONDS  --limit "
+    "         --gate GATE  --resource NAME  --text TEXT  --since UNIX_SECONDS  --before "
+    "UNIX_SECONDS  --limit "
     "N\n"
     "\n"
     "Reading on the host is itself written in the ledger. FILE: /etc/sallyport/sallyport.yaml\n";
@@ -69,6 +70,17 @@ static bool verdict_of(const char *word, uint8_t *bits)
     for (unsigned verdict = 0; verdict < SP_VERDICT_COUNT; verdict++) {
         if (strcmp(word, sp_verdict_word((sp_verdict)verdict)) == 0) {
             *bits = (uint8_t)(*bits | 1U << verdict);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool gate_of(const char *word, uint8_t *bits)
+{
+    for (unsigned gate = 0; gate < SP_GATE_COUNT; gate++) {
+        if (strcmp(word, sp_gate_word((sp_gate)gate)) == 0) {
+            *bits = (uint8_t)(*bits | 1U << gate);
             return true;
         }
     }
@@ -113,6 +125,11 @@ static bool take_verdict(sp_ledger_search *search, const char *value)
     return verdict_of(value, &search->verdicts);
 }
 
+static bool take_gate(sp_ledger_search *search, const char *value)
+{
+    return gate_of(value, &search->gates);
+}
+
 static bool take_since(sp_ledger_search *search, const char *value)
 {
     return seconds(value, &search->from_unix_us);
@@ -149,11 +166,11 @@ static bool filter(sp_ledger_search *search, const char *option, const char *val
     static const struct {
         const char *name;
         bool (*take)(sp_ledger_search *search, const char *value);
-    } filters[] = {{"--person", take_person},       {"--session", take_session},
-                   {"--reference", take_reference}, {"--kind", take_kind},
-                   {"--verdict", take_verdict},     {"--since", take_since},
-                   {"--before", take_before},       {"--limit", take_limit},
-                   {"--resource", take_resource},   {"--text", take_text}};
+    } filters[] = {
+        {"--person", take_person}, {"--session", take_session}, {"--reference", take_reference},
+        {"--kind", take_kind},     {"--verdict", take_verdict}, {"--since", take_since},
+        {"--before", take_before}, {"--limit", take_limit},     {"--resource", take_resource},
+        {"--text", take_text},     {"--gate", take_gate}};
     for (size_t i = 0; i < SP_COUNT(filters); i++) {
         if (strcmp(option, filters[i].name) == 0) {
             return filters[i].take(search, value);

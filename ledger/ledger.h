@@ -20,6 +20,8 @@ typedef struct {
     sp_ledger_search search;
     char resource[SP_NAME_MAX_BYTES + 1];
     char text[SP_LEDGER_TEXT_MAX_BYTES + 1];
+    unsigned left;     /* events that it may still get of this commit */
+    bool has_left_out; /* not told yet */
 } sp_tail;
 
 typedef struct {

@@ -98,6 +98,16 @@ static uint8_t verdict_bit(const char *word)
     return VERDICT_NONE;
 }
 
+static uint8_t gate_bit(const char *word)
+{
+    for (unsigned gate = 0; gate < SP_GATE_COUNT; gate++) {
+        if (strcmp(word, sp_gate_word((sp_gate)gate)) == 0) {
+            return (uint8_t)(1U << gate);
+        }
+    }
+    return 0;
+}
+
 static bool in_time(const sp_ledger_search *search, const json_t *event)
 {
     uint64_t ms = (uint64_t)json_integer_value(json_object_get(event, "time"));
@@ -139,7 +149,35 @@ static bool matches(const sp_ledger_search *search, const json_t *event)
             (kind_bit(text_at(event, "unmapped", "kind", NULL)) & search->kinds) != 0) &&
            (search->verdicts == 0 ||
             (verdict_bit(text_at(event, "unmapped", "verdict", NULL)) & search->verdicts) != 0) &&
+           (search->gates == 0 ||
+            (gate_bit(text_at(event, "unmapped", "gate", NULL)) & search->gates) != 0) &&
            is_of(search, event);
+}
+
+/* Whether any of the wanted words stands in the batch: most batches need no reading to be sure that
+ * nothing in them matches. */
+static bool has_word(sp_span batch_json, const char *key, const char *(*word_of)(unsigned),
+                     unsigned count, unsigned wanted)
+{
+    for (unsigned i = 0; i < count; i++) {
+        char text[48];
+        int len = snprintf(text, sizeof(text), "\"%s\":\"%s\"", key, word_of(i));
+        sp_span word = {(const uint8_t *)text, (size_t)len};
+        if ((wanted & (1U << i)) != 0 && sp_span_find(batch_json, word) < batch_json.len) {
+            return true;
+        }
+    }
+    return wanted == 0;
+}
+
+static const char *verdict_word(unsigned verdict)
+{
+    return sp_verdict_word((sp_verdict)verdict);
+}
+
+static const char *gate_word(unsigned gate)
+{
+    return sp_gate_word((sp_gate)gate);
 }
 
 /* COMMON and EVENT as one object; NULL when out of memory. */
@@ -198,6 +236,10 @@ sp_err sp_lookup_match(const sp_ledger_search *search, sp_span batch_json, unsig
     if (!has_text(batch_json, search->text) &&
         sp_span_index(search->text, '"') == search->text.len) {
         return sp_ok(); /* not even in the batch: most candidates of a text search end here */
+    }
+    if (!has_word(batch_json, "verdict", verdict_word, SP_VERDICT_COUNT, search->verdicts) ||
+        !has_word(batch_json, "gate", gate_word, SP_GATE_COUNT, search->gates)) {
+        return sp_ok();
     }
     auto_json json_t *batch = batch_load(batch_json);
     if (batch == NULL) {

@@ -20,6 +20,8 @@ sp_err sp_admin_start(sp_core *core)
     TRY(sp_admin_sessions_routes(core));
     TRY(sp_admin_ledger_routes(core));
     TRY(sp_admin_export_routes(core));
+    TRY(sp_admin_live_routes(core));
+    TRY(sp_admin_record_routes(core));
     TRY(sp_admin_health_routes(core));
     TRY(sp_admin_overview_routes(core));
     return sp_admin_apps_routes(core);

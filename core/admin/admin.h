@@ -22,6 +22,8 @@ SP_MUST sp_err sp_admin_roles_routes(sp_core *core);    /* roles.c */
 SP_MUST sp_err sp_admin_sessions_routes(sp_core *core); /* sessions.c */
 SP_MUST sp_err sp_admin_ledger_routes(sp_core *core);   /* ledger.c */
 SP_MUST sp_err sp_admin_export_routes(sp_core *core);   /* export.c: the ledger as a pack */
+SP_MUST sp_err sp_admin_live_routes(sp_core *core);     /* live.c: statements, following live */
+SP_MUST sp_err sp_admin_record_routes(sp_core *core);   /* record.c: what a session left */
 SP_MUST sp_err sp_admin_health_routes(sp_core *core);   /* health.c */
 SP_MUST sp_err sp_admin_overview_routes(sp_core *core); /* overview.c */
 SP_MUST sp_err sp_admin_apps_routes(sp_core *core);     /* apps.c */

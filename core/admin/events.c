@@ -88,6 +88,7 @@ json_t *sp_event_shape(const sp_ledger_item *item)
     set_times(event, ocsf);
     set_object(event, ocsf);
     keep_words(event, ocsf);
+    keep(event, "sequence", at2(ocsf, "metadata", "sequence"));
     keep(event, "reference", at2(ocsf, "metadata", "uid"));
     keep(event, "person", at2(json_object_get(ocsf, "actor"), "user", "name"));
     keep(event, "session", at2(json_object_get(ocsf, "actor"), "session", "uid"));

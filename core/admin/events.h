@@ -21,6 +21,10 @@ void sp_events_answer(sp_request *req, const sp_ledger_search *search, sp_event_
 /* The same, but the first one alone, or 404. */
 void sp_events_answer_one(sp_request *req, const sp_ledger_search *search, sp_event_fn shape);
 
+/* Who reads, and what for: READ events say so. */
+sp_ledger_reader sp_events_reader(const sp_request *req, const char *purpose);
+/* kind, verdict, person, device, resource, session, reference, action, q; false: answered. */
+bool sp_events_filter(sp_request *req, sp_ledger_search *search);
 /* limit, cursor, from, to; false: answered. */
 bool sp_events_page(sp_request *req, sp_ledger_search *search);
 /* For failures of the ledger. */

@@ -411,9 +411,10 @@ static void on_gone(void *self)
     }
 }
 
+static const sp_stream_calls calls = {on_next, on_gone};
+
 static void begin(sp_request *req, void *data)
 {
-    static const sp_stream_calls calls = {on_next, on_gone};
     const sp_ledger_search *range = data;
     const sp_live_session *session = sp_request_session(req);
     export *e = NULL;
@@ -449,7 +450,7 @@ static void get_export(sp_request *req)
     if (!sp_events_page(req, range)) {
         return;
     }
-    if (sp_streams_count(sp_request_core(req)) > 0) {
+    if (sp_streams_count(sp_request_core(req), &calls) > 0) {
         sp_answer_problem(req, 409, "busy", "Another export is being read. Wait for its end.");
         return;
     }

@@ -67,6 +67,24 @@ static sp_err spent_since(sp_store *store, uint32_t person, sp_span budget, uint
     return sp_query_finish(&q);
 }
 
+sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_s,
+                           sp_db_spent_visit visit, void *self)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT person, SUM(statements), SUM(rows), MAX(at_unix_s) FROM budget_spent "
+               "WHERE budget = $1 AND at_unix_s > $2 GROUP BY person ORDER BY person");
+    sp_bind_text(&q, budget);
+    sp_bind_u64(&q, since_unix_s);
+    while (sp_query_row(&q)) {
+        sp_db_spent found = {.person = (uint32_t)sp_col_u64(&q)};
+        found.statements = sp_col_u64(&q);
+        found.rows = sp_col_u64(&q);
+        found.last_unix_s = sp_col_u64(&q);
+        visit(self, &found);
+    }
+    return sp_query_finish(&q);
+}
+
 static sp_err add_spent(sp_store *store, uint32_t person, sp_span budget, uint64_t now_unix_s,
                         const spent *more)
 {
@@ -288,14 +306,13 @@ static sp_err spend_budgets(const spending *s, const sp_policy *policy, uint32_t
 /* ---- the day ---- */
 
 /* East of UTC, where the office is. */
-static int32_t office_offset_s(const spending *s)
+static int32_t office_offset_s(const sp_databases *databases, uint64_t now_unix_s)
 {
-    sp_db_budgets *budgets = s->databases->budgets;
-    const sp_documents *documents = s->databases->core->state->documents;
+    sp_db_budgets *budgets = databases->budgets;
+    const sp_documents *documents = databases->core->state->documents;
     uint64_t version = sp_documents_version(documents);
     if (budgets->zone_version != version || budgets->zone.count == 0) {
         sp_policy_office office = sp_policy_set_office(sp_documents_set(documents));
-        uint64_t now_unix_s = s->now_unix_s;
         budgets->zone_version = version;
         if (office.time_zone.len == 0 ||
             sp_failed(sp_zone_system(&now_unix_s, office.time_zone, &budgets->zone))) {
@@ -304,11 +321,33 @@ static int32_t office_offset_s(const spending *s)
     }
     int32_t offset_s = 0;
     for (size_t i = 0; i < budgets->zone.count; i++) {
-        if (i == 0 || budgets->zone.steps[i].from_unix_s <= (int64_t)s->now_unix_s) {
+        if (i == 0 || budgets->zone.steps[i].from_unix_s <= (int64_t)now_unix_s) {
             offset_s = budgets->zone.steps[i].offset_s;
         }
     }
     return offset_s;
+}
+
+static uint64_t day_at(const sp_databases *databases, uint64_t now_unix_s)
+{
+    return (uint64_t)((int64_t)now_unix_s + office_offset_s(databases, now_unix_s)) / DAY_S;
+}
+
+sp_err sp_db_budgets_today(sp_databases *databases, sp_db_spent_visit visit, void *self)
+{
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    sp_db_budgets_flush(databases->core, databases->budgets, now_unix_s);
+    auto_query sp_query q =
+        sp_query_of(databases->core->store,
+                    "SELECT person, rows, bytes FROM budget_day WHERE day = $1 ORDER BY person");
+    sp_bind_u64(&q, day_at(databases, now_unix_s));
+    while (sp_query_row(&q)) {
+        sp_db_spent found = {.person = (uint32_t)sp_col_u64(&q)};
+        found.rows = sp_col_u64(&q);
+        found.bytes = sp_col_u64(&q);
+        visit(self, &found);
+    }
+    return sp_query_finish(&q);
 }
 
 /* The person's day: found, read back, or in place of the day that is over. NULL: no room. */
@@ -335,9 +374,7 @@ static sp_err spend_day(const spending *s)
     if (ask->day_rows == 0 && ask->day_bytes == 0) {
         return sp_ok();
     }
-    int32_t offset_s = office_offset_s(s);
-    uint64_t day = (uint64_t)((int64_t)s->now_unix_s + offset_s) / DAY_S;
-    day_count *d = day_of(s, day);
+    day_count *d = day_of(s, day_at(s->databases, s->now_unix_s));
     if (d == NULL) {
         return sp_fail(SP_EAGAIN);
     }

@@ -20,6 +20,7 @@ static sp_err add_routes(sp_core *core)
 {
     TRY(sp_db_tokens_routes(core));
     TRY(sp_db_connections_routes(core));
+    TRY(sp_db_used_routes(core));
     return sp_db_credentials_routes(core);
 }
 

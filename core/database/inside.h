@@ -96,6 +96,24 @@ void sp_db_budgets_stop(sp_core *core, sp_db_budgets *budgets);
 void sp_db_budgets_flush(sp_core *core, sp_db_budgets *budgets, uint64_t now_unix_s);
 SP_MUST sp_err sp_db_on_spend(sp_databases *databases, sp_peer *peer, const sp_msg *msg);
 
+/* What somebody spent of a budget. */
+typedef struct {
+    uint32_t person;
+    uint64_t statements;
+    uint64_t rows;
+    uint64_t bytes;
+    uint64_t last_unix_s;
+} sp_db_spent;
+typedef void (*sp_db_spent_visit)(void *self, const sp_db_spent *spent);
+/* All who spent anything of it since then. */
+SP_MUST sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_s,
+                                   sp_db_spent_visit visit, void *self);
+/* All who carried anything off today: rows and bytes. */
+SP_MUST sp_err sp_db_budgets_today(sp_databases *databases, sp_db_spent_visit visit, void *self);
+
+/* ---- used.c ---- */
+SP_MUST sp_err sp_db_used_routes(sp_core *core);
+
 /* ---- credentials.c ---- */
 SP_MUST sp_err sp_db_credentials_routes(sp_core *core);
 

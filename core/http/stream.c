@@ -125,11 +125,11 @@ void sp_stream_end(sp_stream *stream, bool whole)
     wake(stream);
 }
 
-size_t sp_streams_count(const sp_core *core)
+size_t sp_streams_count(const sp_core *core, const sp_stream_calls *calls)
 {
     size_t count = 0;
     for (const sp_stream *at = core->streams; at != NULL; at = at->next) {
-        count++;
+        count += at->calls.next == calls->next ? 1 : 0;
     }
     return count;
 }

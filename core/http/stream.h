@@ -29,8 +29,8 @@ bool sp_answer_stream(sp_request *req, unsigned status, const char *media_type,
 void sp_stream_put(sp_stream *stream, sp_buf *piece);
 /* No more comes. whole = false: the connection is broken off, so that the reader knows. */
 void sp_stream_end(sp_stream *stream, bool whole);
-/* How many are being read. */
-size_t sp_streams_count(const sp_core *core);
+/* How many of those with these calls are being read. */
+size_t sp_streams_count(const sp_core *core, const sp_stream_calls *calls);
 /* Breaks all off, so that HTTP can stop. */
 void sp_streams_end_all(sp_core *core);
 

@@ -236,6 +236,20 @@ uint32_t sp_policy_budget_count(const sp_policy *policy)
     return snap_count(policy, SNAP_BUDGETS);
 }
 
+bool sp_policy_budget_at(const sp_policy *policy, uint32_t at, sp_policy_budget *ret_budget)
+{
+    if (at >= snap_count(policy, SNAP_BUDGETS)) {
+        return false;
+    }
+    const snap_budget *b = (const snap_budget *)snap_at(policy, SNAP_BUDGETS) + at;
+    *ret_budget = (sp_policy_budget){.name = snap_span(policy, b->name),
+                                     .period_s = b->period_s,
+                                     .statements = b->statements,
+                                     .rows = b->rows,
+                                     .then = b->then};
+    return true;
+}
+
 bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject *who,
                          sp_action action, uint32_t resource, sp_policy_budget *ret_budget)
 {
@@ -248,12 +262,7 @@ bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject 
         !is_about(policy, b->roles, b->people, b->everyone != 0, who)) {
         return false;
     }
-    *ret_budget = (sp_policy_budget){.name = snap_span(policy, b->name),
-                                     .period_s = b->period_s,
-                                     .statements = b->statements,
-                                     .rows = b->rows,
-                                     .then = b->then};
-    return true;
+    return sp_policy_budget_at(policy, at, ret_budget);
 }
 
 bool sp_policy_budget_any(const sp_policy *policy, const sp_subject *who, sp_action action,

@@ -125,6 +125,7 @@ void sp_ledger_search_write(const sp_ledger_search *search, sp_buf *out)
     sp_buf_u32(out, search->person);
     sp_buf_u32(out, search->kinds);
     sp_buf_u8(out, search->verdicts);
+    sp_buf_u8(out, search->gates);
     sp_buf_bytes(out, search->resource);
     sp_buf_bytes(out, search->text);
     sp_buf_u64(out, search->before_entry);
@@ -144,6 +145,7 @@ sp_err sp_ledger_search_read(sp_span body, sp_ledger_search *ret_search)
     s.person = sp_read_u32(&in);
     s.kinds = sp_read_u32(&in);
     s.verdicts = sp_read_u8(&in);
+    s.gates = sp_read_u8(&in);
     s.resource = sp_read_bytes(&in, SP_NAME_MAX_BYTES);
     s.text = sp_read_bytes(&in, SP_LEDGER_TEXT_MAX_BYTES);
     s.before_entry = sp_read_u64(&in);

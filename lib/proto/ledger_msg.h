@@ -114,7 +114,7 @@ typedef struct {
 } sp_ledger_reader;
 
 /* Newest first. Zero or empty = any. Bits of kinds: 1 << sp_event_kind; of verdicts: 1 <<
- * sp_verdict. */
+ * sp_verdict; of gates: 1 << sp_gate. */
 typedef struct {
     sp_ledger_reader reader;
     uint64_t from_unix_us;
@@ -125,6 +125,7 @@ typedef struct {
     uint32_t person;
     uint32_t kinds;
     uint8_t verdicts;
+    uint8_t gates;
     sp_span resource;      /* exact name, <= SP_NAME_MAX_BYTES */
     sp_span text;          /* found anywhere in the event's JSON, ASCII case folded */
     uint64_t before_entry; /* cursor of the page before; UINT64_MAX = from the newest */
@@ -139,7 +140,8 @@ typedef struct {
 } sp_ledger_item;
 
 typedef struct {
-    bool more;             /* older ones may match: ask again with the cursor */
+    bool more;             /* older ones may match: ask again with the cursor; pushed: some were
+                              left out, under a flood */
     uint64_t before_entry; /* the cursor */
     uint16_t before_at;
     uint64_t searched; /* entries looked into */

@@ -10,7 +10,7 @@ from django.conf import settings
 
 with open(sys.argv[1], encoding="utf-8") as file:
     to = json.load(file)
-options = {"sslmode": "verify-full", "sslrootcert": to["ca"]} if "ca" in to else {"sslmode": "disable"}
+options = {"sslmode": "require" if to["tls"] else "disable"}
 settings.configure(USE_TZ=True, INSTALLED_APPS=["__main__"], DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
                    DATABASES={"default": {
     "ENGINE": "django.db.backends.postgresql", "HOST": to["host"], "PORT": to["port"], "NAME": to["database"],

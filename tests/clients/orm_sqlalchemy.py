@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, declarative_base, relationship
 
 with open(sys.argv[1], encoding="utf-8") as file:
     to = json.load(file)
-query = {"sslmode": "verify-full", "sslrootcert": to["ca"]} if "ca" in to else {"sslmode": "disable"}
+query = {"sslmode": "require" if to["tls"] else "disable"}
 engine = create_engine(URL.create("postgresql+psycopg2", to["user"], to["password"], to["host"], to["port"],
                                   to["database"], query=query), pool_size=2)
 Base = declarative_base()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an application does through node's pg; prints what it saw, so that two runs can be compared.
-//     node workload.mjs CONNECTION.json      {host, port, user, database, password, ca?}
+//     node workload.mjs CONNECTION.json      {host, port, user, database, password, tls}
 import { readFileSync } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { Readable } from 'node:stream';
@@ -10,8 +10,7 @@ import Cursor from 'pg-cursor';
 
 const to = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const say = (what, value) => console.log(`${what}: ${JSON.stringify(value)}`);
-const ssl = to.ca ? { ca: readFileSync(to.ca, 'utf8'), servername: to.servername } : false;
-const config = { ...to, ssl, application_name: 'node workload' };
+const config = { ...to, ssl: to.tls ? { rejectUnauthorized: false } : false, application_name: 'node workload' };
 const db = new pg.Client(config);
 
 async function fails(what, text, values) {

@@ -46,6 +46,7 @@ typedef struct {
     char sqlstate[6]; /* 42501 policy, 0A000 and 42601 unparsed, 53xxx limits, 57P01 cut */
     sp_reason reason;
     uint64_t reference; /* stands in the detail; 0 = none */
+    uint32_t position;  /* character of the statement, from 1; 0 = nowhere */
     char message[320];
     char detail[512];
     char hint[320];

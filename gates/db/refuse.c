@@ -30,10 +30,15 @@ void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *o
         sp_buf_text(&detail, refusal->detail[0] != '\0' ? " " : "");
         sp_buf_fmt(&detail, "Reference %s.", reference);
     }
+    auto_buf sp_buf position = sp_buf_make(16);
+    if (refusal->position > 0) {
+        sp_buf_fmt(&position, "%u", refusal->position);
+    }
     const sp_pg_error error = {.severity = sp_span_cstr(severity),
                                .sqlstate = sp_span_cstr(refusal->sqlstate),
                                .message = sp_span_cstr(refusal->message),
                                .detail = sp_buf_borrow(&detail),
-                               .hint = sp_span_cstr(refusal->hint)};
+                               .hint = sp_span_cstr(refusal->hint),
+                               .position = sp_buf_borrow(&position)};
     sp_pg_error_write(out, 'E', &error);
 }

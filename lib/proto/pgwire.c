@@ -362,6 +362,8 @@ sp_err sp_pg_error_read(sp_span body, sp_pg_error *ret_error)
             error.detail = text;
         } else if (code == 'H') {
             error.hint = text;
+        } else if (code == 'P') {
+            error.position = text;
         }
     }
     TRY(sp_reader_finish(&in));
@@ -535,6 +537,7 @@ void sp_pg_error_write(sp_buf *out, uint8_t type, const sp_pg_error *error)
     put_field(out, 'M', error->message);
     put_field(out, 'D', error->detail);
     put_field(out, 'H', error->hint);
+    put_field(out, 'P', error->position);
     sp_buf_u8(out, 0);
     sp_pg_end(out, at);
 }

@@ -164,6 +164,7 @@ typedef struct {
     sp_span message;
     sp_span detail;
     sp_span hint;
+    sp_span position; /* digits: character of the statement, from 1 */
 } sp_pg_error; /* ErrorResponse, NoticeResponse */
 
 typedef struct {

@@ -70,7 +70,7 @@ sp_span names_last(const List *names);
 sp_span names_before(const List *names);
 /* The text of a String node; empty for anything else. */
 sp_span string_of(const Node *node);
-/* The text of a literal; empty for anything else. */
+/* The text of a literal; SP_SPAN_EMPTY, without a pointer, for anything else. */
 sp_span literal_of(const Node *node);
 
 #define EACH(type, item, list)                                                                     \

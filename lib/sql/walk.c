@@ -55,9 +55,11 @@ static void walk_select(walker *w, const Node *node)
 {
     const SelectStmt *select = AS(SelectStmt, node);
     const cte_scope *outer = w->scope;
+    const SelectStmt *outside = w->select;
     cte_scope scope;
     bool was_locking = w->is_locking;
     enter_with(w, select->withClause, &scope);
+    w->select = select;
     w->is_locking |= select->lockingClause != NIL;
     walk_list(w, select->fromClause);
     w->is_locking = was_locking;
@@ -81,6 +83,7 @@ static void walk_select(walker *w, const Node *node)
             walk(w, shape_child(node, shape, i));
         }
     }
+    w->select = outside;
     w->scope = outer;
 }
 
@@ -302,12 +305,38 @@ static void walk_assignment(walker *w, const Node *node)
     }
 }
 
+/* pg_dump sets what an older server does not know by
+ *     SELECT set_config(name, '...', false) FROM pg_settings WHERE name = '...'
+ * The setting then is the literal, whatever else the query may be: no other row is there. */
+static sp_span setting_of_row(const SelectStmt *select, const Node *name)
+{
+    if (select == NULL || list_length(select->fromClause) != 1 || select->withClause != NULL ||
+        nodeTag(linitial(select->fromClause)) != T_RangeVar || select->whereClause == NULL ||
+        nodeTag(select->whereClause) != T_A_Expr || name == NULL || nodeTag(name) != T_ColumnRef) {
+        return SP_SPAN_EMPTY;
+    }
+    const RangeVar *from = AS(RangeVar, linitial(select->fromClause));
+    const A_Expr *where = AS(A_Expr, select->whereClause);
+    const sp_span column = SP_SPAN_LIT("name");
+    bool is_settings = sp_span_eq(text_of(from->relname), SP_SPAN_LIT("pg_settings")) &&
+                       (from->schemaname == NULL ||
+                        sp_span_eq(text_of(from->schemaname), SP_SPAN_LIT("pg_catalog")));
+    bool is_equal = where->kind == AEXPR_OP && list_length(where->name) == 1 &&
+                    sp_span_eq(names_last(where->name), SP_SPAN_LIT("=")) && where->lexpr != NULL &&
+                    nodeTag(where->lexpr) == T_ColumnRef &&
+                    sp_span_eq(names_last(AS(ColumnRef, where->lexpr)->fields), column) &&
+                    sp_span_eq(names_last(AS(ColumnRef, name)->fields), column);
+    return is_settings && is_equal && from->alias == NULL ? literal_of(where->rexpr)
+                                                          : SP_SPAN_EMPTY;
+}
+
 static void walk_set_config(walker *w, const FuncCall *call)
 {
     const Node *name = list_length(call->args) > 0 ? (const Node *)linitial(call->args) : NULL;
     const Node *value = list_length(call->args) > 1 ? (const Node *)lsecond(call->args) : NULL;
     /* a cast may cut it to another name */
     sp_span word = name != NULL && nodeTag(name) == T_A_Const ? literal_of(name) : SP_SPAN_EMPTY;
+    word = word.len == 0 ? setting_of_row(w->select, name) : word;
     if (word.len == 0) {
         walk_fault(w, SP_SQL_FORBIDDEN, "set_config() with a setting that is not written out");
         return;

@@ -35,6 +35,7 @@ typedef struct {
     const sp_sql_context *context;
     walk_room *room;
     const cte_scope *scope;
+    const SelectStmt *select; /* the innermost query; NULL outside */
     uint32_t depth;
     uint32_t nodes;
     bool is_locking;             /* under FOR UPDATE or FOR SHARE */

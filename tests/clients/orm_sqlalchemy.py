@@ -61,7 +61,7 @@ with Session(engine) as db:
 say("columns", [(c["name"], str(c["type"])) for c in inspect(engine).get_columns("alchemy_book")])
 reflected = MetaData()
 reflected.reflect(engine, only=["orders", "order_items"])
-say("reflected", sorted(reflected.tables), [str(k.target_fullname) for k in reflected.tables["order_items"].foreign_keys])
+say("reflected", sorted(reflected.tables), sorted(str(k.target_fullname) for k in reflected.tables["order_items"].foreign_keys))
 with engine.connect().execution_options(stream_results=True) as db:
     say("stream", sum(row[0] for row in db.execute(text("SELECT n FROM generate_series(1, 5000) n"))))
 Base.metadata.drop_all(engine)

@@ -165,7 +165,7 @@ typedef struct {
     sp_span detail;
     sp_span hint;
     sp_span position; /* digits: character of the statement, from 1 */
-} sp_pg_error; /* ErrorResponse, NoticeResponse */
+} sp_pg_error;        /* ErrorResponse, NoticeResponse */
 
 typedef struct {
     uint8_t format; /* 0 text, 1 binary */

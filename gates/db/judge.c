@@ -176,6 +176,7 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
     uint64_t major = 0;
     sp_span digits = sp_span_slice(version, 0, sp_span_index(version, '.'));
     if (!sp_failed(sp_span_to_u64(digits, 1000, &major)) && major > 15) {
+        db_session_judge(session)->server_is_newer = true;
         sp_log(SP_LOG_INFO, "%s runs PostgreSQL %u: syntax newer than 15 is refused",
                session->resource_name, (unsigned)major);
     }

@@ -167,7 +167,8 @@ struct db_judge {
     db_names names;
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count;
-    uint32_t watched; /* notes whose answers rows.c looks at */
+    bool server_is_newer; /* than the grammar that judges */
+    uint32_t watched;     /* notes whose answers rows.c looks at */
 };
 
 /* ---- texts.c: messages that carry or run SQL ---- */

@@ -46,7 +46,8 @@ static const sp_sql_judgement *judge_text(db_session *session, sp_span text)
     return sp_sql_judge_text(db_sql, &context, text);
 }
 
-static void refuse_fault(const sp_sql_judgement *judgement, db_refusal *refusal)
+static void refuse_fault(const db_session *session, const sp_sql_judgement *judgement,
+                         db_refusal *refusal)
 {
     bool syntax = judgement->fault == SP_SQL_SYNTAX;
     sp_reason reason =
@@ -57,8 +58,11 @@ static void refuse_fault(const sp_sql_judgement *judgement, db_refusal *refusal)
               syntax || judgement->fault == SP_SQL_TOO_LONG ? "" : " is not let through");
     switch (judgement->fault) {
     case SP_SQL_SYNTAX:
-        snprintf(refusal->detail, sizeof(refusal->detail),
-                 "The gate reads PostgreSQL 15 and runs nothing that it cannot read.");
+        refusal->position = judgement->reason_at;
+        if (db_session_judge(session)->server_is_newer) {
+            snprintf(refusal->detail, sizeof(refusal->detail),
+                     "The gate reads PostgreSQL 15 and runs nothing that it cannot read.");
+        }
         break;
     case SP_SQL_AMBIGUOUS:
         snprintf(refusal->hint, sizeof(refusal->hint),
@@ -233,9 +237,12 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
     auto_buf sp_buf shown = sp_buf_make(DB_TEXT_KEPT_BYTES + 16);
     const db_ruling ruling = {.decision = {.verdict = SP_VERDICT_DENY, .rule = SP_NONE},
                               .action = SP_ACTION_EXECUTE};
-    refuse_fault(judgement, refusal);
+    refuse_fault(session, judgement, refusal);
     sp_sql_redact(text, false, DB_TEXT_KEPT_BYTES - 16, &shown);
     db_judge_refused(session, &ruling, "SQL", sp_buf_borrow(&shown), refusal);
+    if (judgement->fault == SP_SQL_SYNTAX && !db_session_judge(session)->server_is_newer) {
+        refusal->reference = 0; /* the server's own words, and nothing else */
+    }
     return DB_REFUSE;
 }
 

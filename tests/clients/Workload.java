@@ -15,12 +15,17 @@ import org.postgresql.copy.CopyManager;
 public class Workload {
     static void say(String what, Object value) { System.out.println(what + ": " + value); }
 
+    static String text(ResultSet set, int at) throws SQLException {
+        return set.getMetaData().getColumnType(at) == Types.BINARY
+            ? java.util.Arrays.toString(set.getBytes(at)) : set.getString(at);
+    }
+
     static void rows(String what, ResultSet set) throws SQLException {
         ResultSetMetaData meta = set.getMetaData();
         while (set.next()) {
             StringBuilder line = new StringBuilder();
             for (int i = 1; i <= meta.getColumnCount(); i++) {
-                line.append(i > 1 ? " | " : "").append(meta.getColumnLabel(i)).append('=').append(set.getString(i));
+                line.append(i > 1 ? " | " : "").append(meta.getColumnLabel(i)).append('=').append(text(set, i));
             }
             say(what, line);
         }

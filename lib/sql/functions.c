@@ -139,9 +139,9 @@ static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
                              sp_span_eq_nocase(value, SP_SPAN_LIT("true")));
     }
     if (sp_span_eq_nocase(name, SP_SPAN_LIT("search_path"))) {
-        /* only the server's own names; pg_dump asks for it first thing */
-        return !is_reset && value.ptr != NULL &&
-               (value.len == 0 || sp_span_eq(value, SP_SPAN_LIT("pg_catalog")));
+        /* only the server's own names, as pg_dump asks for first thing; or what we began with */
+        return is_reset || (value.ptr != NULL &&
+                            (value.len == 0 || sp_span_eq(value, SP_SPAN_LIT("pg_catalog"))));
     }
     if (sp_span_eq_nocase(name, SP_SPAN_LIT("client_encoding")) ||
         sp_span_eq_nocase(name, SP_SPAN_LIT("names"))) {

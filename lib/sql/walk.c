@@ -326,8 +326,9 @@ static sp_span setting_of_row(const SelectStmt *select, const Node *name)
                     nodeTag(where->lexpr) == T_ColumnRef &&
                     sp_span_eq(names_last(AS(ColumnRef, where->lexpr)->fields), column) &&
                     sp_span_eq(names_last(AS(ColumnRef, name)->fields), column);
-    return is_settings && is_equal && from->alias == NULL ? literal_of(where->rexpr)
-                                                          : SP_SPAN_EMPTY;
+    bool is_written = where->rexpr != NULL && nodeTag(where->rexpr) == T_A_Const;
+    return is_settings && is_equal && is_written && from->alias == NULL ? literal_of(where->rexpr)
+                                                                        : SP_SPAN_EMPTY;
 }
 
 static void walk_set_config(walker *w, const FuncCall *call)

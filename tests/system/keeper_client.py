@@ -11,6 +11,7 @@ import socket
 import struct
 import subprocess
 
+import pglib
 import vault_client
 from vault_client import Connection, OK, Vault, text
 
@@ -29,6 +30,22 @@ def kind_of(name):
         if word == "SP_VAULT_" + name:
             return at
     raise AssertionError(name)
+
+
+class Postgres(pglib.Postgres):
+    """Its superuser by Debian's own programs."""
+
+    def run(self, program, *words):
+        env = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "PGPASSWORD": pglib.PASSWORD, "PGHOST": "127.0.0.1",
+               "PGPORT": str(self.port), "PGUSER": pglib.SUPERUSER, "PGSSLMODE": "disable"}
+        done = subprocess.run([os.path.join(pglib.BIN, program), *words], capture_output=True, text=True, env=env,
+                              timeout=60, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def sql(self, text, database="postgres"):
+        """What psql prints, unaligned."""
+        return self.run("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text).strip()
 
 
 class Keeper:

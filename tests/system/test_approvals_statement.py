@@ -10,9 +10,9 @@ import struct
 
 import pytest
 
+from keeper_client import Postgres, kind_of
 from officelib import Office, free_port, wait_for
 from portal import Refused
-from postgres import Postgres
 from test_core_cli import Shell
 from vault_client import Connection, EDENIED, OK, Reader, text
 
@@ -66,7 +66,7 @@ def server():
     one.sql("SET ROLE owner; CREATE SCHEMA s; CREATE TABLE s.orders (id int PRIMARY KEY, note text);"
             "INSERT INTO s.orders SELECT i, 'order ' || i FROM generate_series(1, 5000) i; ANALYZE s.orders", "orders")
     yield one
-    one.stop()
+    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,6 @@ def gate(office, people):
 
 def credential(office, server):
     """The vault gets the keeper's password, as core gives it."""
-    from keeper_client import kind_of
     line = Connection(os.path.join(office.run_dir, "vault.sock"), office.uids["core"])
     assert line.call(kind_of("DB_CREDENTIAL_PUT"), text(b"orders-db/op_keep") + text(b"kept-word"))[0] == OK
 

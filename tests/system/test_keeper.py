@@ -8,12 +8,10 @@ import subprocess
 import tempfile
 import time
 
-import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, FORGET, KEEP, TRY_UNDO, UNDO, Keeper
+from keeper_client import ESTIMATE, FORGET, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
 from officelib import PROGRAM
-from postgres import Postgres
 from vault_client import ECONFLICT, ECORRUPT, OK
 
 ROWS = 20000
@@ -66,7 +64,7 @@ def server():
     one.sql("CREATE DATABASE orders OWNER owner")
     one.sql(TABLES, "orders")
     yield one
-    one.stop()
+    one.close()
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +82,7 @@ def keeper(server):
 
 def image(server, database="orders"):
     """All that can be compared: schema as pg_dump sees it, and each table's rows."""
-    schema = server.run("pg_dump", "-h", str(server.dir), "-p", str(server.port), "-U", "postgres", "-s", database)
+    schema = server.run("pg_dump", "-s", database)
     schema = "\n".join(line for line in schema.splitlines() if "restrict" not in line)
     rows = {}
     for table in COMPARED:
@@ -238,7 +236,8 @@ def test_drop_database_and_schema(keeper, server):
 
 
 def test_snapshot_of_the_asking_connection(keeper, server):
-    mine = psycopg2.connect(host=str(server.dir), port=server.port, user="postgres", dbname="orders")
+    mine = server.connect(database="orders")
+    mine.autocommit = False
     mine.set_session(isolation_level="REPEATABLE READ")
     cursor = mine.cursor()
     cursor.execute("SELECT pg_export_snapshot()")

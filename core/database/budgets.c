@@ -250,6 +250,12 @@ static const char *over(uint64_t used, uint64_t more, uint64_t most, const char 
     return past || (more == 0 && used >= most) ? word : NULL;
 }
 
+/* What ran has counted, and counts whether there was room for it or not. */
+static bool is_after(const sp_db_spend *ask)
+{
+    return ask->statements == 0 && (ask->rows > 0 || ask->bytes > 0);
+}
+
 /* *ret_over: what would be over; then nothing is spent. */
 static sp_err spend_one(const spending *s, const sp_policy_budget *budget, const char **ret_over)
 {
@@ -259,13 +265,13 @@ static sp_err spend_one(const spending *s, const sp_policy_budget *budget, const
     uint64_t since = s->now_unix_s > budget->period_s ? s->now_unix_s - budget->period_s : 0;
     bool nothing = more.statements == 0 && more.rows == 0;
     TRY(spent_since(store, s->session->person, budget->name, since, &used));
-    if (nothing || more.statements > 0) {
+    if (!is_after(s->ask)) {
         *ret_over = over(used.statements, more.statements, budget->statements, "statements");
     }
-    if (*ret_over == NULL && (nothing || more.rows > 0)) {
+    if (*ret_over == NULL) {
         *ret_over = over(used.rows, more.rows, budget->rows, "rows");
     }
-    return nothing || *ret_over != NULL
+    return nothing || (*ret_over != NULL && !is_after(s->ask))
                ? sp_ok()
                : add_spent(store, s->session->person, budget->name, s->now_unix_s, &more);
 }
@@ -282,7 +288,7 @@ static sp_err spend_all(const spending *s, const sp_policy *policy, uint32_t res
             TRY(spend_one(s, budget, ret_over));
         }
         if (*ret_over != NULL) {
-            return sp_ok();
+            return is_after(s->ask) ? sp_txn_commit(&txn) : sp_ok();
         }
     }
     return sp_txn_commit(&txn);
@@ -382,17 +388,15 @@ static sp_err spend_day(const spending *s)
     if (what == NULL) {
         what = over(d->bytes, ask->bytes, ask->day_bytes, "bytes a day");
     }
-    if (what != NULL) {
-        if (ask->rows + ask->bytes > 0) {
-            tell_over(s, SP_SPAN_EMPTY, false, what);
-        }
+    if (what != NULL && !is_after(ask)) {
+        tell_over(s, SP_SPAN_EMPTY, false, what);
         return sp_fail(SP_EDENIED);
     }
     bool full = __builtin_add_overflow(d->rows, ask->rows, &d->rows) ||
                 __builtin_add_overflow(d->bytes, ask->bytes, &d->bytes) || d->rows > INT64_MAX ||
                 d->bytes > INT64_MAX;
     d->changed = true;
-    return full ? sp_fail(SP_EDENIED) : sp_ok();
+    return full || what != NULL ? sp_fail(SP_EDENIED) : sp_ok();
 }
 
 static sp_err spend(sp_databases *databases, const sp_db_spend *ask)

@@ -271,6 +271,21 @@ static void end_names(db_judge *judge, db_note *note, const db_end *end)
     }
 }
 
+/* Rows that were sent, or that the last statement says it touched: "DELETE 3", "INSERT 0 3". */
+static uint64_t rows_of(const db_end *end)
+{
+    uint64_t touched = 0;
+    size_t at = end->tag.len;
+    while (at > 0 && end->tag.ptr[at - 1] != ' ') {
+        at--;
+    }
+    if (end->how != DB_END_DONE ||
+        sp_failed(sp_span_to_u64(sp_span_slice(end->tag, at, end->tag.len), INT64_MAX, &touched))) {
+        touched = 0; /* no count in it: "DROP TABLE" */
+    }
+    return end->rows > touched ? end->rows : touched;
+}
+
 void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
@@ -285,6 +300,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     end_names(judge, note, end);
     if (note->runs && end->how != DB_END_SKIPPED) {
         record_run(session, note, end);
+        db_spend_after(session, &note->ruling, rows_of(end), end->bytes_out);
         if ((note->flags & SP_SQL_IS_DDL) != 0) {
             db_catalogue_stale(judge->catalogue);
         }
@@ -315,6 +331,7 @@ void db_judge_gone(db_session *session)
     event.verdict = SP_VERDICT_ALLOW;
     event.reason = SP_REASON_RULE;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+    db_spend_gone(judge);
     db_names_done(&judge->names);
     db_catalogue_unref(judge->catalogue);
     sp_free(judge->temps);

@@ -162,6 +162,9 @@ typedef struct {
 
 enum { DB_TEMPS_MAX = 256 };
 
+/* Where a message stands with its budget. */
+enum { DB_SPEND_NONE, DB_SPEND_ASKED, DB_SPEND_GRANTED, DB_SPEND_DENIED, DB_SPEND_AWAY };
+
 struct db_judge {
     db_catalogue *catalogue;
     db_names names;
@@ -169,6 +172,8 @@ struct db_judge {
     uint32_t temp_count;
     bool server_is_newer; /* than the grammar that judges */
     uint32_t watched;     /* notes whose answers rows.c looks at */
+    uint32_t spend_call;  /* 0 = none is under way */
+    uint8_t spend;        /* DB_SPEND_ */
 };
 
 /* ---- texts.c: messages that carry or run SQL ---- */
@@ -184,6 +189,14 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                             db_refusal *refusal);
 db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal);
+
+/* ---- spend.c ---- */
+/* Before it runs: DB_PASS, DB_WAIT (then it is judged again), DB_REFUSE. */
+db_verdict db_spend(db_session *session, const db_ruling *ruling, uint32_t statements,
+                    db_refusal *refusal);
+/* After it ran: what it counted. */
+void db_spend_after(db_session *session, const db_ruling *ruling, uint64_t rows, uint64_t bytes);
+void db_spend_gone(db_judge *judge);
 
 /* ---- judge.c ---- */
 /* What was refused, written down at once. */

@@ -140,6 +140,8 @@ static void join(db_ruling *ruling, const sp_decision *decision, const sp_sql_us
         both.mask_tags = decision->mask_tags | have->mask_tags;
         both.limit_bytes = least(decision->limit_bytes, have->limit_bytes);
         both.limit_rows = least(decision->limit_rows, have->limit_rows);
+        both.day_bytes = least(decision->day_bytes, have->day_bytes);
+        both.day_rows = least(decision->day_rows, have->day_rows);
         both.class_level =
             decision->class_level > have->class_level ? decision->class_level : have->class_level;
     }

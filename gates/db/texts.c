@@ -215,8 +215,20 @@ static bool find_named_masking(db_session *session, const db_ruling *ruling, db_
 /* ---- the order to run ---- */
 
 /* May it run now? DB_PASS: written down if it must be. */
-static db_verdict may_run(db_session *session, const db_ruling *ruling, const char *tag,
-                          sp_span shown, db_refusal *refusal)
+/* How many statements run now: what is only prepared or declared does not. */
+static uint32_t running(const sp_sql_judgement *judgement)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        uint32_t flags = judgement->statements[i].flags;
+        count += (flags & (SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE)) == 0 ? 1 : 0;
+    }
+    return count;
+}
+
+/* statements: so many run now; 0 = it is only looked whether they would. */
+static db_verdict may_run(db_session *session, const db_ruling *ruling, uint32_t statements,
+                          const char *tag, sp_span shown, db_refusal *refusal)
 {
     if (ruling->decision.verdict != SP_VERDICT_ALLOW) {
         db_ruling_refuse(ruling, session, refusal);
@@ -228,7 +240,11 @@ static db_verdict may_run(db_session *session, const db_ruling *ruling, const ch
                   "this statement cannot be written down, so it does not run");
         return DB_REFUSE;
     }
-    return DB_PASS;
+    db_verdict verdict = statements == 0 ? DB_PASS : db_spend(session, ruling, statements, refusal);
+    if (verdict == DB_REFUSE) {
+        db_judge_refused(session, ruling, tag, shown, refusal);
+    }
+    return verdict;
 }
 
 static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judgement, sp_span text,
@@ -373,7 +389,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
             return DB_REFUSE;
         }
     }
-    verdict = may_run(session, &ruling, tag, sp_buf_borrow(&shown), refusal);
+    verdict = may_run(session, &ruling, running(judgement), tag, sp_buf_borrow(&shown), refusal);
     if (verdict != DB_PASS) {
         return verdict;
     }
@@ -434,7 +450,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_verdict verdict = DB_PASS;
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
-        verdict = may_run(session, &ruling, tag_of(judgement), text->shown, refusal);
+        verdict = may_run(session, &ruling, 0, tag_of(judgement), text->shown, refusal);
     }
     db_note *note = verdict == DB_PASS ? new_note(NULL, SP_SPAN_EMPTY) : NULL;
     if (verdict == DB_PASS && note == NULL) {
@@ -512,7 +528,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         return DB_REFUSE;
     }
     const char *tag = tag_of(portal->text->judgement);
-    db_verdict verdict = may_run(session, &ruling, tag, portal->text->shown, refusal);
+    db_verdict verdict = may_run(session, &ruling, 1, tag, portal->text->shown, refusal);
     if (verdict != DB_PASS) {
         return verdict;
     }

@@ -160,8 +160,9 @@ typedef struct {
     sp_span reason;    /* for people, with deny */
 } sp_db_ask_done;
 
-/* Before it runs, with what is estimated or counted. Limits a day are those of the decision
- * (sp_decision); 0 = none. All zero counts ask whether anything is left. */
+/* Before it runs, with the statements and what is estimated; all zero counts ask whether anything
+ * is left. After it ran, without statements, with what it counted: that counts even when it is
+ * over. Limits a day are those of the decision (sp_decision); 0 = none. */
 typedef struct {
     sp_db_session session;
     uint64_t reference; /* of the event about the statement */

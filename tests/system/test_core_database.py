@@ -373,7 +373,7 @@ def test_a_budget_that_denies_and_a_limit_a_day(office):
     assert [spend(line, who, EXPORT) for _ in range(3)] == [OK, OK, EDENIED]
     assert sun.get("/me")["person"]["name"] == "sun"  # not locked
     assert spend(line, who, READ, rows=600, day_rows=1000) == OK
-    assert spend(line, who, READ, rows=500, day_rows=1000) == EDENIED
+    assert spend(line, who, READ, rows=500, statements=1, day_rows=1000) == EDENIED
     assert spend(line, who, READ, rows=400, day_rows=1000) == OK
     assert spend(line, who, READ, rows=0, statements=0, day_rows=1000) == EDENIED
     assert spend(line, who, READ, nbytes=10, day_bytes=5) == EDENIED
@@ -381,6 +381,8 @@ def test_a_budget_that_denies_and_a_limit_a_day(office):
     assert [(s["person"]["name"], s["rows"]) for s in used["today"] if s["person"]["name"] == "sun"] == [("sun", 1000)]
     spent = {b["name"]: [s["statements"] for s in b["spent"] if s["person"]["name"] == "sun"] for b in used["budgets"]}
     assert [2] in spent.values(), used
+    assert spend(line, who, READ, statements=0, nbytes=9, day_bytes=5) == EDENIED  # it ran: it counts
+    assert spend(line, who, READ, nbytes=0, day_bytes=9) == EDENIED
     time.sleep(2.2)  # what a day holds is written once a second
     office.wait_role("core", other_than=office.kill("core"))
     assert spend(gate(office), who, READ, rows=1, day_rows=1000) == EDENIED

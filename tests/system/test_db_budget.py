@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Budgets through the database gate: who destroys too much is locked, in all sessions, before the next one runs.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "Budget".
+"""
+
+import time
+
+import psycopg2
+import pytest
+
+from dblib import DOCUMENTS, DatabaseOffice
+from officelib import wait_for
+
+BUDGETS = DOCUMENTS + """
+---
+kind: Rule
+name: viewers read a little each day
+who: { roles: [viewer] }
+to: { resources: [orders-db] }
+may: [read]
+with: { limit: { rows: 10, per: day } }
+---
+kind: Budget
+name: nobody destroys fast
+who: { any: true }
+actions: [destroy]
+per: 10m
+statements: 3
+rows: 1000
+then: lock
+"""
+
+
+@pytest.fixture(scope="module")
+def db():
+    one = DatabaseOffice(documents=BUDGETS)
+    try:
+        one.server.sql(*(f"CREATE TABLE t{i} AS SELECT g AS id FROM generate_series(1, 8) g" for i in range(12)),
+                       "CREATE TABLE large AS SELECT g AS id FROM generate_series(1, 3000) g",
+                       *(f"ALTER TABLE t{i} OWNER TO op_dba" for i in range(12)), "ALTER TABLE large OWNER TO op_dba",
+                       database="orders")
+        yield one
+    finally:
+        one.close()
+
+
+def tables(db):
+    return {row[0] for row in db.server.sql("SELECT relname FROM pg_class WHERE relname ~ '^t[0-9]+$'",
+                                            database="orders")}
+
+
+def run(connection, text):
+    with connection.cursor() as cursor:
+        cursor.execute(text)
+        return cursor.fetchall() if cursor.description else None
+
+
+def state_of(db, name):
+    sam = db.office.people["sam"]
+    return next(p["state"] for p in sam.items("/admin/people") if p["name"] == name)
+
+
+def test_the_fourth_does_not_run_and_all_connections_are_cut(db):
+    db.person("zhao", ["dba"])
+    first, second = db.connect("zhao"), db.connect("zhao")
+    run(first, "DROP TABLE t0")
+    run(second, "DELETE FROM t1")
+    run(first, "SELECT 1")
+    run(second, "DROP TABLE t2")
+    began = time.monotonic()
+    with pytest.raises(psycopg2.Error) as what:
+        run(first, "DROP TABLE t3")
+    assert what.value.pgcode in ("53400", "57P01") or first.closed, what.value
+    assert "t3" in tables(db) and not {"t0", "t2"} & tables(db)
+    for one in (first, second):
+        with pytest.raises(psycopg2.Error):
+            run(one, "SELECT 1")
+    assert time.monotonic() - began < 2
+    wait_for("the lock", 5, lambda: state_of(db, "zhao") not in ("active",))
+
+
+def test_many_in_one_message_count_each(db):
+    db.person("qian", ["dba"])
+    one = db.connect("qian")
+    with pytest.raises(psycopg2.Error):
+        run(one, "DROP TABLE t4; DROP TABLE t5; DROP TABLE t6; DROP TABLE t7")
+    assert {"t4", "t5", "t6", "t7"} <= tables(db)
+    wait_for("the lock", 5, lambda: state_of(db, "qian") != "active")
+
+
+def test_rows_are_counted_when_it_ran(db):
+    db.person("sun", ["dba"])
+    one = db.connect("sun")
+    run(one, "DELETE FROM large")  # 3000 rows, more than the budget: the person is locked right after
+    wait_for("the lock", 5, lambda: state_of(db, "sun") != "active")
+    with pytest.raises(psycopg2.Error):
+        run(one, "DROP TABLE t8")
+    assert "t8" in tables(db)
+
+
+def test_prepared_statements_spend_when_they_run(db):
+    db.person("zhou", ["dba"])
+    one = db.connect("zhou")
+    for i in range(6):
+        run(one, f"PREPARE p{i} AS DELETE FROM t9")  # nothing runs, nothing is spent
+    for i in range(3):
+        run(one, f"EXECUTE p{i}")
+    with pytest.raises(psycopg2.Error):
+        run(one, "EXECUTE p3")
+    wait_for("the lock", 5, lambda: state_of(db, "zhou") != "active")
+
+
+def test_a_limit_a_day_holds_over_all_connections(db):
+    first, second = db.connect("mia"), db.connect("mia")
+    assert len(run(first, "SELECT id FROM t10")) == 8
+    assert len(run(second, "SELECT id FROM t10")) == 8  # two were left when it began
+    for one in (first, second):
+        with pytest.raises(psycopg2.Error) as what:
+            run(one, "SELECT id FROM t10")
+        assert what.value.pgcode == "53400"
+    assert state_of(db, "mia") == "active"

@@ -13,7 +13,13 @@
 #include <curl/curl.h>
 #include <unistd.h>
 
-enum { TIMEOUT_S = 120, CONNECT_TIMEOUT_S = 10, PAGES_MAX = 1000 };
+enum {
+    TIMEOUT_S = 120,
+    SILENT_S = 60,
+    CONNECT_TIMEOUT_S = 10,
+    PAGES_MAX = 1000,
+    EVENT_MAX_BYTES = 1 << 20
+};
 
 struct sp_client {
     CURL *curl;
@@ -206,7 +212,9 @@ static void set_trust(const sp_client *client)
     }
 }
 
-static int perform(sp_client *client, const char *method, const char *url, const char *body)
+/* timeout_s 0: as long as something comes once a minute. */
+static int transfer(sp_client *client, const char *method, const char *url, const char *body,
+                    curl_write_callback on_bytes, void *self, long timeout_s)
 {
     CURL *curl = client->curl;
     /* not curl_easy_reset(): it forgets, without freeing, that cookies are kept */
@@ -219,10 +227,12 @@ static int perform(sp_client *client, const char *method, const char *url, const
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "sallyport/" SP_VERSION);
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT, timeout_s);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, timeout_s == 0 ? 1L : 0L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, timeout_s == 0 ? (long)SILENT_S : 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, client);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, self);
     if (body != NULL) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
     }
@@ -231,6 +241,9 @@ static int perform(sp_client *client, const char *method, const char *url, const
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     curl_slist_free_all(headers);
     client->status = status > 0 ? (unsigned)status : 0;
+    if (result == CURLE_WRITE_ERROR && on_bytes != on_body) {
+        return SP_EXIT_OK; /* the reader has had enough */
+    }
     if (result != CURLE_OK) {
         sp_complain("%s: %s", client->url, curl_easy_strerror(result));
         if (result == CURLE_PEER_FAILED_VERIFICATION) {
@@ -241,6 +254,11 @@ static int perform(sp_client *client, const char *method, const char *url, const
         return SP_EXIT_AWAY;
     }
     return SP_EXIT_OK;
+}
+
+static int perform(sp_client *client, const char *method, const char *url, const char *body)
+{
+    return transfer(client, method, url, body, on_body, client, TIMEOUT_S);
 }
 
 static int exit_of(unsigned status)
@@ -321,6 +339,81 @@ int sp_client_call(sp_client *client, const char *method, const char *path, json
         print_problem(client, *ret_answer);
         json_decref(*ret_answer);
         *ret_answer = NULL;
+    }
+    return status;
+}
+
+/* ---- following ---- */
+
+typedef struct {
+    sp_client *client;
+    sp_on_event on_event;
+    void *self;
+    sp_buf text; /* what is not a whole event yet */
+} following;
+
+/* "event: NAME\ndata: {...}"; comments have neither. */
+static bool tell_event(const following *f, sp_span event)
+{
+    sp_span line = SP_SPAN_EMPTY;
+    sp_span data = SP_SPAN_EMPTY;
+    char name[64] = "";
+    while (sp_span_split(&event, '\n', &line)) {
+        if (sp_span_starts(line, SP_SPAN_LIT("event: "))) {
+            SP_IGNORE(sp_fit(name, sizeof(name), sp_span_slice(line, 7, line.len))); /* or "" */
+        } else if (sp_span_starts(line, SP_SPAN_LIT("data: "))) {
+            data = sp_span_slice(line, 6, line.len);
+        }
+    }
+    if (name[0] == '\0' || data.len == 0) {
+        return true;
+    }
+    json_t *body = json_loadb((const char *)data.ptr, data.len, 0, NULL);
+    bool more = body == NULL || f->on_event(f->self, name, body);
+    json_decref(body);
+    return more;
+}
+
+static size_t on_stream(char *bytes, size_t size, size_t count, void *self)
+{
+    following *f = self;
+    long status = 0;
+    curl_easy_getinfo(f->client->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (status != 200) {
+        return on_body(bytes, size, count, f->client);
+    }
+    sp_buf_span(&f->text, sp_span_of(bytes, size * count));
+    bool more = !sp_failed(sp_buf_error(&f->text));
+    for (;;) {
+        sp_span text = sp_buf_borrow(&f->text);
+        size_t end = sp_span_find(text, SP_SPAN_LIT("\n\n"));
+        if (!more || end == text.len) {
+            return more ? size * count : 0;
+        }
+        more = tell_event(f, sp_span_slice(text, 0, end));
+        sp_buf_drop(&f->text, end + 2);
+    }
+}
+
+int sp_client_follow(sp_client *client, const char *path, sp_on_event on_event, void *self)
+{
+    auto_buf sp_buf url = sp_buf_make(16 * 1024);
+    auto_free char *url_text = NULL;
+    following f = {client, on_event, self, sp_buf_make(EVENT_MAX_BYTES)};
+    sp_buf_text(&url, client->url);
+    sp_buf_text(&url, path);
+    sp_err err = sp_buf_take_cstr(&url, &url_text);
+    if (sp_failed(err)) {
+        return failed(err);
+    }
+    int status = transfer(client, "GET", url_text, NULL, on_stream, &f, 0);
+    sp_buf_done(&f.text);
+    if (status == SP_EXIT_OK && client->status != 200) {
+        sp_span bytes = sp_buf_borrow(&client->answer);
+        json_t *problem = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL);
+        print_problem(client, problem);
+        json_decref(problem);
+        status = exit_of(client->status);
     }
     return status;
 }

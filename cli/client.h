@@ -41,6 +41,11 @@ const char *sp_client_url(const sp_client *client);
 int sp_client_try(sp_client *client, const char *method, const char *path, json_t *body,
                   json_t **ret_answer);
 
+/* A stream of server-sent events until it ends or on_event says false; SP_EXIT_OK then. data is
+ * borrowed. */
+typedef bool (*sp_on_event)(void *self, const char *name, const json_t *data);
+int sp_client_follow(sp_client *client, const char *path, sp_on_event on_event, void *self);
+
 /* ---- the session ---- */
 /* The cookie that the last call set, into the session file. */
 int sp_client_keep(sp_client *client, const char *token);

@@ -213,6 +213,11 @@ static const sp_command commands[] = {
                          {"DEVICE", "device.name", NULL},
                          {"FROM", "peer", NULL},
                          {"SINCE (UTC)", "started_at", NULL}}}},
+    {SP_GROUP_NONE, "session", "show", "ID", "what one left, and how much of it was recorded",
+     "Prints everything a session did over the web and at databases, in order, living or ended,\n"
+     "and how much of it was recorded, what was seen but opaque, what was refused and what is\n"
+     "missing. Your own, or, for security and audit administrators, anybody's.",
+     .call = sp_session_show},
     {SP_GROUP_NONE, "session", "end", "ID...", "cut them off",
      "Ends sessions: what they have open is cut within 100 ms.", WHY,
      .ask = {.method = "POST",
@@ -277,6 +282,20 @@ static const sp_command commands[] = {
              .path = DATABASES "/connections/{1}/cancel",
              .each = true,
              .done = "{1} was told to cancel"}},
+    {SP_GROUP_NONE, "db", "watch", NULL, "what is being done at databases",
+     "Prints the last statements, then those that follow as the ledger records them: time (UTC),\n"
+     "outcome, person, resource, action, rows, bytes, milliseconds, reference, statement. For\n"
+     "security and audit administrators; that somebody watches is recorded.",
+     .options =
+         (const sp_option[]){SP_TEXT("--person", "NAME", "of this person only"),
+                             SP_TEXT("--resource", "NAME", "at this one only"),
+                             SP_TEXT("--action", "ACTION", "read, write, export, destroy ..."),
+                             SP_TEXT("--session", "ID", "of this session only"),
+                             SP_FLAG("--refused", "what was refused or had to wait only"),
+                             SP_TEXT("--last", "N", "how many to begin with; 10"),
+                             SP_FLAG("--no-follow", "print the last ones and end"),
+                             {0}},
+     .call = sp_db_watch},
     {SP_GROUP_NONE, "db", "credential", "set|list|remove [RESOURCE/ACCOUNT]",
      "passwords of accounts, kept by the vault",
      "Gives the vault the password of a database account, from standard input, or lets it make\n"

@@ -36,6 +36,9 @@ void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
 int sp_db_undo(const sp_given *given);
 /* psql.c */
 int sp_psql_command(int argc, char **argv);
+/* watch.c */
+int sp_db_watch(const sp_given *given);
+int sp_session_show(const sp_given *given);
 /* completion.c */
 int sp_completion(const sp_given *given);
 /* main.c */

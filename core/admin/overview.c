@@ -386,6 +386,12 @@ static const recorder recorders[] = {
      "allowed and why. No contents.",
      "对应用的每次请求:时间、地址、设备、应用、路径、是否允许及原因。不含内容。",
      "Access control and finding misuse", "访问控制与发现滥用"},
+    {"statements", SP_EVENT_DECISION,
+     "Each statement at a database: time, address, device, database, its text with passwords left "
+     "out, whether it was allowed and why, how many rows and bytes. No values that came back.",
+     "在数据库上执行的每条语句:时间、地址、设备、数据库、语句文本(隐去口令)、是否允许及原因、行数与"
+     "字节数。不含返回的数值。",
+     "Protecting data that many people depend on", "保护众人依赖的数据"},
     {"sign-ins", SP_EVENT_SIGN_IN,
      "Each sign-in and sign-out: time, address, device, method, whether it worked.",
      "每次登录与退出:时间、地址、设备、方式、是否成功。", "Protecting accounts", "保护账号"},
@@ -423,7 +429,7 @@ static void get_recorded(sp_request *req)
                             text2("Cybersecurity Law, article 21(3): logs of at least six months",
                                   "《网络安全法》第二十一条第(三)项:日志留存不少于六个月"));
         set_count(item, "retention_days", days);
-        json_object_set_new(item, "readers", json_pack("[s]", "audit-admin"));
+        json_object_set_new(item, "readers", json_pack("[s, s]", "audit-admin", "security-admin"));
         json_object_set_new(item, "on", json_true());
         json_array_append_new(items, item);
     }

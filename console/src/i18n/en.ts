@@ -163,7 +163,7 @@ export const en = {
     register: "What and why", mine: "My entries", on: "Recording", off: "Off",
     purpose: "Purpose", basis: "Basis", term: "Kept for", days: (n: number) => s(n, "day"), readers: "Read by",
     noEvents: "No entries yet", entry: (n: string) => `Entry ${n}`,
-    names: { decisions: "Decisions on requests", sign_ins: "Sign-ins", sessions: "Sessions", devices: "Device state", admin_changes: "Administrators' changes", web: "Web requests" } as Record<string, string>,
+    names: { decisions: "Decisions on requests", statements: "Statements at databases", "sign-ins": "Sign-ins", changes: "Changes of your account", sessions: "Sessions", devices: "Device state", admin_changes: "Administrators' changes", web: "Web requests" } as Record<string, string>,
   },
   refusals: {
     title: "Refusals", lead: "What was refused to you, and how to mend it.", byNumber: "Number on the refusal page", find: "Find",
@@ -291,7 +291,7 @@ export const en = {
     nobodyUsed: "Nobody has used any of it.", statements: "Statements", lastUsed: "Last", usedOf: (used: string, most: string) => `${used} of ${most}`, today: "Carried off today",
   },
   session: {
-    title: "Record of a session", lead: "Everything it did over the web and at databases, and how much of that was recorded. Reading this is recorded as well.", leadOwn: "What is recorded about this session of yours. You see what the audit administrators see.",
+    title: "Record of a session", lead: "Everything it did over the web and at databases, and how much of that was recorded. Reading this is recorded as well.", leadOwn: "What is recorded about this session of yours. You see what security and audit administrators see.",
     live: "Living", ended: "Ended", somebody: "Unknown person", noDevice: "unknown device", started: "First seen", endedAt: "Ended", open: "open", reload: "Read again",
     connections: (n: number) => s(n, "connection to a database", "connections to databases"), statementsShort: (n: string) => `${n} statements`,
     inOrder: "In order", earlier: "Show earlier ones", noEvents: "No events", notYours: "Records of sessions are read by security and audit administrators", notYoursText: "System administrators see who is signed in.",

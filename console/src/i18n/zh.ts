@@ -163,7 +163,7 @@ export const zh: typeof en = {
     register: "内容与目的", mine: "我的记录", on: "记录中", off: "未启用",
     purpose: "目的", basis: "依据", term: "保存期限", days: (n: number) => `${n} 天`, readers: "可查看者",
     noEvents: "暂无记录", entry: (n: string) => `条目 ${n}`,
-    names: { decisions: "请求判定", sign_ins: "登录", sessions: "会话", devices: "设备状态", admin_changes: "管理员的更改", web: "网页请求" },
+    names: { decisions: "请求判定", statements: "数据库语句", "sign-ins": "登录", changes: "账号变更", sessions: "会话", devices: "设备状态", admin_changes: "管理员的更改", web: "网页请求" },
   },
   refusals: {
     title: "被拒绝的操作", lead: "哪些操作被拒绝，以及如何解决。", byNumber: "拒绝页面上的编号", find: "查找",
@@ -290,7 +290,7 @@ export const zh: typeof en = {
     nobodyUsed: "尚无人使用。", statements: "语句", lastUsed: "最近一次", usedOf: (used: string, most: string) => `${used} / ${most}`, today: "今日带出",
   },
   session: {
-    title: "会话记录", lead: "此会话在网页和数据库上做过的一切，以及其中有多少被记录。查阅本页同样会被记录。", leadOwn: "关于您这次会话的记录。您看到的与审计管理员看到的相同。",
+    title: "会话记录", lead: "此会话在网页和数据库上做过的一切，以及其中有多少被记录。查阅本页同样会被记录。", leadOwn: "关于您这次会话的记录。您看到的与安全管理员和审计管理员看到的相同。",
     live: "进行中", ended: "已结束", somebody: "未知人员", noDevice: "未知设备", started: "最早出现", endedAt: "结束于", open: "未关闭", reload: "重新读取",
     connections: (n: number) => `${n} 个数据库连接`, statementsShort: (n: string) => `${n} 条语句`,
     inOrder: "按时间顺序", earlier: "显示更早的", noEvents: "没有事件", notYours: "会话记录由安全管理员和审计管理员查阅", notYoursText: "系统管理员可以查看谁处于登录状态。",

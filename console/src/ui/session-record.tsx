@@ -81,7 +81,7 @@ function Head({ record }: { record: Record }) {
         [t().ledger.session, <code>{s.id}</code>],
       ]} />
       {record.connections.length > 0 && (
-        <details open={record.connections.length < 6}>
+        <details class="connections" open={record.connections.length < 6}>
           <summary>{words.connections(record.connections.length)}</summary>
           <ul class="checks">
             {record.connections.map((c) => (

@@ -107,7 +107,7 @@ function AccountMenu() {
   if (!person || !me.value) return null;
   return (
     <div class="account" ref={box}>
-      <button type="button" class="account-button" aria-label={person.display_name} aria-expanded={open} aria-haspopup="true" onClick={() => setOpen(!open)}>
+      <button type="button" class="account-button" aria-expanded={open} aria-haspopup="true" onClick={() => setOpen(!open)}>
         <span class="avatar" aria-hidden="true">{person.display_name.slice(0, 1).toUpperCase()}</span>
         <span class="account-name">{person.display_name}</span>
         <Icon name="down" size={14} />

@@ -62,7 +62,7 @@ export function Cost({ event }: { event: Event }) {
     bytes ? formatBytes(bytes) : "",
     ms ? `${formatNumber(ms < 10 ? Math.round(ms * 10) / 10 : Math.round(ms))} ms` : "",
   ].filter(Boolean);
-  return parts.length > 0 ? <span class="cost">{parts.map((part) => <span key={part}>{part}</span>)}</span> : <span class="muted">—</span>;
+  return parts.length > 0 ? <span class="cost">{parts.map((part) => <span key={part}>{part}</span>)}</span> : null;
 }
 
 /* The ways from a statement to its proof and to what else was done in its session. */

@@ -62,9 +62,10 @@ static void add(uint64_t *sum, uint64_t more)
     }
 }
 
-static void count(sp_coverage *coverage, sp_opaque what, uint64_t bytes, uint64_t rows)
+static void count(sp_coverage *coverage, sp_opaque what, uint64_t times, uint64_t bytes,
+                  uint64_t rows)
 {
-    add(&coverage->opaque[what].count, 1);
+    add(&coverage->opaque[what].count, times);
     add(&coverage->opaque[what].bytes, bytes);
     add(&coverage->opaque[what].rows, rows);
 }
@@ -114,53 +115,61 @@ static bool says_opaque(const json_t *event, const char *what)
     return false;
 }
 
-static void opaque_statement(sp_coverage *coverage, const json_t *event)
+/* Of the text that was decided. */
+static void opaque_text(sp_coverage *coverage, const json_t *event)
 {
     sp_span object = sp_span_cstr(text_of(event, "object"));
+    if (is(event, "method", "DO") || says_opaque(event, "code")) {
+        count(coverage, SP_OPAQUE_CODE, 1, 0, 0);
+    }
+    if (is(event, "method", "CALL") || says_opaque(event, "function")) {
+        count(coverage, SP_OPAQUE_FUNCTION, 1, 0, 0);
+    }
+    if (sp_span_find(object, SP_SPAN_LIT("$1")) < object.len) {
+        count(coverage, SP_OPAQUE_PARAMETERS, 1, 0, 0);
+    }
+    if (object.len >= CUT_BYTES) {
+        count(coverage, SP_OPAQUE_CUT, 1, 0, 0);
+    }
+}
+
+/* Of what it came to. */
+static void opaque_result(sp_coverage *coverage, const json_t *event, bool is_decision)
+{
     uint64_t bytes = 0;
     uint64_t rows = number_of(event, "count");
     add(&bytes, number_of(event, "bytes_in"));
     add(&bytes, number_of(event, "bytes_out"));
-    bool is_code = is(event, "method", "DO") || says_opaque(event, "code");
-    bool is_copy = sp_span_starts(sp_span_cstr(text_of(event, "method")), SP_SPAN_LIT("COPY"));
-    if (is_code) {
-        count(coverage, SP_OPAQUE_CODE, 0, 0);
-    } else if (is(event, "method", "CALL") || is(event, "action", "execute") ||
-               says_opaque(event, "function")) {
-        count(coverage, SP_OPAQUE_FUNCTION, 0, 0);
-    }
-    if (is_copy) {
-        count(coverage, SP_OPAQUE_COPY, bytes, 0);
+    if (sp_span_starts(sp_span_cstr(text_of(event, "method")), SP_SPAN_LIT("COPY"))) {
+        count(coverage, SP_OPAQUE_COPY, is_decision ? 1 : 0, bytes, 0);
     } else if (rows > 0) {
-        count(coverage, SP_OPAQUE_RESULTS, bytes, rows);
-    }
-    if (sp_span_find(object, SP_SPAN_LIT("$1")) < object.len) {
-        count(coverage, SP_OPAQUE_PARAMETERS, 0, 0);
-    }
-    if (object.len >= CUT_BYTES) {
-        count(coverage, SP_OPAQUE_CUT, 0, 0);
+        count(coverage, SP_OPAQUE_RESULTS, 1, bytes, rows);
     }
 }
 
+/* One event when it has run; or, when it had to be recorded first, a decision and then its close.
+ */
 static void on_statement(sp_coverage *coverage, const json_t *event)
 {
     const json_t *detail = json_object_get(event, "detail");
-    json_t *connection = connection_of(coverage, text_of(detail, "connection"));
-    json_t *statements = json_object_get(connection, "statements");
-    json_integer_set(statements, json_integer_value(statements) + 1);
-    copy(connection, "resource", event, "resource");
-    coverage->statements++;
+    bool is_decision = is(event, "kind", "decision");
     coverage->failed += json_object_get(detail, "sqlstate") != NULL ? 1 : 0;
     add(&coverage->rows, number_of(event, "count"));
-    opaque_statement(coverage, event);
+    opaque_result(coverage, event, is_decision);
+    if (is_decision) {
+        json_t *connection = connection_of(coverage, text_of(detail, "connection"));
+        json_t *statements = json_object_get(connection, "statements");
+        json_integer_set(statements, json_integer_value(statements) + 1);
+        copy(connection, "resource", event, "resource");
+        coverage->statements++;
+        opaque_text(coverage, event);
+    }
 }
 
 static void on_database(sp_coverage *coverage, const json_t *event)
 {
-    if (is(event, "kind", "close")) {
-        on_connection(coverage, event, false);
-    } else if (is(event, "method", "CONNECT")) {
-        on_connection(coverage, event, true);
+    if (is(event, "method", "CONNECT")) {
+        on_connection(coverage, event, is(event, "kind", "decision"));
     } else {
         on_statement(coverage, event);
     }
@@ -176,12 +185,12 @@ static void on_web(sp_coverage *coverage, const json_t *event)
     bool is_close = is(event, "kind", "close");
     coverage->requests += is_close ? 0 : 1;
     if (number_of(event, "status") == SWITCHING_PROTOCOLS) {
-        count(coverage, SP_OPAQUE_WEBSOCKET, bytes, 0);
+        count(coverage, SP_OPAQUE_WEBSOCKET, 1, bytes, 0);
     } else if (bytes > 0) {
-        count(coverage, SP_OPAQUE_CONTENT, bytes, 0);
+        count(coverage, SP_OPAQUE_CONTENT, 1, bytes, 0);
     }
     if (!is_close && strlen(text_of(event, "object")) >= CUT_BYTES) {
-        count(coverage, SP_OPAQUE_CUT, 0, 0);
+        count(coverage, SP_OPAQUE_CUT, 1, 0, 0);
     }
 }
 

@@ -269,5 +269,10 @@ bool db_mesh_give(int fd);
 /* ---- record.c ---- */
 /* An event about this session, with everything known about who and where. */
 sp_event db_event_of(const db_session *session, sp_event_kind kind);
+/* The detail of an event about a statement: its connection, what of it nobody could look into (bits
+ * of DB_OPAQUE_), and, with key, what it came to. Written into room. */
+enum { DB_OPAQUE_CODE = 1U << 0, DB_OPAQUE_FUNCTION = 1U << 1, DB_DETAIL_BYTES = 512 };
+sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,
+                        char room[DB_DETAIL_BYTES]);
 
 #endif

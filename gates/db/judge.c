@@ -79,6 +79,8 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     event.severity = severity_of(ruling->action, SP_VERDICT_DENY);
     event.method = sp_span_cstr(tag);
     event.object = shown;
+    char detail[DB_DETAIL_BYTES];
+    event.detail = db_event_detail(session, ruling->opaque, NULL, SP_SPAN_EMPTY, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }
 
@@ -94,16 +96,12 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     event.bytes_in = end->bytes_in;
     event.bytes_out = end->bytes_out;
     event.duration_us = end->duration_us > UINT32_MAX ? UINT32_MAX : (uint32_t)end->duration_us;
-    char detail[160];
-    if (end->how == DB_END_FAILED || end->tag.len > 0) {
-        auto_buf sp_buf json = sp_buf_make(sizeof(detail));
-        sp_buf_text(&json, end->how == DB_END_FAILED ? "{\"sqlstate\":" : "{\"result\":");
-        sp_buf_json(&json, end->how == DB_END_FAILED ? sp_span_cstr(end->sqlstate) : end->tag);
-        sp_buf_text(&json, "}");
-        sp_span made = sp_buf_borrow(&json);
-        sp_copy(detail, made.ptr, made.len);
-        event.detail = (sp_span){(const uint8_t *)detail, made.len};
-    }
+    char detail[DB_DETAIL_BYTES];
+    bool failed = end->how == DB_END_FAILED;
+    const char *key = failed ? "sqlstate" : "result";
+    event.detail =
+        db_event_detail(session, note->ruling.opaque, end->tag.len > 0 || failed ? key : NULL,
+                        failed ? sp_span_cstr(end->sqlstate) : end->tag, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }
 

@@ -60,6 +60,7 @@ typedef struct {
     sp_action action;     /* what was gravest, or what was refused */
     sp_sql_use use;       /* about what */
     bool has_use;
+    uint8_t opaque; /* DB_OPAQUE_ */
 } db_ruling;
 
 /* Adds a judgement to a ruling that began as db_ruling_none(). */

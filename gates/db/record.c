@@ -5,6 +5,11 @@
  */
 #include "gates/db/db.h"
 #include "infra/proc/clock.h"
+#include "lib/proto/json.h"
+
+#include <stdio.h>
+
+enum { VALUE_MAX_BYTES = 64 }; /* escaped six times as long at most */
 
 sp_event db_event_of(const db_session *session, sp_event_kind kind)
 {
@@ -34,4 +39,22 @@ sp_event db_event_of(const db_session *session, sp_event_kind kind)
         event.policy_version = sp_policy_version(&session->snapshot->policy);
     }
     return event;
+}
+
+sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,
+                        char room[DB_DETAIL_BYTES])
+{
+    static const char *const words[] = {"", ",\"opaque\":[\"code\"]", ",\"opaque\":[\"function\"]",
+                                        ",\"opaque\":[\"code\",\"function\"]"};
+    char connection[SP_REFERENCE_TEXT_BYTES];
+    sp_reference_text(session->connection, connection);
+    size_t used = (size_t)snprintf(room, DB_DETAIL_BYTES, "{\"connection\":\"%s\"%s", connection,
+                                   words[opaque % SP_COUNT(words)]);
+    if (key != NULL) {
+        used += (size_t)snprintf(room + used, DB_DETAIL_BYTES - used, ",\"%.16s\":\"", key);
+        used += sp_json_escape(sp_span_slice(value, 0, VALUE_MAX_BYTES), (uint8_t *)room + used);
+        room[used++] = '"';
+    }
+    room[used++] = '}';
+    return (sp_span){(const uint8_t *)room, used};
 }

@@ -160,6 +160,11 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         sp_decision decision = about_use(&a, &judgement->uses[i]);
         join(ruling, &decision, &judgement->uses[i]);
+        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
+            ruling->opaque |= judgement->uses[i].kind == SP_SQL_CODE       ? DB_OPAQUE_CODE
+                              : judgement->uses[i].kind == SP_SQL_FUNCTION ? DB_OPAQUE_FUNCTION
+                                                                           : 0;
+        }
     }
 }
 

@@ -6,13 +6,16 @@ import http.client
 import io
 import json
 import queue
+import subprocess
 import threading
+import time
 
 import psycopg2
 import pytest
 from dblib import DatabaseOffice
-from officelib import wait_for
+from officelib import PROGRAM, wait_for
 from portal import Refused
+from test_core_cli import Shell
 
 
 
@@ -21,7 +24,8 @@ def db():
     one = DatabaseOffice()
     try:
         one.server.sql("CREATE TABLE orders (id int, note text)", "INSERT INTO orders SELECT g, 'n' FROM generate_series(1, 50) g",
-                       "GRANT ALL ON orders TO op_dba", database="orders")
+                       "GRANT ALL ON orders TO op_dba", "CREATE FUNCTION own() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                       database="orders")
         yield one
     finally:
         one.close()
@@ -174,12 +178,13 @@ def test_the_record_of_a_session(db, people):
         out = io.StringIO()
         cursor.copy_expert("COPY orders TO STDOUT", out)
         cursor.execute("SELECT * FROM orders LIMIT 7")
+        cursor.execute("SELECT own()")
     connection.close()
     session = session_of(db, "lin")
 
     def whole():
         record = people["sam"].get(f"/admin/sessions/{session}/record")
-        done = record["coverage"]["recorded"]["statements"] >= 6 and all(c["closed_at"] for c in record["connections"])
+        done = record["coverage"]["recorded"]["statements"] >= 7 and all(c["closed_at"] for c in record["connections"])
         return record if done else None
 
     record = wait_for("the end of the connection in the record", 10, whole)
@@ -187,14 +192,14 @@ def test_the_record_of_a_session(db, people):
     opaque = {o["what"]: o for o in coverage["opaque"]}
     assert record["session"]["person"] == "lin" and record["session"]["live"]
     assert coverage["complete"] and coverage["gates"] == ["db"]
-    assert coverage["recorded"]["statements"] >= 6 and coverage["recorded"]["connections"] == len(record["connections"])
+    assert coverage["recorded"]["statements"] >= 7 and coverage["recorded"]["connections"] == len(record["connections"])
     assert coverage["refused"]["denied"] == 0
-    assert opaque["code"]["count"] == 1
+    assert opaque["code"]["count"] == 1 and opaque["function"]["count"] == 1
     assert opaque["copy"]["bytes"] >= len(out.getvalue())
     assert opaque["results"]["rows"] >= 17
     assert coverage["missing"]["lost"] == 0
     last = record["connections"][-1]
-    assert last["resource"] == "orders-db" and last["opened_at"] <= last["closed_at"]
+    assert last["resource"] == "orders-db" and last["opened_at"] <= last["closed_at"] and last["statements"] == 4
     events = people["sam"].items(f"/admin/sessions/{session}/events?limit=200")
     assert len(events) == coverage["events"] and {e["session"] for e in events} == {session}
     refused = people["sam"].get(f"/admin/sessions/{session_of(db, 'mia')}/record")["coverage"]
@@ -220,6 +225,30 @@ def test_whose_record_it_is(db, people):
 
     names = wait_for("the reading in the ledger", 10, recorded)
     assert "sam" in names and "lin" not in names
+
+
+# ---- the command line
+
+def test_watching_on_the_command_line(db, people, tmp_path):
+    shell = Shell(db.office, people["sam"], tmp_path)
+    watch = subprocess.Popen([PROGRAM, "db", "watch", "--last", "0", "--refused"], stdout=subprocess.PIPE, text=True, env=shell.env)
+    try:
+        time.sleep(1)
+        run(db, "mia", "TRUNCATE orders /* \x1b[31m */")
+        line = watch.stdout.readline()
+        assert " deny " in line and " mia " in line and "destroy" in line and "TRUNCATE orders" in line and line.endswith("no-rule\n")
+        assert "\x1b" not in line
+    finally:
+        watch.terminate()
+        watch.wait(10)
+    shown = [json.loads(line) for line in shell.run("db", "watch", "--no-follow", "--last", "3", "--person", "lin", "--json").splitlines()]
+    assert len(shown) == 3 and {event["person"] for event in shown} == {"lin"}
+    said = shell.run("session", "show", session_of(db, "lin"))
+    assert "SELECT note FROM orders" in said and "blocks of code (DO)" in said and "0 lost events and 0 gaps" in said
+    own = Shell(db.office, people["lin"], tmp_path)
+    assert own.json("session", "show", session_of(db, "lin"))["coverage"]["complete"]
+    assert "forbidden" in own.run("db", "watch", status=3)
+    assert "forbidden" in own.run("session", "show", session_of(db, "mia"), status=3)
 
 
 # ---- who works as whom, budgets

@@ -26,20 +26,21 @@ export const toneOf = (event: Event): string | undefined =>
 export function StatementText({ event }: { event: Event }) {
   const words = t().watch;
   const connects = event.method === "CONNECT";
-  const title = event.kind === "close" ? words.closed : connects ? words.connected
-    : event.kind === "decision" ? event.object || event.method : undefined;
+  const title = connects ? (event.kind === "close" ? words.closed : words.connected)
+    : event.kind === "decision" || event.kind === "close" ? event.object || event.method : undefined;
   if (title === undefined) {
     return <span class="event-title">{t().words.event[event.kind]}<small class="muted block clip">{event.method} {event.object}</small></span>;
   }
   return (
     <span class="event-title">
-      {connects ? <span class={cx(event.kind === "close" && "muted")}>{title}</span> : <code class="statement">{title}</code>}
+      {connects ? <span class={cx(event.kind === "close" && "muted")}>{title}</span> : <code class={cx("statement", event.kind === "close" && "muted")}>{title}</code>}
       {connects && event.object && <small class="muted block clip" title={event.object}>{event.object}</small>}
     </span>
   );
 }
 export function Outcome({ event }: { event: Event }) {
   const failed = detailOf(event, "sqlstate");
+  if (event.kind === "close") return failed ? <Badge tone="warn" title={t().watch.failedText}>{t().watch.failed(failed)}</Badge> : <Badge>{t().words.event.close}</Badge>;
   if (event.kind !== "decision" && event.kind !== "sign-in") return <Severity severity={event.severity} />;
   if (!event.verdict) return null;
   return (

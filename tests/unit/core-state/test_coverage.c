@@ -56,14 +56,16 @@ static void test_databases(void **state)
 {
     (void)state;
     static const char *const events[] = {
-        "{\"kind\":\"close\",\"gate\":\"db\",\"reference\":\"AAAA-AAAA-AAAA\",\"at\":\"t9\"}",
+        "{\"kind\":\"close\",\"gate\":\"db\",\"method\":\"CONNECT\",\"reference\":\"AAAA-AAAA-"
+        "AAAA\","
+        "\"at\":\"t9\"}",
         "{\"kind\":\"decision\",\"gate\":\"db\",\"verdict\":\"deny\",\"reason\":\"never\","
         "\"action\":\"destroy\",\"method\":\"DROP TABLE\",\"object\":\"drop table orders\"}",
         "{\"kind\":\"decision\",\"gate\":\"db\",\"verdict\":\"ask\",\"reason\":\"approval\","
         "\"action\":\"destroy\",\"method\":\"DELETE\"}",
         DB("\"action\":\"execute\",\"method\":\"DO\",\"object\":\"do $$ begin end $$\""),
-        DB("\"action\":\"execute\",\"method\":\"SELECT\",\"object\":\"select mine()\",\"count\":1,"
-           "\"bytes_out\":40"),
+        DB("\"action\":\"destroy\",\"method\":\"SELECT\",\"object\":\"select mine()\",\"count\":1,"
+           "\"bytes_out\":40,\"detail\":{\"opaque\":[\"function\"]}"),
         DB("\"action\":\"export\",\"method\":\"COPY\",\"bytes_out\":5000,\"bytes_in\":7,"
            "\"count\":3"),
         DB("\"action\":\"read\",\"method\":\"SELECT\",\"object\":\"select $1\",\"count\":10,"
@@ -121,6 +123,33 @@ static void test_web(void **state)
     json_decref(said);
 }
 
+/* What had to be recorded before it ran has two events, and is one statement. */
+static void test_recorded_first(void **state)
+{
+    (void)state;
+    static const char *const events[] = {
+        "{\"kind\":\"close\",\"gate\":\"db\",\"verdict\":\"allow\",\"method\":\"DELETE\","
+        "\"object\":\"delete from x where a = $1\",\"count\":4,\"bytes_out\":50,"
+        "\"detail\":{\"connection\":\"AAAA-AAAA-AAAA\"}}",
+        DB("\"action\":\"destroy\",\"method\":\"DELETE\","
+           "\"object\":\"delete from x where a = $1\","
+           "\"detail\":{\"connection\":\"AAAA-AAAA-AAAA\"}"),
+        "{\"kind\":\"close\",\"gate\":\"db\",\"verdict\":\"allow\",\"method\":\"COPY\","
+        "\"bytes_in\":70}",
+        DB("\"action\":\"import\",\"method\":\"COPY\",\"object\":\"copy x from stdin\"")};
+    json_int_t bytes = 0;
+    json_t *said = made_of(events, SP_COUNT(events));
+    assert_int_equal(number(said, "recorded", "statements"), 2);
+    assert_int_equal(number(said, "recorded", "rows"), 4);
+    assert_int_equal(opaque(said, "parameters", &bytes), 1);
+    assert_int_equal(opaque(said, "results", &bytes), 1);
+    assert_int_equal(opaque(said, "copy", &bytes), 1);
+    assert_int_equal(bytes, 70);
+    const json_t *connection = json_array_get(json_object_get(said, "connections"), 0);
+    assert_int_equal(json_integer_value(json_object_get(connection, "statements")), 1);
+    json_decref(said);
+}
+
 /* Losses of gates that the session went through, and of no others. */
 static void test_missing(void **state)
 {
@@ -157,6 +186,7 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_databases), cmocka_unit_test(test_web),
+                                       cmocka_unit_test(test_recorded_first),
                                        cmocka_unit_test(test_missing),
                                        cmocka_unit_test(test_hostile)};
     return cmocka_run_group_tests(tests, NULL, NULL);

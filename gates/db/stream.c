@@ -5,6 +5,7 @@
  */
 #include "gates/db/stream.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -220,14 +221,15 @@ static sp_err tls_trouble(const db_stream *stream, int result)
     return sp_fail(error == SSL_ERROR_ZERO_RETURN ? SP_ECLOSED : SP_EINVALID);
 }
 
-/* Deciphers all of here.feed: there is always room, the plain text is shorter than the wire's. */
+/* SSL_get_error() looks at the error queue, which is empty whenever OpenSSL is entered: whatever
+ * may have put something there clears it. Deciphers all of here.feed: there is always room, the
+ * plain text is shorter than the wire's. */
 static sp_err decipher(db_stream *stream, sp_span *ret_bytes)
 {
     size_t got = 0;
     sp_err err = sp_ok();
     do {
         size_t len = 0;
-        ERR_clear_error();
         int result = SSL_read_ex(stream->ssl, here.plain + got, PLAIN_BYTES - got, &len);
         if (result != 1) {
             err = tls_trouble(stream, result);
@@ -277,7 +279,6 @@ sp_err db_stream_send(db_stream *stream, sp_span bytes)
         return sp_ok();
     }
     size_t len = 0;
-    ERR_clear_error();
     here.feed = SP_SPAN_EMPTY;
     int result = SSL_write_ex(stream->ssl, bytes.ptr, bytes.len, &len);
     sp_err err = give_sealed(stream);
@@ -313,6 +314,7 @@ static sp_err shake(db_stream *stream)
     ERR_clear_error();
     int result = SSL_do_handshake(stream->ssl);
     sp_err err = result == 1 ? sp_ok() : tls_trouble(stream, result);
+    ERR_clear_error(); /* a client's certificate that did not verify is no failure */
     if (!sp_failed(err) && here.feed.len > 0) {
         err = keep_early(stream);
     }
@@ -333,8 +335,9 @@ sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char *host, 
     TRY(new_tls(stream, ctx));
     SSL_set_connect_state(stream->ssl);
     X509_VERIFY_PARAM *param = SSL_get0_param(stream->ssl);
-    bool is_address = a2i_IPADDRESS(host) != NULL;
-    ERR_clear_error();
+    uint8_t address[16];
+    bool is_address =
+        inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
     if (host[0] != '\0' && !is_address && SSL_set_tlsext_host_name(stream->ssl, host) != 1) {
         return sp_fail(SP_EINVALID);
     }

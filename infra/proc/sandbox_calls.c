@@ -222,6 +222,9 @@ static void allow_odds(rules *r)
     if (SP_SANDBOX_SANITIZED != 0) {
         allow_arg(r, CALL(prctl), 0, PR_SET_PTRACER);
     }
+    if ((r->may & SP_MAY_SPAWN) != 0) {
+        allow_arg(r, CALL(sched_setscheduler), 1, SCHED_BATCH); /* less eager, never more */
+    }
     if ((r->may & SP_MAY_THREADS) != 0) {
         allow_masked(r, CALL(clone), 0, CLONE_THREAD | CLONE_VM, CLONE_THREAD | CLONE_VM);
     }

@@ -4,7 +4,7 @@
  *
  * Story: one sp_sql_judge a worker. sp_sql_judge_text() says what a message does; the gate asks
  * policy about each use and the gravest verdict holds for the whole message. When a verdict says
- * that tags are masked, sp_sql_mask_text() (lib/sql/mask.h) says whether the statement keeps
+ * that tags are masked, sp_sql_masking_text() (masking.h) says whether the statement keeps
  * masked values where masking can find them.
  *
  * What is not known is not let through: a node tag outside the table, a text that does not parse,

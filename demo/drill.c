@@ -199,17 +199,26 @@ static void go_on_until_locked(story *s)
 
 /* ---- then: the same person, on a company laptop, with two colleagues ---- */
 
+/* An account that was locked is opened again by the system administrator. */
 static bool unlock(story *s)
 {
-    json_t *page = demo_call(&s->sam, "GET", "/admin/people?q=dan", NULL);
+    demo_person olga;
+    if (sp_failed(sign_in(s, "olga", &olga))) {
+        return false;
+    }
+    json_t *page = demo_call(&olga, "GET", "/admin/people?q=dan", NULL);
     const json_t *items = json_object_get(page, "items");
     const char *id = json_string_value(json_object_get(json_array_get(items, 0), "id"));
     char path[128];
-    snprintf(path, sizeof(path), "/admin/people/%s/unlock", id != NULL ? id : "");
-    json_t *done = demo_call(&s->sam, "POST", path, json_object());
+    snprintf(path, sizeof(path), "/admin/people/%s/enable", id != NULL ? id : "");
+    json_t *done = demo_call(&olga, "POST", path, json_object());
     bool good = done != NULL;
+    if (!good) {
+        demo_say("       -> %s", olga.words);
+    }
     json_decref(done);
     json_decref(page);
+    demo_person_done(&olga);
     return good;
 }
 
@@ -328,7 +337,7 @@ static void tell(story *s)
     demo_person_done(&s->dan);
     bool ready =
         unlock(s) && !sp_failed(sign_in(s, "dan", &s->dan)) && !sp_failed(token(s, &s->company));
-    check(s, ready, "sam has unlocked him after a talk; he signs in");
+    check(s, ready, "olga has unlocked him after a talk; he signs in");
     if (ready) {
         destroy_with_two(s);
         chapter("4. It was the wrong table.");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What an operator with every right in the database can try to destroy it with, in the disguises
  * that get past filters of text.
- * OWNS nothing. PROCESS sallyport-demo. TRUST none. SPEC docs/DATABASE.md "What is refused".
+ * OWNS nothing. PROCESS sallyport-demo. TRUST none. SPEC lib/sql/README.md.
  */
 #include "demo/drill.h"
 

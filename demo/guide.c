@@ -36,18 +36,25 @@ static void say_things_to_try(unsigned port, const char *base)
              "  1. As leo, open https://lab." DEMO_DOMAIN ":%u and look at turnover.ipynb. Now "
              "download customers.csv\n"
              "     (File, Download): refused, because nobody knows this browser's device. The page "
-             "shows a reference.\n"
+             "shows a reference:\n"
+             "     as audrey, search the Ledger for it and see its proof. On this machine:\n"
+             "     %s/program/bin/sallyport ledger verify -c %s/sallyport.yaml\n"
              "  2. Make it a company device:  demo/enrol leo  and approve it as sam under Devices, "
              "as the company's. In\n"
              "     demo/browser leo  the same download works, and the notebook runs: WebSocket "
              "through the gate.\n"
              "     https://hr." DEMO_DOMAIN ":%u/salaries/ stays closed to leo.\n"
              "  3. As sam, look at Sessions and end leo's while his notebook is open: it stops at "
-             "once.\n"
-             "  4. As audrey, search the Ledger for the reference of step 1 and see its proof. On "
-             "this machine:\n"
-             "     %s/program/bin/sallyport ledger verify -c %s/sallyport.yaml",
-             port, port, base, base);
+             "once.",
+             port, base, base, port);
+    demo_say(
+        "  4. The orders database, as dan, its operator: the same with  demo/enrol dan , then  "
+        "demo/psql dan  (that is\n"
+        "     sallyport psql orders-db on his company laptop).\n"
+        "       SELECT name, mobile, id_number FROM customers LIMIT 3;    masked\n"
+        "       DELETE FROM order_items;    waits for two colleagues: wei and sam see it under "
+        "Approvals\n"
+        "     The whole story, alone, with two colleagues, and back again: make demo-drill");
     demo_say("  5. In %s/office/policy.yaml let \"HR keeps the personnel files\" hold on: { owner: "
              "[company, personal] }\n"
              "     and, as sam, put it in force (Policy, or sallyport apply): the proof of the "

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Doctor asks what answers: the HTTPS ports with the certificate served there, vault and ledger.
+ * Doctor asks what answers: the ports of the gates with the certificate served there, vault and
+ * ledger.
  * OWNS nothing. PROCESS cli. TRUST answers are bounded; the certificate is looked at, not trusted.
  * SPEC docs/OPERATIONS.md "Doctor".
  */
@@ -80,7 +81,7 @@ static void judge_certificate(doctor *d, const char *listen_at, X509 *certificat
                listen_at, age_days, days);
 }
 
-static void shake_hands(doctor *d, const char *listen_at, int fd)
+static void shake_hands(doctor *d, const char *listen_at, int fd, sp_role_kind role)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     SSL *tls = context != NULL ? SSL_new(context) : NULL;
@@ -92,8 +93,9 @@ static void shake_hands(doctor *d, const char *listen_at, int fd)
         certificate = SSL_get1_peer_certificate(tls);
     }
     if (certificate == NULL) {
-        doctor_say(d, DOCTOR_BAD, "ports", "the web role's lines in the log say why",
-                   "%s takes connections but does not speak TLS for %s", listen_at, host);
+        doctor_say(d, DOCTOR_BAD, "ports", "its lines in the log say why",
+                   "%s: %s takes connections but does not speak TLS for %s", listen_at,
+                   sp_role_word(role), host);
     } else {
         judge_certificate(d, listen_at, certificate);
     }
@@ -102,18 +104,37 @@ static void shake_hands(doctor *d, const char *listen_at, int fd)
     SSL_CTX_free(context);
 }
 
+/* PostgreSQL's SSLRequest: what follows an 'S' is TLS. */
+static bool ask_for_tls(int fd)
+{
+    static const uint8_t request[] = {0, 0, 0, 8, 4, 210, 22, 47};
+    char answer = 0;
+    return write(fd, request, sizeof(request)) == (ssize_t)sizeof(request) &&
+           read(fd, &answer, 1) == 1 && answer == 'S';
+}
+
+static void look_at_port(doctor *d, const char *listen_at, sp_role_kind role)
+{
+    auto_close int fd = connect_to(listen_at);
+    if (fd < 0) {
+        doctor_say(d, d->running ? DOCTOR_BAD : DOCTOR_WARN, "ports",
+                   "nothing answers there while the office is closed", "%s: %s", listen_at,
+                   strerror(errno));
+    } else if (role == SP_ROLE_DB && !ask_for_tls(fd)) {
+        doctor_say(d, DOCTOR_BAD, "ports", "its lines in the log say why",
+                   "%s takes connections but does not answer as PostgreSQL would", listen_at);
+    } else {
+        shake_hands(d, listen_at, fd, role);
+    }
+}
+
 void doctor_ports(doctor *d)
 {
     for (size_t i = 0; i < d->config->listen_count; i++) {
-        const char *listen_at = d->config->listen[i];
-        auto_close int fd = connect_to(listen_at);
-        if (fd < 0) {
-            doctor_say(d, d->running ? DOCTOR_BAD : DOCTOR_WARN, "ports",
-                       "nothing answers there while the office is closed", "%s: %s", listen_at,
-                       strerror(errno));
-            continue;
-        }
-        shake_hands(d, listen_at, fd);
+        look_at_port(d, d->config->listen[i], SP_ROLE_WEB);
+    }
+    for (size_t i = 0; i < d->config->postgres_count; i++) {
+        look_at_port(d, d->config->postgres[i], SP_ROLE_DB);
     }
 }
 

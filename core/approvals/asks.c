@@ -14,7 +14,14 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { TICK_MS = 1000, REVIEW_TICKS = 600, ID_BITS = 60, DETAIL_ROOM_BYTES = 4096 };
+enum {
+    TICK_MS = 1000,
+    REVIEW_TICKS = 600,
+    LEFT_TICKS = 3,       /* the lines to ledger and keeper are up by then */
+    KEPT_S = 400 * 86400, /* decided asks; the ledger has them for as long as it keeps entries */
+    ID_BITS = 60,
+    DETAIL_ROOM_BYTES = 4096
+};
 
 const char *sp_ask_kind_word(sp_ask_kind kind)
 {
@@ -404,6 +411,23 @@ static void expire(sp_core *core, sp_ask_state state, uint64_t now_unix_s)
     }
 }
 
+/* What core itself carries out and had no time to, because it died in between. */
+static void carry_out_left(sp_core *core)
+{
+    id_list list = {.count = 0};
+    if (sp_failed(sp_asks_each(core->store, SP_ASK_APPROVED, 0, collect, &list))) {
+        return;
+    }
+    for (size_t i = 0; i < list.count; i++) {
+        auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+        sp_ask ask;
+        if (!sp_failed(sp_ask_load(core->store, &arena, list.ids[i], &ask)) &&
+            ask.kind >= SP_ASK_GRANT) {
+            sp_ask_decided(core, ask.id);
+        }
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     sp_approvals *approvals = timer->data;
@@ -411,10 +435,18 @@ static void on_tick(uv_timer_t *timer)
     uint64_t now_unix_s = now_s();
     expire(core, SP_ASK_WAITING, now_unix_s);
     expire(core, SP_ASK_APPROVED, now_unix_s);
+    if (approvals->ticks == LEFT_TICKS) {
+        carry_out_left(core);
+    }
     sp_grants_tick(core, now_unix_s);
     sp_keeps_tick(core, now_unix_s);
     if (approvals->ticks++ % REVIEW_TICKS == 0) {
         sp_reviews_tick(core, now_unix_s);
+        sp_err err = sp_ask_rows_prune(core->store, now_unix_s - KEPT_S);
+        if (sp_failed(err)) {
+            sp_log(SP_LOG_ERROR, "old asks cannot be removed: %s",
+                   sp_store_error_text(core->store));
+        }
     }
 }
 

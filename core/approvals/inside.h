@@ -31,6 +31,8 @@ SP_MUST sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from,
 /* Approved; it can be used until then. SP_ECONFLICT. */
 SP_MUST sp_err sp_ask_row_approve(sp_store *store, uint64_t id, uint64_t now_unix_s,
                                   uint64_t expires_unix_s);
+/* Decided before that, and nothing is kept for it any more. */
+SP_MUST sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s);
 /* What undoing it would cost. */
 SP_MUST sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
                                    sp_span dependants);

@@ -335,7 +335,8 @@ static sp_err begin_keep(sp_core *core, sp_peer *peer, const sp_msg *msg, const 
     sp_err err = sp_ask_load(core->store, &w->arena, from->ask, &w->ask);
     bool fits = !sp_failed(err) && w->ask.state == SP_ASK_APPROVED &&
                 w->ask.kind == SP_ASK_STATEMENT && w->ask.expires_unix_s > now_s() &&
-                sp_span_eq(w->ask.resource, from->resource);
+                sp_span_eq(w->ask.resource, from->resource) &&
+                sp_span_eq(w->ask.database, from->database);
     if (!fits) {
         keeping_free(w);
         return sp_fail(SP_EDENIED);

@@ -241,6 +241,18 @@ sp_err sp_ask_row_approve(sp_store *store, uint64_t id, uint64_t now_unix_s,
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "DELETE FROM ask WHERE ended > 0 AND ended < $1 AND id NOT IN"
+                           " (SELECT ask FROM kept WHERE state <> 3)");
+    sp_bind_u64(&q, before_unix_s);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
                            sp_span dependants)
 {

@@ -223,6 +223,18 @@ def test_asked_kept_used_once_and_undone(office, people, gate, server):
     assert {"asked", "approved", "kept", "used", "undone"} <= set(methods)
 
 
+def test_the_keeper_is_caged(office):
+    found, _ = office.doctor()
+    text = json.dumps(found)
+    assert "keeper" in text
+    report = office.role("keeper")["sandbox"]
+    assert "seccomp=filter" in report and "no_new_privs=yes" in report and "caps=none" in report
+    keeper = os.path.join(office.state, "keeper")
+    assert os.stat(keeper).st_mode & 0o077 == 0 and os.stat(keeper).st_uid == office.uids["keeper"]
+    pid = office.kill("keeper")  # it comes back, and core finds it again (the tests below keep and undo)
+    office.wait_role("keeper", other_than=pid)
+
+
 def test_a_refusal_reaches_the_gate(people, gate):
     ask = gate.ann.ask("TRUNCATE s.orders")
     asked = waiting(people["cai"])[0]

@@ -272,9 +272,11 @@ static void stop(role *self)
     sp_entry_notify("STOPPING=1");
     sp_sse_end_all(core->sse);
     sp_streams_end_all(core);
+    sp_approvals_stop(core->approvals); /* who waits for the keeper is answered while he can be */
+    core->approvals = NULL;
     sp_http_stop(core->http);
     sp_databases_stop(core->databases);
-    sp_approvals_stop(core->approvals);
+    core->databases = NULL; /* gates that go away now are not told to it any more */
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);
     sp_identity_stop(core->identity);

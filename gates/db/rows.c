@@ -145,12 +145,18 @@ static db_verdict on_row(db_note *note, const sp_pg_msg *msg, sp_buf *out, db_re
 
 /* ---- errors ---- */
 
-/* Classes whose texts quote values: data exceptions, constraint violations, raised by code. */
+/* Classes whose texts never quote values of rows: what is wrong with the statement itself, with
+ * the transaction, with the server. */
 static bool quotes_values(sp_span sqlstate)
 {
-    return sp_span_starts(sqlstate, SP_SPAN_LIT("22")) ||
-           sp_span_starts(sqlstate, SP_SPAN_LIT("23")) ||
-           sp_span_starts(sqlstate, SP_SPAN_LIT("P0"));
+    static const char *const quiet[] = {"42", "0A", "21", "24", "25", "26", "34", "3B", "3D",
+                                        "3F", "40", "53", "54", "55", "57", "58", "XX"};
+    for (size_t i = 0; i < SP_COUNT(quiet); i++) {
+        if (sp_span_starts(sqlstate, sp_span_cstr(quiet[i]))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)

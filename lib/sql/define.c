@@ -207,6 +207,8 @@ static sp_action action_of_command(const AlterTableCmd *command)
     }
 }
 
+static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
+
 static void walk_alter_table(walker *w, const AlterTableStmt *alter)
 {
     for (int i = 0; i < list_length(alter->cmds); i++) {
@@ -214,10 +216,12 @@ static void walk_alter_table(walker *w, const AlterTableStmt *alter)
         record_relation(w, alter->relation, action_of_command(command), 0);
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
-            record_relation(w, partition->name, SP_ACTION_ALTER, 0);
+            record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
             walk(w, (const Node *)partition->bound);
         } else if (command->def != NULL && nodeTag(command->def) == T_RangeVar) {
-            record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0); /* INHERIT */
+            /* INHERIT: its rows are seen under the parent's name */
+            record_relation(w, alter->relation, action_of_renaming(w, alter->relation), 0);
+            record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0);
         } else {
             walk(w, command->def);
         }

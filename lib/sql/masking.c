@@ -172,7 +172,7 @@ static bool is_masked_column(const masking *m, const ColumnRef *column)
         return true;
     }
     sp_span name = string_of(last);
-    return has(&m->names, name) || (count == 1 && has(&m->rows, name));
+    return has(&m->names, name) || has(&m->rows, name); /* "x.c": c may be a row in x */
 }
 
 static bool is_masked_select(const masking *m, const Node *node);
@@ -314,7 +314,7 @@ static void check_column(masking *m, const ColumnRef *column, standing how)
                name.len > 0 ? name : SP_SPAN_LIT("*"));
         return;
     }
-    if (masked && count == 1 && has(&m->rows, name) && !has(&m->names, name)) {
+    if (masked && has(&m->rows, name) && !has(&m->names, name)) {
         m->result->mode = SP_SQL_MASKING_STRICT; /* a whole row as one value */
     }
     /* "t.f" calls a function with the row when t has no such column */
@@ -521,6 +521,12 @@ static void check(masking *m, const Node *node, standing how)
     case T_ViewStmt:
         check_source(m, AS(ViewStmt, node)->query);
         break;
+    case T_RuleStmt:
+        check(m, AS(RuleStmt, node)->whereClause, AS_PART);
+        for (int i = 0; i < list_length(AS(RuleStmt, node)->actions); i++) {
+            check_source(m, (const Node *)list_nth(AS(RuleStmt, node)->actions, i));
+        }
+        break;
     case T_CopyStmt:
         check_copy(m, AS(CopyStmt, node));
         break;
@@ -541,6 +547,12 @@ static void check(masking *m, const Node *node, standing how)
 static void analyse(masking *m, const List *statements)
 {
     const Node *all = (const Node *)(const void *)statements;
+    for (int i = 0; i < list_length(statements); i++) {
+        const Node *statement = AS(RawStmt, list_nth(statements, i))->stmt;
+        if (statement != NULL && nodeTag(statement) == T_ListenStmt) {
+            refuse(m, "LISTEN, by which others may tell masked values", SP_SPAN_EMPTY);
+        }
+    }
     reach(m, all);
     if (!m->in_reach || is_refused(m)) {
         return;

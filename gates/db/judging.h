@@ -78,12 +78,15 @@ enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20, DB_TEXT_KEPT_BYTES = 
  * when it is masked is the same bytes in both, all else becomes NULL. */
 typedef struct {
     uint32_t type_oid;
-    uint8_t mask; /* sp_mask + 1; 0 = clear */
+    uint32_t table_oid; /* where it comes from */
+    int16_t attnum;
+    uint8_t mask; /* sp_mask + 1; 0 = clear; found again before the first row of each answer */
 } db_field;
 
 typedef struct {
     uint16_t count;
-    bool any; /* is masked */
+    bool any;       /* is masked */
+    uint64_t moves; /* of the note that asked for it */
     db_field items[];
 } db_fields;
 
@@ -151,8 +154,11 @@ typedef struct {
     bool runs;                       /* an execution, that is written down at its end */
     bool is_watched;                 /* rows.c looks at its answer */
     sp_sql_masking_mode masking;
-    db_text *text;     /* whose answer this is, in the extended protocol */
-    db_fields *fields; /* of a Query's answer */
+    db_text *text;          /* whose answer this is, in the extended protocol */
+    uint64_t moves;         /* what the session had run, bound and closed before */
+    bool needs_fresh;       /* FETCH, EXECUTE: a description counts only when nothing ran since */
+    db_fields *fields;      /* of a Query's answer */
+    const db_fields *aimed; /* the masks of these were found for this answer */
     uint64_t rows;
     uint64_t bytes;
     uint16_t shown_len;
@@ -171,6 +177,7 @@ struct db_judge {
     db_names names;
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count;
+    uint64_t moves;       /* messages that ran, bound or closed something */
     bool server_is_newer; /* than the grammar that judges */
     uint32_t watched;     /* notes whose answers rows.c looks at */
     uint32_t spend_call;  /* 0 = none is under way */

@@ -14,7 +14,7 @@ enum { ROW_MAX_BYTES = DB_BACK_MAX_BYTES };
 /* ---- which field is masked how ---- */
 
 static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalogue,
-                             const sp_pg_field *field)
+                             const db_field *field)
 {
     if (field->table_oid == 0 || field->attnum <= 0) {
         bool suspect = note->masking == SP_SQL_MASKING_STRICT || field->table_oid != 0;
@@ -32,18 +32,18 @@ static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalo
     return (bound->tags & note->ruling.decision.mask_tags) != 0 ? (uint8_t)(bound->mask + 1) : 0;
 }
 
-static bool has_masks(const db_fields *fields)
+/* Policy, the catalogue and the mode may have moved since the description came. */
+static void find_masks(const db_note *note, const sp_sql_catalogue *catalogue, db_fields *fields)
 {
+    fields->any = false;
     for (uint16_t i = 0; i < fields->count; i++) {
-        if (fields->items[i].mask != 0) {
-            return true;
-        }
+        fields->items[i].mask = mask_of_field(note, catalogue, &fields->items[i]);
+        fields->any |= fields->items[i].mask != 0;
     }
-    return false;
 }
 
 /* Remembers what a RowDescription says, on the note or on the text that it describes. */
-static sp_err keep_fields(db_note *note, const sp_sql_catalogue *catalogue, sp_span body)
+static sp_err keep_fields(db_note *note, sp_span body)
 {
     sp_pg_row_description description;
     TRY(sp_pg_row_description_read(body, &description));
@@ -52,10 +52,11 @@ static sp_err keep_fields(db_note *note, const sp_sql_catalogue *catalogue, sp_s
     sp_span rest = description.fields;
     sp_pg_field field;
     while (fields->count < description.count && sp_pg_field_next(&rest, &field)) {
-        fields->items[fields->count++] =
-            (db_field){field.type_oid, mask_of_field(note, catalogue, &field)};
+        fields->items[fields->count++] = (db_field){
+            .type_oid = field.type_oid, .table_oid = field.table_oid, .attnum = field.attnum};
     }
-    fields->any = has_masks(fields);
+    fields->moves = note->moves;
+    note->aimed = NULL;
     db_fields **place = note->text != NULL ? &note->text->fields : &note->fields;
     sp_free(*place);
     *place = fields;
@@ -119,7 +120,8 @@ static bool is_over_limit(db_note *note, size_t bytes, db_refusal *refusal)
     return over;
 }
 
-static db_verdict on_row(db_note *note, const sp_pg_msg *msg, sp_buf *out, db_refusal *refusal)
+static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
+                         db_refusal *refusal)
 {
     if (is_over_limit(note, msg->body_len, refusal)) {
         return DB_REFUSE;
@@ -127,11 +129,15 @@ static db_verdict on_row(db_note *note, const sp_pg_msg *msg, sp_buf *out, db_re
     if (note->masking == SP_SQL_MASKING_CLEAN) {
         return DB_PASS;
     }
-    const db_fields *fields = note->text != NULL ? note->text->fields : note->fields;
-    if (fields == NULL) {
+    db_fields *fields = note->text != NULL ? note->text->fields : note->fields;
+    if (fields == NULL || (note->needs_fresh && fields->moves != note->moves)) {
         db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                   "an answer with masked columns needs a Describe before it");
         return DB_REFUSE;
+    }
+    if (fields != note->aimed) {
+        find_masks(note, db_session_judge(session)->catalogue->now, fields);
+        note->aimed = fields;
     }
     if (!fields->any) {
         return DB_PASS;
@@ -209,22 +215,24 @@ void db_rows_unwatch(db_session *session, db_note *note)
 db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                          db_refusal *refusal)
 {
-    db_note *note = flight == NULL ? NULL : flight->own;
+    if (flight == NULL && msg->type == 'N') {
+        flight = db_flights_head(session); /* whatever raised it, it may quote what runs now */
+    }
+    db_note *note = flight == NULL || (flight->flags & DB_FLIGHT_POISON) != 0 ? NULL : flight->own;
     if (note == NULL || !note->is_watched) {
         return DB_PASS;
     }
     switch (msg->type) {
     case 'T':
         if (note->masking != SP_SQL_MASKING_CLEAN &&
-            (!msg->whole ||
-             sp_failed(keep_fields(note, db_session_judge(session)->catalogue->now, msg->body)))) {
+            (!msg->whole || sp_failed(keep_fields(note, msg->body)))) {
             db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                       "the description of the answer cannot be read");
             return DB_REFUSE;
         }
         return DB_PASS;
     case 'D':
-        return on_row(note, msg, out, refusal);
+        return on_row(session, note, msg, out, refusal);
     case 'd':
         return is_over_limit(note, msg->body_len, refusal) ? DB_REFUSE : DB_PASS;
     case 'E':

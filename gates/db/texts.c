@@ -413,6 +413,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return no_memory(refusal);
     }
     note->runs = judgement->statement_count > 0;
+    judge->moves++;
     note->tag = tag;
     note->flags = flags;
     note->reference = sp_recorder_reference();
@@ -469,6 +470,27 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     return verdict;
 }
 
+enum { SAME_NAME_MAX = 256 };
+
+/* The portal stands for all that the statement may stand for, the newest in front: when nothing
+ * failed on the way, that is what it is. */
+static sp_err bind_texts(db_names *names, sp_span statement, const db_named *from, sp_span portal,
+                         db_note *note, unsigned depth)
+{
+    if (depth == SAME_NAME_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    const db_named *older = db_names_find(names, DB_NAMED_PREPARED, statement, from);
+    if (older != NULL) {
+        TRY(bind_texts(names, statement, older, portal, note, depth + 1));
+    }
+    db_named *named = NULL;
+    TRY(db_names_add(names, DB_NAMED_PORTAL, portal, from->text, &named));
+    named->sure = note->named != NULL; /* several: none is taken back when it fails */
+    note->named = note->named == NULL ? named : note->named;
+    return sp_ok();
+}
+
 db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                          db_refusal *refusal)
 {
@@ -493,18 +515,11 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
         return DB_REFUSE;
     }
     note->number = judge->names.numbers + 1;
-    for (; from != NULL; from = db_names_find(&judge->names, DB_NAMED_PREPARED, statement, from)) {
-        db_named *named = NULL;
-        err = db_names_add(&judge->names, DB_NAMED_PORTAL, portal, from->text, &named);
-        if (!sp_failed(err)) {
-            named->sure = note->named != NULL; /* several: none is taken back when it fails */
-            note->named = note->named == NULL ? named : note->named;
-        }
-        if (sp_failed(err)) {
-            sp_free(note);
-            db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many portals are open");
-            return DB_REFUSE;
-        }
+    judge->moves++;
+    if (sp_failed(bind_texts(&judge->names, statement, from, portal, note, 0))) {
+        sp_free(note);
+        db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many portals are open");
+        return DB_REFUSE;
     }
     flight->own = note;
     return DB_PASS;
@@ -544,6 +559,9 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->runs = true;
     note->masking = masking;
     note->text = db_text_ref(portal->text);
+    note->moves = judge->moves++;
+    note->needs_fresh =
+        (portal->text->judgement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0;
     note->tag = tag;
     note->flags = portal->text->judgement->flags;
     note->reference = sp_recorder_reference();
@@ -588,6 +606,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
         return no_memory(refusal);
     }
     note->masking = masking;
+    note->moves = judge->moves;
     note->text = db_text_ref(at->text);
     db_rows_watch(session, note);
     flight->own = note;
@@ -611,6 +630,7 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
         note->name_len = (uint8_t)named.name.len;
         sp_copy(note->name, named.name.ptr, named.name.len);
         note->number = db_session_judge(session)->names.numbers + 1;
+        db_session_judge(session)->moves++;
     }
     flight->own = note;
     return DB_PASS;

@@ -149,12 +149,6 @@ static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
                              sp_span_eq_nocase(value, SP_SPAN_LIT("utf-8")) ||
                              sp_span_eq_nocase(value, SP_SPAN_LIT("unicode")));
     }
-    if (sp_span_eq_nocase(name, SP_SPAN_LIT("search_path"))) {
-        /* pg_dump's: no name is found then that is not found now, and reset is what we began with
-         */
-        return is_reset || (value.ptr != NULL &&
-                            (value.len == 0 || sp_span_eq(value, SP_SPAN_LIT("pg_catalog"))));
-    }
     return false;
 }
 

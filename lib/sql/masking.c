@@ -28,6 +28,9 @@ typedef struct {
     name_list rows;    /* of FROM items that may hold masked columns */
     name_list clean;   /* of FROM items that are relations without any */
     name_list columns; /* of all relations in reach, for "t.f" */
+    name_list queries; /* of WITH */
+    name_list unknown; /* of FROM items that may be of WITH, or newer than the catalogue */
+    const sp_sql_context *context;
     bool in_reach;
     bool changed;
     sp_sql_masking *result;
@@ -100,6 +103,7 @@ static void reach_relation(masking *m, const RangeVar *range)
     sp_span alias = alias_name(range->alias);
     if (index == SP_NONE) {
         add(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or nothing we know */
+        add(m, &m->unknown, name);
         return;
     }
     const sp_sql_relation *relation = sp_sql_catalogue_at(m->catalogue, index);
@@ -142,6 +146,7 @@ static void reach(masking *m, const Node *node)
         add(m, &m->rows, alias_name(AS(RangeSubselect, node)->alias));
     } else if (tag == T_CommonTableExpr) {
         add(m, &m->rows, text_of(AS(CommonTableExpr, node)->ctename));
+        add(m, &m->queries, text_of(AS(CommonTableExpr, node)->ctename));
     } else if (tag == T_LockingClause) {
         return;
     }
@@ -544,6 +549,21 @@ static void check(masking *m, const Node *node, standing how)
 
 /* ---- one reading ---- */
 
+/* A relation that is neither in the catalogue nor the session's own: made a moment ago, of who
+ * knows what. */
+static bool reaches_unknown(const masking *m)
+{
+    const sp_sql_context *context = m->context;
+    for (uint32_t i = 0; m->catalogue != NULL && i < m->unknown.count; i++) {
+        sp_span name = m->unknown.items[i];
+        if (!has(&m->queries, name) &&
+            (context->is_temporary == NULL || !context->is_temporary(context->session, name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void analyse(masking *m, const List *statements)
 {
     const Node *all = (const Node *)(const void *)statements;
@@ -554,10 +574,12 @@ static void analyse(masking *m, const List *statements)
         }
     }
     reach(m, all);
+    bool is_new = reaches_unknown(m);
+    m->in_reach |= is_new;
     if (!m->in_reach || is_refused(m)) {
         return;
     }
-    m->result->mode = SP_SQL_MASKING_BY_ORIGIN;
+    m->result->mode = is_new ? SP_SQL_MASKING_STRICT : SP_SQL_MASKING_BY_ORIGIN;
     m->changed = true;
     for (unsigned round = 0; m->changed && !is_refused(m); round++) {
         m->changed = false;
@@ -577,7 +599,10 @@ sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *co
     const char *kept = judge_keep_text(judge, text);
     for (int reading = 0; reading < (twice ? 2 : 1); reading++) {
         sp_sql_masking one = {.mode = SP_SQL_MASKING_CLEAN};
-        masking m = {.catalogue = context->catalogue, .mask_tags = mask_tags, .result = &one};
+        masking m = {.catalogue = context->catalogue,
+                     .context = context,
+                     .mask_tags = mask_tags,
+                     .result = &one};
         sql_tree tree = {.failed = true};
         if (kept != NULL) {
             tree_parse(kept, reading == 0, &tree);

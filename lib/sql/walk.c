@@ -308,24 +308,29 @@ static void walk_assignment(walker *w, const Node *node)
 /* pg_dump sets what an older server does not know by
  *     SELECT set_config(name, '...', false) FROM pg_settings WHERE name = '...'
  * The setting then is the literal, whatever else the query may be: no other row is there. */
+/* Just "name": with a qualifier it may be another query's. */
+static bool is_name_column(const Node *node)
+{
+    return node != NULL && nodeTag(node) == T_ColumnRef &&
+           list_length(AS(ColumnRef, node)->fields) == 1 &&
+           sp_span_eq(names_last(AS(ColumnRef, node)->fields), SP_SPAN_LIT("name"));
+}
+
 static sp_span setting_of_row(const SelectStmt *select, const Node *name)
 {
     if (select == NULL || list_length(select->fromClause) != 1 || select->withClause != NULL ||
         nodeTag(linitial(select->fromClause)) != T_RangeVar || select->whereClause == NULL ||
-        nodeTag(select->whereClause) != T_A_Expr || name == NULL || nodeTag(name) != T_ColumnRef) {
+        nodeTag(select->whereClause) != T_A_Expr || !is_name_column(name)) {
         return SP_SPAN_EMPTY;
     }
     const RangeVar *from = AS(RangeVar, linitial(select->fromClause));
     const A_Expr *where = AS(A_Expr, select->whereClause);
-    const sp_span column = SP_SPAN_LIT("name");
     bool is_settings = sp_span_eq(text_of(from->relname), SP_SPAN_LIT("pg_settings")) &&
                        (from->schemaname == NULL ||
                         sp_span_eq(text_of(from->schemaname), SP_SPAN_LIT("pg_catalog")));
     bool is_equal = where->kind == AEXPR_OP && list_length(where->name) == 1 &&
-                    sp_span_eq(names_last(where->name), SP_SPAN_LIT("=")) && where->lexpr != NULL &&
-                    nodeTag(where->lexpr) == T_ColumnRef &&
-                    sp_span_eq(names_last(AS(ColumnRef, where->lexpr)->fields), column) &&
-                    sp_span_eq(names_last(AS(ColumnRef, name)->fields), column);
+                    sp_span_eq(names_last(where->name), SP_SPAN_LIT("=")) &&
+                    is_name_column(where->lexpr);
     bool is_written = where->rexpr != NULL && nodeTag(where->rexpr) == T_A_Const;
     return is_settings && is_equal && is_written && from->alias == NULL ? literal_of(where->rexpr)
                                                                         : SP_SPAN_EMPTY;

@@ -4,11 +4,13 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
 import ctypes
+import time
 
 import psycopg2
 import pytest
 
 from dbgatelib import DatabaseOffice
+from pgraw import SYNC, Raw, bind, describe, execute, parse
 
 DOCUMENTS = """\
 kind: Role
@@ -165,3 +167,80 @@ def test_extended_protocol(gate, binary):
     assert "masked" in anna.one("SELECT id FROM customers WHERE phone = $1", b"1", binary)
     anna.close()
 
+
+
+# ---- descriptions that are of something else ----
+
+CLEAR, SECRET = "SELECT id, name, name FROM customers WHERE id = 7", "SELECT id, phone, name FROM customers WHERE id = 7"
+
+
+@pytest.fixture
+def raw(gate):
+    one = Raw(gate.port, tls=None)
+    assert one.log_in("anna", "orders-db", gate.password("anna"))[-1] == ("Z", b"I")
+    yield one
+    one.close()
+
+
+def told(found):
+    return any(b"13800130007" in body for _, body in found)
+
+
+def test_the_description_of_another_statement_of_that_name(raw):
+    raw.send(parse(CLEAR), describe("", "S"), parse(SECRET), bind(), execute(), SYNC)
+    found = raw.until("Z")
+    assert not told(found) and "D" not in [kind for kind, _ in found]
+    raw.send(parse(CLEAR), describe("", "S"), parse(SECRET), describe("", "S"), bind(), execute(), SYNC)
+    found = raw.until("Z")
+    assert [body for kind, body in found if kind == "D"] and not told(found)
+
+
+@pytest.mark.parametrize("make, run, drop", [
+    ("DECLARE c CURSOR WITH HOLD FOR {}", "FETCH ALL FROM c", "CLOSE c"), ("PREPARE c AS {}", "EXECUTE c", "DEALLOCATE c")])
+def test_a_description_from_before(raw, make, run, drop):
+    raw.ask(make.format(CLEAR))
+    raw.send(parse(run, "f"), describe("f", "S"), SYNC)
+    raw.until("Z")
+    raw.ask(drop)
+    raw.ask(make.format(SECRET))
+    raw.send(bind("", "f"), execute(), SYNC)
+    assert not told(raw.until("Z"))
+    raw.send(bind("", "f"), describe("", "P"), execute(), SYNC)
+    assert not told(raw.until("Z"))
+
+
+def test_what_a_view_shows_now(gate, raw):
+    """It shows another column than when it was described, and is masked before the gate has heard of it at all."""
+    gate.sql("CREATE OR REPLACE VIEW v_moves AS SELECT id, name AS word FROM customers", "GRANT ALL ON v_moves TO op_all")
+    found = []
+    end = time.monotonic() + 30
+    while b"name 7" not in b"".join(body for kind, body in found if kind == "D"):
+        raw.send(parse("SELECT word, id FROM v_moves WHERE id = 7"), describe("", "S"), bind(), execute(), SYNC)
+        found = raw.until("Z")
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    raw.send(parse("SELECT word, id FROM v_moves WHERE id = 7", "s"), describe("s", "S"), SYNC)
+    raw.until("Z")
+    gate.sql("CREATE OR REPLACE VIEW v_moves AS SELECT id, phone AS word FROM customers",
+             "CREATE OR REPLACE VIEW v_new AS SELECT id, phone AS word FROM customers", "GRANT ALL ON v_new TO op_all")
+    assert not told(raw.ask("SELECT word FROM v_new WHERE id = 7"))
+    time.sleep(8)
+    raw.send(bind("", "s"), execute(), SYNC)
+    assert not told(raw.until("Z"))
+
+
+def test_words_of_errors_and_notices(gate):
+    gate.sql("CREATE OR REPLACE VIEW v_checked AS SELECT * FROM customers WHERE note <> 'x' WITH CHECK OPTION",
+             "GRANT ALL ON v_checked TO op_all", "CREATE OR REPLACE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS "
+             "$$BEGIN RAISE NOTICE 'was %', OLD.phone; RETURN NEW; END$$",
+             "CREATE OR REPLACE TRIGGER says BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION says()")
+    try:
+        with gate.connect("anna") as anna, anna.cursor() as c:
+            c.execute("UPDATE customers SET note = 'z' WHERE id = 7")
+            assert anna.notices and "13800130007" not in str(anna.notices)
+            with pytest.raises(psycopg2.Error) as what:
+                c.execute("UPDATE v_checked SET note = 'x' WHERE id = 7")
+            assert what.value.pgcode == "44000"
+            assert "13800130007" not in str(what.value) and "13800130007" not in str(what.value.diag.message_detail)
+    finally:
+        gate.sql("DROP TRIGGER says ON customers")

@@ -137,6 +137,21 @@ static void test_code(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+static void test_settings(void **state)
+{
+    static const judged cases[] = {
+        {"SELECT set_config(name, 'x', false) FROM pg_settings WHERE name = 'work_mem'", ""},
+        /* a name that comes from elsewhere */
+        {"SELECT (SELECT set_config(x.name, 'x', false) FROM pg_settings WHERE name = 'work_mem') "
+         "FROM (SELECT 'search_path' AS name) x",
+         "forbidden"},
+        {"SELECT (SELECT set_config(name, 'x', false) FROM pg_settings WHERE x.name = 'work_mem') "
+         "FROM (SELECT 'work_mem' AS name) x",
+         "forbidden"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static sp_sql_bound tag(void)
 {
     return (sp_sql_bound){.part = 3, .class_level = 1, .mask = SP_MASK_FULL, .tags = 1};
@@ -161,6 +176,9 @@ static void test_tags(void **state)
         {"ALTER TABLE logs RENAME line TO text", "administer logs"},
         {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024"},
         {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024"},
+        {"ALTER TABLE logs_2024 INHERIT orders",
+         "administer logs_2024; alter logs_2024; alter orders"},
+        {"ALTER TABLE logs ATTACH PARTITION logs_2024 DEFAULT", "administer logs_2024; alter logs"},
         {"ALTER TABLE orders RENAME note TO text", "alter orders"},
     };
     check(state, cases, SP_COUNT(cases));
@@ -171,7 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_temporary), cmocka_unit_test(test_returning),
         cmocka_unit_test(test_keys),      cmocka_unit_test(test_code),
-        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_tags),      cmocka_unit_test(test_settings),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

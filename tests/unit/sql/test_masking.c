@@ -122,6 +122,8 @@ static void test_views(void **state)
 static void test_strict(void **state)
 {
     static const char *const texts[] = {
+        "SELECT * FROM made_a_moment_ago",
+        "WITH a AS (SELECT 1) SELECT * FROM a, b",
         "SELECT c FROM customers c",
         "SELECT customers FROM customers",
         "SELECT (SELECT phone FROM customers LIMIT 1)",
@@ -213,6 +215,12 @@ static void test_refused(void **state)
         "PREPARE p AS SELECT id FROM customers WHERE phone = $1",
         "EXPLAIN ANALYZE SELECT id FROM customers WHERE phone = 'x'",
         "SELECT id FROM customers WHERE 'a\\b' = phone",
+        /* rows that went through a subquery */
+        "SELECT count(*) FROM (SELECT c FROM customers c) x WHERE (x.c).phone LIKE '1%'",
+        "SELECT x.id FROM (SELECT c, id FROM customers c) x ORDER BY x.c",
+        /* what others would read later, or tell */
+        "CREATE RULE r AS ON INSERT TO orders DO ALSO SELECT phone FROM customers",
+        "LISTEN x",
     };
     expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }

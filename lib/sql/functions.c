@@ -21,7 +21,7 @@ static const named_class functions[] = {
 
 static int compare(sp_span name, const char *with)
 {
-    int order = strncmp((const char *)name.ptr, with, name.len);
+    int order = name.len == 0 ? 0 : strncmp((const char *)name.ptr, with, name.len);
     return order != 0 ? order : (with[name.len] == '\0' ? 0 : -1);
 }
 

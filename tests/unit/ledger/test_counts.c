@@ -81,7 +81,7 @@ static void every_count_fits_a_message(void **state)
     (void)state;
     static sp_ledger_counts all;
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    sp_set(&all, 0xff, sizeof(all));
+    sp_set(&all.counts, 0xff, sizeof(all.counts));
     sp_ledger_counts_write(&all, &body);
     assert_ok(sp_buf_error(&body));
 }

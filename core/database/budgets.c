@@ -99,6 +99,18 @@ static sp_err add_spent(sp_store *store, uint32_t person, sp_span budget, uint64
     return sp_query_finish(&q);
 }
 
+static sp_err forget_spent(sp_store *store, uint32_t person, sp_span budget)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "DELETE FROM budget_spent WHERE person = $1 AND budget = $2");
+    sp_bind_u64(&q, person);
+    sp_bind_text(&q, budget);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 static sp_err write_day(sp_store *store, const day_count *d)
 {
     auto_query sp_query q = sp_query_of(
@@ -226,11 +238,16 @@ static void tell_over(const spending *s, sp_span budget, bool locked, const char
     sp_ledger_client_tell(core->ledger, &event);
 }
 
+/* A lock settles the budget: who is let in again, after a talk, begins anew. */
 static void go_over(const spending *s, const sp_policy_budget *budget, const char *what)
 {
     bool lock = budget->then == SP_BUDGET_LOCK;
     if (lock) {
-        sp_err err = sp_identity_lock(s->databases->core, s->session->person);
+        sp_core *core = s->databases->core;
+        sp_err err = sp_identity_lock(core, s->session->person);
+        if (!sp_failed(err)) {
+            err = forget_spent(core->store, s->session->person, budget->name);
+        }
         if (sp_failed(err)) {
             sp_log(SP_LOG_ERROR, "person %u went over a budget and could not be locked: %s",
                    s->session->person, sp_code_word(err.code));

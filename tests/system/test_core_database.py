@@ -355,6 +355,11 @@ def test_who_goes_over_a_budget_is_locked_in_all_sessions(office):
     over = [e for e in events if e.get("method") == "budget: locked"]
     assert len(over) == 1 and over[0]["severity"] == "high" and over[0]["resource"] == "orders-db"
     assert spend(line, first, DESTROY) == EDENIED  # his session is over
+    # who is let in again begins anew
+    [who] = [p for p in office.person("olga").items("/admin/people") if p["name"] == "zhao"]
+    office.person("olga").post(f"/admin/people/{who['id']}/enable")
+    third = log_in(office, line, office.person("zhao"))
+    assert spend(line, third, DESTROY, rows=10) == OK
 
 
 def test_too_many_rows_at_once(office):

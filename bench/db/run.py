@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
@@ -154,12 +155,16 @@ class Bench:
         """Opens so many connections that do nothing; (connections, bytes each)."""
         password = self.db.password("lin")
         before = self.db.worker_rss()
-        many = []
-        for _ in range(count):
+
+        def open_one(_):
             one = Raw(self.db.port, tls="asked" if self.tls else None, timeout=60)
-            if one.log_in("lin", "orders-db", password)[-1][0] != "Z":
-                raise SystemExit("a connection of many was not let in")
-            many.append(one)
+            found = one.log_in("lin", "orders-db", password)[-1]
+            if found[0] != "Z":
+                raise SystemExit(f"a connection of many was not let in: {found[1]}")
+            return one
+
+        with ThreadPoolExecutor(16) as pool:
+            many = list(pool.map(open_one, range(count)))
         time.sleep(1)
         return many, (self.db.worker_rss() - before) / count
 

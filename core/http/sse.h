@@ -17,7 +17,6 @@ enum {
     SP_TOPIC_PEOPLE = 1U << 2,
     SP_TOPIC_POLICY = 1U << 3,
     SP_TOPIC_HEALTH = 1U << 4,
-    SP_TOPIC_LEDGER = 1U << 5,
     SP_TOPIC_APPROVALS = 1U << 7, /* that something changed, never what */
     SP_TOPIC_DATABASES = 1U << 8,
     SP_TOPIC_ME = 1U << 6 /* only to the person named in the publication */

@@ -177,9 +177,6 @@ static void get_events(sp_request *req)
         topics |= SP_TOPIC_SESSIONS | SP_TOPIC_DEVICES | SP_TOPIC_PEOPLE | SP_TOPIC_POLICY |
                   SP_TOPIC_HEALTH | SP_TOPIC_DATABASES;
     }
-    if ((admin & SP_WHO_AUDIT) != 0) {
-        topics |= SP_TOPIC_LEDGER;
-    }
     sp_answer_events(req, topics);
 }
 

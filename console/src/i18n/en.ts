@@ -293,7 +293,7 @@ export const en = {
   session: {
     title: "Record of a session", lead: "Everything it did over the web and at databases, and how much of that was recorded. Reading this is recorded as well.", leadOwn: "What is recorded about this session of yours. You see what security and audit administrators see.",
     live: "Living", ended: "Ended", somebody: "Unknown person", noDevice: "unknown device", started: "First seen", endedAt: "Ended", open: "open", reload: "Read again",
-    connections: (n: number) => s(n, "connection to a database", "connections to databases"), statementsShort: (n: string) => `${n} statements`,
+    connections: (n: number) => s(n, "connection to a database", "connections to databases"), statementsShort: (n: number) => s(n, "statement"),
     inOrder: "In order", earlier: "Show earlier ones", noEvents: "No events", notYours: "Records of sessions are read by security and audit administrators", notYoursText: "System administrators see who is signed in.",
     coverage: "How much of it was recorded", coverageLead: "Counted from the ledger's events and from nothing else.", untilNow: "The session lives: this is so until now.",
     incomplete: (n: string) => `Only the newest ${n} events are counted; the session has more.`, nothing: "Nothing",

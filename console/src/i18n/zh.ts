@@ -292,7 +292,7 @@ export const zh: typeof en = {
   session: {
     title: "会话记录", lead: "此会话在网页和数据库上做过的一切，以及其中有多少被记录。查阅本页同样会被记录。", leadOwn: "关于您这次会话的记录。您看到的与安全管理员和审计管理员看到的相同。",
     live: "进行中", ended: "已结束", somebody: "未知人员", noDevice: "未知设备", started: "最早出现", endedAt: "结束于", open: "未关闭", reload: "重新读取",
-    connections: (n: number) => `${n} 个数据库连接`, statementsShort: (n: string) => `${n} 条语句`,
+    connections: (n: number) => `${n} 个数据库连接`, statementsShort: (n: number) => `${n} 条语句`,
     inOrder: "按时间顺序", earlier: "显示更早的", noEvents: "没有事件", notYours: "会话记录由安全管理员和审计管理员查阅", notYoursText: "系统管理员可以查看谁处于登录状态。",
     coverage: "记录覆盖情况", coverageLead: "仅根据账本中的事件统计，不依据其他来源。", untilNow: "会话仍在进行：以下为截至目前的情况。",
     incomplete: (n: string) => `仅统计了最新的 ${n} 个事件；此会话的事件不止这些。`, nothing: "无",

@@ -85,7 +85,7 @@ function Head({ record }: { record: Record }) {
           <summary>{words.connections(record.connections.length)}</summary>
           <ul class="checks">
             {record.connections.map((c) => (
-              <li key={c.id}><Icon name="resource" size={15} /><span>{c.resource ?? "—"} <code class="plain">{c.id}</code> · <Time at={c.opened_at} /> – {c.closed_at ? <Time at={c.closed_at} /> : words.open} · {words.statementsShort(formatNumber(c.statements))}</span></li>
+              <li key={c.id}><Icon name="resource" size={15} /><span>{c.resource ?? "—"} <code class="plain">{c.id}</code> · <Time at={c.opened_at} /> – {c.closed_at ? <Time at={c.closed_at} /> : words.open} · {words.statementsShort(c.statements)}</span></li>
             ))}
           </ul>
         </details>

@@ -26,7 +26,7 @@ export const toneOf = (event: Event): string | undefined =>
 export function StatementText({ event }: { event: Event }) {
   const words = t().watch;
   const connects = event.method === "CONNECT";
-  const title = connects ? (event.kind === "close" ? words.closed : words.connected)
+  const title = connects ? (event.kind === "close" ? words.closed : event.verdict === "allow" ? words.connected : words.connection)
     : event.kind === "decision" || event.kind === "close" ? event.object || event.method : undefined;
   if (title === undefined) {
     return <span class="event-title">{t().words.event[event.kind]}<small class="muted block clip">{event.method} {event.object}</small></span>;

@@ -206,7 +206,8 @@ sp_err keep_run_keep(keep_job *job)
     TRY(keep_connect(job, NULL, &conn));
     TRY(begin_snapshot(job, conn, snapshot, sizeof(snapshot)));
     TRY(keep_manifest(job, conn, &manifest));
-    TRY(check_room(job, keep_manifest_bytes(manifest), &max_bytes));
+    job->plain_bytes = keep_manifest_bytes(manifest);
+    TRY(check_room(job, job->plain_bytes, &max_bytes));
     json_object_set_new(manifest, "created",
                         json_integer((json_int_t)(sp_now_unix_us() / 1000000)));
     TRY(write_all(job, manifest, snapshot, max_bytes));

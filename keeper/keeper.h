@@ -39,6 +39,7 @@ typedef struct {
     /* results */
     sp_err err;
     uint64_t bytes;
+    uint64_t plain_bytes; /* of the tables that were kept, as the server has them */
     uint64_t duration_ms;
     sp_buf report;
     sp_buf why;

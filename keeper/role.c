@@ -24,7 +24,8 @@ enum {
     JOBS_MAX = 16,
     FILES_MAX = 1024,
     REPORT_MAX_BYTES = SP_KEEPER_REPORT_MAX_BYTES,
-    RATE_DEFAULT = 20 << 20
+    RATE_DEFAULT = 20 << 20,
+    RATE_LEAST = 8 << 20 /* bytes: less says nothing about the rate */
 };
 static const char PROGRAMS[] = "/usr/lib/postgresql";
 
@@ -102,8 +103,8 @@ static void on_finished(uv_work_t *work, int status)
     queued *q = work->data;
     const keep_job *job = &q->job;
     (void)status;
-    if (job->job.kind == SP_KEEPER_KEEP && !sp_failed(job->err) && job->duration_ms > 100) {
-        q->keeper->rate = job->bytes * 1000 / job->duration_ms + 1;
+    if (job->job.kind == SP_KEEPER_KEEP && !sp_failed(job->err) && job->plain_bytes > RATE_LEAST) {
+        q->keeper->rate = job->plain_bytes * 1000 / (job->duration_ms + 1) + 1;
     }
     if (sp_failed(job->err)) {
         sp_log(SP_LOG_WARN, "job %llu (kind %u) failed: %s: %.*s", (unsigned long long)job->job.job,

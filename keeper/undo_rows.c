@@ -218,6 +218,7 @@ static void put_reverting(const table *t, sp_buf *sql)
                "BY sp_xid ORDER BY count(*) DESC, sp_xid LIMIT 1;\n",
                t->number, t->number);
     auto_buf sp_buf assignments = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    sp_buf_fmt(sql, "ANALYZE pg_temp.sp_diff_%zu;\n", t->number);
     if (!put_assignments(t->relation, &assignments)) {
         return;
     }
@@ -322,6 +323,8 @@ static sp_err put_rows(undo *u, const table *t, sp_buf *sql)
         return undo_refuse(u, undo_text(t->relation, "quoted"),
                            "it has no key, so changed rows cannot be told from others", NULL, NULL);
     }
+    sp_buf_fmt(sql, "ANALYZE pg_temp.sp_undo_%zu;\n",
+               t->number); /* else the planner thinks it small */
     switch_triggers(t, true, sql);
     if (!keyed) {
         put_without_key(u, t, sql);

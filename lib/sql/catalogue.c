@@ -423,7 +423,7 @@ void sp_sql_catalogue_bind_clear(sp_sql_catalogue *catalogue)
     const sp_sql_bound nothing = {.part = SP_NONE};
     for (uint32_t i = 0; i < catalogue->relation_count; i++) {
         catalogue->relations[i].bound = nothing;
-        catalogue->relations[i].flags &= ~(uint32_t)SP_SQL_REL_TAGGED;
+        catalogue->relations[i].flags &= ~(uint32_t)(SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR);
     }
     for (uint32_t i = 0; i < catalogue->column_count; i++) {
         catalogue->columns[i].bound = nothing;
@@ -552,6 +552,12 @@ void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
                 changed |= show(catalogue, edge->from, &catalogue->relations[edge->to]);
             } else if (edge->kind == SP_SQL_EDGE_READS) {
                 changed |= spread_to_view(catalogue, from, edge->to);
+            }
+            uint32_t reaches = SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR;
+            if ((catalogue->relations[edge->to].flags & reaches) != 0 &&
+                (from->flags & SP_SQL_REL_NEAR) == 0) {
+                from->flags |= SP_SQL_REL_NEAR;
+                changed = true;
             }
         }
     }

@@ -208,12 +208,16 @@ static sp_action action_of_command(const AlterTableCmd *command)
 }
 
 static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
+static void lose_columns(walker *w, DropBehavior behavior);
 
 static void walk_alter_table(walker *w, const AlterTableStmt *alter)
 {
     for (int i = 0; i < list_length(alter->cmds); i++) {
         const AlterTableCmd *command = AS(AlterTableCmd, list_nth(alter->cmds, i));
         record_relation(w, alter->relation, action_of_command(command), 0);
+        if (alter->objtype == OBJECT_TYPE) {
+            lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
+        }
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
             record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
@@ -364,6 +368,15 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
     }
 }
 
+/* Columns of any table may be of what goes, or computed by it. */
+static void lose_columns(walker *w, DropBehavior behavior)
+{
+    if (behavior == DROP_CASCADE) {
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
+                      SP_SPAN_EMPTY, SP_SPAN_EMPTY);
+    }
+}
+
 static void walk_drop(walker *w, const DropStmt *drop)
 {
     for (int i = 0; i < list_length(drop->objects); i++) {
@@ -389,6 +402,7 @@ static void walk_drop(walker *w, const DropStmt *drop)
             }
         } else {
             record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
+            lose_columns(w, drop->behavior);
         }
     }
 }

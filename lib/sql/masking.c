@@ -120,7 +120,8 @@ static void reach_relation(masking *m, const RangeVar *range)
             masked = true;
         }
     }
-    m->in_reach |= masked;
+    /* also when nothing masked is shown: an error may quote the whole row behind it */
+    m->in_reach |= masked || (relation->flags & (SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR)) != 0;
     add(m, masked ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
     if (masked && range->alias != NULL && range->alias->colnames != NIL) {
         add_names(m, &m->names, range->alias->colnames);
@@ -464,6 +465,35 @@ static void check_copy(masking *m, const CopyStmt *copy)
     check(m, copy->query, AS_PART);
 }
 
+/* Whether rows pass tells their values: unique, not null, another type, a key of another table. */
+static void check_names(masking *m, const List *names)
+{
+    for (int i = 0; i < list_length(names); i++) {
+        sp_span name = string_of((const Node *)list_nth(names, i));
+        if (has(&m->names, name)) {
+            refuse(m, "a masked column would be tested:", name);
+        }
+    }
+}
+
+static void check_name(masking *m, const char *name)
+{
+    if (name != NULL && has(&m->names, text_of(name))) {
+        refuse(m, "a masked column would be tested:", text_of(name));
+    }
+}
+
+static void check_index(masking *m, const IndexStmt *index)
+{
+    bool tests = index->unique || index->excludeOpNames != NIL;
+    for (int i = 0; i < list_length(index->indexParams); i++) {
+        const IndexElem *item = AS(IndexElem, list_nth(index->indexParams, i));
+        check_name(m, tests ? item->name : NULL);
+        check(m, item->expr, AS_PART);
+    }
+    check(m, index->whereClause, AS_PART);
+}
+
 static void check_children(masking *m, const Node *node)
 {
     const node_shape *shape = shape_of(nodeTag(node));
@@ -525,6 +555,26 @@ static void check(masking *m, const Node *node, standing how)
         break;
     case T_ViewStmt:
         check_source(m, AS(ViewStmt, node)->query);
+        break;
+    case T_IndexStmt:
+        check_index(m, AS(IndexStmt, node));
+        break;
+    case T_IndexElem: /* of ON CONFLICT, EXCLUDE */
+        check_name(m, AS(IndexElem, node)->name);
+        check(m, AS(IndexElem, node)->expr, AS_PART);
+        break;
+    case T_AlterTableCmd:
+        if (AS(AlterTableCmd, node)->subtype == AT_SetNotNull ||
+            AS(AlterTableCmd, node)->subtype == AT_AlterColumnType) {
+            check_name(m, AS(AlterTableCmd, node)->name);
+        }
+        check_children(m, node);
+        break;
+    case T_Constraint:
+        check_names(m, AS(Constraint, node)->keys);
+        check_names(m, AS(Constraint, node)->fk_attrs);
+        check_names(m, AS(Constraint, node)->pk_attrs);
+        check_children(m, node);
         break;
     case T_RuleStmt:
         check(m, AS(RuleStmt, node)->whereClause, AS_PART);

@@ -152,6 +152,18 @@ static void test_settings(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+static void test_columns(void **state)
+{
+    static const judged cases[] = {
+        {"DROP TYPE pair", "destroy schema pair"},
+        {"DROP TYPE pair CASCADE", "destroy schema pair; destroy!~ database"},
+        {"DROP DOMAIN short CASCADE", "destroy schema short; destroy!~ database"},
+        {"DROP FUNCTION f(int) CASCADE", "destroy schema f; destroy!~ database"},
+        {"ALTER TYPE pair DROP ATTRIBUTE a CASCADE", "destroy pair; destroy!~ database"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static sp_sql_bound tag(void)
 {
     return (sp_sql_bound){.part = 3, .class_level = 1, .mask = SP_MASK_FULL, .tags = 1};
@@ -190,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_temporary), cmocka_unit_test(test_returning),
         cmocka_unit_test(test_keys),      cmocka_unit_test(test_code),
         cmocka_unit_test(test_tags),      cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_columns),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -78,6 +78,8 @@ static void test_clean(void **state)
 static void test_by_origin(void **state)
 {
     static const char *const texts[] = {
+        "UPDATE v_names SET name = NULL WHERE id = 1",
+        "CREATE INDEX ON customers (phone)",
         "SELECT * FROM customers",
         "SELECT phone FROM customers",
         "SELECT c.* FROM customers c",
@@ -221,6 +223,14 @@ static void test_refused(void **state)
         /* what others would read later, or tell */
         "CREATE RULE r AS ON INSERT TO orders DO ALSO SELECT phone FROM customers",
         "LISTEN x",
+        /* whether it works tells */
+        "ALTER TABLE customers ALTER phone SET NOT NULL",
+        "ALTER TABLE customers ALTER phone TYPE int",
+        "ALTER TABLE customers ADD UNIQUE (phone)",
+        "ALTER TABLE customers ADD EXCLUDE (phone WITH =)",
+        "CREATE UNIQUE INDEX ON customers (phone)",
+        "CREATE TABLE t (p text REFERENCES customers (phone))",
+        "INSERT INTO customers (id) VALUES (1) ON CONFLICT (phone) DO NOTHING",
     };
     expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }

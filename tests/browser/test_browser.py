@@ -163,8 +163,17 @@ def test_approvals(tools):
 
 @pytest.mark.timeout(300)
 def test_watch(tools):
-    from dblib import DatabaseOffice
-    db = DatabaseOffice()
+    from dblib import DOCUMENTS, DatabaseOffice
+    budget = """---
+kind: Budget
+name: destroying
+who: { roles: [dba] }
+actions: [destroy]
+per: 10m
+statements: 3
+then: deny
+"""
+    db = DatabaseOffice(documents=DOCUMENTS + budget)
     try:
         db.server.sql("CREATE TABLE orders (id int, note text)", "INSERT INTO orders SELECT g, 'n' FROM generate_series(1, 50) g",
                       "GRANT ALL ON orders TO op_dba", database="orders")

@@ -139,7 +139,13 @@ test("who works as whom, and budgets", async () => {
   await sam.go("/admin/databases/accounts");
   assert.match(await line(sam, "lin").innerText(), /orders-db[\s\S]*op_dba/);
   await sam.go("/admin/databases/budgets");
-  await sam.page.getByText("No budgets").waitFor();
+  await sam.page.getByText("Nobody has used any of it.").waitFor();
+  assert.equal((await psql(linSignsIn, "CREATE TEMP TABLE gone (id int); DROP TABLE gone")).stderr, "");
+  assert.match((await psql(linSignsIn, "DELETE FROM orders")).stdout, /DELETE 50/);
+  await sam.go("/admin/databases/budgets");
+  await line(sam, "lin").waitFor();
+  assert.match(await line(sam, "lin").innerText(), /\d of 3/);
+  await shot(sam, "budgets-light");
   sam.calm();
 });
 

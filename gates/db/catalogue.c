@@ -119,15 +119,30 @@ static bool is_telling(sp_span name)
     return false;
 }
 
+/* Of extensions, in whatever schema they were put: what others asked. */
+static bool is_extension_telling(sp_span name)
+{
+    static const char *const names[] = {"pg_stat_statements", "pg_stat_monitor", "pg_qualstats",
+                                        "pg_stat_kcache_detail", "pg_store_plans"};
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        if (sp_span_eq(name, sp_span_cstr(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum { ROW_VALUES = 12 };
 
 static sp_err add_relation(db_catalogue *c, const sp_span *v)
 {
     uint32_t oid = number_of(v[1]);
     if (oid != c->last_oid) {
+        bool is_system = is_true(v[6]) || is_extension_telling(v[3]);
+        bool tells = is_telling(v[3]) || is_extension_telling(v[3]);
         uint32_t flags = (is_true(v[5]) ? SP_SQL_REL_RULES : 0) |
-                         (is_true(v[6]) ? SP_SQL_REL_SYSTEM : 0) |
-                         (is_true(v[6]) && is_telling(v[3]) ? SP_SQL_REL_TELLING : 0);
+                         (is_system ? SP_SQL_REL_SYSTEM : 0) |
+                         (is_system && tells ? SP_SQL_REL_TELLING : 0);
         TRY(sp_sql_catalogue_relation(c->next_one, v[2], v[3], oid,
                                       v[4].len > 0 ? (char)v[4].ptr[0] : '?', flags,
                                       &c->last_index));

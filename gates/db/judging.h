@@ -177,6 +177,7 @@ struct db_judge {
     db_names names;
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count;
+    bool has_alias;       /* the session made views or renamed what the catalogue may not know */
     uint64_t moves;       /* messages that ran, bound or closed something */
     bool server_is_newer; /* than the grammar that judges */
     uint32_t watched;     /* notes whose answers rows.c looks at */

@@ -24,6 +24,7 @@ typedef struct {
     const sp_policy *policy;
     sp_span database;
     uint64_t now_unix_s;
+    bool has_alias; /* an unknown name may be a new one of anything */
 } asking;
 
 static sp_question question_of(const asking *a, sp_action action, uint32_t part)
@@ -62,6 +63,9 @@ static bool is_graver(const sp_decision *a, const sp_decision *b)
 /* A relation that the catalogue does not have: whatever of that name the path could find. */
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
+    if (a->has_alias && use->action != SP_ACTION_ALTER) {
+        return about_whole(a, (sp_action)use->action, SP_SPAN_EMPTY);
+    }
     if (use->schema.len > 0) {
         sp_database_part part = sp_policy_database_part(
             a->policy, a->session->resource, a->database, use->schema, use->name, SP_SPAN_EMPTY);
@@ -156,7 +160,9 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
                       .catalogue = catalogue,
                       .policy = &session->snapshot->policy,
                       .database = sp_span_cstr(session->database),
-                      .now_unix_s = sp_now_unix_us() / 1000000};
+                      .now_unix_s = sp_now_unix_us() / 1000000,
+                      .has_alias = db_session_judge(session)->has_alias ||
+                                   (judgement->flags & SP_SQL_IS_ALIAS) != 0};
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         sp_decision decision = about_use(&a, &judgement->uses[i]);
         join(ruling, &decision, &judgement->uses[i]);

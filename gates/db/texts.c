@@ -289,6 +289,7 @@ static sp_err keep_names(db_session *session, const sp_sql_judgement *judgement,
 
 static void keep_temps(db_judge *judge, const sp_sql_judgement *judgement)
 {
+    judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & SP_SQL_IS_CREATE_TEMP) == 0 ||

@@ -83,6 +83,7 @@ static void walk_view(walker *w, const ViewStmt *view)
         walk_fault(w, SP_SQL_FORBIDDEN, "CREATE TEMPORARY VIEW");
         return;
     }
+    w->statement->flags |= SP_SQL_IS_ALIAS;
     if (!make_relation(w, view->view) && view->replace &&
         walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
@@ -289,6 +290,7 @@ static sp_action action_of_renaming(const walker *w, const RangeVar *relation)
 
 static void walk_rename(walker *w, const RenameStmt *rename)
 {
+    w->statement->flags |= SP_SQL_IS_ALIAS;
     bool names_rows = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_VIEW ||
                       rename->renameType == OBJECT_MATVIEW || rename->renameType == OBJECT_COLUMN ||
                       rename->renameType == OBJECT_FOREIGN_TABLE;
@@ -301,6 +303,7 @@ static void walk_rename(walker *w, const RenameStmt *rename)
 
 static void walk_move(walker *w, const AlterObjectSchemaStmt *move)
 {
+    w->statement->flags |= SP_SQL_IS_ALIAS;
     change_object(w, move->objectType, move->relation, move->object,
                   action_of_renaming(w, move->relation));
     if (is_code(move->objectType)) {

@@ -250,6 +250,10 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
         record_known(w, found.relation, action, flags);
         return;
     case FOUND_UNKNOWN:
+        if (sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_toast"))) {
+            walk_fault(w, SP_SQL_FORBIDDEN, "pg_toast, where values of other tables stand");
+            return;
+        }
         record_object(w, action, SP_SQL_RELATION, flags, text_of(name->schemaname),
                       text_of(name->relname));
         return;

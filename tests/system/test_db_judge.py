@@ -19,6 +19,9 @@ name: clerk
 kind: Role
 name: analyst
 ---
+kind: Role
+name: builder
+---
 kind: Resource
 name: orders-db
 title: { en: Orders, zh: 订单 }
@@ -29,7 +32,7 @@ postgres:
   tls: loopback
   databases: [orders]
   search_path: [public]
-  accounts: [{ roles: [dba, clerk, analyst], as: op_all }]
+  accounts: [{ roles: [dba, clerk, analyst, builder], as: op_all }]
   functions: [{ name: public.twice, action: read }]
   parts:
     - { schema: audit, class: core }
@@ -45,6 +48,18 @@ name: clerks work with orders
 who: { roles: [clerk] }
 to: { resources: [orders-db], classes: [internal] }
 may: [connect, read, write]
+---
+kind: Rule
+name: builders build
+who: { roles: [builder] }
+to: { resources: [orders-db], classes: [internal] }
+may: [connect, read, write, alter, destroy]
+---
+kind: Rule
+name: builders may look
+who: { roles: [builder] }
+to: { resources: [orders-db], classes: [core] }
+may: [read]
 """
 
 
@@ -54,6 +69,7 @@ def gate():
     try:
         one.person("dora", "dba")
         one.person("carl", "clerk")
+        one.person("bea", "builder")
         yield one
     finally:
         one.close()
@@ -172,3 +188,19 @@ def test_everything_is_written_down(gate):
              lambda: "'marked'" in events() and "ALTER ROLE op_all PASSWORD '***'" in events(), 0.3)
     assert "geheim-7" not in events()
     assert "geheim-7" not in gate.office.log()
+
+
+def test_another_name_is_no_way_around(gate):
+    before = counts(gate)
+    with gate.connect("bea") as bea, bea.cursor() as c:
+        c.execute("CREATE TABLE made (id int)")
+        c.execute("INSERT INTO made VALUES (1)")
+        c.execute("CREATE VIEW other AS SELECT * FROM audit.entries")
+        refused(c, "DELETE FROM other")
+        bea.rollback()
+        refused(c, "CREATE VIEW other AS SELECT * FROM audit.entries; DELETE FROM other")
+        bea.rollback()
+        refused(c, "CREATE TEMP VIEW other AS SELECT * FROM audit.entries")
+        bea.rollback()
+        refused(c, "CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'DELETE FROM audit.entries RETURNING who'")
+    assert counts(gate) == before

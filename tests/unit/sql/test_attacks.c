@@ -152,6 +152,24 @@ static void test_settings(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+static void test_aliases(void **state)
+{
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    static const char *const texts[] = {"CREATE VIEW v AS SELECT * FROM orders",
+                                        "ALTER TABLE orders RENAME TO o2",
+                                        "ALTER TABLE orders SET SCHEMA audit"};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(texts[i]));
+        assert_true((got->flags & SP_SQL_IS_ALIAS) != 0);
+    }
+    static const judged cases[] = {
+        {"SELECT * FROM pg_toast.pg_toast_16384", "forbidden"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static void test_columns(void **state)
 {
     static const judged cases[] = {
@@ -202,7 +220,7 @@ int main(void)
         cmocka_unit_test(test_temporary), cmocka_unit_test(test_returning),
         cmocka_unit_test(test_keys),      cmocka_unit_test(test_code),
         cmocka_unit_test(test_tags),      cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_columns),   cmocka_unit_test(test_aliases),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

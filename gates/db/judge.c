@@ -39,11 +39,6 @@ void db_judge_policy_changed(void)
     /* sessions take the new snapshot, and their catalogue is bound to it, in db_judge_again() */
 }
 
-void db_judge_push(const sp_msg *msg)
-{
-    (void)msg; /* nothing is asked of core that is answered by a push */
-}
-
 /* ---- events ---- */
 
 static void name_decision(const db_session *session, const sp_decision *decision, sp_action action,
@@ -84,9 +79,21 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }
 
-static void record_run(db_session *session, const db_note *note, const db_end *end)
+uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference)
 {
     sp_event event = db_event_of(session, SP_EVENT_DECISION);
+    event.reference = reference;
+    name_decision(session, &run->ruling->decision, run->ruling->action, &event);
+    event.verdict = SP_VERDICT_ALLOW;
+    event.severity = severity_of(run->ruling->action, SP_VERDICT_ALLOW);
+    event.method = sp_span_cstr(run->tag);
+    event.object = run->shown;
+    return sp_recorder_put(&db_here.recorder, &event);
+}
+
+static void record_run(db_session *session, const db_note *note, const db_end *end)
+{
+    sp_event event = db_event_of(session, note->is_recorded ? SP_EVENT_CLOSE : SP_EVENT_DECISION);
     event.reference = note->reference;
     name_decision(session, &note->ruling.decision, note->ruling.action, &event);
     event.severity = severity_of(note->ruling.action, SP_VERDICT_ALLOW);
@@ -315,7 +322,12 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 
 void db_judge_cancelled(db_session *session)
 {
-    db_session_resume(session);
+    db_pending_cancelled(session);
+}
+
+void db_judge_push(const sp_msg *msg)
+{
+    db_pending_push(msg);
 }
 
 void db_judge_gone(db_session *session)
@@ -330,6 +342,7 @@ void db_judge_gone(db_session *session)
     event.reason = SP_REASON_RULE;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
     db_spend_gone(judge);
+    db_pending_reset(&judge->pending);
     db_names_done(&judge->names);
     db_catalogue_unref(judge->catalogue);
     sp_free(judge->temps);

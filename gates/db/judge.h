@@ -127,6 +127,8 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end);
 /* The client asked to cancel while his message waits: the judge gives up and calls resume; the
  * next db_judge_front() answers DB_REFUSE. */
 void db_judge_cancelled(db_session *session);
+/* A push of core about a statement that waits for other people: ASK_DONE. */
+void db_judge_push(const sp_msg *msg);
 /* The session ends: frees what hangs on it. */
 void db_judge_gone(db_session *session);
 

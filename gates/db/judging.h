@@ -107,8 +107,9 @@ typedef struct db_named db_named;
 struct db_named {
     db_named *next;
     db_named_kind kind;
-    bool sure;     /* the server said that it made it */
-    bool declared; /* by DECLARE: may outlive its transaction */
+    bool sure;       /* the server said that it made it */
+    bool declared;   /* by DECLARE: may outlive its transaction */
+    bool has_values; /* a portal with parameters */
     db_text *text;
     uint64_t number; /* grows: who came later */
     uint8_t name_len;
@@ -152,7 +153,9 @@ typedef struct {
     uint8_t name_len;
     uint8_t name[SP_NAME_MAX_BYTES]; /* closed, deallocated */
     bool runs;                       /* an execution, that is written down at its end */
+    bool is_recorded;                /* before it ran: its end is a CLOSE */
     bool is_watched;                 /* rows.c looks at its answer */
+    bool has_values;                 /* a Bind with parameters */
     sp_sql_masking_mode masking;
     db_text *text;          /* whose answer this is, in the extended protocol */
     uint64_t moves;         /* what the session had run, bound and closed before */
@@ -166,6 +169,57 @@ typedef struct {
 } db_note;
 
 /* ---- the session ---- */
+
+/* What has to happen before a statement runs, for the bytes of `hash`. */
+typedef enum {
+    DB_PENDING_NONE,
+    DB_PENDING_CALL, /* core's reply */
+    DB_PENDING_PUSH, /* other people's word */
+    DB_PENDING_DISK, /* the record */
+    DB_PENDING_REFUSED
+} db_pending_state;
+
+enum {
+    DB_DONE_AGREED = 1 << 4,   /* others have */
+    DB_DONE_APPROVED = 1 << 0, /* and their word was used */
+    DB_DONE_KEPT = 1 << 1,
+    DB_DONE_RECORDED = 1 << 3
+};
+
+typedef struct {
+    db_pending_state state;
+    uint8_t done; /* DB_DONE_ */
+    uint8_t needed;
+    uint8_t approvals;
+    uint32_t call; /* 0 = none */
+    uint64_t ask;  /* asked of others and not used up; 0 = none */
+    uint64_t reference;
+    uint64_t recorded; /* the reference under which it is on disk already; 0 = it is not */
+    sp_hash hash;
+    db_session *session;
+    sp_recorder_wait wait;
+    db_refusal refusal;
+} db_pending;
+
+/* A statement that wants to run. */
+typedef struct {
+    const db_ruling *ruling;
+    const sp_sql_judgement *judgement;
+    const char *tag;
+    sp_span text;
+    sp_span shown;
+    uint32_t statements; /* that run now; 0 = it is only looked whether they would */
+} db_run_ask;
+
+/* ---- pending.c ---- */
+/* The next step: DB_PASS when there is none left, DB_WAIT, or DB_REFUSE. */
+db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal);
+/* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not. */
+uint64_t db_pending_take(db_session *session);
+void db_pending_cancelled(db_session *session);
+void db_pending_reset(db_pending *pending);
+/* ASK_DONE of core. */
+void db_pending_push(const sp_msg *msg);
 
 enum { DB_TEMPS_MAX = 256 };
 
@@ -183,6 +237,7 @@ struct db_judge {
     uint32_t watched;     /* notes whose answers rows.c looks at */
     uint32_t spend_call;  /* 0 = none is under way */
     uint8_t spend;        /* DB_SPEND_ */
+    db_pending pending;
 };
 
 /* ---- texts.c: messages that carry or run SQL ---- */
@@ -211,6 +266,9 @@ void db_spend_gone(db_judge *judge);
 /* What was refused, written down at once. */
 void db_judge_refused(db_session *session, const db_ruling *ruling, const char *tag, sp_span shown,
                       const db_refusal *refusal);
+
+/* Writes down a statement that runs next; its number, 0 when there is no room. */
+uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference);
 
 /* ---- rows.c ---- */
 /* Looks at the answer of this note, if anything is masked or limited. */

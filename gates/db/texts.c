@@ -214,7 +214,6 @@ static bool find_named_masking(db_session *session, const db_ruling *ruling, db_
 
 /* ---- the order to run ---- */
 
-/* May it run now? DB_PASS: written down if it must be. */
 /* How many statements run now: what is only prepared or declared does not. */
 static uint32_t running(const sp_sql_judgement *judgement)
 {
@@ -226,13 +225,12 @@ static uint32_t running(const sp_sql_judgement *judgement)
     return count;
 }
 
-/* statements: so many run now; 0 = it is only looked whether they would. */
-static db_verdict may_run(db_session *session, const db_ruling *ruling, uint32_t statements,
-                          const char *tag, sp_span shown, db_refusal *refusal)
+/* May it run now? DB_PASS, DB_WAIT or DB_REFUSE, which is written down. */
+static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
-    if (ruling->decision.verdict != SP_VERDICT_ALLOW) {
-        db_ruling_refuse(ruling, session, refusal);
-        db_judge_refused(session, ruling, tag, shown, refusal);
+    if (run->ruling->decision.verdict == SP_VERDICT_DENY) {
+        db_ruling_refuse(run->ruling, session, refusal);
+        db_judge_refused(session, run->ruling, run->tag, run->shown, refusal);
         return DB_REFUSE;
     }
     if (!sp_recorder_works(&db_here.recorder)) {
@@ -240,11 +238,28 @@ static db_verdict may_run(db_session *session, const db_ruling *ruling, uint32_t
                   "this statement cannot be written down, so it does not run");
         return DB_REFUSE;
     }
-    db_verdict verdict = statements == 0 ? DB_PASS : db_spend(session, ruling, statements, refusal);
+    db_verdict verdict = DB_PASS;
+    if (run->statements > 0) {
+        verdict = db_pending_step(session, run, refusal);
+    }
+    if (run->statements > 0 && verdict == DB_PASS) {
+        verdict = db_spend(session, run->ruling, run->statements, refusal);
+    }
     if (verdict == DB_REFUSE) {
-        db_judge_refused(session, ruling, tag, shown, refusal);
+        db_judge_refused(session, run->ruling, run->tag, run->shown, refusal);
     }
     return verdict;
+}
+
+/* It runs: what was asked of others was given. */
+static void note_run(db_session *session, db_note *note)
+{
+    uint64_t recorded = db_pending_take(session);
+    note->is_recorded = recorded != 0;
+    note->reference = recorded != 0 ? recorded : sp_recorder_reference();
+    if (note->ruling.decision.verdict == SP_VERDICT_ASK) {
+        note->ruling.decision.verdict = SP_VERDICT_ALLOW;
+    }
 }
 
 static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judgement, sp_span text,
@@ -348,6 +363,7 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
                       executes ? "prepared statement \"%.*s\" does not exist"
                                : "cursor \"%.*s\" does not exist",
                       SP_SPAN_ARG(statement->name));
+            refusal->reference = 0; /* the server's own words, and nothing else */
             return false;
         }
     }
@@ -390,10 +406,6 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
             return DB_REFUSE;
         }
     }
-    verdict = may_run(session, &ruling, running(judgement), tag, sp_buf_borrow(&shown), refusal);
-    if (verdict != DB_PASS) {
-        return verdict;
-    }
     sp_sql_masking_mode masking = SP_SQL_MASKING_CLEAN;
     bool masks = find_masking(session, &ruling, judgement, text, &masking, refusal);
     for (uint32_t i = 0; masks && i < judgement->statement_count; i++) {
@@ -409,15 +421,21 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         db_judge_refused(session, &ruling, tag, sp_buf_borrow(&shown), refusal);
         return DB_REFUSE;
     }
+    const db_run_ask run = {&ruling,           judgement, tag, text, sp_buf_borrow(&shown),
+                            running(judgement)};
+    verdict = may_run(session, &run, refusal);
+    if (verdict != DB_PASS) {
+        return verdict;
+    }
     note = new_note(&ruling, sp_buf_borrow(&shown));
     if (note == NULL) {
         return no_memory(refusal);
     }
+    note_run(session, note);
     note->runs = judgement->statement_count > 0;
     judge->moves++;
     note->tag = tag;
     note->flags = flags;
-    note->reference = sp_recorder_reference();
     note->number = judge->names.numbers + 1;
     note_deallocated(judgement, note);
     keep_temps(judge, judgement);
@@ -452,7 +470,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_verdict verdict = DB_PASS;
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
-        verdict = may_run(session, &ruling, 0, tag_of(judgement), text->shown, refusal);
+        const db_run_ask run = {&ruling, judgement, tag_of(judgement), parse.text, text->shown, 0};
+        verdict = may_run(session, &run, refusal);
     }
     db_note *note = verdict == DB_PASS ? new_note(NULL, SP_SPAN_EMPTY) : NULL;
     if (verdict == DB_PASS && note == NULL) {
@@ -487,6 +506,7 @@ static sp_err bind_texts(db_names *names, sp_span statement, const db_named *fro
     }
     db_named *named = NULL;
     TRY(db_names_add(names, DB_NAMED_PORTAL, portal, from->text, &named));
+    named->has_values = note->has_values;
     named->sure = note->named != NULL; /* several: none is taken back when it fails */
     note->named = note->named == NULL ? named : note->named;
     return sp_ok();
@@ -497,7 +517,13 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
 {
     sp_span portal;
     sp_span statement;
+    sp_pg_bind bind;
     sp_err err = sp_pg_bind_names_read(msg->body, &portal, &statement);
+    bool has_values = true;
+    if (!sp_failed(err) && msg->whole) {
+        err = sp_pg_bind_read(msg->body, &bind);
+        has_values = sp_failed(err) || bind.value_count > 0;
+    }
     if (sp_failed(err)) {
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Bind message that is malformed");
         return DB_CUT;
@@ -516,6 +542,7 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
         return DB_REFUSE;
     }
     note->number = judge->names.numbers + 1;
+    note->has_values = has_values;
     judge->moves++;
     if (sp_failed(bind_texts(&judge->names, statement, from, portal, note, 0))) {
         sp_free(note);
@@ -544,19 +571,33 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         return DB_REFUSE;
     }
     const char *tag = tag_of(portal->text->judgement);
-    db_verdict verdict = may_run(session, &ruling, 1, tag, portal->text->shown, refusal);
-    if (verdict != DB_PASS) {
-        return verdict;
+    if (ruling.decision.verdict == SP_VERDICT_ASK && portal->has_values) {
+        db_refuse(refusal, "42501", SP_REASON_APPROVAL,
+                  "others cannot agree to a statement whose values stand beside it");
+        snprintf(refusal->hint, sizeof(refusal->hint), "Write the values into the statement.");
+        db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
+        return DB_REFUSE;
     }
     sp_sql_masking_mode masking = SP_SQL_MASKING_CLEAN;
     if (!find_named_masking(session, &ruling, DB_NAMED_PORTAL, execute.portal, &masking, refusal)) {
         db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
         return DB_REFUSE;
     }
+    const db_run_ask run = {&ruling,
+                            portal->text->judgement,
+                            tag,
+                            (sp_span){portal->text->text, portal->text->text_len},
+                            portal->text->shown,
+                            1};
+    db_verdict verdict = may_run(session, &run, refusal);
+    if (verdict != DB_PASS) {
+        return verdict;
+    }
     db_note *note = new_note(&ruling, portal->text->shown);
     if (note == NULL) {
         return no_memory(refusal);
     }
+    note_run(session, note);
     note->runs = true;
     note->masking = masking;
     note->text = db_text_ref(portal->text);
@@ -565,7 +606,6 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         (portal->text->judgement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0;
     note->tag = tag;
     note->flags = portal->text->judgement->flags;
-    note->reference = sp_recorder_reference();
     note->number = judge->names.numbers + 1;
     note_deallocated(portal->text->judgement, note);
     keep_temps(judge, portal->text->judgement);

@@ -100,7 +100,7 @@ static void on_push(sp_office *office, const sp_msg *msg)
         if (session != NULL) {
             db_cancel_here(db_cancel_pid(session), session->key);
         }
-    } else {
+    } else if (msg->kind == SP_CORE_DB_ASK_DONE) {
         db_judge_push(msg);
     }
 }

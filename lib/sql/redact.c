@@ -174,6 +174,15 @@ static void put_clean(sp_span text, size_t max_bytes, sp_buf *out)
         cut--;
     }
     bool is_utf8 = sp_span_is_utf8(sp_span_slice(text, 0, cut));
+    bool has_control = false;
+    for (size_t i = 0; i < cut; i++) {
+        has_control |= text.ptr[i] < 0x20 || text.ptr[i] == 0x7F;
+    }
+    if (is_utf8 && !has_control) { /* nearly always */
+        sp_buf_span(out, sp_span_slice(text, 0, cut));
+        sp_buf_text(out, cut < text.len ? "..." : "");
+        return;
+    }
     for (size_t i = 0; i < cut; i++) {
         uint8_t c = text.ptr[i];
         if (c < 0x20 || c == 0x7F) {

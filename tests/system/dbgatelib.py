@@ -77,9 +77,9 @@ class DatabaseOffice:
         """As the server's superuser."""
         return self.pg.sql(*statements, database=database)
 
-    def direct(self, account):
+    def direct(self, account, database="orders"):
         return psycopg2.connect(host="127.0.0.1", port=self.pg.port, user=account, password=account,
-                                dbname="orders", sslmode="require")
+                                dbname=database, sslmode="require")
 
     def person(self, name, role):
         if name not in self.people:

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What has to happen before a statement runs: other people agree, what it would destroy is kept,
+ * the disk has the record (budgets: spend.c). The client's message waits meanwhile, and is judged
+ * again after each step; a step that was done for these very bytes is not done twice. OWNS the
+ * pending part of a judge. PROCESS db gate workers. TRUST core's answers are checked. SPEC
+ * lib/proto/db_msg.h, gates/db/judge.h.
+ */
+#include "gates/db/judging.h"
+#include "lib/policy/database.h"
+#include "lib/proto/db_msg.h"
+
+#include <stdio.h>
+
+/* ---- states ---- */
+
+static void drop_ask(db_pending *pending)
+{
+    if (pending->ask == 0) {
+        return;
+    }
+    auto_buf sp_buf body = sp_buf_make(64);
+    sp_db_ask_id_write(&(sp_db_ask_id){pending->ask}, &body);
+    (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_ASK_DROP, sp_buf_borrow(&body));
+    pending->ask = 0;
+}
+
+void db_pending_reset(db_pending *pending)
+{
+    drop_ask(pending);
+    if (pending->call != 0) {
+        sp_link_forget(&db_here.office.link, pending->call);
+    }
+    if (pending->state == DB_PENDING_DISK) {
+        sp_recorder_forget(&pending->wait);
+    }
+    *pending = (db_pending){.state = DB_PENDING_NONE};
+}
+
+static void go_on(db_session *session)
+{
+    db_session_judge(session)->pending.state = DB_PENDING_NONE;
+    db_session_resume(session);
+}
+
+static void fail(db_session *session, const char *sqlstate, sp_reason reason, const char *message,
+                 const char *hint)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    db_refuse(&pending->refusal, sqlstate, reason, "%s", message);
+    snprintf(pending->refusal.hint, sizeof(pending->refusal.hint), "%s", hint);
+    pending->state = DB_PENDING_REFUSED;
+    db_session_resume(session);
+}
+
+static db_verdict call(db_session *session, uint16_t kind, sp_buf *body, sp_link_reply on_reply,
+                       db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    pending->call = sp_failed(sp_buf_error(body))
+                        ? 0
+                        : sp_link_call(&db_here.office.link, kind, sp_buf_borrow(body), NULL, 0,
+                                       on_reply, session);
+    if (pending->call == 0) {
+        db_refuse(refusal, "57P03", SP_REASON_UNAVAILABLE,
+                  "core cannot be asked now whether this may run");
+        return DB_REFUSE;
+    }
+    pending->state = DB_PENDING_CALL;
+    return DB_WAIT;
+}
+
+static sp_db_session live_of(const db_session *session)
+{
+    return (sp_db_session){session->live_slot, session->live_id};
+}
+
+/* ---- other people agree ---- */
+
+static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    db_session *session = self;
+    db_pending *pending = &db_session_judge(session)->pending;
+    sp_db_ask_id id = {0};
+    (void)fds;
+    pending->call = 0;
+    if (msg == NULL || (!sp_failed(err) && sp_failed(sp_db_ask_id_read(msg->body, &id)))) {
+        fail(session, "57P03", SP_REASON_UNAVAILABLE, "nobody could be asked: core does not answer",
+             "");
+    } else if (sp_failed(err)) {
+        fail(session, "42501", SP_REASON_APPROVAL,
+             err.code == SP_ELIMIT ? "too many statements of yours wait for others already"
+                                   : "nobody could approve this statement",
+             "Ask the security people of the office.");
+    } else {
+        pending->ask = id.ask;
+        pending->state = DB_PENDING_PUSH;
+        char text[160];
+        char reference[SP_REFERENCE_TEXT_BYTES];
+        sp_reference_text(pending->reference, reference);
+        snprintf(text, sizeof(text), "this statement waits until %u other %s (reference %s)",
+                 (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
+                 reference);
+        db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text),
+                          SP_SPAN_LIT("It can be cancelled meanwhile."));
+    }
+}
+
+/* The relations that are destroyed (or whatever else is asked for), as JSON; false: not all of them
+ * can be named, it is about the whole database. */
+static bool write_relations(const db_run_ask *run, bool with_kind, sp_buf *out)
+{
+    bool any = false;
+    bool whole = false;
+    sp_buf_text(out, "[");
+    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
+        const sp_sql_use *use = &run->judgement->uses[i];
+        if (use->action != run->ruling->action) {
+            continue;
+        }
+        if (use->kind != SP_SQL_RELATION || use->schema.len == 0) {
+            whole = true;
+            continue;
+        }
+        sp_buf_text(out, any ? ",{" : "{");
+        sp_buf_text(out, with_kind ? "\"kind\":\"relation\"," : "");
+        sp_buf_text(out, "\"schema\":");
+        sp_buf_json(out, use->schema);
+        sp_buf_text(out, ",\"name\":");
+        sp_buf_json(out, use->name);
+        sp_buf_text(out, "}");
+        any = true;
+    }
+    sp_buf_text(out, "]");
+    return !whole && any && !sp_failed(sp_buf_error(out));
+}
+
+static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    const sp_decision *decision = &run->ruling->decision;
+    auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
+    bool named = write_relations(run, true, &objects);
+    pending->reference = sp_recorder_reference();
+    pending->needed = decision->approvals;
+    db_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
+    db_judge_refused(session, run->ruling, run->tag, run->shown, &asked);
+    sp_db_ask ask = {.connection = session->connection,
+                     .session = live_of(session),
+                     .reference = pending->reference,
+                     .action = (uint8_t)run->ruling->action,
+                     .class_level = decision->class_level,
+                     .needed = decision->approvals,
+                     .resource = sp_span_cstr(session->resource_name),
+                     .database = sp_span_cstr(session->database),
+                     .statement = run->shown,
+                     .rule = sp_policy_rule_name(&session->snapshot->policy, decision->rule),
+                     .objects = named ? sp_buf_borrow(&objects) : SP_SPAN_LIT("[]")};
+    sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
+    sp_db_ask_write(&ask, &body);
+    return call(session, SP_CORE_DB_ASK, &body, on_asked, refusal);
+}
+
+static void on_used(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    db_session *session = self;
+    db_pending *pending = &db_session_judge(session)->pending;
+    (void)fds;
+    pending->call = 0;
+    if (msg == NULL || sp_failed(err)) {
+        fail(session, "42501", SP_REASON_APPROVAL, "the approval could not be used",
+             "It may have been used or have expired.");
+        return;
+    }
+    pending->done |= DB_DONE_APPROVED;
+    pending->ask = 0;
+    go_on(session);
+}
+
+static db_session *session_of_ask(uint64_t ask)
+{
+    for (uint32_t i = 0; ask != 0 && i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->judge != NULL && session->judge->pending.ask == ask &&
+            session->judge->pending.state == DB_PENDING_PUSH) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
+static void on_ask_done(const sp_db_ask_done *done)
+{
+    db_session *session = session_of_ask(done->ask);
+    if (session == NULL) {
+        return;
+    }
+    db_pending *pending = &session->judge->pending;
+    char text[240];
+    if (done->verdict != SP_VERDICT_ALLOW) {
+        pending->ask = 0;
+        snprintf(text, sizeof(text), "others did not agree to this statement: %.*s",
+                 (int)(done->reason.len < 180 ? done->reason.len : 180),
+                 done->reason.len > 0 ? (const char *)done->reason.ptr : "");
+        fail(session, "42501", SP_REASON_APPROVAL, text, "");
+        return;
+    }
+    pending->approvals = done->approvals;
+    snprintf(text, sizeof(text), "approved by %.*s", (int)(done->by.len < 180 ? done->by.len : 180),
+             done->by.len > 0 ? (const char *)done->by.ptr : "");
+    db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text), SP_SPAN_EMPTY);
+    pending->done |= DB_DONE_AGREED;
+    go_on(session);
+}
+
+static db_verdict use_word(db_session *session, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    auto_buf sp_buf body = sp_buf_make(256);
+    sp_db_ask_use use = {.ask = pending->ask, .session = live_of(session)};
+    sp_copy(use.sha256, pending->hash.bytes, SP_SHA256_BYTES);
+    sp_db_ask_use_write(&use, &body);
+    return call(session, SP_CORE_DB_ASK_USE, &body, on_used, refusal);
+}
+
+/* ---- what would be destroyed is kept ---- */
+
+static void on_kept(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    db_session *session = self;
+    db_pending *pending = &db_session_judge(session)->pending;
+    sp_db_kept kept;
+    (void)fds;
+    pending->call = 0;
+    if (msg == NULL || sp_failed(err) || sp_failed(sp_db_kept_read(msg->body, &kept))) {
+        fail(session, "58000", SP_REASON_UNAVAILABLE,
+             "what this statement destroys could not be kept, so it does not run", "");
+        return;
+    }
+    char text[160];
+    snprintf(text, sizeof(text), "kept %llu bytes in %llu ms before it runs",
+             (unsigned long long)kept.bytes, (unsigned long long)kept.duration_ms);
+    db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text),
+                      SP_SPAN_LIT("sallyport db undo brings it back."));
+    pending->done |= DB_DONE_KEPT;
+    go_on(session);
+}
+
+static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    auto_buf sp_buf relations = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 1024);
+    bool named = write_relations(run, false, &relations);
+    const sp_db_keep keep = {.ask = pending->ask,
+                             .whole_database = named ? 0 : 1,
+                             .resource = sp_span_cstr(session->resource_name),
+                             .database = sp_span_cstr(session->database),
+                             .relations = named ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY};
+    sp_db_keep_write(&keep, &body);
+    return call(session, SP_CORE_DB_KEEP, &body, on_kept, refusal);
+}
+
+/* ---- on disk before it runs ---- */
+
+static void on_disk(sp_recorder_wait *wait, bool durable)
+{
+    db_pending *pending = (db_pending *)(void *)((uint8_t *)wait - offsetof(db_pending, wait));
+    db_session *session = pending->session;
+    if (!durable) {
+        fail(session, "53400", SP_REASON_UNRECORDED,
+             "this statement must be written down first and cannot be", "");
+        return;
+    }
+    pending->done |= DB_DONE_RECORDED;
+    go_on(session);
+}
+
+static db_verdict record_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    pending->recorded = sp_recorder_reference();
+    uint64_t seq = db_judge_before(session, run, pending->recorded);
+    if (seq == 0) {
+        db_refuse(refusal, "53400", SP_REASON_UNRECORDED,
+                  "this statement must be written down first and cannot be");
+        return DB_REFUSE;
+    }
+    pending->session = session;
+    pending->state = DB_PENDING_DISK;
+    pending->wait = (sp_recorder_wait){.on_end = on_disk};
+    sp_recorder_await(&db_here.recorder, &pending->wait, seq);
+    return DB_WAIT;
+}
+
+/* ---- step by step ---- */
+
+static bool must_keep(const db_session *session, const db_run_ask *run)
+{
+    sp_database_resource to;
+    return run->ruling->action == SP_ACTION_DESTROY &&
+           sp_policy_database_resource(&session->snapshot->policy, session->resource, &to) &&
+           to.keep_as.len > 0;
+}
+
+db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    sp_hash hash = sp_sha256(run->text);
+    if (!sp_hash_eq(&hash, &pending->hash)) {
+        db_pending_reset(pending);
+        pending->hash = hash;
+    }
+    if (pending->state == DB_PENDING_REFUSED) {
+        *refusal = pending->refusal;
+        db_pending_reset(pending);
+        return DB_REFUSE;
+    }
+    if (pending->state != DB_PENDING_NONE) {
+        return DB_WAIT;
+    }
+    const sp_decision *decision = &run->ruling->decision;
+    if (decision->verdict == SP_VERDICT_ASK) {
+        if ((pending->done & DB_DONE_AGREED) == 0 || pending->approvals < decision->approvals) {
+            return ask_others(session, run, refusal);
+        }
+        if ((pending->done & DB_DONE_KEPT) == 0 && must_keep(session, run)) {
+            return keep_first(session, run, refusal);
+        }
+        if ((pending->done & DB_DONE_APPROVED) == 0) {
+            return use_word(session, refusal);
+        }
+    }
+    bool reads = run->ruling->action == SP_ACTION_READ || run->ruling->action == SP_ACTION_CONNECT;
+    if ((decision->must & SP_MUST_RECORD) != 0 && !reads &&
+        (pending->done & DB_DONE_RECORDED) == 0) {
+        return record_first(session, run, refusal);
+    }
+    return DB_PASS;
+}
+
+uint64_t db_pending_take(db_session *session)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    uint64_t recorded = pending->recorded;
+    db_pending_reset(pending);
+    return recorded;
+}
+
+void db_pending_cancelled(db_session *session)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    if (pending->state == DB_PENDING_NONE || pending->state == DB_PENDING_REFUSED) {
+        return;
+    }
+    sp_hash hash = pending->hash;
+    db_pending_reset(pending);
+    pending->hash = hash;
+    fail(session, "57014", SP_REASON_APPROVAL, "canceling statement due to user request", "");
+}
+
+/* ---- pushes of core ---- */
+
+void db_pending_push(const sp_msg *msg)
+{
+    sp_db_ask_done done;
+    if (msg->kind == SP_CORE_DB_ASK_DONE && !sp_failed(sp_db_ask_done_read(msg->body, &done))) {
+        on_ask_done(&done);
+    }
+}

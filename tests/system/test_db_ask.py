@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Statements that wait for other people, and budgets, through the database gate.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
+"""
+import threading
+
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice
+from officelib import wait_for
+
+DOCUMENTS = """\
+kind: Role
+name: dba
+---
+kind: Role
+name: lead
+---
+kind: Role
+name: hasty
+---
+kind: Resource
+name: orders-db
+title: { en: Orders, zh: 订单 }
+operator: company
+class: internal
+postgres:
+  address: 127.0.0.1:{port}
+  tls: loopback
+  databases: [orders]
+  accounts: [{ roles: [dba, lead, hasty], as: op_all }]
+---
+kind: Rule
+name: usual work
+who: { roles: [dba, lead, hasty] }
+to: { resources: [orders-db] }
+may: [connect, read, write]
+---
+kind: Rule
+name: a lead agrees before rows go
+who: { roles: [dba] }
+to: { resources: [orders-db] }
+may: [destroy]
+ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
+---
+kind: Rule
+name: the hasty may, within a budget
+who: { roles: [hasty] }
+to: { resources: [orders-db] }
+may: [destroy, alter]
+---
+kind: Budget
+name: three in ten minutes
+who: { roles: [hasty] }
+actions: [destroy]
+per: 10m
+statements: 3
+then: lock
+"""
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS)
+    try:
+        for name, role in (("dora", "dba"), ("lena", "lead"), ("harry", "hasty")):
+            one.person(name, role)
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def dora(gate):
+    """Her connection; closing it also ends what still waits."""
+    connection = gate.connect("dora")
+    connection.autocommit = True
+    yield connection
+    connection.cancel()
+    connection.close()
+
+
+class Waiting(threading.Thread):
+    """Runs a statement that waits for others."""
+
+    def __init__(self, connection, text):
+        super().__init__(daemon=True)
+        self.connection, self.text, self.error, self.count = connection, text, None, None
+        self.start()
+
+    def run(self):
+        try:
+            with self.connection.cursor() as c:
+                c.execute(self.text)
+                self.count = c.rowcount
+        except psycopg2.Error as error:
+            self.error = error
+
+
+def asked(gate):
+    return wait_for("the question", 10, lambda: gate.people["lena"].get("/approvals?state=waiting")["items"])[0]
+
+
+def answer(gate, item, verdict, **body):
+    return gate.people["lena"].post(f"/approvals/{item['id']}/{verdict}", {"sha256": item["sha256"], **body})
+
+
+def test_waits_and_runs(gate, dora):
+    run = Waiting(dora, "DELETE FROM audit.entries")
+    item = asked(gate)
+    assert gate.people["lena"].get(f"/approvals/{item['id']}")["statement"] == "DELETE FROM audit.entries"
+    assert str(gate.sql("SELECT count(*) FROM audit.entries")) in ("10", "[(10,)]")
+    answer(gate, item, "approve")
+    run.join(20)
+    assert run.error is None and run.count == 10
+    assert any("waits until" in notice for notice in dora.notices) and any("approved" in n for n in dora.notices)
+    again = Waiting(dora, "DELETE FROM audit.entries")  # an approval is for once
+    answer(gate, asked(gate), "refuse", reason="enough")
+    again.join(20)
+    assert again.error.pgcode == "42501" and "enough" in str(again.error)
+
+
+def test_cancelled_while_it_waits(gate, dora):
+    run = Waiting(dora, "TRUNCATE orders CASCADE")
+    asked(gate)
+    dora.cancel()
+    run.join(20)
+    assert run.error.pgcode == "57014"
+    wait_for("the withdrawal", 5, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
+    with dora.cursor() as c:
+        c.execute("SELECT count(*) FROM orders")
+        assert c.fetchone() == (200,)
+
+
+def test_values_beside_a_statement_are_not_approved(gate):
+    from test_db_masking import Libpq
+    dora = Libpq(gate.settings("dora"))
+    assert "values stand beside it" in dora.one("DELETE FROM orders WHERE id > 0 AND $1::int = 1", b"1", 0)
+    dora.close()
+
+
+def test_a_budget_locks_the_person(gate):
+    harry = gate.connect("harry")
+    harry.autocommit = True
+    with harry.cursor() as c:
+        for n in range(3):
+            c.execute(f"CREATE TABLE t{n} (a int)")
+        for n in range(3):
+            c.execute(f"DROP TABLE t{n}")
+        c.execute("CREATE TABLE t3 (a int)")
+        with pytest.raises(psycopg2.Error):
+            c.execute("DROP TABLE t3")  # refused, or the person is locked before that is said
+    assert "t3" in str(gate.sql("SELECT relname FROM pg_class WHERE relname = 't3'"))
+
+    def ended():
+        try:
+            with harry.cursor() as c:
+                c.execute("SELECT 1")
+        except psycopg2.Error:
+            return True
+        return False
+    wait_for("the end of the connection", 5, ended)

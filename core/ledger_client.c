@@ -129,6 +129,13 @@ sp_err sp_ledger_client_new(sp_core *core, sp_ledger_client **ret_client)
     return sp_ok();
 }
 
+void sp_ledger_client_hang_up(sp_ledger_client *client)
+{
+    if (client != NULL) {
+        sp_line_hang_up(client->line);
+    }
+}
+
 void sp_ledger_client_free(sp_ledger_client *client)
 {
     if (client != NULL) {

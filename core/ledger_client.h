@@ -17,6 +17,8 @@
 typedef void (*sp_on_recorded)(void *self, sp_err err);
 
 SP_MUST sp_err sp_ledger_client_new(sp_core *core, sp_ledger_client **ret_client);
+/* Before HTTP stops: requests that wait for the ledger are answered while they can be. */
+void sp_ledger_client_hang_up(sp_ledger_client *client);
 void sp_ledger_client_free(sp_ledger_client *client);
 /* on_recorded is called exactly once, possibly before this returns. */
 void sp_ledger_client_append(sp_ledger_client *client, const sp_event *event,

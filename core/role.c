@@ -274,6 +274,8 @@ static void stop(role *self)
     sp_streams_end_all(core);
     sp_approvals_stop(core->approvals); /* who waits for the keeper is answered while he can be */
     core->approvals = NULL;
+    sp_ledger_client_hang_up(core->ledger);
+    sp_vault_client_hang_up(core->vault);
     sp_http_stop(core->http);
     sp_databases_stop(core->databases);
     core->databases = NULL; /* gates that go away now are not told to it any more */

@@ -22,6 +22,13 @@ sp_err sp_vault_client_new(sp_core *core, sp_vault_client **ret_client)
     return sp_ok();
 }
 
+void sp_vault_client_hang_up(sp_vault_client *client)
+{
+    if (client != NULL) {
+        sp_line_hang_up(client->line);
+    }
+}
+
 void sp_vault_client_free(sp_vault_client *client)
 {
     if (client != NULL) {

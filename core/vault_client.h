@@ -9,6 +9,8 @@
 #include "core/core.h"
 
 SP_MUST sp_err sp_vault_client_new(sp_core *core, sp_vault_client **ret_client);
+/* Before HTTP stops: requests that wait for the vault are answered while they can be. */
+void sp_vault_client_hang_up(sp_vault_client *client);
 void sp_vault_client_free(sp_vault_client *client);
 bool sp_vault_client_is_up(const sp_vault_client *client);
 /* Any request of lib/proto/vault_msg.h. on_reply is called exactly once, possibly before this

@@ -186,11 +186,18 @@ static void timer_closed(uv_handle_t *handle)
     sp_free(line);
 }
 
+void sp_line_hang_up(sp_line *line)
+{
+    if (line != NULL) {
+        uv_timer_stop(&line->timer);
+        break_line(line, SP_ECLOSED);
+    }
+}
+
 void sp_line_free(sp_line *line)
 {
     if (line != NULL) {
-        break_line(line, SP_ECLOSED);
-        uv_timer_stop(&line->timer);
+        sp_line_hang_up(line);
         uv_close((uv_handle_t *)&line->timer, timer_closed);
     }
 }

@@ -30,6 +30,9 @@ enum { SP_LINE_WAITING_MAX = 4096 };
 /* Tries to connect at once; a line that is down is not an error. */
 SP_MUST sp_err sp_line_new(uv_loop_t *loop, const char *path, const sp_line_calls *calls,
                            sp_line **ret_line);
+/* For good: what waits fails with SP_ECLOSED now, and what is called from here on with SP_EAGAIN. A
+ * room that is about to stop calls it while those who wait are still there to be told. */
+void sp_line_hang_up(sp_line *line);
 void sp_line_free(sp_line *line);
 bool sp_line_is_up(const sp_line *line);
 /* on_reply is called exactly once, possibly before this returns. */

@@ -191,6 +191,16 @@ static bool is_empty_pattern(sp_span op, sp_span pattern)
     return is_regex || pattern.len > 0;
 }
 
+static bool is_among(folding *f, const Node *node, const List *items);
+
+/* "id = coalesce($1, id)": of all rows when there is no $1. */
+static bool is_optional(folding *f, const Node *column, const Node *value)
+{
+    value = without_casts(value);
+    return column != NULL && nodeTag(column) == T_ColumnRef && value != NULL &&
+           nodeTag(value) == T_CoalesceExpr && is_among(f, column, AS(CoalesceExpr, value)->args);
+}
+
 static folded fold_operator(folding *f, const A_Expr *expr)
 {
     sp_span op = names_last(expr->name);
@@ -206,6 +216,10 @@ static folded fold_operator(folding *f, const A_Expr *expr)
             return FOLD_TRUE;
         }
         return sp_span_eq(op, SP_SPAN_LIT("<>")) ? FOLD_FALSE : FOLD_SOME;
+    }
+    if (is_equality(op) &&
+        (is_optional(f, expr->lexpr, expr->rexpr) || is_optional(f, expr->rexpr, expr->lexpr))) {
+        return FOLD_TRUE;
     }
     const Node *left_column = without_casts(expr->lexpr);
     const Node *right_column = without_casts(expr->rexpr);
@@ -363,8 +377,10 @@ static folded fold_or(folding *f, const List *args)
 {
     bool all_false = true;
     for (int i = 0; i < list_length(args); i++) {
-        folded arm = fold(f, (const Node *)list_nth(args, i));
-        if (arm == FOLD_TRUE) {
+        const Node *node = (const Node *)list_nth(args, i);
+        folded arm = fold(f, node);
+        /* an arm that does not look at the target may hold for all of its rows: "OR $1" */
+        if (arm == FOLD_TRUE || (arm == FOLD_SOME && !fold_looks_at_target(f, node))) {
             return FOLD_TRUE;
         }
         all_false &= arm == FOLD_FALSE;

@@ -170,6 +170,25 @@ static void test_aliases(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+#define ALL_ORDERS "destroy! orders; destroy!~ order_lines"
+
+static void test_conditions(void **state)
+{
+    static const judged cases[] = {
+        {"DELETE FROM orders WHERE id = 5 OR $1", ALL_ORDERS},
+        {"DELETE FROM orders WHERE id = 5 OR length('a') = 1", ALL_ORDERS},
+        {"DELETE FROM orders WHERE id = 5 OR EXISTS (SELECT 1 FROM items)",
+         ALL_ORDERS "; read items"},
+        {"DELETE FROM orders WHERE $1::int IS NULL OR id = $1", ALL_ORDERS},
+        {"DELETE FROM orders WHERE id = coalesce($1, id)", ALL_ORDERS},
+        {"DELETE FROM orders WHERE (id = 5 OR $1) AND total = 7",
+         "write orders; write~ order_lines"},
+        {"DELETE FROM orders WHERE id = 5 OR id = $1", "write orders; write~ order_lines"},
+        {"DELETE FROM orders WHERE id = coalesce($1, 5)", "write orders; write~ order_lines"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static void test_columns(void **state)
 {
     static const judged cases[] = {
@@ -217,10 +236,11 @@ static void test_tags(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_temporary), cmocka_unit_test(test_returning),
-        cmocka_unit_test(test_keys),      cmocka_unit_test(test_code),
-        cmocka_unit_test(test_tags),      cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_columns),   cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_temporary),  cmocka_unit_test(test_returning),
+        cmocka_unit_test(test_keys),       cmocka_unit_test(test_code),
+        cmocka_unit_test(test_tags),       cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_columns),    cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_conditions),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

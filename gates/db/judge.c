@@ -346,6 +346,7 @@ void db_judge_gone(db_session *session)
     db_names_done(&judge->names);
     db_catalogue_unref(judge->catalogue);
     sp_free(judge->temps);
+    sp_free(judge->codes);
     sp_free(judge);
     db_session_set_judge(session, NULL);
 }

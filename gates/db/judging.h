@@ -231,6 +231,8 @@ struct db_judge {
     db_names names;
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count;
+    char (*codes)[DB_NAME_BYTES]; /* functions that the session made */
+    uint32_t code_count;          /* DB_TEMPS_MAX: more than are kept, and so any name */
     bool has_alias;       /* the session made views or renamed what the catalogue may not know */
     uint64_t moves;       /* messages that ran, bound or closed something */
     bool server_is_newer; /* than the grammar that judges */

@@ -22,6 +22,17 @@ static bool is_temporary(const void *of, sp_span name)
     return false;
 }
 
+static bool is_made(const void *of, sp_span name)
+{
+    const db_judge *judge = of;
+    for (uint32_t i = 0; judge->codes != NULL && i < judge->code_count; i++) {
+        if (sp_span_eq(name, sp_span_cstr(judge->codes[i]))) {
+            return true;
+        }
+    }
+    return judge->code_count == DB_TEMPS_MAX;
+}
+
 static bool function_action(const void *of, sp_span schema, sp_span name, sp_action *ret_action)
 {
     const db_session *session = of;
@@ -34,6 +45,7 @@ static sp_sql_context context_of(db_session *session)
     const db_judge *judge = db_session_judge(session);
     return (sp_sql_context){.catalogue = judge->catalogue->now,
                             .is_temporary = judge->temp_count > 0 ? is_temporary : NULL,
+                            .is_made = judge->code_count > 0 ? is_made : NULL,
                             .session = judge,
                             .function_action = function_action,
                             .policy = session};
@@ -302,9 +314,29 @@ static sp_err keep_names(db_session *session, const sp_sql_judgement *judgement,
     return sp_ok();
 }
 
+static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)
+{
+    if (judge->codes == NULL && sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->codes))) {
+        judge->code_count = DB_TEMPS_MAX;
+        return;
+    }
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        if ((statement->flags & SP_SQL_IS_CREATE_CODE) == 0 || judge->code_count == DB_TEMPS_MAX ||
+            is_made(judge, statement->name)) {
+            continue;
+        }
+        char *kept = judge->codes[judge->code_count++];
+        SP_IGNORE(sp_fit(kept, DB_NAME_BYTES, statement->name)); /* longer than names can be */
+    }
+}
+
 static void keep_temps(db_judge *judge, const sp_sql_judgement *judgement)
 {
     judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
+    if ((judgement->flags & SP_SQL_IS_CREATE_CODE) != 0) {
+        keep_codes(judge, judgement);
+    }
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & SP_SQL_IS_CREATE_TEMP) == 0 ||

@@ -99,6 +99,7 @@ static void name_code(walker *w, sp_span schema, sp_span name)
     if (schema.len == 0 && w->context->catalogue != NULL) {
         schema = sp_sql_catalogue_home(w->context->catalogue);
     }
+    record_made(w, name);
     if (function_find(name) != FUNCTION_UNKNOWN ||
         (w->context->function_action != NULL &&
          w->context->function_action(w->context->policy, schema, name, &action))) {

@@ -28,6 +28,8 @@ typedef struct {
     const sp_sql_catalogue *catalogue; /* NULL: every relation is unknown */
     /* A temporary relation of this session. */
     bool (*is_temporary)(const void *session, sp_span name);
+    /* A function that this session made, which the catalogue may not have yet. */
+    bool (*is_made)(const void *session, sp_span name);
     const void *session;
     /* What policy says of a function that is not the server's own. */
     bool (*function_action)(const void *policy, sp_span schema, sp_span name,

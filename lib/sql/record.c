@@ -327,6 +327,28 @@ void record_function(walker *w, sp_span schema, sp_span name)
     }
 }
 
+void record_made(walker *w, sp_span name)
+{
+    walk_room *room = w->room;
+    w->statement->flags |= SP_SQL_IS_CREATE_CODE;
+    w->statement->name = record_name(w, name);
+    if (room->code_count == WALK_TEMPS_MAX) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d functions in one message", WALK_TEMPS_MAX);
+        return;
+    }
+    room->codes[room->code_count++] = w->statement->name;
+}
+
+bool walk_is_made(const walker *w, sp_span name)
+{
+    for (uint32_t i = 0; i < w->room->code_count; i++) {
+        if (sp_span_eq(w->room->codes[i], name)) {
+            return true;
+        }
+    }
+    return w->context->is_made != NULL && w->context->is_made(w->context->session, name);
+}
+
 void record_operator(walker *w, const List *name)
 {
     if (name == NIL) {

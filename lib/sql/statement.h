@@ -69,9 +69,10 @@ enum {
     SP_SQL_IS_DISCARD_TEMP = 1U << 13,
     SP_SQL_IS_CREATE_TEMP = 1U << 14, /* name = the temporary relation */
     SP_SQL_IS_SET = 1U << 15,
-    SP_SQL_IS_SECRET = 1U << 16,    /* carries a password or the like */
-    SP_SQL_RETURNS_ROWS = 1U << 17, /* SELECT, RETURNING, FETCH, EXECUTE, SHOW, EXPLAIN */
-    SP_SQL_IS_ALIAS = 1U << 18      /* another name for rows that are there: a view, a renaming */
+    SP_SQL_IS_SECRET = 1U << 16,      /* carries a password or the like */
+    SP_SQL_RETURNS_ROWS = 1U << 17,   /* SELECT, RETURNING, FETCH, EXECUTE, SHOW, EXPLAIN */
+    SP_SQL_IS_CREATE_CODE = 1U << 19, /* name = the function that it makes or renames */
+    SP_SQL_IS_ALIAS = 1U << 18        /* another name for rows that are there: a view, a renaming */
 };
 
 typedef struct {

@@ -268,7 +268,7 @@ static void walk_merge(walker *w, const Node *node)
 /* "t.f" and "(e).f" call f when there is no such column. */
 static void maybe_call(walker *w, sp_span name)
 {
-    if (function_find(name) > FUNCTION_READ ||
+    if (function_find(name) > FUNCTION_READ || walk_is_made(w, name) ||
         (w->context->catalogue != NULL &&
          sp_sql_catalogue_find_function(w->context->catalogue, SP_SPAN_EMPTY, name) != NULL)) {
         record_function(w, SP_SPAN_EMPTY, name);

@@ -24,6 +24,8 @@ typedef struct {
     sp_sql_statement statements[SP_SQL_STATEMENTS_MAX];
     uint8_t names[SP_SQL_NAMES_MAX_BYTES];
     sp_span temps[WALK_TEMPS_MAX]; /* made in this message */
+    sp_span codes[WALK_TEMPS_MAX]; /* functions, likewise */
+    uint32_t code_count;
     uint32_t use_count;
     uint32_t statement_count;
     uint32_t names_len;
@@ -82,6 +84,9 @@ void record_database(walker *w, sp_action action);
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
 void record_function(walker *w, sp_span schema, sp_span name);
 void record_operator(walker *w, const List *name);
+/* A function that was made in this message or session: its name may be called as a column. */
+void record_made(walker *w, sp_span name);
+bool walk_is_made(const walker *w, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
 sp_span record_name(walker *w, sp_span name);
 

@@ -203,4 +203,10 @@ def test_another_name_is_no_way_around(gate):
         refused(c, "CREATE TEMP VIEW other AS SELECT * FROM audit.entries")
         bea.rollback()
         refused(c, "CREATE FUNCTION lower(int) RETURNS text LANGUAGE sql AS 'DELETE FROM audit.entries RETURNING who'")
+        bea.rollback()
+        c.execute("CREATE FUNCTION ff(customers) RETURNS bigint LANGUAGE sql AS "
+                  "'WITH d AS (DELETE FROM audit.entries RETURNING *) SELECT count(*) FROM d'")
+        refused(c, "SELECT c.ff FROM customers c")
+        bea.rollback()
+        refused(c, "CREATE FUNCTION ff(customers) RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT (c).ff FROM customers c")
     assert counts(gate) == before

@@ -169,6 +169,15 @@ def test_extended_protocol(gate, binary):
 
 
 
+def test_a_function_of_ones_own(gate):
+    with gate.connect("anna") as anna, anna.cursor() as c:
+        c.execute("CREATE FUNCTION peek(customers) RETURNS text LANGUAGE sql AS 'SELECT $1.phone'")
+        with pytest.raises(psycopg2.Error) as what:
+            c.execute("SELECT c.peek FROM customers c")
+        assert what.value.pgcode == "42501"
+        anna.rollback()
+
+
 # ---- descriptions that are of something else ----
 
 CLEAR, SECRET = "SELECT id, name, name FROM customers WHERE id = 7", "SELECT id, phone, name FROM customers WHERE id = 7"

@@ -42,6 +42,12 @@ static bool has_temp(const void *session, sp_span name)
     return sp_span_eq(name, SP_SPAN_LIT("scratch"));
 }
 
+static bool was_made(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("made_before"));
+}
+
 static bool is_listed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action)
 {
     (void)policy;
@@ -52,8 +58,10 @@ static bool is_listed(const void *policy, sp_span schema, sp_span name, sp_actio
 static void check(void **state, const judged *cases, size_t count)
 {
     room *it = *state;
-    const sp_sql_context context = {
-        .catalogue = it->office, .is_temporary = has_temp, .function_action = is_listed};
+    const sp_sql_context context = {.catalogue = it->office,
+                                    .is_temporary = has_temp,
+                                    .is_made = was_made,
+                                    .function_action = is_listed};
     size_t wrong = 0;
     for (size_t i = 0; i < count; i++) {
         const char *got = office_judge(it->judge, &context, cases[i].text);
@@ -126,6 +134,12 @@ static void test_code(void **state)
          "destroy? database; alter schema audit.lower; execute? function lower"},
         {"CREATE AGGREGATE sum(text) (SFUNC = mine, STYPE = text)",
          "destroy? database; alter schema sum; execute? function sum; execute? function mine"},
+        /* a name that is called as a column is */
+        {"CREATE FUNCTION mine(orders) RETURNS int LANGUAGE sql AS 'select 1'; "
+         "SELECT o.mine, (o).mine FROM orders o",
+         "destroy? database; alter schema mine; execute? function mine; read orders"},
+        {"SELECT o.made_before FROM orders o",
+         "destroy? database; execute? function made_before; read orders"},
         /* code behind a symbol */
         {"CREATE OPERATOR === (FUNCTION = mine, LEFTARG = int, RIGHTARG = int)",
          "destroy? database; alter schema ===; execute? function mine"},

@@ -4,6 +4,7 @@
 import base64
 import json
 import os
+import pty
 import re
 import secrets
 import signal
@@ -201,6 +202,59 @@ def test_ending_a_session_ends_its_websocket(demo, company_leo):
         leo.get("/me")
     assert refused.value.status == 401
     del demo.people["leo"]
+
+
+def run_at_a_terminal(argv, env, answers):
+    """Runs a program at a terminal of its own; answers: (what it asks, what is typed)."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe(argv[0], argv, env)
+    said = ""
+    try:
+        while True:
+            said += os.read(terminal, 4096).decode(errors="replace")
+            if answers and re.search(answers[0][0], said):
+                time.sleep(0.5)  # it throws away what was typed before it asked
+                os.write(terminal, answers.pop(0)[1].encode() + b"\n")
+    except OSError:  # it has ended
+        pass
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+
+
+def test_the_orders_database_is_masked_on_the_operators_laptop(demo):
+    home = os.path.join(demo.dir, "home-dan")
+    os.mkdir(home, 0o700)
+    env = {**os.environ, "DEMO_DIR": demo.path(), "DEMO_HOME": home, "BUILD": BUILD}
+    sam = demo.person("sam")
+
+    def run(*argv, status=0):
+        done = subprocess.run([os.path.join(ROOT, "demo", argv[0]), *argv[1:]], capture_output=True, text=True,
+                              timeout=150, check=False, env=env, stdin=subprocess.DEVNULL)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    with subprocess.Popen([os.path.join(ROOT, "demo", "enrol"), "dan"], env=env, stdout=subprocess.DEVNULL) as enrol:
+        [device] = wait_for("dan's device", 60, lambda: sam.items("/admin/devices?state=pending"))
+        try:
+            sam.post(f"/admin/devices/{device['id']}/approve", {"owner": "company"})
+        except Refused:  # it is the second factor that is missing
+            sam.step_up()
+            sam.post(f"/admin/devices/{device['id']}/approve", {"owner": "company"})
+        assert enrol.wait(60) == 0
+    with open(demo.path("accounts.json"), encoding="utf-8") as file:
+        [dan] = [one for one in json.load(file)["people"] if one["name"] == "dan"]
+    query = "SELECT name, mobile, id_number FROM customers ORDER BY id LIMIT 3"
+    code = Totp(dan["totp"], int(time.time()) // 30 + 1).code()  # enrol has used one
+    psql = [os.path.join(ROOT, "demo", "psql"), "dan", "-P", "pager=off", "-XAtc", query]
+    status, said = run_at_a_terminal(psql, env,
+                                     [("Password:", dan["password"]), ("code:", code)])
+    assert status == 0 and len(re.findall(r"\|\d{3}\*{4}\d{4}\|", said)) == 3, said
+    # signed in by now
+    assert "|" in run("psql", "dan", "-XAtc", query)
+    refused = run("psql", "dan", "-XAtc", "SELECT name FROM customers WHERE mobile LIKE '138%'", status=1)
+    assert re.search(REFERENCE, refused), refused
+    assert re.search(REFERENCE, run("psql", "dan", "-XAtc", "DROP DATABASE orders", status=1))
 
 
 def test_the_proof_stops_a_bad_rule(demo):

@@ -21,7 +21,7 @@
 enum {
     WORDS_BYTES = DEMO_ANSWER_MAX_BYTES / 1024,
     SHOWN = 96,
-    LOCK_TRIES = 80,
+    LOCK_TRIES = 300,
     ASK_TRIES = 100,
     UNDO_TRIES = 300,
     PAUSE_US = 100 * 1000
@@ -296,10 +296,10 @@ static void destroy_with_two(story *s)
 
 static void put_back(story *s)
 {
-    json_t *page = demo_call(&s->dan, "GET", "/database/keeps", NULL);
+    json_t *page = demo_call(&s->dan, "GET", "/keeps", NULL);
     const json_t *keep = json_array_get(json_object_get(page, "items"), 0);
     char path[128];
-    snprintf(path, sizeof(path), "/database/keeps/%s/undo",
+    snprintf(path, sizeof(path), "/keeps/%s/undo",
              keep != NULL ? json_string_value(json_object_get(keep, "id")) : "");
     uint64_t from_us = sp_now_steady_us();
     json_t *asked = demo_call(&s->dan, "POST", path, json_pack("{s:s}", "reason", "the drill"));

@@ -77,6 +77,9 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     char detail[DB_DETAIL_BYTES];
     event.detail = db_event_detail(session, ruling->opaque, NULL, SP_SPAN_EMPTY, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+    if (event.verdict == SP_VERDICT_DENY && refusal->reason != SP_REASON_LIMIT) {
+        db_spend_refused(session, ruling);
+    }
 }
 
 uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference)

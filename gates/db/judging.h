@@ -262,6 +262,8 @@ db_verdict db_spend(db_session *session, const db_ruling *ruling, uint32_t state
                     db_refusal *refusal);
 /* After it ran: what it counted. */
 void db_spend_after(db_session *session, const db_ruling *ruling, uint64_t rows, uint64_t bytes);
+/* An attempt that was refused counts as a statement. */
+void db_spend_refused(db_session *session, const db_ruling *ruling);
 void db_spend_gone(db_judge *judge);
 
 /* ---- judge.c ---- */

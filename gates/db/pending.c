@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#define KEEP_MAX_MS ((uint64_t)6 * 3600 * 1000) /* the client can cancel at any time */
+
 /* ---- states ---- */
 
 static void drop_ask(db_pending *pending)
@@ -258,7 +260,10 @@ static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refu
                              .database = sp_span_cstr(session->database),
                              .relations = named ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY};
     sp_db_keep_write(&keep, &body);
-    return call(session, SP_CORE_DB_KEEP, &body, on_kept, refusal);
+    db_verdict verdict = call(session, SP_CORE_DB_KEEP, &body, on_kept, refusal);
+    sp_link_allow(&db_here.office.link, pending->call,
+                  KEEP_MAX_MS); /* a dump takes what it takes */
+    return verdict;
 }
 
 /* ---- on disk before it runs ---- */

@@ -92,6 +92,21 @@ static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     (void)fds;
 }
 
+void db_spend_refused(db_session *session, const db_ruling *ruling)
+{
+    auto_buf sp_buf body = sp_buf_make(512);
+    if (!ruling->has_use || !is_needed(session, ruling)) {
+        return;
+    }
+    sp_db_spend spend = spend_of(session, ruling);
+    spend.statements = 1;
+    sp_db_spend_write(&spend, &body);
+    if (!sp_failed(sp_buf_error(&body))) {
+        (void)sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body), NULL, 0,
+                           on_told, NULL);
+    }
+}
+
 void db_spend_after(db_session *session, const db_ruling *ruling, uint64_t rows, uint64_t bytes)
 {
     auto_buf sp_buf body = sp_buf_make(512);

@@ -246,6 +246,14 @@ uint32_t sp_link_call(sp_link *link, uint16_t kind, sp_span body, const int *fds
     return id;
 }
 
+void sp_link_allow(sp_link *link, uint32_t id, uint64_t time_ms)
+{
+    sp_link_call_one *call = id != 0 ? find_call(link, id) : NULL;
+    if (call != NULL) {
+        call->due_us = sp_loop_now_us(link->loop) + time_ms * 1000;
+    }
+}
+
 void sp_link_forget(sp_link *link, uint32_t id)
 {
     sp_link_call_one *call = id != 0 ? find_call(link, id) : NULL;

@@ -62,6 +62,8 @@ bool sp_link_is_up(const sp_link *link);
 /* The id of the call; 0 when it could not be sent, then there is no reply. */
 uint32_t sp_link_call(sp_link *link, uint16_t kind, sp_span body, const int *fds, size_t fd_count,
                       sp_link_reply on_reply, void *self);
+/* What is asked takes long by its nature: it has so much time from now. */
+void sp_link_allow(sp_link *link, uint32_t id, uint64_t time_ms);
 /* Who asked is gone: the reply is dropped. */
 void sp_link_forget(sp_link *link, uint32_t id);
 /* The same without a reply: id 0 on the wire. */

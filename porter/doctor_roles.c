@@ -217,9 +217,10 @@ static bool has_role_name(const process *p, uint64_t unused)
 static void judge_unit(doctor *d, uint64_t pid, const process *p)
 {
     sp_role_kind role = role_of(p->name + 3);
-    if (p->uid == d->config->uids[role]) {
-        judge(d, sp_role_word(role), pid, p, d->config->uids[role], "");
+    if (p->uid != d->config->uids[role]) {
+        return; /* of another office on this machine */
     }
+    judge(d, sp_role_word(role), pid, p, d->config->uids[role], "");
     if (role == SP_ROLE_WEB) {
         d->web = (pid_t)pid;
         each_process(d, is_child_of, pid, judge_nginx);

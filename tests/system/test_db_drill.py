@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo-drill`: one operator with every right tries to destroy the orders database, alone and then with two
+colleagues who agree; what is checked is checked at the server itself (demo/drill.c)."""
+
+import os
+import subprocess
+
+import pytest
+from officelib import BUILD, ROOT
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.timeout(420)
+def test_the_drill():
+    env = {**os.environ, "BUILD": BUILD, "DEMO_BUILT": "1"}
+    done = subprocess.run([os.path.join(ROOT, "demo", "drill")], env=env, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=400, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 and "The drill passed" in said, said[-6000:]
+    assert "BAD " not in said and said.count("\n  ok  ") >= 60
+    assert "closed; nothing is left running." in said

@@ -38,7 +38,7 @@ static sp_span borrow(const sp_scram_key *key)
 static sp_scram_key hash_of(const sp_scram_key *key)
 {
     sp_hash hash = sp_sha256(borrow(key));
-    sp_scram_key out;
+    sp_scram_key out = {{0}};
     sp_copy(out.bytes, hash.bytes, sizeof(out.bytes));
     sp_wipe(&hash, sizeof(hash));
     return out;

@@ -239,7 +239,8 @@ static void run_deferred(sp_loop *loop)
         return;
     }
     *loop->last = &mark;
-    loop->last = &mark.next;
+    /* the mark is out of the list again before this returns */
+    loop->last = &mark.next; // cppcheck-suppress autoVariables
     while (loop->first != &mark) {
         sp_deferred *one = loop->first;
         loop->first = one->next;

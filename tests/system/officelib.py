@@ -37,30 +37,49 @@ def free_port():
     raise RuntimeError("no free port")
 
 
+def _stat(pid):
+    """(state, parent, start time) from /proc; None when there is no such process."""
+    try:
+        with open(f"/proc/{int(pid)}/stat", encoding="ascii", errors="replace") as file:
+            words = file.read().rsplit(")", 1)[1].split()
+        return words[0], int(words[1]), int(words[19])
+    except (OSError, IndexError):
+        return None
+
+
+class Process(int):
+    """A process number that knows when its process started: numbers are given again."""
+
+    def __new__(cls, pid):
+        one = super().__new__(cls, pid)
+        stat = _stat(pid)
+        one.started = stat[2] if stat else None
+        return one
+
+    def __hash__(self):
+        return hash((int(self), self.started))
+
+    def __eq__(self, other):
+        return int(self) == other and getattr(other, "started", self.started) == self.started
+
+
 def alive(pid):
     """Runs, and is not just waiting to be reaped."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
+    stat = _stat(pid)
+    return stat is not None and stat[0] not in ("Z", "X") and getattr(pid, "started", stat[2]) == stat[2]
 
 
 def descendants(pid):
     """All processes below a process, from /proc."""
     children = {}
     for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", encoding="ascii", errors="replace") as file:
-                    parent = int(file.read().rsplit(")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-            children.setdefault(parent, []).append(int(entry))
-    found, todo = [], [pid]
+        stat = _stat(entry) if entry.isdigit() else None
+        if stat:
+            children.setdefault(stat[1], []).append(int(entry))
+    found, todo = [], [int(pid)]
     while todo:
         for child in children.get(todo.pop(), []):
-            found.append(child)
+            found.append(Process(child))
             todo.append(child)
     return found
 
@@ -142,7 +161,7 @@ class Office:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([self.program, "run", "-c", self.config], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, cwd="/")
-        self.seen.add(self.process.pid)
+        self.seen.add(Process(self.process.pid))
         if wait:
             self.wait_ready()
         return self

@@ -165,6 +165,7 @@ def test_the_stream_ends_with_the_role(db, people):
     assert live.event()[0] == "end"
 
 
+@pytest.mark.slow
 def test_a_flood_is_not_followed_line_by_line_and_that_is_said(db, people):
     """Who cannot read so much is told so; core and the ledger go on."""
     live = Live(people["sam"], "/admin/databases/statements/live?person=lin")

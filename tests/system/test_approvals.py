@@ -215,7 +215,7 @@ def test_standing_grants_come_round(office, people):
         db.execute("UPDATE review SET due = ?", (now + 4 * 86400,))
     db.close()
     assert all(r["soon"] for r in sam.get("/reviews")["items"])
-    assert len(events(people["audrey"], method="review due")) == 2
+    wait_for("the word to both", 15, lambda: len(events(people["audrey"], method="review due")) == 2)
     sam.post("/reviews", {"name": "lee", "role": "lead", "keep": True})
     db = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=10)
     with db:

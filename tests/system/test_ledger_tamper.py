@@ -57,8 +57,20 @@ def grown():
 
 @pytest.fixture
 def copy(grown, tmp_path):
+    """Files of which every entry is under the signed checkpoint: the office goes on, and what came after it is not."""
     target = str(tmp_path / "ledger")
-    shutil.copytree(os.path.join(grown.state, "ledger"), target)
+
+    def covered():
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(os.path.join(grown.state, "ledger"), target)
+        with open(os.path.join(target, "checkpoint"), encoding="utf-8") as file:
+            size = int(file.read().split("\n")[1])
+        end = places(target)[-1]
+        with open(segment(target), "rb") as file:
+            whole = file.read()
+        return size == len(places(target)) and end + 2 + int.from_bytes(whole[end:end + 2], "big") <= len(whole)
+
+    wait_for("a checkpoint over all of a copy", 30, covered, step=0.5)
     return target
 
 

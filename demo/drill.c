@@ -280,7 +280,7 @@ static void destroy_with_two(story *s)
     }
     check(s, send_and_wait_a_moment(s, gate, sql), "\"%s\" waits: not a row has gone", sql);
     check(s, both_approve(s),
-          "wei and sam see the statement, its rows and what hangs on it, and agree");
+          "wei and sam see the statement and what undoing it would take, and agree");
     PGresult *result = PQgetResult(gate);
     check(s, PQresultStatus(result) == PGRES_COMMAND_OK, "it ran: %s",
           PQresultStatus(result) == PGRES_COMMAND_OK ? PQcmdStatus(result)
@@ -303,7 +303,8 @@ static void put_back(story *s)
              keep != NULL ? json_string_value(json_object_get(keep, "id")) : "");
     uint64_t from_us = sp_now_steady_us();
     json_t *asked = demo_call(&s->dan, "POST", path, json_pack("{s:s}", "reason", "the drill"));
-    check(s, asked != NULL, "dan asks to put back what was kept before it ran (%s)", s->dan.words);
+    check(s, asked != NULL, "dan asks to put back what was kept before it ran%s%s",
+          asked == NULL ? ": " : "", asked == NULL ? s->dan.words : "");
     json_decref(asked);
     json_decref(page);
     check(s, both_approve(s), "wei and sam agree to that too");

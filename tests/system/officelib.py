@@ -24,16 +24,24 @@ START_S = 90 if SANITIZED else 30
 REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
 
 
+_ports = []
+
+
 def free_port():
-    """A port that nobody has now. Kept out of the range of outgoing connections."""
+    """A port that nobody has now, and that no other process of the tests is given while this one lives: a name in
+    the abstract namespace says it is taken. Kept out of the range of outgoing connections."""
     for _ in range(200):
         port = 20000 + secrets.randbelow(10000)
-        with socket.socket() as probe:
-            try:
+        taken = socket.socket(socket.AF_UNIX)
+        try:
+            taken.bind(f"\0sallyport-tests-port-{port}")
+            with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
+        except OSError:
+            taken.close()
+            continue
+        _ports.append(taken)
+        return port
     raise RuntimeError("no free port")
 
 

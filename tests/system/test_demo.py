@@ -28,7 +28,7 @@ class Demo:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="sp-demo-", dir="/tmp")
         os.chmod(self.dir, 0o755)
-        self.port = free_port()
+        self.port, *self.ports = (free_port() for _ in range(7))
         self.out = os.path.join(self.dir, "out")
         self.seen = set()
         self.people = {}
@@ -36,7 +36,7 @@ class Demo:
 
     def start(self):
         env = {**os.environ, "DEMO_DIR": os.path.join(self.dir, "run"), "DEMO_PORT": str(self.port),
-               "BUILD": BUILD, "DEMO_BUILT": "1"}
+               "DEMO_PORTS": " ".join(map(str, self.ports)), "BUILD": BUILD, "DEMO_BUILT": "1"}
         with open(self.out, "wb") as out:
             self.process = subprocess.Popen([os.path.join(ROOT, "demo", "run")],
                                             stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env)

@@ -52,6 +52,16 @@ sp_span sp_read_bytes(sp_reader *reader, size_t max_bytes)
     return sp_read_span(reader, len);
 }
 
+sp_span sp_read_text(sp_reader *reader, size_t max_bytes)
+{
+    sp_span text = sp_read_bytes(reader, max_bytes);
+    if (!sp_span_is_utf8(text) || sp_span_index(text, 0) != text.len) {
+        sp_reader_fail(reader, SP_EINVALID);
+        return SP_SPAN_EMPTY;
+    }
+    return text;
+}
+
 uint8_t sp_read_enum(sp_reader *reader, uint8_t count)
 {
     uint8_t value = sp_read_u8(reader);

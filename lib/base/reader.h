@@ -48,6 +48,8 @@ uint32_t sp_read_u32(sp_reader *reader);
 uint64_t sp_read_u64(sp_reader *reader);
 /* A u32 length <= max_bytes, then the bytes. */
 sp_span sp_read_bytes(sp_reader *reader, size_t max_bytes);
+/* The same, for a text that people and logs see: valid UTF-8 without NUL, else SP_EINVALID. */
+sp_span sp_read_text(sp_reader *reader, size_t max_bytes);
 /* A u8 below count, for enums. */
 uint8_t sp_read_enum(sp_reader *reader, uint8_t count);
 SP_MUST sp_err sp_reader_finish(sp_reader *reader);

@@ -20,17 +20,6 @@ static void get_raw(sp_reader *in, uint8_t *bytes, size_t len)
     sp_copy(bytes, raw.ptr, raw.len);
 }
 
-/* A text that people and logs see: a NUL or a broken character is nobody's name. */
-static sp_span get_text(sp_reader *in, size_t max_bytes)
-{
-    sp_span text = sp_read_bytes(in, max_bytes);
-    if (!sp_span_is_utf8(text) || sp_span_index(text, 0) != text.len) {
-        sp_reader_fail(in, SP_EINVALID);
-        return SP_SPAN_EMPTY;
-    }
-    return text;
-}
-
 static sp_db_session get_session(sp_reader *in)
 {
     sp_db_session session = {0};
@@ -72,9 +61,9 @@ sp_err sp_db_sasl_read(sp_span body, sp_db_sasl *ret_sasl)
     get_raw(&in, sasl.peer, PEER_BYTES);
     get_raw(&in, sasl.fingerprint.bytes, sizeof(sasl.fingerprint.bytes));
     sasl.end_point = sp_read_bytes(&in, SP_DB_END_POINT_MAX_BYTES);
-    sasl.user = get_text(&in, SP_NAME_MAX_BYTES);
-    sasl.resource = get_text(&in, SP_NAME_MAX_BYTES);
-    sasl.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    sasl.user = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    sasl.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    sasl.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
     sasl.data = sp_read_bytes(&in, SP_DB_SASL_MAX_BYTES);
     if (sasl.over_tls == 0 && sasl.mechanism == SP_DB_SCRAM_SHA_256_PLUS) {
         sp_reader_fail(&in, SP_EINVALID); /* nothing to bind to */
@@ -118,9 +107,9 @@ sp_err sp_db_cert_read(sp_span body, sp_db_cert *ret_cert)
     sp_db_cert cert = {0};
     get_raw(&in, cert.peer, PEER_BYTES);
     get_raw(&in, cert.fingerprint.bytes, sizeof(cert.fingerprint.bytes));
-    cert.user = get_text(&in, SP_NAME_MAX_BYTES);
-    cert.resource = get_text(&in, SP_NAME_MAX_BYTES);
-    cert.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    cert.user = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    cert.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    cert.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
     if (!sp_db_has_fingerprint(&cert.fingerprint)) {
         sp_reader_fail(&in, SP_EINVALID);
     }
@@ -168,10 +157,10 @@ sp_err sp_db_conn_read(sp_span body, sp_db_conn *ret_conn)
     get_raw(&in, conn.peer, PEER_BYTES);
     get_raw(&in, conn.fingerprint.bytes, sizeof(conn.fingerprint.bytes));
     conn.session = get_session(&in);
-    conn.resource = get_text(&in, SP_NAME_MAX_BYTES);
-    conn.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
-    conn.account = get_text(&in, SP_DB_NAME_MAX_BYTES);
-    conn.application = get_text(&in, SP_DB_NAME_MAX_BYTES);
+    conn.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    conn.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
+    conn.account = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
+    conn.application = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_conn = conn;
     return sp_ok();
@@ -188,7 +177,7 @@ sp_err sp_db_kill_read(sp_span body, sp_db_kill *ret_kill)
     sp_reader in = sp_reader_of(body);
     sp_db_kill kill = {0};
     kill.connection = sp_read_u64(&in);
-    kill.reason = get_text(&in, SP_DB_REASON_MAX_BYTES);
+    kill.reason = sp_read_text(&in, SP_DB_REASON_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_kill = kill;
     return sp_ok();
@@ -242,12 +231,12 @@ sp_err sp_db_ask_read(sp_span body, sp_db_ask *ret_ask)
     ask.class_level = sp_read_enum(&in, SP_CLASSES_MAX);
     ask.needed = sp_read_u8(&in);
     get_raw(&in, ask.sha256, sizeof(ask.sha256));
-    ask.resource = get_text(&in, SP_NAME_MAX_BYTES);
-    ask.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
-    ask.statement = get_text(&in, SP_DB_STATEMENT_MAX_BYTES);
-    ask.rule = get_text(&in, SP_NAME_MAX_BYTES);
-    ask.objects = get_text(&in, SP_DB_OBJECTS_MAX_BYTES);
-    ask.plan = get_text(&in, SP_DB_PLAN_MAX_BYTES);
+    ask.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    ask.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
+    ask.statement = sp_read_text(&in, SP_DB_STATEMENT_MAX_BYTES);
+    ask.rule = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    ask.objects = sp_read_text(&in, SP_DB_OBJECTS_MAX_BYTES);
+    ask.plan = sp_read_text(&in, SP_DB_PLAN_MAX_BYTES);
     if (ask.needed == 0) {
         sp_reader_fail(&in, SP_EINVALID);
     }
@@ -305,8 +294,8 @@ sp_err sp_db_ask_done_read(sp_span body, sp_db_ask_done *ret_done)
     done.ask = sp_read_u64(&in);
     done.verdict = sp_read_enum(&in, SP_VERDICT_COUNT);
     done.approvals = sp_read_u8(&in);
-    done.by = get_text(&in, SP_DB_BY_MAX_BYTES);
-    done.reason = get_text(&in, SP_DB_REASON_MAX_BYTES);
+    done.by = sp_read_text(&in, SP_DB_BY_MAX_BYTES);
+    done.reason = sp_read_text(&in, SP_DB_REASON_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_done = done;
     return sp_ok();
@@ -339,7 +328,7 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.bytes = sp_read_u64(&in);
     spend.day_rows = sp_read_u64(&in);
     spend.day_bytes = sp_read_u64(&in);
-    spend.resource = get_text(&in, SP_NAME_MAX_BYTES);
+    spend.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_spend = spend;
     return sp_ok();
@@ -361,10 +350,10 @@ sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep)
     sp_db_keep keep = {0};
     keep.ask = sp_read_u64(&in);
     keep.whole_database = sp_read_enum(&in, 2);
-    keep.resource = get_text(&in, SP_NAME_MAX_BYTES);
-    keep.database = get_text(&in, SP_DB_NAME_MAX_BYTES);
-    keep.relations = get_text(&in, SP_DB_RELATIONS_MAX_BYTES);
-    keep.snapshot = get_text(&in, SP_DB_SNAPSHOT_MAX_BYTES);
+    keep.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    keep.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
+    keep.relations = sp_read_text(&in, SP_DB_RELATIONS_MAX_BYTES);
+    keep.snapshot = sp_read_text(&in, SP_DB_SNAPSHOT_MAX_BYTES);
     if (keep.whole_database != 0 && keep.relations.len != 0) {
         sp_reader_fail(&in, SP_EINVALID);
     }

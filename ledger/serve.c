@@ -129,11 +129,8 @@ static const char *sender_of(const sp_ledger *ledger, const sp_peer *peer)
     static const struct {
         sp_role_kind role;
         const char *name;
-    } names[] = {{SP_ROLE_CORE, "core"},
-                 {SP_ROLE_VAULT, "vault"},
-                 {SP_ROLE_WEB, "web"},
-                 {SP_ROLE_DB, "db"},
-                 {SP_ROLE_KEEPER, "keeper"}};
+    } names[] = {{SP_ROLE_CORE, "core"}, {SP_ROLE_VAULT, "vault"},   {SP_ROLE_WEB, "web"},
+                 {SP_ROLE_DB, "db"},     {SP_ROLE_KEEPER, "keeper"}, {SP_ROLE_SSH, "ssh"}};
     for (size_t i = 0; i < SP_COUNT(names); i++) {
         if (sp_config_uid_is(ledger->config, sp_peer_uid(peer), names[i].role)) {
             return names[i].name;
@@ -514,7 +511,8 @@ static const struct {
 
 static bool is_gate(const sp_config *config, uid_t uid)
 {
-    return sp_config_uid_is(config, uid, SP_ROLE_WEB) || sp_config_uid_is(config, uid, SP_ROLE_DB);
+    return sp_config_uid_is(config, uid, SP_ROLE_WEB) ||
+           sp_config_uid_is(config, uid, SP_ROLE_DB) || sp_config_uid_is(config, uid, SP_ROLE_SSH);
 }
 
 static unsigned who(const sp_ledger *ledger, const sp_peer *peer)

@@ -41,7 +41,17 @@ static sp_role_kind role_of_gate(uint8_t kind)
     if (kind == SP_GATE_WEB) {
         return SP_ROLE_WEB;
     }
+    if (kind == SP_GATE_SSH) {
+        return SP_ROLE_SSH;
+    }
     return kind == SP_GATE_DB ? SP_ROLE_DB : SP_ROLE_COUNT;
+}
+
+/* Workers of gates whose statements and commands others may have to agree to. */
+static bool may_ask(const gate *known)
+{
+    return (known->gate == SP_GATE_DB || known->gate == SP_GATE_SSH) &&
+           known->part == SP_CORE_WORKER;
 }
 
 static void answer_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg, const gate *known)
@@ -85,7 +95,7 @@ static sp_err on_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
         sp_peer_set_data(peer, known);
     }
     answer_hello(gates, peer, msg, known);
-    if (known->gate == SP_GATE_DB && known->part == SP_CORE_WORKER) {
+    if (may_ask(known)) {
         sp_approvals_tell_gate(gates->core, peer);
     }
     return sp_ok();
@@ -107,9 +117,9 @@ static sp_err on_seen(sp_gates *gates, const sp_msg *msg)
 
 static bool is_about_asking(const gate *known, uint16_t kind)
 {
-    return known->gate == SP_GATE_DB && known->part == SP_CORE_WORKER &&
+    return may_ask(known) &&
            (kind == SP_CORE_DB_ASK || kind == SP_CORE_DB_ASK_USE || kind == SP_CORE_DB_ASK_DROP ||
-            kind == SP_CORE_DB_KEEP);
+            (kind == SP_CORE_DB_KEEP && known->gate == SP_GATE_DB));
 }
 
 static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
@@ -142,7 +152,8 @@ static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds
     (void)fds;
     const sp_config *config = gates->core->config;
     bool gate_uid = sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_WEB) ||
-                    sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_DB);
+                    sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_DB) ||
+                    sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_SSH);
     sp_err err = gate_uid ? on_packet(gates, peer, msg) : sp_fail(SP_EDENIED);
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "core.sock: dropped uid %u pid %d: kind %u, %s",

@@ -33,7 +33,7 @@ enum {
     KEEP_DAYS_DEFAULT = 30,
     KEEP_DAYS_MOST = 3660,
     PORT_MOST = 65535,
-    DB_WORKERS_MOST = 64
+    WORKERS_MOST = 64
 };
 
 typedef struct {
@@ -45,13 +45,16 @@ typedef struct {
 
 const char *sp_role_word(sp_role_kind role)
 {
-    static const char *const words[SP_ROLE_COUNT] = {"core", "vault", "ledger",
-                                                     "web",  "db",    "keeper"};
+    static const char *const words[SP_ROLE_COUNT] = {"core", "vault",  "ledger", "web",
+                                                     "db",   "keeper", "ssh"};
     return words[role];
 }
 
 bool sp_config_has_role(const sp_config *config, sp_role_kind role)
 {
+    if (role == SP_ROLE_SSH) {
+        return config->ssh_count > 0;
+    }
     return role <= SP_ROLE_WEB ||
            ((role == SP_ROLE_DB || role == SP_ROLE_KEEPER) && config->postgres_count > 0);
 }
@@ -393,8 +396,21 @@ static void read_keep_days(loader *l, struct fy_node *value)
 static void read_db_workers(loader *l, struct fy_node *value)
 {
     uint64_t number = 0;
-    if (number_of(l, value, 1, DB_WORKERS_MOST, &number)) {
+    if (number_of(l, value, 1, WORKERS_MOST, &number)) {
         l->config->db_workers = (unsigned)number;
+    }
+}
+
+static void read_ssh(loader *l, struct fy_node *value)
+{
+    read_addresses(l, value, (addresses){l->config->ssh, &l->config->ssh_count});
+}
+
+static void read_ssh_workers(loader *l, struct fy_node *value)
+{
+    uint64_t number = 0;
+    if (number_of(l, value, 1, WORKERS_MOST, &number)) {
+        l->config->ssh_workers = (unsigned)number;
     }
 }
 
@@ -483,7 +499,7 @@ static void read_users(loader *l, struct fy_node *value)
         }
         if (role == SP_ROLE_COUNT) {
             complain(l, fy_node_pair_key(pair),
-                     "is no role: core, vault, ledger, web, db and keeper are known", key);
+                     "is no role: core, vault, ledger, web, db, keeper and ssh are known", key);
             continue;
         }
         read_user(l, fy_node_pair_value(pair), role);
@@ -533,6 +549,8 @@ static const field fields[] = {
     {"postgres", read_postgres},
     {"postgres_tls", read_postgres_tls},
     {"db_workers", read_db_workers},
+    {"ssh", read_ssh},
+    {"ssh_workers", read_ssh_workers},
     {"keep_gib", read_keep_gib},
     {"keep_days", read_keep_days},
     {"public_port", read_public_port},
@@ -561,8 +579,8 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
     }
     complain(l, fy_node_pair_key(pair),
              "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
-             "postgres_tls, db_workers, keep_gib, keep_days, public_port, state, run, "
-             "documents, tls, users, sessions_max and devices_max are known",
+             "postgres_tls, db_workers, ssh, ssh_workers, keep_gib, keep_days, public_port, "
+             "state, run, documents, tls, users, sessions_max and devices_max are known",
              key);
 }
 
@@ -712,6 +730,9 @@ void sp_config_free(sp_config *config)
     }
     for (size_t i = 0; i < config->postgres_count; i++) {
         sp_free(config->postgres[i]);
+    }
+    for (size_t i = 0; i < config->ssh_count; i++) {
+        sp_free(config->ssh[i]);
     }
     char *texts[] = {
         config->file,         config->office,  config->domain,          config->portal,

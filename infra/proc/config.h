@@ -14,8 +14,10 @@
  *     keep_gib: 20                       room for undo; default 20
  *     keep_days: 30                      how long what was destroyed is kept; default 30
  *     db_workers: 4                      processes of that gate; default: half the cores
+ *     ssh: ["0.0.0.0:2222"]              optional: the SSH gate listens there
+ *     ssh_workers: 4                     processes of that gate; default: half the cores
  *     public_port: 8443                  the port in URLs; default: of the first listen
- *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ below it
+ *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ ssh/ below it
  *     run: /run/sallyport                sockets
  *     documents: /etc/sallyport/office   applied at the first start
  *     tls: { certificate: FILE, key: FILE }   or  tls: own   (the vault's own CA)
@@ -41,6 +43,7 @@ typedef enum {
     SP_ROLE_WEB,
     SP_ROLE_DB,     /* the database gate; only where the office has one */
     SP_ROLE_KEEPER, /* keeps what approved statements destroy */
+    SP_ROLE_SSH,    /* the SSH gate; only where the office has one */
     SP_ROLE_COUNT
 } sp_role_kind;
 const char *sp_role_word(sp_role_kind role);
@@ -60,10 +63,13 @@ typedef struct {
     size_t asked_count;
     char *postgres[SP_LISTEN_MAX]; /* the same form; of the database gate. None: no such gate */
     size_t postgres_count;
-    bool postgres_plain; /* clients may come without TLS: loopback listeners only */
-    unsigned keep_gib;   /* room for what approved statements destroyed */
-    unsigned keep_days;  /* how long it is kept */
-    unsigned db_workers; /* processes of the database gate; 0 = half the cores */
+    char *ssh[SP_LISTEN_MAX]; /* the same form; of the SSH gate. None: no such gate */
+    size_t ssh_count;
+    bool postgres_plain;  /* clients may come without TLS: loopback listeners only */
+    unsigned keep_gib;    /* room for what approved statements destroyed */
+    unsigned keep_days;   /* how long it is kept */
+    unsigned db_workers;  /* processes of the database gate; 0 = half the cores */
+    unsigned ssh_workers; /* processes of the SSH gate; 0 = half the cores */
     unsigned public_port;
     char *state_dir;
     char *run_dir;

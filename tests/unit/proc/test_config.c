@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define USERS "users: { core: 71, vault: 72, ledger: 73, web: 74, db: 75, keeper: 76 }\n"
+#define USERS "users: { core: 71, vault: 72, ledger: 73, web: 74, db: 75, keeper: 76, ssh: 77 }\n"
 /* clang-format on */
 
 static char path[] = "/tmp/sp-config-XXXXXX";
@@ -45,6 +45,8 @@ static void reads_every_key(void **state)
                                 "portal: door\n"
                                 "listen: [\"127.0.0.1:8443\", \"[::1]:8444\"]\n"
                                 "postgres: \"127.0.0.1:5432\"\n"
+                                "ssh: [\"127.0.0.1:2222\", \"[::1]:2222\"]\n"
+                                "ssh_workers: 3\n"
                                 "public_port: 443\n"
                                 "state: /srv/office/state/\n"
                                 "run: /srv/office/run\n"
@@ -60,6 +62,10 @@ static void reads_every_key(void **state)
     assert_string_equal(config->listen[1], "[::1]:8444");
     assert_int_equal(config->postgres_count, 1);
     assert_true(sp_config_has_role(config, SP_ROLE_DB));
+    assert_int_equal(config->ssh_count, 2);
+    assert_string_equal(config->ssh[1], "[::1]:2222");
+    assert_int_equal(config->ssh_workers, 3);
+    assert_true(sp_config_has_role(config, SP_ROLE_SSH));
     assert_int_equal(config->public_port, 443);
     assert_string_equal(config->state_dir, "/srv/office/state");
     assert_string_equal(config->run_dir, "/srv/office/run");
@@ -93,6 +99,7 @@ static void fills_in_what_is_missing(void **state)
     assert_string_equal(config->run_dir, "/run/sallyport");
     assert_null(config->documents_dir);
     assert_false(sp_config_has_role(config, SP_ROLE_DB));
+    assert_false(sp_config_has_role(config, SP_ROLE_SSH));
     assert_false(sp_config_uid_is(config, 0, SP_ROLE_DB)); /* a role that is not there is nobody */
     assert_null(config->tls_certificate);
     assert_int_equal(config->public_port, 443);

@@ -23,7 +23,7 @@ enum {
     "SELECT 'f', (SELECT pg_catalog.count(*) || '.' || "                                           \
     "coalesce(pg_catalog.sum(pg_catalog.hashtext(c.oid || '.' || c.xmin || '.' || c.relname)), 0)" \
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"         \
-    " WHERE c.relkind IN ('r','v','m','p','f','S') AND n.nspname !~ '^pg_')"                       \
+    " WHERE c.relkind IN ('r','v','m','p','f','S','i','I') AND n.nspname !~ '^pg_')"               \
     " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(attrelid || '.' || xmin)), 0)" \
     " FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0)"                        \
     " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
@@ -47,7 +47,9 @@ static const char read_sql[] =
     "pg_catalog.pg_get_viewdef(c.oid) END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
     "n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
     "a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-    " WHERE c.relkind IN ('r','v','m','p','f','S') AND n.nspname !~ '^pg_(toast|temp)' "
+    " AND c.relkind NOT IN ('i', 'I') WHERE (c.relkind IN ('r','v','m','p','f','S') OR c.relkind "
+    "IN "
+    "('i','I') AND c.oid >= 16384) AND n.nspname !~ '^pg_(toast|temp)' "
     "ORDER BY c.oid, a.attnum;"
     "SELECT DISTINCT 'e', '0', w.ev_class, d.refobjid FROM pg_catalog.pg_depend d JOIN "
     "pg_catalog.pg_rewrite w ON w.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = w.ev_class "
@@ -57,6 +59,7 @@ static const char read_sql[] =
     "SELECT 'e', '1', inhparent, inhrelid FROM pg_catalog.pg_inherits;"
     "SELECT 'e', '2', confrelid, conrelid FROM pg_catalog.pg_constraint WHERE contype = 'f' AND "
     "confdeltype IN ('c', 'n', 'd');"
+    "SELECT 'e', '3', indrelid, indexrelid FROM pg_catalog.pg_index WHERE indexrelid >= 16384;"
     "SELECT 'k', pg_catalog.unnest(confkey), confrelid, conrelid FROM pg_catalog.pg_constraint "
     "WHERE contype = 'f' AND confupdtype IN ('c', 'n', 'd');"
     "SELECT 'p', s, f, pg_catalog.bool_and(h) FROM (SELECT n.nspname s, p.proname f, n.nspname = "
@@ -158,12 +161,12 @@ static sp_err add_relation(db_catalogue *c, const sp_span *v)
 static sp_err add_edge(db_catalogue *c, const sp_span *v)
 {
     static const sp_sql_edge_kind kinds[] = {SP_SQL_EDGE_READS, SP_SQL_EDGE_CHILD,
-                                             SP_SQL_EDGE_CASCADES};
+                                             SP_SQL_EDGE_CASCADES, SP_SQL_EDGE_INDEX};
     uint32_t kind = number_of(v[1]);
     uint32_t from = sp_sql_catalogue_find_oid(c->next_one, number_of(v[2]));
     uint32_t to = sp_sql_catalogue_find_oid(c->next_one, number_of(v[3]));
     if (from == SP_NONE || to == SP_NONE || kind >= SP_COUNT(kinds)) {
-        return sp_ok(); /* indexes, sequences of nobody: not relations that are judged */
+        return sp_ok(); /* of toast and the like: not relations that are judged */
     }
     return sp_sql_catalogue_edge(c->next_one, kinds[kind], from, to);
 }

@@ -109,26 +109,36 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 
 /* The relations that are destroyed (or whatever else is asked for), as JSON; false: not all of them
  * can be named, it is about the whole database. */
-static bool write_relations(const db_run_ask *run, bool with_kind, sp_buf *out)
+static bool write_relations(const db_session *session, const db_run_ask *run, bool with_kind,
+                            sp_buf *out)
 {
+    const sp_sql_catalogue *now = db_session_judge(session)->catalogue->now;
     bool any = false;
     bool whole = false;
     sp_buf_text(out, "[");
     for (uint32_t i = 0; i < run->judgement->use_count; i++) {
         const sp_sql_use *use = &run->judgement->uses[i];
-        if (use->action != run->ruling->action) {
+        sp_span schema = use->schema;
+        sp_span name = use->name;
+        bool becomes = (use->flags & SP_SQL_USE_BECOMES) != 0;
+        if (becomes && use->relation != SP_NONE) {
+            schema = sp_sql_catalogue_at(now, use->relation)->schema; /* what is renamed */
+            name = sp_sql_catalogue_at(now, use->relation)->name;
+        }
+        uint8_t action = becomes ? SP_ACTION_DESTROY : use->action;
+        if (action != run->ruling->action) {
             continue;
         }
-        if (use->kind != SP_SQL_RELATION || use->schema.len == 0) {
+        if (use->kind != SP_SQL_RELATION || schema.len == 0) {
             whole = true;
             continue;
         }
         sp_buf_text(out, any ? ",{" : "{");
         sp_buf_text(out, with_kind ? "\"kind\":\"relation\"," : "");
         sp_buf_text(out, "\"schema\":");
-        sp_buf_json(out, use->schema);
+        sp_buf_json(out, schema);
         sp_buf_text(out, ",\"name\":");
-        sp_buf_json(out, use->name);
+        sp_buf_json(out, name);
         sp_buf_text(out, "}");
         any = true;
     }
@@ -142,7 +152,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     const sp_decision *decision = &run->ruling->decision;
     auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
-    bool named = write_relations(run, true, &objects);
+    bool named = write_relations(session, run, true, &objects);
     pending->reference = sp_recorder_reference();
     pending->needed = decision->approvals;
     db_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
@@ -253,7 +263,7 @@ static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refu
     db_pending *pending = &db_session_judge(session)->pending;
     auto_buf sp_buf relations = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 1024);
-    bool named = write_relations(run, false, &relations);
+    bool named = write_relations(session, run, false, &relations);
     const sp_db_keep keep = {.ask = pending->ask,
                              .whole_database = named ? 0 : 1,
                              .resource = sp_span_cstr(session->resource_name),

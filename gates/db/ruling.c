@@ -86,13 +86,49 @@ static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
     }
 }
 
-static sp_decision about_use(const asking *a, const sp_sql_use *use)
+static uint32_t part_of(const asking *a, sp_span schema, sp_span name)
+{
+    return sp_policy_database_part(a->policy, a->session->resource, a->database, schema, name,
+                                   SP_SPAN_EMPTY)
+        .part;
+}
+
+/* A relation is seen under another name. Where policy says the same of both, it is as any change;
+ * else who may not destroy what policy names may not take it out of that name, nor put anything
+ * into it. */
+static sp_decision about_name(const asking *a, sp_sql_use *use)
+{
+    uint32_t from = SP_NONE;
+    sp_span schema = use->schema;
+    if (use->relation != SP_NONE) {
+        const sp_sql_relation *known = sp_sql_catalogue_at(a->catalogue->now, use->relation);
+        bool keeps_name = sp_span_eq(known->schema, schema) && sp_span_eq(known->name, use->name);
+        /* a partition that leaves is no longer what its parent was */
+        from = keeps_name ? known->bound.part : part_of(a, known->schema, known->name);
+    } else if (schema.len == 0) {
+        schema = sp_sql_catalogue_home(a->catalogue->now);
+    }
+    uint32_t to = part_of(a, schema, use->name);
+    if (from == to) {
+        return about_part(a, (sp_action)use->action, from);
+    }
+    use->action = SP_ACTION_DESTROY;
+    sp_decision old = about_part(a, SP_ACTION_DESTROY, from);
+    sp_decision new = about_part(a, SP_ACTION_DESTROY, to);
+    return is_graver(&new, &old) ? new : old;
+}
+
+/* May name a graver action than the text did. */
+static sp_decision about_use(const asking *a, sp_sql_use *use)
 {
     sp_action action = (sp_action)use->action;
     switch ((sp_sql_kind)use->kind) {
     case SP_SQL_RELATION:
         if ((use->flags & SP_SQL_USE_SYSTEM) != 0) {
             return about_whole(a, action, SP_SPAN_EMPTY);
+        }
+        if ((use->flags & SP_SQL_USE_BECOMES) != 0) {
+            return about_name(a, use);
         }
         if (use->relation == SP_NONE) {
             return about_unknown(a, use);
@@ -164,8 +200,9 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
                       .has_alias = db_session_judge(session)->has_alias ||
                                    (judgement->flags & SP_SQL_IS_ALIAS) != 0};
     for (uint32_t i = 0; i < judgement->use_count; i++) {
-        sp_decision decision = about_use(&a, &judgement->uses[i]);
-        join(ruling, &decision, &judgement->uses[i]);
+        sp_sql_use use = judgement->uses[i];
+        sp_decision decision = about_use(&a, &use);
+        join(ruling, &decision, &use);
         if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
             ruling->opaque |= judgement->uses[i].kind == SP_SQL_CODE       ? DB_OPAQUE_CODE
                               : judgement->uses[i].kind == SP_SQL_FUNCTION ? DB_OPAQUE_FUNCTION
@@ -248,5 +285,10 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
     } else {
         snprintf(refusal->detail, sizeof(refusal->detail), "Reason: %s.", sp_reason_word(reason));
     }
-    snprintf(refusal->hint, sizeof(refusal->hint), "%s", hint_of(reason));
+    bool is_naming = ruling->has_use && ruling->action == SP_ACTION_DESTROY &&
+                     (ruling->use.flags & SP_SQL_USE_BECOMES) != 0;
+    snprintf(refusal->hint, sizeof(refusal->hint), "%s",
+             is_naming ? "Policy says something else of that name than of the table now: to go "
+                         "from one to the other needs the right to destroy both."
+                       : hint_of(reason));
 }

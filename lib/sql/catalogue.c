@@ -411,6 +411,11 @@ const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *ca
     return found;
 }
 
+sp_span sp_sql_catalogue_path_at(const sp_sql_catalogue *catalogue, uint32_t at)
+{
+    return at < catalogue->path_count ? catalogue->path[at] : SP_SPAN_EMPTY;
+}
+
 sp_span sp_sql_catalogue_home(const sp_sql_catalogue *catalogue)
 {
     return catalogue->path_count > 0 ? catalogue->path[0] : SP_SPAN_EMPTY;
@@ -550,6 +555,10 @@ void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
             if (edge->kind == SP_SQL_EDGE_CHILD) {
                 changed |= inherit(catalogue, from, edge->to);
                 changed |= show(catalogue, edge->from, &catalogue->relations[edge->to]);
+            } else if (edge->kind == SP_SQL_EDGE_INDEX) {
+                catalogue->relations[edge->to].bound = from->bound;
+                catalogue->relations[edge->to].flags |= from->flags & SP_SQL_REL_TAGGED;
+                continue; /* nothing is done to a table through its index */
             } else if (edge->kind == SP_SQL_EDGE_READS) {
                 changed |= spread_to_view(catalogue, from, edge->to);
             }

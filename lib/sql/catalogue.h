@@ -68,6 +68,7 @@ typedef enum {
     SP_SQL_EDGE_CHILD,    /* that relation is a partition or inherits from this one */
     SP_SQL_EDGE_CASCADES, /* deleting here deletes or changes rows there */
     SP_SQL_EDGE_UPDATES,  /* changing column attnum here changes rows there */
+    SP_SQL_EDGE_INDEX,    /* that relation is an index of this one, and is what policy says of it */
     SP_SQL_EDGE_COUNT
 } sp_sql_edge_kind;
 
@@ -131,6 +132,8 @@ const sp_sql_column *sp_sql_catalogue_column_at(const sp_sql_catalogue *catalogu
  * path. NULL when there is none. Of several the one that is not harmless. */
 const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *catalogue,
                                                       sp_span schema, sp_span name);
+/* The search path, one by one; empty past its end. */
+sp_span sp_sql_catalogue_path_at(const sp_sql_catalogue *catalogue, uint32_t at);
 /* The schema in which an unqualified new name is made: the first of the path. May be empty. */
 sp_span sp_sql_catalogue_home(const sp_sql_catalogue *catalogue);
 

@@ -212,6 +212,23 @@ static sp_action action_of_command(const AlterTableCmd *command)
 static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
 static void lose_columns(walker *w, DropBehavior behavior);
 
+/* A child's rows are seen under the name of its new parent, or (NULL) under its own alone. */
+static void record_family(walker *w, const RangeVar *child, const RangeVar *parent)
+{
+    found_relation is = walk_resolve(w, child, true);
+    const RangeVar *as = parent != NULL ? parent : child;
+    found_relation seen = walk_resolve(w, as, true);
+    if (is.kind != FOUND_KNOWN || seen.kind == FOUND_TEMPORARY) {
+        return;
+    }
+    if (seen.kind == FOUND_KNOWN) {
+        const sp_sql_relation *known = sp_sql_catalogue_at(w->context->catalogue, seen.relation);
+        record_becoming(w, is.relation, known->schema, known->name);
+    } else {
+        record_becoming(w, is.relation, text_of(as->schemaname), text_of(as->relname));
+    }
+}
+
 static void walk_alter_table(walker *w, const AlterTableStmt *alter)
 {
     for (int i = 0; i < list_length(alter->cmds); i++) {
@@ -223,11 +240,15 @@ static void walk_alter_table(walker *w, const AlterTableStmt *alter)
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
             record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
+            record_family(w, partition->name,
+                          command->subtype == AT_AttachPartition ? alter->relation : NULL);
             walk(w, (const Node *)partition->bound);
         } else if (command->def != NULL && nodeTag(command->def) == T_RangeVar) {
-            /* INHERIT: its rows are seen under the parent's name */
+            /* INHERIT, NO INHERIT: its rows are seen under the parent's name, or no longer */
             record_relation(w, alter->relation, action_of_renaming(w, alter->relation), 0);
             record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0);
+            record_family(w, alter->relation,
+                          command->subtype == AT_AddInherit ? AS(RangeVar, command->def) : NULL);
         } else {
             walk(w, command->def);
         }
@@ -257,13 +278,45 @@ static bool is_of_server(ObjectType type)
     }
 }
 
+/* but: so many names at the end are of something that belongs to the relation. */
+static RangeVar relation_of_names(const List *names, int but)
+{
+    RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
+    int count = list_length(names) - but;
+    if (count > 0 && nodeTag(list_nth(names, count - 1)) == T_String) {
+        name.relname = ((String *)list_nth(names, count - 1))->sval;
+    }
+    if (count > 1 && nodeTag(list_nth(names, count - 2)) == T_String) {
+        name.schemaname = ((String *)list_nth(names, count - 2))->sval;
+    }
+    return name;
+}
+
+static bool is_relation_type(ObjectType type)
+{
+    return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW ||
+           type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_INDEX;
+}
+
+/* Named by its relation's names and one of its own. */
+static bool is_part_of_relation(ObjectType type)
+{
+    return type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT || type == OBJECT_TRIGGER ||
+           type == OBJECT_RULE || type == OBJECT_POLICY;
+}
+
 static void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
                           sp_action action)
 {
-    if (relation != NULL) {
-        record_relation(w, relation, action, 0);
+    RangeVar named = relation_of_names(names_of(object), is_part_of_relation(type) ? 1 : 0);
+    bool names_relation =
+        (is_relation_type(type) || is_part_of_relation(type)) && named.relname != NULL;
+    if (relation != NULL || names_relation) {
+        record_relation(w, relation != NULL ? relation : &named, action, 0);
     } else if (is_of_server(type)) {
         record_database(w, SP_ACTION_ADMINISTER);
+    } else if (type == OBJECT_SCHEMA) {
+        record_object(w, action, SP_SQL_SCHEMA, 0, string_of(object), SP_SPAN_EMPTY);
     } else {
         const List *names = names_of(object);
         record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names),
@@ -289,14 +342,49 @@ static sp_action action_of_renaming(const walker *w, const RangeVar *relation)
                                                                     : SP_ACTION_ALTER;
 }
 
+/* A relation gets another name or schema: policy may say something else of it then. The new name is
+ * a use of its own; who may not destroy what policy names may not take it from there either. */
+static void record_new_name(walker *w, const RangeVar *relation, sp_span schema, sp_span name)
+{
+    found_relation found = walk_resolve(w, relation, true);
+    if (found.kind == FOUND_TEMPORARY) {
+        return;
+    }
+    sp_span old_schema = text_of(relation->schemaname);
+    if (found.kind == FOUND_KNOWN) {
+        old_schema = sp_sql_catalogue_at(w->context->catalogue, found.relation)->schema;
+    }
+    record_becoming(w, found.relation, schema.len > 0 ? schema : old_schema,
+                    name.len > 0 ? name : text_of(relation->relname));
+}
+
+/* All that stands in a schema gets another name at once. */
+static void rename_schema(walker *w, sp_span from, sp_span to)
+{
+    const sp_span both[] = {from, to};
+    for (size_t i = 0; i < SP_COUNT(both); i++) {
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i], SP_SPAN_EMPTY);
+        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i],
+                      SP_SPAN_EMPTY);
+    }
+}
+
 static void walk_rename(walker *w, const RenameStmt *rename)
 {
     w->statement->flags |= SP_SQL_IS_ALIAS;
-    bool names_rows = rename->renameType == OBJECT_TABLE || rename->renameType == OBJECT_VIEW ||
-                      rename->renameType == OBJECT_MATVIEW || rename->renameType == OBJECT_COLUMN ||
-                      rename->renameType == OBJECT_FOREIGN_TABLE;
+    /* ALTER INDEX renames tables too */
+    bool names_rows = is_relation_type(rename->renameType);
+    bool names_column = rename->renameType == OBJECT_COLUMN;
+    if (rename->renameType == OBJECT_SCHEMA) {
+        rename_schema(w, text_of(rename->subname), text_of(rename->newname));
+        return;
+    }
     change_object(w, rename->renameType, rename->relation, rename->object,
-                  names_rows ? action_of_renaming(w, rename->relation) : SP_ACTION_ALTER);
+                  names_rows || names_column ? action_of_renaming(w, rename->relation)
+                                             : SP_ACTION_ALTER);
+    if (names_rows && rename->relation != NULL) {
+        record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
+    }
     if (is_code(rename->renameType)) {
         name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
     }
@@ -307,32 +395,15 @@ static void walk_move(walker *w, const AlterObjectSchemaStmt *move)
     w->statement->flags |= SP_SQL_IS_ALIAS;
     change_object(w, move->objectType, move->relation, move->object,
                   action_of_renaming(w, move->relation));
+    if (move->relation != NULL) {
+        record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
+    }
     if (is_code(move->objectType)) {
         name_code(w, text_of(move->newschema), names_last(names_of(move->object)));
     }
 }
 
 /* ---- what is dropped ---- */
-
-/* but: so many names at the end are of something that belongs to the relation. */
-static RangeVar relation_of_names(const List *names, int but)
-{
-    RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
-    int count = list_length(names) - but;
-    if (count > 0 && nodeTag(list_nth(names, count - 1)) == T_String) {
-        name.relname = ((String *)list_nth(names, count - 1))->sval;
-    }
-    if (count > 1 && nodeTag(list_nth(names, count - 2)) == T_String) {
-        name.schemaname = ((String *)list_nth(names, count - 2))->sval;
-    }
-    return name;
-}
-
-static bool is_relation_type(ObjectType type)
-{
-    return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW ||
-           type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_INDEX;
-}
 
 /* Dropping these loses no rows and nobody's work: they are made again from what is there. */
 static bool is_light(ObjectType type)

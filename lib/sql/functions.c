@@ -51,6 +51,7 @@ static const char *const free_settings[] = {
     "array_nulls",
     "bytea_output",
     "check_function_bodies",
+    "client_connection_check_interval",
     "client_min_messages",
     "cpu_index_tuple_cost",
     "cpu_operator_cost",
@@ -58,23 +59,37 @@ static const char *const free_settings[] = {
     "cursor_tuple_fraction",
     "datestyle",
     "deadlock_timeout",
+    "default_statistics_target",
     "default_table_access_method",
     "default_tablespace",
     "default_text_search_config",
+    "default_toast_compression",
     "default_transaction_deferrable",
     "default_transaction_isolation",
     "default_transaction_read_only",
+    "default_with_oids",
     "effective_cache_size",
+    "effective_io_concurrency",
     "escape_string_warning",
     "extra_float_digits",
+    "force_parallel_mode",
     "from_collapse_limit",
     "geqo",
+    "geqo_effort",
+    "geqo_generations",
+    "geqo_pool_size",
+    "geqo_seed",
+    "geqo_selection_bias",
     "geqo_threshold",
+    "gin_fuzzy_search_limit",
     "hash_mem_multiplier",
     "idle_in_transaction_session_timeout",
     "idle_session_timeout",
     "intervalstyle",
     "jit",
+    "jit_above_cost",
+    "jit_inline_above_cost",
+    "jit_optimize_above_cost",
     "join_collapse_limit",
     "lc_messages",
     "lc_monetary",
@@ -82,25 +97,35 @@ static const char *const free_settings[] = {
     "lc_time",
     "lock_timeout",
     "maintenance_work_mem",
+    "max_parallel_maintenance_workers",
+    "max_parallel_workers",
     "max_parallel_workers_per_gather",
+    "min_parallel_index_scan_size",
+    "min_parallel_table_scan_size",
     "parallel_leader_participation",
     "parallel_setup_cost",
     "parallel_tuple_cost",
     "plan_cache_mode",
     "quote_all_identifiers",
     "random_page_cost",
+    "recursive_worktable_factor",
     "restrict_nonsystem_relation_kind",
     "row_security",
     "seed",
     "seq_page_cost",
     "statement_timeout",
     "synchronize_seqscans",
+    "tcp_keepalives_count",
+    "tcp_keepalives_idle",
+    "tcp_keepalives_interval",
+    "tcp_user_timeout",
     "temp_buffers",
     "time zone",
     "timezone",
     "transaction_deferrable",
     "transaction_isolation",
     "transaction_read_only",
+    "transaction_timeout",
     "work_mem",
     "xmlbinary",
     "xmloption",
@@ -135,8 +160,8 @@ static bool is_listed(const char *const *list, size_t count, sp_span name)
 static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
 {
     if (sp_span_eq_nocase(name, SP_SPAN_LIT("standard_conforming_strings"))) {
-        return !is_reset && (sp_span_eq_nocase(value, SP_SPAN_LIT("on")) ||
-                             sp_span_eq_nocase(value, SP_SPAN_LIT("true")));
+        static const char *const truths[] = {"on", "true", "yes", "1"};
+        return !is_reset && is_listed(truths, SP_COUNT(truths), value);
     }
     if (sp_span_eq_nocase(name, SP_SPAN_LIT("search_path"))) {
         /* only the server's own names, as pg_dump asks for first thing; or what we began with */
@@ -145,9 +170,9 @@ static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
     }
     if (sp_span_eq_nocase(name, SP_SPAN_LIT("client_encoding")) ||
         sp_span_eq_nocase(name, SP_SPAN_LIT("names"))) {
-        return !is_reset && (sp_span_eq_nocase(value, SP_SPAN_LIT("utf8")) ||
-                             sp_span_eq_nocase(value, SP_SPAN_LIT("utf-8")) ||
-                             sp_span_eq_nocase(value, SP_SPAN_LIT("unicode")));
+        /* a reset goes back to what the start-up packet said, which is ours and says UTF8 */
+        static const char *const words[] = {"utf8", "utf-8", "utf_8", "unicode"};
+        return is_reset || is_listed(words, SP_COUNT(words), value);
     }
     return false;
 }

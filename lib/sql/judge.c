@@ -83,6 +83,10 @@ static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool i
     walk_room *room = &judge->room;
     sql_tree tree;
     tree_parse(judge->text, is_standard, &tree);
+    if (tree.failed && !is_standard && tree_is_refused_by_server(&tree)) {
+        tree_done(&tree);
+        return;
+    }
     if (tree.failed) {
         walker w = {.context = context, .room = room};
         walk_fault(&w, is_standard ? SP_SQL_SYNTAX : SP_SQL_AMBIGUOUS, "%s", tree.message);

@@ -657,6 +657,10 @@ sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *co
         if (kept != NULL) {
             tree_parse(kept, reading == 0, &tree);
         }
+        if (reading == 1 && kept != NULL && tree_is_refused_by_server(&tree)) {
+            tree_done(&tree);
+            break;
+        }
         if (tree.failed) {
             refuse(&m, "a text that cannot be read again", SP_SPAN_EMPTY);
         } else {

@@ -88,6 +88,18 @@ void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags
             false);
 }
 
+void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name)
+{
+    add_use(w,
+            (sp_sql_use){.action = SP_ACTION_ALTER,
+                         .kind = SP_SQL_RELATION,
+                         .flags = SP_SQL_USE_BECOMES,
+                         .relation = index,
+                         .schema = schema,
+                         .name = name},
+            false);
+}
+
 void record_database(walker *w, sp_action action)
 {
     record_object(w, action, SP_SQL_DATABASE, 0, SP_SPAN_EMPTY, SP_SPAN_EMPTY);

@@ -40,7 +40,9 @@ enum {
     /* not named in the text: a view's table, a partition, what a foreign key cascades to */
     SP_SQL_USE_IMPLIED = 1U << 2,
     /* a system relation that tells values or secrets: pg_stats, pg_authid, ... */
-    SP_SQL_USE_SYSTEM = 1U << 3
+    SP_SQL_USE_SYSTEM = 1U << 3,
+    /* schema and name are what the relation would be called from now on */
+    SP_SQL_USE_BECOMES = 1U << 4
 };
 
 typedef struct {

@@ -55,6 +55,14 @@ void tree_done(sql_tree *tree)
     }
 }
 
+bool tree_is_refused_by_server(const sql_tree *tree)
+{
+    /* scan.l raises it where the literal begins, before anything of the message runs */
+    return tree->failed && sp_span_eq(sp_span_cstr(tree->message),
+                                      SP_SPAN_LIT("unsafe use of string constant with Unicode "
+                                                  "escapes"));
+}
+
 sp_span string_of(const Node *node)
 {
     return node != NULL && nodeTag(node) == T_String

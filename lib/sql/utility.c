@@ -49,10 +49,64 @@ static sp_span only_value(const List *args)
     return list_length(args) == 1 ? literal_of((const Node *)linitial(args)) : SP_SPAN_EMPTY;
 }
 
+/* The search path may be set to what it is; the server's own schema may stand in front, where it is
+ * anyway. at counts what was found of it; false: something else stands here. */
+static bool is_next_of_path(const walker *w, sp_span schema, uint32_t *at)
+{
+    bool is_first = *at == 0;
+    if (w->context->catalogue == NULL || schema.len == 0) {
+        return false;
+    }
+    if (sp_span_eq(schema, sp_sql_catalogue_path_at(w->context->catalogue, *at))) {
+        *at += 1;
+        return true;
+    }
+    return is_first && sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
+}
+
+static bool is_whole_path(const walker *w, uint32_t at)
+{
+    return at > 0 && sp_sql_catalogue_path_at(w->context->catalogue, at).len == 0;
+}
+
+static bool is_pinned_list(const walker *w, const List *args)
+{
+    uint32_t at = 0;
+    for (int i = 0; i < list_length(args); i++) {
+        if (!is_next_of_path(w, literal_of((const Node *)list_nth(args, i)), &at)) {
+            return false;
+        }
+    }
+    return is_whole_path(w, at);
+}
+
+bool walk_is_pinned_path(const walker *w, sp_span text)
+{
+    uint32_t at = 0;
+    sp_span name;
+    while (sp_span_split(&text, ',', &name)) {
+        name = sp_span_trim(name);
+        for (size_t i = 0; i < name.len; i++) {
+            uint8_t c = name.ptr[i];
+            if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9' && i > 0) || c == '_')) {
+                return false; /* quoted, or folded by the server's rules */
+            }
+        }
+        if (!is_next_of_path(w, name, &at)) {
+            return false;
+        }
+    }
+    return is_whole_path(w, at);
+}
+
 static void set_setting(walker *w, const VariableSetStmt *set)
 {
     sp_span name = text_of(set->name);
     bool is_reset = set->kind == VAR_RESET || set->kind == VAR_SET_DEFAULT;
+    if (set->kind == VAR_SET_VALUE && sp_span_eq_nocase(name, SP_SPAN_LIT("search_path")) &&
+        is_pinned_list(w, set->args)) {
+        return;
+    }
     switch (setting_find(name, only_value(set->args), is_reset)) {
     case SETTING_FREE:
         break;
@@ -335,9 +389,7 @@ bool walk_utility(walker *w, const Node *node)
         walk_upkeep(w, AS(ClusterStmt, node)->relation);
         return true;
     case T_ReindexStmt:
-        walk_upkeep(w, AS(ReindexStmt, node)->kind == REINDEX_OBJECT_TABLE
-                           ? AS(ReindexStmt, node)->relation
-                           : NULL);
+        walk_upkeep(w, AS(ReindexStmt, node)->relation); /* of a table or an index; else NULL */
         return true;
     case T_CheckPointStmt:
     case T_LoadStmt:

@@ -339,15 +339,19 @@ static sp_span setting_of_row(const SelectStmt *select, const Node *name)
 static void walk_set_config(walker *w, const FuncCall *call)
 {
     const Node *name = list_length(call->args) > 0 ? (const Node *)linitial(call->args) : NULL;
-    const Node *value = list_length(call->args) > 1 ? (const Node *)lsecond(call->args) : NULL;
-    /* a cast may cut it to another name */
+    const Node *second = list_length(call->args) > 1 ? (const Node *)lsecond(call->args) : NULL;
+    /* a cast may cut them to others */
     sp_span word = name != NULL && nodeTag(name) == T_A_Const ? literal_of(name) : SP_SPAN_EMPTY;
+    sp_span value =
+        second != NULL && nodeTag(second) == T_A_Const ? literal_of(second) : SP_SPAN_EMPTY;
     word = word.len == 0 ? setting_of_row(w->select, name) : word;
     if (word.len == 0) {
         walk_fault(w, SP_SQL_FORBIDDEN, "set_config() with a setting that is not written out");
         return;
     }
-    switch (setting_find(word, literal_of(value), false)) {
+    bool is_kept =
+        sp_span_eq_nocase(word, SP_SPAN_LIT("search_path")) && walk_is_pinned_path(w, value);
+    switch (is_kept ? SETTING_FREE : setting_find(word, value, false)) {
     case SETTING_FREE:
         break;
     case SETTING_ADMINISTER:

@@ -81,6 +81,8 @@ void record_known(walker *w, uint32_t relation, sp_action action, uint16_t flags
 void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags, sp_span schema,
                    sp_span name);
 void record_database(walker *w, sp_action action);
+/* The relation (index or SP_NONE) will be called that. */
+void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name);
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
 void record_function(walker *w, sp_span schema, sp_span name);
 void record_operator(walker *w, const List *name);
@@ -98,6 +100,8 @@ bool condition_is_all(const walker *w, const RangeVar *target, const List *other
                       const Node *condition);
 
 /* ---- utility.c, define.c ---- */
+/* "public, audit": the search path as it is. */
+bool walk_is_pinned_path(const walker *w, sp_span text);
 /* False: not a utility statement. */
 bool walk_utility(walker *w, const Node *node);
 bool walk_definition(walker *w, const Node *node);

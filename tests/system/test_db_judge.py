@@ -22,6 +22,9 @@ name: analyst
 kind: Role
 name: builder
 ---
+kind: Role
+name: mover
+---
 kind: Resource
 name: orders-db
 title: { en: Orders, zh: 订单 }
@@ -32,10 +35,11 @@ postgres:
   tls: loopback
   databases: [orders]
   search_path: [public]
-  accounts: [{ roles: [dba, clerk, analyst, builder], as: op_all }]
+  accounts: [{ roles: [dba, clerk, analyst, builder, mover], as: op_all }]
   functions: [{ name: public.twice, action: read }]
   parts:
     - { schema: audit, class: core }
+    - { table: public.salaries, class: core }
 ---
 kind: Rule
 name: the dba does all
@@ -60,6 +64,12 @@ name: builders may look
 who: { roles: [builder] }
 to: { resources: [orders-db], classes: [core] }
 may: [read]
+---
+kind: Rule
+name: movers change and lose nothing
+who: { roles: [mover] }
+to: { resources: [orders-db] }
+may: [connect, read, alter]
 """
 
 
@@ -70,6 +80,8 @@ def gate():
         one.person("dora", "dba")
         one.person("carl", "clerk")
         one.person("bea", "builder")
+        one.person("mo", "mover")
+        one.sql("CREATE INDEX i_what ON audit.entries (what)")
         yield one
     finally:
         one.close()
@@ -116,7 +128,11 @@ DISGUISES = [
     "PREPARE gone AS DELETE FROM orders", "COPY (DELETE FROM orders RETURNING *) TO STDOUT",
     "SELECT * FROM audit.entries", "COPY orders TO STDOUT", "COPY orders TO PROGRAM 'cat'",
     "SELECT pg_read_file('/etc/passwd')", "SELECT pg_terminate_backend(1)", "SET ROLE postgres",
-    "SET search_path = audit", "SELECT set_config('search_path', 'audit', false)", "CREATE TABLE t (a int)",
+    "SET search_path = audit", "SET search_path = public, audit", "ALTER SCHEMA audit RENAME TO mine",
+    "ALTER SCHEMA audit OWNER TO op_all", "COMMENT ON COLUMN audit.entries.what IS 'x'", "DROP INDEX audit.i_what",
+    "ALTER INDEX audit.i_what RENAME TO i_mine", "ALTER INDEX audit.entries RENAME TO mine",
+    "SELECT set_config('search_path', 'pg_catalog'::varchar(1), false)",
+    "SELECT set_config('search_path', 'audit', false)", "CREATE TABLE t (a int)",
     "GRANT ALL ON orders TO PUBLIC", "SELECT query_to_xml('SELECT 1', true, true, '')", "DISCARD ALL",
     "SELECT pg_stats FROM pg_stats", "VACUUM orders", "LOCK TABLE audit.entries",
     "DECLARE c CURSOR FOR SELECT * FROM audit.entries", "SELECT lo_unlink(1)",
@@ -173,6 +189,40 @@ def test_definitions_are_seen_at_once(gate):
         dora.cursor().execute("CREATE TABLE audit.more (id int); INSERT INTO audit.more VALUES (1)")
         refused(carl.cursor(), "SELECT * FROM audit.more")
         dora.cursor().execute("DROP TABLE audit.more")
+
+
+def test_what_policy_names_keeps_its_name(gate):
+    before = counts(gate)
+    with gate.connect("mo") as mo, mo.cursor() as c:
+        for text in ["ALTER TABLE audit.entries RENAME TO entries2", "ALTER INDEX audit.i_what RENAME TO i_what2",
+                     "ALTER TABLE orders RENAME TO orders2", "COMMENT ON COLUMN audit.entries.what IS 'x'",
+                     "ALTER TABLE logs DETACH PARTITION logs_1", "COMMENT ON INDEX audit.i_what IS 'x'"]:
+            c.execute(text)
+            mo.rollback()
+        for text in ["ALTER TABLE audit.entries SET SCHEMA public", "ALTER TABLE orders SET SCHEMA audit",
+                     "ALTER INDEX orders RENAME TO salaries", "ALTER TABLE orders RENAME TO salaries",
+                     "ALTER VIEW v_names RENAME TO salaries", "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
+                     "ALTER TABLE audit.entries INHERIT orders", "ALTER SCHEMA audit RENAME TO mine"]:
+            said = refused(c, text)
+            assert "destroy" in str(said), said
+            mo.rollback()
+    assert counts(gate) == before
+
+
+def test_settings_of_drivers(gate):
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        for text in ["SET search_path = public", "SET search_path TO 'public'", "SET SESSION search_path TO pg_catalog, public",
+                     "SELECT set_config('search_path', 'public', false)", "SET client_encoding TO 'UTF8'", "SET NAMES 'utf8'",
+                     "SET DateStyle TO 'ISO'", "SET extra_float_digits TO 3", "SET application_name = 'x'",
+                     "SET standard_conforming_strings = on", "SET TimeZone TO 'UTC'", "SET TIME ZONE 'Asia/Shanghai'",
+                     "SET statement_timeout = 10000", "SET intervalstyle TO postgres", "SET client_min_messages TO warning",
+                     "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED", "SET row_security = off",
+                     "SET lock_timeout = 0", "SET idle_in_transaction_session_timeout = 0", "SET bytea_output = 'hex'"]:
+            c.execute(text)
+        c.execute("SELECT count(*) > 0 FROM orders")
+        assert c.fetchone() == (True,)
+        c.execute(r"""SELECT U&'\0441\+000431', note FROM U&"\006Frders" WHERE id = 9""")
+        assert c.fetchone()[0] == "\u0441\u0431"
 
 
 def test_everything_is_written_down(gate):

@@ -56,6 +56,8 @@ sp_sql_catalogue *office_new(void)
     add_table(office, "pg_catalog", "pg_settings", 'v', SP_SQL_REL_SYSTEM, "name setting");
     add_table(office, "pg_catalog", "pg_stats", 'v', SP_SQL_REL_SYSTEM | SP_SQL_REL_TELLING,
               "schemaname tablename most_common_vals");
+    uint32_t index = add_table(office, "audit", "i_orders", 'i', 0, "");
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_INDEX, orders, index));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, customers, orders));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, orders, lines));
     must(sp_sql_catalogue_key(office, customers, orders, 1));
@@ -78,6 +80,7 @@ static void say_use(sp_buf *out, const sp_sql_use *use)
     sp_buf_text(out, (use->flags & SP_SQL_USE_OPAQUE) != 0 ? "?" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "~" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_SYSTEM) != 0 ? "*" : "");
+    sp_buf_text(out, (use->flags & SP_SQL_USE_BECOMES) != 0 ? ">" : "");
     if (use->kind != SP_SQL_RELATION) {
         sp_buf_fmt(out, " %s", kinds[use->kind]);
     }

@@ -237,11 +237,12 @@ static void test_tags(void **state)
     static const judged cases[] = {
         /* another name would be out of policy's sight */
         {"ALTER TABLE logs RENAME line TO text", "administer logs"},
-        {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024"},
-        {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024"},
+        {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024; alter> x"},
+        {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024; alter> audit.logs_2024"},
         {"ALTER TABLE logs_2024 INHERIT orders",
-         "administer logs_2024; alter logs_2024; alter orders"},
-        {"ALTER TABLE logs ATTACH PARTITION logs_2024 DEFAULT", "administer logs_2024; alter logs"},
+         "administer logs_2024; alter logs_2024; alter orders; alter> orders"},
+        {"ALTER TABLE logs ATTACH PARTITION logs_2024 DEFAULT",
+         "administer logs_2024; alter logs; alter> logs"},
         {"ALTER TABLE orders RENAME note TO text", "alter orders"},
     };
     check(state, cases, SP_COUNT(cases));

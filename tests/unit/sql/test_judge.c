@@ -347,6 +347,13 @@ static void test_definitions(void **state)
         {"CREATE VIEW v AS SELECT * FROM orders", "alter schema v; read orders"},
         {"CREATE OR REPLACE VIEW v_names AS SELECT 1", "alter schema v_names; alter v_names"},
         {"CREATE INDEX ON orders (lower(note))", "alter orders"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_changed_definitions(void **state)
+{
+    static const judged cases[] = {
         {"CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM customers",
          "destroy! customers; destroy!~ orders; destroy!~ order_lines; alter orders"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END",
@@ -362,9 +369,30 @@ static void test_definitions(void **state)
          "alter orders"},
         {"DROP TRIGGER t ON audit.entries", "alter audit.entries"},
         {"DROP RULE r ON audit.entries CASCADE", "destroy audit.entries"},
-        {"ALTER TABLE orders RENAME TO o2", "alter orders"},
+        {"ALTER TABLE orders RENAME TO o2", "alter orders; alter> o2"},
+        {"ALTER TABLE orders RENAME note TO words", "alter orders"},
+        {"ALTER INDEX orders RENAME TO o2", "alter orders; alter> o2"},
+        {"ALTER VIEW v_names RENAME TO v2", "alter v_names; alter> v2"},
+        {"ALTER TABLE orders SET SCHEMA audit", "alter orders; alter> audit.orders"},
+        {"ALTER TABLE nowhere RENAME TO n2", "alter nowhere; alter> n2"},
+        {"ALTER TABLE audit.entries RENAME TO e2", "alter audit.entries; alter> audit.e2"},
+        {"ALTER TABLE scratch RENAME TO s2", ""},
+        {"ALTER SCHEMA audit RENAME TO old",
+         "destroy! schema audit; destroy! schema old; administer! schema audit; "
+         "administer! schema old"},
+        {"ALTER TABLE logs ATTACH PARTITION orders DEFAULT",
+         "alter logs; alter orders; alter> logs"},
+        {"ALTER TABLE orders INHERIT audit.entries",
+         "alter orders; alter audit.entries; alter> audit.entries"},
+        /* an index is its table's, wherever it stands */
+        {"DROP INDEX audit.i_orders", "alter audit.i_orders"},
+        {"ALTER INDEX audit.i_orders RENAME TO i2", "alter audit.i_orders; alter> audit.i2"},
+        {"REINDEX INDEX audit.i_orders", "administer audit.i_orders"},
+        {"REINDEX TABLE orders", "administer orders"},
+        {"REINDEX DATABASE x", "administer database"},
         {"ALTER TABLE orders OWNER TO x", "administer orders"},
-        {"ALTER TABLE logs DETACH PARTITION logs_2024", "alter logs; alter logs_2024"},
+        {"ALTER TABLE logs DETACH PARTITION logs_2024",
+         "alter logs; alter logs_2024; alter> logs_2024"},
         {"ALTER TABLE orders DISABLE ROW LEVEL SECURITY", "administer orders"},
         {"GRANT ALL ON orders TO x", "administer orders"},
         {"GRANT x TO y", "administer database"},
@@ -373,7 +401,14 @@ static void test_definitions(void **state)
         {"ALTER SYSTEM SET fsync = off", "administer database"},
         {"VACUUM orders", "administer orders"},
         {"ANALYZE", "administer database"},
-        {"COMMENT ON TABLE orders IS 'x'", "alter schema orders"},
+        {"COMMENT ON TABLE orders IS 'x'", "alter orders"},
+        {"COMMENT ON COLUMN audit.entries.who IS 'x'", "alter audit.entries"},
+        {"COMMENT ON INDEX audit.i_orders IS 'x'", "alter audit.i_orders"},
+        {"COMMENT ON CONSTRAINT c ON orders IS 'x'", "alter orders"},
+        {"COMMENT ON TRIGGER t ON orders IS 'x'", "alter orders"},
+        {"COMMENT ON FUNCTION f() IS 'x'", "alter schema f"},
+        {"COMMENT ON SCHEMA audit IS 'x'", "alter schema audit"},
+        {"ALTER SCHEMA audit OWNER TO x", "administer schema audit"},
         {"CREATE TYPE mood AS ENUM ('x')", "alter schema mood"},
         {"ALTER DATABASE x SET search_path = a", "administer database"},
     };
@@ -412,7 +447,19 @@ static void test_ways_around(void **state)
         {"SET search_path = pg_catalog, x", "forbidden"},
         {"SELECT set_config('search_path_x'::varchar(11), 'x', false)", "forbidden"},
         {"UPDATE pg_settings SET setting = 'x' WHERE name = 'search_path'", "forbidden"},
-        {"SELECT set_config('search_path', 'public', false)", "forbidden"},
+        {"SELECT set_config('search_path', 'public', false)", ""},
+        {"SELECT set_config('search_path', 'pg_catalog, public', false)", ""},
+        {"SELECT set_config('search_path', 'public, pg_catalog', false)", "forbidden"},
+        {"SELECT set_config('search_path', 'PUBLIC', false)", "forbidden"},
+        {"SELECT set_config('search_path', 'public'::varchar(3), false)", "forbidden"},
+        {"SELECT set_config('search_path', 'pg_catalog'::varchar(3), false)", "forbidden"},
+        {"SET search_path TO public", ""},
+        {"SET LOCAL search_path = \"public\"", ""},
+        {"SET search_path = pg_catalog, public", ""},
+        {"SET search_path = public, audit", "forbidden"},
+        {"SET search_path = public, pg_catalog", "forbidden"},
+        {"SET search_path = \"$user\", public", "forbidden"},
+        {"SET search_path = 'public, audit'", "forbidden"},
         {"SELECT set_config('search_path', NULL, false)", "forbidden"},
         {"SELECT set_config('search_path', $1, false)", "forbidden"},
         {"SELECT set_config('search_path', 'a' || '', false)", "forbidden"},
@@ -440,6 +487,13 @@ static void test_ways_around(void **state)
         {"COPY orders FROM PROGRAM 'sh'", "forbidden"},
         {"COPY orders TO '/tmp/x'", "forbidden"},
         {"COPY orders FROM '/tmp/x'", "forbidden"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+static void test_settings_and_bytes(void **state)
+{
+    static const judged cases[] = {
         /* who and how */
         {"SET ROLE x", "forbidden"},
         {"SET SESSION AUTHORIZATION x", "forbidden"},
@@ -456,6 +510,16 @@ static void test_ways_around(void **state)
         {"SET client_encoding = 'SJIS'", "forbidden"},
         {"SET NAMES 'GBK'", "forbidden"},
         {"SET client_encoding TO utf8", ""},
+        {"SET client_encoding TO 'UTF8'", ""},
+        {"RESET client_encoding", ""},
+        {"SET NAMES 'utf8'", ""},
+        {"SET standard_conforming_strings TO 0", "forbidden"},
+        {"SET standard_conforming_strings TO 'yes'", ""},
+        {"RESET standard_conforming_strings", "forbidden"},
+        {"SET DateStyle TO 'ISO, MDY'; SET extra_float_digits = 3; SET application_name = 'x'; "
+         "SET statement_timeout = 0; SET bytea_output TO hex; SET client_min_messages TO warning; "
+         "SET default_toast_compression = pglz; SET transaction_timeout = 0",
+         ""},
         {"SET transform_null_equals = on", "forbidden"},
         {"SET session_replication_role = replica", "forbidden"},
         {"SET TimeZone = 'UTC'", ""},
@@ -472,6 +536,11 @@ static void test_ways_around(void **state)
         {"SELECT 'a\\b'", ""},
         {"SELECT '\\' FROM orders --'", "read orders"},
         {"SELECT E'a\\'b' FROM orders", "read orders"},
+        {"SELECT U&'\\0041' FROM orders", "read orders"},
+        {"SELECT * FROM U&\"\\006Frders\"", "read orders"},
+        {"DELETE FROM U&\"d!0061t!+000061\" UESCAPE '!' WHERE id = 1", "write data"},
+        {"SELECT '\\', U&'\\0041', ';DELETE FROM orders;--'", "ambiguous"},
+        {"SELECT U&'\\d800'", "syntax"},
         /* bytes */
         {"SELECT '\xff'", "not utf8"},
         {"SELECT '\x95\x5c'", "not utf8"},
@@ -560,10 +629,16 @@ static void test_statements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),       cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_disguises),   cmocka_unit_test(test_honest),
-        cmocka_unit_test(test_destroy),     cmocka_unit_test(test_definitions),
-        cmocka_unit_test(test_ways_around), cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_disguises),
+        cmocka_unit_test(test_honest),
+        cmocka_unit_test(test_destroy),
+        cmocka_unit_test(test_definitions),
+        cmocka_unit_test(test_changed_definitions),
+        cmocka_unit_test(test_ways_around),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_settings_and_bytes),
         cmocka_unit_test(test_statements),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

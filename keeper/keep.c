@@ -108,6 +108,7 @@ static sp_err dump_args(keep_job *job, const json_t *manifest, const char *snaps
     TRY(add_arg(a, SP_SPAN_LIT("--format=custom")));
     TRY(add_arg(a, SP_SPAN_LIT("--compress=0")));
     TRY(add_arg(a, SP_SPAN_LIT("--no-password")));
+    TRY(add_arg(a, SP_SPAN_LIT("--strict-names"))); /* all of them, or it is not kept */
     TRY(add_arg(a, SP_SPAN_LIT("--lock-wait-timeout=30s")));
     sp_buf_fmt(&text, "--snapshot=%s", snapshot);
     TRY(add_arg(a, sp_buf_borrow(&text)));

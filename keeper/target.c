@@ -16,6 +16,14 @@
 
 enum { CONNINFO_MAX_BYTES = 4096, PASSWORD_MAX_BYTES = 2048 };
 
+/* What the owner of a database could set for it: which functions and operators are found, what a
+ * backslash means, how names and values are written. */
+static const char PINNED[] =
+    "connect_timeout=10 application_name=sallyport-keeper client_encoding=UTF8 gssencmode=disable "
+    "options='-c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog "
+    "-c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO "
+    "-c IntervalStyle=postgres -c default_transaction_read_only=off'";
+
 /* ---- the job's directory ---- */
 
 /* "*:*:*:*:password", with ':' and '\' escaped. */
@@ -116,9 +124,10 @@ sp_err keep_conninfo(const keep_job *job, const char *database, char **ret_text)
     if (job->job.tls <= SP_DATABASE_TLS_VERIFY_CA) {
         put_value(&text, "sslrootcert", ca);
     }
-    sp_buf_text(&text, "connect_timeout=10 application_name=sallyport-keeper "
-                       "client_encoding=UTF8 gssencmode=disable "
-                       "options='-c statement_timeout=0 -c lock_timeout=30s'");
+    if (job->job.tls != SP_DATABASE_TLS_LOOPBACK) { /* else whoever asks gets it in clear */
+        sp_buf_text(&text, "channel_binding=require ");
+    }
+    sp_buf_text(&text, PINNED);
     return sp_buf_take_cstr(&text, ret_text);
 }
 

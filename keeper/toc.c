@@ -56,52 +56,68 @@ bool keep_toc_is_data(const keep_toc_entry *entry)
 
 keep_copy keep_copy_make(sp_span (*target)(void *self, sp_span table), void *self)
 {
-    return (keep_copy){.target = target, .self = self, .line = sp_buf_make(LINE_MAX_BYTES)};
+    return (keep_copy){.target = target,
+                       .self = self,
+                       .head = sp_buf_make(LINE_MAX_BYTES),
+                       .line = sp_buf_make(LINE_MAX_BYTES)};
 }
 
 void keep_copy_done(keep_copy *copy)
 {
+    sp_buf_done(&copy->head);
     sp_buf_done(&copy->line);
 }
 
-/* "COPY public.orders (id, note) FROM stdin;" : the table ends at the first " (" outside quotes. */
-static size_t table_end(sp_span line, size_t from)
+static const char COPY_WORD[] = "COPY ";
+
+/* "COPY public.orders (id, note) FROM stdin;" : the table ends at the first blank outside quotes.
+ * False: a quote is open at the end, so the next line belongs to it as well. */
+static bool find_table(sp_span head, sp_span *ret_table)
 {
+    size_t from = sizeof(COPY_WORD) - 1;
+    size_t end = head.len;
     bool quoted = false;
-    for (size_t i = from; i < line.len; i++) {
-        if (line.ptr[i] == '"') {
+    for (size_t i = from; i < head.len; i++) {
+        if (head.ptr[i] == '"') {
             quoted = !quoted;
-        } else if (line.ptr[i] == ' ' && !quoted) {
-            return i;
+        } else if (head.ptr[i] == ' ' && !quoted && end == head.len) {
+            end = i;
         }
     }
-    return line.len;
+    *ret_table = sp_span_slice(head, from, end);
+    return !quoted;
 }
 
-static void begin_block(keep_copy *copy, sp_span line, sp_buf *out)
+static sp_err take_head(keep_copy *copy, sp_span line, sp_buf *out)
 {
-    static const char word[] = "COPY ";
-    size_t from = sizeof(word) - 1;
-    size_t end = table_end(line, from);
-    sp_span target = copy->target(copy->self, sp_span_slice(line, from, end));
+    sp_span table;
+    sp_buf_text(&copy->head, copy->head.len > 0 ? "\n" : "");
+    sp_buf_span(&copy->head, line);
+    TRY(sp_buf_error(&copy->head));
+    sp_span head = sp_buf_borrow(&copy->head);
+    if (!find_table(head, &table)) {
+        return sp_ok();
+    }
+    if (!sp_span_ends(head, SP_SPAN_LIT(" FROM stdin;"))) {
+        return sp_fail(SP_EINVALID);
+    }
+    sp_span target = copy->target(copy->self, table);
     copy->inside = true;
     copy->dropping = target.len == 0;
     if (!copy->dropping) {
-        sp_buf_text(out, word);
+        sp_buf_text(out, COPY_WORD);
         sp_buf_span(out, target);
-        sp_buf_span(out, sp_span_slice(line, end, line.len));
-        sp_buf_byte(out, '\n');
+        sp_buf_text(out, " FROM stdin;\n");
     }
+    sp_buf_reset(&copy->head);
+    return sp_ok();
 }
 
-static void take_line(keep_copy *copy, sp_span line, sp_buf *out)
+static sp_err take_line(keep_copy *copy, sp_span line, sp_buf *out)
 {
     if (!copy->inside) {
-        if (sp_span_starts(line, SP_SPAN_LIT("COPY ")) &&
-            sp_span_ends(line, SP_SPAN_LIT(" FROM stdin;"))) {
-            begin_block(copy, line, out);
-        }
-        return;
+        bool is_head = copy->head.len > 0 || sp_span_starts(line, sp_span_cstr(COPY_WORD));
+        return is_head ? take_head(copy, line, out) : sp_ok();
     }
     if (!copy->dropping) {
         sp_buf_span(out, line);
@@ -110,6 +126,7 @@ static void take_line(keep_copy *copy, sp_span line, sp_buf *out)
     if (sp_span_eq(line, SP_SPAN_LIT("\\."))) {
         copy->inside = false;
     }
+    return sp_ok();
 }
 
 /* A line of data may be as long as a field: it flows through in pieces. */
@@ -131,7 +148,7 @@ static sp_err hold(keep_copy *copy, sp_span bytes, sp_buf *out)
     return sp_ok();
 }
 
-static void end_line(keep_copy *copy, sp_span bytes, sp_buf *out)
+static sp_err end_line(keep_copy *copy, sp_span bytes, sp_buf *out)
 {
     if (copy->flowing) {
         if (!copy->dropping) {
@@ -139,13 +156,15 @@ static void end_line(keep_copy *copy, sp_span bytes, sp_buf *out)
             sp_buf_byte(out, '\n');
         }
         copy->flowing = false;
-    } else if (copy->line.len > 0) {
-        sp_buf_span(&copy->line, bytes);
-        take_line(copy, sp_buf_borrow(&copy->line), out);
-        sp_buf_reset(&copy->line);
-    } else {
-        take_line(copy, bytes, out);
+        return sp_ok();
     }
+    if (copy->line.len == 0) {
+        return take_line(copy, bytes, out);
+    }
+    sp_buf_span(&copy->line, bytes);
+    sp_err err = take_line(copy, sp_buf_borrow(&copy->line), out);
+    sp_buf_reset(&copy->line);
+    return err;
 }
 
 sp_err keep_copy_feed(keep_copy *copy, sp_span bytes, sp_buf *out)
@@ -165,7 +184,7 @@ sp_err keep_copy_feed(keep_copy *copy, sp_span bytes, sp_buf *out)
             TRY(hold(copy, piece, out));
             piece = SP_SPAN_EMPTY;
         }
-        end_line(copy, piece, out);
+        TRY(end_line(copy, piece, out));
         bytes = sp_span_slice(bytes, at + 1, bytes.len);
     }
     return sp_buf_error(out);

@@ -24,21 +24,25 @@ typedef struct {
 bool keep_toc_next(sp_span *text, keep_toc_entry *ret_entry);
 bool keep_toc_is_data(const keep_toc_entry *entry);
 
-/* Rewrites the targets of COPY blocks line by line, and drops everything else. */
+/* Rewrites the heads of COPY blocks, and drops everything else. A head is read as PostgreSQL reads
+ * it: names within quotes may hold line ends, so it may take several lines. */
 typedef struct {
-    /* The table to load into instead of `table` ("public.orders", as the script quotes it); empty:
-     * the block is dropped. */
+    /* What to load into instead of `table` ("public.orders", as the script quotes it), with the
+     * columns: "pg_temp.a (id, note)"; empty: the block is dropped. Of the script's own head
+     * nothing goes on. */
     sp_span (*target)(void *self, sp_span table);
     void *self;
     bool inside;   /* a COPY block */
     bool dropping; /* this one */
+    sp_buf head;   /* lines of a head that is not whole yet */
     sp_buf line;   /* a line that has not ended yet */
     bool flowing;  /* the rest of a long line of data goes through as it is */
 } keep_copy;
 
 keep_copy keep_copy_make(sp_span (*target)(void *self, sp_span table), void *self);
 void keep_copy_done(keep_copy *copy);
-/* Appends to out what goes on. SP_ELIMIT: a line that is no data is too long. */
+/* Appends to out what goes on. SP_ELIMIT: what is no data is too long. SP_EINVALID: a head that
+ * does not read. */
 SP_MUST sp_err keep_copy_feed(keep_copy *copy, sp_span bytes, sp_buf *out);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 256, PG_CLASS = 1259 };
+enum { PG_CLASS = 1259 };
 
 /* ---- rows ---- */
 
@@ -430,29 +430,43 @@ typedef struct {
     undo *u;
     const tables *all;
     sp_buf out;
-    char target[NAME_MAX_BYTES];
+    sp_buf target;
     keep_copy copy;
 } staging;
 
+/* The table whose rows these are; a partition's go into its root. */
+static const table *staged_of(const staging *s, const json_t *relation)
+{
+    const char *root = json_is_string(json_object_get(relation, "root"))
+                           ? undo_text(relation, "root")
+                           : undo_text(relation, "quoted");
+    for (size_t i = 0; i < s->all->count; i++) {
+        if (strcmp(undo_text(s->all->items[i].relation, "quoted"), root) == 0) {
+            return &s->all->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* pg_dump writes the columns that are not generated, in the order that they have. */
 static sp_span target_of(void *self, sp_span name)
 {
     staging *s = self;
     const json_t *relations = json_object_get(s->u->manifest, "relations");
-    const char *root = NULL;
+    const json_t *found = NULL;
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
-        if (sp_span_eq(name, sp_span_cstr(undo_text(one, "quoted")))) {
-            root = json_is_string(json_object_get(one, "root")) ? undo_text(one, "root")
-                                                                : undo_text(one, "quoted");
-        }
+        found = sp_span_eq(name, sp_span_cstr(undo_text(one, "quoted"))) ? one : found;
     }
-    for (size_t i = 0; root != NULL && i < s->all->count; i++) {
-        if (strcmp(undo_text(s->all->items[i].relation, "quoted"), root) == 0) {
-            snprintf(s->target, sizeof(s->target), "pg_temp.sp_undo_%zu", s->all->items[i].number);
-            return sp_span_cstr(s->target);
-        }
+    const table *t = found == NULL ? NULL : staged_of(s, found);
+    if (t == NULL) {
+        return SP_SPAN_EMPTY;
     }
-    return SP_SPAN_EMPTY;
+    sp_buf_reset(&s->target);
+    sp_buf_fmt(&s->target, "pg_temp.sp_undo_%zu (", t->number);
+    list_columns(found, ", ", put_name, &s->target);
+    sp_buf_text(&s->target, ")");
+    return sp_buf_borrow(&s->target);
 }
 
 static sp_err take_data(void *self, sp_span bytes)
@@ -487,11 +501,16 @@ static sp_err load_rows(undo *u, const tables *all, sp_buf *sql)
     TRY(undo_list(u, is_kept_data, "rows", path, &count));
     snprintf(use, sizeof(use), "--use-list=%s", path);
     const char *const argv[] = {"pg_restore", "--file=-", "--data-only", use, NULL};
-    staging s = {.u = u, .all = all, .out = sp_buf_make(1 << 20)};
+    staging s = {
+        .u = u, .all = all, .out = sp_buf_make(1 << 20), .target = sp_buf_make(UNDO_SQL_MAX_BYTES)};
     s.copy = keep_copy_make(target_of, &s);
     sp_err err = count == 0 ? sp_ok() : undo_restore(u, argv, take_data, &s);
+    if (!sp_failed(err)) {
+        err = sp_buf_error(&s.target);
+    }
     keep_copy_done(&s.copy);
     sp_buf_done(&s.out);
+    sp_buf_done(&s.target);
     return err;
 }
 

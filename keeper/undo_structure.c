@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 256, PG_CLASS = 1259 };
+enum { TAG_MAX_BYTES = 512, PG_CLASS = 1259 };
 
 /* ---- what is missing ---- */
 
@@ -98,28 +98,60 @@ static sp_err take_script(void *self, sp_span bytes)
     return sp_write_all(u->psql.in, bytes);
 }
 
-/* Names that the archive has for something missing: ACL, COMMENT and SEQUENCE SET have no oid. */
-static bool names_missing(const undo *u, const keep_toc_entry *entry)
+/* "KIND schema tag owner", as a line of the archive's list: line ends are blanks there. */
+static bool is_entry(const keep_toc_entry *entry, const char *kind, const json_t *relation,
+                     const char *what, const char *name, const char *column)
+{
+    auto_buf sp_buf text = sp_buf_make(TAG_MAX_BYTES);
+    sp_buf_fmt(&text, "%s %s %s%s%s%s %s", kind, undo_text(relation, "schema"), what, name,
+               column == NULL ? "" : ".", column == NULL ? "" : column,
+               undo_text(relation, "owner"));
+    for (size_t i = 0; i < text.len; i++) {
+        text.ptr[i] = text.ptr[i] == '\n' || text.ptr[i] == '\r' ? ' ' : text.ptr[i];
+    }
+    return !sp_failed(sp_buf_error(&text)) && sp_span_eq(entry->rest, sp_buf_borrow(&text));
+}
+
+/* Words about a relation that have no oid of their own: grants, comments, where a sequence is. Its
+ * name is quoted in those of the first kind. */
+static bool is_about(const keep_toc_entry *entry, const json_t *relation)
+{
+    static const char *const kinds[] = {"ACL", "COMMENT", "SECURITY LABEL"};
+    static const char *const words[] = {"TABLE ", "VIEW ", "MATERIALIZED VIEW ", "SEQUENCE "};
+    const char *ident = undo_text(relation, "ident");
+    const char *name = undo_text(relation, "name");
+    const json_t *columns = json_object_get(relation, "columns");
+    if (is_entry(entry, "SEQUENCE SET", relation, "", name, NULL) ||
+        is_entry(entry, "SEQUENCE OWNED BY", relation, "", name, NULL)) {
+        return true;
+    }
+    for (size_t k = 0; k < SP_COUNT(kinds); k++) {
+        for (size_t i = 0; i < SP_COUNT(words); i++) {
+            if (is_entry(entry, kinds[k], relation, words[i], ident, NULL)) {
+                return true;
+            }
+        }
+        for (size_t i = 0; i < json_array_size(columns); i++) {
+            const char *column = undo_text(json_array_get(columns, i), "quoted");
+            if (is_entry(entry, kinds[k], relation, "COLUMN ", ident, column)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
-    bool found = false;
-    for (size_t i = 0; !found && i < json_array_size(relations); i++) {
+    for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
-        if (!undo_is_missing(u, PG_CLASS, undo_oid(one))) {
-            continue;
+        if (undo_is_missing(u, PG_CLASS, undo_oid(one)) && is_about(entry, one)) {
+            return true;
         }
-        char word[NAME_MAX_BYTES];
-        snprintf(word, sizeof(word), " %s", undo_text(one, "name"));
-        sp_span name = sp_span_cstr(word);
-        size_t at = sp_span_find(entry->rest, name);
-        size_t end = at + name.len;
-        found =
-            end < entry->rest.len && (entry->rest.ptr[end] == ' ' || entry->rest.ptr[end] == '.');
     }
-    if (found || json_array_size(relations) > 0) {
-        return found;
-    }
-    return u->missing_count > 0; /* a whole database: what is not there comes back with its words */
+    /* a whole database: what is not there comes back with its words */
+    return json_array_size(relations) == 0 && u->missing_count > 0;
 }
 
 static bool wanted(const undo *u, const keep_toc_entry *entry)
@@ -130,7 +162,7 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
     }
-    return names_missing(u, entry);
+    return is_about_missing(u, entry);
 }
 
 /* Foreign keys that fell with what they referred to; those of missing tables are in the archive. */

@@ -31,10 +31,11 @@ static sp_span target(void *self, sp_span table)
 {
     (void)self;
     if (sp_span_eq(table, SP_SPAN_LIT("public.orders"))) {
-        return SP_SPAN_LIT("pg_temp.a");
+        return SP_SPAN_LIT("pg_temp.a (id, note)");
     }
-    return sp_span_eq(table, SP_SPAN_LIT("public.\"odd (name\"")) ? SP_SPAN_LIT("pg_temp.b")
-                                                                  : SP_SPAN_EMPTY;
+    return sp_span_eq(table, SP_SPAN_LIT("public.\"odd (name\""))
+               ? SP_SPAN_LIT("pg_temp.b (\"a b\")")
+               : SP_SPAN_EMPTY;
 }
 
 static const char SCRIPT[] = "--\nSET x = 1;\nSELECT set_config('search_path', '', false);\n"
@@ -74,9 +75,39 @@ static void long_lines_flow(void **state)
     assert_ok(keep_copy_feed(&copy, SP_SPAN_LIT("COPY public.orders (id) FROM stdin;\n"), &out));
     assert_ok(keep_copy_feed(&copy, sp_buf_borrow(&line), &out));
     assert_ok(keep_copy_feed(&copy, SP_SPAN_LIT("\n\\.\nCOPY public.x (id) FROM stdin;\n"), &out));
-    assert_int_equal(out.len, sizeof("COPY pg_temp.a (id) FROM stdin;\n") - 1 + 200000 + 4);
+    assert_int_equal(out.len, sizeof("COPY pg_temp.a (id, note) FROM stdin;\n") - 1 + 200000 + 4);
     assert_ok(keep_copy_feed(&copy, SP_SPAN_LIT("\\.\n"), &out));
     assert_fails(keep_copy_feed(&copy, sp_buf_borrow(&line), &out), SP_ELIMIT);
+    keep_copy_done(&copy);
+}
+
+/* A name may hold the end of a line; then what follows is still the head, and no data is a head. */
+static void heads_may_take_several_lines(void **state)
+{
+    (void)state;
+    static const char script[] =
+        "COPY public.orders (\"a\nb\", \" FROM stdin;\nCOPY public.\"\"x (y)"
+        " FROM stdin;\n\") FROM stdin;\n"
+        "COPY public.orders TO STDOUT; DROP TABLE x; --  FROM stdin;\n\\.\n"
+        "COPY public.\"odd\nname\" (n) FROM stdin;\n"
+        "COPY public.orders (id) FROM stdin;\n\\.\n";
+    static const char wanted[] =
+        "COPY pg_temp.a (id, note) FROM stdin;\n"
+        "COPY public.orders TO STDOUT; DROP TABLE x; --  FROM stdin;\n\\.\n";
+    sp_span text = sp_span_cstr(script);
+    for (size_t step = 1; step < text.len; step++) {
+        keep_copy copy = keep_copy_make(target, NULL);
+        auto_buf sp_buf out = sp_buf_make(4096);
+        for (size_t at = 0; at < text.len; at += step) {
+            assert_ok(keep_copy_feed(&copy, sp_span_slice(text, at, at + step), &out));
+        }
+        assert_span_text(sp_buf_borrow(&out), wanted);
+        keep_copy_done(&copy);
+    }
+    keep_copy copy = keep_copy_make(target, NULL);
+    auto_buf sp_buf out = sp_buf_make(4096);
+    assert_fails(keep_copy_feed(&copy, SP_SPAN_LIT("COPY public.orders TO stdout;\n"), &out),
+                 SP_EINVALID);
     keep_copy_done(&copy);
 }
 
@@ -151,8 +182,11 @@ static void bodies_come_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries_are_read), cmocka_unit_test(blocks_get_other_targets),
-        cmocka_unit_test(long_lines_flow),  cmocka_unit_test(verbs_are_found),
+        cmocka_unit_test(entries_are_read),
+        cmocka_unit_test(blocks_get_other_targets),
+        cmocka_unit_test(heads_may_take_several_lines),
+        cmocka_unit_test(long_lines_flow),
+        cmocka_unit_test(verbs_are_found),
         cmocka_unit_test(bodies_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A database whose owner is against us: what he puts into names, data and settings does not run as the keeper's role,
+neither when something is kept nor when it is put back.
+
+OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
+"""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+from keeper_client import ESTIMATE, KEEP, UNDO, Keeper, Postgres
+from officelib import PROGRAM
+from vault_client import OK
+
+ROLES = """
+CREATE ROLE owner NOLOGIN;
+CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
+GRANT pg_read_all_data TO op_keep;
+"""
+TABLES = """
+SET ROLE owner;
+CREATE SCHEMA shop;
+CREATE TABLE shop.spared (n int PRIMARY KEY);
+INSERT INTO shop.spared SELECT generate_series(1, 10);
+CREATE TABLE shop."a
+b" ("line
+feed" text PRIMARY KEY, n int);
+CREATE TABLE shop.log (who text);
+"""
+# A row that, read as a line of a script, ends the transaction and deletes.
+LINE = "COPY shop.spared TO STDOUT; COMMIT; DELETE FROM shop.spared; -- "
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = Postgres()
+    one.sql(ROLES)
+    one.sql("CREATE DATABASE orders OWNER owner")
+    one.sql(TABLES, "orders")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def keeper(server):
+    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    one = Keeper(PROGRAM, folder)
+    try:
+        one.start()
+        one.credential("orders-db/op_keep", "of op_keep")
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_line_feed_in_a_name_makes_no_script_of_data(keeper, server):
+    server.sql(f"""INSERT INTO shop."a
+b" VALUES ('{LINE} FROM stdin;', NULL), ('plain', 2), ('x', 3)""", "orders")
+    # the value is the line's beginning, what follows its column has to be its end
+    server.sql("""ALTER TABLE shop."a
+b" ALTER COLUMN n TYPE text, ALTER COLUMN n SET DEFAULT 'x'""", "orders")
+    server.sql(f"""UPDATE shop."a
+b" SET "line
+feed" = '{LINE}', n = ' FROM stdin;' WHERE n IS NULL""", "orders")
+    rows = server.sql("""SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM shop."a
+b" t""", "orders")
+    for number, objects in ((1, ["shop.a\nb", "shop.spared"]), (2, ["shop.a\nb"])):
+        code, _, _, _, why = keeper.job(KEEP, keep=number, port=server.port, verb="DELETE", objects=objects)
+        assert code == OK, why
+        server.sql("""DELETE FROM shop."a
+b" """, "orders")
+        code, _, _, report, why = keeper.job(UNDO, keep=number, port=server.port, verb="DELETE")
+        assert server.sql("SELECT count(*) FROM shop.spared", "orders") == "10"
+        assert code == OK, why
+        assert max(r["inserted"] for r in report["rows"]) == 3
+        assert rows == server.sql("""SELECT md5(string_agg(t::text, '|' ORDER BY t::text)) FROM shop."a
+b" t""", "orders")
+
+
+def test_functions_and_operators_of_others_are_not_ours(keeper, server):
+    """Better matches than PostgreSQL's own, on everybody's search_path."""
+    server.sql("""
+        GRANT CREATE ON SCHEMA public TO owner;
+        ALTER ROLE op_keep IN DATABASE orders SET search_path = public, pg_catalog;
+        SET ROLE owner;
+        CREATE FUNCTION public.trap() RETURNS void LANGUAGE sql AS
+            'INSERT INTO shop.log SELECT session_user::text';
+        CREATE FUNCTION public.format(text, name, name) RETURNS text LANGUAGE plpgsql AS
+            $$BEGIN PERFORM public.trap(); RETURN 'shop.spared'; END$$;
+        CREATE FUNCTION public.both(text[], text[]) RETURNS boolean LANGUAGE plpgsql AS
+            $$BEGIN PERFORM public.trap(); RETURN true; END$$;
+        CREATE FUNCTION public.pg_database_size(name) RETURNS bigint LANGUAGE plpgsql AS
+            $$BEGIN PERFORM public.trap(); RETURN 1; END$$;
+        CREATE OPERATOR public.&& (LEFTARG = text[], RIGHTARG = text[], FUNCTION = public.both);
+        CREATE FUNCTION public.current_database() RETURNS name LANGUAGE plpgsql AS
+            $$BEGIN PERFORM public.trap(); RETURN 'orders'; END$$;
+    """, "orders")
+    try:
+        for kind, number in ((ESTIMATE, 0), (KEEP, 3), (UNDO, 3)):
+            keeper.job(kind, keep=number, port=server.port, verb="DELETE", objects=["shop.spared"])
+            assert server.sql("SELECT count(*) FROM shop.log", "orders") == "0"
+        code, _, _, report, why = keeper.job(UNDO, keep=3, port=server.port, verb="DELETE")
+        assert code == OK, why
+        assert [r["relation"] for r in report["rows"]] == ["shop.spared"]
+    finally:
+        server.sql("ALTER ROLE op_keep IN DATABASE orders RESET ALL; DROP OPERATOR public.&& (text[], text[]);"
+                   "DROP FUNCTION public.format(text, name, name), public.both, public.pg_database_size(name),"
+                   "public.current_database(), public.trap", "orders")
+
+
+def test_a_setting_of_the_database_does_not_open_quotes(keeper, server):
+    """A default that was written with one meaning of backslashes and comes back under the other."""
+    server.sql(r"""
+        SET ROLE owner;
+        CREATE TABLE shop.quoted (n int PRIMARY KEY, c text DEFAULT '\''; COMMIT; DELETE FROM shop.spared; --');
+        INSERT INTO shop.quoted VALUES (1);
+    """, "orders")
+    code, _, _, _, why = keeper.job(KEEP, keep=4, port=server.port, verb="ALTER", objects=["shop.quoted"])
+    assert code == OK, why
+    server.sql("ALTER TABLE shop.quoted DROP COLUMN c", "orders")
+    server.sql("ALTER DATABASE orders SET standard_conforming_strings = off")
+    try:
+        code, _, _, _, why = keeper.job(UNDO, keep=4, port=server.port, verb="ALTER")
+        assert server.sql("SELECT count(*) FROM shop.spared", "orders") == "10"
+        assert code == OK, why
+    finally:
+        server.sql("ALTER DATABASE orders RESET standard_conforming_strings")
+    assert server.sql("INSERT INTO shop.quoted (n) VALUES (2) RETURNING c", "orders").startswith("\\'; COMMIT")
+
+
+def test_types_outside_of_the_catalog_come_back(keeper, server):
+    server.sql("""
+        SET ROLE owner;
+        CREATE TYPE shop.mood AS ENUM ('well', 'ill');
+        CREATE TABLE shop.moods (n int PRIMARY KEY, m shop.mood NOT NULL DEFAULT 'ill');
+        INSERT INTO shop.moods VALUES (1, 'well');
+    """, "orders")
+    server.sql("ALTER ROLE op_keep IN DATABASE orders SET search_path = shop")
+    code, _, _, _, why = keeper.job(KEEP, keep=5, port=server.port, verb="ALTER", objects=["shop.moods"])
+    assert code == OK, why
+    server.sql("ALTER ROLE op_keep IN DATABASE orders RESET search_path")
+    server.sql("ALTER TABLE shop.moods DROP COLUMN m", "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=5, port=server.port, verb="ALTER")
+    assert code == OK, why
+    assert server.sql("INSERT INTO shop.moods (n) VALUES (2); SELECT n, m FROM shop.moods ORDER BY n",
+                      "orders") == "1|well\n2|ill"
+
+
+def test_a_table_named_like_words_of_the_archive_does_not_bring_back_grants(keeper, server):
+    """Only what belongs to the missing table comes back: not grants that were taken since from another one."""
+    server.sql("""
+        CREATE ROLE clerk NOLOGIN;
+        SET ROLE owner;
+        CREATE TABLE shop."TABLE" (n int PRIMARY KEY);
+        GRANT SELECT ON shop.spared TO clerk;
+        GRANT SELECT ON shop."TABLE" TO clerk;
+    """, "orders")
+    code, _, _, _, why = keeper.job(KEEP, keep=6, port=server.port, verb="DROP", objects=["shop.TABLE", "shop.spared"])
+    assert code == OK, why
+    server.sql('REVOKE SELECT ON shop.spared FROM clerk; DROP TABLE shop."TABLE"', "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=6, port=server.port, verb="DROP")
+    assert code == OK, why
+    assert server.sql("SELECT has_table_privilege('clerk', 'shop.spared', 'SELECT'),"
+                      " has_table_privilege('clerk', 'shop.\"TABLE\"', 'SELECT')", "orders") == "f|t"
+
+
+def test_the_password_never_leaves_in_clear(keeper, server):
+    """A server (or somebody in its place) that asks for the password as it is gets none over TLS either."""
+    hba = os.path.join(server.data, "pg_hba.conf")
+    with open(hba, encoding="ascii") as file:
+        before = file.read()
+    try:
+        with open(hba, "w", encoding="ascii") as file:
+            file.write("host all op_keep 127.0.0.1/32 password\n" + before)
+        server.sql("SELECT pg_reload_conf()")
+        for _ in range(50):
+            code, _, _, _, why = keeper.job(KEEP, keep=7, port=server.port, verb="DROP", objects=["shop.spared"],
+                                            tls=2)
+            if code != OK:
+                break
+        assert code != OK and "channel binding" in why
+    finally:
+        with open(hba, "w", encoding="ascii") as file:
+            file.write(before)
+        server.sql("SELECT pg_reload_conf()")

@@ -191,7 +191,11 @@ static sp_err take_row(db_catalogue *c, sp_span body)
     for (size_t i = 0; i < ROW_VALUES && sp_pg_value_next(&rest, &values[i], &is_null); i++) {
         values[i] = is_null ? SP_SPAN_EMPTY : values[i];
     }
-    switch (values[0].len == 1 ? values[0].ptr[0] : 0) {
+    uint8_t kind = values[0].len == 1 ? values[0].ptr[0] : 0;
+    if (!c->is_read && kind != 'f') {
+        return sp_fail(SP_EINVALID); /* only a print was asked for */
+    }
+    switch (kind) {
     case 'f':
         if (!c->is_read && !sp_span_eq(values[1], sp_span_cstr(c->print))) {
             c->is_wanted = true;
@@ -226,6 +230,16 @@ static void wake_sessions(const db_catalogue *c)
     }
 }
 
+static void wake_looking(const db_catalogue *c)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->judge != NULL && session->judge->catalogue == c) {
+            db_pending_looked(session);
+        }
+    }
+}
+
 static void fail_reading(db_catalogue *c, const char *why)
 {
     if (c->failure[0] == '\0') {
@@ -240,7 +254,9 @@ static void fail_reading(db_catalogue *c, const char *why)
     sp_buf_reset(&c->carry);
     db_back_close(c->back);
     c->back = NULL;
+    c->is_looked_for = false;
     wake_sessions(c);
+    wake_looking(c);
 }
 
 static sp_err begin_reading(db_catalogue *c)
@@ -269,7 +285,8 @@ static void ask_server(db_catalogue *c)
         fail_reading(c, "the gate has no memory left");
         return;
     }
-    c->is_wanted = false;
+    c->is_wanted = c->is_looked_for = false;
+    c->asked_us = sp_loop_now_us(db_here.loop);
     sp_pg_query_write(&query, c->is_read ? sp_span_cstr(read_sql) : sp_span_cstr(print_sql));
     c->is_asking = true;
     if (sp_failed(db_stream_send(&c->back->stream, sp_buf_borrow(&query)))) {
@@ -292,7 +309,11 @@ static void end_reading(db_catalogue *c)
         c->failure[0] = '\0';
         wake_sessions(c);
     }
-    if (c->is_wanted) {
+    if (!c->is_wanted) {
+        c->seen_us = c->asked_us;
+        wake_looking(c);
+    }
+    if (c->is_wanted || c->is_looked_for) {
         ask_server(c);
     }
 }
@@ -300,6 +321,11 @@ static void end_reading(db_catalogue *c)
 /* False: it went wrong and is closed. */
 static bool take_message(db_catalogue *c, const sp_pg_head *head, sp_span body)
 {
+    bool is_answer = c->is_asking && (!c->is_read || c->next_one != NULL);
+    if (!is_answer && (head->type == 'D' || head->type == 'Z')) {
+        fail_reading(c, "the server answered without having been asked");
+        return false;
+    }
     if (head->type == 'D') {
         if (sp_failed(take_row(c, body))) {
             fail_reading(c, "the server answered what was not asked for, or too much");
@@ -428,6 +454,15 @@ void db_catalogue_stale(db_catalogue *catalogue)
     if (catalogue->back != NULL && catalogue->back->state == DB_BACK_READY &&
         !catalogue->is_asking) {
         ask_server(catalogue);
+    }
+}
+
+void db_catalogue_look(db_catalogue *c)
+{
+    if (c->back == NULL || c->back->state != DB_BACK_READY || c->is_asking) {
+        c->is_looked_for = true; /* with the next answer, or its failure */
+    } else {
+        ask_server(c);
     }
 }
 

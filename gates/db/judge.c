@@ -228,10 +228,9 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal)
 
 /* ---- messages ---- */
 
-db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
-                          db_refusal *refusal)
+static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                                db_refusal *refusal)
 {
-    (void)out;
     switch (msg->type) {
     case 'Q':
         return db_texts_query(session, msg, flight, refusal);
@@ -255,6 +254,17 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
     default:
         return DB_PASS;
     }
+}
+
+db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
+                          db_refusal *refusal)
+{
+    (void)out;
+    db_verdict verdict = judge_message(session, msg, flight, refusal);
+    if (verdict != DB_WAIT) {
+        db_spend_gone(db_session_judge(session)); /* granted for this message, and for no other */
+    }
+    return verdict;
 }
 
 /* ---- ends ---- */

@@ -36,10 +36,13 @@ struct db_catalogue {
     sp_sql_catalogue *next_one;
     uint32_t last_oid;
     uint32_t last_index;
-    char print[64]; /* of the server's catalogue when it was read */
-    bool is_asking; /* a query is under way */
-    bool is_wanted; /* read again as soon as possible */
-    bool is_read;   /* the answer under way is a whole reading, not a print */
+    char print[64];     /* of the server's catalogue when it was read */
+    bool is_asking;     /* a query is under way */
+    bool is_wanted;     /* read again as soon as possible */
+    bool is_read;       /* the answer under way is a whole reading, not a print */
+    bool is_looked_for; /* somebody waits for an answer that was asked for later than this one */
+    uint64_t asked_us;  /* when the answer under way was asked for */
+    uint64_t seen_us;   /* `now` is what the server had then, or later */
     uint32_t idle_ticks;
 };
 
@@ -48,6 +51,8 @@ SP_MUST sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogu
 void db_catalogue_unref(db_catalogue *catalogue);
 /* Something was defined or dropped: reads again. */
 void db_catalogue_stale(db_catalogue *catalogue);
+/* Sees to it that seen_us comes to be later than now; db_pending_looked() is called then. */
+void db_catalogue_look(db_catalogue *catalogue);
 /* Binds to the snapshot of the session if it is not yet. */
 void db_catalogue_bind(db_catalogue *catalogue, const db_session *session);
 void db_catalogue_tick(void);
@@ -175,6 +180,7 @@ typedef enum {
     DB_PENDING_NONE,
     DB_PENDING_CALL, /* core's reply */
     DB_PENDING_PUSH, /* other people's word */
+    DB_PENDING_LOOK, /* what the database holds at this moment */
     DB_PENDING_DISK, /* the record */
     DB_PENDING_REFUSED
 } db_pending_state;
@@ -183,6 +189,7 @@ enum {
     DB_DONE_AGREED = 1 << 4,   /* others have */
     DB_DONE_APPROVED = 1 << 0, /* and their word was used */
     DB_DONE_KEPT = 1 << 1,
+    DB_DONE_LOOKED = 1 << 2, /* it meets what others were asked about */
     DB_DONE_RECORDED = 1 << 3
 };
 
@@ -196,6 +203,8 @@ typedef struct {
     uint64_t reference;
     uint64_t recorded; /* the reference under which it is on disk already; 0 = it is not */
     sp_hash hash;
+    sp_hash met; /* what it met when others were asked: actions and objects by number */
+    uint64_t look_us;
     db_session *session;
     sp_recorder_wait wait;
     db_refusal refusal;
@@ -220,6 +229,8 @@ void db_pending_cancelled(db_session *session);
 void db_pending_reset(db_pending *pending);
 /* ASK_DONE of core. */
 void db_pending_push(const sp_msg *msg);
+/* The catalogue was looked at, or cannot be. */
+void db_pending_looked(db_session *session);
 
 enum { DB_TEMPS_MAX = 256 };
 

@@ -8,9 +8,11 @@
 #include "gates/db/judging.h"
 #include "lib/policy/database.h"
 #include "lib/proto/db_msg.h"
+#include "lib/sql/redact.h"
 
 #include <stdio.h>
 
+enum { SHOWN_MAX_BYTES = SP_DB_STATEMENT_MAX_BYTES };
 #define KEEP_MAX_MS ((uint64_t)6 * 3600 * 1000) /* the client can cancel at any time */
 
 /* ---- states ---- */
@@ -146,10 +148,36 @@ static bool write_relations(const db_session *session, const db_run_ask *run, bo
     return !whole && any && !sp_failed(sp_buf_error(out));
 }
 
+static db_verdict no_ask(const char *message, const char *hint, db_refusal *refusal)
+{
+    db_refuse(refusal, "42501", SP_REASON_APPROVAL, "%s", message);
+    snprintf(refusal->hint, sizeof(refusal->hint), "%s", hint);
+    return DB_REFUSE;
+}
+
+/* What others agree to is what they see: all of it, under no other name. */
+static bool show(const db_run_ask *run, sp_buf *shown)
+{
+    bool is_secret = (run->judgement->flags & SP_SQL_IS_SECRET) != 0;
+    return sp_sql_show(run->text, is_secret, SHOWN_MAX_BYTES, shown);
+}
+
 static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
     const sp_decision *decision = &run->ruling->decision;
+    auto_buf sp_buf shown = sp_buf_make(SHOWN_MAX_BYTES);
+    if ((run->judgement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
+        return no_ask("others cannot agree to what is run by a name",
+                      "Send the statement itself instead of EXECUTE or FETCH.", refusal);
+    }
+    if (!show(run, &shown)) {
+        return no_ask("others cannot agree to a statement that cannot be shown to them whole",
+                      "It is too long, or its literals cannot be told apart: send it in parts.",
+                      refusal);
+    }
+    drop_ask(pending); /* an earlier one, to which too few agreed by now */
+    pending->done = 0;
     auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
     bool named = write_relations(session, run, true, &objects);
@@ -165,7 +193,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                      .needed = decision->approvals,
                      .resource = sp_span_cstr(session->resource_name),
                      .database = sp_span_cstr(session->database),
-                     .statement = run->shown,
+                     .statement = sp_buf_borrow(&shown),
                      .rule = sp_policy_rule_name(&session->snapshot->policy, decision->rule),
                      .objects = named ? sp_buf_borrow(&objects) : SP_SPAN_LIT("[]")};
     sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
@@ -233,6 +261,82 @@ static db_verdict use_word(db_session *session, db_refusal *refusal)
     sp_copy(use.sha256, pending->hash.bytes, SP_SHA256_BYTES);
     sp_db_ask_use_write(&use, &body);
     return call(session, SP_CORE_DB_ASK_USE, &body, on_used, refusal);
+}
+
+/* ---- it is still what they were asked about ---- */
+
+/* Each use by action and object; the order does not matter, a catalogue that was read again may
+ * have another. A name may stand for another table by now, or a table have got another partition.
+ */
+static sp_hash met_by(const db_session *session, const db_run_ask *run)
+{
+    uint64_t sum[SP_SHA256_BYTES / sizeof(uint64_t)] = {0};
+    const sp_sql_catalogue *now = session->judge->catalogue->now;
+    auto_buf sp_buf text = sp_buf_make(4 * DB_NAME_BYTES + 64);
+    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
+        const sp_sql_use *use = &run->judgement->uses[i];
+        const sp_sql_relation *relation = use->kind == SP_SQL_RELATION && use->relation != SP_NONE
+                                              ? sp_sql_catalogue_at(now, use->relation)
+                                              : NULL;
+        sp_buf_reset(&text);
+        sp_buf_u32(&text, use->action);
+        sp_buf_u32(&text, use->kind);
+        sp_buf_u32(&text, use->flags);
+        sp_buf_u32(&text, relation == NULL ? 0 : relation->oid);
+        sp_buf_u32(&text, relation == NULL ? 0 : (uint32_t)relation->kind);
+        sp_buf_bytes(&text, use->schema);
+        sp_buf_bytes(&text, use->name);
+        sp_hash one = sp_sha256(sp_buf_borrow(&text));
+        for (size_t w = 0; w < SP_COUNT(sum); w++) {
+            uint64_t word = 0;
+            sp_copy(&word, one.bytes + w * sizeof(word), sizeof(word));
+            sum[w] += word;
+        }
+    }
+    sp_hash met;
+    sp_copy(met.bytes, sum, sizeof(sum));
+    return met;
+}
+
+static db_verdict has_changed(db_session *session, db_refusal *refusal)
+{
+    db_pending_reset(&db_session_judge(session)->pending);
+    return no_ask("what this statement meets is not what others agreed to: the database has "
+                  "changed meanwhile",
+                  "Send it again to ask them again.", refusal);
+}
+
+/* The catalogue may be seconds old: what it says now is waited for. */
+static db_verdict look_first(db_session *session, db_refusal *refusal)
+{
+    db_judge *judge = db_session_judge(session);
+    db_pending *pending = &judge->pending;
+    if (pending->look_us != 0) { /* it has been looked for, in vain */
+        db_pending_reset(pending);
+        db_refuse(refusal, "57P03", SP_REASON_UNAVAILABLE,
+                  "the gate cannot see now what this database holds");
+        return DB_REFUSE;
+    }
+    pending->look_us = sp_loop_now_us(db_here.loop);
+    pending->state = DB_PENDING_LOOK;
+    db_catalogue_look(judge->catalogue);
+    return DB_WAIT;
+}
+
+void db_pending_looked(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    db_pending *pending = &judge->pending;
+    if (pending->state != DB_PENDING_LOOK) {
+        return;
+    }
+    bool seen = judge->catalogue->seen_us >= pending->look_us;
+    if (seen) {
+        pending->done |= DB_DONE_LOOKED;
+    }
+    if (seen || judge->catalogue->back == NULL) {
+        go_on(session);
+    }
 }
 
 /* ---- what would be destroyed is kept ---- */
@@ -336,11 +440,19 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     }
     const sp_decision *decision = &run->ruling->decision;
     if (decision->verdict == SP_VERDICT_ASK) {
+        sp_hash met = met_by(session, run);
         if ((pending->done & DB_DONE_AGREED) == 0 || pending->approvals < decision->approvals) {
+            pending->met = met;
             return ask_others(session, run, refusal);
+        }
+        if (!sp_hash_eq(&met, &pending->met)) {
+            return has_changed(session, refusal);
         }
         if ((pending->done & DB_DONE_KEPT) == 0 && must_keep(session, run)) {
             return keep_first(session, run, refusal);
+        }
+        if ((pending->done & DB_DONE_LOOKED) == 0) {
+            return look_first(session, refusal);
         }
         if ((pending->done & DB_DONE_APPROVED) == 0) {
             return use_word(session, refusal);

@@ -129,4 +129,5 @@ void db_spend_gone(db_judge *judge)
         sp_link_forget(&db_here.office.link, judge->spend_call);
         judge->spend_call = 0;
     }
+    judge->spend = DB_SPEND_NONE;
 }

@@ -14,4 +14,10 @@
  * before the first doubtful one. Bytes that are not UTF-8 become '?', control bytes a blank. */
 void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out);
 
+/* For people who decide about a text: all of it, with its lines, or false. Secrets are left out as
+ * above; what a screen would hide or turn around (control bytes, marks of direction, blanks without
+ * width) is written out as <U+202E>. False: it is longer than max_bytes, not UTF-8, or its literals
+ * cannot be told apart. */
+bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out);
+
 #endif

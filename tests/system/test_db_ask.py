@@ -4,6 +4,7 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
 import threading
+import time
 
 import psycopg2
 import pytest
@@ -132,6 +133,53 @@ def test_cancelled_while_it_waits(gate, dora):
     with dora.cursor() as c:
         c.execute("SELECT count(*) FROM orders")
         assert c.fetchone() == (200,)
+
+
+def test_all_of_a_statement_is_shown(gate, dora):
+    """What others agree to is what runs: its end, its lines, and what a screen would turn around."""
+    ids = ", ".join(str(n) for n in range(100000, 101000))
+    text = f"DELETE FROM audit.entries WHERE true OR id IN ({ids}) -- tidy up\n OR what = 'a\u202eb\x1b[2K' OR what = 'the end'"
+    run = Waiting(dora, text)
+    shown = gate.people["lena"].get(f"/approvals/{asked(gate)['id']}")["statement"]
+    assert shown == text.replace("\u202e", "<U+202E>").replace("\x1b", "<U+001B>")
+    answer(gate, asked(gate), "refuse", reason="seen")
+    run.join(20)
+    run = Waiting(dora, "DELETE FROM audit.entries WHERE true OR what = '" + "x" * 100000 + "'")
+    run.join(20)
+    assert run.error.pgcode == "42501" and "whole" in str(run.error)
+
+
+def test_nothing_is_approved_under_another_name(gate, dora):
+    with dora.cursor() as c:
+        c.execute("PREPARE tidy AS DELETE FROM audit.entries")
+        with pytest.raises(psycopg2.Error, match="by a name") as refused:
+            c.execute("EXECUTE tidy")
+    assert refused.value.pgcode == "42501"
+    assert not gate.people["lena"].get("/approvals?state=waiting")["items"]
+
+
+@pytest.mark.parametrize("change, back", (
+    ("ALTER TABLE audit.entries RENAME TO others; CREATE VIEW audit.entries AS SELECT * FROM orders",
+     "DROP VIEW audit.entries; ALTER TABLE audit.others RENAME TO entries"),
+    ("ALTER TABLE audit.entries RENAME TO others; CREATE TABLE audit.entries (LIKE audit.others);"
+     "INSERT INTO audit.entries VALUES (1, 'dear')",
+     "DROP TABLE audit.entries; ALTER TABLE audit.others RENAME TO entries"),
+    ("CREATE TABLE audit.part (CHECK (id > 1000)) INHERITS (audit.entries)", "DROP TABLE audit.part")))
+def test_a_name_that_means_something_else_by_now(gate, dora, change, back):
+    """Between the question and the run the ground is changed, past the gate: others agreed to something else."""
+    before = gate.sql("SELECT count(*) FROM audit.entries")
+    run = Waiting(dora, "DELETE FROM audit.entries")
+    item = asked(gate)
+    gate.sql(*change.split(";"))
+    try:
+        answer(gate, item, "approve")
+        run.join(20)
+        assert run.error.pgcode == "42501" and "changed meanwhile" in str(run.error)
+        assert gate.sql("SELECT count(*) FROM orders") == [(200,)]
+    finally:
+        gate.sql(*back.split(";"))
+    assert gate.sql("SELECT count(*) FROM audit.entries") == before
+    time.sleep(6)  # until the catalogue is that of before again
 
 
 def test_values_beside_a_statement_are_not_approved(gate):

@@ -63,9 +63,31 @@ static void test_secrets(void **state)
                         "SELECT '***', $1, b$c$d FROM \"'x\"");
 }
 
+static void shown_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    auto_buf sp_buf out = sp_buf_make(200);
+    assert_true(sp_sql_show(SP_SPAN_LIT("DROP -- a\n\tTABLE \xe4\xb8\xad"), false, 100, &out));
+    assert_span_text(sp_buf_borrow(&out), "DROP -- a\n\tTABLE \xe4\xb8\xad");
+    sp_buf_reset(&out);
+    assert_true(sp_sql_show(SP_SPAN_LIT("a\x1b[K \xe2\x80\xae\xe2\x80\x8b\x0d"), false, 100, &out));
+    assert_span_text(sp_buf_borrow(&out), "a<U+001B>[K <U+202E><U+200B><U+000D>");
+    sp_buf_reset(&out);
+    assert_true(sp_sql_show(SP_SPAN_LIT("ALTER USER a PASSWORD 'x'"), true, 100, &out));
+    assert_span_text(sp_buf_borrow(&out), "ALTER USER a PASSWORD '***'");
+    sp_buf_reset(&out);
+    assert_false(sp_sql_show(SP_SPAN_LIT("12345678901"), false, 10, &out));
+    assert_true(sp_sql_show(SP_SPAN_LIT("1234567890"), false, 10, &out));
+    assert_false(sp_sql_show(SP_SPAN_LIT("\x1b\x1b"), false, 10, &out)); /* longer when shown */
+    assert_false(sp_sql_show(SP_SPAN_LIT("\xff"), false, 10, &out));
+    assert_false(sp_sql_show(SP_SPAN_LIT("PASSWORD 'a\\' 'b"), true, 100, &out));
+    assert_span_text(sp_buf_borrow(&out), "1234567890");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shown_whole_or_not_at_all),
+                                       cmocka_unit_test(test_plain),
                                        cmocka_unit_test(test_secrets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,8 +17,6 @@ enum {
     FIRST_PRINTABLE = 0x21,
     LAST_PRINTABLE = 0x7e
 };
-#define PREFIX "db:"
-
 typedef struct {
     char name[SP_VAULT_CREDENTIAL_MAX_BYTES + 1]; /* empty = free */
     uint8_t salt[SP_VAULT_SALT_MAX_BYTES];
@@ -29,14 +27,19 @@ typedef struct {
 
 struct sp_db_vault {
     sp_keyring *ring;
+    sp_span prefix;
+    const char *what;
     slot slots[CACHE_SLOTS];
     size_t next; /* the slot that is given up next */
 };
 
-sp_err sp_db_vault_new(sp_keyring *ring, sp_db_vault **ret_vault)
+sp_err sp_db_vault_new(sp_keyring *ring, const char *prefix, const char *what,
+                       sp_db_vault **ret_vault)
 {
     TRY(sp_alloc(1, sizeof(**ret_vault), ret_vault));
     (*ret_vault)->ring = ring;
+    (*ret_vault)->prefix = sp_span_cstr(prefix);
+    (*ret_vault)->what = what;
     return sp_ok();
 }
 
@@ -79,23 +82,22 @@ static sp_span account_of(sp_span name)
     return sp_span_slice(name, sp_span_index(name, '/') + 1, name.len);
 }
 
-static bool is_credential(const sp_vkey *key)
+static bool is_credential(const sp_db_vault *vault, const sp_vkey *key)
 {
-    return key->kind == SP_VKEY_PASSWORD &&
-           sp_span_starts(sp_span_cstr(key->name), SP_SPAN_LIT(PREFIX));
+    return key->kind == SP_VKEY_PASSWORD && sp_span_starts(sp_span_cstr(key->name), vault->prefix);
 }
 
-static sp_span name_of(const sp_vkey *key)
+static sp_span name_of(const sp_db_vault *vault, const sp_vkey *key)
 {
     sp_span name = sp_span_cstr(key->name);
-    return sp_span_slice(name, sizeof(PREFIX) - 1, name.len);
+    return sp_span_slice(name, vault->prefix.len, name.len);
 }
 
 static sp_vkey *find(const sp_db_vault *vault, sp_span name)
 {
     for (size_t i = 0; i < sp_keyring_count(vault->ring); i++) {
         sp_vkey *key = sp_keyring_at(vault->ring, i);
-        if (is_credential(key) && sp_span_eq(name_of(key), name)) {
+        if (is_credential(vault, key) && sp_span_eq(name_of(vault, key), name)) {
             return key;
         }
     }
@@ -117,7 +119,7 @@ static size_t count(const sp_db_vault *vault)
 {
     size_t sum = 0;
     for (size_t i = 0; i < sp_keyring_count(vault->ring); i++) {
-        sum += is_credential(sp_keyring_at(vault->ring, i)) ? 1 : 0;
+        sum += is_credential(vault, sp_keyring_at(vault->ring, i)) ? 1 : 0;
     }
     return sum;
 }
@@ -147,11 +149,11 @@ sp_err sp_db_vault_put(sp_db_vault *vault, const sp_vault_db_credential *ask, ui
     }
     if (key == NULL) {
         auto_buf sp_buf name = sp_buf_make(SP_VAULT_KEY_NAME_MAX_BYTES);
-        sp_buf_text(&name, PREFIX);
+        sp_buf_span(&name, vault->prefix);
         sp_buf_span(&name, ask->name);
         TRY(sp_buf_error(&name));
-        TRY(sp_keyring_make(vault->ring, sp_buf_borrow(&name), SP_VKEY_PASSWORD,
-                            "password of a database account", now_unix_s, &key));
+        TRY(sp_keyring_make(vault->ring, sp_buf_borrow(&name), SP_VKEY_PASSWORD, vault->what,
+                            now_unix_s, &key));
     }
     key->created_unix_s = now_unix_s;
     forget(vault, ask->name);
@@ -179,9 +181,9 @@ void sp_db_vault_list(const sp_db_vault *vault, sp_vault_keys *ret_keys)
     ret_keys->count = 0;
     for (size_t i = 0; i < sp_keyring_count(vault->ring); i++) {
         const sp_vkey *key = sp_keyring_at(vault->ring, i);
-        if (is_credential(key)) {
+        if (is_credential(vault, key)) {
             ret_keys->items[ret_keys->count++] =
-                (sp_vault_key_info){.name = name_of(key),
+                (sp_vault_key_info){.name = name_of(vault, key),
                                     .kind = sp_span_cstr(sp_vkey_kind_word(key->kind)),
                                     .purpose = sp_span_cstr(key->purpose),
                                     .created_unix_s = key->created_unix_s};

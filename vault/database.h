@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Passwords of database accounts: kept in the keyring, used here, handed to nobody but the keeper.
+ * Passwords of accounts of databases (kept in the keyring, used here, handed to nobody but the
+ * keeper) and of SSH targets (handed to core, who hands one out with each connection).
  * OWNS salted passwords in memory, wiped when freed. PROCESS vault. TRUST names, salts and messages
  * come from core and the database gate and are hostile. SPEC lib/proto/vault_msg.h "DB_PROOF",
  * RFC 7677.
@@ -11,7 +12,9 @@
 #include "vault/keyring.h"
 
 typedef struct sp_db_vault sp_db_vault;
-SP_MUST sp_err sp_db_vault_new(sp_keyring *ring, sp_db_vault **ret_vault);
+/* prefix: of their names in the keyring ("db:"); what: "password of a database account". */
+SP_MUST sp_err sp_db_vault_new(sp_keyring *ring, const char *prefix, const char *what,
+                               sp_db_vault **ret_vault);
 void sp_db_vault_free(sp_db_vault *vault);
 
 /* Keeps or replaces one, in memory; sp_keyring_save() keeps it for good. Appends what PostgreSQL

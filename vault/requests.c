@@ -12,6 +12,7 @@
 #include "infra/proc/log.h"
 #include "vault/device_ca.h"
 #include "vault/export.h"
+#include "vault/ssh.h"
 #include "vault/token.h"
 #include "vault/vault.h"
 #include "vault/wrap.h"
@@ -24,6 +25,7 @@ enum {
     WEB = 1U << SP_ROLE_WEB,
     DB = 1U << SP_ROLE_DB,
     KEEPER = 1U << SP_ROLE_KEEPER,
+    SSH = 1U << SP_ROLE_SSH,
     HOST = 1U << SP_ROLE_COUNT, /* root or the vault's own user: who can read its files anyway */
     ANYBODY = 1U << (SP_ROLE_COUNT + 1)
 };
@@ -104,8 +106,16 @@ static sp_err tls_identity(request *r, sp_buf *out)
     return sp_ok();
 }
 
+/* The SSH gate has the use of its host key and of no other; nobody else has the use of that. */
+static sp_err may_use(const request *r, sp_span key_name)
+{
+    unsigned who = sp_span_eq(key_name, SP_SPAN_LIT(SP_SSH_HOST_KEY)) ? SSH : WEB | DB;
+    return (r->roles & who) != 0 ? sp_ok() : sp_fail(SP_EDENIED);
+}
+
 static sp_err tls_key(request *r, sp_buf *out)
 {
+    TRY(may_use(r, r->msg->body));
     return sp_tls_public(r->vault->tls, r->msg->body, out);
 }
 
@@ -113,6 +123,7 @@ static sp_err tls_sign(request *r, sp_buf *out)
 {
     sp_vault_tls_sign ask;
     TRY(sp_vault_tls_sign_decode(r->msg->body, &ask));
+    TRY(may_use(r, ask.key_name));
     return sp_tls_sign(r->vault->tls, &ask, out);
 }
 
@@ -243,6 +254,73 @@ static sp_err db_password(request *r, sp_buf *out)
     return sp_ok();
 }
 
+/* ---- SSH ---- */
+
+static sp_err ssh_public(request *r, sp_buf *out)
+{
+    sp_vault_ssh_key which = SP_VAULT_SSH_HOST;
+    TRY(sp_vault_ssh_public_decode(r->msg->body, &which));
+    return sp_ssh_vault_public(r->vault->ring, which, out);
+}
+
+static sp_err ssh_certify(request *r, sp_buf *out)
+{
+    sp_vault_ssh_certify ask;
+    uint64_t serial = 0;
+    TRY(sp_vault_ssh_certify_decode(r->msg->body, &ask));
+    TRY(sp_ssh_vault_certify(r->vault->ring, &ask, r->now_unix_s, &serial, out));
+    sp_buf_fmt(&r->object, "SSH certificate %016llx of %s for %.*s as ", (unsigned long long)serial,
+               ask.ca == SP_VAULT_SSH_TARGET_CA ? "ssh-ca" : "ssh-user-ca",
+               SP_SPAN_ARG(ask.key_id));
+    sp_buf_span(&r->object, ask.principals[0]);
+    sp_buf_text(&r->object, " until ");
+    sp_buf_time(&r->object, ask.valid_before_unix_s * 1000000);
+    return sp_ok();
+}
+
+static sp_err ssh_put(request *r, sp_buf *out)
+{
+    sp_vault_db_credential ask;
+    auto_buf sp_buf secret = sp_buf_make(OBJECT_MAX_BYTES);
+    (void)out;
+    TRY(sp_vault_db_credential_decode(r->msg->body, &ask));
+    if (ask.password.len == 0) {
+        return sp_fail(SP_EINVALID); /* one that the vault made could not be given to the target */
+    }
+    TRY(sp_db_vault_put(r->vault->hosts, &ask, r->now_unix_s, &secret));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "password of SSH account %.*s given", SP_SPAN_ARG(ask.name));
+    return sp_ok();
+}
+
+static sp_err ssh_list(request *r, sp_buf *out)
+{
+    auto_free sp_vault_keys *list = NULL;
+    TRY(sp_alloc(1, sizeof(*list), &list));
+    sp_db_vault_list(r->vault->hosts, list);
+    sp_vault_keys_encode(list, out);
+    return sp_ok();
+}
+
+static sp_err ssh_remove(request *r, sp_buf *out)
+{
+    (void)out;
+    TRY(sp_db_vault_remove(r->vault->hosts, r->msg->body));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "password of SSH account %.*s removed", SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
+static sp_err ssh_password(request *r, sp_buf *out)
+{
+    sp_span password = SP_SPAN_EMPTY;
+    TRY(sp_db_vault_password(r->vault->hosts, r->msg->body, &password));
+    sp_buf_span(out, password);
+    sp_buf_fmt(&r->object, "password of SSH account %.*s was read for a connection",
+               SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
 /* ---- the one that answers later ---- */
 
 typedef struct {
@@ -300,10 +378,10 @@ static const struct {
                                   .now = device_issue,
                                   .record = true},
     ROW(SP_VAULT_TLS_IDENTITY) = {.from = CORE | WEB | DB, .now = tls_identity},
-    ROW(SP_VAULT_TLS_KEY) = {.from = WEB | DB,
+    ROW(SP_VAULT_TLS_KEY) = {.from = WEB | DB | SSH,
                              .max_bytes = SP_VAULT_NAME_MAX_BYTES,
                              .now = tls_key},
-    ROW(SP_VAULT_TLS_SIGN) = {.from = WEB | DB, .max_bytes = 256, .now = tls_sign},
+    ROW(SP_VAULT_TLS_SIGN) = {.from = WEB | DB | SSH, .max_bytes = 256, .now = tls_sign},
     ROW(SP_VAULT_TOKEN_SIGN) = {.from = CORE,
                                 .max_bytes = SP_VAULT_CLAIMS_MAX_BYTES,
                                 .now = token_sign},
@@ -337,6 +415,25 @@ static const struct {
                                  .now = db_password,
                                  .record = true,
                                  .secret = true},
+    ROW(SP_VAULT_SSH_PUBLIC) = {.from = CORE | SSH, .max_bytes = 1, .now = ssh_public},
+    ROW(SP_VAULT_SSH_CERTIFY) = {.from = CORE,
+                                 .max_bytes = 24 * 1024,
+                                 .now = ssh_certify,
+                                 .record = true},
+    ROW(SP_VAULT_SSH_CREDENTIAL_PUT) = {.from = CORE,
+                                        .max_bytes = 512,
+                                        .now = ssh_put,
+                                        .record = true},
+    ROW(SP_VAULT_SSH_CREDENTIAL_LIST) = {.from = CORE, .now = ssh_list},
+    ROW(SP_VAULT_SSH_CREDENTIAL_REMOVE) = {.from = CORE,
+                                           .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                           .now = ssh_remove,
+                                           .record = true},
+    ROW(SP_VAULT_SSH_PASSWORD) = {.from = CORE,
+                                  .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                  .now = ssh_password,
+                                  .record = true,
+                                  .secret = true},
 };
 _Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for each kind");
 

@@ -9,6 +9,7 @@
 #include "infra/crypto/x509.h"
 #include "infra/proc/file.h"
 #include "vault/device_ca.h"
+#include "vault/ssh.h"
 
 #include <sys/stat.h>
 
@@ -289,10 +290,14 @@ sp_span sp_tls_office_ca(sp_tls *tls)
     return ca == NULL ? SP_SPAN_EMPTY : sp_vkey_certificate(ca);
 }
 
-/* Only keys made for handshakes are found: never a CA's. */
+/* Only keys made for handshakes (of TLS, of SSH) are found: never a CA's. */
 static sp_pkey *find_key(sp_tls *tls, sp_span name)
 {
     if (sp_span_starts(name, OWN_PREFIX)) {
+        const sp_vkey *key = sp_keyring_find(tls->ring, name);
+        return key == NULL ? NULL : key->p256;
+    }
+    if (sp_span_eq(name, SP_SPAN_LIT(SP_SSH_HOST_KEY))) {
         const sp_vkey *key = sp_keyring_find(tls->ring, name);
         return key == NULL ? NULL : key->p256;
     }

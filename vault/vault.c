@@ -12,6 +12,7 @@
 #include "infra/proc/sandbox.h"
 #include "vault/device_ca.h"
 #include "vault/master.h"
+#include "vault/ssh.h"
 #include "vault/token.h"
 #include "vault/wrap.h"
 
@@ -94,7 +95,11 @@ static sp_err prepare_keys(sp_vault *vault, sp_buf *why)
     TRY(sp_checkpoints_new(vault->loop, vault->ring, sp_span_cstr(config->domain), now_unix_s,
                            &made, &vault->checkpoints));
     TRY(sp_tls_new(config, vault->ring, now_unix_s, &made, why, &vault->tls));
-    TRY(sp_db_vault_new(vault->ring, &vault->databases));
+    TRY(sp_db_vault_new(vault->ring, "db:", "password of a database account", &vault->databases));
+    TRY(sp_db_vault_new(vault->ring, "ssh:", "password of an SSH account", &vault->hosts));
+    if (sp_config_has_role(config, SP_ROLE_SSH)) {
+        TRY(sp_ssh_vault_prepare(vault->ring, now_unix_s, &made));
+    }
     TRY(sp_vault_keep(vault, made, first_key));
     TRY(sp_checkpoints_start(vault->checkpoints));
     if (!sp_checkpoints_usable(vault->checkpoints)) {
@@ -290,6 +295,7 @@ int sp_vault_role(const sp_config *config)
     sp_checkpoints_free(it->vault.checkpoints);
     sp_tls_free(it->vault.tls);
     sp_db_vault_free(it->vault.databases);
+    sp_db_vault_free(it->vault.hosts);
     sp_keyring_free(it->vault.ring);
     sp_buf_done(&it->vault.issuer);
     sp_free(it);

@@ -31,6 +31,12 @@ const char *sp_vault_kind_word(uint16_t kind)
         "DB_CREDENTIAL_REMOVE",
         "DB_PROOF",
         "DB_PASSWORD",
+        "SSH_PUBLIC",
+        "SSH_CERTIFY",
+        "SSH_CREDENTIAL_PUT",
+        "SSH_CREDENTIAL_LIST",
+        "SSH_CREDENTIAL_REMOVE",
+        "SSH_PASSWORD",
     };
     _Static_assert(SP_COUNT(words) == SP_VAULT_KIND_END - SP_VAULT_PING, "a word for each kind");
     return kind >= SP_VAULT_PING && kind < SP_VAULT_KIND_END ? words[kind - SP_VAULT_PING]
@@ -317,5 +323,73 @@ sp_err sp_vault_db_proved_decode(sp_span body, sp_vault_db_proved *ret_proved)
     proved.server = sp_read_bytes(&in, SP_VAULT_SALT_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_proved = proved;
+    return sp_ok();
+}
+
+void sp_vault_ssh_public_encode(sp_vault_ssh_key which, sp_buf *out)
+{
+    sp_buf_u8(out, (uint8_t)which);
+}
+
+sp_err sp_vault_ssh_public_decode(sp_span body, sp_vault_ssh_key *ret_which)
+{
+    sp_reader in = sp_reader_of(body);
+    uint8_t which = sp_read_enum(&in, SP_VAULT_SSH_KEY_COUNT);
+    TRY(sp_reader_finish(&in));
+    *ret_which = (sp_vault_ssh_key)which;
+    return sp_ok();
+}
+
+static void put_options(const sp_vault_ssh_option *options, size_t count, sp_buf *out)
+{
+    sp_buf_u8(out, (uint8_t)count);
+    for (size_t i = 0; i < count; i++) {
+        sp_buf_bytes(out, options[i].name);
+        sp_buf_bytes(out, options[i].data);
+    }
+}
+
+static uint8_t get_options(sp_reader *in, sp_vault_ssh_option *options)
+{
+    uint8_t count = sp_read_enum(in, SP_VAULT_SSH_OPTIONS_MAX + 1);
+    for (size_t i = 0; i < count; i++) {
+        options[i].name = sp_read_text(in, SP_VAULT_NAME_MAX_BYTES);
+        options[i].data = sp_read_text(in, SP_VAULT_SSH_OPTION_MAX_BYTES);
+    }
+    return count;
+}
+
+void sp_vault_ssh_certify_encode(const sp_vault_ssh_certify *ask, sp_buf *out)
+{
+    sp_buf_u8(out, ask->ca);
+    sp_buf_bytes(out, ask->blob);
+    sp_buf_bytes(out, ask->key_id);
+    sp_buf_u64(out, ask->valid_after_unix_s);
+    sp_buf_u64(out, ask->valid_before_unix_s);
+    sp_buf_u8(out, ask->principal_count);
+    for (size_t i = 0; i < ask->principal_count; i++) {
+        sp_buf_bytes(out, ask->principals[i]);
+    }
+    put_options(ask->critical, ask->critical_count, out);
+    put_options(ask->extensions, ask->extension_count, out);
+}
+
+sp_err sp_vault_ssh_certify_decode(sp_span body, sp_vault_ssh_certify *ret_ask)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_vault_ssh_certify ask = {0};
+    ask.ca = sp_read_enum(&in, SP_VAULT_SSH_KEY_COUNT);
+    ask.blob = sp_read_bytes(&in, SP_VAULT_SSH_BLOB_MAX_BYTES);
+    ask.key_id = sp_read_text(&in, SP_VAULT_SSH_KEY_ID_MAX_BYTES);
+    ask.valid_after_unix_s = sp_read_u64(&in);
+    ask.valid_before_unix_s = sp_read_u64(&in);
+    ask.principal_count = sp_read_enum(&in, SP_VAULT_SSH_PRINCIPALS_MAX + 1);
+    for (size_t i = 0; i < ask.principal_count; i++) {
+        ask.principals[i] = sp_read_text(&in, SP_VAULT_NAME_MAX_BYTES);
+    }
+    ask.critical_count = get_options(&in, ask.critical);
+    ask.extension_count = get_options(&in, ask.extensions);
+    TRY(sp_reader_finish(&in));
+    *ret_ask = ask;
     return sp_ok();
 }

@@ -10,8 +10,8 @@
  * CA                   core web       ca -> certificate (DER)
  * DEVICE_ISSUE         core           device_issue -> issued         recorded
  * TLS_IDENTITY         core web       - -> tls_identity
- * TLS_KEY              web            key name -> public key (SubjectPublicKeyInfo, DER)
- * TLS_SIGN             web            tls_sign -> signature
+ * TLS_KEY              web db ssh     key name -> public key (SubjectPublicKeyInfo, DER)
+ * TLS_SIGN             web db ssh     tls_sign -> signature      ssh: with "ssh-host", and only it
  * TOKEN_SIGN           core           claims (JSON object) -> JWT (compact)
  * TOKEN_JWKS           core web       - -> JWK set (JSON)
  * TOKEN_ROTATE         core           - -> JWK set                   recorded
@@ -25,6 +25,12 @@
  * DB_CREDENTIAL_REMOVE core           name -> -                      recorded
  * DB_PROOF             db             db_proof -> db_proved
  * DB_PASSWORD          keeper         name -> bytes                  recorded
+ * SSH_PUBLIC           core ssh       ssh_key -> public key, as on SSH's wire
+ * SSH_CERTIFY          core           ssh_certify -> certificate     recorded
+ * SSH_CREDENTIAL_PUT   core           db_credential -> -             recorded
+ * SSH_CREDENTIAL_LIST  core           - -> keys                      those of SSH accounts
+ * SSH_CREDENTIAL_REMOVE core          name -> -                      recorded
+ * SSH_PASSWORD         core           name -> bytes                  recorded
  *
  * A body that is one run of bytes is sent as it is, without a length: "claims", "JWT", "bytes".
  * Errors: SP_EDENIED the caller's role may not; SP_EINVALID malformed; SP_ENOTFOUND no such key;
@@ -58,6 +64,12 @@ typedef enum {
     SP_VAULT_DB_CREDENTIAL_REMOVE,
     SP_VAULT_DB_PROOF,
     SP_VAULT_DB_PASSWORD,
+    SP_VAULT_SSH_PUBLIC,
+    SP_VAULT_SSH_CERTIFY,
+    SP_VAULT_SSH_CREDENTIAL_PUT,
+    SP_VAULT_SSH_CREDENTIAL_LIST,
+    SP_VAULT_SSH_CREDENTIAL_REMOVE,
+    SP_VAULT_SSH_PASSWORD,
     SP_VAULT_KIND_END
 } sp_vault_kind;
 
@@ -82,7 +94,14 @@ enum {
     SP_VAULT_SALT_MAX_BYTES = 64,
     SP_VAULT_ITERATIONS_MAX = 100000,
     SP_VAULT_AUTH_MESSAGE_MAX_BYTES = 4096,
-    SP_VAULT_MD5_SALT_BYTES = 4
+    SP_VAULT_MD5_SALT_BYTES = 4,
+    SP_VAULT_SSH_BLOB_MAX_BYTES = 512, /* a public key: ssh-ed25519 or ecdsa-sha2-nistp256 */
+    SP_VAULT_SSH_KEY_ID_MAX_BYTES = 200,
+    SP_VAULT_SSH_PRINCIPALS_MAX = 8,
+    SP_VAULT_SSH_OPTIONS_MAX = 8,
+    SP_VAULT_SSH_OPTION_MAX_BYTES = 1024,
+    SP_VAULT_SSH_TARGET_LIFE_MAX_S = 3600,
+    SP_VAULT_SSH_USER_LIFE_MAX_S = 12 * 3600
 };
 
 typedef enum { SP_VAULT_CA_DEVICE, SP_VAULT_CA_OFFICE, SP_VAULT_CA_COUNT } sp_vault_ca;
@@ -203,6 +222,36 @@ typedef struct {
     sp_span server; /* SCRAM: ServerSignature that the server must show, 32 bytes; MD5: empty */
 } sp_vault_db_proved;
 
+typedef enum {
+    SP_VAULT_SSH_HOST,      /* "ssh-host", P-256: what clients of the gate see; TLS_SIGN signs */
+    SP_VAULT_SSH_TARGET_CA, /* "ssh-ca", Ed25519: what targets trust */
+    SP_VAULT_SSH_USER_CA,   /* "ssh-user-ca", Ed25519: certificates of people, for the gate */
+    SP_VAULT_SSH_KEY_COUNT
+} sp_vault_ssh_key;
+
+/* A critical option or an extension; data empty: a flag. */
+typedef struct {
+    sp_span name;
+    sp_span data;
+} sp_vault_ssh_option;
+
+/* An OpenSSH user certificate; serial and nonce are the vault's. At least one principal; options
+ * and extensions in order of names, each once. The life is bounded by the CA's maximum, and it may
+ * not begin more than five minutes ago or end in the past. */
+typedef struct {
+    uint8_t ca;   /* sp_vault_ssh_key: TARGET_CA or USER_CA */
+    sp_span blob; /* the key that is certified */
+    sp_span key_id;
+    uint64_t valid_after_unix_s;
+    uint64_t valid_before_unix_s;
+    uint8_t principal_count;
+    uint8_t critical_count;
+    uint8_t extension_count;
+    sp_span principals[SP_VAULT_SSH_PRINCIPALS_MAX];
+    sp_vault_ssh_option critical[SP_VAULT_SSH_OPTIONS_MAX];
+    sp_vault_ssh_option extensions[SP_VAULT_SSH_OPTIONS_MAX];
+} sp_vault_ssh_certify;
+
 /* "DEVICE_ISSUE" for logs and the ledger; "unknown" for no kind of ours. */
 const char *sp_vault_kind_word(uint16_t kind);
 
@@ -222,6 +271,10 @@ void sp_vault_db_credential_encode(const sp_vault_db_credential *ask, sp_buf *ou
 SP_MUST sp_err sp_vault_db_credential_decode(sp_span body, sp_vault_db_credential *ret_ask);
 void sp_vault_db_proof_encode(const sp_vault_db_proof *ask, sp_buf *out);
 SP_MUST sp_err sp_vault_db_proof_decode(sp_span body, sp_vault_db_proof *ret_ask);
+void sp_vault_ssh_public_encode(sp_vault_ssh_key which, sp_buf *out);
+SP_MUST sp_err sp_vault_ssh_public_decode(sp_span body, sp_vault_ssh_key *ret_which);
+void sp_vault_ssh_certify_encode(const sp_vault_ssh_certify *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_ssh_certify_decode(sp_span body, sp_vault_ssh_certify *ret_ask);
 
 /* Replies: vault encodes, asker decodes. */
 void sp_vault_keys_encode(const sp_vault_keys *keys, sp_buf *out);

@@ -13,8 +13,9 @@ import time
 
 PING, KEYS, CA, DEVICE_ISSUE, TLS_IDENTITY, TLS_KEY, TLS_SIGN, TOKEN_SIGN, TOKEN_JWKS, \
     TOKEN_ROTATE, CHECKPOINT_SIGN, CHECKPOINT_LAST, WRAP, UNWRAP, EXPORT, \
-    DB_CREDENTIAL_PUT, DB_CREDENTIAL_LIST, DB_CREDENTIAL_REMOVE, DB_PROOF, DB_PASSWORD = \
-    range(0x0200, 0x0214)
+    DB_CREDENTIAL_PUT, DB_CREDENTIAL_LIST, DB_CREDENTIAL_REMOVE, DB_PROOF, DB_PASSWORD, \
+    SSH_PUBLIC, SSH_CERTIFY, SSH_CREDENTIAL_PUT, SSH_CREDENTIAL_LIST, SSH_CREDENTIAL_REMOVE, \
+    SSH_PASSWORD = range(0x0200, 0x021a)
 OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED, ECONFLICT, ECORRUPT = 0, 2, 4, 5, 7, 8, 13
 
 
@@ -73,6 +74,7 @@ domain: office.localhost
 portal: portal
 listen: ["127.0.0.1:{port}"]
 postgres: ["127.0.0.1:5432"]
+ssh: ["127.0.0.1:2222"]
 state: {dir}/state
 run: {dir}/run
 tls: {tls}
@@ -81,7 +83,7 @@ tls: {tls}
 
 # As root each role has a uid of its own; otherwise they all share ours.
 UIDS = {role: 61001 + i if os.geteuid() == 0 else os.getuid()
-        for i, role in enumerate(("core", "vault", "ledger", "web", "db", "keeper", "stranger"))}
+        for i, role in enumerate(("core", "vault", "ledger", "web", "db", "keeper", "ssh", "stranger"))}
 
 
 class Vault:

@@ -390,7 +390,7 @@ static void proves_database_passwords(void **state)
     auto_buf sp_buf out = sp_buf_make(1000);
     auto_buf sp_buf salt = sp_buf_make(64);
     assert_ok(sp_buf_unbase64(&salt, SP_SPAN_LIT("W22ZaJ0SNY7soEsUEjb6gQ==")));
-    assert_ok(sp_db_vault_new(it->ring, &db));
+    assert_ok(sp_db_vault_new(it->ring, "db:", "password of a database account", &db));
     sp_vault_db_proof ask = {
         .method = SP_VAULT_DB_SCRAM,
         .name = SP_SPAN_LIT("orders-db/user"),
@@ -426,7 +426,7 @@ static void keeps_and_removes_database_passwords(void **state)
     sp_db_vault *db = NULL;
     auto_buf sp_buf out = sp_buf_make(1000);
     static sp_vault_keys list;
-    assert_ok(sp_db_vault_new(it->ring, &db));
+    assert_ok(sp_db_vault_new(it->ring, "db:", "password of a database account", &db));
     assert_ok(put(db, "orders-db/op_dba", "", &out));
     static const char *const BAD[] = {"", "orders-db", "/op", "orders-db/", "a/b/c", "a /b"};
     for (size_t i = 0; i < SP_COUNT(BAD); i++) {
@@ -443,7 +443,7 @@ static void keeps_and_removes_database_passwords(void **state)
     sp_db_vault *other = NULL;
     sp_span kept = SP_SPAN_EMPTY;
     assert_ok(sp_keyring_open(it->dir, &it->master, &again));
-    assert_ok(sp_db_vault_new(again, &other));
+    assert_ok(sp_db_vault_new(again, "db:", "password of a database account", &other));
     assert_ok(sp_db_vault_password(other, SP_SPAN_LIT("orders-db/op_dba"), &kept));
     assert_true(sp_span_eq(password, kept));
     sp_db_vault_list(other, &list);

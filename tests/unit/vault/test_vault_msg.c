@@ -52,6 +52,39 @@ static void tls(void **state)
     ONLY_WHOLE(reply, sp_vault_tls_identity_decode, sp_vault_tls_identity);
 }
 
+static void ssh(void **state)
+{
+    (void)state;
+    auto_buf sp_buf body = sp_buf_make(8192);
+    auto_buf sp_buf again = sp_buf_make(8192);
+    sp_vault_ssh_certify ask = {
+        .ca = SP_VAULT_SSH_USER_CA,
+        .blob = SP_SPAN_LIT("key"),
+        .key_id = SP_SPAN_LIT("zhao.min/1"),
+        .valid_after_unix_s = 1,
+        .valid_before_unix_s = 2,
+        .principal_count = 2,
+        .critical_count = 1,
+        .extension_count = 2,
+        .principals = {SP_SPAN_LIT("ops"), SP_SPAN_LIT("dev")},
+        .critical = {{SP_SPAN_LIT("source-address"), SP_SPAN_LIT("10.0.0.0/8")}},
+        .extensions = {{SP_SPAN_LIT("device@sallyport"), SP_SPAN_LIT("7")},
+                       {SP_SPAN_LIT("permit-pty"), SP_SPAN_EMPTY}}};
+    sp_vault_ssh_certify got;
+    sp_vault_ssh_certify_encode(&ask, &body);
+    assert_ok(sp_vault_ssh_certify_decode(sp_buf_borrow(&body), &got));
+    sp_vault_ssh_certify_encode(&got, &again);
+    assert_true(sp_span_eq(sp_buf_borrow(&body), sp_buf_borrow(&again)));
+    assert_span_text(got.extensions[1].name, "permit-pty");
+    ONLY_WHOLE(body, sp_vault_ssh_certify_decode, sp_vault_ssh_certify);
+    sp_vault_ssh_key which = SP_VAULT_SSH_HOST;
+    auto_buf sp_buf one = sp_buf_make(8);
+    sp_vault_ssh_public_encode(SP_VAULT_SSH_TARGET_CA, &one);
+    assert_ok(sp_vault_ssh_public_decode(sp_buf_borrow(&one), &which));
+    assert_int_equal(which, SP_VAULT_SSH_TARGET_CA);
+    assert_true(sp_failed(sp_vault_ssh_public_decode(SP_SPAN_LIT("\3"), &which)));
+}
+
 static void databases(void **state)
 {
     (void)state;
@@ -190,10 +223,11 @@ static void words(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(device_issue),    cmocka_unit_test(tls),
-        cmocka_unit_test(databases),       cmocka_unit_test(checkpoint),
-        cmocka_unit_test(wrap_and_issued), cmocka_unit_test(keys_and_ca),
-        cmocka_unit_test(words),           cmocka_unit_test(exported),
+        cmocka_unit_test(device_issue), cmocka_unit_test(tls),
+        cmocka_unit_test(databases),    cmocka_unit_test(ssh),
+        cmocka_unit_test(checkpoint),   cmocka_unit_test(wrap_and_issued),
+        cmocka_unit_test(keys_and_ca),  cmocka_unit_test(words),
+        cmocka_unit_test(exported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,7 @@ static void same(const sp_buf *again, sp_span body)
     }
 
 BODY(offer)
-BODY(key)
+BODY(key_shown)
 BODY(signed_in)
 BODY(prompt)
 BODY(prompted)
@@ -41,7 +41,7 @@ BODY(kill)
 BODY(freeze)
 
 static void (*const BODIES[])(sp_span body, sp_buf *again) = {
-    offer_again,   key_again,        signed_in_again, prompt_again, prompted_again,
+    offer_again,   key_shown_again,  signed_in_again, prompt_again, prompted_again,
     session_again, targets_again,    open_again,      opened_again, conn_again,
     channel_again, watch_want_again, watched_again,   kill_again,   freeze_again,
 };

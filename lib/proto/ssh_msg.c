@@ -92,7 +92,7 @@ sp_err sp_ssh_offer_read(sp_span body, sp_ssh_offer *ret_offer)
     return sp_ok();
 }
 
-void sp_ssh_key_write(const sp_ssh_key *key, sp_buf *out)
+void sp_ssh_key_shown_write(const sp_ssh_key_shown *key, sp_buf *out)
 {
     put_who(out, &key->who);
     sp_buf_bytes(out, key->blob);
@@ -101,16 +101,16 @@ void sp_ssh_key_write(const sp_ssh_key *key, sp_buf *out)
     sp_buf_u32(out, key->sk_counter);
 }
 
-sp_err sp_ssh_key_read(sp_span body, sp_ssh_key *ret_key)
+sp_err sp_ssh_key_shown_read(sp_span body, sp_ssh_key_shown *ret_shown)
 {
     sp_reader in = sp_reader_of(body);
-    sp_ssh_key key = {.who = get_who(&in)};
+    sp_ssh_key_shown key = {.who = get_who(&in)};
     key.blob = get_blob(&in);
     key.algorithm = sp_read_text(&in, SP_SSH_ALGORITHM_MAX_BYTES);
     key.sk_flags = sp_read_u8(&in);
     key.sk_counter = sp_read_u32(&in);
     TRY(sp_reader_finish(&in));
-    *ret_key = key;
+    *ret_shown = key;
     return sp_ok();
 }
 

@@ -14,7 +14,7 @@
  *
  * Kind       request -> reply
  * OFFER      offer -> -                 SP_EDENIED: no (whatever was wrong); SP_ELIMIT: too many
- * KEY        key -> signed_in           likewise
+ * KEY        key_shown -> signed_in     likewise
  * PROMPT     prompt -> prompted         likewise; both end the conversation. A reply may take as
  *                                       long as SP_SSH_PROMPT_MS (sp_link_allow): a person reads
  * TARGETS    session -> targets         SP_EDENIED: no such session
@@ -97,7 +97,7 @@ typedef struct {
     sp_span algorithm; /* of the key, as the blob begins: "ssh-ed25519-cert-v01@openssh.com" */
     uint8_t sk_flags;  /* of a security key's signature: SP_SSH_SK_*; else 0 */
     uint32_t sk_counter;
-} sp_ssh_key;
+} sp_ssh_key_shown;
 
 enum { SP_SSH_SK_PRESENT = 0x01, SP_SSH_SK_VERIFIED = 0x04 };
 
@@ -242,8 +242,8 @@ SP_MUST sp_err sp_ssh_channel_of_word(sp_span word, sp_ssh_channel_kind *ret_kin
  * SP_ESHORT, SP_ELIMIT, SP_EINVALID. Texts for people and names are valid UTF-8 without NUL. */
 void sp_ssh_offer_write(const sp_ssh_offer *offer, sp_buf *out);
 SP_MUST sp_err sp_ssh_offer_read(sp_span body, sp_ssh_offer *ret_offer);
-void sp_ssh_key_write(const sp_ssh_key *key, sp_buf *out);
-SP_MUST sp_err sp_ssh_key_read(sp_span body, sp_ssh_key *ret_key);
+void sp_ssh_key_shown_write(const sp_ssh_key_shown *key, sp_buf *out);
+SP_MUST sp_err sp_ssh_key_shown_read(sp_span body, sp_ssh_key_shown *ret_shown);
 void sp_ssh_signed_in_write(const sp_ssh_signed_in *signed_in, sp_buf *out);
 SP_MUST sp_err sp_ssh_signed_in_read(sp_span body, sp_ssh_signed_in *ret_signed_in);
 void sp_ssh_prompt_write(const sp_ssh_prompt *prompt, sp_buf *out);

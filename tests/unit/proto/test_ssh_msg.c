@@ -58,8 +58,8 @@ static void signing_in_comes_back(void **state)
     (void)state;
     sp_ssh_offer offer = {a_who(), LIT("blob")};
     CHECK(offer, &offer);
-    sp_ssh_key key = {a_who(), LIT("blob"), LIT("sk-ssh-ed25519@openssh.com"), 5, 77};
-    CHECK(key, &key);
+    sp_ssh_key_shown key = {a_who(), LIT("blob"), LIT("sk-ssh-ed25519@openssh.com"), 5, 77};
+    CHECK(key_shown, &key);
     sp_ssh_signed_in signed_in = a_signed_in();
     CHECK(signed_in, &signed_in);
     CHECK(session, &SESSION);

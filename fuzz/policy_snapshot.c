@@ -6,6 +6,7 @@
 #include "lib/base/mem.h"
 #include "lib/policy/database.h"
 #include "lib/policy/snapshot.h"
+#include "lib/policy/ssh.h"
 #include "lib/policy/web.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,6 +41,28 @@ static void ask_database(const sp_policy *policy, uint32_t resource, const sp_su
     }
 }
 
+static void ask_ssh(const sp_policy *policy, uint32_t resource, const sp_subject *who)
+{
+    static sp_argv argv;
+    sp_ssh_resource host;
+    sp_span path = SP_SPAN_LIT("/srv/backup/x");
+    if (sp_policy_ssh_resource(policy, resource, &host)) {
+        sp_policy_ssh_host_ca_trusts(policy, resource, sp_policy_ssh_host_key(policy, resource, 0));
+        sp_policy_ssh_host_trusts(policy, resource, sp_policy_ssh_host_ca(policy, resource, 0));
+    }
+    sp_policy_ssh_account(policy, resource, who, SP_SPAN_LIT("ops"));
+    sp_policy_ssh_command(policy, resource, SP_SPAN_LIT("systemctl restart nginx"), &argv);
+    sp_policy_ssh_command(policy, resource, SP_SPAN_LIT("scp -f /x"), &argv);
+    sp_policy_ssh_listed_word(policy, resource, 0, 1);
+    sp_policy_ssh_forward(policy, resource, SP_SPAN_LIT("127.0.0.1"), 5432);
+    sp_policy_ssh_environment(policy, resource, SP_SPAN_LIT("LANG"));
+    sp_policy_ssh_part(policy, resource, path);
+    sp_policy_ssh_part(policy, resource, SP_SPAN_LIT("../x"));
+    sp_question q = {who, resource, SP_NONE, SP_ACTION_EXECUTE, 1770000000};
+    sp_policy_ssh_whole(policy, &q, path);
+    sp_policy_ssh_whole(policy, &q, SP_SPAN_LIT("/"));
+}
+
 static void ask(const sp_policy *policy, uint32_t resource)
 {
     sp_subject who = {.person = 7,
@@ -60,6 +83,7 @@ static void ask(const sp_policy *policy, uint32_t resource)
     sp_policy_web_is_import(policy, resource, place.part, SP_SPAN_LIT("PUT"), SP_SPAN_LIT("a/b"),
                             UINT64_MAX);
     ask_database(policy, resource, &who);
+    ask_ssh(policy, resource, &who);
     for (unsigned action = 0; action < SP_ACTION_COUNT; action++) {
         sp_question q = {&who, resource, place.part, (sp_action)action, 1770000000};
         sp_decision d = sp_policy_decide(policy, &q);

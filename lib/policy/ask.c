@@ -5,6 +5,7 @@
  */
 #include "lib/policy/ask.h"
 
+#include "lib/policy/ssh.h"
 #include "lib/policy/web.h"
 
 #include <stdarg.h>
@@ -21,7 +22,10 @@ typedef struct {
     sp_buf room;
     size_t uses_count;
     bool statement;
-    bool unjudged;             /* the gate would refuse the statement unjudged */
+    bool command;  /* of a host */
+    bool unjudged; /* the gate would refuse the statement or command unjudged */
+    sp_argv argv;  /* of the command */
+    sp_ssh_command ssh;
     sp_database_part relation; /* given as the part */
     bool has_relation;
 } asking;
@@ -157,8 +161,8 @@ static sp_err ask_statement(asking *a)
     sp_database_resource known;
     if (!sp_policy_database_resource(&a->set->view, a->out->object.resource, &known)) {
         return not_tried(a, "is neither an action (connect read write export import alter destroy "
-                            "administer execute forward) nor a request (GET /path) nor a statement "
-                            "for a resource with 'postgres'");
+                            "administer execute forward) nor a request (GET /path) nor a command "
+                            "behind '$' nor a statement for a resource with 'postgres'");
     }
     if (a->set->sql == NULL) {
         return not_tried(a, "is a statement, and nobody here can read SQL");
@@ -172,7 +176,29 @@ static sp_err ask_statement(asking *a)
     return err.code == SP_ENOMEM ? err : sp_ok();
 }
 
-/* "export", or "GET /path", which is placed as the web gate places it, or a statement. */
+/* "$ systemctl stop web", as the SSH gate takes an exec request; "$" alone is a shell. */
+static sp_err ask_command(asking *a)
+{
+    const sp_policy *view = &a->set->view;
+    uint32_t resource = a->out->object.resource;
+    sp_span text = sp_span_trim(sp_span_slice(a->ask->tried, 1, a->ask->tried.len));
+    sp_ssh_resource known;
+    if (!sp_policy_ssh_resource(view, resource, &known)) {
+        return not_tried(a, "is a command, which needs a resource with 'ssh'");
+    }
+    a->command = true;
+    a->ssh.kind = known.shell ? SP_SSH_COMMAND_FREE : SP_SSH_COMMAND_REFUSED;
+    if (text.len > 0) {
+        a->ssh = sp_policy_ssh_command(view, resource, text, &a->argv);
+    }
+    a->unjudged = a->ssh.kind == SP_SSH_COMMAND_REFUSED;
+    a->out->action =
+        a->ssh.kind == SP_SSH_COMMAND_LISTED ? a->ssh.listed.action : SP_ACTION_EXECUTE;
+    return sp_ok();
+}
+
+/* "export", or "GET /path", which is placed as the web gate places it, or a command or statement.
+ */
 static sp_err ask_action(asking *a)
 {
     policy_asked *out = a->out;
@@ -181,6 +207,9 @@ static sp_err ask_action(asking *a)
     sp_span path = sp_span_slice(tried, blank + 1, tried.len);
     if (sp_action_of(tried, &out->action)) {
         return sp_ok();
+    }
+    if (tried.len > 0 && tried.ptr[0] == '$') {
+        return ask_command(a);
     }
     if (blank == tried.len || path.len == 0 || path.ptr[0] != '/') {
         return ask_statement(a);
@@ -243,7 +272,11 @@ static sp_err ask_object(asking *a)
         if (out->object.resource == SP_NONE) {
             return unknown(a, "part of no resource", a->ask->part, NULL);
         }
-        if (a->ask->part.ptr[0] == '/') {
+        sp_web_resource web;
+        if (a->ask->part.ptr[0] == '/' &&
+            !sp_policy_web_resource(view, out->object.resource, &web)) {
+            out->part = sp_policy_ssh_part(view, out->object.resource, a->ask->part).part;
+        } else if (a->ask->part.ptr[0] == '/') {
             out->part =
                 sp_policy_web_place(view, out->object.resource, SP_SPAN_LIT("GET"), a->ask->part)
                     .part;
@@ -348,6 +381,55 @@ static void decide_statement(asking *a)
     *a->out = worst;
 }
 
+/* All that may lie at or below a path of the host; a relative one may be anywhere. */
+static void decide_tree(asking *a, sp_action action, sp_span path, policy_asked *worst)
+{
+    const sp_policy *view = &a->set->view;
+    const snap_resource *r = snap_resource_at(view, a->out->object.resource);
+    const snap_ssh *s = (const snap_ssh *)snap_at(view, SNAP_SSH) + r->ssh;
+    const snap_part *parts = snap_at(view, SNAP_PARTS);
+    bool anywhere = path.len == 0 || path.ptr[0] != '/';
+    decide_part(a, action,
+                anywhere ? SP_NONE : sp_policy_ssh_part(view, a->out->object.resource, path).part,
+                worst);
+    for (uint32_t i = s->parts.at; i < s->parts.at + s->parts.count; i++) {
+        if (anywhere || snap_path_reaches(snap_span(view, parts[i].path), path)) {
+            decide_part(a, action, i, worst);
+        }
+    }
+}
+
+static void decide_command(asking *a)
+{
+    policy_asked worst = *a->out;
+    worst.decision = (sp_decision){.verdict = SP_VERDICT_COUNT, .rule = SP_NONE};
+    const sp_command *transfer = &a->ssh.transfer;
+    switch ((sp_ssh_command_kind)a->ssh.kind) {
+    case SP_SSH_COMMAND_FREE:
+        decide_tree(a, SP_ACTION_EXECUTE, SP_SPAN_EMPTY, &worst);
+        break;
+    case SP_SSH_COMMAND_LISTED:
+        decide_part(a, a->ssh.listed.action, SP_NONE, &worst);
+        break;
+    case SP_SSH_COMMAND_TRANSFER:
+        for (size_t i = 0; i < (transfer->paths_count == 0 ? 1 : transfer->paths_count); i++) {
+            decide_tree(a, transfer->to_target ? SP_ACTION_IMPORT : SP_ACTION_EXPORT,
+                        transfer->paths[i], &worst);
+            if (transfer->deletes) {
+                decide_tree(a, SP_ACTION_DESTROY, transfer->paths[i], &worst);
+            }
+        }
+        break;
+    case SP_SSH_COMMAND_REFUSED:
+    case SP_SSH_COMMAND_COUNT:
+        worst.decision = (sp_decision){.reason = SP_REASON_UNPARSED,
+                                       .rule = SP_NONE,
+                                       .class_level = a->out->object.class_level};
+        break;
+    }
+    *a->out = worst;
+}
+
 sp_err policy_ask(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *diags,
                   policy_asked *ret_asked)
 {
@@ -360,6 +442,8 @@ sp_err policy_ask(const sp_policy_set *set, const sp_policy_ask *ask, sp_diags *
     err = sp_failed(err) ? err : ask_object(&a);
     if (!sp_failed(err) && a.statement) {
         decide_statement(&a);
+    } else if (!sp_failed(err) && a.command) {
+        decide_command(&a);
     } else if (!sp_failed(err)) {
         decide_object(&a, out.object, &out);
     }

@@ -8,17 +8,9 @@
 #include "lib/base/mem.h"
 #include "lib/policy/snapshot.h"
 
-static const snap_resource *resource_at(const sp_policy *policy, uint32_t resource)
-{
-    if (resource >= snap_count(policy, SNAP_RESOURCES)) {
-        return NULL;
-    }
-    return (const snap_resource *)snap_at(policy, SNAP_RESOURCES) + resource;
-}
-
 static const snap_database *database_of(const sp_policy *policy, uint32_t resource)
 {
-    const snap_resource *r = resource_at(policy, resource);
+    const snap_resource *r = snap_resource_at(policy, resource);
     if (r == NULL || r->database == SP_NONE) {
         return NULL;
     }
@@ -28,7 +20,7 @@ static const snap_database *database_of(const sp_policy *policy, uint32_t resour
 bool sp_policy_database_resource(const sp_policy *policy, uint32_t resource,
                                  sp_database_resource *ret_database)
 {
-    const snap_resource *r = resource_at(policy, resource);
+    const snap_resource *r = snap_resource_at(policy, resource);
     const snap_database *d = database_of(policy, resource);
     if (d == NULL) {
         return false;
@@ -47,31 +39,23 @@ bool sp_policy_database_resource(const sp_policy *policy, uint32_t resource,
     return true;
 }
 
-static sp_span text_at(const sp_policy *policy, snap_run run, uint32_t at)
-{
-    if (at >= run.count) {
-        return SP_SPAN_EMPTY;
-    }
-    return snap_span(policy, ((const snap_text *)snap_at(policy, SNAP_TYPES))[run.at + at]);
-}
-
 sp_span sp_policy_database_name(const sp_policy *policy, uint32_t resource, uint32_t at)
 {
     const snap_database *d = database_of(policy, resource);
-    return d == NULL ? SP_SPAN_EMPTY : text_at(policy, d->databases, at);
+    return d == NULL ? SP_SPAN_EMPTY : snap_text_at(policy, d->databases, at);
 }
 
 sp_span sp_policy_database_schema(const sp_policy *policy, uint32_t resource, uint32_t at)
 {
     const snap_database *d = database_of(policy, resource);
-    return d == NULL ? SP_SPAN_EMPTY : text_at(policy, d->search_path, at);
+    return d == NULL ? SP_SPAN_EMPTY : snap_text_at(policy, d->search_path, at);
 }
 
 sp_span sp_policy_database_reached(const sp_policy *policy, uint32_t resource, sp_span name)
 {
     const snap_database *d = database_of(policy, resource);
     for (uint32_t i = 0; d != NULL && i < d->databases.count; i++) {
-        sp_span known = text_at(policy, d->databases, i);
+        sp_span known = snap_text_at(policy, d->databases, i);
         if (name.len == 0 || sp_span_eq(known, name)) {
             return known;
         }
@@ -79,30 +63,11 @@ sp_span sp_policy_database_reached(const sp_policy *policy, uint32_t resource, s
     return SP_SPAN_EMPTY;
 }
 
-static bool is_about(const sp_policy *policy, const uint64_t roles[SP_ROLE_WORDS], snap_run people,
-                     bool everyone, const sp_subject *who)
-{
-    if (who->person == 0) {
-        return false;
-    }
-    for (size_t i = 0; i < SP_ROLE_WORDS; i++) {
-        everyone = everyone || (roles[i] & who->roles[i]) != 0;
-    }
-    return everyone || snap_list_has(policy, people, who->person);
-}
-
 sp_span sp_policy_database_account(const sp_policy *policy, uint32_t resource,
                                    const sp_subject *who)
 {
     const snap_database *d = database_of(policy, resource);
-    const snap_account *all = snap_at(policy, SNAP_ACCOUNTS);
-    for (uint32_t i = 0; d != NULL && i < d->accounts.count; i++) {
-        const snap_account *account = &all[d->accounts.at + i];
-        if (is_about(policy, account->roles, account->people, account->everyone != 0, who)) {
-            return snap_span(policy, account->name);
-        }
-    }
-    return SP_SPAN_EMPTY;
+    return d == NULL ? SP_SPAN_EMPTY : snap_account_at(policy, d->accounts, who, 0);
 }
 
 /* ---- parts ---- */
@@ -135,7 +100,7 @@ sp_database_part sp_policy_database_part(const sp_policy *policy, uint32_t resou
                                          sp_span database, sp_span schema, sp_span relation,
                                          sp_span column)
 {
-    const snap_resource *r = resource_at(policy, resource);
+    const snap_resource *r = snap_resource_at(policy, resource);
     const snap_database *d = database_of(policy, resource);
     if (r == NULL) {
         return (sp_database_part){.part = SP_NONE, .mask = SP_MASK_FULL};
@@ -157,41 +122,6 @@ sp_database_part sp_policy_database_part(const sp_policy *policy, uint32_t resou
     return (sp_database_part){found->part, found->class_level, found->mask, found->unlisted_tags};
 }
 
-/* The smaller limit; 0 = none. */
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
-/* Denied before asked before allowed; of several asked, the one that needs most people; and the
- * duties of all of them. */
-static void take_gravest(sp_decision *worst, const sp_decision *d)
-{
-    bool graver = d->verdict < worst->verdict ||
-                  (d->verdict == SP_VERDICT_ASK && worst->verdict == SP_VERDICT_ASK &&
-                   d->approvals > worst->approvals);
-    uint32_t must = worst->must | d->must;
-    uint64_t mask_tags = worst->mask_tags | d->mask_tags;
-    uint64_t tags = worst->tags | d->tags;
-    uint8_t class_level = worst->class_level > d->class_level ? worst->class_level : d->class_level;
-    uint64_t limits[] = {
-        least(worst->limit_bytes, d->limit_bytes), least(worst->limit_rows, d->limit_rows),
-        least(worst->day_bytes, d->day_bytes), least(worst->day_rows, d->day_rows)};
-    if (graver) {
-        *worst = *d;
-    }
-    if (worst->verdict != SP_VERDICT_DENY) {
-        worst->must = must;
-        worst->mask_tags = mask_tags;
-        worst->limit_bytes = limits[0];
-        worst->limit_rows = limits[1];
-        worst->day_bytes = limits[2];
-        worst->day_rows = limits[3];
-    }
-    worst->tags = tags;
-    worst->class_level = class_level;
-}
-
 sp_decision sp_policy_database_whole(const sp_policy *policy, const sp_question *question,
                                      sp_span database, sp_span schema)
 {
@@ -207,7 +137,7 @@ sp_decision sp_policy_database_whole(const sp_policy *policy, const sp_question 
         if (inside) {
             asked.part = r->part;
             sp_decision one = sp_policy_decide(policy, &asked);
-            take_gravest(&worst, &one);
+            snap_take_gravest(&worst, &one);
         }
     }
     return worst;
@@ -259,7 +189,7 @@ bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject 
     const snap_budget *b = (const snap_budget *)snap_at(policy, SNAP_BUDGETS) + at;
     if ((b->actions >> action & 1) == 0 ||
         (b->resources.count != 0 && !snap_list_has(policy, b->resources, resource)) ||
-        !is_about(policy, b->roles, b->people, b->everyone != 0, who)) {
+        !snap_is_about(policy, b->roles, b->people, b->everyone != 0, who)) {
         return false;
     }
     return sp_policy_budget_at(policy, at, ret_budget);

@@ -238,6 +238,37 @@ typedef struct {
     doc_maps parts;     /* doc_relation */
 } doc_postgres;
 
+typedef struct {
+    doc_place place;
+    doc_text name;
+    doc_texts argv;
+    uint8_t action; /* sp_action + 1 */
+} doc_listed;
+
+typedef struct {
+    doc_place place;
+    doc_text path;
+    doc_text name;
+    doc_text class_name;
+    doc_texts tags;
+} doc_folder;
+
+typedef struct {
+    doc_place place;
+    doc_text address;
+    doc_texts host_keys;
+    doc_texts host_cas;
+    doc_maps accounts; /* doc_account */
+    uint8_t sign_in;   /* sp_ssh_sign_in + 1 */
+    uint8_t shell;     /* doc_flag */
+    doc_maps commands; /* doc_listed */
+    doc_texts forward;
+    uint8_t record_input; /* doc_flag */
+    doc_texts environment;
+    uint8_t has_environment;
+    doc_maps parts; /* doc_folder */
+} doc_ssh;
+
 typedef enum { DOC_OPERATOR_COMPANY, DOC_OPERATOR_PLATFORM, DOC_OPERATOR_MIXED } doc_operator;
 typedef enum { DOC_IDENTITY_NONE, DOC_IDENTITY_JWT } doc_identity;
 
@@ -250,6 +281,7 @@ typedef struct {
     doc_text owner;
     doc_web web;
     doc_postgres postgres;
+    doc_ssh ssh;
     doc_transfer exports;
     doc_transfer imports;
 } doc_resource;

@@ -175,4 +175,20 @@ void sp_policy_reference(sp_buf *out)
              "there. Of several\nentries the one for a table comes before the one for a schema, "
              "a name before `*`, and one with\n`database` before one without. Tags given to a "
              "table that lists `columns` are carried by those columns\nonly.\n");
+    sp_buf_text(out, "\n## SSH\n\n");
+    sp_buf_text(
+        out, "A session is `connect`. A shell, and a command that nothing lists, is `execute` on "
+             "everything of the host: the\ngravest answer of the resource and all its parts "
+             "holds, because a shell reaches all of them. A command that fits\none of "
+             "`commands` is that entry's action, on the resource as a whole. It fits word by "
+             "word; a command with\nanything that a shell would act on (`$ ` ; | & < > * ? ~ { } "
+             "\\`, a variable set in front) fits none. The servers\nthat scp, rsync and git start "
+             "are recognised exactly: into the host is `import`, out of it `export`, on the "
+             "path\nthey name and all parts below it; rsync that deletes is `destroy` as well; "
+             "one that is not exactly such a server\nis refused. In SFTP, reading a file is "
+             "`export`, writing one `import`, looking around `read`, renaming, links,\nfolders "
+             "and attributes `write`, removing and emptying `destroy`. A path is in the part "
+             "with the most specific\npath, after the host has resolved it. Forwarding is "
+             "`forward`, to the targets of `forward` only; the other way\nround, X11 and agents "
+             "are never forwarded.\n");
 }

@@ -149,7 +149,8 @@ static bool text_fits(const doc_field *field, sp_span text)
         return text.len > 0 && text.len <= field->max && is_printable(text) &&
                sp_span_index(text, '\n') == text.len && sp_span_trim(text).len == text.len;
     case FIELD_NAMES:
-        return text.len > 0 && text.len <= SP_NAME_MAX_BYTES && is_printable(text);
+        return text.len > 0 && is_printable(text) &&
+               text.len <= (field->max == 0 ? SP_NAME_MAX_BYTES : field->max);
     case FIELD_TEXT:
         return text.len > 0 && text.len <= field->max && is_printable(text);
     case FIELD_WORD:

@@ -41,6 +41,9 @@ const size_t SNAP_RECORD_BYTES[SNAP_SECTION_COUNT] = {
     [SNAP_RELATIONS] = sizeof(snap_relation),
     [SNAP_COLUMNS] = sizeof(snap_column),
     [SNAP_BUDGETS] = sizeof(snap_budget),
+    [SNAP_SSH] = sizeof(snap_ssh),
+    [SNAP_LISTED] = sizeof(snap_listed),
+    [SNAP_FORWARDS] = sizeof(snap_forward),
 };
 
 bool snap_run_ok(const sp_policy *policy, snap_run run, snap_section_kind kind)
@@ -155,7 +158,7 @@ static bool resource_ok(const sp_policy *policy, const snap_resource *r, uint32_
         !snap_list_ok(policy, r->rules, snap_count(policy, SNAP_RULES), true) ||
         !transfer_ok(policy, r->export_rule, r->import_rule) ||
         r->class_level >= snap_head_of(policy)->class_count || r->web_parts > r->parts.count ||
-        !snap_database_ok(policy, r, index)) {
+        !snap_database_ok(policy, r, index) || !snap_ssh_ok(policy, r, index)) {
         return false;
     }
     const snap_part *parts = (const snap_part *)snap_at(policy, SNAP_PARTS) + r->parts.at;

@@ -5,35 +5,6 @@
 #include "lib/policy/database.h"
 #include "lib/policy/snapshot.h"
 
-static bool texts_ok(const sp_policy *policy, snap_run run)
-{
-    if (!snap_run_ok(policy, run, SNAP_TYPES) || run.count == 0) {
-        return false;
-    }
-    const snap_text *texts = (const snap_text *)snap_at(policy, SNAP_TYPES) + run.at;
-    for (uint32_t i = 0; i < run.count; i++) {
-        if (!snap_text_ok(policy, texts[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool accounts_ok(const sp_policy *policy, snap_run run)
-{
-    if (!snap_run_ok(policy, run, SNAP_ACCOUNTS)) {
-        return false;
-    }
-    const snap_account *accounts = (const snap_account *)snap_at(policy, SNAP_ACCOUNTS) + run.at;
-    for (uint32_t i = 0; i < run.count; i++) {
-        if (!snap_text_ok(policy, accounts[i].name) ||
-            !snap_list_ok(policy, accounts[i].people, SP_NONE, true)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool functions_ok(const sp_policy *policy, snap_run run)
 {
     if (!snap_run_ok(policy, run, SNAP_FUNCTIONS)) {
@@ -88,8 +59,9 @@ bool snap_database_ok(const sp_policy *policy, const snap_resource *resource, ui
         (const snap_database *)snap_at(policy, SNAP_DATABASES) + resource->database;
     if (d->resource != index || !snap_text_ok(policy, d->host) || !snap_text_ok(policy, d->ca) ||
         !snap_text_ok(policy, d->keep_as) || d->port == 0 || d->tls >= SP_DATABASE_TLS_COUNT ||
-        !texts_ok(policy, d->databases) || !texts_ok(policy, d->search_path) ||
-        !accounts_ok(policy, d->accounts) || !functions_ok(policy, d->functions) ||
+        d->databases.count == 0 || d->search_path.count == 0 ||
+        !snap_texts_ok(policy, d->databases) || !snap_texts_ok(policy, d->search_path) ||
+        !snap_accounts_ok(policy, d->accounts) || !functions_ok(policy, d->functions) ||
         !snap_run_ok(policy, d->relations, SNAP_RELATIONS)) {
         return false;
     }

@@ -18,10 +18,9 @@ typedef struct {
     snap_resource *resource;
 } resolving;
 
-static void wrong(const resolving *r, const doc_text *at, const char *text)
+static void wrong(const resolving *r, const doc_text *at, const char *fault)
 {
-    sp_diags_add(r->c->diags, SP_DIAG_ERROR, r->file, at->line, at->column, "'%.*s': %s",
-                 (int)(at->text.len > 80 ? 80 : at->text.len), (const char *)at->text.ptr, text);
+    set_wrong(r->c, r->file, at, fault);
 }
 
 /* ---- where it is ---- */
@@ -44,22 +43,12 @@ static bool is_loopback(sp_span host)
 static sp_err put_address(const resolving *r, snap_database *out)
 {
     const doc_postgres *doc = &r->doc->postgres;
-    sp_span text = doc->address.text;
+    sp_span host = SP_SPAN_EMPTY;
     out->port = POSTGRES_PORT;
-    if (!set_is_host_and_port(text)) {
+    if (sp_failed(set_host_and_port(doc->address.text, &host, &out->port))) {
         wrong(r, &doc->address,
               "an address is a host and a port if need be, as in db.internal:5432");
         return sp_ok();
-    }
-    bool bracket = text.ptr[0] == '[';
-    size_t host_from = bracket ? 1 : 0;
-    size_t host_to = sp_span_index(text, bracket ? ']' : ':');
-    size_t colon = bracket ? host_to + 1 : host_to;
-    sp_span host = sp_span_slice(text, host_from, host_to);
-    if (colon < text.len) {
-        uint64_t port = 0;
-        TRY(sp_span_to_u64(sp_span_slice(text, colon + 1, text.len), UINT16_MAX, &port));
-        out->port = (uint16_t)port;
     }
     if (out->tls == SP_DATABASE_TLS_LOOPBACK && !is_loopback(host)) {
         wrong(r, &doc->address,
@@ -88,38 +77,7 @@ static sp_err put_names(const resolving *r, const doc_texts *names, sp_span othe
     return sp_ok();
 }
 
-/* ---- as whom, and functions ---- */
-
-/* The vault keeps its password under <resource>/<account>; '/' would make that two names. */
-static void check_account(const resolving *r, const doc_text *name)
-{
-    for (size_t i = 0; i < name->text.len; i++) {
-        if (name->text.ptr[i] <= 0x20 || name->text.ptr[i] == '/') {
-            wrong(r, name, "a role of the database has no blanks and no '/' in its name");
-            return;
-        }
-    }
-}
-
-static sp_err put_accounts(const resolving *r, snap_run *ret_run)
-{
-    sp_policy_set *set = r->c->set;
-    const doc_maps *maps = &r->doc->postgres.accounts;
-    const doc_account *docs = maps->items;
-    *ret_run = (snap_run){(uint32_t)set->sections[SNAP_ACCOUNTS].count, (uint32_t)maps->count};
-    for (size_t i = 0; i < maps->count; i++) {
-        set_party w = {0};
-        snap_account *room = NULL;
-        snap_text name = {0};
-        check_account(r, &docs[i].as);
-        TRY(set_who(r->c, &docs[i].who, &set->sections[SNAP_LISTS], &w));
-        TRY(set_text(set, docs[i].as.text, &name));
-        TRY(vec_add(&set->sections[SNAP_ACCOUNTS], 1, &room));
-        *room = (snap_account){.people = w.people, .name = name, .everyone = w.everyone};
-        sp_copy(room->roles, w.roles, sizeof(w.roles));
-    }
-    return sp_ok();
-}
+/* ---- functions ---- */
 
 typedef struct {
     sp_span schema;
@@ -174,15 +132,6 @@ typedef struct {
     uint8_t mask;
 } relation_told;
 
-static uint8_t class_or(const resolving *r, const doc_text *name, uint8_t otherwise)
-{
-    uint32_t at = otherwise;
-    if (name->line != 0 && !name_get(&r->c->set->class_names, name->text, &at)) {
-        set_unknown(r->c, r->file, name, "class", &r->c->set->class_names);
-    }
-    return (uint8_t)at;
-}
-
 static sp_span any_or(sp_span text)
 {
     return sp_span_eq(text, SP_SPAN_LIT("*")) ? SP_SPAN_EMPTY : text;
@@ -202,7 +151,7 @@ static bool tell_relation(const resolving *r, const doc_relation *doc, relation_
     ret->relation = any_or(name.name);
     ret->database = doc->database.text;
     ret->mask = doc->mask == 0 ? SP_MASK_FULL : (uint8_t)(doc->mask - 1);
-    ret->class_level = class_or(r, &doc->class_name, r->resource->class_level);
+    ret->class_level = set_class_or(r->c, r->file, &doc->class_name, r->resource->class_level);
     if (ret->relation.len == 0 && doc->columns.count > 0) {
         set_error(r->c, &doc->place, "columns are those of one table: name it");
         return false;
@@ -283,7 +232,7 @@ static sp_err put_columns(const resolving *r, const doc_relation *doc, const rel
     for (size_t i = 0; i < doc->columns.count; i++) {
         const doc_column *column = &docs[i];
         uint64_t own = 0;
-        uint8_t level = class_or(r, &column->class_name, told->class_level);
+        uint8_t level = set_class_or(r->c, r->file, &column->class_name, told->class_level);
         TRY(set_tag_bits(r->c, r->file, &column->tags, &own));
         own = column->tags.count == 0 ? told->tags : own;
         check_column(r, doc, i, own);
@@ -400,7 +349,7 @@ static void check_places(const resolving *r)
         wrong(r, &doc->ca, "an absolute path is expected");
     }
     if (doc->keep_as.line != 0) {
-        check_account(r, &doc->keep_as);
+        set_check_account(r->c, r->file, &doc->keep_as, "of the database");
     }
     const doc_relation *parts = doc->parts.items;
     for (size_t i = 0; i < doc->parts.count; i++) {
@@ -432,7 +381,7 @@ sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t inde
     TRY(set_text(set, postgres->keep_as.text, &out.keep_as));
     TRY(put_names(&r, &postgres->databases, SP_SPAN_LIT("postgres"), &out.databases));
     TRY(put_names(&r, &postgres->search_path, SP_SPAN_LIT("public"), &out.search_path));
-    TRY(put_accounts(&r, &out.accounts));
+    TRY(set_accounts(c, r.file, &postgres->accounts, "of the database", &out.accounts));
     TRY(put_functions(&r, &out.functions));
     TRY(put_relations(&r, &out.relations));
     resource->parts.count = (uint32_t)set->sections[SNAP_PARTS].count - resource->parts.at;

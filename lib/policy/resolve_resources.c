@@ -39,10 +39,9 @@ typedef struct {
     const char *file;
 } resolving;
 
-static void wrong(const resolving *r, const doc_text *at, const char *text)
+static void wrong(const resolving *r, const doc_text *at, const char *fault)
 {
-    sp_diags_add(r->c->diags, SP_DIAG_ERROR, r->file, at->line, at->column, "'%.*s': %s",
-                 (int)(at->text.len > 80 ? 80 : at->text.len), (const char *)at->text.ptr, text);
+    set_wrong(r->c, r->file, at, fault);
 }
 
 /* ---- hosts, upstreams, paths ---- */
@@ -82,6 +81,22 @@ bool set_is_host_and_port(sp_span text)
     return text.ptr[end] == ':' && is_port(sp_span_slice(text, end + 1, text.len));
 }
 
+sp_err set_host_and_port(sp_span text, sp_span *ret_host, uint16_t *port)
+{
+    if (!set_is_host_and_port(text)) {
+        return sp_fail(SP_EINVALID);
+    }
+    size_t end = host_len(text);
+    bool bracket = text.ptr[0] == '[';
+    *ret_host = bracket ? sp_span_slice(text, 1, end - 1) : sp_span_slice(text, 0, end);
+    if (end < text.len) {
+        uint64_t value = 0;
+        TRY(sp_span_to_u64(sp_span_slice(text, end + 1, text.len), UINT16_MAX, &value));
+        *port = (uint16_t)value;
+    }
+    return sp_ok();
+}
+
 static bool is_upstream(sp_span text)
 {
     static const char *const SCHEMES[] = {"http://", "https://"};
@@ -95,7 +110,7 @@ static bool is_upstream(sp_span text)
 }
 
 /* What each segment of a path may look like. NULL when they are well. */
-static const char *segments_fault(sp_span rest)
+const char *set_segments_fault(sp_span rest)
 {
     size_t segments = 0;
     sp_span segment = SP_SPAN_EMPTY;
@@ -113,7 +128,7 @@ static const char *segments_fault(sp_span rest)
 }
 
 /* What a path may look like once it is decoded and normalised. NULL when it is well. */
-static const char *path_fault(sp_span path)
+const char *set_path_fault(sp_span path)
 {
     if (path.len == 0 || path.ptr[0] != '/') {
         return "a path begins with '/'";
@@ -127,7 +142,7 @@ static const char *path_fault(sp_span path)
             return "a path is written decoded, without blanks, '?', '#', '%' and '\\'";
         }
     }
-    return segments_fault(sp_span_slice(path, 1, path.len));
+    return set_segments_fault(sp_span_slice(path, 1, path.len));
 }
 
 static size_t segments_of(sp_span path)
@@ -139,8 +154,7 @@ static size_t segments_of(sp_span path)
     return count;
 }
 
-/* More segments first, then fixed ones before "*" from the left. */
-static int compare_paths(sp_span a, sp_span b)
+int set_compare_paths(sp_span a, sp_span b)
 {
     size_t segments_a = segments_of(a);
     size_t segments_b = segments_of(b);
@@ -238,7 +252,7 @@ static sp_err put_actions(const resolving *r, const doc_maps *actions, sp_span b
     for (size_t i = 0; i < actions->count; i++) {
         const doc_action *doc = &items[i];
         sp_span path = doc->path.line != 0 ? doc->path.text : below;
-        const char *fault = path_fault(path);
+        const char *fault = set_path_fault(path);
         if (fault == NULL && !path_below(path, below)) {
             fault = "an action of a part has a path below that of the part";
         }
@@ -271,7 +285,7 @@ static int compare_actions(const void *a, const void *b, void *set)
 {
     const snap_action *one = a;
     const snap_action *other = b;
-    int order = compare_paths(text_in(set, one->path), text_in(set, other->path));
+    int order = set_compare_paths(text_in(set, one->path), text_in(set, other->path));
     if (order != 0) {
         return order;
     }
@@ -285,14 +299,14 @@ static int compare_parts(const void *a, const void *b, void *set)
 {
     const snap_part *one = a;
     const snap_part *other = b;
-    return compare_paths(text_in(set, one->path), text_in(set, other->path));
+    return set_compare_paths(text_in(set, one->path), text_in(set, other->path));
 }
 
 static sp_err put_part(const resolving *r, const doc_part *doc, const snap_resource *resource)
 {
     sp_policy_set *set = r->c->set;
     snap_part part = {.resource = r->index, .class_level = resource->class_level};
-    const char *fault = path_fault(doc->path.text);
+    const char *fault = set_path_fault(doc->path.text);
     if (fault != NULL) {
         wrong(r, &doc->path, fault);
         return sp_ok();
@@ -301,12 +315,7 @@ static sp_err put_part(const resolving *r, const doc_part *doc, const snap_resou
         wrong(r, &doc->path, "more parts in all than the limit of 100000");
         return sp_ok();
     }
-    uint32_t class_at = resource->class_level;
-    if (doc->class_name.line != 0 &&
-        !name_get(&set->class_names, doc->class_name.text, &class_at)) {
-        set_unknown(r->c, r->file, &doc->class_name, "class", &set->class_names);
-    }
-    part.class_level = (uint8_t)class_at;
+    part.class_level = set_class_or(r->c, r->file, &doc->class_name, resource->class_level);
     TRY(set_tag_bits(r->c, r->file, &doc->tags, &part.tags));
     part.tags |= resource->tags;
     set->tags_in_use |= part.tags;
@@ -378,7 +387,7 @@ static sp_err put_resource(compiling *c, const doc_resource *doc, uint32_t index
 {
     sp_policy_set *set = c->set;
     resolving r = {c, doc, index, doc->head.place.file};
-    snap_resource out = {.export_rule = 0, .import_rule = 1, .database = SP_NONE};
+    snap_resource out = {.export_rule = 0, .import_rule = 1, .database = SP_NONE, .ssh = SP_NONE};
     uint32_t class_at = 0;
     if (!name_get(&set->class_names, doc->class_name.text, &class_at)) {
         set_unknown(c, r.file, &doc->class_name, "class", &set->class_names);
@@ -397,6 +406,9 @@ static sp_err put_resource(compiling *c, const doc_resource *doc, uint32_t index
     }
     if (doc->postgres.place.line != 0) {
         TRY(set_resolve_database(c, doc, index, &out));
+    }
+    if (doc->ssh.place.line != 0) {
+        TRY(set_resolve_ssh(c, doc, index, &out));
     }
     snap_resource *room = NULL;
     TRY(vec_add(&set->sections[SNAP_RESOURCES], 1, &room));

@@ -35,8 +35,8 @@ typedef struct {
     const char *const *words; /* WORD, WORDS; ends with NULL */
     size_t count_offset;      /* SLUGS, NAMES: of a uint8_t set to 1 when written; 0 = none */
     uint64_t min;             /* numbers; texts: at most max bytes */
-    uint64_t max;
-    const char *doc; /* one sentence or more, for the reference and for errors */
+    uint64_t max;             /* NAMES: of each, 0 = SP_NAME_MAX_BYTES */
+    const char *doc;          /* one sentence or more, for the reference and for errors */
 } doc_field;
 
 struct doc_schema {
@@ -52,6 +52,7 @@ struct doc_schema {
 /* Shared by the tables of several files. */
 extern const doc_schema DOC_WHO;
 extern const doc_schema DOC_POSTGRES;
+extern const doc_schema DOC_SSH;
 enum { DOC_BUDGET_FIELDS_COUNT = 9 };
 extern const doc_field DOC_BUDGET_FIELDS[DOC_BUDGET_FIELDS_COUNT];
 

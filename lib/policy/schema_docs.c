@@ -331,6 +331,8 @@ static const doc_field RESOURCE_FIELDS[] = {
      .doc = "How the web gate serves it."},
     {"postgres", FIELD_MAP, false, AT(doc_resource, postgres), .sub = &DOC_POSTGRES,
      .doc = "How the database gate reaches it."},
+    {"ssh", FIELD_MAP, false, AT(doc_resource, ssh), .sub = &DOC_SSH,
+     .doc = "How the SSH gate reaches it."},
     {"export", FIELD_MAP, false, AT(doc_resource, exports), .sub = &EXPORT,
      .doc = "When an answer counts as `export`."},
     {"import", FIELD_MAP, false, AT(doc_resource, imports), .sub = &IMPORT,
@@ -390,8 +392,8 @@ static const doc_field GIVEN_FIELDS[] = {
     {"resource", FIELD_SLUG, false, AT(doc_given, resource), .max = SP_NAME_MAX_BYTES,
      .doc = "The resource; or `class` and `tags` for data that is in none in particular."},
     {"part", FIELD_TEXT, false, AT(doc_given, part), .max = 1024,
-     .doc = "A part of it, by its name, by a path, or by a relation or column of its database "
-            "(`public.customers.phone`)."},
+     .doc = "A part of it, by its name, by a path (of the web, or of the host where there is no "
+            "web), or by a relation or column of its database (`public.customers.phone`)."},
     {"class", FIELD_SLUG, false, AT(doc_given, class_name), .max = SP_NAME_MAX_BYTES,
      .doc = "Class of the data; with a resource it must be the class that it has."},
     {"tags", FIELD_SLUGS, false, AT(doc_given, tags), .doc = "Tags of the data."},
@@ -416,8 +418,9 @@ static const doc_field EXAMPLE_FIELDS[] = {
     NAME_FIELD(doc_example, FIELD_NAME, "What it shows."),
     {"given", FIELD_MAP, true, AT(doc_example, given), .sub = &GIVEN, .doc = "The situation."},
     {"try", FIELD_TEXT, true, AT(doc_example, tried), .max = TEXT_MAX,
-     .doc = "An action (`export`), a request (`GET /admin/users`), or a statement of a database "
-            "(`DROP TABLE orders`)."},
+     .doc = "An action (`export`), a request (`GET /admin/users`), a statement of a database "
+            "(`DROP TABLE orders`), or a command of a host, behind a `$` (`$ systemctl stop web`; "
+            "`$` alone is a shell)."},
     {"expect", FIELD_WORD, true, AT(doc_example, expect), .words = sp_verdict_words,
      .doc = "What the policy must answer; anything else and the documents are refused."},
     {"rule", FIELD_NAME, false, AT(doc_example, rule), .max = SP_NAME_MAX_BYTES,
@@ -470,24 +473,36 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                                "数据库管理员 }\nincludes: [staff]\nexcludes: [audit-admin]\n"
                                "request: { who: { roles: [staff] }, ask: { approved_by: 1, by: { "
                                "roles: [dba] } }, longest: 4h, ticket: true }\n"},
-    [SP_DOC_RESOURCE] = {"Resource", "Something that people reach through the gate.",
-                         sizeof(doc_resource), 0, TABLE(RESOURCE_FIELDS),
-                         .sample =
-                             "kind: Resource\nname: wiki\ntitle: { en: Wiki, zh: 维基 }\n"
-                             "operator: company\nclass: internal\nowner: engineering\nweb:\n"
-                             "  host: wiki\n  upstream: http://127.0.0.1:9001\n"
-                             "  identity: jwt\n  parts:\n"
-                             "    - { path: /hr, class: sensitive, tags: [personal-info] }\n---\n"
-                             "kind: Resource\nname: orders-db\noperator: company\nclass: core\n"
-                             "owner: data\npostgres:\n  address: db.internal:5432\n"
-                             "  databases: [orders]\n  accounts:\n"
-                             "    - { roles: [dba], as: op_dba }\n"
-                             "    - { roles: [analyst], as: op_read }\n  parts:\n"
-                             "    - table: public.customers\n      class: sensitive\n"
-                             "      tags: [personal-info]\n      columns:\n"
-                             "        - { name: phone, mask: mobile }\n"
-                             "        - { name: id_number, mask: mainland-id }\n"
-                             "    - { schema: audit, class: core }\n"},
+    [SP_DOC_RESOURCE] =
+        {"Resource", "Something that people reach through the gate.", sizeof(doc_resource), 0,
+         TABLE(RESOURCE_FIELDS),
+         .sample = "kind: Resource\nname: wiki\ntitle: { en: Wiki, zh: 维基 }\n"
+                   "operator: company\nclass: internal\nowner: engineering\nweb:\n"
+                   "  host: wiki\n  upstream: http://127.0.0.1:9001\n"
+                   "  identity: jwt\n  parts:\n"
+                   "    - { path: /hr, class: sensitive, tags: [personal-info] }\n---\n"
+                   "kind: Resource\nname: orders-db\noperator: company\nclass: core\n"
+                   "owner: data\npostgres:\n  address: db.internal:5432\n"
+                   "  databases: [orders]\n  accounts:\n"
+                   "    - { roles: [dba], as: op_dba }\n"
+                   "    - { roles: [analyst], as: op_read }\n  parts:\n"
+                   "    - table: public.customers\n      class: sensitive\n"
+                   "      tags: [personal-info]\n      columns:\n"
+                   "        - { name: phone, mask: mobile }\n"
+                   "        - { name: id_number, mask: mainland-id }\n"
+                   "    - { schema: audit, class: core }\n---\n"
+                   "kind: Resource\nname: orders-host\noperator: company\n"
+                   "class: core\nowner: operations\nssh:\n"
+                   "  address: 10.0.0.7:22\n  host_keys:\n"
+                   "    - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAgICAgICAgICAgICAgICAgICAg"
+                   "ICAgICAgICAgICAg\n"
+                   "  accounts:\n    - { roles: [dba], as: ops }\n  shell: false\n"
+                   "  commands:\n    - name: restart a service\n"
+                   "      argv: [systemctl, restart, \"{unit:word}\"]\n"
+                   "    - name: last lines of a log\n      action: read\n"
+                   "      argv: [tail, \"-n{lines:int}\", \"{file:path}\"]\n"
+                   "  parts:\n"
+                   "    - { path: /srv/backup, class: core, tags: [backup] }\n"},
     [SP_DOC_RULE] = {"Rule",
                      "Grants actions, or refuses them. What no rule grants is refused; what a rule "
                      "refuses stays refused.",

@@ -90,6 +90,8 @@ SP_MUST sp_err set_run_examples(compiling *c);
 /* Parts of stages: `postgres` of a resource that is about to be added, and budgets. */
 SP_MUST sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t index,
                                     snap_resource *resource);
+SP_MUST sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
+                               snap_resource *resource);
 SP_MUST sp_err set_resolve_budgets(compiling *c);
 
 /* ---- shared by the stages ---- */
@@ -106,6 +108,23 @@ SP_MUST sp_err set_resource_list(compiling *c, const char *file, const doc_texts
                                  snap_run *ret_run);
 /* A host and perhaps a port: "db.internal:5432", "[::1]". */
 bool set_is_host_and_port(sp_span text);
+/* The two of it; *port stays when there is none. SP_EINVALID. */
+SP_MUST sp_err set_host_and_port(sp_span text, sp_span *ret_host, uint16_t *port);
+/* "'TEXT': what is wrong", at a text. */
+void set_wrong(const compiling *c, const char *file, const doc_text *at, const char *fault);
+/* As whom people work: doc_account records into ACCOUNTS. of_what: "of the database". */
+SP_MUST sp_err set_accounts(compiling *c, const char *file, const doc_maps *accounts,
+                            const char *of_what, snap_run *ret_run);
+/* The vault keeps its password under <resource>/<account>: no blanks and no '/'. */
+void set_check_account(const compiling *c, const char *file, const doc_text *name,
+                       const char *of_what);
+/* The level of a class by name; an unknown one is told. */
+uint8_t set_class_or(const compiling *c, const char *file, const doc_text *name, uint8_t otherwise);
+/* What the path of a part may look like; NULL when it is well. */
+const char *set_path_fault(sp_span path);
+const char *set_segments_fault(sp_span path);
+/* The most specific first: more segments, then fixed ones before "*" from the left. */
+int set_compare_paths(sp_span a, sp_span b);
 
 void set_error(const compiling *c, const doc_place *place, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The layout of the snapshot's bytes. Private to lib/policy: gates use decide.h, web.h and
- * database.h.
+ * The layout of the snapshot's bytes. Private to lib/policy: gates use decide.h, web.h,
+ * database.h and ssh.h.
  * OWNS nothing: views. PROCESS core and cli write it, gates read it. TRUST sp_policy_open checks
  * every offset, count and reference below before anything else reads them. SPEC docs/POLICY.md.
  *
@@ -19,7 +19,7 @@
 #include "lib/policy/decide.h"
 
 #define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
-enum { SNAP_FORMAT = 2 };
+enum { SNAP_FORMAT = 3 };
 
 enum {
     SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
@@ -39,7 +39,7 @@ typedef enum {
                         with the most specific path first */
     SNAP_ACTIONS,    /* snap_action; those of a resource together, most specific path first */
     SNAP_TRANSFERS,  /* snap_transfer; 0 and 1 are the defaults of export and import */
-    SNAP_TYPES,      /* snap_text: media types, databases, schemas */
+    SNAP_TYPES,      /* snap_text: media types, databases, schemas, host keys, words of commands */
     SNAP_HOSTS,      /* uint32_t: resources with a web side, by host */
     SNAP_LISTS,      /* uint32_t: members of the runs of other records */
     SNAP_PEOPLE,     /* snap_person, by number */
@@ -51,11 +51,14 @@ typedef enum {
     SNAP_ROWS,       /* uint64_t: action x class, device x strength, roles; a bit a rule */
     SNAP_NEVER_ROWS, /* uint64_t: action x class; a bit a never */
     SNAP_DATABASES,  /* snap_database */
-    SNAP_ACCOUNTS,   /* snap_account; those of a database together, in order */
+    SNAP_ACCOUNTS,   /* snap_account; those of a database or host together, in order */
     SNAP_FUNCTIONS,  /* snap_function */
     SNAP_RELATIONS,  /* snap_relation; those of a database together, most specific first */
     SNAP_COLUMNS,    /* snap_column; those of a relation together */
     SNAP_BUDGETS,    /* snap_budget */
+    SNAP_SSH,        /* snap_ssh */
+    SNAP_LISTED,     /* snap_listed; those of a host together, in order */
+    SNAP_FORWARDS,   /* snap_forward */
     SNAP_SECTION_COUNT
 } snap_section_kind;
 
@@ -145,13 +148,14 @@ typedef struct {
     snap_run parts;
     snap_run actions;
     snap_run rules;     /* in LISTS: rules that name this resource */
-    uint32_t web_parts; /* so many of the parts are paths, the rest is of the database */
+    uint32_t web_parts; /* so many of the parts are of the web, the rest of database and host */
     uint32_t database;  /* in DATABASES; SP_NONE */
     uint32_t export_rule;
     uint32_t import_rule;
     uint8_t class_level;
     uint8_t flags;
-    uint8_t pad[6];
+    uint8_t pad[2];
+    uint32_t ssh; /* in SSH; SP_NONE */
 } snap_resource;
 
 typedef struct {
@@ -242,6 +246,34 @@ typedef struct {
     uint32_t pad;
 } snap_budget;
 
+enum { SNAP_SSH_SHELL = 1, SNAP_SSH_RECORD_INPUT = 2 };
+
+typedef struct {
+    snap_text host;
+    snap_run host_keys; /* in TYPES: blobs */
+    snap_run host_cas;  /* in TYPES: blobs */
+    snap_run accounts;
+    snap_run commands;    /* in LISTED */
+    snap_run forwards;    /* in FORWARDS */
+    snap_run environment; /* in TYPES; a "*" at the end stands for anything */
+    snap_run parts;       /* in PARTS, the most specific path first */
+    uint32_t resource;
+    uint16_t port;
+    uint8_t sign_in; /* sp_ssh_sign_in */
+    uint8_t flags;
+} snap_ssh;
+
+typedef struct {
+    snap_text name;
+    snap_run words; /* in TYPES: templates (lib/argv) */
+    uint32_t action;
+} snap_listed;
+
+typedef struct {
+    snap_text host;
+    uint32_t port;
+} snap_forward;
+
 typedef struct {
     uint32_t number;
     snap_run rules; /* in LISTS: rules that name this person */
@@ -282,6 +314,9 @@ _Static_assert(sizeof(snap_relation) == 48, "no padding");
 _Static_assert(sizeof(snap_column) == 16, "no padding");
 _Static_assert(sizeof(snap_budget) == 88, "no padding");
 _Static_assert(sizeof(snap_range) == 20, "no padding");
+_Static_assert(sizeof(snap_ssh) == 72, "no padding");
+_Static_assert(sizeof(snap_listed) == 20, "no padding");
+_Static_assert(sizeof(snap_forward) == 12, "no padding");
 
 extern const size_t SNAP_RECORD_BYTES[SNAP_SECTION_COUNT];
 
@@ -345,10 +380,35 @@ static inline const uint32_t *snap_list(const sp_policy *policy, snap_run run)
 bool snap_run_ok(const sp_policy *policy, snap_run run, snap_section_kind kind);
 bool snap_text_ok(const sp_policy *policy, snap_text text);
 bool snap_list_ok(const sp_policy *policy, snap_run run, uint32_t below, bool ascending);
+/* Each text of a run in TYPES. */
+bool snap_texts_ok(const sp_policy *policy, snap_run run);
+bool snap_accounts_ok(const sp_policy *policy, snap_run run);
 bool snap_database_ok(const sp_policy *policy, const snap_resource *resource, uint32_t index);
+bool snap_ssh_ok(const sp_policy *policy, const snap_resource *resource, uint32_t index);
 bool snap_budgets_ok(const sp_policy *policy);
 
 bool snap_list_has(const sp_policy *policy, snap_run run, uint32_t value);
+
+/* ---- look-ups that several gates share ---- */
+
+/* NULL past the end. */
+const snap_resource *snap_resource_at(const sp_policy *policy, uint32_t resource);
+/* A text of a run in TYPES; empty past the end. */
+sp_span snap_text_at(const sp_policy *policy, snap_run run, uint32_t at);
+/* Whether roles, people or everyone hold this person. Nobody (person 0) is never among them. */
+bool snap_is_about(const sp_policy *policy, const uint64_t roles[SP_ROLE_WORDS], snap_run people,
+                   bool everyone, const sp_subject *who);
+/* The at-th of the accounts of the run that are about this person; empty past the end. */
+sp_span snap_account_at(const sp_policy *policy, snap_run accounts, const sp_subject *who,
+                        uint32_t at);
+/* Whether pattern is a prefix of path on a segment border; "*" is any one segment. Empty
+ * segments are skipped. */
+bool snap_path_matches(sp_span pattern, sp_span path, bool ignore_case);
+/* Whether something that the pattern names may lie at or below the path. */
+bool snap_path_reaches(sp_span pattern, sp_span path);
+/* Denied before asked before allowed; of several asked, the one that needs most people; and the
+ * duties of all of them. */
+void snap_take_gravest(sp_decision *worst, const sp_decision *d);
 
 /* ---- the decision over an object that need not be in the snapshot ---- */
 

@@ -8,17 +8,9 @@
 #include "lib/base/mem.h"
 #include "lib/policy/snapshot.h"
 
-static const snap_resource *resource_at(const sp_policy *policy, uint32_t resource)
-{
-    if (resource >= snap_count(policy, SNAP_RESOURCES)) {
-        return NULL;
-    }
-    return (const snap_resource *)snap_at(policy, SNAP_RESOURCES) + resource;
-}
-
 bool sp_policy_web_resource(const sp_policy *policy, uint32_t resource, sp_web_resource *ret_web)
 {
-    const snap_resource *r = resource_at(policy, resource);
+    const snap_resource *r = snap_resource_at(policy, resource);
     if (r == NULL || (r->flags & SNAP_WEB) == 0) {
         return false;
     }
@@ -55,38 +47,6 @@ uint32_t sp_policy_web_find_host(const sp_policy *policy, sp_span host)
     return SP_NONE;
 }
 
-/* Takes "/segment" off *rest; false at the end. Empty segments are skipped. */
-static bool next_segment(sp_span *rest, sp_span *ret_segment)
-{
-    while (rest->len > 0 && rest->ptr[0] == '/') {
-        *rest = sp_span_slice(*rest, 1, rest->len);
-    }
-    if (rest->len == 0) {
-        return false;
-    }
-    size_t end = sp_span_index(*rest, '/');
-    *ret_segment = sp_span_slice(*rest, 0, end);
-    *rest = sp_span_slice(*rest, end, rest->len);
-    return true;
-}
-
-/* Whether pattern is a prefix of path on a segment border; "*" is any one segment. */
-static bool path_matches(sp_span pattern, sp_span path, bool ignore_case)
-{
-    sp_span want = SP_SPAN_EMPTY;
-    sp_span have = SP_SPAN_EMPTY;
-    while (next_segment(&pattern, &want)) {
-        if (!next_segment(&path, &have)) {
-            return false;
-        }
-        bool any = want.len == 1 && want.ptr[0] == '*';
-        if (!any && !(ignore_case ? sp_span_eq_nocase(want, have) : sp_span_eq(want, have))) {
-            return false;
-        }
-    }
-    return true;
-}
-
 static sp_action action_of_method(sp_span method)
 {
     static const struct {
@@ -112,14 +72,14 @@ sp_web_place sp_policy_web_place(const sp_policy *policy, uint32_t resource, sp_
                                  sp_span path)
 {
     sp_web_place place = {SP_NONE, action_of_method(method)};
-    const snap_resource *r = resource_at(policy, resource);
+    const snap_resource *r = snap_resource_at(policy, resource);
     if (r == NULL) {
         return place;
     }
     bool ignore_case = (r->flags & SNAP_IGNORE_CASE) != 0;
     const snap_part *parts = snap_at(policy, SNAP_PARTS);
     for (uint32_t i = r->parts.at; i < r->parts.at + r->web_parts; i++) {
-        if (path_matches(snap_span(policy, parts[i].path), path, ignore_case)) {
+        if (snap_path_matches(snap_span(policy, parts[i].path), path, ignore_case)) {
             place.part = i;
             break;
         }
@@ -128,7 +88,7 @@ sp_web_place sp_policy_web_place(const sp_policy *policy, uint32_t resource, sp_
     for (uint32_t i = 0; i < r->actions.count; i++) {
         sp_span want = snap_span(policy, actions[i].method);
         if ((want.len == 0 || sp_span_eq(want, method)) &&
-            path_matches(snap_span(policy, actions[i].path), path, ignore_case)) {
+            snap_path_matches(snap_span(policy, actions[i].path), path, ignore_case)) {
             place.action = (sp_action)actions[i].action;
             break;
         }
@@ -140,7 +100,7 @@ static const snap_transfer *transfer_at(const sp_policy *policy, uint32_t resour
                                         bool import)
 {
     uint32_t at = import ? 1 : 0;
-    const snap_resource *r = resource_at(policy, resource);
+    const snap_resource *r = snap_resource_at(policy, resource);
     if (r != NULL) {
         at = import ? r->import_rule : r->export_rule;
         if (part < snap_count(policy, SNAP_PARTS)) {

@@ -4,6 +4,8 @@
 import { defineConfig } from "vite";
 
 export default defineConfig({
+  // its package names a module that it does not have
+  resolve: { alias: { "@xterm/headless": "@xterm/headless/lib-headless/xterm-headless.mjs" } },
   esbuild: { jsx: "automatic", jsxImportSource: "preact" },
   build: {
     target: "es2022",

@@ -7,6 +7,7 @@ import { t } from "./i18n";
 import { go, match, place } from "./lib/router";
 import { isAdmin, lang, loadMe, me, meError, office } from "./lib/state";
 import { CliLogin } from "./pages/door/cli";
+import { SshSignIn } from "./pages/door/ssh";
 import { Setup } from "./pages/door/setup";
 import { onwards, SignIn } from "./pages/door/sign-in";
 import { StepUpDialog, StepUpPage } from "./pages/door/step-up";
@@ -27,21 +28,27 @@ import { Door, Shell } from "./ui/shell";
 type Params = Record<string, string>;
 type Page = ComponentType<{ params: Params }>;
 
-/* Administrators' pages come with a second file that employees never load. */
-const admin = (pick: (pages: typeof import("./pages/admin")) => Page): Page =>
+/* Pages that come with a file of their own, when they are wanted. */
+const later = <M,>(load: () => Promise<M>, pick: (pages: M) => Page): Page =>
   function Loaded({ params }) {
     const [page, setPage] = useState<{ Page: Page } | { error: unknown }>();
     useEffect(() => {
-      import("./pages/admin").then((m) => setPage({ Page: pick(m) }), (error: unknown) => setPage({ error }));
+      load().then((m) => setPage({ Page: pick(m) }), (error: unknown) => setPage({ error }));
     }, []);
     if (!page) return <Skeleton rows={5} />;
     if ("error" in page) return <ErrorNote error={page.error} onRetry={() => location.reload()} />;
     return <page.Page params={params} />;
   };
+const admin = (pick: (pages: typeof import("./pages/admin")) => Page): Page => later(() => import("./pages/admin"), pick);
+const machines = (pick: (pages: typeof import("./pages/machines")) => Page): Page => later(() => import("./pages/machines"), pick);
 
 const pages: [string, () => string, Page][] = [
   ["/", () => t().nav.apps, Apps],
   ["/databases", () => t().nav.databases, MyDatabases],
+  ["/machines", () => t().nav.machines, machines((m) => m.MyMachines)],
+  ["/machines/{tab}", () => t().nav.machines, machines((m) => m.MyMachines)],
+  ["/recordings/{id}", () => t().machines.recording, machines((m) => m.RecordingPage)],
+  ["/watch/{id}", () => t().machines.watch, machines((m) => m.WatchPage)],
   ["/approvals", () => t().nav.approvals, Approvals],
   ["/approvals/{id}", () => t().nav.approvals, Approvals],
   ["/roles", () => t().nav.roles, MyGrants],
@@ -53,6 +60,8 @@ const pages: [string, () => string, Page][] = [
   ["/refusals", () => t().nav.refusals, Refusals],
   ["/refusals/{reference}", () => t().nav.refusals, Refusals],
   ["/cli", () => t().cli.title, CliLogin],
+  ["/ssh", () => t().sshSignIn.title, SshSignIn],
+  ["/ssh/{code}", () => t().sshSignIn.title, SshSignIn],
   ["/step-up", () => t().stepUp.title, StepUpPage],
   ["/admin", () => t().nav.overview, admin((m) => m.Overview)],
   ["/admin/people", () => t().nav.people, admin((m) => m.People)],
@@ -64,6 +73,8 @@ const pages: [string, () => string, Page][] = [
   ["/admin/policy/{tab}", () => t().nav.policy, admin((m) => m.Policy)],
   ["/admin/databases", () => t().nav.adminDatabases, admin((m) => m.Databases)],
   ["/admin/databases/{tab}", () => t().nav.adminDatabases, admin((m) => m.Databases)],
+  ["/admin/machines", () => t().nav.adminMachines, machines((m) => m.Machines)],
+  ["/admin/machines/{tab}", () => t().nav.adminMachines, machines((m) => m.Machines)],
   ["/admin/sessions", () => t().nav.adminSessions, admin((m) => m.Sessions)],
   ["/admin/sessions/{id}", () => t().session.title, admin((m) => m.SessionRecord)],
   ["/admin/ledger", () => t().nav.ledger, admin((m) => m.Ledger)],

@@ -9,6 +9,7 @@ import "./style/base.css";
 import "./style/parts.css";
 import "./style/frame.css";
 import "./style/pages.css";
+import "./style/terminal.css";
 
 startRouter();
 startEvents();

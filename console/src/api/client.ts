@@ -107,26 +107,34 @@ async function send(verb: Verb, url: string, body: unknown, signal?: AbortSignal
   }
 }
 
+/* The answer as it came, when it is one of those that are not problems. */
+export async function response<M extends Verb, P extends PathsOf<M>>(
+  verb: M,
+  path: P,
+  options: Options<paths[P][M]> = {},
+): Promise<Response> {
+  const url = urlOf(path, options.path ?? {}, options.query ?? {});
+  for (let repeated = false; ; repeated = true) {
+    const answer = await send(verb, url, options.body, options.signal);
+    if (answer.ok) return answer;
+    const problem = await problemOf(answer);
+    if (problem.code === "step_up_required" && !repeated) {
+      if (await askStepUp(problem.step_up?.strength ?? "totp")) continue;
+    }
+    if (answer.status === 401 && problem.code === "signed_out") signedOut();
+    throw new ApiError(problem, answer.status);
+  }
+}
+
 export async function api<M extends Verb, P extends PathsOf<M>>(
   verb: M,
   path: P,
   options: Options<paths[P][M]> = {},
 ): Promise<Answer<paths[P][M]>> {
   type Result = Answer<paths[P][M]>;
-  const url = urlOf(path, options.path ?? {}, options.query ?? {});
-  for (let repeated = false; ; repeated = true) {
-    const response = await send(verb, url, options.body, options.signal);
-    if (response.ok) {
-      if (response.status === 204) return undefined as Result;
-      const kind = response.headers.get("Content-Type") ?? "";
-      if (!kind.includes("json")) return (await response.text()) as unknown as Result;
-      return (await response.json()) as Result;
-    }
-    const problem = await problemOf(response);
-    if (problem.code === "step_up_required" && !repeated) {
-      if (await askStepUp(problem.step_up?.strength ?? "totp")) continue;
-    }
-    if (response.status === 401 && problem.code === "signed_out") signedOut();
-    throw new ApiError(problem, response.status);
-  }
+  const answer = await response(verb, path, options);
+  if (answer.status === 204) return undefined as Result;
+  const kind = answer.headers.get("Content-Type") ?? "";
+  if (!kind.includes("json")) return (await answer.text()) as unknown as Result;
+  return (await answer.json()) as Result;
 }

@@ -6,7 +6,7 @@ import { BASE } from "../api/client";
 import { loadMe, me } from "./state";
 
 export type Topic =
-  | "me" | "sessions" | "devices" | "people" | "policy" | "health" | "overview" | "databases" | "approvals" | "again";
+  | "me" | "sessions" | "devices" | "people" | "policy" | "health" | "overview" | "databases" | "approvals" | "ssh" | "again";
 type Listener = (data: unknown) => void;
 
 const listeners = new Map<Topic, Set<Listener>>();
@@ -22,7 +22,7 @@ function tell(topic: Topic, data: unknown): void {
   listeners.get(topic)?.forEach((listener) => listener(data));
 }
 
-const TOPICS: Topic[] = ["me", "sessions", "devices", "people", "policy", "health", "overview", "databases", "approvals"];
+const TOPICS: Topic[] = ["me", "sessions", "devices", "people", "policy", "health", "overview", "databases", "approvals", "ssh"];
 let source: EventSource | null = null;
 
 function open(): void {

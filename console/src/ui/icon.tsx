@@ -43,6 +43,10 @@ const PATHS = {
   edit: "M4 20h4L19 9l-4-4L4 16zM13 7l4 4",
   external: "M10 5H5v14h14v-5M14 4h6v6M20 4l-9 9",
   user: "M12 4a4 4 0 1 0 0 8a4 4 0 0 0 0-8zM4.500 20.500c0-4 3.300-6.500 7.500-6.500s7.500 2.500 7.500 6.500",
+  play: "M7 4.500v15l12.500-7.500z",
+  pause: "M8 5v14M16 5v14",
+  machine: "M4 4h16v7H4zM4 13h16v7H4zM7.500 7.500h.01M7.500 16.500h.01M11 7.500h6M11 16.500h6",
+  snow: "M12 3v18M4.200 7.500l15.600 9M4.200 16.500l15.600-9M9.500 4.500L12 7l2.500-2.500M9.500 19.500L12 17l2.500 2.500",
   file: "M6 3h8l4 4v14H6zM14 3v4h4",
 } as const;
 export type IconName = keyof typeof PATHS;

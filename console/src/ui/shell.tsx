@@ -21,6 +21,7 @@ function myItems(): NavItem[] {
   return [
     { path: "/", icon: "apps", label: nav.apps },
     { path: "/databases", icon: "resource", label: nav.databases },
+    { path: "/machines", icon: "machine", label: nav.machines },
     { path: "/approvals", icon: "hand", label: nav.approvals },
     { path: "/roles", icon: "user", label: nav.roles },
     { path: "/devices", icon: "laptop", label: nav.devices },
@@ -40,6 +41,7 @@ function adminItems(): NavItem[] {
     { path: "/admin/resources", icon: "resource", label: nav.resources },
     { path: "/admin/policy", icon: "policy", label: nav.policy },
     { path: "/admin/databases", icon: "terminal", label: nav.adminDatabases },
+    { path: "/admin/machines", icon: "machine", label: nav.adminMachines },
     (isAdmin("security") || isAdmin("system")) && { path: "/admin/sessions", icon: "session", label: nav.adminSessions },
     isAdmin("audit") && { path: "/admin/ledger", icon: "ledger", label: nav.ledger },
     { path: "/admin/health", icon: "health", label: nav.health },

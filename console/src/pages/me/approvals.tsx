@@ -9,6 +9,7 @@ import { toast } from "../../lib/state";
 import { Badge, Button, Card, Digest, Empty, Facts, PageHead, Segmented, Skeleton } from "../../ui/basic";
 import { Confirm, Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
+import { Icon } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
 import { ClassBadge, wordIn } from "../../ui/words";
@@ -35,6 +36,28 @@ export const spanText = (ms: number): string =>
 
 const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").length;
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
+
+/* What would run: a statement, a command, or a shell, which somebody has to watch. */
+const isShell = (a: Approval) => a.kind === "command" && a.statement === "shell";
+
+function Asked({ approval }: { approval: Approval }) {
+  const words = t().machines;
+  if (isShell(approval)) return <section><h3>{words.shellTitle}</h3><p>{words.shellText}</p></section>;
+  return (
+    <section>
+      <h3>{approval.kind === "command" ? words.commandTitle : t().approvals.statement}</h3>
+      <pre class="code-block"><code>{approval.statement ?? approval.summary}</code></pre>
+    </section>
+  );
+}
+
+/* The connections for which it was asked, as far as the reader may watch them. */
+function ToWatch({ approval }: { approval: Approval }) {
+  const query = { person: approval.asker.name, resource: approval.resource ?? undefined };
+  const list = useList(`to-watch:${approval.id}`, (_, signal) => api("get", "/ssh/connections", { query, signal }), ["ssh"]);
+  const open = (list.data ?? []).filter((c) => c.can.watch && c.watch_needed);
+  return <>{open.map((c) => <a key={c.id} class="button button-primary" href={`/watch/${c.id}`}><Icon name="eye" /> <span>{t().machines.watchShell}</span></a>)}</>;
+}
 
 function Votes({ approval }: { approval: Approval }) {
   const words = t().approvals;
@@ -92,10 +115,8 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
             <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge>
             <strong>{words.ofN(yesOf(a), a.needed)}</strong>
           </div>
-          <section>
-            <h3>{words.statement}</h3>
-            <pre class="code-block"><code>{a.statement ?? a.summary}</code></pre>
-          </section>
+          <Asked approval={a} />
+          {isShell(a) && a.state !== "refused" && <div class="row"><ToWatch approval={a} /></div>}
           <Facts items={[
             [words.by, a.asker.display_name ?? a.asker.name],
             [words.target, targetOf(a)],

@@ -75,7 +75,7 @@ export function RecordingPage({ params }: { params: Record<string, string> }) {
           <Facts items={[
             [words.person, r.person],
             [words.device, r.device || words.noDevice],
-            [words.account, <code class="plain">{r.account}</code>],
+            [t().watch.account, <code class="plain">{r.account}</code>],
             [words.channel, channel && <><Badge>{words.kinds[channel.kind]}</Badge> <code class="plain">{channel.object}</code></>],
             [words.size, channel && formatBytes(channel.bytes)],
             [t().ledger.session, (own || isAdmin("audit") || isAdmin("security")) && <a href={own ? `/sessions/${r.session}` : `/admin/sessions/${r.session}`}>{t().watch.toSession}</a>],

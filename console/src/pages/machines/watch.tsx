@@ -145,7 +145,7 @@ export function WatchPage({ params }: { params: Record<string, string> }) {
         <Facts items={[
           [words.person, connection.person.name],
           [words.device, connection.device?.name ?? words.noDevice],
-          [words.account, <code class="plain">{connection.account}</code>],
+          [t().watch.account, <code class="plain">{connection.account}</code>],
           [words.client, connection.client],
           [words.channel, first && <><Badge>{words.kinds[first.kind]}</Badge> <code class="plain">{first.object}</code></>],
         ]} />

@@ -127,7 +127,10 @@ static bool write_relations(const db_session *session, const db_run_ask *run, bo
             schema = sp_sql_catalogue_at(now, use->relation)->schema; /* what is renamed */
             name = sp_sql_catalogue_at(now, use->relation)->name;
         }
-        uint8_t action = becomes ? SP_ACTION_DESTROY : use->action;
+        /* what policy may have asked for as more than it says (ruling.c) */
+        bool grown = (use->flags & (SP_SQL_USE_BECOMES | SP_SQL_USE_BROAD)) != 0 &&
+                     run->ruling->action == SP_ACTION_DESTROY;
+        uint8_t action = grown ? SP_ACTION_DESTROY : use->action;
         if (action != run->ruling->action) {
             continue;
         }

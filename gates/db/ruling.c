@@ -25,6 +25,7 @@ typedef struct {
     sp_span database;
     uint64_t now_unix_s;
     bool has_alias; /* an unknown name may be a new one of anything */
+    bool broad_destroys;
 } asking;
 
 static sp_question question_of(const asking *a, sp_action action, uint32_t part)
@@ -121,6 +122,9 @@ static sp_decision about_name(const asking *a, sp_sql_use *use)
 /* May name a graver action than the text did. */
 static sp_decision about_use(const asking *a, sp_sql_use *use)
 {
+    if (a->broad_destroys && (use->flags & SP_SQL_USE_BROAD) != 0) {
+        use->action = SP_ACTION_DESTROY;
+    }
     sp_action action = (sp_action)use->action;
     switch ((sp_sql_kind)use->kind) {
     case SP_SQL_RELATION:
@@ -192,7 +196,10 @@ static void join(db_ruling *ruling, const sp_decision *decision, const sp_sql_us
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement)
 {
+    sp_database_resource to = {.broad_destroys = false};
+    (void)sp_policy_database_resource(&session->snapshot->policy, session->resource, &to);
     const asking a = {.session = session,
+                      .broad_destroys = to.broad_destroys,
                       .catalogue = catalogue,
                       .policy = &session->snapshot->policy,
                       .database = sp_span_cstr(session->database),
@@ -287,8 +294,12 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
     }
     bool is_naming = ruling->has_use && ruling->action == SP_ACTION_DESTROY &&
                      (ruling->use.flags & SP_SQL_USE_BECOMES) != 0;
+    bool is_broad = ruling->has_use && ruling->action == SP_ACTION_DESTROY &&
+                    (ruling->use.flags & SP_SQL_USE_BROAD) != 0;
     snprintf(refusal->hint, sizeof(refusal->hint), "%s",
              is_naming ? "Policy says something else of that name than of the table now: to go "
                          "from one to the other needs the right to destroy both."
-                       : hint_of(reason));
+             : is_broad
+                 ? "No value in its condition says which rows: name them (id = 7, id IN (...))."
+                 : hint_of(reason));
 }

@@ -32,6 +32,7 @@ typedef struct {
     uint8_t tls;     /* sp_database_tls */
     sp_span ca;      /* file with certificates; empty = the system's */
     sp_span keep_as; /* database role that reads everything, for keeping before destroying; empty */
+    bool broad_destroys; /* UPDATE and DELETE of rows that no value names count as destroy */
     sp_span title_en;
     sp_span title_zh;
     uint32_t databases;   /* count; at least 1 */

@@ -371,7 +371,8 @@ sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t inde
     const doc_postgres *postgres = &doc->postgres;
     snap_database out = {.resource = index,
                          .tls = postgres->tls == 0 ? SP_DATABASE_TLS_VERIFY_FULL
-                                                   : (uint8_t)(postgres->tls - 1)};
+                                                   : (uint8_t)(postgres->tls - 1),
+                         .broad_destroys = postgres->broad == 2};
     if (resource->parts.count == 0) {
         resource->parts.at = (uint32_t)set->sections[SNAP_PARTS].count;
     }

@@ -13,6 +13,7 @@ enum { DATABASE_NAME_MAX = 63, PATH_MAX_BYTES = 1024, WHY_MAX = 2000 };
 #define TABLE(rows) .fields = (rows), .fields_count = SP_COUNT(rows)
 
 static const char *const TLS_WORDS[] = {"verify-full", "verify-ca", "require", "loopback", NULL};
+static const char *const BROAD_WORDS[] = {"write", "destroy", NULL};
 static const char *const THENS[] = {"lock", "deny", NULL};
 
 _Static_assert(SP_COUNT(TLS_WORDS) == SP_DATABASE_TLS_COUNT + 1, "a word for each");
@@ -107,6 +108,10 @@ static const doc_field POSTGRES_FIELDS[] = {
     {"keep_as", FIELD_TEXT, false, AT(doc_postgres, keep_as), .max = DATABASE_NAME_MAX,
      .doc = "Role of the database that can read all of it: before an approved statement destroys "
             "something, that is kept. Without it nothing is kept."},
+    {"broad", FIELD_WORD, false, AT(doc_postgres, broad), .words = BROAD_WORDS,
+     .doc = "What an UPDATE or DELETE counts as whose condition names no rows by a value: `id = "
+            "7` and `state IN ('a', $1)` do, `id > 7`, `at < now()` and `note LIKE 'a%'` may be "
+            "true of all there are. Default `write`."},
     {"functions", FIELD_MAPS, false, AT(doc_postgres, functions), .sub = &FUNCTION,
      .doc = "Functions of your own."},
     {"parts", FIELD_MAPS, false, AT(doc_postgres, parts), .sub = &RELATION,

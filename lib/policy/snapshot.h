@@ -195,7 +195,7 @@ typedef struct {
     uint32_t resource;
     uint16_t port;
     uint8_t tls; /* sp_database_tls */
-    uint8_t pad;
+    uint8_t broad_destroys;
 } snap_database;
 
 typedef struct {

@@ -68,7 +68,7 @@ static bool is_number(const Node *node, double *ret_value)
 static folded fold_constant(const A_Const *constant)
 {
     if (constant->isnull) {
-        return FOLD_FALSE;
+        return FOLD_NULL;
     }
     if (nodeTag(&constant->val.node) == T_Boolean) {
         return constant->val.boolval.boolval ? FOLD_TRUE : FOLD_FALSE;
@@ -136,11 +136,15 @@ static folded compare_numbers(sp_span op, double a, double b)
     return FOLD_SOME;
 }
 
-/* "id > 0", "n >= -1", "id < 2147483647": true of every key that a table holds in practice. */
+/* "id > 0", "id >= 1", "n >= -1", "id < 2147483647": true of every key that a table holds in
+ * practice. */
 static bool spares_nothing(sp_span op, double bound)
 {
-    if (sp_span_eq(op, SP_SPAN_LIT(">")) || sp_span_eq(op, SP_SPAN_LIT(">="))) {
+    if (sp_span_eq(op, SP_SPAN_LIT(">"))) {
         return bound <= 0;
+    }
+    if (sp_span_eq(op, SP_SPAN_LIT(">="))) {
+        return bound <= 1;
     }
     if (sp_span_eq(op, SP_SPAN_LIT("<")) || sp_span_eq(op, SP_SPAN_LIT("<="))) {
         return bound >= 1e9;
@@ -201,9 +205,31 @@ static bool is_optional(folding *f, const Node *column, const Node *value)
            nodeTag(value) == T_CoalesceExpr && is_among(f, column, AS(CoalesceExpr, value)->args);
 }
 
+static bool is_null(const Node *node)
+{
+    node = without_casts(node);
+    return node != NULL && nodeTag(node) == T_A_Const && AS(A_Const, node)->isnull;
+}
+
+static bool is_no_constant(const Node *node)
+{
+    node = without_casts(node);
+    return node != NULL && nodeTag(node) != T_A_Const;
+}
+
+/* Operators of which the server's own are NULL beside a NULL. */
+static bool is_comparison(sp_span op)
+{
+    return is_equality(op) || sp_span_eq(op, SP_SPAN_LIT("<>")) ||
+           sp_span_eq(op, SP_SPAN_LIT("<")) || sp_span_eq(op, SP_SPAN_LIT(">"));
+}
+
 static folded fold_operator(folding *f, const A_Expr *expr)
 {
     sp_span op = names_last(expr->name);
+    if (is_comparison(op) && (is_null(expr->lexpr) || is_null(expr->rexpr))) {
+        return FOLD_NULL;
+    }
     double left = 0;
     double right = 0;
     bool left_number = is_number(expr->lexpr, &left);
@@ -221,14 +247,8 @@ static folded fold_operator(folding *f, const A_Expr *expr)
         (is_optional(f, expr->lexpr, expr->rexpr) || is_optional(f, expr->rexpr, expr->lexpr))) {
         return FOLD_TRUE;
     }
-    const Node *left_column = without_casts(expr->lexpr);
-    const Node *right_column = without_casts(expr->rexpr);
-    if (right_number && left_column != NULL && nodeTag(left_column) != T_A_Const &&
-        spares_nothing(op, right)) {
-        return FOLD_TRUE;
-    }
-    if (left_number && right_column != NULL && nodeTag(right_column) != T_A_Const &&
-        spares_nothing(mirrored(op), left)) {
+    if ((right_number && is_no_constant(expr->lexpr) && spares_nothing(op, right)) ||
+        (left_number && is_no_constant(expr->rexpr) && spares_nothing(mirrored(op), left))) {
         return FOLD_TRUE;
     }
     sp_span text = literal_of(expr->rexpr);
@@ -263,9 +283,7 @@ static folded fold_similar(const A_Expr *expr)
 /* "id IS DISTINCT FROM NULL" */
 static folded fold_distinct(folding *f, const A_Expr *expr)
 {
-    const Node *right = without_casts(expr->rexpr);
-    bool from_null = right != NULL && nodeTag(right) == T_A_Const && AS(A_Const, right)->isnull;
-    return from_null && is_not_null(f, expr->lexpr) ? FOLD_TRUE : FOLD_SOME;
+    return is_null(expr->rexpr) && is_not_null(f, expr->lexpr) ? FOLD_TRUE : FOLD_SOME;
 }
 
 static folded fold_between(folding *f, const A_Expr *expr)
@@ -376,6 +394,7 @@ static bool is_opposite(folding *f, const Node *a, const Node *b)
 static folded fold_or(folding *f, const List *args)
 {
     bool all_false = true;
+    bool any_null = false;
     for (int i = 0; i < list_length(args); i++) {
         const Node *node = (const Node *)list_nth(args, i);
         folded arm = fold(f, node);
@@ -383,7 +402,8 @@ static folded fold_or(folding *f, const List *args)
         if (arm == FOLD_TRUE || (arm == FOLD_SOME && !fold_looks_at_target(f, node))) {
             return FOLD_TRUE;
         }
-        all_false &= arm == FOLD_FALSE;
+        all_false &= arm == FOLD_FALSE || arm == FOLD_NULL;
+        any_null |= arm == FOLD_NULL;
     }
     int count = list_length(args) < 16 ? list_length(args) : 16;
     for (int i = 0; i < count; i++) {
@@ -393,7 +413,7 @@ static folded fold_or(folding *f, const List *args)
             }
         }
     }
-    return all_false ? FOLD_FALSE : FOLD_SOME;
+    return all_false ? (any_null ? FOLD_NULL : FOLD_FALSE) : FOLD_SOME;
 }
 
 static folded fold_logic(folding *f, const BoolExpr *logic)
@@ -403,12 +423,13 @@ static folded fold_logic(folding *f, const BoolExpr *logic)
     }
     if (logic->boolop == NOT_EXPR) {
         folded inner = fold(f, (const Node *)linitial(logic->args));
-        if (inner == FOLD_SOME) {
-            return FOLD_SOME;
+        if (inner == FOLD_SOME || inner == FOLD_NULL) {
+            return inner;
         }
         return inner == FOLD_TRUE ? FOLD_FALSE : FOLD_TRUE;
     }
     bool all_true = true;
+    bool any_null = false;
     for (int i = 0; i < list_length(logic->args); i++) {
         const Node *arm = (const Node *)list_nth(logic->args, i);
         folded value = fold(f, arm);
@@ -416,9 +437,10 @@ static folded fold_logic(folding *f, const BoolExpr *logic)
             return FOLD_FALSE;
         }
         /* an arm that does not look at the target holds for all of its rows or for none */
-        all_true &= value == FOLD_TRUE || !fold_looks_at_target(f, arm);
+        all_true &= value != FOLD_SOME || !fold_looks_at_target(f, arm);
+        any_null |= value == FOLD_NULL;
     }
-    return all_true ? FOLD_TRUE : FOLD_SOME;
+    return all_true ? (any_null ? FOLD_NULL : FOLD_TRUE) : FOLD_SOME;
 }
 
 static folded fold_null_test(folding *f, const NullTest *test)
@@ -432,6 +454,9 @@ static folded fold_null_test(folding *f, const NullTest *test)
         }
     } else {
         never_null = is_not_null(f, arg);
+        if (!never_null && fold(f, arg) == FOLD_NULL) {
+            return from_bool(test->nulltesttype == IS_NULL);
+        }
     }
     if (!never_null) {
         return FOLD_SOME;
@@ -445,6 +470,10 @@ static folded fold_truth_test(folding *f, const BooleanTest *test)
     if (inner == FOLD_SOME) {
         return FOLD_SOME;
     }
+    if (inner == FOLD_NULL) {
+        return from_bool(test->booltesttype == IS_NOT_TRUE || test->booltesttype == IS_NOT_FALSE ||
+                         test->booltesttype == IS_UNKNOWN);
+    }
     switch (test->booltesttype) {
     case IS_TRUE:
     case IS_NOT_FALSE:
@@ -453,8 +482,9 @@ static folded fold_truth_test(folding *f, const BooleanTest *test)
     case IS_NOT_TRUE:
         return inner == FOLD_TRUE ? FOLD_FALSE : FOLD_TRUE;
     case IS_UNKNOWN:
+        return FOLD_SOME; /* where what it is about is NULL */
     case IS_NOT_UNKNOWN:
-        return from_bool(test->booltesttype == IS_NOT_UNKNOWN);
+        return FOLD_TRUE;
     }
     return FOLD_SOME;
 }
@@ -479,12 +509,33 @@ static folded fold_sublink(folding *f, const SubLink *link)
     return FOLD_SOME;
 }
 
+static folded null_is_false(folded value)
+{
+    return value == FOLD_NULL ? FOLD_FALSE : value;
+}
+
+/* Of the first that is not NULL. */
+static folded fold_coalesce(folding *f, const CoalesceExpr *expr)
+{
+    for (int i = 0; i < list_length(expr->args); i++) {
+        const Node *arg = (const Node *)list_nth(expr->args, i);
+        folded value = fold(f, arg);
+        if (value == FOLD_FALSE && fold_has_names(f, arg)) {
+            return FOLD_SOME; /* where it is NULL, the next one counts */
+        }
+        if (value != FOLD_NULL) {
+            return value;
+        }
+    }
+    return FOLD_NULL;
+}
+
 static folded fold_case(folding *f, const CaseExpr *expr)
 {
     folded result = FOLD_SOME;
     for (int i = 0; i < list_length(expr->args); i++) {
         const CaseWhen *when = AS(CaseWhen, list_nth(expr->args, i));
-        folded arm = fold(f, (const Node *)when->result);
+        folded arm = null_is_false(fold(f, (const Node *)when->result));
         if (expr->arg == NULL && fold(f, (const Node *)when->expr) == FOLD_TRUE) {
             return i == 0 || arm == result ? arm : FOLD_SOME;
         }
@@ -493,7 +544,8 @@ static folded fold_case(folding *f, const CaseExpr *expr)
         }
         result = arm;
     }
-    folded rest = expr->defresult == NULL ? FOLD_FALSE : fold(f, (const Node *)expr->defresult);
+    folded rest = expr->defresult == NULL ? FOLD_FALSE
+                                          : null_is_false(fold(f, (const Node *)expr->defresult));
     return rest == result ? result : FOLD_SOME;
 }
 
@@ -530,7 +582,7 @@ folded fold(folding *f, const Node *node)
         result = fold_case(f, AS(CaseExpr, node));
         break;
     case T_CoalesceExpr:
-        result = fold(f, (const Node *)linitial(AS(CoalesceExpr, node)->args));
+        result = fold_coalesce(f, AS(CoalesceExpr, node));
         break;
     default:
         break;
@@ -539,24 +591,40 @@ folded fold(folding *f, const Node *node)
     return result;
 }
 
-bool condition_is_all(const walker *w, const RangeVar *target, const List *others,
-                      const Node *condition)
+condition_reach condition_reaches(const walker *w, const RangeVar *target, const List *others,
+                                  const Node *condition)
 {
     if (condition == NULL) {
-        return true;
+        return REACHES_ALL;
     }
     if (nodeTag(condition) == T_CurrentOfExpr) {
-        return false;
+        return REACHES_NAMED;
     }
     from_frame frame = {.target = target, .items = others};
     folding f = {.w = w, .frame = &frame};
     folded value = fold(&f, condition);
-    if (f.work > FOLD_WORK_MAX) {
-        return true;
+    if (f.work > FOLD_WORK_MAX || value == FOLD_TRUE) {
+        return REACHES_ALL;
     }
     if (value != FOLD_SOME) {
-        return value == FOLD_TRUE;
+        return REACHES_NAMED; /* no row */
     }
     /* what never looks at the target cannot spare some of its rows */
-    return !fold_looks_at_target(&f, condition) || !fold_has_names(&f, condition);
+    if (!fold_looks_at_target(&f, condition) || !fold_has_names(&f, condition)) {
+        return REACHES_ALL;
+    }
+    return fold_names_rows(&f, condition) ? REACHES_NAMED : REACHES_BROAD;
+}
+
+condition_reach insert_reaches(const walker *w, const RangeVar *target, const Node *query)
+{
+    if (query == NULL || nodeTag(query) != T_SelectStmt ||
+        AS(SelectStmt, query)->valuesLists != NIL) {
+        return REACHES_NAMED; /* as many as are written out */
+    }
+    from_frame frame = {.target = target};
+    folding f = {.w = w, .frame = &frame};
+    row_source source = fold_source(&f, AS(SelectStmt, query));
+    bool is_all = f.work > FOLD_WORK_MAX || (source.is_whole && fold_is_target(&f, &source));
+    return is_all ? REACHES_ALL : REACHES_BROAD;
 }

@@ -2,7 +2,7 @@
  * What conditions are folded with: where rows come from, what a name means, whether two expressions
  * are the same. Private to lib/sql (condition.c, source.c). OWNS nothing. PROCESS database gate.
  * TRUST the tree was made from hostile text; depth and work are bounded. SPEC lib/sql/walk.h,
- * condition_is_all().
+ * condition_reaches().
  */
 #ifndef SP_SQL_FOLDING_H
 #define SP_SQL_FOLDING_H
@@ -12,9 +12,10 @@
 enum { FOLD_DEPTH_MAX = 200, FOLD_WORK_MAX = 200000 };
 
 typedef enum {
-    FOLD_SOME, /* depends on the row, or is not understood */
-    FOLD_TRUE, /* of every row */
-    FOLD_FALSE /* of no row, NULL included */
+    FOLD_SOME,  /* depends on the row, or is not understood */
+    FOLD_TRUE,  /* of every row */
+    FOLD_FALSE, /* of no row; NULL of some */
+    FOLD_NULL   /* NULL, of every row */
 } folded;
 
 /* The FROM items that names may belong to, innermost first. */
@@ -49,6 +50,8 @@ const sp_sql_relation *fold_target(const folding *f);
 bool fold_is_target_alias(const folding *f, sp_span alias);
 bool fold_looks_at_target(folding *f, const Node *node);
 bool fold_has_names(folding *f, const Node *node);
+/* Only rows that have one of the values that are written out. Of a condition that is FOLD_SOME. */
+bool fold_names_rows(folding *f, const Node *condition);
 /* The same expression twice. */
 bool fold_is_twice(folding *f, const Node *a, const Node *b);
 

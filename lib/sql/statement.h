@@ -42,7 +42,9 @@ enum {
     /* a system relation that tells values or secrets: pg_stats, pg_authid, ... */
     SP_SQL_USE_SYSTEM = 1U << 3,
     /* schema and name are what the relation would be called from now on */
-    SP_SQL_USE_BECOMES = 1U << 4
+    SP_SQL_USE_BECOMES = 1U << 4,
+    /* UPDATE or DELETE of rows that no value names: a policy may count it as destroy */
+    SP_SQL_USE_BROAD = 1U << 5
 };
 
 typedef struct {

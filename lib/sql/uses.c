@@ -40,8 +40,8 @@ static sp_policy_use use_of(const sp_sql_use *from, sp_action action, sp_buf *ro
     return use;
 }
 
-static sp_err translate(const sp_sql_judgement *judgement, sp_policy_use *uses, size_t *ret_count,
-                        sp_buf *room)
+static sp_err translate(const sp_sql_judgement *judgement, bool broad_destroys, sp_policy_use *uses,
+                        size_t *ret_count, sp_buf *room)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < judgement->use_count; i++) {
@@ -50,7 +50,8 @@ static sp_err translate(const sp_sql_judgement *judgement, sp_policy_use *uses, 
         if (count + 2 > SP_POLICY_USES_MAX) {
             return sp_fail(SP_ELIMIT);
         }
-        uses[count++] = use_of(use, (sp_action)use->action, room);
+        bool broad = broad_destroys && (use->flags & SP_SQL_USE_BROAD) != 0;
+        uses[count++] = use_of(use, broad ? SP_ACTION_DESTROY : (sp_action)use->action, room);
         if (opaque) { /* nobody knows what it does */
             uses[count++] = (sp_policy_use){.action = SP_ACTION_DESTROY, .whole = true};
         }
@@ -71,5 +72,7 @@ sp_err sp_sql_policy_uses(void *ctx, const sp_policy_statement *statement,
     if (judgement->fault != SP_SQL_FINE) {
         return sp_fail(SP_EUNSUPPORTED);
     }
-    return translate(judgement, ret_uses, ret_count, room);
+    sp_database_resource to = {.broad_destroys = false};
+    (void)sp_policy_database_resource(statement->policy, statement->resource, &to);
+    return translate(judgement, to.broad_destroys, ret_uses, ret_count, room);
 }

@@ -100,10 +100,20 @@ static void walk_range(walker *w, const Node *node)
 
 enum { REACH_MAX = 64 };
 
+static sp_action action_of_reach(condition_reach reach)
+{
+    return reach == REACHES_ALL ? SP_ACTION_DESTROY : SP_ACTION_WRITE;
+}
+
+static uint16_t flags_of_reach(condition_reach reach)
+{
+    return reach == REACHES_ALL ? SP_SQL_USE_ALL : reach == REACHES_BROAD ? SP_SQL_USE_BROAD : 0;
+}
+
 typedef struct {
     walker *w;
     sp_sql_edge_kind kind; /* CASCADES or UPDATES */
-    bool is_all;
+    condition_reach reach;
     const List *columns; /* that are set, of the relation at the start; NIL = any */
     uint32_t seen[REACH_MAX];
     uint32_t seen_count;
@@ -135,7 +145,7 @@ static void follow_cascade(cascade *c, uint32_t relation)
         }
     }
     if (c->seen_count == REACH_MAX) {
-        record_database(c->w, c->is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE);
+        record_database(c->w, action_of_reach(c->reach));
         return;
     }
     c->seen[c->seen_count++] = relation;
@@ -147,8 +157,8 @@ static void follow_cascade(cascade *c, uint32_t relation)
             continue;
         }
         if (is_key) {
-            record_known(c->w, edges[i].to, c->is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
-                         (uint16_t)(SP_SQL_USE_IMPLIED | (c->is_all ? SP_SQL_USE_ALL : 0)));
+            record_known(c->w, edges[i].to, action_of_reach(c->reach),
+                         SP_SQL_USE_IMPLIED | flags_of_reach(c->reach));
         }
         if (is_key || edges[i].kind == SP_SQL_EDGE_READS || edges[i].kind == SP_SQL_EDGE_CHILD) {
             c->columns = edges[i].kind == SP_SQL_EDGE_CHILD ? columns : NIL;
@@ -158,12 +168,12 @@ static void follow_cascade(cascade *c, uint32_t relation)
     }
 }
 
-static void record_cascades(walker *w, const RangeVar *target, sp_sql_edge_kind kind, bool is_all,
-                            const List *columns)
+static void record_cascades(walker *w, const RangeVar *target, sp_sql_edge_kind kind,
+                            condition_reach reach, const List *columns)
 {
     found_relation found = walk_resolve(w, target, true);
     if (found.kind == FOUND_KNOWN && !w->is_plan_only) {
-        cascade c = {.w = w, .kind = kind, .is_all = is_all, .columns = columns};
+        cascade c = {.w = w, .kind = kind, .reach = reach, .columns = columns};
         follow_cascade(&c, found.relation);
     }
 }
@@ -185,28 +195,30 @@ static void read_target(walker *w, const RangeVar *target, const List *returning
     }
 }
 
+/* Rows of the target, and what RETURNING reads of them. */
+static void change_rows(walker *w, const RangeVar *target, condition_reach reach,
+                        const List *returning)
+{
+    record_relation(w, target, action_of_reach(reach), flags_of_reach(reach));
+    read_target(w, target, returning);
+}
+
 static void walk_insert(walker *w, const Node *node)
 {
     const InsertStmt *insert = AS(InsertStmt, node);
     const cte_scope *outer = w->scope;
     cte_scope scope;
     enter_with(w, insert->withClause, &scope);
-    record_relation(w, insert->relation, SP_ACTION_WRITE, 0);
-    read_target(w, insert->relation, insert->returningList);
-    if (insert->onConflictClause != NULL && insert->onConflictClause->targetList != NIL) {
-        record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, false,
+    bool updates = insert->onConflictClause != NULL && insert->onConflictClause->targetList != NIL;
+    condition_reach reach =
+        updates ? insert_reaches(w, insert->relation, insert->selectStmt) : REACHES_NAMED;
+    change_rows(w, insert->relation, reach, insert->returningList);
+    if (updates) {
+        record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED,
                         insert->onConflictClause->targetList);
     }
     walk_other_children(w, node, offsetof(InsertStmt, relation), offsetof(InsertStmt, withClause));
     w->scope = outer;
-}
-
-/* UPDATE and DELETE: the same but for what happens to the rows. */
-static void change_rows(walker *w, const RangeVar *target, bool is_all, const List *returning)
-{
-    record_relation(w, target, is_all ? SP_ACTION_DESTROY : SP_ACTION_WRITE,
-                    is_all ? SP_SQL_USE_ALL : 0);
-    read_target(w, target, returning);
 }
 
 static void walk_update(walker *w, const Node *node)
@@ -215,9 +227,10 @@ static void walk_update(walker *w, const Node *node)
     const cte_scope *outer = w->scope;
     cte_scope scope;
     enter_with(w, update->withClause, &scope);
-    bool is_all = condition_is_all(w, update->relation, update->fromClause, update->whereClause);
-    change_rows(w, update->relation, is_all, update->returningList);
-    record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, false, update->targetList);
+    condition_reach reach =
+        condition_reaches(w, update->relation, update->fromClause, update->whereClause);
+    change_rows(w, update->relation, reach, update->returningList);
+    record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED, update->targetList);
     walk_other_children(w, node, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
     w->scope = outer;
 }
@@ -228,9 +241,10 @@ static void walk_delete(walker *w, const Node *node)
     const cte_scope *outer = w->scope;
     cte_scope scope;
     enter_with(w, delete->withClause, &scope);
-    bool is_all = condition_is_all(w, delete->relation, delete->usingClause, delete->whereClause);
-    change_rows(w, delete->relation, is_all, delete->returningList);
-    record_cascades(w, delete->relation, SP_SQL_EDGE_CASCADES, is_all, NIL);
+    condition_reach reach =
+        condition_reaches(w, delete->relation, delete->usingClause, delete->whereClause);
+    change_rows(w, delete->relation, reach, delete->returningList);
+    record_cascades(w, delete->relation, SP_SQL_EDGE_CASCADES, reach, NIL);
     walk_other_children(w, node, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
     w->scope = outer;
 }
@@ -245,18 +259,20 @@ static void walk_merge(walker *w, const Node *node)
     ListCell cell = {.ptr_value = merge->sourceRelation};
     List one = {.type = T_List, .length = 1, .max_length = 1, .elements = &cell};
     source = &one;
-    bool joins_all = condition_is_all(w, merge->relation, source, merge->joinCondition);
+    condition_reach joins = condition_reaches(w, merge->relation, source, merge->joinCondition);
     for (int i = 0; i < list_length(merge->mergeWhenClauses); i++) {
         const MergeWhenClause *when = AS(MergeWhenClause, list_nth(merge->mergeWhenClauses, i));
         bool changes = when->commandType == CMD_DELETE || when->commandType == CMD_UPDATE;
-        bool is_all = changes && joins_all &&
-                      (when->condition == NULL ||
-                       condition_is_all(w, merge->relation, source, when->condition));
-        change_rows(w, merge->relation, is_all, NIL);
+        condition_reach reach = changes
+                                    ? condition_reaches(w, merge->relation, source, when->condition)
+                                    : REACHES_NAMED;
+        reach = reach < joins ? reach : joins; /* both have to hold */
+        change_rows(w, merge->relation, reach, NIL);
         if (when->commandType == CMD_DELETE) {
-            record_cascades(w, merge->relation, SP_SQL_EDGE_CASCADES, is_all, NIL);
+            record_cascades(w, merge->relation, SP_SQL_EDGE_CASCADES, reach, NIL);
         } else if (when->commandType == CMD_UPDATE) {
-            record_cascades(w, merge->relation, SP_SQL_EDGE_UPDATES, false, when->targetList);
+            record_cascades(w, merge->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED,
+                            when->targetList);
         }
     }
     walk_other_children(w, node, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));

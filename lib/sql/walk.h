@@ -93,11 +93,17 @@ bool walk_is_made(const walker *w, sp_span name);
 sp_span record_name(walker *w, sp_span name);
 
 /* ---- condition.c ---- */
-/* True when a DELETE or UPDATE with this condition spares no row that one could tell from the text:
- * no condition, one that is always true, one that does not look at the target. others is the
- * USING or FROM list. */
-bool condition_is_all(const walker *w, const RangeVar *target, const List *others,
-                      const Node *condition);
+typedef enum {
+    REACHES_NAMED, /* rows with values that are written out: "id = 7", "state IN ('a', $1)" */
+    REACHES_BROAD, /* as many as there may be: "id > 7", "note LIKE 'a%'" */
+    REACHES_ALL    /* no condition, one that is always true, one that does not look at the target */
+} condition_reach;
+/* Which rows a DELETE or UPDATE with this condition changes, as far as the text tells. others is
+ * the USING or FROM list. */
+condition_reach condition_reaches(const walker *w, const RangeVar *target, const List *others,
+                                  const Node *condition);
+/* Which rows INSERT ... ON CONFLICT DO UPDATE may overwrite, when it inserts that query's rows. */
+condition_reach insert_reaches(const walker *w, const RangeVar *target, const Node *query);
 
 /* ---- utility.c, define.c ---- */
 /* "public, audit": the search path as it is. */

@@ -35,6 +35,7 @@ postgres:
   tls: loopback
   databases: [orders]
   search_path: [public]
+  broad: destroy
   accounts: [{ roles: [dba, clerk, analyst, builder, mover], as: op_all }]
   functions: [{ name: public.twice, action: read }]
   parts:
@@ -118,7 +119,9 @@ def test_work_as_usual(gate):
 DISGUISES = [
     "DELETE FROM orders", "DELETE FROM orders WHERE true", "DELETE FROM orders WHERE id = id",
     "DELETE FROM orders WHERE id > 0", "DELETE FROM orders WHERE note LIKE '%%'",
-    "DELETE FROM orders WHERE id IN (SELECT id FROM orders)",
+    "DELETE FROM orders WHERE id IN (SELECT id FROM orders)", "DELETE FROM orders WHERE id > 7",
+    "UPDATE orders SET note = '' WHERE note LIKE 'o%%'", "DELETE FROM orders WHERE coalesce(id = NULL, true)",
+    "INSERT INTO orders SELECT * FROM orders WHERE id > 7 ON CONFLICT (id) DO UPDATE SET note = ''",
     "WITH x AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM x",
     "EXPLAIN ANALYZE DELETE FROM orders", "UPDATE orders SET note = ''", "TRUNCATE orders", "DROP TABLE orders",
     "DROP TABLE orders CASCADE", "DROP SCHEMA public CASCADE", "ALTER TABLE orders DROP COLUMN note",

@@ -148,7 +148,7 @@ export const en = {
     connections: "Connections", noConnections: "Nothing is open", noConnectionsText: "SSH connections appear here as they open.",
     person: "Person", machine: "Machine", runs: "Runs", ran: "What ran", watching: "Watched by", since: "Since", started: "Started", device: "Device", noDevice: "unknown device", client: "Program",
     kinds: { shell: "Shell", exec: "Command", sftp: "SFTP", scp: "scp", rsync: "rsync", git: "git", forward: "Forwarding" },
-    moreChannels: (n: number) => `and ${n} more`, frozen: "Frozen", needsWatcher: "Waits for somebody who watches", watch: "Watch", freeze: "Freeze", thaw: "Let go", end: "End",
+    moreChannels: (n: number) => `and ${n} more`, frozen: "Frozen", needsWatcher: "Nobody watches", watch: "Watch", freeze: "Freeze", thaw: "Let go", end: "End",
     endTitle: (person: string, machine: string) => `End the connection of ${person} to ${machine}?`, endText: "It is cut at once; what runs there gets a hang-up. The person sees why and may connect again; lock the account to prevent that.", ended: "The connection has ended",
     recordings: "Recordings", noRecordings: "No recordings", noRecordingsText: "Terminals are recorded where the policy says so. Widen the filters if you miss one.",
     day: "Day", length: "Length", live: "Live", download: "Download", recording: "Recording", stillLive: "This connection is still open.", watchIt: "Watch it live.", channel: "Channel", nothingRecorded: "No terminal was recorded in this connection.",

@@ -18,9 +18,9 @@ export function Channels({ items }: { items: Channel[] }) {
   const words = t().machines;
   if (items.length === 0) return <span class="muted">—</span>;
   return (
-    <span class="event-title">
+    <span class="channels">
       {items.slice(0, 4).map((c) => (
-        <span key={c.number} class="block"><Badge>{words.kinds[c.kind]}</Badge> {c.object && <code class="plain clip">{c.object.slice(0, 120)}</code>}</span>
+        <span key={c.number}><Badge>{words.kinds[c.kind]}</Badge> {c.object && <code class="plain" title={c.object}>{c.object.length > 60 ? `${c.object.slice(0, 60)}…` : c.object}</code>}</span>
       ))}
       {items.length > 4 && <small class="muted">{words.moreChannels(items.length - 4)}</small>}
     </span>

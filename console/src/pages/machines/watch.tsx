@@ -127,6 +127,7 @@ export function WatchPage({ params }: { params: Record<string, string> }) {
             {connection.can.end && <Button tone="danger" icon="close" onClick={() => setEnding(true)}>{words.end}</Button>}
           </>
         )} />
+      <div class="live-view">
       <p class="row" role="status">
         <span class={cx("live-dot", !closed && !error && "on")} aria-hidden="true" />
         <span>{closed ? words.watchOver : error ? words.notWatching : words.youWatch}</span>
@@ -150,6 +151,7 @@ export function WatchPage({ params }: { params: Record<string, string> }) {
           [words.channel, first && <><Badge>{words.kinds[first.kind]}</Badge> <code class="plain">{first.object}</code></>],
         ]} />
       )}
+      </div>
       {ending && connection && <EndSsh connection={connection} onClose={() => setEnding(false)} onDone={again} />}
     </>
   );

@@ -38,7 +38,7 @@ const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").le
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");
 
 /* What would run: a statement, a command, or a shell, which somebody has to watch. */
-const isShell = (a: Approval) => a.kind === "command" && a.statement === "shell";
+const isShell = (a: Approval) => a.kind === "command" && (a.statement ?? a.summary) === "shell";
 
 function Asked({ approval }: { approval: Approval }) {
   const words = t().machines;
@@ -211,7 +211,7 @@ export function Approvals({ params }: { params: Record<string, string> }) {
         rowClass={(a) => (a.can.approve ? "row-pending" : undefined)}
         empty={<Empty icon="hand" title={words.none}><p>{words.noneText}</p></Empty>}
         columns={[
-          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : (a.summary ?? "").slice(0, 100)}</code><small class="muted block">{words.kinds[a.kind]} · {a.id}</small></span> },
+          { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title"><code class="plain">{a.kind === "grant" || a.kind === "break-glass" ? a.role : isShell(a) ? t().machines.kinds.shell : (a.summary ?? "").slice(0, 100)}</code><small class="muted block">{words.kinds[a.kind]} · {a.id}</small></span> },
           { key: "by", label: words.by, render: (a) => a.asker.display_name ?? a.asker.name },
           { key: "target", label: words.target, render: (a) => targetOf(a) },
           { key: "state", label: words.state, render: (a) => <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge> },

@@ -343,6 +343,41 @@ int sp_client_call(sp_client *client, const char *method, const char *path, json
     return status;
 }
 
+int sp_client_text(sp_client *client, const char *path, sp_span *ret_text)
+{
+    auto_buf sp_buf url = sp_buf_make(16 * 1024);
+    auto_free char *url_text = NULL;
+    sp_buf_text(&url, client->url);
+    sp_buf_text(&url, path);
+    sp_err err = sp_buf_take_cstr(&url, &url_text);
+    if (sp_failed(err)) {
+        return failed(err);
+    }
+    int status = perform(client, "GET", url_text, NULL);
+    if (status != SP_EXIT_OK) {
+        return status;
+    }
+    *ret_text = sp_buf_borrow(&client->answer);
+    status = exit_of(client->status);
+    if (status != SP_EXIT_OK) {
+        json_t *problem = json_loadb((const char *)ret_text->ptr, ret_text->len, 0, NULL);
+        print_problem(client, problem);
+        json_decref(problem);
+    }
+    return status;
+}
+
+uint64_t sp_client_header(const sp_client *client, const char *name)
+{
+    struct curl_header *header = NULL;
+    uint64_t number = 0;
+    if (curl_easy_header(client->curl, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK ||
+        sp_failed(sp_span_to_u64(sp_span_cstr(header->value), INT64_MAX, &number))) {
+        return 0;
+    }
+    return number;
+}
+
 /* ---- following ---- */
 
 typedef struct {

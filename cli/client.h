@@ -41,6 +41,11 @@ const char *sp_client_url(const sp_client *client);
 int sp_client_try(sp_client *client, const char *method, const char *path, json_t *body,
                   json_t **ret_answer);
 
+/* GET of what is not JSON: the answer, until the next call. */
+int sp_client_text(sp_client *client, const char *path, sp_span *ret_text);
+/* A number in a header of the last answer; 0 = there is none. */
+uint64_t sp_client_header(const sp_client *client, const char *name);
+
 /* A stream of server-sent events until it ends or on_event says false; SP_EXIT_OK then. data is
  * borrowed. */
 typedef bool (*sp_on_event)(void *self, const char *name, const json_t *data);

@@ -6,7 +6,7 @@
 #ifndef SP_CLI_HANDLERS_H
 #define SP_CLI_HANDLERS_H
 
-#include "cli/command.h"
+#include "cli/client.h"
 
 /* login.c */
 int sp_login(const sp_given *given);
@@ -36,6 +36,19 @@ void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
 int sp_db_undo(const sp_given *given);
 /* psql.c */
 int sp_psql_command(int argc, char **argv);
+/* ssh.c */
+int sp_ssh_command(int argc, char **argv);
+int sp_copy_command(int argc, char **argv);
+int sp_ssh_config(const sp_given *given);
+int sp_ssh_key_add(const sp_given *given);
+/* Key and certificate for SSH, if the office has such a gate; says nothing. */
+void sp_ssh_after_login(sp_client *client);
+/* recording.c */
+int sp_session_replay(const sp_given *given);
+int sp_session_watch(const sp_given *given);
+const char *sp_ssh_runs(const json_t *row);
+void sp_freeze_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_thaw_body(const sp_given *given, const json_t *found, json_t *body);
 /* watch.c */
 int sp_db_watch(const sp_given *given);
 int sp_session_show(const sp_given *given);

@@ -229,6 +229,9 @@ int sp_login(const sp_given *given)
     if (status == SP_EXIT_OK) {
         status = person != NULL ? login_by_password(client, person) : login_by_code(client);
     }
+    if (status == SP_EXIT_OK) {
+        sp_ssh_after_login(client);
+    }
     sp_session_file_done(&last);
     return status;
 }

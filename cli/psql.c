@@ -7,24 +7,20 @@
 #include "cli/args.h"
 #include "cli/client.h"
 #include "cli/handlers.h"
+#include "cli/here.h"
 #include "cli/session_file.h"
 #include "cli/table.h"
 #include "infra/proc/file.h"
 
 #include <errno.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, SIGNAL_BASE = 128, NOT_FOUND = 127 };
+enum { PATH_BYTES = SP_PATH_BYTES };
 #define SYSTEM_CA "/etc/ssl/certs/ca-certificates.crt"
-
-extern char **environ;
 
 typedef struct {
     char dir[PATH_BYTES];
@@ -81,29 +77,12 @@ static sp_err write_password(const place *p, const char *password)
 
 /* ---- what psql is told ---- */
 
-/* The agent's folder, when there is a device. */
+/* When there is a device. */
 static bool device_files(char cert[PATH_BYTES], char key[PATH_BYTES])
 {
-    char dir[PATH_BYTES];
-    const char *own = getenv("SALLYPORT_AGENT_DIR");
-    const char *state = getenv("XDG_STATE_HOME");
-    const char *home = getenv("HOME");
-    int len = -1;
-    if (own != NULL && own[0] == '/') {
-        len = snprintf(dir, sizeof(dir), "%s", own);
-    } else if (state != NULL && state[0] == '/') {
-        len = snprintf(dir, sizeof(dir), "%s/sallyport", state);
-    } else if (home != NULL && home[0] == '/') {
-        len = snprintf(dir, sizeof(dir), "%s/.local/state/sallyport", home);
-    }
-    return len > 0 && len < PATH_BYTES && path_in(cert, dir, "device.pem") &&
+    char dir[SP_PATH_BYTES];
+    return sp_agent_dir(dir) && path_in(cert, dir, "device.pem") &&
            path_in(key, dir, "device.key") && access(cert, R_OK) == 0 && access(key, R_OK) == 0;
-}
-
-/* Names below .localhost are this machine's, whatever its resolver says (RFC 6761). */
-static bool is_local(const char *host)
-{
-    return sp_span_ends(sp_span_cstr(host), SP_SPAN_LIT(".localhost"));
 }
 
 static bool tell(const char *name, const char *value)
@@ -130,7 +109,7 @@ static bool tell_all(const place *p, const json_t *token, bool own_ca)
               tell("PGDATABASE", sp_json_text(token, "database")) &&
               tell("PGPASSFILE", p->password) && tell("PGSSLMODE", "verify-full") &&
               tell("PGSSLROOTCERT", own_ca ? p->ca : SYSTEM_CA) && tell("PGGSSENCMODE", "disable");
-    if (ok && is_local(host)) {
+    if (ok && sp_is_local(host)) {
         ok = tell("PGHOSTADDR", "127.0.0.1");
     }
     if (ok && device_files(cert, key)) {
@@ -139,39 +118,7 @@ static bool tell_all(const place *p, const json_t *token, bool own_ca)
     return ok;
 }
 
-/* ---- running it ---- */
-
-static int run(char **argv)
-{
-    pid_t pid = 0;
-    int status = 0;
-    struct sigaction ignore = {.sa_handler = SIG_IGN};
-    struct sigaction interrupt;
-    struct sigaction quit;
-    posix_spawnattr_t attributes;
-    sigset_t defaults;
-    sigemptyset(&defaults);
-    sigaddset(&defaults, SIGINT);
-    sigaddset(&defaults, SIGQUIT);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-    sigaction(SIGINT, &ignore, &interrupt); /* they are psql's: it cancels a statement by them */
-    sigaction(SIGQUIT, &ignore, &quit);
-    int err = posix_spawnp(&pid, "psql", NULL, &attributes, argv, environ);
-    posix_spawnattr_destroy(&attributes);
-    if (err != 0) {
-        sp_complain("psql cannot be started: %s. It is in the package postgresql-client",
-                    strerror(err));
-        status = NOT_FOUND << 8;
-    } else {
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-        }
-    }
-    sigaction(SIGINT, &interrupt, NULL);
-    sigaction(SIGQUIT, &quit, NULL);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : SIGNAL_BASE + WTERMSIG(status);
-}
+/* ---- asking and running ---- */
 
 static int ask_token(const char *word, json_t **ret_token)
 {
@@ -210,7 +157,7 @@ static int with_token(const json_t *token, char **argv)
             err = write_password(&p, sp_json_text(token, "password"));
         }
         bool ready = !sp_failed(err) && tell_all(&p, token, session.ca_pem != NULL);
-        status = ready ? run(argv) : SP_EXIT_FAILED;
+        status = ready ? sp_run_program("psql", "postgresql-client", argv) : SP_EXIT_FAILED;
     }
     place_remove(&p);
     sp_session_file_done(&session);

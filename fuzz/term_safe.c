@@ -53,7 +53,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     auto_buf sp_buf text = sp_buf_make(OUT_BYTES);
     sp_term_plain_feed(&plain, in, &text);
     sp_span words = sp_buf_borrow(&text);
-    must(words.len <= in.len && sp_span_is_utf8(words) &&
-         sp_span_index(words, 0x1b) == words.len);
+    must(words.len <= in.len && sp_span_is_utf8(words) && sp_span_index(words, 0x1b) == words.len);
     return 0;
 }

@@ -110,7 +110,9 @@ static void after_escape(sp_term_safe *safe, uint8_t c, bool plain, sp_buf *out)
         break;
     }
     safe->charset = c;
-    safe->state = c >= 0x20 && c <= 0x2f ? SP_TERM_CHARSET : c == ESC ? SP_TERM_ESCAPE : SP_TERM_TEXT;
+    safe->state = c >= 0x20 && c <= 0x2f ? SP_TERM_CHARSET
+                  : c == ESC             ? SP_TERM_ESCAPE
+                                         : SP_TERM_TEXT;
 }
 
 /* ESC ( 0 is how lines are drawn; ESC ( B the way back. */

@@ -26,8 +26,8 @@ typedef enum {
 /* Zero is the state at the start. */
 typedef struct {
     sp_term_state state;
-    uint8_t charset;     /* '(' or ')' */
-    uint8_t rune_left;   /* bytes that a UTF-8 character still wants */
+    uint8_t charset;   /* '(' or ')' */
+    uint8_t rune_left; /* bytes that a UTF-8 character still wants */
     uint8_t rune_len;
     uint8_t rune[4];
     uint8_t sequence_len; /* behind CSI; too long or unfit sequences are not kept */

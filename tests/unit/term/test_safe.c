@@ -32,11 +32,14 @@ static void check(feeder feed, const char *in, const char *wanted)
 static void text_colours_and_moves_pass(void **state)
 {
     (void)state;
-    static const char *const same[] = {
-        "plain\ttext\r\n",       "h\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80",
-        "\033[1;31mred\033[0m",  "\033[38;5;208morange\033[38:2::1:2:3m",
-        "\033[2J\033[H\033[10;5Hx\033[K", "\033[?1049h\033[?25l\033[?25h\033[?1049l",
-        "\033(0lqk\033(B",       "a\bb\0337\0338\033[3A\033[r"};
+    static const char *const same[] = {"plain\ttext\r\n",
+                                       "h\xc3\xa9 \xe4\xb8\xad\xe6\x96\x87 \xf0\x9f\x98\x80",
+                                       "\033[1;31mred\033[0m",
+                                       "\033[38;5;208morange\033[38:2::1:2:3m",
+                                       "\033[2J\033[H\033[10;5Hx\033[K",
+                                       "\033[?1049h\033[?25l\033[?25h\033[?1049l",
+                                       "\033(0lqk\033(B",
+                                       "a\bb\0337\0338\033[3A\033[r"};
     for (size_t i = 0; i < SP_COUNT(same); i++) {
         check(sp_term_safe_feed, same[i], same[i]);
     }
@@ -84,7 +87,9 @@ static void what_is_too_long_or_no_text_does_not_pass(void **state)
     longest[sizeof(longest) - 3] = 'm';
     longest[sizeof(longest) - 2] = '!';
     check(sp_term_safe_feed, longest, "!");
-    check(sp_term_safe_feed, "\xff\xfe\xc3(\xe4\xb8x\xed\xa0\x80\xf4\x90\x80\x80.", "??" "?(?x??.");
+    check(sp_term_safe_feed, "\xff\xfe\xc3(\xe4\xb8x\xed\xa0\x80\xf4\x90\x80\x80.",
+          "??"
+          "?(?x??.");
 }
 
 static void plain_text_has_no_sequence(void **state)

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Recordings on a terminal: played, as text, and followed while they are made.
+ * OWNS nothing. PROCESS cli. TRUST recordings are what a machine printed: nothing of them reaches
+ * the terminal but through lib/term/safe.h. SPEC docs/man/sallyport-session.1; asciicast v2.
+ */
+#include "cli/args.h"
+#include "cli/ask.h"
+#include "cli/handlers.h"
+#include "cli/table.h"
+#include "infra/proc/clock.h"
+#include "lib/term/safe.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    PATH_MAX_BYTES = 2048,
+    OUT_MAX_BYTES = 64 << 20,
+    SPEED_MAX = 1000,
+    PAUSE_MAX_S = 3600,
+    PAUSE_OTHERWISE_S = 2,
+    BEAT_US = 3000 * 1000,
+    POLL_US = 700 * 1000,
+    RUNS_BYTES = 160
+};
+#define RECORDINGS "/api/v1/ssh/recordings/"
+#define CONNECTIONS "/api/v1/ssh/connections/"
+
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int number)
+{
+    stopped = number;
+}
+
+static void take_signals(void)
+{
+    struct sigaction act = {.sa_handler = on_signal};
+    sigemptyset(&act.sa_mask);
+    sigaction(SIGINT, &act, NULL);
+    sigaction(SIGTERM, &act, NULL);
+    sigaction(SIGHUP, &act, NULL);
+}
+
+/* ---- the stream, line by line ---- */
+
+typedef enum { AS_TERMINAL, AS_TEXT, AS_EVENTS, AS_JSON } way;
+
+typedef struct {
+    way way;
+    bool paced;
+    double speed;
+    double pause_s;
+    double shown_s; /* time of the last event */
+    bool has_header;
+    sp_term_safe safe;
+} player;
+
+static void wait_until(player *p, double at_s)
+{
+    double gap = at_s - p->shown_s;
+    if (p->paced && gap > 0 && stopped == 0) {
+        double wait_s = (gap < p->pause_s ? gap : p->pause_s) / p->speed;
+        time_t whole_s = (time_t)wait_s;
+        struct timespec left = {whole_s, (long)((wait_s - (double)whole_s) * 1e9)};
+        fflush(stdout);
+        nanosleep(&left, NULL); /* Ctrl-C ends it early */
+    }
+    p->shown_s = at_s > p->shown_s ? at_s : p->shown_s;
+}
+
+static void show_output(player *p, sp_span text)
+{
+    auto_buf sp_buf out = sp_buf_make(OUT_MAX_BYTES);
+    if (p->way == AS_TERMINAL) {
+        sp_term_safe_feed(&p->safe, text, &out);
+    } else {
+        sp_term_plain_feed(&p->safe, text, &out);
+    }
+    sp_span safe = sp_buf_borrow(&out);
+    fwrite(safe.ptr, 1, safe.len, stdout);
+}
+
+static void show_moment(double at_s, const char *text)
+{
+    unsigned whole = at_s > 0 && at_s < 1e9 ? (unsigned)at_s : 0;
+    printf("%02u:%02u:%02u  ", whole / 3600, whole / 60 % 60, whole % 60);
+    sp_print_safe(stdout, text);
+    printf("\n");
+}
+
+static void show_event(player *p, const json_t *event)
+{
+    double at_s = json_number_value(json_array_get(event, 0));
+    const char *code = json_string_value(json_array_get(event, 1));
+    const json_t *data = json_array_get(event, 2);
+    const char *text = json_string_value(data);
+    if (code == NULL || text == NULL) {
+        return;
+    }
+    if (p->way == AS_EVENTS) {
+        if (sp_same(code, "m")) {
+            show_moment(at_s, text);
+        }
+    } else if (sp_same(code, "o")) {
+        wait_until(p, at_s);
+        show_output(p, sp_span_of(text, json_string_length(data)));
+    }
+}
+
+static void compare_size(const json_t *header)
+{
+    struct winsize size;
+    json_int_t width = json_integer_value(json_object_get(header, "width"));
+    json_int_t height = json_integer_value(json_object_get(header, "height"));
+    if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
+        (size.ws_col < width || size.ws_row < height)) {
+        sp_complain("it was %lld columns by %lld lines: a larger window shows it as it was",
+                    (long long)width, (long long)height);
+    }
+}
+
+static bool show_line(player *p, sp_span line)
+{
+    json_t *value = json_loadb((const char *)line.ptr, line.len, JSON_ALLOW_NUL, NULL);
+    bool header = json_is_object(value) && !p->has_header;
+    bool known = header || json_is_array(value);
+    if (known && p->way == AS_JSON) {
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        printf("\n");
+    } else if (header && p->way == AS_TERMINAL) {
+        compare_size(value);
+    } else if (known && !header) {
+        show_event(p, value);
+    }
+    p->has_header = p->has_header || header;
+    json_decref(value);
+    return known;
+}
+
+static int show_page(player *p, sp_span text)
+{
+    sp_span line = SP_SPAN_EMPTY;
+    while (text.len > 0 && stopped == 0 && sp_span_split(&text, '\n', &line)) {
+        if (line.len > 0 && !show_line(p, line)) {
+            sp_complain("the office's answer is no recording");
+            return SP_EXIT_FAILED;
+        }
+    }
+    fflush(stdout);
+    return SP_EXIT_OK;
+}
+
+static void restore(const player *p)
+{
+    if (p->way == AS_TERMINAL && isatty(STDOUT_FILENO)) {
+        printf("%s\n", sp_term_safe_restore());
+        fflush(stdout);
+    }
+}
+
+/* ---- from the office ---- */
+
+typedef struct {
+    const char *id;
+    const char *channel; /* NULL = the first */
+    uint64_t next;
+    bool end;
+    bool more; /* the last page had something */
+} stream;
+
+static int next_page(sp_client *client, stream *s, player *p)
+{
+    auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
+    auto_free char *text = NULL;
+    sp_span page = SP_SPAN_EMPTY;
+    sp_buf_text(&path, RECORDINGS);
+    sp_buf_percent(&path, sp_span_cstr(s->id));
+    sp_buf_fmt(&path, "?from=%llu", (unsigned long long)s->next);
+    if (s->channel != NULL) {
+        sp_buf_text(&path, "&channel=");
+        sp_buf_percent(&path, sp_span_cstr(s->channel));
+    }
+    if (sp_failed(sp_buf_take_cstr(&path, &text))) {
+        return SP_EXIT_USAGE;
+    }
+    int status = sp_client_text(client, text, &page);
+    if (status != SP_EXIT_OK) {
+        return status;
+    }
+    uint64_t next = sp_client_header(client, "X-Sallyport-Next");
+    s->end = sp_client_header(client, "X-Sallyport-End") != 0;
+    s->more = page.len > 0 && next > s->next;
+    s->next = next > s->next ? next : s->next;
+    return show_page(p, page);
+}
+
+/* ---- replay ---- */
+
+static bool read_number(const sp_given *given, const char *word, double least, double most,
+                        double *ret)
+{
+    const char *text = sp_given_value(given, word);
+    char *end = NULL;
+    double value = text == NULL ? *ret : strtod(text, &end);
+    if (text != NULL && (end == text || *end != '\0' || !(value >= least && value <= most))) {
+        sp_complain("%s: a number from %g to %g is expected, not '%s'", word, least, most, text);
+        return false;
+    }
+    *ret = value;
+    return true;
+}
+
+int sp_session_replay(const sp_given *given)
+{
+    player p = {.speed = 1, .pause_s = PAUSE_OTHERWISE_S};
+    stream s = {.id = given->words[0], .channel = sp_given_value(given, "--channel")};
+    auto_client sp_client *client = NULL;
+    if (!read_number(given, "--speed", 0.01, SPEED_MAX, &p.speed) ||
+        !read_number(given, "--max-pause", 0, PAUSE_MAX_S, &p.pause_s)) {
+        return SP_EXIT_USAGE;
+    }
+    p.way = given->json                                 ? AS_JSON
+            : sp_given_value(given, "--events") != NULL ? AS_EVENTS
+            : sp_given_value(given, "--text") != NULL   ? AS_TEXT
+                                                        : AS_TERMINAL;
+    p.paced = p.way == AS_TERMINAL && isatty(STDOUT_FILENO);
+    int status = sp_client_open(&client);
+    if (status == SP_EXIT_OK) {
+        take_signals();
+    }
+    while (status == SP_EXIT_OK && stopped == 0) {
+        status = next_page(client, &s, &p);
+        if (s.end || !s.more) {
+            break;
+        }
+    }
+    restore(&p);
+    return status;
+}
+
+/* ---- watch ---- */
+
+static int say_watching(sp_client *client, const char *id, const char *method, json_t **ret_now)
+{
+    auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
+    auto_free char *text = NULL;
+    sp_buf_text(&path, CONNECTIONS);
+    sp_buf_percent(&path, sp_span_cstr(id));
+    sp_buf_text(&path, "/watch");
+    if (sp_failed(sp_buf_take_cstr(&path, &text))) {
+        return SP_EXIT_USAGE;
+    }
+    return sp_client_try(client, method, text, NULL, ret_now);
+}
+
+/* The number of the shell, or of what else runs; false: nothing does yet. */
+static bool pick_channel(const json_t *connection, char to[24])
+{
+    const json_t *best = NULL;
+    const json_t *one = NULL;
+    size_t at = 0;
+    json_array_foreach(json_object_get(connection, "channels"), at, one)
+    {
+        bool shell = sp_same(sp_json_text(one, "kind"), "shell");
+        best = best == NULL || shell ? one : best;
+    }
+    snprintf(to, 24, "%lld", (long long)json_integer_value(json_object_get(best, "number")));
+    return best != NULL;
+}
+
+static void say_who(const json_t *connection)
+{
+    fprintf(stderr, "Watching ");
+    sp_print_safe(stderr, sp_json_text(connection, "person.name"));
+    fprintf(stderr, " on ");
+    sp_print_safe(stderr, sp_json_text(connection, "resource"));
+    fprintf(stderr, " as ");
+    sp_print_safe(stderr, sp_json_text(connection, "account"));
+    fprintf(stderr, ". Ctrl-C leaves; sallyport session kill ID ends it.\n");
+}
+
+typedef struct {
+    sp_client *client;
+    const sp_given *given;
+    stream s;
+    player p;
+    char channel[24];
+    uint64_t beaten_us;
+    bool greeted;
+    bool over;
+} watching;
+
+/* Says that somebody looks, every three seconds. */
+static int beat(watching *w)
+{
+    json_t *now = NULL;
+    if (w->beaten_us != 0 && sp_now_steady_us() - w->beaten_us < BEAT_US) {
+        return SP_EXIT_OK;
+    }
+    int status = say_watching(w->client, w->s.id, "POST", &now);
+    w->beaten_us = sp_now_steady_us();
+    if (status != SP_EXIT_OK && sp_client_status(w->client) == 404 && w->greeted) {
+        w->over = true;
+        status = SP_EXIT_OK;
+    } else if (status != SP_EXIT_OK) {
+        sp_complain("%s: %s", w->s.id,
+                    now == NULL ? "the office does not answer" : sp_json_text(now, "detail"));
+    } else {
+        if (!w->greeted) {
+            say_who(now);
+        }
+        w->greeted = true;
+        if (w->s.channel == NULL && pick_channel(now, w->channel)) {
+            w->s.channel = w->channel;
+        }
+    }
+    json_decref(now);
+    return status;
+}
+
+int sp_session_watch(const sp_given *given)
+{
+    watching w = {.given = given,
+                  .s = {.id = given->words[0], .channel = sp_given_value(given, "--channel")},
+                  .p = {.way = given->json ? AS_JSON : AS_TERMINAL, .speed = 1}};
+    auto_client sp_client *client = NULL;
+    int status = sp_client_open(&client);
+    if (status != SP_EXIT_OK) {
+        return status;
+    }
+    w.client = client;
+    take_signals();
+    while (status == SP_EXIT_OK && stopped == 0 && !w.s.end && !w.over) {
+        status = beat(&w);
+        if (status == SP_EXIT_OK && !w.over && w.s.channel != NULL) {
+            status = next_page(client, &w.s, &w.p);
+        }
+        if (status == SP_EXIT_OK && !w.s.more && !w.s.end) {
+            usleep(POLL_US);
+        }
+    }
+    restore(&w.p);
+    if (w.over || w.s.end) {
+        sp_complain("the connection has ended");
+    } else if (w.greeted) {
+        json_t *answer = NULL;
+        (void)say_watching(client, w.s.id, "DELETE", &answer); /* it ends by itself as well */
+        json_decref(answer);
+    }
+    return status;
+}
+
+/* ---- for the table of commands ---- */
+
+const char *sp_ssh_runs(const json_t *row)
+{
+    static char text[RUNS_BYTES];
+    size_t used = 0;
+    size_t at = 0;
+    const json_t *one = NULL;
+    text[0] = '\0';
+    json_array_foreach(json_object_get(row, "channels"), at, one)
+    {
+        const char *kind = json_string_value(json_object_get(one, "kind"));
+        const char *object = json_string_value(json_object_get(one, "object"));
+        int len = snprintf(text + used, sizeof(text) - used, "%s%s%s%.60s", used > 0 ? ", " : "",
+                           kind == NULL ? "" : kind, object == NULL || object[0] == '\0' ? "" : " ",
+                           object == NULL ? "" : object);
+        used += len > 0 ? (size_t)len : 0;
+        if (used >= sizeof(text)) {
+            break;
+        }
+    }
+    return text;
+}
+
+void sp_freeze_body(const sp_given *given, const json_t *found, json_t *body)
+{
+    (void)given;
+    (void)found;
+    json_object_set_new(body, "frozen", json_true());
+}
+
+void sp_thaw_body(const sp_given *given, const json_t *found, json_t *body)
+{
+    (void)given;
+    (void)found;
+    json_object_set_new(body, "frozen", json_false());
+}

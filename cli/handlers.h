@@ -43,6 +43,7 @@ int sp_ssh_config(const sp_given *given);
 int sp_ssh_key_add(const sp_given *given);
 /* Key and certificate for SSH, if the office has such a gate; says nothing. */
 void sp_ssh_after_login(sp_client *client);
+void sp_ssh_after_logout(void);
 /* recording.c */
 int sp_session_replay(const sp_given *given);
 int sp_session_watch(const sp_given *given);

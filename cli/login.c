@@ -249,6 +249,7 @@ int sp_logout(const sp_given *given)
     json_decref(answer);
     status = sp_client_status(client) == 401 ? SP_EXIT_OK : status; /* it had ended */
     int forgotten = sp_client_forget();
+    sp_ssh_after_logout();
     return status == SP_EXIT_OK ? forgotten : status;
 }
 

@@ -135,9 +135,9 @@ int sp_help(const sp_given *given)
         sp_args_help(command, stdout);
         return SP_EXIT_OK;
     }
-    char word[] = "";
     char option[] = "--help";
-    char *inner[] = {word, option, NULL};
+    /* a command reads its own word, never writes it */
+    char *inner[] = {(char *)(uintptr_t)command->word, option, NULL};
     return run(command, 2, inner);
 }
 

@@ -131,7 +131,7 @@ static bool show_line(player *p, sp_span line)
     bool header = json_is_object(value) && !p->has_header;
     bool known = header || json_is_array(value);
     if (known && p->way == AS_JSON) {
-        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII);
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
         printf("\n");
     } else if (header && p->way == AS_TERMINAL) {
         compare_size(value);

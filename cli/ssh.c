@@ -50,6 +50,14 @@ void sp_ssh_after_login(sp_client *client)
     }
 }
 
+void sp_ssh_after_logout(void)
+{
+    sp_ssh_files files;
+    if (sp_ssh_files_find(&files)) {
+        sp_ssh_files_forget(&files);
+    }
+}
+
 /* ---- ssh ---- */
 
 typedef struct {

@@ -89,6 +89,12 @@ void sp_ssh_files_user(const sp_ssh_files *f, char ret_user[SP_PATH_BYTES])
     json_decref(state);
 }
 
+void sp_ssh_files_forget(const sp_ssh_files *f)
+{
+    unlink(f->certificate);
+    unlink(f->state);
+}
+
 bool sp_ssh_files_know(const sp_ssh_files *f, const char *name)
 {
     json_t *state = read_state(f);

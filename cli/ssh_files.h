@@ -34,6 +34,8 @@ void sp_ssh_files_user(const sp_ssh_files *files, char ret_user[SP_PATH_BYTES]);
 /* Asks the office and makes all of them. quiet: an office without an SSH gate is no failure, and
  * nothing is said. */
 int sp_ssh_files_make(const sp_ssh_files *files, sp_client *client, bool quiet);
+/* The certificate goes; the key and the configuration may stay. */
+void sp_ssh_files_forget(const sp_ssh_files *files);
 /* The configuration has that machine. */
 bool sp_ssh_files_know(const sp_ssh_files *files, const char *name);
 

@@ -75,7 +75,7 @@ def test_help_and_usage():
     for word in listed:
         told = run("help", word)
         assert told.returncode == 0 and told.stdout.startswith("usage: "), word
-    below = [(group, word) for group in ("person", "device", "session", "resource")
+    below = [(group, word) for group in ("person", "device", "session", "resource", "ssh-keys")
              for word in re.findall(r"^  ([a-z-]+) ", run(group, "--help").stdout, re.M)]
     assert len(below) >= 16
     for words in below:

@@ -25,6 +25,7 @@ enum {
     TIME_CHARS = 19 /* "2026-03-01T08:00:00" */
 };
 #define ME "/api/v1/me/ssh"
+#define PKCS8 "PRIVATE KEY" /* RFC 7468, 10 */
 
 static bool path_in(char to[SP_PATH_BYTES], const char *dir, const char *name)
 {
@@ -133,12 +134,12 @@ static sp_err write_pem(const char *path, sp_span der)
     sp_buf_room(&pem, KEY_MAX_BYTES);
     sp_buf_base64(&base64, der);
     sp_span text = sp_buf_borrow(&base64);
-    sp_buf_text(&pem, "-----BEGIN PRIVATE KEY-----\n");
+    sp_buf_text(&pem, "-----BEGIN " PKCS8 "-----\n");
     for (size_t at = 0; at < text.len; at += PEM_COLUMNS) {
         sp_buf_span(&pem, sp_span_slice(text, at, at + PEM_COLUMNS));
         sp_buf_byte(&pem, '\n');
     }
-    sp_buf_text(&pem, "-----END PRIVATE KEY-----\n");
+    sp_buf_text(&pem, "-----END " PKCS8 "-----\n");
     sp_err err = sp_buf_error(&pem);
     if (!sp_failed(err)) {
         err = sp_file_replace(path, 0600, sp_buf_borrow(&pem));

@@ -3,6 +3,7 @@
  * OWNS the processes. PROCESS sallyport-demo. TRUST none of it is hostile. SPEC demo/README.md.
  */
 #include "demo/demo.h"
+#include "infra/proc/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +20,15 @@ enum {
     LAB_UID = 60110,
     CODE_UID = 60111,
     WEB_UID = 60112,
+    WORKSTATION = 4,
+    ORDERS_HOST = 5,
     POSTGRES_OLDEST = 13,
     POSTGRES_NEWEST = 30,
     EXIT_NOT_STARTED = 127
 };
 
-static const char *const names[DEMO_APPS] = {"lab", "code", "hr", "orders"};
+static const char *const names[DEMO_APPS] = {"lab",    "code",        "hr",
+                                             "orders", "workstation", "orders-host"};
 
 const char *demo_app_name(size_t app)
 {
@@ -166,9 +170,49 @@ static sp_err start_orders(demo *d, const char *home)
                       &d->apps[3]);
 }
 
+/* Machines: sshd with a list of accounts of its own (demo/make-hosts). */
+static sp_err start_host(demo *d, size_t app)
+{
+    char home[DEMO_PATH_BYTES - 64];
+    char conf[DEMO_PATH_BYTES];
+    char passwd[DEMO_PATH_BYTES];
+    char group[DEMO_PATH_BYTES];
+    char log[64];
+    snprintf(home, sizeof(home), "%s/apps/%s", d->base, names[app]);
+    snprintf(conf, sizeof(conf), "%s/sshd_config", home);
+    snprintf(passwd, sizeof(passwd), "NSS_WRAPPER_PASSWD=%s/passwd", home);
+    snprintf(group, sizeof(group), "NSS_WRAPPER_GROUP=%s/group", home);
+    snprintf(log, sizeof(log), "log/%s.log", names[app]);
+    const char *const argv[] = {"/usr/bin/env",
+                                "LD_PRELOAD=libnss_wrapper.so",
+                                passwd,
+                                group,
+                                "/usr/sbin/sshd",
+                                "-D",
+                                "-e",
+                                "-f",
+                                conf,
+                                NULL};
+    return demo_spawn(d, argv, log, home, 0, &d->apps[app]);
+}
+
+sp_err demo_apps_trust(const demo *d)
+{
+    auto_buf sp_buf line = sp_buf_make(1 << 12);
+    TRY(demo_text(d, "/ssh/target-ca", &line));
+    for (size_t app = WORKSTATION; app <= ORDERS_HOST; app++) {
+        char path[DEMO_PATH_BYTES];
+        snprintf(path, sizeof(path), "%s/apps/%s/office_ca.pub", d->base, names[app]);
+        TRY(sp_file_replace(path, 0644, sp_buf_borrow(&line)));
+    }
+    return sp_ok();
+}
+
 sp_err demo_apps_start(demo *d)
 {
     char home[DEMO_PATH_BYTES];
+    TRY(start_host(d, WORKSTATION));
+    TRY(start_host(d, ORDERS_HOST));
     demo_path(d, "apps/lab", home);
     TRY(start_lab(d, home));
     demo_path(d, "apps/code", home);

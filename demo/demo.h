@@ -20,7 +20,7 @@
 #define DEMO_DOMAIN "office.localhost"
 #define DEMO_OFFICE "Lantern Trading"
 enum {
-    DEMO_APPS = 4,
+    DEMO_APPS = 6,
     DEMO_PATH_BYTES = 1024,
     DEMO_TEXT_BYTES = 128,
     DEMO_ANSWER_MAX_BYTES = 1 << 20
@@ -35,6 +35,9 @@ typedef struct {
     unsigned files_port;  /* nginx: files */
     unsigned orders_port; /* PostgreSQL */
     unsigned db_port;     /* where the gate serves it */
+    unsigned ssh_port;    /* where the gate serves machines */
+    unsigned work_port;   /* sshd: workstation */
+    unsigned host_port;   /* sshd: orders-host */
     pid_t apps[DEMO_APPS];
     pid_t office;
     long log_from; /* where this start's lines begin in the log */
@@ -50,6 +53,8 @@ SP_MUST sp_err demo_write_json(const demo *d, const char *name, const json_t *va
 /* ---- apps.c ---- */
 SP_MUST sp_err demo_apps_start(demo *d);
 void demo_apps_stop(demo *d);
+/* The machines get the authority that they trust from the office, once it is there. */
+SP_MUST sp_err demo_apps_trust(const demo *d);
 const char *demo_app_name(size_t app);
 /* A child that goes when we go: its own session, its user (when we are root), a log of its own. */
 SP_MUST sp_err demo_spawn(const demo *d, const char *const argv[], const char *log,
@@ -74,6 +79,8 @@ SP_MUST sp_err demo_person_init(const demo *d, demo_person *person);
 void demo_person_done(demo_person *person);
 /* body is taken. The answer, or NULL: then status, code and words say why. */
 json_t *demo_call(demo_person *person, const char *method, const char *path, json_t *body);
+/* GET of text, without a session. */
+SP_MUST sp_err demo_text(const demo *d, const char *path, sp_buf *out);
 /* From a one-time link to a signed-in session. name is for the first administrator only. */
 SP_MUST sp_err demo_set_up(demo_person *person, const char *link, const char *name,
                            const char *display_name);

@@ -3,7 +3,8 @@
  *     sallyport-demo run BASE       sallyport-demo drill BASE       sallyport-demo code BASE NAME
  *     sallyport-demo enrol BASE NAME [--approve]
  * BASE/ports holds the ports that demo/run chose: HTTPS, lab, code, hr, files, orders, database
- * gate. OWNS the processes. PROCESS sallyport-demo. TRUST none. SPEC demo/demo.h.
+ * gate, SSH gate, workstation, orders-host. OWNS the processes. PROCESS sallyport-demo. TRUST none.
+ * SPEC demo/demo.h.
  */
 #include "demo/drill.h"
 #include "infra/crypto/random.h"
@@ -77,7 +78,8 @@ static sp_err read_ports(demo *d)
     auto_buf sp_buf text = sp_buf_make(256);
     TRY(sp_file_read(path, &text));
     unsigned *const to[] = {&d->port,       &d->lab_port,    &d->code_port, &d->web_port,
-                            &d->files_port, &d->orders_port, &d->db_port};
+                            &d->files_port, &d->orders_port, &d->db_port,   &d->ssh_port,
+                            &d->work_port,  &d->host_port};
     sp_span rest = sp_buf_borrow(&text);
     for (size_t i = 0; i < SP_COUNT(to); i++) {
         sp_span word;
@@ -163,7 +165,8 @@ static sp_err start_office(demo *d)
 
 static void wait_apps(const demo *d)
 {
-    const unsigned ports[DEMO_APPS] = {d->lab_port, d->code_port, d->web_port, d->orders_port};
+    const unsigned ports[DEMO_APPS] = {d->lab_port,    d->code_port, d->web_port,
+                                       d->orders_port, d->work_port, d->host_port};
     uint64_t end_us = sp_now_steady_us() + (uint64_t)START_S * 1000000;
     for (size_t i = 0; i < DEMO_APPS; i++) {
         while (asked == 0 && !answers(ports[i])) {

@@ -107,6 +107,16 @@ json_t *demo_call(demo_person *person, const char *method, const char *path, jso
     return parsed != NULL ? parsed : json_object();
 }
 
+sp_err demo_text(const demo *d, const char *path, sp_buf *out)
+{
+    demo_person nobody;
+    TRY(demo_person_init(d, &nobody));
+    CURLcode result = perform(&nobody, "GET", path, NULL, out);
+    long status = nobody.status;
+    demo_person_done(&nobody);
+    return result == CURLE_OK && status == 200 ? sp_buf_error(out) : sp_fail(SP_EDENIED);
+}
+
 /* ---- TOTP ---- */
 
 sp_err demo_totp(demo_person *person, char code[8])

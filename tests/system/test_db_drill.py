@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.timeout(420)
 def test_the_drill():
     env = {**os.environ, "BUILD": BUILD, "DEMO_BUILT": "1", "DEMO_PORT": str(free_port()),
-           "DEMO_PORTS": " ".join(str(free_port()) for _ in range(6))}
+           "DEMO_PORTS": " ".join(str(free_port()) for _ in range(9))}
     done = subprocess.run([os.path.join(ROOT, "demo", "drill")], env=env, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=400, check=False)
     said = done.stdout + done.stderr

@@ -28,7 +28,7 @@ class Demo:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="sp-demo-", dir="/tmp")
         os.chmod(self.dir, 0o755)
-        self.port, *self.ports = (free_port() for _ in range(7))
+        self.port, *self.ports = (free_port() for _ in range(10))
         self.out = os.path.join(self.dir, "out")
         self.seen = set()
         self.people = {}

@@ -99,6 +99,49 @@ static void show_json(const char *name, const json_t *value)
     sp_free(text);
 }
 
+static void show_touches(const json_t *plan)
+{
+    const json_t *touches = json_object_get(plan, "touches");
+    long long left_out = (long long)json_integer_value(json_object_get(plan, "left_out"));
+    printf("%s", json_array_size(touches) > 0 ? "\nIt acts on\n" : "");
+    for (size_t i = 0; i < json_array_size(touches); i++) {
+        const json_t *one = json_array_get(touches, i);
+        const char *rows = sp_json_text(one, "rows");
+        printf("  %-12s ", sp_json_text(one, "kind"));
+        sp_print_safe(stdout, sp_json_text(one, "name"));
+        printf("  ");
+        sp_print_safe(stdout, sp_json_text(one, "why"));
+        printf("%s%s%s\n", sp_same(rows, "0") ? "" : ", about ", sp_same(rows, "0") ? "" : rows,
+               sp_same(rows, "0") ? "" : " rows");
+    }
+    if (left_out > 0) {
+        printf("  and %lld more\n", left_out);
+    }
+}
+
+static void show_plan(const json_t *plan)
+{
+    const json_t *lines = json_object_get(plan, "lines");
+    if (!json_is_object(plan)) {
+        return;
+    }
+    show_touches(plan);
+    printf("\nPlan\n");
+    const char *why = sp_json_text(plan, "why_not");
+    if (why[0] != '\0') {
+        printf("  There is no whole plan: ");
+        sp_print_safe(stdout, why);
+        putchar('\n');
+    } else if (json_array_size(lines) == 0) {
+        printf("  The database plans nothing for such a statement.\n");
+    }
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        printf("  ");
+        sp_print_safe(stdout, json_string_value(json_array_get(lines, i)));
+        putchar('\n');
+    }
+}
+
 static void show(const json_t *approval)
 {
     line("approval", sp_json_text(approval, "id"));
@@ -119,7 +162,7 @@ static void show(const json_t *approval)
     show_votes(approval);
     line("SHA-256", sp_json_text(approval, "sha256"));
     show_json("Statement", json_object_get(approval, "statement"));
-    show_json("Plan", json_object_get(approval, "plan"));
+    show_plan(json_object_get(approval, "plan"));
     show_json("Depends on it", json_object_get(approval, "dependants"));
 }
 

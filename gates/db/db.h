@@ -21,6 +21,7 @@
 #include "infra/gate/recorder.h"
 #include "infra/proc/config.h"
 #include "lib/base/sha256.h"
+#include "lib/policy/database.h"
 #include "lib/policy/types.h"
 
 enum {
@@ -208,6 +209,8 @@ void db_login_message(db_session *session, const sp_pg_msg *msg);
 /* ---- open.c ---- */
 /* Logged in: may it connect, and then to the server. Also when the judge resumes. */
 void db_open_go_on(db_session *session);
+/* The search path of the resource, as a value for the server. */
+void db_open_path(const db_session *session, const sp_database_resource *to, sp_buf *path);
 /* ---- pump_front.c, pump_back.c ---- */
 void db_pump_front(db_session *session);
 void db_pump_back(db_session *session);

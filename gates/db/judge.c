@@ -32,6 +32,12 @@ sp_err db_judge_start(void)
 void db_judge_tick(void)
 {
     db_catalogue_tick();
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->judge != NULL) {
+            db_estimate_tick(session);
+        }
+    }
 }
 
 void db_judge_policy_changed(void)
@@ -355,6 +361,7 @@ void db_judge_gone(db_session *session)
     event.reason = SP_REASON_RULE;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
     db_spend_gone(judge);
+    db_estimate_gone(session);
     db_pending_reset(&judge->pending);
     db_names_done(&judge->names);
     db_catalogue_unref(judge->catalogue);

@@ -15,6 +15,7 @@
 
 #include "gates/db/db.h"
 #include "lib/mask/mask.h"
+#include "lib/proto/db_msg.h"
 #include "lib/sql/masking.h"
 
 /* ---- catalogue.c ---- */
@@ -207,6 +208,7 @@ typedef struct {
     uint64_t look_us;
     db_session *session;
     sp_recorder_wait wait;
+    char hint[360]; /* what the asker is told of the waiting */
     db_refusal refusal;
 } db_pending;
 
@@ -225,12 +227,38 @@ typedef struct {
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not. */
 uint64_t db_pending_take(db_session *session);
+/* Whether a use is one of those that the ruling is about, and the relation (or schema) it meets. */
+bool db_use_place(const db_session *session, const db_ruling *ruling, const sp_sql_use *use,
+                  sp_span *ret_schema, sp_span *ret_name);
 void db_pending_cancelled(db_session *session);
 void db_pending_reset(db_pending *pending);
 /* ASK_DONE of core. */
 void db_pending_push(const sp_msg *msg);
 /* The catalogue was looked at, or cannot be. */
 void db_pending_looked(db_session *session);
+
+/* ---- estimate.c: what a statement would do ---- */
+typedef struct db_estimate db_estimate;
+typedef struct {
+    uint64_t rows;         /* that it would change or take away */
+    uint64_t touched_rows; /* all rows of the relations that it acts on */
+    uint64_t bound;        /* more rows than that do not fit into them */
+    bool has_bound;
+    unsigned planned; /* statements that have plans, and those whose plan came */
+    unsigned counted;
+    char why_not[200]; /* why there is no plan, or not of all; empty = there is */
+} db_estimated;
+void db_estimate_why(db_estimated *found, const char *why);
+/* NULL: the server is being asked, the message is judged again when it has answered. */
+const db_estimated *db_estimate_ask(db_session *session, const db_run_ask *run,
+                                    const sp_hash *hash);
+/* The plan for people, JSON: {"lines","touches","left_out","why_not"}. */
+void db_estimate_write(const db_session *session, sp_buf *out);
+bool db_estimate_waits(const db_session *session);
+/* It ran, or does not: the next statement is estimated anew. */
+void db_estimate_forget(db_session *session);
+void db_estimate_tick(db_session *session);
+void db_estimate_gone(db_session *session);
 
 enum { DB_TEMPS_MAX = 256 };
 
@@ -251,6 +279,7 @@ struct db_judge {
     uint32_t spend_call;  /* 0 = none is under way */
     uint8_t spend;        /* DB_SPEND_ */
     db_pending pending;
+    db_estimate *estimate; /* NULL = none was needed yet */
 };
 
 /* ---- texts.c: messages that carry or run SQL ---- */

@@ -83,7 +83,7 @@ static void on_server_stream(db_back *back)
 
 /* ---- asking the server ---- */
 
-static void put_path(sp_buf *path, const db_session *session, const sp_database_resource *to)
+void db_open_path(const db_session *session, const sp_database_resource *to, sp_buf *path)
 {
     for (uint32_t i = 0; i < to->search_path; i++) {
         sp_span schema =
@@ -104,7 +104,7 @@ static void open_back(db_session *session)
     sp_database_resource to;
     auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
     (void)sp_policy_database_resource(&session->snapshot->policy, session->resource, &to);
-    put_path(&path, session, &to);
+    db_open_path(session, &to, &path);
     sp_span pairs[PAIRS_MAX * 2 + 6] = {
         SP_SPAN_LIT("client_encoding"),  SP_SPAN_LIT("UTF8"),
         SP_SPAN_LIT("application_name"), sp_span_cstr(session->person_name),

@@ -105,8 +105,25 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
                  (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
                  reference);
         db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text),
-                          SP_SPAN_LIT("It can be cancelled meanwhile."));
+                          sp_span_cstr(pending->hint));
     }
+}
+
+bool db_use_place(const db_session *session, const db_ruling *ruling, const sp_sql_use *use,
+                  sp_span *ret_schema, sp_span *ret_name)
+{
+    const sp_sql_catalogue *now = db_session_judge(session)->catalogue->now;
+    bool becomes = (use->flags & SP_SQL_USE_BECOMES) != 0;
+    *ret_schema = use->schema;
+    *ret_name = use->name;
+    if (becomes && use->relation != SP_NONE) {
+        *ret_schema = sp_sql_catalogue_at(now, use->relation)->schema; /* what is renamed */
+        *ret_name = sp_sql_catalogue_at(now, use->relation)->name;
+    }
+    /* what policy may have asked for as more than it says (ruling.c) */
+    bool grown = (use->flags & (SP_SQL_USE_BECOMES | SP_SQL_USE_BROAD)) != 0 &&
+                 ruling->action == SP_ACTION_DESTROY;
+    return (grown ? SP_ACTION_DESTROY : use->action) == ruling->action;
 }
 
 /* The relations that are destroyed (or whatever else is asked for), as JSON; false: not all of them
@@ -114,24 +131,14 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 static bool write_relations(const db_session *session, const db_run_ask *run, bool with_kind,
                             sp_buf *out)
 {
-    const sp_sql_catalogue *now = db_session_judge(session)->catalogue->now;
     bool any = false;
     bool whole = false;
     sp_buf_text(out, "[");
     for (uint32_t i = 0; i < run->judgement->use_count; i++) {
         const sp_sql_use *use = &run->judgement->uses[i];
-        sp_span schema = use->schema;
-        sp_span name = use->name;
-        bool becomes = (use->flags & SP_SQL_USE_BECOMES) != 0;
-        if (becomes && use->relation != SP_NONE) {
-            schema = sp_sql_catalogue_at(now, use->relation)->schema; /* what is renamed */
-            name = sp_sql_catalogue_at(now, use->relation)->name;
-        }
-        /* what policy may have asked for as more than it says (ruling.c) */
-        bool grown = (use->flags & (SP_SQL_USE_BECOMES | SP_SQL_USE_BROAD)) != 0 &&
-                     run->ruling->action == SP_ACTION_DESTROY;
-        uint8_t action = grown ? SP_ACTION_DESTROY : use->action;
-        if (action != run->ruling->action) {
+        sp_span schema;
+        sp_span name;
+        if (!db_use_place(session, run->ruling, use, &schema, &name)) {
             continue;
         }
         if (use->kind != SP_SQL_RELATION || schema.len == 0) {
@@ -165,6 +172,20 @@ static bool show(const db_run_ask *run, sp_buf *shown)
     return sp_sql_show(run->text, is_secret, SHOWN_MAX_BYTES, shown);
 }
 
+/* The asker hears what the approvers see. */
+static void say_estimate(db_pending *pending, const db_estimated *found)
+{
+    static const char cancel[] = "It can be cancelled meanwhile.";
+    if (found->why_not[0] != '\0') {
+        snprintf(pending->hint, sizeof(pending->hint),
+                 "About %llu rows; they are told that there is no whole plan: %s. %s",
+                 (unsigned long long)found->rows, found->why_not, cancel);
+    } else {
+        snprintf(pending->hint, sizeof(pending->hint), "They see about %llu rows. %s",
+                 (unsigned long long)found->rows, cancel);
+    }
+}
+
 static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
@@ -179,10 +200,17 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                       "It is too long, or its literals cannot be told apart: send it in parts.",
                       refusal);
     }
+    const db_estimated *found = db_estimate_ask(session, run, &pending->hash);
+    if (found == NULL) {
+        return DB_WAIT;
+    }
+    say_estimate(pending, found);
+    auto_buf sp_buf plan = sp_buf_make(SP_DB_PLAN_MAX_BYTES);
+    db_estimate_write(session, &plan);
     drop_ask(pending); /* an earlier one, to which too few agreed by now */
     pending->done = 0;
     auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
-    auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     bool named = write_relations(session, run, true, &objects);
     pending->reference = sp_recorder_reference();
     pending->needed = decision->approvals;
@@ -197,6 +225,8 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                      .resource = sp_span_cstr(session->resource_name),
                      .database = sp_span_cstr(session->database),
                      .statement = sp_buf_borrow(&shown),
+                     .estimated_rows = found->rows,
+                     .plan = sp_failed(sp_buf_error(&plan)) ? SP_SPAN_EMPTY : sp_buf_borrow(&plan),
                      .rule = sp_policy_rule_name(&session->snapshot->policy, decision->rule),
                      .objects = named ? sp_buf_borrow(&objects) : SP_SPAN_LIT("[]")};
     sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
@@ -480,9 +510,11 @@ uint64_t db_pending_take(db_session *session)
 void db_pending_cancelled(db_session *session)
 {
     db_pending *pending = &db_session_judge(session)->pending;
-    if (pending->state == DB_PENDING_NONE || pending->state == DB_PENDING_REFUSED) {
+    bool idle = pending->state == DB_PENDING_NONE || pending->state == DB_PENDING_REFUSED;
+    if (idle && !db_estimate_waits(session)) {
         return;
     }
+    db_estimate_forget(session);
     sp_hash hash = pending->hash;
     db_pending_reset(pending);
     pending->hash = hash;

@@ -258,6 +258,7 @@ static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal
         verdict = db_spend(session, run->ruling, run->statements, refusal);
     }
     if (verdict == DB_REFUSE) {
+        db_estimate_forget(session);
         db_judge_refused(session, run->ruling, run->tag, run->shown, refusal);
     }
     return verdict;
@@ -267,6 +268,7 @@ static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal
 static void note_run(db_session *session, db_note *note)
 {
     uint64_t recorded = db_pending_take(session);
+    db_estimate_forget(session);
     note->is_recorded = recorded != 0;
     note->reference = recorded != 0 ? recorded : sp_recorder_reference();
     if (note->ruling.decision.verdict == SP_VERDICT_ASK) {

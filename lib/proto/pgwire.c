@@ -449,12 +449,40 @@ void sp_pg_query_write(sp_buf *out, sp_span text)
     sp_pg_end(out, at);
 }
 
-void sp_pg_parse_write(sp_buf *out, sp_span name, sp_span text)
+void sp_pg_parse_typed_write(sp_buf *out, const sp_pg_parse *parse)
 {
     size_t at = sp_pg_begin(out, 'P');
-    sp_pg_cstr(out, name);
-    sp_pg_cstr(out, text);
+    sp_pg_cstr(out, parse->name);
+    sp_pg_cstr(out, parse->text);
+    sp_buf_u16(out, parse->type_count);
+    sp_buf_span(out, parse->types);
+    sp_pg_end(out, at);
+}
+
+void sp_pg_parse_write(sp_buf *out, sp_span name, sp_span text)
+{
+    const sp_pg_parse parse = {.name = name, .text = text};
+    sp_pg_parse_typed_write(out, &parse);
+}
+
+void sp_pg_bind_write(sp_buf *out, const sp_pg_bind *bind)
+{
+    size_t at = sp_pg_begin(out, 'B');
+    sp_pg_cstr(out, bind->portal);
+    sp_pg_cstr(out, bind->statement);
+    sp_buf_u16(out, bind->format_count);
+    sp_buf_span(out, bind->formats);
+    sp_buf_u16(out, bind->value_count);
+    sp_buf_span(out, bind->values);
     sp_buf_u16(out, 0);
+    sp_pg_end(out, at);
+}
+
+void sp_pg_execute_write(sp_buf *out, sp_span portal)
+{
+    size_t at = sp_pg_begin(out, 'E');
+    sp_pg_cstr(out, portal);
+    sp_buf_u32(out, 0);
     sp_pg_end(out, at);
 }
 

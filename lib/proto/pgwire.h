@@ -197,6 +197,11 @@ void sp_pg_ssl_request_write(sp_buf *out);
 void sp_pg_cancel_write(sp_buf *out, uint32_t pid, sp_span key);
 void sp_pg_query_write(sp_buf *out, sp_span text);
 void sp_pg_parse_write(sp_buf *out, sp_span name, sp_span text);
+/* With the types that stand in parse. */
+void sp_pg_parse_typed_write(sp_buf *out, const sp_pg_parse *parse);
+/* The result in text, whatever bind says of it. */
+void sp_pg_bind_write(sp_buf *out, const sp_pg_bind *bind);
+void sp_pg_execute_write(sp_buf *out, sp_span portal);
 void sp_pg_empty_write(sp_buf *out, uint8_t type); /* Sync, Flush, Terminate, CopyDone ... */
 void sp_pg_sasl_initial_write(sp_buf *out, sp_span mechanism, sp_span data);
 void sp_pg_password_write(sp_buf *out, sp_span bytes); /* also a SASL response */

@@ -91,13 +91,30 @@ function Depends({ value }: { value: unknown }) {
   );
 }
 
-function Plan({ value }: { value: unknown }) {
-  if (value === null || value === undefined) return null;
+function Plan({ value }: { value: Approval["plan"] }) {
+  const words = t().approvals;
+  if (!value) return null;
   return (
-    <details class="fold">
-      <summary>{t().approvals.plan}</summary>
-      <pre class="code-block"><code>{JSON.stringify(value, null, 2)}</code></pre>
-    </details>
+    <>
+      {value.touches.length > 0 && (
+        <section>
+          <h3>{words.touches}</h3>
+          <ul class="plain-list">
+            {value.touches.map((one) => (
+              <li key={`${one.kind} ${one.name}`}>
+                <Badge>{wordIn(words.touchKinds, one.kind)}</Badge> <code>{one.name}</code> <span class="muted">{wordIn(words.touchWhy, one.why)}{one.rows > 0 && `, ${words.relationRows(one.rows)}`}</span>
+              </li>
+            ))}
+            {value.left_out > 0 && <li class="muted">{words.leftOut(value.left_out)}</li>}
+          </ul>
+        </section>
+      )}
+      <section>
+        <h3>{words.plan}</h3>
+        {value.why_not && <p class="hint"><Badge tone="warn">{words.noPlan}</Badge> {value.why_not}</p>}
+        {value.lines.length > 0 ? <pre class="code-block"><code>{value.lines.join("\n")}</code></pre> : !value.why_not && <p class="muted">{words.planless}</p>}
+      </section>
+    </>
   );
 }
 

@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a statement would do, before it does: its plan, the rows it expects to change, and what
+ * stands on the relations that it takes away.
+ *
+ * The server is asked over a connection of its own, with the session's account and its search path.
+ * Everything there is read-only and has a short time: EXPLAIN plans and never runs, and one message
+ * of the extended protocol holds one statement. Planning may compute what is declared IMMUTABLE;
+ * what calls code that nobody vouches for is not planned at all. Nothing depends on an answer:
+ * without one, people are told so.
+ *
+ * OWNS an estimate and its connection, one a session. PROCESS db gate workers. TRUST what the
+ * server says is bounded and shown, never run. SPEC gates/db/judging.h; PostgreSQL 15 manual,
+ * EXPLAIN.
+ */
+#include "gates/db/judging.h"
+#include "lib/policy/database.h"
+#include "lib/sql/plan.h"
+#include "lib/sql/redact.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum {
+    ANSWER_US = 4000000, /* all of it together */
+    IDLE_TICKS = 10,     /* the connection is kept so long */
+    EXPLAINED_MAX = 4,   /* statements of one message */
+    STAGES_MAX = EXPLAINED_MAX * 3 + 2,
+    OUT_MAX_BYTES = 16 << 20,
+    CARRY_MAX_BYTES = 2 << 20,
+    LINES_MAX_BYTES = 6000,
+    TOUCHES_MAX_BYTES = 4500,
+    LINE_MAX_BYTES = 300,
+    PATH_MAX_BYTES = 1024
+};
+
+/* One question and its answer, up to ReadyForQuery. */
+typedef enum { STAGE_QUIET, STAGE_JSON, STAGE_TEXT, STAGE_TOUCHES } stage;
+
+struct db_estimate {
+    db_session *session;
+    sp_hash hash;
+    enum { NONE, WAITING, DONE } state;
+    db_back *back;
+    bool ready;
+    bool is_secret;
+    bool takes_all;  /* a statement without a plan that takes rows away: TRUNCATE, DROP */
+    bool is_bounded; /* it changes no more rows than there are */
+    sp_timer timer;
+    unsigned idle_ticks;
+    stage stages[STAGES_MAX];
+    size_t stage_count;
+    size_t stage; /* whose answer comes */
+    sp_buf out;
+    sp_buf carry;
+    sp_buf lines; /* JSON strings, with commas */
+    sp_buf touches;
+    unsigned left_out; /* of touches */
+    db_estimated found;
+};
+
+/* $1: [{"schema","name","implied"}]. What is asked for first, then what stands on it. */
+static const char touches_sql[] =
+    "WITH RECURSIVE asked AS (SELECT c.oid, c.reltype, c.relkind, c.relpages, c.reltuples,"
+    " pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, j.implied,"
+    " CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) /"
+    " pg_catalog.current_setting('block_size')::int8 ELSE 0 END AS pages"
+    " FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS j(schema text, name text,"
+    " implied bool) JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
+    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = j.name),"
+    " views(oid, depth) AS (SELECT oid, 0 FROM asked UNION SELECT r.ev_class, v.depth + 1"
+    " FROM views v JOIN pg_catalog.pg_depend d ON d.refobjid = v.oid AND d.refclassid ="
+    " 'pg_catalog.pg_class'::pg_catalog.regclass AND d.classid ="
+    " 'pg_catalog.pg_rewrite'::pg_catalog.regclass JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
+    " WHERE r.ev_class <> v.oid AND v.depth < 8)"
+    " SELECT 1, CASE a.relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END,"
+    " a.name, CASE WHEN a.implied THEN 'goes with it' ELSE 'named' END,"
+    " CASE WHEN a.relkind NOT IN ('r', 'm') OR a.pages = 0 THEN 0 WHEN a.relpages > 0 AND"
+    " a.reltuples >= 0 THEN pg_catalog.ceil(a.reltuples / a.relpages * a.pages) ELSE a.pages * 100"
+    " END::int8, a.pages * 291 FROM asked a"
+    " UNION ALL SELECT DISTINCT 2, CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view'"
+    " END, pg_catalog.format('%I.%I', n.nspname, c.relname), 'reads it', 0::int8, 0::int8"
+    " FROM views v JOIN pg_catalog.pg_class c ON c.oid = v.oid AND c.relkind IN ('v', 'm')"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE v.depth > 0"
+    " UNION ALL SELECT 3, 'foreign key', pg_catalog.format('%I.%I.%I', n.nspname, c.relname,"
+    " f.conname), CASE f.confdeltype WHEN 'c' THEN 'refers to it, deletes its rows too' WHEN 'n'"
+    " THEN 'refers to it, becomes NULL' WHEN 'd' THEN 'refers to it, becomes its default'"
+    " ELSE 'refers to it' END, 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_constraint f ON"
+    " f.confrelid = a.oid AND f.contype = 'f' AND f.conparentid = 0"
+    " JOIN pg_catalog.pg_class c ON c.oid = f.conrelid"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " UNION ALL SELECT DISTINCT 4, 'sequence', pg_catalog.format('%I.%I', n.nspname, c.relname),"
+    " 'belongs to it', 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_depend d ON d.refobjid ="
+    " a.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN"
+    " ('a', 'i') AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+    " JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " UNION ALL SELECT DISTINCT 5, 'function', pg_catalog.format('%I.%I', n.nspname, p.proname),"
+    " 'uses it', 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_depend d ON (d.refobjid = a.oid"
+    " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass OR d.refobjid = a.reltype AND"
+    " d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass) AND d.classid ="
+    " 'pg_catalog.pg_proc'::pg_catalog.regclass JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+    " UNION ALL SELECT 6, 'trigger', pg_catalog.format('%s.%I', a.name, t.tgname), 'runs with it',"
+    " 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_trigger t ON t.tgrelid = a.oid AND NOT"
+    " t.tgisinternal ORDER BY 1, 4 DESC, 3 LIMIT 500";
+
+/* ---- what is asked ---- */
+
+static void add_stage(db_estimate *e, stage kind)
+{
+    e->stages[e->stage_count++] = kind;
+    sp_pg_empty_write(&e->out, 'S');
+}
+
+/* EXPLAIN twice: a form for the numbers, a form for people. */
+static void ask_explain(db_estimate *e, sp_span text)
+{
+    static const struct {
+        const char *words;
+        stage kind;
+    } forms[] = {{"EXPLAIN (FORMAT JSON) ", STAGE_JSON}, {"EXPLAIN ", STAGE_TEXT}};
+    for (size_t i = 0; i < SP_COUNT(forms); i++) {
+        auto_buf sp_buf whole = sp_buf_make(DB_STATEMENT_MAX_BYTES + 64);
+        sp_buf_text(&whole, forms[i].words);
+        sp_buf_span(&whole, text);
+        const sp_pg_parse parse = {.text = sp_buf_borrow(&whole)};
+        sp_pg_parse_typed_write(&e->out, &parse);
+        sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
+        sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
+        add_stage(e, forms[i].kind);
+    }
+}
+
+static bool is_planned(const sp_sql_statement *statement)
+{
+    static const char *const tags[] = {"SELECT", "INSERT", "UPDATE", "DELETE", "MERGE"};
+    for (size_t i = 0; i < SP_COUNT(tags); i++) {
+        if (sp_span_eq(sp_span_cstr(statement->tag), sp_span_cstr(tags[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void explain_all(db_estimate *e, const db_run_ask *run)
+{
+    const sp_sql_judgement *judgement = run->judgement;
+    unsigned count = 0;
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
+            db_estimate_why(&e->found, "it runs code that planning could run too, so no plan was "
+                                       "asked for");
+            e->found.planned++;
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *one = &judgement->statements[i];
+        bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
+        if (!is_planned(one) && !runs_other) {
+            e->takes_all = e->takes_all || run->ruling->action == SP_ACTION_DESTROY;
+            continue;
+        }
+        e->found.planned++;
+        if (runs_other || ++count > EXPLAINED_MAX) {
+            db_estimate_why(&e->found, runs_other
+                                           ? "it runs a prepared statement, which has no plan here"
+                                           : "only the first four statements were planned");
+            return;
+        }
+        size_t end = one->len == 0 ? run->text.len : one->offset + (size_t)one->len;
+        ask_explain(e, judgement->statement_count == 1
+                           ? run->text
+                           : sp_span_slice(run->text, one->offset, end));
+    }
+}
+
+static void ask_touches(db_estimate *e, const db_run_ask *run)
+{
+    auto_buf sp_buf objects = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
+    bool any = false;
+    sp_buf_text(&objects, "[");
+    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
+        const sp_sql_use *use = &run->judgement->uses[i];
+        sp_span schema;
+        sp_span name;
+        if (!db_use_place(e->session, run->ruling, use, &schema, &name) ||
+            use->kind != SP_SQL_RELATION || schema.len == 0) {
+            continue;
+        }
+        sp_buf_text(&objects, any ? ",{\"schema\":" : "{\"schema\":");
+        sp_buf_json(&objects, schema);
+        sp_buf_text(&objects, ",\"name\":");
+        sp_buf_json(&objects, name);
+        sp_buf_fmt(&objects, ",\"implied\":%s}",
+                   (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "true" : "false");
+        any = true;
+    }
+    sp_buf_text(&objects, "]");
+    if (!any || sp_failed(sp_buf_error(&objects))) {
+        return;
+    }
+    auto_buf sp_buf value = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 8);
+    sp_buf_bytes(&value, sp_buf_borrow(&objects));
+    sp_pg_parse_write(&e->out, SP_SPAN_EMPTY, sp_span_cstr(touches_sql));
+    sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 1, .values = sp_buf_borrow(&value)});
+    sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
+    add_stage(e, STAGE_TOUCHES);
+}
+
+/* ---- the end of it ---- */
+
+void db_estimate_why(db_estimated *found, const char *why)
+{
+    if (found->why_not[0] == '\0') {
+        snprintf(found->why_not, sizeof(found->why_not), "%s", why);
+    }
+}
+
+/* What was explained, and not more than the tables hold; where there is no plan, all rows of the
+ * relations that it acts on. */
+static void settle(db_estimate *e)
+{
+    db_estimated *found = &e->found;
+    bool lacks = found->counted < found->planned || e->takes_all;
+    if (lacks && found->rows < found->touched_rows) {
+        found->rows = found->touched_rows;
+    }
+    if (e->is_bounded && found->has_bound && found->rows > found->bound) {
+        found->rows = found->bound;
+    }
+}
+
+static void done(db_estimate *e, const char *why)
+{
+    sp_timer_clear(db_here.loop, &e->timer);
+    if (why != NULL) {
+        db_estimate_why(&e->found, why);
+        db_back_close(e->back);
+        e->back = NULL;
+        e->ready = false;
+    }
+    settle(e);
+    sp_buf_done(&e->out);
+    sp_buf_done(&e->carry);
+    e->state = DONE;
+    e->idle_ticks = 0;
+    db_session_resume(e->session);
+}
+
+static void on_late(sp_timer *timer)
+{
+    db_estimate *e = (db_estimate *)(void *)((uint8_t *)timer - offsetof(db_estimate, timer));
+    done(e, "the database did not tell its plan in time");
+}
+
+/* ---- answers ---- */
+
+static void put_piece(sp_buf *list, sp_span piece, size_t most, unsigned *left_out)
+{
+    if (list->len + piece.len + 1 > most) {
+        ++*left_out;
+        return;
+    }
+    sp_buf_text(list, list->len > 0 ? "," : "");
+    sp_buf_span(list, piece);
+}
+
+static void take_line(db_estimate *e, sp_span line)
+{
+    unsigned ignored = 0;
+    auto_buf sp_buf shown = sp_buf_make(LINE_MAX_BYTES + 16);
+    auto_buf sp_buf piece = sp_buf_make(LINE_MAX_BYTES * 8);
+    sp_sql_redact(line, e->is_secret, LINE_MAX_BYTES, &shown);
+    sp_buf_json(&piece, sp_buf_borrow(&shown));
+    put_piece(&e->lines, sp_buf_borrow(&piece), LINES_MAX_BYTES, &ignored);
+}
+
+enum { TOUCH_VALUES = 6 };
+
+static void take_touch(db_estimate *e, const sp_span values[TOUCH_VALUES])
+{
+    static const char *const keys[] = {"\"kind\":", ",\"name\":", ",\"why\":"};
+    uint64_t rows = 0;
+    uint64_t bound = 0;
+    SP_IGNORE(sp_span_to_u64(values[4], INT64_MAX, &rows)); /* then none is known of */
+    SP_IGNORE(sp_span_to_u64(values[5], INT64_MAX, &bound));
+    if (sp_span_eq(values[0], SP_SPAN_LIT("1"))) {
+        e->found.has_bound = true;
+        e->found.touched_rows += rows < UINT32_MAX ? rows : UINT32_MAX;
+        e->found.bound += bound < UINT32_MAX ? bound : UINT32_MAX;
+    }
+    auto_buf sp_buf piece = sp_buf_make(4096);
+    sp_buf_text(&piece, "{");
+    for (size_t i = 0; i < SP_COUNT(keys); i++) {
+        sp_buf_text(&piece, keys[i]);
+        sp_buf_json(&piece, sp_span_slice(values[i + 1], 0, LINE_MAX_BYTES));
+    }
+    sp_buf_fmt(&piece, ",\"rows\":%llu}", (unsigned long long)rows);
+    put_piece(&e->touches, sp_buf_borrow(&piece), TOUCHES_MAX_BYTES, &e->left_out);
+}
+
+static void take_row(db_estimate *e, sp_span body)
+{
+    sp_pg_data_row row;
+    sp_span values[TOUCH_VALUES] = {SP_SPAN_EMPTY};
+    if (sp_failed(sp_pg_data_row_read(body, &row))) {
+        return;
+    }
+    sp_span rest = row.values;
+    bool is_null = false;
+    for (size_t i = 0; i < TOUCH_VALUES && sp_pg_value_next(&rest, &values[i], &is_null); i++) {
+        values[i] = is_null ? SP_SPAN_EMPTY : values[i];
+    }
+    uint64_t rows = 0;
+    switch (e->stages[e->stage]) {
+    case STAGE_QUIET:
+        break;
+    case STAGE_JSON:
+        if (!sp_failed(sp_sql_plan_rows(values[0], &rows))) {
+            e->found.rows += rows < UINT32_MAX ? rows : UINT32_MAX;
+            e->found.counted++;
+        }
+        break;
+    case STAGE_TEXT:
+        take_line(e, values[0]);
+        break;
+    case STAGE_TOUCHES:
+        take_touch(e, values);
+        break;
+    }
+}
+
+static void take_error(db_estimate *e, sp_span body)
+{
+    sp_pg_error error = {.message = SP_SPAN_EMPTY};
+    char why[160];
+    auto_buf sp_buf shown = sp_buf_make(sizeof(why));
+    SP_IGNORE(sp_pg_error_read(body, &error)); /* then it is empty */
+    sp_sql_redact(error.message, e->is_secret, 120, &shown);
+    sp_span text = sp_buf_borrow(&shown);
+    snprintf(why, sizeof(why), "the database says: %.*s", SP_SPAN_ARG(text));
+    if (e->stages[e->stage] == STAGE_JSON) {
+        db_estimate_why(&e->found, why);
+    }
+}
+
+/* False when all is answered, or it went wrong. */
+static bool take_message(db_estimate *e, const sp_pg_head *head, sp_span body)
+{
+    if (e->stage >= e->stage_count) {
+        return false;
+    }
+    if (head->type == 'D') {
+        take_row(e, body);
+    } else if (head->type == 'E') {
+        take_error(e, body);
+    } else if (head->type == 'Z' && ++e->stage == e->stage_count) {
+        done(e, NULL);
+        return false;
+    }
+    return true;
+}
+
+static void take_bytes(db_estimate *e)
+{
+    size_t used = 0;
+    sp_span in = sp_buf_borrow(&e->carry);
+    sp_pg_head head;
+    while (!sp_failed(sp_pg_head_read(sp_span_slice(in, used, in.len), &head)) &&
+           in.len - used >= SP_PG_HEAD_BYTES + (size_t)head.body_len) {
+        sp_span body =
+            sp_span_slice(in, used + SP_PG_HEAD_BYTES, used + SP_PG_HEAD_BYTES + head.body_len);
+        used += SP_PG_HEAD_BYTES + head.body_len;
+        if (!take_message(e, &head, body)) {
+            return;
+        }
+    }
+    sp_buf_drop(&e->carry, used);
+}
+
+/* ---- the connection ---- */
+
+static void on_stream(db_back *back)
+{
+    db_estimate *e = back->calls.self;
+    sp_span bytes;
+    sp_err err = sp_ok();
+    SP_IGNORE(db_stream_flush(&back->stream)); /* a broken one shows when it is read */
+    while (e->back == back && !sp_failed(err = db_stream_receive(&back->stream, &bytes))) {
+        if (e->state == WAITING) {
+            sp_buf_span(&e->carry, bytes);
+            take_bytes(e);
+        }
+    }
+    if (e->back != back || err.code == SP_EAGAIN) {
+        if (e->back == back && e->state == WAITING && sp_failed(sp_buf_error(&e->carry))) {
+            done(e, "the plan is longer than the gate reads");
+        }
+        return;
+    }
+    if (e->state == WAITING) {
+        done(e, "the connection to the database ended");
+        return;
+    }
+    db_back_close(e->back);
+    e->back = NULL;
+    e->ready = false;
+}
+
+static void ask_now(db_estimate *e)
+{
+    sp_err err = sp_buf_error(&e->out);
+    if (!sp_failed(err)) {
+        err = db_stream_send(&e->back->stream, sp_buf_borrow(&e->out));
+    }
+    if (sp_failed(err)) {
+        done(e, "the database could not be asked for a plan");
+    }
+}
+
+static void on_ready(db_back *back)
+{
+    db_estimate *e = back->calls.self;
+    e->ready = true;
+    if (e->state == WAITING) {
+        ask_now(e);
+    }
+}
+
+static void on_failed(db_back *back, const char *sqlstate, const char *why)
+{
+    db_estimate *e = back->calls.self;
+    (void)sqlstate;
+    if (e->state == WAITING) {
+        done(e, why);
+    }
+}
+
+static sp_err open_connection(db_estimate *e)
+{
+    const db_session *session = e->session;
+    sp_database_resource to;
+    auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
+    if (!sp_policy_database_resource(&session->snapshot->policy, session->resource, &to)) {
+        return sp_fail(SP_ENOTFOUND);
+    }
+    db_open_path(session, &to, &path);
+    TRY(sp_buf_error(&path));
+    const sp_span pairs[] = {SP_SPAN_LIT("client_encoding"),
+                             SP_SPAN_LIT("UTF8"),
+                             SP_SPAN_LIT("application_name"),
+                             SP_SPAN_LIT("sallyport plan"),
+                             SP_SPAN_LIT("search_path"),
+                             sp_buf_borrow(&path),
+                             SP_SPAN_LIT("default_transaction_read_only"),
+                             SP_SPAN_LIT("on"),
+                             SP_SPAN_LIT("statement_timeout"),
+                             SP_SPAN_LIT("2000"),
+                             SP_SPAN_LIT("lock_timeout"),
+                             SP_SPAN_LIT("1000")};
+    const db_back_ask ask = {.policy = &session->snapshot->policy,
+                             .resource = session->resource,
+                             .account = sp_span_cstr(session->account),
+                             .database = sp_span_cstr(session->database),
+                             .parameters = pairs,
+                             .parameter_count = SP_COUNT(pairs) / 2};
+    const db_back_calls calls = {
+        .on_ready = on_ready, .on_failed = on_failed, .on_stream = on_stream, .self = e};
+    return db_back_open(&ask, &calls, &e->back);
+}
+
+/* ---- asking ---- */
+
+static db_estimate *estimate_of(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    if (judge->estimate == NULL && !sp_failed(sp_alloc(1, sizeof(db_estimate), &judge->estimate))) {
+        judge->estimate->session = session;
+        judge->estimate->timer = (sp_timer){.on_time = on_late};
+    }
+    return judge->estimate;
+}
+
+static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
+{
+    sp_span stars = SP_SPAN_LIT("'***'");
+    e->hash = *hash;
+    e->state = WAITING;
+    e->found = (db_estimated){.rows = 0};
+    e->stage = e->stage_count = e->left_out = 0;
+    e->is_secret = sp_span_find(run->shown, stars) < run->shown.len;
+    sp_buf_done(&e->lines);
+    sp_buf_done(&e->touches);
+    e->lines = sp_buf_make(LINES_MAX_BYTES + 16);
+    e->touches = sp_buf_make(TOUCHES_MAX_BYTES + 16);
+    e->out = sp_buf_make(OUT_MAX_BYTES);
+    e->carry = sp_buf_make(CARRY_MAX_BYTES);
+    e->takes_all = false;
+    e->is_bounded = run->judgement->statement_count == 1 &&
+                    (sp_span_eq(sp_span_cstr(run->tag), SP_SPAN_LIT("DELETE")) ||
+                     sp_span_eq(sp_span_cstr(run->tag), SP_SPAN_LIT("UPDATE")));
+    explain_all(e, run);
+    ask_touches(e, run);
+    if (e->stage_count == 0) {
+        done(e, NULL);
+        return;
+    }
+    sp_err err = sp_timer_set(db_here.loop, &e->timer, ANSWER_US);
+    if (!sp_failed(err) && e->back == NULL) {
+        err = open_connection(e);
+    } else if (!sp_failed(err) && e->ready) {
+        ask_now(e);
+    }
+    if (sp_failed(err)) {
+        done(e, "the database could not be asked for a plan");
+    }
+}
+
+const db_estimated *db_estimate_ask(db_session *session, const db_run_ask *run, const sp_hash *hash)
+{
+    static const db_estimated unknown = {.why_not = "the gate has no memory left for a plan"};
+    db_estimate *e = estimate_of(session);
+    if (e == NULL) {
+        return &unknown;
+    }
+    if (e->state == NONE || !sp_hash_eq(&e->hash, hash)) {
+        begin(e, run, hash);
+    }
+    return e->state == DONE ? &e->found : NULL;
+}
+
+void db_estimate_write(const db_session *session, sp_buf *out)
+{
+    const db_estimate *e = db_session_judge(session)->estimate;
+    if (e == NULL || e->state != DONE) {
+        return;
+    }
+    sp_buf_text(out, "{\"lines\":[");
+    sp_buf_span(out, sp_buf_borrow(&e->lines));
+    sp_buf_text(out, "],\"touches\":[");
+    sp_buf_span(out, sp_buf_borrow(&e->touches));
+    sp_buf_fmt(out, "],\"left_out\":%u,\"why_not\":", e->left_out);
+    if (e->found.why_not[0] == '\0') {
+        sp_buf_text(out, "null");
+    } else {
+        sp_buf_json(out, sp_span_cstr(e->found.why_not));
+    }
+    sp_buf_text(out, "}");
+}
+
+bool db_estimate_waits(const db_session *session)
+{
+    const db_estimate *e = db_session_judge(session)->estimate;
+    return e != NULL && e->state == WAITING;
+}
+
+void db_estimate_forget(db_session *session)
+{
+    db_estimate *e = db_session_judge(session)->estimate;
+    if (e == NULL || e->state == NONE) {
+        return;
+    }
+    if (e->state == WAITING) { /* answers would belong to nobody */
+        sp_timer_clear(db_here.loop, &e->timer);
+        db_back_close(e->back);
+        e->back = NULL;
+        e->ready = false;
+        sp_buf_done(&e->out);
+        sp_buf_done(&e->carry);
+    }
+    sp_buf_done(&e->lines);
+    sp_buf_done(&e->touches);
+    e->state = NONE;
+}
+
+void db_estimate_tick(db_session *session)
+{
+    db_estimate *e = db_session_judge(session)->estimate;
+    if (e != NULL && e->state != WAITING && e->back != NULL && ++e->idle_ticks > IDLE_TICKS) {
+        db_back_close(e->back);
+        e->back = NULL;
+        e->ready = false;
+    }
+}
+
+void db_estimate_gone(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    if (judge->estimate != NULL) {
+        db_estimate_forget(session);
+        db_back_close(judge->estimate->back);
+        sp_free(judge->estimate);
+        judge->estimate = NULL;
+    }
+}

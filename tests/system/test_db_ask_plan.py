@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What approvers see of a statement before they answer: its plan, its rows, what stands on what it takes away; and
+what they are told when the database does not say.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/DATABASE.md "What approvers see".
+"""
+
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice, SCHEMA
+from test_core_cli import Shell
+from test_db_ask import DOCUMENTS, Waiting, answer, asked
+
+MORE = SCHEMA + """
+CREATE TABLE traces (at timestamptz DEFAULT now());
+CREATE FUNCTION trace() RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO traces DEFAULT VALUES; RETURN 1; END';
+CREATE FUNCTION sly() RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN trace(); END';
+CREATE FUNCTION of_orders(o orders) RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
+CREATE TRIGGER watch_out AFTER DELETE ON customers FOR EACH ROW EXECUTE FUNCTION noop();
+CREATE SEQUENCE order_numbers OWNED BY orders.id;
+ANALYZE;
+"""
+VOUCHED = DOCUMENTS.replace("  accounts: [{ roles: [dba, lead, hasty], as: op_all }]",
+                            "  accounts: [{ roles: [dba, lead, hasty], as: op_all }]\n"
+                            "  functions: [{ name: public.sly, action: read }]")
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(VOUCHED, schema=MORE)
+    try:
+        for name, role in (("dora", "dba"), ("lena", "lead")):
+            one.person(name, role)
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def dora(gate):
+    connection = gate.connect("dora")
+    connection.autocommit = True
+    yield connection
+    connection.cancel()
+    connection.close()
+
+
+def question(gate, connection, text):
+    """The statement begins to wait: what its approver sees, and the statement."""
+    run = Waiting(connection, text)
+    item = asked(gate)
+    return gate.people["lena"].get(f"/approvals/{item['id']}"), run
+
+
+def refuse(gate, item, run):
+    answer(gate, item, "refuse", reason="only looked at")
+    run.join(20)
+    assert run.error is not None and run.error.pgcode == "42501"
+
+
+def touched(item):
+    return {(one["kind"], one["name"]): (one["why"], one["rows"]) for one in item["plan"]["touches"]}
+
+
+def test_plan_rows_and_dependants(gate, dora, tmp_path):
+    item, run = question(gate, dora, "DELETE FROM customers")
+    assert item["estimated_rows"] == 20 and item["plan"]["why_not"] is None
+    assert item["plan"]["lines"][0].startswith("Delete on customers") and "Seq Scan" in item["plan"]["lines"][1]
+    seen = touched(item)
+    assert seen["table", "public.customers"] == ("named", 20)
+    assert seen["table", "public.orders"] == ("goes with it", 200)
+    assert seen["view", "public.v_customers"][0] == "reads it" and seen["view", "public.v_names"][0] == "reads it"
+    assert "deletes its rows too" in seen["foreign key", "public.orders.orders_customer_id_fkey"][0]
+    assert seen["sequence", "public.order_numbers"] == ("belongs to it", 0)
+    assert seen["function", "public.of_orders"] == ("uses it", 0)
+    assert seen["trigger", "public.customers.watch_out"] == ("runs with it", 0)
+    shown = Shell(gate.office, gate.people["lena"], tmp_path).run("approvals", "show", item["id"])
+    assert "Delete on customers" in shown and "public.v_names  reads it" in shown and "about 200 rows" in shown
+    refuse(gate, item, run)
+    assert any("about 20 rows" in notice for notice in dora.notices)
+
+
+def test_what_has_no_plan_tells_the_rows_of_its_tables(gate, dora):
+    item, run = question(gate, dora, "TRUNCATE orders; DROP TABLE audit.entries")
+    assert item["plan"]["lines"] == [] and item["plan"]["why_not"] is None and item["estimated_rows"] == 210
+    refuse(gate, item, run)
+
+
+def test_changes_within_with_are_counted(gate, dora):
+    item, run = question(gate, dora, "WITH gone AS (DELETE FROM orders RETURNING id) SELECT count(*) FROM gone")
+    assert item["estimated_rows"] == 200 and any("Delete on orders" in line for line in item["plan"]["lines"])
+    refuse(gate, item, run)
+
+
+def test_planning_runs_nothing(gate, dora):
+    # declared IMMUTABLE and vouched for by the policy: planning computes it, and the server lets it write nothing
+    item, run = question(gate, dora, "DELETE FROM orders; SELECT sly()")
+    assert "read-only" in item["plan"]["why_not"]
+    refuse(gate, item, run)
+    item, run = question(gate, dora, "DELETE FROM orders; EXPLAIN ANALYZE DELETE FROM customers")
+    refuse(gate, item, run)
+    assert gate.sql("SELECT count(*) FROM traces") in ("0", [(0,)])
+    assert gate.sql("SELECT count(*) FROM orders") in ("200", [(200,)])
+
+
+def test_it_is_said_when_there_is_no_plan(gate, dora):
+    with dora.cursor() as c:
+        c.execute("CREATE TEMP TABLE chosen (id int)")
+    item, run = question(gate, dora, "DELETE FROM orders WHERE true OR id IN (SELECT id FROM chosen)")
+    assert 'relation "chosen" does not exist' in item["plan"]["why_not"] and item["plan"]["lines"] == []
+    assert item["estimated_rows"] == 200  # all that is there
+    refuse(gate, item, run)
+    assert any("no whole plan" in notice for notice in dora.notices)
+    with gate.direct("op_all") as other:
+        other.cursor().execute("LOCK TABLE orders")
+        item, run = question(gate, dora, "DELETE FROM orders")
+        assert "lock timeout" in item["plan"]["why_not"]
+        other.rollback()
+        refuse(gate, item, run)
+
+
+def test_secrets_stay_out_of_plans(gate, dora):
+    item, run = question(gate, dora, "DELETE FROM orders WHERE true OR note = 'password=geheim1'")
+    assert "geheim1" not in str(item)
+    refuse(gate, item, run)
+
+
+def test_it_can_be_cancelled_while_the_plan_is_asked_for(gate, dora):
+    with gate.direct("op_all") as other:
+        other.cursor().execute("LOCK TABLE orders")
+        run = Waiting(dora, "DELETE FROM orders")
+        while run.is_alive():
+            dora.cancel()
+            run.join(0.2)
+        other.rollback()
+    assert isinstance(run.error, psycopg2.Error) and run.error.pgcode == "57014"

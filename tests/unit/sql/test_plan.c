@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The rows of a plan, as PostgreSQL 15 writes plans.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/plan.h.
+ */
+#include "tests/unit/cm.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/plan.h"
+
+#include <string.h>
+
+static uint64_t rows_of(const char *json)
+{
+    uint64_t rows = UINT64_MAX;
+    assert_int_equal(sp_sql_plan_rows(sp_span_cstr(json), &rows).code, SP_OK);
+    return rows;
+}
+
+static sp_code code_of(const char *json)
+{
+    uint64_t rows = 0;
+    return sp_sql_plan_rows(sp_span_cstr(json), &rows).code;
+}
+
+static void test_reads(void **state)
+{
+    (void)state;
+    assert_int_equal(rows_of("[{\"Plan\": {\"Node Type\": \"Seq Scan\", \"Plan Rows\": 200}}]"),
+                     200);
+    assert_int_equal(rows_of("[{\"Plan\": {\"Node Type\": \"Limit\", \"Plan Rows\": 5, \"Plans\": ["
+                             "{\"Node Type\": \"Seq Scan\", \"Parent Relationship\": \"Outer\","
+                             "\"Plan Rows\": 9000}]}}]"),
+                     5);
+}
+
+static void test_changes(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        rows_of("[{\"Plan\": {\"Node Type\": \"ModifyTable\", \"Operation\": \"Delete\","
+                "\"Plan Rows\": 0, \"Plans\": [{\"Node Type\": \"Seq Scan\","
+                "\"Parent Relationship\": \"Outer\", \"Plan Rows\": 40000, \"Filter\": "
+                "\"(note = '\\\"Plan Rows\\\": 1'::text)\"}, {\"Node Type\": \"Result\","
+                "\"Parent Relationship\": \"InitPlan\", \"Plan Rows\": 7}]}}]"),
+        40000);
+    /* WITH gone AS (DELETE ... RETURNING *) SELECT count(*) FROM gone */
+    assert_int_equal(
+        rows_of("[{\"Plan\": {\"Node Type\": \"Aggregate\", \"Plan Rows\": 1, \"Plans\": ["
+                "{\"Node Type\": \"ModifyTable\", \"Parent Relationship\": \"InitPlan\","
+                "\"Plan Rows\": 300, \"Plans\": [{\"Node Type\": \"Seq Scan\","
+                "\"Parent Relationship\": \"Outer\", \"Plan Rows\": 300}]},"
+                "{\"Node Type\": \"CTE Scan\", \"Parent Relationship\": \"Outer\","
+                "\"Plan Rows\": 300}]}}]"),
+        300);
+}
+
+static void test_bad(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",   "[]",          "{",        "[}",
+                                      "{]", "\"",          "\"a\\",    "[{\"Plan\": 3}]",
+                                      "]",  "[{\"a\":@}]", "Plan Rows"};
+    for (size_t i = 0; i < SP_COUNT(bad); i++) {
+        assert_int_equal(code_of(bad[i]), SP_EINVALID);
+    }
+    char deep[SP_SQL_PLAN_DEPTH_MAX + 8];
+    memset(deep, '[', sizeof(deep) - 1);
+    deep[sizeof(deep) - 1] = '\0';
+    assert_int_equal(code_of(deep), SP_ELIMIT);
+    assert_int_equal(rows_of("{\"Plan Rows\": 99999999999999999999999}"), INT64_MAX);
+    assert_int_equal(rows_of("{\"Plan Rows\": -5}"), INT64_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads), cmocka_unit_test(test_changes),
+                                       cmocka_unit_test(test_bad)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -72,7 +72,7 @@ static void the_demo_office_is_proven(void **state)
     assert_ok(compile_demo(NULL, NULL, &diags, &set));
     assert_int_equal(diags.count, 0);
     sp_policy_figures figures = sp_policy_set_figures(set);
-    assert_true(figures.nevers == 5 && figures.examples >= 16);
+    assert_true(figures.nevers == 6 && figures.examples >= 24);
 }
 
 static void one_edit_of_it_is_refused(void **state)

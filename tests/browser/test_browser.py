@@ -183,3 +183,14 @@ then: deny
             {"lin": db.environment("lin"), "mia": db.environment("mia"), "tokens": tokens}))
     finally:
         db.close()
+
+
+@pytest.mark.timeout(180)
+def test_recordings(tools):
+    one = Office()
+    try:
+        one.start()
+        _, sam, _ = one.set_up_administrators()
+        run_node("recordings.test.mjs", one, TOKEN=sam.cookies[f"portal.{one.domain}"]["__Host-sallyport"])
+    finally:
+        one.close()

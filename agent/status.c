@@ -199,8 +199,10 @@ int sp_agent_export(const sp_agent_options *options)
 
 int sp_agent_unenroll(const sp_agent_options *options)
 {
-    static const char *const files[] = {"device.pem", "device-ca.pem", "office-ca.pem", "renew.csr",
-                                        "state.json"};
+    /* of ssh/ what sallyport login made of the key */
+    static const char *const files[] = {"device.pem",      "device-ca.pem", "office-ca.pem",
+                                        "renew.csr",       "state.json",    "ssh/id",
+                                        "ssh/id-cert.pub", "ssh/state.json"};
     auto_agent sp_agent agent = {0};
     auto_close int lock = -1;
     (void)options;

@@ -71,6 +71,7 @@ export function EventLinks({ event, own }: { event: Event; own?: boolean }) {
   const words = t().watch;
   return (
     <p class="row">
+      {event.gate === "ssh" && event.reference && <a href={`/recordings/${event.reference}`}>{t().machines.toRecording}</a>}
       {isAdmin("audit") && <a href={`/admin/ledger/${event.entry}?position=${event.position}`}>{words.toEntry(event.entry)}</a>}
       {event.session && (own || isAdmin("audit") || isAdmin("security")) &&
         <a href={own ? `/sessions/${event.session}` : `/admin/sessions/${event.session}`}>{words.toSession}</a>}

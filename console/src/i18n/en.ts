@@ -199,7 +199,7 @@ export const en = {
   },
   recorded: {
     title: "Recorded about me", lead: "What this office writes down about you, why, for how long, and who may read it.",
-    promise: "Nothing else is recorded by Sallyport: no screen, no camera, no keystrokes, no content of pages. Whoever reads your entries is recorded too.",
+    promise: "Nothing else is recorded by Sallyport: no picture of your screen, no camera, no content of pages; of terminals on machines what they print, and what you type only where the policy says so. Whoever reads your entries is recorded too.",
     register: "What and why", mine: "My entries", on: "Recording", off: "Off",
     purpose: "Purpose", basis: "Basis", term: "Kept for", days: (n: number) => s(n, "day"), readers: "Read by",
     noEvents: "No entries yet", entry: (n: string) => `Entry ${n}`,

@@ -199,7 +199,7 @@ export const zh: typeof en = {
   },
   recorded: {
     title: "关于我的记录", lead: "办公室记录了您的哪些信息、为什么记录、保存多久、谁可以查看。",
-    promise: "Sallyport 不记录其他任何内容：不录屏、不使用摄像头、不记录键盘输入、不保存网页内容。查阅您记录的人同样会被记录。",
+    promise: "Sallyport 不记录其他任何内容：不录您的屏幕、不使用摄像头、不保存网页内容；对主机上的终端，记录其输出，仅在策略写明之处记录您的输入。查阅您记录的人同样会被记录。",
     register: "内容与目的", mine: "我的记录", on: "记录中", off: "未启用",
     purpose: "目的", basis: "依据", term: "保存期限", days: (n: number) => `${n} 天`, readers: "可查看者",
     noEvents: "暂无记录", entry: (n: string) => `条目 ${n}`,

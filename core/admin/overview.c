@@ -392,6 +392,12 @@ static const recorder recorders[] = {
      "在数据库上执行的每条语句:时间、地址、设备、数据库、语句文本(隐去口令)、是否允许及原因、行数与"
      "字节数。不含返回的数值。",
      "Protecting data that many people depend on", "保护众人依赖的数据"},
+    {"machines", SP_EVENT_DECISION,
+     "Each connection, command, file and forwarding at a machine: time, address, device, machine, "
+     "account, the command or path, whether it was allowed and why. No contents of files.",
+     "在主机上的每次连接、命令、文件与转发:时间、地址、设备、主机、账户、命令或路径、是否允许及"
+     "原因。不含文件内容。",
+     "Protecting machines that many people depend on", "保护众人依赖的主机"},
     {"sign-ins", SP_EVENT_SIGN_IN,
      "Each sign-in and sign-out: time, address, device, method, whether it worked.",
      "每次登录与退出:时间、地址、设备、方式、是否成功。", "Protecting accounts", "保护账号"},

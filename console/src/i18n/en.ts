@@ -203,7 +203,7 @@ export const en = {
     register: "What and why", mine: "My entries", on: "Recording", off: "Off",
     purpose: "Purpose", basis: "Basis", term: "Kept for", days: (n: number) => s(n, "day"), readers: "Read by",
     noEvents: "No entries yet", entry: (n: string) => `Entry ${n}`,
-    names: { decisions: "Decisions on requests", statements: "Statements at databases", "sign-ins": "Sign-ins", changes: "Changes of your account", sessions: "Sessions", devices: "Device state", admin_changes: "Administrators' changes", web: "Web requests" } as Record<string, string>,
+    names: { decisions: "Decisions on requests", statements: "Statements at databases", machines: "Commands and files at machines", terminals: "Terminals of machines", "sign-ins": "Sign-ins", changes: "Changes of your account", sessions: "Sessions", devices: "Device state", admin_changes: "Administrators' changes", web: "Web requests" } as Record<string, string>,
   },
   refusals: {
     title: "Refusals", lead: "What was refused to you, and how to mend it.", byNumber: "Number on the refusal page", find: "Find",

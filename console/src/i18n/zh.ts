@@ -203,7 +203,7 @@ export const zh: typeof en = {
     register: "内容与目的", mine: "我的记录", on: "记录中", off: "未启用",
     purpose: "目的", basis: "依据", term: "保存期限", days: (n: number) => `${n} 天`, readers: "可查看者",
     noEvents: "暂无记录", entry: (n: string) => `条目 ${n}`,
-    names: { decisions: "请求判定", statements: "数据库语句", "sign-ins": "登录", changes: "账号变更", sessions: "会话", devices: "设备状态", admin_changes: "管理员的更改", web: "网页请求" },
+    names: { decisions: "请求判定", statements: "数据库语句", machines: "主机上的命令与文件", terminals: "主机终端", "sign-ins": "登录", changes: "账号变更", sessions: "会话", devices: "设备状态", admin_changes: "管理员的更改", web: "网页请求" },
   },
   refusals: {
     title: "被拒绝的操作", lead: "哪些操作被拒绝，以及如何解决。", byNumber: "拒绝页面上的编号", find: "查找",

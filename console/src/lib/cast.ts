@@ -82,25 +82,33 @@ export interface Transcript {
 
 const enum In { Text, Escape, Csi, String, StringEscape, Charset }
 
+/* All control characters but line feed and tab. */
+const CONTROL = /[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+
 /* What was printed, without escape sequences (ECMA-48) and control characters but line feed and tab. */
 class Stripper {
   private state = In.Text;
   strip(data: string): string {
     let out = "";
-    for (const c of data) {
-      const n = c.codePointAt(0) ?? 0;
+    for (let i = 0; i < data.length; ) {
+      if (this.state === In.Text) {
+        CONTROL.lastIndex = i;
+        const end = CONTROL.exec(data)?.index ?? data.length;
+        out += data.slice(i, end);
+        i = end;
+        if (i >= data.length) break;
+      }
+      const n = data.charCodeAt(i++);
       if (n === 0x18 || n === 0x1a) this.state = In.Text;
-      else if (this.state === In.Text) out += this.plain(c, n);
+      else if (this.state === In.Text) this.begin(n);
       else this.inside(n);
     }
     return out;
   }
-  private plain(c: string, n: number): string {
+  private begin(n: number): void {
     if (n === 0x1b) this.state = In.Escape;
     else if (n === 0x9b) this.state = In.Csi;
     else if (n === 0x90 || n === 0x98 || n === 0x9d || n === 0x9e || n === 0x9f) this.state = In.String;
-    else if (n === 0x0a || n === 0x09 || (n >= 0x20 && (n < 0x7f || n >= 0xa0))) return c;
-    return "";
   }
   private inside(n: number): void {
     if (this.state === In.Escape || this.state === In.StringEscape) this.state = this.afterEscape(n);
@@ -118,7 +126,7 @@ class Stripper {
   }
 }
 
-const TEXT_MOST = 4 << 20;
+const TEXT_MOST = 64 << 20;
 
 export function transcriptOf(events: readonly CastEvent[]): Transcript {
   const stripper = new Stripper();

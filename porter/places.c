@@ -237,6 +237,9 @@ static sp_err make_sockets(const sp_config *config, porter_places *places, sp_bu
     for (size_t i = 0; i < config->postgres_count; i++) {
         TRY(open_tcp(SP_ROLE_DB, "postgres", config->postgres[i], i, places, why));
     }
+    for (size_t i = 0; i < config->ssh_count; i++) {
+        TRY(open_tcp(SP_ROLE_SSH, "ssh", config->ssh[i], i, places, why));
+    }
     for (size_t i = 0; i < SP_COUNT(unix_places); i++) {
         if (sp_config_has_role(config, unix_places[i].role)) {
             TRY(open_unix(config, &unix_places[i], places, why));

@@ -22,7 +22,7 @@
 #include <sys/types.h>
 
 enum {
-    PORTER_SOCKETS_MAX = 6 + 4 * SP_LISTEN_MAX,
+    PORTER_SOCKETS_MAX = 6 + 5 * SP_LISTEN_MAX,
     PORTER_WORDS_MAX_BYTES = 4096, /* one datagram of a role */
     PORTER_NOTE_BYTES = 512,       /* STATUS=, X_SANDBOX= and reasons, kept for doctor */
     PORTER_WATCHDOG_S = 20

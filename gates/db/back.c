@@ -14,8 +14,6 @@
 #include "lib/proto/vault_msg.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,8 +28,7 @@ enum {
     NONCE_BYTES = 18,
     PARAMETERS_MAX = 32,
     SETTLE_MAX_BYTES = 1 << 20,
-    SIGNATURE_BYTES = 32,
-    NAMES_EVERY_US = 60000000
+    SIGNATURE_BYTES = 32
 };
 
 struct db_back_login {
@@ -523,19 +520,15 @@ static void read_ssl_answer(db_back *back)
 
 static void connected(db_back *back)
 {
-    int error = 0;
-    socklen_t len = sizeof(error);
-    if (getsockopt(back->stream.watch.fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
-        char why[160];
-        snprintf(why, sizeof(why), "the database server cannot be reached: %s",
-                 strerror(error != 0 ? error : errno));
-        failed(back, unreachable, why);
+    sp_err err = sp_dial_finish(back->stream.watch.fd);
+    if (err.code == SP_EAGAIN) {
         return;
     }
-    struct sockaddr_storage peer;
-    len = sizeof(peer);
-    if (getpeername(back->stream.watch.fd, (struct sockaddr *)&peer, &len) != 0) {
-        return; /* not yet */
+    if (sp_failed(err)) {
+        char why[160];
+        snprintf(why, sizeof(why), "the database server cannot be reached: %s", strerror(errno));
+        failed(back, unreachable, why);
+        return;
     }
     if (back->tls == SP_DATABASE_TLS_LOOPBACK) {
         say_hello(back);
@@ -594,62 +587,12 @@ static void on_stream(db_stream *stream)
 
 static sp_err connect_to(db_back *back)
 {
-    int fd = socket(back->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        return sp_fail(SP_EIO);
-    }
-    const int on = 1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    if (connect(fd, (const struct sockaddr *)&back->address, back->address_len) != 0 &&
-        errno != EINPROGRESS) {
-        close(fd);
-        return sp_fail(SP_EIO);
-    }
+    int fd = -1;
+    TRY(sp_dial(&back->address, &fd));
     return db_stream_open(&back->stream, fd, on_stream);
 }
 
 /* ---- asking ---- */
-
-/* An address as it stands; a name by the resolver, at most once a minute. */
-static sp_err resolve(db_back *back, const char *host, uint16_t port)
-{
-    static struct {
-        char host[HOST_BYTES];
-        uint64_t until_us;
-        struct sockaddr_storage address;
-        socklen_t len;
-    } last;
-    char service[8];
-    uint64_t now_us = sp_loop_now_us(db_here.loop);
-    snprintf(service, sizeof(service), "%u", port);
-    bool known = strcmp(last.host, host) == 0 && now_us < last.until_us;
-    if (!known) {
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
-        struct addrinfo *found = NULL;
-        int error = getaddrinfo(host, service, &hints, &found);
-        if (error != 0) {
-            hints.ai_flags = AI_ADDRCONFIG;
-            error = getaddrinfo(host, service, &hints, &found);
-        }
-        if (error != 0) {
-            return sp_fail(SP_ENOTFOUND);
-        }
-        sp_copy(&last.address, found->ai_addr, found->ai_addrlen);
-        last.len = found->ai_addrlen;
-        last.until_us = now_us + NAMES_EVERY_US;
-        snprintf(last.host, sizeof(last.host), "%s", host);
-        freeaddrinfo(found);
-    }
-    back->address = last.address;
-    back->address_len = last.len;
-    if (back->address.ss_family == AF_INET) {
-        ((struct sockaddr_in *)(void *)&back->address)->sin_port = htons(port);
-    } else {
-        ((struct sockaddr_in6 *)(void *)&back->address)->sin6_port = htons(port);
-    }
-    return sp_ok();
-}
 
 static sp_err write_startup(db_back_login *login, const db_back_ask *ask)
 {
@@ -683,7 +626,7 @@ static sp_err make_login(db_back *back, const db_back_ask *ask, const sp_databas
     TRY(sp_fit(login->host, sizeof(login->host), to->host));
     TRY(sp_fit(login->ca, sizeof(login->ca), to->ca));
     TRY(write_startup(login, ask));
-    return resolve(back, login->host, to->port);
+    return sp_dial_resolve(db_here.loop, login->host, to->port, &back->address);
 }
 
 sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back **ret_back)
@@ -726,7 +669,6 @@ void db_back_cancel(const db_back *back)
     other->pid = back->pid;
     sp_copy(other->key, back->key, DB_BACK_KEY_BYTES);
     other->address = back->address;
-    other->address_len = back->address_len;
     other->stream.watch.fd = -1;
     other->timer = (sp_timer){.on_time = on_late};
     other->statuses = sp_buf_make(16);

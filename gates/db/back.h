@@ -14,6 +14,7 @@
 #define SP_GATES_DB_BACK_H
 
 #include "gates/db/stream.h"
+#include "infra/gate/dial.h"
 #include "lib/policy/decide.h"
 #include "lib/proto/pgwire.h"
 
@@ -57,8 +58,7 @@ struct db_back {
     uint8_t key[DB_BACK_KEY_BYTES];
     bool is_cancel;
     uint8_t tls; /* sp_database_tls */
-    struct sockaddr_storage address;
-    socklen_t address_len;
+    sp_dial_address address;
     /* What the server said of itself: whole ParameterStatus messages; until taken. */
     sp_buf statuses;
 };

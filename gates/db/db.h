@@ -19,13 +19,13 @@
 #include "gates/db/stream.h"
 #include "infra/gate/office.h"
 #include "infra/gate/recorder.h"
+#include "infra/gate/workers.h"
 #include "infra/proc/config.h"
 #include "lib/base/sha256.h"
 #include "lib/policy/database.h"
 #include "lib/policy/types.h"
 
 enum {
-    DB_WORKERS_MAX = 64,
     DB_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
     DB_LOGIN_US = 15000000,
     DB_CROWDED_US = 5000,  /* how long statements wait for room in the event ring */
@@ -141,7 +141,7 @@ typedef struct {
     sp_office office;
     sp_recorder recorder;
     sp_link vault;
-    int mesh[DB_WORKERS_MAX]; /* to send to that worker */
+    int mesh[SP_WORKERS_MAX]; /* to send to that worker */
     sp_watch mesh_watch;      /* what others send us */
     uint32_t *loads;          /* sessions of each worker, shared; UINT32_MAX = it does not run */
     sp_watch listening[SP_LISTEN_MAX];
@@ -161,19 +161,8 @@ typedef struct {
 extern db_worker db_here;
 
 /* ---- worker.c ---- */
-typedef struct {
-    const sp_config *config;
-    unsigned number;
-    unsigned count;
-    int mesh_in;
-    const int *mesh_out;
-    uint32_t *loads;
-    int pulse_fd;
-    const int *listen_fds;
-    size_t listen_count;
-} db_worker_start;
 /* The life of a worker; the exit status. */
-int db_worker_run(const db_worker_start *start);
+int db_worker_run(const sp_worker_start *start);
 
 /* ---- session.c ---- */
 /* Takes an accepted descriptor. */

@@ -178,7 +178,7 @@ static sp_err start_lines(const sp_config *config)
     return sp_ok();
 }
 
-static sp_err start_listening(const db_worker_start *start)
+static sp_err start_listening(const sp_worker_start *start)
 {
     for (size_t i = 0; i < start->listen_count; i++) {
         db_here.listening[i] = (sp_watch){.on_ready = on_listening, .fd = -1};
@@ -222,7 +222,7 @@ static sp_err lock_in(const sp_config *config)
 
 /* ---- life ---- */
 
-static sp_err prepare(const db_worker_start *start)
+static sp_err prepare(const sp_worker_start *start)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     db_here.config = start->config;
@@ -258,7 +258,7 @@ static void say_goodbye(void)
     }
 }
 
-int db_worker_run(const db_worker_start *start)
+int db_worker_run(const sp_worker_start *start)
 {
     sp_err err = prepare(start);
     if (!sp_failed(err)) {

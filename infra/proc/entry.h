@@ -19,6 +19,7 @@ int sp_vault_role(const sp_config *config);
 int sp_ledger_role(const sp_config *config);
 int sp_web_role(const sp_config *config);
 int sp_db_role(const sp_config *config);
+int sp_ssh_role(const sp_config *config);
 int sp_keeper_role(const sp_config *config);
 
 /* Commands: argv[0] is the command's own word. */

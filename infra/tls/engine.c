@@ -18,6 +18,7 @@
 #include <openssl/engine.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 #include <unistd.h>
@@ -42,6 +43,8 @@ static struct {
     EVP_PKEY_METHOD *rsa;
     int ec_name; /* ex_data slots of the key's name */
     int rsa_name;
+    EC_KEY_METHOD *pem_ec; /* of keys that were read as PEM: no name hangs on them */
+    char pem_name[SP_VAULT_NAME_MAX_BYTES + 1];
 } state = {.fd = -1};
 
 /* ---- asking ---- */
@@ -151,13 +154,9 @@ static uint16_t ecdsa_scheme(int digest_len)
     return digest_len == 64 ? SP_TLS_ECDSA_SHA512 : 0;
 }
 
-static int ec_sign(int type, const unsigned char *digest, int digest_len, unsigned char *to,
-                   unsigned int *ret_len, const BIGNUM *kinv, const BIGNUM *rp, EC_KEY *key)
+static int ec_sign_as(const char *name, const unsigned char *digest, int digest_len,
+                      unsigned char *to, unsigned int *ret_len, EC_KEY *key)
 {
-    (void)type;
-    (void)kinv;
-    (void)rp;
-    const char *name = EC_KEY_get_ex_data(key, state.ec_name);
     int room = ECDSA_size(key);
     auto_buf sp_buf signature = sp_buf_make(SP_VAULT_NOTE_MAX_BYTES);
     if (name == NULL || digest_len < 0 || room <= 0 ||
@@ -170,6 +169,24 @@ static int ec_sign(int type, const unsigned char *digest, int digest_len, unsign
     sp_copy(to, signature.ptr, signature.len);
     *ret_len = (unsigned)signature.len;
     return 1;
+}
+
+static int ec_sign(int type, const unsigned char *digest, int digest_len, unsigned char *to,
+                   unsigned int *ret_len, const BIGNUM *kinv, const BIGNUM *rp, EC_KEY *key)
+{
+    (void)type;
+    (void)kinv;
+    (void)rp;
+    return ec_sign_as(EC_KEY_get_ex_data(key, state.ec_name), digest, digest_len, to, ret_len, key);
+}
+
+static int pem_sign(int type, const unsigned char *digest, int digest_len, unsigned char *to,
+                    unsigned int *ret_len, const BIGNUM *kinv, const BIGNUM *rp, EC_KEY *key)
+{
+    (void)type;
+    (void)kinv;
+    (void)rp;
+    return ec_sign_as(state.pem_name, digest, digest_len, to, ret_len, key);
 }
 
 static EVP_PKEY *ec_key(const uint8_t *der, size_t len, const char *name)
@@ -341,4 +358,55 @@ sp_err sp_tls_engine_key(const char *name, sp_tls_key **ret_key)
     }
     *ret_key = key;
     return sp_ok();
+}
+
+/* ---- keys as PEM ---- */
+
+static sp_err make_pem_method(void)
+{
+    int (*setup)(EC_KEY *, BN_CTX *, BIGNUM **, BIGNUM **) = NULL;
+    if (state.pem_ec != NULL) {
+        return sp_ok();
+    }
+    state.pem_ec = EC_KEY_METHOD_new(EC_KEY_OpenSSL());
+    if (state.pem_ec == NULL) {
+        return sp_fail(SP_ENOMEM);
+    }
+    EC_KEY_METHOD_get_sign(state.pem_ec, NULL, &setup, NULL);
+    EC_KEY_METHOD_set_sign(state.pem_ec, pem_sign, setup, NULL);
+    return sp_ok();
+}
+
+/* The number 1 stands where the private key would: whoever signs with it signs nothing. */
+static sp_err write_pem(EC_KEY *key, sp_buf *pem)
+{
+    BIO *out = BIO_new(BIO_s_mem());
+    char *text = NULL;
+    bool well = key != NULL && out != NULL && EC_KEY_set_private_key(key, BN_value_one()) == 1 &&
+                PEM_write_bio_ECPrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1;
+    long len = well ? BIO_get_mem_data(out, &text) : 0;
+    sp_buf_span(pem, sp_span_of(text, len > 0 ? (size_t)len : 0));
+    BIO_free(out);
+    return well ? sp_buf_error(pem) : sp_fail(SP_EIO);
+}
+
+sp_err sp_tls_engine_pem_begin(const char *name, sp_buf *pem)
+{
+    auto_buf sp_buf der = sp_buf_make(SP_VAULT_CERT_MAX_BYTES);
+    TRY(make_pem_method());
+    TRY(sp_fit(state.pem_name, sizeof(state.pem_name), sp_span_cstr(name)));
+    TRY(ask(SP_VAULT_TLS_KEY, sp_span_cstr(name), LOAD_MS, &der));
+    const uint8_t *at = der.ptr;
+    EC_KEY *key = d2i_EC_PUBKEY(NULL, &at, (long)der.len);
+    sp_err err = write_pem(key, pem);
+    EC_KEY_free(key);
+    ERR_clear_error();
+    TRY(err);
+    EC_KEY_set_default_method(state.pem_ec);
+    return sp_ok();
+}
+
+void sp_tls_engine_pem_end(void)
+{
+    EC_KEY_set_default_method(NULL);
 }

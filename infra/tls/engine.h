@@ -17,7 +17,7 @@
 #ifndef SP_TLS_ENGINE_H
 #define SP_TLS_ENGINE_H
 
-#include "lib/base/err.h"
+#include "lib/base/buf.h"
 
 /* Registers the engine, once a process; more calls only change the path. Before nginx reads
  * ssl_certificate_key. vault_socket: path of vault.sock. */
@@ -27,5 +27,11 @@ SP_MUST sp_err sp_tls_engine_register(const char *vault_socket);
  * has none, or does not answer. */
 typedef struct evp_pkey_st sp_tls_key;
 SP_MUST sp_err sp_tls_engine_key(const char *name, sp_tls_key **ret_key);
+
+/* For a library that takes keys as PEM and no other way (libssh): the text has the public half of
+ * the key and a private one of no use, and what is read from such a text between _begin and _end
+ * signs in the vault, under that name. One name a process. pem: a few hundred bytes. */
+SP_MUST sp_err sp_tls_engine_pem_begin(const char *name, sp_buf *pem);
+void sp_tls_engine_pem_end(void);
 
 #endif

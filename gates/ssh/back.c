@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The client's side of a log-in at a target: our own connection, a host key that policy pins, a key
+ * of this connection that core had certified for minutes, or a password that core hands out.
+ *
+ * Core's word and the target's key exchange are waited for at the same time; nothing that proves
+ * anything is sent before both are there.
+ *
+ * OWNS the target's session until the connection ends. PROCESS ssh gate workers. TRUST the target's
+ * bytes are hostile; its host key must be the one that policy names. SPEC RFC 4252, OpenSSH
+ * PROTOCOL.certkeys, lib/proto/ssh_msg.h.
+ */
+#include "gates/ssh/gate.h"
+#include "infra/gate/dial.h"
+#include "infra/proc/log.h"
+#include "lib/ssh/key.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { OPEN_US = 20000000, HOST_BYTES = 256, KINDS_BYTES = 512 };
+
+static void refuse(sg_conn *conn, sp_reason reason, const char *text)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, reason, "%s", text);
+    sg_conn_refuse(conn, &refusal);
+}
+
+void sg_back_done(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    if (backing == NULL) {
+        return;
+    }
+    if (backing->call != 0) {
+        sp_link_forget(&sg_here.office.link, backing->call);
+    }
+    sp_timer_clear(sg_here.loop, &backing->timer);
+    sp_buf_wipe(&backing->credential);
+    sp_buf_done(&backing->credential);
+    ssh_key_free(backing->key);
+    sp_free(backing);
+    conn->backing = NULL;
+}
+
+static sp_err blob_of(ssh_key key, sp_buf *blob)
+{
+    char *base64 = NULL;
+    if (ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK) {
+        return sp_fail(SP_EINVALID);
+    }
+    sp_err err = sp_buf_unbase64(blob, sp_span_cstr(base64));
+    ssh_string_free_char(base64);
+    return err;
+}
+
+/* ---- the host key ---- */
+
+/* Those algorithms that the pinned keys have, and no other: else a target with several keys may
+ * show one that nobody pinned. */
+static sp_err put_kinds(const sg_conn *conn, sp_buf *out)
+{
+    for (uint32_t i = 0; i < conn->ssh.host_keys; i++) {
+        sp_ssh_key key;
+        TRY(sp_ssh_key_parse(sp_policy_ssh_host_key(&conn->snapshot->policy, conn->resource, i),
+                             &key));
+        sp_buf_text(out, out->len > 0 ? "," : "");
+        sp_buf_text(out, key.type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
+                                                    : sp_ssh_key_name((sp_ssh_key_type)key.type));
+    }
+    sp_buf_u8(out, 0);
+    return sp_buf_error(out);
+}
+
+static bool is_trusted(sg_conn *conn)
+{
+    auto_buf sp_buf blob = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
+    ssh_key key = NULL;
+    bool well =
+        ssh_get_server_publickey(conn->back.ssh, &key) == SSH_OK &&
+        !sp_failed(blob_of(key, &blob)) &&
+        sp_policy_ssh_host_trusts(&conn->snapshot->policy, conn->resource, sp_buf_borrow(&blob));
+    ssh_key_free(key);
+    return well;
+}
+
+static void distrust(sg_conn *conn)
+{
+    sp_event event = sg_event_of(conn, SP_EVENT_DECISION);
+    event.verdict = SP_VERDICT_DENY;
+    event.reason = SP_REASON_UNAVAILABLE;
+    event.severity = SP_SEVERITY_HIGH;
+    event.method = SP_SPAN_LIT("host key");
+    event.object = SP_SPAN_LIT("the target showed a host key that policy does not name");
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+    refuse(conn, SP_REASON_UNAVAILABLE,
+           "the target showed a host key that is not the one of this machine: nothing was sent "
+           "there; tell your security team");
+}
+
+/* ---- log-in ---- */
+
+static void opened(sg_conn *conn)
+{
+    sp_decision decision = sg_decide(conn, SP_ACTION_CONNECT);
+    sg_back_done(conn);
+    conn->at = SG_AT_OPEN;
+    sg_record_connect(conn, &decision);
+    sg_conn_tell_core(conn, true);
+    sg_channels_step(conn);
+}
+
+static int answer_prompts(sg_conn *conn)
+{
+    ssh_session ssh = conn->back.ssh;
+    int rc = ssh_userauth_kbdint(ssh, NULL, NULL);
+    if (rc == SSH_AUTH_INFO) {
+        const char *password = (const char *)conn->backing->credential.ptr;
+        int count = ssh_userauth_kbdint_getnprompts(ssh);
+        if (count > 1 || (count == 1 && ssh_userauth_kbdint_setanswer(ssh, 0, password) < 0)) {
+            return SSH_AUTH_DENIED; /* it asks for more than the password */
+        }
+        sg_side_again(&conn->back);
+        return SSH_AUTH_AGAIN;
+    }
+    return rc;
+}
+
+static int prove_by_password(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    if (backing->interactive) {
+        return answer_prompts(conn);
+    }
+    int rc = ssh_userauth_password(conn->back.ssh, NULL, (const char *)backing->credential.ptr);
+    unsigned methods = (unsigned)ssh_userauth_list(conn->back.ssh, NULL);
+    bool other = (methods & SSH_AUTH_METHOD_INTERACTIVE) != 0;
+    if (rc == SSH_AUTH_DENIED && other) {
+        backing->interactive = true;
+        sg_side_again(&conn->back);
+        return SSH_AUTH_AGAIN;
+    }
+    return rc;
+}
+
+static void prove(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    int rc = backing->is_password ? prove_by_password(conn)
+                                  : ssh_userauth_publickey(conn->back.ssh, NULL, backing->key);
+    if (rc == SSH_AUTH_AGAIN && !conn->back.broken) {
+        return;
+    }
+    if (rc == SSH_AUTH_SUCCESS) {
+        opened(conn);
+    } else {
+        refuse(conn, SP_REASON_UNAVAILABLE,
+               conn->back.broken ? "the target closed the connection during the log-in"
+               : backing->is_password
+                   ? "the target does not take the account's password"
+                   : "the target does not take the certificate: it must trust the gate's CA, and "
+                     "know the account");
+    }
+}
+
+/* ---- the session ---- */
+
+static sp_err set_options(sg_conn *conn, int fd)
+{
+    ssh_session ssh = conn->back.ssh;
+    char host[HOST_BYTES];
+    const bool no = false;
+    auto_buf sp_buf kinds = sp_buf_make(KINDS_BYTES);
+    TRY(sp_fit(host, sizeof(host), conn->ssh.host));
+    TRY(put_kinds(conn, &kinds));
+    bool well = ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_SSH_DIR, "/") == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_HOST, host) == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_USER, conn->account) == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_HOSTKEYS, (const char *)kinds.ptr) == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_KEY_EXCHANGE,
+                                "curve25519-sha256,curve25519-sha256@libssh.org,"
+                                "ecdh-sha2-nistp256,ecdh-sha2-nistp384,"
+                                "diffie-hellman-group16-sha512") == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_FD, &fd) == 0;
+    return well ? sp_ok() : sp_fail(SP_EINVALID);
+}
+
+static bool finish_connect(sg_conn *conn)
+{
+    int fd = conn->back.watch.fd;
+    sp_err err = sp_dial_finish(fd);
+    if (err.code == SP_EAGAIN) {
+        return false;
+    }
+    if (sp_failed(err)) {
+        char why[160];
+        snprintf(why, sizeof(why), "the target cannot be reached: %s", strerror(errno));
+        refuse(conn, SP_REASON_UNAVAILABLE, why);
+        return false;
+    }
+    if (sp_failed(set_options(conn, fd))) {
+        refuse(conn, SP_REASON_UNAVAILABLE,
+               conn->ssh.host_keys == 0
+                   ? "this machine's host key is named by its authority only, which this gate "
+                     "cannot verify: pin the key itself (host_keys)"
+                   : "the gate cannot make a connection of what policy says of this machine");
+        return false;
+    }
+    conn->backing->connected = true;
+    conn->back.owns_fd = true;
+    return true;
+}
+
+/* True when key exchange is over and the host key is the right one. */
+static bool shake(sg_conn *conn)
+{
+    sg_side *side = &conn->back;
+    int rc = ssh_connect(side->ssh);
+    if (rc != SSH_ERROR && !side->has_event) {
+        side->has_event = ssh_event_add_session(side->event, side->ssh) == SSH_OK;
+        sg_side_again(side);
+    }
+    if (rc == SSH_AGAIN && !side->broken) {
+        return false;
+    }
+    if (rc != SSH_OK) {
+        char why[SG_TEXT_BYTES];
+        snprintf(why, sizeof(why), "the target does not complete the key exchange: %s",
+                 ssh_get_error(side->ssh));
+        refuse(conn, SP_REASON_UNAVAILABLE, why);
+        return false;
+    }
+    if (!is_trusted(conn)) {
+        distrust(conn);
+        return false;
+    }
+    conn->backing->shaken = true;
+    return true;
+}
+
+void sg_back_step(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    if (backing == NULL || conn->at != SG_AT_BACK || conn->back.ssh == NULL) {
+        return;
+    }
+    if ((!backing->connected && !finish_connect(conn)) || (!backing->shaken && !shake(conn))) {
+        return;
+    }
+    if (backing->may) {
+        prove(conn);
+    } else if (conn->back.broken) {
+        refuse(conn, SP_REASON_UNAVAILABLE, "the target closed the connection");
+    }
+}
+
+/* ---- core's word ---- */
+
+static sp_err take_certificate(sg_backing *backing, sp_span blob)
+{
+    auto_buf sp_buf base64 = sp_buf_make(SP_SSH_CREDENTIAL_MAX_BYTES * 2);
+    ssh_key certificate = NULL;
+    sp_buf_base64(&base64, blob);
+    sp_buf_u8(&base64, 0);
+    TRY(sp_buf_error(&base64));
+    if (ssh_pki_import_cert_base64((const char *)base64.ptr, SSH_KEYTYPE_ED25519_CERT01,
+                                   &certificate) != SSH_OK) {
+        return sp_fail(SP_EINVALID);
+    }
+    int rc = ssh_pki_copy_cert_to_privkey(certificate, backing->key);
+    ssh_key_free(certificate);
+    return rc == SSH_OK ? sp_ok() : sp_fail(SP_EINVALID);
+}
+
+static sp_err take_credential(sg_conn *conn, const sp_ssh_opened *opened)
+{
+    sg_backing *backing = conn->backing;
+    if (!sp_span_eq(opened->account, sp_span_cstr(conn->account))) {
+        return sp_fail(SP_EINVALID); /* policy moved in between */
+    }
+    if (opened->credential_kind == SP_SSH_CREDENTIAL_CERTIFICATE) {
+        return take_certificate(backing, opened->credential);
+    }
+    backing->is_password = true;
+    backing->credential = sp_buf_make(SP_SSH_CREDENTIAL_MAX_BYTES + 1);
+    sp_buf_span(&backing->credential, opened->credential);
+    sp_buf_u8(&backing->credential, 0);
+    return sp_buf_error(&backing->credential);
+}
+
+static void on_opened(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    sg_conn *conn = self;
+    sp_ssh_opened opened;
+    (void)fds;
+    conn->backing->call = 0;
+    if (!sp_failed(err)) {
+        err = sp_ssh_opened_read(msg->body, &opened);
+    }
+    if (sp_failed(err)) {
+        refuse(conn, SP_REASON_UNAVAILABLE,
+               err.code == SP_EDENIED ? "your session has ended"
+                                      : "the office does not answer about this machine");
+    } else if (opened.credential_kind == SP_SSH_CREDENTIAL_NONE) {
+        sg_refusal refusal;
+        auto_buf sp_buf why = sp_buf_make(SG_TEXT_BYTES * 4);
+        sg_text_clean(opened.why, SG_TEXT_BYTES / 2, &why);
+        sg_refusal_make(&refusal, (sp_reason)opened.reason, "%.*s",
+                        SP_SPAN_ARG(sp_buf_borrow(&why)));
+        sg_conn_refuse(conn, &refusal);
+    } else if (sp_failed(take_credential(conn, &opened))) {
+        refuse(conn, SP_REASON_UNAVAILABLE, "what the office gave for this machine does not work");
+    } else {
+        conn->backing->may = true;
+        sg_back_step(conn);
+    }
+}
+
+static sp_err ask_core(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    auto_buf sp_buf blob = sp_buf_make(SP_SSH_BLOB_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(1024);
+    if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &backing->key) != SSH_OK) {
+        return sp_fail(SP_ENOMEM);
+    }
+    TRY(blob_of(backing->key, &blob));
+    sp_ssh_open open = {.connection = conn->connection,
+                        .session = {.slot = conn->rider.slot, .id = conn->rider.id},
+                        .resource = sp_span_cstr(conn->resource_name),
+                        .account = sp_span_cstr(conn->account),
+                        .blob = sp_buf_borrow(&blob)};
+    sp_copy(open.peer, conn->rider.who.peer, sizeof(open.peer));
+    if (conn->rider.has_fingerprint) {
+        sp_copy(open.fingerprint.bytes, conn->rider.fingerprint.bytes, SP_SHA256_BYTES);
+    }
+    sp_ssh_open_write(&open, &body);
+    TRY(sp_buf_error(&body));
+    backing->call = sp_link_call(&sg_here.office.link, SP_CORE_SSH_OPEN, sp_buf_borrow(&body), NULL,
+                                 0, on_opened, conn);
+    if (backing->call == 0) {
+        return sp_fail(SP_ECLOSED);
+    }
+    sp_link_allow(&sg_here.office.link, backing->call, SP_SSH_OPEN_MS);
+    return sp_ok();
+}
+
+/* ---- beginning ---- */
+
+static sp_err dial(sg_conn *conn)
+{
+    char host[HOST_BYTES];
+    sp_dial_address address;
+    int fd = -1;
+    TRY(sp_fit(host, sizeof(host), conn->ssh.host));
+    TRY(sp_dial_resolve(sg_here.loop, host, conn->ssh.port, &address));
+    TRY(sp_dial(&address, &fd));
+    ssh_session ssh = ssh_new();
+    if (ssh == NULL) {
+        close(fd);
+        return sp_fail(SP_ENOMEM);
+    }
+    ssh_set_blocking(ssh, 0);
+    return sg_side_start(&conn->back, conn, ssh, fd);
+}
+
+static void on_late(sp_timer *timer)
+{
+    sg_backing *backing = (sg_backing *)(void *)((char *)timer - offsetof(sg_backing, timer));
+    refuse(backing->conn, SP_REASON_UNAVAILABLE, "the target did not complete its log-in in time");
+}
+
+void sg_back_begin(sg_conn *conn)
+{
+    sg_refusal refusal;
+    conn->at = SG_AT_BACK;
+    if (!sg_decide_place(conn, &refusal)) {
+        sg_conn_refuse(conn, &refusal);
+        return;
+    }
+    sp_decision decision = sg_decide(conn, SP_ACTION_CONNECT);
+    if (decision.verdict != SP_VERDICT_ALLOW) {
+        sg_decide_refuse(conn, &decision, "connecting to this machine is not allowed", &refusal);
+        sg_conn_refuse(conn, &refusal);
+        return;
+    }
+    if (sp_failed(sp_alloc(1, sizeof(*conn->backing), &conn->backing))) {
+        refuse(conn, SP_REASON_LIMIT, "the gate has no memory left");
+        return;
+    }
+    conn->backing->conn = conn;
+    conn->backing->timer.on_time = on_late;
+    sp_err err = sp_timer_set(sg_here.loop, &conn->backing->timer, OPEN_US);
+    if (!sp_failed(err)) {
+        err = dial(conn);
+    }
+    if (sp_failed(err)) {
+        refuse(conn, SP_REASON_UNAVAILABLE,
+               err.code == SP_ENOTFOUND
+                   ? "the name of this machine's address is not known here"
+                   : "the target cannot be reached: its address does not work");
+    } else if (sp_failed(ask_core(conn))) {
+        refuse(conn, SP_REASON_UNAVAILABLE, "the office does not answer about this machine");
+    }
+}

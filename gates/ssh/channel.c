@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Channels: what the client asks for, the target's end of it, their ends.
+ *
+ * A shell, an exec or a subsystem is confirmed to the client at once and then judged: what is
+ * refused is told on the channel itself, where a person reads it, and ends with status 254.
+ *
+ * OWNS channels. PROCESS ssh gate workers. TRUST requests are hostile: bounded, and none passes on
+ * as it is. SPEC RFC 4254.
+ */
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" /* libssh: no other way to answer later \
+                                                            */
+#include "gates/ssh/gate.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum { REFUSED_STATUS = 254, TERM_ROWS_MAX = 4096 };
+
+/* ---- making, freeing ---- */
+
+static void free_one(sp_deferred *deferred)
+{
+    sg_channel *channel = (sg_channel *)(void *)((char *)deferred - offsetof(sg_channel, free));
+    sg_channel **at = &channel->conn->channels;
+    while (*at != NULL && *at != channel) {
+        at = &(*at)->next;
+    }
+    if (*at == channel) {
+        *at = channel->next;
+        channel->conn->channel_count--;
+    }
+    if (channel->front != NULL) {
+        ssh_remove_channel_callbacks(channel->front, &channel->front_calls);
+        ssh_channel_free(channel->front);
+    }
+    if (channel->back != NULL) {
+        ssh_remove_channel_callbacks(channel->back, &channel->back_calls);
+        ssh_channel_free(channel->back);
+    }
+    sg_channel_forget(channel);
+}
+
+void sg_channel_forget(sg_channel *channel)
+{
+    sg_start_gone(channel);
+    sg_menu_done(channel);
+    if (channel->held != NULL) {
+        ssh_message_free(channel->held);
+    }
+    for (uint32_t i = 0; i < channel->environment_count; i++) {
+        sp_free(channel->environment[i].name);
+        sp_free(channel->environment[i].value);
+    }
+    for (size_t i = 0; i < SG_STREAM_COUNT; i++) {
+        sp_buf_done(&channel->flows[i].pending);
+    }
+    sp_free(channel->command);
+    sp_free(channel->object);
+    sp_free(channel->subsystem);
+    sp_free(channel->host);
+    sp_free(channel);
+}
+
+static sg_channel *make(sg_conn *conn)
+{
+    sg_channel *channel = NULL;
+    if (conn->channel_count >= SG_CHANNELS_MAX ||
+        sp_failed(sp_alloc(1, sizeof(*channel), &channel))) {
+        return NULL;
+    }
+    channel->conn = conn;
+    channel->number = ++conn->channel_numbers;
+    channel->free.call = free_one;
+    channel->opened_us = sp_loop_now_us(sg_here.loop);
+    channel->decision.rule = SP_NONE;
+    channel->next = conn->channels;
+    conn->channels = channel;
+    conn->channel_count++;
+    return channel;
+}
+
+void sg_channel_end(sg_channel *channel)
+{
+    if (channel->state == SG_CH_ENDED) {
+        return;
+    }
+    if (channel->state >= SG_CH_OPENING && channel->state <= SG_CH_RUNS) {
+        sg_record_channel_end(channel);
+    }
+    channel->state = SG_CH_ENDED;
+    sg_start_gone(channel);
+    sg_channel_tell_core(channel, false);
+    if (channel->held != NULL) {
+        ssh_message_reply_default(channel->held);
+        ssh_message_free(channel->held);
+        channel->held = NULL;
+    }
+    if (channel->front != NULL) {
+        (void)ssh_channel_close(channel->front);
+    }
+    if (channel->back != NULL) {
+        (void)ssh_channel_close(channel->back);
+    }
+    sp_loop_defer(sg_here.loop, &channel->free);
+}
+
+void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal)
+{
+    if (channel->state == SG_CH_ENDED) {
+        return;
+    }
+    if (channel->front != NULL) {
+        auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+        sg_refusal_line(refusal, channel->has_pty, &line);
+        sg_relay_say(channel, sp_buf_borrow(&line), true);
+        (void)ssh_channel_request_send_exit_status(channel->front, REFUSED_STATUS);
+    }
+    sg_channel_end(channel);
+}
+
+/* ---- requests of the client ---- */
+
+static sg_channel *find(const sg_conn *conn, ssh_channel front)
+{
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        if (channel->front == front && channel->state != SG_CH_ENDED) {
+            return channel;
+        }
+    }
+    return NULL;
+}
+
+static sp_err keep_text(const char *text, size_t max_bytes, char **ret_text)
+{
+    sp_span bytes = sp_span_cstr(text);
+    auto_buf sp_buf copy = sp_buf_make(max_bytes + 1);
+    if (bytes.len > max_bytes) {
+        return sp_fail(SP_ELIMIT);
+    }
+    sp_buf_span(&copy, bytes);
+    return sp_buf_take_cstr(&copy, ret_text);
+}
+
+static bool take_pty(sg_channel *channel, ssh_message msg)
+{
+    int columns = ssh_message_channel_request_pty_width(msg);
+    int rows = ssh_message_channel_request_pty_height(msg);
+    sp_span term = sp_span_cstr(ssh_message_channel_request_pty_term(msg));
+    if (channel->start_asked || columns < 0 || columns > TERM_ROWS_MAX || rows < 0 ||
+        rows > TERM_ROWS_MAX || sp_failed(sp_fit(channel->term, sizeof(channel->term), term))) {
+        return false;
+    }
+    channel->has_pty = true;
+    channel->columns = columns;
+    channel->rows = rows;
+    return true;
+}
+
+static bool take_environment(sg_channel *channel, ssh_message msg)
+{
+    uint32_t at = channel->environment_count;
+    if (channel->start_asked || at >= SG_ENVIRONMENT_MAX) {
+        return false;
+    }
+    if (sp_failed(keep_text(ssh_message_channel_request_env_name(msg), SG_NAME_BYTES,
+                            &channel->environment[at].name))) {
+        return false;
+    }
+    channel->environment_count++;
+    return !sp_failed(keep_text(ssh_message_channel_request_env_value(msg), SG_VALUE_BYTES,
+                                &channel->environment[at].value));
+}
+
+static bool take_window(sg_channel *channel, ssh_message msg)
+{
+    int columns = ssh_message_channel_request_pty_width(msg);
+    int rows = ssh_message_channel_request_pty_height(msg);
+    if (!channel->has_pty || columns < 0 || columns > TERM_ROWS_MAX || rows < 0 ||
+        rows > TERM_ROWS_MAX) {
+        return false;
+    }
+    channel->columns = columns;
+    channel->rows = rows;
+    if (channel->state == SG_CH_RUNS) {
+        (void)ssh_channel_change_pty_size(channel->back, columns, rows);
+    }
+    return true;
+}
+
+static sp_err set_object(sg_channel *channel, sp_span text)
+{
+    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
+    sg_text_clean(text, SP_SSH_OBJECT_MAX_BYTES - 8, &object);
+    return sp_buf_take_cstr(&object, &channel->object);
+}
+
+static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
+{
+    if (channel->start_asked) {
+        return sp_fail(SP_EINVALID);
+    }
+    if (what == SSH_CHANNEL_REQUEST_SHELL) {
+        channel->kind = SP_SSH_CHANNEL_SHELL;
+        TRY(set_object(channel, SP_SPAN_LIT("shell")));
+    } else if (what == SSH_CHANNEL_REQUEST_EXEC) {
+        channel->kind = SP_SSH_CHANNEL_EXEC;
+        TRY(keep_text(ssh_message_channel_request_command(msg), SG_COMMAND_MAX_BYTES,
+                      &channel->command));
+        TRY(set_object(channel, sp_span_cstr(channel->command)));
+    } else {
+        sp_span name = sp_span_cstr(ssh_message_channel_request_subsystem(msg));
+        if (!sp_span_eq(name, SP_SPAN_LIT("sftp"))) {
+            return sp_fail(SP_EUNSUPPORTED);
+        }
+        channel->kind = SP_SSH_CHANNEL_SFTP;
+        TRY(keep_text("sftp", SG_NAME_BYTES, &channel->subsystem));
+        TRY(set_object(channel, name));
+    }
+    channel->start_asked = true;
+    channel->state = SG_CH_WAITS;
+    return sp_ok();
+}
+
+/* What is never let through, whatever policy says. */
+static void record_never(sg_conn *conn, const char *what)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, SP_REASON_DENY_RULE, "%s", what);
+    sg_record_refusal(conn, &refusal);
+}
+
+static void take_request(sg_channel *channel, ssh_message msg)
+{
+    int what = ssh_message_subtype(msg);
+    bool well = false;
+    if (what == SSH_CHANNEL_REQUEST_PTY) {
+        well = take_pty(channel, msg);
+    } else if (what == SSH_CHANNEL_REQUEST_ENV) {
+        well = take_environment(channel, msg);
+    } else if (what == SSH_CHANNEL_REQUEST_WINDOW_CHANGE) {
+        well = take_window(channel, msg);
+    } else if (what == SSH_CHANNEL_REQUEST_SHELL || what == SSH_CHANNEL_REQUEST_EXEC ||
+               what == SSH_CHANNEL_REQUEST_SUBSYSTEM) {
+        well = !sp_failed(take_start(channel, msg, what));
+    } else if (what == SSH_CHANNEL_REQUEST_X11) {
+        record_never(channel->conn, "X11 forwarding");
+    }
+    if (well) {
+        ssh_message_channel_request_reply_success(msg);
+    } else {
+        ssh_message_reply_default(msg);
+    }
+}
+
+/* ---- channels that the client opens ---- */
+
+static void open_session(sg_conn *conn, ssh_message msg)
+{
+    sg_channel *channel = make(conn);
+    if (channel == NULL) {
+        ssh_message_reply_default(msg);
+        return;
+    }
+    channel->front = ssh_message_channel_request_open_reply_accept(msg);
+    if (channel->front == NULL) {
+        sg_channel_end(channel);
+        return;
+    }
+    sg_relay_front(channel);
+}
+
+static void open_forward(sg_conn *conn, ssh_message msg)
+{
+    const char *host = ssh_message_channel_request_open_destination(msg);
+    int port = ssh_message_channel_request_open_destination_port(msg);
+    sg_channel *channel = port > 0 && port <= UINT16_MAX ? make(conn) : NULL;
+    if (channel == NULL) {
+        ssh_message_reply_default(msg);
+        ssh_message_free(msg);
+        return;
+    }
+    auto_buf sp_buf object = sp_buf_make(1024);
+    sp_buf_fmt(&object, "%s:%d", host == NULL ? "" : host, port);
+    channel->held = msg;
+    channel->kind = SP_SSH_CHANNEL_FORWARD;
+    channel->port = (uint16_t)port;
+    channel->start_asked = true;
+    channel->state = SG_CH_WAITS;
+    if (sp_failed(keep_text(host, 255, &channel->host)) ||
+        sp_failed(set_object(channel, sp_buf_borrow(&object)))) {
+        sg_channel_end(channel);
+    } else {
+        sg_channel_step(channel);
+    }
+}
+
+void sg_channel_message(sg_conn *conn, ssh_message msg)
+{
+    int type = ssh_message_type(msg);
+    if (type == SSH_REQUEST_CHANNEL_OPEN && ssh_message_subtype(msg) == SSH_CHANNEL_DIRECT_TCPIP) {
+        open_forward(conn, msg);
+        return;
+    }
+    if (type == SSH_REQUEST_CHANNEL) {
+        sg_channel *channel = find(conn, ssh_message_channel_request_channel(msg));
+        if (channel != NULL) {
+            take_request(channel, msg);
+            sg_channel_step(channel);
+        } else {
+            ssh_message_reply_default(msg);
+        }
+    } else if (type == SSH_REQUEST_CHANNEL_OPEN &&
+               ssh_message_subtype(msg) == SSH_CHANNEL_SESSION) {
+        open_session(conn, msg);
+    } else {
+        if (type == SSH_REQUEST_GLOBAL &&
+            ssh_message_subtype(msg) == SSH_GLOBAL_REQUEST_TCPIP_FORWARD) {
+            record_never(conn, "forwarding of ports of the target");
+        }
+        ssh_message_reply_default(msg);
+    }
+    ssh_message_free(msg);
+}
+
+void sg_channel_back_message(sg_conn *conn, ssh_message msg)
+{
+    (void)conn;
+    ssh_message_reply_default(msg);
+    ssh_message_free(msg);
+}
+
+/* ---- the target's end ---- */
+
+static void fail(sg_channel *channel, const char *text)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, SP_REASON_UNAVAILABLE, "%s", text);
+    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    sg_channel_refuse(channel, &refusal);
+}
+
+static int open_back(sg_channel *channel)
+{
+    if (channel->back == NULL) {
+        channel->back = ssh_channel_new(channel->conn->back.ssh);
+        if (channel->back == NULL) {
+            return SSH_ERROR;
+        }
+    }
+    return channel->kind == SP_SSH_CHANNEL_FORWARD
+               ? ssh_channel_open_forward(channel->back, channel->host, channel->port, "127.0.0.1",
+                                          0)
+               : ssh_channel_open_session(channel->back);
+}
+
+static int step_opening(sg_channel *channel)
+{
+    int rc = open_back(channel);
+    if (rc != SSH_OK) {
+        return rc;
+    }
+    sg_relay_attach(channel);
+    if (channel->kind != SP_SSH_CHANNEL_FORWARD) {
+        channel->state = channel->has_pty ? SG_CH_PTY : SG_CH_ENV;
+        return SSH_OK;
+    }
+    channel->front = ssh_message_channel_request_open_reply_accept(channel->held);
+    ssh_message_free(channel->held);
+    channel->held = NULL;
+    if (channel->front == NULL) {
+        return SSH_ERROR;
+    }
+    sg_relay_front(channel);
+    channel->state = SG_CH_RUNS;
+    return SSH_OK;
+}
+
+static int step_environment(sg_channel *channel)
+{
+    const sg_conn *conn = channel->conn;
+    while (channel->environment_at < channel->environment_count) {
+        uint32_t at = channel->environment_at;
+        const char *name = channel->environment[at].name;
+        const char *value = channel->environment[at].value;
+        if (value != NULL && sp_policy_ssh_environment(&conn->snapshot->policy, conn->resource,
+                                                       sp_span_cstr(name))) {
+            int rc = ssh_channel_request_env(channel->back, name, value);
+            if (rc == SSH_AGAIN) {
+                return rc; /* a target that does not take it runs without */
+            }
+        }
+        channel->environment_at++;
+    }
+    channel->state = SG_CH_START;
+    return SSH_OK;
+}
+
+static int step_start(sg_channel *channel)
+{
+    int rc = channel->subsystem != NULL
+                 ? ssh_channel_request_subsystem(channel->back, channel->subsystem)
+             : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
+                                        : ssh_channel_request_shell(channel->back);
+    if (rc == SSH_OK) {
+        channel->state = SG_CH_RUNS;
+    }
+    return rc;
+}
+
+static int step_back(sg_channel *channel)
+{
+    int rc = SSH_OK;
+    switch (channel->state) {
+    case SG_CH_OPENING:
+        return step_opening(channel);
+    case SG_CH_PTY:
+        rc = ssh_channel_request_pty_size(channel->back, channel->term, channel->columns,
+                                          channel->rows);
+        channel->state = rc == SSH_OK ? SG_CH_ENV : SG_CH_PTY;
+        return rc;
+    case SG_CH_ENV:
+        return step_environment(channel);
+    case SG_CH_START:
+        return step_start(channel);
+    case SG_CH_NEW:
+    case SG_CH_WAITS:
+    case SG_CH_RUNS:
+    case SG_CH_MENU:
+    case SG_CH_ENDED:
+    case SG_CH_STATE_COUNT:
+        break;
+    }
+    return SSH_AGAIN;
+}
+
+static void step_waiting(sg_channel *channel)
+{
+    sg_conn *conn = channel->conn;
+    if (channel->front_closed) {
+        sg_channel_end(channel);
+    } else if (conn->at == SG_AT_REFUSED) {
+        sg_channel_refuse(channel, &conn->refusal);
+    } else if (conn->at == SG_AT_OPEN) {
+        sg_start(channel);
+    } else if (conn->at == SG_AT_KNOWN) {
+        sg_menu_begin(channel);
+    }
+}
+
+void sg_channel_step(sg_channel *channel)
+{
+    if (channel->state == SG_CH_WAITS) {
+        step_waiting(channel);
+    }
+    while (channel->state >= SG_CH_OPENING && channel->state < SG_CH_RUNS) {
+        int rc = step_back(channel);
+        if (rc == SSH_ERROR) {
+            fail(channel, channel->kind == SP_SSH_CHANNEL_FORWARD
+                              ? "the target does not connect there"
+                              : "the target does not start this");
+        }
+        if (rc != SSH_OK) {
+            break;
+        }
+    }
+    if (channel->state == SG_CH_RUNS) {
+        sg_relay_pump(channel);
+    } else if ((channel->state == SG_CH_NEW || channel->state == SG_CH_MENU) &&
+               channel->front_closed) {
+        sg_channel_end(channel);
+    }
+}
+
+void sg_channels_step(sg_conn *conn)
+{
+    sg_channel *next = NULL;
+    for (sg_channel *channel = conn->channels; channel != NULL && conn->at < SG_AT_ENDING;
+         channel = next) {
+        next = channel->next; /* freed at the end of the turn only, but new ones come in front */
+        sg_channel_step(channel);
+    }
+}

@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A connection from its first byte to its last.
+ * OWNS connections. PROCESS ssh gate workers. TRUST none. SPEC gates/ssh/gate.h.
+ */
+#include "gates/ssh/gate.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/log.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define CONN_OF(pointer, member) ((sg_conn *)(void *)((char *)(pointer)-offsetof(sg_conn, member)))
+#define HOUR_US (UINT64_C(3600) * 1000000)
+
+enum { LAST_WORDS_US = 500000, IDLE_HOURS = 4, SLOTS_MAX = 1 << 20 };
+
+/* ---- making ---- */
+
+static void peer_of(const struct sockaddr *address, uint8_t ret_peer[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        sp_copy(ret_peer, mapped, sizeof(mapped));
+        sp_copy(ret_peer + sizeof(mapped), &v4->sin_addr, sizeof(v4->sin_addr));
+    } else if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        sp_copy(ret_peer, &v6->sin6_addr, 16);
+    }
+}
+
+static void count(void)
+{
+    __atomic_store_n(&sg_here.loads[sg_here.number], sg_here.conn_count, __ATOMIC_RELAXED);
+}
+
+static sp_err take_slot(sg_conn *conn)
+{
+    sg_worker *w = &sg_here;
+    if (w->free_count == 0) {
+        uint32_t cap = w->conn_cap == 0 ? 64 : w->conn_cap * 2;
+        if (cap > SLOTS_MAX) {
+            return sp_fail(SP_ELIMIT);
+        }
+        TRY(sp_resize(&w->conns, cap, sizeof(sg_conn *)));
+        TRY(sp_resize(&w->free_slots, cap, sizeof(uint32_t)));
+        for (uint32_t i = cap; i-- > w->conn_cap;) {
+            w->conns[i] = NULL;
+            w->free_slots[w->free_count++] = i;
+        }
+        w->conn_cap = cap;
+    }
+    conn->slot = w->free_slots[--w->free_count];
+    w->conns[conn->slot] = conn;
+    w->conn_count++;
+    count();
+    return sp_ok();
+}
+
+static void join_unknown(sg_conn *conn)
+{
+    sg_worker *w = &sg_here;
+    if (w->unknown_end == NULL) {
+        w->unknown_end = &w->unknown;
+    }
+    conn->next = NULL;
+    conn->back_link = w->unknown_end;
+    *w->unknown_end = conn;
+    w->unknown_end = &conn->next;
+    if (++w->unknown_count > SG_UNKNOWN_MAX) {
+        sg_conn_drop(w->unknown); /* a flood pushes out its own */
+    }
+}
+
+void sg_conn_known(sg_conn *conn)
+{
+    sg_worker *w = &sg_here;
+    if (conn->back_link == NULL) {
+        return;
+    }
+    *conn->back_link = conn->next;
+    if (conn->next != NULL) {
+        conn->next->back_link = conn->back_link;
+    } else {
+        w->unknown_end = conn->back_link;
+    }
+    conn->back_link = NULL;
+    w->unknown_count--;
+}
+
+static void on_time(sp_timer *timer)
+{
+    sg_conn *conn = CONN_OF(timer, timer);
+    if (conn->at == SG_AT_AUTH) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_LIMIT, "the log-in took too long");
+        sg_conn_fail(conn, &refusal);
+    } else {
+        sg_conn_drop(conn); /* its last words have had their time */
+    }
+}
+
+static ssh_session make_session(int fd)
+{
+    ssh_session ssh = ssh_new();
+    if (ssh == NULL) {
+        return NULL;
+    }
+    ssh_set_blocking(ssh, 0);
+    if (sg_here.bind == NULL || ssh_bind_accept_fd(sg_here.bind, ssh, fd) != SSH_OK) {
+        ssh_free(ssh);
+        return NULL;
+    }
+    ssh_set_blocking(ssh, 0);
+    ssh_set_auth_methods(ssh, SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE);
+    return ssh;
+}
+
+void sg_conn_new(int fd, const struct sockaddr *address)
+{
+    const int on = 1;
+    sg_conn *conn = NULL;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    if (sp_failed(sp_alloc(1, sizeof(*conn), &conn))) {
+        close(fd);
+        return;
+    }
+    conn->timer.on_time = on_time;
+    conn->resource = SP_NONE;
+    conn->opened_unix_us = sp_now_unix_us();
+    conn->moved_us = sp_loop_now_us(sg_here.loop);
+    conn->connection = sp_recorder_reference();
+    conn->front.is_front = true;
+    peer_of(address, conn->rider.who.peer);
+    if (sp_failed(take_slot(conn))) {
+        close(fd);
+        sp_free(conn);
+        return;
+    }
+    ssh_session ssh = make_session(fd);
+    if (ssh == NULL) {
+        close(fd);
+        sg_conn_drop(conn);
+        return;
+    }
+    conn->front.owns_fd = true;
+    if (sp_failed(sg_side_start(&conn->front, conn, ssh, fd)) ||
+        sp_failed(sp_timer_set(sg_here.loop, &conn->timer, SG_KEX_US))) {
+        sg_conn_drop(conn);
+        return;
+    }
+    join_unknown(conn);
+    if (conn->at == SG_AT_KEX) {
+        sg_side_turn(&conn->front);
+    }
+}
+
+/* ---- stepping ---- */
+
+static void step_kex(sg_conn *conn)
+{
+    sg_side *side = &conn->front;
+    int rc = ssh_handle_key_exchange(side->ssh);
+    if (rc == SSH_ERROR || side->broken) {
+        sg_conn_drop(conn);
+        return;
+    }
+    if (!side->has_event) {
+        side->has_event = ssh_event_add_session(side->event, side->ssh) == SSH_OK;
+        if (!side->has_event) {
+            sg_conn_drop(conn);
+            return;
+        }
+        sg_side_again(side);
+    }
+    if (rc == SSH_OK) {
+        conn->at = SG_AT_AUTH;
+        SP_IGNORE(sp_timer_set(sg_here.loop, &conn->timer, SG_LOGIN_US)); /* it is set already */
+        sg_side_again(side);
+    }
+}
+
+static void step_broken(sg_conn *conn, const sg_side *side)
+{
+    if (side->is_front) {
+        sg_conn_drop(conn);
+    } else if (conn->at == SG_AT_OPEN) {
+        sg_refusal refusal;
+        sg_channels_step(conn); /* what it said last */
+        sg_refusal_make(&refusal, SP_REASON_UNAVAILABLE, "the target closed the connection");
+        sg_conn_fail(conn, &refusal);
+    } else {
+        sg_back_step(conn);
+    }
+}
+
+void sg_conn_step(sg_side *side)
+{
+    sg_conn *conn = side->conn;
+    if (conn->at == SG_AT_KEX) {
+        step_kex(conn);
+    } else if (side->broken) {
+        step_broken(conn, side);
+    } else if (conn->at == SG_AT_BACK && !side->is_front) {
+        sg_back_step(conn);
+    } else if (conn->at > SG_AT_AUTH && conn->at < SG_AT_ENDING) {
+        sg_channels_step(conn);
+    }
+}
+
+/* ---- ending ---- */
+
+static void free_now(sp_deferred *deferred)
+{
+    sg_conn *conn = CONN_OF(deferred, free);
+    while (conn->channels != NULL) {
+        sg_channel *channel = conn->channels;
+        conn->channels = channel->next;
+        sp_loop_undefer(sg_here.loop, &channel->free);
+        if (channel->front != NULL) {
+            ssh_remove_channel_callbacks(channel->front, &channel->front_calls);
+        }
+        if (channel->back != NULL) {
+            ssh_remove_channel_callbacks(channel->back, &channel->back_calls);
+        }
+        sg_channel_forget(channel);
+    }
+    sg_side_stop(&conn->back);
+    sg_side_stop(&conn->front);
+    sp_gate_snapshot_unref(conn->snapshot);
+    sp_free(conn->force_command);
+    sp_free(conn);
+}
+
+void sg_conn_drop(sg_conn *conn)
+{
+    if (conn->free.queued) {
+        return;
+    }
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        if (channel->state >= SG_CH_WAITS && channel->state <= SG_CH_RUNS) {
+            sg_record_channel_end(channel);
+        }
+    }
+    sg_conn_known(conn);
+    sp_timer_clear(sg_here.loop, &conn->timer);
+    sg_login_done(conn);
+    sg_back_done(conn);
+    if (conn->rider.id != 0) {
+        sg_record_end(conn);
+    }
+    if (conn->told) {
+        sg_conn_tell_core(conn, false);
+    }
+    conn->at = SG_AT_ENDING;
+    sg_here.conns[conn->slot] = NULL;
+    sg_here.free_slots[sg_here.free_count++] = conn->slot;
+    sg_here.conn_count--;
+    count();
+    conn->free.call = free_now;
+    sp_loop_defer(sg_here.loop, &conn->free);
+}
+
+void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal)
+{
+    if (conn->at == SG_AT_ENDING) {
+        return;
+    }
+    sg_record_refusal(conn, refusal);
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+    sg_refusal_line(refusal, false, &line);
+    bool said = false;
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        if (channel->state < SG_CH_ENDED && channel->front != NULL) {
+            sg_channel_refuse(channel, refusal);
+            said = true;
+        }
+    }
+    if (!said && !sp_failed(sp_buf_error(&line)) && conn->front.ssh != NULL) {
+        char text[SG_TEXT_BYTES * 2];
+        if (!sp_failed(sp_fit(text, sizeof(text), sp_span_trim(sp_buf_borrow(&line))))) {
+            ssh_session_set_disconnect_message(conn->front.ssh, text);
+        }
+    }
+    sg_conn_drop(conn);
+}
+
+void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal)
+{
+    if (conn->at == SG_AT_ENDING || conn->at == SG_AT_REFUSED) {
+        return;
+    }
+    sg_record_refusal(conn, refusal);
+    conn->refusal = *refusal;
+    conn->at = SG_AT_REFUSED;
+    sg_back_done(conn);
+    sg_side_stop(&conn->back);
+    if (sp_failed(sp_timer_set(sg_here.loop, &conn->timer, SG_LOGIN_US))) {
+        sg_conn_drop(conn);
+        return;
+    }
+    sg_side_again(&conn->front);
+}
+
+/* ---- looking again ---- */
+
+static void look_again(sg_conn *conn)
+{
+    sg_refusal refusal;
+    sp_reason reason = SP_REASON_NONE;
+    if (conn->rider.id == 0 || conn->at >= SG_AT_REFUSED) {
+        return;
+    }
+    if (!sp_rider_find(&sg_here.office, &conn->rider, &reason)) {
+        sg_refusal_make(&refusal, reason, "this connection may not go on: %s",
+                        sp_reason_word(reason));
+        sg_conn_fail(conn, &refusal);
+        return;
+    }
+    if (conn->at < SG_AT_BACK) {
+        return;
+    }
+    if (!sg_decide_place(conn, &refusal)) {
+        sg_conn_fail(conn, &refusal);
+        return;
+    }
+    sp_decision decision = sg_decide(conn, SP_ACTION_CONNECT);
+    if (decision.verdict != SP_VERDICT_ALLOW) {
+        sg_decide_refuse(conn, &decision, "this connection may not go on", &refusal);
+        sg_conn_fail(conn, &refusal);
+        return;
+    }
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        if (channel->state >= SG_CH_OPENING && channel->state <= SG_CH_RUNS &&
+            !sg_start_again(channel, &refusal)) {
+            (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+            sg_channel_refuse(channel, &refusal);
+        }
+    }
+}
+
+void sg_conn_look_again(void)
+{
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        if (sg_here.conns[i] != NULL) {
+            look_again(sg_here.conns[i]);
+        }
+    }
+}
+
+void sg_conn_tick(void)
+{
+    uint64_t now_us = sp_loop_now_us(sg_here.loop);
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        sg_conn *conn = sg_here.conns[i];
+        sg_refusal refusal;
+        if (conn == NULL || conn->rider.id == 0 || conn->at >= SG_AT_REFUSED) {
+            continue;
+        }
+        bool over = (conn->expires_unix_s != 0 && conn->expires_unix_s <= now_unix_s) ||
+                    conn->rider.expires_unix_s <= now_unix_s;
+        if (over) {
+            sg_refusal_make(&refusal, SP_REASON_SESSION_ENDED,
+                            "what this connection was signed in with has expired");
+            sg_conn_fail(conn, &refusal);
+        } else if (now_us > conn->moved_us + IDLE_HOURS * HOUR_US) {
+            sg_refusal_make(&refusal, SP_REASON_LIMIT, "nothing has passed for %d hours",
+                            IDLE_HOURS);
+            sg_conn_fail(conn, &refusal);
+        }
+    }
+}
+
+/* ---- core's list ---- */
+
+sg_conn *sg_conn_of(uint64_t connection)
+{
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        sg_conn *conn = sg_here.conns[i];
+        if (conn != NULL && conn->connection == connection && conn->at < SG_AT_ENDING) {
+            return conn;
+        }
+    }
+    return NULL;
+}
+
+void sg_conn_tell_core(sg_conn *conn, bool open)
+{
+    auto_buf sp_buf body = sp_buf_make(2048);
+    auto_buf sp_buf client = sp_buf_make(1024);
+    const char *version = conn->front.ssh == NULL ? NULL : ssh_get_clientbanner(conn->front.ssh);
+    sg_text_clean(sp_span_cstr(version), SP_SSH_CLIENT_MAX_BYTES - 8, &client);
+    sp_ssh_conn told = {.connection = conn->connection,
+                        .state = open ? SP_SSH_OPEN : SP_SSH_CLOSED,
+                        .session = {.slot = conn->rider.slot, .id = conn->rider.id},
+                        .resource = sp_span_cstr(conn->resource_name),
+                        .account = sp_span_cstr(conn->account),
+                        .client = sp_buf_borrow(&client)};
+    sp_copy(told.peer, conn->rider.who.peer, sizeof(told.peer));
+    if (conn->rider.has_fingerprint) {
+        sp_copy(told.fingerprint.bytes, conn->rider.fingerprint.bytes, SP_SHA256_BYTES);
+    }
+    sp_ssh_conn_write(&told, &body);
+    conn->told = open;
+    if (!sp_failed(sp_buf_error(&body))) {
+        /* core that is away hears of all that are open when it is back */
+        (void)sp_link_tell(&sg_here.office.link, SP_CORE_SSH_CONN, sp_buf_borrow(&body));
+    }
+}
+
+static void tell_channel(const sg_channel *channel, bool open)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 256);
+    sp_ssh_channel told = {.connection = channel->conn->connection,
+                           .channel = channel->number,
+                           .kind = channel->kind,
+                           .state = open ? SP_SSH_OPEN : SP_SSH_CLOSED,
+                           .object = sp_span_cstr(channel->object)};
+    sp_ssh_channel_write(&told, &body);
+    if (!sp_failed(sp_buf_error(&body))) {
+        (void)sp_link_tell(&sg_here.office.link, SP_CORE_SSH_CHANNEL, sp_buf_borrow(&body));
+    }
+}
+
+void sg_channel_tell_core(sg_channel *channel, bool open)
+{
+    if (channel->told != open) {
+        channel->told = open;
+        tell_channel(channel, open);
+    }
+}
+
+void sg_conn_tell_all(void)
+{
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        sg_conn *conn = sg_here.conns[i];
+        if (conn == NULL || conn->at != SG_AT_OPEN) {
+            continue;
+        }
+        sg_conn_tell_core(conn, true);
+        for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+            if (channel->told) {
+                tell_channel(channel, true);
+            }
+        }
+    }
+}

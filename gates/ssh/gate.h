@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the SSH gate share: a worker, its connections and their channels.
+ *
+ * Story: a worker (worker.c) accepts a connection and makes a sg_conn of it. The front side speaks
+ * to the client, the back side to the target; both are libssh sessions that a sg_side drives on our
+ * loop (side.c). login.c lets core say who the client is; back.c connects to the target with a key
+ * of this connection that core had certified. channel.c takes what the client asks for; start.c
+ * judges it (decide.c) and asks the target for the same; relay.c moves bytes between the two
+ * channels, never more than the other side takes. record.c writes down, say.c tells the client why
+ * something was refused, menu.c asks where to.
+ *
+ * Nothing is freed while libssh stands on the stack: ends are deferred to the end of the turn.
+ *
+ * OWNS the worker and all connections of this process. PROCESS ssh gate workers. TRUST both sides'
+ * bytes are hostile. SPEC RFC 4251 to 4254, docs/ARCHITECTURE.md "SSH gate".
+ */
+#ifndef SP_GATES_SSH_GATE_H
+#define SP_GATES_SSH_GATE_H
+
+#include "infra/gate/office.h"
+#include "infra/gate/recorder.h"
+#include "infra/gate/rider.h"
+#include "infra/gate/workers.h"
+#include "lib/policy/ssh.h"
+#include "lib/proto/ssh_msg.h"
+
+#include <libssh/libssh.h>
+
+#include <libssh/callbacks.h>
+#include <libssh/server.h>
+
+#include <sys/socket.h>
+
+enum {
+    SG_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
+    SG_LOGIN_US = 60000000,
+    SG_KEX_US = 15000000,
+    SG_ATTEMPTS_MAX = 20, /* of one connection: keys offered and answers */
+    SG_CHANNELS_MAX = 32,
+    SG_NAME_BYTES = 64,      /* with NUL */
+    SG_USER_BYTES = 3 * 64,  /* person:resource:account */
+    SG_ENVIRONMENT_MAX = 16, /* variables that pass on, a channel */
+    SG_VALUE_BYTES = 256,    /* of one of them */
+    SG_COMMAND_MAX_BYTES = 64 * 1024,
+    SG_TEXT_BYTES = 512,
+    SG_OPAQUE_FORWARD = 1U << 0
+};
+
+typedef struct sg_conn sg_conn;
+typedef struct sg_channel sg_channel;
+
+/* ---- side.c ---- */
+
+typedef struct {
+    ssh_session ssh; /* NULL = none */
+    ssh_event event;
+    sp_watch watch;
+    sp_deferred again;
+    sg_conn *conn;
+    bool is_front;
+    bool has_event;
+    bool broken;
+    bool hung;
+    bool inside;  /* libssh stands on the stack */
+    bool owns_fd; /* libssh closes it */
+} sg_side;
+
+/* What the connection does when a side may have come further; broken is set when it has ended. */
+void sg_conn_step(sg_side *side);
+
+SP_MUST sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd);
+/* Reads and writes as far as it goes now, then messages and the connection's step. */
+void sg_side_turn(sg_side *side);
+/* Later in this turn. */
+void sg_side_again(sg_side *side);
+/* Says goodbye, if it can, and frees. Not while libssh stands on the stack. */
+void sg_side_stop(sg_side *side);
+/* Has bytes that the kernel did not take: nothing more is put into it. */
+bool sg_side_is_stuck(const sg_side *side);
+
+/* ---- refusals ---- */
+
+typedef struct {
+    sp_reason reason;
+    uint64_t reference;
+    char text[SG_TEXT_BYTES];
+} sg_refusal;
+
+/* ---- channels ---- */
+
+typedef enum {
+    SG_CH_NEW,     /* opened by the client, nothing asked for yet */
+    SG_CH_WAITS,   /* for the target, or for other people */
+    SG_CH_OPENING, /* the target's channel opens */
+    SG_CH_PTY,
+    SG_CH_ENV,
+    SG_CH_START, /* shell, exec or subsystem was asked for */
+    SG_CH_RUNS,
+    SG_CH_MENU,  /* the gate itself talks to the client */
+    SG_CH_ENDED, /* closed, to be freed */
+    SG_CH_STATE_COUNT
+} sg_ch_state;
+
+typedef enum { SG_IN, SG_OUT, SG_ERR, SG_STREAM_COUNT } sg_stream; /* to the target; from it */
+
+/* One stream of a channel: bytes that came and could not go on yet. */
+typedef struct {
+    sp_buf pending;  /* taken from libssh, written in part; comes first */
+    bool held;       /* libssh still holds some */
+    bool busy;       /* being moved: nothing else may move */
+    uint64_t passed; /* bytes */
+} sg_flow;
+
+struct sg_channel {
+    sg_conn *conn;
+    sg_channel *next;
+    uint32_t number; /* in its connection, from 1 */
+    sg_ch_state state;
+    ssh_channel front;
+    ssh_channel back;
+    struct ssh_channel_callbacks_struct front_calls;
+    struct ssh_channel_callbacks_struct back_calls;
+    sg_flow flows[SG_STREAM_COUNT];
+    ssh_message held; /* direct-tcpip: the open request, answered when the target has */
+    sp_deferred free;
+
+    uint8_t kind;     /* sp_ssh_channel_kind */
+    bool start_asked; /* shell, exec or subsystem: once a channel */
+    bool forced;      /* its command is that of the certificate */
+    bool has_pty;
+    bool pty_done;
+    bool told; /* core knows of it */
+    bool front_eof_sent;
+    bool back_eof_sent;
+    bool back_closed;  /* the target closed its channel */
+    bool front_closed; /* the client did */
+    bool has_status;
+    bool has_signal;
+    bool paused; /* nothing moves */
+    int status;
+    char signal[16];
+    char term[SG_NAME_BYTES];
+    int columns, rows;
+    struct {
+        char *name;
+        char *value;
+    } environment[SG_ENVIRONMENT_MAX];
+    uint32_t environment_count;
+    uint32_t environment_at;
+    char *command;   /* what runs at the target; NULL = a shell */
+    char *object;    /* for people: valid UTF-8 */
+    char *subsystem; /* or this */
+    char *host;      /* of a forward */
+    uint16_t port;
+    uint64_t opened_us;
+    uint64_t reference; /* of its decision */
+    sp_decision decision;
+    sp_action action;
+    struct sg_pending *pending; /* what has to happen before it starts; NULL = nothing yet */
+    void *menu;                 /* while the client chooses a machine */
+    uint32_t menu_call;
+};
+
+/* ---- connections ---- */
+
+typedef enum {
+    SG_AT_KEX,
+    SG_AT_AUTH,
+    SG_AT_KNOWN, /* logged in, no target chosen yet */
+    SG_AT_BACK,  /* the target is being reached */
+    SG_AT_OPEN,
+    SG_AT_REFUSED, /* logged in; whatever is asked for is answered with why */
+    SG_AT_ENDING,
+    SG_AT_COUNT
+} sg_at;
+
+typedef struct {
+    ssh_message held; /* waits for core */
+    uint32_t call;    /* to core, 0 = none */
+    uint32_t conversation;
+    bool converses;
+    bool shown; /* held is a signature, not an offer */
+    unsigned attempts;
+} sg_login;
+
+typedef struct {
+    sg_conn *conn;
+    uint32_t call; /* SSH_OPEN at core */
+    bool connected;
+    bool shaken; /* key exchange done, host key trusted */
+    bool may;    /* core said yes */
+    bool is_password;
+    bool interactive; /* the target asks by keyboard-interactive */
+    ssh_key key;
+    sp_buf credential;
+    sp_timer timer;
+} sg_backing;
+
+struct sg_conn {
+    sg_side front;
+    sg_side back;
+    sg_at at;
+    uint32_t slot;
+    sp_timer timer;
+    sp_deferred free;
+    sg_conn *next; /* of those not logged in, oldest first */
+    sg_conn **back_link;
+    sg_login login;
+    sg_backing *backing; /* while the target is being reached */
+
+    uint64_t connection;
+    uint64_t opened_unix_us;
+    uint64_t moved_us; /* when bytes passed last */
+    sp_rider rider;
+    char user[SG_USER_BYTES]; /* as the client wrote it */
+    char person[SG_NAME_BYTES];
+    char resource_name[SG_NAME_BYTES];
+    char account[SG_NAME_BYTES];
+    char *force_command;
+    uint64_t expires_unix_s;
+    sp_gate_snapshot *snapshot; /* that resource belongs to */
+    uint32_t resource;
+    sp_ssh_resource ssh;
+    sg_refusal refusal; /* with SG_AT_REFUSED */
+
+    sg_channel *channels;
+    uint32_t channel_count;
+    uint32_t channel_numbers;
+    bool told; /* core knows of it */
+    bool frozen;
+    uint64_t files; /* for the statement at its end */
+    uint64_t refused;
+    uint64_t recorded;
+    uint64_t opaque;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+};
+
+typedef struct {
+    sp_loop *loop;
+    const sp_config *config;
+    unsigned number;
+    unsigned count;
+    bool stopping;
+    sp_office office;
+    sp_recorder recorder;
+    ssh_bind bind; /* holds the host key's name and what we speak; NULL = no key yet */
+    uint32_t *loads;
+    int pulse_fd;
+    sp_watch listening[SP_LISTEN_MAX];
+    size_t listening_count;
+    sp_timer tick;
+    sg_conn **conns; /* by slot; NULL = free */
+    uint32_t *free_slots;
+    uint32_t free_count;
+    uint32_t conn_cap;
+    uint32_t conn_count;
+    sg_conn *unknown;
+    sg_conn **unknown_end;
+    uint32_t unknown_count;
+} sg_worker;
+
+extern sg_worker sg_here;
+
+/* ---- worker.c ---- */
+int sg_worker_run(const sp_worker_start *start);
+
+/* ---- conn.c ---- */
+void sg_conn_new(int fd, const struct sockaddr *address);
+/* Logged in: not among the unknown any more. */
+void sg_conn_known(sg_conn *conn);
+/* At once. */
+void sg_conn_drop(sg_conn *conn);
+/* Tells the client (the last words of the protocol, and on its terminals), writes it down, ends. */
+void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal);
+/* Logged in, but nothing is let through: each channel is told why. */
+void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal);
+void sg_conn_look_again(void);
+void sg_conn_tell_all(void);
+void sg_conn_tell_core(sg_conn *conn, bool open);
+void sg_channel_tell_core(sg_channel *channel, bool open);
+sg_conn *sg_conn_of(uint64_t connection);
+/* Once a second: idle and over-long ones. */
+void sg_conn_tick(void);
+
+/* ---- login.c ---- */
+void sg_login_message(sg_conn *conn, ssh_message msg); /* takes it */
+/* Whether a message of the client waits for core: the next is not looked at. */
+bool sg_login_waits(const sg_conn *conn);
+void sg_login_done(sg_conn *conn);
+
+/* ---- back.c ---- */
+/* Who and where are known: may it, and then to the target. */
+void sg_back_begin(sg_conn *conn);
+void sg_back_step(sg_conn *conn);
+void sg_back_done(sg_conn *conn);
+
+/* ---- channel.c ---- */
+void sg_channel_message(sg_conn *conn, ssh_message msg); /* takes it */
+/* What the target asks: nothing is let through. */
+void sg_channel_back_message(sg_conn *conn, ssh_message msg);
+/* As far as it goes now. */
+void sg_channel_step(sg_channel *channel);
+void sg_channels_step(sg_conn *conn);
+/* The client reads why, as far as it has something to read it on; the channel ends. */
+void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
+void sg_channel_end(sg_channel *channel);
+/* Frees it, but for what libssh holds. */
+void sg_channel_forget(sg_channel *channel);
+
+/* ---- start.c ---- */
+/* The target is there: judge what was asked for and begin with it. */
+void sg_start(sg_channel *channel);
+/* Judge what runs again: policy or person changed. False: it may not go on. */
+bool sg_start_again(sg_channel *channel, sg_refusal *refusal);
+void sg_start_gone(sg_channel *channel);
+void sg_start_push(const sp_msg *msg);
+
+/* ---- decide.c ---- */
+sp_decision sg_decide(const sg_conn *conn, sp_action action);
+sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path);
+/* The resource and the account by their names in the policy of now; false with why. */
+bool sg_decide_place(sg_conn *conn, sg_refusal *refusal);
+void sg_decide_refuse(const sg_conn *conn, const sp_decision *decision, const char *what,
+                      sg_refusal *refusal);
+
+/* ---- relay.c ---- */
+void sg_relay_attach(sg_channel *channel); /* both ends are there */
+void sg_relay_front(sg_channel *channel);  /* the client's end: its callbacks */
+/* Moves what was held back; passes on ends. */
+void sg_relay_pump(sg_channel *channel);
+/* Text of ours to the client's terminal. */
+void sg_relay_say(sg_channel *channel, sp_span text, bool is_error);
+
+/* ---- menu.c ---- */
+void sg_menu_begin(sg_channel *channel);
+void sg_menu_input(sg_channel *channel, sp_span bytes);
+void sg_menu_done(sg_channel *channel);
+
+/* ---- say.c ---- */
+__attribute__((format(printf, 3, 4))) void sg_refusal_make(sg_refusal *refusal, sp_reason reason,
+                                                           const char *format, ...);
+/* "sallyport: TEXT (reference XXXX-XXXX-XXXX)", lines ended as a terminal wants it. */
+void sg_refusal_line(const sg_refusal *refusal, bool terminal, sp_buf *out);
+/* UTF-8 of whatever bytes: what is none, and control characters, are shown as \xNN. */
+void sg_text_clean(sp_span bytes, size_t max_bytes, sp_buf *out);
+
+/* ---- record.c ---- */
+sp_event sg_event_of(const sg_conn *conn, sp_event_kind kind);
+void sg_record_connect(sg_conn *conn, const sp_decision *decision);
+/* Writes the decision down; its number in the ring, 0 = could not. */
+uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
+                           const sg_refusal *refusal);
+void sg_record_channel_end(sg_channel *channel);
+void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal);
+void sg_record_end(sg_conn *conn);
+const char *sg_method_of(const sg_channel *channel);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Events of the SSH gate.
+ * OWNS nothing: spans point into the connection and its snapshot. PROCESS ssh gate workers.
+ * TRUST none. SPEC lib/proto/event.h.
+ */
+#include "gates/ssh/gate.h"
+#include "infra/proc/clock.h"
+#include "lib/proto/json.h"
+
+#include <stdio.h>
+
+enum { DETAIL_BYTES = 512 };
+
+sp_event sg_event_of(const sg_conn *conn, sp_event_kind kind)
+{
+    sp_event event = {
+        .when_unix_us = sp_now_unix_us(),
+        .reference = conn->connection,
+        .session = conn->rider.id,
+        .device = conn->rider.device_id,
+        .person = conn->rider.who.person,
+        .kind = (uint8_t)kind,
+        .severity = SP_SEVERITY_INFO,
+        .gate = SP_GATE_SSH,
+        .owner = conn->rider.who.owner,
+        .posture = conn->rider.who.posture,
+        .strength = conn->rider.who.strength,
+        .person_name = sp_span_cstr(conn->rider.person_name),
+        .device_name = sp_span_cstr(conn->rider.device_name),
+        .resource = sp_span_cstr(conn->resource_name),
+        .method = SP_SPAN_LIT("connect"),
+        .action = SP_ACTION_CONNECT,
+    };
+    sp_copy(event.peer, conn->rider.who.peer, sizeof(event.peer));
+    sp_copy(event.roles, conn->rider.who.roles, sizeof(event.roles));
+    if (conn->snapshot != NULL) {
+        event.policy_version = sp_policy_version(&conn->snapshot->policy);
+    }
+    return event;
+}
+
+static void name_decision(const sg_conn *conn, const sp_decision *decision, sp_action action,
+                          sp_event *event)
+{
+    event->action = (uint8_t)action;
+    event->verdict = decision->verdict;
+    event->reason = decision->reason;
+    if (conn->snapshot != NULL) {
+        const sp_policy *policy = &conn->snapshot->policy;
+        event->class_level = decision->class_level;
+        event->class_name = sp_policy_class_name(policy, decision->class_level);
+        event->rule = sp_policy_rule_name(policy, decision->rule);
+    }
+}
+
+static uint8_t severity_of(sp_action action, uint8_t verdict)
+{
+    bool grave = action == SP_ACTION_DESTROY || action == SP_ACTION_ADMINISTER;
+    if (verdict == SP_VERDICT_ALLOW) {
+        return grave ? SP_SEVERITY_MEDIUM : SP_SEVERITY_INFO;
+    }
+    return grave ? SP_SEVERITY_HIGH : SP_SEVERITY_LOW;
+}
+
+const char *sg_method_of(const sg_channel *channel)
+{
+    return sp_ssh_channel_word((sp_ssh_channel_kind)channel->kind);
+}
+
+void sg_record_connect(sg_conn *conn, const sp_decision *decision)
+{
+    sp_event event = sg_event_of(conn, SP_EVENT_DECISION);
+    name_decision(conn, decision, SP_ACTION_CONNECT, &event);
+    event.object = sp_span_cstr(conn->account);
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+}
+
+/* {"connection":"7F3K-...","channel":2,"account":"ops"} */
+static sp_span detail_of(const sg_channel *channel, const char *more, char room[DETAIL_BYTES])
+{
+    char connection[SP_REFERENCE_TEXT_BYTES];
+    sp_reference_text(channel->conn->connection, connection);
+    int len = snprintf(room, DETAIL_BYTES,
+                       "{\"connection\":\"%s\",\"channel\":%u,\"account\":\"%.63s\"%s%s}",
+                       connection, channel->number, channel->conn->account,
+                       channel->has_pty ? ",\"pty\":true" : "", more);
+    return len < 0 || len >= DETAIL_BYTES ? SP_SPAN_EMPTY : sp_span_of(room, (size_t)len);
+}
+
+uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
+                           const sg_refusal *refusal)
+{
+    char room[DETAIL_BYTES];
+    sp_event event = sg_event_of(channel->conn, SP_EVENT_DECISION);
+    name_decision(channel->conn, decision, action, &event);
+    event.reference = refusal != NULL ? refusal->reference : channel->reference;
+    if (refusal != NULL) {
+        event.verdict = decision->verdict == SP_VERDICT_ASK ? SP_VERDICT_ASK : SP_VERDICT_DENY;
+        event.reason = (uint8_t)refusal->reason;
+        channel->conn->refused++;
+    }
+    event.severity = severity_of(action, event.verdict);
+    event.method = sp_span_cstr(sg_method_of(channel));
+    event.object = sp_span_cstr(channel->object);
+    event.detail = detail_of(channel, "", room);
+    return sp_recorder_put(&sg_here.recorder, &event);
+}
+
+void sg_record_channel_end(sg_channel *channel)
+{
+    char room[DETAIL_BYTES];
+    char more[96] = "";
+    sp_event event = sg_event_of(channel->conn, SP_EVENT_CLOSE);
+    name_decision(channel->conn, &channel->decision, channel->action, &event);
+    event.reference = channel->reference;
+    event.method = sp_span_cstr(sg_method_of(channel));
+    event.object = sp_span_cstr(channel->object);
+    event.bytes_in = channel->flows[SG_IN].passed;
+    event.bytes_out = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
+    uint64_t took_us = sp_loop_now_us(sg_here.loop) - channel->opened_us;
+    event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
+    if (channel->has_signal) {
+        snprintf(more, sizeof(more), ",\"signal\":\"%.15s\"", channel->signal);
+    } else if (channel->has_status) {
+        event.status = (uint16_t)channel->status;
+        snprintf(more, sizeof(more), ",\"status\":%d", channel->status);
+    }
+    event.detail = detail_of(channel, more, room);
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+    channel->conn->bytes_in += event.bytes_in;
+    channel->conn->bytes_out += event.bytes_out;
+}
+
+void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal)
+{
+    sp_event event = sg_event_of(conn, SP_EVENT_DECISION);
+    event.reference = refusal->reference;
+    event.verdict = SP_VERDICT_DENY;
+    event.reason = (uint8_t)refusal->reason;
+    event.severity = SP_SEVERITY_LOW;
+    event.object = sp_span_cstr(refusal->text);
+    conn->refused++;
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+}
+
+/* What of it was recorded, what passed without being looked into, what was refused. */
+void sg_record_end(sg_conn *conn)
+{
+    char room[DETAIL_BYTES];
+    sp_event event = sg_event_of(conn, SP_EVENT_CLOSE);
+    event.verdict = SP_VERDICT_ALLOW;
+    event.reason = SP_REASON_RULE;
+    event.object = sp_span_cstr(conn->account);
+    event.bytes_in = conn->bytes_in;
+    event.bytes_out = conn->bytes_out;
+    uint64_t took_us = sp_now_unix_us() - conn->opened_unix_us;
+    event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
+    int len = snprintf(room, sizeof(room),
+                       "{\"channels\":%u,\"recorded\":%llu,\"files\":%llu,\"opaque\":%llu,"
+                       "\"refused\":%llu}",
+                       conn->channel_numbers, (unsigned long long)conn->recorded,
+                       (unsigned long long)conn->files, (unsigned long long)conn->opaque,
+                       (unsigned long long)conn->refused);
+    event.detail = sp_span_of(room, (size_t)len);
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bytes between the two ends of a channel.
+ *
+ * What comes in is written to the other side at once, out of libssh's own buffer, as far as the
+ * other side's window and socket take it. What is left stays with libssh, which then does not open
+ * the window any further, so a side that does not read stops the other one. During a key exchange
+ * libssh takes nothing (ssh_channel_write returns short or 0): what was taken out of its buffer
+ * already waits in a buffer of ours and goes first.
+ *
+ * libssh may call back while it writes: a flow that is being moved does not move again (busy).
+ *
+ * OWNS what is pending. PROCESS ssh gate workers. TRUST both sides are hostile; windows bound what
+ * is held. SPEC RFC 4254 5.2, gates/ssh/gate.h.
+ */
+#include "gates/ssh/gate.h"
+
+#include <string.h>
+
+enum { MOVE_MAX_BYTES = 128 * 1024, CHUNK_BYTES = 64 * 1024, INTERRUPT = 0x03 };
+
+static uint8_t chunk[CHUNK_BYTES];
+
+static ssh_channel to_of(const sg_channel *channel, sg_stream stream)
+{
+    return stream == SG_IN ? channel->back : channel->front;
+}
+
+static ssh_channel from_of(const sg_channel *channel, sg_stream stream)
+{
+    return stream == SG_IN ? channel->front : channel->back;
+}
+
+static const sg_side *side_of(const sg_channel *channel, sg_stream stream)
+{
+    return stream == SG_IN ? &channel->conn->back : &channel->conn->front;
+}
+
+static bool may_move(const sg_channel *channel)
+{
+    return channel->state == SG_CH_RUNS && !channel->paused && !channel->conn->frozen;
+}
+
+/* How many bytes the other side takes now. */
+static size_t room_of(const sg_channel *channel, sg_stream stream)
+{
+    ssh_channel to = to_of(channel, stream);
+    if (to == NULL || sg_side_is_stuck(side_of(channel, stream))) {
+        return 0;
+    }
+    size_t window = ssh_channel_window_size(to);
+    return window < MOVE_MAX_BYTES ? window : MOVE_MAX_BYTES;
+}
+
+/* Writes what it can; how much that was. A side that is gone swallows everything. */
+static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+{
+    size_t room = room_of(channel, stream);
+    size_t want = len < room ? len : room;
+    if (want == 0) {
+        return 0;
+    }
+    ssh_channel to = to_of(channel, stream);
+    int rc = stream == SG_ERR ? ssh_channel_write_stderr(to, bytes, (uint32_t)want)
+                              : ssh_channel_write(to, bytes, (uint32_t)want);
+    if (rc < 0) {
+        return len;
+    }
+    channel->flows[stream].passed += (size_t)rc;
+    channel->conn->moved_us = sp_loop_now_us(sg_here.loop);
+    return (size_t)rc;
+}
+
+/* What comes out of libssh's buffer; how much of it is taken. */
+static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+{
+    sg_flow *flow = &channel->flows[stream];
+    if (!may_move(channel) || flow->busy || flow->pending.len > 0) {
+        flow->held = true;
+        return 0;
+    }
+    flow->busy = true;
+    size_t taken = push(channel, stream, bytes, len);
+    flow->busy = false;
+    flow->held = taken < len;
+    return taken;
+}
+
+/* ---- libssh calls ---- */
+
+static int front_data(ssh_session ssh, ssh_channel from, void *data, uint32_t len, int is_stderr,
+                      void *self)
+{
+    sg_channel *channel = self;
+    (void)ssh;
+    (void)from;
+    if (is_stderr != 0) {
+        return (int)len; /* clients have no such stream */
+    }
+    if (channel->state == SG_CH_MENU) {
+        sg_menu_input(channel, sp_span_of(data, len));
+        return (int)len;
+    }
+    if (channel->state == SG_CH_WAITS && channel->has_pty && memchr(data, INTERRUPT, len) != NULL) {
+        channel->front_closed = true; /* he does not want to wait */
+        sg_side_again(&channel->conn->front);
+        return (int)len;
+    }
+    return (int)arrive(channel, SG_IN, data, len);
+}
+
+static int back_data(ssh_session ssh, ssh_channel from, void *data, uint32_t len, int is_stderr,
+                     void *self)
+{
+    (void)ssh;
+    (void)from;
+    return (int)arrive(self, is_stderr != 0 ? SG_ERR : SG_OUT, data, len);
+}
+
+static void front_close(ssh_session ssh, ssh_channel from, void *self)
+{
+    sg_channel *channel = self;
+    (void)ssh;
+    (void)from;
+    channel->front_closed = true;
+}
+
+static void back_close(ssh_session ssh, ssh_channel from, void *self)
+{
+    sg_channel *channel = self;
+    (void)ssh;
+    (void)from;
+    channel->back_closed = true;
+}
+
+static void front_signal(ssh_session ssh, ssh_channel from, const char *name, void *self)
+{
+    sg_channel *channel = self;
+    (void)ssh;
+    (void)from;
+    if (channel->state == SG_CH_RUNS && strlen(name) < sizeof(channel->signal)) {
+        (void)ssh_channel_request_send_signal(channel->back, name);
+    }
+}
+
+static void back_status(ssh_session ssh, ssh_channel from, int status, void *self)
+{
+    sg_channel *channel = self;
+    (void)ssh;
+    (void)from;
+    channel->has_status = true;
+    channel->status = status;
+}
+
+static void back_signal(ssh_session ssh, ssh_channel from, const char *name, int core,
+                        const char *message, const char *language, void *self)
+{
+    sg_channel *channel = self;
+    (void)ssh;
+    (void)from;
+    (void)core;
+    (void)message;
+    (void)language;
+    channel->has_signal =
+        !sp_failed(sp_fit(channel->signal, sizeof(channel->signal), sp_span_cstr(name)));
+}
+
+void sg_relay_front(sg_channel *channel)
+{
+    channel->front_calls =
+        (struct ssh_channel_callbacks_struct){.userdata = channel,
+                                              .channel_data_function = front_data,
+                                              .channel_close_function = front_close,
+                                              .channel_signal_function = front_signal};
+    ssh_callbacks_init(&channel->front_calls);
+    ssh_set_channel_callbacks(channel->front, &channel->front_calls);
+}
+
+void sg_relay_attach(sg_channel *channel)
+{
+    channel->back_calls =
+        (struct ssh_channel_callbacks_struct){.userdata = channel,
+                                              .channel_data_function = back_data,
+                                              .channel_close_function = back_close,
+                                              .channel_exit_status_function = back_status,
+                                              .channel_exit_signal_function = back_signal};
+    ssh_callbacks_init(&channel->back_calls);
+    ssh_set_channel_callbacks(channel->back, &channel->back_calls);
+}
+
+/* ---- what was held back ---- */
+
+static void keep(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+{
+    sp_buf *pending = &channel->flows[stream].pending;
+    if (pending->max_bytes == 0) {
+        *pending = sp_buf_make(CHUNK_BYTES);
+    }
+    sp_buf_span(pending, sp_span_of(bytes, len));
+    if (sp_failed(sp_buf_error(pending))) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_LIMIT, "the gate has no memory left");
+        sg_conn_fail(channel->conn, &refusal);
+    }
+}
+
+/* True when all of what was pending has gone. */
+static bool push_pending(sg_channel *channel, sg_stream stream)
+{
+    sp_buf *pending = &channel->flows[stream].pending;
+    while (pending->len > 0) {
+        size_t went = push(channel, stream, pending->ptr, pending->len);
+        if (went == 0) {
+            return false;
+        }
+        sp_buf_drop(pending, went);
+    }
+    if (pending->cap > 0) {
+        sp_buf_done(pending); /* an idle channel holds nothing */
+    }
+    return true;
+}
+
+static void move(sg_channel *channel, sg_stream stream)
+{
+    sg_flow *flow = &channel->flows[stream];
+    if (flow->busy || (!flow->held && flow->pending.len == 0)) {
+        return;
+    }
+    flow->busy = true;
+    while (channel->conn->at != SG_AT_ENDING && push_pending(channel, stream) && flow->held) {
+        size_t room = room_of(channel, stream);
+        if (room == 0) {
+            break;
+        }
+        int len = ssh_channel_read_nonblocking(from_of(channel, stream), chunk,
+                                               (uint32_t)(room < CHUNK_BYTES ? room : CHUNK_BYTES),
+                                               stream == SG_ERR);
+        if (len <= 0) {
+            flow->held = false;
+            break;
+        }
+        size_t went = push(channel, stream, chunk, (size_t)len);
+        if (went < (size_t)len) {
+            keep(channel, stream, chunk + went, (size_t)len - went);
+        }
+    }
+    flow->busy = false;
+}
+
+/* ---- ends ---- */
+
+static bool is_empty(const sg_channel *channel, sg_stream stream)
+{
+    return !channel->flows[stream].held && channel->flows[stream].pending.len == 0;
+}
+
+static void pass_on_status(sg_channel *channel)
+{
+    if (channel->has_signal) {
+        (void)ssh_channel_request_send_exit_signal(channel->front, channel->signal, 0, "", "");
+    } else if (channel->has_status) {
+        (void)ssh_channel_request_send_exit_status(channel->front, channel->status);
+    }
+}
+
+static void pass_on_ends(sg_channel *channel)
+{
+    if (!channel->back_eof_sent && is_empty(channel, SG_IN) && ssh_channel_is_eof(channel->front)) {
+        channel->back_eof_sent = true;
+        (void)ssh_channel_send_eof(channel->back);
+    }
+    bool out_done = is_empty(channel, SG_OUT) && is_empty(channel, SG_ERR);
+    if (out_done && !channel->front_eof_sent && ssh_channel_is_eof(channel->back)) {
+        channel->front_eof_sent = true;
+        (void)ssh_channel_send_eof(channel->front);
+    }
+    if (out_done && channel->back_closed) {
+        pass_on_status(channel);
+        sg_channel_end(channel);
+    } else if (channel->front_closed) {
+        sg_channel_end(channel);
+    }
+}
+
+void sg_relay_pump(sg_channel *channel)
+{
+    for (sg_stream stream = SG_IN; stream < SG_STREAM_COUNT; stream++) {
+        if (may_move(channel)) {
+            move(channel, stream);
+        }
+    }
+    if (channel->state == SG_CH_RUNS && channel->conn->at != SG_AT_ENDING) {
+        pass_on_ends(channel);
+    }
+}
+
+void sg_relay_say(sg_channel *channel, sp_span text, bool is_error)
+{
+    if (channel->front == NULL || text.len == 0) {
+        return;
+    }
+    if (is_error && !channel->has_pty) {
+        (void)ssh_channel_write_stderr(channel->front, text.ptr, (uint32_t)text.len);
+    } else {
+        (void)ssh_channel_write(channel->front, text.ptr, (uint32_t)text.len);
+    }
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A libssh session on our loop.
+ *
+ * The loop tells edges; libssh's own event looks at the descriptor with poll(2) and reads 4 KiB at
+ * a time, so a turn goes on until libssh finds nothing more, or has had its share and comes again.
+ *
+ * OWNS the session, its event, its descriptor. PROCESS ssh gate workers. TRUST the peer is hostile.
+ * SPEC gates/ssh/gate.h.
+ */
+#include "gates/ssh/gate.h"
+
+#include <stddef.h>
+#include <unistd.h>
+
+enum { ROUNDS_A_TURN = 64 };
+
+#define SIDE_OF(pointer, member) ((sg_side *)(void *)((char *)(pointer)-offsetof(sg_side, member)))
+
+static void on_ready(sp_watch *watch, unsigned ready)
+{
+    sg_side *side = SIDE_OF(watch, watch);
+    side->hung = side->hung || (ready & SP_READY_HUNG) != 0;
+    sg_side_turn(side);
+}
+
+static void on_again(sp_deferred *deferred)
+{
+    sg_side_turn(SIDE_OF(deferred, again));
+}
+
+sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd)
+{
+    side->ssh = ssh;
+    side->conn = conn;
+    side->again.call = on_again;
+    side->watch = (sp_watch){.on_ready = on_ready, .fd = -1};
+    side->event = ssh_event_new();
+    if (side->event == NULL) {
+        return sp_fail(SP_ENOMEM);
+    }
+    return sp_watch_start(sg_here.loop, &side->watch, fd);
+}
+
+static void drain(sg_side *side)
+{
+    if (side->conn->at == SG_AT_KEX || (!side->is_front && side->conn->at != SG_AT_OPEN)) {
+        return;
+    }
+    while (!side->broken && side->conn->at != SG_AT_ENDING &&
+           !(side->is_front && sg_login_waits(side->conn))) {
+        ssh_message msg = ssh_message_get(side->ssh);
+        if (msg == NULL) {
+            return;
+        }
+        if (!side->is_front) {
+            sg_channel_back_message(side->conn, msg);
+        } else if (side->conn->at == SG_AT_AUTH) {
+            sg_login_message(side->conn, msg);
+        } else {
+            sg_channel_message(side->conn, msg);
+        }
+    }
+}
+
+/* True when there may be more. */
+static bool round_of(sg_side *side)
+{
+    if (!side->has_event || (side->is_front && sg_login_waits(side->conn))) {
+        return false;
+    }
+    int rc = ssh_event_dopoll(side->event, 0);
+    if (rc == SSH_ERROR) {
+        side->broken = true;
+        return false;
+    }
+    drain(side);
+    return rc == SSH_OK;
+}
+
+void sg_side_turn(sg_side *side)
+{
+    if (side->ssh == NULL || side->inside || side->conn->at == SG_AT_ENDING) {
+        return;
+    }
+    side->inside = true;
+    bool more = true;
+    for (unsigned i = 0; i < ROUNDS_A_TURN && more; i++) {
+        more = round_of(side);
+    }
+    if ((ssh_get_status(side->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0) {
+        side->broken = true;
+    }
+    side->inside = false;
+    if (side->conn->at == SG_AT_ENDING) {
+        return;
+    }
+    sg_conn_step(side);
+    if (more) {
+        sg_side_again(side);
+    }
+}
+
+void sg_side_again(sg_side *side)
+{
+    if (side->ssh != NULL) {
+        sp_loop_defer(sg_here.loop, &side->again);
+    }
+}
+
+bool sg_side_is_stuck(const sg_side *side)
+{
+    return side->ssh == NULL || (ssh_get_status(side->ssh) & SSH_WRITE_PENDING) != 0;
+}
+
+void sg_side_stop(sg_side *side)
+{
+    if (side->ssh == NULL) {
+        return;
+    }
+    sp_loop_undefer(sg_here.loop, &side->again);
+    int fd = side->watch.fd;
+    sp_watch_stop(sg_here.loop, &side->watch);
+    if (side->has_event) {
+        ssh_event_remove_session(side->event, side->ssh);
+    }
+    ssh_event_free(side->event);
+    ssh_disconnect(side->ssh);
+    ssh_free(side->ssh);
+    if (fd >= 0 && !side->owns_fd) {
+        close(fd);
+    }
+    side->ssh = NULL;
+    side->event = NULL;
+}

@@ -1,0 +1,606 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Before anything runs at the target: policy decides, other people agree, the disk has the record,
+ * somebody watches.
+ *
+ * A channel that waits is judged again after each step, since policy and person may have moved
+ * meanwhile; a step that was done for these very bytes is not done twice.
+ *
+ * OWNS what is pending. PROCESS ssh gate workers. TRUST core's answers are checked.
+ * SPEC lib/policy/ssh.h, lib/proto/db_msg.h "ASK", lib/proto/ssh_msg.h "WATCH_WANT".
+ */
+#include "gates/ssh/gate.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+typedef enum { STEP_NONE, STEP_CALL, STEP_PUSH, STEP_DISK, STEP_WATCH } step;
+
+enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_ON_DISK = 4, DONE_WATCHED = 8 };
+
+struct sg_pending {
+    sg_channel *channel;
+    step step;
+    unsigned done;
+    uint32_t call;
+    uint64_t ask;      /* 0 = none */
+    uint64_t approved; /* the ask that was used */
+    uint64_t reference;
+    uint8_t needed;
+    uint8_t approvals;
+    uint32_t watchers;
+    sp_hash hash; /* of what was asked for */
+    sp_recorder_wait wait;
+};
+
+/* ---- what it is ---- */
+
+typedef struct {
+    sp_action action;
+    sp_decision decision;
+    bool refused;
+    sg_refusal refusal;
+} ruling;
+
+static void no(ruling *out, sp_reason reason, const char *text)
+{
+    out->refused = true;
+    out->decision =
+        (sp_decision){.verdict = SP_VERDICT_DENY, .reason = (uint8_t)reason, .rule = SP_NONE};
+    sg_refusal_make(&out->refusal, reason, "%s", text);
+}
+
+static void rule_whole(const sg_channel *channel, sp_action action, ruling *out)
+{
+    out->action = action;
+    out->decision = sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/"));
+}
+
+/* The graver of two: denied, asked for, allowed. */
+static void add_whole(const sg_channel *channel, sp_action action, ruling *out)
+{
+    sp_decision other = sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/"));
+    if (other.verdict < out->decision.verdict ||
+        (other.verdict == out->decision.verdict && other.approvals > out->decision.approvals)) {
+        out->decision = other;
+        out->action = action;
+    }
+}
+
+static void rule_transfer(sg_channel *channel, const sp_command *transfer, ruling *out)
+{
+    static const uint8_t kinds[SP_COMMAND_KIND_COUNT] = {
+        [SP_COMMAND_OTHER] = SP_SSH_CHANNEL_EXEC,  [SP_COMMAND_SCP] = SP_SSH_CHANNEL_SCP,
+        [SP_COMMAND_RSYNC] = SP_SSH_CHANNEL_RSYNC, [SP_COMMAND_GIT] = SP_SSH_CHANNEL_GIT,
+        [SP_COMMAND_SFTP] = SP_SSH_CHANNEL_SFTP,   [SP_COMMAND_UNPARSED] = SP_SSH_CHANNEL_EXEC};
+    channel->kind = kinds[transfer->kind];
+    rule_whole(channel, transfer->to_target ? SP_ACTION_IMPORT : SP_ACTION_EXPORT, out);
+    if (transfer->deletes) {
+        add_whole(channel, SP_ACTION_DESTROY, out);
+    }
+}
+
+static sp_err quote(sg_channel *channel, const sp_argv *argv)
+{
+    auto_buf sp_buf quoted = sp_buf_make(SG_COMMAND_MAX_BYTES);
+    char *command = NULL;
+    sp_argv_quote(argv, &quoted);
+    TRY(sp_buf_take_cstr(&quoted, &command));
+    sp_free(channel->command);
+    channel->command = command;
+    return sp_ok();
+}
+
+static void rule_command(sg_channel *channel, ruling *out)
+{
+    static sp_argv argv;
+    const sg_conn *conn = channel->conn;
+    sp_ssh_command command = sp_policy_ssh_command(&conn->snapshot->policy, conn->resource,
+                                                   sp_span_cstr(channel->command), &argv);
+    out->action = SP_ACTION_EXECUTE;
+    switch ((sp_ssh_command_kind)command.kind) {
+    case SP_SSH_COMMAND_FREE:
+        rule_whole(channel, SP_ACTION_EXECUTE, out);
+        break;
+    case SP_SSH_COMMAND_LISTED:
+        out->action = command.listed.action;
+        out->decision = sg_decide(conn, command.listed.action);
+        if (sp_failed(quote(channel, &argv))) {
+            no(out, SP_REASON_LIMIT, "the gate has no memory left");
+        }
+        break;
+    case SP_SSH_COMMAND_TRANSFER:
+        if (command.transfer.kind == SP_COMMAND_SFTP) {
+            no(out, SP_REASON_UNPARSED,
+               "ask for the sftp subsystem instead of starting its server");
+        } else {
+            rule_transfer(channel, &command.transfer, out);
+        }
+        break;
+    case SP_SSH_COMMAND_REFUSED:
+    case SP_SSH_COMMAND_COUNT:
+        no(out, SP_REASON_UNPARSED,
+           conn->ssh.shell ? "this begins as a file transfer and is none that the gate knows"
+                           : "this machine takes only the commands that are listed for it");
+        break;
+    }
+}
+
+static void rule_shell(sg_channel *channel, ruling *out)
+{
+    out->action = SP_ACTION_EXECUTE;
+    if (!channel->conn->ssh.shell) {
+        no(out, SP_REASON_DEFAULT,
+           "there is no shell on this machine, only the commands that are listed for it");
+    } else {
+        rule_whole(channel, SP_ACTION_EXECUTE, out);
+    }
+}
+
+static void rule_forward(const sg_channel *channel, ruling *out)
+{
+    const sg_conn *conn = channel->conn;
+    out->action = SP_ACTION_FORWARD;
+    if (!sp_policy_ssh_forward(&conn->snapshot->policy, conn->resource, sp_span_cstr(channel->host),
+                               channel->port)) {
+        no(out, SP_REASON_DEFAULT, "forwarding to this address is not foreseen on this machine");
+    } else {
+        out->decision = sg_decide(conn, SP_ACTION_FORWARD);
+    }
+}
+
+/* A certificate's command is what runs, whatever was asked for. */
+static sp_err force(sg_channel *channel)
+{
+    const char *forced = channel->conn->force_command;
+    if (forced == NULL || channel->kind == SP_SSH_CHANNEL_FORWARD || channel->forced) {
+        return sp_ok();
+    }
+    auto_buf sp_buf copy = sp_buf_make(SP_SSH_COMMAND_MAX_BYTES + 1);
+    char *command = NULL;
+    sp_buf_text(&copy, forced);
+    TRY(sp_buf_take_cstr(&copy, &command));
+    sp_free(channel->command);
+    sp_free(channel->subsystem);
+    channel->command = command;
+    channel->subsystem = NULL;
+    channel->kind = SP_SSH_CHANNEL_EXEC;
+    channel->forced = true;
+    return sp_ok();
+}
+
+static void rule(sg_channel *channel, ruling *out)
+{
+    *out = (ruling){.decision = {.rule = SP_NONE}};
+    if (channel->conn->force_command != NULL && channel->kind == SP_SSH_CHANNEL_FORWARD) {
+        no(out, SP_REASON_DENY_RULE, "the certificate that signed in is for one command only");
+    } else if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
+        rule_forward(channel, out);
+    } else if (channel->subsystem != NULL) {
+        no(out, SP_REASON_UNPARSED, "sftp does not pass through this gate");
+    } else if (channel->command != NULL) {
+        rule_command(channel, out);
+    } else {
+        rule_shell(channel, out);
+    }
+    if (!out->refused && out->decision.verdict == SP_VERDICT_DENY) {
+        char what[120];
+        snprintf(what, sizeof(what), "%s (%s) is not allowed on this machine",
+                 sg_method_of(channel), sp_action_word(out->action));
+        out->refused = true;
+        sg_decide_refuse(channel->conn, &out->decision, what, &out->refusal);
+    }
+}
+
+/* With so many people who agreed. */
+static void rule_with(sg_channel *channel, uint8_t approvals, ruling *out)
+{
+    channel->conn->rider.who.approvals = approvals;
+    rule(channel, out);
+    channel->conn->rider.who.approvals = 0;
+}
+
+/* ---- states ---- */
+
+static void drop_ask(struct sg_pending *pending)
+{
+    if (pending->ask == 0) {
+        return;
+    }
+    auto_buf sp_buf body = sp_buf_make(64);
+    sp_db_ask_id_write(&(sp_db_ask_id){pending->ask}, &body);
+    (void)sp_link_tell(&sg_here.office.link, SP_CORE_DB_ASK_DROP, sp_buf_borrow(&body));
+    pending->ask = 0;
+}
+
+void sg_start_gone(sg_channel *channel)
+{
+    struct sg_pending *pending = channel->pending;
+    if (pending == NULL) {
+        return;
+    }
+    drop_ask(pending);
+    if (pending->call != 0) {
+        sp_link_forget(&sg_here.office.link, pending->call);
+    }
+    if (pending->step == STEP_DISK) {
+        sp_recorder_forget(&pending->wait);
+    }
+    sp_free(pending);
+    channel->pending = NULL;
+}
+
+static void refuse(sg_channel *channel, const ruling *ruled, const sg_refusal *refusal)
+{
+    (void)sg_record_channel(channel, &ruled->decision, ruled->action, refusal);
+    sg_channel_refuse(channel, refusal);
+}
+
+static void refuse_for(sg_channel *channel, sp_reason reason, const char *text)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, reason, "%s", text);
+    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    sg_channel_refuse(channel, &refusal);
+}
+
+static void go_on(sg_channel *channel)
+{
+    channel->pending->step = STEP_NONE;
+    sg_channel_step(channel);
+}
+
+static void tell(sg_channel *channel, const char *text)
+{
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 2);
+    sp_buf_text(&line, "sallyport: ");
+    sg_text_clean(sp_span_cstr(text), SG_TEXT_BYTES, &line);
+    sp_buf_text(&line, channel->has_pty ? "\r\n" : "\n");
+    sg_relay_say(channel, sp_buf_borrow(&line), true);
+}
+
+static sp_ssh_session live_of(const sg_channel *channel)
+{
+    return (sp_ssh_session){.slot = channel->conn->rider.slot, .id = channel->conn->rider.id};
+}
+
+static void call(sg_channel *channel, uint16_t kind, sp_buf *body, sp_link_reply on_reply)
+{
+    struct sg_pending *pending = channel->pending;
+    pending->call = sp_failed(sp_buf_error(body))
+                        ? 0
+                        : sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(body), NULL, 0,
+                                       on_reply, channel);
+    pending->step = STEP_CALL;
+    if (pending->call == 0) {
+        refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
+    }
+}
+
+/* ---- other people agree ---- */
+
+static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    sg_channel *channel = self;
+    struct sg_pending *pending = channel->pending;
+    sp_db_ask_id id = {0};
+    (void)fds;
+    pending->call = 0;
+    if (msg == NULL || (!sp_failed(err) && sp_failed(sp_db_ask_id_read(msg->body, &id)))) {
+        refuse_for(channel, SP_REASON_UNAVAILABLE, "nobody could be asked: the office is away");
+    } else if (sp_failed(err)) {
+        refuse_for(channel, SP_REASON_APPROVAL,
+                   err.code == SP_ELIMIT ? "too much of yours waits for others already"
+                                         : "nobody could approve this");
+    } else {
+        char text[160];
+        char reference[SP_REFERENCE_TEXT_BYTES];
+        pending->ask = id.ask;
+        pending->step = STEP_PUSH;
+        sp_reference_text(pending->reference, reference);
+        snprintf(text, sizeof(text), "this waits until %u other %s (reference %s)",
+                 (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
+                 reference);
+        tell(channel, text);
+    }
+}
+
+/* The bytes that others agree to: the command as it would run, or the word for a shell. */
+static sp_span asked_bytes(const sg_channel *channel)
+{
+    return sp_span_cstr(channel->command != NULL ? channel->command : channel->object);
+}
+
+static void ask_others(sg_channel *channel, const ruling *ruled)
+{
+    struct sg_pending *pending = channel->pending;
+    auto_buf sp_buf shown = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
+    drop_ask(pending); /* an earlier one, to which too few agreed by now */
+    pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
+    sg_text_clean(asked_bytes(channel), SP_DB_STATEMENT_MAX_BYTES - 8, &shown);
+    pending->reference = sp_recorder_reference();
+    pending->needed = ruled->decision.approvals;
+    pending->hash = sp_sha256(asked_bytes(channel));
+    const sg_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
+    (void)sg_record_channel(channel, &ruled->decision, ruled->action, &asked);
+    channel->conn->refused--; /* it is not, yet */
+    sp_db_ask ask = {
+        .connection = channel->conn->connection,
+        .session = live_of(channel),
+        .reference = pending->reference,
+        .action = (uint8_t)ruled->action,
+        .class_level = ruled->decision.class_level,
+        .needed = ruled->decision.approvals,
+        .resource = sp_span_cstr(channel->conn->resource_name),
+        .statement = sp_buf_borrow(&shown),
+        .rule = sp_policy_rule_name(&channel->conn->snapshot->policy, ruled->decision.rule),
+        .objects = SP_SPAN_LIT("[]")};
+    sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
+    sp_db_ask_write(&ask, &body);
+    call(channel, SP_CORE_DB_ASK, &body, on_asked);
+}
+
+static void on_used(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    sg_channel *channel = self;
+    (void)fds;
+    channel->pending->call = 0;
+    if (msg == NULL || sp_failed(err)) {
+        refuse_for(channel, SP_REASON_APPROVAL,
+                   "the approval could not be used: it may have been used or have expired");
+        return;
+    }
+    channel->pending->done |= DONE_APPROVED;
+    channel->pending->approved = channel->pending->ask;
+    channel->pending->ask = 0;
+    go_on(channel);
+}
+
+static void use_word(sg_channel *channel)
+{
+    auto_buf sp_buf body = sp_buf_make(256);
+    sp_db_ask_use use = {.ask = channel->pending->ask, .session = live_of(channel)};
+    sp_copy(use.sha256, channel->pending->hash.bytes, SP_SHA256_BYTES);
+    sp_db_ask_use_write(&use, &body);
+    call(channel, SP_CORE_DB_ASK_USE, &body, on_used);
+}
+
+static sg_channel *channel_of_ask(uint64_t ask)
+{
+    for (uint32_t i = 0; ask != 0 && i < sg_here.conn_cap; i++) {
+        const sg_conn *conn = sg_here.conns[i];
+        for (sg_channel *c = conn == NULL ? NULL : conn->channels; c != NULL; c = c->next) {
+            if (c->pending != NULL && c->pending->ask == ask && c->pending->step == STEP_PUSH) {
+                return c;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void on_ask_done(const sp_db_ask_done *done)
+{
+    sg_channel *channel = channel_of_ask(done->ask);
+    char text[240];
+    if (channel == NULL) {
+        return;
+    }
+    if (done->verdict != SP_VERDICT_ALLOW) {
+        channel->pending->ask = 0;
+        snprintf(text, sizeof(text), "others did not agree to this: %.*s",
+                 (int)(done->reason.len < 180 ? done->reason.len : 180),
+                 done->reason.len > 0 ? (const char *)done->reason.ptr : "");
+        refuse_for(channel, SP_REASON_APPROVAL, text);
+        return;
+    }
+    channel->pending->approvals = done->approvals;
+    snprintf(text, sizeof(text), "approved by %.*s", (int)(done->by.len < 180 ? done->by.len : 180),
+             done->by.len > 0 ? (const char *)done->by.ptr : "");
+    tell(channel, text);
+    channel->pending->done |= DONE_AGREED;
+    go_on(channel);
+}
+
+/* ---- the disk has it ---- */
+
+static void on_disk(sp_recorder_wait *wait, bool durable)
+{
+    struct sg_pending *pending =
+        (struct sg_pending *)(void *)((char *)wait - offsetof(struct sg_pending, wait));
+    pending->step = STEP_NONE;
+    if (!durable) {
+        refuse_for(pending->channel, SP_REASON_UNRECORDED,
+                   "this cannot be written down now, so it does not run");
+        return;
+    }
+    pending->done |= DONE_ON_DISK;
+    go_on(pending->channel);
+}
+
+/* True when there is nothing to wait for. */
+static bool write_down(sg_channel *channel, const ruling *ruled)
+{
+    struct sg_pending *pending = channel->pending;
+    if ((pending->done & DONE_ON_DISK) != 0) {
+        return true;
+    }
+    channel->reference = channel->reference != 0 ? channel->reference : sp_recorder_reference();
+    uint64_t seq = sp_recorder_works(&sg_here.recorder)
+                       ? sg_record_channel(channel, &ruled->decision, ruled->action, NULL)
+                       : 0;
+    if (seq == 0) {
+        refuse_for(channel, SP_REASON_UNRECORDED,
+                   "this cannot be written down now, so it does not run");
+        return false;
+    }
+    if ((ruled->decision.must & SP_MUST_RECORD) == 0) {
+        pending->done |= DONE_ON_DISK;
+        return true;
+    }
+    pending->step = STEP_DISK;
+    pending->wait.on_end = on_disk;
+    sp_recorder_await(&sg_here.recorder, &pending->wait, seq);
+    return false;
+}
+
+/* ---- somebody watches ---- */
+
+static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
+{
+    bool approved = (channel->pending->done & DONE_APPROVED) != 0;
+    return channel->kind == SP_SSH_CHANNEL_SHELL &&
+           (approved || (ruled->decision.must & SP_MUST_WATCH) != 0);
+}
+
+static void want_watcher(sg_channel *channel)
+{
+    auto_buf sp_buf body = sp_buf_make(64);
+    const sp_ssh_watch_want want = {.connection = channel->conn->connection,
+                                    .ask = channel->pending->approved};
+    sp_ssh_watch_want_write(&want, &body);
+    channel->pending->step = STEP_WATCH;
+    if (!sp_link_tell(&sg_here.office.link, SP_CORE_SSH_WATCH_WANT, sp_buf_borrow(&body))) {
+        refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
+        return;
+    }
+    tell(channel, "this begins when somebody watches");
+}
+
+static void watch_channel(sg_channel *channel, const sp_ssh_watched *watched, const char *by)
+{
+    struct sg_pending *pending = channel->pending;
+    char text[SG_TEXT_BYTES];
+    if (pending == NULL || channel->kind != SP_SSH_CHANNEL_SHELL) {
+        return;
+    }
+    pending->watchers = watched->watchers;
+    if (pending->step == STEP_WATCH && watched->watchers > 0) {
+        snprintf(text, sizeof(text), "watched by %s", by);
+        tell(channel, text);
+        pending->done |= DONE_WATCHED;
+        go_on(channel);
+    } else if ((pending->done & DONE_WATCHED) != 0) {
+        bool pause = watched->watchers == 0;
+        if (pause != channel->paused) {
+            channel->paused = pause;
+            tell(channel, pause ? "nobody watches any more: paused until somebody does"
+                                : "watched again: it goes on");
+            sg_channel_step(channel);
+        }
+    }
+}
+
+static void on_watched(const sp_ssh_watched *watched)
+{
+    sg_conn *conn = sg_conn_of(watched->connection);
+    char by[200] = "";
+    if (conn == NULL) {
+        return;
+    }
+    SP_IGNORE(sp_fit(by, sizeof(by), sp_span_slice(watched->by, 0, sizeof(by) - 1))); /* it fits */
+    sg_channel *next = NULL;
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = next) {
+        next = channel->next;
+        watch_channel(channel, watched, by);
+    }
+}
+
+static void on_freeze(const sp_ssh_freeze *freeze)
+{
+    sg_conn *conn = sg_conn_of(freeze->connection);
+    char text[SG_TEXT_BYTES];
+    if (conn == NULL || conn->frozen == (freeze->on != 0)) {
+        return;
+    }
+    conn->frozen = freeze->on != 0;
+    snprintf(text, sizeof(text), "%s by %.*s", conn->frozen ? "frozen" : "released",
+             (int)(freeze->by.len < 180 ? freeze->by.len : 180),
+             freeze->by.len > 0 ? (const char *)freeze->by.ptr : "");
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        if (channel->state == SG_CH_RUNS && channel->has_pty) {
+            tell(channel, text);
+        }
+    }
+    sg_channels_step(conn);
+}
+
+void sg_start_push(const sp_msg *msg)
+{
+    sp_db_ask_done done;
+    sp_ssh_watched watched;
+    sp_ssh_freeze freeze;
+    if (msg->kind == SP_CORE_DB_ASK_DONE && !sp_failed(sp_db_ask_done_read(msg->body, &done))) {
+        on_ask_done(&done);
+    } else if (msg->kind == SP_CORE_SSH_WATCHED &&
+               !sp_failed(sp_ssh_watched_read(msg->body, &watched))) {
+        on_watched(&watched);
+    } else if (msg->kind == SP_CORE_SSH_FREEZE &&
+               !sp_failed(sp_ssh_freeze_read(msg->body, &freeze))) {
+        on_freeze(&freeze);
+    }
+}
+
+/* ---- together ---- */
+
+static void begin(sg_channel *channel)
+{
+    if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
+        channel->conn->opaque++;
+    }
+    channel->state = SG_CH_OPENING;
+    sg_channel_tell_core(channel, true);
+}
+
+void sg_start(sg_channel *channel)
+{
+    ruling ruled;
+    if (channel->pending == NULL &&
+        (sp_failed(force(channel)) ||
+         sp_failed(sp_alloc(1, sizeof(*channel->pending), &channel->pending)))) {
+        refuse_for(channel, SP_REASON_LIMIT, "the gate has no memory left");
+        return;
+    }
+    struct sg_pending *pending = channel->pending;
+    pending->channel = channel;
+    if (pending->step != STEP_NONE) {
+        return;
+    }
+    rule_with(channel, (pending->done & DONE_AGREED) != 0 ? pending->approvals : 0, &ruled);
+    channel->decision = ruled.decision;
+    channel->action = ruled.action;
+    if (ruled.refused) {
+        refuse(channel, &ruled, &ruled.refusal);
+    } else if (ruled.decision.verdict == SP_VERDICT_ASK) {
+        if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
+            refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
+        } else {
+            ask_others(channel, &ruled);
+        }
+    } else if ((pending->done & DONE_AGREED) != 0 && (pending->done & DONE_APPROVED) == 0) {
+        use_word(channel);
+    } else if (!write_down(channel, &ruled)) {
+        return;
+    } else if (needs_watcher(channel, &ruled) && (pending->done & DONE_WATCHED) == 0) {
+        want_watcher(channel);
+    } else {
+        begin(channel);
+    }
+}
+
+bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
+{
+    ruling ruled;
+    const struct sg_pending *pending = channel->pending;
+    uint8_t approvals =
+        pending != NULL && (pending->done & DONE_APPROVED) != 0 ? pending->approvals : 0;
+    rule_with(channel, approvals, &ruled);
+    if (ruled.refused || ruled.decision.verdict != SP_VERDICT_ALLOW) {
+        if (!ruled.refused) {
+            sg_decide_refuse(channel->conn, &ruled.decision, "this may not go on", &ruled.refusal);
+        }
+        *refusal = ruled.refusal;
+        return false;
+    }
+    channel->decision = ruled.decision;
+    return true;
+}

@@ -8,9 +8,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    uint64_t rows = UINT64_MAX - 1;
-    sp_err err = sp_sql_plan_rows(sp_span_of(data, size), &rows);
-    if (sp_failed(err) && rows != UINT64_MAX - 1) {
+    sp_sql_plan plan = {.rows = UINT64_MAX - 1};
+    sp_err err = sp_sql_plan_read(sp_span_of(data, size), &plan);
+    if (sp_failed(err) && plan.rows != UINT64_MAX - 1) {
         abort(); /* what is not a plan says nothing */
     }
     return 0;

@@ -6,7 +6,8 @@
  * counted a day is kept in memory and written once a second: there may be thousands of reads.
  *
  * OWNS counters of the day, rows of the store. PROCESS core. TRUST a gate may be taken over: it can
- * spend a living person's budget, never give it back. SPEC docs/POLICY.md "Budget".
+ * spend a living person's budget, and give back only what it estimated itself, once. SPEC
+ * docs/POLICY.md "Budget".
  */
 #include "core/database/inside.h"
 #include "core/documents/documents.h"
@@ -43,6 +44,8 @@ static const char *const STEPS[] = {
     "CREATE INDEX budget_spent_of ON budget_spent (person, budget, at_unix_s);"
     "CREATE TABLE budget_day (person BIGINT NOT NULL, day BIGINT NOT NULL, rows BIGINT NOT NULL, "
     "bytes BIGINT NOT NULL, PRIMARY KEY (person, day))",
+    "ALTER TABLE budget_spent ADD COLUMN reference BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX budget_spent_estimated ON budget_spent (reference) WHERE reference <> 0",
 };
 
 typedef struct {
@@ -85,17 +88,31 @@ sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_
     return sp_query_finish(&q);
 }
 
+/* reference: of an estimate that may be settled; else 0. */
 static sp_err add_spent(sp_store *store, uint32_t person, sp_span budget, uint64_t now_unix_s,
-                        const spent *more)
+                        const spent *more, uint64_t reference)
 {
     auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO budget_spent (person, budget, at_unix_s, statements, rows) "
-                           "VALUES ($1, $2, $3, $4, $5)");
+        sp_query_of(store, "INSERT INTO budget_spent (person, budget, at_unix_s, statements, rows, "
+                           "reference) VALUES ($1, $2, $3, $4, $5, $6)");
     sp_bind_u64(&q, person);
     sp_bind_text(&q, budget);
     sp_bind_u64(&q, now_unix_s);
     sp_bind_u64(&q, more->statements);
     sp_bind_u64(&q, more->rows);
+    sp_bind_bits(&q, reference);
+    return sp_query_finish(&q);
+}
+
+/* What was estimated is known now. */
+static sp_err take_back(sp_store *store, uint32_t person, sp_span budget, uint64_t reference)
+{
+    auto_query sp_query q = sp_query_of(store, "UPDATE budget_spent SET rows = 0, reference = 0 "
+                                               "WHERE person = $1 AND budget = $2 AND "
+                                               "reference = $3");
+    sp_bind_u64(&q, person);
+    sp_bind_text(&q, budget);
+    sp_bind_bits(&q, reference);
     return sp_query_finish(&q);
 }
 
@@ -216,8 +233,10 @@ static void tell_over(const spending *s, sp_span budget, bool locked, const char
     auto_buf sp_buf detail = sp_buf_make(1000);
     sp_buf_text(&detail, "{\"budget\":");
     sp_buf_json(&detail, budget);
-    sp_buf_fmt(&detail, ",\"over\":\"%s\",\"locked\":%s,\"statements\":%u,\"rows\":%llu}", what,
-               locked ? "true" : "false", s->ask->statements, (unsigned long long)s->ask->rows);
+    sp_buf_fmt(
+        &detail, ",\"over\":\"%s\",\"locked\":%s,\"statements\":%u,\"rows\":%llu}", what,
+        locked ? "true" : "false", s->ask->statements,
+        (unsigned long long)(s->ask->rows > s->ask->estimated ? s->ask->rows : s->ask->estimated));
     sp_event event = {.kind = SP_EVENT_DECISION,
                       .when_unix_us = sp_now_unix_us(),
                       .reference = s->ask->reference,
@@ -270,7 +289,7 @@ static const char *over(uint64_t used, uint64_t more, uint64_t most, const char 
 /* What ran has counted, and counts whether there was room for it or not. */
 static bool is_after(const sp_db_spend *ask)
 {
-    return ask->statements == 0 && (ask->rows > 0 || ask->bytes > 0);
+    return ask->statements == 0 && (ask->rows > 0 || ask->bytes > 0 || ask->estimated > 0);
 }
 
 /* *ret_over: what would be over; then nothing is spent. */
@@ -278,19 +297,27 @@ static sp_err spend_one(const spending *s, const sp_policy_budget *budget, const
 {
     sp_store *store = s->databases->core->store;
     spent used;
-    spent more = {s->ask->statements, s->ask->rows < INT64_MAX ? s->ask->rows : INT64_MAX};
+    bool after = is_after(s->ask);
+    bool settles = after && s->ask->estimated > 0 && s->ask->reference != 0;
+    uint64_t rows = after ? s->ask->rows : s->ask->estimated;
+    spent more = {s->ask->statements, s->ask->rows > rows ? s->ask->rows : rows};
+    more.rows = more.rows < INT64_MAX ? more.rows : INT64_MAX;
     uint64_t since = s->now_unix_s > budget->period_s ? s->now_unix_s - budget->period_s : 0;
     bool nothing = more.statements == 0 && more.rows == 0;
+    if (settles) {
+        TRY(take_back(store, s->session->person, budget->name, s->ask->reference));
+    }
     TRY(spent_since(store, s->session->person, budget->name, since, &used));
-    if (!is_after(s->ask)) {
+    if (!after) {
         *ret_over = over(used.statements, more.statements, budget->statements, "statements");
     }
-    if (*ret_over == NULL) {
+    if (*ret_over == NULL && (!after || more.rows > 0)) {
         *ret_over = over(used.rows, more.rows, budget->rows, "rows");
     }
-    return nothing || (*ret_over != NULL && !is_after(s->ask))
+    return nothing || (*ret_over != NULL && !after)
                ? sp_ok()
-               : add_spent(store, s->session->person, budget->name, s->now_unix_s, &more);
+               : add_spent(store, s->session->person, budget->name, s->now_unix_s, &more,
+                           after ? 0 : s->ask->reference);
 }
 
 /* All of the budgets, or none and the one that is over. */

@@ -24,7 +24,7 @@ enum {
     ANSWER_US = 4000000, /* all of it together */
     IDLE_TICKS = 10,     /* the connection is kept so long */
     EXPLAINED_MAX = 4,   /* statements of one message */
-    STAGES_MAX = EXPLAINED_MAX * 3 + 2,
+    STAGES_MAX = EXPLAINED_MAX * 3 + 2 /* explained twice, prepared; touches, the end */,
     OUT_MAX_BYTES = 16 << 20,
     CARRY_MAX_BYTES = 2 << 20,
     LINES_MAX_BYTES = 6000,
@@ -43,8 +43,8 @@ struct db_estimate {
     db_back *back;
     bool ready;
     bool is_secret;
-    bool takes_all;  /* a statement without a plan that takes rows away: TRUNCATE, DROP */
-    bool is_bounded; /* it changes no more rows than there are */
+    bool takes_all; /* a statement without a plan that takes rows away: TRUNCATE, DROP */
+    bool adds;      /* more rows than there are */
     sp_timer timer;
     unsigned idle_ticks;
     stage stages[STAGES_MAX];
@@ -142,59 +142,131 @@ static bool is_planned(const sp_sql_statement *statement)
     return false;
 }
 
+/* What EXECUTE runs; NULL: it is not known. */
+static const db_text *named_by(const db_estimate *e, const sp_sql_statement *statement)
+{
+    const db_named *named = db_names_find(&db_session_judge(e->session)->names, DB_NAMED_PREPARED,
+                                          statement->name, NULL);
+    return named == NULL ? NULL : named->text;
+}
+
+/* The server plans EXECUTE only where it was prepared, so it is prepared there too: that runs
+ * nothing. */
+static void prepare(db_estimate *e, const sp_sql_statement *statement)
+{
+    const db_text *text = named_by(e, statement);
+    if (text == NULL) {
+        return;
+    }
+    bool by_text = (text->judgement->flags & SP_SQL_IS_PREPARE) != 0;
+    sp_pg_parse_write(&e->out, by_text ? SP_SPAN_EMPTY : statement->name,
+                      (sp_span){text->text, text->text_len});
+    if (by_text) {
+        sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
+        sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
+    }
+    add_stage(e, STAGE_QUIET);
+}
+
+static void forget_prepared(db_estimate *e)
+{
+    sp_pg_parse_write(&e->out, SP_SPAN_EMPTY, SP_SPAN_LIT("DEALLOCATE ALL"));
+    sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
+    sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
+    add_stage(e, STAGE_QUIET);
+}
+
+static bool is_opaque(const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why it is better not planned; NULL: it may be. */
+static const char *unplannable(const db_estimate *e, const sp_sql_judgement *judgement)
+{
+    unsigned count = 0;
+    bool opaque = is_opaque(judgement);
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *one = &judgement->statements[i];
+        bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
+        const db_text *text = runs_other ? named_by(e, one) : NULL;
+        opaque = opaque || (text != NULL && is_opaque(text->judgement));
+        count += is_planned(one) || runs_other ? 1 : 0;
+    }
+    if (opaque) {
+        return "it runs code that planning could run too, so no plan was asked for";
+    }
+    return count > EXPLAINED_MAX ? "it is more than four statements, so no plan was asked for"
+                                 : NULL;
+}
+
 static void explain_all(db_estimate *e, const db_run_ask *run)
 {
     const sp_sql_judgement *judgement = run->judgement;
-    unsigned count = 0;
-    for (uint32_t i = 0; i < judgement->use_count; i++) {
-        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
-            db_estimate_why(&e->found, "it runs code that planning could run too, so no plan was "
-                                       "asked for");
-            e->found.planned++;
-            return;
-        }
+    const char *why = unplannable(e, judgement);
+    bool prepared = false;
+    if (why != NULL) {
+        db_estimate_why(&e->found, why);
     }
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *one = &judgement->statements[i];
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
-        if (!is_planned(one) && !runs_other) {
-            e->takes_all = e->takes_all || run->ruling->action == SP_ACTION_DESTROY;
+        bool plans = is_planned(one) || runs_other;
+        e->found.planned += plans ? 1 : 0;
+        e->takes_all = e->takes_all || (!plans && run->ruling->action == SP_ACTION_DESTROY);
+        if (!plans || why != NULL) {
             continue;
         }
-        e->found.planned++;
-        if (runs_other || ++count > EXPLAINED_MAX) {
-            db_estimate_why(&e->found, runs_other
-                                           ? "it runs a prepared statement, which has no plan here"
-                                           : "only the first four statements were planned");
-            return;
+        if (runs_other) {
+            prepare(e, one);
+            prepared = true;
         }
         size_t end = one->len == 0 ? run->text.len : one->offset + (size_t)one->len;
         ask_explain(e, judgement->statement_count == 1
                            ? run->text
                            : sp_span_slice(run->text, one->offset, end));
     }
+    if (prepared) {
+        forget_prepared(e);
+    }
 }
 
-static void ask_touches(db_estimate *e, const db_run_ask *run)
+static bool add_touched(const db_estimate *e, const db_run_ask *run,
+                        const sp_sql_judgement *judgement, bool any, sp_buf *objects)
 {
-    auto_buf sp_buf objects = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
-    bool any = false;
-    sp_buf_text(&objects, "[");
-    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
-        const sp_sql_use *use = &run->judgement->uses[i];
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
         sp_span schema;
         sp_span name;
         if (!db_use_place(e->session, run->ruling, use, &schema, &name) ||
             use->kind != SP_SQL_RELATION || schema.len == 0) {
             continue;
         }
-        sp_buf_text(&objects, any ? ",{\"schema\":" : "{\"schema\":");
-        sp_buf_json(&objects, schema);
-        sp_buf_text(&objects, ",\"name\":");
-        sp_buf_json(&objects, name);
-        sp_buf_fmt(&objects, ",\"implied\":%s}",
+        sp_buf_text(objects, any ? ",{\"schema\":" : "{\"schema\":");
+        sp_buf_json(objects, schema);
+        sp_buf_text(objects, ",\"name\":");
+        sp_buf_json(objects, name);
+        sp_buf_fmt(objects, ",\"implied\":%s}",
                    (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "true" : "false");
         any = true;
+    }
+    return any;
+}
+
+static void ask_touches(db_estimate *e, const db_run_ask *run)
+{
+    auto_buf sp_buf objects = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
+    sp_buf_text(&objects, "[");
+    bool any = add_touched(e, run, run->judgement, false, &objects);
+    for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
+        const sp_sql_statement *one = &run->judgement->statements[i];
+        const db_text *text = (one->flags & SP_SQL_IS_EXECUTE) != 0 ? named_by(e, one) : NULL;
+        any = text != NULL ? add_touched(e, run, text->judgement, any, &objects) : any;
     }
     sp_buf_text(&objects, "]");
     if (!any || sp_failed(sp_buf_error(&objects))) {
@@ -226,7 +298,8 @@ static void settle(db_estimate *e)
     if (lacks && found->rows < found->touched_rows) {
         found->rows = found->touched_rows;
     }
-    if (e->is_bounded && found->has_bound && found->rows > found->bound) {
+    found->is_told = found->planned > 0 && !lacks;
+    if (!e->adds && found->planned == 1 && found->has_bound && found->rows > found->bound) {
         found->rows = found->bound;
     }
 }
@@ -312,13 +385,14 @@ static void take_row(db_estimate *e, sp_span body)
     for (size_t i = 0; i < TOUCH_VALUES && sp_pg_value_next(&rest, &values[i], &is_null); i++) {
         values[i] = is_null ? SP_SPAN_EMPTY : values[i];
     }
-    uint64_t rows = 0;
+    sp_sql_plan plan;
     switch (e->stages[e->stage]) {
     case STAGE_QUIET:
         break;
     case STAGE_JSON:
-        if (!sp_failed(sp_sql_plan_rows(values[0], &rows))) {
-            e->found.rows += rows < UINT32_MAX ? rows : UINT32_MAX;
+        if (!sp_failed(sp_sql_plan_read(values[0], &plan))) {
+            e->found.rows += plan.rows < UINT32_MAX ? plan.rows : UINT32_MAX;
+            e->adds = e->adds || plan.adds;
             e->found.counted++;
         }
         break;
@@ -497,9 +571,7 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->out = sp_buf_make(OUT_MAX_BYTES);
     e->carry = sp_buf_make(CARRY_MAX_BYTES);
     e->takes_all = false;
-    e->is_bounded = run->judgement->statement_count == 1 &&
-                    (sp_span_eq(sp_span_cstr(run->tag), SP_SPAN_LIT("DELETE")) ||
-                     sp_span_eq(sp_span_cstr(run->tag), SP_SPAN_LIT("UPDATE")));
+    e->adds = false;
     explain_all(e, run);
     ask_touches(e, run);
     if (e->stage_count == 0) {

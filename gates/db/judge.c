@@ -295,21 +295,6 @@ static void end_names(db_judge *judge, db_note *note, const db_end *end)
     }
 }
 
-/* Rows that were sent, or that the last statement says it touched: "DELETE 3", "INSERT 0 3". */
-static uint64_t rows_of(const db_end *end)
-{
-    uint64_t touched = 0;
-    size_t at = end->tag.len;
-    while (at > 0 && end->tag.ptr[at - 1] != ' ') {
-        at--;
-    }
-    if (end->how != DB_END_DONE ||
-        sp_failed(sp_span_to_u64(sp_span_slice(end->tag, at, end->tag.len), INT64_MAX, &touched))) {
-        touched = 0; /* no count in it: "DROP TABLE" */
-    }
-    return end->rows > touched ? end->rows : touched;
-}
-
 void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
@@ -322,9 +307,11 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
         return;
     }
     end_names(judge, note, end);
+    if (note->runs) {
+        db_spend_after(session, note, end);
+    }
     if (note->runs && end->how != DB_END_SKIPPED) {
         record_run(session, note, end);
-        db_spend_after(session, &note->ruling, rows_of(end), end->bytes_out);
         if ((note->flags & SP_SQL_IS_DDL) != 0) {
             db_catalogue_stale(judge->catalogue);
         }

@@ -148,6 +148,13 @@ void db_names_done(db_names *names);
 
 /* ---- what hangs on flights ---- */
 
+/* What was spent of budgets before it ran, besides the statement. */
+typedef struct {
+    uint64_t reference;
+    uint64_t rows; /* that it was expected to change; 0 = nothing is to be settled */
+    bool is_told;  /* the server will say how many they were */
+} db_spent;
+
 typedef struct {
     db_named *named; /* made by this message; NULL = none */
     uint64_t number; /* names that are closed came before this */
@@ -170,6 +177,7 @@ typedef struct {
     const db_fields *aimed; /* the masks of these were found for this answer */
     uint64_t rows;
     uint64_t bytes;
+    db_spent spent;
     uint16_t shown_len;
     uint8_t shown[]; /* the statement as it may be written down */
 } db_note;
@@ -244,6 +252,7 @@ typedef struct {
     uint64_t touched_rows; /* all rows of the relations that it acts on */
     uint64_t bound;        /* more rows than that do not fit into them */
     bool has_bound;
+    bool is_told;     /* the server says at the end how many they were */
     unsigned planned; /* statements that have plans, and those whose plan came */
     unsigned counted;
     char why_not[200]; /* why there is no plan, or not of all; empty = there is */
@@ -278,6 +287,7 @@ struct db_judge {
     uint32_t watched;     /* notes whose answers rows.c looks at */
     uint32_t spend_call;  /* 0 = none is under way */
     uint8_t spend;        /* DB_SPEND_ */
+    db_spent spent;
     db_pending pending;
     db_estimate *estimate; /* NULL = none was needed yet */
 };
@@ -298,10 +308,11 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
 
 /* ---- spend.c ---- */
 /* Before it runs: DB_PASS, DB_WAIT (then it is judged again), DB_REFUSE. */
-db_verdict db_spend(db_session *session, const db_ruling *ruling, uint32_t statements,
-                    db_refusal *refusal);
+db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal);
+/* It runs: what was spent for it. */
+db_spent db_spend_take(db_session *session);
 /* After it ran: what it counted. */
-void db_spend_after(db_session *session, const db_ruling *ruling, uint64_t rows, uint64_t bytes);
+void db_spend_after(db_session *session, const db_note *note, const db_end *end);
 /* An attempt that was refused counts as a statement. */
 void db_spend_refused(db_session *session, const db_ruling *ruling);
 void db_spend_gone(db_judge *judge);

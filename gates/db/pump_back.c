@@ -78,6 +78,18 @@ static bool on_ready(db_session *session, const sp_pg_msg *msg)
     return true;
 }
 
+/* "DELETE 3", "INSERT 0 3"; "DROP TABLE" counts nothing. */
+static uint64_t count_of(sp_span tag)
+{
+    uint64_t count = 0;
+    size_t at = tag.len;
+    while (at > 0 && tag.ptr[at - 1] != ' ') {
+        at--;
+    }
+    return sp_failed(sp_span_to_u64(sp_span_slice(tag, at, tag.len), INT64_MAX, &count)) ? 0
+                                                                                         : count;
+}
+
 static bool on_complete(db_session *session, const sp_pg_msg *msg)
 {
     const db_flight *head = db_flights_head(session);
@@ -89,6 +101,7 @@ static bool on_complete(db_session *session, const sp_pg_msg *msg)
         return false;
     }
     SP_IGNORE(sp_fit(session->tag, sizeof(session->tag), sp_span_slice(tag, 0, 63))); /* cut */
+    session->touched += count_of(tag);
     session->copy_in = false;
     if (head->type == 'E') {
         db_flights_pop(session, msg->type == 's' ? DB_END_SUSPENDED : DB_END_DONE);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Budgets: before a statement runs whose action has one, or a limit a day, core is asked; what it
- * counted afterwards is told.
+ * counted afterwards is told. Where a budget counts rows, the rows that a change is expected to
+ * meet are spent beforehand, and settled when the server has said how many they were.
  *
  * A message that waits is judged again when core has answered, and nothing of the client is read
  * before: so one state a session is enough. Without core nothing that has a budget runs.
@@ -11,6 +12,8 @@
 #include "gates/db/judging.h"
 #include "lib/policy/database.h"
 #include "lib/proto/db_msg.h"
+
+#include <stdio.h>
 
 static bool is_needed(const db_session *session, const db_ruling *ruling)
 {
@@ -42,12 +45,64 @@ static void on_spent(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     db_session_resume(session);
 }
 
-static db_verdict ask(db_session *session, const db_ruling *ruling, uint32_t statements)
+/* The smallest number of rows that a budget leaves for such a statement; 0 = none counts rows. */
+static uint64_t least_rows(const db_session *session, const db_ruling *ruling)
+{
+    const sp_policy *policy = &session->snapshot->policy;
+    uint64_t least = 0;
+    if (ruling->action == SP_ACTION_READ || ruling->action == SP_ACTION_CONNECT ||
+        ruling->action == SP_ACTION_EXPORT) {
+        return 0; /* how many rows are taken of an answer is the client's choice */
+    }
+    for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
+        sp_policy_budget budget;
+        if (sp_policy_budget_of(policy, i, &session->who, ruling->action, session->resource,
+                                &budget) &&
+            budget.rows > 0 && (least == 0 || budget.rows < least)) {
+            least = budget.rows;
+        }
+    }
+    return least;
+}
+
+/* How many rows it would change. A number that is only an upper bound locks nobody. */
+static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_judge *judge = db_session_judge(session);
+    uint64_t most = least_rows(session, run->ruling);
+    judge->spent = (db_spent){.reference = sp_recorder_reference()};
+    if (most == 0) {
+        return DB_PASS;
+    }
+    const db_estimated *found = db_estimate_ask(session, run, &judge->pending.hash);
+    if (found == NULL) {
+        return DB_WAIT;
+    }
+    if (found->why_not[0] != '\0' && (found->rows > most || !found->has_bound)) {
+        db_refuse(
+            refusal, "53400", SP_REASON_LIMIT,
+            "how many rows this would change cannot be found out, and it may be more than you "
+            "may change in such a while");
+        snprintf(refusal->detail, sizeof(refusal->detail), "There is no plan: %s.", found->why_not);
+        return DB_REFUSE;
+    }
+    judge->spent.rows = found->rows;
+    judge->spent.is_told = found->is_told;
+    return DB_PASS;
+}
+
+static db_verdict ask(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
     auto_buf sp_buf body = sp_buf_make(512);
-    sp_db_spend spend = spend_of(session, ruling);
-    spend.statements = statements;
+    db_verdict verdict = estimate(session, run, refusal);
+    if (verdict != DB_PASS) {
+        return verdict;
+    }
+    sp_db_spend spend = spend_of(session, run->ruling);
+    spend.reference = judge->spent.reference;
+    spend.statements = run->statements;
+    spend.estimated = judge->spent.rows;
     sp_db_spend_write(&spend, &body);
     judge->spend_call = sp_failed(sp_buf_error(&body))
                             ? 0
@@ -57,16 +112,19 @@ static db_verdict ask(db_session *session, const db_ruling *ruling, uint32_t sta
     return DB_WAIT;
 }
 
-db_verdict db_spend(db_session *session, const db_ruling *ruling, uint32_t statements,
-                    db_refusal *refusal)
+db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
-    if (!ruling->has_use || !is_needed(session, ruling)) {
+    if (!run->ruling->has_use || !is_needed(session, run->ruling)) {
         return DB_PASS;
     }
-    if (judge->spend == DB_SPEND_ASKED ||
-        (judge->spend == DB_SPEND_NONE && ask(session, ruling, statements) == DB_WAIT &&
-         judge->spend == DB_SPEND_ASKED)) {
+    if (judge->spend == DB_SPEND_NONE) {
+        db_verdict verdict = ask(session, run, refusal);
+        if (verdict != DB_WAIT || judge->spend == DB_SPEND_NONE) {
+            return verdict;
+        }
+    }
+    if (judge->spend == DB_SPEND_ASKED) {
         return DB_WAIT;
     }
     uint8_t answer = judge->spend;
@@ -77,10 +135,15 @@ db_verdict db_spend(db_session *session, const db_ruling *ruling, uint32_t state
     if (answer == DB_SPEND_DENIED) {
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
                   "this is more than you may do in such a while, over all of your sessions");
+        if (judge->spent.rows > 0) {
+            snprintf(refusal->detail, sizeof(refusal->detail), "It would change about %llu rows.",
+                     (unsigned long long)judge->spent.rows);
+        }
     } else {
         db_refuse(refusal, "53400", SP_REASON_UNAVAILABLE,
                   "whether your budget has room for this cannot be found out now");
     }
+    judge->spent = (db_spent){.rows = 0};
     return DB_REFUSE;
 }
 
@@ -107,15 +170,38 @@ void db_spend_refused(db_session *session, const db_ruling *ruling)
     }
 }
 
-void db_spend_after(db_session *session, const db_ruling *ruling, uint64_t rows, uint64_t bytes)
+db_spent db_spend_take(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    db_spent spent = judge->spent;
+    judge->spent = (db_spent){.rows = 0};
+    return spent;
+}
+
+/* What is known in the end; of what is not, the estimate stands. */
+static uint64_t settle(const db_note *note, const db_end *end, uint64_t *ret_estimated)
+{
+    uint64_t rows = end->how == DB_END_DONE && end->touched > end->rows ? end->touched : end->rows;
+    bool failed = end->how == DB_END_FAILED || end->how == DB_END_SKIPPED;
+    bool known = failed || (end->how != DB_END_LOST && note->spent.is_told);
+    *ret_estimated = known ? note->spent.rows : 0;
+    return known || rows < note->spent.rows ? (known ? rows : 0) : rows - note->spent.rows;
+}
+
+void db_spend_after(db_session *session, const db_note *note, const db_end *end)
 {
     auto_buf sp_buf body = sp_buf_make(512);
-    if (rows + bytes == 0 || !is_needed(session, ruling)) {
+    uint64_t estimated = 0;
+    uint64_t rows = settle(note, end, &estimated);
+    uint64_t bytes = end->bytes_out;
+    if (rows + bytes + estimated == 0 || !is_needed(session, &note->ruling)) {
         return;
     }
-    sp_db_spend spend = spend_of(session, ruling);
+    sp_db_spend spend = spend_of(session, &note->ruling);
+    spend.reference = note->spent.reference;
     spend.rows = rows;
     spend.bytes = bytes;
+    spend.estimated = estimated;
     sp_db_spend_write(&spend, &body);
     if (!sp_failed(sp_buf_error(&body))) {
         (void)sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body), NULL, 0,

@@ -255,7 +255,7 @@ static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal
         verdict = db_pending_step(session, run, refusal);
     }
     if (run->statements > 0 && verdict == DB_PASS) {
-        verdict = db_spend(session, run->ruling, run->statements, refusal);
+        verdict = db_spend(session, run, refusal);
     }
     if (verdict == DB_REFUSE) {
         db_estimate_forget(session);
@@ -269,6 +269,7 @@ static void note_run(db_session *session, db_note *note)
 {
     uint64_t recorded = db_pending_take(session);
     db_estimate_forget(session);
+    note->spent = db_spend_take(session);
     note->is_recorded = recorded != 0;
     note->reference = recorded != 0 ? recorded : sp_recorder_reference();
     if (note->ruling.decision.verdict == SP_VERDICT_ASK) {

@@ -311,6 +311,7 @@ void sp_db_spend_write(const sp_db_spend *spend, sp_buf *out)
     sp_buf_u32(out, spend->statements);
     sp_buf_u64(out, spend->rows);
     sp_buf_u64(out, spend->bytes);
+    sp_buf_u64(out, spend->estimated);
     sp_buf_u64(out, spend->day_rows);
     sp_buf_u64(out, spend->day_bytes);
     sp_buf_bytes(out, spend->resource);
@@ -326,6 +327,7 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.statements = sp_read_u32(&in);
     spend.rows = sp_read_u64(&in);
     spend.bytes = sp_read_u64(&in);
+    spend.estimated = sp_read_u64(&in);
     spend.day_rows = sp_read_u64(&in);
     spend.day_bytes = sp_read_u64(&in);
     spend.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);

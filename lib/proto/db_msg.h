@@ -160,9 +160,11 @@ typedef struct {
     sp_span reason;    /* for people, with deny */
 } sp_db_ask_done;
 
-/* Before it runs, with the statements and what is estimated; all zero counts ask whether anything
- * is left. After it ran, without statements, with what it counted: that counts even when it is
- * over. Limits a day are those of the decision (sp_decision); 0 = none. */
+/* Before it runs, with the statements and the rows that it is expected to change, which count in
+ * budgets; all zero counts ask whether anything is left. After it ran, without statements, with
+ * what it counted: that counts even when it is over. `estimated` is then what was estimated under
+ * this reference, which is taken back, once. Limits a day are those of the decision (sp_decision);
+ * 0 = none. */
 typedef struct {
     sp_db_session session;
     uint64_t reference; /* of the event about the statement */
@@ -170,6 +172,7 @@ typedef struct {
     uint32_t statements;
     uint64_t rows;
     uint64_t bytes;
+    uint64_t estimated;
     uint64_t day_rows;
     uint64_t day_bytes;
     sp_span resource;

@@ -22,6 +22,7 @@ typedef struct {
     sp_span key; /* of the value that follows; empty in lists */
     bool is_plan;
     bool changes;
+    bool adds;
     uint64_t changed;
     uint64_t answered;
 } reading;
@@ -90,6 +91,9 @@ static void take_text(reading *r, sp_span text)
     level *now = &r->levels[r->depth - 1];
     if (sp_span_eq(r->key, SP_SPAN_LIT("Node Type"))) {
         now->changes = sp_span_eq(text, SP_SPAN_LIT("ModifyTable"));
+    } else if (sp_span_eq(r->key, SP_SPAN_LIT("Operation"))) {
+        r->adds = r->adds || !(sp_span_eq(text, SP_SPAN_LIT("Delete")) ||
+                               sp_span_eq(text, SP_SPAN_LIT("Update")));
     } else if (sp_span_eq(r->key, SP_SPAN_LIT("Parent Relationship"))) {
         now->feeds =
             sp_span_eq(text, SP_SPAN_LIT("Outer")) || sp_span_eq(text, SP_SPAN_LIT("Member"));
@@ -168,7 +172,7 @@ static sp_err step(reading *r)
     }
 }
 
-sp_err sp_sql_plan_rows(sp_span json, uint64_t *ret_rows)
+sp_err sp_sql_plan_read(sp_span json, sp_sql_plan *ret_plan)
 {
     reading r = {.rest = json};
     while (r.rest.len > 0) {
@@ -177,6 +181,7 @@ sp_err sp_sql_plan_rows(sp_span json, uint64_t *ret_rows)
     if (r.depth != 0 || !r.is_plan) {
         return sp_fail(SP_EINVALID);
     }
-    *ret_rows = r.changes ? r.changed : r.answered;
+    *ret_plan =
+        (sp_sql_plan){.rows = r.changes ? r.changed : r.answered, .adds = r.adds || !r.changes};
     return sp_ok();
 }

@@ -11,8 +11,12 @@
 
 enum { SP_SQL_PLAN_DEPTH_MAX = 256 };
 
-/* Of a statement that changes rows, those that it expects to change, in data-modifying WITH too; of
- * another one, those that it expects to answer. SP_EINVALID: not a plan; SP_ELIMIT: too deep. */
-SP_MUST sp_err sp_sql_plan_rows(sp_span json, uint64_t *ret_rows);
+typedef struct {
+    uint64_t rows; /* that it changes, in data-modifying WITH too; without any: that it answers */
+    bool adds;     /* it may make rows: more than there are */
+} sp_sql_plan;
+
+/* SP_EINVALID: not a plan; SP_ELIMIT: too deep. */
+SP_MUST sp_err sp_sql_plan_read(sp_span json, sp_sql_plan *ret_plan);
 
 #endif

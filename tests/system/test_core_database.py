@@ -181,10 +181,10 @@ def session_of(person):
     return int(person.get("/me")["session"]["id"], 16)
 
 
-def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0):
+def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7):
     slot, session = who
-    return line.call(SPEND, struct.pack(">IQQBIQQQQ", slot, session, 7, action, statements, rows, nbytes, day_rows,
-                                        day_bytes) + text(b"orders-db"))[0]
+    return line.call(SPEND, struct.pack(">IQQBIQQQQQ", slot, session, reference, action, statements, rows, nbytes,
+                                        estimated, day_rows, day_bytes) + text(b"orders-db"))[0]
 
 
 def log_in(office, line, person):
@@ -369,6 +369,26 @@ def test_too_many_rows_at_once(office):
     assert spend(line, who, DESTROY, rows=1001) == EDENIED
     with pytest.raises(Refused):
         qian.get("/me")
+
+
+def test_estimates_count_until_they_are_settled_once(office):
+    line = gate(office)
+    wu = office.employee("wu", ["dba"])
+    who = log_in(office, line, wu)
+
+    def rows():
+        budgets = office.person("sam").get("/admin/databases/budgets")["budgets"]
+        return max(s["rows"] for b in budgets for s in b["spent"] if s["person"]["name"] == "wu")
+
+    assert spend(line, who, DESTROY, estimated=900, reference=21) == OK and rows() == 900
+    assert spend(line, who, DESTROY, statements=0, rows=100, estimated=900, reference=21) == OK and rows() == 100
+    assert spend(line, who, DESTROY, statements=0, rows=0, estimated=900, reference=21) == OK and rows() == 100
+    assert spend(line, who, DESTROY, estimated=800, reference=22) == OK and rows() == 900
+    assert spend(line, who, DESTROY, statements=0, estimated=800, reference=23) == OK and rows() == 900  # of nobody
+    assert spend(line, who, DESTROY, statements=0, estimated=800, reference=22) == OK and rows() == 100
+    assert spend(line, who, DESTROY, estimated=1000, reference=24) == EDENIED  # before it ran
+    with pytest.raises(Refused):
+        wu.get("/me")
 
 
 def test_a_budget_that_denies_and_a_limit_a_day(office):

@@ -37,7 +37,7 @@ def db():
     one = DatabaseOffice(documents=BUDGETS)
     try:
         one.server.sql(*(f"CREATE TABLE t{i} AS SELECT g AS id FROM generate_series(1, 8) g" for i in range(12)),
-                       "CREATE TABLE large AS SELECT g AS id FROM generate_series(1, 3000) g",
+                       "CREATE TABLE large AS SELECT g AS id FROM generate_series(1, 40000) g",
                        *(f"ALTER TABLE t{i} OWNER TO op_dba" for i in range(12)), "ALTER TABLE large OWNER TO op_dba",
                        database="orders")
         yield one
@@ -89,14 +89,60 @@ def test_many_in_one_message_count_each(db):
     wait_for("the lock", 5, lambda: state_of(db, "qian") != "active")
 
 
-def test_rows_are_counted_when_it_ran(db):
-    db.person("sun", ["dba"])
-    one = db.connect("sun")
-    run(one, "DELETE FROM large")  # 3000 rows, more than the budget: the person is locked right after
-    wait_for("the lock", 5, lambda: state_of(db, "sun") != "active")
+def count(db, table):
+    return int(db.server.sql(f"SELECT count(*) FROM {table}", database="orders")[0][0])
+
+
+@pytest.mark.parametrize("name,texts", [
+    ("sun", ["DELETE FROM large"]),
+    ("han", ["BEGIN", "DELETE FROM t8", "TRUNCATE large"]),
+    ("feng", ["WITH gone AS (DELETE FROM large RETURNING id) SELECT count(*) FROM gone"]),
+    ("shen", ["PREPARE p AS DELETE FROM large", "EXECUTE p"]),
+    ("yang", ["SELECT 1; DROP TABLE large"]),
+])
+def test_a_row_budget_bites_before_it_runs(db, name, texts):
+    db.person(name, ["dba"])
+    one = db.connect(name)
+    for text in texts[:-1]:
+        run(one, text)
+    with pytest.raises(psycopg2.Error):
+        run(one, texts[-1])  # about 40,000 rows, the budget is 1,000: refused, and the person is locked
+    wait_for("the lock", 5, lambda: state_of(db, name) != "active")
     with pytest.raises(psycopg2.Error):
         run(one, "DROP TABLE t8")
-    assert "t8" in tables(db)
+    one.close()
+    assert count(db, "large") == 40000 and "t8" in tables(db)
+
+
+def spent(db, name):
+    budgets = db.office.people["sam"].get("/admin/databases/budgets")["budgets"]
+    return next(s["rows"] for b in budgets if b["name"] == "nobody destroys fast"
+                for s in b["spent"] if s["person"]["name"] == name)
+
+
+def test_estimates_are_settled(db):
+    db.person("zhu", ["dba"])
+    one = db.connect("zhu")
+    run(one, "DELETE FROM t11")
+    wait_for("what it was", 5, lambda: spent(db, "zhu") == 8)
+    one.autocommit = False
+    with pytest.raises(psycopg2.Error):
+        run(one, "DELETE FROM t10; SELECT 1/0")
+    wait_for("what failed", 5, lambda: spent(db, "zhu") == 8)
+    assert state_of(db, "zhu") == "active"
+
+
+def test_what_has_no_plan_is_refused_and_locks_nobody(db):
+    db.person("qin", ["dba"])
+    one = db.connect("qin")
+    with psycopg2.connect(**db.server.dsn("orders")) as other:
+        other.cursor().execute("LOCK TABLE large")
+        with pytest.raises(psycopg2.Error) as what:
+            run(one, "DELETE FROM large")
+        other.rollback()
+    assert what.value.pgcode == "53400" and "lock timeout" in str(what.value)
+    assert state_of(db, "qin") == "active" and count(db, "large") == 40000
+    assert run(one, "SELECT 1") == [(1,)]
 
 
 def test_prepared_statements_spend_when_they_run(db):

@@ -111,6 +111,7 @@ static void asking_comes_back(void **state)
                          .statements = 1,
                          .rows = 10,
                          .bytes = 11,
+                         .estimated = 14,
                          .day_rows = 12,
                          .day_bytes = 13,
                          .resource = LIT("orders-db")};

@@ -7,19 +7,20 @@
 #include "lib/base/mem.h"
 #include "lib/sql/plan.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t rows_of(const char *json)
 {
-    uint64_t rows = UINT64_MAX;
-    assert_int_equal(sp_sql_plan_rows(sp_span_cstr(json), &rows).code, SP_OK);
-    return rows;
+    sp_sql_plan plan = {.rows = UINT64_MAX};
+    assert_int_equal(sp_sql_plan_read(sp_span_cstr(json), &plan).code, SP_OK);
+    return plan.rows;
 }
 
 static sp_code code_of(const char *json)
 {
-    uint64_t rows = 0;
-    return sp_sql_plan_rows(sp_span_cstr(json), &rows).code;
+    sp_sql_plan plan;
+    return sp_sql_plan_read(sp_span_cstr(json), &plan).code;
 }
 
 static void test_reads(void **state)
@@ -54,6 +55,25 @@ static void test_changes(void **state)
         300);
 }
 
+static bool adds(const char *operation)
+{
+    char json[160];
+    sp_sql_plan plan;
+    snprintf(json, sizeof(json),
+             "[{\"Plan\": {\"Node Type\": \"ModifyTable\", \"Operation\": \"%s\","
+             "\"Plan Rows\": 0}}]",
+             operation);
+    assert_int_equal(sp_sql_plan_read(sp_span_cstr(json), &plan).code, SP_OK);
+    return plan.adds;
+}
+
+static void test_what_makes_rows(void **state)
+{
+    (void)state;
+    assert_false(adds("Delete") || adds("Update"));
+    assert_true(adds("Insert") && adds("Merge") && adds(""));
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -74,6 +94,7 @@ static void test_bad(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads), cmocka_unit_test(test_changes),
+                                       cmocka_unit_test(test_what_makes_rows),
                                        cmocka_unit_test(test_bad)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

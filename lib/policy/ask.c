@@ -102,7 +102,7 @@ static sp_err ask_conditions(asking *a)
         out->free |= POLICY_FREE_NETWORK;
         return sp_ok();
     }
-    if (sp_failed(set_parse_address(a->ask->network, out->who.peer, &v4))) {
+    if (sp_failed(sp_address_parse(a->ask->network, out->who.peer, &v4))) {
         return unknown(a, "client address", a->ask->network, NULL);
     }
     return sp_ok();

@@ -33,7 +33,7 @@ static bool is_loopback(sp_span host)
     if (sp_span_eq(host, SP_SPAN_LIT("localhost"))) {
         return true;
     }
-    if (sp_failed(set_parse_address(host, address, &v4))) {
+    if (sp_failed(sp_address_parse(host, address, &v4))) {
         return false;
     }
     return v4 ? address[12] == LOOPBACK_V4

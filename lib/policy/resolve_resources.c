@@ -61,7 +61,7 @@ static size_t host_len(sp_span text)
         bool v4 = false;
         sp_err err = end > text.len
                          ? sp_fail(SP_EINVALID)
-                         : set_parse_address(sp_span_slice(text, 1, end - 1), address, &v4);
+                         : sp_address_parse(sp_span_slice(text, 1, end - 1), address, &v4);
         return sp_failed(err) || v4 ? 0 : end;
     }
     size_t end = 0;

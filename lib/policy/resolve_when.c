@@ -6,37 +6,23 @@
 #include "lib/policy/schema.h"
 #include "lib/policy/set.h"
 
-enum { ALL_DAYS = 0x7f, DAY_MINUTES = 1440, V4_PREFIX_BITS = 96 };
+enum { ALL_DAYS = 0x7f, DAY_MINUTES = 1440 };
 
 /* ---- addresses ---- */
 
-static bool has_bits_beyond(const uint8_t address[16], uint32_t bits)
-{
-    for (uint32_t i = bits; i < 128; i++) {
-        if ((address[i / 8] >> (7 - i % 8) & 1) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* "203.0.113.0/24", "2001:db8::/32", or one address. */
 static sp_err parse_range(sp_span text, snap_range *ret_range, const char **ret_fault)
 {
-    size_t slash = sp_span_index(text, '/');
-    bool v4 = false;
-    *ret_fault = "not an address or a network; write 203.0.113.0/24 or 2001:db8::/32";
-    TRY(set_parse_address(sp_span_slice(text, 0, slash), ret_range->address, &v4));
-    uint64_t bits = v4 ? 32 : 128;
-    if (slash < text.len) {
-        TRY(sp_span_to_u64(sp_span_slice(text, slash + 1, text.len), bits, &bits));
+    sp_address_range range;
+    sp_err err = sp_address_range_parse(text, &range);
+    if (sp_failed(err)) {
+        *ret_fault = err.code == SP_ECONFLICT
+                         ? "the address has bits beyond the length of the network; clear them, or "
+                           "write a longer one"
+                         : "not an address or a network; write 203.0.113.0/24 or 2001:db8::/32";
+        return err;
     }
-    ret_range->bits = (uint32_t)bits + (v4 ? V4_PREFIX_BITS : 0);
-    if (has_bits_beyond(ret_range->address, ret_range->bits)) {
-        *ret_fault = "the address has bits beyond the length of the network; clear them, or write "
-                     "a longer one";
-        return sp_fail(SP_EINVALID);
-    }
+    ret_range->bits = range.bits;
+    sp_copy(ret_range->address, range.address, sizeof(ret_range->address));
     return sp_ok();
 }
 

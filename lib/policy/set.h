@@ -7,6 +7,7 @@
 #ifndef SP_POLICY_SET_H
 #define SP_POLICY_SET_H
 
+#include "lib/base/address.h"
 #include "lib/policy/doc.h"
 #include "lib/policy/names.h"
 #include "lib/policy/snapshot.h"
@@ -142,8 +143,6 @@ SP_MUST sp_err set_schedule(compiling *c, const char *file, const doc_when *when
                             uint32_t *ret_schedule);
 SP_MUST sp_err set_network(compiling *c, const char *file, const doc_when *when,
                            uint32_t *ret_network);
-/* An address as 16 bytes; SP_EINVALID. */
-SP_MUST sp_err set_parse_address(sp_span text, uint8_t ret_address[16], bool *ret_is_v4);
 uint16_t set_devices(uint32_t owners, uint32_t postures);
 const set_role *set_role_numbered(const sp_policy_set *set, unsigned number);
 

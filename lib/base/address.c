@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Addresses of clients as text: IPv4 in four decimal numbers, IPv6 in groups with one "::".
- * OWNS nothing. PROCESS core, cli. TRUST texts are hostile; every index is bounded.
- * SPEC RFC 4291 section 2.2, RFC 6943 section 3.1.1 (the strict form of IPv4).
+ * Reading addresses and networks.
+ * OWNS nothing. PROCESS core, cli, ssh gate. TRUST texts are hostile; every index is bounded.
+ * SPEC lib/base/address.h.
  */
-#include "lib/policy/set.h"
+#include "lib/base/address.h"
 
-enum { GROUPS = 8, V4_BYTES = 4 };
+#include "lib/base/mem.h"
+
+enum { GROUPS = 8, V4_BYTES = 4, V4_PREFIX_BITS = 96 };
 
 static sp_err parse_v4(sp_span text, uint8_t ret_bytes[V4_BYTES])
 {
@@ -97,7 +99,7 @@ static sp_err parse_v6(sp_span text, uint8_t ret_address[16])
     return sp_ok();
 }
 
-sp_err set_parse_address(sp_span text, uint8_t ret_address[16], bool *ret_is_v4)
+sp_err sp_address_parse(sp_span text, uint8_t ret_address[16], bool *ret_is_v4)
 {
     static const uint8_t MAPPED[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     uint8_t v4[V4_BYTES];
@@ -108,4 +110,42 @@ sp_err set_parse_address(sp_span text, uint8_t ret_address[16], bool *ret_is_v4)
     sp_copy(ret_address, MAPPED, sizeof(MAPPED));
     sp_copy(ret_address + sizeof(MAPPED), v4, sizeof(v4));
     return sp_ok();
+}
+
+static bool has_bits_beyond(const uint8_t address[16], uint32_t bits)
+{
+    for (uint32_t i = bits; i < 128; i++) {
+        if ((address[i / 8] >> (7 - i % 8) & 1) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+sp_err sp_address_range_parse(sp_span text, sp_address_range *ret_range)
+{
+    sp_address_range range = {0};
+    size_t slash = sp_span_index(text, '/');
+    bool v4 = false;
+    TRY(sp_address_parse(sp_span_slice(text, 0, slash), range.address, &v4));
+    uint64_t bits = v4 ? 32 : 128;
+    if (slash < text.len) {
+        TRY(sp_span_to_u64(sp_span_slice(text, slash + 1, text.len), bits, &bits));
+    }
+    range.bits = (uint32_t)bits + (v4 ? V4_PREFIX_BITS : 0);
+    if (has_bits_beyond(range.address, range.bits)) {
+        return sp_fail(SP_ECONFLICT);
+    }
+    *ret_range = range;
+    return sp_ok();
+}
+
+bool sp_address_in(const sp_address_range *range, const uint8_t address[16])
+{
+    uint32_t whole = range->bits / 8;
+    if (!sp_span_eq(sp_span_of(range->address, whole), sp_span_of(address, whole))) {
+        return false;
+    }
+    unsigned rest = range->bits % 8;
+    return rest == 0 || (range->address[whole] ^ address[whole]) >> (8 - rest) == 0;
 }

@@ -14,6 +14,7 @@
 #include "core/identity/identity.h"
 #include "core/ledger_client.h"
 #include "core/sessions/sessions.h"
+#include "core/ssh/ssh.h"
 #include "core/vault_client.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
@@ -234,6 +235,7 @@ static sp_err start_rooms(role *self)
     TRY(step("the sessions of before", sp_sessions_load(core)));
     TRY(step("approvals", sp_approvals_start(core, &core->approvals)));
     TRY(step("databases", sp_databases_start(core, &core->databases)));
+    TRY(step("SSH", sp_ssh_start(core, &core->ssh)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -279,6 +281,8 @@ static void stop(role *self)
     sp_http_stop(core->http);
     sp_databases_stop(core->databases);
     core->databases = NULL; /* gates that go away now are not told to it any more */
+    sp_ssh_stop(core->ssh);
+    core->ssh = NULL;
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);
     sp_identity_stop(core->identity);

@@ -22,6 +22,7 @@
 #include "infra/ipc/server.h"
 #include "lib/base/arena.h"
 #include "lib/policy/approvers.h"
+#include "lib/proto/event.h"
 
 typedef enum {
     SP_ASK_STATEMENT,   /* of a database */
@@ -112,9 +113,15 @@ void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_has
 void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session);
 /* SP_ENOTFOUND. Spans live in the arena. */
 SP_MUST sp_err sp_ask_load(sp_store *store, sp_arena *arena, uint64_t id, sp_ask *ret_ask);
-/* Messages of lib/proto/db_msg.h about asking and keeping. An error is for malformed bodies. */
-SP_MUST sp_err sp_approvals_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
+/* Whether this person has said yes to it. */
+bool sp_ask_approved_by(sp_store *store, uint64_t id, uint32_t person);
+/* Messages of lib/proto/db_msg.h about asking and keeping, from a worker of that gate (databases:
+ * statements; SSH: commands and shells). An error is for malformed bodies. */
+SP_MUST sp_err sp_approvals_on_message(sp_core *core, sp_gate gate, sp_peer *peer,
+                                       const sp_msg *msg);
 /* A gate said HELLO: it hears what was decided while it or core was away. */
-void sp_approvals_tell_gate(sp_core *core, sp_peer *peer);
+void sp_approvals_tell_gate(sp_core *core, sp_gate gate, sp_peer *peer);
+/* The gate where what is asked would run; SP_GATE_NONE: core does it itself. */
+sp_gate sp_ask_gate(sp_ask_kind kind);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the database gate asks about approvals, and what it is told.
+ * What the gates of databases and SSH ask about approvals, and what they are told.
  * OWNS what waits for an answer. PROCESS core. TRUST the gate may be taken over: a session must be
  * living, who may approve comes from the policy, never from the message.
  * SPEC lib/proto/db_msg.h.
@@ -54,14 +54,21 @@ static sp_err session_of(const sp_core *core, const sp_db_session *session, sp_l
     return lives ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
-static sp_err read_ask(const sp_core *core, const sp_db_ask *from, const sp_live_session *session,
-                       sp_ask *ret_ask)
+sp_gate sp_ask_gate(sp_ask_kind kind)
+{
+    return kind == SP_ASK_STATEMENT ? SP_GATE_DB
+           : kind == SP_ASK_COMMAND ? SP_GATE_SSH
+                                    : SP_GATE_NONE;
+}
+
+static sp_err read_ask(const sp_core *core, sp_gate gate, const sp_db_ask *from,
+                       const sp_live_session *session, sp_ask *ret_ask)
 {
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     if (set == NULL) {
         return sp_fail(SP_EAGAIN);
     }
-    sp_ask ask = {.kind = SP_ASK_STATEMENT,
+    sp_ask ask = {.kind = gate == SP_GATE_SSH ? SP_ASK_COMMAND : SP_ASK_STATEMENT,
                   .action = from->action,
                   .class_level = from->class_level,
                   .asker = session->person,
@@ -86,7 +93,7 @@ static sp_err read_ask(const sp_core *core, const sp_db_ask *from, const sp_live
     return sp_ok();
 }
 
-static sp_err on_ask(sp_core *core, sp_peer *peer, const sp_msg *msg)
+static sp_err on_ask(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     sp_db_ask from;
     TRY(sp_db_ask_read(msg->body, &from));
@@ -95,7 +102,7 @@ static sp_err on_ask(sp_core *core, sp_peer *peer, const sp_msg *msg)
     waiting *wait = NULL;
     sp_err err = session_of(core, &from.session, &session);
     if (!sp_failed(err)) {
-        err = read_ask(core, &from, &session, &ask);
+        err = read_ask(core, gate, &from, &session, &ask);
     }
     if (!sp_failed(err)) {
         err = waiting_new(core, peer, msg, &wait);
@@ -116,13 +123,24 @@ static void on_used(void *self, sp_err err)
     reply(self, err, SP_SPAN_EMPTY);
 }
 
-static sp_err on_use(sp_core *core, sp_peer *peer, const sp_msg *msg)
+/* What was approved for one gate is no approval at another. */
+static bool is_of_gate(sp_core *core, uint64_t id, sp_gate gate)
+{
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_ask ask;
+    return !sp_failed(sp_ask_load(core->store, &arena, id, &ask)) && sp_ask_gate(ask.kind) == gate;
+}
+
+static sp_err on_use(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     sp_db_ask_use use;
     TRY(sp_db_ask_use_read(msg->body, &use));
     sp_live_session session;
     waiting *wait = NULL;
     sp_err err = session_of(core, &use.session, &session);
+    if (!sp_failed(err)) {
+        err = is_of_gate(core, use.ask, gate) ? sp_ok() : sp_fail(SP_EDENIED);
+    }
     if (!sp_failed(err)) {
         err = waiting_new(core, peer, msg, &wait);
     }
@@ -138,28 +156,28 @@ static sp_err on_use(sp_core *core, sp_peer *peer, const sp_msg *msg)
 }
 
 /* Ids are random: a gate that knows one was told it. */
-static sp_err on_drop(sp_core *core, const sp_msg *msg)
+static sp_err on_drop(sp_core *core, sp_gate gate, const sp_msg *msg)
 {
     sp_db_ask_id drop;
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
     sp_ask ask;
     TRY(sp_db_ask_id_read(msg->body, &drop));
     if (!sp_failed(sp_ask_load(core->store, &arena, drop.ask, &ask)) &&
-        ask.kind == SP_ASK_STATEMENT) {
+        sp_ask_gate(ask.kind) == gate) {
         sp_approvals_drop(core, ask.id, ask.session);
     }
     return sp_ok();
 }
 
-sp_err sp_approvals_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
+sp_err sp_approvals_on_message(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     switch (msg->kind) {
     case SP_CORE_DB_ASK:
-        return on_ask(core, peer, msg);
+        return on_ask(core, gate, peer, msg);
     case SP_CORE_DB_ASK_USE:
-        return on_use(core, peer, msg);
+        return on_use(core, gate, peer, msg);
     case SP_CORE_DB_ASK_DROP:
-        return on_drop(core, msg);
+        return on_drop(core, gate, msg);
     case SP_CORE_DB_KEEP:
         return sp_keeps_on_message(core, peer, msg);
     default:
@@ -214,12 +232,14 @@ void sp_ask_push_done(sp_core *core, const sp_ask *ask)
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     write_done(core, ask, &body);
     if (core->state->gates != NULL) {
-        sp_gates_push(core->state->gates, SP_GATE_DB, SP_CORE_DB_ASK_DONE, sp_buf_borrow(&body));
+        sp_gates_push(core->state->gates, sp_ask_gate(ask->kind), SP_CORE_DB_ASK_DONE,
+                      sp_buf_borrow(&body));
     }
 }
 
 typedef struct {
     sp_core *core;
+    sp_gate gate;
     sp_peer *peer;
 } telling;
 
@@ -229,16 +249,17 @@ static bool tell_one(void *self, uint64_t id)
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     sp_ask ask;
-    if (!sp_failed(sp_ask_load(t->core->store, &arena, id, &ask)) && ask.kind == SP_ASK_STATEMENT) {
+    if (!sp_failed(sp_ask_load(t->core->store, &arena, id, &ask)) &&
+        sp_ask_gate(ask.kind) == t->gate) {
         write_done(t->core, &ask, &body);
         sp_peer_push(t->peer, SP_CORE_DB_ASK_DONE, sp_buf_borrow(&body), NULL, 0);
     }
     return true;
 }
 
-void sp_approvals_tell_gate(sp_core *core, sp_peer *peer)
+void sp_approvals_tell_gate(sp_core *core, sp_gate gate, sp_peer *peer)
 {
-    telling t = {core, peer};
+    telling t = {core, gate, peer};
     if (core->approvals != NULL) {
         SP_IGNORE(sp_asks_each(core->store, SP_ASK_APPROVED, 0, tell_one, &t)); /* it will ask */
     }

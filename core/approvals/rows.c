@@ -306,6 +306,15 @@ bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person)
     return sp_query_row(&q);
 }
 
+bool sp_ask_approved_by(sp_store *store, uint64_t id, uint32_t person)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT yes FROM vote WHERE ask = $1 AND person = $2 AND yes = 1");
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, person);
+    return sp_query_row(&q);
+}
+
 static sp_err insert_vote(sp_store *store, uint64_t id, const sp_vote *vote)
 {
     auto_query sp_query q = sp_query_of(

@@ -222,6 +222,7 @@ void sp_db_budgets_stop(sp_core *core, sp_db_budgets *budgets)
 
 typedef struct {
     sp_databases *databases;
+    sp_gate gate;
     const sp_db_spend *ask;
     const sp_live_session *session;
     uint64_t now_unix_s;
@@ -244,7 +245,7 @@ static void tell_over(const spending *s, sp_span budget, bool locked, const char
                       .person = s->session->person,
                       .strength = s->session->strength,
                       .severity = locked ? SP_SEVERITY_HIGH : SP_SEVERITY_MEDIUM,
-                      .gate = SP_GATE_DB,
+                      .gate = s->gate,
                       .action = s->ask->action,
                       .verdict = SP_VERDICT_DENY,
                       .reason = SP_REASON_LIMIT,
@@ -443,7 +444,7 @@ static sp_err spend_day(const spending *s)
     return full || what != NULL ? sp_fail(SP_EDENIED) : sp_ok();
 }
 
-static sp_err spend(sp_databases *databases, const sp_db_spend *ask)
+static sp_err spend(sp_databases *databases, sp_gate gate, const sp_db_spend *ask)
 {
     const sp_core *core = databases->core;
     sp_live_session session;
@@ -454,16 +455,16 @@ static sp_err spend(sp_databases *databases, const sp_db_spend *ask)
         return sp_fail(SP_EDENIED);
     }
     TRY(sp_db_session_live(databases->core, &ask->session, &session));
-    spending s = {databases, ask, &session, now_unix_s};
+    spending s = {databases, gate, ask, &session, now_unix_s};
     TRY(spend_day(&s));
     return spend_budgets(&s, policy, resource);
 }
 
-sp_err sp_db_on_spend(sp_databases *databases, sp_peer *peer, const sp_msg *msg)
+sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     sp_db_spend ask;
     TRY(sp_db_spend_read(msg->body, &ask));
-    sp_err err = spend(databases, &ask);
+    sp_err err = spend(core->databases, gate, &ask);
     sp_peer_reply(peer, msg, err.code, SP_SPAN_EMPTY, NULL, 0);
     return sp_ok();
 }

@@ -12,9 +12,7 @@
 #include "infra/proc/clock.h"
 #include "lib/proto/event.h"
 
-#include <arpa/inet.h>
-
-enum { LISTED_MAX = 1000, BUCKETS = 4096, MAPPED_BYTES = 12 };
+enum { LISTED_MAX = 1000, BUCKETS = 4096 };
 #define REFERENCE_MASK ((UINT64_C(1) << 60) - 1) /* what a reference says of an id */
 
 typedef struct connection {
@@ -177,21 +175,12 @@ sp_err sp_db_on_conn(sp_databases *databases, sp_peer *peer, const sp_msg *msg)
 
 /* ---- the API ---- */
 
-static const char *address_of(const connection *c, char room[INET6_ADDRSTRLEN])
-{
-    static const uint8_t MAPPED[MAPPED_BYTES] = {[10] = 0xff, [11] = 0xff};
-    bool four = sp_span_eq(sp_span_of(c->address, MAPPED_BYTES), sp_span_of(MAPPED, MAPPED_BYTES));
-    const char *text =
-        inet_ntop(four ? AF_INET : AF_INET6, four ? c->address + MAPPED_BYTES : c->address, room,
-                  INET6_ADDRSTRLEN);
-    return text == NULL ? "" : text;
-}
-
 static json_t *connection_json(const connection *c)
 {
     char id[SP_REFERENCE_TEXT_BYTES];
     char session[SP_SESSION_ID_TEXT_BYTES];
-    char address[INET6_ADDRSTRLEN];
+    char address[SP_SESSION_PEER_BYTES];
+    sp_sessions_peer_text(c->address, address);
     sp_reference_text(c->id, id);
     sp_session_id_text(c->session, session);
     return json_pack("{s:s, s:{s:o, s:s}, s:o, s:s, s:s, s:s, s:s, s:s, s:s, s:o}", "id", id,
@@ -200,8 +189,8 @@ static json_t *connection_json(const connection *c)
                                     : json_pack("{s:o, s:s}", "id", sp_json_id(c->device), "name",
                                                 c->device_name),
                      "resource", c->resource, "database", c->database, "account", c->account,
-                     "application", c->application, "session", session, "address",
-                     address_of(c, address), "opened_at", sp_json_time(c->began_unix_s));
+                     "application", c->application, "session", session, "address", address,
+                     "opened_at", sp_json_time(c->began_unix_s));
 }
 
 /* person 0 = everybody's. */

@@ -75,7 +75,7 @@ sp_err sp_databases_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
     case SP_CORE_DB_CONN:
         return sp_db_on_conn(databases, peer, msg);
     case SP_CORE_DB_SPEND:
-        return sp_db_on_spend(databases, peer, msg);
+        return sp_databases_on_spend(core, SP_GATE_DB, peer, msg);
     default:
         return sp_fail(SP_EUNSUPPORTED);
     }

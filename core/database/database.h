@@ -26,6 +26,8 @@ void sp_databases_stop(sp_databases *databases);
 /* Messages of a database gate's worker that are not about approvals. An error is for what is
  * malformed or unknown: the peer is dropped. */
 SP_MUST sp_err sp_databases_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
+/* SPEND alone, which other gates send as well: budgets are of a person, whatever the gate. */
+SP_MUST sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg);
 /* A worker is gone, and its conversations and connections with it. */
 void sp_databases_gone(sp_core *core, const sp_peer *peer);
 

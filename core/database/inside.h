@@ -94,7 +94,6 @@ SP_MUST sp_err sp_db_budgets_start(sp_core *core, sp_db_budgets **ret_budgets);
 void sp_db_budgets_stop(sp_core *core, sp_db_budgets *budgets);
 /* Writes what a day's counters hold; old rows go. */
 void sp_db_budgets_flush(sp_core *core, sp_db_budgets *budgets, uint64_t now_unix_s);
-SP_MUST sp_err sp_db_on_spend(sp_databases *databases, sp_peer *peer, const sp_msg *msg);
 
 /* What somebody spent of a budget. */
 typedef struct {

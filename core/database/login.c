@@ -13,37 +13,16 @@
 
 sp_err sp_db_session_live(sp_core *core, const sp_db_session *session, sp_live_session *ret_session)
 {
-    sp_session_view view;
-    sp_err err = sp_live_session_get(&core->live, session->slot, session->id, ret_session);
-    if (sp_failed(err) && sp_sessions_find(core, session->id, &view)) {
-        err = sp_live_session_get(&core->live, view.slot, view.id, ret_session);
-    }
-    bool lives = !sp_failed(err) && ret_session->state == SP_SESSION_LIVE &&
-                 ret_session->expires_unix_s > sp_now_unix_us() / 1000000;
-    return lives ? sp_ok() : sp_fail(SP_EDENIED);
+    return sp_sessions_live(core, session->slot, session->id, ret_session);
 }
 
 sp_err sp_db_session_fits(sp_core *core, const sp_db_session *session,
                           const sp_db_fingerprint *fingerprint, sp_live_session *ret_session)
 {
-    sp_live_session found;
-    sp_live_device device = {0};
-    uint32_t slot = SP_NONE;
     sp_hash hash;
-    TRY(sp_db_session_live(core, session, &found));
-    if (sp_db_has_fingerprint(fingerprint)) {
-        sp_copy(hash.bytes, fingerprint->bytes, sizeof(hash.bytes));
-        if (sp_failed(sp_live_find_cert(&core->live, &hash, &device, &slot)) ||
-            device.state != SP_DEVICE_ACTIVE || device.person != found.person) {
-            return sp_fail(SP_EDENIED);
-        }
-    }
-    /* a session that is bound to a device goes nowhere without it */
-    if (found.device != SP_NONE && found.device != slot) {
-        return sp_fail(SP_EDENIED);
-    }
-    *ret_session = found;
-    return sp_ok();
+    sp_copy(hash.bytes, fingerprint->bytes, sizeof(hash.bytes));
+    return sp_sessions_fits(core, session->slot, session->id,
+                            sp_db_has_fingerprint(fingerprint) ? &hash : NULL, ret_session);
 }
 
 /* ---- how it ended ---- */

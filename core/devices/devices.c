@@ -47,6 +47,29 @@ sp_err sp_devices_slot(const sp_devices *devices, uint32_t *ret_slot)
     return sp_fail(SP_ELIMIT);
 }
 
+/* The SHA-256 of its key leads to a device as its certificates do: SSH proves the key itself. */
+static bool key_of(const sp_device *device, sp_hash *ret_hash)
+{
+    if (device->key_hash.len == SP_SHA256_BYTES) {
+        sp_copy(ret_hash->bytes, device->key_hash.ptr, SP_SHA256_BYTES);
+    }
+    return device->key_hash.len == SP_SHA256_BYTES;
+}
+
+static void show_key(sp_core *core, const sp_device *device)
+{
+    sp_hash hash;
+    if (!key_of(device, &hash)) {
+        return;
+    }
+    if (device->slot == SP_NONE || device->cloned) {
+        sp_live_cert_remove(&core->live, &hash);
+    } else if (sp_failed(sp_live_cert_put(&core->live, &hash, device->slot))) {
+        sp_log(SP_LOG_ERROR, "device %llu: the table of certificates is full: raise devices_max",
+               (unsigned long long)device->id);
+    }
+}
+
 void sp_devices_show(sp_core *core, const sp_device *device)
 {
     sp_live_device shown = {
@@ -63,6 +86,7 @@ void sp_devices_show(sp_core *core, const sp_device *device)
         sp_log(SP_LOG_ERROR, "device %llu: slot %u is out of the table: raise devices_max",
                (unsigned long long)device->id, device->slot);
     }
+    show_key(core, device);
 }
 
 void sp_devices_show_cert(sp_core *core, const sp_device *device, const sp_device_cert *cert)
@@ -240,6 +264,7 @@ static sp_err freshen(sp_core *core, uint64_t id, uint64_t now)
         sp_live_device none = {.state = SP_DEVICE_FREE};
         TRY(sp_live_device_put(&core->live, device.slot, &none));
         device.slot = SP_NONE;
+        show_key(core, &device);
     }
     return sp_device_update(core->store, &device);
 }

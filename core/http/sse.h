@@ -19,6 +19,7 @@ enum {
     SP_TOPIC_HEALTH = 1U << 4,
     SP_TOPIC_APPROVALS = 1U << 7, /* that something changed, never what */
     SP_TOPIC_DATABASES = 1U << 8,
+    SP_TOPIC_SSH = 1U << 9,
     SP_TOPIC_ME = 1U << 6 /* only to the person named in the publication */
 };
 

@@ -5,8 +5,6 @@
  */
 #include "core/identity/inside.h"
 
-#include <arpa/inet.h>
-
 typedef struct {
     sp_person person;
     sp_strength strength;
@@ -16,12 +14,8 @@ typedef struct {
 
 sp_span sp_peer_text(const sp_request *req, char *room, size_t room_bytes)
 {
-    static const uint8_t four[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-    const uint8_t *peer = sp_request_peer(req);
-    bool is_four = sp_span_eq(sp_span_of(peer, sizeof(four)), sp_span_of(four, sizeof(four)));
-    const char *text = inet_ntop(is_four ? AF_INET : AF_INET6, is_four ? peer + 12 : peer, room,
-                                 (socklen_t)room_bytes);
-    return sp_span_cstr(text);
+    return room_bytes < SP_SESSION_PEER_BYTES ? SP_SPAN_EMPTY
+                                              : sp_sessions_peer_text(sp_request_peer(req), room);
 }
 
 /* Bound when the browser came with the certificate of the person's own active device. */

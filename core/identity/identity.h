@@ -21,6 +21,13 @@ void sp_identity_worked(const sp_core *core, sp_span account);
 enum { SP_IDENTITY_DECOY_BYTES = 32 };
 void sp_identity_decoy(const sp_core *core, const char *label, sp_span name,
                        uint8_t ret_bytes[SP_IDENTITY_DECOY_BYTES]);
+/* Password and one-time code of an active person, with the same work and time for every name. The
+ * limits are the caller's to ask for and to feed. Later, exactly once (or at once, when it cannot
+ * begin: SP_EAGAIN too many at once or the vault is away). why: NULL = both are right; else one
+ * word for the ledger, never for who asked. person: whose name it is, 0 = nobody's. */
+typedef void (*sp_on_proved)(void *self, sp_err err, uint32_t person, const char *why);
+void sp_identity_prove(sp_core *core, sp_span name, sp_span password, sp_span code,
+                       sp_on_proved then, void *self);
 /* Locks a person, as an administrator would: all sessions end, gates look again. */
 SP_MUST sp_err sp_identity_lock(sp_core *core, uint32_t person);
 

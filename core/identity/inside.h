@@ -64,6 +64,10 @@ void sp_secret_open(sp_request *req, uint32_t person, sp_span sealed, sp_on_secr
 /* Takes a code of a person (0: nobody's, the same work): then(ok). The step is used up. */
 typedef void (*sp_on_code)(sp_request *req, bool is_right, void *data);
 void sp_code_check(sp_request *req, uint32_t person, sp_span code, sp_on_code then, void *data);
+/* The same without a request. SP_EAGAIN: the vault is away. */
+typedef void (*sp_on_code_checked)(void *self, sp_err err, bool is_right);
+void sp_identity_check_code(sp_core *core, uint32_t person, sp_span code, sp_on_code_checked then,
+                            void *self);
 /* Answers with the schema TotpSecret. */
 void sp_answer_totp(sp_request *req, const sp_flow *flow, const char *name);
 

@@ -175,7 +175,7 @@ static void get_events(sp_request *req)
     unsigned topics = SP_TOPIC_ME | SP_TOPIC_APPROVALS;
     if ((admin & SP_WHO_ANY_ADMIN) != 0) {
         topics |= SP_TOPIC_SESSIONS | SP_TOPIC_DEVICES | SP_TOPIC_PEOPLE | SP_TOPIC_POLICY |
-                  SP_TOPIC_HEALTH | SP_TOPIC_DATABASES;
+                  SP_TOPIC_HEALTH | SP_TOPIC_DATABASES | SP_TOPIC_SSH;
     }
     sp_answer_events(req, topics);
 }

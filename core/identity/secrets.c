@@ -10,6 +10,8 @@
 
 #include <stdio.h>
 
+enum { CODE_MAX_BYTES = 32 };
+
 typedef struct {
     sp_request *req;
     sp_on_secret then;
@@ -56,48 +58,164 @@ void sp_secret_open(sp_request *req, uint32_t person, sp_span sealed, sp_on_secr
 /* ---- codes ---- */
 
 typedef struct {
-    sp_on_code then;
-    void *data;
+    sp_core *core;
+    sp_on_code_checked then;
+    void *self;
     uint32_t person;
     uint64_t last_step;
-    sp_span code;
+    char code[CODE_MAX_BYTES + 1];
 } checking;
 
-static void on_secret(sp_request *req, sp_err err, sp_span secret, void *data)
+static void on_code_secret(void *self, sp_err err, sp_span secret)
 {
-    checking *check = data;
+    checking *check = self;
     uint8_t nobody[SP_TOTP_SECRET_BYTES] = {0};
     bool vault_is_away = err.code == SP_EAGAIN || err.code == SP_ECLOSED || err.code == SP_ETIMEOUT;
-    if (vault_is_away) { /* alike for every name */
-        sp_answer_failed(req, sp_fail(SP_EAGAIN));
-        return;
-    }
     bool real = !sp_failed(err) && check->person != 0;
     uint64_t step = 0;
-    bool right = sp_totp_check(real ? secret : sp_span_of(nobody, sizeof(nobody)), check->code,
-                               sp_now_unix_us() / 1000000, check->last_step, &step) &&
-                 real;
+    bool right =
+        sp_totp_check(real ? secret : sp_span_of(nobody, sizeof(nobody)), sp_span_cstr(check->code),
+                      sp_now_unix_us() / 1000000, check->last_step, &step) &&
+        real;
     if (right) { /* fails when another request was quicker with the same code */
-        right = !sp_failed(sp_totp_use(sp_request_core(req)->store, check->person, step));
+        right = !sp_failed(sp_totp_use(check->core->store, check->person, step));
     }
-    check->then(req, right, check->data);
+    /* the vault being away is alike for every name */
+    check->then(check->self, vault_is_away ? sp_fail(SP_EAGAIN) : sp_ok(), right);
+    sp_wipe(check->code, sizeof(check->code));
+    sp_free(check);
+}
+
+void sp_identity_check_code(sp_core *core, uint32_t person, sp_span code, sp_on_code_checked then,
+                            void *self)
+{
+    enum { SEALED_LIKE_BYTES = 64 };
+    checking *check = NULL;
+    char bound[32];
+    auto_buf sp_buf body = sp_buf_make(4096);
+    sp_totp_row row = {.sealed_len = SEALED_LIKE_BYTES};
+    if (sp_failed(sp_totp_get(core->store, person, &row))) {
+        person = 0; /* nobody's, or a person without codes: the same way with a decoy */
+    }
+    snprintf(bound, sizeof(bound), "totp %u", person);
+    sp_vault_wrap_encode(
+        &(sp_vault_wrap){sp_span_cstr(bound), sp_span_of(row.sealed, row.sealed_len)}, &body);
+    sp_err err = sp_buf_error(&body);
+    if (!sp_failed(err)) {
+        err = sp_alloc(1, sizeof(*check), &check);
+    }
+    if (sp_failed(err)) {
+        then(self, err, false);
+        return;
+    }
+    *check = (checking){core, then, self, person, row.last_step, {0}};
+    if (sp_failed(sp_fit(check->code, sizeof(check->code), code))) {
+        check->code[0] = '\0'; /* nobody's code is so long */
+    }
+    sp_vault_client_call(core->vault, SP_VAULT_UNWRAP, sp_buf_borrow(&body), on_code_secret, check);
+    sp_buf_wipe(&body);
+}
+
+typedef struct {
+    sp_request *req;
+    sp_on_code then;
+    void *data;
+} code_of_request;
+
+static void on_code_checked(void *self, sp_err err, bool is_right)
+{
+    const code_of_request *asked = self;
+    if (sp_failed(err)) {
+        sp_answer_failed(asked->req, err);
+    } else {
+        asked->then(asked->req, is_right, asked->data);
+    }
 }
 
 void sp_code_check(sp_request *req, uint32_t person, sp_span code, sp_on_code then, void *data)
 {
-    enum { SEALED_LIKE_BYTES = 64 };
-    checking *check = NULL;
-    sp_totp_row row = {.sealed_len = SEALED_LIKE_BYTES};
-    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*check), &check);
+    code_of_request *asked = NULL;
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*asked), &asked);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;
     }
-    if (sp_failed(sp_totp_get(sp_request_core(req)->store, person, &row))) {
-        person = 0; /* nobody's, or a person without codes: the same way with a decoy */
+    *asked = (code_of_request){req, then, data};
+    sp_identity_check_code(sp_request_core(req), person, code, on_code_checked, asked);
+}
+
+/* ---- password and code together, for a log-in that is no request of the portal ---- */
+
+typedef struct {
+    sp_core *core;
+    sp_on_proved then;
+    void *self;
+    uint32_t person; /* 0 = nobody */
+    bool password_right;
+    char code[CODE_MAX_BYTES + 1];
+} proving;
+
+static void end_proof(proving *proof, sp_err err, const char *why)
+{
+    uint32_t person = proof->person;
+    sp_on_proved then = proof->then;
+    void *self = proof->self;
+    sp_wipe(proof, sizeof(*proof));
+    sp_free(proof);
+    then(self, err, person, why);
+}
+
+static void on_proof_code(void *self, sp_err err, bool is_right)
+{
+    proving *proof = self;
+    const char *why = proof->person == 0       ? "no such account"
+                      : !proof->password_right ? "password"
+                      : !is_right              ? "code"
+                                               : NULL;
+    end_proof(proof, err, why);
+}
+
+static void on_proof_password(void *self, sp_err err, bool is_right)
+{
+    proving *proof = self;
+    if (sp_failed(err)) {
+        end_proof(proof, err, NULL);
+        return;
     }
-    *check = (checking){then, data, person, row.last_step, code};
-    sp_secret_open(req, person, sp_span_of(row.sealed, row.sealed_len), on_secret, check);
+    proof->password_right = is_right && proof->person != 0;
+    /* a code is not used up on a wrong password */
+    sp_identity_check_code(proof->core, proof->password_right ? proof->person : 0,
+                           sp_span_cstr(proof->code), on_proof_code, proof);
+}
+
+void sp_identity_prove(sp_core *core, sp_span name, sp_span password, sp_span code,
+                       sp_on_proved then, void *self)
+{
+    proving *proof = NULL;
+    sp_person person = {0};
+    char hash[SP_PASSWORD_HASH_BYTES] = {0};
+    sp_err err = sp_alloc(1, sizeof(*proof), &proof);
+    if (sp_failed(err)) {
+        then(self, err, 0, NULL);
+        return;
+    }
+    *proof = (proving){.core = core, .then = then, .self = self};
+    if (!sp_failed(sp_people_find(core->store, name, &person)) &&
+        person.state == SP_PERSON_ACTIVE) {
+        proof->person = person.id;
+    }
+    if (sp_failed(sp_fit(proof->code, sizeof(proof->code), code))) {
+        proof->code[0] = '\0';
+    }
+    bool known = !sp_failed(sp_password_get(core->store, proof->person, hash));
+    err = password.len > SP_PASSWORD_MAX_BYTES
+              ? sp_fail(SP_ELIMIT)
+              : sp_password_check(core->identity->passwords, password, known ? hash : NULL,
+                                  on_proof_password, proof);
+    sp_wipe(hash, sizeof(hash));
+    if (sp_failed(err)) {
+        end_proof(proof, err, NULL);
+    }
 }
 
 static json_t *qr_of(const sp_buf *uri)

@@ -61,11 +61,11 @@ static json_t *hosts_of(const sp_core *core, const sp_session_view *view)
 json_t *sp_session_json(sp_core *core, const sp_session_view *view, uint64_t current)
 {
     char id[SP_SESSION_ID_TEXT_BYTES];
+    static const char *const kinds[SP_SESSION_KIND_COUNT] = {"browser", "cli", "ssh"};
     sp_session_id_text(view->id, id);
     return json_pack("{s:s, s:o, s:s, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:b}", "id", id,
-                     "person", person_ref(core->store, view->person), "kind",
-                     view->kind == SP_SESSION_CLI ? "cli" : "browser", "strength",
-                     sp_strength_word((sp_strength)view->strength), "device",
+                     "person", person_ref(core->store, view->person), "kind", kinds[view->kind],
+                     "strength", sp_strength_word((sp_strength)view->strength), "device",
                      device_ref(core, view->device_slot), "peer", view->peer, "agent",
                      view->user_agent, "started_at", sp_json_time(view->started_unix_s),
                      "authenticated_at", sp_json_time(view->auth_unix_s), "seen_at",

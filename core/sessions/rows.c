@@ -125,6 +125,9 @@ static sp_err read_session(sp_query *q, sp_session_slot *slot)
     slot->person = (uint32_t)sp_col_u64(q);
     slot->device = sp_col_bits(q);
     slot->kind = (uint8_t)sp_col_u64(q);
+    if (slot->kind >= SP_SESSION_KIND_COUNT) {
+        return sp_fail(SP_ECORRUPT);
+    }
     slot->strength = (uint8_t)sp_col_u64(q);
     slot->started_unix_s = sp_col_u64(q);
     slot->auth_unix_s = sp_col_u64(q);

@@ -32,7 +32,12 @@ typedef enum {
 } sp_end_reason;
 const char *sp_end_reason_word(sp_end_reason reason);
 
-typedef enum { SP_SESSION_BROWSER, SP_SESSION_CLI, SP_SESSION_KIND_COUNT } sp_session_kind;
+typedef enum {
+    SP_SESSION_BROWSER,
+    SP_SESSION_CLI,
+    SP_SESSION_SSH, /* of one SSH connection: nobody holds its cookie */
+    SP_SESSION_KIND_COUNT
+} sp_session_kind;
 
 enum {
     SP_SESSION_LIFE_S = 12 * 3600,
@@ -80,6 +85,17 @@ json_t *sp_session_json(sp_core *core, const sp_session_view *view, uint64_t cur
 enum { SP_SESSION_ID_TEXT_BYTES = 17 };
 void sp_session_id_text(uint64_t id, char ret_text[SP_SESSION_ID_TEXT_BYTES]);
 SP_MUST sp_err sp_session_id_of(sp_span text, uint64_t *ret_id);
+
+/* A session that lives now. After a restart of core it may be in another slot than a gate knows.
+ * SP_EDENIED. */
+SP_MUST sp_err sp_sessions_live(sp_core *core, uint32_t slot, uint64_t id,
+                                sp_live_session *ret_session);
+/* The same, and the certificate or key of a device that was shown (NULL = none) is that of an
+ * active device of the person; a session that is bound to a device goes nowhere without it. */
+SP_MUST sp_err sp_sessions_fits(sp_core *core, uint32_t slot, uint64_t id,
+                                const sp_hash *fingerprint, sp_live_session *ret_session);
+/* An address of the wire as people read it. */
+sp_span sp_sessions_peer_text(const uint8_t peer[16], char room[SP_SESSION_PEER_BYTES]);
 
 /* What a new session is made of. */
 typedef struct {

@@ -8,6 +8,7 @@
 #include "core/approvals/approvals.h"
 #include "core/database/database.h"
 #include "core/sessions/sessions.h"
+#include "core/ssh/ssh.h"
 #include "core/state/publish.h"
 #include "core/state/token.h"
 #include "infra/ipc/server.h"
@@ -96,7 +97,7 @@ static sp_err on_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
     }
     answer_hello(gates, peer, msg, known);
     if (may_ask(known)) {
-        sp_approvals_tell_gate(gates->core, peer);
+        sp_approvals_tell_gate(gates->core, known->gate, peer);
     }
     return sp_ok();
 }
@@ -136,12 +137,17 @@ static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
     if (msg->kind == SP_CORE_TOKEN) {
         return sp_token_answer(gates->core, peer, msg);
     }
-    if (is_about_asking(sp_peer_data(peer), msg->kind)) {
-        return sp_approvals_on_message(gates->core, peer, msg);
-    }
     const gate *known = sp_peer_data(peer);
+    if (is_about_asking(known, msg->kind)) {
+        return sp_approvals_on_message(gates->core, known->gate, peer, msg);
+    }
     if (known->gate == SP_GATE_DB && known->part == SP_CORE_WORKER) {
         return sp_databases_on_message(gates->core, peer, msg);
+    }
+    if (known->gate == SP_GATE_SSH && known->part == SP_CORE_WORKER) {
+        return msg->kind == SP_CORE_DB_SPEND
+                   ? sp_databases_on_spend(gates->core, known->gate, peer, msg)
+                   : sp_ssh_on_message(gates->core, peer, msg);
     }
     return sp_fail(SP_EUNSUPPORTED);
 }
@@ -172,6 +178,9 @@ static void on_gone(void *self, sp_peer *peer)
     }
     if (known != NULL && known->gate == SP_GATE_DB) {
         sp_databases_gone(gates->core, peer);
+    }
+    if (known != NULL && known->gate == SP_GATE_SSH) {
+        sp_ssh_gone(gates->core, peer);
     }
     sp_free(known);
     sp_peer_set_data(peer, NULL);

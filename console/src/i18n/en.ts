@@ -195,7 +195,7 @@ export const en = {
   sessions: {
     title: "My sessions", lead: "Where you are signed in. End what you don't know, then change how you sign in.",
     what: "Session", device: "Device", noDevice: "unknown device", strength: "Proof", peer: "Address", started: "Since", seen: "Last used",
-    thisOne: "This one", record: "Record", end: "End", ended: "Session ended", none: "No sessions", kinds: { browser: "Browser", cli: "Command line" },
+    thisOne: "This one", record: "Record", end: "End", ended: "Session ended", none: "No sessions", kinds: { browser: "Browser", cli: "Command line", ssh: "SSH connection" },
   },
   recorded: {
     title: "Recorded about me", lead: "What this office writes down about you, why, for how long, and who may read it.",

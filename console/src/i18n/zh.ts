@@ -195,7 +195,7 @@ export const zh: typeof en = {
   sessions: {
     title: "我的会话", lead: "您在哪些地方处于登录状态。如有陌生会话，请结束它并更改登录方式。",
     what: "会话", device: "设备", noDevice: "未知设备", strength: "验证方式", peer: "地址", started: "开始于", seen: "上次使用",
-    thisOne: "当前会话", record: "记录", end: "结束", ended: "会话已结束", none: "没有会话", kinds: { browser: "浏览器", cli: "命令行" },
+    thisOne: "当前会话", record: "记录", end: "结束", ended: "会话已结束", none: "没有会话", kinds: { browser: "浏览器", cli: "命令行", ssh: "SSH 连接" },
   },
   recorded: {
     title: "关于我的记录", lead: "办公室记录了您的哪些信息、为什么记录、保存多久、谁可以查看。",

@@ -26,7 +26,7 @@ export function sessionColumns(): Column<Session>[] {
 export function SessionName({ session }: { session: Session }) {
   return (
     <span class="with-icon">
-      <Icon name={session.kind === "cli" ? "terminal" : "globe"} />
+      <Icon name={session.kind !== "browser" ? "terminal" : "globe"} />
       <span>{session.agent || t().sessions.kinds[session.kind]}{session.hosts && session.hosts.length > 0 && <small class="muted block">{session.hosts.join(", ")}</small>}</span>
       {session.current && <Badge tone="accent">{t().sessions.thisOne}</Badge>}
     </span>

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of core/ssh share.
+ * OWNS see each struct. PROCESS core. TRUST see ssh.h. SPEC core/ssh/README.md.
+ */
+#ifndef SP_CORE_SSH_INSIDE_H
+#define SP_CORE_SSH_INSIDE_H
+
+#include "core/http/router.h"
+#include "core/identity/people.h"
+#include "core/sessions/sessions.h"
+#include "core/ssh/ssh.h"
+#include "lib/policy/decide.h"
+#include "lib/proto/ssh_msg.h"
+
+enum {
+    SP_SSH_KEYS_OF_PERSON_MAX = 32,
+    SP_SSH_KEY_LABEL_MAX_BYTES = 63,
+    SP_SSH_ALGORITHM_TEXT_BYTES = 48,
+    SP_SSH_CONNECTIONS_MAX = 32768
+};
+
+typedef struct sp_ssh_conversations sp_ssh_conversations;
+typedef struct sp_ssh_connections sp_ssh_connections;
+typedef struct sp_ssh_rides sp_ssh_rides;
+
+struct sp_ssh {
+    sp_core *core;
+    sp_ssh_conversations *conversations;
+    sp_ssh_connections *connections;
+    sp_ssh_rides *rides;
+    uv_timer_t timer;
+};
+
+static inline sp_ssh *sp_ssh_of(const sp_request *req)
+{
+    return sp_request_core(req)->ssh;
+}
+
+/* ---- keys.c: public keys that people have registered ---- */
+typedef struct {
+    uint64_t id;
+    uint32_t person;
+    uint64_t created_unix_s;
+    uint64_t used_unix_s; /* 0 = never */
+    uint32_t counter;     /* of a security key; the last seen */
+    char algorithm[SP_SSH_ALGORITHM_TEXT_BYTES];
+    char name[SP_SSH_KEY_LABEL_MAX_BYTES + 1];
+} sp_ssh_key_row;
+
+SP_MUST sp_err sp_ssh_keys_start(sp_core *core);
+/* SP_ENOTFOUND. */
+SP_MUST sp_err sp_ssh_key_find(sp_store *store, sp_span blob, sp_ssh_key_row *ret_row);
+/* Used now. SP_ENOTFOUND: it was removed, or (counter > 0) the counter did not grow. */
+SP_MUST sp_err sp_ssh_key_use(sp_store *store, uint64_t id, uint32_t counter, uint64_t now_unix_s);
+
+/* ---- signin.c ---- */
+
+/* Who has proved what. */
+typedef struct {
+    uint32_t person;
+    uint8_t strength;
+    const char *method; /* "SSH device key", ... */
+    uint64_t key;       /* of a registered one: its row; else 0 */
+    uint32_t counter;
+    sp_ssh_session session;         /* id 0: one is made that ends with the connection */
+    sp_ssh_fingerprint fingerprint; /* of the device */
+    uint64_t expires_unix_s;        /* 0 = with the session */
+    uint8_t peer[16];
+    char person_name[SP_NAME_MAX_BYTES + 1];
+    char resource[SP_NAME_MAX_BYTES + 1];
+    char force_command[SP_SSH_COMMAND_MAX_BYTES + 1];
+} sp_ssh_proven;
+
+SP_MUST sp_err sp_ssh_on_offer(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_on_key(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+/* Writes it down, opens the session if need be, then tells once, perhaps at once: SP_EDENIED the
+ * session has ended; SP_EAGAIN the ledger cannot. *proven is copied. */
+typedef void (*sp_ssh_then)(void *self, sp_err err, const sp_ssh_signed_in *signed_in);
+void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_ssh_then then,
+                   void *self);
+/* Counts it and tells the ledger. guessable: a password was tried. */
+void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why,
+                    bool guessable);
+/* What a session on this device is in the eyes of the policy. SP_EDENIED: it has ended, or the
+ * device is another one. */
+SP_MUST sp_err sp_ssh_subject(sp_core *core, const sp_ssh_session *session,
+                              const sp_ssh_fingerprint *fingerprint, const uint8_t peer[16],
+                              sp_subject *ret_who, sp_live_session *ret_session);
+
+/* ---- certificate.c: certificates of people ---- */
+/* Why it is not good; NULL: it is, and ret_* are set. */
+const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown,
+                                     const sp_person *person, sp_ssh_proven *ret_proven);
+SP_MUST sp_err sp_ssh_certificate_routes(sp_core *core);
+/* The SHA-256 of a P-256 key as devices have theirs (of the SubjectPublicKeyInfo); false: no such
+ * key. */
+bool sp_ssh_device_hash(sp_span blob, sp_hash *ret_hash);
+
+/* ---- rides.c: sessions that live as long as a connection ---- */
+SP_MUST sp_err sp_ssh_rides_new(sp_ssh_rides **ret_rides);
+void sp_ssh_rides_free(sp_ssh_rides *rides);
+/* A session was made for what comes on this line. SP_ELIMIT. */
+SP_MUST sp_err sp_ssh_ride_add(sp_ssh *ssh, uint64_t session, const sp_peer *line);
+void sp_ssh_ride_opened(sp_ssh *ssh, uint64_t session, const sp_peer *line);
+void sp_ssh_ride_closed(sp_ssh *ssh, uint64_t session);
+void sp_ssh_rides_gone(sp_ssh *ssh, const sp_peer *line);
+/* Ends those that no connection came for. */
+void sp_ssh_rides_expire(sp_ssh *ssh, uint64_t now_us);
+
+/* ---- prompt.c: password and code, or a browser ---- */
+SP_MUST sp_err sp_ssh_conversations_new(sp_ssh_conversations **ret_conversations);
+void sp_ssh_conversations_free(sp_ssh_conversations *conversations);
+void sp_ssh_conversations_gone(sp_ssh *ssh, const sp_peer *peer);
+void sp_ssh_conversations_expire(sp_ssh *ssh, uint64_t now_unix_s);
+SP_MUST sp_err sp_ssh_on_prompt(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_prompt_routes(sp_core *core);
+
+/* ---- open.c: targets ---- */
+SP_MUST sp_err sp_ssh_on_targets(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_on_open(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_mine_routes(sp_core *core);
+
+/* ---- connections.c, watch.c ---- */
+enum { SP_SSH_CHANNELS_MAX = 64, SP_SSH_WATCHERS_MAX = 16 };
+
+typedef struct {
+    uint32_t number;
+    uint8_t kind;
+    char object[256]; /* cut */
+} sp_ssh_channel_open;
+
+typedef struct {
+    uint32_t person;
+    uint64_t until_us;
+    bool counts; /* the terminal runs for him */
+    char name[SP_NAME_MAX_BYTES + 1];
+} sp_ssh_watcher;
+
+typedef struct sp_ssh_connection sp_ssh_connection;
+struct sp_ssh_connection {
+    sp_ssh_connection *next; /* in its bucket */
+    sp_peer *peer;           /* compared and pushed to while it lives */
+    uint64_t id;
+    uint64_t session;
+    uint64_t device;
+    uint64_t began_unix_s;
+    uint64_t ask; /* that its shell was approved by; 0 = none */
+    uint32_t person;
+    uint8_t address[16];
+    bool frozen;
+    bool watch_wanted;
+    uint32_t watching; /* as the gate was told last */
+    size_t channel_count;
+    size_t watcher_count;
+    sp_ssh_channel_open *channels; /* SP_SSH_CHANNELS_MAX, made with the first one */
+    sp_ssh_watcher watchers[SP_SSH_WATCHERS_MAX];
+    char person_name[SP_NAME_MAX_BYTES + 1];
+    char device_name[SP_LIVE_NAME_BYTES];
+    char resource[SP_NAME_MAX_BYTES + 1];
+    char account[SP_SSH_ACCOUNT_MAX_BYTES + 1];
+    char client[SP_SSH_CLIENT_MAX_BYTES + 1];
+};
+
+SP_MUST sp_err sp_ssh_connections_new(sp_ssh_connections **ret_connections);
+void sp_ssh_connections_free(sp_ssh_connections *connections);
+void sp_ssh_connections_gone(sp_ssh *ssh, const sp_peer *peer);
+void sp_ssh_connections_each(sp_ssh *ssh, void (*visit)(void *self, sp_ssh_connection *connection),
+                             void *self);
+SP_MUST sp_err sp_ssh_on_conn(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_on_channel(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_connections_routes(sp_core *core);
+/* NULL: it is not there, or not on this line. */
+sp_ssh_connection *sp_ssh_connection_of(sp_ssh *ssh, uint64_t id, const sp_peer *line);
+/* The one that a reference names; NULL. */
+sp_ssh_connection *sp_ssh_connection_named(sp_ssh *ssh, sp_span reference);
+json_t *sp_ssh_connection_json(sp_request *req, const sp_ssh_connection *c);
+/* What people look at has changed. */
+void sp_ssh_connection_changed(sp_core *core, const sp_ssh_connection *c);
+/* An event of this request about a connection; detail is written to room. */
+sp_event sp_ssh_connection_event(sp_request *req, const sp_ssh_connection *c, const char *method,
+                                 sp_span why, sp_buf *room);
+
+SP_MUST sp_err sp_ssh_on_watch_want(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+SP_MUST sp_err sp_ssh_watch_routes(sp_core *core);
+void sp_ssh_watch_expire(sp_ssh *ssh, uint64_t now_us);
+/* Whether this person may look at a connection or recording of that asker and ask. */
+bool sp_ssh_may_watch(sp_request *req, uint32_t whose, uint64_t ask);
+/* He looks now. */
+bool sp_ssh_is_watching(const sp_ssh_connection *c, uint32_t person);
+
+/* ---- recordings.c ---- */
+SP_MUST sp_err sp_ssh_recordings_routes(sp_core *core);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Targets: which a session may reach, and what opens one. Core decides `connect` itself here, so
+ * that nothing which the gate says can open a target that policy does not.
+ * OWNS what waits for ledger and vault. PROCESS core. TRUST names come from clients through a gate
+ * that may be taken over. SPEC core/ssh/ssh.h; lib/proto/ssh_msg.h "OPEN".
+ */
+#include "core/documents/documents.h"
+#include "core/ledger_client.h"
+#include "core/ssh/inside.h"
+#include "core/vault_client.h"
+#include "infra/proc/clock.h"
+#include "lib/policy/ssh.h"
+#include "lib/proto/vault_msg.h"
+
+enum {
+    LIFE_S = 300,    /* a certificate is shown at once */
+    BACKDATE_S = 60, /* for clocks of targets that are late */
+    CALL_MAX_BYTES = 4096
+};
+
+static const sp_policy *policy_of(const sp_core *core)
+{
+    return sp_policy_set_view(sp_documents_set(core->state->documents));
+}
+
+/* ---- TARGETS ---- */
+
+static bool before(sp_span a, sp_span b)
+{
+    size_t both = a.len < b.len ? a.len : b.len;
+    for (size_t i = 0; i < both; i++) {
+        if (a.ptr[i] != b.ptr[i]) {
+            return a.ptr[i] < b.ptr[i];
+        }
+    }
+    return a.len < b.len;
+}
+
+/* Keeps the first ones in order of names. */
+static void put_target(sp_ssh_targets *targets, sp_ssh_target one)
+{
+    size_t at = targets->count;
+    while (at > 0 && before(one.name, targets->items[at - 1].name)) {
+        at--;
+    }
+    if (targets->count == SP_SSH_TARGETS_MAX) {
+        targets->more = 1;
+    } else {
+        targets->count++;
+    }
+    for (size_t i = targets->count; i > at + 1; i--) {
+        targets->items[i - 1] = targets->items[i - 2];
+    }
+    if (at < targets->count) {
+        targets->items[at] = one;
+    }
+}
+
+static void collect(const sp_policy *policy, const sp_subject *who, sp_ssh_targets *targets)
+{
+    for (uint32_t i = 0; i < sp_policy_resource_count(policy); i++) {
+        sp_ssh_resource ssh;
+        if (sp_policy_ssh_resource(policy, i, &ssh) &&
+            sp_policy_ssh_account(policy, i, who, SP_SPAN_EMPTY).len > 0) {
+            bool fits = ssh.title_en.len <= SP_SSH_TITLE_MAX_BYTES;
+            put_target(targets, (sp_ssh_target){sp_policy_resource_name(policy, i),
+                                                fits ? ssh.title_en : SP_SPAN_EMPTY});
+        }
+    }
+}
+
+sp_err sp_ssh_on_targets(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
+{
+    sp_ssh_session session;
+    sp_live_session live;
+    sp_ssh_targets targets = {0};
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    TRY(sp_ssh_session_read(msg->body, &session));
+    sp_err err = sp_sessions_live(ssh->core, session.slot, session.id, &live);
+    if (!sp_failed(err)) {
+        sp_subject who = {.person = live.person, .strength = live.strength};
+        sp_copy(who.roles, live.roles, sizeof(who.roles));
+        collect(policy_of(ssh->core), &who, &targets);
+        sp_ssh_targets_write(&targets, &body);
+        err = sp_buf_error(&body);
+    }
+    sp_peer_reply(peer, msg, err.code, sp_buf_borrow(&body), NULL, 0);
+    return sp_ok();
+}
+
+/* ---- OPEN ---- */
+
+typedef struct {
+    sp_core *core;
+    sp_peer *peer;
+    sp_msg to; /* kind and id only */
+    uint64_t connection;
+    bool by_password;
+    bool forwards;
+    uint8_t reason; /* sp_reason, of the grant */
+    size_t blob_len;
+    uint8_t blob[SP_VAULT_SSH_BLOB_MAX_BYTES];
+    char person[SP_NAME_MAX_BYTES + 1];
+    char resource[SP_NAME_MAX_BYTES + 1];
+    char account[SP_SSH_ACCOUNT_MAX_BYTES + 1];
+} opening;
+
+static void opening_free(opening *o)
+{
+    sp_peer_unref(o->peer);
+    sp_free(o);
+}
+
+static void answer(opening *o, const sp_ssh_opened *opened)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    sp_buf_room(&body, CALL_MAX_BYTES); /* grown once: no copy of a password is left behind */
+    sp_ssh_opened_write(opened, &body);
+    sp_err err = sp_buf_error(&body);
+    sp_peer_reply(o->peer, &o->to, err.code, sp_buf_borrow(&body), NULL, 0);
+    sp_buf_wipe(&body);
+    opening_free(o);
+}
+
+static void refuse(opening *o, sp_reason reason, const char *why)
+{
+    const sp_ssh_opened opened = {.reason = (uint8_t)reason, .why = sp_span_cstr(why)};
+    answer(o, &opened);
+}
+
+static void on_credential(void *self, sp_err err, sp_span credential)
+{
+    opening *o = self;
+    if (err.code == SP_ENOTFOUND && o->by_password) {
+        refuse(o, SP_REASON_UNAVAILABLE,
+               "the vault has no password for this account: ask a security administrator");
+    } else if (sp_failed(err) || credential.len == 0) {
+        sp_peer_reply(o->peer, &o->to, SP_EAGAIN, SP_SPAN_EMPTY, NULL, 0);
+        opening_free(o);
+    } else {
+        const sp_ssh_opened opened = {.credential_kind = o->by_password
+                                                             ? SP_SSH_CREDENTIAL_PASSWORD
+                                                             : SP_SSH_CREDENTIAL_CERTIFICATE,
+                                      .reason = o->reason,
+                                      .account = sp_span_cstr(o->account),
+                                      .credential = credential};
+        answer(o, &opened);
+    }
+}
+
+static void ask_password(opening *o)
+{
+    auto_buf sp_buf name = sp_buf_make(SP_VAULT_CREDENTIAL_MAX_BYTES);
+    sp_buf_fmt(&name, "%s/%s", o->resource, o->account);
+    sp_vault_client_call(o->core->vault, SP_VAULT_SSH_PASSWORD, sp_buf_borrow(&name), on_credential,
+                         o);
+}
+
+static void ask_certificate(opening *o)
+{
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    char reference[SP_REFERENCE_TEXT_BYTES];
+    auto_buf sp_buf key_id = sp_buf_make(SP_VAULT_SSH_KEY_ID_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(CALL_MAX_BYTES);
+    sp_reference_text(o->connection, reference);
+    sp_buf_fmt(&key_id, "%s/%s", o->person, reference);
+    sp_vault_ssh_certify ask = {.ca = SP_VAULT_SSH_TARGET_CA,
+                                .blob = sp_span_of(o->blob, o->blob_len),
+                                .key_id = sp_buf_borrow(&key_id),
+                                .valid_after_unix_s = now_unix_s - BACKDATE_S,
+                                .valid_before_unix_s = now_unix_s + LIFE_S,
+                                .principal_count = 1,
+                                .principals = {sp_span_cstr(o->account)}};
+    if (o->forwards) {
+        ask.extensions[ask.extension_count++].name = SP_SPAN_LIT("permit-port-forwarding");
+    }
+    ask.extensions[ask.extension_count++].name = SP_SPAN_LIT("permit-pty");
+    sp_vault_ssh_certify_encode(&ask, &body);
+    sp_vault_client_call(o->core->vault, SP_VAULT_SSH_CERTIFY, sp_buf_borrow(&body), on_credential,
+                         o);
+}
+
+static void on_recorded(void *self, sp_err err)
+{
+    opening *o = self;
+    if (sp_failed(err)) {
+        sp_peer_reply(o->peer, &o->to, SP_EAGAIN, SP_SPAN_EMPTY, NULL, 0);
+        opening_free(o);
+    } else if (o->by_password) {
+        ask_password(o);
+    } else {
+        ask_certificate(o);
+    }
+}
+
+/* What is decided about the connection. */
+typedef struct {
+    sp_decision decision;
+    sp_ssh_resource ssh;
+    sp_span account;
+    const char *why; /* NULL = it is let */
+} judged;
+
+static judged judge(const sp_policy *policy, const sp_ssh_open *ask, const sp_subject *who,
+                    uint32_t *ret_resource)
+{
+    judged j = {.decision = {.reason = SP_REASON_DEFAULT, .rule = SP_NONE}};
+    uint32_t at = sp_policy_resource_find(policy, ask->resource);
+    *ret_resource = at;
+    if (at == SP_NONE || !sp_policy_ssh_resource(policy, at, &j.ssh)) {
+        j.why = "there is no such machine, or no account on it for you";
+        return j;
+    }
+    const sp_question question = {.who = who,
+                                  .resource = at,
+                                  .part = SP_NONE,
+                                  .action = SP_ACTION_CONNECT,
+                                  .now_unix_s = sp_now_unix_us() / 1000000};
+    j.decision = sp_policy_decide(policy, &question);
+    j.account = sp_policy_ssh_account(policy, at, who, ask->account);
+    if (j.account.len == 0 || j.account.len > SP_SSH_ACCOUNT_MAX_BYTES) {
+        j.why = "there is no such machine, or no account on it for you";
+    } else if (j.decision.verdict != SP_VERDICT_ALLOW) {
+        j.why = "the policy does not let you connect";
+    }
+    return j;
+}
+
+static bool may_forward(const sp_policy *policy, const sp_subject *who, uint32_t resource,
+                        const sp_ssh_resource *ssh)
+{
+    const sp_question question = {.who = who,
+                                  .resource = resource,
+                                  .part = SP_NONE,
+                                  .action = SP_ACTION_FORWARD,
+                                  .now_unix_s = sp_now_unix_us() / 1000000};
+    return ssh->forwards > 0 && sp_policy_decide(policy, &question).verdict != SP_VERDICT_DENY;
+}
+
+static sp_event event_of(const sp_policy *policy, const sp_ssh_open *ask, const sp_subject *who,
+                         const sp_live_session *live, const judged *j)
+{
+    sp_event event = {.kind = SP_EVENT_DECISION,
+                      .when_unix_us = sp_now_unix_us(),
+                      .reference = ask->connection,
+                      .session = live->id,
+                      .person = live->person,
+                      .strength = live->strength,
+                      .owner = who->owner,
+                      .posture = who->posture,
+                      .severity = j->why == NULL ? SP_SEVERITY_INFO : SP_SEVERITY_LOW,
+                      .gate = SP_GATE_SSH,
+                      .action = SP_ACTION_CONNECT,
+                      .verdict = j->why == NULL ? SP_VERDICT_ALLOW : SP_VERDICT_DENY,
+                      .reason = j->decision.reason,
+                      .class_level = j->decision.class_level,
+                      .policy_version = sp_policy_version(policy),
+                      .person_name = sp_span_cstr(live->person_name),
+                      .resource = ask->resource,
+                      .class_name = sp_policy_class_name(policy, j->decision.class_level),
+                      .rule = sp_policy_rule_name(policy, j->decision.rule),
+                      .method = j->ssh.sign_in == SP_SSH_SIGN_IN_PASSWORD
+                                    ? SP_SPAN_LIT("password for a target")
+                                    : SP_SPAN_LIT("certificate for a target"),
+                      .object = j->account};
+    sp_copy(event.peer, ask->peer, sizeof(event.peer));
+    sp_copy(event.roles, live->roles, sizeof(event.roles));
+    return event;
+}
+
+static sp_err make(sp_core *core, sp_peer *peer, const sp_msg *msg, const sp_ssh_open *ask,
+                   opening **ret_opening)
+{
+    opening *o = NULL;
+    if (ask->blob.len > SP_VAULT_SSH_BLOB_MAX_BYTES) {
+        return sp_fail(SP_ELIMIT);
+    }
+    TRY(sp_alloc(1, sizeof(*o), &o));
+    o->core = core;
+    o->to = (sp_msg){.kind = msg->kind, .id = msg->id};
+    o->connection = ask->connection;
+    o->blob_len = ask->blob.len;
+    sp_copy(o->blob, ask->blob.ptr, ask->blob.len);
+    sp_err err = sp_fit(o->resource, sizeof(o->resource), ask->resource);
+    if (sp_failed(err)) {
+        sp_free(o);
+        return err;
+    }
+    o->peer = sp_peer_ref(peer);
+    *ret_opening = o;
+    return sp_ok();
+}
+
+static sp_err open_target(sp_core *core, sp_peer *peer, const sp_msg *msg, const sp_ssh_open *ask)
+{
+    sp_subject who;
+    sp_live_session live;
+    opening *o = NULL;
+    uint32_t resource = SP_NONE;
+    const sp_policy *policy = policy_of(core);
+    TRY(sp_ssh_subject(core, &ask->session, &ask->fingerprint, ask->peer, &who, &live));
+    TRY(make(core, peer, msg, ask, &o));
+    judged j = judge(policy, ask, &who, &resource);
+    sp_event event = event_of(policy, ask, &who, &live, &j);
+    if (j.why != NULL) {
+        sp_ledger_client_tell(core->ledger, &event);
+        sp_reason reason = (sp_reason)j.decision.reason;
+        refuse(o, j.decision.verdict == SP_VERDICT_ALLOW ? SP_REASON_DEFAULT : reason, j.why);
+        return sp_ok();
+    }
+    o->by_password = j.ssh.sign_in == SP_SSH_SIGN_IN_PASSWORD;
+    o->forwards = may_forward(policy, &who, resource, &j.ssh);
+    o->reason = j.decision.reason;
+    SP_IGNORE(sp_fit(o->account, sizeof(o->account), j.account)); /* bounded by judge */
+    SP_IGNORE(sp_fit(o->person, sizeof(o->person), sp_span_cstr(live.person_name)));
+    sp_ledger_client_append(core->ledger, &event, on_recorded, o);
+    return sp_ok();
+}
+
+sp_err sp_ssh_on_open(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
+{
+    sp_ssh_open ask;
+    TRY(sp_ssh_open_read(msg->body, &ask));
+    sp_err err = open_target(ssh->core, peer, msg, &ask);
+    if (sp_failed(err)) {
+        sp_peer_reply(peer, msg, err.code, SP_SPAN_EMPTY, NULL, 0);
+    }
+    return sp_ok();
+}

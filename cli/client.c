@@ -6,6 +6,7 @@
 #include "cli/client.h"
 
 #include "cli/args.h"
+#include "cli/here.h"
 #include "cli/session_file.h"
 #include "cli/table.h"
 #include "infra/proc/config.h"
@@ -26,7 +27,10 @@ struct sp_client {
     char *url;   /* "https://portal.example.com:8443"; "http://localhost" on the local socket */
     char *token; /* NULL = none */
     char *ca_pem;
-    char *socket; /* local socket, NULL = HTTPS */
+    char *socket;   /* local socket, NULL = HTTPS */
+    bool is_device; /* of this office: shown by these files */
+    char cert[SP_PATH_BYTES];
+    char key[SP_PATH_BYTES];
     sp_buf answer;
     unsigned status;
 };
@@ -117,6 +121,7 @@ int sp_client_open_url(const char *url, const char *ca_pem, sp_client **ret_clie
     if (!sp_failed(err) && ca_pem != NULL) {
         err = sp_strdup(sp_span_cstr(ca_pem), &client->ca_pem);
     }
+    client->is_device = !sp_failed(err) && sp_agent_device(client->url, client->cert, client->key);
     if (sp_failed(err)) {
         return failed(err);
     }
@@ -206,6 +211,11 @@ static void set_trust(const sp_client *client)
     }
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
     curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    if (client->is_device) {
+        curl_easy_setopt(curl, CURLOPT_SSLCERT, client->cert);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY, client->key);
+        curl_easy_setopt(curl, CURLOPT_SSLKEYTYPE, "DER");
+    }
     if (client->ca_pem != NULL) {
         struct curl_blob blob = {client->ca_pem, sp_span_cstr(client->ca_pem).len, CURL_BLOB_COPY};
         curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);

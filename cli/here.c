@@ -5,17 +5,19 @@
 #include "cli/here.h"
 
 #include "cli/args.h"
-#include "lib/base/span.h"
+#include "infra/proc/file.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-enum { SIGNAL_BASE = 128, NOT_FOUND = 127 };
+enum { SIGNAL_BASE = 128, NOT_FOUND = 127, STATE_MAX_BYTES = 64 * 1024 };
 
 extern char **environ;
 
@@ -33,6 +35,35 @@ bool sp_agent_dir(char ret_dir[SP_PATH_BYTES])
         len = snprintf(ret_dir, SP_PATH_BYTES, "%s/.local/state/sallyport", home);
     }
     return len > 0 && len < SP_PATH_BYTES;
+}
+
+static bool path_in(char to[SP_PATH_BYTES], const char *dir, const char *name)
+{
+    int len = snprintf(to, SP_PATH_BYTES, "%s/%s", dir, name);
+    return len > 0 && len < SP_PATH_BYTES;
+}
+
+static bool is_of(const char *dir, const char *url)
+{
+    char path[SP_PATH_BYTES];
+    auto_buf sp_buf text = sp_buf_make(STATE_MAX_BYTES);
+    if (!path_in(path, dir, "state.json") || sp_failed(sp_file_read(path, &text))) {
+        return false;
+    }
+    sp_span bytes = sp_buf_borrow(&text);
+    json_t *state = json_loadb((const char *)bytes.ptr, bytes.len, 0, NULL);
+    const char *portal = json_string_value(json_object_get(state, "portal"));
+    bool same = portal != NULL && sp_same(portal, url);
+    json_decref(state);
+    return same;
+}
+
+bool sp_agent_device(const char *url, char ret_cert[SP_PATH_BYTES], char ret_key[SP_PATH_BYTES])
+{
+    char dir[SP_PATH_BYTES];
+    return sp_agent_dir(dir) && path_in(ret_cert, dir, "device.pem") &&
+           path_in(ret_key, dir, "device.key") && access(ret_cert, R_OK) == 0 &&
+           access(ret_key, R_OK) == 0 && (url == NULL || is_of(dir, url));
 }
 
 bool sp_is_local(const char *host)

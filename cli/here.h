@@ -11,6 +11,9 @@ enum { SP_PATH_BYTES = 4096 };
 
 /* The folder of the device (agent/agent.h): it need not be there. False: there is no home. */
 bool sp_agent_dir(char ret_dir[SP_PATH_BYTES]);
+/* Certificate (PEM) and key (DER) with which this computer is a device of the office whose portal
+ * is at url; any office's when url is NULL. False: it is none. */
+bool sp_agent_device(const char *url, char ret_cert[SP_PATH_BYTES], char ret_key[SP_PATH_BYTES]);
 /* Names below .localhost are this machine's, whatever its resolver says (RFC 6761). */
 bool sp_is_local(const char *host);
 /* Runs it to its end, found by PATH, on our terminal; signals of the keyboard are its own. Its exit

@@ -77,14 +77,6 @@ static sp_err write_password(const place *p, const char *password)
 
 /* ---- what psql is told ---- */
 
-/* When there is a device. */
-static bool device_files(char cert[PATH_BYTES], char key[PATH_BYTES])
-{
-    char dir[SP_PATH_BYTES];
-    return sp_agent_dir(dir) && path_in(cert, dir, "device.pem") &&
-           path_in(key, dir, "device.key") && access(cert, R_OK) == 0 && access(key, R_OK) == 0;
-}
-
 static bool tell(const char *name, const char *value)
 {
     return setenv(name, value, 1) == 0;
@@ -112,7 +104,7 @@ static bool tell_all(const place *p, const json_t *token, bool own_ca)
     if (ok && sp_is_local(host)) {
         ok = tell("PGHOSTADDR", "127.0.0.1");
     }
-    if (ok && device_files(cert, key)) {
+    if (ok && sp_agent_device(NULL, cert, key)) {
         ok = tell("PGSSLCERT", cert) && tell("PGSSLKEY", key);
     }
     return ok;

@@ -44,7 +44,8 @@ bool sp_ssh_files_find(sp_ssh_files *f)
     char dir[SP_PATH_BYTES];
     bool found =
         sp_agent_dir(dir) && path_in(f->dir, dir, "ssh") && path_in(f->identity, f->dir, "id") &&
-        path_in(f->config, f->dir, "config") && path_in(f->certificate, f->dir, "id-cert.pub") &&
+        path_in(f->config, f->dir, "config") && path_in(f->public_key, f->dir, "id.pub") &&
+        path_in(f->certificate, f->dir, "id-cert.pub") &&
         path_in(f->known_hosts, f->dir, "known_hosts") && path_in(f->state, f->dir, "state.json");
     if (!found) {
         sp_complain("there is no home folder to keep SSH's files in");
@@ -150,16 +151,11 @@ static sp_err write_pem(const char *path, sp_span der)
 }
 
 /* The device's key, when this computer is a device whose key is a file. */
-static sp_err read_device(sp_buf *der)
+static sp_err read_device(const char *url, sp_buf *der)
 {
-    char dir[SP_PATH_BYTES];
-    char path[SP_PATH_BYTES];
+    char key[SP_PATH_BYTES];
     char cert[SP_PATH_BYTES];
-    if (!sp_agent_dir(dir) || !path_in(path, dir, "device.key") ||
-        !path_in(cert, dir, "device.pem") || access(cert, R_OK) != 0) {
-        return sp_fail(SP_ENOTFOUND);
-    }
-    return sp_file_read(path, der);
+    return sp_agent_device(url, cert, key) ? sp_file_read(key, der) : sp_fail(SP_ENOTFOUND);
 }
 
 static sp_err own_key(const sp_ssh_files *f, sp_pkey **ret_key)
@@ -173,11 +169,11 @@ static sp_err own_key(const sp_ssh_files *f, sp_pkey **ret_key)
     return sp_failed(err) ? sp_pkey_new_p256(ret_key) : err;
 }
 
-static sp_err take_key(const sp_ssh_files *f, sp_pkey **ret_key)
+static sp_err take_key(const sp_ssh_files *f, const char *url, sp_pkey **ret_key)
 {
     auto_buf sp_buf der = sp_buf_make(SP_PKEY_DER_MAX_BYTES);
     auto_pkey sp_pkey *key = NULL;
-    sp_err err = read_device(&der);
+    sp_err err = read_device(url, &der);
     if (!sp_failed(err)) {
         err = sp_pkey_of_der(sp_buf_borrow(&der), &key);
     } else if (err.code == SP_ENOTFOUND) {
@@ -361,10 +357,13 @@ static int ask_certificate(sp_client *client, const sp_ssh_files *f, bool quiet,
         err = make_dirs(f);
     }
     if (!sp_failed(err)) {
-        err = take_key(f, &key);
+        err = take_key(f, sp_client_url(client), &key);
     }
     if (!sp_failed(err)) {
         err = public_line(key, &line);
+    }
+    if (!sp_failed(err)) { /* ssh offers the key itself as well when it has its public half */
+        err = sp_file_replace(f->public_key, 0600, sp_span_cstr((const char *)line.ptr));
     }
     if (sp_failed(err)) {
         sp_complain("%s: no key for SSH: %s", f->dir, sp_code_word(err.code));

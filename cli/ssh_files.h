@@ -18,7 +18,8 @@
 
 typedef struct {
     char dir[SP_PATH_BYTES];
-    char identity[SP_PATH_BYTES];    /* a copy of the device's key, or one of this folder's own */
+    char identity[SP_PATH_BYTES]; /* a copy of the device's key, or one of this folder's own */
+    char public_key[SP_PATH_BYTES];
     char certificate[SP_PATH_BYTES]; /* may be missing */
     char known_hosts[SP_PATH_BYTES];
     char config[SP_PATH_BYTES];

@@ -115,6 +115,7 @@ struct db_session {
     bool back_drops;
     bool back_mutes; /* dropped up to ReadyForQuery: DB_REFUSE of db_judge_back() */
     bool waits;      /* for db_session_resume() */
+    bool drains;     /* until all that is under way was answered */
     bool resumed;
     bool full;        /* too many flights: the carry is looked at again when some have ended */
     bool front_ended; /* the client said Terminate, or sent its last byte */

@@ -113,7 +113,7 @@ static void add_stage(db_estimate *e, stage kind)
 }
 
 /* EXPLAIN twice: a form for the numbers, a form for people. */
-static void ask_explain(db_estimate *e, sp_span text)
+static void ask_explain(db_estimate *e, const db_run_ask *run, sp_span text)
 {
     static const struct {
         const char *words;
@@ -123,9 +123,11 @@ static void ask_explain(db_estimate *e, sp_span text)
         auto_buf sp_buf whole = sp_buf_make(DB_STATEMENT_MAX_BYTES + 64);
         sp_buf_text(&whole, forms[i].words);
         sp_buf_span(&whole, text);
-        const sp_pg_parse parse = {.text = sp_buf_borrow(&whole)};
+        const sp_pg_bind none = {.value_count = 0};
+        sp_pg_parse parse = run->types;
+        parse.text = sp_buf_borrow(&whole);
         sp_pg_parse_typed_write(&e->out, &parse);
-        sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
+        sp_pg_bind_write(&e->out, run->values != NULL ? &run->values->bind : &none);
         sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
         add_stage(e, forms[i].kind);
     }
@@ -227,9 +229,9 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
             prepared = true;
         }
         size_t end = one->len == 0 ? run->text.len : one->offset + (size_t)one->len;
-        ask_explain(e, judgement->statement_count == 1
-                           ? run->text
-                           : sp_span_slice(run->text, one->offset, end));
+        ask_explain(e, run,
+                    judgement->statement_count == 1 ? run->text
+                                                    : sp_span_slice(run->text, one->offset, end));
     }
     if (prepared) {
         forget_prepared(e);

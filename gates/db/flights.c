@@ -75,6 +75,10 @@ void db_flights_pop(db_session *session, db_how how)
         session->tag[0] = '\0';
         session->sqlstate[0] = '\0';
     }
+    if (flights->count == 0 && session->drains) {
+        session->drains = false;
+        db_session_resume(session);
+    }
     if (flights->count == 0 && flights->cap > CAP_KEPT) {
         sp_free(flights->items);
         *flights = (db_flights){.items = NULL};
@@ -111,6 +115,7 @@ void db_flights_eaten(db_session *session)
 
 void db_flights_done(db_session *session)
 {
+    session->drains = false;
     while (session->flights.count > 0) {
         db_flights_pop(session, DB_END_LOST);
     }

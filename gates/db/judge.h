@@ -144,6 +144,9 @@ void db_session_set_watch(db_session *session, uint32_t bits);
 /* A parameter the server reported at start ("server_version", "is_superuser"), empty if it did
  * not. Valid in db_judge_ready() only. */
 sp_span db_session_server_status(const db_session *session, sp_span name);
+/* Whether messages of this client are under way; with DB_WAIT the message is judged again when all
+ * are answered. */
+bool db_session_drain(db_session *session);
 /* Judges the waiting message again, soon. */
 void db_session_resume(db_session *session);
 /* Sends a NOTICE, also while a message waits. */

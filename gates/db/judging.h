@@ -96,6 +96,15 @@ typedef struct {
     db_field items[];
 } db_fields;
 
+/* The values of a Bind, shared by the portals that may have them. */
+typedef struct {
+    unsigned refs;
+    sp_pg_bind bind; /* without names and result formats; points into bytes */
+    uint8_t bytes[];
+} db_values;
+db_values *db_values_ref(db_values *values);
+void db_values_unref(db_values *values);
+
 /* A text that was judged, shared by the names that stand for it. */
 typedef struct {
     unsigned refs;
@@ -104,6 +113,9 @@ typedef struct {
     uint8_t *text; /* as it came */
     size_t text_len;
     sp_span shown;     /* as it may be written down; points into text's block */
+    bool keeps_values; /* somebody may have to see what is bound to it */
+    sp_pg_parse types; /* only the types, when it keeps values */
+    uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
 } db_text;
 
@@ -113,9 +125,10 @@ typedef struct db_named db_named;
 struct db_named {
     db_named *next;
     db_named_kind kind;
-    bool sure;       /* the server said that it made it */
-    bool declared;   /* by DECLARE: may outlive its transaction */
-    bool has_values; /* a portal with parameters */
+    bool sure;         /* the server said that it made it */
+    bool declared;     /* by DECLARE: may outlive its transaction */
+    bool has_values;   /* a portal with parameters */
+    db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
     db_text *text;
     uint64_t number; /* grows: who came later */
     uint8_t name_len;
@@ -131,6 +144,8 @@ typedef struct {
 
 SP_MUST sp_err db_text_new(sp_span text, const sp_sql_judgement *judgement, uint64_t version,
                            db_text **ret_text);
+/* Remembers the types that its Parse named. */
+SP_MUST sp_err db_text_types(db_text *text, const sp_pg_parse *parse);
 db_text *db_text_ref(db_text *text);
 void db_text_unref(db_text *text);
 /* Not sure yet. SP_ELIMIT, SP_ENOMEM. */
@@ -227,8 +242,16 @@ typedef struct {
     const char *tag;
     sp_span text;
     sp_span shown;
-    uint32_t statements; /* that run now; 0 = it is only looked whether they would */
+    uint32_t statements;     /* that run now; 0 = it is only looked whether they would */
+    const db_values *values; /* that were bound to it; NULL = none */
+    sp_pg_parse types;       /* of the values */
 } db_run_ask;
+
+/* ---- bound.c ---- */
+/* Of what would run: the text and, when there are any, the values. */
+sp_hash db_run_hash(const db_run_ask *run);
+/* The same for people. */
+void db_run_write(const db_run_ask *run, sp_buf *out);
 
 /* ---- pending.c ---- */
 /* The next step: DB_PASS when there is none left, DB_WAIT, or DB_REFUSE. */
@@ -307,6 +330,8 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
                           db_refusal *refusal);
 
 /* ---- spend.c ---- */
+/* A budget counts the rows of such a change. */
+bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling);
 /* Before it runs: DB_PASS, DB_WAIT (then it is judged again), DB_REFUSE. */
 db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* It runs: what was spent for it. */

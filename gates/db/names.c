@@ -38,6 +38,15 @@ sp_err db_text_new(sp_span text, const sp_sql_judgement *judgement, uint64_t ver
     return sp_ok();
 }
 
+sp_err db_text_types(db_text *text, const sp_pg_parse *parse)
+{
+    TRY(sp_alloc(parse->types.len + 1, 1, &text->type_bytes));
+    sp_copy(text->type_bytes, parse->types.ptr, parse->types.len);
+    text->types = (sp_pg_parse){.type_count = parse->type_count,
+                                .types = {text->type_bytes, parse->types.len}};
+    return sp_ok();
+}
+
 db_text *db_text_ref(db_text *text)
 {
     text->refs++;
@@ -50,6 +59,7 @@ void db_text_unref(db_text *text)
         sp_free(text->judgement);
         sp_free(text->text);
         sp_free(text->fields);
+        sp_free(text->type_bytes);
         sp_free(text);
     }
 }
@@ -92,6 +102,7 @@ static void free_named(db_names *names, db_named *named)
     names->count--;
     names->bytes -= named->text->text_len;
     db_text_unref(named->text);
+    db_values_unref(named->values);
     sp_free(named);
 }
 

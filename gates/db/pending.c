@@ -169,7 +169,10 @@ static db_verdict no_ask(const char *message, const char *hint, db_refusal *refu
 static bool show(const db_run_ask *run, sp_buf *shown)
 {
     bool is_secret = (run->judgement->flags & SP_SQL_IS_SECRET) != 0;
-    return sp_sql_show(run->text, is_secret, SHOWN_MAX_BYTES, shown);
+    auto_buf sp_buf all = sp_buf_make(SHOWN_MAX_BYTES * 2);
+    db_run_write(run, &all);
+    return !sp_failed(sp_buf_error(&all)) &&
+           sp_sql_show(sp_buf_borrow(&all), is_secret, SHOWN_MAX_BYTES, shown);
 }
 
 /* The asker hears what the approvers see. */
@@ -458,7 +461,7 @@ static bool must_keep(const db_session *session, const db_run_ask *run)
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
-    sp_hash hash = sp_sha256(run->text);
+    sp_hash hash = db_run_hash(run);
     if (!sp_hash_eq(&hash, &pending->hash)) {
         db_pending_reset(pending);
         pending->hash = hash;
@@ -473,6 +476,9 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     }
     const sp_decision *decision = &run->ruling->decision;
     if (decision->verdict == SP_VERDICT_ASK) {
+        if (pending->done == 0 && db_session_drain(session)) {
+            return DB_WAIT; /* then it is certain what its name stands for */
+        }
         sp_hash met = met_by(session, run);
         if ((pending->done & DB_DONE_AGREED) == 0 || pending->approvals < decision->approvals) {
             pending->met = met;

@@ -102,6 +102,10 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
         return STOP;
     case DB_WAIT:
         session->waits = true;
+        if (session->drains) {
+            sp_pg_empty_write(&instead, 'H'); /* so that the answers come */
+            db_run_put(run, sp_buf_borrow(&instead));
+        }
         return STOP;
     case DB_CUT:
         db_session_fail(session, &refusal);

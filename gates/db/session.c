@@ -422,6 +422,12 @@ void db_session_resume(db_session *session)
     sp_loop_defer(db_here.loop, &session->again);
 }
 
+bool db_session_drain(db_session *session)
+{
+    session->drains = session->flights.count > 0;
+    return session->drains;
+}
+
 void db_session_notice(db_session *session, sp_span sqlstate, sp_span message, sp_span hint)
 {
     if (session->at != DB_AT_OPEN || session->mid_message || session->left) {

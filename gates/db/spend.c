@@ -65,6 +65,11 @@ static uint64_t least_rows(const db_session *session, const db_ruling *ruling)
     return least;
 }
 
+bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling)
+{
+    return ruling->has_use && least_rows(session, ruling) > 0;
+}
+
 /* How many rows it would change. A number that is only an upper bound locks nobody. */
 static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {

@@ -456,8 +456,9 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         db_judge_refused(session, &ruling, tag, sp_buf_borrow(&shown), refusal);
         return DB_REFUSE;
     }
-    const db_run_ask run = {&ruling,           judgement, tag, text, sp_buf_borrow(&shown),
-                            running(judgement)};
+    const db_run_ask run = {
+        &ruling, judgement,        tag, text, sp_buf_borrow(&shown), running(judgement),
+        NULL,    {.type_count = 0}};
     verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -503,9 +504,16 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (sp_failed(db_text_new(parse.text, judgement, judge->catalogue->version, &text))) {
         return no_memory(refusal);
     }
+    text->keeps_values =
+        ruling.decision.verdict == SP_VERDICT_ASK || db_spend_counts_rows(session, &ruling);
+    if (text->keeps_values && sp_failed(db_text_types(text, &parse))) {
+        db_text_unref(text);
+        return no_memory(refusal);
+    }
     db_verdict verdict = DB_PASS;
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
-        const db_run_ask run = {&ruling, judgement, tag_of(judgement), parse.text, text->shown, 0};
+        const db_run_ask run = {&ruling, judgement, tag_of(judgement), parse.text, text->shown,
+                                0,       NULL,      {.type_count = 0}};
         verdict = may_run(session, &run, refusal);
     }
     db_note *note = verdict == DB_PASS ? new_note(NULL, SP_SPAN_EMPTY) : NULL;
@@ -523,69 +531,6 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_text_unref(text);
     return verdict;
-}
-
-enum { SAME_NAME_MAX = 256 };
-
-/* The portal stands for all that the statement may stand for, the newest in front: when nothing
- * failed on the way, that is what it is. */
-static sp_err bind_texts(db_names *names, sp_span statement, const db_named *from, sp_span portal,
-                         db_note *note, unsigned depth)
-{
-    if (depth == SAME_NAME_MAX) {
-        return sp_fail(SP_ELIMIT);
-    }
-    const db_named *older = db_names_find(names, DB_NAMED_PREPARED, statement, from);
-    if (older != NULL) {
-        TRY(bind_texts(names, statement, older, portal, note, depth + 1));
-    }
-    db_named *named = NULL;
-    TRY(db_names_add(names, DB_NAMED_PORTAL, portal, from->text, &named));
-    named->has_values = note->has_values;
-    named->sure = note->named != NULL; /* several: none is taken back when it fails */
-    note->named = note->named == NULL ? named : note->named;
-    return sp_ok();
-}
-
-db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
-                         db_refusal *refusal)
-{
-    sp_span portal;
-    sp_span statement;
-    sp_pg_bind bind;
-    sp_err err = sp_pg_bind_names_read(msg->body, &portal, &statement);
-    bool has_values = true;
-    if (!sp_failed(err) && msg->whole) {
-        err = sp_pg_bind_read(msg->body, &bind);
-        has_values = sp_failed(err) || bind.value_count > 0;
-    }
-    if (sp_failed(err)) {
-        db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Bind message that is malformed");
-        return DB_CUT;
-    }
-    db_judge *judge = db_session_judge(session);
-    db_note *note = new_note(NULL, SP_SPAN_EMPTY);
-    if (note == NULL) {
-        return no_memory(refusal);
-    }
-    const db_named *from = db_names_find(&judge->names, DB_NAMED_PREPARED, statement, NULL);
-    if (from == NULL) {
-        sp_free(note);
-        db_refuse(refusal, "26000", SP_REASON_UNPARSED,
-                  "prepared statement \"%.*s\" does not exist",
-                  (int)(statement.len < 63 ? statement.len : 63), (const char *)statement.ptr);
-        return DB_REFUSE;
-    }
-    note->number = judge->names.numbers + 1;
-    note->has_values = has_values;
-    judge->moves++;
-    if (sp_failed(bind_texts(&judge->names, statement, from, portal, note, 0))) {
-        sp_free(note);
-        db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many portals are open");
-        return DB_REFUSE;
-    }
-    flight->own = note;
-    return DB_PASS;
 }
 
 db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight *flight,
@@ -606,10 +551,13 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         return DB_REFUSE;
     }
     const char *tag = tag_of(portal->text->judgement);
-    if (ruling.decision.verdict == SP_VERDICT_ASK && portal->has_values) {
+    if (ruling.decision.verdict == SP_VERDICT_ASK && portal->has_values && portal->values == NULL) {
+        portal->text->keeps_values = true;
         db_refuse(refusal, "42501", SP_REASON_APPROVAL,
-                  "others cannot agree to a statement whose values stand beside it");
-        snprintf(refusal->hint, sizeof(refusal->hint), "Write the values into the statement.");
+                  "others have to agree to this statement, and its values were not kept for them");
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Bind it again; values of more than %u KiB cannot be shown.",
+                 (unsigned)DB_BIND_WHOLE_BYTES / 1024);
         db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
         return DB_REFUSE;
     }
@@ -623,7 +571,9 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                             tag,
                             (sp_span){portal->text->text, portal->text->text_len},
                             portal->text->shown,
-                            1};
+                            1,
+                            portal->values,
+                            portal->text->types};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;

@@ -182,13 +182,6 @@ def test_a_name_that_means_something_else_by_now(gate, dora, change, back):
     time.sleep(6)  # until the catalogue is that of before again
 
 
-def test_values_beside_a_statement_are_not_approved(gate):
-    from test_db_masking import Libpq
-    dora = Libpq(gate.settings("dora"))
-    assert "values stand beside it" in dora.one("DELETE FROM orders WHERE id > 0 AND $1::int = 1", b"1", 0)
-    dora.close()
-
-
 def test_a_budget_locks_the_person(gate):
     harry = gate.connect("harry")
     harry.autocommit = True

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Bind: portals, and the values that stand beside a statement. They are kept only where somebody
+ * may have to see them (others are asked, a plan is asked for), and belong to what runs as much as
+ * its text does: others are shown both, and agree to the hash of both.
+ *
+ * OWNS kept values by reference. PROCESS db gate workers. TRUST values are hostile: copied with a
+ * maximum, shown as literals. SPEC gates/db/judging.h; PostgreSQL 15 manual, 55.7 "Bind".
+ */
+#include "gates/db/judging.h"
+
+enum {
+    SAME_NAME_MAX = 256,
+    OID_BOOL = 16,
+    OID_NAME = 19,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_JSON = 114,
+    OID_BPCHAR = 1042,
+    OID_VARCHAR = 1043
+};
+
+/* ---- values ---- */
+
+static sp_err keep_values(const sp_pg_bind *bind, db_values **ret_values)
+{
+    db_values *made = NULL;
+    size_t bytes = bind->formats.len + bind->values.len;
+    TRY(sp_alloc(1, sizeof(*made) + bytes, &made));
+    made->refs = 1;
+    sp_copy(made->bytes, bind->formats.ptr, bind->formats.len);
+    sp_copy(made->bytes + bind->formats.len, bind->values.ptr, bind->values.len);
+    made->bind = (sp_pg_bind){.format_count = bind->format_count,
+                              .formats = {made->bytes, bind->formats.len},
+                              .value_count = bind->value_count,
+                              .values = {made->bytes + bind->formats.len, bind->values.len}};
+    *ret_values = made;
+    return sp_ok();
+}
+
+db_values *db_values_ref(db_values *values)
+{
+    if (values != NULL) {
+        values->refs++;
+    }
+    return values;
+}
+
+void db_values_unref(db_values *values)
+{
+    if (values != NULL && --values->refs == 0) {
+        sp_free(values);
+    }
+}
+
+sp_hash db_run_hash(const db_run_ask *run)
+{
+    if (run->values == NULL) {
+        return sp_sha256(run->text);
+    }
+    const sp_pg_bind *bind = &run->values->bind;
+    auto_buf sp_buf counts = sp_buf_make(32);
+    sp_buf_u8(&counts, 0); /* no text holds it */
+    sp_buf_u32(&counts, run->types.type_count);
+    sp_buf_u32(&counts, bind->format_count);
+    sp_buf_u32(&counts, bind->value_count);
+    const sp_span parts[] = {run->text, sp_buf_borrow(&counts), run->types.types, bind->formats,
+                             bind->values};
+    return sp_sha256_parts(parts, SP_COUNT(parts));
+}
+
+/* ---- shown ---- */
+
+static uint32_t type_of(const sp_pg_parse *types, uint16_t at)
+{
+    sp_reader in = sp_reader_of(types->types);
+    uint32_t oid = 0;
+    for (uint32_t i = 0; i <= at && i < types->type_count; i++) {
+        oid = sp_read_u32(&in);
+    }
+    return at < types->type_count ? oid : 0;
+}
+
+static bool is_text(uint32_t oid)
+{
+    return oid == OID_TEXT || oid == OID_VARCHAR || oid == OID_BPCHAR || oid == OID_NAME ||
+           oid == OID_JSON;
+}
+
+static void put_literal(sp_buf *out, sp_span value)
+{
+    bool escapes = sp_span_index(value, '\\') < value.len;
+    sp_buf_text(out, escapes ? "E'" : "'");
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.ptr[i];
+        if (c == '\'' || c == '\\') {
+            sp_buf_byte(out, c);
+        }
+        sp_buf_byte(out, c);
+    }
+    sp_buf_byte(out, '\'');
+}
+
+/* Whole numbers as such; what is no text as its bytes. */
+static void put_binary(sp_buf *out, uint32_t oid, sp_span value)
+{
+    size_t size = oid == OID_INT2 ? 2 : oid == OID_INT4 ? 4 : oid == OID_INT8 ? 8 : 0;
+    if (is_text(oid)) {
+        put_literal(out, value);
+    } else if (oid == OID_BOOL && value.len == 1) {
+        sp_buf_text(out, value.ptr[0] != 0 ? "'true'" : "'false'");
+    } else if (size != 0 && value.len == size) {
+        uint64_t number = (value.ptr[0] & 0x80) != 0 ? UINT64_MAX : 0;
+        for (size_t i = 0; i < size; i++) {
+            number = number << 8 | value.ptr[i];
+        }
+        sp_buf_text(out, "'");
+        sp_buf_i64_text(out, (int64_t)number);
+        sp_buf_text(out, "'");
+    } else {
+        sp_buf_text(out, "'bytes ");
+        sp_buf_hex(out, value);
+        sp_buf_text(out, "'");
+    }
+}
+
+void db_run_write(const db_run_ask *run, sp_buf *out)
+{
+    sp_buf_span(out, run->text);
+    if (run->values == NULL) {
+        return;
+    }
+    const sp_pg_bind *bind = &run->values->bind;
+    sp_span rest = bind->values;
+    sp_span value;
+    bool is_null = false;
+    sp_buf_text(out, "\n\nVALUES");
+    for (uint16_t i = 0; sp_pg_value_next(&rest, &value, &is_null); i++) {
+        sp_buf_fmt(out, "%s\n  $%u = ", i == 0 ? "" : ",", (unsigned)i + 1);
+        if (is_null) {
+            sp_buf_text(out, "NULL");
+        } else if (sp_pg_format_of(bind->format_count, bind->formats, i) == 0) {
+            put_literal(out, value);
+        } else {
+            put_binary(out, type_of(&run->types, i), value);
+        }
+    }
+}
+
+/* ---- Bind ---- */
+
+/* The portal stands for all that the statement may stand for, the newest in front: when nothing
+ * failed on the way, that is what it is. */
+static sp_err bind_texts(db_names *names, sp_span statement, const db_named *from, sp_span portal,
+                         db_values *values, db_note *note, unsigned depth)
+{
+    if (depth == SAME_NAME_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    const db_named *older = db_names_find(names, DB_NAMED_PREPARED, statement, from);
+    if (older != NULL) {
+        TRY(bind_texts(names, statement, older, portal, values, note, depth + 1));
+    }
+    db_named *named = NULL;
+    TRY(db_names_add(names, DB_NAMED_PORTAL, portal, from->text, &named));
+    named->has_values = note->has_values;
+    named->values = db_values_ref(values);
+    named->sure = note->named != NULL; /* several: none is taken back when it fails */
+    note->named = note->named == NULL ? named : note->named;
+    return sp_ok();
+}
+
+static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span statement, sp_span portal,
+                          const sp_pg_bind *bind, db_note *note)
+{
+    db_values *values = NULL;
+    if (bind != NULL && note->has_values && from->text->keeps_values) {
+        TRY(keep_values(bind, &values));
+    }
+    sp_err err = bind_texts(&judge->names, statement, from, portal, values, note, 0);
+    db_values_unref(values);
+    return err;
+}
+
+/* Several texts may go by this name until the server has answered, and others would have to agree
+ * to one of them: better to know which it is. */
+static bool is_unclear(const db_names *names, sp_span statement)
+{
+    unsigned count = 0;
+    bool matters = false;
+    for (const db_named *at = db_names_find(names, DB_NAMED_PREPARED, statement, NULL); at != NULL;
+         at = db_names_find(names, DB_NAMED_PREPARED, statement, at)) {
+        matters = matters || at->text->keeps_values;
+        count++;
+    }
+    return count > 1 && matters;
+}
+
+db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
+                         db_refusal *refusal)
+{
+    sp_span portal;
+    sp_span statement;
+    sp_pg_bind bind;
+    sp_err err = sp_pg_bind_names_read(msg->body, &portal, &statement);
+    bool has_values = true;
+    if (!sp_failed(err) && msg->whole) {
+        err = sp_pg_bind_read(msg->body, &bind);
+        has_values = sp_failed(err) || bind.value_count > 0;
+    }
+    if (sp_failed(err)) {
+        db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Bind message that is malformed");
+        return DB_CUT;
+    }
+    db_judge *judge = db_session_judge(session);
+    const db_named *from = db_names_find(&judge->names, DB_NAMED_PREPARED, statement, NULL);
+    if (from == NULL) {
+        db_refuse(refusal, "26000", SP_REASON_UNPARSED,
+                  "prepared statement \"%.*s\" does not exist",
+                  (int)(statement.len < 63 ? statement.len : 63), (const char *)statement.ptr);
+        return DB_REFUSE;
+    }
+    if (is_unclear(&judge->names, statement) && db_session_drain(session)) {
+        return DB_WAIT;
+    }
+    db_note *note = NULL;
+    if (sp_failed(sp_alloc(1, sizeof(*note), &note))) {
+        db_refuse(refusal, "53200", SP_REASON_LIMIT,
+                  "the gate has no memory left for this message");
+        return DB_REFUSE;
+    }
+    note->tag = "SQL";
+    note->number = judge->names.numbers + 1;
+    note->has_values = has_values;
+    judge->moves++;
+    if (sp_failed(bind_portal(judge, from, statement, portal, msg->whole ? &bind : NULL, note))) {
+        sp_free(note);
+        db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many portals are open");
+        return DB_REFUSE;
+    }
+    flight->own = note;
+    return DB_PASS;
+}

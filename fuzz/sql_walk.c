@@ -44,13 +44,40 @@ static bool is_change(const char *print)
     return false;
 }
 
+/* customers(id, phone), whose phone is masked; orders(id, note). */
+static sp_sql_catalogue *small_office(void)
+{
+    static const char *const tables[][3] = {{"customers", "id", "phone"}, {"orders", "id", "note"}};
+    sp_sql_catalogue *office = NULL;
+    sp_err err = sp_sql_catalogue_new(1 << 16, &office);
+    const sp_span schema = SP_SPAN_LIT("public");
+    for (uint32_t i = 0; i < 2 && !sp_failed(err); i++) {
+        uint32_t index = 0;
+        err = sp_sql_catalogue_relation(office, schema, sp_span_cstr(tables[i][0]), 20000 + i, 'r',
+                                        0, &index);
+        for (int16_t c = 1; c < 3 && !sp_failed(err); c++) {
+            err = sp_sql_catalogue_column(office, sp_span_cstr(tables[i][c]), c, 25, c == 1);
+        }
+    }
+    if (sp_failed(err) || sp_failed(sp_sql_catalogue_path(office, schema)) ||
+        sp_failed(sp_sql_catalogue_finish(office))) {
+        abort();
+    }
+    const sp_sql_bound bound = {.part = SP_NONE, .mask = SP_MASK_MOBILE, .tags = 1};
+    sp_sql_catalogue_bind_column(office, 1, &bound);
+    sp_sql_catalogue_bind_finish(office);
+    return office;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static sp_sql_judge *judge;
+    static sp_sql_catalogue *office;
     if (judge == NULL && sp_failed(sp_sql_judge_new(&judge))) {
         abort();
     }
-    const sp_sql_context context = {.catalogue = NULL};
+    office = office == NULL ? small_office() : office;
+    const sp_sql_context context = {.catalogue = office};
     const sp_span text = {data, size};
     const sp_sql_judgement *judgement = sp_sql_judge_text(judge, &context, text);
     bool fine = judgement->fault == SP_SQL_FINE;
@@ -80,6 +107,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     pg_query_free_parse_result(parsed);
     sp_free(copy);
-    (void)sp_sql_masking_text(judge, &context, text, 1);
+    sp_sql_masking masking = sp_sql_masking_text(judge, &context, text, 1);
+    if (masking.copies && masking.mode == SP_SQL_MASKING_BY_ORIGIN) {
+        sp_copy_plan *plan = NULL;
+        const char *why = NULL;
+        sp_err err = sp_sql_masking_copy(judge, &context, text, 1, &plan, &why);
+        bool masks = false;
+        for (uint16_t i = 0; !sp_failed(err) && i < plan->column_count; i++) {
+            masks |= plan->columns[i].mask != 0;
+        }
+        /* it was asked for because a masked column is among them */
+        if (sp_failed(err) ? why == NULL : !masks) {
+            abort();
+        }
+        sp_free(plan);
+    }
     return 0;
 }

@@ -322,6 +322,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     flight->own = NULL;
     db_rows_unwatch(session, note);
     db_text_unref(note->text);
+    sp_copy_mask_free(note->copy);
     sp_free(note->fields);
     sp_free(note);
 }

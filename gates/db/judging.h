@@ -185,6 +185,7 @@ typedef struct {
     bool is_watched;                 /* rows.c looks at its answer */
     bool has_values;                 /* a Bind with parameters */
     sp_sql_masking_mode masking;
+    sp_copy_mask *copy;     /* COPY TO with masked columns */
     db_text *text;          /* whose answer this is, in the extended protocol */
     uint64_t moves;         /* what the session had run, bound and closed before */
     bool needs_fresh;       /* FETCH, EXECUTE: a description counts only when nothing ran since */

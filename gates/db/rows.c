@@ -149,6 +149,45 @@ static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *ms
     return DB_REPLACE;
 }
 
+/* ---- COPY ---- */
+
+/* What is sent must be written as the statement said, with as many columns as we know. */
+static bool is_as_planned(const db_note *note, const sp_pg_msg *msg)
+{
+    sp_pg_copy copy;
+    return msg->whole && !sp_failed(sp_pg_copy_read(msg->body, &copy)) &&
+           sp_copy_mask_fits(note->copy, copy.format == 1, copy.column_count);
+}
+
+static db_verdict refuse_copy(db_refusal *refusal)
+{
+    db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+              "what COPY sends does not fit to what is known of the masked columns");
+    snprintf(refusal->hint, sizeof(refusal->hint),
+             "Name the columns: COPY table (a, b) TO; generated columns cannot be copied.");
+    return DB_REFUSE;
+}
+
+static db_verdict on_copy(db_note *note, const sp_pg_msg *msg, sp_buf *out, db_refusal *refusal)
+{
+    if (msg->type == 'H') {
+        return is_as_planned(note, msg) ? DB_PASS : refuse_copy(refusal);
+    }
+    if (msg->type == 'c') {
+        return sp_failed(sp_copy_mask_end(note->copy)) ? refuse_copy(refusal) : DB_PASS;
+    }
+    size_t begun = sp_pg_begin(out, 'd');
+    if (!msg->whole || sp_failed(sp_copy_mask_data(note->copy, msg->body, out))) {
+        return refuse_copy(refusal);
+    }
+    if (out->len == SP_PG_HEAD_BYTES) {
+        sp_buf_reset(out); /* it was all of a field that is not complete */
+        return DB_REPLACE;
+    }
+    sp_pg_end(out, begun);
+    return DB_REPLACE;
+}
+
 /* ---- errors ---- */
 
 /* Classes whose texts never quote values of rows: what is wrong with the statement itself, with
@@ -200,6 +239,9 @@ void db_rows_watch(db_session *session, db_note *note)
     if (masks) {
         bits |= DB_WATCH_ROW_DESCRIPTION | DB_WATCH_ERROR | DB_WATCH_NOTICE;
     }
+    if (note->copy != NULL) {
+        bits |= DB_WATCH_COPY;
+    }
     db_session_set_watch(session, db_session_watch(session) | bits);
 }
 
@@ -234,7 +276,13 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     case 'D':
         return on_row(session, note, msg, out, refusal);
     case 'd':
-        return is_over_limit(note, msg->body_len, refusal) ? DB_REFUSE : DB_PASS;
+        if (is_over_limit(note, msg->body_len, refusal)) {
+            return DB_REFUSE;
+        }
+        return note->copy != NULL ? on_copy(note, msg, out, refusal) : DB_PASS;
+    case 'H':
+    case 'c':
+        return note->copy != NULL ? on_copy(note, msg, out, refusal) : DB_PASS;
     case 'E':
     case 'N':
         return note->masking != SP_SQL_MASKING_CLEAN ? on_error(msg, out) : DB_PASS;

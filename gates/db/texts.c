@@ -180,9 +180,40 @@ static bool has_opaque(const sp_sql_judgement *judgement)
     return false;
 }
 
+/* How an answer is masked. */
+typedef struct {
+    sp_sql_masking_mode mode;
+    sp_copy_plan *plan; /* of COPY TO */
+} masking_of;
+
+static void masks_done(masking_of *masks)
+{
+    sp_free(masks->plan);
+}
+#define auto_masks __attribute__((cleanup(masks_done))) masking_of
+
+/* False with a refusal: which column of COPY is which is not certain. */
+static bool find_plan(const sp_sql_context *context, sp_span text, uint64_t mask_tags,
+                      masking_of *masks, db_refusal *refusal)
+{
+    const char *why = NULL;
+    sp_copy_plan *plan = NULL;
+    sp_err err = sp_sql_masking_copy(db_sql, context, text, mask_tags, &plan, &why);
+    if (sp_failed(err) || masks->plan != NULL) {
+        sp_free(plan);
+        db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s",
+                  why != NULL ? why : "COPY of masked columns");
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Copy a table, its columns named, or a query that selects columns as they are.");
+        return false;
+    }
+    masks->plan = plan;
+    return true;
+}
+
 /* How the answer of a text is masked; false with a refusal: it would tell masked values. */
 static bool find_masking(db_session *session, const db_ruling *ruling,
-                         const sp_sql_judgement *judgement, sp_span text, sp_sql_masking_mode *mode,
+                         const sp_sql_judgement *judgement, sp_span text, masking_of *masks,
                          db_refusal *refusal)
 {
     const sp_decision *decision = &ruling->decision;
@@ -200,28 +231,40 @@ static bool find_masking(db_session *session, const db_ruling *ruling,
     if (found.mode < SP_SQL_MASKING_STRICT && has_opaque(judgement)) {
         found.mode = SP_SQL_MASKING_STRICT;
     }
-    *mode = found.mode > *mode ? found.mode : *mode;
+    if (found.copies && !find_plan(&context, text, decision->mask_tags, masks, refusal)) {
+        return false;
+    }
+    masks->mode = found.mode > masks->mode ? found.mode : masks->mode;
     return true;
 }
 
 static bool find_named_masking(db_session *session, const db_ruling *ruling, db_named_kind kind,
-                               sp_span name, sp_sql_masking_mode *mode, db_refusal *refusal)
+                               sp_span name, masking_of *masks, db_refusal *refusal)
 {
     const db_names *names = &db_session_judge(session)->names;
     for (const db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
          at = db_names_find(names, kind, name, at)) {
         if (!find_masking(session, ruling, at->text->judgement,
-                          (sp_span){at->text->text, at->text->text_len}, mode, refusal)) {
+                          (sp_span){at->text->text, at->text->text_len}, masks, refusal)) {
             return false;
         }
         for (uint32_t i = 0; i < at->text->judgement->statement_count; i++) {
             const sp_sql_statement *statement = &at->text->judgement->statements[i];
             if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
-                *mode = (ruling->decision.must & SP_MUST_MASK) != 0 ? SP_SQL_MASKING_STRICT : *mode;
+                masks->mode = (ruling->decision.must & SP_MUST_MASK) != 0 ? SP_SQL_MASKING_STRICT
+                                                                          : masks->mode;
             }
         }
     }
     return true;
+}
+
+/* What rows.c goes by; false: out of memory. */
+static bool set_masks(db_note *note, const masking_of *masks)
+{
+    note->masking = masks->mode;
+    return masks->plan == NULL ||
+           !sp_failed(sp_copy_mask_new(masks->plan, db_mask_key, &note->copy));
 }
 
 /* ---- the order to run ---- */
@@ -441,18 +484,18 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
             return DB_REFUSE;
         }
     }
-    sp_sql_masking_mode masking = SP_SQL_MASKING_CLEAN;
-    bool masks = find_masking(session, &ruling, judgement, text, &masking, refusal);
-    for (uint32_t i = 0; masks && i < judgement->statement_count; i++) {
+    auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
+    bool known = find_masking(session, &ruling, judgement, text, &masks, refusal);
+    for (uint32_t i = 0; known && i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
             bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
-            masks =
+            known =
                 find_named_masking(session, &ruling, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                   statement->name, &masking, refusal);
+                                   statement->name, &masks, refusal);
         }
     }
-    if (!masks) {
+    if (!known) {
         db_judge_refused(session, &ruling, tag, sp_buf_borrow(&shown), refusal);
         return DB_REFUSE;
     }
@@ -464,7 +507,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return verdict;
     }
     note = new_note(&ruling, sp_buf_borrow(&shown));
-    if (note == NULL) {
+    if (note == NULL || !set_masks(note, &masks)) {
+        sp_free(note);
         return no_memory(refusal);
     }
     note_run(session, note);
@@ -476,10 +520,10 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note_deallocated(judgement, note);
     keep_temps(judge, judgement);
     if (sp_failed(keep_names(session, judgement, text))) {
+        sp_copy_mask_free(note->copy);
         sp_free(note);
         return no_memory(refusal);
     }
-    note->masking = masking;
     db_rows_watch(session, note);
     flight->own = note;
     return DB_PASS;
@@ -561,8 +605,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
         return DB_REFUSE;
     }
-    sp_sql_masking_mode masking = SP_SQL_MASKING_CLEAN;
-    if (!find_named_masking(session, &ruling, DB_NAMED_PORTAL, execute.portal, &masking, refusal)) {
+    auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
+    if (!find_named_masking(session, &ruling, DB_NAMED_PORTAL, execute.portal, &masks, refusal)) {
         db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
         return DB_REFUSE;
     }
@@ -579,12 +623,12 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         return verdict;
     }
     db_note *note = new_note(&ruling, portal->text->shown);
-    if (note == NULL) {
+    if (note == NULL || !set_masks(note, &masks)) {
+        sp_free(note);
         return no_memory(refusal);
     }
     note_run(session, note);
     note->runs = true;
-    note->masking = masking;
     note->text = db_text_ref(portal->text);
     note->moves = judge->moves++;
     note->needs_fresh =
@@ -597,6 +641,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     if (sp_failed(keep_names(session, portal->text->judgement,
                              (sp_span){portal->text->text, portal->text->text_len}))) {
         db_text_unref(note->text);
+        sp_copy_mask_free(note->copy);
         sp_free(note);
         return no_memory(refusal);
     }
@@ -620,18 +665,18 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     if (at == NULL || !add_named(&ruling, session, kind, named.name, 0)) {
         return DB_PASS; /* the server says that there is no such thing */
     }
-    sp_sql_masking_mode masking = SP_SQL_MASKING_CLEAN;
-    if (!find_named_masking(session, &ruling, kind, named.name, &masking, refusal)) {
+    auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
+    if (!find_named_masking(session, &ruling, kind, named.name, &masks, refusal)) {
         return DB_REFUSE;
     }
-    if (masking == SP_SQL_MASKING_CLEAN) {
+    if (masks.mode == SP_SQL_MASKING_CLEAN) {
         return DB_PASS;
     }
     db_note *note = new_note(&ruling, SP_SPAN_EMPTY);
     if (note == NULL) {
         return no_memory(refusal);
     }
-    note->masking = masking;
+    note->masking = masks.mode;
     note->moves = judge->moves;
     note->text = db_text_ref(at->text);
     db_rows_watch(session, note);

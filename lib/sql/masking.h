@@ -13,6 +13,7 @@
 #ifndef SP_SQL_MASKING_H
 #define SP_SQL_MASKING_H
 
+#include "lib/mask/copy.h"
 #include "lib/sql/judge.h"
 
 typedef enum {
@@ -25,12 +26,19 @@ typedef enum {
 
 typedef struct {
     sp_sql_masking_mode mode;
+    bool copies;                          /* COPY TO of masked columns: only with a plan of it */
     char reason[SP_SQL_REASON_MAX_BYTES]; /* REFUSED: a sentence without a full stop */
 } sp_sql_masking;
 
 /* mask_tags: the tags whose columns are masked. The text has been judged and is fine. */
 sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *context, sp_span text,
                                    uint64_t mask_tags);
+
+/* The plan of a text that `copies`, on the heap (sp_free). SP_EUNSUPPORTED: which column is which
+ * is not certain, *ret_why is a sentence without a full stop. SP_ENOMEM. */
+SP_MUST sp_err sp_sql_masking_copy(sp_sql_judge *judge, const sp_sql_context *context, sp_span text,
+                                   uint64_t mask_tags, sp_copy_plan **ret_plan,
+                                   const char **ret_why);
 
 /* After sp_sql_catalogue_bind_finish(): gives each column of a view the tags and the mask of the
  * column it shows, or all tags in reach when it is computed from them. */

@@ -141,6 +141,14 @@ static void test_refused(void **state)
 {
     static const char *const texts[] = {
         "SELECT id FROM customers WHERE phone = '138'",
+        "COPY (SELECT c FROM customers c) TO STDOUT",
+        "COPY made_a_moment_ago (phone) TO STDOUT",
+        "COPY made_a_moment_ago TO STDOUT",
+        "SELECT count(*) FROM pg_stats",
+        "COPY (SELECT (SELECT phone FROM customers LIMIT 1)) TO STDOUT",
+        "COPY (SELECT phone FROM customers UNION ALL SELECT 'x') TO STDOUT",
+        "COPY (SELECT phone, o.* FROM customers, made_a_moment_ago o) TO STDOUT",
+        "COPY (SELECT id FROM customers ORDER BY phone) TO STDOUT",
         "SELECT id FROM customers WHERE phone > '1'",
         "SELECT id FROM customers WHERE customers.phone LIKE '138%'",
         "SELECT id FROM customers ORDER BY phone",
@@ -200,10 +208,6 @@ static void test_refused(void **state)
         "UPDATE customers SET name = 'x' WHERE phone = 'y'",
         "DELETE FROM customers WHERE phone = 'x'",
         "UPDATE orders SET note = c.phone FROM customers c WHERE c.id = orders.customer_id",
-        "COPY customers TO STDOUT",
-        "COPY customers (phone) TO STDOUT",
-        "COPY (SELECT phone FROM customers) TO STDOUT",
-        "COPY (SELECT * FROM customers) TO STDOUT",
         "SELECT tel FROM v_customers WHERE tel = 'x'",
         "SELECT * FROM pg_stats, customers",
         "SELECT most_common_vals FROM pg_stats",
@@ -235,11 +239,78 @@ static void test_refused(void **state)
     expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }
 
+/* Column by column: 0 clear, otherwise the mask and one. */
+static void plans(void **state, const char *text, const char *want)
+{
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    sp_span span = sp_span_cstr(text);
+    sp_sql_masking got = sp_sql_masking_text(it->judge, &context, span, PERSONAL);
+    assert_int_equal(got.mode, SP_SQL_MASKING_BY_ORIGIN);
+    assert_true(got.copies);
+    auto_free sp_copy_plan *plan = NULL;
+    const char *why = NULL;
+    char line[64] = "refused";
+    if (!sp_failed(sp_sql_masking_copy(it->judge, &context, span, PERSONAL, &plan, &why))) {
+        snprintf(line, sizeof(line), "%d:", plan->format);
+        for (uint16_t i = 0; i < plan->column_count; i++) {
+            size_t len = sp_span_cstr(line).len;
+            line[len] = plan->columns[i].mask == 0                    ? '.'
+                        : plan->columns[i].mask == SP_MASK_MOBILE + 1 ? 'm'
+                                                                      : '?';
+            line[len + 1] = '\0';
+        }
+    } else {
+        assert_non_null(why);
+    }
+    if (strcmp(line, want) != 0) {
+        print_error("%s\n   got:  %s (%s)\n   want: %s\n", text, line, why, want);
+        fail();
+    }
+}
+
+static void test_copy(void **state)
+{
+    plans(state, "COPY customers TO STDOUT", "0:..m.");
+    plans(state, "COPY public.customers (phone, id) TO STDOUT (FORMAT csv, HEADER)", "1:m.");
+    plans(state, "COPY customers (phone) TO STDOUT WITH BINARY", "2:m");
+    plans(state, "COPY customers TO STDOUT CSV DELIMITER ';' QUOTE '''' NULL 'x'", "1:..m.");
+    plans(state, "COPY (SELECT phone FROM customers) TO STDOUT", "0:m");
+    plans(state, "COPY (SELECT * FROM customers WHERE id = 3) TO STDOUT", "0:..m.");
+    plans(state,
+          "COPY (SELECT 1, o.*, c.phone AS x, upper(c.name) FROM orders o JOIN customers c ON "
+          "c.id = o.customer_id ORDER BY o.id LIMIT 3) TO STDOUT",
+          "0:.....m.");
+    plans(state, "COPY (SELECT tel, id FROM v_customers) TO STDOUT", "0:m.");
+    plans(state, "COPY (SELECT public.customers.phone FROM public.customers) TO STDOUT", "0:m");
+    plans(state, "COPY customers TO STDOUT NULL E'\\\\N'", "0:..m.");
+    /* how it is written is not certain */
+    plans(state, "COPY customers TO STDOUT NULL '\\N'", "refused");
+    plans(state, "COPY customers TO STDOUT NULL '138'", "refused");
+    plans(state, "COPY customers TO STDOUT NULL ''", "refused");
+    plans(state, "COPY customers TO STDOUT DELIMITER 'ab'", "refused");
+    plans(state, "COPY customers TO STDOUT (ENCODING 'GBK')", "refused");
+    plans(state, "COPY customers TO STDOUT (FORMAT xml)", "refused");
+    plans(state, "COPY customers TO STDOUT (HEADER maybe)", "refused");
+    plans(state, "COPY customers TO STDOUT; SELECT 1", "refused");
+    /* or which column is which */
+    plans(state, "COPY customers (id, nothing, phone) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT x.phone FROM (SELECT phone FROM customers) x) TO STDOUT", "refused");
+    plans(state, "COPY (WITH c AS (SELECT * FROM customers) SELECT phone FROM c) TO STDOUT",
+          "refused");
+    plans(state, "COPY (SELECT z FROM customers c(a, b, z, d)) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT * FROM customers a JOIN orders b USING (id)) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT note, phone FROM customers, orders) TO STDOUT", "refused");
+    plans(state, "COPY (SELECT ctid, phone FROM customers) TO STDOUT", "refused");
+    plans(state, "COPY (UPDATE customers SET name = 'x' WHERE id = 1 RETURNING *) TO STDOUT",
+          "refused");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean),
-                                       cmocka_unit_test(test_by_origin),
-                                       cmocka_unit_test(test_strict), cmocka_unit_test(test_views),
-                                       cmocka_unit_test(test_refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_clean),   cmocka_unit_test(test_by_origin),
+        cmocka_unit_test(test_strict),  cmocka_unit_test(test_views),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_copy)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -39,6 +39,8 @@ struct db_back_login {
     sp_buf first_bare; /* client-first-message-bare */
     sp_buf server_first;
     sp_buf final_bare; /* client-final-message-without-proof */
+    sp_buf binding;    /* gs2 header and channel's data: what "c=" says in base64 */
+    bool proven;       /* the server knows the password, or TLS said who it is */
     uint8_t signature[SIGNATURE_BYTES];
     char credential[SP_VAULT_CREDENTIAL_MAX_BYTES + 1];
     uint32_t call; /* to the vault */
@@ -56,8 +58,8 @@ static void free_login(db_back *back)
         return;
     }
     sp_link_forget(&db_here.vault, login->call);
-    sp_buf *const bufs[] = {&login->startup, &login->in, &login->first_bare, &login->server_first,
-                            &login->final_bare};
+    sp_buf *const bufs[] = {&login->startup,      &login->in,         &login->first_bare,
+                            &login->server_first, &login->final_bare, &login->binding};
     for (size_t i = 0; i < SP_COUNT(bufs); i++) {
         sp_buf_done(bufs[i]);
     }
@@ -76,6 +78,7 @@ static void free_now(sp_deferred *deferred)
 static void shut(db_back *back)
 {
     sp_timer_clear(db_here.loop, &back->timer);
+    sp_resolve_forget(&back->resolving);
     free_login(back);
     db_stream_close(&back->stream);
     back->state = DB_BACK_DEAD;
@@ -207,20 +210,41 @@ static bool has_mechanism(sp_span list, sp_span wanted)
     return false;
 }
 
+/* Bound to the very TLS connection where both can: else somebody between would be answered. "y": we
+ * could, had the server offered it; a server that did offer it sees that somebody took it away. */
+static const char *choose_mechanism(db_back *back, sp_span mechanisms)
+{
+    static const char plain[] = "SCRAM-SHA-256";
+    static const char bound[] = "SCRAM-SHA-256-PLUS";
+    sp_buf *binding = &back->login->binding;
+    auto_buf sp_buf end_point = sp_buf_make(DB_END_POINT_MAX_BYTES);
+    bool can = back->stream.ssl != NULL && db_tls_end_point_of(back->stream.ssl, &end_point);
+    if (can && has_mechanism(mechanisms, sp_span_cstr(bound))) {
+        sp_buf_text(binding, "p=tls-server-end-point,,");
+        sp_buf_span(binding, sp_buf_borrow(&end_point));
+        return bound;
+    }
+    sp_buf_text(binding, can ? "y,," : "n,,");
+    return has_mechanism(mechanisms, sp_span_cstr(plain)) ? plain : NULL;
+}
+
 static void scram_begin(db_back *back, sp_span mechanisms)
 {
-    static const char mechanism[] = "SCRAM-SHA-256";
-    if (!has_mechanism(mechanisms, sp_span_cstr(mechanism)) || back->login->first_bare.len > 0) {
+    db_back_login *login = back->login;
+    const char *mechanism = login->first_bare.len > 0 ? NULL : choose_mechanism(back, mechanisms);
+    if (mechanism == NULL) {
         failed(back, bad_login, "the database server offers no log-in that the gate knows");
         return;
     }
     uint8_t nonce[NONCE_BYTES];
     sp_random(nonce, sizeof(nonce));
-    sp_buf *bare = &back->login->first_bare;
+    sp_buf *bare = &login->first_bare;
     sp_buf_text(bare, "n=,r="); /* the name is that of the start-up packet */
     sp_buf_base64(bare, sp_span_of(nonce, sizeof(nonce)));
     auto_buf sp_buf first = sp_buf_make(SP_PG_SASL_MAX_BYTES);
-    sp_buf_text(&first, "n,,");
+    sp_span binding = sp_buf_borrow(&login->binding);
+    size_t header = sp_span_find(binding, SP_SPAN_LIT(",,")) + 2;
+    sp_buf_span(&first, sp_span_slice(binding, 0, header));
     sp_buf_span(&first, sp_buf_borrow(bare));
     auto_buf sp_buf out = sp_buf_make(SP_PG_SASL_MAX_BYTES);
     sp_pg_sasl_initial_write(&out, sp_span_cstr(mechanism), sp_buf_borrow(&first));
@@ -260,7 +284,9 @@ static void scram_continue(db_back *back, sp_span server_first)
         return;
     }
     sp_buf_span(&login->server_first, server_first);
-    sp_buf_text(&login->final_bare, "c=biws,r=");
+    sp_buf_text(&login->final_bare, "c=");
+    sp_buf_base64(&login->final_bare, sp_buf_borrow(&login->binding));
+    sp_buf_text(&login->final_bare, ",r=");
     sp_buf_span(&login->final_bare, nonce);
     auto_buf sp_buf message = sp_buf_make(SP_VAULT_AUTH_MESSAGE_MAX_BYTES);
     sp_buf_span(&message, sp_buf_borrow(&login->first_bare));
@@ -292,7 +318,29 @@ static void scram_final(db_back *back, sp_span text)
         failed(back, bad_login, "the database server does not know the account's password itself");
         return;
     }
+    back->login->proven = true;
     back->state = DB_BACK_AUTH;
+}
+
+/* ---- MD5 ---- */
+
+/* With MD5 the server proves nothing, and whoever stands between passes the answer on: only where
+ * TLS says who it is, or nobody can stand. */
+static void md5_begin(db_back *back, sp_span salt)
+{
+    if (salt.len != SP_VAULT_MD5_SALT_BYTES || back->state != DB_BACK_AUTH ||
+        back->login->first_bare.len > 0) {
+        failed(back, "08P01", "the database server sent a malformed message");
+    } else if (back->tls == SP_DATABASE_TLS_REQUIRE) {
+        failed(back, bad_login,
+               "the database server wants MD5, which does not prove who it is: set scram-sha-256 "
+               "in pg_hba.conf, or tls: verify-full");
+    } else {
+        back->login->proven = true;
+        ask_proof(back, &(sp_vault_db_proof){.method = SP_VAULT_DB_MD5,
+                                             .name = sp_span_cstr(back->login->credential),
+                                             .salt = salt});
+    }
 }
 
 /* ---- messages until ready ---- */
@@ -306,24 +354,19 @@ static void on_auth(db_back *back, sp_span body)
     }
     switch (auth.kind) {
     case SP_PG_AUTH_OK:
-        /* in the middle of SCRAM it would mean that the server need not know the password */
-        if (back->login->first_bare.len > 0 && back->login->signature[0] == 0 &&
-            back->login->server_first.len == 0) {
-            failed(back, bad_login, "the database server ended its log-in too early");
-        } else if (back->state != DB_BACK_AUTH) {
+        if (back->login->proven && back->state == DB_BACK_AUTH) {
+            back->state = DB_BACK_SETTLING;
+        } else if (back->login->first_bare.len > 0) {
+            /* in the middle of SCRAM it would mean that the server need not know the password */
             failed(back, bad_login, "the database server ended its log-in too early");
         } else {
-            back->state = DB_BACK_SETTLING;
+            failed(back, bad_login,
+                   "the database server asks for no password, so it proves none either: set "
+                   "scram-sha-256 in pg_hba.conf");
         }
         break;
     case SP_PG_AUTH_MD5:
-        if (auth.data.len != SP_VAULT_MD5_SALT_BYTES || back->state != DB_BACK_AUTH) {
-            failed(back, "08P01", "the database server sent a malformed message");
-        } else {
-            ask_proof(back, &(sp_vault_db_proof){.method = SP_VAULT_DB_MD5,
-                                                 .name = sp_span_cstr(back->login->credential),
-                                                 .salt = auth.data});
-        }
+        md5_begin(back, auth.data);
         break;
     case SP_PG_AUTH_SASL:
         scram_begin(back, auth.data);
@@ -561,6 +604,7 @@ static void step(db_back *back)
     case DB_BACK_READY:
         back->calls.on_stream(back);
         break;
+    case DB_BACK_RESOLVING:
     case DB_BACK_DEAD:
     case DB_BACK_STATE_COUNT:
         break;
@@ -589,6 +633,7 @@ static sp_err connect_to(db_back *back)
 {
     int fd = -1;
     TRY(sp_dial(&back->address, &fd));
+    back->state = DB_BACK_CONNECTING;
     return db_stream_open(&back->stream, fd, on_stream);
 }
 
@@ -617,6 +662,7 @@ static sp_err make_login(db_back *back, const db_back_ask *ask, const sp_databas
     login->first_bare = sp_buf_make(SP_PG_SASL_MAX_BYTES);
     login->server_first = sp_buf_make(SP_PG_SASL_MAX_BYTES);
     login->final_bare = sp_buf_make(SP_PG_SASL_MAX_BYTES);
+    login->binding = sp_buf_make(SP_PG_SASL_MAX_BYTES);
     auto_buf sp_buf name = sp_buf_make(SP_VAULT_CREDENTIAL_MAX_BYTES);
     sp_buf_span(&name, sp_policy_resource_name(ask->policy, ask->resource));
     sp_buf_u8(&name, '/');
@@ -625,8 +671,27 @@ static sp_err make_login(db_back *back, const db_back_ask *ask, const sp_databas
     TRY(sp_fit(login->credential, sizeof(login->credential), sp_buf_borrow(&name)));
     TRY(sp_fit(login->host, sizeof(login->host), to->host));
     TRY(sp_fit(login->ca, sizeof(login->ca), to->ca));
-    TRY(write_startup(login, ask));
-    return sp_dial_resolve(db_here.loop, login->host, to->port, &back->address);
+    return write_startup(login, ask);
+}
+
+static void on_found(sp_resolve_wait *wait, sp_err err, const sp_dial_address *address)
+{
+    db_back *back = BACK_OF(wait, resolving);
+    if (sp_failed(err)) {
+        failed(back, unreachable, "the database server's name cannot be looked up");
+        return;
+    }
+    back->address = *address;
+    if (sp_failed(connect_to(back))) {
+        failed(back, unreachable, "the database server cannot be reached");
+    }
+}
+
+static sp_err find_and_connect(db_back *back, uint16_t port)
+{
+    back->resolving = (sp_resolve_wait){.on_found = on_found};
+    sp_err err = sp_resolve(back->login->host, port, &back->resolving, &back->address);
+    return sp_failed(err) ? (err.code == SP_EAGAIN ? sp_ok() : err) : connect_to(back);
 }
 
 sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back **ret_back)
@@ -647,7 +712,7 @@ sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back 
         err = sp_timer_set(db_here.loop, &back->timer, LOGIN_US);
     }
     if (!sp_failed(err)) {
-        err = connect_to(back);
+        err = find_and_connect(back, to.port);
     }
     if (sp_failed(err)) {
         db_back_close(back);

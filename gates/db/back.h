@@ -14,7 +14,7 @@
 #define SP_GATES_DB_BACK_H
 
 #include "gates/db/stream.h"
-#include "infra/gate/dial.h"
+#include "infra/gate/resolve.h"
 #include "lib/policy/decide.h"
 #include "lib/proto/pgwire.h"
 
@@ -31,6 +31,7 @@ typedef struct {
 } db_back_calls;
 
 typedef enum {
+    DB_BACK_RESOLVING, /* the name of its host */
     DB_BACK_CONNECTING,
     DB_BACK_SSL_ASKED,
     DB_BACK_TLS,
@@ -59,6 +60,7 @@ struct db_back {
     bool is_cancel;
     uint8_t tls; /* sp_database_tls */
     sp_dial_address address;
+    sp_resolve_wait resolving;
     /* What the server said of itself: whole ParameterStatus messages; until taken. */
     sp_buf statuses;
 };

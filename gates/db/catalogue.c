@@ -16,7 +16,9 @@ enum {
     NAMES_MAX_BYTES = 512 << 20,
     PRINT_TICKS = 5,  /* seconds between looks at the print */
     IDLE_TICKS = 120, /* without sessions, it is forgotten */
-    RETRY_TICKS = 3
+    RETRY_TICKS = 3,
+    RETRY_US = 1000000,
+    ANSWER_US = 60000000
 };
 
 #define PRINT_SQL                                                                                  \
@@ -251,6 +253,7 @@ static void fail_reading(db_catalogue *c, const char *why)
     c->next_one = NULL;
     c->is_asking = false;
     c->idle_ticks = 0;
+    c->failed_us = sp_loop_now_us(db_here.loop);
     sp_buf_reset(&c->carry);
     db_back_close(c->back);
     c->back = NULL;
@@ -350,7 +353,8 @@ static void take_bytes(db_catalogue *c)
     size_t used = 0;
     sp_span in = sp_buf_borrow(&c->carry);
     sp_pg_head head;
-    while (!sp_failed(sp_pg_head_read(sp_span_slice(in, used, in.len), &head)) &&
+    sp_err err = sp_ok();
+    while (!sp_failed(err = sp_pg_head_read(sp_span_slice(in, used, in.len), &head)) &&
            in.len - used >= SP_PG_HEAD_BYTES + (size_t)head.body_len) {
         sp_span body =
             sp_span_slice(in, used + SP_PG_HEAD_BYTES, used + SP_PG_HEAD_BYTES + head.body_len);
@@ -358,6 +362,11 @@ static void take_bytes(db_catalogue *c)
         if (!take_message(c, &head, body)) {
             return;
         }
+    }
+    bool too_long = !sp_failed(err) && head.body_len > CARRY_MAX_BYTES - SP_PG_HEAD_BYTES;
+    if ((sp_failed(err) && err.code != SP_EAGAIN) || too_long) {
+        fail_reading(c, "the server sent a malformed message");
+        return;
     }
     sp_buf_drop(&c->carry, used);
 }
@@ -417,6 +426,28 @@ static void open_connection(db_catalogue *c)
 
 /* ---- life ---- */
 
+void db_catalogue_look(db_catalogue *c)
+{
+    if (c->back == NULL || c->back->state != DB_BACK_READY || c->is_asking) {
+        c->is_looked_for = true; /* with the next answer, or its failure */
+    } else {
+        ask_server(c);
+    }
+}
+
+/* Nobody looked while nobody was there; one that cannot be read is tried anew, once a second at
+ * most. */
+static void look_anew(db_catalogue *c)
+{
+    bool rested = sp_loop_now_us(db_here.loop) > c->failed_us + RETRY_US;
+    if (c->back != NULL) {
+        db_catalogue_look(c);
+    } else if (rested) {
+        c->failure[0] = '\0';
+        open_connection(c);
+    }
+}
+
 sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue)
 {
     for (db_catalogue *c = all; c != NULL; c = c->next) {
@@ -424,6 +455,7 @@ sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue)
             sp_span_eq(sp_span_cstr(c->database), sp_span_cstr(session->database))) {
             c->refs++;
             *ret_catalogue = c;
+            look_anew(c);
             return sp_ok();
         }
     }
@@ -457,15 +489,6 @@ void db_catalogue_stale(db_catalogue *catalogue)
     }
 }
 
-void db_catalogue_look(db_catalogue *c)
-{
-    if (c->back == NULL || c->back->state != DB_BACK_READY || c->is_asking) {
-        c->is_looked_for = true; /* with the next answer, or its failure */
-    } else {
-        ask_server(c);
-    }
-}
-
 static void forget(db_catalogue *c)
 {
     for (db_catalogue **link = &all; *link != NULL; link = &(*link)->next) {
@@ -487,6 +510,9 @@ void db_catalogue_tick(void)
     for (db_catalogue *c = all; c != NULL; c = next) {
         next = c->next;
         c->idle_ticks++;
+        if (c->is_asking && sp_loop_now_us(db_here.loop) > c->asked_us + ANSWER_US) {
+            fail_reading(c, "the server does not answer");
+        }
         if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {
             forget(c);
         } else if (c->back == NULL) {

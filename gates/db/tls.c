@@ -63,6 +63,29 @@ static SSL_CTX *new_ctx(const SSL_METHOD *method)
     return ctx;
 }
 
+/* RFC 5929: the digest of the certificate's signature, but SHA-256 for MD5 and SHA-1. NULL: it
+ * names none. */
+static const EVP_MD *end_point_digest(const X509 *certificate)
+{
+    int digest_nid = NID_undef;
+    OBJ_find_sigid_algs(X509_get_signature_nid(certificate), &digest_nid, NULL);
+    const EVP_MD *digest = EVP_get_digestbynid(digest_nid);
+    bool weak = digest != NULL && EVP_MD_get_size(digest) < SP_SHA256_BYTES;
+    return weak ? EVP_sha256() : digest;
+}
+
+bool db_tls_end_point_of(SSL *ssl, sp_buf *out)
+{
+    uint8_t hash[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    const EVP_MD *digest = certificate == NULL ? NULL : end_point_digest(certificate);
+    bool good = digest != NULL && X509_digest(certificate, digest, hash, &len) == 1;
+    sp_buf_span(out, sp_span_of(hash, good ? len : 0));
+    ERR_clear_error();
+    return good;
+}
+
 static bool use_chain(SSL_CTX *ctx, sp_span pem)
 {
     BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
@@ -79,11 +102,9 @@ static bool use_chain(SSL_CTX *ctx, sp_span pem)
         }
     }
     if (good) {
-        int digest_nid = NID_undef;
-        OBJ_find_sigid_algs(X509_get_signature_nid(leaf), &digest_nid, NULL);
-        const EVP_MD *digest = EVP_get_digestbynid(digest_nid);
-        bool weak = digest == NULL || EVP_MD_get_size(digest) < SP_SHA256_BYTES;
-        good = X509_digest(leaf, weak ? EVP_sha256() : digest, end_point, &end_point_len) == 1;
+        const EVP_MD *digest = end_point_digest(leaf);
+        good = X509_digest(leaf, digest == NULL ? EVP_sha256() : digest, end_point,
+                           &end_point_len) == 1;
     }
     X509_free(leaf);
     BIO_free(bio);

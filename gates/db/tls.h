@@ -6,6 +6,7 @@
 #ifndef SP_GATES_DB_TLS_H
 #define SP_GATES_DB_TLS_H
 
+#include "lib/base/buf.h"
 #include "lib/base/mem.h"
 #include "lib/policy/database.h"
 
@@ -17,6 +18,9 @@ void db_tls_ask(void);
 SSL_CTX *db_tls_front(void);
 /* The hash for channel binding (RFC 5929, tls-server-end-point) of what is shown. */
 sp_span db_tls_end_point(void);
+/* The same of the server at the other end of a connection. False: its certificate has none, as with
+ * RSA-PSS. */
+bool db_tls_end_point_of(SSL *ssl, sp_buf *out);
 /* A context for servers of resources with this CA file (empty: the system's); valid until the next
  * call. SP_EIO: the file cannot be read, or holds no certificate. */
 SP_MUST sp_err db_tls_back(sp_database_tls how, const char *ca, SSL_CTX **ret_ctx);

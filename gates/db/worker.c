@@ -205,7 +205,7 @@ static sp_err lock_in(const sp_config *config)
     TRY(sp_fit(beside, sizeof(beside), file));
     const sp_sandbox cage = {
         .role = "db",
-        .may = SP_MAY_CONNECT,
+        .may = SP_MAY_CONNECT | SP_MAY_THREADS, /* the threads look up names: resolve.c */
         .read = {"?/etc", beside, config->documents_dir},
         .files_max = FILES_MAX,
     };
@@ -236,6 +236,7 @@ static sp_err prepare(const sp_worker_start *start)
     TRY(lock_in(start->config));
     TRY(sp_loop_new(&db_here.loop));
     TRY(db_stream_prepare(db_here.loop));
+    TRY(sp_resolve_prepare(db_here.loop));
     TRY(watch_signals());
     TRY(db_judge_start());
     TRY(start_lines(start->config));

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Somebody between the database gate and a real PostgreSQL: passes messages on, and does what he likes with them.
+
+    relay = Relay(server.port)                         # plain
+    relay = Relay(server.port, cert=..., key=...)      # ends TLS on both sides
+    relay.answer = lambda kind, body: ...              # what of the server's messages goes on: bytes, None = as it is
+
+OWNS its threads and sockets. PROCESS tests. TRUST none. SPEC PostgreSQL 15 manual, chapter 55.
+"""
+import socket
+import ssl
+import struct
+import threading
+
+from pgraw import SSL_REQUEST, message
+
+
+class Relay:
+    def __init__(self, port, cert=None, key=None):
+        self.to = port
+        self.tls = None
+        self.answer = lambda kind, body: None
+        self.asked = lambda kind, body, line: None  # each message of the gate; line.sendall() goes to the gate
+        self.seen = []  # bodies of SASLInitialResponse and the like
+        if cert:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(cert, key)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.socket.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        try:
+            server = socket.create_connection(("127.0.0.1", self.to))
+            if self.tls:
+                assert client.recv(8) == SSL_REQUEST
+                client.sendall(b"S")
+                client = self.tls.wrap_socket(client, server_side=True)
+                server.sendall(SSL_REQUEST)
+                assert server.recv(1) == b"S"
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                server = context.wrap_socket(server)
+            threading.Thread(target=self._back, args=(server, client), daemon=True).start()
+            self._front(client, server)
+        except (OSError, AssertionError, ssl.SSLError, struct.error):
+            client.close()
+
+    def _read(self, line, size):
+        got = b""
+        while len(got) < size:
+            more = line.recv(size - len(got))
+            if not more:
+                raise ConnectionError("the end")
+            got += more
+        return got
+
+    def _front(self, client, server):
+        try:
+            first = self._read(client, 4)
+            server.sendall(first + self._read(client, struct.unpack(">I", first)[0] - 4))
+            while True:
+                head = self._read(client, 5)
+                body = self._read(client, struct.unpack(">I", head[1:])[0] - 4)
+                kind = chr(head[0])
+                if kind == "p":
+                    self.seen.append(body)
+                self.asked(kind, body, client)
+                server.sendall(head + body)
+        except (OSError, ConnectionError):
+            server.close()
+
+    def _back(self, server, client):
+        try:
+            while True:
+                head = self._read(server, 5)
+                body = self._read(server, struct.unpack(">I", head[1:])[0] - 4)
+                instead = self.answer(chr(head[0]), body)
+                client.sendall(message(chr(head[0]), body) if instead is None else instead)
+        except (OSError, ConnectionError):
+            client.close()

@@ -11,10 +11,16 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TOLD_MAX_BYTES = 1 << 20, LAST_WORDS_BYTES = 600, PATH_ROOM = 640 };
+enum {
+    FILE_MAX_BYTES = 64 << 20,
+    TOLD_MAX_BYTES = 1 << 20,
+    LAST_WORDS_BYTES = 600,
+    PATH_ROOM = 640
+};
 
 static void close_one(int *fd)
 {
@@ -42,6 +48,15 @@ typedef struct {
     int in[2];
     int out[2];
 } pipes;
+
+/* A server that never stops to tell notices does not fill the disk with them. */
+static void bound_files(pid_t pid)
+{
+    const struct rlimit most = {.rlim_cur = FILE_MAX_BYTES, .rlim_max = FILE_MAX_BYTES};
+    SP_IGNORE(prlimit(pid, RLIMIT_FSIZE, &most, NULL) == 0
+                  ? sp_ok()
+                  : sp_fail(SP_EIO)); /* it has ended already */
+}
 
 static sp_err spawn(const keep_job *job, const char *const argv[], const pipes *p,
                     keep_child *child)
@@ -76,6 +91,9 @@ static sp_err spawn(const keep_job *job, const char *const argv[], const pipes *
                           environment);
     }
     posix_spawn_file_actions_destroy(&actions);
+    if (bad == 0) {
+        bound_files(child->pid);
+    }
     return bad == 0 ? sp_ok() : sp_fail(SP_EIO);
 }
 

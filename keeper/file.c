@@ -344,6 +344,25 @@ sp_err keep_file_remove(const char *dir, uint64_t keep)
     return sync_dir(path);
 }
 
+/* Core forgets a keep when its days are over; one that core never heard of, because it died before
+ * it could write it down, is nobody's. */
+void keep_files_expire(const char *dir, uint64_t before_unix_s)
+{
+    DIR *open_dir = opendir(dir);
+    for (const struct dirent *entry = open_dir == NULL ? NULL : readdir(open_dir); entry != NULL;
+         entry = readdir(open_dir)) {
+        struct stat st;
+        if (sp_span_ends(sp_span_cstr(entry->d_name), SP_SPAN_LIT(".keep")) &&
+            fstatat(dirfd(open_dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (uint64_t)st.st_mtime < before_unix_s) {
+            unlinkat(dirfd(open_dir), entry->d_name, 0);
+        }
+    }
+    if (open_dir != NULL) {
+        closedir(open_dir);
+    }
+}
+
 sp_err keep_files_size(const char *dir, uint64_t *ret_bytes, size_t *ret_count)
 {
     uint64_t bytes = 0;

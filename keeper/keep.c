@@ -8,11 +8,13 @@
 #include "lib/base/arena.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ARGS_MAX = KEEP_RELATIONS_MAX + 16, CHUNK_BYTES = 64 * 1024, KEEPS_MAX = 1000 };
 #define GIB ((uint64_t)1 << 30)
+#define SLACK_BYTES ((uint64_t)64 << 20)
 
 static const char SNAPSHOT[] = "SELECT pg_catalog.pg_export_snapshot()";
 
@@ -38,6 +40,26 @@ static sp_err begin_snapshot(keep_job *job, PGconn *conn, char *ret_snapshot, si
 
 /* ---- room ---- */
 
+/* What keeps that are being written may come to; the jobs of one process share it. */
+static struct {
+    pthread_mutex_t lock;
+    uint64_t bytes;
+} promised = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* The disk's last part is not ours: the ledger and the store may share it. */
+static uint64_t free_of(const struct statvfs *disk)
+{
+    uint64_t all = (uint64_t)disk->f_blocks * disk->f_frsize;
+    uint64_t rest = (uint64_t)disk->f_bavail * disk->f_frsize;
+    return less(rest, all / 20 < GIB ? all / 20 : GIB);
+}
+
+/* *ret_max: bytes that the keep may have. The lock is held. */
 static sp_err check_room(keep_job *job, uint64_t bytes, uint64_t *ret_max)
 {
     uint64_t used = 0;
@@ -48,8 +70,9 @@ static sp_err check_room(keep_job *job, uint64_t bytes, uint64_t *ret_max)
         return sp_fail(SP_EIO);
     }
     uint64_t all = (uint64_t)job->config->keep_gib * GIB;
-    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
-    uint64_t left = used < all ? all - used : 0;
+    uint64_t free_bytes = less(free_of(&disk), promised.bytes);
+    uint64_t left = less(less(all, used), promised.bytes);
+    uint64_t most = bytes < UINT64_MAX / 8 ? 4 * bytes + SLACK_BYTES : UINT64_MAX;
     if (count >= KEEPS_MAX || bytes / 4 > left || bytes / 4 > free_bytes) {
         sp_buf_fmt(&job->why,
                    "keeping about %llu bytes would pass the room for keeps (%u GiB, %zu of %d "
@@ -57,8 +80,26 @@ static sp_err check_room(keep_job *job, uint64_t bytes, uint64_t *ret_max)
                    (unsigned long long)bytes, job->config->keep_gib, count, KEEPS_MAX);
         return sp_fail(SP_ELIMIT);
     }
-    *ret_max = left < free_bytes ? left : free_bytes;
+    left = left < free_bytes ? left : free_bytes;
+    *ret_max = left < most ? left : most;
     return sp_ok();
+}
+
+/* promise: until give_room_back(). */
+static sp_err take_room(keep_job *job, uint64_t bytes, bool promise, uint64_t *ret_max)
+{
+    pthread_mutex_lock(&promised.lock);
+    sp_err err = check_room(job, bytes, ret_max);
+    promised.bytes += sp_failed(err) || !promise ? 0 : *ret_max;
+    pthread_mutex_unlock(&promised.lock);
+    return err;
+}
+
+static void give_room_back(uint64_t bytes)
+{
+    pthread_mutex_lock(&promised.lock);
+    promised.bytes -= bytes;
+    pthread_mutex_unlock(&promised.lock);
 }
 
 /* ---- pg_dump ---- */
@@ -208,10 +249,12 @@ sp_err keep_run_keep(keep_job *job)
     TRY(begin_snapshot(job, conn, snapshot, sizeof(snapshot)));
     TRY(keep_manifest(job, conn, &manifest));
     job->plain_bytes = keep_manifest_bytes(manifest);
-    TRY(check_room(job, job->plain_bytes, &max_bytes));
     json_object_set_new(manifest, "created",
                         json_integer((json_int_t)(sp_now_unix_us() / 1000000)));
-    TRY(write_all(job, manifest, snapshot, max_bytes));
+    TRY(take_room(job, job->plain_bytes, true, &max_bytes));
+    sp_err err = write_all(job, manifest, snapshot, max_bytes);
+    give_room_back(max_bytes);
+    TRY(err);
     keep_summary(manifest, &job->report);
     return sp_ok();
 }
@@ -226,7 +269,7 @@ sp_err keep_run_estimate(keep_job *job)
     TRY(keep_manifest(job, conn, &manifest));
     job->bytes = keep_manifest_bytes(manifest);
     job->duration_ms = 200 + job->bytes * 1000 / (job->rate == 0 ? 1 : job->rate);
-    TRY(check_room(job, job->bytes, &max_bytes));
+    TRY(take_room(job, job->bytes, false, &max_bytes));
     keep_summary(manifest, &job->report);
     return sp_ok();
 }

@@ -104,6 +104,7 @@ SP_MUST sp_err keep_reader_key(keep_reader *reader, const sp_key *key);
 SP_MUST sp_err keep_reader_read(keep_reader *reader, void *to, size_t len, size_t *ret_len);
 void keep_reader_free(keep_reader *reader);
 SP_MUST sp_err keep_file_remove(const char *dir, uint64_t keep);
+void keep_files_expire(const char *dir, uint64_t before_unix_s);
 /* Bytes and number of all keeps. */
 SP_MUST sp_err keep_files_size(const char *dir, uint64_t *ret_bytes, size_t *ret_count);
 

@@ -23,6 +23,7 @@ enum {
     PEERS_MAX = 8,
     JOBS_MAX = 16,
     FILES_MAX = 1024,
+    DAY_S = 24 * 3600,
     REPORT_MAX_BYTES = SP_KEEPER_REPORT_MAX_BYTES,
     RATE_DEFAULT = 20 << 20,
     RATE_LEAST = 8 << 20 /* bytes: less says nothing about the rate */
@@ -226,6 +227,13 @@ static void sweep(const char *dir_path, bool inner)
     }
 }
 
+/* A day later than core forgets them. */
+static void expire(const keeper *self)
+{
+    uint64_t kept_s = ((uint64_t)self->config->keep_days + 1) * DAY_S;
+    keep_files_expire(self->store_dir, sp_now_unix_us() / 1000000 - kept_s);
+}
+
 static sp_err make_places(keeper *self)
 {
     auto_free char *state = NULL;
@@ -236,6 +244,7 @@ static sp_err make_places(keeper *self)
     TRY(sp_dir_make(store, 0700));
     sweep(state, false);
     sweep(store, false);
+    expire(self);
     return sp_ok();
 }
 
@@ -260,8 +269,8 @@ static void on_term(uv_signal_t *signal, int number)
 
 static void on_watchdog(uv_timer_t *timer)
 {
-    (void)timer;
     sp_entry_notify("WATCHDOG=1");
+    expire(timer->data);
 }
 
 static sp_err serve(keeper *self, sp_buf *why)
@@ -274,6 +283,7 @@ static sp_err serve(keeper *self, sp_buf *why)
     }
     uv_signal_init(&self->loop, &self->term);
     uv_timer_init(&self->loop, &self->watchdog);
+    self->watchdog.data = self;
     uv_signal_start(&self->term, on_term, SIGTERM);
     uv_timer_start(&self->watchdog, on_watchdog, WATCHDOG_MS, WATCHDOG_MS);
     return sp_server_new(&self->loop, fd, PEERS_MAX, &calls, &self->server);

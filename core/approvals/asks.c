@@ -15,7 +15,7 @@
 #include "infra/proc/log.h"
 
 enum {
-    TICK_MS = 1000,
+    TICK_MS = 50,
     REVIEW_TICKS = 600,
     LEFT_TICKS = 3,       /* the lines to ledger and keeper are up by then */
     KEPT_S = 400 * 86400, /* decided asks; the ledger has them for as long as it keeps entries */
@@ -428,17 +428,30 @@ static void carry_out_left(sp_core *core)
     }
 }
 
+/* Roles for a while end when they end, not up to a second later. */
+static void end_grants(sp_approvals *approvals, uint64_t now_unix_s)
+{
+    if (now_unix_s >= approvals->grants_due_unix_s) {
+        approvals->grants_due_unix_s = sp_grants_tick(approvals->core, now_unix_s);
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     sp_approvals *approvals = timer->data;
     sp_core *core = approvals->core;
     uint64_t now_unix_s = now_s();
+    end_grants(approvals, now_unix_s);
+    if (now_unix_s == approvals->second_unix_s) {
+        return;
+    }
+    approvals->second_unix_s = now_unix_s;
+    approvals->grants_due_unix_s = 0;
     expire(core, SP_ASK_WAITING, now_unix_s);
     expire(core, SP_ASK_APPROVED, now_unix_s);
     if (approvals->ticks == LEFT_TICKS) {
         carry_out_left(core);
     }
-    sp_grants_tick(core, now_unix_s);
     sp_keeps_tick(core, now_unix_s);
     if (approvals->ticks++ % REVIEW_TICKS == 0) {
         sp_reviews_tick(core, now_unix_s);
@@ -470,6 +483,28 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
     uv_timer_start(&approvals->timer, on_tick, TICK_MS, TICK_MS);
     *ret_approvals = SP_STEAL(approvals);
     return sp_ok();
+}
+
+bool sp_approvals_begin(sp_approvals *approvals, uint64_t id)
+{
+    size_t spare = SP_KEEPER_BUSY_MAX;
+    for (size_t i = 0; i < SP_KEEPER_BUSY_MAX; i++) {
+        if (approvals->busy[i] == id) {
+            return false;
+        }
+        spare = approvals->busy[i] == 0 && spare == SP_KEEPER_BUSY_MAX ? i : spare;
+    }
+    if (spare < SP_KEEPER_BUSY_MAX) {
+        approvals->busy[spare] = id;
+    }
+    return spare < SP_KEEPER_BUSY_MAX;
+}
+
+void sp_approvals_end(sp_approvals *approvals, uint64_t id)
+{
+    for (size_t i = 0; approvals != NULL && i < SP_KEEPER_BUSY_MAX; i++) {
+        approvals->busy[i] = approvals->busy[i] == id ? 0 : approvals->busy[i];
+    }
 }
 
 static void timer_closed(uv_handle_t *handle)

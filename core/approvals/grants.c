@@ -183,8 +183,11 @@ static void publish(sp_core *core, const grant *g)
 typedef struct {
     sp_core *core;
     sp_arena arena;
+    sp_ask ask;
     grant g;
 } opening;
+
+static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role);
 
 static void opening_free(opening *o)
 {
@@ -205,6 +208,10 @@ static void on_opened(void *self, sp_err err)
 {
     opening *o = self;
     sp_core *core = o->core;
+    uint32_t role = 0;
+    if (!sp_failed(err)) { /* while the ledger wrote, somebody may have locked or granted */
+        err = check_open(core, &o->ask, &role);
+    }
     if (!sp_failed(err)) {
         err = sp_ask_carried_out(core, o->g.ask); /* once: what was opened meanwhile stays so */
     }
@@ -215,6 +222,10 @@ static void on_opened(void *self, sp_err err)
         sp_log(SP_LOG_WARN, "the role %.*s was not given to %.*s: %s", SP_SPAN_ARG(o->g.role_name),
                SP_SPAN_ARG(o->g.person_name), sp_code_word(err.code));
     } else {
+        sp_approvals *approvals = sp_approvals_of(core);
+        if (approvals->grants_due_unix_s > o->g.until_unix_s) {
+            approvals->grants_due_unix_s = o->g.until_unix_s;
+        }
         sp_sessions_refresh_person(core, o->g.person);
         publish(core, &o->g);
     }
@@ -233,7 +244,10 @@ static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role)
     TRY(sp_policy_set_request(set, ask->role, &request));
     TRY(sp_people_get(core->store, ask->asker, &person));
     TRY(sp_roles_of(core->store, ask->asker, roles));
-    if (person.state != SP_PERSON_ACTIVE || sp_roles_hold(roles, request.number)) {
+    bool sealed = ask->kind == SP_ASK_BREAK_GLASS;
+    if (person.state != SP_PERSON_ACTIVE || sp_roles_hold(roles, request.number) ||
+        !sp_policy_people_has(&request.who, ask->asker, roles) || request.sealed != sealed ||
+        ask->duration_s > request.longest_s) {
         return sp_fail(SP_EDENIED);
     }
     roles[request.number / 64] |= UINT64_C(1) << (request.number % 64);
@@ -264,7 +278,10 @@ static sp_err make_opening(sp_core *core, const sp_ask *ask, opening **ret_openi
                    .role_name = ask->role,
                    .reason = ask->reason,
                    .ticket = ask->ticket};
-    sp_span *const texts[] = {&o->g.person_name, &o->g.role_name, &o->g.reason, &o->g.ticket};
+    o->ask = (sp_ask){
+        .kind = ask->kind, .asker = ask->asker, .duration_s = ask->duration_s, .role = ask->role};
+    sp_span *const texts[] = {&o->g.person_name, &o->g.role_name, &o->g.reason, &o->g.ticket,
+                              &o->ask.role};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         sp_err err = sp_arena_copy(&o->arena, *texts[i], texts[i]);
         if (sp_failed(err)) {
@@ -332,7 +349,14 @@ static void list_over(sp_store *store, uint64_t now_unix_s, id_list *list)
     }
 }
 
-void sp_grants_tick(sp_core *core, uint64_t now_unix_s)
+static uint64_t next_end(sp_store *store)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT until FROM role_grant WHERE ended = 0 ORDER BY until LIMIT 1");
+    return sp_query_row(&q) ? sp_col_u64(&q) : UINT64_MAX;
+}
+
+uint64_t sp_grants_tick(sp_core *core, uint64_t now_unix_s)
 {
     id_list list = {.count = 0};
     list_over(core->store, now_unix_s, &list);
@@ -347,8 +371,27 @@ void sp_grants_tick(sp_core *core, uint64_t now_unix_s)
         if (sp_failed(err)) {
             sp_log(SP_LOG_ERROR, "a role that was given for a while cannot be taken back: %s",
                    sp_store_error_text(core->store));
+            return now_unix_s + 1; /* again */
         }
     }
+    return next_end(core->store);
+}
+
+sp_err sp_grants_agreed_by(sp_store *store, uint32_t person, uint32_t voter,
+                           uint64_t ret_roles[SP_ROLE_WORDS])
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT g.role FROM role_grant g JOIN vote v ON v.ask = g.ask WHERE g.person = $1"
+               " AND g.ended = 0 AND v.person = $2 AND v.yes = 1");
+    sp_bind_u64(&q, person);
+    sp_bind_u64(&q, voter);
+    while (sp_query_row(&q)) {
+        uint64_t role = sp_col_u64(&q);
+        if (role < (uint64_t)SP_ROLE_WORDS * 64) {
+            ret_roles[role / 64] |= UINT64_C(1) << (role % 64);
+        }
+    }
+    return sp_query_finish(&q);
 }
 
 /* ---- the API: asking ---- */

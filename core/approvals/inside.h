@@ -10,7 +10,7 @@
 #include "core/identity/people.h"
 #include "core/state/state.h"
 
-enum { SP_ASK_ARENA_BYTES = 512 * 1024, SP_ASKS_LISTED_MAX = 500 };
+enum { SP_ASK_ARENA_BYTES = 512 * 1024, SP_ASKS_LISTED_MAX = 500, SP_KEEPER_BUSY_MAX = 12 };
 
 typedef struct sp_keeper_client sp_keeper_client;
 
@@ -18,7 +18,10 @@ struct sp_approvals {
     sp_core *core;
     sp_keeper_client *keeper; /* NULL: this office keeps nothing */
     uv_timer_t timer;
-    unsigned ticks;
+    uint64_t second_unix_s;            /* that was worked last */
+    uint64_t grants_due_unix_s;        /* the next one ends then */
+    unsigned ticks;                    /* seconds */
+    uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
 };
 
 /* ---- rows.c: the store ---- */
@@ -28,17 +31,15 @@ SP_MUST sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask);
 /* SP_ECONFLICT: it is not in state `from` any more. */
 SP_MUST sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_state to,
                                 sp_span by, uint64_t now_unix_s);
-/* Approved; it can be used until then. SP_ECONFLICT. */
-SP_MUST sp_err sp_ask_row_approve(sp_store *store, uint64_t id, uint64_t now_unix_s,
-                                  uint64_t expires_unix_s);
 /* Decided before that, and nothing is kept for it any more. */
 SP_MUST sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s);
 /* What undoing it would cost. */
 SP_MUST sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
                                    sp_span dependants);
-/* Adds a vote and counts the approvals. SP_EEXISTS: he has voted; SP_ECONFLICT: not waiting. */
-SP_MUST sp_err sp_ask_row_vote(sp_store *store, uint64_t id, const sp_vote *vote,
-                               uint32_t *ret_approvals);
+/* Adds a vote and, in the same step, what it decides: refused, or approved when enough agree (then
+ * it can be used for as long again). SP_EEXISTS: he has voted; SP_ECONFLICT: not waiting. */
+SP_MUST sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote *vote,
+                               bool *ret_decided);
 /* Newest first. state: SP_ASK_STATE_COUNT = all; asker 0 = all. Stops when visit says false. */
 typedef bool (*sp_ask_visit)(void *self, uint64_t id);
 SP_MUST sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_visit visit,
@@ -64,6 +65,10 @@ void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_
 void sp_approvals_changed(sp_core *core, const sp_ask *ask);
 /* Enough people approved it: what follows, by kind. The vote is on the ledger and in the store. */
 void sp_ask_decided(sp_core *core, uint64_t id);
+/* The keeper does one thing at a time about an ask or a keep, and not too many at once. False: not
+ * now. */
+bool sp_approvals_begin(sp_approvals *approvals, uint64_t id);
+void sp_approvals_end(sp_approvals *approvals, uint64_t id);
 /* An approved one that core itself carries out (a role, an undo): used. */
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
 
@@ -91,7 +96,11 @@ void sp_ask_push_done(sp_core *core, const sp_ask *ask);
 /* ---- grants.c: roles for a while, emergency access ---- */
 SP_MUST sp_err sp_grants_routes(sp_core *core);
 void sp_grant_open(sp_core *core, const sp_ask *ask);
-void sp_grants_tick(sp_core *core, uint64_t now_unix_s);
+/* Ends what is over; when the next one is. */
+uint64_t sp_grants_tick(sp_core *core, uint64_t now_unix_s);
+/* Roles of a person that he holds for a while because this voter agreed to it. */
+SP_MUST sp_err sp_grants_agreed_by(sp_store *store, uint32_t person, uint32_t voter,
+                                   uint64_t ret_roles[SP_ROLE_WORDS]);
 /* Whether the role is held for a while only. */
 bool sp_grant_is_open(sp_store *store, uint32_t person, uint32_t role);
 

@@ -16,7 +16,13 @@
 #include "lib/policy/database.h"
 #include "lib/proto/db_msg.h"
 
-enum { DETAIL_ROOM_BYTES = 8192, FORGET_AT_ONCE = 10, DAY_S = 86400, TOLD_MAX_BYTES = 6000 };
+enum {
+    DETAIL_ROOM_BYTES = 8192,
+    FORGET_AT_ONCE = 10,
+    DAY_S = 86400,
+    TOLD_MAX_BYTES = 6000,
+    KEPT_OF_ASK_MAX = 2
+};
 
 typedef enum { KEPT, UNDONE, UNDO_FAILED, FORGOTTEN } keep_state;
 
@@ -228,6 +234,9 @@ typedef struct {
 
 static void keeping_free(keeping *w)
 {
+    if (w->k.ask != 0) {
+        sp_approvals_end(w->core->approvals, w->k.ask);
+    }
     sp_peer_unref(w->peer);
     sp_arena_done(&w->arena);
     sp_free(w);
@@ -323,6 +332,14 @@ static void on_kept(void *self, const sp_keeper_done *done)
     sp_ledger_client_append(w->core->ledger, &event, on_kept_recorded, w);
 }
 
+/* One is what a statement needs; who asks for more fills the keeper's room. */
+static uint64_t count_kept(sp_store *store, uint64_t ask)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT COUNT(*) FROM kept WHERE ask = $1");
+    sp_bind_bits(&q, ask);
+    return sp_query_row(&q) ? sp_col_u64(&q) : UINT64_MAX;
+}
+
 static sp_err begin_keep(sp_core *core, sp_peer *peer, const sp_msg *msg, const sp_db_keep *from,
                          keeping **ret_keeping)
 {
@@ -337,7 +354,8 @@ static sp_err begin_keep(sp_core *core, sp_peer *peer, const sp_msg *msg, const 
                 w->ask.kind == SP_ASK_STATEMENT && w->ask.expires_unix_s > now_s() &&
                 sp_span_eq(w->ask.resource, from->resource) &&
                 sp_span_eq(w->ask.database, from->database);
-    if (!fits) {
+    if (!fits || count_kept(core->store, from->ask) >= KEPT_OF_ASK_MAX ||
+        !sp_approvals_begin(core->approvals, from->ask)) {
         keeping_free(w);
         return sp_fail(SP_EDENIED);
     }
@@ -391,10 +409,14 @@ typedef struct {
     sp_ask ask;
     sp_ask first; /* the ask of the statement */
     kept k;
+    bool is_busy;
 } undoing;
 
 static void undoing_free(undoing *w)
 {
+    if (w->is_busy) {
+        sp_approvals_end(w->core->approvals, w->k.id);
+    }
     sp_arena_done(&w->arena);
     sp_free(w);
 }
@@ -436,6 +458,14 @@ static void on_undo_recorded(void *self, sp_err err)
     auto_placed placed p = {.credential = {0}};
     if (!sp_failed(err)) {
         err = sp_ask_carried_out(w->core, w->ask.id);
+    }
+    if (!sp_failed(err)) { /* another undo of it may have been first */
+        err = load_kept(w->core->store, &w->arena, w->k.id, &w->k);
+    }
+    if (!sp_failed(err)) {
+        bool over = w->k.state == UNDONE || w->k.state == FORGOTTEN;
+        w->is_busy = !over && sp_approvals_begin(w->core->approvals, w->k.id);
+        err = w->is_busy ? sp_ok() : sp_fail(SP_ECONFLICT);
     }
     if (!sp_failed(err)) {
         err = place(w->core, w->k.resource, w->k.database, w->first.content, &p);
@@ -666,6 +696,7 @@ static sp_err ask_of(wanting *w, sp_span report)
 static void on_tried(void *self, const sp_keeper_done *done)
 {
     wanting *w = self;
+    sp_approvals_end(sp_request_core(w->req)->approvals, w->k.id);
     if (done->code == SP_ECONFLICT || done->code == SP_ECORRUPT || done->code == SP_ENOTFOUND) {
         sp_answer_problem(w->req, 409, "cannot_undo", "It cannot be undone: %.*s",
                           SP_SPAN_ARG(done->why));
@@ -714,6 +745,10 @@ static void post_undo(sp_request *req)
     if (sp_failed(err)) {
         sp_answer_problem(req, 409, "cannot_undo",
                           "The policy names no place or role of the database for this any more.");
+        return;
+    }
+    if (!sp_approvals_begin(core->approvals, w->k.id)) { /* each try locks the tables */
+        sp_answer_problem(req, 409, "busy", "Somebody looks at this one just now. Try again.");
         return;
     }
     p.job.kind = SP_KEEPER_TRY_UNDO;

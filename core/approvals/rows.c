@@ -223,24 +223,6 @@ sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_
     return sp_txn_commit(&txn);
 }
 
-sp_err sp_ask_row_approve(sp_store *store, uint64_t id, uint64_t now_unix_s,
-                          uint64_t expires_unix_s)
-{
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
-        store, "UPDATE ask SET state = 1, ended = $1, expires = $2 WHERE id = $3 AND state = 0");
-    sp_bind_u64(&q, now_unix_s);
-    sp_bind_u64(&q, expires_unix_s);
-    sp_bind_bits(&q, id);
-    sp_err err = sp_query_finish_changed(&q);
-    if (err.code == SP_ENOTFOUND) {
-        return sp_fail(SP_ECONFLICT);
-    }
-    TRY(err);
-    return sp_txn_commit(&txn);
-}
-
 sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
@@ -338,16 +320,33 @@ static bool is_waiting(sp_store *store, uint64_t id, uint64_t now_unix_s)
     return sp_query_row(&q);
 }
 
-sp_err sp_ask_row_vote(sp_store *store, uint64_t id, const sp_vote *vote, uint32_t *ret_approvals)
+static sp_err decide(sp_store *store, const sp_ask *ask, const sp_vote *vote)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE ask SET state = $1, ended_by = $2, ended = $3, expires = $4 WHERE id = $5");
+    sp_bind_u64(&q, vote->yes ? SP_ASK_APPROVED : SP_ASK_REFUSED);
+    sp_bind_text(&q, vote->yes ? SP_SPAN_EMPTY : vote->name);
+    sp_bind_u64(&q, vote->when_unix_s);
+    sp_bind_u64(&q, vote->yes ? vote->when_unix_s + ask->approvers.expires_s : ask->expires_unix_s);
+    sp_bind_bits(&q, ask->id);
+    return sp_query_finish_changed(&q);
+}
+
+sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote *vote, bool *ret_decided)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    if (!is_waiting(store, id, vote->when_unix_s)) {
+    if (!is_waiting(store, ask->id, vote->when_unix_s)) {
         return sp_fail(SP_ECONFLICT);
     }
-    TRY(insert_vote(store, id, vote));
-    *ret_approvals = sp_votes_count(store, id);
-    return sp_txn_commit(&txn);
+    TRY(insert_vote(store, ask->id, vote));
+    bool decided = !vote->yes || sp_votes_count(store, ask->id) >= ask->approvers.needed;
+    if (decided) {
+        TRY(decide(store, ask, vote));
+    }
+    TRY(sp_txn_commit(&txn));
+    *ret_decided = decided;
+    return sp_ok();
 }
 
 sp_err sp_votes_each(sp_store *store, uint64_t id, void (*visit)(void *self, const sp_vote *vote),

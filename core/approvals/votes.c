@@ -37,6 +37,22 @@ static bool is_approver(const sp_request *req, const sp_ask *ask)
            sp_policy_people_has(&ask->approvers.by, session->person, session->roles);
 }
 
+/* A role that somebody has for a while because the asker agreed to it makes nobody his approver:
+ * with an accomplice he would approve himself. */
+static bool is_approver_without(sp_request *req, const sp_ask *ask)
+{
+    const sp_live_session *session = sp_request_session(req);
+    uint64_t roles[SP_ROLE_WORDS] = {0};
+    if (sp_failed(
+            sp_grants_agreed_by(sp_request_core(req)->store, session->person, ask->asker, roles))) {
+        return false;
+    }
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        roles[w] = session->roles[w] & ~roles[w];
+    }
+    return sp_policy_people_has(&ask->approvers.by, session->person, roles);
+}
+
 sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask)
 {
     if (sp_request_person(req) == ask->asker) {
@@ -46,6 +62,11 @@ sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask)
     if (!is_approver(req, ask)) {
         return (sp_vote_right){false, "not_approver",
                                "The policy names other people to approve this."};
+    }
+    if (!is_approver_without(req, ask)) {
+        return (sp_vote_right){false, "asker_agreed",
+                               "You hold the role that approves this because who asks agreed to "
+                               "it: other people have to approve it."};
     }
     if (ask->state != SP_ASK_WAITING || ask->expires_unix_s <= now_s()) {
         return (sp_vote_right){false, "not_waiting", "This does not wait for approval any more."};
@@ -173,18 +194,13 @@ static void answer_ask(sp_request *req, uint64_t id)
 
 static sp_err take_vote(sp_core *core, const voting *v, const sp_vote *vote)
 {
-    uint32_t approvals = 0;
-    TRY(sp_ask_row_vote(core->store, v->ask->id, vote, &approvals));
-    if (!v->yes) {
-        return sp_ask_row_state(core->store, v->ask->id, SP_ASK_WAITING, SP_ASK_REFUSED, vote->name,
-                                vote->when_unix_s);
-    }
-    if (approvals < v->ask->approvers.needed) {
+    bool decided = false;
+    TRY(sp_ask_row_vote(core->store, v->ask, vote, &decided));
+    if (!decided) {
         sp_approvals_changed(core, v->ask);
-        return sp_fail(SP_EAGAIN); /* not yet decided */
+        return sp_fail(SP_EAGAIN);
     }
-    return sp_ask_row_approve(core->store, v->ask->id, vote->when_unix_s,
-                              vote->when_unix_s + v->ask->approvers.expires_s);
+    return sp_ok();
 }
 
 static void go_vote(sp_request *req, void *data)

@@ -328,6 +328,13 @@ sp_err sp_db_on_sasl(sp_databases *databases, sp_peer *peer, const sp_msg *msg)
     sp_db_sasl ask;
     bool later = false;
     TRY(sp_db_sasl_read(msg->body, &ask));
+    if (ask.data.len == 0) { /* gave up: that is no wrong password */
+        remove_those(databases->conversations, is_this, find(databases, peer, ask.conversation));
+        if (msg->id != 0) {
+            sp_peer_reply(peer, msg, SP_EDENIED, SP_SPAN_EMPTY, NULL, 0);
+        }
+        return sp_ok();
+    }
     auto_buf sp_buf text = sp_buf_make(SERVER_FIRST_BYTES + NONCE_TEXT_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_SASL_MAX_BYTES);
     sp_err err = step(databases, peer, msg, &ask, &later, &text);

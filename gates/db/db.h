@@ -58,6 +58,7 @@ typedef struct {
     char application[DB_NAME_BYTES];
     uint8_t mechanism; /* sp_db_mechanism */
     bool sasl_begun;
+    uint32_t conversation; /* with core; a number is not used again soon */
     bool direct_tls;
     bool asked_ssl;
     bool asked_gss;
@@ -125,6 +126,7 @@ struct db_session {
     bool mid_message;  /* the client has the beginning of a message: nothing may come between */
     bool left;         /* the client is gone, the server still runs what he asked for */
     bool fatal_passed; /* the server said why it ends */
+    bool is_revoked;   /* it may not go on: what the client does not take soon it does not get */
     char sqlstate[6];  /* of the error in the answer under way */
     char tag[DB_NAME_BYTES]; /* of its last CommandComplete */
     uint64_t rows;           /* of the answer under way */
@@ -150,6 +152,8 @@ typedef struct {
     size_t listening_count;
     sp_timer tick;
     int pulse_fd;
+    uint64_t epoch; /* of the live table, when all were looked at last */
+    uint32_t conversations;
     db_session **sessions; /* by slot; NULL = free */
     uint32_t *free_slots;
     uint32_t free_count;
@@ -180,6 +184,10 @@ void db_session_fail(db_session *session, const db_refusal *refusal);
 /* The client is gone. */
 void db_session_leave(db_session *session);
 void db_session_look_again(void);
+/* Whether it may go on, by the live table and the policy of now. */
+bool db_session_may_go_on(db_session *session, db_refusal *refusal);
+/* Once a second: time passed since everybody proved himself. */
+void db_session_tick(void);
 /* Tells a core that has come back of all that are open. */
 void db_session_tell_all(void);
 /* By the number that core knows it by; NULL = not here, or gone. */
@@ -196,6 +204,8 @@ bool db_subject_find(db_session *session, sp_reason *ret_reason);
 void db_front_on_ready(db_stream *stream);
 /* ---- login.c ---- */
 void db_login_begin(db_session *session);
+/* The client is gone in the middle of it: core need not wait for the rest. */
+void db_login_give_up(const db_session *session);
 void db_login_message(db_session *session, const sp_pg_msg *msg);
 /* ---- open.c ---- */
 /* Logged in: may it connect, and then to the server. Also when the judge resumes. */
@@ -266,6 +276,10 @@ sp_event db_event_of(const db_session *session, sp_event_kind kind);
 /* The detail of an event about a statement: its connection, what of it nobody could look into (bits
  * of DB_OPAQUE_), and, with key, what it came to. Written into room. */
 enum { DB_OPAQUE_CODE = 1U << 0, DB_OPAQUE_FUNCTION = 1U << 1, DB_DETAIL_BYTES = 512 };
+/* The refusal of somebody whom nobody knows: an event of its own, or counted; *reference is then
+ * that of the event it is counted with. */
+bool db_stranger_refused(const db_session *session, sp_reason reason, uint64_t *reference);
+void db_strangers_sweep(bool all);
 sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,
                         char room[DB_DETAIL_BYTES]);
 

@@ -414,7 +414,9 @@ void db_front_on_ready(db_stream *stream)
         return;
     }
     bool broken = sp_failed(db_stream_flush(stream));
-    if (broken || (session->at == DB_AT_ENDING && !db_stream_is_stuck(stream))) {
+    bool said = session->at == DB_AT_ENDING && !db_stream_is_stuck(stream) &&
+                (!session->is_revoked || stream->hung); /* the kernel may hold what was sent */
+    if (broken || said) {
         db_session_drop(session);
         return;
     }

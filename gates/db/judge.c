@@ -266,6 +266,11 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
                           db_refusal *refusal)
 {
     (void)out;
+    /* core's push may be on its way, or core died before it: the word in memory counts */
+    if (sp_live_epoch(&db_here.office.live) != db_here.epoch &&
+        !db_session_may_go_on(session, refusal)) {
+        return DB_CUT;
+    }
     db_verdict verdict = judge_message(session, msg, flight, refusal);
     if (verdict != DB_WAIT) {
         db_spend_gone(db_session_judge(session)); /* granted for this message, and for no other */

@@ -82,11 +82,10 @@ static void on_step(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     session->at = DB_AT_SASL;
 }
 
-static void relay(db_session *session, sp_span data)
+static void write_sasl(const db_session *session, sp_span data, sp_buf *body)
 {
     const db_login *login = session->login;
-    auto_buf sp_buf body = sp_buf_make(SP_DB_SASL_MAX_BYTES * 2);
-    sp_db_sasl sasl = {.conversation = session->slot,
+    sp_db_sasl sasl = {.conversation = login->conversation,
                        .mechanism = login->mechanism,
                        .over_tls = session->front.ssl != NULL ? 1 : 0,
                        .end_point = session->front.ssl != NULL ? db_tls_end_point() : SP_SPAN_EMPTY,
@@ -98,7 +97,25 @@ static void relay(db_session *session, sp_span data)
     if (session->has_certificate) {
         sp_copy(sasl.fingerprint.bytes, session->fingerprint.bytes, SP_SHA256_BYTES);
     }
-    sp_db_sasl_write(&sasl, &body);
+    sp_db_sasl_write(&sasl, body);
+}
+
+void db_login_give_up(const db_session *session)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_DB_SASL_MAX_BYTES * 2);
+    if (session->login == NULL || !session->login->sasl_begun || session->live_id != 0) {
+        return;
+    }
+    write_sasl(session, SP_SPAN_EMPTY, &body);
+    if (!sp_failed(sp_buf_error(&body))) { /* if it does not arrive, core forgets it in a minute */
+        (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_SASL, sp_buf_borrow(&body));
+    }
+}
+
+static void relay(db_session *session, sp_span data)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_DB_SASL_MAX_BYTES * 2);
+    write_sasl(session, data, &body);
     if (sp_failed(sp_buf_error(&body))) {
         denied(session, "the log-in failed", "");
         return;
@@ -134,6 +151,7 @@ void db_login_message(db_session *session, const sp_pg_msg *msg)
         return;
     }
     session->login->sasl_begun = true;
+    session->login->conversation = ++db_here.conversations;
     relay(session, initial.data);
 }
 

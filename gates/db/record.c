@@ -4,8 +4,10 @@
  * TRUST none. SPEC lib/proto/event.h.
  */
 #include "gates/db/db.h"
+#include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 #include "lib/proto/json.h"
+#include "lib/web/strangers.h"
 
 #include <stdio.h>
 
@@ -39,6 +41,48 @@ sp_event db_event_of(const db_session *session, sp_event_kind kind)
         event.policy_version = sp_policy_version(&session->snapshot->policy);
     }
     return event;
+}
+
+/* ---- whom nobody knows ---- */
+
+static sp_strangers strangers;
+
+static void write_counted(void *self, const sp_stranger *counted)
+{
+    (void)self;
+    sp_event event = {
+        .when_unix_us = sp_now_unix_us(),
+        .reference = counted->reference,
+        .kind = SP_EVENT_DECISION,
+        .severity = SP_SEVERITY_MEDIUM,
+        .gate = SP_GATE_DB,
+        .action = SP_ACTION_CONNECT,
+        .verdict = SP_VERDICT_DENY,
+        .reason = counted->reason,
+        .count = counted->counted,
+        .method = SP_SPAN_LIT("CONNECT"),
+        .detail = SP_SPAN_LIT("{\"counted\":\"refusals of clients who are not logged in, of one "
+                              "address (or of many when it is empty), within a minute\"}"),
+    };
+    sp_copy(event.peer, counted->peer, sizeof(event.peer));
+    (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+}
+
+static const sp_strangers_calls strangers_calls = {write_counted, NULL};
+
+bool db_stranger_refused(const db_session *session, sp_reason reason, uint64_t *reference)
+{
+    if (strangers.seed == 0) {
+        strangers.seed = sp_random_u64() | 1;
+    }
+    return sp_strangers_take(&strangers, session->who.peer, (uint8_t)reason,
+                             sp_loop_now_us(db_here.loop), reference, &strangers_calls);
+}
+
+void db_strangers_sweep(bool all)
+{
+    sp_strangers_sweep(&strangers, all ? UINT64_MAX : sp_loop_now_us(db_here.loop),
+                       &strangers_calls);
 }
 
 sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,

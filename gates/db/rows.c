@@ -221,15 +221,22 @@ static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
 
 /* ---- the seam ---- */
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a == 0 ? b : (b == 0 || a < b ? a : b);
+}
+
+/* What may be had in a day is the most that one answer may bring, whatever is left of it. */
 void db_rows_watch(db_session *session, db_note *note)
 {
     const sp_decision *decision = &note->ruling.decision;
     bool masks = note->masking != SP_SQL_MASKING_CLEAN;
-    bool limits = (decision->must & SP_MUST_LIMIT) != 0 &&
-                  (decision->limit_rows != 0 || decision->limit_bytes != 0);
-    if (!limits) {
-        note->ruling.decision.limit_rows = note->ruling.decision.limit_bytes = 0;
-    }
+    bool limits =
+        (decision->must & SP_MUST_LIMIT) != 0 && (decision->limit_rows | decision->limit_bytes |
+                                                  decision->day_rows | decision->day_bytes) != 0;
+    sp_decision *own = &note->ruling.decision;
+    own->limit_rows = limits ? least(own->limit_rows, own->day_rows) : 0;
+    own->limit_bytes = limits ? least(own->limit_bytes, own->day_bytes) : 0;
     if (!masks && !limits) {
         return;
     }

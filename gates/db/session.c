@@ -9,9 +9,11 @@
 #include "lib/proto/core_msg.h"
 #include "lib/proto/db_msg.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define SESSION_OF(pointer, member)                                                                \
@@ -19,6 +21,7 @@
 
 enum {
     LAST_WORDS_US = 2000000,
+    REVOKED_US = 50000, /* for the last words of one that may not go on */
     LINGER_US = 60000000,
     IN_MAX_BYTES = 16 * 1024,
     SLOTS_MAX = 1 << 20
@@ -178,6 +181,17 @@ static void free_now(sp_deferred *deferred)
     sp_free(session);
 }
 
+/* What the kernel still holds for a client that may not go on is thrown away with the connection.
+ */
+static void cut_off(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    int waits = 0;
+    if (ioctl(fd, SIOCOUTQ, &waits) != 0 || waits > 0) {
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    }
+}
+
 void db_session_drop(db_session *session)
 {
     if (session->free.queued) {
@@ -186,6 +200,7 @@ void db_session_drop(db_session *session)
     bool was_open = session->live_id != 0 && session->login == NULL;
     session->at = DB_AT_ENDING;
     db_session_known(session);
+    db_login_give_up(session);
     sp_timer_clear(db_here.loop, &session->timer);
     sp_loop_undefer(db_here.loop, &session->again);
     db_flights_done(session);
@@ -199,6 +214,9 @@ void db_session_drop(db_session *session)
     }
     if (db_stream_is_open(&session->front)) {
         db_stream_goodbye(&session->front);
+        if (session->is_revoked) {
+            cut_off(session->front.watch.fd);
+        }
         db_stream_close(&session->front);
     }
     db_back_close(session->back);
@@ -216,9 +234,10 @@ void db_session_end(db_session *session)
         return;
     }
     session->at = DB_AT_ENDING;
-    bool waits = db_stream_is_open(&session->front) && db_stream_is_stuck(&session->front) &&
-                 !session->front.broken;
-    if (!waits || sp_failed(sp_timer_set(db_here.loop, &session->timer, LAST_WORDS_US))) {
+    bool waits = db_stream_is_open(&session->front) && !session->front.broken &&
+                 (db_stream_is_stuck(&session->front) || session->is_revoked);
+    uint64_t time_us = session->is_revoked ? REVOKED_US : LAST_WORDS_US;
+    if (!waits || sp_failed(sp_timer_set(db_here.loop, &session->timer, time_us))) {
         db_session_drop(session);
     }
 }
@@ -240,10 +259,15 @@ void db_session_fail(db_session *session, const db_refusal *refusal)
     if (session->at == DB_AT_ENDING) {
         return;
     }
-    record_failure(session, refusal);
+    uint64_t reference = refusal->reference;
+    if (session->live_id != 0 || db_stranger_refused(session, refusal->reason, &reference)) {
+        record_failure(session, refusal);
+    }
     if (db_stream_is_open(&session->front) && !session->mid_message) {
         auto_buf sp_buf out = sp_buf_make(4096);
-        db_refusal_write(refusal, "FATAL", &out);
+        db_refusal said = *refusal;
+        said.reference = reference;
+        db_refusal_write(&said, "FATAL", &out);
         SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* it ends anyway */
     }
     if (session->back != NULL && session->flights.count > 0) {
@@ -278,29 +302,44 @@ void db_session_leave(db_session *session)
 
 /* ---- looking again ---- */
 
+bool db_session_may_go_on(db_session *session, db_refusal *refusal)
+{
+    sp_reason reason = SP_REASON_NONE;
+    if (!db_subject_find(session, &reason)) {
+        db_refuse(refusal, "57P01", reason, "this connection may not go on: %s",
+                  sp_reason_word(reason));
+        session->is_revoked = true;
+    } else if (session->at == DB_AT_OPEN && db_judge_again(session, refusal) != DB_PASS) {
+        session->is_revoked = true;
+    }
+    return !session->is_revoked;
+}
+
 static void look_again(db_session *session)
 {
     static db_refusal refusal;
-    sp_reason reason = SP_REASON_NONE;
-    if (session->live_id == 0 || session->at == DB_AT_ENDING) {
-        return;
-    }
-    if (!db_subject_find(session, &reason)) {
-        db_refuse(&refusal, "57P01", reason, "this connection may not go on: %s",
-                  sp_reason_word(reason));
-        db_session_fail(session, &refusal);
-        return;
-    }
-    if (session->at == DB_AT_OPEN && db_judge_again(session, &refusal) != DB_PASS) {
+    if (session->live_id != 0 && session->at != DB_AT_ENDING &&
+        !db_session_may_go_on(session, &refusal)) {
         db_session_fail(session, &refusal);
     }
 }
 
 void db_session_look_again(void)
 {
+    db_here.epoch = db_here.office.has_live ? sp_live_epoch(&db_here.office.live) : 0;
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         if (db_here.sessions[i] != NULL) {
             look_again(db_here.sessions[i]);
+        }
+    }
+}
+
+void db_session_tick(void)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->live_id != 0 && session->who.auth_age_s < UINT32_MAX) {
+            session->who.auth_age_s++;
         }
     }
 }
@@ -332,6 +371,7 @@ void db_session_kill(uint64_t connection, sp_span reason)
     if (session != NULL) {
         db_refuse(&refusal, "57P01", SP_REASON_SESSION_ENDED, "this connection was ended: %.*s",
                   SP_SPAN_ARG(reason));
+        session->is_revoked = true;
         db_session_fail(session, &refusal);
     }
 }

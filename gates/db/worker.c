@@ -124,6 +124,11 @@ static void on_tick(sp_timer *timer)
         db_tls_ask();
     }
     db_judge_tick();
+    db_strangers_sweep(false);
+    db_session_tick();
+    if (db_here.office.has_live && sp_live_epoch(&db_here.office.live) != db_here.epoch) {
+        db_session_look_again(); /* core moved it and did not live to say so */
+    }
     (void)!write(db_here.pulse_fd, &beat, 1); /* full: the supervisor has enough to read */
     SP_IGNORE(sp_timer_set(db_here.loop, timer, TICK_US)); /* its place in the heap is free */
 }
@@ -271,6 +276,7 @@ int db_worker_run(const sp_worker_start *start)
         return EXIT_FAILURE;
     }
     say_goodbye();
+    db_strangers_sweep(true);
     sp_recorder_stop(&db_here.recorder);
     sp_office_stop(&db_here.office);
     sp_link_stop(&db_here.vault);

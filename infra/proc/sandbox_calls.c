@@ -204,7 +204,8 @@ static void allow_memory(rules *r)
 
 static void allow_odds(rules *r)
 {
-    static const uint64_t ioctls[] = {FIONBIO, FIONREAD, FIOCLEX, FIOASYNC, TCGETS, TIOCGWINSZ};
+    static const uint64_t ioctls[] = {FIONBIO, FIONREAD,   FIOCLEX, FIOASYNC,
+                                      TCGETS,  TIOCGWINSZ, TIOCOUTQ};
     for (size_t i = 0; i < SP_COUNT(ioctls); i++) {
         allow_arg(r, CALL(ioctl), 1, ioctls[i]);
     }

@@ -23,6 +23,14 @@ includes: [staff]
 request: { who: { roles: [staff] }, ask: { approved_by: 2, by: { roles: [lead] } }, longest: 1h, ticket: true }
 ---
 kind: Role
+name: stand-in
+request: { who: { roles: [staff] }, ask: { approved_by: 1, by: { roles: [lead] } }, longest: 1h }
+---
+kind: Role
+name: treasurer
+request: { who: { roles: [lead] }, ask: { approved_by: 1, by: { roles: [lead, stand-in] } }, longest: 1h }
+---
+kind: Role
 name: emergency
 request:
   who: { roles: [staff] }
@@ -122,6 +130,19 @@ def test_a_role_for_a_while_needs_two_other_people(office, people):
     assert {"asked", "approved"} <= set(said)
 
 
+def test_an_accomplice_with_a_borrowed_role_is_no_other_person(office, people):
+    """Whoever approves by a role that the asker agreed to give him for a while approves nothing of the asker."""
+    lee, max_, pat = people["lee"], people["max"], people["pat"]
+    asked = pat.post("/grants", {"role": "stand-in", "reason": "lee is on leave", "duration_s": 600})
+    answer(max_, asked)
+    wait_for("the role", 5, lambda: "stand-in" in roles_of(office, pat))
+    own = max_.post("/grants", {"role": "treasurer", "reason": "the till of today", "duration_s": 600})
+    assert refused("asker_agreed", answer, pat, own).status == 409
+    assert answer(lee, own)["state"] in ("approved", "used")
+    others = lee.post("/grants", {"role": "treasurer", "reason": "the till of today", "duration_s": 600})
+    assert answer(pat, others)["state"] in ("approved", "used")  # lee did not give him the role
+
+
 def test_one_refusal_ends_it_and_one_withdraws_ones_own(office, people):
     ann, lee, max_ = people["ann"], people["lee"], people["max"]
     asked = ask(ann)
@@ -141,8 +162,8 @@ def test_what_cannot_be_asked_for(office, people):
     refused("invalid", ask, ann, duration_s=3601)
     refused("invalid", ask, ann, ticket="")
     refused("invalid", ask, ann, reason="")
-    assert [r["role"] for r in ann.get("/grants/roles")["items"]] == ["dba", "emergency"]
-    assert people["lee"].get("/grants/roles")["items"] == []
+    assert [r["role"] for r in ann.get("/grants/roles")["items"]] == ["dba", "stand-in", "emergency"]
+    assert [r["role"] for r in people["lee"].get("/grants/roles")["items"]] == ["treasurer"]
 
 
 def test_approving_takes_a_fresh_second_factor(office, people):

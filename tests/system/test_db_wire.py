@@ -88,6 +88,36 @@ def test_password_is_needed(db):
         db.connect("nobody", password=db.password("lin"))
 
 
+def test_a_client_that_leaves_in_the_middle_of_its_log_in_spoils_nobody_elses(db):
+    """Neither the next one that gets its place, nor, by many of them, everybody's."""
+    for _ in range(40):
+        one = Raw(db.port)
+        one.send(startup(user="lin", database="orders-db"))
+        assert one.receive()[0] == "R"
+        first = b"n,,n=,r=abcdefghijklmnop"
+        one.send(message("p", b"SCRAM-SHA-256\0" + struct.pack(">I", len(first)) + first))
+        assert one.receive()[0] == "R"
+        one.close()
+        db.connect("lin").close()
+
+
+def test_a_flood_of_strangers_does_not_fill_the_ledger(db):
+    """Refusals of clients whom nobody knows: the first of an address are events, the rest are counted."""
+    audrey = db.office.people["audrey"]
+
+    def refusals():
+        return [e for e in audrey.items("/admin/ledger/events?limit=200") if e.get("gate") == "db"
+                and e.get("object") == "this is no start-up packet of PostgreSQL"]
+
+    for _ in range(150):
+        with socket.create_connection(("127.0.0.1", db.port)) as line:
+            line.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            line.settimeout(5)
+            assert b"Reference" in line.recv(4096)
+    time.sleep(1)
+    assert 0 < len(refusals()) <= 2 * 20
+
+
 def test_the_certificate_is_the_offices_own(db):
     done = db.psql(["-c", "SELECT ssl FROM pg_stat_ssl LIMIT 0"], sslmode="verify-ca", sslrootcert="/etc/ssl/certs/ca-certificates.crt")
     assert done.returncode != 0 and "certificate verify failed" in done.stderr

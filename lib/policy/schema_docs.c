@@ -6,10 +6,10 @@
 #include "lib/policy/schema.h"
 
 /* Words of sp_event_kind_word(); lib/proto stands on lib/policy, so a test holds them together. */
-static const char *const EVENTS[] = {"decision", "close",  "sign-in",   "sign-out",  "session-end",
-                                     "identity", "device", "policy",    "admin",     "role",
-                                     "loss",     "gap",    "heartbeat", "redaction", "read",
-                                     "approval", NULL};
+static const char *const EVENTS[] = {
+    "decision",  "close",     "sign-in", "sign-out", "session-end", "identity",
+    "device",    "policy",    "admin",   "role",     "loss",        "gap",
+    "heartbeat", "redaction", "read",    "approval", "recording",   NULL};
 static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
 static const char *const PERS[] = {"answer", "day", NULL};

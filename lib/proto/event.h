@@ -28,6 +28,8 @@ typedef enum {
     SP_EVENT_REDACTION,   /* an entry was erased or expired: which, why, by whom */
     SP_EVENT_READ,        /* somebody read the ledger */
     SP_EVENT_APPROVAL,    /* asked for, approved, refused, used, ended; method says which */
+    SP_EVENT_RECORDING,   /* a chunk of a terminal's recording: reference = the connection, object =
+                             the channel, detail = lib/record/chunk.h */
     SP_EVENT_KIND_COUNT
 } sp_event_kind;
 

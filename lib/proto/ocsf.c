@@ -102,7 +102,10 @@ static sp_ocsf_type decision_type(const sp_event *event)
                                                  [SP_ACTION_FORWARD] = ACTIVITY_OTHER};
     switch ((sp_gate)event->gate) {
     case SP_GATE_SSH:
-        return (sp_ocsf_type){SSH_ACTIVITY, 4, event->kind == SP_EVENT_CLOSE ? 2 : 1};
+        return (sp_ocsf_type){SSH_ACTIVITY, 4,
+                              event->kind == SP_EVENT_RECORDING ? ACTIVITY_OTHER
+                              : event->kind == SP_EVENT_CLOSE   ? 2
+                                                                : 1};
     case SP_GATE_DB:
         return (sp_ocsf_type){DATASTORE_ACTIVITY, 6, ACTIVITY_OTHER};
     case SP_GATE_NET:
@@ -165,6 +168,7 @@ sp_ocsf_type sp_ocsf_type_of(const sp_event *event)
     switch ((sp_event_kind)event->kind) {
     case SP_EVENT_DECISION:
     case SP_EVENT_CLOSE:
+    case SP_EVENT_RECORDING:
         return decision_type(event);
     case SP_EVENT_SIGN_IN:
         return (sp_ocsf_type){AUTHENTICATION, 3, 1};

@@ -12,7 +12,15 @@
 
 enum { PATH_MAX_BYTES = 4096 };
 
-typedef enum { PUT_ENTRY, PUT_REFERENCE, SEARCH, BY_REFERENCE, COUNT_PERSON, STATEMENTS } statement;
+typedef enum {
+    PUT_ENTRY,
+    PUT_REFERENCE,
+    SEARCH,
+    BY_REFERENCE,
+    KNOWS_REFERENCE,
+    COUNT_PERSON,
+    STATEMENTS
+} statement;
 
 struct sp_index {
     sqlite3 *db;
@@ -40,7 +48,9 @@ static const char *const SQL[STATEMENTS] = {
                " AND last_us >= ?3 AND first_us <= ?4"
                " AND (?5 = 0 OR person = ?5) AND (?6 = 0 OR session = ?6)"
                " AND (kinds & ?7) <> 0 AND (verdicts & ?8) <> 0 ORDER BY entry DESC",
-    [BY_REFERENCE] = "SELECT entry FROM refs WHERE reference = ?1 ORDER BY entry DESC",
+    [BY_REFERENCE] = "SELECT entry FROM refs WHERE reference = ?1 AND entry < ?2"
+                     " ORDER BY entry DESC",
+    [KNOWS_REFERENCE] = "SELECT 1 FROM refs WHERE reference = ?1 LIMIT 1",
     [COUNT_PERSON] = "SELECT count(*) FROM entries WHERE person = ?1 AND last_us < ?2",
 };
 
@@ -212,11 +222,10 @@ sp_err sp_index_commit(sp_index *index)
     return run(index, "COMMIT");
 }
 
-static sp_err visit_all(sqlite3_stmt *s, sp_index_visit visit, void *self, bool *ret_any)
+static sp_err visit_all(sqlite3_stmt *s, sp_index_visit visit, void *self)
 {
     int got = sqlite3_step(s);
     for (; got == SQLITE_ROW; got = sqlite3_step(s)) {
-        *ret_any = true;
         if (!visit(self, (uint64_t)sqlite3_column_int64(s, 0))) {
             got = SQLITE_DONE;
             break;
@@ -230,7 +239,6 @@ sp_err sp_index_search(sp_index *index, const sp_ledger_search *search, uint64_t
                        sp_index_visit visit, void *self)
 {
     sqlite3_stmt *s = index->statements[SEARCH];
-    bool any = false;
     uint64_t until = search->to_unix_us == 0 ? INT64_MAX : search->to_unix_us;
     sqlite3_bind_int64(s, 1, (int64_t)from);
     sqlite3_bind_int64(s, 2, (int64_t)to);
@@ -240,16 +248,25 @@ sp_err sp_index_search(sp_index *index, const sp_ledger_search *search, uint64_t
     sqlite3_bind_int64(s, 6, pseudonym(index, 's', search->session));
     sqlite3_bind_int64(s, 7, search->kinds == 0 ? UINT32_MAX : search->kinds);
     sqlite3_bind_int64(s, 8, search->verdicts == 0 ? UINT8_MAX : search->verdicts);
-    return visit_all(s, visit, self, &any);
+    return visit_all(s, visit, self);
 }
 
-sp_err sp_index_reference(sp_index *index, uint64_t reference, sp_index_visit visit, void *self,
-                          bool *ret_any)
+sp_err sp_index_reference(sp_index *index, uint64_t reference, uint64_t before,
+                          sp_index_visit visit, void *self)
 {
     sqlite3_stmt *s = index->statements[BY_REFERENCE];
-    *ret_any = false;
     sqlite3_bind_int64(s, 1, pseudonym(index, 'r', reference));
-    return visit_all(s, visit, self, ret_any);
+    sqlite3_bind_int64(s, 2, (int64_t)(before & INT64_MAX));
+    return visit_all(s, visit, self);
+}
+
+bool sp_index_knows_reference(sp_index *index, uint64_t reference)
+{
+    sqlite3_stmt *s = index->statements[KNOWS_REFERENCE];
+    sqlite3_bind_int64(s, 1, pseudonym(index, 'r', reference));
+    bool known = sqlite3_step(s) == SQLITE_ROW;
+    sqlite3_reset(s);
+    return known;
 }
 
 sp_err sp_index_count_person(sp_index *index, uint32_t person, uint64_t before_unix_us,

@@ -39,9 +39,10 @@ SP_MUST sp_err sp_index_commit(sp_index *index);
 typedef bool (*sp_index_visit)(void *self, uint64_t entry);
 SP_MUST sp_err sp_index_search(sp_index *index, const sp_ledger_search *search, uint64_t from,
                                uint64_t to, sp_index_visit visit, void *self);
-/* Entries known to hold the reference; false in *ret_any when there is none. */
-SP_MUST sp_err sp_index_reference(sp_index *index, uint64_t reference, sp_index_visit visit,
-                                  void *self, bool *ret_any);
+/* Entries before that one which hold the reference, newest first. */
+SP_MUST sp_err sp_index_reference(sp_index *index, uint64_t reference, uint64_t before,
+                                  sp_index_visit visit, void *self);
+bool sp_index_knows_reference(sp_index *index, uint64_t reference);
 /* Entries of a person whose newest event is before the time. */
 SP_MUST sp_err sp_index_count_person(sp_index *index, uint32_t person, uint64_t before_unix_us,
                                      uint64_t *ret_count);

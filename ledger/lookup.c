@@ -401,15 +401,20 @@ sp_err sp_lookup_page(const sp_lookup *lookup, const sp_ledger_search *search, u
               .found = ret_found,
               .limit = search->limit == 0 ? LIMIT_DEFAULT : search->limit,
               .deadline_us = sp_now_steady_us() + (uint64_t)budget_ms * 1000};
-    bool known = false;
+    uint64_t first = sp_journal_first(lookup->store);
+    uint64_t reference = search->reference & REFERENCE_MASK;
+    bool known = search->reference != 0 && lookup->index != NULL &&
+                 sp_index_knows_reference(lookup->index, reference);
     sp_err err = sp_ok();
-    if (search->reference != 0 && lookup->index != NULL && search->before_entry == UINT64_MAX) {
-        err = sp_index_reference(lookup->index, search->reference & REFERENCE_MASK, page_entry, &p,
-                                 &known);
-        known = known && ret_found->count > 0;
-    }
-    if (!sp_failed(err) && !known && !p.stopped) {
-        err = page_range(&p, sp_journal_first(lookup->store), to);
+    if (known) { /* what is not indexed yet, then what is known to hold it */
+        uint64_t indexed = sp_index_upto(lookup->index);
+        err = page_range(&p, indexed > first ? indexed : first, to);
+        to = to < indexed ? to : indexed;
+        if (!sp_failed(err) && !p.stopped) {
+            err = sp_index_reference(lookup->index, reference, to, page_entry, &p);
+        }
+    } else {
+        err = page_range(&p, first, to);
     }
     sp_buf_done(&p.json);
     TRY(err);

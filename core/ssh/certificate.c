@@ -11,6 +11,7 @@
 #include "core/http/json.h"
 #include "core/ssh/inside.h"
 #include "core/vault_client.h"
+#include "infra/crypto/ssh.h"
 #include "infra/proc/clock.h"
 #include "lib/proto/vault_msg.h"
 #include "lib/ssh/key.h"
@@ -20,14 +21,82 @@ enum { CALL_MAX_BYTES = 4096, LINE_MAX_BYTES = 16 * 1024 };
 #define SESSION_EXTENSION "session@sallyport"
 #define DEVICE_EXTENSION "device@sallyport"
 
-const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown,
-                                     const sp_person *person, sp_ssh_proven *ret_proven)
+/* ---- judging ---- */
+
+static const char *judge_device(sp_core *core, const sp_ssh_cert *cert, sp_ssh_proven *proven)
 {
-    (void)ssh;
-    (void)shown;
-    (void)person;
-    (void)ret_proven;
-    return "certificates are not taken yet";
+    sp_span told = SP_SPAN_EMPTY;
+    sp_live_device device;
+    sp_hash hash;
+    uint64_t id = 0;
+    uint32_t slot = SP_NONE;
+    if (!sp_ssh_cert_extension(cert, SP_SPAN_LIT(DEVICE_EXTENSION), &told)) {
+        return NULL;
+    }
+    auto_buf sp_buf blob = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
+    sp_ssh_cert_key_blob(cert, &blob);
+    bool is_device = !sp_failed(sp_span_to_u64(told, INT64_MAX, &id)) &&
+                     sp_ssh_device_hash(sp_buf_borrow(&blob), &hash) &&
+                     !sp_failed(sp_live_find_cert(&core->live, &hash, &device, &slot)) &&
+                     device.id == id && device.state == SP_DEVICE_ACTIVE;
+    if (!is_device) {
+        return "the certificate's device";
+    }
+    sp_copy(proven->fingerprint.bytes, hash.bytes, sizeof(hash.bytes));
+    return NULL;
+}
+
+/* The session that it was issued in lives, and fits. */
+static const char *judge_session(sp_core *core, const sp_ssh_cert *cert, sp_ssh_proven *proven)
+{
+    sp_span told = SP_SPAN_EMPTY;
+    sp_session_view view;
+    uint64_t id = 0;
+    bool there = sp_ssh_cert_extension(cert, SP_SPAN_LIT(SESSION_EXTENSION), &told) &&
+                 !sp_failed(sp_session_id_of(told, &id)) && sp_sessions_find(core, id, &view) &&
+                 view.person == proven->person;
+    if (!there) {
+        return "the certificate's session has ended";
+    }
+    proven->session = (sp_ssh_session){view.slot, view.id};
+    return NULL;
+}
+
+const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_shown,
+                                     const sp_person *person, sp_ssh_proven *proven)
+{
+    sp_ssh_cert cert;
+    const sp_span ca = sp_buf_borrow(&ssh->user_ca);
+    if (ca.len == 0 || sp_failed(sp_ssh_cert_parse(shown->blob, &cert))) {
+        return "not a certificate that is taken";
+    }
+    const sp_ssh_cert_expected expected = {.kind = SP_SSH_CERT_USER,
+                                           .principal = shown->who.user,
+                                           .cas = &ca,
+                                           .cas_count = 1,
+                                           .now_unix_s = sp_now_unix_us() / 1000000,
+                                           .peer = shown->who.peer};
+    sp_ssh_cert_fault fault = sp_ssh_cert_check(&cert, &expected);
+    if (fault != SP_SSH_CERT_GOOD) {
+        return sp_ssh_cert_fault_word(fault);
+    }
+    if (sp_failed(sp_ssh_cert_verify(&cert))) {
+        return "the certificate's signature";
+    }
+    if (is_shown && cert.verify_required && (shown->sk_flags & SP_SSH_SK_VERIFIED) == 0) {
+        return "the certificate asks for PIN or finger";
+    }
+    proven->person = person->id;
+    proven->key = 0;
+    proven->method = "SSH certificate";
+    proven->expires_unix_s = cert.valid_before_unix_s;
+    if (sp_failed(
+            sp_fit(proven->force_command, sizeof(proven->force_command), cert.force_command)) ||
+        (cert.has_force_command && cert.force_command.len == 0)) {
+        return "the certificate's command";
+    }
+    const char *why = judge_device(ssh->core, &cert, proven);
+    return why != NULL ? why : judge_session(ssh->core, &cert, proven);
 }
 
 /* ---- issuing ---- */

@@ -28,6 +28,8 @@ struct sp_ssh {
     sp_ssh_conversations *conversations;
     sp_ssh_connections *connections;
     sp_ssh_rides *rides;
+    sp_buf user_ca; /* public key that certificates of people must be signed by; empty at first */
+    bool asking;    /* the vault for it */
     uv_timer_t timer;
 };
 
@@ -88,9 +90,9 @@ SP_MUST sp_err sp_ssh_subject(sp_core *core, const sp_ssh_session *session,
                               sp_subject *ret_who, sp_live_session *ret_session);
 
 /* ---- certificate.c: certificates of people ---- */
-/* Why it is not good; NULL: it is, and ret_* are set. */
-const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown,
-                                     const sp_person *person, sp_ssh_proven *ret_proven);
+/* Why it is not good; NULL: it is, and proven says the rest. is_shown: not only offered. */
+const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_shown,
+                                     const sp_person *person, sp_ssh_proven *proven);
 SP_MUST sp_err sp_ssh_certificate_routes(sp_core *core);
 /* The SHA-256 of a P-256 key as devices have theirs (of the SubjectPublicKeyInfo); false: no such
  * key. */
@@ -183,6 +185,9 @@ sp_event sp_ssh_connection_event(sp_request *req, const sp_ssh_connection *c, co
 SP_MUST sp_err sp_ssh_on_watch_want(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 SP_MUST sp_err sp_ssh_watch_routes(sp_core *core);
 void sp_ssh_watch_expire(sp_ssh *ssh, uint64_t now_us);
+/* By which ask, and whose, the terminal of this connection ran; false: by none. */
+bool sp_ssh_watched_by(sp_store *store, uint64_t connection, uint64_t *ret_ask,
+                       uint32_t *ret_person);
 /* Whether this person may look at a connection or recording of that asker and ask. */
 bool sp_ssh_may_watch(sp_request *req, uint32_t whose, uint64_t ask);
 /* He looks now. */

@@ -17,6 +17,9 @@ static const char *const migrations[] = {
     " UNIQUE, blob BYTEA NOT NULL, algorithm TEXT NOT NULL, name TEXT NOT NULL,"
     " counter BIGINT NOT NULL, created BIGINT NOT NULL, used BIGINT NOT NULL);"
     "CREATE INDEX ssh_key_person ON ssh_key (person)",
+    /* by which ask a connection's terminal ran: who approved it may look at its recording */
+    "CREATE TABLE ssh_watched (connection BIGINT PRIMARY KEY, ask BIGINT NOT NULL,"
+    " person BIGINT NOT NULL)",
 };
 
 /* ---- rows ---- */
@@ -221,6 +224,9 @@ static sp_err read_line(sp_request *req, sp_span line, fresh_key *key)
     sp_ssh_key_line read;
     while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r')) {
         line.len--;
+    }
+    if (sp_span_index(line, '\n') != line.len) {
+        return sp_fail(SP_EINVALID); /* one key at a time */
     }
     TRY(sp_ssh_key_line_parse(line, SP_SSH_LINE_PUBLIC, &room, &read));
     if (!is_taken(read.key.type)) {

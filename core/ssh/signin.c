@@ -132,7 +132,7 @@ static const char *judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_sho
     }
     sp_ssh_key_type plain;
     if (!sp_ssh_key_type_of(shown->algorithm, &plain)) {
-        why = sp_ssh_certificate_judge(ssh, shown, &person, &found);
+        why = sp_ssh_certificate_judge(ssh, shown, is_shown, &person, &found);
     }
     if (!known) {
         return "no such account";

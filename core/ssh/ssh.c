@@ -3,13 +3,42 @@
  * OWNS sp_ssh. PROCESS core. TRUST see ssh.h. SPEC core/ssh/ssh.h.
  */
 #include "core/ssh/inside.h"
+#include "core/vault_client.h"
 #include "infra/proc/clock.h"
+#include "lib/proto/vault_msg.h"
 
 enum { TICK_MS = 1000 };
+
+static void on_user_ca(void *self, sp_err err, sp_span blob)
+{
+    sp_core *core = self;
+    if (core->ssh == NULL) {
+        return; /* stopping */
+    }
+    core->ssh->asking = false;
+    if (!sp_failed(err)) {
+        sp_buf_reset(&core->ssh->user_ca);
+        sp_buf_span(&core->ssh->user_ca, blob);
+    }
+}
+
+/* Until the vault has told it. */
+static void ask_user_ca(sp_ssh *ssh)
+{
+    bool needed = sp_config_has_role(ssh->core->config, SP_ROLE_SSH) && ssh->user_ca.len == 0;
+    if (needed && !ssh->asking && sp_vault_client_is_up(ssh->core->vault)) {
+        auto_buf sp_buf body = sp_buf_make(8);
+        sp_vault_ssh_public_encode(SP_VAULT_SSH_USER_CA, &body);
+        ssh->asking = true;
+        sp_vault_client_call(ssh->core->vault, SP_VAULT_SSH_PUBLIC, sp_buf_borrow(&body),
+                             on_user_ca, ssh->core);
+    }
+}
 
 static void on_tick(uv_timer_t *timer)
 {
     sp_ssh *ssh = timer->data;
+    ask_user_ca(ssh);
     sp_ssh_conversations_expire(ssh, sp_now_unix_us() / 1000000);
     sp_ssh_watch_expire(ssh, sp_now_steady_us());
     sp_ssh_rides_expire(ssh, sp_now_steady_us());
@@ -30,6 +59,7 @@ sp_err sp_ssh_start(sp_core *core, sp_ssh **ret_ssh)
     TRY(sp_alloc(1, sizeof(*ssh), &ssh));
     *ret_ssh = ssh;
     ssh->core = core;
+    ssh->user_ca = sp_buf_make(SP_VAULT_SSH_BLOB_MAX_BYTES);
     TRY(sp_ssh_keys_start(core));
     TRY(sp_ssh_conversations_new(&ssh->conversations));
     TRY(sp_ssh_connections_new(&ssh->connections));
@@ -55,6 +85,7 @@ void sp_ssh_stop(sp_ssh *ssh)
     sp_ssh_conversations_free(ssh->conversations);
     sp_ssh_connections_free(ssh->connections);
     sp_ssh_rides_free(ssh->rides);
+    sp_buf_done(&ssh->user_ca);
     if (ssh->timer.data == NULL) {
         sp_free(ssh); /* its timer never began */
         return;

@@ -38,6 +38,36 @@ bool sp_ssh_may_watch(sp_request *req, uint32_t whose, uint64_t ask)
             has_approved(req, ask));
 }
 
+#define REFERENCE_MASK ((UINT64_C(1) << 60) - 1) /* what a reference says of an id */
+
+bool sp_ssh_watched_by(sp_store *store, uint64_t connection, uint64_t *ret_ask,
+                       uint32_t *ret_person)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT ask, person FROM ssh_watched WHERE connection = $1");
+    sp_bind_bits(&q, connection & REFERENCE_MASK);
+    if (!sp_query_row(&q)) {
+        return false;
+    }
+    *ret_ask = sp_col_bits(&q);
+    *ret_person = (uint32_t)sp_col_u64(&q);
+    return true;
+}
+
+static sp_err keep_watched(sp_store *store, const sp_ssh_connection *c)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "INSERT INTO ssh_watched (connection, ask, person) VALUES ($1, $2, $3)"
+                           " ON CONFLICT (connection) DO UPDATE SET ask = $2");
+    sp_bind_bits(&q, c->id & REFERENCE_MASK);
+    sp_bind_bits(&q, c->ask);
+    sp_bind_u64(&q, c->person);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 /* ---- the gate ---- */
 
 static void tell_gate(sp_ssh *ssh, sp_ssh_connection *c, bool always)
@@ -70,6 +100,9 @@ sp_err sp_ssh_on_watch_want(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     }
     c->watch_wanted = true;
     c->ask = want.ask;
+    if (c->ask != 0) { /* else administrators alone look at its recording */
+        SP_IGNORE(keep_watched(ssh->core->store, c));
+    }
     for (size_t i = 0; i < c->watcher_count; i++) {
         sp_ssh_watcher *w = &c->watchers[i];
         w->counts = c->ask == 0 || sp_ask_approved_by(ssh->core->store, c->ask, w->person);

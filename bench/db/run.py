@@ -28,6 +28,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 from dblib import ACCOUNT_PASSWORD, DatabaseOffice  # noqa: E402
 from officelib import descendants, free_port  # noqa: E402
 from pgraw import Raw  # noqa: E402
+import revoked  # noqa: E402
 
 RESULTS = os.path.join(ROOT, "bench", "results", "db.json")
 CLIENTS = 16
@@ -216,18 +217,33 @@ def measure_tls(report, options):
         bench.close()
 
 
+def measure_revoked(report):
+    """From signing out to the last byte at each connection of the session, API and core included."""
+    db = DatabaseOffice(workers=2)
+    try:
+        for kind, times in revoked.measure(db).items():
+            p99_ms = revoked.percentile(times, 0.99) * 1000
+            report.numbers[f"revoked_{kind}"] = {"connections": len(times), "p99_ms": round(p99_ms, 1),
+                                                 "median_ms": round(revoked.percentile(times, 0.5) * 1000, 1)}
+            report.line(f"db.revoked_to_last_byte_ms.{kind}.p99", f"{p99_ms:.0f}", "<=100", p99_ms <= 100)
+    finally:
+        db.close()
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=4, help="of a run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle", type=int, default=5000)
-    parser.add_argument("--only", choices=["plain", "tls"])
+    parser.add_argument("--only", choices=["plain", "tls", "revoked"])
     options = parser.parse_args()
     report = Report()
-    if options.only != "tls":
+    if options.only in (None, "plain"):
         measure_plain(report, options)
-    if options.only != "plain":
+    if options.only in (None, "tls"):
         measure_tls(report, options)
+    if options.only in (None, "revoked"):
+        measure_revoked(report)
     if options.only is None:
         with open(RESULTS, "w", encoding="utf-8") as file:
             json.dump(report.numbers, file, indent=1)

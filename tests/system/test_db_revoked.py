@@ -4,26 +4,20 @@ idle and in the middle of a large answer; by the end of a session and by the end
 
 OWNS an office and a server. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Looking again".
 """
+import datetime
 import os
-import selectors
 import signal
 import socket
-import struct
-import threading
 import time
 
-import psycopg2
 import pytest
 
 from dblib import DOCUMENTS, DatabaseOffice
-from officelib import Office, wait_for
-from pgraw import Raw, fields, message, query
+from officelib import wait_for
+from pgraw import Raw, fields, query
+from revoked import Readers, measure, opened, percentile
 
-ROUNDS = 10
-IDLE, STREAMING = 20, 10  # connections of a round
 BOUND_S = 0.100
-# About 2 MB a second each, without an end: the machine is not what is measured.
-STREAM = "SELECT repeat('x', 10000), pg_sleep(0.005) FROM generate_series(1, 1000000)"
 GRANTS = """
 ---
 kind: Role
@@ -58,71 +52,9 @@ def db():
         one.close()
 
 
-def opened(db, name, streaming):
-    one = Raw(db.port)
-    one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    assert one.log_in(name, "orders-db", db.password(name))[-1] == ("Z", b"I")
-    if streaming:
-        one.send(query(STREAM))
-        one.receive()
-    return one
-
-
-class Readers(threading.Thread):
-    """Reads all connections until each has ended; when the last byte of each came."""
-
-    def __init__(self, connections):
-        super().__init__(daemon=True)
-        self.selector = selectors.DefaultSelector()
-        self.last, self.tails, self.left = {}, {}, len(connections)
-        for number, one in enumerate(connections):
-            one.socket.setblocking(False)
-            self.selector.register(one.socket, selectors.EVENT_READ, number)
-            self.tails[number] = b""
-        self.start()
-
-    def run(self):
-        while self.left:
-            for key, _ in self.selector.select(10):
-                try:
-                    got = key.fileobj.recv(65536)
-                except (BlockingIOError, __import__("ssl").SSLWantReadError):
-                    continue
-                except OSError:
-                    got = b""
-                if got:
-                    self.last[key.data] = time.monotonic()
-                    self.tails[key.data] = (self.tails[key.data] + got)[-600:]
-                else:
-                    self.selector.unregister(key.fileobj)
-                    self.left -= 1
-
-
-def percentile(times, part):
-    times = sorted(times)
-    return times[min(len(times) - 1, int(len(times) * part))]
-
-
 @pytest.mark.figures
 def test_from_the_end_of_a_session_to_the_last_byte(db):
-    took = {"idle": [], "streaming": []}
-    for number in range(ROUNDS):
-        name = f"leaver{number}"
-        db.person(name, ["dba"])
-        kinds = ["idle"] * IDLE + ["streaming"] * STREAMING
-        connections = [opened(db, name, kind == "streaming") for kind in kinds]
-        readers = Readers(connections)
-        time.sleep(0.3)
-        began = time.monotonic()
-        db.people[name].sign_out()
-        readers.join(20)
-        assert readers.left == 0
-        for at, kind in enumerate(kinds):
-            took[kind].append(readers.last[at] - began)
-            if kind == "idle":
-                assert b"57P01" in readers.tails[at]
-        for one in connections:
-            one.close()
+    took = measure(db)
     for kind, times in took.items():
         print(f"revoked, {kind}: {len(times)} connections, median {percentile(times, 0.5) * 1000:.1f} ms, "
               f"p99 {percentile(times, 0.99) * 1000:.1f} ms, longest {max(times) * 1000:.1f} ms")
@@ -171,7 +103,6 @@ def test_the_end_of_a_role_for_a_while_cuts(db):
 
 
 def since(grant):
-    import datetime
     return datetime.datetime.fromisoformat(grant["started_at"].replace("Z", "+00:00")).timestamp()
 
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A person's own machines and how to reach them; the gate's host key.
  * OWNS what waits for the vault. PROCESS core. TRUST requests are hostile.
- * SPEC docs/api/openapi.yaml "/me/ssh", "/ssh/host-key".
+ * SPEC docs/api/openapi.yaml "/me/ssh", "/ssh/host-key", "/ssh/target-ca".
  */
 #include "core/documents/documents.h"
 #include "core/http/json.h"
@@ -45,11 +45,11 @@ static void put_line(const sp_core *core, sp_span blob, sp_buf *line)
     sp_ssh_key_text(blob, line);
 }
 
-/* then: with the blob of the host key; else the request was answered. */
-static void ask_host_key(sp_request *req, sp_on_vault_reply then)
+/* then: with the public key's blob. */
+static void ask_public(sp_request *req, sp_vault_ssh_key which, sp_on_vault_reply then)
 {
     auto_buf sp_buf body = sp_buf_make(8);
-    sp_vault_ssh_public_encode(SP_VAULT_SSH_HOST, &body);
+    sp_vault_ssh_public_encode(which, &body);
     sp_vault_client_call(sp_request_core(req)->vault, SP_VAULT_SSH_PUBLIC, sp_buf_borrow(&body),
                          then, req);
 }
@@ -75,7 +75,31 @@ static void on_host_key(void *self, sp_err err, sp_span blob)
 
 static void get_host_key(sp_request *req)
 {
-    ask_host_key(req, on_host_key);
+    ask_public(req, SP_VAULT_SSH_HOST, on_host_key);
+}
+
+/* ---- the authority that machines trust ---- */
+
+static void on_target_ca(void *self, sp_err err, sp_span blob)
+{
+    sp_request *req = self;
+    auto_buf sp_buf line = sp_buf_make(LINE_MAX_BYTES);
+    if (err.code == SP_ENOTFOUND) {
+        sp_answer_problem(req, 404, "not_found", "This office has no SSH gate.");
+        return;
+    }
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return;
+    }
+    sp_ssh_key_text(blob, &line);
+    sp_buf_fmt(&line, " sallyport@%s\n", sp_request_core(req)->config->domain);
+    sp_answer_bytes(req, 200, "text/plain; charset=utf-8", sp_buf_borrow(&line));
+}
+
+static void get_target_ca(sp_request *req)
+{
+    ask_public(req, SP_VAULT_SSH_TARGET_CA, on_target_ca);
 }
 
 /* ---- one's machines ---- */
@@ -174,7 +198,7 @@ static void on_my_host_key(void *self, sp_err err, sp_span blob)
 
 static void get_mine(sp_request *req)
 {
-    ask_host_key(req, on_my_host_key);
+    ask_public(req, SP_VAULT_SSH_HOST, on_my_host_key);
 }
 
 sp_err sp_ssh_mine_routes(sp_core *core)
@@ -182,6 +206,7 @@ sp_err sp_ssh_mine_routes(sp_core *core)
     static const sp_route routes[] = {
         {"GET", "/api/v1/me/ssh", SP_WHO_PERSON, get_mine, 0},
         {"GET", "/api/v1/ssh/host-key", SP_WHO_PUBLIC | SP_WHO_LOCAL, get_host_key, 0},
+        {"GET", "/api/v1/ssh/target-ca", SP_WHO_PUBLIC | SP_WHO_LOCAL, get_target_ca, 0},
     };
     return sp_router_add(core->router, routes, SP_COUNT(routes));
 }

@@ -50,7 +50,8 @@ static sp_err add_routes(sp_core *core)
     TRY(sp_ssh_prompt_routes(core));
     TRY(sp_ssh_mine_routes(core));
     TRY(sp_ssh_connections_routes(core));
-    return sp_ssh_watch_routes(core);
+    TRY(sp_ssh_watch_routes(core));
+    return sp_ssh_recordings_routes(core);
 }
 
 sp_err sp_ssh_start(sp_core *core, sp_ssh **ret_ssh)

@@ -7,6 +7,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC lib/proto/ssh_msg.h, docs/api/open
 import base64
 import hashlib
 import itertools
+import json
 import os
 import random
 import re
@@ -97,7 +98,8 @@ def office(keys):
     try:
         one.start()
         one.set_up_administrators()
-        one.employee("ann", ["engineer"])
+        for name in ("ann", "ben"):
+            one.employee(name, ["engineer"])
         yield one
     finally:
         one.close()
@@ -259,7 +261,7 @@ def test_a_registered_key_signs_in_with_a_session_of_its_own(office, line, keys)
 
 
 def test_others_and_unknown_keys_are_alike(office, line, keys):
-    ben = office.employee("ben", ["engineer"])
+    ben = office.people["ben"]
     _, blob, _ = registered(ben, keys)
     _, unknown, _ = new_key(keys)
     for user, key in (("ann", blob), ("ann", unknown), ("nobody", blob), ("nobody", unknown), ("no body", blob),
@@ -508,8 +510,10 @@ def test_my_machines_and_the_host_key(office):
     assert machine["accounts"] == ["dev"] and machine["title"] == {"en": "Workstation", "zh": "工作站"}
     assert machine["commands"] == [{"name": "restart", "argv": "systemctl restart {unit:word}"}]
     assert mine["host_keys"][0]["algorithm"] == "ecdsa-sha2-nistp256"
-    line = ann.again().request("GET", ann.host if hasattr(ann, "host") else f"portal.{office.domain}",
+    line = ann.again().request("GET", "portal",
                                "/api/v1/ssh/host-key").body.decode()
+    ca = ann.again().request("GET", "portal", "/api/v1/ssh/target-ca").body.decode()
+    assert ca.startswith("ssh-ed25519 AAAA") and ca.endswith(f" sallyport@{office.domain}\n")
     assert line.strip() == mine["host_keys"][0]["line"] and line.startswith(f"[portal.{office.domain}]:{mine['port']} ")
 
 
@@ -602,6 +606,94 @@ def test_a_shell_runs_while_who_approved_it_watches(office, line, keys):
     assert struct.unpack(">QI", pushed(line, WATCHED, 12)[:12]) == (number, 0)  # nothing was heard for a while
     assert 7 < time.monotonic() - began < 11
     assert len(events(office, method="SSH connection watched", person="dan", reference=ref)) == 3 - 1
+
+
+# ---- recordings ----
+
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out, value = out + bytes([value & 0x7f | 0x80]), value >> 7
+    return out + bytes([value])
+
+
+class Recorder:
+    """Puts chunks on the ledger, as the gate does (lib/proto/event.h, lib/record/chunk.h)."""
+
+    def __init__(self, office):
+        uid = office.uids["core"] if office.uids else os.getuid()
+        self.line = Worker(os.path.join(office.run_dir, "ledger.sock"), uid)
+        self.source, self.number = random.getrandbits(60), 0
+
+    def event(self, connection, signed_in, person, kind, method, obj, detail):
+        numbers = [int(time.time() * 1e6), connection, signed_in.session[1], 0, 1, 0, 0, 0, person, 0, 0, 0, 0, 0, 0]
+        spans = [signed_in.person.encode(), b"", b"ws-7", b"core", b"", method, obj, detail]
+        return bytes([2, kind, 0, SSH, EXECUTE, 3, 2, 1, 0, 0, 1]) + LOOPBACK + b"".join(map(varint, numbers)) + \
+            b"".join(varint(len(x)) + x for x in spans)
+
+    def put(self, *args):
+        event = self.event(*args)
+        self.number += 1
+        status, _ = self.line.call(0x0304, struct.pack(">QQH", self.source, self.number, 1) + text(event))
+        assert status == OK
+
+    def chunk(self, connection, signed_in, person, channel, number, lines, end=False, method=b"shell"):
+        packed = subprocess.run(["zstd", "-q", "-c"], input=lines.encode(), capture_output=True, check=True).stdout
+        detail = {"n": number, "t0": number * 1000000, "t1": (number + 1) * 1000000, "raw": len(lines.encode()), "end": end,
+                  "zstd": base64.b64encode(packed).decode()}
+        self.put(connection, signed_in, person, 16, method, str(channel).encode(),
+                 json.dumps(detail, separators=(",", ":")).encode())
+
+
+def lines_of(person, ref, **query):
+    words = "&".join(f"{k}={v}" for k, v in query.items())
+    answer = person.request("GET", "portal", f"/api/v1/ssh/recordings/{ref}?{words}",
+                            headers={"X-Sallyport-Request": "1"})
+    return answer.status, answer.body.decode(), int(answer.header("x-sallyport-next", "-1")), \
+        answer.header("x-sallyport-end", "")
+
+
+def test_a_recording_is_read_back_while_it_lives_and_after(office, line, keys):
+    ann, ben, sam, audrey = (office.people[n] for n in ("ann", "ben", "sam", "audrey"))
+    me = int(ann.get("/me")["person"]["id"])
+    signed_in = show(line, "ann", registered(ann, keys)[1])[1]
+    number, ref = connect(line, signed_in)
+    recorder = Recorder(office)
+    header = '{"version":2,"width":80,"height":24}\n'
+    recorder.chunk(number, signed_in, me, 2, 0, header + '[0.1,"o","hello "]\n')
+    recorder.chunk(number, signed_in, me, 5, 0, header + '[0.1,"o","other"]\n', end=True, method=b"exec")
+    for n in range(1, 40):
+        recorder.chunk(number, signed_in, me, 2, n, f'[{n}.0,"o","line {n} {os.urandom(2000).hex()}"]\n')
+    status, body, following, end = lines_of(ann, ref)
+    assert status == 200 and body.startswith(header + '[0.1,"o","hello "]\n[1.0,"o","line 1 ') and (following, end) == (40, "")
+    assert [int(l.split(".")[0][1:]) for l in body.splitlines()[2:]] == list(range(1, 40))
+    assert lines_of(ann, ref, channel=2, **{"from": 40}) == (200, "", 40, "")  # nothing new yet
+    recorder.chunk(number, signed_in, me, 2, 40, '[40.0,"o","bye"]\n', end=True)
+    assert lines_of(ann, ref, channel=2, **{"from": 40}) == (200, '[40.0,"o","bye"]\n', 41, "1")
+    assert lines_of(ann, ref, channel=5)[1:] == (header + '[0.1,"o","other"]\n', 1, "1")
+    shown = ann.get(f"/ssh/recordings/{ref}/info")
+    assert shown["live"] and shown["person"] == "ann" and shown["resource"] == "ws-7" and shown["account"] == "dev"
+    assert {(c["number"], c["kind"]) for c in shown["channels"]} == {(2, "shell"), (5, "exec")}
+    assert sum(c["bytes"] for c in shown["channels"]) > 39 * 4000
+    assert [r["id"] for r in ann.get("/ssh/recordings?mine=1")["items"]] == [ref]
+    # others
+    assert lines_of(ben, ref)[0] == 404 and ben.get("/ssh/recordings")["items"] == []
+    with pytest.raises(Refused):
+        ben.get(f"/ssh/recordings/{ref}/info")
+    assert lines_of(sam, ref)[:2] == lines_of(ann, ref)[:2]
+    assert ref in [r["id"] for r in audrey.get("/ssh/recordings?person=ann&resource=ws-7")["items"]]
+    before = len([e for e in events(office, kind="read", person="sam") if "recording" in str(e)])
+    assert before >= 1
+    for n in range(3):
+        lines_of(sam, ref, channel=2, **{"from": 38 + n})
+    assert len([e for e in events(office, kind="read", person="sam") if "recording" in str(e)]) == before  # one reading
+    # afterwards
+    recorder.put(number, signed_in, me, 1, b"connect", b"dev", b'{"channels":2,"recorded":41,"opaque":0,"refused":0}')
+    tell_conn(line, number, signed_in, "ws-7", "dev", 1)
+    after = wait_for("the end", 5, lambda: (lambda i: i if not i["live"] else None)(ann.get(f"/ssh/recordings/{ref}/info")))
+    assert after["ended_at"] and after["coverage"]["recorded"] == 41 and after["account"] == "dev"
+    assert lines_of(ann, "0000-0000-0001")[0] == 404 and lines_of(ann, "x")[0] == 404
+    assert lines_of(ann, ref, **{"from": "x"})[0] == 422
 
 
 def test_other_gates_and_other_users_are_dropped(office):

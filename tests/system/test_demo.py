@@ -347,8 +347,11 @@ def test_a_shell_there_goes_on_only_while_somebody_watches(demo):
 
     def hear():
         nonlocal said
-        while select.select([terminal], [], [], 0)[0]:
-            said += os.read(terminal, 4096).decode(errors="replace")
+        try:
+            while select.select([terminal], [], [], 0)[0]:
+                said += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # it has ended
+            pass
         return said
 
     try:

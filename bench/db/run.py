@@ -25,7 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
-from dblib import ACCOUNT_PASSWORD, DatabaseOffice  # noqa: E402
+from dblib import ACCOUNT_PASSWORD, DOCUMENTS, DatabaseOffice  # noqa: E402
 from officelib import descendants, free_port  # noqa: E402
 from pgraw import Raw  # noqa: E402
 import revoked  # noqa: E402
@@ -52,6 +52,35 @@ client_tls_key_file = {folder}/server.key
 server_tls_sslmode = verify-full
 server_tls_ca_file = {folder}/ca.pem
 """
+
+
+# The same database once more, as a resource in which one column of `people` is masked for whoever reads it.
+MASKED = """---
+kind: Resource
+name: masked-db
+operator: company
+class: internal
+postgres:
+  address: 127.0.0.1:%(port)d
+  tls: %(tls)s
+  %(ca)s
+  databases: [orders]
+  accounts: [{ roles: [dba], as: op_dba }]
+  parts:
+    - table: public.people
+      columns: [{ name: phone, mask: mobile, tags: [personal-info] }]
+---
+kind: Rule
+name: operators see masked people
+who: { roles: [dba] }
+to: { resources: [masked-db] }
+may: [connect, read]
+with: { mask: [personal-info] }
+"""
+PEOPLE = 10000
+PEOPLE_SQL = (f"CREATE TABLE people AS SELECT n AS id, 'name ' || n AS name, '138' || lpad(n::text, 8, '0') AS phone "
+              f"FROM generate_series(1, {PEOPLE}) n; ALTER TABLE people ADD PRIMARY KEY (id); ANALYZE people")
+PEOPLE_SCRIPT = f"\\set id random(1, {PEOPLE})\nSELECT id, name, phone FROM people WHERE id = :id;\n"
 
 
 class Bouncer:
@@ -95,10 +124,10 @@ class Side:
     def __init__(self, name, environment, pids):
         self.name, self.environment, self.pids = name, environment, pids
 
-    def run(self, mode, seconds, clients=CLIENTS):
+    def run(self, mode, seconds, clients=CLIENTS, what=("-S",)):
         """Transactions a second, and processor time of the side a transaction in microseconds."""
         before = processor_s(self.pids())
-        done = subprocess.run(["pgbench", "-S", "-n", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(seconds),
+        done = subprocess.run(["pgbench", *what, "-n", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(seconds),
                                "-M", mode], capture_output=True, text=True, env=self.environment(), check=False)
         found = re.search(r"tps = ([0-9.]+)", done.stdout)
         if found is None or "failed transactions: 0 " not in done.stdout:
@@ -111,7 +140,7 @@ class Bench:
     def __init__(self, tls, seconds, rounds, settings=None):
         self.seconds, self.rounds = seconds, rounds
         self.tls = tls
-        self.db = DatabaseOffice(tls="verify-full" if tls else "loopback", workers=0,
+        self.db = DatabaseOffice(DOCUMENTS + MASKED, tls="verify-full" if tls else "loopback", workers=0,
                                  extra="" if tls else "postgres_tls: optional\n", settings=settings)
         self.bouncer = Bouncer(self.db.server, tls)
         mode = "require" if tls else "disable"
@@ -126,26 +155,41 @@ class Bench:
         gate = self.db.office.pid("db")
         pids = [gate, *descendants(gate), self.db.office.pid("ledger")]
         self.gate = Side("gate", lambda: at(self.db.port, "orders-db", "lin", self.db.password("lin")), lambda: pids)
+        self.db.put_credential("op_dba", ACCOUNT_PASSWORD, "masked-db")
+        self.masked = Side("masked", lambda: at(self.db.port, "masked-db", "lin", self.db.password("lin", "masked-db")),
+                           lambda: pids)
         subprocess.run(["pgbench", "-i", "-q", "-s", "5"], env=self.direct.environment(), capture_output=True, check=True)
+        subprocess.run(["psql", "-X", "-q", "-c", PEOPLE_SQL], env=self.direct.environment(), check=True)
         time.sleep(1)
 
     def close(self):
         self.bouncer.close()
         self.db.close()
 
-    def ratio(self, mode):
-        """The median over the rounds of gate / pgbouncer, and what else was seen."""
+    def ratio(self, mode, one=None, other=None, what=("-S",)):
+        """The median over the rounds of one / other (gate / pgbouncer), and what else was seen."""
+        one, other = one or self.gate, other or self.pooler
         rounds = []
         for number in range(self.rounds):
-            sides = [self.pooler, self.gate] if number % 2 == 0 else [self.gate, self.pooler]
-            seen = {side.name: side.run(mode, self.seconds) for side in sides}
-            rounds.append(seen)
-        return {"ratio": statistics.median(r["gate"][0] / r["pgbouncer"][0] for r in rounds),
-                "cpu_ratio": statistics.median(r["gate"][1] / r["pgbouncer"][1] for r in rounds),
-                "gate_tps": statistics.median(r["gate"][0] for r in rounds),
-                "pgbouncer_tps": statistics.median(r["pgbouncer"][0] for r in rounds),
-                "gate_us": statistics.median(r["gate"][1] for r in rounds),
-                "pgbouncer_us": statistics.median(r["pgbouncer"][1] for r in rounds)}
+            sides = [other, one] if number % 2 == 0 else [one, other]
+            rounds.append({side.name: side.run(mode, self.seconds, what=what) for side in sides})
+        seen = {"ratio": statistics.median(r[one.name][0] / r[other.name][0] for r in rounds),
+                "cpu_ratio": statistics.median(r[one.name][1] / r[other.name][1] for r in rounds)}
+        for side in (one, other):
+            seen[f"{side.name}_tps"] = statistics.median(r[side.name][0] for r in rounds)
+            seen[f"{side.name}_us"] = statistics.median(r[side.name][1] for r in rounds)
+        return seen
+
+    def masking(self, mode):
+        """The same statement with one column masked / with none."""
+        seen = subprocess.run(["psql", "-X", "-A", "-t", "-c", "SELECT phone FROM people WHERE id = 7"],
+                              env=self.masked.environment(), capture_output=True, text=True, check=True).stdout.strip()
+        if seen != "138****0007":
+            raise SystemExit(f"the column that should be masked reads {seen}")
+        with tempfile.NamedTemporaryFile("w", suffix=".sql", encoding="utf-8") as script:
+            script.write(PEOPLE_SCRIPT)
+            script.flush()
+            return self.ratio(mode, self.masked, self.gate, ("-f", script.name))
 
     def added_latency_us(self):
         """Of one client's statement, median over rounds."""
@@ -179,12 +223,17 @@ class Report:
         self.bad = self.bad or not good
         print(f"{name} {value} {bound} {'ok' if good else 'short'}", flush=True)
 
-    def throughput(self, bench, name, mode):
-        seen = bench.ratio(mode)
+    def ratio(self, name, against, seen, one, other, bound):
         self.numbers[name] = {key: round(value, 3) for key, value in seen.items()}
-        self.line(f"db.{name}.tps_over_pgbouncer", f"{seen['ratio']:.2f}", ">=1.0", seen["ratio"] >= 1.0)
-        print(f"  {seen['gate_tps']:.0f} against {seen['pgbouncer_tps']:.0f} tps; processor time a transaction "
-              f"{seen['gate_us']:.1f} against {seen['pgbouncer_us']:.1f} us ({seen['cpu_ratio']:.2f})", flush=True)
+        self.line(f"db.{name}.{against}", f"{seen['ratio']:.2f}", f">={bound}", seen["ratio"] >= bound)
+        print(f"  {seen[one + '_tps']:.0f} against {seen[other + '_tps']:.0f} tps; processor time a transaction "
+              f"{seen[one + '_us']:.1f} against {seen[other + '_us']:.1f} us ({seen['cpu_ratio']:.2f})", flush=True)
+
+    def throughput(self, bench, name, mode):
+        self.ratio(name, "tps_over_pgbouncer", bench.ratio(mode), "gate", "pgbouncer", 1.0)
+
+    def masking(self, bench, name, mode):
+        self.ratio(name, "tps_over_clear", bench.masking(mode), "masked", "gate", 0.9)
 
 
 def measure_plain(report, options):
@@ -192,6 +241,8 @@ def measure_plain(report, options):
     try:
         report.throughput(bench, "plain.simple", "simple")
         report.throughput(bench, "plain.prepared", "prepared")
+        report.masking(bench, "masked.simple", "simple")
+        report.masking(bench, "masked.prepared", "prepared")
         added = bench.added_latency_us()
         report.numbers["added_latency_us"] = round(added, 1)
         report.line("db.added_latency_us", f"{added:.0f}", "<=60", added <= 60)

@@ -221,6 +221,7 @@ enum {
 
 typedef struct {
     db_pending_state state;
+    bool begun;   /* something had to happen; false = all of this is zero */
     uint8_t done; /* DB_DONE_ */
     uint8_t needed;
     uint8_t approvals;
@@ -332,6 +333,8 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
                           db_refusal *refusal);
 
 /* ---- spend.c ---- */
+/* Is there a budget, or a limit a day, that it counts against? */
+bool db_spend_is_needed(const db_session *session, const db_ruling *ruling);
 /* A budget counts the rows of such a change. */
 bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling);
 /* Before it runs: DB_PASS, DB_WAIT (then it is judged again), DB_REFUSE. */

@@ -28,8 +28,18 @@ static void drop_ask(db_pending *pending)
     pending->ask = 0;
 }
 
+/* Most statements have nothing to wait for: then nothing was begun, and there is nothing to end. */
+static void begin(db_pending *pending, const sp_hash *hash)
+{
+    pending->begun = true;
+    pending->hash = *hash;
+}
+
 void db_pending_reset(db_pending *pending)
 {
+    if (!pending->begun) {
+        return;
+    }
     drop_ask(pending);
     if (pending->call != 0) {
         sp_link_forget(&db_here.office.link, pending->call);
@@ -458,13 +468,24 @@ static bool must_keep(const db_session *session, const db_run_ask *run)
            to.keep_as.len > 0;
 }
 
+static bool must_record_first(const db_ruling *ruling)
+{
+    bool reads = ruling->action == SP_ACTION_READ || ruling->action == SP_ACTION_CONNECT;
+    return (ruling->decision.must & SP_MUST_RECORD) != 0 && !reads;
+}
+
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
+    bool asks = run->ruling->decision.verdict == SP_VERDICT_ASK;
+    if (!pending->begun && !asks && !must_record_first(run->ruling) &&
+        !db_spend_is_needed(session, run->ruling)) {
+        return DB_PASS;
+    }
     sp_hash hash = db_run_hash(run);
     if (!sp_hash_eq(&hash, &pending->hash)) {
         db_pending_reset(pending);
-        pending->hash = hash;
+        begin(pending, &hash);
     }
     if (pending->state == DB_PENDING_REFUSED) {
         *refusal = pending->refusal;
@@ -474,13 +495,13 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     if (pending->state != DB_PENDING_NONE) {
         return DB_WAIT;
     }
-    const sp_decision *decision = &run->ruling->decision;
-    if (decision->verdict == SP_VERDICT_ASK) {
+    if (asks) {
         if (pending->done == 0 && db_session_drain(session)) {
             return DB_WAIT; /* then it is certain what its name stands for */
         }
         sp_hash met = met_by(session, run);
-        if ((pending->done & DB_DONE_AGREED) == 0 || pending->approvals < decision->approvals) {
+        if ((pending->done & DB_DONE_AGREED) == 0 ||
+            pending->approvals < run->ruling->decision.approvals) {
             pending->met = met;
             return ask_others(session, run, refusal);
         }
@@ -497,9 +518,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
             return use_word(session, refusal);
         }
     }
-    bool reads = run->ruling->action == SP_ACTION_READ || run->ruling->action == SP_ACTION_CONNECT;
-    if ((decision->must & SP_MUST_RECORD) != 0 && !reads &&
-        (pending->done & DB_DONE_RECORDED) == 0) {
+    if (must_record_first(run->ruling) && (pending->done & DB_DONE_RECORDED) == 0) {
         return record_first(session, run, refusal);
     }
     return DB_PASS;
@@ -523,7 +542,7 @@ void db_pending_cancelled(db_session *session)
     db_estimate_forget(session);
     sp_hash hash = pending->hash;
     db_pending_reset(pending);
-    pending->hash = hash;
+    begin(pending, &hash);
     fail(session, "57014", SP_REASON_APPROVAL, "canceling statement due to user request", "");
 }
 

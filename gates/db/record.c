@@ -9,9 +9,8 @@
 #include "lib/proto/json.h"
 #include "lib/web/strangers.h"
 
-#include <stdio.h>
-
-enum { VALUE_MAX_BYTES = 64 }; /* escaped six times as long at most */
+enum { KEY_MAX_BYTES = 16, VALUE_MAX_BYTES = 64, ESCAPED_TIMES = 6 };
+_Static_assert(ESCAPED_TIMES *VALUE_MAX_BYTES + KEY_MAX_BYTES + 100 <= DB_DETAIL_BYTES, "it fits");
 
 sp_event db_event_of(const db_session *session, sp_event_kind kind)
 {
@@ -85,20 +84,33 @@ void db_strangers_sweep(bool all)
                        &strangers_calls);
 }
 
+static uint8_t *put(uint8_t *at, sp_span bytes)
+{
+    sp_copy(at, bytes.ptr, bytes.len);
+    return at + bytes.len;
+}
+
+/* Every statement has one: without printf. */
 sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,
                         char room[DB_DETAIL_BYTES])
 {
     static const char *const words[] = {"", ",\"opaque\":[\"code\"]", ",\"opaque\":[\"function\"]",
                                         ",\"opaque\":[\"code\",\"function\"]"};
+    sp_span opaque_word = sp_span_cstr(words[opaque % SP_COUNT(words)]);
+    sp_span key_word = key == NULL ? SP_SPAN_EMPTY : sp_span_cstr(key);
     char connection[SP_REFERENCE_TEXT_BYTES];
     sp_reference_text(session->connection, connection);
-    size_t used = (size_t)snprintf(room, DB_DETAIL_BYTES, "{\"connection\":\"%s\"%s", connection,
-                                   words[opaque % SP_COUNT(words)]);
+    uint8_t *at = put((uint8_t *)room, SP_SPAN_LIT("{\"connection\":\""));
+    at = put(at, sp_span_of(connection, SP_REFERENCE_TEXT_BYTES - 1));
+    at = put(at, SP_SPAN_LIT("\""));
+    at = put(at, opaque_word);
     if (key != NULL) {
-        used += (size_t)snprintf(room + used, DB_DETAIL_BYTES - used, ",\"%.16s\":\"", key);
-        used += sp_json_escape(sp_span_slice(value, 0, VALUE_MAX_BYTES), (uint8_t *)room + used);
-        room[used++] = '"';
+        at = put(at, SP_SPAN_LIT(",\""));
+        at = put(at, sp_span_slice(key_word, 0, KEY_MAX_BYTES));
+        at = put(at, SP_SPAN_LIT("\":\""));
+        at += sp_json_escape(sp_span_slice(value, 0, VALUE_MAX_BYTES), at);
+        at = put(at, SP_SPAN_LIT("\""));
     }
-    room[used++] = '}';
-    return (sp_span){(const uint8_t *)room, used};
+    at = put(at, SP_SPAN_LIT("}"));
+    return sp_span_of(room, (size_t)(at - (uint8_t *)room));
 }

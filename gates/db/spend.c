@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-static bool is_needed(const db_session *session, const db_ruling *ruling)
+bool db_spend_is_needed(const db_session *session, const db_ruling *ruling)
 {
     const sp_decision *d = &ruling->decision;
     return d->day_rows != 0 || d->day_bytes != 0 ||
@@ -120,7 +120,7 @@ static db_verdict ask(db_session *session, const db_run_ask *run, db_refusal *re
 db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
-    if (!run->ruling->has_use || !is_needed(session, run->ruling)) {
+    if (!run->ruling->has_use || !db_spend_is_needed(session, run->ruling)) {
         return DB_PASS;
     }
     if (judge->spend == DB_SPEND_NONE) {
@@ -163,7 +163,7 @@ static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 void db_spend_refused(db_session *session, const db_ruling *ruling)
 {
     auto_buf sp_buf body = sp_buf_make(512);
-    if (!ruling->has_use || !is_needed(session, ruling)) {
+    if (!ruling->has_use || !db_spend_is_needed(session, ruling)) {
         return;
     }
     sp_db_spend spend = spend_of(session, ruling);
@@ -199,7 +199,7 @@ void db_spend_after(db_session *session, const db_note *note, const db_end *end)
     uint64_t estimated = 0;
     uint64_t rows = settle(note, end, &estimated);
     uint64_t bytes = end->bytes_out;
-    if (rows + bytes + estimated == 0 || !is_needed(session, &note->ruling)) {
+    if (rows + bytes + estimated == 0 || !db_spend_is_needed(session, &note->ruling)) {
         return;
     }
     sp_db_spend spend = spend_of(session, &note->ruling);

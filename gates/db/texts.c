@@ -211,17 +211,37 @@ static bool find_plan(const sp_sql_context *context, sp_span text, uint64_t mask
     return true;
 }
 
-/* How the answer of a text is masked; false with a refusal: it would tell masked values. */
+/* A text that is kept is read for its masks once, as it is judged once: until the catalogue moves.
+ * In a session that made names of its own it is read each time. */
+static sp_sql_masking masking_by(db_session *session, sp_span text, uint64_t tags, db_text *kept)
+{
+    const db_judge *judge = db_session_judge(session);
+    bool may_keep = kept != NULL && judge->temp_count == 0 && judge->code_count == 0;
+    if (may_keep && kept->masking.tags == tags &&
+        kept->masking.version == judge->catalogue->version) {
+        return (sp_sql_masking){.mode = kept->masking.mode};
+    }
+    const sp_sql_context context = context_of(session);
+    sp_sql_masking found = sp_sql_masking_text(db_sql, &context, text, tags);
+    if (may_keep && found.mode != SP_SQL_MASKING_REFUSED && !found.copies) {
+        kept->masking.tags = tags;
+        kept->masking.version = judge->catalogue->version;
+        kept->masking.mode = found.mode;
+    }
+    return found;
+}
+
+/* How the answer of a text is masked; false with a refusal: it would tell masked values. kept: the
+ * text as names stand for it, NULL for one that runs once. */
 static bool find_masking(db_session *session, const db_ruling *ruling,
-                         const sp_sql_judgement *judgement, sp_span text, masking_of *masks,
-                         db_refusal *refusal)
+                         const sp_sql_judgement *judgement, sp_span text, db_text *kept,
+                         masking_of *masks, db_refusal *refusal)
 {
     const sp_decision *decision = &ruling->decision;
     if ((decision->must & SP_MUST_MASK) == 0 || decision->mask_tags == 0) {
         return true;
     }
-    const sp_sql_context context = context_of(session);
-    sp_sql_masking found = sp_sql_masking_text(db_sql, &context, text, decision->mask_tags);
+    sp_sql_masking found = masking_by(session, text, decision->mask_tags, kept);
     if (found.mode == SP_SQL_MASKING_REFUSED) {
         db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s", found.reason);
         snprintf(refusal->hint, sizeof(refusal->hint),
@@ -231,6 +251,7 @@ static bool find_masking(db_session *session, const db_ruling *ruling,
     if (found.mode < SP_SQL_MASKING_STRICT && has_opaque(judgement)) {
         found.mode = SP_SQL_MASKING_STRICT;
     }
+    const sp_sql_context context = context_of(session);
     if (found.copies && !find_plan(&context, text, decision->mask_tags, masks, refusal)) {
         return false;
     }
@@ -245,7 +266,8 @@ static bool find_named_masking(db_session *session, const db_ruling *ruling, db_
     for (const db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
          at = db_names_find(names, kind, name, at)) {
         if (!find_masking(session, ruling, at->text->judgement,
-                          (sp_span){at->text->text, at->text->text_len}, masks, refusal)) {
+                          (sp_span){at->text->text, at->text->text_len}, at->text, masks,
+                          refusal)) {
             return false;
         }
         for (uint32_t i = 0; i < at->text->judgement->statement_count; i++) {
@@ -485,7 +507,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         }
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
-    bool known = find_masking(session, &ruling, judgement, text, &masks, refusal);
+    bool known = find_masking(session, &ruling, judgement, text, NULL, &masks, refusal);
     for (uint32_t i = 0; known && i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {

@@ -45,11 +45,12 @@ static const char read_sql[] =
     ";SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
     "'_RETURN'), n.nspname IN ('pg_catalog', 'information_schema'), a.attnum, a.attname, "
-    "a.atttypid, a.attnotnull, CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 THEN "
+    "a.atttypid, a.attnotnull, CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 AND c.oid >= "
+    "16384 THEN "
     "pg_catalog.pg_get_viewdef(c.oid) END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
     "n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
-    "a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
-    " AND c.relkind NOT IN ('i', 'I') WHERE (c.relkind IN ('r','v','m','p','f','S') OR c.relkind "
+    "a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I') WHERE (c.relkind IN "
+    "('r','v','m','p','f','S') OR c.relkind "
     "IN "
     "('i','I') AND c.oid >= 16384) AND n.nspname !~ '^pg_(toast|temp)' "
     "ORDER BY c.oid, a.attnum;"
@@ -236,8 +237,12 @@ static void wake_looking(const db_catalogue *c)
 {
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         db_session *session = db_here.sessions[i];
-        if (session != NULL && session->judge != NULL && session->judge->catalogue == c) {
-            db_pending_looked(session);
+        if (session == NULL || session->judge == NULL || session->judge->catalogue != c) {
+            continue;
+        }
+        db_pending_looked(session);
+        if (session->judge->look_us != 0) {
+            db_session_resume(session);
         }
     }
 }
@@ -257,7 +262,7 @@ static void fail_reading(db_catalogue *c, const char *why)
     sp_buf_reset(&c->carry);
     db_back_close(c->back);
     c->back = NULL;
-    c->is_looked_for = false;
+    c->is_looked_for = c->is_listening = false;
     wake_sessions(c);
     wake_looking(c);
 }
@@ -324,6 +329,14 @@ static void end_reading(db_catalogue *c)
 /* False: it went wrong and is closed. */
 static bool take_message(db_catalogue *c, const sp_pg_head *head, sp_span body)
 {
+    if (head->type == 'A') {
+        db_catalogue_look(c); /* an event trigger of the database says that something was defined */
+        return c->back != NULL;
+    }
+    if (c->is_listening) {
+        c->is_listening = head->type != 'Z'; /* a standby takes no LISTEN: then it is looked at */
+        return true;
+    }
     bool is_answer = c->is_asking && (!c->is_read || c->next_one != NULL);
     if (!is_answer && (head->type == 'D' || head->type == 'Z')) {
         fail_reading(c, "the server answered without having been asked");
@@ -389,6 +402,13 @@ static void on_stream(db_back *back)
 static void on_ready(db_back *back)
 {
     db_catalogue *c = back->calls.self;
+    auto_buf sp_buf listen = sp_buf_make(128);
+    sp_pg_query_write(&listen, SP_SPAN_LIT("LISTEN sallyport_catalogue"));
+    c->is_listening = true;
+    if (sp_failed(db_stream_send(&back->stream, sp_buf_borrow(&listen)))) {
+        fail_reading(c, "the connection to the database broke");
+        return;
+    }
     ask_server(c);
 }
 

@@ -142,11 +142,20 @@ static void refuse_connect(const sp_decision *decision, const db_session *sessio
 
 static db_verdict connect_catalogue(db_session *session, db_judge *judge, db_refusal *refusal)
 {
-    if (judge->catalogue == NULL && sp_failed(db_catalogue_get(session, &judge->catalogue))) {
-        db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
-        return DB_REFUSE;
+    if (judge->catalogue == NULL) {
+        if (sp_failed(db_catalogue_get(session, &judge->catalogue))) {
+            db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left");
+            return DB_REFUSE;
+        }
+        if (judge->catalogue->refs == 1 && judge->catalogue->now != NULL) {
+            judge->look_us = sp_loop_now_us(db_here.loop); /* nobody looked while nobody was here */
+            db_catalogue_look(judge->catalogue);
+        }
     }
-    if (judge->catalogue->now != NULL) {
+    bool is_waiting = judge->look_us != 0 && judge->catalogue->seen_us < judge->look_us &&
+                      judge->catalogue->back != NULL;
+    if (judge->catalogue->now != NULL && !is_waiting) {
+        judge->look_us = 0;
         return DB_PASS;
     }
     if (judge->catalogue->failure[0] == '\0') {
@@ -334,6 +343,12 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 
 void db_judge_cancelled(db_session *session)
 {
+    db_judge *judge = db_session_judge(session);
+    if (judge != NULL && judge->look_us != 0) {
+        judge->look_is_over = true;
+        db_session_resume(session);
+        return;
+    }
     db_pending_cancelled(session);
 }
 

@@ -40,6 +40,7 @@ struct db_catalogue {
     char print[64];     /* of the server's catalogue when it was read */
     bool is_asking;     /* a query is under way */
     bool is_wanted;     /* read again as soon as possible */
+    bool is_listening;  /* LISTEN is under way, whatever comes of it */
     bool is_read;       /* the answer under way is a whole reading, not a print */
     bool is_looked_for; /* somebody waits for an answer that was asked for later than this one */
     uint64_t asked_us;  /* when the answer under way was asked for */
@@ -53,7 +54,8 @@ SP_MUST sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogu
 void db_catalogue_unref(db_catalogue *catalogue);
 /* Something was defined or dropped: reads again. */
 void db_catalogue_stale(db_catalogue *catalogue);
-/* Sees to it that seen_us comes to be later than now; db_pending_looked() is called then. */
+/* Sees to it that seen_us comes to be later than now; db_pending_looked() is called then, and
+ * sessions whose judge waits since look_us are resumed. */
 void db_catalogue_look(db_catalogue *catalogue);
 /* Binds to the snapshot of the session if it is not yet. */
 void db_catalogue_bind(db_catalogue *catalogue, const db_session *session);
@@ -312,7 +314,10 @@ struct db_judge {
     uint32_t temp_count;
     char (*codes)[DB_NAME_BYTES]; /* functions that the session made */
     uint32_t code_count;          /* DB_TEMPS_MAX: more than are kept, and so any name */
+    bool has_made;                /* the session defined things, which only it may see yet */
     bool has_alias;       /* the session made views or renamed what the catalogue may not know */
+    uint64_t look_us;     /* since when it is waited for what the catalogue is now; 0 = not */
+    bool look_is_over;    /* the client gave up meanwhile */
     uint64_t moves;       /* messages that ran, bound or closed something */
     bool server_is_newer; /* than the grammar that judges */
     uint32_t watched;     /* notes whose answers rows.c looks at */

@@ -25,6 +25,7 @@ typedef struct {
     sp_span database;
     uint64_t now_unix_s;
     bool has_alias; /* an unknown name may be a new one of anything */
+    bool has_made;  /* an unknown name may be the session's own, that others do not see yet */
     bool broad_destroys;
 } asking;
 
@@ -64,7 +65,9 @@ static bool is_graver(const sp_decision *a, const sp_decision *b)
 /* A relation that the catalogue does not have: whatever of that name the path could find. */
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
-    if (a->has_alias && use->action != SP_ACTION_ALTER) {
+    bool uses_rows = use->kind == SP_SQL_RELATION &&
+                     sp_sql_gravity((sp_action)use->action) <= sp_sql_gravity(SP_ACTION_WRITE);
+    if ((a->has_alias && use->action != SP_ACTION_ALTER) || (uses_rows && !a->has_made)) {
         return about_whole(a, (sp_action)use->action, SP_SPAN_EMPTY);
     }
     if (use->schema.len > 0) {
@@ -204,6 +207,8 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
                       .policy = &session->snapshot->policy,
                       .database = sp_span_cstr(session->database),
                       .now_unix_s = sp_now_unix_us() / 1000000,
+                      .has_made = db_session_judge(session)->has_made ||
+                                  (judgement->flags & SP_SQL_IS_DDL) != 0,
                       .has_alias = db_session_judge(session)->has_alias ||
                                    (judgement->flags & SP_SQL_IS_ALIAS) != 0};
     for (uint32_t i = 0; i < judgement->use_count; i++) {
@@ -283,8 +288,19 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
         name_use(&ruling->use, what, sizeof(what));
     }
     sp_reason reason = (sp_reason)ruling->decision.reason;
-    db_refuse(refusal, "42501", reason, "%s on %s is not allowed", sp_action_word(ruling->action),
-              what);
+    if (ruling->has_use && (ruling->use.flags & SP_SQL_USE_UNSURE) != 0) {
+        db_refuse(refusal, "42703", reason,
+                  "column \"%.*s\" does not exist, and a function of that name may not be called",
+                  SP_SPAN_ARG(ruling->use.name));
+    } else if (ruling->has_use && ruling->use.kind == SP_SQL_RELATION &&
+               ruling->use.relation == SP_NONE && ruling->action != SP_ACTION_DESTROY) {
+        db_refuse(refusal, "42P01", reason,
+                  "relation \"%.*s\" does not exist, as far as the gate sees",
+                  SP_SPAN_ARG(ruling->use.name));
+    } else {
+        db_refuse(refusal, "42501", reason, "%s on %s is not allowed",
+                  sp_action_word(ruling->action), what);
+    }
     sp_span rule = sp_policy_rule_name(&session->snapshot->policy, ruling->decision.rule);
     if (rule.len > 0) {
         snprintf(refusal->detail, sizeof(refusal->detail), "Reason: %s, by \"%.*s\".",

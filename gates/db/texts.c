@@ -357,6 +357,39 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
     return DB_REFUSE;
 }
 
+/* A text whose names may be newer than the catalogue (a function that is called like a column)
+ * waits until the catalogue is of now. DB_PASS, DB_WAIT, or DB_REFUSE. */
+static db_verdict be_sure(db_session *session, uint32_t flags, db_refusal *refusal)
+{
+    db_judge *judge = db_session_judge(session);
+    if ((flags & SP_SQL_IS_UNSURE) == 0) {
+        judge->look_us = 0;
+        return DB_PASS;
+    }
+    if (judge->look_us == 0) {
+        judge->look_us = sp_loop_now_us(db_here.loop);
+        db_catalogue_look(judge->catalogue);
+    }
+    bool is_over = judge->look_is_over;
+    bool is_seen = judge->catalogue->seen_us >= judge->look_us;
+    if (!is_over && !is_seen && judge->catalogue->back != NULL) {
+        return DB_WAIT;
+    }
+    judge->look_us = 0;
+    judge->look_is_over = false;
+    if (is_over) {
+        db_refuse(refusal, "57014", SP_REASON_UNAVAILABLE,
+                  "canceling statement due to user request");
+        return DB_REFUSE;
+    }
+    if (!is_seen) {
+        db_refuse(refusal, "57P03", SP_REASON_UNAVAILABLE,
+                  "names in this statement may be new, and the gate cannot look at the database");
+        return DB_REFUSE;
+    }
+    return DB_PASS;
+}
+
 /* ---- messages ---- */
 
 /* Names that a text itself makes: PREPARE, DECLARE. */
@@ -402,6 +435,7 @@ static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)
 static void keep_temps(db_judge *judge, const sp_sql_judgement *judgement)
 {
     judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
+    judge->has_made |= (judgement->flags & SP_SQL_IS_DDL) != 0;
     if ((judgement->flags & SP_SQL_IS_CREATE_CODE) != 0) {
         keep_codes(judge, judgement);
     }
@@ -481,6 +515,10 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     const sp_sql_judgement *judgement = judge_text(session, text);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, text, refusal);
+    }
+    db_verdict sure = be_sure(session, judgement->flags, refusal);
+    if (sure != DB_PASS) {
+        return sure;
     }
     db_judge *judge = db_session_judge(session);
     db_ruling ruling = db_ruling_none();
@@ -562,6 +600,10 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     const sp_sql_judgement *judgement = judge_text(session, parse.text);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
+    }
+    db_verdict sure = be_sure(session, judgement->flags, refusal);
+    if (sure != DB_PASS) {
+        return sure;
     }
     db_judge *judge = db_session_judge(session);
     db_ruling ruling = db_ruling_none();

@@ -128,7 +128,9 @@ static void reach_relation(masking *m, const RangeVar *range)
         refuse(m, "a system relation that may tell masked values:", name);
         return;
     }
-    for (uint32_t i = 0; i < relation->column_count; i++) {
+    bool is_system =
+        (relation->flags & SP_SQL_REL_SYSTEM) != 0; /* in rows of these nothing is masked */
+    for (uint32_t i = 0; !is_system && i < relation->column_count; i++) {
         add(m, &m->columns, columns[i].name);
         if ((columns[i].bound.tags & m->mask_tags) != 0) {
             add(m, &m->names, columns[i].name);

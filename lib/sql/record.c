@@ -268,6 +268,9 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
         }
         record_object(w, action, SP_SQL_RELATION, flags, text_of(name->schemaname),
                       text_of(name->relname));
+        if (w->context->catalogue != NULL) {
+            w->statement->flags |= SP_SQL_IS_UNSURE;
+        }
         return;
     }
 }

@@ -44,7 +44,9 @@ enum {
     /* schema and name are what the relation would be called from now on */
     SP_SQL_USE_BECOMES = 1U << 4,
     /* UPDATE or DELETE of rows that no value names: a policy may count it as destroy */
-    SP_SQL_USE_BROAD = 1U << 5
+    SP_SQL_USE_BROAD = 1U << 5,
+    /* "t.f", where t is known to have no such column and no function f is known either */
+    SP_SQL_USE_UNSURE = 1U << 6
 };
 
 typedef struct {
@@ -76,7 +78,8 @@ enum {
     SP_SQL_IS_SECRET = 1U << 16,      /* carries a password or the like */
     SP_SQL_RETURNS_ROWS = 1U << 17,   /* SELECT, RETURNING, FETCH, EXECUTE, SHOW, EXPLAIN */
     SP_SQL_IS_CREATE_CODE = 1U << 19, /* name = the function that it makes or renames */
-    SP_SQL_IS_ALIAS = 1U << 18        /* another name for rows that are there: a view, a renaming */
+    SP_SQL_IS_UNSURE = 1U << 20, /* holds only if the catalogue is of now: names that may be new */
+    SP_SQL_IS_ALIAS = 1U << 18   /* another name for rows that are there: a view, a renaming */
 };
 
 typedef struct {

@@ -225,6 +225,9 @@ static void walk_copy(walker *w, const CopyStmt *copy)
         w->statement->flags |= SP_SQL_IS_BINARY;
     }
     w->statement->flags |= copy->is_from ? SP_SQL_IS_COPY_IN : SP_SQL_IS_COPY_OUT;
+    if (!copy->is_from && copy->relation != NULL && copy->attlist == NIL) {
+        w->statement->flags |= SP_SQL_IS_UNSURE; /* masks go by the places of columns */
+    }
     sp_action before = w->read_as;
     if (!copy->is_from) {
         w->read_as = SP_ACTION_EXPORT;

@@ -59,6 +59,8 @@ static void walk_select(walker *w, const Node *node)
     cte_scope scope;
     bool was_locking = w->is_locking;
     enter_with(w, select->withClause, &scope);
+    const row_scope rows = {.items = select->fromClause, .queries = w->scope, .up = w->rows};
+    w->rows = &rows;
     w->select = select;
     w->is_locking |= select->lockingClause != NIL;
     walk_list(w, select->fromClause);
@@ -84,6 +86,7 @@ static void walk_select(walker *w, const Node *node)
         }
     }
     w->select = outside;
+    w->rows = rows.up;
     w->scope = outer;
 }
 
@@ -217,7 +220,10 @@ static void walk_insert(walker *w, const Node *node)
         record_cascades(w, insert->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED,
                         insert->onConflictClause->targetList);
     }
+    const row_scope rows = {.target = insert->relation, .queries = w->scope, .up = w->rows};
+    w->rows = &rows;
     walk_other_children(w, node, offsetof(InsertStmt, relation), offsetof(InsertStmt, withClause));
+    w->rows = rows.up;
     w->scope = outer;
 }
 
@@ -231,7 +237,10 @@ static void walk_update(walker *w, const Node *node)
         condition_reaches(w, update->relation, update->fromClause, update->whereClause);
     change_rows(w, update->relation, reach, update->returningList);
     record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED, update->targetList);
+    const row_scope rows = {update->fromClause, update->relation, w->scope, w->rows};
+    w->rows = &rows;
     walk_other_children(w, node, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
+    w->rows = rows.up;
     w->scope = outer;
 }
 
@@ -245,7 +254,10 @@ static void walk_delete(walker *w, const Node *node)
         condition_reaches(w, delete->relation, delete->usingClause, delete->whereClause);
     change_rows(w, delete->relation, reach, delete->returningList);
     record_cascades(w, delete->relation, SP_SQL_EDGE_CASCADES, reach, NIL);
+    const row_scope rows = {delete->usingClause, delete->relation, w->scope, w->rows};
+    w->rows = &rows;
     walk_other_children(w, node, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
+    w->rows = rows.up;
     w->scope = outer;
 }
 
@@ -275,38 +287,57 @@ static void walk_merge(walker *w, const Node *node)
                             when->targetList);
         }
     }
+    const row_scope rows = {source, merge->relation, w->scope, w->rows};
+    w->rows = &rows;
     walk_other_children(w, node, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));
+    w->rows = rows.up;
     w->scope = outer;
 }
 
 /* ---- expressions ---- */
 
-/* "t.f" and "(e).f" call f when there is no such column. */
-static void maybe_call(walker *w, sp_span name)
+/* "t.f" and "(e).f" call f when there is no such column; an f that is not known may be new. */
+static void maybe_call(walker *w, sp_span name, column_sure sure)
 {
     if (function_find(name) > FUNCTION_READ || walk_is_made(w, name) ||
         (w->context->catalogue != NULL &&
          sp_sql_catalogue_find_function(w->context->catalogue, SP_SPAN_EMPTY, name) != NULL)) {
         record_function(w, SP_SPAN_EMPTY, name);
+        return;
+    }
+    if (sure == COLUMN_NOT) {
+        record_object(w, SP_ACTION_EXECUTE, SP_SQL_FUNCTION, SP_SQL_USE_OPAQUE | SP_SQL_USE_UNSURE,
+                      SP_SPAN_EMPTY, name);
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_OPAQUE | SP_SQL_USE_UNSURE,
+                      SP_SPAN_EMPTY, name);
+    }
+    if (sure != COLUMN_IS && w->context->catalogue != NULL) {
+        w->statement->flags |= SP_SQL_IS_UNSURE;
     }
 }
 
 static void walk_column(walker *w, const Node *node)
 {
     const ColumnRef *column = AS(ColumnRef, node);
-    int count = list_length(column->fields);
-    if (count > 1) {
-        maybe_call(w, names_last(column->fields));
+    sp_span name = names_last(column->fields);
+    if (list_length(column->fields) > 1 && name.len > 0) {
+        maybe_call(w, name, walk_column_of(w, names_before(column->fields), name));
     }
 }
 
 static void walk_indirection(walker *w, const Node *node)
 {
     const A_Indirection *path = AS(A_Indirection, node);
+    /* "(t).f" is "t.f" */
+    bool is_row = path->arg != NULL && nodeTag(path->arg) == T_ColumnRef &&
+                  list_length(AS(ColumnRef, path->arg)->fields) == 1;
+    sp_span row = is_row ? names_last(AS(ColumnRef, path->arg)->fields) : SP_SPAN_EMPTY;
     for (int i = 0; i < list_length(path->indirection); i++) {
         const Node *step = (const Node *)list_nth(path->indirection, i);
         if (nodeTag(step) == T_String) {
-            maybe_call(w, string_of(step));
+            sp_span name = string_of(step);
+            maybe_call(w, name,
+                       i == 0 && row.len > 0 ? walk_column_of(w, row, name) : COLUMN_MAYBE);
         }
     }
     walk_children(w, node);
@@ -516,6 +547,7 @@ void walk_statement(walker *w, const RawStmt *raw)
     };
     w->statement = statement;
     w->scope = NULL;
+    w->rows = NULL;
     w->is_plan_only = false;
     w->is_locking = false;
     w->read_as = SP_ACTION_READ;

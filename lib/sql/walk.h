@@ -18,6 +18,14 @@ typedef struct cte_scope {
     const struct cte_scope *up;
 } cte_scope;
 
+/* FROM items that qualified names may mean, the innermost first. */
+typedef struct row_scope {
+    const List *items;
+    const RangeVar *target;   /* of INSERT, UPDATE, DELETE, MERGE */
+    const cte_scope *queries; /* that the items may be */
+    const struct row_scope *up;
+} row_scope;
+
 /* What one judge keeps for all its calls. */
 typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
@@ -37,6 +45,7 @@ typedef struct {
     const sp_sql_context *context;
     walk_room *room;
     const cte_scope *scope;
+    const row_scope *rows;
     const SelectStmt *select; /* the innermost query; NULL outside */
     uint32_t depth;
     uint32_t nodes;
@@ -91,6 +100,12 @@ void record_made(walker *w, sp_span name);
 bool walk_is_made(const walker *w, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
 sp_span record_name(walker *w, sp_span name);
+
+/* ---- columns.c ---- */
+typedef enum { COLUMN_IS, COLUMN_MAYBE, COLUMN_NOT } column_sure;
+/* Whether "qualifier.name" is a column; COLUMN_NOT: the server would call a function of that name
+ * with the row, if there is one. */
+column_sure walk_column_of(const walker *w, sp_span qualifier, sp_span name);
 
 /* ---- condition.c ---- */
 typedef enum {

@@ -3,11 +3,16 @@
 
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
+import contextlib
+import os
+import re
+import time
+
 import psycopg2
 import pytest
 
 from dbgatelib import DatabaseOffice
-from officelib import wait_for
+from officelib import ROOT, wait_for
 
 DOCUMENTS = """\
 kind: Role
@@ -187,10 +192,10 @@ def test_names_stand_for_what_they_run(gate):
 
 
 def test_definitions_are_seen_at_once(gate):
-    with gate.connect("dora") as dora, gate.connect("carl") as carl:
+    with contextlib.closing(gate.connect("dora")) as dora, contextlib.closing(gate.connect("carl")) as carl:
         dora.autocommit = carl.autocommit = True
         dora.cursor().execute("CREATE TABLE audit.more (id int); INSERT INTO audit.more VALUES (1)")
-        refused(carl.cursor(), "SELECT * FROM audit.more")
+        assert "not allowed" in str(refused(carl.cursor(), "SELECT * FROM audit.more"))
         dora.cursor().execute("DROP TABLE audit.more")
 
 
@@ -210,6 +215,70 @@ def test_what_policy_names_keeps_its_name(gate):
             assert "destroy" in str(said), said
             mo.rollback()
     assert counts(gate) == before
+
+
+def test_functions_of_a_moment_ago(gate):
+    """Others make them, over whichever way; they look like columns where they are called."""
+    before = counts(gate)
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        for turn in range(8):
+            name = f"grab{turn}"
+            gate.sql(f"CREATE FUNCTION {name}(orders) RETURNS int LANGUAGE sql AS 'DELETE FROM orders RETURNING 1'",
+                     f"CREATE FUNCTION {name}(anyelement) RETURNS int LANGUAGE sql AS 'DELETE FROM orders RETURNING 1'")
+            text = ["SELECT o.{} FROM orders o WHERE id = 1", "SELECT (o).{} FROM orders o WHERE o.id = 1",
+                    "SELECT x.{} FROM (SELECT * FROM orders LIMIT 1) x", "SELECT g.{} FROM generate_series(1, 1) g(i)",
+                    "PREPARE p AS SELECT o.{} FROM orders o", "SELECT ('x'::text).{}", "SELECT c.{} FROM pg_class c LIMIT 1",
+                    "UPDATE orders SET note = orders.{}::text WHERE id = 1"][turn].format(name)
+            with pytest.raises(psycopg2.Error) as what:
+                c.execute(text)
+            assert what.value.pgcode in ("42501", "42703"), (text, what.value)
+            carl.rollback()
+        assert refused(c, "SELECT o.nowhere FROM orders o", "42703")
+        carl.rollback()
+        c.execute("SELECT o.note, x.n, c.relname FROM orders o, (SELECT count(*) AS n FROM customers) x, pg_class c LIMIT 1")
+    assert counts(gate) == before
+    gate.sql(*(f"DROP FUNCTION grab{turn}(orders), grab{turn}(anyelement)" for turn in range(8)))
+
+
+def fine(connection, text):
+    try:
+        connection.cursor().execute(text)
+        return True
+    except psycopg2.Error as error:
+        assert error.pgcode.startswith("42"), error
+        return False
+
+
+def test_an_event_trigger_tells(gate):
+    with open(os.path.join(ROOT, "packaging", "postgres", "sallyport-catalogue.sql"), encoding="utf-8") as file:
+        gate.sql(*(one for one in re.split(r";\n", re.sub("(?m)^--.*$", "", file.read())) if one.strip()))
+    carl = gate.connect("carl")
+    carl.autocommit = True
+    try:
+        gate.sql("CREATE VIEW told AS SELECT id FROM orders", "GRANT ALL ON told TO op_all")
+        slow = 0
+        for _ in range(4):
+            gate.sql("CREATE OR REPLACE VIEW told AS SELECT id FROM orders")
+            wait_for("the old view is known", 10, lambda: fine(carl, "TABLE told"), 0.02)
+            gate.sql("CREATE OR REPLACE VIEW told AS SELECT id FROM audit.entries")
+            began = time.monotonic()
+            wait_for("the new view is known", 10, lambda: not fine(carl, "TABLE told"), 0.02)
+            slow = max(slow, time.monotonic() - began)
+        assert slow < 2, slow
+    finally:
+        carl.close()
+        gate.sql("DROP EVENT TRIGGER sallyport_catalogue", "DROP VIEW told")
+
+
+def test_a_view_of_a_moment_ago_shows_nothing(gate):
+    carl = gate.connect("carl")
+    carl.autocommit = True
+    with contextlib.closing(carl):
+        for turn in range(10):
+            gate.sql(f"CREATE VIEW fresh{turn} AS SELECT * FROM audit.entries", f"GRANT ALL ON fresh{turn} TO op_all")
+            assert not fine(carl, f"SELECT * FROM fresh{turn}"), turn
+        assert refused(carl.cursor(), "SELECT * FROM nowhere", "42P01")
+    gate.sql(*(f"DROP VIEW fresh{turn}" for turn in range(10)))
 
 
 def test_settings_of_drivers(gate):

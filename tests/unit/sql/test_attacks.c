@@ -220,6 +220,64 @@ static sp_sql_bound tag(void)
     return (sp_sql_bound){.part = 3, .class_level = 1, .mask = SP_MASK_FULL, .tags = 1};
 }
 
+#define CALLS(name) "destroy?% database " name "; execute?% function " name "; "
+
+/* A function that somebody made a moment ago is called as a column is. */
+static void test_calls_that_look_like_columns(void **state)
+{
+    static const judged cases[] = {
+        {"SELECT o.peek FROM orders o", CALLS("peek") "read orders"},
+        {"SELECT (o).peek FROM orders o", CALLS("peek") "read orders"},
+        {"SELECT orders.peek FROM orders", CALLS("peek") "read orders"},
+        {"SELECT public.orders.peek FROM public.orders", CALLS("peek") "read orders"},
+        {"SELECT o.phone FROM orders o, customers c", CALLS("phone") "read orders; read customers"},
+        {"SELECT (SELECT q.phone FROM orders q) FROM customers q",
+         CALLS("phone") "read customers; read orders"},
+        {"SELECT x.peek FROM (SELECT id, note FROM orders) x", CALLS("peek") "read orders"},
+        {"WITH x AS (SELECT * FROM orders) SELECT x.peek FROM x", CALLS("peek") "read orders"},
+        {"WITH orders AS (SELECT 1 AS peek) UPDATE orders SET note = orders.peek WHERE id = 1",
+         CALLS("peek") "write orders"},
+        {"UPDATE orders SET note = orders.peek WHERE id = 1", CALLS("peek") "write orders"},
+        {"DELETE FROM orders o WHERE o.id = 1 AND o.peek", CALLS("peek") "write orders; "
+                                                                         "write~ order_lines"},
+        {"INSERT INTO orders VALUES (1) ON CONFLICT (id) DO UPDATE SET note = excluded.peek",
+         CALLS("peek") "write orders"},
+        {"SELECT c.peek FROM pg_class c", "destroy?% database peek; execute?% function peek"},
+        /* columns */
+        {"SELECT o.note, (o).total, orders.id, o.ctid FROM orders o, orders", "read orders"},
+        {"SELECT (SELECT q.note FROM orders q WHERE r.phone = q.note) FROM customers r",
+         "read customers; read orders"},
+        {"SELECT x.n, x.note, x.sum, x.total FROM (SELECT o.note, o.id AS n, sum(1), o.* FROM "
+         "orders o GROUP BY o.id) x",
+         "read orders"},
+        {"WITH x AS (SELECT * FROM orders) SELECT x.note FROM x", "read orders"},
+        {"SELECT x.note FROM (SELECT * FROM orders JOIN customers USING (id)) x",
+         "read orders; read customers"},
+        {"SELECT z.a, g.g FROM orders z(a, b, c, d), generate_series(1, 2) g", "read orders"},
+        {"INSERT INTO orders VALUES (1) ON CONFLICT (id) DO UPDATE SET note = excluded.note, "
+         "total = orders.total",
+         "write orders"},
+        {"MERGE INTO orders o USING customers c ON o.customer_id = c.id WHEN MATCHED AND o.id = 3 "
+         "THEN UPDATE SET note = c.name",
+         "write orders; read customers"},
+        {"SELECT c.relname FROM pg_class c", ""},
+    };
+    check(state, cases, SP_COUNT(cases));
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    static const char *const unsure[] = {
+        "SELECT o.peek FROM orders o", "SELECT t.a FROM made_just_now t", "SELECT (f(1)).a",
+        "SELECT e.value FROM jsonb_each('{}') e", "COPY orders TO STDOUT"};
+    static const char *const sure[] = {"SELECT o.note FROM orders o", "SELECT note FROM orders",
+                                       "COPY orders (id) TO STDOUT"};
+    for (size_t i = 0; i < SP_COUNT(unsure) + SP_COUNT(sure); i++) {
+        bool is_unsure = i < SP_COUNT(unsure);
+        const char *text = is_unsure ? unsure[i] : sure[i - SP_COUNT(unsure)];
+        const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_span_cstr(text));
+        assert_int_equal((got->flags & SP_SQL_IS_UNSURE) != 0, is_unsure);
+    }
+}
+
 static void test_tags(void **state)
 {
     room *it = *state;
@@ -255,7 +313,7 @@ int main(void)
         cmocka_unit_test(test_keys),       cmocka_unit_test(test_code),
         cmocka_unit_test(test_tags),       cmocka_unit_test(test_settings),
         cmocka_unit_test(test_columns),    cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_conditions), cmocka_unit_test(test_calls_that_look_like_columns),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -670,7 +670,7 @@ static void test_statements(void **state)
                                      SP_SQL_IS_FETCH | SP_SQL_RETURNS_ROWS,
                                      SP_SQL_IS_CLOSE,
                                      SP_SQL_IS_DEALLOCATE,
-                                     SP_SQL_IS_COPY_OUT};
+                                     SP_SQL_IS_COPY_OUT | SP_SQL_IS_UNSURE};
     static const char *const names[] = {"p", "p", "p", "c", "c", "c", "", ""};
     auto_free sp_sql_judgement *copy = NULL;
     assert_ok(sp_sql_judgement_copy(got, &copy));

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Whether "t.f" is a column of t: where it is not, the server calls a function f with the row,
+ * which somebody may have made a moment ago. Names are looked up as SQL does: the innermost FROM
+ * item of that name counts.
+ * OWNS nothing. PROCESS database gate. TRUST the tree was made from hostile text; depth and work
+ * are bounded. SPEC lib/sql/walk.h, walk_column_of(); PostgreSQL 15 parse_func.c.
+ */
+#include "lib/base/mem.h"
+#include "lib/sql/walk.h"
+
+enum { LOOK_DEPTH_MAX = 24, LOOK_ITEMS_MAX = 4096 };
+
+typedef struct {
+    walker at; /* with the WITH queries that are seen from the item */
+    unsigned depth;
+    unsigned items;
+} looking;
+
+static column_sure item_has(looking *l, const Node *item, sp_span name);
+static column_sure query_has(looking *l, const Node *query, sp_span name);
+
+static sp_span alias_name(const Alias *alias)
+{
+    return alias != NULL ? text_of(alias->aliasname) : SP_SPAN_EMPTY;
+}
+
+static bool is_listed(const List *names, sp_span name)
+{
+    for (int i = 0; i < list_length(names); i++) {
+        if (sp_span_eq(string_of((const Node *)list_nth(names, i)), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_hidden(sp_span name)
+{
+    static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        if (sp_span_eq(name, text_of(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static column_sure graver(column_sure a, column_sure b)
+{
+    return a == COLUMN_IS || b == COLUMN_IS ? COLUMN_IS : a == COLUMN_MAYBE ? a : b;
+}
+
+/* ---- what an item has ---- */
+
+static column_sure relation_has(looking *l, const RangeVar *range, sp_span name)
+{
+    const CommonTableExpr *query = walk_find_query(&l->at, range);
+    if (query != NULL) {
+        if (query->aliascolnames != NIL) {
+            return is_listed(query->aliascolnames, name) ? COLUMN_IS : COLUMN_MAYBE;
+        }
+        return query_has(l, query->ctequery, name);
+    }
+    found_relation found = walk_resolve(&l->at, range, false);
+    if (found.kind != FOUND_KNOWN) {
+        return COLUMN_MAYBE;
+    }
+    const sp_sql_catalogue *catalogue = l->at.context->catalogue;
+    bool is_column = sp_sql_catalogue_find_column(catalogue, found.relation, name) != SP_NONE;
+    return is_column || is_hidden(name) ? COLUMN_IS : COLUMN_NOT;
+}
+
+static column_sure function_has(const RangeFunction *call, sp_span name)
+{
+    bool is = sp_span_eq(alias_name(call->alias), name);
+    for (int i = 0; !is && i < list_length(call->coldeflist); i++) {
+        is = sp_span_eq(text_of(AS(ColumnDef, list_nth(call->coldeflist, i))->colname), name);
+    }
+    return is ? COLUMN_IS : COLUMN_MAYBE;
+}
+
+static column_sure item_has(looking *l, const Node *item, sp_span name)
+{
+    const Alias *alias = NULL;
+    column_sure sure = COLUMN_MAYBE;
+    if (item == NULL || l->depth >= LOOK_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
+        return COLUMN_MAYBE;
+    }
+    l->depth++;
+    switch ((int)nodeTag(item)) {
+    case T_RangeVar:
+        alias = AS(RangeVar, item)->alias;
+        sure = relation_has(l, AS(RangeVar, item), name);
+        break;
+    case T_RangeSubselect:
+        alias = AS(RangeSubselect, item)->alias;
+        sure = query_has(l, AS(RangeSubselect, item)->subquery, name);
+        break;
+    case T_RangeFunction:
+        alias = AS(RangeFunction, item)->alias;
+        sure = function_has(AS(RangeFunction, item), name);
+        break;
+    case T_RangeTableSample:
+        sure = item_has(l, AS(RangeTableSample, item)->relation, name);
+        break;
+    case T_JoinExpr:
+        alias = AS(JoinExpr, item)->alias;
+        sure = graver(item_has(l, AS(JoinExpr, item)->larg, name),
+                      item_has(l, AS(JoinExpr, item)->rarg, name));
+        break;
+    default:
+        break;
+    }
+    l->depth--;
+    if (alias != NULL && alias->colnames != NIL) {
+        return is_listed(alias->colnames, name) ? COLUMN_IS : COLUMN_MAYBE; /* renamed */
+    }
+    return sure;
+}
+
+/* ---- what a query gives ---- */
+
+static column_sure target_gives(looking *l, const ResTarget *target, const List *from, sp_span name)
+{
+    if (target->name != NULL) {
+        return sp_span_eq(text_of(target->name), name) ? COLUMN_IS : COLUMN_NOT;
+    }
+    if (target->val != NULL && nodeTag(target->val) == T_FuncCall) {
+        bool is = sp_span_eq(names_last(AS(FuncCall, target->val)->funcname), name);
+        return is ? COLUMN_IS : COLUMN_NOT;
+    }
+    if (target->val == NULL || nodeTag(target->val) != T_ColumnRef) {
+        return COLUMN_MAYBE; /* named after a type, "case", "coalesce", ... */
+    }
+    const Node *last = (const Node *)llast(AS(ColumnRef, target->val)->fields);
+    if (nodeTag(last) != T_A_Star) {
+        return sp_span_eq(string_of(last), name) ? COLUMN_IS : COLUMN_NOT;
+    }
+    column_sure sure = COLUMN_NOT;
+    for (int i = 0; i < list_length(from) && sure != COLUMN_IS; i++) {
+        sure = graver(sure, item_has(l, (const Node *)list_nth(from, i), name));
+    }
+    return sure;
+}
+
+static column_sure query_has(looking *l, const Node *query, sp_span name)
+{
+    if (query == NULL || nodeTag(query) != T_SelectStmt || l->depth >= LOOK_DEPTH_MAX) {
+        return COLUMN_MAYBE;
+    }
+    const SelectStmt *select = AS(SelectStmt, query);
+    while (select->op != SETOP_NONE) {
+        select = select->larg;
+    }
+    if (select->valuesLists != NIL || select->withClause != NULL) {
+        return COLUMN_MAYBE;
+    }
+    column_sure sure = COLUMN_NOT;
+    l->depth++;
+    for (int i = 0; i < list_length(select->targetList) && sure != COLUMN_IS; i++) {
+        sure = graver(sure, target_gives(l, AS(ResTarget, list_nth(select->targetList, i)),
+                                         select->fromClause, name));
+    }
+    l->depth--;
+    return sure;
+}
+
+/* ---- which item a name means ---- */
+
+static sp_span name_of_item(const Node *item)
+{
+    switch ((int)nodeTag(item)) {
+    case T_RangeVar:
+        return AS(RangeVar, item)->alias != NULL ? alias_name(AS(RangeVar, item)->alias)
+                                                 : text_of(AS(RangeVar, item)->relname);
+    case T_RangeSubselect:
+        return alias_name(AS(RangeSubselect, item)->alias);
+    case T_RangeFunction:
+        return alias_name(AS(RangeFunction, item)->alias);
+    case T_RangeTableFunc:
+        return alias_name(AS(RangeTableFunc, item)->alias);
+    case T_JoinExpr:
+        return alias_name(AS(JoinExpr, item)->alias);
+    default:
+        return SP_SPAN_EMPTY;
+    }
+}
+
+static const Node *find_item(looking *l, const Node *item, sp_span name)
+{
+    if (item == NULL || l->depth >= SP_SQL_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
+        return NULL;
+    }
+    if (nodeTag(item) == T_RangeTableSample) {
+        return find_item(l, AS(RangeTableSample, item)->relation, name);
+    }
+    if (sp_span_eq(name_of_item(item), name)) {
+        return item;
+    }
+    if (nodeTag(item) != T_JoinExpr) {
+        return NULL;
+    }
+    l->depth++;
+    const Node *found = find_item(l, AS(JoinExpr, item)->larg, name);
+    found = found != NULL ? found : find_item(l, AS(JoinExpr, item)->rarg, name);
+    l->depth--;
+    return found;
+}
+
+column_sure walk_column_of(const walker *w, sp_span qualifier, sp_span name)
+{
+    looking l = {.at = *w};
+    for (const row_scope *scope = w->rows; scope != NULL; scope = scope->up) {
+        l.at.scope = scope->queries;
+        const RangeVar *target = scope->target;
+        if (target != NULL && (sp_span_eq(name_of_item((const Node *)target), qualifier) ||
+                               sp_span_eq(qualifier, SP_SPAN_LIT("excluded")))) {
+            l.at.scope = NULL; /* never a WITH query */
+            return item_has(&l, (const Node *)target, name);
+        }
+        for (int i = 0; i < list_length(scope->items); i++) {
+            const Node *item = find_item(&l, (const Node *)list_nth(scope->items, i), qualifier);
+            if (item != NULL) {
+                return item_has(&l, item, name);
+            }
+        }
+    }
+    return COLUMN_MAYBE;
+}

@@ -28,6 +28,8 @@ enum {
     RATE_DEFAULT = 20 << 20,
     RATE_LEAST = 8 << 20 /* bytes: less says nothing about the rate */
 };
+#define STUCK_US ((uint64_t)2 * 3600 * 1000 * 1000)
+static const char POOL_THREADS[] = "16"; /* JOBS_MAX */
 static const char PROGRAMS[] = "/usr/lib/postgresql";
 
 typedef struct {
@@ -39,12 +41,14 @@ typedef struct {
     char store_dir[KEEP_PATH_BYTES];
     char programs[KEEP_PATH_BYTES];
     size_t jobs;
+    uint64_t began_us[JOBS_MAX]; /* of each that runs; 0 = free */
     uint64_t rate;
 } keeper;
 
 typedef struct {
     uv_work_t work;
     keeper *keeper;
+    size_t place; /* in began_us */
     sp_peer *peer;
     keep_job job;
 } queued;
@@ -87,6 +91,7 @@ static void on_work(uv_work_t *work)
 static void free_queued(queued *q)
 {
     q->keeper->jobs--;
+    q->keeper->began_us[q->place] = 0;
     sp_peer_unref(q->peer);
     sp_buf_done(&q->job.body);
     sp_buf_done(&q->job.report);
@@ -131,6 +136,10 @@ static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
     }
     TRY(sp_alloc(1, sizeof(*q), &q));
     q->keeper = self;
+    while (self->began_us[q->place] != 0) { /* fewer than JOBS_MAX are taken */
+        q->place++;
+    }
+    self->began_us[q->place] = sp_now_steady_us();
     q->peer = sp_peer_ref(peer);
     q->work.data = q;
     q->job = (keep_job){.config = self->config,
@@ -267,8 +276,22 @@ static void on_term(uv_signal_t *signal, int number)
     uv_stop(signal->loop);
 }
 
+/* A server that never answers holds a thread for ever, and a few of them all keeping. Core has
+ * given such a job up long ago; a new process begins with all its threads. */
+static void end_if_stuck(const keeper *self)
+{
+    uint64_t now_us = sp_now_steady_us();
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        if (self->began_us[i] != 0 && now_us > self->began_us[i] + STUCK_US) {
+            sp_log(SP_LOG_ERROR, "a job has not ended in two hours: the keeper starts anew");
+            exit(EXIT_FAILURE);
+        }
+    }
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
+    end_if_stuck(timer->data);
     sp_entry_notify("WATCHDOG=1");
     expire(timer->data);
 }
@@ -291,6 +314,7 @@ static sp_err serve(keeper *self, sp_buf *why)
 
 static sp_err start(keeper *self, sp_buf *why)
 {
+    setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 1); /* a thread a job: one slow server is no queue */
     signal(SIGPIPE, SIG_IGN); /* a program of ours that ended early is an error of write() */
     TRY(sp_crypto_start());
     TRY(find_programs(self, why));

@@ -19,7 +19,9 @@ enum { CONNINFO_MAX_BYTES = 4096, PASSWORD_MAX_BYTES = 2048 };
 /* What the owner of a database could set for it: which functions and operators are found, what a
  * backslash means, how names and values are written. */
 static const char PINNED[] =
-    "connect_timeout=10 application_name=sallyport-keeper client_encoding=UTF8 gssencmode=disable "
+    "connect_timeout=10 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 "
+    "tcp_user_timeout=60000 application_name=sallyport-keeper client_encoding=UTF8 "
+    "gssencmode=disable "
     "options='-c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog "
     "-c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO "
     "-c IntervalStyle=postgres -c default_transaction_read_only=off'";

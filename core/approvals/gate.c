@@ -10,6 +10,8 @@
 #include "infra/proc/clock.h"
 #include "lib/proto/db_msg.h"
 
+enum { TOLD_AGAIN_S = 3600 };
+
 typedef struct {
     sp_core *core;
     sp_peer *peer;
@@ -241,26 +243,35 @@ typedef struct {
     sp_core *core;
     sp_gate gate;
     sp_peer *peer;
+    uint64_t since_unix_s; /* decided then or later */
+    unsigned left;
 } telling;
 
 static bool tell_one(void *self, uint64_t id)
 {
-    const telling *t = self;
+    telling *t = self;
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     sp_ask ask;
     if (!sp_failed(sp_ask_load(t->core->store, &arena, id, &ask)) &&
-        sp_ask_gate(ask.kind) == t->gate) {
+        sp_ask_gate(ask.kind) == t->gate && ask.ended_unix_s >= t->since_unix_s) {
         write_done(t->core, &ask, &body);
         sp_peer_push(t->peer, SP_CORE_DB_ASK_DONE, sp_buf_borrow(&body), NULL, 0);
     }
-    return true;
+    return --t->left > 0;
 }
 
 void sp_approvals_tell_gate(sp_core *core, sp_gate gate, sp_peer *peer)
 {
-    telling t = {core, gate, peer};
-    if (core->approvals != NULL) {
-        SP_IGNORE(sp_asks_each(core->store, SP_ASK_APPROVED, 0, tell_one, &t)); /* it will ask */
+    static const sp_ask_state ended[] = {SP_ASK_REFUSED, SP_ASK_EXPIRED};
+    telling t = {core, gate, peer, 0, SP_ASKS_LISTED_MAX};
+    if (core->approvals == NULL) {
+        return;
+    }
+    SP_IGNORE(sp_asks_each(core->store, SP_ASK_APPROVED, 0, tell_one, &t)); /* it will ask */
+    t.since_unix_s = sp_now_unix_us() / 1000000 - TOLD_AGAIN_S;
+    for (size_t i = 0; i < SP_COUNT(ended); i++) { /* else whoever waits would wait for ever */
+        t.left = SP_ASKS_LISTED_MAX;
+        SP_IGNORE(sp_asks_each(core->store, ended[i], 0, tell_one, &t)); /* only news */
     }
 }

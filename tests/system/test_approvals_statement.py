@@ -243,6 +243,16 @@ def test_a_refusal_reaches_the_gate(people, gate):
     assert gate.ann.use(ask, "TRUNCATE s.orders") == EDENIED
 
 
+def test_a_refusal_reaches_a_gate_that_was_away(office, people, gate):
+    """Whoever waits there would wait for ever."""
+    ask = gate.ann.ask("TRUNCATE s.orders, s.orders")
+    asked = waiting(people["cai"])[0]
+    answer(people["cai"], asked, "refuse")
+    again = Gate(office)
+    again.line.socket.settimeout(5)
+    assert again.done(ask)[:3] == (0, 0, "cai")
+
+
 def test_an_approver_needs_the_device_that_the_rule_names(people, gate):
     eve = Asker(gate, people["eve"])
     ask = eve.ask("ALTER TABLE s.orders ADD x int", "clerks ask the security administrators", 5,

@@ -213,7 +213,6 @@ static bool finish_connect(sg_conn *conn)
         return false;
     }
     conn->backing->connected = true;
-    conn->back.owns_fd = true;
     return true;
 }
 

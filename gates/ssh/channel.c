@@ -42,6 +42,7 @@ static void free_one(sp_deferred *deferred)
 
 void sg_channel_forget(sg_channel *channel)
 {
+    sg_recording_end(channel);
     sg_start_gone(channel);
     sg_menu_done(channel);
     if (channel->held != NULL) {
@@ -88,6 +89,7 @@ void sg_channel_end(sg_channel *channel)
         sg_record_channel_end(channel);
     }
     channel->state = SG_CH_ENDED;
+    sg_recording_end(channel);
     sg_start_gone(channel);
     sg_channel_tell_core(channel, false);
     if (channel->held != NULL) {
@@ -183,6 +185,7 @@ static bool take_window(sg_channel *channel, ssh_message msg)
     channel->rows = rows;
     if (channel->state == SG_CH_RUNS) {
         (void)ssh_channel_change_pty_size(channel->back, columns, rows);
+        sg_recording_resized(channel);
     }
     return true;
 }
@@ -401,7 +404,11 @@ static int step_start(sg_channel *channel)
                  ? ssh_channel_request_subsystem(channel->back, channel->subsystem)
              : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
                                         : ssh_channel_request_shell(channel->back);
-    if (rc == SSH_OK) {
+    if (rc == SSH_OK && !sg_recording_begin(channel)) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_UNRECORDED, "this cannot be recorded now");
+        sg_channel_refuse(channel, &refusal);
+    } else if (rc == SSH_OK) {
         channel->state = SG_CH_RUNS;
     }
     return rc;
@@ -469,6 +476,8 @@ void sg_channel_step(sg_channel *channel)
                channel->front_closed) {
         sg_channel_end(channel);
     }
+    sg_side_flush(&channel->conn->front);
+    sg_side_flush(&channel->conn->back);
 }
 
 void sg_channels_step(sg_conn *conn)

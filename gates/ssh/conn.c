@@ -245,6 +245,7 @@ void sg_conn_drop(sg_conn *conn)
         if (channel->state >= SG_CH_WAITS && channel->state <= SG_CH_RUNS) {
             sg_record_channel_end(channel);
         }
+        sg_recording_end(channel);
     }
     sg_conn_known(conn);
     sp_timer_clear(sg_here.loop, &conn->timer);

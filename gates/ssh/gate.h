@@ -61,8 +61,9 @@ typedef struct {
     bool has_event;
     bool broken;
     bool hung;
+    bool full;    /* the kernel takes no more: an edge will tell when it does */
     bool inside;  /* libssh stands on the stack */
-    bool owns_fd; /* libssh closes it */
+    bool owns_fd; /* libssh closes it: not what was handed to it by SSH_OPTIONS_FD */
 } sg_side;
 
 /* What the connection does when a side may have come further; broken is set when it has ended. */
@@ -73,6 +74,8 @@ SP_MUST sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int 
 void sg_side_turn(sg_side *side);
 /* Later in this turn. */
 void sg_side_again(sg_side *side);
+/* Something was written outside of its turn: what libssh keeps goes out. */
+void sg_side_flush(sg_side *side);
 /* Says goodbye, if it can, and frees. Not while libssh stands on the stack. */
 void sg_side_stop(sg_side *side);
 /* Has bytes that the kernel did not take: nothing more is put into it. */
@@ -135,6 +138,7 @@ struct sg_channel {
     bool back_closed;  /* the target closed its channel */
     bool front_closed; /* the client did */
     bool has_status;
+    bool status_sent;
     bool has_signal;
     bool paused; /* nothing moves */
     int status;
@@ -156,8 +160,9 @@ struct sg_channel {
     uint64_t reference; /* of its decision */
     sp_decision decision;
     sp_action action;
-    struct sg_pending *pending; /* what has to happen before it starts; NULL = nothing yet */
-    void *menu;                 /* while the client chooses a machine */
+    struct sg_pending *pending;     /* what has to happen before it starts; NULL = nothing yet */
+    struct sg_recording *recording; /* NULL = what passes is not recorded */
+    void *menu;                     /* while the client chooses a machine */
     uint32_t menu_call;
 };
 
@@ -332,9 +337,20 @@ void sg_relay_pump(sg_channel *channel);
 /* Text of ours to the client's terminal. */
 void sg_relay_say(sg_channel *channel, sp_span text, bool is_error);
 
+/* ---- recording.c ---- */
+/* It runs from now on; false: it cannot be recorded. */
+bool sg_recording_begin(sg_channel *channel);
+void sg_recording_passed(sg_channel *channel, sg_stream stream, sp_span bytes);
+void sg_recording_resized(sg_channel *channel);
+void sg_recording_mark(sg_channel *channel, sp_span text);
+/* Nothing may pass until what passed is on disk. */
+bool sg_recording_waits(const sg_channel *channel);
+void sg_recording_end(sg_channel *channel);
+
 /* ---- menu.c ---- */
 void sg_menu_begin(sg_channel *channel);
-void sg_menu_input(sg_channel *channel, sp_span bytes);
+/* How many bytes it took: the rest is for the machine that was chosen. */
+size_t sg_menu_input(sg_channel *channel, sp_span bytes);
 void sg_menu_done(sg_channel *channel);
 
 /* ---- say.c ---- */

@@ -145,9 +145,12 @@ static bool take_key(sg_channel *channel, uint8_t key)
     return true;
 }
 
-void sg_menu_input(sg_channel *channel, sp_span bytes)
+size_t sg_menu_input(sg_channel *channel, sp_span bytes)
 {
-    for (size_t i = 0; i < bytes.len && channel->menu != NULL && take_key(channel, bytes.ptr[i]);
-         i++) {
+    size_t at = 0;
+    bool more = true;
+    while (at < bytes.len && channel->menu != NULL && more) {
+        more = take_key(channel, bytes.ptr[at++]);
     }
+    return more ? bytes.len : at;
 }

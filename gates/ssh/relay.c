@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { MOVE_MAX_BYTES = 128 * 1024, CHUNK_BYTES = 64 * 1024, INTERRUPT = 0x03 };
+enum { MOVE_MAX_BYTES = 128 * 1024, CHUNK_BYTES = 64 * 1024, ROUNDS_MAX = 16, INTERRUPT = 0x03 };
 
 static uint8_t chunk[CHUNK_BYTES];
 
@@ -30,14 +30,15 @@ static ssh_channel from_of(const sg_channel *channel, sg_stream stream)
     return stream == SG_IN ? channel->front : channel->back;
 }
 
-static const sg_side *side_of(const sg_channel *channel, sg_stream stream)
+static sg_side *side_of(const sg_channel *channel, sg_stream stream)
 {
     return stream == SG_IN ? &channel->conn->back : &channel->conn->front;
 }
 
 static bool may_move(const sg_channel *channel)
 {
-    return channel->state == SG_CH_RUNS && !channel->paused && !channel->conn->frozen;
+    return channel->state == SG_CH_RUNS && !channel->paused && !channel->conn->frozen &&
+           !sg_recording_waits(channel);
 }
 
 /* How many bytes the other side takes now. */
@@ -65,7 +66,9 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     if (rc < 0) {
         return len;
     }
+    sg_side_flush(side_of(channel, stream));
     channel->flows[stream].passed += (size_t)rc;
+    sg_recording_passed(channel, stream, sp_span_of(bytes, (size_t)rc));
     channel->conn->moved_us = sp_loop_now_us(sg_here.loop);
     return (size_t)rc;
 }
@@ -97,8 +100,9 @@ static int front_data(ssh_session ssh, ssh_channel from, void *data, uint32_t le
         return (int)len; /* clients have no such stream */
     }
     if (channel->state == SG_CH_MENU) {
-        sg_menu_input(channel, sp_span_of(data, len));
-        return (int)len;
+        size_t taken = sg_menu_input(channel, sp_span_of(data, len));
+        channel->flows[SG_IN].held = taken < len; /* for what he chose */
+        return (int)taken;
     }
     if (channel->state == SG_CH_WAITS && channel->has_pty && memchr(data, INTERRUPT, len) != NULL) {
         channel->front_closed = true; /* he does not want to wait */
@@ -254,11 +258,16 @@ static bool is_empty(const sg_channel *channel, sg_stream stream)
     return !channel->flows[stream].held && channel->flows[stream].pending.len == 0;
 }
 
+/* As soon as it is known: some clients close when the output ends. */
 static void pass_on_status(sg_channel *channel)
 {
+    if (channel->status_sent || (!channel->has_signal && !channel->has_status)) {
+        return;
+    }
+    channel->status_sent = true;
     if (channel->has_signal) {
         (void)ssh_channel_request_send_exit_signal(channel->front, channel->signal, 0, "", "");
-    } else if (channel->has_status) {
+    } else {
         (void)ssh_channel_request_send_exit_status(channel->front, channel->status);
     }
 }
@@ -270,24 +279,42 @@ static void pass_on_ends(sg_channel *channel)
         (void)ssh_channel_send_eof(channel->back);
     }
     bool out_done = is_empty(channel, SG_OUT) && is_empty(channel, SG_ERR);
-    if (out_done && !channel->front_eof_sent && ssh_channel_is_eof(channel->back)) {
+    pass_on_status(channel);
+    /* a client that sees the end before the status may close and never learn it (dropbear) */
+    bool told = channel->status_sent || channel->kind == SP_SSH_CHANNEL_FORWARD;
+    if (out_done && told && !channel->front_eof_sent && ssh_channel_is_eof(channel->back)) {
         channel->front_eof_sent = true;
         (void)ssh_channel_send_eof(channel->front);
     }
     if (out_done && channel->back_closed) {
-        pass_on_status(channel);
         sg_channel_end(channel);
     } else if (channel->front_closed) {
         sg_channel_end(channel);
     }
 }
 
+static uint64_t passed(const sg_channel *channel)
+{
+    return channel->flows[SG_IN].passed + channel->flows[SG_OUT].passed +
+           channel->flows[SG_ERR].passed;
+}
+
+/* libssh reads while it writes: moving one stream may have made room for another, of which no edge
+ * will tell. So on until nothing moves. */
 void sg_relay_pump(sg_channel *channel)
 {
-    for (sg_stream stream = SG_IN; stream < SG_STREAM_COUNT; stream++) {
-        if (may_move(channel)) {
-            move(channel, stream);
+    uint64_t before = 0;
+    unsigned rounds = 0;
+    do {
+        before = passed(channel);
+        for (sg_stream stream = SG_IN; stream < SG_STREAM_COUNT; stream++) {
+            if (may_move(channel)) {
+                move(channel, stream);
+            }
         }
+    } while (passed(channel) != before && ++rounds < ROUNDS_MAX);
+    if (passed(channel) != before) {
+        sg_side_again(&channel->conn->front);
     }
     if (channel->state == SG_CH_RUNS && channel->conn->at != SG_AT_ENDING) {
         pass_on_ends(channel);
@@ -304,4 +331,5 @@ void sg_relay_say(sg_channel *channel, sp_span text, bool is_error)
     } else {
         (void)ssh_channel_write(channel->front, text.ptr, (uint32_t)text.len);
     }
+    sg_side_flush(&channel->conn->front);
 }

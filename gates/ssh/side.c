@@ -3,6 +3,9 @@
  *
  * The loop tells edges; libssh's own event looks at the descriptor with poll(2) and reads 4 KiB at
  * a time, so a turn goes on until libssh finds nothing more, or has had its share and comes again.
+ * After each write libssh waits for poll(2) to say that the next one will not block, although the
+ * kernel has room: no edge tells of that, so who wrote outside of a turn asks for one
+ * (sg_side_flush).
  *
  * OWNS the session, its event, its descriptor. PROCESS ssh gate workers. TRUST the peer is hostile.
  * SPEC gates/ssh/gate.h.
@@ -83,6 +86,7 @@ void sg_side_turn(sg_side *side)
         return;
     }
     side->inside = true;
+    side->full = false;
     bool more = true;
     for (unsigned i = 0; i < ROUNDS_A_TURN && more; i++) {
         more = round_of(side);
@@ -90,6 +94,7 @@ void sg_side_turn(sg_side *side)
     if ((ssh_get_status(side->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0) {
         side->broken = true;
     }
+    side->full = !more && sg_side_is_stuck(side);
     side->inside = false;
     if (side->conn->at == SG_AT_ENDING) {
         return;
@@ -110,6 +115,13 @@ void sg_side_again(sg_side *side)
 bool sg_side_is_stuck(const sg_side *side)
 {
     return side->ssh == NULL || (ssh_get_status(side->ssh) & SSH_WRITE_PENDING) != 0;
+}
+
+void sg_side_flush(sg_side *side)
+{
+    if (side->ssh != NULL && !side->inside && !side->full && sg_side_is_stuck(side)) {
+        sg_side_again(side);
+    }
 }
 
 void sg_side_stop(sg_side *side)

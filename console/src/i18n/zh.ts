@@ -18,7 +18,7 @@ export const zh: typeof en = {
     all: "导航", mine: "我的", office: "办公室", more: "更多",
     apps: "应用", databases: "我的数据库", machines: "我的主机", approvals: "审批", roles: "临时角色", devices: "我的设备", sessions: "我的会话", refusals: "被拒绝的操作", recorded: "关于我的记录",
     methods: "登录方式", overview: "概览", people: "人员", adminDevices: "设备", resources: "资源",
-    policy: "策略", adminDatabases: "数据库", adminMachines: "SSH 主机", adminSessions: "会话", ledger: "账本", health: "运行状态",
+    policy: "策略", adminDatabases: "数据库", adminMachines: "SSH", adminSessions: "会话", ledger: "账本", health: "运行状态",
   },
   approvals: {
     title: "审批", lead: "须他人同意、且仅同意这一内容，方可执行的操作。",
@@ -143,7 +143,7 @@ export const zh: typeof en = {
   },
   machines: {
     title: "我的主机", lead: "您可通过 SSH 访问的主机。您输入的内容在主机上执行，其输出会被记录，每条命令和每个文件都须经过判定。",
-    adminTitle: "SSH 主机", adminLead: "当前谁在哪台主机上，以及已记录的内容。监看与查阅本身也会被记录。",
+    adminTitle: "SSH", adminLead: "当前谁在哪台主机上，以及已记录的内容。监看与查阅本身也会被记录。",
     tabs: { machines: "主机", connections: "连接", recordings: "录像", keys: "密钥" },
     none: "没有主机", noneText: "您的角色在任何主机上都没有账户。请向安全团队申请所需的角色。",
     open: (n: number) => `${n} 个打开`, name: "名称", account: "您的账户", shell: "终端", noShell: "此处不提供自由终端，仅限列出的命令", command: "命令", noGate: "本办公室没有 SSH 网关。",

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Recordings: what a terminal showed, and the first of what commands print, as chunks on the
+ * ledger while it happens.
+ *
+ * A chunk is cut each second or 48 KiB and put into the ring at once. Where a rule says `record`,
+ * the one before must be on disk by then, or the channel waits for it; when it does not get there,
+ * or a chunk cannot be written, the connection ends. A kill loses at most the second that was not
+ * cut yet.
+ *
+ * OWNS the recording of a channel; one compressor a worker. PROCESS ssh gate workers. TRUST what is
+ * recorded is hostile and never interpreted here. SPEC lib/record/cast.h, lib/record/chunk.h.
+ */
+#include "gates/ssh/gate.h"
+#include "infra/proc/clock.h"
+#include "lib/record/chunk.h"
+#include "lib/record/echo.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum { COMMAND_MAX_BYTES = 64 * 1024, TYPED_MAX_BYTES = 64 * 1024, NUMBER_BYTES = 16 };
+
+struct sg_recording {
+    sg_channel *channel;
+    sp_cast cast;
+    sp_echo echo;
+    sp_timer timer;
+    sp_recorder_wait wait;
+    bool waits;   /* for the disk */
+    bool blocked; /* nothing more passes until then */
+    bool cut;     /* a command printed more than is kept */
+    bool failed;
+    uint64_t kept; /* bytes of a command */
+};
+
+static sp_packer *packer;
+
+static void fail(sg_channel *channel)
+{
+    sg_refusal refusal;
+    if (channel->recording->failed) {
+        return;
+    }
+    channel->recording->failed = true;
+    sg_refusal_make(&refusal, SP_REASON_UNRECORDED,
+                    "what passes cannot be recorded any more, so this connection ends");
+    sg_conn_fail(channel->conn, &refusal);
+}
+
+static bool must_be_sure(const sg_channel *channel)
+{
+    return (channel->decision.must & SP_MUST_RECORD) != 0;
+}
+
+/* ---- chunks ---- */
+
+static void on_disk(sp_recorder_wait *wait, bool durable)
+{
+    struct sg_recording *rec =
+        (struct sg_recording *)(void *)((char *)wait - offsetof(struct sg_recording, wait));
+    rec->waits = false;
+    if (!durable) {
+        fail(rec->channel);
+    } else if (rec->blocked) {
+        rec->blocked = false;
+        sg_channel_step(rec->channel);
+    }
+}
+
+static sp_err put_chunk(void *self, const sp_chunk *chunk, sp_span detail)
+{
+    struct sg_recording *rec = self;
+    sg_channel *channel = rec->channel;
+    char number[NUMBER_BYTES];
+    sp_event event = sg_event_of(channel->conn, SP_EVENT_RECORDING);
+    int len = snprintf(number, sizeof(number), "%u", channel->number);
+    event.verdict = SP_VERDICT_ALLOW;
+    event.reason = SP_REASON_RULE;
+    event.action = (uint8_t)channel->action;
+    event.method = sp_span_cstr(sg_method_of(channel));
+    event.object = sp_span_of(number, (size_t)len);
+    event.count = chunk->number;
+    event.bytes_out = chunk->raw_bytes;
+    event.detail = detail;
+    uint64_t seq = sp_recorder_put(&sg_here.recorder, &event);
+    if (seq == 0) {
+        return sp_fail(SP_EIO);
+    }
+    if (must_be_sure(channel) && !chunk->end) {
+        sp_recorder_forget(&rec->wait);
+        rec->wait.on_end = on_disk;
+        rec->waits = true;
+        sp_recorder_await(&sg_here.recorder, &rec->wait, seq);
+    }
+    channel->conn->recorded++;
+    return sp_ok();
+}
+
+static sp_err cut(struct sg_recording *rec, bool end)
+{
+    sp_cast_lines lines;
+    bool any = false;
+    uint32_t count = 0;
+    TRY(sp_cast_cut(&rec->cast, end, &lines, &any));
+    if (!any) {
+        return sp_ok();
+    }
+    TRY(sp_packer_pack(packer, &lines, put_chunk, rec, &count));
+    sp_cast_numbered(&rec->cast, count);
+    sp_buf *const idle[] = {&rec->cast.cut, &rec->cast.text};
+    for (size_t i = 0; i < SP_COUNT(idle); i++) { /* an idle terminal holds nothing */
+        size_t max_bytes = idle[i]->max_bytes;
+        sp_buf_done(idle[i]);
+        *idle[i] = sp_buf_make(max_bytes);
+    }
+    return sp_ok();
+}
+
+/* Cuts what is due; the channel waits while the chunk before is not on disk. */
+static void look(struct sg_recording *rec)
+{
+    uint64_t now_us = sp_loop_now_us(sg_here.loop);
+    if (rec->failed || !sp_cast_due(&rec->cast, now_us)) {
+        return;
+    }
+    if (rec->waits) {
+        rec->blocked = true;
+    } else if (sp_failed(cut(rec, false))) {
+        fail(rec->channel);
+    }
+}
+
+static void plan(struct sg_recording *rec)
+{
+    uint64_t due_us = sp_cast_due_us(&rec->cast);
+    uint64_t now_us = sp_loop_now_us(sg_here.loop);
+    if (due_us != 0 && rec->timer.at == 0 &&
+        sp_failed(sp_timer_set(sg_here.loop, &rec->timer, due_us > now_us ? due_us - now_us : 0))) {
+        fail(rec->channel);
+    }
+}
+
+static void on_time(sp_timer *timer)
+{
+    struct sg_recording *rec =
+        (struct sg_recording *)(void *)((char *)timer - offsetof(struct sg_recording, timer));
+    look(rec);
+    if (!rec->failed && !rec->blocked) {
+        plan(rec);
+    }
+}
+
+/* ---- a channel's ---- */
+
+static bool is_recorded(const sg_channel *channel)
+{
+    return channel->kind == SP_SSH_CHANNEL_SHELL || channel->kind == SP_SSH_CHANNEL_EXEC;
+}
+
+static sp_err begin(sg_channel *channel)
+{
+    if (packer == NULL) {
+        TRY(sp_packer_new(&packer));
+    }
+    TRY(sp_alloc(1, sizeof(*channel->recording), &channel->recording));
+    struct sg_recording *rec = channel->recording;
+    rec->channel = channel;
+    rec->timer.on_time = on_time;
+    rec->cast = sp_cast_make();
+    const sp_cast_header header = {
+        .width = (uint16_t)(channel->columns > 0 ? channel->columns : 80),
+        .height = (uint16_t)(channel->rows > 0 ? channel->rows : 24),
+        .when_unix_s = sp_now_unix_us() / 1000000,
+        .title = sp_span_cstr(channel->conn->resource_name),
+        .command = channel->command != NULL ? sp_span_cstr(channel->object) : SP_SPAN_EMPTY,
+        .term = sp_span_cstr(channel->term)};
+    TRY(sp_cast_begin(&rec->cast, &header, sp_loop_now_us(sg_here.loop)));
+    plan(rec);
+    return sp_ok();
+}
+
+bool sg_recording_begin(sg_channel *channel)
+{
+    return !is_recorded(channel) || !sp_failed(begin(channel));
+}
+
+bool sg_recording_waits(const sg_channel *channel)
+{
+    return channel->recording != NULL && channel->recording->blocked;
+}
+
+/* Of what commands print the first is kept. */
+static sp_span share_of(struct sg_recording *rec, sp_span bytes)
+{
+    if (rec->channel->has_pty) {
+        return bytes;
+    }
+    uint64_t left = COMMAND_MAX_BYTES - rec->kept;
+    sp_span share = sp_span_slice(bytes, 0, left < bytes.len ? (size_t)left : bytes.len);
+    rec->kept += share.len;
+    return share;
+}
+
+static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
+{
+    sp_span share = share_of(rec, bytes);
+    if (share.len > 0) {
+        TRY(sp_cast_output(&rec->cast, share, now_us));
+    }
+    if (share.len < bytes.len && !rec->cut) {
+        rec->cut = true;
+        TRY(sp_cast_mark(&rec->cast, SP_SPAN_LIT("cut: more was printed than is kept"), now_us));
+    }
+    if (rec->channel->conn->ssh.record_input && rec->channel->has_pty) {
+        auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
+        sp_echo_printed(&rec->echo, bytes, &typed);
+        if (typed.len > 0) {
+            TRY(sp_cast_input(&rec->cast, sp_buf_borrow(&typed), now_us));
+        }
+    }
+    return sp_ok();
+}
+
+static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
+{
+    auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
+    if (!rec->channel->conn->ssh.record_input || !rec->channel->has_pty) {
+        return sp_ok();
+    }
+    sp_echo_typed(&rec->echo, bytes, &typed);
+    return typed.len > 0 ? sp_cast_input(&rec->cast, sp_buf_borrow(&typed), now_us) : sp_ok();
+}
+
+void sg_recording_passed(sg_channel *channel, sg_stream stream, sp_span bytes)
+{
+    struct sg_recording *rec = channel->recording;
+    if (rec == NULL || rec->failed) {
+        return;
+    }
+    uint64_t now_us = sp_loop_now_us(sg_here.loop);
+    sp_err err =
+        stream == SG_IN ? record_input(rec, bytes, now_us) : record_output(rec, bytes, now_us);
+    if (sp_failed(err)) {
+        fail(channel);
+        return;
+    }
+    look(rec);
+    if (!rec->failed && !rec->blocked) {
+        plan(rec);
+    }
+}
+
+void sg_recording_resized(sg_channel *channel)
+{
+    struct sg_recording *rec = channel->recording;
+    if (rec != NULL && !rec->failed && channel->columns > 0 && channel->rows > 0 &&
+        channel->columns <= SP_CAST_SIZE_MAX && channel->rows <= SP_CAST_SIZE_MAX &&
+        sp_failed(sp_cast_resize(&rec->cast, (uint16_t)channel->columns, (uint16_t)channel->rows,
+                                 sp_loop_now_us(sg_here.loop)))) {
+        fail(channel);
+    }
+}
+
+void sg_recording_mark(sg_channel *channel, sp_span text)
+{
+    struct sg_recording *rec = channel->recording;
+    if (rec != NULL && !rec->failed &&
+        sp_failed(sp_cast_mark(&rec->cast, text, sp_loop_now_us(sg_here.loop)))) {
+        fail(channel);
+    }
+}
+
+void sg_recording_end(sg_channel *channel)
+{
+    struct sg_recording *rec = channel->recording;
+    if (rec == NULL) {
+        return;
+    }
+    sp_timer_clear(sg_here.loop, &rec->timer);
+    sp_recorder_forget(&rec->wait);
+    auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
+    sp_echo_end(&rec->echo, &typed);
+    if (!rec->failed) {
+        SP_IGNORE(cut(rec, true)); /* no room is counted as a loss; nothing passes any more */
+    }
+    sp_cast_done(&rec->cast);
+    sp_free(rec);
+    channel->recording = NULL;
+}

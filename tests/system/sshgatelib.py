@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An office with a machine behind its SSH gate: a real sshd that trusts the office's CA, an office, people with keys.
+
+    office = SshOffice(documents)
+    office.ssh("ann", "host", "echo hello")     # OpenSSH's client through the gate, as ann with her key
+    office.direct("echo hello")                 # the same account, straight to the machine
+"""
+
+import base64
+import os
+import pwd
+import subprocess
+import tempfile
+import time
+
+import vault_client as vc
+from officelib import Office, free_port, wait_for
+
+HOST_KEY, TARGET_CA = 0, 1
+ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
+OFFICE = """\
+kind: Office
+name: Lantern Trading
+time_zone: Asia/Shanghai
+---
+kind: Role
+name: engineer
+title: Engineers
+---
+"""
+HOST = """\
+kind: Resource
+name: host
+title: Build host
+operator: company
+class: internal
+ssh:
+  address: 127.0.0.1:{port}
+  host_keys: ["{host_key}"]
+  accounts: [{{ any: true, as: {account} }}]
+  environment: [LANG, LC_*, TERM]
+{more}---
+"""
+SSHD = """\
+ListenAddress 127.0.0.1
+Port {port}
+HostKey {dir}/host_key
+PidFile none
+TrustedUserCAKeys {dir}/ca.pub
+AuthorizedPrincipalsFile none
+AuthorizedKeysFile {dir}/direct.pub
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+PermitRootLogin yes
+MaxStartups 1000
+MaxSessions 100
+AcceptEnv LANG LC_* TERM EVIL
+AllowTcpForwarding yes
+PermitTunnel no
+Subsystem sftp internal-sftp
+StrictModes no
+PrintMotd no
+PrintLastLog no
+LogLevel VERBOSE
+"""
+
+
+def keygen(path, kind="ed25519", *words):
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path, *words], check=True)
+    with open(path + ".pub", encoding="ascii") as file:
+        return " ".join(file.read().split()[:2])
+
+
+class Sshd:
+    """A machine: sshd on loopback."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="sp-sshd-", dir="/tmp")
+        self.port = free_port()
+        self.host_key = keygen(os.path.join(self.dir, "host_key"))
+        keygen(os.path.join(self.dir, "direct"))
+        self.process = None
+
+    def start(self, ca):
+        os.makedirs("/run/sshd", exist_ok=True)
+        with open(os.path.join(self.dir, "ca.pub"), "w", encoding="ascii") as file:
+            file.write(ca)
+        with open(os.path.join(self.dir, "sshd_config"), "w", encoding="ascii") as file:
+            file.write(SSHD.format(port=self.port, dir=self.dir))
+        with open(os.path.join(self.dir, "log"), "ab") as log:
+            self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", os.path.join(self.dir, "sshd_config")],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for("sshd", 10, self._answers)
+
+    def _answers(self):
+        return subprocess.run(["ssh-keyscan", "-p", str(self.port), "127.0.0.1"], capture_output=True,
+                              check=False).stdout != b""
+
+    def log(self):
+        with open(os.path.join(self.dir, "log"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def close(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+class SshOffice:
+    """documents: YAML below the Office and the host; more: lines of the host's ssh block; extra: of the bootstrap."""
+
+    def __init__(self, documents, more="", extra="", roles=("engineer",)):
+        self.sshd = Sshd()
+        self.port = free_port()
+        self.dir = tempfile.mkdtemp(prefix="sp-ssh-", dir="/tmp")
+        self.keys = {}
+        self.roles = list(roles)
+        self.known_hosts = os.path.join(self.dir, "known_hosts")
+        try:
+            text = OFFICE + HOST.format(port=self.sshd.port, host_key=self.sshd.host_key, account=ACCOUNT,
+                                        more=more) + documents
+            self.office = Office(documents={"office.yaml": text},
+                                 extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: 1\n' + extra)
+            self.office.start()
+            self.olga, self.sam, self.audrey = self.office.set_up_administrators()
+            self.sshd.start(self._public(TARGET_CA) + "\n")
+            with open(self.known_hosts, "w", encoding="ascii") as file:
+                file.write(f"[127.0.0.1]:{self.port} {self._public(HOST_KEY)}\n")
+        except BaseException:
+            self.close()
+            raise
+
+    def _public(self, which):
+        """A public key of the vault, as it gives it to the gate."""
+        vault = vc.Connection(os.path.join(self.office.run_dir, "vault.sock"),
+                              (self.office.uids or {}).get("ssh", os.geteuid()))
+        status, blob = vault.call(vc.SSH_PUBLIC, bytes([which]))
+        assert status == vc.OK
+        kind = vc.Reader(blob).text().decode()
+        return f"{kind} {base64.b64encode(blob).decode()}"
+
+    def close(self):
+        if getattr(self, "office", None) is not None:
+            self.office.close()
+        self.sshd.close()
+
+    # ---- people
+
+    def person(self, name, roles=None):
+        return self.office.employee(name, list(roles or self.roles))
+
+    def key(self, name):
+        """The path of a key that is registered for this person, who is made when he is not there."""
+        if name not in self.keys:
+            path = os.path.join(self.dir, name)
+            line = keygen(path)
+            person = self.person(name)
+            if time.monotonic() > getattr(person, "stepped", 0):
+                person.step_up()
+                person.stepped = time.monotonic() + 480
+            person.post("/me/ssh-keys", {"name": "laptop", "key": line})
+            self.keys[name] = path
+        return self.keys[name]
+
+    # ---- clients
+
+    def options(self, name=None):
+        return ["-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "LogLevel=ERROR",
+                "-o", f"UserKnownHostsFile={self.known_hosts}", *(["-i", self.key(name)] if name else [])]
+
+    def argv(self, name, machine, *words, program="ssh"):
+        user = f"{name}:{machine}" if machine else name
+        return [program, *self.options(name), "-o", f"User={user}", "-p" if program == "ssh" else "-P", str(self.port),
+                *words]
+
+    def ssh(self, name, machine, command=None, *words, input=None, timeout=60, text=True):
+        argv = self.argv(name, machine, *words, "127.0.0.1", *([command] if command is not None else []))
+        return subprocess.run(argv, input=input, capture_output=True, text=text, timeout=timeout, check=False,
+                              **({} if input is not None else {"stdin": subprocess.DEVNULL}))
+
+    def direct(self, command, *words, input=None, timeout=60, text=True):
+        return subprocess.run(["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",
+                               "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-i",
+                               os.path.join(self.sshd.dir, "direct"), "-p", str(self.sshd.port), *words,
+                               f"{ACCOUNT}@127.0.0.1", command], input=input, capture_output=True, text=text,
+                              timeout=timeout, check=False)
+
+    # ---- ledger
+
+    def events(self, **fields):
+        """Events of the SSH gate with these fields, newest first."""
+        found = [e for e in self.audrey.get("/admin/events?limit=100")["items"] if e.get("gate") == "ssh"]
+        return [e for e in found if all(e.get(k) == v for k, v in fields.items())]
+
+
+__all__ = ["ACCOUNT", "SshOffice", "Sshd", "keygen"]

@@ -190,7 +190,7 @@ static void keep(reading *r, kept_chunk *chunk)
             r->first = 0;
         }
     }
-    if (wanted) {
+    if (wanted && r->count < CHUNKS_MAX) {
         r->packed_bytes += chunk->len;
         r->chunks[r->count++] = *chunk;
     } else {
@@ -207,6 +207,17 @@ static int by_number(const void *a, const void *b)
     return one->number < two->number ? -1 : one->number > two->number;
 }
 
+/* One that is damaged takes nothing else with it. */
+static void put_lines(const kept_chunk *kept, sp_buf *lines)
+{
+    auto_buf sp_buf text = sp_buf_make(SP_CHUNK_TEXT_MAX_BYTES);
+    sp_chunk chunk;
+    if (!sp_failed(sp_chunk_read(span_of(kept), &chunk)) &&
+        !sp_failed(sp_chunk_text(&chunk, &text))) {
+        sp_buf_span(lines, sp_buf_borrow(&text));
+    }
+}
+
 static void answer_lines(reading *r)
 {
     auto_buf sp_buf lines = sp_buf_make(ANSWER_MAX_BYTES + SP_CHUNK_TEXT_MAX_BYTES);
@@ -216,14 +227,11 @@ static void answer_lines(reading *r)
     char number[16];
     qsort(r->chunks + r->first, r->count - r->first, sizeof(*r->chunks), by_number);
     for (size_t i = r->first; i < r->count; i++) {
-        sp_chunk chunk;
         if (lines.len >= ANSWER_MAX_BYTES) {
             full = true;
             break;
         }
-        /* one that is damaged takes nothing else with it */
-        SP_IGNORE(sp_chunk_read(span_of(&r->chunks[i]), &chunk)); /* it was read before */
-        SP_IGNORE(sp_chunk_text(&chunk, &lines));
+        put_lines(&r->chunks[i], &lines);
         next = r->chunks[i].number + 1;
         end = r->chunks[i].end;
     }

@@ -569,6 +569,17 @@ def ask_for(line, signed_in, content=b"shell", connection=5):
     return struct.unpack(">Q", reply)[0] if status == OK else status
 
 
+def test_budgets_are_of_a_person_whatever_the_gate(office, line, keys):
+    signed_in = show(line, "ann", registered(office.people["ann"], keys)[1])[1]
+
+    def spend(nbytes, day_bytes):
+        return line.call(SPEND, struct.pack(">IQQBIQQQQQ", *signed_in.session, 7, 3, 1, 0, nbytes, 0, 0, day_bytes) +
+                         text(b"ws-7"))[0]
+
+    assert spend(60, 100) == OK and spend(60, 100) == EDENIED
+    assert events(office, kind="decision", gate="ssh", reason="limit", person="ann")
+
+
 def test_a_shell_runs_while_who_approved_it_watches(office, line, keys):
     ann, sam = office.people["ann"], office.people["sam"]
     dan, eve = office.employee("dan", ["dba"]), office.employee("eve", ["dba"])

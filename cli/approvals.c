@@ -135,6 +135,12 @@ static void show_plan(const json_t *plan)
     } else if (json_array_size(lines) == 0) {
         printf("  The database plans nothing for such a statement.\n");
     }
+    const char *unheld = sp_json_text(plan, "unheld");
+    if (unheld[0] != '\0') {
+        printf("  Others may change it between keeping and running: ");
+        sp_print_safe(stdout, unheld);
+        putchar('\n');
+    }
     for (size_t i = 0; i < json_array_size(lines); i++) {
         printf("  ");
         sp_print_safe(stdout, json_string_value(json_array_get(lines, i)));

@@ -65,6 +65,17 @@ typedef struct {
     uint32_t call; /* to core, 0 = none */
 } db_login;
 
+/* What is kept before it is destroyed is held against others (hold.c). */
+typedef enum {
+    DB_HOLD_NONE,
+    DB_HOLD_ASKED,   /* the server locks */
+    DB_HOLD_HELD,    /* in a transaction that is ours; the statement has not been sent */
+    DB_HOLD_RUNNING, /* it has; no other message may follow */
+    DB_HOLD_ENDING,  /* our transaction ends, as part of the statement's answer */
+    DB_HOLD_UNDOING, /* our transaction is rolled back */
+    DB_HOLD_FAILED   /* within a pipeline: the server skips to Sync already */
+} db_hold;
+
 typedef struct {
     db_flight *items; /* ring of cap, a power of two */
     uint32_t head;
@@ -123,6 +134,10 @@ struct db_session {
     bool skipping;    /* the server skips until Sync */
     bool copy_in;     /* the server reads CopyData */
     uint8_t transaction;
+    db_hold hold;
+    bool hold_wraps;    /* in a transaction of ours */
+    char hold_state[6]; /* why it could not be held; empty = it could */
+    char hold_why[160];
     bool mid_message;  /* the client has the beginning of a message: nothing may come between */
     bool left;         /* the client is gone, the server still runs what he asked for */
     bool fatal_passed; /* the server said why it ends */
@@ -221,7 +236,8 @@ void db_pump(db_session *session);
 /* ---- flights.c ---- */
 enum {
     DB_FLIGHT_POISON = 1, /* its error is ours: own points to a db_poison */
-    DB_FLIGHT_MAYBE = 2   /* a Sync that the server may have eaten as part of COPY */
+    DB_FLIGHT_MAYBE = 2,  /* a Sync that the server may have eaten as part of COPY */
+    DB_FLIGHT_OURS = 4    /* asked by us: the client sees nothing of it */
 };
 typedef struct {
     size_t len;
@@ -250,6 +266,14 @@ typedef struct {
 void db_run_add(db_run *run, const uint8_t *from, size_t len);
 void db_run_put(db_run *run, sp_span bytes);
 SP_MUST sp_err db_run_send(db_run *run, db_stream *to);
+
+/* ---- hold.c ---- */
+/* A message of the server to what we asked; false when it does not fit. */
+bool db_hold_answer(db_session *session, const sp_pg_msg *msg);
+/* The statement is over: true when its ReadyForQuery waits for the end of our transaction. */
+bool db_hold_end(db_session *session, const sp_pg_msg *msg);
+/* It does not run after all. */
+void db_hold_undo(db_session *session, db_run *run);
 
 /* ---- refuse.c ---- */
 __attribute__((format(printf, 4, 5))) void db_refuse(db_refusal *refusal, const char *sqlstate,

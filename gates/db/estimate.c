@@ -54,7 +54,8 @@ struct db_estimate {
     sp_buf carry;
     sp_buf lines; /* JSON strings, with commas */
     sp_buf touches;
-    unsigned left_out; /* of touches */
+    unsigned left_out;  /* of touches */
+    const char *unheld; /* why others may change what is kept before it runs; NULL = they wait */
     db_estimated found;
 };
 
@@ -73,7 +74,9 @@ static const char touches_sql[] =
     " 'pg_catalog.pg_rewrite'::pg_catalog.regclass JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
     " WHERE r.ev_class <> v.oid AND v.depth < 8)"
     " SELECT 1, CASE a.relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END,"
-    " a.name, CASE WHEN a.implied THEN 'goes with it' ELSE 'named' END,"
+    " a.name, CASE WHEN NOT a.implied THEN 'named' WHEN a.relkind IN ('r', 'p') AND NOT"
+    " pg_catalog.has_table_privilege(a.oid, 'UPDATE, DELETE, TRUNCATE') THEN"
+    " 'goes with it, cannot be held' ELSE 'goes with it' END,"
     " CASE WHEN a.relkind NOT IN ('r', 'm') OR a.pages = 0 THEN 0 WHEN a.relpages > 0 AND"
     " a.reltuples >= 0 THEN pg_catalog.ceil(a.reltuples / a.relpages * a.pages) ELSE a.pages * 100"
     " END::int8, a.pages * 291 FROM asked a"
@@ -574,6 +577,7 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->carry = sp_buf_make(CARRY_MAX_BYTES);
     e->takes_all = false;
     e->adds = false;
+    e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;
     explain_all(e, run);
     ask_touches(e, run);
     if (e->stage_count == 0) {
@@ -619,6 +623,12 @@ void db_estimate_write(const db_session *session, sp_buf *out)
         sp_buf_text(out, "null");
     } else {
         sp_buf_json(out, sp_span_cstr(e->found.why_not));
+    }
+    sp_buf_text(out, ",\"unheld\":");
+    if (e->unheld == NULL) {
+        sp_buf_text(out, "null");
+    } else {
+        sp_buf_json(out, sp_span_cstr(e->unheld));
     }
     sp_buf_text(out, "}");
 }

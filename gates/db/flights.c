@@ -49,6 +49,9 @@ static void tell_end(db_session *session, db_flight *flight, db_how how)
         sp_free(flight->own);
         return;
     }
+    if ((flight->flags & DB_FLIGHT_OURS) != 0) {
+        return;
+    }
     db_end end = {.how = how};
     if (how != DB_END_SKIPPED) {
         uint64_t now_us = sp_loop_now_us(db_here.loop);

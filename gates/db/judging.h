@@ -213,6 +213,7 @@ typedef enum {
     DB_PENDING_NONE,
     DB_PENDING_CALL, /* core's reply */
     DB_PENDING_PUSH, /* other people's word */
+    DB_PENDING_HOLD, /* locks on what will be kept */
     DB_PENDING_LOOK, /* what the database holds at this moment */
     DB_PENDING_DISK, /* the record */
     DB_PENDING_REFUSED
@@ -223,13 +224,15 @@ enum {
     DB_DONE_APPROVED = 1 << 0, /* and their word was used */
     DB_DONE_KEPT = 1 << 1,
     DB_DONE_LOOKED = 1 << 2, /* it meets what others were asked about */
-    DB_DONE_RECORDED = 1 << 3
+    DB_DONE_RECORDED = 1 << 3,
+    DB_DONE_HELD = 1 << 5 /* or it is known that it cannot be */
 };
 
 typedef struct {
     db_pending_state state;
-    bool begun;   /* something had to happen; false = all of this is zero */
-    uint8_t done; /* DB_DONE_ */
+    bool begun;        /* something had to happen; false = all of this is zero */
+    uint8_t done;      /* DB_DONE_ */
+    bool is_cancelled; /* while it was not to be stopped at once */
     uint8_t needed;
     uint8_t approvals;
     uint32_t call; /* 0 = none */
@@ -255,7 +258,17 @@ typedef struct {
     uint32_t statements;     /* that run now; 0 = it is only looked whether they would */
     const db_values *values; /* that were bound to it; NULL = none */
     sp_pg_parse types;       /* of the values */
+    bool is_portal;          /* an Execute, not a Query */
 } db_run_ask;
+
+/* ---- hold.c ---- */
+/* Why what it destroys cannot be held while it is kept; NULL: it can. */
+const char *db_hold_cannot(const db_session *session, const db_run_ask *run);
+/* Nothing of this client is under way. db_pending_held() follows. */
+SP_MUST sp_err db_hold_begin(db_session *session, const db_run_ask *run);
+/* In pending.c. */
+void db_pending_held(db_session *session, bool good);
+bool db_must_keep(const db_session *session, const db_run_ask *run);
 
 /* ---- bound.c ---- */
 /* Of what would run: the text and, when there are any, the values. */

@@ -385,7 +385,48 @@ void db_pending_looked(db_session *session)
     }
 }
 
-/* ---- what would be destroyed is kept ---- */
+/* ---- what would be destroyed is held and kept ---- */
+
+void db_pending_held(db_session *session, bool good)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    if (pending->state != DB_PENDING_HOLD) {
+        return;
+    }
+    if (pending->is_cancelled) {
+        fail(session, "57014", SP_REASON_APPROVAL, "canceling statement due to user request", "");
+    } else if (!good) {
+        char text[240];
+        snprintf(text, sizeof(text),
+                 "what this statement destroys could not be held while it is kept: %s",
+                 session->hold_why);
+        fail(session, session->hold_state, SP_REASON_UNAVAILABLE, text,
+             "Others may be changing it: try again when they have ended.");
+    } else {
+        pending->done |= DB_DONE_HELD;
+        go_on(session);
+    }
+}
+
+static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    const char *why = db_hold_cannot(session, run);
+    if (why != NULL || session->transaction == 'E') {
+        db_session_notice(session, SP_SPAN_LIT("01000"),
+                          SP_SPAN_LIT("others may change what is kept before this runs"),
+                          sp_span_cstr(why == NULL ? "" : why));
+        pending->done |= DB_DONE_HELD;
+        return db_pending_step(session, run, refusal);
+    }
+    pending->state = DB_PENDING_HOLD;
+    if (sp_failed(db_hold_begin(session, run))) {
+        db_refuse(refusal, "53200", SP_REASON_UNAVAILABLE,
+                  "what this statement destroys could not be held while it is kept");
+        return DB_CUT;
+    }
+    return DB_WAIT;
+}
 
 static void on_kept(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
@@ -460,7 +501,7 @@ static db_verdict record_first(db_session *session, const db_run_ask *run, db_re
 
 /* ---- step by step ---- */
 
-static bool must_keep(const db_session *session, const db_run_ask *run)
+bool db_must_keep(const db_session *session, const db_run_ask *run)
 {
     sp_database_resource to;
     return run->ruling->action == SP_ACTION_DESTROY &&
@@ -502,13 +543,19 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
         sp_hash met = met_by(session, run);
         if ((pending->done & DB_DONE_AGREED) == 0 ||
             pending->approvals < run->ruling->decision.approvals) {
+            if (session->hold == DB_HOLD_HELD) {
+                return has_changed(session, refusal); /* nothing is held while people think */
+            }
             pending->met = met;
             return ask_others(session, run, refusal);
         }
         if (!sp_hash_eq(&met, &pending->met)) {
             return has_changed(session, refusal);
         }
-        if ((pending->done & DB_DONE_KEPT) == 0 && must_keep(session, run)) {
+        if ((pending->done & DB_DONE_HELD) == 0 && db_must_keep(session, run)) {
+            return hold_first(session, run, refusal);
+        }
+        if ((pending->done & DB_DONE_KEPT) == 0 && db_must_keep(session, run)) {
             return keep_first(session, run, refusal);
         }
         if ((pending->done & DB_DONE_LOOKED) == 0) {
@@ -537,6 +584,10 @@ void db_pending_cancelled(db_session *session)
     db_pending *pending = &db_session_judge(session)->pending;
     bool idle = pending->state == DB_PENDING_NONE || pending->state == DB_PENDING_REFUSED;
     if (idle && !db_estimate_waits(session)) {
+        return;
+    }
+    if (pending->state == DB_PENDING_HOLD) {
+        pending->is_cancelled = true; /* the server is told too, and answers first */
         return;
     }
     db_estimate_forget(session);

@@ -75,6 +75,7 @@ static bool on_ready(db_session *session, const sp_pg_msg *msg)
     }
     session->back_mutes = false;
     session->copy_in = false;
+    session->hold = session->hold == DB_HOLD_ENDING ? DB_HOLD_NONE : session->hold;
     return true;
 }
 
@@ -263,12 +264,43 @@ static const db_poison *poison_of(db_session *session, uint8_t type)
     return head != NULL && (head->flags & DB_FLIGHT_POISON) != 0 ? head->own : NULL;
 }
 
+static bool is_fatal(const sp_pg_msg *msg)
+{
+    sp_pg_error error;
+    return msg->type == 'E' && !sp_failed(sp_pg_error_read(msg->body, &error)) &&
+           !sp_span_eq(error.severity, SP_SPAN_LIT("ERROR"));
+}
+
+/* What the server answers to messages of ours; *ret_fits false: it does not fit. */
+static bool is_ours(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
+{
+    const db_flight *head = db_flights_head(session);
+    *ret_fits = true;
+    if (head == NULL || (kinds[msg->type] & ASYNC) != 0 || is_fatal(msg)) {
+        return false;
+    }
+    if ((head->flags & DB_FLIGHT_OURS) != 0) {
+        *ret_fits = db_hold_answer(session, msg);
+        return true;
+    }
+    return (session->hold == DB_HOLD_ENDING && msg->type == 'C') ||
+           (session->hold == DB_HOLD_RUNNING && msg->type == 'Z' && db_hold_end(session, msg));
+}
+
 /* whole: the message, or as much of it as is there when nobody needs more. */
 static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
 {
     uint16_t kind = kinds[msg->type];
     if ((kind & ASYNC) == 0 && msg->type != 'Z') {
         db_flights_eaten(session);
+    }
+    bool fits = true;
+    if (is_ours(session, msg, &fits)) {
+        session->back_drops = true;
+        if (!fits) {
+            bad_answer(session);
+        }
+        return fits ? TOOK : STOP;
     }
     const db_poison *poison = poison_of(session, msg->type);
     if (poison != NULL) {
@@ -333,7 +365,7 @@ static size_t rows(db_session *session, db_run *run, sp_span rest)
 {
     size_t used = 0;
     if (session->back_mutes || (session->watch & DB_WATCH_DATA_ROW) != 0 || rest.ptr[0] != 'D' ||
-        !head_is(session, "QE")) {
+        !head_is(session, "QE") || (db_flights_head(session)->flags & DB_FLIGHT_OURS) != 0) {
         return 0;
     }
     while (rest.len - used >= SP_PG_HEAD_BYTES && rest.ptr[used] == 'D') {

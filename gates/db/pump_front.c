@@ -58,13 +58,21 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
 static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
 {
     bool idle = session->flights.count == 0 && session->transaction == 'I';
-    if (type != 'Q' || !idle) {
+    bool skips = session->hold == DB_HOLD_FAILED; /* the server has raised its error already */
+    if (!skips && (type != 'Q' || !idle)) {
         return poison(session, run, type, refusal);
     }
     auto_buf sp_buf answer = sp_buf_make(4096);
     db_refusal_write(refusal, "ERROR", &answer);
-    sp_pg_ready_write(&answer, 'I');
+    if (skips) {
+        session->hold = DB_HOLD_NONE;
+    } else {
+        sp_pg_ready_write(&answer, 'I');
+    }
     TRY(sp_buf_error(&answer));
+    if (session->hold == DB_HOLD_HELD) {
+        db_hold_undo(session, run);
+    }
     return db_stream_send(&session->front, sp_buf_borrow(&answer));
 }
 
@@ -114,6 +122,9 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     if (sp_failed(err)) {
         out_of_step(session, "the gate has no memory left for this statement");
         return STOP;
+    }
+    if (verdict == DB_PASS && session->hold == DB_HOLD_HELD) {
+        session->hold = DB_HOLD_RUNNING;
     }
     session->front_left = left;
     session->front_drops = verdict != DB_PASS;
@@ -227,7 +238,8 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
         return STOP;
     }
     session->copy_in = session->copy_in && !data;
-    bool skipped = (session->copy_in && !data) || (session->skipping && ordinary);
+    bool skipped = (session->copy_in && !data) ||
+                   (session->skipping && ordinary && session->hold != DB_HOLD_FAILED);
     if (type == 'S') {
         session->skipping = false;
     }
@@ -254,10 +266,20 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
     return TOOK;
 }
 
+/* A statement runs in a transaction of ours: what comes behind it belongs behind its end. */
+static bool is_alone(const db_session *session)
+{
+    return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING;
+}
+
 static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
 {
     if (session->front_left > 0) {
         return more_of_it(session, run, rest, ret_used);
+    }
+    if (is_alone(session)) {
+        session->full = true;
+        return STOP;
     }
     if (session->flights.count >= DB_FLIGHTS_MAX) {
         auto_buf sp_buf flush = sp_buf_make(16); /* so that its answers come, and make room */
@@ -341,7 +363,7 @@ static bool may_read(const db_session *session)
 {
     return session->at == DB_AT_OPEN && !session->front_ended &&
            !db_stream_is_stuck(&session->back->stream) && session->flights.count < DB_FLIGHTS_MAX &&
-           (!session->waits || session->resumed);
+           (!session->waits || session->resumed) && !is_alone(session);
 }
 
 void db_pump_front(db_session *session)

@@ -560,8 +560,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_REFUSE;
     }
     const db_run_ask run = {
-        &ruling, judgement,        tag, text, sp_buf_borrow(&shown), running(judgement),
-        NULL,    {.type_count = 0}};
+        &ruling, judgement,         tag,  text, sp_buf_borrow(&shown), running(judgement),
+        NULL,    {.type_count = 0}, false};
     verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -621,7 +621,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     db_verdict verdict = DB_PASS;
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
         const db_run_ask run = {&ruling, judgement, tag_of(judgement), parse.text, text->shown,
-                                0,       NULL,      {.type_count = 0}};
+                                0,       NULL,      {.type_count = 0}, false};
         verdict = may_run(session, &run, refusal);
     }
     db_note *note = verdict == DB_PASS ? new_note(NULL, SP_SPAN_EMPTY) : NULL;
@@ -681,7 +681,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                             portal->text->shown,
                             1,
                             portal->values,
-                            portal->text->types};
+                            portal->text->types,
+                            true};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;

@@ -29,7 +29,7 @@ export const en = {
     what: "What", by: "Asked by", target: "On", approved: "Approved", expires: "Expires", state: "State", action: "Action", dataClass: "Class", rule: "Rule that asks",
     ofN: (yes: number, needed: number) => `${yes} of ${needed}`,
     statement: "Exactly this would run", plan: "Plan", objects: "Objects", dependants: "What depends on it", rows: "Estimated rows",
-    touches: "What it acts on", noPlan: "No whole plan", planless: "The database plans nothing for such a statement: the numbers are those of its tables.",
+    touches: "What it acts on", noPlan: "No whole plan", unheld: "Others may change it between keeping and running", planless: "The database plans nothing for such a statement: the numbers are those of its tables.",
     leftOut: (n: number) => `${n} more are not listed`,
     touchKinds: { table: "table", view: "view", "materialized view": "materialized view", sequence: "sequence", "foreign key": "foreign key", function: "function", trigger: "trigger" } as Record<string, string>,
     touchWhy: {} as Record<string, string>,

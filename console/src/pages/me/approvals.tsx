@@ -112,6 +112,7 @@ function Plan({ value }: { value: Approval["plan"] }) {
       <section>
         <h3>{words.plan}</h3>
         {value.why_not && <p class="hint"><Badge tone="warn">{words.noPlan}</Badge> {value.why_not}</p>}
+        {value.unheld && <p class="hint"><Badge tone="warn">{words.unheld}</Badge> {value.unheld}</p>}
         {value.lines.length > 0 ? <pre class="code-block"><code>{value.lines.join("\n")}</code></pre> : !value.why_not && <p class="muted">{words.planless}</p>}
       </section>
     </>

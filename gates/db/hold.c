@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Holding what is kept until it is destroyed: between the keep and the statement nobody else may
+ * change it, or undo would bring back less than was there.
+ *
+ * The connection of the asker itself takes locks (SHARE ROW EXCLUSIVE: readers and pg_dump go on,
+ * writers wait) before the keep, and has them until its transaction ends:
+ *     in a transaction      the locks, and then nothing more: the client ends it
+ *     in a pipeline         the same, in the transaction that the server holds until Sync
+ *     a Query by itself     BEGIN and the locks; the statement; COMMIT, or ROLLBACK when it failed.
+ *                           The client sees his statement and nothing of what is around it
+ * What the server answers to us is swallowed (DB_FLIGHT_OURS). A statement that cannot run in a
+ * transaction, or names nothing to lock, is not held, and approvers are told so.
+ *
+ * OWNS db_session.hold. PROCESS db gate workers. TRUST names come from the catalogue and reach the
+ * server as hexadecimal text. SPEC gates/db/judging.h; PostgreSQL 15 manual, 13.3 "Locks".
+ */
+#include "gates/db/judging.h"
+
+#include <stdio.h>
+
+static const char lock_name[] = "sallyport hold";
+
+/* Names as JSON, in hexadecimal, stand between the two. */
+static const char lock_begin[] =
+    "DO $hold$ DECLARE one record; before text := pg_catalog.current_setting('lock_timeout');"
+    " BEGIN PERFORM pg_catalog.set_config('lock_timeout', '10s', true); FOR one IN"
+    " SELECT DISTINCT n.nspname, c.relname FROM pg_catalog.json_to_recordset("
+    "pg_catalog.convert_from(pg_catalog.decode('";
+static const char lock_end[] =
+    "', 'hex'), 'UTF8')::pg_catalog.json) AS j(schema text, name text)"
+    " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
+    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND (c.relname = j.name OR j.name = '')"
+    " WHERE c.relkind IN ('r', 'p') AND"
+    " pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2 LOOP"
+    " EXECUTE pg_catalog.format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', one.nspname,"
+    " one.relname); END LOOP;"
+    " PERFORM pg_catalog.set_config('lock_timeout', before, true); END $hold$";
+
+/* ---- whether it can be ---- */
+
+static bool runs_in_transaction(const sp_sql_statement *statement)
+{
+    static const char *const tags[] = {"DELETE",        "UPDATE",      "INSERT",
+                                       "MERGE",         "SELECT",      "TRUNCATE TABLE",
+                                       "DROP TABLE",    "DROP VIEW",   "DROP MATERIALIZED VIEW",
+                                       "DROP SEQUENCE", "ALTER TABLE", "DROP SCHEMA"};
+    for (size_t i = 0; i < SP_COUNT(tags); i++) {
+        if (sp_span_eq(sp_span_cstr(statement->tag), sp_span_cstr(tags[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool says_concurrently(sp_span text)
+{
+    sp_span word = SP_SPAN_LIT("concurrently");
+    for (size_t i = 0; i + word.len <= text.len; i++) {
+        if (sp_span_eq_nocase(sp_span_slice(text, i, i + word.len), word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is locked, JSON; false: there is something that has no name. */
+static bool write_names(const db_session *session, const db_run_ask *run, sp_buf *out)
+{
+    bool any = false;
+    bool all = true;
+    sp_buf_text(out, "[");
+    for (uint32_t i = 0; i < run->judgement->use_count; i++) {
+        const sp_sql_use *use = &run->judgement->uses[i];
+        sp_span schema;
+        sp_span name;
+        if (!db_use_place(session, run->ruling, use, &schema, &name)) {
+            continue;
+        }
+        bool is_schema = use->kind == SP_SQL_SCHEMA && schema.len > 0;
+        if ((use->kind != SP_SQL_RELATION && !is_schema) || schema.len == 0) {
+            all = false;
+            continue;
+        }
+        sp_buf_text(out, any ? ",{\"schema\":" : "{\"schema\":");
+        sp_buf_json(out, schema);
+        sp_buf_text(out, ",\"name\":");
+        sp_buf_json(out, is_schema ? SP_SPAN_EMPTY : name);
+        sp_buf_text(out, "}");
+        any = true;
+    }
+    sp_buf_text(out, "]");
+    return all && any && !sp_failed(sp_buf_error(out));
+}
+
+const char *db_hold_cannot(const db_session *session, const db_run_ask *run)
+{
+    auto_buf sp_buf names = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
+    for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
+        if (!runs_in_transaction(&run->judgement->statements[i])) {
+            return "a statement of this kind cannot hold tables while they are kept";
+        }
+    }
+    if (says_concurrently(run->text)) {
+        return "what runs CONCURRENTLY cannot hold tables while they are kept";
+    }
+    return write_names(session, run, &names) ? NULL : "not all that it meets can be named and held";
+}
+
+/* ---- asking ---- */
+
+static sp_err send_query(db_session *session, const char *text)
+{
+    auto_buf sp_buf out = sp_buf_make(256);
+    const db_flight flight = {.type = 'Q', .flags = DB_FLIGHT_OURS};
+    sp_pg_query_write(&out, sp_span_cstr(text));
+    TRY(sp_buf_error(&out));
+    TRY(db_flights_add(session, &flight));
+    return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
+}
+
+static sp_err send_pipelined(db_session *session, sp_span text, sp_buf *out)
+{
+    static const uint8_t types[] = {'P', 'B', 'E'};
+    const sp_pg_bind bind = {.portal = sp_span_cstr(lock_name), .statement = bind.portal};
+    sp_pg_parse_write(out, bind.portal, text);
+    sp_pg_bind_write(out, &bind);
+    sp_pg_execute_write(out, bind.portal);
+    sp_pg_empty_write(out, 'H');
+    for (size_t i = 0; i < SP_COUNT(types); i++) {
+        const db_flight flight = {.type = types[i], .flags = DB_FLIGHT_OURS};
+        TRY(db_flights_add(session, &flight));
+    }
+    return sp_ok();
+}
+
+sp_err db_hold_begin(db_session *session, const db_run_ask *run)
+{
+    auto_buf sp_buf names = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
+    auto_buf sp_buf text = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 4096);
+    auto_buf sp_buf out = sp_buf_make((2 * SP_DB_RELATIONS_MAX_BYTES) + 8192);
+    (void)write_names(session, run, &names);
+    session->hold_wraps = !run->is_portal && session->transaction == 'I';
+    session->hold_state[0] = '\0';
+    sp_buf_text(&text, session->hold_wraps ? "BEGIN; " : "");
+    sp_buf_text(&text, lock_begin);
+    sp_buf_hex(&text, sp_buf_borrow(&names));
+    sp_buf_text(&text, lock_end);
+    TRY(sp_buf_error(&names));
+    TRY(sp_buf_error(&text));
+    if (run->is_portal) {
+        TRY(send_pipelined(session, sp_buf_borrow(&text), &out));
+    } else {
+        const db_flight flight = {.type = 'Q', .flags = DB_FLIGHT_OURS};
+        sp_pg_query_write(&out, sp_buf_borrow(&text));
+        TRY(db_flights_add(session, &flight));
+    }
+    TRY(sp_buf_error(&out));
+    session->hold = DB_HOLD_ASKED;
+    return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
+}
+
+/* ---- answers to us ---- */
+
+static void note_error(db_session *session, sp_span body)
+{
+    sp_pg_error error = {.message = SP_SPAN_EMPTY};
+    SP_IGNORE(sp_pg_error_read(body, &error)); /* then it is empty */
+    SP_IGNORE(sp_fit(session->hold_state, sizeof(session->hold_state),
+                     error.sqlstate.len == 5 ? error.sqlstate : SP_SPAN_LIT("58000")));
+    snprintf(session->hold_why, sizeof(session->hold_why), "%.*s",
+             (int)(error.message.len < 150 ? error.message.len : 150),
+             error.message.len > 0 ? (const char *)error.message.ptr : "");
+}
+
+static void end_asked(db_session *session, bool good, db_hold then)
+{
+    session->hold = then;
+    db_pending_held(session, good);
+}
+
+static bool on_ready(db_session *session, sp_span body)
+{
+    uint8_t status = 0;
+    if (sp_failed(sp_pg_ready_read(body, &status))) {
+        return false;
+    }
+    db_flights_pop(session, DB_END_DONE);
+    bool failed = session->hold_state[0] != '\0';
+    if (!session->hold_wraps) {
+        session->transaction = status;
+    }
+    if (session->hold == DB_HOLD_UNDOING) {
+        end_asked(session, false, DB_HOLD_NONE);
+    } else if (!failed) {
+        end_asked(session, true, session->hold_wraps ? DB_HOLD_HELD : DB_HOLD_NONE);
+    } else if (!session->hold_wraps) {
+        end_asked(session, false, DB_HOLD_NONE);
+    } else {
+        session->hold = DB_HOLD_UNDOING;
+        return !sp_failed(send_query(session, "ROLLBACK"));
+    }
+    return true;
+}
+
+bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
+{
+    const db_flight *head = db_flights_head(session);
+    uint8_t waits_for = head->type == 'P' ? '1' : head->type == 'B' ? '2' : 'C';
+    switch (msg->type) {
+    case 'Z':
+        return head->type == 'Q' && on_ready(session, msg->body);
+    case 'E':
+        note_error(session, msg->body);
+        if (head->type != 'Q') { /* the server skips to Sync; the client gets the error from us */
+            db_flights_fail(session);
+            end_asked(session, false, DB_HOLD_FAILED);
+        }
+        return true;
+    case '1':
+    case '2':
+    case 'C':
+        if (head->type == 'Q') {
+            return msg->type == 'C';
+        }
+        if (msg->type != waits_for) {
+            return false;
+        }
+        db_flights_pop(session, DB_END_DONE);
+        if (msg->type == 'C') {
+            end_asked(session, true, DB_HOLD_NONE);
+        }
+        return true;
+    default:
+        return false; /* what we send answers nothing else */
+    }
+}
+
+/* ---- the end of it ---- */
+
+bool db_hold_end(db_session *session, const sp_pg_msg *msg)
+{
+    uint8_t status = 0;
+    if (sp_failed(sp_pg_ready_read(msg->body, &status)) || status == 'I') {
+        session->hold = DB_HOLD_NONE;
+        return false;
+    }
+    auto_buf sp_buf out = sp_buf_make(64);
+    sp_pg_query_write(&out, status == 'T' ? SP_SPAN_LIT("COMMIT") : SP_SPAN_LIT("ROLLBACK"));
+    session->hold = DB_HOLD_ENDING; /* its answers belong to the client's own message */
+    return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
+}
+
+void db_hold_undo(db_session *session, db_run *run)
+{
+    auto_buf sp_buf out = sp_buf_make(64);
+    const db_flight flight = {.type = 'Q', .flags = DB_FLIGHT_OURS};
+    session->hold = DB_HOLD_UNDOING;
+    sp_pg_query_write(&out, SP_SPAN_LIT("ROLLBACK"));
+    if (sp_failed(db_flights_add(session, &flight))) {
+        db_session_drop(session); /* the server undoes it */
+        return;
+    }
+    db_run_put(run, sp_buf_borrow(&out));
+}

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an approved statement destroys is kept through the gate, held against writers until it is gone, and brought
+back with what they wrote.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC gates/db/hold.c, docs/DATABASE.md "Undo".
+"""
+
+import threading
+import time
+
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice, SCHEMA
+from officelib import wait_for
+from pgraw import SYNC, Raw, bind, execute, parse, query
+from test_db_ask import DOCUMENTS, Waiting, answer, asked
+from test_db_ask_values import Answer
+
+KEPT = DOCUMENTS.replace("as: op_all }]", "as: op_all }]\n  keep_as: op_keep")
+MORE = SCHEMA + "CREATE TABLE ballast AS SELECT g AS id, repeat('x', 400) AS what FROM generate_series(1, 30000) g;" \
+    "CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE doomed AS SELECT * FROM ballast;"
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(KEPT, accounts=("op_all", "op_keep"), schema=MORE)
+    try:
+        one.sql("GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep", "ANALYZE",
+                "ALTER TABLE ballast ADD PRIMARY KEY (id)",
+                "ALTER TABLE doomed ADD PRIMARY KEY (id)")
+        for name, role in (("dora", "dba"), ("lena", "lead")):
+            one.person(name, role)
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def dora(gate):
+    connection = gate.connect("dora")
+    connection.autocommit = True
+    yield connection
+    connection.cancel()
+    connection.close()
+
+
+class Writer(threading.Thread):
+    """An application that writes all the time, past the gate; what it committed must be somewhere in the end."""
+
+    def __init__(self, gate, table="ballast"):
+        super().__init__(daemon=True)
+        self.gate, self.table, self.stopped, self.committed, self.slowest = gate, table, False, set(), 0.0
+        self.start()
+
+    def run(self):
+        connection = self.gate.direct("op_all")
+        connection.autocommit = True
+        number = 1000000
+        while not self.stopped:
+            began = time.monotonic()
+            try:
+                connection.cursor().execute(f"INSERT INTO {self.table} VALUES ({number}, 'new')")
+                self.committed.add(number)
+            except psycopg2.errors.UndefinedTable:
+                self.stopped = True
+            self.slowest = max(self.slowest, time.monotonic() - began)
+            number += 1
+        connection.close()
+
+    def stop(self):
+        self.stopped = True
+        self.join(30)
+        return self.committed
+
+
+def ids(gate, table="ballast"):
+    return {row[0] for row in gate.sql(f"SELECT id FROM {table}")}
+
+
+def undo(gate):
+    """The newest keep, put back with the approval that it needs."""
+    keep = gate.people["dora"].get("/keeps")["items"][0]
+    wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    answer(gate, wanted, "approve")
+    wait_for("the undo", 30, lambda: gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "undone")
+
+
+@pytest.mark.parametrize("table,text", [
+    ("ballast", "DELETE FROM ballast"), ("ballast", "TRUNCATE ballast"), ("doomed", "DROP TABLE doomed"),
+    ("ballast", "DELETE FROM ballast; DELETE FROM audit.entries"),
+])
+def test_what_others_write_meanwhile_comes_back_too(gate, dora, table, text):
+    before = ids(gate, table)
+    run = Waiting(dora, text)
+    item = gate.people["lena"].get(f"/approvals/{asked(gate)['id']}")
+    assert item["plan"]["unheld"] is None
+    writer = Writer(gate, table)
+    try:
+        wait_for("writes", 5, lambda: len(writer.committed) > 20)
+        answer(gate, item, "approve")
+        run.join(60)
+        time.sleep(0.2)
+    finally:
+        committed = writer.stop()
+    assert run.error is None
+    assert any("kept" in notice for notice in dora.notices) and not any("may change" in n for n in dora.notices)
+    assert writer.slowest > 0.05, "the writer never waited: nothing was held"
+    undo(gate)
+    assert ids(gate, table) == before | committed
+    gate.sql(f"DELETE FROM {table} WHERE id >= 1000000")
+
+
+@pytest.mark.parametrize("how", ["transaction", "pipeline"])
+def test_in_a_transaction_and_in_a_pipeline(gate, how):
+    before = ids(gate)
+    raw = Raw(gate.port, tls=None)
+    raw.log_in("dora", "orders-db", gate.password("dora"))
+    if how == "transaction":
+        raw.ask("BEGIN")
+        raw.send(query("DELETE FROM ballast"))
+    else:
+        raw.send(parse("DELETE FROM ballast"), bind(), execute(), SYNC)
+    run = Answer(raw)
+    item = asked(gate)
+    writer = Writer(gate)
+    answer(gate, item, "approve")
+    run.join(60)
+    time.sleep(0.2)
+    committed = writer.stop() if how == "pipeline" else None
+    assert run.kinds() == ("CZ" if how == "transaction" else "12CZ")
+    assert run.found[-1][1] == (b"T" if how == "transaction" else b"I")
+    if how == "transaction":
+        assert [kind for kind, _ in raw.ask("COMMIT")] == ["C", "Z"]
+    raw.close()
+    committed = committed or writer.stop()
+    assert writer.slowest > 0.05
+    undo(gate)
+    assert ids(gate) == before | committed
+    gate.sql("DELETE FROM ballast WHERE id >= 1000000")
+
+
+def test_messages_behind_it_run_after_it(gate):
+    raw = Raw(gate.port, tls=None)
+    raw.log_in("dora", "orders-db", gate.password("dora"))
+    raw.send(query("DELETE FROM small"), query("SELECT count(*) FROM small"), query("SELECT txid_current_if_assigned()"))
+    run = Answer(raw)
+    answer(gate, asked(gate), "approve")
+    assert run.kinds() == "CZ" and run.found[-1] == ("Z", b"I")
+    assert [body for kind, body in raw.until("Z") if kind == "D"] == [b"\0\1\0\0\0\x010"]
+    assert [body for kind, body in raw.until("Z") if kind == "D"] == [b"\0\1\xff\xff\xff\xff"]
+    # what fails is rolled back, and the session goes on as if nothing had been around it
+    raw.send(query("INSERT INTO small VALUES (3); DELETE FROM small; SELECT 1/0"))
+    run = Answer(raw)
+    answer(gate, asked(gate), "approve")
+    assert run.error()["C"] == "22012" and run.found[-1] == ("Z", b"I")
+    assert gate.sql("SELECT count(*) FROM small")[0][0] == 0
+    assert [kind for kind, _ in raw.ask("SELECT 1")] == ["T", "D", "C", "Z"]
+    raw.close()
+
+
+@pytest.mark.parametrize("how", ["alone", "transaction", "pipeline"])
+def test_what_cannot_be_held_does_not_run(gate, how):
+    raw = Raw(gate.port, tls=None, timeout=60)
+    raw.log_in("dora", "orders-db", gate.password("dora"))
+    with gate.direct("op_all") as other:
+        if how == "transaction":
+            raw.ask("BEGIN")
+        if how == "pipeline":
+            raw.send(parse("DELETE FROM ballast"), bind(), execute(), parse("SELECT 1"), bind(), execute(), SYNC)
+        else:
+            raw.send(query("DELETE FROM ballast"))
+        run = Answer(raw)
+        item = asked(gate)
+        other.cursor().execute("INSERT INTO ballast VALUES (0, 'not committed')")
+        answer(gate, item, "approve")
+        run.join(50)
+        other.rollback()
+    error = run.error()
+    assert error["C"] == "55P03" and "could not be held" in error["M"] and "lock timeout" in error["M"]
+    assert run.kinds()[-2:] == "EZ" and run.found[-1][1] == (b"E" if how == "transaction" else b"I")
+    assert raw.ask("ROLLBACK")[-1] == ("Z", b"I")
+    assert [kind for kind, _ in raw.ask("SELECT 1")] == ["T", "D", "C", "Z"]
+    assert len(ids(gate)) == 30000
+    raw.close()
+
+
+def test_cancelled_while_it_waits_to_hold(gate, dora):
+    with gate.direct("op_all") as other:
+        run = Waiting(dora, "DELETE FROM ballast")
+        item = asked(gate)
+        other.cursor().execute("INSERT INTO ballast VALUES (0, 'not committed')")
+        answer(gate, item, "approve")
+        wait_for("the lock to be waited for", 10, lambda: gate.sql(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'")[0][0] == 1)
+        dora.cancel()
+        run.join(10)
+        other.rollback()
+    assert run.error.pgcode == "57014"
+    with dora.cursor() as c:
+        c.execute("SELECT count(*) FROM ballast")
+        assert c.fetchone() == (30000,)
+
+
+def test_what_cannot_hold_says_so(gate, dora):
+    run = Waiting(dora, "DELETE FROM small; BEGIN; COMMIT")
+    item = gate.people["lena"].get(f"/approvals/{asked(gate)['id']}")
+    assert "cannot hold tables" in item["plan"]["unheld"]
+    answer(gate, item, "approve")
+    run.join(60)
+    assert run.error is None and any("may change what is kept" in notice for notice in dora.notices)
+
+
+def test_a_statement_whose_keep_fails_lets_go(gate, dora):
+    gate.sql("REVOKE pg_read_all_data FROM op_keep", "REVOKE op_all FROM op_keep")
+    try:
+        run = Waiting(dora, "DELETE FROM ballast")
+        answer(gate, asked(gate), "approve")
+        run.join(60)
+        assert run.error.pgcode == "58000"
+    finally:
+        gate.sql("GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep")
+    wait_for("the locks gone", 5, lambda: gate.sql(
+        "SELECT count(*) FROM pg_locks WHERE mode = 'ShareRowExclusiveLock'")[0][0] == 0)
+    assert len(ids(gate)) == 30000

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Recordings on a terminal: played, as text, and followed while they are made.
  * OWNS nothing. PROCESS cli. TRUST recordings are what a machine printed: nothing of them reaches
- * the terminal but through lib/term/safe.h. SPEC docs/man/sallyport-session.1; asciicast v2.
+ * the terminal but through lib/record/safe.h. SPEC docs/man/sallyport-session.1; asciicast v2.
  */
 #include "cli/args.h"
 #include "cli/ask.h"
 #include "cli/handlers.h"
 #include "cli/table.h"
 #include "infra/proc/clock.h"
-#include "lib/term/safe.h"
+#include "lib/record/cast.h"
+#include "lib/record/safe.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 enum {
     PATH_MAX_BYTES = 2048,
     OUT_MAX_BYTES = 64 << 20,
+    EVENT_MAX_BYTES = 1 << 20,
+    ESC = 0x1b,
     SPEED_MAX = 1000,
     PAUSE_MAX_S = 3600,
     PAUSE_OTHERWISE_S = 2,
@@ -58,7 +61,8 @@ typedef struct {
     double pause_s;
     double shown_s; /* time of the last event */
     bool has_header;
-    sp_term_safe safe;
+    sp_safe safe;
+    sp_buf room; /* bytes of the event that is being shown */
 } player;
 
 static void wait_until(player *p, double at_s)
@@ -74,73 +78,103 @@ static void wait_until(player *p, double at_s)
     p->shown_s = at_s > p->shown_s ? at_s : p->shown_s;
 }
 
-static void show_output(player *p, sp_span text)
+/* What sp_safe let through, without its sequences, each of which is whole. */
+static void print_plain(sp_span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if (c != ESC) {
+            if (c >= 0x20 || c == '\n' || c == '\t') {
+                putchar(c);
+            }
+            continue;
+        }
+        uint8_t next = i + 1 < text.len ? text.ptr[i + 1] : 0;
+        i += next == '(' || next == ')' ? 2 : 1; /* a character set; else one letter */
+        while (next == '[' && i + 1 < text.len) {
+            i++;
+            if (text.ptr[i] >= 0x40) {
+                break;
+            }
+        }
+    }
+}
+
+static void show_output(player *p, sp_span bytes)
 {
     auto_buf sp_buf out = sp_buf_make(OUT_MAX_BYTES);
-    if (p->way == AS_TERMINAL) {
-        sp_term_safe_feed(&p->safe, text, &out);
-    } else {
-        sp_term_plain_feed(&p->safe, text, &out);
-    }
+    sp_safe_output(&p->safe, bytes, &out);
     sp_span safe = sp_buf_borrow(&out);
-    fwrite(safe.ptr, 1, safe.len, stdout);
-}
-
-static void show_moment(double at_s, const char *text)
-{
-    unsigned whole = at_s > 0 && at_s < 1e9 ? (unsigned)at_s : 0;
-    printf("%02u:%02u:%02u  ", whole / 3600, whole / 60 % 60, whole % 60);
-    sp_print_safe(stdout, text);
-    printf("\n");
-}
-
-static void show_event(player *p, const json_t *event)
-{
-    double at_s = json_number_value(json_array_get(event, 0));
-    const char *code = json_string_value(json_array_get(event, 1));
-    const json_t *data = json_array_get(event, 2);
-    const char *text = json_string_value(data);
-    if (code == NULL || text == NULL) {
-        return;
+    if (p->way == AS_TEXT) {
+        print_plain(safe);
+    } else {
+        fwrite(safe.ptr, 1, safe.len, stdout);
     }
+}
+
+static void show_moment(uint64_t at_us, sp_span text)
+{
+    auto_buf sp_buf line = sp_buf_make(OUT_MAX_BYTES);
+    unsigned whole_s = (unsigned)(at_us / 1000000);
+    sp_safe_name(text, &line);
+    printf("%02u:%02u:%02u  %.*s\n", whole_s / 3600, whole_s / 60 % 60, whole_s % 60,
+           SP_SPAN_ARG(sp_buf_borrow(&line)));
+}
+
+static void show_event(player *p, const sp_cast_event *event)
+{
     if (p->way == AS_EVENTS) {
-        if (sp_same(code, "m")) {
-            show_moment(at_s, text);
+        if (event->code == 'm') {
+            show_moment(event->at_us, event->data);
         }
-    } else if (sp_same(code, "o")) {
-        wait_until(p, at_s);
-        show_output(p, sp_span_of(text, json_string_length(data)));
+    } else if (event->code == 'o') {
+        wait_until(p, (double)event->at_us / 1e6);
+        show_output(p, event->data);
     }
 }
 
-static void compare_size(const json_t *header)
+static void compare_size(const sp_cast_told *told)
 {
     struct winsize size;
-    json_int_t width = json_integer_value(json_object_get(header, "width"));
-    json_int_t height = json_integer_value(json_object_get(header, "height"));
     if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 &&
-        (size.ws_col < width || size.ws_row < height)) {
-        sp_complain("it was %lld columns by %lld lines: a larger window shows it as it was",
-                    (long long)width, (long long)height);
+        (size.ws_col < told->width || size.ws_row < told->height)) {
+        sp_complain("it was %u columns by %u lines: a larger window shows it as it was",
+                    told->width, told->height);
     }
+}
+
+static bool print_json(sp_span line)
+{
+    json_t *value = json_loadb((const char *)line.ptr, line.len, JSON_ALLOW_NUL, NULL);
+    bool known = value != NULL;
+    if (known) {
+        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
+        printf("\n");
+    }
+    json_decref(value);
+    return known;
 }
 
 static bool show_line(player *p, sp_span line)
 {
-    json_t *value = json_loadb((const char *)line.ptr, line.len, JSON_ALLOW_NUL, NULL);
-    bool header = json_is_object(value) && !p->has_header;
-    bool known = header || json_is_array(value);
-    if (known && p->way == AS_JSON) {
-        json_dumpf(value, stdout, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(9));
-        printf("\n");
-    } else if (header && p->way == AS_TERMINAL) {
-        compare_size(value);
-    } else if (known && !header) {
-        show_event(p, value);
+    sp_cast_told told;
+    sp_cast_event event;
+    if (p->way == AS_JSON) {
+        return print_json(line);
     }
-    p->has_header = p->has_header || header;
-    json_decref(value);
-    return known;
+    if (!p->has_header && line.ptr[0] == '{') {
+        p->has_header = true;
+        bool good = !sp_failed(sp_cast_read_header(line, &told));
+        if (good && p->way == AS_TERMINAL) {
+            compare_size(&told);
+        }
+        return good;
+    }
+    if (sp_failed(sp_cast_read_event(line, &p->room, &event))) {
+        return false;
+    }
+    show_event(p, &event);
+    return true;
 }
 
 static int show_page(player *p, sp_span text)
@@ -156,12 +190,13 @@ static int show_page(player *p, sp_span text)
     return SP_EXIT_OK;
 }
 
-static void restore(const player *p)
+static void player_done(player *p)
 {
     if (p->way == AS_TERMINAL && isatty(STDOUT_FILENO)) {
-        printf("%s\n", sp_term_safe_restore());
+        printf("%.*s", SP_SPAN_ARG(sp_safe_reset()));
         fflush(stdout);
     }
+    sp_buf_done(&p->room);
 }
 
 /* ---- from the office ---- */
@@ -218,7 +253,7 @@ static bool read_number(const sp_given *given, const char *word, double least, d
 
 int sp_session_replay(const sp_given *given)
 {
-    player p = {.speed = 1, .pause_s = PAUSE_OTHERWISE_S};
+    player p = {.speed = 1, .pause_s = PAUSE_OTHERWISE_S, .room = sp_buf_make(EVENT_MAX_BYTES)};
     stream s = {.id = given->words[0], .channel = sp_given_value(given, "--channel")};
     auto_client sp_client *client = NULL;
     if (!read_number(given, "--speed", 0.01, SPEED_MAX, &p.speed) ||
@@ -240,7 +275,7 @@ int sp_session_replay(const sp_given *given)
             break;
         }
     }
-    restore(&p);
+    player_done(&p);
     return status;
 }
 
@@ -328,7 +363,9 @@ int sp_session_watch(const sp_given *given)
 {
     watching w = {.given = given,
                   .s = {.id = given->words[0], .channel = sp_given_value(given, "--channel")},
-                  .p = {.way = given->json ? AS_JSON : AS_TERMINAL, .speed = 1}};
+                  .p = {.way = given->json ? AS_JSON : AS_TERMINAL,
+                        .speed = 1,
+                        .room = sp_buf_make(EVENT_MAX_BYTES)}};
     auto_client sp_client *client = NULL;
     int status = sp_client_open(&client);
     if (status != SP_EXIT_OK) {
@@ -345,7 +382,7 @@ int sp_session_watch(const sp_given *given)
             usleep(POLL_US);
         }
     }
-    restore(&w.p);
+    player_done(&w.p);
     if (w.over || w.s.end) {
         sp_complain("the connection has ended");
     } else if (w.greeted) {

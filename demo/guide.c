@@ -32,7 +32,7 @@ static void say_people(const json_t *people)
 
 static void say_things_to_try(unsigned port, const char *base)
 {
-    demo_say("Five things to try\n"
+    demo_say("Six things to try\n"
              "  1. As leo, open https://lab." DEMO_DOMAIN ":%u and look at turnover.ipynb. Now "
              "download customers.csv\n"
              "     (File, Download): refused, because nobody knows this browser's device. The page "
@@ -55,7 +55,18 @@ static void say_things_to_try(unsigned port, const char *base)
         "       DELETE FROM order_items;    waits for two colleagues: wei and sam see it under "
         "Approvals\n"
         "     The whole story, alone, with two colleagues, and back again: make demo-drill");
-    demo_say("  5. In %s/office/policy.yaml let \"HR keeps the personnel files\" hold on: { owner: "
+    demo_say(
+        "  5. Machines, over SSH. As leo, on his company laptop (2.):  demo/ssh leo workstation  "
+        "and  "
+        "demo/cli leo scp\n"
+        "     workstation.sallyport:turnover.csv . ; on a laptop of his own the shell opens, the "
+        "file stays. As dan:\n"
+        "       demo/ssh dan orders-host df -h            is on the list and runs\n"
+        "       demo/ssh dan orders-host                  a shell: waits until wei approves and "
+        "watches it (Approvals)\n"
+        "     Everything that was printed can be played again: My machines, Recordings; as sam "
+        "under SSH.");
+    demo_say("  6. In %s/office/policy.yaml let \"HR keeps the personnel files\" hold on: { owner: "
              "[company, personal] }\n"
              "     and, as sam, put it in force (Policy, or sallyport apply): the proof of the "
              "nevers stops you, and\n"

@@ -215,6 +215,10 @@ static bool open_office(demo *d, bool guide)
         demo_say("the portal shows no certificate: see %s/log/sallyport.log", d->base);
         return false;
     }
+    if (asked == 0 && sp_failed(demo_apps_trust(d))) {
+        demo_say("the office does not show the authority that its machines trust");
+        return false;
+    }
     json_t *accounts = asked == 0 ? demo_accounts(d) : NULL;
     if (accounts != NULL && guide) {
         demo_guide(d, accounts);

@@ -398,6 +398,11 @@ static const recorder recorders[] = {
      "在主机上的每次连接、命令、文件与转发:时间、地址、设备、主机、账户、命令或路径、是否允许及"
      "原因。不含文件内容。",
      "Protecting machines that many people depend on", "保护众人依赖的主机"},
+    {"terminals", SP_EVENT_RECORDING,
+     "What terminals of machines print, where the policy says so; what you type only where it says "
+     "that, and never where nothing is echoed.",
+     "主机终端的输出(仅在策略要求之处);仅在策略写明之处记录您的输入,不回显之处从不记录。",
+     "Knowing afterwards what was done on machines", "事后查明在主机上做过什么"},
     {"sign-ins", SP_EVENT_SIGN_IN,
      "Each sign-in and sign-out: time, address, device, method, whether it worked.",
      "每次登录与退出:时间、地址、设备、方式、是否成功。", "Protecting accounts", "保护账号"},

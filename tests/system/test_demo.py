@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import secrets
+import select
 import signal
 import socket
 import ssl
@@ -255,6 +256,129 @@ def test_the_orders_database_is_masked_on_the_operators_laptop(demo):
     refused = run("psql", "dan", "-XAtc", "SELECT name FROM customers WHERE mobile LIKE '138%'", status=1)
     assert re.search(REFERENCE, refused), refused
     assert re.search(REFERENCE, run("psql", "dan", "-XAtc", "DROP DATABASE orders", status=1))
+
+
+def environment(demo, home):
+    path = os.path.join(demo.dir, home)
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    return {**os.environ, "DEMO_DIR": demo.path(), "DEMO_HOME": path, "BUILD": BUILD}
+
+
+def sign_in_at_a_terminal(demo, name, env, *words):
+    """demo/cli NAME WORDS of somebody who is not signed in there yet."""
+    with open(demo.path("accounts.json"), encoding="utf-8") as file:
+        [one] = [one for one in json.load(file)["people"] if one["name"] == name]
+    status, said = None, ""
+    for _ in range(3):
+        code = Totp(one["totp"], int(time.time()) // 30 + 1).code()
+        status, said = run_at_a_terminal([os.path.join(ROOT, "demo", "cli"), name, *words], env,
+                                         [("Password:", one["password"]), ("code:", code)])
+        if "Signed in" in said:
+            break
+        time.sleep(20)  # that code was used already
+    return status, said
+
+
+def as_somebody(env, *argv, status=0, **more):
+    done = subprocess.run([os.path.join(ROOT, "demo", argv[0]), *argv[1:]], capture_output=True, text=True, timeout=90,
+                          check=False, env=env, stdin=subprocess.DEVNULL, **more)
+    assert status is None or done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_machines_open_on_the_company_laptop(demo, company_leo):
+    env = environment(demo, "home")
+    status, said = sign_in_at_a_terminal(demo, "leo", env, "ssh", "workstation", "id -un; uname")
+    assert status == 0 and "dev\r\nLinux" in said, said
+    assert "workstation" in as_somebody(env, "cli", "leo", "ssh-config", "--list")
+    assert "no machine" in as_somebody(env, "ssh", "leo", "orders-host", "true", status=1)
+    got = os.path.join(env["DEMO_HOME"], "got.csv")
+    as_somebody(env, "cli", "leo", "scp", "workstation.sallyport:turnover.csv", got)
+    with open(got, encoding="utf-8") as file:
+        assert file.readline() == "region,orders,turnover\n"
+    as_somebody(env, "cli", "leo", "scp", got, "workstation.sallyport:back.csv")
+    assert "33127.00" in as_somebody(env, "ssh", "leo", "workstation", "tail -n 1 back.csv")
+
+
+def test_a_private_laptop_gets_a_shell_and_no_file(demo, company_leo):
+    env = environment(demo, "home-private")
+    sam = demo.person("sam")
+    time.sleep(31)  # enrol signs in as leo, whose codes up to the next one are used
+    with subprocess.Popen([os.path.join(ROOT, "demo", "enrol"), "leo"], env=env, stdout=subprocess.DEVNULL) as enrol:
+        [device] = wait_for("leo's own device", 90, lambda: sam.items("/admin/devices?state=pending"))
+        try:
+            sam.post(f"/admin/devices/{device['id']}/approve", {"owner": "personal"})
+        except Refused:  # it is the second factor that is missing
+            sam.step_up()
+            sam.post(f"/admin/devices/{device['id']}/approve", {"owner": "personal"})
+        assert enrol.wait(60) == 0
+    status, said = sign_in_at_a_terminal(demo, "leo", env, "ssh", "workstation", "echo typed at home")
+    assert status == 0 and "typed at home" in said, said
+    for source, to in (("workstation.sallyport:turnover.csv", env["DEMO_HOME"]), ("/etc/hostname", "workstation.sallyport:")):
+        refused = as_somebody(env, "cli", "leo", "scp", source, to, status=None)
+        assert re.search(REFERENCE, refused) or "ermission denied" in refused, refused
+    assert not os.path.exists(os.path.join(env["DEMO_HOME"], "turnover.csv"))
+
+
+def approve(person, resource):
+    def waiting():
+        return [one for one in person.items("/approvals?state=waiting") if one["resource"] == resource]
+
+    [asked] = wait_for("what is asked for", 20, waiting)
+    asked = person.get(f"/approvals/{asked['id']}")
+    person.post(f"/approvals/{asked['id']}/approve", {"sha256": asked["sha256"]})
+    return asked
+
+
+def test_the_orders_host_runs_what_is_listed_and_asks_for_the_rest(demo):
+    env = environment(demo, "home-dan")
+    wei = demo.person("wei")
+    assert "Mounted on" in as_somebody(env, "ssh", "dan", "orders-host", "df -h")
+    assert "checkpoint complete" in as_somebody(env, "ssh", "dan", "orders-host", "tail -n 1 orders.log")
+    with subprocess.Popen([os.path.join(ROOT, "demo", "ssh"), "dan", "orders-host", "uname -s; echo agreed"], env=env,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as asker:
+        asked = approve(wei, "orders-host")
+        assert asked["statement"] == "uname -s; echo agreed" and asked["kind"] == "command"
+        said = asker.communicate(timeout=30)[0]
+        assert asker.returncode == 0 and "Linux\nagreed" in said, said
+
+
+def test_a_shell_there_goes_on_only_while_somebody_watches(demo):
+    env = environment(demo, "home-dan")
+    wei = demo.person("wei")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe(os.path.join(ROOT, "demo", "ssh"), ["ssh", "dan", "orders-host"], env)
+    said = ""
+
+    def hear():
+        nonlocal said
+        try:
+            while select.select([terminal], [], [], 0)[0]:
+                said += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # it has ended
+            pass
+        return said
+
+    try:
+        assert approve(wei, "orders-host")["statement"] == "shell"
+        [open_one] = wait_for("the connection", 20, lambda: [one for one in wei.items("/ssh/connections")
+                                                             if one["resource"] == "orders-host" and one["watch_needed"]])
+        time.sleep(1)
+        assert "ops@orders-host" not in hear(), said  # nobody looks yet
+        beat = f"/ssh/connections/{open_one['id']}/watch"
+        assert wei.post(beat, {})["watchers"] == ["wei"]
+        wait_for("the prompt", 15, lambda: "ops@orders-host" in hear())
+        os.write(terminal, b"echo seen-$((6*7)); exit\n")
+        wait_for("its answer", 15, lambda: "seen-42" in hear())
+    finally:
+        try:
+            while os.read(terminal, 4096):
+                pass
+        except OSError:
+            pass
+        os.close(terminal)
+        os.waitpid(pid, 0)
 
 
 def test_the_proof_stops_a_bad_rule(demo):

@@ -147,7 +147,7 @@ export const en = {
     tabs: { machines: "Machines", connections: "Connections", recordings: "Recordings", keys: "Keys" },
     none: "No machines", noneText: "None of your roles has an account on a machine. Ask the security team for the role you need.",
     open: (n: number) => `${n} open`, name: "Name", account: "You work as", shell: "Shell", noShell: "No free shell here: the listed commands only", command: "Command", noGate: "This office has no SSH gate.",
-    anyClient: "With any ssh client", line: "Command for ssh", configHint: "With this in ~/.ssh/config, scp, sftp, rsync, git and ansible work as well. sallyport ssh-config --install writes it for all machines, with your certificate.",
+    anyClient: "With any ssh client", line: "Command for ssh", configHint: "With this in ~/.ssh/config, scp -O, rsync and git work as well. sallyport ssh-config --install writes it for all machines, with your certificate.",
     commands: (n: number) => `Listed commands: ${n}`, hostKey: "The gate's host key", hostKeyText: "Your client asks at the first connection. It must be this one, whichever machine you go to.",
     connections: "Connections", noConnections: "Nothing is open", noConnectionsText: "SSH connections appear here as they open.",
     person: "Person", machine: "Machine", runs: "Runs", ran: "What ran", watching: "Watched by", since: "Since", started: "Started", device: "Device", noDevice: "unknown device", client: "Program",
@@ -163,7 +163,7 @@ export const en = {
       search: "Search in what was printed", hits: (n: number) => s(n, "place"), noHits: "It was not printed.", moments: "What happened", noMoments: "Nothing stood out.", keys: "Space plays and pauses, arrows move by five seconds.",
     },
     keys: {
-      title: "SSH keys", lead: "Public keys with which you sign in at the SSH gate. With a device of the office you need none: sallyport login fetches a certificate. A plain key proves as much as a password; a security key (sk-) proves that you are there.",
+      title: "SSH keys", lead: "Public keys with which you sign in at the SSH gate. With a device of the office you need none: sallyport login fetches a certificate. A key proves as much as a password does.",
       add: "Add a key", addTitle: "Add a public key", added: "Key added", key: "Public key", keyHint: "One line as in ~/.ssh/id_ed25519.pub: ssh-ed25519, ecdsa-sha2-nistp256, or a security key (sk-). Never the private key.", name: "Name",
       none: "No key yet", noneText: "Add one for computers that are not devices of the office.", presence: "Security key", addedAt: "Added", usedAt: "last used", remove: "Remove",
       removeTitle: (name: string) => `Remove ${name}?`, removeText: "Nobody signs in with it any more. What is open stays open: end it under Connections.",

@@ -18,7 +18,7 @@ export const zh: typeof en = {
     all: "导航", mine: "我的", office: "办公室", more: "更多",
     apps: "应用", databases: "我的数据库", machines: "我的主机", approvals: "审批", roles: "临时角色", devices: "我的设备", sessions: "我的会话", refusals: "被拒绝的操作", recorded: "关于我的记录",
     methods: "登录方式", overview: "概览", people: "人员", adminDevices: "设备", resources: "资源",
-    policy: "策略", adminDatabases: "数据库", adminMachines: "SSH", adminSessions: "会话", ledger: "账本", health: "运行状态",
+    policy: "策略", adminDatabases: "数据库", adminMachines: "SSH 主机", adminSessions: "会话", ledger: "账本", health: "运行状态",
   },
   approvals: {
     title: "审批", lead: "须他人同意、且仅同意这一内容，方可执行的操作。",
@@ -143,11 +143,11 @@ export const zh: typeof en = {
   },
   machines: {
     title: "我的主机", lead: "您可通过 SSH 访问的主机。您输入的内容在主机上执行，其输出会被记录，每条命令和每个文件都须经过判定。",
-    adminTitle: "SSH", adminLead: "当前谁在哪台主机上，以及已记录的内容。监看与查阅本身也会被记录。",
+    adminTitle: "SSH 主机", adminLead: "当前谁在哪台主机上，以及已记录的内容。监看与查阅本身也会被记录。",
     tabs: { machines: "主机", connections: "连接", recordings: "录像", keys: "密钥" },
     none: "没有主机", noneText: "您的角色在任何主机上都没有账户。请向安全团队申请所需的角色。",
     open: (n: number) => `${n} 个打开`, name: "名称", account: "您的账户", shell: "终端", noShell: "此处不提供自由终端，仅限列出的命令", command: "命令", noGate: "本办公室没有 SSH 网关。",
-    anyClient: "使用任意 ssh 客户端", line: "ssh 命令", configHint: "写入 ~/.ssh/config 后，scp、sftp、rsync、git 和 ansible 均可使用。sallyport ssh-config --install 会为所有主机写入配置，并使用您的证书。",
+    anyClient: "使用任意 ssh 客户端", line: "ssh 命令", configHint: "写入 ~/.ssh/config 后，scp -O、rsync 和 git 均可使用。sallyport ssh-config --install 会为所有主机写入配置，并使用您的证书。",
     commands: (n: number) => `列出的命令：${n}`, hostKey: "网关的主机密钥", hostKeyText: "客户端首次连接时会询问。无论前往哪台主机，都必须是这个密钥。",
     connections: "连接", noConnections: "没有打开的连接", noConnectionsText: "SSH 连接打开后会显示在这里。",
     person: "人员", machine: "主机", runs: "正在运行", ran: "运行过", watching: "监看者", since: "开始于", started: "开始", device: "设备", noDevice: "未知设备", client: "程序",
@@ -163,7 +163,7 @@ export const zh: typeof en = {
       search: "在输出中搜索", hits: (n: number) => `${n} 处`, noHits: "输出中没有。", moments: "发生的事", noMoments: "没有特别的事件。", keys: "空格键播放或暂停，方向键移动五秒。",
     },
     keys: {
-      title: "SSH 密钥", lead: "您用于登录 SSH 网关的公钥。办公室的设备不需要：sallyport login 会获取证书。普通密钥的证明力等同于密码；安全密钥（sk-）证明您本人在场。",
+      title: "SSH 密钥", lead: "您用于登录 SSH 网关的公钥。办公室的设备不需要：sallyport login 会获取证书。密钥的证明力等同于密码。",
       add: "添加密钥", addTitle: "添加公钥", added: "已添加密钥", key: "公钥", keyHint: "一行，如 ~/.ssh/id_ed25519.pub：ssh-ed25519、ecdsa-sha2-nistp256 或安全密钥（sk-）。切勿填写私钥。", name: "名称",
       none: "还没有密钥", noneText: "为不属于办公室设备的电脑添加一个。", presence: "安全密钥", addedAt: "添加于", usedAt: "最近使用", remove: "移除",
       removeTitle: (name: string) => `移除 ${name}？`, removeText: "此后无人能用它登录。已打开的连接保持不变，可在“连接”中结束。",

@@ -66,8 +66,10 @@ export class CastReader {
     if (typeof at !== "number" || typeof code !== "string" || typeof data !== "string" || !Number.isFinite(at)) {
       throw new CastError(`line ${this.line}: [time, "code", "data"] is expected`);
     }
+    /* a byte that was no UTF-8 is carried as U+10FF00 + byte (lib/record/cast.h) */
+    const shown = data.replace(/[\u{10ff00}-\u{10ffff}]/gu, "\ufffd");
     if (code.length !== 1 || !CODES.includes(code)) return; // a code of a later version
-    this.events.push({ at: Math.max(at, this.duration), code: code as CastEvent["code"], data });
+    this.events.push({ at: Math.max(at, this.duration), code: code as CastEvent["code"], data: shown });
   }
 }
 

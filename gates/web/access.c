@@ -13,6 +13,7 @@
 #include "gates/web/refuse.h"
 #include "gates/web/request_headers.h"
 #include "gates/web/subject.h"
+#include "infra/gate/shared.h"
 #include "infra/proc/clock.h"
 #include "lib/web/headers.h"
 
@@ -47,7 +48,7 @@ gate_ctx *gate_ctx_of(ngx_http_request_t *r)
     ctx->method = gate_span(r->method_name);
     ctx->target = gate_span(r->unparsed_uri);
     ctx->decision.rule = SP_NONE;
-    ctx->reference = gate_recorder_reference();
+    ctx->reference = sp_recorder_reference();
     ctx->started_steady_us = sp_now_steady_us();
     /* nginx's own time, taken when its loop woke up: milliseconds are what the ledger keeps */
     const ngx_time_t *now = ngx_timeofday();

@@ -8,6 +8,7 @@
 #include "gates/web/link.h"
 #include "gates/web/peer.h"
 #include "infra/crypto/random.h"
+#include "infra/gate/shared.h"
 #include "infra/proc/clock.h"
 #include "lib/proto/ledger_msg.h"
 #include "lib/proto/ring.h"
@@ -19,8 +20,7 @@ enum {
     LEDGER_DEAD_US = 3000000,
     WAIT_MAX_US = 3000000,
     START_WAIT_MS = 1000,
-    STOP_WAIT_MS = 1000,
-    RANDOMS = 256
+    STOP_WAIT_MS = 1000
 };
 
 static sp_shm ring_shm;
@@ -159,19 +159,6 @@ void gate_recorder_stop(void)
         gate_link_wait(&ledger, is_detached, detach_call != 0 ? STOP_WAIT_MS : 0);
     }
     gate_link_stop(&ledger);
-}
-
-uint64_t gate_recorder_reference(void)
-{
-    static uint64_t randoms[RANDOMS];
-    static size_t left;
-    if (left == 0) {
-        sp_random(randoms, sizeof(randoms));
-        left = RANDOMS;
-    }
-    uint64_t reference = randoms[--left] & ((UINT64_C(1) << 60) - 1);
-    randoms[left] = 0;
-    return reference | 1;
 }
 
 bool gate_recorder_works(void)
@@ -367,7 +354,7 @@ void gate_recorder_unread(ngx_http_request_t *r)
     }
     sp_event event = {
         .when_unix_us = sp_now_unix_us(),
-        .reference = ctx != NULL ? ctx->reference : gate_recorder_reference(),
+        .reference = ctx != NULL ? ctx->reference : sp_recorder_reference(),
         .kind = SP_EVENT_DECISION,
         .severity = SP_SEVERITY_LOW,
         .gate = SP_GATE_WEB,

@@ -11,8 +11,6 @@
 
 SP_MUST sp_err gate_recorder_start(const gate_main_conf *conf);
 void gate_recorder_stop(void);
-/* A reference number that nobody can guess. */
-uint64_t gate_recorder_reference(void);
 /* Whether what must be recorded can be: room in the ring, and a ledger that lives. */
 bool gate_recorder_works(void);
 /* Writes the event of a decision before its end, or at its end, or the close of one written

@@ -6,6 +6,7 @@
 #include "gates/web/subject.h"
 
 #include "gates/web/peer.h"
+#include "infra/gate/shared.h"
 #include "lib/web/cookie.h"
 
 void gate_subject_collect(gate_ctx *ctx)
@@ -28,24 +29,6 @@ void gate_subject_collect(gate_ctx *ctx)
     gate_peer_of(r, ctx->subject.who.peer);
 }
 
-static sp_reason device_trouble(uint8_t state)
-{
-    switch ((sp_device_state)state) {
-    case SP_DEVICE_ACTIVE:
-        return SP_REASON_NONE;
-    case SP_DEVICE_PENDING:
-        return SP_REASON_DEVICE_PENDING;
-    case SP_DEVICE_QUARANTINED:
-        return SP_REASON_DEVICE_QUARANTINE;
-    case SP_DEVICE_REVOKED:
-        return SP_REASON_DEVICE_REVOKED;
-    case SP_DEVICE_FREE:
-    case SP_DEVICE_COUNT:
-        break;
-    }
-    return SP_REASON_DEVICE_UNKNOWN;
-}
-
 /* A certificate that is shown must be that of an active device, whatever the policy would let an
  * unknown one do. */
 static sp_reason find_device(gate_ctx *ctx, sp_live_device *ret_device, uint32_t *ret_slot)
@@ -62,7 +45,7 @@ static sp_reason find_device(gate_ctx *ctx, sp_live_device *ret_device, uint32_t
     }
     subject->device_id = ret_device->id;
     sp_copy(subject->device_name, ret_device->name, sizeof(subject->device_name));
-    sp_reason trouble = device_trouble(ret_device->state);
+    sp_reason trouble = sp_gate_device_trouble(ret_device->state);
     if (trouble == SP_REASON_NONE) {
         subject->who.owner = ret_device->owner;
         subject->who.posture = ret_device->posture;

@@ -21,7 +21,6 @@ enum {
     TICK_US = 1000000,
     START_WAIT_MS = 1000,
     STOP_WAIT_MS = 1000,
-    RANDOMS = 256
 };
 
 /* ---- waiting for the disk ---- */
@@ -211,19 +210,6 @@ void sp_recorder_stop(sp_recorder *recorder)
 }
 
 /* ---- events ---- */
-
-uint64_t sp_recorder_reference(void)
-{
-    static uint64_t randoms[RANDOMS];
-    static size_t left;
-    if (left == 0) {
-        sp_random(randoms, sizeof(randoms));
-        left = RANDOMS;
-    }
-    uint64_t reference = randoms[--left] & ((UINT64_C(1) << 60) - 1);
-    randoms[left] = 0;
-    return reference | 1;
-}
 
 static bool ledger_lives(const sp_recorder *recorder)
 {

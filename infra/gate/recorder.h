@@ -12,6 +12,7 @@
 #define SP_GATE_RECORDER_H
 
 #include "infra/gate/link.h"
+#include "infra/gate/shared.h"
 #include "infra/ipc/shm.h"
 #include "lib/proto/event.h"
 #include "lib/proto/ring.h"
@@ -47,8 +48,6 @@ SP_MUST sp_err sp_recorder_start(sp_recorder *recorder, sp_loop *loop, const cha
 /* Says goodbye and waits a second for the disk. */
 void sp_recorder_stop(sp_recorder *recorder);
 
-/* A reference number that nobody can guess. */
-uint64_t sp_recorder_reference(void);
 /* Whether what must be recorded can be: room in the ring, and a ledger that lives. */
 bool sp_recorder_works(const sp_recorder *recorder);
 /* The ring fills faster than the ledger, which lives, empties it: who can wait should. */

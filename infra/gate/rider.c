@@ -5,6 +5,7 @@
  */
 #include "infra/gate/rider.h"
 
+#include "infra/gate/shared.h"
 #include "infra/proc/clock.h"
 
 #include <stdlib.h>
@@ -65,24 +66,6 @@ static sp_err find_live(const sp_live *live, sp_rider *rider, sp_live_session *r
     return sp_live_session_get(live, rider->slot, rider->id, ret_live);
 }
 
-static sp_reason device_trouble(uint8_t state)
-{
-    switch ((sp_device_state)state) {
-    case SP_DEVICE_ACTIVE:
-        return SP_REASON_NONE;
-    case SP_DEVICE_PENDING:
-        return SP_REASON_DEVICE_PENDING;
-    case SP_DEVICE_QUARANTINED:
-        return SP_REASON_DEVICE_QUARANTINE;
-    case SP_DEVICE_REVOKED:
-        return SP_REASON_DEVICE_REVOKED;
-    case SP_DEVICE_FREE:
-    case SP_DEVICE_COUNT:
-        break;
-    }
-    return SP_REASON_DEVICE_UNKNOWN;
-}
-
 static sp_reason find_device(const sp_live *table, sp_rider *rider, const sp_live_session *live)
 {
     sp_live_device device;
@@ -97,8 +80,8 @@ static sp_reason find_device(const sp_live *table, sp_rider *rider, const sp_liv
     }
     rider->device_id = device.id;
     sp_copy(rider->device_name, device.name, sizeof(rider->device_name));
-    if (device_trouble(device.state) != SP_REASON_NONE) {
-        return device_trouble(device.state);
+    if (sp_gate_device_trouble(device.state) != SP_REASON_NONE) {
+        return sp_gate_device_trouble(device.state);
     }
     if ((device.person != 0 && device.person != live->person) ||
         (live->device != SP_NONE && live->device != slot)) {

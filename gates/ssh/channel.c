@@ -43,6 +43,7 @@ static void free_one(sp_deferred *deferred)
 void sg_channel_forget(sg_channel *channel)
 {
     sg_recording_end(channel);
+    sg_sftp_end(channel);
     sg_start_gone(channel);
     sg_menu_done(channel);
     if (channel->held != NULL) {
@@ -90,6 +91,7 @@ void sg_channel_end(sg_channel *channel)
     }
     channel->state = SG_CH_ENDED;
     sg_recording_end(channel);
+    sg_sftp_end(channel);
     sg_start_gone(channel);
     sg_channel_tell_core(channel, false);
     if (channel->held != NULL) {
@@ -404,7 +406,9 @@ static int step_start(sg_channel *channel)
                  ? ssh_channel_request_subsystem(channel->back, channel->subsystem)
              : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
                                         : ssh_channel_request_shell(channel->back);
-    if (rc == SSH_OK && !sg_recording_begin(channel)) {
+    bool is_sftp = channel->subsystem != NULL;
+    if (rc == SSH_OK &&
+        (!sg_recording_begin(channel) || (is_sftp && sp_failed(sg_sftp_begin(channel))))) {
         sg_refusal refusal;
         sg_refusal_make(&refusal, SP_REASON_UNRECORDED, "this cannot be recorded now");
         sg_channel_refuse(channel, &refusal);

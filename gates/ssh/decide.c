@@ -27,6 +27,13 @@ sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path)
     return sp_policy_ssh_whole(&conn->snapshot->policy, &question, path);
 }
 
+sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path)
+{
+    sp_question question = question_of(conn, action);
+    question.part = sp_policy_ssh_part(&conn->snapshot->policy, conn->resource, path).part;
+    return sp_policy_decide(&conn->snapshot->policy, &question);
+}
+
 bool sg_decide_place(sg_conn *conn, sg_refusal *refusal)
 {
     if (sg_here.office.snapshot == NULL) {

@@ -161,6 +161,7 @@ struct sg_channel {
     sp_decision decision;
     sp_action action;
     struct sg_pending *pending;     /* what has to happen before it starts; NULL = nothing yet */
+    struct sg_sftp *sftp;           /* NULL = no sftp */
     struct sg_recording *recording; /* NULL = what passes is not recorded */
     void *menu;                     /* while the client chooses a machine */
     uint32_t menu_call;
@@ -323,6 +324,7 @@ void sg_start_push(const sp_msg *msg);
 
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);
+sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path);
 sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path);
 /* The resource and the account by their names in the policy of now; false with why. */
 bool sg_decide_place(sg_conn *conn, sg_refusal *refusal);
@@ -332,10 +334,20 @@ void sg_decide_refuse(const sg_conn *conn, const sp_decision *decision, const ch
 /* ---- relay.c ---- */
 void sg_relay_attach(sg_channel *channel); /* both ends are there */
 void sg_relay_front(sg_channel *channel);  /* the client's end: its callbacks */
+/* Bytes that go out next in this stream. */
+void sg_relay_queue(sg_channel *channel, sg_stream stream, sp_span bytes);
 /* Moves what was held back; passes on ends. */
 void sg_relay_pump(sg_channel *channel);
 /* Text of ours to the client's terminal. */
 void sg_relay_say(sg_channel *channel, sp_span text, bool is_error);
+
+/* ---- sftp.c ---- */
+SP_MUST sp_err sg_sftp_begin(sg_channel *channel);
+/* Bytes of the client (SG_IN) or of the machine (SG_OUT); what passes on is queued. */
+void sg_sftp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
+/* Nothing more of the client is taken until the machine has answered. */
+bool sg_sftp_waits(const sg_channel *channel);
+void sg_sftp_end(sg_channel *channel);
 
 /* ---- recording.c ---- */
 /* It runs from now on; false: it cannot be recorded. */

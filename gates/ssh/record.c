@@ -80,10 +80,11 @@ static sp_span detail_of(const sg_channel *channel, const char *more, char room[
 {
     char connection[SP_REFERENCE_TEXT_BYTES];
     sp_reference_text(channel->conn->connection, connection);
-    int len = snprintf(room, DETAIL_BYTES,
-                       "{\"connection\":\"%s\",\"channel\":%u,\"account\":\"%.63s\"%s%s}",
-                       connection, channel->number, channel->conn->account,
-                       channel->has_pty ? ",\"pty\":true" : "", more);
+    int len =
+        snprintf(room, DETAIL_BYTES,
+                 "{\"connection\":\"%s\",\"channel\":%u,\"kind\":\"%s\",\"account\":\"%.63s\"%s%s}",
+                 connection, channel->number, sg_method_of(channel), channel->conn->account,
+                 channel->has_pty ? ",\"pty\":true" : "", more);
     return len < 0 || len >= DETAIL_BYTES ? SP_SPAN_EMPTY : sp_span_of(room, (size_t)len);
 }
 

@@ -16,7 +16,13 @@
 
 #include <string.h>
 
-enum { MOVE_MAX_BYTES = 128 * 1024, CHUNK_BYTES = 64 * 1024, ROUNDS_MAX = 16, INTERRUPT = 0x03 };
+enum {
+    MOVE_MAX_BYTES = 128 * 1024,
+    CHUNK_BYTES = 64 * 1024,
+    QUEUE_MAX_BYTES = 4 << 20,
+    ROUNDS_MAX = 16,
+    INTERRUPT = 0x03
+};
 
 static uint8_t chunk[CHUNK_BYTES];
 
@@ -73,6 +79,27 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     return (size_t)rc;
 }
 
+static bool push_pending(sg_channel *channel, sg_stream stream);
+
+/* Through the packets' judge, which queues what passes on. */
+static size_t arrive_sftp(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+{
+    sg_flow *flow = &channel->flows[stream];
+    if (stream == SG_IN && sg_sftp_waits(channel)) {
+        flow->held = true;
+        return 0;
+    }
+    flow->busy = true;
+    size_t taken = len < CHUNK_BYTES ? len : CHUNK_BYTES;
+    sg_sftp_feed(channel, stream, sp_span_of(bytes, taken));
+    if (channel->state == SG_CH_RUNS) {
+        (void)push_pending(channel, stream); /* what is left goes later */
+    }
+    flow->busy = false;
+    flow->held = taken < len;
+    return taken;
+}
+
 /* What comes out of libssh's buffer; how much of it is taken. */
 static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
 {
@@ -80,6 +107,9 @@ static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes
     if (!may_move(channel) || flow->busy || flow->pending.len > 0) {
         flow->held = true;
         return 0;
+    }
+    if (channel->sftp != NULL && stream != SG_ERR) {
+        return arrive_sftp(channel, stream, bytes, len);
     }
     flow->busy = true;
     size_t taken = push(channel, stream, bytes, len);
@@ -193,16 +223,16 @@ void sg_relay_attach(sg_channel *channel)
 
 /* ---- what was held back ---- */
 
-static void keep(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+void sg_relay_queue(sg_channel *channel, sg_stream stream, sp_span bytes)
 {
     sp_buf *pending = &channel->flows[stream].pending;
     if (pending->max_bytes == 0) {
-        *pending = sp_buf_make(CHUNK_BYTES);
+        *pending = sp_buf_make(QUEUE_MAX_BYTES);
     }
-    sp_buf_span(pending, sp_span_of(bytes, len));
+    sp_buf_span(pending, bytes);
     if (sp_failed(sp_buf_error(pending))) {
         sg_refusal refusal;
-        sg_refusal_make(&refusal, SP_REASON_LIMIT, "the gate has no memory left");
+        sg_refusal_make(&refusal, SP_REASON_LIMIT, "more waits than the gate holds");
         sg_conn_fail(channel->conn, &refusal);
     }
 }
@@ -231,9 +261,11 @@ static void move(sg_channel *channel, sg_stream stream)
         return;
     }
     flow->busy = true;
-    while (channel->conn->at != SG_AT_ENDING && push_pending(channel, stream) && flow->held) {
+    while (channel->conn->at != SG_AT_ENDING && channel->state == SG_CH_RUNS &&
+           push_pending(channel, stream) && flow->held) {
         size_t room = room_of(channel, stream);
-        if (room == 0) {
+        bool waits = channel->sftp != NULL && stream == SG_IN && sg_sftp_waits(channel);
+        if (room == 0 || waits) {
             break;
         }
         int len = ssh_channel_read_nonblocking(from_of(channel, stream), chunk,
@@ -243,9 +275,16 @@ static void move(sg_channel *channel, sg_stream stream)
             flow->held = false;
             break;
         }
+        if (channel->sftp != NULL && stream != SG_ERR) {
+            sg_sftp_feed(channel, stream, sp_span_of(chunk, (size_t)len));
+            if (channel->state != SG_CH_RUNS) {
+                break;
+            }
+            continue;
+        }
         size_t went = push(channel, stream, chunk, (size_t)len);
         if (went < (size_t)len) {
-            keep(channel, stream, chunk + went, (size_t)len - went);
+            sg_relay_queue(channel, stream, sp_span_of(chunk + went, (size_t)len - went));
         }
     }
     flow->busy = false;
@@ -255,7 +294,8 @@ static void move(sg_channel *channel, sg_stream stream)
 
 static bool is_empty(const sg_channel *channel, sg_stream stream)
 {
-    return !channel->flows[stream].held && channel->flows[stream].pending.len == 0;
+    return !(channel->sftp != NULL && stream == SG_IN && sg_sftp_waits(channel)) &&
+           !channel->flows[stream].held && channel->flows[stream].pending.len == 0;
 }
 
 /* As soon as it is known: some clients close when the output ends. */
@@ -281,7 +321,8 @@ static void pass_on_ends(sg_channel *channel)
     bool out_done = is_empty(channel, SG_OUT) && is_empty(channel, SG_ERR);
     pass_on_status(channel);
     /* a client that sees the end before the status may close and never learn it (dropbear) */
-    bool told = channel->status_sent || channel->kind == SP_SSH_CHANNEL_FORWARD;
+    bool told =
+        channel->status_sent || channel->kind == SP_SSH_CHANNEL_FORWARD || channel->sftp != NULL;
     if (out_done && told && !channel->front_eof_sent && ssh_channel_is_eof(channel->back)) {
         channel->front_eof_sent = true;
         (void)ssh_channel_send_eof(channel->front);

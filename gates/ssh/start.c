@@ -148,6 +148,26 @@ static void rule_forward(const sg_channel *channel, ruling *out)
     }
 }
 
+/* Each request is judged by itself (sftp.c); here, whether any could be let through. */
+static void rule_sftp(const sg_channel *channel, ruling *out)
+{
+    out->action = SP_ACTION_READ;
+    out->decision = sg_decide(channel->conn, SP_ACTION_READ);
+    static const sp_action others[] = {SP_ACTION_EXPORT, SP_ACTION_IMPORT};
+    for (size_t i = 0; i < SP_COUNT(others) && out->decision.verdict != SP_VERDICT_ALLOW; i++) {
+        sp_decision other = sg_decide(channel->conn, others[i]);
+        if (other.verdict == SP_VERDICT_ALLOW) {
+            out->decision = other;
+            out->action = others[i];
+        }
+    }
+    if (out->decision.verdict == SP_VERDICT_ASK) {
+        no(out, SP_REASON_APPROVAL,
+           "files here need other people's agreement, which sftp cannot "
+           "wait for");
+    }
+}
+
 /* A certificate's command is what runs, whatever was asked for. */
 static sp_err force(sg_channel *channel)
 {
@@ -176,7 +196,7 @@ static void rule(sg_channel *channel, ruling *out)
     } else if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
         rule_forward(channel, out);
     } else if (channel->subsystem != NULL) {
-        no(out, SP_REASON_UNPARSED, "sftp does not pass through this gate");
+        rule_sftp(channel, out);
     } else if (channel->command != NULL) {
         rule_command(channel, out);
     } else {

@@ -190,7 +190,7 @@ class SshOffice:
 
     def events(self, **fields):
         """Events of the SSH gate with these fields, newest first."""
-        found = [e for e in self.audrey.get("/admin/events?limit=100")["items"] if e.get("gate") == "ssh"]
+        found = [e for e in self.audrey.get("/admin/ledger/events?limit=100")["items"] if e.get("gate") == "ssh"]
         return [e for e in found if all(e.get(k) == v for k, v in fields.items())]
 
 

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files through the SSH gate: sftp, scp both ways, rsync, git, and who may not.
+OWNS nothing. PROCESS tests. TRUST none. SPEC lib/proto/sftp.h, gates/ssh/sftp.c."""
+
+import base64
+import hashlib
+import os
+import shlex
+import subprocess
+
+import paramiko
+import pytest
+
+from officelib import wait_for
+from sshgatelib import SshOffice
+
+DOCUMENTS = """\
+kind: Role
+name: reader
+title: Readers
+---
+kind: Rule
+name: engineers work
+who: { roles: [engineer] }
+to: { resources: [host] }
+may: [connect, read, write, execute, import, export, destroy]
+---
+kind: Rule
+name: readers take files away
+who: { roles: [reader] }
+to: { resources: [host] }
+may: [connect, read, export]
+"""
+
+
+@pytest.fixture(scope="module")
+def office():
+    one = SshOffice(DOCUMENTS)
+    one.person("rita", ["reader"])
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def data(mebibytes):
+    return hashlib.sha256(b"x").digest() * 32768 * mebibytes
+
+
+def sftp(office, name, batch, machine="host", *words):
+    return subprocess.run([*office.argv(name, machine, "-b", "-", *words, "127.0.0.1", program="sftp")], input=batch,
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_sftp_puts_and_gets_and_the_ledger_has_the_sum(office, tmp_path):
+    one = tmp_path / "one.bin"
+    one.write_bytes(data(8))
+    far = tmp_path / "far"
+    far.mkdir()
+    told = sftp(office, "ann", f"put {one} {far}/two.bin\nget {far}/two.bin {tmp_path}/three.bin\nls -l {far}\n"
+                               f"rename {far}/two.bin {far}/four.bin\nmkdir {far}/d\nrmdir {far}/d\nrm {far}/four.bin\n")
+    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "three.bin").read_bytes() == data(8)
+    assert not list(far.iterdir())
+    digest = hashlib.sha256(data(8)).hexdigest()
+
+    def both():
+        found = [e for e in office.events() if "sha256" in e.get("detail", {}) and e["object"] == f"{far}/two.bin"]
+        return found if len(found) == 2 else None
+    found = wait_for("both files in the ledger", 10, both)
+    assert {e["detail"].get("sha256") for e in found} == {digest}
+    assert {e["action"] for e in found} == {"import", "export"}
+    words = {e.get("detail", {}).get("request") for e in office.events()}
+    assert {"open", "mkdir", "rmdir", "remove"} <= words
+
+
+def test_who_may_only_read_gets_and_puts_nothing(office, tmp_path):
+    near = tmp_path / "near"
+    near.write_bytes(b"secret")
+    assert sftp(office, "rita", f"get {near} {tmp_path}/got\n").returncode == 0
+    assert (tmp_path / "got").read_bytes() == b"secret"
+    for batch in (f"put {near} {tmp_path}/put\n", f"rm {near}\n", f"rename {near} {near}2\n", f"mkdir {tmp_path}/m\n",
+                  f"chmod 777 {near}\n", f"symlink {near} {tmp_path}/l\n"):
+        told = sftp(office, "rita", batch)
+        assert told.returncode != 0, batch
+    assert near.read_bytes() == b"secret" and sorted(p.name for p in tmp_path.iterdir()) == ["got", "near"]
+    assert any(e.get("verdict") == "deny" and "request" in e.get("detail", {}) for e in office.events())
+
+
+def test_scp_in_both_of_its_ways(office, tmp_path):
+    one = tmp_path / "one"
+    one.write_bytes(data(3))
+    for words in ([], ["-O"]):
+        scp = ["scp", *office.options("ann"), "-o", "User=ann:host", "-P", str(office.port), *words]
+        put = subprocess.run([*scp, str(one), f"127.0.0.1:{tmp_path}/two"], capture_output=True, text=True, timeout=60,
+                             check=False)
+        assert put.returncode == 0, put.stderr
+        assert (tmp_path / "two").read_bytes() == data(3)
+        get = subprocess.run([*scp, f"127.0.0.1:{tmp_path}/two", str(tmp_path / "three")], capture_output=True,
+                             text=True, timeout=60, check=False)
+        assert get.returncode == 0, get.stderr
+        assert (tmp_path / "three").read_bytes() == data(3)
+        os.remove(tmp_path / "two")
+
+
+def test_rsync_and_git(office, tmp_path):
+    shell = shlex.join([*office.argv("ann", "host")])
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for n in range(20):
+        (tree / f"f{n}").write_bytes(bytes([n]) * 5000)
+    told = subprocess.run(["rsync", "-a", "-e", shell, f"{tree}/", f"127.0.0.1:{tmp_path}/copy/"], capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert told.returncode == 0, told.stderr
+    assert (tmp_path / "copy" / "f7").read_bytes() == b"\x07" * 5000
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "g.git")], check=True)
+    env = {**os.environ, "GIT_SSH_COMMAND": shell, "GIT_CONFIG_GLOBAL": "/dev/null"}
+    told = subprocess.run(["git", "clone", f"127.0.0.1:{tmp_path}/g.git", str(tmp_path / "g")], env=env,
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 0, told.stderr
+    kinds = {e.get("detail", {}).get("kind") for e in office.events()}
+    assert {"rsync", "git"} <= kinds
+
+
+def test_a_reader_gets_by_scp_and_rsync_but_puts_nothing(office, tmp_path):
+    one = tmp_path / "one"
+    one.write_bytes(b"1")
+    scp = ["scp", "-O", *office.options("rita"), "-o", "User=rita:host", "-P", str(office.port)]
+    assert subprocess.run([*scp, f"127.0.0.1:{one}", str(tmp_path / "got")], capture_output=True, timeout=60,
+                          check=False).returncode == 0
+    told = subprocess.run([*scp, str(one), f"127.0.0.1:{tmp_path}/put"], capture_output=True, text=True, timeout=60,
+                          check=False)
+    assert told.returncode != 0 and "reference" in told.stderr
+    assert not (tmp_path / "put").exists()
+    told = office.ssh("rita", "host", "id")
+    assert told.returncode == 254 and "execute" in told.stderr
+    told = office.ssh("rita", "host", f"scp -f {one}; id")
+    assert told.returncode == 254
+
+
+def test_paramikos_sftp_with_many_requests_at_once(office, tmp_path):
+    client = paramiko.SSHClient()
+    client.load_host_keys(office.known_hosts)
+    client.connect("127.0.0.1", office.port, "ann:host", key_filename=office.key("ann"), allow_agent=False,
+                   look_for_keys=False)
+    try:
+        files = client.open_sftp()
+        with files.open(f"{tmp_path}/p", "wb") as file:
+            file.set_pipelined(True)
+            file.write(data(4))
+        with files.open(f"{tmp_path}/p", "rb") as file:
+            file.prefetch()
+            assert file.read() == data(4)
+        with pytest.raises(OSError):
+            files.open(f"{tmp_path}/none/none", "rb")
+        assert files.normalize(f"{tmp_path}/../{tmp_path.name}") == str(tmp_path)
+    finally:
+        client.close()
+
+
+def test_psftp(office, tmp_path):
+    key = str(tmp_path / "key.ppk")
+    subprocess.run(["puttygen", office.key("ann"), "-O", "private", "-o", key], check=True, timeout=30)
+    (tmp_path / "p").write_bytes(data(1))
+    with open(office.known_hosts, encoding="ascii") as file:
+        blob = base64.b64decode(file.read().split()[2])
+    print256 = "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+    told = subprocess.run(["psftp", "-batch", "-hostkey", print256, "-i", key, "-P", str(office.port), "-l", "ann:host",
+                           "127.0.0.1"], input=f"get {tmp_path}/p {tmp_path}/q\nquit\n", capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert (tmp_path / "q").read_bytes() == data(1), told.stderr + told.stdout
+
+
+def test_the_server_by_its_program_is_refused(office):
+    told = office.ssh("ann", "host", "/usr/lib/openssh/sftp-server")
+    assert told.returncode == 254 and "subsystem" in told.stderr
+
+
+def test_junk_instead_of_sftp_ends_the_channel(office):
+    told = office.ssh("ann", "host", "sftp", "-s", input="\xff" * 5000)
+    assert told.returncode != 0 and office.ssh("ann", "host", "echo ok").stdout == "ok\n"

@@ -267,6 +267,11 @@ void db_session_fail(db_session *session, const db_refusal *refusal)
         auto_buf sp_buf out = sp_buf_make(4096);
         db_refusal said = *refusal;
         said.reference = reference;
+        if (session->at == DB_AT_OPEN && session->waits) {
+            /* the answer to what waits: libpq shows nobody a FATAL that comes instead of one */
+            db_refusal_write(&said, "ERROR", &out);
+            sp_pg_ready_write(&out, 'I');
+        }
         db_refusal_write(&said, "FATAL", &out);
         SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* it ends anyway */
     }

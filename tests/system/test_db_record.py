@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What must be on the ledger before it happens: with a ledger that stands still nothing of it reaches the server, the
+session is told, and it goes on when the ledger does.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "record", docs/ARCHITECTURE.md "Events".
+"""
+
+import os
+import signal
+import threading
+import time
+
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice
+from officelib import descendants
+
+DOCUMENTS = """\
+kind: Role
+name: clerk
+---
+kind: Class
+name: internal
+---
+kind: Class
+name: weighty
+above: internal
+record: true
+---
+kind: Resource
+name: orders-db
+operator: company
+class: internal
+postgres:
+  address: 127.0.0.1:{port}
+  tls: loopback
+  databases: [orders]
+  accounts: [{ roles: [clerk], as: op_all }]
+  parts:
+    - { table: audit.entries, class: weighty }
+---
+kind: Rule
+name: clerks work
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [connect, read, write, destroy]
+"""
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS)
+    try:
+        one.person("cora", "clerk")
+        yield one
+    finally:
+        one.close()
+
+
+class Still:
+    """The ledger does not run meanwhile."""
+
+    def __init__(self, office):
+        pid = office.pid("ledger")
+        self.pids = [pid, *descendants(pid)]
+
+    def __enter__(self):
+        for pid in self.pids:
+            os.kill(pid, signal.SIGSTOP)
+        return self
+
+    def __exit__(self, *_):
+        for pid in self.pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def seen_by_server(gate):
+    return gate.sql("SELECT count(*) FROM pg_stat_activity WHERE query ~ 'UPDATE audit.entries' AND pid <> "
+                    "pg_backend_pid()")[0][0]
+
+
+def test_what_must_be_recorded_waits_and_then_does_not_run(gate):
+    cora = gate.connect("cora")
+    cora.autocommit = True
+    with cora.cursor() as c:
+        c.execute("UPDATE audit.entries SET what = 'before' WHERE id = 1")
+        c.execute("SELECT 1")  # the server's last statement of this session
+        with Still(gate.office):
+            began = time.monotonic()
+            with pytest.raises(psycopg2.Error) as what:
+                c.execute("UPDATE audit.entries SET what = 'unrecorded' WHERE id = 1")
+            took = time.monotonic() - began
+            assert what.value.pgcode == "53400" and "written down" in str(what.value), what.value
+            assert took < 6 and seen_by_server(gate) == 0
+            with pytest.raises(psycopg2.Error):  # and from now on at once
+                c.execute("DELETE FROM audit.entries")
+        assert gate.sql("SELECT what FROM audit.entries WHERE id = 1") == [("before",)]
+        assert gate.sql("SELECT count(*) FROM audit.entries") == [(10,)]
+        end = time.monotonic() + 15
+        while True:
+            try:
+                c.execute("UPDATE audit.entries SET what = 'after' WHERE id = 1")
+                break
+            except psycopg2.Error as error:
+                assert error.pgcode == "53400" and time.monotonic() < end
+                time.sleep(0.2)
+    cora.close()
+    assert gate.sql("SELECT what FROM audit.entries WHERE id = 1") == [("after",)]
+
+
+def test_what_waits_for_the_disk_runs_when_it_is_there(gate):
+    cora = gate.connect("cora")
+    cora.autocommit = True
+    errors = []
+
+    def write():
+        try:
+            cora.cursor().execute("UPDATE audit.entries SET what = 'waited' WHERE id = 2")
+        except psycopg2.Error as error:
+            errors.append(error)
+
+    with Still(gate.office):
+        run = threading.Thread(target=write, daemon=True)
+        run.start()
+        time.sleep(1)
+        assert run.is_alive() and seen_by_server(gate) == 0
+        assert gate.sql("SELECT what FROM audit.entries WHERE id = 2") == [("entry 2",)]
+    run.join(10)
+    assert not errors and gate.sql("SELECT what FROM audit.entries WHERE id = 2") == [("waited",)]
+    cora.close()

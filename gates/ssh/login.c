@@ -342,7 +342,10 @@ static void ask_prompt(sg_conn *conn, ssh_message msg)
 static void authenticate(sg_conn *conn, ssh_message msg)
 {
     int method = ssh_message_subtype(msg);
-    if (!take_user(conn, ssh_message_auth_user(msg)) ||
+    /* answers to prompts name nobody: they are of whom the prompts were for */
+    bool is_answer =
+        method == SSH_AUTH_METHOD_INTERACTIVE && ssh_message_auth_kbdint_is_response(msg) != 0;
+    if ((!is_answer && !take_user(conn, ssh_message_auth_user(msg))) ||
         (method != SSH_AUTH_METHOD_NONE && ++conn->login.attempts > SG_ATTEMPTS_MAX)) {
         ssh_message_free(msg);
         ssh_session_set_disconnect_message(conn->front.ssh, "sallyport: too many attempts");

@@ -299,6 +299,14 @@ def test_machines_open_on_the_company_laptop(demo, company_leo):
     as_somebody(env, "cli", "leo", "scp", got, "workstation.sallyport:back.csv")
     assert "33127.00" in as_somebody(env, "ssh", "leo", "workstation", "tail -n 1 back.csv")
 
+    def recorded():
+        for one in json.loads(as_somebody(env, "cli", "leo", "session", "recordings", "--json")):
+            if "33127.00" in as_somebody(env, "cli", "leo", "session", "replay", one["id"], "--text"):
+                return one
+        return None
+
+    assert wait_for("the recording of it", 20, recorded, step=0.5)["resource"] == "workstation"
+
 
 def test_a_private_laptop_gets_a_shell_and_no_file(demo, company_leo):
     env = environment(demo, "home-private")

@@ -156,7 +156,7 @@ export const en = {
     endTitle: (person: string, machine: string) => `End the connection of ${person} to ${machine}?`, endText: "It is cut at once; what runs there gets a hang-up. The person sees why and may connect again; lock the account to prevent that.", ended: "The connection has ended",
     recordings: "Recordings", noRecordings: "No recordings", noRecordingsText: "Terminals are recorded where the policy says so. Widen the filters if you miss one.",
     day: "Day", length: "Length", live: "Live", download: "Download", recording: "Recording", stillLive: "This connection is still open.", watchIt: "Watch it live.", channel: "Channel", nothingRecorded: "No terminal was recorded in this connection.",
-    about: "About it", size: "Printed", coverage: "How much of it was recorded", coverageParts: { recorded: "Recorded", opaque: "Seen, but not what was in it", refused: "Refused", missing: "Missing" },
+    about: "About it", size: "Printed", coverage: "How much of it was recorded", coverageParts: { channels: "Channels", files: "Files", recorded: "Recorded", opaque: "Seen, but not what was in it", refused: "Refused", missing: "Missing" },
     watchTitle: (person: string, machine: string) => `${person} on ${machine}`, youWatch: "You are watching. The person on the other side is told.", notWatching: "You are not counted as watching", watchOver: "The connection has ended", toRecording: "To its recording", nothingOpen: "Nothing runs in this connection now.",
     player: {
       view: "View", screen: "Terminal", text: "Text", nothing: "Nothing was printed.", play: "Play", pause: "Pause", position: "Position", speed: "Speed", skip: "Shorten pauses",

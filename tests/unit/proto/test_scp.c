@@ -7,7 +7,7 @@
 
 #include "tests/unit/ssh/keygen.h"
 
-static const char *const WORDS[] = {"more",       "times", "file", "piece",   "file-end",
+static const char *const WORDS[] = {"more",   "times",      "file", "piece",   "file-end",
                                     "folder", "folder-end", "good", "warning", "fatal"};
 
 static sp_err follow(sp_scp_side side, sp_span stream, size_t step, sp_buf *told, sp_buf *again)
@@ -60,8 +60,8 @@ static void what_the_real_scp_sends_is_followed(void **state)
         sp_span said = sp_buf_borrow(&told);
         assert_true(sp_span_starts(said, SP_SPAN_LIT("times 0 0 ;folder 755 0 d;times 0 0 ;")));
         assert_true(sp_span_find(said, SP_SPAN_LIT("file 644 5 a;file-end 0 0 ;")) < said.len);
-        assert_true(sp_span_find(said, SP_SPAN_LIT(
-                                           "folder 755 0 e;times 0 0 ;file 644 0 b;file-end 0 0 ;"
+        assert_true(
+            sp_span_find(said, SP_SPAN_LIT("folder 755 0 e;times 0 0 ;file 644 0 b;file-end 0 0 ;"
                                            "folder-end 0 0 ;")) < said.len);
         assert_true(sp_span_ends(said, SP_SPAN_LIT("folder-end 0 0 ;")));
         assert_true(sp_span_eq(sp_buf_borrow(&again), stream));
@@ -77,11 +77,17 @@ static void answers_and_abuse(void **state)
         sp_code code;
         const char *told;
     } CASES[] = {
-        {SP_SCP_SINK, {(const uint8_t *)"\0\0\1no\n\2gone\n", 12}, SP_OK,
+        {SP_SCP_SINK,
+         {(const uint8_t *)"\0\0\1no\n\2gone\n", 12},
+         SP_OK,
          "good 0 0 ;good 0 0 ;warning 0 0 no;fatal 0 0 gone;"},
-        {SP_SCP_SOURCE, {(const uint8_t *)"C0644 2 a\nxy\1cut\n", 17}, SP_OK,
+        {SP_SCP_SOURCE,
+         {(const uint8_t *)"C0644 2 a\nxy\1cut\n", 17},
+         SP_OK,
          "file 644 2 a;file-end 0 0 cut;"},
-        {SP_SCP_SOURCE, {(const uint8_t *)"C0644 1 a b\nx\0", 14}, SP_OK,
+        {SP_SCP_SOURCE,
+         {(const uint8_t *)"C0644 1 a b\nx\0", 14},
+         SP_OK,
          "file 644 1 a b;file-end 0 0 ;"},
         {SP_SCP_SOURCE, {(const uint8_t *)"C0644 1 ../a\n", 13}, SP_EINVALID, ""},
         {SP_SCP_SOURCE, {(const uint8_t *)"C0644 1 ..\n", 11}, SP_EINVALID, ""},

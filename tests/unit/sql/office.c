@@ -4,10 +4,13 @@
  */
 #include "tests/unit/sql/office.h"
 
+#include "tests/unit/cm.h"
+
 #include "lib/base/buf.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void must(sp_err err)
 {
@@ -115,4 +118,43 @@ const char *office_judge(sp_sql_judge *judge, const sp_sql_context *context, con
     sp_copy(line, all.ptr, all.len);
     line[all.len] = '\0';
     return line;
+}
+
+int office_set_up(void **state)
+{
+    static office_room it;
+    assert_ok(sp_sql_judge_new(&it.judge));
+    it.office = office_new();
+    *state = &it;
+    return 0;
+}
+
+int office_tear_down(void **state)
+{
+    office_room *it = *state;
+    sp_sql_judge_free(it->judge);
+    sp_sql_catalogue_free(it->office);
+    return 0;
+}
+
+bool office_is_listed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action)
+{
+    (void)policy;
+    *ret_action = SP_ACTION_READ;
+    return sp_span_eq(schema, SP_SPAN_LIT("public")) && sp_span_eq(name, SP_SPAN_LIT("listed"));
+}
+
+void office_check(void **state, sp_sql_context context, const office_judged *cases, size_t count)
+{
+    office_room *it = *state;
+    context.catalogue = it->office;
+    size_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *got = office_judge(it->judge, &context, cases[i].text);
+        if (strcmp(got, cases[i].uses) != 0) {
+            print_error("%s\n   got:  %s\n   want: %s\n", cases[i].text, got, cases[i].uses);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
 }

@@ -19,4 +19,23 @@ sp_sql_catalogue *office_new(void);
  */
 const char *office_judge(sp_sql_judge *judge, const sp_sql_context *context, const char *text);
 
+typedef struct {
+    sp_sql_judge *judge;
+    sp_sql_catalogue *office;
+} office_room;
+
+/* A group's: *state is an office_room. */
+int office_set_up(void **state);
+int office_tear_down(void **state);
+
+typedef struct {
+    const char *text;
+    const char *uses;
+} office_judged;
+
+/* Tells every case that is judged otherwise, and fails; the context's catalogue is the room's. */
+void office_check(void **state, sp_sql_context context, const office_judged *cases, size_t count);
+/* A context's function_action: public.listed() reads. */
+bool office_is_listed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action);
+
 #endif

@@ -9,32 +9,8 @@
 
 #include <string.h>
 
-typedef struct {
-    const char *text;
-    const char *uses;
-} judged;
-
-typedef struct {
-    sp_sql_judge *judge;
-    sp_sql_catalogue *office;
-} room;
-
-static int set_up(void **state)
-{
-    static room it;
-    assert_ok(sp_sql_judge_new(&it.judge));
-    it.office = office_new();
-    *state = &it;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    room *it = *state;
-    sp_sql_judge_free(it->judge);
-    sp_sql_catalogue_free(it->office);
-    return 0;
-}
+typedef office_judged judged;
+typedef office_room room;
 
 static bool has_temp(const void *session, sp_span name)
 {
@@ -48,29 +24,11 @@ static bool was_made(const void *session, sp_span name)
     return sp_span_eq(name, SP_SPAN_LIT("made_before"));
 }
 
-static bool is_listed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action)
-{
-    (void)policy;
-    *ret_action = SP_ACTION_READ;
-    return sp_span_eq(schema, SP_SPAN_LIT("public")) && sp_span_eq(name, SP_SPAN_LIT("listed"));
-}
-
 static void check(void **state, const judged *cases, size_t count)
 {
-    room *it = *state;
-    const sp_sql_context context = {.catalogue = it->office,
-                                    .is_temporary = has_temp,
-                                    .is_made = was_made,
-                                    .function_action = is_listed};
-    size_t wrong = 0;
-    for (size_t i = 0; i < count; i++) {
-        const char *got = office_judge(it->judge, &context, cases[i].text);
-        if (strcmp(got, cases[i].uses) != 0) {
-            print_error("%s\n   got:  %s\n   want: %s\n", cases[i].text, got, cases[i].uses);
-            wrong++;
-        }
-    }
-    assert_int_equal(wrong, 0);
+    const sp_sql_context context = {
+        .is_temporary = has_temp, .is_made = was_made, .function_action = office_is_listed};
+    office_check(state, context, cases, count);
 }
 
 static void test_temporary(void **state)
@@ -315,5 +273,5 @@ int main(void)
         cmocka_unit_test(test_columns),    cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_conditions), cmocka_unit_test(test_calls_that_look_like_columns),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -10,32 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct {
-    const char *text;
-    const char *uses;
-} judged;
-
-typedef struct {
-    sp_sql_judge *judge;
-    sp_sql_catalogue *office;
-} room;
-
-static int set_up(void **state)
-{
-    static room it;
-    assert_ok(sp_sql_judge_new(&it.judge));
-    it.office = office_new();
-    *state = &it;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    room *it = *state;
-    sp_sql_judge_free(it->judge);
-    sp_sql_catalogue_free(it->office);
-    return 0;
-}
+typedef office_judged judged;
+typedef office_room room;
 
 static bool has_temp(const void *session, sp_span name)
 {
@@ -43,27 +19,10 @@ static bool has_temp(const void *session, sp_span name)
     return sp_span_eq(name, SP_SPAN_LIT("scratch")) || sp_span_eq(name, SP_SPAN_LIT("orders"));
 }
 
-static bool is_allowed(const void *policy, sp_span schema, sp_span name, sp_action *ret_action)
-{
-    (void)policy;
-    *ret_action = SP_ACTION_READ;
-    return sp_span_eq(schema, SP_SPAN_LIT("public")) && sp_span_eq(name, SP_SPAN_LIT("listed"));
-}
-
 static void check(void **state, const judged *cases, size_t count)
 {
-    room *it = *state;
-    const sp_sql_context context = {
-        .catalogue = it->office, .is_temporary = has_temp, .function_action = is_allowed};
-    size_t wrong = 0;
-    for (size_t i = 0; i < count; i++) {
-        const char *got = office_judge(it->judge, &context, cases[i].text);
-        if (strcmp(got, cases[i].uses) != 0) {
-            print_error("%s\n   got:  %s\n   want: %s\n", cases[i].text, got, cases[i].uses);
-            wrong++;
-        }
-    }
-    assert_int_equal(wrong, 0);
+    const sp_sql_context context = {.is_temporary = has_temp, .function_action = office_is_listed};
+    office_check(state, context, cases, count);
 }
 
 static void test_reads(void **state)
@@ -699,5 +658,5 @@ int main(void)
         cmocka_unit_test(test_settings_and_bytes),
         cmocka_unit_test(test_statements),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

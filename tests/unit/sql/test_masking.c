@@ -13,31 +13,18 @@
 
 enum { PERSONAL = 1 };
 
-typedef struct {
-    sp_sql_judge *judge;
-    sp_sql_catalogue *office;
-} room;
+typedef office_room room;
 
 static int set_up(void **state)
 {
-    static room it;
-    assert_ok(sp_sql_judge_new(&it.judge));
-    it.office = office_new();
-    uint32_t customers = sp_sql_catalogue_find(it.office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
-    uint32_t phone = sp_sql_catalogue_find_column(it.office, customers, SP_SPAN_LIT("phone"));
-    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
-    sp_sql_catalogue_bind_column(it.office, phone, &bound);
-    sp_sql_catalogue_bind_finish(it.office);
-    sp_sql_masking_bind_views(it.judge, it.office);
-    *state = &it;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
+    (void)office_set_up(state);
     room *it = *state;
-    sp_sql_judge_free(it->judge);
-    sp_sql_catalogue_free(it->office);
+    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
+    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    sp_sql_catalogue_bind_column(it->office, phone, &bound);
+    sp_sql_catalogue_bind_finish(it->office);
+    sp_sql_masking_bind_views(it->judge, it->office);
     return 0;
 }
 
@@ -312,5 +299,5 @@ int main(void)
         cmocka_unit_test(test_clean),   cmocka_unit_test(test_by_origin),
         cmocka_unit_test(test_strict),  cmocka_unit_test(test_views),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_copy)};
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

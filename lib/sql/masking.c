@@ -326,6 +326,12 @@ static void check_list(masking *m, const List *list, standing how)
     }
 }
 
+static bool is_before_or_after(const ColumnRef *column)
+{
+    sp_span qualifier = names_before(column->fields);
+    return sp_span_eq(qualifier, SP_SPAN_LIT("old")) || sp_span_eq(qualifier, SP_SPAN_LIT("new"));
+}
+
 static void check_column(masking *m, const ColumnRef *column, standing how)
 {
     int count = list_length(column->fields);
@@ -336,6 +342,9 @@ static void check_column(masking *m, const ColumnRef *column, standing how)
         refuse(m, "a masked column stands where it would tell its value:",
                name.len > 0 ? name : SP_SPAN_LIT("*"));
         return;
+    }
+    if (masked && count > 1 && is_before_or_after(column)) {
+        m->result->mode = SP_SQL_MASKING_STRICT; /* RETURNING old.c, of servers newer than 15 */
     }
     if (masked && has(&m->rows, name) && !has(&m->names, name)) {
         m->result->mode = SP_SQL_MASKING_STRICT; /* a whole row as one value */

@@ -6,6 +6,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gat
 import contextlib
 import os
 import re
+import struct
 import time
 
 import psycopg2
@@ -13,6 +14,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice
 from officelib import ROOT, wait_for
+from pgraw import SYNC, Raw, bind, execute, message, parse
 
 DOCUMENTS = """\
 kind: Role
@@ -143,7 +145,11 @@ DISGUISES = [
     "SELECT set_config('search_path', 'audit', false)", "CREATE TABLE t (a int)",
     "GRANT ALL ON orders TO PUBLIC", "SELECT query_to_xml('SELECT 1', true, true, '')", "DISCARD ALL",
     "SELECT pg_stats FROM pg_stats", "VACUUM orders", "LOCK TABLE audit.entries",
-    "DECLARE c CURSOR FOR SELECT * FROM audit.entries", "SELECT lo_unlink(1)",
+    "DECLARE c CURSOR FOR SELECT * FROM audit.entries", "SELECT lo_unlink(1)", "SET standard_conforming_strings = off",
+    "SELECT set_config('standard_conforming_strings', 'off', false)", "SET client_encoding = 'SJIS'", "SET NAMES 'GBK'",
+    "SET SESSION AUTHORIZATION postgres", "RESET ROLE", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
+    "COPY orders FROM PROGRAM 'cat'", "COPY orders TO '/tmp/x'", "SELECT lo_get(1)", "SELECT query FROM pg_stat_activity",
+    "EXPLAIN (ANALYZE) UPDATE orders SET note = ''", "SELECT 1; SELECT 2; DROP TABLE orders",
 ]
 
 
@@ -155,6 +161,23 @@ def test_what_a_clerk_may_not(gate, text):
         carl.rollback()
         c.execute("SELECT 1")  # the connection goes on
         assert c.fetchone() == (1,)
+    assert counts(gate) == before
+
+
+def test_functions_without_sql_and_settings_in_a_pipeline(gate):
+    before = counts(gate)
+    with contextlib.closing(Raw(gate.port, tls=None)) as one:
+        assert one.log_in("carl", "orders-db", gate.password("carl"))[-1] == ("Z", b"I")
+        one.send(message("F", struct.pack("!IHHH", 2621, 0, 0, 0)))  # pg_reload_conf()
+        found = one.until("Z")
+        assert [kind for kind, _ in found if kind in "EV"] == ["E"], found
+        # text that means something else once the setting of the message before has come to pass
+        one.send(parse("SELECT set_config('standard_conforming_strings', 'off', false)"), bind(), execute(),
+                 parse("SELECT '\\\\'; DELETE FROM orders; --'"), bind(), execute(), SYNC)
+        found = one.until("Z")
+        assert "D" not in [kind for kind, _ in found] and "E" in [kind for kind, _ in found]
+        one.send(message("Q", b"SELECT '\x95\x5c'\0"))
+        assert b"22021" in dict(one.until("Z"))["E"]
     assert counts(gate) == before
 
 

@@ -112,6 +112,8 @@ static void test_strict(void **state)
 {
     static const char *const texts[] = {
         "SELECT * FROM made_a_moment_ago",
+        "UPDATE customers SET note = 'x' WHERE id = 1 RETURNING old.phone",
+        "DELETE FROM customers WHERE id = 1 RETURNING id, old.*",
         "WITH a AS (SELECT 1) SELECT * FROM a, b",
         "SELECT c FROM customers c",
         "SELECT customers FROM customers",

@@ -514,11 +514,12 @@ static const sp_command commands[] = {
     {SP_GROUP_SELF, NULL, "ssh", "MACHINE [COMMAND...]", "a shell or a command behind the gate",
      .run = sp_ssh_command},
     {SP_GROUP_SELF, NULL, "scp", "ARGUMENT...", "copy files from and to MACHINE.sallyport",
-     .run = sp_scp_command},
+     .run = sp_copy_command},
+    {SP_GROUP_SELF, NULL, "sftp", "MACHINE.sallyport", "the same, by sftp", .run = sp_copy_command},
     {SP_GROUP_SELF, NULL, "ssh-config", NULL, "so that ssh, scp, rsync, git go through the gate",
      "Fetches a certificate for this computer and prints a configuration for OpenSSH in which\n"
      "each machine is MACHINE.sallyport. With --install ~/.ssh/config includes it: then ssh,\n"
-     "scp -O, rsync and git work by that name, and renew the certificate by themselves.",
+     "scp, sftp, rsync and git work by that name, and renew the certificate by themselves.",
      .options = (const sp_option[]){SP_FLAG("--install", "include it in ~/.ssh/config"),
                                     SP_FLAG("--remove", "do not include it any more"),
                                     SP_FLAG("--list", "my machines, as a table"),

@@ -38,7 +38,7 @@ int sp_db_undo(const sp_given *given);
 int sp_psql_command(int argc, char **argv);
 /* ssh.c */
 int sp_ssh_command(int argc, char **argv);
-int sp_scp_command(int argc, char **argv);
+int sp_copy_command(int argc, char **argv);
 int sp_ssh_config(const sp_given *given);
 int sp_ssh_key_add(const sp_given *given);
 /* Key and certificate for SSH, if the office has such a gate; says nothing. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sallyport ssh, scp, ssh-config, ssh-keys: OpenSSH through the gate, with everything set up.
+ * sallyport ssh, scp, sftp, ssh-config, ssh-keys: OpenSSH through the gate, with everything set up.
  * OWNS nothing. PROCESS cli. TRUST argv is the person's; names of machines are looked up among
  * those that the office told, so that none becomes an option or another host. SPEC
  * docs/man/sallyport-ssh.1.
@@ -148,20 +148,20 @@ int sp_ssh_command(int argc, char **argv)
     return sp_run_program("ssh", PACKAGE, args);
 }
 
-/* scp: names with the suffix are ours, by the configuration; -O, for sftp does not pass the gate.
- */
-int sp_scp_command(int argc, char **argv)
+/* scp and sftp: names with the suffix are ours, by the configuration. */
+int sp_copy_command(int argc, char **argv)
 {
     sp_ssh_files files;
-    char *args[ARGS_MAX + 5];
+    char *args[ARGS_MAX + 4];
     char config[] = "-F";
-    char original[] = "-O";
     if (argc < 2 || sp_is_help(argv[1]) || argc > ARGS_MAX) {
         bool help = argc > 1 && sp_is_help(argv[1]);
         fprintf(help ? stdout : stderr,
-                "usage: sallyport scp ARGUMENTS OF SCP\n\n"
-                "scp with machines behind the gate as MACHINE.sallyport:\n\n"
-                "    sallyport scp report.csv workstation.sallyport:\n");
+                "usage: sallyport %s ARGUMENTS OF %s\n\n"
+                "%s with machines behind the gate as MACHINE.sallyport:\n\n"
+                "    sallyport scp report.csv workstation.sallyport:\n"
+                "    sallyport sftp workstation.sallyport\n",
+                argv[0], argv[0], argv[0]);
         return help ? SP_EXIT_OK : SP_EXIT_USAGE;
     }
     int status = ready(&files, false);
@@ -171,12 +171,11 @@ int sp_scp_command(int argc, char **argv)
     args[0] = argv[0];
     args[1] = config;
     args[2] = files.config;
-    args[3] = original;
     for (int i = 1; i < argc; i++) {
-        args[i + 3] = argv[i];
+        args[i + 2] = argv[i];
     }
-    args[argc + 3] = NULL;
-    return sp_run_program("scp", PACKAGE, args);
+    args[argc + 2] = NULL;
+    return sp_run_program(argv[0], PACKAGE, args);
 }
 
 /* ---- ssh-config ---- */

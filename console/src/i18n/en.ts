@@ -147,7 +147,7 @@ export const en = {
     tabs: { machines: "Machines", connections: "Connections", recordings: "Recordings", keys: "Keys" },
     none: "No machines", noneText: "None of your roles has an account on a machine. Ask the security team for the role you need.",
     open: (n: number) => `${n} open`, name: "Name", account: "You work as", shell: "Shell", noShell: "No free shell here: the listed commands only", command: "Command", noGate: "This office has no SSH gate.",
-    anyClient: "With any ssh client", line: "Command for ssh", configHint: "With this in ~/.ssh/config, scp -O, rsync and git work as well. sallyport ssh-config --install writes it for all machines, with your certificate.",
+    anyClient: "With any ssh client", line: "Command for ssh", configHint: "With this in ~/.ssh/config, scp, sftp, rsync and git work as well. sallyport ssh-config --install writes it for all machines, with your certificate.",
     commands: (n: number) => `Listed commands: ${n}`, hostKey: "The gate's host key", hostKeyText: "Your client asks at the first connection. It must be this one, whichever machine you go to.",
     connections: "Connections", noConnections: "Nothing is open", noConnectionsText: "SSH connections appear here as they open.",
     person: "Person", machine: "Machine", runs: "Runs", ran: "What ran", watching: "Watched by", since: "Since", started: "Started", device: "Device", noDevice: "unknown device", client: "Program",

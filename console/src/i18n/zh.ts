@@ -147,7 +147,7 @@ export const zh: typeof en = {
     tabs: { machines: "主机", connections: "连接", recordings: "录像", keys: "密钥" },
     none: "没有主机", noneText: "您的角色在任何主机上都没有账户。请向安全团队申请所需的角色。",
     open: (n: number) => `${n} 个打开`, name: "名称", account: "您的账户", shell: "终端", noShell: "此处不提供自由终端，仅限列出的命令", command: "命令", noGate: "本办公室没有 SSH 网关。",
-    anyClient: "使用任意 ssh 客户端", line: "ssh 命令", configHint: "写入 ~/.ssh/config 后，scp -O、rsync 和 git 均可使用。sallyport ssh-config --install 会为所有主机写入配置，并使用您的证书。",
+    anyClient: "使用任意 ssh 客户端", line: "ssh 命令", configHint: "写入 ~/.ssh/config 后，scp、sftp、rsync 和 git 均可使用。sallyport ssh-config --install 会为所有主机写入配置，并使用您的证书。",
     commands: (n: number) => `列出的命令：${n}`, hostKey: "网关的主机密钥", hostKeyText: "客户端首次连接时会询问。无论前往哪台主机，都必须是这个密钥。",
     connections: "连接", noConnections: "没有打开的连接", noConnectionsText: "SSH 连接打开后会显示在这里。",
     person: "人员", machine: "主机", runs: "正在运行", ran: "运行过", watching: "监看者", since: "开始于", started: "开始", device: "设备", noDevice: "未知设备", client: "程序",

@@ -255,7 +255,7 @@ static sp_alarm send_line(sp_alarm_term *t, sp_alarm_judge *judge)
     sp_alarm worst = sp_alarm_line(judge, &t->vars, sp_span_of(t->typed, t->typed_len));
     /* a line that goes on: judged again with what follows */
     bool goes_on = t->typed_len > 0 && t->typed[t->typed_len - 1] == '\\';
-    if (t->typing) {
+    if (t->typing && !t->sent) { /* once a line: a storm of returns costs nothing */
         worst = worse(worst, judge_screen(t, judge));
     }
     t->sent = true;

@@ -44,6 +44,7 @@ void sg_channel_forget(sg_channel *channel)
 {
     sg_recording_end(channel);
     sg_sftp_end(channel);
+    sg_alarm_end(channel);
     sg_start_gone(channel);
     sg_menu_done(channel);
     if (channel->held != NULL) {
@@ -188,6 +189,7 @@ static bool take_window(sg_channel *channel, ssh_message msg)
     if (channel->state == SG_CH_RUNS) {
         (void)ssh_channel_change_pty_size(channel->back, columns, rows);
         sg_recording_resized(channel);
+        sg_alarm_resized(channel);
     }
     return true;
 }
@@ -407,8 +409,8 @@ static int step_start(sg_channel *channel)
              : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
                                         : ssh_channel_request_shell(channel->back);
     bool is_sftp = channel->subsystem != NULL;
-    if (rc == SSH_OK &&
-        (!sg_recording_begin(channel) || (is_sftp && sp_failed(sg_sftp_begin(channel))))) {
+    if (rc == SSH_OK && (!sg_recording_begin(channel) || !sg_alarm_begin(channel) ||
+                         (is_sftp && sp_failed(sg_sftp_begin(channel))))) {
         sg_refusal refusal;
         sg_refusal_make(&refusal, SP_REASON_UNRECORDED, "this cannot be recorded now");
         sg_channel_refuse(channel, &refusal);

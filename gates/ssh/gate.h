@@ -161,6 +161,7 @@ struct sg_channel {
     sp_decision decision;
     sp_action action;
     struct sg_pending *pending;     /* what has to happen before it starts; NULL = nothing yet */
+    void *alarm;                    /* sp_alarm_term of a terminal, or NULL */
     struct sg_sftp *sftp;           /* NULL = no sftp */
     struct sg_recording *recording; /* NULL = what passes is not recorded */
     void *menu;                     /* while the client chooses a machine */
@@ -348,6 +349,12 @@ void sg_sftp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
 /* Nothing more of the client is taken until the machine has answered. */
 bool sg_sftp_waits(const sg_channel *channel);
 void sg_sftp_end(sg_channel *channel);
+
+/* ---- alarm.c ---- */
+bool sg_alarm_begin(sg_channel *channel);
+void sg_alarm_passed(sg_channel *channel, sg_stream stream, sp_span bytes);
+void sg_alarm_resized(sg_channel *channel);
+void sg_alarm_end(sg_channel *channel);
 
 /* ---- recording.c ---- */
 /* It runs from now on; false: it cannot be recorded. */

@@ -75,6 +75,7 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     sg_side_flush(side_of(channel, stream));
     channel->flows[stream].passed += (size_t)rc;
     sg_recording_passed(channel, stream, sp_span_of(bytes, (size_t)rc));
+    sg_alarm_passed(channel, stream, sp_span_of(bytes, (size_t)rc));
     channel->conn->moved_us = sp_loop_now_us(sg_here.loop);
     return (size_t)rc;
 }

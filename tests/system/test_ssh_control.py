@@ -62,6 +62,11 @@ def test_what_a_command_printed_is_recorded(office):
     wait_for("a recording", 10, lambda: office.events(kind="recording"))
 
 
+def test_a_destructive_command_raises_an_alarm_that_stops_nothing(office):
+    assert office.ssh("ann", "host", "rm -rf /nowhere/at/all; echo on").stdout == "on\n"
+    wait_for("the alarm", 10, lambda: [e for e in office.events() if "alarm" in e.get("detail", {})])
+
+
 def test_a_connection_is_ended_with_a_reason_that_the_client_reads(office):
     client = start(office, "ann", "echo begun; sleep 60")
     assert client.stdout.readline() == "begun\n"

@@ -90,6 +90,9 @@ static const char *judge_registered(const sp_core *core, const sp_ssh_key_shown 
         return NULL;
     }
     proven->method = "SSH security key";
+    if ((shown->sk_flags & SP_SSH_SK_UNSEEN) != 0) {
+        return NULL; /* perhaps nobody touched it: as good as any other key */
+    }
     proven->counter = shown->sk_counter;
     proven->strength =
         (shown->sk_flags & SP_SSH_SK_VERIFIED) != 0 ? SP_STRENGTH_PASSKEY : SP_STRENGTH_TOTP;

@@ -339,7 +339,7 @@ static sp_hash met_by(const db_session *session, const db_run_ask *run)
             sum[w] += word;
         }
     }
-    sp_hash met;
+    sp_hash met = {{0}};
     sp_copy(met.bytes, sum, sizeof(sum));
     return met;
 }

@@ -10,7 +10,6 @@
  * PROTOCOL.certkeys, lib/proto/ssh_msg.h.
  */
 #include "gates/ssh/gate.h"
-#include "infra/gate/dial.h"
 #include "infra/proc/log.h"
 #include "lib/ssh/key.h"
 
@@ -39,6 +38,7 @@ void sg_back_done(sg_conn *conn)
         sp_link_forget(&sg_here.office.link, backing->call);
     }
     sp_timer_clear(sg_here.loop, &backing->timer);
+    sp_resolve_forget(&backing->resolving);
     sp_buf_wipe(&backing->credential);
     sp_buf_done(&backing->credential);
     ssh_key_free(backing->key);
@@ -296,7 +296,7 @@ static sp_err take_credential(sg_conn *conn, const sp_ssh_opened *opened)
 static void on_opened(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
     sg_conn *conn = self;
-    sp_ssh_opened opened;
+    sp_ssh_opened opened = {.credential_kind = SP_SSH_CREDENTIAL_NONE};
     (void)fds;
     conn->backing->call = 0;
     if (!sp_failed(err)) {
@@ -352,14 +352,10 @@ static sp_err ask_core(sg_conn *conn)
 
 /* ---- beginning ---- */
 
-static sp_err dial(sg_conn *conn)
+static sp_err dial(sg_conn *conn, const sp_dial_address *address)
 {
-    char host[HOST_BYTES];
-    sp_dial_address address;
     int fd = -1;
-    TRY(sp_fit(host, sizeof(host), conn->ssh.host));
-    TRY(sp_dial_resolve(sg_here.loop, host, conn->ssh.port, &address));
-    TRY(sp_dial(&address, &fd));
+    TRY(sp_dial(address, &fd));
     ssh_session ssh = ssh_new();
     if (ssh == NULL) {
         close(fd);
@@ -367,6 +363,33 @@ static sp_err dial(sg_conn *conn)
     }
     ssh_set_blocking(ssh, 0);
     return sg_side_start(&conn->back, conn, ssh, fd);
+}
+
+static void unreachable(sg_conn *conn, sp_err err)
+{
+    refuse(conn, SP_REASON_UNAVAILABLE,
+           err.code == SP_ENOTFOUND ? "the name of this machine's address is not known here"
+                                    : "the target cannot be reached: its address does not work");
+}
+
+static void on_found(sp_resolve_wait *wait, sp_err err, const sp_dial_address *address)
+{
+    sg_backing *backing = (sg_backing *)(void *)((char *)wait - offsetof(sg_backing, resolving));
+    err = sp_failed(err) ? err : dial(backing->conn, address);
+    if (sp_failed(err)) {
+        unreachable(backing->conn, err);
+    }
+}
+
+static sp_err find_and_dial(sg_conn *conn)
+{
+    char host[HOST_BYTES];
+    sp_dial_address address;
+    sp_resolve_wait *wait = &conn->backing->resolving;
+    TRY(sp_fit(host, sizeof(host), conn->ssh.host));
+    *wait = (sp_resolve_wait){.on_found = on_found};
+    sp_err err = sp_resolve(host, conn->ssh.port, wait, &address);
+    return sp_failed(err) ? (err.code == SP_EAGAIN ? sp_ok() : err) : dial(conn, &address);
 }
 
 static void on_late(sp_timer *timer)
@@ -397,13 +420,10 @@ void sg_back_begin(sg_conn *conn)
     conn->backing->timer.on_time = on_late;
     sp_err err = sp_timer_set(sg_here.loop, &conn->backing->timer, OPEN_US);
     if (!sp_failed(err)) {
-        err = dial(conn);
+        err = find_and_dial(conn);
     }
     if (sp_failed(err)) {
-        refuse(conn, SP_REASON_UNAVAILABLE,
-               err.code == SP_ENOTFOUND
-                   ? "the name of this machine's address is not known here"
-                   : "the target cannot be reached: its address does not work");
+        unreachable(conn, err);
     } else if (sp_failed(ask_core(conn))) {
         refuse(conn, SP_REASON_UNAVAILABLE, "the office does not answer about this machine");
     }

@@ -19,6 +19,7 @@
 
 #include "infra/gate/office.h"
 #include "infra/gate/recorder.h"
+#include "infra/gate/resolve.h"
 #include "infra/gate/rider.h"
 #include "infra/gate/workers.h"
 #include "lib/policy/ssh.h"
@@ -201,6 +202,7 @@ typedef struct {
     ssh_key key;
     sp_buf credential;
     sp_timer timer;
+    sp_resolve_wait resolving;
 } sg_backing;
 
 struct sg_conn {

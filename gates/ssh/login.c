@@ -198,7 +198,8 @@ static sp_err ask_key(sg_conn *conn, ssh_message msg, uint16_t *ret_kind, sp_buf
     } else if (ssh_message_auth_publickey_state(msg) == SSH_PUBLICKEY_STATE_VALID) {
         const sp_ssh_key_shown shown = {.who = who_of(conn),
                                         .blob = sp_buf_borrow(&blob),
-                                        .algorithm = algorithm_of(sp_buf_borrow(&blob))};
+                                        .algorithm = algorithm_of(sp_buf_borrow(&blob)),
+                                        .sk_flags = SP_SSH_SK_UNSEEN}; /* libssh keeps them */
         sp_ssh_key_shown_write(&shown, body);
         *ret_kind = SP_CORE_SSH_KEY;
     } else {

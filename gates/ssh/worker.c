@@ -235,7 +235,7 @@ static sp_err lock_in(void)
 {
     const sp_sandbox cage = {
         .role = "ssh",
-        .may = SP_MAY_CONNECT,
+        .may = SP_MAY_CONNECT | SP_MAY_THREADS, /* the threads look up names: resolve.c */
         .read = {"?/etc"},
         .files_max = FILES_MAX,
     };
@@ -262,6 +262,7 @@ static sp_err prepare(const sp_worker_start *start)
     TRY(sp_crypto_start());
     TRY(lock_in());
     TRY(sp_loop_new(&sg_here.loop));
+    TRY(sp_resolve_prepare(sg_here.loop));
     TRY(watch_signals());
     TRY(start_lines(start->config));
     return start_listening(start);

@@ -4,13 +4,13 @@
  * Story: sp_dial() gives a descriptor that connects; when the loop says it is ready,
  * sp_dial_finish() says whether it does: SP_EAGAIN, not yet.
  *
- * OWNS nothing; the resolver's last answer is kept for a minute. PROCESS gate workers. TRUST names
- * come from policy; the resolver's answers are taken as they are. SPEC getaddrinfo(3).
+ * OWNS nothing. PROCESS gate workers. TRUST addresses come from policy, by way of resolve.h.
+ * SPEC connect(2).
  */
 #ifndef SP_GATE_DIAL_H
 #define SP_GATE_DIAL_H
 
-#include "infra/loop/loop.h"
+#include "lib/base/mem.h"
 
 #include <sys/socket.h>
 
@@ -19,9 +19,6 @@ typedef struct {
     socklen_t len;
 } sp_dial_address;
 
-/* An address as it stands; a name by the resolver, at most once a minute. SP_ENOTFOUND. */
-SP_MUST sp_err sp_dial_resolve(const sp_loop *loop, const char *host, uint16_t port,
-                               sp_dial_address *ret_address);
 /* Non-blocking, without delay, kept alive. SP_EIO. */
 SP_MUST sp_err sp_dial(const sp_dial_address *address, int *ret_fd);
 /* SP_EAGAIN: not connected yet; SP_EIO: it failed, with errno. */

@@ -14,6 +14,7 @@
 #define SP_GATE_RESOLVE_H
 
 #include "infra/gate/dial.h"
+#include "infra/loop/loop.h"
 
 enum {
     SP_RESOLVE_HOST_BYTES = 256,

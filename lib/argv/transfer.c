@@ -262,7 +262,7 @@ sp_command sp_command_recognise(const sp_argv *argv)
         return git(argv, argv->words[1], 2);
     }
     if (sp_span_eq(name, LIT("sftp-server")) || sp_span_eq(name, LIT("internal-sftp"))) {
-        return argv->count == 1 ? (sp_command){.kind = SP_COMMAND_SFTP} : UNPARSED;
+        return argv->count > 1 ? UNPARSED : (sp_command){.kind = SP_COMMAND_SFTP};
     }
     return (sp_command){.kind = SP_COMMAND_OTHER};
 }

@@ -99,7 +99,9 @@ typedef struct {
     uint32_t sk_counter;
 } sp_ssh_key_shown;
 
-enum { SP_SSH_SK_PRESENT = 0x01, SP_SSH_SK_VERIFIED = 0x04 };
+/* The first two are the key's own bits. Unseen: the signature is good, but its flags and counter
+ * could not be read. */
+enum { SP_SSH_SK_PRESENT = 0x01, SP_SSH_SK_VERIFIED = 0x04, SP_SSH_SK_UNSEEN = 0x80 };
 
 typedef struct {
     sp_ssh_session session;

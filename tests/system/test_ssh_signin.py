@@ -117,6 +117,20 @@ def test_a_certificate_for_another_key_of_an_unbound_session(office, tmp_path):
     assert run(office, key).returncode == 255
 
 
+def test_a_security_key(office, tmp_path):
+    """A key of the kind that FIDO2 tokens hold, by a token in software: as good as any other registered key."""
+    provider, key = str(tmp_path / "token.so"), str(tmp_path / "id")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", provider, os.path.join(os.path.dirname(__file__), "sk_provider.c"),
+                    "-lcrypto"], check=True)
+    line = keygen(key, "ed25519-sk", "-w", provider)
+    ann = office.person("ann")
+    assert run(office, key, "-o", f"SecurityKeyProvider={provider}").returncode == 255  # nobody's yet
+    ann.post("/me/ssh-keys", {"name": "token", "key": line})
+    got = run(office, key, "-o", f"SecurityKeyProvider={provider}")
+    assert got.stdout == "in\n", got.stderr
+    assert ann.get("/me/ssh-keys")["items"][0]["last_used_at"]
+
+
 def interactive(office, tmp_path, password, code, command="echo in"):
     """OpenSSH's client, asked for password and code; the process."""
     ask = tmp_path / "askpass"

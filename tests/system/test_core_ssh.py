@@ -693,8 +693,8 @@ def test_a_recording_is_read_back_while_it_lives_and_after(office, line, keys):
         ben.get(f"/ssh/recordings/{ref}/info")
     assert lines_of(sam, ref)[:2] == lines_of(ann, ref)[:2]
     assert ref in [r["id"] for r in audrey.get("/ssh/recordings?person=ann&resource=ws-7")["items"]]
-    before = len([e for e in events(office, kind="read", person="sam") if "recording" in str(e)])
-    assert before >= 1
+    before = len(wait_for("the reading's entry", 10, lambda: [
+        e for e in events(office, kind="read", person="sam") if "recording" in str(e)]))
     for n in range(3):
         lines_of(sam, ref, channel=2, **{"from": 38 + n})
     assert len([e for e in events(office, kind="read", person="sam") if "recording" in str(e)]) == before  # one reading

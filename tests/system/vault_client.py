@@ -136,7 +136,10 @@ class Vault:
 
     def start(self):
         self.spawn()
-        status, _ = self.connect("core").call(PING)
+        try:
+            status, _ = self.connect("core").call(PING)
+        except OSError as error:
+            raise AssertionError(f"{error}; it ended with {self.process.poll()}; {self.logged()}") from error
         assert status == OK
         return self
 

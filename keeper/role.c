@@ -118,7 +118,7 @@ static void on_finished(uv_work_t *work, int status)
     }
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     const sp_keeper_done done = {.job = job->job.job,
-                                 .code = job->err.code,
+                                 .code = (uint8_t)job->err.code,
                                  .bytes = job->bytes,
                                  .duration_ms = job->duration_ms,
                                  .report = told(&job->report),

@@ -44,12 +44,12 @@ static const char SCHEMA[] =
 static const char *const SQL[STATEMENTS] = {
     [PUT_ENTRY] = "INSERT OR REPLACE INTO entries VALUES(?1,?2,?3,?4,?5,?6,?7)",
     [PUT_REFERENCE] = "INSERT OR IGNORE INTO refs VALUES(?1,?2)",
-    [SEARCH] = "SELECT entry FROM entries WHERE entry >= ?1 AND entry < ?2"
-               " AND last_us >= ?3 AND first_us <= ?4"
-               " AND (?5 = 0 OR person = ?5) AND (?6 = 0 OR session = ?6)"
-               " AND (kinds & ?7) <> 0 AND (verdicts & ?8) <> 0 ORDER BY entry DESC",
-    [BY_REFERENCE] = "SELECT entry FROM refs WHERE reference = ?1 AND entry < ?2"
-                     " ORDER BY entry DESC",
+    [SEARCH] = ("SELECT entry FROM entries WHERE entry >= ?1 AND entry < ?2"
+                " AND last_us >= ?3 AND first_us <= ?4"
+                " AND (?5 = 0 OR person = ?5) AND (?6 = 0 OR session = ?6)"
+                " AND (kinds & ?7) <> 0 AND (verdicts & ?8) <> 0 ORDER BY entry DESC"),
+    [BY_REFERENCE] =
+        "SELECT entry FROM refs WHERE reference = ?1 AND entry < ?2 ORDER BY entry DESC",
     [KNOWS_REFERENCE] = "SELECT 1 FROM refs WHERE reference = ?1 LIMIT 1",
     [COUNT_PERSON] = "SELECT count(*) FROM entries WHERE person = ?1 AND last_us < ?2",
 };

@@ -42,7 +42,7 @@ sp_err sp_ssh_vault_prepare(sp_keyring *ring, uint64_t now_unix_s, bool *made)
     return sp_ok();
 }
 
-static sp_err find(sp_keyring *ring, uint8_t which, sp_vkey **ret_key)
+static sp_err find(sp_keyring *ring, unsigned which, sp_vkey **ret_key)
 {
     *ret_key = sp_keyring_find(ring, sp_span_cstr(KEYS[which].name));
     return *ret_key == NULL ? sp_fail(SP_ENOTFOUND) : sp_ok();

@@ -87,7 +87,7 @@ void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_
     event->kind = SP_EVENT_APPROVAL;
     event->severity = severity_of(ask);
     event->reference = ask->reference;
-    event->gate = sp_ask_gate(ask->kind);
+    event->gate = (uint8_t)sp_ask_gate(ask->kind);
     event->action = ask->action;
     event->class_level = ask->class_level;
     event->class_name = ask->class_name;

@@ -46,7 +46,7 @@ static void finish(waiting *wait, const sp_keeper_done *done)
 static void fail(sp_keeper_client *client, uint64_t job, sp_code code, const char *why)
 {
     waiting *wait = take(client, job);
-    const sp_keeper_done done = {.job = job, .code = code, .why = sp_span_cstr(why)};
+    const sp_keeper_done done = {.job = job, .code = (uint8_t)code, .why = sp_span_cstr(why)};
     if (wait != NULL) {
         finish(wait, &done);
     }
@@ -96,8 +96,9 @@ void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_jo
         err = sp_buf_error(&body);
     }
     if (sp_failed(err)) {
-        const sp_keeper_done done = {
-            .code = err.code, .why = SP_SPAN_LIT("this office has no keeper, or it is away")};
+        const sp_keeper_done done = {.code = (uint8_t)err.code,
+                                     .why =
+                                         SP_SPAN_LIT("this office has no keeper, or it is away")};
         sp_free(wait);
         on_done(self, &done);
         return;

@@ -245,7 +245,7 @@ static void tell_over(const spending *s, sp_span budget, bool locked, const char
                       .person = s->session->person,
                       .strength = s->session->strength,
                       .severity = locked ? SP_SEVERITY_HIGH : SP_SEVERITY_MEDIUM,
-                      .gate = s->gate,
+                      .gate = (uint8_t)s->gate,
                       .action = s->ask->action,
                       .verdict = SP_VERDICT_DENY,
                       .reason = SP_REASON_LIMIT,

@@ -83,7 +83,9 @@ static void opening_comes_back(void **state)
 {
     (void)state;
     sp_ssh_targets targets = {
-        .count = 2, .more = 1, .items = {{LIT("db-1"), LIT("Orders database")}, {LIT("ws-7")}}};
+        .count = 2,
+        .more = 1,
+        .items = {{LIT("db-1"), LIT("Orders database")}, {LIT("ws-7"), SP_SPAN_EMPTY}}};
     CHECK(targets, &targets);
     sp_ssh_targets none = {0};
     CHECK(targets, &none);

@@ -120,8 +120,8 @@ static void test_strict(void **state)
         "SELECT (SELECT phone FROM customers LIMIT 1)",
         "SELECT phone FROM customers UNION ALL SELECT name FROM customers",
         "SELECT name FROM customers UNION ALL SELECT phone FROM customers",
-        "WITH RECURSIVE r AS (SELECT phone FROM customers UNION ALL SELECT 'x' FROM orders) "
-        "SELECT * FROM r",
+        ("WITH RECURSIVE r AS (SELECT phone FROM customers UNION ALL SELECT 'x' FROM orders) "
+         "SELECT * FROM r"),
     };
     expect(state, SP_SQL_MASKING_STRICT, texts, SP_COUNT(texts));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A security key in software, for OpenSSH's client in the tests: it makes and signs with sk-ssh-ed25519 keys and
- * says that it was touched. The private key is the key handle. Built by test_ssh_signin.py.
- * OWNS nothing. PROCESS ssh-sk-helper. TRUST none: a test's. SPEC OpenSSH PROTOCOL.u2f, sk-api.h version 10.
+ * A security key in software, for OpenSSH's client in the tests: it makes and signs with
+ * sk-ssh-ed25519 keys and says that it was touched. The private key is the key handle. Built by
+ * test_ssh_signin.py. OWNS nothing. PROCESS ssh-sk-helper. TRUST none: a test's. SPEC OpenSSH
+ * PROTOCOL.u2f, sk-api.h version 10.
  */
 #include <openssl/evp.h>
 #include <openssl/sha.h>
@@ -9,7 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 0x000a0000, ED25519 = 1, TOUCHED = 1, FAILED = -1, UNSUPPORTED = -2, KEY = 32, SIGNATURE = 64 };
+enum {
+    VERSION = 0x000a0000,
+    ED25519 = 1,
+    TOUCHED = 1,
+    FAILED = -1,
+    UNSUPPORTED = -2,
+    KEY = 32,
+    SIGNATURE = 64
+};
 
 struct sk_enroll_response {
     uint8_t flags;
@@ -39,8 +48,8 @@ uint32_t sk_api_version(void)
     return VERSION;
 }
 
-int sk_enroll(uint32_t alg, const uint8_t *challenge, size_t challenge_len, const char *application, uint8_t flags,
-              const char *pin, void **options, struct sk_enroll_response **ret)
+int sk_enroll(uint32_t alg, const uint8_t *challenge, size_t challenge_len, const char *application,
+              uint8_t flags, const char *pin, void **options, struct sk_enroll_response **ret)
 {
     (void)challenge, (void)challenge_len, (void)application, (void)pin, (void)options;
     if (alg != ED25519) {
@@ -63,8 +72,9 @@ int sk_enroll(uint32_t alg, const uint8_t *challenge, size_t challenge_len, cons
     return 0;
 }
 
-int sk_sign(uint32_t alg, const uint8_t *data, size_t data_len, const char *application, const uint8_t *handle,
-            size_t handle_len, uint8_t flags, const char *pin, void **options, struct sk_sign_response **ret)
+int sk_sign(uint32_t alg, const uint8_t *data, size_t data_len, const char *application,
+            const uint8_t *handle, size_t handle_len, uint8_t flags, const char *pin,
+            void **options, struct sk_sign_response **ret)
 {
     (void)flags, (void)pin, (void)options;
     uint8_t text[SHA256_DIGEST_LENGTH + 5 + SHA256_DIGEST_LENGTH] = {0};

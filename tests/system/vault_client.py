@@ -136,10 +136,16 @@ class Vault:
 
     def start(self):
         self.spawn()
-        try:
-            status, _ = self.connect("core").call(PING)
-        except OSError as error:
-            raise AssertionError(f"{error}; it ended with {self.process.poll()}; {self.logged()}") from error
+        until = time.monotonic() + 10
+        while True:  # as its callers do: a connection that is cut is made again
+            try:
+                status, _ = self.connect("core").call(PING)
+                break
+            except OSError as error:
+                ended = self.process.poll()
+                if ended is not None or time.monotonic() > until:
+                    raise AssertionError(f"{error}; it ended with {ended}; {self.logged()}") from error
+                time.sleep(0.1)
         assert status == OK
         return self
 

@@ -186,9 +186,19 @@ static sp_err set_options(sg_conn *conn, int fd)
                 ssh_options_set(ssh, SSH_OPTIONS_KEY_EXCHANGE,
                                 "curve25519-sha256,curve25519-sha256@libssh.org,"
                                 "ecdh-sha2-nistp256,ecdh-sha2-nistp384,"
-                                "diffie-hellman-group16-sha512") == 0 &&
-                ssh_options_set(ssh, SSH_OPTIONS_FD, &fd) == 0;
-    return well ? sp_ok() : sp_fail(SP_EINVALID);
+                                "diffie-hellman-group16-sha512") == 0;
+    if (!well) {
+        return sp_fail(SP_EINVALID);
+    }
+    int lent = sg_side_lend(fd);
+    if (lent < 0) {
+        return sp_fail(SP_ELIMIT);
+    }
+    if (ssh_options_set(ssh, SSH_OPTIONS_FD, &lent) != 0) {
+        close(lent);
+        return sp_fail(SP_EINVALID);
+    }
+    return sp_ok();
 }
 
 static bool finish_connect(sg_conn *conn)

@@ -110,8 +110,13 @@ static ssh_session make_session(int fd)
         return NULL;
     }
     ssh_set_blocking(ssh, 0);
-    if (sg_here.bind == NULL || ssh_bind_accept_fd(sg_here.bind, ssh, fd) != SSH_OK) {
+    int lent = sg_side_lend(fd);
+    if (lent < 0 || sg_here.bind == NULL || ssh_bind_accept_fd(sg_here.bind, ssh, lent) != SSH_OK) {
+        bool taken = ssh_get_fd(ssh) >= 0;
         ssh_free(ssh);
+        if (lent >= 0 && !taken) {
+            close(lent);
+        }
         return NULL;
     }
     ssh_set_blocking(ssh, 0);
@@ -147,7 +152,6 @@ void sg_conn_new(int fd, const struct sockaddr *address)
         sg_conn_drop(conn);
         return;
     }
-    conn->front.owns_fd = true;
     if (sp_failed(sg_side_start(&conn->front, conn, ssh, fd)) ||
         sp_failed(sp_timer_set(sg_here.loop, &conn->timer, SG_KEX_US))) {
         sg_conn_drop(conn);

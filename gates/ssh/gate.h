@@ -62,14 +62,16 @@ typedef struct {
     bool has_event;
     bool broken;
     bool hung;
-    bool full;    /* the kernel takes no more: an edge will tell when it does */
-    bool inside;  /* libssh stands on the stack */
-    bool owns_fd; /* libssh closes it: not what was handed to it by SSH_OPTIONS_FD */
+    bool full;   /* the kernel takes no more: an edge will tell when it does */
+    bool inside; /* libssh stands on the stack */
 } sg_side;
 
 /* What the connection does when a side may have come further; broken is set when it has ended. */
 void sg_conn_step(sg_side *side);
 
+/* A descriptor of the same socket for libssh, which closes it when it likes; -1 = none left. */
+int sg_side_lend(int fd);
+/* Owns fd. */
 SP_MUST sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd);
 /* Reads and writes as far as it goes now, then messages and the connection's step. */
 void sg_side_turn(sg_side *side);

@@ -7,11 +7,15 @@
  * kernel has room: no edge tells of that, so who wrote outside of a turn asks for one
  * (sg_side_flush).
  *
+ * libssh closes its descriptor whenever it finds an end. The loop watches one of our own, so that
+ * the number is not somebody else's by the time the watch is taken away.
+ *
  * OWNS the session, its event, its descriptor. PROCESS ssh gate workers. TRUST the peer is hostile.
  * SPEC gates/ssh/gate.h.
  */
 #include "gates/ssh/gate.h"
 
+#include <fcntl.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -31,6 +35,11 @@ static void on_again(sp_deferred *deferred)
     sg_side_turn(SIDE_OF(deferred, again));
 }
 
+int sg_side_lend(int fd)
+{
+    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
 sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd)
 {
     side->ssh = ssh;
@@ -38,10 +47,12 @@ sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd)
     side->again.call = on_again;
     side->watch = (sp_watch){.on_ready = on_ready, .fd = -1};
     side->event = ssh_event_new();
-    if (side->event == NULL) {
-        return sp_fail(SP_ENOMEM);
+    sp_err err =
+        side->event == NULL ? sp_fail(SP_ENOMEM) : sp_watch_start(sg_here.loop, &side->watch, fd);
+    if (sp_failed(err)) {
+        close(fd);
     }
-    return sp_watch_start(sg_here.loop, &side->watch, fd);
+    return err;
 }
 
 static void drain(sg_side *side)
@@ -136,9 +147,13 @@ void sg_side_stop(sg_side *side)
         ssh_event_remove_session(side->event, side->ssh);
     }
     ssh_event_free(side->event);
+    int lent = side->is_front ? -1 : ssh_get_fd(side->ssh);
     ssh_disconnect(side->ssh);
     ssh_free(side->ssh);
-    if (fd >= 0 && !side->owns_fd) {
+    if (lent >= 0) {
+        close(lent); /* libssh leaves open what came by SSH_OPTIONS_FD */
+    }
+    if (fd >= 0) {
         close(fd);
     }
     side->ssh = NULL;

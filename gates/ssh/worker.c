@@ -22,9 +22,9 @@
 
 enum {
     RING_BYTES = 16 << 20,
-    FILES_MAX = 131072,
+    FILES_MAX = 65536, /* libssh keeps 16 bits of what SSH_OPTIONS_FD names */
     FILES_SPARE = 128,
-    FILES_A_CONN = 2,
+    FILES_A_CONN = 4, /* of each side, ours and libssh's */
     ACCEPTS_A_TURN = 32,
     TICK_US = 1000000,
     PEM_MAX_BYTES = 4096

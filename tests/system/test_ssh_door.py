@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 
+import paramiko
 import pytest
 
 from officelib import Office, free_port, wait_for
@@ -60,6 +61,18 @@ def test_scanners_and_silent_clients_do_no_harm(door):
     assert "Permission denied" in knock(door[1]).stderr
     for one in silent:
         one.close()
+
+
+def test_connections_one_after_another_all_come_through(door):
+    """One that ends as the next comes: the next may have its number, not its fate."""
+    for n in range(100):
+        client = paramiko.Transport(socket.create_connection(("127.0.0.1", door[1])))
+        try:
+            client.start_client(timeout=15)
+            assert client.is_active() and client.remote_version == "SSH-2.0-Sallyport", n
+            assert client.initial_kex_done, n
+        finally:
+            client.close()
 
 
 def test_a_dead_worker_is_started_again(door):

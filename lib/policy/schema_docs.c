@@ -7,9 +7,9 @@
 
 /* Words of sp_event_kind_word(); lib/proto stands on lib/policy, so a test holds them together. */
 static const char *const EVENTS[] = {
-    "decision",  "close",     "sign-in", "sign-out", "session-end", "identity",
-    "device",    "policy",    "admin",   "role",     "loss",        "gap",
-    "heartbeat", "redaction", "read",    "approval", "recording",   NULL};
+    "decision",  "close", "sign-in",  "sign-out", "session-end", "identity",  "device", "policy",
+    "admin",     "role",  "loss",     "gap",      "heartbeat",   "redaction", "read",   "approval",
+    "recording", "alarm", "incident", "plan",     "notice",      NULL};
 static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
 static const char *const PERS[] = {"answer", "day", NULL};

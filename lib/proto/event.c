@@ -183,9 +183,9 @@ static const char *word_at(const char *const *words, size_t count, size_t at)
 const char *sp_event_kind_word(sp_event_kind kind)
 {
     static const char *const words[] = {
-        "decision",  "close",     "sign-in", "sign-out", "session-end", "identity",
-        "device",    "policy",    "admin",   "role",     "loss",        "gap",
-        "heartbeat", "redaction", "read",    "approval", "recording"};
+        "decision", "close",    "sign-in",   "sign-out", "session-end", "identity",  "device",
+        "policy",   "admin",    "role",      "loss",     "gap",         "heartbeat", "redaction",
+        "read",     "approval", "recording", "alarm",    "incident",    "plan",      "notice"};
     _Static_assert(SP_COUNT(words) == SP_EVENT_KIND_COUNT, "a word for each kind");
     return word_at(words, SP_COUNT(words), kind);
 }

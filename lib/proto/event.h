@@ -30,6 +30,10 @@ typedef enum {
     SP_EVENT_APPROVAL,    /* asked for, approved, refused, used, ended; method says which */
     SP_EVENT_RECORDING,   /* a chunk of a terminal's recording: reference = the connection, object =
                              the channel, detail = lib/record/chunk.h */
+    SP_EVENT_ALARM,       /* a detection spoke: rule = its name, object = what it counts by */
+    SP_EVENT_INCIDENT,    /* opened, changed, closed; method says which, object = the incident */
+    SP_EVENT_PLAN,        /* a plan or a step of it; method says what became of it */
+    SP_EVENT_NOTICE,      /* a notice queued, handed over, not delivered, acknowledged */
     SP_EVENT_KIND_COUNT
 } sp_event_kind;
 

@@ -14,6 +14,8 @@ enum { NUMBER_BYTES = 20 };
 
 enum {
     EVENT_LOG = 1008,
+    DETECTION_FINDING = 2004,
+    INCIDENT_FINDING = 2005,
     ACCOUNT_CHANGE = 3001,
     AUTHENTICATION = 3002,
     ENTITY_MANAGEMENT = 3004,
@@ -22,7 +24,8 @@ enum {
     EMAIL_ACTIVITY = 4009,
     WEB_RESOURCES = 6001,
     APPLICATION_LIFECYCLE = 6002,
-    DATASTORE_ACTIVITY = 6005
+    DATASTORE_ACTIVITY = 6005,
+    REMEDIATION_ACTIVITY = 7001
 };
 enum { ACTIVITY_OTHER = 99 };
 
@@ -162,6 +165,15 @@ static uint8_t role_activity(sp_span method)
     return ACTIVITY_OTHER;
 }
 
+/* Incident Finding: 1 create, 2 update, 3 close. */
+static uint8_t incident_activity(sp_span method)
+{
+    if (sp_span_eq(method, SP_SPAN_LIT("open"))) {
+        return 1;
+    }
+    return sp_span_eq(method, SP_SPAN_LIT("close")) ? 3 : 2;
+}
+
 sp_ocsf_type sp_ocsf_type_of(const sp_event *event)
 {
     const verb *known = NULL;
@@ -182,10 +194,17 @@ sp_ocsf_type sp_ocsf_type_of(const sp_event *event)
     case SP_EVENT_POLICY:
     case SP_EVENT_ADMIN:
     case SP_EVENT_APPROVAL:
+    case SP_EVENT_NOTICE:
         known = verb_of(event->method);
         return (sp_ocsf_type){ENTITY_MANAGEMENT, 3, known == NULL ? ACTIVITY_OTHER : known->entity};
     case SP_EVENT_ROLE:
         return (sp_ocsf_type){APPLICATION_LIFECYCLE, 6, role_activity(event->method)};
+    case SP_EVENT_ALARM:
+        return (sp_ocsf_type){DETECTION_FINDING, 2, 1};
+    case SP_EVENT_INCIDENT:
+        return (sp_ocsf_type){INCIDENT_FINDING, 2, incident_activity(event->method)};
+    case SP_EVENT_PLAN:
+        return (sp_ocsf_type){REMEDIATION_ACTIVITY, 7, ACTIVITY_OTHER};
     case SP_EVENT_REDACTION:
         return (sp_ocsf_type){EVENT_LOG, 1, 2};
     case SP_EVENT_LOSS:
@@ -363,6 +382,10 @@ static void put_object(pen *p, const sp_event *event, const sp_ocsf_type *type, 
         break;
     case APPLICATION_LIFECYCLE:
         PUT(p, ",\"app\":{\"name\":");
+        break;
+    case DETECTION_FINDING:
+    case INCIDENT_FINDING:
+        PUT(p, ",\"finding_info\":{\"title\":");
         break;
     default:
         if (!any) {

@@ -11,9 +11,10 @@
  * Classes: DECISION and CLOSE of the web gate are Web Resources Activity (6001: read, import,
  * export ... as our actions are), other gates Network Activity (4001), SSH Activity (4007),
  * Datastore Activity (6005), Email Activity (4009); sign-ins Authentication (3002); IDENTITY
- * Account Change (3001); DEVICE, POLICY, ADMIN, APPROVAL Entity Management (3004); ROLE Application
- * Lifecycle (6002); the ledger's own (LOSS GAP HEARTBEAT REDACTION READ) Event Log Activity (1008).
- * What OCSF has no field for stands in "unmapped".
+ * Account Change (3001); DEVICE, POLICY, ADMIN, APPROVAL, NOTICE Entity Management (3004); ALARM
+ * Detection Finding (2004); INCIDENT Incident Finding (2005); PLAN Remediation Activity (7001);
+ * ROLE Application Lifecycle (6002); the ledger's own (LOSS GAP HEARTBEAT REDACTION READ) Event Log
+ * Activity (1008). What OCSF has no field for stands in "unmapped".
  *
  * OWNS nothing. PROCESS ledger. TRUST events are hostile: output is always well-formed JSON of
  * bounded size, whatever the event holds. SPEC schema.ocsf.io 1.6.0.

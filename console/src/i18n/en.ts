@@ -398,7 +398,7 @@ export const en = {
     check: { disk_encryption: "Disk encryption", screen_lock: "Screen lock", updates: "System updates", firewall: "Firewall", os_supported: "Supported system" } as Record<string, string>,
     event: {
       decision: "Decision", close: "Ended", "sign-in": "Sign-in", "sign-out": "Sign-out", "session-end": "Session ended", identity: "Account changed", device: "Device changed", policy: "Policy changed", admin: "Administration",
-      role: "Program role", loss: "Events lost", gap: "Gap in a source", heartbeat: "Heartbeat", redaction: "Erased", read: "Ledger read", approval: "Approval", recording: "Recording",
+      role: "Program role", loss: "Events lost", gap: "Gap in a source", heartbeat: "Heartbeat", redaction: "Erased", read: "Ledger read", approval: "Approval", recording: "Recording", alarm: "Alarm", incident: "Incident", plan: "Plan", notice: "Notice",
     },
     reason: {
       none: "No reason", rule: "A rule allows it", "no-rule": "No rule allows it", "deny-rule": "A rule refuses it", never: "A never forbids it", "no-session": "Not signed in", "session-ended": "The session has ended",

@@ -397,7 +397,7 @@ export const zh: typeof en = {
     check: { disk_encryption: "磁盘加密", screen_lock: "屏幕锁定", updates: "系统更新", firewall: "防火墙", os_supported: "系统在支持期内" },
     event: {
       decision: "判定", close: "结束", "sign-in": "登录", "sign-out": "退出登录", "session-end": "会话结束", identity: "账号变更", device: "设备变更", policy: "策略变更", admin: "管理操作",
-      role: "程序角色", loss: "事件丢失", gap: "来源中断", heartbeat: "心跳", redaction: "删除", read: "查阅账本", approval: "审批", recording: "录像",
+      role: "程序角色", loss: "事件丢失", gap: "来源中断", heartbeat: "心跳", redaction: "删除", read: "查阅账本", approval: "审批", recording: "录像", alarm: "告警", incident: "事件处置", plan: "预案", notice: "通知",
     },
     reason: {
       none: "无", rule: "有规则允许", "no-rule": "没有规则允许", "deny-rule": "有规则拒绝", never: "被禁令禁止", "no-session": "未登录", "session-ended": "会话已结束",

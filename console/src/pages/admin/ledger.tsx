@@ -140,7 +140,7 @@ function StatusCard({ status, range, reload }: { status: Status; range: Range; r
   );
 }
 
-const KINDS = ["decision", "sign-in", "sign-out", "session-end", "identity", "device", "policy", "admin", "role", "loss", "gap", "redaction", "read", "approval", "recording"] as const;
+const KINDS = ["decision", "sign-in", "sign-out", "session-end", "identity", "device", "policy", "admin", "role", "loss", "gap", "redaction", "read", "approval", "recording", "alarm", "incident", "plan", "notice"] as const;
 
 function Filters() {
   const query = place.value.query;

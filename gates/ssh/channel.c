@@ -261,6 +261,28 @@ static void take_request(sg_channel *channel, ssh_message msg)
 
 /* ---- channels that the client opens ---- */
 
+/* A channel whose other side takes next to nothing must not be written to: the connection ends. */
+static bool accept_front(sg_channel *channel, ssh_message msg)
+{
+    channel->front = ssh_message_channel_request_open_reply_accept(msg);
+    if (channel->front == NULL) {
+        return false;
+    }
+    uint32_t bytes = sg_hidden_packet_bytes(channel->front);
+    if (bytes >= SG_PACKET_MIN_BYTES) {
+        sg_relay_front(channel);
+        return true;
+    }
+    sg_refusal refusal;
+    ssh_channel_free(channel->front);
+    channel->front = NULL;
+    sg_refusal_make(&refusal, SP_REASON_LIMIT,
+                    "the client takes packets of %u bytes, and must take at least %d", bytes,
+                    SG_PACKET_MIN_BYTES);
+    sg_conn_fail(channel->conn, &refusal);
+    return false;
+}
+
 static void open_session(sg_conn *conn, ssh_message msg)
 {
     sg_channel *channel = make(conn);
@@ -268,12 +290,9 @@ static void open_session(sg_conn *conn, ssh_message msg)
         ssh_message_reply_default(msg);
         return;
     }
-    channel->front = ssh_message_channel_request_open_reply_accept(msg);
-    if (channel->front == NULL) {
+    if (!accept_front(channel, msg)) {
         sg_channel_end(channel);
-        return;
     }
-    sg_relay_front(channel);
 }
 
 static void open_forward(sg_conn *conn, ssh_message msg)
@@ -366,19 +385,23 @@ static int step_opening(sg_channel *channel)
     if (rc != SSH_OK) {
         return rc;
     }
+    if (sg_hidden_packet_bytes(channel->back) < SG_PACKET_MIN_BYTES) {
+        fail(channel, "the target takes packets that are too small");
+        return SSH_AGAIN;
+    }
     sg_relay_attach(channel);
     if (channel->kind != SP_SSH_CHANNEL_FORWARD) {
         channel->state = channel->has_pty ? SG_CH_PTY : SG_CH_ENV;
         return SSH_OK;
     }
-    channel->front = ssh_message_channel_request_open_reply_accept(channel->held);
-    ssh_message_free(channel->held);
+    ssh_message held = channel->held;
     channel->held = NULL;
-    if (channel->front == NULL) {
-        return SSH_ERROR;
+    if (accept_front(channel, held)) {
+        channel->state = SG_CH_RUNS;
+    } else {
+        sg_channel_end(channel);
     }
-    sg_relay_front(channel);
-    channel->state = SG_CH_RUNS;
+    ssh_message_free(held);
     return SSH_OK;
 }
 

@@ -38,10 +38,11 @@ enum {
     SG_KEX_US = 15000000,
     SG_ATTEMPTS_MAX = 20, /* of one connection: keys offered and answers */
     SG_CHANNELS_MAX = 32,
-    SG_NAME_BYTES = 64,      /* with NUL */
-    SG_USER_BYTES = 3 * 64,  /* person:resource:account */
-    SG_ENVIRONMENT_MAX = 16, /* variables that pass on, a channel */
-    SG_VALUE_BYTES = 256,    /* of one of them */
+    SG_PACKET_MIN_BYTES = 256, /* who takes only smaller ones is no client of SSH */
+    SG_NAME_BYTES = 64,        /* with NUL */
+    SG_USER_BYTES = 3 * 64,    /* person:resource:account */
+    SG_ENVIRONMENT_MAX = 16,   /* variables that pass on, a channel */
+    SG_VALUE_BYTES = 256,      /* of one of them */
     SG_COMMAND_MAX_BYTES = 64 * 1024,
     SG_TEXT_BYTES = 512,
     SG_OPAQUE_FORWARD = 1U << 0
@@ -318,6 +319,10 @@ void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
 void sg_channel_end(sg_channel *channel);
 /* Frees it, but for what libssh holds. */
 void sg_channel_forget(sg_channel *channel);
+
+/* ---- hidden.c ---- */
+/* How large a packet the other side takes; 0 = it cannot be known. */
+uint32_t sg_hidden_packet_bytes(ssh_channel channel);
 
 /* ---- start.c ---- */
 /* The target is there: judge what was asked for and begin with it. */

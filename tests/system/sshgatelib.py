@@ -7,11 +7,14 @@
 """
 
 import base64
+import hashlib
 import os
 import pwd
 import subprocess
 import tempfile
 import time
+
+import paramiko
 
 import vault_client as vc
 from officelib import Office, free_port, wait_for
@@ -185,6 +188,25 @@ class SshOffice:
                                os.path.join(self.sshd.dir, "direct"), "-p", str(self.sshd.port), *words,
                                f"{ACCOUNT}@127.0.0.1", command], input=input, capture_output=True, text=text,
                               timeout=timeout, check=False)
+
+    def paramiko(self, name, machine="host"):
+        """A client of paramiko's that is connected; to be closed."""
+        client = paramiko.SSHClient()
+        client.load_host_keys(self.known_hosts)
+        client.connect("127.0.0.1", self.port, f"{name}:{machine}", key_filename=self.key(name), allow_agent=False,
+                       look_for_keys=False, timeout=30)
+        return client
+
+    def putty(self, name, program, *words, input=None, timeout=60):
+        """plink, pscp, psftp: with the host key pinned; words as they end its command line."""
+        key = os.path.join(self.dir, f"{name}.ppk")
+        if not os.path.exists(key):
+            subprocess.run(["puttygen", self.key(name), "-O", "private", "-o", key], check=True, timeout=30)
+        digest = hashlib.sha256(base64.b64decode(self._public(HOST_KEY).split()[1])).digest()
+        argv = [program, "-batch", "-hostkey", "SHA256:" + base64.b64encode(digest).decode().rstrip("="), "-i", key,
+                "-P", str(self.port), *words]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, input=input,
+                              **({} if input is not None else {"stdin": subprocess.DEVNULL}))
 
     # ---- ledger
 

@@ -2,13 +2,11 @@
 """Files through the SSH gate: sftp, scp both ways, rsync, git, and who may not.
 OWNS nothing. PROCESS tests. TRUST none. SPEC lib/proto/sftp.h, gates/ssh/sftp.c."""
 
-import base64
 import hashlib
 import os
 import shlex
 import subprocess
 
-import paramiko
 import pytest
 
 from officelib import wait_for
@@ -139,11 +137,7 @@ def test_a_reader_gets_by_scp_and_rsync_but_puts_nothing(office, tmp_path):
 
 
 def test_paramikos_sftp_with_many_requests_at_once(office, tmp_path):
-    client = paramiko.SSHClient()
-    client.load_host_keys(office.known_hosts)
-    client.connect("127.0.0.1", office.port, "ann:host", key_filename=office.key("ann"), allow_agent=False,
-                   look_for_keys=False)
-    try:
+    with office.paramiko("ann") as client:
         files = client.open_sftp()
         with files.open(f"{tmp_path}/p", "wb") as file:
             file.set_pipelined(True)
@@ -154,21 +148,19 @@ def test_paramikos_sftp_with_many_requests_at_once(office, tmp_path):
         with pytest.raises(OSError):
             files.open(f"{tmp_path}/none/none", "rb")
         assert files.normalize(f"{tmp_path}/../{tmp_path.name}") == str(tmp_path)
-    finally:
-        client.close()
 
 
-def test_psftp(office, tmp_path):
-    key = str(tmp_path / "key.ppk")
-    subprocess.run(["puttygen", office.key("ann"), "-O", "private", "-o", key], check=True, timeout=30)
+def test_psftp_and_pscp(office, tmp_path):
     (tmp_path / "p").write_bytes(data(1))
-    with open(office.known_hosts, encoding="ascii") as file:
-        blob = base64.b64decode(file.read().split()[2])
-    print256 = "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-    told = subprocess.run(["psftp", "-batch", "-hostkey", print256, "-i", key, "-P", str(office.port), "-l", "ann:host",
-                           "127.0.0.1"], input=f"get {tmp_path}/p {tmp_path}/q\nquit\n", capture_output=True, text=True,
-                          timeout=60, check=False)
+    told = office.putty("ann", "psftp", "-l", "ann:host", "127.0.0.1", input=f"get {tmp_path}/p {tmp_path}/q\nquit\n")
     assert (tmp_path / "q").read_bytes() == data(1), told.stderr + told.stdout
+    for words in (["-sftp"], ["-scp"]):
+        for one, two in ((f"{tmp_path}/p", f"127.0.0.1:{tmp_path}/far"), (f"127.0.0.1:{tmp_path}/p", f"{tmp_path}/near")):
+            told = office.putty("ann", "pscp", *words, "-l", "ann:host", one, two)
+            assert told.returncode == 0, (words, told)
+        for made in ("far", "near"):
+            assert (tmp_path / made).read_bytes() == data(1)
+            (tmp_path / made).unlink()
 
 
 def test_the_server_by_its_program_is_refused(office):

@@ -2,7 +2,6 @@
 """Commands, shells and bytes through the SSH gate, with the clients that people have and a real sshd behind.
 OWNS nothing. PROCESS tests. TRUST none. SPEC RFC 4254, gates/ssh/README.md."""
 
-import base64
 import fcntl
 import hashlib
 import os
@@ -16,7 +15,6 @@ import termios
 import threading
 import time
 
-import paramiko
 import pytest
 
 from officelib import free_port, wait_for
@@ -219,30 +217,17 @@ def test_remote_x11_and_agent_forwarding_are_refused(office):
 # ---- other clients
 
 def test_paramiko(office):
-    client = paramiko.SSHClient()
-    client.load_host_keys(office.known_hosts)
-    client.connect("127.0.0.1", office.port, "ann:host", key_filename=office.key("ann"), allow_agent=False,
-                   look_for_keys=False)
-    try:
+    with office.paramiko("ann") as client:
         kept, out, _ = client.exec_command("cat; echo end")
         out.channel.sendall(b"y" * 3000000)
         out.channel.shutdown_write()
         data = out.read()
         assert data == b"y" * 3000000 + b"end\n" and out.channel.recv_exit_status() == 0
         kept.close()
-    finally:
-        client.close()
 
 
-def test_plink(office, tmp_path):
-    key = str(tmp_path / "key.ppk")
-    subprocess.run(["puttygen", office.key("ann"), "-O", "private", "-o", key], check=True, timeout=30)
-    with open(office.known_hosts, encoding="ascii") as file:
-        blob64 = file.read().split()[2]
-    print256 = "SHA256:" + base64.b64encode(hashlib.sha256(base64.b64decode(blob64)).digest()).decode().rstrip("=")
-    told = subprocess.run(["plink", "-batch", "-ssh", "-hostkey", print256, "-i", key, "-P", str(office.port), "-l",
-                           "ann:host", "127.0.0.1", "echo from plink; exit 4"], capture_output=True, text=True,
-                          timeout=30, stdin=subprocess.DEVNULL, check=False)
+def test_plink(office):
+    told = office.putty("ann", "plink", "-ssh", "-l", "ann:host", "127.0.0.1", "echo from plink; exit 4")
     assert (told.stdout, told.returncode) == ("from plink\n", 4), told.stderr
 
 

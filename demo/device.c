@@ -79,18 +79,25 @@ static pid_t start_enrolment(const demo *d, const char *device, const char *code
     return pid;
 }
 
-/* The id of the pending device of that name. */
+/* The id of the pending device of that name; of the newest, when enrolments were broken off before.
+ */
 static bool find_pending(demo_person *sam, const char *device, char id[DEMO_TEXT_BYTES])
 {
     json_t *page = demo_call(sam, "GET", "/admin/devices?state=pending", NULL);
     const json_t *items = json_object_get(page, "items");
+    const char *newest = "";
     bool found = false;
-    for (size_t i = 0; i < json_array_size(items) && !found; i++) {
+    for (size_t i = 0; i < json_array_size(items); i++) {
         const json_t *one = json_array_get(items, i);
         sp_span name = sp_span_cstr(json_string_value(json_object_get(one, "name")));
         const char *text = json_string_value(json_object_get(one, "id"));
-        found = text != NULL && sp_span_eq(name, sp_span_cstr(device)) &&
-                !sp_failed(sp_fit(id, DEMO_TEXT_BYTES, sp_span_cstr(text)));
+        const char *made = json_string_value(json_object_get(one, "created_at"));
+        if (text != NULL && made != NULL && sp_span_eq(name, sp_span_cstr(device)) &&
+            strcmp(made, newest) >= 0 &&
+            !sp_failed(sp_fit(id, DEMO_TEXT_BYTES, sp_span_cstr(text)))) {
+            newest = made;
+            found = true;
+        }
     }
     json_decref(page);
     return found;

@@ -39,11 +39,12 @@ BODY(watch_want)
 BODY(watched)
 BODY(kill)
 BODY(freeze)
+BODY(alarm)
 
 static void (*const BODIES[])(sp_span body, sp_buf *again) = {
-    offer_again,   key_shown_again,  signed_in_again, prompt_again, prompted_again,
-    session_again, targets_again,    open_again,      opened_again, conn_again,
-    channel_again, watch_want_again, watched_again,   kill_again,   freeze_again,
+    offer_again,   key_shown_again, signed_in_again, prompt_again, prompted_again, session_again,
+    targets_again, open_again,      opened_again,    conn_again,   channel_again,  watch_want_again,
+    watched_again, kill_again,      freeze_again,    alarm_again,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -11,7 +11,6 @@
 #include "infra/proc/clock.h"
 
 enum { LISTED_MAX = 1000, BUCKETS = 4096 };
-#define REFERENCE_MASK ((UINT64_C(1) << 60) - 1) /* what a reference says of an id */
 
 struct sp_ssh_connections {
     sp_ssh_connection *buckets[BUCKETS];
@@ -75,7 +74,7 @@ sp_ssh_connection *sp_ssh_connection_named(sp_ssh *ssh, sp_span reference)
     }
     for (size_t i = 0; i < BUCKETS && c == NULL; i++) {
         c = ssh->connections->buckets[i];
-        while (c != NULL && (c->id & REFERENCE_MASK) != (id & REFERENCE_MASK)) {
+        while (c != NULL && (c->id & SP_SSH_REFERENCE_MASK) != (id & SP_SSH_REFERENCE_MASK)) {
             c = c->next;
         }
     }
@@ -148,6 +147,8 @@ static sp_err fill(const sp_core *core, const sp_ssh_conn *told, const sp_live_s
     c->session = session->id;
     c->person = session->person;
     c->began_unix_s = sp_now_unix_us() / 1000000;
+    c->frozen = told->frozen != 0;
+    TRY(sp_fit(c->frozen_by, sizeof(c->frozen_by), told->frozen_by));
     sp_copy(c->address, told->peer, sizeof(c->address));
     sp_copy(hash.bytes, told->fingerprint.bytes, sizeof(hash.bytes));
     if (sp_db_has_fingerprint(&told->fingerprint) &&
@@ -304,6 +305,14 @@ static json_t *watchers_json(const sp_ssh_connection *c)
     return watchers;
 }
 
+static json_t *alarm_json(const sp_ssh_stood_out *alarm)
+{
+    return alarm->count == 0 ? json_null()
+                             : json_pack("{s:s, s:i, s:I, s:o}", "text", alarm->text, "confidence",
+                                         (int)alarm->confidence, "count", (json_int_t)alarm->count,
+                                         "at", sp_json_time(alarm->at_unix_s));
+}
+
 json_t *sp_ssh_connection_json(sp_request *req, const sp_ssh_connection *c)
 {
     char id[SP_REFERENCE_TEXT_BYTES];
@@ -321,6 +330,9 @@ json_t *sp_ssh_connection_json(sp_request *req, const sp_ssh_connection *c)
                   "resource", c->resource, "account", c->account, "client", c->client, "session",
                   session, "address", address, "opened_at", sp_json_time(c->began_unix_s));
     json_object_set_new(out, "frozen", json_boolean(c->frozen));
+    json_object_set_new(out, "frozen_by",
+                        c->frozen_by[0] == '\0' ? json_null() : json_string(c->frozen_by));
+    json_object_set_new(out, "alarm", alarm_json(&c->alarm));
     json_object_set_new(out, "watch_needed", json_boolean(c->watch_wanted));
     json_object_set_new(out, "watchers", watchers_json(c));
     json_object_set_new(out, "channels", channels_json(c));
@@ -471,6 +483,13 @@ static void apply_freeze(sp_request *req, void *data)
     sp_ssh_freeze_write(&freeze, &body);
     sp_peer_push(c->peer, SP_CORE_SSH_FREEZE, sp_buf_borrow(&body), NULL, 0);
     c->frozen = *frozen;
+    c->frozen_by[0] = '\0';
+    if (*frozen) {
+        SP_IGNORE(sp_fit(c->frozen_by, sizeof(c->frozen_by), freeze.by)); /* a name fits */
+    } else { /* who lets it go has looked; there may be no alarm */
+        SP_IGNORE(sp_ssh_alarm_seen(sp_request_core(req)->store, c->id,
+                                    sp_request_session(req)->person_name));
+    }
     sp_ssh_connection_changed(sp_request_core(req), c);
     sp_answer_empty(req, 204);
 }

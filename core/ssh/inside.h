@@ -138,6 +138,16 @@ typedef struct {
     char name[SP_NAME_MAX_BYTES + 1];
 } sp_ssh_watcher;
 
+#define SP_SSH_REFERENCE_MASK ((UINT64_C(1) << 60) - 1) /* what a reference says of an id */
+
+/* What stood out on a connection's shells; count 0 = nothing. */
+typedef struct {
+    uint32_t count;
+    uint8_t confidence; /* of the gravest */
+    uint64_t at_unix_s;
+    char text[SP_SSH_ALARM_MAX_BYTES + 1];
+} sp_ssh_stood_out;
+
 typedef struct sp_ssh_connection sp_ssh_connection;
 struct sp_ssh_connection {
     sp_ssh_connection *next; /* in its bucket */
@@ -150,6 +160,8 @@ struct sp_ssh_connection {
     uint32_t person;
     uint8_t address[16];
     bool frozen;
+    char frozen_by[SP_NAME_MAX_BYTES + 1]; /* empty: the gate, for an alarm */
+    sp_ssh_stood_out alarm;
     bool watch_wanted;
     uint32_t watching; /* as the gate was told last */
     size_t channel_count;
@@ -192,6 +204,12 @@ bool sp_ssh_watched_by(sp_store *store, uint64_t connection, uint64_t *ret_ask,
 bool sp_ssh_may_watch(sp_request *req, uint32_t whose, uint64_t ask);
 /* He looks now. */
 bool sp_ssh_is_watching(const sp_ssh_connection *c, uint32_t person);
+
+/* ---- alarms.c ---- */
+SP_MUST sp_err sp_ssh_alarms_start(sp_core *core);
+SP_MUST sp_err sp_ssh_on_alarm(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
+/* Somebody has looked at it. SP_ENOTFOUND: there was none, or it had been seen. */
+SP_MUST sp_err sp_ssh_alarm_seen(sp_store *store, uint64_t connection, const char *by);
 
 /* ---- recordings.c ---- */
 SP_MUST sp_err sp_ssh_recordings_routes(sp_core *core);

@@ -51,6 +51,7 @@ static sp_err add_routes(sp_core *core)
     TRY(sp_ssh_mine_routes(core));
     TRY(sp_ssh_connections_routes(core));
     TRY(sp_ssh_watch_routes(core));
+    TRY(sp_ssh_alarms_start(core));
     return sp_ssh_recordings_routes(core);
 }
 
@@ -105,6 +106,7 @@ sp_err sp_ssh_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
         {SP_CORE_SSH_PROMPT, sp_ssh_on_prompt},   {SP_CORE_SSH_TARGETS, sp_ssh_on_targets},
         {SP_CORE_SSH_OPEN, sp_ssh_on_open},       {SP_CORE_SSH_CONN, sp_ssh_on_conn},
         {SP_CORE_SSH_CHANNEL, sp_ssh_on_channel}, {SP_CORE_SSH_WATCH_WANT, sp_ssh_on_watch_want},
+        {SP_CORE_SSH_ALARM, sp_ssh_on_alarm},
     };
     for (size_t i = 0; i < SP_COUNT(kinds); i++) {
         if (kinds[i].kind == msg->kind) {

@@ -38,14 +38,12 @@ bool sp_ssh_may_watch(sp_request *req, uint32_t whose, uint64_t ask)
             has_approved(req, ask));
 }
 
-#define REFERENCE_MASK ((UINT64_C(1) << 60) - 1) /* what a reference says of an id */
-
 bool sp_ssh_watched_by(sp_store *store, uint64_t connection, uint64_t *ret_ask,
                        uint32_t *ret_person)
 {
     auto_query sp_query q =
         sp_query_of(store, "SELECT ask, person FROM ssh_watched WHERE connection = $1");
-    sp_bind_bits(&q, connection & REFERENCE_MASK);
+    sp_bind_bits(&q, connection & SP_SSH_REFERENCE_MASK);
     if (!sp_query_row(&q)) {
         return false;
     }
@@ -61,7 +59,7 @@ static sp_err keep_watched(sp_store *store, const sp_ssh_connection *c)
     auto_query sp_query q =
         sp_query_of(store, "INSERT INTO ssh_watched (connection, ask, person) VALUES ($1, $2, $3)"
                            " ON CONFLICT (connection) DO UPDATE SET ask = $2");
-    sp_bind_bits(&q, c->id & REFERENCE_MASK);
+    sp_bind_bits(&q, c->id & SP_SSH_REFERENCE_MASK);
     sp_bind_bits(&q, c->ask);
     sp_bind_u64(&q, c->person);
     TRY(sp_query_finish(&q));

@@ -425,21 +425,31 @@ static int step_environment(sg_channel *channel)
     return SSH_OK;
 }
 
+/* True: it can be recorded, and nothing holds it back. */
+static bool prepare(sg_channel *channel)
+{
+    bool first = !channel->prepared;
+    channel->prepared = true;
+    if (first && (!sg_recording_begin(channel) || !sg_alarm_begin(channel) ||
+                  (channel->subsystem != NULL && sp_failed(sg_sftp_begin(channel))))) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_UNRECORDED, "this cannot be recorded now");
+        sg_channel_refuse(channel, &refusal);
+        return false;
+    }
+    return !channel->conn->frozen;
+}
+
 static int step_start(sg_channel *channel)
 {
+    if (!prepare(channel)) {
+        return SSH_AGAIN;
+    }
     int rc = channel->subsystem != NULL
                  ? ssh_channel_request_subsystem(channel->back, channel->subsystem)
              : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
                                         : ssh_channel_request_shell(channel->back);
-    bool is_sftp = channel->subsystem != NULL;
-    if (rc == SSH_OK && (!sg_recording_begin(channel) || !sg_alarm_begin(channel) ||
-                         (is_sftp && sp_failed(sg_sftp_begin(channel))))) {
-        sg_refusal refusal;
-        sg_refusal_make(&refusal, SP_REASON_UNRECORDED, "this cannot be recorded now");
-        sg_channel_refuse(channel, &refusal);
-    } else if (rc == SSH_OK) {
-        channel->state = SG_CH_RUNS;
-    }
+    channel->state = rc == SSH_OK ? SG_CH_RUNS : channel->state;
     return rc;
 }
 

@@ -362,11 +362,17 @@ void sg_conn_tick(void)
 {
     uint64_t now_us = sp_loop_now_us(sg_here.loop);
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    bool up = sp_link_is_up(&sg_here.office.link);
     for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
         sg_conn *conn = sg_here.conns[i];
         sg_refusal refusal;
         if (conn == NULL || conn->rider.id == 0 || conn->at >= SG_AT_REFUSED) {
             continue;
+        }
+        sg_alarm_tell(conn, false);
+        for (sg_channel *channel = conn->channels; channel != NULL && !up;
+             channel = channel->next) {
+            sg_start_office(channel, false);
         }
         bool over = (conn->expires_unix_s != 0 && conn->expires_unix_s <= now_unix_s) ||
                     conn->rider.expires_unix_s <= now_unix_s;
@@ -406,7 +412,9 @@ void sg_conn_tell_core(sg_conn *conn, bool open)
                         .session = {.slot = conn->rider.slot, .id = conn->rider.id},
                         .resource = sp_span_cstr(conn->resource_name),
                         .account = sp_span_cstr(conn->account),
-                        .client = sp_buf_borrow(&client)};
+                        .client = sp_buf_borrow(&client),
+                        .frozen = conn->frozen,
+                        .frozen_by = sp_span_cstr(conn->frozen_by)};
     sp_copy(told.peer, conn->rider.who.peer, sizeof(told.peer));
     if (conn->rider.has_fingerprint) {
         sp_copy(told.fingerprint.bytes, conn->rider.fingerprint.bytes, SP_SHA256_BYTES);
@@ -453,6 +461,8 @@ void sg_conn_tell_all(void)
             if (channel->told) {
                 tell_channel(channel, true);
             }
+            sg_start_office(channel, true);
         }
+        sg_alarm_tell(conn, true);
     }
 }

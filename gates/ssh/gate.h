@@ -165,7 +165,9 @@ struct sg_channel {
     sp_decision decision;
     sp_action action;
     struct sg_pending *pending;     /* what has to happen before it starts; NULL = nothing yet */
+    bool prepared;                  /* what records and watches it is there */
     void *alarm;                    /* sp_alarm_term of a terminal, or NULL */
+    uint64_t judged;                /* bytes of SG_IN that it has seen */
     struct sg_sftp *sftp;           /* NULL = no sftp */
     struct sg_recording *recording; /* NULL = what passes is not recorded */
     void *menu;                     /* while the client chooses a machine */
@@ -208,6 +210,19 @@ typedef struct {
     sp_resolve_wait resolving;
 } sg_backing;
 
+/* What stood out on a connection's shells. */
+typedef struct {
+    uint32_t count;
+    uint32_t channel;   /* of the gravest that core was not told of */
+    uint8_t confidence; /* of it */
+    bool due;           /* core is to be told */
+    const char *text;
+    const char *last; /* written down last, and when: the same again at once is only counted */
+    uint64_t last_us;
+    uint64_t told_us;
+    uint64_t let_go_us; /* somebody has looked, and let it go on */
+} sg_alarms;
+
 struct sg_conn {
     sg_side front;
     sg_side back;
@@ -240,6 +255,8 @@ struct sg_conn {
     uint32_t channel_numbers;
     bool told; /* core knows of it */
     bool frozen;
+    char frozen_by[SG_NAME_BYTES]; /* empty: the gate, for an alarm */
+    sg_alarms alarms;
     uint64_t files; /* for the statement at its end */
     uint64_t refused;
     uint64_t recorded;
@@ -331,6 +348,10 @@ void sg_start(sg_channel *channel);
 bool sg_start_again(sg_channel *channel, sg_refusal *refusal);
 void sg_start_gone(sg_channel *channel);
 void sg_start_push(const sp_msg *msg);
+/* Core went away, or is back: what is watched only goes on while it is known that somebody looks. */
+void sg_start_office(sg_channel *channel, bool is_up);
+/* A line of ours on its terminal, or its stderr. */
+void sg_start_tell(sg_channel *channel, const char *text);
 
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);
@@ -361,7 +382,11 @@ void sg_sftp_end(sg_channel *channel);
 
 /* ---- alarm.c ---- */
 bool sg_alarm_begin(sg_channel *channel);
-void sg_alarm_passed(sg_channel *channel, sg_stream stream, sp_span bytes);
+/* What goes to the machine next. False: the connection is frozen now, and it waits. */
+bool sg_alarm_typed(sg_channel *channel, sp_span bytes);
+void sg_alarm_printed(sg_channel *channel, sp_span bytes);
+/* Once a second, and when core is back: what it was not told yet. */
+void sg_alarm_tell(sg_conn *conn, bool again);
 void sg_alarm_resized(sg_channel *channel);
 void sg_alarm_end(sg_channel *channel);
 

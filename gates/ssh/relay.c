@@ -66,6 +66,9 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     if (want == 0) {
         return 0;
     }
+    if (stream == SG_IN && !sg_alarm_typed(channel, sp_span_of(bytes, want))) {
+        return 0;
+    }
     ssh_channel to = to_of(channel, stream);
     int rc = stream == SG_ERR ? ssh_channel_write_stderr(to, bytes, (uint32_t)want)
                               : ssh_channel_write(to, bytes, (uint32_t)want);
@@ -75,7 +78,9 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     sg_side_flush(side_of(channel, stream));
     channel->flows[stream].passed += (size_t)rc;
     sg_recording_passed(channel, stream, sp_span_of(bytes, (size_t)rc));
-    sg_alarm_passed(channel, stream, sp_span_of(bytes, (size_t)rc));
+    if (stream != SG_IN) {
+        sg_alarm_printed(channel, sp_span_of(bytes, (size_t)rc));
+    }
     channel->conn->moved_us = sp_loop_now_us(sg_here.loop);
     return (size_t)rc;
 }

@@ -269,7 +269,7 @@ static void go_on(sg_channel *channel)
     sg_channel_step(channel);
 }
 
-static void tell(sg_channel *channel, const char *text)
+void sg_start_tell(sg_channel *channel, const char *text)
 {
     auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 2);
     sp_buf_text(&line, "sallyport: ");
@@ -320,7 +320,7 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
         snprintf(text, sizeof(text), "this waits until %u other %s (reference %s)",
                  (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
                  reference);
-        tell(channel, text);
+        sg_start_tell(channel, text);
     }
 }
 
@@ -416,7 +416,7 @@ static void on_ask_done(const sp_db_ask_done *done)
     channel->pending->approvals = done->approvals;
     snprintf(text, sizeof(text), "approved by %.*s", (int)(done->by.len < 180 ? done->by.len : 180),
              done->by.len > 0 ? (const char *)done->by.ptr : "");
-    tell(channel, text);
+    sg_start_tell(channel, text);
     channel->pending->done |= DONE_AGREED;
     go_on(channel);
 }
@@ -472,18 +472,47 @@ static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
            (approved || (ruled->decision.must & SP_MUST_WATCH) != 0);
 }
 
-static void want_watcher(sg_channel *channel)
+static bool tell_want(const sg_channel *channel)
 {
     auto_buf sp_buf body = sp_buf_make(64);
     const sp_ssh_watch_want want = {.connection = channel->conn->connection,
                                     .ask = channel->pending->approved};
     sp_ssh_watch_want_write(&want, &body);
+    return sp_link_tell(&sg_here.office.link, SP_CORE_SSH_WATCH_WANT, sp_buf_borrow(&body));
+}
+
+static void want_watcher(sg_channel *channel)
+{
     channel->pending->step = STEP_WATCH;
-    if (!sp_link_tell(&sg_here.office.link, SP_CORE_SSH_WATCH_WANT, sp_buf_borrow(&body))) {
+    if (!tell_want(channel)) {
         refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
         return;
     }
-    tell(channel, "this begins when somebody watches");
+    sg_start_tell(channel, "this begins when somebody watches");
+}
+
+static void pause_channel(sg_channel *channel, bool pause)
+{
+    if (pause != channel->paused) {
+        channel->paused = pause;
+        sg_start_tell(channel, pause ? "nobody watches any more: paused until somebody does"
+                                     : "watched again: it goes on");
+        sg_channel_step(channel);
+    }
+}
+
+void sg_start_office(sg_channel *channel, bool is_up)
+{
+    const struct sg_pending *pending = channel->pending;
+    if (pending == NULL || channel->kind != SP_SSH_CHANNEL_SHELL) {
+        return;
+    }
+    bool watched = (pending->done & DONE_WATCHED) != 0;
+    if (watched && !is_up) {
+        pause_channel(channel, true); /* who looks cannot be known */
+    } else if (is_up && (watched || pending->step == STEP_WATCH)) {
+        (void)tell_want(channel); /* core, perhaps another one, tells how many look */
+    }
 }
 
 static void watch_channel(sg_channel *channel, const sp_ssh_watched *watched, const char *by)
@@ -496,17 +525,11 @@ static void watch_channel(sg_channel *channel, const sp_ssh_watched *watched, co
     pending->watchers = watched->watchers;
     if (pending->step == STEP_WATCH && watched->watchers > 0) {
         snprintf(text, sizeof(text), "watched by %s", by);
-        tell(channel, text);
+        sg_start_tell(channel, text);
         pending->done |= DONE_WATCHED;
         go_on(channel);
     } else if ((pending->done & DONE_WATCHED) != 0) {
-        bool pause = watched->watchers == 0;
-        if (pause != channel->paused) {
-            channel->paused = pause;
-            tell(channel, pause ? "nobody watches any more: paused until somebody does"
-                                : "watched again: it goes on");
-            sg_channel_step(channel);
-        }
+        pause_channel(channel, watched->watchers == 0);
     }
 }
 
@@ -533,12 +556,17 @@ static void on_freeze(const sp_ssh_freeze *freeze)
         return;
     }
     conn->frozen = freeze->on != 0;
+    conn->frozen_by[0] = '\0';
+    conn->alarms.let_go_us = sp_loop_now_us(sg_here.loop);
+    if (conn->frozen) {
+        SP_IGNORE(sp_fit(conn->frozen_by, sizeof(conn->frozen_by), freeze->by)); /* a name fits */
+    }
     snprintf(text, sizeof(text), "%s by %.*s", conn->frozen ? "frozen" : "released",
              (int)(freeze->by.len < 180 ? freeze->by.len : 180),
              freeze->by.len > 0 ? (const char *)freeze->by.ptr : "");
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
         if (channel->state == SG_CH_RUNS && channel->has_pty) {
-            tell(channel, text);
+            sg_start_tell(channel, text);
         }
     }
     sg_channels_step(conn);

@@ -268,6 +268,10 @@ typedef struct {
     doc_texts environment;
     uint8_t has_environment;
     doc_maps parts; /* doc_folder */
+    uint8_t alarm;  /* sp_ssh_alarm_does + 1 */
+    doc_number idle;
+    doc_number longest;
+    doc_number bandwidth;
 } doc_ssh;
 
 typedef enum { DOC_OPERATOR_COMPANY, DOC_OPERATOR_PLATFORM, DOC_OPERATOR_MIXED } doc_operator;

@@ -83,9 +83,9 @@ bool snap_ssh_ok(const sp_policy *policy, const snap_resource *resource, uint32_
     }
     const snap_ssh *s = (const snap_ssh *)snap_at(policy, SNAP_SSH) + resource->ssh;
     return s->resource == index && snap_text_ok(policy, s->host) && s->port != 0 &&
-           s->sign_in < SP_SSH_SIGN_IN_COUNT && snap_texts_ok(policy, s->host_keys) &&
-           snap_texts_ok(policy, s->host_cas) && s->host_keys.count + s->host_cas.count > 0 &&
-           snap_accounts_ok(policy, s->accounts) && listed_ok(policy, s->commands) &&
-           forwards_ok(policy, s->forwards) && snap_texts_ok(policy, s->environment) &&
-           parts_ok(policy, resource, s->parts);
+           s->sign_in < SP_SSH_SIGN_IN_COUNT && s->alarm < SP_SSH_ALARM_COUNT && s->idle_s > 0 &&
+           snap_texts_ok(policy, s->host_keys) && snap_texts_ok(policy, s->host_cas) &&
+           s->host_keys.count + s->host_cas.count > 0 && snap_accounts_ok(policy, s->accounts) &&
+           listed_ok(policy, s->commands) && forwards_ok(policy, s->forwards) &&
+           snap_texts_ok(policy, s->environment) && parts_ok(policy, resource, s->parts);
 }

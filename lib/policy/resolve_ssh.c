@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-enum { SSH_PORT = 22, ENVIRONMENT_NAME_MAX = 64 };
+enum { SSH_PORT = 22, ENVIRONMENT_NAME_MAX = 64, IDLE_S = 4 * 3600 };
 
 typedef struct {
     compiling *c;
@@ -371,6 +371,14 @@ static sp_err put_folders(const resolving *r, snap_run *ret_run)
 
 /* ---- the whole ---- */
 
+static void put_limits(const doc_ssh *ssh, snap_ssh *out)
+{
+    out->alarm = ssh->alarm == 0 ? SP_SSH_ALARM_PAGE : (uint8_t)(ssh->alarm - 1);
+    out->idle_s = ssh->idle.line == 0 ? IDLE_S : (uint32_t)ssh->idle.value;
+    out->longest_s = (uint32_t)ssh->longest.value;
+    out->bandwidth_kibs = (uint32_t)((ssh->bandwidth.value + 1023) / 1024);
+}
+
 sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
                        snap_resource *resource)
 {
@@ -380,6 +388,7 @@ sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
     snap_ssh out = {.resource = index,
                     .sign_in = ssh->sign_in == 0 ? SP_SSH_SIGN_IN_CERTIFICATE
                                                  : (uint8_t)(ssh->sign_in - 1)};
+    put_limits(ssh, &out);
     out.flags |= ssh->shell == DOC_FALSE ? 0 : SNAP_SSH_SHELL;
     out.flags |= ssh->record_input == DOC_TRUE ? SNAP_SSH_RECORD_INPUT : 0;
     if (ssh->host_keys.count == 0 && ssh->host_cas.count == 0) {

@@ -6,12 +6,21 @@
 #include "lib/policy/schema.h"
 #include "lib/policy/ssh.h"
 
+enum {
+    IDLE_LEAST_S = 60,
+    IDLE_MOST_S = 24 * 3600,
+    LONGEST_MOST_S = 30 * 24 * 3600,
+    SLOWEST = 64 * 1024, /* slower, and what libssh takes at once would already be seconds */
+};
+#define FASTEST (UINT64_C(1) << 40)
 enum { ACCOUNT_MAX = 32, FOLDER_MAX = 1024, ADDRESS_MAX = 256, WORD_MAX = 255, KEY_MAX = 4096 };
 
 #define AT(type, member) offsetof(type, member)
 #define TABLE(rows) .fields = (rows), .fields_count = SP_COUNT(rows)
 
 static const char *const SIGN_INS[] = {"certificate", "password", NULL};
+static const char *const ALARMS[] = {"record", "page", "freeze", NULL};
+_Static_assert(SP_COUNT(ALARMS) == SP_SSH_ALARM_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(SIGN_INS) == SP_SSH_SIGN_IN_COUNT + 1, "a word for each");
 
 static const doc_field ACCOUNT_FIELDS[] = {
@@ -87,6 +96,19 @@ static const doc_field SSH_FIELDS[] = {
     {"record_input", FIELD_FLAG, false, AT(doc_ssh, record_input),
      .doc = "`true`: what is typed is recorded as well as what is shown, except where nothing is "
             "echoed. Default `false`."},
+    {"alarm", FIELD_WORD, false, AT(doc_ssh, alarm), .words = ALARMS,
+     .doc = "What an alarm on a shell does besides being written down and marked in the recording: "
+            "`record`, nothing; `page`, security administrators see it above every page; `freeze`, "
+            "that too, and a grave one freezes the connection until one of them lets it go. An "
+            "alarm is no wall. Default `page`."},
+    {"idle", FIELD_DURATION, false, AT(doc_ssh, idle), .min = IDLE_LEAST_S, .max = IDLE_MOST_S,
+     .doc = "A connection ends when nothing passed for so long. Default `4h`."},
+    {"longest", FIELD_DURATION, false, AT(doc_ssh, longest), .min = IDLE_LEAST_S,
+     .max = LONGEST_MOST_S,
+     .doc = "A connection ends after so long at the latest. Default: with its session."},
+    {"bandwidth", FIELD_SIZE, false, AT(doc_ssh, bandwidth), .min = SLOWEST, .max = FASTEST,
+     .doc = "Bytes a second that a connection moves at most, in each direction. Default: no "
+            "limit."},
     {"environment", FIELD_NAMES, false, AT(doc_ssh, environment),
      .count_offset = AT(doc_ssh, has_environment),
      .doc = "Variables that clients may set; `*` at the end stands for anything. Default `LANG`, "

@@ -261,6 +261,11 @@ typedef struct {
     uint16_t port;
     uint8_t sign_in; /* sp_ssh_sign_in */
     uint8_t flags;
+    uint32_t idle_s;
+    uint32_t longest_s;      /* 0 = as long as the session */
+    uint32_t bandwidth_kibs; /* KiB a second and direction; 0 = no limit */
+    uint8_t alarm;           /* sp_ssh_alarm_does */
+    uint8_t pad[3];
 } snap_ssh;
 
 typedef struct {
@@ -314,7 +319,7 @@ _Static_assert(sizeof(snap_relation) == 48, "no padding");
 _Static_assert(sizeof(snap_column) == 16, "no padding");
 _Static_assert(sizeof(snap_budget) == 88, "no padding");
 _Static_assert(sizeof(snap_range) == 20, "no padding");
-_Static_assert(sizeof(snap_ssh) == 72, "no padding");
+_Static_assert(sizeof(snap_ssh) == 88, "no padding");
 _Static_assert(sizeof(snap_listed) == 20, "no padding");
 _Static_assert(sizeof(snap_forward) == 12, "no padding");
 

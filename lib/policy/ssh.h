@@ -24,12 +24,24 @@ typedef enum {
     SP_SSH_SIGN_IN_COUNT
 } sp_ssh_sign_in;
 
+/* What an alarm on a shell does besides being written down. */
+typedef enum {
+    SP_SSH_ALARM_RECORD, /* nothing */
+    SP_SSH_ALARM_PAGE,   /* the security administrators are told */
+    SP_SSH_ALARM_FREEZE, /* that, and a grave one freezes the terminal until one of them lets go */
+    SP_SSH_ALARM_COUNT
+} sp_ssh_alarm_does;
+
 typedef struct {
     sp_span host; /* name or address without brackets */
     uint16_t port;
-    uint8_t sign_in;   /* sp_ssh_sign_in */
-    bool shell;        /* false: never a free shell, only commands that are listed */
-    bool record_input; /* what is typed is recorded too, except where nothing is echoed */
+    uint8_t sign_in;    /* sp_ssh_sign_in */
+    bool shell;         /* false: never a free shell, only commands that are listed */
+    bool record_input;  /* what is typed is recorded too, except where nothing is echoed */
+    uint8_t alarm;      /* sp_ssh_alarm_does */
+    uint32_t idle_s;    /* it ends when nothing passed for so long */
+    uint32_t longest_s; /* and after so long anyway; 0 = with its session */
+    uint64_t bandwidth; /* bytes a second and direction; 0 = no limit */
     sp_span title_en;
     sp_span title_zh;
     uint32_t host_keys; /* counts */

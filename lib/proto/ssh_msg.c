@@ -318,6 +318,8 @@ void sp_ssh_conn_write(const sp_ssh_conn *conn, sp_buf *out)
     sp_buf_bytes(out, conn->resource);
     sp_buf_bytes(out, conn->account);
     sp_buf_bytes(out, conn->client);
+    sp_buf_u8(out, conn->frozen);
+    sp_buf_bytes(out, conn->frozen_by);
 }
 
 sp_err sp_ssh_conn_read(sp_span body, sp_ssh_conn *ret_conn)
@@ -332,6 +334,8 @@ sp_err sp_ssh_conn_read(sp_span body, sp_ssh_conn *ret_conn)
     conn.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     conn.account = sp_read_text(&in, SP_SSH_ACCOUNT_MAX_BYTES);
     conn.client = sp_read_text(&in, SP_SSH_CLIENT_MAX_BYTES);
+    conn.frozen = sp_read_enum(&in, 2);
+    conn.frozen_by = sp_read_text(&in, SP_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_conn = conn;
     return sp_ok();
@@ -374,6 +378,31 @@ sp_err sp_ssh_watch_want_read(sp_span body, sp_ssh_watch_want *ret_want)
     want.ask = sp_read_u64(&in);
     TRY(sp_reader_finish(&in));
     *ret_want = want;
+    return sp_ok();
+}
+
+void sp_ssh_alarm_write(const sp_ssh_alarm *alarm, sp_buf *out)
+{
+    sp_buf_u64(out, alarm->connection);
+    sp_buf_u32(out, alarm->channel);
+    sp_buf_u32(out, alarm->count);
+    sp_buf_u8(out, alarm->confidence);
+    sp_buf_u8(out, alarm->frozen);
+    sp_buf_bytes(out, alarm->text);
+}
+
+sp_err sp_ssh_alarm_read(sp_span body, sp_ssh_alarm *ret_alarm)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_ssh_alarm alarm = {0};
+    alarm.connection = sp_read_u64(&in);
+    alarm.channel = sp_read_u32(&in);
+    alarm.count = sp_read_u32(&in);
+    alarm.confidence = sp_read_enum(&in, 101);
+    alarm.frozen = sp_read_enum(&in, 2);
+    alarm.text = sp_read_text(&in, SP_SSH_ALARM_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_alarm = alarm;
     return sp_ok();
 }
 

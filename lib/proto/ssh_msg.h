@@ -10,7 +10,8 @@
  * `connect` in core, chooses the account and hands out what the target wants to see: a certificate
  * of minutes, or a password. CONN and CHANNEL tell core what is open, for the list that people see;
  * KILL and FREEZE come back. Where somebody must watch, WATCH_WANT says so and WATCHED tells how
- * many do, each time it changes: 0 = nobody, and the terminal pauses.
+ * many do, each time it changes: 0 = nobody, and the terminal pauses. ALARM tells what stood out on
+ * a shell, and whether the gate froze the connection for it.
  *
  * Kind       request -> reply
  * OFFER      offer -> -                 SP_EDENIED: no (whatever was wrong); SP_ELIMIT: too many
@@ -23,6 +24,7 @@
  * CONN       conn, id 0, no reply
  * CHANNEL    channel, id 0, no reply
  * WATCH_WANT watch_want, id 0, no reply
+ * ALARM      alarm, id 0, no reply
  * pushes from core: KILL kill; FREEZE freeze; WATCHED watched
  *
  * OWNS nothing: spans point into the body. PROCESS core serves; the SSH gate asks. TRUST bodies are
@@ -44,6 +46,7 @@ typedef enum {
     SP_CORE_SSH_CONN,
     SP_CORE_SSH_CHANNEL,
     SP_CORE_SSH_WATCH_WANT,
+    SP_CORE_SSH_ALARM,
     SP_CORE_SSH_KILL, /* pushes from here on */
     SP_CORE_SSH_FREEZE,
     SP_CORE_SSH_WATCHED,
@@ -66,6 +69,7 @@ enum {
     SP_SSH_CLIENT_MAX_BYTES = 255, /* RFC 4253 4.2 */
     SP_SSH_OBJECT_MAX_BYTES = 2048,
     SP_SSH_BY_MAX_BYTES = 1024,
+    SP_SSH_ALARM_MAX_BYTES = 160,
     SP_SSH_PROMPT_MS = 150 * 1000,
     SP_SSH_OPEN_MS = 15 * 1000
 };
@@ -190,6 +194,8 @@ typedef struct {
     sp_span resource;
     sp_span account;
     sp_span client; /* version string */
+    uint8_t frozen;
+    sp_span frozen_by; /* name; empty: the gate itself, for an alarm */
 } sp_ssh_conn;
 
 typedef enum {
@@ -218,6 +224,16 @@ typedef struct {
     uint64_t connection;
     uint64_t ask;
 } sp_ssh_watch_want;
+
+/* The gravest that nobody was told of yet; an alarm decides nothing. */
+typedef struct {
+    uint64_t connection;
+    uint32_t channel;
+    uint32_t count;     /* of the connection's alarms so far */
+    uint8_t confidence; /* 0 to 100 */
+    uint8_t frozen;     /* 1: the gate has frozen the connection, until FREEZE lets it go */
+    sp_span text;       /* what stood out, never what was typed */
+} sp_ssh_alarm;
 
 typedef struct {
     uint64_t connection;
@@ -266,6 +282,8 @@ void sp_ssh_channel_write(const sp_ssh_channel *channel, sp_buf *out);
 SP_MUST sp_err sp_ssh_channel_read(sp_span body, sp_ssh_channel *ret_channel);
 void sp_ssh_watch_want_write(const sp_ssh_watch_want *want, sp_buf *out);
 SP_MUST sp_err sp_ssh_watch_want_read(sp_span body, sp_ssh_watch_want *ret_want);
+void sp_ssh_alarm_write(const sp_ssh_alarm *alarm, sp_buf *out);
+SP_MUST sp_err sp_ssh_alarm_read(sp_span body, sp_ssh_alarm *ret_alarm);
 void sp_ssh_watched_write(const sp_ssh_watched *watched, sp_buf *out);
 SP_MUST sp_err sp_ssh_watched_read(sp_span body, sp_ssh_watched *ret_watched);
 void sp_ssh_kill_write(const sp_ssh_kill *kill, sp_buf *out);

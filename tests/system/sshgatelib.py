@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import pwd
+import re
 import subprocess
 import tempfile
 import time
@@ -33,7 +34,7 @@ title: Engineers
 """
 HOST = """\
 kind: Resource
-name: host
+name: {name}
 title: Build host
 operator: company
 class: internal
@@ -110,10 +111,59 @@ class Sshd:
             self.process.wait()
 
 
-class SshOffice:
-    """documents: YAML below the Office and the host; more: lines of the host's ssh block; extra: of the bootstrap."""
+class Terminal:
+    """What stands on a terminal, and typing on it."""
 
-    def __init__(self, documents, more="", extra="", roles=("engineer",)):
+    def __init__(self, argv):
+        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self.raw = ""
+
+    @property
+    def text(self):
+        """Without what moves and colours."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", self.raw).replace("\r", "")
+
+    def type(self, text):
+        self.process.stdin.write(text.encode())
+        self.process.stdin.flush()
+
+    def read(self):
+        try:
+            self.raw += (self.process.stdout.read() or b"").decode(errors="replace")
+        except BlockingIOError:
+            pass
+        return self.text
+
+    def wait(self, words, seconds=10):
+        try:
+            wait_for(f"{words!r} on the terminal", seconds, lambda: words in self.read())
+        except AssertionError as late:
+            raise AssertionError(f"{late}; it shows {self.text[-400:]!r}") from None
+
+    def never(self, words, seconds=0.7):
+        """These words do not come for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert words not in self.read()
+            time.sleep(0.05)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class SshOffice:
+    """documents: YAML below the Office and the host; more: lines of the host's ssh block; extra: of the bootstrap;
+    hosts: {name: lines of its ssh block} of other resources that are the same machine."""
+
+    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None):
         self.sshd = Sshd()
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="sp-ssh-", dir="/tmp")
@@ -121,8 +171,9 @@ class SshOffice:
         self.roles = list(roles)
         self.known_hosts = os.path.join(self.dir, "known_hosts")
         try:
-            text = OFFICE + HOST.format(port=self.sshd.port, host_key=self.sshd.host_key, account=ACCOUNT,
-                                        more=more) + documents
+            text = OFFICE + "".join(HOST.format(name=name, port=self.sshd.port, host_key=self.sshd.host_key,
+                                                account=ACCOUNT, more=lines)
+                                    for name, lines in {"host": more, **(hosts or {})}.items()) + documents
             self.office = Office(documents={"office.yaml": text},
                                  extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: 1\n' + extra)
             self.office.start()
@@ -208,6 +259,16 @@ class SshOffice:
         return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, input=input,
                               **({} if input is not None else {"stdin": subprocess.DEVNULL}))
 
+    def terminal(self, name, machine):
+        """A shell on a terminal."""
+        return Terminal(self.argv(name, machine, "-tt", "127.0.0.1"))
+
+    def connection(self, name, machine):
+        """The connection of this person to that machine, as a security administrator sees it."""
+        return wait_for(f"the connection of {name} to {machine}", 10, lambda: next(
+            (c for c in self.sam.items("/ssh/connections")
+             if c["person"]["name"] == name and c["resource"] == machine), None))
+
     # ---- ledger
 
     def events(self, **fields):
@@ -216,4 +277,4 @@ class SshOffice:
         return [e for e in found if all(e.get(k) == v for k, v in fields.items())]
 
 
-__all__ = ["ACCOUNT", "SshOffice", "Sshd", "keygen"]
+__all__ = ["ACCOUNT", "SshOffice", "Sshd", "Terminal", "keygen"]

@@ -23,7 +23,7 @@ from portal import Refused
 from test_core_database import Worker
 from vault_client import Reader, text
 
-OFFER, KEY, PROMPT, TARGETS, OPEN, CONN, CHANNEL, WATCH_WANT, KILL, FREEZE, WATCHED = range(0x0400, 0x040b)
+OFFER, KEY, PROMPT, TARGETS, OPEN, CONN, CHANNEL, WATCH_WANT, ALARM, KILL, FREEZE, WATCHED = range(0x0400, 0x040c)
 HELLO, SSH, DB = 1, 2, 3
 ASK, ASK_USE, SPEND, ASK_DONE = 0x0103, 0x0104, 0x0106, 0x0108
 OK, ELIMIT, EDENIED = 0, 4, 7
@@ -201,7 +201,7 @@ def connect(line, signed_in, resource="ws-7", account="dev"):
 def tell_conn(line, number, signed_in, resource, account, state):
     line.socket.send(struct.pack(">BHIB", 1, CONN, 0, 0) + struct.pack(">QB", number, state) + LOOPBACK +
                      signed_in.fingerprint + struct.pack(">IQ", *signed_in.session) + text(resource.encode()) +
-                     text(account.encode()) + text(b"SSH-2.0-Test_1"))
+                     text(account.encode()) + text(b"SSH-2.0-Test_1") + b"\0" + text(b""))
 
 
 def reference(number):

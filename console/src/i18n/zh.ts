@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { en } from "./en";
+import { alarmsZh } from "./alarms.zh";
 
 export const zh: typeof en = {
   common: {
@@ -152,7 +153,10 @@ export const zh: typeof en = {
     connections: "连接", noConnections: "没有打开的连接", noConnectionsText: "SSH 连接打开后会显示在这里。",
     person: "人员", machine: "主机", runs: "正在运行", ran: "运行过", watching: "监看者", since: "开始于", started: "开始", device: "设备", noDevice: "未知设备", client: "程序",
     kinds: { shell: "终端", exec: "命令", sftp: "SFTP", scp: "scp", rsync: "rsync", git: "git", forward: "转发" },
-    moreChannels: (n: number) => `另有 ${n} 个`, frozen: "已冻结", needsWatcher: "无人监看", watch: "监看", freeze: "冻结", thaw: "放行", end: "结束",
+    moreChannels: (n: number) => `另有 ${n} 个`, frozenBy: (name: string) => `已被 ${name} 冻结`, frozenByAlarm: "已因警报冻结",
+    alarmShell: (person: string, machine: string) => `${person} 在 ${machine} 上的终端出现异常`, alarmFrozen: (person: string, machine: string) => `${person} 在 ${machine} 上的连接已冻结，等待有人查看`,
+    alarmSeen: "已查看", alarmCount: (n: number) => `${n} 次警报`, alarmTexts: alarmsZh,
+    needsWatcher: "无人监看", watch: "监看", freeze: "冻结", thaw: "放行", end: "结束",
     endTitle: (person: string, machine: string) => `结束 ${person} 到 ${machine} 的连接？`, endText: "连接立即切断，其中运行的程序会收到挂断信号。当事人会看到原因，并可重新连接；如需阻止，请锁定账户。", ended: "连接已结束",
     recordings: "录像", noRecordings: "没有录像", noRecordingsText: "策略要求之处会记录终端。如未找到，请放宽筛选条件。",
     day: "日期", length: "时长", live: "进行中", download: "下载", recording: "录像", stillLive: "该连接仍处于打开状态。", watchIt: "实时监看。", channel: "通道", nothingRecorded: "该连接中没有记录终端。",

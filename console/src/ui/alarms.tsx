@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// Emergency access that is open, or not explained yet: above every page of a security administrator.
+// What wants a look at once, above every page of a security administrator: emergency access that is open or not
+// explained yet, and what stood out on a shell until somebody has looked.
 import { api } from "../api/client";
 import { t } from "../i18n";
-import { useData } from "../lib/data";
+import { useAction, useData } from "../lib/data";
+import { isAdmin } from "../lib/state";
+import { Button } from "./basic";
+import { ErrorNote } from "./errors";
 import { Icon } from "./icon";
 import { Time } from "./time";
 
-export function Alarms() {
+function Grants() {
   const list = useData("alarms", (signal) => api("get", "/admin/alarms", { signal }), ["approvals"]);
   const words = t().grants;
-  if (!list.data || list.data.items.length === 0) return null;
   return (
-    <div class="stack-small alarms" role="alert">
-      {list.data.items.map((g) => (
+    <>
+      {list.data?.items.map((g) => (
         <div key={g.id} class="note note-bad">
           <Icon name="alert" />
           <div class="note-text">
@@ -21,6 +24,35 @@ export function Alarms() {
           </div>
         </div>
       ))}
-    </div>
+    </>
   );
+}
+
+function Shells() {
+  const list = useData("ssh-alarms", (signal) => api("get", "/ssh/alarms", { signal }), ["ssh"]);
+  const { error, run } = useAction();
+  const words = t().machines;
+  const seen = (id: string) => run(() => api("post", "/ssh/alarms/{id}/seen", { path: { id }, body: {} }).then(list.reload));
+  return (
+    <>
+      <ErrorNote error={error} />
+      {list.data?.items.map((a) => (
+        <div key={a.id} class="note note-bad">
+          <Icon name={a.frozen ? "snow" : "alert"} />
+          <div class="note-text">
+            <strong>{(a.frozen ? words.alarmFrozen : words.alarmShell)(a.person, a.resource)}</strong>
+            <p>{words.alarmTexts[a.text] ?? a.text}{a.count > 1 && ` · ${words.alarmCount(a.count)}`} · <Time at={a.at} ago /></p>
+            <p class="row">
+              <a class="button button-small" href={a.live ? `/watch/${a.id}` : `/recordings/${a.id}`}>{a.live ? words.watch : words.recording}</a>
+              {isAdmin("security") && <Button small tone="quiet" onClick={() => void seen(a.id)}>{words.alarmSeen}</Button>}
+            </p>
+          </div>
+        </div>
+      ))}
+    </>
+  );
+}
+
+export function Alarms() {
+  return <div class="stack-small alarms" role="alert"><Grants /><Shells /></div>;
 }

@@ -35,6 +35,10 @@
     "    - { name: look at a log, argv: [tail, \"-n{n:int}\", \"{f:path}\"], action: read }\n" \
     "  forward: [\"127.0.0.1:5432\", \"[::1]:5432\"]\n" \
     "  record_input: true\n" \
+    "  alarm: freeze\n" \
+    "  idle: 30m\n" \
+    "  longest: 8h\n" \
+    "  bandwidth: 2 MiB\n" \
     "  environment: [TERM, LC_*]\n" \
     "  parts:\n" \
     "    - { path: /srv, class: sensitive }\n" \
@@ -76,6 +80,8 @@ static void where_by_which_key_and_as_whom(void **state)
     assert_span_text(h.host, "::1");
     assert_int_equal(h.port, 2022);
     assert_true(h.shell && h.record_input && h.sign_in == SP_SSH_SIGN_IN_PASSWORD);
+    assert_true(h.alarm == SP_SSH_ALARM_FREEZE && h.idle_s == 1800 && h.longest_s == 28800);
+    assert_int_equal(h.bandwidth, 2 << 20);
     assert_true(h.host_keys == 1 && h.host_cas == 1 && h.commands == 2 && h.forwards == 2);
 
     auto_buf sp_buf pinned = sp_buf_make(1000);
@@ -170,7 +176,8 @@ static void forwarding_and_environment_are_lists(void **state)
     view = view_of(usual, &at);
     sp_ssh_resource h;
     assert_true(sp_policy_ssh_resource(view, at, &h));
-    assert_true(h.port == 22 && h.shell && !h.record_input);
+    assert_true(h.port == 22 && h.shell && !h.record_input && h.alarm == SP_SSH_ALARM_PAGE);
+    assert_true(h.idle_s == 4 * 3600 && h.longest_s == 0 && h.bandwidth == 0);
     assert_int_equal(h.sign_in, SP_SSH_SIGN_IN_CERTIFICATE);
     assert_true(sp_policy_ssh_environment(view, at, SP_SPAN_LIT("LANG")));
     assert_false(sp_policy_ssh_environment(view, at, SP_SPAN_LIT("TERM")));

@@ -115,8 +115,12 @@ static void what_is_open_comes_back(void **state)
                         .session = SESSION,
                         .resource = LIT("ws-7"),
                         .account = LIT("ops"),
-                        .client = LIT("SSH-2.0-OpenSSH_9.2")};
+                        .client = LIT("SSH-2.0-OpenSSH_9.2"),
+                        .frozen = 1,
+                        .frozen_by = LIT("li.wei")};
     CHECK(conn, &conn);
+    sp_ssh_alarm alarm = {5, 2, 7, 90, 1, LIT("files are removed with everything below them")};
+    CHECK(alarm, &alarm);
     sp_ssh_channel channel = {.connection = 5,
                               .channel = 2,
                               .kind = SP_SSH_CHANNEL_SFTP,

@@ -31,7 +31,8 @@ export function Watched({ connection }: { connection: Connection }) {
   const words = t().machines;
   return (
     <span class="row">
-      {connection.frozen && <Badge tone="warn" icon="snow">{words.frozen}</Badge>}
+      {connection.frozen && <Badge tone="warn" icon="snow">{connection.frozen_by ? words.frozenBy(connection.frozen_by) : words.frozenByAlarm}</Badge>}
+      {connection.alarm && <Badge tone="bad" icon="alert">{words.alarmTexts[connection.alarm.text] ?? connection.alarm.text}</Badge>}
       {connection.watchers.length > 0 ? <Badge tone="accent" icon="eye">{connection.watchers.join(", ")}</Badge>
         : connection.watch_needed ? <Badge tone="warn" icon="eye">{words.needsWatcher}</Badge> : null}
     </span>

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Terminals through the SSH gate with bash behind: alarms that page and freeze, shells that run only while somebody
+watches. OWNS nothing. PROCESS tests. TRUST none. SPEC gates/ssh/alarm.c, gates/ssh/start.c, core/ssh/alarms.c."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from officelib import wait_for
+from portal import Refused
+from sshgatelib import SshOffice
+
+DOCUMENTS = """\
+kind: Role
+name: asker
+title: Askers
+---
+kind: Rule
+name: engineers work
+who: { roles: [engineer] }
+to: { resources: [host, cold, quiet] }
+may: [connect, read, write, execute, import, export, destroy]
+with: { record: true }
+---
+kind: Rule
+name: askers come in
+who: { roles: [asker] }
+to: { resources: [host] }
+may: [connect]
+---
+kind: Rule
+name: a colleague agrees to what askers run, and watches
+who: { roles: [asker] }
+to: { resources: [host] }
+may: [execute]
+ask: { approved_by: 1, by: { roles: [engineer] }, on: { owner: [unknown, personal, company] }, expires: 15m }
+with: { record: true, watch: true }
+"""
+
+
+@pytest.fixture(scope="module")
+def office():
+    one = SshOffice(DOCUMENTS, hosts={"cold": "  alarm: freeze\n", "quiet": "  alarm: record\n"})
+    one.person("abe", ["asker"])
+    for name in ("ann", "abe"):
+        one.key(name)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def folder():
+    """One whose loss would be felt: not below /tmp."""
+    path = tempfile.mkdtemp(prefix="sp-kept-", dir=os.path.expanduser("~"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def alarms(office, person=None):
+    return [a for a in office.sam.items("/ssh/alarms") if person in (None, a["person"])]
+
+
+def recorded(office, reference):
+    """The lines of a recording, as a security administrator reads them."""
+    return office.audrey.request("GET", "portal", f"/api/v1/ssh/recordings/{reference}?from=0").body.decode()
+
+
+def test_an_alarm_is_an_entry_a_mark_and_a_page(office, folder):
+    with office.terminal("ann", "host") as terminal:
+        terminal.type("cd /; PS1='ready> '\r")
+        terminal.wait("\nready> ")
+        terminal.type(f"rm -rf {folder}/nothing\r")
+        terminal.wait("ready> ")
+        one = office.connection("ann", "host")
+        page = wait_for("the page", 5, lambda: alarms(office, "ann"))[0]
+        assert page["id"] == one["id"] and page["live"] and not page["frozen"] and page["confidence"] >= 80
+        assert (page["resource"], page["text"]) == ("host", "files are removed with everything below them")
+        shown = office.sam.get(f"/ssh/connections/{one['id']}")
+        assert shown["alarm"]["text"] == page["text"] and shown["frozen"] is False
+        terminal.type("echo goes-on\r")
+        terminal.wait("\ngoes-on")  # it stops nothing
+        entry = wait_for("the entry", 5, lambda: [e for e in office.events(object=page["text"])
+                                                  if e["detail"].get("alarm")])[0]
+        assert entry["severity"] == "high" and entry["person"] == "ann"
+        assert folder not in str(entry), "what was typed is not in it"
+        wait_for("the mark", 5, lambda: '"m", "files are removed' in recorded(office, one["id"]).replace('","', '", "'))
+    wait_for("its end", 5, lambda: not alarms(office, "ann")[0]["live"])  # the page outlives it
+    with pytest.raises(Refused):
+        office.audrey.post(f"/ssh/alarms/{page['id']}/seen", {})
+    office.sam.post(f"/ssh/alarms/{page['id']}/seen", {"why": "her own test folder"})
+    assert not alarms(office, "ann")
+    with pytest.raises(Refused):
+        office.sam.post(f"/ssh/alarms/{page['id']}/seen", {})
+
+
+def test_where_policy_says_record_nobody_is_paged(office):
+    with office.terminal("ann", "quiet") as terminal:
+        terminal.type("rm -rf /nowhere/at/all; echo do''ne\r")
+        terminal.wait("done")
+        wait_for("the entry", 5, lambda: [e for e in office.events(resource="quiet") if "alarm" in e.get("detail", {})])
+        assert not alarms(office)
+
+
+def test_a_grave_one_freezes_the_terminal_before_the_line_is_sent(office, folder):
+    with office.terminal("ann", "cold") as terminal:
+        terminal.type("echo re''ady\r")
+        terminal.wait("ready")
+        terminal.type(f"rm -rf {folder}\r")
+        terminal.wait("frozen by an alarm")
+        terminal.type("echo un''heard\r")
+        terminal.never("unheard")
+        assert os.path.exists(folder), "the line waits"
+        one = office.connection("ann", "cold")
+        assert one["frozen"] is True and one["frozen_by"] is None and one["alarm"]["confidence"] >= 80
+        assert alarms(office, "ann")[0]["frozen"]
+        with pytest.raises(Refused):  # not by himself
+            office.person("ann").post(f"/ssh/connections/{one['id']}/freeze", {"frozen": False})
+        core = office.office.kill("core")  # another core knows that it is frozen
+        office.office.wait_role("core", other_than=core)
+        one = office.connection("ann", "cold")
+        assert one["frozen"] is True and one["frozen_by"] is None and one["alarm"]
+        office.sam.post(f"/ssh/connections/{one['id']}/freeze", {"frozen": False, "why": "looked"})
+        terminal.wait("released by sam")
+        terminal.wait("unheard")
+        assert not os.path.exists(folder) and not alarms(office, "ann")
+
+
+def test_a_command_waits_frozen_too(office, folder):
+    client = subprocess.Popen(office.argv("ann", "cold", "127.0.0.1", f"rm -rf {folder}; echo done"), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for("the page", 5, lambda: alarms(office, "ann"))
+    one = office.connection("ann", "cold")
+    assert one["frozen"] and os.path.exists(folder)
+    office.sam.post(f"/ssh/connections/{one['id']}/end", {"why": "no"})
+    _, said = client.communicate(timeout=10)
+    assert client.returncode != 0 and "ended: no" in said and os.path.exists(folder)
+    office.sam.post(f"/ssh/alarms/{one['id']}/seen", {})
+
+
+def test_a_shell_that_asks_runs_only_while_who_agreed_watches(office):
+    ann = office.person("ann")
+    with office.terminal("abe", "host") as terminal:
+        terminal.wait("waits until 1 other person agrees")
+        ask = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
+        ann.post(f"/approvals/{ask['id']}/approve", {"sha256": ann.get(f"/approvals/{ask['id']}")["sha256"]})
+        terminal.wait("begins when somebody watches")
+        one = office.connection("abe", "host")
+        assert one["watch_needed"] and not one["watchers"]
+        office.sam.post(f"/ssh/connections/{one['id']}/watch", {})  # may look, but did not agree to it
+        terminal.type("echo her''e\r")
+        terminal.never("here")
+        ann.post(f"/ssh/connections/{one['id']}/watch", {})
+        terminal.wait("watched by ann")
+        terminal.wait("\nhere")
+        ann.call("DELETE", f"/ssh/connections/{one['id']}/watch")
+        terminal.wait("nobody watches any more")
+        terminal.type("echo alo''ne\r")
+        terminal.never("alone")
+        ann.post(f"/ssh/connections/{one['id']}/watch", {})
+        terminal.wait("\nalone")
+        core = office.office.kill("core")  # who looks is not known then
+        office.office.wait_role("core", other_than=core)
+        wait_for("the second pause", 10, lambda: terminal.read().count("nobody watches any more") == 2)
+        terminal.type("echo bac''k\r")
+        terminal.never("back")
+        office.connection("abe", "host")
+        ann.post(f"/ssh/connections/{one['id']}/watch", {})
+        terminal.wait("\nback")
+        ann.post(f"/ssh/connections/{one['id']}/end", {"why": "enough"})
+        terminal.wait("ended: enough")

@@ -348,7 +348,8 @@ void sg_start(sg_channel *channel);
 bool sg_start_again(sg_channel *channel, sg_refusal *refusal);
 void sg_start_gone(sg_channel *channel);
 void sg_start_push(const sp_msg *msg);
-/* Core went away, or is back: what is watched only goes on while it is known that somebody looks. */
+/* Core went away, or is back: what is watched only goes on while it is known that somebody looks.
+ */
 void sg_start_office(sg_channel *channel, bool is_up);
 /* A line of ours on its terminal, or its stderr. */
 void sg_start_tell(sg_channel *channel, const char *text);

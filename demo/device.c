@@ -79,25 +79,35 @@ static pid_t start_enrolment(const demo *d, const char *device, const char *code
     return pid;
 }
 
-/* The id of the pending device of that name; of the newest, when enrolments were broken off before.
- */
-static bool find_pending(demo_person *sam, const char *device, char id[DEMO_TEXT_BYTES])
+enum { TIME_BYTES = 24 };
+
+/* Now, as the API writes times. */
+static void time_now(char text[TIME_BYTES])
+{
+    struct tm parts;
+    time_t now = time(NULL);
+    if (gmtime_r(&now, &parts) == NULL ||
+        strftime(text, TIME_BYTES, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {
+        text[0] = '\0';
+    }
+}
+
+/* The id of the pending device of that name made since then: enrolments broken off before leave
+ * theirs. */
+static bool find_pending(demo_person *sam, const char *device, const char *since,
+                         char id[DEMO_TEXT_BYTES])
 {
     json_t *page = demo_call(sam, "GET", "/admin/devices?state=pending", NULL);
     const json_t *items = json_object_get(page, "items");
-    const char *newest = "";
     bool found = false;
-    for (size_t i = 0; i < json_array_size(items); i++) {
+    for (size_t i = 0; i < json_array_size(items) && !found; i++) {
         const json_t *one = json_array_get(items, i);
         sp_span name = sp_span_cstr(json_string_value(json_object_get(one, "name")));
         const char *text = json_string_value(json_object_get(one, "id"));
         const char *made = json_string_value(json_object_get(one, "created_at"));
-        if (text != NULL && made != NULL && sp_span_eq(name, sp_span_cstr(device)) &&
-            strcmp(made, newest) >= 0 &&
-            !sp_failed(sp_fit(id, DEMO_TEXT_BYTES, sp_span_cstr(text)))) {
-            newest = made;
-            found = true;
-        }
+        found = text != NULL && made != NULL && strcmp(made, since) >= 0 &&
+                sp_span_eq(name, sp_span_cstr(device)) &&
+                !sp_failed(sp_fit(id, DEMO_TEXT_BYTES, sp_span_cstr(text)));
     }
     json_decref(page);
     return found;
@@ -110,10 +120,11 @@ static json_t *approve(demo_person *sam, const char *id, const char *owner)
     return demo_call(sam, "POST", path, json_pack("{s:s}", "owner", owner));
 }
 
-static sp_err approve_pending(demo_person *sam, const char *device, const char *owner)
+static sp_err approve_pending(demo_person *sam, const char *device, const char *since,
+                              const char *owner)
 {
     char id[DEMO_TEXT_BYTES] = "";
-    for (int i = 0; i < PENDING_TRIES && !find_pending(sam, device, id); i++) {
+    for (int i = 0; i < PENDING_TRIES && !find_pending(sam, device, since, id); i++) {
         usleep(200 * 1000);
     }
     json_t *done = approve(sam, id, owner);
@@ -129,13 +140,13 @@ static sp_err approve_pending(demo_person *sam, const char *device, const char *
     return sp_ok();
 }
 
-static sp_err approve_as_sam(const demo *d, const char *device)
+static sp_err approve_as_sam(const demo *d, const char *device, const char *since)
 {
     demo_person sam;
     TRY(demo_person_init(d, &sam));
     sp_err err = demo_account_sign_in(d, "sam", &sam);
     if (!sp_failed(err)) {
-        err = approve_pending(&sam, device, "company");
+        err = approve_pending(&sam, device, since, "company");
     }
     demo_person_done(&sam);
     return err;
@@ -159,8 +170,10 @@ sp_err demo_enrol_for(const demo *d, demo_person *person, demo_person *sam, cons
 {
     char code[DEMO_TEXT_BYTES];
     TRY(new_code(person, code));
+    char since[TIME_BYTES];
+    time_now(since);
     pid_t agent = start_enrolment(d, device, code);
-    sp_err err = approve_pending(sam, device, owner);
+    sp_err err = approve_pending(sam, device, since, owner);
     if (sp_failed(err)) {
         demo_end(agent, 2);
         return err;
@@ -190,10 +203,12 @@ int demo_enrol(const demo *d, const char *name, bool approve)
         return EXIT_FAILURE;
     }
     snprintf(device, sizeof(device), "%.40s-laptop", name);
+    char since[TIME_BYTES];
+    time_now(since);
     pid_t agent = start_enrolment(d, device, code);
     if (!approve) {
         demo_say("now approve it as sam: Devices, approve, company ...");
-    } else if (sp_failed(approve_as_sam(d, device))) {
+    } else if (sp_failed(approve_as_sam(d, device, since))) {
         demo_end(agent, 2);
         return EXIT_FAILURE;
     }

@@ -30,6 +30,7 @@ typedef struct sp_sessions sp_sessions;   /* core/sessions */
 typedef struct sp_approvals sp_approvals; /* core/approvals */
 typedef struct sp_databases sp_databases; /* core/database */
 typedef struct sp_ssh sp_ssh;             /* core/ssh */
+typedef struct sp_notices sp_notices;     /* core/notices */
 typedef struct sp_state sp_state;         /* core/state: documents, devices, snapshot, core.sock */
 
 typedef struct sp_core {
@@ -51,6 +52,7 @@ typedef struct sp_core {
     sp_approvals *approvals;
     sp_databases *databases;
     sp_ssh *ssh;
+    sp_notices *notices;
     char *portal_host;   /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */
 } sp_core;

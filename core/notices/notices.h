@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Notices: what people are told, on which ways, and whom it did not reach.
+ *
+ * Story: somebody (a person by the API, a plan, another room) sends a notice: a Notice document, an
+ * audience, values for its variables. The notice with its texts is in the store before this
+ * returns; then, on the loop, the audience becomes one delivery for each person, and each delivery
+ * goes out by the person's first channel, then the next, through the courier. Everybody finds it in
+ * the portal too. A delivery ends as handed over or, when no channel is left, unreached. Who reads
+ * it acknowledges it, in the portal or by the signed link in the mail; where nobody does in time,
+ * the notice goes to the people named for that.
+ *
+ * OWNS rows of the store, the line to the courier. PROCESS core. TRUST values may hold hostile
+ * names: they are text, never markup. SPEC docs/NOTICES.md.
+ */
+#ifndef SP_CORE_NOTICES_NOTICES_H
+#define SP_CORE_NOTICES_NOTICES_H
+
+#include "core/core.h"
+
+enum { SP_NOTICE_VALUES_MAX = 32, SP_NOTICE_VALUE_MAX_BYTES = 1000 };
+
+typedef struct {
+    sp_span name;
+    sp_span text;
+} sp_notice_pair;
+
+typedef struct {
+    sp_span notice;   /* name of a Notice document */
+    sp_span audience; /* name of an Audience document; empty: the Notice's own */
+    const sp_notice_pair *values;
+    size_t values_count;
+    uint64_t incident; /* 0 = none */
+    bool drill;        /* marked as one wherever it is shown */
+    sp_span by;        /* who sends it, for the record: "ann", "plan data-leak" */
+} sp_notice_ask;
+
+/* Copies all of it. SP_ENOTFOUND: no such Notice or Audience; SP_EINVALID: a variable has no value,
+ * or a value no variable; SP_ELIMIT: values are too long or too many notices are under way. *why,
+ * when not NULL, gets a sentence. */
+SP_MUST sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why,
+                               uint64_t *ret_notice);
+
+/* How far a notice is. Everybody in the audience is in exactly one of waiting, handed, unreached
+ * once expanded is true; acknowledged ones are in one of them too, and count as reached. */
+typedef struct {
+    uint64_t people;
+    uint64_t waiting;
+    uint64_t handed;
+    uint64_t unreached;
+    uint64_t acknowledged;
+    bool expanded;
+} sp_notice_state;
+SP_MUST sp_err sp_notices_state(sp_core *core, uint64_t notice, sp_notice_state *ret_state);
+
+SP_MUST sp_err sp_notices_start(sp_core *core, sp_notices **ret_notices);
+void sp_notices_stop(sp_notices *notices);
+
+#endif

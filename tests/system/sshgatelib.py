@@ -9,8 +9,10 @@
 import base64
 import hashlib
 import os
+import pty
 import pwd
 import re
+import select
 import subprocess
 import tempfile
 import time
@@ -86,12 +88,12 @@ class Sshd:
         keygen(os.path.join(self.dir, "direct"))
         self.process = None
 
-    def start(self, ca):
+    def start(self, ca, more=""):
         os.makedirs("/run/sshd", exist_ok=True)
         with open(os.path.join(self.dir, "ca.pub"), "w", encoding="ascii") as file:
             file.write(ca)
         with open(os.path.join(self.dir, "sshd_config"), "w", encoding="ascii") as file:
-            file.write(SSHD.format(port=self.port, dir=self.dir))
+            file.write(SSHD.format(port=self.port, dir=self.dir) + more)
         with open(os.path.join(self.dir, "log"), "ab") as log:
             self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", os.path.join(self.dir, "sshd_config")],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -159,11 +161,40 @@ class Terminal:
         self.close()
 
 
+class Pty:
+    """A program that has a terminal of its own."""
+
+    def __init__(self, argv):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvp(argv[0], argv)
+        self.seen = b""
+
+    def until(self, what, seconds=15):
+        end = time.monotonic() + seconds
+        while what not in self.seen:
+            assert time.monotonic() < end, self.seen
+            if select.select([self.fd], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65536)
+                except OSError:
+                    assert what in self.seen, self.seen
+        return self
+
+    def type(self, text):
+        os.write(self.fd, text)
+        return self
+
+    def end(self):
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
 class SshOffice:
     """documents: YAML below the Office and the host; more: lines of the host's ssh block; extra: of the bootstrap;
-    hosts: {name: lines of its ssh block} of other resources that are the same machine."""
+    hosts: {name: lines of its ssh block} of other resources that are the same machine; sshd: of its sshd_config."""
 
-    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None):
+    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd=""):
         self.sshd = Sshd()
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="sp-ssh-", dir="/tmp")
@@ -178,7 +209,7 @@ class SshOffice:
                                  extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: 1\n' + extra)
             self.office.start()
             self.olga, self.sam, self.audrey = self.office.set_up_administrators()
-            self.sshd.start(self._public(TARGET_CA) + "\n")
+            self.sshd.start(self._public(TARGET_CA) + "\n", sshd)
             with open(self.known_hosts, "w", encoding="ascii") as file:
                 file.write(f"[127.0.0.1]:{self.port} {self._public(HOST_KEY)}\n")
         except BaseException:
@@ -248,15 +279,18 @@ class SshOffice:
                        look_for_keys=False, timeout=30)
         return client
 
-    def putty(self, name, program, *words, input=None, timeout=60):
-        """plink, pscp, psftp: with the host key pinned; words as they end its command line."""
+    def putty_words(self, name, program):
+        """plink, pscp, psftp: with the host key pinned, to the gate's port."""
         key = os.path.join(self.dir, f"{name}.ppk")
         if not os.path.exists(key):
             subprocess.run(["puttygen", self.key(name), "-O", "private", "-o", key], check=True, timeout=30)
         digest = hashlib.sha256(base64.b64decode(self._public(HOST_KEY).split()[1])).digest()
-        argv = [program, "-batch", "-hostkey", "SHA256:" + base64.b64encode(digest).decode().rstrip("="), "-i", key,
-                "-P", str(self.port), *words]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, check=False, input=input,
+        return [program, "-batch", "-hostkey", "SHA256:" + base64.b64encode(digest).decode().rstrip("="), "-i", key,
+                "-P", str(self.port)]
+
+    def putty(self, name, program, *words, input=None, timeout=60):
+        return subprocess.run([*self.putty_words(name, program), *words], capture_output=True, text=True,
+                              timeout=timeout, check=False, input=input,
                               **({} if input is not None else {"stdin": subprocess.DEVNULL}))
 
     def terminal(self, name, machine):
@@ -277,4 +311,4 @@ class SshOffice:
         return [e for e in found if all(e.get(k) == v for k, v in fields.items())]
 
 
-__all__ = ["ACCOUNT", "SshOffice", "Sshd", "Terminal", "keygen"]
+__all__ = ["ACCOUNT", "Pty", "SshOffice", "Sshd", "Terminal", "keygen"]

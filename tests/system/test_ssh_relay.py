@@ -5,7 +5,6 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC RFC 4254, gates/ssh/README.md."""
 import fcntl
 import hashlib
 import os
-import pty
 import select
 import signal
 import socket
@@ -18,7 +17,7 @@ import time
 import pytest
 
 from officelib import free_port, wait_for
-from sshgatelib import SshOffice
+from sshgatelib import Pty, SshOffice
 
 DOCUMENTS = """\
 kind: Rule
@@ -71,35 +70,8 @@ def test_the_machine_sees_the_person_in_the_certificate(office):
 
 # ---- terminals
 
-class Terminal:
-    def __init__(self, argv):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.execvp(argv[0], argv)
-        self.seen = b""
-
-    def until(self, what, seconds=15):
-        end = time.monotonic() + seconds
-        while what not in self.seen:
-            assert time.monotonic() < end, self.seen
-            if select.select([self.fd], [], [], 0.2)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536)
-                except OSError:
-                    assert what in self.seen, self.seen
-        return self
-
-    def type(self, text):
-        os.write(self.fd, text)
-        return self
-
-    def end(self):
-        os.close(self.fd)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-
 def test_a_shell_with_a_window_that_changes(office):
-    terminal = Terminal(office.argv("ann", "host", "-tt", "127.0.0.1"))
+    terminal = Pty(office.argv("ann", "host", "-tt", "127.0.0.1"))
     terminal.type(b"PS1=; stty -echo; echo r''eady\n").until(b"ready\r\n")
     fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     terminal.type(b"sleep 0.5; stty size; echo d''one\n").until(b"done\r\n")
@@ -109,7 +81,7 @@ def test_a_shell_with_a_window_that_changes(office):
 
 
 def test_no_machine_named_shows_a_menu(office):
-    terminal = Terminal(office.argv("ann", None, "-tt", "127.0.0.1"))
+    terminal = Pty(office.argv("ann", None, "-tt", "127.0.0.1"))
     terminal.until(b"Machine (number or name): ")
     assert b"1  host" in terminal.seen and b"Build host" in terminal.seen
     terminal.type(b"1\r").type(b"echo in-$((40+2))\n").until(b"in-42")

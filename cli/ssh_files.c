@@ -75,10 +75,20 @@ static bool lasts(const char *until)
     return sp_span_compare(sp_span_slice(sp_span_cstr(until), 0, TIME_CHARS), at) > 0;
 }
 
+/* Whether this computer is a device of that office, with its key in a file. */
+static bool is_device(const char *url)
+{
+    char cert[SP_PATH_BYTES];
+    char key[SP_PATH_BYTES];
+    return sp_agent_device(url, cert, key) && access(key, R_OK) == 0;
+}
+
+/* A certificate from before this computer became a device does not show the device. */
 bool sp_ssh_files_fresh(const sp_ssh_files *f, const char *url)
 {
     json_t *state = read_state(f);
     bool fresh = state != NULL && sp_same(sp_json_text(state, "url"), url) &&
+                 json_is_true(json_object_get(state, "device")) == is_device(url) &&
                  lasts(sp_json_text(state, "expires_at")) && access(f->config, R_OK) == 0;
     json_decref(state);
     return fresh;
@@ -314,8 +324,9 @@ static sp_err write_state(const sp_ssh_files *f, const char *url, const json_t *
     {
         json_array_append(names, json_object_get(machine, "name"));
     }
-    json_t *state = json_pack("{s:s,s:O,s:s,s:o}", "url", url, "user", json_object_get(me, "user"),
-                              "expires_at", expires_at, "machines", names);
+    json_t *state =
+        json_pack("{s:s,s:O,s:s,s:o,s:b}", "url", url, "user", json_object_get(me, "user"),
+                  "expires_at", expires_at, "machines", names, "device", is_device(url));
     char *text = json_dumps(state, JSON_INDENT(1));
     sp_err err =
         text == NULL ? sp_fail(SP_ENOMEM) : sp_file_replace(f->state, 0600, sp_span_cstr(text));

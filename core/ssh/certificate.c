@@ -124,7 +124,9 @@ static void on_certificate(void *self, sp_err err, sp_span certificate)
                              "expires_at", sp_json_time(i->expires_unix_s)));
 }
 
-/* False: the session is bound to a device and the key is another one; it has been answered. */
+/* The device whose own key it is, if the session is bound to that or to none: whoever uses the
+ * certificate has to have that key. False: the session is bound to a device and the key is another
+ * one; it has been answered. */
 static bool device_of(sp_request *req, sp_span blob, uint64_t *ret_device)
 {
     const sp_live_session *session = sp_request_session(req);
@@ -135,7 +137,8 @@ static bool device_of(sp_request *req, sp_span blob, uint64_t *ret_device)
         sp_ssh_device_hash(blob, &hash) &&
         !sp_failed(sp_live_find_cert(&sp_request_core(req)->live, &hash, &device, &slot)) &&
         device.state == SP_DEVICE_ACTIVE && device.person == session->person;
-    *ret_device = is_device && slot == session->device ? device.id : 0;
+    bool may_be = session->device == SP_NONE || slot == session->device;
+    *ret_device = is_device && may_be ? device.id : 0;
     if (session->device != SP_NONE && *ret_device == 0) {
         sp_answer_invalid(req, "key",
                           "the key of this device (the agent's): your session is bound to it");

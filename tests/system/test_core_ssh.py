@@ -397,6 +397,17 @@ def test_certificates_without_a_device_and_of_other_authorities(office, line, ke
         certificate(ann, new_key(keys, "rsa")[0])
 
 
+def test_a_device_enrolled_after_signing_in_counts(office, line, device):
+    ann = office.people["ann"]  # her session is bound to no device
+    cert, _ = certificate(ann, device["line"])
+    wait_for("the authority's key", 5, lambda: offer(line, "ann", cert) == OK)
+    status, signed_in = show(line, "ann", cert)
+    assert status == OK and signed_in.fingerprint != bytes(32)
+    ben = office.people["ben"]  # another person's device is just a key
+    other, _ = certificate(ben, device["line"])
+    assert show(line, "ben", other)[1].fingerprint == bytes(32)
+
+
 # ---- password and code, browser ----
 
 def test_password_and_code_sign_in(office, line):

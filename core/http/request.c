@@ -147,6 +147,7 @@ sp_event sp_request_event(const sp_request *req, sp_event_kind kind)
         event.session = req->session.id;
         event.person = req->session.person;
         event.strength = req->session.strength;
+        sp_copy(event.roles, req->session.roles, sizeof(event.roles));
         event.person_name = sp_span_cstr(req->session.person_name);
     } else if (req->local) {
         event.person_name = SP_SPAN_LIT("root");

@@ -27,6 +27,7 @@ void sp_policy_set_free(sp_policy_set *set)
     vec_done(&set->people_lists);
     vec_done(&set->namings);
     sp_free(set->snapshot);
+    sp_buf_done(&set->detections);
     doc_set_done(&set->docs);
     sp_arena_done(&set->arena);
     sp_free(set);
@@ -109,10 +110,16 @@ static sp_err hash_documents(compiling *c)
 
 static sp_err run_stages(compiling *c)
 {
-    static const stage STAGES[] = {{load_files, true},         {hash_documents, false},
-                                   {set_resolve_names, false}, {set_resolve_resources, false},
-                                   {set_resolve_rules, true},  {set_layout, true},
-                                   {set_lint, true},           {set_prove, true},
+    static const stage STAGES[] = {{load_files, true},
+                                   {hash_documents, false},
+                                   {set_load_builtin, false},
+                                   {set_resolve_names, false},
+                                   {set_resolve_resources, false},
+                                   {set_resolve_rules, false},
+                                   {set_resolve_watch, true},
+                                   {set_layout, true},
+                                   {set_lint, true},
+                                   {set_prove, true},
                                    {set_run_examples, true}};
     size_t errors = c->diags->errors;
     for (size_t i = 0; i < SP_COUNT(STAGES); i++) {
@@ -147,6 +154,11 @@ sp_err sp_policy_compile(const sp_policy_input *input, sp_diags *diags, sp_polic
 sp_span sp_policy_set_snapshot(const sp_policy_set *set)
 {
     return sp_span_of(set->snapshot, set->snapshot_bytes);
+}
+
+sp_span sp_policy_set_detections(const sp_policy_set *set)
+{
+    return sp_buf_borrow(&set->detections);
 }
 
 const sp_policy *sp_policy_set_view(const sp_policy_set *set)

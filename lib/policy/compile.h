@@ -112,6 +112,9 @@ SP_MUST sp_err sp_policy_compile(const sp_policy_input *input, sp_diags *diags,
  * the set is freed. */
 sp_span sp_policy_set_snapshot(const sp_policy_set *set);
 const sp_policy *sp_policy_set_view(const sp_policy_set *set);
+/* The detections and canaries, built-in ones included, as lib/detect/program.h writes them. Valid
+ * until the set is freed. */
+sp_span sp_policy_set_detections(const sp_policy_set *set);
 
 /* Figures of the compilation. */
 typedef struct {
@@ -179,6 +182,8 @@ typedef enum {
     SP_DOC_RETENTION,
     SP_DOC_RECERTIFICATION,
     SP_DOC_BUDGET,
+    SP_DOC_DETECTION,
+    SP_DOC_CANARY,
     SP_DOC_COUNT
 } sp_doc_kind;
 /* "Rule"; and the other way. */

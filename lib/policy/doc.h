@@ -374,6 +374,90 @@ typedef struct {
     uint8_t then; /* sp_budget_then + 1 */
 } doc_budget;
 
+/* Which events; what is written must all hold. */
+typedef struct {
+    doc_place place;
+    uint32_t kinds;    /* bits of sp_event_kind */
+    uint32_t gates;    /* bits of sp_gate */
+    uint32_t verdicts; /* bits of sp_verdict */
+    uint32_t reasons;  /* bits of sp_reason */
+    uint32_t actions;  /* bits of sp_action */
+    uint32_t severity; /* bits of sp_severity */
+    uint32_t owner;    /* bits of sp_owner */
+    uint32_t posture;  /* bits of sp_posture */
+    uint32_t strength; /* bits of sp_strength */
+    doc_texts classes;
+    doc_texts resources;
+    doc_texts roles;
+    doc_texts people;
+    doc_texts methods;
+    doc_texts objects;
+    doc_texts contains;
+    doc_texts networks;
+    doc_number bytes;
+    doc_text hours;
+    uint32_t days;
+    uint8_t outside;   /* doc_flag */
+    uint8_t himself;   /* doc_flag */
+    uint8_t known;     /* doc_flag */
+    uint8_t elsewhere; /* doc_flag */
+} doc_events;
+
+/* What a detection looks for: the members that its operator takes. */
+typedef struct {
+    doc_place place;
+    doc_number at_least;
+    doc_number bytes;
+    doc_number within;
+    doc_number times;
+    doc_number learn;
+    uint8_t of;     /* sp_detect_field + 1 */
+    doc_maps steps; /* doc_events */
+} doc_look;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_text why;
+    uint8_t severity; /* sp_severity + 1 */
+    doc_events over;
+    uint32_t by; /* bits of sp_detect_field */
+    doc_look count;
+    doc_look sum;
+    doc_look distinct;
+    doc_look sequence;
+    doc_look novel;
+    doc_look rate;
+    doc_look travel;
+    doc_look absent;
+    doc_events unless;
+    doc_number quiet;
+    doc_number keys;
+    doc_text plan;
+    uint8_t off; /* doc_flag */
+} doc_detection;
+
+typedef struct {
+    doc_place place;
+    doc_text resource;
+    doc_text table;
+    doc_text key;
+    doc_text path;
+} doc_bait;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_text why;
+    uint8_t severity; /* sp_severity + 1 */
+    doc_maps rows;    /* doc_bait */
+    doc_maps files;   /* doc_bait */
+    doc_maps urls;    /* doc_bait */
+    doc_events unless;
+    doc_number quiet;
+    doc_text plan;
+} doc_canary;
+
 /* All documents of a set, by kind, in order. */
 typedef struct {
     doc_maps kinds[SP_DOC_COUNT];

@@ -31,11 +31,13 @@ static const uint32_t LIMITS[SP_DOC_COUNT] = {
     [SP_DOC_RETENTION] = 1000,
     [SP_DOC_RECERTIFICATION] = 1000,
     [SP_DOC_BUDGET] = SP_POLICY_BUDGETS_MAX,
+    [SP_DOC_DETECTION] = 200,
+    [SP_DOC_CANARY] = 200,
 };
 
 static const char *const KINDS[SP_DOC_COUNT + 1] = {
-    "Office",    "Class",           "Role",   "Resource", "Rule", "Never", "Example",
-    "Retention", "Recertification", "Budget", NULL};
+    "Office",    "Class",           "Role",   "Resource",  "Rule",   "Never", "Example",
+    "Retention", "Recertification", "Budget", "Detection", "Canary", NULL};
 
 const char *sp_doc_kind_word(sp_doc_kind kind)
 {
@@ -477,8 +479,29 @@ static bool kind_of_document(const loading *l, sp_doc_kind *ret_kind)
     }
     sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, root->line, root->column,
                  "a document without 'kind:'; it is one of Office, Class, Role, Resource, Rule, "
-                 "Never, Example, Retention, Recertification, Budget");
+                 "Never, Example, Retention, Recertification, Budget, Detection, Canary");
     return false;
+}
+
+/* A record of zeros at the end. */
+static sp_err add_record(doc_maps *maps, size_t bytes, void **ret_record)
+{
+    if ((maps->count & (maps->count - 1)) == 0) { /* grown at powers of two */
+        TRY(sp_resize(&maps->items, maps->count == 0 ? 1 : maps->count * 2, bytes));
+    }
+    void *record = doc_at(maps, bytes, maps->count);
+    sp_set(record, 0, bytes);
+    maps->count++;
+    *ret_record = record;
+    return sp_ok();
+}
+
+sp_err doc_append(doc_set *set, sp_doc_kind kind, const void *record)
+{
+    void *room = NULL;
+    TRY(add_record(&set->kinds[kind], DOC_SCHEMAS[kind].struct_bytes, &room));
+    sp_copy(room, record, DOC_SCHEMAS[kind].struct_bytes);
+    return sp_ok();
 }
 
 static sp_err new_record(const loading *l, doc_set *set, sp_doc_kind kind, void **ret_record)
@@ -492,15 +515,7 @@ static sp_err new_record(const loading *l, doc_set *set, sp_doc_kind kind, void 
                      KINDS[kind]);
         return sp_fail(SP_EINVALID);
     }
-    /* grown at powers of two */
-    if ((maps->count & (maps->count - 1)) == 0) {
-        TRY(sp_resize(&maps->items, maps->count == 0 ? 1 : maps->count * 2, bytes));
-    }
-    void *record = doc_at(maps, bytes, maps->count);
-    sp_set(record, 0, bytes);
-    maps->count++;
-    *ret_record = record;
-    return sp_ok();
+    return add_record(maps, bytes, ret_record);
 }
 
 static sp_err load_document(loading *l, doc_set *set)

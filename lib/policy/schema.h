@@ -53,6 +53,12 @@ struct doc_schema {
 extern const doc_schema DOC_WHO;
 extern const doc_schema DOC_POSTGRES;
 extern const doc_schema DOC_SSH;
+extern const doc_schema DOC_TITLE;
+extern const char *const DOC_EVENT_WORDS[]; /* kinds of events */
+extern const char *const DOC_DAY_WORDS[];
+enum { DOC_DETECTION_FIELDS_COUNT = 19, DOC_CANARY_FIELDS_COUNT = 10 };
+extern const doc_field DOC_DETECTION_FIELDS[DOC_DETECTION_FIELDS_COUNT];
+extern const doc_field DOC_CANARY_FIELDS[DOC_CANARY_FIELDS_COUNT];
 enum { DOC_BUDGET_FIELDS_COUNT = 9 };
 extern const doc_field DOC_BUDGET_FIELDS[DOC_BUDGET_FIELDS_COUNT];
 

@@ -6,11 +6,11 @@
 #include "lib/policy/schema.h"
 
 /* Words of sp_event_kind_word(); lib/proto stands on lib/policy, so a test holds them together. */
-static const char *const EVENTS[] = {
+const char *const DOC_EVENT_WORDS[] = {
     "decision",  "close", "sign-in",  "sign-out", "session-end", "identity",  "device", "policy",
     "admin",     "role",  "loss",     "gap",      "heartbeat",   "redaction", "read",   "approval",
     "recording", "alarm", "incident", "plan",     "notice",      NULL};
-static const char *const DAYS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
+const char *const DOC_DAY_WORDS[] = {"mon", "tue", "wed", "thu", "fri", "sat", "sun", NULL};
 static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
 static const char *const PERS[] = {"answer", "day", NULL};
 static const char *const IDENTITIES[] = {"none", "jwt", NULL};
@@ -27,14 +27,14 @@ static const doc_field TITLE_FIELDS[] = {
     {"en", FIELD_TEXT, false, AT(doc_title, en), .max = 200, .doc = "In English."},
     {"zh", FIELD_TEXT, false, AT(doc_title, zh), .max = 200, .doc = "In Chinese."},
 };
-static const doc_schema TITLE = {.name = "title",
-                                 .doc = "What people see. One text alone is the English one.",
-                                 .struct_bytes = sizeof(doc_title),
-                                 .scalar_at = 1,
-                                 TABLE(TITLE_FIELDS)};
+const doc_schema DOC_TITLE = {.name = "title",
+                              .doc = "What people see. One text alone is the English one.",
+                              .struct_bytes = sizeof(doc_title),
+                              .scalar_at = 1,
+                              TABLE(TITLE_FIELDS)};
 #define TITLE_FIELD(type)                                                                          \
     {                                                                                              \
-        "title", FIELD_MAP, false, AT(type, title), .sub = &TITLE, .doc = "What people see."       \
+        "title", FIELD_MAP, false, AT(type, title), .sub = &DOC_TITLE, .doc = "What people see."   \
     }
 
 static const doc_field WHO_FIELDS[] = {
@@ -123,7 +123,7 @@ static const doc_field WHEN_FIELDS[] = {
     {"hours", FIELD_TEXT, false, AT(doc_when, hours), .max = 100,
      .doc = "`\"08:00-21:00 Asia/Shanghai\"`; without a zone, that of the office. A window that "
             "ends before it begins runs into the next day."},
-    {"days", FIELD_WORDS, false, AT(doc_when, days), .words = DAYS,
+    {"days", FIELD_WORDS, false, AT(doc_when, days), .words = DOC_DAY_WORDS,
      .doc = "Days on which the hours begin."},
     {"networks", FIELD_NAMES, false, AT(doc_when, networks),
      .doc = "Client addresses: `203.0.113.0/24`, `2001:db8::/32`."},
@@ -431,7 +431,7 @@ static const doc_field EXAMPLE_FIELDS[] = {
 
 static const doc_field RETENTION_FIELDS[] = {
     NAME_FIELD(doc_retention, FIELD_NAME, "What is kept and why."),
-    {"events", FIELD_WORDS, false, AT(doc_retention, events), .words = EVENTS,
+    {"events", FIELD_WORDS, false, AT(doc_retention, events), .words = DOC_EVENT_WORDS,
      .doc = "Kinds of ledger entries, `decision`, `sign-in`, ...; without it, all."},
     {"classes", FIELD_SLUGS, false, AT(doc_retention, classes),
      .doc = "Entries about data of these classes; without it, all."},
@@ -545,4 +545,25 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                        .sample = "kind: Budget\nname: nobody destroys fast\nwho: { any: true }\n"
                                  "actions: [destroy]\nper: 10m\nstatements: 5\nrows: 100000\n"
                                  "then: lock\n"},
+    [SP_DOC_DETECTION] = {"Detection",
+                          "What the watch looks for in the stream of events, and how grave it is. "
+                          "Exactly one of `count`, `sum`, `distinct`, `sequence`, `novel`, `rate`, "
+                          "`travel`, `absent`. Those that come with the program are replaced by "
+                          "one of the same name.",
+                          sizeof(doc_detection), 0, .fields = DOC_DETECTION_FIELDS,
+                          .fields_count = DOC_DETECTION_FIELDS_COUNT,
+                          .sample = "kind: Detection\nname: many-refusals\n"
+                                    "title: { en: Refused again and again, zh: 屡次被拒绝 }\n"
+                                    "severity: medium\nover: { kinds: decision, verdicts: deny }\n"
+                                    "by: person\ncount: { at_least: 30, within: 10m }\n"},
+    [SP_DOC_CANARY] = {"Canary",
+                       "Rows, files and addresses that nobody has a reason to touch: whoever does "
+                       "is an alarm at once.",
+                       sizeof(doc_canary), 0, .fields = DOC_CANARY_FIELDS,
+                       .fields_count = DOC_CANARY_FIELDS_COUNT,
+                       .sample = "kind: Canary\nname: bait-in-orders\n"
+                                 "rows: [{ resource: orders-db, table: public.customers, "
+                                 "key: CN-4711 }]\n"
+                                 "files: [{ resource: orders-host, path: /srv/backup/keys* }]\n"
+                                 "urls: [{ resource: wiki, path: /hr/salaries* }]\n"},
 };

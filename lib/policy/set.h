@@ -69,6 +69,7 @@ struct sp_policy_set {
     uint8_t *snapshot;
     size_t snapshot_bytes;
     sp_policy view;
+    sp_buf detections; /* the program of the watch */
 };
 
 /* What every stage of a compilation has at hand. */
@@ -80,10 +81,12 @@ typedef struct {
 
 /* The stages, in this order. Each adds to diags what is wrong and goes on as far as it can; a
  * failure is only for memory and limits. */
+SP_MUST sp_err set_load_builtin(compiling *c);      /* documents of the program */
 SP_MUST sp_err set_resolve_names(compiling *c);     /* classes, tags, roles, people */
 SP_MUST sp_err set_resolve_resources(compiling *c); /* resources, parts, transfers */
 SP_MUST sp_err set_resolve_rules(compiling *c);     /* rules, nevers, retention */
 SP_MUST sp_err set_layout(compiling *c);            /* the bytes */
+SP_MUST sp_err set_resolve_watch(compiling *c);     /* detections, canaries */
 SP_MUST sp_err set_lint(compiling *c);              /* rules without effect, nevers at odds */
 SP_MUST sp_err set_prove(compiling *c);
 SP_MUST sp_err set_run_examples(compiling *c);

@@ -36,6 +36,8 @@ enum {
     " FROM pg_catalog.pg_constraint WHERE oid >= 16384)"                                           \
     " || '/' || (SELECT pg_catalog.count(*) FROM pg_catalog.pg_inherits)"
 
+static uint64_t versions; /* given out, over all catalogues of this worker */
+
 static const char print_sql[] = PRINT_SQL;
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
@@ -312,7 +314,7 @@ static void end_reading(db_catalogue *c)
         }
         sp_sql_catalogue_free(c->now);
         c->now = SP_STEAL(c->next_one);
-        c->version++;
+        c->version = ++versions;
         c->serial = 0;
         c->failure[0] = '\0';
         wake_sessions(c);
@@ -593,5 +595,5 @@ void db_catalogue_bind(db_catalogue *catalogue, const db_session *session)
     sp_sql_catalogue_bind_finish(now);
     sp_sql_masking_bind_views(db_sql, now);
     catalogue->serial = session->snapshot->serial;
-    catalogue->version++;
+    catalogue->version = ++versions;
 }

@@ -163,9 +163,8 @@ static void prepare(db_estimate *e, const sp_sql_statement *statement)
     if (text == NULL) {
         return;
     }
-    bool by_text = (text->judgement->flags & SP_SQL_IS_PREPARE) != 0;
-    sp_pg_parse_write(&e->out, by_text ? SP_SPAN_EMPTY : statement->name,
-                      (sp_span){text->text, text->text_len});
+    bool by_text = (text->known->judgement->flags & SP_SQL_IS_PREPARE) != 0;
+    sp_pg_parse_write(&e->out, by_text ? SP_SPAN_EMPTY : statement->name, text->known->text);
     if (by_text) {
         sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
         sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
@@ -200,7 +199,7 @@ static const char *unplannable(const db_estimate *e, const sp_sql_judgement *jud
         const sp_sql_statement *one = &judgement->statements[i];
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
         const db_text *text = runs_other ? named_by(e, one) : NULL;
-        opaque = opaque || (text != NULL && is_opaque(text->judgement));
+        opaque = opaque || (text != NULL && is_opaque(text->known->judgement));
         count += is_planned(one) || runs_other ? 1 : 0;
     }
     if (opaque) {
@@ -271,7 +270,7 @@ static void ask_touches(db_estimate *e, const db_run_ask *run)
     for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
         const sp_sql_statement *one = &run->judgement->statements[i];
         const db_text *text = (one->flags & SP_SQL_IS_EXECUTE) != 0 ? named_by(e, one) : NULL;
-        any = text != NULL ? add_touched(e, run, text->judgement, any, &objects) : any;
+        any = text != NULL ? add_touched(e, run, text->known->judgement, any, &objects) : any;
     }
     sp_buf_text(&objects, "]");
     if (!any || sp_failed(sp_buf_error(&objects))) {

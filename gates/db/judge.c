@@ -11,6 +11,7 @@
 #include "gates/db/judge.h"
 
 #include "gates/db/judging.h"
+#include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 #include "lib/policy/database.h"
@@ -18,6 +19,7 @@
 #include <stdio.h>
 
 sp_sql_judge *db_sql;
+sp_sql_cache *db_known;
 uint8_t db_mask_key[SP_MASK_KEY_BYTES];
 
 sp_err db_judge_start(void)
@@ -25,8 +27,9 @@ sp_err db_judge_start(void)
     sp_err err = sp_sql_judge_new(&db_sql);
     if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "the SQL parser is not the one this was built with");
+        return err;
     }
-    return err;
+    return sp_sql_cache_new(sp_random_u64(), &db_known);
 }
 
 void db_judge_tick(void)

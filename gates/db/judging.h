@@ -16,7 +16,7 @@
 #include "gates/db/db.h"
 #include "lib/mask/mask.h"
 #include "lib/proto/db_msg.h"
-#include "lib/sql/masking.h"
+#include "lib/sql/known.h"
 
 /* ---- catalogue.c ---- */
 
@@ -28,7 +28,7 @@ struct db_catalogue {
     char database[DB_NAME_BYTES];
     char account[DB_NAME_BYTES];
     sp_sql_catalogue *now; /* NULL = never read yet */
-    uint64_t version;      /* moves with each new `now` and each binding */
+    uint64_t version;      /* moves with each new `now` and each binding; no other one's */
     uint64_t serial;       /* of the snapshot that it is bound to */
     char failure[160];     /* why it could not be read; empty = it could */
     /* the reading */
@@ -81,7 +81,7 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
 
 /* ---- names.c ---- */
 
-enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20, DB_TEXT_KEPT_BYTES = 2048 };
+enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20 };
 
 /* A field of an answer, as its RowDescription says. The format does not matter: what keeps a text
  * when it is masked is the same bytes in both, all else becomes NULL. */
@@ -108,23 +108,14 @@ typedef struct {
 db_values *db_values_ref(db_values *values);
 void db_values_unref(db_values *values);
 
-/* A text that was judged, shared by the names that stand for it. */
+/* A text, shared by the names that stand for it. */
 typedef struct {
     unsigned refs;
-    sp_sql_judgement *judgement; /* of `version`; judged again when the catalogue has moved */
-    uint64_t version;
-    uint8_t *text; /* as it came */
-    size_t text_len;
-    sp_span shown;     /* as it may be written down; points into text's block */
-    bool keeps_values; /* somebody may have to see what is bound to it */
-    sp_pg_parse types; /* only the types, when it keeps values */
+    sp_sql_known *known; /* judged anew when the catalogue has moved */
+    bool keeps_values;   /* somebody may have to see what is bound to it */
+    sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
-    struct {
-        uint64_t tags; /* that are masked; 0 = not found out yet */
-        uint64_t version;
-        sp_sql_masking_mode mode;
-    } masking;
 } db_text;
 
 typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;
@@ -150,8 +141,7 @@ typedef struct {
     uint64_t numbers;
 } db_names;
 
-SP_MUST sp_err db_text_new(sp_span text, const sp_sql_judgement *judgement, uint64_t version,
-                           db_text **ret_text);
+SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
 /* Remembers the types that its Parse named. */
 SP_MUST sp_err db_text_types(db_text *text, const sp_pg_parse *parse);
 db_text *db_text_ref(db_text *text);
@@ -341,6 +331,34 @@ struct db_judge {
     db_estimate *estimate; /* NULL = none was needed yet */
 };
 
+/* ---- made.c ---- */
+/* What a text is judged against: the session's catalogue, names and policy. */
+sp_sql_context db_context_of(const db_session *session);
+/* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
+const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
+/* It runs: remembers what it makes that others do not see: temporary relations, functions. */
+void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
+/* The same for the names of PREPARE and DECLARE. SP_ELIMIT, SP_ENOMEM. */
+SP_MUST sp_err db_made_names(db_judge *judge, sp_sql_known *known);
+
+/* ---- masks.c ---- */
+/* How an answer is masked. */
+typedef struct {
+    sp_sql_masking_mode mode;
+    sp_copy_plan *plan; /* of COPY TO */
+} db_masks;
+void db_masks_done(db_masks *masks);
+#define auto_masks __attribute__((cleanup(db_masks_done))) db_masks
+/* Adds what is so of the answer of a text; false with a refusal: it would tell masked values.
+ * known: the same text, NULL for one that is not kept. */
+bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_judgement *judgement,
+                   sp_span text, sp_sql_known *known, db_masks *masks, db_refusal *refusal);
+/* Of all texts that the name may stand for. */
+bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_kind kind,
+                         sp_span name, db_masks *masks, db_refusal *refusal);
+/* What rows.c goes by; false: out of memory. */
+bool db_masks_set(db_note *note, const db_masks *masks);
+
 /* ---- texts.c: messages that carry or run SQL ---- */
 db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal);
@@ -387,5 +405,6 @@ extern uint8_t db_mask_key[SP_MASK_KEY_BYTES];
 
 /* One a worker. */
 extern sp_sql_judge *db_sql;
+extern sp_sql_cache *db_known;
 
 #endif

@@ -10,30 +10,13 @@
  * counts and bytes have a maximum. SPEC gates/db/judging.h; PostgreSQL 15 manual, 55.2.3.
  */
 #include "gates/db/judging.h"
-#include "lib/sql/redact.h"
 
-sp_err db_text_new(sp_span text, const sp_sql_judgement *judgement, uint64_t version,
-                   db_text **ret_text)
+sp_err db_text_new(sp_sql_known *known, db_text **ret_text)
 {
-    bool is_secret = (judgement->flags & SP_SQL_IS_SECRET) != 0;
-    auto_buf sp_buf shown = sp_buf_make(DB_TEXT_KEPT_BYTES + 16);
-    sp_sql_redact(text, is_secret, DB_TEXT_KEPT_BYTES - 16, &shown);
-    auto_free sp_sql_judgement *copy = NULL;
-    TRY(sp_sql_judgement_copy(judgement, &copy));
     db_text *made = NULL;
     TRY(sp_alloc(1, sizeof(*made), &made));
-    sp_err err = sp_alloc(text.len + shown.len + 1, 1, &made->text);
-    if (sp_failed(err)) {
-        sp_free(made);
-        return err;
-    }
     made->refs = 1;
-    made->version = version;
-    made->text_len = text.len;
-    made->judgement = SP_STEAL(copy);
-    sp_copy(made->text, text.ptr, text.len);
-    sp_copy(made->text + text.len, shown.ptr, shown.len);
-    made->shown = (sp_span){made->text + text.len, shown.len};
+    made->known = sp_sql_known_ref(known);
     *ret_text = made;
     return sp_ok();
 }
@@ -56,8 +39,7 @@ db_text *db_text_ref(db_text *text)
 void db_text_unref(db_text *text)
 {
     if (text != NULL && --text->refs == 0) {
-        sp_free(text->judgement);
-        sp_free(text->text);
+        sp_sql_known_unref(text->known);
         sp_free(text->fields);
         sp_free(text->type_bytes);
         sp_free(text);
@@ -68,7 +50,7 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
                     db_named **ret_named)
 {
     if (name.len > SP_NAME_MAX_BYTES || names->count >= DB_NAMED_MAX ||
-        names->bytes + text->text_len > DB_NAMED_BYTES_MAX) {
+        names->bytes + text->known->text.len > DB_NAMED_BYTES_MAX) {
         return sp_fail(SP_ELIMIT);
     }
     db_named *named = NULL;
@@ -81,7 +63,7 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
     named->next = names->first;
     names->first = named;
     names->count++;
-    names->bytes += text->text_len;
+    names->bytes += text->known->text.len;
     *ret_named = named;
     return sp_ok();
 }
@@ -100,7 +82,7 @@ db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
 static void free_named(db_names *names, db_named *named)
 {
     names->count--;
-    names->bytes -= named->text->text_len;
+    names->bytes -= named->text->known->text.len;
     db_text_unref(named->text);
     db_values_unref(named->values);
     sp_free(named);

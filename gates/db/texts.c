@@ -4,59 +4,14 @@
  * SPEC gates/db/judging.h; PostgreSQL 15 manual, 55.2.
  */
 #include "gates/db/judging.h"
-#include "lib/policy/database.h"
 #include "lib/sql/redact.h"
 
 #include <stdio.h>
 
+/* A text that makes or uses names of its own. */
+enum { NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE };
+
 /* ---- judging a text ---- */
-
-static bool is_temporary(const void *of, sp_span name)
-{
-    const db_judge *judge = of;
-    for (uint32_t i = 0; i < judge->temp_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->temps[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_made(const void *of, sp_span name)
-{
-    const db_judge *judge = of;
-    for (uint32_t i = 0; judge->codes != NULL && i < judge->code_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->codes[i]))) {
-            return true;
-        }
-    }
-    return judge->code_count == DB_TEMPS_MAX;
-}
-
-static bool function_action(const void *of, sp_span schema, sp_span name, sp_action *ret_action)
-{
-    const db_session *session = of;
-    return sp_policy_database_function(&session->snapshot->policy, session->resource, schema, name,
-                                       ret_action);
-}
-
-static sp_sql_context context_of(db_session *session)
-{
-    const db_judge *judge = db_session_judge(session);
-    return (sp_sql_context){.catalogue = judge->catalogue->now,
-                            .is_temporary = judge->temp_count > 0 ? is_temporary : NULL,
-                            .is_made = judge->code_count > 0 ? is_made : NULL,
-                            .session = judge,
-                            .function_action = function_action,
-                            .policy = session};
-}
-
-static const sp_sql_judgement *judge_text(db_session *session, sp_span text)
-{
-    db_catalogue_bind(db_session_judge(session)->catalogue, session);
-    const sp_sql_context context = context_of(session);
-    return sp_sql_judge_text(db_sql, &context, text);
-}
 
 static void refuse_fault(const db_session *session, const sp_sql_judgement *judgement,
                          db_refusal *refusal)
@@ -98,7 +53,25 @@ static const char *tag_of(const sp_sql_judgement *judgement)
                : "SQL";
 }
 
+/* A known one stays as it is. */
+static sp_err keep_judged(const db_session *session, sp_span text,
+                          const sp_sql_judgement *judgement, sp_sql_known **known)
+{
+    return *known != NULL ? sp_ok()
+                          : sp_sql_known_new(text, judgement,
+                                             db_session_judge(session)->catalogue->version, known);
+}
+
 /* ---- what runs by a name ---- */
+
+/* Judged, and kept as the session's own when it is not known; false: it is faulty now, or there is
+ * no memory. */
+static bool judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known)
+{
+    const sp_sql_judgement *judgement = db_judge_text(session, text, ret_known);
+    return *ret_known != NULL || (judgement->fault == SP_SQL_FINE &&
+                                  !sp_failed(keep_judged(session, text, judgement, ret_known)));
+}
 
 /* Adds all texts that the name may stand for; false: there is none that we know. */
 static bool add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
@@ -107,19 +80,17 @@ static bool add_named(db_ruling *ruling, db_session *session, db_named_kind kind
 static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsigned depth)
 {
     const db_judge *judge = db_session_judge(session);
-    if (text->version != judge->catalogue->version) {
-        const sp_sql_judgement *fresh = judge_text(session, (sp_span){text->text, text->text_len});
-        sp_sql_judgement *copy = NULL;
-        if (fresh->fault != SP_SQL_FINE || sp_failed(sp_sql_judgement_copy(fresh, &copy))) {
+    if (text->known->version != judge->catalogue->version) {
+        sp_sql_known *fresh = NULL;
+        if (!judge_and_keep(session, text->known->text, &fresh)) {
             return false;
         }
-        sp_free(text->judgement);
-        text->judgement = copy;
-        text->version = judge->catalogue->version;
+        sp_sql_known_unref(text->known);
+        text->known = fresh;
     }
-    db_ruling_add(ruling, session, judge->catalogue, text->judgement);
-    for (uint32_t i = 0; i < text->judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &text->judgement->statements[i];
+    db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
+    for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &text->known->judgement->statements[i];
         db_named_kind kind =
             (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
         if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0 && depth < 4) {
@@ -166,127 +137,6 @@ static db_verdict no_memory(db_refusal *refusal)
 {
     db_refuse(refusal, "53200", SP_REASON_LIMIT, "the gate has no memory left for this statement");
     return DB_REFUSE;
-}
-
-/* ---- masks ---- */
-
-static bool has_opaque(const sp_sql_judgement *judgement)
-{
-    for (uint32_t i = 0; i < judgement->use_count; i++) {
-        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* How an answer is masked. */
-typedef struct {
-    sp_sql_masking_mode mode;
-    sp_copy_plan *plan; /* of COPY TO */
-} masking_of;
-
-static void masks_done(masking_of *masks)
-{
-    sp_free(masks->plan);
-}
-#define auto_masks __attribute__((cleanup(masks_done))) masking_of
-
-/* False with a refusal: which column of COPY is which is not certain. */
-static bool find_plan(const sp_sql_context *context, sp_span text, uint64_t mask_tags,
-                      masking_of *masks, db_refusal *refusal)
-{
-    const char *why = NULL;
-    sp_copy_plan *plan = NULL;
-    sp_err err = sp_sql_masking_copy(db_sql, context, text, mask_tags, &plan, &why);
-    if (sp_failed(err) || masks->plan != NULL) {
-        sp_free(plan);
-        db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s",
-                  why != NULL ? why : "COPY of masked columns");
-        snprintf(refusal->hint, sizeof(refusal->hint),
-                 "Copy a table, its columns named, or a query that selects columns as they are.");
-        return false;
-    }
-    masks->plan = plan;
-    return true;
-}
-
-/* A text that is kept is read for its masks once, as it is judged once: until the catalogue moves.
- * In a session that made names of its own it is read each time. */
-static sp_sql_masking masking_by(db_session *session, sp_span text, uint64_t tags, db_text *kept)
-{
-    const db_judge *judge = db_session_judge(session);
-    bool may_keep = kept != NULL && judge->temp_count == 0 && judge->code_count == 0;
-    if (may_keep && kept->masking.tags == tags &&
-        kept->masking.version == judge->catalogue->version) {
-        return (sp_sql_masking){.mode = kept->masking.mode};
-    }
-    const sp_sql_context context = context_of(session);
-    sp_sql_masking found = sp_sql_masking_text(db_sql, &context, text, tags);
-    if (may_keep && found.mode != SP_SQL_MASKING_REFUSED && !found.copies) {
-        kept->masking.tags = tags;
-        kept->masking.version = judge->catalogue->version;
-        kept->masking.mode = found.mode;
-    }
-    return found;
-}
-
-/* How the answer of a text is masked; false with a refusal: it would tell masked values. kept: the
- * text as names stand for it, NULL for one that runs once. */
-static bool find_masking(db_session *session, const db_ruling *ruling,
-                         const sp_sql_judgement *judgement, sp_span text, db_text *kept,
-                         masking_of *masks, db_refusal *refusal)
-{
-    const sp_decision *decision = &ruling->decision;
-    if ((decision->must & SP_MUST_MASK) == 0 || decision->mask_tags == 0) {
-        return true;
-    }
-    sp_sql_masking found = masking_by(session, text, decision->mask_tags, kept);
-    if (found.mode == SP_SQL_MASKING_REFUSED) {
-        db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s", found.reason);
-        snprintf(refusal->hint, sizeof(refusal->hint),
-                 "Masked columns may be selected as they are, and nothing else.");
-        return false;
-    }
-    if (found.mode < SP_SQL_MASKING_STRICT && has_opaque(judgement)) {
-        found.mode = SP_SQL_MASKING_STRICT;
-    }
-    const sp_sql_context context = context_of(session);
-    if (found.copies && !find_plan(&context, text, decision->mask_tags, masks, refusal)) {
-        return false;
-    }
-    masks->mode = found.mode > masks->mode ? found.mode : masks->mode;
-    return true;
-}
-
-static bool find_named_masking(db_session *session, const db_ruling *ruling, db_named_kind kind,
-                               sp_span name, masking_of *masks, db_refusal *refusal)
-{
-    const db_names *names = &db_session_judge(session)->names;
-    for (const db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
-         at = db_names_find(names, kind, name, at)) {
-        if (!find_masking(session, ruling, at->text->judgement,
-                          (sp_span){at->text->text, at->text->text_len}, at->text, masks,
-                          refusal)) {
-            return false;
-        }
-        for (uint32_t i = 0; i < at->text->judgement->statement_count; i++) {
-            const sp_sql_statement *statement = &at->text->judgement->statements[i];
-            if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
-                masks->mode = (ruling->decision.must & SP_MUST_MASK) != 0 ? SP_SQL_MASKING_STRICT
-                                                                          : masks->mode;
-            }
-        }
-    }
-    return true;
-}
-
-/* What rows.c goes by; false: out of memory. */
-static bool set_masks(db_note *note, const masking_of *masks)
-{
-    note->masking = masks->mode;
-    return masks->plan == NULL ||
-           !sp_failed(sp_copy_mask_new(masks->plan, db_mask_key, &note->copy));
 }
 
 /* ---- the order to run ---- */
@@ -345,11 +195,11 @@ static void note_run(db_session *session, db_note *note)
 static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judgement, sp_span text,
                               db_refusal *refusal)
 {
-    auto_buf sp_buf shown = sp_buf_make(DB_TEXT_KEPT_BYTES + 16);
+    auto_buf sp_buf shown = sp_buf_make(SP_SQL_SHOWN_BYTES);
     const db_ruling ruling = {.decision = {.verdict = SP_VERDICT_DENY, .rule = SP_NONE},
                               .action = SP_ACTION_EXECUTE};
     refuse_fault(session, judgement, refusal);
-    sp_sql_redact(text, false, DB_TEXT_KEPT_BYTES - 16, &shown);
+    sp_sql_redact(text, false, SP_SQL_SHOWN_BYTES - 16, &shown);
     db_judge_refused(session, &ruling, "SQL", sp_buf_borrow(&shown), refusal);
     if (judgement->fault == SP_SQL_SYNTAX && !db_session_judge(session)->server_is_newer) {
         refusal->reference = 0; /* the server's own words, and nothing else */
@@ -391,70 +241,6 @@ static db_verdict be_sure(db_session *session, uint32_t flags, db_refusal *refus
 }
 
 /* ---- messages ---- */
-
-/* Names that a text itself makes: PREPARE, DECLARE. */
-static sp_err keep_names(db_session *session, const sp_sql_judgement *judgement, sp_span text)
-{
-    db_judge *judge = db_session_judge(session);
-    for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        bool is_prepare = (statement->flags & SP_SQL_IS_PREPARE) != 0;
-        if (!is_prepare && (statement->flags & SP_SQL_IS_DECLARE) == 0) {
-            continue;
-        }
-        db_text *kept = NULL;
-        TRY(db_text_new(text, judgement, judge->catalogue->version, &kept));
-        db_named *named = NULL;
-        sp_err err = db_names_add(&judge->names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                  statement->name, kept, &named);
-        db_text_unref(kept);
-        TRY(err);
-        named->sure = true; /* even when the message fails later: what it prepared may stay */
-        named->declared = !is_prepare;
-    }
-    return sp_ok();
-}
-
-static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)
-{
-    if (judge->codes == NULL && sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->codes))) {
-        judge->code_count = DB_TEMPS_MAX;
-        return;
-    }
-    for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & SP_SQL_IS_CREATE_CODE) == 0 || judge->code_count == DB_TEMPS_MAX ||
-            is_made(judge, statement->name)) {
-            continue;
-        }
-        char *kept = judge->codes[judge->code_count++];
-        SP_IGNORE(sp_fit(kept, DB_NAME_BYTES, statement->name)); /* longer than names can be */
-    }
-}
-
-static void keep_temps(db_judge *judge, const sp_sql_judgement *judgement)
-{
-    judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
-    judge->has_made |= (judgement->flags & SP_SQL_IS_DDL) != 0;
-    if ((judgement->flags & SP_SQL_IS_CREATE_CODE) != 0) {
-        keep_codes(judge, judgement);
-    }
-    for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & SP_SQL_IS_CREATE_TEMP) == 0 ||
-            statement->name.len >= DB_NAME_BYTES || is_temporary(judge, statement->name) ||
-            judge->temp_count == DB_TEMPS_MAX) {
-            continue;
-        }
-        if (judge->temps == NULL &&
-            sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->temps))) {
-            return;
-        }
-        sp_copy(judge->temps[judge->temp_count], statement->name.ptr, statement->name.len);
-        judge->temps[judge->temp_count][statement->name.len] = '\0';
-        judge->temp_count++;
-    }
-}
 
 static void note_deallocated(const sp_sql_judgement *judgement, db_note *note)
 {
@@ -504,6 +290,24 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
     return true;
 }
 
+/* Of a Query, and of what it runs by a name. */
+static bool find_masks(db_session *session, const db_ruling *ruling,
+                       const sp_sql_judgement *judgement, sp_span text, sp_sql_known *known,
+                       db_masks *masks, db_refusal *refusal)
+{
+    bool good = db_masks_find(session, ruling, judgement, text, known, masks, refusal);
+    for (uint32_t i = 0; good && i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
+            bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
+            good =
+                db_masks_find_named(session, ruling, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
+                                    statement->name, masks, refusal);
+        }
+    }
+    return good;
+}
+
 db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal)
 {
@@ -512,7 +316,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Query message that is malformed");
         return DB_CUT;
     }
-    const sp_sql_judgement *judgement = judge_text(session, text);
+    auto_known sp_sql_known *known = NULL;
+    const sp_sql_judgement *judgement = db_judge_text(session, text, &known);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, text, refusal);
     }
@@ -520,54 +325,39 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (sure != DB_PASS) {
         return sure;
     }
+    if ((judgement->flags & NAMING) != 0) {
+        /* looking at other texts uses the judge's room again */
+        if (sp_failed(keep_judged(session, text, judgement, &known))) {
+            return no_memory(refusal);
+        }
+        judgement = known->judgement;
+    }
     db_judge *judge = db_session_judge(session);
     db_ruling ruling = db_ruling_none();
     const char *tag = tag_of(judgement);
     uint32_t flags = judgement->flags;
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
-    static uint8_t shown_bytes[DB_TEXT_KEPT_BYTES + 16];
-    auto_buf sp_buf shown = sp_buf_make(sizeof(shown_bytes));
-    sp_sql_redact(text, (flags & SP_SQL_IS_SECRET) != 0, DB_TEXT_KEPT_BYTES - 16, &shown);
-    db_verdict verdict = DB_PASS;
-    db_note *note = NULL;
-    auto_free sp_sql_judgement *own = NULL;
-    if ((flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE)) !=
-        0) {
-        /* looking at other texts uses the judge's room again */
-        if (sp_failed(sp_sql_judgement_copy(judgement, &own))) {
-            return no_memory(refusal);
-        }
-        judgement = own;
-        ruling = db_ruling_none();
-        db_ruling_add(&ruling, session, judge->catalogue, judgement);
-        if (!add_referenced(&ruling, session, judgement, refusal)) {
-            return DB_REFUSE;
-        }
-    }
-    auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
-    bool known = find_masking(session, &ruling, judgement, text, NULL, &masks, refusal);
-    for (uint32_t i = 0; known && i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
-            bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
-            known =
-                find_named_masking(session, &ruling, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                   statement->name, &masks, refusal);
-        }
-    }
-    if (!known) {
-        db_judge_refused(session, &ruling, tag, sp_buf_borrow(&shown), refusal);
+    if (!add_referenced(&ruling, session, judgement, refusal)) {
         return DB_REFUSE;
     }
-    const db_run_ask run = {
-        &ruling, judgement,         tag,  text, sp_buf_borrow(&shown), running(judgement),
-        NULL,    {.type_count = 0}, false};
-    verdict = may_run(session, &run, refusal);
+    auto_buf sp_buf hidden = sp_buf_make(SP_SQL_SHOWN_BYTES);
+    if (known == NULL) {
+        sp_sql_redact(text, (flags & SP_SQL_IS_SECRET) != 0, SP_SQL_SHOWN_BYTES - 16, &hidden);
+    }
+    sp_span shown = known != NULL ? known->shown : sp_buf_borrow(&hidden);
+    auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
+    if (!find_masks(session, &ruling, judgement, text, known, &masks, refusal)) {
+        db_judge_refused(session, &ruling, tag, shown, refusal);
+        return DB_REFUSE;
+    }
+    const db_run_ask run = {&ruling, judgement,         tag,  text, shown, running(judgement),
+                            NULL,    {.type_count = 0}, false};
+    db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
     }
-    note = new_note(&ruling, sp_buf_borrow(&shown));
-    if (note == NULL || !set_masks(note, &masks)) {
+    db_note *note = new_note(&ruling, shown);
+    if (note == NULL || !db_masks_set(note, &masks)) {
         sp_free(note);
         return no_memory(refusal);
     }
@@ -578,8 +368,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->flags = flags;
     note->number = judge->names.numbers + 1;
     note_deallocated(judgement, note);
-    keep_temps(judge, judgement);
-    if (sp_failed(keep_names(session, judgement, text))) {
+    db_made_things(judge, judgement);
+    if (known != NULL && sp_failed(db_made_names(judge, known))) {
         sp_copy_mask_free(note->copy);
         sp_free(note);
         return no_memory(refusal);
@@ -597,7 +387,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Parse message that is malformed");
         return DB_CUT;
     }
-    const sp_sql_judgement *judgement = judge_text(session, parse.text);
+    auto_known sp_sql_known *known = NULL;
+    const sp_sql_judgement *judgement = db_judge_text(session, parse.text, &known);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
     }
@@ -609,7 +400,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     db_ruling ruling = db_ruling_none();
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
     db_text *text = NULL;
-    if (sp_failed(db_text_new(parse.text, judgement, judge->catalogue->version, &text))) {
+    if (sp_failed(keep_judged(session, parse.text, judgement, &known)) ||
+        sp_failed(db_text_new(known, &text))) {
         return no_memory(refusal);
     }
     text->keeps_values =
@@ -620,8 +412,9 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_verdict verdict = DB_PASS;
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
-        const db_run_ask run = {&ruling, judgement, tag_of(judgement), parse.text, text->shown,
-                                0,       NULL,      {.type_count = 0}, false};
+        const db_run_ask run = {&ruling,     known->judgement,  tag_of(known->judgement),
+                                known->text, known->shown,      0,
+                                NULL,        {.type_count = 0}, false};
         verdict = may_run(session, &run, refusal);
     }
     db_note *note = verdict == DB_PASS ? new_note(NULL, SP_SPAN_EMPTY) : NULL;
@@ -658,7 +451,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                   (const char *)execute.portal.ptr);
         return DB_REFUSE;
     }
-    const char *tag = tag_of(portal->text->judgement);
+    const char *tag = tag_of(portal->text->known->judgement);
     if (ruling.decision.verdict == SP_VERDICT_ASK && portal->has_values && portal->values == NULL) {
         portal->text->keeps_values = true;
         db_refuse(refusal, "42501", SP_REASON_APPROVAL,
@@ -666,19 +459,19 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         snprintf(refusal->hint, sizeof(refusal->hint),
                  "Bind it again; values of more than %u KiB cannot be shown.",
                  (unsigned)DB_BIND_WHOLE_BYTES / 1024);
-        db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
+        db_judge_refused(session, &ruling, tag, portal->text->known->shown, refusal);
         return DB_REFUSE;
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
-    if (!find_named_masking(session, &ruling, DB_NAMED_PORTAL, execute.portal, &masks, refusal)) {
-        db_judge_refused(session, &ruling, tag, portal->text->shown, refusal);
+    if (!db_masks_find_named(session, &ruling, DB_NAMED_PORTAL, execute.portal, &masks, refusal)) {
+        db_judge_refused(session, &ruling, tag, portal->text->known->shown, refusal);
         return DB_REFUSE;
     }
     const db_run_ask run = {&ruling,
-                            portal->text->judgement,
+                            portal->text->known->judgement,
                             tag,
-                            (sp_span){portal->text->text, portal->text->text_len},
-                            portal->text->shown,
+                            portal->text->known->text,
+                            portal->text->known->shown,
                             1,
                             portal->values,
                             portal->text->types,
@@ -687,8 +480,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     if (verdict != DB_PASS) {
         return verdict;
     }
-    db_note *note = new_note(&ruling, portal->text->shown);
-    if (note == NULL || !set_masks(note, &masks)) {
+    db_note *note = new_note(&ruling, portal->text->known->shown);
+    if (note == NULL || !db_masks_set(note, &masks)) {
         sp_free(note);
         return no_memory(refusal);
     }
@@ -697,14 +490,13 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->text = db_text_ref(portal->text);
     note->moves = judge->moves++;
     note->needs_fresh =
-        (portal->text->judgement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0;
+        (portal->text->known->judgement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0;
     note->tag = tag;
-    note->flags = portal->text->judgement->flags;
+    note->flags = portal->text->known->judgement->flags;
     note->number = judge->names.numbers + 1;
-    note_deallocated(portal->text->judgement, note);
-    keep_temps(judge, portal->text->judgement);
-    if (sp_failed(keep_names(session, portal->text->judgement,
-                             (sp_span){portal->text->text, portal->text->text_len}))) {
+    note_deallocated(portal->text->known->judgement, note);
+    db_made_things(judge, portal->text->known->judgement);
+    if (sp_failed(db_made_names(judge, portal->text->known))) {
         db_text_unref(note->text);
         sp_copy_mask_free(note->copy);
         sp_free(note);
@@ -731,7 +523,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
         return DB_PASS; /* the server says that there is no such thing */
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
-    if (!find_named_masking(session, &ruling, kind, named.name, &masks, refusal)) {
+    if (!db_masks_find_named(session, &ruling, kind, named.name, &masks, refusal)) {
         return DB_REFUSE;
     }
     if (masks.mode == SP_SQL_MASKING_CLEAN) {

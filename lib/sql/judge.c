@@ -201,20 +201,26 @@ static sp_span copy_name(uint8_t *names, size_t *len, sp_span name)
     return copy;
 }
 
-sp_err sp_sql_judgement_copy(const sp_sql_judgement *judgement, sp_sql_judgement **ret_copy)
+size_t sp_sql_judgement_bytes(const sp_sql_judgement *judgement)
 {
-    size_t names_bytes = 0;
+    size_t bytes = sizeof(sp_sql_judgement) +
+                   judgement->statement_count * sizeof(sp_sql_statement) +
+                   judgement->use_count * sizeof(sp_sql_use);
     for (uint32_t i = 0; i < judgement->use_count; i++) {
-        names_bytes += judgement->uses[i].schema.len + judgement->uses[i].name.len;
+        bytes += judgement->uses[i].schema.len + judgement->uses[i].name.len;
     }
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        names_bytes += judgement->statements[i].name.len;
+        bytes += judgement->statements[i].name.len;
     }
+    return bytes;
+}
+
+sp_err sp_sql_judgement_copy(const sp_sql_judgement *judgement, sp_sql_judgement **ret_copy)
+{
     size_t statements_bytes = judgement->statement_count * sizeof(sp_sql_statement);
     size_t uses_bytes = judgement->use_count * sizeof(sp_sql_use);
     uint8_t *block = NULL;
-    TRY(sp_alloc(1, sizeof(sp_sql_judgement) + uses_bytes + statements_bytes + names_bytes,
-                 &block));
+    TRY(sp_alloc(1, sp_sql_judgement_bytes(judgement), &block));
     sp_sql_judgement *copy = (sp_sql_judgement *)(void *)block;
     *copy = *judgement;
     sp_sql_use *uses = (sp_sql_use *)(void *)(block + sizeof(*copy));

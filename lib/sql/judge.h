@@ -48,6 +48,8 @@ SP_MUST sp_err sp_sql_judge_self_test(sp_sql_judge *judge);
 /* text has no NUL. Never fails: what cannot be judged is a fault in the judgement. */
 const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_context *context,
                                           sp_span text);
+/* How large a copy of it is. */
+size_t sp_sql_judgement_bytes(const sp_sql_judgement *judgement);
 /* A compact copy on the heap, for prepared statements, cursors and caches; sp_free() frees it. */
 SP_MUST sp_err sp_sql_judgement_copy(const sp_sql_judgement *judgement,
                                      sp_sql_judgement **ret_copy);

@@ -24,8 +24,7 @@ static bool stands_at(sp_span text, size_t at, const char *word)
     return true;
 }
 
-/* Whether a text says that it is about something secret; too often is well, too seldom is not. */
-static bool names_secret(sp_span text)
+bool sp_sql_names_secret(sp_span text)
 {
     static const char *const words[] = {
         "passw",      "postgres", "pgp_",   "private key", "passphrase",   "secret",
@@ -199,7 +198,7 @@ static void put_clean(sp_span text, size_t max_bytes, sp_buf *out)
 
 void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
 {
-    if (!is_secret && !names_secret(text)) {
+    if (!is_secret && !sp_sql_names_secret(text)) {
         put_clean(text, max_bytes, out);
         return;
     }
@@ -255,7 +254,7 @@ bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
     auto_buf sp_buf seen = sp_buf_make(max_bytes);
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
     bool whole = sp_span_is_utf8(text);
-    if (whole && (is_secret || names_secret(text))) {
+    if (whole && (is_secret || sp_sql_names_secret(text))) {
         whole = hide_literals(text, &hidden) && !sp_failed(sp_buf_error(&hidden));
         text = sp_buf_borrow(&hidden);
     }

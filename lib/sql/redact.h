@@ -8,6 +8,9 @@
 
 #include "lib/base/buf.h"
 
+/* Whether a text says that it is about something secret; too often is well, too seldom is not. */
+bool sp_sql_names_secret(sp_span text);
+
 /* Appends the text, at most max_bytes of it (cut at a character's border, "..." behind it). When it
  * names something secret (PASSWORD, a connection string, a key for encryption, ...) or the caller
  * says so, every literal is '***'. A text whose literals cannot be told apart for certain is cut

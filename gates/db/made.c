@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a session makes itself and only it may see: temporary relations, functions, prepared
+ * statements, cursors. And what a text is, judged with that in mind.
+ * OWNS the session's lists. PROCESS db gate workers. TRUST names are hostile; counts have a
+ * maximum. SPEC gates/db/judging.h.
+ */
+#include "gates/db/judging.h"
+#include "lib/policy/database.h"
+
+static bool is_temporary(const void *of, sp_span name)
+{
+    const db_judge *judge = of;
+    for (uint32_t i = 0; i < judge->temp_count; i++) {
+        if (sp_span_eq(name, sp_span_cstr(judge->temps[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_made(const void *of, sp_span name)
+{
+    const db_judge *judge = of;
+    for (uint32_t i = 0; judge->codes != NULL && i < judge->code_count; i++) {
+        if (sp_span_eq(name, sp_span_cstr(judge->codes[i]))) {
+            return true;
+        }
+    }
+    return judge->code_count == DB_TEMPS_MAX;
+}
+
+static bool function_action(const void *of, sp_span schema, sp_span name, sp_action *ret_action)
+{
+    const db_session *session = of;
+    return sp_policy_database_function(&session->snapshot->policy, session->resource, schema, name,
+                                       ret_action);
+}
+
+sp_sql_context db_context_of(const db_session *session)
+{
+    const db_judge *judge = db_session_judge(session);
+    return (sp_sql_context){.catalogue = judge->catalogue->now,
+                            .is_temporary = judge->temp_count > 0 ? is_temporary : NULL,
+                            .is_made = judge->code_count > 0 ? is_made : NULL,
+                            .session = judge,
+                            .function_action = function_action,
+                            .policy = session};
+}
+
+const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known)
+{
+    db_catalogue *catalogue = db_session_judge(session)->catalogue;
+    db_catalogue_bind(catalogue, session);
+    const sp_sql_context context = db_context_of(session);
+    return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, ret_known);
+}
+
+sp_err db_made_names(db_judge *judge, sp_sql_known *known)
+{
+    const sp_sql_judgement *judgement = known->judgement;
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        bool is_prepare = (statement->flags & SP_SQL_IS_PREPARE) != 0;
+        if (!is_prepare && (statement->flags & SP_SQL_IS_DECLARE) == 0) {
+            continue;
+        }
+        db_text *kept = NULL;
+        TRY(db_text_new(known, &kept));
+        db_named *named = NULL;
+        sp_err err = db_names_add(&judge->names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
+                                  statement->name, kept, &named);
+        db_text_unref(kept);
+        TRY(err);
+        named->sure = true; /* even when the message fails later: what it prepared may stay */
+        named->declared = !is_prepare;
+    }
+    return sp_ok();
+}
+
+static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)
+{
+    if (judge->codes == NULL && sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->codes))) {
+        judge->code_count = DB_TEMPS_MAX;
+        return;
+    }
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        if ((statement->flags & SP_SQL_IS_CREATE_CODE) == 0 || judge->code_count == DB_TEMPS_MAX ||
+            is_made(judge, statement->name)) {
+            continue;
+        }
+        char *kept = judge->codes[judge->code_count++];
+        SP_IGNORE(sp_fit(kept, DB_NAME_BYTES, statement->name)); /* longer than names can be */
+    }
+}
+
+void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
+{
+    judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
+    judge->has_made |= (judgement->flags & SP_SQL_IS_DDL) != 0;
+    if ((judgement->flags & SP_SQL_IS_CREATE_CODE) != 0) {
+        keep_codes(judge, judgement);
+    }
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        if ((statement->flags & SP_SQL_IS_CREATE_TEMP) == 0 ||
+            statement->name.len >= DB_NAME_BYTES || is_temporary(judge, statement->name) ||
+            judge->temp_count == DB_TEMPS_MAX) {
+            continue;
+        }
+        if (judge->temps == NULL &&
+            sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->temps))) {
+            return;
+        }
+        sp_copy(judge->temps[judge->temp_count], statement->name.ptr, statement->name.len);
+        judge->temps[judge->temp_count][statement->name.len] = '\0';
+        judge->temp_count++;
+    }
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * How the answer of a text is masked, before it runs: which fields may hold what is masked, or that
+ * it would tell masked values and is refused.
+ * OWNS nothing. PROCESS db gate workers. TRUST texts are hostile. SPEC lib/sql/masking.h.
+ */
+#include "gates/db/judging.h"
+
+#include <stdio.h>
+
+static bool has_opaque(const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void db_masks_done(db_masks *masks)
+{
+    sp_free(masks->plan);
+}
+
+/* False with a refusal: which column of COPY is which is not certain. */
+static bool find_plan(const sp_sql_context *context, sp_span text, uint64_t mask_tags,
+                      db_masks *masks, db_refusal *refusal)
+{
+    const char *why = NULL;
+    sp_copy_plan *plan = NULL;
+    sp_err err = sp_sql_masking_copy(db_sql, context, text, mask_tags, &plan, &why);
+    if (sp_failed(err) || masks->plan != NULL) {
+        sp_free(plan);
+        db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s",
+                  why != NULL ? why : "COPY of masked columns");
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Copy a table, its columns named, or a query that selects columns as they are.");
+        return false;
+    }
+    masks->plan = plan;
+    return true;
+}
+
+bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_judgement *judgement,
+                   sp_span text, sp_sql_known *known, db_masks *masks, db_refusal *refusal)
+{
+    const sp_decision *decision = &ruling->decision;
+    if ((decision->must & SP_MUST_MASK) == 0 || decision->mask_tags == 0) {
+        return true;
+    }
+    const sp_sql_context context = db_context_of(session);
+    sp_sql_masking found = sp_sql_known_masking(db_sql, &context, text, decision->mask_tags, known);
+    if (found.mode == SP_SQL_MASKING_REFUSED) {
+        db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s", found.reason);
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Masked columns may be selected as they are, and nothing else.");
+        return false;
+    }
+    if (found.mode < SP_SQL_MASKING_STRICT && has_opaque(judgement)) {
+        found.mode = SP_SQL_MASKING_STRICT;
+    }
+    if (found.copies && !find_plan(&context, text, decision->mask_tags, masks, refusal)) {
+        return false;
+    }
+    masks->mode = found.mode > masks->mode ? found.mode : masks->mode;
+    return true;
+}
+
+bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_kind kind,
+                         sp_span name, db_masks *masks, db_refusal *refusal)
+{
+    const db_names *names = &db_session_judge(session)->names;
+    for (const db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
+         at = db_names_find(names, kind, name, at)) {
+        sp_sql_known *known = at->text->known;
+        if (!db_masks_find(session, ruling, known->judgement, known->text, known, masks, refusal)) {
+            return false;
+        }
+        for (uint32_t i = 0; i < known->judgement->statement_count; i++) {
+            const sp_sql_statement *statement = &known->judgement->statements[i];
+            if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
+                masks->mode = (ruling->decision.must & SP_MUST_MASK) != 0 ? SP_SQL_MASKING_STRICT
+                                                                          : masks->mode;
+            }
+        }
+    }
+    return true;
+}
+
+bool db_masks_set(db_note *note, const db_masks *masks)
+{
+    note->masking = masks->mode;
+    return masks->plan == NULL ||
+           !sp_failed(sp_copy_mask_new(masks->plan, db_mask_key, &note->copy));
+}

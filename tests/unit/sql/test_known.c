@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What is remembered of texts is what judging them anew says, whatever came before.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/known.h.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/buf.h"
+#include "lib/base/mem.h"
+#include "lib/sql/known.h"
+#include "lib/sql/redact.h"
+
+#include <string.h>
+
+enum { PERSONAL = 1, ROUNDS = 30000 };
+
+static uint64_t random_state = 20260101;
+
+static uint32_t below(uint32_t bound)
+{
+    random_state = random_state * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (uint32_t)(random_state >> 33) % bound;
+}
+
+static const char *const shapes[] = {
+    "SELECT @c FROM @t WHERE id = @n",
+    "SELECT @c FROM @t",
+    "SELECT @c AS a, count(*) FROM @t GROUP BY 1 HAVING count(*) > @n",
+    "WITH w AS (SELECT @c FROM @t) SELECT * FROM w LIMIT @n",
+    "SELECT upper(@c) FROM @t",
+    "UPDATE @t SET note = 'n@n' WHERE @c = '@n'",
+    "UPDATE @t SET note = 'n@n'",
+    "DELETE FROM @t WHERE id > @n",
+    "DELETE FROM @t",
+    "INSERT INTO @t (id) VALUES (@n)",
+    "COPY @t (@c) TO STDOUT",
+    "SELECT order_total(@n), @c FROM @t",
+    "SELECT t.@c FROM @t t",
+    "SELECT '\\@n', @c FROM @t",
+    "DECLARE c@n CURSOR FOR SELECT @c FROM @t",
+    "TRUNCATE @t; SELECT @c FROM orders",
+    "SELECT @c FROM WHERE @t",
+    "CREATE TEMP TABLE t@n AS SELECT @c FROM @t",
+    "ALTER ROLE r PASSWORD 'p@n'; SELECT @c FROM @t",
+    "SELECT public.listed(@n), @c FROM @t",
+    "SELECT hmac(@c, 'k', 'sha256') FROM @t",
+};
+static const char *const columns[] = {"id", "name", "phone", "note", "*", "tel", "nothing"};
+static const char *const tables[] = {"customers", "orders",        "v_customers", "v_names", "logs",
+                                     "pg_stats",  "audit.entries", "items",       "unknown"};
+
+/* @c a column, @t a table, @n a number; few enough that most texts come again. */
+static void make_text(sp_buf *out)
+{
+    const char *shape = shapes[below(SP_COUNT(shapes))];
+    for (; *shape != '\0'; shape++) {
+        if (*shape != '@') {
+            sp_buf_byte(out, (uint8_t)*shape);
+            continue;
+        }
+        shape++;
+        if (*shape == 'n') {
+            sp_buf_fmt(out, "%u", below(4));
+        } else {
+            sp_buf_text(out, *shape == 'c' ? columns[below(SP_COUNT(columns))]
+                                           : tables[below(SP_COUNT(tables))]);
+        }
+    }
+}
+
+static void expect_same(const sp_sql_judgement *got, const sp_sql_judgement *want)
+{
+    assert_int_equal(got->fault, want->fault);
+    assert_string_equal(got->reason, want->reason);
+    assert_int_equal(got->reason_at, want->reason_at);
+    if (want->fault != SP_SQL_FINE) {
+        return;
+    }
+    assert_int_equal(got->flags, want->flags);
+    assert_int_equal(got->statement_count, want->statement_count);
+    assert_int_equal(got->use_count, want->use_count);
+    for (uint32_t i = 0; i < want->statement_count; i++) {
+        const sp_sql_statement *a = &got->statements[i];
+        const sp_sql_statement *b = &want->statements[i];
+        assert_string_equal(a->tag, b->tag);
+        assert_true(a->flags == b->flags && a->offset == b->offset && a->len == b->len);
+        assert_true(sp_span_eq(a->name, b->name));
+    }
+    for (uint32_t i = 0; i < want->use_count; i++) {
+        const sp_sql_use *a = &got->uses[i];
+        const sp_sql_use *b = &want->uses[i];
+        assert_true(a->action == b->action && a->kind == b->kind && a->flags == b->flags);
+        assert_int_equal(a->relation, b->relation);
+        assert_true(sp_span_eq(a->schema, b->schema) && sp_span_eq(a->name, b->name));
+    }
+}
+
+/* What the catalogue is bound to, and what policy says of a function: both move. */
+static void bind(office_room *it, uint32_t tagged, bool may_call, sp_sql_context *context)
+{
+    sp_sql_catalogue_bind_clear(it->office);
+    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    sp_sql_catalogue_bind_column(
+        it->office, sp_sql_catalogue_at(it->office, customers)->first_column + tagged, &bound);
+    sp_sql_catalogue_bind_finish(it->office);
+    sp_sql_masking_bind_views(it->judge, it->office);
+    context->function_action = may_call ? office_is_listed : NULL;
+}
+
+static bool is_named_t1(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("t1"));
+}
+
+typedef struct {
+    office_room *it;
+    sp_sql_judge *other; /* judges anew */
+    sp_sql_cache *cache;
+    sp_sql_context context;
+    uint64_t version;
+    size_t hits;
+} race;
+
+static void run_once(race *r)
+{
+    auto_buf sp_buf made = sp_buf_make(512);
+    make_text(&made);
+    sp_span text = sp_buf_borrow(&made);
+    auto_known sp_sql_known *known = NULL;
+    const sp_sql_judgement *got =
+        sp_sql_cache_judge(r->cache, r->it->judge, &r->context, r->version, text, &known);
+    const sp_sql_judgement *want = sp_sql_judge_text(r->other, &r->context, text);
+    expect_same(got, want);
+    r->hits += known != NULL ? 1 : 0;
+    if (known != NULL) {
+        auto_buf sp_buf shown = sp_buf_make(SP_SQL_SHOWN_BYTES);
+        sp_sql_redact(text, false, SP_SQL_SHOWN_BYTES - 16, &shown);
+        assert_true(sp_span_eq(known->shown, sp_buf_borrow(&shown)));
+        assert_true(known->judgement == got && sp_span_eq(known->text, text));
+        assert_false(sp_sql_names_secret(text) || (got->flags & SP_SQL_IS_SECRET) != 0);
+        assert_true(r->context.is_temporary == NULL);
+    }
+    if (want->fault == SP_SQL_FINE) {
+        sp_sql_masking masked =
+            sp_sql_known_masking(r->it->judge, &r->context, text, PERSONAL, known);
+        sp_sql_masking anew = sp_sql_masking_text(r->other, &r->context, text, PERSONAL);
+        assert_int_equal(masked.mode, anew.mode);
+        assert_int_equal(masked.copies, anew.copies);
+        assert_string_equal(masked.reason, anew.reason);
+    }
+    assert_true(sp_sql_cache_bytes(r->cache) <= SP_SQL_CACHE_BYTES);
+}
+
+static void test_same_as_anew(void **state)
+{
+    race r = {.it = *state, .version = 1};
+    assert_false(sp_failed(sp_sql_judge_new(&r.other)));
+    assert_false(sp_failed(sp_sql_cache_new(42, &r.cache)));
+    r.context.catalogue = r.it->office;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (i % 2000 == 0) { /* the catalogue or the policy moves */
+            bind(r.it, below(4), below(2) == 0, &r.context);
+            r.version++;
+        }
+        r.context.is_temporary = below(16) == 0 ? is_named_t1 : NULL;
+        run_once(&r);
+    }
+    assert_true(r.hits > ROUNDS / 4);
+    sp_sql_cache_free(r.cache);
+    sp_sql_judge_free(r.other);
+}
+
+/* A version that moved is never answered from what another one said. */
+static void test_another_version(void **state)
+{
+    office_room *it = *state;
+    auto_catalogue sp_sql_catalogue *office = office_new();
+    sp_sql_context context = {.catalogue = office};
+    sp_sql_cache *cache = NULL;
+    assert_false(sp_failed(sp_sql_cache_new(7, &cache)));
+    sp_span text = SP_SPAN_LIT("SELECT note FROM customers WHERE id = 1");
+    for (unsigned i = 0; i < 3; i++) {
+        auto_known sp_sql_known *known = NULL;
+        (void)sp_sql_cache_judge(cache, it->judge, &context, 1, text, &known);
+        assert_true((known != NULL) == (i > 0));
+    }
+    context.catalogue = NULL; /* the table is gone */
+    auto_known sp_sql_known *known = NULL;
+    const sp_sql_judgement *moved = sp_sql_cache_judge(cache, it->judge, &context, 2, text, &known);
+    assert_true(known == NULL && moved->uses[0].relation == SP_NONE);
+    sp_sql_cache_free(cache);
+}
+
+/* One large text after the other: the bound holds, and what somebody holds stays. */
+static void test_bounded(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    sp_sql_cache *cache = NULL;
+    assert_false(sp_failed(sp_sql_cache_new(7, &cache)));
+    sp_sql_known *held = NULL;
+    size_t most = 0;
+    auto_buf sp_buf text = sp_buf_make(2 * SP_SQL_KNOWN_TEXT_BYTES);
+    for (unsigned i = 0; i < 1200; i++) {
+        sp_buf_reset(&text);
+        sp_buf_fmt(&text, "SELECT note FROM orders WHERE id IN (%u", i);
+        size_t long_text = i % 7 == 0 ? SP_SQL_KNOWN_TEXT_BYTES : SP_SQL_KNOWN_TEXT_BYTES - 8;
+        while (text.len < long_text) {
+            sp_buf_text(&text, ",1");
+        }
+        sp_buf_text(&text, ")");
+        for (unsigned again = 0; again < 2; again++) {
+            sp_sql_known *known = NULL;
+            (void)sp_sql_cache_judge(cache, it->judge, &context, 1, sp_buf_borrow(&text), &known);
+            assert_true((known != NULL) == (again > 0 && i % 7 != 0));
+            if (held == NULL && known != NULL) {
+                held = known;
+            } else {
+                sp_sql_known_unref(known);
+            }
+        }
+        most = sp_sql_cache_bytes(cache) > most ? sp_sql_cache_bytes(cache) : most;
+    }
+    assert_true(most <= SP_SQL_CACHE_BYTES && most > SP_SQL_CACHE_BYTES / 2);
+    assert_true(sp_span_starts(held->text, SP_SPAN_LIT("SELECT note FROM orders WHERE id IN (1,")));
+    sp_sql_known_unref(held);
+    sp_sql_cache_free(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_same_as_anew, office_set_up, office_tear_down),
+        cmocka_unit_test_setup_teardown(test_another_version, office_set_up, office_tear_down),
+        cmocka_unit_test_setup_teardown(test_bounded, office_set_up, office_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -315,31 +315,12 @@ int sp_approvals_watch(const sp_given *given)
 
 /* ---- roles for a while ---- */
 
-/* "90m", "2h", "1d", "300s". */
-static bool duration_of(const char *text, json_int_t *ret_seconds)
-{
-    uint64_t number = 0;
-    size_t len = strlen(text);
-    static const struct {
-        char unit;
-        unsigned seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-    for (size_t i = 0; len > 1 && i < SP_COUNT(units); i++) {
-        if (text[len - 1] == units[i].unit &&
-            !sp_failed(sp_span_to_u64(sp_span_of(text, len - 1), 100000, &number))) {
-            *ret_seconds = (json_int_t)(number * units[i].seconds);
-            return true;
-        }
-    }
-    return false;
-}
-
 void sp_grant_body(const sp_given *given, const json_t *found, json_t *body)
 {
     json_int_t seconds = 0;
     (void)found;
     const char *text = sp_given_value(given, "--for");
-    if (text != NULL && duration_of(text, &seconds)) {
+    if (text != NULL && sp_duration_of(text, &seconds)) {
         json_object_set_new(body, "duration_s", json_integer(seconds));
     }
 }

@@ -11,6 +11,8 @@
 
 /* Options that commands have without saying so. */
 static const sp_option CONFIG = SP_TEXT("-c", "FILE", "the bootstrap file");
+static const sp_option LOCAL =
+    SP_FLAG("--local", "root on the host itself: no sign-in, over the local socket");
 static const sp_option YES = SP_FLAG("--yes", "do not ask whether to go on");
 static const sp_option JSON = SP_FLAG("--json", "JSON");
 
@@ -37,7 +39,7 @@ bool sp_is_help(const char *word)
 /* ---- what a row takes ---- */
 
 typedef struct {
-    const sp_option *options[SP_OPTIONS_MAX + 3];
+    const sp_option *options[SP_OPTIONS_MAX + 4];
     size_t count;
     size_t own; /* so many of them are the row's own, in its order */
 } taken;
@@ -50,7 +52,10 @@ static taken taken_by(const sp_command *command)
         all.options[all.count++] = o;
     }
     all.own = all.count;
-    if (command->ask.needs == SP_NEEDS_ROOT) {
+    if (command->ask.needs == SP_NEEDS_EITHER) {
+        all.options[all.count++] = &LOCAL;
+    }
+    if (command->ask.needs != SP_NEEDS_SESSION) {
         all.options[all.count++] = &CONFIG;
     }
     if (command->ask.confirm != NULL) {
@@ -123,6 +128,9 @@ static void keep(sp_given *given, const taken *all, size_t at, const char *value
         given->values[at] = value;
     } else if (option == &CONFIG) {
         given->config = value;
+        given->local = true;
+    } else if (option == &LOCAL) {
+        given->local = true;
     } else if (option == &YES) {
         given->yes = true;
     } else {

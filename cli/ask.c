@@ -313,6 +313,31 @@ static bool confirmed(const sp_given *given)
     return fgets(answer, sizeof(answer), stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
+int sp_ask_open(const sp_given *given, sp_client **ret_client)
+{
+    sp_needs needs = given->command->ask.needs;
+    bool local = needs == SP_NEEDS_ROOT || (needs == SP_NEEDS_EITHER && given->local);
+    return local ? sp_client_open_local(given->config, ret_client) : sp_client_open(ret_client);
+}
+
+bool sp_duration_of(const char *text, json_int_t *ret_seconds)
+{
+    uint64_t number = 0;
+    size_t len = sp_span_cstr(text).len;
+    static const struct {
+        char unit;
+        unsigned seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    for (size_t i = 0; len > 1 && i < SP_COUNT(units); i++) {
+        if (text[len - 1] == units[i].unit &&
+            !sp_failed(sp_span_to_u64(sp_span_of(text, len - 1), 100000, &number))) {
+            *ret_seconds = (json_int_t)(number * units[i].seconds);
+            return true;
+        }
+    }
+    return false;
+}
+
 int sp_ask_run(const sp_given *given)
 {
     const sp_ask *ask = &given->command->ask;
@@ -321,8 +346,7 @@ int sp_ask_run(const sp_given *given)
         sp_complain("nothing was changed");
         return SP_EXIT_FAILED;
     }
-    int status = ask->needs == SP_NEEDS_ROOT ? sp_client_open_local(given->config, &client)
-                                             : sp_client_open(&client);
+    int status = sp_ask_open(given, &client);
     if (status != SP_EXIT_OK) {
         return status;
     }

@@ -12,6 +12,10 @@
 int sp_ask_run(const sp_given *given);
 
 /* ---- the pieces, for special commands ---- */
+/* The line that the command needs, and has been given. */
+int sp_ask_open(const sp_given *given, sp_client **ret_client);
+/* "90m", "2h", "1d", "300s". */
+bool sp_duration_of(const char *text, json_int_t *ret_seconds);
 /* Standard output: a line (or more) with {1} and {member} filled in, see sp_ask.done. */
 void sp_ask_say(const char *text, const sp_given *given, const json_t *answer);
 /* Standard output: a table of the objects in a list. */

@@ -73,6 +73,7 @@ typedef struct {
     size_t words_count;
     const char *values[SP_OPTIONS_MAX]; /* of command->options; a flag that was given is "" */
     const char *config;                 /* -c; NULL = the usual place */
+    bool local;                         /* --local, or -c */
     bool json;
     bool yes; /* nobody is asked to confirm */
 } sp_given;
@@ -80,6 +81,8 @@ typedef struct {
 typedef enum {
     SP_NEEDS_SESSION, /* a session with the office (sallyport login) */
     SP_NEEDS_ROOT,    /* root on the host: core's local socket; the command takes -c FILE */
+    SP_NEEDS_EITHER,  /* a session; with --local or -c FILE root's socket, for when nobody signs in
+                       */
 } sp_needs;
 
 typedef struct {

@@ -32,6 +32,20 @@ static const sp_option WHY[] = {
             .field = "cursor"                                                                      \
     }
 
+/* A row of `kill`. */
+#define KILL(word, words, summary, about)                                                          \
+    {                                                                                              \
+        SP_GROUP_NONE, "kill", word, words, summary, about,                                        \
+            .options =                                                                             \
+                (const sp_option[]){                                                               \
+                    SP_TEXT("--reason", "TEXT", "why, for the ledger"),                            \
+                    SP_TEXT("--for", "TIME", "how long: 30m, 2h; else until undone"),              \
+                    SP_FLAG("--step-up", "do not close: have people prove themselves again"),      \
+                    SP_FLAG("--dry-run", "say what it would meet, and do nothing"),                \
+                    {0}},                                                                          \
+            .ask = {SP_NEEDS_EITHER}, .call = sp_kill                                              \
+    }
+
 #define PEOPLE "/api/v1/admin/people"
 #define DEVICES "/api/v1/admin/devices"
 #define DATABASES "/api/v1/admin/databases"
@@ -525,6 +539,48 @@ static const sp_command commands[] = {
              .field = "name",
              .body = sp_review_body,
              .done = "{1}: done"}},
+    {SP_GROUP_WATCH, NULL, "kill", "COMMAND", "cut somebody or something off, now",
+     .about =
+         "The kill switch. Over web, databases and SSH at once, within 100 ms; undone by\n"
+         "'kill undo'. With --local root does it on the host itself, when nobody can sign in."},
+    KILL("session", "ID", "one session, for good",
+         "Ends a session, and all that rides on it, for good."),
+    KILL("person", "NAME", "a person",
+         "Locks a person: all sessions end, and nobody signs in under that name until it is "
+         "undone."),
+    KILL("device", "NAME|ID", "a device",
+         "Puts a device into quarantine: it reaches nothing, and the sessions on it end."),
+    KILL("role", "NAME", "whoever holds a role",
+         "Closes everything to everybody who holds the role, for as long as it lasts."),
+    KILL("resource", "NAME", "an application, database or machine",
+         "Closes a resource to everybody."),
+    KILL("class", "NAME", "a class of data, and graver ones",
+         "Closes all objects of this class and of graver ones to everybody."),
+    KILL("everything", NULL, "all of it",
+         "Closes all applications, databases and machines to everybody. The portal stays for\n"
+         "security administrators with a second factor."),
+    {SP_GROUP_NONE, "kill", "list", NULL, "what is cut",
+     "Lists what is cut now; with --all what was cut before as well.",
+     .options = (const sp_option[]){{"--all", SP_OPTION_FLAG, NULL, "those that have ended, too",
+                                     .instead = "/api/v1/cuts?all=1"},
+                                    {0}},
+     .ask = {SP_NEEDS_EITHER, .path = "/api/v1/cuts",
+             .columns = {{"ID", "id", NULL},
+                         {"KIND", "kind", NULL},
+                         {"NAME", "name", NULL},
+                         {"EFFECT", "effect", NULL},
+                         {"BY", "by", NULL},
+                         {"SINCE (UTC)", "since_at", NULL},
+                         {"UNTIL (UTC)", "until_at", NULL},
+                         {"ENDED (UTC)", "ended_at", NULL},
+                         {"REASON", "reason", NULL}}}},
+    {SP_GROUP_NONE, "kill", "undo", "ID", "give it back",
+     "Ends a cut. A session that was ended stays ended.",
+     .options = (const sp_option[]){{"--reason", SP_OPTION_TEXT, "TEXT", "why, for the ledger",
+                                     .needed = "say why: --reason TEXT", .field = "reason"},
+                                    {0}},
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/cuts/{1}/undo",
+             .done = "cut {id} ({kind} {name}) has ended"}},
     {SP_GROUP_WATCH, NULL, "ledger", "COMMAND", "verify, search, tail, export",
      .run = sp_ledger_command},
 

@@ -34,6 +34,8 @@ const char *sp_approval_target(const json_t *approval);
 void sp_grant_body(const sp_given *given, const json_t *found, json_t *body);
 void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
 int sp_db_undo(const sp_given *given);
+/* kill.c */
+int sp_kill(const sp_given *given);
 /* psql.c */
 int sp_psql_command(int argc, char **argv);
 /* ssh.c */

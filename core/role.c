@@ -6,6 +6,7 @@
 #include "core/approvals/approvals.h"
 #include "core/backup/restored.h"
 #include "core/core.h"
+#include "core/cut/cut.h"
 #include "core/database/database.h"
 #include "core/documents/start.h"
 #include "core/http/http.h"
@@ -236,6 +237,7 @@ static sp_err start_rooms(role *self)
     TRY(step("approvals", sp_approvals_start(core, &core->approvals)));
     TRY(step("databases", sp_databases_start(core, &core->databases)));
     TRY(step("SSH", sp_ssh_start(core, &core->ssh)));
+    TRY(step("what is cut", sp_cut_start(core, &core->cutter)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -283,6 +285,7 @@ static void stop(role *self)
     core->databases = NULL; /* gates that go away now are not told to it any more */
     sp_ssh_stop(core->ssh);
     core->ssh = NULL;
+    sp_cut_stop(core->cutter);
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);
     sp_identity_stop(core->identity);

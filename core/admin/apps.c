@@ -47,6 +47,7 @@ static bool can_mend(uint8_t reason)
     case SP_REASON_UNRECORDED:
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
+    case SP_REASON_CUT:
     case SP_REASON_COUNT:
         break;
     }
@@ -61,6 +62,7 @@ static sp_decision ask(const walk *w, uint32_t resource, sp_action action)
         .part = SP_NONE,
         .action = action,
         .now_unix_s = w->now_unix_s,
+        .cuts = sp_live_cuts(&w->core->live),
     };
     return sp_policy_decide(w->policy, &question);
 }

@@ -108,6 +108,19 @@ size_t sp_db_connections_count(const sp_db_connections *connections, sp_span res
     return count;
 }
 
+void sp_databases_each(sp_core *core,
+                       void (*visit)(void *self, uint64_t session, uint64_t device,
+                                     sp_span resource),
+                       void *self)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const connection *c = core->databases->connections->buckets[i]; c != NULL;
+             c = c->next) {
+            visit(self, c->session, c->device, sp_span_cstr(c->resource));
+        }
+    }
+}
+
 /* ---- CONN ---- */
 
 static sp_err fill(const sp_core *core, const sp_db_conn *told, const sp_live_session *session,

@@ -30,5 +30,10 @@ SP_MUST sp_err sp_databases_on_message(sp_core *core, sp_peer *peer, const sp_ms
 SP_MUST sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg);
 /* A worker is gone, and its conversations and connections with it. */
 void sp_databases_gone(sp_core *core, const sp_peer *peer);
+/* Every live connection: its session, its device (0 = none), where it goes. */
+void sp_databases_each(sp_core *core,
+                       void (*visit)(void *self, uint64_t session, uint64_t device,
+                                     sp_span resource),
+                       void *self);
 
 #endif

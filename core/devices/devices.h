@@ -51,6 +51,9 @@ typedef struct {
 } sp_device_fall;
 /* At once: state, live table, sessions on it end, gates look again; then the ledger. */
 SP_MUST sp_err sp_devices_fall(sp_core *core, sp_device *device, const sp_device_fall *fall);
+/* Out of quarantine; the caller has it on the ledger. SP_ECONFLICT: it is in none, or it is cloned.
+ */
+SP_MUST sp_err sp_devices_release(sp_core *core, uint64_t id, sp_span by_name, sp_span why);
 
 /* ---- for the API ---- */
 /* The object Device of docs/api/openapi.yaml. current: fingerprint of this connection, or NULL. */

@@ -11,6 +11,8 @@
 #include "infra/proc/clock.h"
 #include "lib/proto/vault_msg.h"
 
+enum { RELEASE_ARENA_BYTES = 128 * 1024 };
+
 static uint64_t now_s(void)
 {
     return sp_now_unix_us() / 1000000;
@@ -172,12 +174,12 @@ typedef struct {
     sp_span why;
 } giving;
 
-static sp_err give(sp_request *req, const giving *g, sp_device *ret_device)
+static sp_err give(sp_core *core, sp_arena *arena, const giving *g, sp_span by_name,
+                   sp_device *ret_device)
 {
-    sp_core *core = sp_request_core(req);
     sp_device device;
     auto_txn sp_txn txn = sp_txn_begin(core->store);
-    TRY(sp_device_get(core->store, g->id, sp_request_arena(req), &device));
+    TRY(sp_device_get(core->store, g->id, arena, &device));
     if (device.state != g->from) {
         return sp_fail(SP_ECONFLICT);
     }
@@ -186,7 +188,7 @@ static sp_err give(sp_request *req, const giving *g, sp_device *ret_device)
     device.owner = g->owner;
     device.why = g->why;
     device.changed_unix_s = now_s();
-    device.decided_by = sp_span_cstr(sp_request_session(req)->person_name);
+    device.decided_by = by_name;
     TRY(sp_device_update(core->store, &device));
     TRY(sp_txn_commit(&txn));
     sp_devices_show(core, &device);
@@ -201,12 +203,26 @@ static sp_err give(sp_request *req, const giving *g, sp_device *ret_device)
 static void go_give(sp_request *req, void *data)
 {
     sp_device device;
-    sp_err err = give(req, data, &device);
+    sp_err err = give(sp_request_core(req), sp_request_arena(req), data,
+                      sp_span_cstr(sp_request_session(req)->person_name), &device);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;
     }
     answer_device(req, &device);
+}
+
+sp_err sp_devices_release(sp_core *core, uint64_t id, sp_span by_name, sp_span why)
+{
+    auto_arena sp_arena arena = sp_arena_make(RELEASE_ARENA_BYTES);
+    sp_device device;
+    TRY(sp_device_get(core->store, id, &arena, &device));
+    const giving g = {.word = SP_SPAN_LIT("release"),
+                      .id = id,
+                      .from = SP_DEVICE_QUARANTINED,
+                      .owner = device.owner,
+                      .why = why};
+    return device.cloned ? sp_fail(SP_ECONFLICT) : give(core, &arena, &g, by_name, &device);
 }
 
 static void record_giving(sp_request *req, const sp_device *device, const giving *g)

@@ -198,6 +198,38 @@ static bool is_fresh(sp_request *req, unsigned who)
     return false;
 }
 
+/* What is cut meets the portal too: a role that is cut, or everything. Security administrators with
+ * a second factor stay, or nobody could give back; one's own session can be looked at and ended. */
+static bool is_uncut(sp_request *req, unsigned who)
+{
+    const sp_live_session *session = &req->session;
+    uint64_t now_s = sp_now_unix_us() / 1000000;
+    uint64_t age_s = now_s > session->auth_unix_s ? now_s - session->auth_unix_s : 0;
+    sp_subject subject = {.person = session->person,
+                          .strength = session->strength,
+                          .auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s};
+    sp_copy(subject.roles, session->roles, sizeof(subject.roles));
+    const sp_question question = {.who = &subject,
+                                  .resource = SP_NONE,
+                                  .part = SP_NONE,
+                                  .now_unix_s = now_s,
+                                  .cuts = sp_live_cuts(&req->core->live)};
+    bool stays = (req->admin & SP_WHO_SECURITY) != 0 && session->strength >= SP_STRENGTH_TOTP;
+    sp_reason reason = sp_cuts_say(question.cuts, NULL, &question, 0);
+    if ((who & SP_WHO_SESSION) != 0 || reason == SP_REASON_NONE ||
+        (reason == SP_REASON_CUT && stays)) {
+        return true;
+    }
+    if (reason == SP_REASON_CUT) {
+        sp_answer_problem(req, 403, "cut",
+                          "The security team has closed this for the moment. Wait for their "
+                          "notice.");
+    } else {
+        sp_answer_step_up(req);
+    }
+    return false;
+}
+
 static bool asker_may(sp_request *req)
 {
     unsigned who = req->route->who;
@@ -215,7 +247,7 @@ static bool asker_may(sp_request *req)
         sp_answer_problem(req, 401, "signed_out", "Sign in first.");
         return false;
     }
-    return person_may(req, who) && is_fresh(req, who);
+    return person_may(req, who) && is_uncut(req, who) && is_fresh(req, who);
 }
 
 bool sp_request_admit(sp_request *req)

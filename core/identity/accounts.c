@@ -419,6 +419,27 @@ sp_err sp_identity_lock(sp_core *core, uint32_t person)
     return set_state(core, person, SP_PERSON_LOCKED, 0);
 }
 
+static bool has_credentials(sp_store *store, uint32_t person)
+{
+    sp_credentials has;
+    return !sp_failed(sp_credentials_get(store, person, &has)) &&
+           (has.passkeys > 0 || (has.password && has.totp));
+}
+
+/* The state of one who is let in again. */
+static sp_person_state state_again(sp_store *store, uint32_t person)
+{
+    return has_credentials(store, person) ? SP_PERSON_ACTIVE : SP_PERSON_INVITED;
+}
+
+sp_err sp_identity_unlock(sp_core *core, uint32_t id)
+{
+    sp_person person;
+    TRY(sp_people_get(core->store, id, &person));
+    return person.state != SP_PERSON_LOCKED ? sp_fail(SP_ECONFLICT)
+                                            : set_state(core, id, state_again(core->store, id), 0);
+}
+
 static void apply_state(sp_request *req, void *data)
 {
     const change *ask = data;
@@ -429,13 +450,6 @@ static void apply_state(sp_request *req, void *data)
     } else {
         answer_person(req, 200, ask->person.id);
     }
-}
-
-static bool has_credentials(sp_store *store, uint32_t person)
-{
-    sp_credentials has;
-    return !sp_failed(sp_credentials_get(store, person, &has)) &&
-           (has.passkeys > 0 || (has.password && has.totp));
 }
 
 static void post_disable(sp_request *req)
@@ -457,8 +471,7 @@ static void post_enable(sp_request *req)
         sp_answer_problem(req, 409, "conflict", "The account is not disabled.");
         return;
     }
-    bool whole = has_credentials(sp_request_core(req)->store, ask->person.id);
-    ask->state = whole ? SP_PERSON_ACTIVE : SP_PERSON_INVITED;
+    ask->state = state_again(sp_request_core(req)->store, ask->person.id);
     record(req, "account enabled", sp_span_cstr(ask->person.name), SP_SPAN_EMPTY, apply_state, ask);
 }
 

@@ -30,5 +30,7 @@ void sp_identity_prove(sp_core *core, sp_span name, sp_span password, sp_span co
                        sp_on_proved then, void *self);
 /* Locks a person, as an administrator would: all sessions end, gates look again. */
 SP_MUST sp_err sp_identity_lock(sp_core *core, uint32_t person);
+/* Lets in again who is locked. SP_ECONFLICT: nobody has locked him. */
+SP_MUST sp_err sp_identity_unlock(sp_core *core, uint32_t person);
 
 #endif

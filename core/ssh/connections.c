@@ -59,6 +59,18 @@ void sp_ssh_connections_each(sp_ssh *ssh, void (*visit)(void *self, sp_ssh_conne
     }
 }
 
+void sp_ssh_each(sp_core *core,
+                 void (*visit)(void *self, uint64_t session, uint64_t device, sp_span resource),
+                 void *self)
+{
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const sp_ssh_connection *c = core->ssh->connections->buckets[i]; c != NULL;
+             c = c->next) {
+            visit(self, c->session, c->device, sp_span_cstr(c->resource));
+        }
+    }
+}
+
 sp_ssh_connection *sp_ssh_connection_of(sp_ssh *ssh, uint64_t id, const sp_peer *line)
 {
     sp_ssh_connection *c = *place_of(ssh->connections, id);

@@ -201,8 +201,8 @@ typedef struct {
     const char *why; /* NULL = it is let */
 } judged;
 
-static judged judge(const sp_policy *policy, const sp_ssh_open *ask, const sp_subject *who,
-                    uint32_t *ret_resource)
+static judged judge(const sp_core *core, const sp_policy *policy, const sp_ssh_open *ask,
+                    const sp_subject *who, uint32_t *ret_resource)
 {
     judged j = {.decision = {.reason = SP_REASON_DEFAULT, .rule = SP_NONE}};
     uint32_t at = sp_policy_resource_find(policy, ask->resource);
@@ -215,7 +215,8 @@ static judged judge(const sp_policy *policy, const sp_ssh_open *ask, const sp_su
                                   .resource = at,
                                   .part = SP_NONE,
                                   .action = SP_ACTION_CONNECT,
-                                  .now_unix_s = sp_now_unix_us() / 1000000};
+                                  .now_unix_s = sp_now_unix_us() / 1000000,
+                                  .cuts = sp_live_cuts(&core->live)};
     j.decision = sp_policy_decide(policy, &question);
     j.account = sp_policy_ssh_account(policy, at, who, ask->account);
     if (j.account.len == 0 || j.account.len > SP_SSH_ACCOUNT_MAX_BYTES) {
@@ -226,14 +227,15 @@ static judged judge(const sp_policy *policy, const sp_ssh_open *ask, const sp_su
     return j;
 }
 
-static bool may_forward(const sp_policy *policy, const sp_subject *who, uint32_t resource,
-                        const sp_ssh_resource *ssh)
+static bool may_forward(const sp_core *core, const sp_policy *policy, const sp_subject *who,
+                        uint32_t resource, const sp_ssh_resource *ssh)
 {
     const sp_question question = {.who = who,
                                   .resource = resource,
                                   .part = SP_NONE,
                                   .action = SP_ACTION_FORWARD,
-                                  .now_unix_s = sp_now_unix_us() / 1000000};
+                                  .now_unix_s = sp_now_unix_us() / 1000000,
+                                  .cuts = sp_live_cuts(&core->live)};
     return ssh->forwards > 0 && sp_policy_decide(policy, &question).verdict != SP_VERDICT_DENY;
 }
 
@@ -300,7 +302,7 @@ static sp_err open_target(sp_core *core, sp_peer *peer, const sp_msg *msg, const
     const sp_policy *policy = policy_of(core);
     TRY(sp_ssh_subject(core, &ask->session, &ask->fingerprint, ask->peer, &who, &live));
     TRY(make(core, peer, msg, ask, &o));
-    judged j = judge(policy, ask, &who, &resource);
+    judged j = judge(core, policy, ask, &who, &resource);
     sp_event event = event_of(policy, ask, &who, &live, &j);
     if (j.why != NULL) {
         sp_ledger_client_tell(core->ledger, &event);
@@ -309,7 +311,7 @@ static sp_err open_target(sp_core *core, sp_peer *peer, const sp_msg *msg, const
         return sp_ok();
     }
     o->by_password = j.ssh.sign_in == SP_SSH_SIGN_IN_PASSWORD;
-    o->forwards = may_forward(policy, &who, resource, &j.ssh);
+    o->forwards = may_forward(core, policy, &who, resource, &j.ssh);
     o->reason = j.decision.reason;
     SP_IGNORE(sp_fit(o->account, sizeof(o->account), j.account)); /* bounded by judge */
     SP_IGNORE(sp_fit(o->person, sizeof(o->person), sp_span_cstr(live.person_name)));

@@ -27,5 +27,9 @@ void sp_ssh_stop(sp_ssh *ssh);
 SP_MUST sp_err sp_ssh_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
 /* A worker is gone, and its conversations and connections with it. */
 void sp_ssh_gone(sp_core *core, const sp_peer *peer);
+/* Every live connection: its session, its device (0 = none), where it goes. */
+void sp_ssh_each(sp_core *core,
+                 void (*visit)(void *self, uint64_t session, uint64_t device, sp_span resource),
+                 void *self);
 
 #endif

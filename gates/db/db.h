@@ -245,6 +245,8 @@ typedef struct {
 } db_poison;
 SP_MUST sp_err db_flights_add(db_session *session, const db_flight *flight);
 db_flight *db_flights_head(db_session *session);
+/* The place-th that waits for its answer, oldest first; place < count. */
+const db_flight *db_flights_at(const db_session *session, uint32_t place);
 /* Ends the first one, with what was counted for it. */
 void db_flights_pop(db_session *session, db_how how);
 /* The server raised an error in the extended protocol: the first failed, those up to the next Sync

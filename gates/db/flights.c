@@ -38,6 +38,11 @@ sp_err db_flights_add(db_session *session, const db_flight *flight)
     return sp_ok();
 }
 
+const db_flight *db_flights_at(const db_session *session, uint32_t place)
+{
+    return at(&session->flights, place);
+}
+
 db_flight *db_flights_head(db_session *session)
 {
     return session->flights.count == 0 ? NULL : at(&session->flights, 0);

@@ -132,7 +132,8 @@ static sp_decision ask_connect(db_session *session)
                                   .resource = session->resource,
                                   .part = SP_NONE,
                                   .action = SP_ACTION_CONNECT,
-                                  .now_unix_s = sp_now_unix_us() / 1000000};
+                                  .now_unix_s = sp_now_unix_us() / 1000000,
+                                  .cuts = sp_live_cuts(&db_here.office.live)};
     return sp_policy_decide(&session->snapshot->policy, &question);
 }
 
@@ -226,13 +227,39 @@ static bool bind_again(db_session *session)
                       sp_span_cstr(session->account));
 }
 
+/* What runs may be about graver things than the database as a whole: a cut class ends it too. */
+static bool may_run_on(db_session *session, sp_decision *decision)
+{
+    const sp_question question = {.who = &session->who,
+                                  .resource = session->resource,
+                                  .part = SP_NONE,
+                                  .now_unix_s = sp_now_unix_us() / 1000000,
+                                  .cuts = sp_live_cuts(&db_here.office.live)};
+    for (uint32_t i = 0; i < session->flights.count; i++) {
+        const db_note *note = db_flights_at(session, i)->own;
+        if (note == NULL || !note->runs) {
+            continue;
+        }
+        sp_reason reason = sp_cuts_say(question.cuts, &session->snapshot->policy, &question,
+                                       note->ruling.decision.class_level);
+        if (reason == SP_REASON_CUT) {
+            *decision = note->ruling.decision;
+            decision->verdict = SP_VERDICT_DENY;
+            decision->reason = (uint8_t)reason;
+            decision->rule = SP_NONE;
+            return false;
+        }
+    }
+    return true;
+}
+
 db_verdict db_judge_again(db_session *session, db_refusal *refusal)
 {
     sp_decision decision = {.reason = SP_REASON_DEFAULT, .rule = SP_NONE};
     if (bind_again(session)) {
         decision = ask_connect(session);
     }
-    if (decision.verdict == SP_VERDICT_ALLOW) {
+    if (decision.verdict == SP_VERDICT_ALLOW && may_run_on(session, &decision)) {
         db_judge *judge = db_session_judge(session);
         if (judge != NULL && judge->catalogue != NULL) {
             db_catalogue_bind(judge->catalogue, session);

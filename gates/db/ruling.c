@@ -35,7 +35,8 @@ static sp_question question_of(const asking *a, sp_action action, uint32_t part)
                          .resource = a->session->resource,
                          .part = part,
                          .action = action,
-                         .now_unix_s = a->now_unix_s};
+                         .now_unix_s = a->now_unix_s,
+                         .cuts = sp_live_cuts(&db_here.office.live)};
 }
 
 static sp_decision about_part(const asking *a, sp_action action, uint32_t part)
@@ -258,6 +259,8 @@ static const char *hint_of(sp_reason reason)
         return "The policy allows this at other hours.";
     case SP_REASON_NETWORK:
         return "The policy allows this from other networks.";
+    case SP_REASON_CUT:
+        return "The security team has closed it for the moment; wait for their notice.";
     case SP_REASON_APPROVAL:
         return "Others have to agree before this runs.";
     case SP_REASON_NONE:

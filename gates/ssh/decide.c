@@ -12,7 +12,8 @@ static sp_question question_of(const sg_conn *conn, sp_action action)
                          .resource = conn->resource,
                          .part = SP_NONE,
                          .action = action,
-                         .now_unix_s = sp_now_unix_us() / 1000000};
+                         .now_unix_s = sp_now_unix_us() / 1000000,
+                         .cuts = sp_live_cuts(&sg_here.office.live)};
 }
 
 sp_decision sg_decide(const sg_conn *conn, sp_action action)

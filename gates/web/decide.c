@@ -75,7 +75,8 @@ static sp_decision ask(const gate_ctx *ctx, sp_action action, uint64_t now_unix_
                             .resource = ctx->conf->resource,
                             .part = ctx->place.part,
                             .action = action,
-                            .now_unix_s = now_unix_s};
+                            .now_unix_s = now_unix_s,
+                            .cuts = sp_live_cuts(&gate_this_worker.live)};
     return sp_policy_decide(&ctx->snapshot->policy, &question);
 }
 

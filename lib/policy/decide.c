@@ -7,6 +7,7 @@
 #include "lib/policy/snapshot.h"
 
 #include "lib/base/mem.h"
+#include "lib/policy/cuts.h"
 
 /* What keeps a rule from granting, in the order of how hard it is to mend. */
 enum {
@@ -483,5 +484,12 @@ sp_decision sp_policy_decide(const sp_policy *policy, const sp_question *questio
         return (sp_decision){.reason = SP_REASON_UNPARSED, .rule = SP_NONE};
     }
     uint32_t near = SP_NONE;
+    sp_reason cut = sp_cuts_say(question->cuts, policy, question, asked.object.class_level);
+    if (cut != SP_REASON_NONE && question->who->person != 0) {
+        return (sp_decision){.reason = (uint8_t)cut,
+                             .rule = SP_NONE,
+                             .class_level = asked.object.class_level,
+                             .tags = asked.object.tags};
+    }
     return policy_decide_case(policy, &asked, &near);
 }

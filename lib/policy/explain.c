@@ -73,6 +73,7 @@ static phrase help_of(sp_reason reason)
     case SP_REASON_UNRECORDED:
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
+    case SP_REASON_CUT:
     case SP_REASON_COUNT:
         break;
     }
@@ -193,6 +194,7 @@ static void put_because(const telling *t, bool zh, sp_buf *out)
     case SP_REASON_UNRECORDED:
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
+    case SP_REASON_CUT:
     case SP_REASON_COUNT:
         break;
     }

@@ -35,6 +35,7 @@ const char *const sp_reason_words[] = {"none",
                                        "unrecordable",
                                        "unavailable",
                                        "limit",
+                                       "cut",
                                        NULL};
 const char *const sp_mask_words[] = {"full", "mobile", "mainland-id", "bank-card", "email",
                                      "name", "hash",   "null",        NULL};

@@ -68,6 +68,7 @@ typedef enum {
     SP_REASON_UNRECORDED,  /* it must be recorded and cannot be */
     SP_REASON_UNAVAILABLE, /* the gate has no policy, or is stopping */
     SP_REASON_LIMIT,       /* a rate, size or count */
+    SP_REASON_CUT,         /* somebody closed it, over and above the policy (lib/policy/cuts.h) */
     SP_REASON_COUNT
 } sp_reason;
 
@@ -121,6 +122,7 @@ typedef struct {
     uint32_t part;     /* index in the snapshot, SP_NONE = the resource as a whole */
     sp_action action;
     uint64_t now_unix_s;
+    const struct sp_cuts *cuts; /* sp_live_cuts(); NULL: about the policy alone */
 } sp_question;
 
 typedef struct {

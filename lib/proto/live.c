@@ -47,6 +47,7 @@ struct sp_live_head {
     sp_live_caps caps;
     _Alignas(LINE_BYTES) _Atomic uint64_t epoch;
     _Atomic uint64_t seen_us;
+    _Alignas(LINE_BYTES) sp_cuts cuts;
 };
 _Static_assert(sizeof(struct sp_live_head) <= PAGE_BYTES, "the head is one page");
 
@@ -337,6 +338,11 @@ uint64_t sp_live_bump(sp_live *live)
 void sp_live_beat(sp_live *live, uint64_t now_steady_us)
 {
     atomic_store_explicit(&live->head->seen_us, now_steady_us, memory_order_relaxed);
+}
+
+sp_cuts *sp_live_cuts(const sp_live *live)
+{
+    return &live->head->cuts;
 }
 
 /* ---- gates ---- */

@@ -6,7 +6,7 @@
  * puts a token (the SHA-256 of a cookie, bound to that host). A gate hashes the cookie it got,
  * finds the token, and copies the session out. Ending a session flips one word in its slot and
  * moves `epoch` on: every gate then looks again at what it holds open. Certificates lead to
- * devices in the same way.
+ * devices in the same way. What is cut (lib/policy/cuts.h) stands in the head.
  *
  * A slot has a sequence word, odd while core writes it; a reader copies and looks again. A reader
  * that cannot get a quiet copy is told "not found", which denies.
@@ -18,7 +18,7 @@
 #define SP_PROTO_LIVE_H
 
 #include "lib/base/sha256.h"
-#include "lib/policy/types.h"
+#include "lib/policy/cuts.h"
 
 typedef enum {
     SP_SESSION_FREE,
@@ -92,6 +92,8 @@ void sp_live_cert_remove(sp_live *live, const sp_hash *fingerprint);
 /* After any change that takes something away: gates look again. Returns the new epoch. */
 uint64_t sp_live_bump(sp_live *live);
 void sp_live_beat(sp_live *live, uint64_t now_steady_us);
+/* What is cut; for sp_question.cuts, and for core to change. */
+sp_cuts *sp_live_cuts(const sp_live *live);
 
 /* ---- gates ---- */
 SP_MUST sp_err sp_live_open(const void *memory, size_t size_bytes, sp_live *ret_live);

@@ -129,6 +129,10 @@ static const sp_refusal_says reasons[SP_REASON_COUNT][LANGUAGES] = {
     [SP_REASON_LIMIT] = {{"Too much", "A limit of size or number was passed.",
                           "Send less, or slower. " ASK_EN},
                          {"超出限制", "超过了大小或数量的限制。", "请减少内容或放慢速度。" ASK_ZH}},
+    [SP_REASON_CUT] = {{"Closed for the moment",
+                        "The security team has closed this, because of an incident or a drill.",
+                        "Wait for their notice. " ASK_EN},
+                       {"暂时关闭", "安全团队因事件处置或演练已将其关闭。", "请等待通知。" ASK_ZH}},
 };
 
 typedef struct {

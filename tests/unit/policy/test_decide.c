@@ -74,7 +74,7 @@ static void nobody_is_denied(void **state)
         help_set("{kind: Resource, name: r, operator: company, class: public}\n---\n"
                  "{kind: Rule, name: g, who: {any: true}, to: {any: true}, may: read}\n");
     sp_subject who = {0};
-    sp_question q = {&who, 0, SP_NONE, SP_ACTION_READ, 1770000000};
+    sp_question q = {&who, 0, SP_NONE, SP_ACTION_READ, 1770000000, NULL};
     const sp_policy *policy = sp_policy_set_view(set);
     assert_int_equal(sp_policy_decide(policy, &q).reason, SP_REASON_NO_SESSION);
     who.person = 5;

@@ -53,6 +53,7 @@ class _Connection(http.client.HTTPSConnection):
 
     def connect(self):
         plain = socket.create_connection((self._address, self.port), self.timeout)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
 

@@ -277,12 +277,12 @@ void sg_recording_end(sg_channel *channel)
         return;
     }
     sp_timer_clear(sg_here.loop, &rec->timer);
-    sp_recorder_forget(&rec->wait);
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
     sp_echo_end(&rec->echo, &typed);
     if (!rec->failed) {
         SP_IGNORE(cut(rec, true)); /* no room is counted as a loss; nothing passes any more */
     }
+    sp_recorder_forget(&rec->wait); /* the last cut may be several chunks, and wait for the first */
     sp_cast_done(&rec->cast);
     sp_free(rec);
     channel->recording = NULL;

@@ -191,7 +191,8 @@ class Pty:
 
 
 class SshOffice:
-    """documents: YAML below the Office and the host; more: lines of the host's ssh block; extra: of the bootstrap;
+    """documents: YAML below the Office and the host, or what makes it of the Sshd; more: lines of the host's ssh
+    block; extra: of the bootstrap;
     hosts: {name: lines of its ssh block} of other resources that are the same machine; sshd: of its sshd_config."""
 
     def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd=""):
@@ -204,7 +205,8 @@ class SshOffice:
         try:
             text = OFFICE + "".join(HOST.format(name=name, port=self.sshd.port, host_key=self.sshd.host_key,
                                                 account=ACCOUNT, more=lines)
-                                    for name, lines in {"host": more, **(hosts or {})}.items()) + documents
+                                    for name, lines in {"host": more, **(hosts or {})}.items())
+            text += documents(self.sshd) if callable(documents) else documents
             self.office = Office(documents={"office.yaml": text},
                                  extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: 1\n' + extra)
             self.office.start()

@@ -339,11 +339,10 @@ static void tell_end(sp_core *core, const sp_session_slot *slot, sp_end_reason r
     sp_ledger_client_tell(core->ledger, &event);
 }
 
-/* Without the epoch: the caller moves it once for all it ends. */
-static void end_at(sp_core *core, uint32_t at, sp_end_reason reason, uint32_t by_person)
+/* What the gates need not wait for: it is out of the live table, and they have been told. */
+static void forget(sp_core *core, uint32_t at, sp_end_reason reason, uint32_t by_person)
 {
     sp_session_slot ended = core->sessions->slots[at];
-    unpublish(core->sessions, at);
     give_slot(core->sessions, at);
     core->sessions->count--;
     sp_err err = sp_session_row_remove(core->store, ended.id);
@@ -362,8 +361,9 @@ sp_err sp_sessions_end(sp_core *core, uint64_t id, sp_end_reason reason, uint32_
     if (at == SP_NONE) {
         return sp_fail(SP_ENOTFOUND);
     }
-    end_at(core, at, reason, by_person);
+    unpublish(core->sessions, at);
     sp_state_again(core);
+    forget(core, at, reason, by_person);
     return sp_ok();
 }
 
@@ -371,15 +371,21 @@ static size_t end_those(sp_core *core, bool (*is_one)(const sp_session_slot *slo
                         uint64_t key, uint64_t except, sp_end_reason reason, uint32_t by_person)
 {
     size_t ended = 0;
+    const sp_session_slot *slots = core->sessions->slots;
     for (uint32_t i = 0; i < core->sessions->used_up_to; i++) {
-        const sp_session_slot *slot = &core->sessions->slots[i];
-        if (slot->id != 0 && slot->id != except && is_one(slot, key)) {
-            end_at(core, i, reason, by_person);
+        if (slots[i].id != 0 && slots[i].id != except && is_one(&slots[i], key)) {
+            unpublish(core->sessions, i);
             ended++;
         }
     }
-    if (ended > 0) {
-        sp_state_again(core);
+    if (ended == 0) {
+        return 0;
+    }
+    sp_state_again(core);
+    for (uint32_t i = 0; i < core->sessions->used_up_to; i++) {
+        if (slots[i].id != 0 && slots[i].id != except && is_one(&slots[i], key)) {
+            forget(core, i, reason, by_person);
+        }
     }
     return ended;
 }
@@ -437,7 +443,8 @@ void sp_sessions_refresh_person(sp_core *core, uint32_t person)
         }
         any = true;
         if (sp_failed(publish(core->sessions, i))) { /* old roles must not stay in force */
-            end_at(core, i, SP_END_PERSON, 0);
+            unpublish(core->sessions, i);
+            forget(core, i, SP_END_PERSON, 0);
         }
     }
     if (any) {

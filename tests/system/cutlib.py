@@ -11,6 +11,8 @@ import socket
 import struct
 import threading
 
+from relay import end
+
 
 class Cutter:
     def __init__(self, port):
@@ -20,7 +22,8 @@ class Cutter:
         self.stalled = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def after(self, how="reset", **limits):
         """up: bytes towards the port; down: bytes from it. how: "reset", "close", "stall"."""
@@ -28,6 +31,8 @@ class Cutter:
         return self
 
     def close(self):
+        end(self.socket)
+        self.thread.join(10)
         self.socket.close()
         for one in self.stalled:
             one.close()

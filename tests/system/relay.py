@@ -15,6 +15,15 @@ import threading
 from pgraw import SSL_REQUEST, message
 
 
+def end(line):
+    """Wakes the thread that waits for this socket. Closing it would not, and the thread would go on with whatever has
+    its number next: os.seteuid() interrupts all threads, and the kernel begins their calls anew."""
+    try:
+        line.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
 class Relay:
     def __init__(self, port, cert=None, key=None):
         self.to = port
@@ -27,9 +36,12 @@ class Relay:
             self.tls.load_cert_chain(cert, key)
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
 
     def close(self):
+        end(self.socket)
+        self.thread.join(10)
         self.socket.close()
 
     def _accept(self):
@@ -79,7 +91,7 @@ class Relay:
                 self.asked(kind, body, client)
                 server.sendall(head + body)
         except (OSError, ConnectionError):
-            server.close()
+            end(server)
 
     def _back(self, server, client):
         try:
@@ -89,4 +101,4 @@ class Relay:
                 instead = self.answer(chr(head[0]), body)
                 client.sendall(message(chr(head[0]), body) if instead is None else instead)
         except (OSError, ConnectionError):
-            client.close()
+            end(client)

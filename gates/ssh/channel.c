@@ -46,6 +46,7 @@ void sg_channel_forget(sg_channel *channel)
     sg_sftp_end(channel);
     sg_alarm_end(channel);
     sg_start_gone(channel);
+    sg_consent_forget(channel);
     sg_menu_done(channel);
     if (channel->held != NULL) {
         ssh_message_free(channel->held);
@@ -90,6 +91,7 @@ void sg_channel_end(sg_channel *channel)
     if (channel->state >= SG_CH_OPENING && channel->state <= SG_CH_RUNS) {
         sg_record_channel_end(channel);
     }
+    sg_consent_count(channel, true);
     channel->state = SG_CH_ENDED;
     sg_recording_end(channel);
     sg_sftp_end(channel);

@@ -13,9 +13,8 @@
 #include <unistd.h>
 
 #define CONN_OF(pointer, member) ((sg_conn *)(void *)((char *)(pointer)-offsetof(sg_conn, member)))
-#define HOUR_US (UINT64_C(3600) * 1000000)
 
-enum { LAST_WORDS_US = 500000, IDLE_HOURS = 4, SLOTS_MAX = 1 << 20 };
+enum { LAST_WORDS_US = 500000, MENU_IDLE_S = 600, SLOTS_MAX = 1 << 20 };
 
 /* ---- making ---- */
 
@@ -249,11 +248,13 @@ void sg_conn_drop(sg_conn *conn)
         if (channel->state >= SG_CH_WAITS && channel->state <= SG_CH_RUNS) {
             sg_record_channel_end(channel);
         }
+        sg_consent_count(channel, true);
         sg_recording_end(channel);
         sg_sftp_end(channel);
     }
     sg_conn_known(conn);
     sp_timer_clear(sg_here.loop, &conn->timer);
+    sp_timer_clear(sg_here.loop, &conn->pacing);
     sg_login_done(conn);
     sg_back_done(conn);
     if (conn->rider.id != 0) {
@@ -358,11 +359,42 @@ void sg_conn_look_again(void)
     }
 }
 
+static void tick_channels(sg_conn *conn, bool office_is_up)
+{
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        sg_consent_count(channel, false);
+        if (!office_is_up) {
+            sg_start_office(channel, false);
+        }
+    }
+}
+
+/* True when its time is over; refusal says why. */
+static bool is_over(const sg_conn *conn, sg_refusal *refusal)
+{
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    uint64_t idle_s = (sp_loop_now_us(sg_here.loop) - conn->moved_us) / 1000000;
+    uint64_t idle_max_s = conn->at < SG_AT_BACK ? MENU_IDLE_S : conn->ssh.idle_s;
+    if ((conn->expires_unix_s != 0 && conn->expires_unix_s <= now_unix_s) ||
+        conn->rider.expires_unix_s <= now_unix_s) {
+        sg_refusal_make(refusal, SP_REASON_SESSION_ENDED,
+                        "what this connection was signed in with has expired");
+    } else if (idle_s > idle_max_s) {
+        sg_refusal_make(refusal, SP_REASON_LIMIT, "nothing has passed for %u minutes",
+                        (unsigned)(idle_max_s / 60));
+    } else if (conn->ssh.longest_s != 0 &&
+               conn->opened_unix_us / 1000000 + conn->ssh.longest_s <= now_unix_s) {
+        sg_refusal_make(refusal, SP_REASON_LIMIT, "a connection to this machine lasts %u minutes",
+                        (unsigned)(conn->ssh.longest_s / 60));
+    } else {
+        return false;
+    }
+    return true;
+}
+
 void sg_conn_tick(void)
 {
-    uint64_t now_us = sp_loop_now_us(sg_here.loop);
-    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
-    bool up = sp_link_is_up(&sg_here.office.link);
+    bool office_is_up = sp_link_is_up(&sg_here.office.link);
     for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
         sg_conn *conn = sg_here.conns[i];
         sg_refusal refusal;
@@ -370,19 +402,9 @@ void sg_conn_tick(void)
             continue;
         }
         sg_alarm_tell(conn, false);
-        for (sg_channel *channel = conn->channels; channel != NULL && !up;
-             channel = channel->next) {
-            sg_start_office(channel, false);
-        }
-        bool over = (conn->expires_unix_s != 0 && conn->expires_unix_s <= now_unix_s) ||
-                    conn->rider.expires_unix_s <= now_unix_s;
-        if (over) {
-            sg_refusal_make(&refusal, SP_REASON_SESSION_ENDED,
-                            "what this connection was signed in with has expired");
-            sg_conn_fail(conn, &refusal);
-        } else if (now_us > conn->moved_us + IDLE_HOURS * HOUR_US) {
-            sg_refusal_make(&refusal, SP_REASON_LIMIT, "nothing has passed for %d hours",
-                            IDLE_HOURS);
+        sp_rider_seen(&sg_here.office, &conn->rider, conn->active_us);
+        tick_channels(conn, office_is_up);
+        if (is_over(conn, &refusal)) {
             sg_conn_fail(conn, &refusal);
         }
     }

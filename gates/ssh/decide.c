@@ -28,6 +28,12 @@ sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path)
     return sp_policy_ssh_whole(&conn->snapshot->policy, &question, path);
 }
 
+sp_decision sg_decide_best(const sg_conn *conn, sp_action action)
+{
+    const sp_question question = question_of(conn, action);
+    return sp_policy_ssh_best(&conn->snapshot->policy, &question);
+}
+
 sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path)
 {
     sp_question question = question_of(conn, action);

@@ -93,6 +93,43 @@ typedef struct {
     char text[SG_TEXT_BYTES];
 } sg_refusal;
 
+/* ---- consent.c ---- */
+
+/* What comes of asking; ASKED is not the end of it. */
+typedef enum { SG_ASKED, SG_AGREED, SG_USED, SG_SPENT, SG_REFUSED, SG_WORD_COUNT } sg_word;
+
+typedef struct sg_consent sg_consent;
+struct sg_consent {
+    /* set by whoever asks; text: for the client, may be empty */
+    sg_channel *channel;
+    void (*on_word)(sg_consent *consent, sg_word word, sp_reason reason, const char *text);
+    uint64_t reference; /* of the event that says that it waits */
+    /* told */
+    uint64_t used; /* the ask that was approved, and is used up */
+    uint8_t approvals;
+    /* its own */
+    sg_consent *next;
+    sg_consent **back; /* NULL = does not wait for a push */
+    uint32_t call;
+    uint64_t ask; /* 0 = none */
+    uint8_t needed;
+    sp_hash hash; /* of what was asked for */
+};
+
+/* May other people agree to exactly these bytes? ASKED, AGREED; then `use` takes it: USED. */
+void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
+                    sp_span bytes);
+void sg_consent_use(sg_consent *consent);
+/* Whether there is a budget or a limit a day; spending one of it leads to SPENT. */
+bool sg_consent_costs(const sg_conn *conn, const sp_decision *decision, sp_action action);
+void sg_consent_spend(sg_consent *consent, const sp_decision *decision, sp_action action);
+/* Nobody waits any more. */
+void sg_consent_gone(sg_consent *consent);
+void sg_consent_push(const sp_db_ask_done *done);
+/* Once a second and at its end: what left the machine, where a day has a limit. */
+void sg_consent_count(sg_channel *channel, bool ends);
+void sg_consent_forget(sg_channel *channel);
+
 /* ---- channels ---- */
 
 typedef enum {
@@ -164,6 +201,10 @@ struct sg_channel {
     uint64_t reference; /* of its decision */
     sp_decision decision;
     sp_action action;
+    sp_decision counted; /* by whose limits what leaves is counted */
+    sp_action counted_action;
+    uint64_t told_bytes; /* that core has counted */
+    uint32_t count_call;
     struct sg_pending *pending;     /* what has to happen before it starts; NULL = nothing yet */
     bool prepared;                  /* what records and watches it is there */
     void *alarm;                    /* sp_alarm_term of a terminal, or NULL */
@@ -210,6 +251,12 @@ typedef struct {
     sp_resolve_wait resolving;
 } sg_backing;
 
+/* Bytes that may pass in a direction. */
+typedef struct {
+    uint64_t left;
+    uint64_t at_us; /* refilled then */
+} sg_pace;
+
 /* What stood out on a connection's shells. */
 typedef struct {
     uint32_t count;
@@ -237,7 +284,10 @@ struct sg_conn {
 
     uint64_t connection;
     uint64_t opened_unix_us;
-    uint64_t moved_us; /* when bytes passed last */
+    uint64_t moved_us;  /* when bytes passed last */
+    uint64_t active_us; /* when he typed last, or anything moved that is no terminal */
+    sg_pace paces[2];   /* to the target, from it */
+    sp_timer pacing;
     sp_rider rider;
     char user[SG_USER_BYTES]; /* as the client wrote it */
     char person[SG_NAME_BYTES];
@@ -356,6 +406,7 @@ void sg_start_tell(sg_channel *channel, const char *text);
 
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);
+sp_decision sg_decide_best(const sg_conn *conn, sp_action action);
 sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path);
 sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path);
 /* The resource and the account by their names in the policy of now; false with why. */
@@ -373,12 +424,19 @@ void sg_relay_pump(sg_channel *channel);
 /* Text of ours to the client's terminal. */
 void sg_relay_say(sg_channel *channel, sp_span text, bool is_error);
 
+/* ---- pace.c ---- */
+/* How many of these bytes may pass now; when that is none, the channels step again soon. */
+size_t sg_pace_room(const sg_channel *channel, sg_stream stream, size_t wanted);
+void sg_pace_took(const sg_channel *channel, sg_stream stream, size_t bytes);
+
 /* ---- sftp.c ---- */
 SP_MUST sp_err sg_sftp_begin(sg_channel *channel);
 /* Bytes of the client (SG_IN) or of the machine (SG_OUT); what passes on is queued. */
 void sg_sftp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
 /* Nothing more of the client is taken until the machine has answered. */
 bool sg_sftp_waits(const sg_channel *channel);
+/* A request waits for other people. */
+bool sg_sftp_asks(const sg_channel *channel);
 void sg_sftp_end(sg_channel *channel);
 
 /* ---- alarm.c ---- */

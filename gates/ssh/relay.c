@@ -47,6 +47,24 @@ static bool may_move(const sg_channel *channel)
            !sg_recording_waits(channel);
 }
 
+/* More than the rule lets pass in one answer; over sftp that is a file, and counted there. */
+static bool is_too_much(const sg_channel *channel, sg_stream stream)
+{
+    const sp_decision *decision = &channel->decision;
+    bool is_export = channel->action != SP_ACTION_IMPORT;
+    return (decision->must & SP_MUST_LIMIT) != 0 && decision->limit_bytes != 0 &&
+           channel->sftp == NULL && (stream != SG_IN) == is_export &&
+           channel->flows[stream].passed > decision->limit_bytes;
+}
+
+static void refuse_rest(sg_channel *channel)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, SP_REASON_LIMIT, "this is more than may be taken at once");
+    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    sg_channel_refuse(channel, &refusal);
+}
+
 /* How many bytes the other side takes now. */
 static size_t room_of(const sg_channel *channel, sg_stream stream)
 {
@@ -55,7 +73,7 @@ static size_t room_of(const sg_channel *channel, sg_stream stream)
         return 0;
     }
     size_t window = ssh_channel_window_size(to);
-    return window < MOVE_MAX_BYTES ? window : MOVE_MAX_BYTES;
+    return sg_pace_room(channel, stream, window < MOVE_MAX_BYTES ? window : MOVE_MAX_BYTES);
 }
 
 /* Writes what it can; how much that was. A side that is gone swallows everything. */
@@ -81,7 +99,14 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     if (stream != SG_IN) {
         sg_alarm_printed(channel, sp_span_of(bytes, (size_t)rc));
     }
+    sg_pace_took(channel, stream, (size_t)rc);
     channel->conn->moved_us = sp_loop_now_us(sg_here.loop);
+    if (stream == SG_IN || !channel->has_pty) {
+        channel->conn->active_us = channel->conn->moved_us;
+    }
+    if (is_too_much(channel, stream)) {
+        refuse_rest(channel);
+    }
     return (size_t)rc;
 }
 
@@ -335,8 +360,9 @@ static void pass_on_ends(sg_channel *channel)
     }
     if (out_done && channel->back_closed) {
         sg_channel_end(channel);
-    } else if (channel->front_closed) {
-        sg_channel_end(channel);
+    } else if (channel->front_closed ||
+               (sg_sftp_asks(channel) && ssh_channel_is_eof(channel->front))) {
+        sg_channel_end(channel); /* nobody reads the answer any more */
     }
 }
 

@@ -13,22 +13,15 @@
 #include <stddef.h>
 #include <stdio.h>
 
-typedef enum { STEP_NONE, STEP_CALL, STEP_PUSH, STEP_DISK, STEP_WATCH } step;
+typedef enum { STEP_NONE, STEP_WORD, STEP_DISK, STEP_WATCH } step;
 
-enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_ON_DISK = 4, DONE_WATCHED = 8 };
+enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_SPENT = 4, DONE_ON_DISK = 8, DONE_WATCHED = 16 };
 
 struct sg_pending {
     sg_channel *channel;
     step step;
     unsigned done;
-    uint32_t call;
-    uint64_t ask;      /* 0 = none */
-    uint64_t approved; /* the ask that was used */
-    uint64_t reference;
-    uint8_t needed;
-    uint8_t approvals;
-    uint32_t watchers;
-    sp_hash hash; /* of what was asked for */
+    sg_consent consent;
     sp_recorder_wait wait;
 };
 
@@ -148,23 +141,20 @@ static void rule_forward(const sg_channel *channel, ruling *out)
     }
 }
 
-/* Each request is judged by itself (sftp.c); here, whether any could be let through. */
+/* Each request is judged by itself (sftp_judge.c), and waits for others if need be; here, whether
+ * any could be let through. */
 static void rule_sftp(const sg_channel *channel, ruling *out)
 {
-    out->action = SP_ACTION_READ;
-    out->decision = sg_decide(channel->conn, SP_ACTION_READ);
-    static const sp_action others[] = {SP_ACTION_EXPORT, SP_ACTION_IMPORT};
-    for (size_t i = 0; i < SP_COUNT(others) && out->decision.verdict != SP_VERDICT_ALLOW; i++) {
-        sp_decision other = sg_decide(channel->conn, others[i]);
-        if (other.verdict == SP_VERDICT_ALLOW) {
-            out->decision = other;
-            out->action = others[i];
+    static const sp_action actions[] = {SP_ACTION_READ, SP_ACTION_EXPORT, SP_ACTION_IMPORT};
+    for (size_t i = 0; i < SP_COUNT(actions); i++) {
+        sp_decision one = sg_decide_best(channel->conn, actions[i]);
+        if (i == 0 || one.verdict > out->decision.verdict) {
+            out->decision = one;
+            out->action = actions[i];
         }
     }
     if (out->decision.verdict == SP_VERDICT_ASK) {
-        no(out, SP_REASON_APPROVAL,
-           "files here need other people's agreement, which sftp cannot "
-           "wait for");
+        out->decision.verdict = SP_VERDICT_ALLOW;
     }
 }
 
@@ -221,27 +211,13 @@ static void rule_with(sg_channel *channel, uint8_t approvals, ruling *out)
 
 /* ---- states ---- */
 
-static void drop_ask(struct sg_pending *pending)
-{
-    if (pending->ask == 0) {
-        return;
-    }
-    auto_buf sp_buf body = sp_buf_make(64);
-    sp_db_ask_id_write(&(sp_db_ask_id){pending->ask}, &body);
-    (void)sp_link_tell(&sg_here.office.link, SP_CORE_DB_ASK_DROP, sp_buf_borrow(&body));
-    pending->ask = 0;
-}
-
 void sg_start_gone(sg_channel *channel)
 {
     struct sg_pending *pending = channel->pending;
     if (pending == NULL) {
         return;
     }
-    drop_ask(pending);
-    if (pending->call != 0) {
-        sp_link_forget(&sg_here.office.link, pending->call);
-    }
+    sg_consent_gone(&pending->consent);
     if (pending->step == STEP_DISK) {
         sp_recorder_forget(&pending->wait);
     }
@@ -278,49 +254,23 @@ void sg_start_tell(sg_channel *channel, const char *text)
     sg_relay_say(channel, sp_buf_borrow(&line), true);
 }
 
-static sp_ssh_session live_of(const sg_channel *channel)
-{
-    return (sp_ssh_session){.slot = channel->conn->rider.slot, .id = channel->conn->rider.id};
-}
+/* ---- other people agree, budgets have room ---- */
 
-static void call(sg_channel *channel, uint16_t kind, sp_buf *body, sp_link_reply on_reply)
+static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const char *text)
 {
-    struct sg_pending *pending = channel->pending;
-    pending->call = sp_failed(sp_buf_error(body))
-                        ? 0
-                        : sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(body), NULL, 0,
-                                       on_reply, channel);
-    pending->step = STEP_CALL;
-    if (pending->call == 0) {
-        refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
+    sg_channel *channel = consent->channel;
+    static const unsigned done[SG_WORD_COUNT] = {
+        [SG_AGREED] = DONE_AGREED, [SG_USED] = DONE_APPROVED, [SG_SPENT] = DONE_SPENT};
+    if (word == SG_REFUSED) {
+        refuse_for(channel, reason, text);
+        return;
     }
-}
-
-/* ---- other people agree ---- */
-
-static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
-{
-    sg_channel *channel = self;
-    struct sg_pending *pending = channel->pending;
-    sp_db_ask_id id = {0};
-    (void)fds;
-    pending->call = 0;
-    if (msg == NULL || (!sp_failed(err) && sp_failed(sp_db_ask_id_read(msg->body, &id)))) {
-        refuse_for(channel, SP_REASON_UNAVAILABLE, "nobody could be asked: the office is away");
-    } else if (sp_failed(err)) {
-        refuse_for(channel, SP_REASON_APPROVAL,
-                   err.code == SP_ELIMIT ? "too much of yours waits for others already"
-                                         : "nobody could approve this");
-    } else {
-        char text[160];
-        char reference[SP_REFERENCE_TEXT_BYTES];
-        pending->ask = id.ask;
-        pending->step = STEP_PUSH;
-        sp_reference_text(pending->reference, reference);
-        snprintf(text, sizeof(text), "this waits until %u other %s (reference %s)",
-                 (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
-                 reference);
+    if (text[0] != '\0') {
         sg_start_tell(channel, text);
+    }
+    channel->pending->done |= done[word];
+    if (word != SG_ASKED) {
+        go_on(channel);
     }
 }
 
@@ -333,92 +283,30 @@ static sp_span asked_bytes(const sg_channel *channel)
 static void ask_others(sg_channel *channel, const ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
-    auto_buf sp_buf shown = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES);
-    auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
-    drop_ask(pending); /* an earlier one, to which too few agreed by now */
     pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
-    sg_text_clean(asked_bytes(channel), SP_DB_STATEMENT_MAX_BYTES - 8, &shown);
-    pending->reference = sp_recorder_reference();
-    pending->needed = ruled->decision.approvals;
-    pending->hash = sp_sha256(asked_bytes(channel));
-    const sg_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
+    pending->step = STEP_WORD;
+    pending->consent.reference = sp_recorder_reference();
+    const sg_refusal asked = {.reason = SP_REASON_APPROVAL,
+                              .reference = pending->consent.reference};
     (void)sg_record_channel(channel, &ruled->decision, ruled->action, &asked);
     channel->conn->refused--; /* it is not, yet */
-    sp_db_ask ask = {
-        .connection = channel->conn->connection,
-        .session = live_of(channel),
-        .reference = pending->reference,
-        .action = (uint8_t)ruled->action,
-        .class_level = ruled->decision.class_level,
-        .needed = ruled->decision.approvals,
-        .resource = sp_span_cstr(channel->conn->resource_name),
-        .statement = sp_buf_borrow(&shown),
-        .rule = sp_policy_rule_name(&channel->conn->snapshot->policy, ruled->decision.rule),
-        .objects = SP_SPAN_LIT("[]")};
-    sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
-    sp_db_ask_write(&ask, &body);
-    call(channel, SP_CORE_DB_ASK, &body, on_asked);
+    sg_consent_ask(&pending->consent, &ruled->decision, ruled->action, asked_bytes(channel));
 }
 
-static void on_used(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+/* True when it costs nothing, or was paid for. */
+static bool spend(sg_channel *channel, const ruling *ruled)
 {
-    sg_channel *channel = self;
-    (void)fds;
-    channel->pending->call = 0;
-    if (msg == NULL || sp_failed(err)) {
-        refuse_for(channel, SP_REASON_APPROVAL,
-                   "the approval could not be used: it may have been used or have expired");
-        return;
+    struct sg_pending *pending = channel->pending;
+    /* over sftp each request is counted by itself */
+    if ((pending->done & DONE_SPENT) != 0 || channel->subsystem != NULL ||
+        !sg_consent_costs(channel->conn, &ruled->decision, ruled->action)) {
+        return true;
     }
-    channel->pending->done |= DONE_APPROVED;
-    channel->pending->approved = channel->pending->ask;
-    channel->pending->ask = 0;
-    go_on(channel);
-}
-
-static void use_word(sg_channel *channel)
-{
-    auto_buf sp_buf body = sp_buf_make(256);
-    sp_db_ask_use use = {.ask = channel->pending->ask, .session = live_of(channel)};
-    sp_copy(use.sha256, channel->pending->hash.bytes, SP_SHA256_BYTES);
-    sp_db_ask_use_write(&use, &body);
-    call(channel, SP_CORE_DB_ASK_USE, &body, on_used);
-}
-
-static sg_channel *channel_of_ask(uint64_t ask)
-{
-    for (uint32_t i = 0; ask != 0 && i < sg_here.conn_cap; i++) {
-        const sg_conn *conn = sg_here.conns[i];
-        for (sg_channel *c = conn == NULL ? NULL : conn->channels; c != NULL; c = c->next) {
-            if (c->pending != NULL && c->pending->ask == ask && c->pending->step == STEP_PUSH) {
-                return c;
-            }
-        }
-    }
-    return NULL;
-}
-
-static void on_ask_done(const sp_db_ask_done *done)
-{
-    sg_channel *channel = channel_of_ask(done->ask);
-    char text[240];
-    if (channel == NULL) {
-        return;
-    }
-    if (done->verdict != SP_VERDICT_ALLOW) {
-        channel->pending->ask = 0;
-        snprintf(text, sizeof(text), "others did not agree to this: %.*s",
-                 (int)(done->reason.len < 180 ? done->reason.len : 180),
-                 done->reason.len > 0 ? (const char *)done->reason.ptr : "");
-        refuse_for(channel, SP_REASON_APPROVAL, text);
-        return;
-    }
-    channel->pending->approvals = done->approvals;
-    snprintf(text, sizeof(text), "approved by %.*s", (int)(done->by.len < 180 ? done->by.len : 180),
-             done->by.len > 0 ? (const char *)done->by.ptr : "");
-    sg_start_tell(channel, text);
-    channel->pending->done |= DONE_AGREED;
-    go_on(channel);
+    channel->reference = channel->reference != 0 ? channel->reference : sp_recorder_reference();
+    pending->step = STEP_WORD;
+    pending->consent.reference = channel->reference;
+    sg_consent_spend(&pending->consent, &ruled->decision, ruled->action);
+    return false;
 }
 
 /* ---- the disk has it ---- */
@@ -476,7 +364,7 @@ static bool tell_want(const sg_channel *channel)
 {
     auto_buf sp_buf body = sp_buf_make(64);
     const sp_ssh_watch_want want = {.connection = channel->conn->connection,
-                                    .ask = channel->pending->approved};
+                                    .ask = channel->pending->consent.used};
     sp_ssh_watch_want_write(&want, &body);
     return sp_link_tell(&sg_here.office.link, SP_CORE_SSH_WATCH_WANT, sp_buf_borrow(&body));
 }
@@ -522,7 +410,6 @@ static void watch_channel(sg_channel *channel, const sp_ssh_watched *watched, co
     if (pending == NULL || channel->kind != SP_SSH_CHANNEL_SHELL) {
         return;
     }
-    pending->watchers = watched->watchers;
     if (pending->step == STEP_WATCH && watched->watchers > 0) {
         snprintf(text, sizeof(text), "watched by %s", by);
         sg_start_tell(channel, text);
@@ -578,7 +465,7 @@ void sg_start_push(const sp_msg *msg)
     sp_ssh_watched watched;
     sp_ssh_freeze freeze;
     if (msg->kind == SP_CORE_DB_ASK_DONE && !sp_failed(sp_db_ask_done_read(msg->body, &done))) {
-        on_ask_done(&done);
+        sg_consent_push(&done);
     } else if (msg->kind == SP_CORE_SSH_WATCHED &&
                !sp_failed(sp_ssh_watched_read(msg->body, &watched))) {
         on_watched(&watched);
@@ -595,6 +482,8 @@ static void begin(sg_channel *channel)
     if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
         channel->conn->opaque++;
     }
+    channel->counted = channel->decision;
+    channel->counted_action = channel->action;
     channel->state = SG_CH_OPENING;
     sg_channel_tell_core(channel, true);
 }
@@ -610,10 +499,12 @@ void sg_start(sg_channel *channel)
     }
     struct sg_pending *pending = channel->pending;
     pending->channel = channel;
+    pending->consent.channel = channel;
+    pending->consent.on_word = on_word;
     if (pending->step != STEP_NONE) {
         return;
     }
-    rule_with(channel, (pending->done & DONE_AGREED) != 0 ? pending->approvals : 0, &ruled);
+    rule_with(channel, (pending->done & DONE_AGREED) != 0 ? pending->consent.approvals : 0, &ruled);
     channel->decision = ruled.decision;
     channel->action = ruled.action;
     if (ruled.refused) {
@@ -625,8 +516,9 @@ void sg_start(sg_channel *channel)
             ask_others(channel, &ruled);
         }
     } else if ((pending->done & DONE_AGREED) != 0 && (pending->done & DONE_APPROVED) == 0) {
-        use_word(channel);
-    } else if (!write_down(channel, &ruled)) {
+        pending->step = STEP_WORD;
+        sg_consent_use(&pending->consent);
+    } else if (!spend(channel, &ruled) || !write_down(channel, &ruled)) {
         return;
     } else if (needs_watcher(channel, &ruled) && (pending->done & DONE_WATCHED) == 0) {
         want_watcher(channel);
@@ -640,7 +532,7 @@ bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
     ruling ruled;
     const struct sg_pending *pending = channel->pending;
     uint8_t approvals =
-        pending != NULL && (pending->done & DONE_APPROVED) != 0 ? pending->approvals : 0;
+        pending != NULL && (pending->done & DONE_APPROVED) != 0 ? pending->consent.approvals : 0;
     rule_with(channel, approvals, &ruled);
     if (ruled.refused || ruled.decision.verdict != SP_VERDICT_ALLOW) {
         if (!ruled.refused) {

@@ -7,8 +7,11 @@
 
 #include "infra/gate/shared.h"
 #include "infra/proc/clock.h"
+#include "lib/proto/core_msg.h"
 
 #include <stdlib.h>
+
+enum { SEEN_EVERY_US = 30000000 };
 
 typedef struct {
     uint64_t id;
@@ -115,4 +118,18 @@ bool sp_rider_find(const sp_office *office, sp_rider *rider, sp_reason *ret_reas
     rider->who.auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
     *ret_reason = find_device(&office->live, rider, &live);
     return *ret_reason == SP_REASON_NONE;
+}
+
+void sp_rider_seen(sp_office *office, sp_rider *rider, uint64_t active_us)
+{
+    const sp_core_seen_one one = {.session_slot = rider->slot, .session_id = rider->id};
+    auto_buf sp_buf body = sp_buf_make(64);
+    if (rider->id == 0 || active_us == 0 || active_us < rider->seen_us + SEEN_EVERY_US) {
+        return;
+    }
+    sp_core_seen_write(&one, 1, &body);
+    if (!sp_failed(sp_buf_error(&body)) &&
+        sp_link_tell(&office->link, SP_CORE_SEEN, sp_buf_borrow(&body))) {
+        rider->seen_us = active_us;
+    }
 }

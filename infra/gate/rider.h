@@ -24,6 +24,7 @@ typedef struct {
     sp_subject who;    /* its peer is the owner's to set */
     uint64_t device_id;
     uint64_t expires_unix_s;
+    uint64_t seen_us; /* what core was told of */
     char person_name[SP_LIVE_NAME_BYTES];
     char device_name[SP_LIVE_NAME_BYTES];
 } sp_rider;
@@ -31,5 +32,9 @@ typedef struct {
 /* Who it is now; false with the reason when it is nobody any more. A device that was shown must be
  * active and this person's, whatever the policy would let an unknown one do. */
 bool sp_rider_find(const sp_office *office, sp_rider *rider, sp_reason *ret_reason);
+
+/* He did something at that time of the loop's clock (0 = never): core is told, so that a session in
+ * use does not end as idle; twice a minute at most. */
+void sp_rider_seen(sp_office *office, sp_rider *rider, uint64_t active_us);
 
 #endif

@@ -262,6 +262,20 @@ sp_decision sp_policy_ssh_whole(const sp_policy *policy, const sp_question *ques
     return worst;
 }
 
+sp_decision sp_policy_ssh_best(const sp_policy *policy, const sp_question *question)
+{
+    sp_question asked = *question;
+    asked.part = SP_NONE;
+    sp_decision best = sp_policy_decide(policy, &asked);
+    const snap_ssh *s = ssh_of(policy, question->resource);
+    for (uint32_t i = 0; s != NULL && i < s->parts.count; i++) {
+        asked.part = s->parts.at + i;
+        sp_decision one = sp_policy_decide(policy, &asked);
+        best = one.verdict > best.verdict ? one : best;
+    }
+    return best;
+}
+
 const char *sp_ssh_sign_in_word(sp_ssh_sign_in sign_in)
 {
     static const char *const WORDS[] = {"certificate", "password"};

@@ -160,7 +160,8 @@ SP_MUST sp_err sp_sftp_next(sp_sftp *sftp, sp_span *input, sp_sftp_event *ret_ev
 
 /* Bits of sp_action (1U << SP_ACTION_x) of a request on its path; 0: nothing to decide (INIT,
  * CLOSE, and what is done by a handle that was decided at OPEN). Opening for writing is import;
- * with SP_SFTP_F_TRUNC a file that exists is destroyed as well: the caller looks whether it does.
+ * a file that exists is written over by it, so destroyed as well, unless it is appended to, and so
+ * is what a posix-rename replaces: the caller looks whether it does.
  */
 unsigned sp_sftp_actions(const sp_sftp_packet *request);
 /* "open", "posix-rename@openssh.com", ... */

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files over SSH that others have to agree to, that cost a budget, that lie in a graver part of the machine.
+OWNS nothing. PROCESS tests. TRUST none. SPEC gates/ssh/sftp_judge.c, gates/ssh/consent.c."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+from officelib import wait_for
+from sshgatelib import SshOffice
+
+MIB = 1 << 20
+DOCUMENTS = """\
+{ kind: Role, name: asker, title: Askers }
+---
+{ kind: Role, name: taker, title: Takers }
+---
+{ kind: Role, name: sipper, title: Sippers }
+---
+{ kind: Role, name: putter, title: Putters }
+---
+kind: Rule
+name: engineers work
+who: { roles: [engineer] }
+to: { classes: [internal] }
+may: [connect, read, write, execute, import, export, destroy]
+with: { record: true }
+---
+kind: Rule
+name: engineers change what is vital and take nothing of it
+who: { roles: [engineer] }
+to: { classes: [core] }
+may: [read, write]
+---
+kind: Rule
+name: askers look around
+who: { roles: [asker, taker, sipper] }
+to: { classes: [internal] }
+may: [connect, read]
+---
+kind: Rule
+name: a colleague agrees to each file
+who: { roles: [asker] }
+to: { classes: [internal] }
+may: [import, export, destroy]
+ask: { approved_by: 1, by: { roles: [engineer] }, on: { owner: [unknown, personal, company] }, expires: 15m }
+with: { record: true }
+---
+kind: Rule
+name: takers take a little a day
+who: { roles: [taker] }
+to: { classes: [internal] }
+may: [execute, export]
+with: { limit: { bytes: 3 MiB, per: day } }
+---
+kind: Rule
+name: sippers take small files
+who: { roles: [sipper] }
+to: { classes: [internal] }
+may: [execute, export]
+with: { limit: { bytes: 100 KiB } }
+---
+kind: Rule
+name: putters bring files and take nothing away
+who: { roles: [putter] }
+to: { classes: [internal] }
+may: [connect, read, write, import]
+---
+kind: Budget
+name: nobody removes fast
+who: { any: true }
+actions: [destroy]
+per: 10m
+statements: 3
+then: lock
+"""
+
+
+@pytest.fixture(scope="module")
+def far():
+    path = tempfile.mkdtemp(prefix="sp-far-")
+    os.mkdir(path + "/vital")
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture(scope="module")
+def office(far):
+    parts = f"  parts: [{{ path: {os.path.realpath(far)}/vital, class: core }}]\n"
+    one = SshOffice(DOCUMENTS, more=parts, hosts={"plain": ""})
+    for name, role in (("ann", "engineer"), ("abe", "asker"), ("tom", "taker"), ("sue", "sipper"), ("eve", "engineer"),
+                       ("pat", "putter")):
+        one.person(name, [role])
+        one.key(name)
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def start(office, name, batch):
+    client = subprocess.Popen(office.argv(name, "host", "-b", "-", "127.0.0.1", program="sftp"), text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    client.stdin.write(batch)
+    client.stdin.close()
+    client.stdin = None
+    return client
+
+
+def sftp(office, name, batch):
+    client = start(office, name, batch)
+    out, said = client.communicate(timeout=60)
+    return client.returncode, said + out
+
+
+def decide(office, text, verdict="approve"):
+    ann = office.person("ann")
+    ask = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
+    full = ann.get(f"/approvals/{ask['id']}")
+    assert full["statement"].startswith(text)
+    ann.post(f"/approvals/{ask['id']}/{verdict}", {"sha256": full["sha256"]})
+    return full
+
+
+def test_a_file_waits_for_others_and_then_comes(office, far, tmp_path):
+    with open(far + "/list", "wb") as file:
+        file.write(b"x" * 300000)
+    client = start(office, "abe", f"ls {far}\nget {far}/list {tmp_path}/got\n")
+    assert "waits until 1 other person agrees" in client.stderr.readline()
+    full = decide(office, f"sftp get {far}/list")
+    assert full["action"] == "export" and full["statement"] == f"sftp get {far}/list"
+    _, said = client.communicate(timeout=20)
+    assert client.returncode == 0 and "approved by ann" in said
+    assert (tmp_path / "got").read_bytes() == b"x" * 300000
+    client = start(office, "abe", f"get {far}/list {tmp_path}/again\n")  # an approval is for once
+    assert "waits until" in client.stderr.readline()
+    decide(office, "sftp get", "refuse")
+    _, said = client.communicate(timeout=20)
+    assert client.returncode != 0 and "did not agree" in said and "reference" in said
+    assert not (tmp_path / "again").exists() or (tmp_path / "again").read_bytes() == b""
+
+
+def test_scp_waits_as_well_and_says_what_is_lost(office, far, tmp_path):
+    with open(far + "/there", "w", encoding="ascii") as file:
+        file.write("old")
+    (tmp_path / "new").write_text("new")
+    client = subprocess.Popen(["scp", *office.options("abe"), "-o", "User=abe:host", "-P", str(office.port),
+                               str(tmp_path / "new"), f"127.0.0.1:{far}/there"], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    full = decide(office, f"sftp put {far}/there over what is there")
+    assert full["action"] in ("import", "destroy")
+    _, said = client.communicate(timeout=20)
+    assert client.returncode == 0, said
+    with open(far + "/there", encoding="ascii") as file:
+        assert file.read() == "new"
+
+
+def test_who_leaves_waits_no_more(office, far):
+    client = start(office, "abe", f"get {far}/list /dev/null\n")
+    client.stderr.readline()
+    ann = office.person("ann")
+    wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))
+    client.kill()
+    client.communicate()
+    wait_for("its end", 10, lambda: not ann.items("/approvals?state=waiting"))
+
+
+def test_a_path_is_what_it_leads_to(office, far, tmp_path):
+    vital = far + "/vital/secret"
+    with open(vital, "w", encoding="ascii") as file:
+        file.write("secret")
+    os.symlink(vital, far + "/innocent")
+    os.symlink("vital", far + "/folder")
+    os.symlink(far + "/vital/new", far + "/dangling")
+    for path in (vital, far + "/innocent", far + "/folder/secret", far + "/folder/../vital/secret"):
+        status, said = sftp(office, "ann", f"get {path} {tmp_path}/got\n")
+        assert status != 0 and "export" in said and "reference" in said, path
+        assert not (tmp_path / "got").exists() or not (tmp_path / "got").read_bytes()
+    (tmp_path / "put").write_text("x")
+    for path in (far + "/folder/new", far + "/dangling"):
+        status, said = sftp(office, "ann", f"put {tmp_path}/put {path}\n")
+        assert status != 0 and "import" in said, path
+    assert not os.path.exists(far + "/vital/new")
+    # nor by giving it another name where it could be taken from
+    for batch in (f"rename {vital} {far}/out\n", f"ln {vital} {far}/out\n", f"rename {far}/vital {far}/other\n"):
+        status, said = sftp(office, "ann", batch)
+        assert status != 0 and os.path.exists(vital) and not os.path.exists(far + "/out"), batch
+    status, said = sftp(office, "ann", f"ln -s {vital} {far}/link\nget {far}/link {tmp_path}/got\n")
+    assert status != 0 and "export" in said
+    for name in ("innocent", "folder", "dangling", "link"):
+        os.unlink(f"{far}/{name}")
+    status, said = sftp(office, "ann", f"chmod 600 {vital}\nrename {vital} {far}/vital/renamed\n")
+    assert status == 0, said
+
+
+def test_writing_over_is_destroying_whichever_way(office, far, tmp_path):
+    old, new = far + "/pats", tmp_path / "new"
+    new.write_text("new and longer")
+    assert sftp(office, "pat", f"put {new} {old}\nchmod 600 {old}\n")[0] == 0
+    with open(old, "w", encoding="ascii") as file:
+        file.write("old")
+    scp = subprocess.run(["scp", *office.options("pat"), "-o", "User=pat:host", "-P", str(office.port), str(new),
+                          f"127.0.0.1:{old}"], capture_output=True, text=True, timeout=60, check=False)
+    assert scp.returncode != 0 and "destroy" in scp.stderr
+    client = office.paramiko("pat")
+    try:
+        files = client.open_sftp()
+        files.put(str(new), far + "/other")
+        with pytest.raises(PermissionError):
+            files.posix_rename(far + "/other", old)
+        with pytest.raises(PermissionError):
+            files.truncate(old, 1)
+        with pytest.raises(PermissionError):
+            files.open(old, "r+").write(b"x")
+        files.posix_rename(far + "/other", far + "/another")
+        with files.open(far + "/another", "a") as file:
+            file.write(b" and more")
+    finally:
+        client.close()
+    with open(old, encoding="ascii") as file:
+        assert file.read() == "old"
+    with open(far + "/another", encoding="ascii") as file:
+        assert file.read() == "new and longer and more"
+
+
+def test_what_is_carried_off_in_a_day_has_an_end_over_all_ways(office, far, tmp_path):
+    with open(far + "/two", "wb") as file:
+        file.write(b"x" * (2 * MIB))
+    assert sftp(office, "tom", f"get {far}/two {tmp_path}/one\n")[0] == 0
+    got = office.ssh("tom", "plain", f"cat {far}/two {far}/two; sleep 5; echo kept", text=False)
+    assert got.returncode != 0 and b"more than you may carry off in a day" in got.stderr and b"kept" not in got.stdout
+    status, said = sftp(office, "tom", f"get {far}/two {tmp_path}/three\n")
+    assert status != 0 and "more than you may do in such a while" in said
+    got = office.ssh("tom", "plain", "echo no more")
+    assert got.returncode != 0 and "more than you may do" in got.stderr
+
+
+def test_one_answer_has_a_limit_too(office, far, tmp_path):
+    with open(far + "/small", "wb") as file:
+        file.write(b"x" * 90000)
+    assert sftp(office, "sue", f"get {far}/small {tmp_path}/a\nget {far}/small {tmp_path}/b\n")[0] == 0
+    status, said = sftp(office, "sue", f"get {far}/two {tmp_path}/c\n")
+    assert status != 0 and "more than may be taken at once" in said
+    assert (tmp_path / "c").stat().st_size < 300 * 1024
+    got = office.ssh("sue", "plain", "head -c 1000000 /dev/zero", text=False)
+    assert got.returncode != 0 and len(got.stdout) < 300 * 1024 and b"more than may be taken" in got.stderr
+
+
+def test_who_removes_too_much_is_locked(office, far):
+    for i in range(5):
+        with open(f"{far}/old{i}", "w", encoding="ascii"):
+            pass
+    status, said = sftp(office, "eve", "".join(f"rm {far}/old{i}\n" for i in range(3)))
+    assert status == 0, said
+    status, said = sftp(office, "eve", f"-rm {far}/old3\nrm {far}/old4\n")
+    assert status != 0 and os.path.exists(far + "/old3") and os.path.exists(far + "/old4"), said
+    wait_for("the lock", 5, lambda: office.events(person="eve", method="budget: locked") or
+             [e for e in office.events(person="eve") if e.get("verdict") == "deny" and "budget" in str(e)])
+    assert office.ssh("eve", "host", "true").returncode != 0

@@ -137,6 +137,7 @@ static const unix_place unix_places[] = {
     {"ledger", SP_ROLE_LEDGER, SOCK_SEQPACKET, 0666, false},
     {"core", SP_ROLE_CORE, SOCK_SEQPACKET, 0666, false},
     {"keeper", SP_ROLE_KEEPER, SOCK_SEQPACKET, 0666, false},
+    {"courier", SP_ROLE_COURIER, SOCK_SEQPACKET, 0666, false},
     {"api", SP_ROLE_CORE, SOCK_STREAM, 0660, true},
     {"local", SP_ROLE_CORE, SOCK_STREAM, 0600, false},
 };

@@ -26,6 +26,7 @@ enum {
     DB = 1U << SP_ROLE_DB,
     KEEPER = 1U << SP_ROLE_KEEPER,
     SSH = 1U << SP_ROLE_SSH,
+    COURIER = 1U << SP_ROLE_COURIER,
     HOST = 1U << SP_ROLE_COUNT, /* root or the vault's own user: who can read its files anyway */
     ANYBODY = 1U << (SP_ROLE_COUNT + 1)
 };
@@ -321,6 +322,51 @@ static sp_err ssh_password(request *r, sp_buf *out)
     return sp_ok();
 }
 
+/* ---- channels of notices ---- */
+
+static sp_err channel_put(request *r, sp_buf *out)
+{
+    sp_vault_db_credential ask;
+    auto_buf sp_buf ignored = sp_buf_make(OBJECT_MAX_BYTES);
+    (void)out;
+    TRY(sp_vault_db_credential_decode(r->msg->body, &ask));
+    if (ask.password.len == 0) {
+        return sp_fail(SP_EINVALID); /* the other side gives it, the vault cannot make it */
+    }
+    TRY(sp_db_vault_put(r->vault->channels, &ask, r->now_unix_s, &ignored));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "secret of channel %.*s given", SP_SPAN_ARG(ask.name));
+    return sp_ok();
+}
+
+static sp_err channel_list(request *r, sp_buf *out)
+{
+    auto_free sp_vault_keys *list = NULL;
+    TRY(sp_alloc(1, sizeof(*list), &list));
+    sp_db_vault_list(r->vault->channels, list);
+    sp_vault_keys_encode(list, out);
+    return sp_ok();
+}
+
+static sp_err channel_remove(request *r, sp_buf *out)
+{
+    (void)out;
+    TRY(sp_db_vault_remove(r->vault->channels, r->msg->body));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "secret of channel %.*s removed", SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
+static sp_err channel_secret(request *r, sp_buf *out)
+{
+    sp_span secret = SP_SPAN_EMPTY;
+    TRY(sp_db_vault_password(r->vault->channels, r->msg->body, &secret));
+    sp_buf_span(out, secret);
+    sp_buf_fmt(&r->object, "secret of channel %.*s was read to send notices",
+               SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
 /* ---- the one that answers later ---- */
 
 typedef struct {
@@ -434,6 +480,20 @@ static const struct {
                                   .now = ssh_password,
                                   .record = true,
                                   .secret = true},
+    ROW(SP_VAULT_CHANNEL_PUT) = {.from = CORE,
+                                 .max_bytes = 512,
+                                 .now = channel_put,
+                                 .record = true},
+    ROW(SP_VAULT_CHANNEL_LIST) = {.from = CORE, .now = channel_list},
+    ROW(SP_VAULT_CHANNEL_REMOVE) = {.from = CORE,
+                                    .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                    .now = channel_remove,
+                                    .record = true},
+    ROW(SP_VAULT_CHANNEL_SECRET) = {.from = COURIER,
+                                    .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                    .now = channel_secret,
+                                    .record = true,
+                                    .secret = true},
 };
 _Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for each kind");
 

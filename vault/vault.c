@@ -96,6 +96,7 @@ static sp_err prepare_keys(sp_vault *vault, sp_buf *why)
                            &made, &vault->checkpoints));
     TRY(sp_tls_new(config, vault->ring, now_unix_s, &made, why, &vault->tls));
     TRY(sp_db_vault_new(vault->ring, "db:", "password of a database account", &vault->databases));
+    TRY(sp_db_vault_new(vault->ring, "channel:", "secret of a channel", &vault->channels));
     TRY(sp_db_vault_new(vault->ring, "ssh:", "password of an SSH account", &vault->hosts));
     if (sp_config_has_role(config, SP_ROLE_SSH)) {
         TRY(sp_ssh_vault_prepare(vault->ring, now_unix_s, &made));
@@ -295,6 +296,7 @@ int sp_vault_role(const sp_config *config)
     sp_checkpoints_free(it->vault.checkpoints);
     sp_tls_free(it->vault.tls);
     sp_db_vault_free(it->vault.databases);
+    sp_db_vault_free(it->vault.channels);
     sp_db_vault_free(it->vault.hosts);
     sp_keyring_free(it->vault.ring);
     sp_buf_done(&it->vault.issuer);

@@ -21,7 +21,8 @@ typedef struct {
     sp_checkpoints *checkpoints;
     sp_tls *tls;
     sp_db_vault *databases;
-    sp_db_vault *hosts; /* accounts of SSH targets */
+    sp_db_vault *channels; /* of notices */
+    sp_db_vault *hosts;    /* accounts of SSH targets */
     sp_recorder *recorder;
     sp_buf issuer; /* "https://portal.office.example:8443" */
     /* refusals: a few a second are written one by one, the rest are counted */

@@ -46,7 +46,7 @@ typedef struct {
 const char *sp_role_word(sp_role_kind role)
 {
     static const char *const words[SP_ROLE_COUNT] = {"core", "vault",  "ledger", "web",
-                                                     "db",   "keeper", "ssh"};
+                                                     "db",   "keeper", "ssh",    "courier"};
     return words[role];
 }
 
@@ -55,7 +55,7 @@ bool sp_config_has_role(const sp_config *config, sp_role_kind role)
     if (role == SP_ROLE_SSH) {
         return config->ssh_count > 0;
     }
-    return role <= SP_ROLE_WEB ||
+    return role <= SP_ROLE_WEB || role == SP_ROLE_COURIER ||
            ((role == SP_ROLE_DB || role == SP_ROLE_KEEPER) && config->postgres_count > 0);
 }
 
@@ -499,7 +499,8 @@ static void read_users(loader *l, struct fy_node *value)
         }
         if (role == SP_ROLE_COUNT) {
             complain(l, fy_node_pair_key(pair),
-                     "is no role: core, vault, ledger, web, db, keeper and ssh are known", key);
+                     "is no role: core, vault, ledger, web, db, keeper, ssh and courier are known",
+                     key);
             continue;
         }
         read_user(l, fy_node_pair_value(pair), role);

@@ -41,9 +41,10 @@ typedef enum {
     SP_ROLE_VAULT,
     SP_ROLE_LEDGER,
     SP_ROLE_WEB,
-    SP_ROLE_DB,     /* the database gate; only where the office has one */
-    SP_ROLE_KEEPER, /* keeps what approved statements destroy */
-    SP_ROLE_SSH,    /* the SSH gate; only where the office has one */
+    SP_ROLE_DB,      /* the database gate; only where the office has one */
+    SP_ROLE_KEEPER,  /* keeps what approved statements destroy */
+    SP_ROLE_SSH,     /* the SSH gate; only where the office has one */
+    SP_ROLE_COURIER, /* mails and posts of notices */
     SP_ROLE_COUNT
 } sp_role_kind;
 const char *sp_role_word(sp_role_kind role);

@@ -184,6 +184,9 @@ typedef enum {
     SP_DOC_BUDGET,
     SP_DOC_DETECTION,
     SP_DOC_CANARY,
+    SP_DOC_NOTICE,
+    SP_DOC_AUDIENCE,
+    SP_DOC_CHANNEL,
     SP_DOC_COUNT
 } sp_doc_kind;
 /* "Rule"; and the other way. */

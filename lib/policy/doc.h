@@ -458,6 +458,60 @@ typedef struct {
     doc_text plan;
 } doc_canary;
 
+/* ---- notices ---- */
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    uint8_t kind; /* sp_value_kind + 1 */
+    doc_text sample;
+} doc_variable;
+
+typedef struct {
+    doc_place place;
+    doc_number within;
+    uint8_t by; /* 1 any, 2 all */
+    doc_text then;
+} doc_acknowledge;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_title body;
+    doc_title brief;
+    doc_maps variables; /* doc_variable */
+    uint8_t severity;   /* sp_severity + 1 */
+    doc_text audience;
+    doc_texts channels;
+    doc_acknowledge acknowledge;
+    uint8_t banner; /* doc_flag */
+    doc_number expires;
+} doc_notice;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_who who; /* its keys stand beside `minus` */
+    doc_who minus;
+    doc_texts post;
+} doc_audience;
+
+typedef struct {
+    doc_head head;
+    uint8_t via; /* sp_channel_kind + 1 */
+    doc_text address;
+    uint8_t tls; /* 1 starttls, 2 implicit, 3 loopback */
+    doc_text ca;
+    doc_text user;
+    doc_text from;
+    uint8_t is_signed; /* doc_flag */
+    uint8_t language;  /* 1 en, 2 zh, 3 both */
+    doc_number per_minute;
+    doc_number attempts;
+    doc_number retry;
+    doc_number timeout;
+} doc_channel;
+
 /* All documents of a set, by kind, in order. */
 typedef struct {
     doc_maps kinds[SP_DOC_COUNT];

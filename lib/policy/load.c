@@ -33,11 +33,16 @@ static const uint32_t LIMITS[SP_DOC_COUNT] = {
     [SP_DOC_BUDGET] = SP_POLICY_BUDGETS_MAX,
     [SP_DOC_DETECTION] = 200,
     [SP_DOC_CANARY] = 200,
+    [SP_DOC_NOTICE] = 500,
+    [SP_DOC_AUDIENCE] = 200,
+    [SP_DOC_CHANNEL] = 64,
 };
 
 static const char *const KINDS[SP_DOC_COUNT + 1] = {
-    "Office",    "Class",           "Role",   "Resource",  "Rule",   "Never", "Example",
-    "Retention", "Recertification", "Budget", "Detection", "Canary", NULL};
+    "Office",    "Class",   "Role",      "Resource",        "Rule",
+    "Never",     "Example", "Retention", "Recertification", "Budget",
+    "Detection", "Canary",  "Notice",    "Audience",        "Channel",
+    NULL};
 
 const char *sp_doc_kind_word(sp_doc_kind kind)
 {
@@ -479,7 +484,8 @@ static bool kind_of_document(const loading *l, sp_doc_kind *ret_kind)
     }
     sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, root->line, root->column,
                  "a document without 'kind:'; it is one of Office, Class, Role, Resource, Rule, "
-                 "Never, Example, Retention, Recertification, Budget, Detection, Canary");
+                 "Never, Example, Retention, Recertification, Budget, Detection, Canary, Notice, "
+                 "Audience, Channel");
     return false;
 }
 

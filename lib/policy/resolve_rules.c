@@ -359,5 +359,6 @@ sp_err set_resolve_rules(compiling *c)
     {
         check_retention(c, retention);
     }
+    TRY(set_resolve_notices(c));
     return check_approvals(c);
 }

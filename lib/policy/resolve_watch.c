@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Detections and canaries into the program that the watch runs. Those that come with the program
- * are documents like all others; one of the office's with the same name takes their place.
+ * Detections and canaries into the program that the watch runs.
  * OWNS nothing: the bytes belong to the set. PROCESS core, cli. TRUST documents passed the schema;
  * what the schema cannot say is checked here. SPEC lib/detect/program.h, docs/DETECTIONS.md.
  */
-#include "lib/policy/resolve_watch.h"
-
 #include "lib/detect/program.h"
 #include "lib/policy/load.h"
 #include "lib/policy/set.h"
@@ -13,33 +10,6 @@
 #define SECOND_US UINT64_C(1000000)
 #define DAY_US (SECOND_US * 24 * 3600)
 enum { QUIET_S = 3600, CANARY_QUIET_S = 600, LEARN_NOVEL_DAYS = 7, LEARN_RATE_DAYS = 14 };
-
-/* ---- documents that come with the program ---- */
-
-sp_err set_load_builtin(compiling *c)
-{
-    doc_set own = {0};
-    const sp_policy_file file = {"detections.yaml (built in)",
-                                 sp_span_of(doc_builtin_detections, doc_builtin_detections_bytes)};
-    sp_err err = doc_load(&file, &c->set->arena, c->diags, &own);
-    if (!sp_failed(err)) {
-        sp_hash ignored;
-        err = doc_set_digest(&own, &ignored);
-    }
-    DOC_EACH(&own, SP_DOC_DETECTION, doc_detection, detection)
-    {
-        bool replaced = false;
-        DOC_EACH(&c->set->docs, SP_DOC_DETECTION, doc_detection, office)
-        {
-            replaced = replaced || sp_span_eq(office->head.name.text, detection->head.name.text);
-        }
-        if (!sp_failed(err) && !replaced) {
-            err = doc_append(&c->set->docs, SP_DOC_DETECTION, detection);
-        }
-    }
-    doc_set_done(&own);
-    return err.code == SP_EINVALID ? sp_fail(SP_EINTERNAL) : err;
-}
 
 /* ---- pieces of the program ---- */
 

@@ -566,4 +566,28 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                                  "key: CN-4711 }]\n"
                                  "files: [{ resource: orders-host, path: /srv/backup/keys* }]\n"
                                  "urls: [{ resource: wiki, path: /hr/salaries* }]\n"},
+    [SP_DOC_NOTICE] =
+        {"Notice",
+         "What people are told, in English and Chinese. A variable's value stays text, "
+         "whatever stands in it.",
+         sizeof(doc_notice), 0, .fields = DOC_NOTICE_FIELDS,
+         .fields_count = DOC_NOTICE_FIELDS_COUNT,
+         .sample = "kind: Notice\nname: outage\ntitle: { en: \"{{service}} is down\", zh: "
+                   "\"{{service}} 无法使用\" }\nbody:\n  en: |\n    {{service}} cannot be reached "
+                   "since {{when}}.\n\n    We expect it back by {{expected}}.\n  zh: |\n    "
+                   "{{service}} 自 {{when}} 起无法访问。\n\n    预计于 {{expected}} 恢复。\n"
+                   "variables:\n  - { name: service, kind: name, sample: Wiki }\n"
+                   "  - { name: expected, sample: noon }\n"
+                   "severity: medium\naudience: staff\nbanner: true\n"
+                   "acknowledge: { within: 15m, then: staff }\n"},
+    [SP_DOC_AUDIENCE] = {"Audience", "Who is told.", sizeof(doc_audience), 0,
+                         .fields = DOC_AUDIENCE_FIELDS, .fields_count = DOC_AUDIENCE_FIELDS_COUNT,
+                         .sample = "kind: Audience\nname: staff\nwho: { any: true }\nminus: { "
+                                   "people: [probe] }\npost: [office-chat]\n"},
+    [SP_DOC_CHANNEL] =
+        {"Channel", "A way on which notices leave the office.", sizeof(doc_channel), 0,
+         .fields = DOC_CHANNEL_FIELDS, .fields_count = DOC_CHANNEL_FIELDS_COUNT,
+         .sample = "kind: Channel\nname: mail\nvia: email\naddress: smtp.internal:587\n"
+                   "user: gate\nfrom: Sallyport <gate@office.example>\n---\nkind: Channel\n"
+                   "name: office-chat\nvia: dingtalk\nlanguage: zh\n"},
 };

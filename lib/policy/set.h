@@ -85,6 +85,7 @@ SP_MUST sp_err set_load_builtin(compiling *c);      /* documents of the program 
 SP_MUST sp_err set_resolve_names(compiling *c);     /* classes, tags, roles, people */
 SP_MUST sp_err set_resolve_resources(compiling *c); /* resources, parts, transfers */
 SP_MUST sp_err set_resolve_rules(compiling *c);     /* rules, nevers, retention */
+SP_MUST sp_err set_resolve_notices(compiling *c);   /* notices, audiences, channels */
 SP_MUST sp_err set_layout(compiling *c);            /* the bytes */
 SP_MUST sp_err set_resolve_watch(compiling *c);     /* detections, canaries */
 SP_MUST sp_err set_lint(compiling *c);              /* rules without effect, nevers at odds */

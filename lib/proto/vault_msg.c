@@ -37,6 +37,10 @@ const char *sp_vault_kind_word(uint16_t kind)
         "SSH_CREDENTIAL_LIST",
         "SSH_CREDENTIAL_REMOVE",
         "SSH_PASSWORD",
+        "CHANNEL_PUT",
+        "CHANNEL_LIST",
+        "CHANNEL_REMOVE",
+        "CHANNEL_SECRET",
     };
     _Static_assert(SP_COUNT(words) == SP_VAULT_KIND_END - SP_VAULT_PING, "a word for each kind");
     return kind >= SP_VAULT_PING && kind < SP_VAULT_KIND_END ? words[kind - SP_VAULT_PING]

@@ -31,6 +31,10 @@
  * SSH_CREDENTIAL_LIST  core           - -> keys                      those of SSH accounts
  * SSH_CREDENTIAL_REMOVE core          name -> -                      recorded
  * SSH_PASSWORD         core           name -> bytes                  recorded
+ * CHANNEL_PUT          core           db_credential -> -             recorded; of notices
+ * CHANNEL_LIST         core           - -> keys
+ * CHANNEL_REMOVE       core           name -> -                      recorded
+ * CHANNEL_SECRET       courier        name -> bytes                  recorded
  *
  * A body that is one run of bytes is sent as it is, without a length: "claims", "JWT", "bytes".
  * Errors: SP_EDENIED the caller's role may not; SP_EINVALID malformed; SP_ENOTFOUND no such key;
@@ -70,12 +74,16 @@ typedef enum {
     SP_VAULT_SSH_CREDENTIAL_LIST,
     SP_VAULT_SSH_CREDENTIAL_REMOVE,
     SP_VAULT_SSH_PASSWORD,
+    SP_VAULT_CHANNEL_PUT,
+    SP_VAULT_CHANNEL_LIST,
+    SP_VAULT_CHANNEL_REMOVE,
+    SP_VAULT_CHANNEL_SECRET,
     SP_VAULT_KIND_END
 } sp_vault_kind;
 
 enum {
     SP_VAULT_NAME_MAX_BYTES = 63,
-    SP_VAULT_KEY_NAME_MAX_BYTES = 131, /* in the keyring: "db:<credential>" is the longest */
+    SP_VAULT_KEY_NAME_MAX_BYTES = 135, /* in the keyring: "channel:<credential>" is the longest */
     SP_VAULT_CSR_MAX_BYTES = 4096,
     SP_VAULT_CERT_MAX_BYTES = 4096,
     SP_VAULT_CHAIN_MAX_BYTES = 32 * 1024, /* PEM, leaf first */

@@ -133,7 +133,7 @@ def test_each_role_may_do_its_own_part_only(vault):
     bodies = {vc.DB_CREDENTIAL_PUT: text(NAME) + text(b"x"), vc.DB_CREDENTIAL_LIST: b"",
               vc.DB_CREDENTIAL_REMOVE: NAME, vc.DB_PROOF: ask, vc.DB_PASSWORD: NAME}
     may = {"core": {vc.DB_CREDENTIAL_LIST}, "db": {vc.DB_PROOF}, "keeper": {vc.DB_PASSWORD}}
-    for role in ("core", "ledger", "web", "db", "keeper", "stranger"):
+    for role in ("core", "ledger", "web", "db", "keeper", "courier", "stranger"):
         for kind, body in bodies.items():
             if role == "core" and kind in (vc.DB_CREDENTIAL_PUT, vc.DB_CREDENTIAL_REMOVE):
                 continue

@@ -7,7 +7,7 @@
 
 enum { BLOCK_BYTES = 64, TITLE_MAX_BYTES = 256, MENTION_MAX_BYTES = 64, MENTIONS_MAX = 50 };
 
-sp_hash sp_hmac_sha256(sp_span key, sp_span message)
+sp_hash sp_post_mac(sp_span key, sp_span message)
 {
     uint8_t inner[BLOCK_BYTES];
     uint8_t outer[BLOCK_BYTES];
@@ -51,8 +51,8 @@ static void put_vendor_sign(const sp_post *post, uint64_t time, bool text_is_key
     sp_buf_u64_text(&text, time);
     sp_buf_byte(&text, '\n');
     sp_buf_span(&text, post->secret);
-    sp_hash mac = text_is_key ? sp_hmac_sha256(sp_buf_borrow(&text), SP_SPAN_EMPTY)
-                              : sp_hmac_sha256(post->secret, sp_buf_borrow(&text));
+    sp_hash mac = text_is_key ? sp_post_mac(sp_buf_borrow(&text), SP_SPAN_EMPTY)
+                              : sp_post_mac(post->secret, sp_buf_borrow(&text));
     sp_buf_base64(out, sp_hash_borrow(&mac));
     sp_buf_wipe(&text);
 }
@@ -93,7 +93,7 @@ void sp_post_signature(const sp_post *post, sp_span body, sp_buf *out)
     sp_buf_u64_text(&text, now_unix_s);
     sp_buf_byte(&text, '.');
     sp_buf_span(&text, body);
-    sp_hash mac = sp_hmac_sha256(post->secret, sp_buf_borrow(&text));
+    sp_hash mac = sp_post_mac(post->secret, sp_buf_borrow(&text));
     sp_buf_fmt(out, "t=%llu,v1=", (unsigned long long)now_unix_s);
     sp_buf_hex(out, sp_hash_borrow(&mac));
 }

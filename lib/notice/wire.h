@@ -16,7 +16,7 @@
 #include "lib/notice/channel.h"
 
 /* RFC 2104. Long keys are hashed first. */
-sp_hash sp_hmac_sha256(sp_span key, sp_span message);
+sp_hash sp_post_mac(sp_span key, sp_span message);
 
 typedef struct {
     sp_span address; /* with {token}, perhaps */

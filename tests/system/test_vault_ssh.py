@@ -141,8 +141,10 @@ def test_each_role_may_do_its_own_part_only(vault, folder):  # noqa: F811
               (vc.SSH_CREDENTIAL_LIST, b"", {"core"}), (vc.SSH_PASSWORD, b"a/b", {"core"}),
               (vc.SSH_CREDENTIAL_PUT, text(b"a/b") + text(b"x"), {"core"}),
               (vc.SSH_CREDENTIAL_REMOVE, b"a/c", {"core"}), (vc.DB_CREDENTIAL_LIST, b"", {"core"}),
+              (vc.CHANNEL_LIST, b"", {"core"}), (vc.CHANNEL_SECRET, b"a/b", {"courier"}),
+              (vc.CHANNEL_PUT, text(b"c/token") + text(b"x"), {"core"}), (vc.CHANNEL_REMOVE, b"c/x", {"core"}),
               (vc.DB_PROOF, b"", {"db"})]
-    for role in ("core", "ledger", "web", "db", "keeper", "ssh", "stranger"):
+    for role in ("core", "ledger", "web", "db", "keeper", "ssh", "courier", "stranger"):
         for kind, body, may in bodies:
             status, reply = vault.connect(role).call(kind, body)
             assert (status == vc.EDENIED) == (role not in may), (role, hex(kind), status)

@@ -285,13 +285,15 @@ static void turn(sp_engine *engine)
     if (engine->blocked || engine->job != JOB_NONE) {
         return; /* the next turn comes with the end of the job */
     }
+    if (engine->settlers != NULL && engine->settle_wanted) {
+        engine->settle_wanted = false; /* before the next group: there may always be one */
+        start_job(engine, JOB_SETTLE);
+        return;
+    }
+    call_waiters(&engine->settlers, SP_OK, NULL, 0);
     if (engine->ships[engine->filling].built) {
         depart(engine);
-    } else if (engine->settlers != NULL && engine->settle_wanted) {
-        engine->settle_wanted = false;
-        start_job(engine, JOB_SETTLE);
     } else {
-        call_waiters(&engine->settlers, SP_OK, NULL, 0);
         rest(engine);
     }
 }

@@ -24,6 +24,13 @@
 enum { RING_BYTES = 64 * 1024, PAGE_BYTES = 4096, PATIENCE_MS = 10000 };
 
 typedef struct {
+    sp_shm shm;
+    sp_ring ring;
+    int fd;
+    sp_source *source;
+} gate;
+
+typedef struct {
     char dir[64];
     char keys_path[96];
     uv_loop_t loop;
@@ -32,6 +39,7 @@ typedef struct {
     sp_engine *engine;
     uv_timer_t patience;
     unsigned committed;
+    gate *busy;    /* has the next event as soon as one is on disk */
     int recording; /* last said; -1 = never */
     unsigned done;
     sp_code code;
@@ -40,12 +48,34 @@ typedef struct {
 
 static const sp_key KEK = {{9}};
 
+static bool gate_put(gate *g, const char *object)
+{
+    sp_event event = {.kind = SP_EVENT_DECISION,
+                      .gate = SP_GATE_WEB,
+                      .when_unix_us = sp_now_unix_us(),
+                      .person = 3,
+                      .session = 4,
+                      .object = sp_span_cstr(object)};
+    size_t len = sp_event_size(&event);
+    uint8_t *room = sp_ring_reserve(&g->ring, len);
+    if (room == NULL) {
+        sp_ring_lose(&g->ring);
+        return false;
+    }
+    sp_event_write(&event, room);
+    sp_ring_commit(&g->ring, len);
+    return true;
+}
+
 static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry)
 {
     bench *b = self;
     (void)batch;
     (void)first_entry;
     b->committed++;
+    if (b->busy != NULL) {
+        assert_true(gate_put(b->busy, "/busy"));
+    }
 }
 
 static void on_state(void *self, bool recording, const char *why)
@@ -250,13 +280,6 @@ static void test_nobody_counts_on_for_another(void **state)
 
 /* ---- rings ---- */
 
-typedef struct {
-    sp_shm shm;
-    sp_ring ring;
-    int fd;
-    sp_source *source;
-} gate;
-
 static void gate_attach(bench *b, gate *g)
 {
     sp_shm theirs = {0};
@@ -279,25 +302,6 @@ static void gate_close(gate *g)
 {
     sp_shm_done(&g->shm);
     close(g->fd);
-}
-
-static bool gate_put(gate *g, const char *object)
-{
-    sp_event event = {.kind = SP_EVENT_DECISION,
-                      .gate = SP_GATE_WEB,
-                      .when_unix_us = sp_now_unix_us(),
-                      .person = 3,
-                      .session = 4,
-                      .object = sp_span_cstr(object)};
-    size_t len = sp_event_size(&event);
-    uint8_t *room = sp_ring_reserve(&g->ring, len);
-    if (room == NULL) {
-        sp_ring_lose(&g->ring);
-        return false;
-    }
-    sp_event_write(&event, room);
-    sp_ring_commit(&g->ring, len);
-    return true;
 }
 
 static void test_ring_flush_and_restart(void **state)
@@ -324,6 +328,31 @@ static void test_ring_flush_and_restart(void **state)
     assert_int_equal(stands(b, "\"/two\""), 1);
     assert_int_equal(stands(b, "\"/one\""), 50);
     assert_int_equal(stands(b, "\"gap\""), 0);
+    gate_close(&g);
+}
+
+/* Events come without an end: checkpoints come all the same, and no group is written before its
+ * time because somebody waits for one. */
+static void test_settles_while_events_come(void **state)
+{
+    bench *b = *state;
+    gate g;
+    gate_open(b, &g, 99);
+    b->busy = &g;
+    assert_true(gate_put(&g, "/first"));
+    sp_engine_flush(b->engine, on_done, b);
+    until_done(b, 1);
+    unsigned before = b->committed;
+    sp_engine_settle(b->engine, on_done, b);
+    until_done(b, 2);
+    assert_int_equal(b->code, SP_OK);
+    assert_true(b->committed <= before + 1);
+    uint64_t began_us = sp_now_steady_us();
+    for (before = b->committed; b->committed < before + 4;) {
+        uv_run(&b->loop, UV_RUN_ONCE);
+    }
+    assert_true(sp_now_steady_us() - began_us >= 2 * SP_ENGINE_COMMIT_MS * UINT64_C(1000));
+    b->busy = NULL;
     gate_close(&g);
 }
 
@@ -462,6 +491,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_malformed_message_takes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_counts_on_for_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ring_flush_and_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_settles_while_events_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_losses_are_written_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_ring_harms_only_itself, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_producer_is_drained, setup, teardown),

@@ -470,7 +470,8 @@ __attribute__((format(printf, 3, 4))) void sg_refusal_make(sg_refusal *refusal, 
                                                            const char *format, ...);
 /* "sallyport: TEXT (reference XXXX-XXXX-XXXX)", lines ended as a terminal wants it. */
 void sg_refusal_line(const sg_refusal *refusal, bool terminal, sp_buf *out);
-/* UTF-8 of whatever bytes: what is none, and control characters, are shown as \xNN. */
+/* UTF-8 of whatever bytes: what is none, control characters and those that turn the direction of
+ * writing are shown as \xNN. */
 void sg_text_clean(sp_span bytes, size_t max_bytes, sp_buf *out);
 
 /* ---- record.c ---- */

@@ -20,7 +20,7 @@ import time
 import paramiko
 
 import vault_client as vc
-from officelib import Office, free_port, wait_for
+from officelib import Office, descendants, free_port, wait_for
 
 HOST_KEY, TARGET_CA = 0, 1
 ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
@@ -249,6 +249,11 @@ class SshOffice:
             person.post("/me/ssh-keys", {"name": "laptop", "key": line})
             self.keys[name] = path
         return self.keys[name]
+
+    def worker(self):
+        """The process of the gate that has the connections."""
+        gate = next(role["pid"] for role in self.office.status()["roles"] if role["role"] == "ssh")
+        return wait_for("the worker", 10, lambda: descendants(gate))[0]
 
     # ---- clients
 

@@ -51,12 +51,6 @@ def office():
         one.close()
 
 
-def worker(office):
-    found = [pid for pid in descendants(office.office.process.pid)
-             if b"role\0ssh" in open(f"/proc/{int(pid)}/cmdline", "rb").read()]
-    return max(found)  # its parent was there before
-
-
 def files_of(pid):
     return len(os.listdir(f"/proc/{int(pid)}/fd"))
 
@@ -78,7 +72,7 @@ def is_whole(told):
 
 def test_a_client_that_is_cut_off_at_any_step_leaves_nothing(office):
     wait_for("nothing", 20, lambda: not left_over(office))
-    process = worker(office)
+    process = office.worker()
     before = files_of(process)
     whole = Cutter(office.port)
     assert is_whole(through(office, whole))
@@ -91,7 +85,7 @@ def test_a_client_that_is_cut_off_at_any_step_leaves_nothing(office):
         told = list(pool.map(lambda wire: through(office, wire), wires[1:]))
     assert {one.returncode for one in told} <= {255, 3}, told
     wait_for("the ends", 20, lambda: not left_over(office))
-    assert worker(office) == process
+    assert office.worker() == process
     wait_for("its files", 20, lambda: files_of(process) == before)
     for wire in wires:
         wire.close()
@@ -99,7 +93,7 @@ def test_a_client_that_is_cut_off_at_any_step_leaves_nothing(office):
 
 def test_a_machine_that_dies_at_any_step_is_told(office):
     wait_for("nothing", 20, lambda: not left_over(office))
-    process = worker(office)
+    process = office.worker()
     before = files_of(process)
     assert is_whole(through(office, Cutter(office.port), "far"))
     length, near = office.wire.passed["down"], Cutter(office.port)
@@ -114,7 +108,7 @@ def test_a_machine_that_dies_at_any_step_is_told(office):
         near.close()
     assert is_whole(through(office, Cutter(office.port), "far"))
     wait_for("the ends", 20, lambda: not left_over(office))
-    assert worker(office) == process
+    assert office.worker() == process
     wait_for("its files", 20, lambda: files_of(process) == before)
 
 

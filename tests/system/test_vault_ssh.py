@@ -42,20 +42,8 @@ def line(blob, comment="x"):
     return f"{kind} {base64.b64encode(blob).decode()} {comment}\n"
 
 
-def options(pairs):
-    return bytes([len(pairs)]) + b"".join(text(n.encode()) + text(d.encode()) for n, d in pairs)
-
-
-def ask(blob, ca=TARGET_CA, key_id="zhao.min/7F3K-9Q2M-XA4T", principals=("ops",), life=300, after=0,
-        critical=(), extensions=(("permit-pty", ""),)):
-    now = int(time.time())
-    return bytes([ca]) + text(blob) + text(key_id.encode()) + \
-        struct.pack(">QQ", now + after, now + life) + bytes([len(principals)]) + \
-        b"".join(text(p.encode()) for p in principals) + options(critical) + options(extensions)
-
-
 def certify(vault, *args, **more):
-    return vault.connect("core").call(vc.SSH_CERTIFY, ask(*args, **more))
+    return vault.connect("core").call(vc.SSH_CERTIFY, vc.ssh_ask(*args, **more))
 
 
 def read(folder, certificate):
@@ -136,7 +124,7 @@ def test_each_role_may_do_its_own_part_only(vault, folder):  # noqa: F811
     name = vault.connect("web").call(vc.TLS_IDENTITY)[1][4:]
     tls = name[:name.index(b"\0")] if b"\0" in name else name
     sign = text(b"ssh-host") + struct.pack(">H", 0x0403) + text(b"d" * 32)
-    bodies = [(vc.SSH_PUBLIC, bytes([HOST]), {"core", "ssh"}), (vc.SSH_CERTIFY, ask(blob), {"core"}),
+    bodies = [(vc.SSH_PUBLIC, bytes([HOST]), {"core", "ssh"}), (vc.SSH_CERTIFY, vc.ssh_ask(blob), {"core"}),
               (vc.TLS_KEY, b"ssh-host", {"ssh"}), (vc.TLS_SIGN, sign, {"ssh"}),
               (vc.SSH_CREDENTIAL_LIST, b"", {"core"}), (vc.SSH_PASSWORD, b"a/b", {"core"}),
               (vc.SSH_CREDENTIAL_PUT, text(b"a/b") + text(b"x"), {"core"}),

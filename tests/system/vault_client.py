@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 PING, KEYS, CA, DEVICE_ISSUE, TLS_IDENTITY, TLS_KEY, TLS_SIGN, TOKEN_SIGN, TOKEN_JWKS, \
     TOKEN_ROTATE, CHECKPOINT_SIGN, CHECKPOINT_LAST, WRAP, UNWRAP, EXPORT, \
@@ -66,6 +67,17 @@ class Connection:
         version, got_kind, got_id, status = struct.unpack(">BHIB", reply[:8])
         assert (version, got_kind, got_id) == (1, kind, self.id)
         return status, reply[8:]
+
+
+def ssh_ask(blob, ca=1, key_id="zhao.min/7F3K-9Q2M-XA4T", principals=("ops",), life=300, after=0,
+            critical=(), extensions=(("permit-pty", ""),)):
+    """Body of SSH_CERTIFY; ca: 1 = of machines, 2 = of people."""
+    def options(pairs):
+        return bytes([len(pairs)]) + b"".join(text(n.encode()) + text(d.encode()) for n, d in pairs)
+    now = int(time.time())
+    return bytes([ca]) + text(blob) + text(key_id.encode()) + \
+        struct.pack(">QQ", now + after, now + life) + bytes([len(principals)]) + \
+        b"".join(text(p.encode()) for p in principals) + options(critical) + options(extensions)
 
 
 CONFIG = """\

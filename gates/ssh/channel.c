@@ -44,6 +44,8 @@ void sg_channel_forget(sg_channel *channel)
 {
     sg_recording_end(channel);
     sg_sftp_end(channel);
+    sg_scp_end(channel);
+    sg_scp_forget(channel);
     sg_alarm_end(channel);
     sg_start_gone(channel);
     sg_consent_forget(channel);
@@ -62,6 +64,7 @@ void sg_channel_forget(sg_channel *channel)
     sp_free(channel->object);
     sp_free(channel->subsystem);
     sp_free(channel->host);
+    sp_free(channel->transfer_path);
     sp_free(channel);
 }
 
@@ -95,6 +98,7 @@ void sg_channel_end(sg_channel *channel)
     channel->state = SG_CH_ENDED;
     sg_recording_end(channel);
     sg_sftp_end(channel);
+    sg_scp_end(channel);
     sg_start_gone(channel);
     sg_channel_tell_core(channel, false);
     if (channel->held != NULL) {
@@ -433,7 +437,8 @@ static bool prepare(sg_channel *channel)
     bool first = !channel->prepared;
     channel->prepared = true;
     if (first && (!sg_recording_begin(channel) || !sg_alarm_begin(channel) ||
-                  (channel->subsystem != NULL && sp_failed(sg_sftp_begin(channel))))) {
+                  (channel->subsystem != NULL && sp_failed(sg_sftp_begin(channel))) ||
+                  (channel->kind == SP_SSH_CHANNEL_SCP && sp_failed(sg_scp_begin(channel))))) {
         sg_refusal refusal;
         sg_refusal_make(&refusal, SP_REASON_UNRECORDED, "this cannot be recorded now");
         sg_channel_refuse(channel, &refusal);

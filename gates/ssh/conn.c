@@ -251,6 +251,7 @@ void sg_conn_drop(sg_conn *conn)
         sg_consent_count(channel, true);
         sg_recording_end(channel);
         sg_sftp_end(channel);
+        sg_scp_end(channel);
     }
     sg_conn_known(conn);
     sp_timer_clear(sg_here.loop, &conn->timer);

@@ -26,6 +26,7 @@
 #include "lib/proto/ssh_msg.h"
 
 #include <libssh/libssh.h>
+#include <openssl/evp.h>
 
 #include <libssh/callbacks.h>
 #include <libssh/server.h>
@@ -205,11 +206,14 @@ struct sg_channel {
     sp_action counted_action;
     uint64_t told_bytes; /* that core has counted */
     uint32_t count_call;
-    struct sg_pending *pending;     /* what has to happen before it starts; NULL = nothing yet */
-    bool prepared;                  /* what records and watches it is there */
-    void *alarm;                    /* sp_alarm_term of a terminal, or NULL */
-    uint64_t judged;                /* bytes of SG_IN that it has seen */
-    struct sg_sftp *sftp;           /* NULL = no sftp */
+    struct sg_pending *pending; /* what has to happen before it starts; NULL = nothing yet */
+    bool prepared;              /* what records and watches it is there */
+    void *alarm;                /* sp_alarm_term of a terminal, or NULL */
+    uint64_t judged;            /* bytes of SG_IN that it has seen */
+    struct sg_sftp *sftp;       /* NULL = no sftp */
+    struct sg_scp *scp;         /* NULL = no scp */
+    char *transfer_path;        /* the one that scp was started with; NULL: several */
+    bool to_target;
     struct sg_recording *recording; /* NULL = what passes is not recorded */
     void *menu;                     /* while the client chooses a machine */
     uint32_t menu_call;
@@ -439,6 +443,14 @@ bool sg_sftp_waits(const sg_channel *channel);
 bool sg_sftp_asks(const sg_channel *channel);
 void sg_sftp_end(sg_channel *channel);
 
+/* ---- scp.c ---- */
+SP_MUST sp_err sg_scp_begin(sg_channel *channel);
+void sg_scp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
+/* A file that is being moved was cut off. */
+void sg_scp_end(sg_channel *channel);
+/* Not while it stands on the stack. */
+void sg_scp_forget(sg_channel *channel);
+
 /* ---- alarm.c ---- */
 bool sg_alarm_begin(sg_channel *channel);
 /* What goes to the machine next. False: the connection is frozen now, and it waits. */
@@ -481,6 +493,16 @@ void sg_record_connect(sg_conn *conn, const sp_decision *decision);
 uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
                            const sg_refusal *refusal);
 void sg_record_channel_end(sg_channel *channel);
+typedef struct {
+    const char *method; /* "sftp file" */
+    sp_span path;
+    const char *name; /* its own, where the path may be its folder; or NULL */
+    bool comes;       /* to the machine */
+    uint64_t bytes;
+    uint64_t since_us;
+    EVP_MD_CTX *hash; /* of all of it, which it ends; NULL: not all of it passed in order */
+} sg_file_note;
+void sg_record_file(sg_channel *channel, const sg_file_note *note);
 void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal);
 void sg_record_end(sg_conn *conn);
 const char *sg_method_of(const sg_channel *channel);

@@ -132,6 +132,44 @@ void sg_record_channel_end(sg_channel *channel)
     channel->conn->bytes_out += event.bytes_out;
 }
 
+void sg_record_file(sg_channel *channel, const sg_file_note *note)
+{
+    char connection[SP_REFERENCE_TEXT_BYTES];
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
+    auto_buf sp_buf detail = sp_buf_make(4 * DETAIL_BYTES);
+    sg_text_clean(note->path, SP_SSH_OBJECT_MAX_BYTES - 8, &object);
+    sp_reference_text(channel->conn->connection, connection);
+    sp_buf_fmt(&detail, "{\"connection\":\"%s\",\"channel\":%u", connection, channel->number);
+    if (note->name != NULL) {
+        auto_buf sp_buf name = sp_buf_make(2 * DETAIL_BYTES);
+        sg_text_clean(sp_span_cstr(note->name), DETAIL_BYTES, &name);
+        sp_buf_text(&detail, ",\"name\":");
+        sp_buf_json(&detail, sp_buf_borrow(&name));
+    }
+    if (note->hash != NULL && EVP_DigestFinal_ex(note->hash, digest, NULL) == 1) {
+        sp_buf_text(&detail, ",\"sha256\":\"");
+        sp_buf_hex(&detail, sp_span_of(digest, SP_SHA256_BYTES));
+        sp_buf_text(&detail, "\"}");
+    } else {
+        sp_buf_text(&detail, ",\"partial\":\"not all of it passed in order\"}");
+    }
+    sp_event event = sg_event_of(channel->conn, SP_EVENT_CLOSE);
+    event.reference = channel->reference;
+    event.verdict = SP_VERDICT_ALLOW;
+    event.reason = SP_REASON_RULE;
+    event.action = note->comes ? SP_ACTION_IMPORT : SP_ACTION_EXPORT;
+    event.method = sp_span_cstr(note->method);
+    event.object = sp_buf_borrow(&object);
+    event.bytes_in = note->comes ? note->bytes : 0;
+    event.bytes_out = note->comes ? 0 : note->bytes;
+    uint64_t took_us = sp_loop_now_us(sg_here.loop) - note->since_us;
+    event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
+    event.detail = sp_buf_borrow(&detail);
+    channel->conn->files++;
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+}
+
 void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal)
 {
     sp_event event = sg_event_of(conn, SP_EVENT_DECISION);

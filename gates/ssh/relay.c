@@ -112,17 +112,37 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
 
 static bool push_pending(sg_channel *channel, sg_stream stream);
 
-/* Through the packets' judge, which queues what passes on. */
-static size_t arrive_sftp(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+/* Files: who follows them queues what passes on. */
+static bool is_followed(const sg_channel *channel, sg_stream stream)
+{
+    return stream != SG_ERR && (channel->sftp != NULL || channel->scp != NULL);
+}
+
+static bool must_wait(const sg_channel *channel, sg_stream stream)
+{
+    return stream == SG_IN && channel->sftp != NULL && sg_sftp_waits(channel);
+}
+
+static void follow(sg_channel *channel, sg_stream stream, sp_span bytes)
+{
+    if (channel->sftp != NULL) {
+        sg_sftp_feed(channel, stream, bytes);
+    } else {
+        sg_scp_feed(channel, stream, bytes);
+    }
+}
+
+static size_t arrive_followed(sg_channel *channel, sg_stream stream, const uint8_t *bytes,
+                              size_t len)
 {
     sg_flow *flow = &channel->flows[stream];
-    if (stream == SG_IN && sg_sftp_waits(channel)) {
+    if (must_wait(channel, stream)) {
         flow->held = true;
         return 0;
     }
     flow->busy = true;
     size_t taken = len < CHUNK_BYTES ? len : CHUNK_BYTES;
-    sg_sftp_feed(channel, stream, sp_span_of(bytes, taken));
+    follow(channel, stream, sp_span_of(bytes, taken));
     if (channel->state == SG_CH_RUNS) {
         (void)push_pending(channel, stream); /* what is left goes later */
     }
@@ -139,8 +159,8 @@ static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes
         flow->held = true;
         return 0;
     }
-    if (channel->sftp != NULL && stream != SG_ERR) {
-        return arrive_sftp(channel, stream, bytes, len);
+    if (is_followed(channel, stream)) {
+        return arrive_followed(channel, stream, bytes, len);
     }
     flow->busy = true;
     size_t taken = push(channel, stream, bytes, len);
@@ -295,8 +315,7 @@ static void move(sg_channel *channel, sg_stream stream)
     while (channel->conn->at != SG_AT_ENDING && channel->state == SG_CH_RUNS &&
            push_pending(channel, stream) && flow->held) {
         size_t room = room_of(channel, stream);
-        bool waits = channel->sftp != NULL && stream == SG_IN && sg_sftp_waits(channel);
-        if (room == 0 || waits) {
+        if (room == 0 || must_wait(channel, stream)) {
             break;
         }
         int len = ssh_channel_read_nonblocking(from_of(channel, stream), chunk,
@@ -306,8 +325,8 @@ static void move(sg_channel *channel, sg_stream stream)
             flow->held = false;
             break;
         }
-        if (channel->sftp != NULL && stream != SG_ERR) {
-            sg_sftp_feed(channel, stream, sp_span_of(chunk, (size_t)len));
+        if (is_followed(channel, stream)) {
+            follow(channel, stream, sp_span_of(chunk, (size_t)len));
             if (channel->state != SG_CH_RUNS) {
                 break;
             }
@@ -325,8 +344,8 @@ static void move(sg_channel *channel, sg_stream stream)
 
 static bool is_empty(const sg_channel *channel, sg_stream stream)
 {
-    return !(channel->sftp != NULL && stream == SG_IN && sg_sftp_waits(channel)) &&
-           !channel->flows[stream].held && channel->flows[stream].pending.len == 0;
+    return !must_wait(channel, stream) && !channel->flows[stream].held &&
+           channel->flows[stream].pending.len == 0;
 }
 
 /* As soon as it is known: some clients close when the output ends. */

@@ -7,8 +7,6 @@
  */
 #include "gates/ssh/sftp.h"
 
-#include <stdio.h>
-
 /* ---- parts ---- */
 
 static sftp_request *find_request(struct sg_sftp *sftp, uint32_t id)
@@ -53,33 +51,15 @@ sp_err sg_sftp_begin(sg_channel *channel)
 
 /* ---- the ledger ---- */
 
-static void record_file(struct sg_sftp *sftp, sftp_file *file)
+static void record_file(struct sg_sftp *sftp, const sftp_file *file)
 {
-    const sg_channel *channel = sftp->channel;
-    char room[SFTP_DETAIL_BYTES];
-    char hex[2 * SP_SHA256_BYTES + 1] = "";
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
-    if (!file->broken && file->hash != NULL && EVP_DigestFinal_ex(file->hash, digest, NULL) == 1) {
-        for (size_t i = 0; i < SP_SHA256_BYTES; i++) {
-            snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-        }
-    }
-    sg_text_clean(sp_span_cstr(file->path), SP_SSH_OBJECT_MAX_BYTES - 8, &object);
-    sp_event event = sg_event_of(channel->conn, SP_EVENT_CLOSE);
-    event.reference = channel->reference;
-    event.verdict = SP_VERDICT_ALLOW;
-    event.reason = SP_REASON_RULE;
-    event.action = file->writes ? SP_ACTION_IMPORT : SP_ACTION_EXPORT;
-    event.method = SP_SPAN_LIT("sftp file");
-    event.object = sp_buf_borrow(&object);
-    event.bytes_in = file->writes ? file->bytes : 0;
-    event.bytes_out = file->writes ? 0 : file->bytes;
-    event.duration_us = (uint32_t)(sp_loop_now_us(sg_here.loop) - file->since_us);
-    event.detail = sg_sftp_detail(channel, hex[0] != '\0' ? "sha256" : "partial",
-                                  hex[0] != '\0' ? hex : "not read or written in order", room);
-    channel->conn->files++;
-    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+    const sg_file_note note = {.method = "sftp file",
+                               .path = sp_span_cstr(file->path),
+                               .comes = file->writes,
+                               .bytes = file->bytes,
+                               .since_us = file->since_us,
+                               .hash = file->broken ? NULL : file->hash};
+    sg_record_file(sftp->channel, &note);
 }
 
 /* ---- the client's packets ---- */

@@ -66,6 +66,12 @@ static void rule_transfer(sg_channel *channel, const sp_command *transfer, rulin
         [SP_COMMAND_RSYNC] = SP_SSH_CHANNEL_RSYNC, [SP_COMMAND_GIT] = SP_SSH_CHANNEL_GIT,
         [SP_COMMAND_SFTP] = SP_SSH_CHANNEL_SFTP,   [SP_COMMAND_UNPARSED] = SP_SSH_CHANNEL_EXEC};
     channel->kind = kinds[transfer->kind];
+    channel->to_target = transfer->to_target;
+    if (channel->transfer_path == NULL && transfer->paths_count == 1) {
+        auto_buf sp_buf path = sp_buf_make(SG_COMMAND_MAX_BYTES);
+        sp_buf_span(&path, transfer->paths[0]);
+        SP_IGNORE(sp_buf_take_cstr(&path, &channel->transfer_path)); /* it shows less then */
+    }
     rule_whole(channel, transfer->to_target ? SP_ACTION_IMPORT : SP_ACTION_EXPORT, out);
     if (transfer->deletes) {
         add_whole(channel, SP_ACTION_DESTROY, out);
@@ -479,7 +485,8 @@ void sg_start_push(const sp_msg *msg)
 
 static void begin(sg_channel *channel)
 {
-    if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
+    if (channel->kind == SP_SSH_CHANNEL_FORWARD || channel->kind == SP_SSH_CHANNEL_RSYNC ||
+        channel->kind == SP_SSH_CHANNEL_GIT) {
         channel->conn->opaque++;
     }
     channel->counted = channel->decision;

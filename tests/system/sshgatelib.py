@@ -62,6 +62,7 @@ PermitRootLogin yes
 MaxStartups 1000
 MaxSessions 100
 AcceptEnv LANG LC_* TERM EVIL
+SetEnv PATH={dir}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 AllowTcpForwarding yes
 PermitTunnel no
 Subsystem sftp internal-sftp
@@ -83,6 +84,7 @@ class Sshd:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="sp-sshd-", dir="/tmp")
+        os.mkdir(os.path.join(self.dir, "bin"))  # programs that come before the machine's own
         self.port = free_port()
         self.host_key = keygen(os.path.join(self.dir, "host_key"))
         keygen(os.path.join(self.dir, "direct"))

@@ -171,3 +171,81 @@ def test_the_server_by_its_program_is_refused(office):
 def test_junk_instead_of_sftp_ends_the_channel(office):
     told = office.ssh("ann", "host", "sftp", "-s", input="\xff" * 5000)
     assert told.returncode != 0 and office.ssh("ann", "host", "echo ok").stdout == "ok\n"
+
+
+def old_scp(office, *words):
+    scp = ["scp", "-O", *office.options("ann"), "-o", "User=ann:host", "-P", str(office.port), *words]
+    return subprocess.run(scp, capture_output=True, text=True, timeout=60, check=False)
+
+
+def files_of(office, method):
+    return {(e["object"], e["detail"].get("name")): e for e in office.events(method=method)}
+
+
+def test_each_file_of_the_old_scp_is_an_entry(office, tmp_path):
+    tree = tmp_path / "tree"
+    (tree / "deep").mkdir(parents=True)
+    (tree / "one").write_bytes(data(1))
+    (tree / "deep" / "zwei 文件").write_bytes(b"two")
+    (tree / "empty").write_bytes(b"")
+    far = tmp_path / "far"
+    told = old_scp(office, "-r", "-p", str(tree), f"127.0.0.1:{far}")
+    assert told.returncode == 0 and (far / "deep" / "zwei 文件").read_bytes() == b"two", told.stderr
+    told = old_scp(office, "-r", f"127.0.0.1:{far}", str(tmp_path / "back"))
+    assert told.returncode == 0 and (tmp_path / "back" / "one").read_bytes() == data(1), told.stderr
+    want = {f"{far}/one": data(1), f"{far}/deep/zwei 文件": b"two", f"{far}/empty": b""}
+
+    def both():
+        found = [e for e in office.events() if e["object"] in want and "sha256" in e.get("detail", {})]
+        return found if len(found) == 2 * len(want) else None
+    for event in wait_for("the files", 10, both):
+        assert event["detail"]["sha256"] == hashlib.sha256(want[event["object"]]).hexdigest()
+        assert event.get("bytes_in" if event["action"] == "import" else "bytes_out", 0) == len(want[event["object"]])
+    told = old_scp(office, str(tree / "one"), f"127.0.0.1:{far}/copy")
+    assert told.returncode == 0, told.stderr
+    wait_for("the one file", 10, lambda: [e for e in office.events() if e["object"] == f"{far}/copy"
+                                          and e["detail"].get("name") == "one" and e["detail"].get("sha256")])
+
+
+@pytest.mark.parametrize("record", [b"C0644 4 ../evil\nevil\0", b"C0644 4 a/b\nevil\0", b"D0755 0 ..\n", b"E\n", b"C0644 -1 x\n",
+                                    b"X\n", b"C0644 4 \n", b"x" * 5000, b"C06444 4 name\n", b"C0644 99999999999999999999 n\n"])
+def test_a_client_that_abuses_scp_is_cut_off(office, tmp_path, record):
+    far = tmp_path / "far"
+    far.mkdir()
+    client = office.paramiko("ann")
+    try:
+        channel = client.get_transport().open_session()
+        channel.exec_command(f"scp -r -t {far}")
+        channel.settimeout(10)
+        assert channel.recv(1) == b"\0"
+        channel.sendall(record)
+        said, more = b"", b"x"
+        while more:
+            more = channel.recv(4096)
+            said += more
+        assert b"scp: this is no scp" in said and channel.recv_exit_status() == 254
+    finally:
+        client.close()
+    assert not list(far.iterdir()) and [p.name for p in tmp_path.iterdir()] == ["far"]
+
+
+def test_a_machine_that_sends_what_nobody_asked_for_is_cut_off(office, tmp_path):
+    fake = os.path.join(office.sshd.dir, "bin", "scp")
+    with open(fake, "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\nhead -c1 >/dev/null\nprintf 'C0644 5 .bashrc\\nevil\\n\\0'\nsleep 1\n")
+    os.chmod(fake, 0o755)
+    try:
+        told = old_scp(office, f"127.0.0.1:{tmp_path}/wanted", str(tmp_path / "here"))
+    finally:
+        os.unlink(fake)
+    assert told.returncode != 0 and "names a file elsewhere" in told.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_rsync_and_git_are_opaque_and_said_to_be(office, tmp_path):
+    (tmp_path / "near").mkdir()
+    (tmp_path / "near" / "file").write_text("x")
+    shell = " ".join(["ssh", *map(shlex.quote, office.options("ann")), "-o", "User=ann:host", "-p", str(office.port)])
+    subprocess.run(["rsync", "-a", "-e", shell, f"{tmp_path}/near/", f"127.0.0.1:{tmp_path}/far/"], check=True, timeout=60)
+    wait_for("the coverage", 10, lambda: [e for e in office.events(kind="close") if e["detail"].get("opaque") == 1
+                                          and e["detail"].get("channels") == 1])

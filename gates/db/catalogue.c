@@ -511,6 +511,24 @@ void db_catalogue_stale(db_catalogue *catalogue)
     }
 }
 
+void db_catalogue_moved_elsewhere(sp_span resource, sp_span database)
+{
+    for (db_catalogue *c = all; c != NULL; c = c->next) {
+        if (sp_span_eq(sp_span_cstr(c->resource), resource) &&
+            sp_span_eq(sp_span_cstr(c->database), database)) {
+            c->stale_us = sp_loop_now_us(db_here.loop);
+            db_catalogue_stale(c);
+        }
+    }
+}
+
+void db_catalogue_moved(db_catalogue *catalogue)
+{
+    db_catalogue_moved_elsewhere(sp_span_cstr(catalogue->resource),
+                                 sp_span_cstr(catalogue->database));
+    db_mesh_moved(catalogue->resource, catalogue->database);
+}
+
 static void forget(db_catalogue *c)
 {
     for (db_catalogue **link = &all; *link != NULL; link = &(*link)->next) {

@@ -291,6 +291,8 @@ uint32_t db_cancel_pid(const db_session *session);
 /* ---- mesh.c ---- */
 void db_mesh_on_ready(sp_watch *watch, unsigned ready);
 void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key);
+/* Names of that database mean other rows from now on: for db_catalogue_moved_elsewhere(). */
+void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NAME_BYTES]);
 /* How many sessions this worker has, for the others. */
 void db_mesh_count(uint32_t sessions);
 /* Hands an accepted connection to the worker that has fewest; false: that is this one. */

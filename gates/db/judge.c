@@ -347,6 +347,12 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
         /* the transaction is over, and with it the portals that were made before */
         db_names_end_transaction(&judge->names, flight->word);
     }
+    if (note != NULL && note->runs && (note->flags & SP_SQL_IS_DDL) != 0) {
+        judge->defining--;
+    }
+    if (flight->type == 'Q' || flight->type == 'S') {
+        db_made_end(session);
+    }
     if (note == NULL) {
         return;
     }
@@ -405,6 +411,7 @@ void db_judge_gone(db_session *session)
     db_catalogue_unref(judge->catalogue);
     sp_free(judge->temps);
     sp_free(judge->codes);
+    sp_free(judge->others);
     sp_free(judge);
     db_session_set_judge(session, NULL);
 }

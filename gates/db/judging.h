@@ -44,6 +44,7 @@ struct db_catalogue {
     bool is_read;       /* the answer under way is a whole reading, not a print */
     bool is_looked_for; /* somebody waits for an answer that was asked for later than this one */
     uint64_t asked_us;  /* when the answer under way was asked for */
+    uint64_t stale_us;  /* a name was given to other rows then: waited for by all */
     uint64_t seen_us;   /* `now` is what the server had then, or later */
     uint64_t failed_us; /* when it was tried in vain last */
     uint32_t idle_ticks;
@@ -54,6 +55,11 @@ SP_MUST sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogu
 void db_catalogue_unref(db_catalogue *catalogue);
 /* Something was defined or dropped: reads again. */
 void db_catalogue_stale(db_catalogue *catalogue);
+/* A transaction is over in which names were given to other rows: no statement is judged by what is
+ * known from before, in this worker; others hear of it. */
+void db_catalogue_moved(db_catalogue *catalogue);
+/* The same for the catalogues of all its accounts, here only: another worker says so. */
+void db_catalogue_moved_elsewhere(sp_span resource, sp_span database);
 /* Sees to it that seen_us comes to be later than now; db_pending_looked() is called then, and
  * sessions whose judge waits since look_us are resumed. */
 void db_catalogue_look(db_catalogue *catalogue);
@@ -315,9 +321,14 @@ struct db_judge {
     db_names names;
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count;
-    char (*codes)[DB_NAME_BYTES]; /* functions that the session made */
-    uint32_t code_count;          /* DB_TEMPS_MAX: more than are kept, and so any name */
-    bool has_made;                /* the session defined things, which only it may see yet */
+    char (*codes)[DB_NAME_BYTES];  /* functions that the session made */
+    uint32_t code_count;           /* DB_TEMPS_MAX: more than are kept, and so any name */
+    char (*others)[DB_NAME_BYTES]; /* names that it gave to other rows than the catalogue says */
+    uint32_t other_count;          /* DB_TEMPS_MAX: more than are kept, and so any name */
+    uint32_t defining;             /* messages under way that define something */
+    bool is_defining;              /* its transaction has defined things */
+    uint64_t defined_us;           /* when one that did ended; 0 = the catalogue is newer */
+    bool has_made;                 /* the session defined things, which only it may see yet */
     bool has_alias;       /* the session made views or renamed what the catalogue may not know */
     uint64_t look_us;     /* since when it is waited for what the catalogue is now; 0 = not */
     bool look_is_over;    /* the client gave up meanwhile */
@@ -336,6 +347,9 @@ struct db_judge {
 sp_sql_context db_context_of(const db_session *session);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
+/* Nothing is under way, or only what was asked for later: its transaction may be over, and what it
+ * defined is looked at by all. */
+void db_made_end(db_session *session);
 /* It runs: remembers what it makes that others do not see: temporary relations, functions. */
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
 /* The same for the names of PREPARE and DECLARE. SP_ELIMIT, SP_ENOMEM. */

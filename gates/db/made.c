@@ -29,6 +29,17 @@ static bool is_made(const void *of, sp_span name)
     return judge->code_count == DB_TEMPS_MAX;
 }
 
+static bool is_other(const void *of, sp_span name)
+{
+    const db_judge *judge = of;
+    for (uint32_t i = 0; judge->others != NULL && i < judge->other_count; i++) {
+        if (sp_span_eq(name, sp_span_cstr(judge->others[i]))) {
+            return true;
+        }
+    }
+    return judge->other_count == DB_TEMPS_MAX;
+}
+
 static bool function_action(const void *of, sp_span schema, sp_span name, sp_action *ret_action)
 {
     const db_session *session = of;
@@ -42,6 +53,7 @@ sp_sql_context db_context_of(const db_session *session)
     return (sp_sql_context){.catalogue = judge->catalogue->now,
                             .is_temporary = judge->temp_count > 0 ? is_temporary : NULL,
                             .is_made = judge->code_count > 0 ? is_made : NULL,
+                            .is_other = judge->other_count > 0 ? is_other : NULL,
                             .session = judge,
                             .function_action = function_action,
                             .policy = session};
@@ -49,7 +61,12 @@ sp_sql_context db_context_of(const db_session *session)
 
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known)
 {
-    db_catalogue *catalogue = db_session_judge(session)->catalogue;
+    db_judge *judge = db_session_judge(session);
+    db_catalogue *catalogue = judge->catalogue;
+    if (judge->defined_us != 0 && catalogue->seen_us >= judge->defined_us) {
+        judge->defined_us = 0; /* its own names are among the others' now */
+        judge->other_count = 0;
+    }
     db_catalogue_bind(catalogue, session);
     const sp_sql_context context = db_context_of(session);
     return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, ret_known);
@@ -94,10 +111,58 @@ static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)
     }
 }
 
+/* False: there is no room for it. */
+static bool keep_other(db_judge *judge, sp_span name)
+{
+    if (is_other(judge, name)) {
+        return true;
+    }
+    if (name.len == 0 || name.len >= DB_NAME_BYTES || judge->other_count + 1 >= DB_TEMPS_MAX ||
+        (judge->others == NULL &&
+         sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->others)))) {
+        return false;
+    }
+    SP_IGNORE(sp_fit(judge->others[judge->other_count++], DB_NAME_BYTES, name)); /* it fits */
+    return true;
+}
+
+static void keep_others(db_judge *judge, const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        if ((statement->flags & SP_SQL_IS_OTHER) != 0 && !keep_other(judge, statement->name)) {
+            judge->other_count = DB_TEMPS_MAX;
+            return;
+        }
+    }
+}
+
+void db_made_end(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    if (!judge->is_defining || judge->defining > 0 || session->transaction != 'I') {
+        return;
+    }
+    judge->is_defining = false;
+    judge->defined_us = sp_loop_now_us(db_here.loop);
+    if (judge->other_count > 0) {
+        db_catalogue_moved(judge->catalogue);
+    } else {
+        db_catalogue_stale(judge->catalogue);
+    }
+}
+
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
 {
     judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
     judge->has_made |= (judgement->flags & SP_SQL_IS_DDL) != 0;
+    if ((judgement->flags & SP_SQL_IS_DDL) != 0) {
+        judge->is_defining = true;
+        judge->defining++;
+    }
+    if ((judgement->flags & SP_SQL_IS_OTHER) != 0) {
+        keep_others(judge, judgement);
+    }
     if ((judgement->flags & SP_SQL_IS_CREATE_CODE) != 0) {
         keep_codes(judge, judgement);
     }

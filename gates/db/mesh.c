@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What workers say to each other, over datagram sockets that the supervisor made: cancel requests
- * for a session of another worker, and connections for whoever has the fewest. The kernel wakes
+ * for a session of another worker, names that were given to other rows, and connections for whoever
+ * has the fewest. The kernel wakes
  * now this worker, now that one for a new connection, and often the same one: counts in a page that
  * all share say whose turn it is.
  * OWNS nothing. PROCESS db gate workers. TRUST a worker that was taken over can hand over
- * connections and cancel requests with keys it knows: both could come from any client.
+ * connections and cancel requests with keys it knows: both could come from any client. It can make
+ * others read catalogues again.
  * SPEC unix(7), gates/db/db.h.
  */
-#include "gates/db/db.h"
+#include "gates/db/judging.h"
 
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CANCEL_BYTES = 8, GIVEN_BYTES = 1 };
+enum { CANCEL_BYTES = 8, GIVEN_BYTES = 1, MOVED_BYTES = 2 * DB_NAME_BYTES };
 
 typedef union {
     char room[CMSG_SPACE(sizeof(int))];
@@ -39,6 +41,25 @@ void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key)
     put_u32(message + 4, key);
     /* a worker that does not keep up loses cancels, as a server under a flood of them does */
     (void)send(db_here.mesh[number], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NAME_BYTES])
+{
+    uint8_t message[MOVED_BYTES];
+    sp_copy(message, resource, DB_NAME_BYTES);
+    sp_copy(message + DB_NAME_BYTES, database, DB_NAME_BYTES);
+    for (uint32_t i = 0; i < db_here.count; i++) {
+        if (i != db_here.number) {
+            /* one that does not keep up finds out by itself, within five seconds */
+            (void)send(db_here.mesh[i], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+    }
+}
+
+static sp_span name_at(const uint8_t *at)
+{
+    sp_span whole = {at, DB_NAME_BYTES};
+    return sp_span_slice(whole, 0, sp_span_index(whole, '\0'));
 }
 
 /* ---- whose turn it is ---- */
@@ -120,7 +141,7 @@ void db_mesh_on_ready(sp_watch *watch, unsigned ready)
 {
     (void)ready;
     for (;;) {
-        uint8_t bytes[CANCEL_BYTES];
+        uint8_t bytes[MOVED_BYTES];
         one_fd control;
         struct iovec vector = {.iov_base = bytes, .iov_len = sizeof(bytes)};
         struct msghdr message = {.msg_iov = &vector,
@@ -134,6 +155,8 @@ void db_mesh_on_ready(sp_watch *watch, unsigned ready)
         int fd = fd_of(&message);
         if (len == CANCEL_BYTES && fd < 0) {
             db_cancel_here(u32_at(bytes), u32_at(bytes + 4));
+        } else if (len == MOVED_BYTES && fd < 0) {
+            db_catalogue_moved_elsewhere(name_at(bytes), name_at(bytes + DB_NAME_BYTES));
         } else {
             take_given(fd);
         }

@@ -80,7 +80,7 @@ static bool add_named(db_ruling *ruling, db_session *session, db_named_kind kind
 static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsigned depth)
 {
     const db_judge *judge = db_session_judge(session);
-    if (text->known->version != judge->catalogue->version) {
+    if (text->known->version != judge->catalogue->version || judge->other_count > 0) {
         sp_sql_known *fresh = NULL;
         if (!judge_and_keep(session, text->known->text, &fresh)) {
             return false;
@@ -212,7 +212,8 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
 static db_verdict be_sure(db_session *session, uint32_t flags, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
-    if ((flags & SP_SQL_IS_UNSURE) == 0) {
+    bool has_moved = judge->catalogue->seen_us < judge->catalogue->stale_us;
+    if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved) {
         judge->look_us = 0;
         return DB_PASS;
     }
@@ -275,6 +276,11 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
         bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
         if (!executes && (statement->flags & SP_SQL_IS_FETCH) == 0) {
             continue;
+        }
+        if (executes && (judgement->flags & SP_SQL_IS_OTHER) != 0) {
+            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                      "EXECUTE in one message with a new meaning of names is not let through");
+            return false;
         }
         bool found = add_named(ruling, session, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
                                statement->name, 0);
@@ -441,6 +447,10 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     if (sp_failed(sp_pg_execute_read(msg->body, &execute))) {
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "an Execute message that is malformed");
         return DB_CUT;
+    }
+    db_verdict sure = be_sure(session, 0, refusal);
+    if (sure != DB_PASS) {
+        return sure;
     }
     db_judge *judge = db_session_judge(session);
     const db_named *portal = db_names_find(&judge->names, DB_NAMED_PORTAL, execute.portal, NULL);

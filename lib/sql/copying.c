@@ -12,6 +12,7 @@
 #include "lib/sql/walk.h"
 
 typedef struct {
+    const sp_sql_context *context;
     const sp_sql_catalogue *catalogue;
     uint64_t mask_tags;
     const CopyStmt *copy;
@@ -156,7 +157,7 @@ static void add_column(copying *c, uint32_t column)
 
 static uint32_t relation_of(const copying *c, const RangeVar *name)
 {
-    return sp_sql_catalogue_find(c->catalogue, text_of(name->schemaname), text_of(name->relname));
+    return context_find(c->context, text_of(name->schemaname), text_of(name->relname));
 }
 
 static void add_relation(copying *c, uint32_t index)
@@ -323,8 +324,10 @@ sp_err sp_sql_masking_copy(sp_sql_judge *judge, const sp_sql_context *context, s
     TRY(sp_alloc(2, sizeof(*plans), &plans));
     const char *why = context->catalogue == NULL || kept == NULL ? "COPY of masked columns" : NULL;
     for (int reading = 0; why == NULL && reading < (twice ? 2 : 1); reading++) {
-        copying c = {
-            .catalogue = context->catalogue, .mask_tags = mask_tags, .plan = &plans[reading]};
+        copying c = {.context = context,
+                     .catalogue = context->catalogue,
+                     .mask_tags = mask_tags,
+                     .plan = &plans[reading]};
         sql_tree tree;
         tree_parse(kept, reading == 0, &tree);
         if (reading == 1 && tree_is_refused_by_server(&tree)) {

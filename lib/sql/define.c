@@ -89,6 +89,7 @@ static void walk_view(walker *w, const ViewStmt *view)
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
     }
     walk(w, view->query);
+    record_other(w, text_of(view->view->relname));
 }
 
 /* Code that would run under a name that is trusted: one of the server's own functions (another may
@@ -369,6 +370,23 @@ static void rename_schema(walker *w, sp_span from, sp_span to)
     }
 }
 
+/* A name that goes away may have hidden another one of the search path. */
+static void uncover(walker *w, const RangeVar *name)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    unsigned found = 0;
+    for (uint32_t i = 0; catalogue != NULL && i < SP_SQL_PATH_MAX; i++) {
+        sp_span schema = sp_sql_catalogue_path_at(catalogue, i);
+        if (schema.len > 0 &&
+            sp_sql_catalogue_find(catalogue, schema, text_of(name->relname)) != SP_NONE) {
+            found++;
+        }
+    }
+    if (found > 1) {
+        record_other(w, text_of(name->relname));
+    }
+}
+
 static void walk_rename(walker *w, const RenameStmt *rename)
 {
     w->statement->flags |= SP_SQL_IS_ALIAS;
@@ -377,6 +395,7 @@ static void walk_rename(walker *w, const RenameStmt *rename)
     bool names_column = rename->renameType == OBJECT_COLUMN;
     if (rename->renameType == OBJECT_SCHEMA) {
         rename_schema(w, text_of(rename->subname), text_of(rename->newname));
+        record_other(w, SP_SPAN_EMPTY);
         return;
     }
     change_object(w, rename->renameType, rename->relation, rename->object,
@@ -384,6 +403,8 @@ static void walk_rename(walker *w, const RenameStmt *rename)
                                              : SP_ACTION_ALTER);
     if (names_rows && rename->relation != NULL) {
         record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
+        record_other(w, text_of(rename->newname));
+        uncover(w, rename->relation);
     }
     if (is_code(rename->renameType)) {
         name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
@@ -397,6 +418,7 @@ static void walk_move(walker *w, const AlterObjectSchemaStmt *move)
                   action_of_renaming(w, move->relation));
     if (move->relation != NULL) {
         record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
+        record_other(w, text_of(move->relation->relname));
     }
     if (is_code(move->objectType)) {
         name_code(w, text_of(move->newschema), names_last(names_of(move->object)));
@@ -441,6 +463,7 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
         record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
                       text_of(name.schemaname), SP_SPAN_EMPTY);
     }
+    uncover(w, &name);
 }
 
 /* Columns of any table may be of what goes, or computed by it. */

@@ -169,6 +169,7 @@ const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_cont
     room->names_len = 0;
     room->temp_count = 0;
     room->code_count = 0;
+    room->other_count = 0;
     room->judgement.fault = SP_SQL_FINE;
     room->judgement.reason[0] = '\0';
     room->judgement.reason_at = 0;

@@ -30,6 +30,8 @@ typedef struct {
     bool (*is_temporary)(const void *session, sp_span name);
     /* A function that this session made, which the catalogue may not have yet. */
     bool (*is_made)(const void *session, sp_span name);
+    /* A name that this session gave to other rows, which the catalogue may not know yet. */
+    bool (*is_other)(const void *session, sp_span name);
     const void *session;
     /* What policy says of a function that is not the server's own. */
     bool (*function_action)(const void *policy, sp_span schema, sp_span name,

@@ -112,9 +112,7 @@ static bool holds_no_values(sp_span name)
 static void reach_relation(masking *m, const RangeVar *range)
 {
     sp_span name = text_of(range->relname);
-    uint32_t index = m->catalogue == NULL
-                         ? SP_NONE
-                         : sp_sql_catalogue_find(m->catalogue, text_of(range->schemaname), name);
+    uint32_t index = context_find(m->context, text_of(range->schemaname), name);
     sp_span alias = alias_name(range->alias);
     if (index == SP_NONE) {
         add(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or nothing we know */
@@ -633,7 +631,8 @@ static bool reaches_unknown(const masking *m)
     for (uint32_t i = 0; m->catalogue != NULL && i < m->unknown.count; i++) {
         sp_span name = m->unknown.items[i];
         if (!has(&m->queries, name) &&
-            (context->is_temporary == NULL || !context->is_temporary(context->session, name))) {
+            (context->is_temporary == NULL || !context->is_temporary(context->session, name) ||
+             (context->is_other != NULL && context->is_other(context->session, name)))) {
             return true;
         }
     }
@@ -788,7 +787,11 @@ static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t
     const sp_sql_relation *relation = sp_sql_catalogue_at(catalogue, view);
     const char *kept = judge_keep_text(judge, relation->definition);
     sp_sql_masking result = {.mode = SP_SQL_MASKING_CLEAN};
-    masking m = {.catalogue = catalogue, .mask_tags = UINT64_MAX, .result = &result};
+    const sp_sql_context context = {.catalogue = catalogue};
+    masking m = {.catalogue = catalogue,
+                 .context = &context,
+                 .mask_tags = UINT64_MAX,
+                 .result = &result};
     sql_tree tree = {.failed = true};
     if (kept != NULL) {
         tree_parse(kept, true, &tree);

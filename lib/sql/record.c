@@ -146,6 +146,26 @@ static bool is_temporary_here(const walker *w, sp_span name)
     return w->context->is_temporary != NULL && w->context->is_temporary(w->context->session, name);
 }
 
+static bool is_other_here(const walker *w, sp_span name)
+{
+    const walk_room *room = w->room;
+    for (uint32_t i = 0; i < room->other_count && i < WALK_TEMPS_MAX; i++) {
+        if (sp_span_eq(room->others[i], name)) {
+            return true;
+        }
+    }
+    return room->other_count > WALK_TEMPS_MAX ||
+           (w->context->is_other != NULL && w->context->is_other(w->context->session, name));
+}
+
+uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name)
+{
+    bool is_other = context->is_other != NULL && context->is_other(context->session, name);
+    return context->catalogue == NULL || is_other
+               ? SP_NONE
+               : sp_sql_catalogue_find(context->catalogue, schema, name);
+}
+
 found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_target)
 {
     if (!is_target && walk_find_query(w, name) != NULL) {
@@ -156,9 +176,10 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
     if (is_word(schema, "pg_temp")) {
         return (found_relation){FOUND_TEMPORARY, SP_NONE};
     }
-    uint32_t index = w->context->catalogue == NULL
-                         ? SP_NONE
-                         : sp_sql_catalogue_find(w->context->catalogue, schema, relation);
+    if (is_other_here(w, relation)) {
+        return (found_relation){FOUND_UNKNOWN, SP_NONE};
+    }
+    uint32_t index = context_find(w->context, schema, relation);
     if (index != SP_NONE) {
         /* also when a temporary relation hides it: that one may be gone by now */
         return (found_relation){FOUND_KNOWN, index};
@@ -352,6 +373,20 @@ void record_made(walker *w, sp_span name)
         return;
     }
     room->codes[room->code_count++] = w->statement->name;
+}
+
+void record_other(walker *w, sp_span name)
+{
+    walk_room *room = w->room;
+    sp_span kept = record_name(w, name);
+    bool is_second = (w->statement->flags & SP_SQL_IS_OTHER) != 0;
+    w->statement->flags |= SP_SQL_IS_OTHER;
+    w->statement->name = is_second ? SP_SPAN_EMPTY : kept;
+    if (name.len == 0 || room->other_count >= WALK_TEMPS_MAX) {
+        room->other_count = WALK_TEMPS_MAX + 1;
+        return;
+    }
+    room->others[room->other_count++] = kept;
 }
 
 bool walk_is_made(const walker *w, sp_span name)

@@ -31,8 +31,10 @@ typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
     sp_sql_statement statements[SP_SQL_STATEMENTS_MAX];
     uint8_t names[SP_SQL_NAMES_MAX_BYTES];
-    sp_span temps[WALK_TEMPS_MAX]; /* made in this message */
-    sp_span codes[WALK_TEMPS_MAX]; /* functions, likewise */
+    sp_span temps[WALK_TEMPS_MAX];  /* made in this message */
+    sp_span codes[WALK_TEMPS_MAX];  /* functions, likewise */
+    sp_span others[WALK_TEMPS_MAX]; /* names that mean other rows from here on */
+    uint32_t other_count;           /* more than WALK_TEMPS_MAX: any name */
     uint32_t code_count;
     uint32_t use_count;
     uint32_t statement_count;
@@ -98,6 +100,11 @@ void record_operator(walker *w, const List *name);
 /* A function that was made in this message or session: its name may be called as a column. */
 void record_made(walker *w, sp_span name);
 bool walk_is_made(const walker *w, sp_span name);
+/* From here on the name (empty = any) stands for other rows than the catalogue says: what is done
+ * to it is done to something unknown, until the catalogue has been read again. */
+void record_other(walker *w, sp_span name);
+/* In the catalogue, if the name still means there what it meant; SP_NONE. */
+uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
 sp_span record_name(walker *w, sp_span name);
 

@@ -355,3 +355,60 @@ def test_another_name_is_no_way_around(gate):
         bea.rollback()
         refused(c, "CREATE FUNCTION ff(customers) RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT (c).ff FROM customers c")
     assert counts(gate) == before
+
+
+OTHER_ROWS = [
+    ["DROP TABLE plain", "CREATE VIEW plain AS SELECT * FROM audit.entries"],
+    ["DROP TABLE plain; CREATE VIEW plain AS SELECT * FROM audit.entries"],
+    ["DROP TABLE plain", "CREATE VIEW v AS SELECT * FROM audit.entries", "ALTER VIEW v RENAME TO plain"],
+    ["DROP TABLE plain", "CREATE TEMP TABLE plain (id int, what text)", "DROP TABLE plain",
+     "CREATE VIEW plain AS SELECT * FROM audit.entries"],
+]
+
+
+@pytest.fixture
+def plain(gate):
+    gate.sql("CREATE TABLE plain (id int, what text)", "INSERT INTO plain VALUES (1, 'x')", "ALTER TABLE plain OWNER TO op_all")
+    yield
+    gate.sql("DO $$ BEGIN DROP TABLE plain; EXCEPTION WHEN OTHERS THEN DROP VIEW plain; END $$")
+
+
+def test_a_name_that_gets_other_rows(gate, plain):
+    """Somebody who may not touch audit.entries gives a name that he may use to its rows."""
+    before = counts(gate)
+    with gate.connect("bea") as bea, bea.cursor() as c:
+        wait_for("the table is known", 10, lambda: fine(bea, "UPDATE plain SET what = 'y' WHERE id = 1"), 0.1)
+        for steps in OTHER_ROWS:
+            for step in steps:
+                c.execute(step)
+            refused(c, "DELETE FROM plain WHERE id = 1", "42P01")
+            bea.rollback()
+            refused(c, "; ".join([*steps, "DELETE FROM plain WHERE id = 1"]), "42P01")
+            bea.rollback()
+        c.execute("PREPARE gone AS DELETE FROM plain WHERE id = 1")
+        c.execute(OTHER_ROWS[1][0])
+        refused(c, "EXECUTE gone", "42P01")
+        bea.rollback()
+        refused(c, OTHER_ROWS[1][0] + "; EXECUTE gone", "0A000")
+        bea.rollback()
+        c.execute("DELETE FROM plain WHERE id = 1")
+        assert c.rowcount == 1
+        bea.rollback()
+    assert counts(gate) == before
+
+
+def test_other_rows_for_everybody_at_once(gate, plain):
+    """What was committed holds for the next statement of each session, also for what it prepared before."""
+    before = counts(gate)
+    with contextlib.closing(gate.connect("bea")) as bea, contextlib.closing(gate.connect("bea")) as other, \
+            contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        bea.autocommit = other.autocommit = True
+        assert raw.log_in("bea", "orders-db", gate.password("bea"))[-1][0] == "Z"
+        wait_for("the table is known", 10, lambda: fine(other, "DELETE FROM plain WHERE id = 7"), 0.1)
+        raw.send(parse("DELETE FROM plain WHERE id = 1", "gone"), SYNC)
+        assert raw.until()[0][0] == "1"
+        bea.cursor().execute(OTHER_ROWS[1][0])
+        refused(other.cursor(), "DELETE FROM plain WHERE id = 1")
+        raw.send(bind(name="gone"), execute(), SYNC)
+        assert "E" in [kind for kind, _ in raw.until()]
+    assert counts(gate) == before

@@ -100,7 +100,7 @@ def ledger_of(gate, person):
     """The gate's events of that person, oldest first, once no more of them come."""
     def read():
         return [item for item in gate.audrey.items("/admin/ledger/events?limit=200") if item.get("person") == person
-                and item.get("gate") == "db"]
+                and item["kind"] == "decision" and item.get("resource") == "orders-db"]
 
     seen = []
 

@@ -264,14 +264,83 @@ static void test_tags(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+static bool calls_it_otherwise(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("orders")) || sp_span_eq(name, SP_SPAN_LIT("scratch"));
+}
+
+/* Whether rows of that name are written, as far as the catalogue knows which those are. */
+static bool writes_known(room *it, const sp_sql_context *context, const char *text,
+                         const char *name)
+{
+    const sp_sql_judgement *got = sp_sql_judge_text(it->judge, context, sp_span_cstr(text));
+    assert_int_equal(got->fault, SP_SQL_FINE);
+    for (uint32_t i = 0; i < got->use_count; i++) {
+        const sp_sql_use *use = &got->uses[i];
+        if (use->kind == SP_SQL_RELATION && use->action == SP_ACTION_WRITE &&
+            sp_span_eq(use->name, sp_span_cstr(name))) {
+            return use->relation != SP_NONE;
+        }
+    }
+    fail_msg("%s: does not write %s", text, name);
+    return true;
+}
+
+/* A name that was given to other rows is not what the catalogue says of it. */
+static void test_other_rows(void **state)
+{
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office, .is_temporary = has_temp};
+    static const struct {
+        const char *text;
+        const char *name;
+        bool is_known;
+    } cases[] = {
+        {"DROP TABLE orders; CREATE VIEW orders AS SELECT * FROM audit.entries; "
+         "DELETE FROM orders WHERE id = 1",
+         "orders", false},
+        {"CREATE OR REPLACE VIEW v_names AS SELECT * FROM audit.entries; "
+         "DELETE FROM v_names WHERE id = 1",
+         "v_names", false},
+        {"CREATE VIEW v AS SELECT * FROM audit.entries; ALTER VIEW v RENAME TO orders; "
+         "DELETE FROM public.orders WHERE id = 1",
+         "orders", false},
+        {"ALTER TABLE audit.entries SET SCHEMA public; DELETE FROM entries WHERE id = 1", "entries",
+         false},
+        {"ALTER SCHEMA audit RENAME TO other; DELETE FROM orders WHERE id = 1", "orders", false},
+        {"DROP TABLE scratch; CREATE VIEW scratch AS SELECT * FROM audit.entries; "
+         "DELETE FROM scratch WHERE id = 1",
+         "scratch", false},
+        {"DELETE FROM orders WHERE id = 1; CREATE VIEW v AS SELECT 1", "orders", true},
+        {"ALTER TABLE orders RENAME note TO text; DELETE FROM orders WHERE id = 1", "orders", true},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        if (writes_known(it, &context, cases[i].text, cases[i].name) != cases[i].is_known) {
+            fail_msg("%s", cases[i].text);
+        }
+    }
+    const sp_sql_context session = {
+        .catalogue = it->office, .is_temporary = has_temp, .is_other = calls_it_otherwise};
+    assert_false(writes_known(it, &session, "DELETE FROM orders WHERE id = 1", "orders"));
+    assert_false(writes_known(it, &session, "DELETE FROM scratch WHERE id = 1", "scratch"));
+    assert_true(writes_known(it, &session, "DELETE FROM customers WHERE id = 1", "customers"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_temporary),  cmocka_unit_test(test_returning),
-        cmocka_unit_test(test_keys),       cmocka_unit_test(test_code),
-        cmocka_unit_test(test_tags),       cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_columns),    cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_conditions), cmocka_unit_test(test_calls_that_look_like_columns),
+        cmocka_unit_test(test_temporary),
+        cmocka_unit_test(test_returning),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_code),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_other_rows),
+        cmocka_unit_test(test_calls_that_look_like_columns),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -284,13 +284,15 @@ __attribute__((format(printf, 4, 5))) void db_refuse(db_refusal *refusal, const 
 void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *out);
 
 /* ---- cancel.c ---- */
-void db_cancel_request(uint32_t pid, sp_span key);
-void db_cancel_here(uint32_t pid, uint32_t key);
+void db_cancel_request(uint32_t pid, sp_span key, const uint8_t peer[16]);
+/* What it runs, or waits for. */
+void db_cancel_session(db_session *session);
+void db_cancel_here(uint32_t pid, uint32_t key, const uint8_t peer[16]);
 uint32_t db_cancel_pid(const db_session *session);
 
 /* ---- mesh.c ---- */
 void db_mesh_on_ready(sp_watch *watch, unsigned ready);
-void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key);
+void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key, const uint8_t peer[16]);
 /* Names of that database mean other rows from now on: for db_catalogue_moved_elsewhere(). */
 void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NAME_BYTES]);
 /* How many sessions this worker has, for the others. */

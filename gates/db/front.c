@@ -313,7 +313,7 @@ static void take_first(db_session *session)
         answer_gssenc(session, &first);
         break;
     case SP_PG_FIRST_CANCEL:
-        db_cancel_request(first.cancel_pid, first.cancel_key);
+        db_cancel_request(first.cancel_pid, first.cancel_key, session->who.peer);
         db_session_drop(session);
         break;
     case SP_PG_FIRST_STARTUP:

@@ -331,7 +331,10 @@ static void end_names(db_judge *judge, db_note *note, const db_end *end)
     } else if (named != NULL) {
         db_names_remove(&judge->names, named);
     }
-    if (note->close_kind != 0 && done) {
+    if (note->close_kind == 'a' && done) {
+        db_names_forget(&judge->names, DB_NAMED_PREPARED, SP_SPAN_EMPTY, true, note->number);
+        db_names_forget(&judge->names, DB_NAMED_PORTAL, SP_SPAN_EMPTY, true, note->number);
+    } else if (note->close_kind != 0 && done) {
         bool is_statement = note->close_kind == 'S' || note->close_kind == 's';
         bool all = (note->close_kind == 's' || note->close_kind == 'p') && note->name_len == 0;
         db_names_forget(&judge->names, is_statement ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,

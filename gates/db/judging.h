@@ -181,7 +181,7 @@ typedef struct {
     db_ruling ruling;
     const char *tag;
     uint32_t flags;     /* SP_SQL_IS_ of the text */
-    uint8_t close_kind; /* 'S', 'P' */
+    uint8_t close_kind; /* 'S', 'P'; by SQL 's', 'p' (no name: all); 'a': all of both */
     uint8_t name_len;
     uint8_t name[SP_NAME_MAX_BYTES]; /* closed, deallocated */
     bool runs;                       /* an execution, that is written down at its end */

@@ -249,7 +249,9 @@ static void note_deallocated(const sp_sql_judgement *judgement, db_note *note)
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & (SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE)) != 0 &&
             judgement->statement_count == 1 && statement->name.len <= SP_NAME_MAX_BYTES) {
-            note->close_kind = (statement->flags & SP_SQL_IS_DEALLOCATE) != 0 ? 's' : 'p';
+            bool is_prepared = (statement->flags & SP_SQL_IS_DEALLOCATE) != 0;
+            bool is_both = is_prepared && (statement->flags & SP_SQL_IS_CLOSE) != 0;
+            note->close_kind = is_both ? 'a' : is_prepared ? 's' : 'p';
             note->name_len = (uint8_t)statement->name.len;
             sp_copy(note->name, statement->name.ptr, statement->name.len);
         }

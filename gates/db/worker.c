@@ -96,9 +96,9 @@ static void on_push(sp_office *office, const sp_msg *msg)
         db_session_kill(end.connection, end.reason);
     } else if (msg->kind == SP_CORE_DB_CANCEL &&
                !sp_failed(sp_db_cancel_read(msg->body, &cancel))) {
-        const db_session *session = db_session_of(cancel.connection);
+        db_session *session = db_session_of(cancel.connection);
         if (session != NULL) {
-            db_cancel_here(db_cancel_pid(session), session->key);
+            db_cancel_session(session);
         }
     } else if (msg->kind == SP_CORE_DB_ASK_DONE) {
         db_judge_push(msg);

@@ -174,6 +174,12 @@ static bool is_harmless_value(sp_span name, sp_span value, bool is_reset)
         static const char *const words[] = {"utf8", "utf-8", "utf_8", "unicode"};
         return is_reset || is_listed(words, SP_COUNT(words), value);
     }
+    if (sp_span_eq_nocase(name, SP_SPAN_LIT("role")) ||
+        sp_span_eq_nocase(name, SP_SPAN_LIT("session_authorization"))) {
+        /* what it is anyway: nothing else is let through */
+        return is_reset || (sp_span_eq_nocase(name, SP_SPAN_LIT("role")) &&
+                            sp_span_eq_nocase(value, SP_SPAN_LIT("none")));
+    }
     return false;
 }
 

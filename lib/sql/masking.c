@@ -788,10 +788,8 @@ static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t
     const char *kept = judge_keep_text(judge, relation->definition);
     sp_sql_masking result = {.mode = SP_SQL_MASKING_CLEAN};
     const sp_sql_context context = {.catalogue = catalogue};
-    masking m = {.catalogue = catalogue,
-                 .context = &context,
-                 .mask_tags = UINT64_MAX,
-                 .result = &result};
+    masking m = {
+        .catalogue = catalogue, .context = &context, .mask_tags = UINT64_MAX, .result = &result};
     sql_tree tree = {.failed = true};
     if (kept != NULL) {
         tree_parse(kept, true, &tree);

@@ -147,7 +147,9 @@ static void walk_discard(walker *w, const DiscardStmt *discard)
 {
     switch (discard->target) {
     case DISCARD_ALL:
-        walk_fault(w, SP_SQL_FORBIDDEN, "DISCARD ALL, which resets who the session is");
+        /* back to what the connection began with, which is what we began it with; a session is
+         * never anybody but its account, so that does not change */
+        w->statement->flags |= SP_SQL_IS_DISCARD_TEMP | SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE;
         break;
     case DISCARD_TEMP:
         w->statement->flags |= SP_SQL_IS_DISCARD_TEMP;

@@ -143,11 +143,11 @@ DISGUISES = [
     "ALTER INDEX audit.i_what RENAME TO i_mine", "ALTER INDEX audit.entries RENAME TO mine",
     "SELECT set_config('search_path', 'pg_catalog'::varchar(1), false)",
     "SELECT set_config('search_path', 'audit', false)", "CREATE TABLE t (a int)",
-    "GRANT ALL ON orders TO PUBLIC", "SELECT query_to_xml('SELECT 1', true, true, '')", "DISCARD ALL",
+    "GRANT ALL ON orders TO PUBLIC", "SELECT query_to_xml('SELECT 1', true, true, '')",
     "SELECT pg_stats FROM pg_stats", "VACUUM orders", "LOCK TABLE audit.entries",
     "DECLARE c CURSOR FOR SELECT * FROM audit.entries", "SELECT lo_unlink(1)", "SET standard_conforming_strings = off",
     "SELECT set_config('standard_conforming_strings', 'off', false)", "SET client_encoding = 'SJIS'", "SET NAMES 'GBK'",
-    "SET SESSION AUTHORIZATION postgres", "RESET ROLE", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
+    "SET SESSION AUTHORIZATION postgres", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
     "COPY orders FROM PROGRAM 'cat'", "COPY orders TO '/tmp/x'", "SELECT lo_get(1)", "SELECT query FROM pg_stat_activity",
     "EXPLAIN (ANALYZE) UPDATE orders SET note = ''", "SELECT 1; SELECT 2; DROP TABLE orders",
 ]
@@ -412,3 +412,50 @@ def test_other_rows_for_everybody_at_once(gate, plain):
         raw.send(bind(name="gone"), execute(), SYNC)
         assert "E" in [kind for kind, _ in raw.until()]
     assert counts(gate) == before
+
+
+POOLERS = {  # what each sends before it gives a connection to the next one
+    "pgbouncer, HikariCP, Npgsql, psycopg2's reset()": ["DISCARD ALL"],
+    "asyncpg": ["SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;"],
+    "Npgsql with prepared statements": ["CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; "
+                                        "SELECT pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"],
+    "pgx, odyssey": ["ROLLBACK", "RESET ALL", "RESET SESSION AUTHORIZATION", "RESET ROLE", "SET ROLE NONE", "DEALLOCATE ALL"],
+}
+
+
+@pytest.mark.parametrize("pooler", POOLERS)
+def test_poolers_reset(gate, pooler):
+    """A connection that is given on is as it was at first: no names, no settings of who had it, and ours still hold."""
+    with contextlib.closing(gate.connect("carl")) as carl, carl.cursor() as c:
+        carl.autocommit = True
+        c.execute("SHOW search_path")
+        path = c.fetchone()
+        for text in ["SET work_mem = '5MB'", "PREPARE p AS SELECT count(*) FROM orders", "SET search_path = pg_catalog",
+                     "CREATE TEMP TABLE scratch (id int)"]:
+            c.execute(text)
+        for text in POOLERS[pooler]:
+            c.execute(text)
+        c.execute("SELECT current_setting('search_path'), current_setting('client_encoding'), current_setting('work_mem'), "
+                  "current_user, session_user")
+        assert c.fetchone() == (*path, "UTF8", "4MB", "op_all", "op_all")
+        if "DISCARD ALL" in POOLERS[pooler] or "DEALLOCATE ALL" in POOLERS[pooler]:
+            refused(c, "EXECUTE p", "26000")
+            c.execute("PREPARE p AS SELECT 1")
+            c.execute("EXECUTE p")
+            assert c.fetchone() == (1,)
+        c.execute("SELECT count(*) > 0 FROM orders")
+        assert c.fetchone() == (True,)
+        refused(c, "DELETE FROM orders")
+
+
+def test_a_reset_forgets_what_was_prepared_on_the_wire(gate):
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in("carl", "orders-db", gate.password("carl"))[-1][0] == "Z"
+        raw.send(parse("SELECT 1", "one"), SYNC)
+        assert raw.until()[0][0] == "1"
+        raw.send(message("Q", b"DISCARD ALL\0"))
+        assert [kind for kind, _ in raw.until() if kind in "CE"] == ["C"]
+        raw.send(bind(name="one"), execute(), SYNC)
+        assert b"26000" in dict(raw.until())["E"]
+        raw.send(parse("SELECT 2", "one"), bind(name="one"), execute(), SYNC)
+        assert [kind for kind, _ in raw.until()] == ["1", "2", "D", "C", "Z"]

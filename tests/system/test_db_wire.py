@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The database gate's wire: a whole office, a real PostgreSQL behind it, real clients and hostile bytes in front."""
 
+import contextlib
 import json
 import os
 import select
@@ -149,6 +150,27 @@ def test_cancel_finds_the_session_in_any_worker(db):
             cursor.execute("SELECT 1")
         timer.join()
         connection.close()
+
+
+def test_keys_of_cancel_requests_are_not_guessed(db):
+    """After some wrong keys of an address not even the right one is looked at, until a minute is over; from elsewhere it is."""
+    def request(key, source):
+        with socket.create_connection(("127.0.0.1", db.port), timeout=5, source_address=(source, 0)) as one:
+            one.sendall(struct.pack(">IIII", 16, 80877102, pid, key))
+            assert one.recv(1) == b""
+
+    with contextlib.closing(Raw(db.port)) as raw:
+        pid, key = struct.unpack(">II", dict(raw.log_in("lin", "orders-db", db.password("lin")))["K"])
+        for turn in range(25):
+            request(key ^ (turn + 1), "127.0.0.3")
+        raw.send(message("Q", b"SELECT pg_sleep(2)\0"))
+        time.sleep(0.2)
+        request(key, "127.0.0.3")
+        assert "E" not in dict(raw.until())
+        raw.send(message("Q", b"SELECT pg_sleep(20)\0"))
+        time.sleep(0.2)
+        request(key, "127.0.0.4")
+        assert b"57014" in dict(raw.until())["E"]
 
 
 def test_copy_both_ways(db, lin):

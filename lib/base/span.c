@@ -158,6 +158,14 @@ bool sp_span_is_utf8(sp_span text)
 {
     size_t at = 0;
     while (at < text.len) {
+        uint64_t eight = 0;
+        if (text.len - at >= sizeof(eight)) {
+            memcpy(&eight, text.ptr + at, sizeof(eight));
+            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+                at += sizeof(eight); /* ASCII, as nearly all text is */
+                continue;
+            }
+        }
         size_t step = utf8_step(text.ptr + at, text.len - at);
         if (step == 0) {
             return false;

@@ -24,6 +24,27 @@ static bool stands_at(sp_span text, size_t at, const char *word)
     return true;
 }
 
+/* Whether one of the words below begins with these two letters: most places of a text are passed by
+ * with this. */
+static bool may_begin(uint8_t first, uint8_t second)
+{
+#define LETTER(c) (UINT32_C(1) << ((c) - 'a'))
+    static const uint32_t seconds[26] = {
+        ['a' - 'a'] = LETTER('p'),
+        ['c' - 'a'] = LETTER('o') | LETTER('r'),
+        ['d' - 'a'] = LETTER('b'),
+        ['h' - 'a'] = LETTER('m'),
+        ['p' - 'a'] = LETTER('a') | LETTER('g') | LETTER('o') | LETTER('r'),
+        ['s' - 'a'] = LETTER('e'),
+        ['t' - 'a'] = LETTER('o'),
+        ['u' - 'a'] = LETTER('s'),
+    };
+#undef LETTER
+    unsigned row = (unsigned)first - 'a';
+    unsigned bit = (unsigned)second - 'a';
+    return row < 26 && bit < 26 && (seconds[row] >> bit & 1U) != 0;
+}
+
 bool sp_sql_names_secret(sp_span text)
 {
     static const char *const words[] = {
@@ -31,11 +52,8 @@ bool sp_sql_names_secret(sp_span text)
         "credential", "conninfo", "crypt",  "dblink",      "user mapping", "hmac",
         "token",      "api_key",  "apikey", "connection",
     };
-    static const uint8_t first[256] = {
-        ['p'] = 1, ['s'] = 1, ['c'] = 1, ['d'] = 1, ['u'] = 1, ['h'] = 1, ['t'] = 1, ['a'] = 1,
-        ['P'] = 1, ['S'] = 1, ['C'] = 1, ['D'] = 1, ['U'] = 1, ['H'] = 1, ['T'] = 1, ['A'] = 1};
-    for (size_t at = 0; at < text.len; at++) {
-        if (first[text.ptr[at]] == 0) {
+    for (size_t at = 0; at + 1 < text.len; at++) {
+        if (!may_begin(lower(text.ptr[at]), lower(text.ptr[at + 1]))) {
             continue;
         }
         for (size_t i = 0; i < SP_COUNT(words); i++) {

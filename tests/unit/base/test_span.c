@@ -83,6 +83,12 @@ static void knows_utf8(void **state)
     for (size_t i = 0; i < SP_COUNT(bad); i++) {
         assert_false(sp_span_is_utf8(sp_span_cstr(bad[i])));
     }
+    for (size_t at = 0; at < 24; at++) { /* wherever it stands in a long text */
+        char text[] = "twenty four bytes, ASCII";
+        assert_true(sp_span_is_utf8(sp_span_cstr(text)));
+        text[at] = (char)0x80;
+        assert_false(sp_span_is_utf8(sp_span_cstr(text)));
+    }
 }
 
 static void knows_labels(void **state)

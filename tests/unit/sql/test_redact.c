@@ -7,6 +7,7 @@
 #include "lib/base/mem.h"
 #include "lib/sql/redact.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *redacted(const char *text, bool is_secret, size_t max)
@@ -56,6 +57,15 @@ static void test_secrets(void **state)
         if (strstr(got, "geheim") != NULL) {
             fail_msg("%s -> %s", texts[i], got);
         }
+    }
+    static const char *const words[] = {"Passw",      "postgreS", "PGP_",         "private key",
+                                        "PassPhrase", "secret",   "Credential",   "connInfo",
+                                        "CRYPT",      "dBlink",   "User mapping", "hMac",
+                                        "TOken",      "api_key",  "aPikey",       "Connection"};
+    for (size_t i = 0; i < SP_COUNT(words); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "SELECT 'geheim', x_%s", words[i]);
+        assert_null(strstr(redacted(text, false, 100), "geheim"));
     }
     assert_string_equal(redacted("ALTER USER x PASSWORD 'y' VALID UNTIL 'z'", false, 100),
                         "ALTER USER x PASSWORD '***' VALID UNTIL '***'");

@@ -124,16 +124,29 @@ class Side:
     def __init__(self, name, environment, pids):
         self.name, self.environment, self.pids = name, environment, pids
 
+    def pgbench(self, mode, seconds, clients, what):
+        done = subprocess.run(["pgbench", *what, "-n", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(seconds),
+                               "-M", mode], capture_output=True, text=True, env=self.environment(), check=False)
+        found = re.search(r"actually processed: ([0-9]+)\n(?s:.*)tps = ([0-9.]+)", done.stdout)
+        if found is None or "failed transactions: 0 " not in done.stdout:
+            raise SystemExit(f"{self.name} {mode}: {done.stdout}{done.stderr}")
+        return int(found.group(1)), float(found.group(2))
+
     def run(self, mode, seconds, clients=CLIENTS, what=("-S",)):
         """Transactions a second, and processor time of the side a transaction in microseconds."""
         before = processor_s(self.pids())
-        done = subprocess.run(["pgbench", *what, "-n", "-c", str(clients), "-j", str(min(2, clients)), "-T", str(seconds),
-                               "-M", mode], capture_output=True, text=True, env=self.environment(), check=False)
-        found = re.search(r"tps = ([0-9.]+)", done.stdout)
-        if found is None or "failed transactions: 0 " not in done.stdout:
-            raise SystemExit(f"{self.name} {mode}: {done.stdout}{done.stderr}")
-        tps = float(found.group(1))
-        return tps, (processor_s(self.pids()) - before) / (tps * seconds) * 1e6
+        count, tps = self.pgbench(mode, seconds, clients, what)
+        return tps, (processor_s(self.pids()) - before) / count * 1e6
+
+    def latency_us(self, seconds):
+        """Of one client's statement, the median of all that it ran."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.pgbench("simple", seconds, 1, ("-S", "-l", f"--log-prefix={folder}/statements"))
+            times = []
+            for name in os.listdir(folder):
+                with open(os.path.join(folder, name), encoding="ascii") as file:
+                    times += [int(line.split()[2]) for line in file]
+        return statistics.median(times)
 
 
 class Bench:
@@ -193,8 +206,7 @@ class Bench:
 
     def added_latency_us(self):
         """Of one client's statement, median over rounds."""
-        return statistics.median(1e6 / self.gate.run("simple", 1, 1)[0] - 1e6 / self.direct.run("simple", 1, 1)[0]
-                                 for _ in range(self.rounds))
+        return statistics.median(self.gate.latency_us(1) - self.direct.latency_us(1) for _ in range(self.rounds))
 
     def idle(self, count):
         """Opens so many connections that do nothing; (connections, bytes each)."""

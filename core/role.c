@@ -14,6 +14,7 @@
 #include "core/http/stream.h"
 #include "core/identity/identity.h"
 #include "core/ledger_client.h"
+#include "core/notices/notices.h"
 #include "core/sessions/sessions.h"
 #include "core/ssh/ssh.h"
 #include "core/vault_client.h"
@@ -237,6 +238,7 @@ static sp_err start_rooms(role *self)
     TRY(step("approvals", sp_approvals_start(core, &core->approvals)));
     TRY(step("databases", sp_databases_start(core, &core->databases)));
     TRY(step("SSH", sp_ssh_start(core, &core->ssh)));
+    TRY(step("notices", sp_notices_start(core, &core->notices)));
     TRY(step("what is cut", sp_cut_start(core, &core->cutter)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
@@ -283,6 +285,8 @@ static void stop(role *self)
     sp_http_stop(core->http);
     sp_databases_stop(core->databases);
     core->databases = NULL; /* gates that go away now are not told to it any more */
+    sp_notices_stop(core->notices);
+    core->notices = NULL;
     sp_ssh_stop(core->ssh);
     core->ssh = NULL;
     sp_cut_stop(core->cutter);

@@ -33,6 +33,7 @@ static void value_stays_text(sp_span value)
                                                        [SP_FORM_PLAIN] = "\r\n\x1b",
                                                        [SP_FORM_HTML] = "<>\"'",
                                                        [SP_FORM_CHAT] = "*_`~[]<>#@|\\!&\n",
+                                                       [SP_FORM_BARE] = "*_`~[]<>#@|\\!&\n",
                                                        [SP_FORM_SLACK] = "*_`~[]<>#@|\\!\n"};
     for (unsigned form = 0; form < SP_FORM_COUNT; form++) {
         auto_buf sp_buf out = sp_buf_make(OUT_MAX);

@@ -131,6 +131,7 @@ static void put_point(uint32_t point, sp_span bytes, sp_form form, sp_buf *out)
         put_slack(point, bytes, out);
         break;
     case SP_FORM_CHAT:
+    case SP_FORM_BARE:
         if (is_special_in_chat(point)) {
             put_full_width(point, out);
         } else {
@@ -257,6 +258,7 @@ static void put_url(sp_span url, sp_form form, sp_buf *out)
         break;
     case SP_FORM_LINE:
     case SP_FORM_PLAIN:
+    case SP_FORM_BARE:
     case SP_FORM_COUNT:
         sp_buf_span(out, url);
         break;

@@ -18,7 +18,8 @@ typedef enum {
     SP_FORM_LINE,  /* one line, plain: a subject */
     SP_FORM_PLAIN, /* text/plain */
     SP_FORM_HTML,  /* paragraphs of text/html */
-    SP_FORM_CHAT,  /* WeCom, DingTalk, Feishu, Teams: Markdown in which nothing of it is special */
+    SP_FORM_CHAT,  /* WeCom, DingTalk, Teams: Markdown in which nothing of it is special */
+    SP_FORM_BARE,  /* Feishu: the same, links as they are */
     SP_FORM_SLACK, /* mrkdwn, verbatim */
     SP_FORM_COUNT
 } sp_form;

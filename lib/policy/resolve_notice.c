@@ -222,6 +222,14 @@ static sp_err check_audience(compiling *c, const doc_audience *doc)
         set_error(c, &doc->head.place, "an audience names 'who' or 'post'");
     }
     known_channels(c, file, &doc->post);
+    for (size_t i = 0; i < doc->post.count; i++) {
+        const doc_head *head =
+            find_doc(c->set, SP_DOC_CHANNEL, sizeof(doc_channel), doc->post.items[i].text);
+        const doc_channel *channel = (const doc_channel *)(const void *)head;
+        if (channel != NULL && channel->via == SP_CHANNEL_EMAIL + 1) {
+            set_wrong(c, file, &doc->post.items[i], "a mail goes to people, not to a group");
+        }
+    }
     return sp_ok();
 }
 

@@ -32,7 +32,7 @@ typedef struct {
     sp_buf url;
     sp_buf out; /* what is sent */
     size_t sent;
-    sp_buf answer; /* HTTP: the body; mail: the last line */
+    sp_buf answer; /* HTTP: the body; mail: the first refusal */
     bool too_long;
     char words[CURL_ERROR_SIZE];
 } transfer;
@@ -70,12 +70,14 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *self)
     return t->too_long ? 0 : size * count; /* 0 ends it */
 }
 
-/* The last line that the mail server said. */
+/* The first refusal that the mail server spoke; the farewell behind it says nothing. */
 static size_t on_line(char *bytes, size_t size, size_t count, void *self)
 {
     transfer *t = self;
-    sp_buf_reset(&t->answer);
-    sp_buf_span(&t->answer, sp_text_cut(sp_span_of(bytes, size * count), 200));
+    bool is_refusal = size * count > 0 && (bytes[0] == '4' || bytes[0] == '5');
+    if (is_refusal && t->answer.len == 0) {
+        sp_buf_span(&t->answer, sp_text_cut(sp_span_of(bytes, size * count), 200));
+    }
     return size * count;
 }
 

@@ -119,7 +119,7 @@ static sp_err give_up(notice_queue *q, sp_arena *arena, delivery_row *d)
     TRY(add_tried(arena, d));
     d->attempts = 0;
     d->next_unix_s = now_s();
-    sp_span last = d->channel;
+    delivery_row last = *d;
     d->channel = SP_SPAN_EMPTY;
     if (d->person != 0 && !sp_failed(notice_person_load(q->core->store, d->person, &person)) &&
         !sp_failed(notice_row_load(q->core->store, d->notice, &notice))) {
@@ -127,7 +127,8 @@ static sp_err give_up(notice_queue *q, sp_arena *arena, delivery_row *d)
     }
     if (d->channel.len == 0) {
         d->stage = DELIVERY_UNREACHED;
-        d->channel = last; /* where it ended */
+        d->channel = last.channel; /* where it ended */
+        d->address = last.address;
     }
     return sp_ok();
 }

@@ -315,8 +315,8 @@ sp_err notice_reach_routes(sp_core *core)
     static const sp_route routes[] = {
         {"GET", "/api/v1/me/reach", SP_WHO_PERSON, get_mine, 0},
         {"PUT", "/api/v1/me/reach", SP_WHO_PERSON, put_mine, 0},
-        {"GET", "/api/v1/people/{id}/reach", SP_WHO_SYSTEM | SP_WHO_LOCAL, get_one, 0},
-        {"PUT", "/api/v1/people/{id}/reach", SP_WHO_SYSTEM | SP_WHO_LOCAL, put_one, 0},
+        {"GET", "/api/v1/admin/people/{id}/reach", SP_WHO_SYSTEM | SP_WHO_LOCAL, get_one, 0},
+        {"PUT", "/api/v1/admin/people/{id}/reach", SP_WHO_SYSTEM | SP_WHO_LOCAL, put_one, 0},
     };
     return sp_router_add(core->router, routes, SP_COUNT(routes));
 }

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Notices over a whole office: mails through a real SMTP server, posts to endpoints that check as the vendors do.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/NOTICES.md, core/notices/README.md, courier/README.md.
+"""
+import re
+import time
+
+import pytest
+
+from noticelib import Hooks, Local, MailServer, add_people
+from officelib import Office, wait_for
+
+STAFF = [f"staff{i:03}" for i in range(40)]
+HOSTILE = "<b>x</b> *y* @all http://evil.example\u202e\r\nBcc: all@staff.example [z](http://evil.example)"
+
+DOCUMENTS = """\
+kind: Audience
+name: staff
+who: {{ any: true }}
+minus: {{ people: [olga, sam, audrey] }}
+---
+kind: Audience
+name: chats
+post: [wecom, dingtalk, feishu, slack, teams, webhook]
+---
+kind: Audience
+name: slow
+post: [slow]
+---
+kind: Audience
+name: sams
+who: {{ people: [sam] }}
+---
+kind: Channel
+name: mail
+via: email
+address: 127.0.0.1:{smtp}
+tls: loopback
+from: "门卫 <gate@office.example>"
+retry: 1s
+attempts: 3
+---
+kind: Notice
+name: hello
+title: {{ en: "Hello {{{{who}}}}", zh: "您好 {{{{who}}}}" }}
+body: {{ en: "Text of {{{{who}}}} for {{{{reader}}}}: {{{{link}}}}", zh: "致 {{{{reader}}}}：{{{{who}}}} {{{{link}}}}" }}
+variables: [{{ name: who, sample: Ann }}]
+audience: staff
+---
+kind: Notice
+name: urgent
+title: {{ en: Urgent, zh: 紧急 }}
+body: {{ en: "{{{{link}}}}", zh: "{{{{link}}}}" }}
+audience: staff
+acknowledge: {{ within: 2s, by: all, then: sams }}
+---
+kind: Channel
+name: slow
+via: webhook
+address: "http://127.0.0.1:{hooks}/slow/"
+signed: false
+per_minute: 1
+timeout: 1s
+retry: 1s
+attempts: 2
+---
+"""
+
+
+class House:
+    def __init__(self):
+        self.refused = lambda address: None
+        self.smtp = MailServer(refuse=lambda address: self.refused(address))
+        self.hooks = Hooks()
+        self.hooks._slow = lambda post: (204, {}, "")
+        text = DOCUMENTS.format(smtp=self.smtp.port, hooks=self.hooks.port) + self.hooks.documents()
+        self.office = Office(documents={"notices.yaml": text}).start()
+        self.local = Local(self.office.run_dir)
+        self.olga, self.sam, self.audrey = self.office.set_up_administrators()
+        add_people(self.office, STAFF)
+        self.hooks.give_secrets(self.local)
+
+    def fresh(self):
+        self.refused = lambda address: None
+        self.smtp.mails.clear()
+        self.hooks.posts.clear()
+        self.hooks.scripted.clear()
+        return self
+
+
+@pytest.fixture(scope="module")
+def whole():
+    house = House()
+    yield house
+    house.smtp.close()
+    house.hooks.close()
+    house.office.close()
+
+
+@pytest.fixture
+def house(whole):
+    return whole.fresh()
+
+
+def sent_to(house):
+    return sorted(mail.to.split("@")[0] for mail in house.smtp.mails)
+
+
+# ---- mail
+
+def test_everybody_gets_one_mail(house):
+    number = house.local.send("hello", values={"who": "Ann"})
+    done = house.local.finished(number)
+    assert sent_to(house) == STAFF
+    assert done["counts"] == {"people": 40, "waiting": 0, "handed_over": 40, "not_reached": 0, "acknowledged": 0}
+    mail = house.smtp.mails[0]
+    assert mail.subject == "Hello Ann / 您好 Ann"
+    assert mail.message["From"].addresses[0].display_name == "门卫" and mail.message["Auto-Submitted"] == "auto-generated"
+    assert mail.part("plain").startswith(f"Text of Ann for {mail.to.split('@')[0].capitalize()}: https://portal.office.localhost")
+
+
+def test_a_server_that_refuses_half_leaves_an_exact_list(house):
+    house.refused = lambda address: "550 5.1.1 no such user" if int(address[5:8]) % 2 else None
+    number = house.local.send("hello", values={"who": "Ann"})
+    done = house.local.finished(number)
+    odd = [name for name in STAFF if int(name[5:]) % 2]
+    unreached = house.local.people(number, "not_reached")
+    assert [one["person"] for one in unreached] == odd
+    assert all("550 5.1.1 no such user" in one["why"] and one["attempts"] == 0 for one in unreached)
+    assert sent_to(house) == [name for name in STAFF if name not in odd]
+    assert done["counts"]["not_reached"] == 20 and done["counts"]["handed_over"] == 20
+
+
+def test_what_is_refused_for_now_is_tried_again(house):
+    seen = set()
+
+    def once(address):
+        if address in seen or address[5:8] != "007":
+            return None
+        seen.add(address)
+        return "451 4.7.1 greylisted"
+
+    house.refused = once
+    number = house.local.send("hello", values={"who": "Ann"})
+    house.local.finished(number)
+    assert sent_to(house) == STAFF
+
+
+def test_hostile_values_stay_text(house):
+    number = house.local.send("hello", values={"who": HOSTILE})
+    house.local.finished(number)
+    mail = house.smtp.mails[0]
+    assert sent_to(house) == STAFF  # nobody but these
+    assert mail.message["Bcc"] is None and "\u202e" not in mail.subject
+    assert "<b>" not in mail.part("html") and "&lt;b&gt;" in mail.part("html")
+    assert 'href="http' not in mail.part("html").replace('href="https://portal.office.localhost', "")
+    number = house.local.send("hello", "chats", values={"who": HOSTILE})
+    house.local.finished(number)
+    text = house.hooks.of("dingtalk")[0]["json"]["markdown"]["text"]
+    assert "@all" not in text and "*y*" not in text and "](http:" not in text and "<b>" not in text
+    text = house.hooks.of("slack")[0]["json"]["blocks"][0]["text"]["text"]
+    assert "<b>" not in text and "*y*" not in text and "http://evil" not in text
+
+
+# ---- chats and webhooks
+
+def test_every_vendor_takes_its_post(house):
+    number = house.local.send("hello", "chats", values={"who": "Ann"})
+    house.local.finished(number)
+    posts = house.local.people(number)
+    assert {one["post"]: one["state"] for one in posts} == dict.fromkeys(
+        ("wecom", "dingtalk", "feishu", "slack", "teams", "webhook"), "handed_over"), posts
+    assert len(house.hooks.posts) == 6
+
+
+def test_errors_in_the_body_of_a_200_are_errors(house):
+    house.hooks.scripted = {
+        "wecom": [(200, {}, '{"errcode":93000,"errmsg":"invalid"}')],
+        "dingtalk": [(200, {}, '{"errcode":310000,"errmsg":"sign not match"}')],
+        "feishu": [(200, {}, '{"code":19024,"msg":"Key Words Not Found"}')],
+        "slack": [(404, {}, "no_service")],
+        "teams": [(200, {}, "x" * 100000)] * 3,
+        "webhook": [(500, {}, ""), (500, {}, ""), (302, {"Location": "http://127.0.0.1/"}, "")]}
+    number = house.local.send("hello", "chats", values={"who": "Ann"})
+    house.local.finished(number)
+    why = {one["post"]: one["why"] for one in house.local.people(number, "not_reached")}
+    assert "93000" in why["wecom"] and "310000" in why["dingtalk"] and "keyword" in why["feishu"]
+    assert "no_service" in why["slack"] and "16 KiB" in why["teams"] and "302" in why["webhook"]
+    assert len(house.hooks.of("webhook")) == 3 and len(house.hooks.of("wecom")) == 1
+
+
+def test_a_vendor_that_wants_it_slower_is_obeyed(house):
+    house.hooks.scripted = {"slack": [(429, {"Retry-After": "2"}, "")], "feishu": [(503, {"Retry-After": "1"}, "")]}
+    number = house.local.send("hello", "chats", values={"who": "Ann"})
+    channels = wait_for("the pause", 5, lambda: [c for c in house.local.get("/admin/channels")["items"]
+                                                 if c["name"] == "slack" and c["paused_until"]])
+    assert "429" in channels[0]["why"]
+    house.local.finished(number)
+    first, second = house.hooks.of("slack")
+    assert 1.8 < second["at"] - first["at"] < 6
+
+
+def test_one_that_hangs_is_given_up_and_what_waits_goes_out_as_one(house):
+    house.hooks.scripted = {"slow": ["hang"]}
+    numbers = [house.local.send("hello", "slow", values={"who": f"number {i}"}) for i in range(4)]
+    wait_for("the time-out", 10, lambda: [c for c in house.local.get("/admin/channels")["items"]
+                                          if c["name"] == "slow" and c["failing"]])
+    assert len(house.hooks.of("slow")) == 1
+    waiting = [house.local.people(number)[0] for number in numbers]
+    assert "imed out" in waiting[0]["why"] or "timeout" in waiting[0]["why"].lower()
+
+
+# ---- acknowledging
+
+def test_the_link_of_a_mail_acknowledges_and_escalation_follows(house):
+    number = house.local.send("urgent")
+    house.local.finished(number)
+    link = re.search(r"acknowledge#(\S+)", house.smtp.mails[0].part("plain")).group(1)
+    who = house.smtp.mails[0].to.split("@")[0]
+    stranger = house.office.browser()
+    portal = house.olga
+    said = portal.call("POST", "/notices/acknowledge", {"token": link})
+    assert said["acknowledged_at"]
+    acked = [one["person"] for one in house.local.people(number) if one["acknowledged_at"]]
+    assert acked == [who]
+    forged = link[:-1] + ("A" if link[-1] != "A" else "B")
+    with pytest.raises(Exception, match="404|not one of ours"):
+        portal.call("POST", "/notices/acknowledge", {"token": forged})
+    del stranger
+    letters = wait_for("the escalation", 10, lambda: [one for one in house.sam.items("/me/notices")
+                                                      if "Nobody has acknowledged" in one["texts"]["en"]["title"]])
+    assert house.local.notice(number)["escalated"] and letters[0]["acknowledged_at"] is None
+    house.sam.post(f"/me/notices/{letters[0]['id']}/acknowledge")
+    again = [one for one in house.sam.items("/me/notices") if one["id"] == letters[0]["id"]]
+    assert again[0]["acknowledged_at"]
+    with pytest.raises(Exception, match="404|no such notice"):
+        house.olga.post(f"/me/notices/{letters[0]['id']}/acknowledge")
+
+
+def test_values_are_checked(house):
+    assert house.local.call("POST", "/admin/notices", {"notice": "hello", "values": {}})[0] == 422
+    status, said = house.local.call("POST", "/admin/notices", {"notice": "hello", "values": {"who": "x", "what": "y"}})
+    assert status == 422 and "no variable of this name" in said["detail"]
+    assert house.local.call("POST", "/admin/notices", {"notice": "nothing"})[0] == 404
+    assert house.local.call("POST", "/admin/notices", {"notice": "hello", "audience": "x", "values": {"who": "x"}})[0] == 404
+    shown = house.local.post("/admin/notices/preview", {"notice": "hello", "values": {"who": "Ann"}, "drill": True})
+    assert shown["en"]["title"] == "DRILL: Hello Ann" and "<p>" in shown["zh"]["html"]
+
+
+# ---- death
+
+def test_nobody_twice_and_nobody_missed_when_core_and_courier_die(house):
+    for role in ("core", "courier", "core"):
+        house.smtp.mails.clear()
+        house.refused = lambda address: time.sleep(0.01)
+        number = house.local.send("hello", values={"who": role})
+        wait_for("some mails", 20, lambda: len(house.smtp.mails) > 8)
+        pid = house.office.kill(role)
+        house.office.wait_role(role, other_than=pid)
+        wait_for("the office", 20, lambda: house.local.get("/admin/channels")["courier"])
+        house.local.finished(number)
+        ids = {}
+        for mail in house.smtp.mails:
+            ids.setdefault(mail.to, []).append(mail.id)
+        assert sorted(box.split("@")[0] for box in ids) == STAFF
+        twice = [box for box, found in ids.items() if len(found) > 1]
+        assert all(len(set(found)) == 1 for found in ids.values())
+        assert not twice if role == "core" else len(twice) <= 8, twice  # a lost answer: the same Message-ID again

@@ -135,7 +135,7 @@ void sg_conn_new(int fd, const struct sockaddr *address)
     }
     conn->timer.on_time = on_time;
     conn->resource = SP_NONE;
-    conn->opened_unix_us = sp_now_unix_us();
+    conn->opened_us = sp_loop_now_us(sg_here.loop);
     conn->moved_us = sp_loop_now_us(sg_here.loop);
     conn->connection = sp_recorder_reference();
     conn->front.is_front = true;
@@ -374,7 +374,8 @@ static void tick_channels(sg_conn *conn, bool office_is_up)
 static bool is_over(const sg_conn *conn, sg_refusal *refusal)
 {
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
-    uint64_t idle_s = (sp_loop_now_us(sg_here.loop) - conn->moved_us) / 1000000;
+    uint64_t now_us = sp_loop_now_us(sg_here.loop);
+    uint64_t idle_s = (now_us - conn->moved_us) / 1000000;
     uint64_t idle_max_s = conn->at < SG_AT_BACK ? MENU_IDLE_S : conn->ssh.idle_s;
     if ((conn->expires_unix_s != 0 && conn->expires_unix_s <= now_unix_s) ||
         conn->rider.expires_unix_s <= now_unix_s) {
@@ -384,7 +385,7 @@ static bool is_over(const sg_conn *conn, sg_refusal *refusal)
         sg_refusal_make(refusal, SP_REASON_LIMIT, "nothing has passed for %u minutes",
                         (unsigned)(idle_max_s / 60));
     } else if (conn->ssh.longest_s != 0 &&
-               conn->opened_unix_us / 1000000 + conn->ssh.longest_s <= now_unix_s) {
+               (now_us - conn->opened_us) / 1000000 >= conn->ssh.longest_s) {
         sg_refusal_make(refusal, SP_REASON_LIMIT, "a connection to this machine lasts %u minutes",
                         (unsigned)(conn->ssh.longest_s / 60));
     } else {

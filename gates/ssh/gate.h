@@ -287,7 +287,7 @@ struct sg_conn {
     sg_backing *backing; /* while the target is being reached */
 
     uint64_t connection;
-    uint64_t opened_unix_us;
+    uint64_t opened_us; /* by the loop's clock, which nobody sets */
     uint64_t moved_us;  /* when bytes passed last */
     uint64_t active_us; /* when he typed last, or anything moved that is no terminal */
     sg_pace paces[2];   /* to the target, from it */

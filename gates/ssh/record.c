@@ -192,7 +192,7 @@ void sg_record_end(sg_conn *conn)
     event.object = sp_span_cstr(conn->account);
     event.bytes_in = conn->bytes_in;
     event.bytes_out = conn->bytes_out;
-    uint64_t took_us = sp_now_unix_us() - conn->opened_unix_us;
+    uint64_t took_us = sp_loop_now_us(sg_here.loop) - conn->opened_us;
     event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
     int len = snprintf(room, sizeof(room),
                        "{\"channels\":%u,\"recorded\":%llu,\"files\":%llu,\"opaque\":%llu,"

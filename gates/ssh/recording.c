@@ -30,6 +30,7 @@ struct sg_recording {
     bool blocked; /* nothing more passes until then */
     bool cut;     /* a command printed more than is kept */
     bool failed;
+    bool late;     /* failed, because the disk did not get it in time */
     uint64_t kept; /* bytes of a command */
 };
 
@@ -54,16 +55,25 @@ static bool must_be_sure(const sg_channel *channel)
 
 /* ---- chunks ---- */
 
+static void look(struct sg_recording *rec);
+static void plan(struct sg_recording *rec);
+
 static void on_disk(sp_recorder_wait *wait, bool durable)
 {
     struct sg_recording *rec =
         (struct sg_recording *)(void *)((char *)wait - offsetof(struct sg_recording, wait));
+    sg_channel *channel = rec->channel;
     rec->waits = false;
     if (!durable) {
-        fail(rec->channel);
+        rec->late = true;
+        fail(channel);
     } else if (rec->blocked) {
         rec->blocked = false;
-        sg_channel_step(rec->channel);
+        sg_channel_step(channel);
+        if (channel->recording == rec && !rec->failed) {
+            look(rec); /* what was due while it waited, though nothing else came */
+            plan(rec);
+        }
     }
 }
 
@@ -279,8 +289,8 @@ void sg_recording_end(sg_channel *channel)
     sp_timer_clear(sg_here.loop, &rec->timer);
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
     sp_echo_end(&rec->echo, &typed);
-    if (!rec->failed) {
-        SP_IGNORE(cut(rec, true)); /* no room is counted as a loss; nothing passes any more */
+    if (!rec->failed || rec->late) { /* what has passed is written down, however late it comes */
+        SP_IGNORE(cut(rec, true));   /* no room is counted as a loss; nothing passes any more */
     }
     sp_recorder_forget(&rec->wait); /* the last cut may be several chunks, and wait for the first */
     sp_cast_done(&rec->cast);

@@ -391,11 +391,15 @@ sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
     put_limits(ssh, &out);
     out.flags |= ssh->shell == DOC_FALSE ? 0 : SNAP_SSH_SHELL;
     out.flags |= ssh->record_input == DOC_TRUE ? SNAP_SSH_RECORD_INPUT : 0;
-    if (ssh->host_keys.count == 0 && ssh->host_cas.count == 0) {
+    if (ssh->host_keys.count == 0 && ssh->host_cas.count > 0) {
         set_error(
             c, &ssh->place,
-            "ssh needs 'host_keys' or 'host_ca': a host that nobody can tell from another "
-            "one is not connected to (ssh-keyscan prints its keys; compare them on the host)");
+            "ssh needs 'host_keys' besides 'host_ca': the gate cannot see the certificates of "
+            "hosts yet (libssh 0.10 does not ask for them)");
+    } else if (ssh->host_keys.count == 0) {
+        set_error(c, &ssh->place,
+                  "ssh needs 'host_keys': a host that nobody can tell from another one is not "
+                  "connected to (ssh-keyscan prints its keys; compare them on the host)");
     }
     TRY(put_address(&r, &out));
     TRY(put_keys(&r, &ssh->host_keys, &out.host_keys));

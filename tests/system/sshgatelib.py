@@ -80,9 +80,10 @@ def keygen(path, kind="ed25519", *words):
 
 
 class Sshd:
-    """A machine: sshd on loopback."""
+    """A machine: sshd on loopback. password: it takes that and nothing else, from a shadow file of its own (root)."""
 
-    def __init__(self):
+    def __init__(self, password=None):
+        self.password = password
         self.dir = tempfile.mkdtemp(prefix="sp-sshd-", dir="/tmp")
         os.mkdir(os.path.join(self.dir, "bin"))  # programs that come before the machine's own
         self.port = free_port()
@@ -95,11 +96,26 @@ class Sshd:
         with open(os.path.join(self.dir, "ca.pub"), "w", encoding="ascii") as file:
             file.write(ca)
         with open(os.path.join(self.dir, "sshd_config"), "w", encoding="ascii") as file:
-            file.write(SSHD.format(port=self.port, dir=self.dir) + more)
+            text = SSHD.format(port=self.port, dir=self.dir) + more
+            if self.password is not None:
+                text = text.replace("PasswordAuthentication no", "PasswordAuthentication yes\nPubkeyAuthentication no")
+            file.write(text)
         with open(os.path.join(self.dir, "log"), "ab") as log:
-            self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", os.path.join(self.dir, "sshd_config")],
+            self.process = subprocess.Popen([*self._as_its_own(), "/usr/sbin/sshd", "-D", "-e", "-f",
+                                             os.path.join(self.dir, "sshd_config")],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for("sshd", 10, self._answers)
+
+    def _as_its_own(self):
+        """Words before sshd that give it a shadow file of its own."""
+        if self.password is None or os.geteuid() != 0:
+            return []
+        digest = subprocess.run(["openssl", "passwd", "-6", "-stdin"], input=self.password, capture_output=True,
+                                text=True, check=True).stdout.strip()
+        shadow = os.path.join(self.dir, "shadow")
+        with open(shadow, "w", encoding="ascii") as file:
+            file.write(f"{ACCOUNT}:{digest}:19000:0:99999:7:::\n")
+        return ["unshare", "-m", "sh", "-c", f'mount --bind {shadow} /etc/shadow && exec "$@"', "sh"]
 
     def _answers(self):
         return subprocess.run(["ssh-keyscan", "-p", str(self.port), "127.0.0.1"], capture_output=True,

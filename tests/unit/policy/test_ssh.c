@@ -273,7 +273,8 @@ static void mistakes_are_told(void **state)
         const char *words;
     } WRONG[] = {
         {SSH(GOOD_KEY), 6, "ssh needs 'address'"},
-        {SSH("  address: h\n"), 6, "needs 'host_keys' or 'host_ca'"},
+        {SSH("  address: h\n"), 6, "needs 'host_keys'"},
+        {SSH("  address: h\n  host_ca: " KEY "\n"), 6, "cannot see the certificates"},
         {SSH(GOOD_KEY "  address: ssh://h\n"), 8, "an address is a host and a port"},
         {SSH(GOOD_KEY "  address: h:0\n"), 8, "an address is a host and a port"},
         {SSH("  address: h\n  host_keys: AAAA\n"), 8, "keys are ssh-ed25519"},

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of the SSH gate: how fast, how long, how many; what ends when it cannot be recorded; which machines are trusted,
+and as whom it signs in there. OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "SSH", gates/ssh/README.md."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import paramiko
+import pytest
+
+from officelib import wait_for
+from sshgatelib import ACCOUNT, HOST, SshOffice, Sshd, keygen
+
+MIB = 1 << 20
+DOCUMENTS = """\
+kind: Rule
+name: engineers work
+who: { roles: [engineer] }
+to: { classes: [internal] }
+may: [connect, read, write, execute, import, export, destroy]
+with: { record: true }
+"""
+
+
+@pytest.fixture(scope="module")
+def vaulted():
+    one = Sshd(password="tulip garden 7")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def office(vaulted, tmp_path_factory):
+    other = keygen(str(tmp_path_factory.mktemp("keys") / "other"))
+    more = HOST.format(name="vaulted", port=vaulted.port, host_key=vaulted.host_key, account=ACCOUNT,
+                       more="  sign_in: password\n")
+    more += HOST.format(name="stranger", port=vaulted.port, host_key=other, account=ACCOUNT, more="")
+    one = SshOffice(more + DOCUMENTS, hosts={"slow": "  bandwidth: 1 MiB\n", "dozing": "  idle: 2s\n",
+                                             "brief": "  longest: 3s\n"})
+    vaulted.start("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg\n")
+    one.key("ann")
+    try:
+        yield one
+    finally:
+        one.close()
+
+
+def test_no_faster_than_policy_says_in_each_direction(office):
+    began = time.monotonic()
+    got = office.ssh("ann", "slow", f"head -c {3 * MIB} /dev/zero", text=False)
+    out_s = time.monotonic() - began
+    assert got.returncode == 0 and len(got.stdout) == 3 * MIB
+    began = time.monotonic()
+    put = office.ssh("ann", "slow", "wc -c", input=b"x" * (2 * MIB), text=False)
+    in_s = time.monotonic() - began
+    assert put.stdout.strip() == b"%d" % (2 * MIB)
+    assert out_s > 2.5 and in_s > 1.2, (out_s, in_s)
+    began = time.monotonic()
+    office.ssh("ann", "host", f"head -c {3 * MIB} /dev/zero", text=False)
+    assert time.monotonic() - began < out_s / 2 or out_s > 8
+
+
+def test_an_idle_connection_ends_and_a_used_one_does_not(office):
+    with office.terminal("ann", "dozing") as terminal:
+        terminal.type("echo re''ady\r")
+        terminal.wait("ready")
+        began = time.monotonic()
+        for i in range(4):
+            time.sleep(1)
+            terminal.type(f"echo us''ed{i}\r")
+            terminal.wait(f"used{i}")
+        assert time.monotonic() - began > 3
+        terminal.wait("nothing has passed for")
+        assert terminal.process.wait(5) != 0
+
+
+def test_a_connection_lasts_so_long_and_no_longer(office):
+    with office.terminal("ann", "brief") as terminal:
+        began = time.monotonic()
+        while terminal.process.poll() is None and time.monotonic() < began + 15:
+            terminal.type("echo busy\r")
+            time.sleep(0.2)
+            terminal.read()
+        assert "a connection to this machine lasts" in terminal.read() and "reference" in terminal.text
+
+
+def test_typing_keeps_the_session_alive(office):
+    def seen():
+        return [s for s in office.sam.items("/admin/sessions") if s["kind"] == "ssh" and s["person"]["name"] == "ann"]
+    with office.terminal("ann", "host") as terminal:
+        terminal.type("echo re''ady\r")
+        terminal.wait("ready")
+        wait_for("the session as seen later than it began", 10,
+                 lambda: [s for s in seen() if s["seen_at"] > s["started_at"]] or terminal.type(" "), step=0.5)
+
+
+def test_so_many_channels_and_no_more(office):
+    client = office.paramiko("ann")
+    try:
+        transport = client.get_transport()
+        channels = [transport.open_session(timeout=10) for _ in range(32)]
+        with pytest.raises(paramiko.SSHException):
+            transport.open_session(timeout=10)
+        channels.pop().close()
+        wait_for("room for another one", 10, lambda: _open(transport))
+    finally:
+        client.close()
+
+
+def _open(transport):
+    try:
+        return transport.open_session(timeout=10)
+    except paramiko.SSHException:
+        return None
+
+
+def test_who_tries_key_after_key_is_cut_off(office):
+    transport = paramiko.Transport(("127.0.0.1", office.port))
+    try:
+        transport.start_client(timeout=20)
+        key = paramiko.ECDSAKey.generate()
+        for tries in range(1, 60):
+            try:
+                transport.auth_publickey("ann:host", key)
+            except paramiko.BadAuthenticationType:
+                continue
+            except paramiko.AuthenticationException:
+                if not transport.is_active():
+                    break
+            except (paramiko.SSHException, EOFError):
+                break
+        assert tries < 30
+    finally:
+        transport.close()
+
+
+def test_a_flood_before_the_log_in_pushes_out_its_own(office):
+    flood = []
+    try:
+        for _ in range(700):
+            one = socket.create_connection(("127.0.0.1", office.port), timeout=10)
+            flood.append(one)
+        assert office.ssh("ann", "host", "echo in").stdout == "in\n"
+        wait_for("the oldest to be dropped", 10, lambda: _ended(flood[0]))
+        assert not _ended(flood[-1])
+    finally:
+        for one in flood:
+            one.close()
+
+
+def _ended(one):
+    one.setblocking(False)
+    try:
+        while True:
+            if not one.recv(4096):
+                return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_a_machine_with_another_key_is_not_trusted(office):
+    told = office.ssh("ann", "stranger", "true")
+    assert told.returncode != 0 and "host key" in told.stderr and "reference" in told.stderr
+    entry = wait_for("the entry", 10, lambda: office.events(resource="stranger", severity="high"))[0]
+    assert "host key that policy does not name" in entry["object"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the machine needs a shadow file of its own")
+def test_a_password_from_the_vault_signs_in_where_certificates_do_not(office, vaulted):
+    told = office.ssh("ann", "vaulted", "echo in")
+    assert told.returncode != 0 and "no password for this account" in told.stderr
+    office.sam.put(f"/admin/ssh/credentials/vaulted/{ACCOUNT}", {"password": "wrong"})
+    told = office.ssh("ann", "vaulted", "echo in")
+    assert told.returncode != 0 and "does not take the account's password" in told.stderr
+    office.sam.put(f"/admin/ssh/credentials/vaulted/{ACCOUNT}", {"password": vaulted.password})
+    told = office.ssh("ann", "vaulted", "echo in")
+    assert (told.stdout, told.returncode) == ("in\n", 0), told.stderr
+    assert vaulted.password not in str(office.events()) and vaulted.password not in office.office.log()
+
+
+def test_what_cannot_be_recorded_any_more_ends(office):
+    """The ledger stands still while a shell prints: told, ended, and nothing passed that is not in the recording."""
+    with office.terminal("ann", "host") as terminal:
+        terminal.type("PS1=; echo re''ady; while :; do echo line-$((i=i+1)); sleep 0.05; done\r")
+        terminal.wait("line-20\n")
+        one = office.connection("ann", "host")
+        ledger = office.office.pid("ledger")
+        os.kill(ledger, signal.SIGSTOP)
+        try:
+            terminal.wait("cannot be recorded any more", 20)
+            assert terminal.process.wait(10) != 0
+        finally:
+            os.kill(ledger, signal.SIGCONT)
+        shown = [line for line in terminal.text.splitlines() if line.startswith("line-")]
+        assert office.ssh("ann", "host", "echo again").stdout == "again\n"
+    text = wait_for("the recording's end", 15, lambda: _recording(office, one["id"]))
+    missing = [line for line in shown[:-1] if f"{line}\\r\\n" not in text]
+    assert not missing, f"{len(missing)} of {len(shown)} lines were shown and are not recorded: {missing[:3]}"
+
+
+def _recording(office, reference):
+    info = office.audrey.get(f"/ssh/recordings/{reference}/info")
+    if info["live"]:
+        return None
+    text, at = "", 0
+    while True:
+        answer = office.audrey.request("GET", "portal", f"/api/v1/ssh/recordings/{reference}?from={at}")
+        text += answer.body.decode()
+        after = int(answer.header("X-Sallyport-Next"))
+        if after == at or answer.header("X-Sallyport-End") not in (None, "0"):
+            return text
+        at = after
+
+
+def test_nothing_starts_that_cannot_be_recorded(office):
+    ledger = office.office.pid("ledger")
+    os.kill(ledger, signal.SIGSTOP)
+    try:
+        client = subprocess.Popen(office.argv("ann", "host", "127.0.0.1", "echo unseen"), text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, said = client.communicate(timeout=40)
+    finally:
+        os.kill(ledger, signal.SIGCONT)
+    assert client.returncode != 0 and out == "" and said
+    wait_for("the ledger again", 20, lambda: office.ssh("ann", "host", "echo seen").stdout == "seen\n")

@@ -188,7 +188,7 @@ class Pty:
             os.execvp(argv[0], argv)
         self.seen = b""
 
-    def until(self, what, seconds=15):
+    def until(self, what, seconds=40):
         end = time.monotonic() + seconds
         while what not in self.seen:
             assert time.monotonic() < end, self.seen

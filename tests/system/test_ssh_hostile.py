@@ -4,9 +4,11 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC RFC 4254, gates/ssh/README.md."""
 
 import base64
 import os
+import shutil
 import socket
 import struct
 import subprocess
+import tempfile
 import time
 
 import paramiko
@@ -20,19 +22,33 @@ DOCUMENTS = """\
 kind: Rule
 name: engineers work
 who: { roles: [engineer] }
-to: { resources: [host] }
+to: { resources: [host, parted], classes: [internal] }
 may: [connect, read, write, execute, import, export, destroy]
 with: { record: true }
+---
+kind: Role
+name: reader
+title: Readers
+---
+kind: Rule
+name: readers take files away
+who: { roles: [reader] }
+to: { resources: [host], classes: [internal] }
+may: [connect, read, export]
 """
 
 
 @pytest.fixture(scope="module")
 def office():
-    one = SshOffice(DOCUMENTS)
+    folder = tempfile.mkdtemp(prefix="sp-parted-", dir="/tmp")
+    one = SshOffice(DOCUMENTS, hosts={"parted": f"  parts: [{{ path: {folder}/closed, class: core }}]\n"})
+    one.folder = folder
+    one.person("rita", ["reader"])
     try:
         yield one
     finally:
         one.close()
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(autouse=True)
@@ -207,6 +223,61 @@ def test_paths_that_climb_are_written_down_as_what_they_are(office, tmp_path):
     found = wait_for("the files", 10, lambda: len(e := [e for e in office.events() if e.get("detail", {}).get("sha256")
                                                         and e["object"].startswith(str(tmp_path))]) == 3 and e)
     assert {e["object"] for e in found} == {f"{tmp_path}/secret"}
+
+
+def test_no_path_leads_into_a_part_that_is_closed(office):
+    """By name, by dots, by links of files and of folders, by links that are made on the way, by renaming."""
+    top = office.folder
+    for made in ("closed", "open"):
+        os.mkdir(f"{top}/{made}")
+    with open(f"{top}/closed/secret", "w", encoding="ascii") as file:
+        file.write("secret")
+    with open(f"{top}/open/plain", "w", encoding="ascii") as file:
+        file.write("plain")
+    os.symlink(f"{top}/closed/secret", f"{top}/open/file")
+    os.symlink("../closed", f"{top}/open/folder")
+    with office.paramiko("ann", "parted") as client:
+        files = client.open_sftp()
+        with files.open(f"{top}/open/plain") as file:
+            assert file.read() == b"plain"
+        for path in ("closed/secret", "open/../closed/secret", "open/file", "open/folder/secret", "//closed//secret",
+                     "open/folder/../closed/secret", "closed/./secret", "open/folder/new"):
+            for how in ("r", "w", "a"):
+                with pytest.raises(OSError):
+                    files.open(f"{top}/{path}", how)
+        for ask in (lambda: files.remove(f"{top}/open/folder/secret"), lambda: files.mkdir(f"{top}/open/folder/d"),
+                    lambda: files.rename(f"{top}/open/plain", f"{top}/closed/plain"),
+                    lambda: files.rename(f"{top}/closed", f"{top}/away"), lambda: files.rename(top, f"{top}.away"),
+                    lambda: files.posix_rename(f"{top}/open/plain", f"{top}/open/folder/plain"),
+                    lambda: files.truncate(f"{top}/open/file", 0), lambda: files.chmod(f"{top}/open/file", 0o777),
+                    lambda: files.listdir(f"{top}/open/folder"), lambda: files.rmdir(f"{top}/open/folder/")):
+            with pytest.raises(OSError):
+                ask()
+        try:
+            files.symlink(f"{top}/closed/secret", f"{top}/open/later")
+        except OSError:
+            pass
+        with pytest.raises(OSError):
+            files.open(f"{top}/open/later")
+    assert sorted(os.listdir(top)) == ["closed", "open"] and os.listdir(f"{top}/closed") == ["secret"]
+    with open(f"{top}/closed/secret", encoding="ascii") as file:
+        assert file.read() == "secret"
+    for command in (f"scp -f {top}/open/plain", f"rsync --server --sender -e.LsfxCIvu . {top}/open/"):
+        told = office.ssh("ann", "parted", command)  # what is not read file by file must be allowed everywhere
+        assert told.returncode == 254 and "reference" in told.stderr, told
+
+
+@pytest.mark.parametrize("command", [
+    "scp -f -S {mark} x", "scp -f x; touch {mark}", "scp -f `touch {mark}`", "scp -f $(touch {mark})", "scp -t {mark}",
+    "scp -f x\ntouch {mark}", "scp -f -o ProxyCommand=touch\\ {mark} x", "/bin/scp -f x & touch {mark}", "scp -r {mark}",
+    "rsync --server --sender -e touch . {mark}", "rsync --server --sender --rsh=touch . {mark}", "rsync --daemon {mark}",
+    "rsync --server -logDtpre.iLsf . {mark}", "git-upload-pack --exec=touch {mark}", "git-receive-pack {mark}",
+    "git-upload-pack '{mark}' | touch {mark}", "touch {mark}", "internal-sftp", "sh -c 'touch {mark}'"])
+def test_who_takes_files_away_runs_nothing_and_leaves_nothing(office, tmp_path, command):
+    mark = tmp_path / "mark"
+    told = office.ssh("rita", "host", command.format(mark=mark))
+    assert told.returncode == 254 and "sallyport: " in told.stderr and "reference" in told.stderr, told
+    assert not mark.exists()
 
 
 # ---- names and words that would move a terminal

@@ -326,6 +326,7 @@ struct db_judge {
     char (*others)[DB_NAME_BYTES]; /* names that it gave to other rows than the catalogue says */
     uint32_t other_count;          /* DB_TEMPS_MAX: more than are kept, and so any name */
     uint32_t defining;             /* messages under way that define something */
+    bool is_moving;                /* names mean something else after it */
     bool is_defining;              /* its transaction has defined things */
     uint64_t defined_us;           /* when one that did ended; 0 = the catalogue is newer */
     bool has_made;                 /* the session defined things, which only it may see yet */

@@ -145,11 +145,12 @@ void db_made_end(db_session *session)
     }
     judge->is_defining = false;
     judge->defined_us = sp_loop_now_us(db_here.loop);
-    if (judge->other_count > 0) {
+    if (judge->is_moving) {
         db_catalogue_moved(judge->catalogue);
     } else {
         db_catalogue_stale(judge->catalogue);
     }
+    judge->is_moving = false;
 }
 
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
@@ -160,6 +161,7 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
         judge->is_defining = true;
         judge->defining++;
     }
+    judge->is_moving |= (judgement->flags & (SP_SQL_IS_OTHER | SP_SQL_IS_CREATE_CODE)) != 0;
     if ((judgement->flags & SP_SQL_IS_OTHER) != 0) {
         keep_others(judge, judgement);
     }

@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+enum { LOOK_HOLDS_US = 100000 }; /* for columns of temporary relations */
+
 /* A text that makes or uses names of its own. */
 enum { NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE };
 
@@ -212,8 +214,11 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
 static db_verdict be_sure(db_session *session, uint32_t flags, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
-    bool has_moved = judge->catalogue->seen_us < judge->catalogue->stale_us;
-    if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved) {
+    uint64_t seen_us = judge->catalogue->seen_us;
+    bool has_moved = seen_us < judge->catalogue->stale_us;
+    bool is_old = (flags & SP_SQL_IS_MAYBE_CALL) != 0 &&
+                  seen_us + LOOK_HOLDS_US < sp_loop_now_us(db_here.loop);
+    if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved && !is_old) {
         judge->look_us = 0;
         return DB_PASS;
     }

@@ -47,7 +47,7 @@ static bool is_hidden(sp_span name)
 
 static column_sure graver(column_sure a, column_sure b)
 {
-    return a == COLUMN_IS || b == COLUMN_IS ? COLUMN_IS : a == COLUMN_MAYBE ? a : b;
+    return a < b ? a : b; /* in that order */
 }
 
 /* ---- what an item has ---- */
@@ -63,7 +63,7 @@ static column_sure relation_has(looking *l, const RangeVar *range, sp_span name)
     }
     found_relation found = walk_resolve(&l->at, range, false);
     if (found.kind != FOUND_KNOWN) {
-        return COLUMN_MAYBE;
+        return found.kind == FOUND_TEMPORARY ? COLUMN_OWN : COLUMN_MAYBE;
     }
     const sp_sql_catalogue *catalogue = l->at.context->catalogue;
     bool is_column = sp_sql_catalogue_find_column(catalogue, found.relation, name) != SP_NONE;

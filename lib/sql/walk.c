@@ -312,7 +312,7 @@ static void maybe_call(walker *w, sp_span name, column_sure sure)
                       SP_SPAN_EMPTY, name);
     }
     if (sure != COLUMN_IS && w->context->catalogue != NULL) {
-        w->statement->flags |= SP_SQL_IS_UNSURE;
+        w->statement->flags |= sure == COLUMN_OWN ? SP_SQL_IS_MAYBE_CALL : SP_SQL_IS_UNSURE;
     }
 }
 

@@ -109,7 +109,12 @@ uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span nam
 sp_span record_name(walker *w, sp_span name);
 
 /* ---- columns.c ---- */
-typedef enum { COLUMN_IS, COLUMN_MAYBE, COLUMN_NOT } column_sure;
+typedef enum {
+    COLUMN_IS,
+    COLUMN_MAYBE,
+    COLUMN_OWN, /* of a temporary relation: nobody but the session knows */
+    COLUMN_NOT
+} column_sure;
 /* Whether "qualifier.name" is a column; COLUMN_NOT: the server would call a function of that name
  * with the row, if there is one. */
 column_sure walk_column_of(const walker *w, sp_span qualifier, sp_span name);

@@ -149,7 +149,8 @@ DISGUISES = [
     "SELECT set_config('standard_conforming_strings', 'off', false)", "SET client_encoding = 'SJIS'", "SET NAMES 'GBK'",
     "SET SESSION AUTHORIZATION postgres", "SELECT lo_import('/etc/passwd')", "SELECT pg_ls_dir('.')",
     "COPY orders FROM PROGRAM 'cat'", "COPY orders TO '/tmp/x'", "SELECT lo_get(1)", "SELECT query FROM pg_stat_activity",
-    "EXPLAIN (ANALYZE) UPDATE orders SET note = ''", "SELECT 1; SELECT 2; DROP TABLE orders",
+    "EXPLAIN (ANALYZE) UPDATE orders SET note = ''", "COPY orders FROM '/tmp/x'",
+    "SELECT dblink_exec('dbname=orders', 'DELETE FROM orders')", "SELECT lo_export(1, '/tmp/x')", "SELECT 1; SELECT 2; DROP TABLE orders",
 ]
 
 

@@ -234,6 +234,16 @@ static void test_calls_that_look_like_columns(void **state)
         const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_span_cstr(text));
         assert_int_equal((got->flags & SP_SQL_IS_UNSURE) != 0, is_unsure);
     }
+    const sp_sql_context own = {.catalogue = it->office, .is_temporary = has_temp};
+    static const char *const own_columns[] = {
+        "SELECT s.a FROM scratch s", "SELECT x.a FROM (SELECT * FROM scratch) x",
+        "SELECT s.a FROM scratch s JOIN orders o ON o.id = s.id"};
+    for (size_t i = 0; i < SP_COUNT(own_columns); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &own, sp_span_cstr(own_columns[i]));
+        assert_int_equal(got->flags & (SP_SQL_IS_UNSURE | SP_SQL_IS_MAYBE_CALL),
+                         SP_SQL_IS_MAYBE_CALL);
+    }
 }
 
 static void test_tags(void **state)

@@ -39,6 +39,9 @@ void db_judge_tick(void)
         db_session *session = db_here.sessions[i];
         if (session != NULL && session->judge != NULL) {
             db_estimate_tick(session);
+            if (session->judge->look_us != 0) {
+                db_session_resume(session); /* it has waited long enough, or waits again */
+            }
         }
     }
 }
@@ -365,9 +368,6 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     if (note->runs && end->how != DB_END_SKIPPED) {
         record_run(session, note, end);
-        if ((note->flags & SP_SQL_IS_DDL) != 0) {
-            db_catalogue_stale(judge->catalogue);
-        }
         if ((note->flags & SP_SQL_IS_DISCARD_TEMP) != 0 && end->how == DB_END_DONE) {
             judge->temp_count = 0;
         }
@@ -407,6 +407,9 @@ void db_judge_gone(db_session *session)
     event.verdict = SP_VERDICT_ALLOW;
     event.reason = SP_REASON_RULE;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+    if (judge->is_defining) {
+        db_catalogue_moved(judge->catalogue); /* whether it was committed nobody told us */
+    }
     db_spend_gone(judge);
     db_estimate_gone(session);
     db_pending_reset(&judge->pending);

@@ -8,7 +8,10 @@
 
 #include <stdio.h>
 
-enum { LOOK_HOLDS_US = 100000 }; /* for columns of temporary relations */
+enum {
+    LOOK_HOLDS_US = 100000, /* for columns of temporary relations */
+    LOOK_MAX_US = 5000000   /* a look may have to wait for locks, and those for who waits for it */
+};
 
 /* A text that makes or uses names of its own. */
 enum { NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE };
@@ -209,13 +212,18 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
     return DB_REFUSE;
 }
 
+static bool uses_names(const sp_sql_judgement *judgement)
+{
+    return judgement->use_count > 0 || (judgement->flags & NAMING) != 0;
+}
+
 /* A text whose names may be newer than the catalogue (a function that is called like a column)
  * waits until the catalogue is of now. DB_PASS, DB_WAIT, or DB_REFUSE. */
-static db_verdict be_sure(db_session *session, uint32_t flags, db_refusal *refusal)
+static db_verdict be_sure(db_session *session, uint32_t flags, bool names, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
     uint64_t seen_us = judge->catalogue->seen_us;
-    bool has_moved = seen_us < judge->catalogue->stale_us;
+    bool has_moved = names && seen_us < judge->catalogue->stale_us;
     bool is_old = (flags & SP_SQL_IS_MAYBE_CALL) != 0 &&
                   seen_us + LOOK_HOLDS_US < sp_loop_now_us(db_here.loop);
     if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved && !is_old) {
@@ -228,7 +236,8 @@ static db_verdict be_sure(db_session *session, uint32_t flags, db_refusal *refus
     }
     bool is_over = judge->look_is_over;
     bool is_seen = judge->catalogue->seen_us >= judge->look_us;
-    if (!is_over && !is_seen && judge->catalogue->back != NULL) {
+    bool is_late = sp_loop_now_us(db_here.loop) > judge->look_us + LOOK_MAX_US;
+    if (!is_over && !is_seen && !is_late && judge->catalogue->back != NULL) {
         return DB_WAIT;
     }
     judge->look_us = 0;
@@ -334,7 +343,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, text, refusal);
     }
-    db_verdict sure = be_sure(session, judgement->flags, refusal);
+    db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), refusal);
     if (sure != DB_PASS) {
         return sure;
     }
@@ -405,7 +414,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
     }
-    db_verdict sure = be_sure(session, judgement->flags, refusal);
+    db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), refusal);
     if (sure != DB_PASS) {
         return sure;
     }
@@ -455,12 +464,13 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "an Execute message that is malformed");
         return DB_CUT;
     }
-    db_verdict sure = be_sure(session, 0, refusal);
+    db_judge *judge = db_session_judge(session);
+    const db_named *portal = db_names_find(&judge->names, DB_NAMED_PORTAL, execute.portal, NULL);
+    bool names = portal != NULL && uses_names(portal->text->known->judgement);
+    db_verdict sure = be_sure(session, 0, names, refusal);
     if (sure != DB_PASS) {
         return sure;
     }
-    db_judge *judge = db_session_judge(session);
-    const db_named *portal = db_names_find(&judge->names, DB_NAMED_PORTAL, execute.portal, NULL);
     db_ruling ruling = db_ruling_none();
     if (portal == NULL || !add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal, 0)) {
         db_refuse(refusal, "34000", SP_REASON_UNPARSED, "portal \"%.*s\" does not exist",

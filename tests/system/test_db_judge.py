@@ -460,3 +460,22 @@ def test_a_reset_forgets_what_was_prepared_on_the_wire(gate):
         assert b"26000" in dict(raw.until())["E"]
         raw.send(parse("SELECT 2", "one"), bind(name="one"), execute(), SYNC)
         assert [kind for kind, _ in raw.until()] == ["1", "2", "D", "C", "Z"]
+
+
+def test_locks_of_who_waits(gate, plain):
+    """Reading the catalogue may have to wait for locks of a session that waits for it: neither waits for ever."""
+    with contextlib.closing(gate.connect("dora")) as dora, contextlib.closing(gate.connect("dora")) as other:
+        other.autocommit = True
+        c = dora.cursor()
+        c.execute("ALTER TABLE customers ADD COLUMN extra int")  # v_customers reads it
+        c.execute("CREATE TABLE fresh_one (id int)")
+        began = time.monotonic()
+        c.execute("INSERT INTO fresh_one VALUES (1)")  # a name that the gate does not know
+        assert time.monotonic() - began < 3, "what is not committed is not looked for"
+        other.cursor().execute("CREATE VIEW of_others AS SELECT 1 AS one")
+        began = time.monotonic()
+        assert refused(c, "INSERT INTO fresh_one VALUES (2)", "57P03")
+        assert time.monotonic() - began < 15
+        dora.rollback()
+        wait_for("the gate has looked", 10, lambda: fine(other, "SELECT one FROM of_others"), 0.2)
+        other.cursor().execute("DROP VIEW of_others")

@@ -187,6 +187,8 @@ typedef enum {
     SP_DOC_NOTICE,
     SP_DOC_AUDIENCE,
     SP_DOC_CHANNEL,
+    SP_DOC_PLAN,
+    SP_DOC_ROTA,
     SP_DOC_COUNT
 } sp_doc_kind;
 /* "Rule"; and the other way. */

@@ -512,6 +512,63 @@ typedef struct {
     doc_number timeout;
 } doc_channel;
 
+/* ---- plans ---- */
+
+typedef struct {
+    doc_place place;
+    doc_texts detections;
+    uint8_t severity; /* sp_severity + 1 */
+} doc_trigger;
+
+typedef struct {
+    doc_place place;
+    doc_number at_most;
+    doc_number within;
+    doc_texts except;
+} doc_guard;
+
+typedef struct {
+    doc_place place;
+    uint8_t kind; /* sp_cut_kind + 1 */
+    doc_text name;
+    doc_number lasts;
+    doc_text notice;
+    doc_text audience;
+    uint8_t role; /* sp_rota_role + 1 */
+    doc_text text;
+    uint8_t severity; /* sp_severity + 1 */
+} doc_step_with;
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    uint8_t what; /* sp_step_do + 1 */
+    doc_step_with with;
+    doc_texts after;
+    uint8_t has_after;
+    doc_number timeout;
+    uint8_t on_failure; /* sp_step_failure + 1 */
+    doc_texts confirm_by;
+} doc_step;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_text why;
+    doc_trigger trigger;
+    doc_guard guard;
+    uint8_t mode; /* sp_plan_mode + 1 */
+    doc_texts confirm_by;
+    doc_maps steps; /* doc_step */
+} doc_plan;
+
+typedef struct {
+    doc_head head;
+    doc_texts commander;
+    doc_texts scribe;
+    doc_texts liaison;
+} doc_rota;
+
 /* All documents of a set, by kind, in order. */
 typedef struct {
     doc_maps kinds[SP_DOC_COUNT];

@@ -36,13 +36,15 @@ static const uint32_t LIMITS[SP_DOC_COUNT] = {
     [SP_DOC_NOTICE] = 500,
     [SP_DOC_AUDIENCE] = 200,
     [SP_DOC_CHANNEL] = 64,
+    [SP_DOC_PLAN] = 200,
+    [SP_DOC_ROTA] = 20,
 };
 
 static const char *const KINDS[SP_DOC_COUNT + 1] = {
     "Office",    "Class",   "Role",      "Resource",        "Rule",
     "Never",     "Example", "Retention", "Recertification", "Budget",
     "Detection", "Canary",  "Notice",    "Audience",        "Channel",
-    NULL};
+    "Plan",      "Rota",    NULL};
 
 const char *sp_doc_kind_word(sp_doc_kind kind)
 {
@@ -485,7 +487,7 @@ static bool kind_of_document(const loading *l, sp_doc_kind *ret_kind)
     sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, root->line, root->column,
                  "a document without 'kind:'; it is one of Office, Class, Role, Resource, Rule, "
                  "Never, Example, Retention, Recertification, Budget, Detection, Canary, Notice, "
-                 "Audience, Channel");
+                 "Audience, Channel, Plan, Rota");
     return false;
 }
 

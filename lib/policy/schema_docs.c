@@ -590,4 +590,21 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
          .sample = "kind: Channel\nname: mail\nvia: email\naddress: smtp.internal:587\n"
                    "user: gate\nfrom: Sallyport <gate@office.example>\n---\nkind: Channel\n"
                    "name: office-chat\nvia: dingtalk\nlanguage: zh\n"},
+    [SP_DOC_PLAN] = {"Plan",
+                     "What is done when something happens. It is checked as a whole: a step that "
+                     "could never begin, or a name that nobody has, is refused.",
+                     sizeof(doc_plan), 0, .fields = DOC_PLAN_FIELDS,
+                     .fields_count = DOC_PLAN_FIELDS_COUNT,
+                     .sample = "kind: Plan\nname: close-core\n"
+                               "title: { en: Core data is closed, zh: 关闭核心数据 }\n"
+                               "trigger: { severity: critical }\nmode: confirm\nsteps:\n"
+                               "  - { name: incident, do: open_incident }\n"
+                               "  - { name: close, do: deny, with: { kind: class, name: core, for: "
+                               "2h } }\n"
+                               "  - { name: lead, do: assign, with: { role: commander } }\n"},
+    [SP_DOC_ROTA] = {"Rota", "Who leads an incident, in order; the first who can is it.",
+                     sizeof(doc_rota), 0, .fields = DOC_ROTA_FIELDS,
+                     .fields_count = DOC_ROTA_FIELDS_COUNT,
+                     .sample = "kind: Rota\nname: on-call\ncommander: [sam, lee]\nscribe: [lee, "
+                               "sam]\nliaison: [olga]\n"},
 };

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tests of plans and rotas: what is refused, with its place, and how a plan is read.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/policy/plan.h.
+ */
+#include "lib/policy/plan.h"
+#include "tests/unit/policy/help.h"
+
+#define HEAD "kind: Plan\nname: p\nmode: confirm\nsteps:\n"
+
+static void what_cannot_be_is_refused_where_it_stands(void **state)
+{
+    (void)state;
+    /* a circle */
+    help_refused(HEAD "  - { name: a, do: collect_evidence, after: [b] }\n"
+                      "  - { name: b, do: collect_evidence, after: [a] }\n",
+                 5, "can never begin");
+    help_refused(HEAD "  - { name: a, do: collect_evidence, after: [a] }\n", 5, "follow itself");
+    /* behind a circle */
+    help_refused(HEAD "  - { name: a, do: collect_evidence }\n"
+                      "  - { name: b, do: collect_evidence, after: [c] }\n"
+                      "  - { name: c, do: collect_evidence }\n",
+                 7, "in a circle");
+    /* dead */
+    help_refused(HEAD
+                 "  - { name: a, do: wait, with: { for: 2h }, timeout: 1h, on_failure: stop }\n"
+                 "  - { name: b, do: collect_evidence }\n",
+                 6, "waits longer than its timeout");
+    /* names */
+    help_refused(HEAD "  - { name: a, do: collect_evidence, after: [zz] }\n", 5,
+                 "no step of this plan");
+    help_refused(HEAD "  - { name: a, do: collect_evidence }\n"
+                      "  - { name: a, do: collect_evidence }\n",
+                 6, "of this name already");
+    help_refused(HEAD "  - { name: a, do: deny, with: { kind: class, name: cor } }\n", 5,
+                 "did you mean 'core'");
+    help_refused(HEAD "  - { name: a, do: deny, with: { kind: role } }\n", 5, "no alarm names");
+    help_refused(HEAD "  - { name: a, do: cut, with: { kind: everything, name: x } }\n", 5,
+                 "leave it out");
+    help_refused(HEAD "  - { name: a, do: cut }\n", 5, "needs with: { kind");
+    help_refused(HEAD "  - { name: a, do: dance }\n", 5, "'dance' found");
+    help_refused(HEAD "  - { name: a, do: collect_evidence, confirm_by: [nobody] }\n", 5,
+                 "unknown role");
+    help_refused("kind: Plan\nname: p\nmode: automatic\ntrigger: { detections: [zz] }\nsteps:\n"
+                 "  - { name: a, do: open_incident }\n",
+                 4, "no detection or canary");
+    help_refused("kind: Plan\nname: p\nmode: manual\ntrigger: { severity: high }\nsteps:\n"
+                 "  - { name: a, do: open_incident }\n",
+                 4, "manual plan");
+}
+
+static void a_plan_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(
+        "kind: Plan\nname: p\ntitle: { en: A plan, zh: 预案 }\nmode: automatic\n"
+        "trigger: { severity: high }\nguard: { at_most: 3, within: 2h, except: [security-admin] }\n"
+        "steps:\n"
+        "  - { name: first, do: lock_person }\n"
+        "  - { name: second, do: require_step_up, with: { kind: class, name: core, for: 30m } }\n"
+        "  - { name: third, do: wait, with: { for: 10m }, after: [] }\n"
+        "  - { name: last, do: task, with: { text: look, role: scribe }, after: [second, third],\n"
+        "      timeout: 2h, on_failure: undo, confirm_by: [audit-admin] }\n");
+    sp_policy_plan plan;
+    sp_policy_step step;
+    assert_int_equal(sp_policy_set_plan_count(set), 1);
+    assert_ok(sp_policy_set_plan(set, 0, &plan));
+    assert_true(sp_span_eq(plan.title_zh, SP_SPAN_LIT("预案")));
+    assert_int_equal(plan.mode, SP_PLAN_AUTOMATIC);
+    assert_true(plan.at_most == 3 && plan.within_s == 7200 && plan.steps == 4);
+    assert_true((plan.not_by_itself[0] >> 2 & 1) != 0);
+    assert_int_equal(sp_policy_set_plan(set, 1, &plan).code, SP_ENOTFOUND);
+
+    assert_ok(sp_policy_set_plan_step(set, 0, 0, &step));
+    assert_true(step.kind == SP_CUT_PERSON && step.after == 0 && step.timeout_s == 3600);
+    assert_int_equal(step.on_failure, SP_STEP_GO_ON);
+    assert_ok(sp_policy_set_plan_step(set, 0, 1, &step));
+    assert_true(step.kind == SP_CUT_CLASS && step.effect == SP_CUT_STEP_UP && step.for_s == 1800);
+    assert_int_equal(step.after, 1);
+    assert_ok(sp_policy_set_plan_step(set, 0, 2, &step));
+    assert_true(step.after == 0 && step.timeout_s == 600 + 3600);
+    assert_ok(sp_policy_set_plan_step(set, 0, 3, &step));
+    assert_int_equal(step.after, 6);
+    assert_true(step.needs_confirm && (step.confirm_by[0] >> 3 & 1) != 0);
+    assert_true(step.role == SP_ROTA_SCRIBE && step.timeout_s == 7200);
+    assert_int_equal(step.on_failure, SP_STEP_UNDO);
+
+    assert_true(sp_policy_set_plan_fits(set, 0, SP_SPAN_LIT("anything"), 3));
+    assert_true(sp_policy_set_plan_fits(set, 0, SP_SPAN_LIT("anything"), 4));
+    assert_false(sp_policy_set_plan_fits(set, 0, SP_SPAN_LIT("anything"), 2));
+}
+
+static void detections_set_off_what_names_them(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set =
+        help_set("{kind: Canary, name: bait, urls: [{resource: r, path: /x}]}\n---\n"
+                 "{kind: Resource, name: r, operator: company, class: public, web: {host: r, "
+                 "upstream: 'http://127.0.0.1:1'}}\n---\n"
+                 "kind: Plan\nname: p\nmode: automatic\ntrigger: { detections: [bait] }\nsteps:\n"
+                 "  - { name: a, do: open_incident }\n");
+    assert_true(sp_policy_set_plan_fits(set, 0, SP_SPAN_LIT("bait"), 0));
+    assert_false(sp_policy_set_plan_fits(set, 0, SP_SPAN_LIT("other"), 4));
+    size_t at = 9;
+    assert_ok(sp_policy_set_plan_find(set, SP_SPAN_LIT("p"), &at));
+    assert_int_equal(at, 0);
+    assert_int_equal(sp_policy_set_plan_find(set, SP_SPAN_LIT("q"), &at).code, SP_ENOTFOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_cannot_be_is_refused_where_it_stands),
+        cmocka_unit_test(a_plan_is_read_as_it_was_written),
+        cmocka_unit_test(detections_set_off_what_names_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -32,6 +32,21 @@ static const sp_option WHY[] = {
             .field = "cursor"                                                                      \
     }
 
+/* `plan run` and `plan drill`. */
+#define PLAN(word, summary, about)                                                                 \
+    {                                                                                              \
+        SP_GROUP_NONE, "plan", word, "NAME", summary, about,                                       \
+            .options = (const sp_option[]){SP_TEXT("--reason", "TEXT", "why, for the ledger"),     \
+                                           SP_TEXT("--person", "NAME", "whom it is about"),        \
+                                           SP_TEXT("--session", "ID", "which session"),            \
+                                           SP_TEXT("--device", "ID", "which device"),              \
+                                           SP_TEXT("--resource", "NAME", "which resource"),        \
+                                           SP_TEXT("--class", "NAME", "which class of data"),      \
+                                           SP_FLAG("--dry-run", "say what it would meet"),         \
+                                           {0}},                                                   \
+            .ask = {SP_NEEDS_EITHER}, .call = sp_plan_run                                          \
+    }
+
 /* A row of `kill`. */
 #define KILL(word, words, summary, about)                                                          \
     {                                                                                              \
@@ -581,6 +596,108 @@ static const sp_command commands[] = {
                                     {0}},
      .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/cuts/{1}/undo",
              .done = "cut {id} ({kind} {name}) has ended"}},
+    {SP_GROUP_WATCH, NULL, "incident", "COMMAND", "what happened, who leads, what is to be done",
+     .about = "Incidents: opened by an alarm or a person, closed with a review. With --local root\n"
+              "does it on the host itself."},
+    {SP_GROUP_NONE, "incident", "list", NULL, "those that are open",
+     "Lists the incidents that are open; with --all the closed ones, too.",
+     .options = (const sp_option[]){{"--all", SP_OPTION_FLAG, NULL, "closed ones, too",
+                                     .instead = "/api/v1/incidents?all=1"},
+                                    {0}},
+     .ask = {SP_NEEDS_EITHER, .path = "/api/v1/incidents",
+             .columns = {{"ID", "id", NULL},
+                         {"SEVERITY", "severity", NULL},
+                         {"STATE", "state", NULL},
+                         {"DRILL", "drill", NULL},
+                         {"OPENED (UTC)", "opened_at", NULL},
+                         {"COMMANDER", "roles.commander", NULL},
+                         {"ALARMS", "alarms", NULL},
+                         {"TITLE", "title", NULL}}}},
+    {SP_GROUP_NONE, "incident", "show", "ID", "its timeline and tasks",
+     "Shows an incident with its timeline, tasks and runs of plans.", .ask = {SP_NEEDS_EITHER},
+     .call = sp_incident_show},
+    {SP_GROUP_NONE, "incident", "open", "TITLE", "open one",
+     "Opens an incident; its roles are filled from the Rota.",
+     .options =
+         (const sp_option[]){{"--severity", SP_OPTION_TEXT, "WORD",
+                              "info, low, medium, high, critical (default medium)",
+                              .field = "severity"},
+                             {"--drill", SP_OPTION_FLAG, NULL, "it is a drill", .field = "drill"},
+                             {0}},
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents", .field = "title",
+             .done = "incident {id}, commander {roles.commander}"}},
+    {SP_GROUP_NONE, "incident", "comment", "ID", "say something", "Adds a comment to the timeline.",
+     .options = (const sp_option[]){{"--text", SP_OPTION_TEXT, "TEXT", "what",
+                                     .needed = "say what: --text TEXT", .field = "text"},
+                                    {0}},
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/comment", .done = "noted"}},
+    {SP_GROUP_NONE, "incident", "task", "ID", "something to do", "Adds a task.",
+     .options =
+         (const sp_option[]){{"--text", SP_OPTION_TEXT, "TEXT", "what is to be done",
+                              .needed = "say what: --text TEXT", .field = "text"},
+                             {"--whose", SP_OPTION_TEXT, "NAME", "who does it", .field = "whose"},
+                             {0}},
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/task", .done = "noted"}},
+    {SP_GROUP_NONE, "incident", "role", "ID ROLE NAME", "who is commander, scribe or liaison",
+     "Gives a role of the incident to a person.",
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/role", .body = sp_role_body,
+             .done = "noted"}},
+    {SP_GROUP_NONE, "incident", "merge", "ID INTO", "two that are one",
+     "Merges an incident into another one: its timeline and tasks go there.",
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/merge", .body = sp_merge_body,
+             .done = "it is part of incident {id} now"}},
+    {SP_GROUP_NONE, "incident", "close", "ID", "close it, with a review", "Closes an incident.",
+     .options =
+         (const sp_option[]){{"--review", SP_OPTION_TEXT, "TEXT",
+                              "what happened, what was done, what changes",
+                              .needed = "a closing review: --review TEXT", .field = "review"},
+                             {0}},
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/close", .done = "{id} is closed"}},
+    {SP_GROUP_WATCH, NULL, "plan", "COMMAND", "contingency plans: run, drill, confirm, report",
+     .about = "Plans are documents (docs/POLICY.md \"Plan\"); an alarm or a person sets them off.\n"
+              "With --local root does it on the host itself."},
+    {SP_GROUP_NONE, "plan", "list", NULL, "the plans, and when each was drilled",
+     "Lists the plans of the office.",
+     .ask = {SP_NEEDS_EITHER, .path = "/api/v1/plans",
+             .columns = {{"NAME", "name", NULL},
+                         {"MODE", "mode", NULL},
+                         {"LAST DRILLED (UTC)", "last_drilled_at", NULL},
+                         {"LAST RUN (UTC)", "last_run_at", NULL},
+                         {"STEPS", NULL, sp_step_names}}}},
+    PLAN("run", "run a plan",
+         "Runs a plan about what is named. Steps that a person has to confirm wait."),
+    PLAN("drill", "the same steps at the same time, and nothing is cut",
+         "Drills a plan: real timing, nothing is cut, all of it is marked as a drill."),
+    {SP_GROUP_NONE, "plan", "runs", NULL, "what runs, or waits for a person",
+     "Lists runs that have not ended; with --all the others, too.",
+     .options = (const sp_option[]){{"--all", SP_OPTION_FLAG, NULL, "ended ones, too",
+                                     .instead = "/api/v1/plan-runs?all=1"},
+                                    {0}},
+     .ask = {SP_NEEDS_EITHER, .path = "/api/v1/plan-runs",
+             .columns = {{"RUN", "id", NULL},
+                         {"PLAN", "plan", NULL},
+                         {"STATE", "state", NULL},
+                         {"DRILL", "drill", NULL},
+                         {"INCIDENT", "incident", NULL},
+                         {"STARTED (UTC)", "started_at", NULL},
+                         {"BY", "by", NULL},
+                         {"WHY", "why", NULL}}}},
+    {SP_GROUP_NONE, "plan", "report", "RUN", "each step with its time",
+     "Shows a run with its steps: what each did, when, and how long it took.",
+     .ask = {SP_NEEDS_EITHER}, .call = sp_plan_report},
+    {SP_GROUP_NONE, "plan", "confirm", "RUN [STEP]", "let it, or a step of it, go on",
+     "Confirms a run that was proposed, or the step (by its number) that waits for a person.",
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/plan-runs/{1}/confirm", .body = sp_confirm_body,
+             .done = "run {id} of {plan}: {state}"}},
+    {SP_GROUP_NONE, "plan", "stop", "RUN", "nothing more begins",
+     "Stops a run. With --undo what it has cut is given back, also after its end.",
+     .options = (const sp_option[]){{"--undo", SP_OPTION_FLAG, NULL, "give back what it cut",
+                                     .field = "undo"},
+                                    {"--reason", SP_OPTION_TEXT, "TEXT", "why, for the ledger",
+                                     .needed = "say why: --reason TEXT", .field = "reason"},
+                                    {0}},
+     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/plan-runs/{1}/stop",
+             .done = "run {id} of {plan}: {state}"}},
     {SP_GROUP_WATCH, NULL, "ledger", "COMMAND", "verify, search, tail, export",
      .run = sp_ledger_command},
 

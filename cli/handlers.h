@@ -34,6 +34,16 @@ const char *sp_approval_target(const json_t *approval);
 void sp_grant_body(const sp_given *given, const json_t *found, json_t *body);
 void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
 int sp_db_undo(const sp_given *given);
+/* incident.c */
+int sp_incident_show(const sp_given *given);
+int sp_plan_run(const sp_given *given);
+int sp_plan_report(const sp_given *given);
+const char *sp_step_names(const json_t *plan);
+const char *sp_step_after(const json_t *step);
+const char *sp_step_took(const json_t *step);
+void sp_confirm_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_merge_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_role_body(const sp_given *given, const json_t *found, json_t *body);
 /* kill.c */
 int sp_kill(const sp_given *given);
 /* psql.c */

@@ -13,8 +13,10 @@
 #include "core/http/sse.h"
 #include "core/http/stream.h"
 #include "core/identity/identity.h"
+#include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
 #include "core/notices/notices.h"
+#include "core/plans/plans.h"
 #include "core/sessions/sessions.h"
 #include "core/ssh/ssh.h"
 #include "core/vault_client.h"
@@ -240,6 +242,8 @@ static sp_err start_rooms(role *self)
     TRY(step("SSH", sp_ssh_start(core, &core->ssh)));
     TRY(step("notices", sp_notices_start(core, &core->notices)));
     TRY(step("what is cut", sp_cut_start(core, &core->cutter)));
+    TRY(step("incidents", sp_incidents_start(core)));
+    TRY(step("plans", sp_plans_start(core, &core->plans)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -289,6 +293,7 @@ static void stop(role *self)
     core->notices = NULL;
     sp_ssh_stop(core->ssh);
     core->ssh = NULL;
+    sp_plans_stop(core->plans);
     sp_cut_stop(core->cutter);
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);

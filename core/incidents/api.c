@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The API of incidents. Security administrators and root change them, so does whoever holds a role
+ * of one; audit administrators look.
+ * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml "/incidents".
+ */
+#include "core/cut/cut.h"
+#include "core/http/json.h"
+#include "core/identity/people.h"
+#include "core/incidents/inside.h"
+#include "core/plans/plans.h"
+#include "infra/proc/clock.h"
+
+enum { DETAIL_BYTES = 12 * 1024 };
+
+/* ---- who ---- */
+
+static sp_span name_of(const sp_request *req)
+{
+    const sp_live_session *session = sp_request_session(req);
+    return session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
+}
+
+static bool is_security(const sp_request *req)
+{
+    return sp_request_is_local(req) || (sp_request_admin(req) & SP_WHO_SECURITY) != 0;
+}
+
+static bool may_change(const sp_request *req, const sp_incident *incident)
+{
+    bool holds = false;
+    for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
+        holds = holds || (incident->holders[role].len > 0 &&
+                          sp_span_eq(incident->holders[role], name_of(req)));
+    }
+    return is_security(req) || holds;
+}
+
+static bool may_see(const sp_request *req, const sp_incident *incident)
+{
+    return (sp_request_admin(req) & SP_WHO_AUDIT) != 0 || may_change(req, incident);
+}
+
+/* ---- shapes ---- */
+
+static json_t *text(sp_span span)
+{
+    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
+}
+
+static json_t *incident_json(const sp_incident *i)
+{
+    json_t *roles = json_object();
+    for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
+        json_object_set_new(roles, sp_rota_role_word((sp_rota_role)role), text(i->holders[role]));
+    }
+    return json_pack(
+        "{s:o,s:o,s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "id", sp_json_id(i->id), "title",
+        text(i->title), "state", sp_incident_state_word((sp_incident_state)i->state), "severity",
+        sp_severity_word((sp_severity)i->severity), "drill", (int)i->drill, "opened_at",
+        sp_json_time(i->opened_unix_s), "closed_at", sp_json_time(i->closed_unix_s), "opened_by",
+        text(i->opened_by), "roles", roles, "alarms", (json_int_t)i->alarms, "merged_into",
+        i->merged_into == 0 ? json_null() : sp_json_id(i->merged_into), "review", text(i->review));
+}
+
+/* With all that belongs to it. */
+static json_t *whole_json(sp_core *core, const sp_incident *i)
+{
+    json_t *whole = incident_json(i);
+    json_object_set_new(whole, "timeline", sp_incident_notes_json(core->store, i->id));
+    json_object_set_new(whole, "tasks", sp_incident_tasks_json(core->store, i->id));
+    json_object_set_new(whole, "runs", sp_plans_runs_json(core, i->id));
+    return whole;
+}
+
+static void answer_one(sp_request *req, uint64_t id, unsigned status)
+{
+    sp_core *core = sp_request_core(req);
+    sp_incident incident;
+    sp_err err = sp_incident_row_get(core->store, sp_request_arena(req), id, &incident);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        sp_answer_json(req, status, whole_json(core, &incident));
+    }
+}
+
+/* ---- looking ---- */
+
+typedef struct {
+    sp_request *req;
+    json_t *items;
+    uint64_t last;
+    uint64_t count;
+} listing;
+
+static void list_one(void *self, const sp_incident *incident)
+{
+    listing *l = self;
+    l->last = incident->id;
+    l->count++;
+    if (may_see(l->req, incident)) {
+        json_array_append_new(l->items, incident_json(incident));
+    }
+}
+
+static void get_incidents(sp_request *req)
+{
+    uint64_t limit = 0;
+    uint64_t before = 0;
+    char next[24] = "";
+    sp_span cursor = sp_request_query(req, "cursor");
+    bool all = sp_span_eq(sp_request_query(req, "all"), SP_SPAN_LIT("1"));
+    if (cursor.len > 0 && sp_failed(sp_span_to_u64(cursor, INT64_MAX, &before))) {
+        sp_answer_invalid(req, "cursor", "the value of next");
+        return;
+    }
+    if (!sp_request_limit(req, &limit)) {
+        return;
+    }
+    listing l = {.req = req, .items = json_array()};
+    sp_err err =
+        sp_incident_rows_each(sp_request_core(req)->store, all, before, limit, list_one, &l);
+    if (sp_failed(err)) {
+        json_decref(l.items);
+        sp_answer_failed(req, err);
+        return;
+    }
+    if (l.count == limit) {
+        snprintf(next, sizeof(next), "%llu", (unsigned long long)l.last);
+    }
+    sp_answer_page(req, l.items, next);
+}
+
+/* The incident of the path, if the asker may; else it has been answered. */
+static bool named(sp_request *req, bool changes, sp_incident *ret_incident)
+{
+    uint64_t id = 0;
+    bool there = sp_request_param_u64(req, 0, &id) &&
+                 !sp_failed(sp_incident_row_get(sp_request_core(req)->store, sp_request_arena(req),
+                                                id, ret_incident));
+    if (!there || !may_see(req, ret_incident)) {
+        sp_answer_problem(req, 404, "not_found", "There is no such incident.");
+        return false;
+    }
+    if (changes && !may_change(req, ret_incident)) {
+        sp_answer_problem(req, 403, "forbidden",
+                          "Security administrators, and who has a role in it, change an incident.");
+        return false;
+    }
+    if (changes && ret_incident->state != SP_INCIDENT_OPEN) {
+        sp_answer_problem(req, 409, "conflict", "It is closed.");
+        return false;
+    }
+    return true;
+}
+
+static void get_incident(sp_request *req)
+{
+    sp_incident incident;
+    if (named(req, false, &incident)) {
+        sp_answer_json(req, 200, whole_json(sp_request_core(req), &incident));
+    }
+}
+
+/* ---- opening ---- */
+
+static bool severity_of(sp_request *req, sp_span word, uint8_t *ret_severity)
+{
+    for (unsigned i = 0; i < SP_SEVERITY_COUNT; i++) {
+        if (sp_span_eq(word, sp_span_cstr(sp_severity_word((sp_severity)i)))) {
+            *ret_severity = (uint8_t)i;
+            return true;
+        }
+    }
+    sp_answer_invalid(req, "severity", "info, low, medium, high or critical");
+    return false;
+}
+
+static void go_open(sp_request *req, void *data)
+{
+    uint64_t id = 0;
+    sp_err err = sp_incident_open_one(sp_request_core(req), data, &id, NULL);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        answer_one(req, id, 201);
+    }
+}
+
+static void post_incident(sp_request *req)
+{
+    sp_incident_open *open = NULL;
+    sp_span severity = SP_SPAN_LIT("medium");
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*open), &open);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return;
+    }
+    const sp_field fields[] = {
+        SP_FIELD_TEXT("title", &open->title, 3, SP_INCIDENT_TITLE_MAX_BYTES),
+        SP_FIELD_TEXT_OPT("severity", &severity, 1, 16),
+        SP_FIELD_BOOL_OPT("drill", &open->drill),
+    };
+    if (!sp_request_fields(req, fields, SP_COUNT(fields)) ||
+        !severity_of(req, severity, &open->severity)) {
+        return;
+    }
+    open->by_name = name_of(req);
+    sp_event event = sp_request_event(req, SP_EVENT_INCIDENT);
+    event.method = SP_SPAN_LIT("open");
+    event.severity = open->severity;
+    event.object = open->title;
+    event.detail = SP_SPAN_LIT("{\"did\":\"open\"}");
+    sp_request_record(req, &event, go_open, open);
+}
+
+/* ---- changes: on the ledger, then one transaction with its note ---- */
+
+typedef struct change change;
+struct change {
+    uint64_t id;
+    sp_incident incident;
+    const char *method;
+    sp_incident_note note;
+    uint64_t number; /* of a task; another incident */
+    sp_span whose;
+    sp_err (*apply)(sp_core *core, change *c);
+};
+
+static uint64_t now_s(void)
+{
+    return sp_now_unix_us() / 1000000;
+}
+
+static sp_err apply_all(sp_core *core, change *c)
+{
+    auto_txn sp_txn txn = sp_txn_begin(core->store);
+    TRY(txn.err);
+    if (c->apply != NULL) {
+        TRY(c->apply(core, c));
+    }
+    TRY(sp_incident_note_add(core->store, c->id, sp_now_unix_us(), &c->note));
+    return sp_txn_commit(&txn);
+}
+
+static void go_change(sp_request *req, void *data)
+{
+    change *c = data;
+    sp_core *core = sp_request_core(req);
+    sp_err err = apply_all(core, c);
+    sp_incident_changed(core);
+    if (err.code == SP_ENOTFOUND) {
+        sp_answer_problem(req, 404, "not_found", "There is no such task that is still to be done.");
+    } else if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        answer_one(req, c->id, 200);
+    }
+}
+
+/* NULL: answered. */
+static change *change_of(sp_request *req, const char *method)
+{
+    change *c = NULL;
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*c), &c);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return NULL;
+    }
+    if (!named(req, true, &c->incident)) {
+        return NULL;
+    }
+    c->id = c->incident.id;
+    c->method = method;
+    c->note = (sp_incident_note){.kind = method, .by_name = name_of(req)};
+    return c;
+}
+
+static void record(sp_request *req, change *c)
+{
+    auto_buf sp_buf room = sp_buf_make(DETAIL_BYTES);
+    sp_event told = sp_incident_event(&c->incident, c->method, c->note.text, &room);
+    sp_event event = sp_request_event(req, SP_EVENT_INCIDENT);
+    event.method = told.method;
+    event.object = told.object;
+    event.detail = told.detail;
+    event.severity = told.severity;
+    sp_request_record(req, &event, go_change, c);
+}
+
+static bool text_field(sp_request *req, const char *name, sp_span *ret_text)
+{
+    const sp_field fields[] = {SP_FIELD_TEXT(name, ret_text, 1, SP_INCIDENT_TEXT_MAX_BYTES)};
+    return sp_request_fields(req, fields, SP_COUNT(fields));
+}
+
+static void post_comment(sp_request *req)
+{
+    change *c = change_of(req, "comment");
+    if (c != NULL && text_field(req, "text", &c->note.text)) {
+        record(req, c);
+    }
+}
+
+static sp_err apply_task(sp_core *core, change *c)
+{
+    return sp_incident_task_add(core->store, c->id, c->note.text, c->whose, now_s());
+}
+
+static void post_task(sp_request *req)
+{
+    change *c = change_of(req, "task");
+    if (c == NULL) {
+        return;
+    }
+    const sp_field fields[] = {SP_FIELD_TEXT("text", &c->note.text, 1, SP_INCIDENT_TITLE_MAX_BYTES),
+                               SP_FIELD_TEXT_OPT("whose", &c->whose, 0, SP_NAME_MAX_BYTES)};
+    if (sp_request_fields(req, fields, SP_COUNT(fields))) {
+        c->apply = apply_task;
+        record(req, c);
+    }
+}
+
+static sp_err apply_done(sp_core *core, change *c)
+{
+    return sp_incident_task_done(core->store, c->id, c->number, c->note.by_name, now_s());
+}
+
+static void post_done(sp_request *req)
+{
+    change *c = change_of(req, "done");
+    if (c == NULL || !sp_request_fields(req, NULL, 0)) {
+        return;
+    }
+    c->note.text = sp_request_param(req, 1);
+    if (!sp_request_param_u64(req, 1, &c->number) || c->number > INT64_MAX) {
+        sp_answer_problem(req, 404, "not_found", "There is no such task.");
+        return;
+    }
+    c->apply = apply_done;
+    record(req, c);
+}
+
+static sp_err apply_put(sp_core *core, change *c)
+{
+    return sp_incident_row_put(core->store, &c->incident);
+}
+
+static void post_role(sp_request *req)
+{
+    change *c = change_of(req, "role");
+    sp_span role = SP_SPAN_EMPTY;
+    sp_rota_role which = SP_ROTA_COUNT;
+    sp_person person;
+    if (c == NULL) {
+        return;
+    }
+    const sp_field fields[] = {SP_FIELD_TEXT("role", &role, 1, 16),
+                               SP_FIELD_TEXT("person", &c->whose, 1, SP_NAME_MAX_BYTES)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
+        return;
+    }
+    if (!sp_rota_role_of(role, &which)) {
+        sp_answer_invalid(req, "role", "commander, scribe or liaison");
+        return;
+    }
+    if (sp_failed(sp_people_find(sp_request_core(req)->store, c->whose, &person)) ||
+        person.state != SP_PERSON_ACTIVE) {
+        sp_answer_invalid(req, "person", "the login name of somebody with an active account");
+        return;
+    }
+    auto_buf sp_buf said = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
+    sp_buf_fmt(&said, "%s: %s", sp_rota_role_word(which), person.name);
+    c->incident.holders[which] = c->whose;
+    c->apply = apply_put;
+    if (sp_failed(sp_arena_copy(sp_request_arena(req), sp_buf_borrow(&said), &c->note.text))) {
+        sp_answer_failed(req, sp_fail(SP_ENOMEM));
+        return;
+    }
+    record(req, c);
+}
+
+static void post_severity(sp_request *req)
+{
+    change *c = change_of(req, "severity");
+    if (c != NULL && text_field(req, "severity", &c->note.text) &&
+        severity_of(req, c->note.text, &c->incident.severity)) {
+        c->apply = apply_put;
+        record(req, c);
+    }
+}
+
+static void post_evidence(sp_request *req)
+{
+    change *c = change_of(req, "evidence");
+    uint64_t entry = 0;
+    if (c == NULL) {
+        return;
+    }
+    const sp_field fields[] = {
+        SP_FIELD_U64("entry", &entry, INT64_MAX),
+        SP_FIELD_TEXT_OPT("text", &c->note.text, 0, SP_INCIDENT_TEXT_MAX_BYTES)};
+    if (sp_request_fields(req, fields, SP_COUNT(fields))) {
+        c->note.entry = entry;
+        c->note.has_entry = true;
+        record(req, c);
+    }
+}
+
+static sp_err apply_merge(sp_core *core, change *c)
+{
+    TRY(sp_incident_row_put(core->store, &c->incident));
+    TRY(sp_incident_move(core->store, c->incident.id, c->number));
+    return sp_ok();
+}
+
+static void post_merge(sp_request *req)
+{
+    change *c = change_of(req, "merge");
+    sp_incident into;
+    if (c == NULL) {
+        return;
+    }
+    const sp_field fields[] = {SP_FIELD_U64("into", &c->number, INT64_MAX)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
+        return;
+    }
+    if (c->number == c->id ||
+        sp_failed(sp_incident_row_get(sp_request_core(req)->store, sp_request_arena(req), c->number,
+                                      &into)) ||
+        into.state != SP_INCIDENT_OPEN || into.drill != c->incident.drill) {
+        sp_answer_invalid(req, "into", "another incident that is open, both drills or neither");
+        return;
+    }
+    c->note.kind = "merged";
+    c->note.text = c->incident.title;
+    c->incident.state = SP_INCIDENT_MERGED;
+    c->incident.closed_unix_s = now_s();
+    c->incident.merged_into = c->number;
+    c->apply = apply_merge;
+    c->id = c->number; /* the note, and what is answered */
+    record(req, c);
+}
+
+static void post_close(sp_request *req)
+{
+    change *c = change_of(req, "close");
+    if (c != NULL && text_field(req, "review", &c->incident.review)) {
+        c->note.kind = "closed";
+        c->note.text = c->incident.review;
+        c->incident.state = SP_INCIDENT_CLOSED;
+        c->incident.closed_unix_s = now_s();
+        c->apply = apply_put;
+        record(req, c);
+    }
+}
+
+#define ID "/api/v1/incidents/{id}"
+
+sp_err sp_incident_routes(sp_core *core)
+{
+    static const sp_route routes[] = {
+        {"GET", "/api/v1/incidents", SP_WHO_PERSON | SP_WHO_LOCAL, get_incidents, 0},
+        {"POST", "/api/v1/incidents", SP_WHO_SECURITY | SP_WHO_LOCAL, post_incident, 0},
+        {"GET", ID, SP_WHO_PERSON | SP_WHO_LOCAL, get_incident, 0},
+        {"POST", ID "/comment", SP_WHO_PERSON | SP_WHO_LOCAL, post_comment, 0},
+        {"POST", ID "/task", SP_WHO_PERSON | SP_WHO_LOCAL, post_task, 0},
+        {"POST", ID "/tasks/{number}/done", SP_WHO_PERSON | SP_WHO_LOCAL, post_done, 0},
+        {"POST", ID "/role", SP_WHO_PERSON | SP_WHO_LOCAL, post_role, 0},
+        {"POST", ID "/severity", SP_WHO_PERSON | SP_WHO_LOCAL, post_severity, 0},
+        {"POST", ID "/evidence", SP_WHO_PERSON | SP_WHO_LOCAL, post_evidence, 0},
+        {"POST", ID "/merge", SP_WHO_PERSON | SP_WHO_LOCAL, post_merge, 0},
+        {"POST", ID "/close", SP_WHO_PERSON | SP_WHO_LOCAL, post_close, 0},
+    };
+    return sp_router_add(core->router, routes, SP_COUNT(routes));
+}

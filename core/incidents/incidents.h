@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Incidents: what happened, who leads, what is to be done, what was found; until a closing review.
+ *
+ * Story: a person opens one, or an alarm does; an alarm about the same thing (its topic) joins the
+ * one that is open. Its roles come from the Rota: the first person who has an active account. All
+ * that happens becomes an entry of its timeline, with the number of the ledger's entry where there
+ * is one. Changes by people are on the ledger before they take effect. Duplicates are merged; a
+ * closed one has a review.
+ *
+ * OWNS rows of the store. PROCESS core. TRUST requests are hostile; so are the names in alarms.
+ * SPEC docs/INCIDENTS.md, docs/api/openapi.yaml "/incidents".
+ */
+#ifndef SP_CORE_INCIDENTS_INCIDENTS_H
+#define SP_CORE_INCIDENTS_INCIDENTS_H
+
+#include "core/core.h"
+#include "infra/ipc/server.h"
+#include "lib/policy/plan.h"
+#include "lib/proto/event.h"
+#include "lib/proto/watch_msg.h"
+
+#include <jansson.h>
+
+enum {
+    SP_INCIDENT_TITLE_MAX_BYTES = 200,
+    SP_INCIDENT_TEXT_MAX_BYTES = 4000,
+    SP_INCIDENT_NOTE_BYTES = 1024 /* of what core writes itself */
+};
+
+SP_MUST sp_err sp_incidents_start(sp_core *core);
+
+typedef struct {
+    sp_span title;
+    sp_span topic;   /* what it is about: joins an open one of the same; empty = its own */
+    sp_span by_name; /* who opens it: a person, "root", "alarm" */
+    uint8_t severity;
+    bool drill;
+} sp_incident_open;
+/* Opens, or finds the open one of that topic and raises its severity. The ledger is told. *ret_new
+ * may be NULL. */
+SP_MUST sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_t *ret_id,
+                                    bool *ret_new);
+
+/* An entry of the timeline. */
+typedef struct {
+    const char *kind; /* "alarm", "plan", "cut", "comment", "evidence", .. */
+    sp_span by_name;
+    sp_span text;
+    uint64_t session;   /* 0 = none */
+    uint64_t reference; /* of the event, 0 = none */
+    uint64_t entry;     /* of the ledger */
+    bool has_entry;
+} sp_incident_note;
+/* A failure is logged: nothing waits for a note. */
+void sp_incident_add(sp_core *core, uint64_t id, const sp_incident_note *note);
+/* Something for somebody to do; role: whose, SP_ROTA_COUNT = anybody's. */
+SP_MUST sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role role,
+                                sp_span by_name);
+/* Fills a role from the Rota. *ret_name is who it is, in room; empty: nobody could be found, and
+ * the ledger is told as an alarm. */
+SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span by_name,
+                                  char room[SP_NAME_MAX_BYTES + 1], sp_span *ret_name);
+/* The person who holds a role of it now, in room; empty = nobody. */
+sp_span sp_incident_holder(sp_core *core, uint64_t id, sp_rota_role role,
+                           char room[SP_NAME_MAX_BYTES + 1]);
+bool sp_incident_is_there(sp_core *core, uint64_t id);
+
+/* An alarm. Written down first; then it opens or joins an incident and sets plans off. The same one
+ * told twice is one. then(self, err) once it is on the ledger. Of mode `test` only the event is
+ * written. */
+void sp_alarm_take(sp_core *core, const sp_alarm *alarm, void (*then)(void *self, sp_err err),
+                   void *self);
+
+#endif

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of core/incidents share.
+ * OWNS nothing. PROCESS core. TRUST see incidents.h. SPEC core/incidents/README.md.
+ */
+#ifndef SP_CORE_INCIDENTS_INSIDE_H
+#define SP_CORE_INCIDENTS_INSIDE_H
+
+#include "core/http/router.h"
+#include "core/incidents/incidents.h"
+#include "lib/base/arena.h"
+
+typedef enum {
+    SP_INCIDENT_OPEN,
+    SP_INCIDENT_CLOSED,
+    SP_INCIDENT_MERGED,
+    SP_INCIDENT_STATE_COUNT
+} sp_incident_state;
+const char *sp_incident_state_word(sp_incident_state state);
+
+/* As it is kept; spans live in the arena, or until the next row. */
+typedef struct {
+    uint64_t id;
+    uint64_t opened_unix_s;
+    uint64_t closed_unix_s;
+    uint64_t merged_into;
+    uint64_t alarms;
+    uint8_t state; /* sp_incident_state */
+    uint8_t severity;
+    bool drill;
+    sp_span title;
+    sp_span topic;
+    sp_span opened_by;
+    sp_span holders[SP_ROTA_COUNT]; /* names */
+    sp_span review;
+} sp_incident;
+
+/* ---- rows.c; those that write want a transaction of the caller, but notes ---- */
+SP_MUST sp_err sp_incident_rows_start(sp_store *store);
+SP_MUST sp_err sp_incident_row_add(sp_store *store, sp_incident *incident);
+SP_MUST sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident);
+SP_MUST sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id,
+                                   sp_incident *ret_incident);
+/* The open one of this topic; SP_ENOTFOUND. */
+SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t *ret_id);
+SP_MUST sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t before,
+                                     uint64_t limit,
+                                     void (*visit)(void *self, const sp_incident *incident),
+                                     void *self);
+SP_MUST sp_err sp_incident_note_add(sp_store *store, uint64_t id, uint64_t now_us,
+                                    const sp_incident_note *note);
+SP_MUST sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, sp_span whose,
+                                    uint64_t now_unix_s);
+/* SP_ENOTFOUND: there is none, or it is done. */
+SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t number, sp_span by,
+                                     uint64_t now_unix_s);
+/* What one has goes to another one. */
+SP_MUST sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to);
+json_t *sp_incident_notes_json(sp_store *store, uint64_t id);
+json_t *sp_incident_tasks_json(sp_store *store, uint64_t id);
+/* Whether this alarm was taken before; else it is remembered. */
+SP_MUST sp_err sp_alarm_row_add(sp_store *store, const sp_hash *id, uint64_t incident,
+                                uint64_t now_unix_s);
+bool sp_alarm_row_has(sp_store *store, const sp_hash *id);
+
+/* ---- incidents.c ---- */
+/* An event of an incident, for the ledger; detail in room. */
+sp_event sp_incident_event(const sp_incident *incident, const char *method, sp_span what,
+                           sp_buf *room);
+void sp_incident_changed(sp_core *core);
+
+/* ---- api.c ---- */
+SP_MUST sp_err sp_incident_routes(sp_core *core);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Incidents in the store: the thing itself, its timeline, its tasks, the alarms that were taken.
+ * OWNS nothing. PROCESS core. TRUST rows are core's own; bound texts may be hostile.
+ * SPEC core/incidents/inside.h.
+ */
+#include "core/http/json.h"
+#include "core/incidents/inside.h"
+
+enum { ALARMS_KEPT_S = 400 * 24 * 3600 };
+
+static const char *const migrations[] = {
+    "CREATE TABLE incident (id BIGINT PRIMARY KEY, state BIGINT NOT NULL,"
+    " severity BIGINT NOT NULL, drill BIGINT NOT NULL, opened BIGINT NOT NULL,"
+    " closed BIGINT NOT NULL, merged_into BIGINT NOT NULL, alarms BIGINT NOT NULL,"
+    " title TEXT NOT NULL, topic TEXT NOT NULL, opened_by TEXT NOT NULL,"
+    " commander TEXT NOT NULL, scribe TEXT NOT NULL, liaison TEXT NOT NULL,"
+    " review TEXT NOT NULL);"
+    "CREATE INDEX incident_state ON incident (state, topic);"
+    "CREATE TABLE incident_note (incident BIGINT NOT NULL, number BIGINT NOT NULL,"
+    " at_us BIGINT NOT NULL, session BIGINT NOT NULL, reference BIGINT NOT NULL,"
+    " has_entry BIGINT NOT NULL, entry BIGINT NOT NULL, kind TEXT NOT NULL,"
+    " by_name TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (incident, number));"
+    "CREATE TABLE incident_task (incident BIGINT NOT NULL, number BIGINT NOT NULL,"
+    " created BIGINT NOT NULL, done BIGINT NOT NULL, text TEXT NOT NULL, whose TEXT NOT NULL,"
+    " done_by TEXT NOT NULL, PRIMARY KEY (incident, number));"
+    "CREATE TABLE alarm_taken (id BYTEA PRIMARY KEY, incident BIGINT NOT NULL,"
+    " taken BIGINT NOT NULL)",
+};
+
+#define COLUMNS                                                                                    \
+    "id, state, severity, drill, opened, closed, merged_into, alarms, title, topic, opened_by, "   \
+    "commander, scribe, liaison, review"
+
+sp_err sp_incident_rows_start(sp_store *store)
+{
+    return sp_store_migrate(store, "incidents", migrations, SP_COUNT(migrations));
+}
+
+static sp_err next_of(sp_query *q, uint64_t *ret_number)
+{
+    if (sp_query_row(q)) {
+        *ret_number = sp_col_u64(q);
+    }
+    return sp_query_finish(q);
+}
+
+sp_err sp_incident_row_add(sp_store *store, sp_incident *incident)
+{
+    auto_query sp_query next = sp_query_of(store, "SELECT COALESCE(MAX(id), 0) + 1 FROM incident");
+    TRY(next_of(&next, &incident->id));
+    return sp_incident_row_put(store, incident);
+}
+
+sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident)
+{
+    auto_query sp_query q = sp_query_of(
+        store,
+        "INSERT INTO incident (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
+        " $12, $13, $14, $15) ON CONFLICT (id) DO UPDATE SET state = $2, severity = $3,"
+        " closed = $6, merged_into = $7, alarms = $8, title = $9, commander = $12, scribe = $13,"
+        " liaison = $14, review = $15");
+    sp_bind_u64(&q, incident->id);
+    sp_bind_u64(&q, incident->state);
+    sp_bind_u64(&q, incident->severity);
+    sp_bind_u64(&q, incident->drill ? 1 : 0);
+    sp_bind_u64(&q, incident->opened_unix_s);
+    sp_bind_u64(&q, incident->closed_unix_s);
+    sp_bind_u64(&q, incident->merged_into);
+    sp_bind_u64(&q, incident->alarms);
+    sp_bind_text(&q, incident->title);
+    sp_bind_text(&q, incident->topic);
+    sp_bind_text(&q, incident->opened_by);
+    for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
+        sp_bind_text(&q, incident->holders[role]);
+    }
+    sp_bind_text(&q, incident->review);
+    return sp_query_finish(&q);
+}
+
+static sp_incident read_row(sp_query *q)
+{
+    sp_incident i = {.id = sp_col_u64(q)};
+    i.state = (uint8_t)sp_col_u64(q);
+    i.severity = (uint8_t)sp_col_u64(q);
+    i.drill = sp_col_u64(q) == 1;
+    i.opened_unix_s = sp_col_u64(q);
+    i.closed_unix_s = sp_col_u64(q);
+    i.merged_into = sp_col_u64(q);
+    i.alarms = sp_col_u64(q);
+    i.title = sp_col_text(q);
+    i.topic = sp_col_text(q);
+    i.opened_by = sp_col_text(q);
+    for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
+        i.holders[role] = sp_col_text(q);
+    }
+    i.review = sp_col_text(q);
+    return i;
+}
+
+sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_incident *ret_incident)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT " COLUMNS " FROM incident WHERE id = $1");
+    sp_bind_u64(&q, id > INT64_MAX ? 0 : id);
+    if (!sp_query_row(&q)) {
+        TRY(sp_query_finish(&q));
+        return sp_fail(SP_ENOTFOUND);
+    }
+    sp_incident i = read_row(&q);
+    sp_span *const texts[] = {&i.title,
+                              &i.topic,
+                              &i.opened_by,
+                              &i.review,
+                              &i.holders[SP_ROTA_COMMANDER],
+                              &i.holders[SP_ROTA_SCRIBE],
+                              &i.holders[SP_ROTA_LIAISON]};
+    for (size_t n = 0; n < SP_COUNT(texts); n++) {
+        TRY(sp_arena_copy(arena, *texts[n], texts[n]));
+    }
+    *ret_incident = i;
+    return sp_query_finish(&q);
+}
+
+sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t *ret_id)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM incident WHERE state = 0 AND topic = $1 AND drill = $2");
+    sp_bind_text(&q, topic);
+    sp_bind_u64(&q, drill ? 1 : 0);
+    bool found = sp_query_row(&q);
+    *ret_id = found ? sp_col_u64(&q) : 0;
+    TRY(sp_query_finish(&q));
+    return found ? sp_ok() : sp_fail(SP_ENOTFOUND);
+}
+
+sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t before, uint64_t limit,
+                             void (*visit)(void *self, const sp_incident *incident), void *self)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT " COLUMNS " FROM incident WHERE state <= $1 AND id < $2 "
+                           "ORDER BY id DESC LIMIT $3");
+    sp_bind_u64(&q, also_closed ? SP_INCIDENT_STATE_COUNT : SP_INCIDENT_OPEN);
+    sp_bind_u64(&q, before == 0 ? INT64_MAX : before);
+    sp_bind_u64(&q, limit);
+    while (sp_query_row(&q)) {
+        sp_incident incident = read_row(&q);
+        visit(self, &incident);
+    }
+    return sp_query_finish(&q);
+}
+
+/* ---- the timeline ---- */
+
+sp_err sp_incident_note_add(sp_store *store, uint64_t id, uint64_t now_us,
+                            const sp_incident_note *note)
+{
+    uint64_t number = 0;
+    auto_query sp_query next = sp_query_of(
+        store, "SELECT COALESCE(MAX(number), 0) + 1 FROM incident_note WHERE incident = $1");
+    sp_bind_u64(&next, id);
+    TRY(next_of(&next, &number));
+    auto_query sp_query q =
+        sp_query_of(store, "INSERT INTO incident_note (incident, number, at_us, session, reference,"
+                           " has_entry, entry, kind, by_name, text) VALUES ($1, $2, $3, $4, $5, $6,"
+                           " $7, $8, $9, $10)");
+    sp_bind_u64(&q, id);
+    sp_bind_u64(&q, number);
+    sp_bind_u64(&q, now_us);
+    sp_bind_bits(&q, note->session);
+    sp_bind_bits(&q, note->reference);
+    sp_bind_u64(&q, note->has_entry ? 1 : 0);
+    sp_bind_bits(&q, note->entry);
+    sp_bind_text(&q, sp_span_cstr(note->kind));
+    sp_bind_text(&q, note->by_name);
+    sp_bind_text(&q, note->text);
+    return sp_query_finish(&q);
+}
+
+static json_t *text_json(sp_span text)
+{
+    return text.len == 0 ? json_null() : json_stringn((const char *)text.ptr, text.len);
+}
+
+static json_t *note_json(sp_query *q)
+{
+    json_t *one = json_object();
+    json_object_set_new(one, "number", json_integer((json_int_t)sp_col_u64(q)));
+    auto_buf sp_buf when = sp_buf_make(64);
+    sp_buf_time(&when, sp_col_u64(q));
+    json_object_set_new(one, "at", text_json(sp_buf_borrow(&when)));
+    uint64_t session = sp_col_bits(q);
+    uint64_t reference = sp_col_bits(q);
+    bool has_entry = sp_col_u64(q) == 1;
+    uint64_t entry = sp_col_bits(q);
+    char text[32];
+    sp_reference_text(reference, text);
+    json_object_set_new(one, "reference", reference == 0 ? json_null() : json_string(text));
+    snprintf(text, sizeof(text), "%016llx", (unsigned long long)session);
+    json_object_set_new(one, "session", session == 0 ? json_null() : json_string(text));
+    json_object_set_new(one, "entry", has_entry ? sp_json_id(entry) : json_null());
+    json_object_set_new(one, "kind", text_json(sp_col_text(q)));
+    json_object_set_new(one, "by", text_json(sp_col_text(q)));
+    json_object_set_new(one, "text", text_json(sp_col_text(q)));
+    return one;
+}
+
+json_t *sp_incident_notes_json(sp_store *store, uint64_t id)
+{
+    json_t *list = json_array();
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT number, at_us, session, reference, has_entry, entry, kind, by_name, text "
+               "FROM incident_note WHERE incident = $1 ORDER BY at_us, number LIMIT 2000");
+    sp_bind_u64(&q, id);
+    while (sp_query_row(&q)) {
+        json_array_append_new(list, note_json(&q));
+    }
+    SP_IGNORE(sp_query_finish(&q)); /* what could be read is shown */
+    return list;
+}
+
+/* ---- tasks ---- */
+
+sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, sp_span whose,
+                            uint64_t now_unix_s)
+{
+    uint64_t number = 0;
+    auto_query sp_query next = sp_query_of(
+        store, "SELECT COALESCE(MAX(number), 0) + 1 FROM incident_task WHERE incident = $1");
+    sp_bind_u64(&next, id);
+    TRY(next_of(&next, &number));
+    auto_query sp_query q =
+        sp_query_of(store, "INSERT INTO incident_task (incident, number, created, done, text, "
+                           "whose, done_by) VALUES ($1, $2, $3, 0, $4, $5, '')");
+    sp_bind_u64(&q, id);
+    sp_bind_u64(&q, number);
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_text(&q, text);
+    sp_bind_text(&q, whose);
+    return sp_query_finish(&q);
+}
+
+sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t number, sp_span by,
+                             uint64_t now_unix_s)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE incident_task SET done = $1, done_by = $2 WHERE incident = $3 "
+                           "AND number = $4 AND done = 0");
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_text(&q, by);
+    sp_bind_u64(&q, id);
+    sp_bind_u64(&q, number);
+    return sp_query_finish_changed(&q);
+}
+
+json_t *sp_incident_tasks_json(sp_store *store, uint64_t id)
+{
+    json_t *list = json_array();
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT number, created, done, text, whose, done_by FROM incident_task "
+                           "WHERE incident = $1 ORDER BY number");
+    sp_bind_u64(&q, id);
+    while (sp_query_row(&q)) {
+        json_t *one = json_object();
+        json_object_set_new(one, "number", json_integer((json_int_t)sp_col_u64(&q)));
+        json_object_set_new(one, "created_at", sp_json_time(sp_col_u64(&q)));
+        json_object_set_new(one, "done_at", sp_json_time(sp_col_u64(&q)));
+        json_object_set_new(one, "text", text_json(sp_col_text(&q)));
+        json_object_set_new(one, "whose", text_json(sp_col_text(&q)));
+        json_object_set_new(one, "done_by", text_json(sp_col_text(&q)));
+        json_array_append_new(list, one);
+    }
+    SP_IGNORE(sp_query_finish(&q)); /* what could be read is shown */
+    return list;
+}
+
+/* ---- merging ---- */
+
+static sp_err move_rows(sp_store *store, const char *sql, uint64_t from, uint64_t to)
+{
+    auto_query sp_query q = sp_query_of(store, sql);
+    sp_bind_u64(&q, to);
+    sp_bind_u64(&q, from);
+    return sp_query_finish(&q);
+}
+
+sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to)
+{
+    TRY(move_rows(store,
+                  "UPDATE incident_note SET number = number + (SELECT COALESCE(MAX(n.number), 0) "
+                  "FROM incident_note n WHERE n.incident = $1), incident = $1 WHERE incident = $2",
+                  from, to));
+    TRY(move_rows(store,
+                  "UPDATE incident_task SET number = number + (SELECT COALESCE(MAX(n.number), 0) "
+                  "FROM incident_task n WHERE n.incident = $1), incident = $1 WHERE incident = $2",
+                  from, to));
+    return move_rows(store, "UPDATE cut SET incident = $1 WHERE incident = $2", from, to);
+}
+
+/* ---- alarms ---- */
+
+bool sp_alarm_row_has(sp_store *store, const sp_hash *id)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT taken FROM alarm_taken WHERE id = $1");
+    sp_bind_blob(&q, sp_hash_borrow(id));
+    return sp_query_row(&q);
+}
+
+sp_err sp_alarm_row_add(sp_store *store, const sp_hash *id, uint64_t incident, uint64_t now_unix_s)
+{
+    auto_query sp_query old = sp_query_of(store, "DELETE FROM alarm_taken WHERE taken < $1");
+    sp_bind_u64(&old, now_unix_s > ALARMS_KEPT_S ? now_unix_s - ALARMS_KEPT_S : 0);
+    TRY(sp_query_finish(&old));
+    auto_query sp_query q =
+        sp_query_of(store, "INSERT INTO alarm_taken (id, incident, taken) VALUES ($1, $2, $3)");
+    sp_bind_blob(&q, sp_hash_borrow(id));
+    sp_bind_u64(&q, incident);
+    sp_bind_u64(&q, now_unix_s);
+    return sp_query_finish(&q);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of core/plans share.
+ * OWNS nothing. PROCESS core. TRUST see plans.h. SPEC core/plans/README.md.
+ */
+#ifndef SP_CORE_PLANS_INSIDE_H
+#define SP_CORE_PLANS_INSIDE_H
+
+#include "core/plans/plans.h"
+#include "lib/base/arena.h"
+#include "lib/policy/plan.h"
+
+enum { SP_PLAN_ARENA_BYTES = 512 * 1024, SP_PLAN_NOTE_BYTES = 400 };
+
+struct sp_plans {
+    sp_core *core;
+    uv_timer_t timer;
+};
+
+typedef enum {
+    SP_RUN_WAITING, /* proposed: a person has to confirm it */
+    SP_RUN_RUNNING,
+    SP_RUN_DONE,
+    SP_RUN_FAILED,
+    SP_RUN_STOPPED, /* by a person */
+    SP_RUN_STATE_COUNT
+} sp_run_state;
+
+typedef enum {
+    SP_STEP_PENDING,
+    SP_STEP_WAITING, /* for a person, or for a while */
+    SP_STEP_RUNNING, /* begun; an end was never seen if core died now */
+    SP_STEP_DONE,
+    SP_STEP_FAILED,
+    SP_STEP_SKIPPED,
+    SP_STEP_STATE_COUNT
+} sp_step_state;
+const char *sp_run_state_word(sp_run_state state);
+const char *sp_step_state_word(sp_step_state state);
+
+/* What a run is about. */
+typedef struct {
+    sp_span person; /* login name */
+    sp_span session;
+    sp_span device; /* its id, in decimal */
+    sp_span resource;
+    sp_span class_name;
+} sp_plan_facts;
+
+/* Spans live in the arena, or until the next row. */
+typedef struct {
+    uint64_t id;
+    uint64_t incident; /* 0 = none yet */
+    uint64_t started_us;
+    uint64_t ended_us;
+    uint64_t confirm_by[SP_ROLE_WORDS];
+    uint8_t state; /* sp_run_state */
+    uint8_t severity;
+    bool drill;
+    bool by_itself; /* counts for the guard */
+    sp_span plan;
+    sp_span by_name;
+    sp_span why; /* it is only proposed; it was stopped */
+    sp_plan_facts facts;
+} sp_run;
+
+typedef struct {
+    uint64_t run;
+    uint64_t began_us;
+    uint64_t ended_us;
+    uint64_t cut; /* that it made, 0 = none */
+    uint32_t number;
+    uint8_t state; /* sp_step_state */
+    sp_policy_step is;
+    sp_span note;
+    sp_span by_name; /* who confirmed it */
+} sp_run_step;
+
+/* ---- rows.c; those that write want a transaction of the caller ---- */
+SP_MUST sp_err sp_plan_rows_start(sp_store *store);
+SP_MUST sp_err sp_run_add(sp_store *store, sp_run *run);
+SP_MUST sp_err sp_run_put(sp_store *store, const sp_run *run);
+SP_MUST sp_err sp_run_get(sp_store *store, sp_arena *arena, uint64_t id, sp_run *ret_run);
+SP_MUST sp_err sp_run_step_add(sp_store *store, const sp_run_step *step);
+SP_MUST sp_err sp_run_step_put(sp_store *store, const sp_run_step *step);
+/* *ret_steps: in order, in the arena. */
+SP_MUST sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_run_step **ret_steps,
+                            size_t *ret_count);
+/* incident 0 = of all; only_open: waiting and running. Newest first. */
+SP_MUST sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
+                            void (*visit)(void *self, const sp_run *run), void *self);
+/* Runs by itself of this plan since then. */
+SP_MUST sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count);
+/* When a drill of it, or a run, ended last, in microseconds; 0 = never. */
+SP_MUST sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us);
+
+/* ---- engine.c ---- */
+typedef struct {
+    sp_span plan;
+    sp_plan_facts facts;
+    uint64_t incident;
+    uint8_t severity;
+    bool drill;
+    bool by_itself; /* an alarm starts it: mode and guard decide */
+    sp_span by_name;
+    uint32_t person; /* that it is about, 0 = nobody */
+} sp_run_order;
+/* SP_ENOTFOUND: no such plan. */
+SP_MUST sp_err sp_run_start(sp_core *core, const sp_run_order *order, uint64_t *ret_id);
+/* A person confirms the run, or the step that waits (step SP_NONE: the run). SP_ECONFLICT: it does
+ * not wait. */
+SP_MUST sp_err sp_run_confirm(sp_core *core, uint64_t id, uint32_t step, sp_span by_name);
+/* Nothing more begins; undo: what it has cut is given back. SP_ECONFLICT: it has ended. */
+SP_MUST sp_err sp_run_stop(sp_core *core, uint64_t id, bool undo, sp_span by_name, sp_span why);
+
+/* ---- steps.c ---- */
+/* Does it, or says what it would do. *note gets a sentence. */
+SP_MUST sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note);
+/* What it would meet now, as JSON: {"name", "do", "would"}. */
+json_t *sp_step_would(sp_core *core, const sp_plan_facts *facts, const sp_policy_step *step);
+
+/* ---- api.c ---- */
+SP_MUST sp_err sp_plan_routes(sp_core *core);
+
+#endif

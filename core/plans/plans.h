@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Plans at work: what documents of the kind Plan say is done, step by step.
+ *
+ * Story: an alarm, or a person, starts a run. The run takes the steps as the documents say at that
+ * moment and keeps them, so that neither new documents nor a restart change what it does: each
+ * step's state is in the store before it begins and after it is over. A step that began when core
+ * died begins again if it cuts (the same cut twice is one), and has failed if it told people
+ * something. What may run by itself does within a second; where the guard or the mode says so it is
+ * proposed, and a person confirms it. A drill takes the same steps at the same time and cuts
+ * nothing; what it would have cut is counted.
+ *
+ * OWNS a timer; rows of the store. PROCESS core. TRUST requests are hostile; names in alarms are
+ * other people's. SPEC docs/INCIDENTS.md "Plans", lib/policy/plan.h.
+ */
+#ifndef SP_CORE_PLANS_PLANS_H
+#define SP_CORE_PLANS_PLANS_H
+
+#include "core/core.h"
+#include "lib/proto/watch_msg.h"
+
+#include <jansson.h>
+
+SP_MUST sp_err sp_plans_start(sp_core *core, sp_plans **ret_plans);
+void sp_plans_stop(sp_plans *plans);
+
+/* Starts, or proposes, what the alarm sets off. */
+void sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm);
+/* The runs of an incident, newest first, as the API shows them. */
+json_t *sp_plans_runs_json(sp_core *core, uint64_t incident);
+
+#endif

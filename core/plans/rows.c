@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs of plans and their steps in the store.
+ * OWNS nothing. PROCESS core. TRUST rows are core's own; bound texts may be hostile.
+ * SPEC core/plans/inside.h.
+ */
+#include "core/plans/inside.h"
+#include "lib/base/reader.h"
+
+static const char *const migrations[] = {
+    "CREATE TABLE plan_run (id BIGINT PRIMARY KEY, incident BIGINT NOT NULL,"
+    " started BIGINT NOT NULL, ended BIGINT NOT NULL, state BIGINT NOT NULL,"
+    " severity BIGINT NOT NULL, drill BIGINT NOT NULL, by_itself BIGINT NOT NULL,"
+    " confirm_by BYTEA NOT NULL, plan TEXT NOT NULL, by_name TEXT NOT NULL, why TEXT NOT NULL,"
+    " person TEXT NOT NULL, session TEXT NOT NULL, device TEXT NOT NULL, resource TEXT NOT NULL,"
+    " class_name TEXT NOT NULL);"
+    "CREATE INDEX plan_run_state ON plan_run (state);"
+    "CREATE INDEX plan_run_plan ON plan_run (plan, started);"
+    "CREATE TABLE plan_step (run BIGINT NOT NULL, number BIGINT NOT NULL, state BIGINT NOT NULL,"
+    " began BIGINT NOT NULL, ended BIGINT NOT NULL, cut BIGINT NOT NULL, what BIGINT NOT NULL,"
+    " kind BIGINT NOT NULL, effect BIGINT NOT NULL, for_s BIGINT NOT NULL, role BIGINT NOT NULL,"
+    " severity BIGINT NOT NULL, timeout BIGINT NOT NULL, on_failure BIGINT NOT NULL,"
+    " needs_confirm BIGINT NOT NULL, after BIGINT NOT NULL, confirm_by BYTEA NOT NULL,"
+    " name TEXT NOT NULL, target TEXT NOT NULL, notice TEXT NOT NULL, audience TEXT NOT NULL,"
+    " text TEXT NOT NULL, note TEXT NOT NULL, by_name TEXT NOT NULL, PRIMARY KEY (run, number))",
+};
+
+#define RUN                                                                                        \
+    "id, incident, started, ended, state, severity, drill, by_itself, confirm_by, plan, by_name, " \
+    "why, person, session, device, resource, class_name"
+#define STEP                                                                                       \
+    "run, number, state, began, ended, cut, what, kind, effect, for_s, role, severity, timeout, "  \
+    "on_failure, needs_confirm, after, confirm_by, name, target, notice, audience, text, note, "   \
+    "by_name"
+
+sp_err sp_plan_rows_start(sp_store *store)
+{
+    return sp_store_migrate(store, "plans", migrations, SP_COUNT(migrations));
+}
+
+/* ---- roles as bytes ---- */
+
+static void bind_roles(sp_query *q, const uint64_t roles[SP_ROLE_WORDS])
+{
+    auto_buf sp_buf bytes = sp_buf_make(64);
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        sp_buf_u64(&bytes, roles[w]);
+    }
+    sp_bind_blob(q, sp_buf_borrow(&bytes));
+}
+
+static void read_roles(sp_query *q, uint64_t ret_roles[SP_ROLE_WORDS])
+{
+    sp_reader r = sp_reader_of(sp_col_blob(q));
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        ret_roles[w] = sp_read_u64(&r);
+    }
+}
+
+/* ---- runs ---- */
+
+sp_err sp_run_add(sp_store *store, sp_run *run)
+{
+    auto_query sp_query next = sp_query_of(store, "SELECT COALESCE(MAX(id), 0) + 1 FROM plan_run");
+    if (sp_query_row(&next)) {
+        run->id = sp_col_u64(&next);
+    }
+    TRY(sp_query_finish(&next));
+    return sp_run_put(store, run);
+}
+
+sp_err sp_run_put(sp_store *store, const sp_run *run)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO plan_run (" RUN ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+               " $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (id) DO UPDATE SET incident = $2,"
+               " ended = $4, state = $5, by_itself = $8, by_name = $11, why = $12");
+    sp_bind_u64(&q, run->id);
+    sp_bind_u64(&q, run->incident);
+    sp_bind_u64(&q, run->started_us);
+    sp_bind_u64(&q, run->ended_us);
+    sp_bind_u64(&q, run->state);
+    sp_bind_u64(&q, run->severity);
+    sp_bind_u64(&q, run->drill ? 1 : 0);
+    sp_bind_u64(&q, run->by_itself ? 1 : 0);
+    bind_roles(&q, run->confirm_by);
+    sp_bind_text(&q, run->plan);
+    sp_bind_text(&q, run->by_name);
+    sp_bind_text(&q, run->why);
+    sp_bind_text(&q, run->facts.person);
+    sp_bind_text(&q, run->facts.session);
+    sp_bind_text(&q, run->facts.device);
+    sp_bind_text(&q, run->facts.resource);
+    sp_bind_text(&q, run->facts.class_name);
+    return sp_query_finish(&q);
+}
+
+static sp_run read_run(sp_query *q)
+{
+    sp_run run = {.id = sp_col_u64(q)};
+    run.incident = sp_col_u64(q);
+    run.started_us = sp_col_u64(q);
+    run.ended_us = sp_col_u64(q);
+    run.state = (uint8_t)sp_col_u64(q);
+    run.severity = (uint8_t)sp_col_u64(q);
+    run.drill = sp_col_u64(q) == 1;
+    run.by_itself = sp_col_u64(q) == 1;
+    read_roles(q, run.confirm_by);
+    sp_span *const texts[] = {&run.plan,           &run.by_name,         &run.why,
+                              &run.facts.person,   &run.facts.session,   &run.facts.device,
+                              &run.facts.resource, &run.facts.class_name};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        *texts[i] = sp_col_text(q);
+    }
+    return run;
+}
+
+sp_err sp_run_get(sp_store *store, sp_arena *arena, uint64_t id, sp_run *ret_run)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT " RUN " FROM plan_run WHERE id = $1");
+    sp_bind_u64(&q, id > INT64_MAX ? 0 : id);
+    if (!sp_query_row(&q)) {
+        TRY(sp_query_finish(&q));
+        return sp_fail(SP_ENOTFOUND);
+    }
+    sp_run run = read_run(&q);
+    sp_span *const texts[] = {&run.plan,           &run.by_name,         &run.why,
+                              &run.facts.person,   &run.facts.session,   &run.facts.device,
+                              &run.facts.resource, &run.facts.class_name};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        TRY(sp_arena_copy(arena, *texts[i], texts[i]));
+    }
+    *ret_run = run;
+    return sp_query_finish(&q);
+}
+
+sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
+                    void (*visit)(void *self, const sp_run *run), void *self)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT " RUN " FROM plan_run WHERE (incident = $1 OR $1 = 0) AND "
+                           "state <= $2 ORDER BY id DESC LIMIT 200");
+    sp_bind_u64(&q, incident);
+    sp_bind_u64(&q, only_open ? SP_RUN_RUNNING : SP_RUN_STATE_COUNT);
+    while (sp_query_row(&q)) {
+        sp_run run = read_run(&q);
+        visit(self, &run);
+    }
+    return sp_query_finish(&q);
+}
+
+sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT COUNT(*) FROM plan_run WHERE plan = $1 AND started > $2 AND "
+                           "by_itself = 1 AND drill = 0");
+    sp_bind_text(&q, plan);
+    sp_bind_u64(&q, since_us);
+    *ret_count = sp_query_row(&q) ? sp_col_u64(&q) : 0;
+    return sp_query_finish(&q);
+}
+
+sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT COALESCE(MAX(ended), 0) FROM plan_run WHERE plan = $1 AND drill = $2 AND "
+               "state = 2");
+    sp_bind_text(&q, plan);
+    sp_bind_u64(&q, drill ? 1 : 0);
+    *ret_us = sp_query_row(&q) ? sp_col_u64(&q) : 0;
+    return sp_query_finish(&q);
+}
+
+/* ---- steps ---- */
+
+sp_err sp_run_step_add(sp_store *store, const sp_run_step *step)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO plan_step (" STEP ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+               " $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)");
+    const sp_policy_step *is = &step->is;
+    const uint64_t numbers[] = {
+        step->run, step->number, step->state,   step->began_us, step->ended_us,
+        step->cut, is->what,     is->kind,      is->effect,     is->for_s,
+        is->role,  is->severity, is->timeout_s, is->on_failure, is->needs_confirm ? 1 : 0};
+    for (size_t i = 0; i < SP_COUNT(numbers); i++) {
+        sp_bind_u64(&q, numbers[i]);
+    }
+    sp_bind_bits(&q, is->after);
+    bind_roles(&q, is->confirm_by);
+    const sp_span texts[] = {is->name, is->target, is->notice,   is->audience,
+                             is->text, step->note, step->by_name};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        sp_bind_text(&q, texts[i]);
+    }
+    return sp_query_finish(&q);
+}
+
+sp_err sp_run_step_put(sp_store *store, const sp_run_step *step)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE plan_step SET state = $1, began = $2, ended = $3, cut = $4, note = $5, "
+               "by_name = $6 WHERE run = $7 AND number = $8");
+    sp_bind_u64(&q, step->state);
+    sp_bind_u64(&q, step->began_us);
+    sp_bind_u64(&q, step->ended_us);
+    sp_bind_u64(&q, step->cut);
+    sp_bind_text(&q, step->note);
+    sp_bind_text(&q, step->by_name);
+    sp_bind_u64(&q, step->run);
+    sp_bind_u64(&q, step->number);
+    return sp_query_finish_changed(&q);
+}
+
+static sp_err read_step(sp_query *q, sp_arena *arena, sp_run_step *ret_step)
+{
+    sp_run_step s = {.run = sp_col_u64(q)};
+    s.number = (uint32_t)sp_col_u64(q);
+    s.state = (uint8_t)sp_col_u64(q);
+    s.began_us = sp_col_u64(q);
+    s.ended_us = sp_col_u64(q);
+    s.cut = sp_col_u64(q);
+    s.is.what = (sp_step_do)sp_col_u64(q);
+    s.is.kind = (sp_cut_kind)sp_col_u64(q);
+    s.is.effect = (sp_cut_effect)sp_col_u64(q);
+    s.is.for_s = sp_col_u64(q);
+    s.is.role = (sp_rota_role)sp_col_u64(q);
+    s.is.severity = (uint8_t)sp_col_u64(q);
+    s.is.timeout_s = sp_col_u64(q);
+    s.is.on_failure = (sp_step_failure)sp_col_u64(q);
+    s.is.needs_confirm = sp_col_u64(q) == 1;
+    s.is.after = sp_col_bits(q);
+    read_roles(q, s.is.confirm_by);
+    sp_span *const texts[] = {&s.is.name, &s.is.target, &s.is.notice, &s.is.audience,
+                              &s.is.text, &s.note,      &s.by_name};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        TRY(sp_arena_copy(arena, sp_col_text(q), texts[i]));
+    }
+    *ret_step = s;
+    return sp_ok();
+}
+
+sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_run_step **ret_steps,
+                    size_t *ret_count)
+{
+    sp_run_step *steps = NULL;
+    size_t count = 0;
+    TRY(sp_arena_alloc(arena, SP_PLAN_STEPS_MAX, sizeof(*steps), &steps));
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT " STEP " FROM plan_step WHERE run = $1 ORDER BY number");
+    sp_bind_u64(&q, run);
+    while (count < SP_PLAN_STEPS_MAX && sp_query_row(&q)) {
+        TRY(read_step(&q, arena, &steps[count]));
+        count++;
+    }
+    *ret_steps = steps;
+    *ret_count = count;
+    return sp_query_finish(&q);
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What each step of a plan does.
+ * OWNS nothing. PROCESS core. TRUST names are other people's: looked up, never trusted.
+ * SPEC lib/policy/plan.h, docs/INCIDENTS.md "Plans".
+ */
+#include "core/cut/cut.h"
+#include "core/incidents/incidents.h"
+#include "core/plans/inside.h"
+#include "infra/proc/clock.h"
+
+/* ---- cutting ---- */
+
+static sp_span named_by(const sp_plan_facts *facts, sp_cut_kind kind)
+{
+    switch (kind) {
+    case SP_CUT_SESSION:
+        return facts->session;
+    case SP_CUT_PERSON:
+        return facts->person;
+    case SP_CUT_DEVICE:
+        return facts->device;
+    case SP_CUT_RESOURCE:
+        return facts->resource;
+    case SP_CUT_CLASS:
+        return facts->class_name;
+    case SP_CUT_ROLE:
+    case SP_CUT_EVERYTHING:
+    case SP_CUT_KIND_COUNT:
+        break;
+    }
+    return SP_SPAN_EMPTY;
+}
+
+static sp_err find_target(sp_core *core, const sp_plan_facts *facts, const sp_policy_step *is,
+                          sp_cut_target *ret_target, sp_buf *note)
+{
+    sp_span name = is->target.len > 0 ? is->target : named_by(facts, is->kind);
+    if (name.len == 0 && is->kind != SP_CUT_EVERYTHING) {
+        sp_buf_fmt(note, "nothing says which %s is meant", sp_cut_kind_word(is->kind));
+        return sp_fail(SP_EINVALID);
+    }
+    sp_err err = sp_cut_find(core, is->kind, name, ret_target);
+    if (sp_failed(err)) {
+        sp_buf_fmt(note, "there is no %s ", sp_cut_kind_word(is->kind));
+        sp_buf_span(note, name);
+    }
+    return err;
+}
+
+static void say_scope(const sp_cut_target *target, const sp_cut_scope *scope, sp_buf *note)
+{
+    sp_buf_fmt(note,
+               "%s %s: %zu sessions of %zu people, %zu connections at databases, %zu at "
+               "machines",
+               sp_cut_kind_word(target->kind), target->name, scope->sessions, scope->people,
+               scope->database_connections, scope->ssh_connections);
+}
+
+static sp_err do_cut(sp_core *core, const sp_run *run, sp_run_step *step, sp_buf *note)
+{
+    auto_buf sp_buf reason = sp_buf_make(SP_CUT_REASON_MAX_BYTES);
+    auto_buf sp_buf by = sp_buf_make(128);
+    sp_cut_target target;
+    sp_cut_scope scope;
+    TRY(find_target(core, &run->facts, &step->is, &target, note));
+    sp_cut_scope_of(core, &target, &scope);
+    sp_buf_text(note, run->drill ? "would cut " : "cut ");
+    say_scope(&target, &scope, note);
+    if (run->drill) {
+        return sp_ok();
+    }
+    sp_buf_text(&by, "plan ");
+    sp_buf_span(&by, run->plan);
+    sp_buf_fmt(&reason, "incident %llu, step ", (unsigned long long)run->incident);
+    sp_buf_span(&reason, step->is.name);
+    const sp_cut_order order = {.target = target,
+                                .effect = step->is.effect,
+                                .for_s = step->is.for_s,
+                                .reason = sp_buf_borrow(&reason),
+                                .by_name = sp_buf_borrow(&by),
+                                .incident = run->incident};
+    sp_err err = sp_cut_now(core, &order, &step->cut);
+    if (sp_failed(err)) {
+        sp_buf_reset(note);
+        sp_buf_fmt(note, "%s %s could not be cut: %s", sp_cut_kind_word(target.kind), target.name,
+                   sp_code_word(err.code));
+    }
+    return err;
+}
+
+/* ---- people ---- */
+
+static sp_err do_assign(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
+{
+    char room[SP_NAME_MAX_BYTES + 1];
+    sp_span name = SP_SPAN_EMPTY;
+    TRY(sp_incident_assign(core, run->incident, step->is.role, run->plan, room, &name));
+    sp_buf_fmt(note, "%s: ", sp_rota_role_word(step->is.role));
+    sp_buf_span(note, name.len > 0 ? name : SP_SPAN_LIT("nobody in the Rota can"));
+    return name.len > 0 ? sp_ok() : sp_fail(SP_ENOTFOUND);
+}
+
+static sp_err do_task(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
+{
+    sp_buf_span(note, step->is.text);
+    return sp_incident_task(core, run->incident, step->is.text, step->is.role, run->plan);
+}
+
+static sp_err do_open(sp_core *core, sp_run *run, const sp_run_step *step, sp_buf *note)
+{
+    auto_buf sp_buf title = sp_buf_make(SP_INCIDENT_TITLE_MAX_BYTES);
+    bool is_new = run->incident == 0;
+    if (is_new) {
+        sp_buf_text(&title, run->drill ? "Drill: " : "");
+        sp_buf_span(&title, run->plan);
+        const sp_incident_open open = {
+            .title = sp_buf_borrow(&title),
+            .by_name = run->by_name,
+            .severity = step->is.severity < SP_SEVERITY_COUNT ? step->is.severity : run->severity,
+            .drill = run->drill};
+        TRY(sp_incident_open_one(core, &open, &run->incident, NULL));
+    }
+    sp_buf_fmt(note, "incident %llu%s", (unsigned long long)run->incident,
+               is_new ? "" : " is there");
+    return sp_ok();
+}
+
+sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note)
+{
+    switch (step->is.what) {
+    case SP_STEP_CUT:
+    case SP_STEP_LOCK_PERSON:
+    case SP_STEP_QUARANTINE_DEVICE:
+    case SP_STEP_DENY:
+    case SP_STEP_REQUIRE_STEP_UP:
+        return do_cut(core, run, step, note);
+    case SP_STEP_NOTIFY:
+        sp_buf_text(note, "notices are not served yet");
+        return sp_fail(SP_EUNSUPPORTED);
+    case SP_STEP_ASSIGN:
+        return do_assign(core, run, step, note);
+    case SP_STEP_TASK:
+        return do_task(core, run, step, note);
+    case SP_STEP_OPEN_INCIDENT:
+        return do_open(core, run, step, note);
+    case SP_STEP_COLLECT_EVIDENCE:
+        sp_buf_text(note, "the alarm's entries are in the timeline");
+        return sp_ok();
+    case SP_STEP_WAIT:
+        sp_buf_text(note, "waited");
+        return sp_ok();
+    case SP_STEP_COUNT:
+        break;
+    }
+    return sp_fail(SP_EUNSUPPORTED);
+}
+
+/* ---- dry run ---- */
+
+json_t *sp_step_would(sp_core *core, const sp_plan_facts *facts, const sp_policy_step *step)
+{
+    auto_buf sp_buf note = sp_buf_make(SP_PLAN_NOTE_BYTES);
+    sp_cut_target target;
+    sp_cut_scope scope;
+    bool cuts = step->what <= SP_STEP_REQUIRE_STEP_UP;
+    if (cuts && !sp_failed(find_target(core, facts, step, &target, &note))) {
+        sp_cut_scope_of(core, &target, &scope);
+        say_scope(&target, &scope, &note);
+    } else if (!cuts) {
+        sp_buf_span(&note, step->text.len > 0 ? step->text : step->notice);
+    }
+    sp_span said = sp_buf_borrow(&note);
+    return json_pack("{s:s%,s:s,s:b,s:s%}", "name", (const char *)step->name.ptr, step->name.len,
+                     "do", sp_step_do_word(step->what), "confirm", (int)step->needs_confirm,
+                     "would", said.len > 0 ? (const char *)said.ptr : "", said.len);
+}

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Incidents and plans on a real office: run, confirmed, drilled, stopped, over a restart of core."""
+
+import json
+import os
+import time
+
+import pytest
+from officelib import wait_for
+from portal import Refused
+from wholelib import Ends, WholeOffice
+
+PLANS = """---
+kind: Role
+name: lead
+---
+kind: Plan
+name: stolen
+title: { en: Stolen credentials, zh: 凭证被盗 }
+mode: confirm
+confirm_by: [lead]
+steps:
+  - { name: incident, do: open_incident }
+  - { name: lock, do: lock_person }
+  - { name: command, do: assign, with: { role: commander } }
+  - { name: call, do: task, with: { text: call the person, role: commander } }
+---
+kind: Plan
+name: branches
+mode: manual
+steps:
+  - { name: close, do: deny, with: { kind: resource, name: orders-db, for: 1h } }
+  - { name: agree, do: deny, with: { kind: resource, name: notes }, confirm_by: [lead], after: [] }
+  - { name: pause, do: wait, with: { for: 2s }, after: [] }
+  - { name: last, do: task, with: { text: look }, after: [close, agree, pause] }
+---
+kind: Plan
+name: goes-back
+mode: manual
+steps:
+  - { name: close, do: deny, with: { kind: resource, name: orders-db } }
+  - { name: whom, do: lock_person, on_failure: undo }
+  - { name: never, do: task, with: { text: not reached } }
+"""
+
+
+@pytest.fixture(scope="module")
+def whole():
+    one = WholeOffice(more=PLANS)
+    try:
+        one.person("ann")
+        one.person("lea", ["lead"])
+        one.person("lea").step_up()
+        yield one
+    finally:
+        one.close()
+
+
+def root(whole, *words, check=True):
+    done = whole.office.cli(*words, "--json", "-c", whole.office.config, check=check)
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+def steps(run):
+    return {s["name"]: s["state"] for s in run["steps"]}
+
+
+def did(whole):
+    """(kind, what) of the newest events; an incident's word stands in its detail."""
+    def what(event):
+        detail = event.get("detail") or {}
+        detail = json.loads(detail) if isinstance(detail, str) else detail
+        return detail.get("did") if event.get("kind") == "incident" else event.get("method")
+
+    return {(e.get("kind"), what(e)) for e in whole.audrey.get("/admin/ledger/events?limit=200")["items"]}
+
+
+def cuts(whole):
+    return whole.sam.get("/cuts")["items"]
+
+
+def test_a_dry_run_and_a_drill_cut_nothing_and_say_what_they_would(whole):
+    stream = whole.web("ann")
+    ends = Ends([stream])
+    dry = root(whole, "plan", "run", "stolen", "--person", "ann", "--dry-run")
+    assert "sessions of 1 people" in next(s["would"] for s in dry["steps"] if s["name"] == "lock")
+    assert root(whole, "plan", "runs", "--all") == []
+    run = root(whole, "plan", "drill", "stolen", "--person", "ann")
+    assert run["drill"] and run["state"] == "done"
+    lock = next(s for s in run["steps"] if s["name"] == "lock")
+    assert lock["note"].startswith("would cut person ann") and lock["cut"] is None
+    assert run["first_cut_us"] and run["first_cut_us"] < 1_000_000
+    time.sleep(0.3)
+    assert ends.left == 1 and not cuts(whole) and whole.web_status("ann").status == 200
+    stream.close()
+    incident = whole.sam.get(f"/incidents/{run['incident']}")
+    assert incident["drill"] and incident["title"].startswith("Drill: ")
+    assert all("[drill]" in n["text"] for n in incident["timeline"] if n["kind"] == "plan")
+    plan = next(p for p in whole.sam.get("/plans")["items"] if p["name"] == "stolen")
+    assert plan["last_drilled_at"] and plan["last_run_at"] is None
+
+
+def test_a_run_cuts_and_leaves_its_trace(whole):
+    whole.person("max")
+    stream = whole.web("max")
+    ends = Ends([stream])
+    began = time.monotonic()
+    run = root(whole, "plan", "run", "stolen", "--person", "max", "--reason", "he called")
+    ends.join(5)
+    assert ends.left == 0 and ends.at[0] - began < 3
+    assert run["state"] == "done" and not run["drill"]
+    lock = next(s for s in run["steps"] if s["name"] == "lock")
+    assert steps(run)["command"] == "failed", "there is no Rota: nobody could be found, and the rest went on"
+    print(f"started to cut: {run['first_cut_us'] / 1000:.1f} ms")
+    assert run["first_cut_us"] < 1_000_000
+    cut = next(c for c in cuts(whole) if c["id"] == lock["cut"])
+    assert (cut["kind"], cut["name"], cut["by"], cut["incident"]) == ("person", "max", "plan stolen", run["incident"])
+    incident = whole.sam.get(f"/incidents/{run['incident']}")
+    assert [t["text"] for t in incident["tasks"]] == ["call the person"] and incident["runs"][0]["id"] == run["id"]
+    kinds = did(whole)
+    assert {("plan", "started"), ("plan", "step"), ("plan", "done"), ("incident", "opened"),
+            ("incident", "role unfilled"), ("admin", "cut")} <= kinds
+    back = root(whole, "plan", "stop", run["id"], "--undo", "--reason", "a mistake")
+    assert back["state"] == "done" and not [c for c in cuts(whole) if c["name"] == "max"]
+    assert whole.office.person("max").get("/me")["person"]["name"] == "max"
+
+
+def test_branches_wait_for_people_and_time_and_go_on_after_a_restart(whole):
+    whole.fresh()
+    run = whole.sam.post("/plans/branches/run", {"reason": "to see"})
+    assert steps(run) == {"close": "done", "agree": "waiting", "pause": "waiting", "last": "pending"}
+    with pytest.raises(Refused) as refused:
+        whole.sam.post(f"/plan-runs/{run['id']}/confirm", {"step": 1})
+    assert refused.value.status == 403, "a step that names roles is theirs alone"
+    before = whole.office.kill("core")
+    whole.office.wait_role("core", other_than=before)
+    wait_for("the pause", 10, lambda: steps(run_of(whole, run["id"]))["pause"] == "done")
+    now = run_of(whole, run["id"])
+    assert steps(now) == {"close": "done", "agree": "waiting", "pause": "done", "last": "pending"}
+    assert len(cuts(whole)) == 1, "no step twice"
+    done = whole.person("lea").post(f"/plan-runs/{run['id']}/confirm", {"step": 1})
+    assert done["state"] == "done" and set(steps(done).values()) == {"done"}
+    assert next(s for s in done["steps"] if s["name"] == "agree")["by"] == "lea"
+    assert len(cuts(whole)) == 2
+    whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "over", "undo": True})
+    assert not cuts(whole)
+
+
+def run_of(whole, number):
+    try:
+        return whole.sam.get(f"/plan-runs/{number}")
+    except (OSError, Refused):
+        return {"steps": [{"name": "pause", "state": "?"}]}
+
+
+def test_a_step_that_fails_gives_back_what_was_cut(whole):
+    whole.fresh()
+    run = whole.sam.post("/plans/goes-back/run", {"reason": "nobody is named"})
+    assert run["state"] == "failed"
+    assert steps(run) == {"close": "done", "whom": "failed", "never": "skipped"}
+    assert "nothing says which person" in next(s["note"] for s in run["steps"] if s["name"] == "whom")
+    assert not cuts(whole)
+
+
+def test_who_may_not_and_what_is_not_there(whole):
+    whole.fresh()
+    for person in (whole.person("ann"), whole.olga, whole.person("lea")):
+        with pytest.raises(Refused) as refused:
+            person.post("/plans/stolen/run", {"drill": True})
+        assert refused.value.status == 403
+    for path, body, status in (("/plans/nothing/run", {"drill": True}, 404), ("/plans/stolen/run", {}, 422),
+                               ("/plans/stolen/run", {"person": "nobody", "reason": "x"}, 422),
+                               ("/plan-runs/99/stop", {"reason": "x"}, 404), ("/plan-runs/1/stop", {"reason": "x"}, 409),
+                               ("/plan-runs/1/confirm", {}, 409), ("/incidents/99/comment", {"text": "x"}, 404),
+                               ("/incidents", {"title": "xxx", "severity": "awful"}, 422)):
+        with pytest.raises(Refused) as refused:
+            whole.sam.post(path, body)
+        assert refused.value.status == status, path
+
+
+def test_the_life_of_an_incident(whole):
+    whole.fresh()
+    sam, lea = whole.sam, whole.person("lea")
+    one = sam.post("/incidents", {"title": "Odd mail <b>", "severity": "low"})
+    two = sam.post("/incidents", {"title": "Odd mail again", "severity": "high"})
+    with pytest.raises(Refused) as refused:
+        lea.get(f"/incidents/{one['id']}")
+    assert refused.value.status == 404, "it is nobody's but its own people's"
+    sam.post(f"/incidents/{one['id']}/role", {"role": "commander", "person": "lea"})
+    assert one["id"] in [i["id"] for i in lea.get("/incidents")["items"]]
+    lea.post(f"/incidents/{one['id']}/comment", {"text": "looking"})
+    lea.post(f"/incidents/{one['id']}/task", {"text": "ask ann", "whose": "lea"})
+    lea.post(f"/incidents/{one['id']}/severity", {"severity": "high"})
+    lea.post(f"/incidents/{one['id']}/evidence", {"entry": 3, "text": "her sign-in"})
+    now = lea.post(f"/incidents/{one['id']}/tasks/1/done", {})
+    assert now["tasks"][0]["done_by"] == "lea" and now["severity"] == "high"
+    with pytest.raises(Refused) as refused:
+        lea.post(f"/incidents/{one['id']}/tasks/1/done", {})
+    assert refused.value.status == 404
+    kinds = [n["kind"] for n in now["timeline"]]
+    assert kinds[0] == "opened" and {"role", "comment", "task", "severity", "evidence", "done"} <= set(kinds)
+    assert next(n for n in now["timeline"] if n["kind"] == "evidence")["entry"] == "3"
+    merged = sam.post(f"/incidents/{two['id']}/merge", {"into": int(one["id"])})
+    assert "Odd mail again" in [n["text"] for n in merged["timeline"] if n["kind"] == "merged"]
+    assert sam.get(f"/incidents/{two['id']}")["merged_into"] == one["id"]
+    with pytest.raises(Refused) as refused:
+        sam.post(f"/incidents/{two['id']}/comment", {"text": "late"})
+    assert refused.value.status == 409
+    closed = lea.post(f"/incidents/{one['id']}/close", {"review": "spam; a filter was set"})
+    assert closed["state"] == "closed" and closed["review"].startswith("spam")
+    assert "Odd mail <b>" in whole.office.cli("incident", "show", one["id"], "-c", whole.office.config).stdout
+    methods = {what for kind, what in did(whole) if kind == "incident"}
+    assert {"open", "opened", "role", "comment", "task", "done", "severity", "evidence", "merge", "close"} <= methods
+
+
+def test_documents_that_cannot_be_are_refused_with_their_place(whole):
+    path = os.path.join(whole.office.dir, "circle.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("kind: Plan\nname: circle\nmode: manual\nsteps:\n  - { name: a, do: collect_evidence, after: [b] }\n"
+                   "  - { name: b, do: collect_evidence, after: [a] }\n")
+    done = whole.office.cli("policy", "check", path, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and "circle.yaml:5:" in said and "circle.yaml:6:" in said and "can never begin" in said

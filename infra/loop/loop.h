@@ -6,7 +6,8 @@
  * was hung up; it must go on until the kernel has no more (a short read says so as well as EAGAIN
  * does), or remember that there is more. Timers live in a heap and cost no system call: the
  * nearest one is the time epoll waits. The clock is read once a turn. A deferred call runs at the
- * end of the turn, when nobody stands on the stack any more: that is where things are freed.
+ * end of the turn, when nobody stands on the stack any more: that is where things are freed. A turn
+ * that found something gives its core to others once before the next look.
  *
  * OWNS its epoll descriptor; watches, timers and deferred calls are embedded in what belongs to
  * others, who remove them before they go. PROCESS gate workers, one loop and one thread each.

@@ -113,6 +113,22 @@ static bool ask_for_tls(int fd)
            read(fd, &answer, 1) == 1 && answer == 'S';
 }
 
+/* RFC 4253 4.2: the server's version comes by itself. */
+static void hear_version(doctor *d, const char *listen_at, int fd)
+{
+    char line[64] = "";
+    ssize_t len = read(fd, line, sizeof(line) - 1);
+    sp_span said = sp_span_of(line, len > 0 ? (size_t)len : 0);
+    if (sp_span_starts(said, SP_SPAN_LIT("SSH-2.0-"))) {
+        doctor_say(d, DOCTOR_GOOD, "ports", NULL, "%s answers with SSH", listen_at);
+    } else {
+        doctor_say(d, DOCTOR_BAD, "ports",
+                   "its lines in the log say why; without a host key from the vault it turns "
+                   "everybody away",
+                   "%s: ssh takes connections but does not answer as SSH would", listen_at);
+    }
+}
+
 static void look_at_port(doctor *d, const char *listen_at, sp_role_kind role)
 {
     auto_close int fd = connect_to(listen_at);
@@ -123,6 +139,8 @@ static void look_at_port(doctor *d, const char *listen_at, sp_role_kind role)
     } else if (role == SP_ROLE_DB && !ask_for_tls(fd)) {
         doctor_say(d, DOCTOR_BAD, "ports", "its lines in the log say why",
                    "%s takes connections but does not answer as PostgreSQL would", listen_at);
+    } else if (role == SP_ROLE_SSH) {
+        hear_version(d, listen_at, fd);
     } else {
         shake_hands(d, listen_at, fd, role);
     }
@@ -135,6 +153,9 @@ void doctor_ports(doctor *d)
     }
     for (size_t i = 0; i < d->config->postgres_count; i++) {
         look_at_port(d, d->config->postgres[i], SP_ROLE_DB);
+    }
+    for (size_t i = 0; i < d->config->ssh_count; i++) {
+        look_at_port(d, d->config->ssh[i], SP_ROLE_SSH);
     }
 }
 

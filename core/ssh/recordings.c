@@ -507,13 +507,11 @@ typedef struct {
     json_t *items;
     size_t limit;
     unsigned pages;
+    char next[64];
 } listing;
 
-/* The first chunk of a channel: a new recording, or one more channel of one that is there. */
-static void take_listed(listing *l, const sp_ledger_item *item)
+static json_t *listed_of(const listing *l, const char *id)
 {
-    json_t *event = sp_event_shape(item);
-    const char *id = json_string_value(json_object_get(event, "reference"));
     json_t *found = NULL;
     json_t *one = NULL;
     size_t at = 0;
@@ -522,6 +520,15 @@ static void take_listed(listing *l, const sp_ledger_item *item)
         const char *other = json_string_value(json_object_get(one, "id"));
         found = id != NULL && other != NULL && strcmp(id, other) == 0 ? one : found;
     }
+    return found;
+}
+
+/* The first chunk of a channel: a new recording, or one more channel of one that is there. */
+static void take_listed(listing *l, const sp_ledger_item *item)
+{
+    json_t *event = sp_event_shape(item);
+    const char *id = json_string_value(json_object_get(event, "reference"));
+    json_t *found = listed_of(l, id);
     if (found == NULL && id != NULL) {
         found = recording_json(l->req, event);
         json_array_append_new(l->items, found);
@@ -531,6 +538,60 @@ static void take_listed(listing *l, const sp_ledger_item *item)
         count_chunk(found, item, event);
     }
     json_decref(event);
+}
+
+/* Whether one has ended of which it is not known when, and as whom. */
+static bool wants_ends(const listing *l)
+{
+    json_t *one = NULL;
+    size_t at = 0;
+    bool any = false;
+    json_array_foreach(l->items, at, one)
+    {
+        any = any || (json_is_null(json_object_get(one, "ended_at")) &&
+                      !json_is_true(json_object_get(one, "live")));
+    }
+    return any;
+}
+
+/* The ends of connections, newest first: whoever ended longer ago than that is listed without. */
+static void on_ends(void *self, sp_err err, sp_span body)
+{
+    listing *l = self;
+    sp_ledger_found found = {0};
+    sp_ledger_item item;
+    if (!sp_failed(err)) {
+        err = sp_ledger_found_read(body, &found);
+    }
+    while (!sp_failed(err) && sp_ledger_found_next(&found.items, &item)) {
+        json_t *event = sp_event_shape(&item);
+        json_t *one = listed_of(l, json_string_value(json_object_get(event, "reference")));
+        if (one != NULL) {
+            take_close(one, event);
+        }
+        json_decref(event);
+    }
+    if (!sp_failed(err) && found.more && wants_ends(l) && ++l->pages < LIST_PAGES_MAX) {
+        l->search.before_entry = found.before_entry;
+        l->search.before_at = found.before_at;
+        ask(l->req, &l->search, on_ends, l);
+    } else {
+        sp_answer_page(l->req, l->items, l->next);
+    }
+}
+
+static void ask_ends(listing *l)
+{
+    if (!wants_ends(l)) {
+        sp_answer_page(l->req, l->items, l->next);
+        return;
+    }
+    l->pages = 0;
+    l->search.kinds = UINT32_C(1) << SP_EVENT_CLOSE;
+    l->search.text = SP_SPAN_LIT("\"channels\":");
+    l->search.before_entry = UINT64_MAX;
+    l->search.before_at = 0;
+    ask(l->req, &l->search, on_ends, l);
 }
 
 static void on_listed(void *self, sp_err err, sp_span body)
@@ -556,12 +617,11 @@ static void on_listed(void *self, sp_err err, sp_span body)
         ask(l->req, &l->search, on_listed, l);
         return;
     }
-    char next[64] = "";
     if (found.more) {
-        snprintf(next, sizeof(next), "%llu.%u", (unsigned long long)found.before_entry,
+        snprintf(l->next, sizeof(l->next), "%llu.%u", (unsigned long long)found.before_entry,
                  (unsigned)found.before_at);
     }
-    sp_answer_page(l->req, l->items, next);
+    ask_ends(l);
 }
 
 /* Whose recordings are looked for; false: answered. */

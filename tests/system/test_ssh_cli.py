@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""sallyport ssh, scp, sftp, ssh-config, ssh-keys and what security administrators do with sessions, as people type
+it, against a whole office with a machine behind. OWNS nothing. PROCESS tests. TRUST none.
+SPEC docs/man/sallyport-ssh.1, docs/man/sallyport-session.1."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from officelib import PROGRAM, wait_for
+from sshgatelib import SshOffice, keygen
+from test_core_cli import Shell
+
+DOCUMENTS = """\
+kind: Rule
+name: engineers work
+who: { roles: [engineer] }
+to: { resources: [host, cold] }
+may: [connect, read, write, execute, import, export, destroy]
+with: { record: true }
+"""
+
+
+@pytest.fixture(scope="module")
+def office():
+    one = SshOffice(DOCUMENTS, hosts={"cold": "  alarm: freeze\n"})
+    try:
+        one.person("ann")
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def ann(office, tmp_path):
+    return Shell(office.office, office.person("ann"), tmp_path)
+
+
+@pytest.fixture
+def sam(office, tmp_path):
+    (tmp_path / "sam").mkdir()
+    return Shell(office.office, office.sam, tmp_path / "sam")
+
+
+def start(shell, *words, stdin=subprocess.DEVNULL):
+    return subprocess.Popen([PROGRAM, *words], env=shell.env, stdin=stdin, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True)
+
+
+def test_commands_and_files_need_nothing_but_a_session(ann, tmp_path):
+    assert ann.run("ssh", "host", "echo", "in") == "in\n"
+    assert "no machine 'nowhere'" in ann.run("ssh", "nowhere", "true", status=1)
+    near, far = tmp_path / "near", tmp_path / "far"
+    near.write_text("carried")
+    ann.run("scp", str(near), f"host.sallyport:{far}")
+    assert far.read_text() == "carried"
+    ann.run("scp", f"host.sallyport:{far}", f"{tmp_path}/back")
+    assert (tmp_path / "back").read_text() == "carried"
+    batch = tmp_path / "batch"
+    batch.write_text(f"get {far} {tmp_path}/third\n")
+    ann.run("sftp", "-b", str(batch), "host.sallyport")
+    assert (tmp_path / "third").read_text() == "carried"
+    # what an option could do, it does not
+    assert ann.run("ssh", "-oProxyCommand=touch /tmp/x", "true", status=2)
+
+
+def test_ssh_config_lets_any_program_through(ann, tmp_path):
+    config = ann.run("ssh-config")
+    assert "Host host.sallyport" in config and "host.sallyport" in config
+    (tmp_path / "config").write_text(config)
+    told = subprocess.run(["ssh", "-F", str(tmp_path / "config"), "host.sallyport", "echo through"], env=ann.env,
+                          capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+    assert told.stdout == "through\n", told.stderr
+
+
+def test_keys_are_added_listed_used_and_removed(office, ann, tmp_path):
+    keygen(str(tmp_path / "mine"))
+    office.person("ann").step_up()
+    ann.run("ssh-keys", "add", "old laptop", str(tmp_path / "mine.pub"))
+    listed = ann.json("ssh-keys", "list")
+    assert [k["name"] for k in listed] == ["old laptop"]
+    told = subprocess.run(["ssh", *office.options(), "-i", str(tmp_path / "mine"), "-o", "User=ann:host", "-p",
+                           str(office.port), "127.0.0.1", "echo in"], capture_output=True, text=True, timeout=60,
+                          stdin=subprocess.DEVNULL, check=False)
+    assert told.stdout == "in\n", told.stderr
+    ann.run("ssh-keys", "remove", listed[0]["id"])
+    assert ann.json("ssh-keys", "list") == []
+
+
+def test_sessions_are_listed_watched_frozen_and_killed(office, ann, sam):
+    client = start(ann, "ssh", "host", "echo begun; for i in 1 2 3; do read -r x; echo got-$x; done", stdin=subprocess.PIPE)
+    assert client.stdout.readline() == "begun\n"
+    one = wait_for("the connection", 10, lambda: sam.json("session", "connections"))[0]
+    assert one["resource"] == "host" and "begun" in sam.run("session", "connections")
+    watch = start(sam, "session", "watch", one["id"])
+    assert "Watching ann on host" in watch.stderr.readline()
+    wait_for("the watcher", 10, lambda: sam.json("session", "connections")[0]["watchers"] == ["sam"])
+    assert "is frozen" in sam.run("session", "freeze", one["id"], "--why", "drill")
+    assert sam.json("session", "connections")[0]["frozen_by"] == "sam"
+    client.stdin.write("one\n")
+    client.stdin.flush()
+    assert "goes on" in sam.run("session", "thaw", one["id"])
+    assert client.stdout.readline() == "got-one\n"
+    assert "has ended" in sam.run("session", "kill", one["id"], "--why", "drill")
+    _, said = client.communicate(timeout=20)
+    assert client.returncode != 0 and "ended: drill" in said
+    shown, _ = watch.communicate(timeout=20)
+    assert "got-one" in shown
+    found = wait_for("the recording with its end", 10, lambda: [
+        r for r in ann.json("session", "recordings") if r["id"] == one["id"] and r["ended_at"] and r["account"]])[0]
+    assert found["live"] is False and found["resource"] == "host"
+    assert "got-one" in ann.run("session", "replay", one["id"], "--text")
+    lines = ann.run("session", "replay", one["id"], "--json").splitlines()
+    assert json.loads(lines[0])["version"] == 2
+
+
+def test_an_alarm_is_listed_and_let_go(ann, sam):
+    home = os.path.expanduser("~")
+    client = start(ann, "ssh", "cold", f"rm -rf {home}/sp-nothing-here; echo done")
+    one = wait_for("the alarm", 10, lambda: sam.json("session", "alarms"))[0]
+    assert one["frozen"] and one["person"] == "ann" and "removed" in sam.run("session", "alarms")
+    sam.run("session", "thaw", one["id"], "--why", "looked")
+    out, said = client.communicate(timeout=20)
+    assert (out, client.returncode) == ("done\n", 0), said
+    assert sam.json("session", "alarms") == []
+
+
+def test_doctor_looks_at_the_gate(office):
+    found, status = office.office.doctor()
+    assert status in (0, 1), found
+    about = [f for f in found["findings"] if "answers with SSH" in json.dumps(f)]
+    assert about, found

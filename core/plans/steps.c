@@ -4,9 +4,11 @@
  * SPEC lib/policy/plan.h, docs/INCIDENTS.md "Plans".
  */
 #include "core/cut/cut.h"
+#include "core/documents/documents.h"
 #include "core/incidents/incidents.h"
+#include "core/notices/notices.h"
 #include "core/plans/inside.h"
-#include "infra/proc/clock.h"
+#include "lib/policy/notices.h"
 
 /* ---- cutting ---- */
 
@@ -90,6 +92,68 @@ static sp_err do_cut(sp_core *core, const sp_run *run, sp_run_step *step, sp_buf
 
 /* ---- people ---- */
 
+/* What is said of a variable of a Notice; empty: nothing is known. */
+static sp_span value_of(const sp_run *run, const sp_run_step *step, sp_span name, sp_span incident)
+{
+    const struct {
+        sp_span name;
+        sp_span value;
+    } known[] = {
+        {SP_SPAN_LIT("plan"), run->plan},
+        {SP_SPAN_LIT("what"), step->is.text.len > 0 ? step->is.text : run->plan},
+        {SP_SPAN_LIT("step"), step->is.text.len > 0 ? step->is.text : step->is.name},
+        {SP_SPAN_LIT("incident"), incident},
+        {SP_SPAN_LIT("severity"), sp_span_cstr(sp_severity_word((sp_severity)run->severity))},
+        {SP_SPAN_LIT("person"), run->facts.person},
+        {SP_SPAN_LIT("resource"), run->facts.resource},
+        {SP_SPAN_LIT("service"), run->facts.resource},
+        {SP_SPAN_LIT("text"), step->is.text},
+    };
+    for (size_t i = 0; i < SP_COUNT(known); i++) {
+        if (sp_span_eq(name, known[i].name) && known[i].value.len > 0) {
+            return known[i].value;
+        }
+    }
+    return SP_SPAN_LIT("-");
+}
+
+static sp_err do_notify(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    sp_policy_notice doc;
+    sp_notice_pair values[SP_NOTICE_VARIABLES_MAX];
+    auto_buf sp_buf incident = sp_buf_make(32);
+    auto_buf sp_buf by = sp_buf_make(128);
+    auto_buf sp_buf why = sp_buf_make(SP_PLAN_NOTE_BYTES);
+    uint64_t id = 0;
+    sp_buf_u64_text(&incident, run->incident);
+    sp_buf_text(&by, "plan ");
+    sp_buf_span(&by, run->plan);
+    sp_err err = sp_policy_set_notice(set, step->is.notice, &doc);
+    if (!sp_failed(err)) {
+        for (size_t i = 0; i < doc.variables_count; i++) {
+            sp_span name = doc.variables[i].name;
+            values[i] = (sp_notice_pair){name, value_of(run, step, name, sp_buf_borrow(&incident))};
+        }
+        const sp_notice_ask ask = {.notice = step->is.notice,
+                                   .audience = step->is.audience,
+                                   .values = values,
+                                   .values_count = doc.variables_count,
+                                   .incident = run->incident,
+                                   .drill = run->drill,
+                                   .by = sp_buf_borrow(&by)};
+        err = sp_notices_send(core, &ask, &why, &id);
+    }
+    if (sp_failed(err)) {
+        sp_buf_text(note, "nobody was told: ");
+        sp_buf_span(note, why.len > 0 ? sp_buf_borrow(&why) : sp_span_cstr(sp_code_word(err.code)));
+        return err;
+    }
+    sp_buf_fmt(note, "notice %llu: ", (unsigned long long)id);
+    sp_buf_span(note, step->is.notice);
+    return sp_ok();
+}
+
 static sp_err do_assign(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
 {
     char room[SP_NAME_MAX_BYTES + 1];
@@ -135,8 +199,7 @@ sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note
     case SP_STEP_REQUIRE_STEP_UP:
         return do_cut(core, run, step, note);
     case SP_STEP_NOTIFY:
-        sp_buf_text(note, "notices are not served yet");
-        return sp_fail(SP_EUNSUPPORTED);
+        return do_notify(core, run, step, note);
     case SP_STEP_ASSIGN:
         return do_assign(core, run, step, note);
     case SP_STEP_TASK:

@@ -53,6 +53,7 @@ sp_err set_load_builtin(compiling *c)
         {"detections.yaml (built in)",
          sp_span_of(doc_builtin_detections, doc_builtin_detections_bytes)},
         {"notices.yaml (built in)", sp_span_of(doc_builtin_notices, doc_builtin_notices_bytes)},
+        {"plans.yaml (built in)", sp_span_of(doc_builtin_plans, doc_builtin_plans_bytes)},
     };
     for (size_t i = 0; i < SP_COUNT(files); i++) {
         TRY(add_file(c, &files[i]));

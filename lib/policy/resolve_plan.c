@@ -273,6 +273,30 @@ static void check_target(const compiling *c, const char *file, const doc_step *s
     }
 }
 
+static bool has_document(const compiling *c, sp_doc_kind kind, size_t bytes, sp_span name)
+{
+    const doc_maps *maps = &c->set->docs.kinds[kind];
+    for (size_t i = 0; i < maps->count; i++) {
+        if (sp_span_eq(doc_at(maps, bytes, i)->name.text, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_notice(const compiling *c, const char *file, const doc_step *step)
+{
+    const doc_text *notice = &step->with.notice;
+    const doc_text *audience = &step->with.audience;
+    if (notice->line != 0 && !has_document(c, SP_DOC_NOTICE, sizeof(doc_notice), notice->text)) {
+        set_wrong(c, file, notice, "no Notice of this name");
+    }
+    if (audience->line != 0 &&
+        !has_document(c, SP_DOC_AUDIENCE, sizeof(doc_audience), audience->text)) {
+        set_wrong(c, file, audience, "no Audience of this name");
+    }
+}
+
 /* What a step needs to know, by what it does. */
 static void check_with(const compiling *c, const char *file, const doc_step *step)
 {
@@ -286,6 +310,7 @@ static void check_with(const compiling *c, const char *file, const doc_step *ste
         break;
     case SP_STEP_NOTIFY:
         lacks = step->with.notice.line == 0 ? "with: { notice: ... }" : NULL;
+        check_notice(c, file, step);
         break;
     case SP_STEP_ASSIGN:
         lacks = step->with.role == 0 ? "with: { role: ... }" : NULL;

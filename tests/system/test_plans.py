@@ -22,6 +22,7 @@ confirm_by: [lead]
 steps:
   - { name: incident, do: open_incident }
   - { name: lock, do: lock_person }
+  - { name: tell, do: notify, with: { notice: incident-opened } }
   - { name: command, do: assign, with: { role: commander } }
   - { name: call, do: task, with: { text: call the person, role: commander } }
 ---
@@ -111,6 +112,9 @@ def test_a_run_cuts_and_leaves_its_trace(whole):
     assert run["state"] == "done" and not run["drill"]
     lock = next(s for s in run["steps"] if s["name"] == "lock")
     assert steps(run)["command"] == "failed", "there is no Rota: nobody could be found, and the rest went on"
+    told = next(s for s in run["steps"] if s["name"] == "tell")
+    assert told["state"] == "done" and "incident-opened" in told["note"]
+    assert wait_for("the notice", 10, lambda: [n for n in whole.sam.get("/me/notices")["items"] if "stolen" in json.dumps(n)])
     print(f"started to cut: {run['first_cut_us'] / 1000:.1f} ms")
     assert run["first_cut_us"] < 1_000_000
     cut = next(c for c in cuts(whole) if c["id"] == lock["cut"])

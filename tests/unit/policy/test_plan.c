@@ -40,6 +40,7 @@ static void what_cannot_be_is_refused_where_it_stands(void **state)
     help_refused(HEAD "  - { name: a, do: dance }\n", 5, "'dance' found");
     help_refused(HEAD "  - { name: a, do: collect_evidence, confirm_by: [nobody] }\n", 5,
                  "unknown role");
+    help_refused(HEAD "  - { name: a, do: notify, with: { notice: zz } }\n", 5, "no Notice");
     help_refused("kind: Plan\nname: p\nmode: automatic\ntrigger: { detections: [zz] }\nsteps:\n"
                  "  - { name: a, do: open_incident }\n",
                  4, "no detection or canary");
@@ -62,13 +63,13 @@ static void a_plan_is_read_as_it_was_written(void **state)
         "      timeout: 2h, on_failure: undo, confirm_by: [audit-admin] }\n");
     sp_policy_plan plan;
     sp_policy_step step;
-    assert_int_equal(sp_policy_set_plan_count(set), 1);
+    assert_true(sp_policy_set_plan_count(set) > 10); /* those that come with the program, too */
     assert_ok(sp_policy_set_plan(set, 0, &plan));
     assert_true(sp_span_eq(plan.title_zh, SP_SPAN_LIT("预案")));
     assert_int_equal(plan.mode, SP_PLAN_AUTOMATIC);
     assert_true(plan.at_most == 3 && plan.within_s == 7200 && plan.steps == 4);
     assert_true((plan.not_by_itself[0] >> 2 & 1) != 0);
-    assert_int_equal(sp_policy_set_plan(set, 1, &plan).code, SP_ENOTFOUND);
+    assert_int_equal(sp_policy_set_plan(set, 999, &plan).code, SP_ENOTFOUND);
 
     assert_ok(sp_policy_set_plan_step(set, 0, 0, &step));
     assert_true(step.kind == SP_CUT_PERSON && step.after == 0 && step.timeout_s == 3600);
@@ -106,12 +107,33 @@ static void detections_set_off_what_names_them(void **state)
     assert_int_equal(sp_policy_set_plan_find(set, SP_SPAN_LIT("q"), &at).code, SP_ENOTFOUND);
 }
 
+static void each_emergency_has_a_plan(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"data-leak",
+                                        "database-destruction",
+                                        "stolen-credentials",
+                                        "phished-employee",
+                                        "lost-device",
+                                        "malware-on-a-device",
+                                        "surge",
+                                        "ledger-failure",
+                                        "insider-leaving",
+                                        "resource-outage"};
+    auto_policy_set sp_policy_set *set = help_set("{kind: Class, name: only}\n");
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        size_t at = 0;
+        assert_ok(sp_policy_set_plan_find(set, sp_span_cstr(names[i]), &at));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_is_refused_where_it_stands),
         cmocka_unit_test(a_plan_is_read_as_it_was_written),
         cmocka_unit_test(detections_set_off_what_names_them),
+        cmocka_unit_test(each_emergency_has_a_plan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { REFUSED_STATUS = 254, TERM_ROWS_MAX = 4096 };
+enum { REFUSED_STATUS = 254, TERM_ROWS_MAX = 4096, OPENING_US = 20000000 };
 
 /* ---- making, freeing ---- */
 
@@ -524,6 +524,14 @@ void sg_channel_step(sg_channel *channel)
     }
     sg_side_flush(&channel->conn->front);
     sg_side_flush(&channel->conn->back);
+}
+
+void sg_channel_tick(sg_channel *channel)
+{
+    bool waits = channel->state >= SG_CH_OPENING && channel->state < SG_CH_RUNS;
+    if (waits && sp_loop_now_us(sg_here.loop) > channel->opening_us + OPENING_US) {
+        fail(channel, "the target does not answer");
+    }
 }
 
 void sg_channels_step(sg_conn *conn)

@@ -364,6 +364,7 @@ static void tick_channels(sg_conn *conn, bool office_is_up)
 {
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
         sg_consent_count(channel, false);
+        sg_channel_tick(channel);
         if (!office_is_up) {
             sg_start_office(channel, false);
         }

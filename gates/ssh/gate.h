@@ -199,7 +199,8 @@ struct sg_channel {
     char *host;      /* of a forward */
     uint16_t port;
     uint64_t opened_us;
-    uint64_t reference; /* of its decision */
+    uint64_t opening_us; /* when the target was asked for it */
+    uint64_t reference;  /* of its decision */
     sp_decision decision;
     sp_action action;
     sp_decision counted; /* by whose limits what leaves is counted */
@@ -385,6 +386,8 @@ void sg_channel_back_message(sg_conn *conn, ssh_message msg);
 /* As far as it goes now. */
 void sg_channel_step(sg_channel *channel);
 void sg_channels_step(sg_conn *conn);
+/* Once a second: a target that does not answer. */
+void sg_channel_tick(sg_channel *channel);
 /* The client reads why, as far as it has something to read it on; the channel ends. */
 void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
 void sg_channel_end(sg_channel *channel);

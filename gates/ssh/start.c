@@ -492,6 +492,7 @@ static void begin(sg_channel *channel)
     channel->counted = channel->decision;
     channel->counted_action = channel->action;
     channel->state = SG_CH_OPENING;
+    channel->opening_us = sp_loop_now_us(sg_here.loop);
     sg_channel_tell_core(channel, true);
 }
 

@@ -14,6 +14,7 @@
 #include "lib/ssh/key.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -190,7 +191,7 @@ static sp_err set_options(sg_conn *conn, int fd)
     if (!well) {
         return sp_fail(SP_EINVALID);
     }
-    int lent = sg_side_lend(fd);
+    int lent = sg_side_lend(&conn->back, fd);
     if (lent < 0) {
         return sp_fail(SP_ELIMIT);
     }
@@ -231,6 +232,11 @@ static bool shake(sg_conn *conn)
 {
     sg_side *side = &conn->back;
     int rc = ssh_connect(side->ssh);
+    /* libssh makes it wait: a target that reads nothing would stop all who share the worker */
+    int flags = fcntl(side->watch.fd, F_GETFL);
+    if (flags < 0 || fcntl(side->watch.fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        side->broken = true;
+    }
     if (rc != SSH_ERROR && !side->has_event) {
         side->has_event = ssh_event_add_session(side->event, side->ssh) == SSH_OK;
         sg_side_again(side);

@@ -102,17 +102,18 @@ static void on_time(sp_timer *timer)
     }
 }
 
-static ssh_session make_session(int fd)
+static ssh_session make_session(sg_side *side, int fd)
 {
     ssh_session ssh = ssh_new();
     if (ssh == NULL) {
         return NULL;
     }
     ssh_set_blocking(ssh, 0);
-    int lent = sg_side_lend(fd);
+    int lent = sg_side_lend(side, fd);
     if (lent < 0 || sg_here.bind == NULL || ssh_bind_accept_fd(sg_here.bind, ssh, lent) != SSH_OK) {
         bool taken = ssh_get_fd(ssh) >= 0;
         ssh_free(ssh);
+        sg_ahead_end(side, lent);
         if (lent >= 0 && !taken) {
             close(lent);
         }
@@ -145,7 +146,7 @@ void sg_conn_new(int fd, const struct sockaddr *address)
         sp_free(conn);
         return;
     }
-    ssh_session ssh = make_session(fd);
+    ssh_session ssh = make_session(&conn->front, fd);
     if (ssh == NULL) {
         close(fd);
         sg_conn_drop(conn);

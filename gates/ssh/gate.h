@@ -66,13 +66,14 @@ typedef struct {
     bool hung;
     bool full;   /* the kernel takes no more: an edge will tell when it does */
     bool inside; /* libssh stands on the stack */
+    int lent;    /* to libssh, which may have closed it */
 } sg_side;
 
 /* What the connection does when a side may have come further; broken is set when it has ended. */
 void sg_conn_step(sg_side *side);
 
 /* A descriptor of the same socket for libssh, which closes it when it likes; -1 = none left. */
-int sg_side_lend(int fd);
+int sg_side_lend(sg_side *side, int fd);
 /* Owns fd. */
 SP_MUST sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd);
 /* Reads and writes as far as it goes now, then messages and the connection's step. */
@@ -85,6 +86,13 @@ void sg_side_flush(sg_side *side);
 void sg_side_stop(sg_side *side);
 /* Has bytes that the kernel did not take: nothing more is put into it. */
 bool sg_side_is_stuck(const sg_side *side);
+
+/* ---- ahead.c ---- */
+
+/* What libssh reads from this descriptor is read ahead; false: it cannot be. */
+bool sg_ahead_begin(const sg_side *side, int fd);
+/* Unless the number is another side's by now. */
+void sg_ahead_end(const sg_side *side, int fd);
 
 /* ---- refusals ---- */
 

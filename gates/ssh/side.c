@@ -35,9 +35,15 @@ static void on_again(sp_deferred *deferred)
     sg_side_turn(SIDE_OF(deferred, again));
 }
 
-int sg_side_lend(int fd)
+int sg_side_lend(sg_side *side, int fd)
 {
-    return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int lent = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (lent >= 0 && !sg_ahead_begin(side, lent)) {
+        close(lent);
+        lent = -1;
+    }
+    side->lent = lent;
+    return lent;
 }
 
 sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd)
@@ -150,6 +156,7 @@ void sg_side_stop(sg_side *side)
     int lent = side->is_front ? -1 : ssh_get_fd(side->ssh);
     ssh_disconnect(side->ssh);
     ssh_free(side->ssh);
+    sg_ahead_end(side, side->lent);
     if (lent >= 0) {
         close(lent); /* libssh leaves open what came by SSH_OPTIONS_FD */
     }

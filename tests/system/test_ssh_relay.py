@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from officelib import free_port, wait_for
+from officelib import descendants, free_port, wait_for
 from sshgatelib import Pty, SshOffice
 
 DOCUMENTS = """\
@@ -241,3 +241,19 @@ def test_a_client_killed_in_the_middle_leaves_nothing_at_the_machine(office):
     os.kill(client.pid, signal.SIGKILL)
     client.wait()
     wait_for("its end", 10, lambda: not runs())
+
+
+def test_a_machine_that_reads_nothing_stops_nobody_else(office):
+    argv = office.argv("ann", "host", "127.0.0.1", "kill -STOP $PPID; echo stopped")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as stuck:
+        data, sent = b"x" * 65536, 0
+        os.set_blocking(stuck.stdin.fileno(), False)
+        try:
+            while select.select([], [stuck.stdin], [], 1)[1] and sent < 64 << 20:  # until nothing takes any more
+                sent += os.write(stuck.stdin.fileno(), data)
+            assert sent < 64 << 20
+            assert office.ssh("ann", "host", "echo ok", timeout=20).stdout == "ok\n"
+        finally:
+            stuck.kill()
+            for pid in descendants(office.sshd.process.pid):
+                os.kill(pid, signal.SIGCONT)

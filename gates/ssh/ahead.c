@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading ahead for libssh. Its socket asks poll(2) before each recv(2) and takes 4 KiB at a time,
- * which nothing can change: a packet of 32 KiB costs it some twenty system calls. So this program
- * has a recv() and a poll() of its own, which the dynamic linker takes before libc's. Of a
- * descriptor that was lent to libssh, recv() reads what the kernel has; what is more than was asked
- * for is handed out by the next ones, and poll() says meanwhile that there is something. For all
- * other descriptors, and in all other roles, both are the plain system calls.
+ * The system calls that libssh makes on a socket, fewer of them. It asks poll(2) before each
+ * recv(2) and each send(2), and takes 4 KiB at a time, which nothing can change: a packet of 32 KiB
+ * costs it some twenty calls, a key that is typed a dozen. So this program has a recv(), send() and
+ * poll() of its own, which the dynamic linker takes before libc's. For a descriptor that was lent
+ * to libssh
+ *   recv() reads what the kernel has; what is more than was asked for is handed out by the next;
+ *   send() never waits, and a socket that is full takes nothing (libssh takes EAGAIN for an end);
+ *   poll() asks the kernel only for what is not known: there is something while bytes are here,
+ *   nothing after a read that came short until the loop tells an edge, and room until a write comes
+ *   short.
+ * For all other descriptors, and in all other roles, they are the plain system calls.
  *
  * What was read lies in one buffer a worker. When another descriptor wants that before all of it
  * was taken (its client waits for core, say), it moves to memory of its own; so what is idle holds
  * nothing.
  *
  * OWNS what was read and not taken yet. PROCESS ssh gate workers; the calls, all roles. TRUST bytes
- * are not looked at. SPEC poll(2), recv(2), ld.so(8), gates/ssh/gate.h.
+ * are not looked at. SPEC poll(2), recv(2), send(2), epoll(7), ld.so(8), gates/ssh/gate.h.
  */
 #include "gates/ssh/gate.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -31,6 +37,8 @@ typedef struct {
     uint8_t *own;        /* NULL: in the shared buffer, if anywhere */
     size_t at;
     size_t len;
+    bool dry;  /* a read came short: nothing more until an edge */
+    bool full; /* a write came short */
 } ahead;
 
 static ahead *files; /* FILES_MAX; NULL = none was lent yet */
@@ -59,6 +67,8 @@ bool sg_ahead_begin(const sg_side *side, int fd)
     }
     empty(&files[fd]); /* libssh closed the one that had the number before */
     files[fd].side = side;
+    files[fd].dry = false;
+    files[fd].full = true; /* nothing is known yet */
     return true;
 }
 
@@ -68,6 +78,14 @@ void sg_ahead_end(const sg_side *side, int fd)
     if (a != NULL && a->side == side) {
         empty(a);
         a->side = NULL;
+    }
+}
+
+void sg_ahead_edge(const sg_side *side)
+{
+    ahead *a = find(side->lent);
+    if (a != NULL && a->side == side) {
+        a->dry = false;
     }
 }
 
@@ -105,7 +123,10 @@ static ssize_t read_ahead(int fd, ahead *a, void *room, size_t len)
 {
     struct iovec parts[2] = {{.iov_base = room, .iov_len = len},
                              {.iov_base = shared, .iov_len = sizeof(shared)}};
-    ssize_t got = readv(fd, parts, make_room() ? 2 : 1);
+    unsigned count = make_room() ? 2 : 1;
+    ssize_t got = readv(fd, parts, (int)count);
+    /* of an end that comes behind no edge tells any more */
+    a->dry = got > 0 && (size_t)got < len + (count - 1) * sizeof(shared) && !a->side->hung;
     if (got <= (ssize_t)len) {
         return got;
     }
@@ -124,29 +145,54 @@ EXPORTED ssize_t sg_recv(int fd, void *room, size_t len, int flags)
     return a->len > 0 ? take(a, room, len) : read_ahead(fd, a, room, len);
 }
 
-static bool has_more(const struct pollfd *one)
+EXPORTED ssize_t sg_send(int fd, const void *bytes, size_t len, int flags) __asm__("send");
+EXPORTED ssize_t sg_send(int fd, const void *bytes, size_t len, int flags)
+{
+    ahead *a = find(fd);
+    if (a == NULL) {
+        return sendto(fd, bytes, len, flags, NULL, 0);
+    }
+    ssize_t sent = sendto(fd, bytes, len, flags | MSG_DONTWAIT, NULL, 0);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) {
+        sent = 0;
+    }
+    a->full = sent >= 0 && (size_t)sent < len;
+    return sent;
+}
+
+/* What is known without asking; true: that is all there is to know. */
+static bool is_known(const struct pollfd *one, short *ret_ready)
 {
     const ahead *a = find(one->fd);
-    return a != NULL && a->len > 0 && (one->events & POLLIN) != 0;
+    *ret_ready = 0;
+    if (a == NULL) {
+        return false;
+    }
+    *ret_ready = (short)((a->len > 0 ? POLLIN : 0) | (a->full ? 0 : POLLOUT)) & one->events;
+    bool reads = (one->events & POLLIN) == 0 || a->len > 0 || a->dry;
+    bool writes = (one->events & POLLOUT) == 0 || !a->full;
+    return reads && writes;
 }
 
 EXPORTED int sg_poll(struct pollfd *all, nfds_t count, int timeout_ms) __asm__("poll");
 EXPORTED int sg_poll(struct pollfd *all, nfds_t count, int timeout_ms)
 {
-    bool any = false;
-    for (nfds_t i = 0; i < count && files != NULL; i++) {
-        any = any || has_more(&all[i]);
+    short ready = 0;
+    if (count != 1 || files == NULL) { /* libssh asks for one at a time */
+        return (int)syscall(SYS_poll, all, count, timeout_ms);
     }
-    if (any && count == 1 && all->events == POLLIN) {
-        all->revents = POLLIN;
-        return 1;
+    if (is_known(all, &ready) && (ready != 0 || timeout_ms == 0)) {
+        all->revents = ready;
+        return ready != 0;
     }
-    int ready = (int)syscall(SYS_poll, all, count, any ? 0 : timeout_ms);
-    for (nfds_t i = 0; any && ready >= 0 && i < count; i++) {
-        if (has_more(&all[i])) {
-            ready += all[i].revents == 0;
-            all[i].revents |= POLLIN;
+    int rc = (int)syscall(SYS_poll, all, count, ready != 0 ? 0 : timeout_ms);
+    if (rc >= 0) {
+        ahead *a = find(all->fd);
+        if (a != NULL && (all->revents & POLLOUT) != 0) {
+            a->full = false;
         }
+        all->revents |= ready;
+        rc = all->revents != 0;
     }
-    return ready;
+    return rc;
 }

@@ -26,9 +26,9 @@ struct sg_recording {
     sp_echo echo;
     sp_timer timer;
     sp_recorder_wait wait;
-    bool waits;   /* for the disk */
-    bool blocked; /* nothing more passes until then */
-    bool cut;     /* a command printed more than is kept */
+    uint64_t last; /* the event of the last chunk, which must get to the disk; 0 = none */
+    bool blocked;  /* nothing passes until it is there */
+    bool cut;      /* a command printed more than is kept */
     bool failed;
     bool late;     /* failed, because the disk did not get it in time */
     uint64_t kept; /* bytes of a command */
@@ -55,28 +55,6 @@ static bool must_be_sure(const sg_channel *channel)
 
 /* ---- chunks ---- */
 
-static void look(struct sg_recording *rec);
-static void plan(struct sg_recording *rec);
-
-static void on_disk(sp_recorder_wait *wait, bool durable)
-{
-    struct sg_recording *rec =
-        (struct sg_recording *)(void *)((char *)wait - offsetof(struct sg_recording, wait));
-    sg_channel *channel = rec->channel;
-    rec->waits = false;
-    if (!durable) {
-        rec->late = true;
-        fail(channel);
-    } else if (rec->blocked) {
-        rec->blocked = false;
-        sg_channel_step(channel);
-        if (channel->recording == rec && !rec->failed) {
-            look(rec); /* what was due while it waited, though nothing else came */
-            plan(rec);
-        }
-    }
-}
-
 static sp_err put_chunk(void *self, const sp_chunk *chunk, sp_span detail)
 {
     struct sg_recording *rec = self;
@@ -96,12 +74,7 @@ static sp_err put_chunk(void *self, const sp_chunk *chunk, sp_span detail)
     if (seq == 0) {
         return sp_fail(SP_EIO);
     }
-    if (must_be_sure(channel) && !chunk->end) {
-        sp_recorder_forget(&rec->wait);
-        rec->wait.on_end = on_disk;
-        rec->waits = true;
-        sp_recorder_await(&sg_here.recorder, &rec->wait, seq);
-    }
+    rec->last = must_be_sure(channel) && !chunk->end ? seq : rec->last;
     channel->conn->recorded++;
     return sp_ok();
 }
@@ -116,6 +89,9 @@ static sp_err cut(struct sg_recording *rec, bool end)
         return sp_ok();
     }
     TRY(sp_packer_pack(packer, &lines, put_chunk, rec, &count));
+    if (lines.text.len >= SP_CAST_CHUNK_BYTES) {
+        sp_recorder_press(&sg_here.recorder); /* the next one will be due soon */
+    }
     sp_cast_numbered(&rec->cast, count);
     sp_buf *const idle[] = {&rec->cast.cut, &rec->cast.text};
     for (size_t i = 0; i < SP_COUNT(idle); i++) { /* an idle terminal holds nothing */
@@ -126,18 +102,50 @@ static sp_err cut(struct sg_recording *rec, bool end)
     return sp_ok();
 }
 
-/* Cuts what is due; the channel waits while the chunk before is not on disk. */
-static void look(struct sg_recording *rec)
+static bool look(struct sg_recording *rec);
+
+static void on_disk(sp_recorder_wait *wait, bool durable)
 {
-    uint64_t now_us = sp_loop_now_us(sg_here.loop);
-    if (rec->failed || !sp_cast_due(&rec->cast, now_us)) {
+    struct sg_recording *rec =
+        (struct sg_recording *)(void *)((char *)wait - offsetof(struct sg_recording, wait));
+    sg_channel *channel = rec->channel;
+    rec->blocked = false;
+    if (!durable) {
+        rec->late = true;
+        fail(channel);
         return;
     }
-    if (rec->waits) {
-        rec->blocked = true;
-    } else if (sp_failed(cut(rec, false))) {
-        fail(rec->channel);
+    if (look(rec)) { /* what was due while it waited, though nothing else comes */
+        sg_channel_step(channel);
     }
+}
+
+static void await(struct sg_recording *rec)
+{
+    rec->blocked = true;
+    rec->wait.on_end = on_disk;
+    sp_recorder_await(&sg_here.recorder, &rec->wait, rec->last);
+}
+
+/* Cuts what is due; the channel waits while the chunk before is not on disk. False: it waits, or
+ * has failed and rec is gone. */
+static bool look(struct sg_recording *rec)
+{
+    if (rec->failed || rec->blocked) {
+        return false;
+    }
+    if (!sp_cast_due(&rec->cast, sp_loop_now_us(sg_here.loop))) {
+        return true;
+    }
+    if (rec->last != 0 && !sp_recorder_is_durable(&sg_here.recorder, rec->last)) {
+        await(rec);
+        return false;
+    }
+    if (sp_failed(cut(rec, false))) {
+        fail(rec->channel);
+        return false;
+    }
+    return true;
 }
 
 static void plan(struct sg_recording *rec)
@@ -154,8 +162,7 @@ static void on_time(sp_timer *timer)
 {
     struct sg_recording *rec =
         (struct sg_recording *)(void *)((char *)timer - offsetof(struct sg_recording, timer));
-    look(rec);
-    if (!rec->failed && !rec->blocked) {
+    if (look(rec)) {
         plan(rec);
     }
 }
@@ -254,8 +261,7 @@ void sg_recording_passed(sg_channel *channel, sg_stream stream, sp_span bytes)
         fail(channel);
         return;
     }
-    look(rec);
-    if (!rec->failed && !rec->blocked) {
+    if (look(rec)) {
         plan(rec);
     }
 }

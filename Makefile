@@ -8,7 +8,7 @@ DESTDIR ?=
 PARTS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-ledger fuzz lint \
+.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-ssh bench-ledger fuzz lint \
 	format install deb clean
 
 help: ## this page
@@ -52,6 +52,9 @@ bench-web: ## the web gate against plain nginx and auth_request
 
 bench-db: ## the database gate against pgbouncer
 	@bench/run db
+
+bench-ssh: ## the SSH gate against ssh -J through a jump sshd
+	@bench/run ssh
 
 bench-ledger: ## appends with group commit
 	@bench/run ledger

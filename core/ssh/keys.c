@@ -10,7 +10,7 @@
 #include "infra/proc/clock.h"
 #include "lib/ssh/key.h"
 
-enum { FINGERPRINT_MAX_BYTES = 64 };
+enum { FINGERPRINT_MAX_BYTES = 64, USED_EACH_S = 60 };
 
 static const char *const migrations[] = {
     "CREATE TABLE ssh_key (id INTEGER PRIMARY KEY, person BIGINT NOT NULL, hash BYTEA NOT NULL"
@@ -48,8 +48,29 @@ sp_err sp_ssh_key_find(sp_store *store, sp_span blob, sp_ssh_key_row *ret_row)
     return sp_ok();
 }
 
+/* Whether it is there and was used just now: a write to the disk less for each connection. */
+static sp_err was_used(sp_store *store, uint64_t id, uint64_t now_unix_s, bool *ret_just_now)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT used FROM ssh_key WHERE id = $1");
+    sp_bind_u64(&q, id);
+    if (!sp_query_row(&q)) {
+        TRY(sp_query_finish(&q));
+        return sp_fail(SP_ENOTFOUND);
+    }
+    uint64_t used_unix_s = sp_col_u64(&q);
+    *ret_just_now = used_unix_s <= now_unix_s && now_unix_s - used_unix_s < USED_EACH_S;
+    return sp_query_finish(&q);
+}
+
 sp_err sp_ssh_key_use(sp_store *store, uint64_t id, uint32_t counter, uint64_t now_unix_s)
 {
+    bool just_now = false;
+    if (counter == 0) {
+        TRY(was_used(store, id, now_unix_s, &just_now));
+    }
+    if (just_now) {
+        return sp_ok();
+    }
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
     auto_query sp_query q =

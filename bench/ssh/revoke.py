@@ -103,7 +103,7 @@ def measure(office, count):
         time.sleep(1)
         for name in names:
             began = time.monotonic()
-            office.olga.post(f"/admin/people/{office.office.people[name].id}/disable", {"reason": "leaves"})
+            office.olga.post(f"/admin/people/{office.office.people[name].id}/disable", {"why": "leaves"})
             end = time.monotonic() + 10
             while not wire.ended.issuperset(numbers[name]):
                 if time.monotonic() > end:

@@ -106,8 +106,7 @@ def measure_bulk(report, bench, options, blob):
 def measure_sftp(report, bench, options, blob):
     for name, command in (("get", f"get {blob.path} /dev/null\n"), ("put", f"put {blob.path} /dev/null\n")):
         def run(side, command=command):
-            return one_run(side, side.argv("chacha", "-q", "-b", "-", program="sftp")[:-2] +
-                           ["-", "-b"][::-1] + [f"{side.name}-chacha"], input=command.encode(),
+            return one_run(side, side.argv("chacha", options=["-q", "-b", "-"], program="sftp"), input=command.encode(),
                            stdout=subprocess.DEVNULL)
         transfer(report, bench, f"sftp.{name}", 1.0, options.mebibytes, options.rounds, run)
 
@@ -145,7 +144,7 @@ def measure_setup(report, bench, options):
 def measure_keys(report, bench, options):
     """A key and its echo, through the gate against straight to the machine."""
     bench.direct = type(bench.jump)("direct", bench.jump.config, lambda: [])
-    ways = {side.name: Terminal(side.argv("chacha", "-tt", "cat")) for side in (bench.gate, bench.direct)}
+    ways = {side.name: Terminal(side.argv("chacha", "cat", options=["-tt"])) for side in (bench.gate, bench.direct)}
     took = {name: [] for name in ways}
     try:
         for number in range(options.keys):
@@ -167,7 +166,7 @@ def measure_crowd(report, bench, options):
     spent, typed = {}, {}
     for side in (bench.gate, bench.jump):
         before = bench.worker_bytes()
-        crowd = Terminals([side.argv("chacha", "-tt", "cat") for _ in range(options.sessions)])
+        crowd = Terminals([side.argv("chacha", "cat", options=["-tt"]) for _ in range(options.sessions)])
         try:
             if side is bench.gate:
                 settle(2)

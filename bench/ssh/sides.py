@@ -112,8 +112,8 @@ class Side:
     def __init__(self, name, config, roots):
         self.name, self.config, self.roots = name, config, roots
 
-    def argv(self, machine, *words, program="ssh"):
-        return [program, "-F", self.config, *words[:-1], f"{self.name}-{machine}", *words[-1:]]
+    def argv(self, machine, *command, options=(), program="ssh"):
+        return [program, "-F", self.config, *options, f"{self.name}-{machine}", *command]
 
     def processor_s(self):
         pids = set(self.roots())

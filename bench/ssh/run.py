@@ -219,7 +219,7 @@ class Blob:
         os.unlink(self.path)
 
 
-PARTS = {"bulk": measure_bulk, "sftp": measure_sftp, "setup": measure_setup, "keys": measure_keys, "crowd": measure_crowd,
+PARTS = {"crowd": measure_crowd, "bulk": measure_bulk, "sftp": measure_sftp, "setup": measure_setup, "keys": measure_keys,
          "revoked": measure_revoked}
 
 

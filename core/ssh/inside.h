@@ -52,7 +52,8 @@ typedef struct {
 SP_MUST sp_err sp_ssh_keys_start(sp_core *core);
 /* SP_ENOTFOUND. */
 SP_MUST sp_err sp_ssh_key_find(sp_store *store, sp_span blob, sp_ssh_key_row *ret_row);
-/* Used now; without a counter, to the minute. SP_ENOTFOUND: it was removed, or (counter > 0) the counter did not grow. */
+/* Used now; without a counter, to the minute. SP_ENOTFOUND: it was removed, or (counter > 0) the
+ * counter did not grow. */
 SP_MUST sp_err sp_ssh_key_use(sp_store *store, uint64_t id, uint32_t counter, uint64_t now_unix_s);
 
 /* ---- signin.c ---- */

@@ -256,4 +256,5 @@ def test_a_machine_that_reads_nothing_stops_nobody_else(office):
         finally:
             stuck.kill()
             for pid in descendants(office.sshd.process.pid):
-                os.kill(pid, signal.SIGCONT)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)

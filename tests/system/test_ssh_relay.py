@@ -2,6 +2,7 @@
 """Commands, shells and bytes through the SSH gate, with the clients that people have and a real sshd behind.
 OWNS nothing. PROCESS tests. TRUST none. SPEC RFC 4254, gates/ssh/README.md."""
 
+import contextlib
 import fcntl
 import hashlib
 import os

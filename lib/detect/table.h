@@ -19,7 +19,7 @@ enum {
     SLOT_HEAD
 };
 
-enum { TABLE_NONE = UINT32_MAX };
+#define TABLE_NONE UINT32_MAX
 
 typedef struct {
     uint32_t chain; /* of its hash */

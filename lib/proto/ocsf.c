@@ -224,6 +224,7 @@ static bool same_members(const sp_event *a, const sp_event *b)
     return a->kind == b->kind && (a->status != 0) == (b->status != 0) &&
            (a->rule.len > 0) == (b->rule.len > 0) &&
            (a->class_name.len > 0) == (b->class_name.len > 0) &&
+           (a->method.len > 0) == (b->method.len > 0) &&
            (sp_ocsf_type_of(a).activity_id == ACTIVITY_OTHER) ==
                (sp_ocsf_type_of(b).activity_id == ACTIVITY_OTHER);
 }
@@ -406,8 +407,9 @@ static bool same_outcome(const sp_event *a, const sp_event *b)
 {
     return a->action == b->action && a->verdict == b->verdict && a->reason == b->reason &&
            a->severity == b->severity && a->status == b->status &&
-           sp_span_eq(a->method, b->method) && sp_span_eq(a->rule, b->rule) &&
-           sp_span_eq(a->resource, b->resource) && sp_span_eq(a->class_name, b->class_name);
+           a->class_level == b->class_level && sp_span_eq(a->method, b->method) &&
+           sp_span_eq(a->rule, b->rule) && sp_span_eq(a->resource, b->resource) &&
+           sp_span_eq(a->class_name, b->class_name);
 }
 
 /* The longest text of an outcome's strings. */
@@ -440,7 +442,7 @@ static void put_outcome(pen *p, const sp_event *event, const sp_ocsf_type *type)
 }
 
 /* The members of "unmapped" that belong to the outcome. */
-static void put_words(pen *p, const sp_event *event)
+static void put_words(pen *p, const sp_event *event, const sp_ocsf_type *type)
 {
     PUT(p, ",\"kind\":\"");
     put_word(p, sp_event_kind_word((sp_event_kind)event->kind));
@@ -457,6 +459,12 @@ static void put_words(pen *p, const sp_event *event)
     if (event->class_name.len > 0) {
         PUT(p, ",\"class\":");
         put_string(p, event->class_name);
+        PUT(p, ",\"level\":");
+        put_number(p, event->class_level);
+    }
+    if (event->method.len > 0 && type->class_uid != WEB_RESOURCES) {
+        PUT(p, ",\"method\":");
+        put_string(p, event->method);
     }
 }
 
@@ -518,7 +526,7 @@ void sp_ocsf_common(const sp_event *first, sp_span source_name, sp_buf *out)
     put_word(&p, sp_strength_word(first->strength));
     PUT(&p, "\"");
     put_roles(&p, first->roles);
-    put_words(&p, first);
+    put_words(&p, first, &type);
     PUT(&p, "}");
     sp_buf_grown(out, (size_t)(p.at - room));
 }
@@ -534,14 +542,26 @@ static void put_detail(pen *p, sp_span detail)
     }
 }
 
-static void put_unmapped(pen *p, const sp_event *event, bool own)
+/* Classes whose one name is the object's: the resource stands apart. */
+static bool names_object(const sp_ocsf_type *type)
+{
+    return type->class_uid == ACCOUNT_CHANGE || type->class_uid == ENTITY_MANAGEMENT ||
+           type->class_uid == APPLICATION_LIFECYCLE || type->class_uid == DETECTION_FINDING ||
+           type->class_uid == INCIDENT_FINDING;
+}
+
+static void put_unmapped(pen *p, const sp_event *event, const sp_ocsf_type *type, bool own)
 {
     static const uint8_t lead[] = ",\"unmapped\":{";
     uint8_t *start = p->at;
     p->at += sizeof(lead) - 2; /* the first member's comma stands where the brace will */
     uint8_t *empty = p->at;
     if (own) {
-        put_words(p, event);
+        put_words(p, event, type);
+    }
+    if (names_object(type) && event->resource.len > 0) {
+        PUT(p, ",\"resource\":");
+        put_string(p, event->resource);
     }
     if (event->duration_us != 0) {
         PUT(p, ",\"duration_us\":");
@@ -568,7 +588,7 @@ static size_t event_most(const sp_event *event)
         event->detail.len < DETAIL_TEXT_MAX_BYTES ? event->detail.len : DETAIL_TEXT_MAX_BYTES;
     size_t detail = event->detail.len > ESCAPED * text ? event->detail.len : ESCAPED * text;
     return EVENT_FIXED_BYTES + outcome_most(event) +
-           ESCAPED * (event->resource.len + event->object.len) + detail;
+           ESCAPED * (2 * event->resource.len + event->object.len) + detail;
 }
 
 void sp_ocsf_event(const sp_event *event, const sp_event *first, uint64_t seq, sp_buf *out)
@@ -608,6 +628,6 @@ void sp_ocsf_event(const sp_event *event, const sp_event *first, uint64_t seq, s
         put_number(&p, event->bytes_out);
         PUT(&p, "}");
     }
-    put_unmapped(&p, event, own);
+    put_unmapped(&p, event, &type, own);
     sp_buf_grown(out, (size_t)(p.at - room));
 }

@@ -33,6 +33,7 @@ typedef struct sp_ssh sp_ssh;             /* core/ssh */
 typedef struct sp_notices sp_notices;     /* core/notices */
 typedef struct sp_cutter sp_cutter;       /* core/cut */
 typedef struct sp_plans sp_plans;         /* core/plans */
+typedef struct sp_watcher sp_watcher;     /* core/watch */
 typedef struct sp_state sp_state;         /* core/state: documents, devices, snapshot, core.sock */
 
 typedef struct sp_core {
@@ -55,6 +56,7 @@ typedef struct sp_core {
     sp_databases *databases;
     sp_ssh *ssh;
     sp_notices *notices;
+    sp_watcher *watcher;
     sp_cutter *cutter;
     sp_plans *plans;
     char *portal_host;   /* "portal.office.localhost" */

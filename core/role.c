@@ -20,6 +20,7 @@
 #include "core/sessions/sessions.h"
 #include "core/ssh/ssh.h"
 #include "core/vault_client.h"
+#include "core/watch/watch.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/entry.h"
@@ -244,6 +245,7 @@ static sp_err start_rooms(role *self)
     TRY(step("what is cut", sp_cut_start(core, &core->cutter)));
     TRY(step("incidents", sp_incidents_start(core)));
     TRY(step("plans", sp_plans_start(core, &core->plans)));
+    TRY(step("the watch", sp_watcher_start(core, &core->watcher)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -295,6 +297,8 @@ static void stop(role *self)
     core->ssh = NULL;
     sp_plans_stop(core->plans);
     sp_cut_stop(core->cutter);
+    sp_watcher_stop(core->watcher);
+    core->watcher = NULL;
     sp_state_stop(core->state);
     sp_sessions_stop(core->sessions);
     sp_identity_stop(core->identity);

@@ -34,6 +34,20 @@ static void walk_found(sp_span body)
     }
 }
 
+static void walk_followed(sp_span body)
+{
+    sp_ledger_followed followed;
+    sp_ledger_opened opened;
+    if (!sp_failed(sp_ledger_followed_read(body, &followed))) {
+        unsigned count = 0;
+        for (sp_span rest = followed.items; sp_ledger_followed_next(&rest, &opened); count++) {
+        }
+        if (count != followed.count) {
+            __builtin_trap();
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     union {
@@ -55,7 +69,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     sp_span body = {data + 1, size - 1};
-    switch (data[0] % 14) {
+    switch (data[0] % 15) {
+    case 14:
+        walk_followed(body);
+        break;
     case 0:
         walk_append(body);
         break;

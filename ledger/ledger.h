@@ -12,7 +12,7 @@
 #include "ledger/keeper.h"
 #include "ledger/lookup.h"
 
-enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_PEERS_MAX = 512 };
+enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_FOLLOWERS_MAX = 8, SP_LEDGER_PEERS_MAX = 512 };
 
 /* What a peer follows; its texts are copies. */
 typedef struct {
@@ -23,6 +23,14 @@ typedef struct {
     unsigned left;     /* events that it may still get of this commit */
     bool has_left_out; /* not told yet */
 } sp_tail;
+
+/* A question for entries that are not there yet. */
+typedef struct {
+    sp_peer *peer;
+    sp_msg to;
+    uint64_t from;
+    uint64_t asked_us; /* steady */
+} sp_follower;
 
 typedef struct {
     uint8_t state; /* sp_ledger_verify_state */
@@ -48,6 +56,8 @@ typedef struct {
     uv_signal_t term;
     sp_tail tails[SP_LEDGER_TAILS_MAX];
     size_t tails_count;
+    sp_follower followers[SP_LEDGER_FOLLOWERS_MAX];
+    size_t followers_count;
     sp_verify_run verify;
     sp_counts counts;
     char *counts_path;
@@ -77,6 +87,11 @@ void sp_ledger_push_state(sp_ledger *ledger, bool recording, const char *why);
 void sp_ledger_tail(sp_ledger *ledger, uint64_t first_entry, uint64_t count);
 void sp_ledger_tail_add(sp_ledger *ledger, sp_peer *peer, const sp_ledger_search *search);
 void sp_ledger_tail_drop(sp_ledger *ledger, const sp_peer *peer);
+/* follow.c */
+void sp_ledger_follow_ask(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds);
+/* Answers who waits; old ones with nothing when there is nothing. */
+void sp_ledger_follow_wake(sp_ledger *ledger);
+void sp_ledger_follow_drop(sp_ledger *ledger, const sp_peer *peer);
 /* role.c */
 void sp_ledger_checkpoint_soon(sp_ledger *ledger);
 /* Settles and signs now; done is called when that is over, whether it worked or not. */

@@ -257,6 +257,7 @@ static void on_chore(uv_timer_t *timer)
 {
     sp_ledger *ledger = timer->data;
     sp_entry_notify("WATCHDOG=1");
+    sp_ledger_follow_wake(ledger);
     ledger->chores++;
     sp_counts_turn(&ledger->counts, sp_now_unix_us());
     if (ledger->chores % COUNTS_CHORES == 0) {
@@ -285,6 +286,7 @@ static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry
     if (ledger->tails_count > 0) {
         sp_ledger_tail(ledger, first_entry, count);
     }
+    sp_ledger_follow_wake(ledger);
 }
 
 static void on_state(void *self, bool recording, const char *why)

@@ -482,7 +482,13 @@ static void erase(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *f
 
 /* ---- who may what ---- */
 
-enum { BY_CORE = 1U << 0, BY_GATE = 1U << 1, BY_VAULT = 1U << 2, BY_ROOT = 1U << 3 };
+enum {
+    BY_CORE = 1U << 0,
+    BY_GATE = 1U << 1,
+    BY_VAULT = 1U << 2,
+    BY_ROOT = 1U << 3,
+    BY_WATCH = 1U << 4
+};
 enum { READERS = BY_CORE | BY_ROOT };
 
 static const struct {
@@ -507,6 +513,7 @@ static const struct {
     [SP_LEDGER_VERIFY - SP_LEDGER_ATTACH] = {verify, READERS},
     [SP_LEDGER_TILE - SP_LEDGER_ATTACH] = {tile, READERS},
     [SP_LEDGER_COUNTS - SP_LEDGER_ATTACH] = {counts, READERS},
+    [SP_LEDGER_FOLLOW - SP_LEDGER_ATTACH] = {sp_ledger_follow_ask, BY_WATCH},
 };
 
 static bool is_gate(const sp_config *config, uid_t uid)
@@ -521,6 +528,7 @@ static unsigned who(const sp_ledger *ledger, const sp_peer *peer)
     return (sp_config_uid_is(ledger->config, uid, SP_ROLE_CORE) ? BY_CORE : 0U) |
            (is_gate(ledger->config, uid) ? BY_GATE : 0U) |
            (sp_config_uid_is(ledger->config, uid, SP_ROLE_VAULT) ? BY_VAULT : 0U) |
+           (sp_config_uid_is(ledger->config, uid, SP_ROLE_WATCH) ? BY_WATCH : 0U) |
            (uid == 0 ? BY_ROOT : 0U);
 }
 
@@ -546,6 +554,7 @@ void sp_ledger_on_gone(void *self, sp_peer *peer)
     sp_ledger *ledger = self;
     sp_source *source = sp_peer_data(peer);
     sp_ledger_tail_drop(ledger, peer);
+    sp_ledger_follow_drop(ledger, peer);
     ledger->entry_reader = peer == ledger->entry_reader ? NULL : ledger->entry_reader;
     if (source != NULL) {
         sp_peer_set_data(peer, NULL);

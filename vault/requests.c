@@ -27,6 +27,7 @@ enum {
     KEEPER = 1U << SP_ROLE_KEEPER,
     SSH = 1U << SP_ROLE_SSH,
     COURIER = 1U << SP_ROLE_COURIER,
+    WATCH = 1U << SP_ROLE_WATCH,
     HOST = 1U << SP_ROLE_COUNT, /* root or the vault's own user: who can read its files anyway */
     ANYBODY = 1U << (SP_ROLE_COUNT + 1)
 };
@@ -163,7 +164,10 @@ static const char *first_owner(const request *r)
     if ((r->roles & CORE) != 0) {
         return "core";
     }
-    return (r->roles & LEDGER) != 0 ? "ledger" : "keeper";
+    if ((r->roles & LEDGER) != 0) {
+        return "ledger";
+    }
+    return (r->roles & KEEPER) != 0 ? "keeper" : "watch";
 }
 
 static sp_err wrap(request *r, sp_buf *out)
@@ -435,10 +439,10 @@ static const struct {
     ROW(SP_VAULT_TOKEN_ROTATE) = {.from = CORE, .now = token_rotate, .record = true},
     ROW(SP_VAULT_CHECKPOINT_SIGN) = {.from = LEDGER, .max_bytes = 4096, .later = checkpoint_sign},
     ROW(SP_VAULT_CHECKPOINT_LAST) = {.from = CORE | LEDGER, .now = checkpoint_last},
-    ROW(SP_VAULT_WRAP) = {.from = CORE | LEDGER | KEEPER,
+    ROW(SP_VAULT_WRAP) = {.from = CORE | LEDGER | KEEPER | WATCH,
                           .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
                           .now = wrap},
-    ROW(SP_VAULT_UNWRAP) = {.from = CORE | LEDGER | KEEPER,
+    ROW(SP_VAULT_UNWRAP) = {.from = CORE | LEDGER | KEEPER | WATCH,
                             .max_bytes = SP_VAULT_PLAIN_MAX_BYTES + 512,
                             .now = unwrap,
                             .secret = true},

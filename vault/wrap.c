@@ -14,6 +14,7 @@ static const struct {
 } OWNERS[] = {
     {"core", "wrap.core", "seals secrets that core keeps in the store"},
     {"ledger", "wrap.ledger", "seals the keys of the ledger's subjects"},
+    {"watch", "wrap.watch", "seals what the watch remembers"},
     {"keeper", "wrap.keeper", "seals the keys of what is kept for undo"},
 };
 

@@ -14,6 +14,7 @@
 #include "core/ledger_client.h"
 #include "core/state/gates.h"
 #include "core/state/publish.h"
+#include "core/watch/watch.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
@@ -85,6 +86,7 @@ static void tell_everybody(sp_documents *documents)
 {
     sp_core *core = documents->core;
     sp_gates_push_snapshot(core->state->gates);
+    sp_watcher_changed(core);
     sp_state_again(core);
     sp_retention_tell(core->state->retention, documents->set, documents->version);
     sp_sse_publish(core, SP_TOPIC_POLICY, 0, "policy",

@@ -11,6 +11,7 @@
 #include "core/ssh/ssh.h"
 #include "core/state/publish.h"
 #include "core/state/token.h"
+#include "core/watch/watch.h"
 #include "infra/ipc/server.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/entry.h"
@@ -152,6 +153,16 @@ static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
     return sp_fail(SP_EUNSUPPORTED);
 }
 
+static void on_watch(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
+{
+    sp_err err = sp_watcher_on_message(gates->core, peer, msg);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "core.sock: the watch was dropped: kind %u, %s", msg->kind,
+               sp_code_word(err.code));
+        sp_peer_drop(peer);
+    }
+}
+
 static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
 {
     sp_gates *gates = self;
@@ -160,6 +171,11 @@ static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds
     bool gate_uid = sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_WEB) ||
                     sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_DB) ||
                     sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_SSH);
+    bool watch_uid = sp_config_uid_is(config, sp_peer_uid(peer), SP_ROLE_WATCH);
+    if (watch_uid && msg->kind >= SP_CORE_WATCH_HELLO && msg->kind < SP_CORE_WATCH_KIND_END) {
+        on_watch(gates, peer, msg);
+        return;
+    }
     sp_err err = gate_uid ? on_packet(gates, peer, msg) : sp_fail(SP_EDENIED);
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "core.sock: dropped uid %u pid %d: kind %u, %s",
@@ -173,6 +189,7 @@ static void on_gone(void *self, sp_peer *peer)
 {
     sp_gates *gates = self;
     gate *known = sp_peer_data(peer);
+    sp_watcher_gone(gates->core, peer);
     if (known != NULL && known->part == SP_CORE_WORKER) {
         gates->workers--;
     }

@@ -45,8 +45,8 @@ typedef struct {
 
 const char *sp_role_word(sp_role_kind role)
 {
-    static const char *const words[SP_ROLE_COUNT] = {"core", "vault",  "ledger", "web",
-                                                     "db",   "keeper", "ssh",    "courier"};
+    static const char *const words[SP_ROLE_COUNT] = {"core",   "vault", "ledger",  "web",  "db",
+                                                     "keeper", "ssh",   "courier", "watch"};
     return words[role];
 }
 
@@ -55,7 +55,7 @@ bool sp_config_has_role(const sp_config *config, sp_role_kind role)
     if (role == SP_ROLE_SSH) {
         return config->ssh_count > 0;
     }
-    return role <= SP_ROLE_WEB || role == SP_ROLE_COURIER ||
+    return role <= SP_ROLE_WEB || role == SP_ROLE_COURIER || role == SP_ROLE_WATCH ||
            ((role == SP_ROLE_DB || role == SP_ROLE_KEEPER) && config->postgres_count > 0);
 }
 
@@ -192,6 +192,11 @@ static void read_run(loader *l, struct fy_node *value)
 static void read_documents(loader *l, struct fy_node *value)
 {
     read_path(l, value, &l->config->documents_dir);
+}
+
+static void read_places(loader *l, struct fy_node *value)
+{
+    read_path(l, value, &l->config->places);
 }
 
 static bool number_of(loader *l, struct fy_node *value, uint64_t least, uint64_t most,
@@ -499,7 +504,8 @@ static void read_users(loader *l, struct fy_node *value)
         }
         if (role == SP_ROLE_COUNT) {
             complain(l, fy_node_pair_key(pair),
-                     "is no role: core, vault, ledger, web, db, keeper, ssh and courier are known",
+                     "is no role: core, vault, ledger, web, db, keeper, ssh, courier and watch are "
+                     "known",
                      key);
             continue;
         }
@@ -558,6 +564,7 @@ static const field fields[] = {
     {"state", read_state},
     {"run", read_run},
     {"documents", read_documents},
+    {"places", read_places},
     {"tls", read_tls},
     {"users", read_users},
     {"sessions_max", read_sessions_max},
@@ -581,7 +588,7 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
     complain(l, fy_node_pair_key(pair),
              "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
              "postgres_tls, db_workers, ssh, ssh_workers, keep_gib, keep_days, public_port, "
-             "state, run, documents, tls, users, sessions_max and devices_max are known",
+             "state, run, documents, places, tls, users, sessions_max and devices_max are known",
              key);
 }
 

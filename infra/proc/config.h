@@ -45,6 +45,7 @@ typedef enum {
     SP_ROLE_KEEPER,  /* keeps what approved statements destroy */
     SP_ROLE_SSH,     /* the SSH gate; only where the office has one */
     SP_ROLE_COURIER, /* mails and posts of notices */
+    SP_ROLE_WATCH,   /* looks at the stream of events for what it should not be */
     SP_ROLE_COUNT
 } sp_role_kind;
 const char *sp_role_word(sp_role_kind role);
@@ -77,6 +78,7 @@ typedef struct {
     char *documents_dir;   /* NULL = none */
     char *tls_certificate; /* NULL = own CA */
     char *tls_key;
+    char *places; /* MMDB file: where addresses are. NULL = nothing is known of places */
     uid_t uids[SP_ROLE_COUNT];
     gid_t gids[SP_ROLE_COUNT];
     unsigned sessions_max;

@@ -483,3 +483,70 @@ sp_err sp_ledger_counts_read(sp_span body, sp_ledger_counts *ret_counts)
     }
     return sp_reader_finish(&in);
 }
+
+/* ---- following ---- */
+
+enum { OPENED_LEAST_BYTES = 8 + 4 };
+
+void sp_ledger_follow_write(const sp_ledger_follow *follow, sp_buf *out)
+{
+    sp_buf_u64(out, follow->from);
+}
+
+sp_err sp_ledger_follow_read(sp_span body, sp_ledger_follow *ret_follow)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_ledger_follow follow = {sp_read_u64(&in)};
+    TRY(sp_reader_finish(&in));
+    *ret_follow = follow;
+    return sp_ok();
+}
+
+void sp_ledger_followed_write(const sp_ledger_followed *followed, sp_buf *out)
+{
+    sp_buf_u64(out, followed->next);
+    sp_buf_u64(out, followed->size);
+    sp_buf_u16(out, followed->count);
+    sp_buf_span(out, followed->items);
+}
+
+void sp_ledger_opened_write(const sp_ledger_opened *opened, sp_buf *out)
+{
+    sp_buf_u64(out, opened->entry);
+    sp_buf_bytes(out, opened->json);
+}
+
+static sp_ledger_opened opened_read(sp_reader *in)
+{
+    sp_ledger_opened opened = {.entry = sp_read_u64(in)};
+    opened.json = sp_read_bytes(in, SP_MSG_MAX_BYTES);
+    return opened;
+}
+
+sp_err sp_ledger_followed_read(sp_span body, sp_ledger_followed *ret_followed)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_ledger_followed followed = {.next = sp_read_u64(&in), .size = sp_read_u64(&in)};
+    followed.count = sp_read_u16(&in);
+    followed.items = in.rest;
+    for (unsigned i = 0; i < followed.count && !sp_failed(in.err); i++) {
+        (void)opened_read(&in);
+    }
+    if (followed.next > followed.size) {
+        sp_reader_fail(&in, SP_EINVALID);
+    }
+    TRY(sp_reader_finish(&in));
+    *ret_followed = followed;
+    return sp_ok();
+}
+
+bool sp_ledger_followed_next(sp_span *rest, sp_ledger_opened *ret_opened)
+{
+    if (rest->len < OPENED_LEAST_BYTES) {
+        return false;
+    }
+    sp_reader in = sp_reader_of(*rest);
+    *ret_opened = opened_read(&in);
+    *rest = in.rest;
+    return !sp_failed(in.err);
+}

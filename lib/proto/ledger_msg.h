@@ -14,6 +14,11 @@
  * disk already is not written twice. SEARCH, ENTRY, PROOF, CHECKPOINT, STATS, TAIL read; RETAIN and
  * ERASE shorten, never below the legal floor, which the ledger itself keeps.
  *
+ * Story, watch: FOLLOW asks for the entries from one number on; the reply has as many as fit,
+ * opened, only such as are on disk. When there are none the reply waits for them, a few seconds at
+ * most, and is then empty. One question at a time is all the credit there is: who is slow is read
+ * to from disk.
+ *
  * Kind         from            request -> reply
  * ATTACH       gates core      attach + ring fd -> attached
  * WAKE         gates core      (id 0) -                    no reply
@@ -35,6 +40,7 @@
  * STATE        (push)          state                       to core: recording works, or not
  * TILE         core root       tile_ask -> hashes          a piece of the tree, for a pack
  * COUNTS       core root       - -> counts                 decisions by the hour
+ * FOLLOW       watch           follow -> followed          every entry from one on, in order
  *
  * OWNS nothing: spans point into the body. PROCESS as above. TRUST bodies are hostile: every field
  * is bounded. SPEC docs/ARCHITECTURE.md "Events"; ledger/README.md.
@@ -67,6 +73,7 @@ typedef enum {
     SP_LEDGER_STATE,
     SP_LEDGER_TILE,
     SP_LEDGER_COUNTS,
+    SP_LEDGER_FOLLOW,
     SP_LEDGER_KIND_END
 } sp_ledger_kind;
 
@@ -235,6 +242,23 @@ typedef struct {
     uint64_t counts[SP_LEDGER_HOURS][SP_GATE_COUNT][SP_VERDICT_COUNT];
 } sp_ledger_counts;
 
+/* From which entry on; SP_ENOTFOUND: the ledger is shorter than that, it was put back. */
+typedef struct {
+    uint64_t from;
+} sp_ledger_follow;
+
+typedef struct {
+    uint64_t next; /* ask from here */
+    uint64_t size; /* entries there are */
+    uint16_t count;
+    sp_span items; /* walk with sp_ledger_followed_next() */
+} sp_ledger_followed;
+
+typedef struct {
+    uint64_t entry;
+    sp_span json; /* the OCSF batch; empty: erased, or it does not open */
+} sp_ledger_opened;
+
 /* Days that entries are kept; below SP_LEDGER_FLOOR_DAYS is SP_EDENIED. 0 = for ever. */
 typedef struct {
     uint32_t days;
@@ -305,5 +329,13 @@ void sp_ledger_erase_write(const sp_ledger_erase *erase, sp_buf *out);
 SP_MUST sp_err sp_ledger_erase_read(sp_span body, sp_ledger_erase *ret_erase);
 void sp_ledger_erased_write(const sp_ledger_erased *erased, sp_buf *out);
 SP_MUST sp_err sp_ledger_erased_read(sp_span body, sp_ledger_erased *ret_erased);
+
+void sp_ledger_follow_write(const sp_ledger_follow *follow, sp_buf *out);
+SP_MUST sp_err sp_ledger_follow_read(sp_span body, sp_ledger_follow *ret_follow);
+/* items: count runs of sp_ledger_opened_write(). */
+void sp_ledger_followed_write(const sp_ledger_followed *followed, sp_buf *out);
+void sp_ledger_opened_write(const sp_ledger_opened *opened, sp_buf *out);
+SP_MUST sp_err sp_ledger_followed_read(sp_span body, sp_ledger_followed *ret_followed);
+bool sp_ledger_followed_next(sp_span *rest, sp_ledger_opened *ret_opened);
 
 #endif

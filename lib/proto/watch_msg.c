@@ -92,6 +92,21 @@ sp_err sp_detections_read(sp_span body, sp_detections *ret_detections)
     return sp_ok();
 }
 
+void sp_detections_piece_write(const sp_detections_piece *piece, sp_buf *out)
+{
+    sp_buf_u64(out, piece->policy_version);
+    sp_buf_u64(out, piece->from);
+}
+
+sp_err sp_detections_piece_read(sp_span body, sp_detections_piece *ret_piece)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_detections_piece piece = {.policy_version = sp_read_u64(&in), .from = sp_read_u64(&in)};
+    TRY(sp_reader_finish(&in));
+    *ret_piece = piece;
+    return sp_ok();
+}
+
 void sp_watch_status_write(const sp_watch_status *status, sp_buf *out)
 {
     const uint64_t numbers[] = {status->next_entry,  status->events, status->alarms,

@@ -3,17 +3,18 @@
  *
  * Story: the watch follows the ledger (FOLLOW in lib/proto/ledger_msg.h) and runs the office's
  * detections over it. It connects to core and says HELLO; the reply, and each DETECTIONS push when
- * documents change, brings a sealed memfd with the documents in effect and the facts that they
- * need. When a detection speaks, the watch sends ALARM and keeps it until the reply says that it is
- * on the ledger; after a break it is sent again. Its id is a hash of what the alarm is about, so
- * that core writes it once, however often it is told. STATUS is how far the watch is, once a
- * second.
+ * documents change, says which program is in force (lib/detect/program.h); it is fetched in PIECEs,
+ * and begun again when it changes meanwhile. When a detection speaks, the watch sends ALARM and
+ * keeps it until the reply says that it is on the ledger; after a break it is sent again. Its id is
+ * a hash of what the alarm is about, so that core writes it once, however often it is told. STATUS
+ * is how far the watch is, once a second.
  *
  * Kind         from   request -> reply
- * HELLO        watch  - -> detections + memfd
- * DETECTIONS   (push) detections + memfd
+ * HELLO        watch  - -> detections
+ * DETECTIONS   (push) detections
+ * PIECE        watch  piece -> bytes                SP_ECONFLICT: another version is in force
  * ALARM        watch  alarm -> -                    after it is on the ledger
- * STATUS       watch  (id 0) status                 no reply
+ * STATUS       watch  status -> -
  *
  * OWNS nothing: spans point into the body. PROCESS core serves, the watch asks. TRUST the watch
  * reads what hostile people wrote: every field is bounded, texts are UTF-8. SPEC
@@ -30,6 +31,7 @@ typedef enum {
     SP_CORE_WATCH_HELLO = 0x0500,
     SP_CORE_DETECTIONS,
     SP_CORE_ALARM,
+    SP_CORE_WATCH_PIECE,
     SP_CORE_WATCH_STATUS,
     SP_CORE_WATCH_KIND_END
 } sp_core_watch_kind;
@@ -39,7 +41,8 @@ enum {
     SP_ALARM_KEYS_MAX_BYTES = 512,
     SP_ALARM_EVIDENCE_MAX = 32,
     SP_WATCH_TEXT_MAX_BYTES = 256,
-    SP_DETECTIONS_MAX_BYTES = 16 * 1024 * 1024 /* of the memfd */
+    SP_DETECTIONS_MAX_BYTES = 8 * 1024 * 1024,
+    SP_DETECTIONS_PIECE_BYTES = 96 * 1024
 };
 
 typedef enum {
@@ -81,11 +84,17 @@ typedef struct {
     sp_alarm_evidence evidence[SP_ALARM_EVIDENCE_MAX]; /* the last ones, oldest first */
 } sp_alarm;
 
-/* Of what the memfd holds (lib/detect/facts.h). */
+/* The program in force; 0 bytes: none yet. */
 typedef struct {
     uint64_t policy_version;
     uint64_t bytes;
 } sp_detections;
+
+/* At most SP_DETECTIONS_PIECE_BYTES from there on. */
+typedef struct {
+    uint64_t policy_version;
+    uint64_t from;
+} sp_detections_piece;
 
 typedef struct {
     uint64_t next_entry;   /* first entry that was not looked at */
@@ -106,6 +115,8 @@ void sp_alarm_write(const sp_alarm *alarm, sp_buf *out);
 SP_MUST sp_err sp_alarm_read(sp_span body, sp_alarm *ret_alarm);
 void sp_detections_write(const sp_detections *detections, sp_buf *out);
 SP_MUST sp_err sp_detections_read(sp_span body, sp_detections *ret_detections);
+void sp_detections_piece_write(const sp_detections_piece *piece, sp_buf *out);
+SP_MUST sp_err sp_detections_piece_read(sp_span body, sp_detections_piece *ret_piece);
 void sp_watch_status_write(const sp_watch_status *status, sp_buf *out);
 SP_MUST sp_err sp_watch_status_read(sp_span body, sp_watch_status *ret_status);
 

@@ -19,7 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.abspath(os.environ.get("SALLYPORT_BUILD", os.path.join(ROOT, "build")))
 PROGRAM = os.path.join(BUILD, "cli", "sallyport")
 SANITIZED = "asan" in os.path.basename(BUILD)
-ROLES = ("vault", "ledger", "core", "web", "courier")
+ROLES = ("vault", "ledger", "core", "web", "courier", "watch")
 START_S = 90 if SANITIZED else 30
 REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
 
@@ -124,7 +124,7 @@ class Office:
         self.people = {}
         self.uids = None
         if uids and os.geteuid() == 0:
-            base = 61008 + 8 * secrets.randbelow(500)
+            base = 61008 + 16 * secrets.randbelow(500)
             self.uids = {role: base + i for i, role in enumerate((*ROLES, "db", "keeper", "ssh"))}
         self.documents = self._documents(documents)
         self.write_config(extra)

@@ -95,7 +95,7 @@ tls: {tls}
 
 # As root each role has a uid of its own; otherwise they all share ours.
 UIDS = {role: 61001 + i if os.geteuid() == 0 else os.getuid()
-        for i, role in enumerate(("core", "vault", "ledger", "web", "db", "keeper", "ssh", "courier", "stranger"))}
+        for i, role in enumerate(("core", "vault", "ledger", "web", "db", "keeper", "ssh", "courier", "watch", "stranger"))}
 
 
 class Vault:

@@ -72,6 +72,8 @@ static void bodies_come_back(void **state)
     CHECK(alarm, &alarm);
     sp_detections detections = {9, SP_DETECTIONS_MAX_BYTES};
     CHECK(detections, &detections);
+    sp_detections_piece piece = {9, 4};
+    CHECK(detections_piece, &piece);
     sp_watch_status status = {1, 2, 3, 4, 5, 6, 7, 8, true, LIT("the ledger does not answer")};
     CHECK(watch_status, &status);
 }

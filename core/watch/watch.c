@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The watch's messages: the program of detections in pieces, alarms, status.
+ * OWNS the peer that is the watch, alarms that wait for the ledger. PROCESS core. TRUST see
+ * watch.h. SPEC lib/proto/watch_msg.h.
+ */
+#include "core/watch/inside.h"
+
+#include "core/documents/documents.h"
+#include "core/ledger_client.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/log.h"
+
+enum { SILENT_S = 10 };
+
+/* ---- the program ---- */
+
+static sp_detections in_force(const sp_core *core)
+{
+    const sp_documents *documents = core->state->documents;
+    return (sp_detections){.policy_version = sp_documents_version(documents),
+                           .bytes = sp_policy_set_detections(sp_documents_set(documents)).len};
+}
+
+static void put_in_force(const sp_core *core, sp_buf *body)
+{
+    const sp_detections detections = in_force(core);
+    sp_detections_write(&detections, body);
+}
+
+static sp_err on_hello(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
+{
+    auto_buf sp_buf body = sp_buf_make(64);
+    watch->peer = peer;
+    put_in_force(watch->core, &body);
+    sp_peer_reply(peer, msg, SP_OK, sp_buf_borrow(&body), NULL, 0);
+    return sp_ok();
+}
+
+static sp_err on_piece(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
+{
+    sp_detections_piece ask;
+    TRY(sp_detections_piece_read(msg->body, &ask));
+    const sp_documents *documents = watch->core->state->documents;
+    sp_span program = sp_policy_set_detections(sp_documents_set(documents));
+    bool current = ask.policy_version == sp_documents_version(documents);
+    sp_span piece =
+        current && ask.from <= program.len
+            ? sp_span_slice(program, (size_t)ask.from, (size_t)ask.from + SP_DETECTIONS_PIECE_BYTES)
+            : SP_SPAN_EMPTY;
+    sp_peer_reply(peer, msg, current ? SP_OK : SP_ECONFLICT, piece, NULL, 0);
+    return sp_ok();
+}
+
+void sp_watcher_changed(sp_core *core)
+{
+    if (core->watcher == NULL || core->watcher->peer == NULL) {
+        return;
+    }
+    auto_buf sp_buf body = sp_buf_make(64);
+    put_in_force(core, &body);
+    sp_peer_push(core->watcher->peer, SP_CORE_DETECTIONS, sp_buf_borrow(&body), NULL, 0);
+}
+
+/* ---- alarms ---- */
+
+typedef struct taking {
+    struct taking *next;
+    sp_watcher *watcher;
+    sp_peer *peer;
+    sp_msg to;
+    sp_alarm alarm; /* spans into body */
+    sp_event event;
+    sp_buf body;
+    sp_buf detail;
+} taking;
+
+static void taking_free(taking *t)
+{
+    taking **at = &t->watcher->taking;
+    while (*at != NULL && *at != t) {
+        at = &(*at)->next;
+    }
+    if (*at == t) {
+        *at = t->next;
+    }
+    sp_peer_unref(t->peer);
+    sp_buf_done(&t->body);
+    sp_buf_done(&t->detail);
+    sp_free(t);
+}
+
+static void answer(taking *t, sp_code code)
+{
+    sp_peer_reply(t->peer, &t->to, code, SP_SPAN_EMPTY, NULL, 0);
+    taking_free(t);
+}
+
+static void on_recorded(void *self, sp_err err)
+{
+    taking *t = self;
+    sp_core *core = t->watcher->core;
+    if (!sp_failed(err)) {
+        err = sp_watcher_alarm_written(core->store, &t->alarm.id);
+    }
+    if (!sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "alarm %.*s: %.*s (%.*s)", SP_SPAN_ARG(t->alarm.detection),
+               SP_SPAN_ARG(t->alarm.title), SP_SPAN_ARG(t->alarm.keys));
+    }
+    answer(t, err.code);
+}
+
+static bool is_taken_now(const sp_watcher *watch, const sp_hash *id)
+{
+    for (const taking *t = watch->taking; t != NULL; t = t->next) {
+        if (sp_hash_eq(&t->alarm.id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sp_err new_taking(sp_watcher *watch, sp_peer *peer, const sp_msg *msg, taking **ret_taking)
+{
+    taking *t = NULL;
+    TRY(sp_alloc(1, sizeof(*t), &t));
+    *t = (taking){.watcher = watch,
+                  .peer = sp_peer_ref(peer),
+                  .to = {.kind = msg->kind, .id = msg->id},
+                  .body = sp_buf_make(SP_MSG_MAX_BYTES),
+                  .detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES)};
+    sp_buf_span(&t->body, msg->body);
+    sp_err err = sp_buf_error(&t->body);
+    if (!sp_failed(err)) {
+        err = sp_alarm_read(sp_buf_borrow(&t->body), &t->alarm);
+    }
+    if (sp_failed(err)) {
+        taking_free(t);
+        return err;
+    }
+    *ret_taking = t;
+    return sp_ok();
+}
+
+/* The row first, then the event: told again after any break, it is neither twice, unless core ended
+ * between the event's writing and the row's mark. */
+static sp_err on_alarm(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
+{
+    taking *t = NULL;
+    bool is_written = false;
+    TRY(new_taking(watch, peer, msg, &t));
+    if (is_taken_now(watch, &t->alarm.id)) {
+        answer(t, SP_EAGAIN);
+        return sp_ok();
+    }
+    sp_err err = sp_watcher_alarm_keep(watch->core->store, &t->alarm, &is_written);
+    if (sp_failed(err) || is_written) {
+        answer(t, err.code);
+        return sp_ok();
+    }
+    sp_alarm_event(&t->alarm, &t->detail, &t->event);
+    t->event.reference = sp_watcher_reference(&t->alarm.id);
+    t->next = watch->taking;
+    watch->taking = t;
+    sp_ledger_client_append(watch->core->ledger, &t->event, on_recorded, t);
+    return sp_ok();
+}
+
+/* ---- status ---- */
+
+static sp_err on_status(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
+{
+    sp_watch_status status;
+    TRY(sp_watch_status_read(msg->body, &status));
+    TRY(sp_fit(watch->trouble, sizeof(watch->trouble), status.trouble));
+    watch->status = status;
+    watch->status.trouble = sp_span_cstr(watch->trouble);
+    watch->status_us = sp_now_steady_us();
+    watch->peer = peer;
+    sp_peer_reply(peer, msg, SP_OK, SP_SPAN_EMPTY, NULL, 0);
+    return sp_ok();
+}
+
+bool sp_watcher_status_of(const sp_core *core, sp_watch_status *ret_status)
+{
+    const sp_watcher *watch = core->watcher;
+    if (watch == NULL || watch->status_us == 0 ||
+        sp_now_steady_us() - watch->status_us > (uint64_t)SILENT_S * 1000000) {
+        return false;
+    }
+    *ret_status = watch->status;
+    return true;
+}
+
+/* ---- the room ---- */
+
+sp_err sp_watcher_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
+{
+    sp_watcher *watch = core->watcher;
+    if (watch == NULL) {
+        sp_peer_reply(peer, msg, SP_EAGAIN, SP_SPAN_EMPTY, NULL, 0);
+        return sp_ok();
+    }
+    switch (msg->kind) {
+    case SP_CORE_WATCH_HELLO:
+        return on_hello(watch, peer, msg);
+    case SP_CORE_WATCH_PIECE:
+        return on_piece(watch, peer, msg);
+    case SP_CORE_ALARM:
+        return on_alarm(watch, peer, msg);
+    case SP_CORE_WATCH_STATUS:
+        return on_status(watch, peer, msg);
+    default:
+        return sp_fail(SP_EUNSUPPORTED);
+    }
+}
+
+void sp_watcher_gone(sp_core *core, const sp_peer *peer)
+{
+    if (core->watcher != NULL && core->watcher->peer == peer) {
+        core->watcher->peer = NULL;
+    }
+}
+
+sp_err sp_watcher_start(sp_core *core, sp_watcher **ret_watch)
+{
+    sp_watcher *watch = NULL;
+    TRY(sp_alloc(1, sizeof(*watch), &watch));
+    watch->core = core;
+    *ret_watch = watch;
+    TRY(sp_watcher_rows_start(core->store));
+    return sp_watcher_routes(core);
+}
+
+/* The line to the ledger was hung up before: nothing is being taken any more. */
+void sp_watcher_stop(sp_watcher *watch)
+{
+    sp_free(watch);
+}

@@ -85,9 +85,12 @@ sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_w
 
 sp_err sp_watcher_alarm_written(sp_store *store, const sp_hash *id)
 {
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
     auto_query sp_query q = sp_query_of(store, "UPDATE watch_alarm SET written = 1 WHERE id = $1");
     sp_bind_blob(&q, sp_hash_borrow(id));
-    return sp_query_finish_changed(&q);
+    TRY(sp_query_finish_changed(&q));
+    return sp_txn_commit(&txn);
 }
 
 /* ---- what administrators read ---- */

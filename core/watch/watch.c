@@ -105,6 +105,9 @@ static void on_recorded(void *self, sp_err err)
     if (!sp_failed(err)) {
         sp_log(SP_LOG_WARN, "alarm %.*s: %.*s (%.*s)", SP_SPAN_ARG(t->alarm.detection),
                SP_SPAN_ARG(t->alarm.title), SP_SPAN_ARG(t->alarm.keys));
+    } else {
+        sp_log(SP_LOG_ERROR, "an alarm of %.*s cannot be written: %s",
+               SP_SPAN_ARG(t->alarm.detection), sp_code_word(err.code));
     }
     answer(t, err.code);
 }

@@ -14,11 +14,6 @@
  * disk already is not written twice. SEARCH, ENTRY, PROOF, CHECKPOINT, STATS, TAIL read; RETAIN and
  * ERASE shorten, never below the legal floor, which the ledger itself keeps.
  *
- * Story, watch: FOLLOW asks for the entries from one number on; the reply has as many as fit,
- * opened, only such as are on disk. When there are none the reply waits for them, a few seconds at
- * most, and is then empty. One question at a time is all the credit there is: who is slow is read
- * to from disk.
- *
  * Kind         from            request -> reply
  * ATTACH       gates core      attach + ring fd -> attached
  * WAKE         gates core      (id 0) -                    no reply
@@ -40,7 +35,7 @@
  * STATE        (push)          state                       to core: recording works, or not
  * TILE         core root       tile_ask -> hashes          a piece of the tree, for a pack
  * COUNTS       core root       - -> counts                 decisions by the hour
- * FOLLOW       watch           follow -> followed          every entry from one on, in order
+ * FOLLOW       watch           follow -> followed          every entry from there on, in order
  *
  * OWNS nothing: spans point into the body. PROCESS as above. TRUST bodies are hostile: every field
  * is bounded. SPEC docs/ARCHITECTURE.md "Events"; ledger/README.md.
@@ -242,7 +237,10 @@ typedef struct {
     uint64_t counts[SP_LEDGER_HOURS][SP_GATE_COUNT][SP_VERDICT_COUNT];
 } sp_ledger_counts;
 
-/* From which entry on; SP_ENOTFOUND: the ledger is shorter than that, it was put back. */
+/* FOLLOW: entries from one number on, opened, as many as fit, only such as are on disk. While there
+ * are none the reply waits, a few seconds at most, and is then empty. One question at a time is all
+ * the credit there is: who is slow is read to from disk. SP_ENOTFOUND: the ledger is shorter than
+ * that, it was put back. */
 typedef struct {
     uint64_t from;
 } sp_ledger_follow;

@@ -8,7 +8,7 @@ DESTDIR ?=
 PARTS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-ssh bench-ledger fuzz lint \
+.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-detect bench-ssh bench-ledger fuzz lint \
 	format install deb clean
 
 help: ## this page
@@ -55,6 +55,8 @@ bench-db: ## the database gate against pgbouncer
 
 bench-ssh: ## the SSH gate against ssh -J through a jump sshd
 	@bench/run ssh
+bench-detect: ## detections over the labelled month: recall, false alarms, events a second
+	@bench/run detect
 
 bench-ledger: ## appends with group commit
 	@bench/run ledger

@@ -10,9 +10,8 @@
  * the ledger goes on where the disk ends.
  *
  * Story, core: APPEND carries events with a source id and sequence numbers of core's own; the
- * reply means that they are on disk. Without a reply core sends the same numbers again: what is on
- * disk already is not written twice. SEARCH, ENTRY, PROOF, CHECKPOINT, STATS, TAIL read; RETAIN and
- * ERASE shorten, never below the legal floor, which the ledger itself keeps.
+ * reply means that they are on disk. Without one core sends the same numbers again; none is written
+ * twice. Others read; RETAIN and ERASE shorten, never below the legal floor.
  *
  * Kind         from            request -> reply
  * ATTACH       gates core      attach + ring fd -> attached

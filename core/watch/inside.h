@@ -23,8 +23,6 @@ SP_MUST sp_err sp_watcher_rows_start(sp_store *store);
 /* Makes the row unless it is there; *ret_written: and its event is on the ledger. */
 SP_MUST sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_written);
 SP_MUST sp_err sp_watcher_alarm_written(sp_store *store, const sp_hash *id);
-/* The reference of an alarm's event: the low 60 bits that its id begins with. */
-uint64_t sp_watcher_reference(const sp_hash *id);
 SP_MUST sp_err sp_watcher_routes(sp_core *core);
 
 #endif

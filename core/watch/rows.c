@@ -25,12 +25,6 @@ sp_err sp_watcher_rows_start(sp_store *store)
     return sp_store_migrate(store, "watch", migrations, SP_COUNT(migrations));
 }
 
-uint64_t sp_watcher_reference(const sp_hash *id)
-{
-    sp_reader in = sp_reader_of(sp_hash_borrow(id));
-    return (sp_read_u64(&in) & ((UINT64_C(1) << 60) - 1)) | 1;
-}
-
 static sp_err find(sp_store *store, const sp_hash *id, bool *ret_there, bool *ret_written)
 {
     auto_query sp_query q = sp_query_of(store, "SELECT written FROM watch_alarm WHERE id = $1");
@@ -119,7 +113,7 @@ static json_t *alarm_json(uint64_t number, const sp_alarm *alarm)
 {
     char reference[SP_REFERENCE_TEXT_BYTES];
     char session[20] = "";
-    sp_reference_text(sp_watcher_reference(&alarm->id), reference);
+    sp_reference_text(sp_alarm_reference(&alarm->id), reference);
     if (alarm->session != 0) {
         snprintf(session, sizeof(session), "%016llx", (unsigned long long)alarm->session);
     }

@@ -6,7 +6,7 @@
 #include "core/watch/inside.h"
 
 #include "core/documents/documents.h"
-#include "core/ledger_client.h"
+#include "core/incidents/incidents.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
@@ -69,9 +69,7 @@ typedef struct taking {
     sp_peer *peer;
     sp_msg to;
     sp_alarm alarm; /* spans into body */
-    sp_event event;
     sp_buf body;
-    sp_buf detail;
 } taking;
 
 static void taking_free(taking *t)
@@ -85,7 +83,6 @@ static void taking_free(taking *t)
     }
     sp_peer_unref(t->peer);
     sp_buf_done(&t->body);
-    sp_buf_done(&t->detail);
     sp_free(t);
 }
 
@@ -129,8 +126,7 @@ static sp_err new_taking(sp_watcher *watch, sp_peer *peer, const sp_msg *msg, ta
     *t = (taking){.watcher = watch,
                   .peer = sp_peer_ref(peer),
                   .to = {.kind = msg->kind, .id = msg->id},
-                  .body = sp_buf_make(SP_MSG_MAX_BYTES),
-                  .detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES)};
+                  .body = sp_buf_make(SP_MSG_MAX_BYTES)};
     sp_buf_span(&t->body, msg->body);
     sp_err err = sp_buf_error(&t->body);
     if (!sp_failed(err)) {
@@ -144,8 +140,8 @@ static sp_err new_taking(sp_watcher *watch, sp_peer *peer, const sp_msg *msg, ta
     return sp_ok();
 }
 
-/* The row first, then the event: told again after any break, it is neither twice, unless core ended
- * between the event's writing and the row's mark. */
+/* The row first, then the event, the incident and its plans: told again after any break, it is none
+ * of them twice, unless core ended between the event's writing and the row's mark. */
 static sp_err on_alarm(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
 {
     taking *t = NULL;
@@ -160,11 +156,9 @@ static sp_err on_alarm(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
         answer(t, err.code);
         return sp_ok();
     }
-    sp_alarm_event(&t->alarm, &t->detail, &t->event);
-    t->event.reference = sp_watcher_reference(&t->alarm.id);
     t->next = watch->taking;
     watch->taking = t;
-    sp_ledger_client_append(watch->core->ledger, &t->event, on_recorded, t);
+    sp_alarm_take(watch->core, &t->alarm, on_recorded, t);
     return sp_ok();
 }
 

@@ -146,6 +146,12 @@ const char *sp_alarm_mode_word(sp_alarm_mode mode)
     return mode < SP_ALARM_MODE_COUNT ? words[mode] : "?";
 }
 
+uint64_t sp_alarm_reference(const sp_hash *id)
+{
+    sp_reader in = sp_reader_of(sp_hash_borrow(id));
+    return (sp_read_u64(&in) & ((UINT64_C(1) << 60) - 1)) | 1; /* 0 = none */
+}
+
 void sp_alarm_event(const sp_alarm *alarm, sp_buf *ret_detail, sp_event *ret_event)
 {
     size_t from = ret_detail->len;
@@ -177,6 +183,7 @@ void sp_alarm_event(const sp_alarm *alarm, sp_buf *ret_detail, sp_event *ret_eve
     }
     sp_buf_text(ret_detail, "]}");
     *ret_event = (sp_event){.when_unix_us = alarm->last_unix_us,
+                            .reference = sp_alarm_reference(&alarm->id),
                             .session = alarm->session,
                             .device = alarm->device,
                             .person = alarm->person,

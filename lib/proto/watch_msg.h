@@ -122,6 +122,8 @@ SP_MUST sp_err sp_watch_status_read(sp_span body, sp_watch_status *ret_status);
 
 /* Words: live, drill, test. */
 const char *sp_alarm_mode_word(sp_alarm_mode mode);
+/* The reference of an alarm's event: 60 bits of its id. */
+uint64_t sp_alarm_reference(const sp_hash *id);
 /* The ledger's event of an alarm: kind, severity, who and what; object = keys, rule = detection,
  * count. detail is appended to ret_detail, {"id","title","mode","plan","first","last","evidence"},
  * and must outlive the event. */

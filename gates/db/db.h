@@ -100,8 +100,10 @@ struct db_session {
     uint64_t connection; /* reference, for people and core */
     uint64_t opened_unix_us;
     uint32_t live_slot;
-    uint64_t live_id;  /* 0 = not logged in */
-    const void *table; /* the live table in which it was found last */
+    uint64_t live_id;   /* 0 = not logged in */
+    const void *table;  /* the live table in which it was found last */
+    uint64_t active_us; /* of the loop's clock: the last message that was judged; 0 = none */
+    uint64_t seen_us;   /* what core was told of */
     bool has_certificate;
     sp_hash fingerprint;
     sp_subject who;
@@ -214,6 +216,8 @@ void db_session_tell_core(const db_session *session, bool open);
 /* ---- subject.c ---- */
 /* Looks up who it is now; false with the reason when it is nobody any more. */
 bool db_subject_find(db_session *session, sp_reason *ret_reason);
+/* Core is told that the session is in use, so that it does not end as idle. Once a second. */
+void db_subject_seen(db_session *session);
 
 /* ---- front.c ---- */
 void db_front_on_ready(db_stream *stream);

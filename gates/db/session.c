@@ -343,9 +343,14 @@ void db_session_tick(void)
 {
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         db_session *session = db_here.sessions[i];
-        if (session != NULL && session->live_id != 0 && session->who.auth_age_s < UINT32_MAX) {
-            session->who.auth_age_s++;
+        if (session == NULL || session->live_id == 0) {
+            continue;
         }
+        session->who.auth_age_s += session->who.auth_age_s < UINT32_MAX;
+        if (session->flights.count > 0) { /* what runs long, or copies */
+            session->active_us = sp_loop_now_us(db_here.loop);
+        }
+        db_subject_seen(session);
     }
 }
 

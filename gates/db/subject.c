@@ -26,3 +26,11 @@ bool db_subject_find(db_session *session, sp_reason *ret_reason)
     sp_copy(session->device_name, rider.device_name, sizeof(rider.device_name));
     return found;
 }
+
+void db_subject_seen(db_session *session)
+{
+    sp_rider rider = {
+        .slot = session->live_slot, .id = session->live_id, .seen_us = session->seen_us};
+    sp_rider_seen(&db_here.office, &rider, session->active_us);
+    session->seen_us = rider.seen_us;
+}

@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -129,3 +130,19 @@ def test_what_waits_for_the_disk_runs_when_it_is_there(gate):
     run.join(10)
     assert not errors and gate.sql("SELECT what FROM audit.entries WHERE id = 2") == [("waited",)]
     cora.close()
+
+
+def test_a_session_in_use_at_the_database_does_not_go_idle(gate):
+    def seen():
+        items = gate.sam.get("/admin/sessions?limit=100")["items"]
+        return [one["seen_at"] for one in items if one["person"]["name"] == "cora"]
+
+    with closing(gate.connect("cora")) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        before = max(seen())
+        deadline = time.monotonic() + 45  # core is told twice a minute at most
+        while max(seen()) <= before and time.monotonic() < deadline:
+            cursor.execute("SELECT 1")
+            time.sleep(0.5)
+        assert max(seen()) > before

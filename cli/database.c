@@ -16,7 +16,7 @@ enum { PASSWORD_MAX_BYTES = 200 };
 #define CREDENTIALS "/api/v1/admin/databases/credentials"
 
 /* Standard input to its end, without a last line break. */
-static int read_password(sp_secret *ret_password)
+int sp_read_secret(sp_secret *ret_password)
 {
     uint8_t bytes[PASSWORD_MAX_BYTES + 2];
     size_t len = 0;
@@ -119,7 +119,7 @@ static int body_of(const sp_given *given, const verb *v, json_t **ret_body)
         return SP_EXIT_USAGE;
     }
     if (given_here) {
-        status = read_password(&password);
+        status = sp_read_secret(&password);
     }
     *ret_body = password.len == 0
                     ? json_object()

@@ -44,6 +44,15 @@ const char *sp_step_took(const json_t *step);
 void sp_confirm_body(const sp_given *given, const json_t *found, json_t *body);
 void sp_merge_body(const sp_given *given, const json_t *found, json_t *body);
 void sp_role_body(const sp_given *given, const json_t *found, json_t *body);
+/* database.c: standard input to its end, without a last line break */
+int sp_read_secret(sp_secret *ret_secret);
+/* notice.c */
+int sp_notice_send(const sp_given *given);
+int sp_notice_preview(const sp_given *given);
+int sp_notice_unreached(const sp_given *given);
+int sp_notice_secret(const sp_given *given);
+int sp_notice_reach(const sp_given *given);
+const char *sp_notice_who(const json_t *row);
 /* kill.c */
 int sp_kill(const sp_given *given);
 /* psql.c */

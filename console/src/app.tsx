@@ -6,6 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
 import { go, match, place } from "./lib/router";
 import { isAdmin, lang, loadMe, me, meError, office } from "./lib/state";
+import { Acknowledge } from "./pages/door/acknowledge";
 import { CliLogin } from "./pages/door/cli";
 import { SshSignIn } from "./pages/door/ssh";
 import { Setup } from "./pages/door/setup";
@@ -17,6 +18,7 @@ import { MyDatabases } from "./pages/me/databases";
 import { MyGrants } from "./pages/me/grants";
 import { MyDevices } from "./pages/me/devices";
 import { Methods } from "./pages/me/methods";
+import { MyNotices } from "./pages/me/notices";
 import { Recorded } from "./pages/me/recorded";
 import { Refusals } from "./pages/me/refusals";
 import { MySession } from "./pages/me/session";
@@ -51,6 +53,7 @@ const pages: [string, () => string, Page][] = [
   ["/watch/{id}", () => t().machines.watch, machines((m) => m.WatchPage)],
   ["/approvals", () => t().nav.approvals, Approvals],
   ["/approvals/{id}", () => t().nav.approvals, Approvals],
+  ["/notices", () => t().nav.notices, MyNotices],
   ["/roles", () => t().nav.roles, MyGrants],
   ["/devices", () => t().nav.devices, MyDevices],
   ["/sessions", () => t().nav.sessions, MySessions],
@@ -77,6 +80,8 @@ const pages: [string, () => string, Page][] = [
   ["/admin/machines/{tab}", () => t().nav.adminMachines, machines((m) => m.Machines)],
   ["/admin/sessions", () => t().nav.adminSessions, admin((m) => m.Sessions)],
   ["/admin/sessions/{id}", () => t().session.title, admin((m) => m.SessionRecord)],
+  ["/admin/notices", () => t().nav.adminNotices, admin((m) => m.Notices)],
+  ["/admin/notices/{tab}", () => t().nav.adminNotices, admin((m) => m.Notices)],
   ["/admin/ledger", () => t().nav.ledger, admin((m) => m.Ledger)],
   ["/admin/ledger/{entry}", () => t().nav.ledger, admin((m) => m.Ledger)],
   ["/admin/health", () => t().nav.health, admin((m) => m.Health)],
@@ -140,19 +145,25 @@ function SetupDoor() {
   return <Setup />;
 }
 
+function AcknowledgeDoor() {
+  useTitle(t().notices.door);
+  return <Acknowledge />;
+}
+
 export function App() {
   const { path } = place.value;
   const who = me.value;
   void lang.value;
   useEffect(() => {
     if (who && path === "/sign-in") onwards();
-    if (who === null && path !== "/sign-in" && path !== "/setup") {
+    if (who === null && path !== "/sign-in" && path !== "/setup" && path !== "/acknowledge") {
       const to = path === "/" ? "" : `?to=${encodeURIComponent(path + location.search + location.hash)}`;
       go(`/sign-in${to}`, { replace: true });
     }
   }, [who, path]);
 
   if (path === "/setup") return <SetupDoor />;
+  if (path === "/acknowledge") return <AcknowledgeDoor />;
   if (meError.value && who === undefined) {
     return <Door title={t().door.unreachable}><ErrorNote error={meError.value} onRetry={() => void loadMe()} /></Door>;
   }

@@ -70,7 +70,7 @@ class Local:
             cursor = page["next"]
         return items
 
-    def finished(self, number, seconds=30):
+    def finished(self, number, seconds=30, step=0.05):
         """Waits until nothing of the notice is under way any more."""
         end = time.monotonic() + seconds
         while True:
@@ -78,7 +78,7 @@ class Local:
             if one["state"] == "finished":
                 return one
             assert time.monotonic() < end, (one, self.people(number)[:3], self.get("/admin/channels"))
-            time.sleep(0.05)
+            time.sleep(step)
 
 
 def add_people(office, names, mail="{}@staff.example", locale=""):

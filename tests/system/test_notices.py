@@ -218,7 +218,6 @@ def test_the_link_of_a_mail_acknowledges_and_escalation_follows(house):
     house.local.finished(number)
     link = re.search(r"acknowledge#(\S+)", house.smtp.mails[0].part("plain")).group(1)
     who = house.smtp.mails[0].to.split("@")[0]
-    stranger = house.office.browser()
     portal = house.olga
     said = portal.call("POST", "/notices/acknowledge", {"token": link})
     assert said["acknowledged_at"]
@@ -227,7 +226,6 @@ def test_the_link_of_a_mail_acknowledges_and_escalation_follows(house):
     forged = link[:-1] + ("A" if link[-1] != "A" else "B")
     with pytest.raises(Exception, match="404|not one of ours"):
         portal.call("POST", "/notices/acknowledge", {"token": forged})
-    del stranger
     letters = wait_for("the escalation", 10, lambda: [one for one in house.sam.items("/me/notices")
                                                       if "Nobody has acknowledged" in one["texts"]["en"]["title"]])
     assert house.local.notice(number)["escalated"] and letters[0]["acknowledged_at"] is None
@@ -246,6 +244,27 @@ def test_values_are_checked(house):
     assert house.local.call("POST", "/admin/notices", {"notice": "hello", "audience": "x", "values": {"who": "x"}})[0] == 404
     shown = house.local.post("/admin/notices/preview", {"notice": "hello", "values": {"who": "Ann"}, "drill": True})
     assert shown["en"]["title"] == "DRILL: Hello Ann" and "<p>" in shown["zh"]["html"]
+
+
+def test_the_command_line(house):
+    def cli(*words, **more):
+        return house.office.cli("notice", *words, "-c", house.office.config, **more).stdout
+
+    assert "under way to staff" in cli("send", "hello", "who=Ann")
+    number = house.local.get("/admin/notices")["items"][0]["id"]
+    house.refused = lambda address: "550 no" if address.startswith("staff001") else None
+    said = cli("send", "hello", "who=Ann", "--json")
+    number = re.search(r'"id": "(\d+)"', said).group(1)
+    house.local.finished(number)
+    unreached = cli("unreached", number)
+    assert "staff001" in unreached and "550 no" in unreached and "staff002" not in unreached
+    assert "staff002" in cli("people", number) and "finished" in cli("show", number) and "Hello Ann" in cli("list")
+    assert "您好 Ben" in cli("preview", "hello", "who=Ben") and "slack" in cli("channels")
+    assert "keeps it" in cli("secret", "set", "slack/token", input_text=house.hooks.TOKENS["slack"] + "\n")
+    assert "under way" in cli("test-channel", "mail", "--to", "root@staff.example")
+    wait_for("the test's mail", 10, lambda: [mail for mail in house.smtp.mails if mail.to == "root@staff.example"])
+    wrong = house.office.cli("notice", "send", "hello", "who", "-c", house.office.config, check=False)
+    assert wrong.returncode == 2 and "NAME=VALUE" in wrong.stderr
 
 
 # ---- death

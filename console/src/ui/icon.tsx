@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Icons: drawn on a 24 px grid, 1.75 px lines, in the colour of the text. Decorative by default.
 const PATHS = {
+  mail: "M3.5 5.5h17v13h-17zM3.5 7l8.5 6.5L20.500 7",
   apps: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z",
   device: "M4 5h16v11H4zM2 20h20M9 16v4M15 16v4",
   laptop: "M5 5h14v10H5zM2 19h20",

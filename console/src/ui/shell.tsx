@@ -12,6 +12,7 @@ import { Button, cx, IconButton, Segmented } from "./basic";
 import { Dialog } from "./dialog";
 import { Icon, Mark, type IconName } from "./icon";
 import { Alarms } from "./alarms";
+import { Banner } from "./banner";
 import { Strength } from "./words";
 
 interface NavItem { path: string; icon: IconName; label: string }
@@ -23,6 +24,7 @@ function myItems(): NavItem[] {
     { path: "/databases", icon: "resource", label: nav.databases },
     { path: "/machines", icon: "machine", label: nav.machines },
     { path: "/approvals", icon: "hand", label: nav.approvals },
+    { path: "/notices", icon: "mail", label: nav.notices },
     { path: "/roles", icon: "user", label: nav.roles },
     { path: "/devices", icon: "laptop", label: nav.devices },
     { path: "/sessions", icon: "session", label: nav.sessions },
@@ -43,6 +45,7 @@ function adminItems(): NavItem[] {
     { path: "/admin/databases", icon: "terminal", label: nav.adminDatabases },
     { path: "/admin/machines", icon: "machine", label: nav.adminMachines },
     (isAdmin("security") || isAdmin("system")) && { path: "/admin/sessions", icon: "session", label: nav.adminSessions },
+    (isAdmin("security") || isAdmin("audit")) && { path: "/admin/notices", icon: "mail", label: nav.adminNotices },
     isAdmin("audit") && { path: "/admin/ledger", icon: "ledger", label: nav.ledger },
     { path: "/admin/health", icon: "health", label: nav.health },
   ];
@@ -188,7 +191,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <AccountMenu />
         </div>
       </header>
-      <main class="main" key={place.value.path}>{(isAdmin("security") || isAdmin("audit")) && <Alarms />}{children}</main>
+      <main class="main" key={place.value.path}>{(isAdmin("security") || isAdmin("audit")) && <Alarms />}<Banner />{children}</main>
       <nav class="thumb" aria-label={t().nav.all}>
         {pinned.map((item) => (
           <a key={item.path} href={item.path} aria-current={isHere(item.path) ? "page" : undefined}>

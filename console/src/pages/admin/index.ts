@@ -7,5 +7,6 @@ export { Policy } from "./policy";
 export { Databases } from "./databases";
 export { SessionRecord } from "./session";
 export { Sessions } from "./sessions";
+export { Notices } from "./notices";
 export { Ledger } from "./ledger";
 export { Health } from "./health";

@@ -194,3 +194,22 @@ def test_recordings(tools):
         run_node("recordings.test.mjs", one, TOKEN=sam.cookies[f"portal.{one.domain}"]["__Host-sallyport"])
     finally:
         one.close()
+
+
+@pytest.mark.timeout(300)
+def test_notices(tools):
+    from test_notices import House
+    house = House()
+    try:
+        house.office.employee("lin", [])
+        house.refused = lambda address: "550 5.1.1 no such user" if address.startswith("staff001") else None
+        values = {"what": "a mail with <b>markup</b>", "signs": "its sender", "contact": "the security team"}
+        house.local.finished(house.local.send("phishing-warning", values=values))
+        link = next(word for mail in house.smtp.mails for word in mail.part("plain").split() if "acknowledge#" in word)
+        tokens = {name: house.office.people[name].cookies[f"portal.{house.office.domain}"]["__Host-sallyport"] for name in ("sam", "lin")}
+        run_node("notices.test.mjs", house.office, NOTICES=json.dumps(
+            {"tokens": tokens, "link": link, "title": "Beware of a forged message"}))
+    finally:
+        house.smtp.close()
+        house.hooks.close()
+        house.office.close()

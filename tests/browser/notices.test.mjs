@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// Notices in the portal: the banner that goes when it is read, the inbox, the link of a mail without a session, and
+// for administrators what was sent, whom it did not reach, and sending one.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch, Person, portal } from "./lib.mjs";
+
+const shots = process.env.SCREENSHOTS;
+const { tokens, link, title } = JSON.parse(process.env.NOTICES);
+let browser;
+const people = {};
+
+async function open(name, options) {
+  const one = await Person.open(browser, options);
+  if (tokens[name]) await one.context.addCookies([{ name: "__Host-sallyport", value: tokens[name], url: portal, secure: true, httpOnly: true, sameSite: "Strict" }]);
+  return one;
+}
+const shot = async (one, name) => {
+  if (shots) await one.page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+};
+
+before(async () => {
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+});
+
+test("a mail's link asks first, and needs nobody to sign in", async () => {
+  const stranger = await open("nobody", { viewport: { width: 390, height: 800 } });
+  await stranger.page.goto(link);
+  await stranger.page.getByText("Confirm that this notice has reached you.").waitFor();
+  assert.ok(!stranger.page.url().includes("."  + link.split(".").pop()), "the token leaves the address bar");
+  await shot(stranger, "notice-link");
+  await stranger.button("I have read this").click();
+  await stranger.page.getByText("it is noted that you have read it").waitFor();
+  stranger.calm();
+});
+
+test("the banner stands above every page until it is read", async () => {
+  const lin = await open("lin");
+  people.lin = lin;
+  await lin.go("/devices");
+  const banner = lin.page.locator(".note", { hasText: title });
+  await banner.waitFor();
+  assert.equal(await lin.page.locator(".note b").count(), 0, "what stands in a value is text");
+  await shot(lin, "notice-banner-light");
+  await lin.go("/notices");
+  await lin.heading("Notices").waitFor();
+  await shot(lin, "notice-inbox-light");
+  await banner.getByRole("button", { name: "I have read this" }).click();
+  await banner.waitFor({ state: "detached" });
+  await lin.page.getByText("Read", { exact: true }).first().waitFor();
+  lin.calm();
+  const zh = await open("lin", { viewport: { width: 390, height: 844 }, locale: "zh-CN", colorScheme: "dark" });
+  await zh.go("/notices");
+  await zh.heading("通知").waitFor();
+  await shot(zh, "notice-inbox-zh-dark-narrow");
+  zh.calm();
+});
+
+test("the security administrator sees whom it did not reach, and sends another", async () => {
+  const sam = await open("sam");
+  await sam.go("/admin/notices");
+  await sam.heading("Notices").waitFor();
+  await sam.page.getByRole("button", { name: new RegExp(title) }).first().click();
+  await sam.page.locator("dialog tbody tr", { hasText: "staff001" }).waitFor();
+  const row = await sam.page.locator("dialog tbody tr", { hasText: "staff001" }).innerText();
+  assert.match(row, /550 5.1.1 no such user/);
+  await shot(sam, "notice-details-light");
+  await sam.page.keyboard.press("Escape");
+  await sam.go("/admin/notices/channels");
+  await sam.page.locator("tbody tr", { hasText: "slack" }).waitFor();
+  await shot(sam, "notice-channels-light");
+  await sam.go("/admin/notices");
+  await sam.button("Send a notice").click();
+  await sam.page.getByLabel("title").fill("Tea");
+  await sam.page.getByLabel("text").fill("There is <b>tea</b>.");
+  await sam.button("Preview").click();
+  await sam.page.locator("dialog .note", { hasText: "There is <b>tea</b>." }).first().waitFor();
+  await shot(sam, "notice-send-light");
+  sam.calm();
+  const dark = await open("sam", { viewport: { width: 390, height: 844 }, locale: "zh-CN", colorScheme: "dark" });
+  await dark.go("/admin/notices");
+  await dark.heading("通知").waitFor();
+  await shot(dark, "notice-admin-zh-dark-narrow");
+  dark.calm();
+});

@@ -8,7 +8,7 @@ DESTDIR ?=
 PARTS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-detect bench-ssh bench-ledger fuzz lint \
+.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-detect bench-ssh bench-ledger bench-watch fuzz lint \
 	format install deb clean
 
 help: ## this page
@@ -60,6 +60,9 @@ bench-detect: ## detections over the labelled month: recall, false alarms, event
 
 bench-ledger: ## appends with group commit
 	@bench/run ledger
+
+bench-watch: ## the kill switch over 1,000 live sessions at all gates
+	@bench/run watch
 
 fuzz: ## each fuzz target for a minute (FUZZ_SECONDS=60)
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} tools/run-tests fuzz

@@ -59,9 +59,9 @@ CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 class WholeOffice:
-    def __init__(self, more="", extra="", workers=1):
+    def __init__(self, more="", extra="", workers=1, settings=None):
         self.upstream = Upstream()
-        self.pg = Postgres()
+        self.pg = Postgres(settings=settings)
         self.ssh = None
         try:
             self.pg.sql("CREATE ROLE op LOGIN PASSWORD 'op'", "CREATE DATABASE orders OWNER op")

@@ -55,6 +55,7 @@ bench-db: ## the database gate against pgbouncer
 
 bench-ssh: ## the SSH gate against ssh -J through a jump sshd
 	@bench/run ssh
+
 bench-detect: ## detections over the labelled month: recall, false alarms, events a second
 	@bench/run detect
 

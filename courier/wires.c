@@ -200,6 +200,10 @@ static bool set_mail(transfer *t)
                 curl_easy_setopt(curl, CURLOPT_READDATA, t) == CURLE_OK &&
                 curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_line) == CURLE_OK &&
                 curl_easy_setopt(curl, CURLOPT_HEADERDATA, t) == CURLE_OK;
+    /* libcurl would use a connection again that STARTTLS secured for another channel's CA */
+    if (good && job->job.tls == SP_COURIER_TLS_VERIFY) {
+        good = opt_long(curl, CURLOPT_FRESH_CONNECT, 1) && opt_long(curl, CURLOPT_FORBID_REUSE, 1);
+    }
     if (good && job->job.user.len > 0) {
         good = opt_span(curl, CURLOPT_USERNAME, job->job.user) &&
                opt_span(curl, CURLOPT_PASSWORD, sp_secret_borrow(&job->secret));

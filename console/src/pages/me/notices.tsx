@@ -53,11 +53,13 @@ export function MyNotices() {
   return (
     <>
       <PageHead title={words.mine} lead={words.mineLead} />
+      <div class="stack">
       <ErrorNote error={error} />
       {list.error && !list.data ? <ErrorNote error={list.error} onRetry={list.reload} /> : !list.data ? <Skeleton rows={5} />
         : list.data.items.length === 0 ? <Empty icon="mail" title={words.none}>{words.noneText}</Empty>
         : <div class="stack">{list.data.items.map((l) => <Letter key={l.id} letter={l} busy={busy} onRead={() => void read(l.id)} />)}</div>}
       <Reach />
+      </div>
     </>
   );
 }

@@ -12,7 +12,7 @@ import time
 PEOPLE = 10
 BATCH = 8
 # every third streams about 2 MB a second; the others are terminals that nobody types at
-STREAM = "while :; do head -c 10000 /dev/zero; sleep 0.005; done"
+STREAM = "while head -c 10000 /dev/zero; do sleep 0.005; done"
 
 
 class Wire(threading.Thread):

@@ -11,7 +11,7 @@ import subprocess
 
 import psycopg2
 
-from officelib import Office, free_port
+from officelib import WATCH_OFF, Office, free_port
 from pglib import SUPERUSER, Postgres
 
 SCHEMA = """
@@ -55,7 +55,7 @@ class DatabaseOffice:
             with self.direct(accounts[0]) as first:
                 first.cursor().execute(schema)
                 first.commit()
-            text = OFFICE + documents.replace("{port}", str(self.pg.port)).replace("{ca}", self.pg.ca_path)
+            text = OFFICE + WATCH_OFF + documents.replace("{port}", str(self.pg.port)).replace("{ca}", self.pg.ca_path)
             self.office = Office(documents={"office.yaml": text},
                                  extra=f'postgres: ["127.0.0.1:{self.port}"]\npostgres_tls: optional\n'
                                        "db_workers: 1\n")

@@ -104,6 +104,19 @@ def wait_for(what, seconds, condition, step=0.02):
         time.sleep(step)
 
 
+# What one person tries at a gate in a test is more than the watch lets anybody try: it would end his session.
+WATCH_OFF = """\
+kind: Detection
+name: destruction
+severity: critical
+over: { kinds: decision }
+by: person
+count: { at_least: 20, within: 10m }
+off: true
+---
+"""
+
+
 class Office:
     domain = "office.localhost"
 

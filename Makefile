@@ -38,7 +38,7 @@ demo: run ## the same
 demo-drill: ## one operator tries to destroy the orders database; then with two colleagues, and back again
 	@demo/drill
 
-test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 8 minutes)
+test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 20 minutes on 2 cores)
 	@tools/run-tests $(PARTS)
 
 bench: ## all measurements against their bounds

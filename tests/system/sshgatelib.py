@@ -203,6 +203,17 @@ class Pty:
         os.write(self.fd, text)
         return self
 
+    def rest(self, seconds=40):
+        """Until it has closed its terminal by itself."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if select.select([self.fd], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self.fd, 65536)
+                except OSError:
+                    return self
+        raise AssertionError(self.seen)
+
     def end(self):
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -36,7 +36,9 @@ void sp_print_safe(FILE *to, const char *text)
 {
     auto_buf sp_buf safe = sp_buf_make(1 << 20);
     append_safe(&safe, sp_span_cstr(text));
-    fwrite(safe.ptr, 1, safe.len, to);
+    if (safe.len > 0) {
+        fwrite(safe.ptr, 1, safe.len, to);
+    }
 }
 
 void sp_table_done(sp_table *table)

@@ -20,7 +20,7 @@ typedef enum {
     SP_CUT_SESSION,
     SP_CUT_PERSON,
     SP_CUT_DEVICE,
-    SP_CUT_ROLE,     /* whoever holds it: from everything */
+    SP_CUT_ROLE,     /* whoever was granted it, not by inclusion: from everything */
     SP_CUT_RESOURCE, /* it, for everybody */
     SP_CUT_CLASS,    /* objects of this class and of graver ones */
     SP_CUT_EVERYTHING,

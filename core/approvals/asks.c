@@ -474,7 +474,7 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
     TRY(sp_votes_routes(core));
     TRY(sp_grants_routes(core));
     TRY(sp_reviews_routes(core));
-    TRY(sp_keeps_routes(core));
+    TRY(sp_undo_routes(core));
     TRY(sp_keeps_start(approvals));
     if (uv_timer_init(core->loop, &approvals->timer) != 0) {
         return sp_fail(SP_EIO);

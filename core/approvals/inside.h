@@ -108,14 +108,16 @@ bool sp_grant_is_open(sp_store *store, uint32_t person, uint32_t role);
 SP_MUST sp_err sp_reviews_routes(sp_core *core);
 void sp_reviews_tick(sp_core *core, uint64_t now_unix_s);
 
-/* ---- keeps.c: what is kept, and undo ---- */
-SP_MUST sp_err sp_keeps_routes(sp_core *core);
+/* ---- keeps.c: what is kept; keeps.h has more ---- */
 SP_MUST sp_err sp_keeps_start(sp_approvals *approvals);
 void sp_keeps_stop(sp_approvals *approvals);
 /* Asks the keeper what keeping would cost; the answer is written to the ask. */
 void sp_keeps_estimate(sp_core *core, const sp_ask *ask);
 SP_MUST sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
-void sp_keeps_undo(sp_core *core, const sp_ask *ask);
 void sp_keeps_tick(sp_core *core, uint64_t now_unix_s);
+
+/* ---- undo.c: undo, and the API of what is kept ---- */
+SP_MUST sp_err sp_undo_routes(sp_core *core);
+void sp_keeps_undo(sp_core *core, const sp_ask *ask);
 
 #endif

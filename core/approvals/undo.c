@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Undo of what was destroyed: an ask of its own, and the API of what is kept.
+ * OWNS what waits for keeper and ledger. PROCESS core. TRUST requests of signed-in people; undo
+ * needs the people who approved the statement, again.
+ * SPEC docs/api/openapi.yaml "/keeps", docs/ARCHITECTURE.md "Undo".
+ */
+#include "core/approvals/keeps.h"
+#include "core/http/json.h"
+#include "core/ledger_client.h"
+#include "infra/proc/clock.h"
+#include "infra/proc/log.h"
+
+/* ---- undo, once it is approved ---- */
+
+typedef struct {
+    sp_core *core;
+    sp_arena arena;
+    sp_ask ask;
+    sp_ask first; /* the ask of the statement */
+    sp_kept k;
+    bool is_busy;
+} undoing;
+
+static void undoing_free(undoing *w)
+{
+    if (w->is_busy) {
+        sp_approvals_end(w->core->approvals, w->k.id);
+    }
+    sp_arena_done(&w->arena);
+    sp_free(w);
+}
+
+static void on_undone(void *self, const sp_keeper_done *done)
+{
+    undoing *w = self;
+    auto_buf sp_buf told = sp_buf_make(SP_KEEPER_REPORT_MAX_BYTES + 2048);
+    bool good = done->code == SP_OK;
+    if (good) {
+        sp_buf_span(&told, done->report);
+    } else {
+        sp_buf_text(&told, "{\"why\":");
+        sp_buf_json(&told, done->why);
+        sp_buf_byte(&told, '}');
+    }
+    w->k.state = good ? SP_KEPT_UNDONE : SP_KEPT_UNDO_FAILED;
+    w->k.undone_unix_s = sp_now_unix_us() / 1000000;
+    w->k.undo_ms = done->duration_ms;
+    w->k.undo_ask = w->ask.id;
+    w->k.ms = done->duration_ms;
+    w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
+    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
+    sp_event event = {.session = w->ask.session};
+    sp_kept_event(&w->ask, &w->k, good ? "undone" : "undo failed", w->k.told, &room, &event);
+    sp_ledger_client_tell(w->core->ledger, &event);
+    sp_err err = sp_kept_change(w->core->store, &w->k);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "the outcome of an undo cannot be stored: %s",
+               sp_store_error_text(w->core->store));
+    }
+    sp_approvals_changed(w->core, &w->ask);
+    undoing_free(w);
+}
+
+static void on_undo_recorded(void *self, sp_err err)
+{
+    undoing *w = self;
+    auto_keep_place sp_keep_place p = {.credential = {0}};
+    if (!sp_failed(err)) {
+        err = sp_ask_carried_out(w->core, w->ask.id);
+    }
+    if (!sp_failed(err)) { /* another undo of it may have been first */
+        err = sp_kept_load(w->core->store, &w->arena, w->k.id, &w->k);
+    }
+    if (!sp_failed(err)) {
+        bool over = w->k.state == SP_KEPT_UNDONE || w->k.state == SP_KEPT_FORGOTTEN;
+        w->is_busy = !over && sp_approvals_begin(w->core->approvals, w->k.id);
+        err = w->is_busy ? sp_ok() : sp_fail(SP_ECONFLICT);
+    }
+    if (!sp_failed(err)) {
+        err = sp_keep_place_find(w->core, w->k.resource, w->k.database, w->first.content, &p);
+    }
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
+        undoing_free(w);
+        return;
+    }
+    p.job.kind = SP_KEEPER_UNDO;
+    p.job.keep = w->k.id;
+    p.job.whole = w->k.whole ? 1 : 0;
+    sp_keeper_client_job(sp_keep_keeper(w->core), &p.job, on_undone, w);
+}
+
+static sp_err begin_undo(sp_core *core, uint64_t ask, undoing **ret_undoing)
+{
+    undoing *w = NULL;
+    TRY(sp_alloc(1, sizeof(*w), &w));
+    w->core = core;
+    w->arena = sp_arena_make(2 * SP_ASK_ARENA_BYTES);
+    sp_err err = sp_ask_load(core->store, &w->arena, ask, &w->ask);
+    if (!sp_failed(err)) {
+        err = sp_kept_load(core->store, &w->arena, w->ask.keep, &w->k);
+    }
+    if (!sp_failed(err)) {
+        err = sp_ask_load(core->store, &w->arena, w->k.ask, &w->first);
+    }
+    if (sp_failed(err)) {
+        undoing_free(w);
+        return err;
+    }
+    *ret_undoing = w;
+    return sp_ok();
+}
+
+void sp_keeps_undo(sp_core *core, const sp_ask *ask)
+{
+    undoing *w = NULL;
+    sp_err err = begin_undo(core, ask->id, &w);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "an approved undo cannot begin: %s", sp_code_word(err.code));
+        return;
+    }
+    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
+    sp_event event = {.person = ask->asker, .person_name = ask->asker_name};
+    event.verdict = SP_VERDICT_ALLOW;
+    sp_ask_event(ask, "used", sp_votes_count(core->store, ask->id), SP_SPAN_EMPTY, &room, &event);
+    sp_ledger_client_append(core->ledger, &event, on_undo_recorded, w);
+}
+/* ---- the API ---- */
+
+static const char *state_word(uint8_t state)
+{
+    static const char *const words[] = {"kept", "undone", "undo-failed", "gone"};
+    return state < SP_COUNT(words) ? words[state] : "gone";
+}
+
+/* Who asked for the statement, and whoever could have approved it. */
+static bool may_see(const sp_request *req, const sp_ask *ask, bool to_undo)
+{
+    const sp_live_session *session = sp_request_session(req);
+    bool admin = !to_undo && (sp_request_admin(req) & (SP_WHO_SECURITY | SP_WHO_AUDIT)) != 0;
+    return admin || ask->asker == session->person ||
+           sp_policy_people_has(&ask->approvers.by, session->person, session->roles);
+}
+
+static json_t *parsed(sp_span text)
+{
+    json_error_t error;
+    json_t *value = text.len == 0 ? NULL : json_loadb((const char *)text.ptr, text.len, 0, &error);
+    return value == NULL ? json_null() : value;
+}
+
+static json_t *kept_json(const sp_kept *k, const sp_ask *ask)
+{
+    json_t *out = json_object();
+    json_object_set_new(out, "id", sp_ref_json(k->id));
+    json_object_set_new(out, "approval", sp_ref_json(k->ask));
+    json_object_set_new(out, "state", json_string(state_word(k->state)));
+    json_object_set_new(out, "resource", sp_text_json(k->resource));
+    json_object_set_new(out, "database", sp_text_json(k->database));
+    json_object_set_new(out, "whole", json_boolean(k->whole));
+    json_object_set_new(out, "objects", parsed(k->objects));
+    json_object_set_new(out, "asker", sp_text_json(ask->asker_name));
+    json_object_set_new(out, "statement", sp_text_json(ask->content));
+    json_object_set_new(out, "bytes", json_integer((json_int_t)k->bytes));
+    json_object_set_new(out, "duration_ms", json_integer((json_int_t)k->ms));
+    json_object_set_new(out, "created_at", sp_json_time(k->created_unix_s));
+    json_object_set_new(out, "expires_at", sp_json_time(k->expires_unix_s));
+    json_object_set_new(out, "undone_at", sp_json_time(k->undone_unix_s));
+    json_object_set_new(out, "undo_ms", json_integer((json_int_t)k->undo_ms));
+    json_object_set_new(out, "undo_approval", sp_ref_json(k->undo_ask));
+    json_object_set_new(out, "report", parsed(k->told));
+    return out;
+}
+
+static void get_keeps(sp_request *req)
+{
+    sp_kept_ids list = {.count = 0};
+    sp_core *core = sp_request_core(req);
+    sp_err err = sp_kept_list(core->store, &list);
+    json_t *items = json_array();
+    for (size_t i = 0; !sp_failed(err) && i < list.count; i++) {
+        auto_arena sp_arena arena = sp_arena_make(2 * SP_ASK_ARENA_BYTES);
+        sp_kept k;
+        sp_ask ask;
+        if (!sp_failed(sp_kept_load_with(core, &arena, list.ids[i], &k, &ask)) &&
+            may_see(req, &ask, false)) {
+            json_array_append_new(items, kept_json(&k, &ask));
+        }
+    }
+    if (sp_failed(err)) {
+        json_decref(items);
+        sp_answer_failed(req, err);
+    } else {
+        sp_answer_items(req, items);
+    }
+}
+
+typedef struct {
+    sp_request *req;
+    sp_kept k;
+    sp_ask first;
+    sp_ask ask;
+    sp_span reason;
+    bool try_only;
+} wanting;
+
+static bool need_kept(sp_request *req, bool to_undo, wanting *w)
+{
+    uint64_t id = 0;
+    sp_err err =
+        sp_ask_id_of(sp_request_param(req, 0), &id)
+            ? sp_kept_load_with(sp_request_core(req), sp_request_arena(req), id, &w->k, &w->first)
+            : sp_fail(SP_ENOTFOUND);
+    if (!sp_failed(err) && !may_see(req, &w->first, to_undo)) {
+        err = sp_fail(SP_ENOTFOUND);
+    }
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    }
+    return !sp_failed(err);
+}
+
+static void get_kept(sp_request *req)
+{
+    wanting w = {.req = req};
+    if (need_kept(req, false, &w)) {
+        sp_answer_json(req, 200, kept_json(&w.k, &w.first));
+    }
+}
+
+static void on_asked(void *self, sp_err err, uint64_t id)
+{
+    const wanting *w = self;
+    sp_ask ask;
+    if (err.code == SP_EDENIED) {
+        sp_answer_problem(w->req, 409, "nobody_approves",
+                          "There are not enough other people who could approve this.");
+        return;
+    }
+    if (!sp_failed(err)) {
+        err = sp_ask_load(sp_request_core(w->req)->store, sp_request_arena(w->req), id, &ask);
+    }
+    if (sp_failed(err)) {
+        sp_answer_failed(w->req, err);
+    } else {
+        sp_answer_json(w->req, 201, sp_ask_json(w->req, &ask, true));
+    }
+}
+
+/* The bytes that are approved: which keep, of which statement. */
+static sp_err ask_of(wanting *w, sp_span report)
+{
+    char id[SP_REFERENCE_TEXT_BYTES];
+    auto_buf sp_buf text = sp_buf_make(SP_ASK_CONTENT_MAX_BYTES);
+    const sp_live_session *session = sp_request_session(w->req);
+    sp_arena *arena = sp_request_arena(w->req);
+    sp_reference_text(w->k.id, id);
+    sp_buf_fmt(&text, "-- undo of keep %s\n", id);
+    sp_buf_span(&text, sp_span_slice(w->first.content, 0, SP_ASK_CONTENT_MAX_BYTES - 100));
+    TRY(sp_buf_error(&text));
+    w->ask = (sp_ask){.kind = SP_ASK_UNDO,
+                      .action = w->first.action,
+                      .class_level = w->first.class_level,
+                      .asker = session->person,
+                      .session = session->id,
+                      .reference = w->first.reference,
+                      .keep = w->k.id,
+                      .approvers = w->first.approvers,
+                      .asker_name = sp_span_cstr(session->person_name),
+                      .resource = w->k.resource,
+                      .database = w->k.database,
+                      .class_name = w->first.class_name,
+                      .rule = w->first.rule,
+                      .objects = w->k.objects,
+                      .reason = w->reason};
+    TRY(sp_arena_copy(arena, sp_buf_borrow(&text), &w->ask.content));
+    if (report.len <= SP_ASK_JSON_MAX_BYTES) {
+        TRY(sp_arena_copy(arena, report, &w->ask.plan));
+    }
+    w->ask.sha256 = sp_sha256(w->ask.content);
+    return sp_ok();
+}
+
+static void on_tried(void *self, const sp_keeper_done *done)
+{
+    wanting *w = self;
+    sp_approvals_end(sp_request_core(w->req)->approvals, w->k.id);
+    if (done->code == SP_ECONFLICT || done->code == SP_ECORRUPT || done->code == SP_ENOTFOUND) {
+        sp_answer_problem(w->req, 409, "cannot_undo", "It cannot be undone: %.*s",
+                          SP_SPAN_ARG(done->why));
+        return;
+    }
+    if (done->code != SP_OK) {
+        sp_answer_problem(w->req, 503, "unavailable", "The keeper could not look: %.*s",
+                          SP_SPAN_ARG(done->why));
+        return;
+    }
+    if (w->try_only) {
+        json_t *report = parsed(done->report);
+        sp_answer_json(w->req, 200,
+                       json_pack("{s:o, s:I}", "report", report, "duration_ms",
+                                 (json_int_t)done->duration_ms));
+        return;
+    }
+    sp_err err = ask_of(w, done->report);
+    if (sp_failed(err)) {
+        sp_answer_failed(w->req, err);
+        return;
+    }
+    sp_approvals_ask(sp_request_core(w->req), &w->ask, on_asked, w);
+}
+
+static void post_undo(sp_request *req)
+{
+    wanting *w = NULL;
+    sp_core *core = sp_request_core(req);
+    if (sp_failed(sp_arena_alloc(sp_request_arena(req), 1, sizeof(*w), &w))) {
+        sp_answer_failed(req, sp_fail(SP_ENOMEM));
+        return;
+    }
+    w->req = req;
+    const sp_field fields[] = {SP_FIELD_BOOL_OPT("dry_run", &w->try_only),
+                               SP_FIELD_TEXT_OPT("reason", &w->reason, 0, SP_ASK_REASON_MAX_BYTES)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !need_kept(req, true, w)) {
+        return;
+    }
+    if (w->k.state == SP_KEPT_FORGOTTEN || w->k.state == SP_KEPT_UNDONE) {
+        sp_answer_problem(req, 409, "cannot_undo", "It is %s already.", state_word(w->k.state));
+        return;
+    }
+    auto_keep_place sp_keep_place p = {.credential = {0}};
+    sp_err err = sp_keep_place_find(core, w->k.resource, w->k.database, w->first.content, &p);
+    if (sp_failed(err)) {
+        sp_answer_problem(req, 409, "cannot_undo",
+                          "The policy names no place or role of the database for this any more.");
+        return;
+    }
+    if (!sp_approvals_begin(core->approvals, w->k.id)) { /* each try locks the tables */
+        sp_answer_problem(req, 409, "busy", "Somebody looks at this one just now. Try again.");
+        return;
+    }
+    p.job.kind = SP_KEEPER_TRY_UNDO;
+    p.job.keep = w->k.id;
+    p.job.whole = w->k.whole ? 1 : 0;
+    sp_keeper_client_job(sp_keep_keeper(core), &p.job, on_tried, w);
+}
+
+sp_err sp_undo_routes(sp_core *core)
+{
+    static const sp_route routes[] = {
+        {"GET", "/api/v1/keeps", SP_WHO_PERSON, get_keeps, 0},
+        {"GET", "/api/v1/keeps/{id}", SP_WHO_PERSON, get_kept, 0},
+        {"POST", "/api/v1/keeps/{id}/undo", SP_WHO_PERSON, post_undo, 0},
+    };
+    return sp_router_add(core->router, routes, SP_COUNT(routes));
+}

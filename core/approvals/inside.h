@@ -93,7 +93,7 @@ json_t *sp_ref_json(uint64_t id);
 /* ---- gate.c: pushes ---- */
 void sp_ask_push_done(sp_core *core, const sp_ask *ask);
 
-/* ---- grants.c: roles for a while, emergency access ---- */
+/* ---- grants.c: roles for a while, emergency access; grants_api.c: their API ---- */
 SP_MUST sp_err sp_grants_routes(sp_core *core);
 void sp_grant_open(sp_core *core, const sp_ask *ask);
 /* Ends what is over; when the next one is. */

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the files of the analysis of masked names share.
+ * OWNS nothing. PROCESS database gate. TRUST see masking.h. SPEC lib/sql/masking.h.
+ */
+#ifndef SP_LIB_SQL_MASKING_INSIDE_H
+#define SP_LIB_SQL_MASKING_INSIDE_H
+
+#include "lib/sql/masking.h"
+#include "lib/sql/tree.h"
+
+enum { MASKING_NAMES_MAX = 256 };
+
+typedef struct {
+    sp_span items[MASKING_NAMES_MAX];
+    uint32_t count;
+} masking_names;
+
+typedef struct {
+    const sp_sql_catalogue *catalogue;
+    uint64_t mask_tags;
+    masking_names names;   /* of masked columns, and what they are called further out */
+    masking_names rows;    /* of FROM items that may hold masked columns */
+    masking_names clean;   /* of FROM items that are relations without any */
+    masking_names columns; /* of all relations in reach, for "t.f" */
+    masking_names queries; /* of WITH */
+    masking_names unknown; /* of FROM items that may be of WITH, or newer than the catalogue */
+    const sp_sql_context *context;
+    bool in_reach;
+    bool changed;
+    sp_sql_masking *result;
+} masking;
+
+/* ---- masking_reach.c ---- */
+bool masking_has(const masking_names *list, sp_span name);
+/* The first refusal stands. name: quoted behind it, or empty. */
+void masking_refuse(masking *m, const char *what, sp_span name);
+bool masking_is_refused(const masking *m);
+/* Collects the FROM items below node. */
+void masking_reach(masking *m, const Node *node);
+/* One round: what is called after a masked column is one. Sets changed. */
+void masking_spread(masking *m, const Node *node);
+bool masking_is_star(const Node *node);
+bool masking_is_column(const masking *m, const ColumnRef *column);
+bool masking_is_item(const masking *m, const Node *value);
+bool masking_is_select(const masking *m, const Node *node);
+
+/* ---- masking_places.c ---- */
+/* Refuses, or says how the result is to be masked. */
+void masking_check(masking *m, const List *statements);
+
+#endif

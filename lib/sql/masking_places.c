@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Masked names: whether each stands where it may, as an item of what is shown and nowhere else.
+ * OWNS nothing. PROCESS database gate. TRUST the tree was made from hostile text and has passed the
+ * judge, so its depth and size are bounded. SPEC lib/sql/masking.h.
+ */
+#include "lib/sql/masking_inside.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/functions.h"
+#include "lib/sql/walk.h"
+
+#include <stdio.h>
+#undef snprintf
+
+/* Where an expression stands. */
+typedef enum { AS_ITEM, AS_PART } standing;
+
+static void check(masking *m, const Node *node, standing how);
+
+static void check_list(masking *m, const List *list, standing how)
+{
+    for (int i = 0; i < list_length(list) && !masking_is_refused(m); i++) {
+        check(m, (const Node *)list_nth(list, i), how);
+    }
+}
+
+static bool is_before_or_after(const ColumnRef *column)
+{
+    sp_span qualifier = names_before(column->fields);
+    return sp_span_eq(qualifier, SP_SPAN_LIT("old")) || sp_span_eq(qualifier, SP_SPAN_LIT("new"));
+}
+
+static void check_column(masking *m, const ColumnRef *column, standing how)
+{
+    int count = list_length(column->fields);
+    const Node *last = (const Node *)list_nth(column->fields, count - 1);
+    sp_span name = string_of(last);
+    bool masked = masking_is_column(m, column);
+    if (masked && how != AS_ITEM) {
+        masking_refuse(m, "a masked column stands where it would tell its value:",
+                       name.len > 0 ? name : SP_SPAN_LIT("*"));
+        return;
+    }
+    if (masked && count > 1 && is_before_or_after(column)) {
+        m->result->mode = SP_SQL_MASKING_STRICT; /* RETURNING old.c, of servers newer than 15 */
+    }
+    if (masked && masking_has(&m->rows, name) && !masking_has(&m->names, name)) {
+        m->result->mode = SP_SQL_MASKING_STRICT; /* a whole row as one value */
+    }
+    /* "t.f" calls a function with the row when t has no such column */
+    if (count > 1 && name.len > 0 && !masking_has(&m->columns, name) &&
+        !masking_has(&m->names, name) &&
+        masking_has(&m->rows, string_of((const Node *)list_nth(column->fields, count - 2))) &&
+        (function_find(name) != FUNCTION_UNKNOWN ||
+         (m->catalogue != NULL &&
+          sp_sql_catalogue_find_function(m->catalogue, SP_SPAN_EMPTY, name) != NULL))) {
+        masking_refuse(m, "a function is called with a row that holds masked columns:", name);
+    }
+}
+
+static void check_sublink(masking *m, const SubLink *link, standing how)
+{
+    check(m, link->testexpr, AS_PART);
+    if (link->subLinkType != EXISTS_SUBLINK && masking_is_select(m, link->subselect)) {
+        if (how != AS_ITEM || link->subLinkType != EXPR_SUBLINK) {
+            masking_refuse(m, "a masked column of a subquery stands where it would tell its value",
+                           SP_SPAN_EMPTY);
+            return;
+        }
+        m->result->mode = SP_SQL_MASKING_STRICT;
+    }
+    check(m, link->subselect, AS_PART);
+}
+
+/* ORDER BY 2, GROUP BY 2. */
+static void check_position(masking *m, const Node *node, const SelectStmt *select)
+{
+    if (node == NULL || nodeTag(node) != T_A_Const ||
+        nodeTag(&AS(A_Const, node)->val.node) != T_Integer) {
+        check(m, node, AS_PART);
+        return;
+    }
+    if (select->op != SETOP_NONE) {
+        if (masking_is_select(m, (const Node *)select)) {
+            masking_refuse(m, "a set operation with masked columns is ordered by place",
+                           SP_SPAN_EMPTY);
+        }
+        return;
+    }
+    int place = AS(A_Const, node)->val.ival.ival;
+    for (int i = 0; i < list_length(select->targetList); i++) {
+        const Node *value = AS(ResTarget, list_nth(select->targetList, i))->val;
+        bool star = value != NULL && nodeTag(value) == T_ColumnRef &&
+                    masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields));
+        if (masking_is_item(m, value) && (star || i + 1 == place)) {
+            masking_refuse(m, "a masked column is ordered or grouped by its place", SP_SPAN_EMPTY);
+        }
+        if (star) {
+            return;
+        }
+    }
+}
+
+static void check_targets(masking *m, const List *targets)
+{
+    for (int i = 0; i < list_length(targets) && !masking_is_refused(m); i++) {
+        const ResTarget *target = AS(ResTarget, list_nth(targets, i));
+        check_list(m, target->indirection, AS_PART);
+        check(m, target->val, AS_ITEM);
+    }
+}
+
+static void check_select(masking *m, const SelectStmt *select)
+{
+    bool masked = masking_is_select(m, (const Node *)select);
+    check(m, (const Node *)select->withClause, AS_PART);
+    if (select->op != SETOP_NONE && masked) {
+        if (select->op != SETOP_UNION || !select->all) {
+            masking_refuse(m, "a set operation compares masked columns", SP_SPAN_EMPTY);
+        } else {
+            m->result->mode = SP_SQL_MASKING_STRICT;
+        }
+    }
+    if (select->distinctClause != NIL) {
+        if (linitial(select->distinctClause) == NULL && masked) {
+            masking_refuse(m, "DISTINCT over masked columns", SP_SPAN_EMPTY);
+        }
+        check_list(m, select->distinctClause, AS_PART);
+    }
+    if (select->intoClause != NULL && masked) {
+        masking_refuse(m, "masked columns would go into another table", SP_SPAN_EMPTY);
+    }
+    check_targets(m, select->targetList);
+    check_list(m, select->fromClause, AS_PART);
+    check(m, select->whereClause, AS_PART);
+    for (int i = 0; i < list_length(select->groupClause) && !masking_is_refused(m); i++) {
+        check_position(m, (const Node *)list_nth(select->groupClause, i), select);
+    }
+    check(m, select->havingClause, AS_PART);
+    check_list(m, select->windowClause, AS_PART);
+    check_list(m, select->valuesLists, AS_PART);
+    for (int i = 0; i < list_length(select->sortClause) && !masking_is_refused(m); i++) {
+        check_position(m, AS(SortBy, list_nth(select->sortClause, i))->node, select);
+    }
+    check(m, select->limitOffset, AS_PART);
+    check(m, select->limitCount, AS_PART);
+    check(m, (const Node *)select->larg, AS_PART);
+    check(m, (const Node *)select->rarg, AS_PART);
+}
+
+static void check_join(masking *m, const JoinExpr *join)
+{
+    if (join->isNatural) {
+        masking_refuse(m, "NATURAL JOIN beside masked columns", SP_SPAN_EMPTY);
+    }
+    for (int i = 0; i < list_length(join->usingClause); i++) {
+        sp_span name = string_of((const Node *)list_nth(join->usingClause, i));
+        if (masking_has(&m->names, name)) {
+            masking_refuse(m, "tables are joined by a masked column:", name);
+        }
+    }
+    check(m, join->larg, AS_PART);
+    check(m, join->rarg, AS_PART);
+    check(m, join->quals, AS_PART);
+}
+
+/* Other places that a query's values go to. */
+static void check_source(masking *m, const Node *query)
+{
+    if (query != NULL && masking_is_select(m, query)) {
+        masking_refuse(m, "masked columns would go into another table", SP_SPAN_EMPTY);
+    }
+    check(m, query, AS_PART);
+}
+
+static void check_copy(masking *m, const CopyStmt *copy)
+{
+    if (copy->is_from) {
+        check(m, copy->whereClause, AS_PART);
+        return;
+    }
+    bool masked =
+        copy->query != NULL
+            ? masking_is_select(m, copy->query)
+            : copy->attlist == NIL && !masking_has(&m->clean, text_of(copy->relation->relname));
+    /* newer than the catalogue: of who knows what */
+    masked |= copy->relation != NULL && masking_has(&m->unknown, text_of(copy->relation->relname));
+    for (int i = 0; i < list_length(copy->attlist); i++) {
+        masked |= masking_has(&m->names, string_of((const Node *)list_nth(copy->attlist, i)));
+    }
+    m->result->copies |= masked;
+    check(m, copy->query, AS_PART);
+}
+
+/* Whether rows pass tells their values: unique, not null, another type, a key of another table. */
+static void check_names(masking *m, const List *names)
+{
+    for (int i = 0; i < list_length(names); i++) {
+        sp_span name = string_of((const Node *)list_nth(names, i));
+        if (masking_has(&m->names, name)) {
+            masking_refuse(m, "a masked column would be tested:", name);
+        }
+    }
+}
+
+static void check_name(masking *m, const char *name)
+{
+    if (name != NULL && masking_has(&m->names, text_of(name))) {
+        masking_refuse(m, "a masked column would be tested:", text_of(name));
+    }
+}
+
+static void check_index(masking *m, const IndexStmt *index)
+{
+    bool tests = index->unique || index->excludeOpNames != NIL;
+    for (int i = 0; i < list_length(index->indexParams); i++) {
+        const IndexElem *item = AS(IndexElem, list_nth(index->indexParams, i));
+        check_name(m, tests ? item->name : NULL);
+        check(m, item->expr, AS_PART);
+    }
+    check(m, index->whereClause, AS_PART);
+}
+
+static void check_children(masking *m, const Node *node)
+{
+    const node_shape *shape = shape_of(nodeTag(node));
+    for (unsigned i = 0; i < shape->count && !masking_is_refused(m); i++) {
+        check(m, shape_child(node, shape, i), AS_PART);
+    }
+}
+
+/* The children of INSERT, UPDATE and DELETE; RETURNING is a list of items. */
+static void check_change(masking *m, const Node *node, const List *returning, size_t returning_at)
+{
+    const node_shape *shape = shape_of(nodeTag(node));
+    for (unsigned i = 0; i < shape->count && !masking_is_refused(m); i++) {
+        if (shape->children[i] != returning_at) {
+            check(m, shape_child(node, shape, i), AS_PART);
+        }
+    }
+    check_targets(m, returning);
+}
+
+static void check(masking *m, const Node *node, standing how)
+{
+    if (node == NULL || masking_is_refused(m)) {
+        return;
+    }
+    switch ((int)nodeTag(node)) {
+    case T_List:
+        check_list(m, (const List *)(const void *)node, AS_PART);
+        break;
+    case T_ColumnRef:
+        check_column(m, AS(ColumnRef, node), how);
+        break;
+    case T_SubLink:
+        check_sublink(m, AS(SubLink, node), how);
+        break;
+    case T_SelectStmt:
+        check_select(m, AS(SelectStmt, node));
+        break;
+    case T_JoinExpr:
+        check_join(m, AS(JoinExpr, node));
+        break;
+    case T_InsertStmt:
+        if (masking_is_select(m, AS(InsertStmt, node)->selectStmt)) {
+            check_source(m, AS(InsertStmt, node)->selectStmt);
+        }
+        check_change(m, node, AS(InsertStmt, node)->returningList,
+                     offsetof(InsertStmt, returningList));
+        break;
+    case T_UpdateStmt:
+        check_change(m, node, AS(UpdateStmt, node)->returningList,
+                     offsetof(UpdateStmt, returningList));
+        break;
+    case T_DeleteStmt:
+        check_change(m, node, AS(DeleteStmt, node)->returningList,
+                     offsetof(DeleteStmt, returningList));
+        break;
+    case T_CreateTableAsStmt:
+        check_source(m, AS(CreateTableAsStmt, node)->query);
+        break;
+    case T_ViewStmt:
+        check_source(m, AS(ViewStmt, node)->query);
+        break;
+    case T_IndexStmt:
+        check_index(m, AS(IndexStmt, node));
+        break;
+    case T_IndexElem: /* of ON CONFLICT, EXCLUDE */
+        check_name(m, AS(IndexElem, node)->name);
+        check(m, AS(IndexElem, node)->expr, AS_PART);
+        break;
+    case T_AlterTableCmd:
+        if (AS(AlterTableCmd, node)->subtype == AT_SetNotNull ||
+            AS(AlterTableCmd, node)->subtype == AT_AlterColumnType) {
+            check_name(m, AS(AlterTableCmd, node)->name);
+        }
+        check_children(m, node);
+        break;
+    case T_Constraint:
+        check_names(m, AS(Constraint, node)->keys);
+        check_names(m, AS(Constraint, node)->fk_attrs);
+        check_names(m, AS(Constraint, node)->pk_attrs);
+        check_children(m, node);
+        break;
+    case T_RuleStmt:
+        check(m, AS(RuleStmt, node)->whereClause, AS_PART);
+        for (int i = 0; i < list_length(AS(RuleStmt, node)->actions); i++) {
+            check_source(m, (const Node *)list_nth(AS(RuleStmt, node)->actions, i));
+        }
+        break;
+    case T_CopyStmt:
+        check_copy(m, AS(CopyStmt, node));
+        break;
+    case T_CTESearchClause:
+    case T_CTECycleClause:
+        masking_refuse(m, "SEARCH or CYCLE beside masked columns", SP_SPAN_EMPTY);
+        break;
+    case T_LockingClause:
+        break;
+    default:
+        check_children(m, node);
+        break;
+    }
+}
+
+void masking_check(masking *m, const List *statements)
+{
+    check_list(m, statements, AS_PART);
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Masked names: which relations are in reach of a statement, and which names carry their columns.
+ * OWNS nothing. PROCESS database gate. TRUST the tree was made from hostile text and has passed the
+ * judge, so its depth and size are bounded. SPEC lib/sql/masking.h.
+ */
+#include "lib/sql/masking_inside.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/functions.h"
+#include "lib/sql/walk.h"
+
+#include <stdio.h>
+#undef snprintf
+
+bool masking_has(const masking_names *list, sp_span name)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (sp_span_eq(list->items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void masking_refuse(masking *m, const char *what, sp_span name)
+{
+    if (m->result->mode == SP_SQL_MASKING_REFUSED) {
+        return;
+    }
+    m->result->mode = SP_SQL_MASKING_REFUSED;
+    snprintf(m->result->reason, sizeof(m->result->reason), "%s%s%.*s%s", what,
+             name.len > 0 ? " \"" : "", (int)(name.len < 63 ? name.len : 63),
+             name.len > 0 ? (const char *)name.ptr : "", name.len > 0 ? "\"" : "");
+}
+
+bool masking_is_refused(const masking *m)
+{
+    return m->result->mode == SP_SQL_MASKING_REFUSED;
+}
+
+static void add(masking *m, masking_names *list, sp_span name)
+{
+    if (name.len == 0 || masking_has(list, name)) {
+        return;
+    }
+    if (list->count == MASKING_NAMES_MAX) {
+        masking_refuse(m, "a statement with too many names around masked columns", SP_SPAN_EMPTY);
+        return;
+    }
+    list->items[list->count++] = name;
+    m->changed = true;
+}
+
+static void add_names(masking *m, masking_names *list, const List *names)
+{
+    for (int i = 0; i < list_length(names); i++) {
+        add(m, list, string_of((const Node *)list_nth(names, i)));
+    }
+}
+
+static sp_span alias_name(const Alias *alias)
+{
+    return alias != NULL ? text_of(alias->aliasname) : SP_SPAN_EMPTY;
+}
+
+/* ---- what is in reach ---- */
+
+/* Tells secrets of the server (to whom the server shows them), but no values of tables. */
+static bool holds_no_values(sp_span name)
+{
+    static const char *const names[] = {
+        "pg_authid",           "pg_shadow",           "pg_user_mapping",        "pg_user_mappings",
+        "pg_subscription",     "pg_hba_file_rules",   "pg_ident_file_mappings", "pg_file_settings",
+        "pg_stat_replication", "user_mapping_options"};
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        if (sp_span_eq(name, text_of(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void reach_relation(masking *m, const RangeVar *range)
+{
+    sp_span name = text_of(range->relname);
+    uint32_t index = context_find(m->context, text_of(range->schemaname), name);
+    sp_span alias = alias_name(range->alias);
+    if (index == SP_NONE) {
+        add(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or nothing we know */
+        add(m, &m->unknown, name);
+        return;
+    }
+    const sp_sql_relation *relation = sp_sql_catalogue_at(m->catalogue, index);
+    const sp_sql_column *columns = sp_sql_catalogue_columns(m->catalogue, index);
+    bool masked = false;
+    if ((relation->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(name)) {
+        masking_refuse(m, "a system relation that may tell masked values:", name);
+        return;
+    }
+    bool is_system =
+        (relation->flags & SP_SQL_REL_SYSTEM) != 0; /* in rows of these nothing is masked */
+    for (uint32_t i = 0; !is_system && i < relation->column_count; i++) {
+        add(m, &m->columns, columns[i].name);
+        if ((columns[i].bound.tags & m->mask_tags) != 0) {
+            add(m, &m->names, columns[i].name);
+            masked = true;
+        }
+    }
+    /* also when nothing masked is shown: an error may quote the whole row behind it */
+    m->in_reach |= masked || (relation->flags & (SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR)) != 0;
+    add(m, masked ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
+    if (masked && range->alias != NULL && range->alias->colnames != NIL) {
+        add_names(m, &m->names, range->alias->colnames);
+    }
+}
+
+void masking_reach(masking *m, const Node *node)
+{
+    if (node == NULL || masking_is_refused(m)) {
+        return;
+    }
+    NodeTag tag = nodeTag(node);
+    if (tag == T_List) {
+        const List *list = (const List *)(const void *)node;
+        for (int i = 0; i < list_length(list); i++) {
+            masking_reach(m, (const Node *)list_nth(list, i));
+        }
+        return;
+    }
+    if (tag == T_RangeVar) {
+        reach_relation(m, AS(RangeVar, node));
+    } else if (tag == T_RangeSubselect) {
+        add(m, &m->rows, alias_name(AS(RangeSubselect, node)->alias));
+    } else if (tag == T_CommonTableExpr) {
+        add(m, &m->rows, text_of(AS(CommonTableExpr, node)->ctename));
+        add(m, &m->queries, text_of(AS(CommonTableExpr, node)->ctename));
+    } else if (tag == T_LockingClause) {
+        return;
+    }
+    const node_shape *shape = shape_of(tag);
+    for (unsigned i = 0; i < shape->count; i++) {
+        masking_reach(m, shape_child(node, shape, i));
+    }
+}
+
+/* ---- what carries masked values ---- */
+
+bool masking_is_star(const Node *node)
+{
+    return node != NULL && nodeTag(node) == T_A_Star;
+}
+
+/* A masked column, a whole row that may hold one, or a star. */
+bool masking_is_column(const masking *m, const ColumnRef *column)
+{
+    int count = list_length(column->fields);
+    const Node *last = (const Node *)list_nth(column->fields, count - 1);
+    sp_span qualifier =
+        count > 1 ? string_of((const Node *)list_nth(column->fields, count - 2)) : SP_SPAN_EMPTY;
+    if (qualifier.len > 0 && masking_has(&m->clean, qualifier) &&
+        !masking_has(&m->rows, qualifier)) {
+        return false;
+    }
+    if (masking_is_star(last)) {
+        return true;
+    }
+    sp_span name = string_of(last);
+    return masking_has(&m->names, name) ||
+           masking_has(&m->rows, name); /* "x.c": c may be a row in x */
+}
+
+bool masking_is_item(const masking *m, const Node *value)
+{
+    if (value == NULL) {
+        return false;
+    }
+    if (nodeTag(value) == T_ColumnRef) {
+        return masking_is_column(m, AS(ColumnRef, value));
+    }
+    return nodeTag(value) == T_SubLink && AS(SubLink, value)->subLinkType != EXISTS_SUBLINK &&
+           masking_is_select(m, AS(SubLink, value)->subselect);
+}
+
+static bool has_masked_item(const masking *m, const List *targets)
+{
+    for (int i = 0; i < list_length(targets); i++) {
+        if (masking_is_item(m, AS(ResTarget, list_nth(targets, i))->val)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a query (or a change with RETURNING) hands masked values on. */
+bool masking_is_select(const masking *m, const Node *node)
+{
+    if (node == NULL) {
+        return false;
+    }
+    switch ((int)nodeTag(node)) {
+    case T_SelectStmt: {
+        const SelectStmt *select = AS(SelectStmt, node);
+        if (select->op != SETOP_NONE) {
+            return masking_is_select(m, (const Node *)select->larg) ||
+                   masking_is_select(m, (const Node *)select->rarg);
+        }
+        return has_masked_item(m, select->targetList);
+    }
+    case T_InsertStmt:
+        return has_masked_item(m, AS(InsertStmt, node)->returningList);
+    case T_UpdateStmt:
+        return has_masked_item(m, AS(UpdateStmt, node)->returningList);
+    case T_DeleteStmt:
+        return has_masked_item(m, AS(DeleteStmt, node)->returningList);
+    default:
+        return true; /* EXECUTE and the like */
+    }
+}
+
+/* The names of a set operation's columns are those of its first arm. */
+static void spread_set(masking *m, const SelectStmt *select)
+{
+    if (!masking_is_select(m, (const Node *)select)) {
+        return;
+    }
+    while (select->op != SETOP_NONE) {
+        select = select->larg;
+    }
+    for (int i = 0; i < list_length(select->targetList); i++) {
+        const ResTarget *target = AS(ResTarget, list_nth(select->targetList, i));
+        if (target->name != NULL) {
+            add(m, &m->names, text_of(target->name));
+        } else if (nodeTag(target->val) == T_ColumnRef) {
+            const ColumnRef *column = AS(ColumnRef, target->val);
+            const Node *last =
+                (const Node *)list_nth(column->fields, list_length(column->fields) - 1);
+            if (masking_is_star(last)) {
+                masking_refuse(m, "a set operation over * with masked columns", SP_SPAN_EMPTY);
+            }
+            add(m, &m->names, string_of(last));
+        } else if (nodeTag(target->val) == T_FuncCall) {
+            add(m, &m->names, names_last(AS(FuncCall, target->val)->funcname));
+        } else {
+            add(m, &m->names, SP_SPAN_LIT("?column?"));
+        }
+    }
+}
+
+void masking_spread(masking *m, const Node *node)
+{
+    if (node == NULL || masking_is_refused(m)) {
+        return;
+    }
+    NodeTag tag = nodeTag(node);
+    if (tag == T_List) {
+        const List *list = (const List *)(const void *)node;
+        for (int i = 0; i < list_length(list); i++) {
+            masking_spread(m, (const Node *)list_nth(list, i));
+        }
+        return;
+    }
+    if (tag == T_ResTarget) {
+        const ResTarget *target = AS(ResTarget, node);
+        if (target->name != NULL && masking_is_item(m, target->val)) {
+            add(m, &m->names, text_of(target->name));
+        }
+    } else if (tag == T_SelectStmt && AS(SelectStmt, node)->op != SETOP_NONE) {
+        spread_set(m, AS(SelectStmt, node));
+    } else if (tag == T_CommonTableExpr) {
+        const CommonTableExpr *query = AS(CommonTableExpr, node);
+        if (masking_is_select(m, query->ctequery)) {
+            add_names(m, &m->names, query->aliascolnames);
+        }
+    } else if (tag == T_RangeSubselect || tag == T_RangeVar || tag == T_JoinExpr) {
+        const Alias *alias = tag == T_RangeSubselect ? AS(RangeSubselect, node)->alias
+                             : tag == T_RangeVar     ? AS(RangeVar, node)->alias
+                                                     : AS(JoinExpr, node)->alias;
+        bool known_clean = tag == T_RangeVar && masking_has(&m->clean, alias_name(alias));
+        if (alias != NULL && !known_clean) {
+            add_names(m, &m->names, alias->colnames);
+        }
+    }
+    const node_shape *shape = shape_of(tag);
+    for (unsigned i = 0; i < shape->count; i++) {
+        masking_spread(m, shape_child(node, shape, i));
+    }
+}

@@ -22,8 +22,9 @@ from officelib import Office  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than ten seconds; not run on the sanitized build")
-    config.addinivalue_line("markers", "figures: measures; not run on the sanitized build")
+    config.addinivalue_line("markers", "slow: takes long; on the plain build only")
+    config.addinivalue_line("markers", "shipped: on the plain build too, as what is shipped")
+    config.addinivalue_line("markers", "figures: measures, alone; on the plain build only")
 
 
 _real_getaddrinfo = socket.getaddrinfo

@@ -12,6 +12,8 @@ from officelib import PROGRAM, SANITIZED, Office
 from portal import Refused
 from test_core_cli import Shell
 
+pytestmark = pytest.mark.shipped
+
 MANY = 2000 if SANITIZED else 20000
 QUICK_S = 5 if SANITIZED else 0.5
 

@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 from dblib import ACCOUNT_PASSWORD, DOCUMENTS, DatabaseOffice
-from officelib import ROOT, SANITIZED
+from officelib import ROOT
 
-pytestmark = pytest.mark.skipif(SANITIZED, reason="the plain build serves applications, the sanitized one attacks")
+pytestmark = pytest.mark.slow  # the plain build serves applications, the sanitized one attacks
 CLIENTS = os.path.join(ROOT, "tests", "clients")
 ORDERS = os.path.join(ROOT, "demo", "content", "orders")
 JDBC = "/usr/share/java/postgresql.jar"

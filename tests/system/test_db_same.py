@@ -9,6 +9,8 @@ import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice
 
+pytestmark = pytest.mark.shipped
+
 DOCUMENTS = """\
 kind: Role
 name: dba

@@ -12,6 +12,8 @@ from pgraw import Closed, query
 from portal import Refused
 from wholelib import Ends, WholeOffice
 
+pytestmark = pytest.mark.shipped
+
 BOUND_S = 0.100
 
 

@@ -11,6 +11,8 @@ import pytest
 from noticelib import Hooks, Local, MailServer, add_people
 from officelib import Office, wait_for
 
+pytestmark = pytest.mark.shipped
+
 STAFF = [f"staff{i:03}" for i in range(40)]
 HOSTILE = "<b>x</b> *y* @all http://evil.example\u202e\r\nBcc: all@staff.example [z](http://evil.example)"
 

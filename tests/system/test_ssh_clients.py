@@ -17,6 +17,8 @@ import pytest
 from officelib import free_port, wait_for
 from sshgatelib import Pty, SshOffice
 
+pytestmark = pytest.mark.shipped
+
 DOCUMENTS = """\
 kind: Rule
 name: engineers work

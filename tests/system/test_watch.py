@@ -11,6 +11,8 @@ import pytest
 from officelib import Office, wait_for
 from portal import Refused
 
+pytestmark = pytest.mark.shipped
+
 DETECTIONS = """\
 kind: Detection
 name: wrong-passwords

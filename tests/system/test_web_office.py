@@ -13,6 +13,8 @@ import pytest
 from officelib import descendants, wait_for
 from webgatelib import Upstream
 
+pytestmark = pytest.mark.shipped
+
 DOCUMENTS = """
 kind: Role
 name: staff

@@ -53,6 +53,8 @@ int sp_notice_unreached(const sp_given *given);
 int sp_notice_secret(const sp_given *given);
 int sp_notice_reach(const sp_given *given);
 const char *sp_notice_who(const json_t *row);
+/* metrics.c */
+int sp_metrics_show(const sp_given *given);
 /* kill.c */
 int sp_kill(const sp_given *given);
 /* psql.c */

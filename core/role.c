@@ -15,10 +15,12 @@
 #include "core/identity/identity.h"
 #include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
+#include "core/meters/meters.h"
 #include "core/notices/notices.h"
 #include "core/plans/plans.h"
 #include "core/sessions/sessions.h"
 #include "core/ssh/ssh.h"
+#include "core/status/status.h"
 #include "core/vault_client.h"
 #include "core/watch/watch.h"
 #include "infra/crypto/random.h"
@@ -246,6 +248,8 @@ static sp_err start_rooms(role *self)
     TRY(step("incidents", sp_incidents_start(core)));
     TRY(step("plans", sp_plans_start(core, &core->plans)));
     TRY(step("the watch", sp_watcher_start(core, &core->watcher)));
+    TRY(step("the status page", sp_status_start(core)));
+    TRY(step("figures", sp_meters_start(core, &core->meters)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }
@@ -295,6 +299,7 @@ static void stop(role *self)
     core->notices = NULL;
     sp_ssh_stop(core->ssh);
     core->ssh = NULL;
+    sp_meters_stop(core->meters);
     sp_plans_stop(core->plans);
     sp_cut_stop(core->cutter);
     sp_watcher_stop(core->watcher);

@@ -63,15 +63,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         sp_ledger_state state;
         sp_ledger_tile_ask tile;
         sp_ledger_counts counts;
+        sp_ledger_meters meters;
     } to;
     sp_err err = sp_ok();
     if (size == 0) {
         return 0;
     }
     sp_span body = {data + 1, size - 1};
-    switch (data[0] % 15) {
+    switch (data[0] % 16) {
     case 14:
         walk_followed(body);
+        break;
+    case 15:
+        err = sp_ledger_meters_read(body, &to.meters);
         break;
     case 0:
         walk_append(body);

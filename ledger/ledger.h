@@ -12,7 +12,7 @@
 #include "ledger/keeper.h"
 #include "ledger/lookup.h"
 
-enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_FOLLOWERS_MAX = 8, SP_LEDGER_PEERS_MAX = 512 };
+enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_FOLLOWERS_MAX = 16, SP_LEDGER_PEERS_MAX = 512 };
 
 /* What a peer follows; its texts are copies. */
 typedef struct {
@@ -61,6 +61,7 @@ typedef struct {
     sp_verify_run verify;
     sp_counts counts;
     char *counts_path;
+    sp_ledger_meters meters;
     const sp_peer *entry_reader; /* who read an entry last, and which: only compared */
     uint64_t entry_read;
     char *retention_path;

@@ -10,6 +10,7 @@
 #include "infra/proc/log.h"
 #include "infra/proc/sandbox.h"
 #include "ledger/ledger.h"
+#include "ledger/meters.h"
 #include "ledger/verify.h"
 
 #include <signal.h>
@@ -279,6 +280,7 @@ static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry
     uint64_t count = sp_journal_size(ledger->store) - first_entry;
     sp_ledger_checkpoint_soon(ledger);
     sp_counts_batch(&ledger->counts, batch, first_entry, sp_journal_size(ledger->store));
+    sp_meters_batch(&ledger->meters, batch, sp_now_unix_us());
     bool live = count <= LIVE_RECORDS && sp_index_upto(ledger->index) == first_entry;
     if (!live || sp_failed(index_batch(ledger, batch, first_entry))) {
         sp_ledger_work_soon(ledger);
@@ -328,6 +330,7 @@ static sp_err open_files(sp_ledger *ledger, sp_buf *why)
         sp_buf_fmt(why, "%s cannot be opened", index_path);
         return err;
     }
+    ledger->meters.started_unix_us = sp_now_unix_us();
     sp_counts_load(&ledger->counts, ledger->counts_path, ledger->store, sp_now_unix_us());
     TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "redacting", &ledger->redacting_path));
     err = sp_ledger_redaction_resume(ledger);

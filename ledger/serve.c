@@ -435,6 +435,14 @@ static void counts(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
     reply_buf(peer, msg, sp_buf_error(&body), &body);
 }
 
+static void meters(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
+{
+    auto_buf sp_buf body = sp_buf_make(4096);
+    (void)fds;
+    sp_ledger_meters_write(&ledger->meters, &body);
+    reply_buf(peer, msg, sp_buf_error(&body), &body);
+}
+
 static void verify(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
 {
     (void)fds;
@@ -487,7 +495,8 @@ enum {
     BY_GATE = 1U << 1,
     BY_VAULT = 1U << 2,
     BY_ROOT = 1U << 3,
-    BY_WATCH = 1U << 4
+    BY_WATCH = 1U << 4,
+    BY_COURIER = 1U << 5
 };
 enum { READERS = BY_CORE | BY_ROOT };
 
@@ -513,7 +522,8 @@ static const struct {
     [SP_LEDGER_VERIFY - SP_LEDGER_ATTACH] = {verify, READERS},
     [SP_LEDGER_TILE - SP_LEDGER_ATTACH] = {tile, READERS},
     [SP_LEDGER_COUNTS - SP_LEDGER_ATTACH] = {counts, READERS},
-    [SP_LEDGER_FOLLOW - SP_LEDGER_ATTACH] = {sp_ledger_follow_ask, BY_WATCH},
+    [SP_LEDGER_FOLLOW - SP_LEDGER_ATTACH] = {sp_ledger_follow_ask, BY_WATCH | BY_COURIER},
+    [SP_LEDGER_METERS - SP_LEDGER_ATTACH] = {meters, READERS},
 };
 
 static bool is_gate(const sp_config *config, uid_t uid)
@@ -529,6 +539,7 @@ static unsigned who(const sp_ledger *ledger, const sp_peer *peer)
            (is_gate(ledger->config, uid) ? BY_GATE : 0U) |
            (sp_config_uid_is(ledger->config, uid, SP_ROLE_VAULT) ? BY_VAULT : 0U) |
            (sp_config_uid_is(ledger->config, uid, SP_ROLE_WATCH) ? BY_WATCH : 0U) |
+           (sp_config_uid_is(ledger->config, uid, SP_ROLE_COURIER) ? BY_COURIER : 0U) |
            (uid == 0 ? BY_ROOT : 0U);
 }
 

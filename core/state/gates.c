@@ -11,6 +11,7 @@
 #include "core/ssh/ssh.h"
 #include "core/state/publish.h"
 #include "core/state/token.h"
+#include "core/status/status.h"
 #include "core/watch/watch.h"
 #include "infra/ipc/server.h"
 #include "infra/proc/clock.h"
@@ -97,6 +98,11 @@ static sp_err on_hello(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
         sp_peer_set_data(peer, known);
     }
     answer_hello(gates, peer, msg, known);
+    if (known->gate == SP_GATE_WEB && known->part == SP_CORE_LAUNCHER) {
+        auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+        sp_status_write(gates->core, &body);
+        sp_peer_push(peer, SP_CORE_STATUS, sp_buf_borrow(&body), NULL, 0);
+    }
     if (may_ask(known)) {
         sp_approvals_tell_gate(gates->core, known->gate, peer);
     }
@@ -242,6 +248,7 @@ void sp_gates_push_again(sp_gates *gates, uint64_t epoch)
 
 typedef struct {
     sp_gate gate;
+    sp_core_part part;
     uint16_t kind;
     sp_span body;
 } pushing;
@@ -250,14 +257,20 @@ static void push_one(void *self, sp_peer *peer)
 {
     const pushing *push = self;
     const gate *known = sp_peer_data(peer);
-    if (known != NULL && known->gate == push->gate && known->part == SP_CORE_WORKER) {
+    if (known != NULL && known->gate == push->gate && known->part == push->part) {
         sp_peer_push(peer, push->kind, push->body, NULL, 0);
     }
 }
 
 void sp_gates_push(sp_gates *gates, sp_gate to, uint16_t kind, sp_span body)
 {
-    pushing push = {to, kind, body};
+    pushing push = {to, SP_CORE_WORKER, kind, body};
+    sp_server_each(gates->server, push_one, &push);
+}
+
+void sp_gates_push_launchers(sp_gates *gates, sp_gate to, uint16_t kind, sp_span body)
+{
+    pushing push = {to, SP_CORE_LAUNCHER, kind, body};
     sp_server_each(gates->server, push_one, &push);
 }
 

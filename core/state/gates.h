@@ -17,6 +17,8 @@ void sp_gates_push_snapshot(sp_gates *gates);
 void sp_gates_push_again(sp_gates *gates, uint64_t epoch);
 /* To every worker of one gate. */
 void sp_gates_push(sp_gates *gates, sp_gate to, uint16_t kind, sp_span body);
+/* To the launchers of one gate. */
+void sp_gates_push_launchers(sp_gates *gates, sp_gate to, uint16_t kind, sp_span body);
 size_t sp_gates_workers(const sp_gates *gates);
 
 #endif

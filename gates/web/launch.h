@@ -43,6 +43,8 @@ typedef struct {
     sp_shm snapshot;
     sp_policy policy;
     bool has_policy;
+    sp_buf status;              /* what core published last, as it was told */
+    uint64_t away_since_unix_s; /* core cannot be reached; 0 = it can */
 
     /* vault */
     char *vault_path;
@@ -80,6 +82,10 @@ typedef struct {
 /* launch_core.c */
 void launch_core_tick(launcher *self);
 void launch_core_stop(launcher *self);
+/* launch_status.c */
+void launch_status_start(launcher *self);
+void launch_status_told(launcher *self, sp_span body);
+void launch_status_core(launcher *self, bool there);
 /* launch_tls.c */
 SP_MUST sp_err launch_tls_start(launcher *self);
 void launch_tls_ask(launcher *self);

@@ -18,6 +18,9 @@ static void on_closed(uv_handle_t *handle)
     self->polling = false;
     close(self->core_fd);
     self->core_fd = -1;
+    if (!self->stopping) {
+        launch_status_core(self, false);
+    }
 }
 
 static void break_off(launcher *self)
@@ -65,6 +68,11 @@ static sp_err take_one(launcher *self)
     if (msg.status != SP_OK) {
         return sp_fail(msg.status);
     }
+    if (msg.kind == SP_CORE_STATUS) {
+        launch_status_told(self, msg.body);
+        return sp_ok();
+    }
+    launch_status_core(self, true);
     bool brings = msg.kind == SP_CORE_HELLO || msg.kind == SP_CORE_SNAPSHOT;
     return brings ? take_snapshot(self, &fds) : sp_ok();
 }

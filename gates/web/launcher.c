@@ -139,7 +139,7 @@ static void find_old(launcher *self)
 
 static sp_err make_dirs(launcher *self)
 {
-    static const char *const names[] = {"", "tmp", "acme"};
+    static const char *const names[] = {"", "tmp", "acme", "status"};
     for (size_t i = 0; i < SP_COUNT(names); i++) {
         char path[LAUNCH_PATH_BYTES];
         launch_path(self, names[i], path);
@@ -271,6 +271,7 @@ static sp_err prepare(launcher *self)
     self->core_packet = sp_buf_make(SP_MSG_MAX_BYTES);
     self->conf = sp_buf_make((size_t)32 << 20);
     self->restart_pause_ms = 100;
+    launch_status_start(self);
     return uv_loop_init(&self->loop) == 0 ? watch(self) : sp_fail(SP_EIO);
 }
 
@@ -278,6 +279,7 @@ static void release(launcher *self)
 {
     launch_nginx_done(self);
     sp_buf_done(&self->core_packet);
+    sp_buf_done(&self->status);
     sp_shm_done(&self->snapshot);
     char *const texts[] = {self->core_path, self->api_path, self->ledger_path, self->vault_path,
                            self->dir};

@@ -315,11 +315,14 @@ static ngx_int_t lock_in(const ngx_cycle_t *cycle)
 {
     struct rlimit files = {.rlim_cur = 1024};
     getrlimit(RLIMIT_NOFILE, &files);
-    char acme[PATH_MAX]; /* the challenges that it serves without TLS; may be missing */
-    u_char *end = ngx_snprintf((u_char *)acme, sizeof(acme) - 1, "?%Vacme", &cycle->prefix);
-    *end = '\0';
-    const sp_sandbox cage = {
-        .role = "web-worker", .may = SP_MAY_CONNECT, .read = {acme}, .files_max = files.rlim_cur};
+    char acme[PATH_MAX];   /* the challenges that it serves without TLS; may be missing */
+    char status[PATH_MAX]; /* the page for staff, that the launcher writes */
+    *ngx_snprintf((u_char *)acme, sizeof(acme) - 1, "?%Vacme", &cycle->prefix) = '\0';
+    *ngx_snprintf((u_char *)status, sizeof(status) - 1, "?%Vstatus", &cycle->prefix) = '\0';
+    const sp_sandbox cage = {.role = "web-worker",
+                             .may = SP_MAY_CONNECT,
+                             .read = {acme, status},
+                             .files_max = files.rlim_cur};
     auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
     if (!sp_failed(sp_sandbox_enter(&cage, &why))) {
         return NGX_OK;

@@ -6,6 +6,7 @@
 #include "gates/web/nginx_conf.h"
 
 #include "gates/web/dropped.h"
+#include "lib/web/status_page.h"
 
 /* ---- what may stand in a configuration ---- */
 
@@ -191,6 +192,23 @@ static void write_ping(sp_buf *out)
     sp_buf_text(out, "location = /.sallyport/ping { sallyport_gate off; return 204; }\n");
 }
 
+/* Static files, so that they are there whatever else is down; ?lang= or Accept-Language chooses. */
+static void write_status(const sp_nginx_conf *conf, sp_buf *out)
+{
+    sp_buf_text(out, "location = /status {\nsallyport_gate off;\nadd_header Cache-Control no-store "
+                     "always;\nadd_header X-Content-Type-Options nosniff always;\n"
+                     "add_header Vary Accept-Language always;\n"
+                     "add_header Content-Security-Policy \"");
+    sp_web_status_csp(out);
+    sp_buf_fmt(out,
+               "\" always;\ntypes { }\ndefault_type \"text/html; charset=utf-8\";\nroot \"%s\";\n"
+               "try_files /status/$sallyport_status.html =503;\n}\n"
+               "location = /status.json {\nsallyport_gate off;\nadd_header Cache-Control no-store "
+               "always;\ntypes { }\ndefault_type application/json;\nroot \"%s\";\n"
+               "try_files /status/status.json =503;\n}\n",
+               conf->state_dir, conf->state_dir);
+}
+
 static void write_strangers(const sp_nginx_conf *conf, sp_buf *out)
 {
     sp_buf_text(out, "server {\n");
@@ -260,12 +278,15 @@ static void write_portal(const sp_nginx_conf *conf, sp_buf *out)
 {
     auto_buf sp_buf host = sp_buf_make(512);
     whole_host(conf, conf->portal, &host);
+    sp_buf_text(out, "map \"$arg_lang:$http_accept_language\" $sallyport_status {\ndefault en;\n"
+                     "\"~^zh:\" zh;\n\"~^en:\" en;\n\"~*^:(?:(?!\\ben).)*\\bzh\" zh;\n}\n");
     sp_buf_fmt(out, "upstream sallyport_api { server \"unix:%s\"; keepalive 16; }\nserver {\n",
                conf->api_socket);
     write_listens(conf, "", out);
     sp_buf_fmt(out, "server_name %.*s;\nsallyport_gate unknown;\n",
                SP_SPAN_ARG(sp_buf_borrow(&host)));
     write_ping(out);
+    write_status(conf, out);
     sp_buf_text(out, "location / {\n");
     write_api(conf, sp_buf_borrow(&host), out);
     sp_buf_text(out, "}\n}\n");

@@ -24,6 +24,7 @@ typedef enum {
     SP_CORE_SEEN,      /* gate -> core, id 0, no reply: sp_core_seen */
     SP_CORE_SNAPSHOT,  /* core -> gate, push: sp_core_snapshot + 1 fd */
     SP_CORE_AGAIN,     /* core -> gate, push: sp_core_again */
+    SP_CORE_STATUS,    /* core -> launcher of the web gate, push: lib/proto/status_msg.h */
     SP_CORE_KIND_COUNT
 } sp_core_kind;
 

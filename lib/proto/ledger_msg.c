@@ -484,6 +484,52 @@ sp_err sp_ledger_counts_read(sp_span body, sp_ledger_counts *ret_counts)
     return sp_reader_finish(&in);
 }
 
+/* ---- meters ---- */
+
+static void put_all(sp_buf *out, const uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        sp_buf_u64(out, numbers[i]);
+    }
+}
+
+static void take_all(sp_reader *in, uint64_t *ret_numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        ret_numbers[i] = sp_read_u64(in);
+    }
+}
+
+void sp_ledger_meters_write(const sp_ledger_meters *meters, sp_buf *out)
+{
+    sp_buf_u64(out, meters->started_unix_us);
+    put_all(out, meters->kinds, SP_EVENT_KIND_COUNT);
+    for (unsigned gate = 0; gate < SP_GATE_COUNT; gate++) {
+        put_all(out, meters->decided[gate], SP_VERDICT_COUNT);
+    }
+    put_all(out, meters->bytes_in, SP_GATE_COUNT);
+    put_all(out, meters->bytes_out, SP_GATE_COUNT);
+    put_all(out, meters->alarms, SP_SEVERITY_COUNT);
+    sp_buf_u64(out, meters->delay_us);
+    sp_buf_u64(out, meters->delayed);
+}
+
+sp_err sp_ledger_meters_read(sp_span body, sp_ledger_meters *ret_meters)
+{
+    sp_reader in = sp_reader_of(body);
+    ret_meters->started_unix_us = sp_read_u64(&in);
+    take_all(&in, ret_meters->kinds, SP_EVENT_KIND_COUNT);
+    for (unsigned gate = 0; gate < SP_GATE_COUNT; gate++) {
+        take_all(&in, ret_meters->decided[gate], SP_VERDICT_COUNT);
+    }
+    take_all(&in, ret_meters->bytes_in, SP_GATE_COUNT);
+    take_all(&in, ret_meters->bytes_out, SP_GATE_COUNT);
+    take_all(&in, ret_meters->alarms, SP_SEVERITY_COUNT);
+    ret_meters->delay_us = sp_read_u64(&in);
+    ret_meters->delayed = sp_read_u64(&in);
+    return sp_reader_finish(&in);
+}
+
 /* ---- following ---- */
 
 enum { OPENED_LEAST_BYTES = 8 + 4 };

@@ -34,7 +34,8 @@
  * STATE        (push)          state                       to core: recording works, or not
  * TILE         core root       tile_ask -> hashes          a piece of the tree, for a pack
  * COUNTS       core root       - -> counts                 decisions by the hour
- * FOLLOW       watch           follow -> followed          every entry from there on, in order
+ * FOLLOW       watch courier   follow -> followed          every entry from there on, in order
+ * METERS       core root       - -> meters                 what only grows, for monitoring
  *
  * OWNS nothing: spans point into the body. PROCESS as above. TRUST bodies are hostile: every field
  * is bounded. SPEC docs/ARCHITECTURE.md "Events"; ledger/README.md.
@@ -68,6 +69,7 @@ typedef enum {
     SP_LEDGER_TILE,
     SP_LEDGER_COUNTS,
     SP_LEDGER_FOLLOW,
+    SP_LEDGER_METERS,
     SP_LEDGER_KIND_END
 } sp_ledger_kind;
 
@@ -236,6 +238,19 @@ typedef struct {
     uint64_t counts[SP_LEDGER_HOURS][SP_GATE_COUNT][SP_VERDICT_COUNT];
 } sp_ledger_counts;
 
+/* METERS: numbers that only grow while the ledger runs, of events that became durable. A start of
+ * the ledger begins them at zero. */
+typedef struct {
+    uint64_t started_unix_us;
+    uint64_t kinds[SP_EVENT_KIND_COUNT];
+    uint64_t decided[SP_GATE_COUNT][SP_VERDICT_COUNT];
+    uint64_t bytes_in[SP_GATE_COUNT];
+    uint64_t bytes_out[SP_GATE_COUNT];
+    uint64_t alarms[SP_SEVERITY_COUNT];
+    uint64_t delay_us; /* from when they happened until they were on disk, summed over events */
+    uint64_t delayed;  /* how many events that sum is of */
+} sp_ledger_meters;
+
 /* FOLLOW: entries from one number on, opened, as many as fit, only such as are on disk. While there
  * are none the reply waits, a few seconds at most, and is then empty. One question at a time is all
  * the credit there is: who is slow is read to from disk. SP_ENOTFOUND: the ledger is shorter than
@@ -326,6 +341,9 @@ void sp_ledger_erase_write(const sp_ledger_erase *erase, sp_buf *out);
 SP_MUST sp_err sp_ledger_erase_read(sp_span body, sp_ledger_erase *ret_erase);
 void sp_ledger_erased_write(const sp_ledger_erased *erased, sp_buf *out);
 SP_MUST sp_err sp_ledger_erased_read(sp_span body, sp_ledger_erased *ret_erased);
+
+void sp_ledger_meters_write(const sp_ledger_meters *meters, sp_buf *out);
+SP_MUST sp_err sp_ledger_meters_read(sp_span body, sp_ledger_meters *ret_meters);
 
 void sp_ledger_follow_write(const sp_ledger_follow *follow, sp_buf *out);
 SP_MUST sp_err sp_ledger_follow_read(sp_span body, sp_ledger_follow *ret_follow);

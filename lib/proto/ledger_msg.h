@@ -9,9 +9,8 @@
  * drained all the same). When the connection breaks it connects again and attaches the same ring:
  * the ledger goes on where the disk ends.
  *
- * Story, core: APPEND carries events with a source id and sequence numbers of core's own; the
- * reply means that they are on disk. Without one core sends the same numbers again; none is written
- * twice. Others read; RETAIN and ERASE shorten, never below the legal floor.
+ * Story, core: APPEND carries events with a source id and numbers of core's own; the reply means on
+ * disk; without one core sends them again. RETAIN and ERASE shorten, never below the legal floor.
  *
  * Kind         from            request -> reply
  * ATTACH       gates core      attach + ring fd -> attached

@@ -789,43 +789,6 @@ static const sp_command commands[] = {
      "id there.",
      .ask = {.columns = {{"CHANNEL", "channel", NULL}, {"ID", "id", NULL}}},
      .call = sp_notice_reach},
-    {SP_GROUP_WATCH, NULL, "status-page", "COMMAND", "what staff may read without signing in",
-     .about = "The status page for staff (docs/OPERATIONS.md \"Status page\")."},
-    {SP_GROUP_NONE, "status-page", "show", NULL, "what is published", "Lists what the page says.",
-     .ask = {SP_NEEDS_EITHER, .path = "/api/v1/status",
-             .columns = {{"GROUP", "group", NULL},
-                         {"STATE", "state", NULL},
-                         {"SINCE (UTC)", "since_at", NULL},
-                         {"UNTIL (UTC)", "until_at", NULL},
-                         {"TEXT", "text.en", NULL}}}},
-    {SP_GROUP_NONE, "status-page", "publish", "GROUP", "publish the state of a group of services",
-     "Publishes a state under a name that staff know. Name and texts are public.",
-     .options =
-         (const sp_option[]){
-             {"--state", SP_OPTION_TEXT, "STATE", "working, slow, down, maintenance",
-              .needed = "say how it is: --state down", .field = "state"},
-             {"--en", SP_OPTION_TEXT, "TEXT", "cause and what to do", .field = "en"},
-             {"--zh", SP_OPTION_TEXT, "TEXT", "the same in Chinese", .field = "zh"},
-             {"--name-zh", SP_OPTION_TEXT, "NAME", "the group's name in Chinese",
-              .field = "group_zh"},
-             {"--for", SP_OPTION_NUMBER, "SECONDS", "expected to be over after that",
-              .field = "for_s"},
-             {0}},
-     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/status", .field = "group", .done = "published"}},
-    {SP_GROUP_NONE, "status-page", "clear", "GROUP", "publish nothing about it any more",
-     "Takes a group off the page.",
-     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/status/clear", .field = "group", .done = "cleared"}},
-    {SP_GROUP_WATCH, NULL, "metrics", "COMMAND", "figures for Prometheus",
-     .about = "Who may read GET /metrics (docs/OPERATIONS.md \"Monitoring\")."},
-    {SP_GROUP_NONE, "metrics", "token", NULL, "make a token to scrape with; the one before is void",
-     "Prints a new token. It is shown once; only its hash is kept.",
-     .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/admin/metrics/token", .done = "{token}"}},
-    {SP_GROUP_NONE, "metrics", "remove-token", NULL, "nobody but root scrapes any more",
-     "Removes the token.", .no_json = true,
-     .ask = {SP_NEEDS_EITHER, "DELETE", "/api/v1/admin/metrics/token", .done = "removed"}},
-    {SP_GROUP_NONE, "metrics", "show", NULL, "the figures as they are now",
-     "Prints what a scrape would read. Root on the host only (-c FILE or --local).",
-     .no_json = true, .ask = {SP_NEEDS_ROOT}, .call = sp_metrics_show},
     {SP_GROUP_WATCH, NULL, "ledger", "COMMAND", "verify, search, tail, export",
      .run = sp_ledger_command},
 
@@ -896,15 +859,20 @@ static const sp_command commands[] = {
      "one role of the office: started by run or by systemd", .run = sp_role_command},
 };
 
+/* This table, then those of other files. */
 const sp_command *sp_command_at(size_t at)
 {
-    return at < SP_COUNT(commands) ? &commands[at] : NULL;
+    if (at < SP_COUNT(commands)) {
+        return &commands[at];
+    }
+    at -= SP_COUNT(commands);
+    return at < sp_duty_commands_count ? &sp_duty_commands[at] : NULL;
 }
 
 const sp_command *sp_command_find(const char *of, const char *word)
 {
-    for (size_t i = 0; i < SP_COUNT(commands); i++) {
-        const sp_command *command = &commands[i];
+    for (size_t i = 0; sp_command_at(i) != NULL; i++) {
+        const sp_command *command = sp_command_at(i);
         bool here =
             of == NULL ? command->of == NULL : command->of != NULL && sp_same(command->of, of);
         if (here && sp_same(command->word, word)) {

@@ -7,6 +7,10 @@
 
 #include "cli/command.h"
 
+/* commands_duty.c */
+extern const sp_command sp_duty_commands[];
+extern const size_t sp_duty_commands_count;
+
 /* The row number at, NULL behind the last. */
 const sp_command *sp_command_at(size_t at);
 /* The command of that word in a group (NULL = the program itself), NULL = there is none. */

@@ -47,6 +47,8 @@ ssh:
   environment: [LANG, LC_*, TERM]
 {more}---
 """
+# SHLVL: bash under sshd reads ~/.bashrc before each command unless another shell is around it, and what stands there
+# would be timed with it
 SSHD = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -62,7 +64,7 @@ PermitRootLogin yes
 MaxStartups 1000
 MaxSessions 100
 AcceptEnv LANG LC_* TERM EVIL
-SetEnv PATH={dir}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+SetEnv PATH={dir}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHLVL=2
 AllowTcpForwarding yes
 PermitTunnel no
 Subsystem sftp internal-sftp

@@ -2,8 +2,10 @@
  * The client's side of a log-in at a target: our own connection, a host key that policy pins, a key
  * of this connection that core had certified for minutes, or a password that core hands out.
  *
- * Core's word and the target's key exchange are waited for at the same time; nothing that proves
- * anything is sent before both are there.
+ * Core's word, the ledger's disk and the target's key exchange are waited for at the same time: it
+ * begins when the client has signed with a key that core knows (sg_back_reach). Nothing that proves
+ * anything is sent before core and the host key are there, so before sign-in and connection are on
+ * the disk.
  *
  * OWNS the target's session until the connection ends. PROCESS ssh gate workers. TRUST the target's
  * bytes are hostile; its host key must be the one that policy names. SPEC RFC 4252, OpenSSH
@@ -21,10 +23,15 @@
 #include <unistd.h>
 
 enum { OPEN_US = 20000000, HOST_BYTES = 256, KINDS_BYTES = 512 };
+static const char NOBODY[] = "nobody"; /* until the account is known; libssh wants a name */
 
 static void refuse(sg_conn *conn, sp_reason reason, const char *text)
 {
     sg_refusal refusal;
+    if (conn->at < SG_AT_BACK) { /* nobody waits yet: it is tried again when somebody does */
+        sg_back_give_up(conn);
+        return;
+    }
     sg_refusal_make(&refusal, reason, "%s", text);
     sg_conn_refuse(conn, &refusal);
 }
@@ -45,6 +52,12 @@ void sg_back_done(sg_conn *conn)
     ssh_key_free(backing->key);
     sp_free(backing);
     conn->backing = NULL;
+}
+
+void sg_back_give_up(sg_conn *conn)
+{
+    sg_back_done(conn);
+    sg_side_stop(&conn->back);
 }
 
 static sp_err blob_of(ssh_key key, sp_buf *blob)
@@ -182,7 +195,7 @@ static sp_err set_options(sg_conn *conn, int fd)
                 ssh_options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_HOST, host) == 0 &&
-                ssh_options_set(ssh, SSH_OPTIONS_USER, conn->account) == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_USER, NOBODY) == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_HOSTKEYS, (const char *)kinds.ptr) == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_KEY_EXCHANGE,
                                 "curve25519-sha256,curve25519-sha256@libssh.org,"
@@ -227,7 +240,7 @@ static bool finish_connect(sg_conn *conn)
     return true;
 }
 
-/* True when key exchange is over and the host key is the right one. */
+/* True when key exchange is over. */
 static bool shake(sg_conn *conn)
 {
     sg_side *side = &conn->back;
@@ -251,21 +264,33 @@ static bool shake(sg_conn *conn)
         refuse(conn, SP_REASON_UNAVAILABLE, why);
         return false;
     }
+    conn->backing->shaken = true;
+    return true;
+}
+
+/* True when the host key is the right one. */
+static bool trust(sg_conn *conn)
+{
     if (!is_trusted(conn)) {
         distrust(conn);
         return false;
     }
-    conn->backing->shaken = true;
+    if (ssh_options_set(conn->back.ssh, SSH_OPTIONS_USER, conn->account) != 0) {
+        refuse(conn, SP_REASON_LIMIT, "the gate has no memory left");
+        return false;
+    }
+    conn->backing->trusted = true;
     return true;
 }
 
 void sg_back_step(sg_conn *conn)
 {
     sg_backing *backing = conn->backing;
-    if (backing == NULL || conn->at != SG_AT_BACK || conn->back.ssh == NULL) {
+    if (backing == NULL || conn->at > SG_AT_BACK || conn->back.ssh == NULL) {
         return;
     }
-    if ((!backing->connected && !finish_connect(conn)) || (!backing->shaken && !shake(conn))) {
+    if ((!backing->connected && !finish_connect(conn)) || (!backing->shaken && !shake(conn)) ||
+        conn->at < SG_AT_BACK || (!backing->trusted && !trust(conn))) {
         return;
     }
     if (backing->may) {
@@ -414,9 +439,33 @@ static void on_late(sp_timer *timer)
     refuse(backing->conn, SP_REASON_UNAVAILABLE, "the target did not complete its log-in in time");
 }
 
+/* Sets out for the machine, unless that has begun. */
+static sp_err set_out(sg_conn *conn)
+{
+    if (conn->backing != NULL) {
+        return sp_ok();
+    }
+    TRY(sp_alloc(1, sizeof(*conn->backing), &conn->backing));
+    conn->backing->conn = conn;
+    conn->backing->timer.on_time = on_late;
+    TRY(sp_timer_set(sg_here.loop, &conn->backing->timer, OPEN_US));
+    return find_and_dial(conn);
+}
+
+void sg_back_reach(sg_conn *conn)
+{
+    if (conn->at == SG_AT_AUTH && conn->backing == NULL && sg_decide_machine(conn) &&
+        sp_failed(set_out(conn))) {
+        sg_back_give_up(conn);
+    }
+}
+
 void sg_back_begin(sg_conn *conn)
 {
     sg_refusal refusal;
+    if (conn->snapshot != sg_here.office.snapshot || conn->back.broken) {
+        sg_back_give_up(conn); /* another policy may name another machine */
+    }
     conn->at = SG_AT_BACK;
     if (!sg_decide_place(conn, &refusal)) {
         sg_conn_refuse(conn, &refusal);
@@ -428,19 +477,12 @@ void sg_back_begin(sg_conn *conn)
         sg_conn_refuse(conn, &refusal);
         return;
     }
-    if (sp_failed(sp_alloc(1, sizeof(*conn->backing), &conn->backing))) {
-        refuse(conn, SP_REASON_LIMIT, "the gate has no memory left");
-        return;
-    }
-    conn->backing->conn = conn;
-    conn->backing->timer.on_time = on_late;
-    sp_err err = sp_timer_set(sg_here.loop, &conn->backing->timer, OPEN_US);
-    if (!sp_failed(err)) {
-        err = find_and_dial(conn);
-    }
+    sp_err err = set_out(conn);
     if (sp_failed(err)) {
         unreachable(conn, err);
     } else if (sp_failed(ask_core(conn))) {
         refuse(conn, SP_REASON_UNAVAILABLE, "the office does not answer about this machine");
+    } else {
+        sg_back_step(conn);
     }
 }

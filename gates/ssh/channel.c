@@ -505,6 +505,10 @@ void sg_channel_step(sg_channel *channel)
     if (channel->state == SG_CH_WAITS) {
         step_waiting(channel);
     }
+    if (channel->state == SG_CH_WAITS && channel->kind != SP_SSH_CHANNEL_FORWARD &&
+        sg_start_is_written(channel)) {
+        (void)open_back(channel); /* nothing runs in it yet; how it went is seen when it may */
+    }
     while (channel->state >= SG_CH_OPENING && channel->state < SG_CH_RUNS) {
         int rc = step_back(channel);
         if (rc == SSH_ERROR) {

@@ -209,7 +209,7 @@ void sg_conn_step(sg_side *side)
         step_kex(conn);
     } else if (side->broken) {
         step_broken(conn, side);
-    } else if (conn->at == SG_AT_BACK && !side->is_front) {
+    } else if (conn->at <= SG_AT_BACK && !side->is_front) {
         sg_back_step(conn);
     } else if (conn->at > SG_AT_AUTH && conn->at < SG_AT_ENDING) {
         sg_channels_step(conn);

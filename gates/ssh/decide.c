@@ -41,10 +41,9 @@ sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path)
     return sp_policy_decide(&conn->snapshot->policy, &question);
 }
 
-bool sg_decide_place(sg_conn *conn, sg_refusal *refusal)
+bool sg_decide_machine(sg_conn *conn)
 {
-    if (sg_here.office.snapshot == NULL) {
-        sg_refusal_make(refusal, SP_REASON_UNAVAILABLE, "the gate has no policy yet");
+    if (sg_here.office.snapshot == NULL || conn->resource_name[0] == '\0') {
         return false;
     }
     if (conn->snapshot != sg_here.office.snapshot) {
@@ -53,12 +52,22 @@ bool sg_decide_place(sg_conn *conn, sg_refusal *refusal)
         conn->resource =
             sp_policy_resource_find(&conn->snapshot->policy, sp_span_cstr(conn->resource_name));
     }
-    const sp_policy *policy = &conn->snapshot->policy;
-    if (conn->resource == SP_NONE || !sp_policy_ssh_resource(policy, conn->resource, &conn->ssh)) {
+    return conn->resource != SP_NONE &&
+           sp_policy_ssh_resource(&conn->snapshot->policy, conn->resource, &conn->ssh);
+}
+
+bool sg_decide_place(sg_conn *conn, sg_refusal *refusal)
+{
+    if (sg_here.office.snapshot == NULL) {
+        sg_refusal_make(refusal, SP_REASON_UNAVAILABLE, "the gate has no policy yet");
+        return false;
+    }
+    if (!sg_decide_machine(conn)) {
         sg_refusal_make(refusal, SP_REASON_DEFAULT,
                         "there is no machine of this name that you may reach");
         return false;
     }
+    const sp_policy *policy = &conn->snapshot->policy;
     sp_span account = sp_policy_ssh_account(policy, conn->resource, &conn->rider.who,
                                             sp_span_cstr(conn->account));
     if (account.len == 0) {

@@ -248,7 +248,7 @@ typedef struct {
     uint32_t call;    /* to core, 0 = none */
     uint32_t conversation;
     bool converses;
-    bool shown; /* held is a signature, not an offer */
+    sp_hash offered; /* the key that core took last */
     unsigned attempts;
 } sg_login;
 
@@ -256,8 +256,9 @@ typedef struct {
     sg_conn *conn;
     uint32_t call; /* SSH_OPEN at core */
     bool connected;
-    bool shaken; /* key exchange done, host key trusted */
-    bool may;    /* core said yes */
+    bool shaken;  /* key exchange done */
+    bool trusted; /* by its host key */
+    bool may;     /* core said yes */
     bool is_password;
     bool interactive; /* the target asks by keyboard-interactive */
     ssh_key key;
@@ -384,6 +385,10 @@ bool sg_login_waits(const sg_conn *conn);
 void sg_login_done(sg_conn *conn);
 
 /* ---- back.c ---- */
+/* Somebody has signed with a key that core knows, and is not in yet: the machine's key exchange,
+ * and nothing behind it, goes on while core and ledger work. */
+void sg_back_reach(sg_conn *conn);
+void sg_back_give_up(sg_conn *conn); /* not while libssh stands on the stack */
 /* Who and where are known: may it, and then to the target. */
 void sg_back_begin(sg_conn *conn);
 void sg_back_step(sg_conn *conn);
@@ -411,6 +416,8 @@ uint32_t sg_hidden_packet_bytes(ssh_channel channel);
 /* ---- start.c ---- */
 /* The target is there: judge what was asked for and begin with it. */
 void sg_start(sg_channel *channel);
+/* It may run, and the disk is writing that down. */
+bool sg_start_is_written(const sg_channel *channel);
 /* Judge what runs again: policy or person changed. False: it may not go on. */
 bool sg_start_again(sg_channel *channel, sg_refusal *refusal);
 void sg_start_gone(sg_channel *channel);
@@ -426,6 +433,8 @@ sp_decision sg_decide(const sg_conn *conn, sp_action action);
 sp_decision sg_decide_best(const sg_conn *conn, sp_action action);
 sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path);
 sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path);
+/* The resource by its name in the policy of now, whoever asks. */
+bool sg_decide_machine(sg_conn *conn);
 /* The resource and the account by their names in the policy of now; false with why. */
 bool sg_decide_place(sg_conn *conn, sg_refusal *refusal);
 void sg_decide_refuse(const sg_conn *conn, const sp_decision *decision, const char *what,

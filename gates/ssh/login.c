@@ -85,6 +85,7 @@ static void refuse_held(sg_conn *conn, sp_err err)
 {
     ssh_message msg = conn->login.held;
     conn->login.converses = false;
+    sg_back_give_up(conn);
     if (err.code == SP_ELIMIT) {
         say(conn, "sallyport: too many attempts, wait a while before the next\n");
     } else if (err.code != SP_EDENIED) {
@@ -149,6 +150,7 @@ static void on_offered(void *self, sp_err err, const sp_msg *reply, sp_fds *fds)
     (void)reply;
     (void)fds;
     if (sp_failed(err)) {
+        conn->login.offered = (sp_hash){{0}};
         refuse_held(conn, err);
         return;
     }
@@ -180,7 +182,8 @@ static sp_span algorithm_of(sp_span blob)
     return sp_read_bytes(&in, SP_SSH_ALGORITHM_MAX_BYTES);
 }
 
-static sp_err ask_key(sg_conn *conn, ssh_message msg, uint16_t *ret_kind, sp_buf *body)
+static sp_err ask_key(const sg_conn *conn, ssh_message msg, uint16_t *ret_kind, sp_hash *ret_hash,
+                      sp_buf *body)
 {
     char *base64 = NULL;
     auto_buf sp_buf blob = sp_buf_make(SP_SSH_BLOB_MAX_BYTES);
@@ -191,6 +194,7 @@ static sp_err ask_key(sg_conn *conn, ssh_message msg, uint16_t *ret_kind, sp_buf
     sp_err err = sp_buf_unbase64(&blob, sp_span_cstr(base64));
     ssh_string_free_char(base64);
     TRY(err);
+    *ret_hash = sp_sha256(sp_buf_borrow(&blob));
     if (ssh_message_auth_publickey_state(msg) == SSH_PUBLICKEY_STATE_NONE) {
         const sp_ssh_offer offer = {.who = who_of(conn), .blob = sp_buf_borrow(&blob)};
         sp_ssh_offer_write(&offer, body);
@@ -211,16 +215,21 @@ static sp_err ask_key(sg_conn *conn, ssh_message msg, uint16_t *ret_kind, sp_buf
 static void ask_about_key(sg_conn *conn, ssh_message msg)
 {
     uint16_t kind = 0;
+    sp_hash hash;
     auto_buf sp_buf body = sp_buf_make(SP_SSH_BLOB_MAX_BYTES + 1024);
-    if (sp_failed(ask_key(conn, msg, &kind, &body))) {
+    if (sp_failed(ask_key(conn, msg, &kind, &hash, &body))) {
         no(msg);
         return;
     }
+    bool known = sp_hash_eq(&hash, &conn->login.offered);
+    conn->login.offered = kind == SP_CORE_SSH_OFFER ? hash : (sp_hash){{0}};
     conn->login.held = msg;
     conn->login.call = sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(&body), NULL, 0,
                                     kind == SP_CORE_SSH_OFFER ? on_offered : on_key, conn);
     if (conn->login.call == 0) {
         refuse_held(conn, sp_fail(SP_ECLOSED));
+    } else if (known && kind == SP_CORE_SSH_KEY) {
+        sg_back_reach(conn);
     }
 }
 

@@ -166,4 +166,5 @@ void sg_side_stop(sg_side *side)
     }
     side->ssh = NULL;
     side->event = NULL;
+    side->has_event = side->broken = side->hung = side->full = false; /* another may follow */
 }

@@ -496,6 +496,11 @@ static void begin(sg_channel *channel)
     sg_channel_tell_core(channel, true);
 }
 
+bool sg_start_is_written(const sg_channel *channel)
+{
+    return channel->pending != NULL && channel->pending->step == STEP_DISK;
+}
+
 void sg_start(sg_channel *channel)
 {
     ruling ruled;

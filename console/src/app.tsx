@@ -42,6 +42,7 @@ const later = <M,>(load: () => Promise<M>, pick: (pages: M) => Page): Page =>
     return <page.Page params={params} />;
   };
 const admin = (pick: (pages: typeof import("./pages/admin")) => Page): Page => later(() => import("./pages/admin"), pick);
+const room = (pick: (pages: typeof import("./pages/room")) => Page): Page => later(() => import("./pages/room"), pick);
 const machines = (pick: (pages: typeof import("./pages/machines")) => Page): Page => later(() => import("./pages/machines"), pick);
 
 const pages: [string, () => string, Page][] = [
@@ -66,6 +67,15 @@ const pages: [string, () => string, Page][] = [
   ["/ssh", () => t().sshSignIn.title, SshSignIn],
   ["/ssh/{code}", () => t().sshSignIn.title, SshSignIn],
   ["/step-up", () => t().stepUp.title, StepUpPage],
+  ["/incidents", () => t().room.tabs.incidents, room((m) => m.Incidents)],
+  ["/incidents/{id}", () => t().room.tabs.incidents, room((m) => m.IncidentPage)],
+  ["/admin/wall", () => t().room.tabs.wall, room((m) => m.Wall)],
+  ["/admin/alarms", () => t().room.tabs.alarms, room((m) => m.AlarmList)],
+  ["/admin/plans", () => t().room.tabs.plans, room((m) => m.Plans)],
+  ["/admin/plans/{name}", () => t().room.tabs.plans, room((m) => m.PlanPage)],
+  ["/admin/plans/{name}/edit", () => t().room.plans.edit, room((m) => m.PlanEditor)],
+  ["/admin/runs/{id}", () => t().room.plans.report, room((m) => m.RunPage)],
+  ["/admin/cuts", () => t().room.tabs.cuts, room((m) => m.Cuts)],
   ["/admin", () => t().nav.overview, admin((m) => m.Overview)],
   ["/admin/people", () => t().nav.people, admin((m) => m.People)],
   ["/admin/people/{id}", () => t().nav.people, admin((m) => m.People)],

@@ -10,6 +10,7 @@ import "./style/parts.css";
 import "./style/frame.css";
 import "./style/pages.css";
 import "./style/terminal.css";
+import "./style/room.css";
 
 startRouter();
 startEvents();

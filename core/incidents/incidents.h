@@ -71,4 +71,7 @@ bool sp_incident_is_there(sp_core *core, uint64_t id);
 void sp_alarm_take(sp_core *core, const sp_alarm *alarm, void (*then)(void *self, sp_err err),
                    void *self);
 
+/* The incident that an alarm opened or joined, or the one that this was merged into; 0 = none. */
+uint64_t sp_incident_of_alarm(sp_core *core, const sp_hash *id);
+
 #endif

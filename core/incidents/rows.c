@@ -304,6 +304,15 @@ bool sp_alarm_row_has(sp_store *store, const sp_hash *id)
     return sp_query_row(&q);
 }
 
+uint64_t sp_incident_of_alarm(sp_core *core, const sp_hash *id)
+{
+    auto_query sp_query q = sp_query_of(
+        core->store, "SELECT CASE WHEN i.merged_into > 0 THEN i.merged_into ELSE i.id END"
+                     " FROM alarm_taken t JOIN incident i ON i.id = t.incident WHERE t.id = $1");
+    sp_bind_blob(&q, sp_hash_borrow(id));
+    return sp_query_row(&q) ? sp_col_u64(&q) : 0;
+}
+
 sp_err sp_alarm_row_add(sp_store *store, const sp_hash *id, uint64_t incident, uint64_t now_unix_s)
 {
     auto_query sp_query old = sp_query_of(store, "DELETE FROM alarm_taken WHERE taken < $1");

@@ -75,6 +75,13 @@ static void get_plans(sp_request *req)
     sp_answer_items(req, items);
 }
 
+/* A plan of the office's own begins as a copy of one of these. */
+static void get_builtin(sp_request *req)
+{
+    sp_policy_file file = sp_policy_builtin_plans();
+    sp_answer_json(req, 200, json_pack("{s:s,s:o}", "path", file.name, "text", text(file.text)));
+}
+
 /* ---- runs ---- */
 
 static json_t *time_us(uint64_t when_us)
@@ -388,6 +395,7 @@ sp_err sp_plan_routes(sp_core *core)
     enum { LOOK = SP_WHO_SECURITY | SP_WHO_AUDIT | SP_WHO_LOCAL };
     static const sp_route routes[] = {
         {"GET", "/api/v1/plans", LOOK, get_plans, 0},
+        {"GET", "/api/v1/plans/built-in", LOOK, get_builtin, 0},
         {"POST", "/api/v1/plans/{name}/run", SP_WHO_SECURITY | SP_WHO_FRESH | SP_WHO_LOCAL,
          post_start, 0},
         {"GET", "/api/v1/plan-runs", LOOK, get_runs, 0},

@@ -9,8 +9,11 @@
 #include "core/documents/documents.h"
 #include "core/http/json.h"
 #include "core/http/router.h"
+#include "core/http/sse.h"
+#include "core/incidents/incidents.h"
+#include "infra/proc/clock.h"
 
-enum { KEEP_S = 400 * 24 * 3600 };
+enum { KEEP_S = 400 * 24 * 3600, REASON_MAX_BYTES = 500, DETAIL_BYTES = 2048 };
 
 static const char *const migrations[] = {
     "CREATE TABLE watch_alarm (number INTEGER PRIMARY KEY, id BYTEA NOT NULL UNIQUE,"
@@ -18,6 +21,8 @@ static const char *const migrations[] = {
     " title TEXT NOT NULL, severity BIGINT NOT NULL, mode BIGINT NOT NULL, keys TEXT NOT NULL,"
     " person BIGINT NOT NULL, person_name TEXT NOT NULL, session BIGINT NOT NULL,"
     " device BIGINT NOT NULL, resource TEXT NOT NULL, count BIGINT NOT NULL, body BYTEA NOT NULL)",
+    "ALTER TABLE watch_alarm ADD COLUMN seen BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE watch_alarm ADD COLUMN seen_by TEXT NOT NULL DEFAULT ''",
 };
 
 sp_err sp_watcher_rows_start(sp_store *store)
@@ -109,23 +114,26 @@ static json_t *evidence_json(const sp_alarm *alarm)
     return all;
 }
 
-static json_t *alarm_json(uint64_t number, const sp_alarm *alarm)
+static json_t *alarm_json(sp_core *core, uint64_t number, const sp_alarm *alarm)
 {
     char reference[SP_REFERENCE_TEXT_BYTES];
     char session[20] = "";
+    uint64_t incident = sp_incident_of_alarm(core, &alarm->id);
     sp_reference_text(sp_alarm_reference(&alarm->id), reference);
     if (alarm->session != 0) {
         snprintf(session, sizeof(session), "%016llx", (unsigned long long)alarm->session);
     }
     json_t *json = json_pack(
-        "{s:o,s:s,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o}", "id", sp_json_id(number),
-        "reference", reference, "detection", text_json(alarm->detection), "title",
-        text_json(alarm->title), "severity", sp_severity_word((sp_severity)alarm->severity), "mode",
+        "{s:o,s:s,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o}", "id",
+        sp_json_id(number), "reference", reference, "detection", text_json(alarm->detection),
+        "title", text_json(alarm->title), "severity",
+        sp_severity_word((sp_severity)alarm->severity), "mode",
         sp_alarm_mode_word((sp_alarm_mode)alarm->mode), "keys", text_json(alarm->keys), "first",
         sp_json_time(alarm->first_unix_us / 1000000), "last",
         sp_json_time(alarm->last_unix_us / 1000000), "person", text_json(alarm->person_name),
         "session", session, "resource", text_json(alarm->resource), "count",
-        sp_json_id(alarm->count), "plan", text_json(alarm->plan), "evidence", evidence_json(alarm));
+        sp_json_id(alarm->count), "plan", text_json(alarm->plan), "evidence", evidence_json(alarm),
+        "incident", incident == 0 ? json_null() : sp_json_id(incident));
     return json;
 }
 
@@ -133,7 +141,9 @@ static void get_alarms(sp_request *req)
 {
     uint64_t limit = 0;
     uint64_t before = INT64_MAX;
+    sp_core *core = sp_request_core(req);
     sp_span cursor = sp_request_query(req, "cursor");
+    bool new_only = sp_span_eq(sp_request_query(req, "new"), SP_SPAN_LIT("1"));
     if (!sp_request_limit(req, &limit)) {
         return;
     }
@@ -144,15 +154,19 @@ static void get_alarms(sp_request *req)
     json_t *items = json_array();
     char next[24] = "";
     auto_query sp_query q =
-        sp_query_of(sp_request_core(req)->store, "SELECT number, body FROM watch_alarm WHERE number"
-                                                 " < $1 ORDER BY number DESC LIMIT $2");
+        sp_query_of(core->store, "SELECT number, body, seen, seen_by FROM watch_alarm WHERE number"
+                                 " < $1 AND (seen = 0 OR $2 = 0) ORDER BY number DESC LIMIT $3");
     sp_bind_u64(&q, before);
+    sp_bind_u64(&q, new_only ? 1 : 0);
     sp_bind_u64(&q, limit);
     while (sp_query_row(&q)) {
         uint64_t number = sp_col_u64(&q);
         sp_alarm alarm;
         if (!sp_failed(sp_alarm_read(sp_col_blob(&q), &alarm))) {
-            json_array_append_new(items, alarm_json(number, &alarm));
+            json_t *one = alarm_json(core, number, &alarm);
+            json_object_set_new(one, "seen_at", sp_json_time(sp_col_u64(&q)));
+            json_object_set_new(one, "seen_by", text_json(sp_col_text(&q)));
+            json_array_append_new(items, one);
         }
         snprintf(next, sizeof(next), "%llu", (unsigned long long)number);
     }
@@ -164,6 +178,73 @@ static void get_alarms(sp_request *req)
     }
     sp_answer_page(req, items, json_array_size(items) == limit ? next : NULL);
 }
+
+/* ---- somebody has looked ---- */
+
+static sp_err mark_seen(sp_store *store, uint64_t number, sp_span by)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE watch_alarm SET seen = $1, seen_by = $2 WHERE number = $3 AND seen = 0");
+    sp_bind_u64(&q, sp_now_unix_us() / 1000000);
+    sp_bind_text(&q, by);
+    sp_bind_u64(&q, number);
+    TRY(sp_query_finish_changed(&q));
+    return sp_txn_commit(&txn);
+}
+
+static void answer_no_alarm(sp_request *req)
+{
+    sp_answer_problem(req, 404, "not_found", "There is no such alarm, or it was seen already.");
+}
+
+static void apply_seen(sp_request *req, void *data)
+{
+    const uint64_t *number = data;
+    sp_core *core = sp_request_core(req);
+    const sp_live_session *session = sp_request_session(req);
+    sp_err err =
+        mark_seen(core->store, *number,
+                  session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name));
+    if (err.code == SP_ENOTFOUND) {
+        answer_no_alarm(req);
+    } else if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        sp_watcher_alarms_changed(core);
+        sp_answer_empty(req, 204);
+    }
+}
+
+static void post_seen(sp_request *req)
+{
+    sp_span why = SP_SPAN_EMPTY;
+    uint64_t *number = NULL;
+    const sp_field fields[] = {SP_FIELD_TEXT_OPT("why", &why, 0, REASON_MAX_BYTES)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
+        return;
+    }
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*number), &number);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return;
+    }
+    if (!sp_request_param_u64(req, 0, number)) {
+        answer_no_alarm(req);
+        return;
+    }
+    auto_buf sp_buf detail = sp_buf_make(DETAIL_BYTES);
+    sp_event event = sp_request_event(req, SP_EVENT_ADMIN);
+    sp_buf_fmt(&detail, "{\"alarm\":\"%llu\",\"why\":", (unsigned long long)*number);
+    sp_buf_json(&detail, why);
+    sp_buf_byte(&detail, '}');
+    event.method = SP_SPAN_LIT("alarm seen");
+    event.detail = sp_buf_borrow(&detail);
+    sp_request_record(req, &event, apply_seen, number);
+}
+
+/* ---- how the watch is ---- */
 
 static json_t *status_json(const sp_core *core)
 {
@@ -192,7 +273,13 @@ static void get_detections(sp_request *req)
 static const sp_route routes[] = {
     {"GET", "/api/v1/alarms", SP_WHO_SECURITY | SP_WHO_AUDIT | SP_WHO_LOCAL, get_alarms, 0},
     {"GET", "/api/v1/detections", SP_WHO_SECURITY | SP_WHO_AUDIT | SP_WHO_LOCAL, get_detections, 0},
+    {"POST", "/api/v1/alarms/{id}/seen", SP_WHO_SECURITY | SP_WHO_LOCAL, post_seen, 0},
 };
+
+void sp_watcher_alarms_changed(sp_core *core)
+{
+    sp_sse_publish(core, SP_TOPIC_SESSIONS | SP_TOPIC_HEALTH, 0, "alarms", json_object());
+}
 
 sp_err sp_watcher_routes(sp_core *core)
 {

@@ -100,6 +100,7 @@ static void on_recorded(void *self, sp_err err)
         err = sp_watcher_alarm_written(core->store, &t->alarm.id);
     }
     if (!sp_failed(err)) {
+        sp_watcher_alarms_changed(core);
         sp_log(SP_LOG_WARN, "alarm %.*s: %.*s (%.*s)", SP_SPAN_ARG(t->alarm.detection),
                SP_SPAN_ARG(t->alarm.title), SP_SPAN_ARG(t->alarm.keys));
     } else {

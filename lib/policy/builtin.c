@@ -6,6 +6,7 @@
 #include "lib/policy/builtin.h"
 
 #include "lib/policy/load.h"
+#include "lib/policy/plan.h"
 #include "lib/policy/schema.h"
 #include "lib/policy/set.h"
 
@@ -47,13 +48,19 @@ static sp_err add_file(compiling *c, const sp_policy_file *file)
     return err.code == SP_EINVALID ? sp_fail(SP_EINTERNAL) : err;
 }
 
+sp_policy_file sp_policy_builtin_plans(void)
+{
+    return (sp_policy_file){"plans.yaml (built in)",
+                            sp_span_of(doc_builtin_plans, doc_builtin_plans_bytes)};
+}
+
 sp_err set_load_builtin(compiling *c)
 {
     const sp_policy_file files[] = {
         {"detections.yaml (built in)",
          sp_span_of(doc_builtin_detections, doc_builtin_detections_bytes)},
         {"notices.yaml (built in)", sp_span_of(doc_builtin_notices, doc_builtin_notices_bytes)},
-        {"plans.yaml (built in)", sp_span_of(doc_builtin_plans, doc_builtin_plans_bytes)},
+        sp_policy_builtin_plans(),
     };
     for (size_t i = 0; i < SP_COUNT(files); i++) {
         TRY(add_file(c, &files[i]));

@@ -76,6 +76,8 @@ typedef struct {
     uint64_t after; /* bits of the steps that must be over */
 } sp_policy_step;
 
+/* The plans that come with the program, as they are written. */
+sp_policy_file sp_policy_builtin_plans(void);
 size_t sp_policy_set_plan_count(const sp_policy_set *set);
 /* In the order of the documents; SP_ENOTFOUND. */
 SP_MUST sp_err sp_policy_set_plan(const sp_policy_set *set, size_t at, sp_policy_plan *ret_plan);

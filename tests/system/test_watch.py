@@ -73,6 +73,23 @@ def test_wrong_passwords_are_one_alarm(office):
     assert len(on_ledger(office, "wrong-passwords")) == 1
 
 
+def test_an_alarm_knows_its_incident_and_who_has_looked(office):
+    sam, audrey = office.people["sam"], office.people["audrey"]
+    alarm = alarms(office, "wrong-passwords")[0]
+    incident = sam.get(f"/incidents/{alarm['incident']}")
+    assert "alarm" in [n["kind"] for n in incident["timeline"]] and not alarm["seen_at"]
+    with pytest.raises(Refused):
+        audrey.post(f"/alarms/{alarm['id']}/seen", {})
+    sam.post(f"/alarms/{alarm['id']}/seen", {"why": "olga mistyped"})
+    seen = next(a for a in alarms(office) if a["id"] == alarm["id"])
+    assert seen["seen_by"] == "sam" and seen["seen_at"]
+    assert alarm["id"] not in [a["id"] for a in sam.get("/alarms?new=1")["items"]]
+    with pytest.raises(Refused):
+        sam.post(f"/alarms/{alarm['id']}/seen", {})
+    found = audrey.get("/admin/ledger/events?q=mistyped")["items"]
+    assert [e["method"] for e in found if e["kind"] == "admin"] == ["alarm seen"]
+
+
 def test_what_is_looked_for_is_told(office):
     told = office.people["sam"].get("/detections")
     assert {"wrong-passwords", "password-spraying", "ledger-gap"} <= {d["name"] for d in told["detections"]}

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { roomEn } from "./room.en";
+
 const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 export const en = {
@@ -16,11 +18,12 @@ export const en = {
   },
   nav: {
     notices: "Notices", adminNotices: "Notices sent",
-    all: "Navigation", mine: "Mine", office: "The office", more: "More",
+    all: "Navigation", mine: "Mine", office: "The office", room: "Watch room", more: "More",
     apps: "Applications", databases: "My databases", machines: "My machines", approvals: "Approvals", roles: "Roles for a while", devices: "My devices", sessions: "My sessions", refusals: "Refusals", recorded: "Recorded about me",
     methods: "How I sign in", overview: "Overview", people: "People", adminDevices: "Devices", resources: "Resources",
     policy: "Policy", adminDatabases: "Databases", adminMachines: "SSH", adminSessions: "Sessions", ledger: "Ledger", health: "Health",
   },
+  room: roomEn,
   notices: {
     mine: "Notices", mineLead: "What the office has told you.", none: "Nothing yet", noneText: "What the office tells you appears here, whatever else it comes by.",
     read: "I have read this", readDone: "Read", toRead: "Please confirm", drill: "Drill",
@@ -423,7 +426,7 @@ export const en = {
       none: "No reason", rule: "A rule allows it", "no-rule": "No rule allows it", "deny-rule": "A rule refuses it", never: "A never forbids it", "no-session": "Not signed in", "session-ended": "The session has ended",
       "session-on-another-device": "The session belongs to another device", "device-unknown": "Needs a known device", "device-owner": "Needs a company device", "device-posture": "Needs a healthy device", "device-pending": "The device is not approved yet",
       "device-quarantined": "The device is in quarantine", "device-revoked": "The device is revoked", strength: "Needs a stronger or fresher sign-in", hours: "Outside the permitted hours", network: "Not from this network", approval: "Needs other people's approval",
-      unparsed: "The request could not be understood", "unrecordable": "It could not be recorded", unavailable: "The gate was not ready", limit: "A limit was reached",
+      cut: "Cut by the kill switch", unparsed: "The request could not be understood", "unrecordable": "It could not be recorded", unavailable: "The gate was not ready", limit: "A limit was reached",
     } as Record<string, string>,
   },
   errors: {

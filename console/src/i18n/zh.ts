@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { en } from "./en";
+import { roomZh } from "./room.zh";
 import { alarmsZh } from "./alarms.zh";
 
 export const zh: typeof en = {
@@ -17,11 +18,12 @@ export const zh: typeof en = {
   },
   nav: {
     notices: "通知", adminNotices: "通知发送",
-    all: "导航", mine: "我的", office: "办公室", more: "更多",
+    all: "导航", mine: "我的", office: "办公室", room: "监看室", more: "更多",
     apps: "应用", databases: "我的数据库", machines: "我的主机", approvals: "审批", roles: "临时角色", devices: "我的设备", sessions: "我的会话", refusals: "被拒绝的操作", recorded: "关于我的记录",
     methods: "登录方式", overview: "概览", people: "人员", adminDevices: "设备", resources: "资源",
     policy: "策略", adminDatabases: "数据库", adminMachines: "SSH 主机", adminSessions: "会话", ledger: "账本", health: "运行状态",
   },
+  room: roomZh,
   notices: {
     mine: "通知", mineLead: "公司向您发布的通知。", none: "暂无通知", noneText: "无论通过何种渠道发送，通知都会显示在这里。",
     read: "我已阅读", readDone: "已读", toRead: "请确认", drill: "演练",
@@ -423,7 +425,7 @@ export const zh: typeof en = {
       none: "无", rule: "有规则允许", "no-rule": "没有规则允许", "deny-rule": "有规则拒绝", never: "被禁令禁止", "no-session": "未登录", "session-ended": "会话已结束",
       "session-on-another-device": "会话属于另一台设备", "device-unknown": "需要已登记的设备", "device-owner": "需要公司设备", "device-posture": "需要健康的设备", "device-pending": "设备尚未批准",
       "device-quarantined": "设备处于隔离状态", "device-revoked": "设备已吊销", strength: "需要更强或更新的登录验证", hours: "不在允许的时段", network: "不允许从此网络访问", approval: "需要他人批准",
-      unparsed: "无法理解该请求", "unrecordable": "无法记录", unavailable: "网关尚未就绪", limit: "达到限额",
+      cut: "已被切断开关关闭", unparsed: "无法理解该请求", "unrecordable": "无法记录", unavailable: "网关尚未就绪", limit: "达到限额",
     },
   },
   errors: {

@@ -5,8 +5,10 @@ import { effect, signal } from "@preact/signals";
 import { BASE } from "../api/client";
 import { loadMe, me } from "./state";
 
-export type Topic =
-  | "me" | "sessions" | "devices" | "people" | "policy" | "health" | "overview" | "databases" | "approvals" | "ssh" | "again";
+const TOPICS = [
+  "me", "sessions", "devices", "people", "policy", "health", "overview", "databases", "approvals", "ssh", "alarms", "incidents", "plans", "cuts", "notices",
+] as const;
+export type Topic = (typeof TOPICS)[number] | "again";
 type Listener = (data: unknown) => void;
 
 const listeners = new Map<Topic, Set<Listener>>();
@@ -22,7 +24,6 @@ function tell(topic: Topic, data: unknown): void {
   listeners.get(topic)?.forEach((listener) => listener(data));
 }
 
-const TOPICS: Topic[] = ["me", "sessions", "devices", "people", "policy", "health", "overview", "databases", "approvals", "ssh"];
 let source: EventSource | null = null;
 
 function open(): void {

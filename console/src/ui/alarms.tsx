@@ -4,6 +4,7 @@
 import { api } from "../api/client";
 import { t } from "../i18n";
 import { useAction, useData } from "../lib/data";
+import { place } from "../lib/router";
 import { isAdmin } from "../lib/state";
 import { Button } from "./basic";
 import { ErrorNote } from "./errors";
@@ -53,6 +54,27 @@ function Shells() {
   );
 }
 
-export function Alarms() {
-  return <div class="stack-small alarms" role="alert"><Grants /><Shells /></div>;
+/* New alarms of detections, in one line: the list is a page of its own. */
+const GRAVE = ["critical", "high"] as const;
+function Detected() {
+  const list = useData("alarms-new", (signal) => api("get", "/alarms", { query: { new: "1", limit: 50 }, signal }), ["alarms"]);
+  const words = t().room.alarms;
+  const grave = (list.data?.items ?? []).filter((a) => a.mode === "live" && (a.severity === "critical" || a.severity === "high"));
+  const first = GRAVE.map((severity) => grave.find((a) => a.severity === severity)).find(Boolean);
+  if (!first || place.value.path === "/admin/alarms") return null;
+  return (
+    <div class="note note-bad">
+      <Icon name="alert" />
+      <div class="note-text">
+        <strong>{words.banner(grave.length, first.title)}</strong>
+        <p>{first.keys} · <Time at={first.last} ago /></p>
+      </div>
+      <a class="button button-plain button-small" href={grave.length === 1 && first.incident ? `/incidents/${first.incident}` : "/admin/alarms"}>{words.look}</a>
+    </div>
+  );
+}
+
+/* few: beside the wall, where alarms of detections have a list. */
+export function Alarms({ few }: { few?: boolean }) {
+  return <div class="stack-small alarms" role="alert"><Grants /><Shells />{!few && <Detected />}</div>;
 }

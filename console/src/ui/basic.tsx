@@ -9,7 +9,7 @@ import { Icon, type IconName } from "./icon";
 export const cx = (...names: unknown[]): string =>
   names.filter(Boolean).join(" ");
 
-type Tone = "primary" | "plain" | "quiet" | "danger";
+type Tone = "primary" | "plain" | "quiet" | "danger" | "kill";
 interface ButtonProps extends Omit<JSX.HTMLAttributes<HTMLButtonElement>, "icon"> {
   tone?: Tone;
   icon?: IconName;
@@ -62,6 +62,7 @@ interface FieldProps extends Omit<JSX.HTMLAttributes<HTMLInputElement>, "label">
   placeholder?: string;
   pattern?: string;
   readOnly?: boolean;
+  list?: string;
   autoFocus?: boolean;
 }
 export function Field({ label, hint, error, class: extra, autoFocus, ...rest }: FieldProps) {

@@ -24,6 +24,7 @@ export class Painter {
     private readonly box: HTMLElement,
     private readonly cursor: HTMLElement,
     private readonly emulator: Emulator,
+    private readonly least = TEXT_LEAST_PX,
   ) {}
 
   marked = "";
@@ -61,19 +62,19 @@ export class Painter {
     const frame = this.box.closest<HTMLElement>(".screen");
     if (!frame) return;
     const size = frame.clientWidth / ((this.emulator.columns + 2) * CELL_WIDTH);
-    frame.style.fontSize = `${Math.min(Math.max(size, TEXT_LEAST_PX), TEXT_MOST_PX).toFixed(2)}px`;
+    frame.style.fontSize = `${Math.min(Math.max(size, this.least), TEXT_MOST_PX).toFixed(2)}px`;
     this.box.style.minWidth = `${this.emulator.columns}ch`;
   }
 }
 
-/* onReady gets the painter of an emulator that is there. */
-export function Screen({ emulator, label, onReady }: { emulator: Emulator; label: string; onReady: (painter: Painter) => void }) {
+/* onReady gets the painter of an emulator that is there. least: letters are never smaller, in px. */
+export function Screen({ emulator, label, least, onReady }: { emulator: Emulator; label: string; least?: number; onReady: (painter: Painter) => void }) {
   const frame = useRef<HTMLDivElement>(null);
   const box = useRef<HTMLDivElement>(null);
   const cursor = useRef<HTMLSpanElement>(null);
   useEffect(() => {
     if (!box.current || !cursor.current || !frame.current) return;
-    const painter = new Painter(box.current, cursor.current, emulator);
+    const painter = new Painter(box.current, cursor.current, emulator, least);
     onReady(painter);
     painter.paint();
     const look = new ResizeObserver(() => painter.fit());

@@ -51,6 +51,17 @@ function adminItems(): NavItem[] {
   ];
   return items.filter((item): item is NavItem => item !== false);
 }
+function roomItems(): NavItem[] {
+  if (!isAdmin("security") && !isAdmin("audit")) return [];
+  const tabs = t().room.tabs;
+  return [
+    { path: "/admin/wall", icon: "eye", label: tabs.wall },
+    { path: "/admin/alarms", icon: "alert", label: tabs.alarms },
+    { path: "/incidents", icon: "info", label: tabs.incidents },
+    { path: "/admin/plans", icon: "play", label: tabs.plans },
+    { path: "/admin/cuts", icon: "close", label: tabs.cuts },
+  ];
+}
 const isHere = (path: string) => {
   const here = place.value.path;
   return path === "/" || path === "/admin" ? here === path : here === path || here.startsWith(`${path}/`);
@@ -147,11 +158,13 @@ function Toasts() {
 
 function MoreSheet({ onClose }: { onClose: () => void }) {
   const admin = adminItems();
+  const room = roomItems();
   return (
     <Dialog title={t().nav.all} onClose={onClose} side>
       <nav class="sheet-nav" aria-label={t().nav.all} onClick={(e) => (e.target as Element).closest("a") && onClose()}>
         <h3>{t().nav.mine}</h3>
         <NavLinks items={myItems()} />
+        {room.length > 0 && <><h3>{t().nav.room}</h3><NavLinks items={room} /></>}
         {admin.length > 0 && <><h3>{t().nav.office}</h3><NavLinks items={admin} /></>}
       </nav>
       <div class="stack sheet-switches">
@@ -170,15 +183,21 @@ export function Shell({ children }: { children: ComponentChildren }) {
   const [more, setMore] = useState(false);
   const mine = myItems();
   const admin = adminItems();
-  const pinned = place.value.path.startsWith("/admin") && admin.length > 0 ? admin.slice(0, 3) : mine.slice(0, 3);
+  const room = roomItems();
+  const path = place.value.path;
+  const groups = [room, admin, mine];
+  const pinned = (groups.find((group) => group.some((item) => item.path !== "/" && isHere(item.path))) ?? (path.startsWith("/admin") && admin.length > 0 ? admin : mine)).slice(0, 3);
+  const onWall = path === "/admin/wall"; // it shows alarms beside itself
+  const alone = onWall && place.value.query.has("wall");
   return (
-    <div class="shell">
+    <div class={cx("shell", alone && "shell-alone")}>
       <a class="skip" href="#page-title" onClick={(e) => { e.preventDefault(); document.getElementById("page-title")?.focus(); }}>{t().head.skip}</a>
       <aside class="side">
         <a href="/" class="brand"><Mark /><span><b>Sallyport</b><small>{office.value?.name}</small></span></a>
         <nav aria-label={t().nav.all}>
           <h2>{t().nav.mine}</h2>
           <NavLinks items={mine} />
+          {room.length > 0 && <><h2>{t().nav.room}</h2><NavLinks items={room} /></>}
           {admin.length > 0 && <><h2>{t().nav.office}</h2><NavLinks items={admin} /></>}
         </nav>
         <p class="side-foot"><span class={cx("live-dot", live.value === "on" && "on")} aria-hidden="true" />{live.value === "on" ? t().head.live : t().head.notLive}</p>
@@ -191,7 +210,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <AccountMenu />
         </div>
       </header>
-      <main class="main" key={place.value.path}>{(isAdmin("security") || isAdmin("audit")) && <Alarms />}<Banner />{children}</main>
+      <main class={cx("main", onWall && "main-wide")} key={path}>{(isAdmin("security") || isAdmin("audit")) && !onWall && <Alarms />}{!alone && <Banner />}{children}</main>
       <nav class="thumb" aria-label={t().nav.all}>
         {pinned.map((item) => (
           <a key={item.path} href={item.path} aria-current={isHere(item.path) ? "page" : undefined}>

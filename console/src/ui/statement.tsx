@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import type { Schema } from "../api/client";
 import { t } from "../i18n";
 import { isAdmin } from "../lib/state";
+import { connectionOf } from "../lib/wall";
 import { Badge, cx } from "./basic";
 import { EventFacts } from "./event";
 import { formatBytes, formatNumber } from "./time";
@@ -15,10 +16,6 @@ const detailOf = (event: Event, name: string): string | undefined => {
   const value = event.detail?.[name];
   return typeof value === "string" ? value : undefined;
 };
-/* The connection that it came over, as people say it. */
-export const connectionOf = (event: Event): string | undefined =>
-  event.method === "CONNECT" ? event.reference : detailOf(event, "connection");
-
 export const toneOf = (event: Event): string | undefined =>
   event.kind !== "decision" && event.kind !== "sign-in" ? undefined
     : event.verdict === "deny" ? "row-refused" : event.verdict === "ask" ? "row-pending" : undefined;

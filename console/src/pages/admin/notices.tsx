@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { api, type Schema } from "../../api/client";
 import { t } from "../../i18n";
 import { useAction, useData, useList } from "../../lib/data";
-import { go } from "../../lib/router";
+import { go, place } from "../../lib/router";
 import { isAdmin, lang, toast } from "../../lib/state";
 import { isGrave, Plain } from "../../ui/banner";
 import { Badge, Button, Empty, Facts, Field, PageHead, Segmented, Select, Skeleton, Tabs } from "../../ui/basic";
@@ -60,8 +60,8 @@ function Details({ notice, onClose }: { notice: Notice; onClose: () => void }) {
 }
 
 function Sent() {
-  const list = useList("admin-notices", (_, signal) => api("get", "/admin/notices", { signal }), ["health"]);
-  const [open, setOpen] = useState<string>();
+  const list = useList("admin-notices", (_, signal) => api("get", "/admin/notices", { signal }), ["notices", "health"]);
+  const [open, setOpen] = useState<string | undefined>(place.value.query.get("open") ?? undefined);
   const words = t().notices;
   const shown = list.data?.find((n) => n.id === open);
   return (
@@ -69,9 +69,9 @@ function Sent() {
       <ListTable list={list} label={words.title} keyOf={(n) => n.id} onRow={(n) => setOpen(n.id)}
         empty={<Empty icon="mail" title={words.noneSent} />}
         columns={[
-          { key: "title", label: words.notice, kind: "main", render: (n) => <>{n.title} {isGrave(n) && <Badge tone="bad">{n.severity}</Badge>}</> },
+          { key: "title", label: words.notice, kind: "main", render: (n) => <>{n.title} {isGrave(n) && <Badge tone="bad">{t().words.severity[n.severity as "high"]}</Badge>}{n.drill && <Badge tone="warn">{words.drill}</Badge>}</> },
           { key: "to", label: words.audience, render: (n) => n.audience },
-          { key: "state", label: words.state, render: (n) => <Badge tone={n.state === "finished" ? "neutral" : "accent"}>{words.stages[n.state]}</Badge> },
+          { key: "state", label: words.state, render: (n) => <span class="event-title"><Badge tone={n.state === "finished" ? "neutral" : "accent"}>{words.stages[n.state]}</Badge>{n.incident && <small class="block"><a href={`/incidents/${n.incident}`}>{t().room.incidents.number(n.incident)}</a></small>}</span> },
           { key: "handed", label: words.states.handed_over, kind: "number", render: (n) => `${n.counts.handed_over} / ${n.counts.people}` },
           { key: "not", label: words.states.not_reached, kind: "number", render: (n) => n.counts.not_reached > 0 ? <Badge tone="bad">{n.counts.not_reached}</Badge> : "0" },
           { key: "read", label: words.readDone, kind: "number", render: (n) => n.counts.acknowledged },

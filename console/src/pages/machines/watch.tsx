@@ -1,108 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Looking at a terminal as it goes. As long as this page is open and in sight, its reader counts as
 // watching: a shell that needs it runs only then. From here it can be frozen and cut off.
-import { useEffect, useRef, useState } from "preact/hooks";
-import { api, ApiError, type Schema } from "../../api/client";
+import { useState } from "preact/hooks";
 import { t } from "../../i18n";
-import { CastReader } from "../../lib/cast";
 import { useAction } from "../../lib/data";
-import { fetchChunks, type Source } from "../../lib/recording";
-import { Emulator, Replay } from "../../lib/terminal";
+import { useTerminal, useWatching } from "../../lib/watching";
 import { Badge, Button, cx, Facts, PageHead, Select, Skeleton } from "../../ui/basic";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
-import { Screen, type Painter } from "../../ui/screen";
+import { Screen } from "../../ui/screen";
 import { Time } from "../../ui/time";
 import { EndSsh, freeze, Watched } from "./connections";
-
-type Connection = Schema["SshConnection"];
-const BEAT_MS = 3000;
-const POLL_MS = 700;
-
-/* Says every 3 s that somebody looks, and that he has gone when the page goes. */
-function useWatching(id: string) {
-  const [connection, setConnection] = useState<Connection>();
-  const [error, setError] = useState<unknown>(null);
-  const [over, setOver] = useState(false);
-  const beat = useRef<() => void>(() => undefined);
-  useEffect(() => {
-    let gone = false;
-    const say = async () => {
-      if (document.hidden) return; // nobody looks at a page behind another
-      try {
-        const now = await api("post", "/ssh/connections/{id}/watch", { path: { id }, body: {} });
-        if (gone) return;
-        setConnection(now);
-        setError(null);
-      } catch (cause) {
-        if (gone) return;
-        if (cause instanceof ApiError && cause.status === 404) setOver(true);
-        else setError(cause);
-      }
-    };
-    beat.current = () => void say();
-    const timer = setInterval(() => void say(), BEAT_MS);
-    const leave = () => void api("delete", "/ssh/connections/{id}/watch", { path: { id } }).catch(() => undefined);
-    const onSight = () => (document.hidden ? leave() : void say());
-    document.addEventListener("visibilitychange", onSight);
-    void say();
-    return () => {
-      gone = true;
-      clearInterval(timer);
-      document.removeEventListener("visibilitychange", onSight);
-      leave();
-    };
-  }, [id]);
-  return { connection, error, over, again: () => beat.current() };
-}
-
-/* The terminal of a channel, as far as it is recorded: at most a second behind. */
-function useTerminal(source: Source | undefined, onEnd: () => void) {
-  const [emulator, setEmulator] = useState<Emulator>();
-  const [error, setError] = useState<unknown>(null);
-  const painter = useRef<Painter>();
-  const key = source && `${source.id}/${source.channel}`;
-  useEffect(() => {
-    if (!source) return;
-    const abort = new AbortController();
-    const reader = new CastReader();
-    let made: Emulator | undefined;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    let replay: Replay | undefined;
-    let next = 0;
-    const step = async () => {
-      let wait = POLL_MS;
-      try {
-        const got = await fetchChunks(source, next, reader, abort.signal);
-        if (!made && (got.more || got.end)) {
-          made = await Emulator.make(reader.header);
-          replay = new Replay(made, reader.header, reader.events);
-          setEmulator(made);
-        }
-        await replay?.to(Number.POSITIVE_INFINITY);
-        painter.current?.paint();
-        setError(null);
-        if (got.end) return onEnd();
-        if (got.next !== next && got.more) wait = 0;
-        next = got.next;
-      } catch (cause) {
-        if (abort.signal.aborted) return;
-        setError(cause);
-        wait = 3 * POLL_MS;
-      }
-      if (!abort.signal.aborted) timer = setTimeout(() => void step(), wait);
-    };
-    void step();
-    return () => {
-      abort.abort();
-      clearTimeout(timer);
-      made?.dispose();
-      setEmulator(undefined);
-      painter.current = undefined;
-    };
-  }, [key]);
-  return { emulator, error, painter };
-}
 
 export function WatchPage({ params }: { params: Record<string, string> }) {
   const id = params.id ?? "";

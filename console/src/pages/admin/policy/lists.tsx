@@ -9,7 +9,7 @@ import { ErrorNote } from "../../../ui/errors";
 import { Icon } from "../../../ui/icon";
 import { formatNumber } from "../../../ui/time";
 import { VerdictBadge, wordIn } from "../../../ui/words";
-import { Yaml } from "./yaml";
+import { Yaml } from "../../../ui/yaml";
 
 function Item({ head, place, yaml, children }: { head: ComponentChildren; place?: string; yaml?: string; children?: ComponentChildren }) {
   return (

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The watch room: wall, alarms, incidents, plans, kill switch.
+const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+
+export const roomEn = {
+  title: "Watch room", tabs: { wall: "Live wall", alarms: "Alarms", incidents: "Incidents", plans: "Plans", cuts: "Kill switch" },
+  lead: "Everything that runs now, as it is recorded. Whoever is watched at a terminal is told.",
+  wallMode: "Full screen", leaveWall: "Leave full screen", kill: "Kill switch",
+  counters: { alarms: "New alarms", incidents: "Open incidents", runs: "Plans at work", cuts: "Cut now", sessions: "Live sessions", terminals: "Terminals", connections: "SQL connections", waiting: (n: number) => `${n} for you` },
+  rates: { title: "Decisions", allowed: "Allowed", denied: "Refused", perSecond: "a second, last ten minutes", none: "No figures yet", label: (a: string, d: string) => `Decisions: ${a} allowed and ${d} refused in the time shown` },
+  filter: { label: "Filters", person: "Person", resource: "Resource", class: "Class", anyClass: "Any class", kind: "Kind", all: "All", terminal: "Terminals", sql: "SQL", clear: "Clear" },
+  hold: "Hold", goOn: "Go on", held: "Held: the wall stands still", live: "Live", connecting: "Connecting", streamEnded: "Not live: the stream has ended",
+  keys: "Keys on the wall", keyList: { arrows: "move between tiles", enter: "open", f: "freeze the terminal or let it go", x: "cut", p: "hold the wall", slash: "filter by person", esc: "leave full screen" },
+  tile: {
+    terminal: "Terminal", sql: "SQL", label: (kind: string, person: string, resource: string) => `${kind} of ${person} on ${resource}`,
+    noTerminal: "No terminal in this connection", quiet: "No statement yet", open: "Open", cut: "Cut", freeze: "Freeze", thaw: "Let go", cancel: "Cancel statement", notLive: "Not shown",
+    ended: "It has ended", record: "Record", since: "since", shown: (n: number, all: number) => `${n} of ${all} shown live`,
+  },
+  rest: { title: (n: number) => `${n} more, not shown live`, show: "Show live", kind: "Kind", state: "State", states: ["still", "busy", "refused lately", "alarm"] },
+  none: "Nobody is at work", noneText: "Terminals and connections to databases appear here as they open.", noMatch: "Nothing fits these filters",
+  web: (n: number) => `${s(n, "session")} in browsers and command lines`,
+  rail: { attention: "Wants somebody", calm: "Nothing needs you right now.", all: "All" },
+  cut: {
+    title: "Cut", what: "What is cut", connection: "This connection", statement: "", session: "The session", person: "The person", device: "The device", resource: "The resource", class: "The class", role: "The role", everything: "Everything",
+    hints: {
+      connection: "Only this one. The person may connect again.", session: "This session and all that rides on it. The person may sign in again.", person: "The account is locked and every session ends.",
+      device: "The device is quarantined; sessions on it end.", resource: "Closed to everybody until it is given back.", class: "Objects of the class and of graver ones, closed to everybody.",
+      role: "Everything is closed to whoever was granted the role.", everything: "All applications, databases and machines, for everybody. The portal stays open for security administrators.",
+    },
+    scope: "It would meet now", sessions: (n: number) => s(n, "session"), people: (n: number) => s(n, "person", "people"), databases: (n: number) => s(n, "SQL connection"), machines: (n: number) => s(n, "SSH connection"),
+    asking: "Counting", nobody: "There is nothing of that name", reason: "Reason", reasonHint: "Goes into the ledger with your name; who is cut may see it.", duration: "For how long",
+    durations: { "0": "Until it is undone", "900": "15 minutes", "3600": "1 hour", "14400": "4 hours", "86400": "1 day" }, onlyStepUp: "Close nothing, ask for a fresh proof",
+    go: "Cut now", goStepUp: "Ask for proof", done: (what: string) => `Cut: ${what}`, confirm: "Type the word CUT to confirm", word: "CUT", look: "See what is cut",
+    name: "Name", names: { session: "Session id", person: "User name", device: "Device", resource: "Resource", class: "Class", role: "Role", everything: "" },
+  },
+  cuts: {
+    title: "Kill switch", lead: "Cuts at all gates at once, in well under a second. Everything here is recorded, and given back with one button.", new: "Cut something", inForce: "Cut now", none: "Nothing is cut", noneText: "What is cut, by a person or by a plan, stands here until it is given back.",
+    history: "What was cut before", what: "What", by: "By", reason: "Why", since: "Since", until: "Until", untilUndone: "until undone", ended: "Given back", undo: "Give back", undoTitle: (what: string) => `Give back: ${what}?`,
+    undoText: "The gates open again at once. A session that was ended stays ended: its person signs in again.", undone: "Given back.", effects: { deny: "Closed", "step-up": "Fresh proof" }, incident: (id: string) => `Incident ${id}`, forSecurity: "Only security administrators cut.",
+  },
+  alarms: {
+    title: "Alarms", lead: "What detections and terminals spoke of, as it happens.", new: "New", all: "All", none: "No new alarms", noneText: "When a detection speaks, it appears here at once.", noneAll: "No alarms yet",
+    what: "Alarm", about: "About", count: "Count", at: "When", incident: "Incident", toIncident: (id: string) => `Incident ${id}`, noIncident: "none", seen: "I have looked", seenBy: (name: string) => `Seen by ${name}`, marked: "Marked as seen.",
+    plan: "Plan", evidence: "Evidence", entry: (n: string) => `Entry ${n}`, watchDown: "The watch does not answer: nothing is being looked for", degraded: "The watch is behind", lag: (text: string) => `${text} behind`, watching: (n: number, events: string) => `${s(n, "detection")} over ${events} events`,
+    modes: { live: "Live", drill: "Drill", test: "Test" }, detection: "Detection", severity: "Severity", first: "First", last: "Last", session: "Session", terminal: "Terminal", banner: (n: number, title: string) => (n === 1 ? title : `${n} new alarms, the gravest: ${title}`), look: "Look",
+  },
+  incidents: {
+    title: "Incidents", lead: "What happened, who leads, what is to be done; until a closing review.", open: "Open an incident", openTitle: "Open an incident", subject: "What happened", severity: "Severity", asDrill: "As a drill", opened: "Opened.",
+    openOnes: "Open", all: "All", none: "No open incidents", noneText: "An alarm opens one, a plan does, or you.", incident: "Incident", state: "State", states: { open: "Open", closed: "Closed", merged: "Merged" }, leader: "Commander", alarms: "Alarms", since: "Opened", drill: "Drill",
+    number: (id: string) => `Incident ${id}`, openedBy: (who: string) => `opened by ${who}`, by: { alarm: "an alarm", root: "root" } as Record<string, string>, mergedInto: "Part of", closedAt: "Closed", review: "Closing review",
+    timeline: "Timeline", evidence: (n: number) => s(n, "entry of the ledger", "entries of the ledger"), entry: (n: string) => `Entry ${n}`, proof: "and its proof",
+    kinds: { opened: "Opened", alarm: "Alarm", evidence: "Evidence", plan: "Plan", role: "Role", comment: "Comment", task: "Task", done: "Done", severity: "Severity", merged: "Merged", closed: "Closed", cut: "Cut" } as Record<string, string>,
+    comment: "Comment", commentHint: "Everybody who works on this incident reads it.", say: "Add", people: "Roles", roles: { commander: "Commander", scribe: "Scribe", liaison: "Liaison" }, nobody: "nobody", change: "Change", roleTitle: (role: string) => `Who is ${role.toLowerCase()}?`, person: "User name",
+    tasks: "Tasks", noTasks: "No tasks", task: "Task", whose: "Whose (user name)", addTask: "Add a task", done: (who: string) => `done by ${who}`, markDone: (text: string) => `Done: ${text}`,
+    plans: "Plans", noPlans: "No plan ran", sessions: "Sessions and recordings", noSessions: "No session is named", record: "Record of the session", recordings: "Recording", cutSession: "Cut", cuts: "Cuts of this incident", notices: "Who was told", noNotices: "Nobody was told yet",
+    attach: "Attach an entry of the ledger", entryNumber: "Number of the entry", attachText: "Why it belongs here", merge: "Merge", mergeTitle: "Part of which incident?", mergeText: "Timeline, tasks and cuts go there; this one ends.", into: "Incident", mergeGo: "Merge",
+    close: "Close", closeTitle: "Close with a review", closeText: "What happened, what was done, what changes.", closed: "Closed.", setSeverity: "Set severity", clocks: "Clocks of reports", older: (n: number) => `Show ${n} earlier`,
+  },
+  plans: {
+    title: "Plans", lead: "What is done when something happens: by itself within a second, or by people with a clock.", none: "No plans", plan: "Plan", mode: "Runs", steps: "Steps", drilled: "Last drilled", ran: "Last run", never: "never", due: "Drill it",
+    modes: { automatic: "by itself", confirm: "when confirmed", manual: "by hand" }, atWork: "At work now", nothingRuns: "No plan is at work.", runs: "Runs", noRuns: "It has not run yet", all: "Back to all plans",
+    dryRun: "Dry run", drill: "Drill", run: "Run", edit: "Edit", dryTitle: (name: string) => `Dry run of ${name}`, dryText: "Nothing is done. This is what each step would meet now.", drillTitle: (name: string) => `Drill ${name}`, drillText: "The same steps at the same time; nothing is cut. Everybody who is told sees that it is a drill.",
+    runTitle: (name: string) => `Run ${name}`, runText: "It begins at once.", about: "What it is about", fields: { person: "Person", session: "Session", device: "Device", resource: "Resource", class: "Class" }, reason: "Reason", would: "It would meet", started: "Begun.", look: "Look",
+    doWords: { cut: "Cut", lock_person: "Lock the person", quarantine_device: "Quarantine the device", deny: "Close", require_step_up: "Ask for a fresh proof", notify: "Tell", assign: "Assign a role", task: "Task", wait: "Wait", collect_evidence: "Collect evidence", open_incident: "Open an incident", run: "Run a command", webhook: "Call a webhook" } as Record<string, string>,
+    confirms: "a person confirms", runStates: { waiting: "Waits for you", running: "At work", done: "Done", failed: "Failed", stopped: "Stopped" }, stepStates: { pending: "Not yet", waiting: "Waits for a person", running: "At work", done: "Done", failed: "Failed", skipped: "Left out" },
+    confirm: "Confirm", confirmRun: "Let it run", stop: "Stop", stopTitle: "Stop this run?", stopText: "No further step begins.", undo: "Give back what it has cut", stopped: "Stopped.", confirmed: "Confirmed.", report: "Report", reportOf: (plan: string) => `Run of ${plan}`, drillOf: (plan: string) => `Drill of ${plan}`,
+    firstCut: "From the start to the first cut", firstWouldCut: "From the start to the first cut that would have been", took: "took", after: "after", by: "by", startedAt: "Begun", endedAt: "Ended", why: "Why", target: "About", incident: "Incident", progress: (done: number, all: number) => `${done} of ${all} steps`,
+    editTitle: (name: string) => `Edit ${name}`, editLead: "A plan of yours with the same name takes the place of the one that comes with the program. It counts from when it is applied.", builtIn: "Comes with the program; applying makes it yours.", newPlan: "New plan", newName: "Name", newNameBad: "Small letters, digits and hyphens; not one that is there.", make: "Begin", editLater: "Plans are edited by security administrators.",
+  },
+};

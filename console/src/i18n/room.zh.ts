@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// 监看室：实时墙、告警、事件、预案、切断开关。
+import type { roomEn } from "./room.en";
+
+export const roomZh: typeof roomEn = {
+  title: "监看室", tabs: { wall: "实时墙", alarms: "告警", incidents: "事件处置", plans: "预案", cuts: "切断开关" },
+  lead: "当前正在进行的一切，随记录实时显示。终端被监看时，当事人会收到提示。",
+  wallMode: "全屏", leaveWall: "退出全屏", kill: "切断开关",
+  counters: { alarms: "新告警", incidents: "未结事件", runs: "执行中的预案", cuts: "当前已切断", sessions: "在线会话", terminals: "终端", connections: "数据库连接", waiting: (n) => `${n} 项等您确认` },
+  rates: { title: "判定", allowed: "允许", denied: "拒绝", perSecond: "每秒，最近十分钟", none: "暂无数据", label: (a, d) => `判定：所示时段内允许 ${a} 次，拒绝 ${d} 次` },
+  filter: { label: "筛选", person: "人员", resource: "资源", class: "数据级别", anyClass: "全部级别", kind: "类型", all: "全部", terminal: "终端", sql: "SQL", clear: "清除" },
+  hold: "暂停画面", goOn: "继续", held: "画面已暂停", live: "实时", connecting: "正在连接", streamEnded: "未实时：数据流已结束",
+  keys: "实时墙快捷键", keyList: { arrows: "在格子间移动", enter: "打开", f: "冻结或放行终端", x: "切断", p: "暂停画面", slash: "按人员筛选", esc: "退出全屏" },
+  tile: {
+    terminal: "终端", sql: "SQL", label: (kind, person, resource) => `${person} 在 ${resource} 上的${kind}`,
+    noTerminal: "此连接中没有终端", quiet: "尚无语句", open: "打开", cut: "切断", freeze: "冻结", thaw: "放行", cancel: "取消语句", notLive: "未显示",
+    ended: "已结束", record: "记录", since: "开始于", shown: (n, all) => `实时显示 ${n} / ${all}`,
+  },
+  rest: { title: (n) => `另有 ${n} 个未实时显示`, show: "实时显示", kind: "类型", state: "状态", states: ["空闲", "活动中", "近期被拒", "告警"] },
+  none: "当前无人在操作", noneText: "终端和数据库连接建立后会显示在这里。", noMatch: "没有符合筛选条件的内容",
+  web: (n) => `浏览器和命令行中有 ${n} 个会话`,
+  rail: { attention: "需要处理", calm: "目前没有需要您处理的事项。", all: "全部" },
+  cut: {
+    title: "切断", what: "切断对象", connection: "此连接", statement: "", session: "此会话", person: "此人", device: "此设备", resource: "此资源", class: "此级别", role: "此角色", everything: "全部",
+    hints: {
+      connection: "仅此连接。当事人可再次连接。", session: "此会话及其承载的一切。当事人可重新登录。", person: "锁定账号并结束其所有会话。",
+      device: "隔离设备并结束其上的会话。", resource: "对所有人关闭，直到恢复。", class: "此级别及更高级别的对象，对所有人关闭。",
+      role: "对所有被授予此角色的人关闭一切。", everything: "所有应用、数据库和主机，对所有人关闭。门户仍对安全管理员开放。",
+    },
+    scope: "当前将影响", sessions: (n) => `${n} 个会话`, people: (n) => `${n} 人`, databases: (n) => `${n} 个数据库连接`, machines: (n) => `${n} 个 SSH 连接`,
+    asking: "正在统计", nobody: "没有此名称的对象", reason: "原因", reasonHint: "连同您的姓名写入账本；被切断的人可能会看到。", duration: "持续多久",
+    durations: { "0": "直到撤销", "900": "15 分钟", "3600": "1 小时", "14400": "4 小时", "86400": "1 天" }, onlyStepUp: "不关闭，只要求重新验证身份",
+    go: "立即切断", goStepUp: "要求验证", done: (what) => `已切断：${what}`, confirm: "请输入“切断”以确认", word: "切断", look: "查看已切断的内容",
+    name: "名称", names: { session: "会话编号", person: "用户名", device: "设备", resource: "资源", class: "级别", role: "角色", everything: "" },
+  },
+  cuts: {
+    title: "切断开关", lead: "在所有网关同时切断，远低于一秒。一切操作都会被记录，并可一键恢复。", new: "切断", inForce: "当前已切断", none: "没有被切断的内容", noneText: "由人员或预案切断的内容会列在这里，直到恢复。",
+    history: "以往的切断", what: "对象", by: "操作人", reason: "原因", since: "开始于", until: "截止", untilUndone: "直到撤销", ended: "恢复于", undo: "恢复", undoTitle: (what) => `恢复：${what}？`,
+    undoText: "网关立即重新开放。已结束的会话不会恢复，当事人需重新登录。", undone: "已恢复。", effects: { deny: "已关闭", "step-up": "须重新验证" }, incident: (id) => `事件 ${id}`, forSecurity: "仅安全管理员可以切断。",
+  },
+  alarms: {
+    title: "告警", lead: "检测规则和终端发现的异常，实时显示。", new: "新告警", all: "全部", none: "没有新告警", noneText: "检测规则触发后会立即显示在这里。", noneAll: "尚无告警",
+    what: "告警", about: "对象", count: "次数", at: "时间", incident: "事件", toIncident: (id) => `事件 ${id}`, noIncident: "无", seen: "已查看", seenBy: (name) => `${name} 已查看`, marked: "已标记为查看。",
+    plan: "预案", evidence: "证据", entry: (n) => `条目 ${n}`, watchDown: "监测进程没有响应：当前没有进行检测", degraded: "监测进程滞后", lag: (text) => `滞后 ${text}`, watching: (n, events) => `${n} 条检测规则，已检查 ${events} 个事件`,
+    modes: { live: "实际", drill: "演练", test: "测试" }, detection: "检测规则", severity: "严重程度", first: "最早", last: "最近", session: "会话", terminal: "终端", banner: (n, title) => (n === 1 ? title : `${n} 条新告警，最严重的是：${title}`), look: "查看",
+  },
+  incidents: {
+    title: "事件处置", lead: "发生了什么、谁负责、要做什么；直到结案复盘。", open: "新建事件", openTitle: "新建事件", subject: "发生了什么", severity: "严重程度", asDrill: "作为演练", opened: "已建立。",
+    openOnes: "未结", all: "全部", none: "没有未结事件", noneText: "告警、预案或您都可以建立事件。", incident: "事件", state: "状态", states: { open: "处置中", closed: "已结案", merged: "已合并" }, leader: "指挥", alarms: "告警", since: "建立于", drill: "演练",
+    number: (id) => `事件 ${id}`, openedBy: (who) => `由${who}建立`, by: { alarm: "告警", root: " root " }, mergedInto: "并入", closedAt: "结案于", review: "结案复盘",
+    timeline: "时间线", evidence: (n) => `${n} 个账本条目`, entry: (n) => `条目 ${n}`, proof: "及其证明",
+    kinds: { opened: "建立", alarm: "告警", evidence: "证据", plan: "预案", role: "角色", comment: "评论", task: "任务", done: "完成", severity: "严重程度", merged: "合并", closed: "结案", cut: "切断" },
+    comment: "评论", commentHint: "参与此事件处置的人都会看到。", say: "添加", people: "角色", roles: { commander: "指挥", scribe: "记录", liaison: "联络" }, nobody: "无人", change: "更换", roleTitle: (role) => `由谁担任${role}？`, person: "用户名",
+    tasks: "任务", noTasks: "没有任务", task: "任务", whose: "负责人（用户名）", addTask: "添加任务", done: (who) => `${who} 已完成`, markDone: (text) => `完成：${text}`,
+    plans: "预案", noPlans: "没有预案执行过", sessions: "相关会话与录像", noSessions: "未涉及会话", record: "会话记录", recordings: "录像", cutSession: "切断", cuts: "此事件的切断", notices: "通知情况", noNotices: "尚未通知任何人",
+    attach: "附上账本条目", entryNumber: "条目编号", attachText: "关联原因", merge: "合并", mergeTitle: "并入哪个事件？", mergeText: "时间线、任务和切断都转到该事件，本事件随之结束。", into: "事件", mergeGo: "合并",
+    close: "结案", closeTitle: "结案并复盘", closeText: "发生了什么、做了什么、要改进什么。", closed: "已结案。", setSeverity: "设置严重程度", clocks: "报告时限", older: (n) => `显示更早的 ${n} 条`,
+  },
+  plans: {
+    title: "预案", lead: "出事时做什么：机器能做的一秒之内自动完成，需要人做的有名有时限。", none: "没有预案", plan: "预案", mode: "执行方式", steps: "步骤", drilled: "上次演练", ran: "上次执行", never: "从未", due: "应演练",
+    modes: { automatic: "自动", confirm: "确认后", manual: "人工" }, atWork: "正在执行", nothingRuns: "没有预案在执行。", runs: "执行记录", noRuns: "尚未执行过", all: "返回全部预案",
+    dryRun: "试算", drill: "演练", run: "执行", edit: "编辑", dryTitle: (name) => `试算：${name}`, dryText: "不执行任何操作。以下是每一步此刻将影响的内容。", drillTitle: (name) => `演练：${name}`, drillText: "步骤与时间同实际一致，但不切断任何内容。所有被通知的人都会看到这是演练。",
+    runTitle: (name) => `执行：${name}`, runText: "立即开始。", about: "针对", fields: { person: "人员", session: "会话", device: "设备", resource: "资源", class: "级别" }, reason: "原因", would: "将影响", started: "已开始。", look: "查看",
+    doWords: { cut: "切断", lock_person: "锁定人员", quarantine_device: "隔离设备", deny: "关闭", require_step_up: "要求重新验证", notify: "通知", assign: "指派角色", task: "任务", wait: "等待", collect_evidence: "收集证据", open_incident: "建立事件", run: "运行命令", webhook: "调用 Webhook" },
+    confirms: "需人员确认", runStates: { waiting: "等待确认", running: "执行中", done: "已完成", failed: "失败", stopped: "已停止" }, stepStates: { pending: "未开始", waiting: "等待人员", running: "执行中", done: "完成", failed: "失败", skipped: "略过" },
+    confirm: "确认", confirmRun: "允许执行", stop: "停止", stopTitle: "停止此次执行？", stopText: "不再开始新的步骤。", undo: "恢复其切断的内容", stopped: "已停止。", confirmed: "已确认。", report: "报告", reportOf: (plan) => `预案执行：${plan}`, drillOf: (plan) => `预案演练：${plan}`,
+    firstCut: "从开始到首次切断", firstWouldCut: "从开始到（本应的）首次切断", took: "耗时", after: "起始", by: "操作人", startedAt: "开始于", endedAt: "结束于", why: "原因", target: "针对", incident: "事件", progress: (done, all) => `${done} / ${all} 步`,
+    editTitle: (name) => `编辑：${name}`, editLead: "您的同名预案会取代随程序提供的预案，自应用时起生效。", builtIn: "随程序提供；应用后成为您自己的预案。", newPlan: "新建预案", newName: "名称", newNameBad: "小写字母、数字、短横线；且未被使用。", make: "开始", editLater: "预案由安全管理员编辑。",
+  },
+};

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// An incident's timeline: who did what, oldest first; entries of the ledger one after another are one line.
+import { useState } from "preact/hooks";
+import type { Schema } from "../../api/client";
+import { t } from "../../i18n";
+import { isAdmin } from "../../lib/state";
+import { Button } from "../../ui/basic";
+import { Icon, type IconName } from "../../ui/icon";
+import { Time } from "../../ui/time";
+
+export type Note = Schema["WholeIncident"]["timeline"][number];
+const ICONS: Record<string, IconName> = {
+  opened: "plus", alarm: "alert", evidence: "ledger", plan: "play", role: "user", comment: "edit", task: "hand", done: "check", severity: "overview", merged: "link", closed: "lock", cut: "close",
+};
+const SHOWN = 60;
+
+interface Line { note: Note; more: Note[] }
+
+/* Evidence that one thing brought along is shown together. */
+function linesOf(notes: readonly Note[]): Line[] {
+  const lines: Line[] = [];
+  for (const note of notes) {
+    const last = lines.at(-1);
+    if (note.kind === "evidence" && !note.text && last?.note.kind === "evidence" && last.note.by === note.by) last.more.push(note);
+    else lines.push({ note, more: [] });
+  }
+  return lines;
+}
+
+function Entry({ note }: { note: Note }) {
+  const words = t().room.incidents;
+  if (!note.entry) return null;
+  return isAdmin("audit") ? <a href={`/admin/ledger/${note.entry}`}>{words.entry(note.entry)}</a> : <span>{words.entry(note.entry)}</span>;
+}
+
+function Evidence({ line }: { line: Line }) {
+  const all = [line.note, ...line.more];
+  const entries = (
+    <ul class="entry-list">
+      {all.map((n) => <li key={n.number}><Entry note={n} /> {n.reference && <code class="plain">{n.reference}</code>} {n.session && <a href={`/admin/sessions/${n.session}`}>{t().watch.toSession}</a>}</li>)}
+    </ul>
+  );
+  if (all.length === 1) return entries;
+  return <details><summary>{t().room.incidents.evidence(all.length)}</summary>{entries}</details>;
+}
+
+export function Timeline({ notes }: { notes: readonly Note[] }) {
+  const words = t().room.incidents;
+  const [whole, setWhole] = useState(false);
+  const lines = linesOf(notes);
+  const hidden = whole ? 0 : Math.max(0, lines.length - SHOWN);
+  return (
+    <>
+      {hidden > 0 && <Button small tone="quiet" onClick={() => setWhole(true)}>{words.older(hidden)}</Button>}
+      <ol class="timeline">
+        {lines.slice(hidden).map((line) => {
+          const { note } = line;
+          const person = note.by && !["alarm", "evidence", "plan"].includes(note.kind);
+          return (
+            <li key={note.number} class={`note-${note.kind}`}>
+              <span class="timeline-icon"><Icon name={ICONS[note.kind] ?? "info"} size={14} /></span>
+              <div>
+                <p class="timeline-head"><b>{words.kinds[note.kind] ?? note.kind}</b>{note.by && (person ? <span>{note.by}</span> : <code class="plain">{note.by}</code>)}<Time at={note.at} /></p>
+                {note.text && <p class="lines">{note.text}</p>}
+                {note.kind === "evidence" ? <Evidence line={line} /> : note.entry && <p><Entry note={note} /></p>}
+              </div>
+            </li>
+          );
+        })}
+      </ol>
+    </>
+  );
+}

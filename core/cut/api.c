@@ -117,7 +117,7 @@ static void answer_cut(sp_request *req, const sp_cut_order *order, const sp_cut_
 {
     sp_core *core = sp_request_core(req);
     uint64_t id = 0;
-    sp_err err = sp_cut_now(core, order, &id);
+    sp_err err = sp_cut_now(core, order, &id, NULL);
     if (err.code == SP_EUNSUPPORTED) {
         sp_answer_invalid(req, "kind",
                           "a session, person or device is cut without an end; a step-up is asked "
@@ -186,6 +186,14 @@ static void go_undo(sp_request *req, void *data)
     }
 }
 
+/* Nobody lets himself or a device of his own in again. */
+static bool is_own(sp_request *req, const sp_cut_row *row)
+{
+    uint32_t person = sp_request_person(req);
+    return person != 0 && row->number == person &&
+           (row->kind == SP_CUT_PERSON || row->kind == SP_CUT_DEVICE);
+}
+
 static void post_undo(sp_request *req)
 {
     undoing *u = NULL;
@@ -207,6 +215,12 @@ static void post_undo(sp_request *req)
     }
     if (row.ended_unix_s != 0) {
         sp_answer_problem(req, 409, "conflict", "It has ended already, or it cannot be undone.");
+        return;
+    }
+    if (is_own(req, &row)) {
+        sp_answer_problem(req, 409, "conflict",
+                          "Nobody undoes a cut of himself or of a device of his own. Ask another "
+                          "administrator.");
         return;
     }
     auto_buf sp_buf detail = sp_buf_make(DETAIL_BYTES);

@@ -6,6 +6,7 @@
 #include "core/devices/devices.h"
 #include "core/http/sse.h"
 #include "core/identity/identity.h"
+#include "core/identity/people.h"
 #include "core/ledger_client.h"
 #include "core/sessions/sessions.h"
 #include "infra/proc/clock.h"
@@ -84,8 +85,8 @@ static sp_err quarantine(sp_core *core, const sp_cut_order *order)
                                  .by_name = order->by_name,
                                  .why = order->reason};
     TRY(sp_device_get(core->store, order->target.id, &arena, &device));
-    if (device.state != SP_DEVICE_ACTIVE && device.state != SP_DEVICE_PENDING) {
-        return sp_fail(SP_ECONFLICT);
+    if (device.state != SP_DEVICE_ACTIVE) {
+        return sp_fail(SP_ECONFLICT); /* undoing would approve one that nobody has approved */
     }
     return sp_devices_fall(core, &device, &fall);
 }
@@ -114,14 +115,41 @@ static bool is_possible(const sp_cut_order *order)
            (order->for_s == 0 || has_table);
 }
 
-sp_err sp_cut_now(sp_core *core, const sp_cut_order *order, uint64_t *ret_id)
+/* Somebody may have let the person or device in again meanwhile, by the other way. */
+static sp_err take_again(sp_core *core, const sp_cut_order *order)
 {
+    if (order->effect == SP_CUT_DENY && order->target.kind == SP_CUT_PERSON) {
+        return sp_identity_lock(core, order->target.number);
+    }
+    if (order->target.kind == SP_CUT_DEVICE) {
+        sp_err err = quarantine(core, order);
+        return err.code == SP_ECONFLICT ? sp_ok() : err;
+    }
+    return sp_ok();
+}
+
+static bool is_locked(sp_core *core, const sp_cut_target *target)
+{
+    sp_person person;
+    return target->kind == SP_CUT_PERSON &&
+           !sp_failed(sp_people_get(core->store, target->number, &person)) &&
+           person.state == SP_PERSON_LOCKED;
+}
+
+sp_err sp_cut_now(sp_core *core, const sp_cut_order *order, uint64_t *ret_id, bool *ret_own)
+{
+    bool own = false;
     if (!is_possible(order)) {
         return sp_fail(SP_EUNSUPPORTED);
     }
-    if (order->target.kind != SP_CUT_SESSION &&
-        !sp_failed(sp_cut_row_same(core->store, order, ret_id))) {
-        return sp_ok();
+    uint64_t until_unix_s = order->for_s == 0 ? 0 : now_s() + order->for_s;
+    bool same = order->target.kind != SP_CUT_SESSION &&
+                !sp_failed(sp_cut_row_same(core->store, order, until_unix_s, ret_id, &own));
+    if (ret_own != NULL) {
+        *ret_own = !same || own;
+    }
+    if (same) {
+        return take_again(core, order);
     }
     sp_cut_row row = {.kind = (uint8_t)order->target.kind,
                       .effect = (uint8_t)order->effect,
@@ -129,11 +157,12 @@ sp_err sp_cut_now(sp_core *core, const sp_cut_order *order, uint64_t *ret_id)
                       .number = order->target.number,
                       .class_level = order->target.class_level,
                       .since_unix_s = now_s(),
+                      .until_unix_s = until_unix_s,
                       .incident = order->incident,
+                      .was_locked = is_locked(core, &order->target),
                       .name = sp_span_cstr(order->target.name),
                       .reason = order->reason,
                       .by_name = order->by_name};
-    row.until_unix_s = order->for_s == 0 ? 0 : row.since_unix_s + order->for_s;
     if (row.kind == SP_CUT_SESSION) {
         row.ended_unix_s = row.since_unix_s; /* a session ends for good */
     }
@@ -159,6 +188,9 @@ static sp_err give(sp_core *core, const sp_cut_row *row, sp_span by_name, sp_spa
         sp_cuts_remove(sp_live_cuts(&core->live), row->id);
         sp_state_again(core);
         return sp_ok();
+    }
+    if (row->kind == SP_CUT_PERSON && row->was_locked) {
+        return sp_ok(); /* for another reason, which still stands */
     }
     return row->kind == SP_CUT_PERSON ? sp_identity_unlock(core, row->number)
                                       : sp_devices_release(core, row->target, by_name, why);

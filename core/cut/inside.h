@@ -24,6 +24,7 @@ typedef struct {
     uint8_t kind;
     uint8_t effect;
     uint8_t class_level;
+    bool was_locked; /* the person, before: undoing does not let him in */
     sp_span name;
     sp_span reason;
     sp_span by_name;
@@ -37,8 +38,10 @@ SP_MUST sp_err sp_cut_rows_start(sp_store *store);
 SP_MUST sp_err sp_cut_row_next(sp_store *store, uint64_t *ret_id);
 SP_MUST sp_err sp_cut_row_add(sp_store *store, const sp_cut_row *row);
 SP_MUST sp_err sp_cut_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_cut_row *ret_row);
-/* The one in force for the same thing, SP_ENOTFOUND. */
-SP_MUST sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t *ret_id);
+/* One in force for the same thing and at least as long; *ret_own: made by this very order before a
+ * restart. SP_ENOTFOUND. */
+SP_MUST sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t until_unix_s,
+                               uint64_t *ret_id, bool *ret_own);
 /* SP_ENOTFOUND: it has ended already. */
 SP_MUST sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by,
                               sp_span why);

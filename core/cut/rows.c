@@ -12,11 +12,12 @@ static const char *const migrations[] = {
     " incident BIGINT NOT NULL, name TEXT NOT NULL, reason TEXT NOT NULL, by_name TEXT NOT NULL,"
     " ended_by TEXT NOT NULL, ended_why TEXT NOT NULL);"
     "CREATE INDEX cut_ended ON cut (ended)",
+    "ALTER TABLE cut ADD COLUMN was_locked BIGINT NOT NULL DEFAULT 0",
 };
 
 #define CUT_COLUMNS                                                                                \
     "id, kind, effect, target, number, class_level, since, until, ended, incident, name, reason, " \
-    "by_name, ended_by, ended_why"
+    "by_name, ended_by, ended_why, was_locked"
 
 sp_err sp_cut_rows_start(sp_store *store)
 {
@@ -38,7 +39,7 @@ sp_err sp_cut_row_add(sp_store *store, const sp_cut_row *row)
     TRY(txn.err);
     auto_query sp_query q =
         sp_query_of(store, "INSERT INTO cut (" CUT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7,"
-                           " $8, $9, $10, $11, $12, $13, $14, $15)");
+                           " $8, $9, $10, $11, $12, $13, $14, $15, $16)");
     sp_bind_u64(&q, row->id);
     sp_bind_u64(&q, row->kind);
     sp_bind_u64(&q, row->effect);
@@ -54,6 +55,7 @@ sp_err sp_cut_row_add(sp_store *store, const sp_cut_row *row)
     sp_bind_text(&q, row->by_name);
     sp_bind_text(&q, row->ended_by);
     sp_bind_text(&q, row->ended_why);
+    sp_bind_u64(&q, row->was_locked ? 1 : 0);
     TRY(sp_query_finish(&q));
     return sp_txn_commit(&txn);
 }
@@ -76,6 +78,7 @@ static sp_cut_row read_row(sp_query *q)
     row.by_name = sp_col_text(q);
     row.ended_by = sp_col_text(q);
     row.ended_why = sp_col_text(q);
+    row.was_locked = sp_col_u64(q) == 1;
     return row;
 }
 
@@ -96,18 +99,27 @@ sp_err sp_cut_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_cut_row 
     return sp_query_finish(&q);
 }
 
-sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t *ret_id)
+sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t until_unix_s,
+                       uint64_t *ret_id, bool *ret_own)
 {
     auto_query sp_query q = sp_query_of(
-        store, "SELECT id FROM cut WHERE ended = 0 AND kind = $1 AND effect = $2 AND target = $3 "
-               "AND number = $4 AND name = $5");
+        store, "SELECT id, own FROM (SELECT id, until, since >= $1 AND $1 > 0 AND by_name = $2 AND"
+               " reason = $3 AND incident = $4 AS own FROM cut WHERE ended = 0 AND kind = $5 AND"
+               " effect = $6 AND target = $7 AND number = $8 AND name = $9) AS cuts WHERE own OR"
+               " until = 0 OR (until >= $10 AND $10 > 0) ORDER BY own DESC, id LIMIT 1");
+    sp_bind_u64(&q, order->began_unix_s);
+    sp_bind_text(&q, order->by_name);
+    sp_bind_text(&q, order->reason);
+    sp_bind_u64(&q, order->incident);
     sp_bind_u64(&q, order->target.kind);
     sp_bind_u64(&q, order->effect);
     sp_bind_bits(&q, order->target.id);
     sp_bind_u64(&q, order->target.number);
     sp_bind_text(&q, sp_span_cstr(order->target.name));
+    sp_bind_u64(&q, until_unix_s);
     bool found = sp_query_row(&q);
     *ret_id = found ? sp_col_u64(&q) : 0;
+    *ret_own = found && sp_col_u64(&q) == 1;
     TRY(sp_query_finish(&q));
     return found ? sp_ok() : sp_fail(SP_ENOTFOUND);
 }

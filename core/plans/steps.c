@@ -80,8 +80,14 @@ static sp_err do_cut(sp_core *core, const sp_run *run, sp_run_step *step, sp_buf
                                 .for_s = step->is.for_s,
                                 .reason = sp_buf_borrow(&reason),
                                 .by_name = sp_buf_borrow(&by),
-                                .incident = run->incident};
-    sp_err err = sp_cut_now(core, &order, &step->cut);
+                                .incident = run->incident,
+                                .began_unix_s = step->began_us / 1000000};
+    bool own = false;
+    sp_err err = sp_cut_now(core, &order, &step->cut, &own);
+    if (!own) {
+        step->cut = 0; /* another order's: not this run's to give back */
+        sp_buf_text(note, ", as it was already");
+    }
     if (sp_failed(err)) {
         sp_buf_reset(note);
         sp_buf_fmt(note, "%s %s could not be cut: %s", sp_cut_kind_word(target.kind), target.name,

@@ -38,11 +38,27 @@ static uint32_t count_of(const sp_cuts *cuts)
     return count > SP_CUTS_MAX ? SP_CUTS_MAX : count;
 }
 
+static bool asks_person(const sp_cut *cut)
+{
+    return cut->kind == SP_CUT_PERSON && cut->effect == SP_CUT_STEP_UP;
+}
+
+/* Whoever provokes alarms about many people must not fill the table. */
+static bool is_room(const sp_cuts *cuts, uint32_t count, const sp_cut *cut)
+{
+    uint32_t step_ups = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        step_ups += asks_person(&cuts->rows[i]) ? 1 : 0;
+    }
+    bool is_last = cut->kind == SP_CUT_EVERYTHING && cut->effect == SP_CUT_DENY;
+    return count < (is_last ? SP_CUTS_MAX : SP_CUTS_MAX - 1) &&
+           (!asks_person(cut) || step_ups < SP_CUTS_STEP_UPS_MAX);
+}
+
 sp_err sp_cuts_put(sp_cuts *cuts, const sp_cut *cut)
 {
     uint32_t count = count_of(cuts);
-    bool is_last = cut->kind == SP_CUT_EVERYTHING && cut->effect == SP_CUT_DENY;
-    if (count >= (is_last ? SP_CUTS_MAX : SP_CUTS_MAX - 1)) {
+    if (!is_room(cuts, count, cut)) {
         return sp_fail(SP_ELIMIT);
     }
     write_begin(cuts);

@@ -40,7 +40,10 @@ typedef struct {
     char name[SP_NAME_MAX_BYTES + 1];
 } sp_cut;
 
-enum { SP_CUTS_MAX = 32 };
+enum {
+    SP_CUTS_MAX = 32,
+    SP_CUTS_STEP_UPS_MAX = 16 /* of people: what plans ask of many leaves room for what closes */
+};
 
 typedef struct sp_cuts {
     _Atomic uint32_t count; /* the one word */
@@ -49,7 +52,8 @@ typedef struct sp_cuts {
 } sp_cuts;
 
 /* ---- core ---- */
-/* SP_ELIMIT: all rows are taken; the last one is kept for `everything`. */
+/* SP_ELIMIT: all rows are taken; the last one is kept for `everything`, and half of them for what
+ * is no step-up of a person. */
 SP_MUST sp_err sp_cuts_put(sp_cuts *cuts, const sp_cut *cut);
 /* False when there is none of that id. */
 bool sp_cuts_remove(sp_cuts *cuts, uint64_t id);

@@ -260,6 +260,49 @@ def test_a_session_ends_for_good(whole):
     assert works(whole, "ann") == ALL
 
 
+def test_a_longer_cut_is_not_the_shorter_one_that_is_there(whole):
+    short = cut(whole, "resource", "notes", for_s=1)
+    made = cut(whole, "resource", "notes")
+    assert made["id"] != short["id"] and made["until_at"] is None
+    wait_for("the end of the short one", 5, lambda: len(whole.sam.get("/cuts")["items"]) == 1)
+    assert whole.web_status("ann").status == 403
+
+
+def person_state(whole, name):
+    return next(p for p in whole.olga.get("/admin/people?limit=200")["items"] if p["name"] == name)
+
+
+def test_who_was_let_in_by_another_way_is_cut_again(whole):
+    whole.person("eve")
+    made = cut(whole, "person", "eve")
+    eve = person_state(whole, "eve")
+    assert eve["state"] == "disabled"
+    whole.olga.post(f"/admin/people/{eve['id']}/enable", {})
+    assert person_state(whole, "eve")["state"] == "active"
+    assert cut(whole, "person", "eve")["id"] == made["id"]
+    assert person_state(whole, "eve")["state"] == "disabled", "the kill switch said that it cut"
+
+
+def test_undoing_gives_back_no_more_than_was_cut(whole):
+    whole.person("max")
+    max_id = person_state(whole, "max")["id"]
+    whole.olga.post(f"/admin/people/{max_id}/disable", {"why": "he has left"})
+    made = cut(whole, "person", "max")
+    undo(whole, made)
+    assert person_state(whole, "max")["state"] == "disabled", "he has left still"
+
+
+def test_nobody_undoes_a_cut_of_himself(whole):
+    words = ("kill", "person", "sam", "--step-up", "--reason", "odd", "--json", "-c", whole.office.config)
+    made = json.loads(whole.office.cli(*words).stdout)
+    time.sleep(1.1)
+    whole.sam.step_up()
+    with pytest.raises(Refused) as refused:
+        undo(whole, made)
+    assert refused.value.status == 409
+    whole.office.cli("kill", "undo", made["id"], "--reason", "it was he", "-c", whole.office.config)
+
+
 def test_it_goes_through_while_core_is_busy(whole):
     """Many ask core for its dearest lists without a pause; the kill switch is not kept waiting."""
     stop = threading.Event()

@@ -166,6 +166,17 @@ def test_a_step_that_fails_gives_back_what_was_cut(whole):
     assert not cuts(whole)
 
 
+def test_a_run_gives_back_only_what_it_cut_itself(whole):
+    whole.fresh()
+    mine = whole.sam.post("/cuts", {"kind": "resource", "name": "orders-db", "reason": "until we know"})
+    run = whole.sam.post("/plans/goes-back/run", {"reason": "nobody is named"})
+    assert run["state"] == "failed"
+    close = next(s for s in run["steps"] if s["name"] == "close")
+    assert close["state"] == "done" and close["cut"] is None and "already" in close["note"]
+    assert [c["id"] for c in cuts(whole)] == [mine["id"]]
+    whole.sam.post(f"/cuts/{mine['id']}/undo", {"reason": "over"})
+
+
 def test_who_may_not_and_what_is_not_there(whole):
     whole.fresh()
     for person in (whole.person("ann"), whole.olga, whole.person("lea")):

@@ -176,6 +176,24 @@ static void words_are_read_back(void **state)
     assert_string_equal(sp_cut_kind_word(SP_CUT_KIND_COUNT), "?");
 }
 
+/* Plans ask many people for a step-up; whoever provokes that must not fill the table. */
+static void test_step_ups_leave_room(void **state)
+{
+    (void)state;
+    sp_cuts cuts = {.count = 0};
+    for (uint64_t i = 1; i <= SP_CUTS_STEP_UPS_MAX; i++) {
+        const sp_cut one = {
+            .id = i, .kind = SP_CUT_PERSON, .effect = SP_CUT_STEP_UP, .number = (uint32_t)i};
+        assert_ok(sp_cuts_put(&cuts, &one));
+    }
+    const sp_cut more = {.id = 90, .kind = SP_CUT_PERSON, .effect = SP_CUT_STEP_UP, .number = 90};
+    assert_int_equal(sp_cuts_put(&cuts, &more).code, SP_ELIMIT);
+    const sp_cut closes = {.id = 91, .kind = SP_CUT_RESOURCE, .name = "books"};
+    assert_ok(sp_cuts_put(&cuts, &closes));
+    assert_true(sp_cuts_remove(&cuts, 1));
+    assert_ok(sp_cuts_put(&cuts, &more));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +204,7 @@ int main(void)
         cmocka_unit_test(the_last_row_is_for_everything),
         cmocka_unit_test(a_reader_without_a_quiet_moment_denies),
         cmocka_unit_test(words_are_read_back),
+        cmocka_unit_test(test_step_ups_leave_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

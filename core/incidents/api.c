@@ -218,12 +218,14 @@ static void post_incident(sp_request *req)
 
 typedef struct change change;
 struct change {
-    uint64_t id;
-    sp_incident incident;
+    uint64_t id;          /* whose note it is, and what is answered */
+    sp_incident incident; /* read again when it is applied: others change it as well */
     const char *method;
     sp_incident_note note;
     uint64_t number; /* of a task; another incident */
     sp_span whose;
+    sp_rota_role role;
+    uint8_t severity;
     sp_err (*apply)(sp_core *core, change *c);
 };
 
@@ -232,10 +234,15 @@ static uint64_t now_s(void)
     return sp_now_unix_us() / 1000000;
 }
 
-static sp_err apply_all(sp_core *core, change *c)
+static sp_err apply_all(sp_request *req, change *c)
 {
+    sp_core *core = sp_request_core(req);
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
+    TRY(sp_incident_row_get(core->store, sp_request_arena(req), c->incident.id, &c->incident));
+    if (c->incident.state != SP_INCIDENT_OPEN || !may_change(req, &c->incident)) {
+        return sp_fail(SP_ECONFLICT);
+    }
     if (c->apply != NULL) {
         TRY(c->apply(core, c));
     }
@@ -247,7 +254,7 @@ static void go_change(sp_request *req, void *data)
 {
     change *c = data;
     sp_core *core = sp_request_core(req);
-    sp_err err = apply_all(core, c);
+    sp_err err = apply_all(req, c);
     sp_incident_changed(core);
     if (err.code == SP_ENOTFOUND) {
         sp_answer_problem(req, 404, "not_found", "There is no such task that is still to be done.");
@@ -341,8 +348,9 @@ static void post_done(sp_request *req)
     record(req, c);
 }
 
-static sp_err apply_put(sp_core *core, change *c)
+static sp_err apply_role(sp_core *core, change *c)
 {
+    c->incident.holders[c->role] = c->whose;
     return sp_incident_row_put(core->store, &c->incident);
 }
 
@@ -350,7 +358,6 @@ static void post_role(sp_request *req)
 {
     change *c = change_of(req, "role");
     sp_span role = SP_SPAN_EMPTY;
-    sp_rota_role which = SP_ROTA_COUNT;
     sp_person person;
     if (c == NULL) {
         return;
@@ -360,7 +367,7 @@ static void post_role(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
         return;
     }
-    if (!sp_rota_role_of(role, &which)) {
+    if (!sp_rota_role_of(role, &c->role)) {
         sp_answer_invalid(req, "role", "commander, scribe or liaison");
         return;
     }
@@ -370,9 +377,8 @@ static void post_role(sp_request *req)
         return;
     }
     auto_buf sp_buf said = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
-    sp_buf_fmt(&said, "%s: %s", sp_rota_role_word(which), person.name);
-    c->incident.holders[which] = c->whose;
-    c->apply = apply_put;
+    sp_buf_fmt(&said, "%s: %s", sp_rota_role_word(c->role), person.name);
+    c->apply = apply_role;
     if (sp_failed(sp_arena_copy(sp_request_arena(req), sp_buf_borrow(&said), &c->note.text))) {
         sp_answer_failed(req, sp_fail(SP_ENOMEM));
         return;
@@ -380,12 +386,19 @@ static void post_role(sp_request *req)
     record(req, c);
 }
 
+static sp_err apply_severity(sp_core *core, change *c)
+{
+    c->incident.severity = c->severity;
+    return sp_incident_row_put(core->store, &c->incident);
+}
+
 static void post_severity(sp_request *req)
 {
     change *c = change_of(req, "severity");
     if (c != NULL && text_field(req, "severity", &c->note.text) &&
-        severity_of(req, c->note.text, &c->incident.severity)) {
-        c->apply = apply_put;
+        severity_of(req, c->note.text, &c->severity)) {
+        c->incident.severity = c->severity;
+        c->apply = apply_severity;
         record(req, c);
     }
 }
@@ -409,6 +422,15 @@ static void post_evidence(sp_request *req)
 
 static sp_err apply_merge(sp_core *core, change *c)
 {
+    auto_arena sp_arena arena = sp_arena_make(64 * 1024);
+    sp_incident into;
+    TRY(sp_incident_row_get(core->store, &arena, c->number, &into));
+    if (into.state != SP_INCIDENT_OPEN) {
+        return sp_fail(SP_ECONFLICT);
+    }
+    c->incident.state = SP_INCIDENT_MERGED;
+    c->incident.closed_unix_s = now_s();
+    c->incident.merged_into = c->number;
     TRY(sp_incident_row_put(core->store, &c->incident));
     TRY(sp_incident_move(core->store, c->incident.id, c->number));
     return sp_ok();
@@ -428,29 +450,34 @@ static void post_merge(sp_request *req)
     if (c->number == c->id ||
         sp_failed(sp_incident_row_get(sp_request_core(req)->store, sp_request_arena(req), c->number,
                                       &into)) ||
-        into.state != SP_INCIDENT_OPEN || into.drill != c->incident.drill) {
-        sp_answer_invalid(req, "into", "another incident that is open, both drills or neither");
+        !may_change(req, &into) || into.state != SP_INCIDENT_OPEN ||
+        into.drill != c->incident.drill) {
+        sp_answer_invalid(req, "into",
+                          "another incident that you may change and that is open, both drills or "
+                          "neither");
         return;
     }
     c->note.kind = "merged";
     c->note.text = c->incident.title;
-    c->incident.state = SP_INCIDENT_MERGED;
-    c->incident.closed_unix_s = now_s();
-    c->incident.merged_into = c->number;
     c->apply = apply_merge;
-    c->id = c->number; /* the note, and what is answered */
+    c->id = c->number;
     record(req, c);
+}
+
+static sp_err apply_close(sp_core *core, change *c)
+{
+    c->incident.review = c->note.text;
+    c->incident.state = SP_INCIDENT_CLOSED;
+    c->incident.closed_unix_s = now_s();
+    return sp_incident_row_put(core->store, &c->incident);
 }
 
 static void post_close(sp_request *req)
 {
     change *c = change_of(req, "close");
-    if (c != NULL && text_field(req, "review", &c->incident.review)) {
+    if (c != NULL && text_field(req, "review", &c->note.text)) {
         c->note.kind = "closed";
-        c->note.text = c->incident.review;
-        c->incident.state = SP_INCIDENT_CLOSED;
-        c->incident.closed_unix_s = now_s();
-        c->apply = apply_put;
+        c->apply = apply_close;
         record(req, c);
     }
 }

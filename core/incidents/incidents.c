@@ -149,8 +149,8 @@ sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_
     for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
         char room[SP_NAME_MAX_BYTES + 1];
         sp_span name = SP_SPAN_EMPTY;
-        sp_err err =
-            sp_incident_assign(core, *ret_id, (sp_rota_role)role, SP_SPAN_LIT("rota"), room, &name);
+        sp_err err = sp_incident_assign(core, *ret_id, (sp_rota_role)role, open->about,
+                                        SP_SPAN_LIT("rota"), room, &name);
         if (sp_failed(err)) {
             return err;
         }
@@ -160,8 +160,9 @@ sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_
 
 /* ---- roles and tasks ---- */
 
-/* The first of the Rota with an active account. */
-static sp_span first_who_can(sp_core *core, sp_rota_role role, char room[SP_NAME_MAX_BYTES + 1])
+/* The first of the Rota with an active account; nobody leads what is about himself. */
+static sp_span first_who_can(sp_core *core, sp_rota_role role, sp_span about,
+                             char room[SP_NAME_MAX_BYTES + 1])
 {
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     for (size_t place = 0;; place++) {
@@ -170,7 +171,7 @@ static sp_span first_who_can(sp_core *core, sp_rota_role role, char room[SP_NAME
         if (name.len == 0) {
             return SP_SPAN_EMPTY;
         }
-        if (!sp_failed(sp_people_find(core->store, name, &person)) &&
+        if (!sp_span_eq(name, about) && !sp_failed(sp_people_find(core->store, name, &person)) &&
             person.state == SP_PERSON_ACTIVE &&
             !sp_failed(sp_fit(room, SP_NAME_MAX_BYTES + 1, name))) {
             return sp_span_cstr(room);
@@ -178,15 +179,15 @@ static sp_span first_who_can(sp_core *core, sp_rota_role role, char room[SP_NAME
     }
 }
 
-sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span by_name,
-                          char room[SP_NAME_MAX_BYTES + 1], sp_span *ret_name)
+sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span about,
+                          sp_span by_name, char room[SP_NAME_MAX_BYTES + 1], sp_span *ret_name)
 {
     auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
     auto_buf sp_buf text = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
     sp_incident incident;
     TRY(sp_incident_row_get(core->store, &arena, id, &incident));
-    *ret_name =
-        incident.holders[role].len > 0 ? incident.holders[role] : first_who_can(core, role, room);
+    *ret_name = incident.holders[role].len > 0 ? incident.holders[role]
+                                               : first_who_can(core, role, about, room);
     if (incident.holders[role].len > 0) {
         TRY(sp_fit(room, SP_NAME_MAX_BYTES + 1, *ret_name));
         *ret_name = sp_span_cstr(room);
@@ -286,6 +287,7 @@ static sp_err answer(sp_core *core, const sp_alarm *alarm)
     const sp_incident_open open = {.title = alarm->title,
                                    .topic = sp_buf_borrow(&topic),
                                    .by_name = SP_SPAN_LIT("alarm"),
+                                   .about = alarm->person_name,
                                    .severity = alarm->severity,
                                    .drill = alarm->mode == SP_ALARM_DRILL};
     TRY(sp_incident_open_one(core, &open, &id, NULL));

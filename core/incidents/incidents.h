@@ -33,6 +33,7 @@ typedef struct {
     sp_span title;
     sp_span topic;   /* what it is about: joins an open one of the same; empty = its own */
     sp_span by_name; /* who opens it: a person, "root", "alarm" */
+    sp_span about;   /* the person it is about, who gets no role in it; may be empty */
     uint8_t severity;
     bool drill;
 } sp_incident_open;
@@ -56,10 +57,11 @@ void sp_incident_add(sp_core *core, uint64_t id, const sp_incident_note *note);
 /* Something for somebody to do; role: whose, SP_ROTA_COUNT = anybody's. */
 SP_MUST sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role role,
                                 sp_span by_name);
-/* Fills a role from the Rota. *ret_name is who it is, in room; empty: nobody could be found, and
- * the ledger is told as an alarm. */
-SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span by_name,
-                                  char room[SP_NAME_MAX_BYTES + 1], sp_span *ret_name);
+/* Fills a role from the Rota, but not with whom it is about. *ret_name is who it is, in room;
+ * empty: nobody could be found, and the ledger is told as an alarm. */
+SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span about,
+                                  sp_span by_name, char room[SP_NAME_MAX_BYTES + 1],
+                                  sp_span *ret_name);
 /* The person who holds a role of it now, in room; empty = nobody. */
 sp_span sp_incident_holder(sp_core *core, uint64_t id, sp_rota_role role,
                            char room[SP_NAME_MAX_BYTES + 1]);

@@ -314,6 +314,17 @@ static bool holds_any(const sp_request *req, const uint64_t roles[SP_ROLE_WORDS]
     return both != 0;
 }
 
+/* Nobody answers for what is about himself; true: it has been answered. */
+static bool is_about_himself(sp_request *req, const sp_run *run)
+{
+    if (!sp_run_is_about(sp_request_core(req), &run->facts, sp_request_person(req))) {
+        return false;
+    }
+    sp_answer_problem(req, 409, "conflict",
+                      "This run is about yourself. Ask somebody else of your role.");
+    return true;
+}
+
 static void go_confirm(sp_request *req, void *data)
 {
     const change *c = data;
@@ -354,6 +365,9 @@ static void post_confirm(sp_request *req)
         sp_answer_problem(req, 403, "forbidden", "None of your roles may confirm this.");
         return;
     }
+    if (is_about_himself(req, &run)) {
+        return;
+    }
     c->id = run.id;
     c->step = (uint32_t)step;
     c->order.drill = run.drill;
@@ -382,7 +396,8 @@ static void post_stop(sp_request *req)
     }
     const sp_field fields[] = {SP_FIELD_TEXT("reason", &c->why, 1, REASON_MAX_BYTES),
                                SP_FIELD_BOOL_OPT("undo", &c->undo)};
-    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !named_run(req, &run)) {
+    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !named_run(req, &run) ||
+        is_about_himself(req, &run)) {
         return;
     }
     c->id = run.id;

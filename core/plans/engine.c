@@ -5,12 +5,14 @@
  * Nothing is held in memory between two calls: a run is read, taken as far as it goes, and written.
  */
 #include "core/cut/cut.h"
+#include "core/devices/devices.h"
 #include "core/documents/documents.h"
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
 #include "core/plans/inside.h"
+#include "core/sessions/sessions.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
@@ -246,10 +248,47 @@ static sp_err advance(work *w)
 
 /* ---- starting ---- */
 
+/* The people whom it would meet: named, or owners of what is named. 0 = nobody. */
+enum { MEETS_MAX = 4 };
+static void whom_it_meets(sp_core *core, const sp_run_order *order, uint32_t ret_people[MEETS_MAX])
+{
+    auto_arena sp_arena arena = sp_arena_make(64 * 1024);
+    const sp_plan_facts *f = &order->facts;
+    sp_person person = {.id = 0};
+    sp_session_view session = {.person = 0};
+    sp_device device = {.person = 0};
+    uint64_t id = 0;
+    ret_people[0] = order->person;
+    if (f->person.len > 0 && !sp_failed(sp_people_find(core->store, f->person, &person))) {
+        ret_people[1] = person.id;
+    }
+    if (!sp_failed(sp_session_id_of(f->session, &id)) && sp_sessions_find(core, id, &session)) {
+        ret_people[2] = session.person;
+    }
+    if (!sp_failed(sp_span_to_u64(f->device, INT64_MAX, &id)) &&
+        !sp_failed(sp_device_get(core->store, id, &arena, &device))) {
+        ret_people[3] = device.person;
+    }
+}
+
+bool sp_run_is_about(sp_core *core, const sp_plan_facts *facts, uint32_t person)
+{
+    uint32_t people[MEETS_MAX] = {0};
+    const sp_run_order order = {.facts = *facts};
+    whom_it_meets(core, &order, people);
+    for (size_t i = 0; person != 0 && i < MEETS_MAX; i++) {
+        if (people[i] == person) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Why it may not run by itself; NULL = it may. */
 static const char *held_back(sp_core *core, const sp_policy_plan *plan, const sp_run_order *order)
 {
     uint64_t roles[SP_ROLE_WORDS] = {0};
+    uint32_t people[MEETS_MAX] = {0};
     uint64_t runs = 0;
     uint64_t now_us = sp_now_unix_us();
     if (!order->by_itself) {
@@ -264,12 +303,15 @@ static const char *held_back(sp_core *core, const sp_policy_plan *plan, const sp
          runs >= plan->at_most)) {
         return "it has run by itself as often as its guard lets it";
     }
-    if (order->person != 0 && sp_failed(sp_roles_of(core->store, order->person, roles))) {
-        return "whom it is about could not be found";
-    }
-    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
-        if ((roles[w] & plan->not_by_itself[w]) != 0) {
-            return "it is about somebody whom its guard excepts";
+    whom_it_meets(core, order, people);
+    for (size_t i = 0; i < MEETS_MAX; i++) {
+        if (people[i] != 0 && sp_failed(sp_roles_of(core->store, people[i], roles))) {
+            return "whom it is about could not be found";
+        }
+        for (size_t w = 0; people[i] != 0 && w < SP_ROLE_WORDS; w++) {
+            if ((roles[w] & plan->not_by_itself[w]) != 0) {
+                return "it is about somebody whom its guard excepts";
+            }
         }
     }
     return NULL;
@@ -298,6 +340,7 @@ static sp_err ensure_incident(sp_core *core, const sp_policy_plan *plan, sp_run 
     sp_buf_span(&title, plan->title_en.len > 0 ? plan->title_en : plan->name);
     const sp_incident_open open = {.title = sp_buf_borrow(&title),
                                    .by_name = run->by_name,
+                                   .about = run->facts.person,
                                    .severity = run->severity,
                                    .drill = run->drill};
     TRY(sp_buf_error(&title));

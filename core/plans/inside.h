@@ -112,6 +112,9 @@ SP_MUST sp_err sp_run_confirm(sp_core *core, uint64_t id, uint32_t step, sp_span
 /* Nothing more begins; undo: what it has cut is given back. SP_ECONFLICT: it has ended. */
 SP_MUST sp_err sp_run_stop(sp_core *core, uint64_t id, bool undo, sp_span by_name, sp_span why);
 
+/* Whether it is about this person, or a session or device of his. */
+bool sp_run_is_about(sp_core *core, const sp_plan_facts *facts, uint32_t person);
+
 /* ---- steps.c ---- */
 /* Does it, or says what it would do. *note gets a sentence. */
 SP_MUST sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note);

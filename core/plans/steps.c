@@ -164,7 +164,8 @@ static sp_err do_assign(sp_core *core, const sp_run *run, const sp_run_step *ste
 {
     char room[SP_NAME_MAX_BYTES + 1];
     sp_span name = SP_SPAN_EMPTY;
-    TRY(sp_incident_assign(core, run->incident, step->is.role, run->plan, room, &name));
+    TRY(sp_incident_assign(core, run->incident, step->is.role, run->facts.person, run->plan, room,
+                           &name));
     sp_buf_fmt(note, "%s: ", sp_rota_role_word(step->is.role));
     sp_buf_span(note, name.len > 0 ? name : SP_SPAN_LIT("nobody in the Rota can"));
     return name.len > 0 ? sp_ok() : sp_fail(SP_ENOTFOUND);
@@ -186,6 +187,7 @@ static sp_err do_open(sp_core *core, sp_run *run, const sp_run_step *step, sp_bu
         const sp_incident_open open = {
             .title = sp_buf_borrow(&title),
             .by_name = run->by_name,
+            .about = run->facts.person,
             .severity = step->is.severity < SP_SEVERITY_COUNT ? step->is.severity : run->severity,
             .drill = run->drill};
         TRY(sp_incident_open_one(core, &open, &run->incident, NULL));

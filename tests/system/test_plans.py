@@ -3,6 +3,8 @@
 
 import json
 import os
+import signal
+import threading
 import time
 
 import pytest
@@ -226,6 +228,63 @@ def test_the_life_of_an_incident(whole):
     assert "Odd mail <b>" in whole.office.cli("incident", "show", one["id"], "-c", whole.office.config).stdout
     methods = {what for kind, what in did(whole) if kind == "incident"}
     assert {"open", "opened", "role", "comment", "task", "done", "severity", "evidence", "merge", "close"} <= methods
+
+
+def test_a_role_in_one_incident_opens_no_other(whole):
+    whole.fresh()
+    sam, lea = whole.sam, whole.person("lea")
+    hers = sam.post("/incidents", {"title": "A lost badge", "severity": "low"})
+    secret = sam.post("/incidents", {"title": "About somebody above", "severity": "high"})
+    sam.post(f"/incidents/{hers['id']}/role", {"role": "commander", "person": "lea"})
+    with pytest.raises(Refused) as refused:
+        lea.post(f"/incidents/{hers['id']}/merge", {"into": int(secret["id"])})
+    assert refused.value.status == 422
+    assert "merged" not in [n["kind"] for n in sam.get(f"/incidents/{secret['id']}")["timeline"]]
+
+
+def test_a_change_that_waits_for_the_ledger_does_not_take_back_another(whole):
+    whole.fresh()
+    sam, lea = whole.sam, whole.person("lea")
+    one = sam.post("/incidents", {"title": "Two at a time", "severity": "low"})
+    sam.post(f"/incidents/{one['id']}/role", {"role": "commander", "person": "lea"})
+    said = {}
+
+    def post(who, what, body):
+        try:
+            said[what] = who.post(f"/incidents/{one['id']}/{what}", body)
+        except Refused as refused:
+            said[what] = refused.status
+
+    ledger = whole.office.pid("ledger")
+    both = [threading.Thread(target=post, args=(sam, "close", {"review": "nothing"})),
+            threading.Thread(target=post, args=(lea, "severity", {"severity": "high"}))]
+    os.kill(ledger, signal.SIGSTOP)
+    try:
+        for thread in both:
+            thread.start()
+            time.sleep(0.3)
+    finally:
+        os.kill(ledger, signal.SIGCONT)
+    for thread in both:
+        thread.join(20)
+    now = sam.get(f"/incidents/{one['id']}")
+    assert now["state"] == "closed" and now["review"] == "nothing"
+    assert said["severity"] == 409 or now["severity"] == "high", "whichever came first"
+
+
+def test_nobody_answers_for_what_is_about_himself(whole):
+    whole.fresh()
+    run = root(whole, "plan", "run", "branches", "--person", "lea", "--reason", "she is looked at")
+    with pytest.raises(Refused) as refused:
+        whole.person("lea").post(f"/plan-runs/{run['id']}/confirm", {"step": 1})
+    assert refused.value.status == 409
+    whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "over", "undo": True})
+    run = root(whole, "plan", "run", "branches", "--person", "sam", "--reason", "he is looked at")
+    with pytest.raises(Refused) as refused:
+        whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "it is nothing", "undo": True})
+    assert refused.value.status == 409
+    root(whole, "plan", "stop", run["id"], "--undo", "--reason", "it was nothing")
+    assert not cuts(whole)
 
 
 def test_documents_that_cannot_be_are_refused_with_their_place(whole):

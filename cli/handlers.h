@@ -53,6 +53,14 @@ int sp_notice_unreached(const sp_given *given);
 int sp_notice_secret(const sp_given *given);
 int sp_notice_reach(const sp_given *given);
 const char *sp_notice_who(const json_t *row);
+/* report.c */
+int sp_report_show(const sp_given *given);
+int sp_report_draft(const sp_given *given);
+int sp_report_export(const sp_given *given);
+void sp_report_open_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_report_fact_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_report_item_body(const sp_given *given, const json_t *found, json_t *body);
+void sp_report_filed_body(const sp_given *given, const json_t *found, json_t *body);
 /* metrics.c */
 int sp_metrics_show(const sp_given *given);
 /* kill.c */

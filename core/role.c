@@ -18,6 +18,7 @@
 #include "core/meters/meters.h"
 #include "core/notices/notices.h"
 #include "core/plans/plans.h"
+#include "core/reports/reports.h"
 #include "core/sessions/sessions.h"
 #include "core/ssh/ssh.h"
 #include "core/status/status.h"
@@ -248,6 +249,7 @@ static sp_err start_rooms(role *self)
     TRY(step("incidents", sp_incidents_start(core)));
     TRY(step("plans", sp_plans_start(core, &core->plans)));
     TRY(step("the watch", sp_watcher_start(core, &core->watcher)));
+    TRY(step("reports", sp_reports_start(core, &core->reports)));
     TRY(step("the status page", sp_status_start(core)));
     TRY(step("figures", sp_meters_start(core, &core->meters)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
@@ -299,6 +301,7 @@ static void stop(role *self)
     core->notices = NULL;
     sp_ssh_stop(core->ssh);
     core->ssh = NULL;
+    sp_reports_stop(core->reports);
     sp_meters_stop(core->meters);
     sp_plans_stop(core->plans);
     sp_cut_stop(core->cutter);

@@ -6,6 +6,7 @@
 #include "core/database/database.h"
 #include "core/meters/inside.h"
 #include "core/notices/inside.h"
+#include "core/reports/reports.h"
 #include "core/sessions/sessions.h"
 #include "core/ssh/ssh.h"
 #include "core/state/gates.h"
@@ -222,10 +223,19 @@ static void put_channels(const sp_core *core, sp_buf *out)
     json_decref(channels);
 }
 
-static void put_answer(sp_store *store, sp_buf *out)
+static void put_answer(sp_core *core, sp_buf *out)
 {
+    uint64_t due = 0;
+    uint64_t over = 0;
     one(out, P "incidents_open", "gauge", "Incidents that are open, drills left out.",
-        (double)counted(store, "SELECT COUNT(*) FROM incident WHERE state = 0 AND drill = 0"));
+        (double)counted(core->store,
+                        "SELECT COUNT(*) FROM incident WHERE state = 0 AND drill = 0"));
+    sp_reports_due(core, &due, &over);
+    one(out, P "reports_due", "gauge", "Duties to report that apply or might and are not done.",
+        (double)due);
+    one(out, P "reports_overdue", "gauge", "Those of them whose time is over.", (double)over);
+    one(out, P "officers_vacant", "gauge", "Places in the officers register that nobody holds.",
+        (double)sp_officers_vacant(core));
 }
 
 void meter_text(const sp_meters *meters, sp_buf *out)
@@ -234,5 +244,5 @@ void meter_text(const sp_meters *meters, sp_buf *out)
     put_ledger(meters, out);
     put_watch(meters->core, out);
     put_channels(meters->core, out);
-    put_answer(meters->core->store, out);
+    put_answer(meters->core, out);
 }

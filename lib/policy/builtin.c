@@ -60,6 +60,7 @@ sp_err set_load_builtin(compiling *c)
         {"detections.yaml (built in)",
          sp_span_of(doc_builtin_detections, doc_builtin_detections_bytes)},
         {"notices.yaml (built in)", sp_span_of(doc_builtin_notices, doc_builtin_notices_bytes)},
+        {"law.yaml (built in)", sp_span_of(doc_builtin_law, doc_builtin_law_bytes)},
         sp_policy_builtin_plans(),
     };
     for (size_t i = 0; i < SP_COUNT(files); i++) {

@@ -189,6 +189,9 @@ typedef enum {
     SP_DOC_CHANNEL,
     SP_DOC_PLAN,
     SP_DOC_ROTA,
+    SP_DOC_SINK,
+    SP_DOC_LAW_PACK,
+    SP_DOC_OFFICER,
     SP_DOC_COUNT
 } sp_doc_kind;
 /* "Rule"; and the other way. */

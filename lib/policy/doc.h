@@ -569,6 +569,79 @@ typedef struct {
     doc_texts liaison;
 } doc_rota;
 
+/* ---- sinks, law packs, officers ---- */
+
+typedef struct {
+    doc_head head;
+    uint8_t via; /* sp_sink_kind + 1 */
+    doc_text address;
+    doc_text topic;
+    doc_text ca;
+    uint8_t token;     /* doc_flag */
+    uint8_t is_signed; /* doc_flag */
+    uint32_t kinds;    /* bits of sp_event_kind; 0 = all */
+    uint8_t severity;  /* sp_severity + 1 */
+    uint8_t from;      /* 1 now, 2 start */
+    doc_number batch;
+    doc_number timeout;
+} doc_sink;
+
+typedef struct {
+    doc_place place;
+    uint8_t fact; /* sp_fact + 1 */
+    uint8_t also; /* sp_fact + 1 */
+    doc_number at_least;
+    doc_text article;
+} doc_law_condition;
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    doc_title title;
+    doc_maps any; /* doc_law_condition */
+} doc_law_level;
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    doc_title title;
+    doc_text from;
+    doc_number within;
+    uint8_t start;   /* sp_law_start + 1 */
+    uint32_t needs;  /* bits of sp_fact */
+    uint32_t unless; /* bits of sp_fact */
+    doc_text article;
+} doc_law_duty;
+
+typedef struct {
+    doc_place place;
+    doc_text name;
+    doc_title title;
+    uint8_t of;    /* sp_law_item_of + 1 */
+    uint8_t later; /* doc_flag */
+} doc_law_item;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    doc_text dated;
+    doc_texts sources;
+    doc_maps levels; /* doc_law_level */
+    doc_maps duties; /* doc_law_duty */
+    doc_maps items;  /* doc_law_item */
+    uint8_t off;     /* doc_flag */
+} doc_law_pack;
+
+typedef struct {
+    doc_head head;
+    doc_title title;
+    uint8_t duty; /* sp_officer_duty + 1 */
+    doc_text person;
+    doc_texts deputies;
+    doc_text contact;
+    doc_text basis;
+} doc_officer;
+
 /* All documents of a set, by kind, in order. */
 typedef struct {
     doc_maps kinds[SP_DOC_COUNT];

@@ -6,6 +6,7 @@
 #include "lib/policy/load.h"
 
 #include "lib/base/mem.h"
+#include "lib/policy/duties.h"
 #include "lib/policy/node.h"
 
 #include <stdlib.h>
@@ -38,13 +39,17 @@ static const uint32_t LIMITS[SP_DOC_COUNT] = {
     [SP_DOC_CHANNEL] = 64,
     [SP_DOC_PLAN] = 200,
     [SP_DOC_ROTA] = 20,
+    [SP_DOC_SINK] = SP_SINKS_MAX,
+    [SP_DOC_LAW_PACK] = 20,
+    [SP_DOC_OFFICER] = 50,
 };
 
 static const char *const KINDS[SP_DOC_COUNT + 1] = {
     "Office",    "Class",   "Role",      "Resource",        "Rule",
     "Never",     "Example", "Retention", "Recertification", "Budget",
     "Detection", "Canary",  "Notice",    "Audience",        "Channel",
-    "Plan",      "Rota",    NULL};
+    "Plan",      "Rota",    "Sink",      "LawPack",         "Officer",
+    NULL};
 
 const char *sp_doc_kind_word(sp_doc_kind kind)
 {

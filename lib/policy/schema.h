@@ -69,6 +69,11 @@ extern const doc_field DOC_NOTICE_FIELDS[DOC_NOTICE_FIELDS_COUNT];
 extern const doc_field DOC_AUDIENCE_FIELDS[DOC_AUDIENCE_FIELDS_COUNT];
 extern const doc_field DOC_CHANNEL_FIELDS[DOC_CHANNEL_FIELDS_COUNT];
 
+enum { DOC_SINK_FIELDS_COUNT = 12, DOC_LAW_PACK_FIELDS_COUNT = 8, DOC_OFFICER_FIELDS_COUNT = 7 };
+extern const doc_field DOC_SINK_FIELDS[DOC_SINK_FIELDS_COUNT];
+extern const doc_field DOC_LAW_PACK_FIELDS[DOC_LAW_PACK_FIELDS_COUNT];
+extern const doc_field DOC_OFFICER_FIELDS[DOC_OFFICER_FIELDS_COUNT];
+
 extern const doc_schema DOC_SCHEMAS[SP_DOC_COUNT];
 
 /* "a name", "one of allow, deny, ask", for errors and the reference. */

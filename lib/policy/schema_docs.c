@@ -607,4 +607,36 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                      .fields_count = DOC_ROTA_FIELDS_COUNT,
                      .sample = "kind: Rota\nname: on-call\ncommander: [sam, lee]\nscribe: [lee, "
                                "sam]\nliaison: [olga]\n"},
+    [SP_DOC_SINK] =
+        {"Sink",
+         "Another system that gets every event of the ledger, in order and without a gap. What it "
+         "does not take waits on the ledger's disk; no gate waits for it.",
+         sizeof(doc_sink), 0, .fields = DOC_SINK_FIELDS, .fields_count = DOC_SINK_FIELDS_COUNT,
+         .sample = "kind: Sink\nname: log-host\nvia: syslog\naddress: logs.internal:6514\n"
+                   "ca: /etc/sallyport/logs-ca.pem\n---\nkind: Sink\nname: siem\nvia: http\n"
+                   "address: https://siem.internal/ocsf\ntoken: true\n"},
+    [SP_DOC_LAW_PACK] =
+        {"LawPack",
+         "What the law says of incidents: levels with their thresholds, duties with their times, "
+         "and "
+         "what a report has to contain. Dated; one comes with the program (packaging/law/), an "
+         "office's of the same name takes its place. A condition that nobody has told the facts of "
+         "is open, never \"no\".",
+         sizeof(doc_law_pack), 0, .fields = DOC_LAW_PACK_FIELDS,
+         .fields_count = DOC_LAW_PACK_FIELDS_COUNT,
+         .sample = "kind: LawPack\nname: small\ndated: 2026-11-01\nlevels:\n"
+                   "  - { name: serious, title: { en: Serious, zh: 较大 }, any: [{ fact: persons, "
+                   "at_least: 1000000 }, { fact: judgement }] }\n"
+                   "duties:\n  - { name: authority, title: { en: The authority, zh: 主管部门 }, "
+                   "from: serious, within: 4h }\n"
+                   "items:\n  - { name: what, title: { en: What happened, zh: 事件概况 }, of: "
+                   "incident }\n"},
+    [SP_DOC_OFFICER] =
+        {"Officer",
+         "Who is responsible for what the law wants somebody to be responsible for. A place that "
+         "nobody with an active account holds is an alarm.",
+         sizeof(doc_officer), 0, .fields = DOC_OFFICER_FIELDS,
+         .fields_count = DOC_OFFICER_FIELDS_COUNT,
+         .sample = "kind: Officer\nname: security-leader\nduty: security_leader\n"
+                   "person: lee\ndeputies: [sam]\ncontact: +86 10 5555 0101\n"},
 };

@@ -89,6 +89,7 @@ SP_MUST sp_err set_resolve_notices(compiling *c);   /* notices, audiences, chann
 SP_MUST sp_err set_layout(compiling *c);            /* the bytes */
 SP_MUST sp_err set_resolve_watch(compiling *c);     /* detections, canaries */
 SP_MUST sp_err set_resolve_plans(compiling *c);     /* plans, rotas */
+SP_MUST sp_err set_resolve_duties(compiling *c);    /* sinks, law packs, officers */
 SP_MUST sp_err set_lint(compiling *c);              /* rules without effect, nevers at odds */
 SP_MUST sp_err set_prove(compiling *c);
 SP_MUST sp_err set_run_examples(compiling *c);

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The clocks of duties: looked at once a second, told before they run out; and the reports that
+ * grave incidents open by themselves.
+ * OWNS sp_reports. PROCESS core. TRUST none. SPEC core/reports/reports.h.
+ */
+#include "infra/proc/clock.h"
+#include "core/documents/documents.h"
+#include "core/http/json.h"
+#include "core/ledger_client.h"
+#include "core/notices/notices.h"
+#include "core/reports/inside.h"
+#include "infra/proc/log.h"
+
+#include <stdio.h>
+
+enum { BEAT_MS = 1000, BEATS_A_LOOK = 30, LOOKED_AT_MAX = 200, JUMP_S = 60 };
+
+struct sp_reports {
+    sp_core *core;
+    uv_timer_t timer;
+    unsigned beats;
+    uint64_t wall_us; /* at the last beat, as the next two */
+    uint64_t steady_us;
+};
+
+uint64_t report_now(sp_core *core)
+{
+    return report_seen(core->store, sp_now_unix_us() / 1000000);
+}
+
+/* ---- opening ---- */
+
+static sp_err add(sp_core *core, report_row *row)
+{
+    auto_txn sp_txn txn = sp_txn_begin(core->store);
+    TRY(txn.err);
+    TRY(report_row_add(core->store, row));
+    return sp_txn_commit(&txn);
+}
+
+static void tell_event(sp_core *core, uint64_t id, const char *method, sp_severity severity,
+                       sp_span by, sp_span what)
+{
+    char number[32];
+    auto_buf sp_buf detail = sp_buf_make(4096);
+    snprintf(number, sizeof(number), "report %llu", (unsigned long long)id);
+    sp_buf_fmt(&detail, "{\"did\":\"%s\",\"report\":\"%llu\",\"what\":", method,
+               (unsigned long long)id);
+    sp_buf_json(&detail, what);
+    sp_buf_byte(&detail, '}');
+    const sp_event event = {.kind = SP_EVENT_INCIDENT,
+                            .when_unix_us = sp_now_unix_us(),
+                            .verdict = SP_VERDICT_ALLOW,
+                            .severity = (uint8_t)severity,
+                            .method = sp_span_cstr(method),
+                            .person_name = by,
+                            .object = sp_span_cstr(number),
+                            .detail = sp_buf_borrow(&detail)};
+    sp_ledger_client_tell(core->ledger, &event);
+}
+
+sp_err report_open(sp_core *core, uint64_t incident, sp_span pack, sp_span by, uint64_t *ret_id)
+{
+    auto_arena sp_arena arena = sp_arena_make(REPORT_ARENA_BYTES);
+    sp_incident of;
+    auto_report report_row row = {.incident = incident, .created_unix_s = report_now(core)};
+    TRY(sp_incident_row_get(core->store, &arena, incident, &of));
+    TRY(sp_fit(row.pack, sizeof(row.pack), pack));
+    row.discovered_unix_s = of.opened_unix_s;
+    row.facts = json_object();
+    row.items = json_object();
+    TRY(add(core, &row));
+    tell_event(core, row.id, "report opened", SP_SEVERITY_LOW, by, of.title);
+    const sp_incident_note note = {.kind = "report",
+                                   .by_name = by,
+                                   .text = SP_SPAN_LIT("a report to the authorities is open")};
+    sp_incident_add(core, incident, &note);
+    *ret_id = row.id;
+    return sp_ok();
+}
+
+static void open_wanted(sp_core *core)
+{
+    uint64_t ids[16];
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    size_t count = report_wanted(core->store, ids, SP_COUNT(ids));
+    for (size_t i = 0; i < count; i++) {
+        for (size_t at = 0; at < sp_policy_set_law_count(set); at++) {
+            uint64_t id = 0;
+            sp_policy_law law;
+            sp_policy_set_law_at(set, at, &law);
+            sp_err err = report_open(core, ids[i], law.name, SP_SPAN_LIT("law pack"), &id);
+            if (sp_failed(err)) {
+                sp_log(SP_LOG_ERROR, "no report of incident %llu: %s", (unsigned long long)ids[i],
+                       sp_code_word(err.code));
+            }
+        }
+    }
+}
+
+/* ---- clocks ---- */
+
+typedef struct {
+    sp_duty_says says;
+    uint64_t begun_unix_s;
+    uint64_t due_unix_s; /* 0 = its time has not begun */
+    sp_due_stage stage;
+} clock_face;
+
+static clock_face face_of(const report *r, size_t duty, uint64_t now)
+{
+    const sp_law_duty *d = &r->law.pack.duties[duty];
+    clock_face face = {.says = sp_law_duty_says(&r->law.pack, duty, &r->facts, &r->answer)};
+    face.due_unix_s = sp_law_due(d, r->row.discovered_unix_s, r->incident.closed_unix_s);
+    face.begun_unix_s = face.due_unix_s == 0 ? 0 : face.due_unix_s - d->within_s;
+    face.stage =
+        face.due_unix_s == 0 ? SP_DUE_FAR : sp_law_stage(face.begun_unix_s, face.due_unix_s, now);
+    return face;
+}
+
+json_t *report_clocks_json(sp_core *core, const report *r)
+{
+    static const char *const says[] = {"no", "open", "yes"};
+    static const char *const stages[] = {"far", "half", "quarter", "over"};
+    json_t *list = json_array();
+    uint64_t now = report_now(core);
+    for (size_t i = 0; i < r->law.pack.duties_count; i++) {
+        clock_face face = face_of(r, i, now);
+        sp_span name = r->law.pack.duties[i].name;
+        if (face.says == SP_DUTY_NO) {
+            continue;
+        }
+        int64_t left = face.due_unix_s == 0 ? 0 : (int64_t)(face.due_unix_s - now);
+        json_t *one = json_pack(
+            "{s:s%,s:s,s:{s:s%,s:s%},s:s%,s:o,s:I,s:s,s:n}", "duty", name.ptr, name.len, "applies",
+            says[face.says], "title", "en", r->law.duty_titles[i][0].ptr,
+            r->law.duty_titles[i][0].len, "zh", r->law.duty_titles[i][1].ptr,
+            r->law.duty_titles[i][1].len, "article",
+            r->law.duty_articles[i].len == 0 ? (const uint8_t *)"" : r->law.duty_articles[i].ptr,
+            r->law.duty_articles[i].len, "due_at", sp_json_time(face.due_unix_s), "left_s",
+            (json_int_t)left, "stage", face.due_unix_s == 0 ? "waits" : stages[face.stage],
+            "filed_at");
+        uint64_t filed = report_filed(core->store, r->row.id, name, one);
+        if (filed != 0) {
+            json_object_set_new(one, "filed_at", sp_json_time(filed));
+        }
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+/* "2 h 5 min", for people. */
+static void put_left(uint64_t due, uint64_t now, sp_buf *out)
+{
+    enum { HOUR_S = 3600, MINUTE_S = 60, DAY_S = 86400 };
+    uint64_t left = due > now ? due - now : 0;
+    if (left == 0) {
+        sp_buf_text(out, "its time is over");
+    } else if (left >= 2 * DAY_S) {
+        sp_buf_fmt(out, "%llu d", (unsigned long long)(left / DAY_S));
+    } else {
+        sp_buf_fmt(out, "%llu h %llu min", (unsigned long long)(left / HOUR_S),
+                   (unsigned long long)(left % HOUR_S / MINUTE_S));
+    }
+}
+
+static void send_notice(sp_core *core, const report *r, size_t duty, sp_span left)
+{
+    char number[24];
+    uint64_t id = 0;
+    auto_buf sp_buf why = sp_buf_make(512);
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)r->row.incident);
+    const sp_notice_pair values[] = {
+        {SP_SPAN_LIT("duty"), r->law.duty_titles[duty][SP_LANGUAGE_EN]},
+        {SP_SPAN_LIT("duty_zh"), r->law.duty_titles[duty][SP_LANGUAGE_ZH]},
+        {SP_SPAN_LIT("incident"), sp_span_cstr(number)},
+        {SP_SPAN_LIT("what"), r->incident.title},
+        {SP_SPAN_LIT("left"), left}};
+    const sp_notice_ask ask = {.notice = SP_SPAN_LIT("report-due"),
+                               .values = values,
+                               .values_count = SP_COUNT(values),
+                               .incident = r->row.incident,
+                               .by = SP_SPAN_LIT("law pack")};
+    sp_err err = sp_notices_send(core, &ask, &why, &id);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "nobody is told that a report is due: %.*s",
+               SP_SPAN_ARG(sp_buf_borrow(&why)));
+    }
+}
+
+/* What was told of a stage is kept first: told at most once over any restart. */
+static void tell_stage(sp_core *core, const report *r, size_t duty, const clock_face *face,
+                       uint64_t now)
+{
+    auto_buf sp_buf left = sp_buf_make(64);
+    auto_buf sp_buf what = sp_buf_make(1024);
+    if (!report_tell_once(core->store, r->row.id, r->law.pack.duties[duty].name, face->stage)) {
+        return;
+    }
+    bool over = face->stage == SP_DUE_OVER;
+    put_left(face->due_unix_s, now, &left);
+    sp_buf_fmt(&what, "%.*s: %.*s", SP_SPAN_ARG(r->law.pack.duties[duty].name),
+               SP_SPAN_ARG(sp_buf_borrow(&left)));
+    tell_event(core, r->row.id, over ? "report overdue" : "report due",
+               over ? SP_SEVERITY_CRITICAL : SP_SEVERITY_HIGH, SP_SPAN_LIT("law pack"),
+               sp_buf_borrow(&what));
+    send_notice(core, r, duty, sp_buf_borrow(&left));
+}
+
+typedef void (*on_face)(void *self, sp_core *core, const report *r, size_t duty,
+                        const clock_face *face, uint64_t now);
+
+/* Every duty that applies or might, whose time runs, and that nobody has done. */
+static void each_open(sp_core *core, on_face then, void *self)
+{
+    uint64_t ids[LOOKED_AT_MAX];
+    uint64_t now = report_now(core);
+    size_t count = report_ids(core->store, INT64_MAX, ids, LOOKED_AT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        auto_arena sp_arena arena = sp_arena_make(REPORT_ARENA_BYTES);
+        static report r; /* large, and one at a time */
+        if (sp_failed(report_load(core, &arena, ids[i], &r))) {
+            continue;
+        }
+        for (size_t d = 0; d < r.law.pack.duties_count; d++) {
+            clock_face face = face_of(&r, d, now);
+            if (face.says != SP_DUTY_NO && face.due_unix_s != 0 &&
+                report_filed(core->store, ids[i], r.law.pack.duties[d].name, NULL) == 0) {
+                then(self, core, &r, d, &face, now);
+            }
+        }
+        report_done(&r.row);
+    }
+}
+
+static void look_at(void *self, sp_core *core, const report *r, size_t duty, const clock_face *face,
+                    uint64_t now)
+{
+    (void)self;
+    if (face->stage > SP_DUE_FAR) {
+        tell_stage(core, r, duty, face, now);
+    }
+}
+
+typedef struct {
+    uint64_t due;
+    uint64_t over;
+} counting;
+
+static void count_one(void *self, sp_core *core, const report *r, size_t duty,
+                      const clock_face *face, uint64_t now)
+{
+    counting *c = self;
+    (void)core;
+    (void)r;
+    (void)duty;
+    (void)now;
+    c->due++;
+    c->over += face->stage == SP_DUE_OVER ? 1 : 0;
+}
+
+void sp_reports_due(sp_core *core, uint64_t *ret_due, uint64_t *ret_over)
+{
+    counting c = {0};
+    each_open(core, count_one, &c);
+    *ret_due = c.due;
+    *ret_over = c.over;
+}
+
+/* ---- the beat ---- */
+
+/* The wall clock against the one that nobody sets. */
+static void look_at_clock(sp_reports *self)
+{
+    uint64_t wall = sp_now_unix_us();
+    uint64_t steady = sp_now_steady_us();
+    int64_t drift_s =
+        self->wall_us == 0
+            ? 0
+            : ((int64_t)(wall - self->wall_us) - (int64_t)(steady - self->steady_us)) / 1000000;
+    if (drift_s > JUMP_S || drift_s < -JUMP_S) {
+        auto_buf sp_buf what = sp_buf_make(128);
+        sp_buf_fmt(&what, "the clock jumped by %lld s", (long long)drift_s);
+        tell_event(self->core, 0, "clock jumped", SP_SEVERITY_HIGH, SP_SPAN_LIT("core"),
+                   sp_buf_borrow(&what));
+    }
+    self->wall_us = wall;
+    self->steady_us = steady;
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    sp_reports *self = timer->data;
+    look_at_clock(self);
+    open_wanted(self->core);
+    if (self->beats++ % BEATS_A_LOOK == 0) {
+        each_open(self->core, look_at, NULL);
+        officers_look(self->core);
+    }
+}
+
+sp_err sp_reports_start(sp_core *core, sp_reports **ret_reports)
+{
+    sp_reports *reports = NULL;
+    TRY(sp_alloc(1, sizeof(*reports), &reports));
+    *ret_reports = reports;
+    reports->core = core;
+    reports->timer.data = reports;
+    TRY(report_rows_start(core->store));
+    if (uv_timer_init(core->loop, &reports->timer) != 0 ||
+        uv_timer_start(&reports->timer, on_beat, BEAT_MS, BEAT_MS) != 0) {
+        return sp_fail(SP_EIO);
+    }
+    TRY(officers_start(core));
+    return report_routes(core);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    sp_free(handle->data);
+}
+
+void sp_reports_stop(sp_reports *reports)
+{
+    if (reports != NULL) {
+        uv_timer_stop(&reports->timer);
+        uv_close((uv_handle_t *)&reports->timer, on_closed);
+    }
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The officers register: who is responsible, and which places nobody holds.
+ * OWNS rows of the store. PROCESS core. TRUST contacts are the documents' words.
+ * SPEC docs/REPORTS.md "Officers", docs/api/openapi.yaml "/officers".
+ */
+#include "core/documents/documents.h"
+#include "core/http/json.h"
+#include "core/identity/people.h"
+#include "core/ledger_client.h"
+#include "core/notices/notices.h"
+#include "core/reports/inside.h"
+#include "infra/proc/clock.h"
+
+static bool is_active(const sp_core *core, sp_span name)
+{
+    sp_person person;
+    return name.len > 0 && !sp_failed(sp_people_find(core->store, name, &person)) &&
+           person.state == SP_PERSON_ACTIVE;
+}
+
+static uint64_t vacant_since(sp_store *store, sp_span name)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT since FROM officer_vacant WHERE name = $1");
+    sp_bind_text(&q, name);
+    return sp_query_row(&q) ? sp_col_u64(&q) : 0;
+}
+
+static sp_err mark(sp_store *store, sp_span name, bool vacant)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, vacant ? "INSERT INTO officer_vacant (name, since) VALUES ($1, $2)"
+                                  : "DELETE FROM officer_vacant WHERE name = $1");
+    sp_bind_text(&q, name);
+    if (vacant) {
+        sp_bind_u64(&q, sp_now_unix_us() / 1000000);
+    }
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
+static void tell(sp_core *core, const sp_policy_officer *o, bool vacant)
+{
+    uint64_t id = 0;
+    const sp_event event = {.kind = SP_EVENT_ADMIN,
+                            .when_unix_us = sp_now_unix_us(),
+                            .verdict = SP_VERDICT_ALLOW,
+                            .severity = vacant ? SP_SEVERITY_HIGH : SP_SEVERITY_INFO,
+                            .method = vacant ? SP_SPAN_LIT("officer vacant")
+                                             : SP_SPAN_LIT("officer filled"),
+                            .object = o->name};
+    sp_ledger_client_tell(core->ledger, &event);
+    if (vacant) {
+        const sp_notice_pair values[] = {{SP_SPAN_LIT("place"), o->title[SP_LANGUAGE_EN]},
+                                         {SP_SPAN_LIT("place_zh"), o->title[SP_LANGUAGE_ZH]}};
+        const sp_notice_ask ask = {.notice = SP_SPAN_LIT("officer-vacant"),
+                                   .values = values,
+                                   .values_count = SP_COUNT(values),
+                                   .by = SP_SPAN_LIT("officers register")};
+        SP_IGNORE(sp_notices_send(core, &ask, NULL, &id)); /* the ledger has it */
+    }
+}
+
+void officers_look(sp_core *core)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+        sp_policy_officer o;
+        sp_policy_set_officer_at(set, i, &o);
+        bool vacant = !is_active(core, o.person);
+        bool was = vacant_since(core->store, o.name) != 0;
+        if (vacant != was && !sp_failed(mark(core->store, o.name, vacant))) {
+            tell(core, &o, vacant);
+        }
+    }
+}
+
+size_t sp_officers_vacant(sp_core *core)
+{
+    size_t count = 0;
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+        sp_policy_officer o;
+        sp_policy_set_officer_at(set, i, &o);
+        count += is_active(core, o.person) ? 0 : 1;
+    }
+    return count;
+}
+
+bool officers_may_report(const sp_core *core, sp_span person)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+        sp_policy_officer o;
+        sp_policy_set_officer_at(set, i, &o);
+        bool reports =
+            o.duty == SP_OFFICER_SECURITY_LEADER || o.duty == SP_OFFICER_INCIDENT_REPORTING;
+        bool is = sp_span_eq(o.person, person);
+        for (size_t d = 0; d < o.deputies_count; d++) {
+            is = is || sp_span_eq(o.deputies[d], person);
+        }
+        if (reports && is && person.len > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void officers_text(sp_core *core, sp_language language, sp_buf *out)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+        sp_policy_officer o;
+        sp_person person = {.display = ""};
+        sp_policy_set_officer_at(set, i, &o);
+        sp_buf_span(out, o.title[language]);
+        if (is_active(core, o.person) &&
+            !sp_failed(sp_people_find(core->store, o.person, &person))) {
+            sp_buf_fmt(out, ": %s", person.display[0] != '\0' ? person.display : person.name);
+        } else {
+            sp_buf_text(out, language == SP_LANGUAGE_ZH ? "：空缺" : ": vacant");
+        }
+        if (o.contact.len > 0) {
+            sp_buf_fmt(out, ", %.*s", SP_SPAN_ARG(o.contact));
+        }
+        sp_buf_byte(out, '\n');
+    }
+}
+
+/* ---- the API ---- */
+
+static json_t *text(sp_span span)
+{
+    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
+}
+
+static json_t *officer_json(sp_core *core, const sp_policy_officer *o)
+{
+    bool vacant = !is_active(core, o->person);
+    json_t *deputies = json_array();
+    for (size_t i = 0; i < o->deputies_count; i++) {
+        json_array_append_new(deputies, json_pack("{s:o,s:b}", "person", text(o->deputies[i]),
+                                                  "active", (int)is_active(core, o->deputies[i])));
+    }
+    return json_pack("{s:o,s:s,s:{s:o,s:o},s:o,s:o,s:o,s:o,s:b,s:o}", "name", text(o->name), "duty",
+                     SP_OFFICER_WORDS[o->duty], "title", "en", text(o->title[0]), "zh",
+                     text(o->title[1]), "person", text(o->person), "deputies", deputies, "contact",
+                     text(o->contact), "basis", text(o->basis), "vacant", (int)vacant,
+                     "vacant_since", sp_json_time(vacant ? vacant_since(core->store, o->name) : 0));
+}
+
+static void get_officers(sp_request *req)
+{
+    sp_core *core = sp_request_core(req);
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    json_t *items = json_array();
+    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+        sp_policy_officer o;
+        sp_policy_set_officer_at(set, i, &o);
+        json_array_append_new(items, officer_json(core, &o));
+    }
+    sp_answer_items(req, items);
+}
+
+sp_err officers_start(sp_core *core)
+{
+    static const sp_route routes[] = {
+        {"GET", "/api/v1/officers", SP_WHO_PERSON | SP_WHO_LOCAL, get_officers, 0},
+    };
+    return sp_router_add(core->router, routes, SP_COUNT(routes));
+}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports to authorities on a real office: a grave incident opens one, its clocks survive what happens, a person signs.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/REPORTS.md, core/reports/README.md.
+"""
+import hashlib
+import json
+import os
+import sqlite3
+import time
+
+import pytest
+from noticelib import Local
+from officelib import Office, wait_for
+from portal import Refused
+
+OFFICERS = """\
+kind: Officer
+name: leader
+duty: security_leader
+person: sam
+contact: "+86 10 5555 0101"
+basis: A21-1
+---
+kind: Officer
+name: privacy
+duty: data_protection
+person: nobody-yet
+---
+kind: Officer
+name: speaker
+duty: incident_reporting
+person: rita
+"""
+
+
+@pytest.fixture(scope="module")
+def office():
+    one = Office()
+    with open(os.path.join(one.documents, "officers.yaml"), "w", encoding="utf-8") as file:
+        file.write(OFFICERS)
+    os.chmod(os.path.join(one.documents, "officers.yaml"), 0o644)
+    try:
+        one.start()
+        one.set_up_administrators()
+        one.root = Local(one.run_dir)
+        yield one
+    finally:
+        one.close()
+
+
+def opened(office, title="Orders were copied", severity="high", drill=False):
+    return office.root.post("/incidents", {"title": title, "severity": severity, "drill": drill})["id"]
+
+
+def report_of(office, incident):
+    return wait_for(f"a report of {incident}", 8,
+                    lambda: next((r["id"] for r in office.root.get("/reports")["items"] if r["incident"] == incident), None))
+
+
+def tell(office, report, fact, value):
+    return office.root.post(f"/reports/{report}/facts", {"fact": fact, "value": value})
+
+
+def clocks(report):
+    return {c["duty"]: c for c in report["clocks"]}
+
+
+def events(office, method):
+    found = office.people["audrey"].get("/admin/ledger/events?kind=incident&limit=200")["items"]
+    return [e for e in found if f'"{method}"' in json.dumps(e) or e.get("method") == method]
+
+
+def test_a_grave_incident_opens_a_report_and_a_drill_does_not(office):
+    low, drill = opened(office, "A printer", "low"), opened(office, "An exercise", "critical", True)
+    report = report_of(office, opened(office))
+    assert not [r for r in office.root.get("/reports")["items"] if r["incident"] in (low, drill)]
+    said = office.root.get(f"/reports/{report}")
+    assert said["pack"] == "cn" and said["dated"] == "2026-11-01" and said["level"] is None
+    assert said["might"]["name"] == "particularly-major" and said["person_decides"]
+    assert clocks(said)["authority-cii"]["applies"] == "open" and 3500 < clocks(said)["authority-cii"]["left_s"] <= 3600
+    assert clocks(said)["closing"]["due_at"] is None
+    assert "system" in said["missing"] and "[MISSING]" in said["draft"]["en"] and "【待补充】" in said["draft"]["zh"]
+    assert "Lantern Trading" in said["draft"]["en"] and "空缺" in said["draft"]["zh"] and "5555 0101" in said["draft"]["zh"]
+
+
+def test_facts_settle_it(office):
+    report = report_of(office, opened(office, "A leak"))
+    for fact in ("loss_yuan", "outage_minutes", "affected_persons", "important_data", "core_data", "public_interest", "crime",
+                 "cii", "central_organ", "defect"):
+        tell(office, report, fact, 0)
+    assert tell(office, report, "persons", 999999)["level"]["name"] == "ordinary"
+    said = tell(office, report, "persons", 1000000)
+    assert said["level"]["name"] == "relatively-major" and said["open_facts"] == [] and said["person_decides"]
+    assert {d: c["applies"] for d, c in clocks(said).items()} == {"authority": "yes", "personal-data": "yes", "closing": "yes"}
+    said = tell(office, report, "judgement", 0)
+    assert not said["person_decides"] and said["might"]["name"] == "relatively-major"
+    said = office.root.post(f"/reports/{report}/facts", {"fact": "persons", "unknown": True})
+    assert said["level"] is None and "persons" in said["open_facts"]
+    for wrong in ({"fact": "person", "value": 1}, {"fact": "crime", "value": 2}, {"fact": "judgement", "value": 9}):
+        assert office.root.call("POST", f"/reports/{report}/facts", wrong)[0] == 422
+
+
+def test_a_person_signs_and_root_does_not(office):
+    report = report_of(office, opened(office, "To be signed"))
+    sam, audrey = office.people["sam"], office.people["audrey"]
+    assert office.root.call("POST", f"/reports/{report}/sign", {"phase": "first"})[0] == 403
+    sam.step_up()
+    with pytest.raises(Refused) as missing:
+        sam.post(f"/reports/{report}/sign", {"phase": "first"})
+    assert missing.value.status == 409 and "system" in str(missing.value)
+    for item, text in (("system", "orders-db"), ("place", "Beijing"), ("kind", "data leak <b>")):
+        sam.post(f"/reports/{report}/items", {"item": item, "text": text})
+    tell(office, report, "persons", 5)
+    sam.post(f"/reports/{report}/sign", {"phase": "first", "incomplete": True})
+    paper = audrey.get(f"/reports/{report}/papers/1")
+    assert paper["signed_by"] == "sam" and "data leak <b>" in paper["en"] and "orders-db" in paper["zh"]
+    want = hashlib.sha256((paper["en"] + "\n" + paper["zh"]).encode()).hexdigest()
+    assert paper["sha256"] == want and events(office, want)
+    exported = office.cli("report", "export", report, "1", "-c", office.config).stdout
+    assert hashlib.sha256(exported.encode()).hexdigest() == want
+    sam.post(f"/reports/{report}/items", {"item": "place", "text": "Shanghai"})
+    assert "Shanghai" not in audrey.get(f"/reports/{report}/papers/1")["en"]  # what is signed stays
+    sam.post(f"/reports/{report}/filed", {"duty": "personal-data", "receipt": "No. 77"})
+    assert clocks(audrey.get(f"/reports/{report}"))["personal-data"]["receipt"] == "No. 77"
+    with pytest.raises(Refused):
+        sam.post(f"/reports/{report}/filed", {"duty": "personal-data", "receipt": "again"})
+    with pytest.raises(Refused):
+        audrey.post(f"/reports/{report}/filed", {"duty": "police", "receipt": "x"})
+    with pytest.raises(Refused):
+        office.people["olga"].get(f"/reports/{report}")
+
+
+def test_clocks_survive_a_restart_and_tell_once(office):
+    report = report_of(office, opened(office, "Long ago"))
+    began = int(time.time()) - 3500
+    office.root.post(f"/reports/{report}/discovered", {"at_unix_s": began, "why": "the log says so"})
+    due = clocks(office.root.get(f"/reports/{report}"))["authority-cii"]["due_at"]
+    pid = office.kill("core")  # the next look is right after a start
+    office.wait_role("core", other_than=pid)
+    first = wait_for("it is told", 12, lambda: [e for e in events(office, "report due") if "authority-cii" in json.dumps(e)])
+    after = clocks(office.root.get(f"/reports/{report}"))["authority-cii"]
+    assert after["due_at"] == due and after["stage"] == "quarter" and after["left_s"] <= 100
+    notices = [n for n in office.root.get("/admin/notices")["items"] if "report is due" in n["title"]]
+    assert notices
+    pid = office.kill("core")
+    office.wait_role("core", other_than=pid)
+    time.sleep(3)
+    assert len([e for e in events(office, "report due") if "authority-cii" in json.dumps(e)]) == len(first)
+    # a clock that was ahead when this store last looked: what it has seen counts, a clock set back gives no time
+    store = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20)
+    with store:
+        store.execute("UPDATE report_clock SET seen = ?", (int(time.time()) + 7200,))
+    store.close()
+    late = clocks(office.root.get(f"/reports/{report}"))["authority-cii"]
+    assert late["stage"] == "over" and late["left_s"] < -7000
+    with sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20) as back:
+        back.execute("UPDATE report_clock SET seen = ?", (int(time.time()),))
+
+
+def test_officers_and_vacancies(office):
+    officers = {o["name"]: o for o in office.people["audrey"].get("/officers")["items"]}
+    assert not officers["leader"]["vacant"] and officers["leader"]["title"]["zh"] == "网络安全负责人"
+    assert officers["privacy"]["vacant"] and officers["privacy"]["vacant_since"]
+    text = office.cli("metrics", "show", "-c", office.config).stdout
+    assert "sallyport_officers_vacant 2\n" in text
+    told = office.people["audrey"].get("/admin/ledger/events?kind=admin&limit=200")["items"]
+    assert {"privacy", "speaker"} <= {e.get("object") for e in told if e.get("method") == "officer vacant"} or "officer vacant" in json.dumps(told)
+    rows = office.cli("officers", "-c", office.config).stdout
+    assert "security_leader" in rows and "privacy" in rows
+
+
+def test_the_command_line_shows_and_drafts(office):
+    report = office.root.get("/reports")["items"][0]["id"]
+    shown = office.cli("report", "show", report, "-c", office.config).stdout
+    assert "law pack" in shown and "authority" in shown and "missing" in shown
+    assert "网络安全事件报告" in office.cli("report", "draft", report, "--language", "zh", "-c", office.config).stdout
+    assert report in office.cli("report", "list", "-c", office.config).stdout
+    office.cli("report", "fact", report, "crime", "yes", "-c", office.config)
+    assert office.root.get(f"/reports/{report}")["facts"]["crime"] == 1

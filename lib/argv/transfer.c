@@ -94,7 +94,6 @@ static const char *const RSYNC_HARMLESS[] = {
     "--ignore-errors",
     "--ignore-times",
     "--size-only",
-    "--force",
     "--no-r",
     "--no-R",
     "--no-W",
@@ -160,6 +159,7 @@ static const char *const RSYNC_DELETES[] = {
     "--delete-missing-args",
     "--remove-source-files",
     "--remove-sent-files",
+    "--force", /* a folder with all that is in it, where a file comes */
 };
 
 static bool rsync_long(sp_span word, sp_command *c)
@@ -180,14 +180,15 @@ static bool rsync_long(sp_span word, sp_command *c)
     return is_one_of(word, RSYNC_HARMLESS, SP_COUNT(RSYNC_HARMLESS));
 }
 
-/* A bundle as server_options() writes it. 'e' and 'B' take the rest; 's' (the paths come by the
- * protocol), 'T' (folder for temporary files) and what else is not listed are not served. */
+/* A bundle as server_options() writes it. 'e', 'B' and '@' take the rest, and the next word when
+ * there is none, which would hide it from us; 's' (the paths come by the protocol), 'T' (folder for
+ * temporary files) and what else is not listed are not served. */
 static bool rsync_short(sp_span word, sp_command *c)
 {
     for (size_t i = 1; i < word.len; i++) {
         uint8_t ch = word.ptr[i];
         if (ch == 'e' || ch == 'B' || ch == '@') {
-            return true;
+            return i + 1 < word.len;
         }
         c->recursive = c->recursive || ch == 'r';
         if (!has(LIT("vqbuldtUHAXopgDrRSWxcCIzLkKEJOnyimNPa"), ch)) {

@@ -461,6 +461,8 @@ SP_MUST sp_err sg_sftp_begin(sg_channel *channel);
 void sg_sftp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
 /* Nothing more of the client is taken until the machine has answered. */
 bool sg_sftp_waits(const sg_channel *channel);
+/* Policy or person changed: what was opened and may not go on is answered with no from now on. */
+void sg_sftp_look_again(sg_channel *channel);
 /* A request waits for other people. */
 bool sg_sftp_asks(const sg_channel *channel);
 void sg_sftp_end(sg_channel *channel);

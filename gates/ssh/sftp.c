@@ -75,8 +75,11 @@ static bool on_handle(struct sg_sftp *sftp, const sp_sftp_packet *packet)
     sftp_file *file = find_file(sftp, packet->handle);
     bool reads = packet->type == SP_SFTP_READ;
     bool writes = packet->type == SP_SFTP_WRITE || packet->type == SP_SFTP_FSETSTAT;
-    if ((reads && (file == NULL || !file->reads)) || (writes && (file == NULL || !file->writes))) {
-        answer(sftp, packet->id, SP_SFTP_PERMISSION_DENIED, "sallyport: not opened for this");
+    bool closed = file != NULL && file->closed && packet->type != SP_SFTP_CLOSE;
+    if (closed || (reads && (file == NULL || !file->reads)) ||
+        (writes && (file == NULL || !file->writes))) {
+        answer(sftp, packet->id, SP_SFTP_PERMISSION_DENIED,
+               closed ? "sallyport: not allowed any more" : "sallyport: not opened for this");
         sftp->dropping = packet->type == SP_SFTP_WRITE;
         return false;
     }
@@ -104,7 +107,8 @@ static bool may_on_handle(struct sg_sftp *sftp, const sp_sftp_packet *packet, un
         file != NULL && file->writes && packet->type == SP_SFTP_FSETSTAT
             ? actions & ~(1U << SP_ACTION_WRITE | (file->appends ? 0 : 1U << SP_ACTION_DESTROY))
             : actions;
-    return file != NULL ? sg_sftp_on_file(sftp->channel->conn, asked, file)
+    sftp_no no;
+    return file != NULL ? sg_sftp_on_file(sftp->channel->conn, asked, file, &no)
                         : sg_sftp_everywhere(sftp->channel->conn, asked);
 }
 
@@ -112,6 +116,9 @@ static sp_err on_request(struct sg_sftp *sftp, const sp_sftp_packet *packet)
 {
     const sg_conn *conn = sftp->channel->conn;
     unsigned actions = sp_sftp_actions(packet);
+    if (packet->type != SP_SFTP_INIT && find_request(sftp, packet->id) != NULL) {
+        return sp_fail(SP_EINVALID); /* whose the answer is could not be told */
+    }
     sftp->dropping = false;
     if (packet->type == SP_SFTP_INIT) {
         auto_buf sp_buf init = sp_buf_make(64);
@@ -184,6 +191,31 @@ static sp_err feed_client(struct sg_sftp *sftp, sp_span input)
 
 /* ---- the machine's packets ---- */
 
+static void look_at_file(struct sg_sftp *sftp, sftp_file *file)
+{
+    sftp_no no;
+    if (!file->closed && !sg_sftp_on_file(sftp->channel->conn, file->actions, file, &no)) {
+        sg_sftp_close_file(sftp, file, &no);
+    }
+}
+
+void sg_sftp_look_again(sg_channel *channel)
+{
+    for (size_t i = 0; channel->sftp != NULL && i < SFTP_FILES_MAX; i++) {
+        if (channel->sftp->files[i].used) {
+            look_at_file(channel->sftp, &channel->sftp->files[i]);
+        }
+    }
+}
+
+/* What may come back for a request. */
+static bool is_answer(const sftp_request *asked, uint8_t type)
+{
+    bool opens = asked->type == SP_SFTP_OPEN || asked->type == SP_SFTP_OPENDIR;
+    return type == SP_SFTP_STATUS || (asked->type == SP_SFTP_READ && type == SP_SFTP_DATA) ||
+           (opens && type == SP_SFTP_HANDLE);
+}
+
 static sp_err open_file(struct sg_sftp *sftp, const sftp_request *opened, sp_span handle)
 {
     for (size_t i = 0; i < SFTP_FILES_MAX; i++) {
@@ -195,11 +227,14 @@ static sp_err open_file(struct sg_sftp *sftp, const sftp_request *opened, sp_spa
                                 .writes = (opened->offset & SP_SFTP_F_WRITE) != 0,
                                 .handle_len = handle.len,
                                 .appends = (opened->offset & SP_SFTP_F_APPEND) != 0,
+                                .actions = opened->actions,
+                                .approvals = opened->approvals,
                                 .path = sftp->opening,
                                 .most_bytes = opened->most_bytes,
                                 .since_us = sp_loop_now_us(sg_here.loop)};
             sp_copy(file->handle, handle.ptr, handle.len);
             sftp->opening = NULL;
+            look_at_file(sftp, file); /* policy may have moved since it was let through */
             return sp_ok();
         }
     }
@@ -212,6 +247,9 @@ static sp_err on_reply(struct sg_sftp *sftp, const sp_sftp_packet *packet)
     sftp->reading = NULL;
     if (asked == NULL) {
         return packet->type == SP_SFTP_DATA ? sp_fail(SP_EINVALID) : sp_ok();
+    }
+    if (!is_answer(asked, packet->type)) {
+        return sp_fail(SP_EINVALID);
     }
     sftp_request done = *asked;
     *asked = sftp->requests[--sftp->request_count];

@@ -32,7 +32,10 @@ typedef struct {
     bool reads;
     bool writes;
     bool appends;
-    bool broken; /* not from the first to the last byte in order: no hash */
+    bool broken;       /* not from the first to the last byte in order: no hash */
+    bool closed;       /* policy does not let it go on: nothing more by it */
+    uint8_t approvals; /* how many people agreed */
+    unsigned actions;  /* that were judged */
     size_t handle_len;
     uint8_t handle[SP_SFTP_HANDLE_MAX_BYTES];
     char *path;
@@ -49,6 +52,8 @@ typedef struct {
     sftp_file *file;
     uint64_t offset; /* OPEN: what for, SP_SFTP_F_ */
     uint64_t most_bytes;
+    unsigned actions; /* OPEN, OPENDIR */
+    uint8_t approvals;
 } sftp_request;
 
 /* What waits for the machine's answers, and for others. */
@@ -57,6 +62,7 @@ typedef struct {
     uint8_t extension;
     uint32_t id;
     uint32_t pflags;
+    sp_sftp_attrs attrs; /* flags 0: none that are its point */
     unsigned actions;
     bool exists;    /* there is a file that would be written over */
     unsigned asked; /* questions that were answered */
@@ -96,10 +102,23 @@ SP_MUST sp_err sg_sftp_hold(struct sg_sftp *sftp, const sp_sftp_packet *packet, 
 SP_MUST sp_err sg_sftp_answered(struct sg_sftp *sftp, const sp_sftp_packet *answer);
 void sg_sftp_forget_held(struct sg_sftp *sftp);
 bool sg_sftp_everywhere(const sg_conn *conn, unsigned actions);
-/* Whether this is allowed on the resolved path of a file that is open. */
-bool sg_sftp_on_file(const sg_conn *conn, unsigned actions, const sftp_file *file);
+
+typedef struct {
+    sp_decision decision;
+    sp_action action;
+} sftp_no;
+
+/* Whether this is allowed on the resolved path of a file that is open; else what is not. */
+bool sg_sftp_on_file(sg_conn *conn, unsigned actions, const sftp_file *file, sftp_no *ret_no);
+/* Written down; nothing more is done by its handle. */
+void sg_sftp_close_file(struct sg_sftp *sftp, sftp_file *file, const sftp_no *no);
 sp_span sg_sftp_detail(const sg_channel *channel, const char *key, const char *value,
                        char room[SFTP_DETAIL_BYTES]);
+
+/* ---- sftp_asked.c ---- */
+/* What it leads to, or as it was written. */
+const char *sg_sftp_path(const sftp_held *held, size_t at);
+void sg_sftp_put_asked(const sftp_held *held, sp_buf *out);
 
 /* ---- sftp.c ---- */
 /* What was held is over: what waited behind it goes on. Within sg_sftp_feed, or between `inside`

@@ -4,8 +4,10 @@
  * A path is what it leads to: before an OPEN, and before whatever policy does not allow everywhere,
  * the gate asks the machine itself (REALPATH of the path, or of the folder for what is about the
  * name), and whether a file is there that would be written over (LSTAT). The client's next requests
- * wait meanwhile. Somebody who also has a shell there can change links in between: who must not
- * must not have both.
+ * wait meanwhile. What comes to that place in between is not written over (spare), and nobody
+ * makes a link that leads from one part into another, or moves what other parts lie below. Somebody
+ * who also has a shell there, or finds such links there, can change what a path leads to in
+ * between: who must not must not have both.
  *
  * Others agree to the request and the resolved paths, not to what is in a file: that is only known
  * when it has passed, and then it is in the ledger.
@@ -27,6 +29,8 @@ enum {
 };
 
 static void judge(struct sg_sftp *sftp);
+static void spare(struct sg_sftp *sftp);
+static unsigned actions_of(const sftp_held *held, size_t at);
 
 /* ---- the ledger ---- */
 
@@ -41,23 +45,10 @@ sp_span sg_sftp_detail(const sg_channel *channel, const char *key, const char *v
     return sp_span_of(room, (size_t)len);
 }
 
-static const char *path_of(const sftp_held *held, size_t at)
+static uint64_t record_as(const sg_channel *channel, sp_span object, const char *word,
+                          const sp_decision *decision, sp_action action, const sg_refusal *refusal)
 {
-    return held->resolved[at] != NULL ? held->resolved[at] : held->paths[at];
-}
-
-/* What was asked for and what policy says; 0: it could not be written down. */
-static uint64_t record(struct sg_sftp *sftp, const sp_decision *decision, sp_action action,
-                       const sg_refusal *refusal)
-{
-    const sftp_held *held = &sftp->held;
-    sg_channel *channel = sftp->channel;
     char room[SFTP_DETAIL_BYTES];
-    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
-    for (size_t i = 0; i < SFTP_PATHS && held->paths[i] != NULL; i++) {
-        sp_buf_text(&object, i > 0 ? " -> " : "");
-        sg_text_clean(sp_span_cstr(path_of(held, i)), SP_SSH_OBJECT_MAX_BYTES - 8, &object);
-    }
     sp_event event = sg_event_of(channel->conn, SP_EVENT_DECISION);
     const sp_policy *policy = &channel->conn->snapshot->policy;
     event.reference = refusal != NULL ? refusal->reference : channel->reference;
@@ -71,9 +62,22 @@ static uint64_t record(struct sg_sftp *sftp, const sp_decision *decision, sp_act
     event.reason = refusal != NULL ? (uint8_t)refusal->reason : decision->reason;
     event.severity = refusal != NULL ? SP_SEVERITY_LOW : SP_SEVERITY_INFO;
     event.method = sp_span_cstr("sftp");
-    event.object = sp_buf_borrow(&object);
-    event.detail = sg_sftp_detail(channel, "request", held->word, room);
+    event.object = object;
+    event.detail = sg_sftp_detail(channel, "request", word, room);
     return sp_recorder_put(&sg_here.recorder, &event);
+}
+
+/* What was asked for and what policy says; 0: it could not be written down. */
+static uint64_t record(struct sg_sftp *sftp, const sp_decision *decision, sp_action action,
+                       const sg_refusal *refusal)
+{
+    const sftp_held *held = &sftp->held;
+    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
+    for (size_t i = 0; i < SFTP_PATHS && held->paths[i] != NULL; i++) {
+        sp_buf_text(&object, i > 0 ? " -> " : "");
+        sg_text_clean(sp_span_cstr(sg_sftp_path(held, i)), SP_SSH_OBJECT_MAX_BYTES - 8, &object);
+    }
+    return record_as(sftp->channel, sp_buf_borrow(&object), held->word, decision, action, refusal);
 }
 
 /* ---- ends ---- */
@@ -95,14 +99,17 @@ void sg_sftp_forget_held(struct sg_sftp *sftp)
 static void pass(struct sg_sftp *sftp, const sp_decision *decision)
 {
     sftp_held *held = &sftp->held;
+    spare(sftp);
     if (held->type == SP_SFTP_OPEN || held->type == SP_SFTP_OPENDIR) {
         if (sftp->request_count < SFTP_REQUESTS_MAX) {
             bool limited = (decision->must & SP_MUST_LIMIT) != 0;
-            sftp->requests[sftp->request_count++] =
-                (sftp_request){.id = held->id,
-                               .type = held->type,
-                               .offset = held->pflags,
-                               .most_bytes = limited ? decision->limit_bytes : 0};
+            sftp->requests[sftp->request_count++] = (sftp_request){
+                .id = held->id,
+                .type = held->type,
+                .offset = held->pflags,
+                .actions = actions_of(held, 0),
+                .approvals = (held->done & DONE_AGREED) != 0 ? held->consent.approvals : 0,
+                .most_bytes = limited ? decision->limit_bytes : 0};
         }
         sp_free(sftp->opening);
         sftp->opening = held->resolved[0] != NULL ? held->resolved[0] : held->paths[0];
@@ -164,29 +171,48 @@ bool sg_sftp_everywhere(const sg_conn *conn, unsigned actions)
     return true;
 }
 
-bool sg_sftp_on_file(const sg_conn *conn, unsigned actions, const sftp_file *file)
+bool sg_sftp_on_file(sg_conn *conn, unsigned actions, const sftp_file *file, sftp_no *ret_no)
 {
     for (sp_action action = SP_ACTION_CONNECT; action < SP_ACTION_COUNT; action++) {
-        if ((actions & (1U << action)) != 0 &&
-            decide_path(conn, action, file->path, false).verdict != SP_VERDICT_ALLOW) {
+        if ((actions & (1U << action)) == 0) {
+            continue;
+        }
+        bool agreed = (file->actions & (1U << action)) != 0; /* to this, and to nothing else */
+        conn->rider.who.approvals = agreed ? file->approvals : 0;
+        sp_decision decision = decide_path(conn, action, file->path, false);
+        conn->rider.who.approvals = 0;
+        if (decision.verdict != SP_VERDICT_ALLOW) {
+            *ret_no = (sftp_no){decision, action};
             return false;
         }
     }
     return true;
 }
 
+void sg_sftp_close_file(struct sg_sftp *sftp, sftp_file *file, const sftp_no *no)
+{
+    sg_refusal refusal;
+    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
+    file->closed = true;
+    sg_decide_refuse(sftp->channel->conn, &no->decision, "this file may not go on", &refusal);
+    sg_text_clean(sp_span_cstr(file->path), SP_SSH_OBJECT_MAX_BYTES - 8, &object);
+    sftp->channel->conn->refused++;
+    (void)record_as(sftp->channel, sp_buf_borrow(&object), "open", &no->decision, no->action,
+                    &refusal); /* no room is counted as a loss */
+}
+
 /* A name that goes from one part of the machine to another leaves the one and enters the other:
- * else a link or a rename would carry a file to where it may be taken from. */
+ * else a link or a rename would carry a file to where it may be taken from. So does one with other
+ * parts below it, and a link of which it is not known where it leads once it is moved. */
 static bool moves_between_parts(const sftp_held *held, const sg_conn *conn)
 {
-    bool moves = held->type == SP_SFTP_RENAME ||
+    bool moves = held->type == SP_SFTP_RENAME || held->type == SP_SFTP_SYMLINK ||
                  (held->type == SP_SFTP_EXTENDED && (held->extension == SP_SFTP_X_POSIX_RENAME ||
                                                      held->extension == SP_SFTP_X_HARDLINK));
-    const sp_policy *policy = &conn->snapshot->policy;
     return moves && held->paths[1] != NULL &&
-           (held->resolved[0] == NULL || held->resolved[1] == NULL ||
-            sp_policy_ssh_part(policy, conn->resource, sp_span_cstr(held->resolved[0])).part !=
-                sp_policy_ssh_part(policy, conn->resource, sp_span_cstr(held->resolved[1])).part);
+           !sp_policy_ssh_together(&conn->snapshot->policy, conn->resource,
+                                   sp_span_cstr(held->resolved[0]),
+                                   sp_span_cstr(held->resolved[1]));
 }
 
 /* Which of its paths might be written over, SFTP_PATHS = none. scp writes in place and cuts the
@@ -195,12 +221,41 @@ static unsigned overwritten(const sftp_held *held)
 {
     bool appends = (held->pflags & SP_SFTP_F_APPEND) != 0 && (held->pflags & SP_SFTP_F_TRUNC) == 0;
     if (held->type == SP_SFTP_OPEN) {
-        bool over = (held->pflags & (SP_SFTP_F_WRITE | SP_SFTP_F_TRUNC)) != 0 && !appends &&
-                    (held->pflags & SP_SFTP_F_EXCL) == 0;
+        /* EXCL without CREAT says nothing to open(2) */
+        bool fresh = (~held->pflags & (SP_SFTP_F_EXCL | SP_SFTP_F_CREAT)) == 0;
+        bool over = (held->pflags & (SP_SFTP_F_WRITE | SP_SFTP_F_TRUNC)) != 0 && !appends && !fresh;
         return over ? 0 : SFTP_PATHS;
     }
     return held->type == SP_SFTP_EXTENDED && held->extension == SP_SFTP_X_POSIX_RENAME ? 1
                                                                                        : SFTP_PATHS;
+}
+
+/* What it does to that path, links and renames that leave their part apart. */
+static unsigned actions_of(const sftp_held *held, size_t at)
+{
+    bool target = held->type == SP_SFTP_SYMLINK && at == 0; /* of a link: nothing is done to it */
+    return (target ? 0 : held->actions) |
+           (held->exists && overwritten(held) == at ? 1U << SP_ACTION_DESTROY : 0);
+}
+
+/* Nothing was there that would be written over, and who does this may not write over anything: so
+ * whatever comes there meanwhile is not. */
+static void spare(struct sg_sftp *sftp)
+{
+    sftp_held *held = &sftp->held;
+    unsigned at = overwritten(held);
+    if (at == SFTP_PATHS || held->exists ||
+        decide_path(sftp->channel->conn, SP_ACTION_DESTROY, held->resolved[at], false).verdict ==
+            SP_VERDICT_ALLOW) {
+        return;
+    }
+    if (held->type == SP_SFTP_OPEN) {
+        sp_sftp_open_new(&held->raw);
+    } else {
+        sp_buf_reset(&held->raw);
+        sp_sftp_put_rename(&held->raw, held->id, sp_span_cstr(held->paths[0]),
+                           sp_span_cstr(held->paths[1]));
+    }
 }
 
 static void take_graver(const sp_decision *one, sp_action action, sp_decision *worst,
@@ -219,16 +274,14 @@ static sp_decision decide_all(const struct sg_sftp *sftp, sp_action *ret_action)
     const sftp_held *held = &sftp->held;
     const sg_conn *conn = sftp->channel->conn;
     bool tree = held->type == SP_SFTP_RENAME || held->type == SP_SFTP_RMDIR ||
-                held->type == SP_SFTP_EXTENDED;
+                held->type == SP_SFTP_SYMLINK || held->type == SP_SFTP_EXTENDED;
     bool between = moves_between_parts(held, conn);
     static const unsigned crossing[SFTP_PATHS] = {1U << SP_ACTION_EXPORT, 1U << SP_ACTION_IMPORT};
     sp_decision worst = {.verdict = SP_VERDICT_ALLOW, .rule = SP_NONE};
     unsigned must = 0;
     *ret_action = SP_ACTION_READ;
     for (size_t i = 0; i < SFTP_PATHS && held->paths[i] != NULL; i++) {
-        unsigned actions = held->actions |
-                           (held->exists && overwritten(held) == i ? 1U << SP_ACTION_DESTROY : 0) |
-                           (between ? crossing[i] : 0);
+        unsigned actions = actions_of(held, i) | (between ? crossing[i] : 0);
         for (sp_action action = SP_ACTION_CONNECT; action < SP_ACTION_COUNT; action++) {
             if ((actions & (1U << action)) == 0) {
                 continue;
@@ -248,19 +301,6 @@ static sp_decision decide_all(const struct sg_sftp *sftp, sp_action *ret_action)
 }
 
 /* ---- others ---- */
-
-/* "sftp put /srv/x over what is there" */
-static void put_asked(const sftp_held *held, sp_buf *out)
-{
-    bool open = held->type == SP_SFTP_OPEN;
-    bool writes = (held->pflags & SP_SFTP_F_WRITE) != 0;
-    sp_buf_fmt(out, "sftp %s ", !open ? held->word : writes ? "put" : "get");
-    for (size_t i = 0; i < SFTP_PATHS && held->paths[i] != NULL; i++) {
-        sp_buf_text(out, i > 0 ? " to " : "");
-        sp_buf_text(out, path_of(held, i));
-    }
-    sp_buf_text(out, held->exists ? " over what is there" : "");
-}
 
 static void take_word(struct sg_sftp *sftp, sg_word word, sp_reason reason, const char *text)
 {
@@ -302,7 +342,7 @@ static void ask_others(struct sg_sftp *sftp, const sp_decision *decision, sp_act
     held->consent.reference = sp_recorder_reference();
     const sg_refusal waits = {.reason = SP_REASON_APPROVAL, .reference = held->consent.reference};
     (void)record(sftp, decision, action, &waits); /* no room is counted as a loss */
-    put_asked(held, &asked);
+    sg_sftp_put_asked(held, &asked);
     if (sp_failed(sp_buf_error(&asked))) {
         refuse(sftp, decision, action, SP_REASON_LIMIT, "the path is too long to be asked about");
     } else {
@@ -362,6 +402,16 @@ static sp_decision decide_with(struct sg_sftp *sftp, sp_action *ret_action)
     return decision;
 }
 
+/* What leaves is counted a channel: by the smallest limit of what was let through of it. */
+static void count_by(sg_channel *channel, const sp_decision *decision, sp_action action)
+{
+    uint64_t now = channel->counted.day_bytes;
+    if (decision->day_bytes != 0 && (now == 0 || decision->day_bytes < now)) {
+        channel->counted = *decision;
+        channel->counted_action = action;
+    }
+}
+
 /* Again after each step, since policy and person may have moved meanwhile. */
 static void judge(struct sg_sftp *sftp)
 {
@@ -379,8 +429,7 @@ static void judge(struct sg_sftp *sftp)
     } else if ((held->done & DONE_SPENT) == 0 &&
                sg_consent_costs(sftp->channel->conn, &decision, action)) {
         held->consent.reference = sp_recorder_reference();
-        sftp->channel->counted = decision;
-        sftp->channel->counted_action = action;
+        count_by(sftp->channel, &decision, action);
         sg_consent_spend(&held->consent, &decision, action);
     } else if (write_down(sftp, &decision, action)) {
         pass(sftp, &decision);
@@ -390,8 +439,14 @@ static void judge(struct sg_sftp *sftp)
 /* ---- asking the machine ---- */
 
 /* What is about the name itself and not about what it leads to. */
-static bool is_about_name(const sftp_held *held)
+static bool is_about_name(const sftp_held *held, size_t at)
 {
+    sp_span path = sp_span_cstr(held->paths[at]);
+    bool follows = path.len > 1 && path.ptr[path.len - 1] == '/';
+    if ((follows && (held->type == SP_SFTP_LSTAT || held->type == SP_SFTP_EXTENDED)) ||
+        (held->type == SP_SFTP_SYMLINK && at == 0)) {
+        return false;
+    }
     return held->type == SP_SFTP_REMOVE || held->type == SP_SFTP_RMDIR ||
            held->type == SP_SFTP_RENAME || held->type == SP_SFTP_MKDIR ||
            held->type == SP_SFTP_SYMLINK || held->type == SP_SFTP_LSTAT ||
@@ -416,11 +471,14 @@ static bool ask_next(struct sg_sftp *sftp)
 {
     sftp_held *held = &sftp->held;
     auto_buf sp_buf out = sp_buf_make(SP_SFTP_PATH_MAX_BYTES + 64);
+    if (held->type == SP_SFTP_SYMLINK && held->asked == 0 && held->paths[0][0] != '/') {
+        held->asked++; /* it leads elsewhere when it is moved: judged as everything */
+    }
     if (held->asked < SFTP_PATHS && held->paths[held->asked] != NULL) {
         sp_span name;
         sp_span path = sp_span_cstr(held->paths[held->asked]);
         sp_sftp_put_path(&out, SP_SFTP_REALPATH, SFTP_OWN_ID,
-                         is_about_name(held) ? folder_of(path, &name) : path);
+                         is_about_name(held, held->asked) ? folder_of(path, &name) : path);
     } else if (held->asked < SFTP_PATHS + 1 && overwritten(held) < SFTP_PATHS) {
         held->asked = SFTP_PATHS;
         sp_sftp_put_path(&out, SP_SFTP_LSTAT, SFTP_OWN_ID,
@@ -442,7 +500,7 @@ static sp_err take_resolved(sftp_held *held, const sp_sftp_packet *answer)
     }
     auto_buf sp_buf whole = sp_buf_make(SP_SFTP_PATH_MAX_BYTES * 2 + 8);
     sp_buf_span(&whole, first.name);
-    if (is_about_name(held)) {
+    if (is_about_name(held, at)) {
         sp_span name;
         (void)folder_of(sp_span_cstr(held->paths[at]), &name);
         if (sp_span_eq(name, SP_SPAN_LIT("..")) || sp_span_eq(name, SP_SPAN_LIT("."))) {
@@ -464,7 +522,8 @@ sp_err sg_sftp_answered(struct sg_sftp *sftp, const sp_sftp_packet *answer)
     if (held->asked < SFTP_PATHS) {
         TRY(take_resolved(held, answer));
     } else {
-        held->exists = answer->type == SP_SFTP_ATTRS;
+        bool makes = held->type != SP_SFTP_OPEN || (held->pflags & SP_SFTP_F_CREAT) != 0;
+        held->exists = answer->type == SP_SFTP_ATTRS || !makes;
     }
     held->asked++;
     if (!ask_next(sftp)) {
@@ -489,6 +548,7 @@ sp_err sg_sftp_hold(struct sg_sftp *sftp, const sp_sftp_packet *packet, unsigned
                         .extension = packet->extension,
                         .id = packet->id,
                         .pflags = packet->pflags,
+                        .attrs = packet->attrs,
                         .actions = actions,
                         .consent = {.channel = sftp->channel, .on_word = on_word},
                         .raw = sp_buf_make(SP_SFTP_PACKET_MAX_BYTES + 8),
@@ -496,9 +556,11 @@ sp_err sg_sftp_hold(struct sg_sftp *sftp, const sp_sftp_packet *packet, unsigned
     sftp->waits = true;
     sp_buf_span(&held->raw, packet->raw);
     TRY(sp_buf_error(&held->raw));
-    bool link = packet->type == SP_SFTP_SYMLINK; /* where it points to is nobody's yet */
-    TRY(copy_text(link ? packet->path2 : packet->path, &held->paths[0]));
-    if (!link && packet->path2.len > 0) {
+    if (packet->type == SP_SFTP_OPEN || packet->type == SP_SFTP_MKDIR) {
+        held->attrs.flags = 0; /* of what is made */
+    }
+    TRY(copy_text(packet->path, &held->paths[0]));
+    if (packet->path2.len > 0) {
         TRY(copy_text(packet->path2, &held->paths[1]));
     }
     if (!ask_next(sftp)) {

@@ -262,6 +262,21 @@ sp_decision sp_policy_ssh_whole(const sp_policy *policy, const sp_question *ques
     return worst;
 }
 
+bool sp_policy_ssh_together(const sp_policy *policy, uint32_t resource, sp_span one, sp_span two)
+{
+    const snap_ssh *s = ssh_of(policy, resource);
+    const snap_part *parts = snap_at(policy, SNAP_PARTS);
+    uint32_t part = sp_policy_ssh_part(policy, resource, one).part;
+    bool together = part == sp_policy_ssh_part(policy, resource, two).part;
+    bool resolved = is_resolved(one) && is_resolved(two);
+    for (uint32_t i = 0; s != NULL && i < s->parts.count && together; i++) {
+        sp_span path = snap_span(policy, parts[s->parts.at + i].path);
+        together = resolved && (s->parts.at + i == part ||
+                                (!snap_path_reaches(path, one) && !snap_path_reaches(path, two)));
+    }
+    return together;
+}
+
 sp_decision sp_policy_ssh_best(const sp_policy *policy, const sp_question *question)
 {
     sp_question asked = *question;

@@ -129,6 +129,9 @@ sp_ssh_part sp_policy_ssh_part(const sp_policy *policy, uint32_t resource, sp_sp
  * question->part is not looked at. */
 sp_decision sp_policy_ssh_whole(const sp_policy *policy, const sp_question *question, sp_span path);
 
+/* Whether all that is at and below both paths is in one and the same part. */
+bool sp_policy_ssh_together(const sp_policy *policy, uint32_t resource, sp_span one, sp_span two);
+
 /* The most that is let through of it anywhere: the resource itself, or one of its parts. */
 sp_decision sp_policy_ssh_best(const sp_policy *policy, const sp_question *question);
 

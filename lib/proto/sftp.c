@@ -549,6 +549,27 @@ void sp_sftp_put_path(sp_buf *out, sp_sftp_type type, uint32_t id, sp_span path)
     sp_buf_bytes(out, path);
 }
 
+void sp_sftp_put_rename(sp_buf *out, uint32_t id, sp_span from, sp_span to)
+{
+    sp_buf_u32(out, (uint32_t)(TYPE_BYTES + ID_BYTES + 4 + from.len + 4 + to.len));
+    sp_buf_u8(out, SP_SFTP_RENAME);
+    sp_buf_u32(out, id);
+    sp_buf_bytes(out, from);
+    sp_buf_bytes(out, to);
+}
+
+void sp_sftp_open_new(sp_buf *open)
+{
+    sp_reader in = sp_reader_of(sp_buf_borrow(open));
+    (void)sp_read_span(&in, LENGTH_BYTES + TYPE_BYTES + ID_BYTES);
+    (void)sp_read_bytes(&in, SP_SFTP_PATH_MAX_BYTES);
+    uint32_t pflags = sp_read_u32(&in);
+    if (!sp_failed(in.err)) {
+        size_t end = open->len - in.rest.len;
+        open->ptr[end - 1] = (uint8_t)(pflags | SP_SFTP_F_EXCL); /* the last of its four bytes */
+    }
+}
+
 void sp_sftp_put_init(sp_buf *out)
 {
     sp_buf_u32(out, TYPE_BYTES + ID_BYTES);

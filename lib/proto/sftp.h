@@ -181,6 +181,9 @@ bool sp_sftp_name_next(sp_span *names, sp_sftp_name *ret_name);
 void sp_sftp_put_status(sp_buf *out, uint32_t id, uint32_t code, sp_span message);
 /* A request of one path: REALPATH, STAT, LSTAT, READLINK. */
 void sp_sftp_put_path(sp_buf *out, sp_sftp_type type, uint32_t id, sp_span path);
+void sp_sftp_put_rename(sp_buf *out, uint32_t id, sp_span from, sp_span to);
+/* This OPEN makes its file, and fails where there is one: whatever comes there meanwhile. */
+void sp_sftp_open_new(sp_buf *open);
 /* INIT of the gate's own, without extensions. */
 void sp_sftp_put_init(sp_buf *out);
 /* The server's VERSION with those of its extensions that are known here: clients then ask for no

@@ -234,6 +234,38 @@ static void the_most_specific_path_wins(void **state)
     assert_int_equal(all.verdict, SP_VERDICT_DENY);
 }
 
+static void what_is_together_lies_in_one_part(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(ROLES HOST RULES);
+    static const struct {
+        const char *one;
+        const char *two;
+        bool together;
+    } CASES[] = {
+        {"/tmp/x", "/etc/y", true},
+        {"/srv/x", "/srv/y/z", true},
+        {"/srv/backup/x", "/srv/backup/y", true},
+        {"/srv/x", "/tmp/x", false},
+        {"/srv", "/srv2", false},
+        {"/srv/backup", "/srv/away", false},
+        {"/home", "/home2", false},
+        {"/home/ann", "/home/ben", false},
+        {"/home/ann/x", "/home/ann/y", true},
+        {"/", "/tmp", false},
+        {"/tmp/x", "tmp/y", false},
+        {"", "/tmp/y", false},
+    };
+    uint32_t at = 0;
+    const sp_policy *view = view_of(set, &at);
+    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
+        sp_span one = sp_span_cstr(CASES[i].one);
+        sp_span two = sp_span_cstr(CASES[i].two);
+        assert_int_equal(sp_policy_ssh_together(view, at, one, two), CASES[i].together);
+        assert_int_equal(sp_policy_ssh_together(view, at, two, one), CASES[i].together);
+    }
+}
+
 #define EXAMPLE(command, rest)                                                                     \
     "---\nkind: Example\nname: e " command "\ngiven: {resource: db-host, roles: dba}\n"            \
     "try: \"$ " command "\"\n" rest "\n"
@@ -333,6 +365,7 @@ int main(void)
         cmocka_unit_test(commands_are_listed_transfers_or_free),
         cmocka_unit_test(forwarding_and_environment_are_lists),
         cmocka_unit_test(the_most_specific_path_wins),
+        cmocka_unit_test(what_is_together_lies_in_one_part),
         cmocka_unit_test(examples_take_commands),
         cmocka_unit_test(mistakes_are_told),
         cmocka_unit_test(nevers_hold_over_paths),

@@ -237,6 +237,38 @@ static void requests_are_what_they_do(void **state)
     }
 }
 
+static void what_the_gate_writes_is_read_again(void **state)
+{
+    (void)state;
+    auto_buf sp_buf open = sp_buf_make(1 << 16);
+    auto_buf sp_buf rename = sp_buf_make(1 << 16);
+    sp_sftp_event event;
+    put_open(&open, 7, "/srv/x", SP_SFTP_F_WRITE | SP_SFTP_F_CREAT | SP_SFTP_F_TRUNC);
+    sp_sftp_open_new(&open);
+    sp_sftp_put_rename(&rename, 8, SP_SPAN_LIT("/a"), SP_SPAN_LIT("/b"));
+    sp_buf_span(&open, sp_buf_borrow(&rename));
+    sp_sftp sftp = sp_sftp_make(SP_SFTP_FROM_CLIENT);
+    auto_buf sp_buf init = sp_buf_make(64);
+    sp_sftp_put_init(&init);
+    sp_span input = sp_buf_borrow(&init);
+    assert_false(sp_failed(sp_sftp_next(&sftp, &input, &event)));
+    input = sp_buf_borrow(&open);
+    assert_false(sp_failed(sp_sftp_next(&sftp, &input, &event)));
+    assert_int_equal(event.packet.type, SP_SFTP_OPEN);
+    assert_true(sp_span_eq(event.packet.path, SP_SPAN_LIT("/srv/x")));
+    assert_int_equal(event.packet.pflags,
+                     SP_SFTP_F_WRITE | SP_SFTP_F_CREAT | SP_SFTP_F_TRUNC | SP_SFTP_F_EXCL);
+    assert_false(sp_failed(sp_sftp_next(&sftp, &input, &event)));
+    assert_int_equal(event.packet.type, SP_SFTP_RENAME);
+    assert_int_equal(event.packet.id, 8);
+    assert_true(sp_span_eq(event.packet.path2, SP_SPAN_LIT("/b")) && input.len == 0);
+    sp_sftp_done(&sftp);
+    auto_buf sp_buf none = sp_buf_make(64);
+    sp_buf_text(&none, "short");
+    sp_sftp_open_new(&none); /* is none: nothing is touched */
+    assert_memory_equal(none.ptr, "short", 5);
+}
+
 static sp_code code_of(sp_sftp_side side, bool begin, sp_span packet)
 {
     auto_buf sp_buf stream = sp_buf_make(1 << 20);
@@ -284,6 +316,7 @@ int main(void)
         cmocka_unit_test(followed_however_it_is_cut),
         cmocka_unit_test(real_answers_are_followed),
         cmocka_unit_test(requests_are_what_they_do),
+        cmocka_unit_test(what_the_gate_writes_is_read_again),
         cmocka_unit_test(what_cannot_be_followed_is_an_error),
     };
     return cmocka_run_group_tests(tests, keygen_setup, keygen_teardown);

@@ -130,7 +130,7 @@ bool sg_alarm_begin(sg_channel *channel)
     if (channel->command != NULL) {
         raise_alarm(channel, sp_alarm_line(judge, NULL, sp_span_cstr(channel->command)), false);
     }
-    if (!channel->has_pty) {
+    if (!channel->has_pty && channel->kind != SP_SSH_CHANNEL_SHELL) {
         return true;
     }
     sp_alarm_term *term = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recordings: what a terminal showed, and the first of what commands print, as chunks on the
- * ledger while it happens.
+ * Recordings: what a terminal or shell showed, and the first of what commands print, as chunks on
+ * the ledger while it happens.
  *
  * A chunk is cut each second or 48 KiB and put into the ring at once. Where a rule says `record`,
  * the one before must be on disk by then, or the channel waits for it; when it does not get there,
@@ -206,10 +206,10 @@ bool sg_recording_waits(const sg_channel *channel)
     return channel->recording != NULL && channel->recording->blocked;
 }
 
-/* Of what commands print the first is kept. */
+/* Of what commands print the first is kept; a shell is one with a terminal or without. */
 static sp_span share_of(struct sg_recording *rec, sp_span bytes)
 {
-    if (rec->channel->has_pty) {
+    if (rec->channel->has_pty || rec->channel->kind == SP_SSH_CHANNEL_SHELL) {
         return bytes;
     }
     uint64_t left = COMMAND_MAX_BYTES - rec->kept;
@@ -241,8 +241,12 @@ static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t no
 static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
 {
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
-    if (!rec->channel->conn->ssh.record_input || !rec->channel->has_pty) {
+    if (!rec->channel->conn->ssh.record_input) {
         return sp_ok();
+    }
+    if (!rec->channel->has_pty) { /* nothing is echoed, and nothing hidden */
+        return rec->channel->kind == SP_SSH_CHANNEL_SHELL ? sp_cast_input(&rec->cast, bytes, now_us)
+                                                          : sp_ok();
     }
     sp_echo_typed(&rec->echo, bytes, &typed);
     return typed.len > 0 ? sp_cast_input(&rec->cast, sp_buf_borrow(&typed), now_us) : sp_ok();

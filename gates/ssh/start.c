@@ -30,6 +30,7 @@ struct sg_pending {
 typedef struct {
     sp_action action;
     sp_decision decision;
+    bool free; /* a command that may be anything, a shell too */
     bool refused;
     sg_refusal refusal;
 } ruling;
@@ -98,6 +99,7 @@ static void rule_command(sg_channel *channel, ruling *out)
     out->action = SP_ACTION_EXECUTE;
     switch ((sp_ssh_command_kind)command.kind) {
     case SP_SSH_COMMAND_FREE:
+        out->free = true;
         rule_whole(channel, SP_ACTION_EXECUTE, out);
         break;
     case SP_SSH_COMMAND_LISTED:
@@ -359,11 +361,13 @@ static bool write_down(sg_channel *channel, const ruling *ruled)
 
 /* ---- somebody watches ---- */
 
+/* A shell, and a command that might start one, unless others have agreed to its very bytes. */
 static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
 {
     bool approved = (channel->pending->done & DONE_APPROVED) != 0;
-    return channel->kind == SP_SSH_CHANNEL_SHELL &&
-           (approved || (ruled->decision.must & SP_MUST_WATCH) != 0);
+    bool watched = (ruled->decision.must & SP_MUST_WATCH) != 0;
+    return channel->kind == SP_SSH_CHANNEL_SHELL ? approved || watched
+                                                 : ruled->free && watched && !approved;
 }
 
 static bool tell_want(const sg_channel *channel)
@@ -398,7 +402,7 @@ static void pause_channel(sg_channel *channel, bool pause)
 void sg_start_office(sg_channel *channel, bool is_up)
 {
     const struct sg_pending *pending = channel->pending;
-    if (pending == NULL || channel->kind != SP_SSH_CHANNEL_SHELL) {
+    if (pending == NULL) {
         return;
     }
     bool watched = (pending->done & DONE_WATCHED) != 0;
@@ -413,7 +417,7 @@ static void watch_channel(sg_channel *channel, const sp_ssh_watched *watched, co
 {
     struct sg_pending *pending = channel->pending;
     char text[SG_TEXT_BYTES];
-    if (pending == NULL || channel->kind != SP_SSH_CHANNEL_SHELL) {
+    if (pending == NULL) {
         return;
     }
     if (pending->step == STEP_WATCH && watched->watchers > 0) {
@@ -555,5 +559,6 @@ bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
         return false;
     }
     channel->decision = ruled.decision;
+    sg_sftp_look_again(channel);
     return true;
 }

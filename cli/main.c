@@ -27,11 +27,17 @@ typedef struct {
 } role;
 
 static const role roles[] = {
-    {SP_ROLE_CORE, sp_core_role},       {SP_ROLE_VAULT, sp_vault_role},
-    {SP_ROLE_LEDGER, sp_ledger_role},   {SP_ROLE_WEB, sp_web_role},
-    {SP_ROLE_DB, sp_db_role},           {SP_ROLE_KEEPER, sp_keeper_role},
-    {SP_ROLE_COURIER, sp_courier_role}, {SP_ROLE_WATCH, sp_watch_role},
-    {SP_ROLE_SSH, sp_ssh_role},         {SP_ROLE_COUNT, NULL},
+    {SP_ROLE_CORE, sp_core_role},
+    {SP_ROLE_VAULT, sp_vault_role},
+    {SP_ROLE_LEDGER, sp_ledger_role},
+    {SP_ROLE_WEB, sp_web_role},
+    {SP_ROLE_DB, sp_db_role},
+    {SP_ROLE_KEEPER, sp_keeper_role},
+    {SP_ROLE_COURIER, sp_courier_role},
+    {SP_ROLE_WATCH, sp_watch_role},
+    {SP_ROLE_SSH, sp_ssh_role},
+    {SP_ROLE_RUNNER, sp_runner_role},
+    {SP_ROLE_COUNT, NULL},
 };
 
 /* ---- lists of commands ---- */

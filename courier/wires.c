@@ -243,6 +243,7 @@ static bool write_post(transfer *t)
                           .text = job->job.text,
                           .mentions = job->job.mentions,
                           .id = job->job.message_id,
+                          .data = job->job.data,
                           .now_unix_ms = sp_now_unix_us() / 1000};
     sp_channel_kind kind = (sp_channel_kind)job->job.kind;
     sp_post_body(kind, &post, &t->out);

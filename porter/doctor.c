@@ -114,6 +114,7 @@ static void look(doctor *d)
     doctor_roles(d);
     doctor_users(d);
     doctor_directories(d);
+    doctor_commands(d);
     doctor_ports(d);
     doctor_vault(d);
     doctor_ledger(d);

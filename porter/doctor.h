@@ -40,6 +40,7 @@ void doctor_say(doctor *d, doctor_level level, const char *area, const char *hin
 /* Each looks at one side of the office and says what it finds. */
 void doctor_users(doctor *d);
 void doctor_directories(doctor *d);
+void doctor_commands(doctor *d);
 void doctor_disk(doctor *d);
 void doctor_clock(doctor *d);
 void doctor_porter(doctor *d); /* sets d->running */

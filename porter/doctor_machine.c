@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS cli. TRUST none of it is hostile. SPEC docs/OPERATIONS.md "Doctor".
  */
 #include "infra/proc/clock.h"
+#include "infra/proc/trusted.h"
 #include "porter/doctor.h"
 
 #include <dirent.h>
@@ -152,6 +153,23 @@ static uint64_t bytes_below(int dir_fd, unsigned depth)
     }
     closedir(dir);
     return bytes;
+}
+
+void doctor_commands(doctor *d)
+{
+    for (size_t i = 0; i < d->config->commands_count; i++) {
+        const sp_config_command *command = &d->config->commands[i];
+        char real[PATH_MAX];
+        auto_buf sp_buf why = sp_buf_make(2 * PATH_MAX);
+        if (sp_failed(sp_trusted_program(command->path, real, &why))) {
+            doctor_say(d, DOCTOR_BAD, "commands",
+                       "plans do not run it: chown root, chmod go-w, every folder above it as well",
+                       "%s: %.*s", command->name, SP_SPAN_ARG(sp_buf_borrow(&why)));
+        } else {
+            doctor_say(d, DOCTOR_GOOD, "commands", NULL, "%s: %s is root's alone", command->name,
+                       real);
+        }
+    }
 }
 
 void doctor_disk(doctor *d)

@@ -138,6 +138,7 @@ static const unix_place unix_places[] = {
     {"core", SP_ROLE_CORE, SOCK_SEQPACKET, 0666, false},
     {"keeper", SP_ROLE_KEEPER, SOCK_SEQPACKET, 0666, false},
     {"courier", SP_ROLE_COURIER, SOCK_SEQPACKET, 0666, false},
+    {"runner", SP_ROLE_RUNNER, SOCK_SEQPACKET, 0666, false},
     {"api", SP_ROLE_CORE, SOCK_STREAM, 0660, true},
     {"local", SP_ROLE_CORE, SOCK_STREAM, 0600, false},
 };

@@ -27,9 +27,9 @@ enum {
     REST_MOST_MS = 30 * 1000
 };
 
-static const sp_role_kind order[SP_ROLE_COUNT] = {SP_ROLE_VAULT,  SP_ROLE_LEDGER,  SP_ROLE_CORE,
-                                                  SP_ROLE_KEEPER, SP_ROLE_WEB,     SP_ROLE_DB,
-                                                  SP_ROLE_SSH,    SP_ROLE_COURIER, SP_ROLE_WATCH};
+static const sp_role_kind order[SP_ROLE_COUNT] = {
+    SP_ROLE_VAULT, SP_ROLE_LEDGER, SP_ROLE_CORE,    SP_ROLE_KEEPER, SP_ROLE_WEB,
+    SP_ROLE_DB,    SP_ROLE_SSH,    SP_ROLE_COURIER, SP_ROLE_WATCH,  SP_ROLE_RUNNER};
 
 const char *porter_state_word(porter_state state)
 {

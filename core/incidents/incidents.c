@@ -4,6 +4,7 @@
  * SPEC core/incidents/incidents.h.
  */
 #include "core/documents/documents.h"
+#include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/incidents/inside.h"
@@ -82,6 +83,19 @@ void sp_incident_add(sp_core *core, uint64_t id, const sp_incident_note *note)
         sp_log(SP_LOG_ERROR, "a note of incident %llu could not be kept: %s",
                (unsigned long long)id, sp_code_word(err.code));
     }
+}
+
+json_t *sp_incident_brief_json(sp_core *core, uint64_t id)
+{
+    auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
+    sp_incident incident;
+    if (sp_failed(sp_incident_row_get(core->store, &arena, id, &incident))) {
+        return NULL;
+    }
+    return json_pack("{s:o,s:s%,s:s,s:o,s:b}", "id", sp_json_id(incident.id), "title",
+                     (const char *)incident.title.ptr, incident.title.len, "severity",
+                     sp_severity_word((sp_severity)incident.severity), "opened_at",
+                     sp_json_time(incident.opened_unix_s), "drill", (int)incident.drill);
 }
 
 bool sp_incident_is_there(sp_core *core, uint64_t id)

@@ -52,6 +52,24 @@ typedef struct {
 } sp_notice_state;
 SP_MUST sp_err sp_notices_state(sp_core *core, uint64_t notice, sp_notice_state *ret_state);
 
+/* ---- a post that is no notice: a plan calls a webhook ---- */
+
+#define SP_NOTICE_POST_BIT                                                                         \
+    (UINT64_C(1) << 63) /* in numbers of posts, so that no delivery has one */
+
+typedef struct {
+    uint64_t number; /* of the caller's, with SP_NOTICE_POST_BIT */
+    sp_span channel; /* a Channel `via: webhook` */
+    sp_span id;      /* the same for the same post */
+    sp_span title;
+    sp_span text;
+    sp_span data; /* JSON */
+    uint16_t timeout_s;
+} sp_notice_post;
+/* One attempt, at once. What became of it comes to sp_plans_posted(), also after a restart of core.
+ * SP_EAGAIN: the courier is away; SP_ENOTFOUND: no such channel. */
+SP_MUST sp_err sp_notices_post(sp_core *core, const sp_notice_post *post);
+
 SP_MUST sp_err sp_notices_start(sp_core *core, sp_notices **ret_notices);
 void sp_notices_stop(sp_notices *notices);
 

@@ -268,6 +268,9 @@ static void on_push(void *self, uint16_t kind, sp_span body)
         return;
     }
     moving *m = moving_find(q, done.job);
+    if ((done.job & SP_NOTICE_POST_BIT) != 0) {
+        notice_post_over(q, &done);
+    }
     if (m != NULL) {
         over(q, m, &done);
     } else {
@@ -350,7 +353,8 @@ static void on_hello(void *self, sp_err err, sp_span body)
         }
     }
     for (size_t i = 0; i < known.count; i++) {
-        if (moving_find(q, known.jobs[i]) == NULL) {
+        bool is_post = (known.jobs[i] & SP_NOTICE_POST_BIT) != 0;
+        if (!is_post && moving_find(q, known.jobs[i]) == NULL) {
             take_known(q, known.jobs[i]);
         }
     }
@@ -358,6 +362,7 @@ static void on_hello(void *self, sp_err err, sp_span body)
         sp_log(SP_LOG_ERROR, "digests of notices were not freed: %s",
                sp_store_error_text(q->core->store));
     }
+    notice_posts_known(q, &known);
     q->ready = true;
 }
 

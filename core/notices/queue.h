@@ -41,6 +41,8 @@ struct notice_queue {
     size_t over; /* results not yet kept */
     bool changed;
     unsigned quiet_ticks;
+    bool posting;    /* inside sp_notices_post */
+    sp_err post_err; /* of the call in it, when that failed at once */
     queue_channel channels[QUEUE_CHANNELS_MAX];
     moving moving[QUEUE_MOVING_MAX];
 };
@@ -49,5 +51,11 @@ struct notice_queue {
 SP_MUST sp_err notice_compose(sp_core *core, const sp_policy_channel *doc, const delivery_row *rows,
                               size_t count, sp_arena *arena, notice_text *text,
                               sp_courier_job *ret_job);
+
+/* ---- hook.c: posts of plans ---- */
+/* What the courier says of one; acknowledge it afterwards. */
+void notice_post_over(notice_queue *queue, const sp_courier_done *done);
+/* After a break of the line: those that the courier does not know are lost. */
+void notice_posts_known(notice_queue *queue, const sp_courier_jobs *known);
 
 #endif

@@ -16,7 +16,7 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { TICK_MS = 250, DETAIL_BYTES = 8 * 1024, RUNS_MAX = 200 };
+enum { TICK_MS = 250, OUTSIDE_GRACE_S = 10, DETAIL_BYTES = 8 * 1024, RUNS_MAX = 200 };
 #define SECOND_US UINT64_C(1000000)
 
 typedef struct {
@@ -148,6 +148,9 @@ static sp_err end_run(work *w, sp_run_state state, bool undo, sp_span why)
     uint64_t now_us = sp_now_unix_us();
     for (size_t i = 0; i < w->count; i++) {
         if (!is_over(&w->steps[i])) {
+            if (w->steps[i].state == SP_STEP_RUNNING && sp_step_is_outside(&w->steps[i].is)) {
+                sp_step_outside_stop(w->core, &w->steps[i]);
+            }
             w->steps[i].state = SP_STEP_SKIPPED;
             w->steps[i].ended_us = now_us;
             TRY(save_step(w, &w->steps[i]));
@@ -191,7 +194,16 @@ static sp_err perform(work *w, sp_run_step *step)
     step->state = SP_STEP_RUNNING;
     step->began_us = step->began_us == 0 ? sp_now_unix_us() : step->began_us;
     TRY(save_step(w, step));
-    sp_err err = sp_step_do_it(w->core, &w->run, step, &note);
+    sp_err err = sp_ok();
+    if (sp_step_is_outside(&step->is) && !w->run.drill) {
+        err = sp_step_outside(w->core, &w->run, step, &note);
+        if (!sp_failed(err)) {
+            tell(w->core, &w->run, "step begun", step->is.name, sp_buf_borrow(&note));
+            return sp_ok(); /* its end comes later */
+        }
+    } else {
+        err = sp_step_do_it(w->core, &w->run, step, &note);
+    }
     sp_span said = sp_failed(sp_buf_error(&note)) ? SP_SPAN_LIT("done") : sp_buf_borrow(&note);
     return finish(w, step, !sp_failed(err), said);
 }
@@ -223,6 +235,17 @@ static sp_err look_at_waiting(work *w, sp_run_step *step)
     return sp_ok();
 }
 
+/* One that is under way outside: whoever does it ends it in time, or has forgotten it. */
+static sp_err look_at_outside(work *w, sp_run_step *step)
+{
+    uint64_t age_us = sp_now_unix_us() - step->began_us;
+    if (age_us < (step->is.timeout_s + OUTSIDE_GRACE_S) * SECOND_US) {
+        return sp_ok();
+    }
+    sp_step_outside_stop(w->core, step);
+    return finish(w, step, false, SP_SPAN_LIT("no answer came in time"));
+}
+
 /* As far as it goes now. */
 static sp_err advance(work *w)
 {
@@ -236,6 +259,9 @@ static sp_err advance(work *w)
                 moved = true;
             } else if (step->state == SP_STEP_WAITING) {
                 TRY(look_at_waiting(w, step));
+                moved = moved || is_over(step);
+            } else if (step->state == SP_STEP_RUNNING && sp_step_is_outside(&step->is)) {
+                TRY(look_at_outside(w, step));
                 moved = moved || is_over(step);
             }
         }
@@ -413,6 +439,31 @@ sp_err sp_run_stop(sp_core *core, uint64_t id, bool undo, sp_span by_name, sp_sp
                    undo, why);
 }
 
+/* ---- steps that others carry out ---- */
+
+static sp_err step_over(work *w, uint32_t number, bool worked, sp_span note)
+{
+    if (number >= w->count || w->run.state != SP_RUN_RUNNING ||
+        w->steps[number].state != SP_STEP_RUNNING || !sp_step_is_outside(&w->steps[number].is)) {
+        return sp_ok();
+    }
+    TRY(finish(w, &w->steps[number], worked, note));
+    return advance(w);
+}
+
+void sp_step_over(sp_core *core, uint64_t run, uint32_t number, bool worked, sp_span note)
+{
+    auto_work work w;
+    sp_err err = work_load(core, run, &w);
+    if (!sp_failed(err)) {
+        err = step_over(&w, number, worked, note);
+    }
+    if (sp_failed(err) && err.code != SP_ENOTFOUND) {
+        sp_log(SP_LOG_ERROR, "run %llu of a plan does not go on: %s", (unsigned long long)run,
+               sp_code_word(err.code));
+    }
+}
+
 /* ---- alarms ---- */
 
 typedef struct {
@@ -491,13 +542,34 @@ static void collect(void *self, const sp_run *run)
     }
 }
 
+void sp_steps_lost(sp_core *core, sp_step_do what,
+                   bool (*is_known)(void *self, uint64_t run, uint32_t number), void *self,
+                   sp_span why)
+{
+    run_list list = {.count = 0};
+    if (sp_failed(sp_runs_each(core->store, 0, true, collect, &list))) {
+        return; /* their time will be over */
+    }
+    for (size_t r = 0; r < list.count; r++) {
+        auto_work work w;
+        bool loaded = !sp_failed(work_load(core, list.ids[r], &w));
+        for (size_t i = 0; loaded && i < w.count; i++) {
+            if (w.steps[i].state == SP_STEP_RUNNING && w.steps[i].is.what == what &&
+                !is_known(self, list.ids[r], (uint32_t)i)) {
+                sp_step_over(core, list.ids[r], (uint32_t)i, false, why);
+            }
+        }
+    }
+}
+
 static void go_on(sp_core *core, uint64_t id, bool after_start)
 {
     auto_work work w;
     sp_err err = work_load(core, id, &w);
     for (size_t i = 0; after_start && !sp_failed(err) && i < w.count; i++) {
         sp_run_step *step = &w.steps[i];
-        if (step->state != SP_STEP_RUNNING || w.run.state != SP_RUN_RUNNING) {
+        if (step->state != SP_STEP_RUNNING || w.run.state != SP_RUN_RUNNING ||
+            step->is.what == SP_STEP_WEBHOOK) { /* the courier knows what became of that */
             continue;
         }
         /* the same cut twice is one; whether people were told is not known */
@@ -545,6 +617,7 @@ sp_err sp_plans_start(sp_core *core, sp_plans **ret_plans)
     TRY(sp_alloc(1, sizeof(*plans), &plans));
     plans->core = core;
     plans->timer.data = plans;
+    TRY(sp_outside_start(core, plans));
     /* the first look is on the loop: the lines to ledger and vault come up there */
     if (uv_timer_init(core->loop, &plans->timer) != 0 ||
         uv_timer_start(&plans->timer, on_first, TICK_MS, 0) != 0) {
@@ -562,6 +635,8 @@ static void on_closed(uv_handle_t *handle)
 void sp_plans_stop(sp_plans *plans)
 {
     if (plans != NULL) {
+        sp_line_free(plans->runner);
+        plans->runner = NULL;
         uv_close((uv_handle_t *)&plans->timer, on_closed);
     }
 }

@@ -6,6 +6,7 @@
 #define SP_CORE_PLANS_INSIDE_H
 
 #include "core/plans/plans.h"
+#include "infra/ipc/line.h"
 #include "lib/base/arena.h"
 #include "lib/policy/plan.h"
 
@@ -14,6 +15,9 @@ enum { SP_PLAN_ARENA_BYTES = 512 * 1024, SP_PLAN_NOTE_BYTES = 400 };
 struct sp_plans {
     sp_core *core;
     uv_timer_t timer;
+    sp_line *runner; /* NULL: the office has no commands */
+    bool calling;    /* the runner, inside sp_step_outside */
+    sp_err call_err; /* of that call, when it failed at once */
 };
 
 typedef enum {
@@ -120,6 +124,28 @@ bool sp_run_is_about(sp_core *core, const sp_plan_facts *facts, uint32_t person)
 SP_MUST sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note);
 /* What it would meet now, as JSON: {"name", "do", "would"}. */
 json_t *sp_step_would(sp_core *core, const sp_plan_facts *facts, const sp_policy_step *step);
+
+/* ---- outside.c: steps that somebody else carries out, and whose end comes later ---- */
+static inline bool sp_step_is_outside(const sp_policy_step *step)
+{
+    return step->what == SP_STEP_RUN || step->what == SP_STEP_WEBHOOK;
+}
+SP_MUST sp_err sp_outside_start(sp_core *core, sp_plans *plans);
+/* Begins it; its end comes to sp_step_over(). *note: why it could not be. */
+SP_MUST sp_err sp_step_outside(sp_core *core, const sp_run *run, const sp_run_step *step,
+                               sp_buf *note);
+/* It need not end by itself any more. */
+void sp_step_outside_stop(sp_core *core, const sp_run_step *step);
+/* What would be begun. */
+void sp_step_outside_would(sp_core *core, const sp_run *run, const sp_policy_step *step,
+                           sp_buf *note);
+
+/* engine.c: a step that was begun outside is over. One that is not under way is left alone. */
+void sp_step_over(sp_core *core, uint64_t run, uint32_t number, bool worked, sp_span note);
+/* Steps of this kind that are under way and that is_known() does not know have failed. */
+void sp_steps_lost(sp_core *core, sp_step_do what,
+                   bool (*is_known)(void *self, uint64_t run, uint32_t number), void *self,
+                   sp_span why);
 
 /* ---- api.c ---- */
 SP_MUST sp_err sp_plan_routes(sp_core *core);

@@ -25,6 +25,10 @@ void sp_plans_stop(sp_plans *plans);
 
 /* Starts, or proposes, what the alarm sets off. */
 void sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm);
+/* What became of a webhook that a step called (core/notices). Kept when this returns. */
+void sp_plans_posted(sp_core *core, uint64_t number, bool worked, sp_span note);
+/* The courier knows of these posts; steps that wait for others have failed. */
+void sp_plans_posts_known(sp_core *core, const uint64_t *numbers, size_t count);
 /* The runs of an incident, newest first, as the API shows them. */
 json_t *sp_plans_runs_json(sp_core *core, uint64_t incident);
 

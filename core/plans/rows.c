@@ -6,6 +6,8 @@
 #include "core/plans/inside.h"
 #include "lib/base/reader.h"
 
+enum { WORDS_MAX_BYTES = SP_STEP_WORDS_MAX * 256 };
+
 static const char *const migrations[] = {
     "CREATE TABLE plan_run (id BIGINT PRIMARY KEY, incident BIGINT NOT NULL,"
     " started BIGINT NOT NULL, ended BIGINT NOT NULL, state BIGINT NOT NULL,"
@@ -22,6 +24,9 @@ static const char *const migrations[] = {
     " needs_confirm BIGINT NOT NULL, after BIGINT NOT NULL, confirm_by BYTEA NOT NULL,"
     " name TEXT NOT NULL, target TEXT NOT NULL, notice TEXT NOT NULL, audience TEXT NOT NULL,"
     " text TEXT NOT NULL, note TEXT NOT NULL, by_name TEXT NOT NULL, PRIMARY KEY (run, number))",
+    "ALTER TABLE plan_step ADD COLUMN command TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE plan_step ADD COLUMN words TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE plan_step ADD COLUMN channel TEXT NOT NULL DEFAULT ''",
 };
 
 #define RUN                                                                                        \
@@ -30,7 +35,7 @@ static const char *const migrations[] = {
 #define STEP                                                                                       \
     "run, number, state, began, ended, cut, what, kind, effect, for_s, role, severity, timeout, "  \
     "on_failure, needs_confirm, after, confirm_by, name, target, notice, audience, text, note, "   \
-    "by_name"
+    "by_name, command, words, channel"
 
 sp_err sp_plan_rows_start(sp_store *store)
 {
@@ -175,8 +180,9 @@ sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us)
 sp_err sp_run_step_add(sp_store *store, const sp_run_step *step)
 {
     auto_query sp_query q = sp_query_of(
-        store, "INSERT INTO plan_step (" STEP ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-               " $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)");
+        store,
+        "INSERT INTO plan_step (" STEP ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+        " $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)");
     const sp_policy_step *is = &step->is;
     const uint64_t numbers[] = {
         step->run, step->number, step->state,   step->began_us, step->ended_us,
@@ -187,8 +193,15 @@ sp_err sp_run_step_add(sp_store *store, const sp_run_step *step)
     }
     sp_bind_bits(&q, is->after);
     bind_roles(&q, is->confirm_by);
-    const sp_span texts[] = {is->name, is->target, is->notice,   is->audience,
-                             is->text, step->note, step->by_name};
+    auto_buf sp_buf words = sp_buf_make(WORDS_MAX_BYTES);
+    for (size_t i = 0; i < is->words_count; i++) {
+        sp_buf_span(&words, is->words[i]);
+        sp_buf_byte(&words, '\n');
+    }
+    TRY(sp_buf_error(&words));
+    const sp_span texts[] = {
+        is->name,   is->target,    is->notice,  is->audience,          is->text,
+        step->note, step->by_name, is->command, sp_buf_borrow(&words), is->channel};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         sp_bind_text(&q, texts[i]);
     }
@@ -230,10 +243,16 @@ static sp_err read_step(sp_query *q, sp_arena *arena, sp_run_step *ret_step)
     s.is.needs_confirm = sp_col_u64(q) == 1;
     s.is.after = sp_col_bits(q);
     read_roles(q, s.is.confirm_by);
+    sp_span words = SP_SPAN_EMPTY;
     sp_span *const texts[] = {&s.is.name, &s.is.target, &s.is.notice, &s.is.audience,
-                              &s.is.text, &s.note,      &s.by_name};
+                              &s.is.text, &s.note,      &s.by_name,   &s.is.command,
+                              &words,     &s.is.channel};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         TRY(sp_arena_copy(arena, sp_col_text(q), texts[i]));
+    }
+    while (s.is.words_count < SP_STEP_WORDS_MAX &&
+           sp_span_split(&words, '\n', &s.is.words[s.is.words_count])) {
+        s.is.words_count += s.is.words[s.is.words_count].len > 0 ? 1 : 0;
     }
     *ret_step = s;
     return sp_ok();

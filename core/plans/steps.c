@@ -220,6 +220,10 @@ sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note
     case SP_STEP_WAIT:
         sp_buf_text(note, "waited");
         return sp_ok();
+    case SP_STEP_RUN:
+    case SP_STEP_WEBHOOK:
+        sp_step_outside_would(core, run, &step->is, note); /* a drill: nothing leaves the gate */
+        return sp_ok();
     case SP_STEP_COUNT:
         break;
     }
@@ -237,6 +241,9 @@ json_t *sp_step_would(sp_core *core, const sp_plan_facts *facts, const sp_policy
     if (cuts && !sp_failed(find_target(core, facts, step, &target, &note))) {
         sp_cut_scope_of(core, &target, &scope);
         say_scope(&target, &scope, &note);
+    } else if (sp_step_is_outside(step)) {
+        const sp_run run = {.facts = *facts};
+        sp_step_outside_would(core, &run, step, &note);
     } else if (!cuts) {
         sp_buf_span(&note, step->text.len > 0 ? step->text : step->notice);
     }

@@ -45,8 +45,8 @@ typedef struct {
 
 const char *sp_role_word(sp_role_kind role)
 {
-    static const char *const words[SP_ROLE_COUNT] = {"core",   "vault", "ledger",  "web",  "db",
-                                                     "keeper", "ssh",   "courier", "watch"};
+    static const char *const words[SP_ROLE_COUNT] = {
+        "core", "vault", "ledger", "web", "db", "keeper", "ssh", "courier", "watch", "runner"};
     return words[role];
 }
 
@@ -54,6 +54,9 @@ bool sp_config_has_role(const sp_config *config, sp_role_kind role)
 {
     if (role == SP_ROLE_SSH) {
         return config->ssh_count > 0;
+    }
+    if (role == SP_ROLE_RUNNER) {
+        return config->commands_count > 0;
     }
     return role <= SP_ROLE_WEB || role == SP_ROLE_COURIER || role == SP_ROLE_WATCH ||
            ((role == SP_ROLE_DB || role == SP_ROLE_KEEPER) && config->postgres_count > 0);
@@ -453,6 +456,63 @@ static void read_tls(loader *l, struct fy_node *value)
     }
 }
 
+/* ---- commands ---- */
+
+static bool is_command_name(sp_span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.ptr[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_') {
+            return false;
+        }
+    }
+    return text.len > 0 && text.len <= LABEL_MAX_BYTES && text.ptr[0] != '-';
+}
+
+static void read_command(loader *l, struct fy_node_pair *pair)
+{
+    sp_config *config = l->config;
+    sp_span name;
+    if (!text_of(l, fy_node_pair_key(pair), &name)) {
+        return;
+    }
+    if (!is_command_name(name)) {
+        complain(l, fy_node_pair_key(pair),
+                 "is no name of a command: lower-case letters, digits, '-' and '_'", name);
+        return;
+    }
+    if (config->commands_count == SP_COMMANDS_MAX) {
+        complain(l, fy_node_pair_key(pair), "is one command too many: 64 at most", name);
+        return;
+    }
+    sp_config_command *command = &config->commands[config->commands_count++];
+    keep(l, fy_node_pair_key(pair), name, &command->name);
+    read_path(l, fy_node_pair_value(pair), &command->path);
+}
+
+static void read_commands(loader *l, struct fy_node *value)
+{
+    void *at = NULL;
+    struct fy_node_pair *pair = NULL;
+    if (!fy_node_is_mapping(value)) {
+        complain(l, value, "expected { NAME: /path/of/a/program }", SP_SPAN_EMPTY);
+        return;
+    }
+    while ((pair = fy_node_mapping_iterate(value, &at)) != NULL) {
+        read_command(l, pair);
+    }
+}
+
+const char *sp_config_command_path(const sp_config *config, sp_span name)
+{
+    for (size_t i = 0; i < config->commands_count; i++) {
+        if (sp_span_eq(sp_span_cstr(config->commands[i].name), name)) {
+            return config->commands[i].path;
+        }
+    }
+    return NULL;
+}
+
 /* ---- users ---- */
 
 static void read_user(loader *l, struct fy_node *value, sp_role_kind role)
@@ -504,8 +564,8 @@ static void read_users(loader *l, struct fy_node *value)
         }
         if (role == SP_ROLE_COUNT) {
             complain(l, fy_node_pair_key(pair),
-                     "is no role: core, vault, ledger, web, db, keeper, ssh, courier and watch are "
-                     "known",
+                     "is no role: core, vault, ledger, web, db, keeper, ssh, courier, watch and "
+                     "runner are known",
                      key);
             continue;
         }
@@ -565,6 +625,7 @@ static const field fields[] = {
     {"run", read_run},
     {"documents", read_documents},
     {"places", read_places},
+    {"commands", read_commands},
     {"tls", read_tls},
     {"users", read_users},
     {"sessions_max", read_sessions_max},
@@ -585,11 +646,13 @@ static void read_pair(loader *l, struct fy_node_pair *pair)
             return;
         }
     }
-    complain(l, fy_node_pair_key(pair),
-             "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
-             "postgres_tls, db_workers, ssh, ssh_workers, keep_gib, keep_days, public_port, "
-             "state, run, documents, places, tls, users, sessions_max and devices_max are known",
-             key);
+    complain(
+        l, fy_node_pair_key(pair),
+        "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
+        "postgres_tls, db_workers, ssh, ssh_workers, keep_gib, keep_days, public_port, "
+        "state, run, documents, places, commands, tls, users, sessions_max and devices_max are "
+        "known",
+        key);
 }
 
 /* What libfyaml found wrong with the text itself. */
@@ -741,6 +804,10 @@ void sp_config_free(sp_config *config)
     }
     for (size_t i = 0; i < config->ssh_count; i++) {
         sp_free(config->ssh[i]);
+    }
+    for (size_t i = 0; i < config->commands_count; i++) {
+        sp_free(config->commands[i].name);
+        sp_free(config->commands[i].path);
     }
     char *texts[] = {
         config->file,         config->office,  config->domain,          config->portal,

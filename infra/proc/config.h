@@ -23,6 +23,7 @@
  *     tls: { certificate: FILE, key: FILE }   or  tls: own   (the vault's own CA)
  *     users: { core: NAME|UID, vault: ..., ledger: ..., web: ... }  default sallyport-<role>; where
  *                                        there is no such user and we are not root: ourselves
+ *     commands: { block-mail: /usr/local/sbin/block-mail }   what a plan's step `run` may start
  *     sessions_max: 100000
  *     devices_max: 20000
  *
@@ -46,11 +47,18 @@ typedef enum {
     SP_ROLE_SSH,     /* the SSH gate; only where the office has one */
     SP_ROLE_COURIER, /* mails and posts of notices */
     SP_ROLE_WATCH,   /* looks at the stream of events for what it should not be */
+    SP_ROLE_RUNNER,  /* runs the operator's commands for plans; only where there are some */
     SP_ROLE_COUNT
 } sp_role_kind;
 const char *sp_role_word(sp_role_kind role);
 
-enum { SP_LISTEN_MAX = 16 };
+enum { SP_LISTEN_MAX = 16, SP_COMMANDS_MAX = 64 };
+
+/* A program of the operator's that plans may run, by its name. */
+typedef struct {
+    char *name;
+    char *path; /* absolute */
+} sp_config_command;
 
 typedef struct {
     char *file; /* absolute path of the bootstrap file */
@@ -79,6 +87,8 @@ typedef struct {
     char *tls_certificate; /* NULL = own CA */
     char *tls_key;
     char *places; /* MMDB file: where addresses are. NULL = nothing is known of places */
+    sp_config_command commands[SP_COMMANDS_MAX]; /* none: no such role */
+    size_t commands_count;
     uid_t uids[SP_ROLE_COUNT];
     gid_t gids[SP_ROLE_COUNT];
     unsigned sessions_max;
@@ -91,6 +101,8 @@ SP_MUST sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret
 bool sp_config_has_role(const sp_config *config, sp_role_kind role);
 /* True when a peer of that uid may act as the role (roles may share a uid in development). */
 bool sp_config_uid_is(const sp_config *config, uid_t uid, sp_role_kind role);
+/* The program behind a name of commands:; NULL = there is none. */
+const char *sp_config_command_path(const sp_config *config, sp_span name);
 /* "<run_dir>/<name>.sock" */
 SP_MUST sp_err sp_config_socket(const sp_config *config, const char *name, char **ret_path);
 /* "<state_dir>/<role>/<name>" */

@@ -23,6 +23,7 @@ int sp_ssh_role(const sp_config *config);
 int sp_keeper_role(const sp_config *config);
 int sp_courier_role(const sp_config *config);
 int sp_watch_role(const sp_config *config);
+int sp_runner_role(const sp_config *config);
 
 /* Commands: argv[0] is the command's own word. */
 int sp_run_command(int argc, char **argv);    /* porter/ */

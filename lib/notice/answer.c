@@ -188,6 +188,43 @@ static sp_answer by_code(const code_rule *rules, size_t count, bool found, int64
     return SP_ANSWER_NEVER;
 }
 
+/* Whether a JSON object says at its top that it did not work: {"ok":false}, {"success":false},
+ * {"error":"..."}, {"errcode":1}. Anything else, or no JSON at all, is a yes, as the status says.
+ */
+static bool says_no(sp_span body)
+{
+    scan s = {body};
+    sp_span name;
+    if (!take(&s, '{')) {
+        return false;
+    }
+    while (string(&s, &name) && take(&s, ':')) {
+        blanks(&s);
+        sp_span before = s.rest;
+        if (!skip(&s)) {
+            break;
+        }
+        sp_span value = sp_span_trim(sp_span_slice(before, 0, before.len - s.rest.len));
+        bool is_none = value.len == 0 || sp_span_eq(value, SP_SPAN_LIT("null")) ||
+                       sp_span_eq(value, SP_SPAN_LIT("false")) ||
+                       sp_span_eq(value, SP_SPAN_LIT("0")) ||
+                       sp_span_eq(value, SP_SPAN_LIT("\"\"")) ||
+                       sp_span_eq(value, SP_SPAN_LIT("[]")) || sp_span_eq(value, SP_SPAN_LIT("{}"));
+        bool is_yes =
+            sp_span_eq(name, SP_SPAN_LIT("ok")) || sp_span_eq(name, SP_SPAN_LIT("success"));
+        bool is_no = sp_span_eq(name, SP_SPAN_LIT("error")) ||
+                     sp_span_eq(name, SP_SPAN_LIT("errors")) ||
+                     sp_span_eq(name, SP_SPAN_LIT("errcode"));
+        if ((is_yes && sp_span_eq(value, SP_SPAN_LIT("false"))) || (is_no && !is_none)) {
+            return true;
+        }
+        if (!take(&s, ',')) {
+            break;
+        }
+    }
+    return false;
+}
+
 static sp_answer by_body(sp_channel_kind kind, sp_span body, sp_buf *why, uint32_t *ret_wait_s)
 {
     int64_t code = 0;
@@ -220,6 +257,12 @@ static sp_answer by_body(sp_channel_kind kind, sp_span body, sp_buf *why, uint32
         }
         break;
     case SP_CHANNEL_WEBHOOK:
+        if (!says_no(body)) {
+            return SP_ANSWER_TAKEN;
+        }
+        sp_buf_text(why, "it answered 200 and: ");
+        put_body(body, why);
+        return SP_ANSWER_NEVER;
     case SP_CHANNEL_EMAIL:
     case SP_CHANNEL_COUNT:
         return SP_ANSWER_TAKEN;

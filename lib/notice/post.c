@@ -240,7 +240,12 @@ static void webhook(const sp_post *post, sp_buf *out)
     sp_buf_json(out, sp_text_cut(post->text, sp_channel_facts_of(SP_CHANNEL_WEBHOOK)->max_bytes));
     sp_buf_text(out, ",\"mentions\":[");
     put_mention_list(post, out);
-    sp_buf_text(out, "]}");
+    sp_buf_byte(out, ']');
+    if (post->data.len > 0) {
+        sp_buf_text(out, ",\"data\":");
+        sp_buf_span(out, post->data);
+    }
+    sp_buf_byte(out, '}');
 }
 
 void sp_post_body(sp_channel_kind kind, const sp_post *post, sp_buf *out)

@@ -26,6 +26,7 @@ typedef struct {
     sp_span text;
     sp_span mentions; /* ids, one a line */
     sp_span id;       /* of the delivery; webhook */
+    sp_span data;     /* webhook: a JSON value; empty = none */
     uint64_t now_unix_ms;
 } sp_post;
 

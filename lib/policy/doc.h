@@ -537,6 +537,9 @@ typedef struct {
     uint8_t role; /* sp_rota_role + 1 */
     doc_text text;
     uint8_t severity; /* sp_severity + 1 */
+    doc_text command;
+    doc_texts arguments;
+    doc_text channel;
 } doc_step_with;
 
 typedef struct {

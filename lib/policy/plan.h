@@ -15,7 +15,7 @@
 #include "lib/policy/compile.h"
 #include "lib/policy/cuts.h"
 
-enum { SP_PLAN_STEPS_MAX = 64 };
+enum { SP_PLAN_STEPS_MAX = 64, SP_STEP_WORDS_MAX = 16 };
 
 typedef enum {
     SP_PLAN_AUTOMATIC, /* runs at once */
@@ -36,6 +36,8 @@ typedef enum {
     SP_STEP_WAIT,
     SP_STEP_COLLECT_EVIDENCE,
     SP_STEP_OPEN_INCIDENT,
+    SP_STEP_RUN,     /* a command of the operator's */
+    SP_STEP_WEBHOOK, /* a post to a Channel */
     SP_STEP_COUNT
 } sp_step_do;
 
@@ -66,9 +68,13 @@ typedef struct {
         for_s; /* of a cut, or how long it waits; 0 = until undone, or until a person says so */
     sp_span notice;
     sp_span audience;
-    sp_span text;      /* of a task, a note */
-    sp_rota_role role; /* that is assigned; SP_ROTA_COUNT = none */
-    uint8_t severity;  /* of the incident; 255 = the alarm's */
+    sp_span text;                     /* of a task, a note */
+    sp_rota_role role;                /* that is assigned; SP_ROTA_COUNT = none */
+    uint8_t severity;                 /* of the incident; 255 = the alarm's */
+    sp_span command;                  /* `run`: a name of the bootstrap file's commands */
+    sp_span words[SP_STEP_WORDS_MAX]; /* `run`: templates of lib/argv */
+    size_t words_count;
+    sp_span channel; /* `webhook` */
     uint64_t timeout_s;
     sp_step_failure on_failure;
     bool needs_confirm;
@@ -84,6 +90,24 @@ SP_MUST sp_err sp_policy_set_plan(const sp_policy_set *set, size_t at, sp_policy
 SP_MUST sp_err sp_policy_set_plan_find(const sp_policy_set *set, sp_span name, size_t *ret_at);
 SP_MUST sp_err sp_policy_set_plan_step(const sp_policy_set *set, size_t at, size_t step,
                                        sp_policy_step *ret_step);
+/* What a placeholder of `arguments` may stand for, in this order. */
+typedef enum {
+    SP_STEP_PERSON, /* login name */
+    SP_STEP_SESSION,
+    SP_STEP_DEVICE,
+    SP_STEP_RESOURCE,
+    SP_STEP_CLASS,
+    SP_STEP_INCIDENT,
+    SP_STEP_RUN_NUMBER,
+    SP_STEP_SEVERITY,
+    SP_STEP_PLAN_NAME,
+    SP_STEP_VALUE_COUNT
+} sp_step_value;
+/* An argument with the value of its placeholder in place. SP_EINVALID: nothing is known of it, or
+ * the value is not of the placeholder's kind; *why gets a clause. */
+SP_MUST sp_err sp_step_word(sp_span template, const sp_span values[SP_STEP_VALUE_COUNT],
+                            sp_buf *out, sp_buf *why);
+
 /* Whether an alarm of this detection and severity sets it off. */
 bool sp_policy_set_plan_fits(const sp_policy_set *set, size_t at, sp_span detection,
                              uint8_t severity);

@@ -2,7 +2,9 @@
  * Plans and rotas: what the schema cannot say is checked here, and they are read from the set.
  * OWNS nothing. PROCESS core, cli. TRUST documents passed the schema. SPEC lib/policy/plan.h.
  */
+#include "lib/argv/argv.h"
 #include "lib/base/mem.h"
+#include "lib/notice/channel.h"
 #include "lib/policy/plan.h"
 #include "lib/policy/plan_words.h"
 #include "lib/policy/set.h"
@@ -21,6 +23,8 @@ const char *const PLAN_STEP_WORDS[] = {"cut",
                                        "wait",
                                        "collect_evidence",
                                        "open_incident",
+                                       "run",
+                                       "webhook",
                                        NULL};
 const char *const PLAN_FAILURE_WORDS[] = {"stop", "go_on", "undo", NULL};
 const char *const PLAN_MODE_WORDS[] = {"automatic", "confirm", "manual", NULL};
@@ -30,7 +34,18 @@ _Static_assert(SP_COUNT(PLAN_STEP_WORDS) == SP_STEP_COUNT + 1, "a word for each"
 _Static_assert(SP_COUNT(PLAN_FAILURE_WORDS) == SP_STEP_FAIL_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(PLAN_MODE_WORDS) == SP_PLAN_MODE_COUNT + 1, "a word for each");
 
-enum { NO_SEVERITY = 255, TIMEOUT_S = 3600, WITHIN_S = 3600 };
+enum {
+    NO_SEVERITY = 255,
+    TIMEOUT_S = 3600,
+    OUTSIDE_TIMEOUT_S = 60,
+    RUN_TIMEOUT_MAX_S = 3600,
+    WEBHOOK_TIMEOUT_MAX_S = 600,
+    WITHIN_S = 3600
+};
+
+static const char *const VALUE_WORDS[] = {"person",   "session", "device",   "resource", "class",
+                                          "incident", "run",     "severity", "plan"};
+_Static_assert(SP_COUNT(VALUE_WORDS) == SP_STEP_VALUE_COUNT, "a word for each");
 
 /* ---- reading ---- */
 
@@ -152,10 +167,18 @@ sp_err sp_policy_set_plan_step(const sp_policy_set *set, size_t at, size_t step,
         .text = with->text.text,
         .role = with->role == 0 ? SP_ROTA_COUNT : (sp_rota_role)(with->role - 1),
         .severity = with->severity == 0 ? (uint8_t)NO_SEVERITY : (uint8_t)(with->severity - 1),
+        .command = with->command.text,
+        .channel = with->channel.text,
         .timeout_s = doc->timeout.value,
         .on_failure = doc->on_failure == 0 ? SP_STEP_GO_ON : (sp_step_failure)(doc->on_failure - 1),
         .needs_confirm = doc->confirm_by.count > 0,
         .after = after_of(plan, step)};
+    for (size_t i = 0; i < with->arguments.count && i < SP_STEP_WORDS_MAX; i++) {
+        s.words[s.words_count++] = with->arguments.items[i].text;
+    }
+    if (s.timeout_s == 0 && (s.what == SP_STEP_RUN || s.what == SP_STEP_WEBHOOK)) {
+        s.timeout_s = OUTSIDE_TIMEOUT_S;
+    }
     if (s.timeout_s == 0) {
         s.timeout_s = s.what == SP_STEP_WAIT && s.for_s > 0 ? s.for_s + TIMEOUT_S : TIMEOUT_S;
     }
@@ -177,6 +200,58 @@ bool sp_policy_set_plan_fits(const sp_policy_set *set, size_t at, sp_span detect
         }
     }
     return plan->trigger.detections.count == 0 && plan->trigger.severity != 0;
+}
+
+/* ---- words of a command ---- */
+
+/* Where the placeholder begins and ends, and which value it names. False: there is none. */
+static bool find_hole(sp_span text, size_t *ret_from, size_t *ret_to, size_t *ret_value)
+{
+    size_t from = sp_span_index(text, '{');
+    size_t to = sp_span_index(text, '}');
+    if (from >= text.len || to >= text.len || to < from) {
+        return false;
+    }
+    sp_span inside = sp_span_slice(text, from + 1, to);
+    sp_span name = sp_span_slice(inside, 0, sp_span_index(inside, ':'));
+    *ret_from = from;
+    *ret_to = to + 1;
+    *ret_value = 0;
+    while (*ret_value < SP_STEP_VALUE_COUNT &&
+           !sp_span_eq(name, sp_span_cstr(VALUE_WORDS[*ret_value]))) {
+        ++*ret_value;
+    }
+    return true;
+}
+
+sp_err sp_step_word(sp_span template, const sp_span values[SP_STEP_VALUE_COUNT], sp_buf *out,
+                    sp_buf *why)
+{
+    size_t from = 0;
+    size_t to = 0;
+    size_t value = SP_STEP_VALUE_COUNT;
+    if (!find_hole(template, &from, &to, &value)) {
+        sp_buf_span(out, template);
+        return sp_buf_error(out);
+    }
+    if (value == SP_STEP_VALUE_COUNT || values[value].len == 0) {
+        sp_buf_text(why, "nothing says which ");
+        sp_buf_text(why, value == SP_STEP_VALUE_COUNT ? "value" : VALUE_WORDS[value]);
+        sp_buf_text(why, " is meant");
+        return sp_fail(SP_EINVALID);
+    }
+    sp_buf_span(out, sp_span_slice(template, 0, from));
+    sp_buf_span(out, values[value]);
+    sp_buf_span(out, sp_span_slice(template, to, template.len));
+    TRY(sp_buf_error(out));
+    if (!sp_argv_template_fits(template, sp_buf_borrow(out))) {
+        sp_buf_text(why, VALUE_WORDS[value]);
+        sp_buf_text(why, " is not what ");
+        sp_buf_span(why, template);
+        sp_buf_text(why, " takes");
+        return sp_fail(SP_EINVALID);
+    }
+    return sp_ok();
 }
 
 static const doc_texts *people_of(const doc_rota *rota, sp_rota_role role)
@@ -297,6 +372,58 @@ static void check_notice(const compiling *c, const char *file, const doc_step *s
     }
 }
 
+static void check_words(const compiling *c, const char *file, const doc_step *step)
+{
+    const doc_texts *words = &step->with.arguments;
+    if (words->count > SP_STEP_WORDS_MAX) {
+        set_wrong(c, file, &words->items[SP_STEP_WORDS_MAX], "is one word too many: 16 at most");
+    }
+    for (size_t i = 0; i < words->count; i++) {
+        size_t from = 0;
+        size_t to = 0;
+        size_t value = 0;
+        const char *fault = sp_argv_template_fault(words->items[i].text);
+        if (fault != NULL) {
+            set_wrong(c, file, &words->items[i], fault);
+        } else if (find_hole(words->items[i].text, &from, &to, &value) &&
+                   value == SP_STEP_VALUE_COUNT) {
+            set_wrong(c, file, &words->items[i],
+                      "known are person, session, device, resource, class, incident, run, severity "
+                      "and plan");
+        }
+    }
+}
+
+static void check_channel(const compiling *c, const char *file, const doc_step *step)
+{
+    const doc_text *name = &step->with.channel;
+    const doc_maps *maps = &c->set->docs.kinds[SP_DOC_CHANNEL];
+    for (size_t i = 0; i < maps->count; i++) {
+        const doc_channel *channel = (const doc_channel *)maps->items + i;
+        if (sp_span_eq(channel->head.name.text, name->text)) {
+            if (channel->via != SP_CHANNEL_WEBHOOK + 1) {
+                set_wrong(c, file, name, "is not a channel `via: webhook`");
+            }
+            return;
+        }
+    }
+    if (name->line != 0) {
+        set_wrong(c, file, name, "no Channel of this name");
+    }
+}
+
+/* What goes out of the gate does not run for ever. */
+static void check_timeout(const compiling *c, const doc_step *step)
+{
+    bool is_run = step->what == SP_STEP_RUN + 1;
+    uint64_t most_s = is_run ? RUN_TIMEOUT_MAX_S : WEBHOOK_TIMEOUT_MAX_S;
+    if ((is_run || step->what == SP_STEP_WEBHOOK + 1) && step->timeout.value > most_s) {
+        set_error(c, &step->place, "step '%.*s' (%s) may take at most %u minutes",
+                  SP_SPAN_ARG(step->name.text), sp_step_do_word((sp_step_do)(step->what - 1)),
+                  (unsigned)(most_s / 60));
+    }
+}
+
 /* What a step needs to know, by what it does. */
 static void check_with(const compiling *c, const char *file, const doc_step *step)
 {
@@ -323,6 +450,14 @@ static void check_with(const compiling *c, const char *file, const doc_step *ste
                     ? "with: { for: ... } or confirm_by"
                     : NULL;
         break;
+    case SP_STEP_RUN:
+        lacks = step->with.command.line == 0 ? "with: { command: ... }" : NULL;
+        check_words(c, file, step);
+        break;
+    case SP_STEP_WEBHOOK:
+        lacks = step->with.channel.line == 0 ? "with: { channel: ... }" : NULL;
+        check_channel(c, file, step);
+        break;
     case SP_STEP_LOCK_PERSON:
     case SP_STEP_QUARANTINE_DEVICE:
     case SP_STEP_COLLECT_EVIDENCE:
@@ -330,6 +465,7 @@ static void check_with(const compiling *c, const char *file, const doc_step *ste
     case SP_STEP_COUNT:
         break;
     }
+    check_timeout(c, step);
     if (lacks != NULL) {
         set_error(c, &step->place, "step '%.*s' (%s) needs %s", SP_SPAN_ARG(step->name.text),
                   sp_step_do_word((sp_step_do)(step->what - 1)), lacks);

@@ -58,6 +58,14 @@ static const doc_field WITH_FIELDS[] = {
      .doc = "`task`: what is to be done. Else: a note."},
     {"severity", FIELD_WORD, false, AT(doc_step_with, severity), .words = SEVERITIES,
      .doc = "`open_incident`: how grave. Default: as the alarm."},
+    {"command", FIELD_SLUG, false, AT(doc_step_with, command), .max = SP_NAME_MAX_BYTES,
+     .doc = "`run`: a name under `commands:` of the bootstrap file."},
+    {"arguments", FIELD_NAMES, false, AT(doc_step_with, arguments), .max = 200,
+     .doc = "`run`: its words, with at most one placeholder each: `{person:word}`, "
+            "`--incident={incident:int}`. Known are person, session, device, resource, class, "
+            "incident, run, severity and plan; kinds are those of `commands` of a Resource."},
+    {"channel", FIELD_SLUG, false, AT(doc_step_with, channel), .max = SP_NAME_MAX_BYTES,
+     .doc = "`webhook`: a Channel with `via: webhook`."},
 };
 static const doc_schema WITH = {.name = "with",
                                 .doc = "What the step needs to know.",
@@ -72,14 +80,17 @@ static const doc_field STEP_FIELDS[] = {
             "while. `require_step_up`: people prove themselves again. `notify`: a Notice goes out. "
             "`assign`: a role of the incident is filled from the Rota. `task`: a person has "
             "something to do. `wait`: for a while, or for a person. `collect_evidence`: the "
-            "alarm's entries of the ledger go into the incident. `open_incident`: there is one."},
+            "alarm's entries of the ledger go into the incident. `open_incident`: there is one. "
+            "`run`: "
+            "a command of the operator's, in a cage; the incident as JSON on its standard input. "
+            "`webhook`: the same JSON, signed, to a Channel."},
     {"with", FIELD_MAP, false, AT(doc_step, with), .sub = &WITH, .doc = "What it needs to know."},
     {"after", FIELD_SLUGS, false, AT(doc_step, after), .count_offset = AT(doc_step, has_after),
      .doc = "Begins when these steps are over; `[]`: at once. Without it: when the step before it "
             "is over."},
     {"timeout", FIELD_DURATION, false, AT(doc_step, timeout), .min = 1, .max = 30 * DAY_S,
      .doc = "How long it may take, waiting for people included; then it has failed. Default `1h`; "
-            "for `wait` with `for`, as long as that."},
+            "for `wait` with `for`, as long as that; for `run` and `webhook` `1m`."},
     {"on_failure", FIELD_WORD, false, AT(doc_step, on_failure), .words = PLAN_FAILURE_WORDS,
      .doc = "`stop`: nothing more begins. `go_on`: as if it had worked. `undo`: what the run has "
             "cut is given back. Default `go_on`: what cuts must not wait for what tells."},

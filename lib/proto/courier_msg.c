@@ -15,7 +15,7 @@ void sp_courier_job_write(const sp_courier_job *job, sp_buf *out)
     sp_buf_u16(out, job->timeout_s);
     const sp_span texts[] = {job->channel, job->address, job->ca,         job->user,
                              job->from,    job->to,      job->message_id, job->mentions,
-                             job->title,   job->text,    job->html};
+                             job->title,   job->text,    job->html,       job->data};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         sp_buf_bytes(out, texts[i]);
     }
@@ -56,6 +56,7 @@ sp_err sp_courier_job_read(sp_span body, sp_courier_job *ret_job)
     job.title = get_line(&in, SP_COURIER_TITLE_MAX_BYTES);
     job.text = sp_read_text(&in, SP_COURIER_TEXT_MAX_BYTES);
     job.html = sp_read_text(&in, SP_COURIER_TEXT_MAX_BYTES);
+    job.data = sp_read_text(&in, SP_COURIER_TEXT_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_job = job;
     return sp_ok();

@@ -64,6 +64,7 @@ typedef struct {
     sp_span title;
     sp_span text;
     sp_span html; /* mail */
+    sp_span data; /* webhook: JSON that stands in the body as it is; empty = none */
 } sp_courier_job;
 
 typedef enum {

@@ -138,7 +138,7 @@ class Office:
         self.uids = None
         if uids and os.geteuid() == 0:
             base = 61008 + 16 * secrets.randbelow(500)
-            self.uids = {role: base + i for i, role in enumerate((*ROLES, "db", "keeper", "ssh"))}
+            self.uids = {role: base + i for i, role in enumerate((*ROLES, "db", "keeper", "ssh", "runner"))}
         self.documents = self._documents(documents)
         self.write_config(extra)
 

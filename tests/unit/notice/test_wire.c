@@ -191,6 +191,13 @@ static void bodies_are_read(void **state)
     answers(SP_CHANNEL_TEAMS, 200, 0, "Webhook message delivery failed with error: HTTP error 429",
             SP_ANSWER_SLOWER, 60);
     answers(SP_CHANNEL_WEBHOOK, 204, 0, "", SP_ANSWER_TAKEN, 0);
+    answers(SP_CHANNEL_WEBHOOK, 200, 0, "{\"a\":[{\"ok\":false}],\"ok\":true,\"error\":null}",
+            SP_ANSWER_TAKEN, 0);
+    answers(SP_CHANNEL_WEBHOOK, 200, 0, "{\"id\":1,\"ok\": false}", SP_ANSWER_NEVER, 0);
+    answers(SP_CHANNEL_WEBHOOK, 200, 0, "{\"error\":{\"code\":7}}", SP_ANSWER_NEVER, 0);
+    answers(SP_CHANNEL_WEBHOOK, 200, 0, "{\"errcode\":1}", SP_ANSWER_NEVER, 0);
+    answers(SP_CHANNEL_WEBHOOK, 200, 0, "{\"errcode\":0,\"errors\":[]}", SP_ANSWER_TAKEN, 0);
+    answers(SP_CHANNEL_WEBHOOK, 200, 0, "{\"error\"", SP_ANSWER_TAKEN, 0);
     answers(SP_CHANNEL_WEBHOOK, 302, 0, "", SP_ANSWER_NEVER, 0);
     answers(SP_CHANNEL_WEBHOOK, 500, 0, "", SP_ANSWER_LATER, 0);
     answers(SP_CHANNEL_WEBHOOK, 503, 4000000000U, "", SP_ANSWER_SLOWER, 86400);

@@ -38,6 +38,19 @@ static void what_cannot_be_is_refused_where_it_stands(void **state)
                  "leave it out");
     help_refused(HEAD "  - { name: a, do: cut }\n", 5, "needs with: { kind");
     help_refused(HEAD "  - { name: a, do: dance }\n", 5, "'dance' found");
+    /* what leaves the gate */
+    help_refused(HEAD "  - { name: a, do: run }\n", 5, "needs with: { command");
+    help_refused(HEAD "  - { name: a, do: run, with: { command: c, arguments: ['{who:word}'] } }\n",
+                 5, "known are person");
+    help_refused(HEAD
+                 "  - { name: a, do: run, with: { command: c, arguments: ['{person:text}'] } }\n",
+                 5, "{person:text}");
+    help_refused(HEAD "  - { name: a, do: run, with: { command: c }, timeout: 2h }\n", 5,
+                 "at most 60 minutes");
+    help_refused(HEAD "  - { name: a, do: webhook, with: { channel: zz } }\n", 5, "no Channel");
+    help_refused("{kind: Channel, name: c, via: slack}\n---\n" HEAD
+                 "  - { name: a, do: webhook, with: { channel: c } }\n",
+                 7, "via: webhook");
     help_refused(HEAD "  - { name: a, do: collect_evidence, confirm_by: [nobody] }\n", 5,
                  "unknown role");
     help_refused(HEAD "  - { name: a, do: notify, with: { notice: zz } }\n", 5, "no Notice");
@@ -90,6 +103,32 @@ static void a_plan_is_read_as_it_was_written(void **state)
     assert_false(sp_policy_set_plan_fits(set, 0, SP_SPAN_LIT("anything"), 2));
 }
 
+static void words_of_a_command_hold_what_they_say(void **state)
+{
+    (void)state;
+    const sp_span values[SP_STEP_VALUE_COUNT] = {[SP_STEP_PERSON] = SP_SPAN_LIT("ann"),
+                                                 [SP_STEP_RESOURCE] = SP_SPAN_LIT("--all"),
+                                                 [SP_STEP_CLASS] = SP_SPAN_LIT("a b"),
+                                                 [SP_STEP_INCIDENT] = SP_SPAN_LIT("12")};
+    const struct {
+        sp_span template;
+        const char *word; /* NULL: refused */
+    } rows[] = {
+        {SP_SPAN_LIT("block"), "block"},        {SP_SPAN_LIT("--user={person:word}"), "--user=ann"},
+        {SP_SPAN_LIT("{incident:int}"), "12"},  {SP_SPAN_LIT("{person:int}"), NULL},
+        {SP_SPAN_LIT("{resource:word}"), NULL}, {SP_SPAN_LIT("{class:word}"), NULL},
+        {SP_SPAN_LIT("{device:int}"), NULL},    {SP_SPAN_LIT("{nobody:int}"), NULL}};
+    for (size_t i = 0; i < SP_COUNT(rows); i++) {
+        auto_buf sp_buf out = sp_buf_make(64);
+        auto_buf sp_buf why = sp_buf_make(200);
+        sp_err err = sp_step_word(rows[i].template, values, &out, &why);
+        assert_int_equal(sp_failed(err), rows[i].word == NULL);
+        assert_true(rows[i].word == NULL
+                        ? why.len > 0
+                        : sp_span_eq(sp_buf_borrow(&out), sp_span_cstr(rows[i].word)));
+    }
+}
+
 static void detections_set_off_what_names_them(void **state)
 {
     (void)state;
@@ -132,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_cannot_be_is_refused_where_it_stands),
         cmocka_unit_test(a_plan_is_read_as_it_was_written),
+        cmocka_unit_test(words_of_a_command_hold_what_they_say),
         cmocka_unit_test(detections_set_off_what_names_them),
         cmocka_unit_test(each_emergency_has_a_plan),
     };

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 /* clang-format off */
-#define USERS "users: { core: 71, vault: 72, ledger: 73, web: 74, db: 75, keeper: 76, ssh: 77, courier: 78, watch: 79 }\n"
+#define USERS "users: { core: 71, vault: 72, ledger: 73, web: 74, db: 75, keeper: 76, ssh: 77, courier: 78, watch: 79, runner: 80 }\n"
 /* clang-format on */
 
 static char path[] = "/tmp/sp-config-XXXXXX";

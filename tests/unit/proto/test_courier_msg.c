@@ -20,7 +20,8 @@ static sp_courier_job a_job(void)
                             .message_id = SP_SPAN_LIT("7.1@office.example"),
                             .title = SP_SPAN_LIT("出事了"),
                             .text = SP_SPAN_LIT("a\nb"),
-                            .html = SP_SPAN_LIT("<p>a</p>")};
+                            .html = SP_SPAN_LIT("<p>a</p>"),
+                            .data = SP_SPAN_LIT("{\"a\":1}")};
 }
 
 static void a_job_comes_back(void **state)

@@ -39,6 +39,36 @@ time_zone: Asia/Shanghai
 ---
 """
 
+DBA_DOES_ALL = """\
+kind: Rule
+name: the dba does all
+who: { roles: [dba] }
+to: { resources: [orders-db] }
+may: [connect, read, write, export, import, alter, destroy, administer, execute]
+---
+"""
+
+
+def orders_documents(roles, rules, postgres=""):
+    """Documents of roles (names), of the resource orders-db that all of them enter as op_all, and the rules.
+
+    postgres: more lines of its `postgres:`, each with two spaces before it. {port} is left for DatabaseOffice.
+    """
+    named = "".join(f"kind: Role\nname: {role}\n---\n" for role in roles)
+    return f"""\
+{named}kind: Resource
+name: orders-db
+title: {{ en: Orders, zh: 订单 }}
+operator: company
+class: internal
+postgres:
+  address: 127.0.0.1:{{port}}
+  tls: loopback
+  databases: [orders]
+  accounts: [{{ roles: [{", ".join(roles)}], as: op_all }}]
+{postgres}---
+{rules}"""
+
 
 class DatabaseOffice:
     """documents: YAML below the Office document; {port} is the database's. accounts: database roles."""

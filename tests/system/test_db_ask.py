@@ -9,30 +9,12 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice
+from dbgatelib import DatabaseOffice, orders_documents
 from officelib import wait_for
 
-DOCUMENTS = """\
-kind: Role
-name: dba
----
-kind: Role
-name: lead
----
-kind: Role
-name: hasty
----
-kind: Resource
-name: orders-db
-title: { en: Orders, zh: 订单 }
-operator: company
-class: internal
-postgres:
-  address: 127.0.0.1:{port}
-  tls: loopback
-  databases: [orders]
-  accounts: [{ roles: [dba, lead, hasty], as: op_all }]
----
+DOCUMENTS = orders_documents(
+    ["dba", "lead", "hasty"],
+    """\
 kind: Rule
 name: usual work
 who: { roles: [dba, lead, hasty] }
@@ -59,7 +41,8 @@ actions: [destroy]
 per: 10m
 statements: 3
 then: lock
-"""
+""",
+)
 
 
 @pytest.fixture(scope="module")

@@ -12,49 +12,13 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice
+from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import ROOT, wait_for
 from pgraw import SYNC, Raw, bind, execute, message, parse
 
-DOCUMENTS = """\
-kind: Role
-name: dba
----
-kind: Role
-name: clerk
----
-kind: Role
-name: analyst
----
-kind: Role
-name: builder
----
-kind: Role
-name: mover
----
-kind: Resource
-name: orders-db
-title: { en: Orders, zh: 订单 }
-operator: company
-class: internal
-postgres:
-  address: 127.0.0.1:{port}
-  tls: loopback
-  databases: [orders]
-  search_path: [public]
-  broad: destroy
-  accounts: [{ roles: [dba, clerk, analyst, builder, mover], as: op_all }]
-  functions: [{ name: public.twice, action: read }]
-  parts:
-    - { schema: audit, class: core }
-    - { table: public.salaries, class: core }
----
-kind: Rule
-name: the dba does all
-who: { roles: [dba] }
-to: { resources: [orders-db] }
-may: [connect, read, write, export, import, alter, destroy, administer, execute]
----
+DOCUMENTS = orders_documents(
+    ["dba", "clerk", "analyst", "builder", "mover"],
+    DBA_DOES_ALL + """\
 kind: Rule
 name: clerks work with orders
 who: { roles: [clerk] }
@@ -78,7 +42,16 @@ name: movers change and lose nothing
 who: { roles: [mover] }
 to: { resources: [orders-db] }
 may: [connect, read, alter]
-"""
+""",
+    postgres="""\
+  search_path: [public]
+  broad: destroy
+  functions: [{ name: public.twice, action: read }]
+  parts:
+    - { schema: audit, class: core }
+    - { table: public.salaries, class: core }
+""",
+)
 
 
 @pytest.fixture(scope="module")

@@ -10,28 +10,22 @@ from collections import Counter
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice
+from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import wait_for
 from sqlgen import SCHEMA, Generator, fill
 
-DOCUMENTS = """\
-kind: Role
-name: dba
----
-kind: Role
-name: analyst
----
-kind: Resource
-name: orders-db
-title: { en: Orders, zh: 订单 }
-operator: company
-class: internal
-postgres:
-  address: 127.0.0.1:{port}
-  tls: loopback
-  databases: [orders]
+DOCUMENTS = orders_documents(
+    ["dba", "analyst"],
+    DBA_DOES_ALL + """\
+kind: Rule
+name: analysts see masked people
+who: { roles: [analyst] }
+to: { resources: [orders-db], classes: [internal, sensitive] }
+may: [connect, read, write]
+with: { mask: [personal-info] }
+""",
+    postgres="""\
   search_path: [public]
-  accounts: [{ roles: [dba, analyst], as: op_all }]
   parts:
     - { schema: audit, class: core }
     - table: public.customers
@@ -40,20 +34,8 @@ postgres:
         - { name: phone, mask: mobile, tags: [personal-info] }
         - { name: id_number, mask: mainland-id, tags: [personal-info] }
     - { table: public.staff, class: sensitive, columns: [{ name: phone, mask: mobile, tags: [personal-info] }] }
----
-kind: Rule
-name: the dba does all
-who: { roles: [dba] }
-to: { resources: [orders-db] }
-may: [connect, read, write, export, import, alter, destroy, administer, execute]
----
-kind: Rule
-name: analysts see masked people
-who: { roles: [analyst] }
-to: { resources: [orders-db], classes: [internal, sensitive] }
-may: [connect, read, write]
-with: { mask: [personal-info] }
-"""
+""",
+)
 SEED = int(os.environ.get("SP_KNOWN_SEED", "5"))
 COUNT = int(os.environ.get("SP_KNOWN_COUNT", "60"))
 ROUNDS = 3  # new; seen, and kept; known

@@ -12,26 +12,20 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice
+from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from pgraw import SYNC, Raw, bind, describe, execute, parse
 
-DOCUMENTS = """\
-kind: Role
-name: dba
----
-kind: Role
-name: analyst
----
-kind: Resource
-name: orders-db
-title: { en: Orders, zh: 订单 }
-operator: company
-class: internal
-postgres:
-  address: 127.0.0.1:{port}
-  tls: loopback
-  databases: [orders]
-  accounts: [{ roles: [dba, analyst], as: op_all }]
+DOCUMENTS = orders_documents(
+    ["dba", "analyst"],
+    DBA_DOES_ALL + """\
+kind: Rule
+name: analysts see masked people
+who: { roles: [analyst] }
+to: { resources: [orders-db] }
+may: [connect, read, write, export, alter]
+with: { mask: [personal-info] }
+""",
+    postgres="""\
   parts:
     - table: public.customers
       class: internal
@@ -42,20 +36,8 @@ postgres:
     - table: public.extra
       class: internal
       columns: [{ name: phone, mask: mobile, tags: [personal-info] }]
----
-kind: Rule
-name: the dba does all
-who: { roles: [dba] }
-to: { resources: [orders-db] }
-may: [connect, read, write, export, import, alter, destroy, administer, execute]
----
-kind: Rule
-name: analysts see masked people
-who: { roles: [analyst] }
-to: { resources: [orders-db] }
-may: [connect, read, write, export, alter]
-with: { mask: [personal-info] }
-"""
+""",
+)
 
 
 @pytest.fixture(scope="module")

@@ -7,31 +7,14 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gat
 import psycopg2
 import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice
+from dbgatelib import DBA_DOES_ALL, SCHEMA, DatabaseOffice, orders_documents
 
 pytestmark = pytest.mark.shipped
 
-DOCUMENTS = """\
-kind: Role
-name: dba
----
-kind: Resource
-name: orders-db
-title: { en: Orders, zh: 订单 }
-operator: company
-class: internal
-postgres:
-  address: 127.0.0.1:{port}
-  tls: loopback
-  databases: [orders]
-  accounts: [{ roles: [dba], as: op_all }]
----
-kind: Rule
-name: the dba does all
-who: { roles: [dba] }
-to: { resources: [orders-db] }
-may: [connect, read, write, export, import, alter, destroy, administer, execute]
-"""
+DOCUMENTS = orders_documents(
+    ["dba"],
+    DBA_DOES_ALL,
+)
 
 BODY = """
 SELECT 1; SELECT NULL::int, 'x'::text, 1.5::numeric, true, now() IS NOT NULL, '{1,2}'::int[], '{"a":1}'::jsonb

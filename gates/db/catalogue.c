@@ -555,7 +555,9 @@ void db_catalogue_tick(void)
         }
         if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {
             forget(c);
-        } else if (c->back == NULL) {
+            continue;
+        }
+        if (c->back == NULL) {
             if (c->refs > 0 && c->idle_ticks % RETRY_TICKS == 0 &&
                 db_here.office.snapshot != NULL) {
                 open_connection(c);

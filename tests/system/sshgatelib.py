@@ -217,6 +217,8 @@ class Pty:
         raise AssertionError(self.seen)
 
     def end(self):
+        """Its exit status, once it has ended by itself: a terminal that is closed before may leave it waiting."""
+        self.rest()
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 

@@ -165,7 +165,7 @@ def test_tmux_in_a_shell_is_detached_and_found_again(office, tmp_path):
         first.type(b"PS1=; echo in''side\n").until(b"inside")
         first.type(b"\x02d").until(b"[detached")
         second = Pty(office.argv("ann", "host", "-tt", "127.0.0.1", f"TERM=xterm tmux -S {socket_path} attach"))
-        second.until(b"inside").type(b"echo ag''ain\n").until(b"again").type(b"exit\n").until(b"[exited").rest()
+        second.until(b"inside").type(b"echo ag''ain\n").until(b"again").type(b"exit\n").until(b"[exited")
         assert second.end() == 0
     finally:
         subprocess.run(["tmux", "-S", str(socket_path), "kill-server"], capture_output=True, check=False)

@@ -4,6 +4,7 @@
  * the same texts. OWNS nothing. PROCESS fuzzing. TRUST none. SPEC lib/sql/judge.h.
  */
 #include "lib/base/buf.h"
+#include "lib/sql/alike.h"
 #include "lib/sql/masking.h"
 #include "lib/sql/redact.h"
 
@@ -69,6 +70,42 @@ static sp_sql_catalogue *small_office(void)
     return office;
 }
 
+/* Texts that are alike do the same, and are masked the same unless a number told. */
+static void check_alike(sp_sql_judge *judge, const sp_sql_context *context, sp_span text)
+{
+    uint8_t room[SP_SQL_ALIKE_BYTES];
+    if (!sp_sql_alike(text, room) ||
+        !sp_sql_is_by_no_number(sp_sql_judge_text(judge, context, text))) {
+        return;
+    }
+    sp_sql_judgement *kept = NULL;
+    if (sp_failed(sp_sql_judgement_copy(sp_sql_judge_text(judge, context, text), &kept))) {
+        return;
+    }
+    sp_sql_masking masking = sp_sql_masking_text(judge, context, text, 1);
+    const sp_span like = {room, text.len};
+    const sp_sql_judgement *got = sp_sql_judge_text(judge, context, like);
+    bool same = got->fault == SP_SQL_FINE && sp_sql_is_by_no_number(got) &&
+                got->use_count == kept->use_count &&
+                got->statements[0].offset == kept->statements[0].offset &&
+                got->statements[0].len == kept->statements[0].len;
+    for (uint32_t i = 0; same && i < got->use_count; i++) {
+        same = got->uses[i].action == kept->uses[i].action &&
+               got->uses[i].kind == kept->uses[i].kind &&
+               got->uses[i].flags == kept->uses[i].flags &&
+               got->uses[i].relation == kept->uses[i].relation &&
+               sp_span_eq(got->uses[i].schema, kept->uses[i].schema) &&
+               sp_span_eq(got->uses[i].name, kept->uses[i].name);
+    }
+    /* "float(0)" is a mistake that the server tells, "float(1)" is none */
+    same = same || got->fault == SP_SQL_SYNTAX;
+    if (!same || (got->fault == SP_SQL_FINE && !masking.by_number &&
+                  masking.mode != sp_sql_masking_text(judge, context, like, 1).mode)) {
+        abort();
+    }
+    sp_free(kept);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static sp_sql_judge *judge;
@@ -81,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const sp_span text = {data, size};
     const sp_sql_judgement *judgement = sp_sql_judge_text(judge, &context, text);
     bool fine = judgement->fault == SP_SQL_FINE;
+    bool has_changes = changes(judgement);
     if (!sp_span_is_utf8(sp_span_cstr(judgement->reason))) {
         abort();
     }
@@ -97,12 +135,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!fine) {
         return 0;
     }
+    check_alike(judge, &context, text);
     char *copy = NULL;
     if (sp_failed(sp_strdup(text, &copy))) {
         return 0;
     }
     PgQueryParseResult parsed = pg_query_parse(copy);
-    if (parsed.error == NULL && is_change(parsed.parse_tree) && !changes(judgement)) {
+    if (parsed.error == NULL && is_change(parsed.parse_tree) && !has_changes) {
         abort();
     }
     pg_query_free_parse_result(parsed);

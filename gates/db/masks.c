@@ -49,7 +49,9 @@ bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_ju
         return true;
     }
     const sp_sql_context context = db_context_of(session);
-    sp_sql_masking found = sp_sql_known_masking(db_sql, &context, text, decision->mask_tags, known);
+    sp_sql_masking found = sp_sql_cache_masking(db_known, db_sql, &context,
+                                                db_session_judge(session)->catalogue->version, text,
+                                                decision->mask_tags, known);
     if (found.mode == SP_SQL_MASKING_REFUSED) {
         db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s", found.reason);
         snprintf(refusal->hint, sizeof(refusal->hint),

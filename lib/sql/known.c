@@ -6,6 +6,7 @@
 #include "lib/sql/known.h"
 
 #include "lib/base/mem.h"
+#include "lib/sql/alike.h"
 #include "lib/sql/redact.h"
 
 typedef struct {
@@ -19,6 +20,8 @@ struct sp_sql_cache {
     uint32_t hand; /* the set that gives way next when all is full */
     place sets[SP_SQL_CACHE_SETS][SP_SQL_CACHE_WAYS];
     uint32_t seen[SP_SQL_CACHE_SEEN];
+    sp_sql_known *lent; /* whose judgement was answered last, for a text that is like it */
+    uint8_t room[SP_SQL_ALIKE_BYTES];
 };
 
 /* ---- entries ---- */
@@ -79,7 +82,8 @@ sp_sql_masking sp_sql_known_masking(sp_sql_judge *judge, const sp_sql_context *c
         return (sp_sql_masking){.mode = known->masking.mode};
     }
     sp_sql_masking found = sp_sql_masking_text(judge, context, text, mask_tags);
-    if (may_keep && found.mode != SP_SQL_MASKING_REFUSED && !found.copies) {
+    bool holds = !found.copies && !(known != NULL && known->is_alike && found.by_number);
+    if (may_keep && found.mode != SP_SQL_MASKING_REFUSED && holds) {
         known->masking.tags = mask_tags;
         known->masking.mode = found.mode;
     }
@@ -117,6 +121,7 @@ void sp_sql_cache_free(sp_sql_cache *cache)
     for (unsigned i = 0; i < SP_SQL_CACHE_SETS * SP_SQL_CACHE_WAYS; i++) {
         drop_last(cache, cache->sets[i / SP_SQL_CACHE_WAYS]);
     }
+    sp_sql_known_unref(cache->lent);
     sp_free(cache);
 }
 
@@ -183,6 +188,56 @@ static void keep(sp_sql_cache *cache, place *set, uint64_t hash, sp_sql_known *k
     cache->bytes += known->bytes;
 }
 
+/* ---- texts that differ in their numbers ---- */
+
+typedef struct {
+    sp_span text; /* empty: the text is like no other */
+    uint64_t hash;
+    place *set;
+} likeness;
+
+/* Valid until the next one. */
+static likeness likeness_of(sp_sql_cache *cache, uint64_t version, sp_span text)
+{
+    likeness like = {.text = SP_SPAN_EMPTY};
+    if (sp_sql_alike(text, cache->room)) {
+        like.text = sp_span_of(cache->room, text.len);
+        like.hash = sp_span_hash(like.text, ~(cache->seed + version)); /* not the text's own */
+        like.set = cache->sets[like.hash % SP_SQL_CACHE_SETS];
+    }
+    return like;
+}
+
+static sp_sql_known *find_alike(const likeness *like, uint64_t version)
+{
+    sp_sql_known *known =
+        like->text.len == 0 ? NULL : find(like->set, like->hash, version, like->text);
+    return known != NULL && known->is_alike ? known : NULL;
+}
+
+static void keep_alike(sp_sql_cache *cache, const likeness *like, const sp_sql_judgement *judgement,
+                       uint64_t version)
+{
+    sp_sql_known *known = NULL;
+    if (like->text.len > 0 && is_seen(cache, like->hash) && sp_sql_is_by_no_number(judgement) &&
+        may_keep(like->text, judgement) &&
+        !sp_failed(sp_sql_known_new(like->text, judgement, version, &known))) {
+        known->is_alike = true;
+        keep(cache, like->set, like->hash, known);
+        sp_sql_known_unref(known);
+    }
+}
+
+static const sp_sql_judgement *lend(sp_sql_cache *cache, sp_sql_known *known)
+{
+    sp_sql_known *before = cache->lent;
+    cache->lent = sp_sql_known_ref(known);
+    sp_sql_known_unref(before);
+    return known->judgement;
+}
+
+/* ---- what it is for ---- */
+
 const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *judge,
                                            const sp_sql_context *context, uint64_t version,
                                            sp_span text, sp_sql_known **ret_known)
@@ -199,7 +254,13 @@ const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *ju
         *ret_known = sp_sql_known_ref(known);
         return known->judgement;
     }
-    const sp_sql_judgement *judgement = sp_sql_judge_text(judge, context, text);
+    const likeness like = likeness_of(cache, version, text);
+    sp_sql_known *alike = find_alike(&like, version);
+    const sp_sql_judgement *judgement =
+        alike != NULL ? lend(cache, alike) : sp_sql_judge_text(judge, context, text);
+    if (alike == NULL) {
+        keep_alike(cache, &like, judgement, version);
+    }
     if (is_seen(cache, hash) && may_keep(text, judgement) &&
         !sp_failed(sp_sql_known_new(text, judgement, version, &known))) {
         keep(cache, set, hash, known);
@@ -207,4 +268,15 @@ const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *ju
         return known->judgement;
     }
     return judgement;
+}
+
+sp_sql_masking sp_sql_cache_masking(sp_sql_cache *cache, sp_sql_judge *judge,
+                                    const sp_sql_context *context, uint64_t version, sp_span text,
+                                    uint64_t mask_tags, sp_sql_known *known)
+{
+    if (known == NULL && !has_own_names(context)) {
+        const likeness like = likeness_of(cache, version, text);
+        known = find_alike(&like, version);
+    }
+    return sp_sql_known_masking(judge, context, text, mask_tags, known);
 }

@@ -7,7 +7,8 @@
  * bound to). A text is kept when it comes for the second time, so that texts that come once cost
  * nothing but a look; what carries a secret, is faulty or long is not kept at all, and a session
  * that made names of its own is always judged anew. Only what a text does is remembered: whether it
- * may run is decided each time.
+ * may run is decided each time. Queries that differ only in the value of whole numbers (alike.h)
+ * share one judgement.
  *
  * OWNS its entries, by reference. PROCESS database gate; one thread. TRUST the texts are hostile:
  * the whole is bounded, an entry counts only when all bytes are equal. SPEC lib/sql/judge.h.
@@ -31,6 +32,7 @@ enum {
 typedef struct {
     unsigned refs;
     uint64_t version; /* what it was judged by */
+    bool is_alike;    /* text and shown stand for all that are alike: in the cache only */
     sp_span text;     /* as it came */
     sp_span shown;    /* as it may be written down */
     sp_sql_judgement *judgement;
@@ -62,9 +64,15 @@ void sp_sql_cache_free(sp_sql_cache *cache);
 size_t sp_sql_cache_bytes(const sp_sql_cache *cache);
 
 /* *ret_known has a reference for the caller, and the judgement is that one's; NULL: the judgement
- * is valid until the next call on the judge. */
+ * is valid until the next call on the judge or the cache. */
 const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *judge,
                                            const sp_sql_context *context, uint64_t version,
                                            sp_span text, sp_sql_known **ret_known);
+
+/* As sp_sql_known_masking(), for a text that was judged by this version: known NULL may still be
+ * like one whose masking is known. */
+sp_sql_masking sp_sql_cache_masking(sp_sql_cache *cache, sp_sql_judge *judge,
+                                    const sp_sql_context *context, uint64_t version, sp_span text,
+                                    uint64_t mask_tags, sp_sql_known *known);
 
 #endif

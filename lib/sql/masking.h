@@ -27,6 +27,7 @@ typedef enum {
 typedef struct {
     sp_sql_masking_mode mode;
     bool copies;                          /* COPY TO of masked columns: only with a plan of it */
+    bool by_number;                       /* the value of a number decided: ORDER BY 2 */
     char reason[SP_SQL_REASON_MAX_BYTES]; /* REFUSED: a sentence without a full stop */
 } sp_sql_masking;
 

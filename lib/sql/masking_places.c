@@ -88,6 +88,7 @@ static void check_position(masking *m, const Node *node, const SelectStmt *selec
         return;
     }
     int place = AS(A_Const, node)->val.ival.ival;
+    m->result->by_number = true;
     for (int i = 0; i < list_length(select->targetList); i++) {
         const Node *value = AS(ResTarget, list_nth(select->targetList, i))->val;
         bool star = value != NULL && nodeTag(value) == T_ColumnRef &&

@@ -83,6 +83,7 @@ sp_err sp_batch_add(sp_batch *batch, sp_span event, const sp_batch_from *from)
     sp_copy(copy, event.ptr, event.len);
     sp_batch_item *item = &batch->items[batch->count];
     TRY(sp_event_decode((sp_span){copy, event.len}, &item->event));
+    item->bytes = (sp_span){copy, event.len};
     item->source = from->source;
     item->seq = from->seq;
     item->source_name = from->source_name;

@@ -28,6 +28,7 @@ typedef struct {
     uint64_t source;
     uint64_t seq;
     sp_span source_name; /* borrowed from the source, which outlives the batch */
+    sp_span bytes;       /* the event as it came */
     uint32_t next;       /* of the same record, SP_BATCH_NONE = last */
     uint32_t record;     /* which record of the group, once built */
     uint16_t at;         /* index in the record */

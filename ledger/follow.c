@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Following the ledger without a gap: entries from a number on, opened, in order, read back from
- * disk (which the page cache is, for who is near the end). A question is answered with what fits a
- * message; one for what is not there yet waits.
- * OWNS references to peers that wait. PROCESS ledger. TRUST the watch reads all there is; who may
- * is in serve.c. SPEC lib/proto/ledger_msg.h "FOLLOW".
+ * Following the ledger without a gap: entries from a number on, opened, in order. Those of a moment
+ * ago are still here as they came (recent.h); others are read back from disk. A question is
+ * answered with what fits a message; one for what is not there yet waits. OWNS references to peers
+ * that wait. PROCESS ledger. TRUST the watch reads all there is; who may is in serve.c. SPEC
+ * lib/proto/ledger_msg.h "FOLLOW".
  */
 #include "infra/proc/clock.h"
 #include "ledger/ledger.h"
 
 enum { JSON_MAX_BYTES = 64 * 1024, REPLY_BYTES = SP_MSG_MAX_BYTES - JSON_MAX_BYTES - 1024 };
 #define PATIENCE_US UINT64_C(3000000)
+#define FORGET_US UINT64_C(10000000) /* without a question, nobody follows */
 
 /* The entry into items; one that was erased or does not open is empty: verify finds the latter. */
 static void add_entry(const sp_lookup *lookup, uint64_t entry, sp_buf *json, sp_buf *items)
 {
     bool opened = !sp_failed(sp_lookup_open(lookup, entry, json));
-    const sp_ledger_opened item = {entry, opened ? sp_buf_borrow(json) : SP_SPAN_EMPTY};
+    const sp_ledger_opened item = {.entry = entry,
+                                   .json = opened ? sp_buf_borrow(json) : SP_SPAN_EMPTY};
     sp_ledger_opened_write(&item, items);
 }
 
@@ -29,9 +31,18 @@ static void answer(sp_ledger *ledger, sp_peer *peer, const sp_msg *to, uint64_t 
     sp_ledger_followed followed = {.size = sp_journal_size(ledger->store)};
     followed.next = from < first ? first : from; /* before it everything has expired */
     while (followed.next < followed.size && items.len < REPLY_BYTES &&
-           followed.count < UINT16_MAX) {
-        add_entry(&lookup, followed.next++, &json, &items);
-        followed.count++;
+           followed.count < UINT16_MAX / 2) {
+        uint64_t count = 0;
+        sp_span run =
+            sp_recent_from(&ledger->recent, followed.next, REPLY_BYTES - items.len, &count);
+        if (count > 0) {
+            sp_buf_span(&items, run);
+        } else {
+            add_entry(&lookup, followed.next, &json, &items);
+            count = 1;
+        }
+        followed.next += count;
+        followed.count = (uint16_t)(followed.count + count);
     }
     followed.items = sp_buf_borrow(&items);
     sp_ledger_followed_write(&followed, &body);
@@ -45,6 +56,7 @@ void sp_ledger_follow_ask(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, s
     sp_ledger_follow ask;
     (void)fds;
     uint64_t size = sp_journal_size(ledger->store);
+    ledger->followed_us = sp_now_steady_us();
     sp_err err = sp_ledger_follow_read(msg->body, &ask);
     bool waits = !sp_failed(err) && ask.from == size;
     if (!sp_failed(err) && ask.from > size) {
@@ -63,6 +75,17 @@ void sp_ledger_follow_ask(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, s
     } else {
         answer(ledger, peer, msg, ask.from);
     }
+}
+
+void sp_ledger_follow_commit(sp_ledger *ledger, const sp_batch *batch, uint64_t first,
+                             uint64_t count)
+{
+    if (ledger->followed_us != 0 && sp_now_steady_us() - ledger->followed_us < FORGET_US) {
+        sp_recent_add(&ledger->recent, batch, first, count);
+    } else {
+        sp_recent_done(&ledger->recent);
+    }
+    sp_ledger_follow_wake(ledger);
 }
 
 /* Answering may drop a peer, which takes it out of the list: each is taken out first. */

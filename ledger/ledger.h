@@ -11,6 +11,7 @@
 #include "ledger/engine.h"
 #include "ledger/keeper.h"
 #include "ledger/lookup.h"
+#include "ledger/recent.h"
 
 enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_FOLLOWERS_MAX = 16, SP_LEDGER_PEERS_MAX = 512 };
 
@@ -58,6 +59,8 @@ typedef struct {
     size_t tails_count;
     sp_follower followers[SP_LEDGER_FOLLOWERS_MAX];
     size_t followers_count;
+    uint64_t followed_us; /* steady, of the last question; 0 = there was none */
+    sp_recent recent;     /* while somebody follows */
     sp_verify_run verify;
     sp_counts counts;
     char *counts_path;
@@ -91,6 +94,8 @@ void sp_ledger_tail_drop(sp_ledger *ledger, const sp_peer *peer);
 /* follow.c */
 void sp_ledger_follow_ask(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds);
 /* Answers who waits; old ones with nothing when there is nothing. */
+void sp_ledger_follow_commit(sp_ledger *ledger, const sp_batch *batch, uint64_t first,
+                             uint64_t count);
 void sp_ledger_follow_wake(sp_ledger *ledger);
 void sp_ledger_follow_drop(sp_ledger *ledger, const sp_peer *peer);
 /* role.c */

@@ -288,7 +288,7 @@ static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry
     if (ledger->tails_count > 0) {
         sp_ledger_tail(ledger, first_entry, count);
     }
-    sp_ledger_follow_wake(ledger);
+    sp_ledger_follow_commit(ledger, batch, first_entry, count);
 }
 
 static void on_state(void *self, bool recording, const char *why)
@@ -451,6 +451,7 @@ static void stop(sp_ledger *ledger)
     SP_IGNORE(sp_index_commit(ledger->index)); /* rebuilt when it is lost */
     keep_counts(ledger);
     sp_index_close(ledger->index);
+    sp_recent_done(&ledger->recent);
     sp_keys_close(ledger->keys);
     sp_journal_close(ledger->store);
     sp_free(ledger->retention_path);

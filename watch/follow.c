@@ -25,13 +25,27 @@ static void look(void *self, const sp_event *event, uint16_t at)
     }
 }
 
+/* Of a new entry: as it came, and as it will read from now on. */
+static sp_err look_at_events(sp_span events, looking *l)
+{
+    sp_span bytes;
+    for (uint16_t at = 0; sp_ledger_opened_next(&events, &bytes); at++) {
+        sp_event event;
+        TRY(sp_event_decode(bytes, &event));
+        sp_ocsf_as_read(&event);
+        look(l, &event, at);
+    }
+    return sp_ok();
+}
+
 static void look_at_all(watch *w, const sp_ledger_followed *followed)
 {
     sp_ledger_opened opened;
     uint64_t now_us = sp_now_unix_us();
     for (sp_span rest = followed->items; sp_ledger_followed_next(&rest, &opened);) {
         looking l = {w, opened.entry, now_us};
-        sp_err err = opened.json.len == 0 ? sp_ok() : sp_ocsf_read(opened.json, &w->room, look, &l);
+        sp_err err = opened.json.len > 0 ? sp_ocsf_read(opened.json, &w->room, look, &l)
+                                         : look_at_events(opened.events, &l);
         if (sp_failed(err)) {
             sp_log(SP_LOG_ERROR, "entry %llu of the ledger cannot be read: %s",
                    (unsigned long long)opened.entry, sp_code_word(err.code));

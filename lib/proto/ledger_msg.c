@@ -560,12 +560,14 @@ void sp_ledger_opened_write(const sp_ledger_opened *opened, sp_buf *out)
 {
     sp_buf_u64(out, opened->entry);
     sp_buf_bytes(out, opened->json);
+    sp_buf_bytes(out, opened->events);
 }
 
 static sp_ledger_opened opened_read(sp_reader *in)
 {
     sp_ledger_opened opened = {.entry = sp_read_u64(in)};
     opened.json = sp_read_bytes(in, SP_MSG_MAX_BYTES);
+    opened.events = sp_read_bytes(in, SP_MSG_MAX_BYTES);
     return opened;
 }
 
@@ -584,6 +586,11 @@ sp_err sp_ledger_followed_read(sp_span body, sp_ledger_followed *ret_followed)
     TRY(sp_reader_finish(&in));
     *ret_followed = followed;
     return sp_ok();
+}
+
+bool sp_ledger_opened_next(sp_span *rest, sp_span *ret_event)
+{
+    return sp_ledger_append_next(rest, ret_event);
 }
 
 bool sp_ledger_followed_next(sp_span *rest, sp_ledger_opened *ret_opened)

@@ -267,7 +267,9 @@ typedef struct {
 
 typedef struct {
     uint64_t entry;
-    sp_span json; /* the OCSF batch; empty: erased, or it does not open */
+    sp_span json;   /* the OCSF batch; empty: erased, or it does not open */
+    sp_span events; /* instead of it, of a new one: its events as they came, in the order of the
+                       entry; walk with sp_ledger_opened_next() */
 } sp_ledger_opened;
 
 /* Days that entries are kept; below SP_LEDGER_FLOOR_DAYS is SP_EDENIED. 0 = for ever. */
@@ -351,5 +353,7 @@ void sp_ledger_followed_write(const sp_ledger_followed *followed, sp_buf *out);
 void sp_ledger_opened_write(const sp_ledger_opened *opened, sp_buf *out);
 SP_MUST sp_err sp_ledger_followed_read(sp_span body, sp_ledger_followed *ret_followed);
 bool sp_ledger_followed_next(sp_span *rest, sp_ledger_opened *ret_opened);
+/* events: runs of sp_buf_bytes(). False at the end, or where there is none any more. */
+bool sp_ledger_opened_next(sp_span *rest, sp_span *ret_event);
 
 #endif

@@ -7,11 +7,20 @@
 #include "lib/proto/ocsf_read.h"
 
 #include "lib/base/address.h"
+#include "lib/proto/json.h"
+#include "lib/proto/ocsf.h"
 
 #include <stdlib.h>
 
 enum { DEPTH_MAX = 24, PATH_MAX_BYTES = 64, EVENTS_MAX = 65535 };
-enum { CLASS_ACCOUNT_CHANGE = 3001 };
+enum {
+    CLASS_DETECTION = 2004,
+    CLASS_INCIDENT = 2005,
+    CLASS_ACCOUNT_CHANGE = 3001,
+    CLASS_ENTITY = 3004,
+    CLASS_LIFECYCLE = 6002
+};
+#define REFERENCE_MAX ((UINT64_C(1) << 60) - 1)
 
 typedef struct {
     sp_event event;
@@ -532,4 +541,62 @@ sp_err sp_ocsf_read(sp_span json, sp_buf *room, sp_ocsf_visit visit, void *self)
         visit(self, &p.base.event, 0);
     }
     return sp_ok();
+}
+
+/* ---- without JSON ---- */
+
+bool sp_ocsf_is_exact(const sp_event *event)
+{
+    const uint64_t numbers[] = {event->device, event->policy_version, event->bytes_in,
+                                event->bytes_out, event->count};
+    const sp_span texts[] = {event->person_name, event->device_name, event->resource,
+                             event->class_name,  event->rule,        event->method,
+                             event->object,      event->detail};
+    for (size_t i = 0; i < SP_COUNT(numbers); i++) {
+        if (numbers[i] > INT64_MAX) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        if (!sp_span_is_utf8(texts[i])) {
+            return false;
+        }
+    }
+    return event->reference <= REFERENCE_MAX &&
+           (event->detail.len == 0 || sp_json_is_object(event->detail));
+}
+
+/* Whether the class has one name, which is the object's. */
+static bool has_one_name(const sp_event *event)
+{
+    switch (sp_ocsf_type_of(event).class_uid) {
+    case CLASS_DETECTION:
+    case CLASS_INCIDENT:
+    case CLASS_ACCOUNT_CHANGE:
+    case CLASS_ENTITY:
+    case CLASS_LIFECYCLE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void sp_ocsf_as_read(sp_event *event)
+{
+    event->when_unix_us = event->when_unix_us / 1000 * 1000;
+    if (event->kind != SP_EVENT_DECISION && event->kind != SP_EVENT_CLOSE &&
+        event->kind != SP_EVENT_SIGN_IN) {
+        event->verdict = SP_VERDICT_ALLOW;
+        event->reason = SP_REASON_NONE;
+        event->action = SP_ACTION_CONNECT;
+    }
+    if (event->class_name.len == 0) {
+        event->class_level = 0;
+    }
+    if (event->device == 0) {
+        event->device_name = SP_SPAN_EMPTY;
+    }
+    if (event->object.len == 0 && has_one_name(event)) {
+        event->object = event->resource;
+    }
 }

@@ -24,4 +24,10 @@ typedef void (*sp_ocsf_visit)(void *self, const sp_event *event, uint16_t at);
  * before the fault were visited. */
 SP_MUST sp_err sp_ocsf_read(sp_span json, sp_buf *room, sp_ocsf_visit visit, void *self);
 
+/* For who has the event itself and not its JSON. Whether it is one of those that sp_ocsf_as_read()
+ * makes what would be read: not with text that is not UTF-8, a detail that is no object, or a
+ * number too large. */
+bool sp_ocsf_is_exact(const sp_event *event);
+void sp_ocsf_as_read(sp_event *event);
+
 #endif

@@ -37,40 +37,11 @@ static sp_span any_text(void)
     return sp_span_cstr(texts[roll(SP_COUNT(texts))]);
 }
 
-static bool has_verdict(const sp_event *e)
-{
-    return e->kind == SP_EVENT_DECISION || e->kind == SP_EVENT_CLOSE || e->kind == SP_EVENT_SIGN_IN;
-}
-
-/* Whether the class has one name, which is the object's. */
-static bool has_one_name(const sp_event *e)
-{
-    unsigned class_uid = sp_ocsf_type_of(e).class_uid;
-    return class_uid == 3001 || class_uid == 3004 || class_uid == 6002 || class_uid == 2004 ||
-           class_uid == 2005;
-}
-
 /* As lib/proto/ocsf_read.h says that it comes back. */
 static sp_event canonical(sp_event e)
 {
-    e.when_unix_us = e.when_unix_us / 1000 * 1000;
-    if (!has_verdict(&e)) {
-        e.verdict = SP_VERDICT_ALLOW;
-        e.reason = SP_REASON_NONE;
-        e.action = SP_ACTION_CONNECT;
-    }
-    if (e.class_name.len == 0) {
-        e.class_level = 0;
-    }
-    if (e.person == 0 && e.session == 0 && e.person_name.len == 0) {
-        e.session = 0;
-    }
-    if (e.device == 0) {
-        e.device_name = SP_SPAN_EMPTY;
-    }
-    if (has_one_name(&e) && e.object.len == 0) {
-        e.object = e.resource;
-    }
+    assert_true(sp_ocsf_is_exact(&e));
+    sp_ocsf_as_read(&e);
     return e;
 }
 
@@ -206,6 +177,26 @@ static sp_event another(const sp_event *first)
     }
 }
 
+/* What JSON would change is told. */
+static void the_inexact_is_told(void **state)
+{
+    (void)state;
+    const sp_event plain = {.object = SP_SPAN_LIT("a"), .detail = SP_SPAN_LIT("{\"b\":1}")};
+    sp_event e = plain;
+    assert_true(sp_ocsf_is_exact(&e));
+    e.object = SP_SPAN_LIT("\xFF");
+    assert_false(sp_ocsf_is_exact(&e));
+    e = plain;
+    e.detail = SP_SPAN_LIT("{\"b\":1");
+    assert_false(sp_ocsf_is_exact(&e));
+    e = plain;
+    e.reference = UINT64_C(1) << 60;
+    assert_false(sp_ocsf_is_exact(&e));
+    e = plain;
+    e.count = UINT64_MAX;
+    assert_false(sp_ocsf_is_exact(&e));
+}
+
 static void what_was_written_is_read(void **state)
 {
     (void)state;
@@ -266,6 +257,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read),
+        cmocka_unit_test(the_inexact_is_told),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,23 +11,30 @@
  *   short.
  * For all other descriptors, and in all other roles, they are the plain system calls.
  *
+ * OpenSSH lets the kernel gather what it sends (Nagle) unless there is a terminal: its second
+ * packet waits until the first was acknowledged, which our kernel puts off for 40 ms. The first
+ * reads of a connection, while it is set up and its first command runs, are therefore acknowledged
+ * at once.
+ *
  * What was read lies in one buffer a worker. When another descriptor wants that before all of it
  * was taken (its client waits for core, say), it moves to memory of its own; so what is idle holds
  * nothing.
  *
  * OWNS what was read and not taken yet. PROCESS ssh gate workers; the calls, all roles. TRUST bytes
- * are not looked at. SPEC poll(2), recv(2), send(2), epoll(7), ld.so(8), gates/ssh/gate.h.
+ * are not looked at. SPEC poll(2), recv(2), send(2), tcp(7), epoll(7), ld.so(8), gates/ssh/gate.h.
  */
 #include "gates/ssh/gate.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FILES_MAX = 65536, ROOM_BYTES = 128 * 1024 };
+enum { FILES_MAX = 65536, ROOM_BYTES = 128 * 1024, PROMPT_READS = 64 };
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -37,8 +44,9 @@ typedef struct {
     uint8_t *own;        /* NULL: in the shared buffer, if anywhere */
     size_t at;
     size_t len;
-    bool dry;  /* a read came short: nothing more until an edge */
-    bool full; /* a write came short */
+    unsigned reads; /* the first ones are acknowledged at once */
+    bool dry;       /* a read came short: nothing more until an edge */
+    bool full;      /* a write came short */
 } ahead;
 
 static ahead *files; /* FILES_MAX; NULL = none was lent yet */
@@ -67,6 +75,7 @@ bool sg_ahead_begin(const sg_side *side, int fd)
     }
     empty(&files[fd]); /* libssh closed the one that had the number before */
     files[fd].side = side;
+    files[fd].reads = 0;
     files[fd].dry = false;
     files[fd].full = true; /* nothing is known yet */
     return true;
@@ -125,6 +134,11 @@ static ssize_t read_ahead(int fd, ahead *a, void *room, size_t len)
                              {.iov_base = shared, .iov_len = sizeof(shared)}};
     unsigned count = make_room() ? 2 : 1;
     ssize_t got = readv(fd, parts, (int)count);
+    if (got > 0 && a->reads < PROMPT_READS) {
+        const int on = 1;
+        a->reads++;
+        setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+    }
     /* of an end that comes behind no edge tells any more */
     a->dry = got > 0 && (size_t)got < len + (count - 1) * sizeof(shared) && !a->side->hung;
     if (got <= (ssize_t)len) {

@@ -6,10 +6,10 @@
  * to libssh
  *   recv() reads what the kernel has; what is more than was asked for is handed out by the next;
  *   send() never waits, and a socket that is full takes nothing (libssh takes EAGAIN for an end);
- *   poll() asks the kernel only for what is not known: there is something while bytes are here,
- *   nothing after a read that came short until the loop tells an edge, and room until a write comes
- *   short.
- * For all other descriptors, and in all other roles, they are the plain system calls.
+ *   poll() asks the kernel only for what is not known: there is something while bytes are here
+ *   and after an edge that says so, nothing after a read that came short until the loop tells an
+ * edge, and room until a write comes short. For all other descriptors, and in all other roles, they
+ * are the plain system calls.
  *
  * OpenSSH lets the kernel gather what it sends (Nagle) unless there is a terminal: its second
  * packet waits until the first was acknowledged, which our kernel puts off for 40 ms. The first
@@ -44,9 +44,11 @@ typedef struct {
     uint8_t *own;        /* NULL: in the shared buffer, if anywhere */
     size_t at;
     size_t len;
-    unsigned reads; /* the first ones are acknowledged at once */
-    bool dry;       /* a read came short: nothing more until an edge */
-    bool full;      /* a write came short */
+    unsigned reads;   /* the first ones are acknowledged at once */
+    uint64_t read_us; /* the last one, by the loop's clock */
+    bool wet;         /* an edge told that there is something */
+    bool dry;         /* a read came short: nothing more until an edge */
+    bool full;        /* a write came short */
 } ahead;
 
 static ahead *files; /* FILES_MAX; NULL = none was lent yet */
@@ -76,6 +78,8 @@ bool sg_ahead_begin(const sg_side *side, int fd)
     empty(&files[fd]); /* libssh closed the one that had the number before */
     files[fd].side = side;
     files[fd].reads = 0;
+    files[fd].read_us = 0;
+    files[fd].wet = false;
     files[fd].dry = false;
     files[fd].full = true; /* nothing is known yet */
     return true;
@@ -90,11 +94,13 @@ void sg_ahead_end(const sg_side *side, int fd)
     }
 }
 
-void sg_ahead_edge(const sg_side *side)
+void sg_ahead_edge(const sg_side *side, unsigned ready)
 {
     ahead *a = find(side->lent);
     if (a != NULL && a->side == side) {
         a->dry = false;
+        /* unless it was read since the loop looked, in the turn of the connection's other side */
+        a->wet = (ready & SP_READY_READ) != 0 && a->read_us != sp_loop_now_us(sg_here.loop);
     }
 }
 
@@ -134,6 +140,8 @@ static ssize_t read_ahead(int fd, ahead *a, void *room, size_t len)
                              {.iov_base = shared, .iov_len = sizeof(shared)}};
     unsigned count = make_room() ? 2 : 1;
     ssize_t got = readv(fd, parts, (int)count);
+    a->wet = false;
+    a->read_us = sp_loop_now_us(sg_here.loop);
     if (got > 0 && a->reads < PROMPT_READS) {
         const int on = 1;
         a->reads++;
@@ -182,8 +190,9 @@ static bool is_known(const struct pollfd *one, short *ret_ready)
     if (a == NULL) {
         return false;
     }
-    *ret_ready = (short)((a->len > 0 ? POLLIN : 0) | (a->full ? 0 : POLLOUT)) & one->events;
-    bool reads = (one->events & POLLIN) == 0 || a->len > 0 || a->dry;
+    bool readable = a->len > 0 || a->wet;
+    *ret_ready = (short)((readable ? POLLIN : 0) | (a->full ? 0 : POLLOUT)) & one->events;
+    bool reads = (one->events & POLLIN) == 0 || readable || a->dry;
     bool writes = (one->events & POLLOUT) == 0 || !a->full;
     return reads && writes;
 }

@@ -92,7 +92,7 @@ bool sg_side_is_stuck(const sg_side *side);
 /* What libssh reads from this descriptor is read ahead; false: it cannot be. */
 bool sg_ahead_begin(const sg_side *side, int fd);
 /* The loop told that something happened to the descriptor. */
-void sg_ahead_edge(const sg_side *side);
+void sg_ahead_edge(const sg_side *side, unsigned ready);
 /* Unless the number is another side's by now. */
 void sg_ahead_end(const sg_side *side, int fd);
 

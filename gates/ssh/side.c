@@ -27,7 +27,7 @@ static void on_ready(sp_watch *watch, unsigned ready)
 {
     sg_side *side = SIDE_OF(watch, watch);
     side->hung = side->hung || (ready & SP_READY_HUNG) != 0;
-    sg_ahead_edge(side);
+    sg_ahead_edge(side, ready);
     sg_side_turn(side);
 }
 

@@ -714,6 +714,10 @@ def test_a_recording_is_read_back_while_it_lives_and_after(office, line, keys):
     tell_conn(line, number, signed_in, "ws-7", "dev", 1)
     after = wait_for("the end", 5, lambda: (lambda i: i if not i["live"] else None)(ann.get(f"/ssh/recordings/{ref}/info")))
     assert after["ended_at"] and after["coverage"]["recorded"] == 41 and after["account"] == "dev"
+    for n in range(30):  # its end is many pages of ends ago
+        recorder.put(number + 1 + n, signed_in, me, 1, b"connect", b"ops", b'{"channels":1}')
+    listed = {r["id"]: r for r in ann.get("/ssh/recordings?mine=1&limit=1")["items"]}
+    assert (listed[ref]["ended_at"], listed[ref]["account"]) == (after["ended_at"], "dev")
     assert lines_of(ann, "0000-0000-0001")[0] == 404 and lines_of(ann, "x")[0] == 404
     assert lines_of(ann, ref, **{"from": "x"})[0] == 422
 

@@ -62,6 +62,14 @@ static const char *judge_session(sp_core *core, const sp_ssh_cert *cert, sp_ssh_
     return NULL;
 }
 
+bool sp_ssh_certificate_is_ours(const sp_ssh *ssh, sp_span blob)
+{
+    sp_ssh_cert cert;
+    const sp_span ca = sp_buf_borrow(&ssh->user_ca);
+    return ca.len > 0 && !sp_failed(sp_ssh_cert_parse(blob, &cert)) &&
+           sp_span_eq(cert.ca_blob, ca) && !sp_failed(sp_ssh_cert_verify(&cert));
+}
+
 const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_shown,
                                      const sp_person *person, sp_ssh_proven *proven)
 {

@@ -69,6 +69,7 @@ typedef struct {
     sp_ssh_fingerprint fingerprint; /* of the device */
     uint64_t expires_unix_s;        /* 0 = with the session */
     uint8_t peer[16];
+    uint64_t connection; /* its reference */
     char person_name[SP_NAME_MAX_BYTES + 1];
     char resource[SP_NAME_MAX_BYTES + 1];
     char force_command[SP_SSH_COMMAND_MAX_BYTES + 1];
@@ -94,6 +95,8 @@ SP_MUST sp_err sp_ssh_subject(sp_core *core, const sp_ssh_session *session,
 /* Why it is not good; NULL: it is, and proven says the rest. is_shown: not only offered. */
 const char *sp_ssh_certificate_judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_shown,
                                      const sp_person *person, sp_ssh_proven *proven);
+/* Issued here, for whom and until when it may be. */
+bool sp_ssh_certificate_is_ours(const sp_ssh *ssh, sp_span blob);
 SP_MUST sp_err sp_ssh_certificate_routes(sp_core *core);
 /* The SHA-256 of a P-256 key as devices have theirs (of the SubjectPublicKeyInfo); false: no such
  * key. */

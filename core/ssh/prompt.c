@@ -44,6 +44,7 @@ typedef struct {
     uint32_t person; /* who allowed it */
     uint8_t strength;
     uint8_t peer[16];
+    uint64_t connection; /* its reference */
     char code[CODE_BYTES];
     char user[SP_NAME_MAX_BYTES + 1];
     char resource[SP_NAME_MAX_BYTES + 1];
@@ -120,6 +121,7 @@ static sp_ssh_who who_of(const conversation *c)
                       .resource = sp_span_cstr(c->resource),
                       .account = sp_span_cstr(c->account)};
     sp_copy(who.peer, c->peer, sizeof(who.peer));
+    who.connection = c->connection;
     return who;
 }
 
@@ -166,6 +168,7 @@ static void sign_in(sp_ssh *ssh, conversation *c, uint32_t person, uint8_t stren
     }
     *at = (at_conversation){ssh->core, c->serial};
     sp_copy(proven.peer, c->peer, sizeof(proven.peer));
+    proven.connection = c->connection;
     sp_copy(proven.person_name, found.name, sizeof(proven.person_name));
     sp_copy(proven.resource, c->resource, sizeof(proven.resource));
     c->at = SIGNING_IN;
@@ -302,6 +305,7 @@ static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_
                           .asked_unix_s = now_s(),
                           .until_unix_s = now_s() + LIFE_S};
     sp_copy(fresh.peer, prompt->who.peer, sizeof(fresh.peer));
+    fresh.connection = prompt->who.connection;
     TRY(sp_fit(fresh.user, sizeof(fresh.user), prompt->who.user));
     TRY(sp_fit(fresh.resource, sizeof(fresh.resource), prompt->who.resource));
     TRY(sp_fit(fresh.account, sizeof(fresh.account), prompt->who.account));

@@ -123,6 +123,7 @@ static const char *judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_sho
     SP_IGNORE(sp_fit(found.person_name, sizeof(found.person_name), sp_span_cstr(person.name)));
     SP_IGNORE(sp_fit(found.resource, sizeof(found.resource), shown->who.resource)); /* bounded */
     sp_copy(found.peer, shown->who.peer, sizeof(found.peer));
+    found.connection = shown->who.connection;
     const char *why = judge_device(core, shown->blob, &person, &found);
     const char *why_registered = judge_registered(core, shown, &person, is_shown, &found);
     if (why != NULL && why_registered == NULL) {
@@ -160,10 +161,17 @@ sp_err sp_ssh_on_offer(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     TRY(sp_ssh_offer_read(msg->body, &offer));
     sp_ssh_key_shown shown = {.who = offer.who, .blob = offer.blob};
     shown.algorithm = algorithm_of(offer.blob);
+    const char *why = NULL;
     if (sp_identity_wait_s(ssh->core, SP_SPAN_EMPTY, offer.who.peer) > 0) {
         code = SP_ELIMIT;
-    } else if (judge(ssh, &shown, false, &proven) != NULL) {
-        code = SP_EDENIED; /* clients offer what they have: this is no failure */
+    } else if ((why = judge(ssh, &shown, false, &proven)) != NULL) {
+        /* clients offer what they have: that is no failure, unless it is a certificate of ours,
+         * whose holder wonders why it does not do any more */
+        bool ours = sp_ssh_certificate_is_ours(ssh, offer.blob);
+        code = ours ? SP_ECONFLICT : SP_EDENIED;
+        if (ours) {
+            sp_ssh_refused(ssh, &offer.who, "SSH certificate", why, false);
+        }
     }
     sp_peer_reply(peer, msg, code, SP_SPAN_EMPTY, NULL, 0);
     return sp_ok();
@@ -197,6 +205,7 @@ void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, cons
         event.person = person.id;
         event.person_name = who->user;
     }
+    event.reference = who->connection;
     event.verdict = SP_VERDICT_DENY;
     event.severity = SP_SEVERITY_LOW;
     event.object = named ? who->user : SP_SPAN_EMPTY;
@@ -329,6 +338,7 @@ void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_s
     const sp_ssh_signed_in nobody = {0};
     sp_err err = sp_alloc(1, sizeof(*s), &s);
     sp_event event = event_of(proven->method, sp_span_cstr(proven->resource), proven->peer);
+    event.reference = proven->connection;
     event.verdict = SP_VERDICT_ALLOW;
     event.person = proven->person;
     event.person_name = sp_span_cstr(proven->person_name);

@@ -248,6 +248,8 @@ typedef struct {
     uint32_t call;    /* to core, 0 = none */
     uint32_t conversation;
     bool converses;
+    bool offering;   /* what waits is an offer, which proves nothing yet */
+    bool told;       /* that it does not sign in, and under which reference it is */
     sp_hash offered; /* the key that core took last */
     unsigned attempts;
 } sg_login;

@@ -14,6 +14,7 @@
 
 #include "infra/proc/log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { METHODS = SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE };
@@ -49,7 +50,8 @@ static bool take_user(sg_conn *conn, const char *text)
 
 static sp_ssh_who who_of(const sg_conn *conn)
 {
-    sp_ssh_who who = {.user = sp_span_cstr(conn->person),
+    sp_ssh_who who = {.connection = conn->connection,
+                      .user = sp_span_cstr(conn->person),
                       .resource = sp_span_cstr(conn->resource_name),
                       .account = sp_span_cstr(conn->account)};
     sp_copy(who.peer, conn->rider.who.peer, sizeof(who.peer));
@@ -65,6 +67,23 @@ static void say(const sg_conn *conn, const char *text)
         (void)ssh_send_issue_banner(conn->front.ssh, banner);
         ssh_string_free(banner);
     }
+}
+
+/* What was wrong the ledger knows: the same is said whoever was named, and whatever was shown. */
+static void say_refused(sg_conn *conn)
+{
+    char reference[SP_REFERENCE_TEXT_BYTES];
+    char text[SG_TEXT_BYTES];
+    if (conn->login.told) {
+        return;
+    }
+    conn->login.told = true;
+    sp_reference_text(conn->connection, reference);
+    snprintf(text, sizeof(text),
+             "sallyport: this does not sign you in; your administrators find out why (reference "
+             "%s)\n",
+             reference);
+    say(conn, text);
 }
 
 static void no(ssh_message msg)
@@ -88,6 +107,8 @@ static void refuse_held(sg_conn *conn, sp_err err)
     sg_back_give_up(conn);
     if (err.code == SP_ELIMIT) {
         say(conn, "sallyport: too many attempts, wait a while before the next\n");
+    } else if (err.code == SP_ECONFLICT || (err.code == SP_EDENIED && !conn->login.offering)) {
+        say_refused(conn);
     } else if (err.code != SP_EDENIED) {
         say(conn, "sallyport: signing in does not work at the moment\n");
     }
@@ -223,6 +244,7 @@ static void ask_about_key(sg_conn *conn, ssh_message msg)
     }
     bool known = sp_hash_eq(&hash, &conn->login.offered);
     conn->login.offered = kind == SP_CORE_SSH_OFFER ? hash : (sp_hash){{0}};
+    conn->login.offering = kind == SP_CORE_SSH_OFFER;
     conn->login.held = msg;
     conn->login.call = sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(&body), NULL, 0,
                                     kind == SP_CORE_SSH_OFFER ? on_offered : on_key, conn);
@@ -332,6 +354,7 @@ static void ask_prompt(sg_conn *conn, ssh_message msg)
         return;
     }
     sp_ssh_prompt_write(&prompt, &body);
+    conn->login.offering = false;
     conn->login.held = msg;
     conn->login.call = sp_failed(sp_buf_error(&body))
                            ? 0

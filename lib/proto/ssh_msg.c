@@ -42,6 +42,7 @@ static void get_raw(sp_reader *in, uint8_t *bytes, size_t len)
 static void put_who(sp_buf *out, const sp_ssh_who *who)
 {
     put_raw(out, who->peer, PEER_BYTES);
+    sp_buf_u64(out, who->connection);
     sp_buf_bytes(out, who->user);
     sp_buf_bytes(out, who->resource);
     sp_buf_bytes(out, who->account);
@@ -51,6 +52,7 @@ static sp_ssh_who get_who(sp_reader *in)
 {
     sp_ssh_who who = {0};
     get_raw(in, who.peer, PEER_BYTES);
+    who.connection = sp_read_u64(in);
     who.user = sp_read_text(in, SP_NAME_MAX_BYTES);
     who.resource = sp_read_text(in, SP_NAME_MAX_BYTES);
     who.account = sp_read_text(in, SP_SSH_ACCOUNT_MAX_BYTES);

@@ -15,7 +15,9 @@
  *
  * Kind       request -> reply
  * OFFER      offer -> -                 SP_EDENIED: no (whatever was wrong); SP_ELIMIT: too many
- * KEY        key_shown -> signed_in     likewise
+ *                                       SP_ECONFLICT: a certificate of ours that does not do;
+ *                                       why is in the ledger
+ * KEY        key_shown -> signed_in     as OFFER
  * PROMPT     prompt -> prompted         likewise; both end the conversation. A reply may take as
  *                                       long as SP_SSH_PROMPT_MS (sp_link_allow): a person reads
  * TARGETS    session -> targets         SP_EDENIED: no such session
@@ -84,6 +86,7 @@ typedef sp_db_fingerprint sp_ssh_fingerprint;
  * account may be empty. Every message of one authentication says the same. */
 typedef struct {
     uint8_t peer[16];
+    uint64_t connection; /* its reference: events of the log-in have it too */
     sp_span user;
     sp_span resource;
     sp_span account;

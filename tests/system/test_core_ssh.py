@@ -119,8 +119,8 @@ def line(office):
     made.socket.close()
 
 
-def who(user, resource="ws-7", account="", peer=LOOPBACK):
-    return peer + text(user.encode()) + text(resource.encode()) + text(account.encode())
+def who(user, resource="ws-7", account="", peer=LOOPBACK, connection=0):
+    return peer + struct.pack(">Q", connection) + text(user.encode()) + text(resource.encode()) + text(account.encode())
 
 
 class SignedIn:

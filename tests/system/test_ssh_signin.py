@@ -76,8 +76,21 @@ def device(office, tmp_path_factory):
     return {"cert": str(folder / "agent" / "device.pem"), "key": key, "line": public, "id": one["id"]}
 
 
+def loud(office):
+    """Options of a client that shows what it is told before it is let in."""
+    return [w.replace("LogLevel=ERROR", "LogLevel=INFO") for w in office.options()]
+
+
+def why(office, said):
+    """The one line of a refused log-in leads to what the ledger knows of it; its text without the reference."""
+    lines = [line for line in said.splitlines() if line.startswith("sallyport: ")]
+    assert len(lines) == 1 and (reference := re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", lines[0])), said
+    entry = wait_for("the entry", 5, lambda: office.events(kind="sign-in", reference=reference[0]))[0]
+    return lines[0].replace(reference[0], "R"), entry
+
+
 def run(office, key, *words):
-    return subprocess.run(["ssh", *office.options(), "-i", key, *words, "-o", "User=ann:host", "-p", str(office.port),
+    return subprocess.run(["ssh", *loud(office), "-i", key, *words, "-o", "User=ann:host", "-p", str(office.port),
                            "127.0.0.1", "echo in"], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL,
                           check=False)
 
@@ -97,7 +110,10 @@ def test_the_key_of_a_device_and_a_certificate_for_it(office, device):
     assert got.stdout == "in\n", got.stderr
     assert office.events(kind="decision", device="ann-laptop", owner="company")
     ann.sign_out()
-    assert run(office, device["key"]).returncode == 255
+    got = run(office, device["key"])
+    assert got.returncode == 255
+    text, entry = why(office, got.stderr)
+    assert "your administrators find out why (reference R)" in text and "session has ended" in str(entry["detail"])
     assert run(office, device["key"]).returncode == 255
 
 
@@ -131,15 +147,14 @@ def test_a_security_key(office, tmp_path):
     assert ann.get("/me/ssh-keys")["items"][0]["last_used_at"]
 
 
-def interactive(office, tmp_path, password, code, command="echo in"):
+def interactive(office, tmp_path, password, code, command="echo in", user="ann:host"):
     """OpenSSH's client, asked for password and code; the process."""
     ask = tmp_path / "askpass"
     ask.write_text("#!/bin/sh\ncase \"$1\" in *Password*) echo '" + password + "';; *) echo '" + code + "';; esac\n")
     ask.chmod(0o700)
     env = {"PATH": os.environ["PATH"], "SSH_ASKPASS": str(ask), "SSH_ASKPASS_REQUIRE": "force", "HOME": str(tmp_path)}
-    words = [w.replace("BatchMode=yes", "NumberOfPasswordPrompts=1").replace("LogLevel=ERROR", "LogLevel=INFO")
-             for w in office.options()]
-    return subprocess.Popen(["ssh", *words, "-o", "PreferredAuthentications=keyboard-interactive", "-o", "User=ann:host", "-p",
+    words = [w.replace("BatchMode=yes", "NumberOfPasswordPrompts=1") for w in loud(office)]
+    return subprocess.Popen(["ssh", *words, "-o", "PreferredAuthentications=keyboard-interactive", "-o", f"User={user}", "-p",
                              str(office.port), "127.0.0.1", command], env=env, stdin=subprocess.DEVNULL,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -149,8 +164,13 @@ def test_password_and_code(office, tmp_path):
     client = interactive(office, tmp_path, ann.password, ann.totp.code())
     out, said = client.communicate(timeout=30)
     assert out == "in\n" and "signing in as ann" in said, said
-    client = interactive(office, tmp_path, "wrong", "123456")
-    assert client.communicate(timeout=30)[0] == "" and client.returncode == 255
+    texts = set()
+    for user in ("ann:host", "nobody:host"):  # who is not there is told the same
+        client = interactive(office, tmp_path, "wrong", "123456", user=user)
+        out, said = client.communicate(timeout=30)
+        assert out == "" and client.returncode == 255
+        texts.add(why(office, said)[0])
+    assert len(texts) == 1
 
 
 def test_confirmed_in_a_browser(office, tmp_path):

@@ -39,8 +39,11 @@ static const sp_ssh_session SESSION = {.slot = 7, .id = UINT64_C(0x1122334455667
 
 static sp_ssh_who a_who(void)
 {
-    return (sp_ssh_who){
-        .peer = {1, 2}, .user = LIT("zhao.min"), .resource = LIT("ws-7"), .account = LIT("ops")};
+    return (sp_ssh_who){.peer = {1, 2},
+                        .connection = UINT64_MAX - 6,
+                        .user = LIT("zhao.min"),
+                        .resource = LIT("ws-7"),
+                        .account = LIT("ops")};
 }
 
 static sp_ssh_signed_in a_signed_in(void)

@@ -14,7 +14,7 @@
 #include "core/ssh/inside.h"
 #include "infra/proc/clock.h"
 
-enum { BEAT_LASTS_US = 8 * 1000000 };
+enum { BEAT_LASTS_US = 8 * 1000000, ASK_MAX_BYTES = 512 * 1024 };
 
 bool sp_ssh_is_watching(const sp_ssh_connection *c, uint32_t person)
 {
@@ -88,12 +88,22 @@ static void tell_gate(sp_ssh *ssh, sp_ssh_connection *c, bool always)
     sp_ssh_connection_changed(ssh->core, c);
 }
 
+/* A gate could name anybody's ask, and let who approved that look at this. */
+static bool is_asked_here(sp_store *store, const sp_ssh_connection *c, uint64_t id)
+{
+    auto_arena sp_arena arena = sp_arena_make(ASK_MAX_BYTES);
+    sp_ask ask;
+    return !sp_failed(sp_ask_load(store, &arena, id, &ask)) && ask.kind == SP_ASK_COMMAND &&
+           ask.asker == c->person && ask.session == c->session &&
+           sp_span_eq(ask.resource, sp_span_cstr(c->resource));
+}
+
 sp_err sp_ssh_on_watch_want(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
 {
     sp_ssh_watch_want want;
     TRY(sp_ssh_watch_want_read(msg->body, &want));
     sp_ssh_connection *c = sp_ssh_connection_of(ssh, want.connection, peer);
-    if (c == NULL) {
+    if (c == NULL || (want.ask != 0 && !is_asked_here(ssh->core->store, c, want.ask))) {
         return sp_ok();
     }
     c->watch_wanted = true;

@@ -115,7 +115,12 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     auto_buf sp_buf shown = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
     drop_ask(consent); /* an earlier one, to which too few agreed by now */
-    sg_text_clean(bytes, SP_DB_STATEMENT_MAX_BYTES - 8, &shown);
+    sp_buf_seen(&shown, bytes);
+    if (sp_failed(sp_buf_error(&shown))) {
+        say_no(consent, SP_REASON_LIMIT,
+               "others cannot agree to what cannot be shown to them whole");
+        return;
+    }
     consent->needed = decision->approvals;
     consent->hash = sp_sha256(bytes);
     sp_db_ask ask = {.connection = conn->connection,

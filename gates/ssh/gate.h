@@ -321,7 +321,8 @@ struct sg_conn {
     sg_channel *channels;
     uint32_t channel_count;
     uint32_t channel_numbers;
-    bool told; /* core knows of it */
+    uint32_t watched; /* the channel that runs while somebody watches; 0 = none yet */
+    bool told;        /* core knows of it */
     bool frozen;
     char frozen_by[SG_NAME_BYTES]; /* empty: the gate, for an alarm */
     sg_alarms alarms;
@@ -518,6 +519,8 @@ void sg_record_connect(sg_conn *conn, const sp_decision *decision);
 /* Writes the decision down; its number in the ring, 0 = could not. */
 uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
                            const sg_refusal *refusal);
+/* Its command is longer than an entry's object shows. */
+bool sg_record_is_cut(const sg_channel *channel);
 void sg_record_channel_end(sg_channel *channel);
 typedef struct {
     const char *method; /* "sftp file" */

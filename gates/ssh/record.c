@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-enum { DETAIL_BYTES = 512 };
+enum { DETAIL_BYTES = 512, COMMAND_MAX_BYTES = 8 * 1024 };
 
 sp_event sg_event_of(const sg_conn *conn, sp_event_kind kind)
 {
@@ -75,23 +75,46 @@ void sg_record_connect(sg_conn *conn, const sp_decision *decision)
     (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
 }
 
-/* {"connection":"7F3K-...","channel":2,"account":"ops"} */
-static sp_span detail_of(const sg_channel *channel, const char *more, char room[DETAIL_BYTES])
+/* "connection":"7F3K-...","channel":2,"account":"ops" */
+static void put_channel(const sg_channel *channel, sp_buf *out)
 {
     char connection[SP_REFERENCE_TEXT_BYTES];
     sp_reference_text(channel->conn->connection, connection);
-    int len =
-        snprintf(room, DETAIL_BYTES,
-                 "{\"connection\":\"%s\",\"channel\":%u,\"kind\":\"%s\",\"account\":\"%.63s\"%s%s}",
-                 connection, channel->number, sg_method_of(channel), channel->conn->account,
-                 channel->has_pty ? ",\"pty\":true" : "", more);
-    return len < 0 || len >= DETAIL_BYTES ? SP_SPAN_EMPTY : sp_span_of(room, (size_t)len);
+    sp_buf_fmt(out, "\"connection\":\"%s\",\"channel\":%u,\"kind\":\"%s\",\"account\":\"%.63s\"%s",
+               connection, channel->number, sg_method_of(channel), channel->conn->account,
+               channel->has_pty ? ",\"pty\":true" : "");
+}
+
+/* A command that is longer than an entry's object: whole, or its sum when the recording begins with
+ * it (recording.c). */
+static void put_command(const sg_channel *channel, sp_buf *out)
+{
+    sp_span command = sp_span_cstr(channel->command);
+    auto_buf sp_buf text = sp_buf_make(COMMAND_MAX_BYTES);
+    if (!sg_record_is_cut(channel)) {
+        return;
+    }
+    sp_hash hash = sp_sha256(command);
+    sp_buf_fmt(out, ",\"command_bytes\":%zu,\"command_sha256\":\"", command.len);
+    sp_buf_hex(out, sp_hash_borrow(&hash));
+    sp_buf_byte(out, '"');
+    sp_buf_json(&text, command);
+    if (!sp_failed(sp_buf_error(&text))) {
+        sp_buf_text(out, ",\"command\":");
+        sp_buf_span(out, sp_buf_borrow(&text));
+    }
+}
+
+bool sg_record_is_cut(const sg_channel *channel)
+{
+    return channel->command != NULL &&
+           sp_span_cstr(channel->object).len >= SP_SSH_OBJECT_MAX_BYTES - 8;
 }
 
 uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
                            const sg_refusal *refusal)
 {
-    char room[DETAIL_BYTES];
+    auto_buf sp_buf detail = sp_buf_make(COMMAND_MAX_BYTES + 2 * DETAIL_BYTES);
     sp_event event = sg_event_of(channel->conn, SP_EVENT_DECISION);
     name_decision(channel->conn, decision, action, &event);
     event.reference = refusal != NULL ? refusal->reference : channel->reference;
@@ -103,15 +126,20 @@ uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_
     event.severity = severity_of(action, event.verdict);
     event.method = sp_span_cstr(sg_method_of(channel));
     event.object = sp_span_cstr(channel->object);
-    event.detail = detail_of(channel, "", room);
+    sp_buf_byte(&detail, '{');
+    put_channel(channel, &detail);
+    put_command(channel, &detail);
+    sp_buf_byte(&detail, '}');
+    event.detail = sp_buf_borrow(&detail);
     return sp_recorder_put(&sg_here.recorder, &event);
 }
 
 void sg_record_channel_end(sg_channel *channel)
 {
-    char room[DETAIL_BYTES];
-    char more[96] = "";
+    auto_buf sp_buf detail = sp_buf_make(2 * DETAIL_BYTES);
     sp_event event = sg_event_of(channel->conn, SP_EVENT_CLOSE);
+    sp_buf_byte(&detail, '{');
+    put_channel(channel, &detail);
     name_decision(channel->conn, &channel->decision, channel->action, &event);
     event.reference = channel->reference;
     event.method = sp_span_cstr(sg_method_of(channel));
@@ -121,12 +149,14 @@ void sg_record_channel_end(sg_channel *channel)
     uint64_t took_us = sp_loop_now_us(sg_here.loop) - channel->opened_us;
     event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
     if (channel->has_signal) {
-        snprintf(more, sizeof(more), ",\"signal\":\"%.15s\"", channel->signal);
+        sp_buf_text(&detail, ",\"signal\":");
+        sp_buf_json(&detail, sp_span_cstr(channel->signal));
     } else if (channel->has_status) {
         event.status = (uint16_t)channel->status;
-        snprintf(more, sizeof(more), ",\"status\":%d", channel->status);
+        sp_buf_fmt(&detail, ",\"status\":%d", channel->status);
     }
-    event.detail = detail_of(channel, more, room);
+    sp_buf_byte(&detail, '}');
+    event.detail = sp_buf_borrow(&detail);
     (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
     channel->conn->bytes_in += event.bytes_in;
     channel->conn->bytes_out += event.bytes_out;

@@ -192,6 +192,10 @@ static sp_err begin(sg_channel *channel)
         .command = channel->command != NULL ? sp_span_cstr(channel->object) : SP_SPAN_EMPTY,
         .term = sp_span_cstr(channel->term)};
     TRY(sp_cast_begin(&rec->cast, &header, sp_loop_now_us(sg_here.loop)));
+    if (sg_record_is_cut(channel)) { /* all of it, as if it had been typed */
+        TRY(sp_cast_input(&rec->cast, sp_span_cstr(channel->command),
+                          sp_loop_now_us(sg_here.loop)));
+    }
     plan(rec);
     return sp_ok();
 }

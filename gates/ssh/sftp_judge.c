@@ -67,15 +67,20 @@ static uint64_t record_as(const sg_channel *channel, sp_span object, const char 
     return sp_recorder_put(&sg_here.recorder, &event);
 }
 
-/* What was asked for and what policy says; 0: it could not be written down. */
+/* What was asked for and what policy says; 0: it could not be written down, all of it. */
 static uint64_t record(struct sg_sftp *sftp, const sp_decision *decision, sp_action action,
                        const sg_refusal *refusal)
 {
     const sftp_held *held = &sftp->held;
-    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
+    const size_t share =
+        refusal == NULL ? SP_SSH_OBJECT_MAX_BYTES * 2 : SP_SSH_OBJECT_MAX_BYTES / 2;
+    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES);
     for (size_t i = 0; i < SFTP_PATHS && held->paths[i] != NULL; i++) {
         sp_buf_text(&object, i > 0 ? " -> " : "");
-        sg_text_clean(sp_span_cstr(sg_sftp_path(held, i)), SP_SSH_OBJECT_MAX_BYTES - 8, &object);
+        sg_text_clean(sp_span_cstr(sg_sftp_path(held, i)), object.len + share - 8, &object);
+    }
+    if (sp_failed(sp_buf_error(&object))) {
+        return 0;
     }
     return record_as(sftp->channel, sp_buf_borrow(&object), held->word, decision, action, refusal);
 }

@@ -370,6 +370,16 @@ static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
                                                  : ruled->free && watched && !approved;
 }
 
+/* Who watches looks at one terminal: a second one of the connection, or one behind it, would run
+ * unseen. */
+static bool is_watched_elsewhere(const sg_channel *channel, const ruling *ruled)
+{
+    uint32_t watched = channel->conn->watched;
+    bool will_be =
+        channel->kind == SP_SSH_CHANNEL_SHELL && ruled->decision.verdict == SP_VERDICT_ASK;
+    return watched != 0 && watched != channel->number && (will_be || needs_watcher(channel, ruled));
+}
+
 static bool tell_want(const sg_channel *channel)
 {
     auto_buf sp_buf body = sp_buf_make(64);
@@ -382,6 +392,7 @@ static bool tell_want(const sg_channel *channel)
 static void want_watcher(sg_channel *channel)
 {
     channel->pending->step = STEP_WATCH;
+    channel->conn->watched = channel->number;
     if (!tell_want(channel)) {
         refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
         return;
@@ -526,6 +537,9 @@ void sg_start(sg_channel *channel)
     channel->action = ruled.action;
     if (ruled.refused) {
         refuse(channel, &ruled, &ruled.refusal);
+    } else if (is_watched_elsewhere(channel, &ruled)) {
+        refuse_for(channel, SP_REASON_LIMIT,
+                   "one that is watched has a connection of its own: open another one for this");
     } else if (ruled.decision.verdict == SP_VERDICT_ASK) {
         if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
             refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");

@@ -22,6 +22,55 @@ void sp_buf_hex(sp_buf *buf, sp_span bytes)
     sp_buf_grown(buf, bytes.len * 2);
 }
 
+/* ---- text for people ---- */
+
+static bool is_unseen(uint32_t c)
+{
+    static const uint32_t ranges[][2] = {
+        {0x00, 0x08},     {0x0B, 0x1F},     {0x7F, 0x9F},      {0xAD, 0xAD},     {0x61C, 0x61C},
+        {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E},  {0x2060, 0x206F}, {0xFE00, 0xFE0F},
+        {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF}};
+    for (size_t i = 0; i < SP_COUNT(ranges); i++) {
+        if (c >= ranges[i][0] && c <= ranges[i][1]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first letter and how long it is; false: it is none. */
+static bool first_letter(sp_span text, uint32_t *ret_letter, size_t *ret_len)
+{
+    uint8_t first = text.ptr[0];
+    size_t len = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    uint32_t c = first < 0x80 ? first : first & (0x7FU >> len);
+    if (len > text.len || !sp_span_is_utf8(sp_span_slice(text, 0, len))) {
+        return false;
+    }
+    for (size_t i = 1; i < len; i++) {
+        c = c << 6 | (text.ptr[i] & 0x3FU);
+    }
+    *ret_letter = c;
+    *ret_len = len;
+    return true;
+}
+
+void sp_buf_seen(sp_buf *buf, sp_span text)
+{
+    while (text.len > 0 && !sp_failed(sp_buf_error(buf))) {
+        uint32_t c = 0;
+        size_t len = 1;
+        if (!first_letter(text, &c, &len)) {
+            sp_buf_fmt(buf, "<0x%02X>", text.ptr[0]);
+        } else if (is_unseen(c)) {
+            sp_buf_fmt(buf, "<U+%04X>", (unsigned)c);
+        } else {
+            sp_buf_span(buf, sp_span_slice(text, 0, len));
+        }
+        text = sp_span_slice(text, len, text.len);
+    }
+}
+
 static void base64(sp_buf *buf, sp_span bytes, const char *alphabet, bool pad)
 {
     for (size_t i = 0; i < bytes.len; i += 3) {

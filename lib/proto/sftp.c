@@ -57,9 +57,14 @@ static sp_span read_path(sp_reader *in)
     return path;
 }
 
+/* An empty one would be taken for none. */
 static sp_span read_handle(sp_reader *in)
 {
-    return sp_read_bytes(in, SP_SFTP_HANDLE_MAX_BYTES);
+    sp_span handle = sp_read_bytes(in, SP_SFTP_HANDLE_MAX_BYTES);
+    if (handle.len == 0) {
+        sp_reader_fail(in, SP_EINVALID);
+    }
+    return handle;
 }
 
 static void read_attrs(sp_reader *in, sp_sftp_attrs *a)

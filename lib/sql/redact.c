@@ -227,46 +227,6 @@ void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
 
 /* ---- for people who decide ---- */
 
-static bool is_unseen(uint32_t c)
-{
-    static const uint32_t ranges[][2] = {
-        {0x00, 0x08},     {0x0B, 0x1F},     {0x7F, 0x9F},      {0xAD, 0xAD},     {0x61C, 0x61C},
-        {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E},  {0x2060, 0x206F}, {0xFE00, 0xFE0F},
-        {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF}};
-    for (size_t i = 0; i < SP_COUNT(ranges); i++) {
-        if (c >= ranges[i][0] && c <= ranges[i][1]) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Of valid UTF-8. */
-static uint32_t letter_at(sp_span text, size_t at, size_t *ret_len)
-{
-    uint8_t first = text.ptr[at];
-    size_t len = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-    uint32_t c = first < 0x80 ? first : first & (0x7FU >> len);
-    for (size_t i = 1; i < len; i++) {
-        c = c << 6 | (text.ptr[at + i] & 0x3F);
-    }
-    *ret_len = len;
-    return c;
-}
-
-static void put_seen(sp_span text, sp_buf *out)
-{
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i += len) {
-        uint32_t c = letter_at(text, i, &len);
-        if (is_unseen(c)) {
-            sp_buf_fmt(out, "<U+%04X>", (unsigned)c);
-        } else {
-            sp_buf_span(out, sp_span_slice(text, i, i + len));
-        }
-    }
-}
-
 bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
 {
     auto_buf sp_buf seen = sp_buf_make(max_bytes);
@@ -277,7 +237,7 @@ bool sp_sql_show(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
         text = sp_buf_borrow(&hidden);
     }
     if (whole) {
-        put_seen(text, &seen);
+        sp_buf_seen(&seen, text);
     }
     if (!whole || sp_failed(sp_buf_error(&seen))) {
         return false;

@@ -198,7 +198,7 @@ def packet(kind, *words, length=None):
     [packet(INIT, 3), packet(REALPATH, 1, "/x" * 40000)], [packet(INIT, 3), packet(OPEN, 1, b"/tmp/a\0b", 1, 0)],
     [packet(INIT, 3), packet(OPENDIR, 1, b"/\xff\xfe\x1b[2J")], [packet(INIT, 3), packet(OPEN, 1, "", 1, 0)],
     [packet(INIT, 3), packet(200, 1, b"posix-rename@openssh.com", b"/a")], [packet(INIT, 3), packet(REALPATH, 1, "x", length=9)],
-    [packet(INIT, 3), packet(READ, 1), packet(REALPATH, 2, ".")], [packet(INIT, 0)], [packet(INIT, 3)[:7]]],
+    [packet(INIT, 3), packet(WRITE, 1, b"", 0, 0, b"x")], [packet(INIT, 3), packet(READ, 1), packet(REALPATH, 2, ".")], [packet(INIT, 0)], [packet(INIT, 3)[:7]]],
     ids=lambda p: b"".join(p)[:24].hex())
 def test_sftp_that_is_none(office, packets):
     with office.paramiko("ann") as client:

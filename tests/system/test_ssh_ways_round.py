@@ -3,6 +3,7 @@
 and folders that move, options that eat the next one, shells without a terminal. Each is refused, or seen.
 OWNS nothing. PROCESS tests. TRUST none. SPEC gates/ssh/sftp_judge.c, gates/ssh/start.c, lib/argv/transfer.c."""
 
+import hashlib
 import os
 import shutil
 import struct
@@ -68,7 +69,7 @@ kind: Rule
 name: a colleague agrees to what askers take or change
 who: { roles: [asker] }
 to: { classes: [internal] }
-may: [export, write, destroy]
+may: [execute, export, write, destroy]
 ask: { approved_by: 1, by: { roles: [engineer] }, on: { owner: [unknown, personal, company] }, expires: 15m }
 """
 INIT, OPEN, CLOSE, READ, WRITE, SETSTAT, SYMLINK, EXTENDED = 1, 3, 4, 5, 6, 9, 20, 200
@@ -321,6 +322,52 @@ def test_a_command_is_watched_where_a_shell_is(office):
             client.communicate()
         wait_for("its end", 10, lambda: not [c for c in office.sam.items("/ssh/connections")
                                              if c["person"]["name"] == "wes"])
+
+
+def test_one_that_is_watched_has_a_connection_of_its_own(office):
+    """Else a second one begins while who watches still looks at the first."""
+    with office.paramiko("wes", "plain") as client:
+        one, two, three = (client.get_transport().open_session() for _ in range(3))
+        one.exec_command("read x; echo done")
+        shown = office.connection("wes", "plain")
+        office.sam.post(f"/ssh/connections/{shown['id']}/watch", {})
+        two.exec_command("echo unseen")
+        three.invoke_shell()
+        for other in (two, three):
+            other.settimeout(15)
+            assert other.recv_exit_status() == 254
+            assert b"a connection of its own" in other.recv_stderr(4096) and not other.recv(10)
+        one.sendall(b"\n")
+        assert one.makefile().read() == b"done\n"
+        late = client.get_transport().open_session()
+        late.exec_command("echo unseen")
+        assert late.recv_exit_status() == 254
+        office.sam.call("DELETE", f"/ssh/connections/{shown['id']}/watch")
+
+
+def test_who_agrees_sees_all_of_a_command_or_is_not_asked(office, folder):
+    client = subprocess.Popen(office.argv("abe", "plain", "127.0.0.1", f"true \\x0a\ntouch {folder}/mark\u202e"), text=True,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert decide(office) == f"true \\x0a\ntouch {folder}/mark<U+202E>"
+    assert "did not agree" in client.communicate(timeout=20)[1]
+    told = office.ssh("abe", "plain", "true\x01" + "\x01" * 25000 + f"\ntouch {folder}/mark")
+    assert told.returncode == 254 and "shown to them whole" in told.stderr
+    assert not os.path.exists(f"{folder}/mark") and not office.person("ann").items("/approvals?state=waiting")
+
+
+def test_a_long_command_is_written_down_whole(office, folder):
+    for length in (3000, 30000):
+        command = "true " + "x" * length + f" the end {length}"
+        assert office.ssh("ann", "plain", command).returncode == 0
+        found = wait_for("the entry", 10, lambda: [e for e in office.events(person="ann", resource="plain")
+                                                   if e.get("detail", {}).get("command_bytes") == len(command)])[0]
+        assert found["detail"]["command_sha256"] == hashlib.sha256(command.encode()).hexdigest()
+        if length < 8000:
+            assert found["detail"]["command"] == command
+        else:
+            recording = found["detail"]["connection"]
+            wait_for("the recording", 10, lambda: "the end 30000" in office.audrey.request(
+                "GET", "portal", f"/api/v1/ssh/recordings/{recording}").body.decode())
 
 
 # ---- shells without a terminal

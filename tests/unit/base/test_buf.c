@@ -117,6 +117,31 @@ static void tells_time(void **state)
     }
 }
 
+static void what_people_decide_about_is_seen(void **state)
+{
+    (void)state;
+    const struct {
+        sp_span text;
+        const char *seen;
+    } CASES[] = {
+        {SP_SPAN_LIT("a\n\tb \\x0a"), "a\n\tb \\x0a"},
+        {SP_SPAN_LIT("\x01\r\x7f"), "<U+0001><U+000D><U+007F>"},
+        {SP_SPAN_LIT("\xe2\x80\xae\xc2\x85\xe6\x96\x87"), "<U+202E><U+0085>\xe6\x96\x87"},
+        {SP_SPAN_LIT("\xff"
+                     "a\xe2\x80"),
+         "<0xFF>a<0xE2><0x80>"},
+        {SP_SPAN_LIT(""), ""},
+    };
+    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
+        auto_buf sp_buf out = sp_buf_make(256);
+        sp_buf_seen(&out, CASES[i].text);
+        assert_true(sp_span_eq(sp_buf_borrow(&out), sp_span_cstr(CASES[i].seen)));
+    }
+    auto_buf sp_buf small = sp_buf_make(8);
+    sp_buf_seen(&small, SP_SPAN_LIT("123456\x01"));
+    assert_true(sp_failed(sp_buf_error(&small)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +150,7 @@ int main(void)
         cmocka_unit_test(base64_vectors),
         cmocka_unit_test(refuses_bad_codings),
         cmocka_unit_test(json_is_always_well_formed),
+        cmocka_unit_test(what_people_decide_about_is_seen),
         cmocka_unit_test(tells_time),
     };
     return cmocka_run_group_tests_name("base buf", tests, NULL, NULL);

@@ -70,7 +70,7 @@ static void followed_however_it_is_cut(void **state)
     sp_sftp_put_init(&stream);
     put_open(&stream, 1, "/srv/a b", SP_SFTP_F_WRITE | SP_SFTP_F_CREAT);
     put_write(&stream, 2, "h", 0, SP_SPAN_LIT("hello"));
-    put_write(&stream, 3, "", 5, SP_SPAN_EMPTY);
+    put_write(&stream, 3, "h", 5, SP_SPAN_EMPTY);
     sp_sftp_put_path(&stream, SP_SFTP_REMOVE, 4, SP_SPAN_LIT("/srv/x"));
     auto_buf sp_buf two = sp_buf_make(100);
     sp_buf_bytes(&two, SP_SPAN_LIT("/a"));
@@ -297,7 +297,8 @@ static void what_cannot_be_followed_is_an_error(void **state)
     assert_int_equal(code_of(C, false, B("\0\0\0\011\4\0\0\0\1\0\0\0\0")),
                      SP_EINVALID);                                            /* no INIT */
     assert_int_equal(code_of(C, true, B("\0\0\0\5\1\0\0\0\3")), SP_EINVALID); /* a second one */
-    assert_int_equal(code_of(C, true, B("\0\0\0\012\4\0\0\0\1\0\0\0\0x")), SP_EINVALID); /* more */
+    assert_int_equal(code_of(C, true, B("\0\0\0\013\4\0\0\0\1\0\0\0\1hx")), SP_EINVALID); /* more */
+    assert_int_equal(code_of(C, true, B("\0\0\0\011\4\0\0\0\1\0\0\0\0")), SP_EINVALID); /* empty */
     assert_int_equal(code_of(C, true, B("\0\0\0\014\7\0\0\0\1\0\0\0\3a\0b")),
                      SP_EINVALID); /* NUL */
     assert_int_equal(code_of(C, true,

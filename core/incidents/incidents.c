@@ -293,10 +293,9 @@ static sp_err note_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm)
     return sp_txn_commit(&txn);
 }
 
-static sp_err answer(sp_core *core, const sp_alarm *alarm)
+static sp_err take_new(sp_core *core, const sp_alarm *alarm, uint64_t *ret_incident)
 {
     auto_buf sp_buf topic = sp_buf_make(TOPIC_BYTES);
-    uint64_t id = 0;
     topic_of(alarm, &topic);
     const sp_incident_open open = {.title = alarm->title,
                                    .topic = sp_buf_borrow(&topic),
@@ -304,10 +303,26 @@ static sp_err answer(sp_core *core, const sp_alarm *alarm)
                                    .about = alarm->person_name,
                                    .severity = alarm->severity,
                                    .drill = alarm->mode == SP_ALARM_DRILL};
-    TRY(sp_incident_open_one(core, &open, &id, NULL));
-    TRY(note_alarm(core, id, alarm));
-    sp_plans_on_alarm(core, id, alarm);
-    return sp_ok();
+    TRY(sp_incident_open_one(core, &open, ret_incident, NULL));
+    return note_alarm(core, *ret_incident, alarm);
+}
+
+/* Taken once, and planned once: an alarm that was taken when core ended, or when the store failed,
+ * is told again, and goes on where it was. */
+static sp_err answer(sp_core *core, const sp_alarm *alarm)
+{
+    sp_alarm_taken taken = {.incident = 0};
+    sp_err err = sp_alarm_row_get(core->store, &alarm->id, &taken);
+    bool is_new = err.code == SP_ENOTFOUND;
+    if (is_new) {
+        err = take_new(core, alarm, &taken.incident);
+    }
+    TRY(err);
+    if (taken.planned) {
+        return sp_ok();
+    }
+    TRY(sp_plans_on_alarm(core, taken.incident, alarm, is_new ? 0 : taken.taken_unix_s * 1000000));
+    return sp_alarm_row_planned(core->store, &alarm->id);
 }
 
 static void on_recorded(void *self, sp_err err)
@@ -317,8 +332,7 @@ static void on_recorded(void *self, sp_err err)
     if (!sp_failed(err)) {
         err = sp_alarm_read(sp_buf_borrow(&t->body), &alarm);
     }
-    if (!sp_failed(err) && alarm.mode != SP_ALARM_TEST &&
-        !sp_alarm_row_has(t->core->store, &alarm.id)) {
+    if (!sp_failed(err) && alarm.mode != SP_ALARM_TEST) {
         err = answer(t->core, &alarm);
     }
     if (sp_failed(err)) {
@@ -335,8 +349,9 @@ void sp_alarm_take(sp_core *core, const sp_alarm *alarm, void (*then)(void *self
     taking *t = NULL;
     auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
     sp_event event;
-    if (sp_alarm_row_has(core->store, &alarm->id)) {
-        then(self, sp_ok()); /* told twice */
+    sp_alarm_taken taken;
+    if (!sp_failed(sp_alarm_row_get(core->store, &alarm->id, &taken))) {
+        then(self, answer(core, alarm)); /* told twice: it is on the ledger */
         return;
     }
     sp_err err = sp_alloc(1, sizeof(*t), &t);

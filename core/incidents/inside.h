@@ -57,10 +57,18 @@ SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t numb
 SP_MUST sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to);
 json_t *sp_incident_notes_json(sp_store *store, uint64_t id);
 json_t *sp_incident_tasks_json(sp_store *store, uint64_t id);
-/* Whether this alarm was taken before; else it is remembered. */
+/* An alarm that was taken. */
+typedef struct {
+    uint64_t incident;
+    uint64_t taken_unix_s;
+    bool planned; /* and what it sets off was begun */
+} sp_alarm_taken;
+/* It is remembered, not planned yet. */
 SP_MUST sp_err sp_alarm_row_add(sp_store *store, const sp_hash *id, uint64_t incident,
                                 uint64_t now_unix_s);
-bool sp_alarm_row_has(sp_store *store, const sp_hash *id);
+/* SP_ENOTFOUND: it was not taken. */
+SP_MUST sp_err sp_alarm_row_get(sp_store *store, const sp_hash *id, sp_alarm_taken *ret_taken);
+SP_MUST sp_err sp_alarm_row_planned(sp_store *store, const sp_hash *id);
 
 /* ---- incidents.c ---- */
 /* An event of an incident, for the ledger; detail in room. */

@@ -25,6 +25,7 @@ static const char *const migrations[] = {
     " done_by TEXT NOT NULL, PRIMARY KEY (incident, number));"
     "CREATE TABLE alarm_taken (id BYTEA PRIMARY KEY, incident BIGINT NOT NULL,"
     " taken BIGINT NOT NULL)",
+    "ALTER TABLE alarm_taken ADD COLUMN planned BIGINT NOT NULL DEFAULT 1",
 };
 
 #define COLUMNS                                                                                    \
@@ -297,11 +298,29 @@ sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to)
 
 /* ---- alarms ---- */
 
-bool sp_alarm_row_has(sp_store *store, const sp_hash *id)
+sp_err sp_alarm_row_get(sp_store *store, const sp_hash *id, sp_alarm_taken *ret_taken)
 {
-    auto_query sp_query q = sp_query_of(store, "SELECT taken FROM alarm_taken WHERE id = $1");
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT incident, taken, planned FROM alarm_taken WHERE id = $1");
     sp_bind_blob(&q, sp_hash_borrow(id));
-    return sp_query_row(&q);
+    if (!sp_query_row(&q)) {
+        TRY(sp_query_finish(&q));
+        return sp_fail(SP_ENOTFOUND);
+    }
+    *ret_taken = (sp_alarm_taken){.incident = sp_col_u64(&q)};
+    ret_taken->taken_unix_s = sp_col_u64(&q);
+    ret_taken->planned = sp_col_u64(&q) == 1;
+    return sp_query_finish(&q);
+}
+
+sp_err sp_alarm_row_planned(sp_store *store, const sp_hash *id)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(store, "UPDATE alarm_taken SET planned = 1 WHERE id = $1");
+    sp_bind_blob(&q, sp_hash_borrow(id));
+    TRY(sp_query_finish_changed(&q));
+    return sp_txn_commit(&txn);
 }
 
 uint64_t sp_incident_of_alarm(sp_core *core, const sp_hash *id)
@@ -318,8 +337,8 @@ sp_err sp_alarm_row_add(sp_store *store, const sp_hash *id, uint64_t incident, u
     auto_query sp_query old = sp_query_of(store, "DELETE FROM alarm_taken WHERE taken < $1");
     sp_bind_u64(&old, now_unix_s > ALARMS_KEPT_S ? now_unix_s - ALARMS_KEPT_S : 0);
     TRY(sp_query_finish(&old));
-    auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO alarm_taken (id, incident, taken) VALUES ($1, $2, $3)");
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO alarm_taken (id, incident, taken, planned) VALUES ($1, $2, $3, 0)");
     sp_bind_blob(&q, sp_hash_borrow(id));
     sp_bind_u64(&q, incident);
     sp_bind_u64(&q, now_unix_s);

@@ -470,26 +470,36 @@ typedef struct {
     sp_core *core;
     const sp_alarm *alarm;
     sp_run_order order;
+    uint64_t since_us; /* what was started since then is not again; 0 = nothing was */
 } setting_off;
 
-static void start_one(setting_off *s, sp_span plan)
+static void say_not_run(const setting_off *s, sp_span plan, sp_err err)
 {
-    uint64_t id = 0;
-    s->order.plan = plan;
-    sp_err err = sp_run_start(s->core, &s->order, &id);
-    if (sp_failed(err)) {
-        auto_buf sp_buf text = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
-        sp_buf_text(&text, err.code == SP_ENOTFOUND ? "there is no such plan"
-                                                    : "the plan could not be run to its end");
-        const sp_incident_note note = {
-            .kind = "plan", .by_name = plan, .text = sp_buf_borrow(&text)};
-        sp_incident_add(s->core, s->order.incident, &note);
-        sp_log(SP_LOG_WARN, "plan %.*s, set off by an alarm: %s", SP_SPAN_ARG(plan),
-               sp_code_word(err.code));
-    }
+    auto_buf sp_buf text = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
+    sp_buf_text(&text, err.code == SP_ENOTFOUND ? "there is no such plan"
+                                                : "the plan could not be run to its end");
+    const sp_incident_note note = {.kind = "plan", .by_name = plan, .text = sp_buf_borrow(&text)};
+    sp_incident_add(s->core, s->order.incident, &note);
+    sp_log(SP_LOG_WARN, "plan %.*s, set off by an alarm: %s", SP_SPAN_ARG(plan),
+           sp_code_word(err.code));
 }
 
-void sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm)
+/* A failure: no run of it is kept. One that is goes on by itself. */
+static sp_err start_one(setting_off *s, sp_span plan)
+{
+    uint64_t id = 0;
+    if (s->since_us != 0 && sp_runs_has(s->core->store, plan, s->order.incident, s->since_us)) {
+        return sp_ok();
+    }
+    s->order.plan = plan;
+    sp_err err = sp_run_start(s->core, &s->order, &id);
+    if (sp_failed(err) && s->since_us == 0) { /* said once */
+        say_not_run(s, plan, err);
+    }
+    return id != 0 || err.code == SP_ENOTFOUND ? sp_ok() : err;
+}
+
+sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm, uint64_t since_us)
 {
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     auto_buf sp_buf session = sp_buf_make(32);
@@ -502,6 +512,7 @@ void sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm)
     }
     setting_off s = {.core = core,
                      .alarm = alarm,
+                     .since_us = since_us,
                      .order = {.facts = {.person = alarm->person_name,
                                          .session = sp_buf_borrow(&session),
                                          .device = sp_buf_borrow(&device),
@@ -514,17 +525,21 @@ void sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm)
                                .by_name = SP_SPAN_LIT("alarm"),
                                .person = alarm->person}};
     bool suggested_fits = false;
+    sp_err first = sp_ok();
     for (size_t i = 0; i < sp_policy_set_plan_count(set); i++) {
         sp_policy_plan plan;
         if (!sp_failed(sp_policy_set_plan(set, i, &plan)) &&
             sp_policy_set_plan_fits(set, i, alarm->detection, alarm->severity)) {
             suggested_fits = suggested_fits || sp_span_eq(plan.name, alarm->plan);
-            start_one(&s, plan.name);
+            sp_err err = start_one(&s, plan.name);
+            first = sp_failed(first) ? first : err;
         }
     }
     if (alarm->plan.len > 0 && !suggested_fits) {
-        start_one(&s, alarm->plan);
+        sp_err err = start_one(&s, alarm->plan);
+        first = sp_failed(first) ? first : err;
     }
+    return first;
 }
 
 /* ---- time, start and stop ---- */

@@ -94,6 +94,8 @@ SP_MUST sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
                             void (*visit)(void *self, const sp_run *run), void *self);
 /* Runs by itself of this plan since then. */
 SP_MUST sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count);
+/* Whether it was started for this incident since then. */
+bool sp_runs_has(sp_store *store, sp_span plan, uint64_t incident, uint64_t since_us);
 /* When a drill of it, or a run, ended last, in microseconds; 0 = never. */
 SP_MUST sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us);
 

@@ -164,6 +164,16 @@ sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t 
     return sp_query_finish(&q);
 }
 
+bool sp_runs_has(sp_store *store, sp_span plan, uint64_t incident, uint64_t since_us)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT id FROM plan_run WHERE plan = $1 AND incident = $2 AND started >= $3");
+    sp_bind_text(&q, plan);
+    sp_bind_u64(&q, incident);
+    sp_bind_u64(&q, since_us);
+    return sp_query_row(&q);
+}
+
 sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us)
 {
     auto_query sp_query q = sp_query_of(

@@ -5,6 +5,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC watch/README.md, docs/DETECTIONS.m
 """
 import json
 import os
+import sqlite3
 import time
 
 import pytest
@@ -120,6 +121,33 @@ def status(office):
         return office.people["sam"].get("/detections")["watch"]
     except (Refused, OSError):
         return {}
+
+
+def test_an_alarm_whose_plan_could_not_be_kept_runs_it_later_and_once(office):
+    """The store fails between the taking of an alarm and the first step, as when core ends there."""
+    sam = office.people["sam"]
+    store = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20)
+    store.execute("CREATE TRIGGER no_runs BEFORE INSERT ON plan_run BEGIN SELECT RAISE(ABORT, 'a test'); END")
+    store.commit()
+
+    def runs():
+        return [r for r in sam.get("/plan-runs?all=1")["items"] if r["about"]["person"] == "audrey"]
+
+    try:
+        fail_to_sign_in(office, "audrey", 2)
+        wait_for("the alarm", 10, lambda: [a for a in alarms(office, "wrong-passwords") if a["person"] == "audrey"])
+        time.sleep(1.5)
+        assert not runs()
+    finally:
+        store.execute("DROP TRIGGER no_runs")
+        store.commit()
+        store.close()
+    wait_for("the plan", 10, runs)
+    time.sleep(1.5)
+    assert len(runs()) == 1
+    alarm = next(a for a in alarms(office, "wrong-passwords") if a["person"] == "audrey")
+    notes = [n for n in sam.get(f"/incidents/{alarm['incident']}")["timeline"] if n["kind"] == "alarm"]
+    assert len(notes) == 1 and len([e for e in on_ledger(office, "wrong-passwords") if "audrey" in json.dumps(e)]) == 1
 
 
 def test_who_has_no_business_is_refused(office):

@@ -17,7 +17,7 @@ static bool id_ok(sp_span id)
             return false;
         }
     }
-    return id.len <= ID_MAX_BYTES;
+    return id.len <= ID_MAX_BYTES && !sp_span_eq_nocase(id, SP_SPAN_LIT("all"));
 }
 
 sp_err notice_person_load(sp_store *store, uint32_t id, notice_person *ret_person)
@@ -185,6 +185,7 @@ static void answer_reach(sp_request *req, uint32_t id)
 
 typedef struct {
     uint32_t person;
+    sp_person whose;
     wish wishes[WISHES_MAX];
     size_t count;
 } change;
@@ -238,7 +239,8 @@ static bool read_wish(sp_request *req, const json_t *item, wish *ret_wish)
         return false;
     }
     if (!id_ok(ret_wish->address)) {
-        sp_answer_invalid(req, "id", "letters, digits, '.', '_', '-' and '+', at most 64");
+        sp_answer_invalid(req, "id",
+                          "letters, digits, '.', '_', '-' and '+', at most 64; not 'all'");
         return false;
     }
     return true;
@@ -266,8 +268,13 @@ static void put_reach(sp_request *req, uint32_t person)
             return;
         }
     }
+    if (sp_failed(sp_people_get(sp_request_core(req)->store, person, &c->whose))) {
+        sp_answer_failed(req, sp_fail(SP_ENOTFOUND));
+        return;
+    }
     sp_event event = sp_request_event(req, SP_EVENT_IDENTITY);
     event.method = SP_SPAN_LIT("reach");
+    event.object = sp_span_cstr(c->whose.name);
     sp_request_record(req, &event, go_change, c);
 }
 

@@ -200,6 +200,14 @@ static sp_span cleaned(sp_span text, sp_buf *room)
     return sp_span_slice(sp_buf_borrow(room), from, room->len);
 }
 
+/* Whether the event that set it off is by whom the alarm is about: who sprays the names of others
+ * must not have the last of them cut off. */
+static bool is_by_one(const sp_detect_rule *rule, uint64_t count)
+{
+    const uint32_t ones = 1U << SP_DETECT_PERSON | 1U << SP_DETECT_DEVICE | 1U << SP_DETECT_SESSION;
+    return (rule->by & ones) != 0 || count <= 1;
+}
+
 static void speak(passing *p, running *r, uint64_t *slot, uint64_t count)
 {
     const sp_detect_rule *rule = r->rule;
@@ -232,6 +240,13 @@ static void speak(passing *p, running *r, uint64_t *slot, uint64_t count)
                       .class_name = cleaned(e->class_name, &names),
                       .keys = sp_buf_borrow(&keys),
                       .plan = rule->plan};
+    if (!is_by_one(rule, count)) {
+        alarm.session = 0;
+        alarm.device = 0;
+        alarm.person = 0;
+        alarm.person_name = SP_SPAN_EMPTY;
+        alarm.device_name = SP_SPAN_EMPTY;
+    }
     sp_copy(alarm.peer, e->peer, sizeof(alarm.peer));
     put_evidence(r, slot, &alarm);
     say(p->engine, r, &alarm);

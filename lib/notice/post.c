@@ -108,7 +108,8 @@ static bool mention_ok(sp_span id)
             return false;
         }
     }
-    return id.len > 0 && id.len <= MENTION_MAX_BYTES;
+    /* one of the vendors takes "all" for everybody */
+    return id.len > 0 && id.len <= MENTION_MAX_BYTES && !sp_span_eq_nocase(id, SP_SPAN_LIT("all"));
 }
 
 static bool next_mention(sp_span *rest, sp_span *ret_id)

@@ -26,6 +26,7 @@ typedef struct {
     char keys[SP_ALARM_KEYS_MAX_BYTES + 1];
     uint64_t number;
     uint64_t evidence;
+    uint32_t person;
     uint8_t severity;
 } told;
 
@@ -40,6 +41,7 @@ static inline void help_alarm(void *self, const sp_alarm *alarm)
     t->number = alarm->count;
     t->evidence = alarm->evidence_count;
     t->severity = alarm->severity;
+    t->person = alarm->person;
     assert_ok(sp_fit(t->detection, sizeof(t->detection), alarm->detection));
     assert_ok(sp_fit(t->keys, sizeof(t->keys), alarm->keys));
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);

@@ -100,6 +100,36 @@ static void distinct_forgets_the_old(void **state)
     done(t);
 }
 
+/* Who tries the names of others does not choose whom a plan cuts off. */
+static void whom_it_is_about(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t person;
+    } cases[] = {
+        {ALONE("over: { kinds: sign-in, verdicts: deny }\nby: peer\n"
+               "distinct: { of: person, at_least: 4, within: 10m }\nquiet: 1h\n"),
+         0},
+        {ALONE("over: { kinds: sign-in, verdicts: deny }\nby: peer\n"
+               "count: { at_least: 1, within: 10m }\nquiet: 1h\n"),
+         7},
+        {ALONE("over: { kinds: sign-in, verdicts: deny }\nby: person\n"
+               "count: { at_least: 1, within: 10m }\nquiet: 0s\n"),
+         10},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        told *t = fresh(cases[i].text);
+        for (uint32_t person = 7; person <= 10; person++) {
+            sp_event event = sign_in(START + person * MINUTE, person, 1, false);
+            help_event(t, &event);
+        }
+        assert_true(help_alarms(t, "a") > 0);
+        assert_int_equal(t->person, cases[i].person);
+        done(t);
+    }
+}
+
 static void sequence_in_order_and_in_time(void **state)
 {
     (void)state;
@@ -462,6 +492,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(count_at_its_edge),
         cmocka_unit_test(distinct_forgets_the_old),
+        cmocka_unit_test(whom_it_is_about),
         cmocka_unit_test(sequence_in_order_and_in_time),
         cmocka_unit_test(novel_after_learning),
         cmocka_unit_test(rate_against_his_own),

@@ -47,7 +47,7 @@ static void wecom(void **state)
     sp_post post = a_post();
     post.address = sp_span_cstr(sp_channel_facts_of(SP_CHANNEL_WECOM)->address);
     post.token = SP_SPAN_LIT("693a91f6-7xxx");
-    post.mentions = SP_SPAN_LIT("zhangsan\n@all>\nlisi");
+    post.mentions = SP_SPAN_LIT("zhangsan\n@all>\nall\nAll\nlisi");
     url_is(SP_CHANNEL_WECOM, &post,
            "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-7xxx");
     body_is(SP_CHANNEL_WECOM, &post,

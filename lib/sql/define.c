@@ -174,31 +174,15 @@ static void walk_rule(walker *w, const RuleStmt *rule)
 
 /* ---- what is changed ---- */
 
-/* USING that is more than a cast of the column itself writes every row anew, like an UPDATE of all.
- */
-static bool keeps_values(const AlterTableCmd *command)
-{
-    const Node *value = command->def != NULL ? AS(ColumnDef, command->def)->raw_default : NULL;
-    if (value != NULL && nodeTag(value) == T_TypeCast) {
-        const TypeName *type = AS(TypeCast, value)->typeName;
-        if (type->typmods != NIL) {
-            return false; /* may cut */
-        }
-        value = AS(TypeCast, value)->arg;
-    }
-    return value == NULL ||
-           (nodeTag(value) == T_ColumnRef && command->name != NULL &&
-            list_length(AS(ColumnRef, value)->fields) == 1 &&
-            sp_span_eq(names_last(AS(ColumnRef, value)->fields), text_of(command->name)));
-}
-
-static sp_action action_of_command(const AlterTableCmd *command)
+static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
+                                   const AlterTableCmd *command)
 {
     switch ((int)command->subtype) {
     case AT_DropColumn:
+    case AT_SetUnLogged: /* the next crash empties it */
         return SP_ACTION_DESTROY;
     case AT_AlterColumnType:
-        return keeps_values(command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+        return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
     case AT_ChangeOwner:
     case AT_EnableRowSecurity:
     case AT_DisableRowSecurity:
@@ -234,7 +218,7 @@ static void walk_alter_table(walker *w, const AlterTableStmt *alter)
 {
     for (int i = 0; i < list_length(alter->cmds); i++) {
         const AlterTableCmd *command = AS(AlterTableCmd, list_nth(alter->cmds, i));
-        record_relation(w, alter->relation, action_of_command(command), 0);
+        record_relation(w, alter->relation, action_of_command(w, alter, command), 0);
         if (alter->objtype == OBJECT_TYPE) {
             lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
         }
@@ -519,8 +503,36 @@ static void walk_grant(walker *w, const GrantStmt *grant)
     }
 }
 
+static void bind_function(walker *w, const List *name)
+{
+    if (name != NIL) {
+        record_function(w, names_before(name), names_last(name));
+    }
+}
+
+/* What runs f from now on, without its name. */
+static void bind_named(walker *w, const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_CreateCastStmt:
+        bind_function(w, AS(CreateCastStmt, node)->func == NULL
+                             ? NIL
+                             : AS(CreateCastStmt, node)->func->objname);
+        break;
+    case T_CreateConversionStmt:
+        bind_function(w, AS(CreateConversionStmt, node)->func_name);
+        break;
+    case T_CreateEventTrigStmt:
+        bind_function(w, AS(CreateEventTrigStmt, node)->funcname);
+        break;
+    default:
+        break;
+    }
+}
+
 static bool walk_server(walker *w, const Node *node)
 {
+    bind_named(w, node);
     switch ((int)nodeTag(node)) {
     case T_CreateRoleStmt:
     case T_AlterRoleStmt:
@@ -578,6 +590,21 @@ static bool walk_server(walker *w, const Node *node)
 }
 
 /* ---- the tables ---- */
+
+/* "SET search_path" gives the names in a trusted body another meaning. */
+static void change_function(walker *w, const AlterFunctionStmt *alter)
+{
+    bool sets = false;
+    for (int i = 0; i < list_length(alter->actions); i++) {
+        const DefElem *option = AS(DefElem, list_nth(alter->actions, i));
+        sets |= sp_span_eq(text_of(option->defname), SP_SPAN_LIT("set"));
+    }
+    if (sets) {
+        make_code(w, alter->func->objname);
+    } else {
+        make_named(w, alter->func->objname);
+    }
+}
 
 static bool walk_named(walker *w, const Node *node)
 {
@@ -648,7 +675,7 @@ static bool walk_named(walker *w, const Node *node)
         walk_list(w, AS(CreateStatsStmt, node)->exprs);
         return true;
     case T_AlterFunctionStmt:
-        make_named(w, AS(AlterFunctionStmt, node)->func->objname);
+        change_function(w, AS(AlterFunctionStmt, node));
         return true;
     case T_CreateSchemaStmt:
         record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0,

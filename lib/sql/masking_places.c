@@ -222,6 +222,18 @@ static void check_index(masking *m, const IndexStmt *index)
     check(m, index->whereClause, AS_PART);
 }
 
+/* What a trigger is told are words to the grammar; to the server's own ones (full-text search) they
+ * are columns, which they copy into another. */
+static void check_trigger(masking *m, const CreateTrigStmt *trigger)
+{
+    check_names(m, trigger->args);
+    if (trigger->args != NIL && masking_has(&m->unknown, text_of(trigger->relation->relname))) {
+        masking_refuse(m, "a trigger with arguments, on what may have masked columns",
+                       SP_SPAN_EMPTY);
+    }
+    check(m, trigger->whenClause, AS_PART);
+}
+
 static void check_children(masking *m, const Node *node)
 {
     const node_shape *shape = shape_of(nodeTag(node));
@@ -303,6 +315,9 @@ static void check(masking *m, const Node *node, standing how)
         check_names(m, AS(Constraint, node)->fk_attrs);
         check_names(m, AS(Constraint, node)->pk_attrs);
         check_children(m, node);
+        break;
+    case T_CreateTrigStmt:
+        check_trigger(m, AS(CreateTrigStmt, node));
         break;
     case T_RuleStmt:
         check(m, AS(RuleStmt, node)->whereClause, AS_PART);

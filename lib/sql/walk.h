@@ -132,6 +132,10 @@ condition_reach condition_reaches(const walker *w, const RangeVar *target, const
 /* Which rows INSERT ... ON CONFLICT DO UPDATE may overwrite, when it inserts that query's rows. */
 condition_reach insert_reaches(const walker *w, const RangeVar *target, const Node *query);
 
+/* ---- retype.c ---- */
+/* Of ALTER COLUMN ... TYPE: whether each value stays what it is, or an error ends it. */
+bool retype_keeps(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command);
+
 /* ---- utility.c, define.c ---- */
 /* "public, audit": the search path as it is. */
 bool walk_is_pinned_path(const walker *w, sp_span text);

@@ -430,6 +430,8 @@ DEFINITIONS = [
     "DELETE FROM customers WHERE phone LIKE '1%' RETURNING id", "UPDATE orders SET note = c.phone FROM customers c RETURNING note",
     "CREATE POLICY q ON orders USING (EXISTS (SELECT FROM customers WHERE phone LIKE '1%'))",
     "CREATE TABLE x PARTITION OF logs DEFAULT", "COPY kept TO STDOUT",
+    'ALTER TABLE kept ALTER name TYPE "char"', "ALTER TABLE kept ALTER name TYPE text USING name::name",
+    "ALTER TABLE kept SET UNLOGGED", "ALTER TABLE kept ALTER name TYPE varchar(300)", "ALTER TABLE kept ALTER id TYPE bigint",
 ]
 DEFINITIONS = [d.replace("{t}", t) for d in DEFINITIONS for t in (["kept", "customers"] if "{t}" in d else [""])]
 
@@ -453,6 +455,8 @@ FIXED = DEFINITIONS + [
     "CREATE STATISTICS y ON (phone || '') FROM customers", "CREATE STATISTICS y ON phone, id_number FROM customers",
     "CREATE TABLE zz PARTITION OF logs (line CHECK (line LIKE (SELECT phone FROM customers))) DEFAULT",
     "CREATE TRIGGER g BEFORE UPDATE ON customers FOR EACH ROW WHEN (OLD.phone LIKE '1%') EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+    "ALTER TABLE customers ADD ts tsvector; CREATE TRIGGER g BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION "
+    "tsvector_update_trigger(ts, 'pg_catalog.simple', phone); UPDATE customers SET city = 'x' WHERE id = 1 RETURNING ts",
     "PREPARE s AS SELECT phone FROM customers; EXECUTE s",
     "DECLARE c CURSOR FOR SELECT phone FROM customers; FETCH c", "SELECT phone::text FROM customers",
     "SELECT count(phone) FROM customers", "SELECT phone FROM customers ORDER BY 1",

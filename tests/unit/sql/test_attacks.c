@@ -103,6 +103,15 @@ static void test_code(void **state)
          "destroy? database; alter schema ===; execute? function mine"},
         {"CREATE OPERATOR CLASS c FOR TYPE int4 USING btree AS FUNCTION 1 mine(int, int)",
          "destroy? database; alter schema c; execute? function mine"},
+        {"CREATE CAST (text AS pair) WITH FUNCTION mine(text) AS ASSIGNMENT",
+         "destroy? database; administer database; execute? function mine"},
+        {"CREATE CAST (text AS pair) WITHOUT FUNCTION", "administer database"},
+        {"CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION mine()",
+         "destroy? database; administer database; execute? function mine"},
+        {"ALTER FUNCTION listed() SET search_path = x",
+         "destroy? database; alter schema listed; execute? function listed"},
+        {"ALTER FUNCTION mine() SET search_path = x", "alter schema mine"},
+        {"ALTER FUNCTION listed() STABLE", "alter schema listed"},
         {"CREATE TYPE r AS RANGE (SUBTYPE = int4, SUBTYPE_DIFF = mine)",
          "destroy? database; alter schema r; execute? function mine"},
     };
@@ -157,6 +166,31 @@ static void test_conditions(void **state)
          "write orders; write~ order_lines"},
         {"DELETE FROM orders WHERE id = 5 OR id = $1", "write orders; write~ order_lines"},
         {"DELETE FROM orders WHERE id = coalesce($1, 5)", "write orders; write~ order_lines"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+/* A type that holds less empties the column, without a word of USING. */
+static void test_types(void **state)
+{
+    static const judged cases[] = {
+        {"ALTER TABLE orders ALTER note TYPE \"char\"", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE pg_catalog.\"char\" USING note::\"char\"",
+         "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE text USING note::\"char\"", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE name", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE date USING note::date", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE numeric(3, 0) USING note::numeric", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE mine", "destroy orders"},
+        {"ALTER TABLE orders ALTER note TYPE varchar(3) USING note", "destroy orders"},
+        {"ALTER TABLE nowhere ALTER note TYPE int", "destroy nowhere"},
+        {"ALTER TABLE orders ALTER note TYPE varchar(300)", "alter orders"},
+        {"ALTER TABLE orders ALTER note TYPE text", "alter orders"},
+        {"ALTER TABLE orders ALTER note TYPE jsonb USING note::jsonb", "alter orders"},
+        {"ALTER TABLE orders ALTER note TYPE bigint USING note::bigint", "alter orders"},
+        {"ALTER TYPE pair ALTER ATTRIBUTE a TYPE int", "alter pair"},
+        {"ALTER TABLE orders SET UNLOGGED", "destroy orders"},
+        {"SELECT lo_truncate(lo_open(1, 131072), 0)", "destroy function pg_catalog.lo_truncate"},
     };
     check(state, cases, SP_COUNT(cases));
 }
@@ -340,17 +374,12 @@ static void test_other_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_temporary),
-        cmocka_unit_test(test_returning),
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_code),
-        cmocka_unit_test(test_tags),
-        cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_columns),
-        cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_other_rows),
-        cmocka_unit_test(test_calls_that_look_like_columns),
+        cmocka_unit_test(test_temporary),  cmocka_unit_test(test_returning),
+        cmocka_unit_test(test_keys),       cmocka_unit_test(test_code),
+        cmocka_unit_test(test_tags),       cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_columns),    cmocka_unit_test(test_types),
+        cmocka_unit_test(test_aliases),    cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_other_rows), cmocka_unit_test(test_calls_that_look_like_columns),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

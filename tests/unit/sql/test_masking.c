@@ -201,6 +201,10 @@ static void test_refused(void **state)
         "SELECT * FROM pg_stats, customers",
         "SELECT most_common_vals FROM pg_stats",
         "MERGE INTO orders o USING customers c ON o.note = c.phone WHEN MATCHED THEN DELETE",
+        "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION "
+        "tsvector_update_trigger(tsv, 'pg_catalog.simple', phone)",
+        "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION "
+        "tsvector_update_trigger(tsv, 'pg_catalog.simple', U&'ph\\006Fne')",
         "SELECT * FROM generate_series(1, 2) g, customers WHERE phone = 'x'",
         "SELECT id FROM customers LIMIT (SELECT length(phone) FROM customers LIMIT 1)",
         "SELECT xmlforest(phone) FROM customers",

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Whether ALTER COLUMN ... TYPE keeps what stands in the column: a cast to "char" leaves one letter
+ * of each value, one to integer or date what is before the point or the hour.
+ * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 pg_cast.dat.
+ */
+#include "lib/sql/walk.h"
+
+#include "lib/base/mem.h"
+
+/* pg_type.dat */
+enum {
+    OID_BOOL = 16,
+    OID_INT8 = 20,
+    OID_INT2 = 21,
+    OID_INT4 = 23,
+    OID_TEXT = 25,
+    OID_JSON = 114,
+    OID_XML = 142,
+    OID_FLOAT4 = 700,
+    OID_FLOAT8 = 701,
+    OID_INET = 869,
+    OID_BPCHAR = 1042,
+    OID_VARCHAR = 1043,
+    OID_DATE = 1082,
+    OID_TIMESTAMP = 1114,
+    OID_TIMESTAMPTZ = 1184,
+    OID_NUMERIC = 1700,
+    OID_UUID = 2950,
+    OID_JSONB = 3802
+};
+#define TEXTS OID_TEXT, OID_VARCHAR, OID_BPCHAR
+#define INTS OID_INT2, OID_INT4, OID_INT8
+enum { SOURCES_MAX = 8 };
+
+/* What comes from these types is the same value, or an error. */
+static const struct {
+    const char *name;
+    uint32_t from[SOURCES_MAX];
+} kept[] = {
+    {"int2", {INTS, TEXTS}},
+    {"int4", {INTS, TEXTS}},
+    {"int8", {INTS, TEXTS}},
+    {"numeric", {INTS, OID_NUMERIC, TEXTS}},
+    {"float4", {OID_FLOAT4, OID_INT2}},
+    {"float8", {OID_FLOAT4, OID_FLOAT8, OID_INT2, OID_INT4}},
+    {"date", {OID_DATE}},
+    {"timestamp", {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
+    {"timestamptz", {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
+    {"bool", {OID_BOOL, TEXTS}},
+    {"json", {OID_JSON, OID_JSONB, TEXTS}},
+    {"jsonb", {OID_JSON, OID_JSONB, TEXTS}},
+    {"uuid", {OID_UUID, TEXTS}},
+    {"xml", {OID_XML, TEXTS}},
+    {"inet", {OID_INET, TEXTS}},
+};
+
+static bool is_text(sp_span name)
+{
+    return sp_span_eq(name, SP_SPAN_LIT("text")) || sp_span_eq(name, SP_SPAN_LIT("varchar")) ||
+           sp_span_eq(name, SP_SPAN_LIT("bpchar"));
+}
+
+/* 0: not known. */
+static uint32_t type_of_column(const walker *w, const RangeVar *relation, const char *column)
+{
+    found_relation found = walk_resolve(w, relation, true);
+    uint32_t at =
+        found.kind == FOUND_KNOWN
+            ? sp_sql_catalogue_find_column(w->context->catalogue, found.relation, text_of(column))
+            : SP_NONE;
+    return at == SP_NONE ? 0 : sp_sql_catalogue_column_at(w->context->catalogue, at)->type_oid;
+}
+
+/* is_cast: by USING. */
+static bool type_keeps(const walker *w, const RangeVar *relation, const char *column,
+                       const TypeName *type, bool is_cast)
+{
+    sp_span schema = names_before(type->names);
+    sp_span name = names_last(type->names);
+    bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
+    if (!is_own || type->arrayBounds != NIL || type->setof || type->pct_type) {
+        return false;
+    }
+    if (is_text(name)) {
+        return type->typmods == NIL || !is_cast; /* a cast cuts, an assignment fails */
+    }
+    uint32_t from = type_of_column(w, relation, column);
+    for (size_t i = 0; from != 0 && type->typmods == NIL && i < SP_COUNT(kept); i++) {
+        for (size_t k = 0; sp_span_eq(name, text_of(kept[i].name)) && k < SOURCES_MAX; k++) {
+            if (kept[i].from[k] == from) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* USING that is more than a cast of the column itself writes every row anew, like an UPDATE of all;
+ * so does a type that holds less. */
+bool retype_keeps(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command)
+{
+    const ColumnDef *column = command->def != NULL ? AS(ColumnDef, command->def) : NULL;
+    const Node *value = column != NULL ? column->raw_default : NULL;
+    const TypeName *cast = NULL;
+    if (column == NULL || column->typeName == NULL || alter->objtype == OBJECT_TYPE) {
+        return column != NULL; /* an attribute: the server lets no rows of such a type change */
+    }
+    if (value != NULL && nodeTag(value) == T_TypeCast) {
+        cast = AS(TypeCast, value)->typeName;
+        value = AS(TypeCast, value)->arg;
+    }
+    bool is_itself = value == NULL ||
+                     (nodeTag(value) == T_ColumnRef && command->name != NULL &&
+                      list_length(AS(ColumnRef, value)->fields) == 1 &&
+                      sp_span_eq(names_last(AS(ColumnRef, value)->fields), text_of(command->name)));
+    return is_itself &&
+           (cast == NULL || type_keeps(w, alter->relation, command->name, cast, true)) &&
+           type_keeps(w, alter->relation, command->name, column->typeName, value != NULL);
+}

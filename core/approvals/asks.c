@@ -281,7 +281,9 @@ static sp_err begin_use(step *s, uint64_t id, uint64_t session, const sp_hash *s
         return sp_fail(SP_EDENIED);
     }
     TRY(err);
-    return fits(&s->ask, session, sha256) ? sp_ok() : sp_fail(SP_EDENIED);
+    /* whoever agreed and was locked since had lost his account to somebody, or his office */
+    bool agreed = sp_votes_count(s->core->store, id) >= s->ask.approvers.needed;
+    return agreed && fits(&s->ask, session, sha256) ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
 void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_hash *sha256,

@@ -4,6 +4,7 @@
  * SPEC core/approvals/inside.h.
  */
 #include "core/approvals/inside.h"
+#include "core/identity/people.h"
 
 static const char *const migrations[] = {
     "CREATE TABLE ask (id BIGINT PRIMARY KEY, kind BIGINT NOT NULL, state BIGINT NOT NULL,"
@@ -274,8 +275,10 @@ sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_
 uint32_t sp_votes_count(sp_store *store, uint64_t id)
 {
     auto_query sp_query q =
-        sp_query_of(store, "SELECT COUNT(*) FROM vote WHERE ask = $1 AND yes = 1");
+        sp_query_of(store, "SELECT COUNT(*) FROM vote v JOIN person p ON p.id = v.person"
+                           " WHERE v.ask = $1 AND v.yes = 1 AND p.state = $2");
     sp_bind_bits(&q, id);
+    sp_bind_u64(&q, SP_PERSON_ACTIVE);
     return sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
 }
 

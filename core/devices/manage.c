@@ -394,10 +394,12 @@ sp_err sp_devices_manage_routes(sp_core *core)
         {"POST", "/api/v1/me/devices/{id}/revoke", SP_WHO_SESSION, post_my_revoke, 0},
         {"GET", "/api/v1/admin/devices", SP_WHO_ANY_ADMIN, get_devices, 0},
         {"GET", "/api/v1/admin/devices/{id}", SP_WHO_ANY_ADMIN, get_device, 0},
-        {"POST", "/api/v1/admin/devices/{id}/approve", SP_WHO_SECURITY, post_approve, 0},
-        {"PUT", "/api/v1/admin/devices/{id}/owner", SP_WHO_SECURITY, put_owner, 0},
+        {"POST", "/api/v1/admin/devices/{id}/approve", SP_WHO_SECURITY | SP_WHO_FRESH, post_approve,
+         0},
+        {"PUT", "/api/v1/admin/devices/{id}/owner", SP_WHO_SECURITY | SP_WHO_FRESH, put_owner, 0},
         {"POST", "/api/v1/admin/devices/{id}/quarantine", SP_WHO_SECURITY, post_quarantine, 0},
-        {"POST", "/api/v1/admin/devices/{id}/release", SP_WHO_SECURITY, post_release, 0},
+        {"POST", "/api/v1/admin/devices/{id}/release", SP_WHO_SECURITY | SP_WHO_FRESH, post_release,
+         0},
         {"POST", "/api/v1/admin/devices/{id}/revoke", SP_WHO_SECURITY, post_revoke, 0},
     };
     return sp_router_add(core->router, routes, SP_COUNT(routes));

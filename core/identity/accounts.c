@@ -529,7 +529,7 @@ static const sp_route routes[] = {
     {"POST", "/api/v1/admin/people/{id}/invite", SYSTEM, post_invite, 0},
     {"POST", "/api/v1/admin/people/{id}/reset", SYSTEM | SP_WHO_FRESH, post_reset, 0},
     {"POST", "/api/v1/admin/people/{id}/disable", SYSTEM | SP_WHO_SECURITY, post_disable, 0},
-    {"POST", "/api/v1/admin/people/{id}/enable", SYSTEM, post_enable, 0},
+    {"POST", "/api/v1/admin/people/{id}/enable", SYSTEM | SP_WHO_FRESH, post_enable, 0},
     {"POST", "/api/v1/setup-link", SP_WHO_LOCAL, post_setup_link, 0},
 };
 

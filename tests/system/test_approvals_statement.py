@@ -84,6 +84,7 @@ def people(office):
     office.set_up_administrators()
     made = {name: office.employee(name, [role]) for name, role in
             (("ann", "dba"), ("bob", "dba"), ("cai", "dba"), ("eve", "clerk"))}
+    made["olga"] = office.people["olga"]
     made["sam"], made["audrey"] = office.people["sam"], office.people["audrey"]
     return made
 
@@ -155,6 +156,11 @@ class Asker:
             text(json.dumps(relations).encode()) + text(b"")
         status, body = self.gate.call(KEEP, body)
         return (status, struct.unpack(">QQQ", body)) if status == OK else (status, None)
+
+
+def lock(people, name, verb):
+    number = next(p["id"] for p in people["sam"].get("/admin/people?limit=200")["items"] if p["name"] == name)
+    people["olga"].post(f"/admin/people/{number}/{verb}", {})
 
 
 def waiting(person):
@@ -264,6 +270,20 @@ def test_an_approver_needs_the_device_that_the_rule_names(people, gate):
     assert what.value.code == "device"
     gate.tell(ASK_DROP, struct.pack(">Q", ask))
     wait_for("the withdrawal", 5, lambda: waiting(people["sam"]) == [])
+
+
+def test_what_a_locked_person_agreed_to_does_not_count(people, gate):
+    """His account was in other hands: neither the approval that he completed nor his vote beside a new one holds."""
+    ask = gate.ann.ask("TRUNCATE s.orders RESTART IDENTITY")
+    asked = waiting(people["bob"])[0]
+    answer(people["bob"], asked)
+    answer(people["cai"], asked)
+    assert gate.done(ask)[:2] == (2, 2)
+    lock(people, "cai", "disable")
+    assert gate.ann.use(ask, "TRUNCATE s.orders RESTART IDENTITY") == EDENIED
+    lock(people, "cai", "enable")
+    people["cai"].sign_in()
+    assert gate.ann.use(ask, "TRUNCATE s.orders RESTART IDENTITY") == OK
 
 
 def test_what_a_gate_cannot_ask(people, gate):

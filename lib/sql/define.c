@@ -174,6 +174,28 @@ static void walk_rule(walker *w, const RuleStmt *rule)
 
 /* ---- what is changed ---- */
 
+/* From now on rows here go with rows of another table, however few are named there. */
+static bool is_cascade(const Node *node)
+{
+    const Constraint *key =
+        node != NULL && nodeTag(node) == T_Constraint ? AS(Constraint, node) : NULL;
+    return key != NULL && key->contype == CONSTR_FOREIGN &&
+           key->fk_del_action == FKCONSTR_ACTION_CASCADE;
+}
+
+static bool adds_cascade(const AlterTableCmd *command)
+{
+    const Node *def = command->def;
+    const List *all =
+        def != NULL && nodeTag(def) == T_ColumnDef ? AS(ColumnDef, def)->constraints : NIL;
+    for (int i = 0; i < list_length(all); i++) {
+        if (is_cascade((const Node *)list_nth(all, i))) {
+            return true;
+        }
+    }
+    return is_cascade(def);
+}
+
 static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
                                    const AlterTableCmd *command)
 {
@@ -190,7 +212,7 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_NoForceRowSecurity:
         return SP_ACTION_ADMINISTER;
     default:
-        return SP_ACTION_ALTER;
+        return adds_cascade(command) ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
     }
 }
 

@@ -190,6 +190,13 @@ static void test_types(void **state)
         {"ALTER TABLE orders ALTER note TYPE bigint USING note::bigint", "alter orders"},
         {"ALTER TYPE pair ALTER ATTRIBUTE a TYPE int", "alter pair"},
         {"ALTER TABLE orders SET UNLOGGED", "destroy orders"},
+        /* with "DELETE FROM items WHERE id = 1" all orders go */
+        {"ALTER TABLE orders ADD k int DEFAULT 1 REFERENCES items (id) ON DELETE CASCADE",
+         "destroy orders; read items"},
+        {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON DELETE CASCADE",
+         "destroy orders; read items"},
+        {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON UPDATE CASCADE",
+         "alter orders; read items"},
         {"SELECT lo_truncate(lo_open(1, 131072), 0)", "destroy function pg_catalog.lo_truncate"},
     };
     check(state, cases, SP_COUNT(cases));

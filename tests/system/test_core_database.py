@@ -348,10 +348,10 @@ def test_who_goes_over_a_budget_is_locked_in_all_sessions(office):
         with pytest.raises(Refused) as what:
             person.get("/me")
         assert what.value.status == 401
-    sam = office.person("sam")
+    sam = office.people["sam"]
     state = [p["state"] for p in sam.items("/admin/people") if p["name"] == "zhao"]
     assert state == ["locked"] or state == ["disabled"]
-    events = office.person("audrey").items("/admin/ledger/events?limit=50")
+    events = office.people["audrey"].items("/admin/ledger/events?limit=50")
     over = [e for e in events if e.get("method") == "budget: locked"]
     assert len(over) == 1 and over[0]["severity"] == "high" and over[0]["resource"] == "orders-db"
     assert spend(line, first, DESTROY) == EDENIED  # his session is over
@@ -377,7 +377,7 @@ def test_estimates_count_until_they_are_settled_once(office):
     who = log_in(office, line, wu)
 
     def rows():
-        budgets = office.person("sam").get("/admin/databases/budgets")["budgets"]
+        budgets = office.people["sam"].get("/admin/databases/budgets")["budgets"]
         return max(s["rows"] for b in budgets for s in b["spent"] if s["person"]["name"] == "wu")
 
     assert spend(line, who, DESTROY, estimated=900, reference=21) == OK and rows() == 900
@@ -402,7 +402,7 @@ def test_a_budget_that_denies_and_a_limit_a_day(office):
     assert spend(line, who, READ, rows=400, day_rows=1000) == OK
     assert spend(line, who, READ, rows=0, statements=0, day_rows=1000) == EDENIED
     assert spend(line, who, READ, nbytes=10, day_bytes=5) == EDENIED
-    used = office.person("sam").get("/admin/databases/budgets")
+    used = office.people["sam"].get("/admin/databases/budgets")
     assert [(s["person"]["name"], s["rows"]) for s in used["today"] if s["person"]["name"] == "sun"] == [("sun", 1000)]
     spent = {b["name"]: [s["statements"] for s in b["spent"] if s["person"]["name"] == "sun"] for b in used["budgets"]}
     assert [2] in spent.values(), used
@@ -414,7 +414,7 @@ def test_a_budget_that_denies_and_a_limit_a_day(office):
 
 
 def test_credentials_go_in_and_do_not_come_out(office):
-    sam = office.people["sam"] = office.person("sam")
+    sam = office.people["sam"]
     sam.step_up()
     path = "/admin/databases/credentials"
     made = sam.put(f"{path}/orders-db/op_read", {"password": "tulip-garden"})
@@ -430,12 +430,12 @@ def test_credentials_go_in_and_do_not_come_out(office):
     with pytest.raises(Refused) as what:
         sam.call("DELETE", f"{path}/orders-db/op_dba")
     assert what.value.status == 404
-    for person in (office.person("ann"), office.person("audrey")):
+    for person in (office.people["ann"], office.people["audrey"]):
         with pytest.raises(Refused) as what:
             person.put(f"{path}/orders-db/op_read", {})
         assert what.value.status == 403
     assert "tulip-garden" not in office.log()
-    assert "tulip-garden" not in str(office.person("audrey").items("/admin/ledger/events?limit=100"))
+    assert "tulip-garden" not in str(office.people["audrey"].items("/admin/ledger/events?limit=100"))
 
 
 def test_hostile_messages_end_the_line_only(office):

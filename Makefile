@@ -8,7 +8,7 @@ DESTDIR ?=
 PARTS ?=
 
 .DEFAULT_GOAL := build
-.PHONY: help deps build console run demo demo-drill test bench bench-policy bench-web bench-db bench-detect bench-ssh bench-ledger bench-watch fuzz lint \
+.PHONY: help deps build console run demo demo-drill demo-attack test bench bench-policy bench-web bench-db bench-detect bench-ssh bench-ledger bench-watch fuzz lint \
 	format install deb clean
 
 help: ## this page
@@ -37,6 +37,9 @@ demo: run ## the same
 
 demo-drill: ## one operator tries to destroy the orders database; then with two colleagues, and back again
 	@demo/drill
+
+demo-attack: ## against the running demo (make run): a phished employee and a hostile operator; watch the wall meanwhile
+	@demo/attack
 
 test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 20 minutes on 2 cores)
 	@tools/run-tests $(PARTS)

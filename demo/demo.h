@@ -70,6 +70,7 @@ typedef struct {
     char password[DEMO_TEXT_BYTES];
     char totp[DEMO_TEXT_BYTES]; /* base32 */
     uint64_t last_step;         /* the portal takes a time step once */
+    char from[20];              /* the address that his computer has; empty: any */
     long status;                /* of the last answer */
     char code[DEMO_TEXT_BYTES]; /* of the last problem */
     char words[512];
@@ -79,6 +80,8 @@ SP_MUST sp_err demo_person_init(const demo *d, demo_person *person);
 void demo_person_done(demo_person *person);
 /* body is taken. The answer, or NULL: then status, code and words say why. */
 json_t *demo_call(demo_person *person, const char *method, const char *path, json_t *body);
+/* GET of an application as his browser would, through the portal when it asks. The status. */
+long demo_visit(demo_person *person, const char *host, const char *path);
 /* GET of text, without a session. */
 SP_MUST sp_err demo_text(const demo *d, const char *path, sp_buf *out);
 /* From a one-time link to a signed-in session. name is for the first administrator only. */

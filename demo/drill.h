@@ -51,5 +51,10 @@ bool drill_try(const demo *d, PGconn *gate, const drill_login *login, const dril
 
 /* ---- drill.c ---- */
 int demo_drill(demo *d);
+/* The system administrator gives a locked account back. */
+bool drill_unlock(const demo *d, const char *name);
+
+/* ---- attack.c ---- */
+int demo_attack(demo *d, bool fast);
 
 #endif

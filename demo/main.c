@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sallyport-demo: runs the demo office until Ctrl-C, and the small commands beside it.
  *     sallyport-demo run BASE       sallyport-demo drill BASE       sallyport-demo code BASE NAME
- *     sallyport-demo enrol BASE NAME [--approve]
+ *     sallyport-demo enrol BASE NAME [--approve]      sallyport-demo attack BASE [--fast]
  * BASE/ports holds the ports that demo/run chose: HTTPS, lab, code, hr, files, orders, database
  * gate, SSH gate, workstation, orders-host. OWNS the processes. PROCESS sallyport-demo. TRUST none.
  * SPEC demo/demo.h.
@@ -249,7 +249,8 @@ int main(int argc, char **argv)
     demo d = {.base = argc > 2 ? argv[2] : ""};
     if (argc < 3 || sp_failed(sp_crypto_start()) || curl_global_init(CURL_GLOBAL_ALL) != CURLE_OK ||
         sp_failed(read_ports(&d))) {
-        fprintf(stderr, "usage: sallyport-demo run|drill|code|enrol BASE [NAME] (by demo/run)\n");
+        fprintf(stderr,
+                "usage: sallyport-demo run|drill|attack|code|enrol BASE [NAME] (by demo/run)\n");
         return EXIT_FAILURE;
     }
     if (sp_span_eq(word, SP_SPAN_LIT("run"))) {
@@ -257,6 +258,9 @@ int main(int argc, char **argv)
     }
     if (sp_span_eq(word, SP_SPAN_LIT("drill"))) {
         return run(&d, true);
+    }
+    if (sp_span_eq(word, SP_SPAN_LIT("attack"))) {
+        return demo_attack(&d, argc > 3);
     }
     if (sp_span_eq(word, SP_SPAN_LIT("code")) && argc == 4) {
         return demo_code(&d, argv[3]);

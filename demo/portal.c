@@ -66,6 +66,8 @@ static CURLcode perform(demo_person *person, const char *method, const char *pat
     curl_easy_setopt(curl, CURLOPT_COOKIEFILE, ""); /* cookies are kept in memory */
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_INTERFACE, person->from[0] != '\0' ? person->from : NULL);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TIMEOUT_S);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
@@ -105,6 +107,38 @@ json_t *demo_call(demo_person *person, const char *method, const char *path, jso
         return NULL;
     }
     return parsed != NULL ? parsed : json_object();
+}
+
+long demo_visit(demo_person *person, const char *host, const char *path)
+{
+    char url[URL_BYTES];
+    char places[2][URL_BYTES];
+    unsigned port = person->demo->port;
+    auto_buf sp_buf answer = sp_buf_make(DEMO_ANSWER_MAX_BYTES);
+    CURL *curl = person->curl;
+    snprintf(url, sizeof(url), "https://%s." DEMO_DOMAIN ":%u%s", host, port, path);
+    snprintf(places[0], URL_BYTES, "%s." DEMO_DOMAIN ":%u:127.0.0.1", host, port);
+    curl_easy_setopt(curl, CURLOPT_COOKIEFILE, "");
+    snprintf(places[1], URL_BYTES, "portal." DEMO_DOMAIN ":%u:127.0.0.1", port);
+    struct curl_slist *resolve = curl_slist_append(curl_slist_append(NULL, places[0]), places[1]);
+    curl_easy_setopt(curl, CURLOPT_URL, url);
+    curl_easy_setopt(curl, CURLOPT_RESOLVE, resolve);
+    struct curl_slist *headers = curl_slist_append(NULL, "Accept: text/html,*/*;q=0.8");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, NULL);
+    curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 8L);
+    curl_easy_setopt(curl, CURLOPT_INTERFACE, person->from[0] != '\0' ? person->from : NULL);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
+    person->status = 0;
+    CURLcode result = curl_easy_perform(curl);
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &person->status);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(resolve);
+    curl_slist_free_all(headers);
+    return result == CURLE_OK ? person->status : 0;
 }
 
 sp_err demo_text(const demo *d, const char *path, sp_buf *out)

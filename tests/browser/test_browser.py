@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -213,3 +214,69 @@ def test_notices(tools):
         house.smtp.close()
         house.hooks.close()
         house.office.close()
+
+
+ROOM_DOCUMENTS = """---
+kind: Role
+name: typist
+---
+kind: Rule
+name: typists are recorded
+who: { roles: [typist] }
+to: { resources: [host] }
+may: [connect, read, write, execute]
+with: { record: true }
+---
+kind: Detection
+name: wrong-passwords
+title: { en: Wrong passwords, zh: 密码错误 }
+severity: high
+over: { kinds: sign-in, verdicts: deny, known: true }
+by: person
+count: { at_least: 2, within: 1h }
+quiet: 1h
+"""
+
+
+def keep_asking(connection, stop):
+    """Statements as long as they are answered, one that is refused and hostile first."""
+    from pgraw import Closed
+    texts = ["DROP TABLE plain /* <img src=x onerror=alert(1)> \\x1b[2J */", "SELECT 'seen on the wall'"]
+    try:
+        for number in range(1000):
+            connection.ask(texts[min(number, 1)])
+            if stop.wait(0.5):
+                return
+    except (OSError, Closed):
+        pass  # cut, as the test wants it
+
+
+@pytest.mark.timeout(180)
+def test_room(tools):
+    from portal import Refused
+    from wholelib import WholeOffice
+    whole = WholeOffice(more=ROOM_DOCUMENTS)
+    stop = threading.Event()
+    try:
+        whole.ssh.person("eve", ["typist"])
+        whole.ssh.key("eve")
+        for _ in range(2):
+            one = whole.person("ann").again()
+            one.password = "wrong horse battery"
+            with pytest.raises(Refused):
+                one.sign_in()
+        asking = threading.Thread(target=keep_asking, args=(whole.sql("bob"), stop), daemon=True)
+        asking.start()
+        whole.fresh()
+        with whole.ssh.terminal("eve", "host") as terminal:
+            terminal.type("cd /; PS1='ready> '\r")
+            terminal.wait("\nready> ")
+            terminal.type("rm -rf /nothing-of-this-name/there\r")
+            terminal.wait("ready> ")
+            wait_for("the alarms", 15, lambda: whole.sam.get("/ssh/alarms")["items"] and whole.sam.get("/alarms")["items"])
+            run_node("room.test.mjs", whole.office, ROOM=json.dumps({
+                "tokens": {"sam": whole.sam.cookies[f"portal.{whole.office.domain}"]["__Host-sallyport"]}, "person": "eve",
+                "sqlPerson": "bob", "hostile": "<b>bold</b> \x1b[31m ${x} 事件"}))
+    finally:
+        stop.set()
+        whole.close()

@@ -7,6 +7,7 @@ import { useAction, useData } from "../lib/data";
 import { place } from "../lib/router";
 import { isAdmin } from "../lib/state";
 import { Button } from "./basic";
+import { useTitles } from "./detections";
 import { ErrorNote } from "./errors";
 import { Icon } from "./icon";
 import { Time } from "./time";
@@ -58,6 +59,7 @@ function Shells() {
 const GRAVE = ["critical", "high"] as const;
 function Detected() {
   const list = useData("alarms-new", (signal) => api("get", "/alarms", { query: { new: "1", limit: 50 }, signal }), ["alarms"]);
+  const titles = useTitles();
   const words = t().room.alarms;
   const grave = (list.data?.items ?? []).filter((a) => a.mode === "live" && (a.severity === "critical" || a.severity === "high"));
   const first = GRAVE.map((severity) => grave.find((a) => a.severity === severity)).find(Boolean);
@@ -66,7 +68,7 @@ function Detected() {
     <div class="note note-bad">
       <Icon name="alert" />
       <div class="note-text">
-        <strong>{words.banner(grave.length, first.title)}</strong>
+        <strong>{words.banner(grave.length, titles(first.detection, first.title))}</strong>
         <p>{first.keys} · <Time at={first.last} ago /></p>
       </div>
       <a class="button button-plain button-small" href={grave.length === 1 && first.incident ? `/incidents/${first.incident}` : "/admin/alarms"}>{words.look}</a>

@@ -3,31 +3,20 @@
 import { useState } from "preact/hooks";
 import { api, type Schema } from "../../api/client";
 import { t } from "../../i18n";
-import { useAction, useData, useList } from "../../lib/data";
+import { useAction, useList } from "../../lib/data";
 import { place, setQuery } from "../../lib/router";
 import { isAdmin, toast } from "../../lib/state";
 import { Badge, Button, Empty, Facts, PageHead, Segmented } from "../../ui/basic";
+import { useDetections, useTitles } from "../../ui/detections";
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { formatNumber, Time } from "../../ui/time";
-import { Severity, text2 } from "../../ui/words";
+import { Severity } from "../../ui/words";
 
 type Alarm = Schema["Alarm"];
 const SECONDS_SHOWN = 10_000;
-
-const useDetections = () => useData("detections", (signal) => api("get", "/detections", { signal }), ["policy", "health"]);
-
-/* The title of a detection in the reader's language. */
-export function useTitles(): (detection: string, fallback: string) => string {
-  const data = useDetections().data;
-  return (detection, fallback) => {
-    const all = (data?.detections ?? []) as { name?: string; title?: Schema["Text2"] }[];
-    const one = all.find((d) => d.name === detection || d.title?.en === detection);
-    return text2(one?.title, fallback);
-  };
-}
 
 function WatchState() {
   const watch = useDetections().data?.watch;
@@ -110,16 +99,16 @@ export function AlarmList() {
           <WatchState />
         </div>
         <ErrorNote error={error} />
-        <ListTable list={list} label={words.title} keyOf={(a) => a.id} onRow={setOpen} rowClass={(a) => (!a.seen_at && (a.severity === "critical" || a.severity === "high") ? "row-refused" : undefined)}
+        <ListTable list={list} label={words.title} keyOf={(a) => a.id} onRow={setOpen} rowClass={(a) => (!a.seen_at && a.severity === "critical" ? "row-refused" : undefined)}
           empty={<Empty icon="check" title={all ? words.noneAll : words.none}><p>{words.noneText}</p></Empty>}
           columns={[
             { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title">{titles(a.detection, a.title)} {a.mode !== "live" && <Badge tone="warn">{words.modes[a.mode]}</Badge>}<small class="muted block"><code class="plain">{a.detection}</code></small></span> },
             { key: "severity", label: words.severity, render: (a) => <Severity severity={a.severity} /> },
             { key: "about", label: words.about, render: (a) => <span class="keys">{a.keys}</span> },
             { key: "count", label: words.count, kind: "number", render: (a) => formatNumber(Number(a.count)) },
-            { key: "incident", label: words.incident, render: (a) => a.incident ? <a href={`/incidents/${a.incident}`}>{words.toIncident(a.incident)}</a> : <span class="muted">{words.noIncident}</span> },
+            { key: "incident", label: words.incident, render: (a) => a.incident ? <a class="keep" href={`/incidents/${a.incident}`}>{words.toIncident(a.incident)}</a> : <span class="muted">{words.noIncident}</span> },
             { key: "at", label: words.at, render: (a) => <Time at={a.last} ago /> },
-            { key: "seen", label: t().common.actions, kind: "actions", render: (a) => a.seen_at ? <span class="muted">{words.seenBy(a.seen_by)}</span> : isAdmin("security") ? <Button small onClick={() => seen(a)}>{words.seen}</Button> : null },
+            { key: "seen", label: t().common.actions, kind: "actions", render: (a) => a.seen_at ? <span class="muted">{words.seenBy(a.seen_by)}</span> : isAdmin("security") ? <Button small class="keep" onClick={() => seen(a)}>{words.seen}</Button> : null },
           ]} />
       </div>
       {open && <Details alarm={open} title={titles(open.detection, open.title)} onClose={() => setOpen(undefined)} onSeen={list.reload} />}

@@ -158,7 +158,7 @@ function Told({ id }: { id: string }) {
           {mine.map((n) => (
             <li key={n.id}>
               <a href={`/admin/notices?open=${n.id}`}>{n.title}</a>
-              <span class="row"><Badge tone={n.counts.not_reached > 0 ? "bad" : n.state === "finished" ? "good" : "accent"}>{t().notices.countText(n.counts.people, n.counts.handed_over, n.counts.not_reached, n.counts.waiting)}</Badge></span>
+              <span class={n.counts.not_reached > 0 ? "bad-text" : undefined}>{t().notices.countText(n.counts.people, n.counts.handed_over, n.counts.not_reached, n.counts.waiting)}</span>
               <small class="muted">{n.audience} · {t().notices.readDone} {n.counts.acknowledged} · <Time at={n.sent_at} ago /></small>
             </li>
           ))}

@@ -7,12 +7,12 @@ import { useAction, useList } from "../../lib/data";
 import { go, place, setQuery } from "../../lib/router";
 import { isAdmin } from "../../lib/state";
 import { Badge, Button, Empty, Field, PageHead, Segmented, Select } from "../../ui/basic";
+import { useTitles } from "../../ui/detections";
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
 import { Severity } from "../../ui/words";
-import { useTitles } from "./alarms";
 
 type Incident = Schema["Incident"];
 export const SEVERITIES = ["info", "low", "medium", "high", "critical"] as const;
@@ -69,7 +69,7 @@ export function Incidents() {
       <div class="stack">
         <div class="row"><Segmented label={words.state} value={all ? "all" : "open"} onChange={(key) => setQuery({ all: key === "all" ? "1" : null })}
           items={[{ key: "open", label: words.openOnes }, { key: "all", label: words.all }]} /></div>
-        <ListTable list={list} label={words.title} keyOf={(i) => i.id} onRow={(i) => go(`/incidents/${i.id}`)} rowClass={(i) => (i.state === "open" && (i.severity === "critical" || i.severity === "high") ? "row-refused" : undefined)}
+        <ListTable list={list} label={words.title} keyOf={(i) => i.id} onRow={(i) => go(`/incidents/${i.id}`)} rowClass={(i) => (i.state === "open" && i.severity === "critical" ? "row-refused" : undefined)}
           empty={<Empty icon="check" title={words.none}><p>{words.noneText}</p></Empty>}
           columns={[
             { key: "title", label: words.incident, kind: "main", render: (i) => <span class="event-title">{titleOf(i)} {i.drill && <Badge tone="warn">{words.drill}</Badge>}<small class="muted block">{words.number(i.id)}</small></span> },

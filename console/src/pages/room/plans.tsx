@@ -156,7 +156,7 @@ export function PlanPage({ params }: { params: Record<string, string> }) {
   const security = isAdmin("security");
   return (
     <>
-      <PageHead title={titleOf(plan)} lead={<><Mode plan={plan} /> <span>{words.drilled}: <Drilled plan={plan} /></span></>} actions={security && (
+      <PageHead title={titleOf(plan)} lead={<span class="row"><Mode plan={plan} /> <span>{words.drilled}:</span> <Drilled plan={plan} /></span>} actions={security && (
         <>
           <Button icon="search" onClick={() => setWay("dry")}>{words.dryRun}</Button>
           <Button icon="refresh" onClick={() => setWay("drill")}>{words.drill}</Button>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Beside the wall: what wants somebody, the gravest first.
+// Beside the wall: what wants somebody, the newest first.
 import { t } from "../../i18n";
 import { Badge } from "../../ui/basic";
 import { Alarms } from "../../ui/alarms";
+import { useTitles } from "../../ui/detections";
 import { Icon } from "../../ui/icon";
 import { Time } from "../../ui/time";
 import { Severity } from "../../ui/words";
-import { useTitles } from "./alarms";
 import { useNewAlarms, useOpenIncidents, useRuns } from "./head";
 import { usePlanTitles } from "./plans";
 

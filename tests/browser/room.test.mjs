@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// The watch room: the wall with a real terminal and real statements, the banner of a terminal's alarm, an incident from
+// its alarm to its review, the plan editor's errors, the kill switch and giving back.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { launch, Person, portal } from "./lib.mjs";
+
+const require = createRequire(import.meta.url);
+const shots = process.env.SCREENSHOTS;
+const { tokens, person, sqlPerson, hostile } = JSON.parse(process.env.ROOM);
+let browser;
+let sam;
+
+async function open(name, options) {
+  const one = await Person.open(browser, { viewport: { width: 1600, height: 1000 }, ...options });
+  await one.context.addCookies([{ name: "__Host-sallyport", value: tokens[name], url: portal, secure: true, httpOnly: true, sameSite: "Strict" }]);
+  return one;
+}
+const shot = async (one, name) => {
+  if (shots) await one.page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
+};
+
+before(async () => {
+  browser = await launch();
+  sam = await open("sam");
+});
+after(async () => {
+  await browser?.close();
+});
+
+test("the wall shows terminal and statements side by side, filtered, walked by keys", async () => {
+  const { page } = sam;
+  await sam.go("/admin/wall");
+  await sam.heading("Live wall").waitFor();
+  const terminal = page.locator(".wall-tile", { has: page.locator(".screen") });
+  const sql = page.locator(".wall-tile", { has: page.locator(".wall-statements") });
+  await terminal.locator(".screen-rows", { hasText: "ready>" }).waitFor();
+  await sql.locator("li", { hasText: "SELECT 'seen on the wall'" }).first().waitFor();
+  await sql.locator("li.said-deny", { hasText: "onerror" }).first().waitFor();
+  assert.equal(await page.locator(".wall-tile img").count(), 0, "what somebody wrote is text");
+  assert.match(await terminal.getAttribute("class"), /urgent-3/, "the alarm makes it urgent");
+  const before = await sql.locator("li").count();
+  await page.waitForFunction((n) => document.querySelectorAll(".wall-statements li").length > n, before); // it lives
+  await shot(sam, "room-wall-light");
+  await page.locator("h1").click();
+  await page.keyboard.press("ArrowRight");
+  assert.ok(await page.locator(".wall-tile").first().evaluate((at) => at === document.activeElement));
+  await page.keyboard.press("p");
+  await page.getByText("Held: the wall stands still").waitFor();
+  await page.keyboard.press("p");
+  await page.locator(".segmented", { hasText: "Terminals" }).getByText("SQL", { exact: true }).click();
+  await terminal.waitFor({ state: "detached" });
+  await page.getByLabel("Person", { exact: true }).fill("nobody-of-this-name");
+  await page.getByText("Nothing fits these filters").waitFor();
+  await sam.go("/admin/wall?wall");
+  await terminal.waitFor();
+  assert.ok(!(await page.locator(".side").isVisible()));
+  await shot(sam, "room-wall-full");
+  await page.keyboard.press("Escape");
+  await page.locator(".side").waitFor();
+  sam.calm();
+});
+
+test("the alarm of a terminal stands above every page until somebody has looked", async () => {
+  const { page } = sam;
+  await sam.go("/admin/people");
+  const note = page.locator(".alarms .note", { hasText: `A shell of ${person} on host stood out` });
+  await note.waitFor();
+  assert.match(await note.innerText(), /files are removed with everything below them/);
+  await shot(sam, "room-banner");
+  await note.getByRole("button", { name: "Seen" }).click();
+  await note.waitFor({ state: "detached" });
+  sam.calm();
+});
+
+test("an alarm leads to its incident, which is worked on and closed with a review", async () => {
+  const { page } = sam;
+  await sam.go("/admin/alarms");
+  const row = page.locator("tbody tr", { hasText: "Wrong passwords" });
+  await row.waitFor();
+  await shot(sam, "room-alarms");
+  await row.getByRole("link", { name: /Incident \d+/ }).click();
+  await page.getByRole("heading", { name: "Timeline" }).waitFor();
+  await page.locator(".note-alarm", { hasText: "person=" }).first().waitFor();
+  await page.getByLabel("Comment").fill(hostile);
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.locator(".note-comment", { hasText: hostile }).waitFor();
+  await page.getByLabel("Task", { exact: true }).fill("Call her");
+  await page.getByRole("button", { name: "Add a task" }).click();
+  await page.getByRole("checkbox", { name: "Done: Call her" }).click();
+  await page.locator(".done-task", { hasText: "Call her" }).waitFor();
+  await shot(sam, "room-incident");
+  await sam.button("Close").click();
+  await page.getByRole("dialog").getByLabel("Closing review").fill("She had mistyped.");
+  await page.getByRole("dialog").getByRole("button", { name: "Close", exact: true }).last().click();
+  await page.getByText("She had mistyped.").first().waitFor();
+  await page.getByText("Closed", { exact: true }).first().waitFor();
+  sam.calm();
+});
+
+test("the plan editor shows the compiler's error at its place", async () => {
+  const { page } = sam;
+  await sam.go("/admin/plans/data-leak");
+  await page.locator(".plan-steps li").first().waitFor();
+  await sam.button("Dry run").click();
+  await page.getByRole("dialog").getByRole("button", { name: "Dry run" }).click();
+  await page.locator("dialog .plan-steps li").first().waitFor();
+  await page.keyboard.press("Escape");
+  await sam.button("Edit").click();
+  const area = page.getByLabel(/Text of the document|Escape/);
+  await area.waitFor();
+  await area.fill((await area.inputValue()).replace("do: open_incident", "do: explode"));
+  await sam.button("Check").click();
+  await page.locator(".problems li", { hasText: "plan-data-leak.yaml:11:" }).first().waitFor();
+  assert.ok(await page.locator(".editor-lines .bad", { hasText: "11" }).count() > 0);
+  await shot(sam, "room-plan-error");
+  sam.calm();
+});
+
+test("the kill switch says what it would meet, cuts, and gives back", async () => {
+  const { page } = sam;
+  await sam.go("/admin/cuts");
+  await page.getByText("Nothing is cut").waitFor();
+  await page.getByLabel("The resource").check();
+  await page.getByRole("combobox", { name: "Resource" }).fill("orders-db");
+  await page.locator(".cut-scope", { hasText: "1 SQL connection" }).waitFor();
+  await page.getByLabel("Reason").fill("a test of the switch");
+  await sam.button("Cut now").click();
+  const row = page.locator("tbody tr", { hasText: "orders-db" });
+  await row.waitFor();
+  await shot(sam, "room-cuts");
+  await sam.go("/admin/wall");
+  await page.locator(".wall-tile", { hasText: sqlPerson }).waitFor({ state: "detached" });
+  await sam.go("/admin/cuts");
+  await row.getByRole("button", { name: "Give back" }).click();
+  await page.getByRole("dialog").getByLabel("Reason").fill("all clear");
+  await page.getByRole("dialog").getByRole("button", { name: "Give back" }).click();
+  await page.getByText("Nothing is cut").waitFor();
+  await page.locator("tbody tr", { hasText: "all clear" }).waitFor();
+  sam.calm();
+});
+
+test("in Chinese on a phone, in the dark, and by the rules of WCAG 2.1 AA", async () => {
+  const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+  const pages = ["/admin/wall", "/admin/alarms?all=1", "/incidents?all=1", "/incidents/1", "/admin/plans", "/admin/plans/data-leak", "/admin/cuts"];
+  for (const options of [{ viewport: { width: 390, height: 844 }, colorScheme: "dark" }, { colorScheme: "light" }]) {
+    const one = await open("sam", { bypassCSP: true, ...options });
+    const phone = options.viewport !== undefined;
+    if (phone) {
+      await one.go("/");
+      await one.page.getByRole("button", { name: "中文" }).click();
+    }
+    for (const [at, path] of pages.entries()) {
+      await one.go(path);
+      await one.page.locator("h1").waitFor();
+      await one.page.locator(".skeleton").first().waitFor({ state: "detached" });
+      await shot(one, `room-${at}-${options.colorScheme}${phone ? "-phone-zh" : ""}`);
+      if (phone) assert.match(await one.page.locator("h1").innerText(), /[一-鿿]/, path);
+      const wide = await one.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(wide <= 0, `${path} is ${wide} px too wide`);
+      await one.page.evaluate(axe);
+      const found = await one.page.evaluate(() => globalThis.axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"] }));
+      assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].html.slice(0, 160)}`), [], `${path} ${JSON.stringify(options)}`);
+    }
+    one.calm();
+    await one.context.close();
+  }
+});

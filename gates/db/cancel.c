@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Cancel requests: a client names a session by number and key, on a connection that any worker may
  * have got; the worker that has the session passes it on to the server.
- * Keys have 32 bits, so wrong ones are counted: after some of an address (an IPv6 network of 64
- * bits counts as one) within a minute none of it is looked at until the minute is over. Counters
- * stand in a fixed table by a secret hash; addresses that meet there share one. OWNS the counters.
- * PROCESS db gate workers. TRUST the request is anybody's: without the key nothing happens, and
- * nothing is answered. SPEC PostgreSQL 15 manual, 55.2.9.
+ * Keys have 32 bits before protocol 3.2 (then 256), so wrong ones are counted: after some of an
+ * address (an IPv6 network of 64 bits counts as one) within a minute none of it is looked at until
+ * the minute is over. Counters stand in a fixed table by a secret hash; addresses that meet there
+ * share one. OWNS the counters. PROCESS db gate workers. TRUST the request is anybody's: without
+ * the key nothing happens, and nothing is answered. SPEC PostgreSQL 15 manual, 55.2.9.
  */
 #include "gates/db/db.h"
 #include "infra/crypto/random.h"
@@ -48,15 +48,18 @@ void db_cancel_session(db_session *session)
     }
 }
 
-void db_cancel_here(uint32_t pid, uint32_t key, const uint8_t peer[16])
+void db_cancel_here(uint32_t pid, sp_span key, const uint8_t peer[16])
 {
     uint32_t slot = pid & ((1U << SLOT_BITS) - 1);
     db_session *session = slot < db_here.session_cap ? db_here.sessions[slot] : NULL;
     uint8_t *wrong = tries_of(peer);
     if (*wrong == WRONG_MAX) {
+        db_cancel_refused(peer);
         return;
     }
-    if (session == NULL || session->key != key || session->at != DB_AT_OPEN) {
+    if (session == NULL || session->at != DB_AT_OPEN ||
+        !sp_span_eq_secret((sp_span){session->key, session->key_len}, key)) {
+        db_cancel_refused(peer);
         *wrong += 1;
         if (*wrong == WRONG_MAX) {
             sp_log(SP_LOG_WARN,
@@ -69,20 +72,12 @@ void db_cancel_here(uint32_t pid, uint32_t key, const uint8_t peer[16])
     db_cancel_session(session);
 }
 
-static uint32_t u32_at(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
-}
-
 void db_cancel_request(uint32_t pid, sp_span key, const uint8_t peer[16])
 {
     uint32_t number = (pid >> SLOT_BITS) - 1;
-    if (key.len != 4 || number >= db_here.count) {
-        return;
-    }
-    if (number == db_here.number) {
-        db_cancel_here(pid, u32_at(key.ptr), peer);
+    if (number < db_here.count && number != db_here.number && key.len <= DB_KEY_MAX_BYTES) {
+        db_mesh_cancel(number, pid, key, peer);
     } else {
-        db_mesh_cancel(number, pid, u32_at(key.ptr), peer);
+        db_cancel_here(number == db_here.number ? pid : UINT32_MAX, key, peer);
     }
 }

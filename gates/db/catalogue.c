@@ -18,7 +18,8 @@ enum {
     IDLE_TICKS = 120, /* without sessions, it is forgotten */
     RETRY_TICKS = 3,
     RETRY_US = 1000000,
-    ANSWER_US = 60000000
+    SILENT_US = 10000000, /* in an answer, without a byte: as long as a log-in waits, nearly */
+    ANSWER_US = 120000000 /* all of it */
 };
 
 #define PRINT_SQL                                                                                  \
@@ -296,7 +297,7 @@ static void ask_server(db_catalogue *c)
         return;
     }
     c->is_wanted = c->is_looked_for = false;
-    c->asked_us = sp_loop_now_us(db_here.loop);
+    c->asked_us = c->heard_us = sp_loop_now_us(db_here.loop);
     sp_pg_query_write(&query, c->is_read ? sp_span_cstr(read_sql) : sp_span_cstr(print_sql));
     c->is_asking = true;
     if (sp_failed(db_stream_send(&c->back->stream, sp_buf_borrow(&query)))) {
@@ -319,6 +320,7 @@ static void end_reading(db_catalogue *c)
         c->failure[0] = '\0';
         wake_sessions(c);
     }
+    c->failure[0] = '\0'; /* of a look in between */
     if (!c->is_wanted) {
         c->seen_us = c->asked_us;
         wake_looking(c);
@@ -393,6 +395,7 @@ static void on_stream(db_back *back)
     sp_err err = sp_ok();
     SP_IGNORE(db_stream_flush(&back->stream)); /* a broken one shows when it is read */
     while (c->back == back && !sp_failed(err = db_stream_receive(&back->stream, &bytes))) {
+        c->heard_us = sp_loop_now_us(db_here.loop);
         sp_buf_span(&c->carry, bytes);
         take_bytes(c);
     }
@@ -544,13 +547,20 @@ static void forget(db_catalogue *c)
     sp_free(c);
 }
 
+/* It fell silent in the middle of an answer, or never comes to its end. */
+static bool is_overdue(const db_catalogue *c)
+{
+    uint64_t now_us = sp_loop_now_us(db_here.loop);
+    return c->is_asking && (now_us > c->heard_us + SILENT_US || now_us > c->asked_us + ANSWER_US);
+}
+
 void db_catalogue_tick(void)
 {
     db_catalogue *next = NULL;
     for (db_catalogue *c = all; c != NULL; c = next) {
         next = c->next;
         c->idle_ticks++;
-        if (c->is_asking && sp_loop_now_us(db_here.loop) > c->asked_us + ANSWER_US) {
+        if (is_overdue(c)) {
             fail_reading(c, "the server does not answer");
         }
         if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {

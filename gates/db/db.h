@@ -83,14 +83,17 @@ typedef struct {
     uint32_t cap;
 } db_flights;
 
+enum { DB_KEY_BYTES = 4, DB_KEY_MAX_BYTES = 32 /* from protocol 3.2 on */ };
+
 struct db_session {
     db_stream front;
     db_back *back; /* NULL = none yet, or gone */
     db_at at;
-    uint32_t slot;     /* in the worker's table */
-    uint32_t key;      /* with the slot: what a cancel request must name */
-    sp_timer timer;    /* for the log-in, for last words */
-    sp_deferred again; /* go on pumping */
+    uint32_t slot;                 /* in the worker's table */
+    uint8_t key_len;               /* of key: by the protocol that the client asked for */
+    uint8_t key[DB_KEY_MAX_BYTES]; /* with the slot: what a cancel request must name */
+    sp_timer timer;                /* for the log-in, for last words */
+    sp_deferred again;             /* go on pumping */
     sp_deferred free;
     db_session *next; /* of those not logged in yet, oldest first */
     db_session **back_link;
@@ -291,12 +294,14 @@ void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *o
 void db_cancel_request(uint32_t pid, sp_span key, const uint8_t peer[16]);
 /* What it runs, or waits for. */
 void db_cancel_session(db_session *session);
-void db_cancel_here(uint32_t pid, uint32_t key, const uint8_t peer[16]);
+void db_cancel_here(uint32_t pid, sp_span key, const uint8_t peer[16]);
 uint32_t db_cancel_pid(const db_session *session);
+/* In record.c: one that had the wrong key, or was not looked at. */
+void db_cancel_refused(const uint8_t peer[16]);
 
 /* ---- mesh.c ---- */
 void db_mesh_on_ready(sp_watch *watch, unsigned ready);
-void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key, const uint8_t peer[16]);
+void db_mesh_cancel(uint32_t number, uint32_t pid, sp_span key, const uint8_t peer[16]);
 /* Names of that database mean other rows from now on: for db_catalogue_moved_elsewhere(). */
 void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NAME_BYTES]);
 /* How many sessions this worker has, for the others. */

@@ -11,7 +11,13 @@
 
 #define SESSION_OF(stream) ((db_session *)(void *)((char *)(stream)-offsetof(db_session, front)))
 
-enum { TLS_HANDSHAKE = 0x16, MINOR_SERVED = 0, OPTIONS_MAX = 16, PARAMETERS_MAX = 32 };
+enum {
+    TLS_HANDSHAKE = 0x16,
+    MINOR_SERVED = 2,
+    MINOR_LONG_KEYS = 2,
+    OPTIONS_MAX = 16,
+    PARAMETERS_MAX = 32
+};
 
 static void fail(db_session *session, const char *sqlstate, const char *what, const char *hint)
 {
@@ -179,9 +185,13 @@ static void negotiate(db_session *session, const sp_pg_first *first)
             unknown[count++] = name;
         }
     }
+    if (first->minor >= MINOR_LONG_KEYS) {
+        session->key_len = DB_KEY_MAX_BYTES;
+    }
     if (first->minor > MINOR_SERVED || count > 0) {
         auto_buf sp_buf out = sp_buf_make(SP_PG_FIRST_MAX_BYTES);
-        sp_pg_negotiate_write(&out, MINOR_SERVED, unknown, count);
+        sp_pg_negotiate_write(&out, first->minor < MINOR_SERVED ? first->minor : MINOR_SERVED,
+                              unknown, count);
         SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* found out by the next */
     }
 }
@@ -189,7 +199,7 @@ static void negotiate(db_session *session, const sp_pg_first *first)
 static void take_startup(db_session *session, const sp_pg_first *first)
 {
     if (first->major != 3) {
-        fail(session, "0A000", "this frontend protocol is not served: 3.0 is", "");
+        fail(session, "0A000", "this frontend protocol is not served: 3.0 and 3.2 are", "");
         return;
     }
     if (session->front.ssl == NULL && !db_here.may_be_plain) {

@@ -165,8 +165,8 @@ static db_verdict connect_catalogue(db_session *session, db_judge *judge, db_ref
         judge->look_us = 0;
         return DB_PASS;
     }
-    if (judge->catalogue->failure[0] == '\0') {
-        return DB_WAIT;
+    if (judge->catalogue->failure[0] == '\0' || judge->catalogue->back != NULL) {
+        return DB_WAIT; /* it is asked anew, and how that ends is told */
     }
     db_refuse(refusal, "08001", SP_REASON_UNAVAILABLE,
               "the gate cannot read what this database holds: %s", judge->catalogue->failure);

@@ -14,7 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CANCEL_BYTES = 8 + 16, GIVEN_BYTES = 1, MOVED_BYTES = 2 * DB_NAME_BYTES };
+enum {
+    CANCEL_BYTES = 4 + 16 + 1 + DB_KEY_MAX_BYTES,
+    GIVEN_BYTES = 1,
+    MOVED_BYTES = 2 * DB_NAME_BYTES
+};
 
 typedef union {
     char room[CMSG_SPACE(sizeof(int))];
@@ -34,12 +38,13 @@ static uint32_t u32_at(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-void db_mesh_cancel(uint32_t number, uint32_t pid, uint32_t key, const uint8_t peer[16])
+void db_mesh_cancel(uint32_t number, uint32_t pid, sp_span key, const uint8_t peer[16])
 {
-    uint8_t message[CANCEL_BYTES];
+    uint8_t message[CANCEL_BYTES] = {0};
     put_u32(message, pid);
-    put_u32(message + 4, key);
-    sp_copy(message + 8, peer, 16);
+    sp_copy(message + 4, peer, 16);
+    message[20] = (uint8_t)key.len;
+    sp_copy(message + 21, key.ptr, key.len);
     /* a worker that does not keep up loses cancels, as a server under a flood of them does */
     (void)send(db_here.mesh[number], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
@@ -138,6 +143,14 @@ static void take_given(int fd)
     db_session_new(fd, (const struct sockaddr *)&address);
 }
 
+static void take_cancel(const uint8_t bytes[CANCEL_BYTES])
+{
+    sp_span key = {bytes + 21, bytes[20]};
+    if (key.len <= DB_KEY_MAX_BYTES) {
+        db_cancel_here(u32_at(bytes), key, bytes + 4);
+    }
+}
+
 void db_mesh_on_ready(sp_watch *watch, unsigned ready)
 {
     (void)ready;
@@ -155,7 +168,7 @@ void db_mesh_on_ready(sp_watch *watch, unsigned ready)
         }
         int fd = fd_of(&message);
         if (len == CANCEL_BYTES && fd < 0) {
-            db_cancel_here(u32_at(bytes), u32_at(bytes + 4), bytes + 8);
+            take_cancel(bytes);
         } else if (len == MOVED_BYTES && fd < 0) {
             db_catalogue_moved_elsewhere(name_at(bytes), name_at(bytes + DB_NAME_BYTES));
         } else {

@@ -69,13 +69,40 @@ static void write_counted(void *self, const sp_stranger *counted)
 
 static const sp_strangers_calls strangers_calls = {write_counted, NULL};
 
-bool db_stranger_refused(const db_session *session, sp_reason reason, uint64_t *reference)
+/* False: it is counted with the others of that address. */
+static bool is_first_of_many(const uint8_t peer[16], sp_reason reason, uint64_t *reference)
 {
     if (strangers.seed == 0) {
         strangers.seed = sp_random_u64() | 1;
     }
-    return sp_strangers_take(&strangers, session->who.peer, (uint8_t)reason,
-                             sp_loop_now_us(db_here.loop), reference, &strangers_calls);
+    return sp_strangers_take(&strangers, peer, (uint8_t)reason, sp_loop_now_us(db_here.loop),
+                             reference, &strangers_calls);
+}
+
+bool db_stranger_refused(const db_session *session, sp_reason reason, uint64_t *reference)
+{
+    return is_first_of_many(session->who.peer, reason, reference);
+}
+
+void db_cancel_refused(const uint8_t peer[16])
+{
+    sp_event event = {
+        .when_unix_us = sp_now_unix_us(),
+        .reference = sp_recorder_reference(),
+        .kind = SP_EVENT_DECISION,
+        .severity = SP_SEVERITY_LOW,
+        .gate = SP_GATE_DB,
+        .action = SP_ACTION_EXECUTE,
+        .verdict = SP_VERDICT_DENY,
+        .reason = SP_REASON_NO_SESSION,
+        .count = 1,
+        .method = SP_SPAN_LIT("CANCEL"),
+        .object = SP_SPAN_LIT("a cancel request with the key of no session"),
+    };
+    sp_copy(event.peer, peer, sizeof(event.peer));
+    if (is_first_of_many(peer, SP_REASON_NO_SESSION, &event.reference)) {
+        (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+    }
 }
 
 void db_strangers_sweep(bool all)

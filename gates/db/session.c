@@ -142,7 +142,8 @@ void db_session_new(int fd, const struct sockaddr *address)
     session->resource = SP_NONE;
     session->opened_unix_us = sp_now_unix_us();
     session->connection = sp_recorder_reference();
-    session->key = (uint32_t)sp_random_u64();
+    session->key_len = DB_KEY_BYTES;
+    sp_random(session->key, sizeof(session->key));
     peer_of(address, session->who.peer);
     sp_err err = db_stream_open(&session->front, fd, db_front_on_ready);
     if (sp_failed(err) || sp_failed(take_slot(session))) {

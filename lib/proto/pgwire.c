@@ -525,11 +525,11 @@ void sp_pg_negotiate_write(sp_buf *out, uint16_t minor, const sp_span *options, 
     sp_pg_end(out, at);
 }
 
-void sp_pg_key_write(sp_buf *out, uint32_t pid, uint32_t key)
+void sp_pg_key_write(sp_buf *out, uint32_t pid, sp_span key)
 {
     size_t at = sp_pg_begin(out, 'K');
     sp_buf_u32(out, pid);
-    sp_buf_u32(out, key);
+    sp_buf_span(out, key);
     sp_pg_end(out, at);
 }
 

@@ -240,7 +240,7 @@ def test_a_server_that_speaks_out_of_turn(db, evil):
     other = connect(db, "orders-db")
     raw = Raw(db.port)
     # the one before may have met the gate's own look at the catalogue
-    wait_for("an honest catalogue", 90, lambda: works(db, "plain"), step=0.5)
+    wait_for("an honest catalogue", 60, lambda: works(db, "plain"), step=0.5)
     assert raw.log_in("lin", "plain", db.password("lin", "plain"))[-1] == ("Z", b"I")
     plain.answer = lambda kind, body: evil + message(kind, body) if kind == "T" else None
     try:
@@ -261,6 +261,36 @@ def test_a_server_that_speaks_out_of_turn(db, evil):
     with other.cursor() as cursor:
         cursor.execute("SELECT 1")
     other.close()
+
+
+def test_a_server_that_falls_silent_in_an_answer_is_given_up(db):
+    """The gate's own look at the catalogue hangs in the middle of a row: it is left for a new connection soon."""
+    plain, hung, fresh, began = db.relays["plain"], [], [], []
+
+    def answer(kind, body):
+        if kind == "D" and body[6:7] == b"f" and not hung:  # the print of the catalogue
+            hung.append(time.monotonic())
+            fresh.clear()
+            return message(kind, body)[:-1]
+        if kind == "R":
+            fresh.append(kind)  # another connection
+        return b"" if hung and not fresh and kind in "CZ" else None
+
+    def asked(kind, body, line):
+        if kind == "Q" and b"pg_catalog.hashtext" in body and hung:
+            began.append(time.monotonic())
+
+    wait_for("an honest catalogue", 30, lambda: works(db, "plain"), step=0.5)
+    held = connect(db, "plain")
+    plain.answer, plain.asked = answer, asked
+    try:
+        wait_for("a question of the catalogue", 20, lambda: hung)
+        wait_for("a new connection", 25, lambda: began)
+        assert began[0] - hung[0] < 20
+    finally:
+        plain.answer, plain.asked = (lambda kind, body: None), (lambda kind, body, line: None)
+        held.close()
+    wait_for("an honest catalogue", 20, lambda: works(db, "plain"))
 
 
 # ---- names

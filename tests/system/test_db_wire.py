@@ -155,9 +155,11 @@ def test_cancel_finds_the_session_in_any_worker(db):
 def test_keys_of_cancel_requests_are_not_guessed(db):
     """After some wrong keys of an address not even the right one is looked at, until a minute is over; from elsewhere it is."""
     def request(key, source):
-        with socket.create_connection(("127.0.0.1", db.port), timeout=5, source_address=(source, 0)) as one:
-            one.sendall(struct.pack(">IIII", 16, 80877102, pid, key))
-            assert one.recv(1) == b""
+        ask_to_cancel(db, pid, struct.pack(">I", key), source)
+
+    def on_ledger():
+        return [e for e in db.office.people["audrey"].items("/admin/ledger/events?limit=200&gate=db")
+                if e.get("method") == "CANCEL" and e.get("peer") == "127.0.0.3"]
 
     with contextlib.closing(Raw(db.port)) as raw:
         pid, key = struct.unpack(">II", dict(raw.log_in("lin", "orders-db", db.password("lin")))["K"])
@@ -171,6 +173,8 @@ def test_keys_of_cancel_requests_are_not_guessed(db):
         time.sleep(0.2)
         request(key, "127.0.0.4")
         assert b"57014" in dict(raw.until())["E"]
+    wait_for("wrong keys on the ledger", 10, lambda: len(on_ledger()) >= 20)
+    assert len(on_ledger()) <= 2 * 20 and {e["verdict"] for e in on_ledger()} == {"deny"}
 
 
 def test_copy_both_ways(db, lin):
@@ -226,10 +230,37 @@ def test_nothing_may_stand_behind_the_request_for_tls(db):
 
 def test_a_later_protocol_is_negotiated(db):
     one = Raw(db.port)
-    found = one.log_in("lin", "orders-db", db.password("lin"), minor=2, _pq__thing="on")
+    found = one.log_in("lin", "orders-db", db.password("lin"), minor=3, _pq__thing="on")
     assert found[0][0] == "v"
-    assert struct.unpack(">II", found[0][1][:8]) == (3 << 16, 1) and found[0][1][8:] == b"_pq_.thing\0"
-    assert found[-1][0] == "Z"
+    assert struct.unpack(">II", found[0][1][:8]) == (3 << 16 | 2, 1) and found[0][1][8:] == b"_pq_.thing\0"
+    assert found[-1][0] == "Z" and len(dict(found)["K"]) == 4 + 32
+    one = Raw(db.port)
+    found = one.log_in("lin", "orders-db", db.password("lin"), _pq__thing="on")
+    assert struct.unpack(">II", found[0][1][:8]) == (3 << 16, 1) and len(dict(found)["K"]) == 4 + 4
+
+
+def ask_to_cancel(db, pid, key, source="127.0.0.1"):
+    with socket.create_connection(("127.0.0.1", db.port), timeout=5, source_address=(source, 0)) as one:
+        one.sendall(struct.pack(">III", 12 + len(key), 80877102, pid) + key)
+        assert one.recv(1) == b""
+
+
+def test_protocol_3_2_has_long_keys_of_cancel_requests(db):
+    """In any worker; a part of the key is none."""
+    for source in ("127.0.0.5", "127.0.0.6", "127.0.0.7"):
+        with contextlib.closing(Raw(db.port)) as raw:
+            found = raw.log_in("lin", "orders-db", db.password("lin"), minor=2)
+            assert found[0][0] == "R"
+            pid, key = struct.unpack(">I", dict(found)["K"][:4])[0], dict(found)["K"][4:]
+            assert len(key) == 32
+            raw.send(message("Q", b"SELECT pg_sleep(1)\0"))
+            for bad in (key[:4], key[:31], key + b"x", key[::-1], key * 8):
+                ask_to_cancel(db, pid, bad, source)
+            assert "E" not in dict(raw.until())
+            raw.send(message("Q", b"SELECT pg_sleep(20)\0"))
+            time.sleep(0.2)
+            ask_to_cancel(db, pid, key, source)
+            assert b"57014" in dict(raw.until())["E"]
 
 
 @pytest.mark.parametrize("name, value, code", [

@@ -59,6 +59,14 @@ static void test_first_requests(void **state)
     assert_int_equal(first.kind, SP_PG_FIRST_CANCEL);
     assert_int_equal(first.cancel_pid, 77);
     assert_span_text(first.cancel_key, "abcd");
+    sp_span key = SP_SPAN_EMPTY;
+    uint32_t pid = 0;
+    sp_buf_reset(&buf);
+    sp_pg_key_write(&buf, 78, SP_SPAN_LIT("a key of protocol 3.2"));
+    sp_span body = sp_span_slice(sp_buf_borrow(&buf), SP_PG_HEAD_BYTES, buf.len);
+    assert_ok(sp_pg_key_read(body, &pid, &key));
+    assert_int_equal(pid, 78);
+    assert_span_text(key, "a key of protocol 3.2");
     assert_fails(sp_pg_first_read(SP_SPAN_LIT("\x00\x00\x00\x07zzzz"), &first), SP_EINVALID);
     assert_fails(sp_pg_first_read(SP_SPAN_LIT("\x7f\xff\xff\xff"), &first), SP_ELIMIT);
     assert_fails(sp_pg_first_read(SP_SPAN_LIT("GET / HTTP/1.1\r\n\r\n"), &first), SP_ELIMIT);

@@ -78,9 +78,17 @@ static bool judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret
                                   !sp_failed(keep_judged(session, text, judgement, ret_known)));
 }
 
-/* Adds all texts that the name may stand for; false: there is none that we know. */
-static bool add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
-                      unsigned depth);
+/* What a name may stand for. */
+typedef enum {
+    NAMED_NOTHING, /* that we know */
+    NAMED_KNOWN,
+    NAMED_UNREAD /* texts that cannot be judged (any more), or names of names without an end */
+} meaning;
+enum { NAMES_DEEP = 4 };
+
+/* Adds all texts that the name may stand for. */
+static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
+                         unsigned depth);
 
 static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsigned depth)
 {
@@ -98,24 +106,26 @@ static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsi
         const sp_sql_statement *statement = &text->known->judgement->statements[i];
         db_named_kind kind =
             (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
-        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0 && depth < 4) {
-            (void)add_named(ruling, session, kind, statement->name, depth + 1);
+        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0 &&
+            (depth == NAMES_DEEP ||
+             add_named(ruling, session, kind, statement->name, depth + 1) == NAMED_UNREAD)) {
+            return false;
         }
     }
     return true;
 }
 
-static bool add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
-                      unsigned depth)
+static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
+                         unsigned depth)
 {
     const db_names *names = &db_session_judge(session)->names;
-    bool found = false;
+    meaning found = NAMED_NOTHING;
     for (db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
          at = db_names_find(names, kind, name, at)) {
         if (!add_text(ruling, session, at->text, depth)) {
-            return false;
+            return NAMED_UNREAD;
         }
-        found = true;
+        found = NAMED_KNOWN;
     }
     return found;
 }
@@ -298,9 +308,15 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
                       "EXECUTE in one message with a new meaning of names is not let through");
             return false;
         }
-        bool found = add_named(ruling, session, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                               statement->name, 0);
-        if (!found && !prepares(judgement, i, statement->name)) {
+        meaning found = add_named(ruling, session, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
+                                  statement->name, 0);
+        if (found == NAMED_UNREAD) {
+            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                      "what \"%.*s\" runs cannot be read any more, or runs names of names",
+                      SP_SPAN_ARG(statement->name));
+            return false;
+        }
+        if (found == NAMED_NOTHING && !prepares(judgement, i, statement->name)) {
             db_refuse(refusal, executes ? "26000" : "34000", SP_REASON_UNPARSED,
                       executes ? "prepared statement \"%.*s\" does not exist"
                                : "cursor \"%.*s\" does not exist",
@@ -472,7 +488,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         return sure;
     }
     db_ruling ruling = db_ruling_none();
-    if (portal == NULL || !add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal, 0)) {
+    if (portal == NULL ||
+        add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal, 0) != NAMED_KNOWN) {
         db_refuse(refusal, "34000", SP_REASON_UNPARSED, "portal \"%.*s\" does not exist",
                   (int)(execute.portal.len < 63 ? execute.portal.len : 63),
                   (const char *)execute.portal.ptr);
@@ -546,7 +563,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     db_named_kind kind = named.kind == 'S' ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
     const db_named *at = db_names_find(&judge->names, kind, named.name, NULL);
     db_ruling ruling = db_ruling_none();
-    if (at == NULL || !add_named(&ruling, session, kind, named.name, 0)) {
+    if (at == NULL || add_named(&ruling, session, kind, named.name, 0) != NAMED_KNOWN) {
         return DB_PASS; /* the server says that there is no such thing */
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};

@@ -3,6 +3,7 @@
 
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
+import contextlib
 import threading
 import time
 
@@ -11,6 +12,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice, orders_documents
 from officelib import wait_for
+from pgraw import SYNC, Raw, bind, execute, fields, parse, query
 
 DOCUMENTS = orders_documents(
     ["dba", "lead", "hasty"],
@@ -139,6 +141,25 @@ def test_nothing_is_approved_under_another_name(gate, dora):
             c.execute("EXECUTE tidy")
     assert refused.value.pgcode == "42501"
     assert not gate.people["lena"].get("/approvals?state=waiting")["items"]
+
+
+def test_nothing_runs_under_a_name_of_a_name(gate):
+    """A prepared EXECUTE of a prepared EXECUTE, and so on, until nobody follows."""
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in("dora", "orders-db", gate.password("dora"))[-1][0] == "Z"
+        raw.send(query("INSERT INTO audit.entries VALUES (77, 'dear')"))
+        raw.until()
+        raw.send(query("PREPARE n0 AS DELETE FROM audit.entries"))
+        raw.until()
+        for i in range(1, 8):
+            raw.send(parse(f"EXECUTE n{i - 1}", f"n{i}"), SYNC)
+            raw.until()
+        for i in range(1, 8):
+            for way in ((query(f"EXECUTE n{i}"),), (bind("", f"n{i}"), execute(), SYNC)):
+                raw.send(*way)
+                got = raw.until()
+                assert [fields(body)["C"] for kind, body in got if kind == "E"] not in ([], ["XX000"]), (i, got)
+    assert int(gate.sql("SELECT count(*) FROM audit.entries WHERE id = 77")[0][0]) == 1
 
 
 @pytest.mark.parametrize("change, back", (

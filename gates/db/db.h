@@ -146,6 +146,7 @@ struct db_session {
     bool mid_message;  /* the client has the beginning of a message: nothing may come between */
     bool left;         /* the client is gone, the server still runs what he asked for */
     bool fatal_passed; /* the server said why it ends */
+    bool is_told;      /* why it ends; the server is left when all others are told too */
     bool is_revoked;   /* it may not go on: what the client does not take soon it does not get */
     char sqlstate[6];  /* of the error in the answer under way */
     char tag[DB_NAME_BYTES]; /* of its last CommandComplete */

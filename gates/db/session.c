@@ -255,11 +255,9 @@ static void record_failure(const db_session *session, const db_refusal *refusal)
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }
 
-void db_session_fail(db_session *session, const db_refusal *refusal)
+/* The client hears why it ends. */
+static void tell_failure(db_session *session, const db_refusal *refusal)
 {
-    if (session->at == DB_AT_ENDING) {
-        return;
-    }
     uint64_t reference = refusal->reference;
     if (session->live_id != 0 || db_stranger_refused(session, refusal->reason, &reference)) {
         record_failure(session, refusal);
@@ -276,12 +274,24 @@ void db_session_fail(db_session *session, const db_refusal *refusal)
         db_refusal_write(&said, "FATAL", &out);
         SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* it ends anyway */
     }
+}
+
+static void leave_server(db_session *session)
+{
     if (session->back != NULL && session->flights.count > 0) {
         db_back_cancel(session->back);
     }
     db_back_close(session->back);
     session->back = NULL;
     db_session_end(session);
+}
+
+void db_session_fail(db_session *session, const db_refusal *refusal)
+{
+    if (session->at != DB_AT_ENDING) {
+        tell_failure(session, refusal);
+        leave_server(session);
+    }
 }
 
 void db_session_leave(db_session *session)
@@ -326,16 +336,25 @@ static void look_again(db_session *session)
     static db_refusal refusal;
     if (session->live_id != 0 && session->at != DB_AT_ENDING &&
         !db_session_may_go_on(session, &refusal)) {
-        db_session_fail(session, &refusal);
+        tell_failure(session, &refusal);
+        session->is_told = true;
     }
 }
 
+/* First everybody is cut, then servers are left: a thousand of them that end at once would stand
+ * in the way of those who are not cut yet. */
 void db_session_look_again(void)
 {
     db_here.epoch = db_here.office.has_live ? sp_live_epoch(&db_here.office.live) : 0;
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
         if (db_here.sessions[i] != NULL) {
             look_again(db_here.sessions[i]);
+        }
+    }
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        db_session *session = db_here.sessions[i];
+        if (session != NULL && session->is_told && session->at != DB_AT_ENDING) {
+            leave_server(session);
         }
     }
 }

@@ -274,11 +274,9 @@ void sg_conn_drop(sg_conn *conn)
     sp_loop_defer(sg_here.loop, &conn->free);
 }
 
-void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal)
+/* The client hears why it ends. */
+static void tell_failure(sg_conn *conn, const sg_refusal *refusal)
 {
-    if (conn->at == SG_AT_ENDING) {
-        return;
-    }
     sg_record_refusal(conn, refusal);
     auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
     sg_refusal_line(refusal, false, &line);
@@ -295,7 +293,14 @@ void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal)
             ssh_session_set_disconnect_message(conn->front.ssh, text);
         }
     }
-    sg_conn_drop(conn);
+}
+
+void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal)
+{
+    if (conn->at != SG_AT_ENDING) {
+        tell_failure(conn, refusal);
+        sg_conn_drop(conn);
+    }
 }
 
 void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal)
@@ -317,6 +322,12 @@ void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal)
 
 /* ---- looking again ---- */
 
+static void cut(sg_conn *conn, const sg_refusal *refusal)
+{
+    tell_failure(conn, refusal);
+    conn->cut = true;
+}
+
 static void look_again(sg_conn *conn)
 {
     sg_refusal refusal;
@@ -327,20 +338,20 @@ static void look_again(sg_conn *conn)
     if (!sp_rider_find(&sg_here.office, &conn->rider, &reason)) {
         sg_refusal_make(&refusal, reason, "this connection may not go on: %s",
                         sp_reason_word(reason));
-        sg_conn_fail(conn, &refusal);
+        cut(conn, &refusal);
         return;
     }
     if (conn->at < SG_AT_BACK) {
         return;
     }
     if (!sg_decide_place(conn, &refusal)) {
-        sg_conn_fail(conn, &refusal);
+        cut(conn, &refusal);
         return;
     }
     sp_decision decision = sg_decide(conn, SP_ACTION_CONNECT);
     if (decision.verdict != SP_VERDICT_ALLOW) {
         sg_decide_refuse(conn, &decision, "this connection may not go on", &refusal);
-        sg_conn_fail(conn, &refusal);
+        cut(conn, &refusal);
         return;
     }
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
@@ -352,11 +363,17 @@ static void look_again(sg_conn *conn)
     }
 }
 
+/* First everybody is cut, then all ends that comes after it: recordings, events, machines. */
 void sg_conn_look_again(void)
 {
     for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
         if (sg_here.conns[i] != NULL) {
             look_again(sg_here.conns[i]);
+        }
+    }
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        if (sg_here.conns[i] != NULL && sg_here.conns[i]->cut) {
+            sg_conn_drop(sg_here.conns[i]);
         }
     }
 }

@@ -323,6 +323,7 @@ struct sg_conn {
     uint32_t channel_numbers;
     uint32_t watched; /* the channel that runs while somebody watches; 0 = none yet */
     bool told;        /* core knows of it */
+    bool cut;         /* it heard why it ends; it goes when all others have heard it too */
     bool frozen;
     char frozen_by[SG_NAME_BYTES]; /* empty: the gate, for an alarm */
     sg_alarms alarms;

@@ -59,8 +59,8 @@ CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 class WholeOffice:
-    def __init__(self, more="", extra="", workers=1, settings=None):
-        self.upstream = Upstream()
+    def __init__(self, more="", extra="", workers=1, settings=None, upstream=None):
+        self.upstream = upstream or Upstream()
         self.pg = Postgres(settings=settings)
         self.ssh = None
         try:
@@ -126,9 +126,9 @@ class WholeOffice:
         assert got[-1] == ("Z", b"I"), got
         return one
 
-    def shell(self, name):
-        """A command on the machine that echoes what it is sent; it has echoed once."""
-        process = subprocess.Popen(self.ssh.argv(name, "host", "127.0.0.1", "cat"), stdin=subprocess.PIPE,
+    def shell(self, name, *words):
+        """A command on the machine that echoes what it is sent; it has echoed once. words: options of ssh."""
+        process = subprocess.Popen(self.ssh.argv(name, "host", *words, "127.0.0.1", "cat"), stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
         process.stdin.write(b"here\n")
         assert process.stdout.read(5) == b"here\n"

@@ -60,7 +60,7 @@ static bool is_table_row(uint8_t kind, uint8_t effect)
            (kind != SP_CUT_SESSION && kind != SP_CUT_DEVICE && kind != SP_CUT_PERSON);
 }
 
-static sp_err put(sp_core *core, const sp_cut_row *row)
+static sp_err cut_of(sp_core *core, const sp_cut_row *row, sp_cut *ret_cut)
 {
     sp_cut cut = {.id = row->id,
                   .since_unix_s = row->since_unix_s,
@@ -69,8 +69,39 @@ static sp_err put(sp_core *core, const sp_cut_row *row)
                   .kind = row->kind,
                   .effect = row->effect,
                   .class_level = row->class_level};
+    if (cut.kind == SP_CUT_ROLE) {
+        sp_cut_roles_with(core, cut.number, cut.roles);
+    }
     TRY(sp_fit(cut.name, sizeof(cut.name), row->name));
+    *ret_cut = cut;
+    return sp_ok();
+}
+
+static sp_err put(sp_core *core, const sp_cut_row *row)
+{
+    sp_cut cut;
+    TRY(cut_of(core, row, &cut));
     return sp_cuts_put(sp_live_cuts(&core->live), &cut);
+}
+
+static void renew(void *self, const sp_cut_row *row)
+{
+    sp_core *core = self;
+    sp_cut cut;
+    if (row->kind == SP_CUT_ROLE && !sp_failed(cut_of(core, row, &cut))) {
+        SP_IGNORE(sp_cuts_update(sp_live_cuts(&core->live), &cut)
+                      ? sp_ok()
+                      : sp_fail(SP_ENOTFOUND)); /* its time was over meanwhile */
+    }
+}
+
+void sp_cut_policy_changed(sp_core *core)
+{
+    sp_err err = core->cutter == NULL ? sp_ok() : sp_cut_rows_each(core->store, false, renew, core);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "roles that are cut could not be looked at again: %s",
+               sp_code_word(err.code));
+    }
 }
 
 /* ---- cutting ---- */

@@ -28,6 +28,8 @@ enum { SP_CUT_REASON_MAX_BYTES = 500, SP_CUT_FOR_MAX_S = 366 * 24 * 3600 };
 
 SP_MUST sp_err sp_cut_start(sp_core *core, sp_cutter **ret_cutter);
 void sp_cut_stop(sp_cutter *cutter);
+/* Other documents are in force: roles may include others now. */
+void sp_cut_policy_changed(sp_core *core);
 
 /* What is meant, found by its name: a session's or device's id, a person's, role's, resource's or
  * class's name; nothing for everything. */

@@ -32,6 +32,9 @@ typedef struct {
     sp_span ended_why;
 } sp_cut_row;
 
+/* scope.c: the role of that number and those that include it, by the documents in force. */
+void sp_cut_roles_with(const sp_core *core, uint32_t number, uint64_t ret_roles[SP_ROLE_WORDS]);
+
 /* ---- rows.c ---- */
 SP_MUST sp_err sp_cut_rows_start(sp_store *store);
 /* The next number. */

@@ -122,6 +122,19 @@ sp_err sp_cut_find(sp_core *core, sp_cut_kind kind, sp_span name, sp_cut_target 
     return sp_ok();
 }
 
+void sp_cut_roles_with(const sp_core *core, uint32_t number, uint64_t ret_roles[SP_ROLE_WORDS])
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    sp_set(ret_roles, 0, SP_ROLE_WORDS * sizeof(ret_roles[0]));
+    for (size_t i = 0; set != NULL && i < sp_policy_set_role_count(set); i++) {
+        sp_policy_role role;
+        if (!sp_failed(sp_policy_set_role(set, i, &role)) && sp_roles_hold(role.implies, number) &&
+            role.number < SP_ROLES_MAX) {
+            ret_roles[role.number / 64] |= UINT64_C(1) << (role.number % 64);
+        }
+    }
+}
+
 /* ---- counting ---- */
 
 typedef struct {
@@ -131,7 +144,18 @@ typedef struct {
     sp_cut_scope *scope;
     uint8_t *seen; /* a bit a person */
     uint32_t people_max;
+    uint64_t roles[SP_ROLE_WORDS]; /* of a cut role */
 } counting;
+
+static bool holds_one(const uint64_t held[SP_ROLE_WORDS], const uint64_t roles[SP_ROLE_WORDS])
+{
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        if ((held[w] & roles[w]) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool meets_session(const counting *c, const sp_session_view *view)
 {
@@ -146,7 +170,7 @@ static bool meets_session(const counting *c, const sp_session_view *view)
         return view->device == target->id;
     case SP_CUT_ROLE:
         return !sp_failed(sp_sessions_live(c->core, view->slot, view->id, &live)) &&
-               sp_roles_hold(live.roles, target->number);
+               holds_one(live.roles, c->roles);
     case SP_CUT_RESOURCE:
     case SP_CUT_CLASS:
     case SP_CUT_EVERYTHING:
@@ -218,6 +242,10 @@ void sp_cut_scope_of(sp_core *core, const sp_cut_target *target, sp_cut_scope *r
         c.people_max = 0; /* sessions are counted all the same */
     }
     c.seen = seen;
+    if (target->kind == SP_CUT_ROLE) {
+        sp_cut_roles_with(core, target->number, c.roles);
+        c.roles[target->number / 64 % SP_ROLE_WORDS] |= UINT64_C(1) << (target->number % 64);
+    }
     sp_sessions_each(core, 0, count_session, &c);
     sp_databases_each(core, count_database, &c);
     sp_ssh_each(core, count_ssh, &c);

@@ -4,6 +4,7 @@
  * they compile. SPEC core/documents/documents.h.
  */
 #include "core/documents/documents.h"
+#include "core/cut/cut.h"
 
 #include "core/documents/history.h"
 #include "core/documents/job.h"
@@ -85,6 +86,7 @@ static void finish(sp_job *job, sp_err err, bool changed)
 static void tell_everybody(sp_documents *documents)
 {
     sp_core *core = documents->core;
+    sp_cut_policy_changed(core); /* before anybody has the new roles */
     sp_gates_push_snapshot(core->state->gates);
     sp_watcher_changed(core);
     sp_state_again(core);

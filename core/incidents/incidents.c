@@ -343,8 +343,8 @@ static void on_recorded(void *self, sp_err err)
     sp_free(t);
 }
 
-void sp_alarm_take(sp_core *core, const sp_alarm *alarm, void (*then)(void *self, sp_err err),
-                   void *self)
+void sp_alarm_take(sp_core *core, const sp_alarm *alarm, bool is_written,
+                   void (*then)(void *self, sp_err err), void *self)
 {
     taking *t = NULL;
     auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
@@ -362,6 +362,10 @@ void sp_alarm_take(sp_core *core, const sp_alarm *alarm, void (*then)(void *self
     *t = (taking){.core = core, .then = then, .self = self};
     t->body = sp_buf_make(SP_MSG_MAX_BYTES);
     sp_alarm_write(alarm, &t->body);
+    if (is_written) {
+        on_recorded(t, sp_ok());
+        return;
+    }
     sp_alarm_event(alarm, &detail, &event);
     sp_ledger_client_append(core->ledger, &event, on_recorded, t);
 }

@@ -70,10 +70,10 @@ json_t *sp_incident_brief_json(sp_core *core, uint64_t id);
 bool sp_incident_is_there(sp_core *core, uint64_t id);
 
 /* An alarm. Written down first; then it opens or joins an incident and sets plans off. The same one
- * told twice is one. then(self, err) once it is on the ledger. Of mode `test` only the event is
- * written. */
-void sp_alarm_take(sp_core *core, const sp_alarm *alarm, void (*then)(void *self, sp_err err),
-                   void *self);
+ * told twice is one. then(self, err) once it is on the ledger; is_written: it is there already. Of
+ * mode `test` only the event is written. */
+void sp_alarm_take(sp_core *core, const sp_alarm *alarm, bool is_written,
+                   void (*then)(void *self, sp_err err), void *self);
 
 /* The incident that an alarm opened or joined, or the one that this was merged into; 0 = none. */
 uint64_t sp_incident_of_alarm(sp_core *core, const sp_hash *id);

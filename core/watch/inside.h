@@ -20,8 +20,10 @@ struct sp_watcher {
 
 /* rows.c */
 SP_MUST sp_err sp_watcher_rows_start(sp_store *store);
-/* Makes the row unless it is there; *ret_written: and its event is on the ledger. */
-SP_MUST sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_written);
+/* Makes the row unless it is there (*ret_again); *ret_written: its event is known to be on the
+ * ledger. */
+SP_MUST sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_again,
+                                     bool *ret_written);
 SP_MUST sp_err sp_watcher_alarm_written(sp_store *store, const sp_hash *id);
 /* Pages that show alarms fetch them again. */
 void sp_watcher_alarms_changed(sp_core *core);

@@ -47,14 +47,14 @@ static sp_err expire(sp_store *store, uint64_t now_unix_us)
     return sp_query_finish(&q);
 }
 
-sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_written)
+sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_again,
+                             bool *ret_written)
 {
-    bool there = false;
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    TRY(find(store, &alarm->id, &there, ret_written));
-    if (there) {
+    TRY(find(store, &alarm->id, ret_again, ret_written));
+    if (*ret_again) {
         return sp_txn_commit(&txn);
     }
     TRY(expire(store, alarm->last_unix_us));

@@ -7,8 +7,10 @@
 
 #include "core/documents/documents.h"
 #include "core/incidents/incidents.h"
+#include "core/ledger_client.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
+#include "lib/proto/ledger_msg.h"
 
 enum { SILENT_S = 10 };
 
@@ -70,6 +72,8 @@ typedef struct taking {
     sp_msg to;
     sp_alarm alarm; /* spans into body */
     sp_buf body;
+    uint64_t before_entry; /* searching the ledger for it */
+    uint16_t before_at;
 } taking;
 
 static void taking_free(taking *t)
@@ -127,7 +131,8 @@ static sp_err new_taking(sp_watcher *watch, sp_peer *peer, const sp_msg *msg, ta
     *t = (taking){.watcher = watch,
                   .peer = sp_peer_ref(peer),
                   .to = {.kind = msg->kind, .id = msg->id},
-                  .body = sp_buf_make(SP_MSG_MAX_BYTES)};
+                  .body = sp_buf_make(SP_MSG_MAX_BYTES),
+                  .before_entry = UINT64_MAX};
     sp_buf_span(&t->body, msg->body);
     sp_err err = sp_buf_error(&t->body);
     if (!sp_failed(err)) {
@@ -141,25 +146,75 @@ static sp_err new_taking(sp_watcher *watch, sp_peer *peer, const sp_msg *msg, ta
     return sp_ok();
 }
 
+/* ---- told again ---- */
+
+static void take(taking *t, bool is_on_ledger)
+{
+    sp_alarm_take(t->watcher->core, &t->alarm, is_on_ledger, on_recorded, t);
+}
+
+static void search(taking *t);
+
+static void on_found(void *self, sp_err err, sp_span body)
+{
+    taking *t = self;
+    sp_ledger_found found;
+    if (!sp_failed(err)) {
+        err = sp_ledger_found_read(body, &found);
+    }
+    if (sp_failed(err)) {
+        answer(t, err.code); /* the watch tells it once more */
+    } else if (found.count > 0 || !found.more) {
+        take(t, found.count > 0);
+    } else {
+        t->before_entry = found.before_entry;
+        t->before_at = found.before_at;
+        search(t);
+    }
+}
+
+/* By its reference, which follows from its id. */
+static void search(taking *t)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    const sp_ledger_search ask = {.reader = {.reader_name = SP_SPAN_LIT("core"),
+                                             .purpose = SP_SPAN_LIT("an alarm is told again")},
+                                  .from_unix_us = t->alarm.first_unix_us,
+                                  .reference = sp_alarm_reference(&t->alarm.id),
+                                  .kinds = 1U << SP_EVENT_ALARM,
+                                  .before_entry = t->before_entry,
+                                  .before_at = t->before_at,
+                                  .limit = 1};
+    sp_ledger_search_write(&ask, &body);
+    sp_ledger_client_call(t->watcher->core->ledger, SP_LEDGER_SEARCH, sp_buf_borrow(&body),
+                          on_found, t);
+}
+
 /* The row first, then the event, the incident and its plans: told again after any break, it is none
- * of them twice, unless core ended between the event's writing and the row's mark. */
+ * of them twice. Core may have ended between the event's writing and the row's mark: then the
+ * ledger says whether it has the event. */
 static sp_err on_alarm(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
 {
     taking *t = NULL;
     bool is_written = false;
+    bool again = false;
     TRY(new_taking(watch, peer, msg, &t));
     if (is_taken_now(watch, &t->alarm.id)) {
         answer(t, SP_EAGAIN);
         return sp_ok();
     }
-    sp_err err = sp_watcher_alarm_keep(watch->core->store, &t->alarm, &is_written);
+    sp_err err = sp_watcher_alarm_keep(watch->core->store, &t->alarm, &again, &is_written);
     if (sp_failed(err) || is_written) {
         answer(t, err.code);
         return sp_ok();
     }
     t->next = watch->taking;
     watch->taking = t;
-    sp_alarm_take(watch->core, &t->alarm, on_recorded, t);
+    if (again) {
+        search(t);
+    } else {
+        take(t, false);
+    }
     return sp_ok();
 }
 

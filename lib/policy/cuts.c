@@ -68,6 +68,21 @@ sp_err sp_cuts_put(sp_cuts *cuts, const sp_cut *cut)
     return sp_ok();
 }
 
+bool sp_cuts_update(sp_cuts *cuts, const sp_cut *cut)
+{
+    uint32_t count = count_of(cuts);
+    for (uint32_t i = 0; i < count; i++) {
+        if (cuts->rows[i].id == cut->id) {
+            write_begin(cuts);
+            cuts->rows[i] = *cut;
+            cuts->rows[i].name[SP_NAME_MAX_BYTES] = '\0';
+            write_end(cuts, count);
+            return true;
+        }
+    }
+    return false;
+}
+
 bool sp_cuts_remove(sp_cuts *cuts, uint64_t id)
 {
     uint32_t count = count_of(cuts);
@@ -100,9 +115,14 @@ uint64_t sp_cuts_ended(const sp_cuts *cuts, uint64_t now_unix_s)
 
 /* ---- all ---- */
 
-static bool holds(const sp_subject *who, uint32_t role)
+static bool holds(const sp_subject *who, const sp_cut *cut)
 {
-    return role < SP_ROLES_MAX && (who->roles[role / 64] >> (role % 64) & 1) != 0;
+    uint32_t role = cut->number;
+    bool one = role < SP_ROLES_MAX && (who->roles[role / 64] >> (role % 64) & 1) != 0;
+    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
+        one = one || (who->roles[w] & cut->roles[w]) != 0;
+    }
+    return one;
 }
 
 /* The class and graver ones, by its name: levels move when a class is added. */
@@ -124,7 +144,7 @@ static bool meets(const sp_policy *policy, const sp_cut *cut, const sp_question 
     case SP_CUT_EVERYTHING:
         return true;
     case SP_CUT_ROLE:
-        return holds(question->who, cut->number);
+        return holds(question->who, cut);
     case SP_CUT_PERSON:
         return question->who->person == cut->number;
     case SP_CUT_RESOURCE:
@@ -159,6 +179,9 @@ static sp_reason say(const sp_cut *rows, uint32_t count, const sp_policy *policy
         }
         if (cut->effect == SP_CUT_DENY) {
             return SP_REASON_CUT;
+        }
+        if (question->who->person == 0) {
+            continue; /* nobody cannot prove himself: whoever is not signed in has shown nothing */
         }
         reason = is_proved_since(cut, question) ? reason : SP_REASON_STRENGTH;
     }

@@ -20,7 +20,7 @@ typedef enum {
     SP_CUT_SESSION,
     SP_CUT_PERSON,
     SP_CUT_DEVICE,
-    SP_CUT_ROLE,     /* whoever was granted it, not by inclusion: from everything */
+    SP_CUT_ROLE,     /* whoever holds it, by inclusion too: from everything */
     SP_CUT_RESOURCE, /* it, for everybody */
     SP_CUT_CLASS,    /* objects of this class and of graver ones */
     SP_CUT_EVERYTHING,
@@ -30,13 +30,14 @@ typedef enum {
 typedef enum { SP_CUT_DENY, SP_CUT_STEP_UP, SP_CUT_EFFECT_COUNT } sp_cut_effect;
 
 typedef struct {
-    uint64_t id;           /* not 0 */
-    uint64_t since_unix_s; /* STEP_UP: who proved himself at or after this is let */
-    uint64_t until_unix_s; /* 0 = until it is undone */
-    uint32_t number;       /* of the role or person */
-    uint8_t kind;          /* sp_cut_kind; SESSION and DEVICE have tables of their own */
-    uint8_t effect;        /* sp_cut_effect */
-    uint8_t class_level;   /* when a policy does not know the class by name any more */
+    uint64_t id;                   /* not 0 */
+    uint64_t since_unix_s;         /* STEP_UP: who proved himself at or after this is let */
+    uint64_t until_unix_s;         /* 0 = until it is undone */
+    uint32_t number;               /* of the role or person */
+    uint8_t kind;                  /* sp_cut_kind; SESSION and DEVICE have tables of their own */
+    uint8_t effect;                /* sp_cut_effect */
+    uint8_t class_level;           /* when a policy does not know the class by name any more */
+    uint64_t roles[SP_ROLE_WORDS]; /* ROLE: those that include it, by the policy in force */
     char name[SP_NAME_MAX_BYTES + 1];
 } sp_cut;
 
@@ -55,6 +56,9 @@ typedef struct sp_cuts {
 /* SP_ELIMIT: all rows are taken; the last one is kept for `everything`, and half of them for what
  * is no step-up of a person. */
 SP_MUST sp_err sp_cuts_put(sp_cuts *cuts, const sp_cut *cut);
+/* The row of that id in another shape, without a moment in which it is not there; false when there
+ * is none. */
+bool sp_cuts_update(sp_cuts *cuts, const sp_cut *cut);
 /* False when there is none of that id. */
 bool sp_cuts_remove(sp_cuts *cuts, uint64_t id);
 /* The first row that has ended by then; 0 = none. */

@@ -485,7 +485,7 @@ sp_decision sp_policy_decide(const sp_policy *policy, const sp_question *questio
     }
     uint32_t near = SP_NONE;
     sp_reason cut = sp_cuts_say(question->cuts, policy, question, asked.object.class_level);
-    if (cut != SP_REASON_NONE && question->who->person != 0) {
+    if (cut != SP_REASON_NONE) {
         return (sp_decision){.reason = (uint8_t)cut,
                              .rule = SP_NONE,
                              .class_level = asked.object.class_level,

@@ -12,8 +12,8 @@
 
 #include <stdatomic.h>
 
-#define MAGIC UINT64_C(0x53504c4956453031)
-enum { PAGE_BYTES = 4096, LINE_BYTES = 64, TRIES = 1000 };
+#define MAGIC UINT64_C(0x53504c4956453032)
+enum { HEAD_BYTES = 8192, LINE_BYTES = 64, TRIES = 1000 };
 enum { SLOTS_MAX = 1 << 24 };
 
 typedef enum { KEY_EMPTY, KEY_LIVE, KEY_GRAVE } key_state;
@@ -49,7 +49,7 @@ struct sp_live_head {
     _Atomic uint64_t seen_us;
     _Alignas(LINE_BYTES) sp_cuts cuts;
 };
-_Static_assert(sizeof(struct sp_live_head) <= PAGE_BYTES, "the head is one page");
+_Static_assert(sizeof(struct sp_live_head) <= HEAD_BYTES, "the head is two pages");
 
 static bool is_power_of_two(uint32_t n)
 {
@@ -66,7 +66,7 @@ static bool caps_ok(const sp_live_caps *caps)
 /* Where each table starts; sizes cannot overflow because of SLOTS_MAX. */
 static size_t tokens_at(void)
 {
-    return PAGE_BYTES;
+    return HEAD_BYTES;
 }
 
 static size_t certs_at(const sp_live_caps *caps)
@@ -143,7 +143,7 @@ sp_err sp_live_open(const void *memory, size_t size_bytes, sp_live *ret_live)
 {
     const sp_live_head *head = memory;
     size_t need = 0;
-    if (size_bytes < PAGE_BYTES || head->magic != MAGIC) {
+    if (size_bytes < HEAD_BYTES || head->magic != MAGIC) {
         return sp_fail(SP_ECORRUPT);
     }
     sp_live_caps caps = head->caps;

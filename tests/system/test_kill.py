@@ -17,9 +17,17 @@ pytestmark = pytest.mark.shipped
 BOUND_S = 0.100
 
 
+INCLUDES = """
+---
+kind: Role
+name: chief
+includes: [staff]
+"""
+
+
 @pytest.fixture(scope="module")
 def whole():
-    one = WholeOffice()
+    one = WholeOffice(more=INCLUDES)
     try:
         for name, roles in (("ann", ["staff"]), ("bob", ["guest"])):
             one.person(name, roles)
@@ -139,6 +147,20 @@ def test_who_is_cut_is_cut_everywhere_and_nobody_else(whole, kind, name):
     if kind == "person":
         whole.ssh.office.people["ann"] = whole.office.person("ann")
     assert works(whole, "ann") == ALL
+
+
+def test_who_has_a_role_by_inclusion_is_cut_with_it(whole):
+    whole.person("cho", ["chief"])
+    assert works(whole, "cho") == ALL
+    scope = whole.sam.post("/cuts", {"kind": "role", "name": "staff", "reason": "a test", "dry_run": True})["scope"]
+    made = cut(whole, "role", "staff")
+    assert works(whole, "cho") == NONE and works(whole, "bob") == ALL
+    assert scope["people"] >= 2, scope
+    before = whole.office.kill("core")
+    whole.office.wait_role("core", other_than=before)
+    assert whole.web_status("cho").status == 403, "after a restart as well"
+    undo(whole, made)
+    assert works(whole, "cho") == ALL
 
 
 def test_a_resource_is_closed_to_everybody_and_the_others_are_not(whole):

@@ -5,8 +5,10 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC watch/README.md, docs/DETECTIONS.m
 """
 import json
 import os
+import shutil
 import sqlite3
 import time
+import types
 
 import pytest
 from officelib import Office, wait_for
@@ -114,6 +116,45 @@ def test_a_restart_counts_on_and_tells_nothing_twice(office):
     time.sleep(2)
     assert len(alarms(office)) == before + 1, alarms(office)
     assert len(on_ledger(office, "wrong-passwords")) == 2
+
+
+def test_an_alarm_whose_row_was_not_marked_is_told_again_and_written_once(office):
+    """As when core ends between the event and the row's mark: both the row and the watch know nothing of it."""
+    state = os.path.join(office.state, "watch", "state")
+    store = os.path.join(office.state, "core", "core.db")
+    shutil.copy2(state, state + ".before")
+    number = alarms(office)[0]["id"]
+    fail_to_sign_in(office, "audrey", 2)
+    one = wait_for("the alarm", 15, lambda: [a for a in alarms(office) if a["person"] == "audrey"])[0]
+    written = len(on_ledger(office, "wrong-passwords"))
+    core, watch = office.kill("core"), office.kill("watch")
+    with open(state + ".before", "rb") as old, open(state, "r+b") as now:
+        now.truncate(0)
+        now.write(old.read())
+    with sqlite3.connect(store, timeout=20) as db:
+        assert db.execute("UPDATE watch_alarm SET written = 0 WHERE number = ?", (int(one["id"]),)).rowcount == 1
+    office.wait_role("core", other_than=core)
+    office.wait_role("watch", other_than=watch)
+
+    def marked():
+        with sqlite3.connect(store, timeout=20) as db:
+            return db.execute("SELECT written FROM watch_alarm WHERE number = ?", (int(one["id"]),)).fetchone()[0]
+
+    wait_for("its mark", 20, marked)
+    assert int(one["id"]) == int(number) + 1 and len(on_ledger(office, "wrong-passwords")) == written
+
+
+def test_wrong_codes_count_only_with_the_right_password(office):
+    """So nobody without it can set off what ends a victim's session."""
+    for _ in range(2):
+        with pytest.raises(Refused):
+            one = office.people["olga"].again()
+            one.password = "wrong horse battery"
+            one.totp = types.SimpleNamespace(code=lambda: "000000")
+            one.sign_in()
+    found = office.people["audrey"].get("/admin/ledger/events?kind=sign-in&limit=50")["items"]
+    why = [json.dumps(e) for e in found if "olga" in json.dumps(e) and "deny" in json.dumps(e)]
+    assert why and not any('why\\": \\"code' in w or '"why": "code"' in w or 'why\\":\\"code' in w for w in why), why
 
 
 def status(office):

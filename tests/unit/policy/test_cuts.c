@@ -76,9 +76,23 @@ static void each_kind_meets_what_it_names(void **state)
     denied(&f, "wiki", SP_REASON_CUT);
     assert_true(sp_cuts_remove(&f.cuts, 3));
 
+    /* one that includes it, and another one later */
+    sp_cut included = {.id = 9, .kind = SP_CUT_ROLE, .number = 65};
+    included.roles[1] = 3;
+    put(&f, included, "basis");
+    denied(&f, "wiki", SP_REASON_CUT);
+    included.roles[1] = 2;
+    assert_true(sp_cuts_update(&f.cuts, &included));
+    allowed(&f, "wiki");
+    assert_true(sp_cuts_remove(&f.cuts, 9));
+    assert_false(sp_cuts_update(&f.cuts, &included));
+
     put(&f, (sp_cut){.id = 4, .kind = SP_CUT_EVERYTHING}, "");
     denied(&f, "books", SP_REASON_CUT);
     denied(&f, "wiki", SP_REASON_CUT);
+    f.who.person = 0; /* nobody */
+    denied(&f, "wiki", SP_REASON_CUT);
+    f.who.person = 7;
     assert_true(sp_cuts_remove(&f.cuts, 4));
     allowed(&f, "wiki");
     sp_policy_set_free(f.set);

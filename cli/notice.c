@@ -168,8 +168,8 @@ int sp_notice_secret(const sp_given *given)
     bool set = sp_same(given->words[0], "set");
     sp_span name = sp_span_cstr(given->words_count == 2 ? given->words[1] : "");
     if ((!set && !sp_same(given->words[0], "remove")) || !is_secret(name)) {
-        sp_complain("notice secret: 'set' or 'remove' and CHANNEL/token or CHANNEL/secret is "
-                    "expected");
+        sp_complain("%s secret: 'set' or 'remove' and NAME/token or NAME/secret is expected",
+                    given->command->of);
         return SP_EXIT_USAGE;
     }
     int status = set ? sp_read_secret(&value) : SP_EXIT_OK;
@@ -180,7 +180,8 @@ int sp_notice_secret(const sp_given *given)
         return status;
     }
     size_t slash = sp_span_index(name, '/');
-    sp_buf_text(&path, "/api/v1/admin/channels/");
+    bool sink = sp_same(given->command->of, "sink");
+    sp_buf_fmt(&path, "/api/v1/admin/%s/", sink ? "sinks" : "channels");
     sp_buf_percent(&path, sp_span_slice(name, 0, slash));
     sp_buf_fmt(&path, "/secrets/%s", given->words[1] + slash + 1);
     sp_buf_byte(&path, 0);

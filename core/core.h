@@ -35,6 +35,7 @@ typedef struct sp_cutter sp_cutter;       /* core/cut */
 typedef struct sp_plans sp_plans;         /* core/plans */
 typedef struct sp_watcher sp_watcher;     /* core/watch */
 typedef struct sp_reports sp_reports;     /* core/reports */
+typedef struct sp_sinks sp_sinks;         /* core/sinks */
 typedef struct sp_meters sp_meters;       /* core/meters */
 typedef struct sp_state sp_state;         /* core/state: documents, devices, snapshot, core.sock */
 
@@ -62,6 +63,7 @@ typedef struct sp_core {
     sp_cutter *cutter;
     sp_plans *plans;
     sp_reports *reports;
+    sp_sinks *sinks;
     sp_meters *meters;
     char *portal_host;   /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */

@@ -20,6 +20,7 @@
 #include "core/plans/plans.h"
 #include "core/reports/reports.h"
 #include "core/sessions/sessions.h"
+#include "core/sinks/sinks.h"
 #include "core/ssh/ssh.h"
 #include "core/status/status.h"
 #include "core/vault_client.h"
@@ -250,6 +251,7 @@ static sp_err start_rooms(role *self)
     TRY(step("plans", sp_plans_start(core, &core->plans)));
     TRY(step("the watch", sp_watcher_start(core, &core->watcher)));
     TRY(step("reports", sp_reports_start(core, &core->reports)));
+    TRY(step("sinks", sp_sinks_start(core, &core->sinks)));
     TRY(step("the status page", sp_status_start(core)));
     TRY(step("figures", sp_meters_start(core, &core->meters)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
@@ -301,6 +303,8 @@ static void stop(role *self)
     core->notices = NULL;
     sp_ssh_stop(core->ssh);
     core->ssh = NULL;
+    sp_sinks_stop(core->sinks);
+    core->sinks = NULL;
     sp_reports_stop(core->reports);
     sp_meters_stop(core->meters);
     sp_plans_stop(core->plans);

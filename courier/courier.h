@@ -28,6 +28,7 @@ enum {
 typedef struct courier courier;
 typedef struct courier_secrets courier_secrets;
 typedef struct courier_wires courier_wires;
+typedef struct courier_sinks courier_sinks;
 
 typedef enum {
     COURIER_FREE,
@@ -57,6 +58,7 @@ struct courier {
     sp_peer *core; /* whoever said HELLO or sent a job last; NULL = nobody */
     courier_secrets *secrets;
     courier_wires *wires;
+    courier_sinks *sinks;
     courier_job jobs[SP_COURIER_JOBS_MAX];
 };
 
@@ -76,10 +78,24 @@ void courier_secrets_free(courier_secrets *secrets);
 void courier_secrets_ask(courier_secrets *secrets, courier_job *job);
 void courier_secrets_tick(courier_secrets *secrets, uint64_t now_steady_us);
 
+/* The line to the vault. */
+struct sp_line *courier_secrets_line(courier_secrets *secrets);
+
+/* ---- sinks.c ---- */
+/* Whether the message was about sinks; it has been answered then. */
+bool courier_sinks_on_message(courier_sinks *sinks, sp_peer *peer, const sp_msg *msg);
+
 /* ---- wires.c ---- */
 /* For as long as the process lives. */
 SP_MUST sp_err courier_wires_new(courier *of, courier_wires **ret_wires);
 /* Calls courier_job_over once, later. SP_EINVALID: the job cannot be carried out as it is. */
 SP_MUST sp_err courier_wires_send(courier_wires *wires, courier_job *job);
+/* Anybody's transfer: over is called once, later, and the handle stays until it is dropped. */
+typedef struct {
+    void (*over)(void *self, CURL *curl, CURLcode code);
+    void *self;
+} courier_carry;
+SP_MUST sp_err courier_wires_carry(courier_wires *wires, CURL *curl, courier_carry *carry);
+void courier_wires_drop(courier_wires *wires, CURL *curl);
 
 #endif

@@ -175,6 +175,9 @@ void courier_on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fd
         return;
     }
     remember(c, peer);
+    if (courier_sinks_on_message(c->sinks, peer, msg)) {
+        return;
+    }
     switch (msg->kind) {
     case SP_COURIER_JOB:
         on_job(c, peer, msg);

@@ -3,7 +3,7 @@
  * OWNS the courier. PROCESS courier. TRUST the configuration is the operator's.
  * SPEC courier/README.md, infra/proc/entry.h.
  */
-#include "courier/courier.h"
+#include "courier/sinks.h"
 
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
@@ -66,6 +66,7 @@ static sp_err start(role *self, sp_buf *why)
     }
     TRY(courier_wires_new(c, &c->wires));
     TRY(courier_secrets_new(c, &c->secrets));
+    TRY(courier_sinks_new(c, &c->sinks));
     uv_signal_init(&c->loop, &self->term);
     uv_timer_init(&c->loop, &self->tick);
     self->tick.data = self;
@@ -92,6 +93,7 @@ int sp_courier_role(const sp_config *config)
     uv_run(&self.it.loop, UV_RUN_DEFAULT);
     /* what is under way is cut: core sends it again */
     sp_server_free(self.it.server);
+    courier_sinks_free(self.it.sinks);
     courier_secrets_free(self.it.secrets);
     return EXIT_SUCCESS;
 }

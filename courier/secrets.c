@@ -169,6 +169,11 @@ sp_err courier_secrets_new(courier *of, courier_secrets **ret_secrets)
     return sp_ok();
 }
 
+struct sp_line *courier_secrets_line(courier_secrets *secrets)
+{
+    return secrets->line;
+}
+
 void courier_secrets_free(courier_secrets *secrets)
 {
     if (secrets == NULL) {

@@ -26,6 +26,8 @@ struct courier_wires {
 };
 
 typedef struct {
+    courier_carry carry;
+    courier_wires *wires;
     courier_job *job;
     CURL *curl;
     struct curl_slist *list; /* recipients, or headers */
@@ -123,7 +125,7 @@ static bool set_common(transfer *t)
                 opt_long(curl, CURLOPT_CONNECTTIMEOUT, connect_s) &&
                 opt_long(curl, CURLOPT_TIMEOUT, job->timeout_s) &&
                 opt_long(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) &&
-                curl_easy_setopt(curl, CURLOPT_PRIVATE, t) == CURLE_OK &&
+                curl_easy_setopt(curl, CURLOPT_PRIVATE, &t->carry) == CURLE_OK &&
                 curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->words) == CURLE_OK;
     if (good && job->ca.len > 0) {
         good = opt_span(curl, CURLOPT_CAINFO, job->ca) && opt_text(curl, CURLOPT_CAPATH, NULL);
@@ -266,11 +268,15 @@ static bool set_post(transfer *t)
            curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK;
 }
 
+static void job_over(void *self, CURL *curl, CURLcode code);
+
 sp_err courier_wires_send(courier_wires *wires, courier_job *job)
 {
     transfer *t = NULL;
     TRY(sp_alloc(1, sizeof(*t), &t));
-    *t = (transfer){.job = job,
+    *t = (transfer){.carry = {job_over, t},
+                    .wires = wires,
+                    .job = job,
                     .curl = curl_easy_init(),
                     .url = sp_buf_make(URL_MAX_BYTES),
                     .out = sp_buf_make(4 * SP_COURIER_TEXT_MAX_BYTES),
@@ -351,13 +357,11 @@ static void judge_post(const transfer *t, CURLcode code, long status)
     put_line(&job->why, sp_buf_borrow(&why));
 }
 
-static void finish(courier_wires *wires, CURL *curl, CURLcode code)
+static void job_over(void *self, CURL *curl, CURLcode code)
 {
-    transfer *t = NULL;
+    transfer *t = self;
+    courier_wires *wires = t->wires;
     long status = 0;
-    if (curl_easy_getinfo(curl, CURLINFO_PRIVATE, &t) != CURLE_OK || t == NULL) {
-        return;
-    }
     SP_IGNORE(curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK
                   ? sp_ok()
                   : sp_fail(SP_EIO)); /* 0 then: none came */
@@ -373,13 +377,34 @@ static void finish(courier_wires *wires, CURL *curl, CURLcode code)
     courier_job_over(job);
 }
 
+static void finish(CURL *curl, CURLcode code)
+{
+    courier_carry *carry = NULL;
+    if (curl_easy_getinfo(curl, CURLINFO_PRIVATE, &carry) == CURLE_OK && carry != NULL) {
+        carry->over(carry->self, curl, code);
+    }
+}
+
+sp_err courier_wires_carry(courier_wires *wires, CURL *curl, courier_carry *carry)
+{
+    bool good = curl_easy_setopt(curl, CURLOPT_PRIVATE, carry) == CURLE_OK &&
+                curl_multi_add_handle(wires->multi, curl) == CURLM_OK;
+    return good ? sp_ok() : sp_fail(SP_EINVALID);
+}
+
+void courier_wires_drop(courier_wires *wires, CURL *curl)
+{
+    curl_multi_remove_handle(wires->multi, curl);
+    curl_easy_cleanup(curl);
+}
+
 static void look(courier_wires *wires)
 {
     CURLMsg *msg = NULL;
     int left = 0;
     while ((msg = curl_multi_info_read(wires->multi, &left)) != NULL) {
         if (msg->msg == CURLMSG_DONE) {
-            finish(wires, msg->easy_handle, msg->data.result);
+            finish(msg->easy_handle, msg->data.result);
         }
     }
 }

@@ -15,6 +15,7 @@
 #include "core/ledger_client.h"
 #include "core/state/gates.h"
 #include "core/state/publish.h"
+#include "core/sinks/sinks.h"
 #include "core/watch/watch.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
@@ -89,6 +90,7 @@ static void tell_everybody(sp_documents *documents)
     sp_cut_policy_changed(core); /* before anybody has the new roles */
     sp_gates_push_snapshot(core->state->gates);
     sp_watcher_changed(core);
+    sp_sinks_send(core);
     sp_state_again(core);
     sp_retention_tell(core->state->retention, documents->set, documents->version);
     sp_sse_publish(core, SP_TOPIC_POLICY, 0, "policy",

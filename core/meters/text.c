@@ -8,6 +8,7 @@
 #include "core/notices/inside.h"
 #include "core/reports/reports.h"
 #include "core/sessions/sessions.h"
+#include "core/sinks/sinks.h"
 #include "core/ssh/ssh.h"
 #include "core/state/gates.h"
 #include "core/vault_client.h"
@@ -245,4 +246,5 @@ void meter_text(const sp_meters *meters, sp_buf *out)
     put_watch(meters->core, out);
     put_channels(meters->core, out);
     put_answer(meters->core, out);
+    sp_sinks_meters(meters->core, out);
 }

@@ -8,6 +8,7 @@
 #include "core/notices/queue.h"
 
 #include "core/http/sse.h"
+#include "core/sinks/sinks.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
@@ -264,7 +265,11 @@ static void on_push(void *self, uint16_t kind, sp_span body)
 {
     notice_queue *q = self;
     sp_courier_done done;
-    if (kind != SP_COURIER_DONE || sp_failed(sp_courier_done_read(body, &done))) {
+    if (kind != SP_COURIER_DONE) {
+        sp_sinks_on_push(q->core, kind, body);
+        return;
+    }
+    if (sp_failed(sp_courier_done_read(body, &done))) {
         return;
     }
     moving *m = moving_find(q, done.job);
@@ -364,6 +369,7 @@ static void on_hello(void *self, sp_err err, sp_span body)
     }
     notice_posts_known(q, &known);
     q->ready = true;
+    sp_sinks_send(q->core);
 }
 
 static void on_up(void *self)

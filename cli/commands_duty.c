@@ -47,6 +47,15 @@ const sp_command sp_duty_commands[] = {
     {SP_GROUP_NONE, "metrics", "show", NULL, "the figures as they are now",
      "Prints what a scrape would read. Root on the host only (-c FILE or --local).",
      .no_json = true, .ask = {SP_NEEDS_ROOT}, .call = sp_metrics_show},
+    {SP_GROUP_NONE, "incident", "evidence", "ID",
+     "all that belongs to it, for whoever does not trust us",
+     "Writes a pack that opens the incident's entries and no others; sallyport-verify checks it "
+     "on\n"
+     "any computer. For audit administrators with a fresh second factor, and for root.",
+     .options = (const sp_option[]){{"-o", SP_OPTION_TEXT, "FILE", "a new file",
+                                     .needed = "name a file: -o evidence.tar"},
+                                    {0}},
+     .no_json = true, .ask = {SP_NEEDS_EITHER}, .call = sp_incident_evidence},
     {SP_GROUP_WATCH, NULL, "sink", "COMMAND", "other systems that get every event",
      .about = "Sinks: syslog, HTTP, Kafka (docs/SINKS.md)."},
     {SP_GROUP_NONE, "sink", "list", NULL, "how far each is behind",

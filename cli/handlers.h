@@ -53,6 +53,8 @@ int sp_notice_unreached(const sp_given *given);
 int sp_notice_secret(const sp_given *given);
 int sp_notice_reach(const sp_given *given);
 const char *sp_notice_who(const json_t *row);
+/* evidence.c */
+int sp_incident_evidence(const sp_given *given);
 /* report.c */
 int sp_report_show(const sp_given *given);
 int sp_report_draft(const sp_given *given);

@@ -21,6 +21,9 @@ SP_MUST sp_err sp_admin_diff_routes(sp_core *core);     /* diff.c */
 SP_MUST sp_err sp_admin_roles_routes(sp_core *core);    /* roles.c */
 SP_MUST sp_err sp_admin_sessions_routes(sp_core *core); /* sessions.c */
 SP_MUST sp_err sp_admin_ledger_routes(sp_core *core);   /* ledger.c */
+/* Answers with a pack that opens these entries (ascending, without doubles; taken) and no others,
+ * and holds *extra (files as a tar has them; taken). */
+void sp_export_wanted(struct sp_request *req, uint64_t *entries, size_t count, sp_buf *extra);
 SP_MUST sp_err sp_admin_export_routes(sp_core *core);   /* export.c: the ledger as a pack */
 SP_MUST sp_err sp_admin_live_routes(sp_core *core);     /* live.c: statements, following live */
 SP_MUST sp_err sp_admin_record_routes(sp_core *core);   /* record.c: what a session left */

@@ -26,7 +26,16 @@ enum {
     NAME_MAX_BYTES = 96
 };
 
-typedef enum { AT_CHECKPOINT, AT_KEY, AT_FROM, AT_UNTIL, AT_TILES, AT_RECORDS, AT_END } stage;
+typedef enum {
+    AT_CHECKPOINT,
+    AT_KEY,
+    AT_FROM,
+    AT_UNTIL,
+    AT_TILES,
+    AT_RECORDS,
+    AT_EXTRA,
+    AT_END
+} stage;
 
 typedef struct {
     sp_core *core;
@@ -46,6 +55,9 @@ typedef struct {
     uint8_t level;
     uint64_t index;
     uint64_t entry;
+    uint64_t *wanted; /* ascending; NULL: all of [from, until) */
+    size_t wanted_count;
+    sp_buf extra; /* files of their own, as a tar has them */
     sp_buf bundle;
     sp_buf secrets;
 } export;
@@ -57,6 +69,8 @@ static void export_free(export *e)
     sp_buf_wipe(&e->secrets);
     sp_buf_done(&e->secrets);
     sp_buf_done(&e->bundle);
+    sp_buf_done(&e->extra);
+    sp_free(e->wanted);
     sp_free(e);
 }
 
@@ -240,6 +254,32 @@ static uint64_t end_run(const export *e)
     return e->from == e->until ? first_run(e) : (e->until + TILE - 1) / TILE;
 }
 
+/* The first wanted entry from one on; UINT64_MAX: none. */
+static uint64_t wanted_from(const export *e, uint64_t entry)
+{
+    if (e->wanted == NULL) {
+        return entry;
+    }
+    for (size_t i = 0; i < e->wanted_count; i++) {
+        if (e->wanted[i] >= entry) {
+            return e->wanted[i];
+        }
+    }
+    return UINT64_MAX;
+}
+
+static bool is_wanted(const export *e, uint64_t entry)
+{
+    return entry >= e->from && entry < e->until && wanted_from(e, entry) == entry;
+}
+
+/* The first run from one on that holds something wanted. */
+static uint64_t wanted_run(const export *e, uint64_t run)
+{
+    uint64_t entry = wanted_from(e, run * TILE);
+    return entry == UINT64_MAX ? end_run(e) : entry / TILE;
+}
+
 /* The tile to come, at e->level and e->index or behind; false = there is none. */
 static bool find_tile(export *e, unsigned *ret_width)
 {
@@ -247,6 +287,9 @@ static bool find_tile(export *e, unsigned *ret_width)
         uint64_t count = e->size >> (8 * e->level);
         if (e->level == 0 && e->index < first_run(e)) {
             e->index = first_run(e);
+        }
+        if (e->level == 0 && e->index < end_run(e)) {
+            e->index = wanted_run(e, e->index);
         }
         if (e->level == 0 && e->index >= end_run(e) && e->index < count / TILE) {
             e->index = count / TILE;
@@ -277,7 +320,7 @@ static void ask_tile(export *e)
     unsigned width = 0;
     if (!find_tile(e, &width)) {
         e->at = AT_RECORDS;
-        e->entry = first_run(e) * TILE;
+        e->entry = wanted_run(e, first_run(e)) * TILE;
         step(e);
         return;
     }
@@ -292,7 +335,7 @@ static void ask_tile(export *e)
 
 static void add_secret(export *e, const sp_ledger_entry *entry)
 {
-    if (entry->entry >= e->from && entry->entry < e->until && entry->secret.len > 0) {
+    if (is_wanted(e, entry->entry) && entry->secret.len > 0) {
         sp_buf_u64_text(&e->secrets, entry->entry);
         sp_buf_byte(&e->secrets, ' ');
         sp_buf_hex(&e->secrets, entry->secret);
@@ -325,12 +368,13 @@ static void on_record(void *self, sp_err err, sp_span body)
     uint64_t run = (e->entry - 1) / TILE;
     put_tile(e, -1, run, (unsigned)(e->entry - run * TILE), sp_buf_borrow(&e->bundle));
     sp_buf_reset(&e->bundle);
+    e->entry = wanted_run(e, run + 1) * TILE;
 }
 
 static void ask_record(export *e)
 {
     if (e->entry >= least(end_run(e) * TILE, e->size)) {
-        e->at = AT_END;
+        e->at = AT_EXTRA;
         put(e, SP_SPAN_LIT("secrets"), sp_buf_borrow(&e->secrets));
         return;
     }
@@ -346,6 +390,9 @@ static void ask_record(export *e)
 static bool may_go_on(const export *e)
 {
     sp_live_session session;
+    if (e->session == 0) {
+        return true; /* root on the host */
+    }
     return !sp_failed(sp_live_session_get(&e->core->live, e->session_slot, e->session, &session)) &&
            session.state == SP_SESSION_LIVE && sp_roles_hold(session.roles, SP_ROLE_NR_AUDIT);
 }
@@ -384,6 +431,13 @@ static void step(export *e)
     case AT_RECORDS:
         ask_record(e);
         return;
+    case AT_EXTRA:
+        e->at = AT_END;
+        if (e->extra.len > 0) {
+            sp_stream_put(e->stream, &e->extra);
+            return;
+        }
+        break;
     case AT_END:
         break;
     }
@@ -413,29 +467,60 @@ static void on_gone(void *self)
 
 static const sp_stream_calls calls = {on_next, on_gone};
 
-static void begin(sp_request *req, void *data)
+/* NULL: answered. */
+static export *new_export(sp_request *req)
 {
-    const sp_ledger_search *range = data;
     const sp_live_session *session = sp_request_session(req);
     export *e = NULL;
     sp_err err = sp_alloc(1, sizeof(*e), &e);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
-        return;
+        return NULL;
     }
     *e = (export){.core = sp_request_core(req),
-                  .session = session->id,
-                  .session_slot = sp_request_session_slot(req),
-                  .person = session->person,
-                  .from_unix_us = range->from_unix_us,
-                  .to_unix_us = range->to_unix_us,
+                  .session = session == NULL ? 0 : session->id,
+                  .session_slot = session == NULL ? 0 : sp_request_session_slot(req),
+                  .person = session == NULL ? 0 : session->person,
+                  .person_name = "root",
                   .bundle = sp_buf_make(BUNDLE_MAX_BYTES),
                   .secrets = sp_buf_make(SECRETS_MAX_BYTES)};
-    sp_copy(e->person_name, session->person_name, sizeof(e->person_name));
+    if (session != NULL) {
+        sp_copy(e->person_name, session->person_name, sizeof(e->person_name));
+    }
+    return e;
+}
+
+static void answer(sp_request *req, export *e)
+{
     sp_answer_header(req, "Content-Disposition",
                      SP_SPAN_LIT("attachment; filename=\"sallyport-ledger.tar\""));
     if (!sp_answer_stream(req, 200, "application/x-tar", &calls, e)) {
         export_free(e);
+    }
+}
+
+void sp_export_wanted(sp_request *req, uint64_t *entries, size_t count, sp_buf *extra)
+{
+    export *e = new_export(req);
+    if (e == NULL) {
+        sp_free(entries);
+        return;
+    }
+    e->wanted = entries;
+    e->wanted_count = count;
+    e->extra = *extra;
+    *extra = sp_buf_make(0);
+    answer(req, e);
+}
+
+static void begin(sp_request *req, void *data)
+{
+    const sp_ledger_search *range = data;
+    export *e = new_export(req);
+    if (e != NULL) {
+        e->from_unix_us = range->from_unix_us;
+        e->to_unix_us = range->to_unix_us;
+        answer(req, e);
     }
 }
 

@@ -162,6 +162,11 @@ static void get_incident(sp_request *req)
     }
 }
 
+json_t *sp_incident_whole_of(sp_request *req, sp_incident *ret_incident)
+{
+    return named(req, false, ret_incident) ? whole_json(sp_request_core(req), ret_incident) : NULL;
+}
+
 /* ---- opening ---- */
 
 static bool severity_of(sp_request *req, sp_span word, uint8_t *ret_severity)

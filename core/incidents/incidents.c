@@ -373,5 +373,6 @@ void sp_alarm_take(sp_core *core, const sp_alarm *alarm, bool is_written,
 sp_err sp_incidents_start(sp_core *core)
 {
     TRY(sp_incident_rows_start(core->store));
+    TRY(sp_evidence_routes(core));
     return sp_incident_routes(core);
 }

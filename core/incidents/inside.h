@@ -76,6 +76,11 @@ sp_event sp_incident_event(const sp_incident *incident, const char *method, sp_s
                            sp_buf *room);
 void sp_incident_changed(sp_core *core);
 
+/* ---- evidence.c ---- */
+SP_MUST sp_err sp_evidence_routes(sp_core *core);
+/* The incident of the path with all that belongs to it, if the asker may see it; NULL: answered. */
+json_t *sp_incident_whole_of(sp_request *req, sp_incident *ret_incident);
+
 /* ---- api.c ---- */
 SP_MUST sp_err sp_incident_routes(sp_core *core);
 

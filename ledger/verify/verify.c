@@ -11,7 +11,8 @@
  *
  * What is checked: the checkpoint's signature; that all hashes give its root; that every record in
  * the pack is the one its leaf hash names; that every secret opens its record to JSON, and could
- * open it to nothing else. Exit 0: all of it holds. 1: something does not. 2: usage.
+ * open it to nothing else. Of an incident's evidence also: that the files that `evidence` lists are
+ * those whose hash an opened entry names. Exit 0: all of it holds. 1: something does not. 2: usage.
  *
  * OWNS what it allocates until it ends. PROCESS a person's computer, not the office's. TRUST every
  * byte of the pack is hostile. SPEC c2sp.org/tlog-tiles, c2sp.org/signed-note, RFC 6962;
@@ -383,6 +384,64 @@ static void check_tree(report *r, const uint8_t root[HASH])
     }
 }
 
+/* ---- the files of an incident ---- */
+
+/* Of the file "evidence" in hexadecimal; empty: the pack has none. */
+static char evidence_hash[2 * HASH + 1];
+static bool evidence_named; /* an opened entry holds it */
+
+static void hash_hex(const uint8_t *bytes, size_t len, char hex[2 * HASH + 1])
+{
+    uint8_t hash[HASH];
+    sha256(NULL, 0, bytes, len, hash);
+    sodium_bin2hex(hex, 2 * HASH + 1, hash, HASH);
+}
+
+/* One line "<hash>  <name>". A name leads nowhere but into the pack's own folder. */
+static void check_file(const char *line, size_t len)
+{
+    char name[64] = "";
+    char hex[2 * HASH + 1];
+    size_t size = 0;
+    size_t name_len = len > 2 * HASH + 2 ? len - 2 * HASH - 2 : 0;
+    if (name_len == 0 || name_len >= sizeof(name) || line[2 * HASH] != ' ') {
+        fail("evidence has a line that cannot be read");
+        return;
+    }
+    memcpy(name, line + 2 * HASH + 2, name_len);
+    if (strspn(name, "abcdefghijklmnopqrstuvwxyz.-") != name_len || name[0] == '.') {
+        fail("evidence names a file that has no place in a pack");
+        return;
+    }
+    uint8_t *bytes = read_file(name, (size_t)64 << 20, &size);
+    if (bytes == NULL) {
+        fail("%s is listed in evidence, and is not in the pack", name);
+        return;
+    }
+    hash_hex(bytes, size, hex);
+    if (memcmp(hex, line, 2 * HASH) != 0) {
+        fail("%s is not the one that was written: its hash is another", name);
+    }
+    free(bytes);
+}
+
+static void check_evidence(void)
+{
+    size_t len = 0;
+    char *text = (char *)read_file("evidence", NOTE_MAX, &len);
+    if (text == NULL) {
+        return;
+    }
+    hash_hex((const uint8_t *)text, len, evidence_hash);
+    for (size_t at = 0; at < len;) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t line = end == NULL ? len - at : (size_t)(end - text) - at;
+        check_file(text + at, line);
+        at += line + 1;
+    }
+    free(text);
+}
+
 /* ---- the records ---- */
 
 /* Lines "<entry> <secret in hex>" in order of entries, walked along. */
@@ -453,6 +512,8 @@ static void open_record(uint64_t entry, const uint8_t *record, size_t len, const
         return;
     }
     r->opened++;
+    evidence_named = evidence_named || (evidence_hash[0] != '\0' &&
+                                        memmem(json, json_len, evidence_hash, 2 * HASH) != NULL);
     if (print) {
         print_json(entry, json, json_len);
     }
@@ -574,7 +635,12 @@ int main(int argc, char **argv)
     choose_key(given, &key);
     read_checkpoint(&key, &r.size, root);
     check_tree(&r, root);
+    check_evidence();
     check_records(&r, print);
+    if (evidence_hash[0] != '\0' && !evidence_named) {
+        fail("no opened entry names the hash of evidence: the incident's files are not those that "
+             "the office wrote down");
+    }
     fprintf(stderr,
             "%s: tree of %llu entries under a signed checkpoint; %llu leaf hashes and %llu records "
             "in the pack, %llu opened, %llu not in the pack or erased\n",

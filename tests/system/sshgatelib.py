@@ -47,6 +47,31 @@ ssh:
   environment: [LANG, LC_*, TERM]
 {more}---
 """
+ENGINEERS = """\
+kind: Rule
+name: engineers work
+who: {{ roles: [engineer] }}
+to: {{ resources: [{machines}] }}
+may: [connect, read, write, execute, import, export, destroy]
+"""
+ASKERS = """\
+kind: Role
+name: asker
+title: Askers
+---
+kind: Rule
+name: askers come in
+who: { roles: [asker] }
+to: { resources: [host] }
+may: [connect]
+---
+kind: Rule
+name: a colleague agrees to what askers run
+who: { roles: [asker] }
+to: { resources: [host] }
+may: [execute]
+ask: { approved_by: 1, by: { roles: [engineer] }, on: { owner: [unknown, personal, company] }, expires: 15m }
+"""
 # SHLVL: bash under sshd reads ~/.bashrc before each command unless another shell is around it, and what stands there
 # would be timed with it
 SSHD = """\
@@ -73,6 +98,21 @@ PrintMotd no
 PrintLastLog no
 LogLevel VERBOSE
 """
+
+
+def machine_at(name, port, host_key, more=""):
+    """The document of a machine that people work on as whoever runs the test."""
+    return HOST.format(name=name, port=port, host_key=host_key, account=ACCOUNT, more=more)
+
+
+def engineers_work_on(*machines, record=True):
+    """The rule that lets engineers do everything there."""
+    return ENGINEERS.format(machines=", ".join(machines)) + ("with: { record: true }\n" if record else "")
+
+
+def askers_ask(watch=False):
+    """The role and rules of people whose commands an engineer agrees to."""
+    return ASKERS + ("with: { record: true, watch: true }\n" if watch else "")
 
 
 def keygen(path, kind="ed25519", *words):
@@ -236,8 +276,7 @@ class SshOffice:
         self.roles = list(roles)
         self.known_hosts = os.path.join(self.dir, "known_hosts")
         try:
-            text = OFFICE + "".join(HOST.format(name=name, port=self.sshd.port, host_key=self.sshd.host_key,
-                                                account=ACCOUNT, more=lines)
+            text = OFFICE + "".join(machine_at(name, self.sshd.port, self.sshd.host_key, lines)
                                     for name, lines in {"host": more, **(hosts or {})}.items())
             text += documents(self.sshd) if callable(documents) else documents
             self.office = Office(documents={"office.yaml": text},

@@ -116,6 +116,19 @@ def test_sessions_are_listed_watched_frozen_and_killed(office, ann, sam):
     assert json.loads(lines[0])["version"] == 2
 
 
+def test_what_was_named_and_printed_moves_no_terminal(ann, sam):
+    nasty = "\x1b]52;c;ZWNobw==\x07\x1b]0;owned\x07\x1b[6n"
+    before = {r["id"] for r in ann.json("session", "recordings")}
+    shown = ann.run("ssh", "host", f"printf '%s' '{nasty}'; echo shown")
+    assert nasty in shown  # his own terminal: what ssh shows, it shows
+    one = wait_for("the recording", 10, lambda: [
+        r for r in ann.json("session", "recordings") if r["id"] not in before and r["ended_at"]])[0]
+    for words in (["recordings"], ["replay", one["id"], "--text"], ["replay", one["id"], "--speed", "100"]):
+        told = sam.run("session", *words)
+        assert "\x1b]" not in told and "\x07" not in told and "\x1b[6n" not in told, repr(told)
+        assert words[0] == "recordings" or "shown" in told
+
+
 def test_an_alarm_is_listed_and_let_go(ann, sam):
     home = os.path.expanduser("~")
     client = start(ann, "ssh", "cold", f"rm -rf {home}/sp-nothing-here; echo done")

@@ -11,25 +11,8 @@ import pytest
 
 from cutlib import Cutter
 from officelib import descendants, wait_for
-from sshgatelib import ACCOUNT, SshOffice
+from sshgatelib import SshOffice, engineers_work_on, machine_at
 
-DOCUMENTS = """\
-kind: Resource
-name: far
-operator: company
-class: internal
-ssh:
-  address: 127.0.0.1:{port}
-  host_keys: ["{host_key}"]
-  accounts: [{{ any: true, as: {account} }}]
----
-kind: Rule
-name: engineers work
-who: {{ roles: [engineer] }}
-to: {{ resources: [host, far] }}
-may: [connect, read, write, execute, import, export, destroy]
-with: {{ record: true }}
-"""
 COMMAND = "cat >/dev/null; head -c 30000 /dev/zero; echo end >&2; exit 3"
 STEPS = 24
 
@@ -40,7 +23,7 @@ def office():
 
     def documents(sshd):
         wires.append(Cutter(sshd.port))
-        return DOCUMENTS.format(port=wires[0].port, host_key=sshd.host_key, account=ACCOUNT)
+        return machine_at("far", wires[0].port, sshd.host_key) + engineers_work_on("host", "far")
     one = SshOffice(documents)
     one.wire = wires[0]
     try:

@@ -11,24 +11,7 @@ import pytest
 
 from officelib import wait_for
 from relay import end
-from sshgatelib import ACCOUNT, SshOffice
-
-DOCUMENTS = """\
-kind: Resource
-name: bad
-operator: company
-class: internal
-ssh:
-  address: 127.0.0.1:{port}
-  host_keys: ["{host_key}"]
-  accounts: [{{ any: true, as: {account} }}]
----
-kind: Rule
-name: engineers work
-who: {{ roles: [engineer] }}
-to: {{ resources: [host, bad] }}
-may: [connect, read, write, execute, import, export, destroy]
-"""
+from sshgatelib import SshOffice, engineers_work_on, machine_at
 
 
 class Machine(paramiko.ServerInterface):
@@ -83,7 +66,7 @@ def office():
     def documents(sshd):
         machine.key = paramiko.Ed25519Key.from_private_key_file(f"{sshd.dir}/host_key")
         machine.other = paramiko.Ed25519Key.from_private_key_file(f"{sshd.dir}/direct")
-        return DOCUMENTS.format(port=machine.port, host_key=sshd.host_key, account=ACCOUNT)
+        return machine_at("bad", machine.port, sshd.host_key) + engineers_work_on("host", "bad", record=False)
     one = SshOffice(documents)
     one.machine = machine
     try:

@@ -11,34 +11,9 @@ import pytest
 
 from officelib import wait_for
 from portal import Refused
-from sshgatelib import SshOffice
+from sshgatelib import SshOffice, askers_ask, engineers_work_on
 
-DOCUMENTS = """\
-kind: Role
-name: asker
-title: Askers
----
-kind: Rule
-name: engineers work
-who: { roles: [engineer] }
-to: { resources: [host, cold, quiet] }
-may: [connect, read, write, execute, import, export, destroy]
-with: { record: true }
----
-kind: Rule
-name: askers come in
-who: { roles: [asker] }
-to: { resources: [host] }
-may: [connect]
----
-kind: Rule
-name: a colleague agrees to what askers run, and watches
-who: { roles: [asker] }
-to: { resources: [host] }
-may: [execute]
-ask: { approved_by: 1, by: { roles: [engineer] }, on: { owner: [unknown, personal, company] }, expires: 15m }
-with: { record: true, watch: true }
-"""
+DOCUMENTS = engineers_work_on("host", "cold", "quiet") + "---\n" + askers_ask(watch=True)
 
 
 @pytest.fixture(scope="module")

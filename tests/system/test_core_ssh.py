@@ -26,7 +26,7 @@ from vault_client import Reader, text
 OFFER, KEY, PROMPT, TARGETS, OPEN, CONN, CHANNEL, WATCH_WANT, ALARM, KILL, FREEZE, WATCHED = range(0x0400, 0x040c)
 HELLO, SSH, DB = 1, 2, 3
 ASK, ASK_USE, SPEND, ASK_DONE = 0x0103, 0x0104, 0x0106, 0x0108
-OK, ELIMIT, EDENIED = 0, 4, 7
+OK, ELIMIT, EDENIED, ECONFLICT = 0, 4, 7, 8
 LOOPBACK = bytes(10) + b"\xff\xff\x7f\0\0\1"
 EXECUTE = 8
 
@@ -374,9 +374,12 @@ def test_a_certificate_stands_for_session_and_device(office, line, device, keys)
     status, signed_in = show(line, "ann", cert)
     assert status == OK and signed_in.session[1] == int(ann.get("/me")["session"]["id"], 16)
     assert signed_in.fingerprint != bytes(32)
-    assert offer(line, "ben", cert) == EDENIED  # names ann
+    for name in ("ben", "nobody-here"):  # it names ann: told alike, whoever is there
+        assert offer(line, name, cert) == ECONFLICT
+    assert offer(line, "ann", cert[:-1] + bytes([cert[-1] ^ 1])) == EDENIED  # not of the office: nothing is written
     assert show(line, "ann", cert[:-1] + bytes([cert[-1] ^ 1]))[0] == EDENIED
     ann.sign_out()
+    assert offer(line, "ann", cert) == ECONFLICT
     assert show(line, "ann", cert)[0] == EDENIED  # the session has ended
     assert [e for e in events(office, kind="sign-in", gate="ssh", verdict="deny") if "session" in str(e["detail"])]
 

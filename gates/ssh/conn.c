@@ -283,10 +283,12 @@ static void tell_failure(sg_conn *conn, const sg_refusal *refusal)
     bool said = false;
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
         if (channel->state < SG_CH_ENDED && channel->front != NULL) {
+            bool fits = ssh_channel_window_size(channel->front) >= line.len + 1;
             sg_channel_refuse(channel, refusal);
-            said = true;
+            said = said || fits;
         }
     }
+    /* also when what runs has filled the windows: a disconnect needs none */
     if (!said && !sp_failed(sp_buf_error(&line)) && conn->front.ssh != NULL) {
         char text[SG_TEXT_BYTES * 2];
         if (!sp_failed(sp_fit(text, sizeof(text), sp_span_trim(sp_buf_borrow(&line))))) {

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-enum { ROUNDS_A_TURN = 64 };
+enum { ROUNDS_A_TURN = 64, LAST_ROUNDS = 4 };
 
 #define SIDE_OF(pointer, member) ((sg_side *)(void *)((char *)(pointer)-offsetof(sg_side, member)))
 
@@ -142,6 +142,19 @@ void sg_side_flush(sg_side *side)
     }
 }
 
+/* What is said last goes out, as far as the socket takes it. libssh keeps what it cannot write at
+ * once, a goodbye too, and closes over it; after each write it wants to hear that it may, hence one
+ * round more than there is something to write. The client's side only: it has no calls left then.
+ */
+static void drain_out(const sg_side *side)
+{
+    bool more = side->is_front && side->has_event && !side->broken;
+    for (unsigned i = 0; i < LAST_ROUNDS && more; i++) {
+        more = sg_side_is_stuck(side);
+        more = ssh_event_dopoll(side->event, 0) != SSH_ERROR && more;
+    }
+}
+
 void sg_side_stop(sg_side *side)
 {
     if (side->ssh == NULL) {
@@ -150,6 +163,7 @@ void sg_side_stop(sg_side *side)
     sp_loop_undefer(sg_here.loop, &side->again);
     int fd = side->watch.fd;
     sp_watch_stop(sg_here.loop, &side->watch);
+    drain_out(side);
     if (side->has_event) {
         ssh_event_remove_session(side->event, side->ssh);
     }

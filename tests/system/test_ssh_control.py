@@ -52,6 +52,17 @@ def test_a_connection_is_ended_with_a_reason_that_the_client_reads(office):
     assert client.returncode != 0 and "ended" in said and "reference" in said
 
 
+def test_who_does_not_read_what_comes_reads_why_it_ended(office):
+    client = start(office, "ann", "yes")
+    one = wait_for("the connection", 10, lambda: connections(office, "ann"))[0]
+    time.sleep(1)  # pipe and window are full
+    office.sam.post(f"/ssh/connections/{one['id']}/end", {"why": "drill"})
+    said = client.stderr.readline()
+    assert "this connection was ended: drill" in said and "reference" in said, said
+    client.kill()
+    client.communicate()
+
+
 def test_a_command_waits_for_another_person_and_runs_once(office):
     client = start(office, "abe", "echo agreed")
     line = client.stderr.readline()

@@ -6,10 +6,11 @@
  * to libssh
  *   recv() reads what the kernel has; what is more than was asked for is handed out by the next;
  *   send() never waits, and a socket that is full takes nothing (libssh takes EAGAIN for an end);
- *   poll() asks the kernel only for what is not known: there is something while bytes are here
- *   and after an edge that says so, nothing after a read that came short until the loop tells an
- * edge, and room until a write comes short. For all other descriptors, and in all other roles, they
- * are the plain system calls.
+ *   poll() asks the kernel only for what is not known: there is something while bytes are here and
+ *   after an edge that says so; nothing after a read that came short, until the next edge; and room
+ *   until a write comes short.
+ *
+ * For all other descriptors, and in all other roles, they are the plain system calls.
  *
  * OpenSSH lets the kernel gather what it sends (Nagle) unless there is a terminal: its second
  * packet waits until the first was acknowledged, which our kernel puts off for 40 ms. The first

@@ -288,11 +288,13 @@ static void tell_failure(sg_conn *conn, const sg_refusal *refusal)
             said = said || fits;
         }
     }
-    /* also when what runs has filled the windows: a disconnect needs none */
+    /* also when what runs has filled the windows: a disconnect needs none; but it ends OpenSSH's
+     * client at once, which would not show any more what it was told on a channel */
     if (!said && !sp_failed(sp_buf_error(&line)) && conn->front.ssh != NULL) {
         char text[SG_TEXT_BYTES * 2];
         if (!sp_failed(sp_fit(text, sizeof(text), sp_span_trim(sp_buf_borrow(&line))))) {
             ssh_session_set_disconnect_message(conn->front.ssh, text);
+            conn->front.says = true;
         }
     }
 }

@@ -66,6 +66,7 @@ typedef struct {
     bool hung;
     bool full;   /* the kernel takes no more: an edge will tell when it does */
     bool inside; /* libssh stands on the stack */
+    bool says;   /* why it ends: its goodbye has to go out */
     int lent;    /* to libssh, which may have closed it */
 } sg_side;
 

@@ -142,13 +142,13 @@ void sg_side_flush(sg_side *side)
     }
 }
 
-/* What is said last goes out, as far as the socket takes it. libssh keeps what it cannot write at
+/* Why it ends goes out, as far as the socket takes it. libssh keeps what it cannot write at
  * once, a goodbye too, and closes over it; after each write it wants to hear that it may, hence one
  * round more than there is something to write. The client's side only: it has no calls left then.
  */
 static void drain_out(const sg_side *side)
 {
-    bool more = side->is_front && side->has_event && !side->broken;
+    bool more = side->says && side->has_event && !side->broken;
     for (unsigned i = 0; i < LAST_ROUNDS && more; i++) {
         more = sg_side_is_stuck(side);
         more = ssh_event_dopoll(side->event, 0) != SSH_ERROR && more;

@@ -578,29 +578,12 @@ static void check_plan(const compiling *c, const doc_plan *plan)
     check_order(c, plan);
 }
 
-static void check_rota(const compiling *c, const doc_rota *rota)
-{
-    for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
-        const doc_texts *people = people_of(rota, (sp_rota_role)role);
-        for (size_t i = 0; i < people->count; i++) {
-            uint32_t number = 0;
-            if (!c->set->people_open &&
-                !name_get(&c->set->people, people->items[i].text, &number)) {
-                set_unknown(c, rota->head.place.file, &people->items[i], "person", &c->set->people);
-            }
-        }
-    }
-}
-
+/* People of a Rota need no account yet: an office's first documents are there before its people. */
 sp_err set_resolve_plans(compiling *c)
 {
     DOC_EACH(&c->set->docs, SP_DOC_PLAN, const doc_plan, plan)
     {
         check_plan(c, plan);
-    }
-    DOC_EACH(&c->set->docs, SP_DOC_ROTA, const doc_rota, rota)
-    {
-        check_rota(c, rota);
     }
     return sp_ok();
 }

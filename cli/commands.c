@@ -597,6 +597,13 @@ static const sp_command commands[] = {
                                     {0}},
      .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/cuts/{1}/undo",
              .done = "cut {id} ({kind} {name}) has ended"}},
+    {SP_GROUP_WATCH, NULL, "detect", "COMMAND", "what the watch looks for",
+     .about = "Detections and canaries over the ledger, as it grows."},
+    {SP_GROUP_NONE, "detect", "list", NULL, "those in force, and how the watch does",
+     "Lists the detections and canaries in force, and says how far behind the watch is.",
+     .ask = {SP_NEEDS_EITHER}, .call = sp_detect},
+    {SP_GROUP_NONE, "detect", "show", "NAME", "one of them", "Shows a detection or canary as JSON.",
+     .ask = {SP_NEEDS_EITHER}, .call = sp_detect},
     {SP_GROUP_WATCH, NULL, "incident", "COMMAND", "what happened, who leads, what is to be done",
      .about = "Incidents: opened by an alarm or a person, closed with a review. With --local root\n"
               "does it on the host itself."},

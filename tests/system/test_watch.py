@@ -100,6 +100,15 @@ def test_what_is_looked_for_is_told(office):
     assert told["watch"]["detections"] == len(told["detections"])
 
 
+def test_the_command_line_lists_what_is_looked_for(office):
+    said = office.cli("detect", "list", "-c", office.config).stdout
+    assert "wrong-passwords" in said and "password-spraying" in said and "ms behind" in said, said
+    one = json.loads(office.cli("detect", "show", "wrong-passwords", "-c", office.config).stdout)
+    assert one["severity"] == "high" and one["plan"] == "stolen-credentials"
+    missing = office.cli("detect", "show", "nothing", "-c", office.config, check=False)
+    assert missing.returncode == 1 and "no detection" in missing.stderr
+
+
 def test_a_restart_counts_on_and_tells_nothing_twice(office):
     before = len(alarms(office))
     fail_to_sign_in(office, "sam", 1)

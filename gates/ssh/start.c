@@ -370,14 +370,25 @@ static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
                                                  : ruled->free && watched && !approved;
 }
 
-/* Who watches looks at one terminal: a second one of the connection, or one behind it, would run
- * unseen. */
+/* Whoever watches is shown the shell of a connection, or what runs first. */
+static bool is_shown_first(const sg_channel *channel)
+{
+    bool alone = true;
+    for (const sg_channel *other = channel->conn->channels; other != NULL; other = other->next) {
+        alone = alone && (other == channel || !other->told);
+    }
+    return alone || channel->kind == SP_SSH_CHANNEL_SHELL;
+}
+
+/* Who watches looks at one terminal: a second one of the connection, one behind it, or one beside
+ * others, would run unseen. */
 static bool is_watched_elsewhere(const sg_channel *channel, const ruling *ruled)
 {
     uint32_t watched = channel->conn->watched;
-    bool will_be =
-        channel->kind == SP_SSH_CHANNEL_SHELL && ruled->decision.verdict == SP_VERDICT_ASK;
-    return watched != 0 && watched != channel->number && (will_be || needs_watcher(channel, ruled));
+    bool will_be = needs_watcher(channel, ruled) || (channel->kind == SP_SSH_CHANNEL_SHELL &&
+                                                     ruled->decision.verdict == SP_VERDICT_ASK);
+    bool other = watched != 0 && watched != channel->number;
+    return will_be && (other || !is_shown_first(channel));
 }
 
 static bool tell_want(const sg_channel *channel)

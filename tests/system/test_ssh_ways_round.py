@@ -88,7 +88,7 @@ def top():
 @pytest.fixture(scope="module")
 def office(top):
     one = SshOffice(DOCUMENTS, more=f"  parts: [{{ path: {top}/*/vital, class: core }}]\n",
-                    hosts={"plain": "", "typed": "  record_input: true\n  alarm: page\n",
+                    hosts={"plain": "  commands: [{ name: rest, argv: [sleep, \"{n:int}\"] }]\n", "typed": "  record_input: true\n  alarm: page\n",
                            "mixed": f"  parts: [{{ path: {top}/mixed, class: sensitive }}]\n"})
     one.mixed = f"{top}/mixed"
     os.mkdir(one.mixed)
@@ -343,6 +343,12 @@ def test_one_that_is_watched_has_a_connection_of_its_own(office):
         late.exec_command("echo unseen")
         assert late.recv_exit_status() == 254
         office.sam.call("DELETE", f"/ssh/connections/{shown['id']}/watch")
+    with office.paramiko("wes", "plain") as client:
+        first, second = (client.get_transport().open_session() for _ in range(2))
+        first.exec_command("sleep 20")  # is listed, so nobody has to look: but who looks would see it
+        wait_for("it to run", 10, lambda: office.connection("wes", "plain")["channels"])
+        second.exec_command("echo unseen")
+        assert second.recv_exit_status() == 254
 
 
 def test_who_agrees_sees_all_of_a_command_or_is_not_asked(office, folder):

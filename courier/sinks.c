@@ -139,7 +139,7 @@ static void ask(sink *s)
     if (s->under_way || !sp_line_is_up(sinks->ledger)) {
         return;
     }
-    const sp_ledger_follow ask = {s->state == SINK_NEW ? 0 : s->next};
+    const sp_ledger_follow ask = {.from = s->state == SINK_NEW ? 0 : s->next};
     sp_ledger_follow_write(&ask, &body);
     s->state = s->state == SINK_NEW ? SINK_NEW : SINK_ASKED;
     s->under_way = true;

@@ -21,7 +21,7 @@ static void add_entry(const sp_lookup *lookup, uint64_t entry, sp_buf *json, sp_
     sp_ledger_opened_write(&item, items);
 }
 
-static void answer(sp_ledger *ledger, sp_peer *peer, const sp_msg *to, uint64_t from)
+static void answer(sp_ledger *ledger, sp_peer *peer, const sp_msg *to, const sp_ledger_follow *ask)
 {
     auto_buf sp_buf json = sp_buf_make(JSON_MAX_BYTES);
     auto_buf sp_buf items = sp_buf_make(SP_MSG_MAX_BYTES);
@@ -29,15 +29,15 @@ static void answer(sp_ledger *ledger, sp_peer *peer, const sp_msg *to, uint64_t 
     sp_lookup lookup = sp_ledger_lookup(ledger);
     uint64_t first = sp_journal_first(ledger->store);
     sp_ledger_followed followed = {.size = sp_journal_size(ledger->store)};
-    followed.next = from < first ? first : from; /* before it everything has expired */
+    followed.next = ask->from < first ? first : ask->from; /* before it everything has expired */
     while (followed.next < followed.size && items.len < REPLY_BYTES &&
            followed.count < UINT16_MAX / 2) {
         uint64_t count = 0;
-        sp_span run =
-            sp_recent_from(&ledger->recent, followed.next, REPLY_BYTES - items.len, &count);
-        if (count > 0) {
-            sp_buf_span(&items, run);
-        } else {
+        if (ask->as_they_came == 1) {
+            sp_buf_span(&items, sp_recent_from(&ledger->recent, followed.next,
+                                               REPLY_BYTES - items.len, &count));
+        }
+        if (count == 0) {
             add_entry(&lookup, followed.next, &json, &items);
             count = 1;
         }
@@ -56,8 +56,10 @@ void sp_ledger_follow_ask(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, s
     sp_ledger_follow ask;
     (void)fds;
     uint64_t size = sp_journal_size(ledger->store);
-    ledger->followed_us = sp_now_steady_us();
     sp_err err = sp_ledger_follow_read(msg->body, &ask);
+    if (!sp_failed(err) && ask.as_they_came == 1) {
+        ledger->followed_us = sp_now_steady_us();
+    }
     bool waits = !sp_failed(err) && ask.from == size;
     if (!sp_failed(err) && ask.from > size) {
         err = sp_fail(SP_ENOTFOUND);
@@ -70,10 +72,10 @@ void sp_ledger_follow_ask(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, s
         ledger->followers[ledger->followers_count++] =
             (sp_follower){.peer = sp_peer_ref(peer),
                           .to = {.kind = msg->kind, .id = msg->id},
-                          .from = ask.from,
+                          .ask = ask,
                           .asked_us = sp_now_steady_us()};
     } else {
-        answer(ledger, peer, msg, ask.from);
+        answer(ledger, peer, msg, &ask);
     }
 }
 
@@ -98,9 +100,9 @@ void sp_ledger_follow_wake(sp_ledger *ledger)
             continue;
         }
         sp_follower one = ledger->followers[i];
-        if (one.from < size || now - one.asked_us > PATIENCE_US) {
+        if (one.ask.from < size || now - one.asked_us > PATIENCE_US) {
             ledger->followers[i] = ledger->followers[--ledger->followers_count];
-            answer(ledger, one.peer, &one.to, one.from);
+            answer(ledger, one.peer, &one.to, &one.ask);
             sp_peer_unref(one.peer);
         }
     }

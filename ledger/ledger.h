@@ -29,7 +29,7 @@ typedef struct {
 typedef struct {
     sp_peer *peer;
     sp_msg to;
-    uint64_t from;
+    sp_ledger_follow ask;
     uint64_t asked_us; /* steady */
 } sp_follower;
 

@@ -91,7 +91,7 @@ void watch_follow(watch *w)
         return;
     }
     auto_buf sp_buf body = sp_buf_make(64);
-    const sp_ledger_follow ask = {w->next};
+    const sp_ledger_follow ask = {.from = w->next, .as_they_came = 1};
     sp_ledger_follow_write(&ask, &body);
     w->asked = true;
     sp_line_call(w->ledger, SP_LEDGER_FOLLOW, sp_buf_borrow(&body), on_followed, w);

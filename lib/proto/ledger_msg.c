@@ -537,13 +537,17 @@ enum { OPENED_LEAST_BYTES = 8 + 4 };
 void sp_ledger_follow_write(const sp_ledger_follow *follow, sp_buf *out)
 {
     sp_buf_u64(out, follow->from);
+    sp_buf_byte(out, follow->as_they_came);
 }
 
 sp_err sp_ledger_follow_read(sp_span body, sp_ledger_follow *ret_follow)
 {
     sp_reader in = sp_reader_of(body);
-    sp_ledger_follow follow = {sp_read_u64(&in)};
+    sp_ledger_follow follow = {.from = sp_read_u64(&in), .as_they_came = sp_read_u8(&in)};
     TRY(sp_reader_finish(&in));
+    if (follow.as_they_came > 1) {
+        return sp_fail(SP_EINVALID);
+    }
     *ret_follow = follow;
     return sp_ok();
 }

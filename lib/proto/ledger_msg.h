@@ -256,6 +256,7 @@ typedef struct {
  * that, it was put back. */
 typedef struct {
     uint64_t from;
+    uint8_t as_they_came; /* 1: new ones may be told by their events; 0: all of them as JSON */
 } sp_ledger_follow;
 
 typedef struct {
@@ -268,8 +269,8 @@ typedef struct {
 typedef struct {
     uint64_t entry;
     sp_span json;   /* the OCSF batch; empty: erased, or it does not open */
-    sp_span events; /* instead of it, of a new one: its events as they came, in the order of the
-                       entry; walk with sp_ledger_opened_next() */
+    sp_span events; /* instead of it, of a new one, when that was asked for: its events as they
+                       came, in the order of the entry; walk with sp_ledger_opened_next() */
 } sp_ledger_opened;
 
 /* Days that entries are kept; below SP_LEDGER_FLOOR_DAYS is SP_EDENIED. 0 = for ever. */

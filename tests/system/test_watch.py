@@ -176,16 +176,17 @@ def status(office):
 def test_an_alarm_whose_plan_could_not_be_kept_runs_it_later_and_once(office):
     """The store fails between the taking of an alarm and the first step, as when core ends there."""
     sam = office.people["sam"]
+    office.employee("nina", [])  # nobody has been told about her
     store = sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20)
     store.execute("CREATE TRIGGER no_runs BEFORE INSERT ON plan_run BEGIN SELECT RAISE(ABORT, 'a test'); END")
     store.commit()
 
     def runs():
-        return [r for r in sam.get("/plan-runs?all=1")["items"] if r["about"]["person"] == "audrey"]
+        return [r for r in sam.get("/plan-runs?all=1")["items"] if r["about"]["person"] == "nina"]
 
     try:
-        fail_to_sign_in(office, "audrey", 2)
-        wait_for("the alarm", 10, lambda: [a for a in alarms(office, "wrong-passwords") if a["person"] == "audrey"])
+        fail_to_sign_in(office, "nina", 2)
+        wait_for("the alarm", 10, lambda: [a for a in alarms(office, "wrong-passwords") if a["person"] == "nina"])
         time.sleep(1.5)
         assert not runs()
     finally:
@@ -195,9 +196,9 @@ def test_an_alarm_whose_plan_could_not_be_kept_runs_it_later_and_once(office):
     wait_for("the plan", 10, runs)
     time.sleep(1.5)
     assert len(runs()) == 1
-    alarm = next(a for a in alarms(office, "wrong-passwords") if a["person"] == "audrey")
+    alarm = next(a for a in alarms(office, "wrong-passwords") if a["person"] == "nina")
     notes = [n for n in sam.get(f"/incidents/{alarm['incident']}")["timeline"] if n["kind"] == "alarm"]
-    assert len(notes) == 1 and len([e for e in on_ledger(office, "wrong-passwords") if "audrey" in json.dumps(e)]) == 1
+    assert len(notes) == 1 and len([e for e in on_ledger(office, "wrong-passwords") if "nina" in json.dumps(e)]) == 1
 
 
 def test_who_has_no_business_is_refused(office):

@@ -69,7 +69,7 @@ function Detected() {
       <Icon name="alert" />
       <div class="note-text">
         <strong>{words.banner(grave.length, titles(first.detection, first.title))}</strong>
-        <p>{first.keys} · <Time at={first.last} ago /></p>
+        <p>{first.keys && `${first.keys} · `}<Time at={first.last} ago /></p>
       </div>
       <a class="button button-plain button-small" href={grave.length === 1 && first.incident ? `/incidents/${first.incident}` : "/admin/alarms"}>{words.look}</a>
     </div>

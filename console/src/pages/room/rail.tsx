@@ -11,6 +11,7 @@ import { useNewAlarms, useOpenIncidents, useRuns } from "./head";
 import { usePlanTitles } from "./plans";
 
 const SHOWN = 6;
+const about = (what: string | null | undefined) => (what ? `${what} · ` : "");
 
 export function Rail() {
   const titles = useTitles();
@@ -31,7 +32,7 @@ export function Rail() {
             {alarms.slice(0, SHOWN).map((a) => (
               <li key={a.id}>
                 <a href={a.incident ? `/incidents/${a.incident}` : "/admin/alarms"}>{titles(a.detection, a.title)}</a>
-                <span class="row"><Severity severity={a.severity} /> <small class="muted clip">{a.keys} · <Time at={a.last} ago /></small></span>
+                <span class="row"><Severity severity={a.severity} /> <small class="muted clip">{about(a.keys)}<Time at={a.last} ago /></small></span>
               </li>
             ))}
           </ul>
@@ -44,7 +45,7 @@ export function Rail() {
             {runs.slice(0, SHOWN).map((r) => (
               <li key={r.id}>
                 <a href={`/admin/runs/${r.id}`}>{plans(r.plan)}</a>
-                <span class="row"><Badge tone={r.state === "waiting" ? "warn" : "accent"}>{words.plans.runStates[r.state]}</Badge>{r.drill && <Badge tone="warn">{words.plans.drill}</Badge>} <small class="muted clip">{r.about.person ?? r.about.resource} · <Time at={r.started_at} ago /></small></span>
+                <span class="row"><Badge tone={r.state === "waiting" ? "warn" : "accent"}>{words.plans.runStates[r.state]}</Badge>{r.drill && <Badge tone="warn">{words.plans.drill}</Badge>} <small class="muted clip">{about(r.about.person ?? r.about.resource)}<Time at={r.started_at} ago /></small></span>
               </li>
             ))}
           </ul>

@@ -21,14 +21,13 @@ function options(box: HTMLElement): uPlot.Options {
   const locale = lang.value === "zh" ? "zh-CN" : "en-GB";
   const hour = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const clock = (all: number[]) => ((all[1] ?? 0) - (all[0] ?? 0) < 60 ? exact : hour);
   const axis = { stroke: ink(box, "--ink-3"), font: `11px ${ink(box, "--font")}`, grid: { stroke: ink(box, "--line"), width: 1 }, ticks: { show: false } };
   const line = (label: string, colour: string): uPlot.Series => ({ label, stroke: ink(box, colour), fill: `${ink(box, colour)}22`, width: 1.75, points: { show: false } });
   return {
     width: box.clientWidth, height: HEIGHT, padding: [8, 8, 0, 0], legend: { show: false }, cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, Math.max(4, most * 1.15)] } },
     axes: [
-      { ...axis, size: 24, space: 76, values: (_, all) => all.map((at) => clock(all).format(new Date(at * 1000))) },
+      { ...axis, size: 24, space: 76, values: (_, all, __, ___, step) => all.map((at) => (step % 60 === 0 ? hour : exact).format(new Date(at * 1000))) },
       { ...axis, size: 44, space: 32, values: (_, all) => all.map((n) => (Number.isInteger(n) ? formatNumber(n) : "")) },
     ],
     series: [{}, line(words.allowed, "--accent"), line(words.denied, "--bad")],

@@ -7,6 +7,9 @@
 
 #include "cli/command.h"
 
+/* commands_watch.c */
+extern const sp_command sp_watch_commands[];
+extern const size_t sp_watch_commands_count;
 /* commands_duty.c */
 extern const sp_command sp_duty_commands[];
 extern const size_t sp_duty_commands_count;

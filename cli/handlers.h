@@ -36,6 +36,8 @@ void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
 int sp_db_undo(const sp_given *given);
 /* detect.c */
 int sp_detect(const sp_given *given);
+/* detect_test.c */
+int sp_detect_test(const sp_given *given);
 /* incident.c */
 int sp_incident_show(const sp_given *given);
 int sp_plan_run(const sp_given *given);

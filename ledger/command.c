@@ -140,14 +140,6 @@ static bool take_before(sp_ledger_search *search, const char *value)
     return seconds(value, &search->to_unix_us);
 }
 
-static bool take_limit(sp_ledger_search *search, const char *value)
-{
-    uint64_t n = 0;
-    bool good = number(value, SP_LEDGER_PAGE_MAX, &n);
-    search->limit = (uint16_t)n;
-    return good;
-}
-
 static bool take_resource(sp_ledger_search *search, const char *value)
 {
     search->resource = sp_span_cstr(value);
@@ -166,11 +158,11 @@ static bool filter(sp_ledger_search *search, const char *option, const char *val
     static const struct {
         const char *name;
         bool (*take)(sp_ledger_search *search, const char *value);
-    } filters[] = {
-        {"--person", take_person}, {"--session", take_session}, {"--reference", take_reference},
-        {"--kind", take_kind},     {"--verdict", take_verdict}, {"--since", take_since},
-        {"--before", take_before}, {"--limit", take_limit},     {"--resource", take_resource},
-        {"--text", take_text},     {"--gate", take_gate}};
+    } filters[] = {{"--person", take_person},       {"--session", take_session},
+                   {"--reference", take_reference}, {"--kind", take_kind},
+                   {"--verdict", take_verdict},     {"--since", take_since},
+                   {"--before", take_before},       {"--resource", take_resource},
+                   {"--text", take_text},           {"--gate", take_gate}};
     for (size_t i = 0; i < SP_COUNT(filters); i++) {
         if (strcmp(option, filters[i].name) == 0) {
             return filters[i].take(search, value);
@@ -200,6 +192,9 @@ static bool option(sp_ledger_args *args, const char *name, const char *value)
     }
     if (strcmp(name, "--until") == 0) {
         return number(value, UINT64_MAX, &args->until_entry);
+    }
+    if (strcmp(name, "--limit") == 0) {
+        return number(value, UINT64_MAX, &args->limit) && args->limit > 0;
     }
     return filter(&args->search, name, value);
 }
@@ -295,7 +290,7 @@ int sp_ledger_command(int argc, char **argv)
                            .until_entry = UINT64_MAX,
                            .search = {.before_entry = UINT64_MAX,
                                       .reader = {.purpose = SP_SPAN_LIT("on the command line")}}};
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+    if (argc >= 2 && strcmp(argv[argc - 1], "--help") == 0) {
         fputs(USAGE, stdout);
         return 0;
     }

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t entry;
     uint64_t from_entry;
     uint64_t until_entry;
+    uint64_t limit; /* of events that are printed; 0: as many as the command prints by itself */
     sp_ledger_search search;
 } sp_ledger_args;
 

@@ -43,11 +43,11 @@ static sp_err print_page(int fd, sp_ledger_search *search, uint64_t *left, bool 
     return sp_ok();
 }
 
-static sp_err print_newest(int fd, const sp_ledger_args *args, uint64_t limit)
+static sp_err print_newest(int fd, const sp_ledger_args *args, uint64_t otherwise)
 {
     sp_ledger_search search = args->search;
-    search.limit = search.limit == 0 || search.limit > limit ? (uint16_t)limit : search.limit;
-    uint64_t left = search.limit;
+    uint64_t left = args->limit > 0 ? args->limit : otherwise;
+    search.limit = left < SP_LEDGER_PAGE_MAX ? (uint16_t)left : SP_LEDGER_PAGE_MAX;
     bool more = true;
     while (more) {
         TRY(print_page(fd, &search, &left, &more));

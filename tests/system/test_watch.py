@@ -109,6 +109,21 @@ def test_the_command_line_lists_what_is_looked_for(office):
     assert missing.returncode == 1 and "no detection" in missing.stderr
 
 
+def test_detections_are_tried_over_the_past(office):
+    past = office.cli("ledger", "search", "--limit", "1000", "-c", office.config).stdout
+    only = ("--detection", "wrong-passwords")
+    told = json.loads(office.cli("detect", "test", office.documents, *only, "--json", input_text=past).stdout)
+    [one] = told["detections"]
+    assert one["name"] == "wrong-passwords" and one["alarms"] == len(told["alarms"]) >= 1 and told["unread"] == 0
+    assert "person=olga" in [a["keys"] for a in told["alarms"]] and told["events"] > 10
+    table = office.cli("detect", "test", office.documents, input_text=past)
+    assert "password-spraying" in table.stdout and "events of" in table.stderr
+    wrong = office.cli("detect", "test", office.documents, "--detection", "nothing", input_text=past, check=False)
+    assert wrong.returncode == 1 and "no detection" in wrong.stderr
+    broken = office.cli("detect", "test", office.documents, input_text='{"a":\n[]\n', check=False)
+    assert "2 lines not read" in broken.stderr
+
+
 def test_a_restart_counts_on_and_tells_nothing_twice(office):
     before = len(alarms(office))
     fail_to_sign_in(office, "sam", 1)

@@ -123,6 +123,7 @@ typedef struct {
     sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
+    uint64_t walk;     /* through names that came by last: once is enough */
 } db_text;
 
 typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;
@@ -335,6 +336,7 @@ struct db_judge {
     uint64_t look_us;     /* since when it is waited for what the catalogue is now; 0 = not */
     bool look_is_over;    /* the client gave up meanwhile */
     uint64_t moves;       /* messages that ran, bound or closed something */
+    uint64_t walks;       /* through what names stand for */
     bool server_is_newer; /* than the grammar that judges */
     uint32_t watched;     /* notes whose answers rows.c looks at */
     uint32_t spend_call;  /* 0 = none is under way */

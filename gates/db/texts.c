@@ -86,13 +86,16 @@ typedef enum {
 } meaning;
 enum { NAMES_DEEP = 4 };
 
-/* Adds all texts that the name may stand for. */
-static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
+static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
                          unsigned depth);
 
 static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsigned depth)
 {
     const db_judge *judge = db_session_judge(session);
+    if (text->walk == judge->walks) {
+        return true; /* "PREPARE p AS ...; EXECUTE p" speaks of itself */
+    }
+    text->walk = judge->walks;
     if (text->known->version != judge->catalogue->version || judge->other_count > 0) {
         sp_sql_known *fresh = NULL;
         if (!judge_and_keep(session, text->known->text, &fresh)) {
@@ -108,14 +111,14 @@ static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsi
             (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
         if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0 &&
             (depth == NAMES_DEEP ||
-             add_named(ruling, session, kind, statement->name, depth + 1) == NAMED_UNREAD)) {
+             add_names(ruling, session, kind, statement->name, depth + 1) == NAMED_UNREAD)) {
             return false;
         }
     }
     return true;
 }
 
-static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
+static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
                          unsigned depth)
 {
     const db_names *names = &db_session_judge(session)->names;
@@ -128,6 +131,13 @@ static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind k
         found = NAMED_KNOWN;
     }
     return found;
+}
+
+/* Adds all texts that the name may stand for, and those that they speak of. */
+static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name)
+{
+    db_session_judge(session)->walks++;
+    return add_names(ruling, session, kind, name, 0);
 }
 
 /* ---- notes ---- */
@@ -309,7 +319,7 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
             return false;
         }
         meaning found = add_named(ruling, session, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                  statement->name, 0);
+                                  statement->name);
         if (found == NAMED_UNREAD) {
             db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                       "what \"%.*s\" runs cannot be read any more, or runs names of names",
@@ -489,7 +499,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_ruling ruling = db_ruling_none();
     if (portal == NULL ||
-        add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal, 0) != NAMED_KNOWN) {
+        add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal) != NAMED_KNOWN) {
         db_refuse(refusal, "34000", SP_REASON_UNPARSED, "portal \"%.*s\" does not exist",
                   (int)(execute.portal.len < 63 ? execute.portal.len : 63),
                   (const char *)execute.portal.ptr);
@@ -563,7 +573,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     db_named_kind kind = named.kind == 'S' ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
     const db_named *at = db_names_find(&judge->names, kind, named.name, NULL);
     db_ruling ruling = db_ruling_none();
-    if (at == NULL || add_named(&ruling, session, kind, named.name, 0) != NAMED_KNOWN) {
+    if (at == NULL || add_named(&ruling, session, kind, named.name) != NAMED_KNOWN) {
         return DB_PASS; /* the server says that there is no such thing */
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};

@@ -145,7 +145,9 @@ static sp_err run(past *p, const sp_policy_set *set, sp_detect_engine **ret_engi
     TRY(sp_detect_engine_new(sp_policy_set_detections(set), seed, SP_DETECT_MEMORY_DEFAULT_BYTES,
                              &calls, ret_engine));
     sp_detect_engine_mode(*ret_engine, SP_ALARM_TEST);
-    qsort(p->events, p->count, sizeof(*p->events), as_it_happened);
+    if (p->count > 0) {
+        qsort(p->events, p->count, sizeof(*p->events), as_it_happened);
+    }
     for (size_t i = 0; i < p->count; i++) {
         sp_event event;
         const past_event *e = &p->events[i];

@@ -61,7 +61,8 @@ static bool set_limits(const starting *s)
     /* counted over all processes of the user: only where the user is the runner's alone */
     bool own_user = config->uids[SP_ROLE_RUNNER] != config->uids[SP_ROLE_CORE];
     return limit(RLIMIT_CPU, s->job->timeout_s) && limit(RLIMIT_FSIZE, FILE_MAX_BYTES) &&
-           limit(RLIMIT_AS, MEMORY_MAX_BYTES) && (!own_user || limit(RLIMIT_NPROC, PROCESSES_MAX));
+           (SP_SANDBOX_SANITIZED != 0 || limit(RLIMIT_AS, MEMORY_MAX_BYTES)) &&
+           (!own_user || limit(RLIMIT_NPROC, PROCESSES_MAX));
 }
 
 /* No socket at all, no way out of the process group by which it is ended. */

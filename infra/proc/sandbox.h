@@ -31,6 +31,19 @@
 
 #include "lib/base/buf.h"
 
+/* Built with AddressSanitizer, which needs more of the machine. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SP_SANDBOX_SANITIZED = 1 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { SP_SANDBOX_SANITIZED = 1 };
+#else
+enum { SP_SANDBOX_SANITIZED = 0 };
+#endif
+#else
+enum { SP_SANDBOX_SANITIZED = 0 };
+#endif
+
 enum {
     SP_MAY_FILES = 1U << 0, /* make, rename, remove, sync, lock files (where .write allows it) */
     SP_MAY_THREADS =

@@ -7,18 +7,6 @@
 
 #include "infra/proc/sandbox.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { SP_SANDBOX_SANITIZED = 1 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { SP_SANDBOX_SANITIZED = 1 };
-#else
-enum { SP_SANDBOX_SANITIZED = 0 };
-#endif
-#else
-enum { SP_SANDBOX_SANITIZED = 0 };
-#endif
-
 typedef struct {
     int abi; /* 0 = this kernel has no Landlock */
     unsigned read_count;

@@ -75,6 +75,7 @@ def verify(folder, *words):
         shutil.rmtree(bare, ignore_errors=True)
 
 
+@pytest.mark.slow  # a sanitizer wants /proc
 def test_a_bare_machine_verifies_it(pack):
     place, out, key, entry = pack
     folder = unpack(out, os.path.join(place, "one"))

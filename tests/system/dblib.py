@@ -11,7 +11,7 @@ import shutil
 import subprocess
 
 import psycopg2
-from officelib import Office, descendants, free_port
+from officelib import WATCH_OFF, Office, descendants, free_port
 from pglib import Postgres
 
 DOCUMENTS = """
@@ -62,7 +62,7 @@ class DatabaseOffice:
             text = documents % {"port": self.server.port, "tls": tls, "ca": "" if tls == "loopback" else f"ca: {ca_path}"}
             path = os.path.join(self.office.documents, "office.yaml")
             with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
+                file.write(WATCH_OFF + text)  # applications make and drop more than a person may without being asked
             os.chmod(path, 0o644)
             self.office.start()
             self.people = {}

@@ -8,6 +8,8 @@
 #include "demo/attack.h"
 #include "infra/proc/clock.h"
 
+#include <fcntl.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,41 +192,95 @@ static sp_err sign_in_dan(attack *a, operator_ *o)
     return err;
 }
 
+/* Runs a program; its exit status, and what it said on both outputs in one line. */
+static int run_program(const char *const argv[], char ret_words[LINE_BYTES])
+{
+    int ends[2];
+    size_t len = 0;
+    int status = 0;
+    ret_words[0] = '\0';
+    if (pipe(ends) != 0) {
+        return -1;
+    }
+    pid_t pid = fork();
+    if (pid == 0) {
+        int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        dup2(nothing, STDIN_FILENO);
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(EXIT_SUCCESS); /* counts as "was not refused" */
+    }
+    close(ends[1]);
+    for (ssize_t n = 1; n > 0;) {
+        char more[LINE_BYTES];
+        n = read(ends[0], more, sizeof(more));
+        for (ssize_t k = 0; k < n && len < LINE_BYTES - 1; k++) {
+            ret_words[len++] = (unsigned char)more[k] < ' ' ? ' ' : more[k];
+        }
+    }
+    ret_words[len] = '\0';
+    close(ends[0]);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                           : -1;
+}
+
 /* Runs the real ssh with a certificate of the office. *ret_words: what it said. */
 static int run_ssh(attack *a, operator_ *o, const char *machine, const char *command,
                    char ret_words[LINE_BYTES])
 {
-    char line[DEMO_PATH_BYTES * 3];
-    snprintf(line, sizeof(line),
-             "timeout 20 ssh -F none -i '%s/key' -o CertificateFile='%s/key-cert.pub' "
-             "-o IdentitiesOnly=yes -o BatchMode=yes -o StrictHostKeyChecking=no "
-             "-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -p %u 'dan:%s@127.0.0.1' \"%s\" "
-             "2>&1 </dev/null",
-             o->home, o->home, a->d->ssh_port, machine, command);
-    FILE *said = popen(line, "re");
-    if (said == NULL) {
-        return -1;
-    }
-    size_t len = fread(ret_words, 1, LINE_BYTES - 1, said);
-    ret_words[len] = '\0';
-    for (char *c = ret_words; *c != '\0'; c++) {
-        *c = (unsigned char)*c < ' ' ? ' ' : *c;
-    }
-    int status = pclose(said);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    char key[DEMO_PATH_BYTES + 8];
+    char cert[DEMO_PATH_BYTES + 40];
+    char port[16];
+    char whom[LINE_BYTES];
+    snprintf(key, sizeof(key), "%s/key", o->home);
+    snprintf(cert, sizeof(cert), "CertificateFile=%s/key-cert.pub", o->home);
+    snprintf(port, sizeof(port), "%u", a->d->ssh_port);
+    snprintf(whom, sizeof(whom), "dan:%s@127.0.0.1", machine);
+    const char *const argv[] = {"timeout",
+                                "20",
+                                "ssh",
+                                "-F",
+                                "none",
+                                "-i",
+                                key,
+                                "-o",
+                                cert,
+                                "-o",
+                                "IdentitiesOnly=yes",
+                                "-o",
+                                "BatchMode=yes",
+                                "-o",
+                                "StrictHostKeyChecking=no",
+                                "-o",
+                                "UserKnownHostsFile=/dev/null",
+                                "-o",
+                                "LogLevel=ERROR",
+                                "-p",
+                                port,
+                                whom,
+                                command,
+                                NULL};
+    return run_program(argv, ret_words);
 }
 
 static bool certificate(operator_ *o)
 {
     char line[DEMO_PATH_BYTES * 2];
+    char path[DEMO_PATH_BYTES + 8];
     char key[DEMO_PATH_BYTES] = "";
-    snprintf(line, sizeof(line),
-             "cd '%s' && rm -f key key.pub && ssh-keygen -q -t ed25519 -N '' -f key && cat key.pub",
-             o->home);
-    FILE *made = popen(line, "re");
-    bool read = made != NULL && fgets(key, sizeof(key), made) != NULL;
-    if (made != NULL) {
-        pclose(made);
+    char said[LINE_BYTES];
+    snprintf(path, sizeof(path), "%s/key", o->home);
+    unlink(path);
+    const char *const argv[] = {"ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path, NULL};
+    bool made = run_program(argv, said) == 0;
+    snprintf(line, sizeof(line), "%s.pub", path);
+    FILE *public_key = made ? fopen(line, "re") : NULL;
+    bool read = public_key != NULL && fgets(key, sizeof(key), public_key) != NULL;
+    if (public_key != NULL) {
+        fclose(public_key);
     }
     key[strcspn(key, "\n")] = '\0';
     json_t *given =

@@ -60,7 +60,9 @@ static const char *text_of(const json_t *object, const char *key)
 
 static uint64_t number_of(const json_t *object, const char *key)
 {
-    return strtoull(text_of(object, key), NULL, 10);
+    uint64_t number = 0;
+    SP_IGNORE(sp_span_to_u64(sp_span_cstr(text_of(object, key)), UINT64_MAX, &number)); /* 0 */
+    return number;
 }
 
 uint64_t attack_now(attack *a)

@@ -212,13 +212,10 @@ sp_err sp_agent_save(const sp_agent *agent)
                   agent->device, "ticket", agent->ticket, "ca_sha256", agent->ca_sha256, "trouble",
                   agent->trouble, "renewed", (json_int_t)agent->renewed_unix_s, "reported",
                   (json_int_t)agent->reported_unix_s, "in_browser", agent->in_browser);
-    char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
+    auto_wiped char *text = object == NULL ? NULL : json_dumps(object, JSON_INDENT(2));
     json_decref(object);
     if (text == NULL) {
         return sp_fail(SP_ENOMEM);
     }
-    sp_err err = sp_agent_write(agent, "state.json", sp_span_cstr(text));
-    sp_wipe(text, strlen(text));
-    sp_free(text);
-    return err;
+    return sp_agent_write(agent, "state.json", sp_span_cstr(text));
 }

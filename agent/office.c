@@ -200,14 +200,10 @@ sp_err sp_office_call(const sp_agent *agent, const char *path, json_t *body, boo
                         .cert = sp_buf_make(SP_AGENT_TEXT_MAX_BYTES),
                         .ca = sp_buf_make(SP_AGENT_TEXT_MAX_BYTES)};
     *ret_answer = (sp_office_answer){0};
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    auto_wiped char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     bool good = c.curl != NULL && (body == NULL || text != NULL) &&
                 set_call(&c, agent, path, text) && set_trust(&c, agent) &&
                 (!with_device || set_identity(&c, agent));
-    if (text != NULL) {
-        sp_wipe(text, sp_span_cstr(text).len); /* may hold the enrolment code or the ticket */
-        sp_free(text);
-    }
     if (!good) {
         snprintf(ret_answer->words, sizeof(ret_answer->words),
                  "the agent's own files are not complete (%.900s)", agent->dir);

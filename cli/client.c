@@ -294,18 +294,13 @@ int sp_client_try(sp_client *client, const char *method, const char *path, json_
     sp_buf_text(&url, client->url);
     sp_buf_text(&url, path);
     *ret_answer = NULL;
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    auto_wiped char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     json_decref(body);
     sp_err err = sp_buf_take_cstr(&url, &url_text);
     if (sp_failed(err)) {
-        sp_free(text);
         return failed(err);
     }
     int status = perform(client, method, url_text, text == NULL && !is_get ? "{}" : text);
-    if (text != NULL) {
-        sp_wipe(text, sp_span_cstr(text).len); /* it may hold a password */
-    }
-    sp_free(text);
     if (status != SP_EXIT_OK) {
         return status;
     }

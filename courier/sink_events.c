@@ -98,7 +98,7 @@ static void put_syslog(const sink *s, const json_t *event, const char *place, sp
 
 static sp_err add_event(sink *s, const json_t *event, const char *place)
 {
-    char *text = json_dumps(event, JSON_COMPACT);
+    auto_free char *text = json_dumps(event, JSON_COMPACT);
     if (text == NULL) {
         return sp_fail(SP_ENOMEM);
     }
@@ -118,7 +118,6 @@ static sp_err add_event(sink *s, const json_t *event, const char *place)
         sp_buf_byte(&s->batch, '}');
         break;
     }
-    free(text); /* jansson's own allocation */
     s->batch_events++;
     s->batch_us = (uint64_t)json_integer_value(json_object_get(event, "time")) * 1000;
     return sp_buf_error(&s->batch);

@@ -61,14 +61,11 @@ sp_err demo_write_json(const demo *d, const char *name, const json_t *value, uns
 {
     char path[DEMO_PATH_BYTES];
     demo_path(d, name, path);
-    char *text = json_dumps(value, JSON_INDENT(1));
+    auto_wiped char *text = json_dumps(value, JSON_INDENT(1));
     if (text == NULL) {
         return sp_fail(SP_ENOMEM);
     }
-    sp_err err = sp_file_replace(path, mode, sp_span_cstr(text));
-    sp_wipe(text, sp_span_cstr(text).len);
-    free(text);
-    return err;
+    return sp_file_replace(path, mode, sp_span_cstr(text));
 }
 
 static sp_err read_ports(demo *d)

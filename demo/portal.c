@@ -86,15 +86,11 @@ static CURLcode perform(demo_person *person, const char *method, const char *pat
 
 json_t *demo_call(demo_person *person, const char *method, const char *path, json_t *body)
 {
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    auto_wiped char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     auto_buf sp_buf answer = sp_buf_make(DEMO_ANSWER_MAX_BYTES);
     person->status = 0;
     CURLcode result = perform(person, method, path, text, &answer);
-    if (text != NULL) {
-        sp_wipe(text, strlen(text)); /* it may hold a password */
-        free(text);
-    }
     if (result != CURLE_OK) {
         snprintf(person->words, sizeof(person->words), "%s: %s", path, curl_easy_strerror(result));
         return NULL;
@@ -170,7 +166,7 @@ sp_err demo_totp(demo_person *person, char code[8])
     }
     int done = oath_totp_generate(secret, len, (time_t)(step * STEP_S), STEP_S, 0, DIGITS, code);
     sp_wipe(secret, len);
-    free(secret);
+    sp_free(secret);
     person->last_step = step;
     return done == OATH_OK ? sp_ok() : sp_fail(SP_EINTERNAL);
 }

@@ -96,7 +96,7 @@ void sp_answer_empty(sp_request *req, unsigned status)
 
 static void answer_json_as(sp_request *req, unsigned status, const char *media_type, json_t *body)
 {
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    auto_wiped char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     json_decref(body);
     if (text == NULL) {
         answer_copy(req, 500, "application/problem+json",
@@ -105,8 +105,6 @@ static void answer_json_as(sp_request *req, unsigned status, const char *media_t
         return;
     }
     answer_copy(req, status, media_type, sp_span_cstr(text));
-    sp_wipe(text, sp_span_cstr(text).len);
-    free(text); /* jansson's own allocation */
 }
 
 void sp_answer_json(sp_request *req, unsigned status, json_t *body)

@@ -142,17 +142,15 @@ static bool wants(const stream *one, unsigned topic, uint32_t person)
 
 void sp_sse_publish(sp_core *core, unsigned topic, uint32_t person, const char *name, json_t *body)
 {
-    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
+    auto_free char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     json_decref(body);
     if (text == NULL || core->sse == NULL) {
-        free(text); /* jansson's own allocation */
         return;
     }
     auto_buf sp_buf message = sp_buf_make(SP_SSE_QUEUE_MAX_BYTES);
     sp_buf_fmt(&message, "event: %s\ndata: ", name);
     sp_buf_text(&message, text);
     sp_buf_text(&message, "\n\n");
-    free(text);
     for (stream *one = core->sse->streams; one != NULL; one = one->next) {
         if (wants(one, topic, person)) {
             push(one, sp_buf_borrow(&message));

@@ -129,7 +129,7 @@ static sp_err write_files(looking *l, const json_t *whole, sp_hash *ret_hash)
 {
     auto_buf sp_buf list = sp_buf_make(4096);
     auto_buf sp_buf timeline = sp_buf_make(FILE_MAX_BYTES);
-    char *json = json_dumps(whole, JSON_INDENT(1) | JSON_SORT_KEYS);
+    auto_free char *json = json_dumps(whole, JSON_INDENT(1) | JSON_SORT_KEYS);
     if (json == NULL) {
         return sp_fail(SP_ENOMEM);
     }
@@ -137,7 +137,6 @@ static sp_err write_files(looking *l, const json_t *whole, sp_hash *ret_hash)
     add_file(l, &list, "incident.json", sp_span_cstr(json));
     add_file(l, &list, "timeline.txt", sp_buf_borrow(&timeline));
     add_file(l, &list, "readme.txt", sp_span_cstr(README));
-    free(json); /* jansson's own allocation */
     *ret_hash = sp_sha256(sp_buf_borrow(&list));
     sp_tar_file(SP_SPAN_LIT("evidence"), sp_buf_borrow(&list), sp_now_unix_us() / 1000000,
                 &l->extra);

@@ -58,13 +58,12 @@ static sp_err input_of(sp_core *core, const sp_run *run, const sp_policy_step *s
                   json_pack("{s:o,s:o,s:o,s:o,s:o}", "person", text(f->person), "session",
                             text(f->session), "device", text(f->device), "resource",
                             text(f->resource), "class", text(f->class_name)));
-    char *dump = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
+    auto_free char *dump = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     json_decref(all);
     if (dump == NULL) {
         return sp_fail(SP_ENOMEM);
     }
     sp_buf_text(out, dump);
-    free(dump);
     return sp_buf_error(out);
 }
 

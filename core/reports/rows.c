@@ -38,9 +38,8 @@ void report_done(report_row *row)
 
 static void bind_json(sp_query *q, const json_t *json)
 {
-    char *text = json_dumps(json, JSON_COMPACT);
+    auto_free char *text = json_dumps(json, JSON_COMPACT);
     sp_bind_text(q, sp_span_cstr(text == NULL ? "{}" : text));
-    free(text); /* jansson's own allocation */
 }
 
 static json_t *object_of(sp_span text)

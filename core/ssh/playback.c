@@ -178,7 +178,7 @@ static void keep(reading *r, sp_kept_chunk *chunk)
            (r->packed_bytes + chunk->len > PACKED_MAX_BYTES || r->count == CHUNKS_MAX)) {
         forget(r, r->first++);
         if (r->count == CHUNKS_MAX) {
-            memmove(r->chunks, r->chunks + r->first, (r->count - r->first) * sizeof(*r->chunks));
+            sp_move(r->chunks, r->chunks + r->first, (r->count - r->first) * sizeof(*r->chunks));
             r->count -= r->first;
             r->first = 0;
         }

@@ -103,11 +103,9 @@ static sp_err find_module(launcher *self)
         sp_buf_span(&file, places[i][0] == '/' ? SP_SPAN_EMPTY : path);
         sp_buf_text(&file, places[i]);
         TRY(sp_fit(self->module_file, sizeof(self->module_file), sp_buf_borrow(&file)));
-        char *whole = realpath(self->module_file, NULL);
+        auto_free char *whole = realpath(self->module_file, NULL);
         if (whole != NULL) {
-            sp_err err = sp_fit(self->module_file, sizeof(self->module_file), sp_span_cstr(whole));
-            free(whole); /* realpath's own */
-            return err;
+            return sp_fit(self->module_file, sizeof(self->module_file), sp_span_cstr(whole));
         }
     }
     sp_log(SP_LOG_ERROR, MODULE_NAME " is not there: install it to " SP_WEB_MODULE_DIR);

@@ -770,9 +770,8 @@ sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config)
     config->keep_gib = KEEP_GIB_DEFAULT;
     config->keep_days = KEEP_DAYS_DEFAULT;
     config->devices_max = DEVICES_DEFAULT;
-    char *real = realpath(path, NULL);
+    auto_free char *real = realpath(path, NULL);
     sp_err err = sp_strdup(sp_span_cstr(real != NULL ? real : path), &config->file);
-    free(real);
     if (!sp_failed(err)) {
         loader l = {.file = path, .diags = diags, .config = config};
         err = load(&l);

@@ -81,6 +81,12 @@ void sp_auto_free_(void *ptr_to_ptr)
     free(ptr);
 }
 
+void sp_auto_wiped_(char **text)
+{
+    sp_wipe(*text, sp_span_cstr(*text).len);
+    free(*text);
+}
+
 void sp_auto_close_(const int *fd)
 {
     if (*fd >= 0) {

@@ -14,6 +14,7 @@ SP_MUST sp_err sp_alloc(size_t count, size_t size, void *ret_ptr_to_ptr);
 SP_MUST sp_err sp_resize(void *ptr_to_ptr, size_t count, size_t size);
 /* A NUL-terminated copy. SP_EINVALID when the text holds a NUL. */
 SP_MUST sp_err sp_strdup(sp_span text, char **ret_copy);
+/* Takes also what a library made with malloc (jansson's texts, realpath, getline). */
 void sp_free(void *ptr);
 
 /* Copies len bytes; the two must not overlap. len 0 allows NULL. */
@@ -44,6 +45,7 @@ void sp_wipe(void *ptr, size_t len);
 SP_MUST sp_err sp_fit(char *to, size_t size_bytes, sp_span text);
 
 void sp_auto_free_(void *ptr_to_ptr);
+void sp_auto_wiped_(char **text);
 void sp_auto_close_(const int *fd);
 
 /* A large local of a hot path that is written before it is read: not zeroed first, as all others
@@ -51,6 +53,8 @@ void sp_auto_close_(const int *fd);
 #define SP_UNSET __attribute__((uninitialized))
 
 #define auto_free __attribute__((cleanup(sp_auto_free_)))
+/* A text that may hold a secret: zeroed up to its NUL, then freed. */
+#define auto_wiped __attribute__((cleanup(sp_auto_wiped_)))
 #define auto_close __attribute__((cleanup(sp_auto_close_)))
 
 /* Hands a pointer out of an auto_free variable. */

@@ -206,7 +206,7 @@ static void take(desk *d, sp_span word, const sp_span *v)
 int main(void)
 {
     desk d = {.last_oid = 0};
-    char *line = NULL;
+    auto_free char *line = NULL;
     size_t cap = 0;
     must(sp_sql_judge_new(&d.judge));
     must(sp_sql_catalogue_new(64 << 20, &d.catalogue));
@@ -226,7 +226,6 @@ int main(void)
         }
         take(&d, v[0], v + 1);
     }
-    free(line);
     sp_sql_judge_free(d.judge);
     sp_sql_catalogue_free(d.catalogue);
     return 0;

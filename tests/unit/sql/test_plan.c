@@ -84,7 +84,7 @@ static void test_bad(void **state)
         assert_int_equal(code_of(bad[i]), SP_EINVALID);
     }
     char deep[SP_SQL_PLAN_DEPTH_MAX + 8];
-    memset(deep, '[', sizeof(deep) - 1);
+    sp_set(deep, '[', sizeof(deep) - 1);
     deep[sizeof(deep) - 1] = '\0';
     assert_int_equal(code_of(deep), SP_ELIMIT);
     assert_int_equal(rows_of("{\"Plan Rows\": 99999999999999999999999}"), INT64_MAX);

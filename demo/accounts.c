@@ -249,6 +249,22 @@ json_t *demo_accounts(const demo *d)
     return kept;
 }
 
+void demo_account_used(const demo_person *person)
+{
+    json_t *accounts = demo_read_json(person->demo, "accounts.json");
+    const json_t *list = json_object_get(accounts, "people");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        json_t *one = json_array_get(list, i);
+        const char *known = json_string_value(json_object_get(one, "name"));
+        if (known != NULL && sp_span_eq(sp_span_cstr(known), sp_span_cstr(person->name))) {
+            json_object_set_new(one, "totp_last", json_integer((json_int_t)person->last_step));
+            SP_IGNORE(demo_write_json(person->demo, "accounts.json", accounts,
+                                      0600)); /* then the next one finds its code used */
+        }
+    }
+    json_decref(accounts);
+}
+
 sp_err demo_account_sign_in(const demo *d, const char *name, demo_person *person)
 {
     json_t *accounts = demo_read_json(d, "accounts.json");

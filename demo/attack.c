@@ -162,20 +162,20 @@ static sp_err laptop(attack *a, operator_ *o)
     return demo_enrol_for(a->d, &o->dan, &a->sam, name, "personal");
 }
 
-/* The attack before locked him, as it should. */
-static bool unlocked(attack *a, const char *name)
+/* The attack before may have shut him out, as it should: by the budget or by a plan. */
+static bool let_back_in(attack *a, const char *name)
 {
     char path[128];
     snprintf(path, sizeof(path), "/admin/people?q=%s", name);
     json_t *page = demo_call(&a->sam, "GET", path, NULL);
     const char *state = json_string_value(
         json_object_get(json_array_get(json_object_get(page, "items"), 0), "state"));
-    bool locked = state != NULL && strcmp(state, "locked") == 0;
+    bool is_out = state != NULL && strcmp(state, "active") != 0;
     json_decref(page);
-    if (locked) {
-        demo_say("%s is locked since the attack before: olga unlocks him.", name);
+    if (is_out) {
+        demo_say("%s is shut out since the attack before: olga lets %s back in.", name, name);
     }
-    return !locked || drill_unlock(a->d, name);
+    return !is_out || drill_unlock(a->d, name);
 }
 
 static sp_err sign_in_dan(attack *a, operator_ *o)
@@ -403,9 +403,9 @@ int demo_attack(demo *d, bool fast)
     demo_say("Sit before the wall: https://portal." DEMO_DOMAIN ":%u/admin/wall?wall as sam.\n"
              "The orders database now: %s.",
              d->port, before);
-    bool ready = unlocked(&a, "dan") && unlocked(&a, "mia");
+    bool ready = let_back_in(&a, "dan") && let_back_in(&a, "mia");
     if (!ready) {
-        attack_check(&a, false, "dan or mia stay locked");
+        attack_check(&a, false, "dan or mia stay shut out");
     }
     phished(&a);
     hostile(&a);

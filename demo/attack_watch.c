@@ -90,11 +90,18 @@ static json_t *find_alarm(attack *a, const char *detection, const char *keys)
     return found;
 }
 
-/* The run that the alarm's incident has; NULL: none. */
-static json_t *find_run(attack *a, const json_t *alarm)
+/* The run that the alarm's incident has; NULL: none. An alarm is told a moment before it has an
+ * incident: ret_incident says which. */
+static json_t *find_run(attack *a, const json_t *alarm, char ret_incident[24])
 {
     char path[128];
-    snprintf(path, sizeof(path), "/incidents/%s", text_of(alarm, "incident"));
+    json_t *now = find_alarm(a, text_of(alarm, "detection"), text_of(alarm, "keys"));
+    snprintf(ret_incident, 24, "%.20s", text_of(now, "incident"));
+    json_decref(now);
+    if (ret_incident[0] == '\0') {
+        return NULL;
+    }
+    snprintf(path, sizeof(path), "/incidents/%s", ret_incident);
     json_t *incident = demo_call(&a->sam, "GET", path, NULL);
     const json_t *last = json_array_get(json_object_get(incident, "runs"), 0);
     snprintf(path, sizeof(path), "/plan-runs/%s", text_of(last, "id"));
@@ -105,17 +112,18 @@ static json_t *find_run(attack *a, const json_t *alarm)
 
 static void say_plan(attack *a, const json_t *alarm)
 {
+    char incident[24];
     uint64_t end_us = sp_now_steady_us() + (uint64_t)CUT_MS * 1000;
-    json_t *run = find_run(a, alarm);
+    json_t *run = find_run(a, alarm, incident);
     while ((run == NULL || !json_is_integer(json_object_get(run, "first_cut_us"))) &&
            sp_now_steady_us() < end_us) {
         json_decref(run);
         usleep(LOOK_US);
-        run = find_run(a, alarm);
+        run = find_run(a, alarm, incident);
     }
     const json_t *cut = json_object_get(run, "first_cut_us");
-    attack_check(a, run != NULL, "plan \"%s\" of incident %s %s", text_of(alarm, "plan"),
-                 text_of(alarm, "incident"), run != NULL ? "began by itself" : "did not begin");
+    attack_check(a, run != NULL, "plan \"%s\" of incident %s %s", text_of(alarm, "plan"), incident,
+                 run != NULL ? "began by itself" : "did not begin");
     if (json_is_integer(cut)) {
         demo_say("           it cut %.1f ms after it began", (double)json_integer_value(cut) / 1e3);
     }

@@ -98,6 +98,8 @@ SP_MUST sp_err demo_save_ca(const demo *d);
 /* accounts.json, made at the first start. NULL after having said why. */
 json_t *demo_accounts(const demo *d);
 /* Somebody of accounts.json, signed in. */
+/* Keeps which code was used last: a code works once, whichever program gave it. */
+void demo_account_used(const demo_person *person);
 SP_MUST sp_err demo_account_sign_in(const demo *d, const char *name, demo_person *person);
 
 /* ---- device.c, guide.c ---- */

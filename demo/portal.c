@@ -168,6 +168,7 @@ sp_err demo_totp(demo_person *person, char code[8])
     sp_wipe(secret, len);
     sp_free(secret);
     person->last_step = step;
+    demo_account_used(person);
     return done == OATH_OK ? sp_ok() : sp_fail(SP_EINTERNAL);
 }
 

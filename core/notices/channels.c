@@ -5,7 +5,7 @@
  */
 #include "core/notices/queue.h"
 
-#include "core/vault_client.h"
+#include "core/vault_secrets.h"
 #include "infra/proc/clock.h"
 #include "lib/notice/wire.h"
 #include "lib/proto/vault_msg.h"
@@ -158,100 +158,25 @@ static void post_test(sp_request *req)
 
 /* ---- secrets ---- */
 
-typedef struct {
-    sp_request *req;
-    sp_span name; /* "<channel>/token" */
-    sp_span value;
-} secret;
-
-static void on_changed(void *self, sp_err err, sp_span body)
-{
-    sp_request *req = self;
-    (void)body;
-    if (err.code == SP_ENOTFOUND) {
-        sp_answer_problem(req, 404, "not_found", "The vault has no such secret.");
-    } else if (err.code == SP_EINVALID) {
-        sp_answer_invalid(req, "value", "1 to 200 printable ASCII characters");
-    } else if (sp_failed(err)) {
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_empty(req, 204);
-    }
-}
-
-static void go_put(sp_request *req, void *data)
-{
-    const secret *s = data;
-    auto_buf sp_buf body = sp_buf_make(512);
-    sp_buf_room(&body, 512); /* grown once: no copy is left behind */
-    const sp_vault_db_credential ask = {s->name, s->value};
-    sp_vault_db_credential_encode(&ask, &body);
-    sp_vault_client_call(sp_request_core(req)->vault, SP_VAULT_CHANNEL_PUT, sp_buf_borrow(&body),
-                         on_changed, req);
-    sp_buf_wipe(&body);
-}
-
-static void go_remove(sp_request *req, void *data)
-{
-    const secret *s = data;
-    sp_vault_client_call(sp_request_core(req)->vault, SP_VAULT_CHANNEL_REMOVE, s->name, on_changed,
-                         req);
-}
-
-/* NULL: answered. */
-static secret *secret_of(sp_request *req)
-{
-    secret *s = NULL;
-    sp_span part = sp_request_param(req, 1);
-    auto_buf sp_buf name = sp_buf_make(SP_VAULT_CREDENTIAL_MAX_BYTES);
-    if (!sp_span_eq(part, SP_SPAN_LIT("token")) && !sp_span_eq(part, SP_SPAN_LIT("secret"))) {
-        sp_answer_problem(req, 404, "not_found", "A channel has a 'token' and a 'secret'.");
-        return NULL;
-    }
-    sp_buf_span(&name, sp_request_param(req, 0));
-    sp_buf_byte(&name, '/');
-    sp_buf_span(&name, part);
-    sp_err err = sp_buf_error(&name);
-    if (!sp_failed(err)) {
-        err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*s), &s);
-    }
-    if (!sp_failed(err)) {
-        err = sp_arena_copy(sp_request_arena(req), sp_buf_borrow(&name), &s->name);
-    }
-    if (sp_failed(err)) {
-        sp_answer_failed(req, err);
-        return NULL;
-    }
-    return s;
-}
-
-static void record(sp_request *req, const char *method, secret *s, sp_request_go go)
-{
-    sp_event event = sp_request_event(req, SP_EVENT_ADMIN);
-    event.method = sp_span_cstr(method);
-    event.object = s->name;
-    sp_request_record(req, &event, go, s);
-}
+static const sp_vault_secret_kind SECRETS = {.put = SP_VAULT_CHANNEL_PUT,
+                                             .remove = SP_VAULT_CHANNEL_REMOVE,
+                                             .parts_of = "channel",
+                                             .field = "value",
+                                             .min_bytes = 1,
+                                             .kept = "channel secret kept",
+                                             .removed = "channel secret removed"};
 
 static void put_secret(sp_request *req)
 {
     sp_policy_channel channel;
-    secret *s = channel_of(req, &channel) ? secret_of(req) : NULL;
-    if (s == NULL) {
-        return;
-    }
-    const sp_field fields[] = {SP_FIELD_TEXT("value", &s->value, 1, SP_VAULT_PASSWORD_MAX_BYTES)};
-    if (sp_request_fields(req, fields, SP_COUNT(fields))) {
-        record(req, "channel secret kept", s, go_put);
+    if (channel_of(req, &channel)) {
+        sp_vault_secret_put(req, &SECRETS);
     }
 }
 
 static void delete_secret(sp_request *req)
 {
-    secret *s = secret_of(req);
-    if (s != NULL) {
-        record(req, "channel secret removed", s, go_remove);
-    }
+    sp_vault_secret_remove(req, &SECRETS);
 }
 
 sp_err notice_channel_routes(sp_core *core)

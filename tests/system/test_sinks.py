@@ -243,6 +243,14 @@ def test_token_and_signature(house):
     assert TOKEN not in house.office.log() and SECRET not in house.office.log()
 
 
+def test_secrets_of_what_is_not_there_are_refused(house):
+    for where, value, status in (("nowhere/secrets/token", "x", 404), ("siem/secrets/key", "x", 404),
+                                 ("siem/secrets/secret", "", 422), ("siem/secrets/secret", "a\tb", 422)):
+        assert house.root.call("PUT", f"/admin/sinks/{where}", {"value": value})[0] == status, where
+    for where in ("siem/secrets/key", "nowhere/secrets/token"):
+        assert house.root.call("DELETE", f"/admin/sinks/{where}")[0] == 404, where
+
+
 def test_one_that_hangs_holds_nobody_up_and_is_told(house):
     house.http.mode = "hang"
     act(house, 1)

@@ -183,7 +183,11 @@ static void append_now(sp_engine *engine, shipment *ship, const sp_ledger_append
 void sp_engine_append(sp_engine *engine, const sp_ledger_append *append, const char *name,
                       sp_engine_done done, void *self)
 {
-    shipment *ship = open_ship(engine, SP_LEDGER_APPEND_MAX * 2, append->events.len);
+    sp_engine_undefer(engine);
+    /* behind those that wait: one that overtakes another makes it look old, and it would be lost */
+    shipment *ship = engine->deferred_first != NULL
+                         ? NULL
+                         : open_ship(engine, SP_LEDGER_APPEND_MAX * 2, append->events.len);
     if (engine->blocked) {
         done(self, SP_EIO, UINT64_MAX);
         return;

@@ -233,6 +233,21 @@ static void test_append_is_on_disk_and_once(void **state)
     assert_int_equal(stands(b, "\"a thing\""), 4);
 }
 
+/* Messages that come while one group is written and the next is ready wait in line, and none that
+ * comes later goes before them. */
+static void test_messages_keep_their_order(void **state)
+{
+    enum { MANY = 4000 };
+    bench *b = *state;
+    for (unsigned i = 1; i <= MANY; i++) {
+        append(b, 5, i, 1);
+        uv_run(&b->loop, UV_RUN_NOWAIT);
+    }
+    until_done(b, MANY);
+    assert_int_equal(stands(b, "\"a thing\""), MANY);
+    assert_int_equal(stands(b, "numbers of this source are missing"), 0);
+}
+
 static void test_jump_is_written_down(void **state)
 {
     bench *b = *state;
@@ -487,6 +502,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_append_is_on_disk_and_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_messages_keep_their_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_jump_is_written_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_malformed_message_takes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_counts_on_for_another, setup, teardown),

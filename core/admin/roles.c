@@ -233,6 +233,24 @@ static bool may_grant(sp_request *req, const grant *g)
     return false;
 }
 
+static void answer_own(sp_request *req, void *data)
+{
+    (void)data;
+    sp_answer_problem(req, 409, "own_roles",
+                      "Nobody grants roles to himself. Ask another security administrator.");
+}
+
+/* That he tried is on the ledger: the watch tells it. */
+static void refuse_own(sp_request *req, const grant *g)
+{
+    sp_event event = sp_request_event(req, SP_EVENT_IDENTITY);
+    event.severity = SP_SEVERITY_HIGH;
+    event.method = SP_SPAN_LIT("roles");
+    event.object = sp_span_cstr(g->person.name);
+    event.detail = SP_SPAN_LIT("{\"refused\":\"own_roles\"}");
+    sp_request_record(req, &event, answer_own, NULL);
+}
+
 static void put_roles(sp_request *req)
 {
     sp_core *core = sp_request_core(req);
@@ -259,8 +277,7 @@ static void put_roles(sp_request *req)
         return;
     }
     if (g->person.id == sp_request_person(req)) {
-        sp_answer_problem(req, 409, "own_roles",
-                          "Nobody grants roles to himself. Ask another security administrator.");
+        refuse_own(req, g);
         return;
     }
     err = sp_roles_of(core->store, g->person.id, g->before);

@@ -64,7 +64,12 @@ static sp_err do_cut(sp_core *core, const sp_run *run, sp_run_step *step, sp_buf
     auto_buf sp_buf by = sp_buf_make(128);
     sp_cut_target target;
     sp_cut_scope scope;
-    TRY(find_target(core, &run->facts, &step->is, &target, note));
+    sp_err found = find_target(core, &run->facts, &step->is, &target, note);
+    if (found.code == SP_ENOTFOUND && step->is.kind == SP_CUT_SESSION) {
+        sp_buf_text(note, " any more: it has ended"); /* a client that was done at once, say */
+        return sp_ok();
+    }
+    TRY(found);
     sp_cut_scope_of(core, &target, &scope);
     sp_buf_text(note, run->drill ? "would cut " : "cut ");
     say_scope(&target, &scope, note);

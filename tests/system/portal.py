@@ -46,13 +46,15 @@ class Answer:
 class _Connection(http.client.HTTPSConnection):
     """HTTPS to a fixed address under any name."""
 
-    def __init__(self, host, port, address, context, timeout):
+    def __init__(self, host, port, address, context, timeout, source):
         super().__init__(host, port, context=context, timeout=timeout)
         self._address = address
+        self._source = source
         self._tls = context
 
     def connect(self):
-        plain = socket.create_connection((self._address, self.port), self.timeout)
+        plain = socket.create_connection((self._address, self.port), self.timeout,
+                                         source_address=self._source and (self._source, 0))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # head and body are two writes
         self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
 
@@ -65,6 +67,7 @@ class Browser:
         self.port = port
         self.address = address
         self.timeout = timeout
+        self.source = None  # the address that we come from; None: whatever the system takes
         self.cookies = {}  # host -> {name: value}
         self.tls = ssl.create_default_context(cafile=ca)
         if ca is None:
@@ -81,7 +84,7 @@ class Browser:
         if jar:
             sent.setdefault("Cookie", "; ".join(f"{k}={v}" for k, v in jar.items()))
         sent.setdefault("Host", name if self.port == 443 else f"{name}:{self.port}")
-        connection = _Connection(name, self.port, self.address, self.tls, self.timeout)
+        connection = _Connection(name, self.port, self.address, self.tls, self.timeout, self.source)
         try:
             connection.request(method, path, body=body, headers=sent)
             got = connection.getresponse()

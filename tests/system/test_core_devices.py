@@ -9,53 +9,12 @@ import time
 
 import pytest
 
+from devicelib import PLATFORM, Device
 from officelib import wait_for
 from portal import Refused
 
 PASS = [{"name": "disk_encryption", "result": "pass", "detail": ""}]
 FAIL = [{"name": "disk_encryption", "result": "fail", "detail": "the root is not on dm-crypt"}]
-PLATFORM = {"os": "linux", "hostname": "thinkpad"}
-
-
-class Device:
-    """A key, its requests and its certificates."""
-
-    def __init__(self, office, person, tmp, name="thinkpad"):
-        self.office, self.person, self.tmp, self.name = office, person, tmp, name
-        self.key = os.path.join(tmp, "key.pem")
-        self.cert = os.path.join(tmp, "cert.pem")
-        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key],
-                       check=True)
-        self.ticket = self.id = None
-
-    def csr(self, key=None):
-        return subprocess.run(["openssl", "req", "-new", "-key", key or self.key, "-subj", "/CN=anything"],
-                              capture_output=True, check=True, text=True).stdout
-
-    def plain(self):
-        return self.person.again()
-
-    def mutual(self, cert=None):
-        return self.person.again(cert=(cert or self.cert, self.key))
-
-    def enrol(self, **changes):
-        code = self.person.post("/me/devices/enrol-code")
-        assert "agent enroll" in code["command"] and len(code["ca_sha256"]) == 64
-        body = {"code": code["code"], "csr": self.csr(), "name": self.name, "platform": PLATFORM,
-                "key_storage": "file", **changes}
-        got = self.plain().post("/device/enrol", body)
-        self.ticket, self.id = got["ticket"], got["device"]["id"]
-        return got["device"]
-
-    def fetch(self):
-        return self.plain().post("/device/certificate", {"ticket": self.ticket})
-
-    def keep(self, answer, where=None):
-        with open(where or self.cert, "w", encoding="ascii") as file:
-            file.write(answer["certificate"] + answer["chain"])
-
-    def renew(self, cert=None, csr=None):
-        return self.mutual(cert).post("/device/renew", {"csr": csr or self.csr()})
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +25,13 @@ def people(office):
 
 
 @pytest.fixture
-def device(office, people, tmp_path):
-    return Device(office, people[3], str(tmp_path), name=f"laptop-{time.monotonic_ns()}")
+def device(people, tmp_path):
+    return Device(people[3], str(tmp_path), name=f"laptop-{time.monotonic_ns()}")
 
 
 @pytest.fixture
 def active(device, people):
-    device.enrol()
-    people[1].post(f"/admin/devices/{device.id}/approve", {"owner": "company"})
-    device.keep(device.fetch())
-    return device
+    return device.approved(people[1])
 
 
 def refused(call, status, code):
@@ -122,7 +78,7 @@ def test_codes_and_keys_serve_once(device, office, people):
 
 def test_nobody_approves_his_own(office, people, tmp_path):
     sam = people[1]
-    own = Device(office, sam, str(tmp_path), name="sams-own")
+    own = Device(sam, str(tmp_path), name="sams-own")
     own.enrol()
     refused(lambda: sam.post(f"/admin/devices/{own.id}/approve", {"owner": "company"}), 409, "own_device")
     sam.post(f"/me/devices/{own.id}/revoke", {"why": "a test"})

@@ -56,6 +56,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path.endswith("/attachment"):
             self.answer(200, SECRET * 10, Content_Type="text/plain", Content_Disposition="attachment; filename=x")
+        elif path.endswith("/download"):
+            self.answer(200, SECRET * 130000, Content_Type="text/plain", Content_Disposition="attachment; filename=x")
         elif path.endswith("/zip"):
             self.answer(200, SECRET * 10, Content_Type="application/zip")
         elif path.endswith("/large"):

@@ -3,36 +3,17 @@
  * OWNS nothing. PROCESS fuzz. TRUST the input is hostile. SPEC lib/proto/courier_msg.h.
  */
 #include "lib/proto/courier_msg.h"
+#include "fuzz/again.h"
 
-#include <stdlib.h>
-
-static void same(const sp_buf *again, sp_span body)
-{
-    if (!sp_span_eq(sp_buf_borrow(again), body)) {
-        abort();
-    }
-}
+FUZZ_AGAIN(courier_job)
+FUZZ_AGAIN(courier_done)
+FUZZ_AGAIN(courier_jobs)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     sp_span body = sp_span_of(data, size);
-    auto_buf sp_buf again = sp_buf_make(SP_MSG_MAX_BYTES);
-    sp_courier_job job;
-    sp_courier_done done;
-    sp_courier_jobs jobs;
-    if (!sp_failed(sp_courier_job_read(body, &job))) {
-        sp_courier_job_write(&job, &again);
-        same(&again, body);
-    }
-    sp_buf_reset(&again);
-    if (!sp_failed(sp_courier_done_read(body, &done))) {
-        sp_courier_done_write(&done, &again);
-        same(&again, body);
-    }
-    sp_buf_reset(&again);
-    if (!sp_failed(sp_courier_jobs_read(body, &jobs))) {
-        sp_courier_jobs_write(&jobs, &again);
-        same(&again, body);
-    }
+    courier_job_again(body);
+    courier_done_again(body);
+    courier_jobs_again(body);
     return 0;
 }

@@ -3,30 +3,10 @@
  * OWNS nothing. PROCESS fuzzing. TRUST the input is hostile. SPEC lib/proto/sink_msg.h.
  */
 #include "lib/proto/sink_msg.h"
+#include "fuzz/again.h"
 
-#include <stdlib.h>
+FUZZ_AGAIN(sink_tasks)
+FUZZ_AGAIN(sink_told)
+FUZZ_AGAIN(sink_kept)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    auto_buf sp_buf again = sp_buf_make(SP_MSG_MAX_BYTES);
-    sp_sink_tasks tasks;
-    sp_sink_told told;
-    sp_sink_kept kept;
-    if (size == 0) {
-        return 0;
-    }
-    sp_span body = sp_span_of(data + 1, size - 1);
-    if (data[0] % 3 == 0 && !sp_failed(sp_sink_tasks_read(body, &tasks))) {
-        sp_sink_tasks_write(&tasks, &again);
-    } else if (data[0] % 3 == 1 && !sp_failed(sp_sink_told_read(body, &told))) {
-        sp_sink_told_write(&told, &again);
-    } else if (data[0] % 3 == 2 && !sp_failed(sp_sink_kept_read(body, &kept))) {
-        sp_sink_kept_write(&kept, &again);
-    } else {
-        return 0;
-    }
-    if (!sp_span_eq(sp_buf_borrow(&again), body)) {
-        abort();
-    }
-    return 0;
-}
+FUZZ_ONE_OF(sink_tasks_again, sink_told_again, sink_kept_again)

@@ -4,55 +4,26 @@
  * OWNS nothing. PROCESS fuzzing. TRUST the input is hostile. SPEC lib/proto/ssh_msg.h.
  */
 #include "lib/proto/ssh_msg.h"
+#include "fuzz/again.h"
 
-#include <stdlib.h>
+FUZZ_AGAIN(ssh_offer)
+FUZZ_AGAIN(ssh_key_shown)
+FUZZ_AGAIN(ssh_signed_in)
+FUZZ_AGAIN(ssh_prompt)
+FUZZ_AGAIN(ssh_prompted)
+FUZZ_AGAIN(ssh_session)
+FUZZ_AGAIN(ssh_targets)
+FUZZ_AGAIN(ssh_open)
+FUZZ_AGAIN(ssh_opened)
+FUZZ_AGAIN(ssh_conn)
+FUZZ_AGAIN(ssh_channel)
+FUZZ_AGAIN(ssh_watch_want)
+FUZZ_AGAIN(ssh_watched)
+FUZZ_AGAIN(ssh_kill)
+FUZZ_AGAIN(ssh_freeze)
+FUZZ_AGAIN(ssh_alarm)
 
-static void same(const sp_buf *again, sp_span body)
-{
-    if (sp_failed(sp_buf_error(again)) || !sp_span_eq(sp_buf_borrow(again), body)) {
-        abort();
-    }
-}
-
-#define BODY(name)                                                                                 \
-    static void name##_again(sp_span body, sp_buf *again)                                          \
-    {                                                                                              \
-        sp_ssh_##name read;                                                                        \
-        if (!sp_failed(sp_ssh_##name##_read(body, &read))) {                                       \
-            sp_ssh_##name##_write(&read, again);                                                   \
-            same(again, body);                                                                     \
-        }                                                                                          \
-    }
-
-BODY(offer)
-BODY(key_shown)
-BODY(signed_in)
-BODY(prompt)
-BODY(prompted)
-BODY(session)
-BODY(targets)
-BODY(open)
-BODY(opened)
-BODY(conn)
-BODY(channel)
-BODY(watch_want)
-BODY(watched)
-BODY(kill)
-BODY(freeze)
-BODY(alarm)
-
-static void (*const BODIES[])(sp_span body, sp_buf *again) = {
-    offer_again,   key_shown_again, signed_in_again, prompt_again, prompted_again, session_again,
-    targets_again, open_again,      opened_again,    conn_again,   channel_again,  watch_want_again,
-    watched_again, kill_again,      freeze_again,    alarm_again,
-};
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    if (size == 0) {
-        return 0;
-    }
-    auto_buf sp_buf again = sp_buf_make(SP_MSG_MAX_BYTES);
-    BODIES[data[0] % SP_COUNT(BODIES)](sp_span_of(data + 1, size - 1), &again);
-    return 0;
-}
+FUZZ_ONE_OF(ssh_offer_again, ssh_key_shown_again, ssh_signed_in_again, ssh_prompt_again,
+            ssh_prompted_again, ssh_session_again, ssh_targets_again, ssh_open_again,
+            ssh_opened_again, ssh_conn_again, ssh_channel_again, ssh_watch_want_again,
+            ssh_watched_again, ssh_kill_again, ssh_freeze_again, ssh_alarm_again)

@@ -164,31 +164,31 @@ static json_t *grant_json(sp_request *req, const sp_grant *g)
     return out;
 }
 
+static void answer_grants(sp_request *req, sp_query *q)
+{
+    json_t *items = json_array();
+    sp_err err = sp_ok();
+    while (!sp_failed(err) && sp_query_row(q)) {
+        sp_grant g;
+        err = sp_grant_read(q, sp_request_arena(req), &g);
+        if (!sp_failed(err)) {
+            json_array_append_new(items, grant_json(req, &g));
+        }
+    }
+    sp_answer_read(req, sp_failed(err) ? err : sp_query_finish(q), items);
+}
+
 static void get_grants(sp_request *req)
 {
     sp_core *core = sp_request_core(req);
     bool all = (sp_request_admin(req) & (SP_WHO_SECURITY | SP_WHO_AUDIT)) != 0 &&
                sp_span_eq(sp_request_query(req, "all"), SP_SPAN_LIT("1"));
-    json_t *items = json_array();
     auto_query sp_query q = sp_query_of(core->store, "SELECT " SP_GRANT_COLUMNS
                                                      " FROM role_grant WHERE person = $1 OR $2 = 1"
                                                      " ORDER BY started DESC, id LIMIT 500");
     sp_bind_u64(&q, sp_request_person(req));
     sp_bind_u64(&q, all ? 1 : 0);
-    while (sp_query_row(&q)) {
-        sp_grant g;
-        if (sp_failed(sp_grant_read(&q, sp_request_arena(req), &g))) {
-            break;
-        }
-        json_array_append_new(items, grant_json(req, &g));
-    }
-    sp_err err = sp_query_finish(&q);
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    answer_grants(req, &q);
 }
 
 static void get_roles(sp_request *req)
@@ -330,24 +330,10 @@ static void post_note(sp_request *req)
 static void get_alarms(sp_request *req)
 {
     sp_core *core = sp_request_core(req);
-    json_t *items = json_array();
     auto_query sp_query q =
         sp_query_of(core->store, "SELECT " SP_GRANT_COLUMNS " FROM role_grant WHERE sealed = 1 AND"
                                  " (ended = 0 OR note = '') ORDER BY started DESC LIMIT 100");
-    while (sp_query_row(&q)) {
-        sp_grant g;
-        if (sp_failed(sp_grant_read(&q, sp_request_arena(req), &g))) {
-            break;
-        }
-        json_array_append_new(items, grant_json(req, &g));
-    }
-    sp_err err = sp_query_finish(&q);
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    answer_grants(req, &q);
 }
 
 sp_err sp_grants_routes(sp_core *core)

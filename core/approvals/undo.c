@@ -187,12 +187,7 @@ static void get_keeps(sp_request *req)
             json_array_append_new(items, kept_json(&k, &ask));
         }
     }
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    sp_answer_read(req, err, items);
 }
 
 typedef struct {

@@ -118,6 +118,16 @@ void sp_answer_items(sp_request *req, json_t *items)
                    items == NULL ? NULL : json_pack("{s:o, s:n}", "items", items, "next"));
 }
 
+void sp_answer_read(sp_request *req, sp_err err, json_t *items)
+{
+    if (sp_failed(err)) {
+        json_decref(items);
+        sp_answer_failed(req, err);
+    } else {
+        sp_answer_items(req, items);
+    }
+}
+
 void sp_answer_page(sp_request *req, json_t *items, const char *next)
 {
     const char *cursor = next != NULL && next[0] != '\0' ? next : NULL;

@@ -135,6 +135,8 @@ void sp_answer_header(sp_request *req, const char *name, sp_span value);
 /* For reading lists: {"items":[...], "next":null} with what json array holds. Takes the reference.
  */
 void sp_answer_items(sp_request *req, json_t *items);
+/* The items, or what went wrong while they were read. Takes the reference either way. */
+void sp_answer_read(sp_request *req, sp_err err, json_t *items);
 /* One page of a long list: next is the cursor behind it, NULL or empty = that was the last. */
 void sp_answer_page(sp_request *req, json_t *items, const char *next);
 /* Keeps the request open as a server-sent event stream on these topics (bits); see http/sse.h. */

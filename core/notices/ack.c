@@ -102,12 +102,7 @@ static void get_inbox(sp_request *req)
             json_array_append_new(items, one);
         }
     }
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    sp_answer_read(req, err, items);
 }
 
 /* ---- acknowledging ---- */

@@ -93,12 +93,7 @@ static void get_list(sp_request *req)
             json_array_append_new(items, notice_json(core, &n));
         }
     }
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    sp_answer_read(req, err, items);
 }
 
 static json_t *delivery_json(sp_query *q)

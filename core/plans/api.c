@@ -164,12 +164,7 @@ static void get_runs(sp_request *req)
     json_t *items = json_array();
     bool all = sp_span_eq(sp_request_query(req, "all"), SP_SPAN_LIT("1"));
     sp_err err = sp_runs_each(sp_request_core(req)->store, 0, !all, list_one, items);
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-        return;
-    }
-    sp_answer_items(req, items);
+    sp_answer_read(req, err, items);
 }
 
 static bool named_run(sp_request *req, sp_run *ret_run)

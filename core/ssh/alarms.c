@@ -118,13 +118,7 @@ static void get_alarms(sp_request *req)
     while (sp_query_row(&q)) {
         json_array_append_new(items, row_json(req, &q));
     }
-    sp_err err = sp_query_finish(&q);
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    sp_answer_read(req, sp_query_finish(&q), items);
 }
 
 static void apply_seen(sp_request *req, void *data)

@@ -172,13 +172,7 @@ static void answer_keys(sp_request *req, uint32_t person)
         sp_span algorithm = sp_col_text(&q);
         json_array_append_new(items, key_json(id, blob, algorithm, sp_col_text(&q), created, used));
     }
-    sp_err err = sp_query_finish(&q);
-    if (sp_failed(err)) {
-        json_decref(items);
-        sp_answer_failed(req, err);
-    } else {
-        sp_answer_items(req, items);
-    }
+    sp_answer_read(req, sp_query_finish(&q), items);
 }
 
 static void get_mine(sp_request *req)

@@ -385,13 +385,16 @@ static const sp_command commands[] = {
                              SP_FLAG("--no-follow", "print the last ones and end"),
                              {0}},
      .call = sp_db_watch},
-    {SP_GROUP_NONE, "db", "credential", "set|list|remove [RESOURCE/ACCOUNT]",
-     "passwords of accounts, kept by the vault",
+    {SP_GROUP_NONE, "db", "credential", "set|key|list|remove [RESOURCE/ACCOUNT]",
+     "passwords and keys of accounts, kept by the vault",
      "Gives the vault the password of a database account, from standard input, or lets it make\n"
-     "one that nobody sees; prints what PostgreSQL stores for it, for ALTER ROLE ... PASSWORD.",
+     "one that nobody sees; prints what PostgreSQL stores for it, for ALTER ROLE ... PASSWORD.\n"
+     "With key, the vault makes a key for a log-in by certificate (sign_in: certificate) and\n"
+     "prints the authority that the server has to trust.",
      .options = (const sp_option[]){SP_FLAG("--generate", "set: the vault makes one"), {0}},
      .ask = {.columns = {{"RESOURCE", "resource", NULL},
                          {"ACCOUNT", "account", NULL},
+                         {"BY", "kind", NULL},
                          {"CHANGED (UTC)", "changed_at", NULL}}},
      .call = sp_db_credential},
     {SP_GROUP_NONE, "db", "keeps", NULL, "what was kept before it was destroyed",

@@ -54,6 +54,10 @@ static const verb VERBS[] = {
     {"set", "PUT", true,
      "The vault keeps the password of {name}. For the database, by its owner:\n\n"
      "    ALTER ROLE ... PASSWORD '{scram}';\n"},
+    {"key", "PUT", true,
+     "The vault keeps the key of {name}. For the server, into the file that ssl_ca_file names, "
+     "with\n"
+     "a line in pg_hba.conf: hostssl DATABASE ACCOUNT GATE/32 cert\n\n{authority}"},
     {"remove", "DELETE", true, "the password is forgotten"},
 };
 
@@ -107,11 +111,15 @@ static bool is_credential(const char *word)
     return slash > 0 && slash + 1 < name.len;
 }
 
-/* The body of "set": {} lets the vault make a password. */
+/* The body of "set": {} lets the vault make a password; that of "key". */
 static int body_of(const sp_given *given, const verb *v, json_t **ret_body)
 {
     auto_secret sp_secret password = {0};
     int status = SP_EXIT_OK;
+    if (sp_same(v->word, "key")) {
+        *ret_body = json_pack("{s:b}", "certificate", 1);
+        return SP_EXIT_OK;
+    }
     bool given_here = sp_same(v->word, "set") && sp_given_value(given, "--generate") == NULL;
     if (given_here && isatty(STDIN_FILENO) == 1) {
         sp_complain("give the password on standard input, or --generate: the vault makes one that "
@@ -143,7 +151,8 @@ int sp_db_credential(const sp_given *given)
     json_t *body = NULL;
     const verb *v = verb_of(given);
     if (v == NULL || given->words_count != (v->named ? 2 : 1)) {
-        sp_complain("db credential: 'list', or 'set' or 'remove' and RESOURCE/ACCOUNT is expected");
+        sp_complain(
+            "db credential: 'list', or 'set', 'key' or 'remove' and RESOURCE/ACCOUNT is expected");
         return SP_EXIT_USAGE;
     }
     if (v->named && !is_credential(given->words[1])) {

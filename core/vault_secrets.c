@@ -6,6 +6,7 @@
 
 #include "core/http/json.h"
 #include "core/vault_client.h"
+#include "infra/crypto/x509.h"
 #include "lib/proto/vault_msg.h"
 
 enum { BODY_MAX_BYTES = 512 };
@@ -15,6 +16,7 @@ typedef struct {
     const sp_vault_secret_kind *kind;
     sp_span name;
     sp_span value;
+    bool by_certificate; /* a key instead */
 } change;
 
 static void answer_failed(const change *c, sp_err err)
@@ -44,10 +46,15 @@ static void on_changed(void *self, sp_err err, sp_span made)
     } else if (made.len == 0) {
         sp_answer_empty(c->req, 204);
     } else {
+        auto_buf sp_buf pem = sp_buf_make(2 * SP_CERT_MAX_BYTES);
+        if (c->by_certificate) {
+            sp_cert_pem(made, &pem);
+            made = sp_buf_borrow(&pem);
+        }
         sp_answer_header(c->req, "Cache-Control", SP_SPAN_LIT("no-store"));
-        sp_answer_json(
-            c->req, 200,
-            json_pack("{s:o, s:o}", "name", text_json(c->name), "scram", text_json(made)));
+        sp_answer_json(c->req, 200,
+                       json_pack("{s:o, s:o}", "name", text_json(c->name),
+                                 c->by_certificate ? "authority" : "scram", text_json(made)));
     }
 }
 
@@ -61,6 +68,12 @@ static void go_put(sp_request *req, void *data)
     sp_vault_client_call(sp_request_core(req)->vault, c->kind->put, sp_buf_borrow(&body),
                          on_changed, data);
     sp_buf_wipe(&body);
+}
+
+static void go_make_key(sp_request *req, void *data)
+{
+    const change *c = data;
+    sp_vault_client_call(sp_request_core(req)->vault, c->kind->put_key, c->name, on_changed, data);
 }
 
 static void go_remove(sp_request *req, void *data)
@@ -116,16 +129,24 @@ static void record(change *c, const char *method, sp_request_go go)
 void sp_vault_secret_put(sp_request *req, const sp_vault_secret_kind *kind)
 {
     sp_span value = SP_SPAN_EMPTY;
-    sp_field field =
-        SP_FIELD_TEXT(kind->field, &value, kind->min_bytes, SP_VAULT_PASSWORD_MAX_BYTES);
-    field.optional = kind->min_bytes == 0;
-    if (!sp_request_fields(req, &field, 1)) {
+    bool by_certificate = false;
+    sp_field fields[] = {
+        SP_FIELD_TEXT(kind->field, &value, kind->min_bytes, SP_VAULT_PASSWORD_MAX_BYTES),
+        SP_FIELD_BOOL_OPT("certificate", &by_certificate)};
+    fields[0].optional = kind->min_bytes == 0;
+    if (!sp_request_fields(req, fields, kind->put_key != 0 ? 2 : 1)) {
+        return;
+    }
+    if (by_certificate && value.len > 0) {
+        sp_answer_invalid(req, kind->field, "left out with 'certificate'");
         return;
     }
     change *c = change_of(req, kind);
     if (c != NULL) {
         c->value = value;
-        record(c, kind->kept, go_put);
+        c->by_certificate = by_certificate;
+        record(c, by_certificate ? kind->key_made : kind->kept,
+               by_certificate ? go_make_key : go_put);
     }
 }
 

@@ -53,8 +53,7 @@ void sp_db_vault_free(sp_db_vault *vault)
 
 /* ---- names ---- */
 
-/* "<resource>/<account>": exactly one '/', nothing empty, no blanks. */
-static bool name_ok(sp_span name)
+bool sp_db_vault_name_ok(sp_span name)
 {
     size_t slash = sp_span_index(name, '/');
     for (size_t i = 0; i < name.len; i++) {
@@ -140,7 +139,7 @@ static sp_err put_secret(const sp_vkey *key, sp_buf *out)
 sp_err sp_db_vault_put(sp_db_vault *vault, const sp_vault_db_credential *ask, uint64_t now_unix_s,
                        sp_buf *out)
 {
-    if (!name_ok(ask->name) || !password_ok(ask->password)) {
+    if (!sp_db_vault_name_ok(ask->name) || !password_ok(ask->password)) {
         return sp_fail(SP_EINVALID);
     }
     sp_vkey *key = find(vault, ask->name);

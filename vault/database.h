@@ -22,6 +22,8 @@ void sp_db_vault_free(sp_db_vault *vault);
  * 1 to 200 printable ASCII characters; SP_ELIMIT: too many. */
 SP_MUST sp_err sp_db_vault_put(sp_db_vault *vault, const sp_vault_db_credential *ask,
                                uint64_t now_unix_s, sp_buf *out);
+/* "<resource>/<account>": exactly one '/', nothing empty, no blanks. */
+bool sp_db_vault_name_ok(sp_span name);
 SP_MUST sp_err sp_db_vault_remove(sp_db_vault *vault, sp_span name);
 void sp_db_vault_list(const sp_db_vault *vault, sp_vault_keys *ret_keys);
 /* SP_ENOTFOUND. The spans point into *room. */

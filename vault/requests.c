@@ -10,6 +10,7 @@
 #include "infra/crypto/x509.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
+#include "vault/db_certificate.h"
 #include "vault/device_ca.h"
 #include "vault/export.h"
 #include "vault/ssh.h"
@@ -108,10 +109,14 @@ static sp_err tls_identity(request *r, sp_buf *out)
     return sp_ok();
 }
 
-/* The SSH gate has the use of its host key and of no other; nobody else has the use of that. */
+/* The SSH gate has the use of its host key and of no other, the database gate alone that of
+ * accounts' keys; nobody else has the use of those. */
 static sp_err may_use(const request *r, sp_span key_name)
 {
     unsigned who = sp_span_eq(key_name, SP_SPAN_LIT(SP_SSH_HOST_KEY)) ? SSH : WEB | DB;
+    if (sp_span_starts(key_name, SP_SPAN_LIT(SP_VAULT_DB_KEY_PREFIX))) {
+        who = DB;
+    }
     return (r->roles & who) != 0 ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
@@ -225,6 +230,7 @@ static sp_err db_list(request *r, sp_buf *out)
     auto_free sp_vault_keys *list = NULL;
     TRY(sp_alloc(1, sizeof(*list), &list));
     sp_db_vault_list(r->vault->databases, list);
+    sp_db_certificate_list(r->vault->ring, list);
     sp_vault_keys_encode(list, out);
     return sp_ok();
 }
@@ -232,10 +238,30 @@ static sp_err db_list(request *r, sp_buf *out)
 static sp_err db_remove(request *r, sp_buf *out)
 {
     (void)out;
-    TRY(sp_db_vault_remove(r->vault->databases, r->msg->body));
+    sp_err password = sp_db_vault_remove(r->vault->databases, r->msg->body);
+    sp_err key = sp_db_certificate_remove(r->vault->ring, r->msg->body);
+    if (sp_failed(password) && sp_failed(key)) {
+        return password;
+    }
     TRY(sp_keyring_save(r->vault->ring));
-    sp_buf_fmt(&r->object, "password of %.*s removed", SP_SPAN_ARG(r->msg->body));
+    sp_buf_fmt(&r->object, "%s%s%s of %.*s removed", sp_failed(password) ? "" : "password",
+               !sp_failed(password) && !sp_failed(key) ? " and " : "", sp_failed(key) ? "" : "key",
+               SP_SPAN_ARG(r->msg->body));
     return sp_ok();
+}
+
+static sp_err db_key_put(request *r, sp_buf *out)
+{
+    TRY(sp_db_certificate_put(r->vault->ring, r->vault->config->office, r->msg->body, r->now_unix_s,
+                              out));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "key of %.*s made", SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
+static sp_err db_certificate(request *r, sp_buf *out)
+{
+    return sp_db_certificate_issue(r->vault->ring, r->msg->body, r->now_unix_s, out);
 }
 
 static sp_err db_proof(request *r, sp_buf *out)
@@ -429,7 +455,7 @@ static const struct {
                                   .record = true},
     ROW(SP_VAULT_TLS_IDENTITY) = {.from = CORE | WEB | DB, .now = tls_identity},
     ROW(SP_VAULT_TLS_KEY) = {.from = WEB | DB | SSH,
-                             .max_bytes = SP_VAULT_NAME_MAX_BYTES,
+                             .max_bytes = SP_VAULT_KEY_NAME_MAX_BYTES,
                              .now = tls_key},
     ROW(SP_VAULT_TLS_SIGN) = {.from = WEB | DB | SSH, .max_bytes = 256, .now = tls_sign},
     ROW(SP_VAULT_TOKEN_SIGN) = {.from = CORE,
@@ -459,6 +485,13 @@ static const struct {
                                           .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
                                           .now = db_remove,
                                           .record = true},
+    ROW(SP_VAULT_DB_KEY_PUT) = {.from = CORE,
+                                .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                .now = db_key_put,
+                                .record = true},
+    ROW(SP_VAULT_DB_CERTIFICATE) = {.from = DB,
+                                    .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                    .now = db_certificate},
     ROW(SP_VAULT_DB_PROOF) = {.from = DB, .max_bytes = 5000, .now = db_proof},
     ROW(SP_VAULT_DB_PASSWORD) = {.from = KEEPER,
                                  .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,

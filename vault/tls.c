@@ -290,14 +290,13 @@ sp_span sp_tls_office_ca(sp_tls *tls)
     return ca == NULL ? SP_SPAN_EMPTY : sp_vkey_certificate(ca);
 }
 
-/* Only keys made for handshakes (of TLS, of SSH) are found: never a CA's. */
+/* Only keys made for handshakes (of TLS, of SSH) are found: never a CA's. Who may use which is
+ * decided before (requests.c). */
 static sp_pkey *find_key(sp_tls *tls, sp_span name)
 {
-    if (sp_span_starts(name, OWN_PREFIX)) {
-        const sp_vkey *key = sp_keyring_find(tls->ring, name);
-        return key == NULL ? NULL : key->p256;
-    }
-    if (sp_span_eq(name, SP_SPAN_LIT(SP_SSH_HOST_KEY))) {
+    if (sp_span_starts(name, OWN_PREFIX) ||
+        sp_span_starts(name, SP_SPAN_LIT(SP_VAULT_DB_KEY_PREFIX)) ||
+        sp_span_eq(name, SP_SPAN_LIT(SP_SSH_HOST_KEY))) {
         const sp_vkey *key = sp_keyring_find(tls->ring, name);
         return key == NULL ? NULL : key->p256;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Passwords of accounts, of databases and of machines behind the SSH gate, for administrators:
- * given or made, listed, removed. They go to the vault and never come back by the API.
- * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml
+ * Passwords and keys of accounts, of databases and of machines behind the SSH gate, for
+ * administrators: given or made, listed, removed. They go to the vault and never come back by the
+ * API. OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml
  * "admin/databases/credentials", "admin/ssh/credentials".
  */
 #include "core/database/inside.h"
@@ -14,9 +14,11 @@
 
 static const sp_vault_secret_kind DATABASES = {.gate = SP_GATE_DB,
                                                .put = SP_VAULT_DB_CREDENTIAL_PUT,
+                                               .put_key = SP_VAULT_DB_KEY_PUT,
                                                .remove = SP_VAULT_DB_CREDENTIAL_REMOVE,
                                                .field = "password",
                                                .kept = "database credential kept",
+                                               .key_made = "database key made",
                                                .removed = "database credential removed"};
 static const sp_vault_secret_kind MACHINES = {.gate = SP_GATE_SSH,
                                               .put = SP_VAULT_SSH_CREDENTIAL_PUT,
@@ -38,11 +40,13 @@ static json_t *items_of(const sp_vault_keys *keys)
     for (size_t i = 0; i < keys->count; i++) {
         size_t slash = sp_span_index(keys->items[i].name, '/');
         sp_span name = keys->items[i].name;
+        bool is_password = sp_span_eq(keys->items[i].kind, SP_SPAN_LIT("password"));
         json_array_append_new(items,
-                              json_pack("{s:o, s:o, s:o}", "resource",
+                              json_pack("{s:o, s:o, s:s, s:o}", "resource",
                                         text_json(sp_span_slice(name, 0, slash)), "account",
-                                        text_json(sp_span_slice(name, slash + 1, name.len)),
-                                        "changed_at", sp_json_time(keys->items[i].created_unix_s)));
+                                        text_json(sp_span_slice(name, slash + 1, name.len)), "kind",
+                                        is_password ? "password" : "certificate", "changed_at",
+                                        sp_json_time(keys->items[i].created_unix_s)));
     }
     return items;
 }

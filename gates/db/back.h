@@ -34,6 +34,7 @@ typedef enum {
     DB_BACK_RESOLVING, /* the name of its host */
     DB_BACK_CONNECTING,
     DB_BACK_SSL_ASKED,
+    DB_BACK_CERTIFICATE, /* the vault issues one */
     DB_BACK_TLS,
     DB_BACK_AUTH,
     DB_BACK_PROOF, /* the vault computes */

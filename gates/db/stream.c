@@ -330,7 +330,8 @@ sp_err db_stream_accept_tls(db_stream *stream, SSL_CTX *ctx, sp_span first)
     return shake(stream);
 }
 
-sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char *host, bool verify_host)
+sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char *host, bool verify_host,
+                             db_tls_own *own)
 {
     TRY(new_tls(stream, ctx));
     SSL_set_connect_state(stream->ssl);
@@ -344,6 +345,9 @@ sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char *host, 
     if (verify_host && (is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, host) != 1
                                    : X509_VERIFY_PARAM_set1_host(param, host, 0) != 1)) {
         return sp_fail(SP_EINVALID);
+    }
+    if (own != NULL) {
+        db_tls_show(stream->ssl, own);
     }
     here.feed = SP_SPAN_EMPTY;
     return shake(stream);

@@ -15,6 +15,7 @@
 #ifndef SP_GATES_DB_STREAM_H
 #define SP_GATES_DB_STREAM_H
 
+#include "gates/db/tls.h"
 #include "infra/loop/loop.h"
 #include "lib/base/buf.h"
 
@@ -56,9 +57,10 @@ static inline bool db_stream_is_stuck(const db_stream *stream)
 
 /* Server: bytes that were received already and belong to the handshake are in first. */
 SP_MUST sp_err db_stream_accept_tls(db_stream *stream, SSL_CTX *ctx, sp_span first);
-/* host: to be asked for and (if the context verifies) proved; empty = not named. */
+/* host: to be asked for and (if the context verifies) proved; empty = not named. own: shown when
+ * the server asks for it, and kept by the caller until the handshake is over; NULL = none. */
 SP_MUST sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char *host,
-                                     bool verify_host);
+                                     bool verify_host, db_tls_own *own);
 /* Goes on with the handshake. SP_EAGAIN: not through yet. SP_EINVALID: failed. */
 SP_MUST sp_err db_stream_handshake(db_stream *stream);
 /* Says goodbye in TLS, if that goes at once. */

@@ -112,12 +112,17 @@ static bool use_chain(SSL_CTX *ctx, sp_span pem)
     return good;
 }
 
+static sp_err load_key(sp_span key_name, EVP_PKEY **ret_key)
+{
+    char name[SP_VAULT_KEY_NAME_MAX_BYTES + 1];
+    TRY(sp_fit(name, sizeof(name), key_name));
+    return sp_tls_engine_key(name, ret_key);
+}
+
 static bool use_key(SSL_CTX *ctx, sp_span key_name)
 {
-    char name[SP_VAULT_NAME_MAX_BYTES + 1];
     EVP_PKEY *key = NULL;
-    if (sp_failed(sp_fit(name, sizeof(name), key_name)) ||
-        sp_failed(sp_tls_engine_key(name, &key))) {
+    if (sp_failed(load_key(key_name, &key))) {
         return false;
     }
     bool good = SSL_CTX_use_PrivateKey(ctx, key) == 1;
@@ -252,4 +257,47 @@ sp_err db_tls_back(sp_database_tls how, const char *ca, SSL_CTX **ret_ctx)
     SP_IGNORE(sp_fit(known[at].ca, PATH_BYTES, sp_span_cstr(ca))); /* as long as it was above */
     *ret_ctx = fresh;
     return sp_ok();
+}
+
+sp_err db_tls_own_make(sp_span der, sp_span credential, db_tls_own *ret_own)
+{
+    auto_buf sp_buf name = sp_buf_make(SP_VAULT_KEY_NAME_MAX_BYTES);
+    const unsigned char *at = der.ptr;
+    db_tls_own own = {0};
+    sp_buf_text(&name, SP_VAULT_DB_KEY_PREFIX);
+    sp_buf_span(&name, credential);
+    TRY(sp_buf_error(&name));
+    TRY(sp_fit(own.key_name, sizeof(own.key_name), sp_buf_borrow(&name)));
+    own.certificate = d2i_X509(NULL, &at, (long)der.len);
+    ERR_clear_error();
+    if (own.certificate == NULL) {
+        return sp_fail(SP_EINVALID);
+    }
+    *ret_own = own;
+    return sp_ok();
+}
+
+void db_tls_own_done(db_tls_own *own)
+{
+    X509_free(own->certificate);
+    own->certificate = NULL;
+}
+
+/* The server asks for a certificate. */
+static int show(SSL *ssl, void *self)
+{
+    db_tls_own *own = self;
+    EVP_PKEY *key = NULL;
+    if (own->asked || sp_failed(load_key(sp_span_cstr(own->key_name), &key))) {
+        return own->asked ? 1 : 0;
+    }
+    own->asked =
+        SSL_use_certificate(ssl, own->certificate) == 1 && SSL_use_PrivateKey(ssl, key) == 1;
+    EVP_PKEY_free(key);
+    return own->asked ? 1 : 0;
+}
+
+void db_tls_show(SSL *ssl, db_tls_own *own)
+{
+    SSL_set_cert_cb(ssl, own == NULL ? NULL : show, own);
 }

@@ -94,7 +94,8 @@ static sp_err ask_to_sign(const char *key_name, uint16_t scheme, sp_span digest,
     if (now_us < state.rest_until_us) {
         return sp_fail(SP_EAGAIN);
     }
-    auto_buf sp_buf body = sp_buf_make(SP_VAULT_NAME_MAX_BYTES + SP_VAULT_DIGEST_MAX_BYTES + 16);
+    auto_buf sp_buf body =
+        sp_buf_make(SP_VAULT_KEY_NAME_MAX_BYTES + SP_VAULT_DIGEST_MAX_BYTES + 16);
     sp_vault_tls_sign question = {
         .key_name = sp_span_cstr(key_name), .scheme = scheme, .digest = digest};
     sp_vault_tls_sign_encode(&question, &body);

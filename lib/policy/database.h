@@ -33,6 +33,7 @@ typedef struct {
     sp_span ca;      /* file with certificates; empty = the system's */
     sp_span keep_as; /* database role that reads everything, for keeping before destroying; empty */
     bool broad_destroys; /* UPDATE and DELETE of rows that no value names count as destroy */
+    bool by_certificate; /* accounts log in with one of the vault's; then tls verifies the chain */
     sp_span title_en;
     sp_span title_zh;
     uint32_t databases;   /* count; at least 1 */

@@ -228,8 +228,9 @@ typedef struct {
 typedef struct {
     doc_place place;
     doc_text address;
-    uint8_t tls;   /* sp_database_tls + 1 */
-    uint8_t broad; /* 1 write, 2 destroy */
+    uint8_t tls;     /* sp_database_tls + 1 */
+    uint8_t broad;   /* 1 write, 2 destroy */
+    uint8_t sign_in; /* 1 password, 2 certificate */
     doc_text ca;
     doc_texts databases;
     doc_texts search_path;

@@ -59,6 +59,7 @@ bool snap_database_ok(const sp_policy *policy, const snap_resource *resource, ui
         (const snap_database *)snap_at(policy, SNAP_DATABASES) + resource->database;
     if (d->resource != index || !snap_text_ok(policy, d->host) || !snap_text_ok(policy, d->ca) ||
         !snap_text_ok(policy, d->keep_as) || d->port == 0 || d->tls >= SP_DATABASE_TLS_COUNT ||
+        ((d->flags & SNAP_DATABASE_CERTIFICATE) != 0 && d->tls > SP_DATABASE_TLS_VERIFY_CA) ||
         d->databases.count == 0 || d->search_path.count == 0 ||
         !snap_texts_ok(policy, d->databases) || !snap_texts_ok(policy, d->search_path) ||
         !snap_accounts_ok(policy, d->accounts) || !functions_ok(policy, d->functions) ||

@@ -363,20 +363,33 @@ static void check_places(const resolving *r)
     }
 }
 
+/* The server proves who it is by its certificate. */
+static bool verifies(sp_database_tls tls)
+{
+    return tls == SP_DATABASE_TLS_VERIFY_FULL || tls == SP_DATABASE_TLS_VERIFY_CA;
+}
+
 sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t index,
                             snap_resource *resource)
 {
     sp_policy_set *set = c->set;
     resolving r = {c, doc, index, doc->head.place.file, resource};
     const doc_postgres *postgres = &doc->postgres;
-    snap_database out = {.resource = index,
-                         .tls = postgres->tls == 0 ? SP_DATABASE_TLS_VERIFY_FULL
-                                                   : (uint8_t)(postgres->tls - 1),
-                         .broad_destroys = postgres->broad == 2};
+    bool by_certificate = postgres->sign_in == 2;
+    snap_database out = {
+        .resource = index,
+        .tls = postgres->tls == 0 ? SP_DATABASE_TLS_VERIFY_FULL : (uint8_t)(postgres->tls - 1),
+        .flags = (uint8_t)((postgres->broad == 2 ? SNAP_DATABASE_BROAD_DESTROYS : 0) |
+                           (by_certificate ? SNAP_DATABASE_CERTIFICATE : 0))};
     if (resource->parts.count == 0) {
         resource->parts.at = (uint32_t)set->sections[SNAP_PARTS].count;
     }
     check_places(&r);
+    if (by_certificate && !verifies((sp_database_tls)out.tls)) {
+        set_error(c, &postgres->place,
+                  "'sign_in: certificate' needs 'tls: verify-full' or 'verify-ca': a certificate "
+                  "does not tell who the server is");
+    }
     TRY(put_address(&r, &out));
     TRY(set_text(set, postgres->ca.text, &out.ca));
     TRY(set_text(set, postgres->keep_as.text, &out.keep_as));

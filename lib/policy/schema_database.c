@@ -13,6 +13,7 @@ enum { DATABASE_NAME_MAX = 63, PATH_MAX_BYTES = 1024, WHY_MAX = 2000 };
 #define TABLE(rows) .fields = (rows), .fields_count = SP_COUNT(rows)
 
 static const char *const TLS_WORDS[] = {"verify-full", "verify-ca", "require", "loopback", NULL};
+static const char *const SIGN_INS[] = {"password", "certificate", NULL};
 static const char *const BROAD_WORDS[] = {"write", "destroy", NULL};
 static const char *const THENS[] = {"lock", "deny", NULL};
 
@@ -26,8 +27,8 @@ static const doc_field ACCOUNT_FIELDS[] = {
     {"any", FIELD_FLAG, false, AT(doc_account, who.any),
      .doc = "`true`: everybody who is signed in."},
     {"as", FIELD_TEXT, true, AT(doc_account, as), .max = DATABASE_NAME_MAX,
-     .doc = "The role of the database as which they work. Its password is in the vault, under "
-            "`<resource>/<as>`. It must not be a superuser."},
+     .doc = "The role of the database as which they work. Its password or key is in the vault, "
+            "under `<resource>/<as>`. It must not be a superuser."},
 };
 static const doc_schema ACCOUNT = {.name = "accounts",
                                    .doc = "As whom people work in the database: the first that "
@@ -105,6 +106,11 @@ static const doc_field POSTGRES_FIELDS[] = {
             "`public`."},
     {"accounts", FIELD_MAPS, true, AT(doc_postgres, accounts), .sub = &ACCOUNT,
      .doc = "As whom people work in it."},
+    {"sign_in", FIELD_WORD, false, AT(doc_postgres, sign_in), .words = SIGN_INS,
+     .doc = "How the gate signs in as an account: `password`, or `certificate`: for an hour, of "
+            "the vault's authority, which the server names in `ssl_ca_file`; with `tls: "
+            "verify-full` or `verify-ca` only. `keep_as` has a password all the same. Default "
+            "`password`."},
     {"keep_as", FIELD_TEXT, false, AT(doc_postgres, keep_as), .max = DATABASE_NAME_MAX,
      .doc = "Role of the database that can read all of it: before an approved statement destroys "
             "something, that is kept. Without it nothing is kept."},

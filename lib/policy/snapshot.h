@@ -183,6 +183,8 @@ typedef struct {
     uint8_t pad[6];
 } snap_transfer;
 
+enum { SNAP_DATABASE_BROAD_DESTROYS = 1, SNAP_DATABASE_CERTIFICATE = 2 };
+
 typedef struct {
     snap_text host;
     snap_text ca;
@@ -195,7 +197,7 @@ typedef struct {
     uint32_t resource;
     uint16_t port;
     uint8_t tls; /* sp_database_tls */
-    uint8_t broad_destroys;
+    uint8_t flags;
 } snap_database;
 
 typedef struct {

@@ -41,6 +41,8 @@ const char *sp_vault_kind_word(uint16_t kind)
         "CHANNEL_LIST",
         "CHANNEL_REMOVE",
         "CHANNEL_SECRET",
+        "DB_KEY_PUT",
+        "DB_CERTIFICATE",
     };
     _Static_assert(SP_COUNT(words) == SP_VAULT_KIND_END - SP_VAULT_PING, "a word for each kind");
     return kind >= SP_VAULT_PING && kind < SP_VAULT_KIND_END ? words[kind - SP_VAULT_PING]
@@ -103,7 +105,7 @@ sp_err sp_vault_tls_sign_decode(sp_span body, sp_vault_tls_sign *ret_ask)
 {
     sp_reader in = sp_reader_of(body);
     sp_vault_tls_sign ask;
-    ask.key_name = sp_read_bytes(&in, SP_VAULT_NAME_MAX_BYTES);
+    ask.key_name = sp_read_bytes(&in, SP_VAULT_KEY_NAME_MAX_BYTES);
     ask.scheme = sp_read_u16(&in);
     ask.digest = sp_read_bytes(&in, SP_VAULT_DIGEST_MAX_BYTES);
     TRY(sp_reader_finish(&in));

@@ -11,7 +11,8 @@
  * DEVICE_ISSUE         core           device_issue -> issued         recorded
  * TLS_IDENTITY         core web       - -> tls_identity
  * TLS_KEY              web db ssh     key name -> public key (SubjectPublicKeyInfo, DER)
- * TLS_SIGN             web db ssh     tls_sign -> signature      ssh: with "ssh-host", and only it
+ * TLS_SIGN             web db ssh     tls_sign -> signature      ssh: with "ssh-host", and only it;
+ *                                                                db alone: "db-key:<credential>"
  * TOKEN_SIGN           core           claims (JSON object) -> JWT (compact)
  * TOKEN_JWKS           core web       - -> JWK set (JSON)
  * TOKEN_ROTATE         core           - -> JWK set                   recorded
@@ -23,6 +24,8 @@
  * DB_CREDENTIAL_PUT    core           db_credential -> SCRAM secret  recorded
  * DB_CREDENTIAL_LIST   core           - -> keys                      those of databases
  * DB_CREDENTIAL_REMOVE core           name -> -                      recorded
+ * DB_KEY_PUT           core           name -> authority (DER)        recorded
+ * DB_CERTIFICATE       db             name -> certificate (DER)
  * DB_PROOF             db             db_proof -> db_proved
  * DB_PASSWORD          keeper         name -> bytes                  recorded
  * SSH_PUBLIC           core ssh       ssh_key -> public key, as on SSH's wire
@@ -78,6 +81,8 @@ typedef enum {
     SP_VAULT_CHANNEL_LIST,
     SP_VAULT_CHANNEL_REMOVE,
     SP_VAULT_CHANNEL_SECRET,
+    SP_VAULT_DB_KEY_PUT,
+    SP_VAULT_DB_CERTIFICATE,
     SP_VAULT_KIND_END
 } sp_vault_kind;
 
@@ -205,6 +210,11 @@ typedef struct {
     sp_hash root;
     sp_span sealed;
 } sp_vault_exported;
+
+/* The key by which a database account logs in; for TLS_KEY and TLS_SIGN: this and the credential's
+ * name. REMOVE of a credential forgets its password and its key. */
+#define SP_VAULT_DB_KEY_PREFIX "db-key:"
+
 /* The password of a database account. The reply is what PostgreSQL stores for it
  * ("SCRAM-SHA-256$<iterations>:<salt>$..."), for ALTER ROLE ... PASSWORD: with a generated password
  * nobody ever sees one. */

@@ -51,7 +51,7 @@ def bodies():
 def test_the_vault_gives_it_signatures_and_proofs_only(office, people, server):
     credential(office, server)
     path = os.path.join(office.run_dir, "vault.sock")
-    allowed = {vc.PING, vc.CA, vc.TLS_IDENTITY, vc.TLS_KEY, vc.TLS_SIGN, vc.DB_PROOF}
+    allowed = {vc.PING, vc.CA, vc.TLS_IDENTITY, vc.TLS_KEY, vc.TLS_SIGN, vc.DB_PROOF, vc.DB_CERTIFICATE}
     public = {vc.TOKEN_JWKS}
     for kind in range(0x0200, 0x0240):
         for body in bodies():

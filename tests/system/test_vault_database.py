@@ -129,13 +129,18 @@ def test_answers_md5(vault, server):
 @as_root
 def test_each_role_may_do_its_own_part_only(vault):
     assert put(vault, NAME, b"tulip-garden")[0] == vc.OK
+    assert vault.connect("core").call(vc.DB_KEY_PUT, NAME)[0] == vc.OK
     ask = bytes([0]) + text(NAME) + text(b"salt") + struct.pack(">I", 4096) + text(b"n=,r=a")
+    key = b"db-key:" + NAME
     bodies = {vc.DB_CREDENTIAL_PUT: text(NAME) + text(b"x"), vc.DB_CREDENTIAL_LIST: b"",
-              vc.DB_CREDENTIAL_REMOVE: NAME, vc.DB_PROOF: ask, vc.DB_PASSWORD: NAME}
-    may = {"core": {vc.DB_CREDENTIAL_LIST}, "db": {vc.DB_PROOF}, "keeper": {vc.DB_PASSWORD}}
+              vc.DB_CREDENTIAL_REMOVE: NAME, vc.DB_PROOF: ask, vc.DB_PASSWORD: NAME,
+              vc.DB_KEY_PUT: NAME, vc.DB_CERTIFICATE: NAME, vc.TLS_KEY: key,
+              vc.TLS_SIGN: text(key) + struct.pack(">H", 0x0403) + text(bytes(32))}
+    may = {"core": {vc.DB_CREDENTIAL_LIST}, "db": {vc.DB_PROOF, vc.DB_CERTIFICATE, vc.TLS_KEY, vc.TLS_SIGN},
+           "keeper": {vc.DB_PASSWORD}}
     for role in ("core", "ledger", "web", "db", "keeper", "courier", "stranger"):
         for kind, body in bodies.items():
-            if role == "core" and kind in (vc.DB_CREDENTIAL_PUT, vc.DB_CREDENTIAL_REMOVE):
+            if role == "core" and kind in (vc.DB_CREDENTIAL_PUT, vc.DB_CREDENTIAL_REMOVE, vc.DB_KEY_PUT):
                 continue
             status, reply = vault.connect(role).call(kind, body)
             allowed = kind in may.get(role, ())

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/policy/help.h"
 
+#include <stdio.h>
+
 /* clang-format off */
 #define ROLES "{kind: Role, name: dba}\n---\n{kind: Role, name: analyst}\n---\n"
 #define ORDERS \
@@ -50,6 +52,26 @@ static sp_database_part part_of(const sp_policy_set *set, const char *database, 
     const sp_policy *view = view_of(set, &at);
     return sp_policy_database_part(view, at, sp_span_cstr(database), sp_span_cstr(schema),
                                    sp_span_cstr(relation), sp_span_cstr(column));
+}
+
+static void by_certificate(void **state)
+{
+    (void)state;
+    static const char DOC[] =
+        ROLES "kind: Resource\nname: orders-db\noperator: company\nclass: internal\n"
+              "postgres:\n  address: db.internal\n  databases: [orders]\n"
+              "  accounts: [{ any: true, as: op }]\n  broad: destroy\n%s";
+    for (int by = 0; by < 2; by++) {
+        char text[2000];
+        snprintf(text, sizeof(text), DOC, by == 1 ? "  sign_in: certificate\n" : "");
+        auto_policy_set sp_policy_set *set = help_set(text);
+        uint32_t at = 0;
+        const sp_policy *view = view_of(set, &at);
+        sp_database_resource d;
+        assert_true(sp_policy_database_resource(view, at, &d));
+        assert_int_equal(d.by_certificate, by);
+        assert_true(d.broad_destroys);
+    }
 }
 
 static void where_and_as_whom(void **state)
@@ -317,6 +339,10 @@ static void mistakes_are_told(void **state)
         {DB("  address: db:5432\n  tls: loopback\n"), 8, "for loopback addresses only"},
         {DB("  address: 127.1.2.3\n  tls: plain\n"), 9, "one of verify-full, verify-ca, require"},
         {DB("  address: db\n  ca: certs.pem\n"), 9, "an absolute path"},
+        {DB("  address: 127.0.0.1\n  tls: loopback\n  sign_in: certificate\n"), 6,
+         "needs 'tls: verify"},
+        {DB("  address: db\n  tls: require\n  sign_in: certificate\n"), 6, "needs 'tls: verify"},
+        {DB("  address: db\n  sign_in: key\n"), 9, "one of password, certificate"},
         {DB("  address: db\n  keep_as: a/b\n"), 9, "no '/' in its name"},
         {DB("  address: db\n  search_path: [a, a]\n"), 9, "stands there twice"},
         {DB("  address: db\n  functions: [{ name: f, action: read }]\n"), 9, "a schema, a dot"},
@@ -367,6 +393,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(where_and_as_whom),
+        cmocka_unit_test(by_certificate),
         cmocka_unit_test(the_most_specific_part_wins),
         cmocka_unit_test(a_whole_database_is_its_gravest_part),
         cmocka_unit_test(budgets_are_about_some),

@@ -8,6 +8,7 @@
 #include "infra/proc/file.h"
 #include "tests/unit/cm.h"
 #include "vault/database.h"
+#include "vault/db_certificate.h"
 #include "vault/device_ca.h"
 #include "vault/master.h"
 #include "vault/token.h"
@@ -457,6 +458,52 @@ static void keeps_and_removes_database_passwords(void **state)
     sp_db_vault_free(db);
 }
 
+static void certifies_accounts_of_databases(void **state)
+{
+    place *it = *state;
+    static sp_vault_keys list;
+    auto_buf sp_buf ca = sp_buf_make(SP_CERT_MAX_BYTES);
+    auto_buf sp_buf again = sp_buf_make(SP_CERT_MAX_BYTES);
+    auto_buf sp_buf der = sp_buf_make(SP_CERT_MAX_BYTES);
+    sp_span name = SP_SPAN_LIT("orders-db/op_dba");
+    sp_cert_info info;
+    bool made = false;
+    assert_ok(sp_device_ca_prepare(it->ring, "Lantern", NOW, &made));
+    assert_fails(sp_db_certificate_issue(it->ring, name, NOW, &der), SP_ENOTFOUND);
+    static const char *const BAD[] = {"", "orders-db", "/op", "orders-db/", "a/b/c", "a /b"};
+    for (size_t i = 0; i < SP_COUNT(BAD); i++) {
+        assert_fails(sp_db_certificate_put(it->ring, "Lantern", sp_span_cstr(BAD[i]), NOW, &ca),
+                     SP_EINVALID);
+    }
+    assert_ok(sp_db_certificate_put(it->ring, "Lantern", name, NOW, &ca));
+    assert_ok(sp_db_certificate_issue(it->ring, name, NOW, &der));
+    assert_ok(sp_cert_check(sp_buf_borrow(&der), sp_buf_borrow(&ca), NOW));
+    assert_fails(sp_cert_check(sp_buf_borrow(&der), sp_buf_borrow(&ca), NOW + 3601), SP_ECORRUPT);
+    assert_fails(sp_cert_check(sp_buf_borrow(&der), sp_device_ca_certificate(it->ring), NOW),
+                 SP_ECORRUPT); /* a server that trusts these takes no device for an account */
+    assert_ok(sp_cert_read(sp_buf_borrow(&der), &info));
+    assert_string_equal(info.common_name, "op_dba");
+    assert_false(info.is_ca);
+
+    /* another key, the same authority; what was issued for the old one has no key any more */
+    auto_pkey sp_pkey *before = NULL;
+    auto_pkey sp_pkey *after = NULL;
+    assert_ok(sp_cert_public(sp_buf_borrow(&der), &before));
+    assert_ok(sp_db_certificate_put(it->ring, "Lantern", name, NOW, &again));
+    assert_true(sp_span_eq(sp_buf_borrow(&ca), sp_buf_borrow(&again)));
+    sp_buf_reset(&der);
+    assert_ok(sp_db_certificate_issue(it->ring, name, NOW, &der));
+    assert_ok(sp_cert_public(sp_buf_borrow(&der), &after));
+    assert_false(sp_pkey_same_public(before, after));
+
+    sp_db_certificate_list(it->ring, &list);
+    assert_int_equal(list.count, 1);
+    assert_span_text(list.items[0].name, "orders-db/op_dba");
+    assert_ok(sp_db_certificate_remove(it->ring, name));
+    assert_fails(sp_db_certificate_remove(it->ring, name), SP_ENOTFOUND);
+    assert_fails(sp_db_certificate_issue(it->ring, name, NOW, &der), SP_ENOTFOUND);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -464,6 +511,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(proves_database_passwords),
         TEST(keeps_and_removes_database_passwords),
+        TEST(certifies_accounts_of_databases),
         TEST(keeps_keys),
         TEST(refuses_another_master_and_any_change),
         TEST(forgets_what_has_ended),

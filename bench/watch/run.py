@@ -3,8 +3,9 @@
 """The kill switch over live sessions at all three gates of a whole office: from the order to the end of each.
 
 The end is the first byte (or the end) that the client's socket gets after the order, taken below TLS by a process
-of its own: neither the clients' work of a thousand connections nor the application's is what is measured. SSH connections are OpenSSH's clients, whose sockets we hold a
-copy of.
+of its own: neither the clients' work of a thousand connections nor the application's is what is measured. SSH
+connections are OpenSSH's clients, whose sockets we hold a copy of; they stand still from before the order on, as
+clients on other machines would not be in the gate's way.
 
 OWNS an office. PROCESS bench. TRUST none. SPEC docs/INCIDENTS.md "The kill switch".
 """
@@ -13,6 +14,7 @@ import datetime
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
@@ -127,6 +129,13 @@ class Ends:
         return at
 
 
+def stand_still(shells, awake):
+    """Clients are other machines: 200 of them that wake, print and end are no part of the gate, and there is no room for
+    them on its cores. Their sockets are as alive as before."""
+    for one in [] if awake else shells:
+        one.send_signal(signal.SIGSTOP)
+
+
 def percentile(times, part):
     times = sorted(times)
     return times[min(len(times) - 1, int(len(times) * part))]
@@ -137,6 +146,7 @@ def measure(whole, options):
     whole.fresh()
     time.sleep(SETTLE_S)
     ends = Ends(many)
+    stand_still(shells, options.awake)
     time.sleep(0.5)
     began = time.monotonic()
     cut = whole.sam.post("/cuts", {"kind": "everything", "reason": "measured"})
@@ -145,7 +155,7 @@ def measure(whole, options):
     assert len(at) == len(many), f"{len(many) - len(at)} were not cut"
     assert min(at.values()) >= began, "some ended before anybody cut"
     whole.sam.post(f"/cuts/{cut['id']}/undo", {"reason": "measured"})
-    for one in shells:
+    for one in shells:  # also those that stand still
         one.kill()
         one.wait()
     took = {"answer": [1000 * answered]}
@@ -160,6 +170,7 @@ def main():
     parser.add_argument("--web", type=int, default=400)
     parser.add_argument("--sql", type=int, default=400)
     parser.add_argument("--ssh", type=int, default=200)
+    parser.add_argument("--awake", action="store_true", help="SSH's clients share the machine with the gate")
     options = parser.parse_args()
     whole = WholeOffice(settings={"max_connections": options.sql + 40}, upstream=Upstream())
     try:

@@ -115,17 +115,20 @@ void sg_channel_end(sg_channel *channel)
     sp_loop_defer(sg_here.loop, &channel->free);
 }
 
-void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal)
+void sg_channel_say_over(sg_channel *channel, const sg_refusal *refusal)
 {
-    if (channel->state == SG_CH_ENDED) {
-        return;
-    }
-    if (channel->front != NULL) {
+    if (channel->state != SG_CH_ENDED && channel->front != NULL) {
         auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
         sg_refusal_line(refusal, channel->has_pty, &line);
         sg_relay_say(channel, sp_buf_borrow(&line), true);
         (void)ssh_channel_request_send_exit_status(channel->front, REFUSED_STATUS);
+        (void)ssh_channel_close(channel->front);
     }
+}
+
+void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal)
+{
+    sg_channel_say_over(channel, refusal);
     sg_channel_end(channel);
 }
 

@@ -277,14 +277,13 @@ void sg_conn_drop(sg_conn *conn)
 /* The client hears why it ends. */
 static void tell_failure(sg_conn *conn, const sg_refusal *refusal)
 {
-    sg_record_refusal(conn, refusal);
     auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
     sg_refusal_line(refusal, false, &line);
     bool said = false;
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
         if (channel->state < SG_CH_ENDED && channel->front != NULL) {
             bool fits = ssh_channel_window_size(channel->front) >= line.len + 1;
-            sg_channel_refuse(channel, refusal);
+            sg_channel_say_over(channel, refusal);
             said = said || fits;
         }
     }
@@ -299,11 +298,21 @@ static void tell_failure(sg_conn *conn, const sg_refusal *refusal)
     }
 }
 
+/* What is left of it ends, on the ledger, at core and at the machine. */
+static void write_failure(sg_conn *conn, const sg_refusal *refusal)
+{
+    sg_record_refusal(conn, refusal);
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        sg_channel_end(channel);
+    }
+    sg_conn_drop(conn);
+}
+
 void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal)
 {
     if (conn->at != SG_AT_ENDING) {
         tell_failure(conn, refusal);
-        sg_conn_drop(conn);
+        write_failure(conn, refusal);
     }
 }
 
@@ -328,8 +337,51 @@ void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal)
 
 static void cut(sg_conn *conn, const sg_refusal *refusal)
 {
-    tell_failure(conn, refusal);
     conn->cut = true;
+    conn->refusal = *refusal;
+    sg_side_gather(&conn->front);
+    tell_failure(conn, refusal);
+}
+
+/* Messages of a side do not outlive it. */
+static void let_go_of_front(sg_conn *conn)
+{
+    sg_login_done(conn);
+    for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
+        if (channel->held != NULL) {
+            ssh_message_free(channel->held);
+            channel->held = NULL;
+        }
+        if (channel->front != NULL) {
+            ssh_remove_channel_callbacks(channel->front, &channel->front_calls);
+            channel->front = NULL;
+        }
+    }
+}
+
+/* Who can only be told by a goodbye (what runs has filled the windows) is told as the side ends. */
+static void hang_up(sg_conn *conn)
+{
+    if (conn->front.says) {
+        let_go_of_front(conn);
+        sg_side_stop(&conn->front);
+    } else {
+        sg_side_hang_up(&conn->front);
+    }
+}
+
+static void each_cut(void (*call)(sg_conn *conn))
+{
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        if (sg_here.conns[i] != NULL && sg_here.conns[i]->cut) {
+            call(sg_here.conns[i]);
+        }
+    }
+}
+
+static void end_cut(sg_conn *conn)
+{
+    write_failure(conn, &conn->refusal);
 }
 
 static void look_again(sg_conn *conn)
@@ -367,7 +419,9 @@ static void look_again(sg_conn *conn)
     }
 }
 
-/* First everybody is cut, then all ends that comes after it: recordings, events, machines. */
+/* Nothing passes any more of whoever may not go on, then all of them hear it, in one packet each
+ * that is also the last; only then comes what takes its time, and wakes others who want our core:
+ * recordings, events, core, machines. */
 void sg_conn_look_again(void)
 {
     for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
@@ -375,11 +429,8 @@ void sg_conn_look_again(void)
             look_again(sg_here.conns[i]);
         }
     }
-    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
-        if (sg_here.conns[i] != NULL && sg_here.conns[i]->cut) {
-            sg_conn_drop(sg_here.conns[i]);
-        }
-    }
+    each_cut(hang_up);
+    each_cut(end_cut);
 }
 
 static void tick_channels(sg_conn *conn, bool office_is_up)

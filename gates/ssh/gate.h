@@ -83,6 +83,11 @@ void sg_side_turn(sg_side *side);
 void sg_side_again(sg_side *side);
 /* Something was written outside of its turn: what libssh keeps goes out. */
 void sg_side_flush(sg_side *side);
+/* What is written from now on goes out with what ends it: one packet, and its reader wakes once. */
+void sg_side_gather(const sg_side *side);
+/* What was written goes out, and no byte passes any more, either way. Not while libssh stands on
+ * the stack. */
+void sg_side_hang_up(const sg_side *side);
 /* Says goodbye, if it can, and frees. Not while libssh stands on the stack. */
 void sg_side_stop(sg_side *side);
 /* Has bytes that the kernel did not take: nothing more is put into it. */
@@ -317,14 +322,14 @@ struct sg_conn {
     sp_gate_snapshot *snapshot; /* that resource belongs to */
     uint32_t resource;
     sp_ssh_resource ssh;
-    sg_refusal refusal; /* with SG_AT_REFUSED */
+    sg_refusal refusal; /* with SG_AT_REFUSED, or cut */
 
     sg_channel *channels;
     uint32_t channel_count;
     uint32_t channel_numbers;
     uint32_t watched; /* the channel that runs while somebody watches; 0 = none yet */
     bool told;        /* core knows of it */
-    bool cut;         /* it heard why it ends; it goes when all others have heard it too */
+    bool cut;         /* it may not go on: nothing passes any more, refusal says why */
     bool frozen;
     char frozen_by[SG_NAME_BYTES]; /* empty: the gate, for an alarm */
     sg_alarms alarms;
@@ -410,6 +415,8 @@ void sg_channels_step(sg_conn *conn);
 void sg_channel_tick(sg_channel *channel);
 /* The client reads why, as far as it has something to read it on; the channel ends. */
 void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
+/* The first half of it: the client reads why and that it is over; the channel does not end yet. */
+void sg_channel_say_over(sg_channel *channel, const sg_refusal *refusal);
 void sg_channel_end(sg_channel *channel);
 /* Frees it, but for what libssh holds. */
 void sg_channel_forget(sg_channel *channel);

@@ -43,7 +43,8 @@ static sg_side *side_of(const sg_channel *channel, sg_stream stream)
 
 static bool may_move(const sg_channel *channel)
 {
-    return channel->state == SG_CH_RUNS && !channel->paused && !channel->conn->frozen &&
+    const sg_conn *conn = channel->conn;
+    return channel->state == SG_CH_RUNS && !channel->paused && !conn->frozen && !conn->cut &&
            !sg_recording_waits(channel);
 }
 

@@ -16,6 +16,8 @@
 #include "gates/ssh/gate.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -148,10 +150,24 @@ void sg_side_flush(sg_side *side)
  */
 static void drain_out(const sg_side *side)
 {
-    bool more = side->says && side->has_event && !side->broken;
+    bool more = side->has_event && !side->broken;
     for (unsigned i = 0; i < LAST_ROUNDS && more; i++) {
         more = sg_side_is_stuck(side);
         more = ssh_event_dopoll(side->event, 0) != SSH_ERROR && more;
+    }
+}
+
+void sg_side_gather(const sg_side *side)
+{
+    const int on = 1;
+    setsockopt(side->watch.fd, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+}
+
+void sg_side_hang_up(const sg_side *side)
+{
+    if (side->ssh != NULL) {
+        drain_out(side);
+        shutdown(side->watch.fd, SHUT_RDWR);
     }
 }
 
@@ -163,7 +179,9 @@ void sg_side_stop(sg_side *side)
     sp_loop_undefer(sg_here.loop, &side->again);
     int fd = side->watch.fd;
     sp_watch_stop(sg_here.loop, &side->watch);
-    drain_out(side);
+    if (side->says) {
+        drain_out(side);
+    }
     if (side->has_event) {
         ssh_event_remove_session(side->event, side->ssh);
     }

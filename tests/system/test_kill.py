@@ -3,6 +3,7 @@
 
 import json
 import os
+import subprocess
 import threading
 import time
 
@@ -248,6 +249,40 @@ def test_root_cuts_and_gives_back_when_nobody_can_sign_in(whole):
     assert "a drill" in whole.office.cli("kill", "list", *words).stdout
     whole.office.cli("kill", "undo", made["id"], "--reason", "the drill is over", *words)
     assert works(whole, "ann") == ALL
+
+
+def ends_of(whole, connection):
+    """What is written of an SSH connection when it ends: of its channel, of its recording, of itself."""
+    of_it = [e for e in whole.ssh.events()
+             if connection in (e.get("reference"), e.get("detail", {}).get("connection"))]
+    return {(e["kind"], e["method"] if e["kind"] == "recording" else e["action"]) for e in of_it
+            if e["kind"] == "close" or e.get("detail", {}).get("end")}
+
+
+def test_many_at_a_machine_read_why_and_nothing_is_lost(whole):
+    """Commands, a terminal, and one whose windows are full, so that only a goodbye can tell him."""
+    def begin(command, *words):
+        one = subprocess.Popen(whole.ssh.argv("ann", "host", *words, "127.0.0.1", command), stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+        assert one.stdout.read(1) == b"x"
+        return one
+    worker = whole.ssh.worker()
+    shells = [begin("echo x; exec cat", *words) for words in ([], [], ["-tt"], [])]
+    deaf = begin("exec yes x")
+    time.sleep(0.5)  # the windows fill
+    there = {one["id"] for one in whole.sam.items("/ssh/connections")}
+    assert len(there) == 5
+    made = cut(whole, "everything")
+    for one in shells:
+        assert one.wait(10) == 254
+        assert b"sallyport: this connection may not go on: cut" in one.stdout.read() + one.stderr.read()
+    assert deaf.wait(10) == 255 and b"sallyport: this connection may not go on: cut" in deaf.stderr.read()
+    assert whole.ssh.worker() == worker
+    undo(whole, made)
+    wait_for("their ends at core", 10, lambda: not whole.sam.items("/ssh/connections"))
+    for each in there:
+        wait_for("all of its end on the ledger", 10, lambda each=each: ends_of(whole, each) == {
+            ("close", "execute"), ("recording", "exec"), ("close", "connect")})
 
 
 def test_who_may_not_and_what_is_not_there(whole):

@@ -73,6 +73,14 @@ static sp_err make_room(sp_batch *batch)
     return sp_ok();
 }
 
+/* What gates write, each of itself: everything else is the word of roles that decide. */
+static bool is_of_gate(const sp_event *event, uint8_t gate)
+{
+    static const uint32_t kinds =
+        1U << SP_EVENT_DECISION | 1U << SP_EVENT_CLOSE | 1U << SP_EVENT_RECORDING;
+    return event->gate == gate && (kinds >> event->kind & 1U) != 0;
+}
+
 sp_err sp_batch_add(sp_batch *batch, sp_span event, const sp_batch_from *from)
 {
     if (sp_batch_is_full(batch) || event.len > SP_EVENT_MAX_BYTES) {
@@ -83,6 +91,9 @@ sp_err sp_batch_add(sp_batch *batch, sp_span event, const sp_batch_from *from)
     sp_copy(copy, event.ptr, event.len);
     sp_batch_item *item = &batch->items[batch->count];
     TRY(sp_event_decode((sp_span){copy, event.len}, &item->event));
+    if (from->gate != SP_GATE_NONE && !is_of_gate(&item->event, from->gate)) {
+        return sp_fail(SP_EDENIED);
+    }
     item->bytes = (sp_span){copy, event.len};
     item->source = from->source;
     item->seq = from->seq;

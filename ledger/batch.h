@@ -61,9 +61,11 @@ typedef struct {
     uint64_t seq;
     sp_span source_name;
     bool open;
+    uint8_t gate; /* sp_gate of whose ring it is; SP_GATE_NONE: not a gate's */
 } sp_batch_from;
 
-/* SP_EINVALID and the like when the bytes are no event; SP_ENOMEM. */
+/* SP_EINVALID and the like when the bytes are no event; SP_EDENIED when they are one that this gate
+ * does not write; SP_ENOMEM. */
 SP_MUST sp_err sp_batch_add(sp_batch *batch, sp_span event, const sp_batch_from *from);
 /* Renders and seals all items into the emptied group. */
 SP_MUST sp_err sp_batch_build(sp_batch *batch, sp_keys *keys, uint64_t now_unix_us,

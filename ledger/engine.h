@@ -29,7 +29,12 @@
 typedef struct sp_engine sp_engine;
 typedef struct sp_source sp_source;
 
-enum { SP_ENGINE_SOURCES_MAX = 256, SP_ENGINE_COMMIT_MS = 100 };
+enum {
+    SP_ENGINE_RINGS_MAX = 80, /* of one gate: its workers, and such as are going */
+    SP_ENGINE_SENDERS = 48, /* places that no gate can take: core, vault, porter, root's commands */
+    SP_ENGINE_SOURCES_MAX = 3 * SP_ENGINE_RINGS_MAX + SP_ENGINE_SENDERS,
+    SP_ENGINE_COMMIT_MS = 100
+};
 
 typedef struct {
     /* A group is on disk and can be read: its items, and the index of its first record. */
@@ -49,7 +54,8 @@ SP_MUST sp_err sp_engine_new(uv_loop_t *loop, sp_journal *store, sp_keys *keys,
 void sp_engine_free(sp_engine *engine);
 
 /* Takes the mapping of a ring. SP_ECORRUPT: no ring; SP_EEXISTS: that source is attached;
- * SP_ELIMIT. */
+ * SP_ELIMIT: this gate has SP_ENGINE_RINGS_MAX. Who attaches must have been looked at: the ring's
+ * events are believed to be of attach->gate, and poison the ring when they are another's. */
 SP_MUST sp_err sp_engine_attach(sp_engine *engine, const sp_ledger_attach *attach, sp_shm *shm,
                                 sp_source **ret_source, uint64_t *ret_durable_seq);
 /* The producer has put something in after the ring was put to sleep. */

@@ -34,6 +34,16 @@ void sp_engine_flush(sp_engine *engine, sp_engine_done done, void *self)
     wake_at_once(engine);
 }
 
+/* Rings of one gate, those that are being drained among them. */
+static unsigned rings_of(const sp_engine *engine, uint8_t gate)
+{
+    unsigned count = 0;
+    for (const sp_source *s = engine->sources; s != NULL; s = s->next) {
+        count += s->shm.ptr != NULL && s->gate == gate ? 1U : 0U;
+    }
+    return count;
+}
+
 sp_err sp_engine_attach(sp_engine *engine, const sp_ledger_attach *attach, sp_shm *shm,
                         sp_source **ret_source, uint64_t *ret_durable_seq)
 {
@@ -44,6 +54,9 @@ sp_err sp_engine_attach(sp_engine *engine, const sp_ledger_attach *attach, sp_sh
     }
     if (sp_source_find(engine, attach->source) != NULL) {
         return sp_fail(SP_EEXISTS);
+    }
+    if (rings_of(engine, attach->gate) >= SP_ENGINE_RINGS_MAX) {
+        return sp_fail(SP_ELIMIT);
     }
     sp_source *source = NULL;
     TRY(sp_source_new(engine, attach->source, attach->name, attach->gate, &source));
@@ -146,7 +159,8 @@ static sp_err take_append(sp_engine *engine, sp_source *source, shipment *ship,
             continue;
         }
         uint64_t missing = seq - source->seq - 1;
-        const sp_batch_from from = {source->id, seq, sp_span_cstr(source->name), false};
+        const sp_batch_from from = {source->id, seq, sp_span_cstr(source->name), false,
+                                    SP_GATE_NONE};
         TRY(sp_batch_add(&ship->batch, bytes, &from));
         *ret_item = (uint32_t)ship->batch.count - 1;
         source->seq = seq;
@@ -212,7 +226,7 @@ static void note_now(sp_engine *engine, shipment *ship, sp_span bytes, bool open
                      sp_engine_done done, void *self)
 {
     sp_source *own = engine->own;
-    const sp_batch_from from = {own->id, own->seq + 1, sp_span_cstr(own->name), open};
+    const sp_batch_from from = {own->id, own->seq + 1, sp_span_cstr(own->name), open, SP_GATE_NONE};
     sp_err err = sp_batch_add(&ship->batch, bytes, &from);
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "an event of the ledger's own could not be taken: %s",

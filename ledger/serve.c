@@ -52,6 +52,25 @@ static void on_empty_done(void *self, sp_code code, uint64_t entry)
     later_reply(self, code, SP_SPAN_EMPTY);
 }
 
+static const struct {
+    sp_gate gate;
+    sp_role_kind role;
+} GATES[] = {{SP_GATE_WEB, SP_ROLE_WEB}, {SP_GATE_DB, SP_ROLE_DB}, {SP_GATE_SSH, SP_ROLE_SSH}};
+
+/* A ring is of the gate whose user brings it, and called like it: its name is the source's in every
+ * entry. */
+static bool is_of_peer(const sp_ledger *ledger, const sp_peer *peer, const sp_ledger_attach *ask)
+{
+    for (size_t i = 0; i < SP_COUNT(GATES); i++) {
+        sp_span word = sp_span_cstr(sp_role_word(GATES[i].role));
+        if (GATES[i].gate == ask->gate && sp_span_starts(ask->name, word) &&
+            ask->name.len > word.len && ask->name.ptr[word.len] == ' ') {
+            return sp_config_uid_is(ledger->config, sp_peer_uid(peer), GATES[i].role);
+        }
+    }
+    return false;
+}
+
 static void attach(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
 {
     sp_ledger_attach ask;
@@ -63,6 +82,9 @@ static void attach(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
     sp_err err = sp_ledger_attach_read(msg->body, &ask);
     if (!sp_failed(err) && (fd < 0 || sp_peer_data(peer) != NULL)) {
         err = sp_fail(SP_EINVALID); /* one ring a connection */
+    }
+    if (!sp_failed(err) && !is_of_peer(ledger, peer, &ask)) {
+        err = sp_fail(SP_EDENIED);
     }
     if (!sp_failed(err)) {
         err = sp_shm_map_write(fd, SP_LEDGER_RING_MAX_BYTES, &shm);
@@ -126,17 +148,11 @@ static void on_appended(void *self, sp_code code, uint64_t entry)
 
 static const char *sender_of(const sp_ledger *ledger, const sp_peer *peer)
 {
-    static const struct {
-        sp_role_kind role;
-        const char *name;
-    } names[] = {{SP_ROLE_CORE, "core"}, {SP_ROLE_VAULT, "vault"},   {SP_ROLE_WEB, "web"},
-                 {SP_ROLE_DB, "db"},     {SP_ROLE_KEEPER, "keeper"}, {SP_ROLE_SSH, "ssh"}};
-    for (size_t i = 0; i < SP_COUNT(names); i++) {
-        if (sp_config_uid_is(ledger->config, sp_peer_uid(peer), names[i].role)) {
-            return names[i].name;
-        }
+    uid_t uid = sp_peer_uid(peer);
+    if (sp_config_uid_is(ledger->config, uid, SP_ROLE_CORE)) {
+        return "core";
     }
-    return "porter";
+    return sp_config_uid_is(ledger->config, uid, SP_ROLE_VAULT) ? "vault" : "porter";
 }
 
 static void append(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
@@ -504,11 +520,11 @@ static const struct {
     void (*run)(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *fds);
     unsigned by;
 } REQUESTS[SP_LEDGER_KIND_END - SP_LEDGER_ATTACH] = {
-    [SP_LEDGER_ATTACH - SP_LEDGER_ATTACH] = {attach, BY_CORE | BY_GATE},
-    [SP_LEDGER_WAKE - SP_LEDGER_ATTACH] = {wake, BY_CORE | BY_GATE},
-    [SP_LEDGER_FLUSH - SP_LEDGER_ATTACH] = {flush, BY_CORE | BY_GATE},
-    [SP_LEDGER_DETACH - SP_LEDGER_ATTACH] = {detach, BY_CORE | BY_GATE},
-    [SP_LEDGER_APPEND - SP_LEDGER_ATTACH] = {append, BY_CORE | BY_GATE | BY_VAULT | BY_ROOT},
+    [SP_LEDGER_ATTACH - SP_LEDGER_ATTACH] = {attach, BY_GATE},
+    [SP_LEDGER_WAKE - SP_LEDGER_ATTACH] = {wake, BY_GATE},
+    [SP_LEDGER_FLUSH - SP_LEDGER_ATTACH] = {flush, BY_GATE},
+    [SP_LEDGER_DETACH - SP_LEDGER_ATTACH] = {detach, BY_GATE},
+    [SP_LEDGER_APPEND - SP_LEDGER_ATTACH] = {append, BY_CORE | BY_VAULT | BY_ROOT},
     [SP_LEDGER_SEARCH - SP_LEDGER_ATTACH] = {search, READERS},
     [SP_LEDGER_ENTRY - SP_LEDGER_ATTACH] = {entry, READERS},
     [SP_LEDGER_PROOF - SP_LEDGER_ATTACH] = {proof, READERS},
@@ -528,8 +544,11 @@ static const struct {
 
 static bool is_gate(const sp_config *config, uid_t uid)
 {
-    return sp_config_uid_is(config, uid, SP_ROLE_WEB) ||
-           sp_config_uid_is(config, uid, SP_ROLE_DB) || sp_config_uid_is(config, uid, SP_ROLE_SSH);
+    bool is_one = false;
+    for (size_t i = 0; i < SP_COUNT(GATES); i++) {
+        is_one = is_one || sp_config_uid_is(config, uid, GATES[i].role);
+    }
+    return is_one;
 }
 
 static unsigned who(const sp_ledger *ledger, const sp_peer *peer)

@@ -102,13 +102,11 @@ static bool take_number(sp_engine *engine, sp_source *source, uint64_t seq)
     return true;
 }
 
-static void poison(sp_engine *engine, sp_source *source)
+static void poison(sp_engine *engine, sp_source *source, const char *why)
 {
     source->poisoned = true;
-    sp_log(SP_LOG_ERROR, "the ring of %s holds nonsense: nothing more is read from it",
-           source->name);
-    sp_engine_own_event(engine, SP_EVENT_GAP, SP_SEVERITY_CRITICAL, source, 0,
-                        "the ring of this source is damaged");
+    sp_log(SP_LOG_ERROR, "nothing more is read of %s: %s", source->name, why);
+    sp_engine_own_event(engine, SP_EVENT_GAP, SP_SEVERITY_CRITICAL, source, 0, why);
 }
 
 static void look_at_losses(sp_engine *engine, sp_source *source)
@@ -143,15 +141,20 @@ static turn drain_one(sp_engine *engine, sp_source *source, sp_batch *batch)
             return TURN_EMPTY;
         }
         if (sp_failed(err)) {
-            poison(engine, source);
+            poison(engine, source, "the ring of this source is damaged");
             return TURN_EMPTY;
         }
         taken += record.bytes.len + 1;
         if (!take_number(engine, source, record.seq)) {
             continue;
         }
-        const sp_batch_from from = {source->id, record.seq, sp_span_cstr(source->name), false};
+        const sp_batch_from from = {source->id, record.seq, sp_span_cstr(source->name), false,
+                                    source->gate};
         err = sp_batch_add(batch, record.bytes, &from);
+        if (err.code == SP_EDENIED) {
+            poison(engine, source, "this source writes what only other roles may write");
+            return TURN_EMPTY;
+        }
         if (sp_failed(err)) {
             engine->lost++;
             sp_engine_own_event(engine, SP_EVENT_LOSS, SP_SEVERITY_HIGH, source, 1,

@@ -13,11 +13,11 @@
  * disk; without one core sends them again. RETAIN and ERASE shorten, never below the legal floor.
  *
  * Kind         from            request -> reply
- * ATTACH       gates core      attach + ring fd -> attached
- * WAKE         gates core      (id 0) -                    no reply
- * FLUSH        gates core      - -> -                      after the disk
- * DETACH       gates core      - -> -                      after the disk
- * APPEND       core            append -> appended          after the disk
+ * ATTACH       gates           attach + ring fd -> attached
+ * WAKE         gates           (id 0) -                    no reply
+ * FLUSH        gates           - -> -                      after the disk
+ * DETACH       gates           - -> -                      after the disk
+ * APPEND       core vault root append -> appended          after the disk
  * SEARCH       core root       search -> found
  * ENTRY        core root       entry_ask -> entry
  * PROOF        core root       entry_ask -> proof
@@ -83,10 +83,12 @@ enum {
     SP_LEDGER_FLOOR_DAYS = 183 /* nothing is erased before this age, whoever asks */
 };
 
+/* The ring may hold decisions, ends and recordings of that gate; with anything else it is read no
+ * further. */
 typedef struct {
     uint64_t source; /* the ring's source_id: random, of this worker's life */
-    uint8_t gate;    /* sp_gate; SP_GATE_NONE for core */
-    sp_span name;    /* "web worker 1", <= SP_NAME_MAX_BYTES */
+    uint8_t gate;    /* sp_gate, of the sender */
+    sp_span name;    /* "web worker 1", <= SP_NAME_MAX_BYTES; begins with the sender's role */
 } sp_ledger_attach;
 
 typedef struct {

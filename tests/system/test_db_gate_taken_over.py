@@ -5,6 +5,7 @@ nothing, uses nothing that others did not agree to, gets no keep, reads no passw
 OWNS an office and a server. PROCESS tests. TRUST none. SPEC docs/THREAT-MODEL.md section 4.
 """
 
+import fcntl
 import hashlib
 import os
 import random
@@ -16,10 +17,13 @@ import pytest
 import vault_client as vc
 from test_approvals_statement import (ASK_USE, KEEP, STATEMENT, Asker, Gate, answer, credential, documents,  # noqa: F401
                                       gate, office, people, server, waiting)
-from vault_client import Connection, EDENIED, OK, text
+from vault_client import Connection, EDENIED, EINVALID, ELIMIT, OK, text
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="uids are told apart as root only")
 SECRET = b"kept-word"
+ATTACH, APPEND = 0x0300, 0x0304  # lib/proto/ledger_msg.h
+WEB, DB = 1, 3  # sp_gate
+F_ADD_SEALS, F_SEAL_SHRINK = 1033, 2
 
 
 def say(path, uid, kind, body):
@@ -73,11 +77,49 @@ def test_the_keeper_does_not_hear_it(office, people):
 
 def test_the_ledger_takes_its_ring_and_tells_it_nothing(office, people):
     path = os.path.join(office.run_dir, "ledger.sock")
-    its_own = {0x0300, 0x0301, 0x0302, 0x0303}  # ATTACH, WAKE, FLUSH, DETACH
-    for kind in set(range(0x0300, 0x0320)) - its_own:
+    for kind in set(range(0x0300, 0x0320)) - {ATTACH, 0x0301, 0x0302, 0x0303}:  # WAKE, FLUSH, DETACH
         for body in bodies():
             got = say(path, office.uids["db"], kind, body)
             assert got is None or (got[0] != OK and got[1] == b""), (hex(kind), body, got)
+    append = struct.pack(">QQHI", 77, 1, 1, 4) + b"what"
+    assert say(path, office.uids["db"], APPEND, append)[0] == EDENIED
+    assert say(path, office.uids["core"], APPEND, append)[0] == EINVALID
+
+
+def attach(office, role, gate, name):
+    """(the line, status) of a ring that this role brings"""
+    number = random.getrandbits(63) | 1
+    ring = os.memfd_create("ring", os.MFD_ALLOW_SEALING)
+    os.ftruncate(ring, 4096 + 65536)
+    os.pwrite(ring, struct.pack("=QQQ", 0x53505247494E4731, 65536, number), 0)  # sp_ring_head
+    fcntl.fcntl(ring, F_ADD_SEALS, F_SEAL_SHRINK)
+    line = Connection(os.path.join(office.run_dir, "ledger.sock"), office.uids[role])
+    packet = struct.pack(">BHIB", 1, ATTACH, 1, 0) + struct.pack(">QB", number, gate) + text(name)
+    socket.send_fds(line.socket, [packet], [ring])
+    os.close(ring)
+    return line, line.socket.recv(4096)[7]
+
+
+def test_its_ring_is_called_like_its_gate_and_leaves_room(office, people):
+    """Sources of the ledger: who a ring is of is its user's word, not its own, and 80 are enough for a gate."""
+    for role, gate, name in (("db", DB, b"vault"), ("db", DB, b"core"), ("db", DB, b"dbx"), ("db", DB, b"web worker 1"),
+                             ("db", WEB, b"web worker 1"), ("db", 0, b"db worker 1"), ("core", DB, b"db worker 1"),
+                             ("vault", 0, b"vault")):
+        line, status = attach(office, role, gate, name)
+        line.socket.close()
+        assert status == EDENIED, (role, gate, name)
+    lines = []
+    for number in range(90):
+        line, status = attach(office, "db", DB, b"db worker %d" % number)
+        lines.append(line)
+        if status != OK:
+            break
+    assert status == ELIMIT and 60 < len(lines) <= 81
+    others, status = attach(office, "web", WEB, b"web worker 99")
+    assert status == OK
+    office.cli("ledger", "verify", "-c", office.config)
+    for line in (*lines, others):
+        line.socket.close()
 
 
 def test_roots_own_door_is_shut(office, people):

@@ -48,10 +48,10 @@ typedef struct {
 
 static const sp_key KEK = {{9}};
 
-static bool gate_put(gate *g, const char *object)
+static bool gate_put_as(gate *g, const char *object, sp_event_kind kind, sp_gate of)
 {
-    sp_event event = {.kind = SP_EVENT_DECISION,
-                      .gate = SP_GATE_WEB,
+    sp_event event = {.kind = (uint8_t)kind,
+                      .gate = (uint8_t)of,
                       .when_unix_us = sp_now_unix_us(),
                       .person = 3,
                       .session = 4,
@@ -65,6 +65,11 @@ static bool gate_put(gate *g, const char *object)
     sp_event_write(&event, room);
     sp_ring_commit(&g->ring, len);
     return true;
+}
+
+static bool gate_put(gate *g, const char *object)
+{
+    return gate_put_as(g, object, SP_EVENT_DECISION, SP_GATE_WEB);
 }
 
 static void on_committed(void *self, const sp_batch *batch, uint64_t first_entry)
@@ -412,6 +417,73 @@ static void test_damaged_ring_harms_only_itself(void **state)
     gate_close(&good);
 }
 
+static void try_to_write(bench *b, sp_event_kind kind, sp_gate of, bool is_taken)
+{
+    static unsigned turn;
+    gate g;
+    char name[32];
+    turn++;
+    snprintf(name, sizeof(name), "/written %03u.", turn);
+    gate_open(b, &g, 1000 + turn);
+    assert_true(gate_put_as(&g, name, kind, of));
+    assert_true(gate_put(&g, "/after it"));
+    unsigned before = b->done;
+    unsigned after_it = stands(b, "\"/after it\"");
+    sp_engine_flush(b->engine, on_done, b);
+    until_done(b, before + 1);
+    sp_engine_flush(b->engine, on_done, b); /* what the ledger says about it */
+    until_done(b, before + 2);
+    assert_int_equal(stands(b, name), is_taken ? 1 : 0);
+    assert_int_equal(stands(b, "\"/after it\""), after_it + (is_taken ? 1U : 0U));
+    sp_engine_detach(b->engine, g.source, true, on_done, b);
+    until_done(b, before + 3);
+    gate_close(&g);
+}
+
+/* A gate that was taken over writes decisions of its own, and nothing that another would say. */
+static void test_a_gate_writes_what_gates_write(void **state)
+{
+    bench *b = *state;
+    unsigned refused = 0;
+    for (int kind = 0; kind < SP_EVENT_KIND_COUNT; kind++) {
+        bool is_taken =
+            kind == SP_EVENT_DECISION || kind == SP_EVENT_CLOSE || kind == SP_EVENT_RECORDING;
+        try_to_write(b, (sp_event_kind)kind, SP_GATE_WEB, is_taken);
+        refused += is_taken ? 0U : 1U;
+    }
+    try_to_write(b, SP_EVENT_DECISION, SP_GATE_DB, false);
+    try_to_write(b, SP_EVENT_CLOSE, SP_GATE_NONE, false);
+    assert_int_equal(stands(b, "what only other roles may write"), refused + 2);
+}
+
+static void test_a_gate_leaves_room_for_others(void **state)
+{
+    bench *b = *state;
+    gate g[SP_ENGINE_RINGS_MAX];
+    for (unsigned i = 0; i < SP_ENGINE_RINGS_MAX; i++) {
+        gate_open(b, &g[i], 2000 + i);
+    }
+    sp_shm theirs = {0};
+    sp_source *source = NULL;
+    uint64_t durable = 0;
+    gate more = {.fd = -1};
+    assert_false(sp_failed(sp_shm_new("test", RING_BYTES + PAGE_BYTES, &more.shm, &more.fd)));
+    assert_false(sp_failed(sp_ring_format(more.shm.ptr, more.shm.size_bytes, 77, &more.ring)));
+    assert_false(sp_failed(sp_shm_map_write(more.fd, 2 * RING_BYTES, &theirs)));
+    sp_ledger_attach attach = {77, SP_GATE_WEB, SP_SPAN_LIT("web worker 81")};
+    assert_int_equal(sp_engine_attach(b->engine, &attach, &theirs, &source, &durable).code,
+                     SP_ELIMIT);
+    attach.gate = SP_GATE_DB; /* another gate's places are its own */
+    assert_false(sp_failed(sp_engine_attach(b->engine, &attach, &theirs, &source, &durable)));
+    append(b, 5, 1, 1);
+    until_done(b, 1);
+    assert_int_equal(b->code, SP_OK);
+    for (unsigned i = 0; i < SP_ENGINE_RINGS_MAX; i++) {
+        gate_close(&g[i]);
+    }
+    gate_close(&more);
+}
+
 static void test_dead_producer_is_drained(void **state)
 {
     bench *b = *state;
@@ -510,6 +582,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_settles_while_events_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_losses_are_written_down, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged_ring_harms_only_itself, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_gate_writes_what_gates_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_gate_leaves_room_for_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_dead_producer_is_drained, setup, teardown),
         cmocka_unit_test_setup_teardown(test_acknowledged_elsewhere_is_noticed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk_stops_acknowledging_and_resumes, setup,

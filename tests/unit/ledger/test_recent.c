@@ -33,7 +33,7 @@ static void add_any(sp_batch *batch, uint64_t seq)
                       .count = below(50) == 0 ? UINT64_MAX : seq,
                       .resource = SP_SPAN_LIT("orders-db"),
                       .object = sp_span_cstr(objects[below(SP_COUNT(objects))])};
-    const sp_batch_from from = {1 + below(2), seq, SP_SPAN_LIT("db worker 1"), true};
+    const sp_batch_from from = {1 + below(2), seq, SP_SPAN_LIT("db worker 1"), true, SP_GATE_NONE};
     auto_buf sp_buf bytes = sp_buf_make(SP_EVENT_MAX_BYTES);
     assert_ok(sp_event_encode(&event, &bytes));
     assert_ok(sp_batch_add(batch, sp_buf_borrow(&bytes), &from));
@@ -131,7 +131,7 @@ static void runs_and_bounds(void **state)
     auto_buf sp_buf bytes = sp_buf_make(SP_EVENT_MAX_BYTES);
     assert_ok(sp_event_encode(&event, &bytes));
     for (uint64_t seq = 1; seq <= 1000; seq++) {
-        const sp_batch_from from = {1, seq, SP_SPAN_LIT("x"), true};
+        const sp_batch_from from = {1, seq, SP_SPAN_LIT("x"), true, SP_GATE_NONE};
         assert_ok(sp_batch_add(&batch, sp_buf_borrow(&bytes), &from));
     }
     assert_ok(sp_batch_build(&batch, NULL, 1, &group));

@@ -91,7 +91,7 @@ static void write_old(unsigned days)
                           .person = person,
                           .session = 100 + person,
                           .person_name = SP_SPAN_LIT("somebody")};
-        const sp_batch_from from = {55, batch.count + 1, SP_SPAN_LIT("core"), false};
+        const sp_batch_from from = {55, batch.count + 1, SP_SPAN_LIT("core"), false, SP_GATE_NONE};
         assert_false(sp_failed(sp_event_encode(&event, &bytes)));
         assert_false(sp_failed(sp_batch_add(&batch, sp_buf_borrow(&bytes), &from)));
     }

@@ -96,6 +96,7 @@ static void on_done(void *self, sp_code code, uint64_t entry)
     b->done++;
     b->code = code;
     b->entry = entry;
+    uv_stop(&b->loop); /* what was waited for is here: not until the next beat */
 }
 
 static void on_patience(uv_timer_t *timer)

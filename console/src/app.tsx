@@ -69,6 +69,8 @@ const pages: [string, () => string, Page][] = [
   ["/step-up", () => t().stepUp.title, StepUpPage],
   ["/incidents", () => t().room.tabs.incidents, room((m) => m.Incidents)],
   ["/incidents/{id}", () => t().room.tabs.incidents, room((m) => m.IncidentPage)],
+  ["/reports", () => t().room.tabs.reports, room((m) => m.Reports)],
+  ["/reports/{id}", () => t().room.tabs.reports, room((m) => m.ReportPage)],
   ["/admin/wall", () => t().room.tabs.wall, room((m) => m.Wall)],
   ["/admin/alarms", () => t().room.tabs.alarms, room((m) => m.AlarmList)],
   ["/admin/plans", () => t().room.tabs.plans, room((m) => m.Plans)],

@@ -71,7 +71,9 @@ static sp_err do_cut(sp_core *core, const sp_run *run, sp_run_step *step, sp_buf
     }
     TRY(found);
     sp_cut_scope_of(core, &target, &scope);
-    sp_buf_text(note, run->drill ? "would cut " : "cut ");
+    bool proves = step->is.effect == SP_CUT_STEP_UP;
+    sp_buf_text(note, run->drill ? "would " : "");
+    sp_buf_text(note, proves ? "ask for a fresh proof: " : "cut ");
     say_scope(&target, &scope, note);
     if (run->drill) {
         return sp_ok();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { reportEn } from "./report.en";
 import { roomEn } from "./room.en";
 
 const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
@@ -23,7 +24,7 @@ export const en = {
     methods: "How I sign in", overview: "Overview", people: "People", adminDevices: "Devices", resources: "Resources",
     policy: "Policy", adminDatabases: "Databases", adminMachines: "SSH", adminSessions: "Sessions", ledger: "Ledger", health: "Health",
   },
-  room: roomEn,
+  room: roomEn, report: reportEn,
   notices: {
     mine: "Notices", mineLead: "What the office has told you.", none: "Nothing yet", noneText: "What the office tells you appears here, whatever else it comes by.",
     read: "I have read this", readDone: "Read", toRead: "Please confirm", drill: "Drill",

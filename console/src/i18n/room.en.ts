@@ -3,7 +3,8 @@
 const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
 
 export const roomEn = {
-  title: "Watch room", tabs: { wall: "Live wall", alarms: "Alarms", incidents: "Incidents", plans: "Plans", cuts: "Kill switch" },
+  title: "Watch room", tabs: { wall: "Live wall", alarms: "Alarms", incidents: "Incidents", plans: "Plans", reports: "Reports", cuts: "Kill switch" },
+  programs: { alarm: "an alarm", rota: "the rota", "law pack": "law pack", time: "the clock", root: "root" } as Record<string, string>,
   lead: "Everything that runs now, as it is recorded. Whoever is watched at a terminal is told.",
   wallMode: "Full screen", leaveWall: "Leave full screen", kill: "Kill switch",
   counters: { alarms: "New alarms", incidents: "Open incidents", runs: "Plans at work", cuts: "Cut now", sessions: "Live sessions", terminals: "Terminals", connections: "SQL connections", waiting: (n: number) => `${n} for you` },
@@ -40,21 +41,21 @@ export const roomEn = {
   },
   alarms: {
     title: "Alarms", lead: "What detections and terminals spoke of, as it happens.", new: "New", all: "All", none: "No new alarms", noneText: "When a detection speaks, it appears here at once.", noneAll: "No alarms yet",
-    what: "Alarm", about: "About", count: "Count", at: "When", incident: "Incident", toIncident: (id: string) => `Incident ${id}`, noIncident: "none", seen: "I have looked", seenBy: (name: string) => `Seen by ${name}`, marked: "Marked as seen.",
+    what: "Alarm", about: "About", count: "Count", at: "When", incident: "Incident", toIncident: (id: string) => `Incident ${id}`, noIncident: "none", keys: { person: "Person", peer: "Address", session: "Session", device: "Device", resource: "Resource", "class": "Class", gate: "Gate" } as Record<string, string>, seen: "I have looked", seenBy: (name: string) => `Seen by ${name}`, marked: "Marked as seen.",
     plan: "Plan", evidence: "Evidence", entry: (n: string) => `Entry ${n}`, watchDown: "The watch does not answer: nothing is being looked for", degraded: "The watch is behind", lag: (text: string) => `${text} behind`, watching: (n: number, events: string) => `${s(n, "detection")} over ${events} events`,
     modes: { live: "Live", drill: "Drill", test: "Test" }, detection: "Detection", severity: "Severity", first: "First", last: "Last", session: "Session", terminal: "Terminal", banner: (n: number, title: string) => (n === 1 ? title : `${n} new alarms, the gravest: ${title}`), look: "Look",
   },
   incidents: {
     title: "Incidents", lead: "What happened, who leads, what is to be done; until a closing review.", open: "Open an incident", openTitle: "Open an incident", subject: "What happened", severity: "Severity", asDrill: "As a drill", opened: "Opened.",
     openOnes: "Open", all: "All", none: "No open incidents", noneText: "An alarm opens one, a plan does, or you.", incident: "Incident", state: "State", states: { open: "Open", closed: "Closed", merged: "Merged" }, leader: "Commander", alarms: "Alarms", since: "Opened", drill: "Drill",
-    number: (id: string) => `Incident ${id}`, openedBy: (who: string) => `opened by ${who}`, by: { alarm: "an alarm", root: "root" } as Record<string, string>, mergedInto: "Part of", closedAt: "Closed", review: "Closing review",
+    number: (id: string) => `Incident ${id}`, openedBy: (who: string) => `opened by ${who}`, mergedInto: "Part of", closedAt: "Closed", review: "Closing review",
     timeline: "Timeline", evidence: (n: number) => s(n, "entry of the ledger", "entries of the ledger"), entry: (n: string) => `Entry ${n}`, proof: "and its proof",
-    kinds: { opened: "Opened", alarm: "Alarm", evidence: "Evidence", plan: "Plan", role: "Role", comment: "Comment", task: "Task", done: "Done", severity: "Severity", merged: "Merged", closed: "Closed", cut: "Cut" } as Record<string, string>,
+    kinds: { opened: "Opened", alarm: "Alarm", evidence: "Evidence", plan: "Plan", role: "Role", comment: "Comment", task: "Task", done: "Done", severity: "Severity", merged: "Merged", closed: "Closed", cut: "Cut", report: "Report" } as Record<string, string>,
     comment: "Comment", commentHint: "Everybody who works on this incident reads it.", say: "Add", people: "Roles", roles: { commander: "Commander", scribe: "Scribe", liaison: "Liaison" }, nobody: "nobody", change: "Change", roleTitle: (role: string) => `Who is ${role.toLowerCase()}?`, person: "User name",
     tasks: "Tasks", noTasks: "No tasks", task: "Task", whose: "Whose (user name)", addTask: "Add a task", done: (who: string) => `done by ${who}`, markDone: (text: string) => `Done: ${text}`,
     plans: "Plans", noPlans: "No plan ran", sessions: "Sessions and recordings", noSessions: "No session is named", record: "Record of the session", recordings: "Recording", cutSession: "Cut", cuts: "Cuts of this incident", notices: "Who was told", noNotices: "Nobody was told yet",
     attach: "Attach an entry of the ledger", entryNumber: "Number of the entry", attachText: "Why it belongs here", merge: "Merge", mergeTitle: "Part of which incident?", mergeText: "Timeline, tasks and cuts go there; this one ends.", into: "Incident", mergeGo: "Merge",
-    close: "Close", closeTitle: "Close with a review", closeText: "What happened, what was done, what changes.", closed: "Closed.", setSeverity: "Set severity", clocks: "Clocks of reports", older: (n: number) => `Show ${n} earlier`,
+    close: "Close", closeTitle: "Close with a review", closeText: "What happened, what was done, what changes.", closed: "Closed.", setSeverity: "Set severity", older: (n: number) => `Show ${n} earlier`,
   },
   plans: {
     title: "Plans", lead: "What is done when something happens: by itself within a second, or by people with a clock.", none: "No plans", plan: "Plan", mode: "Runs", steps: "Steps", drilled: "Last drilled", ran: "Last run", never: "never", due: "Drill it",

@@ -3,7 +3,8 @@
 import type { roomEn } from "./room.en";
 
 export const roomZh: typeof roomEn = {
-  title: "监看室", tabs: { wall: "实时墙", alarms: "告警", incidents: "事件处置", plans: "预案", cuts: "切断开关" },
+  title: "监看室", tabs: { wall: "实时墙", alarms: "告警", incidents: "事件处置", plans: "预案", reports: "报告", cuts: "切断开关" },
+  programs: { alarm: "告警", rota: "值班表", "law pack": "法规包", time: "时限", root: "root" },
   lead: "当前正在进行的一切，随记录实时显示。终端被监看时，当事人会收到提示。",
   wallMode: "全屏", leaveWall: "退出全屏", kill: "切断开关",
   counters: { alarms: "新告警", incidents: "未结事件", runs: "执行中的预案", cuts: "当前已切断", sessions: "在线会话", terminals: "终端", connections: "数据库连接", waiting: (n) => `${n} 项等您确认` },
@@ -40,21 +41,21 @@ export const roomZh: typeof roomEn = {
   },
   alarms: {
     title: "告警", lead: "检测规则和终端发现的异常，实时显示。", new: "新告警", all: "全部", none: "没有新告警", noneText: "检测规则触发后会立即显示在这里。", noneAll: "尚无告警",
-    what: "告警", about: "对象", count: "次数", at: "时间", incident: "事件", toIncident: (id) => `事件 ${id}`, noIncident: "无", seen: "已查看", seenBy: (name) => `${name} 已查看`, marked: "已标记为查看。",
+    what: "告警", about: "对象", count: "次数", at: "时间", incident: "事件", toIncident: (id) => `事件 ${id}`, noIncident: "无", keys: { person: "人员", peer: "地址", session: "会话", device: "设备", resource: "资源", "class": "级别", gate: "网关" }, seen: "已查看", seenBy: (name) => `${name} 已查看`, marked: "已标记为查看。",
     plan: "预案", evidence: "证据", entry: (n) => `条目 ${n}`, watchDown: "监测进程没有响应：当前没有进行检测", degraded: "监测进程滞后", lag: (text) => `滞后 ${text}`, watching: (n, events) => `${n} 条检测规则，已检查 ${events} 个事件`,
     modes: { live: "实际", drill: "演练", test: "测试" }, detection: "检测规则", severity: "严重程度", first: "最早", last: "最近", session: "会话", terminal: "终端", banner: (n, title) => (n === 1 ? title : `${n} 条新告警，最严重的是：${title}`), look: "查看",
   },
   incidents: {
     title: "事件处置", lead: "发生了什么、谁负责、要做什么；直到结案复盘。", open: "新建事件", openTitle: "新建事件", subject: "发生了什么", severity: "严重程度", asDrill: "作为演练", opened: "已建立。",
     openOnes: "未结", all: "全部", none: "没有未结事件", noneText: "告警、预案或您都可以建立事件。", incident: "事件", state: "状态", states: { open: "处置中", closed: "已结案", merged: "已合并" }, leader: "指挥", alarms: "告警", since: "建立于", drill: "演练",
-    number: (id) => `事件 ${id}`, openedBy: (who) => `由${who}建立`, by: { alarm: "告警", root: " root " }, mergedInto: "并入", closedAt: "结案于", review: "结案复盘",
+    number: (id) => `事件 ${id}`, openedBy: (who) => `由${who}建立`, mergedInto: "并入", closedAt: "结案于", review: "结案复盘",
     timeline: "时间线", evidence: (n) => `${n} 个账本条目`, entry: (n) => `条目 ${n}`, proof: "及其证明",
-    kinds: { opened: "建立", alarm: "告警", evidence: "证据", plan: "预案", role: "角色", comment: "评论", task: "任务", done: "完成", severity: "严重程度", merged: "合并", closed: "结案", cut: "切断" },
+    kinds: { opened: "建立", alarm: "告警", evidence: "证据", plan: "预案", role: "角色", comment: "评论", task: "任务", done: "完成", severity: "严重程度", merged: "合并", closed: "结案", cut: "切断", report: "报告" },
     comment: "评论", commentHint: "参与此事件处置的人都会看到。", say: "添加", people: "角色", roles: { commander: "指挥", scribe: "记录", liaison: "联络" }, nobody: "无人", change: "更换", roleTitle: (role) => `由谁担任${role}？`, person: "用户名",
     tasks: "任务", noTasks: "没有任务", task: "任务", whose: "负责人（用户名）", addTask: "添加任务", done: (who) => `${who} 已完成`, markDone: (text) => `完成：${text}`,
     plans: "预案", noPlans: "没有预案执行过", sessions: "相关会话与录像", noSessions: "未涉及会话", record: "会话记录", recordings: "录像", cutSession: "切断", cuts: "此事件的切断", notices: "通知情况", noNotices: "尚未通知任何人",
     attach: "附上账本条目", entryNumber: "条目编号", attachText: "关联原因", merge: "合并", mergeTitle: "并入哪个事件？", mergeText: "时间线、任务和切断都转到该事件，本事件随之结束。", into: "事件", mergeGo: "合并",
-    close: "结案", closeTitle: "结案并复盘", closeText: "发生了什么、做了什么、要改进什么。", closed: "已结案。", setSeverity: "设置严重程度", clocks: "报告时限", older: (n) => `显示更早的 ${n} 条`,
+    close: "结案", closeTitle: "结案并复盘", closeText: "发生了什么、做了什么、要改进什么。", closed: "已结案。", setSeverity: "设置严重程度", older: (n) => `显示更早的 ${n} 条`,
   },
   plans: {
     title: "预案", lead: "出事时做什么：机器能做的一秒之内自动完成，需要人做的有名有时限。", none: "没有预案", plan: "预案", mode: "执行方式", steps: "步骤", drilled: "上次演练", ran: "上次执行", never: "从未", due: "应演练",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { en } from "./en";
+import { reportZh } from "./report.zh";
 import { roomZh } from "./room.zh";
 import { alarmsZh } from "./alarms.zh";
 
@@ -23,7 +24,7 @@ export const zh: typeof en = {
     methods: "登录方式", overview: "概览", people: "人员", adminDevices: "设备", resources: "资源",
     policy: "策略", adminDatabases: "数据库", adminMachines: "SSH 主机", adminSessions: "会话", ledger: "账本", health: "运行状态",
   },
-  room: roomZh,
+  room: roomZh, report: reportZh,
   notices: {
     mine: "通知", mineLead: "公司向您发布的通知。", none: "暂无通知", noneText: "无论通过何种渠道发送，通知都会显示在这里。",
     read: "我已阅读", readDone: "已读", toRead: "请确认", drill: "演练",

@@ -10,6 +10,7 @@ import { Button } from "./basic";
 import { useTitles } from "./detections";
 import { ErrorNote } from "./errors";
 import { Icon } from "./icon";
+import { aboutKeys } from "./said";
 import { Time } from "./time";
 
 function Grants() {
@@ -69,7 +70,7 @@ function Detected() {
       <Icon name="alert" />
       <div class="note-text">
         <strong>{words.banner(grave.length, titles(first.detection, first.title))}</strong>
-        <p>{first.keys && `${first.keys} · `}<Time at={first.last} ago /></p>
+        <p>{first.keys && `${aboutKeys(first.keys)} · `}<Time at={first.last} ago /></p>
       </div>
       <a class="button button-plain button-small" href={grave.length === 1 && first.incident ? `/incidents/${first.incident}` : "/admin/alarms"}>{words.look}</a>
     </div>

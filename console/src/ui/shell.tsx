@@ -59,11 +59,13 @@ function roomItems(): NavItem[] {
     { path: "/admin/alarms", icon: "alert", label: tabs.alarms },
     { path: "/incidents", icon: "info", label: tabs.incidents },
     { path: "/admin/plans", icon: "play", label: tabs.plans },
+    { path: "/reports", icon: "ledger", label: tabs.reports },
     { path: "/admin/cuts", icon: "close", label: tabs.cuts },
   ];
 }
 const isHere = (path: string) => {
   const here = place.value.path;
+  if (path === "/admin/plans" && here.startsWith("/admin/runs/")) return true;
   return path === "/" || path === "/admin" ? here === path : here === path || here.startsWith(`${path}/`);
 };
 

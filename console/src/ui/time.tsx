@@ -1,12 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 // Times in the reader's own zone; the exact UTC instant is on hover and in the markup.
 import { signal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
 import { lang } from "../lib/state";
 
 const now = signal(Date.now());
 setInterval(() => {
   now.value = Date.now();
 }, 15_000);
+
+/* Seconds until then by the second, negative after; undefined: no such time. */
+export function useLeft(until: string | null | undefined): number | undefined {
+  const [at, setAt] = useState(Date.now());
+  useEffect(() => {
+    if (!until) return;
+    const timer = setInterval(() => setAt(Date.now()), 1000);
+    return () => clearInterval(timer);
+  }, [until]);
+  return until ? Math.floor((Date.parse(until) - at) / 1000) : undefined;
+}
 
 const locale = () => (lang.value === "zh" ? "zh-CN" : "en-GB");
 

@@ -10,7 +10,7 @@ import type { IconName } from "./icon";
 export const wordIn = (table: object, word: string | undefined): string =>
   word === undefined ? "" : ((table as Record<string, string | undefined>)[word] ?? word);
 
-export const text2 = (text: Schema["Text2"] | undefined, fallback = ""): string =>
+export const text2 = (text: { en: string | null; zh: string | null } | undefined, fallback = ""): string =>
   (text && (lang.value === "zh" ? text.zh || text.en : text.en || text.zh)) || fallback;
 
 /* The office's own title of a role; ours where it gave none. */

@@ -13,6 +13,7 @@ import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { formatNumber, Time } from "../../ui/time";
+import { aboutKeys } from "../../ui/said";
 import { Severity } from "../../ui/words";
 
 type Alarm = Schema["Alarm"];
@@ -48,7 +49,7 @@ function Details({ alarm, title, onClose, onSeen }: { alarm: Alarm; title: strin
         <Facts items={[
           [words.severity, <Severity severity={alarm.severity} />],
           [words.detection, <code class="plain">{alarm.detection}</code>],
-          [words.about, <code class="wrap">{alarm.keys}</code>],
+          [words.about, <span class="wrap">{aboutKeys(alarm.keys)}</span>],
           [words.count, formatNumber(Number(alarm.count))],
           [words.first, alarm.first && <Time at={alarm.first} />],
           [words.last, <Time at={alarm.last} />],
@@ -104,7 +105,7 @@ export function AlarmList() {
           columns={[
             { key: "what", label: words.what, kind: "main", render: (a) => <span class="event-title">{titles(a.detection, a.title)} {a.mode !== "live" && <Badge tone="warn">{words.modes[a.mode]}</Badge>}<small class="muted block"><code class="plain">{a.detection}</code></small></span> },
             { key: "severity", label: words.severity, render: (a) => <Severity severity={a.severity} /> },
-            { key: "about", label: words.about, render: (a) => <span class="keys">{a.keys}</span> },
+            { key: "about", label: words.about, render: (a) => <span class="keys">{aboutKeys(a.keys)}</span> },
             { key: "count", label: words.count, kind: "number", render: (a) => formatNumber(Number(a.count)) },
             { key: "incident", label: words.incident, render: (a) => a.incident ? <a class="keep" href={`/incidents/${a.incident}`}>{words.toIncident(a.incident)}</a> : <span class="muted">{words.noIncident}</span> },
             { key: "at", label: words.at, render: (a) => <Time at={a.last} ago /> },

@@ -10,6 +10,7 @@ import { ALL_TARGETS, CutForm } from "../../ui/cut";
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { ListTable } from "../../ui/table";
+import { said, saidBy } from "../../ui/said";
 import { Time } from "../../ui/time";
 
 type Cut = Schema["Cut"];
@@ -52,10 +53,10 @@ export function CutTable({ cuts, old, onDone, empty }: { cuts: ReturnType<typeof
     <>
       <ListTable list={cuts} label={old ? words.history : words.inForce} keyOf={(c) => c.id} empty={empty} columns={[
         { key: "what", label: words.what, kind: "main", render: (c) => <span class="event-title">{cutName(c)} <Badge tone={c.ended_at ? "neutral" : c.effect === "deny" ? "bad" : "warn"}>{words.effects[c.effect]}</Badge>{c.incident && <small class="block"><a href={`/incidents/${c.incident}`}>{words.incident(c.incident)}</a></small>}</span> },
-        { key: "why", label: words.reason, render: (c) => <span class="keys">{c.reason ?? "—"}</span> },
-        { key: "by", label: words.by, render: (c) => c.by ?? "—" },
+        { key: "why", label: words.reason, render: (c) => <span class="keys">{c.reason ? said(c.reason) : "—"}</span> },
+        { key: "by", label: words.by, render: (c) => c.by ? saidBy(c.by) : "—" },
         { key: "since", label: words.since, render: (c) => <Time at={c.since_at} ago /> },
-        old ? { key: "ended", label: words.ended, render: (c) => <span>{c.ended_at ? <Time at={c.ended_at} ago /> : "—"}<small class="muted block">{[c.ended_by, c.ended_why].filter(Boolean).join(": ")}</small></span> }
+        old ? { key: "ended", label: words.ended, render: (c) => <span>{c.ended_at ? <Time at={c.ended_at} ago /> : "—"}<small class="muted block">{[c.ended_by && saidBy(c.ended_by), c.ended_why && said(c.ended_why)].filter(Boolean).join(": ")}</small></span> }
           : { key: "until", label: words.until, render: (c) => c.until_at ? <Time at={c.until_at} /> : <span class="muted">{words.untilUndone}</span> },
         ...(old ? [] : [{ key: "undo", label: t().common.actions, kind: "actions" as const, render: (c: Cut) => isAdmin("security") && c.can_undo ? <Button small onClick={() => setUndoing(c)}>{words.undo}</Button> : null }]),
       ]} />

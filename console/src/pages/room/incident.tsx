@@ -11,9 +11,11 @@ import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { Time } from "../../ui/time";
+import { said, saidBy } from "../../ui/said";
 import { Severity } from "../../ui/words";
 import { cutName } from "./cuts";
 import { IncidentState, SeveritySelect, useIncidentTitle } from "./incidents";
+import { ReportsOf } from "./reports";
 import { RunProgress } from "./runs";
 import { Timeline } from "./timeline";
 
@@ -101,8 +103,8 @@ function Tasks({ incident, set, may }: { incident: Whole; set: Set; may: boolean
         <ul class="task-list">
           {incident.tasks.map((task) => (
             <li key={task.number} class={task.done_at ? "done-task" : ""}>
-              <input type="checkbox" checked={task.done_at !== null} disabled={!may || task.done_at !== null || busy} aria-label={words.markDone(task.text)} onChange={() => done(task.number)} />
-              <span>{task.text}<small class="muted block">{task.whose ?? words.nobody}{task.done_at && <> · {words.done(task.done_by ?? "")} <Time at={task.done_at} ago /></>}</small></span>
+              <input type="checkbox" checked={task.done_at !== null} disabled={!may || task.done_at !== null || busy} aria-label={words.markDone(said(task.text))} onChange={() => done(task.number)} />
+              <span>{said(task.text)}<small class="muted block">{task.whose ?? words.nobody}{task.done_at && <> · {words.done(task.done_by ?? "")} <Time at={task.done_at} ago /></>}</small></span>
             </li>
           ))}
         </ul>
@@ -204,7 +206,7 @@ export function IncidentPage({ params }: { params: Record<string, string> }) {
     <>
       <PageHead title={titleOf(i)} lead={
         <span class="row">{words.number(i.id)} <Severity severity={i.severity} /> <IncidentState incident={i} />{i.drill && <Badge tone="warn">{words.drill}</Badge>}
-          <span class="muted">{words.openedBy(words.by[i.opened_by ?? ""] ?? i.opened_by ?? "")} <Time at={i.opened_at} ago /></span></span>
+          <span class="muted">{words.openedBy(saidBy(i.opened_by ?? ""))} <Time at={i.opened_at} ago /></span></span>
       } actions={may && (
         <>
           <Button icon="ledger" onClick={() => setAsking("attach")}>{words.attach}</Button>
@@ -224,6 +226,7 @@ export function IncidentPage({ params }: { params: Record<string, string> }) {
           </Card>
         </div>
         <div class="stack">
+          {looks() && !i.drill && <ReportsOf incident={i.id} may={may} />}
           <Roles incident={i} set={set} may={may} />
           <Tasks incident={i} set={set} may={may} />
           {looks() && <Sessions incident={i} />}

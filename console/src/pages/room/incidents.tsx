@@ -23,7 +23,7 @@ export function IncidentState({ incident }: { incident: Incident }) {
   return <Badge tone={TONES[incident.state]}>{t().room.incidents.states[incident.state]}</Badge>;
 }
 /* Detections' titles are known to auditors and security administrators; everybody else reads them in English. */
-export function useIncidentTitle(): (incident: Incident) => string {
+export function useIncidentTitle(): (incident: { title: string }) => string {
   const known = isAdmin("security") || isAdmin("audit") ? useTitles() : undefined;
   return (incident) => known?.(incident.title, incident.title) ?? incident.title;
 }

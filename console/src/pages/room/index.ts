@@ -5,5 +5,6 @@ export { IncidentPage } from "./incident";
 export { Incidents } from "./incidents";
 export { PlanEditor } from "./editor";
 export { PlanPage, Plans } from "./plans";
+export { ReportPage, Reports } from "./reports";
 export { RunPage } from "./runs";
 export { Wall } from "./wall";

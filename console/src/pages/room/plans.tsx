@@ -13,6 +13,7 @@ import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { ListTable, Table } from "../../ui/table";
 import { Time } from "../../ui/time";
+import { said } from "../../ui/said";
 import { text2, wordIn } from "../../ui/words";
 import { aboutText, RunState } from "./runs";
 
@@ -131,7 +132,7 @@ function Start({ plan, way, onClose }: { plan: Plan; way: Way; onClose: () => vo
           <ol class="plan-steps">
             {would.steps.map((s) => (
               <li key={s.name}><span class="step-mark"><Icon name={s.confirm ? "hand" : "right"} size={14} /></span>
-                <div><p><b>{wordIn(words.doWords, s.do)}</b> <code class="plain">{s.name}</code></p><p class="muted lines">{s.would}</p></div>
+                <div><p><b>{wordIn(words.doWords, s.do)}</b> <code class="plain">{s.name}</code></p><p class="muted lines">{said(s.would)}</p></div>
                 <span class="step-end">{s.confirm && <Badge tone="warn" icon="hand">{words.confirms}</Badge>}</span></li>
             ))}
           </ol>

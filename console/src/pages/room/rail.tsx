@@ -5,6 +5,7 @@ import { Badge } from "../../ui/basic";
 import { Alarms } from "../../ui/alarms";
 import { useTitles } from "../../ui/detections";
 import { Icon } from "../../ui/icon";
+import { aboutKeys } from "../../ui/said";
 import { Time } from "../../ui/time";
 import { Severity } from "../../ui/words";
 import { useNewAlarms, useOpenIncidents, useRuns } from "./head";
@@ -32,7 +33,7 @@ export function Rail() {
             {alarms.slice(0, SHOWN).map((a) => (
               <li key={a.id}>
                 <a href={a.incident ? `/incidents/${a.incident}` : "/admin/alarms"}>{titles(a.detection, a.title)}</a>
-                <span class="row"><Severity severity={a.severity} /> <small class="muted clip">{about(a.keys)}<Time at={a.last} ago /></small></span>
+                <span class="row"><Severity severity={a.severity} /> <small class="muted clip">{about(aboutKeys(a.keys))}<Time at={a.last} ago /></small></span>
               </li>
             ))}
           </ul>

@@ -10,6 +10,7 @@ import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon, type IconName } from "../../ui/icon";
 import { formatNumber, Time } from "../../ui/time";
+import { said, saidBy } from "../../ui/said";
 import { wordIn } from "../../ui/words";
 import { usePlanTitles } from "./plans";
 
@@ -70,7 +71,7 @@ function Steps({ report, busy, onConfirm }: { report: Report; busy: boolean; onC
           <span class="step-mark"><Icon name={STEP_ICONS[s.state]} size={14} label={words.stepStates[s.state]} /></span>
           <div>
             <p><b>{wordIn(words.doWords, s.do)}</b> <code class="plain">{s.name}</code></p>
-            {s.note && <p class="muted lines">{s.note}</p>}
+            {s.note && <p class="muted lines">{said(s.note)}</p>}
             {(s.by || s.cut) && <p class="muted">{s.by && `${words.by} ${s.by}`} {s.cut && <a href="/admin/cuts">{t().room.incidents.kinds.cut} {s.cut}</a>}</p>}
           </div>
           <span class="step-end">
@@ -110,7 +111,7 @@ export function RunProgress({ id, compact, onChange }: { id: string; compact?: b
         <RunState run={run} />{run.drill && <Badge tone="warn">{words.drill}</Badge>}
         <small class="muted">{words.progress(over, run.steps.length)} · {aboutText(run)}</small>
       </p>
-      {run.why && <p class="muted lines">{run.why}</p>}
+      {run.why && <p class="muted lines">{said(run.why)}</p>}
       <progress max={run.steps.length} value={over} aria-label={words.progress(over, run.steps.length)} />
       <Steps report={run} busy={act.busy} onConfirm={isOver(run) ? undefined : confirm} />
       <ErrorNote error={act.error} />
@@ -145,7 +146,7 @@ export function RunPage({ params }: { params: Record<string, string> }) {
             [words.plan, <a href={`/admin/plans/${run.plan}`}>{run.plan}</a>],
             [words.target, aboutText(run)],
             [words.incident, run.incident && <a href={`/incidents/${run.incident}`}>{t().room.incidents.number(run.incident)}</a>],
-            [words.by, run.by],
+            [words.by, run.by && saidBy(run.by)],
             [words.startedAt, <Time at={run.started_at} />],
             [words.endedAt, run.ended_at && <Time at={run.ended_at} />],
           ]} />

@@ -6,11 +6,14 @@ import { t } from "../../i18n";
 import { isAdmin } from "../../lib/state";
 import { Button } from "../../ui/basic";
 import { Icon, type IconName } from "../../ui/icon";
+import { useTitles } from "../../ui/detections";
+import { aboutKeys, said, saidBy } from "../../ui/said";
 import { Time } from "../../ui/time";
+import { wordIn } from "../../ui/words";
 
 export type Note = Schema["WholeIncident"]["timeline"][number];
 const ICONS: Record<string, IconName> = {
-  opened: "plus", alarm: "alert", evidence: "ledger", plan: "play", role: "user", comment: "edit", task: "hand", done: "check", severity: "overview", merged: "link", closed: "lock", cut: "close",
+  opened: "plus", alarm: "alert", evidence: "ledger", plan: "play", role: "user", comment: "edit", task: "hand", done: "check", severity: "overview", merged: "link", closed: "lock", cut: "close", report: "ledger",
 };
 const SHOWN = 60;
 
@@ -44,8 +47,23 @@ function Evidence({ line }: { line: Line }) {
   return <details><summary>{t().room.incidents.evidence(all.length)}</summary>{entries}</details>;
 }
 
+/* "Title: keys (3)" of an alarm; the title of what opened it; what a person wrote stays as it is. */
+function useNoteText(): (note: Note) => string {
+  const titles = isAdmin("security") || isAdmin("audit") ? useTitles() : (_: string, title: string) => title;
+  return (note) => {
+    const text = note.text ?? "";
+    if (note.kind === "comment" || note.kind === "closed") return text;
+    if (note.kind === "severity") return wordIn(t().words.severity, text);
+    if (note.kind === "opened") return titles(text, text);
+    const alarm = note.kind === "alarm" ? /^(.*): (\S*=.*|) \((\d+)\)$/.exec(text) : null;
+    if (!alarm) return said(text);
+    return `${titles(note.by ?? "", alarm[1] ?? "")}${alarm[2] ? `: ${aboutKeys(alarm[2])}` : ""} (${alarm[3]})`;
+  };
+}
+
 export function Timeline({ notes }: { notes: readonly Note[] }) {
   const words = t().room.incidents;
+  const textOf = useNoteText();
   const [whole, setWhole] = useState(false);
   const lines = linesOf(notes);
   const hidden = whole ? 0 : Math.max(0, lines.length - SHOWN);
@@ -60,8 +78,8 @@ export function Timeline({ notes }: { notes: readonly Note[] }) {
             <li key={note.number} class={`note-${note.kind}`}>
               <span class="timeline-icon"><Icon name={ICONS[note.kind] ?? "info"} size={14} /></span>
               <div>
-                <p class="timeline-head"><b>{words.kinds[note.kind] ?? note.kind}</b>{note.by && (person ? <span>{note.by}</span> : <code class="plain">{note.by}</code>)}<Time at={note.at} /></p>
-                {note.text && <p class="lines">{note.text}</p>}
+                <p class="timeline-head"><b>{words.kinds[note.kind] ?? note.kind}</b>{note.by && (person ? <span>{saidBy(note.by)}</span> : <code class="plain">{note.by}</code>)}<Time at={note.at} /></p>
+                {note.text && <p class="lines">{textOf(note)}</p>}
                 {note.kind === "evidence" ? <Evidence line={line} /> : note.entry && <p><Entry note={note} /></p>}
               </div>
             </li>

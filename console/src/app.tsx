@@ -5,7 +5,7 @@ import { Component, type ComponentChildren, type ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { t } from "./i18n";
 import { go, match, place } from "./lib/router";
-import { isAdmin, lang, loadMe, me, meError, office } from "./lib/state";
+import { isAdmin, lang, loadMe, me, meError, officeName } from "./lib/state";
 import { Acknowledge } from "./pages/door/acknowledge";
 import { CliLogin } from "./pages/door/cli";
 import { SshSignIn } from "./pages/door/ssh";
@@ -116,7 +116,7 @@ class Guard extends Component<{ children: ComponentChildren }, { error: unknown 
 }
 
 function useTitle(title: string): void {
-  const name = office.value?.name ?? "Sallyport";
+  const name = officeName() ?? "Sallyport";
   useEffect(() => {
     document.title = `${title} · ${name}`;
   }, [title, name]);

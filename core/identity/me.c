@@ -2,15 +2,25 @@
  * What a person sees and does about himself, but credentials; the office; the event stream.
  * OWNS nothing. PROCESS core. TRUST hostile. SPEC docs/api/openapi.yaml "me".
  */
+#include "core/documents/documents.h"
 #include "core/http/sse.h"
 #include "core/identity/inside.h"
 #include "infra/proc/clock.h"
 
 static json_t *office_json(const sp_core *core)
 {
-    return json_pack("{s:s, s:s, s:s, s:s}", "name", core->config->office, "domain",
-                     core->config->domain, "portal_url", core->portal_origin, "version",
-                     SP_VERSION);
+    sp_policy_office doc = sp_policy_set_office(sp_documents_set(core->state->documents));
+    sp_span en = doc.title_en.len > 0 ? doc.title_en : sp_span_cstr(core->config->office);
+    json_t *json =
+        json_pack("{s:s, s:s, s:s, s:s, s:{s:s%, s:s%}}", "name", core->config->office, "domain",
+                  core->config->domain, "portal_url", core->portal_origin, "version", SP_VERSION,
+                  "title", "en", en.ptr, en.len, "zh",
+                  doc.title_zh.len > 0 ? doc.title_zh.ptr : (const uint8_t *)"", doc.title_zh.len);
+    if (json != NULL && doc.contact.len > 0) {
+        json_object_set_new(json, "security_contact",
+                            json_stringn((const char *)doc.contact.ptr, doc.contact.len));
+    }
+    return json;
 }
 
 static void get_office(sp_request *req)

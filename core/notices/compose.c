@@ -33,33 +33,52 @@ typedef struct {
     sp_arena *arena;
 } composing;
 
+typedef struct {
+    notice_person person; /* no id: a group */
+    bool en;
+    bool zh;
+} whom;
+
+static sp_err reader_of(const composing *c, const delivery_row *d, whom *ret_reader)
+{
+    *ret_reader = (whom){.en = c->doc->en, .zh = c->doc->zh};
+    if (d->person != 0) {
+        TRY(notice_person_load(c->core->store, d->person, &ret_reader->person));
+        sp_span locale = sp_span_cstr(ret_reader->person.locale);
+        ret_reader->en = !sp_span_starts(locale, SP_SPAN_LIT("zh"));
+        ret_reader->zh = !sp_span_starts(locale, SP_SPAN_LIT("en"));
+    }
+    return sp_ok();
+}
+
 static sp_err render(const composing *c, const delivery_row *d, notice_text *ret_text)
 {
     auto_notice notice_row notice = {0};
-    notice_person person = {.display = ""};
+    whom reader;
     sp_span link = SP_SPAN_EMPTY;
-    bool en = c->doc->en;
-    bool zh = c->doc->zh;
     TRY(notice_row_load(c->core->store, d->notice, &notice));
     TRY(link_of(c->core, d, c->doc->via == SP_CHANNEL_EMAIL, c->arena, &link));
-    if (d->person != 0) {
-        TRY(notice_person_load(c->core->store, d->person, &person));
-        sp_span locale = sp_span_cstr(person.locale);
-        en = !sp_span_starts(locale, SP_SPAN_LIT("zh"));
-        zh = !sp_span_starts(locale, SP_SPAN_LIT("en"));
-    }
-    sp_span reader = sp_span_cstr(person.display[0] != '\0' ? person.display : person.name);
-    return notice_render(c->core, &notice, reader, link, (sp_channel_kind)c->doc->via, en, zh,
-                         ret_text);
+    TRY(reader_of(c, d, &reader));
+    sp_span name =
+        sp_span_cstr(reader.person.display[0] != '\0' ? reader.person.display : reader.person.name);
+    return notice_render(c->core, &notice, name, link, (sp_channel_kind)c->doc->via, reader.en,
+                         reader.zh, ret_text);
 }
 
-/* "3 notices" and each with its title. */
+/* "3 notices" and each with its title, as plain text. */
 static sp_err digest(const composing *c, const delivery_row *rows, size_t count,
                      notice_text *ret_text)
 {
     *ret_text = (notice_text){sp_buf_make(SP_COURIER_TITLE_MAX_BYTES),
                               sp_buf_make(SP_COURIER_TEXT_MAX_BYTES), sp_buf_make(16)};
-    sp_buf_fmt(&ret_text->title, "%zu notices / %zu 条通知", count, count);
+    whom reader;
+    TRY(reader_of(c, &rows[0], &reader));
+    if (reader.en || !reader.zh) {
+        sp_buf_fmt(&ret_text->title, "%zu notices%s", count, reader.zh ? " / " : "");
+    }
+    if (reader.zh) {
+        sp_buf_fmt(&ret_text->title, "%zu 条通知", count);
+    }
     for (size_t i = 0; i < count; i++) {
         auto_notice_text notice_text one = {0};
         TRY(render(c, &rows[i], &one));

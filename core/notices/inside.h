@@ -94,6 +94,11 @@ SP_MUST sp_err delivery_keep(sp_store *store, const delivery_row *delivery, uint
 SP_MUST sp_err delivery_due(sp_store *store, sp_arena *arena, sp_span channel, uint64_t now_unix_s,
                             size_t max, delivery_row *ret_rows, size_t *ret_count);
 
+/* What is due on its channel for the same person or group, and not grave; itself among it. */
+SP_MUST sp_err delivery_companions(sp_store *store, sp_arena *arena, const delivery_row *of,
+                                   uint64_t now_unix_s, delivery_row *ret_rows, size_t max,
+                                   size_t *ret_count);
+
 /* ---- reach.c: on which ways a person can be told ---- */
 typedef struct {
     char name[SP_NAME_MAX_BYTES + 1];
@@ -107,6 +112,9 @@ SP_MUST sp_err notice_person_load(sp_store *store, uint32_t id, notice_person *r
  * Channel empty: none is left. Spans live in the arena. */
 SP_MUST sp_err notice_choose(sp_core *core, sp_arena *arena, const notice_row *notice,
                              const notice_person *person, delivery_row *delivery);
+/* When it may go out on its channel: at once, or with others at the end of the channel's interval.
+ */
+void notice_schedule(sp_core *core, const notice_row *notice, delivery_row *delivery);
 SP_MUST sp_err notice_reach_routes(sp_core *core);
 
 /* ---- text.c ---- */

@@ -486,6 +486,23 @@ static size_t together(const queue_channel *c, const sp_policy_channel *doc,
     return len;
 }
 
+/* All that is due for the same person or group, as one. */
+static sp_err collect(notice_queue *q, queue_channel *c, const sp_policy_channel *doc,
+                      const delivery_row *first, sp_arena *arena)
+{
+    delivery_row rows[NOTICE_DIGEST_MAX];
+    size_t count = 0;
+    size_t fresh = 0;
+    TRY(delivery_companions(q->core->store, arena, first, now_s(), rows, NOTICE_DIGEST_MAX,
+                            &count));
+    for (size_t i = 0; i < count; i++) {
+        if (moving_find(q, rows[i].id) == NULL) {
+            rows[fresh++] = rows[i];
+        }
+    }
+    return fresh == 0 ? hand_over(q, c, doc, first, 1) : hand_over(q, c, doc, rows, fresh);
+}
+
 static sp_err send_due(notice_queue *q, queue_channel *c, const sp_policy_channel *doc,
                        sp_arena *arena)
 {
@@ -503,7 +520,14 @@ static sp_err send_due(notice_queue *q, queue_channel *c, const sp_policy_channe
     }
     for (size_t i = 0; i < fresh && c->under_way < at_once && c->tokens_us >= c->cost_us;) {
         size_t len = together(c, doc, &rows[i], fresh - i);
-        TRY(hand_over(q, c, doc, &rows[i], len));
+        if (moving_find(q, rows[i].id) != NULL) {
+            len = 1; /* it went with one before it */
+        } else if (doc->digest_s > 0 && rows[i].severity < SP_SEVERITY_HIGH) {
+            len = 1;
+            TRY(collect(q, c, doc, &rows[i], arena));
+        } else {
+            TRY(hand_over(q, c, doc, &rows[i], len));
+        }
         i += len;
     }
     return sp_ok();

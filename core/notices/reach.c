@@ -116,7 +116,22 @@ static bool take_any(const choosing *c, bool mail)
     return false;
 }
 
-sp_err notice_choose(sp_core *core, sp_arena *arena, const notice_row *notice,
+void notice_schedule(sp_core *core, const notice_row *notice, delivery_row *delivery)
+{
+    sp_policy_channel doc;
+    if (notice->severity >= SP_SEVERITY_HIGH || notice->within_s > 0 ||
+        sp_failed(sp_policy_set_channel(sp_documents_set(core->state->documents), delivery->channel,
+                                        &doc)) ||
+        doc.digest_s == 0) {
+        return;
+    }
+    uint64_t end = (delivery->next_unix_s / doc.digest_s + 1) * doc.digest_s;
+    if (end < notice->expires_unix_s) {
+        delivery->next_unix_s = end;
+    }
+}
+
+static sp_err choose(sp_core *core, sp_arena *arena, const notice_row *notice,
                      const notice_person *person, delivery_row *delivery)
 {
     wish wishes[WISHES_MAX];
@@ -143,6 +158,14 @@ sp_err notice_choose(sp_core *core, sp_arena *arena, const notice_row *notice,
     if (notice->channels.len == 0 && !take_any(&c, true)) {
         (void)take_any(&c, false);
     }
+    return sp_ok();
+}
+
+sp_err notice_choose(sp_core *core, sp_arena *arena, const notice_row *notice,
+                     const notice_person *person, delivery_row *delivery)
+{
+    TRY(choose(core, arena, notice, person, delivery));
+    notice_schedule(core, notice, delivery);
     return sp_ok();
 }
 

@@ -270,6 +270,30 @@ sp_err delivery_keep(sp_store *store, const delivery_row *d, uint64_t now_unix_s
     return sp_query_finish_changed(&q);
 }
 
+sp_err delivery_companions(sp_store *store, sp_arena *arena, const delivery_row *of,
+                           uint64_t now_unix_s, delivery_row *ret_rows, size_t max,
+                           size_t *ret_count)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT id, notice, person, stage, severity, attempts, next, acked, person_name,"
+               " channel, address, tried, why FROM delivery WHERE person = $1 AND person_name = $2"
+               " AND channel = $3 AND address = $4 AND stage = 0 AND next <= $5 AND digest = 0 AND"
+               " severity < $6 ORDER BY id LIMIT $7");
+    sp_bind_u64(&q, of->person);
+    sp_bind_text(&q, of->person_name);
+    sp_bind_text(&q, of->channel);
+    sp_bind_text(&q, of->address);
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_u64(&q, SP_SEVERITY_HIGH);
+    sp_bind_u64(&q, max);
+    *ret_count = 0;
+    while (*ret_count < max && sp_query_row(&q)) {
+        TRY(read_delivery(&q, arena, &ret_rows[*ret_count]));
+        (*ret_count)++;
+    }
+    return sp_query_finish(&q);
+}
+
 sp_err delivery_due(sp_store *store, sp_arena *arena, sp_span channel, uint64_t now_unix_s,
                     size_t max, delivery_row *ret_rows, size_t *ret_count)
 {

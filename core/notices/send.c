@@ -240,11 +240,12 @@ static sp_err add_posts(const expanding *e)
     sp_span channels[SP_NOTICE_CHANNELS_MAX];
     size_t count = sp_policy_audience_posts(e->audience, channels);
     for (size_t i = 0; i < count; i++) {
-        const delivery_row d = {.notice = e->notice->id,
-                                .person_name = channels[i],
-                                .channel = channels[i],
-                                .severity = e->notice->severity,
-                                .next_unix_s = e->now_unix_s};
+        delivery_row d = {.notice = e->notice->id,
+                          .person_name = channels[i],
+                          .channel = channels[i],
+                          .severity = e->notice->severity,
+                          .next_unix_s = e->now_unix_s};
+        notice_schedule(e->core, e->notice, &d);
         TRY(delivery_add(e->core->store, &d));
     }
     return sp_ok();

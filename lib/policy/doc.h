@@ -511,6 +511,7 @@ typedef struct {
     doc_number attempts;
     doc_number retry;
     doc_number timeout;
+    doc_number digest;
 } doc_channel;
 
 /* ---- plans ---- */

@@ -50,6 +50,7 @@ typedef struct {
     uint32_t per_minute;
     uint32_t attempts;
     uint32_t retry_s;
+    uint32_t digest_s; /* 0: no digests but of what has to wait */
     uint16_t timeout_s;
     uint8_t via; /* sp_channel_kind */
     uint8_t tls; /* 0 starttls or https, 1 implicit, 2 loopback */

@@ -389,6 +389,7 @@ static void channel_of(const doc_channel *doc, sp_policy_channel *ret)
                                .per_minute = number_or(&doc->per_minute, facts->per_minute),
                                .attempts = number_or(&doc->attempts, ATTEMPTS_DEFAULT),
                                .retry_s = number_or(&doc->retry, RETRY_DEFAULT_S),
+                               .digest_s = number_or(&doc->digest, 0),
                                .timeout_s = (uint16_t)number_or(&doc->timeout, TIMEOUT_DEFAULT_S),
                                .via = (uint8_t)via,
                                .tls = doc->tls == 0 ? 0 : (uint8_t)(doc->tls - 1),

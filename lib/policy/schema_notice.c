@@ -157,5 +157,9 @@ const doc_field DOC_CHANNEL_FIELDS[] = {
             "long, six hours at most. Default `30s`."},
     {"timeout", FIELD_DURATION, false, AT(doc_channel, timeout), .min = 1, .max = 600,
      .doc = "How long one attempt may take. Default `30s`."},
+    {"digest", FIELD_DURATION, false, AT(doc_channel, digest), .min = 1, .max = DAY_S,
+     .doc = "Notices below severity `high` that ask for no acknowledgement wait for the end of the "
+            "running interval of this length (`1h`: the full hour, UTC), and all of one person or "
+            "group go out as one message. Default: each goes out by itself, at once."},
 };
 _Static_assert(SP_COUNT(DOC_CHANNEL_FIELDS) == DOC_CHANNEL_FIELDS_COUNT, "all of them");

@@ -67,6 +67,42 @@ timeout: 1s
 retry: 1s
 attempts: 2
 ---
+kind: Channel
+name: gathered
+via: email
+address: 127.0.0.1:{smtp}
+tls: loopback
+from: gate@office.example
+digest: 4s
+---
+kind: Channel
+name: group
+via: webhook
+address: "http://127.0.0.1:{hooks}/slow/"
+signed: false
+digest: 4s
+---
+kind: Audience
+name: few
+who: {{ people: [staff000, staff001] }}
+post: [group]
+---
+kind: Notice
+name: news
+title: {{ en: "News {{{{who}}}}", zh: "消息 {{{{who}}}}" }}
+body: {{ en: "Read {{{{who}}}}: {{{{link}}}}", zh: "{{{{who}}}} {{{{link}}}}" }}
+variables: [{{ name: who, sample: x }}]
+audience: few
+channels: [gathered]
+---
+kind: Notice
+name: fire
+title: {{ en: Fire, zh: 火警 }}
+body: {{ en: Leave the house, zh: 请撤离 }}
+severity: high
+audience: few
+channels: [gathered]
+---
 """
 
 
@@ -211,6 +247,29 @@ def test_one_that_hangs_is_given_up_and_what_waits_goes_out_as_one(house):
     assert len(house.hooks.of("slow")) == 1
     waiting = [house.local.people(number)[0] for number in numbers]
     assert "imed out" in waiting[0]["why"] or "timeout" in waiting[0]["why"].lower()
+
+
+# ---- digests
+
+def test_what_is_not_grave_is_gathered_into_one_message_an_interval(house):
+    while not 0 <= time.time() % 4 < 0.5:  # all of it within one interval
+        time.sleep(0.1)
+    numbers = [house.local.send("news", values={"who": f"<b>{i}</b>"}) for i in range(3)]
+    fire = house.local.send("fire")
+    wait_for("the grave one, at once", 3, lambda: len(house.smtp.mails) == 2 and len(house.hooks.of("slow")) == 1)
+    assert {mail.subject for mail in house.smtp.mails} == {"Fire / 火警"}
+    for number in numbers + [fire]:
+        house.local.finished(number)
+    assert sent_to(house) == ["staff000", "staff000", "staff001", "staff001"]
+    gathered = [mail for mail in house.smtp.mails if "Fire" not in mail.subject]
+    assert [mail.subject for mail in gathered] == ["3 notices / 3 条通知"] * 2
+    for mail in gathered:
+        text = mail.part("plain")
+        assert all(f"News <b>{i}</b>" in text for i in range(3)) and text.count("/acknowledge#") == 6
+        assert mail.message.get_content_type() == "text/plain", "what somebody wrote is never markup"
+    posts = [post["json"] for post in house.hooks.of("slow")]
+    assert len(posts) == 2 and posts[1]["title"] == "3 notices / 3 条通知"
+    assert all(house.local.get(f"/admin/notices/{number}")["counts"]["handed_over"] == 2 for number in numbers)
 
 
 # ---- acknowledging

@@ -60,6 +60,9 @@ onSignedOut(() => {
 });
 
 export const office = signal<Schema["Office"] | null>(null);
+/* Its title in the reader's language; undefined until it is known. */
+export const officeName = (): string | undefined =>
+  (lang.value === "zh" ? office.value?.title.zh : "") || office.value?.title.en;
 export async function loadOffice(): Promise<void> {
   try {
     office.value = await api("get", "/office");

@@ -7,7 +7,7 @@ import { api } from "../api/client";
 import { t } from "../i18n";
 import { live } from "../lib/events";
 import { go, place } from "../lib/router";
-import { dropToast, isAdmin, lang, me, office, setLang, setTheme, theme, toasts, type Theme } from "../lib/state";
+import { dropToast, isAdmin, lang, me, office, officeName, setLang, setTheme, theme, toasts, type Theme } from "../lib/state";
 import { Button, cx, IconButton, Segmented } from "./basic";
 import { Dialog } from "./dialog";
 import { Icon, Mark, type IconName } from "./icon";
@@ -195,7 +195,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
     <div class={cx("shell", alone && "shell-alone")}>
       <a class="skip" href="#page-title" onClick={(e) => { e.preventDefault(); document.getElementById("page-title")?.focus(); }}>{t().head.skip}</a>
       <aside class="side">
-        <a href="/" class="brand"><Mark /><span><b>Sallyport</b><small>{office.value?.name}</small></span></a>
+        <a href="/" class="brand"><Mark /><span><b>Sallyport</b><small>{officeName()}</small></span></a>
         <nav aria-label={t().nav.all}>
           <h2>{t().nav.mine}</h2>
           <NavLinks items={mine} />
@@ -205,7 +205,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
         <p class="side-foot"><span class={cx("live-dot", live.value === "on" && "on")} aria-hidden="true" />{live.value === "on" ? t().head.live : t().head.notLive}</p>
       </aside>
       <header class="top">
-        <a href="/" class="brand brand-small"><Mark size={26} /><b>{office.value?.name ?? "Sallyport"}</b></a>
+        <a href="/" class="brand brand-small"><Mark size={26} /><b>{officeName() ?? "Sallyport"}</b></a>
         <div class="top-tools">
           <LangSwitch />
           <span class="wide-only"><ThemeSwitch /></span>
@@ -232,7 +232,7 @@ export function Door({ title, lead, children, wide }: { title: string; lead?: Co
   return (
     <div class="door">
       <header class="door-head">
-        <span class="brand"><Mark /><span><b>Sallyport</b><small>{office.value?.name}</small></span></span>
+        <span class="brand"><Mark /><span><b>Sallyport</b><small>{officeName()}</small></span></span>
         <div class="top-tools"><LangSwitch /><ThemeSwitch /></div>
       </header>
       <main class={cx("door-card", wide && "door-wide")}>

@@ -56,7 +56,7 @@ static void what_core_sees(void **state)
     (void)state;
     sp_policy_set *set = help_set("kind: Channel\nname: bot\nvia: dingtalk\n---\nkind: Channel\n"
                                   "name: mail\nvia: email\naddress: smtp.internal:587\n"
-                                  "user: gate\nfrom: a@b.example\nretry: 5s\n---\n"
+                                  "user: gate\nfrom: a@b.example\nretry: 5s\ndigest: 1h\n---\n"
                                   "kind: Role\nname: lead\nincludes: [dba]\n---\n"
                                   "kind: Role\nname: dba\n---\n"
                                   "kind: Audience\nname: a\nwho: { roles: [dba], people: [eve] }\n"
@@ -69,6 +69,7 @@ static void what_core_sees(void **state)
     assert_true(channel.has_token && channel.has_secret && channel.per_minute == 20);
     assert_ok(sp_policy_set_channel(set, SP_SPAN_LIT("mail"), &channel));
     assert_true(!channel.has_token && channel.has_secret && channel.retry_s == 5);
+    assert_true(channel.digest_s == 3600);
     assert_fails(sp_policy_set_channel(set, SP_SPAN_LIT("x"), &channel), SP_ENOTFOUND);
     const sp_policy_audience *audience = sp_policy_set_audience(set, SP_SPAN_LIT("a"));
     assert_non_null(audience);

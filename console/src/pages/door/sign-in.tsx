@@ -7,7 +7,7 @@ import { passkeysSupported, usePasskey } from "../../api/webauthn";
 import { t } from "../../i18n";
 import { useAction } from "../../lib/data";
 import { go, place } from "../../lib/router";
-import { loadMe, office } from "../../lib/state";
+import { loadMe, office, officeName } from "../../lib/state";
 import { Button, Field } from "../../ui/basic";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
@@ -106,7 +106,7 @@ export function SignIn() {
   const passkeys = passkeysSupported();
   if (stage === "choose" && passkeys) {
     return (
-      <Door title={words.title} lead={words.lead(office.value?.name ?? "Sallyport")}>
+      <Door title={words.title} lead={words.lead(officeName() ?? "Sallyport")}>
         <div class="stack">
           <Button tone="primary" icon="passkey" wide busy={busy} onClick={() => void withPasskey()}>{words.passkey}</Button>
           <p class="hint">{words.passkeyHint}</p>
@@ -118,7 +118,7 @@ export function SignIn() {
     );
   }
   return (
-    <Door title={words.title} lead={words.lead(office.value?.name ?? "Sallyport")}>
+    <Door title={words.title} lead={words.lead(officeName() ?? "Sallyport")}>
       <form class="stack" onSubmit={submit(withPassword)}>
         <Field label={words.name} value={name} name="username" autocomplete="username" required autoFocus maxLength={63}
           onInput={(e) => setName(e.currentTarget.value)} />

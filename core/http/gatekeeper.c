@@ -250,6 +250,22 @@ static bool asker_may(sp_request *req)
     return person_may(req, who) && is_uncut(req, who) && is_fresh(req, who);
 }
 
+bool sp_request_stands(sp_request *req)
+{
+    unsigned who = req->route->who;
+    if (req->local || (who & SP_WHO_PUBLIC) != 0) {
+        return true;
+    }
+    req->has_session = false;
+    read_session(req);
+    req->admin = req->has_session ? admin_bits(req->session.roles) : 0;
+    if (!req->has_session) {
+        sp_answer_problem(req, 401, "signed_out", "The session has ended meanwhile.");
+        return false;
+    }
+    return person_may(req, who) && is_uncut(req, who);
+}
+
 bool sp_request_admit(sp_request *req)
 {
     if (!host_fits(req)) {

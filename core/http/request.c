@@ -172,7 +172,9 @@ static void on_recorded(void *self, sp_err err)
 {
     waiting *wait = self;
     if (!sp_failed(err)) {
-        wait->go(wait->req, wait->data);
+        if (sp_request_stands(wait->req)) {
+            wait->go(wait->req, wait->data);
+        }
         return;
     }
     sp_answer_problem(wait->req, 503, "unrecordable",

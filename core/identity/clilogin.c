@@ -18,6 +18,8 @@ typedef struct {
     uint64_t asked_unix_s;
     sp_hash poll; /* of the poll token's text */
     login_state state;
+    sp_session_mark since; /* from ALLOWED on: when, in which session, whose, how strong */
+    uint64_t session;
     uint32_t person;
     uint8_t strength;
     char code[CODE_BYTES]; /* "QWER-7TY9" */
@@ -132,8 +134,18 @@ static void post_login(sp_request *req)
 
 typedef struct {
     sp_person person;
+    sp_session_mark since;
+    uint64_t session;
     uint8_t strength;
 } signing_in;
+
+/* What was allowed in a session ends with it. */
+static bool still_allowed(sp_core *core, const signing_in *in)
+{
+    sp_session_view view;
+    return sp_sessions_find(core, in->session, &view) &&
+           sp_sessions_stands(core, in->person.id, in->since);
+}
 
 static void open_cli_session(sp_request *req, void *data)
 {
@@ -147,16 +159,18 @@ static void open_cli_session(sp_request *req, void *data)
     uint32_t slot = SP_NONE;
     bool own = sp_request_device(req, &device, &slot) && device.state == SP_DEVICE_ACTIVE &&
                device.person == person->id;
-    sp_session_new fresh = {.person = person->id,
+    sp_session_new fresh = {.since = in->since,
+                            .person = person->id,
                             .person_name = person->name,
                             .strength = in->strength,
                             .kind = SP_SESSION_CLI,
                             .device_slot = own ? slot : SP_NONE,
                             .peer = sp_peer_text(req, peer, sizeof(peer)),
                             .user_agent = sp_request_header(req, "User-Agent")};
-    sp_err err = sp_sessions_open(core, &fresh, token, &view);
+    sp_err err = still_allowed(core, in) ? sp_sessions_open(core, &fresh, token, &view)
+                                         : sp_fail(SP_EDENIED);
     if (sp_failed(err)) {
-        sp_answer_failed(req, err);
+        sp_answer_not_opened(req, err);
         return;
     }
     sp_answer_json(
@@ -170,15 +184,17 @@ static void answer_allowed(sp_request *req, login *done)
     signing_in *in = NULL;
     sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*in), &in);
     if (!sp_failed(err)) {
+        in->since = done->since;
+        in->session = done->session;
         in->strength = done->strength;
         err = sp_people_get(sp_request_core(req)->store, done->person, &in->person);
     }
     *done = (login){0}; /* fetched once */
-    if (!sp_failed(err) && in->person.state != SP_PERSON_ACTIVE) {
+    if (!sp_failed(err) && !still_allowed(sp_request_core(req), in)) {
         err = sp_fail(SP_EDENIED);
     }
     if (sp_failed(err)) {
-        sp_answer_failed(req, err);
+        sp_answer_not_opened(req, err);
         return;
     }
     sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
@@ -248,6 +264,8 @@ static void post_answer(sp_request *req)
         return;
     }
     const sp_live_session *session = sp_request_session(req);
+    found->since = sp_sessions_mark(sp_request_core(req));
+    found->session = session->id;
     found->person = session->person;
     found->strength = session->strength;
     found->state = allow ? ALLOWED : DENIED;

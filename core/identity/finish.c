@@ -7,7 +7,7 @@
 
 typedef struct {
     sp_person person;
-    sp_strength strength;
+    sp_proof proof;
     sp_sign_in_answer answer;
     void *data;
 } finishing;
@@ -42,6 +42,17 @@ static void set_cookie(sp_request *req, const char *token)
     sp_buf_wipe(&cookie);
 }
 
+void sp_answer_not_opened(sp_request *req, sp_err err)
+{
+    if (err.code == SP_EDENIED) {
+        sp_answer_problem(req, 401, "sign_in_failed",
+                          "This account was locked, reset or signed out everywhere while this "
+                          "sign-in was under way. Start again.");
+    } else {
+        sp_answer_failed(req, err);
+    }
+}
+
 static void open_session(sp_request *req, void *data)
 {
     finishing *end = data;
@@ -49,16 +60,17 @@ static void open_session(sp_request *req, void *data)
     char peer[SP_SESSION_PEER_BYTES];
     char token[SP_TOKEN_TEXT_BYTES + 1];
     sp_session_view view;
-    sp_session_new fresh = {.person = end->person.id,
+    sp_session_new fresh = {.since = end->proof.since,
+                            .person = end->person.id,
                             .person_name = end->person.name,
-                            .strength = (uint8_t)end->strength,
+                            .strength = (uint8_t)end->proof.strength,
                             .kind = SP_SESSION_BROWSER,
                             .device_slot = device_to_bind(req, end->person.id),
                             .peer = sp_peer_text(req, peer, sizeof(peer)),
                             .user_agent = sp_request_header(req, "User-Agent")};
     sp_err err = sp_sessions_open(core, &fresh, token, &view);
     if (sp_failed(err)) {
-        sp_answer_failed(req, err);
+        sp_answer_not_opened(req, err);
         return;
     }
     const sp_live_session *before = sp_request_session(req);
@@ -72,29 +84,29 @@ static void open_session(sp_request *req, void *data)
                    end->answer != NULL ? end->answer(req, session, end->data) : as_step(session));
 }
 
-void sp_finish_sign_in(sp_request *req, uint32_t person, sp_strength strength, const char *method,
-                       sp_sign_in_answer answer, void *data)
+void sp_finish_sign_in(sp_request *req, const sp_proof *proof, sp_sign_in_answer answer, void *data)
 {
     finishing *end = NULL;
     sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*end), &end);
     if (!sp_failed(err)) {
-        *end = (finishing){.strength = strength, .answer = answer, .data = data};
-        err = sp_people_get(sp_request_core(req)->store, person, &end->person);
+        *end = (finishing){.proof = *proof, .answer = answer, .data = data};
+        err = sp_people_get(sp_request_core(req)->store, proof->person, &end->person);
     }
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;
     }
     if (end->person.state != SP_PERSON_ACTIVE) {
-        sp_refuse_sign_in(req, person, sp_span_cstr(end->person.name), method, "not active");
+        sp_refuse_sign_in(req, proof->person, sp_span_cstr(end->person.name), proof->method,
+                          "not active");
         return;
     }
     sp_guard_worked(req, sp_span_cstr(end->person.name));
     sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
-    event.person = person;
+    event.person = proof->person;
     event.person_name = sp_span_cstr(end->person.name);
-    event.strength = (uint8_t)strength;
+    event.strength = (uint8_t)proof->strength;
     event.status = 200;
-    event.method = sp_span_cstr(method);
+    event.method = sp_span_cstr(proof->method);
     sp_request_record(req, &event, open_session, end);
 }

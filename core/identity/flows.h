@@ -52,6 +52,7 @@ typedef struct {
     uint64_t until_unix_s;            /* 0 = free */
     uint64_t address;                 /* who opened it */
     uint64_t session;                 /* of the person at work, for those signed in */
+    uint64_t since;                   /* sp_session_mark of its beginning */
     uint32_t person;                  /* 0 = nobody known by that name */
     char name[SP_NAME_MAX_BYTES + 1]; /* as typed */
     bool password_given;

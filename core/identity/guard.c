@@ -31,7 +31,9 @@ sp_err sp_flow_begin(const sp_request *req, sp_flow_kind kind, sp_flow **ret_flo
 {
     const sp_identity *identity = sp_identity_of(req);
     uint64_t address = sp_limits_address_key(identity->limits, sp_request_peer(req));
-    return sp_flow_open(identity->flows, kind, address, ret_flow);
+    TRY(sp_flow_open(identity->flows, kind, address, ret_flow));
+    (*ret_flow)->since = sp_sessions_mark(identity->core);
+    return sp_ok();
 }
 
 void sp_identity_failed(const sp_core *core, sp_span account, const uint8_t peer[16])

@@ -49,11 +49,20 @@ void sp_refuse_sign_in(sp_request *req, uint32_t person, sp_span account, const 
                        const char *why);
 
 /* ---- finish.c: the end of every sign-in ---- */
+/* Who has proved himself, how, and from when on that must have stood. */
+typedef struct {
+    sp_session_mark since;
+    uint32_t person;
+    sp_strength strength;
+    const char *method;
+} sp_proof;
 /* Writes it down, opens the session, sets the cookie, and answers with what `answer` makes of the
  * session's JSON (NULL: the schema SignInStep). */
 typedef json_t *(*sp_sign_in_answer)(sp_request *req, json_t *session, void *data);
-void sp_finish_sign_in(sp_request *req, uint32_t person, sp_strength strength, const char *method,
-                       sp_sign_in_answer answer, void *data);
+void sp_finish_sign_in(sp_request *req, const sp_proof *proof, sp_sign_in_answer answer,
+                       void *data);
+/* Opening failed: taken away meanwhile (401), or as errors are told. */
+void sp_answer_not_opened(sp_request *req, sp_err err);
 
 /* ---- totp secrets under the vault's key ---- */
 typedef void (*sp_on_secret)(sp_request *req, sp_err err, sp_span bytes, void *data);

@@ -394,8 +394,11 @@ static void apply(sp_request *req, void *data)
     sp_flow_close(flow);
     sp_sessions_end_person(core, person, 0, SP_END_PERSON, person);
     sp_people_changed(core);
-    sp_finish_sign_in(req, person, passkey ? SP_STRENGTH_PASSKEY : SP_STRENGTH_TOTP, "set-up",
-                      with_codes, end);
+    const sp_proof proof = {.since = sp_sessions_mark(core),
+                            .person = person,
+                            .strength = passkey ? SP_STRENGTH_PASSKEY : SP_STRENGTH_TOTP,
+                            .method = "set-up"};
+    sp_finish_sign_in(req, &proof, with_codes, end);
 }
 
 static void record_end(sp_request *req, sp_flow *flow, ending *end)

@@ -168,8 +168,9 @@ static void end_second_step(sp_request *req, const second_step *step, bool code_
         flow->busy = false;
     }
     if (good && flow != NULL) {
+        const sp_proof proof = {flow->since, step->person, SP_STRENGTH_TOTP, method};
         sp_flow_close(flow);
-        sp_finish_sign_in(req, step->person, SP_STRENGTH_TOTP, method, NULL, NULL);
+        sp_finish_sign_in(req, &proof, NULL, NULL);
         return;
     }
     sp_refuse_sign_in(req, step->person, sp_span_cstr(step->name), method,
@@ -254,11 +255,12 @@ static void post_passkey_verify(sp_request *req)
         return;
     }
     sp_err err = sp_check_assertion(req, flow, credential, &person);
+    const sp_proof proof = {flow->since, person, SP_STRENGTH_PASSKEY, "passkey"};
     sp_flow_close(flow);
     if (sp_failed(err)) {
         refuse_passkey(req, person, err);
     } else {
-        sp_finish_sign_in(req, person, SP_STRENGTH_PASSKEY, "passkey", NULL, NULL);
+        sp_finish_sign_in(req, &proof, NULL, NULL);
     }
 }
 

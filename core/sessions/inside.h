@@ -36,6 +36,13 @@ typedef struct {
 
 typedef struct sp_tickets sp_tickets;
 
+/* Whose sessions were all ended, lately. */
+enum { SP_SESSION_FALLS = 1024 };
+typedef struct {
+    uint64_t when; /* 0 = never used */
+    uint32_t person;
+} sp_session_fall;
+
 struct sp_sessions {
     sp_core *core;
     sp_session_slot *slots;
@@ -44,6 +51,8 @@ struct sp_sessions {
     uint32_t free_first; /* oldest freed slot first, SP_NONE = none */
     uint32_t free_last;
     size_t count;
+    sp_session_mark falls; /* how many there have been */
+    sp_session_fall fallen[SP_SESSION_FALLS];
     unsigned ticks;
     uv_timer_t timer;
     sp_tickets *tickets;

@@ -196,6 +196,36 @@ static void changed(sp_core *core, uint32_t person, uint64_t id)
     sp_sse_publish(core, SP_TOPIC_ME, person, "me", json_pack("{s:s}", "what", "session"));
 }
 
+/* ---- what has been taken away meanwhile ---- */
+
+sp_session_mark sp_sessions_mark(const sp_core *core)
+{
+    return core->sessions->falls + 1;
+}
+
+static void remember_fall(sp_sessions *sessions, uint32_t person)
+{
+    sessions->falls++;
+    sessions->fallen[sessions->falls % SP_SESSION_FALLS] =
+        (sp_session_fall){sessions->falls, person};
+}
+
+bool sp_sessions_stands(const sp_core *core, uint32_t person, sp_session_mark since)
+{
+    const sp_sessions *sessions = core->sessions;
+    sp_person found;
+    if (since == 0 || since + SP_SESSION_FALLS <= sessions->falls ||
+        sp_failed(sp_people_get(core->store, person, &found)) || found.state != SP_PERSON_ACTIVE) {
+        return false;
+    }
+    for (size_t i = 0; i < SP_SESSION_FALLS; i++) {
+        if (sessions->fallen[i].person == person && sessions->fallen[i].when >= since) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- opening ---- */
 
 static void new_token(char ret_text[SP_TOKEN_TEXT_BYTES + 1], sp_hash *ret_hash)
@@ -243,6 +273,9 @@ sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
     sp_session_slot slot;
     sp_hash hash;
     sp_span host = sp_span_cstr(core->portal_host);
+    if (!sp_sessions_stands(core, fresh->person, fresh->since)) {
+        return sp_fail(SP_EDENIED);
+    }
     TRY(fill_slot(core, fresh, &slot));
     uint32_t at = take_slot(sessions);
     if (at == SP_NONE) {
@@ -403,6 +436,7 @@ static bool is_on_device(const sp_session_slot *slot, uint64_t key)
 size_t sp_sessions_end_person(sp_core *core, uint32_t person, uint64_t except, sp_end_reason reason,
                               uint32_t by_person)
 {
+    remember_fall(core->sessions, person);
     return end_those(core, is_of_person, person, except, reason, by_person);
 }
 

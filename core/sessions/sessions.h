@@ -97,8 +97,18 @@ SP_MUST sp_err sp_sessions_fits(sp_core *core, uint32_t slot, uint64_t id,
 /* An address of the wire as people read it. */
 sp_span sp_sessions_peer_text(const uint8_t peer[16], char room[SP_SESSION_PEER_BYTES]);
 
+/* What comes later than this word has ended all sessions of somebody, or locked him, and ends a
+ * sign-in of his that is under way as well: whoever waits (for the ledger, for the next step)
+ * between a proof and its session takes the word at the proof. 0 is the word of nobody. */
+typedef uint64_t sp_session_mark;
+sp_session_mark sp_sessions_mark(const sp_core *core);
+/* Whether a sign-in of that person, begun then, may go on: he is active, and nothing has ended his
+ * sessions since. A mark that is so old that nobody remembers is over. */
+bool sp_sessions_stands(const sp_core *core, uint32_t person, sp_session_mark since);
+
 /* What a new session is made of. */
 typedef struct {
+    sp_session_mark since; /* the proof */
     uint32_t person;
     const char *person_name;
     uint8_t strength;
@@ -109,7 +119,7 @@ typedef struct {
 } sp_session_new;
 
 /* Makes it, durable and live, with a token for the portal; token_text is for the cookie, NUL-ended.
- * SP_ELIMIT: all slots are taken. */
+ * SP_EDENIED: it has been taken away since the proof. SP_ELIMIT: all slots are taken. */
 SP_MUST sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
                                 char ret_token_text[SP_TOKEN_TEXT_BYTES + 1],
                                 sp_session_view *ret_view);
@@ -122,8 +132,8 @@ SP_MUST sp_err sp_sessions_step_up(sp_core *core, uint64_t id, sp_strength stren
 /* Ends one, tells the ledger (after the fact: taking away is never refused), SP_ENOTFOUND. */
 SP_MUST sp_err sp_sessions_end(sp_core *core, uint64_t id, sp_end_reason reason,
                                uint32_t by_person);
-/* All of a person (but the one of id `except`, 0 = none) or bound to a device slot; the number
- * ended. */
+/* All of a person (but the one of id `except`, 0 = none), with the sign-ins that are under way, or
+ * all bound to a device slot; the number ended. */
 size_t sp_sessions_end_person(sp_core *core, uint32_t person, uint64_t except, sp_end_reason reason,
                               uint32_t by_person);
 size_t sp_sessions_end_device(sp_core *core, uint32_t device_slot, sp_end_reason reason,

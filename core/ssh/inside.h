@@ -60,6 +60,7 @@ SP_MUST sp_err sp_ssh_key_use(sp_store *store, uint64_t id, uint32_t counter, ui
 
 /* Who has proved what. */
 typedef struct {
+    sp_session_mark since; /* the proof */
     uint32_t person;
     uint8_t strength;
     const char *method; /* "SSH device key", ... */

@@ -41,7 +41,9 @@ typedef struct {
     sp_msg to; /* PROVING, WAITING, SIGNING_IN: what is to be answered */
     uint64_t asked_unix_s;
     uint64_t until_unix_s;
-    uint32_t person; /* who allowed it */
+    sp_session_mark since; /* the beginning; of what a browser allowed: that moment */
+    uint64_t session;      /* in which it was allowed; 0 = by password and code */
+    uint32_t person;       /* who allowed it */
     uint8_t strength;
     uint8_t peer[16];
     uint64_t connection; /* its reference */
@@ -157,10 +159,16 @@ static void sign_in(sp_ssh *ssh, conversation *c, uint32_t person, uint8_t stren
 {
     at_conversation *at = NULL;
     sp_person found;
-    sp_ssh_proven proven = {.person = person, .strength = strength, .method = method};
+    sp_session_view view;
+    sp_ssh_proven proven = {
+        .since = c->since, .person = person, .strength = strength, .method = method};
     sp_err err = sp_people_get(ssh->core->store, person, &found);
+    /* what was allowed in a session ends with it */
+    bool allowed = c->session == 0 || sp_sessions_find(ssh->core, c->session, &view);
     if (!sp_failed(err)) {
-        err = found.state == SP_PERSON_ACTIVE ? sp_alloc(1, sizeof(*at), &at) : sp_fail(SP_EDENIED);
+        err = allowed && sp_sessions_stands(ssh->core, person, c->since)
+                  ? sp_alloc(1, sizeof(*at), &at)
+                  : sp_fail(SP_EDENIED);
     }
     if (sp_failed(err)) {
         refuse(c, SP_EDENIED);
@@ -302,6 +310,7 @@ static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_
     }
     conversation fresh = {.serial = ++all->serial,
                           .number = prompt->conversation,
+                          .since = sp_sessions_mark(ssh->core),
                           .asked_unix_s = now_s(),
                           .until_unix_s = now_s() + LIFE_S};
     sp_copy(fresh.peer, prompt->who.peer, sizeof(fresh.peer));
@@ -403,7 +412,12 @@ static void post_sign_in(sp_request *req)
         } else {
             end(c);
         }
-    } else if (c->at == WAITING) {
+        sp_answer_empty(req, 204);
+        return;
+    }
+    c->since = sp_sessions_mark(ssh->core);
+    c->session = session->id;
+    if (c->at == WAITING) {
         sign_in(ssh, c, session->person, session->strength, "confirmed in a browser");
     } else {
         c->at = ALLOWED;

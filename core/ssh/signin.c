@@ -119,7 +119,7 @@ static const char *judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_sho
     if (!known) {
         person.id = 0;
     }
-    sp_ssh_proven found = {.person = person.id};
+    sp_ssh_proven found = {.since = sp_sessions_mark(core), .person = person.id};
     SP_IGNORE(sp_fit(found.person_name, sizeof(found.person_name), sp_span_cstr(person.name)));
     SP_IGNORE(sp_fit(found.resource, sizeof(found.resource), shown->who.resource)); /* bounded */
     sp_copy(found.peer, shown->who.peer, sizeof(found.peer));
@@ -265,7 +265,8 @@ static sp_err open_session(signing_in *s)
     sp_session_view view;
     char token[SP_TOKEN_TEXT_BYTES + 1];
     char peer[SP_SESSION_PEER_BYTES];
-    sp_session_new fresh = {.person = proven->person,
+    sp_session_new fresh = {.since = proven->since,
+                            .person = proven->person,
                             .person_name = proven->person_name,
                             .strength = proven->strength,
                             .kind = SP_SESSION_SSH,
@@ -288,10 +289,8 @@ static sp_err complete(signing_in *s, sp_ssh_signed_in *ret_signed_in)
     sp_core *core = s->ssh->core;
     const sp_ssh_proven *proven = &s->proven;
     sp_live_session live;
-    sp_person person;
     /* it may have been taken away while the ledger wrote */
-    TRY(sp_people_get(core->store, proven->person, &person));
-    if (person.state != SP_PERSON_ACTIVE) {
+    if (!sp_sessions_stands(core, proven->person, proven->since)) {
         return sp_fail(SP_EDENIED);
     }
     if (proven->key != 0) {

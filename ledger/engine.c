@@ -36,10 +36,16 @@ void sp_engine_wait(waiter **list, sp_engine_done done, void *self, uint32_t ite
     *list = w;
 }
 
+/* In the order in which they came: what was asked first takes effect first. */
 static void call_waiters(waiter **list, sp_code code, const sp_batch *batch, uint64_t first_entry)
 {
-    waiter *w = *list;
-    *list = NULL;
+    waiter *w = NULL;
+    while (*list != NULL) {
+        waiter *last = *list;
+        *list = last->next;
+        last->next = w;
+        w = last;
+    }
     while (w != NULL) {
         waiter *next = w->next;
         bool own = batch != NULL && w->item < batch->count;

@@ -11,6 +11,7 @@
 #include "ledger/engine.h"
 #include "ledger/keeper.h"
 #include "ledger/lookup.h"
+#include "ledger/readings.h"
 #include "ledger/recent.h"
 
 enum { SP_LEDGER_TAILS_MAX = 64, SP_LEDGER_FOLLOWERS_MAX = 16, SP_LEDGER_PEERS_MAX = 512 };
@@ -65,7 +66,9 @@ typedef struct {
     sp_counts counts;
     char *counts_path;
     sp_ledger_meters meters;
-    const sp_peer *entry_reader; /* who read an entry last, and which: only compared */
+    sp_readings readings;
+    const sp_peer *entry_peer; /* who read an entry last, and which: only compared */
+    uint32_t entry_reader;
     uint64_t entry_read;
     char *retention_path;
     char *redacting_path;    /* what is being taken out, until it is gone (retention.c) */

@@ -189,14 +189,32 @@ static void note_read(sp_ledger *ledger, const sp_ledger_reader *reader, const c
     sp_engine_note(ledger->engine, &event, false, NULL, NULL);
 }
 
-/* One after another of the same peer (an export) is one reading, "from this entry on". */
+/* One after another of the same reader (an export) is one reading, "from this entry on". */
 static void note_entry_read(sp_ledger *ledger, const sp_peer *peer, const sp_ledger_entry_ask *ask)
 {
-    bool goes_on = peer == ledger->entry_reader && ask->entry == ledger->entry_read + 1;
-    ledger->entry_reader = peer;
+    bool goes_on = peer == ledger->entry_peer && ask->reader.reader == ledger->entry_reader &&
+                   ask->entry == ledger->entry_read + 1;
+    ledger->entry_peer = peer;
+    ledger->entry_reader = ask->reader.reader;
     ledger->entry_read = ask->entry;
     if (!goes_on) {
         note_read(ledger, &ask->reader, "entries_from", ask->entry);
+    }
+}
+
+static void note_search(sp_ledger *ledger, const sp_ledger_search *ask,
+                        const sp_ledger_found *found)
+{
+    uint64_t now_us = sp_now_steady_us();
+    bool own = ask->reader.reader != 0 && ask->reader.reader == ask->person;
+    if (own) {
+        return;
+    }
+    if (!sp_readings_goes_on(&ledger->readings, ask, now_us) && !ask->goes_on) {
+        note_read(ledger, &ask->reader, "searched_person", ask->person);
+    }
+    if (found->more) {
+        sp_readings_handed_out(&ledger->readings, ask, found, now_us);
     }
 }
 
@@ -216,10 +234,7 @@ static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
         fail(peer, msg, err.code);
         return;
     }
-    bool own = ask.reader.reader != 0 && ask.reader.reader == ask.person;
-    if (!own && ask.before_entry == UINT64_MAX) {
-        note_read(ledger, &ask.reader, "searched_person", ask.person);
-    }
+    note_search(ledger, &ask, &found);
     sp_ledger_found_write(&found, &body);
     reply_buf(peer, msg, sp_buf_error(&body), &body);
 }
@@ -585,7 +600,7 @@ void sp_ledger_on_gone(void *self, sp_peer *peer)
     sp_source *source = sp_peer_data(peer);
     sp_ledger_tail_drop(ledger, peer);
     sp_ledger_follow_drop(ledger, peer);
-    ledger->entry_reader = peer == ledger->entry_reader ? NULL : ledger->entry_reader;
+    ledger->entry_peer = peer == ledger->entry_peer ? NULL : ledger->entry_peer;
     if (source != NULL) {
         sp_peer_set_data(peer, NULL);
         sp_engine_detach(ledger->engine, source, ledger->stopping, NULL, NULL);

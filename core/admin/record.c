@@ -101,13 +101,13 @@ static void ask_missing(reading *r)
     sp_session_view view;
     bool is_live = sp_sessions_find(sp_request_core(r->req), r->session, &view);
     uint64_t until = time_of(r->coverage.last);
-    const sp_ledger_search search = {
-        .reader = r->search.reader,
-        .kinds = 1U << SP_EVENT_LOSS | 1U << SP_EVENT_GAP,
-        .from_unix_us = time_of(r->coverage.first) * US_A_SECOND,
-        .to_unix_us = is_live ? 0 : (until + LATE_S) * US_A_SECOND,
-        .before_entry = INT64_MAX, /* the same reading goes on: written down once */
-        .limit = SP_LEDGER_PAGE_MAX};
+    const sp_ledger_search search = {.reader = r->search.reader,
+                                     .kinds = 1U << SP_EVENT_LOSS | 1U << SP_EVENT_GAP,
+                                     .from_unix_us = time_of(r->coverage.first) * US_A_SECOND,
+                                     .to_unix_us = is_live ? 0 : (until + LATE_S) * US_A_SECOND,
+                                     .goes_on = true, /* the same reading: written down once */
+                                     .before_entry = UINT64_MAX,
+                                     .limit = SP_LEDGER_PAGE_MAX};
     r->search = search;
     r->is_about_missing = true;
     ask(r);

@@ -80,7 +80,7 @@ bool sp_recording_search(sp_request *req, const char *purpose, sp_ledger_search 
         search.person = whose;
     }
     if (search.person != me && goes_on(sp_request_session(req)->id, connection)) {
-        search.before_entry = INT64_MAX; /* the same reading: written down once */
+        search.goes_on = true; /* the same reading: written down once */
     }
     *ret_search = search;
     return true;

@@ -284,7 +284,8 @@ static void ask_one_end(listing *l)
         return;
     }
     l->search.reference = connection;
-    l->search.before_entry = INT64_MAX; /* the same reading: written down once */
+    l->search.goes_on = true; /* the same reading: written down once */
+    l->search.before_entry = UINT64_MAX;
     l->search.before_at = 0;
     sp_recording_ask(l->req, &l->search, on_one_end, l);
 }
@@ -320,7 +321,8 @@ static void ask_ends(listing *l)
     l->pages = 0;
     l->search.kinds = UINT32_C(1) << SP_EVENT_CLOSE;
     l->search.text = SP_SPAN_LIT("\"channels\":");
-    l->search.before_entry = INT64_MAX;
+    l->search.goes_on = true;
+    l->search.before_entry = UINT64_MAX;
     l->search.before_at = 0;
     sp_recording_ask(l->req, &l->search, on_ends, l);
 }

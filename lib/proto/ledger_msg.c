@@ -131,6 +131,7 @@ void sp_ledger_search_write(const sp_ledger_search *search, sp_buf *out)
     sp_buf_u64(out, search->before_entry);
     sp_buf_u16(out, search->before_at);
     sp_buf_u16(out, search->limit);
+    sp_buf_u8(out, search->goes_on ? 1 : 0);
 }
 
 sp_err sp_ledger_search_read(sp_span body, sp_ledger_search *ret_search)
@@ -151,7 +152,9 @@ sp_err sp_ledger_search_read(sp_span body, sp_ledger_search *ret_search)
     s.before_entry = sp_read_u64(&in);
     s.before_at = sp_read_u16(&in);
     s.limit = sp_read_u16(&in);
-    if (s.limit > SP_LEDGER_PAGE_MAX) {
+    uint8_t goes_on = sp_read_u8(&in);
+    s.goes_on = goes_on == 1;
+    if (s.limit > SP_LEDGER_PAGE_MAX || goes_on > 1) {
         sp_reader_fail(&in, SP_ELIMIT);
     }
     TRY(sp_reader_finish(&in));

@@ -109,8 +109,9 @@ typedef struct {
                        they were on disk before */
 } sp_ledger_appended;
 
-/* Who reads, and what for: a READ event is written for the first page, unless the reader asks for
- * his own events only. Root on the command line is reader 0. */
+/* Who reads, and what for: a READ event is written, unless the reader asks for his own events only,
+ * or for the page behind the one that he has just got of the very same search. Root on the command
+ * line is reader 0. */
 typedef struct {
     uint32_t reader;
     sp_span reader_name; /* <= SP_NAME_MAX_BYTES */
@@ -135,6 +136,7 @@ typedef struct {
     uint64_t before_entry; /* cursor of the page before; UINT64_MAX = from the newest */
     uint16_t before_at;
     uint16_t limit; /* 0 = 50 */
+    bool goes_on;   /* core's word, never a browser's: part of a reading that is written down */
 } sp_ledger_search;
 
 typedef struct {

@@ -111,6 +111,32 @@ def test_only_the_audit_administrator_and_on_record(office, people, audrey):
     assert len(wait_for("the exports in the ledger", 10, recorded)) >= 3
 
 
+def test_no_page_is_read_without_an_entry(audrey, people):
+    """A reading is an entry; its next page is not another, but no other position passes for a next page."""
+    sam = people[1]
+
+    def readings(purpose, count):
+        def found():
+            items = audrey.get(f"/admin/ledger/events?kind=read&limit=200&q={purpose.replace(' ', '%20')}")["items"]
+            return [item for item in items if item["object"] == purpose and item["person"] == "sam"][count - 1:]
+        assert len(wait_for(f"{count} times {purpose}", 10, found)) == 1
+
+    for path, purpose in (("/admin/databases/statements", "statements at databases"),
+                          ("/admin/sessions/00000000000000aa/events", "events of a session")):
+        sam.get(path)
+        for cursor in ("18446744073709551614.0", "9223372036854775807.0", "5.1", "5.1"):
+            sam.get(f"{path}?cursor={cursor}")
+        readings(purpose, 5)
+    sessions = [one["id"] for one in sam.items("/admin/sessions")]
+    pages = [(one, sam.get(f"/admin/sessions/{one}/events?limit=1")) for one in sessions]
+    one, page = next((one, page) for one, page in pages if page["next"])
+    for _ in range(3):
+        page = sam.get(f"/admin/sessions/{one}/events?limit=1&cursor={page['next']}") if page["next"] else page
+    readings("events of a session", 5 + len(sessions))
+    sam.get(f"/admin/sessions/00000000000000aa/events?cursor={page['next'] or '3.1'}")  # another search
+    readings("events of a session", 6 + len(sessions))
+
+
 # ---- counters
 
 def counts(person):

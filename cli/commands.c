@@ -570,6 +570,28 @@ static const sp_command commands[] = {
              .path = "/api/v1/me/ssh-keys/{1}",
              .each = true,
              .done = "{1} is removed"}},
+    {SP_GROUP_CHANGE, NULL, "ssh-account", "COMMAND", "keys and passwords of accounts on machines",
+     .about = "Keys and passwords that the vault keeps for machines which take no certificates\n"
+              "(sign_in: key, sign_in: password)."},
+    {SP_GROUP_NONE, "ssh-account", "list", NULL, "what the vault has", "Lists what the vault has.",
+     .ask = {.path = "/api/v1/admin/ssh/credentials",
+             .columns = {{"RESOURCE", "resource", NULL},
+                         {"ACCOUNT", "account", NULL},
+                         {"KIND", "kind", NULL},
+                         {"CHANGED (UTC)", "changed_at", NULL}}}},
+    {SP_GROUP_NONE, "ssh-account", "key", "RESOURCE/ACCOUNT",
+     "give the vault a key, or have one made",
+     "Gives the vault the private key of an account, from standard input, or lets it make one\n"
+     "that nobody sees; prints the line for authorized_keys. The vault signs with it, it never\n"
+     "comes out again.",
+     .options = (const sp_option[]){SP_FLAG("--generate", "the vault makes one, Ed25519"), {0}},
+     .call = sp_ssh_account_key},
+    {SP_GROUP_NONE, "ssh-account", "password", "RESOURCE/ACCOUNT", "give the vault a password",
+     "Gives the vault the password of an account, from standard input. The gate's worker learns\n"
+     "it when it connects: a key or a certificate is better.",
+     .call = sp_ssh_account_password},
+    {SP_GROUP_NONE, "ssh-account", "remove", "RESOURCE/ACCOUNT", "forget key and password",
+     "Nobody connects as this account any more.", .call = sp_ssh_account_remove},
     {SP_GROUP_SELF, NULL, "login", NULL, "sign this command line in",
      "Signs this command line in: a code is shown that you confirm in a browser where you are\n"
      "signed in. The session is kept in ~/.config/sallyport/session.json, for you alone; where\n"

@@ -96,7 +96,7 @@ static int change(const sp_given *given, sp_client *client, const verb *v, json_
 }
 
 /* "resource/account", in letters that a path takes as they are. */
-static bool is_credential(const char *word)
+bool sp_is_credential(const char *word)
 {
     sp_span name = sp_span_cstr(word);
     size_t slash = sp_span_index(name, '/');
@@ -155,7 +155,7 @@ int sp_db_credential(const sp_given *given)
             "db credential: 'list', or 'set', 'key' or 'remove' and RESOURCE/ACCOUNT is expected");
         return SP_EXIT_USAGE;
     }
-    if (v->named && !is_credential(given->words[1])) {
+    if (v->named && !sp_is_credential(given->words[1])) {
         sp_complain("'%s': RESOURCE/ACCOUNT is expected, as in orders-db/op_dba", given->words[1]);
         return SP_EXIT_USAGE;
     }

@@ -50,6 +50,8 @@ void sp_merge_body(const sp_given *given, const json_t *found, json_t *body);
 void sp_role_body(const sp_given *given, const json_t *found, json_t *body);
 /* database.c: standard input to its end, without a last line break */
 int sp_read_secret(sp_secret *ret_secret);
+/* "resource/account", in letters that a path takes as they are. */
+bool sp_is_credential(const char *word);
 /* notice.c */
 int sp_notice_send(const sp_given *given);
 int sp_notice_preview(const sp_given *given);
@@ -73,6 +75,11 @@ int sp_metrics_show(const sp_given *given);
 int sp_kill(const sp_given *given);
 /* psql.c */
 int sp_psql_command(int argc, char **argv);
+/* ssh_account.c */
+int sp_ssh_account_password(const sp_given *given);
+int sp_ssh_account_key(const sp_given *given);
+int sp_ssh_account_remove(const sp_given *given);
+
 /* ssh.c */
 int sp_ssh_command(int argc, char **argv);
 int sp_copy_command(int argc, char **argv);

@@ -9,7 +9,7 @@
 #include "infra/crypto/x509.h"
 #include "lib/proto/vault_msg.h"
 
-enum { BODY_MAX_BYTES = 512 };
+enum { BODY_MAX_BYTES = SP_VAULT_SSH_PRIVATE_MAX_BYTES + 512 };
 
 typedef struct {
     sp_request *req;
@@ -23,8 +23,10 @@ static void answer_failed(const change *c, sp_err err)
 {
     if (err.code == SP_ENOTFOUND) {
         sp_answer_problem(c->req, 404, "not_found", "The vault has no such secret.");
-    } else if (err.code == SP_EINVALID) {
-        sp_answer_invalid(c->req, c->kind->field, "1 to 200 printable ASCII characters");
+    } else if (err.code == SP_EINVALID || err.code == SP_EUNSUPPORTED) {
+        const char *expected = c->kind->expected;
+        sp_answer_invalid(c->req, c->kind->field,
+                          expected == NULL ? "1 to 200 printable ASCII characters" : expected);
     } else if (err.code == SP_ELIMIT) {
         sp_answer_problem(c->req, 409, "conflict",
                           "The vault holds as many secrets as it can. Remove one first.");
@@ -53,8 +55,10 @@ static void on_changed(void *self, sp_err err, sp_span made)
         }
         sp_answer_header(c->req, "Cache-Control", SP_SPAN_LIT("no-store"));
         sp_answer_json(c->req, 200,
-                       json_pack("{s:o, s:o}", "name", text_json(c->name),
-                                 c->by_certificate ? "authority" : "scram", text_json(made)));
+                       c->kind->told != NULL
+                           ? c->kind->told(c->name, made)
+                           : json_pack("{s:o, s:o}", "name", text_json(c->name),
+                                       c->by_certificate ? "authority" : "scram", text_json(made)));
     }
 }
 
@@ -62,9 +66,9 @@ static void go_put(sp_request *req, void *data)
 {
     const change *c = data;
     auto_buf sp_buf body = sp_buf_make(BODY_MAX_BYTES);
-    sp_buf_room(&body, BODY_MAX_BYTES); /* grown once: no copy is left behind */
-    const sp_vault_db_credential ask = {c->name, c->value};
-    sp_vault_db_credential_encode(&ask, &body);
+    sp_buf_room(&body, BODY_MAX_BYTES);                 /* grown once: no copy is left behind */
+    const sp_vault_ssh_named ask = {c->name, c->value}; /* a db_credential looks the same */
+    sp_vault_ssh_named_encode(&ask, &body);
     sp_vault_client_call(sp_request_core(req)->vault, c->kind->put, sp_buf_borrow(&body),
                          on_changed, data);
     sp_buf_wipe(&body);
@@ -130,9 +134,9 @@ void sp_vault_secret_put(sp_request *req, const sp_vault_secret_kind *kind)
 {
     sp_span value = SP_SPAN_EMPTY;
     bool by_certificate = false;
-    sp_field fields[] = {
-        SP_FIELD_TEXT(kind->field, &value, kind->min_bytes, SP_VAULT_PASSWORD_MAX_BYTES),
-        SP_FIELD_BOOL_OPT("certificate", &by_certificate)};
+    size_t max_bytes = kind->max_bytes > 0 ? kind->max_bytes : SP_VAULT_PASSWORD_MAX_BYTES;
+    sp_field fields[] = {SP_FIELD_TEXT(kind->field, &value, kind->min_bytes, max_bytes),
+                         SP_FIELD_BOOL_OPT("certificate", &by_certificate)};
     fields[0].optional = kind->min_bytes == 0;
     if (!sp_request_fields(req, fields, kind->put_key != 0 ? 2 : 1)) {
         return;

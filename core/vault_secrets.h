@@ -11,6 +11,8 @@
 #include "core/http/router.h"
 #include "lib/proto/event.h"
 
+#include <jansson.h>
+
 /* What secrets of different kinds differ in. */
 typedef struct {
     sp_gate gate;     /* of the event */
@@ -20,7 +22,10 @@ typedef struct {
     const char *parts_of; /* whose second name is 'token' or 'secret' alone; NULL: any */
     const char *field;    /* of the request's body */
     size_t min_bytes;     /* 0: without one the vault makes it */
-    const char *kept;     /* the event's methods */
+    size_t max_bytes;     /* 0: as of a password */
+    const char *expected; /* in words; NULL: as of a password */
+    json_t *(*told)(sp_span name, sp_span made); /* of what the vault made; NULL: see below */
+    const char *kept;                            /* the event's methods */
     const char *key_made;
     const char *removed;
 } sp_vault_secret_kind;

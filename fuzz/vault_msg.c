@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     sp_span body = sp_span_of(data + 1, size - 1);
     auto_buf sp_buf again = sp_buf_make(SP_MSG_MAX_BYTES);
-    switch (data[0] % 13) {
+    switch (data[0] % 14) {
     case 0:
         SAME(sp_vault_device_issue, device_issue);
         break;
@@ -61,6 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 11:
         SAME(sp_vault_ssh_certify, ssh_certify);
+        break;
+    case 12:
+        SAME(sp_vault_ssh_named, ssh_named);
         break;
     default:
         SAME(sp_vault_checkpoint_last, checkpoint_last);

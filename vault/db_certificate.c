@@ -51,7 +51,7 @@ static sp_err make_ca(sp_keyring *ring, const char *office, uint64_t now_unix_s)
                          .common_name = sp_buf_borrow(&name),
                          .not_before_unix_s = now_unix_s - SP_CERT_BACKDATE_S,
                          .not_after_unix_s = now_unix_s + CA_LIFE_S};
-    sp_err err = sp_cert_issue(&spec, key->p256, SP_SPAN_EMPTY, key->p256, &der);
+    sp_err err = sp_cert_issue(&spec, key->pair, SP_SPAN_EMPTY, key->pair, &der);
     if (!sp_failed(err)) {
         err = sp_keyring_set_certificate(key, sp_buf_borrow(&der));
     }
@@ -127,5 +127,5 @@ sp_err sp_db_certificate_issue(sp_keyring *ring, sp_span name, uint64_t now_unix
                          .organisation = sp_span_slice(name, 0, slash),
                          .not_before_unix_s = now_unix_s - SP_CERT_BACKDATE_S,
                          .not_after_unix_s = now_unix_s + LIFE_S};
-    return sp_cert_issue(&spec, key->p256, sp_vkey_certificate(ca), ca->p256, out);
+    return sp_cert_issue(&spec, key->pair, sp_vkey_certificate(ca), ca->pair, out);
 }

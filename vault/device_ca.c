@@ -38,7 +38,7 @@ sp_err sp_device_ca_prepare(sp_keyring *ring, const char *office, uint64_t now_u
                          .common_name = sp_buf_borrow(&name),
                          .not_before_unix_s = now_unix_s - SP_CERT_BACKDATE_S,
                          .not_after_unix_s = now_unix_s + CA_LIFE_S};
-    TRY(sp_cert_issue(&spec, key->p256, SP_SPAN_EMPTY, key->p256, &der));
+    TRY(sp_cert_issue(&spec, key->pair, SP_SPAN_EMPTY, key->pair, &der));
     TRY(sp_keyring_set_certificate(key, sp_buf_borrow(&der)));
     *made = true;
     return sp_ok();
@@ -69,7 +69,7 @@ sp_err sp_device_ca_issue(sp_keyring *ring, const char *office, const sp_vault_d
                          .number = sp_buf_borrow(&number),
                          .not_before_unix_s = now_unix_s - SP_CERT_BACKDATE_S,
                          .not_after_unix_s = now_unix_s + ask->life_s};
-    TRY(sp_cert_issue(&spec, device_key, sp_vkey_certificate(ca), ca->p256, der));
+    TRY(sp_cert_issue(&spec, device_key, sp_vkey_certificate(ca), ca->pair, der));
     *ret_issued = (sp_vault_issued){.not_before_unix_s = spec.not_before_unix_s,
                                     .not_after_unix_s = spec.not_after_unix_s,
                                     .certificate = sp_buf_borrow(der)};

@@ -16,7 +16,7 @@
 enum {
     KEYS_MAX = SP_VAULT_KEYS_MAX,
     FILE_MAX_BYTES = 4 * 1024 * 1024,
-    SECRET_MAX_BYTES = 512,
+    SECRET_MAX_BYTES = 3072, /* RSA of 4096 bits */
     PURPOSE_MAX_BYTES = 160,
     KEY_FIXED_MAX_BYTES = SP_VAULT_KEY_NAME_MAX_BYTES + PURPOSE_MAX_BYTES + SECRET_MAX_BYTES + 64,
     HEAD_BYTES = 5,
@@ -35,14 +35,15 @@ struct sp_keyring {
 
 const char *sp_vkey_kind_word(sp_vkey_kind kind)
 {
-    static const char *const words[SP_VKEY_KIND_COUNT] = {"aead", "ed25519", "p256", "password"};
+    static const char *const words[SP_VKEY_KIND_COUNT] = {"aead", "ed25519", "p256", "password",
+                                                          "rsa"};
     return kind < SP_VKEY_KIND_COUNT ? words[kind] : "unknown";
 }
 
 static void key_free(sp_vkey *key)
 {
     if (key != NULL) {
-        sp_pkey_free(key->p256);
+        sp_pkey_free(key->pair);
         sp_free(key->purpose);
         sp_free(key->certificate);
         sp_wipe(key, sizeof(*key));
@@ -79,9 +80,10 @@ static sp_err secret_encode(const sp_vkey *key, sp_buf *out)
     case SP_VKEY_ED25519:
         sp_buf_bytes(out, sp_span_of(key->ed25519.bytes, sizeof(key->ed25519.bytes)));
         return sp_ok();
-    case SP_VKEY_P256: {
+    case SP_VKEY_P256:
+    case SP_VKEY_RSA: {
         auto_buf sp_buf der = sp_buf_make(SECRET_MAX_BYTES);
-        sp_err err = sp_pkey_der(key->p256, &der);
+        sp_err err = sp_pkey_der(key->pair, &der);
         sp_buf_bytes(out, sp_buf_borrow(&der));
         sp_buf_wipe(&der);
         return err;
@@ -111,7 +113,8 @@ static sp_err secret_decode(sp_vkey *key, sp_span secret)
         sp_copy(key->ed25519.bytes, secret.ptr, secret.len);
         return sp_ok();
     case SP_VKEY_P256:
-        return sp_pkey_of_der(secret, &key->p256);
+    case SP_VKEY_RSA:
+        return sp_pkey_of_der(secret, &key->pair);
     case SP_VKEY_PASSWORD:
         return sp_secret_set(&key->password, secret);
     case SP_VKEY_KIND_COUNT:
@@ -320,9 +323,10 @@ static sp_err make_secret(sp_vkey *key)
         sp_sign_key_new(&key->ed25519, &public_half);
         return sp_ok();
     case SP_VKEY_P256:
-        return sp_pkey_new_p256(&key->p256);
+        return sp_pkey_new_p256(&key->pair);
     case SP_VKEY_PASSWORD:
         return sp_vkey_new_password(key);
+    case SP_VKEY_RSA:
     case SP_VKEY_KIND_COUNT:
         break;
     }

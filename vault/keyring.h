@@ -19,6 +19,7 @@ typedef enum {
     SP_VKEY_ED25519,
     SP_VKEY_P256,
     SP_VKEY_PASSWORD,
+    SP_VKEY_RSA, /* never made here: given */
     SP_VKEY_KIND_COUNT
 } sp_vkey_kind;
 const char *sp_vkey_kind_word(sp_vkey_kind kind);
@@ -33,7 +34,7 @@ typedef struct {
     size_t certificate_len;
     sp_key aead;         /* SP_VKEY_AEAD */
     sp_sign_key ed25519; /* SP_VKEY_ED25519 */
-    sp_pkey *p256;       /* SP_VKEY_P256 */
+    sp_pkey *pair;       /* SP_VKEY_P256, SP_VKEY_RSA */
     sp_secret password;  /* SP_VKEY_PASSWORD */
 } sp_vkey;
 

@@ -10,6 +10,8 @@
 #include "infra/crypto/x509.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
+#include "lib/ssh/key.h"
+#include "vault/account_key.h"
 #include "vault/db_certificate.h"
 #include "vault/device_ca.h"
 #include "vault/export.h"
@@ -329,6 +331,7 @@ static sp_err ssh_list(request *r, sp_buf *out)
     auto_free sp_vault_keys *list = NULL;
     TRY(sp_alloc(1, sizeof(*list), &list));
     sp_db_vault_list(r->vault->hosts, list);
+    sp_account_key_list(r->vault->ring, list);
     sp_vault_keys_encode(list, out);
     return sp_ok();
 }
@@ -336,9 +339,17 @@ static sp_err ssh_list(request *r, sp_buf *out)
 static sp_err ssh_remove(request *r, sp_buf *out)
 {
     (void)out;
-    TRY(sp_db_vault_remove(r->vault->hosts, r->msg->body));
+    sp_err password = sp_db_vault_remove(r->vault->hosts, r->msg->body);
+    sp_err key = sp_account_key_remove(r->vault->ring, r->msg->body);
+    if (sp_failed(password) && sp_failed(key)) {
+        return key;
+    }
     TRY(sp_keyring_save(r->vault->ring));
-    sp_buf_fmt(&r->object, "password of SSH account %.*s removed", SP_SPAN_ARG(r->msg->body));
+    sp_buf_fmt(&r->object, "%s of SSH account %.*s removed",
+               sp_failed(key)        ? "password"
+               : sp_failed(password) ? "key"
+                                     : "password and key",
+               SP_SPAN_ARG(r->msg->body));
     return sp_ok();
 }
 
@@ -349,6 +360,33 @@ static sp_err ssh_password(request *r, sp_buf *out)
     sp_buf_span(out, password);
     sp_buf_fmt(&r->object, "password of SSH account %.*s was read for a connection",
                SP_SPAN_ARG(r->msg->body));
+    return sp_ok();
+}
+
+static sp_err ssh_key_put(request *r, sp_buf *out)
+{
+    sp_vault_ssh_named ask;
+    TRY(sp_vault_ssh_named_decode(r->msg->body, &ask));
+    TRY(sp_account_key_put(r->vault->ring, &ask, r->now_unix_s, out));
+    TRY(sp_keyring_save(r->vault->ring));
+    sp_buf_fmt(&r->object, "key of SSH account %.*s: %s, ", SP_SPAN_ARG(ask.name),
+               ask.bytes.len > 0 ? "given" : "made by the vault");
+    sp_ssh_key_fingerprint(sp_buf_borrow(out), &r->object);
+    return sp_ok();
+}
+
+static sp_err ssh_key_public(request *r, sp_buf *out)
+{
+    return sp_account_key_public(r->vault->ring, r->msg->body, out);
+}
+
+static sp_err ssh_key_sign(request *r, sp_buf *out)
+{
+    sp_vault_ssh_named ask;
+    TRY(sp_vault_ssh_named_decode(r->msg->body, &ask));
+    TRY(sp_account_key_sign(r->vault->ring, &ask, out));
+    sp_buf_fmt(&r->object, "key of SSH account %.*s signed for a connection",
+               SP_SPAN_ARG(ask.name));
     return sp_ok();
 }
 
@@ -517,6 +555,17 @@ static const struct {
                                   .now = ssh_password,
                                   .record = true,
                                   .secret = true},
+    ROW(SP_VAULT_SSH_KEY_PUT) = {.from = CORE,
+                                 .max_bytes = SP_VAULT_SSH_PRIVATE_MAX_BYTES + 256,
+                                 .now = ssh_key_put,
+                                 .record = true},
+    ROW(SP_VAULT_SSH_KEY_PUBLIC) = {.from = CORE,
+                                    .max_bytes = SP_VAULT_CREDENTIAL_MAX_BYTES,
+                                    .now = ssh_key_public},
+    ROW(SP_VAULT_SSH_KEY_SIGN) = {.from = CORE,
+                                  .max_bytes = 4096,
+                                  .now = ssh_key_sign,
+                                  .record = true},
     ROW(SP_VAULT_CHANNEL_PUT) = {.from = CORE,
                                  .max_bytes = 512,
                                  .now = channel_put,

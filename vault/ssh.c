@@ -59,7 +59,7 @@ static sp_err put_public(const sp_vkey *key, sp_buf *out)
         return sp_buf_error(out);
     }
     uint8_t point[POINT_BYTES] = {POINT_UNCOMPRESSED};
-    TRY(sp_pkey_p256_point(key->p256, point + 1));
+    TRY(sp_pkey_p256_point(key->pair, point + 1));
     sp_buf_bytes(out, sp_span_cstr(P256));
     sp_buf_bytes(out, sp_span_cstr(CURVE));
     sp_buf_bytes(out, sp_span_of(point, sizeof(point)));

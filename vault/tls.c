@@ -81,7 +81,7 @@ static sp_err make_ca(sp_tls *tls, uint64_t now_unix_s, bool *made)
                          .dns_count = 1,
                          .not_before_unix_s = now_unix_s - SP_CERT_BACKDATE_S,
                          .not_after_unix_s = now_unix_s + CA_LIFE_S};
-    TRY(sp_cert_issue(&spec, key->p256, SP_SPAN_EMPTY, key->p256, &der));
+    TRY(sp_cert_issue(&spec, key->pair, SP_SPAN_EMPTY, key->pair, &der));
     TRY(sp_keyring_set_certificate(key, sp_buf_borrow(&der)));
     *made = true;
     return sp_ok();
@@ -120,12 +120,12 @@ static sp_err issue_own(sp_tls *tls, uint64_t now_unix_s, bool *made)
                          .not_after_unix_s = now_unix_s + OWN_LIFE_S};
     TRY(sp_pkey_new_p256(&fresh));
     TRY(name_of("tls.own.", fresh, name));
-    TRY(sp_cert_issue(&spec, fresh, sp_vkey_certificate(ca), ca->p256, &der));
+    TRY(sp_cert_issue(&spec, fresh, sp_vkey_certificate(ca), ca->pair, &der));
     sp_vkey *key = NULL;
     TRY(sp_keyring_make(tls->ring, sp_span_cstr(name), SP_VKEY_P256,
                         "signs TLS handshakes of the server", now_unix_s, &key));
-    sp_pkey_free(key->p256);
-    key->p256 = SP_STEAL(fresh);
+    sp_pkey_free(key->pair);
+    key->pair = SP_STEAL(fresh);
     key->ends_unix_s = spec.not_after_unix_s;
     TRY(sp_keyring_set_certificate(key, sp_buf_borrow(&der)));
     *made = true;
@@ -298,7 +298,7 @@ static sp_pkey *find_key(sp_tls *tls, sp_span name)
         sp_span_starts(name, SP_SPAN_LIT(SP_VAULT_DB_KEY_PREFIX)) ||
         sp_span_eq(name, SP_SPAN_LIT(SP_SSH_HOST_KEY))) {
         const sp_vkey *key = sp_keyring_find(tls->ring, name);
-        return key == NULL ? NULL : key->p256;
+        return key == NULL ? NULL : key->pair;
     }
     for (size_t i = 0; i < FILE_KEYS_MAX; i++) {
         if (tls->keys[i].key != NULL && sp_span_eq(sp_span_cstr(tls->keys[i].name), name)) {

@@ -130,7 +130,7 @@ sp_err sp_token_sign(sp_keyring *ring, const sp_token_bounds *bounds, sp_span cl
     if (!good) {
         return sp_fail(is_object ? SP_EDENIED : SP_EINVALID);
     }
-    return sp_jwt_sign(key->p256, claims, out);
+    return sp_jwt_sign(key->pair, claims, out);
 }
 
 /* ---- keys ---- */
@@ -143,7 +143,7 @@ sp_err sp_token_jwks(sp_keyring *ring, sp_buf *out)
         const sp_vkey *key = sp_keyring_at(ring, i);
         if (is_token_key(key)) {
             sp_buf_text(out, first ? "" : ",");
-            TRY(sp_jwk_public(key->p256, out));
+            TRY(sp_jwk_public(key->pair, out));
             first = false;
         }
     }

@@ -11,6 +11,7 @@
 #include "core/vault_secrets.h"
 #include "lib/policy/ssh.h"
 #include "lib/proto/vault_msg.h"
+#include "lib/ssh/key.h"
 
 static const sp_vault_secret_kind DATABASES = {.gate = SP_GATE_DB,
                                                .put = SP_VAULT_DB_CREDENTIAL_PUT,
@@ -27,12 +28,34 @@ static const sp_vault_secret_kind MACHINES = {.gate = SP_GATE_SSH,
                                               .kept = "SSH credential kept",
                                               .removed = "SSH credential removed"};
 
-/* ---- listing ---- */
-
 static json_t *text_json(sp_span text)
 {
     return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
 }
+
+static json_t *key_json(sp_span name, sp_span blob)
+{
+    auto_buf sp_buf line = sp_buf_make(SP_SSH_KEY_LINE_MAX_BYTES);
+    auto_buf sp_buf fingerprint = sp_buf_make(SP_SSH_KEY_LINE_MAX_BYTES);
+    sp_ssh_key_text(blob, &line);
+    sp_ssh_key_fingerprint(blob, &fingerprint);
+    return json_pack("{s:o, s:o, s:o}", "name", text_json(name), "public",
+                     text_json(sp_buf_borrow(&line)), "fingerprint",
+                     text_json(sp_buf_borrow(&fingerprint)));
+}
+
+static const sp_vault_secret_kind MACHINE_KEYS = {
+    .gate = SP_GATE_SSH,
+    .put = SP_VAULT_SSH_KEY_PUT,
+    .remove = SP_VAULT_SSH_CREDENTIAL_REMOVE,
+    .field = "key",
+    .max_bytes = SP_VAULT_SSH_PRIVATE_MAX_BYTES,
+    .expected = "a private key without passphrase: Ed25519, or RSA of 2048 to 4096 bits",
+    .told = key_json,
+    .kept = "SSH key kept",
+    .removed = "SSH credential removed"};
+
+/* ---- listing ---- */
 
 static json_t *items_of(const sp_vault_keys *keys)
 {
@@ -40,13 +63,13 @@ static json_t *items_of(const sp_vault_keys *keys)
     for (size_t i = 0; i < keys->count; i++) {
         size_t slash = sp_span_index(keys->items[i].name, '/');
         sp_span name = keys->items[i].name;
-        bool is_password = sp_span_eq(keys->items[i].kind, SP_SPAN_LIT("password"));
-        json_array_append_new(items,
-                              json_pack("{s:o, s:o, s:s, s:o}", "resource",
-                                        text_json(sp_span_slice(name, 0, slash)), "account",
-                                        text_json(sp_span_slice(name, slash + 1, name.len)), "kind",
-                                        is_password ? "password" : "certificate", "changed_at",
-                                        sp_json_time(keys->items[i].created_unix_s)));
+        sp_span kind = keys->items[i].kind;
+        kind = sp_span_eq(kind, SP_SPAN_LIT("p256")) ? SP_SPAN_LIT("certificate") : kind;
+        json_array_append_new(items, json_pack("{s:o, s:o, s:o, s:o}", "resource",
+                                               text_json(sp_span_slice(name, 0, slash)), "account",
+                                               text_json(sp_span_slice(name, slash + 1, name.len)),
+                                               "kind", text_json(kind), "changed_at",
+                                               sp_json_time(keys->items[i].created_unix_s)));
     }
     return items;
 }
@@ -114,14 +137,24 @@ static void delete_credential(sp_request *req)
     sp_vault_secret_remove(req, &DATABASES);
 }
 
-static void put_ssh_credential(sp_request *req)
+static void put_for_machine(sp_request *req, const sp_vault_secret_kind *kind)
 {
     const sp_policy *policy = NULL;
     sp_ssh_resource ssh;
     uint32_t at = resource_of(req, &policy);
     if (is_known(req, sp_policy_ssh_resource(policy, at, &ssh), "ssh")) {
-        sp_vault_secret_put(req, &MACHINES);
+        sp_vault_secret_put(req, kind);
     }
+}
+
+static void put_ssh_credential(sp_request *req)
+{
+    put_for_machine(req, &MACHINES);
+}
+
+static void put_ssh_key(sp_request *req)
+{
+    put_for_machine(req, &MACHINE_KEYS);
 }
 
 static void delete_ssh_credential(sp_request *req)
@@ -141,6 +174,8 @@ sp_err sp_db_credentials_routes(sp_core *core)
         {"GET", "/api/v1/admin/ssh/credentials", SP_WHO_SYSTEM | SP_WHO_SECURITY | SP_WHO_LOCAL,
          get_ssh_list, 0},
         {"PUT", SSH_ONE, SP_WHO_SECURITY | SP_WHO_LOCAL | SP_WHO_FRESH, put_ssh_credential, 0},
+        {"PUT", "/api/v1/admin/ssh/keys/{resource}/{account}",
+         SP_WHO_SECURITY | SP_WHO_LOCAL | SP_WHO_FRESH, put_ssh_key, 0},
         {"DELETE", SSH_ONE, SP_WHO_SECURITY | SP_WHO_LOCAL | SP_WHO_FRESH, delete_ssh_credential,
          0},
     };

@@ -13,8 +13,9 @@
 #include "lib/proto/vault_msg.h"
 
 enum {
-    LIFE_S = 300,    /* a certificate is shown at once */
-    BACKDATE_S = 60, /* for clocks of targets that are late */
+    SIGNED_MAX_BYTES = 2048, /* a log-in's request with an RSA key: some 1200 */
+    LIFE_S = 300,            /* a certificate is shown at once */
+    BACKDATE_S = 60,         /* for clocks of targets that are late */
     CALL_MAX_BYTES = 4096
 };
 
@@ -95,11 +96,12 @@ typedef struct {
     sp_peer *peer;
     sp_msg to; /* kind and id only */
     uint64_t connection;
-    bool by_password;
+    bool signs;      /* SIGN, with the vault's key; else OPEN */
+    uint8_t sign_in; /* sp_ssh_sign_in */
     bool forwards;
     uint8_t reason; /* sp_reason, of the grant */
     size_t blob_len;
-    uint8_t blob[SP_VAULT_SSH_BLOB_MAX_BYTES];
+    uint8_t blob[SIGNED_MAX_BYTES];
     char person[SP_NAME_MAX_BYTES + 1];
     char resource[SP_NAME_MAX_BYTES + 1];
     char account[SP_SSH_ACCOUNT_MAX_BYTES + 1];
@@ -128,19 +130,29 @@ static void refuse(opening *o, sp_reason reason, const char *why)
     answer(o, &opened);
 }
 
+static uint8_t kind_of(const opening *o)
+{
+    static const uint8_t KINDS[SP_SSH_SIGN_IN_COUNT] = {
+        [SP_SSH_SIGN_IN_CERTIFICATE] = SP_SSH_CREDENTIAL_CERTIFICATE,
+        [SP_SSH_SIGN_IN_PASSWORD] = SP_SSH_CREDENTIAL_PASSWORD,
+        [SP_SSH_SIGN_IN_KEY] = SP_SSH_CREDENTIAL_KEY,
+    };
+    return o->signs ? SP_SSH_CREDENTIAL_SIGNATURE : KINDS[o->sign_in];
+}
+
 static void on_credential(void *self, sp_err err, sp_span credential)
 {
     opening *o = self;
-    if (err.code == SP_ENOTFOUND && o->by_password) {
+    if (err.code == SP_ENOTFOUND && o->sign_in != SP_SSH_SIGN_IN_CERTIFICATE) {
         refuse(o, SP_REASON_UNAVAILABLE,
-               "the vault has no password for this account: ask a security administrator");
+               o->sign_in == SP_SSH_SIGN_IN_KEY
+                   ? "the vault has no key for this account: ask a security administrator"
+                   : "the vault has no password for this account: ask a security administrator");
     } else if (sp_failed(err) || credential.len == 0) {
         sp_peer_reply(o->peer, &o->to, SP_EAGAIN, SP_SPAN_EMPTY, NULL, 0);
         opening_free(o);
     } else {
-        const sp_ssh_opened opened = {.credential_kind = o->by_password
-                                                             ? SP_SSH_CREDENTIAL_PASSWORD
-                                                             : SP_SSH_CREDENTIAL_CERTIFICATE,
+        const sp_ssh_opened opened = {.credential_kind = kind_of(o),
                                       .reason = o->reason,
                                       .account = sp_span_cstr(o->account),
                                       .credential = credential};
@@ -148,11 +160,25 @@ static void on_credential(void *self, sp_err err, sp_span credential)
     }
 }
 
-static void ask_password(opening *o)
+/* The password of an account, or the public half of its key. */
+static void ask_named(opening *o)
 {
     auto_buf sp_buf name = sp_buf_make(SP_VAULT_CREDENTIAL_MAX_BYTES);
     sp_buf_fmt(&name, "%s/%s", o->resource, o->account);
-    sp_vault_client_call(o->core->vault, SP_VAULT_SSH_PASSWORD, sp_buf_borrow(&name), on_credential,
+    sp_vault_client_call(o->core->vault,
+                         o->sign_in == SP_SSH_SIGN_IN_KEY ? SP_VAULT_SSH_KEY_PUBLIC
+                                                          : SP_VAULT_SSH_PASSWORD,
+                         sp_buf_borrow(&name), on_credential, o);
+}
+
+static void ask_signature(opening *o)
+{
+    auto_buf sp_buf name = sp_buf_make(SP_VAULT_CREDENTIAL_MAX_BYTES);
+    auto_buf sp_buf body = sp_buf_make(CALL_MAX_BYTES);
+    sp_buf_fmt(&name, "%s/%s", o->resource, o->account);
+    const sp_vault_ssh_named ask = {sp_buf_borrow(&name), sp_span_of(o->blob, o->blob_len)};
+    sp_vault_ssh_named_encode(&ask, &body);
+    sp_vault_client_call(o->core->vault, SP_VAULT_SSH_KEY_SIGN, sp_buf_borrow(&body), on_credential,
                          o);
 }
 
@@ -186,10 +212,12 @@ static void on_recorded(void *self, sp_err err)
     if (sp_failed(err)) {
         sp_peer_reply(o->peer, &o->to, SP_EAGAIN, SP_SPAN_EMPTY, NULL, 0);
         opening_free(o);
-    } else if (o->by_password) {
-        ask_password(o);
-    } else {
+    } else if (o->signs) {
+        ask_signature(o);
+    } else if (o->sign_in == SP_SSH_SIGN_IN_CERTIFICATE) {
         ask_certificate(o);
+    } else {
+        ask_named(o);
     }
 }
 
@@ -239,8 +267,19 @@ static bool may_forward(const sp_core *core, const sp_policy *policy, const sp_s
     return ssh->forwards > 0 && sp_policy_decide(policy, &question).verdict != SP_VERDICT_DENY;
 }
 
-static sp_event event_of(const sp_policy *policy, const sp_ssh_open *ask, const sp_subject *who,
-                         const sp_live_session *live, const judged *j)
+static sp_span method_of(const opening *o, uint8_t sign_in)
+{
+    if (sign_in == SP_SSH_SIGN_IN_CERTIFICATE) {
+        return SP_SPAN_LIT("certificate for a target");
+    }
+    if (sign_in == SP_SSH_SIGN_IN_PASSWORD) {
+        return SP_SPAN_LIT("password for a target");
+    }
+    return o->signs ? SP_SPAN_LIT("signature for a target") : SP_SPAN_LIT("key for a target");
+}
+
+static sp_event event_of(const opening *o, const sp_policy *policy, const sp_ssh_open *ask,
+                         const sp_subject *who, const sp_live_session *live, const judged *j)
 {
     sp_event event = {.kind = SP_EVENT_DECISION,
                       .when_unix_us = sp_now_unix_us(),
@@ -261,9 +300,7 @@ static sp_event event_of(const sp_policy *policy, const sp_ssh_open *ask, const 
                       .resource = ask->resource,
                       .class_name = sp_policy_class_name(policy, j->decision.class_level),
                       .rule = sp_policy_rule_name(policy, j->decision.rule),
-                      .method = j->ssh.sign_in == SP_SSH_SIGN_IN_PASSWORD
-                                    ? SP_SPAN_LIT("password for a target")
-                                    : SP_SPAN_LIT("certificate for a target"),
+                      .method = method_of(o, j->ssh.sign_in),
                       .object = j->account};
     sp_copy(event.peer, ask->peer, sizeof(event.peer));
     sp_copy(event.roles, live->roles, sizeof(event.roles));
@@ -274,11 +311,13 @@ static sp_err make(sp_core *core, sp_peer *peer, const sp_msg *msg, const sp_ssh
                    opening **ret_opening)
 {
     opening *o = NULL;
-    if (ask->blob.len > SP_VAULT_SSH_BLOB_MAX_BYTES) {
+    bool signs = msg->kind == SP_CORE_SSH_SIGN;
+    if (ask->blob.len > (signs ? SIGNED_MAX_BYTES : SP_VAULT_SSH_BLOB_MAX_BYTES)) {
         return sp_fail(SP_ELIMIT);
     }
     TRY(sp_alloc(1, sizeof(*o), &o));
     o->core = core;
+    o->signs = signs;
     o->to = (sp_msg){.kind = msg->kind, .id = msg->id};
     o->connection = ask->connection;
     o->blob_len = ask->blob.len;
@@ -303,14 +342,17 @@ static sp_err open_target(sp_core *core, sp_peer *peer, const sp_msg *msg, const
     TRY(sp_ssh_subject(core, &ask->session, &ask->fingerprint, ask->peer, &who, &live));
     TRY(make(core, peer, msg, ask, &o));
     judged j = judge(core, policy, ask, &who, &resource);
-    sp_event event = event_of(policy, ask, &who, &live, &j);
+    sp_event event = event_of(o, policy, ask, &who, &live, &j);
+    if (j.why == NULL && o->signs && j.ssh.sign_in != SP_SSH_SIGN_IN_KEY) {
+        j.why = "the policy has changed: connect again";
+    }
     if (j.why != NULL) {
         sp_ledger_client_tell(core->ledger, &event);
         sp_reason reason = (sp_reason)j.decision.reason;
         refuse(o, j.decision.verdict == SP_VERDICT_ALLOW ? SP_REASON_DEFAULT : reason, j.why);
         return sp_ok();
     }
-    o->by_password = j.ssh.sign_in == SP_SSH_SIGN_IN_PASSWORD;
+    o->sign_in = j.ssh.sign_in;
     o->forwards = may_forward(core, policy, &who, resource, &j.ssh);
     o->reason = j.decision.reason;
     SP_IGNORE(sp_fit(o->account, sizeof(o->account), j.account)); /* bounded by judge */

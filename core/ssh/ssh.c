@@ -102,10 +102,15 @@ sp_err sp_ssh_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
         uint16_t kind;
         sp_err (*handle)(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
     } kinds[] = {
-        {SP_CORE_SSH_OFFER, sp_ssh_on_offer},     {SP_CORE_SSH_KEY, sp_ssh_on_key},
-        {SP_CORE_SSH_PROMPT, sp_ssh_on_prompt},   {SP_CORE_SSH_TARGETS, sp_ssh_on_targets},
-        {SP_CORE_SSH_OPEN, sp_ssh_on_open},       {SP_CORE_SSH_CONN, sp_ssh_on_conn},
-        {SP_CORE_SSH_CHANNEL, sp_ssh_on_channel}, {SP_CORE_SSH_WATCH_WANT, sp_ssh_on_watch_want},
+        {SP_CORE_SSH_OFFER, sp_ssh_on_offer},
+        {SP_CORE_SSH_KEY, sp_ssh_on_key},
+        {SP_CORE_SSH_PROMPT, sp_ssh_on_prompt},
+        {SP_CORE_SSH_TARGETS, sp_ssh_on_targets},
+        {SP_CORE_SSH_OPEN, sp_ssh_on_open},
+        {SP_CORE_SSH_SIGN, sp_ssh_on_open},
+        {SP_CORE_SSH_CONN, sp_ssh_on_conn},
+        {SP_CORE_SSH_CHANNEL, sp_ssh_on_channel},
+        {SP_CORE_SSH_WATCH_WANT, sp_ssh_on_watch_want},
         {SP_CORE_SSH_ALARM, sp_ssh_on_alarm},
     };
     for (size_t i = 0; i < SP_COUNT(kinds); i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The client's side of a log-in at a target: our own connection, a host key that policy pins, a key
- * of this connection that core had certified for minutes, or a password that core hands out.
+ * of this connection that core had certified for minutes, a key of the vault with which core has
+ * the log-in signed, or a password that core hands out.
  *
  * Core's word, the ledger's disk and the target's key exchange are waited for at the same time: it
  * begins when the client has signed with a key that core knows (sg_back_reach). Nothing that proves
@@ -49,6 +50,7 @@ void sg_back_done(sg_conn *conn)
     sp_resolve_forget(&backing->resolving);
     sp_buf_wipe(&backing->credential);
     sp_buf_done(&backing->credential);
+    sg_agent_done(&backing->agent);
     ssh_key_free(backing->key);
     sp_free(backing);
     conn->backing = NULL;
@@ -117,6 +119,8 @@ static void distrust(sg_conn *conn)
 
 /* ---- log-in ---- */
 
+static sp_err ask_core(sg_conn *conn, uint16_t kind, sp_span blob);
+
 static void opened(sg_conn *conn)
 {
     sp_decision decision = sg_decide(conn, SP_ACTION_CONNECT);
@@ -160,23 +164,57 @@ static int prove_by_password(sg_conn *conn)
     return rc;
 }
 
-static void prove(sg_conn *conn)
+/* The request goes to core, which has it signed; then on. */
+static int prove_by_key(sg_conn *conn)
 {
     sg_backing *backing = conn->backing;
-    int rc = backing->is_password ? prove_by_password(conn)
-                                  : ssh_userauth_publickey(conn->back.ssh, NULL, backing->key);
+    if (backing->call != 0) {
+        return SSH_AUTH_AGAIN;
+    }
+    int rc = sg_agent_prove(&backing->agent, conn->back.ssh);
+    if (rc != SSH_AUTH_INFO) {
+        return rc;
+    }
+    return sp_failed(ask_core(conn, SP_CORE_SSH_SIGN, sp_buf_borrow(&backing->agent.to_sign)))
+               ? SSH_AUTH_ERROR
+               : SSH_AUTH_AGAIN;
+}
+
+static int prove_by_its_proof(sg_conn *conn)
+{
+    if (conn->backing->proof == SP_SSH_CREDENTIAL_PASSWORD) {
+        return prove_by_password(conn);
+    }
+    return conn->backing->proof == SP_SSH_CREDENTIAL_KEY
+               ? prove_by_key(conn)
+               : ssh_userauth_publickey(conn->back.ssh, NULL, conn->backing->key);
+}
+
+static const char *not_taken(const sg_conn *conn)
+{
+    if (conn->back.broken) {
+        return "the target closed the connection during the log-in";
+    }
+    if (conn->backing->proof == SP_SSH_CREDENTIAL_PASSWORD) {
+        return "the target does not take the account's password";
+    }
+    return conn->backing->proof == SP_SSH_CREDENTIAL_KEY
+               ? "the target does not take the vault's key for this account: its public half must "
+                 "be among the account's authorized_keys"
+               : "the target does not take the certificate: it must trust the gate's CA, and know "
+                 "the account";
+}
+
+static void prove(sg_conn *conn)
+{
+    int rc = prove_by_its_proof(conn);
     if (rc == SSH_AUTH_AGAIN && !conn->back.broken) {
         return;
     }
     if (rc == SSH_AUTH_SUCCESS) {
         opened(conn);
     } else {
-        refuse(conn, SP_REASON_UNAVAILABLE,
-               conn->back.broken ? "the target closed the connection during the log-in"
-               : backing->is_password
-                   ? "the target does not take the account's password"
-                   : "the target does not take the certificate: it must trust the gate's CA, and "
-                     "know the account");
+        refuse(conn, SP_REASON_UNAVAILABLE, not_taken(conn));
     }
 }
 
@@ -318,18 +356,32 @@ static sp_err take_certificate(sg_backing *backing, sp_span blob)
     return rc == SSH_OK ? sp_ok() : sp_fail(SP_EINVALID);
 }
 
+static sp_err keep(sp_buf *buf, sp_span bytes)
+{
+    *buf = sp_buf_make(SP_SSH_CREDENTIAL_MAX_BYTES + 1);
+    sp_buf_span(buf, bytes);
+    return sp_buf_error(buf);
+}
+
 static sp_err take_credential(sg_conn *conn, const sp_ssh_opened *opened)
 {
     sg_backing *backing = conn->backing;
     if (!sp_span_eq(opened->account, sp_span_cstr(conn->account))) {
         return sp_fail(SP_EINVALID); /* policy moved in between */
     }
-    if (opened->credential_kind == SP_SSH_CREDENTIAL_CERTIFICATE) {
+    if (opened->credential_kind == SP_SSH_CREDENTIAL_SIGNATURE) {
+        return backing->proof == SP_SSH_CREDENTIAL_KEY
+                   ? keep(&backing->agent.signature, opened->credential)
+                   : sp_fail(SP_EINVALID);
+    }
+    backing->proof = (sp_ssh_credential)opened->credential_kind;
+    if (backing->proof == SP_SSH_CREDENTIAL_CERTIFICATE) {
         return take_certificate(backing, opened->credential);
     }
-    backing->is_password = true;
-    backing->credential = sp_buf_make(SP_SSH_CREDENTIAL_MAX_BYTES + 1);
-    sp_buf_span(&backing->credential, opened->credential);
+    if (backing->proof == SP_SSH_CREDENTIAL_KEY) {
+        return keep(&backing->agent.blob, opened->credential);
+    }
+    TRY(keep(&backing->credential, opened->credential));
     sp_buf_u8(&backing->credential, 0);
     return sp_buf_error(&backing->credential);
 }
@@ -362,33 +414,39 @@ static void on_opened(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     }
 }
 
-static sp_err ask_core(sg_conn *conn)
+/* OPEN: blob is the key of this connection; SIGN: what is to be signed. */
+static sp_err ask_core(sg_conn *conn, uint16_t kind, sp_span blob)
 {
     sg_backing *backing = conn->backing;
-    auto_buf sp_buf blob = sp_buf_make(SP_SSH_BLOB_MAX_BYTES);
-    auto_buf sp_buf body = sp_buf_make(1024);
-    if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &backing->key) != SSH_OK) {
-        return sp_fail(SP_ENOMEM);
-    }
-    TRY(blob_of(backing->key, &blob));
+    auto_buf sp_buf body = sp_buf_make(SP_SSH_BLOB_MAX_BYTES + 1024);
     sp_ssh_open open = {.connection = conn->connection,
                         .session = {.slot = conn->rider.slot, .id = conn->rider.id},
                         .resource = sp_span_cstr(conn->resource_name),
                         .account = sp_span_cstr(conn->account),
-                        .blob = sp_buf_borrow(&blob)};
+                        .blob = blob};
     sp_copy(open.peer, conn->rider.who.peer, sizeof(open.peer));
     if (conn->rider.has_fingerprint) {
         sp_copy(open.fingerprint.bytes, conn->rider.fingerprint.bytes, SP_SHA256_BYTES);
     }
     sp_ssh_open_write(&open, &body);
     TRY(sp_buf_error(&body));
-    backing->call = sp_link_call(&sg_here.office.link, SP_CORE_SSH_OPEN, sp_buf_borrow(&body), NULL,
-                                 0, on_opened, conn);
+    backing->call =
+        sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(&body), NULL, 0, on_opened, conn);
     if (backing->call == 0) {
         return sp_fail(SP_ECLOSED);
     }
     sp_link_allow(&sg_here.office.link, backing->call, SP_SSH_OPEN_MS);
     return sp_ok();
+}
+
+static sp_err ask_to_open(sg_conn *conn)
+{
+    auto_buf sp_buf blob = sp_buf_make(SP_SSH_BLOB_MAX_BYTES);
+    if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &conn->backing->key) != SSH_OK) {
+        return sp_fail(SP_ENOMEM);
+    }
+    TRY(blob_of(conn->backing->key, &blob));
+    return ask_core(conn, SP_CORE_SSH_OPEN, sp_buf_borrow(&blob));
 }
 
 /* ---- beginning ---- */
@@ -480,7 +538,7 @@ void sg_back_begin(sg_conn *conn)
     sp_err err = set_out(conn);
     if (sp_failed(err)) {
         unreachable(conn, err);
-    } else if (sp_failed(ask_core(conn))) {
+    } else if (sp_failed(ask_to_open(conn))) {
         refuse(conn, SP_REASON_UNAVAILABLE, "the office does not answer about this machine");
     } else {
         sg_back_step(conn);

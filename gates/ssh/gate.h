@@ -102,6 +102,23 @@ void sg_ahead_edge(const sg_side *side, unsigned ready);
 /* Unless the number is another side's by now. */
 void sg_ahead_end(const sg_side *side, int fd);
 
+/* ---- agent.c ---- */
+
+/* Logging in with a key that stays in the vault. */
+typedef struct {
+    sp_buf blob;      /* its public half */
+    sp_buf to_sign;   /* what the vault has to sign, once it is known */
+    sp_buf signature; /* of that */
+    int fd;
+    int lent;
+    bool is_open;
+    bool has_lent;
+} sg_agent;
+
+/* As ssh_userauth_publickey(); SSH_AUTH_INFO: to_sign is known. Once signature is there, again. */
+int sg_agent_prove(sg_agent *agent, ssh_session ssh);
+void sg_agent_done(sg_agent *agent);
+
 /* ---- refusals ---- */
 
 typedef struct {
@@ -262,15 +279,16 @@ typedef struct {
 
 typedef struct {
     sg_conn *conn;
-    uint32_t call; /* SSH_OPEN at core */
+    uint32_t call; /* SSH_OPEN, or SSH_SIGN, at core */
     bool connected;
-    bool shaken;  /* key exchange done */
-    bool trusted; /* by its host key */
-    bool may;     /* core said yes */
-    bool is_password;
-    bool interactive; /* the target asks by keyboard-interactive */
+    bool shaken;             /* key exchange done */
+    bool trusted;            /* by its host key */
+    bool may;                /* core said yes */
+    sp_ssh_credential proof; /* what the log-in is proved by */
+    bool interactive;        /* the target asks by keyboard-interactive */
     ssh_key key;
-    sp_buf credential;
+    sp_buf credential; /* a password */
+    sg_agent agent;    /* a key of the vault */
     sp_timer timer;
     sp_resolve_wait resolving;
 } sg_backing;

@@ -26,6 +26,16 @@ sp_verify_key sp_sign_key_public(const sp_sign_key *key)
     return pub;
 }
 
+bool sp_sign_key_is_whole(const sp_sign_key *key)
+{
+    sp_sign_key whole;
+    sp_verify_key pub;
+    crypto_sign_seed_keypair(pub.bytes, whole.bytes, key->bytes);
+    bool same = sodium_memcmp(whole.bytes, key->bytes, sizeof(whole.bytes)) == 0;
+    sp_sign_key_wipe(&whole);
+    return same;
+}
+
 sp_signature sp_sign(const sp_sign_key *key, sp_span message)
 {
     sp_signature signature;

@@ -23,6 +23,8 @@ typedef struct {
 void sp_sign_key_new(sp_sign_key *ret_secret, sp_verify_key *ret_public);
 void sp_sign_key_wipe(sp_sign_key *key);
 sp_verify_key sp_sign_key_public(const sp_sign_key *key);
+/* Its public half is that of its seed. */
+bool sp_sign_key_is_whole(const sp_sign_key *key);
 sp_signature sp_sign(const sp_sign_key *key, sp_span message);
 bool sp_verify(const sp_verify_key *key, sp_span message, const sp_signature *signature);
 

@@ -18,7 +18,7 @@ enum { ACCOUNT_MAX = 32, FOLDER_MAX = 1024, ADDRESS_MAX = 256, WORD_MAX = 255, K
 #define AT(type, member) offsetof(type, member)
 #define TABLE(rows) .fields = (rows), .fields_count = SP_COUNT(rows)
 
-static const char *const SIGN_INS[] = {"certificate", "password", NULL};
+static const char *const SIGN_INS[] = {"certificate", "password", "key", NULL};
 static const char *const ALARMS[] = {"record", "page", "freeze", NULL};
 _Static_assert(SP_COUNT(ALARMS) == SP_SSH_ALARM_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(SIGN_INS) == SP_SSH_SIGN_IN_COUNT + 1, "a word for each");
@@ -84,8 +84,8 @@ static const doc_field SSH_FIELDS[] = {
      .doc = "As whom people work on it."},
     {"sign_in", FIELD_WORD, false, AT(doc_ssh, sign_in), .words = SIGN_INS,
      .doc = "How the gate signs in: `certificate` (for minutes, of the vault's authority, which "
-            "the host trusts by `TrustedUserCAKeys`), or `password` (in the vault, under "
-            "`<resource>/<as>`). Default `certificate`."},
+            "the host trusts by `TrustedUserCAKeys`), `key` (in the vault, which signs with it) "
+            "or `password` (in the vault), both under `<resource>/<as>`. Default `certificate`."},
     {"shell", FIELD_FLAG, false, AT(doc_ssh, shell),
      .doc = "`false`: never a free shell or command, only what `commands` lists and file "
             "transfers. Default `true`: rules decide."},

@@ -21,6 +21,7 @@
 typedef enum {
     SP_SSH_SIGN_IN_CERTIFICATE, /* one for minutes, of the vault's authority */
     SP_SSH_SIGN_IN_PASSWORD,    /* the vault's "<resource>/<account>" */
+    SP_SSH_SIGN_IN_KEY,         /* likewise; it stays there, and signs */
     SP_SSH_SIGN_IN_COUNT
 } sp_ssh_sign_in;
 

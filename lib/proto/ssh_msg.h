@@ -8,7 +8,8 @@
  * shown that it holds it. Without a key PROMPT leads through password and code, or through a page
  * that a browser confirms. Either way the connection then rides on a live session. OPEN decides
  * `connect` in core, chooses the account and hands out what the target wants to see: a certificate
- * of minutes, or a password. CONN and CHANNEL tell core what is open, for the list that people see;
+ * of minutes, or a password; or it names a key that stays in the vault, with which SIGN then has
+ * this one log-in signed. CONN and CHANNEL tell core what is open, for the list that people see;
  * KILL and FREEZE come back. Where somebody must watch, WATCH_WANT says so and WATCHED tells how
  * many do, each time it changes: 0 = nobody, and the terminal pauses. ALARM tells what stood out on
  * a shell, and whether the gate froze the connection for it.
@@ -23,6 +24,7 @@
  * TARGETS    session -> targets         SP_EDENIED: no such session
  * OPEN       open -> opened             SP_EDENIED: no such session; policy's no is in the reply.
  *                                       May take SP_SSH_OPEN_MS
+ * SIGN       open -> opened             likewise, after an OPEN that said KEY; blob: what is signed
  * CONN       conn, id 0, no reply
  * CHANNEL    channel, id 0, no reply
  * WATCH_WANT watch_want, id 0, no reply
@@ -45,6 +47,7 @@ typedef enum {
     SP_CORE_SSH_PROMPT,
     SP_CORE_SSH_TARGETS,
     SP_CORE_SSH_OPEN,
+    SP_CORE_SSH_SIGN,
     SP_CORE_SSH_CONN,
     SP_CORE_SSH_CHANNEL,
     SP_CORE_SSH_WATCH_WANT,
@@ -167,13 +170,15 @@ typedef struct {
     uint8_t peer[16];
     sp_span resource;
     sp_span account; /* empty = the first that fits */
-    sp_span blob;    /* the key made for this connection: only ssh-ed25519 */
+    sp_span blob;    /* OPEN: the key made for this connection: only ssh-ed25519 */
 } sp_ssh_open;
 
 typedef enum {
     SP_SSH_CREDENTIAL_NONE, /* refused */
     SP_SSH_CREDENTIAL_CERTIFICATE,
     SP_SSH_CREDENTIAL_PASSWORD,
+    SP_SSH_CREDENTIAL_KEY,       /* the vault's: SIGN has the log-in signed */
+    SP_SSH_CREDENTIAL_SIGNATURE, /* of SIGN */
     SP_SSH_CREDENTIAL_COUNT
 } sp_ssh_credential;
 
@@ -181,7 +186,7 @@ typedef struct {
     uint8_t credential_kind; /* sp_ssh_credential */
     uint8_t reason;          /* sp_reason, of the decision */
     sp_span account;
-    sp_span credential; /* certificate blob, or password; wiped by whoever holds it */
+    sp_span credential; /* certificate, password, public key, signature; wiped by its holder */
     sp_span why;        /* for the client, when refused */
 } sp_ssh_opened;
 

@@ -37,6 +37,9 @@ const char *sp_vault_kind_word(uint16_t kind)
         "SSH_CREDENTIAL_LIST",
         "SSH_CREDENTIAL_REMOVE",
         "SSH_PASSWORD",
+        "SSH_KEY_PUT",
+        "SSH_KEY_PUBLIC",
+        "SSH_KEY_SIGN",
         "CHANNEL_PUT",
         "CHANNEL_LIST",
         "CHANNEL_REMOVE",
@@ -278,6 +281,23 @@ sp_err sp_vault_db_credential_decode(sp_span body, sp_vault_db_credential *ret_a
     sp_vault_db_credential ask;
     ask.name = sp_read_bytes(&in, SP_VAULT_CREDENTIAL_MAX_BYTES);
     ask.password = sp_read_bytes(&in, SP_VAULT_PASSWORD_MAX_BYTES);
+    TRY(sp_reader_finish(&in));
+    *ret_ask = ask;
+    return sp_ok();
+}
+
+void sp_vault_ssh_named_encode(const sp_vault_ssh_named *ask, sp_buf *out)
+{
+    sp_buf_bytes(out, ask->name);
+    sp_buf_bytes(out, ask->bytes);
+}
+
+sp_err sp_vault_ssh_named_decode(sp_span body, sp_vault_ssh_named *ret_ask)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_vault_ssh_named ask;
+    ask.name = sp_read_bytes(&in, SP_VAULT_CREDENTIAL_MAX_BYTES);
+    ask.bytes = sp_read_bytes(&in, SP_VAULT_SSH_PRIVATE_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_ask = ask;
     return sp_ok();

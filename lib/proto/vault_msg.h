@@ -34,6 +34,9 @@
  * SSH_CREDENTIAL_LIST  core           - -> keys                      those of SSH accounts
  * SSH_CREDENTIAL_REMOVE core          name -> -                      recorded
  * SSH_PASSWORD         core           name -> bytes                  recorded
+ * SSH_KEY_PUT          core           ssh_named -> public key        recorded; see there
+ * SSH_KEY_PUBLIC       core           name -> public key
+ * SSH_KEY_SIGN         core           ssh_named -> signature         recorded; a log-in's request
  * CHANNEL_PUT          core           db_credential -> -             recorded; of notices
  * CHANNEL_LIST         core           - -> keys
  * CHANNEL_REMOVE       core           name -> -                      recorded
@@ -77,6 +80,9 @@ typedef enum {
     SP_VAULT_SSH_CREDENTIAL_LIST,
     SP_VAULT_SSH_CREDENTIAL_REMOVE,
     SP_VAULT_SSH_PASSWORD,
+    SP_VAULT_SSH_KEY_PUT,
+    SP_VAULT_SSH_KEY_PUBLIC,
+    SP_VAULT_SSH_KEY_SIGN,
     SP_VAULT_CHANNEL_PUT,
     SP_VAULT_CHANNEL_LIST,
     SP_VAULT_CHANNEL_REMOVE,
@@ -109,6 +115,7 @@ enum {
     SP_VAULT_AUTH_MESSAGE_MAX_BYTES = 4096,
     SP_VAULT_MD5_SALT_BYTES = 4,
     SP_VAULT_SSH_BLOB_MAX_BYTES = 512, /* a public key: ssh-ed25519 or ecdsa-sha2-nistp256 */
+    SP_VAULT_SSH_PRIVATE_MAX_BYTES = 8 * 1024,
     SP_VAULT_SSH_KEY_ID_MAX_BYTES = 200,
     SP_VAULT_SSH_PRINCIPALS_MAX = 8,
     SP_VAULT_SSH_OPTIONS_MAX = 8,
@@ -270,6 +277,15 @@ typedef struct {
     sp_vault_ssh_option extensions[SP_VAULT_SSH_OPTIONS_MAX];
 } sp_vault_ssh_certify;
 
+/* The key of an SSH account, and bytes. KEY_PUT: a private key without passphrase (OpenSSH's form,
+ * or PEM for RSA), empty = the vault makes one, Ed25519. KEY_SIGN: the request of RFC 4252 7 for
+ * that account and key, and nothing else; the reply is the signature as on SSH's wire.
+ * SP_ENOTFOUND, SP_EUNSUPPORTED (an algorithm, or a passphrase), SP_EINVALID. */
+typedef struct {
+    sp_span name; /* "<resource>/<account>" */
+    sp_span bytes;
+} sp_vault_ssh_named;
+
 /* "DEVICE_ISSUE" for logs and the ledger; "unknown" for no kind of ours. */
 const char *sp_vault_kind_word(uint16_t kind);
 
@@ -293,6 +309,8 @@ void sp_vault_ssh_public_encode(sp_vault_ssh_key which, sp_buf *out);
 SP_MUST sp_err sp_vault_ssh_public_decode(sp_span body, sp_vault_ssh_key *ret_which);
 void sp_vault_ssh_certify_encode(const sp_vault_ssh_certify *ask, sp_buf *out);
 SP_MUST sp_err sp_vault_ssh_certify_decode(sp_span body, sp_vault_ssh_certify *ret_ask);
+void sp_vault_ssh_named_encode(const sp_vault_ssh_named *ask, sp_buf *out);
+SP_MUST sp_err sp_vault_ssh_named_decode(sp_span body, sp_vault_ssh_named *ret_ask);
 
 /* Replies: vault encodes, asker decodes. */
 void sp_vault_keys_encode(const sp_vault_keys *keys, sp_buf *out);

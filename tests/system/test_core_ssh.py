@@ -23,7 +23,8 @@ from portal import Refused
 from test_core_database import Worker
 from vault_client import Reader, text
 
-OFFER, KEY, PROMPT, TARGETS, OPEN, CONN, CHANNEL, WATCH_WANT, ALARM, KILL, FREEZE, WATCHED = range(0x0400, 0x040c)
+OFFER, KEY, PROMPT, TARGETS, OPEN, SIGN, CONN, CHANNEL, WATCH_WANT, ALARM, KILL, FREEZE, WATCHED = \
+    range(0x0400, 0x040d)
 HELLO, SSH, DB = 1, 2, 3
 ASK, ASK_USE, SPEND, ASK_DONE = 0x0103, 0x0104, 0x0106, 0x0108
 OK, ELIMIT, EDENIED, ECONFLICT = 0, 4, 7, 8

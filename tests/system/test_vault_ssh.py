@@ -128,7 +128,9 @@ def test_each_role_may_do_its_own_part_only(vault, folder):  # noqa: F811
               (vc.TLS_KEY, b"ssh-host", {"ssh"}), (vc.TLS_SIGN, sign, {"ssh"}),
               (vc.SSH_CREDENTIAL_LIST, b"", {"core"}), (vc.SSH_PASSWORD, b"a/b", {"core"}),
               (vc.SSH_CREDENTIAL_PUT, text(b"a/b") + text(b"x"), {"core"}),
-              (vc.SSH_CREDENTIAL_REMOVE, b"a/c", {"core"}), (vc.DB_CREDENTIAL_LIST, b"", {"core"}),
+              (vc.SSH_CREDENTIAL_REMOVE, b"a/c", {"core"}), (vc.SSH_KEY_PUT, text(b"a/d") + text(b""), {"core"}),
+              (vc.SSH_KEY_PUBLIC, b"a/d", {"core"}), (vc.SSH_KEY_SIGN, text(b"a/d") + text(b"x"), {"core"}),
+              (vc.DB_CREDENTIAL_LIST, b"", {"core"}),
               (vc.CHANNEL_LIST, b"", {"core"}), (vc.CHANNEL_SECRET, b"a/b", {"courier"}),
               (vc.CHANNEL_PUT, text(b"c/token") + text(b"x"), {"core"}), (vc.CHANNEL_REMOVE, b"c/x", {"core"}),
               (vc.DB_PROOF, b"", {"db"})]

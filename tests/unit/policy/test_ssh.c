@@ -312,7 +312,7 @@ static void mistakes_are_told(void **state)
         {SSH("  address: h\n  host_keys: AAAA\n"), 8, "keys are ssh-ed25519"},
         {SSH("  address: h\n  host_keys: ssh-ed25519 AAAA\n"), 8, "as ssh-keygen prints it"},
         {SSH("  address: h\n  host_ca: ssh-dss AAAA\n"), 8, "keys are ssh-ed25519"},
-        {SSH(AT_H "  sign_in: key\n"), 9, "one of certificate, password"},
+        {SSH(AT_H "  sign_in: keys\n"), 9, "one of certificate, password, key"},
         {SSH(AT_H "  shell: no\n"), 9, "true or false"},
         {SSH(AT_H "  commands: [{ name: x }]\n"), 9, "needs 'argv'"},
         {SSH(AT_H "  commands: [{ name: x, argv: [\"{p:word}\"] }]\n"), 9, "has no placeholder"},

@@ -87,7 +87,7 @@ static void keeps_keys(void **state)
         assert_string_equal(a->name, b->name);
         assert_string_equal(a->purpose, b->purpose);
         assert_memory_equal(&a->aead, &b->aead, sizeof(a->aead));
-        assert_true(a->p256 == NULL || sp_pkey_same_public(a->p256, b->p256));
+        assert_true(a->pair == NULL || sp_pkey_same_public(a->pair, b->pair));
         assert_true(sp_span_eq(sp_vkey_certificate(a), sp_vkey_certificate(b)));
     }
     sp_keyring_free(again);
@@ -122,7 +122,7 @@ static void refuses_another_master_and_any_change(void **state)
     /* no private key can be read off the disk */
     auto_buf sp_buf der = sp_buf_make(SP_PKEY_DER_MAX_BYTES);
     const sp_vkey *ca = sp_keyring_find(it->ring, SP_SPAN_LIT("device-ca"));
-    assert_ok(sp_pkey_der(ca->p256, &der));
+    assert_ok(sp_pkey_der(ca->pair, &der));
     sp_span secret = sp_span_slice(sp_buf_borrow(&der), 36, 68);
     assert_int_equal(sp_span_find(sp_buf_borrow(&file), secret), file.len);
 }
@@ -296,8 +296,8 @@ static void publishes_the_next_key_before_it_signs(void **state)
     fill(it);
     claims(&text, "https://portal.office.example", "wiki.office.example", NOW, NOW + 60);
     assert_ok(sp_token_sign(it->ring, &BOUNDS, sp_buf_borrow(&text), NOW, &before));
-    sp_pkey *first = sp_keyring_find(it->ring, SP_SPAN_LIT("token.1"))->p256;
-    sp_pkey *next = sp_keyring_find(it->ring, SP_SPAN_LIT("token.2"))->p256;
+    sp_pkey *first = sp_keyring_find(it->ring, SP_SPAN_LIT("token.1"))->pair;
+    sp_pkey *next = sp_keyring_find(it->ring, SP_SPAN_LIT("token.2"))->pair;
     assert_ok(sp_jwt_open(first, sp_buf_borrow(&before), &opened));
     assert_int_equal(keys_in(it), 2);
     assert_ok(sp_token_rotate(it->ring, NOW));

@@ -77,6 +77,13 @@ static void ssh(void **state)
     assert_true(sp_span_eq(sp_buf_borrow(&body), sp_buf_borrow(&again)));
     assert_span_text(got.extensions[1].name, "permit-pty");
     ONLY_WHOLE(body, sp_vault_ssh_certify_decode, sp_vault_ssh_certify);
+    sp_vault_ssh_named named = {SP_SPAN_LIT("a/b"), SP_SPAN_LIT("bytes")};
+    sp_buf_reset(&body);
+    sp_vault_ssh_named_encode(&named, &body);
+    named = (sp_vault_ssh_named){0};
+    assert_ok(sp_vault_ssh_named_decode(sp_buf_borrow(&body), &named));
+    assert_span_text(named.bytes, "bytes");
+    ONLY_WHOLE(body, sp_vault_ssh_named_decode, sp_vault_ssh_named);
     sp_vault_ssh_key which = SP_VAULT_SSH_HOST;
     auto_buf sp_buf one = sp_buf_make(8);
     sp_vault_ssh_public_encode(SP_VAULT_SSH_TARGET_CA, &one);

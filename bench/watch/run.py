@@ -13,12 +13,7 @@ import argparse
 import datetime
 import json
 import os
-import select
-import signal
-import socket
-import subprocess
 import sys
-import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,34 +21,12 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 
 import conftest  # noqa: E402,F401  names under .localhost are this machine
+from ends import Door, Ends, Upstream, drained, percentile, stand_still  # noqa: E402
 from wholelib import WholeOffice  # noqa: E402
 
 RESULTS = os.path.join(ROOT, "bench", "results", "watch.json")
 BOUND_MS = 100
 SETTLE_S = 2
-
-
-class Upstream:
-    """bench/watch/upstream.py, in a process of its own."""
-
-    def __init__(self):
-        self.process = subprocess.Popen([sys.executable, os.path.join(HERE, "upstream.py")],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.server_port = int(self.process.stdout.readline())
-
-    def shutdown(self):
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def drained(stream):
-    stream.settimeout(0.05)
-    try:
-        while stream.recv(1 << 16):
-            pass
-    except OSError:
-        return stream
-    return stream
 
 
 def at_work(whole, options):
@@ -63,82 +36,13 @@ def at_work(whole, options):
         if i % 100 == 0:
             password = whole.password("ann")
         many.append(("sql", whole.sql("ann", password).socket))
-    door = os.path.join(whole.office.dir, "bench.sock")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(door)
-        listener.listen(8)
-        shells = []
-        for _ in range(options.ssh):
-            taking = Taking(listener)
-            shells.append(whole.shell("ann", "-o", "ProxyUseFdpass=yes", "-o",
-                                      f"ProxyCommand={sys.executable} {HERE}/fdpass.py %h %p {door}"))
-            taking.join(30)
-            many.append(("ssh", taking.socket))
+    door, shells = Door(whole), []
+    for _ in range(options.ssh):
+        line, shell = door.shell("ann")
+        shells.append(shell)
+        many.append(("ssh", line))
+    door.close()
     return many, shells
-
-
-class Taking(threading.Thread):
-    """The socket of the next client."""
-
-    def __init__(self, listener):
-        super().__init__(daemon=True)
-        self.listener, self.socket = listener, None
-        self.start()
-
-    def run(self):
-        one, _ = self.listener.accept()
-        with one:
-            _, fds, _, _ = socket.recv_fds(one, 1, 1)
-            self.socket = socket.socket(fileno=fds[0])
-            one.send(b"s")
-
-
-class Ends:
-    """A process that does nothing but look when each descriptor got its first byte or its end. It goes before all others:
-    hundreds of clients and servers end at that moment, and it is the sockets that are measured, not the queue for a
-    processor that the measuring stands in."""
-
-    def __init__(self, many):
-        self.count = len(many)
-        self.reader, writer = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os._exit(self.look([one.fileno() for _, one in many], writer))
-        os.close(writer)
-
-    @staticmethod
-    def look(fds, writer):
-        try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        except OSError:
-            pass
-        poll, at = select.epoll(), {}
-        for fd in fds:
-            poll.register(fd, select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT)
-        until = time.monotonic() + 90
-        while len(at) < len(fds) and time.monotonic() < until:
-            for fd, _ in poll.poll(1):
-                at[fd] = time.monotonic()
-        os.write(writer, json.dumps(at).encode())
-        return 0
-
-    def join(self):
-        with os.fdopen(self.reader, "rb") as told:
-            at = {int(fd): when for fd, when in json.loads(told.read()).items()}
-        os.waitpid(self.pid, 0)
-        return at
-
-
-def stand_still(shells, awake):
-    """Clients are other machines: 200 of them that wake, print and end are no part of the gate, and there is no room for
-    them on its cores. Their sockets are as alive as before."""
-    for one in [] if awake else shells:
-        one.send_signal(signal.SIGSTOP)
-
-
-def percentile(times, part):
-    times = sorted(times)
-    return times[min(len(times) - 1, int(len(times) * part))]
 
 
 def measure(whole, options):

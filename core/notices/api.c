@@ -25,28 +25,34 @@ static json_t *values_json(const notice_row *n)
     return values;
 }
 
+static json_t *title_json(sp_core *core, const notice_row *n, bool zh)
+{
+    auto_notice_text notice_text text = {0};
+    sp_err err = notice_render(core, n, SP_SPAN_LIT("…"), SP_SPAN_LIT("https://…"),
+                               SP_CHANNEL_EMAIL, !zh, zh, &text);
+    return notice_span_json(sp_failed(err) ? n->name : sp_buf_borrow(&text.title));
+}
+
 static json_t *notice_json(sp_core *core, const notice_row *n)
 {
     sp_notice_state s = {0};
-    auto_notice_text notice_text text = {0};
     SP_IGNORE(notice_counts(core->store, n->id, &s)); /* shown as none */
-    sp_err err = notice_render(core, n, SP_SPAN_LIT("…"), SP_SPAN_LIT("https://…"),
-                               SP_CHANNEL_EMAIL, true, false, &text);
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:{s:I, s:I, s:I, "
-        "s:I, s:I}}",
-        "id", sp_json_id(n->id), "notice", notice_span_json(n->name), "audience",
-        notice_span_json(n->audience), "title",
-        notice_span_json(sp_failed(err) ? n->name : sp_buf_borrow(&text.title)), "state",
-        stage_words[n->stage % NOTICE_STATE_COUNT], "severity",
-        sp_severity_word((sp_severity)n->severity), "drill", n->drill, "sender",
-        notice_span_json(n->sender), "sent_at", sp_json_time(n->created_unix_s), "expires_at",
-        sp_json_time(n->expires_unix_s), "acknowledge_by",
-        sp_json_time(n->within_s == 0 ? 0 : n->created_unix_s + n->within_s), "escalated",
-        n->escalated && n->then.len > 0, "values", values_json(n), "incident",
-        n->incident == 0 ? json_null() : sp_json_id(n->incident), "counts", "people",
-        (json_int_t)s.people, "waiting", (json_int_t)s.waiting, "handed_over", (json_int_t)s.handed,
-        "not_reached", (json_int_t)s.unreached, "acknowledged", (json_int_t)s.acknowledged);
+    return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:b, "
+                     "s:o, s:o, s:{s:I, s:I, s:I, "
+                     "s:I, s:I}}",
+                     "id", sp_json_id(n->id), "notice", notice_span_json(n->name), "audience",
+                     notice_span_json(n->audience), "title", title_json(core, n, false), "titles",
+                     "en", title_json(core, n, false), "zh", title_json(core, n, true), "state",
+                     stage_words[n->stage % NOTICE_STATE_COUNT], "severity",
+                     sp_severity_word((sp_severity)n->severity), "drill", n->drill, "sender",
+                     notice_span_json(n->sender), "sent_at", sp_json_time(n->created_unix_s),
+                     "expires_at", sp_json_time(n->expires_unix_s), "acknowledge_by",
+                     sp_json_time(n->within_s == 0 ? 0 : n->created_unix_s + n->within_s),
+                     "escalated", n->escalated && n->then.len > 0, "values", values_json(n),
+                     "incident", n->incident == 0 ? json_null() : sp_json_id(n->incident), "counts",
+                     "people", (json_int_t)s.people, "waiting", (json_int_t)s.waiting,
+                     "handed_over", (json_int_t)s.handed, "not_reached", (json_int_t)s.unreached,
+                     "acknowledged", (json_int_t)s.acknowledged);
 }
 
 static void answer_notice(sp_request *req, unsigned status, uint64_t id)

@@ -259,6 +259,9 @@ export const en = {
     policy: "Policy version", inForce: "in force", nevers: "Nevers", proven: "proven for every case", examples: "Examples", passed: "pass",
     ledger: "Ledger entries", checkpoint: "signed", ledgerDown: "The ledger does not answer", allWell: "Nothing needs you right now.", look: "Look",
     attention: {
+      alarms_new: (n: number) => `${s(n, "new alarm")} that nobody has looked at`,
+      incidents_open: (n: number) => `${s(n, "incident")} open`,
+      runs_waiting: (n: number) => `${s(n, "plan")} ${n === 1 ? "waits" : "wait"} for a person's word`,
       devices_pending: (n: number) => `${s(n, "device")} ${n === 1 ? "waits" : "wait"} for approval`,
       devices_quarantined: (n: number) => `${s(n, "device")} in quarantine`,
       people_locked: (n: number) => `${s(n, "account")} locked after failed sign-ins`,
@@ -417,7 +420,7 @@ export const en = {
     severity: { info: "Info", low: "Low", medium: "Medium", high: "High", critical: "Critical" },
     must: { record: "recorded first", mask: "masked", watch: "watched", limit: "limited" },
     classes: { public: "Public", internal: "Internal", sensitive: "Sensitive", core: "Core" } as Record<string, string>,
-    role: { "system-admin": "System administrator", "security-admin": "Security administrator", "audit-admin": "Audit administrator", everyone: "Everyone", employee: "Employee", engineer: "Engineer", finance: "Finance", operations: "Operations", dba: "Database administrator", executive: "Executive", sales: "Sales", hr: "Human resources", self: "You", owner: "You", contractor: "Contractor" } as Record<string, string>,
+    role: { "system-admin": "System administrator", "security-admin": "Security administrator", "audit-admin": "Audit administrator", everyone: "Everyone", employee: "Employee", staff: "Staff", engineer: "Engineer", finance: "Finance", operations: "Operations", dba: "Database administrator", executive: "Executive", sales: "Sales", hr: "Human resources", self: "You", owner: "You", contractor: "Contractor" } as Record<string, string>,
     check: { disk_encryption: "Disk encryption", screen_lock: "Screen lock", updates: "System updates", firewall: "Firewall", os_supported: "Supported system" } as Record<string, string>,
     event: {
       decision: "Decision", close: "Ended", "sign-in": "Sign-in", "sign-out": "Sign-out", "session-end": "Session ended", identity: "Account changed", device: "Device changed", policy: "Policy changed", admin: "Administration",

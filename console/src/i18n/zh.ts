@@ -259,6 +259,9 @@ export const zh: typeof en = {
     policy: "策略版本", inForce: "生效于", nevers: "禁令", proven: "已对所有情形证明", examples: "示例", passed: "全部通过",
     ledger: "账本条目", checkpoint: "签名于", ledgerDown: "账本没有响应", allWell: "目前没有需要处理的事项。", look: "查看",
     attention: {
+      alarms_new: (n: number) => `${n} 条新告警尚无人查看`,
+      incidents_open: (n: number) => `${n} 个事件处置中`,
+      runs_waiting: (n: number) => `${n} 个预案等待人员确认`,
       devices_pending: (n: number) => `${n} 台设备等待批准`,
       devices_quarantined: (n: number) => `${n} 台设备处于隔离状态`,
       people_locked: (n: number) => `${n} 个账号因登录失败被锁定`,
@@ -416,7 +419,7 @@ export const zh: typeof en = {
     severity: { info: "信息", low: "低", medium: "中", high: "高", critical: "严重" },
     must: { record: "先记录", mask: "脱敏", watch: "监看", limit: "限量" },
     classes: { public: "公开", internal: "内部", sensitive: "敏感", core: "核心" },
-    role: { "system-admin": "系统管理员", "security-admin": "安全管理员", "audit-admin": "审计管理员", everyone: "所有人", employee: "员工", engineer: "工程师", finance: "财务", operations: "运维", dba: "数据库管理员", executive: "高管", sales: "销售", hr: "人力资源", self: "您本人", owner: "您本人", contractor: "外包人员" },
+    role: { "system-admin": "系统管理员", "security-admin": "安全管理员", "audit-admin": "审计管理员", everyone: "所有人", employee: "员工", staff: "员工", engineer: "工程师", finance: "财务", operations: "运维", dba: "数据库管理员", executive: "高管", sales: "销售", hr: "人力资源", self: "您本人", owner: "您本人", contractor: "外包人员" },
     check: { disk_encryption: "磁盘加密", screen_lock: "屏幕锁定", updates: "系统更新", firewall: "防火墙", os_supported: "系统在支持期内" },
     event: {
       decision: "判定", close: "结束", "sign-in": "登录", "sign-out": "退出登录", "session-end": "会话结束", identity: "账号变更", device: "设备变更", policy: "策略变更", admin: "管理操作",

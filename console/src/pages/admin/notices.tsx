@@ -12,6 +12,7 @@ import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { ListTable, Table } from "../../ui/table";
 import { Time } from "../../ui/time";
+import { text2 } from "../../ui/words";
 
 type Notice = Schema["Notice"];
 type Delivery = Schema["Delivery"];
@@ -42,7 +43,7 @@ function Details({ notice, onClose }: { notice: Notice; onClose: () => void }) {
   const words = t().notices;
   const c = notice.counts;
   return (
-    <Dialog title={notice.title} onClose={onClose} side wide>
+    <Dialog title={text2(notice.titles, notice.title)} onClose={onClose} side wide>
       <div class="stack">
         <Facts items={[
           [words.state, words.stages[notice.state]],
@@ -69,7 +70,7 @@ function Sent() {
       <ListTable list={list} label={words.title} keyOf={(n) => n.id} onRow={(n) => setOpen(n.id)}
         empty={<Empty icon="mail" title={words.noneSent} />}
         columns={[
-          { key: "title", label: words.notice, kind: "main", render: (n) => <>{n.title} {isGrave(n) && <Badge tone="bad">{t().words.severity[n.severity as "high"]}</Badge>}{n.drill && <Badge tone="warn">{words.drill}</Badge>}</> },
+          { key: "title", label: words.notice, kind: "main", render: (n) => <>{text2(n.titles, n.title)} {isGrave(n) && <Badge tone="bad">{t().words.severity[n.severity as "high"]}</Badge>}{n.drill && <Badge tone="warn">{words.drill}</Badge>}</> },
           { key: "to", label: words.audience, render: (n) => n.audience },
           { key: "state", label: words.state, render: (n) => <span class="event-title"><Badge tone={n.state === "finished" ? "neutral" : "accent"}>{words.stages[n.state]}</Badge>{n.incident && <small class="block"><a href={`/incidents/${n.incident}`}>{t().room.incidents.number(n.incident)}</a></small>}</span> },
           { key: "handed", label: words.states.handed_over, kind: "number", render: (n) => `${n.counts.handed_over} / ${n.counts.people}` },

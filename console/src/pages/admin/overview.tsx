@@ -6,13 +6,16 @@ import { api, type Schema } from "../../api/client";
 import { t } from "../../i18n";
 import { useData } from "../../lib/data";
 import { subscribe } from "../../lib/events";
+import { isAdmin } from "../../lib/state";
 import { Card, PageHead, Skeleton } from "../../ui/basic";
 import { HourBars } from "../../ui/chart";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
+import { useNewAlarms, useOpenIncidents, useRuns } from "../../ui/room-now";
 import { formatNumber, Time } from "../../ui/time";
 
 type Overview = Schema["Overview"];
+type Items = NonNullable<Overview["attention"]>;
 
 function Counter({ label, value, href, sub, tone }: { label: string; value: number | null; href?: string; sub?: ComponentChildren; tone?: "warn" | "bad" }) {
   const inside = (
@@ -47,9 +50,12 @@ const PLACES: Record<string, string> = {
   web_down: "/admin/health",
   role_down: "/admin/health",
   events_lost: "/admin/health",
+  alarms_new: "/admin/alarms",
+  incidents_open: "/incidents",
+  runs_waiting: "/admin/plans",
 };
 
-function Attention({ items }: { items: NonNullable<Overview["attention"]> }) {
+function Attention({ items }: { items: Items }) {
   const words = t().overview;
   if (items.length === 0) {
     return <div class="note note-good"><Icon name="check" /><div class="note-text"><p>{words.allWell}</p></div></div>;
@@ -71,7 +77,18 @@ function Attention({ items }: { items: NonNullable<Overview["attention"]> }) {
   );
 }
 
+/* What the watch room wants somebody for, as far as the reader may see it. */
+function useRoomItems(): Items {
+  const looks = isAdmin("security") || isAdmin("audit");
+  const alarms = looks ? useNewAlarms().data?.items.filter((a) => a.mode === "live").length : 0;
+  const incidents = looks ? useOpenIncidents().data?.items.filter((i) => i.state === "open").length : 0;
+  const runs = looks ? useRuns().data?.items.filter((r) => r.state === "waiting").length : 0;
+  return ([["alarms_new", "high", alarms], ["incidents_open", "medium", incidents], ["runs_waiting", "medium", runs]] as const)
+    .filter(([, , count]) => count).map(([code, severity, count]) => ({ code, severity, count }));
+}
+
 export function Overview() {
+  const room = useRoomItems();
   const data = useData("overview", (signal) => api("get", "/admin/overview", { signal }));
   useEffect(() => subscribe("overview", (fresh) => {
     if (fresh && typeof fresh === "object" && "people" in fresh) data.set(fresh as Overview);
@@ -83,7 +100,7 @@ export function Overview() {
       <PageHead title={words.title} lead={o && <>{words.asOf} <Time at={o.at} /></>} />
       {data.error && !o ? <ErrorNote error={data.error} onRetry={data.reload} /> : !o ? <Skeleton rows={5} /> : (
         <div class="stack">
-          <Attention items={o.attention ?? []} />
+          <Attention items={[...(o.attention ?? []), ...room]} />
           <div class="counters">
             <Counter label={words.people} value={o.people.active} href="/admin/people" sub={[
               o.people.invited && words.invited(o.people.invited), o.people.locked && words.locked(o.people.locked), o.people.disabled && words.disabled(o.people.disabled),

@@ -23,7 +23,7 @@ function HostKeys({ keys }: { keys: Schema["SshHostKey"][] }) {
       <p class="muted">{words.hostKeyText}</p>
       {keys.map((key) => (
         <div key={key.fingerprint} class="stack-small">
-          <p><code class="plain">{key.algorithm}</code> <code>{key.fingerprint}</code></p>
+          <p><code class="plain">{key.algorithm}</code> <code class="wrap">{key.fingerprint}</code></p>
           <CopyBox text={key.line} label="known_hosts" />
         </div>
       ))}

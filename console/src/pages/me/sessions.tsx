@@ -23,11 +23,19 @@ export function sessionColumns(): Column<Session>[] {
     { key: "seen", label: words.seen, render: (s) => <Time at={s.seen_at ?? s.authenticated_at} ago /> },
   ];
 }
+/* "Chrome · Linux" of what a browser says of itself; else its own words. */
+const BROWSERS = [["Edg/", "Edge"], ["OPR/", "Opera"], ["Firefox/", "Firefox"], ["HeadlessChrome/", "Chrome"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]] as const;
+const SYSTEMS = [["Android", "Android"], ["iPhone", "iPhone"], ["iPad", "iPad"], ["Windows", "Windows"], ["Mac OS X", "macOS"], ["Linux", "Linux"]] as const;
+export function agentName(agent: string): string {
+  const browser = BROWSERS.find(([mark]) => agent.includes(mark))?.[1];
+  const system = SYSTEMS.find(([mark]) => agent.includes(mark))?.[1];
+  return browser && system && agent.startsWith("Mozilla/") ? `${browser} · ${system}` : agent;
+}
 export function SessionName({ session }: { session: Session }) {
   return (
     <span class="with-icon">
       <Icon name={session.kind !== "browser" ? "terminal" : "globe"} />
-      <span>{session.agent || t().sessions.kinds[session.kind]}{session.hosts && session.hosts.length > 0 && <small class="muted block">{session.hosts.join(", ")}</small>}</span>
+      <span class="wrap" title={session.agent || undefined}>{session.agent ? agentName(session.agent) : t().sessions.kinds[session.kind]}{session.hosts && session.hosts.length > 0 && <small class="muted block">{session.hosts.join(", ")}</small>}</span>
       {session.current && <Badge tone="accent">{t().sessions.thisOne}</Badge>}
     </span>
   );

@@ -7,6 +7,7 @@ import { useData } from "../../lib/data";
 import { subscribe } from "../../lib/events";
 import { cx } from "../../ui/basic";
 import { formatNumber } from "../../ui/time";
+import { useCuts, useNewAlarms, useOpenIncidents, useRuns } from "../../ui/room-now";
 import { Rates, type Series } from "./rates";
 
 type Overview = Schema["Overview"];
@@ -18,11 +19,6 @@ function useOverview() {
   }), []);
   return data.data;
 }
-
-export const useNewAlarms = () => useData("alarms-new", (signal) => api("get", "/alarms", { query: { new: "1", limit: 50 }, signal }), ["alarms"]);
-export const useOpenIncidents = () => useData("incidents-open", (signal) => api("get", "/incidents", { query: { limit: 50 }, signal }), ["incidents"]);
-export const useRuns = () => useData("runs-now", (signal) => api("get", "/plan-runs", { signal }), ["plans"]);
-export const useCuts = () => useData("cuts-now", (signal) => api("get", "/cuts", { signal }), ["cuts"]);
 
 /* Decisions of the last ten minutes, second by second, of all gates; what is drawn already is not asked for again. */
 const BEAT_MS = 2000;

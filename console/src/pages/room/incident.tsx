@@ -12,7 +12,7 @@ import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { Time } from "../../ui/time";
 import { said, saidBy } from "../../ui/said";
-import { Severity } from "../../ui/words";
+import { Severity, text2 } from "../../ui/words";
 import { cutName } from "./cuts";
 import { IncidentState, SeveritySelect, useIncidentTitle } from "./incidents";
 import { ReportsOf } from "./reports";
@@ -159,7 +159,7 @@ function Told({ id }: { id: string }) {
         <ul class="entry-list">
           {mine.map((n) => (
             <li key={n.id}>
-              <a href={`/admin/notices?open=${n.id}`}>{n.title}</a>
+              <a href={`/admin/notices?open=${n.id}`}>{text2(n.titles, n.title)}</a>
               <span class={n.counts.not_reached > 0 ? "bad-text" : undefined}>{t().notices.countText(n.counts.people, n.counts.handed_over, n.counts.not_reached, n.counts.waiting)}</span>
               <small class="muted">{n.audience} · {t().notices.readDone} {n.counts.acknowledged} · <Time at={n.sent_at} ago /></small>
             </li>

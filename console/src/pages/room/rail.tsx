@@ -8,7 +8,7 @@ import { Icon } from "../../ui/icon";
 import { aboutKeys } from "../../ui/said";
 import { Time } from "../../ui/time";
 import { Severity } from "../../ui/words";
-import { useNewAlarms, useOpenIncidents, useRuns } from "./head";
+import { useNewAlarms, useOpenIncidents, useRuns } from "../../ui/room-now";
 import { usePlanTitles } from "./plans";
 
 const SHOWN = 6;

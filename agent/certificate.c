@@ -63,6 +63,12 @@ sp_err sp_certificate_keep(sp_agent *agent, const sp_pkey *key, const json_t *bo
     auto_buf sp_buf clean_ca = sp_buf_make(SP_CERT_MAX_BYTES * 2);
     sp_cert_pem(sp_buf_borrow(&cert), &clean);
     sp_cert_pem(sp_buf_borrow(&ca), &clean_ca);
+    /* the ticket first: with the new one the certificate can be asked for again, with the old one
+     * that would be a second copy's doing */
+    if (text_of(body, "ticket").len > 0) {
+        TRY(sp_agent_set(&agent->ticket, text_of(body, "ticket")));
+        TRY(sp_agent_save(agent));
+    }
     TRY(sp_agent_write(agent, "device-ca.pem", sp_buf_borrow(&clean_ca)));
     TRY(sp_agent_write(agent, "device.pem", sp_buf_borrow(&clean)));
     const json_t *device = json_object_get(body, "device");
@@ -74,6 +80,13 @@ sp_err sp_certificate_keep(sp_agent *agent, const sp_pkey *key, const json_t *bo
     agent->renewed_unix_s = sp_now_unix_us() / 1000000;
     TRY(sp_agent_set(&agent->trouble, SP_SPAN_EMPTY));
     return sp_agent_save(agent);
+}
+
+void sp_certificate_use_once(const sp_agent *agent)
+{
+    auto_answer sp_office_answer answer = {0};
+    /* if it fails, the next request tells it */
+    SP_IGNORE(sp_office_call(agent, "/device/self", NULL, true, &answer));
 }
 
 sp_err sp_certificate_der(const sp_agent *agent, const char *file, sp_buf *der)

@@ -10,10 +10,12 @@
 #include "infra/crypto/pkey.h"
 #include "infra/crypto/x509.h"
 
-/* Takes certificate, chain and device from the answer, keeps them on disk and in the state. words:
- * on failure. */
+/* Takes certificate, chain, device and the next ticket from the answer, keeps them on disk and in
+ * the state. words: on failure. */
 SP_MUST sp_err sp_certificate_keep(sp_agent *agent, const sp_pkey *key, const json_t *body,
                                    sp_buf *words);
+/* The first use tells the office that the certificate has arrived: nobody gets it again. */
+void sp_certificate_use_once(const sp_agent *agent);
 SP_MUST sp_err sp_certificate_info(const sp_agent *agent, sp_cert_info *ret_info);
 /* The DER of "device.pem" or "device-ca.pem". */
 SP_MUST sp_err sp_certificate_der(const sp_agent *agent, const char *file, sp_buf *der);

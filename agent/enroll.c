@@ -189,6 +189,7 @@ static int fetch(sp_agent *agent, const sp_pkey *key, bool *ret_pending)
         sp_agent_say("agent: %.*s", SP_SPAN_ARG(sp_buf_borrow(&words)));
         return SP_EXIT_FAILED;
     }
+    sp_certificate_use_once(agent);
     return SP_EXIT_OK;
 }
 

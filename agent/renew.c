@@ -66,14 +66,6 @@ static sp_err ask(const sp_agent *agent, sp_pkey *key, bool ended, sp_office_ans
     return err;
 }
 
-static void use_once(const sp_agent *agent)
-{
-    auto_answer sp_office_answer answer = {0};
-    /* The first use tells the office that the new certificate has arrived; if it fails, the next
-     * request tells it. */
-    SP_IGNORE(sp_office_call(agent, "/device/self", NULL, true, &answer));
-}
-
 static int renew(sp_agent *agent)
 {
     auto_pkey sp_pkey *key = NULL;
@@ -99,7 +91,7 @@ static int renew(sp_agent *agent)
         return SP_EXIT_FAILED;
     }
     sp_agent_remove(agent, "renew.csr");
-    use_once(agent);
+    sp_certificate_use_once(agent);
     printf("The certificate was renewed.\n");
     if (agent->in_browser) {
         return sp_browser_import(agent);

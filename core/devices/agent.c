@@ -9,11 +9,10 @@
 #include "core/http/json.h"
 #include "core/ledger_client.h"
 #include "infra/crypto/pkey.h"
-#include "infra/crypto/random.h"
 #include "infra/crypto/x509.h"
 #include "infra/proc/clock.h"
 
-enum { TICKET_BYTES = 32, NAME_MAX_BYTES = 63, CSR_PEM_MAX_BYTES = 8192 };
+enum { NAME_MAX_BYTES = 63, CSR_PEM_MAX_BYTES = 8192 };
 
 static uint64_t now_s(void)
 {
@@ -25,7 +24,7 @@ static uint64_t now_s(void)
 typedef struct {
     sp_device device;
     sp_hash code;
-    sp_span ticket; /* as the agent gets it */
+    char ticket[SP_ISSUE_TICKET_TEXT_BYTES]; /* as the agent gets it */
 } enrolment;
 
 static sp_err keep_json(sp_arena *arena, const json_t *value, size_t max_bytes, sp_span *ret_text)
@@ -56,13 +55,8 @@ static sp_err read_csr(sp_arena *arena, sp_span pem, sp_span *ret_der, sp_span *
 
 static sp_err new_ticket(sp_arena *arena, enrolment *e)
 {
-    uint8_t bytes[TICKET_BYTES];
-    sp_random(bytes, sizeof(bytes));
-    auto_buf sp_buf text = sp_buf_make(64);
-    sp_buf_base64url(&text, sp_span_of(bytes, sizeof(bytes)));
-    sp_wipe(bytes, sizeof(bytes));
-    TRY(sp_arena_copy(arena, sp_buf_borrow(&text), &e->ticket));
-    sp_hash hash = sp_sha256(e->ticket);
+    sp_hash hash;
+    sp_issue_ticket(e->ticket, &hash);
     return sp_arena_copy(arena, sp_hash_borrow(&hash), &e->device.ticket);
 }
 
@@ -88,7 +82,8 @@ static void go_enrol(sp_request *req, void *data)
     sp_devices_publish(core, &e->device);
     json_t *body = json_object();
     json_object_set_new(body, "device", sp_device_json(core, &e->device, NULL));
-    json_object_set_new(body, "ticket", json_stringn((const char *)e->ticket.ptr, e->ticket.len));
+    json_object_set_new(body, "ticket", json_string(e->ticket));
+    sp_wipe(e->ticket, sizeof(e->ticket));
     sp_answer_json(req, 202, body);
 }
 
@@ -201,65 +196,6 @@ static void post_enrol(sp_request *req)
 
 /* ---- the certificate ---- */
 
-/* The first one, and a new one for a device that slept until its certificate had ended. The ticket
- * alone opens nothing: the certificate is for the key that was enrolled. */
-static void post_certificate(sp_request *req)
-{
-    sp_core *core = sp_request_core(req);
-    sp_span ticket = SP_SPAN_EMPTY;
-    const sp_field fields[] = {SP_FIELD_TEXT("ticket", &ticket, 1, 64)};
-    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
-        return;
-    }
-    sp_hash hash = sp_sha256(ticket);
-    sp_device device;
-    if (sp_failed(sp_device_by_ticket(core->store, sp_hash_borrow(&hash), sp_request_arena(req),
-                                      &device))) {
-        sp_answer_problem(req, 404, "ticket_invalid",
-                          "This ticket is not known (any more). Enrol this device again.");
-        return;
-    }
-    if (device.state == SP_DEVICE_PENDING) {
-        json_t *body = sp_device_json(core, &device, NULL);
-        json_object_set_new(body, "retry_s", json_integer(5));
-        sp_answer_json(req, 202, body);
-        return;
-    }
-    if (device.state != SP_DEVICE_ACTIVE) {
-        sp_answer_problem(req, 403, "device_revoked",
-                          "An administrator has refused or revoked this device: %.*s",
-                          SP_SPAN_ARG(device.why));
-        return;
-    }
-    sp_device_cert cert;
-    bool has = !sp_failed(sp_cert_current(core->store, device.id, sp_request_arena(req), &cert));
-    if (has && cert.not_after_unix_s > now_s()) {
-        sp_issue_answer(req, &device, &cert); /* the first answer was lost on the way */
-        return;
-    }
-    sp_issue(req, &device, has ? &cert.fingerprint : NULL);
-}
-
-/* The device of this connection's certificate, from the store; answers when there is none. */
-static bool own_device(sp_request *req, sp_device *ret_device, sp_device_cert *ret_cert)
-{
-    sp_core *core = sp_request_core(req);
-    sp_hash fingerprint;
-    if (!sp_request_certificate(req, &fingerprint)) {
-        sp_answer_problem(req, 401, "certificate_required",
-                          "This call needs the device's certificate (mutual TLS).");
-        return false;
-    }
-    if (sp_failed(sp_cert_get(core->store, &fingerprint, sp_request_arena(req), ret_cert)) ||
-        sp_failed(
-            sp_device_get(core->store, ret_cert->device, sp_request_arena(req), ret_device))) {
-        sp_answer_problem(req, 403, "device_unknown",
-                          "This certificate is none of this office's devices. Enrol again.");
-        return false;
-    }
-    return true;
-}
-
 /* Whether the device is in good standing; answers when not. */
 static bool is_good(sp_request *req, const sp_device *device)
 {
@@ -276,13 +212,13 @@ static bool is_good(sp_request *req, const sp_device *device)
     return false;
 }
 
-static void answer_clone(sp_request *req, sp_device *device)
+static void answer_clone(sp_request *req, sp_device *device, const char *why)
 {
     sp_device_fall fall = {
         .word = SP_SPAN_LIT("clone"),
         .state = SP_DEVICE_QUARANTINED,
         .cloned = true,
-        .why = SP_SPAN_LIT("its certificate was renewed twice: two copies of its key exist"),
+        .why = sp_span_cstr(why),
     };
     sp_err err = sp_devices_fall(sp_request_core(req), device, &fall);
     if (sp_failed(err)) {
@@ -291,8 +227,108 @@ static void answer_clone(sp_request *req, sp_device *device)
     }
     sp_answer_problem(
         req, 403, "device_cloned",
-        "This certificate has been renewed by somebody else before: two copies of the "
-        "key exist. The device is in quarantine; ask the security team.");
+        "Somebody else has asked with this device's key before: two copies of the key exist. The "
+        "device is in quarantine; ask the security team.");
+}
+
+/* The device of a ticket, good or spent; of a spent one also what it was spent for. */
+static bool find_by_ticket(sp_request *req, const sp_hash *hash, sp_device *ret_device,
+                           bool *ret_spent, sp_hash *ret_spent_for)
+{
+    sp_store *store = sp_request_core(req)->store;
+    uint64_t id = 0;
+    if (!sp_failed(
+            sp_device_by_ticket(store, sp_hash_borrow(hash), sp_request_arena(req), ret_device))) {
+        return true;
+    }
+    *ret_spent = true;
+    return !sp_failed(sp_ticket_spent(store, hash, &id, ret_spent_for)) &&
+           !sp_failed(sp_device_get(store, id, sp_request_arena(req), ret_device));
+}
+
+/* The first one, and a new one for a device that slept until its certificate had ended. A ticket
+ * serves once and its answer brings the next: who comes with one that is spent has a copy, unless
+ * that answer was lost. A certificate that has come back on a connection has arrived, and nobody
+ * gets it again: the key that it is for may have been copied together with the ticket. */
+static void post_certificate(sp_request *req)
+{
+    sp_core *core = sp_request_core(req);
+    sp_span ticket = SP_SPAN_EMPTY;
+    const sp_field fields[] = {SP_FIELD_TEXT("ticket", &ticket, 1, 64)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
+        return;
+    }
+    sp_hash hash = sp_sha256(ticket);
+    sp_hash spent_for = {{0}};
+    sp_device device;
+    bool is_spent = false;
+    if (!find_by_ticket(req, &hash, &device, &is_spent, &spent_for)) {
+        sp_answer_problem(req, 404, "ticket_invalid",
+                          "This ticket is not known (any more). Enrol this device again.");
+        return;
+    }
+    if (device.state == SP_DEVICE_PENDING) {
+        json_t *body = sp_device_json(core, &device, NULL);
+        json_object_set_new(body, "retry_s", json_integer(5));
+        sp_answer_json(req, 202, body);
+        return;
+    }
+    if (device.state == SP_DEVICE_REVOKED) {
+        sp_answer_problem(req, 403, "device_revoked",
+                          "An administrator has refused or revoked this device: %.*s",
+                          SP_SPAN_ARG(device.why));
+        return;
+    }
+    if (!is_good(req, &device)) {
+        return;
+    }
+    sp_device_cert cert = {0};
+    bool has = !sp_failed(sp_cert_current(core->store, device.id, sp_request_arena(req), &cert));
+    if (is_spent && (!has || cert.seen || !sp_hash_eq(&spent_for, &cert.fingerprint))) {
+        answer_clone(req, &device, "a ticket of it was used twice: two copies of its key exist");
+    } else if (has && cert.not_after_unix_s > now_s() && cert.seen) {
+        sp_answer_problem(req, 409, "certificate_good",
+                          "This device has a certificate that is good and in use: renew it over "
+                          "mTLS. If it seems to have ended, look at this computer's clock.");
+    } else if (has && cert.not_after_unix_s > now_s()) {
+        sp_issue_answer(req, &device, &cert);
+    } else {
+        sp_issue(req, &device, has ? &cert.fingerprint : NULL);
+    }
+}
+
+static sp_err note_seen(sp_store *store, sp_device_cert *cert)
+{
+    if (cert->seen) {
+        return sp_ok();
+    }
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(sp_cert_seen(store, &cert->fingerprint));
+    TRY(sp_txn_commit(&txn));
+    cert->seen = true;
+    return sp_ok();
+}
+
+/* The device of this connection's certificate, from the store; answers when there is none. */
+static bool own_device(sp_request *req, sp_device *ret_device, sp_device_cert *ret_cert)
+{
+    sp_core *core = sp_request_core(req);
+    sp_hash fingerprint;
+    if (!sp_request_certificate(req, &fingerprint)) {
+        sp_answer_problem(req, 401, "certificate_required",
+                          "This call needs the device's certificate (mutual TLS).");
+        return false;
+    }
+    if (sp_failed(sp_cert_get(core->store, &fingerprint, sp_request_arena(req), ret_cert)) ||
+        sp_failed(
+            sp_device_get(core->store, ret_cert->device, sp_request_arena(req), ret_device)) ||
+        sp_failed(note_seen(core->store, ret_cert))) {
+        sp_answer_problem(req, 403, "device_unknown",
+                          "This certificate is none of this office's devices. Enrol again.");
+        return false;
+    }
+    return true;
 }
 
 static void post_renew(sp_request *req)
@@ -321,12 +357,14 @@ static void post_renew(sp_request *req)
     sp_device_cert current;
     bool has = !sp_failed(sp_cert_current(core->store, device.id, arena, &current));
     sp_hash csr_hash = sp_sha256(device.csr);
-    if (has && cert.replaced_unix_s != 0 && sp_hash_eq(&csr_hash, &current.csr_hash)) {
+    if (has && cert.replaced_unix_s != 0 && !current.seen &&
+        sp_hash_eq(&csr_hash, &current.csr_hash)) {
         sp_issue_answer(req, &device, &current); /* the same request again: its answer was lost */
         return;
     }
     if (cert.replaced_unix_s != 0) {
-        answer_clone(req, &device);
+        answer_clone(req, &device,
+                     "its certificate was renewed twice: two copies of its key exist");
         return;
     }
     sp_issue(req, &device, &cert.fingerprint);

@@ -11,7 +11,11 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { SWEEP_MS = 60 * 1000, ROW_ARENA_BYTES = 256 * 1024 };
+enum {
+    SWEEP_MS = 60 * 1000,
+    ROW_ARENA_BYTES = 256 * 1024,
+    TICKETS_KEPT_S = 60 * 86400 /* spent ones: a copy so old opens nothing either way */
+};
 
 /* A replaced certificate that is good for a little longer. */
 typedef struct retiring {
@@ -289,6 +293,7 @@ static sp_err sweep(sp_core *core)
     }
     TRY(sp_code_forget(core->store, walk.now_s));
     TRY(sp_cert_forget(core->store, walk.now_s - SP_DEVICE_CERT_LIFE_S));
+    TRY(sp_tickets_forget(core->store, walk.now_s - TICKETS_KEPT_S));
     return sp_txn_commit(&txn);
 }
 

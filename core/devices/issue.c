@@ -7,6 +7,7 @@
 
 #include "core/http/json.h"
 #include "core/vault_client.h"
+#include "infra/crypto/random.h"
 #include "infra/crypto/x509.h"
 #include "infra/proc/clock.h"
 #include "lib/proto/vault_msg.h"
@@ -17,7 +18,29 @@ typedef struct {
     sp_hash replaces;
     bool has_replaced;
     sp_device_cert cert;
+    char ticket[SP_ISSUE_TICKET_TEXT_BYTES];
 } issuing;
+
+void sp_issue_ticket(char ret_text[SP_ISSUE_TICKET_TEXT_BYTES], sp_hash *ret_hash)
+{
+    uint8_t bytes[32];
+    auto_buf sp_buf text = sp_buf_make(SP_ISSUE_TICKET_TEXT_BYTES);
+    sp_random(bytes, sizeof(bytes));
+    sp_buf_base64url(&text, sp_span_of(bytes, sizeof(bytes)));
+    sp_wipe(bytes, sizeof(bytes));
+    sp_copy(ret_text, text.ptr, SP_ISSUE_TICKET_TEXT_BYTES - 1);
+    ret_text[SP_ISSUE_TICKET_TEXT_BYTES - 1] = '\0';
+    *ret_hash = sp_sha256(sp_buf_borrow(&text));
+    sp_buf_wipe(&text);
+}
+
+/* The agent's next ticket; the one before is spent. */
+static sp_err renew_ticket(issuing *i, sp_store *store, const sp_hash *spent_for)
+{
+    sp_hash hash;
+    sp_issue_ticket(i->ticket, &hash);
+    return sp_ticket_renew(store, &i->device, spent_for, &hash, sp_now_unix_us() / 1000000);
+}
 
 /* ---- the answer ---- */
 
@@ -35,6 +58,8 @@ static void on_ca(void *self, sp_err err, sp_span body)
     sp_buf_reset(&pem);
     sp_cert_pem(body, &pem);
     json_object_set_new(answer, "chain", json_stringn((const char *)pem.ptr, pem.len));
+    json_object_set_new(answer, "ticket", json_string(i->ticket));
+    sp_wipe(i->ticket, sizeof(i->ticket));
     json_object_set_new(answer, "not_before", sp_json_time(i->cert.not_before_unix_s));
     json_object_set_new(answer, "expires_at", sp_json_time(i->cert.not_after_unix_s));
     json_object_set_new(answer, "device",
@@ -50,15 +75,26 @@ static void ask_ca(issuing *i)
                          i);
 }
 
+static sp_err answer_again(issuing *i, sp_store *store)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(renew_ticket(i, store, NULL));
+    return sp_txn_commit(&txn);
+}
+
 void sp_issue_answer(sp_request *req, const sp_device *device, const sp_device_cert *cert)
 {
     issuing *i = NULL;
     sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*i), &i);
+    if (!sp_failed(err)) {
+        *i = (issuing){.req = req, .device = *device, .cert = *cert};
+        err = answer_again(i, sp_request_core(req)->store);
+    }
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;
     }
-    *i = (issuing){.req = req, .device = *device, .cert = *cert};
     ask_ca(i);
 }
 
@@ -98,6 +134,7 @@ static sp_err keep_issued(issuing *i, sp_store *store)
     }
     TRY(sp_cert_add(store, &i->cert));
     TRY(sp_device_update(store, &fresh));
+    TRY(renew_ticket(i, store, &i->cert.fingerprint));
     TRY(sp_txn_commit(&txn));
     i->device = fresh;
     return sp_ok();

@@ -180,7 +180,7 @@ static sp_err give(sp_core *core, sp_arena *arena, const giving *g, sp_span by_n
     sp_device device;
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(sp_device_get(core->store, g->id, arena, &device));
-    if (device.state != g->from) {
+    if (device.state != g->from || device.cloned) {
         return sp_fail(SP_ECONFLICT);
     }
     bool less = g->owner < device.owner;

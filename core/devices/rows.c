@@ -41,6 +41,12 @@ static const char *const steps[] = {
     " expires_unix_s BIGINT NOT NULL);",
     "CREATE INDEX device_order ON device ((CASE WHEN state = 1 THEN 0 ELSE 1 END), name, id);"
     "CREATE INDEX device_person ON device (person);",
+    "ALTER TABLE device_cert ADD COLUMN seen BIGINT NOT NULL DEFAULT 1;"
+    "CREATE TABLE spent_ticket ("
+    " ticket BYTEA PRIMARY KEY,"
+    " device BIGINT NOT NULL REFERENCES device(id),"
+    " cert BYTEA," /* that came with the next ticket; null: its answer was given again */
+    " spent_unix_s BIGINT NOT NULL);",
 };
 
 sp_err sp_device_rows_migrate(sp_store *store)
@@ -175,8 +181,7 @@ sp_err sp_device_update(sp_store *store, const sp_device *device)
                " cloned = excluded.cloned, posture_unix_s = excluded.posture_unix_s,"
                " changed_unix_s = excluded.changed_unix_s, seen_unix_s = excluded.seen_unix_s,"
                " name = excluded.name, why = excluded.why, decided_by = excluded.decided_by,"
-               " platform = excluded.platform, checks = excluded.checks, csr = excluded.csr,"
-               " ticket = excluded.ticket");
+               " platform = excluded.platform, checks = excluded.checks, csr = excluded.csr");
     bind_all(&q, device);
     return sp_query_finish_changed(&q);
 }
@@ -204,6 +209,62 @@ sp_err sp_device_by_ticket(sp_store *store, sp_span ticket_hash, sp_arena *arena
         sp_query_of(store, "SELECT " DEVICE_COLUMNS " FROM device WHERE ticket = $1");
     sp_bind_blob(&q, ticket_hash);
     return read_one(&q, arena, ret_device);
+}
+
+/* ---- tickets ---- */
+
+static sp_hash hash_of(sp_span bytes)
+{
+    sp_hash hash = {{0}};
+    sp_copy(hash.bytes, bytes.ptr, bytes.len < SP_SHA256_BYTES ? bytes.len : SP_SHA256_BYTES);
+    return hash;
+}
+
+static sp_err spend_ticket(sp_store *store, const sp_device *device, const sp_hash *cert,
+                           uint64_t now_unix_s)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO spent_ticket (ticket, device, cert, spent_unix_s)"
+               " SELECT ticket, id, $1, $2 FROM device WHERE id = $3 AND ticket IS NOT NULL");
+    bind_blob_or_null(&q, cert == NULL ? SP_SPAN_EMPTY : sp_hash_borrow(cert));
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_u64(&q, device->id);
+    return sp_query_finish(&q);
+}
+
+sp_err sp_ticket_renew(sp_store *store, const sp_device *device, const sp_hash *cert,
+                       const sp_hash *ticket, uint64_t now_unix_s)
+{
+    TRY(spend_ticket(store, device, cert, now_unix_s));
+    auto_query sp_query q = sp_query_of(store, "UPDATE device SET ticket = $1 WHERE id = $2");
+    sp_bind_blob(&q, sp_hash_borrow(ticket));
+    sp_bind_u64(&q, device->id);
+    return sp_query_finish_changed(&q);
+}
+
+sp_err sp_ticket_spent(sp_store *store, const sp_hash *ticket, uint64_t *ret_device,
+                       sp_hash *ret_cert)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT device, cert FROM spent_ticket WHERE ticket = $1");
+    sp_bind_blob(&q, sp_hash_borrow(ticket));
+    bool found = sp_query_row(&q);
+    uint64_t device = found ? sp_col_u64(&q) : 0;
+    sp_hash cert = found ? hash_of(sp_col_blob(&q)) : (sp_hash){{0}};
+    TRY(sp_query_finish(&q));
+    if (!found) {
+        return sp_fail(SP_ENOTFOUND);
+    }
+    *ret_device = device;
+    *ret_cert = cert;
+    return sp_ok();
+}
+
+sp_err sp_tickets_forget(sp_store *store, uint64_t before_unix_s)
+{
+    auto_query sp_query q = sp_query_of(store, "DELETE FROM spent_ticket WHERE spent_unix_s < $1");
+    sp_bind_u64(&q, before_unix_s);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_device_each(sp_store *store, void (*visit)(void *self, const sp_device *device),
@@ -272,14 +333,8 @@ sp_err sp_device_count(sp_store *store, size_t ret_counts[SP_DEVICE_COUNT])
 /* ---- certificates ---- */
 
 #define CERT_COLUMNS                                                                               \
-    "fingerprint, device, not_before_unix_s, not_after_unix_s, replaced_unix_s, csr_hash, der"
-
-static sp_hash hash_of(sp_span bytes)
-{
-    sp_hash hash = {{0}};
-    sp_copy(hash.bytes, bytes.ptr, bytes.len < SP_SHA256_BYTES ? bytes.len : SP_SHA256_BYTES);
-    return hash;
-}
+    "fingerprint, device, not_before_unix_s, not_after_unix_s, replaced_unix_s, seen, csr_hash, "  \
+    "der"
 
 static sp_device_cert read_cert(sp_query *q)
 {
@@ -288,6 +343,7 @@ static sp_device_cert read_cert(sp_query *q)
     cert.not_before_unix_s = sp_col_u64(q);
     cert.not_after_unix_s = sp_col_u64(q);
     cert.replaced_unix_s = sp_col_u64(q);
+    cert.seen = sp_col_u64(q) != 0;
     cert.csr_hash = hash_of(sp_col_blob(q));
     cert.der = sp_col_blob(q);
     return cert;
@@ -309,12 +365,13 @@ static sp_err read_one_cert(sp_query *q, sp_arena *arena, sp_device_cert *ret_ce
 sp_err sp_cert_add(sp_store *store, const sp_device_cert *cert)
 {
     auto_query sp_query q = sp_query_of(store, "INSERT INTO device_cert (" CERT_COLUMNS ")"
-                                               " VALUES ($1, $2, $3, $4, $5, $6, $7)");
+                                               " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     sp_bind_blob(&q, sp_hash_borrow(&cert->fingerprint));
     sp_bind_u64(&q, cert->device);
     sp_bind_u64(&q, cert->not_before_unix_s);
     sp_bind_u64(&q, cert->not_after_unix_s);
     sp_bind_u64(&q, cert->replaced_unix_s);
+    sp_bind_u64(&q, cert->seen ? 1 : 0);
     sp_bind_blob(&q, sp_hash_borrow(&cert->csr_hash));
     sp_bind_blob(&q, cert->der);
     return sp_query_finish(&q);
@@ -345,6 +402,14 @@ sp_err sp_cert_replace(sp_store *store, const sp_hash *fingerprint, uint64_t now
     sp_bind_u64(&q, now_unix_s);
     sp_bind_blob(&q, sp_hash_borrow(fingerprint));
     return sp_query_finish_changed(&q);
+}
+
+sp_err sp_cert_seen(sp_store *store, const sp_hash *fingerprint)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE device_cert SET seen = 1 WHERE fingerprint = $1");
+    sp_bind_blob(&q, sp_hash_borrow(fingerprint));
+    return sp_query_finish(&q);
 }
 
 sp_err sp_cert_forget(sp_store *store, uint64_t before_unix_s)

@@ -37,7 +37,7 @@ typedef struct {
     sp_span key_storage; /* "file", "tpm" */
     sp_span key_hash;    /* SHA-256 of the SubjectPublicKeyInfo */
     sp_span csr;         /* DER of the last request */
-    sp_span ticket;      /* SHA-256 of the agent's ticket; empty once used up */
+    sp_span ticket;      /* SHA-256 of the agent's next ticket */
 } sp_device;
 
 typedef struct {
@@ -46,6 +46,7 @@ typedef struct {
     uint64_t not_before_unix_s;
     uint64_t not_after_unix_s;
     uint64_t replaced_unix_s; /* 0 = the current one */
+    bool seen;                /* it has come back on a connection: its answer has arrived */
     sp_hash csr_hash;         /* of the request that it answered */
     sp_span der;
 } sp_device_cert;
@@ -53,7 +54,7 @@ typedef struct {
 SP_MUST sp_err sp_device_rows_migrate(sp_store *store);
 /* Inside a transaction, all that write. add gives the id. */
 SP_MUST sp_err sp_device_add(sp_store *store, sp_device *device);
-SP_MUST sp_err sp_device_update(sp_store *store, const sp_device *device);
+SP_MUST sp_err sp_device_update(sp_store *store, const sp_device *device); /* not its ticket */
 SP_MUST sp_err sp_device_get(sp_store *store, uint64_t id, sp_arena *arena, sp_device *ret_device);
 SP_MUST sp_err sp_device_by_key(sp_store *store, sp_span key_hash, sp_arena *arena,
                                 sp_device *ret_device);
@@ -84,11 +85,23 @@ SP_MUST sp_err sp_cert_get(sp_store *store, const sp_hash *fingerprint, sp_arena
 SP_MUST sp_err sp_cert_current(sp_store *store, uint64_t device, sp_arena *arena,
                                sp_device_cert *ret_cert);
 SP_MUST sp_err sp_cert_replace(sp_store *store, const sp_hash *fingerprint, uint64_t now_unix_s);
+SP_MUST sp_err sp_cert_seen(sp_store *store, const sp_hash *fingerprint);
 /* Forgets those that ended before then. */
 SP_MUST sp_err sp_cert_forget(sp_store *store, uint64_t before_unix_s);
 /* device 0 = of all. */
 SP_MUST sp_err sp_cert_each(sp_store *store, uint64_t device,
                             void (*visit)(void *self, const sp_device_cert *cert), void *self);
+
+/* ---- tickets: each serves once, and its answer brings the next ---- */
+/* The device's ticket from now on. cert: what the one before was spent for; NULL: for an answer
+ * that is given again. */
+SP_MUST sp_err sp_ticket_renew(sp_store *store, const sp_device *device, const sp_hash *cert,
+                               const sp_hash *ticket, uint64_t now_unix_s);
+/* Whose it was, and for which certificate (all zero: none). SP_ENOTFOUND: never one of ours, or
+ * long ago. */
+SP_MUST sp_err sp_ticket_spent(sp_store *store, const sp_hash *ticket, uint64_t *ret_device,
+                               sp_hash *ret_cert);
+SP_MUST sp_err sp_tickets_forget(sp_store *store, uint64_t before_unix_s);
 
 SP_MUST sp_err sp_code_add(sp_store *store, const sp_hash *code, uint32_t person,
                            uint64_t expires_unix_s);

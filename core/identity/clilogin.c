@@ -167,6 +167,7 @@ static void open_cli_session(sp_request *req, void *data)
                             .device_slot = own ? slot : SP_NONE,
                             .peer = sp_peer_text(req, peer, sizeof(peer)),
                             .user_agent = sp_request_header(req, "User-Agent")};
+    fresh.has_certificate = sp_request_certificate(req, &fresh.certificate);
     sp_err err = still_allowed(core, in) ? sp_sessions_open(core, &fresh, token, &view)
                                          : sp_fail(SP_EDENIED);
     if (sp_failed(err)) {

@@ -68,6 +68,7 @@ static void open_session(sp_request *req, void *data)
                             .device_slot = device_to_bind(req, end->person.id),
                             .peer = sp_peer_text(req, peer, sizeof(peer)),
                             .user_agent = sp_request_header(req, "User-Agent")};
+    fresh.has_certificate = sp_request_certificate(req, &fresh.certificate);
     sp_err err = sp_sessions_open(core, &fresh, token, &view);
     if (sp_failed(err)) {
         sp_answer_not_opened(req, err);

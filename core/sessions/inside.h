@@ -60,8 +60,9 @@ struct sp_sessions {
 
 /* ---- rows.c: the store; each call is a transaction ---- */
 SP_MUST sp_err sp_session_rows_start(sp_store *store);
+/* certificate: that it came with, NULL = none. */
 SP_MUST sp_err sp_session_row_add(sp_store *store, const sp_session_slot *slot,
-                                  const sp_hash *token, sp_span host);
+                                  const sp_hash *certificate, const sp_hash *token, sp_span host);
 SP_MUST sp_err sp_session_row_token(sp_store *store, uint64_t id, const sp_hash *token,
                                     sp_span host);
 SP_MUST sp_err sp_session_row_auth(sp_store *store, const sp_session_slot *slot);

@@ -50,13 +50,24 @@ static sp_err insert_session(sp_store *store, const sp_session_slot *slot)
     return sp_query_finish(&q);
 }
 
-sp_err sp_session_row_add(sp_store *store, const sp_session_slot *slot, const sp_hash *token,
-                          sp_span host)
+static sp_err certificate_seen(sp_store *store, const sp_hash *certificate)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE device_cert SET seen = 1 WHERE fingerprint = $1");
+    sp_bind_blob(&q, sp_hash_borrow(certificate));
+    return sp_query_finish(&q);
+}
+
+sp_err sp_session_row_add(sp_store *store, const sp_session_slot *slot, const sp_hash *certificate,
+                          const sp_hash *token, sp_span host)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
     TRY(insert_session(store, slot));
     TRY(insert_token(store, slot->id, token, host));
+    if (certificate != NULL) {
+        TRY(certificate_seen(store, certificate));
+    }
     auto_query sp_query q = sp_query_of(store, "UPDATE person SET last_sign_in = $1 WHERE id = $2");
     sp_bind_u64(&q, slot->started_unix_s);
     sp_bind_u64(&q, slot->person);

@@ -282,7 +282,8 @@ sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
         return sp_fail(SP_ELIMIT);
     }
     new_token(ret_token_text, &hash);
-    sp_err err = sp_session_row_add(core->store, &slot, &hash, host);
+    sp_err err = sp_session_row_add(
+        core->store, &slot, fresh->has_certificate ? &fresh->certificate : NULL, &hash, host);
     if (sp_failed(err)) {
         give_slot(sessions, at);
         return err;

@@ -114,6 +114,8 @@ typedef struct {
     uint8_t strength;
     uint8_t kind;
     uint32_t device_slot; /* SP_NONE = unbound */
+    bool has_certificate;
+    sp_hash certificate; /* that it came with: seen from now on */
     sp_span peer;
     sp_span user_agent;
 } sp_session_new;

@@ -38,7 +38,9 @@ class Device:
         return got["device"]
 
     def fetch(self):
-        return self.plain().post("/device/certificate", {"ticket": self.ticket})
+        got = self.plain().post("/device/certificate", {"ticket": self.ticket})
+        self.ticket = got.get("ticket", self.ticket)
+        return got
 
     def keep(self, answer, where=None):
         with open(where or self.cert, "w", encoding="ascii") as file:

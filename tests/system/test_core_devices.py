@@ -2,8 +2,10 @@
 """A device's life over the real program: code, enrolment, approval, certificate, renewal, posture,
 quarantine, revocation, and how a cloned key is found. The agent here is openssl and this file."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import time
 
@@ -126,6 +128,43 @@ def test_a_cloned_key_is_found(active, people):
         if e.get("method") == "clone" and e["severity"] == "critical" and e.get("device") == active.name])
     sam.post(f"/admin/devices/{active.id}/revoke", {"why": "cloned"})
     assert leo.get("/me")["person"]["name"] == "leo", "his session without that device lives on"
+
+
+def test_a_copied_ticket_gets_nothing(active, people):
+    """The thief has all that the agent keeps: key, certificate, ticket. By the ticket he would never renew."""
+    active.keep(active.fetch())  # the answer was lost, the certificate not used yet
+    active.mutual().get("/device/self")
+    refused(active.fetch, 409, "certificate_good")
+    assert people[1].get(f"/admin/devices/{active.id}")["state"] == "active"
+
+
+def test_a_ticket_serves_once(office, active, people):
+    """The device slept until its certificate had ended, and the thief is up first."""
+    active.mutual().get("/device/self")
+    with contextlib.closing(sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=10)) as store:
+        ended = store.execute("UPDATE device_cert SET not_after_unix_s = ? WHERE device = ?",
+                              (int(time.time()) - 60, int(active.id)))
+        assert ended.rowcount == 1
+        store.commit()
+    copied = active.ticket
+    active.keep(active.fetch())  # the thief's
+    assert active.ticket != copied
+    thief = active.mutual().sign_in()["session"]
+    assert thief["device"]["id"] == active.id
+    active.ticket = copied  # the owner wakes up
+    refused(active.fetch, 403, "device_cloned")
+    state = people[1].get(f"/admin/devices/{active.id}")
+    assert state["state"] == "quarantined" and state["cloned"] and "ticket" in state["why"]
+
+
+def test_each_answer_brings_another_ticket(active, people):
+    before = active.ticket
+    active.mutual().get("/device/self")
+    second = active.renew()
+    assert second["ticket"] != before
+    active.keep(second)
+    active.mutual().get("/device/self")
+    refused(active.fetch, 403, "device_cloned")  # with the ticket of before
 
 
 def test_quarantine_release_revoke(active, people):

@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     sp_span rest = sp_span_of(data + 1, size - 1);
     sp_alarm first = sp_alarm_line(judge, NULL, rest);
+    (void)sp_alarm_reads_commands(rest);
     sp_alarm second = sp_alarm_line(judge, NULL, rest);
     check(first);
     if (first.confidence != second.confidence) {

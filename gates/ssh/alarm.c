@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 
+enum { SENT_MAX_BYTES = 1024 * 1024 }; /* to a command without a terminal: more is not looked at */
 enum { WIDTH = 80, DETAIL_BYTES = 256, SAME_US = 1000000, TELL_US = 1000000, LET_GO_US = 3000000 };
 
 static sp_alarm_judge *judge;
@@ -122,6 +123,12 @@ static void raise_alarm(sg_channel *channel, sp_alarm alarm, bool is_printed)
 
 /* ---- a channel's ---- */
 
+/* A shell, or anything on a terminal; not a command that commands are sent to. */
+static bool is_screen(const sg_channel *channel)
+{
+    return channel->has_pty || channel->kind == SP_SSH_CHANNEL_SHELL;
+}
+
 bool sg_alarm_begin(sg_channel *channel)
 {
     if (judge == NULL && sp_failed(sp_alarm_judge_new(&judge))) {
@@ -130,7 +137,9 @@ bool sg_alarm_begin(sg_channel *channel)
     if (channel->command != NULL) {
         raise_alarm(channel, sp_alarm_line(judge, NULL, sp_span_cstr(channel->command)), false);
     }
-    if (!channel->has_pty && channel->kind != SP_SSH_CHANNEL_SHELL) {
+    bool takes = channel->kind == SP_SSH_CHANNEL_EXEC && channel->command != NULL &&
+                 sp_alarm_reads_commands(sp_span_cstr(channel->command));
+    if (!is_screen(channel) && !takes) {
         return true;
     }
     sp_alarm_term *term = NULL;
@@ -146,7 +155,7 @@ bool sg_alarm_begin(sg_channel *channel)
 bool sg_alarm_typed(sg_channel *channel, sp_span bytes)
 {
     uint64_t passed = channel->flows[SG_IN].passed;
-    if (channel->alarm == NULL) {
+    if (channel->alarm == NULL || (!is_screen(channel) && passed >= SENT_MAX_BYTES)) {
         return true;
     }
     size_t seen = channel->judged > passed ? (size_t)(channel->judged - passed) : 0;
@@ -161,7 +170,7 @@ bool sg_alarm_typed(sg_channel *channel, sp_span bytes)
 
 void sg_alarm_printed(sg_channel *channel, sp_span bytes)
 {
-    if (channel->alarm != NULL) {
+    if (channel->alarm != NULL && is_screen(channel)) {
         raise_alarm(channel, sp_alarm_printed(channel->alarm, judge, bytes), true);
     }
 }

@@ -355,6 +355,7 @@ struct sg_conn {
     uint64_t refused;
     uint64_t recorded;
     uint64_t opaque;
+    uint64_t unseen; /* commands to which something was sent that was not recorded */
     uint64_t bytes_in;
     uint64_t bytes_out;
 };

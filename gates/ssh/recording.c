@@ -28,10 +28,10 @@ struct sg_recording {
     sp_recorder_wait wait;
     uint64_t last; /* the event of the last chunk, which must get to the disk; 0 = none */
     bool blocked;  /* nothing passes until it is there */
-    bool cut;      /* a command printed more than is kept */
+    bool cut[2];   /* a command was sent, or printed, more than is kept */
     bool failed;
-    bool late;     /* failed, because the disk did not get it in time */
-    uint64_t kept; /* bytes of a command */
+    bool late;        /* failed, because the disk did not get it in time */
+    uint64_t kept[2]; /* bytes sent to a command, and printed by it */
 };
 
 static sp_packer *packer;
@@ -210,27 +210,34 @@ bool sg_recording_waits(const sg_channel *channel)
     return channel->recording != NULL && channel->recording->blocked;
 }
 
-/* Of what commands print the first is kept; a shell is one with a terminal or without. */
-static sp_span share_of(struct sg_recording *rec, sp_span bytes)
+/* Of what is sent to commands, and what they print, the first is kept, and that there was more; a
+ * shell is one with a terminal or without. */
+static sp_err share_of(struct sg_recording *rec, bool printed, sp_span bytes, uint64_t now_us,
+                       sp_span *ret_share)
 {
+    *ret_share = bytes;
     if (rec->channel->has_pty || rec->channel->kind == SP_SSH_CHANNEL_SHELL) {
-        return bytes;
+        return sp_ok();
     }
-    uint64_t left = COMMAND_MAX_BYTES - rec->kept;
-    sp_span share = sp_span_slice(bytes, 0, left < bytes.len ? (size_t)left : bytes.len);
-    rec->kept += share.len;
-    return share;
+    uint64_t left = COMMAND_MAX_BYTES - rec->kept[printed];
+    *ret_share = sp_span_slice(bytes, 0, left < bytes.len ? (size_t)left : bytes.len);
+    rec->kept[printed] += ret_share->len;
+    if (ret_share->len == bytes.len || rec->cut[printed]) {
+        return sp_ok();
+    }
+    rec->cut[printed] = true;
+    return sp_cast_mark(&rec->cast,
+                        printed ? SP_SPAN_LIT("cut: more was printed than is kept")
+                                : SP_SPAN_LIT("cut: more was sent than is kept"),
+                        now_us);
 }
 
 static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
 {
-    sp_span share = share_of(rec, bytes);
+    sp_span share = SP_SPAN_EMPTY;
+    TRY(share_of(rec, true, bytes, now_us, &share));
     if (share.len > 0) {
         TRY(sp_cast_output(&rec->cast, share, now_us));
-    }
-    if (share.len < bytes.len && !rec->cut) {
-        rec->cut = true;
-        TRY(sp_cast_mark(&rec->cast, SP_SPAN_LIT("cut: more was printed than is kept"), now_us));
     }
     if (rec->channel->conn->ssh.record_input && rec->channel->has_pty) {
         auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
@@ -249,8 +256,9 @@ static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now
         return sp_ok();
     }
     if (!rec->channel->has_pty) { /* nothing is echoed, and nothing hidden */
-        return rec->channel->kind == SP_SSH_CHANNEL_SHELL ? sp_cast_input(&rec->cast, bytes, now_us)
-                                                          : sp_ok();
+        sp_span share = SP_SPAN_EMPTY;
+        TRY(share_of(rec, false, bytes, now_us, &share));
+        return share.len > 0 ? sp_cast_input(&rec->cast, share, now_us) : sp_ok();
     }
     sp_echo_typed(&rec->echo, bytes, &typed);
     return typed.len > 0 ? sp_cast_input(&rec->cast, sp_buf_borrow(&typed), now_us) : sp_ok();
@@ -294,6 +302,17 @@ void sg_recording_mark(sg_channel *channel, sp_span text)
     }
 }
 
+/* For the statement at the end: commands to which something was sent that is not in the recording.
+ */
+static void note_unseen(const struct sg_recording *rec)
+{
+    const sg_channel *channel = rec->channel;
+    bool is_command = channel->kind == SP_SSH_CHANNEL_EXEC && !channel->has_pty;
+    if (is_command && channel->flows[SG_IN].passed > rec->kept[false]) {
+        channel->conn->unseen++;
+    }
+}
+
 void sg_recording_end(sg_channel *channel)
 {
     struct sg_recording *rec = channel->recording;
@@ -301,6 +320,7 @@ void sg_recording_end(sg_channel *channel)
         return;
     }
     sp_timer_clear(sg_here.loop, &rec->timer);
+    note_unseen(rec);
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
     sp_echo_end(&rec->echo, &typed);
     if (!rec->failed || rec->late) { /* what has passed is written down, however late it comes */

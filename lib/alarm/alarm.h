@@ -50,6 +50,11 @@ typedef struct {
 /* One command line. vars may be NULL. */
 sp_alarm sp_alarm_line(sp_alarm_judge *judge, sp_alarm_vars *vars, sp_span line);
 
+/* Whether a program of this command may take what is sent to it for commands: a shell, an
+ * interpreter, a client of a database, xargs and its like, anywhere in it, or a word that cannot be
+ * read without running it. May say yes where it is no. */
+bool sp_alarm_reads_commands(sp_span command);
+
 enum { SP_ALARM_CELLS = 2048, SP_ALARM_TYPED = 2048, SP_ALARM_PROMPT = 128 };
 
 typedef struct {

@@ -463,3 +463,50 @@ sp_alarm sp_alarm_line(sp_alarm_judge *judge, sp_alarm_vars *vars, sp_span line)
     }
     return rule_worst(worst, judge_text(&j, text, 0));
 }
+
+/* ---- commands that take commands ---- */
+
+enum { WORD_MAX_BYTES = 32 };
+
+static bool takes_commands(sp_span word)
+{
+    static const char *const OTHERS[] = {
+        "xargs", "parallel", "at",     "batch",  "crontab", "ssh", "su", "ed",
+        "make",  "nsenter",  "script", "expect", "gdb",     "m4",  "dc", "bc"};
+    bool is_other = false;
+    for (size_t i = 0; i < SP_COUNT(OTHERS); i++) {
+        is_other = is_other || sp_span_eq(word, sp_span_cstr(OTHERS[i]));
+    }
+    return is_other || rule_is_shell(word) || is_interpreter(word) || rule_is_database_client(word);
+}
+
+static bool is_of_word(uint8_t c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-' || c == '.' || c == '+';
+}
+
+bool sp_alarm_reads_commands(sp_span command)
+{
+    uint8_t word[WORD_MAX_BYTES];
+    size_t len = 0;
+    for (size_t i = 0; i <= command.len; i++) {
+        uint8_t c = i < command.len ? command.ptr[i] : ' ';
+        if (c == '$' || c == '`' || c == '\\' || c == '*' || c == '?' || c == '[' || c == '{') {
+            return true; /* the machine's shell makes words of its own there */
+        }
+        if (c == '\'' || c == '"') {
+            continue; /* b""ash */
+        }
+        if (is_of_word(c)) {
+            word[len < WORD_MAX_BYTES ? len : WORD_MAX_BYTES - 1] = c;
+            len += len < WORD_MAX_BYTES ? 1 : 0;
+        } else {
+            if (takes_commands(sp_span_of(word, len))) {
+                return true;
+            }
+            len = 0;
+        }
+    }
+    return false;
+}

@@ -96,7 +96,8 @@ static const doc_field SSH_FIELDS[] = {
             "`127.0.0.1:5432`. Default: none."},
     {"record_input", FIELD_FLAG, false, AT(doc_ssh, record_input),
      .doc = "`true`: what is typed is recorded as well as what is shown, except where nothing is "
-            "echoed. Default `false`."},
+            "echoed; of what is sent to a command without a terminal the first 64 KiB. Default "
+            "`false`."},
     {"alarm", FIELD_WORD, false, AT(doc_ssh, alarm), .words = ALARMS,
      .doc = "What an alarm on a shell does besides being written down and marked in the recording: "
             "`record`, nothing; `page`, security administrators see it above every page; `freeze`, "

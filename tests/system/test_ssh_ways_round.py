@@ -391,3 +391,49 @@ def test_a_shell_without_a_terminal_is_recorded_and_looked_at(office, folder):
         text = office.audrey.request("GET", "portal", f"/api/v1/ssh/recordings/{recording}").body.decode()
         return text if "the last words" in text and '"i"' in text else None
     assert "no-preserve-root" in wait_for("its recording", 10, whole)
+
+
+def recording_of(office, connection):
+    return office.audrey.request("GET", "portal", f"/api/v1/ssh/recordings/{connection}").body.decode()
+
+
+def statement_of(office, connection):
+    info = wait_for("its end", 10, lambda: (lambda i: i if i["ended_at"] else None)(
+        office.audrey.get(f"/ssh/recordings/{connection}/info")))
+    return info["coverage"]
+
+
+@pytest.mark.parametrize("machine, kept", [("typed", True), ("plain-input", False)])
+def test_commands_that_are_sent_to_a_command_are_looked_at_and_kept_where_policy_says(office, folder, machine, kept):
+    """`bash -s` without a terminal: an alarm, and in the recording what was sent, or in the statement that it is not."""
+    machine = "host" if machine == "plain-input" else machine
+    token = f"sent-{os.path.basename(folder)}"
+    told = office.ssh("ann", machine, "bash -s", timeout=30,
+                      input=f"echo said-{token}\nrm -rf --no-preserve-root {folder}/none /etc/none\n: {token}\n")
+    assert told.stdout == f"said-{token}\n"
+    alarm = wait_for("the alarm", 10, lambda: [
+        e for e in office.events(object="files are removed with everything below them")
+        if e["resource"] == machine and e["action"] == "execute"])[0]
+    connection = alarm["detail"]["connection"]
+    coverage = statement_of(office, connection)
+    text = wait_for("its recording", 10, lambda: (lambda t: t if f"said-{token}" in t else None)(
+        recording_of(office, connection)))
+    assert coverage["unseen"] == (0 if kept else 1)
+    assert (f": {token}" in text) == kept
+    assert token not in str(office.events(object=alarm["object"]))  # an alarm says what stood out, not what was sent
+
+
+def test_of_what_is_sent_to_a_command_the_first_is_kept_and_that_there_was_more(office):
+    told = office.ssh("ann", "typed", "wc -c; echo counted-here", timeout=30, input="y" * 200000)
+    assert told.stdout == "200000\ncounted-here\n"
+    connection = office.audrey.get("/ssh/recordings?person=ann")["items"][0]["id"]
+    assert statement_of(office, connection)["unseen"] == 1
+    text = recording_of(office, connection)
+    assert "counted-here" in text and "cut: more was sent than is kept" in text and 60000 < text.count("y") < 70000
+
+
+def test_data_that_is_sent_to_what_takes_no_commands_raises_nothing(office, folder):
+    before = len(office.events(object="files are removed with everything below them"))
+    assert office.ssh("ann", "host", f"cat > {folder}-x; rm {folder}-x", input="rm -rf /etc/none\n").returncode == 0
+    office.ssh("ann", "host", "true")
+    assert len(office.events(object="files are removed with everything below them")) == before

@@ -259,9 +259,46 @@ static void silence_and_titles_switch_nothing_off(void **state)
     assert_true(a.confidence >= SP_ALARM_FREEZE);
 }
 
+static void commands_that_take_commands(void **state)
+{
+    (void)state;
+    static const char *const TAKES[] = {"bash -s",
+                                        "sh",
+                                        "/bin/sh",
+                                        "sudo -u ops bash",
+                                        "cat|bash -s",
+                                        "python3.11 -",
+                                        "b\"\"ash -s",
+                                        "'bash'",
+                                        "env A=1 dash",
+                                        "$SHELL",
+                                        "`which sh`",
+                                        "b\\ash",
+                                        "/bin/b?sh",
+                                        "psql -h x",
+                                        "xargs rm",
+                                        "cd /tmp;sh",
+                                        "exec</dev/stdin bash",
+                                        "{bash,-s}"};
+    static const char *const NOT[] = {
+        "cat > file.txt", "tar xf -", "wc -l", "tee notes", "",
+        "md5sum",         "gzip -d",  "shred", "bashful",   "dd of=/tmp/x"};
+    for (size_t i = 0; i < SP_COUNT(TAKES); i++) {
+        if (!sp_alarm_reads_commands(sp_span_cstr(TAKES[i]))) {
+            fail_msg("takes commands: %s", TAKES[i]);
+        }
+    }
+    for (size_t i = 0; i < SP_COUNT(NOT); i++) {
+        if (sp_alarm_reads_commands(sp_span_cstr(NOT[i]))) {
+            fail_msg("takes none: %s", NOT[i]);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(commands_that_take_commands),
         cmocka_unit_test(recall_and_false_alarms),
         cmocka_unit_test(a_storm_is_bounded),
         cmocka_unit_test(a_real_shells_line_is_read),

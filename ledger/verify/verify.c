@@ -452,31 +452,35 @@ typedef struct {
 
 static bool secret_for(secrets *s, uint64_t entry, uint8_t secret[HASH])
 {
-    while (s->at != NULL && s->at[0] != '\0') {
-        uint64_t which = 0;
-        size_t len = 0;
-        const char *blank = strchr(s->at, ' ');
-        const char *end = strchr(s->at, '\n');
-        if (blank == NULL || end == NULL || blank > end || !parse_number(s->at, &which)) {
-            fail("the file of secrets has a line that cannot be read");
-            s->at = NULL;
-            return false;
-        }
-        if (which > entry) {
-            return false;
-        }
-        bool good = sodium_hex2bin(secret, HASH, blank + 1, (size_t)(end - blank - 1), NULL, &len,
-                                   NULL) == 0 &&
-                    len == HASH;
-        s->at = end + 1;
-        if (which == entry) {
-            if (!good) {
-                fail("the secret of entry %llu cannot be read", (unsigned long long)entry);
-            }
-            return good;
-        }
+    uint64_t which = 0;
+    size_t len = 0;
+    if (s->at == NULL || s->at[0] == '\0') {
+        return false;
     }
-    return false;
+    const char *blank = strchr(s->at, ' ');
+    const char *end = strchr(s->at, '\n');
+    if (blank == NULL || end == NULL || blank > end || !parse_number(s->at, &which)) {
+        fail("the file of secrets has a line that cannot be read");
+        s->at = NULL;
+        return false;
+    }
+    if (which > entry) {
+        return false;
+    }
+    if (which < entry) {
+        fail("the file of secrets names entry %llu, which is not in the pack, or twice",
+             (unsigned long long)which);
+        s->at = NULL;
+        return false;
+    }
+    bool good =
+        sodium_hex2bin(secret, HASH, blank + 1, (size_t)(end - blank - 1), NULL, &len, NULL) == 0 &&
+        len == HASH;
+    s->at = end + 1;
+    if (!good) {
+        fail("the secret of entry %llu cannot be read", (unsigned long long)entry);
+    }
+    return good;
 }
 
 static void print_json(uint64_t entry, const uint8_t *json, size_t len)

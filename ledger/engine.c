@@ -116,7 +116,7 @@ static void set_blocked(sp_engine *engine, bool blocked)
     } else {
         uint64_t seconds = (sp_now_unix_us() - engine->blocked_since_us) / 1000000;
         sp_log(SP_LOG_INFO, "recording goes on after %llu s", (unsigned long long)seconds);
-        sp_engine_own_event(engine, SP_EVENT_GAP, SP_SEVERITY_HIGH, NULL, seconds,
+        sp_engine_own_event(engine, SP_EVENT_GAP, SP_SEVERITY_CRITICAL, NULL, seconds,
                             "nothing could be recorded for so many seconds");
     }
     engine->calls.on_state(engine->calls.self, !blocked, blocked ? why : "");

@@ -73,6 +73,9 @@ def test_a_full_disk_refuses_says_so_and_goes_on_by_itself(cramped):
         return True
 
     wait_for("the ledger", 20, goes_on, step=0.2)
+    alarm = wait_for("the alarm", 10, lambda: [a for a in office.people["sam"].get("/alarms")["items"]
+                                               if a["detection"] == "ledger-gap" and a["incident"]], step=0.1)[0]
+    assert alarm["severity"] == "critical" and alarm["plan"] == "ledger-failure"
     there = {one["name"] for one in olga.items("/admin/people")}
     assert acknowledged <= there and {"before", "after"} <= there
     wait_for("the ledger's word", 10, lambda: office.role("ledger")["status"] == "recording", step=0.2)

@@ -39,5 +39,8 @@ int sp_incident_evidence(const sp_given *given)
     printf(
         "%s: check it anywhere with 'mkdir pack && tar -xf %s -C pack && sallyport-verify pack'\n",
         name, name);
+    if (sp_client_header(client, "X-Sallyport-Incomplete") == 1) {
+        sp_complain("there was more than a pack holds: its readme.txt says how much was left out");
+    }
     return SP_EXIT_OK;
 }

@@ -105,6 +105,9 @@ static void show_incident(const json_t *incident)
     line("merged into", sp_json_text(incident, "merged_into"));
     line("review", sp_json_text(incident, "review"));
     putchar('\n');
+    if (json_is_string(json_object_get(incident, "timeline_before"))) {
+        puts("(the newest entries; what was before: sallyport incident timeline ID)");
+    }
     sp_ask_rows(timeline, json_object_get(incident, "timeline"));
     if (json_array_size(json_object_get(incident, "tasks")) > 0) {
         putchar('\n');

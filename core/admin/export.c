@@ -21,7 +21,7 @@ enum {
     TILE = SP_LEDGER_TILE_MAX,
     RECORD_MAX_BYTES = UINT16_MAX,
     BUNDLE_MAX_BYTES = TILE * (RECORD_MAX_BYTES + 2),
-    SECRETS_MAX_BYTES = 16 * 1024 * 1024,
+    SECRETS_MAX_BYTES = 24 * 1024 * 1024,
     TOP_LEVEL = 4,
     NAME_MAX_BYTES = 96
 };
@@ -260,12 +260,17 @@ static uint64_t wanted_from(const export *e, uint64_t entry)
     if (e->wanted == NULL) {
         return entry;
     }
-    for (size_t i = 0; i < e->wanted_count; i++) {
-        if (e->wanted[i] >= entry) {
-            return e->wanted[i];
+    size_t from = 0;
+    size_t to = e->wanted_count;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        if (e->wanted[mid] < entry) {
+            from = mid + 1;
+        } else {
+            to = mid;
         }
     }
-    return UINT64_MAX;
+    return from < e->wanted_count ? e->wanted[from] : UINT64_MAX;
 }
 
 static bool is_wanted(const export *e, uint64_t entry)

@@ -92,6 +92,9 @@ static void request_free(sp_request *req)
     if (req->response != NULL) {
         MHD_destroy_response(req->response);
     }
+    for (const sp_request_end *end = req->ends; end != NULL; end = end->next) {
+        end->done(end->data);
+    }
     json_decref(req->json);
     sp_buf_wipe(&req->body); /* it may hold a password */
     sp_buf_done(&req->body);

@@ -21,6 +21,12 @@ typedef struct {
     const char *value;
 } sp_answer_header_item;
 
+typedef struct sp_request_end {
+    struct sp_request_end *next;
+    void (*done)(void *data);
+    void *data;
+} sp_request_end;
+
 struct sp_request {
     sp_http *http;
     sp_core *core;
@@ -30,6 +36,7 @@ struct sp_request {
     const sp_route *route;
     const char *method;
     sp_arena arena;
+    sp_request_end *ends; /* in the arena */
     sp_span path;
     sp_span host;
     sp_span params[SP_ROUTE_PARAMS_MAX];

@@ -21,6 +21,16 @@ json_t *sp_json_time(uint64_t when_unix_s)
     return json_string(text);
 }
 
+json_t *sp_json_reversed(json_t *list)
+{
+    json_t *other = json_array();
+    for (size_t i = json_array_size(list); i-- > 0;) {
+        json_array_append(other, json_array_get(list, i));
+    }
+    json_decref(list);
+    return other;
+}
+
 json_t *sp_json_id(uint64_t id)
 {
     char text[TEXT_BYTES];

@@ -11,6 +11,8 @@
 /* "2026-03-01T08:00:00Z"; 0 gives null. */
 json_t *sp_json_time(uint64_t when_unix_s);
 /* Decimal, in a string: JavaScript's numbers end at 2^53. */
+/* Takes the reference; the same array backwards. */
+json_t *sp_json_reversed(json_t *list);
 json_t *sp_json_id(uint64_t id);
 
 #endif

@@ -101,6 +101,15 @@ uint32_t sp_request_session_slot(const sp_request *req)
     return req->has_session ? req->session_slot : SP_NONE;
 }
 
+sp_err sp_request_at_end(sp_request *req, void (*done)(void *data), void *data)
+{
+    sp_request_end *end = NULL;
+    TRY(sp_arena_alloc(&req->arena, 1, sizeof(*end), &end));
+    *end = (sp_request_end){req->ends, done, data};
+    req->ends = end;
+    return sp_ok();
+}
+
 uint32_t sp_request_person(const sp_request *req)
 {
     return req->has_session ? req->session.person : 0;

@@ -73,6 +73,9 @@ SP_MUST sp_err sp_router_add(sp_router *router, const sp_route *routes, size_t c
 /* ---- the request ---- */
 sp_core *sp_request_core(const sp_request *req);
 sp_arena *sp_request_arena(sp_request *req); /* lives until the answer; 1 MiB at most */
+/* What the request holds on the heap: done(data) when the request has ended, however it was
+ * answered. A failure: data is the caller's still. */
+SP_MUST sp_err sp_request_at_end(sp_request *req, void (*done)(void *data), void *data);
 sp_span sp_request_method(const sp_request *req);
 sp_span sp_request_path(const sp_request *req);
 sp_span sp_request_host(const sp_request *req); /* lower case, without port */

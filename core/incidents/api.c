@@ -10,7 +10,7 @@
 #include "core/plans/plans.h"
 #include "infra/proc/clock.h"
 
-enum { DETAIL_BYTES = 12 * 1024 };
+enum { DETAIL_BYTES = 12 * 1024, NOTES_SHOWN = 500, CURSOR_BYTES = 48 };
 
 /* ---- who ---- */
 
@@ -62,11 +62,35 @@ static json_t *incident_json(const sp_incident *i)
         i->merged_into == 0 ? json_null() : sp_json_id(i->merged_into), "review", text(i->review));
 }
 
-/* With all that belongs to it. */
-static json_t *whole_json(sp_core *core, const sp_incident *i)
+static void cursor_of(const sp_note_place *place, char ret_text[CURSOR_BYTES])
 {
+    ret_text[0] = '\0';
+    if (place->number != 0) {
+        snprintf(ret_text, CURSOR_BYTES, "%llu-%llu", (unsigned long long)place->at_us,
+                 (unsigned long long)place->number);
+    }
+}
+
+static bool read_cursor(sp_span text, sp_note_place *ret_place)
+{
+    size_t dash = sp_span_index(text, '-');
+    return dash < text.len &&
+           !sp_failed(sp_span_to_u64(sp_span_slice(text, 0, dash), INT64_MAX, &ret_place->at_us)) &&
+           !sp_failed(sp_span_to_u64(sp_span_slice(text, dash + 1, text.len), INT64_MAX,
+                                     &ret_place->number));
+}
+
+/* With all that belongs to it; of the timeline the newest notes (0 = all). */
+static json_t *whole_json(sp_core *core, const sp_incident *i, uint64_t notes)
+{
+    sp_note_place oldest;
+    char before[CURSOR_BYTES];
     json_t *whole = incident_json(i);
-    json_object_set_new(whole, "timeline", sp_incident_notes_json(core->store, i->id));
+    json_object_set_new(
+        whole, "timeline",
+        sp_json_reversed(sp_incident_notes_json(core->store, i->id, NULL, notes, &oldest)));
+    cursor_of(&oldest, before);
+    json_object_set_new(whole, "timeline_before", text(sp_span_cstr(before)));
     json_object_set_new(whole, "tasks", sp_incident_tasks_json(core->store, i->id));
     json_object_set_new(whole, "runs", sp_plans_runs_json(core, i->id));
     return whole;
@@ -80,7 +104,7 @@ static void answer_one(sp_request *req, uint64_t id, unsigned status)
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
-        sp_answer_json(req, status, whole_json(core, &incident));
+        sp_answer_json(req, status, whole_json(core, &incident, NOTES_SHOWN));
     }
 }
 
@@ -158,13 +182,38 @@ static void get_incident(sp_request *req)
 {
     sp_incident incident;
     if (named(req, false, &incident)) {
-        sp_answer_json(req, 200, whole_json(sp_request_core(req), &incident));
+        sp_answer_json(req, 200, whole_json(sp_request_core(req), &incident, NOTES_SHOWN));
     }
 }
 
 json_t *sp_incident_whole_of(sp_request *req, sp_incident *ret_incident)
 {
-    return named(req, false, ret_incident) ? whole_json(sp_request_core(req), ret_incident) : NULL;
+    return named(req, false, ret_incident) ? whole_json(sp_request_core(req), ret_incident, 0)
+                                           : NULL;
+}
+
+/* What is older than the timeline that was answered. */
+static void get_timeline(sp_request *req)
+{
+    sp_incident incident;
+    sp_note_place before = {.at_us = INT64_MAX, .number = INT64_MAX};
+    uint64_t limit = 0;
+    char next[CURSOR_BYTES];
+    sp_span cursor = sp_request_query(req, "cursor");
+    if (!named(req, false, &incident)) {
+        return;
+    }
+    if (cursor.len > 0 && !read_cursor(cursor, &before)) {
+        sp_answer_invalid(req, "cursor", "the value of timeline_before, or of next");
+        return;
+    }
+    if (!sp_request_limit(req, &limit)) {
+        return;
+    }
+    json_t *items =
+        sp_incident_notes_json(sp_request_core(req)->store, incident.id, &before, limit, &before);
+    cursor_of(&before, next);
+    sp_answer_page(req, items, next);
 }
 
 /* ---- opening ---- */
@@ -495,6 +544,7 @@ sp_err sp_incident_routes(sp_core *core)
         {"GET", "/api/v1/incidents", SP_WHO_PERSON | SP_WHO_LOCAL, get_incidents, 0},
         {"POST", "/api/v1/incidents", SP_WHO_SECURITY | SP_WHO_LOCAL, post_incident, 0},
         {"GET", ID, SP_WHO_PERSON | SP_WHO_LOCAL, get_incident, 0},
+        {"GET", ID "/timeline", SP_WHO_PERSON | SP_WHO_LOCAL, get_timeline, 0},
         {"POST", ID "/comment", SP_WHO_PERSON | SP_WHO_LOCAL, post_comment, 0},
         {"POST", ID "/task", SP_WHO_PERSON | SP_WHO_LOCAL, post_task, 0},
         {"POST", ID "/tasks/{number}/done", SP_WHO_PERSON | SP_WHO_LOCAL, post_done, 0},

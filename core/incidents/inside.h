@@ -55,7 +55,15 @@ SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t numb
                                      uint64_t now_unix_s);
 /* What one has goes to another one. */
 SP_MUST sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to);
-json_t *sp_incident_notes_json(sp_store *store, uint64_t id);
+/* A place in the timeline: notes stand by time, then number. */
+typedef struct {
+    uint64_t at_us;
+    uint64_t number;
+} sp_note_place;
+/* The newest notes before a place (NULL = of all), at most limit of them (0 = all), newest first.
+ * *ret_oldest (may be NULL) is the place of the last; number 0: none is before it. */
+json_t *sp_incident_notes_json(sp_store *store, uint64_t id, const sp_note_place *before,
+                               uint64_t limit, sp_note_place *ret_oldest);
 json_t *sp_incident_tasks_json(sp_store *store, uint64_t id);
 /* An alarm that was taken. */
 typedef struct {
@@ -78,7 +86,8 @@ void sp_incident_changed(sp_core *core);
 
 /* ---- evidence.c ---- */
 SP_MUST sp_err sp_evidence_routes(sp_core *core);
-/* The incident of the path with all that belongs to it, if the asker may see it; NULL: answered. */
+/* The incident of the path with all that belongs to it and its whole timeline, if the asker may see
+ * it; NULL: answered. */
 json_t *sp_incident_whole_of(sp_request *req, sp_incident *ret_incident);
 
 /* ---- api.c ---- */

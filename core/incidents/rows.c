@@ -181,12 +181,14 @@ static json_t *text_json(sp_span text)
     return text.len == 0 ? json_null() : json_stringn((const char *)text.ptr, text.len);
 }
 
-static json_t *note_json(sp_query *q)
+static json_t *note_json(sp_query *q, sp_note_place *ret_place)
 {
     json_t *one = json_object();
-    json_object_set_new(one, "number", json_integer((json_int_t)sp_col_u64(q)));
     auto_buf sp_buf when = sp_buf_make(64);
-    sp_buf_time(&when, sp_col_u64(q));
+    ret_place->number = sp_col_u64(q);
+    ret_place->at_us = sp_col_u64(q);
+    json_object_set_new(one, "number", json_integer((json_int_t)ret_place->number));
+    sp_buf_time(&when, ret_place->at_us);
     json_object_set_new(one, "at", text_json(sp_buf_borrow(&when)));
     uint64_t session = sp_col_bits(q);
     uint64_t reference = sp_col_bits(q);
@@ -204,17 +206,30 @@ static json_t *note_json(sp_query *q)
     return one;
 }
 
-json_t *sp_incident_notes_json(sp_store *store, uint64_t id)
+json_t *sp_incident_notes_json(sp_store *store, uint64_t id, const sp_note_place *before,
+                               uint64_t limit, sp_note_place *ret_oldest)
 {
     json_t *list = json_array();
+    sp_note_place oldest = {.number = 0};
+    bool more = false;
     auto_query sp_query q = sp_query_of(
         store, "SELECT number, at_us, session, reference, has_entry, entry, kind, by_name, text "
-               "FROM incident_note WHERE incident = $1 ORDER BY at_us, number LIMIT 2000");
+               "FROM incident_note WHERE incident = $1 AND (at_us < $2 OR (at_us = $2 AND number < "
+               "$3)) ORDER BY at_us DESC, number DESC LIMIT $4");
     sp_bind_u64(&q, id);
-    while (sp_query_row(&q)) {
-        json_array_append_new(list, note_json(&q));
+    sp_bind_u64(&q, before == NULL ? INT64_MAX : before->at_us);
+    sp_bind_u64(&q, before == NULL ? INT64_MAX : before->number);
+    sp_bind_u64(&q, limit == 0 ? INT64_MAX : limit + 1);
+    while (!more && sp_query_row(&q)) {
+        more = limit != 0 && json_array_size(list) == limit;
+        if (!more) {
+            json_array_append_new(list, note_json(&q, &oldest));
+        }
     }
     SP_IGNORE(sp_query_finish(&q)); /* what could be read is shown */
+    if (ret_oldest != NULL) {
+        *ret_oldest = more ? oldest : (sp_note_place){.number = 0};
+    }
     return list;
 }
 

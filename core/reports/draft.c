@@ -4,6 +4,7 @@
  * SPEC docs/REPORTS.md "The draft".
  */
 #include "core/documents/documents.h"
+#include "core/http/json.h"
 #include "core/reports/inside.h"
 #include "infra/proc/clock.h"
 
@@ -134,7 +135,8 @@ static void put_notes(sp_core *core, const report *r, const char *const *kinds, 
     size_t at = 0;
     size_t count = 0;
     json_t *note = NULL;
-    json_t *notes = sp_incident_notes_json(core->store, r->incident.id);
+    json_t *notes =
+        sp_json_reversed(sp_incident_notes_json(core->store, r->incident.id, NULL, 0, NULL));
     json_array_foreach(notes, at, note)
     {
         const char *kind = json_string_value(json_object_get(note, "kind"));

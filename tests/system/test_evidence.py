@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import tarfile
 import tempfile
@@ -37,6 +38,9 @@ def pack():
         sam.post(f"/incidents/{incident}/evidence", {"entry": entry, "text": "he was in then"})
         with pytest.raises(Refused):
             sam.get(f"/incidents/{incident}/evidence")
+        look_back_in_the_timeline(office, root, other)
+        left_out_is_told(office, root, place)
+        nothing_is_given_that_cannot_be_written_down(office, root, incident)
         out = os.path.join(place, "evidence.tar")
         office.cli("incident", "evidence", incident, "-o", out, "-c", office.config)
         assert office.cli("incident", "evidence", incident, "-o", out, "-c", office.config, check=False).returncode == 1
@@ -48,6 +52,52 @@ def pack():
         office.close()
     yield place, out, key, entry
     shutil.rmtree(place, ignore_errors=True)
+
+
+def add_notes(office, incident, notes):
+    """(number, session) as alarms leave them."""
+    with sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20) as db:
+        db.executemany("INSERT INTO incident_note (incident, number, at_us, session, reference, has_entry, entry, kind,"
+                       " by_name, text) VALUES (?, ?, ?, ?, 0, 0, 0, 'comment', 'sam', ?)",
+                       [(int(incident), number, number * 1000, session, f"note {number}") for number, session in notes])
+
+
+def look_back_in_the_timeline(office, root, incident):
+    add_notes(office, incident, [(n, 0) for n in range(1000, 1700)])
+    whole = root.get(f"/incidents/{incident}")
+    seen, cursor = [n["number"] for n in whole["timeline"]], whole["timeline_before"]
+    assert len(seen) == 500 and cursor and 1000 not in seen, "the newest"
+    while cursor:
+        page = root.get(f"/incidents/{incident}/timeline?limit=90&cursor={cursor}")
+        seen, cursor = [n["number"] for n in reversed(page["items"])] + seen, page["next"]
+    assert seen[:700] == list(range(1000, 1700)) and len(seen) == len(set(seen)) > 700
+    assert root.call("GET", f"/incidents/{incident}/timeline?cursor=nonsense")[0] == 422
+    assert "what was before" in office.cli("incident", "show", incident, "-c", office.config).stdout
+    assert len(json.loads(office.cli("incident", "timeline", incident, "--json", "-c", office.config).stdout)) == len(seen)
+
+
+def left_out_is_told(office, root, place):
+    incident = root.post("/incidents", {"title": "Many sessions", "severity": "low"})["id"]
+    add_notes(office, incident, [(n, n) for n in range(1000, 2030)])
+    out = os.path.join(place, "many.tar")
+    done = office.cli("incident", "evidence", incident, "-o", out, "-c", office.config)
+    assert "left out" in done.stderr
+    folder = unpack(out, os.path.join(place, "many"))
+    with open(os.path.join(folder, "incident.json"), encoding="utf-8") as file:
+        whole = json.load(file)
+    assert not whole["pack"]["complete"] and whole["pack"]["left_out"]["sessions"] == 6
+    assert len(whole["timeline"]) > 1030, "all of it"
+    with open(os.path.join(folder, "readme.txt"), encoding="utf-8") as file:
+        assert "NOT COMPLETE" in file.read()
+    assert verify(folder).returncode == 0
+
+
+def nothing_is_given_that_cannot_be_written_down(office, root, incident):
+    pid = office.kill("ledger")
+    status, said = root.call("GET", f"/incidents/{incident}/evidence")
+    assert status == 503, said
+    office.wait_role("ledger", other_than=pid)
+    wait_for("the ledger", 10, lambda: root.call("POST", f"/incidents/{incident}/comment", {"text": "it is back"})[0] == 200)
 
 
 def unpack(out, to):
@@ -85,6 +135,7 @@ def test_a_bare_machine_verifies_it(pack):
     assert entry in opened and "Orders were copied" in done.stdout
     assert "UNRELATED WORDS" not in done.stdout  # what belongs to another incident stays sealed
     whole = json.load(open(os.path.join(folder, "incident.json"), encoding="utf-8"))
+    assert whole["pack"]["complete"] and whole["pack"]["entries"] >= 5
     assert whole["title"] == "Orders were copied" and any(n["text"] == HOSTILE for n in whole["timeline"])
     timeline = open(os.path.join(folder, "timeline.txt"), encoding="utf-8").read()
     assert f"[{entry}]" in timeline and "\x07" not in timeline and len(timeline.splitlines()) == len(whole["timeline"])

@@ -55,7 +55,7 @@ export const roomEn = {
     tasks: "Tasks", noTasks: "No tasks", task: "Task", whose: "Whose (user name)", addTask: "Add a task", done: (who: string) => `done by ${who}`, markDone: (text: string) => `Done: ${text}`,
     plans: "Plans", noPlans: "No plan ran", sessions: "Sessions and recordings", noSessions: "No session is named", record: "Record of the session", recordings: "Recording", cutSession: "Cut", cuts: "Cuts of this incident", notices: "Who was told", noNotices: "Nobody was told yet",
     attach: "Attach an entry of the ledger", entryNumber: "Number of the entry", attachText: "Why it belongs here", merge: "Merge", mergeTitle: "Part of which incident?", mergeText: "Timeline, tasks and cuts go there; this one ends.", into: "Incident", mergeGo: "Merge",
-    close: "Close", closeTitle: "Close with a review", closeText: "What happened, what was done, what changes.", closed: "Closed.", setSeverity: "Set severity", older: (n: number) => `Show ${n} earlier`,
+    close: "Close", closeTitle: "Close with a review", closeText: "What happened, what was done, what changes.", closed: "Closed.", setSeverity: "Set severity", olderStill: "Show what was before", older: (n: number) => `Show ${n} earlier`,
   },
   plans: {
     title: "Plans", lead: "What is done when something happens: by itself within a second, or by people with a clock.", none: "No plans", plan: "Plan", mode: "Runs", steps: "Steps", drilled: "Last drilled", ran: "Last run", never: "never", due: "Drill it",

@@ -55,7 +55,7 @@ export const roomZh: typeof roomEn = {
     tasks: "任务", noTasks: "没有任务", task: "任务", whose: "负责人（用户名）", addTask: "添加任务", done: (who) => `${who} 已完成`, markDone: (text) => `完成：${text}`,
     plans: "预案", noPlans: "没有预案执行过", sessions: "相关会话与录像", noSessions: "未涉及会话", record: "会话记录", recordings: "录像", cutSession: "切断", cuts: "此事件的切断", notices: "通知情况", noNotices: "尚未通知任何人",
     attach: "附上账本条目", entryNumber: "条目编号", attachText: "关联原因", merge: "合并", mergeTitle: "并入哪个事件？", mergeText: "时间线、任务和切断都转到该事件，本事件随之结束。", into: "事件", mergeGo: "合并",
-    close: "结案", closeTitle: "结案并复盘", closeText: "发生了什么、做了什么、要改进什么。", closed: "已结案。", setSeverity: "设置严重程度", older: (n) => `显示更早的 ${n} 条`,
+    close: "结案", closeTitle: "结案并复盘", closeText: "发生了什么、做了什么、要改进什么。", closed: "已结案。", setSeverity: "设置严重程度", olderStill: "显示更早的记录", older: (n) => `显示更早的 ${n} 条`,
   },
   plans: {
     title: "预案", lead: "出事时做什么：机器能做的一秒之内自动完成，需要人做的有名有时限。", none: "没有预案", plan: "预案", mode: "执行方式", steps: "步骤", drilled: "上次演练", ran: "上次执行", never: "从未", due: "应演练",

@@ -221,7 +221,7 @@ export function IncidentPage({ params }: { params: Record<string, string> }) {
         <div class="stack">
           {i.runs.map((run) => looks() ? <Card key={run.id}><RunProgress id={run.id} compact onChange={data.reload} /></Card> : null)}
           <Card title={words.timeline}>
-            <Timeline notes={i.timeline} />
+            <Timeline incident={i} />
             {may && <Comment incident={i} set={set} />}
           </Card>
         </div>

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // An incident's timeline: who did what, oldest first; entries of the ledger one after another are one line.
 import { useState } from "preact/hooks";
-import type { Schema } from "../../api/client";
+import { api, type Schema } from "../../api/client";
 import { t } from "../../i18n";
+import { useAction } from "../../lib/data";
 import { isAdmin } from "../../lib/state";
 import { Button } from "../../ui/basic";
+import { ErrorNote } from "../../ui/errors";
 import { Icon, type IconName } from "../../ui/icon";
 import { useTitles } from "../../ui/detections";
 import { aboutKeys, said, saidBy } from "../../ui/said";
 import { Time } from "../../ui/time";
 import { wordIn } from "../../ui/words";
 
-export type Note = Schema["WholeIncident"]["timeline"][number];
+export type Note = Schema["IncidentNote"];
 const ICONS: Record<string, IconName> = {
   opened: "plus", alarm: "alert", evidence: "ledger", plan: "play", role: "user", comment: "edit", task: "hand", done: "check", severity: "overview", merged: "link", closed: "lock", cut: "close", report: "ledger",
 };
@@ -61,15 +63,26 @@ function useNoteText(): (note: Note) => string {
   };
 }
 
-export function Timeline({ notes }: { notes: readonly Note[] }) {
+export function Timeline({ incident }: { incident: Schema["WholeIncident"] }) {
   const words = t().room.incidents;
   const textOf = useNoteText();
   const [whole, setWhole] = useState(false);
-  const lines = linesOf(notes);
+  const [older, setOlder] = useState<readonly Note[]>([]);
+  const [before, setBefore] = useState(incident.timeline_before);
+  const act = useAction();
+  const known = new Set(older.map((n) => n.number));
+  const lines = linesOf([...older, ...incident.timeline.filter((n) => !known.has(n.number))]);
+  const more = () => act.run(async () => {
+    const page = await api("get", "/incidents/{id}/timeline", { path: { id: incident.id }, query: { cursor: before ?? undefined, limit: 200 } });
+    setOlder([...page.items.reverse(), ...older]);
+    setBefore(page.next);
+  });
   const hidden = whole ? 0 : Math.max(0, lines.length - SHOWN);
   return (
     <>
       {hidden > 0 && <Button small tone="quiet" onClick={() => setWhole(true)}>{words.older(hidden)}</Button>}
+      {hidden === 0 && before && <Button small tone="quiet" busy={act.busy} onClick={() => void more()}>{words.olderStill}</Button>}
+      <ErrorNote error={act.error} />
       <ol class="timeline">
         {lines.slice(hidden).map((line) => {
           const { note } = line;

@@ -17,7 +17,7 @@
 #include "infra/proc/clock.h"
 #include "lib/web/headers.h"
 
-enum { LONG_BODY_BYTES = 64 * 1024 };
+enum { LONG_BODY_BYTES = 64 * 1024, STRANGERS_BODY_MAX_BYTES = 64 * 1024 };
 
 /* ---- the context ---- */
 
@@ -115,18 +115,20 @@ static ngx_int_t read_path(gate_ctx *ctx, sp_path_fault *ret_fault)
     return NGX_OK;
 }
 
-/* Size of the request's body; 0 = none, UINT64_MAX = not said. */
-static uint64_t body_size(const gate_ctx *ctx)
+/* Size of the body that is sent here; 0 = none, UINT64_MAX = not said. */
+static uint64_t sent_size(const ngx_http_request_t *r)
 {
-    const ngx_http_request_t *r = ctx->request;
-    if (gate_is_asked(ctx)) {
-        return gate_asked_body_size(ctx);
-    }
     if (r->headers_in.content_length_n >= 0) {
         return (uint64_t)r->headers_in.content_length_n;
     }
     bool streams = r->headers_in.chunked || (r->stream != NULL && !r->stream->in_closed);
     return streams ? UINT64_MAX : 0;
+}
+
+/* Size of the request's body, which another proxy may hold. */
+static uint64_t body_size(const gate_ctx *ctx)
+{
+    return gate_is_asked(ctx) ? gate_asked_body_size(ctx) : sent_size(ctx->request);
 }
 
 /* Other proxies take Upgrade out of what they ask about, but leave the key of a WebSocket. */
@@ -340,6 +342,17 @@ static ngx_int_t application(ngx_http_request_t *r)
     return rc == NGX_OK ? let_through(ctx) : gate_refuse(ctx);
 }
 
+/* Bodies for core are taken in whole, large ones to the disk: those are for people who are signed
+ * in. */
+static sp_reason may_send(gate_ctx *ctx)
+{
+    if (sent_size(ctx->request) <= STRANGERS_BODY_MAX_BYTES) {
+        return SP_REASON_NONE;
+    }
+    gate_subject_find(ctx, (uint64_t)ngx_time());
+    return (sp_reason)ctx->subject.trouble;
+}
+
 /* Core's own pages: cleaned as strictly, decided by core. */
 static ngx_int_t own_pages(ngx_http_request_t *r)
 {
@@ -351,6 +364,9 @@ static ngx_int_t own_pages(ngx_http_request_t *r)
     sp_reason fault = ctx->conf->kind == GATE_ENTRY ? gate_asked_read(ctx) : SP_REASON_NONE;
     if (fault == SP_REASON_NONE) {
         fault = understand(ctx);
+    }
+    if (fault == SP_REASON_NONE) {
+        fault = may_send(ctx);
     }
     if (fault != SP_REASON_NONE) {
         ctx->judged = true;

@@ -173,6 +173,12 @@ static void write_headers(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
                SP_SPAN_ARG(host), port, SP_SPAN_ARG(host), port);
 }
 
+/* Core has few connections: whoever sends or reads slowly holds one of nginx's, not one of its. */
+static void write_spooling(sp_buf *out)
+{
+    sp_buf_text(out, "proxy_request_buffering on;\nproxy_max_temp_file_size 16m;\n");
+}
+
 static void write_api(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
 {
     sp_buf_fmt(out, "sallyport_gate api %.*s;\nproxy_pass http://sallyport_api;\n",
@@ -185,6 +191,7 @@ static void write_api(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
                "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n"
                "client_max_body_size 16m;\nproxy_read_timeout 1h;\n",
                SP_SPAN_ARG(host));
+    write_spooling(out);
 }
 
 static void write_ping(sp_buf *out)
@@ -263,8 +270,9 @@ static void write_asked(const sp_nginx_conf *conf, sp_buf *out)
                      "proxy_set_header X-Sallyport-Host $sallyport_host;\n"
                      "proxy_set_header X-Sallyport-Peer $sallyport_peer;\n"
                      "proxy_set_header X-Sallyport-Certificate $sallyport_certificate;\n"
-                     "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n}\n"
-                     "location / { }\n}\n");
+                     "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n");
+    write_spooling(out);
+    sp_buf_text(out, "}\nlocation / { }\n}\n");
 }
 
 /* ---- hosts ---- */

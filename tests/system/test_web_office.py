@@ -11,6 +11,7 @@ import time
 
 import pytest
 from officelib import descendants, wait_for
+from portal import Refused
 from webgatelib import Upstream
 
 pytestmark = pytest.mark.shipped
@@ -161,6 +162,46 @@ def ends(stream, within_s):
     except OSError:
         return True
     return False
+
+
+def test_slow_senders_hold_no_connection_of_core(office, leo):
+    """Core has 2048 connections for everybody; a body goes to it when it is here, and a large one from nobody."""
+    head = ("POST /api/v1/sign-in/start HTTP/1.1\r\nHost: portal.office.localhost\r\nContent-Type: application/json\r\n"
+            "X-Sallyport-Request: 1\r\nContent-Length: %d\r\n\r\n%s")
+
+    def served():
+        path = os.path.join(office.run_dir, "api.sock")
+        with open("/proc/net/unix") as table:
+            return sum(1 for line in table if line.rstrip().endswith(path) and line.split()[5] == "03")
+
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+
+    def ask(text):
+        plain = socket.create_connection(("127.0.0.1", office.port), timeout=10)
+        line = context.wrap_socket(plain, server_hostname="portal.office.localhost")
+        line.sendall(text.encode())
+        return line
+
+    slow = [ask(head % (4000, "{")) for _ in range(40)]
+    time.sleep(0.5)
+    assert served() < 20
+    assert b" 200 " in answer_of(ask(head % (14, '{"name":"leo"}')))
+    for line in slow:
+        line.close()
+    large = ask(head % (100_000, "{"))
+    assert b" 401 " in answer_of(large)
+    with pytest.raises(Refused) as refused:  # by core, which has got it
+        leo.post("/step-up/password", {"password": "x" * 100_000})
+    assert refused.value.status == 413
+
+
+def answer_of(line):
+    line.settimeout(10)
+    data = line.recv(65536)
+    line.close()
+    return data.split(b"\r\n")[0]
 
 
 def test_signing_out_ends_what_is_open(office, leo):

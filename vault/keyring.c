@@ -31,6 +31,8 @@ struct sp_keyring {
     sp_key master;
     sp_vkey *keys[KEYS_MAX];
     size_t count;
+    sp_buf
+        saved; /* sealed, as it is on the disk: what a change that cannot be saved goes back to */
 };
 
 const char *sp_vkey_kind_word(sp_vkey_kind kind)
@@ -57,14 +59,21 @@ static void key_auto_free(sp_vkey **key)
 }
 #define auto_vkey __attribute__((cleanup(key_auto_free)))
 
+static void forget_all(sp_keyring *ring)
+{
+    while (ring->count > 0) {
+        ring->count--;
+        key_free(SP_STEAL(ring->keys[ring->count]));
+    }
+}
+
 void sp_keyring_free(sp_keyring *ring)
 {
     if (ring == NULL) {
         return;
     }
-    for (size_t i = 0; i < ring->count; i++) {
-        key_free(ring->keys[i]);
-    }
+    forget_all(ring);
+    sp_buf_done(&ring->saved);
     sp_wipe(ring, sizeof(*ring));
     sp_free(ring);
 }
@@ -170,24 +179,33 @@ static sp_err decode(sp_keyring *ring, sp_span plain)
     return sp_reader_finish(&in);
 }
 
+/* The keys of the sealed bytes, in place of those that there are; none of no bytes. */
+static sp_err take_saved(sp_keyring *ring)
+{
+    auto_buf sp_buf plain = sp_buf_make(FILE_MAX_BYTES);
+    sp_span file = sp_buf_borrow(&ring->saved);
+    sp_span head = sp_span_slice(file, 0, HEAD_BYTES);
+    forget_all(ring);
+    if (file.len == 0) {
+        return sp_ok();
+    }
+    if (!sp_span_eq(head, sp_span_of(HEAD, HEAD_BYTES))) {
+        return sp_fail(SP_ECORRUPT);
+    }
+    TRY(sp_unseal(&ring->seal, sp_span_slice(file, HEAD_BYTES, file.len), head, &plain));
+    sp_err err = decode(ring, sp_buf_borrow(&plain));
+    sp_buf_wipe(&plain);
+    return err;
+}
+
 static sp_err load(sp_keyring *ring)
 {
-    auto_buf sp_buf file = sp_buf_make(FILE_MAX_BYTES);
-    auto_buf sp_buf plain = sp_buf_make(FILE_MAX_BYTES);
-    sp_err err = sp_file_read(ring->path, &file);
+    sp_err err = sp_file_read(ring->path, &ring->saved);
     if (err.code == SP_ENOTFOUND) {
         return sp_ok();
     }
     TRY(err);
-    sp_span head = sp_span_slice(sp_buf_borrow(&file), 0, HEAD_BYTES);
-    if (!sp_span_eq(head, sp_span_of(HEAD, HEAD_BYTES))) {
-        return sp_fail(SP_ECORRUPT);
-    }
-    sp_span sealed = sp_span_slice(sp_buf_borrow(&file), HEAD_BYTES, file.len);
-    TRY(sp_unseal(&ring->seal, sealed, head, &plain));
-    err = decode(ring, sp_buf_borrow(&plain));
-    sp_buf_wipe(&plain);
-    return err;
+    return ring->saved.len == 0 ? sp_fail(SP_ECORRUPT) : take_saved(ring);
 }
 
 static size_t plain_max_bytes(const sp_keyring *ring)
@@ -209,19 +227,32 @@ sp_err sp_keyring_encode(const sp_keyring *ring, sp_buf *plain)
     return sp_buf_error(plain);
 }
 
-sp_err sp_keyring_save(sp_keyring *ring)
+static sp_err write_file(const sp_keyring *ring, sp_buf *file)
 {
     auto_buf sp_buf plain = sp_buf_make(FILE_MAX_BYTES);
-    auto_buf sp_buf file = sp_buf_make(FILE_MAX_BYTES);
     sp_span head = {HEAD, HEAD_BYTES};
-    sp_buf_span(&file, head);
+    sp_buf_span(file, head);
     sp_err err = sp_keyring_encode(ring, &plain);
     if (!sp_failed(err)) {
-        err = sp_seal(&ring->seal, sp_buf_borrow(&plain), head, &file);
+        err = sp_seal(&ring->seal, sp_buf_borrow(&plain), head, file);
     }
     sp_buf_wipe(&plain);
     TRY(err);
-    return sp_file_replace(ring->path, 0600, sp_buf_borrow(&file));
+    return sp_file_replace(ring->path, 0600, sp_buf_borrow(file));
+}
+
+sp_err sp_keyring_save(sp_keyring *ring)
+{
+    auto_buf sp_buf file = sp_buf_make(FILE_MAX_BYTES);
+    sp_err err = write_file(ring, &file);
+    if (sp_failed(err)) {
+        SP_IGNORE(take_saved(ring)); /* out of memory: fewer keys, never other ones */
+        return err;
+    }
+    sp_buf saved = ring->saved;
+    ring->saved = file;
+    file = saved;
+    return sp_ok();
 }
 
 static sp_err set_paths(sp_keyring *ring, const char *dir)
@@ -236,6 +267,7 @@ static sp_err new_ring(const char *dir, const sp_key *master, sp_keyring **ret_r
     auto_free sp_keyring *ring = NULL;
     TRY(sp_alloc(1, sizeof(*ring), &ring));
     TRY(set_paths(ring, dir));
+    ring->saved = sp_buf_make(FILE_MAX_BYTES);
     ring->master = *master;
     ring->seal = sp_key_derive(master, SP_SPAN_EMPTY, "sallyport vault keyring v1");
     *ret_ring = SP_STEAL(ring);

@@ -65,7 +65,8 @@ SP_MUST sp_err sp_vkey_new_password(sp_vkey *key);
 void sp_keyring_remove(sp_keyring *ring, sp_span name);
 /* Drops what has ended; true when anything was. */
 bool sp_keyring_expire(sp_keyring *ring, uint64_t now_unix_s);
-/* All or nothing, on disk when it returns. */
+/* All or nothing, on disk when it returns. When that fails the ring is again what it was when it
+ * was saved last: keys that were borrowed of it are gone. */
 SP_MUST sp_err sp_keyring_save(sp_keyring *ring);
 
 /* The keys in clear, for vault/export.h alone: appended to *plain, which the caller wipes. */

@@ -15,8 +15,10 @@
 #include "vault/wrap.h"
 
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -504,6 +506,49 @@ static void certifies_accounts_of_databases(void **state)
     assert_fails(sp_db_certificate_issue(it->ring, name, NOW, &der), SP_ENOTFOUND);
 }
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* A full disk: what could not be kept is not used either. */
+static void goes_back_to_what_was_saved(void **state)
+{
+    place *it = *state;
+    sp_db_vault *db = NULL;
+    sp_span password = SP_SPAN_EMPTY;
+    auto_buf sp_buf out = sp_buf_make(1000);
+    assert_ok(sp_db_vault_new(it->ring, "db:", "password of a database account", &db));
+    assert_ok(put(db, "orders-db/user", "pencil", &out));
+    assert_ok(put(db, "orders-db/other", "ruler", &out));
+    assert_ok(sp_keyring_save(it->ring));
+    limit_files(8);
+    assert_ok(put(db, "orders-db/user", "crayon", &out));
+    assert_true(sp_failed(sp_keyring_save(it->ring)));
+    assert_ok(sp_db_vault_password(db, SP_SPAN_LIT("orders-db/user"), &password));
+    assert_span_text(password, "pencil");
+    assert_ok(sp_db_vault_remove(db, SP_SPAN_LIT("orders-db/other")));
+    assert_ok(put(db, "orders-db/new", "chalk", &out));
+    assert_true(sp_failed(sp_keyring_save(it->ring)));
+    assert_ok(sp_db_vault_password(db, SP_SPAN_LIT("orders-db/other"), &password));
+    assert_span_text(password, "ruler");
+    assert_fails(sp_db_vault_password(db, SP_SPAN_LIT("orders-db/new"), &password), SP_ENOTFOUND);
+    limit_files(RLIM_INFINITY);
+    assert_ok(put(db, "orders-db/user", "crayon", &out));
+    assert_ok(sp_keyring_save(it->ring));
+    sp_db_vault_free(db);
+    sp_keyring_free(it->ring);
+    assert_ok(sp_keyring_open(it->dir, &it->master, &it->ring));
+    assert_ok(sp_db_vault_new(it->ring, "db:", "password of a database account", &db));
+    assert_ok(sp_db_vault_password(db, SP_SPAN_LIT("orders-db/user"), &password));
+    assert_span_text(password, "crayon");
+    sp_db_vault_free(db);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -511,6 +556,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(proves_database_passwords),
         TEST(keeps_and_removes_database_passwords),
+        TEST(goes_back_to_what_was_saved),
         TEST(certifies_accounts_of_databases),
         TEST(keeps_keys),
         TEST(refuses_another_master_and_any_change),

@@ -16,6 +16,8 @@ typedef struct {
     uint64_t seq;
     uint8_t *bytes; /* an encoded APPEND of one event */
     size_t len;
+    sp_recorder_done done; /* NULL: nobody waits */
+    void *self;
 } item;
 
 struct sp_recorder {
@@ -32,20 +34,30 @@ struct sp_recorder {
 
 static void send_first(sp_recorder *recorder);
 
-static void drop_first(sp_recorder *recorder)
+static void drop_first(sp_recorder *recorder, sp_err err)
 {
-    sp_free(recorder->queue[recorder->first].bytes);
+    item first = recorder->queue[recorder->first];
+    sp_free(first.bytes);
     recorder->queue[recorder->first] = (item){0};
     recorder->first = (recorder->first + 1) % QUEUE_MAX;
     recorder->count--;
+    if (first.done != NULL) {
+        first.done(first.self, err);
+    }
 }
 
-static sp_err enqueue(sp_recorder *recorder, const sp_event *event)
+bool sp_recorder_has_room(const sp_recorder *recorder)
+{
+    return recorder->count < QUEUE_MAX;
+}
+
+static sp_err enqueue(sp_recorder *recorder, const sp_event *event, sp_recorder_done done,
+                      void *self)
 {
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     auto_free uint8_t *bytes = NULL;
-    if (recorder->count == QUEUE_MAX) {
-        return sp_fail(SP_ELIMIT);
+    if (!sp_recorder_has_room(recorder)) {
+        return sp_fail(SP_EAGAIN);
     }
     sp_ledger_append_write(recorder->source, recorder->last_seq + 1, 1, &body);
     sp_ledger_append_add(event, &body);
@@ -54,7 +66,7 @@ static sp_err enqueue(sp_recorder *recorder, const sp_event *event)
     sp_copy(bytes, body.ptr, body.len);
     recorder->last_seq++;
     item *last = &recorder->queue[(recorder->first + recorder->count) % QUEUE_MAX];
-    *last = (item){recorder->last_seq, SP_STEAL(bytes), body.len};
+    *last = (item){recorder->last_seq, SP_STEAL(bytes), body.len, done, self};
     recorder->count++;
     return sp_ok();
 }
@@ -67,7 +79,7 @@ static void tell_loss(sp_recorder *recorder)
                      .count = recorder->lost,
                      .resource = SP_SPAN_LIT("vault"),
                      .object = SP_SPAN_LIT("the vault's queue to the ledger was full")};
-    if (!sp_failed(enqueue(recorder, &loss))) {
+    if (!sp_failed(enqueue(recorder, &loss, NULL, NULL))) {
         recorder->lost = 0;
     }
 }
@@ -80,14 +92,14 @@ static void on_appended(void *self, sp_err err, sp_span body)
     if (err.code == SP_EDENIED || err.code == SP_EINVALID) {
         sp_log(SP_LOG_ERROR, "the ledger refused an event of the vault: %s",
                sp_code_word(err.code));
-        drop_first(recorder);
         recorder->lost++;
+        drop_first(recorder, err);
         return;
     }
     if (sp_failed(err)) {
         return; /* sent again by the timer or when the line is up again */
     }
-    drop_first(recorder);
+    drop_first(recorder, sp_ok());
     if (recorder->lost > 0) {
         tell_loss(recorder);
     }
@@ -109,23 +121,27 @@ static void on_retry(uv_timer_t *timer)
     send_first(timer->data);
 }
 
-void sp_recorder_tell(sp_recorder *recorder, const sp_event *event)
+sp_err sp_recorder_tell_then(sp_recorder *recorder, const sp_event *event, sp_recorder_done done,
+                             void *self)
 {
     sp_event whole = *event;
     whole.when_unix_us = whole.when_unix_us == 0 ? sp_now_unix_us() : whole.when_unix_us;
     whole.resource = whole.resource.len == 0 ? SP_SPAN_LIT("vault") : whole.resource;
-    if (sp_failed(enqueue(recorder, &whole))) {
+    TRY(enqueue(recorder, &whole, done, self));
+    send_first(recorder);
+    return sp_ok();
+}
+
+void sp_recorder_tell(sp_recorder *recorder, const sp_event *event)
+{
+    if (sp_failed(sp_recorder_tell_then(recorder, event, NULL, NULL))) {
         recorder->lost++;
     }
-    send_first(recorder);
 }
 
 static void timer_closed(uv_handle_t *handle)
 {
     sp_recorder *recorder = handle->data;
-    while (recorder->count > 0) {
-        drop_first(recorder);
-    }
     sp_free(recorder);
 }
 
@@ -133,6 +149,9 @@ void sp_recorder_free(sp_recorder *recorder)
 {
     if (recorder != NULL) {
         sp_line_free(recorder->line);
+        while (recorder->count > 0) {
+            drop_first(recorder, sp_fail(SP_ECLOSED));
+        }
         uv_timer_stop(&recorder->retry);
         uv_close((uv_handle_t *)&recorder->retry, timer_closed);
     }

@@ -20,7 +20,16 @@ typedef struct sp_recorder sp_recorder;
 SP_MUST sp_err sp_recorder_new(uv_loop_t *loop, const char *ledger_socket,
                                sp_recorder **ret_recorder);
 void sp_recorder_free(sp_recorder *recorder);
-/* when_unix_us and resource are filled in when they are empty. */
+/* when_unix_us and resource are filled in when they are empty. What finds no room is counted, and
+ * that is told. */
 void sp_recorder_tell(sp_recorder *recorder, const sp_event *event);
+
+/* Whether one more would find room. */
+bool sp_recorder_has_room(const sp_recorder *recorder);
+/* Called once: ok = the event is on the ledger's disk. SP_ECLOSED: the recorder is ending. */
+typedef void (*sp_recorder_done)(void *self, sp_err err);
+/* The same, and says when. A failure here is the end of it: done is not called. */
+SP_MUST sp_err sp_recorder_tell_then(sp_recorder *recorder, const sp_event *event,
+                                     sp_recorder_done done, void *self);
 
 #endif

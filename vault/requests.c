@@ -481,8 +481,8 @@ static const struct {
     size_t max_bytes; /* of the body */
     handler now;
     sp_err (*later)(request *r); /* replies by itself once it has begun */
-    bool record;
-    bool secret; /* the reply is wiped */
+    bool record;                 /* refused while there is no room for its entry */
+    bool secret; /* the reply is wiped; with record, it waits for the ledger's disk */
 } TABLE[] = {
     ROW(SP_VAULT_PING) = {.from = ANYBODY, .now = ping},
     ROW(SP_VAULT_KEYS) = {.from = CORE, .now = keys},
@@ -585,16 +585,54 @@ _Static_assert(SP_COUNT(TABLE) == SP_VAULT_KIND_END - SP_VAULT_PING, "a row for 
 
 /* ---- records ---- */
 
-static void record(const request *r)
+static sp_event event_of(const request *r)
 {
     bool issue = r->msg->kind == SP_VAULT_DEVICE_ISSUE;
-    sp_event event = {.kind = issue ? SP_EVENT_DEVICE : SP_EVENT_ADMIN,
+    return (sp_event){.kind = issue ? SP_EVENT_DEVICE : SP_EVENT_ADMIN,
                       .severity = SP_SEVERITY_INFO,
                       .verdict = SP_VERDICT_ALLOW,
                       .device = r->device,
                       .method = sp_span_cstr(sp_vault_kind_word(r->msg->kind)),
                       .object = sp_buf_borrow(&r->object)};
-    sp_recorder_tell(r->vault->recorder, &event);
+}
+
+/* A secret that leaves when its entry is on the ledger's disk. */
+typedef struct {
+    waiting to;
+    sp_buf body;
+} secret_answer;
+
+static void secret_answer_free(secret_answer *s)
+{
+    sp_buf_wipe(&s->body);
+    sp_buf_done(&s->body);
+    sp_peer_unref(s->to.peer);
+    sp_free(s);
+}
+
+static void on_recorded(void *self, sp_err err)
+{
+    secret_answer *s = self;
+    sp_span body = sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&s->body);
+    sp_peer_reply(s->to.peer, &s->to.msg, err.code, body, NULL, 0);
+    secret_answer_free(s);
+}
+
+/* Takes the reply. */
+static sp_err answer_when_recorded(const request *r, sp_buf *out)
+{
+    secret_answer *s = NULL;
+    const sp_event event = event_of(r);
+    TRY(sp_alloc(1, sizeof(*s), &s));
+    s->to = (waiting){r->vault, sp_peer_ref(r->peer), *r->msg};
+    s->to.msg.body = SP_SPAN_EMPTY;
+    s->body = *out;
+    *out = sp_buf_make(SP_MSG_MAX_BYTES);
+    sp_err err = sp_recorder_tell_then(r->vault->recorder, &event, on_recorded, s);
+    if (sp_failed(err)) {
+        secret_answer_free(s);
+    }
+    return err;
 }
 
 static unsigned roles_of(const sp_config *config, uid_t uid)
@@ -658,13 +696,21 @@ static sp_err run(request *r, size_t row, sp_buf *out, bool *ret_later)
     if (r->msg->body.len > TABLE[row].max_bytes) {
         return sp_fail(SP_ELIMIT);
     }
+    if (TABLE[row].record && !sp_recorder_has_room(r->vault->recorder)) {
+        return sp_fail(SP_EAGAIN); /* nothing is done that cannot be written down */
+    }
     if (TABLE[row].later != NULL) {
         TRY(TABLE[row].later(r));
         *ret_later = true;
         return sp_ok();
     }
     TRY(TABLE[row].now(r, out));
-    return sp_buf_error(out);
+    TRY(sp_buf_error(out));
+    if (TABLE[row].record && TABLE[row].secret) {
+        TRY(answer_when_recorded(r, out));
+        *ret_later = true;
+    }
+    return sp_ok();
 }
 
 static void answer(request *r, size_t row)
@@ -674,8 +720,9 @@ static void answer(request *r, size_t row)
     sp_err err = run(r, row, &out, &later);
     if (is_refusal(err)) {
         count_refusal(r->vault, r->peer, r->msg, err);
-    } else if (!sp_failed(err) && TABLE[row].record) {
-        record(r);
+    } else if (!sp_failed(err) && TABLE[row].record && !later) {
+        const sp_event event = event_of(r);
+        sp_recorder_tell(r->vault->recorder, &event);
     }
     if (!later) {
         sp_span body = sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&out);

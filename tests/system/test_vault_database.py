@@ -128,6 +128,7 @@ def test_answers_md5(vault, server):
 
 @as_root
 def test_each_role_may_do_its_own_part_only(vault):
+    vault.start_ledger()
     assert put(vault, NAME, b"tulip-garden")[0] == vc.OK
     assert vault.connect("core").call(vc.DB_KEY_PUT, NAME)[0] == vc.OK
     ask = bytes([0]) + text(NAME) + text(b"salt") + struct.pack(">I", 4096) + text(b"n=,r=a")

@@ -28,6 +28,7 @@ from vault_client import Reader, Vault, text
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAM = ROOT / os.environ.get("SALLYPORT_BUILD", "build") / "cli/sallyport"
+EAGAIN = 10  # lib/base/err.h
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="roles have a uid of their own only as root")
 
 
@@ -44,6 +45,7 @@ def folder():
 def vault(folder):
     made = Vault(PROGRAM, folder)
     yield made.start()
+    made.stop_ledger()
     if made.process is not None:
         made.stop()
 
@@ -406,3 +408,18 @@ def test_no_secret_in_log_or_arguments(vault):
     arguments = pathlib.Path(f"/proc/{vault.process.pid}/cmdline").read_bytes()
     for form in (master, master.hex().encode(), base64.b64encode(master)):
         assert form not in log and form not in arguments
+
+
+def test_what_finds_no_room_on_record_is_not_done(vault):
+    """Without a ledger the vault keeps 256 entries; then it does nothing that would have to be another."""
+    core, key = vault.connect("core"), ec.generate_private_key(ec.SECP256R1())
+    body = text(b"orders-db/op_dba") + text(b"tulip-garden")
+    codes = [core.call(vc.DB_CREDENTIAL_PUT, body)[0] for _ in range(300)]
+    assert codes[:200] == [vc.OK] * 200 and codes[-40:] == [EAGAIN] * 40
+    assert core.call(vc.DEVICE_ISSUE, issue_body(csr_der(key)))[0] == EAGAIN
+    assert core.call(vc.PING)[0] == vc.OK and core.call(vc.DB_CREDENTIAL_LIST)[0] == vc.OK
+    vault.start_ledger()
+    deadline = time.monotonic() + 20
+    while core.call(vc.DEVICE_ISSUE, issue_body(csr_der(key)))[0] != vc.OK:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

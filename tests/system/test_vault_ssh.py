@@ -153,6 +153,12 @@ def test_keeps_lists_and_hands_out_passwords_of_accounts(vault):  # noqa: F811
     status, body = core.call(vc.SSH_CREDENTIAL_LIST)
     assert status == vc.OK and b"old-box/root" in body and b"tulip" not in body
     assert b"old-box" not in core.call(vc.DB_CREDENTIAL_LIST)[1]  # not a database's
+    core.socket.settimeout(1)
+    with pytest.raises(TimeoutError):  # it is on the ledger's disk first, and there is none
+        core.call(vc.SSH_PASSWORD, b"old-box/root")
+    vault.start_ledger()
+    core.socket.settimeout(20)
+    assert core.socket.recv(4096)[7:] == bytes([vc.OK]) + b"tulip-garden"  # the reply that waited
     assert core.call(vc.SSH_PASSWORD, b"old-box/root") == (vc.OK, b"tulip-garden")
     assert core.call(vc.SSH_CREDENTIAL_REMOVE, b"old-box/root")[0] == vc.OK
     assert core.call(vc.SSH_PASSWORD, b"old-box/root")[0] == vc.ENOTFOUND

@@ -98,6 +98,32 @@ UIDS = {role: 61001 + i if os.geteuid() == 0 else os.getuid()
         for i, role in enumerate(("core", "vault", "ledger", "web", "db", "keeper", "ssh", "courier", "watch", "stranger"))}
 
 
+def spawn_role(role, program, config, path, log):
+    """(process, listening socket) of a role, started as the porter does."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(path))
+    path.chmod(0o666)
+    listener.listen(64)
+    fd = listener.fileno()
+
+    def hand_over():
+        os.dup2(fd, 3)
+        os.set_inheritable(3, True)
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(UIDS[role])
+            os.setuid(UIDS[role])
+
+    env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_FDNAMES": role}
+    # LISTEN_PID must be the pid of the program itself: a shell that execs has it.
+    script = f'LISTEN_PID=$$ exec "$0" role {role} -c "$1"'
+    with open(log, "ab") as out:
+        process = subprocess.Popen(["/bin/sh", "-c", script, program, str(config)], env=env, stderr=out, stdout=out,
+                                   preexec_fn=hand_over, close_fds=False)
+    return process, listener
+
+
 class Vault:
     """A vault in a directory below one that everybody may enter."""
 
@@ -119,32 +145,29 @@ class Vault:
         self.config.write_text(body)
         self.process = None
         self.listener = None
+        self.ledger = None
 
     def spawn(self):
         """Starts it without waiting that it serves."""
-        self.path.unlink(missing_ok=True)
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(str(self.path))
-        self.path.chmod(0o666)
-        self.listener.listen(64)
-        fd = self.listener.fileno()
-
-        def hand_over():
-            os.dup2(fd, 3)
-            os.set_inheritable(3, True)
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(UIDS["vault"])
-                os.setuid(UIDS["vault"])
-
-        env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "vault"}
-        # LISTEN_PID must be the pid of the program itself: a shell that execs has it.
-        script = 'LISTEN_PID=$$ exec "$0" role vault -c "$1"'
-        with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(["/bin/sh", "-c", script, self.program,
-                                             str(self.config)], env=env, stderr=log, stdout=log,
-                                            preexec_fn=hand_over, close_fds=False)
+        self.process, self.listener = spawn_role("vault", self.program, self.config, self.path, self.log)
         return self
+
+    def start_ledger(self):
+        """What must be written down first waits for one."""
+        state = self.dir / "state" / "ledger"
+        state.mkdir(exist_ok=True)
+        state.chmod(0o700)
+        os.chown(state, UIDS["ledger"], -1)
+        self.ledger = spawn_role("ledger", self.program, self.config, self.path.with_name("ledger.sock"),
+                                 self.dir / "ledger.log")
+
+    def stop_ledger(self):
+        if self.ledger is not None:
+            process, listener = self.ledger
+            self.ledger = None
+            process.terminate()
+            process.wait(10)
+            listener.close()
 
     def start(self):
         self.spawn()

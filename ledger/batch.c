@@ -166,12 +166,14 @@ typedef struct {
     sp_group *group;
 } builder;
 
-static void span_of_times(sp_record_head *head, const sp_batch_item *item)
+/* From what the oldest event says of itself to when the ledger writes: how old an entry is must not
+ * be the word of who sent it. */
+static void span_of_times(sp_record_head *head, const sp_batch_item *item, uint64_t now_unix_us)
 {
-    uint64_t when = item->event.when_unix_us;
+    uint64_t when = item->event.when_unix_us < now_unix_us ? item->event.when_unix_us : now_unix_us;
     head->first_unix_us =
         head->count == 0 || when < head->first_unix_us ? when : head->first_unix_us;
-    head->last_unix_us = when > head->last_unix_us ? when : head->last_unix_us;
+    head->last_unix_us = now_unix_us;
     head->first_seq = head->count == 0 || item->seq < head->first_seq ? item->seq : head->first_seq;
     head->last_seq = item->seq > head->last_seq ? item->seq : head->last_seq;
 }
@@ -203,7 +205,7 @@ static sp_err build_record(builder *b, uint32_t *at)
         sp_buf_text(out, head.count == 0 ? "{" : ",{");
         sp_ocsf_event(&item->event, &first->event, item->seq, out);
         sp_buf_byte(out, '}');
-        span_of_times(&head, item);
+        span_of_times(&head, item, b->now_unix_us);
         item->record = (uint32_t)b->group->count;
         item->at = head.count++;
         *at = item->next;

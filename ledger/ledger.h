@@ -7,6 +7,7 @@
 
 #include "infra/ipc/server.h"
 #include "infra/proc/config.h"
+#include "infra/proc/slow_clock.h"
 #include "ledger/counts.h"
 #include "ledger/engine.h"
 #include "ledger/keeper.h"
@@ -71,6 +72,8 @@ typedef struct {
     uint32_t entry_reader;
     uint64_t entry_read;
     char *retention_path;
+    char *clock_path;
+    sp_slow_clock clock;     /* of what expires and may be erased */
     char *redacting_path;    /* what is being taken out, until it is gone (retention.c) */
     uint32_t retention_days; /* 0 = for ever */
     unsigned chores;         /* how often the chore timer has run */

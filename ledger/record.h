@@ -42,8 +42,8 @@ typedef struct {
     uint64_t first_seq; /* lowest and highest; others of that source may lie between */
     uint64_t last_seq;
     uint64_t first_unix_us;
-    uint64_t last_unix_us;
-    uint16_t count; /* events */
+    uint64_t last_unix_us; /* when it was written: no event of it is younger */
+    uint16_t count;        /* events */
     uint8_t salt[SP_RECORD_SALT_BYTES];
 } sp_record_head;
 

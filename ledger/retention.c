@@ -22,6 +22,22 @@ static uint64_t days_ago(uint64_t now_unix_us, uint32_t days)
     return now_unix_us > age ? now_unix_us - age : 0;
 }
 
+/* What cannot be taken back goes by a clock that does not jump. */
+static uint64_t careful_now(sp_ledger *ledger)
+{
+    static const char why[] = "the clock is more than a day ahead: nothing expires or is erased by "
+                              "it until it has been so for a day";
+    if (sp_slow_clock_tick(&ledger->clock, sp_now_unix_us(), sp_now_steady_us())) {
+        sp_event event = {.kind = SP_EVENT_GAP,
+                          .severity = SP_SEVERITY_CRITICAL,
+                          .resource = SP_SPAN_LIT("ledger"),
+                          .object = sp_span_cstr(why)};
+        sp_log(SP_LOG_ERROR, "%s", why);
+        sp_engine_note(ledger->engine, &event, true, NULL, NULL);
+    }
+    return ledger->clock.unix_us;
+}
+
 sp_err sp_ledger_retention_load(sp_ledger *ledger)
 {
     auto_buf sp_buf text = sp_buf_make(FILE_MAX_BYTES);
@@ -217,7 +233,7 @@ void sp_ledger_expire(sp_ledger *ledger)
     uint64_t until = 0;
     auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
     uint64_t first = sp_journal_first(ledger->store);
-    uint64_t before = days_ago(sp_now_unix_us(), ledger->retention_days);
+    uint64_t before = days_ago(careful_now(ledger), ledger->retention_days);
     if (ledger->retention_days < SP_LEDGER_FLOOR_DAYS || ledger->retiring ||
         sp_failed(sp_journal_expirable(ledger->store, before, &until)) || until <= first ||
         sp_failed(sp_alloc(1, sizeof(*e), &e))) {
@@ -306,7 +322,7 @@ void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_led
         *e = (erasure){.ledger = ledger,
                        .what = erase->what,
                        .which = erase->which,
-                       .floor_unix_us = days_ago(sp_now_unix_us(), SP_LEDGER_FLOOR_DAYS),
+                       .floor_unix_us = days_ago(careful_now(ledger), SP_LEDGER_FLOOR_DAYS),
                        .done = done,
                        .self = self};
         bool nobody = e->what == SP_ERASE_SUBJECT && (e->which == 0 || e->which >= UINT32_MAX);

@@ -342,6 +342,14 @@ static sp_err open_files(sp_ledger *ledger, sp_buf *why)
     err = sp_ledger_retention_load(ledger);
     if (sp_failed(err)) {
         sp_buf_fmt(why, "%s does not hold a number of days", ledger->retention_path);
+        return err;
+    }
+    TRY(sp_config_state(ledger->config, SP_ROLE_LEDGER, "clock", &ledger->clock_path));
+    err = sp_slow_clock_open(&ledger->clock, ledger->clock_path, sp_now_unix_us(),
+                             sp_now_steady_us());
+    if (sp_failed(err)) {
+        sp_buf_fmt(why, "%s does not hold two times: remove it if the clock is right",
+                   ledger->clock_path);
     }
     return err;
 }
@@ -456,6 +464,7 @@ static void stop(sp_ledger *ledger)
     sp_journal_close(ledger->store);
     sp_free(ledger->retention_path);
     sp_free(ledger->redacting_path);
+    sp_free(ledger->clock_path);
     sp_free(ledger->counts_path);
 }
 

@@ -438,6 +438,24 @@ static void end_grants(sp_approvals *approvals, uint64_t now_unix_s)
     }
 }
 
+uint64_t sp_approvals_careful_now_s(sp_core *core)
+{
+    static const char why[] =
+        "the clock is more than a day ahead: keeps and grants do not end by it "
+        "until it has been so for a day";
+    sp_slow_clock *clock = &sp_approvals_of(core)->clock;
+    if (sp_slow_clock_tick(clock, sp_now_unix_us(), sp_now_steady_us())) {
+        const sp_event event = {.when_unix_us = sp_now_unix_us(),
+                                .kind = SP_EVENT_GAP,
+                                .severity = SP_SEVERITY_CRITICAL,
+                                .resource = SP_SPAN_LIT("core"),
+                                .object = sp_span_cstr(why)};
+        sp_log(SP_LOG_ERROR, "%s", why);
+        sp_ledger_client_tell(core->ledger, &event);
+    }
+    return clock->unix_us / 1000000;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     sp_approvals *approvals = timer->data;
@@ -454,10 +472,11 @@ static void on_tick(uv_timer_t *timer)
     if (approvals->ticks == LEFT_TICKS) {
         carry_out_left(core);
     }
-    sp_keeps_tick(core, now_unix_s);
+    uint64_t careful_unix_s = sp_approvals_careful_now_s(core);
+    sp_keeps_tick(core, careful_unix_s);
     if (approvals->ticks++ % REVIEW_TICKS == 0) {
-        sp_reviews_tick(core, now_unix_s);
-        sp_err err = sp_ask_rows_prune(core->store, now_unix_s - KEPT_S);
+        sp_reviews_tick(core, careful_unix_s);
+        sp_err err = sp_ask_rows_prune(core->store, careful_unix_s - KEPT_S);
         if (sp_failed(err)) {
             sp_log(SP_LOG_ERROR, "old asks cannot be removed: %s",
                    sp_store_error_text(core->store));
@@ -466,6 +485,18 @@ static void on_tick(uv_timer_t *timer)
 }
 
 /* ---- start and stop ---- */
+
+static sp_err start_clock(sp_approvals *approvals)
+{
+    TRY(sp_config_state(approvals->core->config, SP_ROLE_CORE, "clock", &approvals->clock_path));
+    sp_err err = sp_slow_clock_open(&approvals->clock, approvals->clock_path, sp_now_unix_us(),
+                                    sp_now_steady_us());
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "%s does not hold two times (%s): remove it if the clock is right",
+               approvals->clock_path, sp_code_word(err.code));
+    }
+    return err;
+}
 
 sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
 {
@@ -477,6 +508,7 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
     TRY(sp_grants_routes(core));
     TRY(sp_reviews_routes(core));
     TRY(sp_undo_routes(core));
+    TRY(start_clock(approvals));
     TRY(sp_keeps_start(approvals));
     if (uv_timer_init(core->loop, &approvals->timer) != 0) {
         return sp_fail(SP_EIO);
@@ -511,6 +543,7 @@ void sp_approvals_end(sp_approvals *approvals, uint64_t id)
 
 static void timer_closed(uv_handle_t *handle)
 {
+    sp_free(((sp_approvals *)handle->data)->clock_path);
     sp_approvals *approvals = handle->data;
     sp_free(approvals);
 }

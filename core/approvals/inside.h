@@ -9,6 +9,7 @@
 #include "core/http/router.h"
 #include "core/identity/people.h"
 #include "core/state/state.h"
+#include "infra/proc/slow_clock.h"
 
 enum { SP_ASK_ARENA_BYTES = 512 * 1024, SP_ASKS_LISTED_MAX = 500, SP_KEEPER_BUSY_MAX = 12 };
 
@@ -18,7 +19,9 @@ struct sp_approvals {
     sp_core *core;
     sp_keeper_client *keeper; /* NULL: this office keeps nothing */
     uv_timer_t timer;
-    uint64_t second_unix_s;            /* that was worked last */
+    uint64_t second_unix_s; /* that was worked last */
+    char *clock_path;
+    sp_slow_clock clock;               /* of what cannot be taken back */
     uint64_t grants_due_unix_s;        /* the next one ends then */
     unsigned ticks;                    /* seconds */
     uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
@@ -62,6 +65,9 @@ bool sp_ask_id_of(sp_span text, uint64_t *ret_id);
 void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_span reason,
                   sp_buf *room, sp_event *event);
 /* Everybody who looks at approvals looks again. */
+/* Seconds since 1970 for ending what cannot be taken back: a clock that jumped ahead is not
+ * believed for a day. */
+uint64_t sp_approvals_careful_now_s(sp_core *core);
 void sp_approvals_changed(sp_core *core, const sp_ask *ask);
 /* Enough people approved it: what follows, by kind. The vote is on the ledger and in the store. */
 void sp_ask_decided(sp_core *core, uint64_t id);

@@ -301,7 +301,8 @@ static void get_reviews(sp_request *req)
 {
     listing list = {req, json_array()};
     sp_core *core = sp_request_core(req);
-    sp_reviews_tick(core, sp_now_unix_us() / 1000000); /* so that a new document shows at once */
+    sp_reviews_tick(core,
+                    sp_approvals_careful_now_s(core)); /* so that a new document shows at once */
     const walk w = {.core = core,
                     .set = sp_documents_set(core->state->documents),
                     .visit = list_one,

@@ -5,6 +5,7 @@
  */
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
+#include "infra/proc/file.h"
 #include "ledger/ledger.h"
 #include "ledger/verify.h"
 
@@ -25,7 +26,7 @@ enum { PATIENCE_MS = 10000, OLD_PERSON = 7, OTHER_PERSON = 8 };
 
 static const sp_key KEK = {{5}};
 static char dir[64];
-static char paths[4][96]; /* keys, index, retention, redacting */
+static char paths[5][96]; /* keys, index, retention, redacting, clock */
 static bool dies;         /* as soon as a group is on disk */
 static sp_ledger ledger;
 static unsigned done;
@@ -75,7 +76,7 @@ static void until(unsigned count)
 }
 
 /* A group as it was written so many days ago: one event of each person. */
-static void write_old(unsigned days)
+static void write_dated(unsigned days, unsigned said_days)
 {
     uint64_t when = sp_now_unix_us() - days * DAY_US;
     sp_batch batch;
@@ -87,7 +88,7 @@ static void write_old(unsigned days)
     for (uint32_t person = OLD_PERSON; person <= OTHER_PERSON; person++) {
         auto_buf sp_buf bytes = sp_buf_make(SP_EVENT_MAX_BYTES);
         sp_event event = {.kind = SP_EVENT_SIGN_IN,
-                          .when_unix_us = when,
+                          .when_unix_us = sp_now_unix_us() - said_days * DAY_US,
                           .person = person,
                           .session = 100 + person,
                           .person_name = SP_SPAN_LIT("somebody")};
@@ -114,6 +115,11 @@ static void write_old(unsigned days)
     sp_batch_done(&batch);
 }
 
+static void write_old(unsigned days)
+{
+    write_dated(days, days);
+}
+
 static void open_all(void)
 {
     auto_buf sp_buf why = sp_buf_make(1024);
@@ -126,6 +132,8 @@ static void open_all(void)
         sp_failed(sp_index_open(paths[1], &KEK, sp_journal_size(ledger.store), &ledger.index)));
     assert_false(
         sp_failed(sp_engine_new(&ledger.loop, ledger.store, ledger.keys, &calls, &ledger.engine)));
+    assert_false(sp_failed(
+        sp_slow_clock_open(&ledger.clock, paths[4], sp_now_unix_us(), sp_now_steady_us())));
     assert_false(sp_failed(sp_ledger_retention_load(&ledger)));
     assert_false(sp_failed(sp_ledger_redaction_resume(&ledger)));
 }
@@ -143,7 +151,7 @@ static void close_all(void)
 
 static int setup(void **state)
 {
-    static const char *const names[] = {"keys", "index.sqlite", "retention", "redacting"};
+    static const char *const names[] = {"keys", "index.sqlite", "retention", "redacting", "clock"};
     (void)state;
     snprintf(dir, sizeof(dir), "/tmp/sallyport-retention-XXXXXX");
     if (sp_failed(sp_crypto_start()) || mkdtemp(dir) == NULL) {
@@ -313,6 +321,66 @@ static void test_expiry(void **state)
     tree_holds(&root, 8);
 }
 
+/* What an event says of its own time makes it neither older nor younger. */
+static void test_the_senders_clock_is_not_believed(void **state)
+{
+    (void)state;
+    write_dated(400, 1);
+    write_dated(40, 400);
+    write_old(3);
+    erase(SP_ERASE_ENTRY, 2);
+    assert_int_equal(last_code, SP_EDENIED);
+    const sp_ledger_retain days = {.days = 300};
+    assert_false(sp_failed(sp_ledger_retain_set(&ledger, &days)));
+    sp_ledger_expire(&ledger);
+    sp_engine_flush(ledger.engine, on_flushed, NULL);
+    until(2);
+    sp_engine_settle(ledger.engine, on_flushed, NULL);
+    until(3);
+    assert_int_equal(sp_journal_first(ledger.store), 2);
+    assert_false(opens(0));
+    assert_true(opens(2));
+}
+
+static void believe(uint64_t days_ago, uint64_t doubted_us)
+{
+    char text[64];
+    uint64_t believed = sp_now_unix_us() - days_ago * DAY_US;
+    close_all();
+    snprintf(text, sizeof(text), "%llu %llu\n", (unsigned long long)believed,
+             (unsigned long long)doubted_us);
+    assert_false(sp_failed(sp_file_replace(paths[4], 0600, sp_span_cstr(text))));
+    open_all();
+}
+
+/* A clock that is set to next year takes nothing away, until it has been so for a day. */
+static void test_a_clock_that_jumps_takes_nothing_away(void **state)
+{
+    (void)state;
+    write_old(400);
+    write_old(3);
+    const sp_ledger_retain days = {.days = 300};
+    assert_false(sp_failed(sp_ledger_retain_set(&ledger, &days)));
+    believe(250, 0);
+    sp_ledger_expire(&ledger);
+    sp_engine_flush(ledger.engine, on_flushed, NULL);
+    until(1);
+    assert_int_equal(sp_journal_first(ledger.store), 0);
+    assert_true(says(4, "clock is more than a day ahead"));
+    assert_true(says(4, "\"severity_id\":5"));
+    erase(SP_ERASE_ENTRY, 0);
+    assert_int_equal(last_code, SP_EDENIED);
+    erase(SP_ERASE_SUBJECT, OLD_PERSON);
+    assert_int_equal(last_code, SP_EDENIED);
+    believe(250, DAY_US - 1);
+    sp_ledger_expire(&ledger);
+    sp_engine_flush(ledger.engine, on_flushed, NULL);
+    until(done + 1);
+    sp_engine_settle(ledger.engine, on_flushed, NULL);
+    until(done + 1);
+    assert_int_equal(sp_journal_first(ledger.store), 2);
+}
+
 /* ---- killed between the redaction and what it names ---- */
 
 /* In a process of its own: begins, and is killed once the redaction is on disk (or before). */
@@ -387,6 +455,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_erase_one_entry, setup, teardown),
         cmocka_unit_test_setup_teardown(test_erase_a_person, setup, teardown),
         cmocka_unit_test_setup_teardown(test_expiry, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_senders_clock_is_not_believed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_clock_that_jumps_takes_nothing_away, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

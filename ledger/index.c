@@ -27,7 +27,8 @@ struct sp_index {
     sqlite3_stmt *statements[STATEMENTS];
     sp_key key;
     uint64_t upto;
-    bool open; /* a transaction */
+    uint64_t kept; /* upto, as of the last transaction that was kept */
+    bool open;     /* a transaction */
 };
 
 static const char SCHEMA[] =
@@ -102,7 +103,7 @@ static sp_err start(sp_index *index, const char *path, uint64_t size)
     if (upto < 0 || (uint64_t)upto > size || count != 0) {
         return sp_fail(SP_ECORRUPT);
     }
-    index->upto = (uint64_t)upto;
+    index->upto = index->kept = (uint64_t)upto;
     for (size_t i = 0; i < STATEMENTS; i++) {
         if (sqlite3_prepare_v3(index->db, SQL[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &index->statements[i], NULL) != SQLITE_OK) {
@@ -188,6 +189,18 @@ static sp_err begin(sp_index *index)
     return sp_ok();
 }
 
+/* What was put since the last commit is gone (a full disk; SQLite may have taken it back by
+ * itself): it is not counted as there, so it is read back from the entries. */
+static sp_err give_up(sp_index *index)
+{
+    if (sqlite3_get_autocommit(index->db) == 0) {
+        SP_IGNORE(run(index, "ROLLBACK")); /* it cannot be kept open either */
+    }
+    index->open = false;
+    index->upto = index->kept;
+    return sp_fail(SP_EIO);
+}
+
 sp_err sp_index_put(sp_index *index, const sp_index_row *row)
 {
     sqlite3_stmt *s = index->statements[PUT_ENTRY];
@@ -199,7 +212,9 @@ sp_err sp_index_put(sp_index *index, const sp_index_row *row)
     sqlite3_bind_int64(s, 5, pseudonym(index, 's', row->session));
     sqlite3_bind_int64(s, 6, row->kinds);
     sqlite3_bind_int64(s, 7, row->verdicts);
-    TRY(step(s));
+    if (sp_failed(step(s))) {
+        return give_up(index);
+    }
     index->upto = row->entry + 1;
     return sp_ok();
 }
@@ -210,7 +225,7 @@ sp_err sp_index_put_reference(sp_index *index, uint64_t reference, uint64_t entr
     TRY(begin(index));
     sqlite3_bind_int64(s, 1, pseudonym(index, 'r', reference));
     sqlite3_bind_int64(s, 2, (int64_t)entry);
-    return step(s);
+    return sp_failed(step(s)) ? give_up(index) : sp_ok();
 }
 
 sp_err sp_index_commit(sp_index *index)
@@ -218,8 +233,12 @@ sp_err sp_index_commit(sp_index *index)
     if (!index->open) {
         return sp_ok();
     }
+    if (sp_failed(run(index, "COMMIT"))) {
+        return give_up(index);
+    }
     index->open = false;
-    return run(index, "COMMIT");
+    index->kept = index->upto;
+    return sp_ok();
 }
 
 static sp_err visit_all(sqlite3_stmt *s, sp_index_visit visit, void *self)

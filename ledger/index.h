@@ -29,7 +29,8 @@ SP_MUST sp_err sp_index_open(const char *path, const sp_key *kek, uint64_t size,
 void sp_index_close(sp_index *index);
 /* Entries below it are in the index. */
 uint64_t sp_index_upto(const sp_index *index);
-/* In order of entries; what was put is seen by searches at once, and kept by sp_index_commit. */
+/* In order of entries; what was put is seen by searches at once, and kept by sp_index_commit. When
+ * one of these fails, what was put since the last commit is forgotten, and upto goes back. */
 SP_MUST sp_err sp_index_put(sp_index *index, const sp_index_row *row);
 /* An event that people ask for by its reference: a refusal, or a change. */
 SP_MUST sp_err sp_index_put_reference(sp_index *index, uint64_t reference, uint64_t entry);

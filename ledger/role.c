@@ -184,7 +184,9 @@ static bool index_slice(sp_ledger *ledger, uint64_t deadline_us)
 static void on_soon(uv_timer_t *timer)
 {
     sp_ledger *ledger = timer->data;
-    SP_IGNORE(sp_index_commit(ledger->index)); /* rebuilt when it is lost */
+    if (sp_failed(sp_index_commit(ledger->index))) {
+        sp_ledger_work_soon(ledger); /* read back */
+    }
     sp_ledger_checkpoint_now(ledger, NULL, NULL);
 }
 

@@ -122,10 +122,12 @@ def keygen(path, kind="ed25519", *words):
 
 
 class Sshd:
-    """A machine: sshd on loopback. password: it takes that and nothing else, from a shadow file of its own (root)."""
+    """A machine: sshd on loopback. password: it takes that and nothing else, from a shadow file of its own (root);
+    clock: how far its clock is off ("-5m"), by faketime."""
 
-    def __init__(self, password=None):
+    def __init__(self, password=None, clock=None):
         self.password = password
+        self.clock = clock
         self.dir = tempfile.mkdtemp(prefix="sp-sshd-", dir="/tmp")
         os.mkdir(os.path.join(self.dir, "bin"))  # programs that come before the machine's own
         self.port = free_port()
@@ -143,7 +145,8 @@ class Sshd:
                 text = text.replace("PasswordAuthentication no", "PasswordAuthentication yes\nPubkeyAuthentication no")
             file.write(text)
         with open(os.path.join(self.dir, "log"), "ab") as log:
-            self.process = subprocess.Popen([*self._as_its_own(), "/usr/sbin/sshd", "-D", "-e", "-f",
+            clock = ["faketime", "-f", self.clock] if self.clock else []
+            self.process = subprocess.Popen([*self._as_its_own(), *clock, "/usr/sbin/sshd", "-D", "-e", "-f",
                                              os.path.join(self.dir, "sshd_config")],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for("sshd", 10, self._answers)
@@ -266,9 +269,10 @@ class Pty:
 class SshOffice:
     """documents: YAML below the Office and the host, or what makes it of the Sshd; more: lines of the host's ssh
     block; extra: of the bootstrap;
-    hosts: {name: lines of its ssh block} of other resources that are the same machine; sshd: of its sshd_config."""
+    hosts: {name: lines of its ssh block} of other resources that are the same machine; sshd: of its sshd_config;
+    prepare: called with the office before it starts."""
 
-    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd=""):
+    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd="", prepare=None):
         self.sshd = Sshd()
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="sp-ssh-", dir="/tmp")
@@ -281,6 +285,8 @@ class SshOffice:
             text += documents(self.sshd) if callable(documents) else documents
             self.office = Office(documents={"office.yaml": text},
                                  extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: 1\n' + extra)
+            if prepare is not None:
+                prepare(self.office)
             self.office.start()
             self.olga, self.sam, self.audrey = self.office.set_up_administrators()
             self.sshd.start(self._public(TARGET_CA) + "\n", sshd)

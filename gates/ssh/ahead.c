@@ -15,7 +15,7 @@
  * OpenSSH lets the kernel gather what it sends (Nagle) unless there is a terminal: its second
  * packet waits until the first was acknowledged, which our kernel puts off for 40 ms. The first
  * reads of a connection, while it is set up and its first command runs, are therefore acknowledged
- * at once.
+ * at once, until a terminal runs: an acknowledgement apart from the echo costs as much as a key.
  *
  * What was read lies in one buffer a worker. When another descriptor wants that before all of it
  * was taken (its client waits for core, say), it moves to memory of its own; so what is idle holds
@@ -102,6 +102,14 @@ void sg_ahead_edge(const sg_side *side, unsigned ready)
         a->dry = false;
         /* unless it was read since the loop looked, in the turn of the connection's other side */
         a->wet = (ready & SP_READY_READ) != 0 && a->read_us != sp_loop_now_us(sg_here.loop);
+    }
+}
+
+void sg_ahead_terminal(const sg_side *side)
+{
+    ahead *a = find(side->lent);
+    if (a != NULL && a->side == side) {
+        a->reads = PROMPT_READS;
     }
 }
 

@@ -460,6 +460,10 @@ static int step_start(sg_channel *channel)
              : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
                                         : ssh_channel_request_shell(channel->back);
     channel->state = rc == SSH_OK ? SG_CH_RUNS : channel->state;
+    if (rc == SSH_OK && channel->has_pty) {
+        sg_ahead_terminal(&channel->conn->front);
+        sg_ahead_terminal(&channel->conn->back);
+    }
     return rc;
 }
 

@@ -99,6 +99,8 @@ bool sg_side_is_stuck(const sg_side *side);
 bool sg_ahead_begin(const sg_side *side, int fd);
 /* The loop told that something happened to the descriptor. */
 void sg_ahead_edge(const sg_side *side, unsigned ready);
+/* A terminal runs: whoever is at the other end does not gather what he sends. */
+void sg_ahead_terminal(const sg_side *side);
 /* Unless the number is another side's by now. */
 void sg_ahead_end(const sg_side *side, int fd);
 

@@ -2,10 +2,10 @@
  * Recordings: what a terminal or shell showed, and the first of what commands print, as chunks on
  * the ledger while it happens.
  *
- * A chunk is cut each second or 48 KiB and put into the ring at once. Where a rule says `record`,
- * the one before must be on disk by then, or the channel waits for it; when it does not get there,
- * or a chunk cannot be written, the connection ends. A kill loses at most the second that was not
- * cut yet.
+ * A chunk is cut each second or 48 KiB, many terminals' at the same moments (who is woken for one
+ * is woken for all), and put into the ring at once. Where a rule says `record`, the one before must
+ * be on disk by then, or the channel waits for it; when it does not get there, or a chunk cannot be
+ * written, the connection ends. A kill loses at most the second that was not cut yet.
  *
  * OWNS the recording of a channel; one compressor a worker. PROCESS ssh gate workers. TRUST what is
  * recorded is hostile and never interpreted here. SPEC lib/record/cast.h, lib/record/chunk.h.

@@ -237,12 +237,13 @@ sp_err sp_cast_mark(sp_cast *cast, sp_span text, uint64_t now_us)
 bool sp_cast_due(const sp_cast *cast, uint64_t now_us)
 {
     return cast->text.len >= SP_CAST_CHUNK_BYTES ||
-           (cast->text.len > 0 && now_us >= cast->first_us + SP_CAST_CHUNK_US);
+           (cast->text.len > 0 && now_us >= sp_cast_due_us(cast));
 }
 
 uint64_t sp_cast_due_us(const sp_cast *cast)
 {
-    return cast->text.len > 0 ? cast->first_us + SP_CAST_CHUNK_US : 0;
+    uint64_t latest_us = cast->first_us + SP_CAST_CHUNK_US;
+    return cast->text.len > 0 ? latest_us - latest_us % SP_CAST_STEP_US : 0;
 }
 
 sp_err sp_cast_cut(sp_cast *cast, bool end, sp_cast_lines *ret_lines, bool *ret_any)

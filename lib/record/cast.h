@@ -3,8 +3,9 @@
  *
  * Story: one sp_cast a channel. sp_cast_begin writes the header; output, input, resizes and marks
  * follow with the caller's clock. When sp_cast_due says so (a second since the first line of the
- * chunk, or 48 KiB of lines), the caller takes the lines with sp_cast_cut, packs them
- * (lib/record/chunk.h), and puts them on the ledger. The chunks one after another are the file.
+ * chunk or a little less, or 48 KiB of lines), the caller takes the lines with sp_cast_cut, packs
+ * them (lib/record/chunk.h), and puts them on the ledger. The chunks one after another are the
+ * file.
  *
  * Nothing is lost: a byte that is not part of well-formed UTF-8 is written as the character
  * U+10FF00 + byte, and so are the bytes of such characters when they come in themselves, so that
@@ -21,9 +22,10 @@
 #include "lib/base/buf.h"
 
 enum {
-    SP_CAST_CHUNK_BYTES = 48 * 1024,     /* of lines: then it is cut */
-    SP_CAST_CHUNK_US = 1000000,          /* or after so long */
-    SP_CAST_LINE_BYTES = 2048,           /* of a terminal's bytes in one line at most */
+    SP_CAST_CHUNK_BYTES = 48 * 1024, /* of lines: then it is cut */
+    SP_CAST_CHUNK_US = 1000000,      /* or after so long at most */
+    SP_CAST_STEP_US = 50000,         /* at a whole multiple of this, so that many are cut at once */
+    SP_CAST_LINE_BYTES = 2048,       /* of a terminal's bytes in one line at most */
     SP_CAST_TEXT_MAX_BYTES = 256 * 1024, /* of lines that wait to be cut */
     SP_CAST_MARK_MAX_BYTES = 512,
     SP_CAST_SIZE_MAX = 1000 /* columns, rows */

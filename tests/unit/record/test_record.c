@@ -139,6 +139,11 @@ static void lines_are_as_the_format_says(void **state)
                             5000000));
     assert_false(sp_cast_due(&cast, 5999999));
     assert_true(sp_cast_due(&cast, 6000000) && sp_cast_due_us(&cast) == 6000000);
+    cast.first_us += SP_CAST_STEP_US - 1; /* the last moment that is cut with these */
+    assert_true(sp_cast_due_us(&cast) == 6000000);
+    cast.first_us++;
+    assert_true(sp_cast_due_us(&cast) == 6000000 + SP_CAST_STEP_US);
+    cast.first_us = 5000000;
     assert_ok(sp_cast_output(&cast, SP_SPAN_LIT("a\"\\\r\n\t\x1b[0m\x7f\xff\xe7"), 5250000));
     assert_ok(sp_cast_output(&cast, SP_SPAN_LIT("\xbb\xb4"), 5500000));
     assert_ok(sp_cast_input(&cast, SP_SPAN_LIT("ls\r"), 5400000)); /* the clock does not go back */

@@ -41,16 +41,17 @@ static void read_certificate(sp_request *req)
     req->has_certificate = true;
 }
 
-/* A session bound to a device is one only on a connection with that device's certificate. */
+/* A session bound to a device is one only on a connection with that device's certificate; and none
+ * is one beside the certificate of a device that was cut off, or is another person's. */
 static bool device_fits(const sp_request *req, const sp_live_session *session)
 {
-    if (session->device == SP_NONE) {
-        return true;
-    }
     sp_live_device device;
     uint32_t slot = SP_NONE;
-    return sp_request_device(req, &device, &slot) && slot == session->device &&
-           device.state == SP_DEVICE_ACTIVE;
+    if (!sp_request_device(req, &device, &slot)) {
+        return session->device == SP_NONE;
+    }
+    return device.state == SP_DEVICE_ACTIVE && device.person == session->person &&
+           (session->device == SP_NONE || slot == session->device);
 }
 
 static void read_session(sp_request *req)

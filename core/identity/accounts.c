@@ -196,6 +196,7 @@ typedef struct {
     sp_span why;
     sp_person_state state;
     sp_link_kind link;
+    bool keeps_role; /* of an administrator; root's reset of a lost one */
 } change;
 
 static change *change_new(sp_request *req)
@@ -325,12 +326,24 @@ static void answer_link(sp_request *req, sp_err err, const sp_buf *url, uint64_t
                              sp_json_time(expires)));
 }
 
+/* Whoever gets the link signs in as that person: not into the work of another administrator. */
+static sp_err drop_admin_roles(sp_store *store, uint32_t person)
+{
+    for (uint32_t role = SP_ROLE_NR_SYSTEM; role <= SP_ROLE_NR_AUDIT; role++) {
+        if (holds(store, person, role)) {
+            TRY(sp_roles_revoke(store, person, role));
+        }
+    }
+    return sp_ok();
+}
+
 static sp_err store_link(sp_core *core, const change *ask, sp_buf *url, uint64_t *ret_expires)
 {
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
     if (ask->link == SP_LINK_RESET) {
         TRY(sp_credentials_remove_all(core->store, ask->person.id));
+        TRY(ask->keeps_role ? sp_ok() : drop_admin_roles(core->store, ask->person.id));
     }
     TRY(sp_link_make(core, ask->person.id, ask->link, INVITE_LIFE_S, url, ret_expires));
     return sp_txn_commit(&txn);
@@ -345,6 +358,7 @@ static void apply_link(sp_request *req, void *data)
     sp_err err = store_link(core, ask, &url, &expires);
     if (!sp_failed(err) && ask->link == SP_LINK_RESET) {
         sp_sessions_end_person(core, ask->person.id, 0, SP_END_PERSON, sp_request_person(req));
+        sp_people_changed(core);
     }
     answer_link(req, err, &url, expires);
 }
@@ -401,15 +415,20 @@ static sp_err store_state(sp_store *store, uint32_t id, sp_person_state state)
     sp_bind_u64(&q, state);
     sp_bind_u64(&q, id);
     TRY(sp_query_finish_changed(&q));
+    if (state == SP_PERSON_LOCKED) {
+        TRY(sp_links_remove(store, id)); /* nobody lets himself in again by a link of before */
+    }
     return sp_txn_commit(&txn);
 }
 
+/* What ends does so even when the store cannot write. */
 static sp_err set_state(sp_core *core, uint32_t person, sp_person_state state, uint32_t by_person)
 {
-    TRY(store_state(core->store, person, state));
     if (state == SP_PERSON_LOCKED) {
+        sp_flows_close_person(core->identity->flows, person);
         sp_sessions_end_person(core, person, 0, SP_END_PERSON, by_person);
     }
+    TRY(store_state(core->store, person, state));
     sp_people_changed(core);
     return sp_ok();
 }
@@ -515,6 +534,7 @@ static void post_setup_link(sp_request *req)
         return;
     }
     ask->link = SP_LINK_RESET;
+    ask->keeps_role = true;
     record(req, "account reset by root", ask->name, SP_SPAN_EMPTY, apply_link, ask);
 }
 

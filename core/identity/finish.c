@@ -28,6 +28,37 @@ static uint32_t device_to_bind(const sp_request *req, uint32_t person)
     return own ? slot : SP_NONE;
 }
 
+/* Whether the browser's certificate keeps that person out: a session beside it is none. */
+static bool device_refuses(const sp_request *req, uint32_t person)
+{
+    sp_live_device device;
+    uint32_t slot = SP_NONE;
+    return sp_request_device(req, &device, &slot) &&
+           (device.state != SP_DEVICE_ACTIVE || device.person != person);
+}
+
+static void answer_device(sp_request *req, void *data)
+{
+    (void)data;
+    sp_answer_problem(req, 403, "device_refused",
+                      "This browser shows the certificate of a device that was cut off, or is "
+                      "another person's. Use another browser, or take that certificate out.");
+}
+
+static void refuse_device(sp_request *req, const finishing *end)
+{
+    sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
+    event.person = end->person.id;
+    event.person_name = sp_span_cstr(end->person.name);
+    event.verdict = SP_VERDICT_DENY;
+    event.severity = SP_SEVERITY_MEDIUM;
+    event.status = 403;
+    event.method = sp_span_cstr(end->proof.method);
+    event.detail = SP_SPAN_LIT("{\"why\":\"the certificate of a device that was cut off, or is "
+                               "another person's\"}");
+    sp_request_record(req, &event, answer_device, NULL);
+}
+
 static json_t *as_step(json_t *session)
 {
     return json_pack("{s:s, s:[], s:O, s:o}", "flow", "", "next", "expires_at",
@@ -103,6 +134,10 @@ void sp_finish_sign_in(sp_request *req, const sp_proof *proof, sp_sign_in_answer
         return;
     }
     sp_guard_worked(req, sp_span_cstr(end->person.name));
+    if (device_refuses(req, proof->person)) {
+        refuse_device(req, end);
+        return;
+    }
     sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
     event.person = proof->person;
     event.person_name = sp_span_cstr(end->person.name);

@@ -117,6 +117,15 @@ void sp_flows_close_setup(sp_flows *flows, const sp_hash *link)
     }
 }
 
+void sp_flows_close_person(sp_flows *flows, uint32_t person)
+{
+    for (uint32_t i = 0; i < FLOWS_MAX; i++) {
+        if (flows->items[i].person == person) {
+            sp_flow_close(&flows->items[i]);
+        }
+    }
+}
+
 void sp_flow_new_challenge(sp_flow *flow)
 {
     sp_random(flow->challenge, sizeof(flow->challenge));

@@ -79,6 +79,8 @@ sp_flow *sp_flow_find(sp_flows *flows, sp_flow_kind kind, sp_span id);
 void sp_flow_close(sp_flow *flow);
 /* A set-up by the same link that was begun before is dropped. */
 void sp_flows_close_setup(sp_flows *flows, const sp_hash *link);
+/* All that is under way for a person. */
+void sp_flows_close_person(sp_flows *flows, uint32_t person);
 void sp_flow_new_challenge(sp_flow *flow);
 void sp_flow_new_secret(sp_flow *flow);
 

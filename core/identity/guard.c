@@ -53,6 +53,24 @@ void sp_guard_failed(sp_request *req, sp_span account)
     sp_identity_failed(sp_request_core(req), account, sp_request_peer(req));
 }
 
+void sp_identity_try(const sp_core *core, sp_span account)
+{
+    sp_limits *limits = core->identity->limits;
+    sp_limits_failed(limits, sp_limits_account_key(limits, account), SP_LIMIT_ACCOUNT_TRIES,
+                     sp_now_steady_us());
+}
+
+void sp_identity_untried(const sp_core *core, sp_span account)
+{
+    sp_limits *limits = core->identity->limits;
+    sp_limits_take_back(limits, sp_limits_account_key(limits, account), SP_LIMIT_ACCOUNT_TRIES);
+}
+
+void sp_guard_try(sp_request *req, sp_span account)
+{
+    sp_identity_try(sp_request_core(req), account);
+}
+
 void sp_identity_worked(const sp_core *core, sp_span account)
 {
     sp_limits *limits = core->identity->limits;
@@ -85,7 +103,7 @@ static void answer_refused(sp_request *req, void *data)
 void sp_refuse_sign_in(sp_request *req, uint32_t person, sp_span account, const char *method,
                        const char *why)
 {
-    sp_guard_failed(req, account);
+    sp_guard_failed(req, SP_SPAN_EMPTY); /* the account's failure was counted when the try began */
     auto_buf sp_buf detail = sp_buf_make(256);
     sp_buf_text(&detail, "{\"why\":");
     sp_buf_json(&detail, sp_span_cstr(why));

@@ -44,7 +44,10 @@ SP_MUST sp_err sp_cli_routes(sp_core *core);
 bool sp_guard_open(sp_request *req, sp_span account);
 void sp_guard_failed(sp_request *req, sp_span account);
 void sp_guard_worked(sp_request *req, sp_span account);
-/* Counts the failure, writes it down, and answers 401 "sign_in_failed". person 0 = nobody known. */
+/* A guess at that account begins: see sp_identity_try. */
+void sp_guard_try(sp_request *req, sp_span account);
+/* Counts the failure of the address, writes it down, and answers 401 "sign_in_failed". person 0 =
+ * nobody known. */
 void sp_refuse_sign_in(sp_request *req, uint32_t person, sp_span account, const char *method,
                        const char *why);
 
@@ -72,7 +75,9 @@ void sp_secret_open(sp_request *req, uint32_t person, sp_span sealed, sp_on_secr
                     void *data);
 /* Takes a code of a person (0: nobody's, the same work): then(ok). The step is used up. */
 typedef void (*sp_on_code)(sp_request *req, bool is_right, void *data);
-void sp_code_check(sp_request *req, uint32_t person, sp_span code, sp_on_code then, void *data);
+/* account: whose try it was; taken back when the vault is away. */
+void sp_code_check(sp_request *req, uint32_t person, sp_span account, sp_span code, sp_on_code then,
+                   void *data);
 /* The same without a request. SP_EAGAIN: the vault is away. */
 typedef void (*sp_on_code_checked)(void *self, sp_err err, bool is_right);
 void sp_identity_check_code(sp_core *core, uint32_t person, sp_span code, sp_on_code_checked then,

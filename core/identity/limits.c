@@ -105,6 +105,16 @@ void sp_limits_failed(sp_limits *limits, uint64_t key, uint32_t free_tries, uint
     }
 }
 
+void sp_limits_take_back(sp_limits *limits, uint64_t key, uint32_t free_tries)
+{
+    counter *at = find(limits, key);
+    if (at != NULL && at->failures > 0) {
+        at->failures--;
+        at->closed_until_us = at->failures < free_tries ? 0 : at->closed_until_us;
+        touch(limits, at);
+    }
+}
+
 void sp_limits_worked(sp_limits *limits, uint64_t key)
 {
     counter *at = find(limits, key);

@@ -42,6 +42,8 @@ void sp_limits_restore(sp_limits *limits, const sp_limit_row *row);
 /* Seconds until the door opens, 0 = open. */
 uint64_t sp_limits_wait_s(const sp_limits *limits, uint64_t key, uint64_t now_us);
 void sp_limits_failed(sp_limits *limits, uint64_t key, uint32_t free_tries, uint64_t now_us);
+/* One failure less: it was counted when the try began, and did not come to an end. */
+void sp_limits_take_back(sp_limits *limits, uint64_t key, uint32_t free_tries);
 void sp_limits_worked(sp_limits *limits, uint64_t key);
 
 #endif

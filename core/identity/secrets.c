@@ -120,19 +120,22 @@ typedef struct {
     sp_request *req;
     sp_on_code then;
     void *data;
+    sp_span account;
 } code_of_request;
 
 static void on_code_checked(void *self, sp_err err, bool is_right)
 {
     const code_of_request *asked = self;
     if (sp_failed(err)) {
+        sp_identity_untried(sp_request_core(asked->req), asked->account);
         sp_answer_failed(asked->req, err);
     } else {
         asked->then(asked->req, is_right, asked->data);
     }
 }
 
-void sp_code_check(sp_request *req, uint32_t person, sp_span code, sp_on_code then, void *data)
+void sp_code_check(sp_request *req, uint32_t person, sp_span account, sp_span code, sp_on_code then,
+                   void *data)
 {
     code_of_request *asked = NULL;
     sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*asked), &asked);
@@ -140,7 +143,7 @@ void sp_code_check(sp_request *req, uint32_t person, sp_span code, sp_on_code th
         sp_answer_failed(req, err);
         return;
     }
-    *asked = (code_of_request){req, then, data};
+    *asked = (code_of_request){req, then, data, account};
     sp_identity_check_code(sp_request_core(req), person, code, on_code_checked, asked);
 }
 
@@ -153,6 +156,7 @@ typedef struct {
     uint32_t person; /* 0 = nobody */
     bool password_right;
     char code[CODE_MAX_BYTES + 1];
+    char account[SP_NAME_MAX_BYTES + 1];
 } proving;
 
 static void end_proof(proving *proof, sp_err err, const char *why)
@@ -160,6 +164,9 @@ static void end_proof(proving *proof, sp_err err, const char *why)
     uint32_t person = proof->person;
     sp_on_proved then = proof->then;
     void *self = proof->self;
+    if (sp_failed(err)) {
+        sp_identity_untried(proof->core, sp_span_cstr(proof->account));
+    }
     sp_wipe(proof, sizeof(*proof));
     sp_free(proof);
     then(self, err, person, why);
@@ -200,6 +207,13 @@ void sp_identity_prove(sp_core *core, sp_span name, sp_span password, sp_span co
         return;
     }
     *proof = (proving){.core = core, .then = then, .self = self};
+    err = sp_fit(proof->account, sizeof(proof->account), name);
+    if (sp_failed(err)) {
+        sp_free(proof);
+        then(self, err, 0, NULL);
+        return;
+    }
+    sp_identity_try(core, name);
     if (!sp_failed(sp_people_find(core->store, name, &person)) &&
         person.state == SP_PERSON_ACTIVE) {
         proof->person = person.id;

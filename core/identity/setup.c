@@ -322,9 +322,12 @@ static json_t *with_codes(sp_request *req, json_t *session, void *data)
 
 static sp_err activate(sp_store *store, uint32_t person)
 {
-    auto_query sp_query q = sp_query_of(store, "UPDATE person SET state = $1 WHERE id = $2");
+    /* who was locked or removed meanwhile does not come back this way */
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE person SET state = $1 WHERE id = $2 AND (state = $1 OR state = $3)");
     sp_bind_u64(&q, SP_PERSON_ACTIVE);
     sp_bind_u64(&q, person);
+    sp_bind_u64(&q, SP_PERSON_INVITED);
     return sp_query_finish_changed(&q);
 }
 

@@ -131,6 +131,7 @@ static sp_flow *code_step(sp_request *req, sp_span *ret_code)
         return NULL;
     }
     flow->code_tries++;
+    sp_guard_try(req, sp_span_cstr(flow->name));
     return flow;
 }
 
@@ -191,7 +192,8 @@ static void post_totp(sp_request *req)
     sp_flow *flow = code_step(req, &code);
     second_step *step = flow == NULL ? NULL : remember(req, flow);
     if (step != NULL) {
-        sp_code_check(req, step->password_right ? step->person : 0, code, on_code, step);
+        sp_code_check(req, step->password_right ? step->person : 0, sp_span_cstr(step->name), code,
+                      on_code, step);
     }
 }
 

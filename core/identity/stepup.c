@@ -20,12 +20,20 @@ typedef struct {
     sp_strength strength;
 } proof;
 
+static void answer_weaker(sp_request *req)
+{
+    sp_answer_problem(req, 409, "weaker_proof",
+                      "This session began with a passkey: use a passkey again, or sign in anew.");
+}
+
 static void raise_session(sp_request *req, void *data)
 {
     const proof *proven = data;
     uint64_t id = sp_request_session(req)->id;
     sp_err err = sp_sessions_step_up(sp_request_core(req), id, proven->strength);
-    if (sp_failed(err) && err.code != SP_ENOTFOUND) {
+    if (err.code == SP_EDENIED) {
+        answer_weaker(req);
+    } else if (sp_failed(err) && err.code != SP_ENOTFOUND) {
         sp_answer_failed(req, err);
     } else {
         answer_session(req);
@@ -114,16 +122,23 @@ static void on_code(sp_request *req, bool is_right, void *data)
     }
 }
 
+static void untried(sp_request *req)
+{
+    sp_identity_untried(sp_request_core(req), sp_span_cstr(sp_request_session(req)->person_name));
+}
+
 static void on_password(void *self, sp_err err, bool is_right)
 {
     both *given = self;
     if (sp_failed(err)) {
+        untried(given->req);
         sp_answer_failed(given->req, err);
         return;
     }
     given->password_right = is_right;
     uint32_t person = is_right ? sp_request_person(given->req) : 0;
-    sp_code_check(given->req, person, given->code, on_code, given);
+    sp_code_check(given->req, person, sp_span_cstr(sp_request_session(given->req)->person_name),
+                  given->code, on_code, given);
 }
 
 static void post_password(sp_request *req)
@@ -138,6 +153,11 @@ static void post_password(sp_request *req)
         !sp_guard_open(req, sp_span_cstr(sp_request_session(req)->person_name))) {
         return;
     }
+    if (sp_request_session(req)->strength > SP_STRENGTH_TOTP) {
+        answer_weaker(req);
+        return;
+    }
+    sp_guard_try(req, sp_span_cstr(sp_request_session(req)->person_name));
     sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*given), &given);
     if (!sp_failed(err)) {
         *given = (both){req, code, false};
@@ -147,6 +167,9 @@ static void post_password(sp_request *req)
                                 on_password, given);
     }
     sp_wipe(hash, sizeof(hash));
+    if (sp_failed(err)) {
+        untried(req);
+    }
     if (err.code == SP_EAGAIN) {
         sp_answer_too_many(req, 2);
     } else if (sp_failed(err)) {

@@ -343,8 +343,11 @@ sp_err sp_sessions_step_up(sp_core *core, uint64_t id, sp_strength strength)
     }
     sp_session_slot *slot = &core->sessions->slots[at];
     sp_session_slot next = *slot;
+    if ((uint8_t)strength < slot->strength) {
+        return sp_fail(SP_EDENIED);
+    }
     next.auth_unix_s = now_s();
-    next.strength = (uint8_t)(strength > slot->strength ? strength : slot->strength);
+    next.strength = (uint8_t)strength;
     TRY(sp_session_row_auth(core->store, &next));
     *slot = next;
     return publish(core->sessions, at);

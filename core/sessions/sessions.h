@@ -128,7 +128,8 @@ SP_MUST sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
 /* One more token, for another host. SP_ENOTFOUND, SP_ELIMIT. */
 SP_MUST sp_err sp_sessions_add_token(sp_core *core, uint32_t slot, uint64_t id, sp_span host,
                                      char ret_token_text[SP_TOKEN_TEXT_BYTES + 1]);
-/* The person has proved himself again. SP_ENOTFOUND. */
+/* The person has proved himself again. SP_ENOTFOUND; SP_EDENIED: a weaker proof than the session
+ * began with makes nothing fresh. */
 SP_MUST sp_err sp_sessions_step_up(sp_core *core, uint64_t id, sp_strength strength);
 
 /* Ends one, tells the ledger (after the fact: taking away is never refused), SP_ENOTFOUND. */

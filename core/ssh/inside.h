@@ -83,9 +83,8 @@ SP_MUST sp_err sp_ssh_on_key(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 typedef void (*sp_ssh_then)(void *self, sp_err err, const sp_ssh_signed_in *signed_in);
 void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_ssh_then then,
                    void *self);
-/* Counts it and tells the ledger. guessable: a password was tried. */
-void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why,
-                    bool guessable);
+/* Counts it for the address and tells the ledger. */
+void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why);
 /* What a session on this device is in the eyes of the policy. SP_EDENIED: it has ended, or the
  * device is another one. */
 SP_MUST sp_err sp_ssh_subject(sp_core *core, const sp_ssh_session *session,

@@ -193,7 +193,7 @@ void sp_ssh_conversations_expire(sp_ssh *ssh, uint64_t now_unix_s)
         }
         if (c->at == WAITING) {
             const sp_ssh_who who = who_of(c);
-            sp_ssh_refused(ssh, &who, "confirmed in a browser", "nobody confirmed it", false);
+            sp_ssh_refused(ssh, &who, "confirmed in a browser", "nobody confirmed it");
             refuse(c, SP_EDENIED);
         } else {
             end(c);
@@ -259,7 +259,7 @@ static void on_proved(void *self, sp_err err, uint32_t person, const char *why)
         refuse(c, SP_EAGAIN);
     } else if (c != NULL && why != NULL) {
         const sp_ssh_who who = who_of(c);
-        sp_ssh_refused(at->core->ssh, &who, "password and code", why, true);
+        sp_ssh_refused(at->core->ssh, &who, "password and code", why);
         refuse(c, SP_EDENIED);
     } else if (c != NULL) {
         sp_identity_worked(at->core, sp_span_cstr(c->user));
@@ -406,7 +406,7 @@ static void post_sign_in(sp_request *req)
     }
     if (!allow) {
         const sp_ssh_who who = who_of(c);
-        sp_ssh_refused(ssh, &who, "confirmed in a browser", "its person said no", false);
+        sp_ssh_refused(ssh, &who, "confirmed in a browser", "its person said no");
         if (c->at == WAITING) {
             refuse(c, SP_EDENIED);
         } else {

@@ -170,7 +170,7 @@ sp_err sp_ssh_on_offer(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
         bool ours = sp_ssh_certificate_is_ours(ssh, offer.blob);
         code = ours ? SP_ECONFLICT : SP_EDENIED;
         if (ours) {
-            sp_ssh_refused(ssh, &offer.who, "SSH certificate", why, false);
+            sp_ssh_refused(ssh, &offer.who, "SSH certificate", why);
         }
     }
     sp_peer_reply(peer, msg, code, SP_SPAN_EMPTY, NULL, 0);
@@ -191,8 +191,7 @@ static sp_event event_of(const char *method, sp_span resource, const uint8_t pee
     return event;
 }
 
-void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why,
-                    bool guessable)
+void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why)
 {
     sp_person person = {0};
     auto_buf sp_buf detail = sp_buf_make(256);
@@ -210,7 +209,7 @@ void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, cons
     event.severity = SP_SEVERITY_LOW;
     event.object = named ? who->user : SP_SPAN_EMPTY;
     event.detail = sp_buf_borrow(&detail);
-    sp_identity_failed(ssh->core, guessable ? who->user : SP_SPAN_EMPTY, who->peer);
+    sp_identity_failed(ssh->core, SP_SPAN_EMPTY, who->peer);
     sp_ledger_client_tell(ssh->core->ledger, &event);
 }
 
@@ -388,7 +387,7 @@ static sp_err answer_key(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg,
                           ? judge(ssh, shown, true, &proven)
                           : "the key is of another algorithm";
     if (why != NULL) {
-        sp_ssh_refused(ssh, &shown->who, "SSH key", why, false);
+        sp_ssh_refused(ssh, &shown->who, "SSH key", why);
         return sp_fail(SP_EDENIED);
     }
     TRY(sp_alloc(1, sizeof(*wait), &wait));

@@ -141,10 +141,10 @@ static sp_err on_packet(sp_gates *gates, sp_peer *peer, const sp_msg *msg)
     if (msg->kind == SP_CORE_SEEN) {
         return on_seen(gates, msg);
     }
-    if (msg->kind == SP_CORE_TOKEN) {
-        return sp_token_answer(gates->core, peer, msg);
-    }
     const gate *known = sp_peer_data(peer);
+    if (msg->kind == SP_CORE_TOKEN && known->gate == SP_GATE_WEB && known->part == SP_CORE_WORKER) {
+        return sp_token_answer(gates->core, peer, msg); /* the others have no application */
+    }
     if (is_about_asking(known, msg->kind)) {
         return sp_approvals_on_message(gates->core, known->gate, peer, msg);
     }

@@ -231,6 +231,14 @@ static sp_err key_put(key_table table, const key_body *body)
     return sp_ok();
 }
 
+static void bury(key_slot *slot, key_state state)
+{
+    write_begin(&slot->seq);
+    sp_wipe(&slot->body, sizeof(slot->body));
+    slot->body.state = state;
+    write_end(&slot->seq);
+}
+
 static void key_remove(key_table table, const sp_hash *hash)
 {
     key_slot *unused = NULL;
@@ -241,10 +249,15 @@ static void key_remove(key_table table, const sp_hash *hash)
     uint32_t next = ((uint32_t)(slot - table.slots) + 1) & table.mask;
     /* nothing probes over the last of a run: it can be empty again */
     key_state state = table.slots[next].body.state == KEY_EMPTY ? KEY_EMPTY : KEY_GRAVE;
-    write_begin(&slot->seq);
-    sp_wipe(&slot->body, sizeof(slot->body));
-    slot->body.state = state;
-    write_end(&slot->seq);
+    bury(slot, state);
+    /* then neither does anything over the graves before it: they would only grow */
+    for (uint32_t i = 1; state == KEY_EMPTY && i <= table.mask; i++) {
+        key_slot *before = &table.slots[((uint32_t)(slot - table.slots) - i) & table.mask];
+        if (before->body.state != KEY_GRAVE) {
+            return;
+        }
+        bury(before, KEY_EMPTY);
+    }
 }
 
 static sp_err key_find(key_table table, const sp_hash *hash, key_body *ret_body)

@@ -19,7 +19,7 @@ from portal import Refused
 from vault_client import Connection, Reader, text
 
 SASL, CERT, CONN, ASK, ASK_USE, ASK_DROP, SPEND, KEEP, ASK_DONE, KILL, CANCEL = range(0x0100, 0x010b)
-HELLO, AGAIN = 1, 5
+HELLO, TOKEN, AGAIN = 1, 2, 5
 OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED = 0, 2, 4, 5, 7
 DB = 3
 READ, EXPORT, DESTROY = 1, 3, 6
@@ -446,3 +446,10 @@ def test_hostile_messages_end_the_line_only(office):
         line.socket.settimeout(5)
         assert line.socket.recv(1000) == b""
     assert gate(office)
+
+
+def test_a_database_gate_gets_no_identity_tokens(office):
+    """They are for applications, whose gate it is not: the line is dropped."""
+    line = gate(office)
+    with pytest.raises((AssertionError, OSError), match="dropped|reset"):
+        line.call(TOKEN, struct.pack(">IQ", 0, 1) + text(b"files"))

@@ -185,6 +185,23 @@ def test_quarantine_release_revoke(active, people):
     refused(lambda: sam.post(f"/admin/devices/{active.id}/release", {}), 409, "conflict")
 
 
+def test_a_session_is_none_beside_anothers_device(office, active, people):
+    """Signed in without a device, then on a connection with somebody else's or one that was cut off."""
+    sam, leo = people[1], people[3]
+    mia = office.employee("mia", ["staff"])
+    for person in (mia, leo):
+        plain = person.again()
+        plain.sign_in()
+        beside = person.again(cert=(active.cert, active.key))
+        beside.cookies = plain.cookies
+        if person is leo:
+            assert beside.get("/me")["person"]["name"] == "leo"  # his own, and good
+            sam.post(f"/admin/devices/{active.id}/quarantine", {"why": "a test"})
+        refused(lambda at=beside: at.get("/me"), 401, "signed_out")
+        assert plain.get("/me")["person"]["name"] == person.name
+    refused(mia.again(cert=(active.cert, active.key)).sign_in, 403, "device_refused")
+
+
 def test_devices_live_through_a_restart_of_core(office, active, people):
     core = office.kill("core")
     office.wait_role("core", other_than=core)

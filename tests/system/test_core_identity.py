@@ -474,6 +474,30 @@ def test_a_reset_removes_every_credential(office, admins):
     person.get("/me")
 
 
+def test_a_reset_takes_an_administrators_role(office, admins):
+    """Who gets the link would work in his name: the role is granted again by whom it is for."""
+    olga, sam, _ = admins
+    other = office.employee("second-audrey", ["audit-admin"])
+    number = other.get("/me")["person"]["id"]
+    link = olga.post(f"/admin/people/{number}/reset", {"why": "lost phone"})["link"]
+    assert olga.get(f"/admin/people/{number}")["roles"] == []
+    other.set_up(link, "a fresh phrase of audrey")
+    refused(403, "forbidden", other.get, "/admin/ledger/events")
+    sam.put(f"/admin/people/{number}/roles", {"roles": ["audit-admin"]})
+    other.get("/admin/ledger/events")
+
+
+def test_a_weaker_proof_makes_nothing_fresh(office, ann):
+    browser = ann.again()
+    key_session = by_passkey(office, ann.key, browser)[1]
+    assert key_session["strength"] == "passkey"
+    refused(409, "weaker_proof", browser.step_up)
+    options = browser.post("/step-up/passkey/options")
+    again = browser.post("/step-up/passkey/verify",
+                         {"flow": options["flow"], "credential": ann.key.get(options["public_key"])})
+    assert again["strength"] == "passkey"
+
+
 def test_the_local_socket_is_not_the_portal(office, ann):
     refused(403, "forbidden", ann.post, "/setup-link", {"name": "olga"})
 

@@ -46,9 +46,9 @@ class Later:
 
 
 @contextlib.contextmanager
-def ledger_waits(office):
-    """The ledger takes what comes, and answers when the block is over."""
-    pid = office.kill("ledger", signal.SIGSTOP)
+def waits(office, role="ledger"):
+    """It takes what comes, and answers when the block is over."""
+    pid = office.kill(role, signal.SIGSTOP)
     try:
         yield
         time.sleep(0.3)  # the last request has reached core
@@ -58,7 +58,7 @@ def ledger_waits(office):
 
 def in_order(office, *calls):
     """Each reaches core after the one before, and all wait for the ledger; what came of them."""
-    with ledger_waits(office):
+    with waits(office):
         waiting = []
         for call in calls:
             waiting.append(Later(*call))
@@ -110,6 +110,44 @@ def test_a_flow_begun_before_a_sign_out_everywhere_ends_nowhere(office, bob):
     assert outcome(browser.post, "/sign-in/passkey/verify", last) == (401, "sign_in_failed")
     browser, last = asked(office, bob.key)
     browser.post("/sign-in/passkey/verify", last)  # begun afterwards, it is a sign-in like any other
+
+
+# ---- a set-up under way
+
+
+def test_who_is_locked_does_not_set_himself_up_again(office, admins, bob):
+    olga, sam, _ = admins
+    link = olga.post(f"/admin/people/{bob.id}/reset", {"why": "a test"})["link"]
+    flow = bob.post("/setup/start", {"token": link.rsplit("#", 1)[1]})["flow"]
+    options = bob.post("/setup/passkey/options", {"flow": flow})
+    bob.post("/setup/passkey/verify", {"flow": flow, "name": "key",
+                                       "credential": Authenticator(office.portal_url).create(options["public_key"])})
+    done = in_order(office, (sam.post, f"/admin/people/{bob.id}/disable", {"why": "a test"}),
+                    (bob.post, "/setup/finish", {"flow": flow}))
+    assert done[0][0] == 200
+    assert done[1][0] in (401, 409), done[1]
+    locked = olga.get(f"/admin/people/{bob.id}")["state"]
+    # nor by the link, when the account is let in again
+    olga.post(f"/admin/people/{bob.id}/enable", {})
+    assert olga.get(f"/admin/people/{bob.id}")["state"] != locked
+    assert outcome(stranger(office).post, "/setup/start", {"token": link.rsplit("#", 1)[1]}) == (404, "link_invalid")
+
+
+# ---- guesses at once
+
+
+def test_many_guesses_at_once_are_no_more_than_one_after_the_other(office, admins):
+    guesses = []
+    for _ in range(12):
+        browser = stranger(office)
+        flow = browser.post("/sign-in/start", {"name": "nobody-here"})["flow"]
+        browser.post("/sign-in/password", {"flow": flow, "password": "a wrong guess"})
+        guesses.append((browser, {"flow": flow, "code": "000000"}))
+    with waits(office, "core"):  # all are there before the first is answered
+        waiting = [Later(browser.post, "/sign-in/totp", body) for browser, body in guesses]
+        time.sleep(0.7)
+    said = sorted(one.said() for one in waiting)
+    assert said == [(401, "sign_in_failed")] * 5 + [(429, "too_many")] * 7
 
 
 # ---- what a session asked for

@@ -289,7 +289,7 @@ export const en = {
       [h.passkeys ? s(h.passkeys, "passkey") : "", h.password ? "password" : "", h.totp ? "app" : "", h.recovery_codes ? `${h.recovery_codes} recovery codes` : ""].filter(Boolean).join(", ") || "nothing yet",
     invite: "New set-up link", reset: "Reset sign-in", enable: "Enable", disable: "Disable",
     disableTitle: (name: string) => `Disable ${name}?`, disableText: "All sessions end at once and nobody can sign in with this account until it is enabled again.",
-    resetTitle: (name: string) => `Reset the sign-in of ${name}?`, resetText: "Passkeys, password, app and recovery codes are removed, all sessions end, and a new set-up link is made. Be sure it is really this person who asks.",
+    resetTitle: (name: string) => `Reset the sign-in of ${name}?`, resetText: "Passkeys, password, app and recovery codes are removed, all sessions end, and a new set-up link is made. An administrator loses the role, which the security administrator grants again. Be sure it is really this person who asks.",
     administrator: "Administrator", rolesApart: "System, security and audit administrator must be three different people.",
     notOwnRoles: "Nobody changes his own roles.", onlySecurity: "Roles are granted by a security administrator.", saveRoles: "Save roles", rolesSaved: "Roles saved; they hold from now on",
   },

@@ -288,7 +288,7 @@ export const zh: typeof en = {
     has: (h) => [h.passkeys ? `${h.passkeys} 个通行密钥` : "", h.password ? "密码" : "", h.totp ? "身份验证器" : "", h.recovery_codes ? `${h.recovery_codes} 个恢复码` : ""].filter(Boolean).join("、") || "尚未设置",
     invite: "新的设置链接", reset: "重置登录方式", enable: "启用", disable: "停用",
     disableTitle: (name: string) => `停用 ${name}？`, disableText: "所有会话立即结束，重新启用之前无法用此账号登录。",
-    resetTitle: (name: string) => `重置 ${name} 的登录方式？`, resetText: "将清除通行密钥、密码、验证器和恢复码，结束所有会话，并生成新的设置链接。请确认提出请求的确实是本人。",
+    resetTitle: (name: string) => `重置 ${name} 的登录方式？`, resetText: "将清除通行密钥、密码、验证器和恢复码，结束所有会话，并生成新的设置链接。管理员将失去其管理角色，须由安全管理员重新授予。请确认提出请求的确实是本人。",
     administrator: "管理员", rolesApart: "系统、安全、审计管理员必须由三个不同的人担任。",
     notOwnRoles: "任何人都不能更改自己的角色。", onlySecurity: "角色由安全管理员授予。", saveRoles: "保存角色", rolesSaved: "角色已保存，立即生效",
   },

@@ -36,6 +36,26 @@ static void closes_and_opens(void **state)
     sp_limits_free(limits);
 }
 
+static void a_try_that_came_to_nothing_is_taken_back(void **state)
+{
+    (void)state;
+    sp_limits *limits = NULL;
+    assert_ok(sp_limits_new(42, &limits));
+    uint64_t key = sp_limits_account_key(limits, SP_SPAN_LIT("ann"));
+    sp_limits_take_back(limits, key, SP_LIMIT_ACCOUNT_TRIES); /* nothing was counted */
+    for (int i = 0; i < SP_LIMIT_ACCOUNT_TRIES; i++) {
+        sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, 1000 * S);
+    }
+    assert_int_equal(sp_limits_wait_s(limits, key, 1000 * S), 15);
+    sp_limits_take_back(limits, key, SP_LIMIT_ACCOUNT_TRIES);
+    assert_int_equal(sp_limits_wait_s(limits, key, 1000 * S), 0);
+    sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, 1000 * S);
+    sp_limits_failed(limits, key, SP_LIMIT_ACCOUNT_TRIES, 1000 * S);
+    sp_limits_take_back(limits, key, SP_LIMIT_ACCOUNT_TRIES); /* one too many is still there */
+    assert_true(sp_limits_wait_s(limits, key, 1000 * S) > 0);
+    sp_limits_free(limits);
+}
+
 static void counts_networks_of_six_as_one(void **state)
 {
     (void)state;
@@ -91,6 +111,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(closes_and_opens),
                                        cmocka_unit_test(what_is_kept_closes_the_same_doors),
+                                       cmocka_unit_test(a_try_that_came_to_nothing_is_taken_back),
                                        cmocka_unit_test(counts_networks_of_six_as_one)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,38 +10,19 @@ const people = {};
 
 before(async () => {
   browser = await launch();
-  for (const [name, secret] of Object.entries(JSON.parse(process.env.PEOPLE))) {
-    const one = await Person.open(browser, name === "max" ? { viewport: { width: 390, height: 844 } } : {});
-    one.totp = { secret: secret.totp, last: secret.last };
-    one.password = secret.password;
-    people[name] = one;
-    await signIn(one, name);
-  }
+  await Promise.all(Object.entries(JSON.parse(process.env.TOKENS)).map(async ([name, token]) => {
+    people[name] = await Person.as(browser, token, name === "max" ? { viewport: { width: 390, height: 844 } } : {});
+    await people[name].go("/");
+    await people[name].heading("Applications").waitFor();
+  }));
 });
 after(async () => {
   await browser?.close();
 });
 
-async function signIn(one, name) {
-  const { page } = one;
-  await one.go("/sign-in");
-  await one.button("Use password and code").click();
-  await page.getByLabel("User name").fill(name);
-  await page.getByLabel("Password", { exact: true }).fill(one.password);
-  await one.button("Next").click();
-  await page.getByLabel("Code").fill(await one.code());
-  await one.button("Sign in").click();
-  await one.heading("Applications").waitFor();
-}
 async function shot(one, name) {
   if (process.env.SHOTS) await one.page.screenshot({ path: `${process.env.SHOTS}/${name}.png`, fullPage: true });
 }
-/* Stays within the page: nothing makes it scroll sideways. */
-async function fits(one) {
-  const wide = await one.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(wide <= 0, `the page is ${wide} px too wide`);
-}
-
 test("a role is asked for", async () => {
   const { page } = people.ann;
   await people.lee.go("/approvals");
@@ -69,7 +50,7 @@ test("who may approve sees it at once, and approves exactly that", async () => {
   await dialog.getByRole("button", { name: "Approve" }).click();
   await page.getByText("Approved.").waitFor();
   await page.getByText("1 of 2").first().waitFor();
-  await fits(people.lee);
+  await people.lee.fits("/approvals");
 });
 
 test("on a phone, in Chinese and dark, the second one approves", async () => {
@@ -78,11 +59,11 @@ test("on a phone, in Chinese and dark, the second one approves", async () => {
   await page.getByRole("button", { name: "中文" }).click();
   await people.max.go("/approvals");
   await page.getByRole("heading", { name: "审批" }).waitFor();
-  await fits(people.max);
+  await people.max.fits("/approvals");
   await page.getByText("dba").first().click();
   await page.getByText("将原样执行以下内容").waitFor();
   await shot(people.max, "approvals-narrow-dark-zh");
-  await fits(people.max);
+  await people.max.fits("/approvals");
   await page.getByRole("button", { name: "批准", exact: true }).click();
   await page.getByRole("dialog", { name: "批准这一内容？" }).getByRole("button", { name: "批准" }).click();
   await page.getByText("2 / 2").first().waitFor();

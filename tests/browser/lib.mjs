@@ -4,6 +4,8 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import dns from "node:dns";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium } from "playwright-core";
 
 const ARGS = [
@@ -22,6 +24,9 @@ const lookupPromise = dns.promises.lookup;
 dns.lookup = (name, ...rest) => lookup(here(name), ...rest);
 dns.promises.lookup = (name, ...rest) => lookupPromise(here(name), ...rest);
 
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"];
+
 export async function launch() {
   return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ARGS });
 }
@@ -34,7 +39,7 @@ export class Person {
   /* A fresh browser profile with an authenticator of its own. */
   static async open(browser, options = {}) {
     const context = await browser.newContext({
-      ignoreHTTPSErrors: true, locale: "en-GB", viewport: { width: 1280, height: 900 }, ...options,
+      ignoreHTTPSErrors: true, locale: "en-GB", reducedMotion: "reduce", viewport: { width: 1280, height: 900 }, ...options,
     });
     context.setDefaultTimeout(10_000);
     const page = await context.newPage();
@@ -48,6 +53,13 @@ export class Person {
     });
     const one = new Person(page, context, cdp, authenticatorId);
     one.watch(page);
+    return one;
+  }
+
+  /* Somebody who has signed in already: token is the portal's cookie. */
+  static async as(browser, token, options = {}) {
+    const one = await Person.open(browser, options);
+    await one.context.addCookies([{ name: "__Host-sallyport", value: token, url: portal, secure: true, httpOnly: true, sameSite: "Strict" }]);
     return one;
   }
 
@@ -77,6 +89,29 @@ export class Person {
   }
   heading(name) {
     return this.page.getByRole("heading", { name, exact: true });
+  }
+  /* The page is there, with what it fetches. */
+  async settled() {
+    await this.page.locator("h1").first().waitFor();
+    await this.page.locator(".skeleton").first().waitFor({ state: "detached" });
+  }
+  /* Nothing sticks out sideways. */
+  async fits(where) {
+    const wide = await this.page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(wide <= 0, `${where} is ${wide} px too wide`);
+  }
+  /* The rules of WCAG 2.1 AA that a machine can check, light and dark; in the dark only colours differ. Wants bypassCSP.
+     seen(scheme) is called with each look. */
+  async accessible(where, seen = async () => {}) {
+    await this.page.evaluate(axe);
+    for (const [scheme, only] of [["light", { runOnly: WCAG }], ["dark", { runOnly: ["color-contrast"] }]]) {
+      await this.page.emulateMedia({ colorScheme: scheme });
+      await this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      await seen(scheme);
+      const found = await this.page.evaluate((options) => globalThis.axe.run(document, options), only);
+      assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes[0].target} ${v.nodes[0].html.slice(0, 160)} ${v.nodes[0].failureSummary}`), [], `${where}, ${scheme}`);
+    }
+    await this.page.emulateMedia({ colorScheme: null });
   }
   calm() {
     assert.deepEqual(this.trouble, []);

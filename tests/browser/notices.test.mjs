@@ -3,18 +3,14 @@
 // for administrators what was sent, whom it did not reach, and sending one.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, Person, portal } from "./lib.mjs";
+import { launch, Person } from "./lib.mjs";
 
 const shots = process.env.SCREENSHOTS;
 const { tokens, link, title } = JSON.parse(process.env.NOTICES);
 let browser;
 const people = {};
 
-async function open(name, options) {
-  const one = await Person.open(browser, options);
-  if (tokens[name]) await one.context.addCookies([{ name: "__Host-sallyport", value: tokens[name], url: portal, secure: true, httpOnly: true, sameSite: "Strict" }]);
-  return one;
-}
+const open = (name, options) => (tokens[name] ? Person.as(browser, tokens[name], options) : Person.open(browser, options));
 const shot = async (one, name) => {
   if (shots) await one.page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
 };

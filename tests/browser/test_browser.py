@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The portal in a real Chromium, against a real office (portal.test.mjs)."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -48,8 +49,11 @@ def office():
 
 def run_node(file, office, **more):
     environment = dict(os.environ, PORTAL=office.portal_url, DOMAIN=office.domain, CHROMIUM=CHROMIUM, **more)
-    done = subprocess.run(["node", "--test", "--test-reporter=spec", file], cwd=HERE, env=environment,
-                          capture_output=True, text=True, timeout=170, check=False)
+    try:
+        done = subprocess.run(["node", "--test", "--test-reporter=spec", file], cwd=HERE, env=environment,
+                              capture_output=True, text=True, timeout=170, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise AssertionError(f"{file} came no further in 170 s than\n" + (late.stdout or b"").decode()[-4000:]) from None
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + office.log()[-2000:]
 
@@ -135,15 +139,19 @@ def test_applications(tools, lab_office, tmp_path):
              CUSTOMERS=os.path.join(ROOT, "demo", "content", "lab", "customers.csv"))
 
 
+def token(office, name):
+    """The portal's cookie of somebody who has signed in."""
+    return office.people[name].cookies[f"portal.{office.domain}"]["__Host-sallyport"]
+
+
 @pytest.mark.timeout(180)
 def test_databases(tools):
     from test_core_database import DOCUMENTS
     one = Office(documents=DOCUMENTS, extra=f'postgres: ["127.0.0.1:{free_port()}"]\n')
     try:
         one.start()
-        ann = one.employee("ann", ["analyst"])
-        run_node("databases.test.mjs", one, PASSWORD=ann.password, TOTP_SECRET=ann.totp.secret,
-                 TOTP_LAST=str(ann.totp.last))
+        one.employee("ann", ["analyst"])
+        run_node("databases.test.mjs", one, TOKEN=token(one, "ann"))
     finally:
         one.close()
 
@@ -154,10 +162,9 @@ def test_approvals(tools):
     one = Office(documents=DOCUMENTS)
     try:
         one.start()
-        made = {name: one.employee(name, [role]) for name, role in (("ann", "staff"), ("lee", "lead"), ("max", "lead"))}
-        made["sam"] = one.people["sam"]
-        secrets = {name: {"password": p.password, "totp": p.totp.secret, "last": p.totp.last} for name, p in made.items()}
-        run_node("approvals.test.mjs", one, PEOPLE=json.dumps(secrets))
+        for name, role in (("ann", "staff"), ("lee", "lead"), ("max", "lead")):
+            one.employee(name, [role])
+        run_node("approvals.test.mjs", one, TOKENS=json.dumps({name: token(one, name) for name in ("ann", "lee", "max", "sam")}))
     finally:
         one.close()
 
@@ -178,42 +185,40 @@ then: deny
     try:
         db.server.sql("CREATE TABLE orders (id int, note text)", "INSERT INTO orders SELECT g, 'n' FROM generate_series(1, 50) g",
                       "GRANT ALL ON orders TO op_dba", database="orders")
-        signed_in = {**{name: db.office.people[name] for name in ("sam", "audrey")}, **db.people}
-        tokens = {name: one.cookies[f"portal.{one.domain}"]["__Host-sallyport"] for name, one in signed_in.items()}
+        tokens = {name: token(db.office, name) for name in ("sam", "audrey", "lin", "mia")}
         run_node("watch.test.mjs", db.office, DATABASE=json.dumps(
             {"lin": db.environment("lin"), "mia": db.environment("mia"), "tokens": tokens}))
     finally:
         db.close()
 
 
-@pytest.mark.timeout(180)
-def test_recordings(tools):
-    one = Office()
-    try:
-        one.start()
-        _, sam, _ = one.set_up_administrators()
-        run_node("recordings.test.mjs", one, TOKEN=sam.cookies[f"portal.{one.domain}"]["__Host-sallyport"])
-    finally:
-        one.close()
-
-
-@pytest.mark.timeout(300)
-def test_notices(tools):
+@pytest.fixture(scope="module")
+def house(tools):
+    """An office with administrators, lin, and a mail server that refuses one mailbox."""
     from test_notices import House
-    house = House()
+    one = House()
     try:
-        house.office.employee("lin", [])
-        house.refused = lambda address: "550 5.1.1 no such user" if address.startswith("staff001") else None
-        values = {"what": "a mail with <b>markup</b>", "signs": "its sender", "contact": "the security team"}
-        house.local.finished(house.local.send("phishing-warning", values=values))
-        link = next(word for mail in house.smtp.mails for word in mail.part("plain").split() if "acknowledge#" in word)
-        tokens = {name: house.office.people[name].cookies[f"portal.{house.office.domain}"]["__Host-sallyport"] for name in ("sam", "lin")}
-        run_node("notices.test.mjs", house.office, NOTICES=json.dumps(
-            {"tokens": tokens, "link": link, "title": "Beware of a forged message"}))
+        one.office.employee("lin", [])
+        one.refused = lambda address: "550 5.1.1 no such user" if address.startswith("staff001") else None
+        yield one
     finally:
-        house.smtp.close()
-        house.hooks.close()
-        house.office.close()
+        one.smtp.close()
+        one.hooks.close()
+        one.office.close()
+
+
+@pytest.mark.timeout(180)
+def test_recordings(house):
+    run_node("recordings.test.mjs", house.office, TOKEN=token(house.office, "sam"))
+
+
+@pytest.mark.timeout(180)
+def test_notices(house):
+    values = {"what": "a mail with <b>markup</b>", "signs": "its sender", "contact": "the security team"}
+    house.local.finished(house.local.send("phishing-warning", values=values))
+    link = next(word for mail in house.smtp.mails for word in mail.part("plain").split() if "acknowledge#" in word)
+    run_node("notices.test.mjs", house.office, NOTICES=json.dumps(
+        {"tokens": {name: token(house.office, name) for name in ("sam", "lin")}, "link": link, "title": "Beware of a forged message"}))
 
 
 ROOM_DOCUMENTS = """---
@@ -251,23 +256,32 @@ def keep_asking(connection, stop):
         pass  # cut, as the test wants it
 
 
-@pytest.mark.timeout(180)
-def test_room(tools):
-    from portal import Refused
+@pytest.fixture(scope="module")
+def whole(tools):
+    """Something behind each gate, and people at work."""
     from wholelib import WholeOffice
-    whole = WholeOffice(more=ROOM_DOCUMENTS)
-    stop = threading.Event()
+    one = WholeOffice(more=ROOM_DOCUMENTS)
     try:
-        whole.ssh.person("eve", ["typist"])
-        whole.ssh.key("eve")
-        for _ in range(2):
-            one = whole.person("ann").again()
-            one.password = "wrong horse battery"
-            with pytest.raises(Refused):
-                one.sign_in()
-        asking = threading.Thread(target=keep_asking, args=(whole.sql("bob"), stop), daemon=True)
-        asking.start()
-        whole.fresh()
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.mark.timeout(180)
+def test_room(whole):
+    from portal import Refused
+    stop = threading.Event()
+    whole.ssh.person("eve", ["typist"])
+    whole.ssh.key("eve")
+    for _ in range(2):
+        one = whole.person("ann").again()
+        one.password = "wrong horse battery"
+        with pytest.raises(Refused):
+            one.sign_in()
+    asking = threading.Thread(target=keep_asking, args=(whole.sql("bob"), stop), daemon=True)
+    asking.start()
+    whole.fresh()
+    try:
         with whole.ssh.terminal("eve", "host") as terminal:
             terminal.type("cd /; PS1='ready> '\r")
             terminal.wait("\nready> ")
@@ -275,8 +289,49 @@ def test_room(tools):
             terminal.wait("ready> ")
             wait_for("the alarms", 15, lambda: whole.sam.get("/ssh/alarms")["items"] and whole.sam.get("/alarms")["items"])
             run_node("room.test.mjs", whole.office, ROOM=json.dumps({
-                "tokens": {"sam": whole.sam.cookies[f"portal.{whole.office.domain}"]["__Host-sallyport"]}, "person": "eve",
+                "tokens": {"sam": token(whole.office, "sam")}, "person": "eve",
                 "sqlPerson": "bob", "hostile": "<b>bold</b> \x1b[31m ${x} 事件"}))
     finally:
         stop.set()
-        whole.close()
+
+
+MARKUP = "<img src=x onerror=alert(1)>"
+ESCAPES = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;https://evil.example/\x07click\x1b]8;;\x07\x1b[2J"
+
+
+def kept_or_refused(ask, *words):
+    """The API keeps a text as it is or refuses it; it never fails over it."""
+    from portal import Refused
+    try:
+        return ask(*words)
+    except Refused as refusal:
+        assert 400 <= refusal.status < 500, refusal
+        return None
+
+
+@pytest.mark.timeout(180)
+def test_hostile(whole):
+    from pgraw import Closed
+    sam, olga = whole.sam, whole.olga
+    olga.post("/admin/people", {"name": "mallory", "display_name": MARKUP})
+    kept_or_refused(olga.post, "/admin/people", {"name": "mallory2", "display_name": "x" + ESCAPES})
+    kept_or_refused(whole.person("ann").post, "/ssh/keys", {"name": MARKUP, "key": "ssh-ed25519 " + MARKUP})
+    with contextlib.closing(whole.sql("ann")) as connection:
+        for text in (f"SELECT '{MARKUP}'", f"SELECT 1 /* {ESCAPES} */", f"DROP TABLE plain /* {MARKUP} */"):
+            try:
+                connection.ask(text)
+            except Closed:
+                break
+    whole.web_status("ann")
+    whole.person("ann").request("GET", "notes", "/%3Cimg%20src=x%20onerror=alert(1)%3E/%1b%5D0;owned%07", headers={"Accept": "application/json"})
+    made = sam.post("/incidents", {"title": MARKUP, "severity": "medium"})
+    sam.post(f"/incidents/{made['id']}/comment", {"text": f"{MARKUP}{ESCAPES} after the escapes"})
+    sam.post(f"/incidents/{made['id']}/task", {"text": MARKUP})
+    sam.post(f"/incidents/{made['id']}/close", {"review": f"[x](javascript:alert(1)) {MARKUP}"})
+    sam.post("/admin/notices", {"notice": "message", "audience": "administrators", "values": {"title": MARKUP, "text": MARKUP + ESCAPES}})
+    whole.fresh()
+    cut = sam.post("/cuts", {"kind": "role", "name": "guest", "reason": MARKUP})
+    sam.post(f"/cuts/{cut['id']}/undo", {"reason": MARKUP})
+    run_node("hostile.test.mjs", whole.office, HOSTILE=json.dumps({
+        "tokens": {name: token(whole.office, name) for name in ("sam", "audrey", "olga")}, "markup": MARKUP,
+        "escapes": ESCAPES, "incident": made["id"]}))

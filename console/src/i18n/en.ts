@@ -6,6 +6,7 @@ const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : 
 
 export const en = {
   common: {
+    minutes: (n: number) => `${n} min`, hours: (n: number) => `${n} h`,
     loading: "Loading", close: "Close", cancel: "Cancel", save: "Save", confirm: "Confirm", continue: "Continue",
     back: "Back", done: "Done", retry: "Try again", more: "Show more", copy: "Copy", copied: "Copied",
     copyFailed: "The browser did not allow copying. Select the text and copy it by hand.",

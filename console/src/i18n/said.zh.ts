@@ -3,7 +3,8 @@
 // person wrote fits nothing here and is shown as it is.
 const KINDS: Record<string, string> = { session: "会话", person: "人员", device: "设备", role: "角色", resource: "资源", class: "级别", everything: "全部" };
 const ROLES: Record<string, string> = { commander: "指挥", scribe: "记录", liaison: "联络" };
-const kind = (word = ""): string => KINDS[word] ?? word;
+const of = (table: Record<string, string>, word: string): string | undefined => (Object.hasOwn(table, word) ? table[word] : undefined);
+const kind = (word = ""): string => of(KINDS, word) ?? word;
 const who = (name = ""): string => (name === "nobody in the Rota can" ? "值班表中无人可任" : name);
 const again = (text = ""): string => (saidZh(text) ?? text);
 
@@ -50,7 +51,7 @@ const PATTERNS: Pattern[] = [
   [/^step confirmed ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, by) => `步骤 ${step} 已由 ${by ?? ""} 确认`],
   [/^step ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `步骤 ${step} 完成${what ? `：${again(what)}` : ""}`],
   [/^confirmed: (.+)$/, (by) => `已由 ${by} 确认`],
-  [/^(started|proposed|done|failed|stopped|undo): ([\s\S]*)$/, (word, what) => `${WHOLE[word ?? ""] ?? ""}：${again(what)}`],
+  [/^(started|proposed|done|failed|stopped|undo): ([\s\S]*)$/, (word, what) => `${of(WHOLE, word ?? "") ?? ""}：${again(what)}`],
   [/^incident (\d+), step (.+)$/, (id, step) => `事件 ${id}，步骤 ${step}`],
   [/^nothing says which (\w+) is meant$/, (what) => `未指明是哪个${kind(what)}`],
   [/^there is no (\w+) (.+)$/, (what, name) => `没有这个${kind(what)}：${name}`],
@@ -60,7 +61,7 @@ const PATTERNS: Pattern[] = [
   [/^(\w+) (\S+) could not be cut: (.*)$/, (what, name, why) => `无法切断${kind(what)} ${name}：${why}`],
   [/^nobody was told: ([\s\S]*)$/, (why) => `未能通知任何人：${why}`],
   [/^notice (\d+): (.+)$/, (id, name) => `通知 ${id}：${name}`],
-  [/^(commander|scribe|liaison): (.+)$/, (role, name) => `${ROLES[role ?? ""]}：${who(name)}`],
+  [/^(commander|scribe|liaison): (.+)$/, (role, name) => `${of(ROLES, role ?? "")}：${who(name)}`],
   [/^incident (\d+)( is there)?$/, (id, there) => `事件 ${id}${there ? "（已有）" : ""}`],
   [/^would post to (.+)$/, (to) => `将发送到 ${to}`],
   [/^posted? to (.+)$/, (to) => `已发送到 ${to}`],
@@ -73,7 +74,7 @@ const PATTERNS: Pattern[] = [
 
 /* undefined: nobody of ours said it. */
 export function saidZh(text: string): string | undefined {
-  const whole = WHOLE[text];
+  const whole = of(WHOLE, text);
   if (whole !== undefined) return whole;
   for (const [pattern, say] of PATTERNS) {
     const found = pattern.exec(text);

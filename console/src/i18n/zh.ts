@@ -6,6 +6,7 @@ import { alarmsZh } from "./alarms.zh";
 
 export const zh: typeof en = {
   common: {
+    minutes: (n: number) => `${n} 分钟`, hours: (n: number) => `${n} 小时`,
     loading: "正在加载", close: "关闭", cancel: "取消", save: "保存", confirm: "确认", continue: "继续",
     back: "返回", done: "完成", retry: "重试", more: "显示更多", copy: "复制", copied: "已复制",
     copyFailed: "浏览器不允许复制，请选中文字后手动复制。",

@@ -32,7 +32,7 @@ export const bytesText = (n: number): string => {
   return `${at === 0 ? n : n.toFixed(1)} ${units[at]}`;
 };
 export const spanText = (ms: number): string =>
-  ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : `${Math.round(ms / 60_000)} min`;
+  ms < 1000 ? `${ms} ms` : ms < 120_000 ? `${(ms / 1000).toFixed(1)} s` : ms < 7_200_000 ? t().common.minutes(Math.round(ms / 60_000)) : t().common.hours(Math.round(ms / 360_000) / 10);
 
 const yesOf = (a: Approval) => a.votes.filter((v) => v.verdict === "approve").length;
 const targetOf = (a: Approval) => a.role ?? [a.resource, a.database].filter(Boolean).join("/");

@@ -31,8 +31,10 @@ function Grid({ matrix }: { matrix: Schema["PolicyMatrix"] }) {
     const by = step[event.key];
     if (!by) return;
     event.preventDefault();
-    const row = Math.min(rows.length - 1, Math.max(0, at[0] + by[0]));
-    const col = Math.min(matrix.actions.length - 1, Math.max(0, at[1] + by[1]));
+    /* from the cell that has the focus: `at` may have followed a mouse that rests there */
+    const from = (event.target as HTMLElement).dataset.cell?.split("/").map(Number) ?? at;
+    const row = Math.min(rows.length - 1, Math.max(0, (from[0] ?? 0) + by[0]));
+    const col = Math.min(matrix.actions.length - 1, Math.max(0, (from[1] ?? 0) + by[1]));
     setAt([row, col]);
     grid.current?.querySelector<HTMLElement>(`[data-cell="${row}/${col}"]`)?.focus();
   };

@@ -342,8 +342,7 @@ static ngx_int_t application(ngx_http_request_t *r)
     return rc == NGX_OK ? let_through(ctx) : gate_refuse(ctx);
 }
 
-/* Bodies for core are taken in whole, large ones to the disk: those are for people who are signed
- * in. */
+/* Bodies for core are taken in whole, into memory: large ones from people who are signed in. */
 static sp_reason may_send(gate_ctx *ctx)
 {
     if (sent_size(ctx->request) <= STRANGERS_BODY_MAX_BYTES) {

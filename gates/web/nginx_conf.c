@@ -173,10 +173,12 @@ static void write_headers(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
                SP_SPAN_ARG(host), port, SP_SPAN_ARG(host), port);
 }
 
-/* Core has few connections: whoever sends or reads slowly holds one of nginx's, not one of its. */
-static void write_spooling(sp_buf *out)
+/* Core has few connections: whoever sends or reads slowly holds one of nginx's, not one of its. All
+ * in memory: a worker writes no file. */
+static void write_whole(sp_buf *out)
 {
-    sp_buf_text(out, "proxy_request_buffering on;\nproxy_max_temp_file_size 16m;\n");
+    sp_buf_text(out, "proxy_request_buffering on;\nclient_body_buffer_size 16m;\n"
+                     "proxy_buffers 16 32k;\n");
 }
 
 static void write_api(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
@@ -191,7 +193,7 @@ static void write_api(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
                "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n"
                "client_max_body_size 16m;\nproxy_read_timeout 1h;\n",
                SP_SPAN_ARG(host));
-    write_spooling(out);
+    write_whole(out);
 }
 
 static void write_ping(sp_buf *out)
@@ -271,7 +273,7 @@ static void write_asked(const sp_nginx_conf *conf, sp_buf *out)
                      "proxy_set_header X-Sallyport-Peer $sallyport_peer;\n"
                      "proxy_set_header X-Sallyport-Certificate $sallyport_certificate;\n"
                      "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n");
-    write_spooling(out);
+    write_whole(out);
     sp_buf_text(out, "}\nlocation / { }\n}\n");
 }
 

@@ -238,9 +238,11 @@ static void wake_sessions(const db_catalogue *c)
 
 static void wake_looking(const db_catalogue *c)
 {
-    for (uint32_t i = 0; i < db_here.session_cap; i++) {
-        db_session *session = db_here.sessions[i];
-        if (session == NULL || session->judge == NULL || session->judge->catalogue != c) {
+    db_place *next = NULL;
+    for (db_place *place = db_here.attended; place != NULL; place = next) {
+        db_session *session = place->session;
+        next = place->next;
+        if (session->judge->catalogue != c) {
             continue;
         }
         db_pending_looked(session);

@@ -85,6 +85,14 @@ typedef struct {
 
 enum { DB_KEY_BYTES = 4, DB_KEY_MAX_BYTES = 32 /* from protocol 3.2 on */ };
 
+/* In a list of some of the sessions. */
+typedef struct db_place db_place;
+struct db_place {
+    db_place *next;
+    db_place **link; /* NULL = not in it */
+    db_session *session;
+};
+
 struct db_session {
     db_stream front;
     db_back *back; /* NULL = none yet, or gone */
@@ -97,7 +105,9 @@ struct db_session {
     sp_deferred free;
     db_session *next; /* of those not logged in yet, oldest first */
     db_session **back_link;
-    db_login *login; /* NULL once open */
+    db_place busy;     /* with answers under way */
+    db_place attended; /* its judge waits for something, or has something to put away */
+    db_login *login;   /* NULL once open */
 
     /* who */
     uint64_t connection; /* reference, for people and core */
@@ -106,7 +116,9 @@ struct db_session {
     uint64_t live_id;   /* 0 = not logged in */
     const void *table;  /* the live table in which it was found last */
     uint64_t active_us; /* of the loop's clock: the last message that was judged; 0 = none */
-    uint64_t seen_us;   /* what core was told of */
+    uint64_t found_us;  /* when who was found: its auth_age_s was auth_age_found_s then */
+    uint32_t auth_age_found_s;
+    uint64_t seen_us; /* what core was told of */
     bool has_certificate;
     sp_hash fingerprint;
     sp_subject who;
@@ -183,6 +195,9 @@ typedef struct {
     db_session *unknown; /* not logged in, oldest first */
     db_session **unknown_end;
     uint32_t unknown_count;
+    /* those few of them that a tick looks at */
+    db_place *busy;
+    db_place *attended;
 } db_worker;
 
 extern db_worker db_here;
@@ -207,7 +222,11 @@ void db_session_leave(db_session *session);
 void db_session_look_again(void);
 /* Whether it may go on, by the live table and the policy of now. */
 bool db_session_may_go_on(db_session *session, db_refusal *refusal);
-/* Once a second: time passed since everybody proved himself. */
+/* A second time changes nothing. */
+void db_place_enter(db_place **list, db_place *place, db_session *session);
+void db_place_leave(db_place *place);
+/* Once a second, for those who are waiting for an answer: their sessions are in use. It looks at no
+ * others, of which there may be thousands. */
 void db_session_tick(void);
 /* Tells a core that has come back of all that are open. */
 void db_session_tell_all(void);
@@ -220,8 +239,9 @@ void db_session_tell_core(const db_session *session, bool open);
 /* ---- subject.c ---- */
 /* Looks up who it is now; false with the reason when it is nobody any more. */
 bool db_subject_find(db_session *session, sp_reason *ret_reason);
-/* Core is told that the session is in use, so that it does not end as idle. Once a second. */
-void db_subject_seen(db_session *session);
+/* It does something now: time has passed since the person proved himself, and core is told now and
+ * then that the session is in use, so that it does not end as idle. */
+void db_subject_active(db_session *session, uint64_t now_us);
 
 /* ---- front.c ---- */
 void db_front_on_ready(db_stream *stream);

@@ -545,7 +545,9 @@ static sp_err open_connection(db_estimate *e)
                              .parameter_count = SP_COUNT(pairs) / 2};
     const db_back_calls calls = {
         .on_ready = on_ready, .on_failed = on_failed, .on_stream = on_stream, .self = e};
-    return db_back_open(&ask, &calls, &e->back);
+    TRY(db_back_open(&ask, &calls, &e->back));
+    db_judge_attend(e->session);
+    return sp_ok();
 }
 
 /* ---- asking ---- */
@@ -657,7 +659,7 @@ void db_estimate_forget(db_session *session)
     e->state = NONE;
 }
 
-void db_estimate_tick(db_session *session)
+bool db_estimate_tick(db_session *session)
 {
     db_estimate *e = db_session_judge(session)->estimate;
     if (e != NULL && e->state != WAITING && e->back != NULL && ++e->idle_ticks > IDLE_TICKS) {
@@ -665,6 +667,7 @@ void db_estimate_tick(db_session *session)
         e->back = NULL;
         e->ready = false;
     }
+    return e != NULL && e->back != NULL;
 }
 
 void db_estimate_gone(db_session *session)

@@ -35,6 +35,7 @@ sp_err db_flights_add(db_session *session, const db_flight *flight)
     }
     *at(flights, flights->count) = *flight;
     flights->count++;
+    db_place_enter(&db_here.busy, &session->busy, session);
     return sp_ok();
 }
 
@@ -76,7 +77,9 @@ void db_flights_pop(db_session *session, db_how how)
     db_flights *flights = &session->flights;
     db_flight flight = *at(flights, 0);
     flights->head = (flights->head + 1) & (flights->cap - 1);
-    flights->count--;
+    if (--flights->count == 0) {
+        db_place_leave(&session->busy);
+    }
     tell_end(session, &flight, how);
     if (how != DB_END_SKIPPED) {
         session->rows = session->touched = session->bytes_out = session->bytes_in = 0;

@@ -32,16 +32,23 @@ sp_err db_judge_start(void)
     return sp_sql_cache_new(sp_random_u64(), &db_known);
 }
 
+void db_judge_attend(db_session *session)
+{
+    db_place_enter(&db_here.attended, &session->attended, session);
+}
+
 void db_judge_tick(void)
 {
     db_catalogue_tick();
-    for (uint32_t i = 0; i < db_here.session_cap; i++) {
-        db_session *session = db_here.sessions[i];
-        if (session != NULL && session->judge != NULL) {
-            db_estimate_tick(session);
-            if (session->judge->look_us != 0) {
-                db_session_resume(session); /* it has waited long enough, or waits again */
-            }
+    db_place *next = NULL;
+    for (db_place *place = db_here.attended; place != NULL; place = next) {
+        const db_judge *judge = db_session_judge(place->session);
+        next = place->next;
+        bool keeps = db_estimate_tick(place->session);
+        if (judge->look_us != 0) {
+            db_session_resume(place->session); /* it has waited long enough, or waits again */
+        } else if (!keeps && judge->pending.state != DB_PENDING_LOOK) {
+            db_place_leave(place);
         }
     }
 }
@@ -156,6 +163,7 @@ static db_verdict connect_catalogue(db_session *session, db_judge *judge, db_ref
         }
         if (judge->catalogue->refs == 1 && judge->catalogue->now != NULL) {
             judge->look_us = sp_loop_now_us(db_here.loop); /* nobody looked while nobody was here */
+            db_judge_attend(session);
             db_catalogue_look(judge->catalogue);
         }
     }

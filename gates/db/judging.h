@@ -310,7 +310,11 @@ void db_estimate_write(const db_session *session, sp_buf *out);
 bool db_estimate_waits(const db_session *session);
 /* It ran, or does not: the next statement is estimated anew. */
 void db_estimate_forget(db_session *session);
-void db_estimate_tick(db_session *session);
+/* Puts away the connection that has been idle for long; false when there is none (any more). */
+bool db_estimate_tick(db_session *session);
+/* The tick looks at this session, as long as it waits for the catalogue or has an estimate's
+ * connection to put away. */
+void db_judge_attend(db_session *session);
 void db_estimate_gone(db_session *session);
 
 enum { DB_TEMPS_MAX = 256 };

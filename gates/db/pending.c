@@ -365,6 +365,7 @@ static db_verdict look_first(db_session *session, db_refusal *refusal)
     }
     pending->look_us = sp_loop_now_us(db_here.loop);
     pending->state = DB_PENDING_LOOK;
+    db_judge_attend(session);
     db_catalogue_look(judge->catalogue);
     return DB_WAIT;
 }

@@ -85,7 +85,7 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
 {
     bool counts = sp_span_index(SP_SPAN_LIT("dcf"), msg->type) == 3;
     db_flight flight = {.type = msg->type, .started_us = sp_loop_now_us(db_here.loop)};
-    session->active_us = flight.started_us;
+    db_subject_active(session, flight.started_us);
     static db_refusal refusal; /* large, and seldom looked at */
     auto_buf sp_buf instead = sp_buf_make(DB_STATEMENT_MAX_BYTES * 2);
     db_verdict verdict = db_judge_front(session, msg, counts ? &flight : NULL, &instead, &refusal);

@@ -206,6 +206,7 @@ void db_session_drop(db_session *session)
     sp_loop_undefer(db_here.loop, &session->again);
     db_flights_done(session);
     db_judge_gone(session);
+    db_place_leave(&session->attended);
     if (session->login != NULL) {
         sp_link_forget(&db_here.office.link, session->login->call);
         session->login->call = 0;
@@ -359,18 +360,35 @@ void db_session_look_again(void)
     }
 }
 
+void db_place_enter(db_place **list, db_place *place, db_session *session)
+{
+    if (place->link != NULL) {
+        return;
+    }
+    *place = (db_place){.next = *list, .link = list, .session = session};
+    if (place->next != NULL) {
+        place->next->link = &place->next;
+    }
+    *list = place;
+}
+
+void db_place_leave(db_place *place)
+{
+    if (place->link == NULL) {
+        return;
+    }
+    *place->link = place->next;
+    if (place->next != NULL) {
+        place->next->link = place->link;
+    }
+    place->link = NULL;
+}
+
 void db_session_tick(void)
 {
-    for (uint32_t i = 0; i < db_here.session_cap; i++) {
-        db_session *session = db_here.sessions[i];
-        if (session == NULL || session->live_id == 0) {
-            continue;
-        }
-        session->who.auth_age_s += session->who.auth_age_s < UINT32_MAX;
-        if (session->flights.count > 0) { /* what runs long, or copies */
-            session->active_us = sp_loop_now_us(db_here.loop);
-        }
-        db_subject_seen(session);
+    for (db_place *place = db_here.busy; place != NULL; place = place->next) {
+        db_subject_active(place->session,
+                          sp_loop_now_us(db_here.loop)); /* it runs long, or copies */
     }
 }
 

@@ -21,16 +21,28 @@ bool db_subject_find(db_session *session, sp_reason *ret_reason)
     session->live_slot = rider.slot;
     session->table = rider.table;
     session->who = rider.who;
+    session->found_us = sp_loop_now_us(db_here.loop);
+    session->auth_age_found_s = rider.who.auth_age_s;
     session->device_id = rider.device_id;
     sp_copy(session->person_name, rider.person_name, sizeof(rider.person_name));
     sp_copy(session->device_name, rider.device_name, sizeof(rider.device_name));
     return found;
 }
 
-void db_subject_seen(db_session *session)
+static void tell_seen(db_session *session)
 {
     sp_rider rider = {
         .slot = session->live_slot, .id = session->live_id, .seen_us = session->seen_us};
     sp_rider_seen(&db_here.office, &rider, session->active_us);
     session->seen_us = rider.seen_us;
+}
+
+void db_subject_active(db_session *session, uint64_t now_us)
+{
+    uint64_t age_s = session->auth_age_found_s + (now_us - session->found_us) / 1000000;
+    session->who.auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
+    session->active_us = now_us;
+    if (now_us >= session->seen_us + SP_RIDER_SEEN_EVERY_US) {
+        tell_seen(session);
+    }
 }

@@ -252,6 +252,7 @@ static db_verdict be_sure(db_session *session, uint32_t flags, bool names, db_re
     }
     if (judge->look_us == 0) {
         judge->look_us = sp_loop_now_us(db_here.loop);
+        db_judge_attend(session);
         db_catalogue_look(judge->catalogue);
     }
     bool is_over = judge->look_is_over;

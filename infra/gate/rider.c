@@ -11,8 +11,6 @@
 
 #include <stdlib.h>
 
-enum { SEEN_EVERY_US = 30000000 };
-
 typedef struct {
     uint64_t id;
     uint32_t slot;
@@ -124,7 +122,7 @@ void sp_rider_seen(sp_office *office, sp_rider *rider, uint64_t active_us)
 {
     const sp_core_seen_one one = {.session_slot = rider->slot, .session_id = rider->id};
     auto_buf sp_buf body = sp_buf_make(64);
-    if (rider->id == 0 || active_us == 0 || active_us < rider->seen_us + SEEN_EVERY_US) {
+    if (rider->id == 0 || active_us == 0 || active_us < rider->seen_us + SP_RIDER_SEEN_EVERY_US) {
         return;
     }
     sp_core_seen_write(&one, 1, &body);

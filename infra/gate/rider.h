@@ -13,6 +13,8 @@
 #include "infra/gate/office.h"
 #include "lib/base/sha256.h"
 
+enum { SP_RIDER_SEEN_EVERY_US = 30000000 };
+
 typedef struct {
     /* set by whoever owns it */
     uint32_t slot;

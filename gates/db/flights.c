@@ -5,7 +5,7 @@
  */
 #include "gates/db/db.h"
 
-enum { CAP_FIRST = 8, CAP_KEPT = 64 };
+enum { CAP_FIRST = 8, CAP_KEPT = 64, LINGER_US = 120, CROWD_US = 10000 };
 
 static db_flight *at(const db_flights *flights, uint32_t place)
 {
@@ -27,6 +27,18 @@ static sp_err grow(db_flights *flights)
     return sp_ok();
 }
 
+/* A client that is alone waits for the gate to wake up, twice a statement. Where several ask there
+ * is always something to do, and the core is better left to the server. */
+static void count_busy(void)
+{
+    static uint64_t crowd_us; /* when several asked at once, last */
+    uint64_t now_us = sp_loop_now_us(db_here.loop);
+    if (db_here.busy != NULL && db_here.busy->next != NULL) {
+        crowd_us = now_us;
+    }
+    sp_loop_linger(db_here.loop, now_us - crowd_us > CROWD_US ? LINGER_US : 0);
+}
+
 sp_err db_flights_add(db_session *session, const db_flight *flight)
 {
     db_flights *flights = &session->flights;
@@ -36,6 +48,7 @@ sp_err db_flights_add(db_session *session, const db_flight *flight)
     *at(flights, flights->count) = *flight;
     flights->count++;
     db_place_enter(&db_here.busy, &session->busy, session);
+    count_busy();
     return sp_ok();
 }
 
@@ -79,6 +92,7 @@ void db_flights_pop(db_session *session, db_how how)
     flights->head = (flights->head + 1) & (flights->cap - 1);
     if (--flights->count == 0) {
         db_place_leave(&session->busy);
+        count_busy();
     }
     tell_end(session, &flight, how);
     if (how != DB_END_SKIPPED) {

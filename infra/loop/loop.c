@@ -12,7 +12,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { EVENTS_MAX = 256, WAIT_MOST_MS = 60 * 1000 };
+enum {
+    EVENTS_MAX = 256,
+    WAIT_MOST_MS = 60 * 1000,
+    VAIN_MAX = 4, /* then it lingers now and then only */
+    VAIN_EVERY = 256
+};
 
 struct sp_loop {
     int epoll_fd;
@@ -26,6 +31,8 @@ struct sp_loop {
     struct epoll_event events[EVENTS_MAX];
     int event_count; /* of this turn */
     bool found;      /* the turn before had events */
+    unsigned linger_us;
+    unsigned vain; /* times in a row that it lingered and nothing came */
 };
 
 sp_err sp_loop_new(sp_loop **ret_loop)
@@ -266,11 +273,45 @@ static void give_way(const sp_loop *loop)
     }
 }
 
+void sp_loop_linger(sp_loop *loop, unsigned time_us)
+{
+    loop->linger_us = time_us;
+}
+
+/* As epoll_wait(). */
+static int linger(sp_loop *loop)
+{
+    uint64_t until_us = sp_now_steady_us() + loop->linger_us;
+    int count = 0;
+    do {
+        count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, 0);
+        if (count == 0) {
+            sched_yield();
+        }
+    } while (count == 0 && sp_now_steady_us() < until_us);
+    return count;
+}
+
+static int look(sp_loop *loop)
+{
+    int most_ms = wait_ms(loop);
+    bool may = loop->found && loop->linger_us > 0 && most_ms > 0;
+    if (may && (loop->vain < VAIN_MAX || loop->vain % VAIN_EVERY == 0)) {
+        int count = linger(loop);
+        if (count != 0) {
+            loop->vain = 0;
+            return count;
+        }
+    }
+    loop->vain += may ? 1 : 0;
+    return epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, most_ms);
+}
+
 sp_err sp_loop_run(sp_loop *loop)
 {
     while (!loop->stopping) {
         give_way(loop);
-        int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_MAX, wait_ms(loop));
+        int count = look(loop);
         if (count < 0 && errno != EINTR) {
             return sp_fail(SP_EIO);
         }

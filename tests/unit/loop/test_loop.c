@@ -3,10 +3,13 @@
  * OWNS nothing. PROCESS tests. TRUST none. SPEC infra/loop/loop.h.
  */
 #include "infra/loop/loop.h"
+
+#include "infra/proc/clock.h"
 #include "tests/unit/cm.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TIMERS = 500 };
@@ -205,6 +208,31 @@ static void test_stopped_in_the_same_turn(void **state)
     close(b[0]);
 }
 
+/* It looks again for a while after something came, and then it sleeps all the same. */
+static void test_it_lingers_and_then_sleeps(void **state)
+{
+    (void)state;
+    enum { LINGER_US = 20000, TIME_US = 200000 };
+    int ends[2];
+    make_pair(ends);
+    end_one end = {.watch = {.on_ready = on_end, .fd = -1}};
+    sp_loop_linger(loop, LINGER_US);
+    assert_ok(sp_watch_start(loop, &end.watch, ends[0]));
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    until.on_time = on_until;
+    assert_ok(sp_timer_set(loop, &until, TIME_US));
+    clock_t before = clock(); /* processor time */
+    uint64_t began_us = sp_now_steady_us();
+    assert_ok(sp_loop_run(loop));
+    uint64_t used_us = (uint64_t)(clock() - before) * 1000000 / CLOCKS_PER_SEC;
+    assert_int_equal(end.times, 1);
+    assert_true(sp_now_steady_us() - began_us >= TIME_US);
+    assert_true(used_us < TIME_US / 2);
+    sp_watch_stop(loop, &end.watch);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_edge_comes_once, open_loop, close_loop),
         cmocka_unit_test_setup_teardown(test_the_other_end_goes, open_loop, close_loop),
         cmocka_unit_test_setup_teardown(test_stopped_in_the_same_turn, open_loop, close_loop),
+        cmocka_unit_test_setup_teardown(test_it_lingers_and_then_sleeps, open_loop, close_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,6 +138,28 @@ def test_what_a_clerk_may_not(gate, text):
     assert counts(gate) == before
 
 
+@pytest.mark.parametrize("lift", ["SET TRANSACTION READ WRITE", "SET transaction_read_only = off",
+                                  "SET LOCAL transaction_read_only = 0"])
+def test_read_only_is_a_convenience(gate, lift):
+    """A session that is read only stops its owner until he lifts it; what he may not, he may not either way."""
+    before = counts(gate)
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        c.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        carl.commit()
+        refused(c, "UPDATE orders SET note = 'x' WHERE id = 3", "25006")  # the server's own word
+        carl.rollback()
+        refused(c, "DELETE FROM orders")
+        carl.rollback()
+        c.execute(lift)
+        refused(c, "DELETE FROM orders")
+        carl.rollback()
+        c.execute(lift)
+        c.execute("UPDATE orders SET note = 'x' WHERE id = 3")
+        assert c.rowcount == 1
+        carl.rollback()
+    assert counts(gate) == before
+
+
 def test_functions_without_sql_and_settings_in_a_pipeline(gate):
     before = counts(gate)
     with contextlib.closing(Raw(gate.port, tls=None)) as one:

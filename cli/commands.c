@@ -570,6 +570,11 @@ static const sp_command commands[] = {
              .path = "/api/v1/me/ssh-keys/{1}",
              .each = true,
              .done = "{1} is removed"}},
+    {SP_GROUP_CHANGE, NULL, "ssh-check", "FOLDER [MACHINE...]",
+     "whether machines answer as documents say",
+     "Connects from here to the machines that a folder's documents name, and says whether each\n"
+     "answers with a host key that is pinned, and what its sshd needs. Nobody logs in there.",
+     .run = sp_ssh_check_command},
     {SP_GROUP_CHANGE, NULL, "ssh-account", "COMMAND", "keys and passwords of accounts on machines",
      .about = "Keys and passwords that the vault keeps for machines which take no certificates\n"
               "(sign_in: key, sign_in: password)."},

@@ -26,12 +26,13 @@ int sp_watch_role(const sp_config *config);
 int sp_runner_role(const sp_config *config);
 
 /* Commands: argv[0] is the command's own word. */
-int sp_run_command(int argc, char **argv);    /* porter/ */
-int sp_doctor_command(int argc, char **argv); /* porter/ */
-int sp_ledger_command(int argc, char **argv); /* ledger/ */
-int sp_backup_command(int argc, char **argv); /* core/ */
-int sp_agent_command(int argc, char **argv);  /* agent/ */
-int sp_policy_command(int argc, char **argv); /* cli/ */
+int sp_run_command(int argc, char **argv);       /* porter/ */
+int sp_doctor_command(int argc, char **argv);    /* porter/ */
+int sp_ledger_command(int argc, char **argv);    /* ledger/ */
+int sp_backup_command(int argc, char **argv);    /* core/ */
+int sp_agent_command(int argc, char **argv);     /* agent/ */
+int sp_policy_command(int argc, char **argv);    /* cli/ */
+int sp_ssh_check_command(int argc, char **argv); /* cli/ */
 
 /* ---- `backup restore`: each room puts its own part in place ---- */
 

@@ -4,7 +4,9 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/SSH.md "A machine", vault/account_key.h, RFC 4252 7.
 """
 import base64
+import json
 import os
+import shutil
 import struct
 import subprocess
 
@@ -14,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding
 
 import vault_client as vc
-from officelib import wait_for
+from officelib import free_port, wait_for
 from sshgatelib import ACCOUNT, HOST, SshOffice, Sshd, engineers_work_on, keygen
 from test_core_cli import PROGRAM, Shell
 from test_vault_role import folder, vault  # noqa: F401 (fixtures)
@@ -128,6 +130,34 @@ def test_one_that_was_removed_opens_nothing(office, machine):
     authorize(machine, gives(office, None))
     office.sam.call("DELETE", f"/admin/ssh/credentials/old/{ACCOUNT}")
     assert "the vault has no key for this account" in office.ssh("ann", "old", "true").stderr
+
+
+# ---- looking at machines before anybody connects
+
+def test_ssh_check_says_which_machines_answer_as_the_documents_say(office, machine, tmp_path):
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    shutil.copy(os.path.join(office.office.documents, "office.yaml"), folder)
+    other, port = keygen(str(tmp_path / "other")), free_port()
+    (folder / "more.yaml").write_text(
+        HOST.format(name="away", port=port, host_key=machine.host_key, account=ACCOUNT, more="") +
+        HOST.format(name="stranger", port=machine.port, host_key=other, account=ACCOUNT, more=""))
+
+    def check(*words):
+        done = subprocess.run([PROGRAM, "ssh-check", *words, "--json"], capture_output=True, text=True, timeout=60,
+                              check=False)
+        return done, {row["resource"]: row for row in json.loads(done.stdout or "[]")}
+
+    done, rows = check(str(folder))
+    assert done.returncode == 1 and set(rows) == {"host", "old", "away", "stranger"}, done.stderr
+    assert rows["host"]["well"] and rows["old"]["well"] and not rows["away"]["well"] and not rows["stranger"]["well"]
+    assert "refused" in rows["away"]["why"] and rows["stranger"]["why"]
+    assert "TrustedUserCAKeys" in rows["host"]["needs"] and "authorized_keys" in rows["old"]["needs"]
+    done, rows = check(str(folder), "old")
+    assert done.returncode == 0 and set(rows) == {"old"}
+    assert check(str(folder), "nobody")[0].returncode == 1
+    (folder / "more.yaml").write_text("kind: Nothing\n")
+    assert check(str(folder))[0].returncode == 4
 
 
 # ---- the vault alone

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Whether the machines of a folder's documents can be reached from here and show the host keys that
+ * are pinned, and what has to stand in their sshd_config. Nothing is proved to them and nobody logs
+ * in, so whether one trusts the authority shows only when somebody connects.
+ * OWNS nothing. PROCESS cli, on the gate's machine. TRUST documents are the caller's; what a
+ * machine answers is hostile and only compared. SPEC docs/man/sallyport-ssh.1, RFC 4253.
+ */
+#include "cli/policy.h"
+#include "infra/proc/entry.h"
+#include "infra/proc/exit.h"
+#include "lib/policy/ssh.h"
+#include "lib/ssh/key.h"
+
+#include <getopt.h>
+#include <jansson.h>
+#include <libssh/libssh.h>
+#include <stdio.h>
+
+enum { HOST_BYTES = 256, KINDS_BYTES = 512, WAIT_S = 5, WHY_BYTES = 320 };
+
+typedef struct {
+    const sp_policy *policy;
+    uint32_t resource;
+    sp_ssh_resource ssh;
+    char why[WHY_BYTES]; /* empty: all is well */
+} machine;
+
+/* Those algorithms that the pinned keys have, and no other. */
+static sp_err put_kinds(const machine *m, sp_buf *out)
+{
+    for (uint32_t i = 0; i < m->ssh.host_keys; i++) {
+        sp_ssh_key key;
+        TRY(sp_ssh_key_parse(sp_policy_ssh_host_key(m->policy, m->resource, i), &key));
+        sp_buf_text(out, out->len > 0 ? "," : "");
+        sp_buf_text(out, key.type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
+                                                    : sp_ssh_key_name((sp_ssh_key_type)key.type));
+    }
+    sp_buf_u8(out, 0);
+    return sp_buf_error(out);
+}
+
+static bool set_up(ssh_session ssh, const machine *m)
+{
+    char host[HOST_BYTES];
+    const long wait_s = WAIT_S;
+    const unsigned port = m->ssh.port;
+    const bool no = false;
+    auto_buf sp_buf kinds = sp_buf_make(KINDS_BYTES);
+    return !sp_failed(sp_fit(host, sizeof(host), m->ssh.host)) &&
+           !sp_failed(put_kinds(m, &kinds)) &&
+           ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_HOST, host) == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_PORT, &port) == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_USER, "nobody") == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_TIMEOUT, &wait_s) == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_HOSTKEYS, (const char *)kinds.ptr) == 0;
+}
+
+/* Its public key is one that is pinned. */
+static bool is_pinned(ssh_session ssh, const machine *m)
+{
+    ssh_key key = NULL;
+    char *base64 = NULL;
+    auto_buf sp_buf blob = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
+    bool well = ssh_get_server_publickey(ssh, &key) == SSH_OK &&
+                ssh_pki_export_pubkey_base64(key, &base64) == SSH_OK &&
+                !sp_failed(sp_buf_unbase64(&blob, sp_span_cstr(base64))) &&
+                sp_policy_ssh_host_trusts(m->policy, m->resource, sp_buf_borrow(&blob));
+    ssh_string_free_char(base64);
+    ssh_key_free(key);
+    return well;
+}
+
+/* What it answered may stand in it. */
+static void make_printable(char *text)
+{
+    for (; *text != '\0'; text++) {
+        *text = *text >= ' ' && *text <= '~' ? *text : '?';
+    }
+}
+
+static void look(machine *m)
+{
+    ssh_session ssh = ssh_new();
+    if (ssh == NULL || !set_up(ssh, m)) {
+        snprintf(m->why, sizeof(m->why), "no connection can be made of what the document says");
+    } else if (ssh_connect(ssh) != SSH_OK) {
+        snprintf(m->why, sizeof(m->why), "%s", ssh_get_error(ssh));
+    } else if (!is_pinned(ssh, m)) {
+        snprintf(m->why, sizeof(m->why), "it shows a host key that the document does not name");
+    }
+    if (ssh != NULL) {
+        ssh_disconnect(ssh);
+        ssh_free(ssh);
+    }
+    make_printable(m->why);
+}
+
+/* What the machine needs, in its sshd_config, for the gate to sign in there. */
+static const char *needs(const machine *m)
+{
+    switch ((sp_ssh_sign_in)m->ssh.sign_in) {
+    case SP_SSH_SIGN_IN_CERTIFICATE:
+        return "TrustedUserCAKeys /etc/ssh/sallyport_ca.pub, AuthorizedKeysFile none, "
+               "AuthorizedPrincipalsFile none, AuthenticationMethods publickey";
+    case SP_SSH_SIGN_IN_KEY:
+        return "AuthenticationMethods publickey; in the account's authorized_keys only the line "
+               "that 'sallyport ssh-account key' printed";
+    case SP_SSH_SIGN_IN_PASSWORD:
+        return "PasswordAuthentication yes, AuthorizedKeysFile none";
+    case SP_SSH_SIGN_IN_COUNT:
+        break;
+    }
+    return "";
+}
+
+static json_t *machine_json(const machine *m)
+{
+    sp_span name = sp_policy_resource_name(m->policy, m->resource);
+    json_t *row = json_pack("{s:s%, s:s%, s:i, s:s, s:b, s:s}", "resource", name.ptr, name.len,
+                            "host", m->ssh.host.ptr, m->ssh.host.len, "port", (int)m->ssh.port,
+                            "sign_in", sp_ssh_sign_in_word((sp_ssh_sign_in)m->ssh.sign_in), "well",
+                            m->why[0] == '\0', "needs", needs(m));
+    if (m->why[0] != '\0') {
+        json_object_set_new(row, "why", json_string(m->why));
+    }
+    return row;
+}
+
+static void print_row(const json_t *row)
+{
+    bool well = json_is_true(json_object_get(row, "well"));
+    printf("%s  %s at %s:%d: %s\n      its sshd needs: %s\n", well ? "good" : "BAD ",
+           json_string_value(json_object_get(row, "resource")),
+           json_string_value(json_object_get(row, "host")),
+           (int)json_integer_value(json_object_get(row, "port")),
+           well ? "answers with a host key that is pinned"
+                : json_string_value(json_object_get(row, "why")),
+           json_string_value(json_object_get(row, "needs")));
+}
+
+/* What was asked for. */
+typedef struct {
+    const char *folder;
+    char *const *names; /* of machines; NULL behind the last */
+    bool all;
+    bool json;
+} wish;
+
+static bool is_wanted(const wish *w, sp_span name)
+{
+    for (size_t i = 0; w->names[i] != NULL; i++) {
+        if (sp_span_eq(name, sp_span_cstr(w->names[i]))) {
+            return true;
+        }
+    }
+    return w->all;
+}
+
+static json_t *look_at_all(const wish *w, const sp_policy *policy, bool *ret_well)
+{
+    json_t *rows = json_array();
+    for (uint32_t i = 0; i < sp_policy_resource_count(policy); i++) {
+        machine m = {.policy = policy, .resource = i};
+        if (is_wanted(w, sp_policy_resource_name(policy, i)) &&
+            sp_policy_ssh_resource(policy, i, &m.ssh)) {
+            look(&m);
+            *ret_well = *ret_well && m.why[0] == '\0';
+            json_array_append_new(rows, machine_json(&m));
+        }
+    }
+    return rows;
+}
+
+static int check(const wish *w)
+{
+    auto_office policy_office office = {0};
+    bool well = true;
+    size_t at = 0;
+    json_t *row = NULL;
+    if (sp_failed(policy_office_load(w->folder, NULL, &office))) {
+        policy_print_diags(&office.diags);
+        fprintf(stderr, "%s: no documents that are valid\n", w->folder);
+        return SP_EXIT_INVALID;
+    }
+    json_t *rows = look_at_all(w, sp_policy_set_view(office.set), &well);
+    if (json_array_size(rows) == 0) {
+        fprintf(stderr,
+                "no document there names such a machine: a resource with 'ssh' is expected\n");
+        well = false;
+    } else if (w->json) {
+        json_dumpf(rows, stdout, JSON_INDENT(2));
+        printf("\n");
+    } else {
+        json_array_foreach(rows, at, row)
+        {
+            print_row(row);
+        }
+    }
+    json_decref(rows);
+    return well ? SP_EXIT_OK : SP_EXIT_FAILED;
+}
+
+static int usage(FILE *to, int status)
+{
+    fprintf(to,
+            "usage: sallyport ssh-check [--json] FOLDER [MACHINE...]\n\n"
+            "Connects from here to the machines that a folder's documents name, and says whether\n"
+            "each answers with a host key that is pinned, and what its sshd needs. Nobody logs in\n"
+            "there.\n\nExit status: 0 all is well, 1 it is not, 4 the documents are wrong.\n");
+    return status;
+}
+
+int sp_ssh_check_command(int argc, char **argv)
+{
+    static const struct option LONG[] = {
+        {"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {0}};
+    wish w = {0};
+    int one = 0;
+    while ((one = getopt_long(argc, argv, "", LONG, NULL)) != -1) {
+        if (one == 'h') {
+            return usage(stdout, SP_EXIT_OK);
+        }
+        if (one != 'j') {
+            return usage(stderr, SP_EXIT_USAGE);
+        }
+        w.json = true;
+    }
+    if (optind >= argc) {
+        return usage(stderr, SP_EXIT_USAGE);
+    }
+    w.folder = argv[optind];
+    w.names = argv + optind + 1;
+    w.all = optind + 1 == argc;
+    return check(&w);
+}

@@ -101,7 +101,14 @@ static bool order_of(sp_request *req, const asked *a, sp_cut_order *order)
         sp_answer_invalid(req, "reason", "why, in a few words");
         return false;
     }
-    if (sp_failed(sp_cut_find(sp_request_core(req), kind, a->name, &order->target))) {
+    sp_err err = sp_cut_find(sp_request_core(req), kind, a->name, &order->target);
+    if (err.code == SP_EEXISTS) {
+        sp_answer_problem(req, 409, "ambiguous",
+                          "More than one device is called so, or has this number: say id:NUMBER "
+                          "(sallyport device list).");
+        return false;
+    }
+    if (sp_failed(err)) {
         answer_not_found(req, kind);
         return false;
     }

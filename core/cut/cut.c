@@ -7,6 +7,7 @@
 #include "core/http/sse.h"
 #include "core/identity/identity.h"
 #include "core/identity/people.h"
+#include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
 #include "core/sessions/sessions.h"
 #include "infra/proc/clock.h"
@@ -264,6 +265,14 @@ static void on_tick(uv_timer_t *timer)
         return;
     }
     tell(core, &row, "cut ended", 0, SP_SPAN_LIT("time"), why);
+    if (row.incident != 0) {
+        auto_buf sp_buf text = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
+        sp_buf_fmt(&text, "%s %.*s: its time is over", sp_cut_kind_word((sp_cut_kind)row.kind),
+                   SP_SPAN_ARG(row.name));
+        const sp_incident_note note = {
+            .kind = "cut", .by_name = SP_SPAN_LIT("time"), .text = sp_buf_borrow(&text)};
+        sp_incident_add(core, row.incident, &note);
+    }
 }
 
 /* ---- start and stop ---- */

@@ -40,7 +40,7 @@ typedef struct {
     uint8_t class_level;
     char name[SP_NAME_MAX_BYTES + 1]; /* as it is shown */
 } sp_cut_target;
-/* SP_ENOTFOUND. */
+/* SP_ENOTFOUND. SP_EEXISTS: several devices may be meant; `id:17` is the one of that number. */
 SP_MUST sp_err sp_cut_find(sp_core *core, sp_cut_kind kind, sp_span name,
                            sp_cut_target *ret_target);
 

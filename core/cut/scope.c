@@ -54,16 +54,25 @@ static void match_device(void *self, const sp_device *device)
     }
 }
 
-/* By its id, or by a name that only one has. */
+/* By its id, or by a name that only one has. Digits may be both: whoever names a device chooses
+ * that, so then neither is taken; `id:17` says which is meant. */
 static sp_err find_device(sp_core *core, sp_span name, sp_cut_target *target)
 {
     auto_arena sp_arena arena = sp_arena_make(ROW_ARENA_BYTES);
     sp_device device;
     device_walk walk = {.name = name};
-    if (sp_failed(sp_span_to_u64(name, INT64_MAX, &walk.id))) {
+    uint64_t id = 0;
+    bool by_id = sp_span_starts(name, SP_SPAN_LIT("id:"));
+    sp_span digits = by_id ? sp_span_slice(name, 3, name.len) : name;
+    bool is_id = !sp_failed(sp_span_to_u64(digits, INT64_MAX, &id)) &&
+                 !sp_failed(sp_device_get(core->store, id, &arena, &device));
+    if (!by_id) {
         TRY(sp_device_each(core->store, match_device, &walk));
-        walk.id = walk.count == 1 ? walk.id : 0;
     }
+    if (walk.count > 1 || (is_id && walk.count == 1 && walk.id != id)) {
+        return sp_fail(SP_EEXISTS);
+    }
+    walk.id = is_id ? id : walk.id;
     if (walk.id == 0 || sp_failed(sp_device_get(core->store, walk.id, &arena, &device))) {
         return sp_fail(SP_ENOTFOUND);
     }

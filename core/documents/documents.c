@@ -242,6 +242,7 @@ static void compile(sp_job *job)
     job->version = newest + 1;
     job->before = documents->set;
     if (!sp_failed(err)) {
+        sp_job_commands(job, documents->core->config);
         err = sp_job_directory(job, documents->core->store);
     }
     job->work.data = job;

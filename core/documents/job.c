@@ -142,6 +142,15 @@ sp_err sp_job_directory(sp_job *job, sp_store *store)
     return sp_ok();
 }
 
+void sp_job_commands(sp_job *job, const sp_config *config)
+{
+    job->commands_known = true;
+    job->commands_count = config->commands_count;
+    for (size_t i = 0; i < config->commands_count; i++) {
+        job->commands[i] = sp_span_cstr(config->commands[i].name);
+    }
+}
+
 void sp_job_compile(sp_job *job)
 {
     sp_policy_set_free(SP_STEAL(job->set));
@@ -156,6 +165,9 @@ void sp_job_compile(sp_job *job)
         .roles_count = job->roles_count,
         .people = job->people,
         .people_count = job->people_count,
+        .commands = job->commands,
+        .commands_count = job->commands_count,
+        .commands_known = job->commands_known,
         .version = job->version,
         .now_unix_s = now_unix_s,
         .zone = sp_zone_system,

@@ -33,6 +33,9 @@ typedef struct sp_job {
     size_t roles_count;
     sp_policy_number *people;
     size_t people_count;
+    sp_span commands[SP_COMMANDS_MAX]; /* of the configuration */
+    size_t commands_count;
+    bool commands_known; /* false: what is in force already, at a start */
     uint64_t version;
     const sp_policy_set *before; /* in force; nobody changes it while a job runs */
 
@@ -51,6 +54,8 @@ SP_MUST sp_err sp_job_new(const sp_apply *apply, sp_job **ret_job);
 void sp_job_free(sp_job *job);
 /* Reads the numbers of roles and people out of the store. */
 SP_MUST sp_err sp_job_directory(sp_job *job, sp_store *store);
+/* Plans may run these only. */
+void sp_job_commands(sp_job *job, const sp_config *config);
 /* Fills err, diags, set, diff. */
 void sp_job_compile(sp_job *job);
 /* Whether the difference keeps to what the person may change. */

@@ -133,6 +133,7 @@ static sp_err check_first(const sp_core *core, const first *f)
     job->version = 1;
     sp_err err = sp_job_directory(job, core->store);
     if (!sp_failed(err)) {
+        sp_job_commands(job, core->config);
         sp_job_compile(job);
         log_diags(&job->diags);
         err = job->err;

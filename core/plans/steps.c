@@ -8,6 +8,7 @@
 #include "core/incidents/incidents.h"
 #include "core/notices/notices.h"
 #include "core/plans/inside.h"
+#include "infra/proc/clock.h"
 #include "lib/policy/notices.h"
 
 /* ---- cutting ---- */
@@ -41,12 +42,27 @@ static sp_err find_target(sp_core *core, const sp_plan_facts *facts, const sp_po
         sp_buf_fmt(note, "nothing says which %s is meant", sp_cut_kind_word(is->kind));
         return sp_fail(SP_EINVALID);
     }
+    auto_buf sp_buf by_id = sp_buf_make(64);
+    if (is->kind == SP_CUT_DEVICE && is->target.len == 0) {
+        sp_buf_text(&by_id, "id:"); /* facts are numbers; anybody may call his device so */
+        sp_buf_span(&by_id, name);
+        name = sp_buf_borrow(&by_id);
+    }
     sp_err err = sp_cut_find(core, is->kind, name, ret_target);
     if (sp_failed(err)) {
         sp_buf_fmt(note, "there is no %s ", sp_cut_kind_word(is->kind));
         sp_buf_span(note, name);
     }
     return err;
+}
+
+/* When it is given back by itself. */
+static void say_end(const sp_policy_step *is, sp_buf *note)
+{
+    if (is->for_s > 0) {
+        sp_buf_text(note, ", until ");
+        sp_buf_time(note, sp_now_unix_us() + is->for_s * 1000000);
+    }
 }
 
 static void say_scope(const sp_cut_target *target, const sp_cut_scope *scope, sp_buf *note)
@@ -75,6 +91,7 @@ static sp_err do_cut(sp_core *core, const sp_run *run, sp_run_step *step, sp_buf
     sp_buf_text(note, run->drill ? "would " : "");
     sp_buf_text(note, proves ? "ask for a fresh proof: " : "cut ");
     say_scope(&target, &scope, note);
+    say_end(&step->is, note);
     if (run->drill) {
         return sp_ok();
     }
@@ -248,6 +265,7 @@ json_t *sp_step_would(sp_core *core, const sp_plan_facts *facts, const sp_policy
     if (cuts && !sp_failed(find_target(core, facts, step, &target, &note))) {
         sp_cut_scope_of(core, &target, &scope);
         say_scope(&target, &scope, &note);
+        say_end(step, &note);
     } else if (sp_step_is_outside(step)) {
         const sp_run run = {.facts = *facts};
         sp_step_outside_would(core, &run, step, &note);

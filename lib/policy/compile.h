@@ -87,7 +87,10 @@ typedef struct {
     size_t roles_count;
     const sp_policy_number *people; /* 1.. */
     size_t people_count;
-    bool people_open; /* offline: people that are not listed get numbers instead of errors */
+    bool people_open;        /* offline: people that are not listed get numbers instead of errors */
+    const sp_span *commands; /* that a plan may run; looked at when they are known */
+    size_t commands_count;
+    bool commands_known;
     uint64_t version; /* of the snapshot */
     uint64_t now_unix_s;
     sp_policy_zone_fn zone;

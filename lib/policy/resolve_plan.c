@@ -372,6 +372,20 @@ static void check_notice(const compiling *c, const char *file, const doc_step *s
     }
 }
 
+/* Only where documents are applied: one that is in force stays so when the bootstrap file changes.
+ */
+static void check_command(const compiling *c, const char *file, const doc_step *step)
+{
+    const doc_text *name = &step->with.command;
+    bool known = !c->input->commands_known || name->line == 0;
+    for (size_t i = 0; i < c->input->commands_count; i++) {
+        known = known || sp_span_eq(name->text, c->input->commands[i]);
+    }
+    if (!known) {
+        set_wrong(c, file, name, "no command of this name in `commands:` of the bootstrap file");
+    }
+}
+
 static void check_words(const compiling *c, const char *file, const doc_step *step)
 {
     const doc_texts *words = &step->with.arguments;
@@ -452,6 +466,7 @@ static void check_with(const compiling *c, const char *file, const doc_step *ste
         break;
     case SP_STEP_RUN:
         lacks = step->with.command.line == 0 ? "with: { command: ... }" : NULL;
+        check_command(c, file, step);
         check_words(c, file, step);
         break;
     case SP_STEP_WEBHOOK:

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from devicelib import Device
 from officelib import wait_for
 from pgraw import Closed, query
 from portal import Refused
@@ -315,6 +316,21 @@ def test_a_session_ends_for_good(whole):
         undo(whole, made)
     assert refused.value.status == 409
     assert works(whole, "ann") == ALL
+
+
+def test_a_device_that_is_called_like_another_s_number(whole, tmp_path):
+    """Who names a device does not choose which one is cut."""
+    person = whole.person("dot")
+    whole.fresh()
+    first = Device(person, str(tmp_path), name="dot-1").approved(whole.sam)
+    second = Device(person, str(tmp_path), name=str(first.id)).approved(whole.sam)
+    with pytest.raises(Refused) as refused:
+        whole.sam.post("/cuts", {"kind": "device", "name": str(first.id), "reason": "lost"})
+    assert (refused.value.status, refused.value.code) == (409, "ambiguous")
+    cut = whole.sam.post("/cuts", {"kind": "device", "name": f"id:{first.id}", "reason": "lost"})
+    states = {d["id"]: d["state"] for d in whole.sam.items("/admin/devices")}
+    assert states[first.id] == "quarantined" and states[second.id] == "active"
+    whole.sam.post(f"/cuts/{cut['id']}/undo", {"reason": "found"})
 
 
 def test_a_longer_cut_is_not_the_shorter_one_that_is_there(whole):

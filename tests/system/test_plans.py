@@ -44,6 +44,13 @@ steps:
   - { name: close, do: deny, with: { kind: resource, name: orders-db } }
   - { name: whom, do: lock_person, on_failure: undo }
   - { name: never, do: task, with: { text: not reached } }
+---
+kind: Plan
+name: for-a-while
+mode: manual
+steps:
+  - { name: close, do: deny, with: { kind: resource, name: orders-db, for: 2s } }
+  - { name: prove, do: require_step_up, with: { kind: person, for: 2s } }
 """
 
 
@@ -166,6 +173,19 @@ def test_a_step_that_fails_gives_back_what_was_cut(whole):
     assert steps(run) == {"close": "done", "whom": "failed", "never": "skipped"}
     assert "nothing says which person" in next(s["note"] for s in run["steps"] if s["name"] == "whom")
     assert not cuts(whole)
+
+
+def test_what_is_for_a_while_says_until_when_and_ends_then(whole):
+    dry = root(whole, "plan", "run", "for-a-while", "--person", "ann", "--dry-run")
+    assert all(", until 20" in s["would"] for s in dry["steps"]), dry
+    run = root(whole, "plan", "run", "for-a-while", "--person", "ann", "--reason", "a moment")
+    assert all(", until 20" in s["note"] for s in run["steps"]), run
+    assert {(c["kind"], bool(c["until_at"])) for c in cuts(whole)} == {("resource", True), ("person", True)}
+    wait_for("their end", 10, lambda: not cuts(whole), step=0.1)
+    incident = whole.sam.get(f"/incidents/{run['incident']}")
+    ends = {n["text"] for n in incident["timeline"] if n["kind"] == "cut" and n["by"] == "time"}
+    assert ends == {"resource orders-db: its time is over", "person ann: its time is over"}
+    assert ("admin", "cut ended") in did(whole)
 
 
 def test_a_run_gives_back_only_what_it_cut_itself(whole):

@@ -15,6 +15,7 @@ import pytest
 
 from noticelib import Hooks, Local
 from officelib import SANITIZED, Office, alive, wait_for
+from portal import Refused
 
 pytestmark = [pytest.mark.shipped, pytest.mark.skipif(os.geteuid() != 0, reason="programs must be root's")]
 
@@ -101,8 +102,9 @@ class House:
         os.chmod(self.programs, 0o755)
         os.environ["SALLYPORT_TEST_SECRET"] = "not-for-programs"
         commands = ", ".join(f"{name}: {self.programs}/{name}" for name in PROGRAMS)
+        gone = f"unknown: {self.programs}/says"
         self.office = Office(documents={"plans.yaml": PLANS.format(port=self.hooks.port)},
-                             extra=f"commands: {{ {commands} }}\n")
+                             extra=f"commands: {{ {commands}, {gone} }}\n")
         for name, text in PROGRAMS.items():
             path = os.path.join(self.programs, name)
             with open(path, "w", encoding="ascii") as file:
@@ -110,6 +112,10 @@ class House:
             os.chmod(path, 0o755)
         os.chmod(os.path.join(self.programs, "others"), 0o757)
         os.chown(os.path.join(self.programs, "mine"), self.office.uids["runner"], 0)
+        self.office.start()
+        self.office.stop()
+        self.office.process = None
+        self.office.write_config(f"commands: {{ {commands} }}\n")  # a plan in force stays so
         self.office.start()
         self.local = Local(self.office.run_dir)
         self.local.put("/admin/channels/hook/secrets/secret", {"value": Hooks.SECRETS["webhook"]})
@@ -303,3 +309,16 @@ def test_a_webhook_that_nobody_serves(house):
 def test_the_doctor_sees_a_program_that_is_not_roots(house):
     findings, _ = house.office.doctor()
     assert any("/others can be changed by others" in json.dumps(f) for f in findings["findings"])
+
+
+def test_a_plan_that_runs_what_is_not_there_is_not_applied(house):
+    """What is in force stays so when the bootstrap file changes; what is new is looked at."""
+    _, sam, _ = house.office.set_up_administrators()
+    sam.step_up()
+    text = PLANS.format(port=house.hooks.port)
+    with pytest.raises(Refused) as refused:
+        sam.post("/admin/policy/apply", {"files": [{"path": "plans.yaml", "text": text + "---\nkind: Plan\nname: new\n"
+                                                   "mode: manual\nsteps:\n  - { name: a, do: run, with: { command: no-such } }\n"}]})
+    found = [d for d in refused.value.problem["check"]["diagnostics"] if "no-such" in d["message"]]
+    assert len(found) == 1 and found[0]["path"] == "plans.yaml" and found[0]["line"] > 20, refused.value.problem
+    assert "bootstrap file" in found[0]["message"]

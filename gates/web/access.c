@@ -185,6 +185,14 @@ static bool origin_is_own(const gate_ctx *ctx)
             names_host(sp_span_slice(origin, scheme.len, origin.len), gate_span(ctx->conf->host)));
 }
 
+/* What decides must be said once: the upstream might go by the other one. */
+static bool says_twice(const gate_ctx *ctx)
+{
+    ngx_http_request_t *r = ctx->request;
+    return r->headers_in.content_type != NULL &&
+           gate_headers_count(r, SP_SPAN_LIT("content-type")) > 1;
+}
+
 /* Where a WebDAV COPY or MOVE puts things: a path of this host, in its one spelling; it is judged
  * as a write to that place. */
 static sp_reason read_destination(gate_ctx *ctx)
@@ -193,6 +201,9 @@ static sp_reason read_destination(gate_ctx *ctx)
     if (!sp_span_eq(ctx->method, SP_SPAN_LIT("COPY")) &&
         !sp_span_eq(ctx->method, SP_SPAN_LIT("MOVE"))) {
         return SP_REASON_NONE;
+    }
+    if (gate_headers_count(r, SP_SPAN_LIT("destination")) != 1) {
+        return SP_REASON_UNPARSED;
     }
     sp_span value = gate_headers_find(r, SP_SPAN_LIT("destination"));
     sp_span scheme = SP_SPAN_LIT("https://");
@@ -225,7 +236,7 @@ static void judge(gate_ctx *ctx)
         fault = understand(ctx);
     }
     if (fault == SP_REASON_NONE) {
-        fault = read_destination(ctx);
+        fault = says_twice(ctx) ? SP_REASON_UNPARSED : read_destination(ctx);
     }
     if (fault != SP_REASON_NONE) {
         gate_decide_refuse(ctx, fault);

@@ -301,7 +301,9 @@ static const doc_field WEB_FIELDS[] = {
     {"identity", FIELD_WORD, false, AT(doc_web, identity), .words = IDENTITIES,
      .doc = "`jwt`: the application gets a signed token that says who it is. Default `none`."},
     {"websocket", FIELD_FLAG, false, AT(doc_web, websocket),
-     .doc = "`true`: upgrades to WebSocket are let through. Default `false`."},
+     .doc =
+         "`true`: upgrades to WebSocket are let through, for who may `write` there. What passes "
+         "inside is not looked at: neither `export` nor `import` holds for it. Default `false`."},
     {"ignore_case", FIELD_FLAG, false, AT(doc_web, ignore_case),
      .doc = "`true`: the application does not tell `/Admin` from `/admin`. Default `false`."},
     {"upload_max", FIELD_SIZE, false, AT(doc_web, upload_max), .min = 1, .max = NUMBER_MAX,

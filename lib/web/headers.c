@@ -14,13 +14,31 @@
 static const sp_span ours[] = {
     /* who */
     NAME("x-sallyport-"),
-    NAME("remote-user"),
+    NAME("remote-"),
     NAME("x-remote-"),
     NAME("x-auth-request-"),
     NAME("x-authenticated-"),
     NAME("x-webauth-"),
+    NAME("x-auth-user"),
+    NAME("x-auth-username"),
+    NAME("x-auth-email"),
+    NAME("x-auth-name"),
+    NAME("x-auth-groups"),
+    NAME("x-auth-roles"),
+    NAME("x-authentik-"),
     NAME("x-user"),
+    NAME("x-user-"),
     NAME("x-username"),
+    NAME("x-userinfo"),
+    NAME("x-email"),
+    NAME("x-groups"),
+    NAME("x-roles"),
+    NAME("x-vouch-"),
+    NAME("oidc-"),
+    NAME("x-oidc-"),
+    NAME("x-amzn-oidc-"),
+    NAME("x-goog-iap-"),
+    NAME("tailscale-user-"),
     NAME("x-token-subject"),
     NAME("x-goog-authenticated-user-"),
     NAME("x-ms-client-principal"),
@@ -88,8 +106,9 @@ static bool name_matches(sp_span name, sp_span pattern)
 bool sp_web_header_is_ours(sp_span name)
 {
     /* the first letters of the list: nearly all headers end here */
-    static const bool first[256] = {['x'] = true, ['r'] = true, ['f'] = true, ['c'] = true,
-                                    ['t'] = true, ['s'] = true, ['p'] = true, ['v'] = true};
+    static const bool first[256] = {
+        ['x'] = true, ['r'] = true, ['f'] = true, ['c'] = true, ['t'] = true,
+        ['s'] = true, ['p'] = true, ['v'] = true, ['o'] = true};
     if (name.len < 3 || !first[fold(name.ptr[0])]) {
         return false;
     }

@@ -185,7 +185,9 @@ def test_forged_headers_do_not_pass(gate, upstream):
               "X-Forwarded-For: 10.0.0.1", "X-Forwarded-User: root", "X-Forwarded-Host: evil", "Forwarded: for=10.0.0.1",
               "X-Real-IP: 10.0.0.1", "Remote-User: root", "REMOTE_USER: root", "X-Remote-User: root",
               "X-Auth-Request-User: root", "X-HTTP-Method-Override: DELETE", "X-Original-URL: /admin",
-              "X-Rewrite-URL: /admin", "X-Sallyport-Dropped: x", "Proxy: evil"]
+              "Remote-Email: root", "Remote-Groups: root", "X-Auth-User: root", "X-Authentik-Username: root",
+              "X-User-Email: root", "X-Email: root", "X-Groups: root", "Tailscale-User-Login: root",
+              "X-Amzn-Oidc-Identity: root", "OIDC-Claim-Sub: root", "X-Rewrite-URL: /admin", "X-Sallyport-Dropped: x", "Proxy: evil"]
     status, _, _ = ask(gate, app="files", headers=forged + ["X-Kept: yes"])
     assert status == 200
     headers = {name.lower(): value for name, value in upstream.heads[0][2]}
@@ -404,6 +406,15 @@ def test_its_own_origin_opens_one(gate, upstream):
 def test_a_copy_is_judged_by_where_it_goes(gate, upstream, destination, passes):
     status, _, _ = ask(gate, "/a", "COPY", headers=["Destination: " + destination])
     assert (status == 200) == passes and (len(upstream.heads) == 1) == passes
+
+
+def test_what_decides_is_said_once(gate, upstream):
+    """The first one would be judged, the upstream could go by the second."""
+    for method, first, second in (("COPY", "Destination: /b", "Destination: /admin/x"),
+                                  ("MOVE", "Destination: /b", "Destination: /b"),
+                                  ("POST", "Content-Type: application/json", "Content-Type: multipart/form-data; boundary=x")):
+        assert ask(gate, "/a", method, headers=[first, second])[0] == 400, (method, second)
+    assert upstream.heads == []
 
 
 def test_a_cookie_for_the_whole_office_stays_with_its_application(gate):

@@ -127,6 +127,7 @@ typedef struct {
     uint8_t verdict;
     uint8_t reason;
     bool may_export;
+    bool is_unbounded; /* its answer has no length, and no limit because he may export */
     bool judged;
     bool recorded; /* the DECISION event is written; the end is a CLOSE */
     uint64_t recorded_seq;
@@ -135,6 +136,7 @@ typedef struct {
     gate_wait wait;
     ngx_str_t identity; /* the token for the upstream */
     uint32_t token_call;
+    uint64_t token_epoch; /* of the live table, when it was asked for */
     /* the answer's body */
     uint64_t body_bytes;
     uint64_t body_max_bytes; /* cut there; 0 = no */

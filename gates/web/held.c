@@ -36,6 +36,9 @@ void gate_held_look_again(void)
         gate_ctx *ctx = ngx_queue_data(q, gate_ctx, open);
         q = ngx_queue_next(q);
         gate_decide(ctx);
+        if (ctx->verdict == SP_VERDICT_ALLOW && ctx->is_unbounded && !ctx->may_export) {
+            gate_decide_refuse(ctx, SP_REASON_DEFAULT);
+        }
         if (ctx->verdict != SP_VERDICT_ALLOW) {
             ngx_queue_remove(&ctx->open);
             ngx_queue_insert_tail(&doomed, &ctx->open);

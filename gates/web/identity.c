@@ -17,6 +17,7 @@ typedef struct {
     uint64_t audience;
     uint64_t expires_unix_s;
     char *jwt;
+    uint64_t epoch; /* when it was asked for: what was taken away since is not in it */
     size_t len;
 } kept_token;
 
@@ -48,6 +49,7 @@ static bool is_good(const kept_token *token, const gate_ctx *ctx)
 {
     return token->jwt != NULL && token->session_id == ctx->subject.session_id &&
            token->audience == ctx->conf->audience &&
+           token->epoch == sp_live_epoch(&gate_this_worker.live) &&
            token->expires_unix_s > (uint64_t)ngx_time() + RENEW_BEFORE_S;
 }
 
@@ -70,6 +72,7 @@ ngx_int_t gate_identity_get(gate_ctx *ctx)
         return give(ctx, token);
     }
     sp_span resource = sp_policy_resource_name(&ctx->snapshot->policy, ctx->conf->resource);
+    ctx->token_epoch = sp_live_epoch(&gate_this_worker.live);
     ctx->token_call = gate_office_ask_token(&ctx->subject, resource);
     if (ctx->token_call == 0) {
         return NGX_ERROR;
@@ -92,6 +95,7 @@ static void keep(const gate_ctx *ctx, const sp_core_token *token)
     *place = (kept_token){.session_id = ctx->subject.session_id,
                           .audience = ctx->conf->audience,
                           .expires_unix_s = token->expires_unix_s,
+                          .epoch = ctx->token_epoch,
                           .jwt = copy,
                           .len = token->jwt.len};
 }

@@ -101,6 +101,19 @@ static bool has_body(const ngx_http_request_t *r)
            r->method != NGX_HTTP_HEAD;
 }
 
+/* That an answer is an export shows when it comes: its entry is on its way before it leaves. */
+static bool is_written(gate_ctx *ctx)
+{
+    if ((ctx->decision.must & SP_MUST_RECORD) == 0) {
+        return true;
+    }
+    if (!gate_recorder_works()) {
+        return false;
+    }
+    gate_recorder_begin(ctx);
+    return ctx->recorded_seq != 0;
+}
+
 /* False: must not leave. */
 static bool may_leave(gate_ctx *ctx, const response_facts *facts)
 {
@@ -108,9 +121,9 @@ static bool may_leave(gate_ctx *ctx, const response_facts *facts)
     bool exports = facts->exports || asks_export(ctx, SP_SPAN_EMPTY, facts->size);
     bool hides = !ctx->may_export && (facts->encoded || is_parts(r));
     if (exports || hides) {
-        return gate_decide_export(ctx) &&
-               ((ctx->decision.must & SP_MUST_RECORD) == 0 || gate_recorder_works());
+        return gate_decide_export(ctx) && is_written(ctx);
     }
+    ctx->is_unbounded = ctx->may_export && facts->size == UINT64_MAX;
     if (!ctx->may_export && facts->size == UINT64_MAX) {
         ctx->body_max_bytes = sp_policy_web_export_over_bytes(&ctx->snapshot->policy,
                                                               ctx->conf->resource, ctx->place.part);

@@ -89,7 +89,7 @@ static sp_err start(const char *path)
 {
     TRY(sp_crypto_start());
     TRY(sp_loop_new(&own.loop));
-    TRY(sp_recorder_start(&own.recorder, own.loop, path, SP_GATE_WEB, "bench stream", RING_BYTES));
+    TRY(sp_recorder_start(&own.recorder, own.loop, path, SP_GATE_WEB, "web bench", RING_BYTES));
     if (!sp_recorder_works(&own.recorder)) {
         return sp_fail(SP_ECLOSED);
     }

@@ -35,11 +35,6 @@ static void answer_failed(const change *c, sp_err err)
     }
 }
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn((const char *)text.ptr, text.len);
-}
-
 static void on_changed(void *self, sp_err err, sp_span made)
 {
     const change *c = self;
@@ -57,8 +52,9 @@ static void on_changed(void *self, sp_err err, sp_span made)
         sp_answer_json(c->req, 200,
                        c->kind->told != NULL
                            ? c->kind->told(c->name, made)
-                           : json_pack("{s:o, s:o}", "name", text_json(c->name),
-                                       c->by_certificate ? "authority" : "scram", text_json(made)));
+                           : json_pack("{s:o, s:o}", "name", sp_json_span(c->name),
+                                       c->by_certificate ? "authority" : "scram",
+                                       sp_json_span(made)));
     }
 }
 

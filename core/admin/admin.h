@@ -31,8 +31,6 @@ SP_MUST sp_err sp_admin_health_routes(sp_core *core);   /* health.c */
 SP_MUST sp_err sp_admin_overview_routes(sp_core *core); /* overview.c */
 SP_MUST sp_err sp_admin_apps_routes(sp_core *core);     /* apps.c */
 
-/* ---- JSON that more than one file needs; new references ---- */
-json_t *sp_admin_text(sp_span text);
 json_t *sp_admin_version_json(sp_core *core, uint64_t version);
 /* A session's id as the API shows it: 16 hexadecimal digits. */
 bool sp_admin_session_id(sp_span text, uint64_t *ret_id);

@@ -5,6 +5,7 @@
  */
 #include "core/admin/shapes.h"
 #include "core/documents/documents.h"
+#include "core/http/json.h"
 #include "infra/proc/clock.h"
 
 typedef struct {
@@ -88,14 +89,14 @@ static void add_app(walk *w, uint32_t resource)
     sp_state_url(w->core, web.host, &url);
     sp_buf_byte(&url, '/');
     json_t *title = json_object();
-    json_object_set_new(title, "en", sp_admin_text(web.title_en.len > 0 ? web.title_en : name));
-    json_object_set_new(title, "zh", sp_admin_text(web.title_zh));
+    json_object_set_new(title, "en", sp_json_span(web.title_en.len > 0 ? web.title_en : name));
+    json_object_set_new(title, "zh", sp_json_span(web.title_zh));
     json_t *app = json_object();
-    json_object_set_new(app, "resource", sp_admin_text(name));
+    json_object_set_new(app, "resource", sp_json_span(name));
     json_object_set_new(app, "title", title);
-    json_object_set_new(app, "url", sp_admin_text(sp_buf_borrow(&url)));
+    json_object_set_new(app, "url", sp_json_span(sp_buf_borrow(&url)));
     json_object_set_new(app, "class",
-                        sp_admin_text(sp_policy_class_name(w->policy, connect.class_level)));
+                        sp_json_span(sp_policy_class_name(w->policy, connect.class_level)));
     json_object_set_new(app, "may", may);
     json_array_append_new(w->items, app);
 }

@@ -50,7 +50,7 @@ static void set_times(json_t *to, const json_t *ocsf)
     json_object_set_new(to, "severity", json_string(known ? severities[severity - 1] : "info"));
     auto_buf sp_buf time = sp_buf_make(64);
     sp_buf_time(&time, when_ms < 0 ? 0 : (uint64_t)when_ms * 1000);
-    json_object_set_new(to, "at", sp_admin_text(sp_buf_borrow(&time)));
+    json_object_set_new(to, "at", sp_json_span(sp_buf_borrow(&time)));
 }
 
 static void set_object(json_t *to, const json_t *ocsf)
@@ -166,10 +166,10 @@ json_t *sp_refusal_shape(const sp_core *core, const json_t *event)
         auto_buf sp_buf url = sp_buf_make(1024);
         sp_state_url(core, web.host, &url);
         sp_buf_byte(&url, '/');
-        json_object_set_new(refusal, "url", sp_admin_text(sp_buf_borrow(&url)));
+        json_object_set_new(refusal, "url", sp_json_span(sp_buf_borrow(&url)));
         json_t *title = json_object();
-        json_object_set_new(title, "en", sp_admin_text(web.title_en.len > 0 ? web.title_en : name));
-        json_object_set_new(title, "zh", sp_admin_text(web.title_zh));
+        json_object_set_new(title, "en", sp_json_span(web.title_en.len > 0 ? web.title_en : name));
+        json_object_set_new(title, "zh", sp_json_span(web.title_zh));
         json_object_set_new(refusal, "title", title);
     }
     return refusal;

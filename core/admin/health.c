@@ -48,7 +48,7 @@ static void add_role(json_t *roles, const json_t *status, const char *name, bool
     const json_t *said = status_of(status, name);
     json_t *role = json_pack("{s:s,s:s}", "name", name, "state", up ? "up" : "down");
     if (message.len > 0) {
-        json_object_set_new(role, "message", sp_admin_text(message));
+        json_object_set_new(role, "message", sp_json_span(message));
     }
     if (said != NULL) {
         json_int_t since = json_integer_value(json_object_get(said, "since"));

@@ -90,11 +90,6 @@ static json_t *base64_of(sp_span bytes)
     return json_stringn((const char *)span.ptr, span.len);
 }
 
-static json_t *text_of(sp_span text)
-{
-    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
-}
-
 /* {COMMON,"events":[...]} -> one complete event each. */
 static json_t *ocsf_events(const json_t *batch)
 {
@@ -188,9 +183,9 @@ static void on_proof(void *self, sp_err err, sp_span body)
     json_object_set_new(answer, "leaf", base64_of(r->record));
     json_object_set_new(answer, "leaf_hash", base64_of(sp_hash_borrow(&proof->leaf)));
     json_object_set_new(answer, "path", path);
-    json_object_set_new(answer, "checkpoint", text_of(proof->note));
-    json_object_set_new(answer, "root_hash", text_of(root_of(proof->note)));
-    json_object_set_new(answer, "key", text_of(r->json));
+    json_object_set_new(answer, "checkpoint", sp_json_span(proof->note));
+    json_object_set_new(answer, "root_hash", sp_json_span(root_of(proof->note)));
+    json_object_set_new(answer, "key", sp_json_span(r->json));
     sp_answer_json(r->req, 200, answer);
 }
 

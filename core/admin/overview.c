@@ -247,7 +247,7 @@ static json_t *verification_json(const sp_ledger_stats *stats)
     json_object_set_new(object, "state", json_string(words[stats->verify]));
     json_object_set_new(object, "at", time_of_us(stats->verified_unix_us));
     json_object_set_new(object, "size", sp_json_id(stats->verified));
-    json_object_set_new(object, "message", sp_admin_text(stats->trouble));
+    json_object_set_new(object, "message", sp_json_span(stats->trouble));
     return object;
 }
 
@@ -273,7 +273,7 @@ static void on_status(void *self, sp_err err, sp_span body)
     set_count(answer, "sources_attached", stats->sources);
     json_object_set_new(answer, "sources", json_array());
     json_object_set_new(answer, "verification", verification_json(stats));
-    json_object_set_new(answer, "key", sp_admin_text(stats->verifier_key));
+    json_object_set_new(answer, "key", sp_json_span(stats->verifier_key));
     sp_answer_json(a->req, a->started_verify ? 202 : 200, answer);
 }
 

@@ -37,10 +37,10 @@ static json_t *version_json(const sp_doc_version *version, uint64_t in_force)
     auto_buf sp_buf digest = sp_buf_make(128);
     sp_buf_hex(&digest, version->digest);
     json_object_set_new(object, "version", number_text(version->version));
-    json_object_set_new(object, "digest", sp_admin_text(sp_buf_borrow(&digest)));
+    json_object_set_new(object, "digest", sp_json_span(sp_buf_borrow(&digest)));
     json_object_set_new(object, "applied_at", sp_json_time(version->applied_unix_s));
-    json_object_set_new(object, "by", sp_admin_text(version->by_name));
-    json_object_set_new(object, "comment", sp_admin_text(version->comment));
+    json_object_set_new(object, "by", sp_json_span(version->by_name));
+    json_object_set_new(object, "comment", sp_json_span(version->comment));
     if (version->rollback_of != 0) {
         json_object_set_new(object, "rollback_of", number_text(version->rollback_of));
     }
@@ -146,7 +146,7 @@ static void get_documents(sp_request *req)
     for (size_t i = 0; i < sources.count; i++) {
         json_t *file = json_object();
         json_object_set_new(file, "path", json_string(sources.files[i].name));
-        json_object_set_new(file, "text", sp_admin_text(sources.files[i].text));
+        json_object_set_new(file, "text", sp_json_span(sources.files[i].text));
         json_array_append_new(files, file);
     }
     json_t *body = json_object();

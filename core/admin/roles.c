@@ -5,6 +5,7 @@
  */
 #include "core/admin/shapes.h"
 #include "core/documents/documents.h"
+#include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/sessions/sessions.h"
@@ -48,9 +49,9 @@ static void add_role(void *self, sp_span name, uint32_t number)
     }
     json_t *one = json_object();
     json_t *title = json_object();
-    json_object_set_new(title, "en", sp_admin_text(role.title_en.len > 0 ? role.title_en : name));
-    json_object_set_new(title, "zh", sp_admin_text(role.title_zh));
-    json_object_set_new(one, "name", sp_admin_text(name));
+    json_object_set_new(title, "en", sp_json_span(role.title_en.len > 0 ? role.title_en : name));
+    json_object_set_new(title, "zh", sp_json_span(role.title_zh));
+    json_object_set_new(one, "name", sp_json_span(name));
     json_object_set_new(one, "title", title);
     json_object_set_new(one, "admin", json_boolean(is_admin_role(number)));
     json_object_set_new(one, "defined", json_boolean(defined));

@@ -3,13 +3,9 @@
  * OWNS nothing. PROCESS core. TRUST documents compiled. SPEC core/admin/shapes.h.
  */
 #include "core/admin/shapes.h"
+#include "core/http/json.h"
 
 /* ---- small pieces ---- */
-
-json_t *sp_admin_text(sp_span text)
-{
-    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
-}
 
 json_t *sp_shape_list(const sp_policy_set *set, sp_doc_kind kind)
 {
@@ -78,7 +74,7 @@ static void set_yaml(json_t *to, const json_t *document, const sp_sources *sourc
             text = cut_document(sources->files[i].text, line < 0 ? 0 : (uint64_t)line);
         }
     }
-    json_object_set_new(to, "yaml", sp_admin_text(text));
+    json_object_set_new(to, "yaml", sp_json_span(text));
 }
 
 /* ---- rules ---- */
@@ -235,7 +231,7 @@ static json_t *web_of(const sp_core *core, const json_t *web)
     move_member(shaped, "websocket", web, "websocket");
     move_member(shaped, "identity_jwt", web, "identity_jwt");
     move_member(shaped, "upload_max_bytes", web, "upload_max_bytes");
-    json_object_set_new(shaped, "url", sp_admin_text(sp_buf_borrow(&url)));
+    json_object_set_new(shaped, "url", sp_json_span(sp_buf_borrow(&url)));
     return shaped;
 }
 
@@ -365,10 +361,10 @@ static void add_file_change(json_t *files, const char *path, const sp_policy_fil
     json_object_set_new(one, "path", json_string(path));
     json_object_set_new(one, "change", json_string(change));
     if (before != NULL) {
-        json_object_set_new(one, "before", sp_admin_text(before->text));
+        json_object_set_new(one, "before", sp_json_span(before->text));
     }
     if (after != NULL) {
-        json_object_set_new(one, "after", sp_admin_text(after->text));
+        json_object_set_new(one, "after", sp_json_span(after->text));
     }
     json_array_append_new(files, one);
 }

@@ -148,16 +148,16 @@ static json_t *grant_json(sp_request *req, const sp_grant *g)
     json_object_set_new(out, "id", sp_ref_json(g->id));
     json_object_set_new(out, "approval", sp_ref_json(g->ask));
     json_object_set_new(out, "person", json_sprintf("%u", g->person));
-    json_object_set_new(out, "name", sp_text_json(g->person_name));
-    json_object_set_new(out, "role", sp_text_json(g->role_name));
+    json_object_set_new(out, "name", sp_json_span_or_null(g->person_name));
+    json_object_set_new(out, "role", sp_json_span_or_null(g->role_name));
     json_object_set_new(out, "sealed", json_boolean(g->sealed));
-    json_object_set_new(out, "reason", sp_text_json(g->reason));
-    json_object_set_new(out, "ticket", sp_text_json(g->ticket));
+    json_object_set_new(out, "reason", sp_json_span_or_null(g->reason));
+    json_object_set_new(out, "ticket", sp_json_span_or_null(g->ticket));
     json_object_set_new(out, "started_at", sp_json_time(g->started_unix_s));
     json_object_set_new(out, "until_at", sp_json_time(g->until_unix_s));
     json_object_set_new(out, "ended_at", sp_json_time(g->ended_unix_s));
-    json_object_set_new(out, "ended_by", sp_text_json(g->ended_by));
-    json_object_set_new(out, "note", sp_text_json(g->note));
+    json_object_set_new(out, "ended_by", sp_json_span_or_null(g->ended_by));
+    json_object_set_new(out, "note", sp_json_span_or_null(g->note));
     json_object_set_new(out, "note_due", json_boolean(g->sealed && !open && g->note.len == 0));
     json_object_set_new(out, "can_end",
                         json_boolean(open && (own || (sp_request_admin(req) & SP_WHO_SECURITY))));
@@ -206,10 +206,10 @@ static void get_roles(sp_request *req)
         }
         json_t *one = json_object();
         json_t *title = json_object();
-        json_object_set_new(title, "en",
-                            sp_text_json(role.title_en.len > 0 ? role.title_en : role.name));
-        json_object_set_new(title, "zh", sp_text_json(role.title_zh));
-        json_object_set_new(one, "role", sp_text_json(role.name));
+        json_object_set_new(
+            title, "en", sp_json_span_or_null(role.title_en.len > 0 ? role.title_en : role.name));
+        json_object_set_new(title, "zh", sp_json_span_or_null(role.title_zh));
+        json_object_set_new(one, "role", sp_json_span_or_null(role.name));
         json_object_set_new(one, "title", title);
         json_object_set_new(one, "longest_s", json_integer(request.longest_s));
         json_object_set_new(one, "ticket", json_boolean(request.ticket));

@@ -93,7 +93,6 @@ SP_MUST sp_err sp_votes_routes(sp_core *core);
 /* ---- json.c ---- */
 /* The schema Approval. with_content: statement and plan too. */
 json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content);
-json_t *sp_text_json(sp_span text); /* null for an empty one */
 json_t *sp_ref_json(uint64_t id);
 
 /* ---- gate.c: pushes ---- */

@@ -6,12 +6,6 @@
 #include "core/http/json.h"
 #include "core/approvals/inside.h"
 
-json_t *sp_text_json(sp_span text)
-{
-    json_t *made = text.len == 0 ? NULL : json_stringn((const char *)text.ptr, text.len);
-    return made == NULL ? json_null() : made;
-}
-
 json_t *sp_ref_json(uint64_t id)
 {
     char text[SP_REFERENCE_TEXT_BYTES];
@@ -43,9 +37,9 @@ static void add_vote(void *self, const sp_vote *vote)
 {
     json_t *one = json_object();
     set(one, "person", json_sprintf("%u", vote->person));
-    set(one, "name", sp_text_json(vote->name));
+    set(one, "name", sp_json_span_or_null(vote->name));
     set(one, "verdict", json_string(vote->yes ? "approve" : "refuse"));
-    set(one, "reason", sp_text_json(vote->reason));
+    set(one, "reason", sp_json_span_or_null(vote->reason));
     set(one, "at", sp_json_time(vote->when_unix_s));
     json_array_append_new(self, one);
 }
@@ -55,7 +49,7 @@ static json_t *asker_json(const sp_core *core, const sp_ask *ask)
     sp_person person;
     json_t *asker = json_object();
     set(asker, "id", json_sprintf("%u", ask->asker));
-    set(asker, "name", sp_text_json(ask->asker_name));
+    set(asker, "name", sp_json_span_or_null(ask->asker_name));
     if (!sp_failed(sp_people_get(core->store, ask->asker, &person))) {
         set(asker, "display_name", json_string(person.display));
     }
@@ -96,20 +90,20 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
     set(out, "kind", json_string(sp_ask_kind_word(ask->kind)));
     set(out, "state", json_string(sp_ask_state_word(ask->state)));
     set(out, "asker", asker_json(core, ask));
-    set(out, "resource", sp_text_json(ask->resource));
-    set(out, "database", sp_text_json(ask->database));
+    set(out, "resource", sp_json_span_or_null(ask->resource));
+    set(out, "database", sp_json_span_or_null(ask->database));
     set(out, "action", json_string(sp_action_word(ask->action)));
-    set(out, "class", sp_text_json(ask->class_name));
-    set(out, "rule", sp_text_json(ask->rule));
-    set(out, "role", sp_text_json(ask->role));
+    set(out, "class", sp_json_span_or_null(ask->class_name));
+    set(out, "rule", sp_json_span_or_null(ask->rule));
+    set(out, "role", sp_json_span_or_null(ask->role));
     set(out, "duration_s",
         ask->duration_s == 0 ? json_null() : json_integer((json_int_t)ask->duration_s));
-    set(out, "reason", sp_text_json(ask->reason));
-    set(out, "ticket", sp_text_json(ask->ticket));
+    set(out, "reason", sp_json_span_or_null(ask->reason));
+    set(out, "ticket", sp_json_span_or_null(ask->ticket));
     set_number(out, "needed", ask->approvers.needed);
     set(out, "votes", votes);
-    set(out, "sha256", sp_text_json(sp_buf_borrow(&hash)));
-    set(out, "summary", sp_text_json(sp_span_slice(ask->content, 0, 200)));
+    set(out, "sha256", sp_json_span_or_null(sp_buf_borrow(&hash)));
+    set(out, "summary", sp_json_span_or_null(sp_span_slice(ask->content, 0, 200)));
     set_number(out, "estimated_rows", ask->rows);
     set(out, "keep", keep_json(ask));
     set(out, "keep_id", sp_ref_json(ask->keep));
@@ -117,10 +111,10 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
     set(out, "created_at", sp_json_time(ask->created_unix_s));
     set(out, "expires_at", sp_json_time(ask->expires_unix_s));
     set(out, "ended_at", sp_json_time(ask->ended_unix_s));
-    set(out, "ended_by", sp_text_json(ask->ended_by));
+    set(out, "ended_by", sp_json_span_or_null(ask->ended_by));
     set(out, "can", can_json(req, ask));
     if (with_content) {
-        set(out, "statement", sp_text_json(ask->content));
+        set(out, "statement", sp_json_span_or_null(ask->content));
         set(out, "objects", parsed(ask->objects));
         set(out, "plan", parsed(ask->plan));
         set(out, "dependants", parsed(ask->dependants));

@@ -288,7 +288,7 @@ static void list_one(void *self, const standing *grant, const sp_policy_recertif
     json_object_set_new(one, "person", json_sprintf("%u", grant->person));
     json_object_set_new(one, "name", json_string(grant->person_name));
     json_object_set_new(one, "role", json_string(grant->role_name));
-    json_object_set_new(one, "recertification", sp_text_json(by->name));
+    json_object_set_new(one, "recertification", sp_json_span_or_null(by->name));
     json_object_set_new(one, "since_at", sp_json_time(r.since_unix_s));
     json_object_set_new(one, "reviewed_at", sp_json_time(r.reviewed_unix_s));
     json_object_set_new(one, "due_at", sp_json_time(r.due_unix_s));

@@ -155,12 +155,12 @@ static json_t *kept_json(const sp_kept *k, const sp_ask *ask)
     json_object_set_new(out, "id", sp_ref_json(k->id));
     json_object_set_new(out, "approval", sp_ref_json(k->ask));
     json_object_set_new(out, "state", json_string(state_word(k->state)));
-    json_object_set_new(out, "resource", sp_text_json(k->resource));
-    json_object_set_new(out, "database", sp_text_json(k->database));
+    json_object_set_new(out, "resource", sp_json_span_or_null(k->resource));
+    json_object_set_new(out, "database", sp_json_span_or_null(k->database));
     json_object_set_new(out, "whole", json_boolean(k->whole));
     json_object_set_new(out, "objects", parsed(k->objects));
-    json_object_set_new(out, "asker", sp_text_json(ask->asker_name));
-    json_object_set_new(out, "statement", sp_text_json(ask->content));
+    json_object_set_new(out, "asker", sp_json_span_or_null(ask->asker_name));
+    json_object_set_new(out, "statement", sp_json_span_or_null(ask->content));
     json_object_set_new(out, "bytes", json_integer((json_int_t)k->bytes));
     json_object_set_new(out, "duration_ms", json_integer((json_int_t)k->ms));
     json_object_set_new(out, "created_at", sp_json_time(k->created_unix_s));

@@ -10,22 +10,18 @@ enum { DETAIL_BYTES = 2048, ROW_ARENA_BYTES = 64 * 1024 };
 
 /* ---- shapes ---- */
 
-static json_t *text(sp_span span)
-{
-    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
-}
-
 json_t *sp_cut_row_json(const sp_cut_row *row)
 {
-    return json_pack("{s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "id",
-                     sp_json_id(row->id), "kind", sp_cut_kind_word((sp_cut_kind)row->kind),
-                     "effect", sp_cut_effect_word((sp_cut_effect)row->effect), "name",
-                     text(row->name), "reason", text(row->reason), "by", text(row->by_name),
-                     "since_at", sp_json_time(row->since_unix_s), "until_at",
-                     sp_json_time(row->until_unix_s), "ended_at", sp_json_time(row->ended_unix_s),
-                     "ended_by", text(row->ended_by), "ended_why", text(row->ended_why), "incident",
-                     row->incident == 0 ? json_null() : sp_json_id(row->incident), "can_undo",
-                     (int)(row->ended_unix_s == 0));
+    return json_pack(
+        "{s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b}", "id", sp_json_id(row->id), "kind",
+        sp_cut_kind_word((sp_cut_kind)row->kind), "effect",
+        sp_cut_effect_word((sp_cut_effect)row->effect), "name", sp_json_span_or_null(row->name),
+        "reason", sp_json_span_or_null(row->reason), "by", sp_json_span_or_null(row->by_name),
+        "since_at", sp_json_time(row->since_unix_s), "until_at", sp_json_time(row->until_unix_s),
+        "ended_at", sp_json_time(row->ended_unix_s), "ended_by",
+        sp_json_span_or_null(row->ended_by), "ended_why", sp_json_span_or_null(row->ended_why),
+        "incident", row->incident == 0 ? json_null() : sp_json_id(row->incident), "can_undo",
+        (int)(row->ended_unix_s == 0));
 }
 
 json_t *sp_cut_json(sp_core *core, uint64_t id)
@@ -70,12 +66,6 @@ static void answer_not_found(sp_request *req, sp_cut_kind kind)
                       sp_cut_kind_word(kind));
 }
 
-static sp_span name_of(const sp_request *req)
-{
-    const sp_live_session *session = sp_request_session(req);
-    return session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
-}
-
 /* Fills the order from what was asked; answers when it cannot be. */
 static bool order_of(sp_request *req, const asked *a, sp_cut_order *order)
 {
@@ -83,7 +73,7 @@ static bool order_of(sp_request *req, const asked *a, sp_cut_order *order)
     *order = (sp_cut_order){.for_s = a->for_s,
                             .reason = a->reason,
                             .by = sp_request_person(req),
-                            .by_name = name_of(req)};
+                            .by_name = sp_request_by(req)};
     if (!sp_cut_kind_of(a->kind, &kind)) {
         sp_answer_invalid(req, "kind",
                           "session, person, device, role, resource, class or everything");
@@ -183,7 +173,7 @@ static void go_undo(sp_request *req, void *data)
 {
     const undoing *u = data;
     sp_core *core = sp_request_core(req);
-    sp_err err = sp_cut_undo(core, u->id, name_of(req), u->reason);
+    sp_err err = sp_cut_undo(core, u->id, sp_request_by(req), u->reason);
     if (err.code == SP_ECONFLICT) {
         sp_answer_problem(req, 409, "conflict", "It has ended already, or it cannot be undone.");
     } else if (sp_failed(err)) {

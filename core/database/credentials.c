@@ -28,20 +28,15 @@ static const sp_vault_secret_kind MACHINES = {.gate = SP_GATE_SSH,
                                               .kept = "SSH credential kept",
                                               .removed = "SSH credential removed"};
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
-}
-
 static json_t *key_json(sp_span name, sp_span blob)
 {
     auto_buf sp_buf line = sp_buf_make(SP_SSH_KEY_LINE_MAX_BYTES);
     auto_buf sp_buf fingerprint = sp_buf_make(SP_SSH_KEY_LINE_MAX_BYTES);
     sp_ssh_key_text(blob, &line);
     sp_ssh_key_fingerprint(blob, &fingerprint);
-    return json_pack("{s:o, s:o, s:o}", "name", text_json(name), "public",
-                     text_json(sp_buf_borrow(&line)), "fingerprint",
-                     text_json(sp_buf_borrow(&fingerprint)));
+    return json_pack("{s:o, s:o, s:o}", "name", sp_json_span(name), "public",
+                     sp_json_span(sp_buf_borrow(&line)), "fingerprint",
+                     sp_json_span(sp_buf_borrow(&fingerprint)));
 }
 
 static const sp_vault_secret_kind MACHINE_KEYS = {
@@ -65,11 +60,12 @@ static json_t *items_of(const sp_vault_keys *keys)
         sp_span name = keys->items[i].name;
         sp_span kind = keys->items[i].kind;
         kind = sp_span_eq(kind, SP_SPAN_LIT("p256")) ? SP_SPAN_LIT("certificate") : kind;
-        json_array_append_new(items, json_pack("{s:o, s:o, s:o, s:o}", "resource",
-                                               text_json(sp_span_slice(name, 0, slash)), "account",
-                                               text_json(sp_span_slice(name, slash + 1, name.len)),
-                                               "kind", text_json(kind), "changed_at",
-                                               sp_json_time(keys->items[i].created_unix_s)));
+        json_array_append_new(items,
+                              json_pack("{s:o, s:o, s:o, s:o}", "resource",
+                                        sp_json_span(sp_span_slice(name, 0, slash)), "account",
+                                        sp_json_span(sp_span_slice(name, slash + 1, name.len)),
+                                        "kind", sp_json_span(kind), "changed_at",
+                                        sp_json_time(keys->items[i].created_unix_s)));
     }
     return items;
 }

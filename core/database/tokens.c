@@ -150,11 +150,6 @@ sp_subject sp_db_subject(const sp_live_session *session, uint64_t now_unix_s)
     return who;
 }
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
-}
-
 /* The port that people connect to: that of the first listener. */
 static json_int_t port_of(const sp_config *config)
 {
@@ -179,13 +174,13 @@ static json_t *database_json(const sp_core *core, const sp_policy *policy, uint3
     }
     json_t *names = json_array();
     for (uint32_t i = 0; i < d.databases; i++) {
-        json_array_append_new(names, text_json(sp_policy_database_name(policy, at, i)));
+        json_array_append_new(names, sp_json_span(sp_policy_database_name(policy, at, i)));
     }
     sp_span name = sp_policy_resource_name(policy, at);
-    return json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:s, s:I, s:I}", "name", text_json(name),
-                     "title", "en", text_json(d.title_en), "zh", text_json(d.title_zh), "databases",
-                     names, "account", text_json(account), "host", core->portal_host, "port",
-                     port_of(core->config), "connections",
+    return json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:s, s:I, s:I}", "name", sp_json_span(name),
+                     "title", "en", sp_json_span(d.title_en), "zh", sp_json_span(d.title_zh),
+                     "databases", names, "account", sp_json_span(account), "host",
+                     core->portal_host, "port", port_of(core->config), "connections",
                      (json_int_t)sp_db_connections_count(core->databases->connections, name));
 }
 
@@ -217,7 +212,7 @@ static json_t *token_json(const sp_core *core, const wish *w, const char *person
     sp_buf_text(&database, w->database.len > 0 ? "/" : "");
     sp_buf_span(&database, w->database);
     return json_pack("{s:s, s:s, s:o, s:s, s:I, s:o}", "user", person, "password", password,
-                     "database", text_json(sp_buf_borrow(&database)), "host", core->portal_host,
+                     "database", sp_json_span(sp_buf_borrow(&database)), "host", core->portal_host,
                      "port", port_of(core->config), "expires_at",
                      sp_json_time(sp_now_unix_us() / 1000000 + SP_DB_TOKEN_LIFE_S));
 }

@@ -14,11 +14,6 @@ static const sp_policy *policy_of(const sp_core *core)
     return sp_policy_set_view(sp_documents_set(core->state->documents));
 }
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
-}
-
 /* ---- accounts ---- */
 
 typedef struct {
@@ -50,8 +45,8 @@ static bool add_person(void *self, const sp_person *person)
                                   json_pack("{s:{s:o, s:s, s:s}, s:o, s:o}", "person", "id",
                                             sp_json_id(person->id), "name", person->name,
                                             "display_name", person->display, "resource",
-                                            text_json(sp_policy_resource_name(w->policy, i)),
-                                            "account", text_json(account)));
+                                            sp_json_span(sp_policy_resource_name(w->policy, i)),
+                                            "account", sp_json_span(account)));
         }
     }
     sp_copy(w->next, person->name, sizeof(w->next));
@@ -105,7 +100,7 @@ static sp_err add_budget(const sp_core *core, const sp_policy_budget *budget, js
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     uint64_t since = now_unix_s > budget->period_s ? now_unix_s - budget->period_s : 0;
     sp_err err = sp_db_budgets_spent(core->store, budget->name, since, add_spent, &l);
-    json_t *item = json_pack("{s:o, s:I, s:s, s:I, s:I, s:o}", "name", text_json(budget->name),
+    json_t *item = json_pack("{s:o, s:I, s:s, s:I, s:I, s:o}", "name", sp_json_span(budget->name),
                              "per_s", (json_int_t)budget->period_s, "then",
                              budget->then == SP_BUDGET_LOCK ? "lock" : "deny", "statements",
                              (json_int_t)budget->statements, "rows", (json_int_t)budget->rows,

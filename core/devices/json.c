@@ -14,11 +14,6 @@ static const char *state_word(uint8_t state)
     return words[state < SP_DEVICE_COUNT ? state : SP_DEVICE_FREE];
 }
 
-static json_t *text_of(sp_span text)
-{
-    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
-}
-
 static json_t *time_or_null(uint64_t when_unix_s)
 {
     return when_unix_s == 0 ? json_null() : sp_json_time(when_unix_s);
@@ -28,7 +23,7 @@ static json_t *hex_of(sp_span bytes)
 {
     auto_buf sp_buf hex = sp_buf_make(128);
     sp_buf_hex(&hex, bytes);
-    return text_of(sp_buf_borrow(&hex));
+    return sp_json_span(sp_buf_borrow(&hex));
 }
 
 static json_t *person_of(const sp_core *core, uint32_t id)
@@ -70,9 +65,9 @@ json_t *sp_device_json(sp_core *core, const sp_device *device, const sp_hash *cu
 {
     json_t *object = json_object();
     json_object_set_new(object, "id", sp_json_id(device->id));
-    json_object_set_new(object, "name", text_of(device->name));
+    json_object_set_new(object, "name", sp_json_span(device->name));
     json_object_set_new(object, "state", json_string(state_word(device->state)));
-    json_object_set_new(object, "why", text_of(device->why));
+    json_object_set_new(object, "why", sp_json_span(device->why));
     json_object_set_new(object, "cloned", json_boolean(device->cloned));
     json_object_set_new(object, "owner", json_string(sp_owner_word((sp_owner)device->owner)));
     json_object_set_new(object, "posture",
@@ -82,11 +77,11 @@ json_t *sp_device_json(sp_core *core, const sp_device *device, const sp_hash *cu
     json_object_set_new(object, "person", person_of(core, device->person));
     json_object_set_new(object, "platform",
                         stored_json(device->platform, json_pack("{s:s}", "os", "unknown")));
-    json_object_set_new(object, "key_storage", text_of(device->key_storage));
+    json_object_set_new(object, "key_storage", sp_json_span(device->key_storage));
     json_object_set_new(object, "key_fingerprint", hex_of(device->key_hash));
     json_object_set_new(object, "created_at", sp_json_time(device->created_unix_s));
     json_object_set_new(object, "seen_at", time_or_null(device->seen_unix_s));
-    json_object_set_new(object, "decided_by", text_of(device->decided_by));
+    json_object_set_new(object, "decided_by", sp_json_span(device->decided_by));
     set_certificate(object, core, device, current);
     return object;
 }

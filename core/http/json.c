@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Times and ids.
+ * Times, ids, texts.
  * OWNS nothing. PROCESS core. TRUST none. SPEC core/http/json.h.
  */
 #include "core/http/json.h"
@@ -36,4 +36,15 @@ json_t *sp_json_id(uint64_t id)
     char text[TEXT_BYTES];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)id);
     return json_string(text);
+}
+
+json_t *sp_json_span(sp_span text)
+{
+    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
+}
+
+json_t *sp_json_span_or_null(sp_span text)
+{
+    json_t *made = text.len == 0 ? NULL : json_stringn((const char *)text.ptr, text.len);
+    return made == NULL ? json_null() : made;
 }

@@ -110,6 +110,14 @@ sp_err sp_request_at_end(sp_request *req, void (*done)(void *data), void *data)
     return sp_ok();
 }
 
+sp_span sp_request_by(const sp_request *req)
+{
+    if (req->has_session) {
+        return sp_span_cstr(req->session.person_name);
+    }
+    return req->local ? SP_SPAN_LIT("root") : SP_SPAN_EMPTY;
+}
+
 uint32_t sp_request_person(const sp_request *req)
 {
     return req->has_session ? req->session.person : 0;
@@ -157,10 +165,8 @@ sp_event sp_request_event(const sp_request *req, sp_event_kind kind)
         event.person = req->session.person;
         event.strength = req->session.strength;
         sp_copy(event.roles, req->session.roles, sizeof(event.roles));
-        event.person_name = sp_span_cstr(req->session.person_name);
-    } else if (req->local) {
-        event.person_name = SP_SPAN_LIT("root");
     }
+    event.person_name = sp_request_by(req);
     sp_live_device device;
     uint32_t slot = SP_NONE;
     if (sp_request_device(req, &device, &slot)) {

@@ -102,6 +102,8 @@ bool sp_request_is_local(const sp_request *req); /* root by local.sock */
 /* The session, NULL when there is none. */
 const sp_live_session *sp_request_session(const sp_request *req);
 uint32_t sp_request_session_slot(const sp_request *req);
+/* The person's name, "root" on local.sock, empty without a session; lives as long as req. */
+sp_span sp_request_by(const sp_request *req);
 /* Person's number, 0 = nobody (or local root). */
 uint32_t sp_request_person(const sp_request *req);
 /* SP_WHO_SYSTEM | .. of the roles held; local root holds all three. */

@@ -14,12 +14,6 @@ enum { DETAIL_BYTES = 12 * 1024, NOTES_SHOWN = 500, CURSOR_BYTES = 48 };
 
 /* ---- who ---- */
 
-static sp_span name_of(const sp_request *req)
-{
-    const sp_live_session *session = sp_request_session(req);
-    return session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
-}
-
 static bool is_security(const sp_request *req)
 {
     return sp_request_is_local(req) || (sp_request_admin(req) & SP_WHO_SECURITY) != 0;
@@ -30,7 +24,7 @@ static bool may_change(const sp_request *req, const sp_incident *incident)
     bool holds = false;
     for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
         holds = holds || (incident->holders[role].len > 0 &&
-                          sp_span_eq(incident->holders[role], name_of(req)));
+                          sp_span_eq(incident->holders[role], sp_request_by(req)));
     }
     return is_security(req) || holds;
 }
@@ -42,24 +36,22 @@ static bool may_see(const sp_request *req, const sp_incident *incident)
 
 /* ---- shapes ---- */
 
-static json_t *text(sp_span span)
-{
-    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
-}
-
 static json_t *incident_json(const sp_incident *i)
 {
     json_t *roles = json_object();
     for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
-        json_object_set_new(roles, sp_rota_role_word((sp_rota_role)role), text(i->holders[role]));
+        json_object_set_new(roles, sp_rota_role_word((sp_rota_role)role),
+                            sp_json_span_or_null(i->holders[role]));
     }
     return json_pack(
         "{s:o,s:o,s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "id", sp_json_id(i->id), "title",
-        text(i->title), "state", sp_incident_state_word((sp_incident_state)i->state), "severity",
+        sp_json_span_or_null(i->title), "state",
+        sp_incident_state_word((sp_incident_state)i->state), "severity",
         sp_severity_word((sp_severity)i->severity), "drill", (int)i->drill, "opened_at",
         sp_json_time(i->opened_unix_s), "closed_at", sp_json_time(i->closed_unix_s), "opened_by",
-        text(i->opened_by), "roles", roles, "alarms", (json_int_t)i->alarms, "merged_into",
-        i->merged_into == 0 ? json_null() : sp_json_id(i->merged_into), "review", text(i->review));
+        sp_json_span_or_null(i->opened_by), "roles", roles, "alarms", (json_int_t)i->alarms,
+        "merged_into", i->merged_into == 0 ? json_null() : sp_json_id(i->merged_into), "review",
+        sp_json_span_or_null(i->review));
 }
 
 static void cursor_of(const sp_note_place *place, char ret_text[CURSOR_BYTES])
@@ -259,7 +251,7 @@ static void post_incident(sp_request *req)
         !severity_of(req, severity, &open->severity)) {
         return;
     }
-    open->by_name = name_of(req);
+    open->by_name = sp_request_by(req);
     sp_event event = sp_request_event(req, SP_EVENT_INCIDENT);
     event.method = SP_SPAN_LIT("open");
     event.severity = open->severity;
@@ -333,7 +325,7 @@ static change *change_of(sp_request *req, const char *method)
     }
     c->id = c->incident.id;
     c->method = method;
-    c->note = (sp_incident_note){.kind = method, .by_name = name_of(req)};
+    c->note = (sp_incident_note){.kind = method, .by_name = sp_request_by(req)};
     return c;
 }
 

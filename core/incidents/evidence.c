@@ -349,12 +349,10 @@ static void on_found(void *self, sp_err err, sp_span body)
 
 static void search(looking *l, sp_ledger_search *ask)
 {
-    const sp_live_session *session = sp_request_session(l->req);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    ask->reader = (sp_ledger_reader){
-        .reader = sp_request_person(l->req),
-        .reader_name = session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name),
-        .purpose = SP_SPAN_LIT("evidence of an incident")};
+    ask->reader = (sp_ledger_reader){.reader = sp_request_person(l->req),
+                                     .reader_name = sp_request_by(l->req),
+                                     .purpose = SP_SPAN_LIT("evidence of an incident")};
     ask->from_unix_us = l->from_unix_us;
     ask->before_entry = l->before_entry;
     ask->before_at = l->before_at;

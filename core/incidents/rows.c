@@ -176,11 +176,6 @@ sp_err sp_incident_note_add(sp_store *store, uint64_t id, uint64_t now_us,
     return sp_query_finish(&q);
 }
 
-static json_t *text_json(sp_span text)
-{
-    return text.len == 0 ? json_null() : json_stringn((const char *)text.ptr, text.len);
-}
-
 static json_t *note_json(sp_query *q, sp_note_place *ret_place)
 {
     json_t *one = json_object();
@@ -189,7 +184,7 @@ static json_t *note_json(sp_query *q, sp_note_place *ret_place)
     ret_place->at_us = sp_col_u64(q);
     json_object_set_new(one, "number", json_integer((json_int_t)ret_place->number));
     sp_buf_time(&when, ret_place->at_us);
-    json_object_set_new(one, "at", text_json(sp_buf_borrow(&when)));
+    json_object_set_new(one, "at", sp_json_span_or_null(sp_buf_borrow(&when)));
     uint64_t session = sp_col_bits(q);
     uint64_t reference = sp_col_bits(q);
     bool has_entry = sp_col_u64(q) == 1;
@@ -200,9 +195,9 @@ static json_t *note_json(sp_query *q, sp_note_place *ret_place)
     snprintf(text, sizeof(text), "%016llx", (unsigned long long)session);
     json_object_set_new(one, "session", session == 0 ? json_null() : json_string(text));
     json_object_set_new(one, "entry", has_entry ? sp_json_id(entry) : json_null());
-    json_object_set_new(one, "kind", text_json(sp_col_text(q)));
-    json_object_set_new(one, "by", text_json(sp_col_text(q)));
-    json_object_set_new(one, "text", text_json(sp_col_text(q)));
+    json_object_set_new(one, "kind", sp_json_span_or_null(sp_col_text(q)));
+    json_object_set_new(one, "by", sp_json_span_or_null(sp_col_text(q)));
+    json_object_set_new(one, "text", sp_json_span_or_null(sp_col_text(q)));
     return one;
 }
 
@@ -279,9 +274,9 @@ json_t *sp_incident_tasks_json(sp_store *store, uint64_t id)
         json_object_set_new(one, "number", json_integer((json_int_t)sp_col_u64(&q)));
         json_object_set_new(one, "created_at", sp_json_time(sp_col_u64(&q)));
         json_object_set_new(one, "done_at", sp_json_time(sp_col_u64(&q)));
-        json_object_set_new(one, "text", text_json(sp_col_text(&q)));
-        json_object_set_new(one, "whose", text_json(sp_col_text(&q)));
-        json_object_set_new(one, "done_by", text_json(sp_col_text(&q)));
+        json_object_set_new(one, "text", sp_json_span_or_null(sp_col_text(&q)));
+        json_object_set_new(one, "whose", sp_json_span_or_null(sp_col_text(&q)));
+        json_object_set_new(one, "done_by", sp_json_span_or_null(sp_col_text(&q)));
         json_array_append_new(list, one);
     }
     SP_IGNORE(sp_query_finish(&q)); /* what could be read is shown */

@@ -6,6 +6,7 @@
  */
 #include "core/notices/inside.h"
 
+#include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/ledger_client.h"
 #include "infra/proc/clock.h"
@@ -47,7 +48,7 @@ static sp_err load_letters(sp_store *store, uint32_t person, letter *letters, si
 
 static json_t *buf_json(const sp_buf *text)
 {
-    return notice_span_json(sp_buf_borrow(text));
+    return sp_json_span(sp_buf_borrow(text));
 }
 
 /* {"en": {title, text}, "zh": {..}} as plain text. */
@@ -76,13 +77,13 @@ static json_t *letter_json(sp_core *core, const letter *l, const notice_person *
         return NULL;
     }
     sp_span reader = sp_span_cstr(person->display[0] != '\0' ? person->display : person->name);
-    return json_pack(
-        "{s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "id", sp_json_id(l->delivery),
-        "notice", sp_json_id(n.id), "name", notice_span_json(n.name), "texts",
-        texts_json(core, &n, reader), "severity", sp_severity_word((sp_severity)n.severity),
-        "drill", n.drill, "banner", n.banner && now_s() < n.expires_unix_s, "must_acknowledge",
-        n.within_s > 0, "sender", notice_span_json(n.sender), "sent_at",
-        sp_json_time(n.created_unix_s), "acknowledged_at", sp_json_time(l->acked_unix_s));
+    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:b, s:o, s:o, s:o}", "id",
+                     sp_json_id(l->delivery), "notice", sp_json_id(n.id), "name",
+                     sp_json_span(n.name), "texts", texts_json(core, &n, reader), "severity",
+                     sp_severity_word((sp_severity)n.severity), "drill", n.drill, "banner",
+                     n.banner && now_s() < n.expires_unix_s, "must_acknowledge", n.within_s > 0,
+                     "sender", sp_json_span(n.sender), "sent_at", sp_json_time(n.created_unix_s),
+                     "acknowledged_at", sp_json_time(l->acked_unix_s));
 }
 
 static void get_inbox(sp_request *req)

@@ -5,6 +5,7 @@
  */
 #include "core/notices/inside.h"
 
+#include "core/http/json.h"
 #include "infra/proc/clock.h"
 
 enum { LIST_MAX = 100, WHY_ROOM_BYTES = 512 };
@@ -30,7 +31,7 @@ static json_t *title_json(sp_core *core, const notice_row *n, bool zh)
     auto_notice_text notice_text text = {0};
     sp_err err = notice_render(core, n, SP_SPAN_LIT("…"), SP_SPAN_LIT("https://…"),
                                SP_CHANNEL_EMAIL, !zh, zh, &text);
-    return notice_span_json(sp_failed(err) ? n->name : sp_buf_borrow(&text.title));
+    return sp_json_span(sp_failed(err) ? n->name : sp_buf_borrow(&text.title));
 }
 
 static json_t *notice_json(sp_core *core, const notice_row *n)
@@ -40,12 +41,12 @@ static json_t *notice_json(sp_core *core, const notice_row *n)
     return json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:b, "
                      "s:o, s:o, s:{s:I, s:I, s:I, "
                      "s:I, s:I}}",
-                     "id", sp_json_id(n->id), "notice", notice_span_json(n->name), "audience",
-                     notice_span_json(n->audience), "title", title_json(core, n, false), "titles",
-                     "en", title_json(core, n, false), "zh", title_json(core, n, true), "state",
+                     "id", sp_json_id(n->id), "notice", sp_json_span(n->name), "audience",
+                     sp_json_span(n->audience), "title", title_json(core, n, false), "titles", "en",
+                     title_json(core, n, false), "zh", title_json(core, n, true), "state",
                      stage_words[n->stage % NOTICE_STATE_COUNT], "severity",
                      sp_severity_word((sp_severity)n->severity), "drill", n->drill, "sender",
-                     notice_span_json(n->sender), "sent_at", sp_json_time(n->created_unix_s),
+                     sp_json_span(n->sender), "sent_at", sp_json_time(n->created_unix_s),
                      "expires_at", sp_json_time(n->expires_unix_s), "acknowledge_by",
                      sp_json_time(n->within_s == 0 ? 0 : n->created_unix_s + n->within_s),
                      "escalated", n->escalated && n->then.len > 0, "values", values_json(n),
@@ -106,10 +107,10 @@ static json_t *delivery_json(sp_query *q)
 {
     json_t *one = json_object();
     uint64_t person = sp_col_u64(q);
-    json_object_set_new(one, person == 0 ? "post" : "person", notice_span_json(sp_col_text(q)));
-    json_object_set_new(one, "channel", notice_span_json(sp_col_text(q)));
-    json_object_set_new(one, "address", notice_span_json(sp_col_text(q)));
-    json_object_set_new(one, "why", notice_span_json(sp_col_text(q)));
+    json_object_set_new(one, person == 0 ? "post" : "person", sp_json_span(sp_col_text(q)));
+    json_object_set_new(one, "channel", sp_json_span(sp_col_text(q)));
+    json_object_set_new(one, "address", sp_json_span(sp_col_text(q)));
+    json_object_set_new(one, "why", sp_json_span(sp_col_text(q)));
     uint64_t stage = sp_col_u64(q);
     json_object_set_new(one, "state", json_string(delivery_words[stage % DELIVERY_STATE_COUNT]));
     json_object_set_new(one, "attempts", json_integer((json_int_t)sp_col_u64(q)));
@@ -196,9 +197,9 @@ static json_t *variables_json(const sp_policy_notice *doc)
     json_t *all = json_array();
     for (size_t i = 0; i < doc->variables_count; i++) {
         const sp_notice_value *v = &doc->variables[i];
-        json_array_append_new(all, json_pack("{s:o, s:s, s:o}", "name", notice_span_json(v->name),
+        json_array_append_new(all, json_pack("{s:o, s:s, s:o}", "name", sp_json_span(v->name),
                                              "kind", sp_value_kind_words[v->kind], "sample",
-                                             notice_span_json(v->text)));
+                                             sp_json_span(v->text)));
     }
     return all;
 }
@@ -211,18 +212,18 @@ static void get_templates(sp_request *req)
     for (size_t i = 0; i < sp_policy_set_notice_count(set); i++) {
         sp_policy_notice doc;
         sp_policy_set_notice_at(set, i, &doc);
-        json_array_append_new(
-            notices,
-            json_pack("{s:o, s:{s:o, s:o}, s:o, s:s, s:o, s:b}", "name", notice_span_json(doc.name),
-                      "title", "en", notice_span_json(doc.title[SP_LANGUAGE_EN]), "zh",
-                      notice_span_json(doc.title[SP_LANGUAGE_ZH]), "audience",
-                      notice_span_json(doc.audience), "severity",
-                      sp_severity_word((sp_severity)doc.severity), "variables",
-                      variables_json(&doc), "must_acknowledge", doc.within_s > 0));
+        json_array_append_new(notices, json_pack("{s:o, s:{s:o, s:o}, s:o, s:s, s:o, s:b}", "name",
+                                                 sp_json_span(doc.name), "title", "en",
+                                                 sp_json_span(doc.title[SP_LANGUAGE_EN]), "zh",
+                                                 sp_json_span(doc.title[SP_LANGUAGE_ZH]),
+                                                 "audience", sp_json_span(doc.audience), "severity",
+                                                 sp_severity_word((sp_severity)doc.severity),
+                                                 "variables", variables_json(&doc),
+                                                 "must_acknowledge", doc.within_s > 0));
     }
     for (size_t i = 0; i < sp_policy_set_audience_count(set); i++) {
-        json_array_append_new(audiences, notice_span_json(sp_policy_audience_name(
-                                             sp_policy_set_audience_at(set, i))));
+        json_array_append_new(
+            audiences, sp_json_span(sp_policy_audience_name(sp_policy_set_audience_at(set, i))));
     }
     sp_answer_json(req, 200, json_pack("{s:o, s:o}", "notices", notices, "audiences", audiences));
 }
@@ -272,8 +273,7 @@ static sending *read_sending(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !read_values(req, values, s)) {
         return NULL;
     }
-    const sp_live_session *session = sp_request_session(req);
-    s->ask.by = session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
+    s->ask.by = sp_request_by(req);
     return s;
 }
 
@@ -334,9 +334,9 @@ static sp_err preview(sp_core *core, const sending *s, sp_channel_kind kind, jso
         if (!sp_failed(err)) {
             json_object_set_new(all, words[l],
                                 json_pack("{s:o, s:o, s:o}", "title",
-                                          notice_span_json(sp_buf_borrow(&text.title)), "text",
-                                          notice_span_json(sp_buf_borrow(&text.text)), "html",
-                                          notice_span_json(sp_buf_borrow(&text.html))));
+                                          sp_json_span(sp_buf_borrow(&text.title)), "text",
+                                          sp_json_span(sp_buf_borrow(&text.text)), "html",
+                                          sp_json_span(sp_buf_borrow(&text.html))));
         }
     }
     json_decref(row.texts);

@@ -5,6 +5,7 @@
  */
 #include "core/notices/queue.h"
 
+#include "core/http/json.h"
 #include "core/vault_secrets.h"
 #include "infra/proc/clock.h"
 #include "lib/notice/wire.h"
@@ -36,8 +37,8 @@ static json_t *channel_json(const notice_queue *queue, const sp_policy_channel *
     const queue_channel *c = state_of(queue, doc->name);
     bool paused = c->paused_us > sp_now_steady_us();
     return json_pack("{s:o, s:s, s:o, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:b, s:o, s:s}", "name",
-                     notice_span_json(doc->name), "via", sp_channel_kind_words[doc->via], "address",
-                     notice_span_json(doc->address), "needs_token", doc->has_token, "needs_secret",
+                     sp_json_span(doc->name), "via", sp_channel_kind_words[doc->via], "address",
+                     sp_json_span(doc->address), "needs_token", doc->has_token, "needs_secret",
                      doc->has_secret, "per_minute", (json_int_t)doc->per_minute, "waiting",
                      (json_int_t)waiting_on(queue->core->store, doc->name), "under_way",
                      (json_int_t)c->under_way, "handed_over", (json_int_t)c->handed, "paused_until",
@@ -147,8 +148,7 @@ static void post_test(sp_request *req)
         sp_answer_invalid(req, "to", "a mailbox, as in ann@office.example");
         return;
     }
-    const sp_live_session *session = sp_request_session(req);
-    t->by = session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
+    t->by = sp_request_by(req);
     t->channel = sp_request_param(req, 0);
     sp_event event = sp_request_event(req, SP_EVENT_NOTICE);
     event.method = SP_SPAN_LIT("test");

@@ -159,7 +159,6 @@ SP_MUST sp_err notice_ack_routes(sp_core *core);
 /* ---- api.c, channels.c ---- */
 SP_MUST sp_err notice_api_routes(sp_core *core);
 SP_MUST sp_err notice_channel_routes(sp_core *core);
-json_t *notice_span_json(sp_span text); /* "" for an empty one */
 
 struct sp_notices {
     sp_core *core;

@@ -4,6 +4,7 @@
  * OWNS nothing. PROCESS core. TRUST requests are hostile; ids are checked.
  * SPEC docs/api/openapi.yaml "reach".
  */
+#include "core/http/json.h"
 #include "core/notices/inside.h"
 #include "lib/notice/wire.h"
 
@@ -179,8 +180,8 @@ static json_t *reach_json(sp_core *core, sp_arena *arena, const notice_person *p
     if (!sp_failed(load_wishes(core->store, arena, person->id, wishes, &count))) {
         for (size_t i = 0; i < count; i++) {
             json_array_append_new(channels, json_pack("{s:o, s:o}", "channel",
-                                                      notice_span_json(wishes[i].channel), "id",
-                                                      notice_span_json(wishes[i].address)));
+                                                      sp_json_span(wishes[i].channel), "id",
+                                                      sp_json_span(wishes[i].address)));
         }
     }
     json_t *known = json_array();
@@ -188,7 +189,7 @@ static json_t *reach_json(sp_core *core, sp_arena *arena, const notice_person *p
     for (size_t i = 0; i < sp_policy_set_channel_count(set); i++) {
         sp_policy_channel channel;
         sp_policy_set_channel_at(set, i, &channel);
-        json_array_append_new(known, json_pack("{s:o, s:s}", "name", notice_span_json(channel.name),
+        json_array_append_new(known, json_pack("{s:o, s:s}", "name", sp_json_span(channel.name),
                                                "via", sp_channel_kind_words[channel.via]));
     }
     return json_pack("{s:s, s:s, s:s, s:o, s:o}", "name", person->name, "mail", person->mail,

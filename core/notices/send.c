@@ -5,15 +5,11 @@
  */
 #include "core/notices/inside.h"
 
+#include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/ledger_client.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
-
-json_t *notice_span_json(sp_span text)
-{
-    return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
-}
 
 static uint64_t now_s(void)
 {
@@ -99,8 +95,8 @@ static sp_err check_values(const sp_notice_ask *ask, const sp_policy_notice *doc
 
 static json_t *two(const sp_span texts[SP_LANGUAGE_COUNT])
 {
-    return json_pack("[o, o]", notice_span_json(texts[SP_LANGUAGE_EN]),
-                     notice_span_json(texts[SP_LANGUAGE_ZH]));
+    return json_pack("[o, o]", sp_json_span(texts[SP_LANGUAGE_EN]),
+                     sp_json_span(texts[SP_LANGUAGE_ZH]));
 }
 
 static sp_err freeze(const sp_notice_ask *ask, const sp_policy_notice *doc, notice_row *row)
@@ -112,9 +108,8 @@ static sp_err freeze(const sp_notice_ask *ask, const sp_policy_notice *doc, noti
         const sp_notice_value *variable = &doc->variables[i];
         const sp_notice_pair *pair = pair_of(ask, variable->name);
         json_array_append_new(
-            row->values,
-            json_pack("[o, i, o]", notice_span_json(variable->name), (int)variable->kind,
-                      notice_span_json(pair == NULL ? variable->text : pair->text)));
+            row->values, json_pack("[o, i, o]", sp_json_span(variable->name), (int)variable->kind,
+                                   sp_json_span(pair == NULL ? variable->text : pair->text)));
     }
     return row->texts == NULL || row->values == NULL ? sp_fail(SP_ENOMEM) : sp_ok();
 }

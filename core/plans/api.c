@@ -10,17 +10,6 @@
 
 enum { DETAIL_BYTES = 2048, REASON_MAX_BYTES = 500 };
 
-static sp_span name_of(const sp_request *req)
-{
-    const sp_live_session *session = sp_request_session(req);
-    return session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
-}
-
-static json_t *text(sp_span span)
-{
-    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
-}
-
 /* ---- plans ---- */
 
 static json_t *steps_would(sp_core *core, size_t at, size_t count, const sp_plan_facts *facts)
@@ -52,13 +41,14 @@ static json_t *plan_json(sp_core *core, size_t at)
     for (size_t i = 0; i < plan.steps; i++) {
         sp_policy_step step;
         if (!sp_failed(sp_policy_set_plan_step(set, at, i, &step))) {
-            json_array_append_new(steps, json_pack("{s:o,s:s,s:b}", "name", text(step.name), "do",
-                                                   sp_step_do_word(step.what), "confirm",
-                                                   (int)step.needs_confirm));
+            json_array_append_new(
+                steps, json_pack("{s:o,s:s,s:b}", "name", sp_json_span_or_null(step.name), "do",
+                                 sp_step_do_word(step.what), "confirm", (int)step.needs_confirm));
         }
     }
-    return json_pack("{s:o,s:o,s:s,s:o,s:o,s:o}", "name", text(plan.name), "title",
-                     json_pack("{s:o,s:o}", "en", text(plan.title_en), "zh", text(plan.title_zh)),
+    return json_pack("{s:o,s:o,s:s,s:o,s:o,s:o}", "name", sp_json_span_or_null(plan.name), "title",
+                     json_pack("{s:o,s:o}", "en", sp_json_span_or_null(plan.title_en), "zh",
+                               sp_json_span_or_null(plan.title_zh)),
                      "mode", sp_plan_mode_word(plan.mode), "steps", steps, "last_drilled_at",
                      sp_json_time(drilled_us / 1000000), "last_run_at",
                      sp_json_time(run_us / 1000000));
@@ -79,7 +69,9 @@ static void get_plans(sp_request *req)
 static void get_builtin(sp_request *req)
 {
     sp_policy_file file = sp_policy_builtin_plans();
-    sp_answer_json(req, 200, json_pack("{s:s,s:o}", "path", file.name, "text", text(file.text)));
+    sp_answer_json(
+        req, 200,
+        json_pack("{s:s,s:o}", "path", file.name, "text", sp_json_span_or_null(file.text)));
 }
 
 /* ---- runs ---- */
@@ -91,21 +83,23 @@ static json_t *time_us(uint64_t when_us)
         return json_null();
     }
     sp_buf_time(&out, when_us);
-    return text(sp_buf_borrow(&out));
+    return sp_json_span_or_null(sp_buf_borrow(&out));
 }
 
 static json_t *run_json(const sp_run *run)
 {
     const sp_plan_facts *f = &run->facts;
-    return json_pack("{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "id", sp_json_id(run->id), "plan",
-                     text(run->plan), "state", sp_run_state_word((sp_run_state)run->state), "drill",
-                     (int)run->drill, "incident",
-                     run->incident == 0 ? json_null() : sp_json_id(run->incident), "started_at",
-                     time_us(run->started_us), "ended_at", time_us(run->ended_us), "by",
-                     text(run->by_name), "why", text(run->why), "about",
-                     json_pack("{s:o,s:o,s:o,s:o,s:o}", "person", text(f->person), "session",
-                               text(f->session), "device", text(f->device), "resource",
-                               text(f->resource), "class", text(f->class_name)));
+    return json_pack(
+        "{s:o,s:o,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:o}", "id", sp_json_id(run->id), "plan",
+        sp_json_span_or_null(run->plan), "state", sp_run_state_word((sp_run_state)run->state),
+        "drill", (int)run->drill, "incident",
+        run->incident == 0 ? json_null() : sp_json_id(run->incident), "started_at",
+        time_us(run->started_us), "ended_at", time_us(run->ended_us), "by",
+        sp_json_span_or_null(run->by_name), "why", sp_json_span_or_null(run->why), "about",
+        json_pack("{s:o,s:o,s:o,s:o,s:o}", "person", sp_json_span_or_null(f->person), "session",
+                  sp_json_span_or_null(f->session), "device", sp_json_span_or_null(f->device),
+                  "resource", sp_json_span_or_null(f->resource), "class",
+                  sp_json_span_or_null(f->class_name)));
 }
 
 static json_t *step_json(const sp_run *run, const sp_run_step *step)
@@ -113,14 +107,15 @@ static json_t *step_json(const sp_run *run, const sp_run_step *step)
     uint64_t took_us =
         step->ended_us > step->began_us && step->began_us > 0 ? step->ended_us - step->began_us : 0;
     uint64_t since_us = step->began_us > run->started_us ? step->began_us - run->started_us : 0;
-    return json_pack(
-        "{s:I,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:I}", "number", (json_int_t)step->number,
-        "name", text(step->is.name), "do", sp_step_do_word(step->is.what), "state",
-        sp_step_state_word((sp_step_state)step->state), "began_at", time_us(step->began_us),
-        "ended_at", time_us(step->ended_us), "note", text(step->note), "by", text(step->by_name),
-        "cut", step->cut == 0 ? json_null() : sp_json_id(step->cut), "confirm",
-        (int)step->is.needs_confirm, "after_us", (json_int_t)since_us, "took_us",
-        (json_int_t)took_us);
+    return json_pack("{s:I,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:I}", "number",
+                     (json_int_t)step->number, "name", sp_json_span_or_null(step->is.name), "do",
+                     sp_step_do_word(step->is.what), "state",
+                     sp_step_state_word((sp_step_state)step->state), "began_at",
+                     time_us(step->began_us), "ended_at", time_us(step->ended_us), "note",
+                     sp_json_span_or_null(step->note), "by", sp_json_span_or_null(step->by_name),
+                     "cut", step->cut == 0 ? json_null() : sp_json_id(step->cut), "confirm",
+                     (int)step->is.needs_confirm, "after_us", (json_int_t)since_us, "took_us",
+                     (json_int_t)took_us);
 }
 
 /* A run with its steps: while it runs, and as the report when it has ended. */
@@ -283,7 +278,7 @@ static void post_start(sp_request *req)
     }
     if (dry) {
         sp_answer_json(req, 200,
-                       json_pack("{s:o,s:o}", "plan", text(plan.name), "steps",
+                       json_pack("{s:o,s:o}", "plan", sp_json_span_or_null(plan.name), "steps",
                                  steps_would(core, at, plan.steps, f)));
         return;
     }
@@ -292,7 +287,7 @@ static void post_start(sp_request *req)
         return;
     }
     c->order.plan = sp_request_param(req, 0);
-    c->order.by_name = name_of(req);
+    c->order.by_name = sp_request_by(req);
     c->order.severity = SP_SEVERITY_HIGH;
     record(req, c->order.drill ? "drill" : "run", c->order.plan, c, go_start);
 }
@@ -323,7 +318,7 @@ static bool is_about_himself(sp_request *req, const sp_run *run)
 static void go_confirm(sp_request *req, void *data)
 {
     const change *c = data;
-    sp_err err = sp_run_confirm(sp_request_core(req), c->id, c->step, name_of(req));
+    sp_err err = sp_run_confirm(sp_request_core(req), c->id, c->step, sp_request_by(req));
     if (err.code == SP_ECONFLICT) {
         sp_answer_problem(req, 409, "conflict", "It does not wait for anybody (any more).");
     } else if (sp_failed(err)) {
@@ -372,7 +367,7 @@ static void post_confirm(sp_request *req)
 static void go_stop(sp_request *req, void *data)
 {
     const change *c = data;
-    sp_err err = sp_run_stop(sp_request_core(req), c->id, c->undo, name_of(req), c->why);
+    sp_err err = sp_run_stop(sp_request_core(req), c->id, c->undo, sp_request_by(req), c->why);
     if (err.code == SP_ECONFLICT) {
         sp_answer_problem(req, 409, "conflict", "It has ended already.");
     } else if (sp_failed(err)) {

@@ -42,22 +42,19 @@ static uint32_t step_in(uint64_t number)
 
 /* ---- what those outside get ---- */
 
-static json_t *text(sp_span span)
-{
-    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
-}
-
 static sp_err input_of(sp_core *core, const sp_run *run, const sp_policy_step *step, sp_buf *out)
 {
     const sp_plan_facts *f = &run->facts;
     json_t *incident = run->incident == 0 ? NULL : sp_incident_brief_json(core, run->incident);
-    json_t *all =
-        json_pack("{s:o,s:o,s:o,s:b,s:o,s:o,s:o}", "plan", text(run->plan), "run",
-                  sp_json_id(run->id), "step", text(step->name), "drill", (int)run->drill, "text",
-                  text(step->text), "incident", incident == NULL ? json_null() : incident, "about",
-                  json_pack("{s:o,s:o,s:o,s:o,s:o}", "person", text(f->person), "session",
-                            text(f->session), "device", text(f->device), "resource",
-                            text(f->resource), "class", text(f->class_name)));
+    json_t *all = json_pack(
+        "{s:o,s:o,s:o,s:b,s:o,s:o,s:o}", "plan", sp_json_span_or_null(run->plan), "run",
+        sp_json_id(run->id), "step", sp_json_span_or_null(step->name), "drill", (int)run->drill,
+        "text", sp_json_span_or_null(step->text), "incident",
+        incident == NULL ? json_null() : incident, "about",
+        json_pack("{s:o,s:o,s:o,s:o,s:o}", "person", sp_json_span_or_null(f->person), "session",
+                  sp_json_span_or_null(f->session), "device", sp_json_span_or_null(f->device),
+                  "resource", sp_json_span_or_null(f->resource), "class",
+                  sp_json_span_or_null(f->class_name)));
     auto_free char *dump = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     json_decref(all);
     if (dump == NULL) {

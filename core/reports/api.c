@@ -11,16 +11,10 @@
 
 enum { LIST_MAX = 200, PHASE_MAX_BYTES = 16 };
 
-static sp_span name_of(const sp_request *req)
-{
-    const sp_live_session *session = sp_request_session(req);
-    return session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
-}
-
 static bool may_change(const sp_request *req)
 {
     return sp_request_is_local(req) || (sp_request_admin(req) & SP_WHO_SECURITY) != 0 ||
-           officers_may_report(sp_request_core(req), name_of(req));
+           officers_may_report(sp_request_core(req), sp_request_by(req));
 }
 
 static bool may_see(const sp_request *req)
@@ -30,15 +24,10 @@ static bool may_see(const sp_request *req)
 
 /* ---- shapes ---- */
 
-static json_t *text(sp_span span)
-{
-    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
-}
-
 static json_t *titles(const sp_span title[SP_LANGUAGE_COUNT])
 {
-    return json_pack("{s:o,s:o}", "en", text(title[SP_LANGUAGE_EN]), "zh",
-                     text(title[SP_LANGUAGE_ZH]));
+    return json_pack("{s:o,s:o}", "en", sp_json_span_or_null(title[SP_LANGUAGE_EN]), "zh",
+                     sp_json_span_or_null(title[SP_LANGUAGE_ZH]));
 }
 
 static json_t *level_json(const report *r, size_t level)
@@ -46,8 +35,8 @@ static json_t *level_json(const report *r, size_t level)
     if (level >= r->law.pack.levels_count) {
         return json_null();
     }
-    return json_pack("{s:o,s:o,s:i}", "name", text(r->law.pack.levels[level].name), "title",
-                     titles(r->law.level_titles[level]), "grade", (int)level + 1);
+    return json_pack("{s:o,s:o,s:i}", "name", sp_json_span_or_null(r->law.pack.levels[level].name),
+                     "title", titles(r->law.level_titles[level]), "grade", (int)level + 1);
 }
 
 static json_t *open_json(const report *r)
@@ -64,15 +53,15 @@ static json_t *open_json(const report *r)
 static json_t *head_json(sp_core *core, const report *r)
 {
     json_t *clocks = report_clocks_json(core, r);
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b,s:o,s:o,s:I}", "id",
-                     sp_json_id(r->row.id), "incident", sp_json_id(r->row.incident), "title",
-                     text(r->incident.title), "pack", text(r->law.name), "dated",
-                     text(r->law.dated), "created_at", sp_json_time(r->row.created_unix_s),
-                     "discovered_at", sp_json_time(r->row.discovered_unix_s), "level",
-                     level_json(r, r->answer.level), "might", level_json(r, r->answer.might),
-                     "person_decides", (int)r->answer.person_decides, "person_decided",
-                     (int)r->answer.person_decided, "open_facts", open_json(r), "clocks", clocks,
-                     "papers", (json_int_t)report_papers_count(core->store, r->row.id));
+    return json_pack(
+        "{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b,s:o,s:o,s:I}", "id", sp_json_id(r->row.id),
+        "incident", sp_json_id(r->row.incident), "title", sp_json_span_or_null(r->incident.title),
+        "pack", sp_json_span_or_null(r->law.name), "dated", sp_json_span_or_null(r->law.dated),
+        "created_at", sp_json_time(r->row.created_unix_s), "discovered_at",
+        sp_json_time(r->row.discovered_unix_s), "level", level_json(r, r->answer.level), "might",
+        level_json(r, r->answer.might), "person_decides", (int)r->answer.person_decides,
+        "person_decided", (int)r->answer.person_decided, "open_facts", open_json(r), "clocks",
+        clocks, "papers", (json_int_t)report_papers_count(core->store, r->row.id));
 }
 
 static json_t *items_json(sp_core *core, const report *r, json_t *missing)
@@ -85,16 +74,16 @@ static json_t *items_json(sp_core *core, const report *r, json_t *missing)
             auto_buf sp_buf out = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
             report_item(core, r, i, (sp_language)language, &out);
             json_object_set_new(texts, language == SP_LANGUAGE_EN ? "en" : "zh",
-                                text(sp_buf_borrow(&out)));
+                                sp_json_span_or_null(sp_buf_borrow(&out)));
         }
         bool absent = json_is_null(json_object_get(texts, "en"));
         if (absent) {
-            json_array_append_new(missing, text(is->name));
+            json_array_append_new(missing, sp_json_span_or_null(is->name));
         }
-        json_array_append_new(list, json_pack("{s:o,s:o,s:s,s:b,s:b,s:o}", "name", text(is->name),
-                                              "title", titles(is->title), "of",
-                                              SP_ITEM_OF_WORDS[is->of], "later", (int)is->later,
-                                              "missing", (int)absent, "text", texts));
+        json_array_append_new(
+            list, json_pack("{s:o,s:o,s:s,s:b,s:b,s:o}", "name", sp_json_span_or_null(is->name),
+                            "title", titles(is->title), "of", SP_ITEM_OF_WORDS[is->of], "later",
+                            (int)is->later, "missing", (int)absent, "text", texts));
     }
     return list;
 }
@@ -106,7 +95,7 @@ static json_t *draft_json(sp_core *core, const report *r, const char *phase)
         auto_buf sp_buf out = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
         report_draft(core, r, (sp_language)language, phase, &out);
         json_object_set_new(draft, language == SP_LANGUAGE_EN ? "en" : "zh",
-                            text(sp_buf_borrow(&out)));
+                            sp_json_span_or_null(sp_buf_borrow(&out)));
     }
     return draft;
 }
@@ -295,7 +284,8 @@ static void finish(sp_request *req, const change *c, sp_err err, unsigned status
 static void go_open(sp_request *req, void *data)
 {
     change *c = data;
-    sp_err err = report_open(sp_request_core(req), c->incident, c->pack, name_of(req), &c->id);
+    sp_err err =
+        report_open(sp_request_core(req), c->incident, c->pack, sp_request_by(req), &c->id);
     finish(req, c, err, 201);
 }
 
@@ -463,7 +453,7 @@ static void go_sign(sp_request *req, void *data)
     const change *c = data;
     sp_err err = report_paper_add(sp_request_core(req)->store, c->id, &c->paper);
     const sp_incident_note note = {.kind = "report",
-                                   .by_name = name_of(req),
+                                   .by_name = sp_request_by(req),
                                    .text = SP_SPAN_LIT("a report to the authorities is signed")};
     if (!sp_failed(err)) {
         sp_incident_add(sp_request_core(req), c->incident, &note);
@@ -494,7 +484,7 @@ static sp_err write_paper(sp_request *req, const report *r, const char *phase, c
     c->paper.hash = sp_sha256_parts(both, SP_COUNT(both));
     c->paper.number = report_papers_count(core->store, c->id) + 1;
     c->paper.signed_unix_s = sp_now_unix_us() / 1000000;
-    c->paper.by = name_of(req);
+    c->paper.by = sp_request_by(req);
     c->paper.phase = c->name;
     return sp_ok();
 }
@@ -556,7 +546,7 @@ static void go_filed(sp_request *req, void *data)
 {
     const change *c = data;
     sp_err err = report_file(sp_request_core(req)->store, c->id, c->name,
-                             report_now(sp_request_core(req)), name_of(req), c->text);
+                             report_now(sp_request_core(req)), sp_request_by(req), c->text);
     finish(req, c, err, 200);
 }
 

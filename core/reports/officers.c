@@ -130,24 +130,22 @@ void officers_text(sp_core *core, sp_language language, sp_buf *out)
 
 /* ---- the API ---- */
 
-static json_t *text(sp_span span)
-{
-    return span.len == 0 ? json_null() : json_stringn((const char *)span.ptr, span.len);
-}
-
 static json_t *officer_json(sp_core *core, const sp_policy_officer *o)
 {
     bool vacant = !is_active(core, o->person);
     json_t *deputies = json_array();
     for (size_t i = 0; i < o->deputies_count; i++) {
-        json_array_append_new(deputies, json_pack("{s:o,s:b}", "person", text(o->deputies[i]),
-                                                  "active", (int)is_active(core, o->deputies[i])));
+        json_array_append_new(deputies,
+                              json_pack("{s:o,s:b}", "person", sp_json_span_or_null(o->deputies[i]),
+                                        "active", (int)is_active(core, o->deputies[i])));
     }
-    return json_pack("{s:o,s:s,s:{s:o,s:o},s:o,s:o,s:o,s:o,s:b,s:o}", "name", text(o->name), "duty",
-                     SP_OFFICER_WORDS[o->duty], "title", "en", text(o->title[0]), "zh",
-                     text(o->title[1]), "person", text(o->person), "deputies", deputies, "contact",
-                     text(o->contact), "basis", text(o->basis), "vacant", (int)vacant,
-                     "vacant_since", sp_json_time(vacant ? vacant_since(core->store, o->name) : 0));
+    return json_pack("{s:o,s:s,s:{s:o,s:o},s:o,s:o,s:o,s:o,s:b,s:o}", "name",
+                     sp_json_span_or_null(o->name), "duty", SP_OFFICER_WORDS[o->duty], "title",
+                     "en", sp_json_span_or_null(o->title[0]), "zh",
+                     sp_json_span_or_null(o->title[1]), "person", sp_json_span_or_null(o->person),
+                     "deputies", deputies, "contact", sp_json_span_or_null(o->contact), "basis",
+                     sp_json_span_or_null(o->basis), "vacant", (int)vacant, "vacant_since",
+                     sp_json_time(vacant ? vacant_since(core->store, o->name) : 0));
 }
 
 static void get_officers(sp_request *req)

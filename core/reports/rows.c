@@ -217,21 +217,16 @@ sp_err report_paper_add(sp_store *store, uint64_t id, const report_paper *paper)
     return sp_txn_commit(&txn);
 }
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn((const char *)text.ptr, text.len);
-}
-
 static json_t *paper_json(sp_query *q)
 {
     json_t *json = json_object();
     json_object_set_new(json, "number", json_integer((json_int_t)sp_col_u64(q)));
     json_object_set_new(json, "signed_at", sp_json_time(sp_col_u64(q)));
-    json_object_set_new(json, "phase", text_json(sp_col_text(q)));
-    json_object_set_new(json, "signed_by", text_json(sp_col_text(q)));
+    json_object_set_new(json, "phase", sp_json_span(sp_col_text(q)));
+    json_object_set_new(json, "signed_by", sp_json_span(sp_col_text(q)));
     auto_buf sp_buf hex = sp_buf_make(128);
     sp_buf_hex(&hex, sp_col_blob(q));
-    json_object_set_new(json, "sha256", text_json(sp_buf_borrow(&hex)));
+    json_object_set_new(json, "sha256", sp_json_span(sp_buf_borrow(&hex)));
     return json;
 }
 
@@ -259,8 +254,8 @@ json_t *report_paper_json(sp_store *store, uint64_t id, uint64_t number)
         return NULL;
     }
     json_t *json = paper_json(&q);
-    json_object_set_new(json, "en", text_json(sp_col_text(&q)));
-    json_object_set_new(json, "zh", text_json(sp_col_text(&q)));
+    json_object_set_new(json, "en", sp_json_span(sp_col_text(&q)));
+    json_object_set_new(json, "zh", sp_json_span(sp_col_text(&q)));
     return json;
 }
 

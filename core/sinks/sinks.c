@@ -177,17 +177,12 @@ static uint64_t lag_of(const known *k)
     return k->told.size > k->told.next ? k->told.size - k->told.next : 0;
 }
 
-static json_t *text(sp_span span)
-{
-    return json_stringn((const char *)span.ptr, span.len);
-}
-
 static json_t *sink_json(const sp_core *core, const sp_policy_sink *doc)
 {
     const known *k = heard(core, doc->name);
     json_t *one =
-        json_pack("{s:o,s:s,s:o,s:b,s:b,s:b}", "name", text(doc->name), "via",
-                  SP_SINK_WORDS[doc->via], "address", text(doc->address), "needs_token",
+        json_pack("{s:o,s:s,s:o,s:b,s:b,s:b}", "name", sp_json_span(doc->name), "via",
+                  SP_SINK_WORDS[doc->via], "address", sp_json_span(doc->address), "needs_token",
                   (int)doc->token, "needs_secret", (int)doc->is_signed, "up", (int)(k != NULL));
     uint64_t next = 0;
     bool there = position(core->store, doc->name, &next);

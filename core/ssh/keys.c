@@ -140,19 +140,14 @@ static sp_err drop(sp_store *store, uint32_t person, uint64_t id)
 
 /* ---- the API ---- */
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
-}
-
 static json_t *key_json(uint64_t id, sp_span blob, sp_span algorithm, sp_span name,
                         uint64_t created_unix_s, uint64_t used_unix_s)
 {
     auto_buf sp_buf print = sp_buf_make(FINGERPRINT_MAX_BYTES);
     sp_ssh_key_fingerprint(blob, &print);
     return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o}", "id", sp_json_id(id), "name",
-                     text_json(name), "algorithm", text_json(algorithm), "fingerprint",
-                     text_json(sp_buf_borrow(&print)), "presence",
+                     sp_json_span(name), "algorithm", sp_json_span(algorithm), "fingerprint",
+                     sp_json_span(sp_buf_borrow(&print)), "presence",
                      sp_span_starts(algorithm, SP_SPAN_LIT("sk-")), "created_at",
                      sp_json_time(created_unix_s), "last_used_at", sp_json_time(used_unix_s));
 }

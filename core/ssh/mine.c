@@ -14,11 +14,6 @@
 
 enum { SSH_PORT = 22, LINE_MAX_BYTES = 1024, FINGERPRINT_MAX_BYTES = 64 };
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn(text.len == 0 ? "" : (const char *)text.ptr, text.len);
-}
-
 /* The port that people connect to: that of the first listener; 0 = there is no gate. */
 static unsigned port_of(const sp_config *config)
 {
@@ -109,7 +104,7 @@ static json_t *accounts_json(const sp_policy *policy, uint32_t at, const sp_subj
     json_t *accounts = json_array();
     sp_span account = SP_SPAN_EMPTY;
     for (uint32_t i = 0; (account = sp_policy_ssh_account_at(policy, at, who, i)).len > 0; i++) {
-        json_array_append_new(accounts, text_json(account));
+        json_array_append_new(accounts, sp_json_span(account));
     }
     return accounts;
 }
@@ -127,8 +122,8 @@ static json_t *commands_json(const sp_policy *policy, uint32_t at, uint32_t coun
             sp_buf_text(&argv, w > 0 ? " " : "");
             sp_buf_span(&argv, sp_policy_ssh_listed_word(policy, at, i, w));
         }
-        json_array_append_new(commands, json_pack("{s:o, s:o}", "name", text_json(listed.name),
-                                                  "argv", text_json(sp_buf_borrow(&argv))));
+        json_array_append_new(commands, json_pack("{s:o, s:o}", "name", sp_json_span(listed.name),
+                                                  "argv", sp_json_span(sp_buf_borrow(&argv))));
     }
     return commands;
 }
@@ -163,11 +158,12 @@ static json_t *machines_json(sp_request *req)
         counting n = {.resource = name, .person = session->person};
         sp_ssh_connections_each(core->ssh, count_one, &n);
         json_array_append_new(
-            items, json_pack("{s:o, s:{s:o, s:o}, s:o, s:b, s:o, s:I}", "name", text_json(name),
-                             "title", "en", text_json(ssh.title_en.len > 0 ? ssh.title_en : name),
-                             "zh", text_json(ssh.title_zh), "accounts",
-                             accounts_json(policy, i, &who), "shell", ssh.shell, "commands",
-                             commands_json(policy, i, ssh.commands), "connections", n.count));
+            items,
+            json_pack("{s:o, s:{s:o, s:o}, s:o, s:b, s:o, s:I}", "name", sp_json_span(name),
+                      "title", "en", sp_json_span(ssh.title_en.len > 0 ? ssh.title_en : name), "zh",
+                      sp_json_span(ssh.title_zh), "accounts", accounts_json(policy, i, &who),
+                      "shell", ssh.shell, "commands", commands_json(policy, i, ssh.commands),
+                      "connections", n.count));
     }
     return items;
 }
@@ -187,8 +183,8 @@ static void on_my_host_key(void *self, sp_err err, sp_span blob)
         json_array_append_new(
             keys, json_pack("{s:s, s:o, s:o}", "algorithm",
                             sp_failed(known) ? "?" : sp_ssh_key_name((sp_ssh_key_type)key.type),
-                            "fingerprint", text_json(sp_buf_borrow(&print)), "line",
-                            text_json(sp_buf_borrow(&line))));
+                            "fingerprint", sp_json_span(sp_buf_borrow(&print)), "line",
+                            sp_json_span(sp_buf_borrow(&line))));
     }
     sp_answer_json(req, 200,
                    json_pack("{s:s, s:i, s:o, s:s, s:o}", "host", core->portal_host, "port",

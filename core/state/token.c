@@ -5,6 +5,7 @@
 #include "core/state/token.h"
 
 #include "core/documents/documents.h"
+#include "core/http/json.h"
 #include "core/identity/people.h"
 #include "core/state/state.h"
 #include "core/vault_client.h"
@@ -35,14 +36,9 @@ static void on_signed(void *self, sp_err err, sp_span body)
     sp_free(wait);
 }
 
-static json_t *text_of(sp_span text)
-{
-    return text.len == 0 ? json_string("") : json_stringn((const char *)text.ptr, text.len);
-}
-
 static void set_text(json_t *object, const char *key, sp_span text)
 {
-    json_object_set_new(object, key, text_of(text));
+    json_object_set_new(object, key, sp_json_span(text));
 }
 
 static void set_number(json_t *object, const char *key, uint64_t value)
@@ -59,7 +55,7 @@ static void add_role(void *self, sp_span name, uint32_t number)
 {
     role_walk *walk = self;
     if (sp_roles_hold(walk->held, number)) {
-        json_array_append_new(walk->names, text_of(name));
+        json_array_append_new(walk->names, sp_json_span(name));
     }
 }
 

@@ -68,18 +68,13 @@ static void tell(sp_core *core)
 
 /* ---- the API ---- */
 
-static json_t *text(sp_span span)
-{
-    return json_stringn((const char *)span.ptr, span.len);
-}
-
 static json_t *item_json(const sp_status_item *i)
 {
-    return json_pack("{s:o,s:s,s:o,s:o,s:{s:o,s:o},s:{s:o,s:o}}", "group", text(i->name_en),
+    return json_pack("{s:o,s:s,s:o,s:o,s:{s:o,s:o},s:{s:o,s:o}}", "group", sp_json_span(i->name_en),
                      "state", sp_status_state_word((sp_status_state)i->state), "since_at",
                      sp_json_time(i->since_unix_s), "until_at", sp_json_time(i->until_unix_s),
-                     "name", "en", text(i->name_en), "zh", text(i->name_zh), "text", "en",
-                     text(i->text_en), "zh", text(i->text_zh));
+                     "name", "en", sp_json_span(i->name_en), "zh", sp_json_span(i->name_zh), "text",
+                     "en", sp_json_span(i->text_en), "zh", sp_json_span(i->text_zh));
 }
 
 static void get_status(sp_request *req)
@@ -195,12 +190,11 @@ static void record(sp_request *req, const char *method, change *c, sp_request_go
 static change *new_change(sp_request *req)
 {
     change *c = NULL;
-    const sp_live_session *session = sp_request_session(req);
     if (sp_failed(sp_arena_alloc(sp_request_arena(req), 1, sizeof(*c), &c))) {
         sp_answer_failed(req, sp_fail(SP_ENOMEM));
         return NULL;
     }
-    c->by = session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name);
+    c->by = sp_request_by(req);
     return c;
 }
 

@@ -94,11 +94,6 @@ sp_err sp_watcher_alarm_written(sp_store *store, const sp_hash *id)
 
 /* ---- what administrators read ---- */
 
-static json_t *text_json(sp_span text)
-{
-    return json_stringn((const char *)text.ptr, text.len);
-}
-
 static json_t *evidence_json(const sp_alarm *alarm)
 {
     json_t *all = json_array();
@@ -125,15 +120,15 @@ static json_t *alarm_json(sp_core *core, uint64_t number, const sp_alarm *alarm)
     }
     json_t *json = json_pack(
         "{s:o,s:s,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o}", "id",
-        sp_json_id(number), "reference", reference, "detection", text_json(alarm->detection),
-        "title", text_json(alarm->title), "severity",
+        sp_json_id(number), "reference", reference, "detection", sp_json_span(alarm->detection),
+        "title", sp_json_span(alarm->title), "severity",
         sp_severity_word((sp_severity)alarm->severity), "mode",
-        sp_alarm_mode_word((sp_alarm_mode)alarm->mode), "keys", text_json(alarm->keys), "first",
+        sp_alarm_mode_word((sp_alarm_mode)alarm->mode), "keys", sp_json_span(alarm->keys), "first",
         sp_json_time(alarm->first_unix_us / 1000000), "last",
-        sp_json_time(alarm->last_unix_us / 1000000), "person", text_json(alarm->person_name),
-        "session", session, "resource", text_json(alarm->resource), "count",
-        sp_json_id(alarm->count), "plan", text_json(alarm->plan), "evidence", evidence_json(alarm),
-        "incident", incident == 0 ? json_null() : sp_json_id(incident));
+        sp_json_time(alarm->last_unix_us / 1000000), "person", sp_json_span(alarm->person_name),
+        "session", session, "resource", sp_json_span(alarm->resource), "count",
+        sp_json_id(alarm->count), "plan", sp_json_span(alarm->plan), "evidence",
+        evidence_json(alarm), "incident", incident == 0 ? json_null() : sp_json_id(incident));
     return json;
 }
 
@@ -165,7 +160,7 @@ static void get_alarms(sp_request *req)
         if (!sp_failed(sp_alarm_read(sp_col_blob(&q), &alarm))) {
             json_t *one = alarm_json(core, number, &alarm);
             json_object_set_new(one, "seen_at", sp_json_time(sp_col_u64(&q)));
-            json_object_set_new(one, "seen_by", text_json(sp_col_text(&q)));
+            json_object_set_new(one, "seen_by", sp_json_span(sp_col_text(&q)));
             json_array_append_new(items, one);
         }
         snprintf(next, sizeof(next), "%llu", (unsigned long long)number);
@@ -203,10 +198,7 @@ static void apply_seen(sp_request *req, void *data)
 {
     const uint64_t *number = data;
     sp_core *core = sp_request_core(req);
-    const sp_live_session *session = sp_request_session(req);
-    sp_err err =
-        mark_seen(core->store, *number,
-                  session == NULL ? SP_SPAN_LIT("root") : sp_span_cstr(session->person_name));
+    sp_err err = mark_seen(core->store, *number, sp_request_by(req));
     if (err.code == SP_ENOTFOUND) {
         answer_no_alarm(req);
     } else if (sp_failed(err)) {
@@ -253,7 +245,7 @@ static json_t *status_json(const sp_core *core)
         return json_pack("{s:b,s:s}", "up", 0, "trouble", "the watch does not answer");
     }
     return json_pack("{s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "up", 1, "degraded",
-                     (int)s.degraded, "trouble", text_json(s.trouble), "next_entry",
+                     (int)s.degraded, "trouble", sp_json_span(s.trouble), "next_entry",
                      sp_json_id(s.next_entry), "events", sp_json_id(s.events), "alarms",
                      sp_json_id(s.alarms), "lag_ms", sp_json_id(s.lag_ms), "late",
                      sp_json_id(s.late), "evicted", sp_json_id(s.evicted), "memory_bytes",

@@ -78,11 +78,6 @@ void sp_ledger_client_tell(sp_ledger_client *client, const sp_event *event)
     sp_ledger_client_append(client, event, on_told, NULL);
 }
 
-bool sp_ledger_client_is_up(const sp_ledger_client *client)
-{
-    return client != NULL && sp_line_is_up(client->line) && client->recording;
-}
-
 void sp_ledger_client_call(sp_ledger_client *client, uint16_t kind, sp_span body,
                            sp_on_reply on_reply, void *self)
 {

@@ -26,7 +26,6 @@ void sp_ledger_client_append(sp_ledger_client *client, const sp_event *event,
 /* The same without a listener, for what has happened already (a role's start, an expiry). A failure
  * is logged. */
 void sp_ledger_client_tell(sp_ledger_client *client, const sp_event *event);
-bool sp_ledger_client_is_up(const sp_ledger_client *client);
 /* Any request of lib/proto/ledger_msg.h; body of the reply is valid during the call only. */
 typedef void (*sp_on_reply)(void *self, sp_err err, sp_span body);
 void sp_ledger_client_call(sp_ledger_client *client, uint16_t kind, sp_span body,

@@ -10,12 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum {
-    OPTIONS_MAX = 16,
-    WORDS_BYTES = DEMO_ANSWER_MAX_BYTES / 1024,
-    TRY_MS = 2500,
-    VALUE_BYTES = 64
-};
+enum { OPTIONS_MAX = 16, WORDS_BYTES = DEMO_ANSWER_MAX_BYTES / 1024, VALUE_BYTES = 64 };
 
 typedef struct {
     const char *keys[OPTIONS_MAX];

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STEP_S = 30, DIGITS = 6, TIMEOUT_S = 30, URL_BYTES = 512, SECRET_BYTES = 64 };
+enum { STEP_S = 30, DIGITS = 6, TIMEOUT_S = 30, URL_BYTES = 512 };
 
 static size_t on_body(char *bytes, size_t size, size_t count, void *self)
 {

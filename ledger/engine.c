@@ -338,11 +338,6 @@ bool sp_engine_is_recording(const sp_engine *engine)
     return !engine->blocked;
 }
 
-bool sp_engine_is_still(const sp_engine *engine)
-{
-    return engine->job == JOB_NONE;
-}
-
 uint64_t sp_engine_events(const sp_engine *engine)
 {
     return engine->events;

@@ -76,8 +76,6 @@ void sp_engine_note(sp_engine *engine, sp_event *event, bool open, sp_engine_don
 void sp_engine_settle(sp_engine *engine, sp_engine_done done, void *self);
 
 bool sp_engine_is_recording(const sp_engine *engine);
-/* Nothing is being written: entries may be erased, segments removed. */
-bool sp_engine_is_still(const sp_engine *engine);
 uint64_t sp_engine_events(const sp_engine *engine);
 uint64_t sp_engine_lost(const sp_engine *engine);
 unsigned sp_engine_sources(const sp_engine *engine);

@@ -235,11 +235,6 @@ void sp_keeper_sign(sp_keeper *keeper, sp_keeper_signed done, void *self)
     sp_line_call(keeper->line, SP_VAULT_CHECKPOINT_SIGN, sp_buf_borrow(&body), on_signed, keeper);
 }
 
-bool sp_keeper_is_busy(const sp_keeper *keeper)
-{
-    return keeper->busy;
-}
-
 uint64_t sp_keeper_size(const sp_keeper *keeper)
 {
     return keeper->size;

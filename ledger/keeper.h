@@ -36,7 +36,6 @@ void sp_keeper_free(sp_keeper *keeper);
 /* The store has settled: has its size signed and writes the checkpoint file. One at a time; done
  * is always called, also when nothing was signed. */
 void sp_keeper_sign(sp_keeper *keeper, sp_keeper_signed done, void *self);
-bool sp_keeper_is_busy(const sp_keeper *keeper);
 /* The last checkpoint: size, the note, when. Size 0 and an empty note when there is none yet. */
 uint64_t sp_keeper_size(const sp_keeper *keeper);
 sp_span sp_keeper_note(const sp_keeper *keeper);

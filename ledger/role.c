@@ -113,12 +113,6 @@ static bool wants_reference(const sp_event *event)
            (event->kind != SP_EVENT_DECISION || event->verdict != SP_VERDICT_ALLOW);
 }
 
-static bool has_verdict(const sp_event *event)
-{
-    return event->kind == SP_EVENT_DECISION || event->kind == SP_EVENT_CLOSE ||
-           event->kind == SP_EVENT_SIGN_IN;
-}
-
 static void row_take(sp_index_row *row, const sp_event *event)
 {
     uint64_t when = event->when_unix_us;
@@ -127,7 +121,7 @@ static void row_take(sp_index_row *row, const sp_event *event)
     row->person = event->person;
     row->session = event->session;
     row->kinds |= UINT32_C(1) << event->kind;
-    row->verdicts |= has_verdict(event) ? (uint8_t)(1U << event->verdict) : 0x80;
+    row->verdicts |= sp_event_has_verdict(event) ? (uint8_t)(1U << event->verdict) : 0x80;
 }
 
 /* What has just become durable, while its events are still in memory. Items of a record are a

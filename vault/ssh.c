@@ -101,21 +101,11 @@ static sp_err open_blob(sp_span blob, sp_span *ret_type, sp_span *ret_rest)
     return sp_ok();
 }
 
-static bool before(sp_span a, sp_span b)
-{
-    size_t both = a.len < b.len ? a.len : b.len;
-    for (size_t i = 0; i < both; i++) {
-        if (a.ptr[i] != b.ptr[i]) {
-            return a.ptr[i] < b.ptr[i];
-        }
-    }
-    return a.len < b.len;
-}
-
 static bool in_order(const sp_vault_ssh_option *options, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (options[i].name.len == 0 || (i > 0 && !before(options[i - 1].name, options[i].name))) {
+        if (options[i].name.len == 0 ||
+            (i > 0 && sp_span_compare(options[i - 1].name, options[i].name) >= 0)) {
             return false;
         }
     }

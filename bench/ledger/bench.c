@@ -22,7 +22,6 @@
 enum {
     RING_BYTES = 32 * 1024 * 1024,
     PAGE_BYTES = 4096,
-    EVENT_BYTES = 300,
     SESSIONS = 64,
     EVENTS_DEFAULT = 3000000,
     SOURCE = 77

@@ -16,16 +16,6 @@ sp_arena *sp_request_arena(sp_request *req)
     return &req->arena;
 }
 
-sp_span sp_request_method(const sp_request *req)
-{
-    return sp_span_cstr(req->method);
-}
-
-sp_span sp_request_path(const sp_request *req)
-{
-    return req->path;
-}
-
 sp_span sp_request_host(const sp_request *req)
 {
     return req->host;
@@ -55,16 +45,6 @@ sp_span sp_request_query(const sp_request *req, const char *name)
 sp_span sp_request_header(const sp_request *req, const char *name)
 {
     return look_up(req, MHD_HEADER_KIND, name);
-}
-
-sp_span sp_request_body(const sp_request *req)
-{
-    return sp_buf_borrow(&req->body);
-}
-
-const json_t *sp_request_json(const sp_request *req)
-{
-    return req->json;
 }
 
 const uint8_t *sp_request_peer(const sp_request *req)

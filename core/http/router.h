@@ -51,8 +51,7 @@ enum {
     SP_WHO_AUDIT = 1U << 5,    /* audit-admin */
     SP_WHO_LOCAL = 1U << 6,    /* root on local.sock; an account of any of the bits, or root */
     SP_WHO_FRESH = 1U << 7,    /* and a second factor proved within the last 10 minutes (step-up) */
-    SP_WHO_ANY_ADMIN = SP_WHO_SYSTEM | SP_WHO_SECURITY | SP_WHO_AUDIT,
-    SP_WHO_WEB_FORM = 1U << 8 /* a top-level navigation (GET /enter): no API header is asked for */
+    SP_WHO_ANY_ADMIN = SP_WHO_SYSTEM | SP_WHO_SECURITY | SP_WHO_AUDIT
 };
 
 typedef void (*sp_handler)(sp_request *req);
@@ -76,8 +75,6 @@ sp_arena *sp_request_arena(sp_request *req); /* lives until the answer; 1 MiB at
 /* What the request holds on the heap: done(data) when the request has ended, however it was
  * answered. A failure: data is the caller's still. */
 SP_MUST sp_err sp_request_at_end(sp_request *req, void (*done)(void *data), void *data);
-sp_span sp_request_method(const sp_request *req);
-sp_span sp_request_path(const sp_request *req);
 sp_span sp_request_host(const sp_request *req); /* lower case, without port */
 /* Segment of the n-th {..}, percent-decoded and valid UTF-8. */
 sp_span sp_request_param(const sp_request *req, size_t n);
@@ -87,9 +84,6 @@ sp_span sp_request_query(const sp_request *req, const char *name);
 /* "limit": how many items of a list are asked for (1..200, 50); false: answered. */
 bool sp_request_limit(sp_request *req, uint64_t *ret_limit);
 sp_span sp_request_header(const sp_request *req, const char *name);
-sp_span sp_request_body(const sp_request *req);
-/* The body as JSON (an object), borrowed; NULL when there was none or it was not JSON. */
-const json_t *sp_request_json(const sp_request *req);
 /* Client address as in sp_event.peer; all zero on local.sock. */
 const uint8_t *sp_request_peer(const sp_request *req);
 /* SHA-256 of the client certificate that nginx verified; false = none. */

@@ -17,8 +17,7 @@ enum {
     SP_PASSKEY_NAME_MAX_BYTES = 63,
     SP_TOTP_SEALED_MAX_BYTES = 256,
     SP_RECOVERY_CODES = 10,
-    SP_RECOVERY_CODE_BYTES = 10,        /* 80 bits */
-    SP_RECOVERY_TEXT_BYTES = 16 + 3 + 1 /* XXXX-XXXX-XXXX-XXXX */
+    SP_RECOVERY_TEXT_BYTES = 16 + 3 + 1 /* XXXX-XXXX-XXXX-XXXX: 80 bits */
 };
 
 SP_MUST sp_err sp_credentials_start(sp_store *store); /* the tables, people's included */

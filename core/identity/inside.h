@@ -71,8 +71,6 @@ void sp_answer_not_opened(sp_request *req, sp_err err);
 typedef void (*sp_on_secret)(sp_request *req, sp_err err, sp_span bytes, void *data);
 void sp_secret_seal(sp_request *req, uint32_t person, sp_span secret, sp_on_secret then,
                     void *data);
-void sp_secret_open(sp_request *req, uint32_t person, sp_span sealed, sp_on_secret then,
-                    void *data);
 /* Takes a code of a person (0: nobody's, the same work): then(ok). The step is used up. */
 typedef void (*sp_on_code)(sp_request *req, bool is_right, void *data);
 /* account: whose try it was; taken back when the vault is away. */

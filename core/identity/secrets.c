@@ -50,11 +50,6 @@ void sp_secret_seal(sp_request *req, uint32_t person, sp_span secret, sp_on_secr
     ask_vault(req, SP_VAULT_WRAP, person, secret, then, data);
 }
 
-void sp_secret_open(sp_request *req, uint32_t person, sp_span sealed, sp_on_secret then, void *data)
-{
-    ask_vault(req, SP_VAULT_UNWRAP, person, sealed, then, data);
-}
-
 /* ---- codes ---- */
 
 typedef struct {

@@ -223,16 +223,6 @@ sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span
     return sp_ok();
 }
 
-sp_span sp_incident_holder(sp_core *core, uint64_t id, sp_rota_role role,
-                           char room[SP_NAME_MAX_BYTES + 1])
-{
-    auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
-    sp_incident incident;
-    bool fits = !sp_failed(sp_incident_row_get(core->store, &arena, id, &incident)) &&
-                !sp_failed(sp_fit(room, SP_NAME_MAX_BYTES + 1, incident.holders[role]));
-    return fits ? sp_span_cstr(room) : SP_SPAN_EMPTY;
-}
-
 sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role role,
                         sp_span by_name)
 {

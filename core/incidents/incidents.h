@@ -62,9 +62,6 @@ SP_MUST sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rot
 SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span about,
                                   sp_span by_name, char room[SP_NAME_MAX_BYTES + 1],
                                   sp_span *ret_name);
-/* The person who holds a role of it now, in room; empty = nobody. */
-sp_span sp_incident_holder(sp_core *core, uint64_t id, sp_rota_role role,
-                           char room[SP_NAME_MAX_BYTES + 1]);
 /* {"id", "title", "severity", "opened_at", "drill"}, for those outside; NULL: there is none. */
 json_t *sp_incident_brief_json(sp_core *core, uint64_t id);
 bool sp_incident_is_there(sp_core *core, uint64_t id);

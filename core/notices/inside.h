@@ -16,7 +16,6 @@
 #include "lib/proto/courier_msg.h"
 
 enum {
-    NOTICE_TEXTS_MAX_BYTES = 128 * 1024,
     NOTICE_WHY_BYTES = 200,
     NOTICE_DIGEST_MAX = 20,
     NOTICE_SLICE = 500, /* people that become deliveries in one turn of the loop */
@@ -71,6 +70,17 @@ typedef struct {
     sp_span tried;   /* channels given up, one a line */
     sp_span why;     /* the last failure */
 } delivery_row;
+
+/* How far a notice is. Everybody in the audience is in exactly one of waiting, handed, unreached
+ * once expanded is true; acknowledged ones are in one of them too, and count as reached. */
+typedef struct {
+    uint64_t people;
+    uint64_t waiting;
+    uint64_t handed;
+    uint64_t unreached;
+    uint64_t acknowledged;
+    bool expanded;
+} sp_notice_state;
 
 /* ---- rows.c ---- */
 SP_MUST sp_err notice_rows_start(sp_store *store);

@@ -40,18 +40,6 @@ typedef struct {
 SP_MUST sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why,
                                uint64_t *ret_notice);
 
-/* How far a notice is. Everybody in the audience is in exactly one of waiting, handed, unreached
- * once expanded is true; acknowledged ones are in one of them too, and count as reached. */
-typedef struct {
-    uint64_t people;
-    uint64_t waiting;
-    uint64_t handed;
-    uint64_t unreached;
-    uint64_t acknowledged;
-    bool expanded;
-} sp_notice_state;
-SP_MUST sp_err sp_notices_state(sp_core *core, uint64_t notice, sp_notice_state *ret_state);
-
 /* ---- a post that is no notice: a plan calls a webhook ---- */
 
 #define SP_NOTICE_POST_BIT                                                                         \

@@ -198,11 +198,6 @@ sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why, uin
     return sp_ok();
 }
 
-sp_err sp_notices_state(sp_core *core, uint64_t notice, sp_notice_state *ret_state)
-{
-    return notice_counts(core->store, notice, ret_state);
-}
-
 /* ---- the audience ---- */
 
 typedef struct {

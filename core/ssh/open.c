@@ -26,22 +26,11 @@ static const sp_policy *policy_of(const sp_core *core)
 
 /* ---- TARGETS ---- */
 
-static bool before(sp_span a, sp_span b)
-{
-    size_t both = a.len < b.len ? a.len : b.len;
-    for (size_t i = 0; i < both; i++) {
-        if (a.ptr[i] != b.ptr[i]) {
-            return a.ptr[i] < b.ptr[i];
-        }
-    }
-    return a.len < b.len;
-}
-
 /* Keeps the first ones in order of names. */
 static void put_target(sp_ssh_targets *targets, sp_ssh_target one)
 {
     size_t at = targets->count;
-    while (at > 0 && before(one.name, targets->items[at - 1].name)) {
+    while (at > 0 && sp_span_compare(one.name, targets->items[at - 1].name) < 0) {
         at--;
     }
     if (targets->count == SP_SSH_TARGETS_MAX) {

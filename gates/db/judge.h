@@ -137,8 +137,6 @@ void db_judge_gone(db_session *session);
 
 db_judge *db_session_judge(const db_session *session);
 void db_session_set_judge(db_session *session, db_judge *judge);
-/* Transaction status of the last ReadyForQuery: I T E; 0 before the first. */
-uint8_t db_session_transaction(const db_session *session);
 uint32_t db_session_watch(const db_session *session);
 void db_session_set_watch(db_session *session, uint32_t bits);
 /* A parameter the server reported at start ("server_version", "is_superuser"), empty if it did
@@ -151,9 +149,5 @@ bool db_session_drain(db_session *session);
 void db_session_resume(db_session *session);
 /* Sends a NOTICE, also while a message waits. */
 void db_session_notice(db_session *session, sp_span sqlstate, sp_span message, sp_span hint);
-/* Ends the connection: FATAL with the refusal, upstream closed. */
-void db_session_cut(db_session *session, const db_refusal *refusal);
-/* A CancelRequest to the server. */
-void db_session_cancel(db_session *session);
 
 #endif

@@ -9,8 +9,6 @@
 
 #include <stdio.h>
 
-enum { ROW_MAX_BYTES = DB_BACK_MAX_BYTES };
-
 /* ---- which field is masked how ---- */
 
 static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalogue,

@@ -481,11 +481,6 @@ void db_session_set_judge(db_session *session, db_judge *judge)
     session->judge = judge;
 }
 
-uint8_t db_session_transaction(const db_session *session)
-{
-    return session->transaction;
-}
-
 uint32_t db_session_watch(const db_session *session)
 {
     return session->watch;
@@ -527,17 +522,5 @@ void db_session_notice(db_session *session, sp_span sqlstate, sp_span message, s
     sp_pg_error_write(&out, 'N', &notice);
     if (!sp_failed(sp_buf_error(&out))) {
         SP_IGNORE(db_stream_send(&session->front, sp_buf_borrow(&out))); /* told by the next one */
-    }
-}
-
-void db_session_cut(db_session *session, const db_refusal *refusal)
-{
-    db_session_fail(session, refusal);
-}
-
-void db_session_cancel(db_session *session)
-{
-    if (session->back != NULL) {
-        db_back_cancel(session->back);
     }
 }

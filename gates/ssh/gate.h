@@ -45,8 +45,7 @@ enum {
     SG_ENVIRONMENT_MAX = 16,   /* variables that pass on, a channel */
     SG_VALUE_BYTES = 256,      /* of one of them */
     SG_COMMAND_MAX_BYTES = 64 * 1024,
-    SG_TEXT_BYTES = 512,
-    SG_OPAQUE_FORWARD = 1U << 0
+    SG_TEXT_BYTES = 512
 };
 
 typedef struct sg_conn sg_conn;

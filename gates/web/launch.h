@@ -91,7 +91,6 @@ SP_MUST sp_err launch_tls_start(launcher *self);
 void launch_tls_ask(launcher *self);
 void launch_tls_stop(launcher *self);
 /* launch_nginx.c */
-SP_MUST sp_err launch_nginx_start(launcher *self);
 void launch_nginx_changed(launcher *self);
 void launch_nginx_tick(launcher *self);
 void launch_nginx_stop(launcher *self);

@@ -84,7 +84,7 @@ static size_t skip_starters(const rule_words *w)
     size_t at = 0;
     while (at < w->count) {
         sp_span word = rule_word(w, at);
-        const starter *s = starter_of(rule_program(word));
+        const starter *s = starter_of(sp_span_behind(word, '/'));
         if (is_assignment(word)) {
             at++;
             continue;
@@ -198,7 +198,7 @@ static sp_alarm judge_joined(const judging *j, const rule_words *w, size_t from,
 /* The text that echo, printf or <<< give to the next command. */
 static void literal_of(const rule_words *w, sp_buf *out)
 {
-    sp_span program = rule_program(rule_word(w, 0));
+    sp_span program = sp_span_behind(rule_word(w, 0), '/');
     bool echo = sp_span_eq(program, LIT("echo")) || sp_span_eq(program, LIT("printf"));
     for (size_t i = 1; echo && i < w->count; i++) {
         sp_span word = rule_word(w, i);
@@ -214,7 +214,7 @@ static bool decodes(const rule_words *w)
 {
     static const char *const DECODERS[] = {"base64",   "base32", "xxd",  "openssl", "rev", "tr",
                                            "uudecode", "gunzip", "zcat", "xz",      "gpg", "sed"};
-    return RULE_ONE_OF(rule_program(rule_word(w, skip_starters(w))), DECODERS);
+    return RULE_ONE_OF(sp_span_behind(rule_word(w, skip_starters(w)), '/'), DECODERS);
 }
 
 /* base64 or hex, whatever it looks like. */
@@ -266,7 +266,7 @@ static void words_of(const shell_line *line, const shell_command *c, rule_words 
 static sp_alarm judge_redirects(const shell_line *line, const shell_command *c, const rule_words *w)
 {
     static const char *const NOTHING[] = {":", "true", "false"};
-    sp_span program = rule_program(rule_word(w, 0));
+    sp_span program = sp_span_behind(rule_word(w, 0), '/');
     bool nothing = w->count == 0 || RULE_ONE_OF(program, NOTHING) ||
                    (sp_span_eq(program, LIT("echo")) &&
                     (w->count == 1 || (w->count == 2 && sp_span_eq(rule_word(w, 1), LIT("-n"))))) ||
@@ -297,7 +297,7 @@ static sp_alarm judge_redirects(const shell_line *line, const shell_command *c, 
 static sp_alarm judge_interpreter(const rule_words *w, size_t at)
 {
     static const char *const CODE[] = {"-c", "-e", "-E", "-r", "--eval", "-p"};
-    sp_span program = rule_program(rule_word(w, at));
+    sp_span program = sp_span_behind(rule_word(w, at), '/');
     sp_span first = rule_word(w, at + 1);
     bool awk = sp_span_find(program, LIT("awk")) < program.len;
     if (awk && sp_span_find(first, LIT("system\050")) < first.len) {
@@ -320,7 +320,7 @@ static sp_alarm judge_option_c(const judging *j, const rule_words *w, size_t at,
 /* Each word may be a command: ssh host "...", alias x="...", trap "...". */
 static sp_alarm judge_each(const judging *j, const rule_words *w, size_t at, unsigned depth)
 {
-    sp_span program = rule_program(rule_word(w, at));
+    sp_span program = sp_span_behind(rule_word(w, at), '/');
     bool is_alias = sp_span_eq(program, LIT("alias"));
     sp_alarm worst = rule_judge(w, at);
     for (size_t i = at + 1; i < w->count; i++) {
@@ -337,8 +337,8 @@ static sp_alarm judge_plain(const rule_words *w, size_t at)
     static const char *const LISTS[] = {"xargs", "parallel"};
     static const char *const TAKES[] = {"rm", "unlink", "mv", "shred"};
     sp_alarm worst = rule_judge(w, at);
-    if (RULE_ONE_OF(rule_program(rule_word(w, 0)), LISTS) &&
-        RULE_ONE_OF(rule_program(rule_word(w, at)), TAKES)) {
+    if (RULE_ONE_OF(sp_span_behind(rule_word(w, 0), '/'), LISTS) &&
+        RULE_ONE_OF(sp_span_behind(rule_word(w, at), '/'), TAKES)) {
         worst = rule_worst(worst, (sp_alarm){85, "files are removed by a list"});
     }
     return worst;
@@ -349,7 +349,7 @@ static sp_alarm judge_program(const judging *j, const rule_words *w, size_t at, 
 {
     static const char *const EACH[] = {"ssh", "ansible", "alias", "trap"};
     static const char *const OPTION_C[] = {"su", "script"};
-    sp_span program = rule_program(rule_word(w, at));
+    sp_span program = sp_span_behind(rule_word(w, at), '/');
     if (at >= w->count || w->words[at]->open) {
         return rule_judge(w, at);
     }
@@ -378,7 +378,7 @@ static sp_alarm judge_command(const judging *j, const shell_line *line, const sh
     words_of(line, c, &w);
     sp_alarm worst = judge_redirects(line, c, &w);
     size_t at = skip_starters(&w);
-    sp_span program = rule_program(rule_word(&w, at));
+    sp_span program = sp_span_behind(rule_word(&w, at), '/');
     for (size_t i = c->first; i < (size_t)c->first + c->count; i++) {
         if (line->words[i].here) { /* <<< */
             sp_buf_reset(&pipe->literal);

@@ -6,25 +6,6 @@
 
 #define LIT SP_SPAN_LIT
 
-sp_span rule_program(sp_span word)
-{
-    size_t from = 0;
-    for (size_t i = 0; i < word.len; i++) {
-        from = word.ptr[i] == '/' ? i + 1 : from;
-    }
-    return sp_span_slice(word, from, word.len);
-}
-
-bool rule_is_one_of(sp_span word, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (sp_span_eq(word, sp_span_cstr(list[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool rule_is_shell(sp_span program)
 {
     static const char *const SHELLS[] = {"sh",  "bash", "dash", "ash",   "zsh",    "ksh",
@@ -95,7 +76,7 @@ static bool is_rebuilt(sp_span path)
         path.len > 0 && path.ptr[path.len - 1] == '/' ? sp_span_slice(path, 0, path.len - 1) : path;
     bool above = sp_span_find(path, LIT("..")) < path.len;
     return !above && !rule_matters(path) &&
-           (RULE_ONE_OF(rule_program(name), NAMES) || sp_span_starts(path, LIT("/tmp/")) ||
+           (RULE_ONE_OF(sp_span_behind(name, '/'), NAMES) || sp_span_starts(path, LIT("/tmp/")) ||
             sp_span_starts(path, LIT("/var/tmp/")));
 }
 
@@ -157,7 +138,7 @@ static sp_alarm find(const rule_words *w, size_t from)
     for (size_t i = from; i + 1 < w->count; i++) {
         if (RULE_ONE_OF(rule_word(w, i), ACTS)) {
             sp_alarm inner = rule_judge(w, i + 1);
-            sp_span program = rule_program(rule_word(w, i + 1));
+            sp_span program = sp_span_behind(rule_word(w, i + 1), '/');
             static const char *const TAKES[] = {"rm", "unlink", "shred", "mv", "truncate", "dd"};
             if (RULE_ONE_OF(program, TAKES) && inner.confidence < 85) {
                 inner = (sp_alarm){85, "find removes or changes what it finds"};
@@ -393,7 +374,7 @@ sp_alarm rule_judge(const rule_words *w, size_t from)
     if (from >= w->count) {
         return none();
     }
-    sp_span program = rule_program(rule_word(w, from));
+    sp_span program = sp_span_behind(rule_word(w, from), '/');
     if (w->words[from]->open) {
         return by_pattern(w, from, program);
     }

@@ -20,9 +20,7 @@ static inline sp_span rule_word(const rule_words *w, size_t at)
 }
 
 /* The last segment of a path, without a '\' in front. */
-sp_span rule_program(sp_span word);
-bool rule_is_one_of(sp_span word, const char *const *list, size_t count);
-#define RULE_ONE_OF(word, list) rule_is_one_of(word, list, SP_COUNT(list))
+#define RULE_ONE_OF(word, list) (sp_span_which(word, list, SP_COUNT(list)) < SP_COUNT(list))
 bool rule_is_shell(sp_span program);
 bool rule_is_database_client(sp_span program);
 /* A short option's letter anywhere in a bundle, or the long one. */

@@ -10,31 +10,13 @@
 #include "lib/base/mem.h"
 
 #define LIT SP_SPAN_LIT
+#define ONE_OF(word, list) (sp_span_which(word, list, SP_COUNT(list)) < SP_COUNT(list))
 
 static const sp_command UNPARSED = {.kind = SP_COMMAND_UNPARSED};
-
-static sp_span basename_of(sp_span word)
-{
-    size_t from = 0;
-    for (size_t i = 0; i < word.len; i++) {
-        from = word.ptr[i] == '/' ? i + 1 : from;
-    }
-    return sp_span_slice(word, from, word.len);
-}
 
 static bool has(sp_span set, uint8_t ch)
 {
     return sp_span_index(set, ch) < set.len;
-}
-
-static bool is_one_of(sp_span word, const char *const *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (sp_span_eq(word, sp_span_cstr(list[i]))) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static bool add_path(sp_command *c, sp_span path)
@@ -164,7 +146,7 @@ static const char *const RSYNC_DELETES[] = {
 
 static bool rsync_long(sp_span word, sp_command *c)
 {
-    if (is_one_of(word, RSYNC_DELETES, SP_COUNT(RSYNC_DELETES))) {
+    if (ONE_OF(word, RSYNC_DELETES)) {
         c->deletes = true;
         return true;
     }
@@ -177,7 +159,7 @@ static bool rsync_long(sp_span word, sp_command *c)
             return true;
         }
     }
-    return is_one_of(word, RSYNC_HARMLESS, SP_COUNT(RSYNC_HARMLESS));
+    return ONE_OF(word, RSYNC_HARMLESS);
 }
 
 /* A bundle as server_options() writes it. 'e', 'B' and '@' take the rest, and the next word when
@@ -244,12 +226,12 @@ static const char *const GIT_VERBS[] = {"receive-pack", "upload-pack", "upload-a
 
 static bool is_git_verb(sp_span word)
 {
-    return is_one_of(word, GIT_VERBS, SP_COUNT(GIT_VERBS));
+    return ONE_OF(word, GIT_VERBS);
 }
 
 sp_command sp_command_recognise(const sp_argv *argv)
 {
-    sp_span name = argv->count > 0 ? basename_of(argv->words[0]) : SP_SPAN_EMPTY;
+    sp_span name = argv->count > 0 ? sp_span_behind(argv->words[0], '/') : SP_SPAN_EMPTY;
     if (sp_span_eq(name, LIT("scp"))) {
         return scp(argv);
     }
@@ -276,7 +258,7 @@ bool sp_command_looks_like_transfer(sp_span command)
     while (end < text.len && text.ptr[end] > ' ') {
         end++;
     }
-    sp_span name = basename_of(sp_span_slice(text, 0, end));
+    sp_span name = sp_span_behind(sp_span_slice(text, 0, end), '/');
     sp_span rest = sp_span_trim(sp_span_slice(text, end, text.len));
     for (size_t i = 0; i < SP_COUNT(GIT_VERBS); i++) {
         sp_span verb = sp_span_cstr(GIT_VERBS[i]);
@@ -286,7 +268,7 @@ bool sp_command_looks_like_transfer(sp_span command)
             return true;
         }
     }
-    return is_one_of(name, NAMES, SP_COUNT(NAMES));
+    return ONE_OF(name, NAMES);
 }
 
 const char *sp_command_word(sp_command_kind kind)

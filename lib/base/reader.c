@@ -62,6 +62,17 @@ sp_span sp_read_text(sp_reader *reader, size_t max_bytes)
     return text;
 }
 
+sp_span sp_read_line(sp_reader *reader, size_t max_bytes)
+{
+    sp_span text = sp_read_text(reader, max_bytes);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f) {
+            sp_reader_fail(reader, SP_EINVALID);
+        }
+    }
+    return text;
+}
+
 uint8_t sp_read_enum(sp_reader *reader, uint8_t count)
 {
     uint8_t value = sp_read_u8(reader);

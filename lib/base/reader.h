@@ -50,6 +50,8 @@ uint64_t sp_read_u64(sp_reader *reader);
 sp_span sp_read_bytes(sp_reader *reader, size_t max_bytes);
 /* The same, for a text that people and logs see: valid UTF-8 without NUL, else SP_EINVALID. */
 sp_span sp_read_text(sp_reader *reader, size_t max_bytes);
+/* The same, without control characters: nothing that begins a line of its own. */
+sp_span sp_read_line(sp_reader *reader, size_t max_bytes);
 /* A u8 below count, for enums. */
 uint8_t sp_read_enum(sp_reader *reader, uint8_t count);
 SP_MUST sp_err sp_reader_finish(sp_reader *reader);

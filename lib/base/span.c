@@ -86,6 +86,24 @@ sp_span sp_span_trim(sp_span text)
     return sp_span_slice(text, from, to);
 }
 
+size_t sp_span_which(sp_span word, const char *const *list, size_t count)
+{
+    size_t at = 0;
+    while (at < count && !sp_span_eq(word, sp_span_cstr(list[at]))) {
+        at++;
+    }
+    return at;
+}
+
+sp_span sp_span_behind(sp_span text, uint8_t byte)
+{
+    size_t from = text.len;
+    while (from > 0 && text.ptr[from - 1] != byte) {
+        from--;
+    }
+    return sp_span_slice(text, from, text.len);
+}
+
 bool sp_span_split(sp_span *rest, uint8_t sep, sp_span *ret_piece)
 {
     if (rest->len == 0) {

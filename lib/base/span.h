@@ -72,6 +72,10 @@ static inline size_t sp_span_index(sp_span text, uint8_t byte)
 
 /* Index of the first place where needle stands, or len. An empty needle is at 0. */
 size_t sp_span_find(sp_span text, sp_span needle);
+/* Which word of the list it is, or count. */
+size_t sp_span_which(sp_span word, const char *const *list, size_t count);
+/* What stands behind the last such byte; all of it when there is none. */
+sp_span sp_span_behind(sp_span text, uint8_t byte);
 /* Without leading and trailing ASCII blanks. */
 sp_span sp_span_trim(sp_span text);
 /* Takes the piece up to sep off *rest (sep is dropped); false when *rest was empty. */

@@ -212,17 +212,6 @@ sp_reason sp_cuts_say(const sp_cuts *cuts, const sp_policy *policy, const sp_que
 
 /* ---- words ---- */
 
-static bool find(const char *const *words, size_t count, sp_span word, size_t *ret_at)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (sp_span_eq(word, sp_span_cstr(words[i]))) {
-            *ret_at = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *sp_cut_kind_word(sp_cut_kind kind)
 {
     return (unsigned)kind < SP_CUT_KIND_COUNT ? kind_words[kind] : "?";
@@ -230,10 +219,11 @@ const char *sp_cut_kind_word(sp_cut_kind kind)
 
 bool sp_cut_kind_of(sp_span word, sp_cut_kind *ret_kind)
 {
-    size_t at = 0;
-    bool found = find(kind_words, SP_COUNT(kind_words), word, &at);
-    *ret_kind = found ? (sp_cut_kind)at : *ret_kind;
-    return found;
+    size_t at = sp_span_which(word, kind_words, SP_CUT_KIND_COUNT);
+    if (at < SP_CUT_KIND_COUNT) {
+        *ret_kind = (sp_cut_kind)at;
+    }
+    return at < SP_CUT_KIND_COUNT;
 }
 
 const char *sp_cut_effect_word(sp_cut_effect effect)
@@ -243,8 +233,9 @@ const char *sp_cut_effect_word(sp_cut_effect effect)
 
 bool sp_cut_effect_of(sp_span word, sp_cut_effect *ret_effect)
 {
-    size_t at = 0;
-    bool found = find(effect_words, SP_COUNT(effect_words), word, &at);
-    *ret_effect = found ? (sp_cut_effect)at : *ret_effect;
-    return found;
+    size_t at = sp_span_which(word, effect_words, SP_CUT_EFFECT_COUNT);
+    if (at < SP_CUT_EFFECT_COUNT) {
+        *ret_effect = (sp_cut_effect)at;
+    }
+    return at < SP_CUT_EFFECT_COUNT;
 }

@@ -208,10 +208,3 @@ bool sp_policy_budget_any(const sp_policy *policy, const sp_subject *who, sp_act
     }
     return false;
 }
-
-const char *sp_database_tls_word(sp_database_tls tls)
-{
-    static const char *const WORDS[] = {"verify-full", "verify-ca", "require", "loopback"};
-    _Static_assert(SP_COUNT(WORDS) == SP_DATABASE_TLS_COUNT, "a word for each");
-    return (unsigned)tls < SP_DATABASE_TLS_COUNT ? WORDS[tls] : "?";
-}

@@ -102,6 +102,4 @@ bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject 
 bool sp_policy_budget_any(const sp_policy *policy, const sp_subject *who, sp_action action,
                           uint32_t resource);
 
-const char *sp_database_tls_word(sp_database_tls tls);
-
 #endif

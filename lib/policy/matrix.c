@@ -4,7 +4,7 @@
  */
 #include "lib/policy/ask.h"
 
-enum { ROWS_MAX = 4096, LABEL_BYTES = 96 };
+enum { ROWS_MAX = 4096 };
 
 typedef struct {
     policy_object object;

@@ -15,7 +15,7 @@ static const char *const OPERATORS[] = {"company", "platform", "mixed", NULL};
 static const char *const PERS[] = {"answer", "day", NULL};
 static const char *const IDENTITIES[] = {"none", "jwt", NULL};
 
-enum { TEXT_MAX = 2000, LIST_MAX_KIB = 1024 };
+enum { TEXT_MAX = 2000 };
 #define NUMBER_MAX ((uint64_t)1 << 50)
 #define DAY_S ((uint64_t)24 * 3600)
 #define YEAR_S ((uint64_t)366 * 24 * 3600)

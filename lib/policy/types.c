@@ -45,17 +45,6 @@ static const char *word_at(const char *const *words, size_t count, size_t at)
     return at < count ? words[at] : "?";
 }
 
-static bool find(const char *const *words, size_t count, sp_span word, size_t *ret_at)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (sp_span_eq(word, sp_span_cstr(words[i]))) {
-            *ret_at = i;
-            return true;
-        }
-    }
-    return false;
-}
-
 const char *sp_action_word(sp_action action)
 {
     return word_at(sp_action_words, SP_ACTION_COUNT, action);
@@ -86,47 +75,38 @@ const char *sp_reason_word(sp_reason reason)
     return word_at(sp_reason_words, SP_REASON_COUNT, reason);
 }
 
-const char *sp_mask_word(sp_mask mask)
-{
-    return word_at(sp_mask_words, SP_MASK_COUNT, mask);
-}
-
 bool sp_action_of(sp_span word, sp_action *ret_action)
 {
-    size_t at = 0;
-    bool found = find(sp_action_words, SP_ACTION_COUNT, word, &at);
-    if (found) {
+    size_t at = sp_span_which(word, sp_action_words, SP_ACTION_COUNT);
+    if (at < SP_ACTION_COUNT) {
         *ret_action = (sp_action)at;
     }
-    return found;
+    return at < SP_ACTION_COUNT;
 }
 
 bool sp_owner_of(sp_span word, sp_owner *ret_owner)
 {
-    size_t at = 0;
-    bool found = find(sp_owner_words, SP_OWNER_COUNT, word, &at);
-    if (found) {
+    size_t at = sp_span_which(word, sp_owner_words, SP_OWNER_COUNT);
+    if (at < SP_OWNER_COUNT) {
         *ret_owner = (sp_owner)at;
     }
-    return found;
+    return at < SP_OWNER_COUNT;
 }
 
 bool sp_posture_of(sp_span word, sp_posture *ret_posture)
 {
-    size_t at = 0;
-    bool found = find(sp_posture_words, SP_POSTURE_COUNT, word, &at);
-    if (found) {
+    size_t at = sp_span_which(word, sp_posture_words, SP_POSTURE_COUNT);
+    if (at < SP_POSTURE_COUNT) {
         *ret_posture = (sp_posture)at;
     }
-    return found;
+    return at < SP_POSTURE_COUNT;
 }
 
 bool sp_strength_of(sp_span word, sp_strength *ret_strength)
 {
-    size_t at = 0;
-    bool found = find(sp_strength_words, SP_STRENGTH_COUNT, word, &at);
-    if (found) {
+    size_t at = sp_span_which(word, sp_strength_words, SP_STRENGTH_COUNT);
+    if (at < SP_STRENGTH_COUNT) {
         *ret_strength = (sp_strength)at;
     }
-    return found;
+    return at < SP_STRENGTH_COUNT;
 }

@@ -80,7 +80,7 @@ enum {
     SP_MUST_LIMIT = 1U << 3
 };
 
-/* How a value is masked; words: sp_mask_word(). The three digits of a mobile number that stay, and
+/* How a value is masked; words: sp_mask_words. The three digits of a mobile number that stay, and
  * so on, are lib/mask's business. */
 typedef enum {
     SP_MASK_FULL, /* all of it, in what its type can hold */
@@ -155,7 +155,6 @@ const char *sp_posture_word(sp_posture posture);
 const char *sp_strength_word(sp_strength strength);
 const char *sp_verdict_word(sp_verdict verdict);
 const char *sp_reason_word(sp_reason reason);
-const char *sp_mask_word(sp_mask mask);
 /* The other way; false for an unknown word. */
 bool sp_action_of(sp_span word, sp_action *ret_action);
 bool sp_owner_of(sp_span word, sp_owner *ret_owner);

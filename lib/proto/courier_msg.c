@@ -21,18 +21,6 @@ void sp_courier_job_write(const sp_courier_job *job, sp_buf *out)
     }
 }
 
-/* Nothing that begins a line of its own in a head of a mail or of a request. */
-static sp_span get_line(sp_reader *in, size_t max_bytes)
-{
-    sp_span text = sp_read_text(in, max_bytes);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f) {
-            sp_reader_fail(in, SP_EINVALID);
-        }
-    }
-    return text;
-}
-
 sp_err sp_courier_job_read(sp_span body, sp_courier_job *ret_job)
 {
     sp_reader in = sp_reader_of(body);
@@ -45,15 +33,15 @@ sp_err sp_courier_job_read(sp_span body, sp_courier_job *ret_job)
     if (job.timeout_s == 0 || job.timeout_s > SP_COURIER_TIMEOUT_MAX_S) {
         sp_reader_fail(&in, SP_EINVALID);
     }
-    job.channel = get_line(&in, SP_COURIER_NAME_MAX_BYTES);
-    job.address = get_line(&in, SP_CHANNEL_ADDRESS_MAX_BYTES);
-    job.ca = get_line(&in, SP_COURIER_PATH_MAX_BYTES);
-    job.user = get_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
-    job.from = get_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
-    job.to = get_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
-    job.message_id = get_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
+    job.channel = sp_read_line(&in, SP_COURIER_NAME_MAX_BYTES);
+    job.address = sp_read_line(&in, SP_CHANNEL_ADDRESS_MAX_BYTES);
+    job.ca = sp_read_line(&in, SP_COURIER_PATH_MAX_BYTES);
+    job.user = sp_read_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
+    job.from = sp_read_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
+    job.to = sp_read_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
+    job.message_id = sp_read_line(&in, SP_COURIER_ADDRESS_MAX_BYTES);
     job.mentions = sp_read_text(&in, SP_COURIER_MENTIONS_MAX_BYTES);
-    job.title = get_line(&in, SP_COURIER_TITLE_MAX_BYTES);
+    job.title = sp_read_line(&in, SP_COURIER_TITLE_MAX_BYTES);
     job.text = sp_read_text(&in, SP_COURIER_TEXT_MAX_BYTES);
     job.html = sp_read_text(&in, SP_COURIER_TEXT_MAX_BYTES);
     job.data = sp_read_text(&in, SP_COURIER_TEXT_MAX_BYTES);
@@ -78,7 +66,7 @@ sp_err sp_courier_done_read(sp_span body, sp_courier_done *ret_done)
     done.outcome = sp_read_enum(&in, SP_COURIER_OUTCOME_COUNT);
     done.status = sp_read_u16(&in);
     done.retry_after_s = sp_read_u32(&in);
-    done.why = get_line(&in, SP_COURIER_WHY_MAX_BYTES);
+    done.why = sp_read_line(&in, SP_COURIER_WHY_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_done = done;
     return sp_ok();

@@ -96,6 +96,13 @@ typedef struct {
     sp_span detail; /* a JSON object, for what has no field of its own; may be empty */
 } sp_event;
 
+/* Whether it says what was decided: a decision, a sign-in, the end of what was let through. */
+static inline bool sp_event_has_verdict(const sp_event *event)
+{
+    return event->kind == SP_EVENT_DECISION || event->kind == SP_EVENT_CLOSE ||
+           event->kind == SP_EVENT_SIGN_IN;
+}
+
 /* Appends the compact form. Over-long object is cut, over-long names or detail are SP_ELIMIT. */
 SP_MUST sp_err sp_event_encode(const sp_event *event, sp_buf *out);
 /* Exactly as many bytes as sp_event_encode would need, at most SP_EVENT_MAX_BYTES; and the same

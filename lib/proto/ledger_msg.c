@@ -31,15 +31,6 @@ void sp_ledger_attached_write(const sp_ledger_attached *attached, sp_buf *out)
     sp_buf_u64(out, attached->durable_seq);
 }
 
-sp_err sp_ledger_attached_read(sp_span body, sp_ledger_attached *ret_attached)
-{
-    sp_reader in = sp_reader_of(body);
-    sp_ledger_attached attached = {sp_read_u64(&in)};
-    TRY(sp_reader_finish(&in));
-    *ret_attached = attached;
-    return sp_ok();
-}
-
 void sp_ledger_append_write(uint64_t source, uint64_t first_seq, uint16_t count, sp_buf *out)
 {
     sp_buf_u64(out, source);
@@ -88,15 +79,6 @@ bool sp_ledger_append_next(sp_span *rest, sp_span *ret_event)
 void sp_ledger_appended_write(const sp_ledger_appended *appended, sp_buf *out)
 {
     sp_buf_u64(out, appended->entry);
-}
-
-sp_err sp_ledger_appended_read(sp_span body, sp_ledger_appended *ret_appended)
-{
-    sp_reader in = sp_reader_of(body);
-    sp_ledger_appended appended = {sp_read_u64(&in)};
-    TRY(sp_reader_finish(&in));
-    *ret_appended = appended;
-    return sp_ok();
 }
 
 static void reader_write(const sp_ledger_reader *reader, sp_buf *out)

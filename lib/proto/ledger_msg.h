@@ -308,7 +308,6 @@ typedef struct {
 void sp_ledger_attach_write(const sp_ledger_attach *attach, sp_buf *out);
 SP_MUST sp_err sp_ledger_attach_read(sp_span body, sp_ledger_attach *ret_attach);
 void sp_ledger_attached_write(const sp_ledger_attached *attached, sp_buf *out);
-SP_MUST sp_err sp_ledger_attached_read(sp_span body, sp_ledger_attached *ret_attached);
 /* Head first, then sp_event_encode'd events one by one with sp_ledger_append_add(). */
 void sp_ledger_append_write(uint64_t source, uint64_t first_seq, uint16_t count, sp_buf *out);
 void sp_ledger_append_add(const sp_event *event, sp_buf *out);
@@ -317,7 +316,6 @@ SP_MUST sp_err sp_ledger_append_read(sp_span body, sp_ledger_append *ret_append)
  * bounded by sp_ledger_append_read(), not yet decoded. */
 bool sp_ledger_append_next(sp_span *rest, sp_span *ret_event);
 void sp_ledger_appended_write(const sp_ledger_appended *appended, sp_buf *out);
-SP_MUST sp_err sp_ledger_appended_read(sp_span body, sp_ledger_appended *ret_appended);
 void sp_ledger_search_write(const sp_ledger_search *search, sp_buf *out);
 SP_MUST sp_err sp_ledger_search_read(sp_span body, sp_ledger_search *ret_search);
 /* items: count runs of sp_ledger_item_write(). */

@@ -365,11 +365,6 @@ uint64_t sp_live_epoch(const sp_live *live)
     return atomic_load_explicit(&live->head->epoch, memory_order_acquire);
 }
 
-uint64_t sp_live_seen_us(const sp_live *live)
-{
-    return atomic_load_explicit(&live->head->seen_us, memory_order_relaxed);
-}
-
 uint64_t sp_live_audience(sp_span host)
 {
     sp_hash hash = sp_sha256(host);

@@ -98,7 +98,6 @@ sp_cuts *sp_live_cuts(const sp_live *live);
 /* ---- gates ---- */
 SP_MUST sp_err sp_live_open(const void *memory, size_t size_bytes, sp_live *ret_live);
 uint64_t sp_live_epoch(const sp_live *live);
-uint64_t sp_live_seen_us(const sp_live *live);
 uint64_t sp_live_audience(sp_span host);
 /* The session of a token, whatever its state. *ret_slot and the id find it again later.
  * SP_ENOTFOUND: no such token for this audience, or its slot went to another session. */

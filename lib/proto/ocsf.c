@@ -332,17 +332,11 @@ static void put_roles(pen *p, const uint64_t roles[SP_ROLE_WORDS])
     }
 }
 
-static bool has_verdict(const sp_event *event)
-{
-    return event->kind == SP_EVENT_DECISION || event->kind == SP_EVENT_CLOSE ||
-           event->kind == SP_EVENT_SIGN_IN;
-}
-
 /* status, action and disposition (security_control profile). */
 static void put_status(pen *p, const sp_event *event)
 {
     bool good = event->reason == SP_REASON_NONE || event->reason == SP_REASON_RULE;
-    if (has_verdict(event)) {
+    if (sp_event_has_verdict(event)) {
         good = event->verdict == SP_VERDICT_ALLOW;
     }
     put_word(p, good ? ",\"status_id\":1" : ",\"status_id\":2");
@@ -447,7 +441,7 @@ static void put_words(pen *p, const sp_event *event, const sp_ocsf_type *type)
     PUT(p, ",\"kind\":\"");
     put_word(p, sp_event_kind_word((sp_event_kind)event->kind));
     PUT(p, "\"");
-    if (has_verdict(event)) {
+    if (sp_event_has_verdict(event)) {
         PUT(p, ",\"verdict\":\"");
         put_word(p, sp_verdict_word(event->verdict));
         PUT(p, "\",\"reason\":\"");

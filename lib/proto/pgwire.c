@@ -533,14 +533,6 @@ void sp_pg_key_write(sp_buf *out, uint32_t pid, sp_span key)
     sp_pg_end(out, at);
 }
 
-void sp_pg_status_write(sp_buf *out, sp_span name, sp_span value)
-{
-    size_t at = sp_pg_begin(out, 'S');
-    sp_pg_cstr(out, name);
-    sp_pg_cstr(out, value);
-    sp_pg_end(out, at);
-}
-
 void sp_pg_ready_write(sp_buf *out, uint8_t status)
 {
     size_t at = sp_pg_begin(out, 'Z');

@@ -210,7 +210,6 @@ void sp_pg_auth_write(sp_buf *out, uint32_t kind, sp_span data);
 void sp_pg_negotiate_write(sp_buf *out, uint16_t minor, const sp_span *options, size_t count);
 /* key: 4 bytes, up to 256 from protocol 3.2 on. */
 void sp_pg_key_write(sp_buf *out, uint32_t pid, sp_span key);
-void sp_pg_status_write(sp_buf *out, sp_span name, sp_span value);
 void sp_pg_ready_write(sp_buf *out, uint8_t status);
 /* type 'E' or 'N'; severity "ERROR", "FATAL", "NOTICE"; empty detail and hint are left out. */
 void sp_pg_error_write(sp_buf *out, uint8_t type, const sp_pg_error *error);

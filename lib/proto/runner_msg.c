@@ -16,18 +16,6 @@ void sp_runner_job_write(const sp_runner_job *job, sp_buf *out)
     sp_buf_bytes(out, job->input);
 }
 
-/* A word that a program may get: no line of its own, no control character. */
-static sp_span get_word(sp_reader *in, size_t max_bytes)
-{
-    sp_span text = sp_read_text(in, max_bytes);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f) {
-            sp_reader_fail(in, SP_EINVALID);
-        }
-    }
-    return text;
-}
-
 sp_err sp_runner_job_read(sp_span body, sp_runner_job *ret_job)
 {
     sp_reader in = sp_reader_of(body);
@@ -35,10 +23,10 @@ sp_err sp_runner_job_read(sp_span body, sp_runner_job *ret_job)
     if (job.timeout_s == 0 || job.timeout_s > SP_RUNNER_TIMEOUT_MAX_S) {
         sp_reader_fail(&in, SP_EINVALID);
     }
-    job.command = get_word(&in, SP_RUNNER_NAME_MAX_BYTES);
+    job.command = sp_read_line(&in, SP_RUNNER_NAME_MAX_BYTES);
     job.words_count = sp_read_enum(&in, SP_RUNNER_WORDS_MAX + 1);
     for (size_t i = 0; i < job.words_count; i++) {
-        job.words[i] = get_word(&in, SP_RUNNER_WORD_MAX_BYTES);
+        job.words[i] = sp_read_line(&in, SP_RUNNER_WORD_MAX_BYTES);
     }
     job.input = sp_read_text(&in, SP_RUNNER_INPUT_MAX_BYTES);
     TRY(sp_reader_finish(&in));
@@ -66,7 +54,7 @@ sp_err sp_runner_done_read(sp_span body, sp_runner_done *ret_done)
     done.duration_ms = sp_read_u32(&in);
     done.output_bytes = sp_read_u64(&in);
     done.output = sp_read_bytes(&in, SP_RUNNER_OUTPUT_MAX_BYTES);
-    done.why = get_word(&in, SP_RUNNER_WHY_MAX_BYTES);
+    done.why = sp_read_line(&in, SP_RUNNER_WHY_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_done = done;
     return sp_ok();

@@ -22,18 +22,6 @@ static void task_write(const sp_sink_task *t, sp_buf *out)
     }
 }
 
-/* Nothing that begins a line of its own in a head. */
-static sp_span read_line(sp_reader *in, size_t max_bytes)
-{
-    sp_span text = sp_read_text(in, max_bytes);
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < ' ' || text.ptr[i] == 0x7f) {
-            sp_reader_fail(in, SP_EINVALID);
-        }
-    }
-    return text;
-}
-
 static sp_sink_task task_read(sp_reader *in)
 {
     enum {
@@ -54,11 +42,11 @@ static sp_sink_task task_read(sp_reader *in)
     t.message = sp_read_u32(in);
     t.timeout_s = sp_read_u16(in);
     t.next = sp_read_u64(in);
-    t.name = read_line(in, SP_SINK_NAME_MAX_BYTES);
-    t.address = read_line(in, SP_SINK_ADDRESS_MAX_BYTES);
-    t.topic = read_line(in, SP_SINK_TOPIC_MAX_BYTES);
-    t.ca = read_line(in, SP_SINK_ADDRESS_MAX_BYTES);
-    t.host = read_line(in, SP_SINK_NAME_MAX_BYTES * 2);
+    t.name = sp_read_line(in, SP_SINK_NAME_MAX_BYTES);
+    t.address = sp_read_line(in, SP_SINK_ADDRESS_MAX_BYTES);
+    t.topic = sp_read_line(in, SP_SINK_TOPIC_MAX_BYTES);
+    t.ca = sp_read_line(in, SP_SINK_ADDRESS_MAX_BYTES);
+    t.host = sp_read_line(in, SP_SINK_NAME_MAX_BYTES * 2);
     bool bad = t.batch == 0 || t.batch > BATCH_MAX || t.message < MESSAGE_LEAST ||
                t.message > MESSAGE_MAX || t.timeout_s == 0 || t.timeout_s > TIME_MAX ||
                t.name.len == 0;
@@ -113,8 +101,8 @@ sp_err sp_sink_told_read(sp_span body, sp_sink_told *ret_told)
     told.events = sp_read_u64(&in);
     told.bytes = sp_read_u64(&in);
     told.last_unix_us = sp_read_u64(&in);
-    told.name = read_line(&in, SP_SINK_NAME_MAX_BYTES);
-    told.why = read_line(&in, SP_SINK_WHY_MAX_BYTES);
+    told.name = sp_read_line(&in, SP_SINK_NAME_MAX_BYTES);
+    told.why = sp_read_line(&in, SP_SINK_WHY_MAX_BYTES);
     *ret_told = told;
     return sp_reader_finish(&in);
 }
@@ -129,6 +117,6 @@ sp_err sp_sink_kept_read(sp_span body, sp_sink_kept *ret_kept)
 {
     sp_reader in = sp_reader_of(body);
     ret_kept->next = sp_read_u64(&in);
-    ret_kept->name = read_line(&in, SP_SINK_NAME_MAX_BYTES);
+    ret_kept->name = sp_read_line(&in, SP_SINK_NAME_MAX_BYTES);
     return sp_reader_finish(&in);
 }

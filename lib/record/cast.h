@@ -108,7 +108,5 @@ typedef struct {
 SP_MUST sp_err sp_cast_read_header(sp_span line, sp_cast_told *ret_told);
 /* room is emptied first; data is valid until it changes. */
 SP_MUST sp_err sp_cast_read_event(sp_span line, sp_buf *room, sp_cast_event *ret_event);
-/* "132x43". SP_EINVALID. */
-SP_MUST sp_err sp_cast_read_size(sp_span data, uint16_t *ret_width, uint16_t *ret_height);
 
 #endif

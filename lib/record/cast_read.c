@@ -8,21 +8,6 @@
 
 enum { BYTE_AS_CHARACTER = 0x10ff00, US_DIGITS = 6, SECONDS_MAX = 1000000000 };
 
-sp_err sp_cast_read_size(sp_span data, uint16_t *ret_width, uint16_t *ret_height)
-{
-    size_t x = sp_span_index(data, 'x');
-    uint64_t width = 0;
-    uint64_t height = 0;
-    TRY(sp_span_to_u64(sp_span_slice(data, 0, x), SP_CAST_SIZE_MAX, &width));
-    TRY(sp_span_to_u64(sp_span_slice(data, x + 1, data.len), SP_CAST_SIZE_MAX, &height));
-    if (width == 0 || height == 0) {
-        return sp_fail(SP_EINVALID);
-    }
-    *ret_width = (uint16_t)width;
-    *ret_height = (uint16_t)height;
-    return sp_ok();
-}
-
 sp_err sp_cast_read_header(sp_span line, sp_cast_told *ret_told)
 {
     record_json in = {line};

@@ -193,14 +193,3 @@ sp_span sp_web_path_without_params(sp_span plain, uint8_t *room)
     }
     return (sp_span){room, len};
 }
-
-const char *sp_path_fault_word(sp_path_fault fault)
-{
-    static const char *const words[] = {
-        "none",      "no leading slash", "broken escape", "encoded slash",
-        "backslash", "dot segment",      "encoded twice", "control byte",
-        "not UTF-8", "fragment",         "path too long",
-    };
-    _Static_assert(SP_COUNT(words) == SP_PATH_FAULT_COUNT, "a word for each fault");
-    return fault < SP_PATH_FAULT_COUNT ? words[fault] : "?";
-}

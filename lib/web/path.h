@@ -45,7 +45,5 @@ size_t sp_web_path_room(size_t raw_len);
 sp_path_fault sp_web_path_read(sp_span raw, uint8_t *room, sp_web_path *ret_path);
 /* plain as a server sees it that cuts each segment at ';'. room: plain.len bytes. */
 sp_span sp_web_path_without_params(sp_span plain, uint8_t *room);
-/* For the record and for people: "encoded slash". */
-const char *sp_path_fault_word(sp_path_fault fault);
 
 #endif

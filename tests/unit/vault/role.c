@@ -111,16 +111,6 @@ void vault_role_kill(vault_role *role)
     role->pid = -1;
 }
 
-bool vault_role_stop(vault_role *role)
-{
-    int status = -1;
-    speak_as_self();
-    assert_int_equal(kill(role->pid, SIGTERM), 0);
-    assert_int_equal(waitpid(role->pid, &status, 0), role->pid);
-    role->pid = -1;
-    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 {
     (void)st;

@@ -25,7 +25,6 @@ void vault_role_start(vault_role *role);
 /* By SIGKILL: the socket stays, as the porter keeps it. */
 void vault_role_kill(vault_role *role);
 /* By SIGTERM; true when it ended with status 0. */
-bool vault_role_stop(vault_role *role);
 void vault_role_done(vault_role *role);
 
 /* From now on this process speaks as that role (only root can, and root comes back by uid 0). */

@@ -178,7 +178,11 @@ static int run_role(const role *entry, const char *path)
 int sp_role_command(int argc, char **argv)
 {
     if (argc != 4 || !sp_span_eq(sp_span_cstr(argv[2]), SP_SPAN_LIT("-c"))) {
-        fprintf(stderr, "usage: sallyport role core|vault|ledger|web|db -c FILE\n");
+        fprintf(stderr, "usage: sallyport role ");
+        for (const role *entry = roles; entry->run != NULL; entry++) {
+            fprintf(stderr, "%s%s", entry == roles ? "" : "|", sp_role_word(entry->kind));
+        }
+        fprintf(stderr, " -c FILE\n");
         return SP_EXIT_USAGE;
     }
     for (const role *entry = roles; entry->run != NULL; entry++) {

@@ -37,6 +37,7 @@ person: rita
 @pytest.fixture(scope="module")
 def office():
     one = Office()
+    os.unlink(os.path.join(one.documents, "people.yaml"))  # the demo office's own officers
     with open(os.path.join(one.documents, "officers.yaml"), "w", encoding="utf-8") as file:
         file.write(OFFICERS)
     os.chmod(os.path.join(one.documents, "officers.yaml"), 0o644)

@@ -4,23 +4,18 @@
  * every mistake is told with its line and column, and nothing of a bad file is used.
  * SPEC infra/proc/config.h, docs/OPERATIONS.md "Bootstrap file".
  */
-#include "infra/proc/config.h"
+#include "infra/proc/config_parts.h"
 
 #include "infra/proc/file.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <libfyaml.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     FILE_MAX_BYTES = 64 * 1024,
-    TEXT_MAX_BYTES = 1024,
-    LABEL_MAX_BYTES = 63,
+    KNOWN_MAX_BYTES = 1024,
     DOMAIN_MAX_BYTES = 190, /* leaves room for <host>. in front */
     SESSIONS_DEFAULT = 100000,
     SESSIONS_LEAST = 100,
@@ -35,13 +30,6 @@ enum {
     PORT_MOST = 65535,
     WORKERS_MOST = 64
 };
-
-typedef struct {
-    const char *file;
-    sp_diags *diags;
-    sp_config *config;
-    struct fy_node *at; /* the key being read: where an error without a better place is told */
-} loader;
 
 const char *sp_role_word(sp_role_kind role)
 {
@@ -62,79 +50,12 @@ bool sp_config_has_role(const sp_config *config, sp_role_kind role)
            ((role == SP_ROLE_DB || role == SP_ROLE_KEEPER) && config->postgres_count > 0);
 }
 
-/* ---- saying what is wrong ---- */
+/* ---- keys with a form of their own ---- */
 
-static void complain(loader *l, struct fy_node *node, const char *text, sp_span quoted)
-{
-    struct fy_token *token = node != NULL ? fy_node_get_scalar_token(node) : NULL;
-    if (token == NULL && l->at != NULL) {
-        token = fy_node_get_scalar_token(l->at);
-    }
-    const struct fy_mark *mark = token != NULL ? fy_token_start_mark(token) : NULL;
-    unsigned line = mark != NULL ? (unsigned)mark->line + 1 : 0;
-    unsigned column = mark != NULL ? (unsigned)mark->column + 1 : 0;
-    sp_span key = SP_SPAN_EMPTY;
-    if (l->at != NULL) {
-        key.ptr = (const uint8_t *)fy_node_get_scalar(l->at, &key.len);
-    }
-    const char *mid = key.len > 0 ? ": " : "";
-    if (quoted.len > 0) {
-        sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, line, column, "%.*s%s'%.*s' %s",
-                     SP_SPAN_ARG(key), mid, SP_SPAN_ARG(quoted), text);
-    } else {
-        sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, line, column, "%.*s%s%s", SP_SPAN_ARG(key),
-                     mid, text);
-    }
-}
-
-/* ---- values ---- */
-
-/* The text of a scalar; false after having said why not. */
-static bool text_of(loader *l, struct fy_node *node, sp_span *ret_text)
-{
-    size_t len = 0;
-    const char *text =
-        fy_node_is_scalar(node) && !fy_node_is_alias(node) ? fy_node_get_scalar(node, &len) : NULL;
-    if (text == NULL || len == 0 || len > TEXT_MAX_BYTES) {
-        complain(l, node, "expected a text of 1 to 1024 bytes", SP_SPAN_EMPTY);
-        return false;
-    }
-    sp_span span = sp_span_of(text, len);
-    for (size_t i = 0; i < len; i++) {
-        if (span.ptr[i] < 0x20 || span.ptr[i] == 0x7f) {
-            complain(l, node, "holds a control character", SP_SPAN_EMPTY);
-            return false;
-        }
-    }
-    if (!sp_span_is_utf8(span)) {
-        complain(l, node, "is not UTF-8", SP_SPAN_EMPTY);
-        return false;
-    }
-    *ret_text = span;
-    return true;
-}
-
-static void keep(loader *l, struct fy_node *node, sp_span text, char **to)
-{
-    sp_free(*to);
-    *to = NULL;
-    if (sp_failed(sp_strdup(text, to))) {
-        complain(l, node, "no memory left", SP_SPAN_EMPTY);
-    }
-}
-
-static void read_office(loader *l, struct fy_node *value)
+static void read_domain(config_loader *l, struct fy_node *value)
 {
     sp_span text;
-    if (text_of(l, value, &text)) {
-        keep(l, value, text, &l->config->office);
-    }
-}
-
-static void read_domain(loader *l, struct fy_node *value)
-{
-    sp_span text;
-    if (!text_of(l, value, &text)) {
+    if (!config_text(l, value, &text)) {
         return;
     }
     sp_span rest = text;
@@ -144,519 +65,161 @@ static void read_domain(loader *l, struct fy_node *value)
         good = sp_span_is_label(label);
     }
     if (!good) {
-        complain(l, value,
-                 "is not a domain: lower-case letters, digits and hyphens between dots, "
-                 "such as office.example.com",
-                 text);
+        config_complain(l, value,
+                        "is not a domain: lower-case letters, digits and hyphens between dots, "
+                        "such as office.example.com",
+                        text);
         return;
     }
-    keep(l, value, text, &l->config->domain);
+    config_keep(l, value, text, &l->config->domain);
 }
 
-static void read_portal(loader *l, struct fy_node *value)
+static void read_portal(config_loader *l, struct fy_node *value)
 {
     sp_span text;
-    if (!text_of(l, value, &text)) {
+    if (!config_text(l, value, &text)) {
         return;
     }
     if (!sp_span_is_label(text)) {
-        complain(l, value, "is not one label of a host name, such as portal", text);
+        config_complain(l, value, "is not one label of a host name, such as portal", text);
         return;
     }
-    keep(l, value, text, &l->config->portal);
+    config_keep(l, value, text, &l->config->portal);
 }
 
-static void read_path(loader *l, struct fy_node *value, char **to)
-{
-    sp_span text;
-    if (!text_of(l, value, &text)) {
-        return;
-    }
-    if (text.ptr[0] != '/' || sp_span_find(text, SP_SPAN_LIT("/../")) < text.len) {
-        complain(l, value, "is not an absolute path without '..'", text);
-        return;
-    }
-    while (text.len > 1 && text.ptr[text.len - 1] == '/') {
-        text.len--;
-    }
-    keep(l, value, text, to);
-}
-
-static void read_state(loader *l, struct fy_node *value)
-{
-    read_path(l, value, &l->config->state_dir);
-}
-
-static void read_run(loader *l, struct fy_node *value)
-{
-    read_path(l, value, &l->config->run_dir);
-}
-
-static void read_documents(loader *l, struct fy_node *value)
-{
-    read_path(l, value, &l->config->documents_dir);
-}
-
-static void read_places(loader *l, struct fy_node *value)
-{
-    read_path(l, value, &l->config->places);
-}
-
-static bool number_of(loader *l, struct fy_node *value, uint64_t least, uint64_t most,
-                      uint64_t *ret_number)
-{
-    sp_span text;
-    if (!text_of(l, value, &text)) {
-        return false;
-    }
-    if (sp_failed(sp_span_to_u64(text, most, ret_number)) || *ret_number < least) {
-        char wanted[80];
-        snprintf(wanted, sizeof(wanted), "is not a number from %llu to %llu",
-                 (unsigned long long)least, (unsigned long long)most);
-        complain(l, value, wanted, text);
-        return false;
-    }
-    return true;
-}
-
-static void read_public_port(loader *l, struct fy_node *value)
-{
-    uint64_t number = 0;
-    if (number_of(l, value, 1, PORT_MOST, &number)) {
-        l->config->public_port = (unsigned)number;
-    }
-}
-
-static void read_sessions_max(loader *l, struct fy_node *value)
-{
-    uint64_t number = 0;
-    if (number_of(l, value, SESSIONS_LEAST, SESSIONS_MOST, &number)) {
-        l->config->sessions_max = (unsigned)number;
-    }
-}
-
-static void read_devices_max(loader *l, struct fy_node *value)
-{
-    uint64_t number = 0;
-    if (number_of(l, value, DEVICES_LEAST, DEVICES_MOST, &number)) {
-        l->config->devices_max = (unsigned)number;
-    }
-}
-
-/* ---- listen ---- */
-
-sp_err sp_config_address(const char *listen, struct sockaddr_storage *ret_address,
-                         socklen_t *ret_size)
-{
-    sp_span text = sp_span_cstr(listen);
-    bool bracketed = text.len > 0 && text.ptr[0] == '[';
-    size_t colon = bracketed ? sp_span_find(text, SP_SPAN_LIT("]:")) + 1 : sp_span_index(text, ':');
-    if (colon >= text.len) {
-        return sp_fail(SP_EINVALID);
-    }
-    uint64_t port = 0;
-    TRY(sp_span_to_u64(sp_span_slice(text, colon + 1, text.len), PORT_MOST, &port));
-    sp_span host = bracketed ? sp_span_slice(text, 1, colon - 1) : sp_span_slice(text, 0, colon);
-    char host_text[INET6_ADDRSTRLEN];
-    TRY(sp_fit(host_text, sizeof(host_text), host));
-    sp_set(ret_address, 0, sizeof(*ret_address));
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
-    if (port == 0) {
-        return sp_fail(SP_EINVALID);
-    }
-    if (!bracketed && inet_pton(AF_INET, host_text, &v4.sin_addr) == 1) {
-        sp_copy(ret_address, &v4, sizeof(v4));
-        *ret_size = sizeof(v4);
-        return sp_ok();
-    }
-    if (bracketed && inet_pton(AF_INET6, host_text, &v6.sin6_addr) == 1) {
-        sp_copy(ret_address, &v6, sizeof(v6));
-        *ret_size = sizeof(v6);
-        return sp_ok();
-    }
-    return sp_fail(SP_EINVALID);
-}
-
-static unsigned port_of(const char *listen)
-{
-    uint64_t port = 0;
-    const char *colon = strrchr(listen, ':');
-    sp_span digits = sp_span_cstr(colon != NULL ? colon + 1 : "");
-    return sp_failed(sp_span_to_u64(digits, PORT_MOST, &port)) ? 0 : (unsigned)port;
-}
-
-typedef struct {
-    char **items; /* SP_LISTEN_MAX */
-    size_t *count;
-} addresses;
-
-static void read_address(loader *l, struct fy_node *item, addresses to)
-{
-    sp_span text;
-    if (!text_of(l, item, &text)) {
-        return;
-    }
-    if (*to.count == SP_LISTEN_MAX) {
-        complain(l, item, "is one address too many: 16 at most", text);
-        return;
-    }
-    char *copy = NULL;
-    keep(l, item, text, &copy);
-    struct sockaddr_storage address;
-    socklen_t size = 0;
-    if (copy == NULL || sp_failed(sp_config_address(copy, &address, &size))) {
-        complain(l, item, "is not an address and port, such as 0.0.0.0:443 or [::]:443", text);
-        sp_free(copy);
-        return;
-    }
-    for (size_t i = 0; i < *to.count; i++) {
-        if (sp_span_eq(sp_span_cstr(to.items[i]), text)) {
-            complain(l, item, "stands there twice", text);
-        }
-    }
-    to.items[(*to.count)++] = copy;
-}
-
-static void read_addresses(loader *l, struct fy_node *value, addresses to)
-{
-    if (!fy_node_is_sequence(value)) {
-        read_address(l, value, to);
-        return;
-    }
-    void *at = NULL;
-    for (struct fy_node *item = fy_node_sequence_iterate(value, &at); item != NULL;
-         item = fy_node_sequence_iterate(value, &at)) {
-        read_address(l, item, to);
-    }
-}
-
-static void read_listen(loader *l, struct fy_node *value)
-{
-    read_addresses(l, value, (addresses){l->config->listen, &l->config->listen_count});
-}
-
-static void read_http(loader *l, struct fy_node *value)
-{
-    read_addresses(l, value, (addresses){l->config->http, &l->config->http_count});
-}
-
-static bool is_loopback(const char *text)
-{
-    struct sockaddr_storage at;
-    socklen_t size = 0;
-    if (sp_failed(sp_config_address(text, &at, &size))) {
-        return false;
-    }
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)&at;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)&at;
-    return at.ss_family == AF_INET ? ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET
-                                   : IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) != 0;
-}
-
-static void read_forward_auth(loader *l, struct fy_node *value)
+static void read_forward_auth(config_loader *l, struct fy_node *value)
 {
     sp_config *config = l->config;
-    read_addresses(l, value, (addresses){config->asked, &config->asked_count});
+    config_addresses(l, value, config->asked, &config->asked_count);
     for (size_t i = 0; i < config->asked_count; i++) {
-        if (!is_loopback(config->asked[i])) {
-            complain(l, value,
-                     "must be loopback, such as 127.0.0.1:9180: who asks there is believed about "
-                     "the visitor's address and certificate",
-                     sp_span_cstr(config->asked[i]));
+        if (!config_is_loopback(config->asked[i])) {
+            config_complain(
+                l, value,
+                "must be loopback, such as 127.0.0.1:9180: who asks there is believed about "
+                "the visitor's address and certificate",
+                sp_span_cstr(config->asked[i]));
         }
     }
 }
 
-static void read_postgres(loader *l, struct fy_node *value)
-{
-    read_addresses(l, value, (addresses){l->config->postgres, &l->config->postgres_count});
-}
-
-static void read_postgres_tls(loader *l, struct fy_node *value)
+static void read_postgres_tls(config_loader *l, struct fy_node *value)
 {
     sp_span text;
-    if (!text_of(l, value, &text)) {
+    if (!config_text(l, value, &text)) {
         return;
     }
     l->config->postgres_plain = sp_span_eq(text, SP_SPAN_LIT("optional"));
     if (!l->config->postgres_plain && !sp_span_eq(text, SP_SPAN_LIT("required"))) {
-        complain(l, value, "expected: required or optional", text);
+        config_complain(l, value, "expected: required or optional", text);
     }
 }
 
-static void read_keep_gib(loader *l, struct fy_node *value)
+/* ---- the table ---- */
+
+/* A text, a path, a number or addresses, kept at a place of sp_config; or what read() does. */
+typedef enum { OWN, TEXT, PATH, NUMBER, ADDRESSES } field_kind;
+typedef struct {
+    const char *key;
+    field_kind kind;
+    void (*read)(config_loader *l, struct fy_node *value);
+    size_t at;
+    size_t count_at; /* of addresses */
+    uint64_t least;
+    uint64_t most;
+} field;
+
+#define AT(member) .at = offsetof(sp_config, member)
+#define LIST(member) AT(member), .count_at = offsetof(sp_config, member##_count)
+
+static const field fields[] = {
+    {"office", TEXT, AT(office)},
+    {"domain", OWN, .read = read_domain},
+    {"portal", OWN, .read = read_portal},
+    {"listen", ADDRESSES, LIST(listen)},
+    {"http", ADDRESSES, LIST(http)},
+    {"forward_auth", OWN, .read = read_forward_auth},
+    {"postgres", ADDRESSES, LIST(postgres)},
+    {"postgres_tls", OWN, .read = read_postgres_tls},
+    {"db_workers", NUMBER, AT(db_workers), .least = 1, .most = WORKERS_MOST},
+    {"ssh", ADDRESSES, LIST(ssh)},
+    {"ssh_workers", NUMBER, AT(ssh_workers), .least = 1, .most = WORKERS_MOST},
+    {"keep_gib", NUMBER, AT(keep_gib), .least = 1, .most = KEEP_GIB_MOST},
+    {"keep_days", NUMBER, AT(keep_days), .least = 1, .most = KEEP_DAYS_MOST},
+    {"public_port", NUMBER, AT(public_port), .least = 1, .most = PORT_MOST},
+    {"state", PATH, AT(state_dir)},
+    {"run", PATH, AT(run_dir)},
+    {"documents", PATH, AT(documents_dir)},
+    {"places", PATH, AT(places)},
+    {"commands", OWN, .read = config_read_commands},
+    {"tls", OWN, .read = config_read_tls},
+    {"users", OWN, .read = config_read_users},
+    {"sessions_max", NUMBER, AT(sessions_max), .least = SESSIONS_LEAST, .most = SESSIONS_MOST},
+    {"devices_max", NUMBER, AT(devices_max), .least = DEVICES_LEAST, .most = DEVICES_MOST},
+};
+
+static void read_value(config_loader *l, const field *f, struct fy_node *value)
 {
-    uint64_t number = 0;
-    if (number_of(l, value, 1, KEEP_GIB_MOST, &number)) {
-        l->config->keep_gib = (unsigned)number;
-    }
-}
-
-static void read_keep_days(loader *l, struct fy_node *value)
-{
-    uint64_t number = 0;
-    if (number_of(l, value, 1, KEEP_DAYS_MOST, &number)) {
-        l->config->keep_days = (unsigned)number;
-    }
-}
-
-static void read_db_workers(loader *l, struct fy_node *value)
-{
-    uint64_t number = 0;
-    if (number_of(l, value, 1, WORKERS_MOST, &number)) {
-        l->config->db_workers = (unsigned)number;
-    }
-}
-
-static void read_ssh(loader *l, struct fy_node *value)
-{
-    read_addresses(l, value, (addresses){l->config->ssh, &l->config->ssh_count});
-}
-
-static void read_ssh_workers(loader *l, struct fy_node *value)
-{
-    uint64_t number = 0;
-    if (number_of(l, value, 1, WORKERS_MOST, &number)) {
-        l->config->ssh_workers = (unsigned)number;
-    }
-}
-
-/* ---- tls ---- */
-
-static void read_tls(loader *l, struct fy_node *value)
-{
-    sp_config *config = l->config;
-    if (fy_node_is_scalar(value)) {
-        sp_span text;
-        if (text_of(l, value, &text) && !sp_span_eq(text, SP_SPAN_LIT("own"))) {
-            complain(l, value, "expected: own, or { certificate: FILE, key: FILE }", text);
-        }
-        return;
-    }
-    void *at = NULL;
-    struct fy_node_pair *pair = NULL;
-    while (fy_node_is_mapping(value) && (pair = fy_node_mapping_iterate(value, &at)) != NULL) {
-        sp_span key;
-        if (!text_of(l, fy_node_pair_key(pair), &key)) {
-            continue;
-        }
-        if (sp_span_eq(key, SP_SPAN_LIT("certificate"))) {
-            read_path(l, fy_node_pair_value(pair), &config->tls_certificate);
-        } else if (sp_span_eq(key, SP_SPAN_LIT("key"))) {
-            read_path(l, fy_node_pair_value(pair), &config->tls_key);
-        } else {
-            complain(l, fy_node_pair_key(pair), "is unknown here: certificate and key are known",
-                     key);
-        }
-    }
-    if ((config->tls_certificate == NULL || config->tls_key == NULL) && l->diags->errors == 0) {
-        complain(l, NULL, "expected both certificate: FILE and key: FILE, or the word own",
-                 SP_SPAN_EMPTY);
-    }
-}
-
-/* ---- commands ---- */
-
-static bool is_command_name(sp_span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-' && c != '_') {
-            return false;
-        }
-    }
-    return text.len > 0 && text.len <= LABEL_MAX_BYTES && text.ptr[0] != '-';
-}
-
-static void read_command(loader *l, struct fy_node_pair *pair)
-{
-    sp_config *config = l->config;
-    sp_span name;
-    if (!text_of(l, fy_node_pair_key(pair), &name)) {
-        return;
-    }
-    if (!is_command_name(name)) {
-        complain(l, fy_node_pair_key(pair),
-                 "is no name of a command: lower-case letters, digits, '-' and '_'", name);
-        return;
-    }
-    if (config->commands_count == SP_COMMANDS_MAX) {
-        complain(l, fy_node_pair_key(pair), "is one command too many: 64 at most", name);
-        return;
-    }
-    sp_config_command *command = &config->commands[config->commands_count++];
-    keep(l, fy_node_pair_key(pair), name, &command->name);
-    read_path(l, fy_node_pair_value(pair), &command->path);
-}
-
-static void read_commands(loader *l, struct fy_node *value)
-{
-    void *at = NULL;
-    struct fy_node_pair *pair = NULL;
-    if (!fy_node_is_mapping(value)) {
-        complain(l, value, "expected { NAME: /path/of/a/program }", SP_SPAN_EMPTY);
-        return;
-    }
-    while ((pair = fy_node_mapping_iterate(value, &at)) != NULL) {
-        read_command(l, pair);
-    }
-}
-
-const char *sp_config_command_path(const sp_config *config, sp_span name)
-{
-    for (size_t i = 0; i < config->commands_count; i++) {
-        if (sp_span_eq(sp_span_cstr(config->commands[i].name), name)) {
-            return config->commands[i].path;
-        }
-    }
-    return NULL;
-}
-
-/* ---- users ---- */
-
-static void read_user(loader *l, struct fy_node *value, sp_role_kind role)
-{
+    void *place = (uint8_t *)l->config + f->at;
     sp_span text;
-    if (!text_of(l, value, &text)) {
-        return;
-    }
     uint64_t number = 0;
-    sp_err as_number = sp_span_to_u64(text, INT32_MAX, &number);
-    if (!sp_failed(as_number)) {
-        /* without an entry in passwd a number stands for the group as well */
-        const struct passwd *entry = getpwuid((uid_t)number);
-        l->config->uids[role] = (uid_t)number;
-        l->config->gids[role] = entry != NULL ? entry->pw_gid : (gid_t)number;
-    } else {
-        char name[LABEL_MAX_BYTES + 1];
-        const struct passwd *entry =
-            sp_failed(sp_fit(name, sizeof(name), text)) ? NULL : getpwnam(name);
-        if (entry == NULL) {
-            complain(l, value, "is no user of this machine and no number", text);
-            return;
+    switch (f->kind) {
+    case OWN:
+        f->read(l, value);
+        break;
+    case TEXT:
+        if (config_text(l, value, &text)) {
+            config_keep(l, value, text, place);
         }
-        l->config->uids[role] = entry->pw_uid;
-        l->config->gids[role] = entry->pw_gid;
-    }
-    if (l->config->uids[role] == 0) {
-        complain(l, value, "is root: a role must have a user of its own", text);
-    }
-}
-
-static void read_users(loader *l, struct fy_node *value)
-{
-    if (!fy_node_is_mapping(value)) {
-        complain(l, value, "expected { core: USER, vault: USER, ledger: USER, web: USER }",
-                 SP_SPAN_EMPTY);
-        return;
-    }
-    void *at = NULL;
-    struct fy_node_pair *pair = NULL;
-    while ((pair = fy_node_mapping_iterate(value, &at)) != NULL) {
-        sp_span key;
-        if (!text_of(l, fy_node_pair_key(pair), &key)) {
-            continue;
+        break;
+    case PATH:
+        config_path(l, value, place);
+        break;
+    case NUMBER:
+        if (config_number(l, value, f->least, f->most, &number)) {
+            *(unsigned *)place = (unsigned)number;
         }
-        sp_role_kind role = SP_ROLE_CORE;
-        while (role < SP_ROLE_COUNT && !sp_span_eq(key, sp_span_cstr(sp_role_word(role)))) {
-            role++;
-        }
-        if (role == SP_ROLE_COUNT) {
-            complain(l, fy_node_pair_key(pair),
-                     "is no role: core, vault, ledger, web, db, keeper, ssh, courier, watch and "
-                     "runner are known",
-                     key);
-            continue;
-        }
-        read_user(l, fy_node_pair_value(pair), role);
+        break;
+    case ADDRESSES:
+        config_addresses(l, value, place, (void *)((uint8_t *)l->config + f->count_at));
+        break;
     }
 }
 
-/* Users that the file does not name: sallyport-<role> of this machine, else (not root) ourselves.
- */
-static void default_users(loader *l)
+static void complain_unknown(config_loader *l, struct fy_node *node, sp_span key)
 {
-    for (sp_role_kind role = SP_ROLE_CORE; role < SP_ROLE_COUNT; role++) {
-        if (l->config->uids[role] != 0 || !sp_config_has_role(l->config, role)) {
-            continue;
-        }
-        char name[32];
-        snprintf(name, sizeof(name), "sallyport-%s", sp_role_word(role));
-        const struct passwd *entry = getpwnam(name);
-        if (entry != NULL) {
-            l->config->uids[role] = entry->pw_uid;
-            l->config->gids[role] = entry->pw_gid;
-        } else if (geteuid() != 0) {
-            l->config->uids[role] = geteuid();
-            l->config->gids[role] = getegid();
-        } else {
-            sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, 0, 0,
-                         "there is no user %s on this machine: make it (systemd-sysusers), or name "
-                         "another one under users:",
-                         name);
-        }
+    auto_buf sp_buf known = sp_buf_make(KNOWN_MAX_BYTES);
+    auto_free char *text = NULL;
+    sp_buf_text(&known, "is an unknown key: ");
+    for (size_t i = 0; i < SP_COUNT(fields); i++) {
+        const char *mid = i == 0 ? "" : i + 1 == SP_COUNT(fields) ? " and " : ", ";
+        sp_buf_fmt(&known, "%s%s", mid, fields[i].key);
     }
+    sp_buf_text(&known, " are known");
+    sp_err err = sp_buf_take_cstr(&known, &text);
+    config_complain(l, node, sp_failed(err) ? "is an unknown key" : text, key);
 }
 
 /* ---- the file ---- */
 
-typedef struct {
-    const char *key;
-    void (*read)(loader *l, struct fy_node *value);
-} field;
-
-static const field fields[] = {
-    {"office", read_office},
-    {"domain", read_domain},
-    {"portal", read_portal},
-    {"listen", read_listen},
-    {"http", read_http},
-    {"forward_auth", read_forward_auth},
-    {"postgres", read_postgres},
-    {"postgres_tls", read_postgres_tls},
-    {"db_workers", read_db_workers},
-    {"ssh", read_ssh},
-    {"ssh_workers", read_ssh_workers},
-    {"keep_gib", read_keep_gib},
-    {"keep_days", read_keep_days},
-    {"public_port", read_public_port},
-    {"state", read_state},
-    {"run", read_run},
-    {"documents", read_documents},
-    {"places", read_places},
-    {"commands", read_commands},
-    {"tls", read_tls},
-    {"users", read_users},
-    {"sessions_max", read_sessions_max},
-    {"devices_max", read_devices_max},
-};
-
-static void read_pair(loader *l, struct fy_node_pair *pair)
+static void read_pair(config_loader *l, struct fy_node_pair *pair)
 {
     l->at = NULL;
     sp_span key;
-    if (!text_of(l, fy_node_pair_key(pair), &key)) {
+    if (!config_text(l, fy_node_pair_key(pair), &key)) {
         return;
     }
     for (size_t i = 0; i < SP_COUNT(fields); i++) {
         if (sp_span_eq(key, sp_span_cstr(fields[i].key))) {
             l->at = fy_node_pair_key(pair);
-            fields[i].read(l, fy_node_pair_value(pair));
+            read_value(l, &fields[i], fy_node_pair_value(pair));
             return;
         }
     }
-    complain(
-        l, fy_node_pair_key(pair),
-        "is an unknown key: office, domain, portal, listen, http, forward_auth, postgres, "
-        "postgres_tls, db_workers, ssh, ssh_workers, keep_gib, keep_days, public_port, "
-        "state, run, documents, places, commands, tls, users, sessions_max and devices_max are "
-        "known",
-        key);
+    complain_unknown(l, fy_node_pair_key(pair), key);
 }
 
 /* What libfyaml found wrong with the text itself. */
-static void complain_syntax(loader *l, struct fy_diag *diag)
+static void complain_syntax(config_loader *l, struct fy_diag *diag)
 {
     void *at = NULL;
     const struct fy_diag_error *error = NULL;
@@ -670,7 +233,7 @@ static void complain_syntax(loader *l, struct fy_diag *diag)
     }
 }
 
-static void read_mapping(loader *l, struct fy_node *root)
+static void read_mapping(config_loader *l, struct fy_node *root)
 {
     void *at = NULL;
     struct fy_node_pair *pair = NULL;
@@ -681,7 +244,7 @@ static void read_mapping(loader *l, struct fy_node *root)
 }
 
 /* False when there is nothing in it to be looked at. */
-static bool read_text(loader *l, sp_span text)
+static bool read_text(config_loader *l, sp_span text)
 {
     struct fy_diag_cfg diag_cfg;
     fy_diag_cfg_default(&diag_cfg);
@@ -711,21 +274,21 @@ static bool read_text(loader *l, sp_span text)
     return there;
 }
 
-static void require(loader *l, bool there, const char *what)
+static void require(config_loader *l, bool there, const char *what)
 {
     if (!there) {
         sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, 0, 0, "%s", what);
     }
 }
 
-static sp_err fill_defaults(loader *l)
+static sp_err fill_defaults(config_loader *l)
 {
     sp_config *config = l->config;
     require(l, config->domain != NULL, "domain: is missing, such as domain: office.example.com");
     require(l, config->listen_count > 0, "listen: is missing, such as listen: [\"0.0.0.0:443\"]");
-    default_users(l);
+    config_default_users(l);
     for (size_t i = 0; config->postgres_plain && i < config->postgres_count; i++) {
-        require(l, is_loopback(config->postgres[i]),
+        require(l, config_is_loopback(config->postgres[i]),
                 "postgres_tls: optional is for loopback addresses only: passwords and data would "
                 "cross the network in clear");
     }
@@ -745,12 +308,12 @@ static sp_err fill_defaults(loader *l)
         TRY(sp_strdup(SP_SPAN_LIT("/run/sallyport"), &config->run_dir));
     }
     if (config->public_port == 0) {
-        config->public_port = port_of(config->listen[0]);
+        config->public_port = config_port_of(config->listen[0]);
     }
     return sp_ok();
 }
 
-static sp_err load(loader *l)
+static sp_err load(config_loader *l)
 {
     auto_buf sp_buf text = sp_buf_make(FILE_MAX_BYTES);
     sp_err err = sp_file_read(l->file, &text);
@@ -773,7 +336,7 @@ sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config)
     auto_free char *real = realpath(path, NULL);
     sp_err err = sp_strdup(sp_span_cstr(real != NULL ? real : path), &config->file);
     if (!sp_failed(err)) {
-        loader l = {.file = path, .diags = diags, .config = config};
+        config_loader l = {.file = path, .diags = diags, .config = config};
         err = load(&l);
     }
     if (sp_failed(err)) {
@@ -825,7 +388,7 @@ bool sp_config_uid_is(const sp_config *config, uid_t uid, sp_role_kind role)
 
 sp_err sp_config_socket(const sp_config *config, const char *name, char **ret_path)
 {
-    auto_buf sp_buf path = sp_buf_make(TEXT_MAX_BYTES + LABEL_MAX_BYTES);
+    auto_buf sp_buf path = sp_buf_make(CONFIG_TEXT_MAX_BYTES + CONFIG_LABEL_MAX_BYTES);
     sp_buf_fmt(&path, "%s/%s.sock", config->run_dir, name);
     return sp_buf_take_cstr(&path, ret_path);
 }
@@ -833,7 +396,7 @@ sp_err sp_config_socket(const sp_config *config, const char *name, char **ret_pa
 sp_err sp_config_state(const sp_config *config, sp_role_kind role, const char *name,
                        char **ret_path)
 {
-    auto_buf sp_buf path = sp_buf_make(TEXT_MAX_BYTES * 2);
+    auto_buf sp_buf path = sp_buf_make(CONFIG_TEXT_MAX_BYTES * 2);
     sp_buf_fmt(&path, "%s/%s/%s", config->state_dir, sp_role_word(role), name);
     return sp_buf_take_cstr(&path, ret_path);
 }

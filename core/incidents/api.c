@@ -82,7 +82,7 @@ static json_t *whole_json(sp_core *core, const sp_incident *i, uint64_t notes)
         whole, "timeline",
         sp_json_reversed(sp_incident_notes_json(core->store, i->id, NULL, notes, &oldest)));
     cursor_of(&oldest, before);
-    json_object_set_new(whole, "timeline_before", text(sp_span_cstr(before)));
+    json_object_set_new(whole, "timeline_before", sp_json_span_or_null(sp_span_cstr(before)));
     json_object_set_new(whole, "tasks", sp_incident_tasks_json(core->store, i->id));
     json_object_set_new(whole, "runs", sp_plans_runs_json(core, i->id));
     return whole;

@@ -104,7 +104,7 @@ export class Person {
      seen(scheme) is called with each look. */
   async accessible(where, seen = async () => {}) {
     await this.page.evaluate(axe);
-    for (const [scheme, only] of [["light", { runOnly: WCAG }], ["dark", { runOnly: ["color-contrast"] }]]) {
+    for (const [scheme, only] of [["light", { runOnly: WCAG, resultTypes: ["violations"] }], ["dark", { runOnly: ["color-contrast"], resultTypes: ["violations"] }]]) {
       await this.page.emulateMedia({ colorScheme: scheme });
       await this.page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
       await seen(scheme);

@@ -137,7 +137,7 @@ test("the kill switch says what it would meet, cuts, and gives back", async () =
 
 test("in Chinese on a phone, in the dark, and by the rules of WCAG 2.1 AA", async () => {
   const pages = ["/admin/wall", "/admin/alarms?all=1", "/incidents?all=1", "/incidents/1", "/admin/plans", "/admin/plans/data-leak", "/admin/cuts"];
-  for (const options of [{ viewport: { width: 390, height: 844 } }, {}]) {
+  await Promise.all([{ viewport: { width: 390, height: 844 } }, {}].map(async (options) => {
     const one = await open("sam", { bypassCSP: true, ...options });
     const phone = options.viewport !== undefined;
     if (phone) {
@@ -153,5 +153,5 @@ test("in Chinese on a phone, in the dark, and by the rules of WCAG 2.1 AA", asyn
     }
     one.calm();
     await one.context.close();
-  }
+  }));
 });

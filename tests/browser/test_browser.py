@@ -20,6 +20,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "system"), os.path.join(ROOT, "demo"
 from officelib import PROGRAM, Office, free_port, wait_for  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
+NODE_S = 280
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +52,14 @@ def run_node(file, office, **more):
     environment = dict(os.environ, PORTAL=office.portal_url, DOMAIN=office.domain, CHROMIUM=CHROMIUM, **more)
     try:
         done = subprocess.run(["node", "--test", "--test-reporter=spec", file], cwd=HERE, env=environment,
-                              capture_output=True, text=True, timeout=170, check=False)
+                              capture_output=True, text=True, timeout=NODE_S, check=False)
     except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"{file} came no further in 170 s than\n" + (late.stdout or b"").decode()[-4000:]) from None
+        raise AssertionError(f"{file} came no further in {NODE_S} s than\n" + (late.stdout or b"").decode()[-4000:]) from None
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:] + office.log()[-2000:]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_portal(tools, office):
     run_node("portal.test.mjs", office, SETUP_LINK=office.first_link())
 
@@ -130,7 +131,7 @@ def company_device(office, person, folder):
     return folder / "agent" / "device.pem", key
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_applications(tools, lab_office, tmp_path):
     leo = lab_office.employee("leo", ["staff", "engineer"])
     certificate, key = company_device(lab_office, leo, tmp_path)
@@ -144,7 +145,7 @@ def token(office, name):
     return office.people[name].cookies[f"portal.{office.domain}"]["__Host-sallyport"]
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_databases(tools):
     from test_core_database import DOCUMENTS
     one = Office(documents=DOCUMENTS, extra=f'postgres: ["127.0.0.1:{free_port()}"]\n')
@@ -156,7 +157,7 @@ def test_databases(tools):
         one.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_approvals(tools):
     from test_approvals import DOCUMENTS
     one = Office(documents=DOCUMENTS)
@@ -207,12 +208,12 @@ def house(tools):
         one.office.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_recordings(house):
     run_node("recordings.test.mjs", house.office, TOKEN=token(house.office, "sam"))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_notices(house):
     values = {"what": "a mail with <b>markup</b>", "signs": "its sender", "contact": "the security team"}
     house.local.finished(house.local.send("phishing-warning", values=values))
@@ -267,7 +268,7 @@ def whole(tools):
         one.close()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_room(whole):
     from portal import Refused
     stop = threading.Event()
@@ -309,7 +310,7 @@ def kept_or_refused(ask, *words):
         return None
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_hostile(whole):
     from pgraw import Closed
     sam, olga = whole.sam, whole.olga

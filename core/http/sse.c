@@ -88,11 +88,21 @@ static void on_free(void *self)
     sp_free(gone);
 }
 
+static bool has_its_share(const sp_request *req)
+{
+    size_t held = 0;
+    for (const stream *at = req->core->sse->streams; at != NULL && req->has_session;
+         at = at->next) {
+        held += at->session_id == req->session.id && !at->ended ? 1 : 0;
+    }
+    return held >= SP_SSE_SESSION_MAX;
+}
+
 static sp_err stream_new(sp_request *req, unsigned topics, stream **ret_stream)
 {
     sp_sse *sse = req->core->sse;
     stream *fresh = NULL;
-    if (sse->count >= SP_SSE_STREAMS_MAX) {
+    if (sse->count >= SP_SSE_STREAMS_MAX || has_its_share(req)) {
         return sp_fail(SP_EAGAIN);
     }
     TRY(sp_alloc(1, sizeof(*fresh), &fresh));

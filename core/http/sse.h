@@ -23,7 +23,11 @@ enum {
     SP_TOPIC_ME = 1U << 6 /* only to the person named in the publication */
 };
 
-enum { SP_SSE_STREAMS_MAX = 512, SP_SSE_QUEUE_MAX_BYTES = 256 * 1024 };
+enum {
+    SP_SSE_STREAMS_MAX = 512,
+    SP_SSE_SESSION_MAX = 8, /* of one session */
+    SP_SSE_QUEUE_MAX_BYTES = 256 * 1024
+};
 
 SP_MUST sp_err sp_sse_new(sp_core *core, sp_sse **ret_sse);
 /* Every stream ends; before sp_http_stop. */

@@ -9,14 +9,22 @@
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 
-enum { WAITING_MAX = 256, LIFE_S = 600, INTERVAL_S = 2, CODE_CHARS = 8, CODE_BYTES = 10 };
+enum {
+    WAITING_MAX = 1024,
+    ADDRESS_MAX = 16,
+    LIFE_S = 600,
+    INTERVAL_S = 2,
+    CODE_CHARS = 8,
+    CODE_BYTES = 10
+};
 
 typedef enum { ASKING, ALLOWED, DENIED } login_state;
 
 typedef struct {
     uint64_t until_unix_s; /* 0 = free */
     uint64_t asked_unix_s;
-    sp_hash poll; /* of the poll token's text */
+    uint64_t address; /* of who asked, sp_limits_address_key */
+    sp_hash poll;     /* of the poll token's text */
     login_state state;
     sp_session_mark since; /* from ALLOWED on: when, in which session, whose, how strong */
     uint64_t session;
@@ -34,15 +42,35 @@ static uint64_t now_s(void)
     return sp_now_unix_us() / 1000000;
 }
 
-static login *free_place(void)
+static login *older(login *a, login *b)
 {
+    return a == NULL || b->until_unix_s < a->until_unix_s ? b : a;
+}
+
+/* The address's oldest when it has its share, so that nobody takes all there are; else a free one,
+ * else the oldest that nobody has allowed yet. */
+static login *place_for(uint64_t address)
+{
+    login *own = NULL;
+    login *vacant = NULL;
+    login *asking = NULL;
+    unsigned held = 0;
     for (size_t i = 0; i < WAITING_MAX; i++) {
-        if (waiting[i].until_unix_s <= now_s()) {
-            waiting[i] = (login){0};
-            return &waiting[i];
+        login *at = &waiting[i];
+        if (at->until_unix_s <= now_s()) {
+            vacant = at;
+            continue;
+        }
+        asking = at->state == ASKING ? older(asking, at) : asking;
+        if (at->address == address) {
+            own = older(own, at);
+            held++;
         }
     }
-    return NULL;
+    if (held >= ADDRESS_MAX) {
+        return own;
+    }
+    return vacant != NULL ? vacant : asking;
 }
 
 static login *find_code(sp_span code)
@@ -108,12 +136,14 @@ static void post_login(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !sp_guard_open(req, SP_SPAN_EMPTY)) {
         return;
     }
-    login *fresh = free_place();
+    uint64_t address = sp_limits_address_key(sp_identity_of(req)->limits, sp_request_peer(req));
+    login *fresh = place_for(address);
     auto_buf sp_buf token = sp_buf_make(64);
     if (fresh == NULL) {
         sp_answer_too_many(req, INTERVAL_S);
         return;
     }
+    *fresh = (login){.address = address};
     sp_err err = fill(req, fresh, client, &token);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);

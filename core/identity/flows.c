@@ -54,22 +54,42 @@ static sp_err make_id(uint32_t place, char ret_id[SP_FLOW_TEXT_BYTES + 1])
     return sp_fit(ret_id, SP_FLOW_TEXT_BYTES + 1, sp_buf_borrow(&text));
 }
 
-/* The address's oldest when it has its share, else a free one, else NULL. */
+/* Nobody has proved anything in it. */
+static bool is_idle(const sp_flow *flow)
+{
+    return !flow->busy && !flow->password_right &&
+           (flow->kind == SP_FLOW_SIGN_IN || flow->kind == SP_FLOW_PASSKEY);
+}
+
+static sp_flow *older(sp_flow *a, sp_flow *b)
+{
+    return a == NULL || b->until_unix_s < a->until_unix_s ? b : a;
+}
+
+/* The address's oldest when it has its share, else a free one, else the oldest in which nobody has
+ * proved anything, else NULL. */
 static sp_flow *place_for(sp_flows *flows, uint64_t address, uint64_t now)
 {
     sp_flow *oldest = NULL;
     sp_flow *vacant = NULL;
+    sp_flow *idle = NULL;
     unsigned held = 0;
     for (uint32_t i = 0; i < FLOWS_MAX; i++) {
         sp_flow *flow = &flows->items[(flows->next + i) % FLOWS_MAX];
         if (flow->until_unix_s <= now) {
             vacant = vacant == NULL ? flow : vacant;
-        } else if (flow->address == address && !flow->busy) {
+            continue;
+        }
+        idle = is_idle(flow) ? older(idle, flow) : idle;
+        if (flow->address == address && !flow->busy) {
             held++;
-            oldest = oldest == NULL || flow->until_unix_s < oldest->until_unix_s ? flow : oldest;
+            oldest = older(oldest, flow);
         }
     }
-    return held >= SP_FLOW_ADDRESS_MAX ? oldest : vacant;
+    if (held >= SP_FLOW_ADDRESS_MAX) {
+        return oldest;
+    }
+    return vacant != NULL ? vacant : idle;
 }
 
 sp_err sp_flow_open(sp_flows *flows, sp_flow_kind kind, uint64_t address, sp_flow **ret_flow)

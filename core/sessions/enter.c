@@ -31,6 +31,7 @@ typedef struct {
     uint32_t slot;
     bool has_certificate;
     sp_hash certificate;
+    uint8_t peer[16];
     sp_hash way;
     char host[HOST_BYTES];
 } ticket;
@@ -127,6 +128,7 @@ static sp_err make_ticket(sp_request *req, const sp_target *target, const sp_has
     TRY(sp_fit(fresh.host, sizeof(fresh.host), target->host));
     fresh.way = *way;
     fresh.has_certificate = sp_request_certificate(req, &fresh.certificate);
+    sp_copy(fresh.peer, sp_request_peer(req), sizeof(fresh.peer));
     sp_random(secret, sizeof(secret));
     sp_buf_base64url(out, sp_span_of(secret, sizeof(secret)));
     TRY(sp_buf_error(out));
@@ -253,6 +255,17 @@ static void get_start(sp_request *req)
 
 /* ---- /.sallyport/enter, on the application's host ---- */
 
+/* The same address, or the same /64 of IPv6. What runs in the application's page (a service worker)
+ * can read a ticket on its way; without a device's certificate the way alone would not keep it from
+ * being used elsewhere, for whoever sent the visitor on that way. */
+static bool is_same_visitor(const uint8_t a[16], const uint8_t b[16])
+{
+    static const uint8_t four[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    bool is_four = sp_span_eq(sp_span_of(a, sizeof(four)), sp_span_of(four, sizeof(four)));
+    size_t len = is_four ? 16 : 8;
+    return sp_span_eq(sp_span_of(a, len), sp_span_of(b, len));
+}
+
 static bool ticket_fits(const sp_request *req, const ticket *used)
 {
     sp_hash certificate;
@@ -261,7 +274,8 @@ static bool ticket_fits(const sp_request *req, const ticket *used)
     return sp_span_eq(sp_span_cstr(used->host), sp_request_host(req)) &&
            !sp_failed(sp_cookie_read(sp_request_header(req, "Cookie"), SP_COOKIE_WAY_NAME, &way)) &&
            sp_hash_eq(&way, &used->way) && has == used->has_certificate &&
-           (!has || sp_hash_eq(&certificate, &used->certificate));
+           (has ? sp_hash_eq(&certificate, &used->certificate)
+                : is_same_visitor(used->peer, sp_request_peer(req)));
 }
 
 static void refuse_ticket(sp_request *req)

@@ -65,6 +65,7 @@ SP_MUST sp_err sp_session_row_add(sp_store *store, const sp_session_slot *slot,
                                   const sp_hash *certificate, const sp_hash *token, sp_span host);
 SP_MUST sp_err sp_session_row_token(sp_store *store, uint64_t id, const sp_hash *token,
                                     sp_span host);
+SP_MUST sp_err sp_session_row_token_remove(sp_store *store, const sp_hash *token);
 SP_MUST sp_err sp_session_row_auth(sp_store *store, const sp_session_slot *slot);
 SP_MUST sp_err sp_session_row_remove(sp_store *store, uint64_t id);
 SP_MUST sp_err sp_session_rows_seen(sp_sessions *sessions);

@@ -88,6 +88,16 @@ sp_err sp_session_row_token(sp_store *store, uint64_t id, const sp_hash *token, 
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_session_row_token_remove(sp_store *store, const sp_hash *token)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(store, "DELETE FROM token WHERE hash = $1");
+    sp_bind_blob(&q, sp_hash_borrow(token));
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_session_row_auth(sp_store *store, const sp_session_slot *slot)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);

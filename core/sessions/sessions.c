@@ -266,6 +266,24 @@ static sp_err fill_slot(sp_core *core, const sp_session_new *fresh, sp_session_s
                   sp_span_is_utf8(agent) ? agent : SP_SPAN_EMPTY);
 }
 
+/* SSH connections have limits of their own, and end with their connection. */
+static void make_room(sp_core *core, uint32_t person)
+{
+    const sp_sessions *sessions = core->sessions;
+    const sp_session_slot *idlest = NULL;
+    size_t held = 0;
+    for (uint32_t i = 0; i < sessions->used_up_to; i++) {
+        const sp_session_slot *slot = &sessions->slots[i];
+        if (slot->id != 0 && slot->person == person && slot->kind != SP_SESSION_SSH) {
+            idlest = idlest == NULL || slot->seen_unix_s < idlest->seen_unix_s ? slot : idlest;
+            held++;
+        }
+    }
+    if (held >= SP_SESSION_PERSON_MAX) {
+        SP_IGNORE(sp_sessions_end(core, idlest->id, SP_END_REPLACED, person)); /* it is there */
+    }
+}
+
 sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
                         char ret_token_text[SP_TOKEN_TEXT_BYTES + 1], sp_session_view *ret_view)
 {
@@ -277,6 +295,9 @@ sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
         return sp_fail(SP_EDENIED);
     }
     TRY(fill_slot(core, fresh, &slot));
+    if (fresh->kind != SP_SESSION_SSH) {
+        make_room(core, fresh->person);
+    }
     uint32_t at = take_slot(sessions);
     if (at == SP_NONE) {
         return sp_fail(SP_ELIMIT);
@@ -332,7 +353,11 @@ sp_err sp_sessions_add_token(sp_core *core, uint32_t at, uint64_t id, sp_span ho
     new_token(ret_token_text, &hash);
     TRY(sp_session_row_token(core->store, id, &hash, host));
     drop_host_token(sessions, slot, host);
-    return publish_token(sessions, at, &hash, host);
+    sp_err err = publish_token(sessions, at, &hash, host);
+    if (sp_failed(err)) {
+        SP_IGNORE(sp_session_row_token_remove(core->store, &hash)); /* it leads nowhere */
+    }
+    return err;
 }
 
 sp_err sp_sessions_step_up(sp_core *core, uint64_t id, sp_strength strength)
@@ -544,11 +569,15 @@ typedef struct {
     sp_err err;
 } loading;
 
+/* One that has no room is left out: its host is entered again. */
 static void load_token(void *self, const sp_hash *hash, sp_span host)
 {
     loading *load = self;
     if (!sp_failed(load->err)) {
         load->err = publish_token(load->sessions, load->at, hash, host);
+    }
+    if (load->err.code == SP_ELIMIT) {
+        load->err = sp_ok();
     }
 }
 

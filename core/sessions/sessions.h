@@ -42,7 +42,8 @@ typedef enum {
 enum {
     SP_SESSION_LIFE_S = 12 * 3600,
     SP_SESSION_IDLE_S = 4 * 3600,
-    SP_SESSION_HOSTS_MAX = 64, /* tokens of one session */
+    SP_SESSION_HOSTS_MAX = 64,  /* tokens of one session */
+    SP_SESSION_PERSON_MAX = 64, /* of one person in browsers and command lines */
     SP_SESSION_PEER_BYTES = 48,
     SP_SESSION_AGENT_BYTES = 200
 };
@@ -121,7 +122,8 @@ typedef struct {
 } sp_session_new;
 
 /* Makes it, durable and live, with a token for the portal; token_text is for the cookie, NUL-ended.
- * SP_EDENIED: it has been taken away since the proof. SP_ELIMIT: all slots are taken. */
+ * SP_EDENIED: it has been taken away since the proof. SP_ELIMIT: all slots are taken. Who has his
+ * share already loses the one that he has not used for longest. */
 SP_MUST sp_err sp_sessions_open(sp_core *core, const sp_session_new *fresh,
                                 char ret_token_text[SP_TOKEN_TEXT_BYTES + 1],
                                 sp_session_view *ret_view);

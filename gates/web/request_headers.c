@@ -35,11 +35,6 @@ static bool is_named(const ngx_table_elt_t *header, sp_span lower)
 static ngx_int_t strip_cookie(ngx_http_request_t *r, ngx_table_elt_t *header)
 {
     sp_span value = gate_span(header->value);
-    sp_web_cookie cookie = {.count = 0};
-    sp_web_cookie_find(value, &cookie);
-    if (cookie.count == 0) {
-        return NGX_OK;
-    }
     u_char *room = ngx_pnalloc(r->pool, 2 * header->value.len);
     if (room == NULL) {
         return NGX_ERROR;

@@ -15,6 +15,14 @@ static bool is_ours(sp_span pair)
     return sp_span_eq_nocase(name, SP_SPAN_LIT(SP_WEB_COOKIE_NAME));
 }
 
+/* All names that begin like ours: the session's, and the one that shows the way into it. */
+static bool is_kept_apart(sp_span pair)
+{
+    sp_span name = sp_span_trim(sp_span_slice(pair, 0, sp_span_index(pair, '=')));
+    sp_span head = SP_SPAN_LIT(SP_WEB_COOKIE_NAME);
+    return sp_span_eq_nocase(sp_span_slice(name, 0, head.len), head);
+}
+
 void sp_web_cookie_find(sp_span header, sp_web_cookie *found)
 {
     sp_span rest = header;
@@ -49,7 +57,7 @@ sp_span sp_web_cookie_strip(sp_span header, uint8_t *room)
     sp_span pair;
     while (sp_span_split(&rest, ';', &pair)) {
         sp_span kept = sp_span_trim(pair);
-        if (kept.len == 0 || is_ours(pair)) {
+        if (kept.len == 0 || is_kept_apart(pair)) {
             continue;
         }
         if (len > 0) {
@@ -64,5 +72,5 @@ sp_span sp_web_cookie_strip(sp_span header, uint8_t *room)
 
 bool sp_web_cookie_is_set(sp_span set_cookie)
 {
-    return is_ours(sp_span_slice(set_cookie, 0, sp_span_index(set_cookie, ';')));
+    return is_kept_apart(sp_span_slice(set_cookie, 0, sp_span_index(set_cookie, ';')));
 }

@@ -22,10 +22,11 @@ typedef struct {
 void sp_web_cookie_find(sp_span header, sp_web_cookie *found);
 /* Exactly one, and of the form that core makes. */
 bool sp_web_cookie_is_good(const sp_web_cookie *cookie);
-/* The header without our cookie, in room of 2 * header.len bytes (a blank is put after each ';');
- * empty when nothing is left. */
+/* The header without our cookies (all whose name begins like ours), in room of 2 * header.len bytes
+ * (a blank is put after each ';'); empty when nothing is left. */
 sp_span sp_web_cookie_strip(sp_span header, uint8_t *room);
-/* Whether the value of a Set-Cookie header sets a cookie of our name, in whatever case. */
+/* Whether the value of a Set-Cookie header sets a cookie whose name begins like ours, in whatever
+ * case. */
 bool sp_web_cookie_is_set(sp_span set_cookie);
 
 #endif

@@ -58,7 +58,7 @@ static login *place_for(uint64_t address)
     for (size_t i = 0; i < WAITING_MAX; i++) {
         login *at = &waiting[i];
         if (at->until_unix_s <= now_s()) {
-            vacant = at;
+            vacant = vacant == NULL ? at : vacant;
             continue;
         }
         asking = at->state == ASKING ? older(asking, at) : asking;

@@ -526,6 +526,22 @@ def test_a_command_line_is_signed_in_by_a_code(office, ann):
     refused(403, "forbidden", line.post, "/cli/login/poll", {"poll_token": other["poll_token"]})
 
 
+def test_one_address_does_not_take_all_log_ins_of_command_lines(office, admins):
+    line = stranger(office)
+    polls = [{"poll_token": line.post("/cli/login", {"client": "greedy"})["poll_token"]} for _ in range(17)]
+    refused(404, "not_found", line.post, "/cli/login/poll", polls[0])  # its own oldest gave way
+    assert line.post("/cli/login/poll", polls[-1]) is None
+
+
+def test_one_person_does_not_take_all_sessions(office, admins):
+    person = office.employee("busy", [])
+    key, _ = add_passkey(office, person)
+    for _ in range(64):
+        last, _ = by_passkey(office, key)
+    assert len(last.items("/me/sessions")) == 64
+    refused(401, "signed_out", person.get, "/me")  # not used for longest
+
+
 def test_one_address_does_not_take_all_flows(office, admins):
     browser = stranger(office)
     first = browser.post("/sign-in/start", {"name": "ann"})["flow"]

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A flood of events: the ledger has every one of them, the watch says that it is behind and looks at all of them,
+later, and then it is in time again.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/DETECTIONS.md "Floods".
+"""
+import json
+import os
+import signal
+import struct
+import threading
+import time
+
+import pytest
+from noticelib import Local
+from officelib import Office, wait_for
+from portal import Refused
+from vault_client import OK, Connection
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400),
+              pytest.mark.skipif(os.geteuid() != 0, reason="speaks to the ledger as root")]
+APPEND, DECISION, WEB, READ, ALLOW = 0x0304, 0, 1, 1, 2  # lib/proto/ledger_msg.h, event.h
+EACH, MESSAGES, AT_ONCE = 64, 4700, 32  # 300,800 events
+DETECTIONS = """\
+kind: Detection
+name: wrong-passwords
+severity: high
+over: { kinds: sign-in, verdicts: deny, known: true }
+by: person
+count: { at_least: 2, within: 1h }
+quiet: 1h
+"""
+
+
+def varint(value):
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7F | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def event(number):
+    """As lib/proto/event.c writes one: somebody reads a page."""
+    numbers = [time.time_ns() // 1000, 0, 1 + number % 512, 0, 1, 100, 2000, 0, 90000 + number % 512, 900, 200, 0, 0, 0, 0]
+    texts = [b"flood-%d" % (number % 512), b"", b"notes", b"internal", b"", b"GET", b"/page/%d" % number, b""]
+    return (bytes([2, DECISION, 0, WEB, READ, 0, ALLOW, 0, 0, 0, 0]) + bytes(16) + b"".join(map(varint, numbers))
+            + b"".join(varint(len(t)) + t for t in texts))
+
+
+def flood(office):
+    """Sends all; how many a second were acknowledged, so are on disk."""
+    line = Connection(os.path.join(office.run_dir, "ledger.sock"), 0)
+    packets = []
+    for message in range(MESSAGES):
+        first = message * EACH
+        body = b"".join(struct.pack(">I", len(e)) + e for e in map(event, range(first, first + EACH)))
+        head = struct.pack(">BHIB", 1, APPEND, message + 1, 0) + struct.pack(">QQH", 4242, first + 1, EACH)
+        packets.append(head + body)
+    began, sent = time.monotonic(), 0
+    for answered in range(MESSAGES):
+        while sent < MESSAGES and sent < answered + AT_ONCE:
+            line.socket.send(packets[sent])
+            sent += 1
+        assert line.socket.recv(4096)[7] == OK, answered
+    line.socket.close()
+    return MESSAGES * EACH / (time.monotonic() - began)
+
+
+class Slow(threading.Thread):
+    """A machine that leaves the watch next to no time: it lives, so the porter has nothing to say."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.pid, self.over = pid, threading.Event()
+
+    def run(self):
+        while not self.over.is_set():
+            os.kill(self.pid, signal.SIGSTOP)
+            self.over.wait(2)
+            os.kill(self.pid, signal.SIGCONT)
+            time.sleep(0.1)
+
+    def __enter__(self):
+        self.start()
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+@pytest.fixture(scope="module")
+def office():
+    one = Office(extra="")
+    path = os.path.join(one.documents, "watch.yaml")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(DETECTIONS)
+    os.chmod(path, 0o644)
+    try:
+        one.start()
+        one.set_up_administrators()
+        yield one
+    finally:
+        one.close()
+
+
+def wrong_passwords(office, name):
+    for _ in range(2):
+        one = office.people[name].again()
+        one.password = "wrong horse battery"
+        with pytest.raises(Refused):
+            one.sign_in()
+
+
+def alarms(office, name):
+    return [a for a in office.people["sam"].get("/alarms")["items"]
+            if a["detection"] == "wrong-passwords" and a["person"] == name]
+
+
+def entries(office, words):
+    return [e for e in office.people["audrey"].items("/admin/ledger/events?kind=admin&limit=100")
+            if words in json.dumps(e)]
+
+
+def decisions(office):
+    """Events of that kind that the ledger has taken, by its own figures."""
+    text = office.cli("metrics", "show", "-c", office.config).stdout
+    return sum(int(float(line.split()[-1])) for line in text.splitlines()
+               if line.startswith('sallyport_events_total{kind="decision"}'))
+
+
+def test_a_flood(office):
+    local = Local(office.run_dir)
+
+    def watch():
+        return local.get("/detections")["watch"]
+
+    wait_for("the watch", 10, lambda: watch()["up"] and not watch()["degraded"])
+    before, seen = decisions(office), int(watch()["events"])
+    pid = office.pid("watch")
+    wrong_passwords(office, "olga")
+    wait_for("the alarm before", 10, lambda: alarms(office, "olga"))
+    wrong_passwords(office, "sam")
+    with Slow(pid):
+        rate = flood(office)
+        print(f"{MESSAGES * EACH} events, {rate:.0f} a second on disk")
+        wait_for("its word", 40, lambda: entries(office, "watch degraded"), step=1)
+    assert "none is left out" in json.dumps(entries(office, "watch degraded")[0])
+    wait_for("the alarm of what came before the flood", 30, lambda: alarms(office, "sam"), step=0.1)
+    wait_for("the end of it", 60, lambda: entries(office, "watch in time again"), step=0.1)
+    assert decisions(office) - before >= MESSAGES * EACH, "nothing is lost from the ledger"
+    gaps = office.people["audrey"].get("/admin/ledger/events?kind=gap&limit=20")["items"]
+    assert not [g for g in gaps if "missing" in json.dumps(g)], gaps
+    now = watch()
+    assert int(now["events"]) - seen >= MESSAGES * EACH and not now["degraded"], now
+    wrong_passwords(office, "audrey")
+    wait_for("an alarm as before", 5, lambda: alarms(office, "audrey"))
+    for name in ("olga", "sam", "audrey"):
+        assert len(alarms(office, name)) == 1

@@ -408,12 +408,13 @@ def test_commands_that_are_sent_to_a_command_are_looked_at_and_kept_where_policy
     """`bash -s` without a terminal: an alarm, and in the recording what was sent, or in the statement that it is not."""
     machine = "host" if machine == "plain-input" else machine
     token = f"sent-{os.path.basename(folder)}"
+    before = {e["entry"] for e in office.events(object="files are removed with everything below them")}
     told = office.ssh("ann", machine, "bash -s", timeout=30,
                       input=f"echo said-{token}\nrm -rf --no-preserve-root {folder}/none /etc/none\n: {token}\n")
     assert told.stdout == f"said-{token}\n"
     alarm = wait_for("the alarm", 10, lambda: [
         e for e in office.events(object="files are removed with everything below them")
-        if e["resource"] == machine and e["action"] == "execute"])[0]
+        if e["resource"] == machine and e["entry"] not in before])[0]
     connection = alarm["detail"]["connection"]
     coverage = statement_of(office, connection)
     text = wait_for("its recording", 10, lambda: (lambda t: t if f"said-{token}" in t else None)(

@@ -464,6 +464,25 @@ def test_a_changed_policy_holds_for_what_is_open(upstream):
         assert ask(gate, slot=1)[0] == 403
 
 
+def test_a_download_without_a_length_ends_with_the_right_to_export(upstream):
+    with gatelib.Gate(upstream.server_port, sessions=4) as gate:
+        gate.say(f"device 0 {DEVICE_ACTIVE} 1 " + gatelib.fingerprint(os.path.join(gate.folder, KNOWN + ".pem")))
+        with connect(gate, "files", device=KNOWN, timeout=5) as stream:
+            stream.sendall((f"GET /stream HTTP/1.1\r\nHost: files.office.localhost\r\n"
+                            f"Cookie: {gate.cookie(0, 'files')}\r\n\r\n").encode())
+            got = 0
+            while got < 300_000:  # more than an export's 64 KiB: he may
+                got += len(stream.recv(1 << 20))
+            gate.write_documents(gatelib.DOCUMENTS, [("may: [export, import, destroy]", "may: [destroy]")])
+            gate.say("reload")
+            with pytest.raises(OSError):
+                end = time.monotonic() + 3
+                while time.monotonic() < end:
+                    if not stream.recv(1 << 20):
+                        raise OSError("closed")
+        assert ask(gate, "/a", app="files", device=KNOWN)[0] == 200  # he may still read
+
+
 # ---- many and slow ----
 
 def test_slow_clients_are_cut(gate):

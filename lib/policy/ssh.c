@@ -290,3 +290,10 @@ sp_decision sp_policy_ssh_best(const sp_policy *policy, const sp_question *quest
     }
     return best;
 }
+
+const char *sp_ssh_sign_in_word(sp_ssh_sign_in sign_in)
+{
+    static const char *const WORDS[] = {"certificate", "password", "key"};
+    _Static_assert(SP_COUNT(WORDS) == SP_SSH_SIGN_IN_COUNT, "a word for each");
+    return (unsigned)sign_in < SP_SSH_SIGN_IN_COUNT ? WORDS[sign_in] : "?";
+}

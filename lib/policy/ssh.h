@@ -135,5 +135,6 @@ bool sp_policy_ssh_together(const sp_policy *policy, uint32_t resource, sp_span 
 
 /* The most that is let through of it anywhere: the resource itself, or one of its parts. */
 sp_decision sp_policy_ssh_best(const sp_policy *policy, const sp_question *question);
+const char *sp_ssh_sign_in_word(sp_ssh_sign_in sign_in);
 
 #endif

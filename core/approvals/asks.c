@@ -9,6 +9,7 @@
 #include "core/approvals/inside.h"
 #include "core/http/sse.h"
 #include "core/ledger_client.h"
+#include "core/notices/notices.h"
 #include "core/sessions/sessions.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
@@ -165,6 +166,44 @@ static sp_err step_new(sp_core *core, void *self, step **ret_step)
     return sp_ok();
 }
 
+static bool count_one(void *self, uint64_t id)
+{
+    (void)id;
+    ++*(unsigned *)self;
+    return true;
+}
+
+/* Who may agree is told, once a minute for one asker. Not what would run: that is for the console,
+ * a chat is outside. */
+static void tell_approvers(sp_core *core, const sp_ask *ask)
+{
+    enum { AGAIN_S = 60 };
+    sp_approvals *room = sp_approvals_of(core);
+    auto_buf sp_buf audience = sp_buf_make(32);
+    auto_buf sp_buf count = sp_buf_make(32);
+    auto_buf sp_buf what = sp_buf_make(512);
+    unsigned waiting = 0;
+    if (room->told_asker == ask->asker && now_s() < room->told_unix_s + AGAIN_S) {
+        return;
+    }
+    room->told_asker = ask->asker;
+    room->told_unix_s = now_s();
+    SP_IGNORE(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
+    sp_buf_fmt(&audience, "ask %llu", (unsigned long long)ask->id);
+    sp_buf_fmt(&count, "%u", waiting);
+    sp_buf_fmt(&what, "%.*s: %s %.*s", SP_SPAN_ARG(ask->asker_name),
+               sp_ask_kind_word((sp_ask_kind)ask->kind),
+               SP_SPAN_ARG(ask->resource.len > 0 ? ask->resource : ask->role));
+    const sp_notice_pair values[] = {{SP_SPAN_LIT("count"), sp_buf_borrow(&count)},
+                                     {SP_SPAN_LIT("oldest"), sp_buf_borrow(&what)}};
+    const sp_notice_ask told = {.notice = SP_SPAN_LIT("approvals-waiting"),
+                                .audience = sp_buf_borrow(&audience),
+                                .values = values,
+                                .values_count = SP_COUNT(values),
+                                .by = ask->asker_name};
+    sp_notices_tell(core, &told);
+}
+
 static void on_asked(void *self, sp_err err)
 {
     step *s = self;
@@ -173,6 +212,7 @@ static void on_asked(void *self, sp_err err)
     }
     if (!sp_failed(err)) {
         sp_approvals_changed(s->core, &s->ask);
+        tell_approvers(s->core, &s->ask);
         if (s->ask.kind == SP_ASK_STATEMENT) {
             sp_keeps_estimate(s->core, &s->ask);
         }
@@ -196,13 +236,6 @@ static void count_approver(void *self, const sp_person *person)
         sp_policy_people_has(&look->ask->approvers.by, person->id, roles)) {
         look->found++;
     }
-}
-
-static bool count_one(void *self, uint64_t id)
-{
-    (void)id;
-    ++*(unsigned *)self;
-    return true;
 }
 
 static sp_err check_new(sp_core *core, const sp_ask *ask)

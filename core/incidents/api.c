@@ -19,6 +19,13 @@ static bool is_security(const sp_request *req)
     return sp_request_is_local(req) || (sp_request_admin(req) & SP_WHO_SECURITY) != 0;
 }
 
+/* Nobody answers for what is about himself. */
+static bool is_about_asker(const sp_request *req, const sp_incident *incident)
+{
+    return !sp_request_is_local(req) && incident->about.len > 0 &&
+           sp_span_eq(incident->about, sp_request_by(req));
+}
+
 static bool may_change(const sp_request *req, const sp_incident *incident)
 {
     bool holds = false;
@@ -26,12 +33,13 @@ static bool may_change(const sp_request *req, const sp_incident *incident)
         holds = holds || (incident->holders[role].len > 0 &&
                           sp_span_eq(incident->holders[role], sp_request_by(req)));
     }
-    return is_security(req) || holds;
+    return (is_security(req) || holds) && !is_about_asker(req, incident);
 }
 
 static bool may_see(const sp_request *req, const sp_incident *incident)
 {
-    return (sp_request_admin(req) & SP_WHO_AUDIT) != 0 || may_change(req, incident);
+    return (sp_request_admin(req) & SP_WHO_AUDIT) != 0 || is_security(req) ||
+           may_change(req, incident);
 }
 
 /* ---- shapes ---- */
@@ -43,15 +51,16 @@ static json_t *incident_json(const sp_incident *i)
         json_object_set_new(roles, sp_rota_role_word((sp_rota_role)role),
                             sp_json_span_or_null(i->holders[role]));
     }
-    return json_pack(
-        "{s:o,s:o,s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "id", sp_json_id(i->id), "title",
-        sp_json_span_or_null(i->title), "state",
-        sp_incident_state_word((sp_incident_state)i->state), "severity",
-        sp_severity_word((sp_severity)i->severity), "drill", (int)i->drill, "opened_at",
-        sp_json_time(i->opened_unix_s), "closed_at", sp_json_time(i->closed_unix_s), "opened_by",
-        sp_json_span_or_null(i->opened_by), "roles", roles, "alarms", (json_int_t)i->alarms,
-        "merged_into", i->merged_into == 0 ? json_null() : sp_json_id(i->merged_into), "review",
-        sp_json_span_or_null(i->review));
+    return json_pack("{s:o,s:o,s:s,s:s,s:b,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "id",
+                     sp_json_id(i->id), "title", sp_json_span_or_null(i->title), "state",
+                     sp_incident_state_word((sp_incident_state)i->state), "severity",
+                     sp_severity_word((sp_severity)i->severity), "drill", (int)i->drill,
+                     "opened_at", sp_json_time(i->opened_unix_s), "closed_at",
+                     sp_json_time(i->closed_unix_s), "opened_by",
+                     sp_json_span_or_null(i->opened_by), "about", sp_json_span_or_null(i->about),
+                     "roles", roles, "alarms", (json_int_t)i->alarms, "merged_into",
+                     i->merged_into == 0 ? json_null() : sp_json_id(i->merged_into), "review",
+                     sp_json_span_or_null(i->review));
 }
 
 static void cursor_of(const sp_note_place *place, char ret_text[CURSOR_BYTES])
@@ -158,6 +167,11 @@ static bool named(sp_request *req, bool changes, sp_incident *ret_incident)
         sp_answer_problem(req, 404, "not_found", "There is no such incident.");
         return false;
     }
+    if (changes && is_about_asker(req, ret_incident)) {
+        sp_answer_problem(req, 409, "conflict",
+                          "This incident is about yourself. Ask somebody else of your role.");
+        return false;
+    }
     if (changes && !may_change(req, ret_incident)) {
         sp_answer_problem(req, 403, "forbidden",
                           "Security administrators, and who has a role in it, change an incident.");
@@ -224,13 +238,19 @@ static bool severity_of(sp_request *req, sp_span word, uint8_t *ret_severity)
 
 static void go_open(sp_request *req, void *data)
 {
+    sp_core *core = sp_request_core(req);
     uint64_t id = 0;
-    sp_err err = sp_incident_open_one(sp_request_core(req), data, &id, NULL);
+    sp_incident incident;
+    sp_err err = sp_incident_open_one(core, data, &id, NULL);
+    if (!sp_failed(err)) {
+        err = sp_incident_row_get(core->store, sp_request_arena(req), id, &incident);
+    }
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
-    } else {
-        answer_one(req, id, 201);
+        return;
     }
+    sp_incident_page_opened(core, &incident);
+    sp_answer_json(req, 201, whole_json(core, &incident, NOTES_SHOWN));
 }
 
 static void post_incident(sp_request *req)
@@ -296,12 +316,21 @@ static sp_err apply_all(sp_request *req, change *c)
     return sp_txn_commit(&txn);
 }
 
+static sp_err apply_role(sp_core *core, change *c)
+{
+    c->incident.holders[c->role] = c->whose;
+    return sp_incident_row_put(core->store, &c->incident);
+}
+
 static void go_change(sp_request *req, void *data)
 {
     change *c = data;
     sp_core *core = sp_request_core(req);
     sp_err err = apply_all(req, c);
     sp_incident_changed(core);
+    if (!sp_failed(err) && c->apply == apply_role && !sp_span_eq(c->whose, c->note.by_name)) {
+        sp_incident_page_duty(core, &c->incident, c->role, c->whose, c->note.by_name);
+    }
     if (err.code == SP_ENOTFOUND) {
         sp_answer_problem(req, 404, "not_found", "There is no such task that is still to be done.");
     } else if (sp_failed(err)) {
@@ -392,12 +421,6 @@ static void post_done(sp_request *req)
     }
     c->apply = apply_done;
     record(req, c);
-}
-
-static sp_err apply_role(sp_core *core, change *c)
-{
-    c->incident.holders[c->role] = c->whose;
-    return sp_incident_row_put(core->store, &c->incident);
 }
 
 static void post_role(sp_request *req)

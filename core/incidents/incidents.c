@@ -15,7 +15,12 @@
 
 #include <stdio.h>
 
-enum { ARENA_BYTES = 256 * 1024, DETAIL_BYTES = 8 * 1024, TOPIC_BYTES = 640 };
+enum {
+    ARENA_BYTES = 256 * 1024,
+    DETAIL_BYTES = 8 * 1024,
+    TOPIC_BYTES = 640,
+    JOINS_WITHIN_S = 86400
+};
 
 static uint64_t now_s(void)
 {
@@ -105,15 +110,33 @@ bool sp_incident_is_there(sp_core *core, uint64_t id)
     return !sp_failed(sp_incident_row_get(core->store, &arena, id, &incident));
 }
 
+bool sp_incident_takes(sp_core *core, uint64_t id, bool drill)
+{
+    auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
+    sp_incident incident;
+    return !sp_failed(sp_incident_row_get(core->store, &arena, id, &incident)) &&
+           incident.state == SP_INCIDENT_OPEN && incident.drill == drill;
+}
+
+sp_span sp_incident_about(sp_core *core, uint64_t id, char room[SP_NAME_MAX_BYTES + 1])
+{
+    auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
+    sp_incident incident;
+    bool fits = id != 0 && !sp_failed(sp_incident_row_get(core->store, &arena, id, &incident)) &&
+                !sp_failed(sp_fit(room, SP_NAME_MAX_BYTES + 1, incident.about));
+    return fits ? sp_span_cstr(room) : SP_SPAN_EMPTY;
+}
+
 /* ---- opening ---- */
 
 /* One that is open hears of it again. */
-static sp_err join(sp_core *core, uint64_t id, const sp_incident_open *open)
+static sp_err join(sp_core *core, uint64_t id, const sp_incident_open *open, bool *ret_graver)
 {
     auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
     sp_incident incident;
     TRY(sp_incident_row_get(core->store, &arena, id, &incident));
     bool graver = open->severity > incident.severity;
+    *ret_graver = graver;
     incident.alarms++;
     incident.severity = graver ? open->severity : incident.severity;
     auto_txn sp_txn txn = sp_txn_begin(core->store);
@@ -136,7 +159,8 @@ static sp_err open_new(sp_core *core, const sp_incident_open *open, uint64_t *re
                             .alarms = 1,
                             .title = open->title,
                             .topic = open->topic,
-                            .opened_by = open->by_name};
+                            .opened_by = open->by_name,
+                            .about = open->about};
     const sp_incident_note note = {.kind = "opened", .by_name = open->by_name, .text = open->title};
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
@@ -149,15 +173,20 @@ static sp_err open_new(sp_core *core, const sp_incident_open *open, uint64_t *re
 }
 
 sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_t *ret_id,
-                            bool *ret_new)
+                            bool *ret_news)
 {
-    bool is_new = open->topic.len == 0 ||
-                  sp_failed(sp_incident_row_of(core->store, open->topic, open->drill, ret_id));
-    if (ret_new != NULL) {
-        *ret_new = is_new;
+    uint64_t since = now_s() > JOINS_WITHIN_S ? now_s() - JOINS_WITHIN_S : 0;
+    bool is_new = open->topic.len == 0 || sp_failed(sp_incident_row_of(core->store, open->topic,
+                                                                       open->drill, since, ret_id));
+    bool graver = false;
+    if (!is_new) {
+        TRY(join(core, *ret_id, open, &graver));
+    }
+    if (ret_news != NULL) {
+        *ret_news = is_new || graver;
     }
     if (!is_new) {
-        return join(core, *ret_id, open);
+        return sp_ok();
     }
     TRY(open_new(core, open, ret_id));
     for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
@@ -220,6 +249,9 @@ sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span
     TRY(sp_txn_commit(&txn));
     incident.severity = filled ? incident.severity : SP_SEVERITY_HIGH;
     tell(core, &incident, filled ? "role" : "role unfilled", by_name, sp_buf_borrow(&text));
+    if (filled) {
+        sp_incident_page_duty(core, &incident, role, *ret_name, by_name);
+    }
     return sp_ok();
 }
 
@@ -283,7 +315,7 @@ static sp_err note_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm)
     return sp_txn_commit(&txn);
 }
 
-static sp_err take_new(sp_core *core, const sp_alarm *alarm, uint64_t *ret_incident)
+static sp_err take_new(sp_core *core, const sp_alarm *alarm, uint64_t *ret_incident, bool *ret_news)
 {
     auto_buf sp_buf topic = sp_buf_make(TOPIC_BYTES);
     topic_of(alarm, &topic);
@@ -293,25 +325,31 @@ static sp_err take_new(sp_core *core, const sp_alarm *alarm, uint64_t *ret_incid
                                    .about = alarm->person_name,
                                    .severity = alarm->severity,
                                    .drill = alarm->mode == SP_ALARM_DRILL};
-    TRY(sp_incident_open_one(core, &open, ret_incident, NULL));
+    TRY(sp_incident_open_one(core, &open, ret_incident, ret_news));
     return note_alarm(core, *ret_incident, alarm);
 }
 
 /* Taken once, and planned once: an alarm that was taken when core ended, or when the store failed,
- * is told again, and goes on where it was. */
+ * is told again, and goes on where it was. People are paged by the plan, or here. */
 static sp_err answer(sp_core *core, const sp_alarm *alarm)
 {
     sp_alarm_taken taken = {.incident = 0};
     sp_err err = sp_alarm_row_get(core->store, &alarm->id, &taken);
     bool is_new = err.code == SP_ENOTFOUND;
+    bool news = !is_new; /* whether people were told is not known: rather twice than not at all */
+    bool tells = false;
     if (is_new) {
-        err = take_new(core, alarm, &taken.incident);
+        err = take_new(core, alarm, &taken.incident, &news);
     }
     TRY(err);
     if (taken.planned) {
         return sp_ok();
     }
-    TRY(sp_plans_on_alarm(core, taken.incident, alarm, is_new ? 0 : taken.taken_unix_s * 1000000));
+    TRY(sp_plans_on_alarm(core, taken.incident, alarm, is_new ? 0 : taken.taken_unix_s * 1000000,
+                          &tells));
+    if (news && !tells) {
+        sp_incident_page_alarm(core, taken.incident, alarm);
+    }
     return sp_alarm_row_planned(core->store, &alarm->id);
 }
 

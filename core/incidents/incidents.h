@@ -2,10 +2,11 @@
  * Incidents: what happened, who leads, what is to be done, what was found; until a closing review.
  *
  * Story: a person opens one, or an alarm does; an alarm about the same thing (its topic) joins the
- * one that is open. Its roles come from the Rota: the first person who has an active account. All
- * that happens becomes an entry of its timeline, with the number of the ledger's entry where there
- * is one. Changes by people are on the ledger before they take effect. Duplicates are merged; a
- * closed one has a review.
+ * one that was opened within a day and is still open: later it may be another deed, with clocks of
+ * its own. Who is to know is paged. Its roles come from the Rota: the first person who has an
+ * active account. All that happens becomes an entry of its timeline, with the number of the
+ * ledger's entry where there is one. Changes by people are on the ledger before they take effect.
+ * Duplicates are merged; a closed one has a review.
  *
  * OWNS rows of the store. PROCESS core. TRUST requests are hostile; so are the names in alarms.
  * SPEC docs/INCIDENTS.md, docs/api/openapi.yaml "/incidents".
@@ -37,10 +38,10 @@ typedef struct {
     uint8_t severity;
     bool drill;
 } sp_incident_open;
-/* Opens, or finds the open one of that topic and raises its severity. The ledger is told. *ret_new
- * may be NULL. */
+/* Opens, or finds the open one of that topic and raises its severity. The ledger is told.
+ * *ret_news: it is new, or graver than it was; may be NULL. */
 SP_MUST sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_t *ret_id,
-                                    bool *ret_new);
+                                    bool *ret_news);
 
 /* An entry of the timeline. */
 typedef struct {
@@ -65,6 +66,24 @@ SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role,
 /* {"id", "title", "severity", "opened_at", "drill"}, for those outside; NULL: there is none. */
 json_t *sp_incident_brief_json(sp_core *core, uint64_t id);
 bool sp_incident_is_there(sp_core *core, uint64_t id);
+/* It is open, and a drill or none as is asked. */
+bool sp_incident_takes(sp_core *core, uint64_t id, bool drill);
+/* The login name of whom it is about, in room; empty = nobody, or there is no such incident. */
+sp_span sp_incident_about(sp_core *core, uint64_t id, char room[SP_NAME_MAX_BYTES + 1]);
+
+/* Whom or what evidence is collected about; each may be empty. */
+typedef struct {
+    sp_span person; /* login name */
+    sp_span session;
+    sp_span device; /* its id, in decimal */
+} sp_incident_subject;
+typedef struct {
+    size_t sessions;  /* that are in the timeline now */
+    uint64_t entries; /* of the ledger that the timeline names */
+} sp_incident_collected;
+/* Puts their sessions into the timeline, and so into the evidence pack. */
+SP_MUST sp_err sp_incident_collect(sp_core *core, uint64_t id, const sp_incident_subject *about,
+                                   sp_span by_name, sp_incident_collected *ret_collected);
 
 /* An alarm. Written down first; then it opens or joins an incident and sets plans off. The same one
  * told twice is one. then(self, err) once it is on the ledger; is_written: it is there already. Of

@@ -30,6 +30,7 @@ typedef struct {
     sp_span title;
     sp_span topic;
     sp_span opened_by;
+    sp_span about;                  /* the person it is about; empty = nobody */
     sp_span holders[SP_ROTA_COUNT]; /* names */
     sp_span review;
 } sp_incident;
@@ -40,8 +41,9 @@ SP_MUST sp_err sp_incident_row_add(sp_store *store, sp_incident *incident);
 SP_MUST sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident);
 SP_MUST sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id,
                                    sp_incident *ret_incident);
-/* The open one of this topic; SP_ENOTFOUND. */
-SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t *ret_id);
+/* The open one of this topic that was opened since then; SP_ENOTFOUND. */
+SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
+                                  uint64_t *ret_id);
 SP_MUST sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t before,
                                      uint64_t limit,
                                      void (*visit)(void *self, const sp_incident *incident),
@@ -55,6 +57,8 @@ SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t numb
                                      uint64_t now_unix_s);
 /* What one has goes to another one. */
 SP_MUST sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to);
+/* How many entries of the ledger its timeline names. */
+SP_MUST sp_err sp_incident_entries_count(sp_store *store, uint64_t id, uint64_t *ret_count);
 /* A place in the timeline: notes stand by time, then number. */
 typedef struct {
     uint64_t at_us;
@@ -83,6 +87,12 @@ SP_MUST sp_err sp_alarm_row_planned(sp_store *store, const sp_hash *id);
 sp_event sp_incident_event(const sp_incident *incident, const char *method, sp_span what,
                            sp_buf *room);
 void sp_incident_changed(sp_core *core);
+
+/* ---- page.c ---- */
+void sp_incident_page_opened(sp_core *core, const sp_incident *incident);
+void sp_incident_page_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm);
+void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
+                           sp_span name, sp_span by_name);
 
 /* ---- evidence.c ---- */
 SP_MUST sp_err sp_evidence_routes(sp_core *core);

@@ -26,11 +26,12 @@ static const char *const migrations[] = {
     "CREATE TABLE alarm_taken (id BYTEA PRIMARY KEY, incident BIGINT NOT NULL,"
     " taken BIGINT NOT NULL)",
     "ALTER TABLE alarm_taken ADD COLUMN planned BIGINT NOT NULL DEFAULT 1",
+    "ALTER TABLE incident ADD COLUMN about TEXT NOT NULL DEFAULT ''",
 };
 
 #define COLUMNS                                                                                    \
     "id, state, severity, drill, opened, closed, merged_into, alarms, title, topic, opened_by, "   \
-    "commander, scribe, liaison, review"
+    "commander, scribe, liaison, review, about"
 
 sp_err sp_incident_rows_start(sp_store *store)
 {
@@ -57,7 +58,7 @@ sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident)
     auto_query sp_query q = sp_query_of(
         store,
         "INSERT INTO incident (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-        " $12, $13, $14, $15) ON CONFLICT (id) DO UPDATE SET state = $2, severity = $3,"
+        " $12, $13, $14, $15, $16) ON CONFLICT (id) DO UPDATE SET state = $2, severity = $3,"
         " closed = $6, merged_into = $7, alarms = $8, title = $9, commander = $12, scribe = $13,"
         " liaison = $14, review = $15");
     sp_bind_u64(&q, incident->id);
@@ -75,6 +76,7 @@ sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident)
         sp_bind_text(&q, incident->holders[role]);
     }
     sp_bind_text(&q, incident->review);
+    sp_bind_text(&q, incident->about);
     return sp_query_finish(&q);
 }
 
@@ -95,6 +97,7 @@ static sp_incident read_row(sp_query *q)
         i.holders[role] = sp_col_text(q);
     }
     i.review = sp_col_text(q);
+    i.about = sp_col_text(q);
     return i;
 }
 
@@ -111,6 +114,7 @@ sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_inc
                               &i.topic,
                               &i.opened_by,
                               &i.review,
+                              &i.about,
                               &i.holders[SP_ROTA_COMMANDER],
                               &i.holders[SP_ROTA_SCRIBE],
                               &i.holders[SP_ROTA_LIAISON]};
@@ -121,12 +125,15 @@ sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_inc
     return sp_query_finish(&q);
 }
 
-sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t *ret_id)
+sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
+                          uint64_t *ret_id)
 {
     auto_query sp_query q =
-        sp_query_of(store, "SELECT id FROM incident WHERE state = 0 AND topic = $1 AND drill = $2");
+        sp_query_of(store, "SELECT id FROM incident WHERE state = 0 AND topic = $1 AND drill = $2"
+                           " AND opened >= $3 ORDER BY id DESC LIMIT 1");
     sp_bind_text(&q, topic);
     sp_bind_u64(&q, drill ? 1 : 0);
+    sp_bind_u64(&q, since_unix_s);
     bool found = sp_query_row(&q);
     *ret_id = found ? sp_col_u64(&q) : 0;
     TRY(sp_query_finish(&q));
@@ -199,6 +206,15 @@ static json_t *note_json(sp_query *q, sp_note_place *ret_place)
     json_object_set_new(one, "by", sp_json_span_or_null(sp_col_text(q)));
     json_object_set_new(one, "text", sp_json_span_or_null(sp_col_text(q)));
     return one;
+}
+
+sp_err sp_incident_entries_count(sp_store *store, uint64_t id, uint64_t *ret_count)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT COUNT(*) FROM incident_note WHERE incident = $1 AND has_entry = 1");
+    sp_bind_u64(&q, id);
+    *ret_count = sp_query_row(&q) ? sp_col_u64(&q) : 0;
+    return sp_query_finish(&q);
 }
 
 json_t *sp_incident_notes_json(sp_store *store, uint64_t id, const sp_note_place *before,

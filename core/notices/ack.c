@@ -8,6 +8,7 @@
 
 #include "core/http/json.h"
 #include "core/http/sse.h"
+#include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
@@ -248,13 +249,29 @@ static sp_err keep_escalated(sp_core *core, notice_row *notice, bool send)
     return sp_txn_commit(&txn);
 }
 
+/* Not by whom it is about: he would silence it. */
+static sp_err acked_by_another(sp_core *core, const notice_row *notice, bool *ret_acked)
+{
+    char room[SP_NAME_MAX_BYTES + 1];
+    sp_span about = sp_incident_about(core, notice->incident, room);
+    auto_query sp_query q =
+        sp_query_of(core->store, "SELECT id FROM delivery WHERE notice = $1 AND acked > 0 AND"
+                                 " person_name <> $2 LIMIT 1");
+    sp_bind_u64(&q, notice->id);
+    sp_bind_text(&q, about);
+    *ret_acked = sp_query_row(&q);
+    return sp_query_finish(&q);
+}
+
 static sp_err escalate_one(sp_core *core, uint64_t id)
 {
     auto_notice notice_row notice = {0};
     sp_notice_state state;
     TRY(notice_row_load(core->store, id, &notice));
     TRY(notice_counts(core->store, id, &state));
-    bool enough = notice.by_all ? state.acknowledged >= state.people : state.acknowledged > 0;
+    bool by_another = false;
+    TRY(acked_by_another(core, &notice, &by_another));
+    bool enough = notice.by_all ? state.acknowledged >= state.people : by_another;
     bool send = !enough && notice.then.len > 0;
     TRY(keep_escalated(core, &notice, send));
     if (!enough) {

@@ -20,6 +20,7 @@ enum {
     NOTICE_DIGEST_MAX = 20,
     NOTICE_SLICE = 500, /* people that become deliveries in one turn of the loop */
     NOTICE_OPEN_MAX = 1000,
+    NOTICE_OPEN_FOR_GRAVE = 200, /* of them, for what is high or critical */
     NOTICE_KEPT_DAYS = 400
 };
 

@@ -26,11 +26,15 @@ typedef struct {
 
 typedef struct {
     sp_span notice;   /* name of a Notice document */
-    sp_span audience; /* name of an Audience document; empty: the Notice's own */
+    sp_span audience; /* name of an Audience document, "person NAME", "role NAME", "ask NUMBER" (who
+                         may agree to it); empty: the Notice's own */
     const sp_notice_pair *values;
     size_t values_count;
     uint64_t incident; /* 0 = none */
+    uint8_t severity;  /* 0 = the Notice's own */
     bool drill;        /* marked as one wherever it is shown */
+    bool by_program;   /* the office may have written that Notice anew: values that it does not know
+                          are left out, variables without a value are "-" */
     sp_span by;        /* who sends it, for the record: "ann", "plan data-leak" */
 } sp_notice_ask;
 
@@ -39,6 +43,9 @@ typedef struct {
  * when not NULL, gets a sentence. */
 SP_MUST sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why,
                                uint64_t *ret_notice);
+
+/* A notice of the program's own: sent, or a line in the log that says why nobody was told. */
+void sp_notices_tell(sp_core *core, const sp_notice_ask *ask);
 
 /* ---- a post that is no notice: a plan calls a webhook ---- */
 

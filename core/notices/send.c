@@ -5,6 +5,7 @@
  */
 #include "core/notices/inside.h"
 
+#include "core/approvals/approvals.h"
 #include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/ledger_client.h"
@@ -65,7 +66,7 @@ static bool is_variable(const sp_policy_notice *doc, sp_span name)
 static sp_err check_values(const sp_notice_ask *ask, const sp_policy_notice *doc, sp_buf *why)
 {
     for (size_t i = 0; i < ask->values_count; i++) {
-        if (!is_variable(doc, ask->values[i].name)) {
+        if (!is_variable(doc, ask->values[i].name) && !ask->by_program) {
             return wrong(why, SP_EINVALID, ask->values[i].name,
                          "the notice has no variable of this name");
         }
@@ -75,7 +76,7 @@ static sp_err check_values(const sp_notice_ask *ask, const sp_policy_notice *doc
     }
     for (size_t i = 0; i < doc->variables_count; i++) {
         const sp_notice_pair *pair = pair_of(ask, doc->variables[i].name);
-        if (pair == NULL && !ask->drill) {
+        if (pair == NULL && !ask->drill && !ask->by_program) {
             return wrong(why, SP_EINVALID, doc->variables[i].name, "this variable needs a value");
         }
         const char *fault =
@@ -99,6 +100,12 @@ static json_t *two(const sp_span texts[SP_LANGUAGE_COUNT])
                      sp_json_span(texts[SP_LANGUAGE_ZH]));
 }
 
+/* What a variable says for which nobody gave a value. */
+static sp_span without_value(const sp_notice_ask *ask, const sp_notice_value *variable)
+{
+    return ask->by_program ? SP_SPAN_LIT("-") : variable->text;
+}
+
 static sp_err freeze(const sp_notice_ask *ask, const sp_policy_notice *doc, notice_row *row)
 {
     row->texts = json_pack("{s:o, s:o, s:o}", "title", two(doc->title), "body", two(doc->body),
@@ -108,8 +115,9 @@ static sp_err freeze(const sp_notice_ask *ask, const sp_policy_notice *doc, noti
         const sp_notice_value *variable = &doc->variables[i];
         const sp_notice_pair *pair = pair_of(ask, variable->name);
         json_array_append_new(
-            row->values, json_pack("[o, i, o]", sp_json_span(variable->name), (int)variable->kind,
-                                   sp_json_span(pair == NULL ? variable->text : pair->text)));
+            row->values,
+            json_pack("[o, i, o]", sp_json_span(variable->name), (int)variable->kind,
+                      sp_json_span(pair == NULL ? without_value(ask, variable) : pair->text)));
     }
     return row->texts == NULL || row->values == NULL ? sp_fail(SP_ENOMEM) : sp_ok();
 }
@@ -125,10 +133,42 @@ static sp_err join(sp_arena *arena, const sp_span *names, size_t count, sp_span 
     return sp_arena_copy(arena, sp_buf_borrow(&lines), ret_lines);
 }
 
-static bool too_many(sp_core *core)
+/* What is grave still finds room when the rest has filled its own. */
+static bool too_many(sp_core *core, uint8_t severity)
 {
+    uint64_t max =
+        severity >= SP_SEVERITY_HIGH ? NOTICE_OPEN_MAX : NOTICE_OPEN_MAX - NOTICE_OPEN_FOR_GRAVE;
     auto_query sp_query q = sp_query_of(core->store, "SELECT COUNT(*) FROM notice WHERE stage < 2");
-    return sp_query_row(&q) && sp_col_u64(&q) >= NOTICE_OPEN_MAX;
+    return sp_query_row(&q) && sp_col_u64(&q) >= max;
+}
+
+/* "person ann", "role keeper", "ask 77": what stands after the word. */
+static bool names_one(sp_span audience, const char *word, sp_span *ret_name)
+{
+    sp_span first = sp_span_cstr(word);
+    bool is = sp_span_starts(audience, first);
+    *ret_name = is ? sp_span_slice(audience, first.len, audience.len) : SP_SPAN_EMPTY;
+    return is && ret_name->len > 0;
+}
+
+/* There is such an audience now. */
+static bool is_audience(sp_core *core, sp_span audience)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    sp_person person;
+    sp_policy_role role;
+    sp_span name;
+    uint64_t id = 0;
+    if (names_one(audience, "ask ", &name)) {
+        return !sp_failed(sp_span_to_u64(name, INT64_MAX, &id));
+    }
+    if (names_one(audience, "person ", &name)) {
+        return !sp_failed(sp_people_find(core->store, name, &person));
+    }
+    if (names_one(audience, "role ", &name)) {
+        return !sp_failed(sp_policy_set_role_find(set, name, &role));
+    }
+    return sp_policy_set_audience(set, audience) != NULL;
 }
 
 static sp_err keep(sp_core *core, notice_row *row)
@@ -168,18 +208,18 @@ sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why, uin
         return wrong(why, SP_ENOTFOUND, ask->notice, "there is no Notice of this name");
     }
     sp_span audience = ask->audience.len > 0 ? ask->audience : doc.audience;
-    if (sp_policy_set_audience(set, audience) == NULL) {
+    if (!is_audience(core, audience)) {
         return wrong(why, SP_ENOTFOUND, audience, "there is no Audience of this name");
     }
     TRY(check_values(ask, &doc, why));
-    if (too_many(core)) {
+    row.severity = ask->severity > 0 ? ask->severity : doc.severity;
+    if (too_many(core, row.severity)) {
         return wrong(why, SP_ELIMIT, ask->notice, "too many notices are under way");
     }
     row.name = doc.name;
     row.audience = audience;
     row.then = doc.then;
     row.sender = ask->by;
-    row.severity = doc.severity;
     row.drill = ask->drill;
     row.banner = doc.banner;
     row.by_all = doc.by_all;
@@ -198,12 +238,33 @@ sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why, uin
     return sp_ok();
 }
 
+void sp_notices_tell(sp_core *core, const sp_notice_ask *ask)
+{
+    auto_buf sp_buf why = sp_buf_make(512);
+    sp_notice_ask own = *ask;
+    uint64_t id = 0;
+    own.by_program = true;
+    sp_err err = sp_notices_send(core, &own, &why, &id);
+    if (sp_failed(err)) {
+        sp_span said = why.len > 0 ? sp_buf_borrow(&why) : sp_span_cstr(sp_code_word(err.code));
+        sp_log(SP_LOG_ERROR, "nobody is told by the notice %.*s: %.*s", SP_SPAN_ARG(ask->notice),
+               SP_SPAN_ARG(said));
+    }
+}
+
+sp_err sp_notices_state(sp_core *core, uint64_t notice, sp_notice_state *ret_state)
+{
+    return notice_counts(core->store, notice, ret_state);
+}
+
 /* ---- the audience ---- */
 
 typedef struct {
     sp_core *core;
     const notice_row *notice;
-    const sp_policy_audience *audience;
+    const sp_policy_audience *audience; /* NULL: one of the next, or gone from the documents */
+    sp_span role;                       /* everybody of this role */
+    sp_ask ask;                         /* everybody who may agree to it; asker 0 = there is none */
     sp_arena arena;
     uint64_t now_unix_s;
 } expanding;
@@ -260,17 +321,55 @@ static sp_err load_people(const expanding *e, notice_person *people, size_t max,
     return sp_query_finish(&q);
 }
 
-static sp_err add_people(expanding *e, const notice_person *people, size_t count)
+static bool is_meant(const expanding *e, const notice_person *person,
+                     const uint64_t roles[SP_ROLE_WORDS])
 {
     const sp_policy_set *set = sp_documents_set(e->core->state->documents);
+    if (e->audience != NULL) {
+        return sp_policy_audience_has(set, e->audience, sp_span_cstr(person->name), roles);
+    }
+    if (e->ask.asker != 0) {
+        return person->id != e->ask.asker &&
+               sp_policy_people_has(&e->ask.approvers.by, person->id, roles);
+    }
+    return sp_policy_set_role_held(set, e->role, roles);
+}
+
+static sp_err add_people(expanding *e, const notice_person *people, size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         uint64_t roles[SP_ROLE_WORDS] = {0};
         TRY(sp_roles_of(e->core->store, people[i].id, roles));
-        if (sp_policy_audience_has(set, e->audience, sp_span_cstr(people[i].name), roles)) {
+        if (is_meant(e, &people[i], roles)) {
             TRY(add_person(e, &people[i]));
         }
     }
     return sp_ok();
+}
+
+static sp_err add_one_person(expanding *e, sp_span name)
+{
+    sp_person found;
+    notice_person person;
+    sp_err err = sp_people_find(e->core->store, name, &found);
+    if (sp_failed(err) || found.state >= SP_PERSON_LOCKED) {
+        return err.code == SP_ENOTFOUND ? sp_ok() : err;
+    }
+    TRY(notice_person_load(e->core->store, found.id, &person));
+    return add_person(e, &person);
+}
+
+/* Some of all people are meant. */
+static bool is_group(expanding *e)
+{
+    sp_span name;
+    uint64_t id = 0;
+    if (e->audience != NULL || names_one(e->notice->audience, "role ", &e->role)) {
+        return true;
+    }
+    return names_one(e->notice->audience, "ask ", &name) &&
+           !sp_failed(sp_span_to_u64(name, INT64_MAX, &id)) &&
+           !sp_failed(sp_ask_load(e->core->store, &e->arena, id, &e->ask));
 }
 
 static sp_err expand_slice(expanding *e, notice_person *people)
@@ -278,8 +377,11 @@ static sp_err expand_slice(expanding *e, notice_person *people)
     size_t count = 0;
     auto_txn sp_txn txn = sp_txn_begin(e->core->store);
     TRY(txn.err);
-    if (e->audience != NULL) { /* else it has left the documents meanwhile */
-        if (e->notice->cursor.len == 0) {
+    sp_span name;
+    if (names_one(e->notice->audience, "person ", &name)) {
+        TRY(add_one_person(e, name));
+    } else if (is_group(e)) {
+        if (e->audience != NULL && e->notice->cursor.len == 0) {
             TRY(add_posts(e));
         }
         TRY(load_people(e, people, NOTICE_SLICE, &count));
@@ -298,9 +400,13 @@ static sp_err expand_one(sp_core *core, uint64_t id)
     TRY(notice_row_load(core->store, id, &notice));
     TRY(sp_alloc(NOTICE_SLICE, sizeof(*people), &people));
     expanding e = {
-        core, &notice,
+        core,
+        &notice,
         sp_policy_set_audience(sp_documents_set(core->state->documents), notice.audience),
-        sp_arena_make((size_t)1 << 22), now_s()};
+        SP_SPAN_EMPTY,
+        {.asker = 0},
+        sp_arena_make((size_t)1 << 22),
+        now_s()};
     sp_err err = expand_slice(&e, people);
     sp_arena_done(&e.arena);
     return err;

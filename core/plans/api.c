@@ -6,6 +6,7 @@
 #include "core/http/json.h"
 #include "core/http/router.h"
 #include "core/identity/people.h"
+#include "core/incidents/incidents.h"
 #include "core/plans/inside.h"
 
 enum { DETAIL_BYTES = 2048, REASON_MAX_BYTES = 500 };
@@ -286,6 +287,11 @@ static void post_start(sp_request *req)
         sp_answer_invalid(req, "reason", "why, in a few words");
         return;
     }
+    if (c->order.incident != 0 && !sp_incident_takes(core, c->order.incident, c->order.drill)) {
+        sp_answer_invalid(req, "incident",
+                          "an open incident; of a drill for a drill, a real one else");
+        return;
+    }
     c->order.plan = sp_request_param(req, 0);
     c->order.by_name = sp_request_by(req);
     c->order.severity = SP_SEVERITY_HIGH;
@@ -307,7 +313,7 @@ static bool holds_any(const sp_request *req, const uint64_t roles[SP_ROLE_WORDS]
 /* Nobody answers for what is about himself; true: it has been answered. */
 static bool is_about_himself(sp_request *req, const sp_run *run)
 {
-    if (!sp_run_is_about(sp_request_core(req), &run->facts, sp_request_person(req))) {
+    if (!sp_run_is_about(sp_request_core(req), run, sp_request_person(req))) {
         return false;
     }
     sp_answer_problem(req, 409, "conflict",

@@ -11,12 +11,19 @@
 #include "core/identity/people.h"
 #include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
+#include "core/notices/notices.h"
 #include "core/plans/inside.h"
 #include "core/sessions/sessions.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { TICK_MS = 250, OUTSIDE_GRACE_S = 10, DETAIL_BYTES = 8 * 1024, RUNS_MAX = 200 };
+enum {
+    TICK_MS = 250,
+    OUTSIDE_GRACE_S = 10,
+    DETAIL_BYTES = 8 * 1024,
+    RUNS_PIECE = 200,
+    PROPOSED_S = 86400
+};
 #define SECOND_US UINT64_C(1000000)
 
 typedef struct {
@@ -77,6 +84,23 @@ static void tell(sp_core *core, const sp_run *run, const char *method, sp_span s
     }
     sp_sse_publish(core, SP_TOPIC_SESSIONS | SP_TOPIC_HEALTH, 0, "plans",
                    json_pack("{s:I}", "run", (json_int_t)run->id));
+}
+
+/* Somebody has to confirm the run, or this step of it. */
+static void page_waits(sp_core *core, const sp_run *run, sp_span what)
+{
+    auto_buf sp_buf incident = sp_buf_make(32);
+    sp_buf_u64_text(&incident, run->incident);
+    const sp_notice_pair values[] = {{SP_SPAN_LIT("plan"), run->plan},
+                                     {SP_SPAN_LIT("incident"), sp_buf_borrow(&incident)},
+                                     {SP_SPAN_LIT("step"), what}};
+    const sp_notice_ask ask = {.notice = SP_SPAN_LIT("plan-waits"),
+                               .values = values,
+                               .values_count = SP_COUNT(values),
+                               .incident = run->incident,
+                               .drill = run->drill,
+                               .by = run->plan};
+    sp_notices_tell(core, &ask);
 }
 
 /* ---- work ---- */
@@ -218,13 +242,23 @@ static sp_err begin(work *w, sp_run_step *step)
     TRY(save_step(w, step));
     tell(w->core, &w->run, "step waits", step->is.name,
          step->is.needs_confirm ? SP_SPAN_LIT("for a person") : SP_SPAN_LIT("for a while"));
+    if (step->is.needs_confirm) {
+        page_waits(w->core, &w->run, step->is.text.len > 0 ? step->is.text : step->is.name);
+    }
     return sp_ok();
+}
+
+/* A clock that was set back makes nothing older. */
+static uint64_t age_of(const sp_run_step *step)
+{
+    uint64_t now_us = sp_now_unix_us();
+    return now_us > step->began_us ? now_us - step->began_us : 0;
 }
 
 /* One that waits: its time has come, or is over. */
 static sp_err look_at_waiting(work *w, sp_run_step *step)
 {
-    uint64_t age_us = sp_now_unix_us() - step->began_us;
+    uint64_t age_us = age_of(step);
     if (step->is.what == SP_STEP_WAIT && step->is.for_s > 0 &&
         step->is.for_s <= step->is.timeout_s && age_us >= step->is.for_s * SECOND_US) {
         return finish(w, step, true, SP_SPAN_LIT("waited"));
@@ -238,7 +272,7 @@ static sp_err look_at_waiting(work *w, sp_run_step *step)
 /* One that is under way outside: whoever does it ends it in time, or has forgotten it. */
 static sp_err look_at_outside(work *w, sp_run_step *step)
 {
-    uint64_t age_us = sp_now_unix_us() - step->began_us;
+    uint64_t age_us = age_of(step);
     if (age_us < (step->is.timeout_s + OUTSIDE_GRACE_S) * SECOND_US) {
         return sp_ok();
     }
@@ -297,13 +331,50 @@ static void whom_it_meets(sp_core *core, const sp_run_order *order, uint32_t ret
     }
 }
 
-bool sp_run_is_about(sp_core *core, const sp_plan_facts *facts, uint32_t person)
+static bool meets(sp_core *core, const sp_plan_facts *facts, uint32_t person)
 {
     uint32_t people[MEETS_MAX] = {0};
     const sp_run_order order = {.facts = *facts};
     whom_it_meets(core, &order, people);
     for (size_t i = 0; person != 0 && i < MEETS_MAX; i++) {
         if (people[i] == person) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sp_run_is_about(sp_core *core, const sp_run *run, uint32_t person)
+{
+    auto_work work w;
+    if (meets(core, &run->facts, person)) {
+        return true;
+    }
+    sp_err err = work_load(core, run->id, &w);
+    for (size_t i = 0; !sp_failed(err) && i < w.count; i++) {
+        const sp_policy_step *is = &w.steps[i].is;
+        const sp_plan_facts named = {
+            .person = is->kind == SP_CUT_PERSON ? is->target : SP_SPAN_EMPTY,
+            .session = is->kind == SP_CUT_SESSION ? is->target : SP_SPAN_EMPTY,
+            .device = is->kind == SP_CUT_DEVICE ? is->target : SP_SPAN_EMPTY};
+        if (is->what <= SP_STEP_REQUIRE_STEP_UP && meets(core, &named, person)) {
+            return true;
+        }
+    }
+    return sp_failed(err);
+}
+
+/* It cuts something by itself that nothing names: an alarm about nobody. */
+static bool cuts_nothing(const sp_policy_set *set, size_t at, const sp_plan_facts *facts)
+{
+    sp_policy_plan plan;
+    if (sp_failed(sp_policy_set_plan(set, at, &plan))) {
+        return true;
+    }
+    for (size_t i = 0; i < plan.steps; i++) {
+        sp_policy_step step;
+        if (!sp_failed(sp_policy_set_plan_step(set, at, i, &step)) && !step.needs_confirm &&
+            !sp_step_has_target(facts, &step)) {
             return true;
         }
     }
@@ -396,6 +467,9 @@ sp_err sp_run_start(sp_core *core, const sp_run_order *order, uint64_t *ret_id)
     TRY(keep(core, set, at, plan.steps, &run));
     *ret_id = run.id;
     tell(core, &run, why == NULL ? "started" : "proposed", SP_SPAN_EMPTY, run.why);
+    if (why != NULL) {
+        page_waits(core, &run, run.why);
+    }
     auto_work work w;
     TRY(work_load(core, run.id, &w));
     return advance(&w);
@@ -476,8 +550,11 @@ typedef struct {
 static void say_not_run(const setting_off *s, sp_span plan, sp_err err)
 {
     auto_buf sp_buf text = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
-    sp_buf_text(&text, err.code == SP_ENOTFOUND ? "there is no such plan"
-                                                : "the plan could not be run to its end");
+    const char *why = err.code == SP_ENOTFOUND ? "there is no such plan"
+                      : err.code == SP_EINVALID
+                          ? "not run: the alarm is about nobody whom it could cut"
+                          : "the plan could not be run to its end";
+    sp_buf_text(&text, why);
     const sp_incident_note note = {.kind = "plan", .by_name = plan, .text = sp_buf_borrow(&text)};
     sp_incident_add(s->core, s->order.incident, &note);
     sp_log(SP_LOG_WARN, "plan %.*s, set off by an alarm: %s", SP_SPAN_ARG(plan),
@@ -491,16 +568,26 @@ static sp_err start_one(setting_off *s, sp_span plan)
     if (s->since_us != 0 && sp_runs_has(s->core->store, plan, s->order.incident, s->since_us)) {
         return sp_ok();
     }
+    const sp_policy_set *set = sp_documents_set(s->core->state->documents);
+    size_t at = 0;
     s->order.plan = plan;
-    sp_err err = sp_run_start(s->core, &s->order, &id);
+    sp_err err = sp_policy_set_plan_find(set, plan, &at);
+    if (!sp_failed(err) && cuts_nothing(set, at, &s->order.facts)) {
+        err = sp_fail(SP_EINVALID);
+    } else if (!sp_failed(err)) {
+        err = sp_run_start(s->core, &s->order, &id);
+    }
     if (sp_failed(err) && s->since_us == 0) { /* said once */
         say_not_run(s, plan, err);
     }
-    return id != 0 || err.code == SP_ENOTFOUND ? sp_ok() : err;
+    bool no_use = err.code == SP_ENOTFOUND || err.code == SP_EINVALID;
+    return id != 0 || no_use ? sp_ok() : err;
 }
 
-sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm, uint64_t since_us)
+sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm, uint64_t since_us,
+                         bool *ret_tells)
 {
+    uint64_t began_us = since_us != 0 ? since_us : sp_now_unix_us();
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     auto_buf sp_buf session = sp_buf_make(32);
     auto_buf sp_buf device = sp_buf_make(32);
@@ -539,21 +626,47 @@ sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm
         sp_err err = start_one(&s, alarm->plan);
         first = sp_failed(first) ? first : err;
     }
+    *ret_tells = sp_runs_tell(core->store, incident, began_us);
     return first;
 }
 
 /* ---- time, start and stop ---- */
 
-typedef struct {
-    uint64_t ids[RUNS_MAX];
-    size_t count;
-} run_list;
-
-static void collect(void *self, const sp_run *run)
+/* Each run that is under way, oldest first, a piece at a time: what is done to one may end it, and
+ * start another. */
+static sp_err each_running(sp_core *core, void (*then)(sp_core *core, uint64_t id, void *self),
+                           void *self)
 {
-    run_list *list = self;
-    if (run->state == SP_RUN_RUNNING && list->count < RUNS_MAX) {
-        list->ids[list->count++] = run->id;
+    uint64_t ids[RUNS_PIECE];
+    uint64_t last = 0;
+    size_t count = 0;
+    do {
+        TRY(sp_runs_running(core->store, last, ids, RUNS_PIECE, &count));
+        for (size_t i = 0; i < count; i++) {
+            then(core, ids[i], self);
+        }
+        last = count > 0 ? ids[count - 1] : last;
+    } while (count == RUNS_PIECE);
+    return sp_ok();
+}
+
+typedef struct {
+    sp_step_do what;
+    bool (*is_known)(void *self, uint64_t run, uint32_t number);
+    void *self;
+    sp_span why;
+} looking_for_lost;
+
+static void end_lost(sp_core *core, uint64_t id, void *self)
+{
+    const looking_for_lost *l = self;
+    auto_work work w;
+    bool loaded = !sp_failed(work_load(core, id, &w));
+    for (size_t i = 0; loaded && i < w.count; i++) {
+        if (w.steps[i].state == SP_STEP_RUNNING && w.steps[i].is.what == l->what &&
+            !l->is_known(l->self, id, (uint32_t)i)) {
+            sp_step_over(core, id, (uint32_t)i, false, l->why);
+        }
     }
 }
 
@@ -561,24 +674,13 @@ void sp_steps_lost(sp_core *core, sp_step_do what,
                    bool (*is_known)(void *self, uint64_t run, uint32_t number), void *self,
                    sp_span why)
 {
-    run_list list = {.count = 0};
-    if (sp_failed(sp_runs_each(core->store, 0, true, collect, &list))) {
-        return; /* their time will be over */
-    }
-    for (size_t r = 0; r < list.count; r++) {
-        auto_work work w;
-        bool loaded = !sp_failed(work_load(core, list.ids[r], &w));
-        for (size_t i = 0; loaded && i < w.count; i++) {
-            if (w.steps[i].state == SP_STEP_RUNNING && w.steps[i].is.what == what &&
-                !is_known(self, list.ids[r], (uint32_t)i)) {
-                sp_step_over(core, list.ids[r], (uint32_t)i, false, why);
-            }
-        }
-    }
+    looking_for_lost look = {what, is_known, self, why};
+    SP_IGNORE(each_running(core, end_lost, &look)); /* else their time will be over */
 }
 
-static void go_on(sp_core *core, uint64_t id, bool after_start)
+static void go_on(sp_core *core, uint64_t id, void *self)
 {
+    const bool after_start = *(const bool *)self;
     auto_work work w;
     sp_err err = work_load(core, id, &w);
     for (size_t i = 0; after_start && !sp_failed(err) && i < w.count; i++) {
@@ -601,26 +703,38 @@ static void go_on(sp_core *core, uint64_t id, bool after_start)
     }
 }
 
-static sp_err go_on_all(sp_core *core, bool after_start)
+/* What nobody confirmed for a day is not wanted. */
+static void end_old_proposals(sp_core *core)
 {
-    run_list list = {.count = 0};
-    TRY(sp_runs_each(core->store, 0, true, collect, &list));
-    for (size_t i = list.count; i-- > 0;) {
-        go_on(core, list.ids[i], after_start);
+    uint64_t ids[RUNS_PIECE];
+    size_t count = 0;
+    uint64_t before_us = sp_now_unix_us() - PROPOSED_S * SECOND_US;
+    sp_err err = sp_runs_proposed(core->store, before_us, ids, RUNS_PIECE, &count);
+    for (size_t i = 0; i < count && !sp_failed(err); i++) {
+        auto_work work w;
+        err = work_load(core, ids[i], &w);
+        if (!sp_failed(err)) {
+            err = end_run(&w, SP_RUN_STOPPED, false, SP_SPAN_LIT("nobody confirmed it in a day"));
+        }
     }
-    return sp_ok();
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "plans that nobody confirmed do not end: %s", sp_code_word(err.code));
+    }
 }
 
 static void on_tick(uv_timer_t *timer)
 {
     const sp_plans *plans = timer->data;
-    SP_IGNORE(go_on_all(plans->core, false)); /* the next tick looks again */
+    bool after_start = false;
+    SP_IGNORE(each_running(plans->core, go_on, &after_start)); /* the next tick looks again */
+    end_old_proposals(plans->core);
 }
 
 static void on_first(uv_timer_t *timer)
 {
     const sp_plans *plans = timer->data;
-    SP_IGNORE(go_on_all(plans->core, true)); /* the next tick looks again */
+    bool after_start = true;
+    SP_IGNORE(each_running(plans->core, go_on, &after_start)); /* the next tick looks again */
     uv_timer_start(timer, on_tick, TICK_MS, TICK_MS);
 }
 

@@ -92,6 +92,14 @@ SP_MUST sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_r
 /* incident 0 = of all; only_open: waiting and running. Newest first. */
 SP_MUST sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
                             void (*visit)(void *self, const sp_run *run), void *self);
+/* Numbers of those that run, from the one after `after` on. */
+SP_MUST sp_err sp_runs_running(sp_store *store, uint64_t after, uint64_t *ret_ids, size_t max,
+                               size_t *ret_count);
+/* Numbers of those that have waited to be confirmed since before then. */
+SP_MUST sp_err sp_runs_proposed(sp_store *store, uint64_t before_us, uint64_t *ret_ids, size_t max,
+                                size_t *ret_count);
+/* Whether a run that was started for the incident since then tells people, or has. */
+bool sp_runs_tell(sp_store *store, uint64_t incident, uint64_t since_us);
 /* Runs by itself of this plan since then. */
 SP_MUST sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count);
 /* Whether it was started for this incident since then. */
@@ -118,10 +126,12 @@ SP_MUST sp_err sp_run_confirm(sp_core *core, uint64_t id, uint32_t step, sp_span
 /* Nothing more begins; undo: what it has cut is given back. SP_ECONFLICT: it has ended. */
 SP_MUST sp_err sp_run_stop(sp_core *core, uint64_t id, bool undo, sp_span by_name, sp_span why);
 
-/* Whether it is about this person, or a session or device of his. */
-bool sp_run_is_about(sp_core *core, const sp_plan_facts *facts, uint32_t person);
+/* Whether it, or a step of it, is about this person, or a session or device of his. */
+bool sp_run_is_about(sp_core *core, const sp_run *run, uint32_t person);
 
 /* ---- steps.c ---- */
+/* It cuts nothing, or it is known what. */
+bool sp_step_has_target(const sp_plan_facts *facts, const sp_policy_step *step);
 /* Does it, or says what it would do. *note gets a sentence. */
 SP_MUST sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note);
 /* What it would meet now, as JSON: {"name", "do", "would"}. */

@@ -24,9 +24,10 @@ SP_MUST sp_err sp_plans_start(sp_core *core, sp_plans **ret_plans);
 void sp_plans_stop(sp_plans *plans);
 
 /* Starts, or proposes, what the alarm sets off; not what was started for the incident since then (0
- * = nothing was). A failure: the store could not keep a run. */
+ * = nothing was), nor what would cut without anybody whom the alarm names. *ret_tells: one of the
+ * runs tells people. A failure: the store could not keep a run. */
 SP_MUST sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm,
-                                 uint64_t since_us);
+                                 uint64_t since_us, bool *ret_tells);
 /* What became of a webhook that a step called (core/notices). Kept when this returns. */
 void sp_plans_posted(sp_core *core, uint64_t number, bool worked, sp_span note);
 /* The courier knows of these posts; steps that wait for others have failed. */

@@ -153,6 +153,51 @@ sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
     return sp_query_finish(&q);
 }
 
+static sp_err ids_of(sp_query *q, uint64_t *ret_ids, size_t max, size_t *ret_count)
+{
+    *ret_count = 0;
+    while (*ret_count < max && sp_query_row(q)) {
+        ret_ids[(*ret_count)++] = sp_col_u64(q);
+    }
+    return sp_query_finish(q);
+}
+
+sp_err sp_runs_running(sp_store *store, uint64_t after, uint64_t *ret_ids, size_t max,
+                       size_t *ret_count)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT id FROM plan_run WHERE state = $1 AND id > $2 ORDER BY id LIMIT $3");
+    sp_bind_u64(&q, SP_RUN_RUNNING);
+    sp_bind_u64(&q, after);
+    sp_bind_u64(&q, max);
+    return ids_of(&q, ret_ids, max, ret_count);
+}
+
+sp_err sp_runs_proposed(sp_store *store, uint64_t before_us, uint64_t *ret_ids, size_t max,
+                        size_t *ret_count)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT id FROM plan_run WHERE state = $1 AND started < $2 ORDER BY id LIMIT $3");
+    sp_bind_u64(&q, SP_RUN_WAITING);
+    sp_bind_u64(&q, before_us);
+    sp_bind_u64(&q, max);
+    return ids_of(&q, ret_ids, max, ret_count);
+}
+
+bool sp_runs_tell(sp_store *store, uint64_t incident, uint64_t since_us)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT r.id FROM plan_run r JOIN plan_step s ON s.run = r.id WHERE r.incident = $1"
+               " AND r.started >= $2 AND r.state IN ($3, $4) AND s.what = $5 AND s.state <= $6");
+    sp_bind_u64(&q, incident);
+    sp_bind_u64(&q, since_us);
+    sp_bind_u64(&q, SP_RUN_RUNNING);
+    sp_bind_u64(&q, SP_RUN_DONE);
+    sp_bind_u64(&q, SP_STEP_NOTIFY);
+    sp_bind_u64(&q, SP_STEP_DONE);
+    return sp_query_row(&q);
+}
+
 sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count)
 {
     auto_query sp_query q =

@@ -34,6 +34,12 @@ static sp_span named_by(const sp_plan_facts *facts, sp_cut_kind kind)
     return SP_SPAN_EMPTY;
 }
 
+bool sp_step_has_target(const sp_plan_facts *facts, const sp_policy_step *step)
+{
+    return step->what > SP_STEP_REQUIRE_STEP_UP || step->kind == SP_CUT_EVERYTHING ||
+           step->target.len > 0 || named_by(facts, step->kind).len > 0;
+}
+
 static sp_err find_target(sp_core *core, const sp_plan_facts *facts, const sp_policy_step *is,
                           sp_cut_target *ret_target, sp_buf *note)
 {
@@ -221,6 +227,20 @@ static sp_err do_open(sp_core *core, sp_run *run, const sp_run_step *step, sp_bu
     return sp_ok();
 }
 
+static sp_err do_collect(sp_core *core, const sp_run *run, sp_buf *note)
+{
+    const sp_incident_subject about = {run->facts.person, run->facts.session, run->facts.device};
+    sp_incident_collected collected = {0};
+    TRY(sp_incident_collect(core, run->incident, &about, run->plan, &collected));
+    if (collected.sessions == 0 && collected.entries == 0) {
+        sp_buf_text(note, "nothing is known to collect: name a person, a session or a device");
+        return sp_fail(SP_ENOTFOUND);
+    }
+    sp_buf_fmt(note, "the timeline names %llu entries of the ledger and has %zu sessions more",
+               (unsigned long long)collected.entries, collected.sessions);
+    return sp_ok();
+}
+
 sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note)
 {
     switch (step->is.what) {
@@ -239,8 +259,7 @@ sp_err sp_step_do_it(sp_core *core, sp_run *run, sp_run_step *step, sp_buf *note
     case SP_STEP_OPEN_INCIDENT:
         return do_open(core, run, step, note);
     case SP_STEP_COLLECT_EVIDENCE:
-        sp_buf_text(note, "the alarm's entries are in the timeline");
-        return sp_ok();
+        return do_collect(core, run, note);
     case SP_STEP_WAIT:
         sp_buf_text(note, "waited");
         return sp_ok();

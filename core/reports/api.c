@@ -419,7 +419,7 @@ static sp_err put_discovered(sp_core *core, const change *c)
     auto_report report_row row = {.id = 0};
     TRY(report_row_get(core->store, c->id, &row));
     row.discovered_unix_s = c->value;
-    return report_row_put(core->store, &row);
+    return report_row_discovered(core->store, &row);
 }
 
 static void go_discovered(sp_request *req, void *data)

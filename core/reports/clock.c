@@ -13,12 +13,26 @@
 
 #include <stdio.h>
 
-enum { BEAT_MS = 1000, BEATS_A_LOOK = 30, LOOKED_AT_MAX = 200, JUMP_S = 60 };
+enum {
+    BEAT_MS = 1000,
+    LOOKED_AT_A_BEAT = 50,
+    BEATS_OF_OFFICERS = 30,
+    JUMP_S = 60,
+    TITLES_BYTES = 600
+};
+
+typedef struct {
+    uint64_t due;
+    uint64_t over;
+} counting;
 
 struct sp_reports {
     sp_core *core;
     uv_timer_t timer;
     unsigned beats;
+    uint64_t looked_at; /* the last report of this round, 0 = a round begins */
+    counting round;
+    counting last;    /* of the last whole round */
     uint64_t wall_us; /* at the last beat, as the next two */
     uint64_t steady_us;
 };
@@ -164,33 +178,47 @@ static void put_left(uint64_t due, uint64_t now, sp_buf *out)
     }
 }
 
-static void send_notice(sp_core *core, const report *r, size_t duty, sp_span left)
+/* What of one report has to be told now. */
+typedef struct {
+    sp_buf en; /* titles of the duties */
+    sp_buf zh;
+    size_t duties;
+    uint64_t due_unix_s; /* the first of them */
+} due_now;
+
+static void add_title(sp_buf *titles, size_t before, sp_span title)
+{
+    if (titles->len + title.len + 2 < TITLES_BYTES) {
+        sp_buf_text(titles, before > 0 ? "; " : "");
+        sp_buf_span(titles, title);
+    } else if (before > 0 && titles->len + 4 < TITLES_BYTES + 16) {
+        sp_buf_text(titles, "; …");
+    }
+}
+
+/* One notice of a report, however many of its duties are due. */
+static void send_notice(sp_core *core, const report *r, const due_now *due, uint64_t now)
 {
     char number[24];
-    uint64_t id = 0;
-    auto_buf sp_buf why = sp_buf_make(512);
+    auto_buf sp_buf left = sp_buf_make(64);
+    put_left(due->due_unix_s, now, &left);
     snprintf(number, sizeof(number), "%llu", (unsigned long long)r->row.incident);
-    const sp_notice_pair values[] = {
-        {SP_SPAN_LIT("duty"), r->law.duty_titles[duty][SP_LANGUAGE_EN]},
-        {SP_SPAN_LIT("duty_zh"), r->law.duty_titles[duty][SP_LANGUAGE_ZH]},
-        {SP_SPAN_LIT("incident"), sp_span_cstr(number)},
-        {SP_SPAN_LIT("what"), r->incident.title},
-        {SP_SPAN_LIT("left"), left}};
+    const sp_notice_pair values[] = {{SP_SPAN_LIT("duty"), sp_buf_borrow(&due->en)},
+                                     {SP_SPAN_LIT("duty_zh"), sp_buf_borrow(&due->zh)},
+                                     {SP_SPAN_LIT("incident"), sp_span_cstr(number)},
+                                     {SP_SPAN_LIT("what"), r->incident.title},
+                                     {SP_SPAN_LIT("left"), sp_buf_borrow(&left)}};
     const sp_notice_ask ask = {.notice = SP_SPAN_LIT("report-due"),
                                .values = values,
                                .values_count = SP_COUNT(values),
                                .incident = r->row.incident,
                                .by = SP_SPAN_LIT("law pack")};
-    sp_err err = sp_notices_send(core, &ask, &why, &id);
-    if (sp_failed(err)) {
-        sp_log(SP_LOG_ERROR, "nobody is told that a report is due: %.*s",
-               SP_SPAN_ARG(sp_buf_borrow(&why)));
-    }
+    sp_notices_tell(core, &ask);
 }
 
 /* What was told of a stage is kept first: told at most once over any restart. */
 static void tell_stage(sp_core *core, const report *r, size_t duty, const clock_face *face,
-                       uint64_t now)
+                       uint64_t now, due_now *due)
 {
     auto_buf sp_buf left = sp_buf_make(64);
     auto_buf sp_buf what = sp_buf_make(1024);
@@ -204,67 +232,62 @@ static void tell_stage(sp_core *core, const report *r, size_t duty, const clock_
     tell_event(core, r->row.id, over ? "report overdue" : "report due",
                over ? SP_SEVERITY_CRITICAL : SP_SEVERITY_HIGH, SP_SPAN_LIT("law pack"),
                sp_buf_borrow(&what));
-    send_notice(core, r, duty, sp_buf_borrow(&left));
+    add_title(&due->en, due->duties, r->law.duty_titles[duty][SP_LANGUAGE_EN]);
+    add_title(&due->zh, due->duties, r->law.duty_titles[duty][SP_LANGUAGE_ZH]);
+    due->due_unix_s =
+        due->duties == 0 || face->due_unix_s < due->due_unix_s ? face->due_unix_s : due->due_unix_s;
+    due->duties++;
 }
 
-typedef void (*on_face)(void *self, sp_core *core, const report *r, size_t duty,
-                        const clock_face *face, uint64_t now);
-
-/* Every duty that applies or might, whose time runs, and that nobody has done. */
-static void each_open(sp_core *core, on_face then, void *self)
+/* Every duty of it that applies or might, whose time runs, and that nobody has done. */
+static void look_at_one(sp_reports *self, const report *r, uint64_t now)
 {
-    uint64_t ids[LOOKED_AT_MAX];
-    uint64_t now = report_now(core);
-    size_t count = report_ids(core->store, INT64_MAX, ids, LOOKED_AT_MAX);
+    due_now due = {.en = sp_buf_make(2 * TITLES_BYTES), .zh = sp_buf_make(2 * TITLES_BYTES)};
+    for (size_t d = 0; d < r->law.pack.duties_count; d++) {
+        clock_face face = face_of(r, d, now);
+        if (face.says == SP_DUTY_NO || face.due_unix_s == 0 ||
+            report_filed(self->core->store, r->row.id, r->law.pack.duties[d].name, NULL) != 0) {
+            continue;
+        }
+        self->round.due++;
+        self->round.over += face.stage == SP_DUE_OVER ? 1 : 0;
+        if (face.stage > SP_DUE_FAR) {
+            tell_stage(self->core, r, d, &face, now, &due);
+        }
+    }
+    if (due.duties > 0) {
+        send_notice(self->core, r, &due, now);
+    }
+    sp_buf_done(&due.en);
+    sp_buf_done(&due.zh);
+}
+
+/* All of them in turn, some a beat: however many there are, none is left out and nothing stalls. */
+static void look(sp_reports *self)
+{
+    uint64_t ids[LOOKED_AT_A_BEAT];
+    uint64_t now = report_now(self->core);
+    size_t count = report_ids_after(self->core->store, self->looked_at, ids, LOOKED_AT_A_BEAT);
     for (size_t i = 0; i < count; i++) {
         auto_arena sp_arena arena = sp_arena_make(REPORT_ARENA_BYTES);
         static report r; /* large, and one at a time */
-        if (sp_failed(report_load(core, &arena, ids[i], &r))) {
-            continue;
+        if (!sp_failed(report_load(self->core, &arena, ids[i], &r))) {
+            look_at_one(self, &r, now);
+            report_done(&r.row);
         }
-        for (size_t d = 0; d < r.law.pack.duties_count; d++) {
-            clock_face face = face_of(&r, d, now);
-            if (face.says != SP_DUTY_NO && face.due_unix_s != 0 &&
-                report_filed(core->store, ids[i], r.law.pack.duties[d].name, NULL) == 0) {
-                then(self, core, &r, d, &face, now);
-            }
-        }
-        report_done(&r.row);
     }
-}
-
-static void look_at(void *self, sp_core *core, const report *r, size_t duty, const clock_face *face,
-                    uint64_t now)
-{
-    (void)self;
-    if (face->stage > SP_DUE_FAR) {
-        tell_stage(core, r, duty, face, now);
+    self->looked_at = count > 0 ? ids[count - 1] : 0;
+    if (count < LOOKED_AT_A_BEAT) {
+        self->last = self->round;
+        self->round = (counting){0};
+        self->looked_at = 0;
     }
-}
-
-typedef struct {
-    uint64_t due;
-    uint64_t over;
-} counting;
-
-static void count_one(void *self, sp_core *core, const report *r, size_t duty,
-                      const clock_face *face, uint64_t now)
-{
-    counting *c = self;
-    (void)core;
-    (void)r;
-    (void)duty;
-    (void)now;
-    c->due++;
-    c->over += face->stage == SP_DUE_OVER ? 1 : 0;
 }
 
 void sp_reports_due(sp_core *core, uint64_t *ret_due, uint64_t *ret_over)
 {
-    counting c = {0};
-    each_open(core, count_one, &c);
-    *ret_due = c.due;
-    *ret_over = c.over;
+    *ret_due = core->reports->last.due;
+    *ret_over = core->reports->last.over;
 }
 
 /* ---- the beat ---- */
@@ -293,8 +316,8 @@ static void on_beat(uv_timer_t *timer)
     sp_reports *self = timer->data;
     look_at_clock(self);
     open_wanted(self->core);
-    if (self->beats++ % BEATS_A_LOOK == 0) {
-        each_open(self->core, look_at, NULL);
+    look(self);
+    if (self->beats++ % BEATS_OF_OFFICERS == 0) {
         officers_look(self->core);
     }
 }

@@ -42,10 +42,15 @@ typedef struct {
 SP_MUST sp_err report_rows_start(sp_store *store);
 SP_MUST sp_err report_row_add(sp_store *store, report_row *row);
 SP_MUST sp_err report_row_put(sp_store *store, const report_row *row);
+/* The same, and its clocks run anew: what was told of them is told again when it is time. */
+SP_MUST sp_err report_row_discovered(sp_store *store, const report_row *row);
 SP_MUST sp_err report_row_get(sp_store *store, uint64_t id, report_row *ret_row);
 /* Ids, newest first, in room; how many. */
 size_t report_ids(sp_store *store, uint64_t before, uint64_t *room, size_t limit);
-/* Incidents that are grave, no drill, and have no report. */
+/* Ids after that one, oldest first. */
+size_t report_ids_after(sp_store *store, uint64_t after, uint64_t *room, size_t limit);
+/* Incidents that are grave, no drill, and have no report. One that only an alarm opened, and that
+ * is about nobody, has to be critical: anybody outside can cause such alarms. */
 size_t report_wanted(sp_store *store, uint64_t *room, size_t limit);
 /* When a duty was done, 0 = not yet; who and what in json when it was. */
 uint64_t report_filed(sp_store *store, uint64_t id, sp_span duty, json_t *into);

@@ -70,17 +70,33 @@ sp_err report_row_add(sp_store *store, report_row *row)
     return sp_query_finish(&q);
 }
 
-sp_err report_row_put(sp_store *store, const report_row *row)
+static sp_err put(sp_store *store, const report_row *row)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q = sp_query_of(
         store, "UPDATE report SET discovered = $1, facts = $2, items = $3 WHERE id = $4");
     sp_bind_u64(&q, row->discovered_unix_s);
     bind_json(&q, row->facts);
     bind_json(&q, row->items);
     sp_bind_u64(&q, row->id);
-    TRY(sp_query_finish_changed(&q));
+    return sp_query_finish_changed(&q);
+}
+
+sp_err report_row_put(sp_store *store, const report_row *row)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(put(store, row));
+    return sp_txn_commit(&txn);
+}
+
+sp_err report_row_discovered(sp_store *store, const report_row *row)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(put(store, row));
+    auto_query sp_query q = sp_query_of(store, "DELETE FROM report_told WHERE report = $1");
+    sp_bind_u64(&q, row->id);
+    TRY(sp_query_finish(&q));
     return sp_txn_commit(&txn);
 }
 
@@ -122,12 +138,23 @@ size_t report_ids(sp_store *store, uint64_t before, uint64_t *room, size_t limit
     return ids_of(&q, room, limit);
 }
 
+size_t report_ids_after(sp_store *store, uint64_t after, uint64_t *room, size_t limit)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM report WHERE id > $1 ORDER BY id LIMIT $2");
+    sp_bind_u64(&q, after);
+    sp_bind_u64(&q, limit);
+    return ids_of(&q, room, limit);
+}
+
 size_t report_wanted(sp_store *store, uint64_t *room, size_t limit)
 {
     auto_query sp_query q = sp_query_of(
-        store, "SELECT id FROM incident WHERE state = 0 AND drill = 0 AND severity >= $1 AND NOT"
-               " EXISTS (SELECT 1 FROM report WHERE report.incident = incident.id) LIMIT $2");
+        store, "SELECT id FROM incident WHERE state = 0 AND drill = 0 AND severity >= $1 AND"
+               " (about <> '' OR opened_by <> 'alarm' OR severity >= $2) AND NOT EXISTS"
+               " (SELECT 1 FROM report WHERE report.incident = incident.id) LIMIT $3");
     sp_bind_u64(&q, SP_SEVERITY_HIGH);
+    sp_bind_u64(&q, SP_SEVERITY_CRITICAL);
     sp_bind_u64(&q, limit);
     return ids_of(&q, room, limit);
 }

@@ -164,17 +164,58 @@ static void put_text(sp_span text, bool breaks, sp_form form, sp_buf *out)
     }
 }
 
-/* A name like "see http://evil.example" would be made a link by the reader's program: the colon
- * is not what makes it one when an invisible joiner... so it is written in full width as well. */
-static void put_unlinked(sp_span text, sp_form form, sp_buf *out)
+/* The next character that is shown; *ret_len: bytes up to its end. False: there is none. */
+static bool next_shown(sp_span text, uint32_t *ret_point, size_t *ret_len)
 {
     size_t at = 0;
-    while ((at = sp_span_find(text, SP_SPAN_LIT("://"))) < text.len) {
-        put_text(sp_span_slice(text, 0, at), false, form, out);
-        sp_buf_text(out, "：//");
-        text = sp_span_slice(text, at + 3, text.len);
+    while (at < text.len) {
+        at += next_point(sp_span_slice(text, at, text.len), ret_point);
+        if (!is_hidden(*ret_point)) {
+            *ret_len = at;
+            return true;
+        }
     }
-    put_text(text, false, form, out);
+    return false;
+}
+
+static bool is_letter(uint32_t point)
+{
+    return point > 0x7f || (point >= 'a' && point <= 'z') || (point >= 'A' && point <= 'Z');
+}
+
+static bool is_word(uint32_t point)
+{
+    return is_letter(point) || (point >= '0' && point <= '9');
+}
+
+/* A text like "https://evil.example" or "www.evil.example" is made a link by the reader's program:
+ * a colon before a slash, and a dot between letters, are written in full width. What is hidden
+ * between them is not shown, so it does not hide them here either. A line (a subject) has no links.
+ */
+static void put_unlinked(sp_span text, sp_form form, sp_buf *out)
+{
+    uint32_t before = ' ';
+    while (text.len > 0) {
+        uint32_t point = 0;
+        uint32_t after = ' ';
+        size_t len = 0;
+        size_t next = 0;
+        if (!next_shown(text, &point, &len)) {
+            return;
+        }
+        sp_span rest = sp_span_slice(text, len, text.len);
+        bool more = next_shown(rest, &after, &next);
+        if (point == ':' && more && after == '/') {
+            sp_buf_text(out, "：");
+        } else if (point == '.' && more && is_word(before) && is_letter(after) &&
+                   form != SP_FORM_LINE) {
+            sp_buf_text(out, "．");
+        } else {
+            put_text(sp_span_slice(text, 0, len), false, form, out);
+        }
+        before = point;
+        text = rest;
+    }
 }
 
 /* ---- values ---- */

@@ -149,6 +149,9 @@ size_t sp_policy_set_role_count(const sp_policy_set *set);
 SP_MUST sp_err sp_policy_set_role(const sp_policy_set *set, size_t at, sp_policy_role *ret_role);
 SP_MUST sp_err sp_policy_set_role_find(const sp_policy_set *set, sp_span name,
                                        sp_policy_role *ret_role);
+/* Whether one of these is the role of that name, or includes it. */
+bool sp_policy_set_role_held(const sp_policy_set *set, sp_span name,
+                             const uint64_t roles[SP_ROLE_WORDS]);
 /* Whether one person may hold all these; if not, two that clash. */
 bool sp_policy_set_roles_allowed(const sp_policy_set *set, const uint64_t roles[SP_ROLE_WORDS],
                                  sp_span *ret_one, sp_span *ret_other);

@@ -447,6 +447,18 @@ sp_span sp_policy_audience_name(const sp_policy_audience *audience)
     return doc_of(audience)->head.name.text;
 }
 
+bool sp_policy_set_role_held(const sp_policy_set *set, sp_span name,
+                             const uint64_t roles[SP_ROLE_WORDS])
+{
+    uint32_t at = 0;
+    bool held = false;
+    bool found = name_get(&set->role_names, name, &at);
+    for (size_t w = 0; found && w < SP_ROLE_WORDS; w++) {
+        held = held || (set->roles[at].implied_by[w] & roles[w]) != 0;
+    }
+    return held;
+}
+
 static bool who_has(const sp_policy_set *set, const doc_who *who, sp_span person,
                     const uint64_t roles[SP_ROLE_WORDS])
 {
@@ -456,12 +468,8 @@ static bool who_has(const sp_policy_set *set, const doc_who *who, sp_span person
         }
     }
     for (size_t i = 0; i < who->roles.count; i++) {
-        uint32_t at = 0;
-        bool found = name_get(&set->role_names, who->roles.items[i].text, &at);
-        for (size_t w = 0; found && w < SP_ROLE_WORDS; w++) {
-            if ((set->roles[at].implied_by[w] & roles[w]) != 0) {
-                return true;
-            }
+        if (sp_policy_set_role_held(set, who->roles.items[i].text, roles)) {
+            return true;
         }
     }
     return who->any == DOC_TRUE;

@@ -51,6 +51,12 @@ mode: manual
 steps:
   - { name: close, do: deny, with: { kind: resource, name: orders-db, for: 2s } }
   - { name: prove, do: require_step_up, with: { kind: person, for: 2s } }
+---
+kind: Plan
+name: gather
+mode: manual
+steps:
+  - { name: all, do: collect_evidence }
 """
 
 
@@ -305,6 +311,48 @@ def test_nobody_answers_for_what_is_about_himself(whole):
     assert refused.value.status == 409
     root(whole, "plan", "stop", run["id"], "--undo", "--reason", "it was nothing")
     assert not cuts(whole)
+
+
+def inbox(person, notice):
+    return [n for n in person.get("/me/notices")["items"] if n["name"] == notice]
+
+
+def title(notice):
+    return notice["texts"]["en"]["title"]
+
+
+def test_who_has_to_act_is_told(whole):
+    whole.fresh()
+    lea = whole.person("lea")
+    one = whole.sam.post("/incidents", {"title": "A key was lost", "severity": "high"})
+    wait_for("the page", 10, lambda: [n for n in inbox(whole.sam, "incident-opened") if "A key was lost" in title(n)])
+    whole.sam.post(f"/incidents/{one['id']}/role", {"role": "scribe", "person": "lea"})
+    wait_for("the duty", 10, lambda: [n for n in inbox(lea, "duty") if f"scribe of incident {one['id']}" in title(n)])
+    assert not inbox(whole.sam, "duty"), "hers alone"
+    run = whole.sam.post("/plans/branches/run", {"reason": "to see", "incident": int(one["id"])})
+    wait_for("the wait", 10, lambda: [n for n in inbox(whole.sam, "plan-waits") if "branches" in title(n)])
+    whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "over", "undo": True})
+
+
+def test_a_drill_stays_out_of_what_is_real(whole):
+    whole.fresh()
+    real = whole.sam.post("/incidents", {"title": "It is real", "severity": "low"})
+    for body in ({"drill": True, "incident": int(real["id"])}, {"reason": "x", "incident": 4711}):
+        with pytest.raises(Refused) as refused:
+            whole.sam.post("/plans/branches/run", body)
+        assert refused.value.status == 422
+
+
+def test_evidence_is_collected_or_the_step_says_that_there_is_none(whole):
+    whole.fresh()
+    whole.person("ann").get("/me")
+    run = root(whole, "plan", "run", "gather", "--person", "ann", "--reason", "to see")
+    step = run["steps"][0]
+    assert step["state"] == "done" and "sessions more" in step["note"]
+    notes = whole.sam.get(f"/incidents/{run['incident']}")["timeline"]
+    assert [n for n in notes if n["kind"] == "evidence" and n["session"]]
+    run = root(whole, "plan", "run", "gather", "--reason", "about nobody")
+    assert run["steps"][0]["state"] == "failed" and "nothing is known" in run["steps"][0]["note"]
 
 
 def test_documents_that_cannot_be_are_refused_with_their_place(whole):

@@ -26,6 +26,14 @@ by: person
 count: { at_least: 2, within: 1h }
 quiet: 1h
 plan: stolen-credentials
+---
+kind: Plan
+name: look-into-it
+title: { en: Look into it, zh: 调查 }
+mode: automatic
+trigger: { detections: [wrong-passwords] }
+steps:
+  - { name: ask, do: task, with: { text: ask the person } }
 """
 
 
@@ -74,6 +82,19 @@ def test_wrong_passwords_are_one_alarm(office):
     time.sleep(1.5)  # told again each second, were it not taken
     assert len(alarms(office, "wrong-passwords")) == 1
     assert len(on_ledger(office, "wrong-passwords")) == 1
+
+
+def notices(office, name):
+    return [n for n in office.people["sam"].get("/me/notices")["items"] if n["name"] == name]
+
+
+def test_an_alarm_without_a_plan_that_tells_pages_people(office):
+    """Its plan, stolen-credentials, is not run: nothing says which session it would cut."""
+    assert wait_for("the page", 10, lambda: notices(office, "alarm"))[0]["texts"]["en"]["title"].startswith("Alarm: Wrong passwords")
+    alarm = alarms(office, "wrong-passwords")[0]
+    incident = office.people["sam"].get(f"/incidents/{alarm['incident']}")
+    assert incident["about"] == "olga" and [r["plan"] for r in incident["runs"]] == ["look-into-it"]
+    assert [n for n in incident["timeline"] if "about nobody whom it could cut" in (n["text"] or "")]
 
 
 def test_an_alarm_knows_its_incident_and_who_has_looked(office):

@@ -36,8 +36,12 @@ static void markup_stays_text(void **state)
     is("{{who}}", "<!channel> *b* _i_ `c` ~s~ &amp;", SP_VALUE_TEXT, SP_FORM_SLACK,
        "&lt;！channel&gt; ＊b＊ ＿i＿ ｀c｀ ～s～ &amp;amp;");
     is("{{who}}", "[x](http://evil.example) <@all> @all **b** # h", SP_VALUE_TEXT, SP_FORM_CHAT,
-       "［x］(http：//evil.example) ＜＠all＞ ＠all ＊＊b＊＊ ＃ h");
-    is("{{who}}", "http://evil.example", SP_VALUE_TEXT, SP_FORM_SLACK, "http：//evil.example");
+       "［x］(http：//evil．example) ＜＠all＞ ＠all ＊＊b＊＊ ＃ h");
+    is("{{who}}", "http://evil.example", SP_VALUE_TEXT, SP_FORM_SLACK, "http：//evil．example");
+    is("{{who}}", "https:\xe2\x80\x8b//evil.example/x", SP_VALUE_TEXT, SP_FORM_PLAIN,
+       "https：//evil．example/x");
+    is("{{who}}", "www\xc2\xad.evil.example 10.0.0.1 v1.2", SP_VALUE_TEXT, SP_FORM_HTML,
+       "www．evil．example 10.0.0.1 v1.2");
 }
 
 static void hidden_and_control_characters_go(void **state)

@@ -252,11 +252,6 @@ void sp_notices_tell(sp_core *core, const sp_notice_ask *ask)
     }
 }
 
-sp_err sp_notices_state(sp_core *core, uint64_t notice, sp_notice_state *ret_state)
-{
-    return notice_counts(core->store, notice, ret_state);
-}
-
 /* ---- the audience ---- */
 
 typedef struct {

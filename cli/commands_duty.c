@@ -124,6 +124,11 @@ const sp_command sp_duty_commands[] = {
      .options =
          (const sp_option[]){{"--phase", SP_OPTION_TEXT, "PHASE", "first, further or closing",
                               .field = "phase", .otherwise = "first"},
+                             {"--draft", SP_OPTION_TEXT, "SHA256",
+                              "of what you have read; 'report draft' says it at its end",
+                              .needed = "say what you have read: --draft SHA256, from the end of "
+                                        "'sallyport report draft'",
+                              .field = "draft_sha256"},
                              {"--incomplete", SP_OPTION_FLAG, NULL,
                               "although items are missing; they stand as missing",
                               .field = "incomplete"},

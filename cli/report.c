@@ -129,7 +129,10 @@ int sp_report_draft(const sp_given *given)
     json_t *answer = NULL;
     int status = get(given, NULL, &answer);
     if (status == SP_EXIT_OK) {
-        print_lines(sp_json_text(json_object_get(answer, "draft"), language_of(given)));
+        const json_t *draft = json_object_get(answer, "draft");
+        print_lines(sp_json_text(draft, language_of(given)));
+        fprintf(stderr, "\nTo sign it as it reads now: sallyport report sign %s --draft %s\n",
+                given->words[0], sp_json_text(draft, "sha256"));
     }
     json_decref(answer);
     return status;

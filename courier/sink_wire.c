@@ -20,7 +20,13 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-enum { CONNECT_S = 10, LOOK_MS = 10, URL_BYTES = 2048, CHUNK_BYTES = 64 * 1024 };
+enum {
+    CONNECT_S = 10,
+    LOOK_MS = 10,
+    URL_BYTES = 2048,
+    CHUNK_BYTES = 64 * 1024,
+    KAFKA_RECORD_BYTES = 256
+};
 #define SECRETS_HELD_US UINT64_C(60000000)
 
 /* What carries a batch: a request, or a connection that stays. */
@@ -110,7 +116,9 @@ static bool set_common(sink *s, wire *w, sp_span url)
                 opt_long(curl, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2) &&
                 curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, w->words) == CURLE_OK;
     if (good && s->task.ca.len > 0) {
-        good = opt_span(curl, CURLOPT_CAINFO, s->task.ca);
+        /* that file alone: the folder that comes with the library has every public authority */
+        good = opt_span(curl, CURLOPT_CAINFO, s->task.ca) &&
+               curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK;
     }
     return good;
 }
@@ -123,7 +131,7 @@ static wire *wire_new(sink *s, void (*over)(void *self, CURL *curl, CURLcode cod
     }
     w->of = s;
     w->carry = (courier_carry){over, w};
-    w->answer = sp_buf_make(COURIER_ANSWER_MAX_BYTES);
+    w->answer = sp_buf_make(COURIER_ANSWER_MAX_BYTES + s->batch_events * KAFKA_RECORD_BYTES);
     w->timer.data = w;
     uv_timer_init(&s->of->loop, &w->timer);
     w->curl = curl_easy_init();
@@ -185,8 +193,9 @@ static bool add_headers(sink *s, wire *w)
     return good;
 }
 
-/* A REST proxy answers 200 and says of each record whether it was taken. */
-static bool kafka_took_all(sp_span answer)
+/* A REST proxy answers 200 and says of each record whether it was taken: each has to be spoken of.
+ */
+static bool kafka_took_all(sp_span answer, size_t records)
 {
     static const char *const nulls[] = {"\"error_code\":null", "\"error_code\": null"};
     size_t codes = 0;
@@ -199,7 +208,7 @@ static bool kafka_took_all(sp_span answer)
                     ? 1
                     : 0;
     }
-    return codes > 0 && codes == fine;
+    return codes == records && codes == fine;
 }
 
 static void http_over(void *self, CURL *curl, CURLcode code)
@@ -214,7 +223,7 @@ static void http_over(void *self, CURL *curl, CURLcode code)
     }
     bool taken = code == CURLE_OK && status >= 200 && status < 300;
     if (taken && s->task.via == SP_SINK_VIA_KAFKA) {
-        taken = kafka_took_all(sp_buf_borrow(&w->answer));
+        taken = kafka_took_all(sp_buf_borrow(&w->answer), s->batch_events);
     }
     sp_form_value(sp_text_cut(sp_span_trim(sp_buf_borrow(&w->answer)), 100), SP_VALUE_TEXT,
                   SP_FORM_LINE, &said);

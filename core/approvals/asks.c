@@ -173,21 +173,13 @@ static bool count_one(void *self, uint64_t id)
     return true;
 }
 
-/* Who may agree is told, once a minute for one asker. Not what would run: that is for the console,
- * a chat is outside. */
+/* Who may agree to it is told. Not what would run: that is for the console, a chat is outside. */
 static void tell_approvers(sp_core *core, const sp_ask *ask)
 {
-    enum { AGAIN_S = 60 };
-    sp_approvals *room = sp_approvals_of(core);
     auto_buf sp_buf audience = sp_buf_make(32);
     auto_buf sp_buf count = sp_buf_make(32);
     auto_buf sp_buf what = sp_buf_make(512);
     unsigned waiting = 0;
-    if (room->told_asker == ask->asker && now_s() < room->told_unix_s + AGAIN_S) {
-        return;
-    }
-    room->told_asker = ask->asker;
-    room->told_unix_s = now_s();
     SP_IGNORE(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
     sp_buf_fmt(&audience, "ask %llu", (unsigned long long)ask->id);
     sp_buf_fmt(&count, "%u", waiting);

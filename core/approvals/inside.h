@@ -21,10 +21,8 @@ struct sp_approvals {
     uv_timer_t timer;
     uint64_t second_unix_s; /* that was worked last */
     char *clock_path;
-    sp_slow_clock clock;        /* of what cannot be taken back */
-    uint64_t grants_due_unix_s; /* the next one ends then */
-    uint64_t told_unix_s;       /* approvers, of something of this asker */
-    uint32_t told_asker;
+    sp_slow_clock clock;               /* of what cannot be taken back */
+    uint64_t grants_due_unix_s;        /* the next one ends then */
     unsigned ticks;                    /* seconds */
     uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
 };

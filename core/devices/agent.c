@@ -322,13 +322,16 @@ static bool own_device(sp_request *req, sp_device *ret_device, sp_device_cert *r
     }
     if (sp_failed(sp_cert_get(core->store, &fingerprint, sp_request_arena(req), ret_cert)) ||
         sp_failed(
-            sp_device_get(core->store, ret_cert->device, sp_request_arena(req), ret_device)) ||
-        sp_failed(note_seen(core->store, ret_cert))) {
+            sp_device_get(core->store, ret_cert->device, sp_request_arena(req), ret_device))) {
         sp_answer_problem(req, 403, "device_unknown",
                           "This certificate is none of this office's devices. Enrol again.");
         return false;
     }
-    return true;
+    sp_err err = note_seen(core->store, ret_cert);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    }
+    return !sp_failed(err);
 }
 
 static void post_renew(sp_request *req)

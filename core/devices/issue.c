@@ -79,7 +79,7 @@ static sp_err answer_again(issuing *i, sp_store *store)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    TRY(renew_ticket(i, store, NULL));
+    TRY(renew_ticket(i, store, &i->cert.fingerprint));
     return sp_txn_commit(&txn);
 }
 

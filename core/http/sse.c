@@ -88,21 +88,29 @@ static void on_free(void *self)
     sp_free(gone);
 }
 
-static bool has_its_share(const sp_request *req)
+/* A session that has its share gives up its oldest stream: a page that was left holds one until the
+ * next beat finds it gone. */
+static void keep_to_the_share(const sp_request *req)
 {
     size_t held = 0;
-    for (const stream *at = req->core->sse->streams; at != NULL && req->has_session;
-         at = at->next) {
-        held += at->session_id == req->session.id && !at->ended ? 1 : 0;
+    stream *oldest = NULL; /* new ones come in front */
+    for (stream *at = req->core->sse->streams; at != NULL && req->has_session; at = at->next) {
+        bool is_own = at->session_id == req->session.id && !at->ended;
+        held += is_own ? 1 : 0;
+        oldest = is_own ? at : oldest;
     }
-    return held >= SP_SSE_SESSION_MAX;
+    if (held >= SP_SSE_SESSION_MAX) {
+        oldest->ended = true;
+        wake(oldest);
+    }
 }
 
 static sp_err stream_new(sp_request *req, unsigned topics, stream **ret_stream)
 {
     sp_sse *sse = req->core->sse;
     stream *fresh = NULL;
-    if (sse->count >= SP_SSE_STREAMS_MAX || has_its_share(req)) {
+    keep_to_the_share(req);
+    if (sse->count >= SP_SSE_STREAMS_MAX) {
         return sp_fail(SP_EAGAIN);
     }
     TRY(sp_alloc(1, sizeof(*fresh), &fresh));

@@ -25,7 +25,7 @@ enum {
 
 enum {
     SP_SSE_STREAMS_MAX = 512,
-    SP_SSE_SESSION_MAX = 8, /* of one session */
+    SP_SSE_SESSION_MAX = 16, /* of one session; one more ends the oldest */
     SP_SSE_QUEUE_MAX_BYTES = 256 * 1024
 };
 

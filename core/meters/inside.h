@@ -47,6 +47,9 @@ typedef struct {
     uint64_t sources;
 } meter_ledger;
 
+/* What core speaks to. */
+typedef enum { METER_LEDGER, METER_WATCH, METER_VAULT, METER_COURIER, METER_PARTS } meter_part;
+
 struct sp_meters {
     sp_core *core;
     uv_timer_t timer;
@@ -55,6 +58,9 @@ struct sp_meters {
     sp_ledger_meters now; /* started_unix_us 0 = none came yet */
     sp_ledger_meters before;
     meter_ledger ledger;
+    uint64_t ledger_us;            /* steady: when that came */
+    uint64_t seen_us[METER_PARTS]; /* steady: when it was there last */
+    bool told[METER_PARTS];        /* that it is away */
     uint64_t entries_before;
     uint64_t asked_us;  /* steady: of the figures in now */
     uint64_t before_us; /* steady: of those in before */
@@ -66,6 +72,8 @@ struct sp_meters {
     size_t minutes_at;
 };
 
+/* away.c: once a second */
+void meter_look_for_away(sp_meters *meters);
 /* rates.c */
 void meter_take(sp_meters *meters);
 SP_MUST sp_err meter_rates_routes(sp_core *core);

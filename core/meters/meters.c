@@ -25,6 +25,7 @@ static void on_stats(void *self, sp_err err, sp_span body)
                                .lost = stats.lost,
                                .checkpoint_unix_us = stats.checkpoint_unix_us,
                                .sources = stats.sources};
+    m->ledger_us = sp_now_steady_us();
     meter_take(m);
 }
 
@@ -47,6 +48,7 @@ static void on_meters(void *self, sp_err err, sp_span body)
 static void on_second(uv_timer_t *timer)
 {
     sp_meters *m = timer->data;
+    meter_look_for_away(m);
     if (!m->asked) {
         m->asked = true;
         sp_ledger_client_call(m->core->ledger, SP_LEDGER_METERS, SP_SPAN_EMPTY, on_meters, m);

@@ -2,6 +2,7 @@
  * The API of plans and their runs.
  * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml "/plans".
  */
+#include "core/cut/cut.h"
 #include "core/documents/documents.h"
 #include "core/http/json.h"
 #include "core/http/router.h"
@@ -241,6 +242,26 @@ static void go_start(sp_request *req, void *data)
     }
 }
 
+/* People name a device; facts have its number. False: answered. */
+static bool find_device(sp_request *req, sp_span *device)
+{
+    sp_cut_target target;
+    auto_buf sp_buf number = sp_buf_make(32);
+    sp_err err = sp_cut_find(sp_request_core(req), SP_CUT_DEVICE, *device, &target);
+    if (sp_failed(err)) {
+        sp_answer_invalid(req, "device",
+                          err.code == SP_EEXISTS ? "a name that is one device's, or id:NUMBER"
+                                                 : "a device's name, or id:NUMBER");
+        return false;
+    }
+    sp_buf_u64_text(&number, target.id);
+    err = sp_arena_copy(sp_request_arena(req), sp_buf_borrow(&number), device);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    }
+    return !sp_failed(err);
+}
+
 static void post_start(sp_request *req)
 {
     sp_core *core = sp_request_core(req);
@@ -275,6 +296,9 @@ static void post_start(sp_request *req)
     }
     if (f->person.len > 0 && sp_failed(sp_people_find(core->store, f->person, &person))) {
         sp_answer_invalid(req, "person", "a person's login name");
+        return;
+    }
+    if (f->device.len > 0 && !find_device(req, &f->device)) {
         return;
     }
     if (dry) {

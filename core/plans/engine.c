@@ -17,6 +17,8 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
+#include <stdio.h>
+
 enum {
     TICK_MS = 250,
     OUTSIDE_GRACE_S = 10,
@@ -344,30 +346,45 @@ static bool meets(sp_core *core, const sp_plan_facts *facts, uint32_t person)
     return false;
 }
 
+/* A step of it cuts him, a session of his or a device of his, by what its document names. */
+static bool step_meets(sp_core *core, const sp_policy_step *is, uint32_t person)
+{
+    sp_cut_target target;
+    char number[24];
+    if (is->what > SP_STEP_REQUIRE_STEP_UP || is->target.len == 0 ||
+        sp_failed(sp_cut_find(core, is->kind, is->target, &target))) {
+        return false;
+    }
+    snprintf(number, sizeof(number), "%llu", (unsigned long long)target.id);
+    const sp_plan_facts named = {.person = is->kind == SP_CUT_PERSON ? is->target : SP_SPAN_EMPTY,
+                                 .session = is->kind == SP_CUT_SESSION ? is->target : SP_SPAN_EMPTY,
+                                 .device = is->kind == SP_CUT_DEVICE ? sp_span_cstr(number)
+                                                                     : SP_SPAN_EMPTY};
+    return meets(core, &named, person);
+}
+
 bool sp_run_is_about(sp_core *core, const sp_run *run, uint32_t person)
 {
-    auto_work work w;
     if (meets(core, &run->facts, person)) {
         return true;
     }
+    auto_work work w = {.count = 0};
     sp_err err = work_load(core, run->id, &w);
     for (size_t i = 0; !sp_failed(err) && i < w.count; i++) {
-        const sp_policy_step *is = &w.steps[i].is;
-        const sp_plan_facts named = {
-            .person = is->kind == SP_CUT_PERSON ? is->target : SP_SPAN_EMPTY,
-            .session = is->kind == SP_CUT_SESSION ? is->target : SP_SPAN_EMPTY,
-            .device = is->kind == SP_CUT_DEVICE ? is->target : SP_SPAN_EMPTY};
-        if (is->what <= SP_STEP_REQUIRE_STEP_UP && meets(core, &named, person)) {
+        if (step_meets(core, &w.steps[i].is, person)) {
             return true;
         }
     }
     return sp_failed(err);
 }
 
-/* It cuts something by itself that nothing names: an alarm about nobody. */
+/* An alarm about nobody, and it cuts something by itself that nothing names. */
 static bool cuts_nothing(const sp_policy_set *set, size_t at, const sp_plan_facts *facts)
 {
     sp_policy_plan plan;
+    if (facts->person.len + facts->session.len + facts->device.len > 0) {
+        return false; /* what it does not know fails, and the rest goes on */
+    }
     if (sp_failed(sp_policy_set_plan(set, at, &plan))) {
         return true;
     }
@@ -710,7 +727,7 @@ static void end_old_proposals(sp_core *core)
     size_t count = 0;
     uint64_t before_us = sp_now_unix_us() - PROPOSED_S * SECOND_US;
     sp_err err = sp_runs_proposed(core->store, before_us, ids, RUNS_PIECE, &count);
-    for (size_t i = 0; i < count && !sp_failed(err); i++) {
+    for (size_t i = 0; i < count; i++) {
         auto_work work w;
         err = work_load(core, ids[i], &w);
         if (!sp_failed(err)) {

@@ -88,16 +88,25 @@ static json_t *items_json(sp_core *core, const report *r, json_t *missing)
     return list;
 }
 
-static json_t *draft_json(sp_core *core, const report *r, const char *phase)
+/* Both languages, and the SHA-256 of both, by which whoever signs says what he has read. */
+static sp_hash write_draft(sp_core *core, const report *r, sp_buf *en, sp_buf *zh)
 {
-    json_t *draft = json_object();
-    for (unsigned language = 0; language < SP_LANGUAGE_COUNT; language++) {
-        auto_buf sp_buf out = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
-        report_draft(core, r, (sp_language)language, phase, &out);
-        json_object_set_new(draft, language == SP_LANGUAGE_EN ? "en" : "zh",
-                            sp_json_span_or_null(sp_buf_borrow(&out)));
-    }
-    return draft;
+    report_draft(core, r, SP_LANGUAGE_EN, "draft", en);
+    report_draft(core, r, SP_LANGUAGE_ZH, "draft", zh);
+    const sp_span both[] = {sp_buf_borrow(en), SP_SPAN_LIT("\n"), sp_buf_borrow(zh)};
+    return sp_sha256_parts(both, SP_COUNT(both));
+}
+
+static json_t *draft_json(sp_core *core, const report *r)
+{
+    auto_buf sp_buf en = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
+    auto_buf sp_buf zh = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
+    auto_buf sp_buf hex = sp_buf_make(128);
+    sp_hash hash = write_draft(core, r, &en, &zh);
+    sp_buf_hex(&hex, sp_hash_borrow(&hash));
+    return json_pack("{s:o,s:o,s:o}", "en", sp_json_span_or_null(sp_buf_borrow(&en)), "zh",
+                     sp_json_span_or_null(sp_buf_borrow(&zh)), "sha256",
+                     sp_json_span_or_null(sp_buf_borrow(&hex)));
 }
 
 static json_t *whole_json(sp_core *core, const report *r)
@@ -107,7 +116,7 @@ static json_t *whole_json(sp_core *core, const report *r)
     json_object_set_new(json, "facts", json_incref(r->row.facts));
     json_object_set_new(json, "items", items_json(core, r, missing));
     json_object_set_new(json, "missing", missing);
-    json_object_set_new(json, "draft", draft_json(core, r, "draft"));
+    json_object_set_new(json, "draft", draft_json(core, r));
     json_object_set_new(json, "papers", report_papers_json(core->store, r->row.id));
     return json;
 }
@@ -500,6 +509,17 @@ static const char *phase_of(sp_span word)
     return NULL;
 }
 
+/* What he has read is what it says now. */
+static bool is_as_read(sp_core *core, const report *r, sp_span sha256)
+{
+    auto_buf sp_buf en = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
+    auto_buf sp_buf zh = sp_buf_make(REPORT_DRAFT_MAX_BYTES);
+    auto_buf sp_buf hex = sp_buf_make(128);
+    sp_hash hash = write_draft(core, r, &en, &zh);
+    sp_buf_hex(&hex, sp_hash_borrow(&hash));
+    return sp_span_eq(sp_buf_borrow(&hex), sha256);
+}
+
 static void sign(sp_request *req, const report *r, change *c, bool incomplete)
 {
     auto_buf sp_buf missing = sp_buf_make(2048);
@@ -514,6 +534,12 @@ static void sign(sp_request *req, const report *r, change *c, bool incomplete)
                           "These items are missing: %.*s. Fill them in, or sign with "
                           "\"incomplete\": true; they stand as missing in the report then.",
                           SP_SPAN_ARG(sp_buf_borrow(&missing)));
+        return;
+    }
+    if (!is_as_read(sp_request_core(req), r, c->text)) {
+        sp_answer_problem(
+            req, 409, "changed",
+            "The draft is not what you have read any more. Read it again, then sign.");
         return;
     }
     sp_err err = write_paper(req, r, phase, c);
@@ -533,6 +559,7 @@ static void post_sign(sp_request *req)
         return;
     }
     const sp_field fields[] = {SP_FIELD_TEXT("phase", &c->name, 1, PHASE_MAX_BYTES),
+                               SP_FIELD_TEXT("draft_sha256", &c->text, 64, 64),
                                SP_FIELD_BOOL_OPT("incomplete", &incomplete)};
     if (sp_request_fields(req, fields, SP_COUNT(fields))) {
         sign(req, &r, c, incomplete);

@@ -17,6 +17,7 @@ enum {
     BEAT_MS = 1000,
     LOOKED_AT_A_BEAT = 50,
     BEATS_OF_OFFICERS = 30,
+    BEATS_OF_REST = 29,
     JUMP_S = 60,
     TITLES_BYTES = 600
 };
@@ -30,6 +31,7 @@ struct sp_reports {
     sp_core *core;
     uv_timer_t timer;
     unsigned beats;
+    unsigned rests;     /* beats until the next round */
     uint64_t looked_at; /* the last report of this round, 0 = a round begins */
     counting round;
     counting last;    /* of the last whole round */
@@ -262,9 +264,14 @@ static void look_at_one(sp_reports *self, const report *r, uint64_t now)
     sp_buf_done(&due.zh);
 }
 
-/* All of them in turn, some a beat: however many there are, none is left out and nothing stalls. */
+/* All of them in turn, some a beat, then a rest: however many there are, none is left out and
+ * nothing stalls. */
 static void look(sp_reports *self)
 {
+    if (self->rests > 0) {
+        self->rests--;
+        return;
+    }
     uint64_t ids[LOOKED_AT_A_BEAT];
     uint64_t now = report_now(self->core);
     size_t count = report_ids_after(self->core->store, self->looked_at, ids, LOOKED_AT_A_BEAT);
@@ -281,6 +288,7 @@ static void look(sp_reports *self)
         self->last = self->round;
         self->round = (counting){0};
         self->looked_at = 0;
+        self->rests = BEATS_OF_REST;
     }
 }
 

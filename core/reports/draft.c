@@ -131,12 +131,12 @@ static bool is_in(const char *kind, const char *const *kinds)
  * one. */
 static void put_notes(sp_core *core, const report *r, const char *const *kinds, sp_buf *out)
 {
-    enum { NOTES_MAX = 40 };
+    enum { NOTES_MAX = 40, LOOKED_AT_MAX = 2000 };
     size_t at = 0;
     size_t count = 0;
     json_t *note = NULL;
-    json_t *notes =
-        sp_json_reversed(sp_incident_notes_json(core->store, r->incident.id, NULL, 0, NULL));
+    json_t *notes = sp_json_reversed(
+        sp_incident_notes_json(core->store, r->incident.id, NULL, LOOKED_AT_MAX, NULL));
     json_array_foreach(notes, at, note)
     {
         const char *kind = json_string_value(json_object_get(note, "kind"));

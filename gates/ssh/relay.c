@@ -223,7 +223,7 @@ static void front_signal(ssh_session ssh, ssh_channel from, const char *name, vo
     sg_channel *channel = self;
     (void)ssh;
     (void)from;
-    bool held = channel->paused || channel->conn->frozen;
+    bool held = channel->paused || channel->conn->frozen || channel->conn->cut;
     if (channel->state == SG_CH_RUNS && !held && strlen(name) < sizeof(channel->signal)) {
         (void)ssh_channel_request_send_signal(channel->back, name);
     }

@@ -174,14 +174,19 @@ static void write_headers(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
 }
 
 /* Core has few connections: whoever sends or reads slowly holds one of nginx's, not one of its. All
- * in memory: a worker writes no file. */
-static void write_whole(sp_buf *out)
+ * in memory: a worker writes no file. So the room is small where it need not be large. */
+static void write_whole(const char *body_max, sp_buf *out)
 {
-    sp_buf_text(out, "proxy_request_buffering on;\nclient_body_buffer_size 16m;\n"
-                     "proxy_buffers 16 32k;\n");
+    sp_buf_fmt(out,
+               "proxy_request_buffering on;\nclient_max_body_size %s;\n"
+               "client_body_buffer_size %s;\nproxy_buffers 8 32k;\n",
+               body_max, body_max);
 }
 
-static void write_api(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
+#define SMALL_BODY "256k"
+#define DOCUMENTS_BODY "16m"
+
+static void write_api(const sp_nginx_conf *conf, sp_span host, const char *body_max, sp_buf *out)
 {
     sp_buf_fmt(out, "sallyport_gate api %.*s;\nproxy_pass http://sallyport_api;\n",
                SP_SPAN_ARG(host));
@@ -191,9 +196,9 @@ static void write_api(const sp_nginx_conf *conf, sp_span host, sp_buf *out)
                "proxy_set_header X-Sallyport-Peer $remote_addr;\n"
                "proxy_set_header X-Sallyport-Certificate $sallyport_certificate;\n"
                "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n"
-               "client_max_body_size 16m;\nproxy_read_timeout 1h;\n",
+               "proxy_read_timeout 1h;\n",
                SP_SPAN_ARG(host));
-    write_whole(out);
+    write_whole(body_max, out);
 }
 
 static void write_ping(sp_buf *out)
@@ -273,7 +278,7 @@ static void write_asked(const sp_nginx_conf *conf, sp_buf *out)
                      "proxy_set_header X-Sallyport-Peer $sallyport_peer;\n"
                      "proxy_set_header X-Sallyport-Certificate $sallyport_certificate;\n"
                      "proxy_set_header X-Sallyport-Reference $sallyport_reference;\n");
-    write_whole(out);
+    write_whole(SMALL_BODY, out);
     sp_buf_text(out, "}\nlocation / { }\n}\n");
 }
 
@@ -298,7 +303,9 @@ static void write_portal(const sp_nginx_conf *conf, sp_buf *out)
     write_ping(out);
     write_status(conf, out);
     sp_buf_text(out, "location / {\n");
-    write_api(conf, sp_buf_borrow(&host), out);
+    write_api(conf, sp_buf_borrow(&host), SMALL_BODY, out);
+    sp_buf_text(out, "}\nlocation ^~ /api/v1/admin/policy/ {\n");
+    write_api(conf, sp_buf_borrow(&host), DOCUMENTS_BODY, out);
     sp_buf_text(out, "}\n}\n");
 }
 
@@ -392,7 +399,7 @@ static sp_err write_app(const sp_nginx_conf *conf, const sp_web_resource *web, s
     sp_buf_fmt(out, "server_name %.*s;\nsallyport_gate unknown;\n", SP_SPAN_ARG(host));
     write_ping(out);
     sp_buf_text(out, "location ^~ /.sallyport/ {\n");
-    write_api(conf, host, out);
+    write_api(conf, host, SMALL_BODY, out);
     sp_buf_text(out, "}\n");
     write_app_location(conf, web->host, host, web, &to, out);
     sp_buf_text(out, "}\n");

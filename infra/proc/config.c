@@ -374,7 +374,7 @@ void sp_config_free(sp_config *config)
     char *texts[] = {
         config->file,         config->office,  config->domain,          config->portal,
         config->state_dir,    config->run_dir, config->tls_certificate, config->tls_key,
-        config->documents_dir};
+        config->documents_dir, config->places};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         sp_free(texts[i]);
     }

@@ -38,7 +38,8 @@ static void keep(sp_slow_clock *clock)
 sp_err sp_slow_clock_open(sp_slow_clock *clock, const char *path, uint64_t now_unix_us,
                           uint64_t now_steady_us)
 {
-    *clock = (sp_slow_clock){.path = path, .steady_us = now_steady_us};
+    *clock =
+        (sp_slow_clock){.path = path, .steady_us = now_steady_us, .ahead_us = SP_SLOW_CLOCK_DAY_US};
     sp_err err = read_file(clock);
     if (err.code == SP_ENOTFOUND) {
         clock->unix_us = now_unix_us;
@@ -56,8 +57,11 @@ bool sp_slow_clock_tick(sp_slow_clock *clock, uint64_t now_unix_us, uint64_t now
     clock->steady_us = now_steady_us;
     clock->unix_us += ran_us;
     clock->doubted_us += ran_us + 1;
-    if (now_unix_us <= clock->unix_us + SP_SLOW_CLOCK_DAY_US ||
-        clock->doubted_us >= SP_SLOW_CLOCK_DAY_US) {
+    uint64_t may = SP_SLOW_CLOCK_DAY_US - clock->ahead_us; /* that it has lost */
+    clock->ahead_us += ran_us < may ? ran_us : may;
+    uint64_t step_us = now_unix_us > clock->unix_us ? now_unix_us - clock->unix_us : 0;
+    if (step_us <= clock->ahead_us || clock->doubted_us >= SP_SLOW_CLOCK_DAY_US) {
+        clock->ahead_us -= step_us < clock->ahead_us ? step_us : clock->ahead_us;
         clock->unix_us = now_unix_us;
         clock->doubted_us = 0;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A clock for what cannot be taken back (expiry, what ends because nobody confirmed it): it follows
- * the wall clock, but a jump ahead of more than a day it believes only after a day of running, over
- * restarts too.
+ * the wall clock, but jumps ahead of more than a day, however many steps they come in, it believes
+ * only after a day of running, over restarts too.
  * OWNS nothing; the path is borrowed. PROCESS any with a directory of its own. TRUST the wall clock
  * may be set wrongly; the steady one is the kernel's. SPEC docs/OPERATIONS.md "The clock".
  */
@@ -19,6 +19,7 @@ typedef struct {
     uint64_t unix_us;    /* the time that is believed */
     uint64_t steady_us;  /* when that was */
     uint64_t doubted_us; /* how long the wall clock has been too far ahead; 0 = it is believed */
+    uint64_t ahead_us;   /* what may still be believed at once: a day, and as much again a day */
     uint64_t kept_us;    /* unix_us in the file */
 } sp_slow_clock;
 

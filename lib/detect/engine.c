@@ -7,7 +7,7 @@
 
 #define MINUTES_US(n) (UINT64_C(60) * 1000000 * (n))
 #define AHEAD_US MINUTES_US(10) /* of the clock, at most */
-enum { BACKWARDS_IN_A_ROW = 64, NAMES = 4 };
+enum { NAMES = 4 };
 
 /* ---- making ---- */
 
@@ -327,18 +327,15 @@ static void rewind_to(sp_detect_engine *engine, uint64_t now_us)
         }
     }
     engine->latest_us = now_us;
-    engine->backwards = 0;
 }
 
-static void keep_time(sp_detect_engine *engine, uint64_t when_us)
+/* Only the clock itself says that it was set back. Events that are old, however many, are late:
+ * whoever sends slow requests makes as many of them as he likes. */
+static void keep_time(sp_detect_engine *engine, uint64_t when_us, uint64_t now_us)
 {
-    if (when_us + AHEAD_US < engine->latest_us) {
-        if (++engine->backwards >= BACKWARDS_IN_A_ROW) {
-            rewind_to(engine, when_us);
-        }
-        return;
+    if (now_us + AHEAD_US < engine->latest_us) {
+        rewind_to(engine, now_us);
     }
-    engine->backwards = 0;
     engine->latest_us = when_us > engine->latest_us ? when_us : engine->latest_us;
 }
 
@@ -354,7 +351,7 @@ void sp_detect_engine_event(sp_detect_engine *engine, const sp_event *event, uin
         p.when_us = now_unix_us;
     }
     engine->stats.events++;
-    keep_time(engine, p.when_us);
+    keep_time(engine, p.when_us, now_unix_us);
     const uint16_t *rules = engine->by_kind[event->kind];
     for (size_t i = 0; i < engine->by_kind_count[event->kind]; i++) {
         run_rule(&p, &engine->rules[rules[i]]);

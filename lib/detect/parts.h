@@ -31,7 +31,6 @@ struct sp_detect_engine {
     sp_detect_calls calls;
     uint8_t mode;       /* sp_alarm_mode */
     uint64_t latest_us; /* of all events */
-    uint32_t backwards; /* events in a row that are far older */
     sp_detect_stats stats;
 };
 

@@ -63,6 +63,8 @@ class Keeper:
 
     def start(self):
         self.vault.start()
+        if self.vault.ledger is None:
+            self.vault.start_ledger()  # a password leaves the vault when it is on record
         self.path.unlink(missing_ok=True)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.listener.bind(str(self.path))
@@ -125,4 +127,5 @@ class Keeper:
             self.process.wait(20)
             self.listener.close()
             self.process = None
+        self.vault.stop_ledger()
         self.vault.stop()

@@ -46,7 +46,7 @@ class Answer:
 class _Connection(http.client.HTTPSConnection):
     """HTTPS to a fixed address under any name."""
 
-    def __init__(self, host, port, address, context, timeout, source):
+    def __init__(self, host, port, address, context, timeout, source=None):
         super().__init__(host, port, context=context, timeout=timeout)
         self._address = address
         self._source = source

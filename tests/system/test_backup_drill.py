@@ -46,7 +46,7 @@ def lost(make_office, tmp_path):
     office = make_office()
     office.set_up_administrators()
     leo = office.employee("leo", ["staff", "engineer"])
-    device = Device(office, leo, str(tmp_path))
+    device = Device(leo, str(tmp_path))
     device.enrol()
     office.people["sam"].post(f"/admin/devices/{device.id}/approve", {"owner": "company"})
     device.keep(device.fetch())

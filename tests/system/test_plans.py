@@ -336,6 +336,9 @@ def test_who_has_to_act_is_told(whole):
 
 def test_a_drill_stays_out_of_what_is_real(whole):
     whole.fresh()
+    with pytest.raises(Refused) as refused:
+        whole.sam.post("/plans/branches/run", {"drill": True, "device": "no-such-laptop"})
+    assert refused.value.status == 422
     real = whole.sam.post("/incidents", {"title": "It is real", "severity": "low"})
     for body in ({"drill": True, "incident": int(real["id"])}, {"reason": "x", "incident": 4711}):
         with pytest.raises(Refused) as refused:

@@ -106,15 +106,23 @@ def test_facts_settle_it(office):
 def test_a_person_signs_and_root_does_not(office):
     report = report_of(office, opened(office, "To be signed"))
     sam, audrey = office.people["sam"], office.people["audrey"]
-    assert office.root.call("POST", f"/reports/{report}/sign", {"phase": "first"})[0] == 403
+    assert office.root.call("POST", f"/reports/{report}/sign", {"phase": "first", "draft_sha256": "0" * 64})[0] == 403
     sam.step_up()
     with pytest.raises(Refused) as missing:
-        sam.post(f"/reports/{report}/sign", {"phase": "first"})
+        sam.post(f"/reports/{report}/sign", {"phase": "first", "draft_sha256": "0" * 64})
     assert missing.value.status == 409 and "system" in str(missing.value)
     for item, text in (("system", "orders-db"), ("place", "Beijing"), ("kind", "data leak <b>")):
         sam.post(f"/reports/{report}/items", {"item": item, "text": text})
     tell(office, report, "persons", 5)
-    sam.post(f"/reports/{report}/sign", {"phase": "first", "incomplete": True})
+    read = sam.get(f"/reports/{report}")["draft"]["sha256"]
+    audrey_reads = audrey.get(f"/reports/{report}")["draft"]
+    assert read == hashlib.sha256((audrey_reads["en"] + "\n" + audrey_reads["zh"]).encode()).hexdigest()
+    office.root.post(f"/reports/{report}/items", {"item": "place", "text": "Beijing, second office"})
+    with pytest.raises(Refused) as changed:
+        sam.post(f"/reports/{report}/sign", {"phase": "first", "draft_sha256": read, "incomplete": True})
+    assert changed.value.status == 409 and "read it again" in str(changed.value).lower(), "nobody signs what he has not seen"
+    read = sam.get(f"/reports/{report}")["draft"]["sha256"]
+    sam.post(f"/reports/{report}/sign", {"phase": "first", "draft_sha256": read, "incomplete": True})
     paper = audrey.get(f"/reports/{report}/papers/1")
     assert paper["signed_by"] == "sam" and "data leak <b>" in paper["en"] and "orders-db" in paper["zh"]
     want = hashlib.sha256((paper["en"] + "\n" + paper["zh"]).encode()).hexdigest()

@@ -53,7 +53,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if self.path.startswith("/topics/"):
             records = [r["value"] for r in records["records"]]
             error = None if self.server.mode == "take" else 50002
-            said = json.dumps({"offsets": [{"partition": 0, "offset": 1, "error_code": error, "error": None}]}).encode()
+            said = json.dumps({"offsets": [{"partition": 0, "offset": n, "error_code": error if n == len(records) - 1 else None,
+                                            "error": None} for n in range(len(records))]}).encode()
             if error is None:
                 self.server.batches.append((self.headers["X-Sallyport-Batch"], records))
             self.server.heads.append((self.path, self.headers, body))

@@ -79,6 +79,7 @@ def clocks():
         for one in machines.values():
             one.start(office._public(TARGET_CA) + "\n")
         office.machines = machines
+        office.office.forgiven = ("ERROR: LeakSanitizer",)  # of libssh, as in test_ssh_vault_key.py
         yield office
     finally:
         if office is not None:

@@ -44,6 +44,8 @@ def machine():
 def office(machine):
     one = SshOffice(HOST.format(name="old", port=machine.port, host_key=machine.host_key, account=ACCOUNT,
                                 more="  sign_in: key\n") + engineers_work_on("host", "old"))
+    # libssh 0.10 forgets the list of names of an agent that is asked twice (ssh_agent_get_ident_count)
+    one.office.forgiven = ("ERROR: LeakSanitizer",)
     try:
         one.key("ann")
         yield one

@@ -6,6 +6,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC watch/README.md, docs/DETECTIONS.m
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import time
 import types
@@ -26,14 +27,6 @@ by: person
 count: { at_least: 2, within: 1h }
 quiet: 1h
 plan: stolen-credentials
----
-kind: Plan
-name: look-into-it
-title: { en: Look into it, zh: 调查 }
-mode: automatic
-trigger: { detections: [wrong-passwords] }
-steps:
-  - { name: ask, do: task, with: { text: ask the person } }
 """
 
 
@@ -88,13 +81,13 @@ def notices(office, name):
     return [n for n in office.people["sam"].get("/me/notices")["items"] if n["name"] == name]
 
 
-def test_an_alarm_without_a_plan_that_tells_pages_people(office):
-    """Its plan, stolen-credentials, is not run: nothing says which session it would cut."""
-    assert wait_for("the page", 10, lambda: notices(office, "alarm"))[0]["texts"]["en"]["title"].startswith("Alarm: Wrong passwords")
+def test_a_plan_that_may_not_run_by_itself_pages_people(office):
+    """olga is an administrator, whom its guard excepts."""
+    wait_for("the page", 10, lambda: notices(office, "plan-waits"))
     alarm = alarms(office, "wrong-passwords")[0]
     incident = office.people["sam"].get(f"/incidents/{alarm['incident']}")
-    assert incident["about"] == "olga" and [r["plan"] for r in incident["runs"]] == ["look-into-it"]
-    assert [n for n in incident["timeline"] if "about nobody whom it could cut" in (n["text"] or "")]
+    assert incident["about"] == "olga" and [r["state"] for r in incident["runs"]] == ["waiting"]
+    assert notices(office, "alarm")[0]["texts"]["en"]["title"] == "Alarm: Wrong passwords"
 
 
 def test_an_alarm_knows_its_incident_and_who_has_looked(office):
@@ -232,6 +225,8 @@ def test_an_alarm_whose_plan_could_not_be_kept_runs_it_later_and_once(office):
     wait_for("the plan", 10, runs)
     time.sleep(1.5)
     assert len(runs()) == 1
+    did = {s["name"]: s["state"] for s in sam.get(f"/plan-runs/{runs()[0]['id']}")["steps"]}
+    assert did["session"] == "failed" and did["prove"] == "done", "what it does not know fails, and the rest goes on"
     alarm = next(a for a in alarms(office, "wrong-passwords") if a["person"] == "nina")
     notes = [n for n in sam.get(f"/incidents/{alarm['incident']}")["timeline"] if n["kind"] == "alarm"]
     assert len(notes) == 1 and len([e for e in on_ledger(office, "wrong-passwords") if "nina" in json.dumps(e)]) == 1
@@ -240,3 +235,19 @@ def test_an_alarm_whose_plan_could_not_be_kept_runs_it_later_and_once(office):
 def test_who_has_no_business_is_refused(office):
     with pytest.raises(Refused):
         office.people["olga"].get("/alarms")
+
+
+@pytest.mark.slow
+def test_a_watch_that_stands_still_is_told_by_core(office):
+    """It cannot say so itself. What would start it again stands still as well."""
+    assert not notices(office, "part-away")
+    still = [office.process.pid, office.pid("watch")]
+    for pid in still:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        told = wait_for("the notice", 60, lambda: notices(office, "part-away"), step=0.5)
+    finally:
+        for pid in still:
+            os.kill(pid, signal.SIGCONT)
+    assert "the watch" in told[0]["texts"]["en"]["title"] and told[0]["severity"] == "critical"
+    assert [e for e in office.people["audrey"].get("/admin/ledger/events?kind=role&limit=100")["items"] if e.get("method") == "away"]

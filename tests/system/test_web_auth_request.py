@@ -226,7 +226,7 @@ def test_writing_where_one_may_only_read(leo, upstream):
 def test_a_device_is_known_by_the_certificate_that_the_proxy_saw(office, stock, leo, tmp_path, upstream):
     assert leo.follow("vaulted", "/").status == 403
     sam = office.set_up_administrators()[1]
-    device = Device(office, office.people["leo"], str(tmp_path), name="bookish")
+    device = Device(office.people["leo"], str(tmp_path), name="bookish")
     device.enrol()
     sam.post(f"/admin/devices/{device.id}/approve", {"owner": "company"})
     device.keep(device.fetch())

@@ -87,6 +87,18 @@ static void test_a_jump_that_is_mended_leaves_nothing(void **state)
     assert_true(sp_slow_clock_tick(&clock, NOW + 30 * DAY, 3 * HOUR)); /* told again */
 }
 
+static void test_many_small_jumps_are_one(void **state)
+{
+    (void)state;
+    sp_slow_clock clock = open_at(NOW, 0);
+    bool told = false;
+    for (uint64_t i = 1; i <= 200; i++) {
+        told = sp_slow_clock_tick(&clock, NOW + i * 23 * HOUR, i * 1000000) || told;
+    }
+    assert_true(told);
+    assert_true(clock.unix_us < NOW + 2 * DAY);
+}
+
 static void test_a_start_years_later_is_doubted(void **state)
 {
     (void)state;
@@ -115,6 +127,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_a_jump_that_is_mended_leaves_nothing, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(test_many_small_jumps_are_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_start_years_later_is_doubted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_file_that_is_none, set_up, tear_down),
     };

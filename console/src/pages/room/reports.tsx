@@ -92,7 +92,7 @@ function Sign({ report, set, onClose }: { report: Report; set: Set; onClose: () 
   const [incomplete, setIncomplete] = useState(false);
   const { busy, error, run } = useAction();
   const sign = () => run(async () => {
-    set(await api("post", "/reports/{id}/sign", { path: { id: report.id }, body: { phase, incomplete } }));
+    set(await api("post", "/reports/{id}/sign", { path: { id: report.id }, body: { phase, incomplete, draft_sha256: report.draft.sha256 } }));
     toast(words.signed);
     onClose();
   });

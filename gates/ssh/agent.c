@@ -7,8 +7,8 @@
  * to sign; what it was asked to sign is the log-in's request, which core has the vault sign. In the
  * second it names the key and answers with that signature: the request is the same once more.
  *
- * libssh 0.10 forgets the list of names of the first pass: some 400 bytes a log-in, for as long as the
- * worker lives.
+ * libssh 0.10 forgets the list of names of the first pass: some 400 bytes a log-in, for as long as
+ * the worker lives.
  *
  * OWNS the two ends of a pass; the last one lent to libssh is closed with its session. PROCESS ssh
  * gate workers. TRUST what libssh asks is read as strictly as if it were hostile; core and vault

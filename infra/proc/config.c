@@ -372,8 +372,8 @@ void sp_config_free(sp_config *config)
         sp_free(config->commands[i].path);
     }
     char *texts[] = {
-        config->file,         config->office,  config->domain,          config->portal,
-        config->state_dir,    config->run_dir, config->tls_certificate, config->tls_key,
+        config->file,          config->office,  config->domain,          config->portal,
+        config->state_dir,     config->run_dir, config->tls_certificate, config->tls_key,
         config->documents_dir, config->places};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         sp_free(texts[i]);

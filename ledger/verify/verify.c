@@ -474,8 +474,9 @@ static bool secret_for(secrets *s, uint64_t entry, uint8_t secret[HASH])
         return false;
     }
     bool good =
+        strspn(blank + 1, "0123456789abcdef") == (size_t)(end - blank - 1) &&
         sodium_hex2bin(secret, HASH, blank + 1, (size_t)(end - blank - 1), NULL, &len, NULL) == 0 &&
-        len == HASH;
+        len == HASH; /* small letters: nothing in a pack can be written in two ways */
     s->at = end + 1;
     if (!good) {
         fail("the secret of entry %llu cannot be read", (unsigned long long)entry);

@@ -264,8 +264,8 @@ void db_pump(db_session *session);
 /* ---- flights.c ---- */
 enum {
     DB_FLIGHT_POISON = 1, /* its error is ours: own points to a db_poison */
-    DB_FLIGHT_MAYBE = 2,  /* a Sync that the server may have eaten as part of COPY */
-    DB_FLIGHT_OURS = 4    /* asked by us: the client sees nothing of it */
+    DB_FLIGHT_COPY = 2, /* the server may read CopyData for it: nothing is sent behind it before */
+    DB_FLIGHT_OURS = 4  /* asked by us: the client sees nothing of it */
 };
 typedef struct {
     size_t len;
@@ -280,10 +280,9 @@ void db_flights_pop(db_session *session, db_how how);
 /* The server raised an error in the extended protocol: the first failed, those up to the next Sync
  * never run. */
 void db_flights_fail(db_session *session);
-/* The server reads CopyData now: it may eat Syncs that are on their way. */
-void db_flights_copy(db_session *session);
-/* Syncs that may have been eaten were. */
-void db_flights_eaten(db_session *session);
+/* The newest may turn the server to CopyData, which eats Syncs and takes other messages amiss: what
+ * the client sent behind it waits until the server has said that it does, or that it is over. */
+bool db_flights_may_copy(const db_session *session);
 void db_flights_done(db_session *session);
 
 /* ---- run.c ---- */

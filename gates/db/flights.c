@@ -120,22 +120,11 @@ void db_flights_fail(db_session *session)
     session->skipping = session->flights.count == 0;
 }
 
-void db_flights_copy(db_session *session)
+bool db_flights_may_copy(const db_session *session)
 {
-    db_flights *flights = &session->flights;
-    for (uint32_t i = 1; i < flights->count; i++) {
-        if (at(flights, i)->type == 'S') {
-            at(flights, i)->flags |= DB_FLIGHT_MAYBE;
-        }
-    }
-}
-
-void db_flights_eaten(db_session *session)
-{
-    for (db_flight *next = db_flights_head(session);
-         next != NULL && (next->flags & DB_FLIGHT_MAYBE) != 0; next = db_flights_head(session)) {
-        db_flights_pop(session, DB_END_SKIPPED);
-    }
+    const db_flights *flights = &session->flights;
+    return flights->count > 0 && !session->copy_in &&
+           (at(flights, flights->count - 1)->flags & DB_FLIGHT_COPY) != 0;
 }
 
 void db_flights_done(db_session *session)

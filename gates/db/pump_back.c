@@ -67,12 +67,7 @@ static bool on_ready(db_session *session, const sp_pg_msg *msg)
     if (!ends_simple(head) || sp_failed(sp_pg_ready_read(msg->body, &session->transaction))) {
         return false;
     }
-    bool maybe = (head->flags & DB_FLIGHT_MAYBE) != 0;
     db_flights_pop(session, session->sqlstate[0] != '\0' ? DB_END_FAILED : DB_END_DONE);
-    head = db_flights_head(session);
-    if (maybe && head != NULL && head->type == 'S') {
-        head->flags |= DB_FLIGHT_MAYBE; /* one of the two was the one that was eaten */
-    }
     session->back_mutes = false;
     session->copy_in = false;
     session->hold = session->hold == DB_HOLD_ENDING ? DB_HOLD_NONE : session->hold;
@@ -106,7 +101,6 @@ static bool on_complete(db_session *session, const sp_pg_msg *msg)
     session->copy_in = false;
     if (head->type == 'E') {
         db_flights_pop(session, msg->type == 's' ? DB_END_SUSPENDED : DB_END_DONE);
-        db_flights_eaten(session);
     }
     return true;
 }
@@ -129,16 +123,13 @@ static bool on_error(db_session *session, const sp_pg_msg *msg)
     return true;
 }
 
+/* Nothing was sent behind it (db_flights_may_copy()), so nothing can be eaten. */
 static bool on_copy_in(db_session *session)
 {
-    const db_flight *head = db_flights_head(session);
-    if (head == NULL || (head->type != 'Q' && head->type != 'E')) {
+    if (session->flights.count != 1 || !db_flights_may_copy(session)) {
         return false;
     }
     session->copy_in = true;
-    if (head->type == 'E') {
-        db_flights_copy(session);
-    }
     return true;
 }
 
@@ -291,9 +282,6 @@ static bool is_ours(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
 static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
 {
     uint16_t kind = kinds[msg->type];
-    if ((kind & ASYNC) == 0 && msg->type != 'Z') {
-        db_flights_eaten(session);
-    }
     bool fits = true;
     if (is_ours(session, msg, &fits)) {
         session->back_drops = true;

@@ -267,10 +267,19 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
     return TOOK;
 }
 
-/* A statement runs in a transaction of ours: what comes behind it belongs behind its end. */
+/* A statement runs in a transaction of ours, or may be a COPY that reads what comes behind it: that
+ * waits for its end, or for the server's word. */
 static bool is_alone(const db_session *session)
 {
-    return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING;
+    return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING ||
+           db_flights_may_copy(session);
+}
+
+static void ask_for_answers(db_run *run)
+{
+    auto_buf sp_buf flush = sp_buf_make(16);
+    sp_pg_empty_write(&flush, 'H');
+    db_run_put(run, sp_buf_borrow(&flush));
 }
 
 static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
@@ -280,12 +289,13 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
     }
     if (is_alone(session)) {
         session->full = true;
+        if (db_flights_may_copy(session)) {
+            ask_for_answers(run);
+        }
         return STOP;
     }
     if (session->flights.count >= DB_FLIGHTS_MAX) {
-        auto_buf sp_buf flush = sp_buf_make(16); /* so that its answers come, and make room */
-        sp_pg_empty_write(&flush, 'H');
-        db_run_put(run, sp_buf_borrow(&flush));
+        ask_for_answers(run); /* they make room */
         return STOP;
     }
     sp_pg_head head;

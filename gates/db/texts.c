@@ -293,6 +293,11 @@ static void note_deallocated(const sp_sql_judgement *judgement, db_note *note)
     }
 }
 
+static void note_copy(const sp_sql_judgement *judgement, db_flight *flight)
+{
+    flight->flags |= (judgement->flags & SP_SQL_IS_COPY_IN) != 0 ? DB_FLIGHT_COPY : 0;
+}
+
 static bool prepares(const sp_sql_judgement *judgement, uint32_t before, sp_span name)
 {
     for (uint32_t i = 0; i < before; i++) {
@@ -418,6 +423,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->number = judge->names.numbers + 1;
     note_deallocated(judgement, note);
     db_made_things(judge, judgement);
+    note_copy(judgement, flight);
     if (known != NULL && sp_failed(db_made_names(judge, known))) {
         sp_copy_mask_free(note->copy);
         sp_free(note);
@@ -551,6 +557,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->number = judge->names.numbers + 1;
     note_deallocated(portal->text->known->judgement, note);
     db_made_things(judge, portal->text->known->judgement);
+    note_copy(portal->text->known->judgement, flight);
     if (sp_failed(db_made_names(judge, portal->text->known))) {
         db_text_unref(note->text);
         sp_copy_mask_free(note->copy);

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masked columns and hostile orders of messages: whatever comes before what, an answer is judged as that of its statement.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate"; PostgreSQL 15 manual, 55.2.
+"""
+import contextlib
+
+import pytest
+
+from dbgatelib import DatabaseOffice
+from pgraw import SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
+from test_db_masking import DOCUMENTS, told
+
+PHONES = "SELECT phone FROM customers"
+DONE = message("c")
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS.replace("export, alter]", "export, import, alter]"))
+    try:
+        one.person("anna", "analyst")
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def raw(gate):
+    with contextlib.closing(Raw(gate.port, tls=None)) as one:
+        assert one.log_in("anna", "orders-db", gate.password("anna"))[-1] == ("Z", b"I")
+        one.ask("CREATE TEMP TABLE e (a int)")
+        yield one
+
+
+def codes(found):
+    return "".join(kind for kind, _ in found)
+
+
+def heard(raw, ends):
+    """All that comes, up to the end of that many answers or of the connection."""
+    found = []
+    with contextlib.suppress(Closed):
+        while sum(kind == "Z" for kind, _ in found) < ends:
+            found.append(raw.receive())
+    return found
+
+
+# ---- COPY FROM STDIN in the middle of other messages
+
+COPY_IN = parse("COPY e FROM STDIN") + bind() + execute()
+LAST = query("SELECT pg_sleep(0.3)") + query("SELECT 1")
+
+
+@pytest.mark.parametrize("copy", [
+    COPY_IN + DONE + SYNC, COPY_IN + SYNC + DONE + SYNC, COPY_IN + SYNC + SYNC + DONE + SYNC + SYNC,
+    query("COPY e FROM STDIN") + SYNC + DONE + query("SELECT 1/0")])
+def test_nothing_of_a_copy_shifts_answers(raw, copy):
+    raw.send(copy, query(PHONES), LAST)
+    found = heard(raw, 5 if b"1/0" in copy or copy.count(SYNC) == 4 else 4)
+    assert not told(found)
+    assert sum(kind == "D" for kind, _ in found) == 22, codes(found)
+
+
+def test_a_copy_that_failed_shifts_no_answers(raw):
+    """The server skips to the next Sync: what is skipped gives its place to nothing."""
+    raw.send(COPY_IN, SYNC)
+    assert codes(raw.until("G")) == "12G"
+    raw.send(message("d", b"no number\n"))
+    raw.until("E")
+    clean = parse("SELECT name FROM orders o JOIN customers c ON c.id = o.id") + bind() + execute() + SYNC
+    raw.send(clean)
+    assert codes(raw.until("Z")) == "Z"
+    raw.send(parse(PHONES), bind(), describe(), execute(), SYNC)
+    found = heard(raw, 1)
+    assert not told(found) and codes(found) == "12T" + "D" * 20 + "CZ"
+
+
+def test_two_copies_in_one_message(raw):
+    raw.send(query("COPY e FROM STDIN; COPY e FROM STDIN"), message("d", b"1\n"), DONE, SYNC, message("d", b"2\n"), DONE,
+             query(PHONES), query("SELECT sum(a) FROM e"))
+    found = heard(raw, 3)
+    assert not told(found)
+    assert codes(found)[:5] == "GCGCZ" and found[-3][1].endswith(b"3"), codes(found)
+
+
+def test_data_may_come_before_the_server_asks_for_it(raw):
+    """As one driver of Go sends it."""
+    raw.send(query("COPY e FROM STDIN"), message("d", b"1\n2\n"), DONE, query("SELECT sum(a) FROM e"))
+    found = raw.until("Z") + raw.until("Z")
+    assert codes(found) == "GCZTDCZ" and found[4][1].endswith(b"3")
+    raw.send(query("COPY nothing FROM STDIN"), message("d", b"1\n2\n"), DONE, query("SELECT sum(a) FROM e"))
+    assert codes(raw.until("Z") + raw.until("Z")) == "EZTDCZ"
+    raw.send(COPY_IN, message("d", b"4\n"), DONE, SYNC, query("SELECT sum(a) FROM e"))
+    found = raw.until("Z") + raw.until("Z")
+    assert codes(found) == "12GCZTDCZ" and found[-3][1].endswith(b"7")

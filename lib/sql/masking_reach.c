@@ -65,6 +65,20 @@ static sp_span alias_name(const Alias *alias)
 
 /* ---- what is in reach ---- */
 
+static const List *returning_of(const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_InsertStmt:
+        return AS(InsertStmt, node)->returningList;
+    case T_UpdateStmt:
+        return AS(UpdateStmt, node)->returningList;
+    case T_DeleteStmt:
+        return AS(DeleteStmt, node)->returningList;
+    default:
+        return NIL;
+    }
+}
+
 /* Tells secrets of the server (to whom the server shows them), but no values of tables. */
 static bool holds_no_values(sp_span name)
 {
@@ -85,6 +99,8 @@ static void reach_relation(masking *m, const RangeVar *range)
     sp_span name = text_of(range->relname);
     uint32_t index = context_find(m->context, text_of(range->schemaname), name);
     sp_span alias = alias_name(range->alias);
+    /* wherever the WITH query of that name is seen: it may be in reach here */
+    bool may_be_query = range->schemaname == NULL && masking_has(&m->queries, name);
     if (index == SP_NONE) {
         add(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or nothing we know */
         add(m, &m->unknown, name);
@@ -108,13 +124,13 @@ static void reach_relation(masking *m, const RangeVar *range)
     }
     /* also when nothing masked is shown: an error may quote the whole row behind it */
     m->in_reach |= masked || (relation->flags & (SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR)) != 0;
-    add(m, masked ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
+    add(m, masked || may_be_query ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
     if (masked && range->alias != NULL && range->alias->colnames != NIL) {
         add_names(m, &m->names, range->alias->colnames);
     }
 }
 
-void masking_reach(masking *m, const Node *node)
+static void each_node(masking *m, const Node *node, void (*reach)(masking *m, const Node *node))
 {
     if (node == NULL || masking_is_refused(m)) {
         return;
@@ -123,24 +139,69 @@ void masking_reach(masking *m, const Node *node)
     if (tag == T_List) {
         const List *list = (const List *)(const void *)node;
         for (int i = 0; i < list_length(list); i++) {
-            masking_reach(m, (const Node *)list_nth(list, i));
+            each_node(m, (const Node *)list_nth(list, i), reach);
         }
         return;
     }
-    if (tag == T_RangeVar) {
-        reach_relation(m, AS(RangeVar, node));
-    } else if (tag == T_RangeSubselect) {
-        add(m, &m->rows, alias_name(AS(RangeSubselect, node)->alias));
-    } else if (tag == T_CommonTableExpr) {
-        add(m, &m->rows, text_of(AS(CommonTableExpr, node)->ctename));
-        add(m, &m->queries, text_of(AS(CommonTableExpr, node)->ctename));
-    } else if (tag == T_LockingClause) {
+    if (tag == T_LockingClause) {
         return;
     }
+    reach(m, node);
     const node_shape *shape = shape_of(tag);
     for (unsigned i = 0; i < shape->count; i++) {
-        masking_reach(m, shape_child(node, shape, i));
+        each_node(m, shape_child(node, shape, i), reach);
     }
+}
+
+static void reach_query(masking *m, const Node *node)
+{
+    if (nodeTag(node) == T_CommonTableExpr) {
+        add(m, &m->rows, text_of(AS(CommonTableExpr, node)->ctename));
+        add(m, &m->queries, text_of(AS(CommonTableExpr, node)->ctename));
+    }
+}
+
+/* The row that a change finds and the one it leaves: of rules, of triggers, of RETURNING on servers
+ * newer than 15. */
+static void reach_before_and_after(masking *m)
+{
+    add(m, &m->rows, SP_SPAN_LIT("old"));
+    add(m, &m->rows, SP_SPAN_LIT("new"));
+}
+
+static void reach_item(masking *m, const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_RangeVar:
+        reach_relation(m, AS(RangeVar, node));
+        break;
+    case T_RangeSubselect:
+        add(m, &m->rows, alias_name(AS(RangeSubselect, node)->alias));
+        break;
+    case T_JoinExpr:
+        add(m, &m->rows, alias_name(AS(JoinExpr, node)->alias));
+        add(m, &m->rows, alias_name(AS(JoinExpr, node)->join_using_alias));
+        break;
+    case T_RuleStmt:
+    case T_CreateTrigStmt:
+        reach_before_and_after(m);
+        break;
+    case T_InsertStmt:
+    case T_UpdateStmt:
+    case T_DeleteStmt:
+        if (returning_of(node) != NIL) {
+            reach_before_and_after(m);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+void masking_reach(masking *m, const Node *node)
+{
+    each_node(m, node, reach_query); /* before any name that may mean one */
+    each_node(m, node, reach_item);
 }
 
 /* ---- what carries masked values ---- */
@@ -207,13 +268,49 @@ bool masking_is_select(const masking *m, const Node *node)
         return has_masked_item(m, select->targetList);
     }
     case T_InsertStmt:
-        return has_masked_item(m, AS(InsertStmt, node)->returningList);
     case T_UpdateStmt:
-        return has_masked_item(m, AS(UpdateStmt, node)->returningList);
     case T_DeleteStmt:
-        return has_masked_item(m, AS(DeleteStmt, node)->returningList);
+        return has_masked_item(m, returning_of(node));
     default:
         return true; /* EXECUTE and the like */
+    }
+}
+
+/* What the server may call an item that has no name. False: not known. More than one is fine. */
+static bool spread_unnamed(masking *m, const Node *value)
+{
+    switch ((int)nodeTag(value)) {
+    case T_ColumnRef:
+        if (masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields))) {
+            masking_refuse(m, "a set operation over * with masked columns", SP_SPAN_EMPTY);
+        }
+        add(m, &m->names, names_last(AS(ColumnRef, value)->fields));
+        return true;
+    case T_FuncCall:
+        add(m, &m->names, names_last(AS(FuncCall, value)->funcname));
+        return true;
+    case T_TypeCast:
+        add(m, &m->names, names_last(AS(TypeCast, value)->typeName->names));
+        return spread_unnamed(m, AS(TypeCast, value)->arg);
+    case T_CollateClause:
+        return spread_unnamed(m, AS(CollateClause, value)->arg);
+    case T_CoalesceExpr:
+        add(m, &m->names, SP_SPAN_LIT("coalesce"));
+        return true;
+    case T_A_Expr:
+        add(m, &m->names,
+            AS(A_Expr, value)->kind == AEXPR_NULLIF ? SP_SPAN_LIT("nullif")
+                                                    : SP_SPAN_LIT("?column?"));
+        return true;
+    case T_A_Const:
+    case T_ParamRef:
+    case T_BoolExpr:
+    case T_NullTest:
+    case T_BooleanTest:
+        add(m, &m->names, SP_SPAN_LIT("?column?"));
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -226,23 +323,17 @@ static void spread_set(masking *m, const SelectStmt *select)
     while (select->op != SETOP_NONE) {
         select = select->larg;
     }
-    for (int i = 0; i < list_length(select->targetList); i++) {
+    bool is_named = select->valuesLists == NIL;
+    for (int i = 0; is_named && i < list_length(select->targetList); i++) {
         const ResTarget *target = AS(ResTarget, list_nth(select->targetList, i));
-        if (target->name != NULL) {
-            add(m, &m->names, text_of(target->name));
-        } else if (nodeTag(target->val) == T_ColumnRef) {
-            const ColumnRef *column = AS(ColumnRef, target->val);
-            const Node *last =
-                (const Node *)list_nth(column->fields, list_length(column->fields) - 1);
-            if (masking_is_star(last)) {
-                masking_refuse(m, "a set operation over * with masked columns", SP_SPAN_EMPTY);
-            }
-            add(m, &m->names, string_of(last));
-        } else if (nodeTag(target->val) == T_FuncCall) {
-            add(m, &m->names, names_last(AS(FuncCall, target->val)->funcname));
-        } else {
-            add(m, &m->names, SP_SPAN_LIT("?column?"));
-        }
+        add(m, &m->names, text_of(target->name));
+        is_named = target->name != NULL || spread_unnamed(m, target->val);
+    }
+    if (!is_named) {
+        masking_refuse(m,
+                       "a set operation with masked columns whose columns have no names: give the "
+                       "first SELECT names (AS x)",
+                       SP_SPAN_EMPTY);
     }
 }
 
@@ -275,7 +366,8 @@ void masking_spread(masking *m, const Node *node)
         const Alias *alias = tag == T_RangeSubselect ? AS(RangeSubselect, node)->alias
                              : tag == T_RangeVar     ? AS(RangeVar, node)->alias
                                                      : AS(JoinExpr, node)->alias;
-        bool known_clean = tag == T_RangeVar && masking_has(&m->clean, alias_name(alias));
+        bool known_clean = tag == T_RangeVar && masking_has(&m->clean, alias_name(alias)) &&
+                           !masking_has(&m->rows, alias_name(alias));
         if (alias != NULL && !known_clean) {
             add_names(m, &m->names, alias->colnames);
         }

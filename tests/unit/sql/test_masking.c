@@ -232,6 +232,101 @@ static void test_refused(void **state)
     expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }
 
+/* WITH queries that are called like a table without masked columns. */
+static void test_named_like_clean(void **state)
+{
+    static const char *const texts[] = {
+#define AS_ORDERS "WITH orders AS (SELECT phone AS p FROM customers) "
+        AS_ORDERS "SELECT upper(o.p) FROM orders AS o",
+        AS_ORDERS "SELECT upper(orders.p) FROM orders",
+        AS_ORDERS "SELECT 1 FROM orders AS o WHERE o.p LIKE '+49%'",
+        "COPY (" AS_ORDERS "SELECT upper(o.p) FROM orders o) TO STDOUT",
+        "CREATE TEMP TABLE mine AS " AS_ORDERS "SELECT o.p FROM orders o",
+        "WITH orders AS (SELECT phone FROM customers) SELECT upper(z) FROM orders AS o(z)",
+        "WITH a AS (" AS_ORDERS "SELECT o.p FROM orders o) SELECT upper(x.p) FROM a x",
+        "SELECT 1 FROM (" AS_ORDERS "SELECT o.p FROM orders o) q WHERE q.p = 'x'",
+        "INSERT INTO order_lines (item) " AS_ORDERS "SELECT o.p FROM orders o",
+        AS_ORDERS "UPDATE order_lines SET item = o.p FROM orders o WHERE order_id = 1",
+        AS_ORDERS "DELETE FROM order_lines USING orders o WHERE o.p = item",
+        AS_ORDERS
+        "MERGE INTO order_lines l USING orders o ON o.p = l.item WHEN MATCHED THEN DELETE",
+        AS_ORDERS "SELECT row_to_json(o) FROM orders o",
+        AS_ORDERS "SELECT o.row_to_json FROM orders o",
+        AS_ORDERS
+        "SELECT 1 FROM order_lines l, LATERAL (SELECT o.p FROM orders o) q WHERE q.p > ''",
+        "WITH RECURSIVE a AS (SELECT o.p FROM orders o), orders AS (SELECT phone AS p FROM "
+        "customers) SELECT 1 FROM a WHERE a.p = 'x'",
+        /* an alias that means something clean elsewhere */
+        "WITH q AS (SELECT phone FROM customers) SELECT upper(z) FROM q AS o(z), (SELECT 1 FROM "
+        "orders o) x",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+}
+
+/* Rows that are not those of one FROM item. */
+static void test_rows_by_other_names(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT row_to_json(j) FROM (customers c CROSS JOIN orders o) AS j",
+        "SELECT j.row_to_json FROM (customers c CROSS JOIN orders o) AS j",
+        "SELECT upper(j.phone) FROM (customers c CROSS JOIN orders AS j) AS j",
+        "SELECT upper(z) FROM (customers c CROSS JOIN orders AS j) AS j(a, b, z)",
+        "SELECT 1 FROM (customers c CROSS JOIN orders o) AS j WHERE j::text LIKE '%+49%'",
+        "SELECT row_to_json(j) FROM customers c JOIN customers o USING (id) AS j",
+        "CREATE RULE r AS ON DELETE TO customers DO ALSO INSERT INTO orders (note) VALUES "
+        "(row_to_json(old))",
+        "CREATE RULE r AS ON UPDATE TO customers WHERE old::text LIKE 'x' DO ALSO NOTHING",
+        "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW WHEN (old::text LIKE 'x') "
+        "EXECUTE FUNCTION order_total()",
+        "UPDATE customers SET name = 'x' WHERE id = 1 RETURNING row_to_json(old)",
+        "DELETE FROM customers WHERE id = 1 RETURNING old::text",
+        "INSERT INTO customers (id) VALUES (1) RETURNING row_to_json(new)",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+    static const char *const whole[] = {
+        "SELECT j FROM (customers c CROSS JOIN (SELECT 1) s) AS j",
+        "UPDATE customers SET name = 'x' WHERE id = 1 RETURNING old",
+    };
+    expect(state, SP_SQL_MASKING_STRICT, whole, SP_COUNT(whole));
+}
+
+/* A set operation's columns are called like those of its first part. */
+static void test_names_of_sets(void **state)
+{
+#define AND_PHONE " UNION ALL SELECT phone FROM customers) s "
+    static const char *const texts[] = {
+        "SELECT name FROM customers WHERE EXISTS (SELECT FROM (VALUES (0, '') UNION ALL SELECT id, "
+        "phone FROM customers) s WHERE s.column1 = customers.id AND s.column2 LIKE '+49%')",
+        "CREATE TEMP TABLE mine AS SELECT column1 FROM (VALUES ('')" AND_PHONE,
+        "SELECT 1 FROM (SELECT NULL::text" AND_PHONE "WHERE text LIKE '+49%'",
+        "SELECT 1 FROM (SELECT 'x'::varchar COLLATE \"C\"" AND_PHONE "WHERE varchar > ''",
+        "SELECT 1 FROM (SELECT note::text FROM orders" AND_PHONE "WHERE note > ''",
+        "SELECT 1 FROM (SELECT lower('x')::text" AND_PHONE "WHERE lower > ''",
+        "SELECT 1 FROM (SELECT nullif('x', 'x')" AND_PHONE "WHERE nullif > ''",
+        "SELECT 1 FROM (SELECT coalesce('x', 'y')" AND_PHONE "WHERE s.coalesce > ''",
+        "SELECT 1 FROM (SELECT CASE WHEN true THEN 'x' END" AND_PHONE "WHERE s.case > ''",
+        "SELECT 1 FROM (SELECT (SELECT 'x' AS z)" AND_PHONE "WHERE z > ''",
+        "SELECT 1 FROM (SELECT (o).note FROM orders o" AND_PHONE "WHERE note > ''",
+        "SELECT 1 FROM (SELECT current_user" AND_PHONE "WHERE s.current_user > ''",
+        "WITH s AS (VALUES ('') UNION ALL SELECT phone FROM customers) SELECT column1 FROM s",
+        "SELECT 1 FROM (SELECT 'x' || 'y'" AND_PHONE "WHERE \"?column?\" > ''",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+    static const char *const fine[] = {
+        "SELECT 'x', name FROM customers UNION ALL SELECT 'y', phone FROM customers",
+        "SELECT true, NULL::text, name UNION ALL SELECT false, phone, name FROM customers",
+        "SELECT q.x FROM (SELECT CASE WHEN true THEN 'x' END AS x UNION ALL SELECT phone FROM "
+        "customers) q",
+    };
+    expect(state, SP_SQL_MASKING_STRICT, fine, SP_COUNT(fine));
+    static const char *const clean[] = {
+        "SELECT c.phone FROM customers c, (VALUES (1) UNION ALL SELECT id FROM orders) s",
+        "WITH orders AS (SELECT id, note FROM orders) SELECT upper(o.note), c.phone FROM orders o "
+        "JOIN customers c ON c.id = o.id WHERE o.note = 'x'",
+    };
+    expect(state, SP_SQL_MASKING_BY_ORIGIN, clean, SP_COUNT(clean));
+}
+
 /* Column by column: 0 clear, otherwise the mask and one. */
 static void plans(void **state, const char *text, const char *want)
 {
@@ -301,9 +396,14 @@ static void test_copy(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_clean),   cmocka_unit_test(test_by_origin),
-        cmocka_unit_test(test_strict),  cmocka_unit_test(test_views),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_copy)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_clean),
+                                       cmocka_unit_test(test_by_origin),
+                                       cmocka_unit_test(test_strict),
+                                       cmocka_unit_test(test_views),
+                                       cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_copy),
+                                       cmocka_unit_test(test_named_like_clean),
+                                       cmocka_unit_test(test_rows_by_other_names),
+                                       cmocka_unit_test(test_names_of_sets)};
     return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

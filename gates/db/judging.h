@@ -96,7 +96,8 @@ typedef struct {
     uint32_t type_oid;
     uint32_t table_oid; /* where it comes from */
     int16_t attnum;
-    uint8_t mask; /* sp_mask + 1; 0 = clear; found again before the first row of each answer */
+    uint64_t name; /* a hash of schema, table and column when it was described; 0 = not known */
+    uint8_t mask;  /* sp_mask + 1; 0 = clear; found again before the first row of each answer */
 } db_field;
 
 typedef struct {

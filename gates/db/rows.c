@@ -11,8 +11,18 @@
 
 /* ---- which field is masked how ---- */
 
+/* Never 0. */
+static uint64_t name_of_column(const sp_sql_catalogue *catalogue, uint32_t relation,
+                               uint32_t column)
+{
+    const sp_sql_relation *at = sp_sql_catalogue_at(catalogue, relation);
+    uint64_t hash = sp_span_hash(at->schema, 0);
+    hash = sp_span_hash(at->name, hash);
+    return sp_span_hash(sp_sql_catalogue_column_at(catalogue, column)->name, hash) | 1U;
+}
+
 static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalogue,
-                             const db_field *field)
+                             db_field *field)
 {
     if (field->table_oid == 0 || field->attnum <= 0) {
         bool suspect = note->masking == SP_SQL_MASKING_STRICT || field->table_oid != 0;
@@ -25,6 +35,11 @@ static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalo
     uint32_t column = sp_sql_catalogue_find_attnum(catalogue, relation, field->attnum);
     if (column == SP_NONE) {
         return SP_MASK_FULL + 1;
+    }
+    uint64_t name = name_of_column(catalogue, relation, column);
+    field->name = field->name == 0 ? name : field->name;
+    if (field->name != name) {
+        return SP_MASK_FULL + 1; /* tables or columns were renamed: who knows what is read now */
     }
     const sp_sql_bound *bound = &sp_sql_catalogue_column_at(catalogue, column)->bound;
     return (bound->tags & note->ruling.decision.mask_tags) != 0 ? (uint8_t)(bound->mask + 1) : 0;
@@ -41,7 +56,7 @@ static void find_masks(const db_note *note, const sp_sql_catalogue *catalogue, d
 }
 
 /* Remembers what a RowDescription says, on the note or on the text that it describes. */
-static sp_err keep_fields(db_note *note, sp_span body)
+static sp_err keep_fields(db_note *note, const sp_sql_catalogue *catalogue, sp_span body)
 {
     sp_pg_row_description description;
     TRY(sp_pg_row_description_read(body, &description));
@@ -54,6 +69,7 @@ static sp_err keep_fields(db_note *note, sp_span body)
             .type_oid = field.type_oid, .table_oid = field.table_oid, .attnum = field.attnum};
     }
     fields->moves = note->moves;
+    find_masks(note, catalogue, fields); /* what the columns are called now */
     note->aimed = NULL;
     db_fields **place = note->text != NULL ? &note->text->fields : &note->fields;
     sp_free(*place);
@@ -272,7 +288,8 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     switch (msg->type) {
     case 'T':
         if (note->masking != SP_SQL_MASKING_CLEAN &&
-            (!msg->whole || sp_failed(keep_fields(note, msg->body)))) {
+            (!msg->whole ||
+             sp_failed(keep_fields(note, db_session_judge(session)->catalogue->now, msg->body)))) {
             db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                       "the description of the answer cannot be read");
             return DB_REFUSE;

@@ -347,6 +347,32 @@ def test_what_a_view_shows_now(gate, raw):
     assert not told(raw.until("Z"))
 
 
+def test_tables_that_change_places(gate, raw):
+    """A statement that was described before its table was swapped reads the new one, with the old one's description."""
+    gate.sql("CREATE TABLE extra (id int, phone text)", "CREATE TABLE extra_next (id int, phone text)",
+             "INSERT INTO extra SELECT id, phone FROM customers", "INSERT INTO extra_next SELECT id, phone FROM customers",
+             "GRANT ALL ON extra, extra_next TO op_all")
+    try:
+        end = time.monotonic() + 30
+        values = []
+        while values != [b"138****0007"]:
+            raw.send(parse("SELECT phone FROM extra WHERE id = 7"), describe("", "S"), bind(), execute(), SYNC)
+            values = [body[6:] for kind, body in raw.until("Z") if kind == "D"]
+            assert time.monotonic() < end, values
+            time.sleep(0.2)
+        raw.send(parse("SELECT phone FROM extra WHERE id = 7", "x"), describe("x", "S"), SYNC)
+        raw.until("Z")
+        gate.sql("ALTER TABLE extra RENAME TO extra_old", "ALTER TABLE extra_next RENAME TO extra")
+        while values != [b"***"]:
+            raw.send(bind("", "x"), execute(), SYNC)
+            values = [body[6:] for kind, body in raw.until("Z") if kind == "D"]
+            assert values in ([b"138****0007"], [b"***"])
+            assert time.monotonic() < end + 30
+            time.sleep(0.2)
+    finally:
+        gate.sql("DROP TABLE IF EXISTS extra, extra_old, extra_next")
+
+
 def test_words_of_errors_and_notices(gate):
     gate.sql("CREATE OR REPLACE VIEW v_checked AS SELECT * FROM customers WHERE note <> 'x' WITH CHECK OPTION",
              "GRANT ALL ON v_checked TO op_all", "CREATE OR REPLACE FUNCTION says() RETURNS trigger LANGUAGE plpgsql AS "

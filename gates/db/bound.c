@@ -9,7 +9,6 @@
 #include "gates/db/judging.h"
 
 enum {
-    SAME_NAME_MAX = 256,
     OID_BOOL = 16,
     OID_NAME = 19,
     OID_INT8 = 20,
@@ -150,51 +149,22 @@ void db_run_write(const db_run_ask *run, sp_buf *out)
 
 /* ---- Bind ---- */
 
-/* The portal stands for all that the statement may stand for, the newest in front: when nothing
- * failed on the way, that is what it is. */
-static sp_err bind_texts(db_names *names, sp_span statement, const db_named *from, sp_span portal,
-                         db_values *values, db_note *note, unsigned depth)
-{
-    if (depth == SAME_NAME_MAX) {
-        return sp_fail(SP_ELIMIT);
-    }
-    const db_named *older = db_names_find(names, DB_NAMED_PREPARED, statement, from);
-    if (older != NULL) {
-        TRY(bind_texts(names, statement, older, portal, values, note, depth + 1));
-    }
-    db_named *named = NULL;
-    TRY(db_names_add(names, DB_NAMED_PORTAL, portal, from->text, &named));
-    named->has_values = note->has_values;
-    named->values = db_values_ref(values);
-    named->sure = note->named != NULL; /* several: none is taken back when it fails */
-    note->named = note->named == NULL ? named : note->named;
-    return sp_ok();
-}
-
-static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span statement, sp_span portal,
+static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
                           const sp_pg_bind *bind, db_note *note)
 {
     db_values *values = NULL;
     if (bind != NULL && note->has_values && from->text->keeps_values) {
         TRY(keep_values(bind, &values));
     }
-    sp_err err = bind_texts(&judge->names, statement, from, portal, values, note, 0);
+    db_named *named = NULL;
+    sp_err err = db_names_add(&judge->names, DB_NAMED_PORTAL, portal, from->text, &named);
+    if (!sp_failed(err)) {
+        named->has_values = note->has_values;
+        named->values = db_values_ref(values);
+        note->made_last = named->number;
+    }
     db_values_unref(values);
     return err;
-}
-
-/* Several texts may go by this name until the server has answered, and others would have to agree
- * to one of them: better to know which it is. */
-static bool is_unclear(const db_names *names, sp_span statement)
-{
-    unsigned count = 0;
-    bool matters = false;
-    for (const db_named *at = db_names_find(names, DB_NAMED_PREPARED, statement, NULL); at != NULL;
-         at = db_names_find(names, DB_NAMED_PREPARED, statement, at)) {
-        matters = matters || at->text->keeps_values;
-        count++;
-    }
-    return count > 1 && matters;
 }
 
 db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
@@ -221,8 +191,9 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
                   (int)(statement.len < 63 ? statement.len : 63), (const char *)statement.ptr);
         return DB_REFUSE;
     }
-    if (is_unclear(&judge->names, statement) && db_session_drain(session)) {
-        return DB_WAIT;
+    db_verdict clear = db_names_clear(session, DB_NAMED_PREPARED, statement, refusal);
+    if (clear != DB_PASS) {
+        return clear;
     }
     db_note *note = NULL;
     if (sp_failed(sp_alloc(1, sizeof(*note), &note))) {
@@ -234,7 +205,7 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
     note->number = judge->names.numbers + 1;
     note->has_values = has_values;
     judge->moves++;
-    if (sp_failed(bind_portal(judge, from, statement, portal, msg->whole ? &bind : NULL, note))) {
+    if (sp_failed(bind_portal(judge, from, portal, msg->whole ? &bind : NULL, note))) {
         sp_free(note);
         db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many portals are open");
         return DB_REFUSE;

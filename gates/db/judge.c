@@ -322,6 +322,9 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_CUT;
     }
     db_verdict verdict = judge_message(session, msg, flight, refusal);
+    if (verdict == DB_PASS && (msg->type == 'S' || msg->type == 'Q')) {
+        db_session_judge(session)->pipeline = db_session_judge(session)->names.numbers;
+    }
     if (verdict != DB_WAIT) {
         db_spend_gone(db_session_judge(session)); /* granted for this message, and for no other */
     }
@@ -330,17 +333,18 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
 
 /* ---- ends ---- */
 
-static void end_names(db_judge *judge, db_note *note, const db_end *end)
+/* It did not make its names. A server that was interrupted or in need may have before. */
+static bool made_none(const db_note *note, const db_end *end)
+{
+    bool in_need = end->sqlstate[0] == '5' || end->sqlstate[0] == 'X';
+    return end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !note->may_stay && !in_need);
+}
+
+static void end_names(db_judge *judge, const db_note *note, const db_end *end)
 {
     bool done = end->how == DB_END_DONE || end->how == DB_END_SUSPENDED;
-    db_named *named = note->named;
-    if (named != NULL && done) {
-        sp_span name = {named->name, named->name_len};
-        named->sure = true;
-        db_names_forget(&judge->names, named->kind, name, false,
-                        note->number != 0 ? note->number : named->number);
-    } else if (named != NULL) {
-        db_names_remove(&judge->names, named);
+    if (note->made_last != 0 && note->made_last >= note->number && (done || made_none(note, end))) {
+        db_names_settle(&judge->names, note->number, note->made_last, done);
     }
     if (note->close_kind == 'a' && done) {
         db_names_forget(&judge->names, DB_NAMED_PREPARED, SP_SPAN_EMPTY, true, note->number);

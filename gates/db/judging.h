@@ -133,7 +133,6 @@ typedef struct db_named db_named;
 struct db_named {
     db_named *next;
     db_named_kind kind;
-    bool sure;         /* the server said that it made it */
     bool declared;     /* by DECLARE: may outlive its transaction */
     bool has_values;   /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
@@ -155,15 +154,23 @@ SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
 SP_MUST sp_err db_text_types(db_text *text, const sp_pg_parse *parse);
 db_text *db_text_ref(db_text *text);
 void db_text_unref(db_text *text);
-/* Not sure yet. SP_ELIMIT, SP_ENOMEM. */
+/* SP_ELIMIT, SP_ENOMEM. */
 SP_MUST sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                             db_named **ret_named);
 /* The next one of that kind and name after `after` (NULL: the first). */
 db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
                         const db_named *after);
 void db_names_remove(db_names *names, db_named *named);
-/* All sure ones of that name (all = of any name) that came before number. */
+/* All of that name (all = of any name) that came before number; answers come in order, so what made
+ * them was answered. */
 void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before);
+/* Those numbered first to last, when the message that made them was answered: they stay, and older
+ * ones of their names do not; or they were never made. */
+void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays);
+/* The newest of that name is what the server has when the message that comes now runs. DB_WAIT:
+ * that shows when what is under way was answered; DB_REFUSE: it stays open. */
+db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
+                          db_refusal *refusal);
 /* Portals that ended with their transaction: all but the declared ones. */
 void db_names_end_transaction(db_names *names, uint64_t before);
 void db_names_done(db_names *names);
@@ -178,8 +185,9 @@ typedef struct {
 } db_spent;
 
 typedef struct {
-    db_named *named; /* made by this message; NULL = none */
-    uint64_t number; /* names that are closed came before this */
+    uint64_t number;    /* names that are closed came before this */
+    uint64_t made_last; /* the message made names from number to this; less = none */
+    bool may_stay;      /* of several statements some may have made theirs before one failed */
     uint64_t reference;
     db_ruling ruling;
     const char *tag;
@@ -341,6 +349,7 @@ struct db_judge {
     uint64_t look_us;     /* since when it is waited for what the catalogue is now; 0 = not */
     bool look_is_over;    /* the client gave up meanwhile */
     uint64_t moves;       /* messages that ran, bound or closed something */
+    uint64_t pipeline;    /* the newest name before it: if one of later runs, all before it did */
     uint64_t walks;       /* through what names stand for */
     bool server_is_newer; /* than the grammar that judges */
     uint32_t watched;     /* notes whose answers rows.c looks at */
@@ -361,8 +370,9 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_
 void db_made_end(db_session *session);
 /* It runs: remembers what it makes that others do not see: temporary relations, functions. */
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
-/* The same for the names of PREPARE and DECLARE. SP_ELIMIT, SP_ENOMEM. */
-SP_MUST sp_err db_made_names(db_judge *judge, sp_sql_known *known);
+/* The same for the names of PREPARE and DECLARE, for the message of that note. SP_ELIMIT,
+ * SP_ENOMEM: then it made none. */
+SP_MUST sp_err db_made_names(db_judge *judge, sp_sql_known *known, db_note *note);
 
 /* ---- masks.c ---- */
 /* How an answer is masked. */

@@ -72,7 +72,7 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_
     return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, ret_known);
 }
 
-sp_err db_made_names(db_judge *judge, sp_sql_known *known)
+static sp_err add_names(db_judge *judge, sp_sql_known *known)
 {
     const sp_sql_judgement *judgement = known->judgement;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
@@ -88,10 +88,21 @@ sp_err db_made_names(db_judge *judge, sp_sql_known *known)
                                   statement->name, kept, &named);
         db_text_unref(kept);
         TRY(err);
-        named->sure = true; /* even when the message fails later: what it prepared may stay */
         named->declared = !is_prepare;
     }
     return sp_ok();
+}
+
+sp_err db_made_names(db_judge *judge, sp_sql_known *known, db_note *note)
+{
+    note->number = judge->names.numbers + 1;
+    note->may_stay = known->judgement->statement_count > 1;
+    sp_err err = add_names(judge, known);
+    note->made_last = judge->names.numbers;
+    if (sp_failed(err)) {
+        db_names_settle(&judge->names, note->number, note->made_last, false);
+    }
+    return err;
 }
 
 static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)

@@ -11,6 +11,8 @@
  */
 #include "gates/db/judging.h"
 
+#include <stdio.h>
+
 sp_err db_text_new(sp_sql_known *known, db_text **ret_text)
 {
     db_text *made = NULL;
@@ -104,7 +106,7 @@ void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all
     db_named **link = &names->first;
     while (*link != NULL) {
         db_named *at = *link;
-        bool hit = at->kind == kind && at->sure && at->number < before &&
+        bool hit = at->kind == kind && at->number < before &&
                    (all || sp_span_eq(name, (sp_span){at->name, at->name_len}));
         if (hit) {
             *link = at->next;
@@ -115,12 +117,49 @@ void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all
     }
 }
 
+void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays)
+{
+    db_named *at = names->first;
+    while (at != NULL && at->number >= first) {
+        db_named *made = at;
+        if (made->number > last) {
+            at = made->next;
+        } else if (stays) {
+            sp_span name = {made->name, made->name_len};
+            db_names_forget(names, made->kind, name, false, first);
+            at = made->next;
+        } else {
+            at = made->next;
+            db_names_remove(names, made);
+        }
+    }
+}
+
+db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
+                          db_refusal *refusal)
+{
+    const db_judge *judge = db_session_judge(session);
+    const db_named *newest = db_names_find(&judge->names, kind, name, NULL);
+    if (newest == NULL || newest->number > judge->pipeline ||
+        db_names_find(&judge->names, kind, name, newest) == NULL) {
+        return DB_PASS;
+    }
+    if (db_session_drain(session)) {
+        return DB_WAIT;
+    }
+    db_refuse(refusal, kind == DB_NAMED_PREPARED ? "42P05" : "42P03", SP_REASON_UNPARSED,
+              "what \"%.*s\" stands for is not certain", SP_SPAN_ARG(name));
+    snprintf(refusal->hint, sizeof(refusal->hint),
+             "A message that failed may have made it: close or deallocate that name first.");
+    return DB_REFUSE;
+}
+
 void db_names_end_transaction(db_names *names, uint64_t before)
 {
     db_named **link = &names->first;
     while (*link != NULL) {
         db_named *at = *link;
-        if (at->kind == DB_NAMED_PORTAL && at->sure && !at->declared && at->number < before) {
+        if (at->kind == DB_NAMED_PORTAL && !at->declared && at->number < before) {
             *link = at->next;
             free_named(names, at);
         } else {

@@ -422,13 +422,13 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->flags = flags;
     note->number = judge->names.numbers + 1;
     note_deallocated(judgement, note);
-    db_made_things(judge, judgement);
-    note_copy(judgement, flight);
-    if (known != NULL && sp_failed(db_made_names(judge, known))) {
+    if (known != NULL && sp_failed(db_made_names(judge, known, note))) {
         sp_copy_mask_free(note->copy);
         sp_free(note);
         return no_memory(refusal);
     }
+    db_made_things(judge, judgement);
+    note_copy(judgement, flight);
     db_rows_watch(session, note);
     flight->own = note;
     return DB_PASS;
@@ -476,13 +476,15 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (verdict == DB_PASS && note == NULL) {
         verdict = no_memory(refusal);
     }
+    db_named *named = NULL;
     if (verdict == DB_PASS &&
-        sp_failed(db_names_add(&judge->names, DB_NAMED_PREPARED, parse.name, text, &note->named))) {
+        sp_failed(db_names_add(&judge->names, DB_NAMED_PREPARED, parse.name, text, &named))) {
         sp_free(note);
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
                   "too many prepared statements are open, or one has too long a name");
         verdict = DB_REFUSE;
     } else if (verdict == DB_PASS) {
+        note->number = note->made_last = named->number;
         flight->own = note;
     }
     db_text_unref(text);
@@ -501,6 +503,9 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     const db_named *portal = db_names_find(&judge->names, DB_NAMED_PORTAL, execute.portal, NULL);
     bool names = portal != NULL && uses_names(portal->text->known->judgement);
     db_verdict sure = be_sure(session, 0, names, refusal);
+    if (sure == DB_PASS) {
+        sure = db_names_clear(session, DB_NAMED_PORTAL, execute.portal, refusal);
+    }
     if (sure != DB_PASS) {
         return sure;
     }
@@ -556,14 +561,14 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->flags = portal->text->known->judgement->flags;
     note->number = judge->names.numbers + 1;
     note_deallocated(portal->text->known->judgement, note);
-    db_made_things(judge, portal->text->known->judgement);
-    note_copy(portal->text->known->judgement, flight);
-    if (sp_failed(db_made_names(judge, portal->text->known))) {
+    if (sp_failed(db_made_names(judge, portal->text->known, note))) {
         db_text_unref(note->text);
         sp_copy_mask_free(note->copy);
         sp_free(note);
         return no_memory(refusal);
     }
+    db_made_things(judge, portal->text->known->judgement);
+    note_copy(portal->text->known->judgement, flight);
     db_rows_watch(session, note);
     flight->own = note;
     return DB_PASS;
@@ -580,6 +585,10 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     db_judge *judge = db_session_judge(session);
     db_named_kind kind = named.kind == 'S' ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
     const db_named *at = db_names_find(&judge->names, kind, named.name, NULL);
+    db_verdict clear = db_names_clear(session, kind, named.name, refusal);
+    if (clear != DB_PASS) {
+        return clear;
+    }
     db_ruling ruling = db_ruling_none();
     if (at == NULL || add_named(&ruling, session, kind, named.name) != NAMED_KNOWN) {
         return DB_PASS; /* the server says that there is no such thing */

@@ -94,3 +94,57 @@ def test_data_may_come_before_the_server_asks_for_it(raw):
     raw.send(COPY_IN, message("d", b"4\n"), DONE, SYNC, query("SELECT sum(a) FROM e"))
     found = raw.until("Z") + raw.until("Z")
     assert codes(found) == "12GCZTDCZ" and found[-3][1].endswith(b"7")
+
+
+# ---- names that the server has, and those that it never made
+
+def names(raw, *pieces):
+    raw.send(*pieces, SYNC)
+    return raw.until("Z")
+
+
+def test_a_bind_that_failed_leaves_nothing_of_its_portal(raw):
+    raw.ask("BEGIN")
+    names(raw, parse(PHONES, "s1"), bind("p", "s1"))
+    raw.ask("SAVEPOINT x")
+    names(raw, parse("SELECT id FROM customers"))
+    found = names(raw, parse("SELECT name FROM customers"), describe("", "S"), bind("p"))
+    assert "E" in codes(found), "42P03"
+    raw.ask("ROLLBACK TO x")
+    assert not told(names(raw, execute("p")))
+    raw.ask("ROLLBACK")
+
+
+@pytest.mark.parametrize("make, again", [
+    (parse(PHONES, "s"), "PREPARE s AS SELECT name FROM customers"),
+    (query("BEGIN") + parse(PHONES, "s") + bind("p", "s"), "DECLARE p CURSOR FOR SELECT name FROM customers")])
+def test_a_statement_that_made_no_name_leaves_none(raw, make, again):
+    raw.send(make, SYNC)
+    heard(raw, make.count(b"BEGIN") + 1)
+    raw.ask("SAVEPOINT x")
+    assert "E" in codes(raw.ask(again))
+    raw.ask("ROLLBACK TO x")
+    run = describe("p") + execute("p") if b"BEGIN" in make else bind("", "s") + describe() + execute()
+    found = names(raw, run)
+    assert not told(found) and codes(found).count("D") == 20, codes(found)
+
+
+def test_what_a_name_stands_for_is_certain_or_nothing_runs(raw):
+    """Of several statements one failed: what was prepared before it stays, and which it is the gate cannot know."""
+    names(raw, parse("SELECT 1", "s"))
+    raw.ask("DEALLOCATE s; PREPARE s AS SELECT 2; SELECT 1/0")
+    found = names(raw, bind("", "s"), execute())
+    assert fields(found[0][1])["C"] == "42P05" and "deallocate" in fields(found[0][1])["H"]
+    raw.ask("DEALLOCATE s")
+    assert codes(names(raw, parse("SELECT 3", "s"), bind("", "s"), execute())) == "12DCZ"
+
+
+def test_pipelines_need_not_wait_for_their_names(raw):
+    raw.send(*[parse(f"SELECT {i}") + bind() + describe() + execute() + (SYNC if i % 2 else b"") for i in range(10)])
+    assert codes(heard(raw, 5)) == ("12TDC" * 2 + "Z") * 5
+
+
+def test_a_parse_that_was_skipped_replaces_nothing(raw):
+    raw.send(parse(PHONES), SYNC, parse("SELEC"), parse("SELECT 2"), describe("", "S"), SYNC, bind(), describe(), execute(), SYNC)
+    found = heard(raw, 3)
+    assert codes(found) == "1ZEZ2T" + "D" * 20 + "CZ" and not told(found)

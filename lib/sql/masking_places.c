@@ -47,9 +47,9 @@ static void check_column(masking *m, const ColumnRef *column, standing how)
     if (masked && masking_has(&m->rows, name) && !masking_has(&m->names, name)) {
         m->result->mode = SP_SQL_MASKING_STRICT; /* a whole row as one value */
     }
-    /* "t.f" calls a function with the row when t has no such column */
+    /* "t.f" calls a function with the row when t has no such column; what else is called f may be
+     * an alias that was made for it */
     if (count > 1 && name.len > 0 && !masking_has(&m->columns, name) &&
-        !masking_has(&m->names, name) &&
         masking_has(&m->rows, string_of((const Node *)list_nth(column->fields, count - 2))) &&
         (function_find(name) != FUNCTION_UNKNOWN ||
          (m->catalogue != NULL &&

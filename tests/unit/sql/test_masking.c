@@ -269,6 +269,10 @@ static void test_rows_by_other_names(void **state)
     static const char *const texts[] = {
         "SELECT row_to_json(j) FROM (customers c CROSS JOIN orders o) AS j",
         "SELECT j.row_to_json FROM (customers c CROSS JOIN orders o) AS j",
+        /* a masked column that is called like the function */
+        "SELECT c.row_to_json, phone AS row_to_json FROM customers c",
+        "SELECT q.row_to_json FROM (WITH z AS (SELECT 1) SELECT * FROM customers) q, (SELECT phone "
+        "AS row_to_json FROM customers) s",
         "SELECT upper(j.phone) FROM (customers c CROSS JOIN orders AS j) AS j",
         "SELECT upper(z) FROM (customers c CROSS JOIN orders AS j) AS j(a, b, z)",
         "SELECT 1 FROM (customers c CROSS JOIN orders o) AS j WHERE j::text LIKE '%+49%'",

@@ -232,6 +232,89 @@ static void test_refused(void **state)
     expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }
 
+/* The same ways out through other forms of FROM, of rows and of queries. */
+static void test_other_forms(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT 1 FROM customers c CROSS JOIN LATERAL upper(c.phone) u",
+        "SELECT 1 FROM customers c, LATERAL (VALUES (c.phone)) v(x) WHERE x = 'a'",
+        "SELECT x FROM (VALUES ((SELECT phone FROM customers LIMIT 1))) v(x)",
+        "SELECT 1 FROM ROWS FROM (upper((SELECT phone FROM customers LIMIT 1)), generate_series(1, "
+        "2)) AS r(a, b) WHERE a = 'x'",
+        "SELECT name, phone FROM customers GROUP BY GROUPING SETS ((name), (phone))",
+        "SELECT name FROM customers GROUP BY ROLLUP (name, phone)",
+        "SELECT count(*) OVER (PARTITION BY phone) FROM customers",
+        "SELECT count(*) OVER w FROM customers WINDOW w AS (ORDER BY phone)",
+        "SELECT id FROM customers WHERE (id, phone) = (7, 'x')",
+        "SELECT id FROM customers c WHERE c = ROW(7, 'a', 'x', 'n')",
+        "SELECT id FROM customers c WHERE c.* = ROW(7, 'a', 'x', 'n')",
+        "SELECT id FROM customers c WHERE c IN (SELECT c FROM customers c)",
+        "SELECT (SELECT c FROM customers c LIMIT 1).phone",
+        "SELECT to_json((SELECT c FROM customers c LIMIT 1))",
+        "SELECT ((SELECT c FROM customers c LIMIT 1)).phone",
+        "SELECT 1 FROM (TABLE customers) t WHERE t::text LIKE 'x'",
+        "SELECT 1 FROM (TABLE customers) t(a, b, d, e) WHERE d = 'x'",
+        "WITH t AS (TABLE customers) SELECT to_json(t) FROM t",
+        "WITH t AS (TABLE customers) SELECT to_json(u) FROM t u",
+        "WITH a AS (SELECT phone AS x FROM customers), b AS (SELECT x AS y FROM a), c AS (SELECT y "
+        "AS z FROM b) SELECT 1 FROM c WHERE z = 'q'",
+        "WITH RECURSIVE r(n, p) AS (SELECT 1, phone FROM customers UNION ALL SELECT n + 1, p FROM "
+        "r WHERE p > 'x') SELECT n FROM r",
+        "WITH d AS (DELETE FROM customers WHERE id = 1 RETURNING phone AS gone) SELECT 1 FROM d "
+        "WHERE gone = 'x'",
+        "WITH d AS (DELETE FROM customers WHERE id = 1 RETURNING *) INSERT INTO orders (note) "
+        "SELECT phone FROM d",
+        "SELECT 1 FROM customers AS c TABLESAMPLE system (100) WHERE c::text = 'x'",
+        "SELECT 1 FROM customers AS c(a, b, d) TABLESAMPLE system (100) REPEATABLE (1) WHERE d = "
+        "'x'",
+        "SELECT json_agg(x) FROM (SELECT * FROM customers) x",
+        "SELECT x.* FROM customers c, jsonb_populate_record(c, '{}') x",
+        "SELECT x FROM customers c, jsonb_to_record(to_jsonb(c)) AS x(phone text)",
+        "SELECT 1 FROM customers c JOIN LATERAL (SELECT c.phone AS q) z ON z.q = 'x'",
+        "SELECT 1 FROM (customers c JOIN orders o ON c.id = o.id) j(a, b, d) WHERE d = 'x'",
+        "SELECT name FROM customers ORDER BY (SELECT phone)",
+        "SELECT name FROM customers LIMIT length((SELECT phone FROM customers LIMIT 1))",
+        "SELECT array_agg(phone ORDER BY id) FROM customers",
+        "SELECT count(*) FILTER (WHERE phone = 'x') FROM customers",
+        "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY phone) FROM customers",
+        "INSERT INTO customers (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET note = "
+        "customers.phone",
+        "INSERT INTO customers (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET note = 'x' WHERE "
+        "customers.phone = 'y'",
+        "UPDATE orders SET (note, total) = (SELECT phone, 1 FROM customers WHERE id = 1) WHERE id "
+        "= 1",
+        "SELECT 1 FROM xmltable('/x' PASSING (SELECT xmlelement(name a, phone) FROM customers) "
+        "COLUMNS y text) t",
+        "SELECT phone IN ('x') FROM customers",
+        "SELECT NOT (phone IS NULL) FROM customers",
+        "SELECT EXISTS (SELECT 1 FROM customers WHERE phone = 'x')",
+        "SELECT (ARRAY(SELECT phone FROM customers))[1]",
+        "SELECT nullif(phone, 'x') FROM customers",
+        "SELECT 1 FROM ((SELECT '' AS a UNION ALL SELECT phone FROM customers) UNION ALL SELECT "
+        "'') s WHERE a = 'x'",
+        "SELECT 1 FROM (SELECT '' AS b UNION ALL (SELECT '' AS a UNION ALL SELECT phone FROM "
+        "customers)) s WHERE b = 'x'",
+        "WITH s AS (SELECT 1 AS i, '' AS b UNION ALL SELECT id, phone FROM customers) SELECT 1 "
+        "FROM s t(u, v) WHERE v = 'x'",
+        "SELECT public.customers.row_to_json FROM customers",
+        "SELECT (customers).row_to_json FROM customers",
+        "SELECT 1 FROM customers c, LATERAL (SELECT c) d(e) WHERE (d.e).phone = 'x'",
+        "SELECT 1 FROM customers c, LATERAL (SELECT c) d(e) WHERE e::text = 'x'",
+        "SELECT q.concat FROM (WITH z AS (SELECT 1) SELECT * FROM customers) q, orders o",
+        "MERGE INTO customers c USING orders o ON c.id = o.id WHEN MATCHED AND c.phone = 'x' THEN "
+        "DELETE",
+        "SELECT 1 FROM customers c WHERE ROW(c.*) = ROW(1, 'a', 'b', 'c')",
+        "SELECT 1 FROM customers c WHERE (SELECT c.phone) = 'x'",
+        "WITH customers AS (SELECT c.phone AS name FROM customers c) SELECT upper(name) FROM "
+        "customers",
+        "WITH x AS (WITH orders AS (SELECT phone AS p FROM customers) SELECT * FROM orders) SELECT "
+        "upper(p) FROM x",
+        "SELECT (SELECT upper(o.p) FROM orders o) FROM (WITH orders AS (SELECT phone AS p FROM "
+        "customers) SELECT 1 FROM orders) z",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+}
+
 /* WITH queries that are called like a table without masked columns. */
 static void test_named_like_clean(void **state)
 {
@@ -406,6 +489,7 @@ int main(void)
                                        cmocka_unit_test(test_views),
                                        cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_copy),
+                                       cmocka_unit_test(test_other_forms),
                                        cmocka_unit_test(test_named_like_clean),
                                        cmocka_unit_test(test_rows_by_other_names),
                                        cmocka_unit_test(test_names_of_sets)};

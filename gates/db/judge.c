@@ -368,8 +368,15 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     if (note != NULL && note->runs && (note->flags & SP_SQL_IS_DDL) != 0) {
         judge->defining--;
     }
+    if (note != NULL && note->runs && note->masking != SP_SQL_MASKING_CLEAN &&
+        end->how != DB_END_SKIPPED) {
+        db_rows_late(session, true);
+    }
     if (flight->type == 'Q' || flight->type == 'S') {
         db_made_end(session);
+        if (judge->is_late && session->transaction == 'I') {
+            db_rows_late(session, false);
+        }
     }
     if (note == NULL) {
         return;

@@ -352,6 +352,7 @@ struct db_judge {
     uint64_t pipeline;    /* the newest name before it: if one of later runs, all before it did */
     uint64_t walks;       /* through what names stand for */
     bool server_is_newer; /* than the grammar that judges */
+    bool is_late;         /* rows.c looks at words of all answers: db_rows_late() */
     uint32_t watched;     /* notes whose answers rows.c looks at */
     uint32_t spend_call;  /* 0 = none is under way */
     uint8_t spend;        /* DB_SPEND_ */
@@ -433,6 +434,9 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
 /* Looks at the answer of this note, if anything is masked or limited. */
 void db_rows_watch(db_session *session, db_note *note);
 void db_rows_unwatch(db_session *session, db_note *note);
+/* A statement about masked columns has run, and its transaction goes on: constraints and triggers
+ * that are deferred speak in other statements' answers. */
+void db_rows_late(db_session *session, bool is_late);
 /* For hashes of masked values: one for all workers, new with each start of the role. */
 extern uint8_t db_mask_key[SP_MASK_KEY_BYTES];
 

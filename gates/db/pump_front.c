@@ -57,7 +57,7 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
 
 static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
 {
-    bool idle = session->flights.count == 0 && session->transaction == 'I';
+    bool idle = session->flights.count == 0 && session->transaction == 'I' && !session->mid_message;
     bool skips = session->hold == DB_HOLD_FAILED; /* the server has raised its error already */
     if (!skips && (type != 'Q' || !idle)) {
         return poison(session, run, type, refusal);

@@ -9,6 +9,8 @@
 
 #include <stdio.h>
 
+enum { WORDS = DB_WATCH_ERROR | DB_WATCH_NOTICE };
+
 /* ---- which field is masked how ---- */
 
 /* Never 0. */
@@ -258,7 +260,7 @@ void db_rows_watch(db_session *session, db_note *note)
     db_session_judge(session)->watched++;
     uint32_t bits = DB_WATCH_DATA_ROW | DB_WATCH_COPY_DATA;
     if (masks) {
-        bits |= DB_WATCH_ROW_DESCRIPTION | DB_WATCH_ERROR | DB_WATCH_NOTICE;
+        bits |= DB_WATCH_ROW_DESCRIPTION | WORDS;
     }
     if (note->copy != NULL) {
         bits |= DB_WATCH_COPY;
@@ -270,9 +272,20 @@ void db_rows_unwatch(db_session *session, db_note *note)
 {
     db_judge *judge = db_session_judge(session);
     if (note->is_watched && --judge->watched == 0) {
-        db_session_set_watch(session, 0);
+        db_session_set_watch(session, judge->is_late ? WORDS : 0);
     }
     note->is_watched = false;
+}
+
+void db_rows_late(db_session *session, bool is_late)
+{
+    db_judge *judge = db_session_judge(session);
+    judge->is_late = is_late;
+    if (is_late) {
+        db_session_set_watch(session, db_session_watch(session) | WORDS);
+    } else if (judge->watched == 0) {
+        db_session_set_watch(session, 0);
+    }
 }
 
 db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
@@ -282,6 +295,9 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
         flight = db_flights_head(session); /* whatever raised it, it may quote what runs now */
     }
     db_note *note = flight == NULL || (flight->flags & DB_FLIGHT_POISON) != 0 ? NULL : flight->own;
+    if ((msg->type == 'E' || msg->type == 'N') && db_session_judge(session)->is_late) {
+        return on_error(msg, out);
+    }
     if (note == NULL || !note->is_watched) {
         return DB_PASS;
     }

@@ -483,6 +483,16 @@ def test_refused_statements_behave_as_errors_of_the_server(db):
     one.close()
 
 
+def test_a_refusal_does_not_come_in_the_middle_of_a_message(db, raw):
+    raw.ask("LISTEN news")
+    db.server.sql("SELECT count(pg_notify('news', n || repeat('x', 7900))) FROM generate_series(1, 4000) n", database="orders")
+    time.sleep(1)
+    raw.send(query("SELEC"))
+    found = raw.until("E") + raw.until("Z")
+    assert codes(found).replace("A", "") == "EZ" and len(found) > 1000
+    assert all(len(body) > 7900 for kind, body in found if kind == "A")
+
+
 # ---- how much it holds
 
 def test_a_slow_client_does_not_fill_the_gate(db, raw):

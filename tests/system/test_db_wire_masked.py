@@ -148,3 +148,28 @@ def test_a_parse_that_was_skipped_replaces_nothing(raw):
     raw.send(parse(PHONES), SYNC, parse("SELEC"), parse("SELECT 2"), describe("", "S"), SYNC, bind(), describe(), execute(), SYNC)
     found = heard(raw, 3)
     assert codes(found) == "1ZEZ2T" + "D" * 20 + "CZ" and not told(found)
+
+
+# ---- words that come late
+
+@pytest.mark.parametrize("late", ["COMMIT", "SET CONSTRAINTS ALL IMMEDIATE", None])
+def test_words_of_deferred_constraints(gate, raw, late):
+    gate.sql("CREATE TABLE calls (phone text)", "GRANT ALL ON calls TO op_all",
+             "ALTER TABLE customers ADD CONSTRAINT one_phone UNIQUE (phone)",
+             "ALTER TABLE calls ADD CONSTRAINT known FOREIGN KEY (phone) REFERENCES customers (phone) DEFERRABLE INITIALLY DEFERRED",
+             "INSERT INTO calls VALUES ('13800130007')")
+    try:
+        if late is None:
+            raw.send(parse("DELETE FROM customers WHERE id = 7"), bind(), execute(), SYNC)
+            found = raw.until("Z")
+        else:
+            raw.send(query("SELECT 1"), query("BEGIN"), query("DELETE FROM customers WHERE id = 7"), query(late))
+            found = heard(raw, 4)
+        error = fields(next(body for kind, body in found if kind == "E"))
+        assert error["C"] == "23503" and not told(found), error
+        assert "withheld" in error["D"]
+        raw.ask("ROLLBACK")
+        assert b"division by zero" in next(body for kind, body in raw.ask("SELECT 1/0") if kind == "E")
+    finally:
+        raw.ask("ROLLBACK")
+        gate.sql("DROP TABLE calls", "ALTER TABLE customers DROP CONSTRAINT one_phone")

@@ -173,9 +173,14 @@ static bool count_one(void *self, uint64_t id)
     return true;
 }
 
-/* Who may agree to it is told. Not what would run: that is for the console, a chat is outside. */
+/* Who may agree to it is told, of a few a minute: else asking and withdrawing would flood them. Not
+ * what would run: that is for the console, a chat is outside. */
 static void tell_approvers(sp_core *core, const sp_ask *ask)
 {
+    enum { TOLD_A_MINUTE = 5, MINUTE_S = 60 };
+    if (sp_asks_since(core->store, ask->asker, now_s() - MINUTE_S) > TOLD_A_MINUTE) {
+        return; /* they have heard of him */
+    }
     auto_buf sp_buf audience = sp_buf_make(32);
     auto_buf sp_buf count = sp_buf_make(32);
     auto_buf sp_buf what = sp_buf_make(512);

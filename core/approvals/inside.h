@@ -47,6 +47,8 @@ SP_MUST sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote
 typedef bool (*sp_ask_visit)(void *self, uint64_t id);
 SP_MUST sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_visit visit,
                             void *self);
+/* How many this person has asked since then, whatever became of them. */
+uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s);
 SP_MUST sp_err sp_votes_each(sp_store *store, uint64_t id,
                              void (*visit)(void *self, const sp_vote *vote), void *self);
 bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person);

@@ -368,3 +368,12 @@ sp_err sp_votes_each(sp_store *store, uint64_t id, void (*visit)(void *self, con
     }
     return sp_query_finish(&q);
 }
+
+uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT COUNT(*) FROM ask WHERE asker = $1 AND created >= $2");
+    sp_bind_u64(&q, asker);
+    sp_bind_u64(&q, since_unix_s);
+    return sp_query_row(&q) ? sp_col_u64(&q) : 0;
+}

@@ -154,6 +154,19 @@ def test_one_refusal_ends_it_and_one_withdraws_ones_own(office, people):
     assert "dba" not in roles_of(office, ann)
 
 
+def test_who_may_agree_is_told_and_not_flooded(office, people):
+    def told(name):
+        return [n for n in people[name].items("/me/notices") if n["name"] == "approvals-waiting" and n["sender"] == "pat"]
+
+    for _ in range(8):
+        asked = ask(people["pat"])
+        people["pat"].post(f"/approvals/{asked['id']}/withdraw", {})
+    wait_for("the notices", 10, lambda: len(told("lee")) == 5 and told("lee"))
+    assert "pat: grant dba" in told("lee")[0]["texts"]["en"]["title"] and len(told("max")) == 5
+    time.sleep(0.5)
+    assert len(told("lee")) == 5 and not told("pat") and not told("ann"), "not the asker, nor who may not agree"
+
+
 def test_what_cannot_be_asked_for(office, people):
     ann = people["ann"]
     refused("not_found", ask, ann, role="staff")

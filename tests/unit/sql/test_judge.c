@@ -52,7 +52,7 @@ static void test_reads(void **state)
         {"SELECT * FROM scratch", ""},
         {"SELECT * FROM pg_temp.orders", ""},
         {"SELECT * FROM orders FOR UPDATE", "write orders; read orders"},
-        {"SELECT * FROM orders TABLESAMPLE system (10)", "read orders"},
+        {"SELECT * FROM orders TABLESAMPLE bernoulli (10)", "read orders"},
         {"SELECT * FROM ONLY orders", "read orders"},
         {"EXPLAIN DELETE FROM orders", "read orders"},
         {"EXPLAIN (ANALYZE false) DELETE FROM orders", "read orders"},

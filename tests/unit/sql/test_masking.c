@@ -264,8 +264,9 @@ static void test_other_forms(void **state)
         "WHERE gone = 'x'",
         "WITH d AS (DELETE FROM customers WHERE id = 1 RETURNING *) INSERT INTO orders (note) "
         "SELECT phone FROM d",
-        "SELECT 1 FROM customers AS c TABLESAMPLE system (100) WHERE c::text = 'x'",
-        "SELECT 1 FROM customers AS c(a, b, d) TABLESAMPLE system (100) REPEATABLE (1) WHERE d = "
+        "SELECT 1 FROM customers AS c TABLESAMPLE bernoulli (100) WHERE c::text = 'x'",
+        "SELECT 1 FROM customers AS c(a, b, d) TABLESAMPLE bernoulli (100) REPEATABLE (1) WHERE d "
+        "= "
         "'x'",
         "SELECT json_agg(x) FROM (SELECT * FROM customers) x",
         "SELECT x.* FROM customers c, jsonb_populate_record(c, '{}') x",

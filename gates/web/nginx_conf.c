@@ -304,7 +304,8 @@ static void write_portal(const sp_nginx_conf *conf, sp_buf *out)
     write_status(conf, out);
     sp_buf_text(out, "location / {\n");
     write_api(conf, sp_buf_borrow(&host), SMALL_BODY, out);
-    sp_buf_text(out, "}\nlocation ^~ /api/v1/admin/policy/ {\n");
+    /* without a slash at its end: nginx would answer the path itself with a redirection */
+    sp_buf_text(out, "}\nlocation ^~ /api/v1/admin/policy {\n");
     write_api(conf, sp_buf_borrow(&host), DOCUMENTS_BODY, out);
     sp_buf_text(out, "}\n}\n");
 }

@@ -223,6 +223,53 @@ static sp_err take_row(db_catalogue *c, sp_span body)
     }
 }
 
+/* ---- binding ---- */
+
+static void bind_columns(sp_sql_catalogue *now, const sp_policy *policy, uint32_t resource,
+                         sp_span database, uint32_t index)
+{
+    const sp_sql_relation *relation = sp_sql_catalogue_at(now, index);
+    for (uint32_t i = relation->first_column; i < relation->first_column + relation->column_count;
+         i++) {
+        sp_database_part part =
+            sp_policy_database_part(policy, resource, database, relation->schema, relation->name,
+                                    sp_sql_catalogue_column_at(now, i)->name);
+        if (part.tags != 0) {
+            const sp_sql_bound bound = {part.part, part.class_level, part.mask, part.tags};
+            sp_sql_catalogue_bind_column(now, i, &bound);
+        }
+    }
+}
+
+void db_catalogue_bind(db_catalogue *catalogue, const sp_gate_snapshot *snapshot)
+{
+    if (catalogue->now == NULL || catalogue->serial == snapshot->serial) {
+        return;
+    }
+    sp_sql_catalogue *now = catalogue->now;
+    const sp_policy *policy = &snapshot->policy;
+    uint32_t resource = sp_policy_resource_find(policy, sp_span_cstr(catalogue->resource));
+    sp_span database = sp_span_cstr(catalogue->database);
+    sp_sql_catalogue_bind_clear(now);
+    for (uint32_t i = 0; resource != SP_NONE && i < sp_sql_catalogue_count(now); i++) {
+        const sp_sql_relation *relation = sp_sql_catalogue_at(now, i);
+        if ((relation->flags & SP_SQL_REL_SYSTEM) != 0) {
+            continue;
+        }
+        sp_database_part part = sp_policy_database_part(
+            policy, resource, database, relation->schema, relation->name, SP_SPAN_EMPTY);
+        const sp_sql_bound bound = {part.part, part.class_level, part.mask, part.tags};
+        sp_sql_catalogue_bind_relation(now, i, &bound);
+        if (part.tags != 0) {
+            bind_columns(now, policy, resource, database, i);
+        }
+    }
+    sp_sql_catalogue_bind_finish(now);
+    sp_sql_masking_bind_views(db_sql, now);
+    catalogue->serial = resource != SP_NONE ? snapshot->serial : 0;
+    catalogue->version = ++versions;
+}
+
 /* ---- one reading ---- */
 
 static void wake_sessions(const db_catalogue *c)
@@ -319,6 +366,7 @@ static void end_reading(db_catalogue *c)
         c->now = SP_STEAL(c->next_one);
         c->version = ++versions;
         c->serial = 0;
+        db_catalogue_bind(c, db_here.office.snapshot); /* answers under way are masked by it */
         c->failure[0] = '\0';
         wake_sessions(c);
     }
@@ -582,50 +630,4 @@ void db_catalogue_tick(void)
             c->idle_ticks = 0;
         }
     }
-}
-
-/* ---- binding ---- */
-
-static void bind_columns(sp_sql_catalogue *now, const sp_policy *policy, uint32_t resource,
-                         sp_span database, uint32_t index)
-{
-    const sp_sql_relation *relation = sp_sql_catalogue_at(now, index);
-    for (uint32_t i = relation->first_column; i < relation->first_column + relation->column_count;
-         i++) {
-        sp_database_part part =
-            sp_policy_database_part(policy, resource, database, relation->schema, relation->name,
-                                    sp_sql_catalogue_column_at(now, i)->name);
-        if (part.tags != 0) {
-            const sp_sql_bound bound = {part.part, part.class_level, part.mask, part.tags};
-            sp_sql_catalogue_bind_column(now, i, &bound);
-        }
-    }
-}
-
-void db_catalogue_bind(db_catalogue *catalogue, const db_session *session)
-{
-    if (catalogue->now == NULL || catalogue->serial == session->snapshot->serial) {
-        return;
-    }
-    sp_sql_catalogue *now = catalogue->now;
-    const sp_policy *policy = &session->snapshot->policy;
-    sp_span database = sp_span_cstr(catalogue->database);
-    sp_sql_catalogue_bind_clear(now);
-    for (uint32_t i = 0; i < sp_sql_catalogue_count(now); i++) {
-        const sp_sql_relation *relation = sp_sql_catalogue_at(now, i);
-        if ((relation->flags & SP_SQL_REL_SYSTEM) != 0) {
-            continue;
-        }
-        sp_database_part part = sp_policy_database_part(
-            policy, session->resource, database, relation->schema, relation->name, SP_SPAN_EMPTY);
-        const sp_sql_bound bound = {part.part, part.class_level, part.mask, part.tags};
-        sp_sql_catalogue_bind_relation(now, i, &bound);
-        if (part.tags != 0) {
-            bind_columns(now, policy, session->resource, database, i);
-        }
-    }
-    sp_sql_catalogue_bind_finish(now);
-    sp_sql_masking_bind_views(db_sql, now);
-    catalogue->serial = session->snapshot->serial;
-    catalogue->version = ++versions;
 }

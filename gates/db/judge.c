@@ -209,7 +209,7 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
 db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
 {
     (void)refusal;
-    db_catalogue_bind(db_session_judge(session)->catalogue, session);
+    db_catalogue_bind(db_session_judge(session)->catalogue, session->snapshot);
     sp_span version = db_session_server_status(session, SP_SPAN_LIT("server_version"));
     uint64_t major = 0;
     sp_span digits = sp_span_slice(version, 0, sp_span_index(version, '.'));
@@ -273,7 +273,7 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal)
     if (decision.verdict == SP_VERDICT_ALLOW && may_run_on(session, &decision)) {
         db_judge *judge = db_session_judge(session);
         if (judge != NULL && judge->catalogue != NULL) {
-            db_catalogue_bind(judge->catalogue, session);
+            db_catalogue_bind(judge->catalogue, session->snapshot);
         }
         return DB_PASS;
     }

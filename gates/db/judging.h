@@ -29,7 +29,7 @@ struct db_catalogue {
     char account[DB_NAME_BYTES];
     sp_sql_catalogue *now; /* NULL = never read yet */
     uint64_t version;      /* moves with each new `now` and each binding; no other one's */
-    uint64_t serial;       /* of the snapshot that it is bound to */
+    uint64_t serial;       /* of the snapshot that it is bound to; 0 = to none */
     char failure[160];     /* why it could not be read; empty = it could */
     /* the reading */
     db_back *back;
@@ -64,8 +64,8 @@ void db_catalogue_moved_elsewhere(sp_span resource, sp_span database);
 /* Sees to it that seen_us comes to be later than now; db_pending_looked() is called then, and
  * sessions whose judge waits since look_us are resumed. */
 void db_catalogue_look(db_catalogue *catalogue);
-/* Binds to the snapshot of the session if it is not yet. */
-void db_catalogue_bind(db_catalogue *catalogue, const db_session *session);
+/* Binds what is known to the snapshot if it is not yet: which columns are masked. */
+void db_catalogue_bind(db_catalogue *catalogue, const sp_gate_snapshot *snapshot);
 void db_catalogue_tick(void);
 
 /* ---- ruling.c ---- */
@@ -200,6 +200,7 @@ typedef struct {
     bool is_watched;                 /* rows.c looks at its answer */
     bool has_values;                 /* a Bind with parameters */
     sp_sql_masking_mode masking;
+    uint64_t serial;        /* of the snapshot that decided: what the bits of mask_tags mean */
     sp_copy_mask *copy;     /* COPY TO with masked columns */
     db_text *text;          /* whose answer this is, in the extended protocol */
     uint64_t moves;         /* what the session had run, bound and closed before */

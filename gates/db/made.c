@@ -67,7 +67,7 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_
         judge->defined_us = 0; /* its own names are among the others' now */
         judge->other_count = 0;
     }
-    db_catalogue_bind(catalogue, session);
+    db_catalogue_bind(catalogue, session->snapshot);
     const sp_sql_context context = db_context_of(session);
     return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, ret_known);
 }

@@ -23,16 +23,22 @@ static uint64_t name_of_column(const sp_sql_catalogue *catalogue, uint32_t relat
     return sp_span_hash(sp_sql_catalogue_column_at(catalogue, column)->name, hash) | 1U;
 }
 
-static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalogue,
-                             db_field *field)
+/* Tags are numbered anew by each policy: under another one than decided, any tag counts. */
+static uint64_t tags_of(const db_note *note, const db_catalogue *known)
 {
+    return note->serial == known->serial ? note->ruling.decision.mask_tags : UINT64_MAX;
+}
+
+static uint8_t mask_of_field(const db_note *note, const db_catalogue *known, db_field *field)
+{
+    const sp_sql_catalogue *catalogue = known->now;
     if (field->table_oid == 0 || field->attnum <= 0) {
         bool suspect = note->masking == SP_SQL_MASKING_STRICT || field->table_oid != 0;
         return suspect ? SP_MASK_FULL + 1 : 0;
     }
     uint32_t relation = sp_sql_catalogue_find_oid(catalogue, field->table_oid);
-    if (relation == SP_NONE) {
-        return SP_MASK_FULL + 1; /* newer than what we know */
+    if (relation == SP_NONE || known->serial == 0) {
+        return SP_MASK_FULL + 1; /* newer than what we know, or nobody said what is masked */
     }
     uint32_t column = sp_sql_catalogue_find_attnum(catalogue, relation, field->attnum);
     if (column == SP_NONE) {
@@ -44,21 +50,21 @@ static uint8_t mask_of_field(const db_note *note, const sp_sql_catalogue *catalo
         return SP_MASK_FULL + 1; /* tables or columns were renamed: who knows what is read now */
     }
     const sp_sql_bound *bound = &sp_sql_catalogue_column_at(catalogue, column)->bound;
-    return (bound->tags & note->ruling.decision.mask_tags) != 0 ? (uint8_t)(bound->mask + 1) : 0;
+    return (bound->tags & tags_of(note, known)) != 0 ? (uint8_t)(bound->mask + 1) : 0;
 }
 
 /* Policy, the catalogue and the mode may have moved since the description came. */
-static void find_masks(const db_note *note, const sp_sql_catalogue *catalogue, db_fields *fields)
+static void find_masks(const db_note *note, const db_catalogue *known, db_fields *fields)
 {
     fields->any = false;
     for (uint16_t i = 0; i < fields->count; i++) {
-        fields->items[i].mask = mask_of_field(note, catalogue, &fields->items[i]);
+        fields->items[i].mask = mask_of_field(note, known, &fields->items[i]);
         fields->any |= fields->items[i].mask != 0;
     }
 }
 
 /* Remembers what a RowDescription says, on the note or on the text that it describes. */
-static sp_err keep_fields(db_note *note, const sp_sql_catalogue *catalogue, sp_span body)
+static sp_err keep_fields(db_note *note, const db_catalogue *known, sp_span body)
 {
     sp_pg_row_description description;
     TRY(sp_pg_row_description_read(body, &description));
@@ -71,7 +77,7 @@ static sp_err keep_fields(db_note *note, const sp_sql_catalogue *catalogue, sp_s
             .type_oid = field.type_oid, .table_oid = field.table_oid, .attnum = field.attnum};
     }
     fields->moves = note->moves;
-    find_masks(note, catalogue, fields); /* what the columns are called now */
+    find_masks(note, known, fields); /* what the columns are called now */
     note->aimed = NULL;
     db_fields **place = note->text != NULL ? &note->text->fields : &note->fields;
     sp_free(*place);
@@ -152,7 +158,7 @@ static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *ms
         return DB_REFUSE;
     }
     if (fields != note->aimed) {
-        find_masks(note, db_session_judge(session)->catalogue->now, fields);
+        find_masks(note, db_session_judge(session)->catalogue, fields);
         note->aimed = fields;
     }
     if (!fields->any) {
@@ -257,6 +263,7 @@ void db_rows_watch(db_session *session, db_note *note)
         return;
     }
     note->is_watched = true;
+    note->serial = session->snapshot->serial;
     db_session_judge(session)->watched++;
     uint32_t bits = DB_WATCH_DATA_ROW | DB_WATCH_COPY_DATA;
     if (masks) {
@@ -305,7 +312,7 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     case 'T':
         if (note->masking != SP_SQL_MASKING_CLEAN &&
             (!msg->whole ||
-             sp_failed(keep_fields(note, db_session_judge(session)->catalogue->now, msg->body)))) {
+             sp_failed(keep_fields(note, db_session_judge(session)->catalogue, msg->body)))) {
             db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                       "the description of the answer cannot be read");
             return DB_REFUSE;

@@ -8,6 +8,7 @@ import contextlib
 import pytest
 
 from dbgatelib import DatabaseOffice
+from officelib import wait_for
 from pgraw import SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
 from test_db_masking import DOCUMENTS, told
 
@@ -173,3 +174,38 @@ def test_words_of_deferred_constraints(gate, raw, late):
     finally:
         raw.ask("ROLLBACK")
         gate.sql("DROP TABLE calls", "ALTER TABLE customers DROP CONSTRAINT one_phone")
+
+
+# ---- what the gate knows changes while an answer is under way
+
+JOINED = "SELECT c.phone FROM customers c JOIN orders o ON o.id = c.id"
+
+
+def waits_for_lock(gate):
+    return gate.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND usename = 'op_all'")
+
+
+def was_read_since(gate, then):
+    """Whether the gate's own connection has read the database anew, whole, and rests."""
+    return gate.sql("SELECT 1 FROM pg_stat_activity WHERE application_name = 'sallyport catalogue' AND state = 'idle'"
+                    f" AND query LIKE 'BEGIN ISOLATION%' AND query_start > '{then}'")
+
+
+@pytest.mark.parametrize("pieces, kinds", [
+    (query(JOINED), "T" + "D" * 20 + "CZ"),
+    (parse(JOINED) + bind() + describe() + execute() + SYNC, "12T" + "D" * 20 + "CZ"),
+    (parse(JOINED) + describe("", "S") + bind() + execute() + SYNC, "1tT2" + "D" * 20 + "CZ")],
+    ids=["simple", "portal", "prepared"])
+def test_an_answer_is_masked_though_the_database_is_read_anew_meanwhile(gate, raw, pieces, kinds):
+    with contextlib.closing(gate.direct("op_all")) as other, contextlib.closing(Raw(gate.port, tls=None)) as second:
+        assert second.log_in("anna", "orders-db", gate.password("anna"))[-1] == ("Z", b"I")
+        other.cursor().execute("LOCK TABLE orders")
+        raw.send(pieces)
+        wait_for("a lock that is waited for", 20, lambda: waits_for_lock(gate))
+        then = gate.sql("SELECT clock_timestamp()::text")[0][0]
+        assert "E" not in codes(second.ask("CREATE TABLE made_meanwhile (a int)"))
+        wait_for("a new reading", 20, lambda: was_read_since(gate, then))
+        other.rollback()
+        found = heard(raw, 1)
+        gate.sql("DROP TABLE made_meanwhile")
+    assert not told(found) and codes(found) == kinds, found

@@ -13,8 +13,8 @@
 
 static const char *how(const json_t *row)
 {
-    static const char *const operators[] = {"count", "sum",  "distinct", "sequence",
-                                            "novel", "rate", "travel",   "absent"};
+    static const char *const operators[] = {"count", "sum",    "distinct", "sequence", "novel",
+                                            "rate",  "travel", "absent",   "changes"};
     for (size_t i = 0; i < SP_COUNT(operators); i++) {
         if (json_object_get(row, operators[i]) != NULL) {
             return operators[i];

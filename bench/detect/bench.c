@@ -4,10 +4,10 @@
  * at.
  *
  * The stream is the same in each run. Normal work: sign-ins on weekdays, mistyped passwords, a
- * phone beside the laptop, home and office and mobile networks, refusals, exports, administrators
- * by day and now and then in the evening, replaced devices, an office of a hundred behind one
- * address. Each attack is a burst of its own on a day of its own, by somebody who works that day as
- * well.
+ * phone beside the laptop, home and office and mobile networks (some to and fro between two),
+ * refusals, an application that is away for a minute, exports, administrators by day and now and
+ * then in the evening, replaced devices, an office of a hundred behind one address. Each attack is
+ * a burst of its own on a day of its own, by somebody who works that day as well.
  *
  * OWNS nothing. PROCESS bench. TRUST none. SPEC docs/DETECTIONS.md.
  */
@@ -129,6 +129,19 @@ static sp_event work(const sp_event *of, uint64_t when)
     return e;
 }
 
+static void put_away(const sp_event *of, uint64_t when)
+{
+    sp_event e = *of;
+    e.kind = SP_EVENT_DECISION;
+    e.when_unix_us = when;
+    e.gate = SP_GATE_DB;
+    e.verdict = SP_VERDICT_DENY;
+    e.reason = SP_REASON_UNAVAILABLE;
+    e.resource = sp_span_cstr(APPS[of->person % SP_COUNT(APPS)]);
+    e.object = SP_SPAN_LIT("the database server cannot be reached");
+    put(&e);
+}
+
 static void normal_day_of(uint32_t person, unsigned day)
 {
     bool weekend = day % 7 >= 5;
@@ -163,6 +176,21 @@ static void normal_day_of(uint32_t person, unsigned day)
             e.action = SP_ACTION_READ;
             set_peer(&e, 100, (uint8_t)(person >> 8), (uint8_t)person, 9);
             put(&e);
+        }
+    }
+    if (roll(40) == 0) { /* between the office's network and the telephone's, for some minutes */
+        for (unsigned i = 0; i < 6; i++) {
+            sp_event e = work(&me, began + 4 * HOUR + i * 100 * SECOND);
+            e.gate = SP_GATE_WEB;
+            if (i % 2 == 1) {
+                set_peer(&e, 100, (uint8_t)(person >> 8), (uint8_t)person, 9);
+            }
+            put(&e);
+        }
+    }
+    if (roll(250) == 0) { /* a database that is restarted */
+        for (unsigned i = 0; i < 3; i++) {
+            put_away(&me, began + 5 * HOUR + i * 20 * SECOND);
         }
     }
     if (person <= ADMINS) {
@@ -246,6 +274,17 @@ static void sessions_taken(void)
         e.gate = SP_GATE_WEB;
         e.resource = SP_SPAN_LIT("wiki");
         set_peer(&e, 192, 0, (uint8_t)(10 + i), 5);
+        put(&e);
+    }
+    at = attack("session-to-and-fro", 13, 11);
+    for (uint32_t i = 0; i < 12; i++) {
+        sp_event e = of_person(93, at + i * 30 * SECOND, 0, 13);
+        e.kind = SP_EVENT_DECISION;
+        e.gate = SP_GATE_WEB;
+        e.resource = SP_SPAN_LIT("wiki");
+        if (i % 2 == 1) {
+            set_peer(&e, 192, 0, 2, 5);
+        }
         put(&e);
     }
     at = attack("impossible-travel", 12, 14);
@@ -372,6 +411,34 @@ static void records_broken(void)
     }
 }
 
+static void targets_away(void)
+{
+    uint64_t at = attack("target-unavailable", 3, 15);
+    for (uint32_t i = 0; i < 10; i++) {
+        sp_event me = of_person(300 + 8 * i, at, 0, 3);
+        put_away(&me, at + i * 10 * SECOND);
+    }
+    at = attack("application-unavailable", 4, 10);
+    for (uint32_t i = 0; i < 30; i++) {
+        sp_event me = of_person(400 + i, at, 0, 4);
+        sp_event e = work(&me, at + i * SECOND);
+        e.gate = SP_GATE_WEB;
+        e.resource = SP_SPAN_LIT("crm");
+        e.status = 502;
+        put(&e);
+    }
+    at = attack("surge", 14, 14);
+    for (uint32_t i = 0; i < 6000; i++) {
+        sp_event me = of_person(100 + i % 400, at, 0, 14);
+        sp_event e = work(&me, at + i * (SECOND / 40));
+        e.gate = SP_GATE_WEB;
+        e.action = SP_ACTION_READ;
+        e.bytes_out = 1000;
+        e.resource = SP_SPAN_LIT("board");
+        put(&e);
+    }
+}
+
 /* ---- the run ---- */
 
 static uint64_t false_alarms;
@@ -466,6 +533,7 @@ int main(void)
     administrators_strange();
     data_taken();
     records_broken();
+    targets_away();
     qsort(all.items, all.count, sizeof(*all.items), by_time);
 
     sp_detect_engine *engine = make_engine();

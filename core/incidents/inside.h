@@ -94,6 +94,9 @@ void sp_incident_page_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm);
 void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
                            sp_span name, sp_span by_name);
 
+/* ---- tell.c ---- */
+SP_MUST sp_err sp_tell_routes(sp_core *core);
+
 /* ---- evidence.c ---- */
 SP_MUST sp_err sp_evidence_routes(sp_core *core);
 /* The incident of the path with all that belongs to it and its whole timeline, if the asker may see

@@ -27,6 +27,9 @@ static const char *const migrations[] = {
     " taken BIGINT NOT NULL)",
     "ALTER TABLE alarm_taken ADD COLUMN planned BIGINT NOT NULL DEFAULT 1",
     "ALTER TABLE incident ADD COLUMN about TEXT NOT NULL DEFAULT ''",
+    "CREATE TABLE incident_told (person BIGINT NOT NULL, told BIGINT NOT NULL,"
+    " what BIGINT NOT NULL, incident BIGINT NOT NULL);"
+    "CREATE INDEX incident_told_person ON incident_told (person, told)",
 };
 
 #define COLUMNS                                                                                    \

@@ -408,6 +408,9 @@ static const char *held_back(sp_core *core, const sp_policy_plan *plan, const sp
     if (!order->by_itself) {
         return NULL;
     }
+    if (order->told) {
+        return "somebody told it: a person decides";
+    }
     if (plan->mode != SP_PLAN_AUTOMATIC) {
         return "its mode is to be confirmed";
     }
@@ -645,6 +648,33 @@ sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm
     }
     *ret_tells = sp_runs_tell(core->store, incident, began_us);
     return first;
+}
+
+void sp_plans_on_told(sp_core *core, const sp_plan_told *told)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    sp_run_order order = {.facts = {.person = told->about, .device = told->device},
+                          .incident = told->incident,
+                          .severity = told->severity,
+                          .by_itself = true,
+                          .told = true,
+                          .by_name = told->by_name,
+                          .person = told->about.len > 0 ? told->person : 0};
+    for (size_t i = 0; i < sp_policy_set_plan_count(set); i++) {
+        uint64_t id = 0;
+        sp_policy_plan plan;
+        if (!sp_policy_set_plan_is_for(set, i, told->what) ||
+            sp_failed(sp_policy_set_plan(set, i, &plan)) ||
+            sp_runs_has(core->store, plan.name, told->incident, 0)) {
+            continue;
+        }
+        order.plan = plan.name;
+        sp_err err = sp_run_start(core, &order, &id);
+        if (sp_failed(err)) {
+            sp_log(SP_LOG_ERROR, "plan %.*s, for what %.*s told, is not proposed: %s",
+                   SP_SPAN_ARG(plan.name), SP_SPAN_ARG(told->by_name), sp_code_word(err.code));
+        }
+    }
 }
 
 /* ---- time, start and stop ---- */

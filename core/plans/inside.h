@@ -115,6 +115,7 @@ typedef struct {
     uint8_t severity;
     bool drill;
     bool by_itself; /* an alarm starts it: mode and guard decide */
+    bool told;      /* by staff: it is proposed, whatever its mode */
     sp_span by_name;
     uint32_t person; /* that it is about, 0 = nobody */
 } sp_run_order;

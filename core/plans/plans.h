@@ -16,6 +16,7 @@
 #define SP_CORE_PLANS_PLANS_H
 
 #include "core/core.h"
+#include "lib/policy/plan.h"
 #include "lib/proto/watch_msg.h"
 
 #include <jansson.h>
@@ -28,6 +29,18 @@ void sp_plans_stop(sp_plans *plans);
  * runs tells people. A failure: the store could not keep a run. */
 SP_MUST sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm,
                                  uint64_t since_us, bool *ret_tells);
+/* Somebody of the office tells something: plans that are for it are proposed, once for an incident;
+ * what cannot be is logged. */
+typedef struct {
+    sp_told what;
+    uint64_t incident;
+    uint8_t severity;
+    sp_span by_name;
+    uint32_t person; /* who tells it */
+    sp_span about;   /* himself, or empty */
+    sp_span device;  /* its id, in decimal; may be empty */
+} sp_plan_told;
+void sp_plans_on_told(sp_core *core, const sp_plan_told *told);
 /* What became of a webhook that a step called (core/notices). Kept when this returns. */
 void sp_plans_posted(sp_core *core, uint64_t number, bool worked, sp_span note);
 /* The courier knows of these posts; steps that wait for others have failed. */

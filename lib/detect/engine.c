@@ -38,7 +38,8 @@ static uint32_t kinds_of(const sp_detect_engine *engine, const sp_detect_rule *r
 static running running_of(const sp_detect_rule *rule)
 {
     const uint32_t country = 1U << SP_DETECT_COUNTRY;
-    bool asks = rule->op == SP_DETECT_DISTINCT || rule->op == SP_DETECT_NOVEL;
+    bool asks = rule->op == SP_DETECT_DISTINCT || rule->op == SP_DETECT_NOVEL ||
+                rule->op == SP_DETECT_CHANGES;
     running r = {.rule = rule, .evidence = evidence_of(rule)};
     r.area = SLOT_HEAD + r.evidence * DETECT_EVIDENCE_WORDS;
     r.needs_place = rule->op == SP_DETECT_TRAVEL || (rule->by & country) != 0 ||

@@ -46,6 +46,18 @@ static bool holds(sp_span text, sp_span needle)
     return false;
 }
 
+static bool any_status(const sp_detect_program *p, sp_detect_run run, uint16_t status)
+{
+    for (uint32_t i = 0; i < run.count; i++) {
+        uint64_t wanted = 0;
+        if (!sp_failed(sp_span_to_u64(p->texts[run.at + i], UINT16_MAX, &wanted)) &&
+            wanted == status) {
+            return true;
+        }
+    }
+    return run.count == 0;
+}
+
 static bool all_held(const sp_detect_program *p, sp_detect_run run, const sp_event *event)
 {
     for (uint32_t i = 0; i < run.count; i++) {
@@ -131,10 +143,22 @@ bool detect_match(const sp_detect_program *p, const sp_detect_match *m, const sp
     }
     return any_text(p, m->resources, e->resource) && any_text(p, m->classes, e->class_name) &&
            any_text(p, m->methods, e->method) && any_glob(p, m->objects, e->object) &&
-           any_range(p, m->networks, e->peer) && all_held(p, m->contains, e);
+           any_status(p, m->statuses, e->status) && any_range(p, m->networks, e->peer) &&
+           all_held(p, m->contains, e);
 }
 
 /* ---- fields ---- */
+
+static bool is_v4(const uint8_t peer[16])
+{
+    static const uint8_t mapped[MAPPED_BYTES] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+    return sp_span_eq((sp_span){peer, MAPPED_BYTES}, (sp_span){mapped, MAPPED_BYTES});
+}
+
+bool detect_is_v4(const sp_event *e)
+{
+    return is_v4(e->peer);
+}
 
 static bool has_peer(const sp_event *e)
 {
@@ -143,12 +167,6 @@ static bool has_peer(const sp_event *e)
         any |= e->peer[i];
     }
     return any != 0;
-}
-
-static bool is_v4(const uint8_t peer[16])
-{
-    static const uint8_t mapped[MAPPED_BYTES] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-    return sp_span_eq((sp_span){peer, MAPPED_BYTES}, (sp_span){mapped, MAPPED_BYTES});
 }
 
 /* Whom it is about: by number where there is one, since names come back; else the name tried. */

@@ -29,6 +29,8 @@ uint32_t detect_op_words(const sp_detect_rule *rule)
         return 3;
     case SP_DETECT_ABSENT:
         return 1;
+    case SP_DETECT_CHANGES:
+        return 1 + BUCKETS + 2;
     case SP_DETECT_OP_COUNT:
         break;
     }
@@ -80,6 +82,23 @@ static bool op_total(passing *p, const sp_detect_rule *rule, uint64_t *words, ui
     }
     *ret_count = total;
     return total >= rule->at_least;
+}
+
+/* ---- changes: as count, then the value seen last, of IPv4 and of everything else: a computer that
+ * speaks both ways at once changes nothing ---- */
+
+static bool op_changes(passing *p, const sp_detect_rule *rule, uint64_t *words, uint64_t *ret_count)
+{
+    sp_span value = detect_field(p->event, (sp_detect_field)rule->of, p->place);
+    bool has_two = rule->of == SP_DETECT_PEER || rule->of == SP_DETECT_NETWORK;
+    if (value.len == 0) {
+        return false;
+    }
+    uint64_t *last = words + 1 + BUCKETS + (has_two && detect_is_v4(p->event) ? 1 : 0);
+    uint64_t hash = detect_hash(p->engine, value, rule->of) | 1;
+    bool changed = *last != 0 && *last != hash;
+    *last = hash;
+    return changed && op_total(p, rule, words, 1, ret_count);
 }
 
 /* ---- distinct: pairs of a value's hash and when it was last seen ---- */
@@ -264,6 +283,8 @@ bool detect_op(passing *p, running *r, uint64_t *slot, uint64_t *ret_count)
         return op_rate(p, r->rule, words, ret_count);
     case SP_DETECT_TRAVEL:
         return op_travel(p, r->rule, words, ret_count);
+    case SP_DETECT_CHANGES:
+        return op_changes(p, r->rule, words, ret_count);
     case SP_DETECT_ABSENT:
         words[0] = 0; /* it is back */
         return false;
@@ -281,6 +302,7 @@ void detect_op_rewind(const sp_detect_rule *rule, uint64_t *words, uint64_t now_
     case SP_DETECT_DISTINCT:
     case SP_DETECT_SEQUENCE:
     case SP_DETECT_TRAVEL:
+    case SP_DETECT_CHANGES:
         sp_set(words, 0, detect_op_words(rule) * sizeof(*words));
         return;
     case SP_DETECT_RATE:

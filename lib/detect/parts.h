@@ -52,6 +52,7 @@ bool detect_match(const sp_detect_program *program, const sp_detect_match *match
 sp_span detect_field(const sp_event *event, sp_detect_field field, const sp_detect_place *place);
 void detect_field_text(const sp_event *event, sp_detect_field field, const sp_detect_place *place,
                        sp_buf *out);
+bool detect_is_v4(const sp_event *event);
 /* The text as valid UTF-8 without control bytes. */
 void detect_clean(sp_span text, size_t max_bytes, sp_buf *out);
 

@@ -5,7 +5,7 @@
  */
 #include "lib/detect/program.h"
 
-enum { VERSION = 1, ARENA_MAX_BYTES = 64 << 20, ADDRESS_BYTES = 16, DAY_MINUTES = 1440 };
+enum { VERSION = 2, ARENA_MAX_BYTES = 64 << 20, ADDRESS_BYTES = 16, DAY_MINUTES = 1440 };
 
 const char *const sp_detect_field_words[SP_DETECT_FIELD_COUNT + 1] = {
     "person", "peer",  "network", "device",  "session", "resource",
@@ -32,8 +32,8 @@ static void put_match(const sp_detect_match *m, sp_buf *out)
     const uint8_t bits[] = {m->gates,    m->verdicts,  m->owners,
                             m->postures, m->strengths, m->severities};
     sp_buf_span(out, sp_span_of(bits, sizeof(bits)));
-    const sp_detect_run runs[] = {m->people,  m->resources, m->classes, m->methods,
-                                  m->objects, m->contains,  m->networks};
+    const sp_detect_run runs[] = {m->people,  m->resources, m->classes,  m->methods,
+                                  m->objects, m->statuses,  m->contains, m->networks};
     for (size_t i = 0; i < SP_COUNT(runs); i++) {
         put_run(runs[i], out);
     }
@@ -147,6 +147,7 @@ static void get_match(reading *r, sp_detect_match *m)
     m->classes = get_run(r, texts);
     m->methods = get_run(r, texts);
     m->objects = get_run(r, texts);
+    m->statuses = get_run(r, texts);
     m->contains = get_run(r, texts);
     m->networks = get_run(r, r->p->ranges_count);
     bool good = (m->flags & ~(uint32_t)SP_DETECT_FLAGS) == 0 &&
@@ -163,6 +164,7 @@ static bool op_is_sound(const sp_detect_rule *rule)
     switch ((sp_detect_op)rule->op) {
     case SP_DETECT_COUNT:
     case SP_DETECT_SUM:
+    case SP_DETECT_CHANGES:
         return window && rule->at_least >= 1;
     case SP_DETECT_DISTINCT:
         return window && rule->at_least >= 2 && rule->at_least <= SP_DETECT_DISTINCT_MAX;

@@ -56,6 +56,7 @@ typedef enum {
     SP_DETECT_RATE,     /* times the usual number within */
     SP_DETECT_TRAVEL,   /* faster than at_least km/h from one place to the next */
     SP_DETECT_ABSENT,   /* none within */
+    SP_DETECT_CHANGES,  /* a field that went from one value to another at_least times within */
     SP_DETECT_OP_COUNT
 } sp_detect_op;
 
@@ -94,6 +95,7 @@ typedef struct {
     sp_detect_run classes;
     sp_detect_run methods;
     sp_detect_run objects;  /* texts with '*', any of */
+    sp_detect_run statuses; /* texts, the protocol's own answer, any of */
     sp_detect_run contains; /* texts that stand in object or detail, ASCII case folded, all of */
     sp_detect_run networks; /* ranges, any of */
 } sp_detect_match;
@@ -115,7 +117,7 @@ typedef struct {
     sp_detect_run unless;  /* none of these */
     uint8_t severity;
     uint8_t op; /* sp_detect_op */
-    uint8_t of; /* sp_detect_field: DISTINCT, NOVEL */
+    uint8_t of; /* sp_detect_field: DISTINCT, NOVEL, CHANGES */
 } sp_detect_rule;
 
 /* Hours of the day in a zone, as steps of its offset. */

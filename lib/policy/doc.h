@@ -393,6 +393,7 @@ typedef struct {
     doc_texts people;
     doc_texts methods;
     doc_texts objects;
+    doc_texts status;
     doc_texts contains;
     doc_texts networks;
     doc_number bytes;
@@ -431,6 +432,7 @@ typedef struct {
     doc_look rate;
     doc_look travel;
     doc_look absent;
+    doc_look changes;
     doc_events unless;
     doc_number quiet;
     doc_number keys;
@@ -520,6 +522,7 @@ typedef struct {
     doc_place place;
     doc_texts detections;
     uint8_t severity; /* sp_severity + 1 */
+    uint32_t reports; /* bits of sp_told */
 } doc_trigger;
 
 typedef struct {

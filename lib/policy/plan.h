@@ -45,6 +45,16 @@ typedef enum { SP_STEP_STOP, SP_STEP_GO_ON, SP_STEP_UNDO, SP_STEP_FAIL_COUNT } s
 
 typedef enum { SP_ROTA_COMMANDER, SP_ROTA_SCRIBE, SP_ROTA_LIAISON, SP_ROTA_COUNT } sp_rota_role;
 
+/* What somebody of the office tells that has happened to him, or that he has seen. */
+typedef enum {
+    SP_TOLD_PHISHING, /* he gave something away, or opened it */
+    SP_TOLD_LOST_DEVICE,
+    SP_TOLD_MALWARE, /* a device does what he does not */
+    SP_TOLD_LEAK,
+    SP_TOLD_OTHER,
+    SP_TOLD_COUNT
+} sp_told;
+
 typedef struct {
     sp_span name;
     sp_span title_en;
@@ -112,12 +122,17 @@ SP_MUST sp_err sp_step_word(sp_span template, const sp_span values[SP_STEP_VALUE
 bool sp_policy_set_plan_fits(const sp_policy_set *set, size_t at, sp_span detection,
                              uint8_t severity);
 
+/* Whether it is proposed when somebody tells this. */
+bool sp_policy_set_plan_is_for(const sp_policy_set *set, size_t at, sp_told told);
+
 /* The place-th person of a role, over all rotas in their order; empty past the end. */
 sp_span sp_policy_set_rota(const sp_policy_set *set, sp_rota_role role, size_t place);
 
 const char *sp_plan_mode_word(sp_plan_mode mode);
 const char *sp_step_do_word(sp_step_do what);
 const char *sp_rota_role_word(sp_rota_role role);
+const char *sp_told_word(sp_told told);
+bool sp_told_of(sp_span word, sp_told *ret_told);
 bool sp_rota_role_of(sp_span word, sp_rota_role *ret_role);
 
 #endif

@@ -10,5 +10,6 @@ extern const char *const PLAN_ROTA_WORDS[];
 extern const char *const PLAN_STEP_WORDS[];
 extern const char *const PLAN_FAILURE_WORDS[];
 extern const char *const PLAN_MODE_WORDS[];
+extern const char *const PLAN_TOLD_WORDS[];
 
 #endif

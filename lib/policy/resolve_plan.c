@@ -28,6 +28,8 @@ const char *const PLAN_STEP_WORDS[] = {"cut",
                                        NULL};
 const char *const PLAN_FAILURE_WORDS[] = {"stop", "go_on", "undo", NULL};
 const char *const PLAN_MODE_WORDS[] = {"automatic", "confirm", "manual", NULL};
+const char *const PLAN_TOLD_WORDS[] = {"phishing", "lost-device", "malware", "leak", "other", NULL};
+_Static_assert(SP_COUNT(PLAN_TOLD_WORDS) == SP_TOLD_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(PLAN_CUT_WORDS) == SP_CUT_KIND_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(PLAN_ROTA_WORDS) == SP_ROTA_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(PLAN_STEP_WORDS) == SP_STEP_COUNT + 1, "a word for each");
@@ -202,6 +204,13 @@ bool sp_policy_set_plan_fits(const sp_policy_set *set, size_t at, sp_span detect
     return plan->trigger.detections.count == 0 && plan->trigger.severity != 0;
 }
 
+bool sp_policy_set_plan_is_for(const sp_policy_set *set, size_t at, sp_told told)
+{
+    const doc_plan *plan = plan_at(set, at);
+    return plan != NULL && (unsigned)told < SP_TOLD_COUNT &&
+           (plan->trigger.reports >> (unsigned)told & 1) != 0;
+}
+
 /* ---- words of a command ---- */
 
 /* Where the placeholder begins and ends, and which value it names. False: there is none. */
@@ -294,6 +303,22 @@ const char *sp_step_do_word(sp_step_do what)
 const char *sp_rota_role_word(sp_rota_role role)
 {
     return word_at(PLAN_ROTA_WORDS, SP_ROTA_COUNT, role);
+}
+
+const char *sp_told_word(sp_told told)
+{
+    return word_at(PLAN_TOLD_WORDS, SP_TOLD_COUNT, told);
+}
+
+bool sp_told_of(sp_span word, sp_told *ret_told)
+{
+    for (unsigned i = 0; i < SP_TOLD_COUNT; i++) {
+        if (sp_span_eq(word, sp_span_cstr(PLAN_TOLD_WORDS[i]))) {
+            *ret_told = (sp_told)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 bool sp_rota_role_of(sp_span word, sp_rota_role *ret_role)
@@ -549,7 +574,8 @@ static void check_order(const compiling *c, const doc_plan *plan)
 static void check_trigger(const compiling *c, const doc_plan *plan)
 {
     const char *file = plan->head.place.file;
-    bool is_triggered = plan->trigger.detections.count > 0 || plan->trigger.severity != 0;
+    bool is_triggered = plan->trigger.detections.count > 0 || plan->trigger.severity != 0 ||
+                        plan->trigger.reports != 0;
     if (plan->mode == SP_PLAN_MANUAL + 1 && is_triggered) {
         set_error(c, &plan->trigger.place,
                   "a manual plan has no trigger; write mode: automatic or mode: confirm");

@@ -119,6 +119,17 @@ static uint32_t flags_of(const doc_events *doc)
            (doc->elsewhere == DOC_TRUE ? SP_DETECT_ELSEWHERE : 0U);
 }
 
+static void check_status(const building *b, const doc_events *doc)
+{
+    for (size_t i = 0; i < doc->status.count; i++) {
+        uint64_t status = 0;
+        if (sp_failed(sp_span_to_u64(doc->status.items[i].text, UINT16_MAX, &status))) {
+            set_wrong(b->c, doc->place.file, &doc->status.items[i],
+                      "not a status; write a number, as in \"502\"");
+        }
+    }
+}
+
 static sp_err fill_match(building *b, const doc_events *doc, sp_detect_match *m)
 {
     const sp_policy_set *set = b->c->set;
@@ -150,6 +161,8 @@ static sp_err fill_match(building *b, const doc_events *doc, sp_detect_match *m)
     TRY(put_texts(b, &doc->people, &m->people));
     TRY(put_texts(b, &doc->methods, &m->methods));
     TRY(put_texts(b, &doc->objects, &m->objects));
+    check_status(b, doc);
+    TRY(put_texts(b, &doc->status, &m->statuses));
     TRY(put_texts(b, &doc->contains, &m->contains));
     return put_networks(b, doc, &m->networks);
 }
@@ -217,6 +230,7 @@ static const struct {
     {offsetof(doc_detection, rate), "rate", SP_DETECT_RATE},
     {offsetof(doc_detection, travel), "travel", SP_DETECT_TRAVEL},
     {offsetof(doc_detection, absent), "absent", SP_DETECT_ABSENT},
+    {offsetof(doc_detection, changes), "changes", SP_DETECT_CHANGES},
 };
 
 /* The one operator that is written; told when there is none, or more. */
@@ -237,8 +251,8 @@ static const doc_look *look_of(const building *b, const doc_detection *doc, sp_d
         return found;
     }
     set_error(b->c, found == NULL ? &doc->head.place : &found->place,
-              "a detection has exactly one of count, sum, distinct, sequence, novel, rate, travel "
-              "and absent; this one has %zu",
+              "a detection has exactly one of count, sum, distinct, sequence, novel, rate, travel, "
+              "absent and changes; this one has %zu",
               written);
     return NULL;
 }
@@ -273,6 +287,24 @@ static void check_elsewhere(const building *b, const doc_events *doc)
     }
 }
 
+/* What is one key's own. */
+static void check_by(const building *b, const doc_detection *doc, sp_detect_op op)
+{
+    static const struct {
+        sp_detect_op op;
+        const char *key;
+        const char *whose;
+    } own[] = {{SP_DETECT_TRAVEL, "travel", "travel"},
+               {SP_DETECT_NOVEL, "novel", "history"},
+               {SP_DETECT_CHANGES, "changes", "changing"}};
+    for (size_t i = 0; i < SP_COUNT(own); i++) {
+        if (op == own[i].op && doc->by == 0) {
+            set_error(b->c, &doc->head.place, "'%s' needs 'by': whose %s it is", own[i].key,
+                      own[i].whose);
+        }
+    }
+}
+
 static sp_err put_detection(building *b, const doc_detection *doc)
 {
     sp_detect_op op = SP_DETECT_OP_COUNT;
@@ -303,12 +335,7 @@ static sp_err put_detection(building *b, const doc_detection *doc)
         TRY(put_match(b, &doc->over, &rule.matches));
     }
     check_elsewhere(b, &doc->unless);
-    bool keyless = op == SP_DETECT_TRAVEL || op == SP_DETECT_NOVEL;
-    if (keyless && doc->by == 0) {
-        set_error(b->c, &doc->head.place, "'%s' needs 'by': whose %s it is",
-                  op == SP_DETECT_TRAVEL ? "travel" : "novel",
-                  op == SP_DETECT_TRAVEL ? "travel" : "history");
-    }
+    check_by(b, doc, op);
     TRY(put_unless(b, &doc->unless, &rule));
     return doc->off == DOC_TRUE ? sp_ok() : put_rule(b, &rule);
 }

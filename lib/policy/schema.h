@@ -56,7 +56,7 @@ extern const doc_schema DOC_SSH;
 extern const doc_schema DOC_TITLE;
 extern const char *const DOC_EVENT_WORDS[]; /* kinds of events */
 extern const char *const DOC_DAY_WORDS[];
-enum { DOC_DETECTION_FIELDS_COUNT = 19, DOC_CANARY_FIELDS_COUNT = 10 };
+enum { DOC_DETECTION_FIELDS_COUNT = 20, DOC_CANARY_FIELDS_COUNT = 10 };
 extern const doc_field DOC_DETECTION_FIELDS[DOC_DETECTION_FIELDS_COUNT];
 extern const doc_field DOC_CANARY_FIELDS[DOC_CANARY_FIELDS_COUNT];
 enum { DOC_PLAN_FIELDS_COUNT = 8, DOC_ROTA_FIELDS_COUNT = 4 };

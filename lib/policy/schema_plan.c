@@ -19,6 +19,9 @@ static const doc_field TRIGGER_FIELDS[] = {
      .doc = "Alarms of these detections or canaries."},
     {"severity", FIELD_WORD, false, AT(doc_trigger, severity), .words = SEVERITIES,
      .doc = "Only alarms as grave as this; without `detections`, any alarm as grave as this."},
+    {"reports", FIELD_WORDS, false, AT(doc_trigger, reports), .words = PLAN_TOLD_WORDS,
+     .doc = "What people tell (`sallyport tell`). It is proposed then, whatever its mode: a person "
+            "confirms it."},
 };
 static const doc_schema TRIGGER = {.name = "trigger",
                                    .doc = "What sets it off besides a person. An alarm that names "

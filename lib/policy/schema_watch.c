@@ -45,6 +45,8 @@ static const doc_field EVENTS_FIELDS[] = {
      .doc = "The event's own word: `GET`, `SELECT`, `totp`, `roles`."},
     {"objects", FIELD_NAMES, false, AT(doc_events, objects), .max = PATTERN_MAX,
      .doc = "Path, statement, command or name; `*` is any run of characters."},
+    {"status", FIELD_NAMES, false, AT(doc_events, status), .max = 5,
+     .doc = "The protocol's own answer: `\"502\"`; of web applications the status of HTTP."},
     {"contains", FIELD_NAMES, false, AT(doc_events, contains), .max = PATTERN_MAX,
      .doc = "All of these stand somewhere in the object or its detail, in whatever case."},
     {"networks", FIELD_NAMES, false, AT(doc_events, networks),
@@ -162,6 +164,20 @@ static const doc_schema ABSENT = {.name = "absent",
                                   .struct_bytes = sizeof(doc_look),
                                   TABLE(ABSENT_FIELDS)};
 
+static const doc_field CHANGES_FIELDS[] = {
+    {"of", FIELD_WORD, true, AT(doc_look, of), .words = sp_detect_field_words,
+     .doc =
+         "What changes. Of addresses, IPv4 and IPv6 are looked at apart: many computers use both "
+         "at once."},
+    {"at_least", FIELD_COUNT_NR, true, AT(doc_look, at_least), .min = 1, .max = NUMBER_MAX,
+     .doc = "So often."},
+    WITHIN,
+};
+static const doc_schema CHANGES = {.name = "changes",
+                                   .doc = "From one value to another and back, again and again.",
+                                   .struct_bytes = sizeof(doc_look),
+                                   TABLE(CHANGES_FIELDS)};
+
 #define LOOK(key, schema, meaning)                                                                 \
     {                                                                                              \
 #key, FIELD_MAP, false, AT(doc_detection, key), .sub = &(schema), .doc = meaning           \
@@ -189,6 +205,7 @@ const doc_field DOC_DETECTION_FIELDS[] = {
     LOOK(rate, RATE, "Much more than usual."),
     LOOK(travel, TRAVEL, "Too fast from place to place."),
     LOOK(absent, ABSENT, "Events that stay away."),
+    LOOK(changes, CHANGES, "A value that changes to and fro."),
     {"unless", FIELD_MAP, false, AT(doc_detection, unless), .sub = &EVENTS,
      .doc = "Events that are left out."},
     {"quiet", FIELD_DURATION, false, AT(doc_detection, quiet), .max = 400 * DAY_S,

@@ -278,6 +278,17 @@ def test_a_session_on_three_networks(whole):
     told(whole, "session-on-many-networks", own[0]["keys"], "stolen-credentials")
 
 
+def test_a_session_to_and_fro_between_two_networks(whole):
+    """As often as a telephone changes, and then as two people do."""
+    for n in range(7):
+        assert visit(whole, "uma", source="127.61.0.1" if n % 2 == 0 else None) == 200
+    assert not [a for a in alarms(whole, "session-to-and-fro") if a["person"] == "uma"]
+    visit(whole, "uma")
+    own = wait_for("an alarm about uma", 10, lambda: [a for a in alarms(whole, "session-to-and-fro") if a["person"] == "uma"])
+    told(whole, "session-to-and-fro", own[0]["keys"], "stolen-credentials")
+    assert not [a for a in alarms(whole, "session-on-many-networks") if a["person"] == "uma"]
+
+
 def test_impossible_travel(whole):
     assert visit(whole, "fay", source="127.10.0.7") == 200  # Beijing
     assert visit(whole, "fay", source="127.10.0.8") == 200

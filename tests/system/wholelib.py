@@ -121,8 +121,11 @@ class WholeOffice:
         return self.person(name).post("/me/databases/orders-db/tokens")["password"]
 
     def sql(self, name, password=None):
+        return self.sql_to(name, "orders-db", password or self.password(name))
+
+    def sql_to(self, name, resource, password):
         one = Raw(self.port)
-        got = one.log_in(name, "orders-db", password or self.password(name))
+        got = one.log_in(name, resource, password)
         assert got[-1] == ("Z", b"I"), got
         return one
 

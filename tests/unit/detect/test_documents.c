@@ -38,6 +38,12 @@ static void what_is_wrong_is_told(void **state)
                  3, "not an address or a network");
     help_refused("kind: Detection\nname: a\n" GOOD "novel: { of: device }\n", 1,
                  "'novel' needs 'by'");
+    help_refused("kind: Detection\nname: a\n" GOOD
+                 "changes: { of: network, at_least: 3, within: 5m }\n",
+                 1, "'changes' needs 'by'");
+    help_refused("kind: Detection\nname: a\nover: { status: [\"5xx\"] }\n"
+                 "count: { at_least: 3, within: 5m }\n",
+                 3, "not a status");
     help_refused("kind: Detection\nname: a\nsequence: { within: 5m, steps: [{ kinds: gap }] }\n", 3,
                  "2 to 8 steps");
     help_refused("kind: Detection\nname: a\nsequence:\n  within: 5m\n  steps:\n"

@@ -100,6 +100,50 @@ static void distinct_forgets_the_old(void **state)
     done(t);
 }
 
+/* Two networks with one session: a phone between them, and two people. */
+static void changes_to_and_fro(void **state)
+{
+    (void)state;
+    told *t = fresh(ALONE("over: { kinds: sign-in }\nby: person\n"
+                          "changes: { of: network, at_least: 4, within: 10m }\nquiet: 1h\n"));
+    for (uint32_t i = 0; i < 20; i++) { /* one a while: never four within ten minutes */
+        sp_event event = sign_in(START + i * 5 * MINUTE, 7, (uint8_t)(1 + i % 2), true);
+        help_event(t, &event);
+    }
+    for (uint32_t i = 0; i < 20; i++) { /* the same one, however often */
+        sp_event event = sign_in(START + DAY + i * MINUTE, 7, 1, true);
+        help_event(t, &event);
+    }
+    for (uint32_t i = 0; i < 20; i++) { /* IPv4 and IPv6 of one computer */
+        sp_event event = sign_in(START + 2 * DAY + i * MINUTE, 7, 1, true);
+        event.peer[0] = i % 2 == 0 ? 0x20 : 0;
+        help_event(t, &event);
+    }
+    assert_int_equal(help_alarms(t, "a"), 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        sp_event event = sign_in(START + 3 * DAY + i * MINUTE, 7, (uint8_t)(1 + i % 2), true);
+        help_event(t, &event);
+        assert_int_equal(help_alarms(t, "a"), i == 4 ? 1 : 0);
+    }
+    assert_int_equal(t->number, 4);
+    done(t);
+}
+
+static void status_of_the_protocol(void **state)
+{
+    (void)state;
+    told *t = fresh(ALONE("over: { kinds: sign-in, status: [\"502\", \"504\"] }\nby: person\n"
+                          "count: { at_least: 2, within: 10m }\nquiet: 1h\n"));
+    static const uint16_t statuses[] = {200, 503, 502, 500, 504};
+    for (size_t i = 0; i < SP_COUNT(statuses); i++) {
+        sp_event event = sign_in(START + i * MINUTE, 7, 1, true);
+        event.status = statuses[i];
+        help_event(t, &event);
+        assert_int_equal(help_alarms(t, "a"), i == 4 ? 1 : 0);
+    }
+    done(t);
+}
+
 /* Who tries the names of others does not choose whom a plan cuts off. */
 static void whom_it_is_about(void **state)
 {
@@ -498,6 +542,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(count_at_its_edge),
         cmocka_unit_test(distinct_forgets_the_old),
+        cmocka_unit_test(changes_to_and_fro),
+        cmocka_unit_test(status_of_the_protocol),
         cmocka_unit_test(whom_it_is_about),
         cmocka_unit_test(sequence_in_order_and_in_time),
         cmocka_unit_test(novel_after_learning),

@@ -150,6 +150,7 @@ struct db_session {
     bool front_ended; /* the client said Terminate, or sent its last byte */
     bool skipping;    /* the server skips until Sync */
     bool copy_in;     /* the server reads CopyData */
+    bool copy_fails;  /* and was told to stop: its error comes */
     uint8_t transaction;
     db_hold hold;
     bool hold_wraps;    /* in a transaction of ours */

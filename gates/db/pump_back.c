@@ -69,7 +69,7 @@ static bool on_ready(db_session *session, const sp_pg_msg *msg)
     }
     db_flights_pop(session, session->sqlstate[0] != '\0' ? DB_END_FAILED : DB_END_DONE);
     session->back_mutes = false;
-    session->copy_in = false;
+    session->copy_in = session->copy_fails = false;
     session->hold = session->hold == DB_HOLD_ENDING ? DB_HOLD_NONE : session->hold;
     return true;
 }
@@ -116,7 +116,8 @@ static bool on_error(db_session *session, const sp_pg_msg *msg)
     SP_IGNORE(sp_fit(session->sqlstate, sizeof(session->sqlstate),
                      sp_span_slice(error.sqlstate, 0, 5))); /* cut */
     const db_flight *head = db_flights_head(session);
-    session->copy_in = false;
+    session->full |= session->copy_in; /* a Sync, or what does not belong there, waits for this */
+    session->copy_in = session->copy_fails = false;
     if (head != NULL && !ends_simple(head) && !session->fatal_passed) {
         db_flights_fail(session);
     }

@@ -8,6 +8,7 @@
 
 enum {
     CHUNKS_A_TURN = 8,
+    SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
     SMALL_MAX_BYTES = 8 * 1024, /* Describe, Execute, Close, Sync ... */
     CALL_MAX_BYTES = 64 * 1024, /* FunctionCall, CopyFail */
     CARRY_MAX_BYTES = DB_STATEMENT_MAX_BYTES + DB_CHUNK_BYTES + 64
@@ -212,6 +213,31 @@ static step copy_data(db_session *session, db_run *run, sp_span rest, size_t *re
 
 /* ---- the order of messages ---- */
 
+/* While COPY reads data. A Sync is nothing then, unless an error that is on its way ends COPY
+ * before it: until data comes behind it, nobody knows. A message that does not belong there ends
+ * COPY with an error, and is taken behind it. False: it is as it stands. */
+static bool waits_for_copy(db_session *session, db_run *run, sp_span rest)
+{
+    size_t at = 0;
+    while (at < rest.len && (rest.ptr[at] == 'S' || rest.ptr[at] == 'H')) {
+        at += SP_PG_HEAD_BYTES;
+    }
+    if (at >= rest.len) {
+        return at > 0 && at <= SYNCS_KEPT_BYTES;
+    }
+    bool fits = sp_span_index(SP_SPAN_LIT("dcfX"), rest.ptr[at]) < 4;
+    if (!fits && !session->copy_fails) {
+        auto_buf sp_buf fail = sp_buf_make(64);
+        size_t begun = sp_pg_begin(&fail, 'f');
+        sp_buf_text(&fail, "another message came before the end of the data");
+        sp_buf_u8(&fail, 0);
+        sp_pg_end(&fail, begun);
+        db_run_put(run, sp_buf_borrow(&fail));
+        session->copy_fails = true;
+    }
+    return !fits;
+}
+
 /* What a server in its COPY state makes of it, and what it skips after an error. */
 static step message(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
                     size_t *ret_used)
@@ -225,7 +251,8 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
     if (type == 'd') {
         return copy_data(session, run, rest, ret_used);
     }
-    if (small && rest.len < SP_PG_HEAD_BYTES + (size_t)head->body_len) {
+    if ((small && rest.len < SP_PG_HEAD_BYTES + (size_t)head->body_len) ||
+        (session->copy_in && waits_for_copy(session, run, rest))) {
         return MORE;
     }
     if (type == 'X') {
@@ -234,10 +261,6 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
     }
     bool data = type == 'c' || type == 'f';
     bool ordinary = !data && type != 'H' && type != 'S';
-    if (session->copy_in && ordinary) {
-        out_of_step(session, "only data may come while COPY waits for it");
-        return STOP;
-    }
     session->copy_in = session->copy_in && !data;
     bool skipped = (session->copy_in && !data) ||
                    (session->skipping && ordinary && session->hold != DB_HOLD_FAILED);
@@ -272,7 +295,7 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
 static bool is_alone(const db_session *session)
 {
     return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING ||
-           db_flights_may_copy(session);
+           session->copy_fails || db_flights_may_copy(session);
 }
 
 static void ask_for_answers(db_run *run)
@@ -289,9 +312,6 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
     }
     if (is_alone(session)) {
         session->full = true;
-        if (db_flights_may_copy(session)) {
-            ask_for_answers(run);
-        }
         return STOP;
     }
     if (session->flights.count >= DB_FLIGHTS_MAX) {
@@ -322,6 +342,9 @@ static size_t take(db_session *session, sp_span in)
             break;
         }
         used += more;
+    }
+    if (used > 0 && session->at == DB_AT_OPEN && db_flights_may_copy(session)) {
+        ask_for_answers(&run); /* nothing more is read before they come */
     }
     if (session->at == DB_AT_OPEN && sp_failed(db_run_send(&run, &session->back->stream))) {
         session->back->stream.readable = true; /* its last words say why */

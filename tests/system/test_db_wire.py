@@ -451,9 +451,9 @@ def test_a_query_in_the_middle_of_copy_is_no_copy(db, raw):
     raw.ask("CREATE TEMP TABLE e (a int)")
     raw.send(query("COPY e FROM STDIN"))
     raw.until("G")
-    raw.send(query("SELECT 1"))
-    assert error_of(raw.until("E"))["C"] == "08P01"
-    assert raw.ended()
+    raw.send(message("d", b"1\n"), query("SELECT count(*) FROM e"))
+    found = raw.until("Z") + raw.until("Z")
+    assert codes(found) == "EZTDCZ" and error_of(found)["C"] == "57014" and found[-3][1].endswith(b"0")
 
 
 def test_function_calls_without_sql_are_refused(raw):

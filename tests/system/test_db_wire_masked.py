@@ -4,6 +4,10 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate"; PostgreSQL 15 manual, 55.2.
 """
 import contextlib
+import os
+import signal
+import socket
+import time
 
 import pytest
 
@@ -61,6 +65,68 @@ def test_nothing_of_a_copy_shifts_answers(raw, copy):
     found = heard(raw, 5 if b"1/0" in copy or copy.count(SYNC) == 4 else 4)
     assert not told(found)
     assert sum(kind == "D" for kind, _ in found) == 22, codes(found)
+
+
+def messages_of(data):
+    """Each message by itself."""
+    while data:
+        size = 1 + int.from_bytes(data[1:5], "big")
+        yield data[:size]
+        data = data[size:]
+
+
+@pytest.mark.parametrize("copy", [COPY_IN + SYNC + message("d", b"1\n") + DONE + SYNC, COPY_IN + message("d", b"1\n") + DONE + SYNC],
+                         ids=["as libpq sends it", "without the first Sync"])
+def test_each_message_may_come_by_itself(raw, copy):
+    """Nobody waits for what stands in another segment, and the answers stay whose they are."""
+    raw.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for piece in messages_of(copy + parse(PHONES) + bind() + describe() + execute() + SYNC):
+        raw.send(piece)
+        time.sleep(0.02)
+    found = heard(raw, 2)
+    assert not told(found) and codes(found) == "12GCZ12T" + "D" * 20 + "CZ"
+
+
+@pytest.mark.parametrize("bad", [message("d", b"no number\n") + SYNC, message("d", b"no number\n") + DONE + SYNC,
+                                 message("f", b"no more\0") + SYNC])
+@pytest.mark.parametrize("pause", [0, 0.1])
+def test_a_sync_behind_data_that_failed_is_answered(raw, bad, pause):
+    """Whether the error or the Sync came first at the gate."""
+    raw.send(COPY_IN)
+    assert codes(raw.until("G")) == "12G"
+    for piece in messages_of(bad) if pause else [bad]:
+        raw.send(piece)
+        time.sleep(pause)
+    assert codes(raw.until("Z")) == "EZ"
+    raw.send(parse(PHONES), bind(), describe(), execute(), SYNC)
+    found = heard(raw, 1)
+    assert not told(found) and codes(found) == "12T" + "D" * 20 + "CZ"
+
+
+GOOD, BAD = message("d", b"1\n"), message("d", b"no number\n")
+
+
+@pytest.mark.parametrize("pieces, kinds", [
+    ([COPY_IN, SYNC, GOOD + DONE + SYNC], "12GCZ"), ([COPY_IN + SYNC, BAD, DONE + SYNC], "12GEZ"), ([COPY_IN + GOOD + DONE, SYNC], "12GCZ"),
+    ([COPY_IN + BAD + SYNC], "12GEZ"), ([parse("COPY nothing FROM STDIN") + bind() + execute(), SYNC], "12EZ"),
+    ([COPY_IN + GOOD + SYNC], "12GEZ"), ([query("COPY e FROM STDIN"), BAD], "GEZ"),
+    ([query("COPY e FROM STDIN") + GOOD], "GEZ"), ([COPY_IN + BAD + DONE + SYNC + parse("SELECT 1") + bind() + execute(), SYNC], "12GEZ12DCZ")],
+    ids=["good", "bad", "no first Sync", "no end", "no table", "good and no end",
+         "simple, bad", "simple, no end", "more behind it"])
+def test_a_server_that_reads_late(gate, raw, pieces, kinds):
+    """It is stopped while the gate has all that the client sends, and goes on afterwards."""
+    pid = int(next(body for kind, body in raw.ask("SELECT pg_backend_pid()") if kind == "D")[6:])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for piece in pieces:
+            raw.send(piece)
+            time.sleep(0.05)
+        raw.send(parse(PHONES), bind(), describe(), execute(), SYNC)
+        time.sleep(0.05)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    found = heard(raw, kinds.count("Z") + 1)
+    assert not told(found) and codes(found) == kinds + "12T" + "D" * 20 + "CZ"
 
 
 def test_a_copy_that_failed_shifts_no_answers(raw):

@@ -7,7 +7,7 @@ Ours is a whole office (sallyport run) under users of its own, a person with a r
 waits for the disk. The jump host is Debian's sshd, logged in to as root, which is its cheapest. Key exchange, ciphers
 and kinds of host keys are the same on both. Rounds are short and interleaved; a figure is the median over the rounds of
 the ratio within a round. Beside it stands the processor time of what is in between (all processes of the gate, core,
-vault and ledger; all of the jump sshd): it has no bound, but other work on the machine moves it less. Lines: name value
+vault, ledger and watch; all of the jump sshd): it has no bound, but other work on the machine moves it less. Lines: name value
 bound ok|short; all numbers go to bench/results/ssh.json.
 """
 

@@ -177,7 +177,7 @@ class Sides:
 
     def _office_pids(self):
         office = self.office.office
-        return [office.pid(role) for role in ("ssh", "core", "vault", "ledger")]
+        return [office.pid(role) for role in ("ssh", "core", "vault", "ledger", "watch")]
 
     def workers(self):
         return descendants(self.office.office.pid("ssh"))

@@ -206,6 +206,13 @@ static bool is_known(const struct pollfd *one, short *ret_ready)
     return reads && writes;
 }
 
+bool sg_ahead_is_quiet(const sg_side *side, bool writes)
+{
+    short ready = 0;
+    const struct pollfd one = {.fd = side->lent, .events = POLLIN | (writes ? POLLOUT : 0)};
+    return is_known(&one, &ready) && ready == 0;
+}
+
 EXPORTED int sg_poll(struct pollfd *all, nfds_t count, int timeout_ms) __asm__("poll");
 EXPORTED int sg_poll(struct pollfd *all, nfds_t count, int timeout_ms)
 {

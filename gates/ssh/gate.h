@@ -98,6 +98,8 @@ bool sg_side_is_stuck(const sg_side *side);
 bool sg_ahead_begin(const sg_side *side, int fd);
 /* The loop told that something happened to the descriptor. */
 void sg_ahead_edge(const sg_side *side, unsigned ready);
+/* Nothing can be read until an edge tells of it, nor, if that is wanted, written. */
+bool sg_ahead_is_quiet(const sg_side *side, bool writes);
 /* A terminal runs: whoever is at the other end does not gather what he sends. */
 void sg_ahead_terminal(const sg_side *side);
 /* Unless the number is another side's by now. */
@@ -388,6 +390,10 @@ typedef struct {
 extern sg_worker sg_here;
 
 /* ---- worker.c ---- */
+/* What we speak on both sides. */
+extern const char sg_macs[];
+/* The ciphers towards machines: the cheapest on this processor first. */
+const char *sg_back_ciphers(void);
 int sg_worker_run(const sp_worker_start *start);
 
 /* ---- conn.c ---- */

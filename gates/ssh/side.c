@@ -97,7 +97,8 @@ static bool round_of(sg_side *side)
         return false;
     }
     drain(side);
-    return rc == SSH_OK;
+    /* libssh would look at the clock and ask poll(2) once more to hear that there is nothing */
+    return rc == SSH_OK && !sg_ahead_is_quiet(side, sg_side_is_stuck(side));
 }
 
 void sg_side_turn(sg_side *side)

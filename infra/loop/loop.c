@@ -31,6 +31,7 @@ struct sp_loop {
     struct epoll_event events[EVENTS_MAX];
     int event_count; /* of this turn */
     bool found;      /* the turn before had events */
+    bool gives_way;
     unsigned linger_us;
     unsigned vain; /* times in a row that it lingered and nothing came */
 };
@@ -264,13 +265,16 @@ static void run_deferred(sp_loop *loop)
 
 /* ---- the turn ---- */
 
-/* What a turn has sent woke others up. Who runs on this core goes first: what he answers is found
- * by the next look, and costs neither a sleep nor being woken. */
 static void give_way(const sp_loop *loop)
 {
-    if (loop->found && loop->first == NULL) {
+    if (loop->gives_way && loop->found && loop->first == NULL) {
         sched_yield();
     }
+}
+
+void sp_loop_give_way(sp_loop *loop)
+{
+    loop->gives_way = true;
 }
 
 void sp_loop_linger(sp_loop *loop, unsigned time_us)

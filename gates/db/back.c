@@ -16,7 +16,9 @@
 
 #define BACK_OF(pointer, member) ((db_back *)(void *)((char *)(pointer)-offsetof(db_back, member)))
 
-enum { LOGIN_US = 10000000, CANCEL_US = 5000000, PARAMETERS_MAX = 32, SETTLE_MAX_BYTES = 1 << 20 };
+/* Clients wait 10 s, as a rule: they are told before. */
+enum { LOOK_UP_US = 5000000, LOGIN_US = 8000000, CANCEL_US = 5000000 };
+enum { PARAMETERS_MAX = 32, SETTLE_MAX_BYTES = 1 << 20 };
 
 static const char unreachable[] = "08001";
 static const char bad_login[] = DB_BACK_BAD_LOGIN;
@@ -88,8 +90,11 @@ void db_back_failed(db_back *back, const char *sqlstate, const char *why)
 
 static void on_late(sp_timer *timer)
 {
-    db_back_failed(BACK_OF(timer, timer), unreachable,
-                   "the database server did not complete its log-in in time");
+    db_back *back = BACK_OF(timer, timer);
+    bool resolving = back->state == DB_BACK_RESOLVING;
+    db_back_failed(back, unreachable,
+                   resolving ? "the database server's name cannot be looked up in time"
+                             : "the database server did not complete its log-in in time");
 }
 
 void db_back_say(db_back *back, const sp_buf *bytes)
@@ -476,7 +481,8 @@ static void on_found(sp_resolve_wait *wait, sp_err err, const sp_dial_address *a
         return;
     }
     back->address = *address;
-    if (sp_failed(connect_to(back))) {
+    err = sp_timer_set(db_here.loop, &back->timer, LOGIN_US);
+    if (sp_failed(err) || sp_failed(connect_to(back))) {
         db_back_failed(back, unreachable, "the database server cannot be reached");
     }
 }
@@ -485,7 +491,12 @@ static sp_err find_and_connect(db_back *back, uint16_t port)
 {
     back->resolving = (sp_resolve_wait){.on_found = on_found};
     sp_err err = sp_resolve(back->login->host, port, &back->resolving, &back->address);
-    return sp_failed(err) ? (err.code == SP_EAGAIN ? sp_ok() : err) : connect_to(back);
+    if (err.code == SP_EAGAIN) {
+        return sp_timer_set(db_here.loop, &back->timer, LOOK_UP_US);
+    }
+    TRY(err);
+    TRY(sp_timer_set(db_here.loop, &back->timer, LOGIN_US));
+    return connect_to(back);
 }
 
 sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back **ret_back)
@@ -502,9 +513,6 @@ sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back 
     back->timer = (sp_timer){.on_time = on_late};
     back->statuses = sp_buf_make(DB_BACK_SETTLING_MAX_BYTES);
     sp_err err = make_login(back, ask, &to);
-    if (!sp_failed(err)) {
-        err = sp_timer_set(db_here.loop, &back->timer, LOGIN_US);
-    }
     if (!sp_failed(err)) {
         err = find_and_connect(back, to.port);
     }

@@ -124,6 +124,7 @@ typedef struct {
     sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
+    bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
 } db_text;
 

@@ -53,6 +53,52 @@ static uint8_t mask_of_field(const db_note *note, const db_catalogue *known, db_
     return (bound->tags & tags_of(note, known)) != 0 ? (uint8_t)(bound->mask + 1) : 0;
 }
 
+static void look_at_all(db_session *session, bool words)
+{
+    db_session_set_watch(session, db_session_watch(session) | DB_WATCH_DATA_ROW |
+                                      DB_WATCH_COPY_DATA |
+                                      (words ? DB_WATCH_ROW_DESCRIPTION | WORDS : 0));
+}
+
+/* Whether a field is, by its origin, what is masked. Temporary relations are not known. */
+static bool is_masked_origin(const db_note *note, const db_catalogue *known,
+                             const sp_pg_field *field)
+{
+    uint32_t at =
+        field->table_oid == 0 ? SP_NONE : sp_sql_catalogue_find_oid(known->now, field->table_oid);
+    if (at == SP_NONE) {
+        return false;
+    }
+    const sp_sql_relation *relation = sp_sql_catalogue_at(known->now, at);
+    if ((relation->flags & SP_SQL_REL_TAGGED) == 0) {
+        return false;
+    }
+    uint32_t column = sp_sql_catalogue_find_attnum(known->now, at, field->attnum);
+    return column == SP_NONE ||
+           (sp_sql_catalogue_column_at(known->now, column)->bound.tags & tags_of(note, known)) != 0;
+}
+
+/* Nothing masked was in reach of what was asked, and yet it comes: names mean something else than
+ * when it was judged. From here on nothing without a clean origin passes. */
+static void doubt(db_session *session, db_note *note, sp_span body)
+{
+    const db_catalogue *known = db_session_judge(session)->catalogue;
+    sp_pg_row_description description;
+    sp_pg_field field;
+    bool tells = sp_failed(sp_pg_row_description_read(body, &description));
+    sp_span rest = tells ? SP_SPAN_EMPTY : description.fields;
+    while (!tells && sp_pg_field_next(&rest, &field)) {
+        tells = is_masked_origin(note, known, &field);
+    }
+    if (tells) {
+        note->masking = SP_SQL_MASKING_STRICT;
+        if (note->text != NULL) {
+            note->text->tells = true;
+        }
+        look_at_all(session, true);
+    }
+}
+
 /* Policy, the catalogue and the mode may have moved since the description came. */
 static void find_masks(const db_note *note, const db_catalogue *known, db_fields *fields)
 {
@@ -148,7 +194,7 @@ static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *ms
     if (is_over_limit(note, msg->body_len, refusal)) {
         return DB_REFUSE;
     }
-    if (note->masking == SP_SQL_MASKING_CLEAN) {
+    if (note->masking == SP_SQL_MASKING_CLEAN && (note->text == NULL || !note->text->tells)) {
         return DB_PASS;
     }
     db_fields *fields = note->text != NULL ? note->text->fields : note->fields;
@@ -253,25 +299,24 @@ void db_rows_watch(db_session *session, db_note *note)
 {
     const sp_decision *decision = &note->ruling.decision;
     bool masks = note->masking != SP_SQL_MASKING_CLEAN;
+    bool doubts = (decision->must & SP_MUST_MASK) != 0 && decision->mask_tags != 0;
     bool limits =
         (decision->must & SP_MUST_LIMIT) != 0 && (decision->limit_rows | decision->limit_bytes |
                                                   decision->day_rows | decision->day_bytes) != 0;
     sp_decision *own = &note->ruling.decision;
     own->limit_rows = limits ? least(own->limit_rows, own->day_rows) : 0;
     own->limit_bytes = limits ? least(own->limit_bytes, own->day_bytes) : 0;
-    if (!masks && !limits) {
+    if (!masks && !limits && !doubts) {
         return;
     }
     note->is_watched = true;
     note->serial = session->snapshot->serial;
     db_session_judge(session)->watched++;
-    uint32_t bits = DB_WATCH_DATA_ROW | DB_WATCH_COPY_DATA;
-    if (masks) {
-        bits |= DB_WATCH_ROW_DESCRIPTION | WORDS;
+    if (masks || limits) {
+        look_at_all(session, masks);
     }
-    if (note->copy != NULL) {
-        bits |= DB_WATCH_COPY;
-    }
+    uint32_t bits =
+        (doubts ? DB_WATCH_ROW_DESCRIPTION : 0) | (note->copy != NULL ? DB_WATCH_COPY : 0);
     db_session_set_watch(session, db_session_watch(session) | bits);
 }
 
@@ -310,6 +355,9 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     }
     switch (msg->type) {
     case 'T':
+        if (note->masking == SP_SQL_MASKING_CLEAN && msg->whole) {
+            doubt(session, note, msg->body);
+        }
         if (note->masking != SP_SQL_MASKING_CLEAN &&
             (!msg->whole ||
              sp_failed(keep_fields(note, db_session_judge(session)->catalogue, msg->body)))) {

@@ -533,6 +533,9 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         db_judge_refused(session, &ruling, tag, portal->text->known->shown, refusal);
         return DB_REFUSE;
     }
+    if (portal->text->tells) {
+        masks.mode = SP_SQL_MASKING_STRICT;
+    }
     const db_run_ask run = {&ruling,
                             portal->text->known->judgement,
                             tag,
@@ -597,7 +600,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     if (!db_masks_find_named(session, &ruling, kind, named.name, &masks, refusal)) {
         return DB_REFUSE;
     }
-    if (masks.mode == SP_SQL_MASKING_CLEAN) {
+    if (masks.mode == SP_SQL_MASKING_CLEAN && (ruling.decision.must & SP_MUST_MASK) == 0) {
         return DB_PASS;
     }
     db_note *note = new_note(&ruling, SP_SPAN_EMPTY);

@@ -316,23 +316,23 @@ def test_a_dead_name_server_keeps_nobody_waiting(db):
     for thread in threads:
         thread.start()
     time.sleep(0.5)
-    end = time.monotonic() + 4
+    end = time.monotonic() + 2
     with ann.cursor() as cursor:
-        while time.monotonic() < end:
+        while time.monotonic() < end and not lost:
             began = time.monotonic()
             cursor.execute("SELECT 1")
             times.append(time.monotonic() - began)
             time.sleep(0.01)
+    assert len(times) > 20, "the names were found out about too soon: nothing was measured"
     began = time.monotonic()
     connect(db, "orders-db").close()
     connect(db, "by-name").close()
     log_ins = time.monotonic() - began
-    assert not lost, "the names were found out about too soon: nothing was measured"
     for thread in threads:
         thread.join(40)
     times.sort()
     print(f"{len(times)} statements beside a dead name server: median {times[len(times) // 2] * 1000:.1f} ms, longest "
           f"{times[-1] * 1000:.0f} ms; two log-ins {log_ins:.2f} s")
     assert times[-1] < 1 and log_ins < 3
-    assert all("cannot read what" in why or "looked up" in why or "too long" in why for why, _ in lost.values()), lost
+    assert all("looked up" in why for why, _ in lost.values()), lost
     ann.close()

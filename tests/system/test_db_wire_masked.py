@@ -275,3 +275,30 @@ def test_an_answer_is_masked_though_the_database_is_read_anew_meanwhile(gate, ra
         found = heard(raw, 1)
         gate.sql("DROP TABLE made_meanwhile")
     assert not told(found) and codes(found) == kinds, found
+
+
+CLEAN = "SELECT p.word FROM orders o JOIN plain p ON p.id = o.id"
+
+
+@pytest.mark.parametrize("pieces, kinds", [
+    (query(CLEAN), "T" + "D" * 20 + "CZ"),
+    (parse(CLEAN) + bind() + describe() + execute() + SYNC, "12T" + "D" * 20 + "CZ"),
+    (parse(CLEAN) + describe("", "S") + bind() + execute() + SYNC, "1tT2" + "D" * 20 + "CZ")],
+    ids=["simple", "portal", "prepared"])
+def test_masked_columns_where_none_was_in_reach(gate, raw, pieces, kinds):
+    """The tables change places between the judgement and the run: the origin of a field counts, whatever was judged."""
+    gate.sql("CREATE TABLE plain (id int, word text)", "INSERT INTO plain SELECT id, name FROM customers",
+             "GRANT ALL ON plain TO op_all")
+    try:
+        wait_for("the table at the gate", 20, lambda: codes(raw.ask("SELECT word FROM plain")).startswith("TD"))
+        with contextlib.closing(gate.direct("op_all")) as other:
+            other.cursor().execute("LOCK TABLE orders")
+            raw.send(pieces)
+            wait_for("a lock that is waited for", 20, lambda: waits_for_lock(gate))
+            gate.sql("BEGIN", "ALTER TABLE plain RENAME TO plain_before", "ALTER TABLE customers RENAME TO plain",
+                     "ALTER TABLE plain RENAME phone TO word", "COMMIT")
+            other.rollback()
+        found = heard(raw, 1)
+        assert not told(found) and codes(found) == kinds, found
+    finally:
+        gate.sql("ALTER TABLE plain RENAME word TO phone", "ALTER TABLE plain RENAME TO customers", "DROP TABLE plain_before")

@@ -2,12 +2,15 @@
 """The PostgreSQL wire by hand, for what no driver would send."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
+import select
 import socket
 import ssl
 import struct
+import time
 
 SSL_REQUEST = struct.pack(">II", 8, 80877103)
 GSSENC_REQUEST = struct.pack(">II", 8, 80877104)
@@ -66,7 +69,7 @@ class Raw:
 
     def __init__(self, port, tls="asked", timeout=10, alpn=("postgresql",)):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
-        self.buffer = b""
+        self.buffer = bytearray()
         if tls is not None:
             self.start_tls(tls, alpn)
 
@@ -100,8 +103,8 @@ class Raw:
         self._need(5)
         size = 1 + struct.unpack(">I", self.buffer[1:5])[0]
         self._need(size)
-        kind, body = self.buffer[:1].decode(), self.buffer[5:size]
-        self.buffer = self.buffer[size:]
+        kind, body = self.buffer[:1].decode(), bytes(self.buffer[5:size])
+        del self.buffer[:size]
         return kind, body
 
     def until(self, kinds="Z"):
@@ -110,6 +113,27 @@ class Raw:
         while not found or found[-1][0] not in kinds:
             found.append(self.receive())
         return found
+
+    def exchange(self, data, kinds="Z"):
+        """Sends all of it and takes what comes meanwhile, in one thread: a TLS object must not be used by two."""
+        timeout = self.socket.gettimeout()
+        data = memoryview(data)
+        self.socket.setblocking(False)
+        end = time.monotonic() + timeout
+        while data:
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                data = data[self.socket.send(data):]
+            with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                more = self.socket.recv(65536)
+                if not more:
+                    raise Closed("the end")
+                self.buffer += more
+                end = time.monotonic() + timeout
+            if time.monotonic() > end:
+                raise TimeoutError(f"{len(data)} bytes were not taken")
+            select.select([self.socket], [self.socket] if data else [], [], 0.05)
+        self.socket.settimeout(timeout)
+        return self.until(kinds)
 
     def log_in(self, user, database, password, minor=0, **parameters):
         """Everything up to the first ReadyForQuery, or to an ErrorResponse."""

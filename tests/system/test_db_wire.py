@@ -415,10 +415,7 @@ def test_flush_brings_answers_before_sync(raw):
 
 def test_a_pipeline_of_many_messages_without_sync(raw):
     count = 20000
-    sender = threading.Thread(target=lambda: raw.send(parse("SELECT 1"), (bind() + execute()) * count, SYNC))
-    sender.start()
-    found = codes(raw.until("Z"))
-    sender.join()
+    found = codes(raw.exchange(parse("SELECT 1") + (bind() + execute()) * count + SYNC))
     assert found == "1" + "2DC" * count + "Z"
 
 

@@ -240,7 +240,6 @@ static sp_err prepare(const sp_worker_start *start)
     TRY(sp_crypto_start());
     TRY(lock_in(start->config));
     TRY(sp_loop_new(&db_here.loop));
-    sp_loop_give_way(db_here.loop);
     TRY(db_stream_prepare(db_here.loop));
     TRY(sp_resolve_prepare(db_here.loop));
     TRY(watch_signals());

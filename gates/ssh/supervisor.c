@@ -13,6 +13,7 @@ int sp_ssh_role(const sp_config *config)
                                 .socket = "ssh",
                                 .listen_count = config->ssh_count,
                                 .wanted = config->ssh_workers,
+                                .is_patient = true,
                                 .run = sg_worker_run};
     return sp_workers_run(&workers);
 }

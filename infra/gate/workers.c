@@ -297,7 +297,9 @@ static void be_patient(void)
 
 static sp_err prepare(void)
 {
-    be_patient();
+    if (role.spec->is_patient) {
+        be_patient();
+    }
     TRY(take_sockets());
     TRY(open_signals());
     TRY(make_workers());

@@ -36,7 +36,8 @@ typedef struct {
     const char *gate;   /* "the database gate": for the log */
     const char *socket; /* "postgres": how its listening sockets are named, postgres0 .. */
     size_t listen_count;
-    unsigned wanted;                          /* workers; 0 = half the cores */
+    unsigned wanted; /* workers; 0 = half the cores */
+    bool is_patient; /* scheduled as batch: woken, a worker does not push others off its core */
     int (*run)(const sp_worker_start *start); /* a worker's life; the exit status */
 } sp_workers;
 

@@ -31,7 +31,6 @@ struct sp_loop {
     struct epoll_event events[EVENTS_MAX];
     int event_count; /* of this turn */
     bool found;      /* the turn before had events */
-    bool gives_way;
     unsigned linger_us;
     unsigned vain; /* times in a row that it lingered and nothing came */
 };
@@ -265,18 +264,6 @@ static void run_deferred(sp_loop *loop)
 
 /* ---- the turn ---- */
 
-static void give_way(const sp_loop *loop)
-{
-    if (loop->gives_way && loop->found && loop->first == NULL) {
-        sched_yield();
-    }
-}
-
-void sp_loop_give_way(sp_loop *loop)
-{
-    loop->gives_way = true;
-}
-
 void sp_loop_linger(sp_loop *loop, unsigned time_us)
 {
     loop->linger_us = time_us;
@@ -314,7 +301,6 @@ static int look(sp_loop *loop)
 sp_err sp_loop_run(sp_loop *loop)
 {
     while (!loop->stopping) {
-        give_way(loop);
         int count = look(loop);
         if (count < 0 && errno != EINTR) {
             return sp_fail(SP_EIO);

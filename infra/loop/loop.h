@@ -49,10 +49,6 @@ SP_MUST sp_err sp_loop_run(sp_loop *loop);
 void sp_loop_stop(sp_loop *loop);
 /* The steady clock, as this turn began. */
 uint64_t sp_loop_now_us(const sp_loop *loop);
-/* From now on a turn that found something lets others run on its core once before the next look.
- * What it sent has woken them: what they answer at once is found without a sleep and a wake-up. For
- * short questions and answers; where a person types, it costs two switches and finds nothing. */
-void sp_loop_give_way(sp_loop *loop);
 /* For so long after a turn that found something it looks again instead of sleeping: for when an
  * answer to what was sent is about to come, because to sleep and to be woken takes longer than many
  * an answer. It leaves off where that was in vain. 0, as it begins: it sleeps at once. */

@@ -106,6 +106,13 @@ static const char *choose_mechanism(db_back *back, sp_span mechanisms)
         sp_buf_span(binding, sp_buf_borrow(&end_point));
         return bound;
     }
+    if (back->tls == SP_DATABASE_TLS_REQUIRE) { /* nothing else says who is at the other end */
+        db_back_failed(
+            back, bad_login,
+            "the database server does not bind its log-in to the TLS connection, so somebody may "
+            "stand between: set ssl = on at the server itself, or tls: verify-full");
+        return NULL;
+    }
     sp_buf_text(binding, can ? "y,," : "n,,");
     return has_mechanism(mechanisms, sp_span_cstr(plain)) ? plain : NULL;
 }
@@ -114,7 +121,7 @@ void db_back_scram_begin(db_back *back, sp_span mechanisms)
 {
     db_back_login *login = back->login;
     const char *mechanism = login->first_bare.len > 0 ? NULL : choose_mechanism(back, mechanisms);
-    if (mechanism == NULL) {
+    if (mechanism == NULL) { /* the first reason stands */
         db_back_failed(back, bad_login, "the database server offers no log-in that the gate knows");
         return;
     }

@@ -411,6 +411,21 @@ const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *ca
     return found;
 }
 
+bool sp_sql_catalogue_has_function(const sp_sql_catalogue *catalogue, sp_span name)
+{
+    const hash_index *index = &catalogue->by_function;
+    if (index->slots == NULL || catalogue->function_count == 0) {
+        return false;
+    }
+    for (uint32_t at = (uint32_t)sp_span_hash(name, 0) & index->mask; index->slots[at] != 0;
+         at = (at + 1) & index->mask) {
+        if (sp_span_eq(catalogue->functions[index->slots[at] - 1].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 sp_span sp_sql_catalogue_path_at(const sp_sql_catalogue *catalogue, uint32_t at)
 {
     return at < catalogue->path_count ? catalogue->path[at] : SP_SPAN_EMPTY;

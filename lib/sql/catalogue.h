@@ -132,6 +132,8 @@ const sp_sql_column *sp_sql_catalogue_column_at(const sp_sql_catalogue *catalogu
  * path. NULL when there is none. Of several the one that is not harmless. */
 const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *catalogue,
                                                       sp_span schema, sp_span name);
+/* Any schema's: code that calls the name may find another one than before. */
+bool sp_sql_catalogue_has_function(const sp_sql_catalogue *catalogue, sp_span name);
 /* The search path, one by one; empty past its end. */
 sp_span sp_sql_catalogue_path_at(const sp_sql_catalogue *catalogue, uint32_t at);
 /* The schema in which an unqualified new name is made: the first of the path. May be empty. */

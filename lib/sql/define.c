@@ -92,8 +92,16 @@ static void walk_view(walker *w, const ViewStmt *view)
     record_other(w, text_of(view->view->relname));
 }
 
-/* Code that would run under a name that is trusted: one of the server's own functions (another may
- * fit the arguments better), or one that policy lists. */
+static bool is_there(const walker *w, sp_span name)
+{
+    return w->context->catalogue != NULL &&
+           sp_sql_catalogue_has_function(w->context->catalogue, name);
+}
+
+/* Code that would run under a name that is trusted: one of the server's own functions, one that
+ * policy lists, or any that is there. Triggers, defaults, checks, views and bodies of others may
+ * call it, and the arguments may fit the new one better: what it does is done by who never named
+ * it. */
 static void name_code(walker *w, sp_span schema, sp_span name)
 {
     sp_action action = SP_ACTION_READ;
@@ -101,10 +109,19 @@ static void name_code(walker *w, sp_span schema, sp_span name)
         schema = sp_sql_catalogue_home(w->context->catalogue);
     }
     record_made(w, name);
-    if (function_find(name) != FUNCTION_UNKNOWN ||
+    if (function_find(name) != FUNCTION_UNKNOWN || is_there(w, name) ||
         (w->context->function_action != NULL &&
          w->context->function_action(w->context->policy, schema, name, &action))) {
         record_opaque(w, SP_SQL_FUNCTION, schema, name);
+    }
+}
+
+/* Whoever calls it by its old name finds another one, or none. */
+static void lose_code(walker *w, const List *names)
+{
+    sp_span name = names_last(names);
+    if (is_there(w, name)) {
+        record_opaque(w, SP_SQL_FUNCTION, names_before(names), name);
     }
 }
 
@@ -413,6 +430,7 @@ static void walk_rename(walker *w, const RenameStmt *rename)
         uncover(w, rename->relation);
     }
     if (is_code(rename->renameType)) {
+        lose_code(w, names_of(rename->object));
         name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
     }
 }
@@ -427,6 +445,7 @@ static void walk_move(walker *w, const AlterObjectSchemaStmt *move)
         record_other(w, text_of(move->relation->relname));
     }
     if (is_code(move->objectType)) {
+        lose_code(w, names_of(move->object));
         name_code(w, text_of(move->newschema), names_last(names_of(move->object)));
     }
 }
@@ -613,13 +632,15 @@ static bool walk_server(walker *w, const Node *node)
 
 /* ---- the tables ---- */
 
-/* "SET search_path" gives the names in a trusted body another meaning. */
+/* "SET search_path" gives the names in a trusted body another meaning, SECURITY DEFINER another's
+ * rights. */
 static void change_function(walker *w, const AlterFunctionStmt *alter)
 {
     bool sets = false;
     for (int i = 0; i < list_length(alter->actions); i++) {
         const DefElem *option = AS(DefElem, list_nth(alter->actions, i));
-        sets |= sp_span_eq(text_of(option->defname), SP_SPAN_LIT("set"));
+        sets |= sp_span_eq(text_of(option->defname), SP_SPAN_LIT("set")) ||
+                sp_span_eq(text_of(option->defname), SP_SPAN_LIT("security"));
     }
     if (sets) {
         make_code(w, alter->func->objname);

@@ -16,6 +16,7 @@
 typedef enum { AS_ITEM, AS_PART } standing;
 
 static void check(masking *m, const Node *node, standing how);
+static void check_children(masking *m, const Node *node);
 
 static void check_list(masking *m, const List *list, standing how)
 {
@@ -211,6 +212,28 @@ static void check_name(masking *m, const char *name)
     }
 }
 
+/* A relation that is known to have no masked column. */
+static bool is_clean(const masking *m, const RangeVar *relation)
+{
+    sp_span name = text_of(relation->relname);
+    return masking_has(&m->clean, name) && !masking_has(&m->rows, name) &&
+           !masking_has(&m->unknown, name);
+}
+
+/* A foreign key that names no columns is on the primary key, whatever that is. */
+static void check_constraint(masking *m, const Constraint *constraint)
+{
+    check_names(m, constraint->keys);
+    check_names(m, constraint->fk_attrs);
+    check_names(m, constraint->pk_attrs);
+    if (constraint->contype == CONSTR_FOREIGN && constraint->pk_attrs == NIL &&
+        !is_clean(m, constraint->pktable)) {
+        masking_refuse(m, "a foreign key on what has masked columns: name the column it refers to",
+                       SP_SPAN_EMPTY);
+    }
+    check_children(m, (const Node *)constraint);
+}
+
 static void check_index(masking *m, const IndexStmt *index)
 {
     bool tests = index->unique || index->excludeOpNames != NIL;
@@ -226,6 +249,12 @@ static void check_index(masking *m, const IndexStmt *index)
  * are columns, which they copy into another. */
 static void check_trigger(masking *m, const CreateTrigStmt *trigger)
 {
+    /* whether it lets a change pass says whether the new value is the old one */
+    if (sp_span_eq(names_last(trigger->funcname),
+                   SP_SPAN_LIT("suppress_redundant_updates_trigger")) &&
+        !is_clean(m, trigger->relation)) {
+        masking_refuse(m, "a trigger that compares masked columns", SP_SPAN_EMPTY);
+    }
     check_names(m, trigger->args);
     if (trigger->args != NIL && masking_has(&m->unknown, text_of(trigger->relation->relname))) {
         masking_refuse(m, "a trigger with arguments, on what may have masked columns",
@@ -311,10 +340,7 @@ static void check(masking *m, const Node *node, standing how)
         check_children(m, node);
         break;
     case T_Constraint:
-        check_names(m, AS(Constraint, node)->keys);
-        check_names(m, AS(Constraint, node)->fk_attrs);
-        check_names(m, AS(Constraint, node)->pk_attrs);
-        check_children(m, node);
+        check_constraint(m, AS(Constraint, node));
         break;
     case T_CreateTrigStmt:
         check_trigger(m, AS(CreateTrigStmt, node));

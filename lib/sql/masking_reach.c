@@ -169,9 +169,38 @@ static void reach_before_and_after(masking *m)
     add(m, &m->rows, SP_SPAN_LIT("new"));
 }
 
+/* The server's own functions that tell what others ask, or what a table or a large object holds. */
+static void reach_function(masking *m, const FuncCall *call)
+{
+    static const char *const large[] = {"lo_get", "loread", "lo_open"};
+    sp_span schema = names_before(call->funcname);
+    sp_span name = names_last(call->funcname);
+    bool tells = function_find(name) == FUNCTION_TELLING;
+    for (size_t i = 0; i < SP_COUNT(large); i++) {
+        tells = tells || sp_span_eq(name, text_of(large[i]));
+    }
+    if (tells && (schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog")))) {
+        masking_refuse(m, "a function that may tell masked values:", name);
+    }
+}
+
+/* The new body would run for others, where masked values are in reach. */
+static void reach_code(masking *m, const List *name)
+{
+    if (sp_sql_catalogue_has_function(m->catalogue, names_last(name))) {
+        masking_refuse(m, "code that others run, beside masked columns:", names_last(name));
+    }
+}
+
 static void reach_item(masking *m, const Node *node)
 {
     switch ((int)nodeTag(node)) {
+    case T_FuncCall:
+        reach_function(m, AS(FuncCall, node));
+        break;
+    case T_CreateFunctionStmt:
+        reach_code(m, AS(CreateFunctionStmt, node)->funcname);
+        break;
     case T_RangeVar:
         reach_relation(m, AS(RangeVar, node));
         break;

@@ -28,6 +28,7 @@ class Relay:
     def __init__(self, port, cert=None, key=None):
         self.to = port
         self.tls = None
+        self.plain_behind = False  # ends TLS towards the gate, and speaks to the server without
         self.answer = lambda kind, body: None
         self.asked = lambda kind, body, line: None  # each message of the gate; line.sendall() goes to the gate
         self.seen = []  # bodies of SASLInitialResponse and the like
@@ -59,6 +60,7 @@ class Relay:
                 assert client.recv(8) == SSL_REQUEST
                 client.sendall(b"S")
                 client = self.tls.wrap_socket(client, server_side=True)
+            if self.tls and not self.plain_behind:
                 server.sendall(SSL_REQUEST)
                 assert server.recv(1) == b"S"
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

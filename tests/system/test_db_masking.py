@@ -13,6 +13,7 @@ import psycopg2
 import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from officelib import wait_for
 from pgraw import SYNC, Raw, bind, describe, execute, parse
 
 DOCUMENTS = orders_documents(
@@ -95,6 +96,10 @@ TELLING = [
     "SELECT q FROM (SELECT phone AS q FROM customers) x WHERE q = '1'", "SELECT tel FROM v_customers WHERE tel = '1'",
     "SELECT z FROM (SELECT phone FROM customers) x(z) WHERE z = '1'",
     "SELECT phone FROM customers UNION SELECT phone FROM customers",
+    "SELECT query FROM pg_stat_get_activity(NULL)", "SELECT lo_get(1)", "SELECT loread(lo_open(1, 262144), 100)",
+    "SELECT pg_stat_get_backend_activity(b) FROM pg_stat_get_backend_idset() b",
+    "CREATE TABLE probe (x text REFERENCES customers)", "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW "
+    "EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "SELECT 1 FROM customers a JOIN customers b USING (phone)", "EXPLAIN ANALYZE SELECT 1 FROM customers WHERE phone = '1'",
 ]
 
@@ -106,6 +111,55 @@ def test_what_would_tell_is_refused(gate, text):
             c.execute(text) if not text.startswith("COPY") else c.copy_expert(text, open("/dev/null", "w"))
         assert what.value.pgcode == "42501", what.value
         assert "138001300" not in str(what.value)
+
+
+CODE = [
+    "CREATE OR REPLACE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.note := OLD.phone; RETURN NEW; END$$",
+    "CREATE OR REPLACE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN DELETE FROM orders; RETURN NEW; END$$",
+    "CREATE FUNCTION helper(i int) RETURNS int LANGUAGE sql AS 'DELETE FROM orders RETURNING 1'",
+    "ALTER FUNCTION helper(bigint) RENAME TO other", "ALTER FUNCTION helper(bigint) SET SCHEMA audit",
+    "ALTER FUNCTION helper(bigint) SECURITY DEFINER",
+]
+
+
+@pytest.fixture
+def noted(gate):
+    """A trigger whose function is there, and which calls another by name."""
+    with gate.direct("op_all") as plain:
+        plain.cursor().execute(
+            "CREATE FUNCTION helper(i bigint) RETURNS int LANGUAGE sql AS 'SELECT 1';"
+            "CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM helper(OLD.id); RETURN NEW; END$$;"
+            "CREATE TRIGGER noted BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION noted()")
+    yield
+    gate.sql("DROP TRIGGER noted ON customers", "DROP FUNCTION noted", "DROP FUNCTION helper(bigint)")
+
+
+def test_code_that_others_run_is_not_replaced(gate, noted):
+    """Who may change tables and write, but neither destroy nor see, does neither by what runs already."""
+    anna = gate.connect("anna")
+    anna.autocommit = True
+    with anna.cursor() as c:
+
+        def known():
+            try:
+                c.execute("ALTER FUNCTION helper(bigint) SECURITY DEFINER")
+            except psycopg2.errors.InsufficientPrivilege:
+                return True
+            return False
+
+        wait_for("the catalogue", 15, known)
+        for text in CODE:
+            with pytest.raises(psycopg2.Error) as what:
+                c.execute(text)
+            assert what.value.pgcode == "42501", text
+        c.execute("UPDATE customers SET name = name WHERE id = 7")
+        c.execute("SELECT note FROM customers WHERE id = 7")
+        assert "13800130007" not in str(c.fetchall())
+        c.execute("CREATE FUNCTION of_my_own(i int) RETURNS int LANGUAGE sql AS 'SELECT 1'")
+        c.execute("ALTER FUNCTION of_my_own(int) STABLE")
+    anna.close()
+    assert gate.sql("SELECT count(*) FROM orders")[0] == (200,)
+    gate.sql("DROP FUNCTION of_my_own(int)")
 
 
 # ---- COPY ----

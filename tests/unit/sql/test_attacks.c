@@ -90,6 +90,25 @@ static void test_code(void **state)
          "destroy? database; alter schema mine; execute? function upper"},
         {"ALTER FUNCTION audit.lower(int) SET SCHEMA public",
          "destroy? database; alter schema audit.lower; execute? function lower"},
+        /* names that others call already: triggers, defaults, checks, views, bodies */
+        {"CREATE OR REPLACE FUNCTION order_total() RETURNS trigger LANGUAGE plpgsql AS 'begin end'",
+         "destroy? database; alter schema order_total; execute? function order_total"},
+        {"CREATE FUNCTION audit.order_total(int) RETURNS int LANGUAGE sql AS 'select 1'",
+         "destroy? database; alter schema audit.order_total; execute? function audit.order_total"},
+        {"CREATE FUNCTION similarity(int) RETURNS int LANGUAGE sql AS 'select 1'",
+         "destroy? database; alter schema similarity; execute? function similarity"},
+        {"CREATE AGGREGATE order_total(text) (SFUNC = mine, STYPE = text)",
+         "destroy? database; alter schema order_total; execute? function order_total; execute? "
+         "function mine"},
+        {"ALTER FUNCTION order_total() RENAME TO mine",
+         "destroy? database; alter schema order_total; execute? function order_total"},
+        {"ALTER FUNCTION mine() RENAME TO order_total",
+         "destroy? database; alter schema mine; execute? function order_total"},
+        {"ALTER PROCEDURE order_total() SET SCHEMA audit",
+         "destroy? database; alter schema order_total; execute? function order_total; execute? "
+         "function audit.order_total"},
+        {"ALTER FUNCTION order_total() SECURITY DEFINER",
+         "destroy? database; alter schema order_total; execute? function order_total"},
         {"CREATE AGGREGATE sum(text) (SFUNC = mine, STYPE = text)",
          "destroy? database; alter schema sum; execute? function sum; execute? function mine"},
         /* a name that is called as a column is */

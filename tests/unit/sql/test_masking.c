@@ -200,6 +200,17 @@ static void test_refused(void **state)
         "SELECT tel FROM v_customers WHERE tel = 'x'",
         "SELECT * FROM pg_stats, customers",
         "SELECT most_common_vals FROM pg_stats",
+        "SELECT query FROM pg_catalog.pg_stat_get_activity(NULL)",
+        "SELECT pg_stat_get_backend_activity(b) FROM pg_stat_get_backend_idset() b",
+        "SELECT lo_get(16400)",
+        "SELECT loread(lo_open(16400, 262144), 100)",
+        "CREATE TABLE t (x text REFERENCES customers)",
+        "CREATE TABLE t (x text, FOREIGN KEY (x) REFERENCES public.customers)",
+        "ALTER TABLE orders ADD FOREIGN KEY (note) REFERENCES customers",
+        "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION "
+        "suppress_redundant_updates_trigger()",
+        "CREATE OR REPLACE FUNCTION order_total() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN "
+        "NEW.note := OLD.phone; RETURN NEW; END'",
         "MERGE INTO orders o USING customers c ON o.note = c.phone WHEN MATCHED THEN DELETE",
         "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION "
         "tsvector_update_trigger(tsv, 'pg_catalog.simple', phone)",

@@ -188,6 +188,7 @@ const sp_command sp_watch_commands[] = {
              .columns = {{"NAME", "name", NULL},
                          {"MODE", "mode", NULL},
                          {"LAST DRILLED (UTC)", "last_drilled_at", NULL},
+                         {"DRILL DUE (UTC)", "drill_due_at", NULL},
                          {"LAST RUN (UTC)", "last_run_at", NULL},
                          {"STEPS", NULL, sp_step_names}}}},
     PLAN("run", "run a plan",

@@ -10,6 +10,7 @@
 #include "core/http/json.h"
 #include "core/identity/people.h"
 #include "core/ledger_client.h"
+#include "core/reports/reports.h"
 #include "core/sessions/sessions.h"
 #include "core/state/gates.h"
 #include "core/vault_client.h"
@@ -122,6 +123,15 @@ static void add_attention(json_t *list, const char *code, const char *severity, 
                                           "count", (json_int_t)count));
 }
 
+static void add_gaps(json_t *list, sp_core *core, const char *kind, const char *code,
+                     const char *severity)
+{
+    size_t count = sp_gaps_count(core, sp_span_cstr(kind));
+    if (count > 0) {
+        add_attention(list, code, severity, count);
+    }
+}
+
 /* Most urgent first. */
 static json_t *attention_json(const asking *a)
 {
@@ -157,6 +167,9 @@ static json_t *attention_json(const asking *a)
     if (held[SP_ROLE_NR_AUDIT] == 0) {
         add_attention(list, "no_audit_admin", "high", 0);
     }
+    add_gaps(list, core, "rota", "rota_gap", "high");
+    add_gaps(list, core, "officer", "officers_vacant", "high");
+    add_gaps(list, core, "drill", "drills_due", "medium");
     if (devices[SP_DEVICE_QUARANTINED] > 0) {
         add_attention(list, "devices_quarantined", "medium", devices[SP_DEVICE_QUARANTINED]);
     }

@@ -203,9 +203,8 @@ sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_
 
 /* ---- roles and tasks ---- */
 
-/* The first of the Rota with an active account; nobody leads what is about himself. */
-static sp_span first_who_can(sp_core *core, sp_rota_role role, sp_span about,
-                             char room[SP_NAME_MAX_BYTES + 1])
+sp_span sp_rota_first_who_can(sp_core *core, sp_rota_role role, sp_span about,
+                              char room[SP_NAME_MAX_BYTES + 1])
 {
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     for (size_t place = 0;; place++) {
@@ -230,7 +229,7 @@ sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span
     sp_incident incident;
     TRY(sp_incident_row_get(core->store, &arena, id, &incident));
     *ret_name = incident.holders[role].len > 0 ? incident.holders[role]
-                                               : first_who_can(core, role, about, room);
+                                               : sp_rota_first_who_can(core, role, about, room);
     if (incident.holders[role].len > 0) {
         TRY(sp_fit(room, SP_NAME_MAX_BYTES + 1, *ret_name));
         *ret_name = sp_span_cstr(room);

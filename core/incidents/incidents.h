@@ -63,6 +63,12 @@ SP_MUST sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rot
 SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span about,
                                   sp_span by_name, char room[SP_NAME_MAX_BYTES + 1],
                                   sp_span *ret_name);
+/* The first of the Rota with an active account, in room; nobody leads what is about himself. Empty:
+ * nobody can. */
+sp_span sp_rota_first_who_can(sp_core *core, sp_rota_role role, sp_span about,
+                              char room[SP_NAME_MAX_BYTES + 1]);
+/* Tells of roles that nobody of the Rota could take now. */
+void sp_rota_look(sp_core *core);
 /* {"id", "title", "severity", "opened_at", "drill"}, for those outside; NULL: there is none. */
 json_t *sp_incident_brief_json(sp_core *core, uint64_t id);
 bool sp_incident_is_there(sp_core *core, uint64_t id);

@@ -89,6 +89,7 @@ sp_event sp_incident_event(const sp_incident *incident, const char *method, sp_s
 void sp_incident_changed(sp_core *core);
 
 /* ---- page.c ---- */
+const char *sp_rota_role_zh(sp_rota_role role);
 void sp_incident_page_opened(sp_core *core, const sp_incident *incident);
 void sp_incident_page_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm);
 void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,

@@ -62,17 +62,22 @@ void sp_incident_page_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm)
     sp_notices_tell(core, &ask);
 }
 
-void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
-                           sp_span name, sp_span by_name)
+const char *sp_rota_role_zh(sp_rota_role role)
 {
     static const char *const zh[] = {"指挥", "记录", "联络"};
     _Static_assert(SP_COUNT(zh) == SP_ROTA_COUNT, "a word for each");
+    return (unsigned)role < SP_ROTA_COUNT ? zh[role] : "?";
+}
+
+void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
+                           sp_span name, sp_span by_name)
+{
     auto_buf sp_buf audience = sp_buf_make(SP_NAME_MAX_BYTES + 16);
     number_text number;
     sp_buf_text(&audience, "person ");
     sp_buf_span(&audience, name);
     const sp_notice_pair values[] = {{SP_SPAN_LIT("role"), sp_span_cstr(sp_rota_role_word(role))},
-                                     {SP_SPAN_LIT("role_zh"), sp_span_cstr(zh[role])},
+                                     {SP_SPAN_LIT("role_zh"), sp_span_cstr(sp_rota_role_zh(role))},
                                      {SP_SPAN_LIT("incident"), number_of(incident->id, &number)},
                                      {SP_SPAN_LIT("what"), fitting(incident->title)}};
     const sp_notice_ask ask = {.notice = SP_SPAN_LIT("duty"),

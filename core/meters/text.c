@@ -237,6 +237,10 @@ static void put_answer(sp_core *core, sp_buf *out)
     one(out, P "reports_overdue", "gauge", "Those of them whose time is over.", (double)over);
     one(out, P "officers_vacant", "gauge", "Places in the officers register that nobody holds.",
         (double)sp_officers_vacant(core));
+    one(out, P "rota_gaps", "gauge", "Roles of the Rota that nobody could take now.",
+        (double)sp_gaps_count(core, SP_SPAN_LIT("rota")));
+    one(out, P "drills_due", "gauge", "Plans that were not drilled in their time.",
+        (double)sp_gaps_count(core, SP_SPAN_LIT("drill")));
 }
 
 void meter_text(const sp_meters *meters, sp_buf *out)

@@ -33,6 +33,7 @@ static json_t *plan_json(sp_core *core, size_t at)
     sp_policy_plan plan;
     uint64_t drilled_us = 0;
     uint64_t run_us = 0;
+    uint64_t due = 0;
     json_t *steps = json_array();
     if (sp_failed(sp_policy_set_plan(set, at, &plan)) ||
         sp_failed(sp_runs_last(core->store, plan.name, true, &drilled_us)) ||
@@ -48,12 +49,14 @@ static json_t *plan_json(sp_core *core, size_t at)
                                  sp_step_do_word(step.what), "confirm", (int)step.needs_confirm));
         }
     }
-    return json_pack("{s:o,s:o,s:s,s:o,s:o,s:o}", "name", sp_json_span_or_null(plan.name), "title",
-                     json_pack("{s:o,s:o}", "en", sp_json_span_or_null(plan.title_en), "zh",
-                               sp_json_span_or_null(plan.title_zh)),
-                     "mode", sp_plan_mode_word(plan.mode), "steps", steps, "last_drilled_at",
-                     sp_json_time(drilled_us / 1000000), "last_run_at",
-                     sp_json_time(run_us / 1000000));
+    bool over = sp_drill_due(core, &plan, drilled_us, &due);
+    return json_pack(
+        "{s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:b}", "name", sp_json_span_or_null(plan.name), "title",
+        json_pack("{s:o,s:o}", "en", sp_json_span_or_null(plan.title_en), "zh",
+                  sp_json_span_or_null(plan.title_zh)),
+        "mode", sp_plan_mode_word(plan.mode), "steps", steps, "last_drilled_at",
+        sp_json_time(drilled_us / 1000000), "last_run_at", sp_json_time(run_us / 1000000),
+        "drill_due_at", sp_json_time(due), "drill_due", (int)over);
 }
 
 static void get_plans(sp_request *req)

@@ -160,6 +160,11 @@ void sp_steps_lost(sp_core *core, sp_step_do what,
                    bool (*is_known)(void *self, uint64_t run, uint32_t number), void *self,
                    sp_span why);
 
+/* ---- drills.c ---- */
+/* Whether its drill is over due; *ret_due_unix_s is when it was, or will be. */
+bool sp_drill_due(sp_core *core, const sp_policy_plan *plan, uint64_t drilled_us,
+                  uint64_t *ret_due_unix_s);
+
 /* ---- api.c ---- */
 SP_MUST sp_err sp_plan_routes(sp_core *core);
 

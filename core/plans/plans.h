@@ -45,6 +45,8 @@ void sp_plans_on_told(sp_core *core, const sp_plan_told *told);
 void sp_plans_posted(sp_core *core, uint64_t number, bool worked, sp_span note);
 /* The courier knows of these posts; steps that wait for others have failed. */
 void sp_plans_posts_known(sp_core *core, const uint64_t *numbers, size_t count);
+/* Tells of plans that were not drilled in their time. */
+void sp_drills_look(sp_core *core);
 /* The runs of an incident, newest first, as the API shows them. */
 json_t *sp_plans_runs_json(sp_core *core, uint64_t incident);
 

@@ -8,6 +8,7 @@
 #include "core/http/json.h"
 #include "core/ledger_client.h"
 #include "core/notices/notices.h"
+#include "core/plans/plans.h"
 #include "core/reports/inside.h"
 #include "infra/proc/log.h"
 
@@ -16,7 +17,7 @@
 enum {
     BEAT_MS = 1000,
     LOOKED_AT_A_BEAT = 50,
-    BEATS_OF_OFFICERS = 30,
+    BEATS_OF_GAPS = 5,
     BEATS_OF_REST = 29,
     JUMP_S = 60,
     TITLES_BYTES = 600
@@ -325,8 +326,10 @@ static void on_beat(uv_timer_t *timer)
     look_at_clock(self);
     open_wanted(self->core);
     look(self);
-    if (self->beats++ % BEATS_OF_OFFICERS == 0) {
+    if (self->beats++ % BEATS_OF_GAPS == 0) {
         officers_look(self->core);
+        sp_rota_look(self->core);
+        sp_drills_look(self->core);
     }
 }
 

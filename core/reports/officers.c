@@ -11,6 +11,8 @@
 #include "core/reports/inside.h"
 #include "infra/proc/clock.h"
 
+enum { DAY_S = 86400, AGAIN_S = 7 * DAY_S };
+
 static bool is_active(const sp_core *core, sp_span name)
 {
     sp_person person;
@@ -18,61 +20,66 @@ static bool is_active(const sp_core *core, sp_span name)
            person.state == SP_PERSON_ACTIVE;
 }
 
-static uint64_t vacant_since(sp_store *store, sp_span name)
+/* "officer:leader". */
+static void gap_name(sp_span name, sp_buf *out)
 {
-    auto_query sp_query q = sp_query_of(store, "SELECT since FROM officer_vacant WHERE name = $1");
-    sp_bind_text(&q, name);
-    return sp_query_row(&q) ? sp_col_u64(&q) : 0;
+    sp_buf_text(out, "officer:");
+    sp_buf_span(out, name);
 }
 
-static sp_err mark(sp_store *store, sp_span name, bool vacant)
+static uint64_t vacant_since(sp_core *core, sp_span name)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, vacant ? "INSERT INTO officer_vacant (name, since) VALUES ($1, $2)"
-                                  : "DELETE FROM officer_vacant WHERE name = $1");
-    sp_bind_text(&q, name);
-    if (vacant) {
-        sp_bind_u64(&q, sp_now_unix_us() / 1000000);
-    }
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    auto_buf sp_buf gap = sp_buf_make(SP_NAME_MAX_BYTES + 16);
+    gap_name(name, &gap);
+    return sp_gap_since(core, sp_buf_borrow(&gap));
 }
 
-static void tell(sp_core *core, const sp_policy_officer *o, bool vacant)
+static void tell(sp_core *core, sp_span name, const sp_span place[SP_LANGUAGE_COUNT], bool vacant)
 {
-    uint64_t id = 0;
     const sp_event event = {.kind = SP_EVENT_ADMIN,
                             .when_unix_us = sp_now_unix_us(),
                             .verdict = SP_VERDICT_ALLOW,
                             .severity = vacant ? SP_SEVERITY_HIGH : SP_SEVERITY_INFO,
                             .method = vacant ? SP_SPAN_LIT("officer vacant")
                                              : SP_SPAN_LIT("officer filled"),
-                            .object = o->name};
+                            .object = name};
     sp_ledger_client_tell(core->ledger, &event);
     if (vacant) {
-        const sp_notice_pair values[] = {{SP_SPAN_LIT("place"), o->title[SP_LANGUAGE_EN]},
-                                         {SP_SPAN_LIT("place_zh"), o->title[SP_LANGUAGE_ZH]}};
+        const sp_notice_pair values[] = {{SP_SPAN_LIT("place"), place[SP_LANGUAGE_EN]},
+                                         {SP_SPAN_LIT("place_zh"), place[SP_LANGUAGE_ZH]}};
         const sp_notice_ask ask = {.notice = SP_SPAN_LIT("officer-vacant"),
                                    .values = values,
                                    .values_count = SP_COUNT(values),
                                    .by = SP_SPAN_LIT("officers register")};
-        SP_IGNORE(sp_notices_send(core, &ask, NULL, &id)); /* the ledger has it */
+        sp_notices_tell(core, &ask);
+    }
+}
+
+static void look_at(sp_core *core, sp_span name, const sp_span place[SP_LANGUAGE_COUNT],
+                    bool vacant, uint64_t grace_s)
+{
+    auto_buf sp_buf room = sp_buf_make(SP_NAME_MAX_BYTES + 16);
+    gap_name(name, &room);
+    const sp_gap gap = {
+        .name = sp_buf_borrow(&room), .is_open = vacant, .grace_s = grace_s, .again_s = AGAIN_S};
+    sp_gap_news news = sp_gap_look(core, &gap);
+    if (news != SP_GAP_SAME) {
+        tell(core, name, place, news == SP_GAP_TELL);
     }
 }
 
 void officers_look(sp_core *core)
 {
+    const sp_span all[SP_LANGUAGE_COUNT] = {
+        [SP_LANGUAGE_EN] = SP_SPAN_LIT("Every responsible person (no Officer is named at all)"),
+        [SP_LANGUAGE_ZH] = SP_SPAN_LIT("所有责任人（尚未指定任何 Officer）")};
     const sp_policy_set *set = sp_documents_set(core->state->documents);
-    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+    size_t count = sp_policy_set_officer_count(set);
+    look_at(core, SP_SPAN_LIT("*"), all, count == 0, DAY_S); /* an office that is being set up */
+    for (size_t i = 0; i < count; i++) {
         sp_policy_officer o;
         sp_policy_set_officer_at(set, i, &o);
-        bool vacant = !is_active(core, o.person);
-        bool was = vacant_since(core->store, o.name) != 0;
-        if (vacant != was && !sp_failed(mark(core->store, o.name, vacant))) {
-            tell(core, &o, vacant);
-        }
+        look_at(core, o.name, o.title, !is_active(core, o.person), 0);
     }
 }
 
@@ -145,7 +152,7 @@ static json_t *officer_json(sp_core *core, const sp_policy_officer *o)
                      sp_json_span_or_null(o->title[1]), "person", sp_json_span_or_null(o->person),
                      "deputies", deputies, "contact", sp_json_span_or_null(o->contact), "basis",
                      sp_json_span_or_null(o->basis), "vacant", (int)vacant, "vacant_since",
-                     sp_json_time(vacant ? vacant_since(core->store, o->name) : 0));
+                     sp_json_time(vacant ? vacant_since(core, o->name) : 0));
 }
 
 static void get_officers(sp_request *req)

@@ -21,6 +21,25 @@
 
 SP_MUST sp_err sp_reports_start(sp_core *core, sp_reports **ret_reports);
 void sp_reports_stop(sp_reports *reports);
+/* What ought to be there and is not. It is kept, told when it has lasted `grace_s`, told again each
+ * `again_s` while it lasts, and when it is over. */
+typedef struct {
+    sp_span name; /* "officer:leader", "rota:commander", "drill:data-leak" */
+    bool is_open;
+    uint64_t grace_s;
+    uint64_t again_s;
+} sp_gap;
+typedef enum {
+    SP_GAP_SAME,
+    SP_GAP_TELL, /* now: it has begun, or is to be told again */
+    SP_GAP_OVER  /* of one that was told */
+} sp_gap_news;
+sp_gap_news sp_gap_look(sp_core *core, const sp_gap *gap);
+/* 0 = it is not open. */
+uint64_t sp_gap_since(sp_core *core, sp_span name);
+/* Those of a kind ("officer") that were told and last. */
+size_t sp_gaps_count(sp_core *core, sp_span kind);
+
 /* Places in the officers register that nobody holds. */
 size_t sp_officers_vacant(sp_core *core);
 /* Duties that apply or might, and are not done: all, and those whose time is over. */

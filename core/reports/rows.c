@@ -21,6 +21,9 @@ static const char *const migrations[] = {
     " en TEXT NOT NULL, zh TEXT NOT NULL, PRIMARY KEY (report, number));"
     "CREATE TABLE report_clock (id INTEGER PRIMARY KEY CHECK (id = 1), seen BIGINT NOT NULL);"
     "CREATE TABLE officer_vacant (name TEXT PRIMARY KEY, since BIGINT NOT NULL)",
+    "CREATE TABLE gap (name TEXT PRIMARY KEY, since BIGINT NOT NULL, told BIGINT NOT NULL);"
+    "INSERT INTO gap (name, since, told) SELECT 'officer:' || name, since, since FROM"
+    " officer_vacant; DROP TABLE officer_vacant",
 };
 
 sp_err report_rows_start(sp_store *store)

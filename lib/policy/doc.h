@@ -566,6 +566,7 @@ typedef struct {
     doc_trigger trigger;
     doc_guard guard;
     uint8_t mode; /* sp_plan_mode + 1 */
+    doc_number drill_every;
     doc_texts confirm_by;
     doc_maps steps; /* doc_step */
 } doc_plan;

@@ -64,6 +64,7 @@ typedef struct {
     size_t steps;
     uint64_t at_most; /* runs by itself within `within_s`; 0 = any number */
     uint64_t within_s;
+    uint64_t drill_s;                      /* it is drilled at least so often */
     uint64_t confirm_by[SP_ROLE_WORDS];    /* roles; nobody's bits: security administrators */
     uint64_t not_by_itself[SP_ROLE_WORDS]; /* about people who hold one of these: only confirmed */
 } sp_policy_plan;

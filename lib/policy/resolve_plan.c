@@ -42,7 +42,8 @@ enum {
     OUTSIDE_TIMEOUT_S = 60,
     RUN_TIMEOUT_MAX_S = 3600,
     WEBHOOK_TIMEOUT_MAX_S = 600,
-    WITHIN_S = 3600
+    WITHIN_S = 3600,
+    DRILL_S = 180 * 86400
 };
 
 static const char *const VALUE_WORDS[] = {"person",   "session", "device",   "resource", "class",
@@ -95,7 +96,8 @@ sp_err sp_policy_set_plan(const sp_policy_set *set, size_t at, sp_policy_plan *r
                                                : (uint8_t)(doc->trigger.severity - 1),
         .steps = doc->steps.count,
         .at_most = doc->guard.at_most.value,
-        .within_s = doc->guard.within.value == 0 ? WITHIN_S : doc->guard.within.value};
+        .within_s = doc->guard.within.value == 0 ? WITHIN_S : doc->guard.within.value,
+        .drill_s = doc->drill_every.line == 0 ? DRILL_S : doc->drill_every.value};
     put_roles(set, &doc->confirm_by, plan.confirm_by);
     put_roles(set, &doc->guard.except, plan.not_by_itself);
     *ret_plan = plan;

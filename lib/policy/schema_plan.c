@@ -117,6 +117,9 @@ const doc_field DOC_PLAN_FIELDS[] = {
     {"mode", FIELD_WORD, true, AT(doc_plan, mode), .words = PLAN_MODE_WORDS,
      .doc = "`automatic`: runs within a second. `confirm`: is proposed, and runs when a person "
             "confirms it. `manual`: runs when a person starts it."},
+    {"drill_every", FIELD_DURATION, false, AT(doc_plan, drill_every), .min = 1, .max = 1100 * DAY_S,
+     .doc = "It is drilled at least so often; else administrators are told, each week. Default "
+            "`180d`."},
     {"confirm_by", FIELD_SLUGS, false, AT(doc_plan, confirm_by),
      .doc = "Roles that may confirm it, besides security administrators."},
     {"steps", FIELD_MAPS, true, AT(doc_plan, steps), .sub = &STEP, .doc = "What is done."},

@@ -6,7 +6,9 @@ tell.
 OWNS the office and what is behind it. PROCESS tests. TRUST none. SPEC docs/INCIDENTS.md.
 """
 import json
+import os
 import shutil
+import sqlite3
 import tempfile
 import time
 
@@ -199,6 +201,15 @@ def test_a_surge(whole):
     visit(60)
     _, run = set_off(whole, "surge", "resource=notes")
     assert run["plan"] == "surge" and run["state"] == "running", run
+
+
+def test_an_office_that_names_no_officer_is_told_after_a_day(whole):
+    with sqlite3.connect(os.path.join(whole.office.state, "core", "core.db"), timeout=20) as store:
+        rows = dict((name, told) for name, told in store.execute("SELECT name, told FROM gap"))
+        assert rows["officer:*"] == 0 and not [name for name in rows if name.startswith("rota:")], rows
+        store.execute("UPDATE gap SET since = since - 86400 WHERE name = 'officer:*'")
+    wait_for("the notice", 10, lambda: [n for n in whole.olga.get("/me/notices")["items"]
+                                       if n["name"] == "officer-vacant" and "no Officer" in json.dumps(n)])
 
 
 def told(person, kind, text="", **more):

@@ -31,6 +31,19 @@ kind: Officer
 name: speaker
 duty: incident_reporting
 person: rita
+---
+kind: Rota
+name: duty
+commander: [nobody-yet, nina]
+scribe: [olga]
+liaison: [rita]
+---
+kind: Plan
+name: tried
+mode: manual
+drill_every: 8s
+steps:
+  - { name: look, do: task, with: { text: look } }
 """
 
 
@@ -179,6 +192,72 @@ def test_officers_and_vacancies(office):
     assert {"privacy", "speaker"} <= {e.get("object") for e in told if e.get("method") == "officer vacant"} or "officer vacant" in json.dumps(told)
     rows = office.cli("officers", "-c", office.config).stdout
     assert "security_leader" in rows and "privacy" in rows
+
+
+def inbox(office, notice, words):
+    return [n for n in office.people["olga"].get("/me/notices")["items"]
+            if n["name"] == notice and words in json.dumps(n["texts"]["en"])]
+
+
+def aged(office, gap, days):
+    """That gap was told (and began) so many days ago."""
+    with sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20) as store:
+        changed = store.execute("UPDATE gap SET since = since - ?1, told = told - ?1 WHERE name = ?2 AND told > 0",
+                                (days * 86400, gap)).rowcount
+        assert changed == 1, gap
+
+
+def attention(office):
+    return {item["code"]: item["count"] for item in office.people["olga"].get("/admin/overview")["attention"]}
+
+
+def happened(office, method, name):
+    kind = "plan" if method.startswith("drill") else "admin"  # reading writes entries too
+    events = office.people["audrey"].get(f"/admin/ledger/events?kind={kind}&limit=200")["items"]
+    return [e for e in events if e.get("method") == method and e.get("object") == name]
+
+
+def test_a_place_that_stays_vacant_is_told_again(office):
+    wait_for("the notice", 10, step=0.2, condition=lambda: happened(office, "officer vacant", "privacy"))
+    before = len(inbox(office, "officer-vacant", "personal information"))
+    aged(office, "officer:privacy", 6)
+    time.sleep(6)
+    assert len(happened(office, "officer vacant", "privacy")) == 1, "not before a week has passed"
+    aged(office, "officer:privacy", 1)
+    wait_for("it to be told again", 10, lambda: len(inbox(office, "officer-vacant", "ersonal information")) > before)
+    assert len(happened(office, "officer vacant", "privacy")) == 2
+    assert attention(office)["officers_vacant"] >= 2
+
+
+def test_a_role_that_nobody_of_the_rota_could_take(office):
+    assert wait_for("the gap", 10, step=0.2, condition=lambda: happened(office, "rota gap", "liaison"))
+    assert not happened(office, "rota gap", "scribe")
+    wait_for("a commander", 10, step=0.2, condition=lambda: not inbox(office, "rota-gap", "commander") or happened(office, "rota filled", "commander"))
+    gaps = len(happened(office, "rota gap", "commander"))
+    cut = office.root.post("/cuts", {"kind": "person", "name": "nina", "reason": "for a test"})
+    wait_for("the gap", 10, step=0.2, condition=lambda: len(happened(office, "rota gap", "commander")) == gaps + 1)
+    wait_for("the notice", 10, lambda: inbox(office, "rota-gap", "nobody-yet, nina"))
+    assert attention(office)["rota_gap"] == 2
+    told = len(inbox(office, "rota-gap", "commander"))
+    aged(office, "rota:commander", 1)
+    wait_for("it to be told again", 10, lambda: len(inbox(office, "rota-gap", "commander")) == told + 1)
+    office.root.post(f"/cuts/{cut['id']}/undo", {"reason": "over"})
+    wait_for("its end", 10, step=0.2, condition=lambda: attention(office)["rota_gap"] == 1)
+    assert happened(office, "rota filled", "commander")
+
+
+def test_a_plan_that_was_not_drilled_in_its_time(office):
+    def plan():
+        return next(p for p in office.people["sam"].get("/plans")["items"] if p["name"] == "tried")
+
+    wait_for("the notice", 20, lambda: inbox(office, "drill-due", "tried"))
+    assert plan()["drill_due"] and attention(office)["drills_due"] == 1, "the ten others have their time"
+    assert [p["name"] for p in office.people["sam"].get("/plans")["items"] if p["drill_due"]] == ["tried"]
+    assert "sallyport_drills_due 1" in office.cli("metrics", "show", "-c", office.config).stdout
+    office.root.post("/plans/tried/run", {"drill": True})
+    assert not plan()["drill_due"]
+    wait_for("the end", 10, step=0.2, condition=lambda: happened(office, "drilled", "tried"))
+    wait_for("it to be due again", 20, lambda: len(inbox(office, "drill-due", "tried")) == 2)
 
 
 def test_the_command_line_shows_and_drafts(office):

@@ -53,6 +53,8 @@ const PLACES: Record<string, string> = {
   alarms_new: "/admin/alarms",
   incidents_open: "/incidents",
   runs_waiting: "/admin/plans",
+  drills_due: "/admin/plans",
+  officers_vacant: "/reports",
 };
 
 function Attention({ items }: { items: Items }) {

@@ -20,7 +20,6 @@ import { aboutText, RunState } from "./runs";
 type Plan = Schema["Plan"];
 type Run = Schema["PlanRun"];
 type Would = Schema["PlanDryRun"];
-const DRILL_DAYS = 90;
 const FIELDS = ["person", "session", "device", "resource", "class"] as const;
 
 const usePlans = () => useList("plans", (_, signal) => api("get", "/plans", { signal }), ["plans", "policy"]);
@@ -36,8 +35,7 @@ export function usePlanTitles(): (name: string) => string {
 
 function Drilled({ plan }: { plan: Plan }) {
   const words = t().room.plans;
-  const old = !plan.last_drilled_at || Date.now() - Date.parse(plan.last_drilled_at) > DRILL_DAYS * 86_400_000;
-  return <span class="row"><span>{plan.last_drilled_at ? <Time at={plan.last_drilled_at} ago /> : words.never}</span>{old && <Badge tone="warn">{words.due}</Badge>}</span>;
+  return <span class="row"><span>{plan.last_drilled_at ? <Time at={plan.last_drilled_at} ago /> : words.never}</span>{plan.drill_due && <Badge tone="warn">{words.due}</Badge>}</span>;
 }
 const Mode = ({ plan }: { plan: Plan }) => <Badge tone={plan.mode === "automatic" ? "accent" : "neutral"}>{t().room.plans.modes[plan.mode]}</Badge>;
 

@@ -18,34 +18,40 @@ enum {
     IDLE_TICKS = 120, /* without sessions, it is forgotten */
     RETRY_TICKS = 3,
     RETRY_US = 1000000,
-    SILENT_US = 10000000, /* in an answer, without a byte: as long as a log-in waits, nearly */
-    ANSWER_US = 120000000 /* all of it */
+    SILENT_US = 10000000,  /* in an answer, without a byte: as long as a log-in waits, nearly */
+    ANSWER_US = 120000000, /* all of it */
+    UNSEEN_US = 20000000   /* what the server has not said again for so long is not relied on */
 };
 
-#define PRINT_SQL                                                                                  \
-    "SELECT 'f', (SELECT pg_catalog.count(*) || '.' || "                                           \
-    "coalesce(pg_catalog.sum(pg_catalog.hashtext(c.oid || '.' || c.xmin || '.' || c.relname)), 0)" \
-    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"         \
-    " WHERE c.relkind IN ('r','v','m','p','f','S','i','I') AND n.nspname !~ '^pg_')"               \
-    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(attrelid || '.' || xmin)), 0)" \
-    " FROM pg_catalog.pg_attribute WHERE attrelid >= 16384 AND attnum > 0)"                        \
-    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
-    " FROM pg_catalog.pg_proc WHERE oid >= 16384)"                                                 \
-    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
-    " FROM pg_catalog.pg_rewrite WHERE oid >= 16384)"                                              \
-    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(oid || '.' || xmin)), 0)"      \
-    " FROM pg_catalog.pg_constraint WHERE oid >= 16384)"                                           \
-    " || '/' || (SELECT pg_catalog.count(*) FROM pg_catalog.pg_inherits)"
+static const char classes_sql[] =
+    "SELECT 'f', pg_catalog.hashtextextended("
+    "(SELECT pg_catalog.count(*) || '.' || coalesce(pg_catalog.sum(pg_catalog.hashtext("
+    "c.oid || '.' || c.xmin || '.' || c.relname || '.' || n.nspname)), 0)"
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relkind IN ('r','v','m','p','f','S','i','I') AND n.nspname !~ '^pg_')";
+
+/* The rows of system tables that people define, by key and xmin, which moves with each change. */
+static const struct {
+    const char *table;
+    const char *key;
+    const char *where;
+} printed[] = {
+    {"pg_namespace", "oid", "nspname !~ '^pg_'"},
+    {"pg_attribute", "attrelid", "attrelid >= 16384 AND attnum > 0"},
+    {"pg_proc", "oid", "oid >= 16384"},
+    {"pg_operator", "oid", "oid >= 16384"},
+    {"pg_rewrite", "oid", "oid >= 16384"},
+    {"pg_constraint", "oid", "oid >= 16384"},
+    {"pg_depend", "objid || '.' || refobjid", "deptype = 'e'"},
+    {"pg_inherits", "inhrelid || '.' || inhparent", "true"},
+};
 
 static uint64_t versions; /* given out, over all catalogues of this worker */
-
-static const char print_sql[] = PRINT_SQL;
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
  * follows changes, p function. */
 static const char read_sql[] =
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;" PRINT_SQL
-    ";SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
+    "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
     "'_RETURN'), n.nspname IN ('pg_catalog', 'information_schema'), a.attnum, a.attname, "
     "a.atttypid, a.attnotnull, CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 AND c.oid >= "
@@ -299,6 +305,19 @@ static void wake_looking(const db_catalogue *c)
     }
 }
 
+/* An account may lose what lets it in: another session's is tried next. */
+static void take_other_account(db_catalogue *c)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        const db_session *session = db_here.sessions[i];
+        if (session != NULL && session->judge != NULL && session->judge->catalogue == c &&
+            !sp_span_eq(sp_span_cstr(session->account), sp_span_cstr(c->account))) {
+            sp_copy(c->account, session->account, sizeof(c->account));
+            return;
+        }
+    }
+}
+
 static void fail_reading(db_catalogue *c, const char *why)
 {
     if (c->failure[0] == '\0') {
@@ -315,6 +334,7 @@ static void fail_reading(db_catalogue *c, const char *why)
     db_back_close(c->back);
     c->back = NULL;
     c->is_looked_for = c->is_listening = false;
+    take_other_account(c);
     wake_sessions(c);
     wake_looking(c);
 }
@@ -337,9 +357,25 @@ static sp_err begin_reading(db_catalogue *c)
     return sp_ok();
 }
 
+/* A number that is another one when anything was defined, renamed or dropped. */
+static void write_print(sp_buf *out)
+{
+    sp_buf_text(out, classes_sql);
+    for (size_t i = 0; i < SP_COUNT(printed); i++) {
+        sp_buf_fmt(out,
+                   " || '/' || (SELECT pg_catalog.count(*) || '.' || "
+                   "coalesce(pg_catalog.sum(pg_catalog.hashtext(%s || '.' || xmin)), 0)"
+                   " FROM pg_catalog.%s WHERE %s)",
+                   printed[i].key, printed[i].table, printed[i].where);
+    }
+    sp_buf_text(out, ", 0);");
+}
+
 static void ask_server(db_catalogue *c)
 {
-    auto_buf sp_buf query = sp_buf_make(sizeof(read_sql) + 64);
+    enum { PRINT_MAX_BYTES = 4096 };
+    auto_buf sp_buf text = sp_buf_make(PRINT_MAX_BYTES + sizeof(read_sql));
+    auto_buf sp_buf query = sp_buf_make(PRINT_MAX_BYTES + sizeof(read_sql) + 64);
     c->is_read = c->is_wanted || c->now == NULL;
     if (c->is_read && sp_failed(begin_reading(c))) {
         fail_reading(c, "the gate has no memory left");
@@ -347,7 +383,14 @@ static void ask_server(db_catalogue *c)
     }
     c->is_wanted = c->is_looked_for = false;
     c->asked_us = c->heard_us = sp_loop_now_us(db_here.loop);
-    sp_pg_query_write(&query, c->is_read ? sp_span_cstr(read_sql) : sp_span_cstr(print_sql));
+    if (c->is_read) {
+        sp_buf_text(&text, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
+    }
+    write_print(&text);
+    if (c->is_read) {
+        sp_buf_text(&text, read_sql);
+    }
+    sp_pg_query_write(&query, sp_buf_borrow(&text));
     c->is_asking = true;
     if (sp_failed(db_stream_send(&c->back->stream, sp_buf_borrow(&query)))) {
         fail_reading(c, "the connection to the database broke");
@@ -604,6 +647,13 @@ static bool is_overdue(const db_catalogue *c)
     return c->is_asking && (now_us > c->heard_us + SILENT_US || now_us > c->asked_us + ANSWER_US);
 }
 
+/* No look has succeeded for a while, and no reading is under way: names may mean other rows now. */
+static bool is_unseen(const db_catalogue *c)
+{
+    return c->refs > 0 && c->now != NULL && !(c->is_asking && c->is_read) &&
+           sp_loop_now_us(db_here.loop) > c->seen_us + UNSEEN_US;
+}
+
 void db_catalogue_tick(void)
 {
     db_catalogue *next = NULL;
@@ -612,6 +662,9 @@ void db_catalogue_tick(void)
         c->idle_ticks++;
         if (is_overdue(c)) {
             fail_reading(c, "the server does not answer");
+        }
+        if (is_unseen(c)) {
+            c->stale_us = sp_loop_now_us(db_here.loop);
         }
         if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {
             forget(c);

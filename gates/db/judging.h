@@ -45,8 +45,9 @@ struct db_catalogue {
     bool is_looked_for; /* somebody waits for an answer that was asked for later than this one */
     uint64_t asked_us;  /* when the answer under way was asked for */
     uint64_t heard_us;  /* its last byte */
-    uint64_t stale_us;  /* a name was given to other rows then: waited for by all */
-    uint64_t seen_us;   /* `now` is what the server had then, or later */
+    uint64_t
+        stale_us;     /* a name was given to other rows then, or may have been: waited for by all */
+    uint64_t seen_us; /* `now` is what the server had then, or later */
     uint64_t failed_us; /* when it was tried in vain last */
     uint32_t idle_ticks;
 };

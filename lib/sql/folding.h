@@ -48,6 +48,12 @@ const RangeVar *fold_target_name(const folding *f);
 /* NULL: not known. */
 const sp_sql_relation *fold_target(const folding *f);
 bool fold_is_target_alias(const folding *f, sp_span alias);
+/* The name by which columns of an item of FROM are qualified; empty when there is none. */
+sp_span fold_alias_of(const Node *item);
+/* A system column that is the same in all or most rows: what compares it spares nothing. */
+bool fold_is_alike(sp_span name);
+/* Whether the target has that column; also when that is not known. */
+bool fold_has_column(const folding *f, sp_span name);
 bool fold_looks_at_target(folding *f, const Node *node);
 bool fold_has_names(folding *f, const Node *node);
 /* Only rows that have one of the values that are written out. Of a condition that is FOLD_SOME. */

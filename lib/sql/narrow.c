@@ -1,41 +1,157 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Whether a condition names the rows that it means by values that are written out: "id = 7",
- * "state IN ('a', $1)", "done". Everything else may be true of as many rows as there are. OWNS
- * nothing. PROCESS database gate. TRUST the tree was made from hostile text; recursion is bounded.
- * SPEC lib/sql/walk.h, condition_reaches().
+ * "state IN ('a', $1)", "done", also by way of an inner join: "c.name = 'x' AND o.customer = c.id".
+ * Everything else may be true of as many rows as there are. OWNS nothing. PROCESS database gate.
+ * TRUST the tree was made from hostile text; recursion is bounded. SPEC lib/sql/walk.h,
+ * condition_reaches().
  */
 #include "lib/base/mem.h"
 #include "lib/sql/folding.h"
+#include "lib/sql/functions.h"
 
-enum { NAMED_DEPTH_MAX = 64 };
+enum { NAMED_DEPTH_MAX = 64, ITEMS_MAX = 32, LINKS_MAX = 64 };
 
-static bool names_rows(folding *f, const Node *node, unsigned depth);
+/* What rows come from: the target, and the items of FROM or USING. A set of them is a bit each. */
+typedef struct {
+    folding *f;
+    const Node *items[ITEMS_MAX];
+    const Node *quals[ITEMS_MAX]; /* of inner joins */
+    unsigned count;
+    unsigned quals_count;
+    bool has_target; /* the first */
+    bool is_unknown; /* more than there is room for, or rows of something else */
+} scope;
 
-/* A column as it is: an expression of one may be the same for all rows. */
-static bool is_column(const Node *node)
+/* "a.x = b.y": where one is named, so is the other. */
+typedef struct {
+    struct {
+        uint32_t a;
+        uint32_t b;
+    } pairs[LINKS_MAX];
+    unsigned count;
+} links;
+
+static uint32_t named_by(scope *s, const Node *node, links *joined, unsigned depth);
+static bool is_named_query(folding *f, const Node *query, unsigned depth);
+
+/* ---- columns ---- */
+
+static const Node *without_casts(const Node *node)
 {
     while (node != NULL && (nodeTag(node) == T_TypeCast || nodeTag(node) == T_CollateClause)) {
         node = nodeTag(node) == T_TypeCast ? AS(TypeCast, node)->arg : AS(CollateClause, node)->arg;
     }
-    if (node != NULL && nodeTag(node) == T_RowExpr) {
+    return node;
+}
+
+static uint32_t item_of_column(const scope *s, const ColumnRef *column)
+{
+    sp_span name = names_last(column->fields);
+    if (nodeTag(llast(column->fields)) != T_String || fold_is_alike(name)) {
+        return 0;
+    }
+    if (list_length(column->fields) == 1) {
+        if (s->has_target && (s->count == 1 || fold_has_column(s->f, name))) {
+            return 1;
+        }
+        unsigned first = s->has_target ? 1 : 0;
+        return s->count == first + 1 ? 1U << first : 0;
+    }
+    sp_span alias = names_before(column->fields);
+    for (unsigned i = 0; i < s->count; i++) {
+        if (sp_span_eq(fold_alias_of(s->items[i]), alias)) {
+            return 1U << i;
+        }
+    }
+    return 0;
+}
+
+/* Whose column it is, as it is: an expression of one may be the same for all rows. */
+static uint32_t item_of(const scope *s, const Node *node)
+{
+    node = without_casts(node);
+    if (node == NULL) {
+        return 0;
+    }
+    if (nodeTag(node) == T_ColumnRef) {
+        return item_of_column(s, AS(ColumnRef, node));
+    }
+    uint32_t found = 0;
+    if (nodeTag(node) == T_RowExpr) {
         const List *items = AS(RowExpr, node)->args;
         for (int i = 0; i < list_length(items); i++) {
-            if (is_column((const Node *)list_nth(items, i))) {
-                return true;
+            const Node *item = without_casts((const Node *)list_nth(items, i));
+            if (item != NULL && nodeTag(item) == T_ColumnRef) {
+                found |= item_of_column(s, AS(ColumnRef, item));
             }
         }
     }
-    return node != NULL && nodeTag(node) == T_ColumnRef &&
-           nodeTag(llast(AS(ColumnRef, node)->fields)) == T_String;
+    return found;
+}
+
+/* ---- values ---- */
+
+static bool are_values(scope *s, const List *items, bool is_plain, unsigned depth);
+
+/* The same for all rows: of the server's own, and those that may change from row to row left out.
+ */
+static bool is_steady_call(scope *s, const FuncCall *call, unsigned depth)
+{
+    static const char *const fickle[] = {"clock_timestamp", "gen_random_uuid", "generate_series",
+                                         "random",          "timeofday",       "unnest"};
+    sp_span name = names_last(call->funcname);
+    for (size_t i = 0; i < SP_COUNT(fickle); i++) {
+        if (sp_span_eq(name, text_of(fickle[i]))) {
+            return false;
+        }
+    }
+    return function_find(name) == FUNCTION_READ && are_values(s, call->args, false, depth + 1);
 }
 
 /* A value that no row decides: constants, parameters, what is computed of these, and the one value
- * of a subquery. */
-static bool is_value(folding *f, const Node *node)
+ * of a subquery. Plain ones are written out: an array that is computed may hold any number. */
+static bool is_value(scope *s, const Node *node, bool is_plain, unsigned depth)
 {
-    bool is_query = node != NULL && nodeTag(node) == T_SubLink &&
-                    AS(SubLink, node)->subLinkType == EXPR_SUBLINK;
-    return node != NULL && (is_query ? !fold_looks_at_target(f, node) : !fold_has_names(f, node));
+    node = without_casts(node);
+    if (node == NULL || depth > NAMED_DEPTH_MAX || s->f->work++ > FOLD_WORK_MAX) {
+        return false;
+    }
+    switch ((int)nodeTag(node)) {
+    case T_A_Const:
+    case T_ParamRef:
+    case T_SQLValueFunction:
+        return true;
+    case T_List:
+        return are_values(s, AS(List, node), is_plain, depth + 1);
+    case T_A_ArrayExpr:
+        return are_values(s, AS(A_ArrayExpr, node)->elements, is_plain, depth + 1);
+    case T_RowExpr:
+        return are_values(s, AS(RowExpr, node)->args, is_plain, depth + 1);
+    case T_CoalesceExpr:
+        return are_values(s, AS(CoalesceExpr, node)->args, is_plain, depth + 1);
+    case T_A_Expr:
+        return !is_plain && AS(A_Expr, node)->kind == AEXPR_OP &&
+               (AS(A_Expr, node)->lexpr == NULL ||
+                is_value(s, AS(A_Expr, node)->lexpr, false, depth + 1)) &&
+               is_value(s, AS(A_Expr, node)->rexpr, false, depth + 1);
+    case T_FuncCall:
+        return !is_plain && is_steady_call(s, AS(FuncCall, node), depth);
+    case T_SubLink:
+        return !is_plain && AS(SubLink, node)->subLinkType == EXPR_SUBLINK && s->count == 1 &&
+               s->f->frame->up == NULL && !fold_looks_at_target(s->f, node);
+    default:
+        return false;
+    }
+}
+
+static bool are_values(scope *s, const List *items, bool is_plain, unsigned depth)
+{
+    for (int i = 0; i < list_length(items); i++) {
+        if (!is_value(s, (const Node *)list_nth(items, i), is_plain, depth)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static bool is_number(const Node *node, long *ret_value)
@@ -59,19 +175,35 @@ static bool is_short_range(const A_Expr *expr)
            is_number((const Node *)lsecond(bounds), &high) && high - low < SHORT_RANGE;
 }
 
-static bool expression_names(folding *f, const A_Expr *expr)
+/* ---- conditions: each says which items it names ---- */
+
+static uint32_t named_by_equal(scope *s, const A_Expr *expr, links *joined)
+{
+    uint32_t left = item_of(s, expr->lexpr);
+    uint32_t right = item_of(s, expr->rexpr);
+    if (left != 0 && right != 0 && left != right && joined->count < LINKS_MAX) {
+        joined->pairs[joined->count].a = left;
+        joined->pairs[joined->count++].b = right;
+        return 0;
+    }
+    if (left != 0 && is_value(s, expr->rexpr, false, 0)) {
+        return left;
+    }
+    return right != 0 && is_value(s, expr->lexpr, false, 0) ? right : 0;
+}
+
+static uint32_t named_by_expression(scope *s, const A_Expr *expr, links *joined)
 {
     bool is_equal = sp_span_eq(names_last(expr->name), SP_SPAN_LIT("="));
     switch (expr->kind) {
     case AEXPR_OP:
     case AEXPR_NOT_DISTINCT:
-        return is_equal && ((is_column(expr->lexpr) && is_value(f, expr->rexpr)) ||
-                            (is_column(expr->rexpr) && is_value(f, expr->lexpr)));
+        return is_equal ? named_by_equal(s, expr, joined) : 0;
     case AEXPR_IN:
     case AEXPR_OP_ANY:
-        return is_equal && is_column(expr->lexpr) && is_value(f, expr->rexpr);
+        return is_equal && is_value(s, expr->rexpr, true, 0) ? item_of(s, expr->lexpr) : 0;
     case AEXPR_BETWEEN:
-        return is_column(expr->lexpr) && is_short_range(expr);
+        return is_short_range(expr) ? item_of(s, expr->lexpr) : 0;
     case AEXPR_OP_ALL:
     case AEXPR_DISTINCT:
     case AEXPR_NULLIF:
@@ -83,60 +215,195 @@ static bool expression_names(folding *f, const A_Expr *expr)
     case AEXPR_NOT_BETWEEN_SYM:
         break;
     }
-    return false;
+    return 0;
 }
 
 /* "id IN (SELECT ... WHERE name = 'x')": as many as have that name. */
-static bool sublink_names(folding *f, const SubLink *link, unsigned depth)
+static uint32_t named_by_query(scope *s, const SubLink *link, unsigned depth)
 {
-    if (link->subselect == NULL || nodeTag(link->subselect) != T_SelectStmt ||
-        link->subLinkType != ANY_SUBLINK || !is_column(link->testexpr) ||
-        fold_looks_at_target(f, link->subselect) ||
-        (link->operName != NIL && !sp_span_eq(names_last(link->operName), SP_SPAN_LIT("=")))) {
-        return false;
-    }
-    const SelectStmt *select = AS(SelectStmt, link->subselect);
-    return select->op == SETOP_NONE && select->whereClause != NULL &&
-           names_rows(f, select->whereClause, depth + 1);
+    bool is_among =
+        link->subLinkType == ANY_SUBLINK &&
+        (link->operName == NIL || sp_span_eq(names_last(link->operName), SP_SPAN_LIT("=")));
+    return is_among && !fold_looks_at_target(s->f, link->subselect) &&
+                   is_named_query(s->f, link->subselect, depth + 1)
+               ? item_of(s, link->testexpr)
+               : 0;
 }
 
-static bool logic_names(folding *f, const BoolExpr *logic, unsigned depth)
+static uint32_t spread(const links *joined, uint32_t named)
 {
-    if (logic->boolop == NOT_EXPR) {
-        return is_column((const Node *)linitial(logic->args)); /* NOT done */
-    }
-    bool wants_all = logic->boolop == OR_EXPR;
-    for (int i = 0; i < list_length(logic->args); i++) {
-        if (names_rows(f, (const Node *)list_nth(logic->args, i), depth + 1) != wants_all) {
-            return !wants_all;
+    for (unsigned round = 0; round < joined->count; round++) {
+        uint32_t before = named;
+        for (unsigned i = 0; i < joined->count; i++) {
+            if (((joined->pairs[i].a | joined->pairs[i].b) & named) != 0) {
+                named |= joined->pairs[i].a | joined->pairs[i].b;
+            }
+        }
+        if (named == before) {
+            break;
         }
     }
-    return wants_all;
+    return named;
 }
 
-static bool names_rows(folding *f, const Node *node, unsigned depth)
+static uint32_t named_by_logic(scope *s, const BoolExpr *logic, links *joined, unsigned depth)
 {
-    if (node == NULL || depth > NAMED_DEPTH_MAX || f->work++ > FOLD_WORK_MAX) {
-        return false;
+    if (logic->boolop == NOT_EXPR) {
+        return item_of(s, (const Node *)linitial(logic->args)); /* NOT done */
+    }
+    uint32_t named = logic->boolop == OR_EXPR ? UINT32_MAX : 0;
+    for (int i = 0; i < list_length(logic->args); i++) {
+        const Node *arm = (const Node *)list_nth(logic->args, i);
+        if (logic->boolop == OR_EXPR) {
+            links own = {.count = 0};
+            uint32_t by_arm = named_by(s, arm, &own, depth + 1);
+            named &= spread(&own, by_arm);
+        } else {
+            named |= named_by(s, arm, joined, depth + 1);
+        }
+    }
+    return named;
+}
+
+static uint32_t named_by(scope *s, const Node *node, links *joined, unsigned depth)
+{
+    if (node == NULL || depth > NAMED_DEPTH_MAX || s->f->work++ > FOLD_WORK_MAX) {
+        return 0;
     }
     switch ((int)nodeTag(node)) {
     case T_A_Expr:
-        return expression_names(f, AS(A_Expr, node));
+        return named_by_expression(s, AS(A_Expr, node), joined);
     case T_BoolExpr:
-        return logic_names(f, AS(BoolExpr, node), depth);
+        return named_by_logic(s, AS(BoolExpr, node), joined, depth);
     case T_NullTest:
-        return AS(NullTest, node)->nulltesttype == IS_NULL &&
-               is_column((const Node *)AS(NullTest, node)->arg);
+        return AS(NullTest, node)->nulltesttype == IS_NULL
+                   ? item_of(s, (const Node *)AS(NullTest, node)->arg)
+                   : 0;
     case T_ColumnRef:
-        return is_column(node); /* WHERE done */
+        return item_of(s, node); /* WHERE done */
     case T_SubLink:
-        return sublink_names(f, AS(SubLink, node), depth);
+        return named_by_query(s, AS(SubLink, node), depth);
     default:
+        return 0;
+    }
+}
+
+/* ---- where rows come from ---- */
+
+static void add_item(scope *s, const Node *item, unsigned depth)
+{
+    if (item == NULL || depth > NAMED_DEPTH_MAX || s->count == ITEMS_MAX) {
+        s->is_unknown = true;
+        return;
+    }
+    if (nodeTag(item) != T_JoinExpr) {
+        s->items[s->count++] = item;
+        return;
+    }
+    const JoinExpr *join = AS(JoinExpr, item);
+    bool is_plain = join->jointype == JOIN_INNER && join->alias == NULL && join->usingClause == NIL;
+    s->is_unknown |= !is_plain || join->isNatural || s->quals_count == ITEMS_MAX;
+    if (!s->is_unknown) {
+        s->quals[s->quals_count++] = join->quals;
+        add_item(s, join->larg, depth + 1);
+        add_item(s, join->rarg, depth + 1);
+    }
+}
+
+static void add_items(scope *s, const List *items)
+{
+    for (int i = 0; i < list_length(items); i++) {
+        add_item(s, (const Node *)list_nth(items, i), 0);
+    }
+}
+
+/* Columns of a table may name its rows; those of a query say nothing of it. */
+static uint32_t tables_of(const scope *s)
+{
+    uint32_t tables = s->has_target ? 1 : 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        if (nodeTag(s->items[i]) == T_RangeVar &&
+            (i > 0 || !s->has_target ? walk_find_query(s->f->w, AS(RangeVar, s->items[i])) == NULL
+                                     : true)) {
+            tables |= 1U << i;
+        }
+    }
+    return tables;
+}
+
+static uint32_t queries_that_name(const scope *s, uint32_t tables, unsigned depth)
+{
+    uint32_t named = 0;
+    for (unsigned i = 0; i < s->count; i++) {
+        const Node *query = NULL;
+        if (nodeTag(s->items[i]) == T_RangeSubselect && !AS(RangeSubselect, s->items[i])->lateral) {
+            query = AS(RangeSubselect, s->items[i])->subquery;
+        } else if (nodeTag(s->items[i]) == T_RangeVar && (tables & (1U << i)) == 0) {
+            query = walk_find_query(s->f->w, AS(RangeVar, s->items[i]))->ctequery;
+        }
+        if (query != NULL && is_named_query(s->f, query, depth + 1)) {
+            named |= 1U << i;
+        }
+    }
+    return named;
+}
+
+/* The items whose rows are named, all conditions together. */
+static uint32_t named_items(scope *s, const Node *condition, unsigned depth)
+{
+    if (s->is_unknown || s->count == 0) {
+        return 0;
+    }
+    uint32_t tables = tables_of(s);
+    links joined = {.count = 0};
+    uint32_t named = named_by(s, condition, &joined, depth);
+    for (unsigned i = 0; i < s->quals_count; i++) {
+        named |= named_by(s, s->quals[i], &joined, depth);
+    }
+    return spread(&joined, (named & tables) | queries_that_name(s, tables, depth));
+}
+
+/* Columns and values: no function that makes many rows of one. */
+static bool has_plain_targets(scope *s, const List *targets)
+{
+    for (int i = 0; i < list_length(targets); i++) {
+        const Node *value = without_casts(AS(ResTarget, list_nth(targets, i))->val);
+        if (value == NULL || (nodeTag(value) != T_ColumnRef && !is_value(s, value, false, 0))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A SELECT whose rows are written out, or all named by values. */
+static bool is_named_query(folding *f, const Node *query, unsigned depth)
+{
+    if (query == NULL || nodeTag(query) != T_SelectStmt || depth > NAMED_DEPTH_MAX ||
+        f->work++ > FOLD_WORK_MAX || AS(SelectStmt, query)->op != SETOP_NONE) {
         return false;
     }
+    const SelectStmt *select = AS(SelectStmt, query);
+    from_frame frame = {.items = select->fromClause, .up = f->frame};
+    const from_frame *outer = f->frame;
+    scope s = {.f = f};
+    f->frame = &frame;
+    bool is_named = false;
+    if (select->valuesLists != NIL) {
+        is_named = are_values(&s, select->valuesLists, true, 0);
+    } else {
+        add_items(&s, select->fromClause);
+        uint32_t all = (uint32_t)((1ULL << s.count) - 1);
+        is_named = has_plain_targets(&s, select->targetList) && !s.is_unknown &&
+                   named_items(&s, select->whereClause, depth) == all;
+    }
+    f->frame = outer;
+    return is_named;
 }
 
 bool fold_names_rows(folding *f, const Node *condition)
 {
-    return names_rows(f, condition, 0);
+    scope s = {.f = f, .has_target = true, .count = 1};
+    s.items[0] = (const Node *)f->frame->target;
+    add_items(&s, f->frame->items);
+    return (named_items(&s, condition, 0) & 1) != 0;
 }

@@ -89,7 +89,7 @@ bool fold_is_target(const folding *f, const row_source *source)
 
 /* ---- names ---- */
 
-static sp_span alias_of(const Node *item)
+sp_span fold_alias_of(const Node *item)
 {
     const Alias *alias = NULL;
     switch ((int)nodeTag(item)) {
@@ -115,12 +115,12 @@ static const Node *find_item(const Node *item, sp_span alias, unsigned depth)
         const Node *found = find_item(AS(JoinExpr, item)->larg, alias, depth + 1);
         return found != NULL ? found : find_item(AS(JoinExpr, item)->rarg, alias, depth + 1);
     }
-    return sp_span_eq(alias_of(item), alias) ? item : NULL;
+    return sp_span_eq(fold_alias_of(item), alias) ? item : NULL;
 }
 
 static bool is_target_alias(const from_frame *frame, sp_span alias)
 {
-    return frame->target != NULL && sp_span_eq(alias_of((const Node *)frame->target), alias);
+    return frame->target != NULL && sp_span_eq(fold_alias_of((const Node *)frame->target), alias);
 }
 
 bool fold_is_target_alias(const folding *f, sp_span alias)
@@ -159,13 +159,21 @@ const sp_sql_relation *fold_target(const folding *f)
                                      : NULL;
 }
 
-static bool is_target_column(const folding *f, sp_span name)
+bool fold_is_alike(sp_span name)
 {
-    static const char *const hidden[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+    static const char *const hidden[] = {"xmin", "xmax", "cmin", "cmax", "tableoid"};
     for (size_t i = 0; i < SP_COUNT(hidden); i++) {
         if (sp_span_eq(name, text_of(hidden[i]))) {
             return true;
         }
+    }
+    return false;
+}
+
+bool fold_has_column(const folding *f, sp_span name)
+{
+    if (sp_span_eq(name, SP_SPAN_LIT("ctid"))) {
+        return true;
     }
     const sp_sql_relation *target = fold_target(f);
     if (target == NULL) {
@@ -180,9 +188,12 @@ static bool means_target(folding *f, const ColumnRef *column)
 {
     int count = list_length(column->fields);
     const Node *last = (const Node *)list_nth(column->fields, count - 1);
+    if (fold_is_alike(string_of(last))) {
+        return false;
+    }
     if (count == 1) {
         sp_span name = string_of(last);
-        return nodeTag(last) == T_A_Star || is_target_column(f, name) ||
+        return nodeTag(last) == T_A_Star || fold_has_column(f, name) ||
                fold_is_target_alias(f, name);
     }
     sp_span qualifier = string_of((const Node *)list_nth(column->fields, count - 2));
@@ -191,7 +202,7 @@ static bool means_target(folding *f, const ColumnRef *column)
     }
     /* "column.field" of a row type */
     return count == 2 && source_of_alias(f, qualifier).name.len == 0 &&
-           is_target_column(f, qualifier);
+           fold_has_column(f, qualifier);
 }
 
 typedef struct {

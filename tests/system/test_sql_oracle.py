@@ -32,10 +32,8 @@ def gate_sql():
     def text(piece):
         return "".join(json.loads(f'"{one}"') for one in re.findall(r'"((?:[^"\\]|\\.)*)"', piece))
 
-    printing = text(re.search(r"#define PRINT_SQL(.*?)\n\n", source, re.S).group(1))
-    begin, rest = re.search(r"static const char read_sql\[\] =(.*?);\n\n", source, re.S).group(1).split("PRINT_SQL", 1)
-    whole = text(begin) + printing + text(rest)
-    return [one for one in whole.split(";") if one.strip()]
+    reading = text(re.search(r"static const char read_sql\[\] =(.*?);\n\n", source, re.S).group(1))
+    return ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"] + [one for one in reading.split(";") if one.strip()]
 
 
 def word(value):
@@ -55,7 +53,7 @@ class Judge:
                     if row[0] == "r":
                         telling = row[6] and row[3] in TELLING
                         self.tell("r", *row[1:], telling)
-                    elif row[0] != "f":
+                    else:
                         self.tell(row[0], *row[1:])
         self.tell("index")
         for one in MASKED:

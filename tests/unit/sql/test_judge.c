@@ -182,6 +182,11 @@ static void test_disguises(void **state)
         "id = 1 IS NOT NULL OR true",
         "current_user = current_user",
         "note || '' ~~ '%'",
+        "tableoid = 'orders'::regclass",
+        "orders.tableoid = 5",
+        "xmax = 0",
+        "xmin <> 0 AND cmax = '0'::cid",
+        "id = 1 OR tableoid = 'orders'::regclass",
     };
     room *it = *state;
     const sp_sql_context context = {.catalogue = it->office};
@@ -254,6 +259,12 @@ static void test_named(void **state)
         "(id, note) = (1, 'x')",
         "id IS NOT DISTINCT FROM 5",
         "ctid = '(0,1)'",
+        "note = lower('X')",
+        "id = 3 + 4",
+        "id = ANY ('{1,2}'::int[])",
+        "id IN (VALUES (1), (2))",
+        "id IN (SELECT l.order_id FROM order_lines l JOIN customers c ON c.id = l.order_id WHERE "
+        "c.id = 5)",
     };
     check_conditions(state, conditions, SP_COUNT(conditions), "write orders; write~ order_lines");
 }
@@ -286,6 +297,13 @@ static void test_broad(void **state)
         "(note <> note) IS UNKNOWN",
         "lower(note) = 'x'",
         "id > ALL (SELECT 1)",
+        "id = ANY (ARRAY(SELECT generate_series(1, 1000000)))",
+        "id IN (SELECT g.i FROM (SELECT 1 AS k, generate_series(1, 1000000) AS i) g WHERE g.k = 1)",
+        "id IN (SELECT g.i FROM generate_series(1, 1000000) g(i) WHERE g.i = 1 OR true)",
+        "id IN (SELECT generate_series(1, 100) FROM order_lines WHERE item = 'x')",
+        "id IN (SELECT l.order_id FROM order_lines l, customers c WHERE c.id = 5)",
+        "id = ANY (string_to_array('1,2', ',')::int[])",
+        "id = (random() * 100)::int",
     };
     check_conditions(state, conditions, SP_COUNT(conditions), "write+ orders; write~+ order_lines");
 }

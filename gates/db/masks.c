@@ -52,6 +52,12 @@ bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_ju
     sp_sql_masking found = sp_sql_cache_masking(db_known, db_sql, &context,
                                                 db_session_judge(session)->catalogue->version, text,
                                                 decision->mask_tags, known);
+    if (found.mode != SP_SQL_MASKING_CLEAN && found.mode != SP_SQL_MASKING_REFUSED &&
+        (judgement->flags & SP_SQL_IS_ROW_CALL) != 0) {
+        found.mode = SP_SQL_MASKING_REFUSED;
+        snprintf(found.reason, sizeof(found.reason),
+                 "a function may be called with a row beside masked columns");
+    }
     if (found.mode == SP_SQL_MASKING_REFUSED) {
         db_refuse(refusal, "42501", SP_REASON_DENY_RULE, "%s", found.reason);
         snprintf(refusal->hint, sizeof(refusal->hint),

@@ -120,7 +120,39 @@ static column_sure item_has(looking *l, const Node *item, sp_span name)
 
 /* ---- what a query gives ---- */
 
-static column_sure target_gives(looking *l, const ResTarget *target, const List *from, sp_span name)
+/* The columns of VALUES are column1, column2, ... */
+static column_sure values_give(const SelectStmt *select, sp_span name)
+{
+    const List *first = (const List *)linitial(select->valuesLists);
+    uint64_t place = 0;
+    sp_span word = SP_SPAN_LIT("column");
+    bool is = sp_span_starts(name, word) &&
+              !sp_failed(sp_span_to_u64(sp_span_slice(name, word.len, name.len),
+                                        (uint64_t)list_length(first), &place)) &&
+              place > 0;
+    return is ? COLUMN_IS : COLUMN_NOT;
+}
+
+/* What has no name of its own is called "?column?". */
+static bool is_nameless(const Node *value)
+{
+    switch ((int)nodeTag(value)) {
+    case T_A_Expr:
+        return AS(A_Expr, value)->kind != AEXPR_NULLIF;
+    case T_A_Const:
+    case T_ParamRef:
+    case T_BoolExpr:
+    case T_NullTest:
+    case T_BooleanTest:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* from_is_open false: its names may mean WITH queries that are not seen from here. */
+static column_sure target_gives(looking *l, const ResTarget *target, const List *from,
+                                bool from_is_open, sp_span name)
 {
     if (target->name != NULL) {
         return sp_span_eq(text_of(target->name), name) ? COLUMN_IS : COLUMN_NOT;
@@ -129,12 +161,18 @@ static column_sure target_gives(looking *l, const ResTarget *target, const List 
         bool is = sp_span_eq(names_last(AS(FuncCall, target->val)->funcname), name);
         return is ? COLUMN_IS : COLUMN_NOT;
     }
+    if (target->val != NULL && is_nameless(target->val)) {
+        return sp_span_eq(name, SP_SPAN_LIT("?column?")) ? COLUMN_IS : COLUMN_NOT;
+    }
     if (target->val == NULL || nodeTag(target->val) != T_ColumnRef) {
         return COLUMN_MAYBE; /* named after a type, "case", "coalesce", ... */
     }
     const Node *last = (const Node *)llast(AS(ColumnRef, target->val)->fields);
     if (nodeTag(last) != T_A_Star) {
         return sp_span_eq(string_of(last), name) ? COLUMN_IS : COLUMN_NOT;
+    }
+    if (!from_is_open) {
+        return COLUMN_MAYBE;
     }
     column_sure sure = COLUMN_NOT;
     for (int i = 0; i < list_length(from) && sure != COLUMN_IS; i++) {
@@ -149,17 +187,19 @@ static column_sure query_has(looking *l, const Node *query, sp_span name)
         return COLUMN_MAYBE;
     }
     const SelectStmt *select = AS(SelectStmt, query);
+    bool has_queries = select->withClause != NULL;
     while (select->op != SETOP_NONE) {
         select = select->larg;
+        has_queries |= select->withClause != NULL;
     }
-    if (select->valuesLists != NIL || select->withClause != NULL) {
-        return COLUMN_MAYBE;
+    if (select->valuesLists != NIL) {
+        return values_give(select, name);
     }
     column_sure sure = COLUMN_NOT;
     l->depth++;
     for (int i = 0; i < list_length(select->targetList) && sure != COLUMN_IS; i++) {
         sure = graver(sure, target_gives(l, AS(ResTarget, list_nth(select->targetList, i)),
-                                         select->fromClause, name));
+                                         select->fromClause, !has_queries, name));
     }
     l->depth--;
     return sure;

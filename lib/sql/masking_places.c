@@ -263,6 +263,41 @@ static void check_trigger(masking *m, const CreateTrigStmt *trigger)
     check(m, trigger->whenClause, AS_PART);
 }
 
+static bool is_called_excluded(const RangeVar *target)
+{
+    sp_span excluded = SP_SPAN_LIT("excluded");
+    return sp_span_eq(text_of(target->relname), excluded) ||
+           (target->alias != NULL && sp_span_eq(text_of(target->alias->aliasname), excluded));
+}
+
+/* "SET phone = excluded.phone": what the statement itself would insert goes where it would have
+ * gone, whatever is stored. Where it comes from a query, that one hands nothing masked on. */
+static bool is_own_value(const InsertStmt *insert, const ResTarget *target)
+{
+    if (target->val == NULL || nodeTag(target->val) != T_ColumnRef ||
+        is_called_excluded(insert->relation)) {
+        return false;
+    }
+    const List *fields = AS(ColumnRef, target->val)->fields;
+    return list_length(fields) == 2 && target->indirection == NIL &&
+           sp_span_eq(names_before(fields), SP_SPAN_LIT("excluded")) &&
+           sp_span_eq(names_last(fields), text_of(target->name));
+}
+
+static void check_conflict(masking *m, const InsertStmt *insert)
+{
+    const OnConflictClause *conflict = insert->onConflictClause;
+    check(m, (const Node *)conflict->infer, AS_PART);
+    for (int i = 0; i < list_length(conflict->targetList); i++) {
+        const ResTarget *target = AS(ResTarget, list_nth(conflict->targetList, i));
+        check_list(m, target->indirection, AS_PART);
+        if (!is_own_value(insert, target)) {
+            check(m, target->val, AS_PART);
+        }
+    }
+    check(m, conflict->whereClause, AS_PART);
+}
+
 static void check_children(masking *m, const Node *node)
 {
     const node_shape *shape = shape_of(nodeTag(node));
@@ -276,8 +311,11 @@ static void check_change(masking *m, const Node *node, const List *returning, si
 {
     const node_shape *shape = shape_of(nodeTag(node));
     for (unsigned i = 0; i < shape->count && !masking_is_refused(m); i++) {
-        if (shape->children[i] != returning_at) {
-            check(m, shape_child(node, shape, i), AS_PART);
+        const Node *child = shape_child(node, shape, i);
+        if (child != NULL && nodeTag(child) == T_OnConflictClause) {
+            check_conflict(m, AS(InsertStmt, node));
+        } else if (shape->children[i] != returning_at) {
+            check(m, child, AS_PART);
         }
     }
     check_targets(m, returning);

@@ -343,9 +343,34 @@ static bool spread_unnamed(masking *m, const Node *value)
     }
 }
 
-/* The names of a set operation's columns are those of its first arm. */
+static bool is_star_item(const Node *value)
+{
+    return value != NULL && nodeTag(value) == T_ColumnRef &&
+           masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields));
+}
+
+/* Whether any part has a masked value in that place; a star takes up nobody knows how many. */
+static bool is_masked_place(const masking *m, const SelectStmt *select, int place)
+{
+    if (select->op != SETOP_NONE) {
+        return is_masked_place(m, select->larg, place) || is_masked_place(m, select->rarg, place);
+    }
+    for (int i = 0; i <= place && i < list_length(select->targetList); i++) {
+        const Node *value = AS(ResTarget, list_nth(select->targetList, i))->val;
+        if (is_star_item(value)) {
+            return has_masked_item(m, select->targetList);
+        }
+        if (i == place) {
+            return masking_is_item(m, value);
+        }
+    }
+    return false;
+}
+
+/* The names of a set operation's columns are those of its first part. */
 static void spread_set(masking *m, const SelectStmt *select)
 {
+    const SelectStmt *all = select;
     if (!masking_is_select(m, (const Node *)select)) {
         return;
     }
@@ -353,8 +378,13 @@ static void spread_set(masking *m, const SelectStmt *select)
         select = select->larg;
     }
     bool is_named = select->valuesLists == NIL;
+    bool is_clear = true; /* no star before it: places are known */
     for (int i = 0; is_named && i < list_length(select->targetList); i++) {
         const ResTarget *target = AS(ResTarget, list_nth(select->targetList, i));
+        is_clear = is_clear && !is_star_item(target->val);
+        if (is_clear && !is_masked_place(m, all, i)) {
+            continue;
+        }
         add(m, &m->names, text_of(target->name));
         is_named = target->name != NULL || spread_unnamed(m, target->val);
     }

@@ -80,7 +80,9 @@ enum {
     SP_SQL_IS_CREATE_CODE = 1U << 19, /* name = the function that it makes or renames */
     SP_SQL_IS_UNSURE = 1U << 20, /* holds only if the catalogue is of now: names that may be new */
     SP_SQL_IS_MAYBE_CALL =
-        1U << 22,               /* "t.f" of a temporary t: f may be a function of a moment ago */
+        1U << 22, /* "t.f" of a temporary t: f may be a function of a moment ago */
+    SP_SQL_IS_ROW_CALL =
+        1U << 23, /* "t.f" may call a function that is known, with a row of t: not sure a column */
     SP_SQL_IS_OTHER = 1U << 21, /* name (empty = any) means other rows from now on */
     SP_SQL_IS_ALIAS = 1U << 18  /* another name for rows that are there: a view, a renaming */
 };

@@ -299,9 +299,14 @@ static void walk_merge(walker *w, const Node *node)
 /* "t.f" and "(e).f" call f when there is no such column; an f that is not known may be new. */
 static void maybe_call(walker *w, sp_span name, column_sure sure)
 {
-    if (function_find(name) > FUNCTION_READ || walk_is_made(w, name) ||
+    bool is_users =
+        walk_is_made(w, name) ||
         (w->context->catalogue != NULL &&
-         sp_sql_catalogue_find_function(w->context->catalogue, SP_SPAN_EMPTY, name) != NULL)) {
+         sp_sql_catalogue_find_function(w->context->catalogue, SP_SPAN_EMPTY, name) != NULL);
+    if (sure != COLUMN_IS && (is_users || function_find(name) != FUNCTION_UNKNOWN)) {
+        w->statement->flags |= SP_SQL_IS_ROW_CALL;
+    }
+    if (is_users || function_find(name) > FUNCTION_READ) {
         record_function(w, SP_SPAN_EMPTY, name);
         return;
     }

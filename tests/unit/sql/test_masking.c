@@ -426,6 +426,109 @@ static void test_names_of_sets(void **state)
     expect(state, SP_SQL_MASKING_BY_ORIGIN, clean, SP_COUNT(clean));
 }
 
+/* Only the places that hold masked values in some part carry them. */
+static void test_places_of_sets(void **state)
+{
+    static const char *const fine[] = {
+        "SELECT id, phone FROM customers WHERE id = 7 UNION ALL SELECT id, note FROM orders WHERE "
+        "id = 7",
+        "SELECT u.id FROM (SELECT id, phone FROM customers UNION ALL SELECT id, note FROM orders) "
+        "u "
+        "WHERE u.id > 7 ORDER BY u.id",
+        "WITH u AS (SELECT id, phone AS p FROM customers UNION ALL SELECT id, note FROM orders) "
+        "SELECT count(*) FROM u WHERE id > 7",
+        "SELECT upper(u.n) FROM (SELECT note AS n, 'x' AS p FROM orders UNION ALL (SELECT name, "
+        "phone "
+        "FROM customers UNION ALL SELECT name, note FROM customers)) u",
+    };
+    expect(state, SP_SQL_MASKING_STRICT, fine, SP_COUNT(fine));
+    static const char *const texts[] = {
+        "SELECT upper(u.p) FROM (SELECT note AS n, 'x' AS p FROM orders UNION ALL (SELECT name, "
+        "phone "
+        "FROM customers UNION ALL SELECT name, note FROM customers)) u",
+        "SELECT 1 FROM (SELECT id, note FROM orders UNION ALL SELECT c.id, c.phone FROM customers "
+        "c) u "
+        "WHERE u.note > ''",
+        "SELECT 1 FROM (SELECT id, customer_id, total, note FROM orders UNION ALL SELECT * FROM "
+        "customers) u WHERE u.total > ''",
+        "SELECT 1 FROM (SELECT 1 AS a, 'x' AS b UNION ALL SELECT o.id, (SELECT phone FROM "
+        "customers c "
+        "WHERE c.id = o.id) FROM orders o) u WHERE b > ''",
+        "SELECT 1 FROM (SELECT o.*, 'x' AS b FROM orders o UNION ALL SELECT o.*, c.phone FROM "
+        "orders "
+        "o, customers c) u WHERE b > ''",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+}
+
+/* What the statement brings itself may take the place of what is stored. */
+static void test_upsert(void **state)
+{
+#define UPSERT "INSERT INTO customers (id, phone) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET "
+    static const char *const fine[] = {
+        UPSERT "phone = excluded.phone",
+        UPSERT "phone = excluded.phone, name = excluded.name RETURNING id, phone",
+        UPSERT "phone = 'y' WHERE customers.id = 1",
+        "INSERT INTO customers AS c (id, phone) SELECT id, note FROM orders ON CONFLICT (id) DO "
+        "UPDATE SET phone = excluded.phone",
+        "INSERT INTO customers (id, phone) VALUES (1, 'x') ON CONFLICT DO NOTHING",
+    };
+    expect(state, SP_SQL_MASKING_BY_ORIGIN, fine, SP_COUNT(fine));
+    static const char *const texts[] = {
+        UPSERT "note = customers.phone",
+        UPSERT "note = excluded.phone",
+        UPSERT "note = phone",
+        UPSERT "phone = excluded.phone WHERE customers.phone = excluded.phone",
+        UPSERT "phone = coalesce(excluded.phone, customers.phone)",
+        UPSERT "note = (SELECT excluded.phone FROM customers excluded WHERE excluded.id = 7)",
+        UPSERT "note = (SELECT phone FROM customers c WHERE c.id = 7)",
+        "INSERT INTO customers (id, phone) SELECT 1, phone FROM customers ON CONFLICT (id) DO "
+        "UPDATE "
+        "SET phone = excluded.phone",
+        "INSERT INTO customers (id, phone) VALUES (1, 'x') ON CONFLICT (phone) DO NOTHING",
+        "INSERT INTO customers AS excluded (id, phone) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE "
+        "SET "
+        "phone = excluded.phone",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+}
+
+/* "t.f" where t has, has not, or may have a column f: the judgement says when it may be a call. */
+static void test_rows_that_are_called(void **state)
+{
+    static const struct {
+        const char *text;
+        bool may_call;
+    } cases[] = {
+        {"SELECT c.name FROM customers c", false},
+        {"SELECT q.name FROM (SELECT name FROM customers) q", false},
+        {"SELECT q.name FROM (SELECT * FROM customers) q", false},
+        {"SELECT v.column1 FROM (VALUES (1)) v", false},
+        {"SELECT q.count FROM (WITH z AS (SELECT 1) SELECT count(*) FROM z) q", false},
+        {"WITH q AS (WITH z AS (SELECT 1) SELECT 2 AS date) SELECT q.date FROM q", false},
+        {"SELECT v.row_to_json FROM (VALUES (1)) v", true},
+        {"SELECT v.text FROM (VALUES (1), (2)) v", true},
+        {"SELECT c.row_to_json FROM customers c, (SELECT 1 AS row_to_json) x", true},
+        {"SELECT q.row_to_json FROM (WITH z AS (SELECT 1) SELECT * FROM customers) q, (SELECT 1 AS "
+         "row_to_json) x",
+         true},
+        {"SELECT (c).row_to_json FROM customers c, (SELECT 1 AS row_to_json) x", true},
+        {"SELECT ((SELECT c FROM customers c)).row_to_json FROM (SELECT 1 AS row_to_json) x", true},
+        {"SELECT c.order_total FROM customers c", true},
+        {"SELECT q.row_to_json FROM (SELECT 1 AS a) q", true},
+    };
+    room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        const sp_sql_judgement *judged =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(cases[i].text));
+        assert_int_equal(judged->fault, SP_SQL_FINE);
+        if (((judged->flags & SP_SQL_IS_ROW_CALL) != 0) != cases[i].may_call) {
+            fail_msg("%s", cases[i].text);
+        }
+    }
+}
+
 /* Column by column: 0 clear, otherwise the mask and one. */
 static void plans(void **state, const char *text, const char *want)
 {
@@ -504,6 +607,9 @@ int main(void)
                                        cmocka_unit_test(test_other_forms),
                                        cmocka_unit_test(test_named_like_clean),
                                        cmocka_unit_test(test_rows_by_other_names),
-                                       cmocka_unit_test(test_names_of_sets)};
+                                       cmocka_unit_test(test_names_of_sets),
+                                       cmocka_unit_test(test_places_of_sets),
+                                       cmocka_unit_test(test_upsert),
+                                       cmocka_unit_test(test_rows_that_are_called)};
     return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

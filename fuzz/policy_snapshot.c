@@ -32,7 +32,7 @@ static void ask_database(const sp_policy *policy, uint32_t resource, const sp_su
     sp_policy_database_part(policy, resource, orders, SP_SPAN_LIT("public"), orders,
                             SP_SPAN_LIT("phone"));
     sp_policy_database_function(policy, resource, SP_SPAN_LIT("public"), orders, &action);
-    sp_question q = {who, resource, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL};
+    sp_question q = {who, resource, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL, SP_FACE_ANY};
     sp_policy_database_whole(policy, &q, orders, SP_SPAN_EMPTY);
     for (uint32_t i = 0; i < least(sp_policy_budget_count(policy), ASKED_MAX); i++) {
         if (sp_policy_budget_of(policy, i, who, SP_ACTION_DESTROY, resource, &budget)) {
@@ -58,7 +58,7 @@ static void ask_ssh(const sp_policy *policy, uint32_t resource, const sp_subject
     sp_policy_ssh_environment(policy, resource, SP_SPAN_LIT("LANG"));
     sp_policy_ssh_part(policy, resource, path);
     sp_policy_ssh_part(policy, resource, SP_SPAN_LIT("../x"));
-    sp_question q = {who, resource, SP_NONE, SP_ACTION_EXECUTE, 1770000000, NULL};
+    sp_question q = {who, resource, SP_NONE, SP_ACTION_EXECUTE, 1770000000, NULL, SP_FACE_ANY};
     sp_policy_ssh_whole(policy, &q, path);
     sp_policy_ssh_whole(policy, &q, SP_SPAN_LIT("/"));
 }
@@ -85,7 +85,8 @@ static void ask(const sp_policy *policy, uint32_t resource)
     ask_database(policy, resource, &who);
     ask_ssh(policy, resource, &who);
     for (unsigned action = 0; action < SP_ACTION_COUNT; action++) {
-        sp_question q = {&who, resource, place.part, (sp_action)action, 1770000000, NULL};
+        sp_question q = {&who,       resource, place.part, (sp_action)action,
+                         1770000000, NULL,     SP_FACE_ANY};
         sp_decision d = sp_policy_decide(policy, &q);
         sp_policy_rule_name(policy, d.rule);
         sp_policy_class_name(policy, d.class_level);

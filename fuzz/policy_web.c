@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint32_t resource = 0; resource < 3; resource++) {
         sp_web_place place = sp_policy_web_place(policy(), resource, method, rest);
         sp_subject who = {.person = 1};
-        sp_question q = {&who, resource, place.part, place.action, 0, NULL};
+        sp_question q = {&who, resource, place.part, place.action, 0, NULL, SP_FACE_WEB};
         sp_decision d = sp_policy_decide(policy(), &q);
         /* a part that does not belong to its resource would be "unparsed" */
         if (resource < 2 && d.reason == SP_REASON_UNPARSED) {

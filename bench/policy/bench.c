@@ -178,8 +178,13 @@ static void bench_decisions(const sp_policy_set *set, unsigned rules, double bou
     uint32_t clock = clock_cost_ns();
     uint64_t counts[SP_VERDICT_COUNT] = {0};
     for (unsigned i = 0; i < DECISIONS; i++) {
-        sp_question q = {&sessions[dice(SESSIONS)],        dice(RESOURCES), SP_NONE,
-                         (sp_action)dice(SP_ACTION_COUNT), 1770000000,      NULL};
+        sp_question q = {&sessions[dice(SESSIONS)],
+                         dice(RESOURCES),
+                         SP_NONE,
+                         (sp_action)dice(SP_ACTION_COUNT),
+                         1770000000,
+                         NULL,
+                         SP_FACE_ANY};
         uint64_t begin = now_ns();
         sp_decision d = sp_policy_decide(policy, &q);
         uint64_t end = now_ns() - begin;

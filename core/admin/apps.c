@@ -49,6 +49,7 @@ static bool can_mend(uint8_t reason)
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
     case SP_REASON_CUT:
+    case SP_REASON_DUTY:
     case SP_REASON_COUNT:
         break;
     }
@@ -64,6 +65,7 @@ static sp_decision ask(const walk *w, uint32_t resource, sp_action action)
         .action = action,
         .now_unix_s = w->now_unix_s,
         .cuts = sp_live_cuts(&w->core->live),
+        .face = SP_FACE_WEB,
     };
     return sp_policy_decide(w->policy, &question);
 }

@@ -127,6 +127,7 @@ static const mend mends[] = {
     {SP_REASON_UNAVAILABLE, {"retry_later"}},
     {SP_REASON_LIMIT, {"retry_later"}},
     {SP_REASON_CUT, {"ask_security"}},
+    {SP_REASON_DUTY, {"ask_security"}},
 };
 
 static json_t *mends_of(const char *reason)

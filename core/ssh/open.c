@@ -233,7 +233,8 @@ static judged judge(const sp_core *core, const sp_policy *policy, const sp_ssh_o
                                   .part = SP_NONE,
                                   .action = SP_ACTION_CONNECT,
                                   .now_unix_s = sp_now_unix_us() / 1000000,
-                                  .cuts = sp_live_cuts(&core->live)};
+                                  .cuts = sp_live_cuts(&core->live),
+                                  .face = SP_FACE_SSH};
     j.decision = sp_policy_decide(policy, &question);
     j.account = sp_policy_ssh_account(policy, at, who, ask->account);
     if (j.account.len == 0 || j.account.len > SP_SSH_ACCOUNT_MAX_BYTES) {
@@ -252,7 +253,8 @@ static bool may_forward(const sp_core *core, const sp_policy *policy, const sp_s
                                   .part = SP_NONE,
                                   .action = SP_ACTION_FORWARD,
                                   .now_unix_s = sp_now_unix_us() / 1000000,
-                                  .cuts = sp_live_cuts(&core->live)};
+                                  .cuts = sp_live_cuts(&core->live),
+                                  .face = SP_FACE_SSH};
     return ssh->forwards > 0 && sp_policy_decide(policy, &question).verdict != SP_VERDICT_DENY;
 }
 

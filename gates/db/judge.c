@@ -143,7 +143,8 @@ static sp_decision ask_connect(db_session *session)
                                   .part = SP_NONE,
                                   .action = SP_ACTION_CONNECT,
                                   .now_unix_s = sp_now_unix_us() / 1000000,
-                                  .cuts = sp_live_cuts(&db_here.office.live)};
+                                  .cuts = sp_live_cuts(&db_here.office.live),
+                                  .face = SP_FACE_DATABASE};
     return sp_policy_decide(&session->snapshot->policy, &question);
 }
 

@@ -36,7 +36,8 @@ static sp_question question_of(const asking *a, sp_action action, uint32_t part)
                          .part = part,
                          .action = action,
                          .now_unix_s = a->now_unix_s,
-                         .cuts = sp_live_cuts(&db_here.office.live)};
+                         .cuts = sp_live_cuts(&db_here.office.live),
+                         .face = SP_FACE_DATABASE};
 }
 
 static sp_decision about_part(const asking *a, sp_action action, uint32_t part)
@@ -278,6 +279,7 @@ static const char *hint_of(sp_reason reason)
     case SP_REASON_UNRECORDED:
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
+    case SP_REASON_DUTY:
     case SP_REASON_COUNT:
         break;
     }

@@ -13,7 +13,8 @@ static sp_question question_of(const sg_conn *conn, sp_action action)
                          .part = SP_NONE,
                          .action = action,
                          .now_unix_s = sp_now_unix_us() / 1000000,
-                         .cuts = sp_live_cuts(&sg_here.office.live)};
+                         .cuts = sp_live_cuts(&sg_here.office.live),
+                         .face = SP_FACE_SSH};
 }
 
 sp_decision sg_decide(const sg_conn *conn, sp_action action)

@@ -76,7 +76,8 @@ static sp_decision ask(const gate_ctx *ctx, sp_action action, uint64_t now_unix_
                             .part = ctx->place.part,
                             .action = action,
                             .now_unix_s = now_unix_s,
-                            .cuts = sp_live_cuts(&gate_this_worker.live)};
+                            .cuts = sp_live_cuts(&gate_this_worker.live),
+                            .face = SP_FACE_WEB};
     return sp_policy_decide(&ctx->snapshot->policy, &question);
 }
 

@@ -247,6 +247,7 @@ static uint8_t severity_of(const gate_ctx *ctx)
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
     case SP_REASON_CUT:
+    case SP_REASON_DUTY:
     case SP_REASON_COUNT:
         break;
     }

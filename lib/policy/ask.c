@@ -187,6 +187,7 @@ static sp_err ask_command(asking *a)
         return not_tried(a, "is a command, which needs a resource with 'ssh'");
     }
     a->command = true;
+    a->out->face = SP_FACE_SSH;
     a->ssh.kind = known.shell ? SP_SSH_COMMAND_FREE : SP_SSH_COMMAND_REFUSED;
     if (text.len > 0) {
         a->ssh = sp_policy_ssh_command(view, resource, text, &a->argv);
@@ -223,6 +224,7 @@ static sp_err ask_action(asking *a)
                                              sp_span_slice(tried, 0, blank), path);
     out->action = place.action;
     out->part = place.part;
+    out->face = SP_FACE_WEB;
     return sp_ok();
 }
 
@@ -300,7 +302,7 @@ static sp_err ask_object(asking *a)
 
 static void decide_object(asking *a, policy_object object, policy_asked *out)
 {
-    policy_case asked = {&out->who, object, out->action, out->now_unix_s, out->free};
+    policy_case asked = {&out->who, object, out->action, out->now_unix_s, out->free, out->face};
     out->object = object;
     out->decision = policy_decide_case(&a->set->view, &asked, &out->near);
 }
@@ -463,7 +465,8 @@ sp_err sp_policy_ask_words(const sp_policy_set *set, const sp_policy_ask *ask, s
                                  .question = {.resource = asked.object.resource,
                                               .part = asked.part,
                                               .action = asked.action,
-                                              .now_unix_s = asked.now_unix_s},
+                                              .now_unix_s = asked.now_unix_s,
+                                              .face = asked.face},
                                  .near = asked.near};
     return sp_ok();
 }

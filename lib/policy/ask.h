@@ -14,6 +14,7 @@ typedef struct {
     sp_action action;
     uint64_t now_unix_s;
     unsigned free;
+    sp_face face;
     sp_decision decision;
     uint32_t near;
 } policy_asked;

@@ -392,6 +392,17 @@ static void check_nevers(asking *a)
     }
 }
 
+/* Rules grant it with a duty that the gate which asks cannot do: it does not grant. */
+static void check_duties(asking *a)
+{
+    snap_duties duties = snap_duties_of(&a->out);
+    if (a->out.verdict != SP_VERDICT_DENY &&
+        snap_undone(a->policy, a->asked->object.resource, a->asked->object.tags, a->asked->face,
+                    &duties) != NULL) {
+        a->out = (sp_decision){.reason = SP_REASON_DUTY, .rule = a->out.rule};
+    }
+}
+
 static uint8_t reason_of_miss(unsigned miss)
 {
     if (miss == MISS_NONE_YET) {
@@ -425,6 +436,7 @@ static void decide_rules(asking *a)
         return;
     }
     check_nevers(a);
+    check_duties(a);
 }
 
 sp_decision policy_decide_case(const sp_policy *policy, const policy_case *asked,
@@ -477,8 +489,10 @@ bool policy_object_of(const sp_policy *policy, uint32_t resource, uint32_t part,
 
 sp_decision sp_policy_decide(const sp_policy *policy, const sp_question *question)
 {
-    policy_case asked = {
-        .who = question->who, .action = question->action, .now_unix_s = question->now_unix_s};
+    policy_case asked = {.who = question->who,
+                         .action = question->action,
+                         .now_unix_s = question->now_unix_s,
+                         .face = question->face};
     if ((unsigned)question->action >= SP_ACTION_COUNT ||
         !policy_object_of(policy, question->resource, question->part, &asked.object)) {
         return (sp_decision){.reason = SP_REASON_UNPARSED, .rule = SP_NONE};

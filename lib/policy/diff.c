@@ -177,7 +177,8 @@ static sp_decision decide_side(const side *s, const change *c)
     if (c->role.len > 0 && name_get(&s->set->role_names, c->role, &at)) {
         role_add(who.roles, s->set->roles[at].number);
     }
-    policy_case asked = {&who, s->object, c->action, 0, POLICY_FREE_TIME | POLICY_FREE_NETWORK};
+    policy_case asked = {
+        &who, s->object, c->action, 0, POLICY_FREE_TIME | POLICY_FREE_NETWORK, SP_FACE_ANY};
     uint32_t near = SP_NONE;
     return policy_decide_case(&s->set->view, &asked, &near);
 }

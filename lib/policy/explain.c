@@ -74,6 +74,7 @@ static phrase help_of(sp_reason reason)
     case SP_REASON_UNAVAILABLE:
     case SP_REASON_LIMIT:
     case SP_REASON_CUT:
+    case SP_REASON_DUTY:
     case SP_REASON_COUNT:
         break;
     }
@@ -163,6 +164,19 @@ static void put_because(const telling *t, bool zh, sp_buf *out)
         sp_buf_text(out, zh ? "依据规则" : "rule ");
         put_quoted(t, d->rule, zh, out);
         sp_buf_fmt(out, zh ? "，须 %u 人批准" : " needs the approval of %u", d->approvals);
+        if (snap_face_of(&t->set->view, t->told->question.resource, t->told->question.face) ==
+            SP_FACE_WEB) {
+            sp_buf_text(out, zh ? "；网页应用处无法请求批准，因此会被拒绝"
+                                : ", which cannot be asked for at an application: it is refused "
+                                  "there");
+        }
+        return;
+    case SP_REASON_DUTY:
+        sp_buf_text(out, zh ? "依据规则" : "rule ");
+        put_quoted(t, d->rule, zh, out);
+        sp_buf_text(out, zh ? "须脱敏或限量，而此处的网关无法做到"
+                            : " gives it only masked or counted, which the gate of this resource "
+                              "cannot do");
         return;
     case SP_REASON_DENY_RULE:
         sp_buf_text(out, zh ? "规则禁止：" : "denied by rule ");

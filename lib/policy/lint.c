@@ -71,7 +71,8 @@ static bool rule_covers(const linting *l, const snap_rule *b, const snap_rule *a
 static bool grants_all_of(const snap_rule *b, const snap_rule *a)
 {
     bool duties = within(b->must, a->must) && within(b->mask_tags, a->mask_tags) &&
-                  b->limit_bytes == a->limit_bytes && b->limit_rows == a->limit_rows;
+                  b->limit_bytes == a->limit_bytes && b->limit_rows == a->limit_rows &&
+                  b->day_bytes == a->day_bytes && b->day_rows == a->day_rows;
     return b->deny == 0 && b->strength <= a->strength && b->auth_age_s >= a->auth_age_s &&
            b->approvals <= a->approvals && duties && within(a->must, b->must) &&
            within(a->mask_tags, b->mask_tags);
@@ -140,6 +141,62 @@ static void lint_rules(const linting *l)
                  "can never match: none of the resources it names has data of such a class and "
                  "tags",
                  SP_SPAN_LIT(""));
+        }
+    }
+}
+
+/* ---- duties ---- */
+
+static const char *undone_at(const sp_policy *view, const snap_rule *rule, uint32_t at)
+{
+    const snap_resource *r = (const snap_resource *)snap_at(view, SNAP_RESOURCES) + at;
+    const snap_part *parts = (const snap_part *)snap_at(view, SNAP_PARTS) + r->parts.at;
+    snap_duties duties = snap_duties_of_rule(rule);
+    const char *undone = NULL;
+    for (uint32_t i = 0; i <= r->parts.count && undone == NULL; i++) {
+        uint64_t tags = i == 0 ? r->tags : parts[i - 1].tags;
+        if (object_fits(rule, i == 0 ? r->class_level : parts[i - 1].class_level, tags)) {
+            undone = snap_undone(view, at, tags, SP_FACE_ANY, &duties);
+        }
+    }
+    return undone;
+}
+
+/* An error where the rule names the resource; where it only meets it, others may be meant. */
+static void lint_duty(const linting *l, uint32_t rule, uint32_t resource)
+{
+    bool named = l->rules[rule].resources.count != 0;
+    const doc_rule *doc = l->c->set->rules[rule];
+    const char *undone = undone_at(l->view, &l->rules[rule], resource);
+    bool web = snap_face_of(l->view, resource, SP_FACE_ANY) == SP_FACE_WEB;
+    sp_span name = sp_policy_resource_name(l->view, resource);
+    if (undone != NULL) {
+        sp_diags_add(l->c->diags, named ? SP_DIAG_ERROR : SP_DIAG_WARNING, doc->head.place.file,
+                     doc->with.place.line, doc->with.place.column,
+                     "with.%s: the gate of %s '%.*s' cannot do this; what only this rule grants "
+                     "is refused there",
+                     undone, web ? "the application" : "the host", SP_SPAN_ARG(name));
+    }
+    if (named && web && l->rules[rule].approvals != 0) {
+        sp_diags_add(l->c->diags, SP_DIAG_WARNING, doc->head.place.file, doc->ask.place.line,
+                     doc->ask.place.column,
+                     "ask: nobody can be asked at the application '%.*s': this rule grants nothing "
+                     "there",
+                     SP_SPAN_ARG(name));
+    }
+}
+
+static void lint_duties(const linting *l)
+{
+    uint32_t resources = snap_count(l->view, SNAP_RESOURCES);
+    for (uint32_t i = 0; i < l->count; i++) {
+        snap_run named = l->rules[i].resources;
+        if ((l->rules[i].must & (SP_MUST_MASK | SP_MUST_LIMIT)) == 0 &&
+            l->rules[i].approvals == 0) {
+            continue;
+        }
+        for (uint32_t k = 0; k < (named.count != 0 ? named.count : resources); k++) {
+            lint_duty(l, i, named.count != 0 ? snap_list(l->view, named)[k] : k);
         }
     }
 }
@@ -224,6 +281,7 @@ sp_err set_lint(compiling *c)
                  snap_count(&c->set->view, SNAP_RULES)};
     lint_nevers(&l);
     lint_rules(&l);
+    lint_duties(&l);
     for (uint32_t i = 0; i < l.count; i++) {
         const doc_rule *doc = c->set->rules[i];
         lint_tags(&l, doc->head.place.file, &doc->to.tags);

@@ -118,7 +118,21 @@ static const char INTRO[] =
     "   their duties (`with`) add up and the smallest limit counts.\n"
     "3. When rules match that `ask`, the one with the fewest approvals counts.\n"
     "4. What would be granted is held against every `Never`; one that matches refuses it.\n"
-    "5. What no rule grants is refused, and the answer says what the nearest rule was missing.\n\n"
+    "5. What is granted with a duty that the gate of this resource cannot do is refused.\n"
+    "6. What no rule grants is refused, and the answer says what the nearest rule was missing.\n\n"
+    "## Duties\n\n"
+    "What the gates can do of `with`. What one cannot do it refuses (`duty`), so that nothing\n"
+    "leaves in clear or uncounted; a rule that names such a resource is an error, one that meets\n"
+    "it by class or tag a warning.\n\n"
+    "| | database | host (SSH) | application (web) |\n|---|---|---|---|\n"
+    "| `mask` | yes | no, when the data has one of the tags | no, likewise |\n"
+    "| `record` | yes | yes | yes |\n"
+    "| `watch` | nothing | shells, and commands that might start one | nothing |\n"
+    "| `limit.bytes` | yes | yes | yes |\n"
+    "| `limit.rows` | yes | no | no |\n"
+    "| `per: day` | yes | bytes | no |\n\n"
+    "Nobody can be asked at an application either: what a rule grants by `ask` is refused "
+    "there.\n\n"
     "## Proof\n\n"
     "Applying documents proves every `Never` against every rule over the whole space of role x\n"
     "device owner x posture x strength x class x tags x action x approvals. A person may hold any\n"
@@ -148,7 +162,8 @@ void sp_policy_reference(sp_buf *out)
     put_limits(out);
     sp_buf_text(out, "## Warnings\n\nThey do not stop anything: a rule that can never match, or "
                      "that adds nothing to another\n(compared up to 4,472 rules), a tag that no "
-                     "resource has. Nevers at odds with each other are errors.\n\n## Documents\n");
+                     "resource has, a duty that the gate of a resource\ncannot do. Nevers at odds "
+                     "with each other are errors.\n\n## Documents\n");
     for (size_t i = 0; i < SP_DOC_COUNT; i++) {
         const doc_schema *schema = &DOC_SCHEMAS[i];
         sp_buf_fmt(out,

@@ -77,7 +77,8 @@ static sp_decision cell(const matrix *m, const row *r, sp_action action, sp_owne
     sp_subject who = m->who;
     who.owner = (uint8_t)owner;
     who.posture = owner == SP_OWNER_UNKNOWN ? SP_POSTURE_UNKNOWN : (uint8_t)m->posture;
-    policy_case asked = {&who, r->object, action, 0, POLICY_FREE_TIME | POLICY_FREE_NETWORK};
+    policy_case asked = {&who,       r->object, action, 0, POLICY_FREE_TIME | POLICY_FREE_NETWORK,
+                         SP_FACE_ANY};
     uint32_t near = SP_NONE;
     return policy_decide_case(&m->set->view, &asked, &near);
 }

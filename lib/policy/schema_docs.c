@@ -94,10 +94,10 @@ static const doc_field LIMIT_FIELDS[] = {
     {"bytes", FIELD_SIZE, false, AT(doc_limit, bytes), .min = 1, .max = NUMBER_MAX,
      .doc = "At most so much in one answer."},
     {"rows", FIELD_COUNT_NR, false, AT(doc_limit, rows), .min = 1, .max = NUMBER_MAX,
-     .doc = "At most so many rows in one answer."},
+     .doc = "At most so many rows in one answer. Only databases."},
     {"per", FIELD_WORD, false, AT(doc_limit, per), .words = PERS,
      .doc = "`day`: not in one answer but over all sessions of a person in one day of the office. "
-            "Default `answer`."},
+            "Default `answer`. Databases, and bytes at hosts."},
 };
 static const doc_schema LIMIT = {.name = "limit",
                                  .doc = "How much of it.",
@@ -105,10 +105,13 @@ static const doc_schema LIMIT = {.name = "limit",
                                  TABLE(LIMIT_FIELDS)};
 
 static const doc_field WITH_FIELDS[] = {
-    {"mask", FIELD_SLUGS, false, AT(doc_with, mask), .doc = "Data with these tags is masked."},
+    {"mask", FIELD_SLUGS, false, AT(doc_with, mask),
+     .doc = "Data with these tags is masked. Only databases: see Duties."},
     {"record", FIELD_FLAG, false, AT(doc_with, record),
      .doc = "`true`: it must be on the ledger before it happens; refused when that cannot be."},
-    {"watch", FIELD_FLAG, false, AT(doc_with, watch), .doc = "`true`: shown live to the team."},
+    {"watch", FIELD_FLAG, false, AT(doc_with, watch),
+     .doc = "`true`: a shell of SSH, and a command that might start one, runs only while somebody "
+            "of the team watches. Other gates: nothing."},
     {"limit", FIELD_MAP, false, AT(doc_with, limit), .sub = &LIMIT, .doc = "How much of it."},
 };
 static const doc_schema WITH = {.name = "with",

@@ -417,6 +417,24 @@ bool snap_path_reaches(sp_span pattern, sp_span path);
  * duties of all of them. */
 void snap_take_gravest(sp_decision *worst, const sp_decision *d);
 
+/* ---- duties ---- */
+
+typedef struct {
+    uint32_t must;
+    uint64_t mask_tags;
+    bool rows; /* a limit of rows, of an answer or a day */
+    bool day;  /* a limit of bytes a day */
+} snap_duties;
+
+snap_duties snap_duties_of_rule(const snap_rule *rule);
+snap_duties snap_duties_of(const sp_decision *decision);
+/* SP_FACE_ANY becomes the face that can do the most of those that the resource has. */
+sp_face snap_face_of(const sp_policy *policy, uint32_t resource, sp_face face);
+/* The key below 'with' that the gate of this face of the resource cannot do for an object with
+ * these tags; NULL: it can do all. */
+const char *snap_undone(const sp_policy *policy, uint32_t resource, uint64_t object_tags,
+                        sp_face face, const snap_duties *duties);
+
 /* ---- the decision over an object that need not be in the snapshot ---- */
 
 typedef struct {
@@ -436,6 +454,7 @@ typedef struct {
     sp_action action;
     uint64_t now_unix_s;
     unsigned free; /* POLICY_FREE_ bits */
+    sp_face face;
 } policy_case;
 
 /* *ret_near: the rule that came nearest to granting when none did, else SP_NONE. */

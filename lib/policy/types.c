@@ -36,6 +36,7 @@ const char *const sp_reason_words[] = {"none",
                                        "unavailable",
                                        "limit",
                                        "cut",
+                                       "duty",
                                        NULL};
 const char *const sp_mask_words[] = {"full", "mobile", "mainland-id", "bank-card", "email",
                                      "name", "hash",   "null",        NULL};

@@ -69,6 +69,7 @@ typedef enum {
     SP_REASON_UNAVAILABLE, /* the gate has no policy, or is stopping */
     SP_REASON_LIMIT,       /* a rate, size or count */
     SP_REASON_CUT,         /* somebody closed it, over and above the policy (lib/policy/cuts.h) */
+    SP_REASON_DUTY,        /* it comes with a duty that this gate cannot do: masking, a count */
     SP_REASON_COUNT
 } sp_reason;
 
@@ -79,6 +80,9 @@ enum {
     SP_MUST_WATCH = 1U << 2,
     SP_MUST_LIMIT = 1U << 3
 };
+
+/* The side of a resource that is asked: its application, its database or its host. */
+typedef enum { SP_FACE_ANY, SP_FACE_WEB, SP_FACE_DATABASE, SP_FACE_SSH, SP_FACE_COUNT } sp_face;
 
 /* How a value is masked; words: sp_mask_words. The three digits of a mobile number that stay, and
  * so on, are lib/mask's business. */
@@ -123,6 +127,7 @@ typedef struct {
     sp_action action;
     uint64_t now_unix_s;
     const struct sp_cuts *cuts; /* sp_live_cuts(); NULL: about the policy alone */
+    sp_face face;               /* of the gate that asks: what it can do of a rule's duties */
 } sp_question;
 
 typedef struct {

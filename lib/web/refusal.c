@@ -62,6 +62,7 @@ uint16_t sp_web_refusal_status(sp_reason reason)
         [SP_REASON_UNAVAILABLE] = 503,
         [SP_REASON_LIMIT] = 429,
         [SP_REASON_CUT] = 403,
+        [SP_REASON_DUTY] = 403,
     };
     return reason < SP_REASON_COUNT ? status[reason] : 403;
 }

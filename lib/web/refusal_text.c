@@ -133,6 +133,12 @@ static const sp_refusal_says reasons[SP_REASON_COUNT][LANGUAGES] = {
                         "The security team has closed this, because of an incident or a drill.",
                         "Wait for their notice. " ASK_EN},
                        {"暂时关闭", "安全团队因事件处置或演练已将其关闭。", "请等待通知。" ASK_ZH}},
+    [SP_REASON_DUTY] = {{"Only masked or counted",
+                         "You may have this only masked, or only so much of it a day, and the gate "
+                         "in front of it can do neither.",
+                         "Use the database itself, where it is masked. " ASK_EN},
+                        {"须脱敏或限量", "此数据只能脱敏或限量提供，而此处的网关无法做到。",
+                         "请直接使用可脱敏的数据库。" ASK_ZH}},
 };
 
 typedef struct {

@@ -46,6 +46,20 @@ who: { roles: [staff] }
 to: { classes: [sensitive] }
 may: [read]
 with: { record: true }
+---
+kind: Resource
+name: crm
+operator: company
+class: core
+tags: [personal-info]
+web: { host: crm, upstream: "http://127.0.0.1:%(port)d" }
+---
+kind: Rule
+name: staff read what is personal masked
+who: { roles: [staff] }
+to: { tags: [personal-info] }
+may: [connect, read]
+with: { mask: [personal-info] }
 """
 
 
@@ -92,6 +106,15 @@ def test_signed_in_at_the_portal_is_signed_in_at_the_application(office, leo, up
     jars = leo.cookies
     portal, app = jars["portal.office.localhost"], jars["notes.office.localhost"]
     assert portal["__Host-sallyport"] != app["__Host-sallyport"]
+
+
+def test_what_a_rule_gives_only_masked_does_not_leave_an_application_in_clear(leo, upstream):
+    leo.follow("notes", "/", headers=PAGE)
+    upstream.forget()
+    answer = leo.follow("crm", "/customers", headers=PAGE)
+    assert answer.status == 403 and b"Only masked or counted" in answer.body
+    assert not upstream.heads
+    assert "crm" not in json.dumps(leo.get("/me/apps"))
 
 
 def test_the_applications_cookie_does_not_open_the_portal(office, leo):

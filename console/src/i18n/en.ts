@@ -434,7 +434,7 @@ export const en = {
       none: "No reason", rule: "A rule allows it", "no-rule": "No rule allows it", "deny-rule": "A rule refuses it", never: "A never forbids it", "no-session": "Not signed in", "session-ended": "The session has ended",
       "session-on-another-device": "The session belongs to another device", "device-unknown": "Needs a known device", "device-owner": "Needs a company device", "device-posture": "Needs a healthy device", "device-pending": "The device is not approved yet",
       "device-quarantined": "The device is in quarantine", "device-revoked": "The device is revoked", strength: "Needs a stronger or fresher sign-in", hours: "Outside the permitted hours", network: "Not from this network", approval: "Needs other people's approval",
-      cut: "Cut by the kill switch", unparsed: "The request could not be understood", "unrecordable": "It could not be recorded", unavailable: "The gate was not ready", limit: "A limit was reached",
+      cut: "Cut by the kill switch", duty: "Only masked or counted, which the gate cannot do", unparsed: "The request could not be understood", "unrecordable": "It could not be recorded", unavailable: "The gate was not ready", limit: "A limit was reached",
     } as Record<string, string>,
   },
   errors: {

@@ -433,7 +433,7 @@ export const zh: typeof en = {
       none: "无", rule: "有规则允许", "no-rule": "没有规则允许", "deny-rule": "有规则拒绝", never: "被禁令禁止", "no-session": "未登录", "session-ended": "会话已结束",
       "session-on-another-device": "会话属于另一台设备", "device-unknown": "需要已登记的设备", "device-owner": "需要公司设备", "device-posture": "需要健康的设备", "device-pending": "设备尚未批准",
       "device-quarantined": "设备处于隔离状态", "device-revoked": "设备已吊销", strength: "需要更强或更新的登录验证", hours: "不在允许的时段", network: "不允许从此网络访问", approval: "需要他人批准",
-      cut: "已被切断开关关闭", unparsed: "无法理解该请求", "unrecordable": "无法记录", unavailable: "网关尚未就绪", limit: "达到限额",
+      cut: "已被切断开关关闭", duty: "须脱敏或限量，网关无法做到", unparsed: "无法理解该请求", "unrecordable": "无法记录", unavailable: "网关尚未就绪", limit: "达到限额",
     },
   },
   errors: {

@@ -178,7 +178,7 @@ static void a_whole_database_is_its_gravest_part(void **state)
     uint32_t at = 0;
     const sp_policy *view = view_of(set, &at);
     sp_subject who = {.person = 9};
-    sp_question q = {&who, at, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL};
+    sp_question q = {&who, at, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL, SP_FACE_ANY};
     assert_int_equal(sp_policy_decide(view, &q).verdict, SP_VERDICT_ALLOW); /* internal alone */
     sp_decision all = sp_policy_database_whole(view, &q, SP_SPAN_LIT("orders"), SP_SPAN_EMPTY);
     assert_int_equal(all.verdict, SP_VERDICT_ASK);
@@ -238,7 +238,7 @@ static void limits_a_day_are_their_own(void **state)
     uint32_t at = 0;
     const sp_policy *view = view_of(set, &at);
     sp_subject who = {.person = 9};
-    sp_question q = {&who, at, SP_NONE, SP_ACTION_READ, 1770000000, NULL};
+    sp_question q = {&who, at, SP_NONE, SP_ACTION_READ, 1770000000, NULL, SP_FACE_ANY};
     sp_decision d = sp_policy_decide(view, &q);
     assert_true(d.limit_rows == 100 && d.limit_bytes == 1 << 20);
     assert_true(d.day_rows == 5000 && d.day_bytes == 0);

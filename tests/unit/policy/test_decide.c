@@ -8,6 +8,8 @@
 #include "lib/policy/snapshot.h"
 #include "lib/policy/web.h"
 
+#include <stdio.h>
+
 static sp_policy_told ask(const sp_policy_set *set, sp_policy_ask question)
 {
     sp_policy_told told;
@@ -74,7 +76,7 @@ static void nobody_is_denied(void **state)
         help_set("{kind: Resource, name: r, operator: company, class: public}\n---\n"
                  "{kind: Rule, name: g, who: {any: true}, to: {any: true}, may: read}\n");
     sp_subject who = {0};
-    sp_question q = {&who, 0, SP_NONE, SP_ACTION_READ, 1770000000, NULL};
+    sp_question q = {&who, 0, SP_NONE, SP_ACTION_READ, 1770000000, NULL, SP_FACE_ANY};
     const sp_policy *policy = sp_policy_set_view(set);
     assert_int_equal(sp_policy_decide(policy, &q).reason, SP_REASON_NO_SESSION);
     who.person = 5;
@@ -175,6 +177,71 @@ static void duties_add_up(void **state)
     assert_int_equal(d.limit_rows, 10);
     assert_int_equal(d.limit_bytes, 1 << 20);
     assert_span_text(sp_policy_rule_name(sp_policy_set_view(set), d.rule), "g");
+}
+
+#define PHONES                                                                                     \
+    "{kind: Role, name: a}\n---\n"                                                                 \
+    "{kind: Resource, name: crm, operator: company, class: core, tags: [pi], web: {host: crm, "    \
+    "upstream: 'http://127.0.0.1:1', parts: [{path: /open, class: internal}]}}\n---\n"             \
+    "{kind: Resource, name: wiki, operator: company, class: core, web: {host: wiki, upstream: "    \
+    "'http://127.0.0.1:1'}}\n---\n"
+
+/* What only a database's gate can mask or count is refused at an application. */
+static void a_duty_that_the_gate_cannot_do_refuses(void **state)
+{
+    (void)state;
+    static const char BY_CLASS[] =
+        PHONES "{kind: Rule, name: g, who: {roles: a}, to: {classes: core}, may: [read, export], "
+               "with: {mask: pi, limit: {bytes: 1000}}}\n";
+    auto_policy_set sp_policy_set *set = help_set(BY_CLASS);
+    auto_buf sp_buf text = sp_buf_make(1024);
+    sp_span role = WORD("a");
+    const sp_policy_ask q = {.roles = &role,
+                             .roles_count = 1,
+                             .resource = WORD("crm"),
+                             .tried = WORD("GET /"),
+                             .owner = WORD("company")};
+    sp_policy_told told = ask(set, q);
+    assert_int_equal(told.decision.verdict, SP_VERDICT_DENY);
+    assert_int_equal(told.decision.reason, SP_REASON_DUTY);
+    sp_policy_explain_text(set, &q, &told, &text);
+    sp_span said = sp_buf_borrow(&text);
+    assert_true(sp_span_find(said, SP_SPAN_LIT("gives it only masked or counted")) < said.len);
+    assert_int_equal(ASK(set, .roles_count = 1, .resource = WORD("wiki")).decision.verdict,
+                     SP_VERDICT_ALLOW); /* nothing there has the tag */
+    assert_int_equal(ASK(set, .roles_count = 1, .class_name = WORD("core")).decision.verdict,
+                     SP_VERDICT_ALLOW); /* of no resource in particular */
+    assert_true(help_warns(BY_CLASS, "with.mask: the gate of the application 'crm' cannot do"));
+    assert_false(help_warns(BY_CLASS, "the application 'wiki'"));
+    help_refused(PHONES "{kind: Rule, name: g, who: {roles: a}, to: {resources: crm}, may: read, "
+                        "with: {mask: pi}}\n",
+                 0, "with.mask: the gate of the application 'crm' cannot do this");
+    help_refused(PHONES "{kind: Rule, name: g, who: {roles: a}, to: {resources: wiki}, may: read, "
+                        "with: {limit: {bytes: 1000, per: day}}}\n",
+                 0, "with.limit.per: the gate of the application 'wiki' cannot do this");
+    help_refused(PHONES "{kind: Rule, name: g, who: {roles: a}, to: {resources: wiki}, may: read, "
+                        "with: {limit: {rows: 10}}}\n",
+                 0, "with.limit.rows: the gate of the application 'wiki' cannot do this");
+    assert_true(help_warns(PHONES
+                           "{kind: Rule, name: g, who: {roles: a}, to: {resources: wiki}, may: "
+                           "read, ask: {approved_by: 1}}\n",
+                           "ask: nobody can be asked at the application 'wiki'"));
+}
+
+/* The smaller limit a day is what holds: the rule that has it adds something. */
+static void a_smaller_limit_a_day_adds_something(void **state)
+{
+    (void)state;
+    static const char TWO[] =
+        "{kind: Rule, name: b, who: {any: true}, to: {any: true}, may: read, with: {limit: {rows: "
+        "100000, per: day}}}\n---\n"
+        "{kind: Rule, name: a, who: {any: true}, to: {any: true}, may: read, with: {limit: {rows: "
+        "%s, per: day}}}\n";
+    char text[512];
+    snprintf(text, sizeof(text), TWO, "100");
+    assert_false(help_warns(text, "adds nothing"));
+    snprintf(text, sizeof(text), TWO, "100000");
+    assert_true(help_warns(text, "adds nothing"));
 }
 
 static void an_approval_meets_the_never(void **state)
@@ -377,6 +444,8 @@ int main(void)
         cmocka_unit_test(a_night_belongs_to_the_day_it_begins),
         cmocka_unit_test(networks_match_by_prefix),
         cmocka_unit_test(duties_add_up),
+        cmocka_unit_test(a_duty_that_the_gate_cannot_do_refuses),
+        cmocka_unit_test(a_smaller_limit_a_day_adds_something),
         cmocka_unit_test(an_approval_meets_the_never),
         cmocka_unit_test(requests_find_their_place),
         cmocka_unit_test(answers_are_exports_by_kind_and_size),

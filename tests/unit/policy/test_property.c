@@ -512,7 +512,8 @@ static size_t compare_all(const model *m, const sp_policy_set *set)
     do {
         sp_subject who = subject_of(&n, &c);
         sp_question q = {
-            &who, n.resource[c.object], n.part[c.object], (sp_action)c.action, 1770000000, NULL};
+            &who, n.resource[c.object], n.part[c.object], (sp_action)c.action, 1770000000,
+            NULL, SP_FACE_ANY};
         sp_decision got = sp_policy_decide(sp_policy_set_view(set), &q);
         answer want = evaluate(m, &c);
         bool same =

@@ -215,7 +215,7 @@ static void the_most_specific_path_wins(void **state)
         __builtin_popcountll(sp_policy_ssh_part(view, at, SP_SPAN_LIT("/srv/backup")).tags), 2);
 
     sp_subject who = holder(set, "dba");
-    sp_question q = {&who, at, SP_NONE, SP_ACTION_EXECUTE, 1770000000, NULL};
+    sp_question q = {&who, at, SP_NONE, SP_ACTION_EXECUTE, 1770000000, NULL, SP_FACE_ANY};
     assert_int_equal(sp_policy_decide(view, &q).verdict, SP_VERDICT_ALLOW);
     sp_decision all = sp_policy_ssh_whole(view, &q, SP_SPAN_LIT("/"));
     assert_true(all.verdict == SP_VERDICT_ASK && all.approvals == 2 && all.class_level == CORE);

@@ -8,8 +8,8 @@
  *   - a group ("device"): no .run, .call or .ask; its commands are the rows whose .of is its word;
  *   - what asks the office (.ask.path): nothing else is needed;
  *   - what is special (.call): gets the arguments as read, see cli/ask.h for the pieces of asking;
- *   - another room's command (.run): reads its own argv; argv[0] is its word.
- * The result of each is the exit status, one of sp_exit.
+ *   - another room's command (.run): reads its own argv; argv[0] is its word. Rows below it go
+ * first. The result of each is the exit status, one of sp_exit.
  */
 #ifndef SP_CLI_COMMAND_H
 #define SP_CLI_COMMAND_H

@@ -528,7 +528,7 @@ static const sp_command commands[] = {
              .field = "name",
              .body = sp_review_body,
              .done = "{1}: done"}},
-    {SP_GROUP_WATCH, NULL, "ledger", "COMMAND", "verify, search, tail, export",
+    {SP_GROUP_WATCH, NULL, "ledger", "COMMAND", "verify, search, tail, export, erase",
      .run = sp_ledger_command},
 
     /* ---- this computer ---- */

@@ -10,6 +10,17 @@
 #define REPORTS "/api/v1/reports"
 
 const sp_command sp_duty_commands[] = {
+    {SP_GROUP_NONE, "ledger", "erase", NULL, "ask for an erasure that another has to agree to",
+     "An audit administrator asks, another one agrees ('sallyport approvals'); then the ledger\n"
+     "erases one entry, or all entries of a person, that are older than 183 days. An open entry\n"
+     "says so for ever, with the reason: it must name nobody. All proofs of the rest still hold.",
+     .options = (const sp_option[]){SP_TEXT("--entry", "NUMBER", "this entry"),
+                                    SP_TEXT("--person", "NAME", "all that is old enough"),
+                                    {"--reason", SP_OPTION_TEXT, "TEXT",
+                                     "why; it stays readable, so it must name nobody",
+                                     .needed = "say why: --reason TEXT"},
+                                    {0}},
+     .call = sp_ledger_erase_command},
     {SP_GROUP_WATCH, NULL, "status-page", "COMMAND", "what staff may read without signing in",
      .about = "The status page for staff (docs/OPERATIONS.md \"Status page\")."},
     {SP_GROUP_NONE, "status-page", "show", NULL, "what is published", "Lists what the page says.",

@@ -34,6 +34,7 @@ const char *sp_approval_target(const json_t *approval);
 void sp_grant_body(const sp_given *given, const json_t *found, json_t *body);
 void sp_review_body(const sp_given *given, const json_t *found, json_t *body);
 int sp_db_undo(const sp_given *given);
+int sp_ledger_erase_command(const sp_given *given);
 /* detect.c */
 int sp_detect(const sp_given *given);
 /* detect_test.c */

@@ -116,7 +116,8 @@ static int run_below(const sp_command *group, int argc, char **argv)
 static int run(const sp_command *command, int argc, char **argv)
 {
     if (command->run != NULL) {
-        return command->run(argc, argv);
+        const sp_command *below = argc > 1 ? sp_command_find(command->word, argv[1]) : NULL;
+        return below != NULL ? run(below, argc - 1, argv + 1) : command->run(argc, argv);
     }
     if (command->call == NULL && command->ask.path == NULL) {
         return run_below(command, argc, argv);

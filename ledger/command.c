@@ -27,6 +27,8 @@ static const char USAGE[] =
     "                                   a pack that sallyport-verify checks offline; FILTERS "
     "choose\n"
     "                                   whose entries may be opened with it\n"
+    "  erase (--entry N | --person NAME) --reason TEXT\n"
+    "                                   signed in as an audit administrator: erase --help\n"
     "  witness --name NAME --secret FILE --last FILE\n"
     "                                   cosign the checkpoint if it grows out of the last one "
     "seen\n"

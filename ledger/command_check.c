@@ -85,6 +85,39 @@ static void add_range(range **list, size_t *count, uint64_t from, uint64_t until
     }
 }
 
+static uint64_t number_of(const json_t *object, const char *key)
+{
+    return (uint64_t)json_integer_value(json_object_get(object, key));
+}
+
+/* "erased: entry 5 on 2026-11-26T14:00:00Z by person 3 (approval 7F3K-9Q2M-XA4T): why" */
+static void tell_redaction(const json_t *event, const json_t *detail)
+{
+    auto_buf sp_buf line = sp_buf_make(4096);
+    const char *approval = json_string_value(json_object_get(detail, "approval"));
+    const char *why = json_string_value(json_object_get(event, "message"));
+    uint64_t from = number_of(detail, "from");
+    uint64_t until = number_of(detail, "until");
+    if (json_object_get(detail, "subject_keys") != NULL) {
+        sp_buf_text(&line, "a person's entries");
+    } else if (until == from + 1) {
+        sp_buf_fmt(&line, "entry %" PRIu64, from);
+    } else {
+        sp_buf_fmt(&line, "entries %" PRIu64 " to %" PRIu64, from, until - 1);
+    }
+    sp_buf_text(&line, " on ");
+    sp_buf_time(&line, number_of(event, "time") * 1000);
+    if (json_object_get(detail, "by") != NULL) {
+        sp_buf_fmt(&line, " by person %" PRIu64, number_of(detail, "by"));
+    }
+    if (approval != NULL) {
+        sp_buf_fmt(&line, " (approval %.*s)", SP_SPAN_ARG(sp_span_cstr(approval)));
+    }
+    sp_buf_text(&line, ": ");
+    sp_buf_seen(&line, sp_span_cstr(why == NULL ? "" : why));
+    printf("erased: %.*s\n", SP_SPAN_ARG(sp_buf_borrow(&line)));
+}
+
 /* What the ledger itself says in open records: redactions, and numbers known to be missing. */
 static void hear(audit *a, sp_span json)
 {
@@ -100,10 +133,13 @@ static void hear(audit *a, sp_span json)
         const json_t *detail = json_object_get(more, "detail");
         const json_t *until = json_object_get(detail, "until");
         const char *source = json_string_value(json_object_get(detail, "source"));
-        if (kind != NULL && strcmp(kind, "redaction") == 0 && json_is_integer(until)) {
-            add_range(&a->redacted, &a->redacted_count,
-                      (uint64_t)json_integer_value(json_object_get(detail, "from")),
-                      (uint64_t)json_integer_value(until));
+        bool redaction = kind != NULL && strcmp(kind, "redaction") == 0;
+        if (redaction) {
+            tell_redaction(event, detail);
+        }
+        if (redaction && json_is_integer(until)) {
+            add_range(&a->redacted, &a->redacted_count, number_of(detail, "from"),
+                      number_of(detail, "until"));
         }
         auto_buf sp_buf id = sp_buf_make(sizeof(uint64_t));
         bool counts = kind != NULL && (strcmp(kind, "gap") == 0 || strcmp(kind, "loss") == 0);

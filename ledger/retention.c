@@ -264,22 +264,36 @@ typedef struct {
     uint64_t which;
     uint64_t floor_unix_us;
     uint64_t erased;
+    uint64_t redaction;
     sp_ledger_erase_done done;
     void *self;
 } erasure;
 
-static void on_erasure_noted(void *self, sp_code code, uint64_t entry)
+/* Whoever verifies the files meanwhile finds the redaction among what is settled. */
+static void on_erasure_settled(void *self, sp_code code, uint64_t entry)
 {
     erasure *e = self;
     const redacting r = {.what = e->what, .which = e->which, .before_unix_us = e->floor_unix_us};
     sp_err err = sp_fail(code);
-    const sp_ledger_erased erased = {entry, e->erased};
+    const sp_ledger_erased erased = {e->redaction, e->erased};
+    (void)entry;
     if (!sp_failed(err)) {
         err = take_out_and_forget(e->ledger, &r);
     }
     e->ledger->retiring = false;
     e->done(e->self, err.code, &erased);
     sp_free(e);
+}
+
+static void on_erasure_noted(void *self, sp_code code, uint64_t entry)
+{
+    erasure *e = self;
+    e->redaction = entry;
+    if (code == SP_OK) {
+        sp_engine_settle(e->ledger->engine, on_erasure_settled, e);
+    } else {
+        on_erasure_settled(e, code, entry);
+    }
 }
 
 /* What may be erased, and how much that is. */
@@ -328,8 +342,16 @@ void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_led
         bool nobody = e->what == SP_ERASE_SUBJECT && (e->which == 0 || e->which >= UINT32_MAX);
         err = nobody ? sp_fail(SP_EINVALID) : may_erase(ledger, e, &detail);
     }
+    if (!sp_failed(err) && erase->look) {
+        const sp_ledger_erased would = {0, e->erased};
+        sp_free(e);
+        done(self, SP_OK, &would);
+        return;
+    }
     if (!sp_failed(err)) {
-        sp_buf_fmt(&detail, ",\"by\":%u}", erase->by);
+        char approval[SP_REFERENCE_TEXT_BYTES];
+        sp_reference_text(erase->approval, approval);
+        sp_buf_fmt(&detail, ",\"by\":%u,\"approval\":\"%s\"}", erase->by, approval);
         const redacting r = {.what = e->what,
                              .which = e->which,
                              .before_unix_us = e->floor_unix_us,

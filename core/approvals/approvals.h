@@ -30,6 +30,7 @@ typedef enum {
     SP_ASK_GRANT,       /* a role for a while */
     SP_ASK_BREAK_GLASS, /* a sealed role */
     SP_ASK_UNDO,        /* put back what a statement destroyed */
+    SP_ASK_ERASURE,     /* take entries out of the ledger */
     SP_ASK_KIND_COUNT
 } sp_ask_kind;
 const char *sp_ask_kind_word(sp_ask_kind kind);

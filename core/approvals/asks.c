@@ -26,7 +26,8 @@ enum {
 
 const char *sp_ask_kind_word(sp_ask_kind kind)
 {
-    static const char *const words[] = {"statement", "command", "grant", "break-glass", "undo"};
+    static const char *const words[] = {"statement",   "command", "grant",
+                                        "break-glass", "undo",    "erasure"};
     _Static_assert(SP_COUNT(words) == SP_ASK_KIND_COUNT, "a word for each kind");
     return words[kind];
 }
@@ -386,6 +387,11 @@ void sp_ask_decided(sp_core *core, uint64_t id)
             sp_keeps_undo(core, &ask);
         }
         return;
+    case SP_ASK_ERASURE:
+        if (ask.state == SP_ASK_APPROVED) {
+            sp_erasure_go(core, &ask);
+        }
+        return;
     case SP_ASK_KIND_COUNT:
         return;
     }
@@ -538,6 +544,7 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
     TRY(sp_grants_routes(core));
     TRY(sp_reviews_routes(core));
     TRY(sp_undo_routes(core));
+    TRY(sp_erase_routes(core));
     TRY(start_clock(approvals));
     TRY(sp_keeps_start(approvals));
     if (uv_timer_init(core->loop, &approvals->timer) != 0) {

@@ -127,4 +127,8 @@ void sp_keeps_tick(sp_core *core, uint64_t now_unix_s);
 SP_MUST sp_err sp_undo_routes(sp_core *core);
 void sp_keeps_undo(sp_core *core, const sp_ask *ask);
 
+/* ---- erase.c: taking entries out of the ledger ---- */
+SP_MUST sp_err sp_erase_routes(sp_core *core);
+void sp_erasure_go(sp_core *core, const sp_ask *ask);
+
 #endif

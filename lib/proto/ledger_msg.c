@@ -376,9 +376,10 @@ sp_err sp_ledger_retain_read(sp_span body, sp_ledger_retain *ret_retain)
 void sp_ledger_erase_write(const sp_ledger_erase *erase, sp_buf *out)
 {
     sp_buf_u8(out, erase->what);
+    sp_buf_u8(out, erase->look ? 1 : 0);
     sp_buf_u64(out, erase->which);
     sp_buf_u32(out, erase->by);
-    sp_buf_bytes(out, erase->by_name);
+    sp_buf_u64(out, erase->approval);
     sp_buf_bytes(out, erase->why);
 }
 
@@ -386,9 +387,10 @@ sp_err sp_ledger_erase_read(sp_span body, sp_ledger_erase *ret_erase)
 {
     sp_reader in = sp_reader_of(body);
     sp_ledger_erase erase = {.what = sp_read_enum(&in, SP_ERASE_WHAT_COUNT)};
+    erase.look = sp_read_enum(&in, 2) == 1; /* anything else: SP_EINVALID */
     erase.which = sp_read_u64(&in);
     erase.by = sp_read_u32(&in);
-    erase.by_name = sp_read_bytes(&in, SP_NAME_MAX_BYTES);
+    erase.approval = sp_read_u64(&in);
     erase.why = sp_read_bytes(&in, SP_LEDGER_TEXT_MAX_BYTES);
     if (erase.why.len == 0) {
         sp_reader_fail(&in, SP_EINVALID);

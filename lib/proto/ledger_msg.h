@@ -289,17 +289,19 @@ typedef enum {
     SP_ERASE_WHAT_COUNT
 } sp_ledger_erase_what;
 
-/* SP_EDENIED when anything named is younger than the floor, SP_ENOTFOUND. */
+/* SP_EDENIED when anything named is younger than the floor, SP_ENOTFOUND. The redaction entry is
+ * open to everybody who has the ledger: by number and by the approval, never by a name. */
 typedef struct {
-    uint8_t what;   /* sp_ledger_erase_what */
-    uint64_t which; /* entry, or person */
-    uint32_t by;    /* the audit administrator: core's number */
-    sp_span by_name;
-    sp_span why; /* <= SP_LEDGER_TEXT_MAX_BYTES; not empty; must name nobody */
+    uint8_t what;      /* sp_ledger_erase_what */
+    bool look;         /* only say what it would take out: nothing is erased or written */
+    uint64_t which;    /* entry, or person */
+    uint32_t by;       /* the audit administrator: core's number */
+    uint64_t approval; /* the ask that another one agreed to; 0 = none */
+    sp_span why;       /* <= SP_LEDGER_TEXT_MAX_BYTES; not empty; must name nobody */
 } sp_ledger_erase;
 
 typedef struct {
-    uint64_t redaction; /* the entry that says so */
+    uint64_t redaction; /* the entry that says so; of a look 0 */
     uint64_t erased;    /* how many entries */
 } sp_ledger_erased;
 

@@ -98,7 +98,7 @@ UIDS = {role: 61001 + i if os.geteuid() == 0 else os.getuid()
         for i, role in enumerate(("core", "vault", "ledger", "web", "db", "keeper", "ssh", "courier", "watch", "stranger"))}
 
 
-def spawn_role(role, program, config, path, log):
+def spawn_role(role, program, config, path, log, uids=UIDS, more_env=None):
     """(process, listening socket) of a role, started as the porter does."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -112,10 +112,10 @@ def spawn_role(role, program, config, path, log):
         os.set_inheritable(3, True)
         if os.geteuid() == 0:
             os.setgroups([])
-            os.setgid(UIDS[role])
-            os.setuid(UIDS[role])
+            os.setgid(uids[role])
+            os.setuid(uids[role])
 
-    env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_FDNAMES": role}
+    env = {"PATH": "/usr/bin:/bin", "LISTEN_FDS": "1", "LISTEN_FDNAMES": role, **(more_env or {})}
     # LISTEN_PID must be the pid of the program itself: a shell that execs has it.
     script = f'LISTEN_PID=$$ exec "$0" role {role} -c "$1"'
     with open(log, "ab") as out:

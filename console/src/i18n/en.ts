@@ -44,7 +44,7 @@ export const en = {
   approvals: {
     title: "Approvals", lead: "What somebody may do only when others agree to exactly that.",
     states: { waiting: "Waiting", approved: "Approved", refused: "Refused", expired: "Expired", withdrawn: "Withdrawn", used: "Used" },
-    kinds: { statement: "Statement", command: "Command", grant: "Role for a while", "break-glass": "Emergency access", undo: "Undo" },
+    kinds: { statement: "Statement", command: "Command", grant: "Role for a while", "break-glass": "Emergency access", undo: "Undo", erasure: "Erasure" },
     waiting: "Waiting", all: "All", mine: "Asked by me", show: "Show",
     none: "Nothing waits for you", noneText: "When somebody asks for something that you could approve, it appears here at once.",
     what: "What", by: "Asked by", target: "On", approved: "Approved", expires: "Expires", state: "State", action: "Action", dataClass: "Class", rule: "Rule that asks",
@@ -398,6 +398,7 @@ export const en = {
     what: "What", outcome: "Outcome", person: "Person", device: "Device", peer: "Address", at: "When", entryShort: "Entry", none: "Nothing found", noneText: "Widen the time or remove a filter.",
     newEvents: (n: number) => `${n} new, show`, entry: (n: string) => `Entry ${n}`, batch: (n: number) => `${n} events of one session share this entry.`,
     redacted: "Erased or expired", redactedText: "The content is gone; its hash still stands in the tree, so everything else stays provable.",
+    erase: "Erase", eraseTitle: (entry: string) => `Ask to erase entry ${entry}?`, eraseText: "For personal data that has to go. Another audit administrator has to agree; nothing younger than 183 days is erased. The reason stays readable for everybody, so it must name nobody.", eraseAsked: "Another audit administrator was asked to agree.",
     reason: "Reason", rule: "Decided by", resource: "Resource", action: "Action", object: "Request", status: "Status", bytes: "Bytes", duration: "Duration", count: "Stands for", counted: (n: string) => `${n} more, not signed in`, session: "Session", reference: "Reference", policyVersion: "Policy version",
     proof: {
       good: "Proven: this entry is in the signed tree", bad: "The proof does NOT hold", here: (size: string) => `Checked here in your browser against ${size} entries.`,

@@ -44,7 +44,7 @@ export const zh: typeof en = {
   approvals: {
     title: "审批", lead: "须他人同意、且仅同意这一内容，方可执行的操作。",
     states: { waiting: "等待中", approved: "已批准", refused: "已拒绝", expired: "已过期", withdrawn: "已撤回", used: "已使用" },
-    kinds: { statement: "语句", command: "命令", grant: "临时角色", "break-glass": "应急访问", undo: "撤销恢复" },
+    kinds: { statement: "语句", command: "命令", grant: "临时角色", "break-glass": "应急访问", undo: "撤销恢复", erasure: "删除账本条目" },
     waiting: "等待中", all: "全部", mine: "我申请的", show: "显示",
     none: "没有等待您处理的事项", noneText: "有人提出您可审批的申请时，会立即显示在这里。",
     what: "内容", by: "申请人", target: "对象", approved: "已批准", expires: "到期", state: "状态", action: "操作", dataClass: "级别", rule: "要求审批的规则",
@@ -397,6 +397,7 @@ export const zh: typeof en = {
     what: "事项", outcome: "结果", person: "人员", device: "设备", peer: "地址", at: "时间", entryShort: "条目", none: "没有找到", noneText: "请放宽时间范围或减少筛选条件。",
     newEvents: (n: number) => `有 ${n} 条新记录，点击显示`, entry: (n: string) => `条目 ${n}`, batch: (n: number) => `此条目包含同一会话的 ${n} 个事件。`,
     redacted: "已删除或到期", redactedText: "内容已不存在；其哈希仍在树中，因此其他条目依然可以证明。",
+    erase: "删除", eraseTitle: (entry: string) => `申请删除条目 ${entry}？`, eraseText: "用于必须删除的个人数据。需要另一位审计管理员同意；183 天以内的内容不会被删除。理由将一直对所有人可见，因此不得写出任何人的姓名。", eraseAsked: "已请另一位审计管理员同意。",
     reason: "原因", rule: "依据规则", resource: "资源", action: "操作", object: "请求", status: "状态码", bytes: "字节数", duration: "耗时", count: "合计次数", counted: (n: string) => `另有 ${n} 次未登录的请求`, session: "会话", reference: "编号", policyVersion: "策略版本",
     proof: {
       good: "已证明：此条目在签名的账本树中", bad: "证明不成立！", here: (size: string) => `已在您的浏览器中针对 ${size} 个条目核验。`,

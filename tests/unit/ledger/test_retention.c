@@ -180,8 +180,11 @@ static int teardown(void **state)
 
 static void erase(uint8_t what, uint64_t which)
 {
-    const sp_ledger_erase ask = {
-        .what = what, .which = which, .by = 3, .why = SP_SPAN_LIT("asked by the person")};
+    const sp_ledger_erase ask = {.what = what,
+                                 .which = which,
+                                 .by = 3,
+                                 .approval = 1023,
+                                 .why = SP_SPAN_LIT("asked by the person")};
     sp_ledger_erase_now(&ledger, &ask, on_erased, NULL);
 }
 
@@ -252,6 +255,14 @@ static void test_erase_one_entry(void **state)
     write_old(184);
     write_old(1);
     sp_hash root = sp_merkle_root(sp_journal_tree(ledger.store));
+    const sp_ledger_erase look = {
+        .what = SP_ERASE_ENTRY, .look = true, .which = 0, .by = 3, .why = SP_SPAN_LIT("looking")};
+    sp_ledger_erase_now(&ledger, &look, on_erased, NULL);
+    assert_int_equal(done, 1);
+    assert_int_equal(last_code, SP_OK);
+    assert_int_equal(last_erased.erased, 1);
+    assert_true(opens(0)); /* only looked */
+    done = 0;
     erase(SP_ERASE_ENTRY, 0);
     until(1);
     assert_int_equal(last_code, SP_OK);
@@ -259,7 +270,8 @@ static void test_erase_one_entry(void **state)
     assert_false(opens(0));
     assert_true(opens(1));
     assert_true(says(last_erased.redaction, "\"kind\":\"redaction\""));
-    assert_true(says(last_erased.redaction, "\"from\":0,\"until\":1,\"by\":3"));
+    assert_true(says(last_erased.redaction,
+                     "\"from\":0,\"until\":1,\"by\":3,\"approval\":\"0000-0000-00ZZ\""));
     assert_true(says(last_erased.redaction, "asked by the person"));
     tree_holds(&root, 4);
     uint64_t redaction = last_erased.redaction;

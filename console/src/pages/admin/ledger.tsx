@@ -7,9 +7,9 @@ import { useAction, useData, useList } from "../../lib/data";
 import { keyOf, useFollow } from "../../lib/live";
 import { verifyProof, type Verdict } from "../../lib/merkle";
 import { go, place, setQuery } from "../../lib/router";
-import { isAdmin } from "../../lib/state";
+import { isAdmin, toast } from "../../lib/state";
 import { Badge, Button, Card, cx, Digest, Empty, Facts, Field, PageHead, Search, Select, Skeleton } from "../../ui/basic";
-import { Dialog } from "../../ui/dialog";
+import { Confirm, Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { EventFacts, EventOutcome, EventTitle } from "../../ui/event";
 import { Icon } from "../../ui/icon";
@@ -63,6 +63,24 @@ function Proof({ entry }: { entry: string }) {
   );
 }
 
+/* Another audit administrator has to agree; the office says what is too young or not to be erased. */
+function Erase({ entry }: { entry: string }) {
+  const [asking, setAsking] = useState(false);
+  const words = t().ledger;
+  return (
+    <div class="row">
+      <Button small tone="danger" onClick={() => setAsking(true)}>{words.erase}</Button>
+      {asking && (
+        <Confirm title={words.eraseTitle(entry)} text={<p>{words.eraseText}</p>} action={words.erase} why onClose={() => setAsking(false)}
+          onYes={async (reason) => {
+            await api("post", "/admin/ledger/erasures", { body: { entry, reason } });
+            toast(words.eraseAsked);
+          }} />
+      )}
+    </div>
+  );
+}
+
 function Entry({ entry, onClose }: { entry: string; onClose: () => void }) {
   const data = useData(`entry:${entry}`, (signal) => api("get", "/admin/ledger/entries/{entry}", { path: { entry }, signal }));
   const words = t().ledger;
@@ -73,7 +91,7 @@ function Entry({ entry, onClose }: { entry: string; onClose: () => void }) {
       {data.error ? <ErrorNote error={data.error} onRetry={data.reload} /> : !e ? <Skeleton rows={8} /> : (
         <div class="stack">
           <Proof entry={entry} />
-          {e.redacted && <p>{words.redactedText}</p>}
+          {e.redacted ? <p>{words.redactedText}</p> : <Erase entry={entry} />}
           {e.events.length > 1 && <p class="muted">{words.batch(e.events.length)}</p>}
           {e.events.map((event, at) => (
             <details key={at} class="event" open={event.position === wanted || e.events.length === 1}>

@@ -37,6 +37,10 @@ static void answer(sp_ledger *ledger, sp_peer *peer, const sp_msg *to, const sp_
             sp_buf_span(&items, sp_recent_from(&ledger->recent, followed.next,
                                                REPLY_BYTES - items.len, &count));
         }
+        if (count == 0 && items.len > 0 && ask->as_they_came == 1 &&
+            sp_recent_has(&ledger->recent, followed.next)) {
+            break; /* it fits into the next reply, and need not be opened */
+        }
         if (count == 0) {
             add_entry(&lookup, followed.next, &json, &items);
             count = 1;

@@ -77,6 +77,7 @@ static sp_err fill(sp_recent_block *block, const sp_batch *batch)
     TRY(sp_alloc(block->count, sizeof(*heads), &heads));
     TRY(sp_alloc(block->count, sizeof(*block->ends), &block->ends));
     TRY(find_heads(batch, block->count, heads));
+    sp_buf_room(&block->bytes, batch->used < SP_RECENT_BYTES ? batch->used : SP_RECENT_BYTES);
     for (uint32_t record = 0; record < block->count; record++) {
         put_events(batch, heads[record], &events);
         const sp_ledger_opened opened = {.entry = block->first + record,
@@ -115,19 +116,37 @@ void sp_recent_add(sp_recent *recent, const sp_batch *batch, uint64_t first, uin
     recent->bytes += block->bytes.len;
 }
 
-sp_span sp_recent_from(const sp_recent *recent, uint64_t entry, size_t max_bytes,
-                       uint64_t *ret_count)
+static const sp_recent_block *block_of(const sp_recent *recent, uint64_t entry)
 {
     const sp_recent_block *block = recent->first;
-    *ret_count = 0;
     while (block != NULL && entry - block->first >= block->count) {
         block = block->next;
     }
+    return block;
+}
+
+static uint32_t begin_of(const sp_recent_block *block, uint64_t at)
+{
+    return at == 0 ? 0 : block->ends[at - 1];
+}
+
+bool sp_recent_has(const sp_recent *recent, uint64_t entry)
+{
+    const sp_recent_block *block = block_of(recent, entry);
+    uint64_t at = block == NULL ? 0 : entry - block->first;
+    return block != NULL && block->ends[at] > begin_of(block, at);
+}
+
+sp_span sp_recent_from(const sp_recent *recent, uint64_t entry, size_t max_bytes,
+                       uint64_t *ret_count)
+{
+    const sp_recent_block *block = block_of(recent, entry);
+    *ret_count = 0;
     if (block == NULL) {
         return SP_SPAN_EMPTY;
     }
     uint64_t at = entry - block->first;
-    uint32_t begin = at == 0 ? 0 : block->ends[at - 1];
+    uint32_t begin = begin_of(block, at);
     uint32_t end = begin;
     for (; at < block->count && block->ends[at] > end && block->ends[at] - begin <= max_bytes;
          at++) {

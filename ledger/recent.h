@@ -30,6 +30,7 @@ void sp_recent_add(sp_recent *recent, const sp_batch *batch, uint64_t first, uin
  * Valid until the next sp_recent_add(). */
 sp_span sp_recent_from(const sp_recent *recent, uint64_t entry, size_t max_bytes,
                        uint64_t *ret_count);
+bool sp_recent_has(const sp_recent *recent, uint64_t entry);
 void sp_recent_done(sp_recent *recent);
 
 #endif

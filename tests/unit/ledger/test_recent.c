@@ -99,6 +99,7 @@ static void same_as_read_back(void **state)
         uint64_t count = 0;
         sp_span run = sp_recent_from(&recent, FIRST + record, ROOM_BYTES, &count);
         assert_true((count > 0) == is_exact(&batch, record));
+        assert_true((count > 0) == sp_recent_has(&recent, FIRST + record));
         if (count == 0) {
             continue;
         }
@@ -137,6 +138,7 @@ static void runs_and_bounds(void **state)
     assert_ok(sp_batch_build(&batch, NULL, 1, &group));
     uint64_t count = 0;
     assert_int_equal(sp_recent_from(&recent, 0, SIZE_MAX, &count).len, 0);
+    assert_false(sp_recent_has(&recent, 0));
     uint64_t size = 0;
     for (; size < 200000; size += 1000) {
         sp_recent_add(&recent, &batch, size, group.count);

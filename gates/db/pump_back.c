@@ -144,17 +144,17 @@ static bool ends(db_session *session, uint8_t front_type)
     return true;
 }
 
-static bool head_is(db_session *session, const char *types)
+/* The first one that waits is of that type, or of that other. */
+static bool head_is(db_session *session, uint8_t type, uint8_t other)
 {
     const db_flight *head = db_flights_head(session);
-    sp_span list = sp_span_cstr(types);
-    return head != NULL && sp_span_index(list, head->type) < list.len;
+    return head != NULL && (head->type == type || head->type == other);
 }
 
 /* A description ends a Describe, or belongs to a Query. */
 static bool on_description(db_session *session)
 {
-    return head_is(session, "Q") || ends(session, 'D');
+    return head_is(session, 'Q', 'Q') || ends(session, 'D');
 }
 
 static bool on_status(const sp_pg_msg *msg)
@@ -190,14 +190,14 @@ static bool move_on(db_session *session, const sp_pg_msg *msg)
     case 'n':
         return on_description(session);
     case 't':
-        return head_is(session, "D");
+        return head_is(session, 'D', 'D');
     case 'V':
-        return head_is(session, "F");
+        return head_is(session, 'F', 'F');
     case 'D':
     case 'd':
     case 'c':
     case 'H':
-        return head_is(session, "QE");
+        return head_is(session, 'Q', 'E');
     case 'S':
         return on_status(msg);
     default:
@@ -354,7 +354,7 @@ static size_t rows(db_session *session, db_run *run, sp_span rest)
 {
     size_t used = 0;
     if (session->back_mutes || (session->watch & DB_WATCH_DATA_ROW) != 0 || rest.ptr[0] != 'D' ||
-        !head_is(session, "QE") || (db_flights_head(session)->flags & DB_FLIGHT_OURS) != 0) {
+        !head_is(session, 'Q', 'E') || (db_flights_head(session)->flags & DB_FLIGHT_OURS) != 0) {
         return 0;
     }
     while (rest.len - used >= SP_PG_HEAD_BYTES && rest.ptr[used] == 'D') {

@@ -15,7 +15,7 @@ _Static_assert(ESCAPED_TIMES *VALUE_MAX_BYTES + KEY_MAX_BYTES + 100 <= DB_DETAIL
 sp_event db_event_of(const db_session *session, sp_event_kind kind)
 {
     sp_event event = {
-        .when_unix_us = sp_now_unix_us(),
+        .when_unix_us = sp_loop_unix_us(db_here.loop),
         .reference = session->connection,
         .session = session->live_id,
         .device = session->device_id,

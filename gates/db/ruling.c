@@ -4,7 +4,6 @@
  * SPEC gates/db/judging.h, lib/policy/database.h.
  */
 #include "gates/db/judging.h"
-#include "infra/proc/clock.h"
 #include "lib/policy/database.h"
 
 #include <stdio.h>
@@ -201,18 +200,17 @@ static void join(db_ruling *ruling, const sp_decision *decision, const sp_sql_us
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement)
 {
-    sp_database_resource to = {.broad_destroys = false};
-    (void)sp_policy_database_resource(&session->snapshot->policy, session->resource, &to);
-    const asking a = {.session = session,
-                      .broad_destroys = to.broad_destroys,
-                      .catalogue = catalogue,
-                      .policy = &session->snapshot->policy,
-                      .database = sp_span_cstr(session->database),
-                      .now_unix_s = sp_now_unix_us() / 1000000,
-                      .has_made = db_session_judge(session)->has_made ||
-                                  (judgement->flags & SP_SQL_IS_DDL) != 0,
-                      .has_alias = db_session_judge(session)->has_alias ||
-                                   (judgement->flags & SP_SQL_IS_ALIAS) != 0};
+    const asking a = {
+        .session = session,
+        .broad_destroys =
+            sp_policy_database_broad_destroys(&session->snapshot->policy, session->resource),
+        .catalogue = catalogue,
+        .policy = &session->snapshot->policy,
+        .database = sp_span_cstr(session->database),
+        .now_unix_s = sp_loop_unix_us(db_here.loop) / 1000000,
+        .has_made = db_session_judge(session)->has_made || (judgement->flags & SP_SQL_IS_DDL) != 0,
+        .has_alias =
+            db_session_judge(session)->has_alias || (judgement->flags & SP_SQL_IS_ALIAS) != 0};
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         sp_sql_use use = judgement->uses[i];
         sp_decision decision = about_use(&a, &use);

@@ -23,7 +23,8 @@ struct sp_loop {
     int epoll_fd;
     bool stopping;
     uint64_t now_us;
-    sp_timer **heap; /* [1 .. count] */
+    uint64_t unix_us; /* 0 = not read in this turn */
+    sp_timer **heap;  /* [1 .. count] */
     size_t count;
     size_t cap;
     sp_deferred *first;
@@ -67,6 +68,14 @@ void sp_loop_stop(sp_loop *loop)
 uint64_t sp_loop_now_us(const sp_loop *loop)
 {
     return loop->now_us;
+}
+
+uint64_t sp_loop_unix_us(sp_loop *loop)
+{
+    if (loop->unix_us == 0) {
+        loop->unix_us = sp_now_unix_us();
+    }
+    return loop->unix_us;
 }
 
 /* ---- descriptors ---- */
@@ -308,6 +317,7 @@ sp_err sp_loop_run(sp_loop *loop)
         loop->event_count = count > 0 ? count : 0;
         loop->found = count > 0;
         loop->now_us = sp_now_steady_us();
+        loop->unix_us = 0;
         run_events(loop);
         run_timers(loop);
         run_deferred(loop);

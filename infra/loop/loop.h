@@ -49,6 +49,8 @@ SP_MUST sp_err sp_loop_run(sp_loop *loop);
 void sp_loop_stop(sp_loop *loop);
 /* The steady clock, as this turn began. */
 uint64_t sp_loop_now_us(const sp_loop *loop);
+/* The clock of the wall in this turn, read when it is asked for first. */
+uint64_t sp_loop_unix_us(sp_loop *loop);
 /* For so long after a turn that found something it looks again instead of sleeping: for when an
  * answer to what was sent is about to come, because to sleep and to be woken takes longer than many
  * an answer. It leaves off where that was in vain. 0, as it begins: it sleeps at once. */

@@ -41,6 +41,12 @@ bool sp_policy_database_resource(const sp_policy *policy, uint32_t resource,
     return true;
 }
 
+bool sp_policy_database_broad_destroys(const sp_policy *policy, uint32_t resource)
+{
+    const snap_database *d = database_of(policy, resource);
+    return d != NULL && (d->flags & SNAP_DATABASE_BROAD_DESTROYS) != 0;
+}
+
 sp_span sp_policy_database_name(const sp_policy *policy, uint32_t resource, uint32_t at)
 {
     const snap_database *d = database_of(policy, resource);

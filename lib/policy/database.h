@@ -43,6 +43,8 @@ typedef struct {
 /* False when the resource has no `postgres` side. */
 bool sp_policy_database_resource(const sp_policy *policy, uint32_t resource,
                                  sp_database_resource *ret_database);
+/* Of that alone: each statement asks. */
+bool sp_policy_database_broad_destroys(const sp_policy *policy, uint32_t resource);
 /* Databases that may be reached, the first is the default; schemas of the pinned search_path.
  * Empty past the end. */
 sp_span sp_policy_database_name(const sp_policy *policy, uint32_t resource, uint32_t at);

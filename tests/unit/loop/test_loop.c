@@ -73,6 +73,32 @@ static void test_timers_ring_in_order(void **state)
     assert_int_equal(rung, to_ring);
 }
 
+/* ---- the clock of the wall ---- */
+
+static uint64_t walls[2];
+static unsigned wall_turns;
+
+static void on_wall(sp_deferred *deferred)
+{
+    walls[wall_turns] = sp_loop_unix_us(loop);
+    usleep(2000);
+    assert_int_equal(sp_loop_unix_us(loop), walls[wall_turns]);
+    if (++wall_turns == SP_COUNT(walls)) {
+        sp_loop_stop(loop);
+    } else {
+        sp_loop_defer(loop, deferred);
+    }
+}
+
+static void test_the_wall_clock_is_read_once_a_turn(void **state)
+{
+    (void)state;
+    sp_deferred deferred = {.call = on_wall};
+    sp_loop_defer(loop, &deferred);
+    assert_ok(sp_loop_run(loop));
+    assert_true(walls[1] >= walls[0] + 2000 && walls[0] > UINT64_C(1700000000000000));
+}
+
 /* ---- deferred ---- */
 
 static sp_deferred first;
@@ -241,6 +267,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_edge_comes_once, open_loop, close_loop),
         cmocka_unit_test_setup_teardown(test_the_other_end_goes, open_loop, close_loop),
         cmocka_unit_test_setup_teardown(test_stopped_in_the_same_turn, open_loop, close_loop),
+        cmocka_unit_test_setup_teardown(test_the_wall_clock_is_read_once_a_turn, open_loop,
+                                        close_loop),
         cmocka_unit_test_setup_teardown(test_it_lingers_and_then_sleeps, open_loop, close_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

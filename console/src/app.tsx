@@ -21,6 +21,7 @@ import { Methods } from "./pages/me/methods";
 import { MyNotices } from "./pages/me/notices";
 import { Recorded } from "./pages/me/recorded";
 import { Refusals } from "./pages/me/refusals";
+import { Tell } from "./pages/me/tell";
 import { MySession } from "./pages/me/session";
 import { MySessions } from "./pages/me/sessions";
 import { Empty, PageHead, Skeleton } from "./ui/basic";
@@ -61,6 +62,7 @@ const pages: [string, () => string, Page][] = [
   ["/sessions/{id}", () => t().session.title, MySession],
   ["/sign-in-methods", () => t().nav.methods, Methods],
   ["/recorded", () => t().nav.recorded, Recorded],
+  ["/tell", () => t().nav.tell, Tell],
   ["/refusals", () => t().nav.refusals, Refusals],
   ["/refusals/{reference}", () => t().nav.refusals, Refusals],
   ["/cli", () => t().cli.title, CliLogin],

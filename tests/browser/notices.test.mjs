@@ -82,3 +82,33 @@ test("the security administrator sees whom it did not reach, and sends another",
   await shot(dark, "notice-admin-zh-dark-narrow");
   dark.calm();
 });
+
+test("an employee tells that something is wrong, and sees that it is looked at", async () => {
+  const lin = await open("lin");
+  await lin.go("/tell");
+  await lin.heading("Something is wrong").waitFor();
+  await shot(lin, "tell-light-wide");
+  await lin.page.getByLabel("My device is gone").check();
+  await lin.page.getByLabel("Data may have got out").check();
+  await lin.button("Tell the security team").click();
+  assert.equal(await lin.page.locator("tbody tr").count(), 0, "it needs a sentence");
+  await lin.page.getByLabel("What you saw").fill("a list of <b>customers</b> on a public page");
+  await lin.button("Tell the security team").click();
+  await lin.page.locator("tbody tr", { hasText: "Data may have got out" }).filter({ hasText: "Being looked at" }).waitFor();
+  await shot(lin, "tell-told-light");
+  lin.calm();
+  const zh = await open("lin", { viewport: { width: 390, height: 844 }, locale: "zh-CN", colorScheme: "dark" });
+  await zh.go("/tell");
+  await zh.heading("报告异常").waitFor();
+  await zh.page.locator("tbody tr, li", { hasText: "数据可能外泄" }).first().waitFor();
+  await shot(zh, "tell-zh-dark-narrow");
+  zh.calm();
+  const narrow = await open("lin", { viewport: { width: 390, height: 844 } });
+  await narrow.go("/tell");
+  await narrow.heading("Something is wrong").waitFor();
+  await shot(narrow, "tell-light-narrow");
+  const wide = await open("lin", { locale: "zh-CN", colorScheme: "dark" });
+  await wide.go("/tell");
+  await wide.heading("报告异常").waitFor();
+  await shot(wide, "tell-zh-dark-wide");
+});

@@ -19,7 +19,7 @@ export const en = {
     live: "Live", notLive: "Reconnecting",
   },
   nav: {
-    notices: "Notices", adminNotices: "Notices sent",
+    tell: "Something is wrong", notices: "Notices", adminNotices: "Notices sent",
     all: "Navigation", mine: "Mine", office: "The office", room: "Watch room", more: "More",
     apps: "Applications", databases: "My databases", machines: "My machines", approvals: "Approvals", roles: "Roles for a while", devices: "My devices", sessions: "My sessions", refusals: "Refusals", recorded: "Recorded about me",
     methods: "How I sign in", overview: "Overview", people: "People", adminDevices: "Devices", resources: "Resources",
@@ -249,6 +249,21 @@ export const en = {
       ask_security: { title: "Ask the security team", text: "Give them the reference number; they find this refusal by it.", action: "" },
       ask_owner: { title: "Ask whoever runs the application", text: "They know which role you need.", action: "" },
       retry_later: { title: "Try again in a while", text: "A limit was reached or something was away for a moment.", action: "" },
+    },
+  },
+  tell: {
+    title: "Something is wrong", lead: "Tell the security team at once. Nobody is blamed for telling, and a minute counts.",
+    what: "What happened", device: "Which device", noDevice: "I don't know, or it is not here",
+    text: "What you saw", textMore: "What happened, if you can say it", noSecrets: "No passwords or codes, please.",
+    send: "Tell the security team", urgent: "Urgent? Call", done: "The security team has been told. Stay reachable.",
+    mine: "What I have told", none: "You have told nothing yet", state: "State", incident: "Incident", at: "Told",
+    states: { open: "Being looked at", closed: "Closed" },
+    kinds: {
+      phishing: { title: "I may have been phished", text: "I typed a password or code on a page that may be false, or opened what I should not have." },
+      "lost-device": { title: "My device is gone", text: "Lost or stolen. Others may have it now." },
+      malware: { title: "My device behaves oddly", text: "It does what I do not: windows, warnings, files that change." },
+      leak: { title: "Data may have got out", text: "I saw data, or sent some, where they do not belong." },
+      other: { title: "Something else", text: "Anything that seems wrong to you." },
     },
   },
   overview: {

@@ -19,7 +19,7 @@ export const zh: typeof en = {
     live: "实时", notLive: "正在重新连接",
   },
   nav: {
-    notices: "通知", adminNotices: "通知发送",
+    tell: "报告异常", notices: "通知", adminNotices: "通知发送",
     all: "导航", mine: "我的", office: "办公室", room: "监看室", more: "更多",
     apps: "应用", databases: "我的数据库", machines: "我的主机", approvals: "审批", roles: "临时角色", devices: "我的设备", sessions: "我的会话", refusals: "被拒绝的操作", recorded: "关于我的记录",
     methods: "登录方式", overview: "概览", people: "人员", adminDevices: "设备", resources: "资源",
@@ -249,6 +249,21 @@ export const zh: typeof en = {
       ask_security: { title: "联系安全团队", text: "请提供编号，他们可以据此找到这次拒绝。", action: "" },
       ask_owner: { title: "联系应用负责人", text: "他们知道您需要什么角色。", action: "" },
       retry_later: { title: "稍后再试", text: "达到了限额，或某个部分暂时不可用。", action: "" },
+    },
+  },
+  tell: {
+    title: "报告异常", lead: "请立即告知安全团队。报告者不会因此受责备，每一分钟都很重要。",
+    what: "发生了什么", device: "哪台设备", noDevice: "不清楚，或不在列表中",
+    text: "您看到了什么", textMore: "如果方便，请说明经过", noSecrets: "请不要填写密码或验证码。",
+    send: "告知安全团队", urgent: "紧急情况请致电", done: "已告知安全团队，请保持联系畅通。",
+    mine: "我报告过的", none: "您尚未报告过", state: "状态", incident: "事件", at: "报告时间",
+    states: { open: "处理中", closed: "已结束" },
+    kinds: {
+      phishing: { title: "我可能遭到钓鱼", text: "我在可能是假的页面上输入了密码或验证码，或打开了不该打开的内容。" },
+      "lost-device": { title: "我的设备丢失了", text: "遗失或被盗，可能已落入他人之手。" },
+      malware: { title: "我的设备行为异常", text: "出现并非我所为的窗口、警告或文件变化。" },
+      leak: { title: "数据可能外泄", text: "我看到或误发了不该出现在那里的数据。" },
+      other: { title: "其他情况", text: "任何让您觉得不对劲的事情。" },
     },
   },
   overview: {

@@ -29,6 +29,7 @@ function myItems(): NavItem[] {
     { path: "/devices", icon: "laptop", label: nav.devices },
     { path: "/sessions", icon: "session", label: nav.sessions },
     { path: "/refusals", icon: "refusal", label: nav.refusals },
+    { path: "/tell", icon: "alert", label: nav.tell },
     { path: "/recorded", icon: "eye", label: nav.recorded },
     { path: "/sign-in-methods", icon: "key", label: nav.methods },
   ];

@@ -276,15 +276,15 @@ static void test_calls_that_look_like_columns(void **state)
          "total = orders.total",
          "write orders"},
         {"DELETE FROM orders USING customers c WHERE c.id = 7 AND orders.note <> 'zzz'",
-         "write+ orders; read customers"},
+         "write+ orders; write~+ order_lines; read customers"},
         {"DELETE FROM orders o USING customers c WHERE c.id = 7 AND o.customer_id = c.id",
-         "write orders; read customers"},
+         "write orders; write~ order_lines; read customers"},
         {"DELETE FROM orders o USING generate_series(1, 1000) g(i) WHERE o.id = (SELECT g.i)",
-         "write+ orders"},
+         "write+ orders; write~+ order_lines"},
         {"DELETE FROM orders o USING (SELECT 1 AS k, generate_series(1, 9) AS i) g WHERE g.k = 1 "
          "AND "
          "o.id = g.i",
-         "write+ orders"},
+         "write+ orders; write~+ order_lines"},
         {"MERGE INTO orders o USING customers c ON o.customer_id = c.id WHEN MATCHED AND o.id = 3 "
          "THEN UPDATE SET note = c.name",
          "write orders; read customers"},

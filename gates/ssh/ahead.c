@@ -41,10 +41,11 @@ enum { FILES_MAX = 65536, ROOM_BYTES = 128 * 1024, PROMPT_READS = 64 };
 
 /* Of a descriptor. */
 typedef struct {
-    const sg_side *side; /* NULL = not lent */
-    uint8_t *own;        /* NULL: in the shared buffer, if anywhere */
+    sg_side *side; /* NULL = not lent */
+    uint8_t *own;  /* NULL: in the shared buffer, if anywhere */
     size_t at;
     size_t len;
+    uint64_t unread;  /* bytes that came since the other end has taken none */
     unsigned reads;   /* the first ones are acknowledged at once */
     uint64_t read_us; /* the last one, by the loop's clock */
     bool wet;         /* an edge told that there is something */
@@ -70,7 +71,7 @@ static void empty(ahead *a)
     holder = holder == a ? NULL : holder;
 }
 
-bool sg_ahead_begin(const sg_side *side, int fd)
+bool sg_ahead_begin(sg_side *side, int fd)
 {
     if (fd < 0 || fd >= FILES_MAX ||
         (files == NULL && sp_failed(sp_alloc(FILES_MAX, sizeof(*files), &files)))) {
@@ -79,6 +80,7 @@ bool sg_ahead_begin(const sg_side *side, int fd)
     empty(&files[fd]); /* libssh closed the one that had the number before */
     files[fd].side = side;
     files[fd].reads = 0;
+    files[fd].unread = 0;
     files[fd].read_us = 0;
     files[fd].wet = false;
     files[fd].dry = false;
@@ -143,12 +145,29 @@ static ssize_t take(ahead *a, void *room, size_t len)
     return (ssize_t)taken;
 }
 
+/* Whoever sends and does not read is answered into memory. No honest client sends more than a
+ * window while it reads nothing. */
+static bool is_choked(const ahead *a)
+{
+    const sg_side *side = a->side;
+    size_t most = side->is_front && side->conn != NULL && side->conn->rider.id == 0
+                      ? SG_UNREAD_UNKNOWN_BYTES
+                      : SG_UNREAD_MAX_BYTES;
+    return a->unread > most;
+}
+
 static ssize_t read_ahead(int fd, ahead *a, void *room, size_t len)
 {
+    if (is_choked(a)) {
+        a->side->choked = true;
+        errno = ECONNABORTED;
+        return -1;
+    }
     struct iovec parts[2] = {{.iov_base = room, .iov_len = len},
                              {.iov_base = shared, .iov_len = sizeof(shared)}};
     unsigned count = make_room() ? 2 : 1;
     ssize_t got = readv(fd, parts, (int)count);
+    a->unread += a->full && got > 0 ? (uint64_t)got : 0;
     a->wet = false;
     a->read_us = sp_loop_now_us(sg_here.loop);
     if (got > 0 && a->reads < PROMPT_READS) {
@@ -229,6 +248,7 @@ EXPORTED int sg_poll(struct pollfd *all, nfds_t count, int timeout_ms)
         ahead *a = find(all->fd);
         if (a != NULL && (all->revents & POLLOUT) != 0) {
             a->full = false;
+            a->unread = 0;
         }
         all->revents |= ready;
         rc = all->revents != 0;

@@ -239,10 +239,11 @@ static sp_err set_options(sg_conn *conn, int fd)
                                 "curve25519-sha256,curve25519-sha256@libssh.org,"
                                 "ecdh-sha2-nistp256,ecdh-sha2-nistp384,"
                                 "diffie-hellman-group16-sha512") == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_COMPRESSION, "no") == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_CIPHERS_C_S, sg_back_ciphers()) == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_CIPHERS_S_C, sg_back_ciphers()) == 0 &&
-                ssh_options_set(ssh, SSH_OPTIONS_HMAC_C_S, sg_macs) == 0 &&
-                ssh_options_set(ssh, SSH_OPTIONS_HMAC_S_C, sg_macs) == 0;
+                ssh_options_set(ssh, SSH_OPTIONS_HMAC_C_S, sg_back_macs) == 0 &&
+                ssh_options_set(ssh, SSH_OPTIONS_HMAC_S_C, sg_back_macs) == 0;
     if (!well) {
         return sp_fail(SP_EINVALID);
     }

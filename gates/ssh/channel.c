@@ -59,6 +59,7 @@ void sg_channel_forget(sg_channel *channel)
     }
     for (size_t i = 0; i < SG_STREAM_COUNT; i++) {
         sp_buf_done(&channel->flows[i].pending);
+        sp_buf_done(&channel->flows[i].taken);
     }
     sp_free(channel->command);
     sp_free(channel->object);
@@ -96,6 +97,7 @@ void sg_channel_end(sg_channel *channel)
     }
     sg_consent_count(channel, true);
     channel->state = SG_CH_ENDED;
+    sg_relay_forget(channel);
     sg_recording_end(channel);
     sg_sftp_end(channel);
     sg_scp_end(channel);
@@ -203,11 +205,15 @@ static bool take_window(sg_channel *channel, ssh_message msg)
     return true;
 }
 
-static sp_err set_object(sg_channel *channel, sp_span text)
+sp_err sg_channel_name(sg_channel *channel, sp_span text)
 {
+    char *name = NULL;
     auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
     sg_text_clean(text, SP_SSH_OBJECT_MAX_BYTES - 8, &object);
-    return sp_buf_take_cstr(&object, &channel->object);
+    TRY(sp_buf_take_cstr(&object, &name));
+    sp_free(channel->object);
+    channel->object = name;
+    return sp_ok();
 }
 
 static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
@@ -217,12 +223,12 @@ static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
     }
     if (what == SSH_CHANNEL_REQUEST_SHELL) {
         channel->kind = SP_SSH_CHANNEL_SHELL;
-        TRY(set_object(channel, SP_SPAN_LIT("shell")));
+        TRY(sg_channel_name(channel, SP_SPAN_LIT("shell")));
     } else if (what == SSH_CHANNEL_REQUEST_EXEC) {
         channel->kind = SP_SSH_CHANNEL_EXEC;
         TRY(keep_text(ssh_message_channel_request_command(msg), SG_COMMAND_MAX_BYTES,
                       &channel->command));
-        TRY(set_object(channel, sp_span_cstr(channel->command)));
+        TRY(sg_channel_name(channel, sp_span_cstr(channel->command)));
     } else {
         sp_span name = sp_span_cstr(ssh_message_channel_request_subsystem(msg));
         if (!sp_span_eq(name, SP_SPAN_LIT("sftp"))) {
@@ -230,7 +236,7 @@ static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
         }
         channel->kind = SP_SSH_CHANNEL_SFTP;
         TRY(keep_text("sftp", SG_NAME_BYTES, &channel->subsystem));
-        TRY(set_object(channel, name));
+        TRY(sg_channel_name(channel, name));
     }
     channel->start_asked = true;
     channel->state = SG_CH_WAITS;
@@ -322,7 +328,7 @@ static void open_forward(sg_conn *conn, ssh_message msg)
     channel->start_asked = true;
     channel->state = SG_CH_WAITS;
     if (sp_failed(keep_text(host, 255, &channel->host)) ||
-        sp_failed(set_object(channel, sp_buf_borrow(&object)))) {
+        sp_failed(sg_channel_name(channel, sp_buf_borrow(&object)))) {
         sg_channel_end(channel);
     } else {
         sg_channel_step(channel);

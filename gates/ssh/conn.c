@@ -59,9 +59,46 @@ static sp_err take_slot(sg_conn *conn)
     return sp_ok();
 }
 
+/* The same machine, or the same network behind one: a /64 of IPv6. */
+static bool is_same_place(const sg_conn *one, const sg_conn *other)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    const uint8_t *peer = one->rider.who.peer;
+    size_t len =
+        sp_span_eq(sp_span_of(peer, sizeof(mapped)), sp_span_of(mapped, sizeof(mapped))) ? 16 : 8;
+    return sp_span_eq(sp_span_of(peer, len), sp_span_of(other->rider.who.peer, len));
+}
+
+/* Room for one more that nobody knows: a flood pushes out its own. Of an address with many, the
+ * oldest goes; then the oldest of all; who is typing a password goes last. */
+static void make_room(const sg_conn *conn)
+{
+    const sg_worker *w = &sg_here;
+    sg_conn *of_address = NULL;
+    sg_conn *of_all = NULL;
+    unsigned count_of_address = 0;
+    for (sg_conn *one = w->unknown; one != NULL; one = one->next) {
+        bool same = is_same_place(conn, one);
+        count_of_address += same ? 1 : 0;
+        if (same &&
+            (of_address == NULL || (of_address->login.converses && !one->login.converses))) {
+            of_address = one;
+        }
+        if (of_all == NULL || (of_all->login.converses && !one->login.converses)) {
+            of_all = one;
+        }
+    }
+    if (count_of_address >= SG_UNKNOWN_OF_ADDRESS_MAX) {
+        sg_conn_drop(of_address);
+    } else if (w->unknown_count >= SG_UNKNOWN_MAX) {
+        sg_conn_drop(of_all);
+    }
+}
+
 static void join_unknown(sg_conn *conn)
 {
     sg_worker *w = &sg_here;
+    make_room(conn);
     if (w->unknown_end == NULL) {
         w->unknown_end = &w->unknown;
     }
@@ -69,9 +106,7 @@ static void join_unknown(sg_conn *conn)
     conn->back_link = w->unknown_end;
     *w->unknown_end = conn;
     w->unknown_end = &conn->next;
-    if (++w->unknown_count > SG_UNKNOWN_MAX) {
-        sg_conn_drop(w->unknown); /* a flood pushes out its own */
-    }
+    w->unknown_count++;
 }
 
 void sg_conn_known(sg_conn *conn)
@@ -120,6 +155,11 @@ static ssh_session make_session(sg_side *side, int fd)
         return NULL;
     }
     ssh_set_blocking(ssh, 0);
+    if (ssh_options_set(ssh, SSH_OPTIONS_COMPRESSION, "no") != 0) {
+        ssh_free(ssh);
+        sg_ahead_end(side, lent);
+        return NULL;
+    }
     ssh_set_auth_methods(ssh, SSH_AUTH_METHOD_PUBLICKEY | SSH_AUTH_METHOD_INTERACTIVE);
     return ssh;
 }
@@ -190,7 +230,12 @@ static void step_kex(sg_conn *conn)
 
 static void step_broken(sg_conn *conn, const sg_side *side)
 {
-    if (side->is_front) {
+    if (side->choked && conn->rider.id != 0) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_LIMIT, "%s sends and sends, and reads no answer",
+                        side->is_front ? "the client" : "the target");
+        sg_conn_fail(conn, &refusal);
+    } else if (side->is_front) {
         sg_conn_drop(conn);
     } else if (conn->at == SG_AT_OPEN) {
         sg_refusal refusal;
@@ -250,6 +295,7 @@ void sg_conn_drop(sg_conn *conn)
             sg_record_channel_end(channel);
         }
         sg_consent_count(channel, true);
+        sg_relay_forget(channel);
         sg_recording_end(channel);
         sg_sftp_end(channel);
         sg_scp_end(channel);

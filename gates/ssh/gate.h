@@ -34,11 +34,19 @@
 #include <sys/socket.h>
 
 enum {
-    SG_UNKNOWN_MAX = 512, /* connections before log-in, a worker: the oldest gives way */
+    SG_UNKNOWN_MAX = 512,           /* connections before log-in, a worker: the oldest gives way */
+    SG_UNKNOWN_OF_ADDRESS_MAX = 64, /* of one address */
     SG_LOGIN_US = 60000000,
     SG_KEX_US = 15000000,
     SG_ATTEMPTS_MAX = 20, /* of one connection: keys offered and answers */
     SG_CHANNELS_MAX = 32,
+    /* libssh gives windows of 1.28 MB, and keeps also what is beyond them */
+    SG_KEPT_MAX_BYTES = 3 << 20,       /* a channel and direction */
+    SG_KEPT_FAIR_BYTES = 4 << 20,      /* a connection may have so much ... */
+    SG_KEPT_ALL_MAX_BYTES = 256 << 20, /* ... when all of a worker have more than this */
+    /* that one may send while he reads nothing, before and after the log-in: he gets answers */
+    SG_UNREAD_UNKNOWN_BYTES = 64 << 10,
+    SG_UNREAD_MAX_BYTES = 4 << 20,
     SG_PACKET_MIN_BYTES = 256, /* who takes only smaller ones is no client of SSH */
     SG_NAME_BYTES = 64,        /* with NUL */
     SG_USER_BYTES = 3 * 64,    /* person:resource:account */
@@ -63,10 +71,13 @@ typedef struct {
     bool has_event;
     bool broken;
     bool hung;
-    bool full;   /* the kernel takes no more: an edge will tell when it does */
-    bool inside; /* libssh stands on the stack */
-    bool says;   /* why it ends: its goodbye has to go out */
-    int lent;    /* to libssh, which may have closed it */
+    bool full;         /* the kernel takes no more: an edge will tell when it does */
+    bool inside;       /* libssh stands on the stack */
+    bool says;         /* why it ends: its goodbye has to go out */
+    bool behind;       /* messages wait that were over the turn's share */
+    bool choked;       /* it asks and asks, and reads no answer */
+    unsigned messages; /* of this turn */
+    int lent;          /* to libssh, which may have closed it */
 } sg_side;
 
 /* What the connection does when a side may have come further; broken is set when it has ended. */
@@ -95,7 +106,7 @@ bool sg_side_is_stuck(const sg_side *side);
 /* ---- ahead.c ---- */
 
 /* What libssh reads from this descriptor is read ahead; false: it cannot be. */
-bool sg_ahead_begin(const sg_side *side, int fd);
+bool sg_ahead_begin(sg_side *side, int fd);
 /* The loop told that something happened to the descriptor. */
 void sg_ahead_edge(const sg_side *side, unsigned ready);
 /* Nothing can be read until an edge tells of it, nor, if that is wanted, written. */
@@ -186,10 +197,14 @@ typedef enum { SG_IN, SG_OUT, SG_ERR, SG_STREAM_COUNT } sg_stream; /* to the tar
 
 /* One stream of a channel: bytes that came and could not go on yet. */
 typedef struct {
-    sp_buf pending;  /* taken from libssh, written in part; comes first */
-    bool held;       /* libssh still holds some */
-    bool busy;       /* being moved: nothing else may move */
-    uint64_t passed; /* bytes */
+    sp_buf pending;   /* taken from libssh, written in part; comes first */
+    sp_buf taken;     /* taken from libssh, not looked at yet; comes second */
+    size_t at;        /* in it */
+    bool held;        /* libssh still holds some, which comes last */
+    uint32_t kept;    /* so much */
+    uint64_t counted; /* of both, in the sums of connection and worker */
+    bool busy;        /* being moved: nothing else may move */
+    uint64_t passed;  /* bytes */
 } sg_flow;
 
 struct sg_channel {
@@ -275,6 +290,7 @@ typedef struct {
     uint32_t conversation;
     bool converses;
     bool offering;   /* what waits is an offer, which proves nothing yet */
+    bool was_none;   /* "none" was asked for: that is how methods are asked for, once */
     bool told;       /* that it does not sign in, and under which reference it is */
     sp_hash offered; /* the key that core took last */
     unsigned attempts;
@@ -361,6 +377,7 @@ struct sg_conn {
     uint64_t unseen; /* commands to which something was sent that was not recorded */
     uint64_t bytes_in;
     uint64_t bytes_out;
+    uint64_t kept; /* bytes that libssh holds for its channels */
 };
 
 typedef struct {
@@ -385,13 +402,14 @@ typedef struct {
     sg_conn *unknown;
     sg_conn **unknown_end;
     uint32_t unknown_count;
+    uint64_t kept; /* bytes that libssh holds for all channels */
 } sg_worker;
 
 extern sg_worker sg_here;
 
 /* ---- worker.c ---- */
-/* What we speak on both sides. */
-extern const char sg_macs[];
+/* Towards machines: also such as know no encrypt-then-MAC. */
+extern const char sg_back_macs[];
 /* The ciphers towards machines: the cheapest on this processor first. */
 const char *sg_back_ciphers(void);
 int sg_worker_run(const sp_worker_start *start);
@@ -439,6 +457,8 @@ void sg_channel_step(sg_channel *channel);
 void sg_channels_step(sg_conn *conn);
 /* Once a second: a target that does not answer. */
 void sg_channel_tick(sg_channel *channel);
+/* What people read of what it is. */
+SP_MUST sp_err sg_channel_name(sg_channel *channel, sp_span text);
 /* The client reads why, as far as it has something to read it on; the channel ends. */
 void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
 /* The first half of it: the client reads why and that it is over; the channel does not end yet. */
@@ -485,6 +505,8 @@ void sg_relay_front(sg_channel *channel);  /* the client's end: its callbacks */
 void sg_relay_queue(sg_channel *channel, sg_stream stream, sp_span bytes);
 /* Moves what was held back; passes on ends. */
 void sg_relay_pump(sg_channel *channel);
+/* What libssh keeps of it is not counted any more. */
+void sg_relay_forget(sg_channel *channel);
 /* Text of ours to the client's terminal. */
 void sg_relay_say(sg_channel *channel, sp_span text, bool is_error);
 

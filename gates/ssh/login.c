@@ -372,6 +372,21 @@ static void ask_prompt(sg_conn *conn, ssh_message msg)
 
 /* ---- messages ---- */
 
+/* The first question for methods is free. */
+static bool is_one_too_many(sg_conn *conn, int method)
+{
+    bool is_free = method == SSH_AUTH_METHOD_NONE && !conn->login.was_none;
+    conn->login.was_none = conn->login.was_none || is_free;
+    return !is_free && ++conn->login.attempts > SG_ATTEMPTS_MAX;
+}
+
+static void cut_off(sg_conn *conn, ssh_message msg)
+{
+    ssh_message_free(msg);
+    ssh_session_set_disconnect_message(conn->front.ssh, "sallyport: too many attempts");
+    sg_conn_drop(conn);
+}
+
 static void authenticate(sg_conn *conn, ssh_message msg)
 {
     int method = ssh_message_subtype(msg);
@@ -379,10 +394,8 @@ static void authenticate(sg_conn *conn, ssh_message msg)
     bool is_answer =
         method == SSH_AUTH_METHOD_INTERACTIVE && ssh_message_auth_kbdint_is_response(msg) != 0;
     if ((!is_answer && !take_user(conn, ssh_message_auth_user(msg))) ||
-        (method != SSH_AUTH_METHOD_NONE && ++conn->login.attempts > SG_ATTEMPTS_MAX)) {
-        ssh_message_free(msg);
-        ssh_session_set_disconnect_message(conn->front.ssh, "sallyport: too many attempts");
-        sg_conn_drop(conn);
+        is_one_too_many(conn, method)) {
+        cut_off(conn, msg);
         return;
     }
     if (method == SSH_AUTH_METHOD_PUBLICKEY) {
@@ -400,6 +413,10 @@ void sg_login_message(sg_conn *conn, ssh_message msg)
         authenticate(conn, msg);
     } else if (ssh_message_type(msg) == SSH_REQUEST_SERVICE &&
                strcmp(ssh_message_service_service(msg), "ssh-userauth") == 0) {
+        if (++conn->login.attempts > SG_ATTEMPTS_MAX) {
+            cut_off(conn, msg);
+            return;
+        }
         ssh_message_service_reply_success(msg);
         ssh_message_free(msg);
     } else {

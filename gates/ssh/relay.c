@@ -3,9 +3,10 @@
  *
  * What comes in is written to the other side at once, out of libssh's own buffer, as far as the
  * other side's window and socket take it. What is left stays with libssh, which then does not open
- * the window any further, so a side that does not read stops the other one. During a key exchange
- * libssh takes nothing (ssh_channel_write returns short or 0): what was taken out of its buffer
- * already waits in a buffer of ours and goes first.
+ * the window any further, so a side that does not read stops the other one; it is taken whole once
+ * there is room. libssh also keeps what comes beyond the window: whoever sends that is cut off.
+ * During a key exchange libssh takes nothing (ssh_channel_write returns short or 0): what was taken
+ * out of its buffer already waits in a buffer of ours and goes first.
  *
  * libssh may call back while it writes: a flow that is being moved does not move again (busy).
  *
@@ -111,6 +112,54 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     return (size_t)rc;
 }
 
+static size_t taken_left(const sg_flow *flow)
+{
+    return flow->taken.len - flow->at;
+}
+
+/* Nothing waits. */
+static bool is_gone(const sg_flow *flow)
+{
+    return !flow->held && flow->pending.len == 0 && taken_left(flow) == 0;
+}
+
+static void recount(sg_channel *channel, sg_flow *flow, uint64_t now)
+{
+    channel->conn->kept += now - flow->counted;
+    sg_here.kept += now - flow->counted;
+    flow->counted = now;
+}
+
+/* libssh keeps so much of a stream. False: more than the window that was given, or so much that it
+ * is at the cost of others: the connection ends. */
+static bool keep(sg_channel *channel, sg_stream stream, size_t bytes)
+{
+    sg_conn *conn = channel->conn;
+    sg_flow *flow = &channel->flows[stream];
+    if (conn->at == SG_AT_ENDING || channel->state == SG_CH_ENDED) {
+        return false; /* it is not counted any more */
+    }
+    bool fits = bytes <= SG_KEPT_MAX_BYTES;
+    flow->kept = fits ? (uint32_t)bytes : 0;
+    recount(channel, flow, flow->kept + taken_left(flow));
+    if (fits && (sg_here.kept <= SG_KEPT_ALL_MAX_BYTES || conn->kept <= SG_KEPT_FAIR_BYTES)) {
+        return true;
+    }
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, SP_REASON_LIMIT, "%s",
+                    !fits ? "more was sent than the window that was given takes"
+                          : "more waits here than the gate holds for all");
+    sg_conn_fail(conn, &refusal);
+    return false;
+}
+
+void sg_relay_forget(sg_channel *channel)
+{
+    for (size_t i = 0; i < SG_STREAM_COUNT; i++) {
+        recount(channel, &channel->flows[i], 0);
+    }
+}
+
 static bool push_pending(sg_channel *channel, sg_stream stream);
 
 /* Files: who follows them queues what passes on. */
@@ -156,7 +205,7 @@ static size_t arrive_followed(sg_channel *channel, sg_stream stream, const uint8
 static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
 {
     sg_flow *flow = &channel->flows[stream];
-    if (!may_move(channel) || flow->busy || flow->pending.len > 0) {
+    if (!may_move(channel) || flow->busy || flow->pending.len > 0 || flow->taken.len > 0) {
         flow->held = true;
         return 0;
     }
@@ -170,6 +219,13 @@ static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes
     return taken;
 }
 
+/* bytes are all that libssh has of this stream. */
+static size_t take_in(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
+{
+    size_t taken = arrive(channel, stream, bytes, len);
+    return keep(channel, stream, len - taken) ? taken : len;
+}
+
 /* ---- libssh calls ---- */
 
 static int front_data(ssh_session ssh, ssh_channel from, void *data, uint32_t len, int is_stderr,
@@ -178,20 +234,20 @@ static int front_data(ssh_session ssh, ssh_channel from, void *data, uint32_t le
     sg_channel *channel = self;
     (void)ssh;
     (void)from;
-    if (is_stderr != 0) {
-        return (int)len; /* clients have no such stream */
+    if (is_stderr != 0 || channel->conn->cut || channel->conn->at == SG_AT_ENDING) {
+        return (int)len; /* clients have no such stream; and who is cut has none any more */
     }
     if (channel->state == SG_CH_MENU) {
         size_t taken = sg_menu_input(channel, sp_span_of(data, len));
         channel->flows[SG_IN].held = taken < len; /* for what he chose */
-        return (int)taken;
+        return keep(channel, SG_IN, len - taken) ? (int)taken : (int)len;
     }
     if (channel->state == SG_CH_WAITS && channel->has_pty && memchr(data, INTERRUPT, len) != NULL) {
         channel->front_closed = true; /* he does not want to wait */
         sg_side_again(&channel->conn->front);
         return (int)len;
     }
-    return (int)arrive(channel, SG_IN, data, len);
+    return (int)take_in(channel, SG_IN, data, len);
 }
 
 static int back_data(ssh_session ssh, ssh_channel from, void *data, uint32_t len, int is_stderr,
@@ -199,7 +255,7 @@ static int back_data(ssh_session ssh, ssh_channel from, void *data, uint32_t len
 {
     (void)ssh;
     (void)from;
-    return (int)arrive(self, is_stderr != 0 ? SG_ERR : SG_OUT, data, len);
+    return (int)take_in(self, is_stderr != 0 ? SG_ERR : SG_OUT, data, len);
 }
 
 static void front_close(ssh_session ssh, ssh_channel from, void *self)
@@ -307,47 +363,82 @@ static bool push_pending(sg_channel *channel, sg_stream stream)
     return true;
 }
 
+/* Takes all that libssh has of a stream: with each read it opens the window as if nothing were
+ * left, so that a part at a time would have the other side send without end. */
+static void take_all(sg_channel *channel, sg_stream stream)
+{
+    sg_flow *flow = &channel->flows[stream];
+    uint32_t left = flow->kept;
+    int len = 0;
+    flow->taken = sp_buf_make(SG_KEPT_MAX_BYTES + CHUNK_BYTES);
+    flow->held = false; /* unless more comes meanwhile */
+    flow->kept = 0;
+    do {
+        len = ssh_channel_read_nonblocking(from_of(channel, stream), chunk, CHUNK_BYTES,
+                                           stream == SG_ERR);
+        if (len > 0) {
+            sp_buf_span(&flow->taken, sp_span_of(chunk, (size_t)len));
+            left -= left > (uint32_t)len ? (uint32_t)len : left;
+        }
+    } while (len > 0 && left > 0);
+    if (sp_failed(sp_buf_error(&flow->taken))) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_LIMIT, "the gate has no memory left");
+        sg_conn_fail(channel->conn, &refusal);
+    }
+}
+
+/* Of what was taken, as much as goes on now; false: nothing more does. */
+static bool move_taken(sg_channel *channel, sg_stream stream)
+{
+    sg_flow *flow = &channel->flows[stream];
+    size_t room = room_of(channel, stream);
+    if (room == 0 || must_wait(channel, stream)) {
+        return false;
+    }
+    size_t len = room < CHUNK_BYTES ? room : CHUNK_BYTES;
+    len = len < taken_left(flow) ? len : taken_left(flow);
+    if (is_followed(channel, stream)) {
+        flow->at += len;
+        follow(channel, stream, sp_span_of(flow->taken.ptr + flow->at - len, len));
+        return true;
+    }
+    size_t went = push(channel, stream, flow->taken.ptr + flow->at, len);
+    flow->at += went;
+    return went > 0;
+}
+
 static void move(sg_channel *channel, sg_stream stream)
 {
     sg_flow *flow = &channel->flows[stream];
-    if (flow->busy || (!flow->held && flow->pending.len == 0)) {
+    if (flow->busy || is_gone(flow)) {
         return;
     }
+    bool more = true;
     flow->busy = true;
-    while (channel->conn->at != SG_AT_ENDING && channel->state == SG_CH_RUNS &&
-           push_pending(channel, stream) && flow->held) {
-        size_t room = room_of(channel, stream);
-        if (room == 0 || must_wait(channel, stream)) {
-            break;
-        }
-        int len = ssh_channel_read_nonblocking(from_of(channel, stream), chunk,
-                                               (uint32_t)(room < CHUNK_BYTES ? room : CHUNK_BYTES),
-                                               stream == SG_ERR);
-        if (len <= 0) {
-            flow->held = false;
-            break;
-        }
-        if (is_followed(channel, stream)) {
-            follow(channel, stream, sp_span_of(chunk, (size_t)len));
-            if (channel->state != SG_CH_RUNS) {
+    while (more && channel->conn->at != SG_AT_ENDING && channel->state == SG_CH_RUNS &&
+           push_pending(channel, stream)) {
+        if (taken_left(flow) == 0) {
+            sp_buf_done(&flow->taken);
+            flow->at = 0;
+            if (!flow->held) {
                 break;
             }
-            continue;
+            take_all(channel, stream);
         }
-        size_t went = push(channel, stream, chunk, (size_t)len);
-        if (went < (size_t)len) {
-            sg_relay_queue(channel, stream, sp_span_of(chunk + went, (size_t)len - went));
-        }
+        more = taken_left(flow) > 0 && move_taken(channel, stream);
     }
     flow->busy = false;
+    if (channel->state == SG_CH_RUNS && channel->conn->at != SG_AT_ENDING) {
+        recount(channel, flow, flow->kept + taken_left(flow));
+    }
 }
 
 /* ---- ends ---- */
 
 static bool is_empty(const sg_channel *channel, sg_stream stream)
 {
-    return !must_wait(channel, stream) && !channel->flows[stream].held &&
-           channel->flows[stream].pending.len == 0;
+    return !must_wait(channel, stream) && is_gone(&channel->flows[stream]);
 }
 
 /* As soon as it is known: some clients close when the output ends. */

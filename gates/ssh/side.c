@@ -14,6 +14,7 @@
  * SPEC gates/ssh/gate.h.
  */
 #include "gates/ssh/gate.h"
+#include "infra/proc/clock.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -21,7 +22,7 @@
 #include <stddef.h>
 #include <unistd.h>
 
-enum { ROUNDS_A_TURN = 64, LAST_ROUNDS = 4 };
+enum { ROUNDS_A_TURN = 64, MESSAGES_A_TURN = 32, TURN_US = 2000, LAST_ROUNDS = 4 };
 
 #define SIDE_OF(pointer, member) ((sg_side *)(void *)((char *)(pointer)-offsetof(sg_side, member)))
 
@@ -64,17 +65,25 @@ sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd)
     return err;
 }
 
+/* Each look for a message reads more of them, so whoever sends fast enough would never be done
+ * with: what is over a turn's share waits for the next. */
 static void drain(sg_side *side)
 {
+    side->behind = false;
     if (side->conn->at == SG_AT_KEX || (!side->is_front && side->conn->at != SG_AT_OPEN)) {
         return;
     }
     while (!side->broken && side->conn->at != SG_AT_ENDING &&
            !(side->is_front && sg_login_waits(side->conn))) {
+        if (side->messages == MESSAGES_A_TURN) {
+            side->behind = true;
+            return;
+        }
         ssh_message msg = ssh_message_get(side->ssh);
         if (msg == NULL) {
             return;
         }
+        side->messages++;
         if (!side->is_front) {
             sg_channel_back_message(side->conn, msg);
         } else if (side->conn->at == SG_AT_AUTH) {
@@ -91,12 +100,15 @@ static bool round_of(sg_side *side)
     if (!side->has_event || (side->is_front && sg_login_waits(side->conn))) {
         return false;
     }
-    int rc = ssh_event_dopoll(side->event, 0);
+    int rc = side->behind ? SSH_OK : ssh_event_dopoll(side->event, 0);
     if (rc == SSH_ERROR) {
         side->broken = true;
         return false;
     }
     drain(side);
+    if (side->behind) {
+        return true;
+    }
     /* libssh would look at the clock and ask poll(2) once more to hear that there is nothing */
     return rc == SSH_OK && !sg_ahead_is_quiet(side, sg_side_is_stuck(side));
 }
@@ -108,9 +120,14 @@ void sg_side_turn(sg_side *side)
     }
     side->inside = true;
     side->full = false;
+    side->messages = 0;
     bool more = true;
-    for (unsigned i = 0; i < ROUNDS_A_TURN && more; i++) {
+    uint64_t until_us = sp_now_steady_us() + TURN_US; /* others wait */
+    for (unsigned i = 0; i < ROUNDS_A_TURN && more && side->messages < MESSAGES_A_TURN; i++) {
         more = round_of(side);
+        if (sp_now_steady_us() > until_us) {
+            break;
+        }
     }
     if ((ssh_get_status(side->ssh) & (SSH_CLOSED | SSH_CLOSED_ERROR)) != 0) {
         side->broken = true;
@@ -145,10 +162,11 @@ void sg_side_flush(sg_side *side)
     }
 }
 
-/* Why it ends goes out, as far as the socket takes it. libssh keeps what it cannot write at
- * once, a goodbye too, and closes over it; after each write it wants to hear that it may, hence one
- * round more than there is something to write. The client's side only: it has no calls left then.
- */
+/* Why it ends goes out, as far as the socket takes it: whoever has not read what is in front of it
+ * does not learn it. libssh keeps what it cannot write at once, a goodbye too, and closes over it;
+ * after each write it wants to hear that it may, hence one round more than there is something to
+ * write. These rounds also read: what a client that is cut still says reaches the channels' calls,
+ * which take it and do nothing with it (relay.c), and no request, which are not taken out here. */
 static void drain_out(const sg_side *side)
 {
     bool more = side->has_event && !side->broken;
@@ -200,4 +218,5 @@ void sg_side_stop(sg_side *side)
     side->ssh = NULL;
     side->event = NULL;
     side->has_event = side->broken = side->hung = side->full = false; /* another may follow */
+    side->behind = side->choked = false;
 }

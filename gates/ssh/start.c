@@ -183,7 +183,7 @@ static sp_err force(sg_channel *channel)
     channel->subsystem = NULL;
     channel->kind = SP_SSH_CHANNEL_EXEC;
     channel->forced = true;
-    return sp_ok();
+    return sg_channel_name(channel, sp_span_cstr(command));
 }
 
 static void rule(sg_channel *channel, ruling *out)

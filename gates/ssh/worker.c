@@ -46,8 +46,9 @@ static const char ciphers[] = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.
  * a client it is he who chooses (RFC 4253 7.1). */
 static const char aes_first[] = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,"
                                 "chacha20-poly1305@openssh.com,aes128-ctr,aes256-ctr";
-const char sg_macs[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
-                       "hmac-sha2-256,hmac-sha2-512";
+static const char macs[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com";
+const char sg_back_macs[] = "hmac-sha2-256-etm@openssh.com,hmac-sha2-512-etm@openssh.com,"
+                            "hmac-sha2-256,hmac-sha2-512";
 static const char user_keys[] =
     "ssh-ed25519,ecdsa-sha2-nistp256,ecdsa-sha2-nistp384,ecdsa-sha2-nistp521,"
     "sk-ssh-ed25519@openssh.com,sk-ecdsa-sha2-nistp256@openssh.com,rsa-sha2-512,rsa-sha2-256";
@@ -99,8 +100,8 @@ static bool make_bind(void)
         ssh_bind_options_set(bind, SSH_BIND_OPTIONS_KEY_EXCHANGE, key_exchanges) == 0 &&
         ssh_bind_options_set(bind, SSH_BIND_OPTIONS_CIPHERS_C_S, ciphers) == 0 &&
         ssh_bind_options_set(bind, SSH_BIND_OPTIONS_CIPHERS_S_C, ciphers) == 0 &&
-        ssh_bind_options_set(bind, SSH_BIND_OPTIONS_HMAC_C_S, sg_macs) == 0 &&
-        ssh_bind_options_set(bind, SSH_BIND_OPTIONS_HMAC_S_C, sg_macs) == 0 &&
+        ssh_bind_options_set(bind, SSH_BIND_OPTIONS_HMAC_C_S, macs) == 0 &&
+        ssh_bind_options_set(bind, SSH_BIND_OPTIONS_HMAC_S_C, macs) == 0 &&
         ssh_bind_options_set(bind, SSH_BIND_OPTIONS_PUBKEY_ACCEPTED_KEY_TYPES, user_keys) == 0 &&
         ssh_bind_options_set(bind, SSH_BIND_OPTIONS_IMPORT_KEY, key) == 0;
     if (!well) {

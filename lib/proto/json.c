@@ -22,10 +22,28 @@ static size_t escape_control(uint8_t c, uint8_t *room)
     return sizeof(text);
 }
 
+/* Bytes at the beginning of text that stand for themselves: printable ASCII, as nearly all are. */
+static size_t plain_len(sp_span text)
+{
+    size_t len = 0;
+    while (len < text.len && text.ptr[len] >= 0x20 && text.ptr[len] < 0x7F &&
+           text.ptr[len] != '"' && text.ptr[len] != '\\') {
+        len++;
+    }
+    return len;
+}
+
 size_t sp_json_escape(sp_span text, uint8_t *room)
 {
     uint8_t *at = room;
     while (text.len > 0) {
+        size_t plain = plain_len(text);
+        sp_copy(at, text.ptr, plain);
+        at += plain;
+        text = sp_span_slice(text, plain, text.len);
+        if (text.len == 0) {
+            break;
+        }
         uint8_t c = text.ptr[0];
         size_t len = sequence_len(text);
         if (len == 0) {
@@ -110,7 +128,11 @@ static void escape(cursor *c)
 static void string(cursor *c)
 {
     need(c, '"');
-    while (!c->bad && !take(c, '"')) {
+    while (!c->bad) {
+        c->at += plain_len((sp_span){c->at, (size_t)(c->end - c->at)});
+        if (take(c, '"')) {
+            return;
+        }
         int byte = peek(c);
         if (byte < 0x20) {
             c->bad = true;

@@ -36,7 +36,8 @@ int sp_person_add(const sp_given *given)
     return status;
 }
 
-/* ---- grants: the office is told all the roles ---- */
+/* ---- grants: the office is told all the roles, and which were seen: when others changed them
+ * meanwhile it refuses ---- */
 
 static bool is_named(const sp_given *given, const char *role)
 {
@@ -59,6 +60,7 @@ void sp_person_roles_left(const sp_given *given, const json_t *person, json_t *b
         }
     }
     json_object_set_new(body, "roles", roles);
+    json_object_set(body, "before", json_object_get(person, "roles"));
 }
 
 void sp_person_roles_added(const sp_given *given, const json_t *person, json_t *body)

@@ -9,6 +9,7 @@
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/sessions/sessions.h"
+#include "lib/policy/approvers.h"
 
 /* ---- the list ---- */
 
@@ -91,6 +92,13 @@ typedef struct {
     uint64_t wanted[SP_ROLE_WORDS];
 } grant;
 
+static void answer_meanwhile(sp_request *req)
+{
+    sp_answer_problem(req, 409, "conflict",
+                      "Somebody changed the roles of this person meanwhile. Look at what they are "
+                      "now, then try again.");
+}
+
 static sp_err set_roles(sp_core *core, const grant *g)
 {
     auto_txn sp_txn txn = sp_txn_begin(core->store);
@@ -107,10 +115,32 @@ static sp_err set_roles(sp_core *core, const grant *g)
     return sp_txn_commit(&txn);
 }
 
+static bool may_become(sp_request *req, const grant *g);
+
+/* While the ledger wrote, somebody may have granted something else, or changed the documents. */
+static bool is_still_so(sp_request *req, const grant *g)
+{
+    sp_core *core = sp_request_core(req);
+    uint64_t held[SP_ROLE_WORDS] = {0};
+    sp_err err = sp_roles_of(core->store, g->person.id, held);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return false;
+    }
+    if (!sp_span_eq(sp_span_of(held, sizeof(held)), sp_span_of(g->before, sizeof(g->before)))) {
+        answer_meanwhile(req);
+        return false;
+    }
+    return may_become(req, g);
+}
+
 static void go_grant(sp_request *req, void *data)
 {
     const grant *g = data;
     sp_core *core = sp_request_core(req);
+    if (!is_still_so(req, g)) {
+        return;
+    }
     sp_err err = set_roles(core, g);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
@@ -168,6 +198,26 @@ static bool are_together(sp_request *req, const grant *g)
                           "The documents keep the roles '%.*s' and '%.*s' apart.", SP_SPAN_ARG(one),
                           SP_SPAN_ARG(other));
         return false;
+    }
+    return true;
+}
+
+/* Roles for emergencies are opened by those whom their document names, for a while, with an alarm
+ * and a note that is due: not by a grant. */
+static bool is_unsealed(sp_request *req, const grant *g)
+{
+    const sp_policy_set *set = sp_documents_set(sp_request_core(req)->state->documents);
+    for (size_t i = 0; i < sp_policy_set_role_count(set); i++) {
+        sp_policy_role role;
+        sp_policy_request how;
+        if (!sp_failed(sp_policy_set_role(set, i, &role)) &&
+            sp_roles_hold(g->wanted, role.number) && !sp_roles_hold(g->before, role.number) &&
+            !sp_failed(sp_policy_set_request(set, role.name, &how)) && how.sealed) {
+            sp_answer_problem(req, 409, "sealed",
+                              "The role '%.*s' is sealed: only emergency access opens it.",
+                              SP_SPAN_ARG(role.name));
+            return false;
+        }
     }
     return true;
 }
@@ -234,6 +284,11 @@ static bool may_grant(sp_request *req, const grant *g)
     return false;
 }
 
+static bool may_become(sp_request *req, const grant *g)
+{
+    return are_together(req, g) && is_unsealed(req, g) && may_grant(req, g);
+}
+
 static void answer_own(sp_request *req, void *data)
 {
     (void)data;
@@ -252,13 +307,38 @@ static void refuse_own(sp_request *req, const grant *g)
     sp_request_record(req, &event, answer_own, NULL);
 }
 
+/* The roles that the asker saw are those that are held; without them, whatever is held. */
+static bool was_seen(sp_request *req, const json_t *seen, const grant *g)
+{
+    uint64_t roles[SP_ROLE_WORDS] = {0};
+    for (size_t i = 0; i < json_array_size(seen); i++) {
+        uint32_t number = 0;
+        sp_span name = sp_span_cstr(json_string_value(json_array_get(seen, i)));
+        if (!sp_failed(sp_roles_find(sp_request_core(req)->store, name, &number)) &&
+            number < SP_ROLES_MAX) {
+            roles[number / 64] |= UINT64_C(1) << (number % 64);
+        }
+    }
+    if (seen != NULL && (!json_is_array(seen) || json_array_size(seen) > SP_ROLES_MAX)) {
+        sp_answer_invalid(req, "before", "an array of at most 256 names");
+        return false;
+    }
+    bool same = seen == NULL ||
+                sp_span_eq(sp_span_of(roles, sizeof(roles)), sp_span_of(g->before, sizeof(roles)));
+    if (!same) {
+        answer_meanwhile(req);
+    }
+    return same;
+}
+
 static void put_roles(sp_request *req)
 {
     sp_core *core = sp_request_core(req);
     const json_t *names = NULL;
+    const json_t *seen = NULL;
     uint64_t id = 0;
     grant *g = NULL;
-    const sp_field fields[] = {SP_FIELD_JSON("roles", &names)};
+    const sp_field fields[] = {SP_FIELD_JSON("roles", &names), SP_FIELD_JSON_OPT("before", &seen)};
     sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*g), &g);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
@@ -286,7 +366,7 @@ static void put_roles(sp_request *req)
         sp_answer_failed(req, err);
         return;
     }
-    if (read_wanted(req, names, g) && are_together(req, g) && may_grant(req, g)) {
+    if (was_seen(req, seen, g) && read_wanted(req, names, g) && may_become(req, g)) {
         record_grant(req, names, g);
     }
 }

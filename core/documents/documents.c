@@ -127,6 +127,11 @@ static void on_recorded(void *self, sp_err err)
         finish(job, sp_fail(SP_EAGAIN), false);
         return;
     }
+    err = sp_job_holders(job, documents->core->store); /* somebody may have granted meanwhile */
+    if (sp_failed(err)) {
+        finish(job, err, false);
+        return;
+    }
     err = keep(job);
     if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "the store did not keep policy version %llu: %s",
@@ -187,7 +192,7 @@ static sp_err number_roles(const sp_job *job, bool *ret_again)
     return sp_ok();
 }
 
-static sp_err judge(const sp_job *job, bool *ret_same)
+static sp_err judge(sp_job *job, bool *ret_same)
 {
     const sp_documents *documents = job->documents;
     TRY(job->err);
@@ -197,6 +202,7 @@ static sp_err judge(const sp_job *job, bool *ret_same)
     if (!sp_job_within_reach(job)) {
         return sp_fail(SP_EDENIED);
     }
+    TRY(sp_job_holders(job, documents->core->store));
     return sp_history_same(documents->core->store, documents->version, job->files, job->files_count,
                            ret_same);
 }

@@ -58,6 +58,8 @@ SP_MUST sp_err sp_job_directory(sp_job *job, sp_store *store);
 void sp_job_commands(sp_job *job, const sp_config *config);
 /* Fills err, diags, set, diff. */
 void sp_job_compile(sp_job *job);
+/* Told, and SP_EINVALID, when somebody holds roles together that the new set keeps apart. */
+SP_MUST sp_err sp_job_holders(sp_job *job, sp_store *store);
 /* Whether the difference keeps to what the person may change. */
 bool sp_job_within_reach(const sp_job *job);
 

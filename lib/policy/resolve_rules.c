@@ -283,9 +283,26 @@ static sp_err check_who(compiling *c, const doc_who *doc)
     return doc->place.line == 0 ? sp_ok() : set_who(c, doc, &c->set->people_lists, &w);
 }
 
+/* Whoever holds the one would hold the sealed one always. */
+static void check_includes(const compiling *c, const doc_role *role)
+{
+    for (size_t i = 0; i < role->includes.count; i++) {
+        uint32_t at = 0;
+        const doc_text *name = &role->includes.items[i];
+        if (name_get(&c->set->role_names, name->text, &at) && c->set->roles[at].doc != NULL &&
+            c->set->roles[at].doc->request.sealed == DOC_TRUE) {
+            sp_diags_add(c->diags, SP_DIAG_ERROR, role->head.place.file, name->line, name->column,
+                         "includes: '%.*s' is sealed: only emergency access opens it, so no role "
+                         "includes it",
+                         SP_SPAN_ARG(name->text));
+        }
+    }
+}
+
 static sp_err check_request(compiling *c, const doc_role *role)
 {
     const doc_request *request = &role->request;
+    check_includes(c, role);
     if (request->place.line == 0) {
         return sp_ok();
     }

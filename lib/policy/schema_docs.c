@@ -202,7 +202,7 @@ static const doc_field REQUEST_FIELDS[] = {
     {"ticket", FIELD_FLAG, false, AT(doc_request, ticket),
      .doc = "`true`: the number of a ticket must be given. Default `false`."},
     {"sealed", FIELD_FLAG, false, AT(doc_request, sealed),
-     .doc = "`true`: for emergencies only. At least two people open it, every security "
+     .doc = "`true`: for emergencies only: no administrator grants it, no role includes it. At least two people open it, every security "
             "administrator is alarmed, whatever the role's rules grant is recorded before it "
             "happens and watched, and a closing note is due. Default `false`."},
 };
@@ -218,7 +218,8 @@ static const doc_field ROLE_FIELDS[] = {
      .doc = "Who holds this role counts as holding these too."},
     {"excludes", FIELD_SLUGS, false, AT(doc_role, excludes),
      .doc = "Nobody may hold this role together with one of these (or with a role that includes "
-            "one). It holds in both directions."},
+            "one). It holds in both directions. Documents that say so while somebody holds both "
+            "are refused."},
     {"request", FIELD_MAP, false, AT(doc_role, request), .sub = &REQUEST,
      .doc = "How somebody comes to hold it for a while. Without it, nobody can ask for it."},
 };

@@ -176,6 +176,49 @@ def test_what_an_administrator_asked_for_ends_with_his_role(office, admins):
     assert olga.get(f"/admin/people/{guest}")["roles"] == []
 
 
+APART = """
+kind: Role
+name: payer
+---
+kind: Role
+name: checker
+excludes: [payer]
+---
+kind: Role
+name: glass
+request: { who: { roles: [payer] }, ask: { approved_by: 2, by: { roles: [security-admin] } }, sealed: true }
+"""
+
+
+def test_roles_that_documents_keep_apart_do_not_meet_in_two_grants_at_once(office, admins):
+    olga, sam, _ = admins
+    other = office.employee("third-sam", ["security-admin"])
+    eve = olga.post("/admin/people", {"name": "eve", "display_name": "Eve"})["id"]
+    before = sam.get("/admin/policy/documents")
+    sam.post("/admin/policy/apply", {"files": before["files"] + [{"path": "apart.yaml", "text": APART}]})
+    other.step_up()
+    path = f"/admin/people/{eve}/roles"
+    done = in_order(office, (sam.put, path, {"roles": ["payer"]}), (other.put, path, {"roles": ["checker"]}))
+    assert done[0][0] == 200 and done[1] == (409, "conflict")
+    assert olga.get(f"/admin/people/{eve}")["roles"] == ["payer"]
+    # what was seen is not what is held: nothing is given back or taken by the way
+    assert outcome(sam.put, path, {"roles": ["staff"], "before": []}) == (409, "conflict")
+    assert outcome(sam.put, path, {"roles": [], "before": "payer"})[0] == 422
+    # a sealed role is opened by emergency access alone
+    assert outcome(sam.put, path, {"roles": ["payer", "glass"]}) == (409, "sealed")
+    # documents that keep apart what somebody holds together
+    free = APART.replace("excludes: [payer]", "title: Checker")
+    sam.post("/admin/policy/apply", {"files": before["files"] + [{"path": "apart.yaml", "text": free}]})
+    sam.put(path, {"roles": ["payer", "checker"], "before": ["payer"]})
+    kept = {"files": before["files"] + [{"path": "apart.yaml", "text": APART}]}
+    check = sam.post("/admin/policy/validate", kept)
+    assert not check["ok"] and [d["message"] for d in check["diagnostics"] if d["severity"] == "error"] == [
+        "eve holds the roles 'payer' and 'checker', which these documents keep apart: take one of them from him first"]
+    assert outcome(sam.post, "/admin/policy/apply", kept)[0] == 422
+    sam.put(path, {"roles": ["checker"]})
+    sam.post("/admin/policy/apply", kept)
+
+
 # ---- a command line that was allowed
 
 

@@ -126,6 +126,9 @@ static void what_cannot_be_said(void **state)
     help_refused("kind: Role\nname: x\n---\nkind: Role\nname: e\nincludes: [x]\n"
                  "request: { who: { any: true }, sealed: true, ask: { approved_by: 2 } }\n",
                  7, "includes no other");
+    help_refused("kind: Role\nname: boss\nincludes: [e]\n---\nkind: Role\nname: e\n"
+                 "request: { who: { any: true }, sealed: true, ask: { approved_by: 2 } }\n",
+                 3, "'e' is sealed: only emergency access");
     help_refused("kind: Rule\nname: r\nwho: { any: true }\nto: { any: true }\nmay: read\n"
                  "ask: { approved_by: 1, by: { roles: [nobody] } }\n",
                  6, "unknown role 'nobody'");

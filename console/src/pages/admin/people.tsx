@@ -78,7 +78,7 @@ function Roles({ person, onDone }: { person: Person; onDone: (p: Person) => void
     <form class="stack-small" onSubmit={(e) => {
       e.preventDefault();
       void run(async () => {
-        onDone(await api("put", "/admin/people/{id}/roles", { path: { id: person.id }, body: { roles: chosen } }));
+        onDone(await api("put", "/admin/people/{id}/roles", { path: { id: person.id }, body: { roles: chosen, before: person.roles } }));
         toast(words.rolesSaved);
       });
     }}>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sallyport policy replay: past decisions of the ledger asked of other documents.
  * OWNS nothing. PROCESS cli. TRUST the lines are data: what cannot be read is counted and told.
- * SPEC docs/POLICY.md "Replay", lib/proto/ocsf.h for the form of a line.
+ * SPEC docs/man/sallyport-policy.1 "replay", lib/proto/ocsf.h for the form of a line.
  *
  * A line is an entry {COMMON,"events":[...]} or one event {COMMON,EVENT}. What is asked again is
  * what was decided then: the roles, device, strength, resource, action and path that are on record.
@@ -21,7 +21,7 @@ typedef struct {
     size_t line;
     size_t asked;
     size_t changed;
-    size_t unknown; /* decisions that these documents cannot be asked about */
+    size_t unknown; /* decisions that these documents cannot be asked about as they were */
     size_t unread;  /* lines or events that are not decisions in our form */
 } replay;
 
@@ -89,17 +89,40 @@ static sp_span resource_of(const json_t *event)
 /* What gates decide before they ask the policy: nothing that documents could change. */
 static bool is_of_policy(sp_span reason)
 {
-    static const char *const OTHERS[] = {
-        "no-session",     "session-ended",      "session-on-another-device",
-        "device-pending", "device-quarantined", "device-revoked",
-        "unparsed",       "unrecordable",       "unavailable",
-        "limit"};
+    static const char *const OTHERS[] = {"no-session",
+                                         "session-ended",
+                                         "session-on-another-device",
+                                         "device-pending",
+                                         "device-quarantined",
+                                         "device-revoked",
+                                         "unparsed",
+                                         "unrecordable",
+                                         "unavailable",
+                                         "limit",
+                                         "cut"};
     for (size_t i = 0; i < SP_COUNT(OTHERS); i++) {
         if (sp_span_eq(reason, sp_span_cstr(OTHERS[i]))) {
             return false;
         }
     }
     return true;
+}
+
+/* What is not on record keeps it from being asked as it was: how many had approved, when the rule
+ * that let it through asks for that; which part of a database or host it was about, when that was
+ * of another class than the whole. */
+static bool is_asked_as_it_was(const replay *r, const json_t *event, sp_span was,
+                               const sp_policy_ask *ask, const sp_policy_told *told)
+{
+    const sp_policy *view = sp_policy_set_view(r->office->set);
+    sp_span class_then = text_of(json_object_get(event, "unmapped"), "class");
+    sp_span rule_then = text_of(json_object_get(event, "policy"), "name");
+    sp_span rule_now = sp_policy_rule_name(view, told->decision.rule);
+    sp_span class_now = sp_policy_class_name(view, told->decision.class_level);
+    bool approved = sp_span_eq(was, SP_SPAN_LIT("allow")) &&
+                    told->decision.verdict == SP_VERDICT_ASK && sp_span_eq(rule_then, rule_now);
+    bool elsewhere = ask->part.len == 0 && class_then.len > 0 && !sp_span_eq(class_then, class_now);
+    return !approved && !elsewhere;
 }
 
 static void replay_event(replay *r, const json_t *event)
@@ -129,6 +152,10 @@ static void replay_event(replay *r, const json_t *event)
     auto_diags sp_diags diags = {0};
     if (sp_failed(sp_policy_ask_words(r->office->set, &ask, &diags, &told))) {
         policy_print_diags(&diags);
+        r->unknown++;
+        return;
+    }
+    if (!is_asked_as_it_was(r, event, was, &ask, &told)) {
         r->unknown++;
         return;
     }
@@ -198,8 +225,8 @@ int policy_replay(const policy_office *office, const char *file, bool json)
         fclose(in);
     }
     fprintf(stderr,
-            "%zu decisions asked again, %zu would change, %zu are about what these documents do "
-            "not know, %zu lines could not be read\n",
+            "%zu decisions asked again, %zu would change, %zu cannot be asked of these documents "
+            "as they were, %zu lines could not be read\n",
             r.asked, r.changed, r.unknown, r.unread);
     return r.unread > 0 ? SP_EXIT_INVALID : SP_EXIT_OK;
 }

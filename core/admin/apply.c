@@ -116,7 +116,8 @@ static json_t *check_json(applying *a, const sp_applied *applied, uint64_t befor
 {
     sp_sources now = {a->files, a->count};
     json_t *check = json_object();
-    json_object_set_new(check, "ok", json_boolean(applied->set != NULL));
+    json_object_set_new(check, "ok",
+                        json_boolean(applied->set != NULL && applied->diags->errors == 0));
     json_object_set_new(check, "diagnostics", sp_shape_diagnostics(applied->diags));
     json_object_set_new(check, "nevers",
                         applied->set == NULL ? json_array() : sp_shape_nevers(applied->set, &now));

@@ -208,6 +208,7 @@ static void get_matrix(sp_request *req)
     sp_policy_matrix_query query = {
         .role = sp_request_query(req, "role"),
         .strength = sp_request_query(req, "strength"),
+        .posture = sp_request_query(req, "posture"),
         .resource = sp_request_query(req, "resource"),
     };
     auto_diags sp_diags diags = {0};

@@ -430,6 +430,13 @@ static void end_cut(sg_conn *conn)
     write_failure(conn, &conn->refusal);
 }
 
+static uint64_t looked_epoch; /* of the live table, when all were looked at last */
+
+uint64_t sg_conn_epoch(void)
+{
+    return looked_epoch;
+}
+
 static void look_again(sg_conn *conn)
 {
     sg_refusal refusal;
@@ -470,6 +477,7 @@ static void look_again(sg_conn *conn)
  * recordings, events, core, machines. */
 void sg_conn_look_again(void)
 {
+    looked_epoch = sg_here.office.has_live ? sp_live_epoch(&sg_here.office.live) : 0;
     for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
         if (sg_here.conns[i] != NULL) {
             look_again(sg_here.conns[i]);

@@ -425,6 +425,8 @@ void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal);
 /* Logged in, but nothing is let through: each channel is told why. */
 void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal);
 void sg_conn_look_again(void);
+/* Of the live table, when all were looked at last. */
+uint64_t sg_conn_epoch(void);
 void sg_conn_tell_all(void);
 void sg_conn_tell_core(sg_conn *conn, bool open);
 void sg_channel_tell_core(sg_channel *channel, bool open);

@@ -31,6 +31,7 @@ enum {
     FILES_A_CONN = 4, /* of each side, ours and libssh's */
     ACCEPTS_A_TURN = 32,
     TICK_US = 1000000,
+    LOOK_EVERY_TICKS = 10,
     PEM_MAX_BYTES = 4096
 };
 
@@ -60,6 +61,7 @@ static struct {
     char *vault_path;
     char *ledger_path;
     uint32_t conns_max;
+    uint64_t ticks;
     bool told; /* the log knows that there is no host key */
     sp_watch signals;
 } own;
@@ -182,11 +184,22 @@ static void on_push(sp_office *office, const sp_msg *msg)
     }
 }
 
+/* The epoch moved and core did not live to say so; or hours, days and the age of a sign-in may have
+ * gone by, of which nobody sends word. */
+static bool is_time_to_look(void)
+{
+    bool moved = sg_here.office.has_live && sp_live_epoch(&sg_here.office.live) != sg_conn_epoch();
+    return moved || ++own.ticks % LOOK_EVERY_TICKS == 0;
+}
+
 static void on_tick(sp_timer *timer)
 {
     static const char beat = '.';
     look_for_key();
     sg_conn_tick();
+    if (is_time_to_look()) {
+        sg_conn_look_again();
+    }
     (void)!write(sg_here.pulse_fd, &beat, 1); /* full: the supervisor has enough to read */
     SP_IGNORE(sp_timer_set(sg_here.loop, timer, TICK_US)); /* its place in the heap is free */
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What changes from one set to another: documents, and the verdicts of cells.
+ * What changes from one set to another: documents, and the verdicts and duties of cells, for each
+ * role and for each person whom a rule names. Hours and networks count as met.
  * OWNS nothing. PROCESS core, cli. TRUST both sets compiled; the work is bounded by CASES_MAX.
  * SPEC lib/policy/compile.h.
  */
@@ -7,9 +8,11 @@
 #include "lib/policy/schema.h"
 
 #define CASES_MAX UINT64_C(20000000)
+enum { DUTIES_MAX_BYTES = 512 };
 
 typedef struct {
     sp_span role;
+    sp_span person; /* whom a rule names; empty: whoever has the role */
     sp_span resource;
     sp_span part;
     sp_span class_name;
@@ -20,6 +23,8 @@ typedef struct {
     sp_verdict before;
     sp_verdict after;
     sp_span rule; /* that decides afterwards; may be empty */
+    sp_span duties_before;
+    sp_span duties_after;
 } change;
 
 typedef struct {
@@ -114,33 +119,50 @@ static sp_err diff_documents(diffing *d)
 
 /* ---- cells ---- */
 
+static void put_change_text(const diffing *d, const change *c)
+{
+    sp_span role = c->role.len > 0 ? c->role : SP_SPAN_LIT("(no role)");
+    sp_span none = SP_SPAN_LIT("none");
+    bool person = c->person.len > 0;
+    sp_buf_fmt(d->out, "%-5s -> %-5s  %s%.*s: %s %.*s%s%.*s%.*s from %s/%s with %s%s%.*s%s",
+               sp_verdict_word(c->before), sp_verdict_word(c->after), person ? "person " : "",
+               SP_SPAN_ARG(person ? c->person : role), sp_action_word(c->action),
+               SP_SPAN_ARG(c->class_name), c->resource.len > 0 ? " of " : "",
+               SP_SPAN_ARG(c->resource), SP_SPAN_ARG(c->part), sp_owner_word(c->owner),
+               sp_posture_word(c->posture), sp_strength_word(c->strength),
+               c->rule.len > 0 ? "  ('" : "", SP_SPAN_ARG(c->rule), c->rule.len > 0 ? "')" : "");
+    if (!sp_span_eq(c->duties_before, c->duties_after)) {
+        sp_buf_fmt(d->out, "  duties: %.*s -> %.*s",
+                   SP_SPAN_ARG(c->duties_before.len > 0 ? c->duties_before : none),
+                   SP_SPAN_ARG(c->duties_after.len > 0 ? c->duties_after : none));
+    }
+    sp_buf_byte(d->out, '\n');
+}
+
+/* Nothing for an empty value. */
+static void put_member(const diffing *d, const char *key, sp_span value)
+{
+    if (value.len > 0) {
+        sp_buf_fmt(d->out, ",\"%s\":", key);
+        sp_buf_json(d->out, value);
+    }
+}
+
 static void put_change(diffing *d, const change *c)
 {
     d->total++;
     if (d->total > d->max_cells) {
         return;
     }
-    sp_span role = c->role.len > 0 ? c->role : SP_SPAN_LIT("(no role)");
     if (!d->json) {
-        sp_buf_fmt(d->out, "%-5s -> %-5s  %.*s: %s %.*s%s%.*s%.*s from %s/%s with %s%s%.*s%s\n",
-                   sp_verdict_word(c->before), sp_verdict_word(c->after), SP_SPAN_ARG(role),
-                   sp_action_word(c->action), SP_SPAN_ARG(c->class_name),
-                   c->resource.len > 0 ? " of " : "", SP_SPAN_ARG(c->resource),
-                   SP_SPAN_ARG(c->part), sp_owner_word(c->owner), sp_posture_word(c->posture),
-                   sp_strength_word(c->strength), c->rule.len > 0 ? "  ('" : "",
-                   SP_SPAN_ARG(c->rule), c->rule.len > 0 ? "')" : "");
+        put_change_text(d, c);
         return;
     }
     sp_buf_text(d->out, d->total == 1 ? "{\"role\":" : ",{\"role\":");
     sp_buf_json(d->out, c->role);
-    if (c->resource.len > 0) {
-        sp_buf_text(d->out, ",\"resource\":");
-        sp_buf_json(d->out, c->resource);
-    }
-    if (c->part.len > 0) {
-        sp_buf_text(d->out, ",\"part\":");
-        sp_buf_json(d->out, c->part);
-    }
+    put_member(d, "person", c->person);
+    put_member(d, "resource", c->resource);
+    put_member(d, "part", c->part);
     sp_buf_text(d->out, ",\"class\":");
     sp_buf_json(d->out, c->class_name);
     sp_buf_fmt(d->out,
@@ -149,11 +171,41 @@ static void put_change(diffing *d, const change *c)
                sp_action_word(c->action), sp_owner_word(c->owner), sp_posture_word(c->posture),
                sp_strength_word(c->strength), sp_verdict_word(c->before),
                sp_verdict_word(c->after));
-    if (c->rule.len > 0) {
-        sp_buf_text(d->out, ",\"rule\":");
-        sp_buf_json(d->out, c->rule);
+    put_member(d, "rule", c->rule);
+    if (!sp_span_eq(c->duties_before, c->duties_after)) {
+        put_member(d, "duties_before", c->duties_before);
+        put_member(d, "duties_after", c->duties_after);
     }
     sp_buf_byte(d->out, '}');
+}
+
+/* ---- duties ---- */
+
+static void put_limit(sp_buf *out, uint64_t most, const char *of)
+{
+    if (most != 0) {
+        sp_buf_fmt(out, "%sat most %llu %s", sp_buf_borrow(out).len > 0 ? ", " : "",
+                   (unsigned long long)most, of);
+    }
+}
+
+/* "record, mask personal-info, at most 100 rows": by names, since each set numbers its own tags. */
+static void put_duties(const sp_policy_set *set, const sp_decision *d, sp_buf *out)
+{
+    static const char *const WORDS[] = {"record", NULL, "watch"};
+    for (size_t i = 0; i < SP_COUNT(WORDS); i++) {
+        if (WORDS[i] != NULL && (d->must >> i & 1) != 0) {
+            sp_buf_fmt(out, "%s%s", sp_buf_borrow(out).len > 0 ? ", " : "", WORDS[i]);
+        }
+    }
+    for (uint64_t bits = d->mask_tags; bits != 0; bits &= bits - 1) {
+        sp_span tag = set->tags[__builtin_ctzll(bits)];
+        sp_buf_fmt(out, "%smask %.*s", sp_buf_borrow(out).len > 0 ? ", " : "", SP_SPAN_ARG(tag));
+    }
+    put_limit(out, d->limit_bytes, "bytes");
+    put_limit(out, d->limit_rows, "rows");
+    put_limit(out, d->day_bytes, "bytes a day");
+    put_limit(out, d->day_rows, "rows a day");
 }
 
 /* The same data in a set: false when the set has no such data. */
@@ -177,29 +229,82 @@ static sp_decision decide_side(const side *s, const change *c)
     if (c->role.len > 0 && name_get(&s->set->role_names, c->role, &at)) {
         role_add(who.roles, s->set->roles[at].number);
     }
+    if (c->person.len > 0 && name_get(&s->set->people, c->person, &at)) {
+        who.person = at;
+    }
     policy_case asked = {
         &who, s->object, c->action, 0, POLICY_FREE_TIME | POLICY_FREE_NETWORK, SP_FACE_ANY};
     uint32_t near = SP_NONE;
     return policy_decide_case(&s->set->view, &asked, &near);
 }
 
-/* One cell: the strongest sign-in at which the verdict changes. */
+typedef struct {
+    sp_decision before;
+    sp_decision after;
+    bool differ;
+} pair;
+
+/* duties_before and duties_after are set when they were looked at, in the two rooms. */
+static pair decide_both(diffing *d, const side sides[2], change *c, sp_buf rooms[2])
+{
+    pair p = {decide_side(&sides[0], c), decide_side(&sides[1], c), false};
+    d->cases++;
+    c->duties_before = SP_SPAN_EMPTY;
+    c->duties_after = SP_SPAN_EMPTY;
+    p.differ = p.before.verdict != p.after.verdict || p.before.approvals != p.after.approvals;
+    if ((p.before.must | p.after.must) != 0 && p.before.verdict != SP_VERDICT_DENY &&
+        p.after.verdict != SP_VERDICT_DENY) {
+        sp_buf_reset(&rooms[0]);
+        sp_buf_reset(&rooms[1]);
+        put_duties(sides[0].set, &p.before, &rooms[0]);
+        put_duties(sides[1].set, &p.after, &rooms[1]);
+        c->duties_before = sp_buf_borrow(&rooms[0]);
+        c->duties_after = sp_buf_borrow(&rooms[1]);
+        p.differ |= !sp_span_eq(c->duties_before, c->duties_after);
+    }
+    return p;
+}
+
+static bool same_answer(const sp_decision *a, const sp_decision *b)
+{
+    return a->verdict == b->verdict && a->approvals == b->approvals && a->must == b->must &&
+           a->mask_tags == b->mask_tags && a->limit_bytes == b->limit_bytes &&
+           a->limit_rows == b->limit_rows && a->day_bytes == b->day_bytes &&
+           a->day_rows == b->day_rows;
+}
+
+/* A person changes as everybody without a role does: that has been told. */
+static bool is_everybodys(diffing *d, const side sides[2], const change *c, const pair *p)
+{
+    change nobody = *c;
+    if (c->person.len == 0) {
+        return false;
+    }
+    nobody.person = SP_SPAN_EMPTY;
+    sp_decision before = decide_side(&sides[0], &nobody);
+    sp_decision after = decide_side(&sides[1], &nobody);
+    d->cases++;
+    return same_answer(&before, &p->before) && same_answer(&after, &p->after);
+}
+
+/* One cell: the strongest sign-in at which the verdict or its duties change. */
 static void compare_cell(diffing *d, const side sides[2], change *c)
 {
+    sp_buf rooms[2] = {sp_buf_make(DUTIES_MAX_BYTES), sp_buf_make(DUTIES_MAX_BYTES)};
     for (unsigned strength = SP_STRENGTH_COUNT; strength > 0; strength--) {
         c->strength = (sp_strength)(strength - 1);
-        sp_decision before = decide_side(&sides[0], c);
-        sp_decision after = decide_side(&sides[1], c);
-        d->cases++;
-        if (before.verdict != after.verdict || before.approvals != after.approvals) {
-            c->before = (sp_verdict)before.verdict;
-            c->after = (sp_verdict)after.verdict;
+        pair p = decide_both(d, sides, c, rooms);
+        if (p.differ && !is_everybodys(d, sides, c, &p)) {
+            c->before = (sp_verdict)p.before.verdict;
+            c->after = (sp_verdict)p.after.verdict;
             c->rule =
-                sides[1].there ? sp_policy_rule_name(&d->after->view, after.rule) : SP_SPAN_EMPTY;
+                sides[1].there ? sp_policy_rule_name(&d->after->view, p.after.rule) : SP_SPAN_EMPTY;
             put_change(d, c);
-            return;
+            break;
         }
     }
+    sp_buf_done(&rooms[0]);
+    sp_buf_done(&rooms[1]);
 }
 
 static void compare_data(diffing *d, const side sides[2], change *c)
@@ -220,6 +325,42 @@ static bool has_role(const sp_policy_set *set, sp_span name)
     return set != NULL && name_get(&set->role_names, name, &at);
 }
 
+static bool names_before(const sp_policy_set *set, size_t rule, size_t at, sp_span name)
+{
+    for (size_t i = 0; i <= rule; i++) {
+        const doc_texts *people = &set->rules[i]->who.people;
+        for (size_t k = 0; k < (i == rule ? at : people->count); k++) {
+            if (sp_span_eq(people->items[k].text, name)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool names(const sp_policy_set *set, sp_span name)
+{
+    size_t count = set == NULL ? 0 : set->docs.kinds[SP_DOC_RULE].count;
+    return count > 0 &&
+           (names_before(set, count - 1, set->rules[count - 1]->who.people.count, name));
+}
+
+/* Each person whom a rule of the set names, and none of the other. */
+static void compare_people(diffing *d, const sp_policy_set *of, const sp_policy_set *but,
+                           const side sides[2], change *c)
+{
+    size_t count = of == NULL ? 0 : of->docs.kinds[SP_DOC_RULE].count;
+    for (size_t i = 0; i < count && d->cases < CASES_MAX; i++) {
+        const doc_texts *people = &of->rules[i]->who.people;
+        for (size_t k = 0; k < people->count; k++) {
+            c->person = people->items[k].text;
+            if (!names_before(of, i, k, c->person) && !names(but, c->person)) {
+                compare_data(d, sides, c);
+            }
+        }
+    }
+}
+
 /* For nobody's role, then each role of the later set, then those that only the earlier one has. */
 static void compare_roles(diffing *d, const side sides[2], change *c)
 {
@@ -235,6 +376,10 @@ static void compare_roles(diffing *d, const side sides[2], change *c)
             compare_data(d, sides, c);
         }
     }
+    c->role = SP_SPAN_EMPTY;
+    compare_people(d, d->after, NULL, sides, c);
+    compare_people(d, d->before, d->after, sides, c);
+    c->person = SP_SPAN_EMPTY;
 }
 
 static side class_side(const sp_policy_set *set, sp_span class_name)

@@ -492,7 +492,7 @@ static bool kind_of_document(const loading *l, sp_doc_kind *ret_kind)
     sp_diags_add(l->diags, SP_DIAG_ERROR, l->file, root->line, root->column,
                  "a document without 'kind:'; it is one of Office, Class, Role, Resource, Rule, "
                  "Never, Example, Retention, Recertification, Budget, Detection, Canary, Notice, "
-                 "Audience, Channel, Plan, Rota");
+                 "Audience, Channel, Plan, Rota, Sink, LawPack, Officer");
     return false;
 }
 

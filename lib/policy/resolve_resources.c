@@ -329,16 +329,75 @@ static sp_err put_part(const resolving *r, const doc_part *doc, const snap_resou
     return put_actions(r, &doc->actions, doc->path.text);
 }
 
-static void check_same_paths(const resolving *r, snap_run run)
+/* ---- what is written twice ---- */
+
+/* As the gate compares it: with ignore_case, "/Admin" and "/admin" are one. */
+static sp_err folded(const resolving *r, sp_span method, sp_span path, sp_span *ret_key)
+{
+    uint8_t *room = NULL;
+    TRY(sp_arena_alloc(&r->c->set->arena, method.len + 1 + path.len, 1, &room));
+    sp_copy(room, method.ptr, method.len);
+    room[method.len] = ' ';
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t byte = path.ptr[i];
+        bool capital = r->doc->web.ignore_case == DOC_TRUE && byte >= 'A' && byte <= 'Z';
+        room[method.len + 1 + i] = capital ? (uint8_t)(byte | 0x20) : byte;
+    }
+    *ret_key = sp_span_of(room, method.len + 1 + path.len);
+    return sp_ok();
+}
+
+static sp_err check_same_paths(const resolving *r, snap_run run, name_table *seen)
 {
     const snap_part *parts = (const snap_part *)r->c->set->sections[SNAP_PARTS].items + run.at;
-    for (uint32_t i = 1; i < run.count; i++) {
-        if (sp_span_eq(text_in(r->c->set, parts[i - 1].path), text_in(r->c->set, parts[i].path))) {
-            sp_span path = text_in(r->c->set, parts[i].path);
+    for (uint32_t i = 0; i < run.count; i++) {
+        sp_span key = SP_SPAN_EMPTY;
+        sp_span path = text_in(r->c->set, parts[i].path);
+        uint32_t first = 0;
+        TRY(folded(r, SP_SPAN_EMPTY, path, &key));
+        sp_err err = name_put(seen, key, i, &first);
+        if (err.code == SP_EEXISTS) {
             set_error(r->c, &r->doc->web.place, "two parts with the path '%.*s'",
+                      SP_SPAN_ARG(path));
+        } else {
+            TRY(err);
+        }
+    }
+    return sp_ok();
+}
+
+/* Two that only ignore_case makes one, and that say different things. */
+static sp_err check_same_actions(const resolving *r, snap_run run, name_table *seen)
+{
+    const snap_action *all = (const snap_action *)r->c->set->sections[SNAP_ACTIONS].items + run.at;
+    for (uint32_t i = 0; i < run.count && r->doc->web.ignore_case == DOC_TRUE; i++) {
+        sp_span key = SP_SPAN_EMPTY;
+        sp_span path = text_in(r->c->set, all[i].path);
+        uint32_t first = 0;
+        TRY(folded(r, text_in(r->c->set, all[i].method), path, &key));
+        sp_err err = name_put(seen, key, i, &first);
+        if (err.code != SP_EEXISTS) {
+            TRY(err);
+        } else if (name_get(seen, key, &first) && all[first].action != all[i].action) {
+            set_error(r->c, &r->doc->web.place,
+                      "two actions for '%.*s', which with 'ignore_case' is one path",
                       SP_SPAN_ARG(path));
         }
     }
+    return sp_ok();
+}
+
+static sp_err check_twice(const resolving *r, const snap_resource *resource)
+{
+    name_table parts = {0};
+    name_table actions = {0};
+    sp_err err = check_same_paths(r, resource->parts, &parts);
+    if (!sp_failed(err)) {
+        err = check_same_actions(r, resource->actions, &actions);
+    }
+    name_table_done(&parts);
+    name_table_done(&actions);
+    return err;
 }
 
 static sp_err put_web(const resolving *r, snap_resource *out)
@@ -374,13 +433,12 @@ static sp_err put_web(const resolving *r, snap_resource *out)
     if (out->parts.count > 1) {
         qsort_r((snap_part *)parts->items + out->parts.at, out->parts.count, sizeof(snap_part),
                 compare_parts, set);
-        check_same_paths(r, out->parts);
     }
     if (out->actions.count > 1) {
         qsort_r((snap_action *)actions->items + out->actions.at, out->actions.count,
                 sizeof(snap_action), compare_actions, set);
     }
-    return sp_ok();
+    return check_twice(r, out);
 }
 
 static sp_err put_resource(compiling *c, const doc_resource *doc, uint32_t index)

@@ -202,7 +202,8 @@ static const doc_field REQUEST_FIELDS[] = {
     {"ticket", FIELD_FLAG, false, AT(doc_request, ticket),
      .doc = "`true`: the number of a ticket must be given. Default `false`."},
     {"sealed", FIELD_FLAG, false, AT(doc_request, sealed),
-     .doc = "`true`: for emergencies only: no administrator grants it, no role includes it. At least two people open it, every security "
+     .doc = "`true`: for emergencies only: no administrator grants it, no role includes it. At "
+            "least two people open it, every security "
             "administrator is alarmed, whatever the role's rules grant is recorded before it "
             "happens and watched, and a closing note is due. Default `false`."},
 };
@@ -299,7 +300,8 @@ static const doc_schema PART = {.name = "parts",
 
 static const doc_field WEB_FIELDS[] = {
     {"host", FIELD_SLUG, true, AT(doc_web, host), .max = 63,
-     .doc = "First label of its name: `wiki` is served as `wiki.<domain>`."},
+     .doc = "First label of its name: `wiki` is served as `wiki.<domain>`. a-z, 0-9 and '-' "
+            "inside it alone."},
     {"upstream", FIELD_TEXT, true, AT(doc_web, upstream), .max = 256,
      .doc = "Where the application listens: `http://127.0.0.1:9001`, `https://wiki.internal`."},
     {"identity", FIELD_WORD, false, AT(doc_web, identity), .words = IDENTITIES,

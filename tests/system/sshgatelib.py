@@ -315,12 +315,12 @@ class SshOffice:
     def person(self, name, roles=None):
         return self.office.employee(name, list(roles or self.roles))
 
-    def key(self, name):
+    def key(self, name, roles=None):
         """The path of a key that is registered for this person, who is made when he is not there."""
         if name not in self.keys:
             path = os.path.join(self.dir, name)
             line = keygen(path)
-            person = self.person(name)
+            person = self.person(name, roles)
             if time.monotonic() > getattr(person, "stepped", 0):
                 person.step_up()
                 person.stepped = time.monotonic() + 480

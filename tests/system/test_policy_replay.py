@@ -89,6 +89,36 @@ def test_past_decisions_are_asked_of_a_candidate(office, documents, tmp_path):
     assert "leo" in changed[0]["after"]["sentence"]["en"]
 
 
+def line(verdict, reason, action, rule="", level="internal", resource="notes"):
+    """A decision as the ledger has it, of somebody with no role."""
+    return json.dumps({
+        "time": 1790000000000, "metadata": {"uid": "one"}, "web_resources": [{"name": resource}], "actor": {"user": {"name": "mia"}},
+        "policy": {"name": rule},
+        "unmapped": {"kind": "decision", "verdict": verdict, "reason": reason, "action": action, "strength": "passkey",
+                     "owner": "company", "posture": "healthy", "roles": [], "class": level}}) + "\n"
+
+
+def test_what_cannot_be_asked_as_it_was_is_counted_apart(documents, tmp_path):
+    path = folder(tmp_path, documents + """---
+kind: Rule
+name: a colleague agrees
+who: { any: true }
+to: { any: true }
+may: [destroy]
+ask: { approved_by: 1 }
+""")
+    done = policy("replay", path, text=line("deny", "cut", "read"))
+    assert done.stderr.startswith("0 decisions asked again, 0 would change, 0 cannot"), done.stderr
+    done = policy("replay", path, text=line("allow", "rule", "destroy", "a colleague agrees"))
+    assert "0 would change, 1 cannot be asked" in done.stderr and done.stdout == ""
+    # another rule let it through: that is a change
+    done = policy("replay", path, text=line("allow", "rule", "destroy", "gone"))
+    assert "1 would change, 0 cannot be asked" in done.stderr and "allow -> ask" in done.stdout
+    # of a part with another class, which is not on record
+    done = policy("replay", path, text=line("allow", "rule", "read", "staff read", level="sensitive"))
+    assert "0 would change, 1 cannot be asked" in done.stderr
+
+
 def test_a_line_that_is_not_json_is_told(documents, tmp_path):
     done = policy("replay", folder(tmp_path, documents), text="{}\nnot json\n")
     assert done.returncode == 4 and "1 lines could not be read" in done.stderr

@@ -22,6 +22,16 @@ who: { roles: [engineer] }
 to: { classes: [internal] }
 may: [connect, read, write, execute, import, export, destroy]
 with: { record: true }
+---
+kind: Role
+name: visitor
+---
+kind: Rule
+name: visitors look in soon after they signed in
+who: { roles: [visitor] }
+to: { resources: [host] }
+may: [connect, execute]
+when: { auth_age: 15s }
 """
 
 
@@ -91,6 +101,18 @@ def test_a_connection_lasts_so_long_and_no_longer(office):
             time.sleep(0.2)
             terminal.read()
         assert "a connection to this machine lasts" in terminal.read() and "reference" in terminal.text
+
+
+def test_what_policy_lets_for_a_while_ends_when_that_is_over(office):
+    office.key("vic", ["visitor"])
+    with office.terminal("vic", "host") as terminal:
+        terminal.type("echo re''ady\r")
+        terminal.wait("ready")
+        began = time.monotonic()
+        while terminal.process.poll() is None and time.monotonic() < began + 40:
+            time.sleep(0.5)
+            terminal.read()
+        assert "may not go on" in terminal.text, terminal.text
 
 
 def test_typing_keeps_the_session_alive(office):

@@ -228,6 +228,25 @@ static void a_duty_that_the_gate_cannot_do_refuses(void **state)
                            "ask: nobody can be asked at the application 'wiki'"));
 }
 
+/* Paths that the gate takes for one: whichever came first would decide for both. */
+static void paths_that_differ_in_case_alone_are_one(void **state)
+{
+    (void)state;
+#define APP(more)                                                                                  \
+    "{kind: Resource, name: w, operator: company, class: internal, web: {host: w, upstream: "      \
+    "'http://127.0.0.1:1'" more "}}\n"
+    help_refused(APP(", ignore_case: true, parts: [{path: /Admin, class: public}, {path: /B}, "
+                     "{path: /admin, class: core}]"),
+                 0, "two parts with the path '/admin'");
+    help_refused(APP(", ignore_case: true, actions: [{path: /Go, action: read}, {path: /go, "
+                     "action: destroy}]"),
+                 0, "with 'ignore_case' is one path");
+    auto_policy_set sp_policy_set *set =
+        help_set(APP(", parts: [{path: /Admin, class: public}, {path: /admin, class: core}]"));
+    assert_non_null(set);
+#undef APP
+}
+
 /* The smaller limit a day is what holds: the rule that has it adds something. */
 static void a_smaller_limit_a_day_adds_something(void **state)
 {
@@ -435,6 +454,41 @@ static void diff_lists_what_changes(void **state)
     assert_span_text(sp_buf_borrow(&text), "0 cells change\n");
 }
 
+/* That data is no longer masked, and that one person may what nobody may, are changes. */
+static void diff_lists_duties_and_named_people(void **state)
+{
+    (void)state;
+#define READS(with)                                                                                \
+    "{kind: Rule, name: g, who: {any: true}, on: {owner: company, posture: healthy}, to: "         \
+    "{classes: core}, may: read, when: {mfa: passkey}" with "}\n"
+    auto_policy_set sp_policy_set *masked =
+        help_set(READS(", with: {mask: [pi], record: true, limit: {rows: 10, per: day}}"));
+    auto_policy_set sp_policy_set *clear = help_set(READS(""));
+    auto_policy_set sp_policy_set *named = help_set(
+        READS("") "---\n{kind: Rule, name: one, who: {people: eve}, on: {owner: personal, posture: "
+                  "healthy}, to: {classes: core}, may: read, when: {mfa: passkey}}\n");
+    auto_buf sp_buf text = sp_buf_make(1 << 16);
+    assert_ok(sp_policy_diff_text(masked, clear, 10, &text));
+    sp_span said = sp_buf_borrow(&text);
+    assert_true(sp_span_find(said, SP_SPAN_LIT("allow -> allow  (no role): read core from "
+                                               "company/healthy with passkey  ('g')  duties: "
+                                               "record, mask pi, at most 10 rows a day -> none")) <
+                said.len);
+    assert_true(sp_span_find(said, SP_SPAN_LIT("0 cells change")) == said.len);
+    sp_buf_reset(&text);
+    assert_ok(sp_policy_diff_text(clear, named, 10, &text));
+    assert_span_text(sp_buf_borrow(&text),
+                     "added    Rule      one\n"
+                     "deny  -> allow  person eve: read core from personal/healthy with passkey  "
+                     "('one')\n"
+                     "1 cells change\n");
+    sp_buf_reset(&text);
+    assert_ok(sp_policy_diff_json(clear, named, 10, &text));
+    said = sp_buf_borrow(&text);
+    assert_true(sp_span_find(said, SP_SPAN_LIT("{\"role\":\"\",\"person\":\"eve\"")) < said.len);
+#undef READS
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +499,7 @@ int main(void)
         cmocka_unit_test(networks_match_by_prefix),
         cmocka_unit_test(duties_add_up),
         cmocka_unit_test(a_duty_that_the_gate_cannot_do_refuses),
+        cmocka_unit_test(paths_that_differ_in_case_alone_are_one),
         cmocka_unit_test(a_smaller_limit_a_day_adds_something),
         cmocka_unit_test(an_approval_meets_the_never),
         cmocka_unit_test(requests_find_their_place),
@@ -453,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_changed_snapshot_does_not_open),
         cmocka_unit_test(the_sentence_names_who_what_why_and_help),
         cmocka_unit_test(diff_lists_what_changes),
+        cmocka_unit_test(diff_lists_duties_and_named_people),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

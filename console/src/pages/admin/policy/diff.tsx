@@ -27,15 +27,16 @@ export function PolicyDiff({ diff }: { diff: Schema["PolicyDiff"] }) {
   return (
     <div class="stack">
       <h3>{words.effects(diff.effects.length)}{diff.effects_more && "+"}</h3>
-      {diff.effects.length === 0 ? <p class="muted">{words.noEffects}</p> : (
-        <Table label={words.effects(diff.effects.length)} rows={diff.effects.slice(0, 100)} keyOf={(e) => [e.role, e.owner, e.posture, e.strength, e.class, e.action].join("/")} columns={[
-          { key: "role", label: words.role, kind: "main", render: (e) => wordIn(w.role, e.role) },
+      {diff.effects.length === 0 ? <p class="muted">{words.noEffects}</p> : (<>
+        <p class="hint">{words.effectsHint}</p>
+        <Table label={words.effects(diff.effects.length)} rows={diff.effects.slice(0, 100)} keyOf={(e) => [e.role, e.person, e.owner, e.posture, e.strength, e.class, e.resource, e.part, e.action].join("/")} columns={[
+          { key: "role", label: words.role, kind: "main", render: (e) => e.person ?? wordIn(w.role, e.role) },
           { key: "device", label: words.device, render: (e) => <>{w.owner[e.owner]}{e.posture && <> · {w.posture[e.posture]}</>}</> },
-          { key: "class", label: words.class, render: (e) => <ClassBadge name={e.class} /> },
+          { key: "class", label: words.class, render: (e) => <><ClassBadge name={e.class} />{e.resource && <> {e.resource}{e.part && <code> {e.part}</code>}</>}</> },
           { key: "action", label: words.action, render: (e) => w.action[e.action] },
-          { key: "change", label: words.change, render: (e) => <span class="row"><VerdictBadge verdict={e.before} /> → <VerdictBadge verdict={e.after} /></span> },
+          { key: "change", label: words.change, render: (e) => <span class="row"><VerdictBadge verdict={e.before} /> → <VerdictBadge verdict={e.after} />{e.duties_before !== e.duties_after && <span>{words.duties(e.duties_before ?? "", e.duties_after ?? "")}</span>}</span> },
         ]} />
-      )}
+      </>)}
       <h3>{words.texts(diff.files.length)}</h3>
       {diff.files.map((f) => (
         <section key={f.path} class="stack-small">

@@ -7,6 +7,7 @@
 #include "core/devices/enrol.h"
 #include "core/devices/issue.h"
 #include "core/http/json.h"
+#include "core/identity/people.h"
 #include "core/ledger_client.h"
 #include "infra/crypto/pkey.h"
 #include "infra/crypto/x509.h"
@@ -60,8 +61,18 @@ static sp_err new_ticket(sp_arena *arena, enrolment *e)
     return sp_arena_copy(arena, sp_hash_borrow(&hash), &e->device.ticket);
 }
 
+/* A code outlives the account for which it was made. */
+static bool owner_is_in(const sp_core *core, uint32_t id)
+{
+    sp_person person;
+    return !sp_failed(sp_people_get(core->store, id, &person)) && person.state == SP_PERSON_ACTIVE;
+}
+
 static sp_err keep_enrolment(sp_core *core, enrolment *e)
 {
+    if (!owner_is_in(core, e->device.person)) { /* while the ledger wrote */
+        return sp_fail(SP_EDENIED);
+    }
     TRY(sp_devices_slot(core->state->devices, &e->device.slot));
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(sp_code_use(core->store, &e->code));
@@ -104,7 +115,8 @@ static bool may_enrol(sp_request *req, enrolment *e)
     sp_core *core = sp_request_core(req);
     sp_device other;
     owned o = {0};
-    if (sp_failed(sp_code_find(core->store, &e->code, now_s(), &e->device.person))) {
+    if (sp_failed(sp_code_find(core->store, &e->code, now_s(), &e->device.person)) ||
+        !owner_is_in(core, e->device.person)) {
         sp_answer_problem(req, 404, "code_invalid",
                           "This code is not good (any more). Make a new one in the portal under My "
                           "devices; it lives 15 minutes and serves one device.");

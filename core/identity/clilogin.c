@@ -9,14 +9,7 @@
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 
-enum {
-    WAITING_MAX = 1024,
-    ADDRESS_MAX = 16,
-    LIFE_S = 600,
-    INTERVAL_S = 2,
-    CODE_CHARS = 8,
-    CODE_BYTES = 10
-};
+enum { WAITING_MAX = 1024, ADDRESS_MAX = 16, LIFE_S = 600, INTERVAL_S = 2 };
 
 typedef enum { ASKING, ALLOWED, DENIED } login_state;
 
@@ -30,7 +23,7 @@ typedef struct {
     uint64_t session;
     uint32_t person;
     uint8_t strength;
-    char code[CODE_BYTES]; /* "QWER-7TY9" */
+    char code[SP_RANDOM_CODE_BYTES]; /* "QWER-7TY9" */
     char client[SP_NAME_MAX_BYTES + 1];
     char peer[SP_SESSION_PEER_BYTES];
 } login;
@@ -100,19 +93,6 @@ static login *find_poll(sp_span token)
 
 /* ---- the command line asks ---- */
 
-static void new_code(char ret_code[CODE_BYTES])
-{
-    static const char letters[] = "23456789BCDFGHJKMNPQRSTVWXYZ"; /* no vowels, no look-alikes */
-    size_t at = 0;
-    for (size_t i = 0; i < CODE_CHARS; i++) {
-        if (i == CODE_CHARS / 2) {
-            ret_code[at++] = '-';
-        }
-        ret_code[at++] = letters[sp_random_below(sizeof(letters) - 1)];
-    }
-    ret_code[at] = '\0';
-}
-
 static sp_err fill(sp_request *req, login *fresh, sp_span client, sp_buf *token)
 {
     uint8_t secret[SP_TOKEN_BYTES];
@@ -122,7 +102,7 @@ static sp_err fill(sp_request *req, login *fresh, sp_span client, sp_buf *token)
     TRY(sp_fit(fresh->client, sizeof(fresh->client), client));
     char peer[SP_SESSION_PEER_BYTES];
     TRY(sp_fit(fresh->peer, sizeof(fresh->peer), sp_peer_text(req, peer, sizeof(peer))));
-    new_code(fresh->code);
+    sp_random_code(fresh->code);
     fresh->poll = sp_sha256(sp_buf_borrow(token));
     fresh->asked_unix_s = now_s();
     fresh->until_unix_s = now_s() + LIFE_S;

@@ -17,12 +17,7 @@
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
 
-enum {
-    CONVERSATIONS_MAX = 1024,
-    LIFE_S = 120,
-    CODE_CHARS = 8,
-    CODE_BYTES = 10 /* "QWER-7TY9" */
-};
+enum { CONVERSATIONS_MAX = 1024, LIFE_S = 120 };
 
 typedef enum {
     ASKED,   /* for password and code */
@@ -47,7 +42,7 @@ typedef struct {
     uint8_t strength;
     uint8_t peer[16];
     uint64_t connection; /* its reference */
-    char code[CODE_BYTES];
+    char code[SP_RANDOM_CODE_BYTES];
     char user[SP_NAME_MAX_BYTES + 1];
     char resource[SP_NAME_MAX_BYTES + 1];
     char account[SP_SSH_ACCOUNT_MAX_BYTES + 1];
@@ -224,23 +219,10 @@ static void ask(sp_ssh *ssh, conversation *c, const sp_msg *msg)
     reply(c, msg, &prompted);
 }
 
-static void new_code(char ret_code[CODE_BYTES])
-{
-    static const char letters[] = "23456789BCDFGHJKMNPQRSTVWXYZ"; /* no vowels, no look-alikes */
-    size_t at = 0;
-    for (size_t i = 0; i < CODE_CHARS; i++) {
-        if (i == CODE_CHARS / 2) {
-            ret_code[at++] = '-';
-        }
-        ret_code[at++] = letters[sp_random_below(sizeof(letters) - 1)];
-    }
-    ret_code[at] = '\0';
-}
-
 static void show_address(sp_ssh *ssh, conversation *c, const sp_msg *msg)
 {
     auto_buf sp_buf text = sp_buf_make(SP_SSH_INSTRUCTION_MAX_BYTES);
-    new_code(c->code);
+    sp_random_code(c->code);
     sp_buf_fmt(&text, "Open %s/ssh/%s and confirm there, within two minutes.",
                ssh->core->portal_origin, c->code);
     const sp_ssh_prompted prompted = {.instruction = sp_buf_borrow(&text)};

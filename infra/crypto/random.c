@@ -27,3 +27,13 @@ uint32_t sp_random_below(uint32_t bound)
 {
     return randombytes_uniform(bound);
 }
+
+void sp_random_code(char ret_code[SP_RANDOM_CODE_BYTES])
+{
+    static const char letters[] = "23456789BCDFGHJKMNPQRSTVWXYZ"; /* no vowels, no look-alikes */
+    for (size_t at = 0; at < SP_RANDOM_CODE_BYTES - 1; at++) {
+        bool middle = at == SP_RANDOM_CODE_BYTES / 2 - 1;
+        ret_code[at] = middle ? '-' : letters[sp_random_below(sizeof(letters) - 1)];
+    }
+    ret_code[SP_RANDOM_CODE_BYTES - 1] = '\0';
+}

@@ -14,5 +14,8 @@ void sp_random(void *to, size_t len);
 uint64_t sp_random_u64(void);
 /* Uniform in [0, bound), bound > 0. */
 uint32_t sp_random_below(uint32_t bound);
+/* "QWRR-7TY9": a code that people read and type, 38 bits. */
+enum { SP_RANDOM_CODE_BYTES = 10 };
+void sp_random_code(char ret_code[SP_RANDOM_CODE_BYTES]);
 
 #endif

@@ -78,6 +78,18 @@ def test_codes_and_keys_serve_once(device, office, people):
     refused(lambda: office.browser() and leo.again().get("/device/self"), 401, "certificate_required")
 
 
+def test_a_code_outlives_no_account(device, office, people):
+    """A code of somebody who was locked since enrols nothing, and says no more than a wrong one."""
+    olga, sam = people[0], people[1]
+    mia = office.invite(olga, "mia", [], granter=sam)
+    code = mia.post("/me/devices/enrol-code")["code"]
+    body = {"code": code, "csr": device.csr(), "name": "late", "platform": PLATFORM}
+    olga.post(f"/admin/people/{mia.id}/disable")
+    refused(lambda: mia.again().post("/device/enrol", body), 404, "code_invalid")
+    olga.post(f"/admin/people/{mia.id}/enable")
+    assert mia.again().post("/device/enrol", body)["device"]["state"] == "pending"
+
+
 def test_nobody_approves_his_own(office, people, tmp_path):
     sam = people[1]
     own = Device(sam, str(tmp_path), name="sams-own")

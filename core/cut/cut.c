@@ -245,6 +245,15 @@ sp_err sp_cut_undo(sp_core *core, uint64_t id, sp_span by_name, sp_span why)
     return err.code == SP_ECONFLICT && row.kind == SP_CUT_PERSON ? sp_ok() : err;
 }
 
+void sp_cut_locked_too(sp_core *core, uint32_t person)
+{
+    sp_err err = sp_cut_rows_locked_too(core->store, person);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "undoing a cut of person %u would unlock the account: %s", person,
+               sp_code_word(err.code));
+    }
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     sp_cutter *cutter = timer->data;

@@ -73,6 +73,9 @@ SP_MUST sp_err sp_cut_now(sp_core *core, const sp_cut_order *order, uint64_t *re
 /* Gives back; the caller has it on the ledger. SP_ENOTFOUND, SP_ECONFLICT: it has ended, or it
  * cannot be given back (a session, a cloned device). */
 SP_MUST sp_err sp_cut_undo(sp_core *core, uint64_t id, sp_span by_name, sp_span why);
+/* Somebody else locks this account as well, for a reason of his own: undoing a cut does not let the
+ * person in. */
+void sp_cut_locked_too(sp_core *core, uint32_t person);
 /* The schema "Cut" of the API; NULL: there is none. */
 json_t *sp_cut_json(sp_core *core, uint64_t id);
 /* Those in force, oldest first, as JSON. */

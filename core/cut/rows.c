@@ -139,6 +139,18 @@ sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE cut SET was_locked = 1 WHERE ended = 0 AND kind = $1 AND number = $2");
+    sp_bind_u64(&q, SP_CUT_PERSON);
+    sp_bind_u64(&q, person);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_cut_rows_each(sp_store *store, bool also_ended,
                         void (*visit)(void *self, const sp_cut_row *row), void *self)
 {

@@ -9,6 +9,7 @@
  * spend a living person's budget, and give back only what it estimated itself, once. SPEC
  * docs/POLICY.md "Budget".
  */
+#include "core/cut/cut.h"
 #include "core/database/inside.h"
 #include "core/documents/documents.h"
 #include "core/identity/identity.h"
@@ -264,6 +265,7 @@ static void go_over(const spending *s, const sp_policy_budget *budget, const cha
     bool lock = budget->then == SP_BUDGET_LOCK;
     if (lock) {
         sp_core *core = s->databases->core;
+        sp_cut_locked_too(core, s->session->person);
         sp_err err = sp_identity_lock(core, s->session->person);
         if (!sp_failed(err)) {
             err = forget_spent(core->store, s->session->person, budget->name);

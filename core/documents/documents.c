@@ -251,6 +251,9 @@ static void compile(sp_job *job)
         sp_job_commands(job, documents->core->config);
         err = sp_job_directory(job, documents->core->store);
     }
+    if (!sp_failed(err) && sp_documents_version(documents) != 0) { /* a new office has no reports */
+        err = sp_job_packs(job, documents->core);
+    }
     job->work.data = job;
     if (!sp_failed(err) &&
         uv_queue_work(documents->core->loop, &job->work, on_work, on_compiled) != 0) {

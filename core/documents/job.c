@@ -4,6 +4,7 @@
  * SPEC core/documents/job.h.
  */
 #include "core/documents/job.h"
+#include "core/reports/reports.h"
 
 #include "core/documents/history.h"
 #include "core/identity/people.h"
@@ -151,6 +152,11 @@ void sp_job_commands(sp_job *job, const sp_config *config)
     }
 }
 
+sp_err sp_job_packs(sp_job *job, sp_core *core)
+{
+    return sp_reports_packs(core, &job->arena, &job->packs, &job->packs_count);
+}
+
 void sp_job_compile(sp_job *job)
 {
     sp_policy_set_free(SP_STEAL(job->set));
@@ -168,6 +174,8 @@ void sp_job_compile(sp_job *job)
         .commands = job->commands,
         .commands_count = job->commands_count,
         .commands_known = job->commands_known,
+        .packs = job->packs,
+        .packs_count = job->packs_count,
         .version = job->version,
         .now_unix_s = now_unix_s,
         .zone = sp_zone_system,

@@ -35,6 +35,8 @@ typedef struct sp_job {
     size_t people_count;
     sp_span commands[SP_COMMANDS_MAX]; /* of the configuration */
     size_t commands_count;
+    sp_span *packs;
+    size_t packs_count;
     bool commands_known; /* false: what is in force already, at a start */
     uint64_t version;
     const sp_policy_set *before; /* in force; nobody changes it while a job runs */
@@ -56,6 +58,8 @@ void sp_job_free(sp_job *job);
 SP_MUST sp_err sp_job_directory(sp_job *job, sp_store *store);
 /* Plans may run these only. */
 void sp_job_commands(sp_job *job, const sp_config *config);
+/* LawPacks that may not go. */
+SP_MUST sp_err sp_job_packs(sp_job *job, sp_core *core);
 /* Fills err, diags, set, diff. */
 void sp_job_compile(sp_job *job);
 /* Told, and SP_EINVALID, when somebody holds roles together that the new set keeps apart. */

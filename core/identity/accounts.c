@@ -3,6 +3,7 @@
  * Role grants are core/admin's. OWNS nothing. PROCESS core. TRUST hostile.
  * SPEC docs/api/openapi.yaml "people".
  */
+#include "core/cut/cut.h"
 #include "core/identity/inside.h"
 
 #include "core/http/sse.h"
@@ -462,6 +463,9 @@ sp_err sp_identity_unlock(sp_core *core, uint32_t id)
 static void apply_state(sp_request *req, void *data)
 {
     const change *ask = data;
+    if (ask->state == SP_PERSON_LOCKED) {
+        sp_cut_locked_too(sp_request_core(req), ask->person.id);
+    }
     sp_err err =
         set_state(sp_request_core(req), ask->person.id, ask->state, sp_request_person(req));
     if (sp_failed(err)) {

@@ -12,7 +12,13 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { MAIL_AT_ONCE = 96, POSTS_AT_ONCE = 2, RETRY_MOST_S = 6 * 3600, ARENA_BYTES = 1 << 22 };
+enum {
+    TICKS_OF_GONE = 40,
+    /* two seconds */ MAIL_AT_ONCE = 96,
+    POSTS_AT_ONCE = 2,
+    RETRY_MOST_S = 6 * 3600,
+    ARENA_BYTES = 1 << 22
+};
 #define SECOND_US UINT64_C(1000000)
 
 static uint64_t now_s(void)
@@ -558,6 +564,83 @@ static void pump(notice_queue *q)
     }
 }
 
+/* ---- channels that are gone ---- */
+
+static sp_err move_one(notice_queue *q, uint64_t id, sp_arena *arena)
+{
+    delivery_row d;
+    sp_err err = delivery_load(q->core->store, arena, id, &d);
+    if (err.code == SP_ENOTFOUND || (!sp_failed(err) && d.stage != DELIVERY_WAITING)) {
+        return sp_ok();
+    }
+    TRY(err);
+    d.why = SP_SPAN_LIT("its channel was taken out of the documents");
+    TRY(give_up(q, arena, &d));
+    return delivery_keep(q->core->store, &d, now_s());
+}
+
+/* What waits on a channel that no document names any more, some at a time. */
+static sp_err move_on(notice_queue *q, sp_span channel, size_t *ret_moved)
+{
+    enum { AT_A_TIME = 100 };
+    uint64_t ids[AT_A_TIME];
+    size_t count = 0;
+    *ret_moved = 0;
+    {
+        auto_query sp_query found = sp_query_of(
+            q->core->store, "SELECT id FROM delivery WHERE channel = $1 AND stage = $2 LIMIT $3");
+        sp_bind_text(&found, channel);
+        sp_bind_u64(&found, DELIVERY_WAITING);
+        sp_bind_u64(&found, AT_A_TIME);
+        while (count < AT_A_TIME && sp_query_row(&found)) {
+            ids[count++] = sp_col_u64(&found);
+        }
+        TRY(sp_query_finish(&found));
+    }
+    auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
+    auto_txn sp_txn txn = sp_txn_begin(q->core->store);
+    TRY(txn.err);
+    for (size_t i = 0; i < count; i++) {
+        if (moving_find(q, ids[i]) == NULL) { /* else the courier says what became of it */
+            TRY(move_one(q, ids[i], &arena));
+            (*ret_moved)++;
+        }
+    }
+    return sp_txn_commit(&txn);
+}
+
+static void look_for_gone(notice_queue *q)
+{
+    enum { CHANNELS_MOST = 16 };
+    char names[CHANNELS_MOST][SP_NAME_MAX_BYTES + 1];
+    size_t count = 0;
+    const sp_policy_set *set = sp_documents_set(q->core->state->documents);
+    {
+        auto_query sp_query found =
+            sp_query_of(q->core->store, "SELECT DISTINCT channel FROM delivery WHERE stage = $1");
+        sp_bind_u64(&found, DELIVERY_WAITING);
+        while (count < CHANNELS_MOST && sp_query_row(&found)) {
+            sp_policy_channel doc;
+            sp_span name = sp_col_text(&found);
+            if (name.len > 0 && sp_failed(sp_policy_set_channel(set, name, &doc)) &&
+                !sp_failed(sp_fit(names[count], sizeof(names[count]), name))) {
+                count++;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t moved = 0;
+        sp_err err = move_on(q, sp_span_cstr(names[i]), &moved);
+        if (sp_failed(err) || moved > 0) {
+            sp_log(
+                SP_LOG_WARN,
+                "channel %s is in no document any more: %zu notices that waited on it go on (%s)",
+                names[i], moved, sp_code_word(err.code));
+            q->changed = true;
+        }
+    }
+}
+
 void notice_queue_wake(notice_queue *queue)
 {
     queue->changed = true;
@@ -566,6 +649,10 @@ void notice_queue_wake(notice_queue *queue)
 void notice_queue_tick(notice_queue *queue)
 {
     flush(queue);
+    if (queue->ready && ++queue->ticks >= TICKS_OF_GONE) {
+        queue->ticks = 0;
+        look_for_gone(queue);
+    }
     if (queue->ready && sp_line_is_up(queue->line)) {
         pump(queue);
     }

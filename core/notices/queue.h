@@ -41,6 +41,7 @@ struct notice_queue {
     size_t over; /* results not yet kept */
     bool changed;
     unsigned quiet_ticks;
+    unsigned ticks;  /* until channels that are gone are looked for */
     bool posting;    /* inside sp_notices_post */
     sp_err post_err; /* of the call in it, when that failed at once */
     queue_channel channels[QUEUE_CHANNELS_MAX];

@@ -679,16 +679,18 @@ void sp_plans_on_told(sp_core *core, const sp_plan_told *told)
 
 /* ---- time, start and stop ---- */
 
-/* Each run that is under way, oldest first, a piece at a time: what is done to one may end it, and
- * start another. */
-static sp_err each_running(sp_core *core, void (*then)(sp_core *core, uint64_t id, void *self),
-                           void *self)
+/* Each run that is under way, or only those that have something to do now; oldest first, a piece at
+ * a time: what is done to one may end it, and start another. */
+static sp_err each_running(sp_core *core, bool only_due,
+                           void (*then)(sp_core *core, uint64_t id, void *self), void *self)
 {
     uint64_t ids[RUNS_PIECE];
     uint64_t last = 0;
     size_t count = 0;
     do {
-        TRY(sp_runs_running(core->store, last, ids, RUNS_PIECE, &count));
+        TRY(only_due ? sp_runs_due(core->store, last, sp_now_unix_us(), OUTSIDE_GRACE_S, ids,
+                                   RUNS_PIECE, &count)
+                     : sp_runs_running(core->store, last, ids, RUNS_PIECE, &count));
         for (size_t i = 0; i < count; i++) {
             then(core, ids[i], self);
         }
@@ -722,7 +724,7 @@ void sp_steps_lost(sp_core *core, sp_step_do what,
                    sp_span why)
 {
     looking_for_lost look = {what, is_known, self, why};
-    SP_IGNORE(each_running(core, end_lost, &look)); /* else their time will be over */
+    SP_IGNORE(each_running(core, false, end_lost, &look)); /* else their time will be over */
 }
 
 static void go_on(sp_core *core, uint64_t id, void *self)
@@ -773,7 +775,7 @@ static void on_tick(uv_timer_t *timer)
 {
     const sp_plans *plans = timer->data;
     bool after_start = false;
-    SP_IGNORE(each_running(plans->core, go_on, &after_start)); /* the next tick looks again */
+    SP_IGNORE(each_running(plans->core, true, go_on, &after_start)); /* the next tick looks again */
     end_old_proposals(plans->core);
 }
 
@@ -781,7 +783,8 @@ static void on_first(uv_timer_t *timer)
 {
     const sp_plans *plans = timer->data;
     bool after_start = true;
-    SP_IGNORE(each_running(plans->core, go_on, &after_start)); /* the next tick looks again */
+    SP_IGNORE(
+        each_running(plans->core, false, go_on, &after_start)); /* the next tick looks again */
     uv_timer_start(timer, on_tick, TICK_MS, TICK_MS);
 }
 

@@ -95,6 +95,10 @@ SP_MUST sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
 /* Numbers of those that run, from the one after `after` on. */
 SP_MUST sp_err sp_runs_running(sp_store *store, uint64_t after, uint64_t *ret_ids, size_t max,
                                size_t *ret_count);
+/* The same, but only those that have something to do now: a step whose time has come or is over, by
+ * `now_us`, or none that is waited for. grace_s: of what runs outside. */
+SP_MUST sp_err sp_runs_due(sp_store *store, uint64_t after, uint64_t now_us, uint64_t grace_s,
+                           uint64_t *ret_ids, size_t max, size_t *ret_count);
 /* Numbers of those that have waited to be confirmed since before then. */
 SP_MUST sp_err sp_runs_proposed(sp_store *store, uint64_t before_us, uint64_t *ret_ids, size_t max,
                                 size_t *ret_count);

@@ -173,6 +173,27 @@ sp_err sp_runs_running(sp_store *store, uint64_t after, uint64_t *ret_ids, size_
     return ids_of(&q, ret_ids, max, ret_count);
 }
 
+sp_err sp_runs_due(sp_store *store, uint64_t after, uint64_t now_us, uint64_t grace_s,
+                   uint64_t *ret_ids, size_t max, size_t *ret_count)
+{
+    auto_query sp_query q = sp_query_of(
+        store,
+        "SELECT r.id FROM plan_run r WHERE r.state = $1 AND r.id > $2 AND (EXISTS (SELECT 1 FROM"
+        " plan_step s WHERE s.run = r.id AND ((s.state = $3 AND (s.began + s.timeout * 1000000 <="
+        " $4 OR (s.what = $5 AND s.for_s > 0 AND s.began + s.for_s * 1000000 <= $4))) OR (s.state ="
+        " $6 AND s.began + (s.timeout + $7) * 1000000 <= $4))) OR NOT EXISTS (SELECT 1 FROM"
+        " plan_step s WHERE s.run = r.id AND s.state IN ($3, $6))) ORDER BY r.id LIMIT $8");
+    sp_bind_u64(&q, SP_RUN_RUNNING);
+    sp_bind_u64(&q, after);
+    sp_bind_u64(&q, SP_STEP_WAITING);
+    sp_bind_u64(&q, now_us);
+    sp_bind_u64(&q, SP_STEP_WAIT);
+    sp_bind_u64(&q, SP_STEP_RUNNING);
+    sp_bind_u64(&q, grace_s);
+    sp_bind_u64(&q, max);
+    return ids_of(&q, ret_ids, max, ret_count);
+}
+
 sp_err sp_runs_proposed(sp_store *store, uint64_t before_us, uint64_t *ret_ids, size_t max,
                         size_t *ret_count)
 {

@@ -18,6 +18,7 @@
 #define SP_CORE_REPORTS_REPORTS_H
 
 #include "core/core.h"
+#include "lib/base/arena.h"
 
 SP_MUST sp_err sp_reports_start(sp_core *core, sp_reports **ret_reports);
 void sp_reports_stop(sp_reports *reports);
@@ -39,6 +40,10 @@ sp_gap_news sp_gap_look(sp_core *core, const sp_gap *gap);
 uint64_t sp_gap_since(sp_core *core, sp_span name);
 /* Those of a kind ("officer") that were told and last. */
 size_t sp_gaps_count(sp_core *core, sp_span kind);
+
+/* LawPacks of reports whose incident is open or was closed in the last 60 days, in the arena. */
+SP_MUST sp_err sp_reports_packs(sp_core *core, sp_arena *arena, sp_span **ret_packs,
+                                size_t *ret_count);
 
 /* Places in the officers register that nobody holds. */
 size_t sp_officers_vacant(sp_core *core);

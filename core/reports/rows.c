@@ -5,6 +5,7 @@
  */
 #include "core/http/json.h"
 #include "core/reports/inside.h"
+#include "infra/proc/clock.h"
 
 #include <stdlib.h>
 
@@ -216,6 +217,27 @@ static sp_err tell_once(sp_store *store, uint64_t id, sp_span duty, sp_due_stage
 bool report_tell_once(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
 {
     return !sp_failed(tell_once(store, id, duty, stage));
+}
+
+sp_err sp_reports_packs(sp_core *core, sp_arena *arena, sp_span **ret_packs, size_t *ret_count)
+{
+    enum { PACKS_MOST = 64, CLOSED_DAYS = 60 }; /* the last duty begins with the end: 30 days */
+    sp_span *packs = NULL;
+    size_t count = 0;
+    uint64_t now = sp_now_unix_us() / 1000000;
+    TRY(sp_arena_alloc(arena, PACKS_MOST, sizeof(*packs), &packs));
+    auto_query sp_query q = sp_query_of(
+        core->store, "SELECT DISTINCT r.pack FROM report r JOIN incident i ON i.id = r.incident"
+                     " WHERE i.closed = 0 OR i.closed > $1 ORDER BY r.pack LIMIT $2");
+    sp_bind_u64(&q, now - (uint64_t)CLOSED_DAYS * 86400);
+    sp_bind_u64(&q, PACKS_MOST);
+    while (count < PACKS_MOST && sp_query_row(&q)) {
+        TRY(sp_arena_copy(arena, sp_col_text(&q), &packs[count]));
+        count++;
+    }
+    *ret_packs = packs;
+    *ret_count = count;
+    return sp_query_finish(&q);
 }
 
 /* ---- papers ---- */

@@ -91,6 +91,8 @@ typedef struct {
     const sp_span *commands; /* that a plan may run; looked at when they are known */
     size_t commands_count;
     bool commands_known;
+    const sp_span *packs; /* LawPacks that reports whose clocks run are under: they stay */
+    size_t packs_count;
     uint64_t version; /* of the snapshot */
     uint64_t now_unix_s;
     sp_policy_zone_fn zone;

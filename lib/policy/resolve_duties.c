@@ -140,8 +140,27 @@ static void check_officer(compiling *c, const doc_officer *doc)
     }
 }
 
+/* Without its pack a report has no clocks any more. */
+static void check_packs(const compiling *c)
+{
+    for (size_t i = 0; i < c->input->packs_count; i++) {
+        bool is_there = false;
+        DOC_EACH(&c->set->docs, SP_DOC_LAW_PACK, const doc_law_pack, pack)
+        {
+            is_there = is_there || sp_span_eq(pack->head.name.text, c->input->packs[i]);
+        }
+        if (!is_there) {
+            sp_diags_add(c->diags, SP_DIAG_ERROR, NULL, 0, 0,
+                         "the LawPack '%.*s' cannot go: clocks of reports run under it. Change it "
+                         "instead, or wait until they are filed and 60 days have passed",
+                         SP_SPAN_ARG(c->input->packs[i]));
+        }
+    }
+}
+
 sp_err set_resolve_duties(compiling *c)
 {
+    check_packs(c);
     DOC_EACH(&c->set->docs, SP_DOC_SINK, const doc_sink, sink)
     {
         check_sink(c, sink);

@@ -328,6 +328,24 @@ def test_the_command_line(house):
     assert wrong.returncode == 2 and "NAME=VALUE" in wrong.stderr
 
 
+# ---- a channel that is taken out
+
+def test_what_waits_on_a_channel_that_is_taken_out_is_not_stranded(house):
+    numbers = [house.local.send("hello", "slow", values={"who": f"number {i}"}) for i in range(3)]
+    wait_for("them to wait", 5, lambda: any(one["state"] == "waiting" for one in house.local.people(numbers[-1])))
+    files = house.sam.get("/admin/policy/documents")["files"]
+    for file in files:
+        if file["path"] == "notices.yaml":
+            kept = [one for one in file["text"].split("---\n") if "\nname: slow\n" not in f"\n{one}"]
+            file["text"] = "---\n".join(kept)
+    house.sam.step_up()
+    house.sam.post("/admin/policy/apply", {"files": files, "comment": "slow is gone"})
+    for number in numbers:
+        assert house.local.finished(number)["counts"]["waiting"] == 0
+    left = [one["why"] for number in numbers for one in house.local.people(number, "not_reached")]
+    assert left and set(left) == {"its channel was taken out of the documents"}  # one may have gone out before
+
+
 # ---- death
 
 def test_nobody_twice_and_nobody_missed_when_core_and_courier_die(house):

@@ -53,6 +53,13 @@ steps:
   - { name: prove, do: require_step_up, with: { kind: person, for: 2s } }
 ---
 kind: Plan
+name: waits
+mode: manual
+steps:
+  - { name: agree, do: deny, with: { kind: resource, name: notes }, confirm_by: [lead] }
+  - { name: pause, do: wait, with: { for: 1h }, after: [] }
+---
+kind: Plan
 name: gather
 mode: manual
 steps:
@@ -203,6 +210,43 @@ def test_a_run_gives_back_only_what_it_cut_itself(whole):
     assert close["state"] == "done" and close["cut"] is None and "already" in close["note"]
     assert [c["id"] for c in cuts(whole)] == [mine["id"]]
     whole.sam.post(f"/cuts/{mine['id']}/undo", {"reason": "over"})
+
+
+def test_undo_lets_nobody_in_whom_somebody_else_locked_meanwhile(whole):
+    whole.fresh()
+    for name, disabled in (("una", True), ("ule", False)):
+        whole.person(name)
+        run = root(whole, "plan", "run", "stolen", "--person", name, "--reason", "to see")
+        if disabled:
+            whole.olga.post(f"/admin/people/{person_of(whole, name)['id']}/disable", {"why": "he has left"})
+        root(whole, "plan", "stop", run["id"], "--undo", "--reason", "a mistake")
+        assert person_of(whole, name)["state"] == ("disabled" if disabled else "active"), name
+
+
+def person_of(whole, name):
+    return next(p for p in whole.olga.items("/admin/people") if p["name"] == name)
+
+
+def test_many_that_wait_cost_nothing(whole):
+    """Runs that wait for a person or for an hour: core's own time beside an idle one's."""
+    def cpu(seconds=2):
+        def now():
+            with open(f"/proc/{whole.office.pid('core')}/stat", encoding="ascii") as file:
+                fields = file.read().rsplit(")", 1)[1].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        began = now()
+        time.sleep(seconds)
+        return (now() - began) / seconds
+
+    whole.fresh()
+    idle = cpu()
+    runs = [whole.sam.post("/plans/waits/run", {"reason": "to see"}) for _ in range(40)]
+    assert all(steps(run) == {"agree": "waiting", "pause": "waiting"} for run in runs)
+    busy = cpu()
+    for run in runs:
+        whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "over"})
+    print(f"idle {idle:.3f}, with 40 that wait {busy:.3f} of a core")
+    assert busy < idle + 0.04, (idle, busy)
 
 
 def test_who_may_not_and_what_is_not_there(whole):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 from noticelib import Local
-from officelib import Office, wait_for
+from officelib import ROOT, Office, wait_for
 from portal import Refused
 
 OFFICERS = """\
@@ -192,6 +192,23 @@ def test_officers_and_vacancies(office):
     assert {"privacy", "speaker"} <= {e.get("object") for e in told if e.get("method") == "officer vacant"} or "officer vacant" in json.dumps(told)
     rows = office.cli("officers", "-c", office.config).stdout
     assert "security_leader" in rows and "privacy" in rows
+
+
+def test_a_law_pack_under_which_clocks_run_stays(office):
+    sam = office.people["sam"]
+    with open(os.path.join(ROOT, "packaging", "law", "law.yaml"), encoding="utf-8") as file:
+        ours = file.read().replace("\nname: cn\n", "\nname: ours\n")
+    files = sam.get("/admin/policy/documents")["files"]
+    sam.post("/admin/policy/apply", {"files": files + [{"path": "ours.yaml", "text": ours}], "comment": "our own"})
+    sam.post("/admin/policy/apply", {"files": files, "comment": "no report is under it yet"})
+    sam.post("/admin/policy/apply", {"files": files + [{"path": "ours.yaml", "text": ours}], "comment": "again"})
+    incident = opened(office, "Orders were copied again")
+    wait_for("a report under it", 10, lambda: [r for r in office.root.get("/reports")["items"]
+                                              if r["incident"] == incident and r["pack"] == "ours"])
+    with pytest.raises(Refused) as refused:
+        sam.post("/admin/policy/apply", {"files": files, "comment": "ours goes"})
+    assert refused.value.status == 422 and "the LawPack 'ours' cannot go" in json.dumps(refused.value.problem)
+    assert [r for r in office.root.get("/reports")["items"] if r["pack"] == "ours"]
 
 
 def inbox(office, notice, words):

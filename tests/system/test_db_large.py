@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is large, deep or no text at all: each answered at once by a proper error or a result, and the connection goes on.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
+"""
+import contextlib
+import time
+
+import pytest
+
+from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from pgraw import SYNC, Raw, bind, describe, execute, fields, message, parse, query
+
+LIMIT = 1 << 20  # bytes of a Query's body: the text and its NUL
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(orders_documents(["dba"], DBA_DOES_ALL))
+    try:
+        one.person("dora", "dba")
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def raw(gate):
+    with contextlib.closing(Raw(gate.port, tls=None, timeout=60)) as one:
+        assert one.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
+        yield one
+        assert any(kind == "D" for kind, _ in one.ask("SELECT 1")), "the connection goes on"
+
+
+def error_of(found):
+    return fields(next(body for kind, body in found if kind == "E"))
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe4\xb8", b"\x80"],
+                         ids=["no lead byte", "overlong", "surrogate", "beyond the last", "cut", "continuation"])
+def test_text_that_is_not_utf8(raw, bad):
+    text = b"SELECT '" + bad + b"'"
+    raw.send(message("Q", text + b"\0"))
+    error = error_of(raw.until("Z"))
+    assert error["C"] == "22021" and "UTF-8" in error["M"], error
+    raw.send(message("P", b"\0" + text + b"\0\0\0"), bind(), execute(), SYNC)
+    assert error_of(raw.until("Z"))["C"] == "22021"
+    raw.send(parse("SELECT $1::text"), message("B", b"\0\0\0\0\0\1\0\0\0" + bytes([len(bad)]) + bad + b"\0\0"), execute(), SYNC)
+    assert error_of(raw.until("Z"))["C"] == "22021", "the server's own"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_statement_up_to_the_limit(raw, more):
+    begin, end = "SELECT length('", "')"
+    length = LIMIT - 1 - len(begin + end) + more
+    text = begin + "x" * length + end
+    raw.send(query(text))
+    found = raw.until("Z")
+    if more:
+        error = error_of(found)
+        assert error["C"] == "54000" and str(LIMIT) in error["M"] and str(LIMIT + 1) in error["M"], error
+    else:
+        assert next(body for kind, body in found if kind == "D")[6:] == str(length).encode()
+    shorter = text if more else begin + "x" * (length - 3) + end  # a Parse has a name and types besides
+    raw.send(parse(shorter), bind(), describe(), execute(), SYNC)
+    assert ("E" in [kind for kind, _ in raw.until("Z")]) == bool(more)
+
+
+def deep(before, inside, after, times):
+    return "SELECT " + before * times + inside + after * times
+
+
+MANY = 100000
+LARGE = {
+    "in list": ("SELECT count(*) FROM orders WHERE id IN (" + ", ".join(map(str, range(MANY))) + ")", b"200"),
+    "or": ("SELECT count(*) FROM orders WHERE " + " OR ".join(f"note='{i}'" for i in range(MANY // 5)), b"0"),
+    "and": ("SELECT 1 WHERE " + " AND ".join(["true"] * MANY), None),
+    "sum": ("SELECT " + "+".join(["1"] * MANY), None),
+    "targets": ("SELECT " + ", ".join(["1"] * MANY), None),
+    "values": ("SELECT count(*) FROM (VALUES " + ", ".join(["(1)"] * MANY) + ") v", b"100000"),
+    "statements": (";".join(["SELECT 1"] * 20000), None),
+    "unions": (" UNION ALL ".join(["SELECT 1"] * 20000), None),
+    "brackets": (deep("(", "1", ")", 100000), None),
+    "subqueries": (deep("(SELECT ", "1", ")", 50000), None),
+    "arrays": (deep("ARRAY[", "1", "]", 50000), None),
+    "calls": (deep("abs(", "1", ")", 50000), None),
+    "cases": (deep("CASE WHEN true THEN ", "1", " END", 20000), None),
+    "nots": (deep("NOT ", "true", "", 100000), None),
+    "signs": (deep("- ", "1", "", 100000), None),
+    "casts": (deep("", "1", "::int", 100000), None),
+    "queries": ("WITH " + ", ".join(f"q{i} AS (SELECT {i})" for i in range(10000)) + " SELECT 1", None),
+    "froms": ("SELECT * FROM " + "(SELECT * FROM " * 20000 + "orders" + ") x" * 20000, None),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_and_deep_statements(raw, name):
+    """A result, or an error that says that it is too much; in a moment, also for others of the same worker."""
+    text, want = LARGE[name]
+    assert len(text) < LIMIT
+    began = time.monotonic()
+    raw.send(query(text))
+    found = raw.until("Z")
+    took = time.monotonic() - began
+    kinds = {kind for kind, _ in found}
+    if want is not None:
+        assert next(body for kind, body in found if kind == "D")[6:] == want, found[:3]
+    else:
+        is_too_much = kinds >= {"E"} and (error_of(found)["C"] in ("54001", "54000", "54011")
+                                          or "memory exhausted" in error_of(found)["M"])  # the server's own word
+        assert "D" in kinds or is_too_much, error_of(found)
+    print(f"{name}: {took:.2f} s, {error_of(found)['C'] + ' ' + error_of(found)['M'] if 'E' in kinds else 'a result'}")
+    assert took < 20

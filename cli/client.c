@@ -219,6 +219,7 @@ static void set_trust(const sp_client *client)
     if (client->ca_pem != NULL) {
         struct curl_blob blob = {client->ca_pem, sp_span_cstr(client->ca_pem).len, CURL_BLOB_COPY};
         curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &blob);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, NULL); /* none besides */
     }
 }
 

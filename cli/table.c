@@ -124,7 +124,9 @@ void sp_table_print(const sp_table *table, FILE *to)
 
 const char *sp_json_text(const json_t *object, const char *dotted)
 {
-    static char number[32];
+    enum { NUMBERS = 8 }; /* in one line that is printed */
+    static char numbers[NUMBERS][32];
+    static unsigned next;
     const json_t *value = object;
     sp_span rest = sp_span_cstr(dotted);
     sp_span key = SP_SPAN_EMPTY;
@@ -136,7 +138,8 @@ const char *sp_json_text(const json_t *object, const char *dotted)
         return json_string_value(value);
     }
     if (json_is_integer(value)) {
-        snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(value));
+        char *number = numbers[next++ % NUMBERS];
+        snprintf(number, sizeof(numbers[0]), "%lld", (long long)json_integer_value(value));
         return number;
     }
     if (json_is_boolean(value)) {

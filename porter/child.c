@@ -69,7 +69,7 @@ static void fill_environment(environment *env, const porter_start *start, sp_rol
 {
     put(env, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     put(env, "LANG", "C.UTF-8");
-    put(env, "NOTIFY_SOCKET", start->notify_path);
+    put(env, "NOTIFY_SOCKET", start->ears[role].path);
     put_number(env, "WATCHDOG_USEC", (uint64_t)PORTER_WATCHDOG_S * 1000000);
     put_names(env, start->places, role);
     put_number(env, "LISTEN_PID", (uint64_t)getpid());

@@ -49,11 +49,17 @@ SP_MUST sp_err porter_places_make(const sp_config *config, porter_places *places
 /* Closes and removes the sockets. */
 void porter_places_done(porter_places *places);
 
+/* Where a role says how it is. */
+typedef struct {
+    char *path; /* NULL = a role that this office has not */
+    int fd;
+} porter_ear;
+
 /* ---- child.c ---- */
 typedef struct {
     const sp_config *config;
     const porter_places *places;
-    const char *notify_path;
+    const porter_ear *ears; /* by role */
     int program_fd; /* our own program: the one that runs now, even when the file is replaced */
 } porter_start;
 
@@ -136,10 +142,12 @@ bool porter_roles_gone(const porter *p);
 const char *porter_state_word(porter_state state);
 
 /* ---- notify.c ---- */
-SP_MUST sp_err porter_notify_open(const sp_config *config, char **ret_path, int *ret_fd,
-                                  sp_buf *why);
+/* Of all roles of the office, by role; ears[] begin as {.fd = -1}. SP_EIO, SP_ELIMIT: why says it.
+ */
+SP_MUST sp_err porter_ears_open(const sp_config *config, porter_ear *ears, sp_buf *why);
+void porter_ears_close(porter_ear *ears);
 /* Hands what has come to porter_roles_heard(). */
-void porter_notify_read(porter *p, int fd, uint64_t now_us);
+void porter_ears_read(porter *p, const porter_ear *ears, uint64_t now_us);
 
 /* ---- status.c ---- */
 /* Writes <run>/status.json, at most five times a second unless forced. */

@@ -28,8 +28,7 @@ enum { FILES_MAX = 131072, EXIT_USAGE = 2, EXIT_INVALID = 4 };
 typedef struct {
     porter p;
     porter_places places;
-    char *notify_path;
-    int notify_fd;
+    porter_ear ears[SP_ROLE_COUNT];
     int signal_fd;
 } office;
 
@@ -116,9 +115,13 @@ static void wait_until(office *o, uint64_t next_us)
 {
     uint64_t now_us = sp_now_steady_us();
     uint64_t left_ms = next_us > now_us ? (next_us - now_us) / 1000 + 1 : 0;
-    struct pollfd fds[] = {{.fd = o->signal_fd, .events = POLLIN},
-                           {.fd = o->notify_fd, .events = POLLIN},
-                           {.fd = porter_events_fd(o->p.events), .events = POLLIN}};
+    struct pollfd fds[SP_ROLE_COUNT + 2] = {
+        {.fd = o->signal_fd, .events = POLLIN},
+        {.fd = porter_events_fd(o->p.events), .events = POLLIN},
+    };
+    for (unsigned i = 0; i < SP_ROLE_COUNT; i++) {
+        fds[i + 2] = (struct pollfd){.fd = o->ears[i].fd, .events = POLLIN}; /* -1: none */
+    }
     if (poll(fds, SP_COUNT(fds), (int)left_ms) < 0 && errno != EINTR) {
         sp_log(SP_LOG_ERROR, "poll: %s", strerror(errno));
     }
@@ -130,7 +133,7 @@ static void loop(office *o)
     porter_roles_init(p);
     for (;;) {
         uint64_t now_us = sp_now_steady_us();
-        porter_notify_read(p, o->notify_fd, now_us);
+        porter_ears_read(p, o->ears, now_us);
         read_signals(o, now_us);
         uint64_t next_us = porter_roles_turn(p, now_us);
         if (p->stopping && porter_roles_gone(p)) {
@@ -183,11 +186,11 @@ static sp_err open_office(const sp_config *config, office *o, sp_buf *why)
     }
     TRY(porter_places_make(config, &o->places, why));
     porter_status_remove(config); /* of a porter that had no time to */
-    TRY(porter_notify_open(config, &o->notify_path, &o->notify_fd, why));
+    TRY(porter_ears_open(config, o->ears, why));
     TRY(porter_events_new(config, &o->p.events));
     o->p.start = (porter_start){.config = config,
                                 .places = &o->places,
-                                .notify_path = o->notify_path,
+                                .ears = o->ears,
                                 .program_fd = open("/proc/self/exe", O_PATH | O_CLOEXEC)};
     if (o->p.start.program_fd < 0) {
         sp_buf_fmt(why, "/proc/self/exe cannot be opened: %s", strerror(errno));
@@ -198,13 +201,12 @@ static sp_err open_office(const sp_config *config, office *o, sp_buf *why)
 
 static void close_office(office *o)
 {
-    porter_events_free(o->p.events);
-    if (o->notify_path != NULL) {
-        unlink(o->notify_path);
-        sp_free(o->notify_path);
+    if (o->p.events != NULL) {
         porter_status_remove(o->p.config);
     }
-    int fds[] = {o->notify_fd, o->signal_fd, o->p.start.program_fd};
+    porter_events_free(o->p.events);
+    porter_ears_close(o->ears);
+    int fds[] = {o->signal_fd, o->p.start.program_fd};
     for (size_t i = 0; i < SP_COUNT(fds); i++) {
         if (fds[i] >= 0) {
             close(fds[i]);
@@ -216,7 +218,10 @@ static void close_office(office *o)
 static int run_office(const sp_config *config)
 {
     static office o;
-    o.notify_fd = o.signal_fd = o.p.start.program_fd = -1;
+    o.signal_fd = o.p.start.program_fd = -1;
+    for (unsigned i = 0; i < SP_ROLE_COUNT; i++) {
+        o.ears[i].fd = -1;
+    }
     o.places = (porter_places){.state_lock = -1, .run_lock = -1};
     auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES * 4);
     sp_err err = open_office(config, &o, &why);

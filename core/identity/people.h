@@ -23,7 +23,6 @@ typedef enum {
 } sp_person_state;
 const char *sp_person_state_word(sp_person_state state);
 
-enum { SP_ROLE_NR_SYSTEM = 1, SP_ROLE_NR_SECURITY = 2, SP_ROLE_NR_AUDIT = 3 };
 enum { SP_DISPLAY_MAX_BYTES = 120 };
 
 typedef struct {
@@ -65,9 +64,5 @@ SP_MUST sp_err sp_roles_of(sp_store *store, uint32_t person, uint64_t ret_roles[
 /* SP_EDENIED: it would be a second administrator role. SP_ENOTFOUND. Inside a transaction. */
 SP_MUST sp_err sp_roles_grant(sp_store *store, uint32_t person, uint32_t role);
 SP_MUST sp_err sp_roles_revoke(sp_store *store, uint32_t person, uint32_t role);
-static inline bool sp_roles_hold(const uint64_t roles[SP_ROLE_WORDS], uint32_t role)
-{
-    return role < SP_ROLES_MAX && ((roles[role / 64] >> (role % 64)) & 1) != 0;
-}
 
 #endif

@@ -17,7 +17,11 @@
 #include "infra/proc/clock.h"
 #include "lib/web/headers.h"
 
-enum { LONG_BODY_BYTES = 64 * 1024, STRANGERS_BODY_MAX_BYTES = 64 * 1024 };
+enum {
+    LONG_BODY_BYTES = 64 * 1024,
+    STRANGERS_BODY_MAX_BYTES = 64 * 1024,
+    PEOPLES_BODY_MAX_BYTES = 256 * 1024
+};
 
 /* ---- the context ---- */
 
@@ -353,14 +357,27 @@ static ngx_int_t application(ngx_http_request_t *r)
     return rc == NGX_OK ? let_through(ctx) : gate_refuse(ctx);
 }
 
-/* Bodies for core are taken in whole, into memory: large ones from people who are signed in. */
+static bool is_administrator(const uint64_t roles[SP_ROLE_WORDS])
+{
+    return sp_roles_hold(roles, SP_ROLE_NR_SYSTEM) || sp_roles_hold(roles, SP_ROLE_NR_SECURITY) ||
+           sp_roles_hold(roles, SP_ROLE_NR_AUDIT);
+}
+
+/* Bodies for core are taken in whole, into memory: large ones from people who are signed in, an
+ * office's documents from administrators. */
 static sp_reason may_send(gate_ctx *ctx)
 {
-    if (sent_size(ctx->request) <= STRANGERS_BODY_MAX_BYTES) {
+    uint64_t size = sent_size(ctx->request);
+    if (size <= STRANGERS_BODY_MAX_BYTES) {
         return SP_REASON_NONE;
     }
     gate_subject_find(ctx, (uint64_t)ngx_time());
-    return (sp_reason)ctx->subject.trouble;
+    if (ctx->subject.trouble != SP_REASON_NONE) {
+        return (sp_reason)ctx->subject.trouble;
+    }
+    return size <= PEOPLES_BODY_MAX_BYTES || is_administrator(ctx->subject.who.roles)
+               ? SP_REASON_NONE
+               : SP_REASON_DEFAULT;
 }
 
 /* Core's own pages: cleaned as strictly, decided by core. */

@@ -307,7 +307,7 @@ static void write_portal(const sp_nginx_conf *conf, sp_buf *out)
     /* without a slash at its end: nginx would answer the path itself with a redirection */
     sp_buf_text(out, "}\nlocation ^~ /api/v1/admin/policy {\n");
     write_api(conf, sp_buf_borrow(&host), DOCUMENTS_BODY, out);
-    sp_buf_text(out, "}\n}\n");
+    sp_buf_text(out, "client_body_timeout 10s;\n}\n}\n");
 }
 
 /* "https://wiki.internal:8443/" in its pieces. */

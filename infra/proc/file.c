@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -72,7 +73,7 @@ static sp_err sync_dir_of(const char *path)
 
 static sp_err write_new(const char *path, unsigned mode, sp_span bytes)
 {
-    auto_close int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    auto_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0 || fchmod(fd, mode) != 0) {
         return sp_fail(SP_EIO);
     }
@@ -82,10 +83,14 @@ static sp_err write_new(const char *path, unsigned mode, sp_span bytes)
 
 sp_err sp_file_replace(const char *path, unsigned mode, sp_span bytes)
 {
+    static atomic_uint turn; /* several may replace the same file at once: a name for each */
     char beside[PATH_MAX_BYTES];
-    int len = snprintf(beside, sizeof(beside), "%s.new", path);
+    int len = snprintf(beside, sizeof(beside), "%s.%u-%u.new", path, (unsigned)getpid(), turn++);
     if (len < 0 || (size_t)len >= sizeof(beside)) {
         return sp_fail(SP_ELIMIT);
+    }
+    if (unlink(beside) != 0 && errno != ENOENT) { /* of a process of that number that was ended */
+        return sp_fail(SP_EIO);
     }
     sp_err err = write_new(beside, mode, bytes);
     if (!sp_failed(err) && rename(beside, path) != 0) {

@@ -108,6 +108,14 @@ enum {
 
 #define SP_NONE UINT32_MAX /* no rule, no resource, no part */
 
+/* The numbers of the three administrators' roles. */
+enum { SP_ROLE_NR_SYSTEM = 1, SP_ROLE_NR_SECURITY = 2, SP_ROLE_NR_AUDIT = 3 };
+
+static inline bool sp_roles_hold(const uint64_t roles[SP_ROLE_WORDS], uint32_t role)
+{
+    return role < SP_ROLES_MAX && ((roles[role / 64] >> (role % 64)) & 1) != 0;
+}
+
 /* Who asks. Filled from a live session and the connection; all values are already trusted. */
 typedef struct {
     uint64_t roles[SP_ROLE_WORDS]; /* role numbers are core's, stable over policy versions */

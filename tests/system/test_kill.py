@@ -241,7 +241,11 @@ def reachable(whole):
 def test_root_cuts_and_gives_back_when_nobody_can_sign_in(whole):
     words = ("-c", whole.office.config)
     said = whole.office.cli("kill", "everything", "--dry-run", *words).stdout
-    assert "sessions of" in said and works(whole, "ann") == ALL
+    scope = json.loads(whole.office.cli("kill", "everything", "--dry-run", "--json", *words).stdout)["scope"]
+    assert said.startswith(f"it meets {scope['sessions']} sessions of {scope['people']} people, "
+                           f"{scope['database_connections']} connections at databases, "
+                           f"{scope['ssh_connections']} at machines\n") and scope["sessions"] != scope["ssh_connections"]
+    assert works(whole, "ann") == ALL
     done = whole.office.cli("kill", "everything", *words, check=False)
     assert done.returncode != 0 and "--reason" in done.stderr
     made = json.loads(whole.office.cli("kill", "everything", "--reason", "a drill", "--for", "1h", "--json", *words).stdout)

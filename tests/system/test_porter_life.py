@@ -97,10 +97,12 @@ def test_roles_inherit_nothing_but_their_sockets(tiny):
 def test_sockets_and_directories_have_their_modes(tiny):
     office = tiny()
     modes = {name: stat.S_IMODE(os.stat(os.path.join(office.run_dir, name + ".sock")).st_mode)
-             for name in ("core", "vault", "ledger", "api", "local", "notify")}
+             for name in ("core", "vault", "ledger", "api", "local", "notify-core", "notify-web")}
     assert modes == {"core": 0o666, "vault": 0o666, "ledger": 0o666, "api": 0o660, "local": 0o600,
-                     "notify": 0o666}
+                     "notify-core": 0o600, "notify-web": 0o600}
     if AS_ROOT:
+        for role in ROLES:  # nobody else's words are in the way of a role's own
+            assert os.stat(os.path.join(office.run_dir, f"notify-{role}.sock")).st_uid == office.uids[role]
         api = os.stat(os.path.join(office.run_dir, "api.sock"))
         assert (api.st_uid, api.st_gid) == (office.uids["core"], office.uids["web"])
     for role in ROLES:
@@ -138,7 +140,7 @@ def test_a_passed_socket_does_not_hold_the_porter_up(tiny):
     pid = office.pid("web")
     held = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-        stranger.connect(os.path.join(office.run_dir, "notify.sock"))
+        stranger.connect(os.path.join(office.run_dir, "notify-web.sock"))
         for count in (1, 200):  # also more than one asks for
             one, other = lingering()
             held.append(other)

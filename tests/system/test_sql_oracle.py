@@ -24,6 +24,13 @@ TELLING = {"pg_stats", "pg_stats_ext", "pg_stats_ext_exprs", "pg_statistic", "pg
            "pg_authid", "pg_shadow", "pg_user_mapping", "pg_user_mappings", "pg_largeobject", "pg_subscription"}
 
 
+TIMED_OUT = "57014"
+
+
+def error_of(seen):
+    return seen[0] if isinstance(seen[0], (str, type(None))) else seen[0][0]
+
+
 def gate_sql():
     """The statements by which the gate reads a catalogue, out of its source."""
     with open(os.path.join(ROOT, "gates", "db", "catalogue.c"), encoding="utf-8") as file:
@@ -299,7 +306,8 @@ def test_judgements(office):
             figures["masked"] += mode != CLEAN
             seen = in_order(mask(a, mode, result, masked[a]), text)
             other = in_order(mask(b, mode, b.run(text, look=False), masked[b]), text)
-            if seen != other and seen == in_order(mask(c, mode, c.run(text, look=False), masked[c]), text):
+            late = TIMED_OUT in (error_of(seen), error_of(other))  # the machine is busy
+            if not late and seen != other and seen == in_order(mask(c, mode, c.run(text, look=False), masked[c]), text):
                 wrong.append(("told", (mode, zlib.crc32(str(seen).encode())), text, (seen, other)))
     judge.close()
     print(figures)

@@ -48,6 +48,11 @@ http {
     proxy_set_header X-Forwarded-Host $host;
     proxy_set_header X-Forwarded-For $remote_addr;
     proxy_set_header X-Forwarded-Tls-Client-Cert $ssl_client_escaped_cert;
+    proxy_set_header X-Sallyport-Identity $sallyport_identity;
+    proxy_set_header Forwarded "";
+    proxy_set_header Remote-User "";
+    proxy_set_header X-Auth-Request-User "";
+    proxy_set_header X-Forwarded-User "";
 
     location / {
       auth_request /sallyport-asks;
@@ -56,7 +61,6 @@ http {
       auth_request_set $sallyport_identity $upstream_http_x_sallyport_identity;
       error_page 401 = @sign_in;
       error_page 403 = @refused;
-      proxy_set_header X-Sallyport-Identity $sallyport_identity;
       proxy_pass http://127.0.0.1:%(upstream)d;
     }
     location = /sallyport-asks {
@@ -212,6 +216,11 @@ def test_a_visitor_cannot_say_what_the_proxy_says(leo, office, upstream):
     assert answer.status == 403 and not upstream.heads
     event = event_of(office, answer.body.decode().removeprefix("refused: "))
     assert event["peer"] == "127.0.0.1"
+    assert leo.request("GET", "notes", "/page", headers={**forged, "Remote-User": "root"}).status == 200
+    ((_, _, headers, *_),) = upstream.heads
+    seen = {name.lower(): value for name, value in headers}
+    assert seen["x-forwarded-for"] == "127.0.0.1" and seen["x-forwarded-host"] == seen["host"]
+    assert "remote-user" not in seen and seen.get("x-sallyport-identity") != "a.b.c"
 
 
 def test_writing_where_one_may_only_read(leo, upstream):

@@ -592,7 +592,7 @@ def test_budgets_are_of_a_person_whatever_the_gate(office, line, keys):
                          text(b"ws-7"))[0]
 
     assert spend(60, 100) == OK and spend(60, 100) == EDENIED
-    assert events(office, kind="decision", gate="ssh", reason="limit", person="ann")
+    wait_for("the refusal", 5, lambda: events(office, kind="decision", gate="ssh", reason="limit", person="ann"))
 
 
 def test_a_shell_runs_while_who_approved_it_watches(office, line, keys):

@@ -352,7 +352,7 @@ export const en = {
     applied: (v: string) => `Version ${v} is in force`, readOnly: "Documents are changed by a security administrator; you may read and check them.",
     versionShort: "Version", byWhom: "By", at: "When", digest: "Digest", inForce: "In force", rollbackOf: (v: string) => `back to ${v}`, compare: "Compare", compareTitle: (a: string, b: string) => `Version ${a} → ${b}`,
     rollback: "Go back to it", rollbackTitle: (v: string) => `Go back to version ${v}?`, rollbackText: "Its documents become a new version. Nothing is erased from the history.", noVersions: "No versions",
-    effects: (n: number) => s(n, "decision changes", "decisions change"), noEffects: "No decision changes. Hours and networks were not compared.", effectsHint: "Hours and networks count as met.", duties: (before: string, after: string) => `duties: ${before || "none"} → ${after || "none"}`, texts: (n: number) => s(n, "file changes", "files change"), change: "Change",
+    effects: (n: number) => s(n, "decision changes", "decisions change"), noEffects: "No decision changes. Hours and networks were not compared.", effectsHint: "Hours and networks count as met.", effectDuties: (before: string, after: string) => `duties: ${before || "none"} → ${after || "none"}`, texts: (n: number) => s(n, "file changes", "files change"), change: "Change",
     fileChange: { added: "added", removed: "removed", changed: "changed" },
   },
   watch: {

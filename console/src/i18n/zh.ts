@@ -351,7 +351,7 @@ export const zh: typeof en = {
     applied: (v: string) => `第 ${v} 版已生效`, readOnly: "文档由安全管理员更改；您可以查看和检查。",
     versionShort: "版本", byWhom: "操作人", at: "时间", digest: "摘要", inForce: "生效中", rollbackOf: (v: string) => `恢复自第 ${v} 版`, compare: "比较", compareTitle: (a: string, b: string) => `第 ${a} 版 → 第 ${b} 版`,
     rollback: "恢复此版本", rollbackTitle: (v: string) => `恢复第 ${v} 版？`, rollbackText: "该版本的文档将成为新版本，历史不会被删除。", noVersions: "没有版本",
-    effects: (n: number) => `${n} 项判定发生变化`, noEffects: "没有判定发生变化（未比较时段与网络）。", effectsHint: "时段与网络按已满足计。", duties: (before: string, after: string) => `附带义务：${before || "无"} → ${after || "无"}`, texts: (n: number) => `${n} 个文件发生变化`, change: "变化",
+    effects: (n: number) => `${n} 项判定发生变化`, noEffects: "没有判定发生变化（未比较时段与网络）。", effectsHint: "时段与网络按已满足计。", effectDuties: (before: string, after: string) => `附带义务：${before || "无"} → ${after || "无"}`, texts: (n: number) => `${n} 个文件发生变化`, change: "变化",
     fileChange: { added: "新增", removed: "移除", changed: "更改" },
   },
   watch: {

@@ -34,7 +34,7 @@ export function PolicyDiff({ diff }: { diff: Schema["PolicyDiff"] }) {
           { key: "device", label: words.device, render: (e) => <>{w.owner[e.owner]}{e.posture && <> · {w.posture[e.posture]}</>}</> },
           { key: "class", label: words.class, render: (e) => <><ClassBadge name={e.class} />{e.resource && <> {e.resource}{e.part && <code> {e.part}</code>}</>}</> },
           { key: "action", label: words.action, render: (e) => w.action[e.action] },
-          { key: "change", label: words.change, render: (e) => <span class="row"><VerdictBadge verdict={e.before} /> → <VerdictBadge verdict={e.after} />{e.duties_before !== e.duties_after && <span>{words.duties(e.duties_before ?? "", e.duties_after ?? "")}</span>}</span> },
+          { key: "change", label: words.change, render: (e) => <span class="row"><VerdictBadge verdict={e.before} /> → <VerdictBadge verdict={e.after} />{e.duties_before !== e.duties_after && <span>{words.effectDuties(e.duties_before ?? "", e.duties_after ?? "")}</span>}</span> },
         ]} />
       </>)}
       <h3>{words.texts(diff.files.length)}</h3>

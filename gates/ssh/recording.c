@@ -252,10 +252,13 @@ static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t no
 static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
 {
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
-    if (!rec->channel->conn->ssh.record_input) {
+    bool has_pty = rec->channel->has_pty;
+    /* to a shell without a terminal nothing is echoed: what is sent is all there is to see of it */
+    bool is_bare = rec->channel->kind == SP_SSH_CHANNEL_SHELL && !has_pty;
+    if (!rec->channel->conn->ssh.record_input && !is_bare) {
         return sp_ok();
     }
-    if (!rec->channel->has_pty) { /* nothing is echoed, and nothing hidden */
+    if (!has_pty) {
         sp_span share = SP_SPAN_EMPTY;
         TRY(share_of(rec, false, bytes, now_us, &share));
         return share.len > 0 ? sp_cast_input(&rec->cast, share, now_us) : sp_ok();

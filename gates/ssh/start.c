@@ -288,6 +288,13 @@ static sp_span asked_bytes(const sg_channel *channel)
     return sp_span_cstr(channel->command != NULL ? channel->command : channel->object);
 }
 
+/* Who agrees reads the word for a shell, or the command: this one could not be told from it. */
+static bool is_named_shell(const sg_channel *channel)
+{
+    return channel->command != NULL &&
+           sp_span_eq(sp_span_trim(sp_span_cstr(channel->command)), SP_SPAN_LIT("shell"));
+}
+
 static void ask_others(sg_channel *channel, const ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
@@ -361,13 +368,20 @@ static bool write_down(sg_channel *channel, const ruling *ruled)
 
 /* ---- somebody watches ---- */
 
-/* A shell, and a command that might start one, unless others have agreed to its very bytes. */
+/* A shell by its name, or a command on a terminal, which may be one. */
+static bool is_like_shell(const sg_channel *channel, const ruling *ruled)
+{
+    return channel->kind == SP_SSH_CHANNEL_SHELL || (ruled->free && channel->has_pty);
+}
+
+/* A shell, whatever it is called: whoever agreed to it knows its name, not what is typed. A command
+ * that might start one, unless others have agreed to its very bytes. */
 static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
 {
     bool approved = (channel->pending->done & DONE_APPROVED) != 0;
     bool watched = (ruled->decision.must & SP_MUST_WATCH) != 0;
-    return channel->kind == SP_SSH_CHANNEL_SHELL ? approved || watched
-                                                 : ruled->free && watched && !approved;
+    return is_like_shell(channel, ruled) ? approved || watched
+                                         : ruled->free && watched && !approved;
 }
 
 /* Whoever watches is shown the shell of a connection, or what runs first. */
@@ -385,8 +399,8 @@ static bool is_shown_first(const sg_channel *channel)
 static bool is_watched_elsewhere(const sg_channel *channel, const ruling *ruled)
 {
     uint32_t watched = channel->conn->watched;
-    bool will_be = needs_watcher(channel, ruled) || (channel->kind == SP_SSH_CHANNEL_SHELL &&
-                                                     ruled->decision.verdict == SP_VERDICT_ASK);
+    bool will_be = needs_watcher(channel, ruled) ||
+                   (is_like_shell(channel, ruled) && ruled->decision.verdict == SP_VERDICT_ASK);
     bool other = watched != 0 && watched != channel->number;
     return will_be && (other || !is_shown_first(channel));
 }
@@ -554,6 +568,9 @@ void sg_start(sg_channel *channel)
     } else if (ruled.decision.verdict == SP_VERDICT_ASK) {
         if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
             refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
+        } else if (is_named_shell(channel)) {
+            refuse_for(channel, SP_REASON_APPROVAL,
+                       "others would take this command for a shell: call it by its path");
         } else {
             ask_others(channel, &ruled);
         }

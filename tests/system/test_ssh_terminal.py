@@ -11,7 +11,7 @@ import pytest
 
 from officelib import wait_for
 from portal import Refused
-from sshgatelib import SshOffice, askers_ask, engineers_work_on
+from sshgatelib import SshOffice, Terminal, askers_ask, engineers_work_on
 
 DOCUMENTS = engineers_work_on("host", "cold", "quiet") + "---\n" + askers_ask(watch=True)
 
@@ -115,6 +115,30 @@ def test_a_command_waits_frozen_too(office, folder):
     _, said = client.communicate(timeout=10)
     assert client.returncode != 0 and "ended: no" in said and os.path.exists(folder)
     office.sam.post(f"/ssh/alarms/{one['id']}/seen", {})
+
+
+def test_a_command_on_a_terminal_that_asks_is_watched_like_a_shell(office):
+    """It may be one by another name; and no command is named like a shell."""
+    ann = office.person("ann")
+    with Terminal(office.argv("abe", "host", "-tt", "127.0.0.1", "sh -i")) as terminal:
+        terminal.wait("waits until 1 other person agrees")
+        ask = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
+        ann.post(f"/approvals/{ask['id']}/approve", {"sha256": ann.get(f"/approvals/{ask['id']}")["sha256"]})
+        terminal.wait("begins when somebody watches")
+        terminal.type("echo un''watched\r")
+        terminal.never("unwatched")
+    told = office.ssh("abe", "host", "shell")
+    assert told.returncode == 254 and "for a shell" in told.stderr
+
+
+def test_what_is_sent_to_a_shell_without_a_terminal_is_recorded(office, tmp_path):
+    mark = tmp_path / "mark"
+    office.ssh("ann", "host", None, "-T", input=f"touch {mark}\n")
+    assert mark.exists()
+    wait_for("what was sent in a recording", 15, lambda: [
+        one for one in office.audrey.get("/ssh/recordings?person=ann")["items"]
+        if str(mark) in office.audrey.request("GET", "portal",
+                                              f"/api/v1/ssh/recordings/{one['id']}").body.decode()], step=0.5)
 
 
 def test_a_shell_that_asks_runs_only_while_who_agreed_watches(office):

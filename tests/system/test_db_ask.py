@@ -4,6 +4,8 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
 import contextlib
+import hashlib
+import socket
 import threading
 import time
 
@@ -12,7 +14,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice, orders_documents
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 
 DOCUMENTS = orders_documents(
     ["dba", "lead", "hasty"],
@@ -27,7 +29,7 @@ kind: Rule
 name: a lead agrees before rows go
 who: { roles: [dba] }
 to: { resources: [orders-db] }
-may: [destroy]
+may: [destroy, import]
 ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
 ---
 kind: Rule
@@ -132,6 +134,34 @@ def test_all_of_a_statement_is_shown(gate, dora):
     run = Waiting(dora, "DELETE FROM audit.entries WHERE true OR what = '" + "x" * 100000 + "'")
     run.join(20)
     assert run.error.pgcode == "42501" and "whole" in str(run.error)
+
+
+def test_all_statements_of_a_message_are_shown(gate, dora):
+    """All that would run, what a screen hides too; the hash is of the bytes."""
+    text = "  DELETE FROM audit.entries WHERE true;\r\n\tSELECT '\u6e05\u7406'; -- and then\n/* ; */ DELETE FROM orders WHERE true ;"
+    run = Waiting(dora, text)
+    item = asked(gate)
+    assert gate.people["lena"].get(f"/approvals/{item['id']}")["statement"] == text.replace("\r", "<U+000D>")
+    assert item["sha256"] == hashlib.sha256(text.encode()).hexdigest()
+    answer(gate, item, "refuse", reason="seen")
+    run.join(20)
+    assert run.error.pgcode == "42501" and gate.sql("SELECT count(*) FROM orders") == [(200,)]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_copy_that_waits_is_given_up(gate, leaves):
+    """Its data came behind it and is not read before others have agreed: the end of the connection is noticed all the same."""
+    one = Raw(gate.port, tls=None)
+    assert one.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
+    one.send(query("COPY audit.entries FROM STDIN"), message("d", b"901\tx\n" * 1000), message("c"))
+    asked(gate)
+    if leaves:
+        one.close()
+    else:
+        one.socket.shutdown(socket.SHUT_WR)
+    wait_for("the withdrawal", 10, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
+    one.close()
+    assert gate.sql("SELECT count(*) FROM audit.entries WHERE id = 901") == [(0,)]
 
 
 def test_nothing_is_approved_under_another_name(gate, dora):

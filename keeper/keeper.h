@@ -115,9 +115,11 @@ SP_MUST sp_err keep_vault_unwrap(const keep_job *job, sp_span wrapped, sp_key *r
 
 /* ---- manifest.c: what is there ---- */
 SP_MUST sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest);
-/* For the approval screen: {"relations":[..],"foreign_keys":[..],"bytes":n}. */
+/* For the approval screen: see keeper/README.md. */
 void keep_summary(const json_t *manifest, sp_buf *out);
 uint64_t keep_manifest_bytes(const json_t *manifest);
+/* Any of the words stands in the text; both are parted by blanks. */
+bool keep_has_word(const char *text, const char *words);
 
 /* ---- keep.c, undo.c: the jobs ---- */
 SP_MUST sp_err keep_run_keep(keep_job *job);

@@ -8,36 +8,44 @@
  */
 #include "keeper/keeper.h"
 
-enum { SUMMARY_RELATIONS_MAX = 100 };
+enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20 };
 
-/* $1 objects, $2 verb, $3 cascades ('t'/'f'). The server makes the whole manifest. */
+/* $1 objects, $2 verb, $3 cascades ('t'/'f'), $4 whole. The server makes the whole manifest. */
 static const char CLOSURE[] =
     "WITH RECURSIVE asked AS ("
     " SELECT c.oid FROM json_to_recordset($1::json) AS j(schema text, name text)"
     " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
     " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = j.name"
-    " WHERE c.relkind IN ('r','p','v','m','S')),"
+    " WHERE c.relkind IN ('r','p','v','m','S')"
+    " UNION SELECT c.oid FROM pg_catalog.pg_class c"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE $4::bool AND c.relkind IN ('r','p','v','m','S') AND c.relpersistence <> 't'"
+    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS ("
+    "  SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'"
+    "  AND d.classid = 'pg_catalog.pg_class'::regclass)),"
     "closure(oid, why) AS ("
     " SELECT oid, 'asked'::text FROM asked"
     " UNION SELECT x.oid, x.why FROM closure k CROSS JOIN LATERAL ("
     "  SELECT i.inhrelid, 'partition'::text FROM pg_catalog.pg_inherits i WHERE i.inhparent = k.oid"
     "  UNION ALL SELECT f.conrelid, 'cascade' FROM pg_catalog.pg_constraint f"
     "   WHERE f.contype = 'f' AND f.confrelid = k.oid AND f.conrelid <> k.oid"
-    "   AND ((string_to_array($2, ' ') && ARRAY['DELETE','WITH','MERGE'] AND f.confdeltype IN "
+    "   AND ((string_to_array($2, ' ') && ARRAY['ANY','DELETE','WITH','MERGE'] AND f.confdeltype "
+    "IN "
     "('c','n','d'))"
-    "    OR (string_to_array($2, ' ') && ARRAY['UPDATE','WITH','MERGE','INSERT'] AND f.confupdtype "
+    "    OR (string_to_array($2, ' ') && ARRAY['ANY','UPDATE','WITH','MERGE','INSERT'] AND "
+    "f.confupdtype "
     "IN ('c','n','d'))"
     "    OR ('TRUNCATE' = ANY (string_to_array($2, ' ')) AND $3::bool))"
     "  UNION ALL SELECT r.ev_class, 'view' FROM pg_catalog.pg_depend d"
     "   JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
     "   WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass"
     "   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid"
-    "   AND r.ev_class <> k.oid AND string_to_array($2, ' ') && ARRAY['DROP','ALTER']"
+    "   AND r.ev_class <> k.oid AND string_to_array($2, ' ') && ARRAY['ANY','DROP','ALTER']"
     "  UNION ALL SELECT d.objid, 'sequence' FROM pg_catalog.pg_depend d"
     "   JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
     "   WHERE d.classid = 'pg_catalog.pg_class'::regclass"
     "   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid"
-    "   AND d.deptype IN ('a','i') AND string_to_array($2, ' ') && ARRAY['DROP','ALTER']"
+    "   AND d.deptype IN ('a','i') AND string_to_array($2, ' ') && ARRAY['ANY','DROP','ALTER']"
     " ) x(oid, why)),"
     "picked AS (SELECT oid, (array_agg(why ORDER BY why = 'asked' DESC, why))[1] AS why"
     " FROM closure GROUP BY oid),"
@@ -59,13 +67,21 @@ static const char MANIFEST[] =
     "'collate', (SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()),"
     "'ctype', (SELECT datctype FROM pg_catalog.pg_database WHERE datname = current_database()),"
     "'database_bytes', pg_database_size(current_database()),"
+    /* who holds what is kept (gates/db/hold.c): by its number its rows are told from others' */
+    "'xids', (SELECT json_agg(DISTINCT x.transactionid::text) FROM pg_catalog.pg_locks l"
+    " JOIN pg_catalog.pg_locks x ON x.virtualtransaction = l.virtualtransaction"
+    "  AND x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock' AND x.granted"
+    " WHERE l.locktype = 'relation' AND l.mode = 'ShareRowExclusiveLock' AND l.granted"
+    "  AND l.relation IN (SELECT oid FROM picked WHERE why = 'asked') AND l.database ="
+    "  (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())),"
     "'relations', COALESCE((SELECT json_agg(json_build_object("
     " 'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,"
     " 'quoted', format('%I.%I', n.nspname, c.relname), 'ident', quote_ident(c.relname),"
     " 'kind', c.relkind, 'why', p.why,"
     " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
     " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"
-    " 'partition', c.relispartition,"
+    " 'partition', c.relispartition, 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t"
+    "  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),"
     " 'root', (SELECT format('%I.%I', rn.nspname, rc.relname) FROM pg_catalog.pg_class rc"
     "  JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
     "  WHERE c.relispartition AND rc.oid = pg_partition_root(c.oid)),"
@@ -84,13 +100,30 @@ static const char MANIFEST[] =
     " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),"
     "'foreign', COALESCE((SELECT json_agg(json_build_object('oid', f.oid::bigint,"
-    " 'table', f.conrelid::bigint, 'references', f.confrelid::bigint,"
+    " 'on_delete', f.confdeltype, 'on_update', f.confupdtype, 'table', f.conrelid::bigint, "
+    "'references', f.confrelid::bigint,"
     " 'quoted', format('%I.%I', n.nspname, c.relname), 'name', quote_ident(f.conname),"
     " 'definition', pg_get_constraintdef(f.oid)) ORDER BY f.oid)"
     " FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid = f.conrelid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE f.contype = 'f' AND f.conparentid = 0 AND (f.confrelid IN (SELECT oid FROM picked)"
     " OR f.conrelid IN (SELECT oid FROM picked))), '[]'::json))::text";
+
+bool keep_has_word(const char *text, const char *words)
+{
+    sp_span rest = sp_span_cstr(words);
+    sp_span word;
+    while (sp_span_split(&rest, ' ', &word)) {
+        sp_span all = sp_span_cstr(text == NULL ? "" : text);
+        sp_span one;
+        while (sp_span_split(&all, ' ', &one)) {
+            if (sp_span_eq(word, one)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
 
 sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
 {
@@ -102,7 +135,8 @@ sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
     sp_span given = job->job.objects.len > 0 ? job->job.objects : SP_SPAN_LIT("[]");
     TRY(sp_fit(objects, sizeof(objects), given));
     TRY(sp_fit(verb, sizeof(verb), job->job.verb));
-    const char *const values[] = {objects, verb, job->job.cascades != 0 ? "t" : "f"};
+    const char *const values[] = {objects, verb, job->job.cascades != 0 ? "t" : "f",
+                                  job->job.whole != 0 ? "t" : "f"};
     sp_buf_text(&sql, CLOSURE);
     sp_buf_text(&sql, MANIFEST);
     TRY(sp_buf_take_cstr(&sql, &text));
@@ -135,6 +169,54 @@ uint64_t keep_manifest_bytes(const json_t *manifest)
     return bytes;
 }
 
+/* ---- what undo could not do, said before anybody agrees ---- */
+
+static bool has_verb(const json_t *manifest, const char *words)
+{
+    return keep_has_word(json_string_value(json_object_get(manifest, "verb")), words);
+}
+
+static void add_limit(json_t *limits, json_t *sentence)
+{
+    if (json_array_size(limits) < LIMITS_MAX) {
+        json_array_append_new(limits, sentence);
+    } else {
+        json_decref(sentence);
+    }
+}
+
+static json_t *limits_of(const json_t *manifest)
+{
+    const json_t *relations = json_object_get(manifest, "relations");
+    json_t *limits = json_array();
+    bool any = has_verb(manifest, "ANY");
+    bool changes = any || has_verb(manifest, "UPDATE MERGE INSERT");
+    if (any) {
+        add_limit(limits, json_string("nobody knows what it does: tables and objects of this "
+                                      "database are kept, nothing outside; rows that it adds "
+                                      "stay"));
+    }
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        const char *kind = json_string_value(json_object_get(one, "kind"));
+        const char *name = json_string_value(json_object_get(one, "quoted"));
+        bool stored = kind != NULL && (kind[0] == 'r' || kind[0] == 'p') &&
+                      !json_is_true(json_object_get(one, "partition"));
+        if (stored && changes && json_array_size(json_object_get(one, "key")) == 0) {
+            add_limit(limits, json_sprintf("%s has no key: rows that are changed come back only "
+                                           "when nobody could write while it was kept",
+                                           name));
+        }
+        if (stored && !any && json_is_true(json_object_get(one, "triggers")) &&
+            has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {
+            add_limit(limits, json_sprintf("%s has triggers: what they do to other tables is not "
+                                           "kept",
+                                           name));
+        }
+    }
+    return limits;
+}
+
 void keep_summary(const json_t *manifest, sp_buf *out)
 {
     const json_t *relations = json_object_get(manifest, "relations");
@@ -147,10 +229,11 @@ void keep_summary(const json_t *manifest, sp_buf *out)
                       json_object_get(one, "kind"), "why", json_object_get(one, "why"), "rows",
                       json_object_get(one, "rows"), "bytes", json_object_get(one, "bytes")));
     }
-    json_t *all = json_pack(
-        "{s:O, s:I, s:I, s:o}", "whole", json_object_get(manifest, "whole"), "relations_total",
-        (json_int_t)json_array_size(relations), "foreign_keys",
-        (json_int_t)json_array_size(json_object_get(manifest, "foreign")), "relations", list);
+    json_t *all =
+        json_pack("{s:O, s:I, s:I, s:o, s:o}", "whole", json_object_get(manifest, "whole"),
+                  "relations_total", (json_int_t)json_array_size(relations), "foreign_keys",
+                  (json_int_t)json_array_size(json_object_get(manifest, "foreign")), "limits",
+                  limits_of(manifest), "relations", list);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     sp_buf_text(out, text == NULL ? "{}" : text);
     sp_free(text);

@@ -117,10 +117,7 @@ static const char PRESENT[] =
     " 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',"
     " 'needed', a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''))"
     " FROM pg_catalog.pg_attribute a"
-    " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
-    "'triggers', COALESCE((SELECT json_agg(json_build_object('name', quote_ident(t.tgname),"
-    " 'enabled', t.tgenabled)) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid"
-    " AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgparentid = 0), '[]'::json))),"
+    " WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped))),"
     " '{}'::json)::text FROM pg_catalog.pg_class c"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY ($1::oid[])";
 
@@ -140,18 +137,8 @@ static sp_err read_present(undo *u)
 
 bool undo_verb_is(const undo *u, const char *words)
 {
-    sp_span rest = sp_span_cstr(words);
-    sp_span word;
-    while (sp_span_split(&rest, ' ', &word)) {
-        sp_span verbs = sp_span_cstr(undo_text(u->manifest, "verb"));
-        sp_span verb;
-        while (sp_span_split(&verbs, ' ', &verb)) {
-            if (sp_span_eq(word, verb)) {
-                return true;
-            }
-        }
-    }
-    return false;
+    const char *verbs = undo_text(u->manifest, "verb");
+    return keep_has_word(verbs, words) || keep_has_word(verbs, "ANY");
 }
 
 void undo_tell(undo *u, json_t *sentence)
@@ -212,10 +199,23 @@ static sp_err write_script(undo *u)
     sp_buf_text(&sql, "\\set ON_ERROR_STOP on\nBEGIN;\nSET LOCAL lock_timeout = '30s';\n"
                       "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
     TRY(undo_script(u, &sql));
-    if (undo_verb_is(u, "DROP ALTER")) {
-        TRY(undo_structure(u, &sql));
+    undo_tables *tables = NULL;
+    sp_err err = undo_tables_choose(u, &tables);
+    bool makes = undo_verb_is(u, "DROP ALTER");
+    if (!sp_failed(err) && makes) { /* types that columns are of, columns, what needs them */
+        err = undo_structure(u, true, &sql);
     }
-    TRY(undo_rows(u, &sql));
+    if (!sp_failed(err)) {
+        err = undo_columns(u, tables, &sql);
+    }
+    if (!sp_failed(err) && makes) {
+        err = undo_structure(u, false, &sql);
+    }
+    if (!sp_failed(err)) {
+        err = undo_rows(u, tables, &sql);
+    }
+    undo_tables_free(tables);
+    TRY(err);
     sp_buf_text(&sql, u->try_only ? "ROLLBACK;\n" : "COMMIT;\n");
     return undo_script(u, &sql);
 }
@@ -248,11 +248,18 @@ static sp_err run_script(undo *u)
     return written;
 }
 
-static void read_rows(const undo *u, json_t *rows)
+static json_int_t number_of(const json_t *row, const char *key)
 {
+    return json_integer_value(json_object_get(row, key));
+}
+
+/* What psql was told, table by table. */
+static json_t *read_rows(const undo *u)
+{
+    json_t *rows = json_array();
     auto_buf sp_buf text = sp_buf_make(1 << 20);
     if (sp_failed(keep_child_told(&u->psql, &text))) {
-        return;
+        return rows;
     }
     sp_span rest = sp_buf_borrow(&text);
     sp_span line;
@@ -262,28 +269,62 @@ static void read_rows(const undo *u, json_t *rows)
                           ? json_loadb((const char *)line.ptr, line.len, 0, &error)
                           : NULL;
         if (one != NULL) {
-            json_int_t differing = json_integer_value(json_object_get(one, "differing"));
-            json_int_t reverted = json_integer_value(json_object_get(one, "reverted"));
-            json_int_t missing = json_integer_value(json_object_get(one, "missing"));
-            json_int_t inserted = json_integer_value(json_object_get(one, "inserted"));
-            json_object_set_new(one, "conflicts", json_integer(differing - reverted));
-            json_object_set_new(one, "clashes", json_integer(missing - inserted));
+            json_object_set_new(
+                one, "conflicts",
+                json_integer(number_of(one, "differing") - number_of(one, "reverted")));
+            json_object_set_new(
+                one, "clashes",
+                json_integer(number_of(one, "missing") - number_of(one, "inserted")));
             json_array_append_new(rows, one);
         }
     }
+    return rows;
 }
 
-static void write_report(const undo *u)
+/* False: something that the statement may have changed did not come back. */
+static bool is_complete(const json_t *rows)
 {
-    json_t *rows = json_array();
-    read_rows(u, rows);
-    json_t *all = json_pack("{s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only, "verb",
-                            json_object_get(u->manifest, "verb"), "restored", u->restored, "rows",
-                            rows, "told", u->told);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *one = json_array_get(rows, i);
+        if (number_of(one, "clashes") != 0 ||
+            (json_is_true(json_object_get(one, "changes")) && number_of(one, "conflicts") != 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_nothing(const undo *u, const json_t *rows)
+{
+    json_int_t count = 0;
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *one = json_array_get(rows, i);
+        count +=
+            number_of(one, "inserted") + number_of(one, "reverted") + number_of(one, "removed");
+    }
+    return count == 0 && json_array_size(u->restored) == 0 && json_array_size(u->told) == 0;
+}
+
+/* SP_ECONFLICT: nothing came back, which is no undo. */
+static sp_err write_report(undo *u)
+{
+    json_t *rows = read_rows(u);
+    bool nothing = is_nothing(u, rows);
+    json_t *all =
+        json_pack("{s:b, s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only, "complete",
+                  (int)is_complete(rows), "verb", json_object_get(u->manifest, "verb"), "restored",
+                  u->restored, "rows", rows, "told", u->told);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     sp_buf_text(&u->job->report, text == NULL ? "{}" : text);
     sp_free(text);
     json_decref(all);
+    if (!nothing) {
+        return sp_ok();
+    }
+    sp_buf_reset(&u->job->why);
+    sp_buf_text(&u->job->why, "nothing of what was kept is missing or changed, as far as can be "
+                              "told: there is nothing to put back");
+    return sp_fail(SP_ECONFLICT);
 }
 
 /* A database that is gone is made first; it cannot be part of the transaction. */
@@ -359,14 +400,12 @@ static sp_err run(undo *u)
     keep_reader_free(reader);
     sp_err err = connect_to_it(u);
     if (err.code == SP_ENOTFOUND && u->try_only && json_array_size(u->told) > 0) {
-        write_report(u);
-        return sp_ok();
+        return write_report(u);
     }
     TRY(err);
     TRY(look(u));
     TRY(run_script(u));
-    write_report(u);
-    return sp_ok();
+    return write_report(u);
 }
 
 sp_err keep_run_undo(keep_job *job, bool try)

@@ -58,9 +58,16 @@ const json_t *undo_present(const undo *u, const json_t *relation);
 SP_MUST sp_err undo_find_missing(undo *u);
 /* catalog 0: whichever it is. */
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
-SP_MUST sp_err undo_structure(undo *u, sp_buf *sql);
+/* first: schemas and types; else what is left. */
+SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
 
 /* ---- undo_rows.c ---- */
-SP_MUST sp_err undo_rows(undo *u, sp_buf *sql);
+/* Tables that are there and whose rows or columns are put back. */
+typedef struct undo_tables undo_tables;
+SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);
+void undo_tables_free(undo_tables *tables);
+/* Locks them, and makes columns that are gone again. */
+SP_MUST sp_err undo_columns(undo *u, const undo_tables *tables, sp_buf *sql);
+SP_MUST sp_err undo_rows(undo *u, const undo_tables *tables, sp_buf *sql);
 
 #endif

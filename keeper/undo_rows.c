@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Undo of DELETE, TRUNCATE, UPDATE, MERGE and of a dropped column: rows are loaded beside the table
- * and matched by key.
+ * Undo of DELETE, TRUNCATE, UPDATE, MERGE, of columns that were dropped or cut, and of what nobody
+ * knew: rows are loaded beside the table and matched by key.
+ *
+ * What the statement wrote is told from what others did since by the number of its transaction,
+ * which wrote the rows that are there now (xmin): the manifest has it when the statement's
+ * connection held the tables while they were kept (gates/db/hold.c); else it is the one
+ * transaction that wrote most of what differs.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
 #include "infra/proc/file.h"
@@ -17,8 +22,16 @@ typedef struct {
     const json_t *relation;
     const json_t *now;
     size_t number;
+    bool keyed;
     bool changes; /* rows of one transaction get their old values */
+    bool adds;    /* rows that are gone come back */
+    bool moves;   /* keys may have changed: new rows of that transaction go */
 } table;
+
+struct undo_tables {
+    table *items;
+    size_t count;
+};
 
 /* A column that is matched and written; generated ones follow by themselves. */
 static bool is_plain(const json_t *column)
@@ -26,20 +39,40 @@ static bool is_plain(const json_t *column)
     return !json_is_true(json_object_get(column, "generated"));
 }
 
+static bool is_lost(const table *t, const json_t *column)
+{
+    return json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name")) == NULL;
+}
+
+/* It has another type now. */
+static bool is_retyped(const table *t, const json_t *column)
+{
+    const json_t *is =
+        json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
+    return is != NULL && strcmp(undo_text(is, "type"), undo_text(column, "type")) != 0;
+}
+
 typedef void (*put_column)(const char *quoted, sp_buf *sql);
 
-static void list_columns(const json_t *relation, const char *between, put_column put, sp_buf *sql)
+/* of: without the columns that this table has lost; NULL = all. */
+static void list_those(const json_t *relation, const table *of, const char *between, put_column put,
+                       sp_buf *sql)
 {
     const json_t *columns = json_object_get(relation, "columns");
     bool first = true;
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        if (is_plain(column)) {
+        if (is_plain(column) && (of == NULL || !is_lost(of, column))) {
             sp_buf_text(sql, first ? "" : between);
             put(undo_text(column, "quoted"), sql);
             first = false;
         }
     }
+}
+
+static void list_columns(const json_t *relation, const char *between, put_column put, sp_buf *sql)
+{
+    list_those(relation, NULL, between, put, sql);
 }
 
 static void put_name(const char *quoted, sp_buf *sql)
@@ -117,7 +150,7 @@ static sp_err check_columns(undo *u, const table *t, sp_buf *sql)
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const json_t *is = json_object_get(now, undo_text(column, "name"));
-        if (is == NULL && (!undo_verb_is(u, "ALTER") || !is_plain(column))) {
+        if (is == NULL && (!undo_verb_is(u, "ALTER DROP") || !is_plain(column))) {
             return undo_refuse(u, name, "a column that was kept is not there any more:",
                                undo_text(column, "quoted"), NULL);
         }
@@ -126,7 +159,7 @@ static sp_err check_columns(undo *u, const table *t, sp_buf *sql)
                        undo_text(column, "quoted"), undo_text(column, "type"));
             undo_tell(u, json_sprintf("column %s of %s was made again, as the last one",
                                       undo_text(column, "quoted"), name));
-        } else if (strcmp(undo_text(is, "type"), undo_text(column, "type")) != 0) {
+        } else if (is_retyped(t, column) && (!undo_verb_is(u, "ALTER DROP") || !t->keyed)) {
             return undo_refuse(u, name,
                                "a column has another type now:", undo_text(column, "quoted"),
                                undo_text(is, "type"));
@@ -171,66 +204,189 @@ static void finish_columns(const table *t, sp_buf *sql)
     }
 }
 
+/* Triggers of users, as they are once the table is locked; a new one would run, too. */
 static void switch_triggers(const table *t, bool off, sp_buf *sql)
 {
-    const json_t *triggers = json_object_get(t->now, "triggers");
-    for (size_t i = 0; i < json_array_size(triggers); i++) {
-        const json_t *one = json_array_get(triggers, i);
-        const char *how = off ? "DISABLE" : "ENABLE";
-        const char *enabled = undo_text(one, "enabled");
-        if (!off && enabled[0] == 'A') {
-            how = "ENABLE ALWAYS";
-        } else if (!off && enabled[0] == 'R') {
-            how = "ENABLE REPLICA";
-        }
-        sp_buf_fmt(sql, "ALTER TABLE %s %s TRIGGER %s;\n", undo_text(t->now, "quoted"), how,
-                   undo_text(one, "name"));
+    if (off) {
+        sp_buf_fmt(sql,
+                   "CREATE TEMP TABLE sp_trigger_%zu ON COMMIT DROP AS SELECT tgname, tgenabled "
+                   "FROM pg_trigger WHERE tgrelid = %u AND NOT tgisinternal AND tgenabled <> 'D' "
+                   "AND tgparentid = 0;\n",
+                   t->number, undo_oid(t->relation));
     }
+    sp_buf_fmt(sql, "SELECT format('ALTER TABLE %%s %%s TRIGGER %%I', %u::regclass, ",
+               undo_oid(t->relation));
+    sp_buf_text(sql, off ? "'DISABLE'"
+                         : "CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN "
+                           "'ENABLE REPLICA' ELSE 'ENABLE' END");
+    sp_buf_fmt(sql, ", tgname) FROM pg_temp.sp_trigger_%zu \\gexec\n", t->number);
 }
 
+/* With the types that the columns had. */
 static void put_staging(const table *t, sp_buf *sql)
 {
-    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_undo_%zu ON COMMIT DROP AS SELECT ", t->number);
-    list_columns(t->relation, ", ", put_name, sql);
-    sp_buf_fmt(sql, " FROM %s WITH NO DATA;\n", undo_text(t->now, "quoted"));
+    const json_t *columns = json_object_get(t->relation, "columns");
+    bool first = true;
+    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_undo_%zu (", t->number);
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        if (is_plain(column)) {
+            sp_buf_fmt(sql, "%s%s %s", first ? "" : ", ", undo_text(column, "quoted"),
+                       undo_text(column, "type"));
+            first = false;
+        }
+    }
+    sp_buf_text(sql, ") ON COMMIT DROP;\n");
 }
 
-/* Rows that are there with other values, and which transaction wrote them. */
-static void put_differing(const table *t, sp_buf *sql)
+static void put_values(const table *t, put_column put, sp_buf *sql)
 {
+    sp_buf_text(sql, "ROW(");
+    list_those(t->relation, t, ", ", put, sql);
+    sp_buf_text(sql, ")");
+}
+
+/* Rows that are there with other values, rows that were not there, rows that are gone; and which
+ * transaction wrote those that are there. */
+static void put_comparing(const table *t, sp_buf *sql)
+{
+    const char *now = undo_text(t->now, "quoted");
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_diff_%zu ON COMMIT DROP AS SELECT ", t->number);
     put_key(t, "s", sql);
     sp_buf_fmt(sql, ", t.xmin::text AS sp_xid FROM pg_temp.sp_undo_%zu s JOIN %s t ON ", t->number,
-               undo_text(t->now, "quoted"));
+               now);
     put_match(t, sql);
-    sp_buf_text(sql, " WHERE ROW(");
-    list_columns(t->relation, ", ", put_table_text, sql);
-    sp_buf_text(sql, ") IS DISTINCT FROM ROW(");
-    list_columns(t->relation, ", ", put_staging_text, sql);
+    sp_buf_text(sql, " WHERE ");
+    put_values(t, put_table_text, sql);
+    sp_buf_text(sql, " IS DISTINCT FROM ");
+    put_values(t, put_staging_text, sql);
+    sp_buf_fmt(sql, ";\nANALYZE pg_temp.sp_diff_%zu;\n", t->number);
+    sp_buf_fmt(sql,
+               "INSERT INTO pg_temp.sp_count SELECT %zu, 'missing', count(*) FROM "
+               "pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM %s t WHERE ",
+               t->number, t->number, now);
+    put_match(t, sql);
     sp_buf_text(sql, ");\n");
+    if (t->moves) {
+        sp_buf_fmt(sql,
+                   "CREATE TEMP TABLE sp_new_%zu ON COMMIT DROP AS SELECT t.xmin::text AS sp_xid "
+                   "FROM %s t WHERE NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ",
+                   t->number, now, t->number);
+        put_match(t, sql);
+        sp_buf_text(sql, ");\n");
+    }
 }
 
-/* sp_xid: the one transaction that changed most of the differing rows. */
+/* sp_one: the transactions whose rows are taken back. */
+static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
+{
+    const json_t *xids = json_object_get(u->manifest, "xids");
+    const char *verbs = undo_text(u->manifest, "verb");
+    sp_buf_text(sql, "CREATE TEMP TABLE sp_all (n int, sp_xid text) ON COMMIT DROP;\nINSERT INTO "
+                     "pg_temp.sp_all ");
+    for (size_t i = 0; i < all->count; i++) {
+        const table *t = &all->items[i];
+        if (t->changes && t->keyed) {
+            sp_buf_fmt(sql, "SELECT 0 AS n, sp_xid FROM pg_temp.sp_diff_%zu UNION ALL ", t->number);
+        }
+        if (t->moves) {
+            sp_buf_fmt(sql,
+                       "SELECT 1, sp_xid FROM pg_temp.sp_new_%zu WHERE (SELECT n FROM "
+                       "pg_temp.sp_count WHERE number = %zu) > 0 UNION ALL ",
+                       t->number, t->number);
+        }
+    }
+    sp_buf_text(sql, "SELECT 0, NULL::text WHERE false;\n");
+    for (size_t i = 0; i < json_array_size(xids); i++) {
+        uint64_t xid = 0;
+        if (!sp_failed(sp_span_to_u64(sp_span_cstr(json_string_value(json_array_get(xids, i))),
+                                      UINT32_MAX, &xid))) {
+            sp_buf_fmt(sql, "INSERT INTO pg_temp.sp_one VALUES ('%llu');\n",
+                       (unsigned long long)xid);
+        }
+    }
+    /* it may have written in a savepoint, under another number; DELETE may have changed nothing */
+    bool guesses = keep_has_word(verbs, "UPDATE MERGE WITH INSERT") ||
+                   (json_array_size(xids) == 0 && keep_has_word(verbs, "DELETE DROP ALTER"));
+    if (guesses) {
+        sp_buf_text(sql,
+                    "INSERT INTO pg_temp.sp_one SELECT sp_xid FROM pg_temp.sp_all WHERE NOT EXISTS "
+                    "(SELECT FROM pg_temp.sp_all a JOIN pg_temp.sp_one o ON o.xid = a.sp_xid) "
+                    "GROUP BY sp_xid ORDER BY min(n), count(*) DESC, sp_xid LIMIT 1;\n");
+    }
+}
+
+/* Columns with another type get the one that they had; what was cut comes back with the rows. */
+static void put_types(undo *u, const table *t, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const char *name = undo_text(column, "quoted");
+        if (is_retyped(t, column)) {
+            sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::text::%s;\n",
+                       undo_text(t->now, "quoted"), name, undo_text(column, "type"), name,
+                       undo_text(column, "type"));
+            undo_tell(u, json_sprintf("column %s of %s has its old type again", name,
+                                      undo_text(t->relation, "quoted")));
+        }
+    }
+}
+
+/* A column that was gone: of all rows, whoever changed them since. */
+static void put_lost(const table *t, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const char *name = undo_text(column, "quoted");
+        if (is_plain(column) && is_lost(t, column)) {
+            sp_buf_fmt(sql,
+                       "UPDATE %s t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT "
+                       "NULL AND ",
+                       undo_text(t->now, "quoted"), name, name, t->number, name);
+            put_match(t, sql);
+            sp_buf_text(sql, ";\n");
+        }
+    }
+}
+
 static void put_reverting(const table *t, sp_buf *sql)
 {
-    sp_buf_fmt(sql,
-               "INSERT INTO pg_temp.sp_one SELECT %zu, sp_xid FROM pg_temp.sp_diff_%zu GROUP "
-               "BY sp_xid ORDER BY count(*) DESC, sp_xid LIMIT 1;\n",
-               t->number, t->number);
+    const json_t *key = json_object_get(t->relation, "key");
     auto_buf sp_buf assignments = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    sp_buf_fmt(sql, "ANALYZE pg_temp.sp_diff_%zu;\n", t->number);
     if (!put_assignments(t->relation, &assignments)) {
         return;
     }
     sp_buf_fmt(sql, "UPDATE %s t SET ", undo_text(t->now, "quoted"));
     sp_buf_span(sql, sp_buf_borrow(&assignments));
-    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_one o WHERE ", t->number);
+    sp_buf_fmt(sql,
+               " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_diff_%zu d, pg_temp.sp_one o WHERE "
+               "o.xid = d.sp_xid AND ",
+               t->number, t->number);
     put_match(t, sql);
-    sp_buf_fmt(sql, " AND o.number = %zu AND t.xmin::text = o.xid AND ROW(", t->number);
-    list_columns(t->relation, ", ", put_table_text, sql);
-    sp_buf_text(sql, ") IS DISTINCT FROM ROW(");
-    list_columns(t->relation, ", ", put_staging_text, sql);
-    sp_buf_text(sql, ");\n");
+    for (size_t i = 0; i < json_array_size(key); i++) {
+        const char *name = json_string_value(json_array_get(key, i));
+        sp_buf_fmt(sql, " AND d.%s = s.%s", name, name);
+    }
+    sp_buf_text(sql, ";\n");
+}
+
+/* Rows whose key was changed stand under the new one; as many as are missing, or they were added.
+ */
+static void put_moving(const table *t, sp_buf *sql)
+{
+    sp_buf_fmt(sql,
+               "WITH done AS (DELETE FROM %s t WHERE t.xmin::text IN (SELECT xid FROM "
+               "pg_temp.sp_one) AND NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ",
+               undo_text(t->now, "quoted"), t->number);
+    put_match(t, sql);
+    sp_buf_fmt(sql,
+               ") AND (SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = "
+               "sp_xid) <= (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
+               "'missing') RETURNING 1) INSERT INTO pg_temp.sp_count SELECT %zu, 'removed', "
+               "count(*) FROM done;\n",
+               t->number, t->number, t->number);
 }
 
 static void put_inserting(const table *t, sp_buf *sql)
@@ -248,34 +404,28 @@ static void put_inserting(const table *t, sp_buf *sql)
                t->number);
 }
 
-static void put_missing_count(const table *t, sp_buf *sql)
-{
-    sp_buf_fmt(sql,
-               "INSERT INTO pg_temp.sp_count SELECT %zu, 'missing', count(*) FROM "
-               "pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM %s t WHERE ",
-               t->number, t->number, undo_text(t->now, "quoted"));
-    put_match(t, sql);
-    sp_buf_text(sql, ");\n");
-}
-
 /* {"relation":..,"missing":n,"inserted":n,"differing":n,"reverted":n,"conflicts":n,"keys":[..]} */
 static void put_report(undo *u, const table *t, sp_buf *sql)
 {
     char *name = PQescapeLiteral(u->conn, undo_text(t->relation, "quoted"),
                                  strlen(undo_text(t->relation, "quoted")));
-    sp_buf_fmt(sql, "SELECT json_build_object('relation', %s,", name);
+    sp_buf_fmt(sql, "SELECT json_build_object('relation', %s, 'changes', %s,", name,
+               t->changes || keep_has_word(undo_text(u->manifest, "verb"), "ANY") ? "true"
+                                                                                  : "false");
     PQfreemem(name);
     sp_buf_fmt(sql, "'kept', (SELECT count(*) FROM pg_temp.sp_undo_%zu),", t->number);
-    sp_buf_fmt(sql,
-               "'missing', (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
-               "'missing'), 'inserted', (SELECT n FROM pg_temp.sp_count WHERE number = %zu "
-               "AND what = 'inserted'),",
-               t->number, t->number);
+    static const char *const counts[] = {"missing", "inserted", "removed"};
+    for (size_t i = 0; i < SP_COUNT(counts); i++) {
+        sp_buf_fmt(sql,
+                   "'%s', COALESCE((SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
+                   "'%s'), 0),",
+                   counts[i], t->number, counts[i]);
+    }
     sp_buf_fmt(sql,
                "'differing', (SELECT count(*) FROM pg_temp.sp_diff_%zu), 'reverted', (SELECT "
-               "count(*) FROM pg_temp.sp_diff_%zu d JOIN pg_temp.sp_one o ON o.number = %zu "
-               "AND o.xid = d.sp_xid),",
-               t->number, t->number, t->number);
+               "count(*) FROM pg_temp.sp_diff_%zu d JOIN pg_temp.sp_one o ON o.xid = d.sp_xid "
+               "WHERE %s),",
+               t->number, t->number, t->changes ? "true" : "false");
     sp_buf_fmt(sql, "'conflict_keys', (SELECT json_agg(k) FROM (SELECT to_json(ARRAY[");
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
@@ -283,9 +433,9 @@ static void put_report(undo *u, const table *t, sp_buf *sql)
                    json_string_value(json_array_get(key, i)));
     }
     sp_buf_fmt(sql,
-               "]) AS k FROM pg_temp.sp_diff_%zu d WHERE NOT EXISTS (SELECT FROM "
-               "pg_temp.sp_one o WHERE o.number = %zu AND o.xid = d.sp_xid) LIMIT 10) x));\n",
-               t->number, t->number);
+               "]) AS k FROM pg_temp.sp_diff_%zu d WHERE NOT (%s AND EXISTS (SELECT FROM "
+               "pg_temp.sp_one o WHERE o.xid = d.sp_xid)) LIMIT 10) x));\n",
+               t->number, t->changes ? "true" : "false");
 }
 
 /* Without a key: rows are told apart by their whole text; as many as are missing come back. */
@@ -293,6 +443,16 @@ static void put_without_key(undo *u, const table *t, sp_buf *sql)
 {
     char *name = PQescapeLiteral(u->conn, undo_text(t->relation, "quoted"),
                                  strlen(undo_text(t->relation, "quoted")));
+    if (t->changes) { /* what it wrote goes: what was there before comes back below */
+        sp_buf_fmt(sql,
+                   "DELETE FROM %s t WHERE t.xmin::text IN (SELECT xid FROM pg_temp.sp_one) "
+                   "AND NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ",
+                   undo_text(t->now, "quoted"), t->number);
+        put_values(t, put_table_text, sql);
+        sp_buf_text(sql, "::text = ");
+        put_values(t, put_staging_text, sql);
+        sp_buf_text(sql, "::text);\n");
+    }
     sp_buf_fmt(sql, "WITH a AS (SELECT s.*, ROW(");
     list_columns(t->relation, ", ", put_staging_text, sql);
     sp_buf_text(sql, ")::text AS sp_row, row_number() OVER (PARTITION BY ROW(");
@@ -316,27 +476,47 @@ static void put_without_key(undo *u, const table *t, sp_buf *sql)
     PQfreemem(name);
 }
 
+/* Rows of others hang on it by a key. */
+static bool is_referred(const undo *u, const table *t)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        if ((uint32_t)json_integer_value(json_object_get(json_array_get(keys, i), "references")) ==
+            undo_oid(t->relation)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static sp_err put_rows(undo *u, const table *t, sp_buf *sql)
 {
-    bool keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
-    if (!keyed && t->changes) {
-        return undo_refuse(u, undo_text(t->relation, "quoted"),
-                           "it has no key, so changed rows cannot be told from others", NULL, NULL);
-    }
-    sp_buf_fmt(sql, "ANALYZE pg_temp.sp_undo_%zu;\n",
-               t->number); /* else the planner thinks it small */
     switch_triggers(t, true, sql);
-    if (!keyed) {
+    if (!t->keyed) {
         put_without_key(u, t, sql);
     } else {
-        put_missing_count(t, sql);
-        put_differing(t, sql);
+        if (t->moves && !is_referred(u, t)) { /* what is new may be in the way of what was */
+            put_moving(t, sql);
+        }
+        put_types(u, t, sql);
+        put_lost(t, sql);
         if (t->changes) {
             put_reverting(t, sql);
         }
-        if (!undo_verb_is(u, "ALTER")) {
+        if (t->adds) {
             put_inserting(t, sql);
         }
+    }
+    return undo_script(u, sql);
+}
+
+/* Children first: what hung on a new row hangs on the old one again. */
+static sp_err finish_rows(undo *u, const table *t, sp_buf *sql)
+{
+    if (t->moves && is_referred(u, t)) {
+        put_moving(t, sql);
+    }
+    if (t->keyed) {
         put_report(u, t, sql);
     }
     finish_columns(t, sql);
@@ -345,11 +525,6 @@ static sp_err put_rows(undo *u, const table *t, sp_buf *sql)
 }
 
 /* ---- which tables, in which order ---- */
-
-typedef struct {
-    table items[KEEP_RELATIONS_MAX];
-    size_t count;
-} tables;
 
 static bool refers(const undo *u, uint32_t child, uint32_t parent)
 {
@@ -365,7 +540,7 @@ static bool refers(const undo *u, uint32_t child, uint32_t parent)
 }
 
 /* Parents first; what stands in a circle keeps its place (and may be refused by the server). */
-static void order_tables(const undo *u, tables *all)
+static void order_tables(const undo *u, undo_tables *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         for (size_t k = i; k < all->count; k++) {
@@ -384,23 +559,64 @@ static void order_tables(const undo *u, tables *all)
     }
 }
 
-static bool has_lost_column(const table *t)
+static bool has_columns(const table *t, bool (*which)(const table *t, const json_t *column))
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     for (size_t i = 0; i < json_array_size(columns); i++) {
-        if (json_object_get(json_object_get(t->now, "columns"),
-                            undo_text(json_array_get(columns, i), "name")) == NULL) {
+        if (which(t, json_array_get(columns, i))) {
             return true;
         }
     }
     return false;
 }
 
-static sp_err choose_tables(undo *u, tables *all)
+/* DELETE elsewhere sets values here. */
+static bool is_set_by_key(const undo *u, const table *t)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *how = undo_text(key, "on_delete");
+        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == undo_oid(t->relation) &&
+            (how[0] == 'n' || how[0] == 'd')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By what is held, or by its own words, the statement's rows are told from those of others. */
+static bool is_known(const undo *u)
+{
+    return json_array_size(json_object_get(u->manifest, "xids")) > 0;
+}
+
+static bool says(const undo *u, const char *words)
+{
+    return keep_has_word(undo_text(u->manifest, "verb"), words);
+}
+
+/* False: nothing of it is put back here. */
+static bool decide(const undo *u, bool rows, table *t)
+{
+    bool alters = undo_verb_is(u, "ALTER DROP");
+    bool retyped = alters && has_columns(t, is_retyped);
+    bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
+    bool any = says(u, "ANY") && is_known(u);
+    t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
+    t->adds = rows;
+    t->changes = any || retyped || cascades || says(u, "UPDATE MERGE WITH INSERT") ||
+                 (says(u, "DELETE") && is_set_by_key(u, t));
+    t->moves = t->keyed && (any || cascades || says(u, "UPDATE MERGE WITH"));
+    return rows || retyped || (alters && has_columns(t, is_lost));
+}
+
+static sp_err choose(undo *u, undo_tables *all)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
     bool rows = undo_verb_is(u, "DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
-    for (size_t i = 0; i < json_array_size(relations) && all->count < KEEP_RELATIONS_MAX; i++) {
+    TRY(sp_alloc(json_array_size(relations) + 1, sizeof(table), &all->items));
+    for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
         const char *kind = undo_text(one, "kind");
         table t = {.relation = one, .now = undo_present(u, one), .number = i};
@@ -413,14 +629,42 @@ static sp_err choose_tables(undo *u, tables *all)
                                "the table has been dropped since; its rows cannot be put back",
                                NULL, NULL);
         }
-        if (t.now == NULL || (!rows && !(undo_verb_is(u, "ALTER") && has_lost_column(&t)))) {
+        if (t.now == NULL || !decide(u, rows, &t)) {
             continue;
         }
-        t.changes = undo_verb_is(u, "UPDATE MERGE WITH ALTER INSERT") ||
-                    (strcmp(undo_text(one, "why"), "cascade") == 0 && !undo_verb_is(u, "TRUNCATE"));
+        if (!t.keyed && t.changes && !is_known(u)) {
+            return undo_refuse(u, undo_text(one, "quoted"),
+                               "it has no key, so changed rows cannot be told from others", NULL,
+                               NULL);
+        }
         all->items[all->count++] = t;
     }
     order_tables(u, all);
+    return sp_ok();
+}
+
+sp_err undo_tables_choose(undo *u, undo_tables **ret_tables)
+{
+    TRY(sp_alloc(1, sizeof(**ret_tables), ret_tables));
+    return choose(u, *ret_tables);
+}
+
+void undo_tables_free(undo_tables *all)
+{
+    if (all != NULL) {
+        sp_free(all->items);
+        sp_free(all);
+    }
+}
+
+sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
+                   undo_text(all->items[i].now, "quoted"));
+        TRY(check_columns(u, &all->items[i], sql));
+        TRY(undo_script(u, sql));
+    }
     return sp_ok();
 }
 
@@ -428,7 +672,7 @@ static sp_err choose_tables(undo *u, tables *all)
 
 typedef struct {
     undo *u;
-    const tables *all;
+    const undo_tables *all;
     sp_buf out;
     sp_buf target;
     keep_copy copy;
@@ -483,21 +727,18 @@ static bool is_kept_data(const undo *u, const keep_toc_entry *entry)
     return keep_toc_is_data(entry) && !undo_is_missing(u, PG_CLASS, entry->oid);
 }
 
-static sp_err load_rows(undo *u, const tables *all, sp_buf *sql)
+static sp_err load_rows(undo *u, const undo_tables *all, sp_buf *sql)
 {
     char path[KEEP_PATH_BYTES + 16];
     char use[KEEP_PATH_BYTES + 32];
     size_t count = 0;
     sp_buf_text(sql,
-                "CREATE TEMP TABLE sp_one (number int, xid text) ON COMMIT DROP;\n"
+                "CREATE TEMP TABLE sp_one (xid text) ON COMMIT DROP;\n"
                 "CREATE TEMP TABLE sp_count (number int, what text, n bigint) ON COMMIT DROP;\n");
     for (size_t i = 0; i < all->count; i++) {
-        sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
-                   undo_text(all->items[i].now, "quoted"));
-        TRY(check_columns(u, &all->items[i], sql));
         put_staging(&all->items[i], sql);
+        TRY(undo_script(u, sql));
     }
-    TRY(undo_script(u, sql));
     TRY(undo_list(u, is_kept_data, "rows", path, &count));
     snprintf(use, sizeof(use), "--use-list=%s", path);
     const char *const argv[] = {"pg_restore", "--file=-", "--data-only", use, NULL};
@@ -514,17 +755,27 @@ static sp_err load_rows(undo *u, const tables *all, sp_buf *sql)
     return err;
 }
 
-sp_err undo_rows(undo *u, sp_buf *sql)
+sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
 {
-    auto_free tables *all = NULL;
-    TRY(sp_alloc(1, sizeof(*all), &all));
-    TRY(choose_tables(u, all));
     if (all->count == 0) {
         return sp_ok();
     }
+    TRY(undo_script(u, sql));
     TRY(load_rows(u, all, sql));
     for (size_t i = 0; i < all->count; i++) {
+        sp_buf_fmt(sql, "ANALYZE pg_temp.sp_undo_%zu;\n",
+                   all->items[i].number); /* else the planner thinks it small */
+        if (all->items[i].keyed) {
+            put_comparing(&all->items[i], sql);
+        }
+        TRY(undo_script(u, sql));
+    }
+    put_choosing(u, all, sql);
+    for (size_t i = 0; i < all->count; i++) {
         TRY(put_rows(u, &all->items[i], sql));
+    }
+    for (size_t i = all->count; i > 0; i--) {
+        TRY(finish_rows(u, &all->items[i - 1], sql));
     }
     return sp_ok();
 }

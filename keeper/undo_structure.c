@@ -150,8 +150,25 @@ static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
             return true;
         }
     }
-    /* a whole database: what is not there comes back with its words */
-    return json_array_size(relations) == 0 && u->missing_count > 0;
+    /* of the whole database: words about what is no relation; where a sequence stood is no word */
+    return json_is_true(json_object_get(u->manifest, "whole")) && u->missing_count > 0 &&
+           !sp_span_starts(entry->rest, SP_SPAN_LIT("SEQUENCE "));
+}
+
+/* "INDEX ATTACH public logs_1_pkey owner": what is attached is made again with it, or is there. */
+static bool attaches_missing(const undo *u, sp_span entry, sp_span kind)
+{
+    sp_span name = sp_span_slice(entry, kind.len, entry.len);
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry other;
+    while (keep_toc_next(&rest, &other)) {
+        bool made = other.catalog != 0 && undo_is_missing(u, other.catalog, other.oid);
+        if (made &&
+            sp_span_ends(other.rest, sp_span_slice(name, sp_span_index(name, ' '), name.len))) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool wanted(const undo *u, const keep_toc_entry *entry)
@@ -162,7 +179,36 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
     }
+    static const char *const attaching[] = {"TABLE ATTACH ", "INDEX ATTACH "};
+    for (size_t i = 0; i < SP_COUNT(attaching); i++) {
+        if (sp_span_starts(entry->rest, sp_span_cstr(attaching[i]))) {
+            return attaches_missing(u, entry->rest, sp_span_cstr(attaching[i]));
+        }
+    }
     return is_about_missing(u, entry);
+}
+
+/* What a column may need before it is made again. */
+static bool is_first(const keep_toc_entry *entry)
+{
+    static const char *const kinds[] = {"SCHEMA ",     "EXTENSION ", "TYPE ",
+                                        "SHELL TYPE ", "DOMAIN ",    "COLLATION "};
+    for (size_t i = 0; i < SP_COUNT(kinds); i++) {
+        if (sp_span_starts(entry->rest, sp_span_cstr(kinds[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool wanted_first(const undo *u, const keep_toc_entry *entry)
+{
+    return is_first(entry) && wanted(u, entry);
+}
+
+static bool wanted_then(const undo *u, const keep_toc_entry *entry)
+{
+    return !is_first(entry) && wanted(u, entry);
 }
 
 /* Foreign keys that fell with what they referred to; those of missing tables are in the archive. */
@@ -213,32 +259,35 @@ static sp_err find_gone_keys(undo *u)
     return sp_ok();
 }
 
-static void note_restored(undo *u)
+static void note_restored(undo *u, bool first)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (entry.catalog != 0 && wanted(u, &entry) && json_array_size(u->restored) < 200) {
+        if (entry.catalog != 0 && is_first(&entry) == first && wanted(u, &entry) &&
+            json_array_size(u->restored) < 200) {
             json_array_append_new(u->restored,
                                   json_stringn((const char *)entry.rest.ptr, entry.rest.len));
         }
     }
 }
 
-sp_err undo_structure(undo *u, sp_buf *sql)
+sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 {
     char path[KEEP_PATH_BYTES + 16];
     char use[KEEP_PATH_BYTES + 32];
     size_t count = 0;
-    TRY(undo_list(u, wanted, "structure", path, &count));
+    TRY(undo_list(u, first ? wanted_first : wanted_then, "structure", path, &count));
     if (count > 0) {
         snprintf(use, sizeof(use), "--use-list=%s", path);
         const char *const argv[] = {"pg_restore", "--file=-", use, NULL};
         TRY(undo_restore(u, argv, take_script, u));
         sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
-        note_restored(u);
+        note_restored(u, first);
     }
-    add_foreign_keys(u, sql);
+    if (!first) {
+        add_foreign_keys(u, sql);
+    }
     return undo_script(u, sql);
 }
 

@@ -82,6 +82,7 @@ typedef struct {
     sp_span content; /* what would run, for people; secrets are redacted */
     sp_span objects; /* JSON array */
     sp_span plan;    /* JSON, or empty */
+    sp_span verbs;   /* of a new STATEMENT (sp_db_ask); not stored */
     sp_span dependants;
     sp_span reason;
     sp_span ticket;

@@ -149,7 +149,7 @@ static sp_err copy_ask(sp_arena *arena, const sp_ask *from, sp_ask *to)
     sp_span *const texts[] = {&to->asker_name, &to->resource,   &to->database, &to->class_name,
                               &to->rule,       &to->role,       &to->content,  &to->objects,
                               &to->plan,       &to->dependants, &to->reason,   &to->ticket,
-                              &to->ended_by};
+                              &to->ended_by,   &to->verbs};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         TRY(sp_arena_copy(arena, *texts[i], texts[i]));
     }

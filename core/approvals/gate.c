@@ -85,7 +85,8 @@ static sp_err read_ask(const sp_core *core, sp_gate gate, const sp_db_ask *from,
                   .rule = from->rule,
                   .content = from->statement,
                   .objects = from->objects,
-                  .plan = from->plan};
+                  .plan = from->plan,
+                  .verbs = from->verbs};
     sp_copy(ask.sha256.bytes, from->sha256, SP_SHA256_BYTES);
     TRY(sp_policy_set_rule_approvers(set, from->rule, &ask.approvers));
     if (from->needed > ask.approvers.needed) { /* another rule or a Never wants more */

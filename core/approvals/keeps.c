@@ -5,7 +5,6 @@
  * SPEC docs/api/openapi.yaml "/keeps", docs/ARCHITECTURE.md "Undo".
  */
 #include "core/approvals/keeps.h"
-#include "core/approvals/verbs.h"
 #include "core/documents/documents.h"
 #include "core/ledger_client.h"
 #include "infra/crypto/random.h"
@@ -26,19 +25,17 @@ static uint64_t now_s(void)
 void sp_keep_place_done(sp_keep_place *p)
 {
     sp_buf_done(&p->credential);
-    sp_buf_done(&p->verbs);
 }
 
-sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span database,
-                          sp_span statement, sp_keep_place *p)
+sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span database, sp_span verbs,
+                          sp_keep_place *p)
 {
-    *p = (sp_keep_place){.credential = sp_buf_make(SP_KEEPER_NAME_MAX_BYTES),
-                         .verbs = sp_buf_make(SP_KEEPER_VERB_MAX_BYTES)};
+    *p = (sp_keep_place){.credential = sp_buf_make(SP_KEEPER_NAME_MAX_BYTES)};
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     const sp_policy *policy = set == NULL ? NULL : sp_policy_set_view(set);
     uint32_t index = policy == NULL ? SP_NONE : sp_policy_resource_find(policy, resource);
     sp_database_resource where;
-    bool cascades = false;
+    bool cascades = sp_span_find(verbs, SP_SPAN_LIT("CASCADE")) < verbs.len;
     if (index == SP_NONE || !sp_policy_database_resource(policy, index, &where)) {
         return sp_fail(SP_ENOTFOUND);
     }
@@ -49,9 +46,7 @@ sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span databas
     sp_buf_span(&p->credential, resource);
     sp_buf_byte(&p->credential, '/');
     sp_buf_span(&p->credential, where.keep_as);
-    sp_statement_verbs(statement, &p->verbs, &cascades);
     TRY(sp_buf_error(&p->credential));
-    TRY(sp_buf_error(&p->verbs));
     p->job = (sp_keeper_job){.port = where.port,
                              .tls = where.tls,
                              .cascades = cascades ? 1 : 0,
@@ -60,7 +55,7 @@ sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span databas
                              .account = where.keep_as,
                              .credential = sp_buf_borrow(&p->credential),
                              .database = reached,
-                             .verb = sp_buf_borrow(&p->verbs)};
+                             .verb = verbs.len > 0 ? verbs : SP_SPAN_LIT("ANY")};
     return sp_ok();
 }
 
@@ -97,7 +92,7 @@ void sp_keeps_estimate(sp_core *core, const sp_ask *ask)
     auto_keep_place sp_keep_place p = {.credential = {0}};
     estimating *e = NULL;
     if (sp_keep_keeper(core) == NULL ||
-        sp_failed(sp_keep_place_find(core, ask->resource, ask->database, ask->content, &p)) ||
+        sp_failed(sp_keep_place_find(core, ask->resource, ask->database, ask->verbs, &p)) ||
         sp_failed(sp_alloc(1, sizeof(*e), &e))) {
         return;
     }
@@ -266,7 +261,7 @@ sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
     TRY(sp_db_keep_read(msg->body, &from));
     sp_err err = begin_keep(core, peer, msg, &from, &w);
     if (!sp_failed(err)) {
-        err = sp_keep_place_find(core, w->ask.resource, w->k.database, w->ask.content, &p);
+        err = sp_keep_place_find(core, w->ask.resource, w->k.database, from.verbs, &p);
         if (sp_failed(err)) {
             keeping_free(w);
         }

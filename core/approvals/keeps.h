@@ -10,7 +10,13 @@
 
 enum { SP_KEPT_DETAIL_BYTES = 8192, SP_KEPT_OVER_AT_ONCE = 10 };
 
-typedef enum { SP_KEPT_HELD, SP_KEPT_UNDONE, SP_KEPT_UNDO_FAILED, SP_KEPT_FORGOTTEN } sp_kept_state;
+typedef enum {
+    SP_KEPT_HELD,
+    SP_KEPT_UNDONE,
+    SP_KEPT_UNDO_FAILED,
+    SP_KEPT_FORGOTTEN,
+    SP_KEPT_UNDONE_PARTLY /* some of it did not come back: it may be tried again */
+} sp_kept_state;
 
 typedef struct {
     uint64_t id;
@@ -53,14 +59,13 @@ void sp_kept_list_over(sp_store *store, uint64_t now_unix_s, sp_kept_ids *list);
 typedef struct {
     sp_keeper_job job;
     sp_buf credential;
-    sp_buf verbs;
 } sp_keep_place;
 
 void sp_keep_place_done(sp_keep_place *place);
 #define auto_keep_place __attribute__((cleanup(sp_keep_place_done)))
 /* SP_EUNSUPPORTED: nothing is kept for this resource. To be done in both cases. */
 SP_MUST sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span database,
-                                  sp_span statement, sp_keep_place *place);
+                                  sp_span verbs, sp_keep_place *place);
 sp_keeper_client *sp_keep_keeper(const sp_core *core); /* NULL: this office keeps nothing */
 /* An event about what is kept; its detail is written to room. */
 void sp_kept_event(const sp_ask *ask, const sp_kept *kept, const char *method, sp_span report,

@@ -30,6 +30,16 @@ static void undoing_free(undoing *w)
     sp_free(w);
 }
 
+/* The keeper says whether all of it came back. */
+static bool is_complete(sp_span report)
+{
+    json_error_t error;
+    json_t *value = json_loadb((const char *)report.ptr, report.len, 0, &error);
+    bool complete = json_is_true(json_object_get(value, "complete"));
+    json_decref(value);
+    return complete;
+}
+
 static void on_undone(void *self, const sp_keeper_done *done)
 {
     undoing *w = self;
@@ -42,7 +52,8 @@ static void on_undone(void *self, const sp_keeper_done *done)
         sp_buf_json(&told, done->why);
         sp_buf_byte(&told, '}');
     }
-    w->k.state = good ? SP_KEPT_UNDONE : SP_KEPT_UNDO_FAILED;
+    bool complete = good && is_complete(done->report);
+    w->k.state = !good ? SP_KEPT_UNDO_FAILED : complete ? SP_KEPT_UNDONE : SP_KEPT_UNDONE_PARTLY;
     w->k.undone_unix_s = sp_now_unix_us() / 1000000;
     w->k.undo_ms = done->duration_ms;
     w->k.undo_ask = w->ask.id;
@@ -50,7 +61,11 @@ static void on_undone(void *self, const sp_keeper_done *done)
     w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
     auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
     sp_event event = {.session = w->ask.session};
-    sp_kept_event(&w->ask, &w->k, good ? "undone" : "undo failed", w->k.told, &room, &event);
+    sp_kept_event(&w->ask, &w->k,
+                  complete ? "undone"
+                  : good   ? "undone in part"
+                           : "undo failed",
+                  w->k.told, &room, &event);
     sp_ledger_client_tell(w->core->ledger, &event);
     sp_err err = sp_kept_change(w->core->store, &w->k);
     if (sp_failed(err)) {
@@ -77,7 +92,7 @@ static void on_undo_recorded(void *self, sp_err err)
         err = w->is_busy ? sp_ok() : sp_fail(SP_ECONFLICT);
     }
     if (!sp_failed(err)) {
-        err = sp_keep_place_find(w->core, w->k.resource, w->k.database, w->first.content, &p);
+        err = sp_keep_place_find(w->core, w->k.resource, w->k.database, SP_SPAN_EMPTY, &p);
     }
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
@@ -129,7 +144,7 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
 
 static const char *state_word(uint8_t state)
 {
-    static const char *const words[] = {"kept", "undone", "undo-failed", "gone"};
+    static const char *const words[] = {"kept", "undone", "undo-failed", "gone", "undone-in-part"};
     return state < SP_COUNT(words) ? words[state] : "gone";
 }
 
@@ -324,7 +339,7 @@ static void post_undo(sp_request *req)
         return;
     }
     auto_keep_place sp_keep_place p = {.credential = {0}};
-    sp_err err = sp_keep_place_find(core, w->k.resource, w->k.database, w->first.content, &p);
+    sp_err err = sp_keep_place_find(core, w->k.resource, w->k.database, SP_SPAN_EMPTY, &p);
     if (sp_failed(err)) {
         sp_answer_problem(req, 409, "cannot_undo",
                           "The policy names no place or role of the database for this any more.");

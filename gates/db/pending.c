@@ -141,6 +141,8 @@ bool db_use_place(const db_session *session, const db_ruling *ruling, const sp_s
 static bool write_relations(const db_session *session, const db_run_ask *run, bool with_kind,
                             sp_buf *out)
 {
+    /* TRUNCATE ... CASCADE follows foreign keys, and the keeper does the same */
+    bool follows = sp_sql_verbs(run->judgement) == (SP_SQL_VERB_TRUNCATE | SP_SQL_VERB_CASCADE);
     bool any = false;
     bool whole = false;
     sp_buf_text(out, "[");
@@ -152,7 +154,7 @@ static bool write_relations(const db_session *session, const db_run_ask *run, bo
             continue;
         }
         if (use->kind != SP_SQL_RELATION || schema.len == 0) {
-            whole = true;
+            whole = whole || !follows || (use->flags & SP_SQL_USE_IMPLIED) == 0;
             continue;
         }
         sp_buf_text(out, any ? ",{" : "{");
@@ -225,6 +227,8 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     bool named = write_relations(session, run, true, &objects);
+    auto_buf sp_buf verbs = sp_buf_make(SP_DB_VERBS_MAX_BYTES);
+    sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
     pending->reference = sp_recorder_reference();
     pending->needed = decision->approvals;
     db_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
@@ -241,7 +245,8 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                      .estimated_rows = found->rows,
                      .plan = sp_failed(sp_buf_error(&plan)) ? SP_SPAN_EMPTY : sp_buf_borrow(&plan),
                      .rule = sp_policy_rule_name(&session->snapshot->policy, decision->rule),
-                     .objects = named ? sp_buf_borrow(&objects) : SP_SPAN_LIT("[]")};
+                     .objects = named ? sp_buf_borrow(&objects) : SP_SPAN_LIT("[]"),
+                     .verbs = sp_buf_borrow(&verbs)};
     sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
     sp_db_ask_write(&ask, &body);
     return call(session, SP_CORE_DB_ASK, &body, on_asked, refusal);
@@ -455,12 +460,15 @@ static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refu
     db_pending *pending = &db_session_judge(session)->pending;
     auto_buf sp_buf relations = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 1024);
+    auto_buf sp_buf verbs = sp_buf_make(SP_DB_VERBS_MAX_BYTES);
     bool named = write_relations(session, run, false, &relations);
+    sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
     const sp_db_keep keep = {.ask = pending->ask,
                              .whole_database = named ? 0 : 1,
                              .resource = sp_span_cstr(session->resource_name),
                              .database = sp_span_cstr(session->database),
-                             .relations = named ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY};
+                             .relations = named ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY,
+                             .verbs = sp_buf_borrow(&verbs)};
     sp_db_keep_write(&keep, &body);
     db_verdict verdict = call(session, SP_CORE_DB_KEEP, &body, on_kept, refusal);
     sp_link_allow(&db_here.office.link, pending->call,

@@ -216,6 +216,7 @@ void sp_db_ask_write(const sp_db_ask *ask, sp_buf *out)
     sp_buf_bytes(out, ask->rule);
     sp_buf_bytes(out, ask->objects);
     sp_buf_bytes(out, ask->plan);
+    sp_buf_bytes(out, ask->verbs);
 }
 
 sp_err sp_db_ask_read(sp_span body, sp_db_ask *ret_ask)
@@ -237,6 +238,7 @@ sp_err sp_db_ask_read(sp_span body, sp_db_ask *ret_ask)
     ask.rule = sp_read_text(&in, SP_NAME_MAX_BYTES);
     ask.objects = sp_read_text(&in, SP_DB_OBJECTS_MAX_BYTES);
     ask.plan = sp_read_text(&in, SP_DB_PLAN_MAX_BYTES);
+    ask.verbs = sp_read_text(&in, SP_DB_VERBS_MAX_BYTES);
     if (ask.needed == 0) {
         sp_reader_fail(&in, SP_EINVALID);
     }
@@ -344,6 +346,7 @@ void sp_db_keep_write(const sp_db_keep *keep, sp_buf *out)
     sp_buf_bytes(out, keep->database);
     sp_buf_bytes(out, keep->relations);
     sp_buf_bytes(out, keep->snapshot);
+    sp_buf_bytes(out, keep->verbs);
 }
 
 sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep)
@@ -356,6 +359,7 @@ sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep)
     keep.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
     keep.relations = sp_read_text(&in, SP_DB_RELATIONS_MAX_BYTES);
     keep.snapshot = sp_read_text(&in, SP_DB_SNAPSHOT_MAX_BYTES);
+    keep.verbs = sp_read_text(&in, SP_DB_VERBS_MAX_BYTES);
     if (keep.whole_database != 0 && keep.relations.len != 0) {
         sp_reader_fail(&in, SP_EINVALID);
     }

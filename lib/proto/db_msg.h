@@ -55,6 +55,7 @@ enum {
     SP_DB_PLAN_MAX_BYTES = 12 * 1024,
     SP_DB_RELATIONS_MAX_BYTES = 32 * 1024,
     SP_DB_SNAPSHOT_MAX_BYTES = 63,
+    SP_DB_VERBS_MAX_BYTES = 79,
     SP_DB_REASON_MAX_BYTES = 200,
     SP_DB_BY_MAX_BYTES = 1024,
     SP_DB_SASL_OPEN_MAX = 1024 /* conversations open on one line at once */
@@ -140,6 +141,7 @@ typedef struct {
     sp_span rule;      /* that asks: sp_decision.rule by name */
     sp_span objects;   /* JSON array of {"kind","schema","name"} */
     sp_span plan;      /* JSON, or empty */
+    sp_span verbs;     /* as in sp_db_keep; empty where nothing is kept */
 } sp_db_ask;
 
 typedef struct {
@@ -185,6 +187,7 @@ typedef struct {
     sp_span database;
     sp_span relations; /* JSON array of {"schema","name"} */
     sp_span snapshot;  /* pg_export_snapshot() of the asking connection; may be empty */
+    sp_span verbs;     /* of the statement, "DELETE TRUNCATE CASCADE"; ANY = nobody knows */
 } sp_db_keep;
 
 typedef struct {

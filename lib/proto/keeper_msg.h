@@ -36,7 +36,7 @@ enum {
     SP_KEEPER_PATH_MAX_BYTES = 1024,
     SP_KEEPER_NAME_MAX_BYTES = 127,
     SP_KEEPER_OBJECTS_MAX_BYTES = 32 * 1024,
-    SP_KEEPER_VERB_MAX_BYTES = 63,
+    SP_KEEPER_VERB_MAX_BYTES = 79,
     SP_KEEPER_REPORT_MAX_BYTES = 64 * 1024,
     SP_KEEPER_WHY_MAX_BYTES = 1000
 };
@@ -55,7 +55,7 @@ typedef struct {
     sp_span credential; /* "<resource>/<account>" in the vault */
     sp_span database;
     sp_span objects;  /* JSON array of {"schema","name"} */
-    sp_span verb;     /* verbs of the statement, upper case: "ALTER DELETE DROP" */
+    sp_span verb;     /* of the statement, upper case: "ALTER DELETE DROP"; "ANY": nobody knows */
     sp_span snapshot; /* pg_export_snapshot() of the asking connection; may be empty */
 } sp_keeper_job;
 

@@ -8,6 +8,7 @@
 #ifndef SP_SQL_STATEMENT_H
 #define SP_SQL_STATEMENT_H
 
+#include "lib/base/buf.h"
 #include "lib/policy/types.h"
 
 enum {
@@ -87,11 +88,25 @@ enum {
     SP_SQL_IS_ALIAS = 1U << 18  /* another name for rows that are there: a view, a renaming */
 };
 
+/* What is done, at any depth: DELETE within WITH is one. */
+enum {
+    SP_SQL_VERB_ALTER = 1U << 0,
+    SP_SQL_VERB_DELETE = 1U << 1,
+    SP_SQL_VERB_DROP = 1U << 2,
+    SP_SQL_VERB_INSERT = 1U << 3,
+    SP_SQL_VERB_MERGE = 1U << 4,
+    SP_SQL_VERB_TRUNCATE = 1U << 5,
+    SP_SQL_VERB_UPDATE = 1U << 6,
+    SP_SQL_VERB_CASCADE = 1U << 7, /* it says so */
+    SP_SQL_VERB_ANY = 1U << 8      /* nobody knows */
+};
+
 typedef struct {
     const char *tag; /* "SELECT", "ALTER TABLE"; static storage */
     uint32_t flags;  /* SP_SQL_IS_ */
     uint32_t offset; /* in the text */
     uint32_t len;
+    uint16_t verbs; /* SP_SQL_VERB_ */
     sp_span name;
 } sp_sql_statement;
 
@@ -120,6 +135,10 @@ typedef struct {
 
 /* The SQLSTATE that says it: "42601", "0A000", "42501", "54001", "22021", "00000". */
 const char *sp_sql_fault_state(sp_sql_fault fault);
+/* SP_SQL_VERB_ of a whole message; ANY when something in it is opaque, or none of them is known. */
+unsigned sp_sql_verbs(const sp_sql_judgement *judgement);
+/* "DELETE UPDATE CASCADE". */
+void sp_sql_verbs_write(unsigned verbs, sp_buf *out);
 /* How grave an action is, for the order of uses and for what an event shows: destroy above
  * administer, alter, execute, write, import, export, read, connect. */
 unsigned sp_sql_gravity(sp_action action);

@@ -510,6 +510,7 @@ void walk(walker *w, const Node *node)
         walk_fault(w, SP_SQL_UNKNOWN, "a construct that is not known here (node %d)", (int)tag);
     } else {
         node_handler *handler = handler_of(tag);
+        note_verb(w, node);
         if (handler != NULL) {
             handler(w, node);
         } else if (tag < T_RawStmt || tag > T_AlterStatsStmt ||

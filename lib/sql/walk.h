@@ -136,6 +136,9 @@ condition_reach insert_reaches(const walker *w, const RangeVar *target, const No
 /* Of ALTER COLUMN ... TYPE: whether each value stays what it is, or an error ends it. */
 bool retype_keeps(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command);
 
+/* ---- verbs.c ---- */
+void note_verb(walker *w, const Node *node);
+
 /* ---- utility.c, define.c ---- */
 /* "public, audit": the search path as it is. */
 bool walk_is_pinned_path(const walker *w, sp_span text);

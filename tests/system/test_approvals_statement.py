@@ -137,7 +137,8 @@ class Asker:
     def body(self, slot, statement, rule, action, objects, needed):
         return struct.pack(">QIQQQQBBB", 77, slot, self.id, 4711, 5000, 0, action, 3, needed) + \
             hashlib.sha256(statement.encode()).digest() + text(b"orders-db") + text(b"orders") + \
-            text(statement.encode()) + text(rule.encode()) + text(json.dumps(objects).encode()) + text(b'{"Plan":{}}')
+            text(statement.encode()) + text(rule.encode()) + text(json.dumps(objects).encode()) + \
+            text(b'{"Plan":{}}') + text(b"DROP CASCADE")
 
     def ask(self, statement, rule="two colleagues agree before orders go", action=DESTROY, objects=OBJECTS, needed=2):
         for slot in [self.slot] if self.slot is not None else range(32):
@@ -153,7 +154,7 @@ class Asker:
 
     def keep(self, ask, relations, whole=False):
         body = struct.pack(">QB", ask, whole) + text(b"orders-db") + text(b"orders") + \
-            text(json.dumps(relations).encode()) + text(b"")
+            text(json.dumps(relations).encode()) + text(b"") + text(b"DROP CASCADE")
         status, body = self.gate.call(KEEP, body)
         return (status, struct.unpack(">QQQ", body)) if status == OK else (status, None)
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What pg_restore prints, verbs of a statement, bodies of keeper.sock.
- * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/toc.h, core/approvals/verbs.h,
+ * What pg_restore prints, bodies of keeper.sock.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/toc.h,
  * lib/proto/keeper_msg.h.
  */
-#include "core/approvals/verbs.h"
 #include "keeper/toc.h"
 #include "lib/proto/keeper_msg.h"
 #include "tests/unit/cm.h"
@@ -111,35 +110,6 @@ static void heads_may_take_several_lines(void **state)
     keep_copy_done(&copy);
 }
 
-static void verbs_are_found(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        const char *verbs;
-        bool cascades;
-    } CASES[] = {
-        {"DROP TABLE orders", "DROP", false},
-        {"drop table orders cascade", "DROP", true},
-        {"BEGIN; TRUNCATE a; delete from b;", "DELETE TRUNCATE", false},
-        {"/* DROP */ UPDATE t SET a = 'DELETE', \"ALTER\" = 1 -- TRUNCATE\n", "UPDATE", false},
-        {"WITH x AS (DELETE FROM a RETURNING *) INSERT INTO b SELECT * FROM x", "DELETE INSERT",
-         false},
-        {"SELECT f()", "WITH", false},
-        {"", "WITH", false},
-        {"SELECT 'unended", "WITH", false},
-        {"updated deleted", "WITH", false},
-        {"ALTER TABLE a DROP COLUMN b CASCADE", "ALTER DROP", true},
-    };
-    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
-        auto_buf sp_buf out = sp_buf_make(64);
-        bool cascades = false;
-        sp_statement_verbs(sp_span_cstr(CASES[i].text), &out, &cascades);
-        assert_span_text(sp_buf_borrow(&out), CASES[i].verbs);
-        assert_int_equal(cascades, CASES[i].cascades);
-    }
-}
-
 static void bodies_come_back(void **state)
 {
     (void)state;
@@ -186,7 +156,6 @@ int main(void)
         cmocka_unit_test(blocks_get_other_targets),
         cmocka_unit_test(heads_may_take_several_lines),
         cmocka_unit_test(long_lines_flow),
-        cmocka_unit_test(verbs_are_found),
         cmocka_unit_test(bodies_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,7 +18,7 @@ type Approval = Schema["Approval"];
 type Keep = Schema["Keep"];
 type Ask = "approve" | "refuse" | "withdraw";
 interface Relation { name: string; kind: string; why: string; rows: number; bytes: number }
-interface Dependants { relations?: Relation[]; foreign_keys?: number }
+interface Dependants { relations?: Relation[]; foreign_keys?: number; limits?: string[] }
 
 const TONES = { waiting: "warn", approved: "good", refused: "bad", expired: "neutral", withdrawn: "neutral", used: "accent" } as const;
 
@@ -85,6 +85,7 @@ function Depends({ value }: { value: unknown }) {
         {d.relations.map((r) => (
           <li key={r.name}><code>{r.name}</code> <Badge>{wordIn(words.whyWords, r.why)}</Badge> <span class="muted">{words.relationRows(r.rows)}, {bytesText(r.bytes)}</span></li>
         ))}
+        {d.limits?.map((l) => <li key={l}><Badge tone="bad" icon="minus">{words.limit}</Badge> {l}</li>)}
         {!!d.foreign_keys && <li class="muted">{words.foreignKeys(d.foreign_keys)}</li>}
       </ul>
     </section>
@@ -177,7 +178,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
   );
 }
 
-const KEEP_TONES = { kept: "good", undone: "accent", "undo-failed": "bad", gone: "neutral" } as const;
+const KEEP_TONES = { kept: "good", undone: "accent", "undo-failed": "bad", "undone-in-part": "bad", gone: "neutral" } as const;
 
 function Keeps() {
   const list = useList("keeps", (_, signal) => api("get", "/keeps", { signal }), ["approvals"]);
@@ -192,7 +193,7 @@ function Keeps() {
           { key: "state", label: words.state, render: (k) => <Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge> },
           { key: "size", label: words.size, render: (k) => bytesText(k.bytes) },
           { key: "until", label: words.until, render: (k) => <Time at={k.expires_at} /> },
-          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state === "kept" || k.state === "undo-failed" ? <Button small onClick={() => setUndo(k)}>{words.undo}</Button> : null },
+          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state !== "undone" && k.state !== "gone" ? <Button small onClick={() => setUndo(k)}>{words.undo}</Button> : null },
         ]} />
       {undo && (
         <Confirm title={words.undoTitle} text={<p>{words.undoText}</p>} action={words.undo} why onClose={() => setUndo(undefined)}

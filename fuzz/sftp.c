@@ -48,6 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     auto_buf sp_buf again = sp_buf_make(ROOM);
     auto_buf sp_buf told_cut = sp_buf_make(ROOM);
     auto_buf sp_buf again_cut = sp_buf_make(ROOM);
+    (void)sp_sftp_runs(stream);
     sp_err err = follow(side, stream, stream.len, &told, &again);
     sp_err err_cut = follow(side, stream, 1 + (size_t)(data[0] >> 1), &told_cut, &again_cut);
     if (err.code != err_cut.code || !sp_span_eq(sp_buf_borrow(&told), sp_buf_borrow(&told_cut)) ||

@@ -137,8 +137,7 @@ bool sg_alarm_begin(sg_channel *channel)
     if (channel->command != NULL) {
         raise_alarm(channel, sp_alarm_line(judge, NULL, sp_span_cstr(channel->command)), false);
     }
-    bool takes = channel->kind == SP_SSH_CHANNEL_EXEC && channel->command != NULL &&
-                 sp_alarm_reads_commands(sp_span_cstr(channel->command));
+    bool takes = channel->kind == SP_SSH_CHANNEL_EXEC && channel->takes_commands;
     if (!is_screen(channel) && !takes) {
         return true;
     }

@@ -63,6 +63,7 @@ void sg_channel_forget(sg_channel *channel)
     }
     sp_free(channel->command);
     sp_free(channel->object);
+    sp_free(channel->asked);
     sp_free(channel->subsystem);
     sp_free(channel->host);
     sp_free(channel->transfer_path);

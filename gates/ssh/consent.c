@@ -108,6 +108,11 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     }
 }
 
+void sg_consent_place(const sg_channel *channel, sp_buf *out)
+{
+    sp_buf_fmt(out, "%s@%s", channel->conn->account, channel->conn->resource_name);
+}
+
 void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
                     sp_span bytes)
 {

@@ -53,6 +53,7 @@ enum {
     SG_ENVIRONMENT_MAX = 16,   /* variables that pass on, a channel */
     SG_VALUE_BYTES = 256,      /* of one of them */
     SG_COMMAND_MAX_BYTES = 64 * 1024,
+    SG_RECORDED_MAX_BYTES = 64 * 1024, /* of what a command prints, or is sent, in its recording */
     SG_TEXT_BYTES = 512
 };
 
@@ -164,6 +165,8 @@ struct sg_consent {
     sp_hash hash; /* of what was asked for */
 };
 
+/* "account@machine": others agree to what is done there and as whom. */
+void sg_consent_place(const sg_channel *channel, sp_buf *out);
 /* May other people agree to exactly these bytes? ASKED, AGREED; then `use` takes it: USED. */
 void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
                     sp_span bytes);
@@ -222,7 +225,6 @@ struct sg_channel {
 
     uint8_t kind;     /* sp_ssh_channel_kind */
     bool start_asked; /* shell, exec or subsystem: once a channel */
-    bool forced;      /* its command is that of the certificate */
     bool has_pty;
     bool pty_done;
     bool told; /* core knows of it */
@@ -246,6 +248,7 @@ struct sg_channel {
     uint32_t environment_at;
     char *command;   /* what runs at the target; NULL = a shell */
     char *object;    /* for people: valid UTF-8 */
+    char *asked;     /* likewise, what the client asked for when a certificate's command runs */
     char *subsystem; /* or this */
     char *host;      /* of a forward */
     uint16_t port;
@@ -262,6 +265,9 @@ struct sg_channel {
     bool prepared;              /* what records and watches it is there */
     void *alarm;                /* sp_alarm_term of a terminal, or NULL */
     uint64_t judged;            /* bytes of SG_IN that it has seen */
+    bool takes_commands;        /* a command to which commands may be sent */
+    bool no_input;              /* nothing may be sent to it: files may not come */
+    bool no_output;             /* it prints as far as it is recorded: files may not leave */
     struct sg_sftp *sftp;       /* NULL = no sftp */
     struct sg_scp *scp;         /* NULL = no scp */
     char *transfer_path;        /* the one that scp was started with; NULL: several */

@@ -91,6 +91,12 @@ static void put_command(const sg_channel *channel, sp_buf *out)
 {
     sp_span command = sp_span_cstr(channel->command);
     auto_buf sp_buf text = sp_buf_make(COMMAND_MAX_BYTES);
+    if (channel->asked != NULL) { /* a certificate's command ran instead */
+        auto_buf sp_buf asked = sp_buf_make(2 * DETAIL_BYTES);
+        sg_text_clean(sp_span_cstr(channel->asked), DETAIL_BYTES, &asked);
+        sp_buf_text(out, ",\"asked\":");
+        sp_buf_json(out, sp_buf_borrow(&asked));
+    }
     if (!sg_record_is_cut(channel)) {
         return;
     }
@@ -114,7 +120,7 @@ bool sg_record_is_cut(const sg_channel *channel)
 uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
                            const sg_refusal *refusal)
 {
-    auto_buf sp_buf detail = sp_buf_make(COMMAND_MAX_BYTES + 2 * DETAIL_BYTES);
+    auto_buf sp_buf detail = sp_buf_make(COMMAND_MAX_BYTES + 4 * DETAIL_BYTES);
     sp_event event = sg_event_of(channel->conn, SP_EVENT_DECISION);
     name_decision(channel->conn, decision, action, &event);
     event.reference = refusal != NULL ? refusal->reference : channel->reference;

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { COMMAND_MAX_BYTES = 64 * 1024, TYPED_MAX_BYTES = 64 * 1024, NUMBER_BYTES = 16 };
+enum { COMMANDS_MAX_BYTES = 16 << 20, TYPED_MAX_BYTES = 64 * 1024, NUMBER_BYTES = 16 };
 
 struct sg_recording {
     sg_channel *channel;
@@ -210,16 +210,29 @@ bool sg_recording_waits(const sg_channel *channel)
     return channel->recording != NULL && channel->recording->blocked;
 }
 
+/* A terminal, or a shell without one. */
+static bool is_whole(const sg_channel *channel)
+{
+    return channel->has_pty || channel->kind == SP_SSH_CHANNEL_SHELL;
+}
+
+/* How much of a command's is kept each way: much of one that may take commands, as a shell does. */
+static uint64_t most_of(const sg_channel *channel)
+{
+    return channel->takes_commands ? COMMANDS_MAX_BYTES : SG_RECORDED_MAX_BYTES;
+}
+
 /* Of what is sent to commands, and what they print, the first is kept, and that there was more; a
  * shell is one with a terminal or without. */
 static sp_err share_of(struct sg_recording *rec, bool printed, sp_span bytes, uint64_t now_us,
                        sp_span *ret_share)
 {
     *ret_share = bytes;
-    if (rec->channel->has_pty || rec->channel->kind == SP_SSH_CHANNEL_SHELL) {
+    if (is_whole(rec->channel)) {
+        rec->kept[printed] += bytes.len;
         return sp_ok();
     }
-    uint64_t left = COMMAND_MAX_BYTES - rec->kept[printed];
+    uint64_t left = most_of(rec->channel) - rec->kept[printed];
     *ret_share = sp_span_slice(bytes, 0, left < bytes.len ? (size_t)left : bytes.len);
     rec->kept[printed] += ret_share->len;
     if (ret_share->len == bytes.len || rec->cut[printed]) {
@@ -252,13 +265,11 @@ static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t no
 static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
 {
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
-    bool has_pty = rec->channel->has_pty;
-    /* to a shell without a terminal nothing is echoed: what is sent is all there is to see of it */
-    bool is_bare = rec->channel->kind == SP_SSH_CHANNEL_SHELL && !has_pty;
-    if (!rec->channel->conn->ssh.record_input && !is_bare) {
+    bool is_shell = !rec->channel->has_pty && is_whole(rec->channel); /* has no echo to be kept */
+    if (!rec->channel->conn->ssh.record_input && !is_shell) {
         return sp_ok();
     }
-    if (!has_pty) {
+    if (!rec->channel->has_pty) {
         sp_span share = SP_SPAN_EMPTY;
         TRY(share_of(rec, false, bytes, now_us, &share));
         return share.len > 0 ? sp_cast_input(&rec->cast, share, now_us) : sp_ok();
@@ -310,8 +321,7 @@ void sg_recording_mark(sg_channel *channel, sp_span text)
 static void note_unseen(const struct sg_recording *rec)
 {
     const sg_channel *channel = rec->channel;
-    bool is_command = channel->kind == SP_SSH_CHANNEL_EXEC && !channel->has_pty;
-    if (is_command && channel->flows[SG_IN].passed > rec->kept[false]) {
+    if (!channel->has_pty && channel->flows[SG_IN].passed > rec->kept[false]) {
         channel->conn->unseen++;
     }
 }

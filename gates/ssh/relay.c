@@ -53,7 +53,7 @@ static bool may_move(const sg_channel *channel)
 static bool is_too_much(const sg_channel *channel, sg_stream stream)
 {
     const sp_decision *decision = &channel->decision;
-    bool is_export = channel->action != SP_ACTION_IMPORT;
+    bool is_export = channel->action != SP_ACTION_IMPORT && !channel->to_target;
     return (decision->must & SP_MUST_LIMIT) != 0 && decision->limit_bytes != 0 &&
            channel->sftp == NULL && (stream != SG_IN) == is_export &&
            channel->flows[stream].passed > decision->limit_bytes;
@@ -65,6 +65,40 @@ static void refuse_rest(sg_channel *channel)
     sg_refusal_make(&refusal, SP_REASON_LIMIT, "this is more than may be taken at once");
     (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
     sg_channel_refuse(channel, &refusal);
+}
+
+static void refuse_pipe(sg_channel *channel, sp_action action, const char *what)
+{
+    sg_refusal refusal;
+    sp_decision decision = sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/"));
+    decision.verdict = SP_VERDICT_DENY;
+    sg_decide_refuse(channel->conn, &decision, what, &refusal);
+    (void)sg_record_channel(channel, &decision, action, &refusal);
+    sg_channel_refuse(channel, &refusal);
+}
+
+/* Where files may not come or leave they do not through a free command either: how many of these
+ * bytes may pass. None: the channel has ended. */
+static size_t pipe_room(sg_channel *channel, sg_stream stream, size_t wanted)
+{
+    uint64_t printed = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
+    if (stream == SG_IN && channel->no_input) {
+        refuse_pipe(channel, SP_ACTION_IMPORT,
+                    "to send it something without a terminal (import) is not allowed on this "
+                    "machine: ssh -n sends nothing, ssh -t takes a terminal");
+        return 0;
+    }
+    if (stream == SG_IN || !channel->no_output) {
+        return wanted;
+    }
+    if (printed >= SG_RECORDED_MAX_BYTES) {
+        refuse_pipe(channel, SP_ACTION_EXPORT,
+                    "to take more from it without a terminal (export) is not allowed on this "
+                    "machine: ssh -t takes a terminal");
+        return 0;
+    }
+    return wanted < SG_RECORDED_MAX_BYTES - printed ? wanted
+                                                    : (size_t)(SG_RECORDED_MAX_BYTES - printed);
 }
 
 /* How many bytes the other side takes now. */
@@ -85,6 +119,10 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     size_t want = len < room ? len : room;
     if (want == 0) {
         return 0;
+    }
+    want = pipe_room(channel, stream, want);
+    if (want == 0) {
+        return len;
     }
     if (stream == SG_IN && !sg_alarm_typed(channel, sp_span_of(bytes, want))) {
         return 0;

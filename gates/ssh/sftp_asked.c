@@ -20,11 +20,12 @@ static const char *asked_word(const sftp_held *held)
     return gets && puts ? "get and put" : puts ? "put" : "get";
 }
 
-/* "sftp put /srv/x over what is there", "sftp setstat /srv/x mode 644" */
+/* "ops@db: sftp put /srv/x over what is there", "ops@db: sftp setstat /srv/x mode 644" */
 void sg_sftp_put_asked(const sftp_held *held, sp_buf *out)
 {
     const sp_sftp_attrs *a = &held->attrs;
-    sp_buf_fmt(out, "sftp %s ", asked_word(held));
+    sg_consent_place(held->consent.channel, out);
+    sp_buf_fmt(out, ": sftp %s ", asked_word(held));
     for (size_t i = 0; i < SFTP_PATHS && held->paths[i] != NULL; i++) {
         bool as_written = held->type == SP_SFTP_SYMLINK && i == 0;
         sp_buf_text(out, i > 0 ? " to " : "");

@@ -235,11 +235,20 @@ static unsigned overwritten(const sftp_held *held)
                                                                                        : SFTP_PATHS;
 }
 
+/* Something is put there, or gets that name, and may be run from there by itself. */
+static bool is_run(const sftp_held *held, size_t at)
+{
+    bool comes = (held->actions & (1U << SP_ACTION_IMPORT | 1U << SP_ACTION_WRITE)) != 0 &&
+                 held->type != SP_SFTP_REMOVE && held->type != SP_SFTP_RMDIR;
+    bool last = at + 1 == SFTP_PATHS || held->paths[at + 1] == NULL;
+    return comes && last && sp_sftp_runs(sp_span_cstr(sg_sftp_path(held, at)));
+}
+
 /* What it does to that path, links and renames that leave their part apart. */
 static unsigned actions_of(const sftp_held *held, size_t at)
 {
     bool target = held->type == SP_SFTP_SYMLINK && at == 0; /* of a link: nothing is done to it */
-    return (target ? 0 : held->actions) |
+    return (target ? 0 : held->actions) | (is_run(held, at) ? 1U << SP_ACTION_EXECUTE : 0) |
            (held->exists && overwritten(held) == at ? 1U << SP_ACTION_DESTROY : 0);
 }
 

@@ -8,214 +8,24 @@
  * OWNS what is pending. PROCESS ssh gate workers. TRUST core's answers are checked.
  * SPEC lib/policy/ssh.h, lib/proto/db_msg.h "ASK", lib/proto/ssh_msg.h "WATCH_WANT".
  */
-#include "gates/ssh/gate.h"
+#include "gates/ssh/rule.h"
+#include "lib/alarm/alarm.h"
 
 #include <stddef.h>
 #include <stdio.h>
 
 typedef enum { STEP_NONE, STEP_WORD, STEP_DISK, STEP_WATCH } step;
 
-enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_SPENT = 4, DONE_ON_DISK = 8, DONE_WATCHED = 16 };
+enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_ON_DISK = 4, DONE_WATCHED = 8 };
 
 struct sg_pending {
     sg_channel *channel;
     step step;
     unsigned done;
+    size_t spent; /* of what it needs */
     sg_consent consent;
     sp_recorder_wait wait;
 };
-
-/* ---- what it is ---- */
-
-typedef struct {
-    sp_action action;
-    sp_decision decision;
-    bool free; /* a command that may be anything, a shell too */
-    bool refused;
-    sg_refusal refusal;
-} ruling;
-
-static void no(ruling *out, sp_reason reason, const char *text)
-{
-    out->refused = true;
-    out->decision =
-        (sp_decision){.verdict = SP_VERDICT_DENY, .reason = (uint8_t)reason, .rule = SP_NONE};
-    sg_refusal_make(&out->refusal, reason, "%s", text);
-}
-
-static void rule_whole(const sg_channel *channel, sp_action action, ruling *out)
-{
-    out->action = action;
-    out->decision = sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/"));
-}
-
-/* The graver of two: denied, asked for, allowed. */
-static void add_whole(const sg_channel *channel, sp_action action, ruling *out)
-{
-    sp_decision other = sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/"));
-    if (other.verdict < out->decision.verdict ||
-        (other.verdict == out->decision.verdict && other.approvals > out->decision.approvals)) {
-        out->decision = other;
-        out->action = action;
-    }
-}
-
-static void rule_transfer(sg_channel *channel, const sp_command *transfer, ruling *out)
-{
-    static const uint8_t kinds[SP_COMMAND_KIND_COUNT] = {
-        [SP_COMMAND_OTHER] = SP_SSH_CHANNEL_EXEC,  [SP_COMMAND_SCP] = SP_SSH_CHANNEL_SCP,
-        [SP_COMMAND_RSYNC] = SP_SSH_CHANNEL_RSYNC, [SP_COMMAND_GIT] = SP_SSH_CHANNEL_GIT,
-        [SP_COMMAND_SFTP] = SP_SSH_CHANNEL_SFTP,   [SP_COMMAND_UNPARSED] = SP_SSH_CHANNEL_EXEC};
-    channel->kind = kinds[transfer->kind];
-    channel->to_target = transfer->to_target;
-    if (channel->transfer_path == NULL && transfer->paths_count == 1) {
-        auto_buf sp_buf path = sp_buf_make(SG_COMMAND_MAX_BYTES);
-        sp_buf_span(&path, transfer->paths[0]);
-        SP_IGNORE(sp_buf_take_cstr(&path, &channel->transfer_path)); /* it shows less then */
-    }
-    rule_whole(channel, transfer->to_target ? SP_ACTION_IMPORT : SP_ACTION_EXPORT, out);
-    if (transfer->deletes) {
-        add_whole(channel, SP_ACTION_DESTROY, out);
-    }
-}
-
-static sp_err quote(sg_channel *channel, const sp_argv *argv)
-{
-    auto_buf sp_buf quoted = sp_buf_make(SG_COMMAND_MAX_BYTES);
-    char *command = NULL;
-    sp_argv_quote(argv, &quoted);
-    TRY(sp_buf_take_cstr(&quoted, &command));
-    sp_free(channel->command);
-    channel->command = command;
-    return sp_ok();
-}
-
-static void rule_command(sg_channel *channel, ruling *out)
-{
-    static sp_argv argv;
-    const sg_conn *conn = channel->conn;
-    sp_ssh_command command = sp_policy_ssh_command(&conn->snapshot->policy, conn->resource,
-                                                   sp_span_cstr(channel->command), &argv);
-    out->action = SP_ACTION_EXECUTE;
-    switch ((sp_ssh_command_kind)command.kind) {
-    case SP_SSH_COMMAND_FREE:
-        out->free = true;
-        rule_whole(channel, SP_ACTION_EXECUTE, out);
-        break;
-    case SP_SSH_COMMAND_LISTED:
-        out->action = command.listed.action;
-        out->decision = sg_decide(conn, command.listed.action);
-        if (sp_failed(quote(channel, &argv))) {
-            no(out, SP_REASON_LIMIT, "the gate has no memory left");
-        }
-        break;
-    case SP_SSH_COMMAND_TRANSFER:
-        if (command.transfer.kind == SP_COMMAND_SFTP) {
-            no(out, SP_REASON_UNPARSED,
-               "ask for the sftp subsystem instead of starting its server");
-        } else {
-            rule_transfer(channel, &command.transfer, out);
-        }
-        break;
-    case SP_SSH_COMMAND_REFUSED:
-    case SP_SSH_COMMAND_COUNT:
-        no(out, SP_REASON_UNPARSED,
-           conn->ssh.shell ? "this begins as a file transfer and is none that the gate knows"
-                           : "this machine takes only the commands that are listed for it");
-        break;
-    }
-}
-
-static void rule_shell(sg_channel *channel, ruling *out)
-{
-    out->action = SP_ACTION_EXECUTE;
-    if (!channel->conn->ssh.shell) {
-        no(out, SP_REASON_DEFAULT,
-           "there is no shell on this machine, only the commands that are listed for it");
-    } else {
-        rule_whole(channel, SP_ACTION_EXECUTE, out);
-    }
-}
-
-static void rule_forward(const sg_channel *channel, ruling *out)
-{
-    const sg_conn *conn = channel->conn;
-    out->action = SP_ACTION_FORWARD;
-    if (!sp_policy_ssh_forward(&conn->snapshot->policy, conn->resource, sp_span_cstr(channel->host),
-                               channel->port)) {
-        no(out, SP_REASON_DEFAULT, "forwarding to this address is not foreseen on this machine");
-    } else {
-        out->decision = sg_decide(conn, SP_ACTION_FORWARD);
-    }
-}
-
-/* Each request is judged by itself (sftp_judge.c), and waits for others if need be; here, whether
- * any could be let through. */
-static void rule_sftp(const sg_channel *channel, ruling *out)
-{
-    static const sp_action actions[] = {SP_ACTION_READ, SP_ACTION_EXPORT, SP_ACTION_IMPORT};
-    for (size_t i = 0; i < SP_COUNT(actions); i++) {
-        sp_decision one = sg_decide_best(channel->conn, actions[i]);
-        if (i == 0 || one.verdict > out->decision.verdict) {
-            out->decision = one;
-            out->action = actions[i];
-        }
-    }
-    if (out->decision.verdict == SP_VERDICT_ASK) {
-        out->decision.verdict = SP_VERDICT_ALLOW;
-    }
-}
-
-/* A certificate's command is what runs, whatever was asked for. */
-static sp_err force(sg_channel *channel)
-{
-    const char *forced = channel->conn->force_command;
-    if (forced == NULL || channel->kind == SP_SSH_CHANNEL_FORWARD || channel->forced) {
-        return sp_ok();
-    }
-    auto_buf sp_buf copy = sp_buf_make(SP_SSH_COMMAND_MAX_BYTES + 1);
-    char *command = NULL;
-    sp_buf_text(&copy, forced);
-    TRY(sp_buf_take_cstr(&copy, &command));
-    sp_free(channel->command);
-    sp_free(channel->subsystem);
-    channel->command = command;
-    channel->subsystem = NULL;
-    channel->kind = SP_SSH_CHANNEL_EXEC;
-    channel->forced = true;
-    return sg_channel_name(channel, sp_span_cstr(command));
-}
-
-static void rule(sg_channel *channel, ruling *out)
-{
-    *out = (ruling){.decision = {.rule = SP_NONE}};
-    if (channel->conn->force_command != NULL && channel->kind == SP_SSH_CHANNEL_FORWARD) {
-        no(out, SP_REASON_DENY_RULE, "the certificate that signed in is for one command only");
-    } else if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
-        rule_forward(channel, out);
-    } else if (channel->subsystem != NULL) {
-        rule_sftp(channel, out);
-    } else if (channel->command != NULL) {
-        rule_command(channel, out);
-    } else {
-        rule_shell(channel, out);
-    }
-    if (!out->refused && out->decision.verdict == SP_VERDICT_DENY) {
-        char what[120];
-        snprintf(what, sizeof(what), "%s (%s) is not allowed on this machine",
-                 sg_method_of(channel), sp_action_word(out->action));
-        out->refused = true;
-        sg_decide_refuse(channel->conn, &out->decision, what, &out->refusal);
-    }
-}
-
-/* With so many people who agreed. */
-static void rule_with(sg_channel *channel, uint8_t approvals, ruling *out)
-{
-    channel->conn->rider.who.approvals = approvals;
-    rule(channel, out);
-    channel->conn->rider.who.approvals = 0;
-}
 
 /* ---- states ---- */
 
@@ -233,7 +43,7 @@ void sg_start_gone(sg_channel *channel)
     channel->pending = NULL;
 }
 
-static void refuse(sg_channel *channel, const ruling *ruled, const sg_refusal *refusal)
+static void refuse(sg_channel *channel, const sg_ruling *ruled, const sg_refusal *refusal)
 {
     (void)sg_record_channel(channel, &ruled->decision, ruled->action, refusal);
     sg_channel_refuse(channel, refusal);
@@ -268,7 +78,7 @@ static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const c
 {
     sg_channel *channel = consent->channel;
     static const unsigned done[SG_WORD_COUNT] = {
-        [SG_AGREED] = DONE_AGREED, [SG_USED] = DONE_APPROVED, [SG_SPENT] = DONE_SPENT};
+        [SG_AGREED] = DONE_AGREED, [SG_USED] = DONE_APPROVED};
     if (word == SG_REFUSED) {
         refuse_for(channel, reason, text);
         return;
@@ -282,46 +92,51 @@ static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const c
     }
 }
 
-/* The bytes that others agree to: the command as it would run, or the word for a shell. */
-static sp_span asked_bytes(const sg_channel *channel)
+/* The bytes that others agree to: as whom and where, whether more is sent to it once it runs, and
+ * the command as it would run. "ops@db$ df -h", "ops@db, on a terminal$ top", "ops@db: shell" */
+static void put_asked(const sg_channel *channel, const sg_ruling *ruled, sp_buf *out)
 {
-    return sp_span_cstr(channel->command != NULL ? channel->command : channel->object);
+    sg_consent_place(channel, out);
+    if (channel->command == NULL) {
+        sp_buf_text(out, channel->has_pty ? ": shell" : ": shell without a terminal");
+        return;
+    }
+    sp_buf_text(out, channel->has_pty ? ", on a terminal$ " : ruled->fed ? ", with input$ " : "$ ");
+    sp_buf_text(out, channel->command);
 }
 
-/* Who agrees reads the word for a shell, or the command: this one could not be told from it. */
-static bool is_named_shell(const sg_channel *channel)
-{
-    return channel->command != NULL &&
-           sp_span_eq(sp_span_trim(sp_span_cstr(channel->command)), SP_SPAN_LIT("shell"));
-}
-
-static void ask_others(sg_channel *channel, const ruling *ruled)
+static void ask_others(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
     pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
     pending->step = STEP_WORD;
     pending->consent.reference = sp_recorder_reference();
-    const sg_refusal asked = {.reason = SP_REASON_APPROVAL,
+    const sg_refusal waits = {.reason = SP_REASON_APPROVAL,
                               .reference = pending->consent.reference};
-    (void)sg_record_channel(channel, &ruled->decision, ruled->action, &asked);
+    (void)sg_record_channel(channel, &ruled->decision, ruled->action, &waits);
     channel->conn->refused--; /* it is not, yet */
-    sg_consent_ask(&pending->consent, &ruled->decision, ruled->action, asked_bytes(channel));
+    auto_buf sp_buf asked = sp_buf_make(SG_COMMAND_MAX_BYTES + 4 * SG_NAME_BYTES);
+    put_asked(channel, ruled, &asked);
+    sg_consent_ask(&pending->consent, &ruled->decision, ruled->action, sp_buf_borrow(&asked));
 }
 
-/* True when it costs nothing, or was paid for. */
-static bool spend(sg_channel *channel, const ruling *ruled)
+/* The next of what it needs that costs something. True when nothing of it does, or all is paid for.
+ */
+static bool spend(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
-    /* over sftp each request is counted by itself */
-    if ((pending->done & DONE_SPENT) != 0 || channel->subsystem != NULL ||
-        !sg_consent_costs(channel->conn, &ruled->decision, ruled->action)) {
-        return true;
+    while (pending->spent < ruled->needs_count) {
+        const sg_need *need = &ruled->needs[pending->spent++];
+        if (sg_consent_costs(channel->conn, &need->decision, need->action)) {
+            channel->reference =
+                channel->reference != 0 ? channel->reference : sp_recorder_reference();
+            pending->step = STEP_WORD;
+            pending->consent.reference = channel->reference;
+            sg_consent_spend(&pending->consent, &need->decision, need->action);
+            return false;
+        }
     }
-    channel->reference = channel->reference != 0 ? channel->reference : sp_recorder_reference();
-    pending->step = STEP_WORD;
-    pending->consent.reference = channel->reference;
-    sg_consent_spend(&pending->consent, &ruled->decision, ruled->action);
-    return false;
+    return true;
 }
 
 /* ---- the disk has it ---- */
@@ -341,7 +156,7 @@ static void on_disk(sp_recorder_wait *wait, bool durable)
 }
 
 /* True when there is nothing to wait for. */
-static bool write_down(sg_channel *channel, const ruling *ruled)
+static bool write_down(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
     if ((pending->done & DONE_ON_DISK) != 0) {
@@ -368,19 +183,20 @@ static bool write_down(sg_channel *channel, const ruling *ruled)
 
 /* ---- somebody watches ---- */
 
-/* A shell by its name, or a command on a terminal, which may be one. */
-static bool is_like_shell(const sg_channel *channel, const ruling *ruled)
+/* What does more than its bytes say: a shell, what runs on a terminal, what may take commands from
+ * what is sent to it. Others who agree to that agree to what they cannot see yet. */
+static bool is_open_ended(const sg_channel *channel, const sg_ruling *ruled)
 {
-    return channel->kind == SP_SSH_CHANNEL_SHELL || (ruled->free && channel->has_pty);
+    return ruled->free &&
+           (channel->kind == SP_SSH_CHANNEL_SHELL || channel->has_pty || channel->takes_commands);
 }
 
-/* A shell, whatever it is called: whoever agreed to it knows its name, not what is typed. A command
- * that might start one, unless others have agreed to its very bytes. */
-static bool needs_watcher(const sg_channel *channel, const ruling *ruled)
+/* A free command of which others have seen all that it is needs nobody to look besides. */
+static bool needs_watcher(const sg_channel *channel, const sg_ruling *ruled)
 {
     bool approved = (channel->pending->done & DONE_APPROVED) != 0;
     bool watched = (ruled->decision.must & SP_MUST_WATCH) != 0;
-    return is_like_shell(channel, ruled) ? approved || watched
+    return is_open_ended(channel, ruled) ? approved || watched
                                          : ruled->free && watched && !approved;
 }
 
@@ -396,11 +212,11 @@ static bool is_shown_first(const sg_channel *channel)
 
 /* Who watches looks at one terminal: a second one of the connection, one behind it, or one beside
  * others, would run unseen. */
-static bool is_watched_elsewhere(const sg_channel *channel, const ruling *ruled)
+static bool is_watched_elsewhere(const sg_channel *channel, const sg_ruling *ruled)
 {
     uint32_t watched = channel->conn->watched;
     bool will_be = needs_watcher(channel, ruled) ||
-                   (is_like_shell(channel, ruled) && ruled->decision.verdict == SP_VERDICT_ASK);
+                   (is_open_ended(channel, ruled) && ruled->decision.verdict == SP_VERDICT_ASK);
     bool other = watched != 0 && watched != channel->number;
     return will_be && (other || !is_shown_first(channel));
 }
@@ -523,6 +339,29 @@ void sg_start_push(const sp_msg *msg)
 
 /* ---- together ---- */
 
+/* A certificate's command is what runs, whatever was asked for. */
+static sp_err force(sg_channel *channel)
+{
+    const char *forced = channel->conn->force_command;
+    if (forced == NULL || channel->kind == SP_SSH_CHANNEL_FORWARD || channel->asked != NULL) {
+        return sp_ok();
+    }
+    auto_buf sp_buf copy = sp_buf_make(SP_SSH_COMMAND_MAX_BYTES + 1);
+    char *command = NULL;
+    char *asked = NULL;
+    sp_buf_text(&copy, channel->object);
+    TRY(sp_buf_take_cstr(&copy, &asked));
+    channel->asked = asked;
+    sp_buf_text(&copy, forced);
+    TRY(sp_buf_take_cstr(&copy, &command));
+    sp_free(channel->command);
+    sp_free(channel->subsystem);
+    channel->command = command;
+    channel->subsystem = NULL;
+    channel->kind = SP_SSH_CHANNEL_EXEC;
+    return sg_channel_name(channel, sp_span_cstr(command));
+}
+
 static void begin(sg_channel *channel)
 {
     if (channel->kind == SP_SSH_CHANNEL_FORWARD || channel->kind == SP_SSH_CHANNEL_RSYNC ||
@@ -543,7 +382,7 @@ bool sg_start_is_written(const sg_channel *channel)
 
 void sg_start(sg_channel *channel)
 {
-    ruling ruled;
+    sg_ruling ruled;
     if (channel->pending == NULL &&
         (sp_failed(force(channel)) ||
          sp_failed(sp_alloc(1, sizeof(*channel->pending), &channel->pending)))) {
@@ -554,12 +393,16 @@ void sg_start(sg_channel *channel)
     pending->channel = channel;
     pending->consent.channel = channel;
     pending->consent.on_word = on_word;
+    channel->takes_commands =
+        channel->command != NULL && sp_alarm_reads_commands(sp_span_cstr(channel->command));
     if (pending->step != STEP_NONE) {
         return;
     }
-    rule_with(channel, (pending->done & DONE_AGREED) != 0 ? pending->consent.approvals : 0, &ruled);
+    sg_rule(channel, (pending->done & DONE_AGREED) != 0 ? pending->consent.approvals : 0, &ruled);
     channel->decision = ruled.decision;
     channel->action = ruled.action;
+    channel->no_input = ruled.no_input;
+    channel->no_output = ruled.no_output;
     if (ruled.refused) {
         refuse(channel, &ruled, &ruled.refusal);
     } else if (is_watched_elsewhere(channel, &ruled)) {
@@ -568,9 +411,6 @@ void sg_start(sg_channel *channel)
     } else if (ruled.decision.verdict == SP_VERDICT_ASK) {
         if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
             refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
-        } else if (is_named_shell(channel)) {
-            refuse_for(channel, SP_REASON_APPROVAL,
-                       "others would take this command for a shell: call it by its path");
         } else {
             ask_others(channel, &ruled);
         }
@@ -588,11 +428,11 @@ void sg_start(sg_channel *channel)
 
 bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
 {
-    ruling ruled;
+    sg_ruling ruled;
     const struct sg_pending *pending = channel->pending;
     uint8_t approvals =
         pending != NULL && (pending->done & DONE_APPROVED) != 0 ? pending->consent.approvals : 0;
-    rule_with(channel, approvals, &ruled);
+    sg_rule(channel, approvals, &ruled);
     if (ruled.refused || ruled.decision.verdict != SP_VERDICT_ALLOW) {
         if (!ruled.refused) {
             sg_decide_refuse(channel->conn, &ruled.decision, "this may not go on", &ruled.refusal);
@@ -601,6 +441,8 @@ bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
         return false;
     }
     channel->decision = ruled.decision;
+    channel->no_input = ruled.no_input;
+    channel->no_output = ruled.no_output;
     sg_sftp_look_again(channel);
     return true;
 }

@@ -401,11 +401,22 @@ static void decide_tree(asking *a, sp_action action, sp_span path, policy_asked 
     }
 }
 
+static void decide_transfer(asking *a, const sp_command *transfer, policy_asked *worst)
+{
+    unsigned needs = sp_policy_ssh_needs(transfer);
+    for (size_t i = 0; i < (transfer->paths_count == 0 ? 1 : transfer->paths_count); i++) {
+        for (sp_action action = SP_ACTION_CONNECT; action < SP_ACTION_COUNT; action++) {
+            if ((needs & 1U << action) != 0) {
+                decide_tree(a, action, transfer->paths[i], worst);
+            }
+        }
+    }
+}
+
 static void decide_command(asking *a)
 {
     policy_asked worst = *a->out;
     worst.decision = (sp_decision){.verdict = SP_VERDICT_COUNT, .rule = SP_NONE};
-    const sp_command *transfer = &a->ssh.transfer;
     switch ((sp_ssh_command_kind)a->ssh.kind) {
     case SP_SSH_COMMAND_FREE:
         decide_tree(a, SP_ACTION_EXECUTE, SP_SPAN_EMPTY, &worst);
@@ -414,13 +425,7 @@ static void decide_command(asking *a)
         decide_part(a, a->ssh.listed.action, SP_NONE, &worst);
         break;
     case SP_SSH_COMMAND_TRANSFER:
-        for (size_t i = 0; i < (transfer->paths_count == 0 ? 1 : transfer->paths_count); i++) {
-            decide_tree(a, transfer->to_target ? SP_ACTION_IMPORT : SP_ACTION_EXPORT,
-                        transfer->paths[i], &worst);
-            if (transfer->deletes) {
-                decide_tree(a, SP_ACTION_DESTROY, transfer->paths[i], &worst);
-            }
-        }
+        decide_transfer(a, &a->ssh.transfer, &worst);
         break;
     case SP_SSH_COMMAND_REFUSED:
     case SP_SSH_COMMAND_COUNT:

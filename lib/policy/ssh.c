@@ -176,6 +176,15 @@ sp_ssh_command sp_policy_ssh_command(const sp_policy *policy, uint32_t resource,
     return out;
 }
 
+unsigned sp_policy_ssh_needs(const sp_command *transfer)
+{
+    static const unsigned comes =
+        1U << SP_ACTION_IMPORT | 1U << SP_ACTION_DESTROY | 1U << SP_ACTION_EXECUTE;
+    return transfer->to_target
+               ? comes
+               : 1U << SP_ACTION_EXPORT | (transfer->deletes ? 1U << SP_ACTION_DESTROY : 0);
+}
+
 /* ---- forwarding, environment ---- */
 
 bool sp_policy_ssh_forward(const sp_policy *policy, uint32_t resource, sp_span host, uint32_t port)

@@ -90,7 +90,7 @@ sp_span sp_policy_ssh_listed_word(const sp_policy *policy, uint32_t resource, ui
 typedef enum {
     SP_SSH_COMMAND_FREE,   /* execute, about everything that is there (sp_policy_ssh_whole "/") */
     SP_SSH_COMMAND_LISTED, /* `listed.action`, about the resource as a whole; run the quoted form */
-    SP_SSH_COMMAND_TRANSFER, /* import or export of `transfer.paths`, destroy too if it deletes */
+    SP_SSH_COMMAND_TRANSFER, /* sp_policy_ssh_needs() of `transfer.paths` */
     SP_SSH_COMMAND_REFUSED,  /* begins as a transfer and is none, or the host takes no free commands
                               */
     SP_SSH_COMMAND_COUNT
@@ -107,6 +107,11 @@ typedef struct {
  * when it is not). */
 sp_ssh_command sp_policy_ssh_command(const sp_policy *policy, uint32_t resource, sp_span command,
                                      sp_argv *argv);
+
+/* The actions (bits) that a transfer is. What comes by these is told file by file only when it is
+ * there, or not at all: it may write over what is there (destroy), and over what is run there
+ * (execute: ~/.bashrc, a hook of git). */
+unsigned sp_policy_ssh_needs(const sp_command *transfer);
 
 /* ---- forwarding, environment ---- */
 

@@ -165,6 +165,8 @@ SP_MUST sp_err sp_sftp_next(sp_sftp *sftp, sp_span *input, sp_sftp_event *ret_ev
  */
 unsigned sp_sftp_actions(const sp_sftp_packet *request);
 /* "open", "posix-rename@openssh.com", ... */
+/* Whether what is put there, or given that name, may be run by itself: ~/.bashrc, a hook, /etc. */
+bool sp_sftp_runs(sp_span path);
 const char *sp_sftp_word(const sp_sftp_packet *packet);
 
 typedef struct {

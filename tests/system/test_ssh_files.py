@@ -116,8 +116,7 @@ def test_rsync_and_git(office, tmp_path):
     told = subprocess.run(["git", "clone", f"127.0.0.1:{tmp_path}/g.git", str(tmp_path / "g")], env=env,
                           capture_output=True, text=True, timeout=60, check=False)
     assert told.returncode == 0, told.stderr
-    kinds = {e.get("detail", {}).get("kind") for e in office.events()}
-    assert {"rsync", "git"} <= kinds
+    wait_for("both in the ledger", 10, lambda: {"rsync", "git"} <= {e.get("detail", {}).get("kind") for e in office.events()})
 
 
 def test_a_reader_gets_by_scp_and_rsync_but_puts_nothing(office, tmp_path):

@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 from officelib import wait_for
-from sshgatelib import SshOffice
+from sshgatelib import ACCOUNT, SshOffice
 
 MIB = 1 << 20
 DOCUMENTS = """\
@@ -120,7 +120,7 @@ def decide(office, text, verdict="approve"):
     ann = office.person("ann")
     ask = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
     full = ann.get(f"/approvals/{ask['id']}")
-    assert full["statement"].startswith(text)
+    assert full["statement"].startswith(f"{ACCOUNT}@host: {text}")
     ann.post(f"/approvals/{ask['id']}/{verdict}", {"sha256": full["sha256"]})
     return full
 
@@ -131,7 +131,7 @@ def test_a_file_waits_for_others_and_then_comes(office, far, tmp_path):
     client = start(office, "abe", f"ls {far}\nget {far}/list {tmp_path}/got\n")
     assert "waits until 1 other person agrees" in client.stderr.readline()
     full = decide(office, f"sftp get {far}/list")
-    assert full["action"] == "export" and full["statement"] == f"sftp get {far}/list"
+    assert full["action"] == "export" and full["statement"] == f"{ACCOUNT}@host: sftp get {far}/list"
     _, said = client.communicate(timeout=20)
     assert client.returncode == 0 and "approved by ann" in said
     assert (tmp_path / "got").read_bytes() == b"x" * 300000

@@ -14,7 +14,7 @@ import pytest
 from paramiko.message import Message
 
 from officelib import wait_for
-from sshgatelib import SshOffice
+from sshgatelib import ACCOUNT, SshOffice
 
 DOCUMENTS = """\
 { kind: Role, name: putter, title: Putters }
@@ -56,7 +56,7 @@ kind: Rule
 name: somebody looks at what these do
 who: { roles: [watched] }
 to: { classes: [internal] }
-may: [connect, execute]
+may: [connect, execute, import, export]
 with: { watch: true }
 ---
 kind: Rule
@@ -291,7 +291,7 @@ def test_who_agrees_reads_all_that_it_does(office, folder, request_, words):
     kind, *rest = [w.format(f=folder) if isinstance(w, str) else w for w in request_]
     with Raw(office, "abe") as raw:
         raw.send(kind, 5, *rest)
-        assert decide(office) == words.format(f=folder)
+        assert decide(office) == f"{ACCOUNT}@host: " + words.format(f=folder)
         assert raw.answer()[0] == STATUS
     assert get(f"{folder}/there") == "there"
 
@@ -354,7 +354,7 @@ def test_one_that_is_watched_has_a_connection_of_its_own(office):
 def test_who_agrees_sees_all_of_a_command_or_is_not_asked(office, folder):
     client = subprocess.Popen(office.argv("abe", "plain", "127.0.0.1", f"true \\x0a\ntouch {folder}/mark\u202e"), text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert decide(office) == f"true \\x0a\ntouch {folder}/mark<U+202E>"
+    assert decide(office) == f"{ACCOUNT}@plain, with input$ true \\x0a\ntouch {folder}/mark<U+202E>"
     assert "did not agree" in client.communicate(timeout=20)[1]
     told = office.ssh("abe", "plain", "true\x01" + "\x01" * 25000 + f"\ntouch {folder}/mark")
     assert told.returncode == 254 and "shown to them whole" in told.stderr
@@ -406,7 +406,7 @@ def statement_of(office, connection):
 @pytest.mark.parametrize("machine, kept", [("typed", True), ("plain-input", False)])
 def test_commands_that_are_sent_to_a_command_are_looked_at_and_kept_where_policy_says(office, folder, machine, kept):
     """`bash -s` without a terminal: an alarm, and in the recording what was sent, or in the statement that it is not."""
-    machine = "host" if machine == "plain-input" else machine
+    machine = "plain" if machine == "plain-input" else machine
     token = f"sent-{os.path.basename(folder)}"
     before = {e["entry"] for e in office.events(object="files are removed with everything below them")}
     told = office.ssh("ann", machine, "bash -s", timeout=30,
@@ -435,6 +435,6 @@ def test_of_what_is_sent_to_a_command_the_first_is_kept_and_that_there_was_more(
 
 def test_data_that_is_sent_to_what_takes_no_commands_raises_nothing(office, folder):
     before = len(office.events(object="files are removed with everything below them"))
-    assert office.ssh("ann", "host", f"cat > {folder}-x; rm {folder}-x", input="rm -rf /etc/none\n").returncode == 0
+    assert office.ssh("ann", "plain", f"cat > {folder}-x; rm {folder}-x", input="rm -rf /etc/none\n").returncode == 0
     office.ssh("ann", "host", "true")
     assert len(office.events(object="files are removed with everything below them")) == before

@@ -138,6 +138,13 @@ static void commands_are_listed_transfers_or_free(void **state)
     assert_int_equal(command_of(set, "systemctl restart $x").kind, SP_SSH_COMMAND_FREE);
     c = command_of(set, "scp -t /srv/backup/x");
     assert_true(c.kind == SP_SSH_COMMAND_TRANSFER && c.transfer.to_target);
+    assert_int_equal(sp_policy_ssh_needs(&c.transfer),
+                     1U << SP_ACTION_IMPORT | 1U << SP_ACTION_DESTROY | 1U << SP_ACTION_EXECUTE);
+    c = command_of(set, "scp -f /srv/backup/x");
+    assert_int_equal(sp_policy_ssh_needs(&c.transfer), 1U << SP_ACTION_EXPORT);
+    c = command_of(set, "rsync --server --sender -re. --remove-source-files . /srv");
+    assert_int_equal(sp_policy_ssh_needs(&c.transfer),
+                     1U << SP_ACTION_EXPORT | 1U << SP_ACTION_DESTROY);
     assert_int_equal(command_of(set, "scp -t /tmp/x; bash").kind, SP_SSH_COMMAND_REFUSED);
     assert_int_equal(command_of(set, "rsync --server -s").kind, SP_SSH_COMMAND_REFUSED);
 
@@ -278,9 +285,10 @@ static void examples_take_commands(void **state)
             EXAMPLE("scp -f /srv/www", "expect: allow") EXAMPLE("scp -f /srv", "expect: ask")
                 EXAMPLE("scp -t /srv/backup/x", "expect: deny\nreason: no-rule")
                     EXAMPLE("rsync --server -re. --delete . /tmp", "expect: deny")
-                        EXAMPLE("scp -t *", "expect: deny\nreason: unparsed");
+                        EXAMPLE("git-receive-pack /srv/x", "expect: deny\nreason: no-rule")
+                            EXAMPLE("scp -t *", "expect: deny\nreason: unparsed");
     auto_policy_set sp_policy_set *set = help_set(GOOD);
-    assert_int_equal(sp_policy_set_figures(set).examples, 8);
+    assert_int_equal(sp_policy_set_figures(set).examples, 9);
     help_refused(ROLES HOST RULES EXAMPLE("rm -rf x", "expect: allow"), 0, "");
     help_refused(ROLES HOST "  shell: false\n" RULES EXAMPLE("id", "expect: ask"), 0, "");
     help_refused("kind: Resource\nname: db-host\noperator: company\nclass: core\n---\n"

@@ -311,6 +311,51 @@ static void what_cannot_be_followed_is_an_error(void **state)
     assert_int_equal(code_of(S, true, B("\0\0\0\015\147\0\0\0\1\0\0\0\4abcd")), SP_OK);
 }
 
+static void what_is_run_by_itself_is_known_by_its_place(void **state)
+{
+    (void)state;
+    static const char *const RUN[] = {"/home/ops/.bashrc",
+                                      "/home/ops/.ssh/authorized_keys",
+                                      "/home/ops/.ssh",
+                                      "//home/ops//.ssh//rc",
+                                      ".profile",
+                                      "/srv/r.git/hooks/post-receive",
+                                      "/srv/r.git/hooks",
+                                      "/srv/r.git/config",
+                                      "/srv/w/.git/hooks/pre-commit",
+                                      "/srv/w/.git/config",
+                                      "/srv/w/.git",
+                                      "/home/ops/.config/systemd/user/x.service",
+                                      "/home/ops/.config",
+                                      "/etc/cron.d/x",
+                                      "/etc",
+                                      "/usr/local/bin/x",
+                                      "/var/spool/cron/crontabs/ops",
+                                      "/lib/x"};
+    static const char *const NOT[] = {"",
+                                      "/",
+                                      "/srv/report.csv",
+                                      "/home/ops/bashrc",
+                                      "/srv/w/.git/objects/ab/cd",
+                                      "/srv/web/src/hooks/useThing.ts",
+                                      "/srv/etc/x",
+                                      "etc/x",
+                                      "/usr/share/x",
+                                      "/var/spool/mail/x",
+                                      "/home/ops/.config/app/x",
+                                      "/srv/.bashrc/x"};
+    for (size_t i = 0; i < SP_COUNT(RUN); i++) {
+        if (!sp_sftp_runs(sp_span_cstr(RUN[i]))) {
+            fail_msg("is run: %s", RUN[i]);
+        }
+    }
+    for (size_t i = 0; i < SP_COUNT(NOT); i++) {
+        if (sp_sftp_runs(sp_span_cstr(NOT[i]))) {
+            fail_msg("is not run: %s", NOT[i]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +364,7 @@ int main(void)
         cmocka_unit_test(requests_are_what_they_do),
         cmocka_unit_test(what_the_gate_writes_is_read_again),
         cmocka_unit_test(what_cannot_be_followed_is_an_error),
+        cmocka_unit_test(what_is_run_by_itself_is_known_by_its_place),
     };
     return cmocka_run_group_tests(tests, keygen_setup, keygen_teardown);
 }

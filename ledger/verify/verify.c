@@ -18,6 +18,7 @@
  * byte of the pack is hostile. SPEC c2sp.org/tlog-tiles, c2sp.org/signed-note, RFC 6962;
  * ledger/record.h for the form of a record.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -42,6 +43,9 @@ enum {
     FORM_OPEN = 2,
     PATH_ROOM = 4096
 };
+
+/* Of the characters of a key and of a file's name. */
+#define SHOWN "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=.-_"
 
 static const char *pack;
 static unsigned long long failures;
@@ -68,19 +72,25 @@ __attribute__((noreturn)) static void die(const char *what)
 #ifdef SP_VERIFY_PACK_FILE
 #define read_file SP_VERIFY_PACK_FILE /* fuzzing: out of memory */
 #else
-/* At most max bytes; NULL when there is no such file or it is longer. */
+/* At most max bytes; NULL when there is no such file. One that cannot be read, or is longer than
+ * any that an office writes, is a failure: it is not the same as one that was left out. */
 static uint8_t *read_file(const char *name, size_t max, size_t *ret_len)
 {
     char path[PATH_ROOM];
     int len = snprintf(path, sizeof(path), "%s/%s", pack, name);
     FILE *file = len < 0 || len >= (int)sizeof(path) ? NULL : fopen(path, "rb");
     if (file == NULL) {
+        if (errno != ENOENT) {
+            fail("%s cannot be read: %s", name, strerror(errno));
+        }
         return NULL;
     }
     uint8_t *bytes = malloc(max + 2);
     size_t got = bytes == NULL ? 0 : fread(bytes, 1, max + 1, file);
+    bool is_bad = bytes == NULL || ferror(file) != 0 || got > max;
     fclose(file);
-    if (bytes == NULL || got > max) {
+    if (is_bad) {
+        fail("%s %s", name, got > max ? "is longer than an office writes it" : "cannot be read");
         free(bytes);
         return NULL;
     }
@@ -89,6 +99,34 @@ static uint8_t *read_file(const char *name, size_t max, size_t *ret_len)
     return bytes;
 }
 #endif
+
+/* Name after name of what stands in the pack's folder; NULL at the end. */
+#ifdef SP_VERIFY_PACK_FILE
+static const char *next_name(void)
+{
+    return NULL;
+}
+#else
+static const char *next_name(void)
+{
+    static DIR *folder;
+    if (folder == NULL && (folder = opendir(pack)) == NULL) {
+        fail("the pack cannot be listed: %s", strerror(errno));
+        return NULL;
+    }
+    const struct dirent *one = readdir(folder);
+    if (one == NULL) {
+        closedir(folder);
+        folder = NULL;
+    }
+    return one == NULL ? NULL : one->d_name;
+}
+#endif
+
+static bool has(const uint8_t *json, size_t len, const char *text)
+{
+    return memmem(json, len, text, strlen(text)) != NULL;
+}
 
 /* tile/<level>/<index>, and .p/<width> for a partial one. */
 static uint8_t *read_tile(const char *level, uint64_t index, unsigned width, size_t max,
@@ -307,6 +345,8 @@ typedef struct {
     uint64_t records;
     uint64_t absent; /* erased, expired, or not in this pack */
     uint64_t opened;
+    uint64_t named_by; /* the entry that names the evidence */
+    unsigned files;    /* of the evidence */
 } report;
 
 /* Leaf hashes of run number i, if the pack has them: they must give the hash that is said. */
@@ -425,10 +465,42 @@ static void check_file(const char *line, size_t len)
     free(bytes);
 }
 
-static void check_evidence(void)
+static bool is_listed(const char *list, const char *name)
+{
+    size_t name_len = strlen(name);
+    for (const char *line = list; line != NULL && *line != 0;) {
+        size_t len = strcspn(line, "\n");
+        if (len == 2 * HASH + 2 + name_len && memcmp(line + 2 * HASH + 2, name, name_len) == 0) {
+            return true;
+        }
+        line += len + (line[len] == '\n' ? 1 : 0);
+    }
+    return false;
+}
+
+/* What people would read must be vouched for: by the tree, or by the list. */
+static void check_folder(const char *list)
+{
+    static const char *const own[] = {".",       "..",       "checkpoint", "key",
+                                      "secrets", "evidence", "tile"};
+    const char *name = NULL;
+    while ((name = next_name()) != NULL) {
+        bool is_own = false;
+        for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+            is_own |= strcmp(name, own[i]) == 0;
+        }
+        if (!is_own && !is_listed(list, name)) {
+            fail("a file stands in the pack that nothing vouches for: %.*s",
+                 (int)strspn(name, SHOWN), name);
+        }
+    }
+}
+
+static void check_evidence(report *r)
 {
     size_t len = 0;
     char *text = (char *)read_file("evidence", NOTE_MAX, &len);
+    check_folder(text);
     if (text == NULL) {
         return;
     }
@@ -437,6 +509,7 @@ static void check_evidence(void)
         const char *end = memchr(text + at, '\n', len - at);
         size_t line = end == NULL ? len - at : (size_t)(end - text) - at;
         check_file(text + at, line);
+        r->files++;
         at += line + 1;
     }
     free(text);
@@ -484,13 +557,52 @@ static bool secret_for(secrets *s, uint64_t entry, uint8_t secret[HASH])
     return good;
 }
 
+/* Bytes of a character at which a terminal would do something else than show it: controls, marks of
+ * direction, what has no width. 0 = it may be shown; *ret_code is which. */
+static size_t hidden_at(const uint8_t *s, size_t len, unsigned *ret_code)
+{
+    unsigned code = 0;
+    size_t bytes = 0;
+    if (s[0] < 0x80) {
+        code = s[0];
+        bytes = 1;
+    } else if (len >= 2 && s[0] >= 0xC2 && s[0] < 0xE0) {
+        code = (s[0] & 0x1Fu) << 6 | (s[1] & 0x3Fu);
+        bytes = 2;
+    } else if (len >= 3 && s[0] >= 0xE0 && s[0] < 0xF0) {
+        code = (s[0] & 0x0Fu) << 12 | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu);
+        bytes = 3;
+    }
+    bool is_hidden = code < 0x20 || (code >= 0x7F && code < 0xA0) || code == 0x61C ||
+                     (code >= 0x200B && code <= 0x200F) || (code >= 0x2028 && code <= 0x202E) ||
+                     (code >= 0x2060 && code <= 0x206F) || code == 0xFEFF;
+    *ret_code = code;
+    return bytes > 0 && is_hidden ? bytes : 0;
+}
+
 static void print_json(uint64_t entry, const uint8_t *json, size_t len)
 {
     printf("%llu ", (unsigned long long)entry);
-    for (size_t i = 0; i < len; i++) {
-        putchar(json[i] < 0x20 || json[i] == 0x7F ? ' ' : json[i]);
+    for (size_t i = 0; i < len;) {
+        unsigned code = 0;
+        size_t hidden = hidden_at(json + i, len - i, &code);
+        if (hidden > 0) {
+            printf("\\u%04x", code);
+        } else {
+            putchar(json[i]);
+        }
+        i += hidden > 0 ? hidden : 1;
     }
     putchar('\n');
+}
+
+/* The entry that core writes when it hands a pack out. In JSON these bytes stand in no text. */
+static bool names_evidence(const uint8_t *json, size_t len)
+{
+    char hash[2 * HASH + 16];
+    snprintf(hash, sizeof(hash), "\"sha256\":\"%s\"}", evidence_hash);
+    return evidence_hash[0] != 0 && has(json, len, "\"log_name\":\"core\"") &&
+           has(json, len, "\"detail\":{\"did\":\"evidence\",") && has(json, len, hash);
 }
 
 static void open_record(uint64_t entry, const uint8_t *record, size_t len, const uint8_t *secret,
@@ -517,13 +629,13 @@ static void open_record(uint64_t entry, const uint8_t *record, size_t len, const
         return;
     }
     r->opened++;
-    evidence_named = evidence_named || (evidence_hash[0] != '\0' &&
-                                        memmem(json, json_len, evidence_hash, 2 * HASH) != NULL);
+    if (names_evidence(json, json_len)) {
+        evidence_named = true;
+        r->named_by = entry;
+    }
     /* what was taken out, by whom and why, the ledger says in open records: they are always shown.
      * In JSON these bytes stand in no text */
-    static const char redaction[] = "\"kind\":\"redaction\"";
-    bool says_so =
-        record[0] == FORM_OPEN && memmem(json, json_len, redaction, sizeof(redaction) - 1) != NULL;
+    bool says_so = record[0] == FORM_OPEN && has(json, json_len, "\"kind\":\"redaction\"");
     if (print || says_so) {
         print_json(entry, json, json_len);
     }
@@ -611,7 +723,7 @@ static void choose_key(const char *given, verifier_key *key)
     char *said = given == NULL ? (char *)read_file("key", NOTE_MAX, &len) : NULL;
     if (given == NULL && said != NULL) {
         fprintf(stderr, "note: the key is the pack's own: compare it with the one you know: %.*s\n",
-                (int)strcspn(said, "\n"), said);
+                (int)strspn(said, SHOWN), said);
     }
     if ((given == NULL && said == NULL) || !parse_key(given != NULL ? given : said, key)) {
         die("there is no readable verifier key: give it with --key");
@@ -645,7 +757,7 @@ int main(int argc, char **argv)
     choose_key(given, &key);
     read_checkpoint(&key, &r.size, root);
     check_tree(&r, root);
-    check_evidence();
+    check_evidence(&r);
     check_records(&r, print);
     if (evidence_hash[0] != '\0' && !evidence_named) {
         fail("no opened entry names the hash of evidence: the incident's files are not those that "
@@ -657,5 +769,11 @@ int main(int argc, char **argv)
             failures == 0 ? "GOOD" : "BAD", (unsigned long long)r.size,
             (unsigned long long)r.hashes, (unsigned long long)r.records,
             (unsigned long long)r.opened, (unsigned long long)r.absent);
+    if (evidence_named) {
+        fprintf(stderr, "evidence: %u files, named by entry %llu\n", r.files,
+                (unsigned long long)r.named_by);
+    } else {
+        fprintf(stderr, "evidence: no list: the pack holds entries alone\n");
+    }
     return failures == 0 ? 0 : 1;
 }

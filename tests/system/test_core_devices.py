@@ -81,13 +81,13 @@ def test_codes_and_keys_serve_once(device, office, people):
 def test_a_code_outlives_no_account(device, office, people):
     """A code of somebody who was locked since enrols nothing, and says no more than a wrong one."""
     olga, sam = people[0], people[1]
-    mia = office.invite(olga, "mia", [], granter=sam)
-    code = mia.post("/me/devices/enrol-code")["code"]
+    nia = office.invite(olga, "nia", [], granter=sam)
+    code = nia.post("/me/devices/enrol-code")["code"]
     body = {"code": code, "csr": device.csr(), "name": "late", "platform": PLATFORM}
-    olga.post(f"/admin/people/{mia.id}/disable")
-    refused(lambda: mia.again().post("/device/enrol", body), 404, "code_invalid")
-    olga.post(f"/admin/people/{mia.id}/enable")
-    assert mia.again().post("/device/enrol", body)["device"]["state"] == "pending"
+    olga.post(f"/admin/people/{nia.id}/disable")
+    refused(lambda: nia.again().post("/device/enrol", body), 404, "code_invalid")
+    olga.post(f"/admin/people/{nia.id}/enable")
+    assert nia.again().post("/device/enrol", body)["device"]["state"] == "pending"
 
 
 def test_nobody_approves_his_own(office, people, tmp_path):

@@ -103,8 +103,10 @@ def test_functions_and_operators_of_others_are_not_ours(keeper, server):
         for kind, number in ((ESTIMATE, 0), (KEEP, 3), (UNDO, 3)):
             keeper.job(kind, keep=number, port=server.port, verb="DELETE", objects=["shop.spared"])
             assert server.sql("SELECT count(*) FROM shop.log", "orders") == "0"
+        server.sql("DELETE FROM shop.spared WHERE n > 7", "orders")
         code, _, _, report, why = keeper.job(UNDO, keep=3, port=server.port, verb="DELETE")
         assert code == OK, why
+        assert server.sql("SELECT (SELECT count(*) FROM shop.log), (SELECT count(*) FROM shop.spared)", "orders") == "0|10"
         assert [r["relation"] for r in report["rows"]] == ["shop.spared"]
     finally:
         server.sql("ALTER ROLE op_keep IN DATABASE orders RESET ALL; DROP OPERATOR public.&& (text[], text[]);"

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 import pytest
 from officelib import BUILD, PROGRAM, SANITIZED, Office, wait_for
@@ -32,6 +33,7 @@ def long_ago(office):
             said = subprocess.run([PROGRAM, "ledger", *what, "-c", office.config], capture_output=True, text=True, timeout=60,
                                   check=False)
             assert said.returncode == 0, said.stderr
+            time.sleep(1)  # two entries, not one of two events
     finally:
         for process, listener in reversed(started):
             process.terminate()

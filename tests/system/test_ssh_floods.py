@@ -13,6 +13,8 @@ import pytest
 from officelib import wait_for
 from sshgatelib import SshOffice, engineers_work_on
 
+pytestmark = pytest.mark.slow  # what a process holds is told of the build as it is shipped
+
 MIB = 1 << 20
 
 

@@ -16,7 +16,7 @@ kind: Rule
 name: engineers work
 who: { roles: [engineer] }
 to: { resources: [host] }
-may: [connect, read, execute]
+may: [connect, read, execute, import, export]
 with: { record: true }
 """
 MANY = 500

@@ -51,7 +51,7 @@ kind: Rule
 name: staff and guests work everywhere
 who: {{ roles: [staff, guest] }}
 to: {{ any: true }}
-may: [connect, read, write, execute]
+may: [connect, read, write, execute, import, export]
 """
 CONTEXT = ssl.create_default_context()
 CONTEXT.check_hostname = False

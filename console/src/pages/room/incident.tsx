@@ -78,7 +78,7 @@ function Roles({ incident, set, may }: { incident: Whole; set: Set; may: boolean
       <dl class="role-rows">
         {ROLES.map((r) => (
           <div key={r}><dt>{words.roles[r]}</dt><dd>{incident.roles[r] ? <b>{incident.roles[r]}</b> : <Badge tone="warn">{words.nobody}</Badge>}</dd>
-            {may && <Button small tone="quiet" aria-label={`${words.change}: ${words.roles[r]}`} onClick={() => setChanging(r)}>{words.change}</Button>}</div>
+            {may && <dd><Button small tone="quiet" aria-label={`${words.change}: ${words.roles[r]}`} onClick={() => setChanging(r)}>{words.change}</Button></dd>}</div>
         ))}
       </dl>
       {changing && <Ask title={words.roleTitle(words.roles[changing])} label={words.person} action={t().common.save} value={incident.roles[changing] ?? ""} onClose={() => setChanging(undefined)}

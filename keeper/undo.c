@@ -254,11 +254,13 @@ static json_int_t number_of(const json_t *row, const char *key)
 }
 
 /* What psql was told, table by table. */
-static json_t *read_rows(const undo *u)
+static json_t *read_rows(undo *u, bool *ret_are_read)
 {
     json_t *rows = json_array();
     auto_buf sp_buf text = sp_buf_make(1 << 20);
-    if (sp_failed(keep_child_told(&u->psql, &text))) {
+    *ret_are_read = !sp_failed(keep_child_told(&u->psql, &text));
+    if (!*ret_are_read) {
+        undo_tell(u, json_string("which rows came back could not be read: look at the tables"));
         return rows;
     }
     sp_span rest = sp_buf_borrow(&text);
@@ -308,12 +310,13 @@ static bool is_nothing(const undo *u, const json_t *rows)
 /* SP_ECONFLICT: nothing came back, which is no undo. */
 static sp_err write_report(undo *u)
 {
-    json_t *rows = read_rows(u);
+    bool are_read = false;
+    json_t *rows = read_rows(u, &are_read);
     bool nothing = is_nothing(u, rows);
-    json_t *all =
-        json_pack("{s:b, s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only, "complete",
-                  (int)is_complete(rows), "verb", json_object_get(u->manifest, "verb"), "restored",
-                  u->restored, "rows", rows, "told", u->told);
+    json_t *all = json_pack("{s:b, s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only,
+                            "complete", (int)(are_read && is_complete(rows)), "verb",
+                            json_object_get(u->manifest, "verb"), "restored", u->restored, "rows",
+                            rows, "told", u->told);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     sp_buf_text(&u->job->report, text == NULL ? "{}" : text);
     sp_free(text);

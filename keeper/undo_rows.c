@@ -305,9 +305,12 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
                        (unsigned long long)xid);
         }
     }
-    /* it may have written in a savepoint, under another number; DELETE may have changed nothing */
-    bool guesses = keep_has_word(verbs, "UPDATE MERGE WITH INSERT") ||
-                   (json_array_size(xids) == 0 && keep_has_word(verbs, "DELETE DROP ALTER"));
+    /* it may have written in a savepoint, under another number; DELETE may have changed nothing.
+     * What was undone in part leaves no trace of it: then another's would be taken for it */
+    bool may_guess = u->job->job.cascades == 0;
+    bool guesses =
+        may_guess && (keep_has_word(verbs, "UPDATE MERGE WITH INSERT") ||
+                      (json_array_size(xids) == 0 && keep_has_word(verbs, "DELETE DROP ALTER")));
     if (guesses) {
         sp_buf_text(sql,
                     "INSERT INTO pg_temp.sp_one SELECT sp_xid FROM pg_temp.sp_all WHERE NOT EXISTS "
@@ -605,9 +608,10 @@ static bool decide(const undo *u, bool rows, table *t)
     bool any = says(u, "ANY") && is_known(u);
     t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
     t->adds = rows;
-    t->changes = any || retyped || cascades || says(u, "UPDATE MERGE WITH INSERT") ||
+    bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
+    t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
                  (says(u, "DELETE") && is_set_by_key(u, t));
-    t->moves = t->keyed && (any || cascades || says(u, "UPDATE MERGE WITH"));
+    t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
     return rows || retyped || (alters && has_columns(t, is_lost));
 }
 

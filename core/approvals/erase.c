@@ -38,6 +38,13 @@ static sp_err command_read(sp_span text, sp_ledger_erase *erase)
     return sp_fail(SP_EINVALID);
 }
 
+bool sp_erase_is_about(const sp_ask *ask, uint32_t person)
+{
+    sp_ledger_erase erase = {.look = false};
+    return ask->kind == SP_ASK_ERASURE && !sp_failed(command_read(ask->content, &erase)) &&
+           erase.what == SP_ERASE_SUBJECT && erase.which == person;
+}
+
 static void ask_ledger(sp_core *core, const sp_ledger_erase *erase, sp_on_reply on_reply,
                        void *self)
 {
@@ -81,12 +88,13 @@ static void on_erased(void *self, sp_err err, sp_span body)
     if (!sp_failed(err)) {
         err = sp_ledger_erased_read(body, &erased);
     }
-    if (!sp_failed(err)) {
-        err = sp_ask_carried_out(w->core, w->ask.id);
-    }
     if (sp_failed(err)) {
         not_done(w, err);
         return;
+    }
+    if (sp_failed(
+            sp_ask_carried_out(w->core, w->ask.id))) { /* it is done, and the ledger says so */
+        sp_log(SP_LOG_WARN, "an erasure was carried out and is still shown as approved");
     }
     sp_approvals_changed(w->core, &w->ask);
     erasing_free(w);

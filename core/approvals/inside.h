@@ -129,6 +129,8 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask);
 
 /* ---- erase.c: taking entries out of the ledger ---- */
 SP_MUST sp_err sp_erase_routes(sp_core *core);
+/* Whether it takes out what is written of that person. */
+bool sp_erase_is_about(const sp_ask *ask, uint32_t person);
 void sp_erasure_go(sp_core *core, const sp_ask *ask);
 
 #endif

@@ -59,6 +59,10 @@ sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask)
         return (sp_vote_right){false, "own_request",
                                "You asked for this yourself: other people have to approve it."};
     }
+    if (sp_erase_is_about(ask, sp_request_person(req))) {
+        return (sp_vote_right){false, "own_entries",
+                               "What is written of you is for others to take out."};
+    }
     if (!is_approver(req, ask)) {
         return (sp_vote_right){false, "not_approver",
                                "The policy names other people to approve this."};

@@ -109,6 +109,11 @@ static void go_tell(sp_request *req, void *data)
     bool news = false;
     sp_incident incident;
     auto_buf sp_buf device = sp_buf_make(32);
+    uint64_t wait = wait_s(core->store, sp_request_person(req), sp_now_unix_us() / 1000000);
+    if (wait > 0) { /* others of his were under way */
+        sp_answer_too_many(req, wait);
+        return;
+    }
     sp_err err = open_one(req, t, &id, &news);
     if (!sp_failed(err)) {
         err = keep(core->store, sp_request_person(req), t->what, id, sp_now_unix_us() / 1000000);

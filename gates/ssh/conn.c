@@ -70,21 +70,30 @@ static bool is_same_place(const sg_conn *one, const sg_conn *other)
 }
 
 /* Room for one more that nobody knows: a flood pushes out its own. Of an address with many, the
- * oldest goes; then the oldest of all; who is typing a password goes last. */
+ * oldest goes; then the oldest of all. Who is typing a password goes last, while those are fewer
+ * than half: more only say so, and go first. */
 static void make_room(const sg_conn *conn)
 {
     const sg_worker *w = &sg_here;
     sg_conn *of_address = NULL;
     sg_conn *of_all = NULL;
     unsigned count_of_address = 0;
+    unsigned typing = 0;
+    unsigned typing_here = 0;
+    for (const sg_conn *one = w->unknown; one != NULL; one = one->next) {
+        typing += one->login.converses ? 1 : 0;
+        typing_here += one->login.converses && is_same_place(conn, one) ? 1 : 0;
+    }
+    bool goes = typing > SG_UNKNOWN_MAX / 2;
+    bool goes_here = typing_here > SG_UNKNOWN_OF_ADDRESS_MAX / 2;
     for (sg_conn *one = w->unknown; one != NULL; one = one->next) {
         bool same = is_same_place(conn, one);
         count_of_address += same ? 1 : 0;
-        if (same &&
-            (of_address == NULL || (of_address->login.converses && !one->login.converses))) {
+        if (same && (of_address == NULL || (of_address->login.converses != goes_here &&
+                                            one->login.converses == goes_here))) {
             of_address = one;
         }
-        if (of_all == NULL || (of_all->login.converses && !one->login.converses)) {
+        if (of_all == NULL || (of_all->login.converses != goes && one->login.converses == goes)) {
             of_all = one;
         }
     }

@@ -168,8 +168,18 @@ static void recount(sg_channel *channel, sg_flow *flow, uint64_t now)
     flow->counted = now;
 }
 
-/* libssh keeps so much of a stream. False: more than the window that was given, or so much that it
- * is at the cost of others: the connection ends. */
+/* Who holds most of what waits here. */
+static sg_conn *fullest(sg_conn *most)
+{
+    for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
+        sg_conn *one = sg_here.conns[i];
+        most = one != NULL && one->kept > most->kept ? one : most;
+    }
+    return most;
+}
+
+/* libssh keeps so much of a stream. False: more than the window that was given, or this one
+ * holds most when all together hold too much: the connection ends. */
 static bool keep(sg_channel *channel, sg_stream stream, size_t bytes)
 {
     sg_conn *conn = channel->conn;
@@ -180,15 +190,16 @@ static bool keep(sg_channel *channel, sg_stream stream, size_t bytes)
     bool fits = bytes <= SG_KEPT_MAX_BYTES;
     flow->kept = fits ? (uint32_t)bytes : 0;
     recount(channel, flow, flow->kept + taken_left(flow));
-    if (fits && (sg_here.kept <= SG_KEPT_ALL_MAX_BYTES || conn->kept <= SG_KEPT_FAIR_BYTES)) {
+    sg_conn *goes = fits && sg_here.kept > SG_KEPT_ALL_MAX_BYTES ? fullest(conn) : conn;
+    if (fits && (sg_here.kept <= SG_KEPT_ALL_MAX_BYTES || goes->kept <= SG_KEPT_FAIR_BYTES)) {
         return true;
     }
     sg_refusal refusal;
     sg_refusal_make(&refusal, SP_REASON_LIMIT, "%s",
                     !fits ? "more was sent than the window that was given takes"
                           : "more waits here than the gate holds for all");
-    sg_conn_fail(conn, &refusal);
-    return false;
+    sg_conn_fail(goes, &refusal);
+    return goes != conn;
 }
 
 void sg_relay_forget(sg_channel *channel)
@@ -459,7 +470,7 @@ static void move(sg_channel *channel, sg_stream stream)
         if (taken_left(flow) == 0) {
             sp_buf_done(&flow->taken);
             flow->at = 0;
-            if (!flow->held) {
+            if (!flow->held || room_of(channel, stream) == 0 || must_wait(channel, stream)) {
                 break;
             }
             take_all(channel, stream);

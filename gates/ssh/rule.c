@@ -34,21 +34,35 @@ static void need_whole(const sg_channel *channel, sp_action action, sg_ruling *o
     need(out, action, sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/")));
 }
 
-static uint8_t whole(const sg_channel *channel, sp_action action)
+static sp_decision decide_whole(const sg_channel *channel, sp_action action)
 {
-    return sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/")).verdict;
+    return sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/"));
+}
+
+/* 0 = no limit. */
+static uint64_t lesser(uint64_t a, uint64_t b)
+{
+    return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 /* A shell, or a command that may be one or anything else. Without a terminal it is a pipe that
  * carries files both ways. */
 static void rule_free(const sg_channel *channel, sg_ruling *out)
 {
-    uint8_t comes = whole(channel, SP_ACTION_IMPORT);
+    sp_decision comes = decide_whole(channel, SP_ACTION_IMPORT);
+    sp_decision leaves = decide_whole(channel, SP_ACTION_EXPORT);
+    bool is_limited =
+        (comes.must & SP_MUST_LIMIT) != 0; /* what comes through a pipe is not counted */
     out->free = true;
-    out->fed = channel->has_pty || comes != SP_VERDICT_DENY;
-    out->no_input = !channel->has_pty && comes != SP_VERDICT_ALLOW;
-    out->no_output = !channel->has_pty && whole(channel, SP_ACTION_EXPORT) != SP_VERDICT_ALLOW;
+    out->fed = channel->has_pty || comes.verdict != SP_VERDICT_DENY;
+    out->no_input = !channel->has_pty && (comes.verdict != SP_VERDICT_ALLOW || is_limited);
+    out->no_output = !channel->has_pty && leaves.verdict != SP_VERDICT_ALLOW;
     need_whole(channel, SP_ACTION_EXECUTE, out);
+    if (!channel->has_pty && leaves.verdict == SP_VERDICT_ALLOW) {
+        out->decision.must |= leaves.must & (SP_MUST_LIMIT | SP_MUST_RECORD);
+        out->decision.limit_bytes = lesser(out->decision.limit_bytes, leaves.limit_bytes);
+        out->decision.day_bytes = lesser(out->decision.day_bytes, leaves.day_bytes);
+    }
 }
 
 static void rule_transfer(sg_channel *channel, const sp_command *transfer, sg_ruling *out)

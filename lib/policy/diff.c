@@ -8,7 +8,7 @@
 #include "lib/policy/schema.h"
 
 #define CASES_MAX UINT64_C(20000000)
-enum { DUTIES_MAX_BYTES = 512 };
+enum { DUTIES_MAX_BYTES = SP_TAGS_MAX * (SP_NAME_MAX_BYTES + 8) + 256 };
 
 typedef struct {
     sp_span role;

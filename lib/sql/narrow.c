@@ -18,6 +18,7 @@ typedef struct {
     const Node *quals[ITEMS_MAX]; /* of inner joins */
     unsigned count;
     unsigned quals_count;
+    uint32_t tables; /* those of which columns may name rows */
     bool has_target; /* the first */
     bool is_unknown; /* more than there is room for, or rows of something else */
 } scope;
@@ -177,13 +178,22 @@ static bool is_short_range(const A_Expr *expr)
 
 /* ---- conditions: each says which items it names ---- */
 
+/* Not a row of them, of which some may be compared with something else. */
+static bool is_plain(const Node *node)
+{
+    node = without_casts(node);
+    return node != NULL && nodeTag(node) == T_ColumnRef;
+}
+
 static uint32_t named_by_equal(scope *s, const A_Expr *expr, links *joined)
 {
     uint32_t left = item_of(s, expr->lexpr);
     uint32_t right = item_of(s, expr->rexpr);
-    if (left != 0 && right != 0 && left != right && joined->count < LINKS_MAX) {
-        joined->pairs[joined->count].a = left;
-        joined->pairs[joined->count++].b = right;
+    if (left != 0 && right != 0 && left != right) {
+        if (is_plain(expr->lexpr) && is_plain(expr->rexpr) && joined->count < LINKS_MAX) {
+            joined->pairs[joined->count].a = left;
+            joined->pairs[joined->count++].b = right;
+        }
         return 0;
     }
     if (left != 0 && is_value(s, expr->rexpr, false, 0)) {
@@ -257,7 +267,7 @@ static uint32_t named_by_logic(scope *s, const BoolExpr *logic, links *joined, u
         if (logic->boolop == OR_EXPR) {
             links own = {.count = 0};
             uint32_t by_arm = named_by(s, arm, &own, depth + 1);
-            named &= spread(&own, by_arm);
+            named &= spread(&own, by_arm & s->tables);
         } else {
             named |= named_by(s, arm, joined, depth + 1);
         }
@@ -355,6 +365,7 @@ static uint32_t named_items(scope *s, const Node *condition, unsigned depth)
         return 0;
     }
     uint32_t tables = tables_of(s);
+    s->tables = tables;
     links joined = {.count = 0};
     uint32_t named = named_by(s, condition, &joined, depth);
     for (unsigned i = 0; i < s->quals_count; i++) {
@@ -368,7 +379,7 @@ static bool has_plain_targets(scope *s, const List *targets)
 {
     for (int i = 0; i < list_length(targets); i++) {
         const Node *value = without_casts(AS(ResTarget, list_nth(targets, i))->val);
-        if (value == NULL || (nodeTag(value) != T_ColumnRef && !is_value(s, value, false, 0))) {
+        if (value == NULL || (nodeTag(value) != T_ColumnRef && !is_value(s, value, true, 0))) {
             return false;
         }
     }
@@ -379,7 +390,8 @@ static bool has_plain_targets(scope *s, const List *targets)
 static bool is_named_query(folding *f, const Node *query, unsigned depth)
 {
     if (query == NULL || nodeTag(query) != T_SelectStmt || depth > NAMED_DEPTH_MAX ||
-        f->work++ > FOLD_WORK_MAX || AS(SelectStmt, query)->op != SETOP_NONE) {
+        f->work++ > FOLD_WORK_MAX || AS(SelectStmt, query)->op != SETOP_NONE ||
+        AS(SelectStmt, query)->withClause != NULL) {
         return false;
     }
     const SelectStmt *select = AS(SelectStmt, query);

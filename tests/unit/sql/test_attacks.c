@@ -279,6 +279,20 @@ static void test_calls_that_look_like_columns(void **state)
          "write+ orders; write~+ order_lines; read customers"},
         {"DELETE FROM orders o USING customers c WHERE c.id = 7 AND o.customer_id = c.id",
          "write orders; write~ order_lines; read customers"},
+        {"DELETE FROM orders o USING customers a, customers c WHERE (o.customer_id, a.id) = (c.id, "
+         "1) "
+         "AND a.id = 1",
+         "write+ orders; write~+ order_lines; read customers"},
+        {"DELETE FROM orders o USING (SELECT max(1) AS n, c.id AS k FROM customers c GROUP BY "
+         "c.id) q "
+         "WHERE (q.n = 1 AND o.customer_id = q.k) OR (q.n = 1 AND o.customer_id = q.k)",
+         "write+ orders; write~+ order_lines; read customers"},
+        {"DELETE FROM orders o WHERE o.customer_id IN (WITH q AS (SELECT c.id AS k, 1 AS one FROM "
+         "customers c) SELECT q.k FROM q WHERE q.one = 1)",
+         "write+ orders; write~+ order_lines; read customers"},
+        {"DELETE FROM orders o WHERE o.id IN (SELECT generate_subscripts(array_fill(0, "
+         "ARRAY[1000000]), 1))",
+         "write+ orders; write~+ order_lines"},
         {"DELETE FROM orders o USING generate_series(1, 1000) g(i) WHERE o.id = (SELECT g.i)",
          "write+ orders; write~+ order_lines"},
         {"DELETE FROM orders o USING (SELECT 1 AS k, generate_series(1, 9) AS i) g WHERE g.k = 1 "

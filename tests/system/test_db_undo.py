@@ -82,7 +82,8 @@ def run(gate, dora, text):
     answer(gate, item, "approve")
     one.join(60)
     assert one.error is None, one.error
-    return told["limits"], gate.people["dora"].get("/keeps")["items"][0]
+    (keep,) = [one for one in gate.people["dora"].get("/keeps")["items"] if one["approval"] == item["id"]]
+    return told["limits"], keep
 
 
 def undo(gate, keep):

@@ -138,7 +138,7 @@ def whole():
     os.chmod(places, 0o644)
     upstream = Upstream()
     own = OWN.format(folder=folder, web=upstream.server_port, day=another_time_of_day())
-    one = WholeOffice(more="---\n" + own, extra=f"places: {places}\n", upstream=upstream)
+    one = WholeOffice(more="---\n" + own, extra=f"places: {places}\n", upstream=upstream, files=False)
     try:
         one.pg.sql("CREATE TABLE wide AS SELECT repeat('x', 1000) AS line FROM generate_series(1, 1300)",
                    "ALTER TABLE wide OWNER TO op", "ALTER TABLE plain OWNER TO op", "CREATE TABLE t AS SELECT 1 AS id",

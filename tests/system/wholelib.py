@@ -51,7 +51,7 @@ kind: Rule
 name: staff and guests work everywhere
 who: {{ roles: [staff, guest] }}
 to: {{ any: true }}
-may: [connect, read, write, execute, import, export]
+may: [connect, read, write, execute{files}]
 """
 CONTEXT = ssl.create_default_context()
 CONTEXT.check_hostname = False
@@ -59,7 +59,8 @@ CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 class WholeOffice:
-    def __init__(self, more="", extra="", workers=1, settings=None, upstream=None):
+    def __init__(self, more="", extra="", workers=1, settings=None, upstream=None, files=True):
+        """files: whether they may carry any, so that commands without a terminal are pipes."""
         self.upstream = upstream or Upstream()
         self.pg = Postgres(settings=settings)
         self.ssh = None
@@ -68,7 +69,7 @@ class WholeOffice:
             self.pg.sql("CREATE TABLE plain AS SELECT 1 AS id", "CREATE TABLE secrets AS SELECT 1 AS id",
                         "GRANT ALL ON plain, secrets TO op", database="orders")
             self.port = free_port()
-            text = DOCUMENTS.format(web=self.upstream.server_port, db=self.pg.port)
+            text = DOCUMENTS.format(web=self.upstream.server_port, db=self.pg.port, files=", import, export" if files else "")
             self.ssh = SshOffice(text + more, roles=["staff"],
                                  extra=f'postgres: ["127.0.0.1:{self.port}"]\ndb_workers: {workers}\n' + extra)
             self.office = self.ssh.office

@@ -236,13 +236,13 @@ def happened(office, method, name):
 
 def test_a_place_that_stays_vacant_is_told_again(office):
     wait_for("the notice", 10, step=0.2, condition=lambda: happened(office, "officer vacant", "privacy"))
-    before = wait_for("its mail", 10, lambda: len(inbox(office, "officer-vacant", "ersonal information")))
+    before = len(inbox(office, "officer-vacant", "ersonal information"))
     aged(office, "officer:privacy", 6)
     time.sleep(6)
     assert len(happened(office, "officer vacant", "privacy")) == 1, "not before a week has passed"
     aged(office, "officer:privacy", 1)
-    wait_for("it to be told again", 10, lambda: len(inbox(office, "officer-vacant", "ersonal information")) > before)
-    wait_for("its entry", 10, lambda: len(happened(office, "officer vacant", "privacy")) == 2, step=0.2)
+    wait_for("its entry", 20, lambda: len(happened(office, "officer vacant", "privacy")) == 2, step=0.2)
+    wait_for("it to be told again", 20, lambda: len(inbox(office, "officer-vacant", "ersonal information")) > before)
     assert attention(office)["officers_vacant"] >= 2
 
 

@@ -119,6 +119,15 @@ static void tell(sp_core *core, const sp_ask *ask, const char *method, sp_span r
     sp_ledger_client_tell(core->ledger, &event);
 }
 
+void sp_ask_record_use(sp_core *core, const sp_ask *ask, sp_on_recorded on_recorded, void *self)
+{
+    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
+    sp_event event = event_of_asker(ask);
+    event.verdict = SP_VERDICT_ALLOW;
+    sp_ask_event(ask, "used", sp_votes_count(core->store, ask->id), SP_SPAN_EMPTY, &room, &event);
+    sp_ledger_client_append(core->ledger, &event, on_recorded, self);
+}
+
 void sp_approvals_changed(sp_core *core, const sp_ask *ask)
 {
     bool alarm = ask->kind == SP_ASK_BREAK_GLASS;
@@ -333,11 +342,7 @@ void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_has
         then(self, err);
         return;
     }
-    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
-    sp_event event = event_of_asker(&s->ask);
-    event.verdict = SP_VERDICT_ALLOW;
-    sp_ask_event(&s->ask, "used", sp_votes_count(core->store, id), SP_SPAN_EMPTY, &room, &event);
-    sp_ledger_client_append(core->ledger, &event, on_used, s);
+    sp_ask_record_use(core, &s->ask, on_used, s);
 }
 
 sp_err sp_ask_carried_out(sp_core *core, uint64_t id)

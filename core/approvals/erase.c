@@ -153,11 +153,7 @@ void sp_erasure_go(sp_core *core, const sp_ask *ask)
         sp_log(SP_LOG_WARN, "an approved erasure cannot begin: %s", sp_code_word(err.code));
         return;
     }
-    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
-    sp_event event = {
-        .person = ask->asker, .person_name = ask->asker_name, .verdict = SP_VERDICT_ALLOW};
-    sp_ask_event(ask, "used", sp_votes_count(core->store, ask->id), SP_SPAN_EMPTY, &room, &event);
-    sp_ledger_client_append(core->ledger, &event, on_recorded, w);
+    sp_ask_record_use(core, ask, on_recorded, w);
 }
 
 /* ---- asking ---- */

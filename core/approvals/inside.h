@@ -8,6 +8,7 @@
 #include "core/approvals/approvals.h"
 #include "core/http/router.h"
 #include "core/identity/people.h"
+#include "core/ledger_client.h"
 #include "core/state/state.h"
 #include "infra/proc/slow_clock.h"
 
@@ -66,6 +67,9 @@ bool sp_ask_id_of(sp_span text, uint64_t *ret_id);
 /* An event about an ask: kind, severity, target, detail (in room). who did it is the caller's. */
 void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_span reason,
                   sp_buf *room, sp_event *event);
+/* What was approved begins: once the ledger has that, in the asker's name, on_recorded is called.
+ */
+void sp_ask_record_use(sp_core *core, const sp_ask *ask, sp_on_recorded on_recorded, void *self);
 /* Everybody who looks at approvals looks again. */
 /* Seconds since 1970 for ending what cannot be taken back: a clock that jumped ahead is not
  * believed for a day. */

@@ -135,11 +135,7 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
         sp_log(SP_LOG_WARN, "an approved undo cannot begin: %s", sp_code_word(err.code));
         return;
     }
-    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
-    sp_event event = {.person = ask->asker, .person_name = ask->asker_name};
-    event.verdict = SP_VERDICT_ALLOW;
-    sp_ask_event(ask, "used", sp_votes_count(core->store, ask->id), SP_SPAN_EMPTY, &room, &event);
-    sp_ledger_client_append(core->ledger, &event, on_undo_recorded, w);
+    sp_ask_record_use(core, ask, on_undo_recorded, w);
 }
 /* ---- the API ---- */
 

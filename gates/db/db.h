@@ -118,7 +118,7 @@ struct db_session {
     uint64_t active_us; /* of the loop's clock: the last message that was judged; 0 = none */
     uint64_t found_us;  /* when who was found: its auth_age_s was auth_age_found_s then */
     uint32_t auth_age_found_s;
-    uint64_t seen_us; /* what core was told of */
+    uint64_t next_seen_us; /* sp_rider */
     bool has_certificate;
     sp_hash fingerprint;
     sp_subject who;

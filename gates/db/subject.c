@@ -32,9 +32,9 @@ bool db_subject_find(db_session *session, sp_reason *ret_reason)
 static void tell_seen(db_session *session)
 {
     sp_rider rider = {
-        .slot = session->live_slot, .id = session->live_id, .seen_us = session->seen_us};
+        .slot = session->live_slot, .id = session->live_id, .next_seen_us = session->next_seen_us};
     sp_rider_seen(&db_here.office, &rider, session->active_us);
-    session->seen_us = rider.seen_us;
+    session->next_seen_us = rider.next_seen_us;
 }
 
 void db_subject_active(db_session *session, uint64_t now_us)
@@ -42,7 +42,7 @@ void db_subject_active(db_session *session, uint64_t now_us)
     uint64_t age_s = session->auth_age_found_s + (now_us - session->found_us) / 1000000;
     session->who.auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
     session->active_us = now_us;
-    if (now_us >= session->seen_us + SP_RIDER_SEEN_EVERY_US) {
+    if (now_us >= session->next_seen_us) {
         tell_seen(session);
     }
 }

@@ -122,12 +122,18 @@ void sp_rider_seen(sp_office *office, sp_rider *rider, uint64_t active_us)
 {
     const sp_core_seen_one one = {.session_slot = rider->slot, .session_id = rider->id};
     auto_buf sp_buf body = sp_buf_make(64);
-    if (rider->id == 0 || active_us == 0 || active_us < rider->seen_us + SP_RIDER_SEEN_EVERY_US) {
+    if (rider->id == 0 || active_us == 0) {
+        return;
+    }
+    if (rider->next_seen_us == 0) {
+        rider->next_seen_us = active_us + SP_RIDER_SEEN_FIRST_US;
+    }
+    if (active_us < rider->next_seen_us) {
         return;
     }
     sp_core_seen_write(&one, 1, &body);
     if (!sp_failed(sp_buf_error(&body)) &&
         sp_link_tell(&office->link, SP_CORE_SEEN, sp_buf_borrow(&body))) {
-        rider->seen_us = active_us;
+        rider->next_seen_us = active_us + SP_RIDER_SEEN_EVERY_US;
     }
 }

@@ -13,7 +13,8 @@
 #include "infra/gate/office.h"
 #include "lib/base/sha256.h"
 
-enum { SP_RIDER_SEEN_EVERY_US = 30000000 };
+/* Core knows of the log-in itself; of what comes after it, in whole seconds. */
+enum { SP_RIDER_SEEN_FIRST_US = 2000000, SP_RIDER_SEEN_EVERY_US = 30000000 };
 
 typedef struct {
     /* set by whoever owns it */
@@ -26,7 +27,7 @@ typedef struct {
     sp_subject who;    /* its peer is the owner's to set */
     uint64_t device_id;
     uint64_t expires_unix_s;
-    uint64_t seen_us; /* what core was told of */
+    uint64_t next_seen_us; /* core is told of what is done then or later; 0 = not known yet */
     char person_name[SP_LIVE_NAME_BYTES];
     char device_name[SP_LIVE_NAME_BYTES];
 } sp_rider;

@@ -160,12 +160,13 @@ static bool meets(const sp_policy *policy, const sp_cut *cut, const sp_question 
     return false;
 }
 
+/* In the second of the cut itself: before it, as far as anybody can tell. */
 static bool is_proved_since(const sp_cut *cut, const sp_question *question)
 {
     uint64_t proved_s = question->now_unix_s > question->who->auth_age_s
                             ? question->now_unix_s - question->who->auth_age_s
                             : 0;
-    return proved_s >= cut->since_unix_s;
+    return proved_s > cut->since_unix_s;
 }
 
 static sp_reason say(const sp_cut *rows, uint32_t count, const sp_policy *policy,

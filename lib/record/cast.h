@@ -26,7 +26,9 @@ enum {
     SP_CAST_CHUNK_US = 1000000,      /* or after so long at most */
     SP_CAST_STEP_US = 50000,         /* at a whole multiple of this, so that many are cut at once */
     SP_CAST_LINE_BYTES = 2048,       /* of a terminal's bytes in one line at most */
-    SP_CAST_TEXT_MAX_BYTES = 256 * 1024, /* of lines that wait to be cut */
+    /* of lines that wait to be cut: what passes at once, 128 KiB, is six times as long as text when
+     * it is zeros, and the lines of what was typed and of marks come besides */
+    SP_CAST_TEXT_MAX_BYTES = 2 << 20,
     SP_CAST_MARK_MAX_BYTES = 512,
     SP_CAST_SIZE_MAX = 1000 /* columns, rows */
 };

@@ -2,6 +2,7 @@
 """Limits of the SSH gate: how fast, how long, how many; what ends when it cannot be recorded; which machines are trusted,
 and as whom it signs in there. OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "SSH", gates/ssh/README.md."""
 
+import json
 import os
 import signal
 import socket
@@ -227,7 +228,8 @@ def test_what_cannot_be_recorded_any_more_ends(office):
         shown = [line for line in terminal.text.splitlines() if line.startswith("line-")]
         assert office.ssh("ann", "host", "echo again").stdout == "again\n"
     text = wait_for("the recording's end", 15, lambda: _recording(office, one["id"]))
-    missing = [line for line in shown[:-1] if f"{line}\\r\\n" not in text]
+    printed = "".join(json.loads(line)[2] for line in text.splitlines() if line.startswith("["))
+    missing = [line for line in shown[:-1] if f"{line}\r\n" not in printed]
     assert not missing, f"{len(missing)} of {len(shown)} lines were shown and are not recorded: {missing[:3]}"
 
 

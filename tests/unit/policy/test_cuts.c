@@ -124,7 +124,10 @@ static void step_up_lets_who_proved_himself_since(void **state)
                   .effect = SP_CUT_STEP_UP,
                   .since_unix_s = NOW - 60};
     put(&f, cut, "ann");
+    f.who.auth_age_s = 59;
     allowed(&f, "books");
+    f.who.auth_age_s = 60; /* in the same second: who knows which was first */
+    denied(&f, "books", SP_REASON_STRENGTH);
     f.who.auth_age_s = 61;
     denied(&f, "books", SP_REASON_STRENGTH);
     f.who.person = 8;

@@ -128,6 +128,21 @@ static void every_byte_comes_back(void **state)
     sp_packer_free(packer);
 }
 
+static void what_passes_at_once_fits_behind_what_waits(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 128 * 1024 };
+    static const uint8_t zeros[AT_ONCE];
+    sp_cast cast = sp_cast_make();
+    assert_ok(sp_cast_begin(&cast, &HEADER, 1));
+    while (!sp_cast_due(&cast, 1)) {
+        assert_ok(sp_cast_output(&cast, SP_SPAN_LIT("almost"), 1));
+    }
+    assert_ok(sp_cast_output(&cast, sp_span_of(zeros, AT_ONCE), 1));
+    assert_ok(sp_cast_input(&cast, sp_span_of(zeros, AT_ONCE / 2), 1));
+    sp_cast_done(&cast);
+}
+
 static void lines_are_as_the_format_says(void **state)
 {
     (void)state;
@@ -302,6 +317,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_byte_comes_back),
+        cmocka_unit_test(what_passes_at_once_fits_behind_what_waits),
         cmocka_unit_test(lines_are_as_the_format_says),
         cmocka_unit_test(lines_that_nobody_takes_end_it),
         cmocka_unit_test(details_that_are_wrong_are_refused),

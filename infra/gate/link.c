@@ -108,11 +108,10 @@ static void break_off(sp_link *link)
     come_back(link);
 }
 
-static sp_err take_one(sp_link *link)
+static sp_err take_packet(sp_link *link)
 {
     auto_fds sp_fds fds = {.count = 0};
     sp_msg msg;
-    sp_buf_reset(&link->packet);
     TRY(sp_ipc_receive(link->watch.fd, &link->packet, &fds));
     TRY(sp_msg_open(sp_buf_borrow(&link->packet), &msg));
     sp_link_call_one *call = msg.id != 0 ? find_call(link, msg.id) : NULL;
@@ -122,6 +121,16 @@ static sp_err take_one(sp_link *link)
         link->on_push(link, &msg, &fds);
     }
     return sp_ok();
+}
+
+static sp_err take_one(sp_link *link)
+{
+    sp_err err = take_packet(link);
+    if (link->packet.len > 0) {
+        sp_wipe(link->packet.ptr, link->packet.len); /* it may have brought a password */
+        sp_buf_reset(&link->packet);
+    }
+    return err;
 }
 
 static void drain(sp_link *link)

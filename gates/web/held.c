@@ -11,6 +11,15 @@ void gate_held_add(gate_ctx *ctx)
     ngx_queue_insert_tail(&gate_this_worker.open, &ctx->open);
 }
 
+/* Nothing passes any more. A stream of HTTP/2 shares its connection with others that may go on:
+ * it has to wait until it is ended. */
+static void shut(const gate_ctx *ctx)
+{
+    if (ctx->request->stream == NULL) {
+        (void)shutdown(ctx->request->connection->fd, SHUT_RDWR);
+    }
+}
+
 /* Ends a request wherever it stands: its clean-ups close the upstream, the client's connection (or
  * HTTP/2 stream) is closed, and the log phase writes the end. */
 static void end(gate_ctx *ctx)
@@ -27,6 +36,8 @@ static void end(gate_ctx *ctx)
     ngx_http_run_posted_requests(connection);
 }
 
+/* First everybody is cut, then requests are ended: a thousand ends take a while, and the last one
+ * would still be served meanwhile. */
 void gate_held_look_again(void)
 {
     ngx_queue_t *open = &gate_this_worker.open;
@@ -42,6 +53,7 @@ void gate_held_look_again(void)
         if (ctx->verdict != SP_VERDICT_ALLOW) {
             ngx_queue_remove(&ctx->open);
             ngx_queue_insert_tail(&doomed, &ctx->open);
+            shut(ctx);
         }
     }
     /* ending one request may end others of its connection: each takes itself out of the list */

@@ -154,9 +154,8 @@ static sp_err run(past *p, const sp_policy_set *set, sp_detect_engine **ret_engi
         TRY(sp_event_decode(sp_span_slice(sp_buf_borrow(&p->bytes), e->at, e->at + e->len),
                             &event));
         sp_detect_engine_event(*ret_engine, &event, i, 0, e->when_unix_us);
-    }
-    if (p->count > 0) { /* what stayed away until the last of them */
-        sp_detect_engine_tick(*ret_engine, p->events[p->count - 1].when_unix_us);
+        uint64_t next_us = i + 1 < p->count ? p->events[i + 1].when_unix_us : e->when_unix_us;
+        sp_detect_engine_tick(*ret_engine, next_us, next_us - e->when_unix_us, true);
     }
     return sp_ok();
 }

@@ -37,7 +37,9 @@ static void run(sp_detect_engine *engine)
                           .resource = SP_SPAN_LIT("wiki")};
         sp_detect_engine_event(engine, &event, i, 0, UINT64_MAX / 2);
     }
-    sp_detect_engine_tick(engine, UINT64_C(1900000000000000));
+    sp_detect_engine_jump(engine, INT64_C(3600000000));
+    sp_detect_engine_jump(engine, INT64_MIN);
+    sp_detect_engine_tick(engine, UINT64_C(1900000000000000), UINT64_C(100000000000000), true);
     auto_buf sp_buf state = sp_buf_make(SP_DETECT_STATE_MAX_BYTES);
     sp_detect_engine_save(engine, &state);
 }

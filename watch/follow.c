@@ -14,14 +14,55 @@ typedef struct {
     watch *watch;
     uint64_t entry;
     uint64_t now_us;
+    uint64_t steady_us;
 } looking;
+
+/* ---- a clock that was set ---- */
+
+enum { OLD_CLOCK_S = 60 };
+
+void watch_clock(watch *w)
+{
+    uint64_t steady_us = sp_now_steady_us();
+    int64_t by_us = sp_jumps_look(&w->clock, sp_now_unix_us(), steady_us);
+    if (by_us == 0) {
+        return;
+    }
+    sp_log(SP_LOG_WARN, "the clock was set by %lld s: what detections remember moves with it",
+           (long long)(by_us / 1000000));
+    w->jump_us = by_us;
+    w->jump_until_us = steady_us + OLD_CLOCK_S * UINT64_C(1000000);
+    w->jump_next = w->next + w->behind;
+    if (by_us < 0) { /* else what is new would be older than the watch */
+        uint64_t back_us = 0 - (uint64_t)by_us;
+        w->tell_from_us -= back_us < w->tell_from_us ? back_us : w->tell_from_us;
+    }
+    if (w->engine != NULL) {
+        sp_detect_engine_jump(w->engine, by_us);
+        w->dirty = true;
+    }
+}
+
+/* What was written before the clock was set, or is nearer to how it went then, is of the clock
+ * before. */
+static uint64_t by_clock_of_now(const looking *l, uint64_t when_us)
+{
+    const watch *w = l->watch;
+    int64_t by_us = w->jump_us;
+    bool may_be_old = by_us != 0 && (l->entry < w->jump_next || l->steady_us < w->jump_until_us);
+    int64_t ahead_us = (int64_t)(when_us - l->now_us);
+    bool is_old = by_us > 0 ? ahead_us < -by_us / 2 : ahead_us > -by_us / 2;
+    return may_be_old && is_old ? when_us + (uint64_t)by_us : when_us;
+}
 
 static void look(void *self, const sp_event *event, uint16_t at)
 {
     const looking *l = self;
-    l->watch->last_us = event->when_unix_us;
-    if (event->kind != SP_EVENT_ALARM) { /* its own words are no news */
-        sp_detect_engine_event(l->watch->engine, event, l->entry, at, l->now_us);
+    sp_event e = *event;
+    e.when_unix_us = by_clock_of_now(l, event->when_unix_us);
+    l->watch->last_us = e.when_unix_us;
+    if (e.kind != SP_EVENT_ALARM) { /* its own words are no news */
+        sp_detect_engine_event(l->watch->engine, &e, l->entry, at, l->now_us);
     }
 }
 
@@ -41,9 +82,9 @@ static sp_err look_at_events(sp_span events, looking *l)
 static void look_at_all(watch *w, const sp_ledger_followed *followed)
 {
     sp_ledger_opened opened;
-    uint64_t now_us = sp_now_unix_us();
+    watch_clock(w);
     for (sp_span rest = followed->items; sp_ledger_followed_next(&rest, &opened);) {
-        looking l = {w, opened.entry, now_us};
+        looking l = {w, opened.entry, w->clock.unix_us, w->clock.steady_us};
         sp_err err = opened.json.len > 0 ? sp_ocsf_read(opened.json, &w->room, look, &l)
                                          : look_at_events(opened.events, &l);
         if (sp_failed(err)) {

@@ -79,14 +79,24 @@ static void tell_status(watch *w)
 
 /* ---- the loop's own ---- */
 
+static void tick(watch *w)
+{
+    uint64_t now_us = sp_now_steady_us();
+    uint64_t passed_us = w->tick_us == 0 ? 0 : now_us - w->tick_us;
+    bool is_in_time = w->behind == 0 && sp_line_is_up(w->ledger);
+    w->tick_us = now_us;
+    sp_detect_engine_tick(w->engine, sp_now_unix_us(), passed_us, is_in_time);
+}
+
 static void on_second(uv_timer_t *timer)
 {
     watch *w = timer->data;
     sp_entry_notify("WATCHDOG=1");
+    watch_clock(w);
     if (w->engine == NULL) {
         watch_program_hello(w);
-    } else if (w->behind == 0 && sp_line_is_up(w->ledger)) {
-        sp_detect_engine_tick(w->engine, sp_now_unix_us());
+    } else {
+        tick(w);
     }
     watch_alarms_send(w);
     watch_follow(w);

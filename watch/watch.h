@@ -9,6 +9,7 @@
 #include "infra/ipc/line.h"
 #include "infra/place/place.h"
 #include "infra/proc/config.h"
+#include "infra/proc/jumps.h"
 #include "lib/detect/engine.h"
 #include "lib/proto/ledger_msg.h"
 
@@ -47,6 +48,11 @@ typedef struct watch {
     uint64_t last_us;      /* time of the last event looked at */
     uint64_t tell_from_us; /* nothing older is told: what there was before the watch */
     sp_buf room;
+    sp_jumps clock;
+    int64_t jump_us;        /* how far the clock was set last */
+    uint64_t jump_until_us; /* steady; events may come until then that are of the clock before */
+    uint64_t jump_next;     /* as entries before this one are, whenever they are looked at */
+    uint64_t tick_us;       /* steady, of the last tick */
 
     /* alarms.c */
     pending *pending_first;
@@ -71,6 +77,8 @@ void watch_program_hello(watch *w);
 void watch_program_changed(watch *w, sp_span body);
 /* follow.c */
 void watch_follow(watch *w);
+/* Looks at the clock; one that was set moves what the engine remembers. */
+void watch_clock(watch *w);
 /* alarms.c */
 void watch_alarm(void *self, const sp_alarm *alarm);
 void watch_alarms_send(watch *w);

@@ -330,6 +330,22 @@ static void rewind_to(sp_detect_engine *engine, uint64_t now_us)
     engine->latest_us = now_us;
 }
 
+void sp_detect_engine_jump(sp_detect_engine *engine, int64_t by_us)
+{
+    engine->stats.jumps++;
+    for (size_t i = 0; i < engine->program.rules_count; i++) {
+        running *r = &engine->rules[i];
+        for (uint32_t at = 0; at < r->slots.count; at++) {
+            uint64_t *slot = table_slot(&r->slots, at);
+            detect_move(&slot[SLOT_FIRST], by_us);
+            detect_move(&slot[SLOT_LATEST], by_us);
+            detect_move(&slot[SLOT_QUIET], by_us);
+            detect_op_move(r->rule, slot + r->area, by_us);
+        }
+    }
+    detect_move(&engine->latest_us, by_us);
+}
+
 /* Only the clock itself says that it was set back. Events that are old, however many, are late:
  * whoever sends slow requests makes as many of them as he likes. */
 static void keep_time(sp_detect_engine *engine, uint64_t when_us, uint64_t now_us)
@@ -364,7 +380,7 @@ void sp_detect_engine_event(sp_detect_engine *engine, const sp_event *event, uin
 static void say_absent(sp_detect_engine *engine, running *r, uint64_t *slot, uint64_t now_us)
 {
     sp_alarm alarm = {.id = id_of(r->rule, slot, slot[SLOT_LATEST], 0),
-                      .first_unix_us = slot[SLOT_LATEST],
+                      .first_unix_us = slot[SLOT_LATEST] < now_us ? slot[SLOT_LATEST] : now_us,
                       .last_unix_us = now_us,
                       .severity = r->rule->severity,
                       .mode = engine->mode,
@@ -373,11 +389,11 @@ static void say_absent(sp_detect_engine *engine, running *r, uint64_t *slot, uin
                       .keys = SP_SPAN_LIT("absent"),
                       .plan = r->rule->plan};
     put_evidence(r, slot, &alarm);
-    slot[r->area] = 1;
     say(engine, r, &alarm);
 }
 
-static void tick_rule(sp_detect_engine *engine, running *r, uint64_t now_us)
+static void tick_rule(sp_detect_engine *engine, running *r, uint64_t now_us, uint64_t passed_us,
+                      bool is_in_time)
 {
     if (r->slots.count == 0 && r->rule->by == 0) {
         bool is_new = false;
@@ -389,19 +405,18 @@ static void tick_rule(sp_detect_engine *engine, running *r, uint64_t now_us)
     }
     for (uint32_t at = 0; at < r->slots.count; at++) {
         uint64_t *slot = table_slot(&r->slots, at);
-        bool is_said = slot[r->area] != 0;
-        if (!is_said && now_us > slot[SLOT_LATEST] &&
-            now_us - slot[SLOT_LATEST] > r->rule->within_us) {
+        if (detect_op_absent(r->rule, slot + r->area, passed_us, is_in_time)) {
             say_absent(engine, r, slot, now_us);
         }
     }
 }
 
-void sp_detect_engine_tick(sp_detect_engine *engine, uint64_t now_unix_us)
+void sp_detect_engine_tick(sp_detect_engine *engine, uint64_t now_unix_us, uint64_t passed_us,
+                           bool is_in_time)
 {
     for (size_t i = 0; i < engine->program.rules_count; i++) {
         if (engine->rules[i].rule->op == SP_DETECT_ABSENT) {
-            tick_rule(engine, &engine->rules[i], now_unix_us);
+            tick_rule(engine, &engine->rules[i], now_unix_us, passed_us, is_in_time);
         }
     }
 }

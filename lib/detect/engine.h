@@ -5,8 +5,11 @@
  *
  * Time is event time. An event that is later than the clock given plus ten minutes counts as of the
  * clock. One that is older than what its window still holds is counted as late and left out. When
- * many in a row are more than ten minutes older than what came before, the clock was set back: what
- * windows hold of the future is dropped, and jumps counts it.
+ * the clock is set while the engine runs, what windows hold moves with it (sp_detect_engine_jump),
+ * so that a jump neither empties a window nor ends a quiet. When the clock is more than ten minutes
+ * behind what was seen and nobody said so (it was set back while nobody ran), what windows hold of
+ * the future is dropped. jumps counts both. What stays away is counted in time that passed, not by
+ * the clock.
  *
  * Memory: each detection has at most keys_max keys, all together memory_max bytes; past that the
  * key that was quiet for longest is dropped, and evicted counts it. Windows are counted in 31
@@ -49,7 +52,7 @@ typedef struct {
     uint64_t quiet; /* alarms held back because the key had spoken */
     uint64_t late;
     uint64_t evicted;
-    uint64_t jumps; /* the clock was set back */
+    uint64_t jumps; /* the clock was set */
     uint64_t memory_bytes;
 } sp_detect_stats;
 
@@ -76,8 +79,12 @@ void sp_detect_engine_mode(sp_detect_engine *engine, sp_alarm_mode mode);
 /* One event of the ledger; now_unix_us is the clock. */
 void sp_detect_engine_event(sp_detect_engine *engine, const sp_event *event, uint64_t entry,
                             uint16_t at, uint64_t now_unix_us);
-/* Looks for what stayed away. Only when no events wait. */
-void sp_detect_engine_tick(sp_detect_engine *engine, uint64_t now_unix_us);
+/* The clock was set by so much; back: negative. Events are of the new clock from now on. */
+void sp_detect_engine_jump(sp_detect_engine *engine, int64_t by_us);
+/* So much time has passed since the last call, by a clock that nobody sets. Looks for what stayed
+ * away when no events wait (is_in_time). */
+void sp_detect_engine_tick(sp_detect_engine *engine, uint64_t now_unix_us, uint64_t passed_us,
+                           bool is_in_time);
 
 /* Its state, to be loaded by an engine that may have another program: detections that are the same
  * go on, others begin anew. A failure stays in the buffer. */

@@ -265,6 +265,25 @@ static bool op_travel(passing *p, const sp_detect_rule *rule, uint64_t *words, u
     return km > NEAR_KM && km / hours > (double)rule->at_least;
 }
 
+/* ---- absent: [0] how long it has stayed away; ABSENT_SAID: that was told ---- */
+
+#define ABSENT_SAID UINT64_MAX
+
+bool detect_op_absent(const sp_detect_rule *rule, uint64_t *words, uint64_t passed_us,
+                      bool may_speak)
+{
+    if (words[0] == ABSENT_SAID) {
+        return false;
+    }
+    uint64_t away_us = 0;
+    if (__builtin_add_overflow(words[0], passed_us, &away_us) || away_us >= ABSENT_SAID) {
+        away_us = ABSENT_SAID - 1;
+    }
+    bool speaks = may_speak && away_us > rule->within_us;
+    words[0] = speaks ? ABSENT_SAID : away_us;
+    return speaks;
+}
+
 bool detect_op(passing *p, running *r, uint64_t *slot, uint64_t *ret_count)
 {
     uint64_t *words = slot + r->area;
@@ -286,7 +305,7 @@ bool detect_op(passing *p, running *r, uint64_t *slot, uint64_t *ret_count)
     case SP_DETECT_CHANGES:
         return op_changes(p, r->rule, words, ret_count);
     case SP_DETECT_ABSENT:
-        words[0] = 0; /* it is back */
+        words[0] = 0; /* it is back: no time has passed since */
         return false;
     case SP_DETECT_OP_COUNT:
         break;
@@ -313,6 +332,76 @@ void detect_op_rewind(const sp_detect_rule *rule, uint64_t *words, uint64_t now_
         words[0] = words[0] > now_us ? now_us : words[0];
         return;
     case SP_DETECT_ABSENT:
+    case SP_DETECT_OP_COUNT:
+        return;
+    }
+}
+
+/* ---- the clock was set ---- */
+
+void detect_move(uint64_t *at, int64_t by)
+{
+    uint64_t far = by < 0 ? 0 - (uint64_t)by : (uint64_t)by;
+    if (*at == 0) {
+        return; /* never */
+    }
+    if (by < 0) {
+        *at = *at > far ? *at - far : 1;
+    } else if (__builtin_add_overflow(*at, far, at)) {
+        *at = UINT64_MAX;
+    }
+}
+
+/* Which step a count is in follows from its number, so all of them move. */
+static void ring_move(const sp_detect_rule *rule, uint64_t *words, int64_t by_us)
+{
+    uint64_t old[BUCKETS];
+    uint64_t was = words[0];
+    sp_copy(old, words + 1, sizeof(old));
+    detect_move(&words[0], by_us / (int64_t)step_us(rule));
+    for (uint64_t i = 0; i < BUCKETS; i++) {
+        words[1 + (words[0] - i) % BUCKETS] = old[(was - i) % BUCKETS];
+    }
+}
+
+static void pairs_move(uint64_t *pairs, uint64_t count, int64_t by_us)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        detect_move(&pairs[2 * i + 1], by_us);
+    }
+}
+
+void detect_op_move(const sp_detect_rule *rule, uint64_t *words, int64_t by_us)
+{
+    switch ((sp_detect_op)rule->op) {
+    case SP_DETECT_COUNT:
+        if (rule->at_least > 1) {
+            ring_move(rule, words, by_us);
+        }
+        return;
+    case SP_DETECT_SUM:
+    case SP_DETECT_CHANGES:
+        ring_move(rule, words, by_us);
+        return;
+    case SP_DETECT_DISTINCT:
+        pairs_move(words, rule->at_least, by_us);
+        return;
+    case SP_DETECT_SEQUENCE:
+        for (uint32_t i = 0; i + 1 < rule->matches.count; i++) {
+            detect_move(&words[2 * i], by_us);
+        }
+        return;
+    case SP_DETECT_NOVEL:
+        detect_move(&words[0], by_us);
+        pairs_move(words + 1, NOVEL_VALUES, by_us);
+        return;
+    case SP_DETECT_RATE:
+        detect_move(&words[0], by_us / (int64_t)rule->within_us);
+        return;
+    case SP_DETECT_TRAVEL:
+        detect_move(&words[2], by_us);
+        return;
+    case SP_DETECT_ABSENT: /* counts time that passed */
     case SP_DETECT_OP_COUNT:
         return;
     }

@@ -60,6 +60,13 @@ void detect_clean(sp_span text, size_t max_bytes, sp_buf *out);
 uint32_t detect_op_words(const sp_detect_rule *rule);
 /* The operator over its words; true: it speaks, of *ret_count. */
 bool detect_op(passing *p, running *r, uint64_t *slot, uint64_t *ret_count);
+/* The clock was set: moves the times that the words hold. */
+void detect_op_move(const sp_detect_rule *rule, uint64_t *words, int64_t by_us);
+/* A time by so much; 0, which is never, stays. */
+void detect_move(uint64_t *at, int64_t by);
+/* Of ABSENT: so much time has passed; true: it speaks, once. */
+bool detect_op_absent(const sp_detect_rule *rule, uint64_t *words, uint64_t passed_us,
+                      bool may_speak);
 /* Drops what the words hold of times after now. */
 void detect_op_rewind(const sp_detect_rule *rule, uint64_t *words, uint64_t now_us);
 uint64_t detect_hash(const sp_detect_engine *engine, sp_span text, uint64_t more);

@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+#include <stdio.h>
+
 #define LIT(text) SP_SPAN_LIT(text)
 
 static sp_event sign_in(uint64_t when_us, uint32_t person, uint8_t host, bool worked)
@@ -279,23 +281,49 @@ static void travel_needs_speed(void **state)
     done(t);
 }
 
+static void tick(told *t, uint64_t minutes)
+{
+    sp_detect_engine_tick(t->engine, START, minutes * MINUTE, true);
+}
+
 static void absent_once(void **state)
 {
     (void)state;
     told *t = fresh(ALONE("over: { kinds: heartbeat }\nabsent: { for: 10m }\n"));
     sp_event beat = {.kind = SP_EVENT_HEARTBEAT, .when_unix_us = START};
-    sp_detect_engine_tick(t->engine, START);
-    sp_detect_engine_tick(t->engine, START + 9 * MINUTE);
+    tick(t, 0);
+    tick(t, 9);
     assert_int_equal(help_alarms(t, "a"), 0);
-    sp_detect_engine_tick(t->engine, START + 11 * MINUTE); /* there never was one */
-    sp_detect_engine_tick(t->engine, START + 12 * MINUTE);
+    tick(t, 2); /* there never was one */
+    tick(t, 1);
     assert_int_equal(help_alarms(t, "a"), 1);
-    beat.when_unix_us = START + 13 * MINUTE;
     help_event(t, &beat);
-    sp_detect_engine_tick(t->engine, START + 22 * MINUTE);
+    tick(t, 9);
     assert_int_equal(help_alarms(t, "a"), 1);
-    sp_detect_engine_tick(t->engine, START + 24 * MINUTE);
+    tick(t, 2);
+    tick(t, 200);
     assert_int_equal(help_alarms(t, "a"), 2);
+    done(t);
+}
+
+/* A clock that is set, there and back, makes nothing absent and brings nothing back. */
+static void absent_is_time_that_passed(void **state)
+{
+    (void)state;
+    told *t = fresh(ALONE("over: { kinds: heartbeat }\nabsent: { for: 10m }\n"));
+    sp_event beat = {.kind = SP_EVENT_HEARTBEAT, .when_unix_us = START};
+    help_event(t, &beat);
+    sp_detect_engine_tick(t->engine, START + 5 * MINUTE, 5 * MINUTE, true);
+    sp_detect_engine_jump(t->engine, (int64_t)(2 * DAY));
+    sp_detect_engine_tick(t->engine, START + 2 * DAY, 4 * MINUTE, true);
+    assert_int_equal(help_alarms(t, "a"), 0);
+    sp_detect_engine_jump(t->engine, -(int64_t)(4 * DAY));
+    sp_detect_engine_tick(t->engine, START - 2 * DAY, 2 * MINUTE, false); /* events may wait */
+    assert_int_equal(help_alarms(t, "a"), 0);
+    sp_detect_engine_tick(t->engine, START - 2 * DAY, 0, true);
+    assert_int_equal(help_alarms(t, "a"), 1);
+    sp_detect_engine_tick(t->engine, START + 2 * DAY, 2 * MINUTE, true);
+    assert_int_equal(help_alarms(t, "a"), 1);
     done(t);
 }
 
@@ -364,6 +392,103 @@ static void clocks_that_jump(void **state)
     assert_int_equal(sp_detect_engine_stats(t->engine).jumps, 1);
     assert_int_equal(help_alarms(t, "a"), 2);
     done(t);
+}
+
+/* ---- the clock is set, an hour ahead or back, amid a deed ---- */
+
+typedef struct {
+    const char *document;
+    sp_event (*deed)(uint64_t when_us, uint64_t step);
+    uint64_t steps; /* the last of them makes it speak */
+    uint64_t apart_us;
+} amid;
+
+static sp_event fails_at_sign_in(uint64_t when_us, uint64_t step)
+{
+    (void)step;
+    return sign_in(when_us, 7, 1, false);
+}
+
+static sp_event sprays(uint64_t when_us, uint64_t step)
+{
+    return sign_in(when_us, 100 + (uint32_t)step, 1, false);
+}
+
+static sp_event fails_then_enters(uint64_t when_us, uint64_t step)
+{
+    return sign_in(when_us, 7, 1, step == 1);
+}
+
+static sp_event exports(uint64_t when_us, uint64_t step)
+{
+    (void)step;
+    sp_event e = decision(when_us, 7, SP_ACTION_EXPORT, SP_GATE_WEB);
+    e.bytes_out = 1 << 20;
+    return e;
+}
+
+static sp_event comes_from(uint64_t when_us, uint64_t step)
+{
+    return sign_in(when_us, 7, (uint8_t)(1 + step), true);
+}
+
+static const amid DEEDS[] = {
+    {"over: { kinds: sign-in, verdicts: deny }\nby: person\n"
+     "count: { at_least: 6, within: 10m }\nquiet: 30m\n",
+     fails_at_sign_in, 6, MINUTE},
+    {"over: { kinds: sign-in, verdicts: deny }\nby: peer\n"
+     "distinct: { of: person, at_least: 5, within: 10m }\nquiet: 30m\n",
+     sprays, 5, MINUTE},
+    {"by: person\nsequence: { steps: [{ kinds: sign-in, verdicts: deny },"
+     " { kinds: sign-in, verdicts: allow }], within: 10m }\nquiet: 30m\n",
+     fails_then_enters, 2, 5 * MINUTE},
+    {"over: { kinds: decision, actions: export }\nby: person\n"
+     "sum: { bytes: 4 MiB, within: 10m }\nquiet: 30m\n",
+     exports, 4, 2 * MINUTE},
+    {"over: { kinds: sign-in, verdicts: allow }\nby: person\n"
+     "changes: { of: peer, at_least: 3, within: 10m }\nquiet: 30m\n",
+     comes_from, 4, 2 * MINUTE},
+};
+
+static void jump_amid(const amid *deed, int64_t by_us, uint64_t before)
+{
+    char text[512];
+    snprintf(text, sizeof(text), ALONE("%s"), deed->document);
+    told *t = fresh(text);
+    uint64_t clock_us = START;
+    uint64_t entry = 0;
+    for (uint64_t i = 0; i < deed->steps; i++) {
+        if (i == before) {
+            clock_us += (uint64_t)by_us;
+            sp_detect_engine_jump(t->engine, by_us);
+        }
+        assert_int_equal(help_alarms(t, "a"), 0);
+        sp_event e = deed->deed(clock_us, i);
+        sp_detect_engine_event(t->engine, &e, entry++, 0, clock_us);
+        clock_us += deed->apart_us;
+    }
+    assert_int_equal(help_alarms(t, "a"), 1); /* not missed */
+    clock_us += (uint64_t)by_us;
+    sp_detect_engine_jump(t->engine, by_us);
+    for (uint64_t i = 0; i < deed->steps; i++) { /* it goes on, within the quiet */
+        sp_event e = deed->deed(clock_us, i);
+        sp_detect_engine_event(t->engine, &e, entry++, 0, clock_us);
+        clock_us += MINUTE;
+    }
+    assert_int_equal(help_alarms(t, "a"), 1); /* nor told twice */
+    assert_int_equal(sp_detect_engine_stats(t->engine).late, 0);
+    done(t);
+}
+
+static void set_clocks_neither_miss_nor_repeat(void **state)
+{
+    (void)state;
+    for (size_t d = 0; d < SP_COUNT(DEEDS); d++) {
+        for (uint64_t before = 1; before < DEEDS[d].steps; before++) {
+            jump_amid(&DEEDS[d], (int64_t)HOUR, before);
+            jump_amid(&DEEDS[d], -(int64_t)HOUR, before);
+        }
+    }
 }
 
 static void memory_is_bounded(void **state)
@@ -552,6 +677,8 @@ int main(void)
         cmocka_unit_test(absent_once),
         cmocka_unit_test(sums_and_conditions),
         cmocka_unit_test(clocks_that_jump),
+        cmocka_unit_test(set_clocks_neither_miss_nor_repeat),
+        cmocka_unit_test(absent_is_time_that_passed),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(a_restart_changes_nothing),
         cmocka_unit_test(a_broken_state_is_refused),

@@ -20,7 +20,8 @@ enum {
     RETRY_US = 1000000,
     SILENT_US = 10000000,  /* in an answer, without a byte: as long as a log-in waits, nearly */
     ANSWER_US = 120000000, /* all of it */
-    UNSEEN_US = 20000000   /* what the server has not said again for so long is not relied on */
+    UNSEEN_US = 20000000,  /* what the server has not said again for so long is not relied on */
+    TORN_MAX = 20          /* readings that failed one after the other */
 };
 
 static const char classes_sql[] =
@@ -327,7 +328,8 @@ static void fail_reading(db_catalogue *c, const char *why)
     snprintf(c->failure, sizeof(c->failure), "%s", why);
     sp_sql_catalogue_free(c->next_one);
     c->next_one = NULL;
-    c->is_asking = false;
+    c->is_asking = c->is_torn = false;
+    c->torn = 0;
     c->idle_ticks = 0;
     c->failed_us = sp_loop_now_us(db_here.loop);
     sp_buf_reset(&c->carry);
@@ -384,6 +386,7 @@ static void ask_server(db_catalogue *c)
     c->is_wanted = c->is_looked_for = false;
     c->asked_us = c->heard_us = sp_loop_now_us(db_here.loop);
     if (c->is_read) {
+        sp_buf_text(&text, c->torn > 0 ? "ROLLBACK;" : "");
         sp_buf_text(&text, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;");
     }
     write_print(&text);
@@ -397,9 +400,28 @@ static void ask_server(db_catalogue *c)
     }
 }
 
+/* What the reading met was dropped meanwhile: functions of the server (pg_get_viewdef) look at what
+ * is there now, whatever the transaction sees. It is read again. False: too often. */
+static bool tear_reading(db_catalogue *c, const sp_pg_error *error)
+{
+    if (!c->is_read || !sp_span_eq(error->severity, SP_SPAN_LIT("ERROR")) || c->torn >= TORN_MAX) {
+        return false;
+    }
+    c->torn++;
+    c->is_torn = true;
+    return true;
+}
+
 static void end_reading(db_catalogue *c)
 {
     c->is_asking = false;
+    if (c->is_torn) {
+        c->is_torn = false;
+        c->is_wanted = true;
+        ask_server(c);
+        return;
+    }
+    c->torn = 0;
     if (c->is_read) {
         if (sp_failed(sp_sql_catalogue_finish(c->next_one))) {
             fail_reading(c, "it is larger than the gate takes");
@@ -448,6 +470,9 @@ static bool take_message(db_catalogue *c, const sp_pg_head *head, sp_span body)
         sp_pg_error error = {.message = SP_SPAN_EMPTY};
         char why[120];
         SP_IGNORE(sp_pg_error_read(body, &error)); /* then the message stays empty */
+        if (is_answer && tear_reading(c, &error)) {
+            return true;
+        }
         snprintf(why, sizeof(why), "%.*s", (int)(error.message.len < 100 ? error.message.len : 100),
                  error.message.len > 0 ? (const char *)error.message.ptr : "");
         fail_reading(c, why);

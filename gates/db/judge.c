@@ -211,6 +211,8 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
 {
     (void)refusal;
     db_catalogue_bind(db_session_judge(session)->catalogue, session->snapshot);
+    db_session_judge(session)->server_is_utf8 = sp_span_eq(
+        db_session_server_status(session, SP_SPAN_LIT("server_encoding")), SP_SPAN_LIT("UTF8"));
     sp_span version = db_session_server_status(session, SP_SPAN_LIT("server_version"));
     uint64_t major = 0;
     sp_span digits = sp_span_slice(version, 0, sp_span_index(version, '.'));

@@ -42,6 +42,8 @@ struct db_catalogue {
     bool is_wanted;     /* read again as soon as possible */
     bool is_listening;  /* LISTEN is under way, whatever comes of it */
     bool is_read;       /* the answer under way is a whole reading, not a print */
+    bool is_torn;       /* the reading under way failed; another follows it */
+    unsigned torn;      /* readings that failed since the last good one */
     bool is_looked_for; /* somebody waits for an answer that was asked for later than this one */
     uint64_t asked_us;  /* when the answer under way was asked for */
     uint64_t heard_us;  /* its last byte */
@@ -355,6 +357,7 @@ struct db_judge {
     uint64_t pipeline;    /* the newest name before it: if one of later runs, all before it did */
     uint64_t walks;       /* through what names stand for */
     bool server_is_newer; /* than the grammar that judges */
+    bool server_is_utf8;  /* the encoding of the database */
     bool is_late;         /* rows.c looks at words of all answers: db_rows_late() */
     uint32_t watched;     /* notes whose answers rows.c looks at */
     uint32_t spend_call;  /* 0 = none is under way */

@@ -56,7 +56,8 @@ sp_sql_context db_context_of(const db_session *session)
                             .is_other = judge->other_count > 0 ? is_other : NULL,
                             .session = judge,
                             .function_action = function_action,
-                            .policy = session};
+                            .policy = session,
+                            .is_utf8 = judge->server_is_utf8};
 }
 
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known)

@@ -330,7 +330,7 @@ sp_err sp_sql_masking_copy(sp_sql_judge *judge, const sp_sql_context *context, s
                      .plan = &plans[reading]};
         sql_tree tree;
         tree_parse(kept, reading == 0, &tree);
-        if (reading == 1 && tree_is_refused_by_server(&tree)) {
+        if (reading == 1 && tree_is_refused_by_server(&tree, context->is_utf8)) {
             twice = false;
         } else if (tree.failed) {
             give_up(&c, "a text that cannot be read again");

@@ -83,7 +83,7 @@ static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool i
     walk_room *room = &judge->room;
     sql_tree tree;
     tree_parse(judge->text, is_standard, &tree);
-    if (tree.failed && !is_standard && tree_is_refused_by_server(&tree)) {
+    if (tree.failed && !is_standard && tree_is_refused_by_server(&tree, context->is_utf8)) {
         tree_done(&tree);
         return;
     }

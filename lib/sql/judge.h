@@ -37,6 +37,7 @@ typedef struct {
     bool (*function_action)(const void *policy, sp_span schema, sp_span name,
                             sp_action *ret_action);
     const void *policy;
+    bool is_utf8; /* the encoding of the database is UTF8: it refuses literals that are not */
 } sp_sql_context;
 
 /* SP_ENOMEM; SP_EINTERNAL when the parser that was linked is not the one it was built with. */

@@ -76,7 +76,7 @@ sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *co
         if (kept != NULL) {
             tree_parse(kept, reading == 0, &tree);
         }
-        if (reading == 1 && kept != NULL && tree_is_refused_by_server(&tree)) {
+        if (reading == 1 && kept != NULL && tree_is_refused_by_server(&tree, context->is_utf8)) {
             tree_done(&tree);
             break;
         }

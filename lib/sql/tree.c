@@ -55,12 +55,15 @@ void tree_done(sql_tree *tree)
     }
 }
 
-bool tree_is_refused_by_server(const sql_tree *tree)
+/* scan.l raises them at a literal, before anything of the message runs. */
+bool tree_is_refused_by_server(const sql_tree *tree, bool is_utf8)
 {
-    /* scan.l raises it where the literal begins, before anything of the message runs */
-    return tree->failed && sp_span_eq(sp_span_cstr(tree->message),
-                                      SP_SPAN_LIT("unsafe use of string constant with Unicode "
-                                                  "escapes"));
+    const sp_span why = sp_span_cstr(tree->message);
+    const sp_span unsafe = SP_SPAN_LIT("unsafe use of string constant with Unicode escapes");
+    const sp_span nul = SP_SPAN_LIT("invalid byte sequence for encoding \"UTF8\": 0x00");
+    const sp_span bad = sp_span_slice(nul, 0, nul.len - 2);
+    return tree->failed && (sp_span_eq(why, unsafe) || sp_span_eq(why, nul) ||
+                            (is_utf8 && sp_span_starts(why, bad)));
 }
 
 sp_span string_of(const Node *node)

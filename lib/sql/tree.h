@@ -36,9 +36,11 @@ typedef struct {
 /* text ends with NUL. is_standard: plain literals know no backslash. */
 void tree_parse(const char *text, bool is_standard, sql_tree *ret_tree);
 void tree_done(sql_tree *tree);
-/* The text holds U&'...', which no server takes under standard_conforming_strings off: it does not
- * run at all there, so how it would read does not matter. */
-bool tree_is_refused_by_server(const sql_tree *tree);
+/* The text holds what no server takes under standard_conforming_strings off: U&'...', or a literal
+ * such as '\xff00' of which an escape is no character ('\x00' is one in no encoding, others are
+ * none when that of the database is_utf8). It does not run at all there, so how it would read does
+ * not matter. */
+bool tree_is_refused_by_server(const sql_tree *tree, bool is_utf8);
 
 /* ---- shapes ---- */
 

@@ -1,4 +1,6 @@
 """Names that come to mean other tables behind the gate's back: masks follow them, or nothing is told."""
+import contextlib
+import threading
 import time
 
 import psycopg2
@@ -66,6 +68,43 @@ def test_schemas_that_change_names(gate):
         wait_for("the masks of the new table", 15, lambda: phone(anna) == SHOWN, step=0.5)
     finally:
         gate.sql("ALTER SCHEMA public RENAME TO nxt", "ALTER SCHEMA old RENAME TO public")
+
+
+class Churn(threading.Thread):
+    """Views come and go at the server, as fast as it can."""
+
+    def __init__(self, gate, name):
+        super().__init__(daemon=True)
+        self.gate, self.name, self.stopped, self.rounds = gate, f"churn_{name}", False, 0
+        self.start()
+
+    def run(self):
+        with contextlib.closing(self.gate.direct("op_all")) as plain:
+            plain.autocommit = True
+            while not self.stopped:
+                plain.cursor().execute(f"CREATE VIEW {self.name} AS SELECT o.*, now() FROM orders o")
+                plain.cursor().execute(f"DROP VIEW {self.name}")
+                self.rounds += 1
+
+
+def test_what_is_dropped_while_it_is_read(gate):
+    """The server cannot show the definition of a view that went meanwhile: that delays a look, and nobody is refused."""
+    carl = session(gate, "carl")
+    churns = [Churn(gate, name) for name in "ab"]
+    asked, end = 0, time.monotonic() + 3
+    try:
+        while time.monotonic() < end:
+            asked += 1
+            with pytest.raises(psycopg2.Error) as what:
+                carl.execute(f"SELECT count(*) FROM unheard_of_{asked}")
+            assert what.value.pgcode == "42P01", what.value
+    finally:
+        for one in churns:
+            one.stopped = True
+            one.join(10)
+    print(f"{asked} looks, {sum(one.rounds for one in churns)} views")
+    assert asked > 5 and all(one.rounds > 20 for one in churns)
+    assert "cannot be read" not in gate.office.log()
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ static void keep_temp(desk *d, sp_span name)
 static void answer(desk *d, sp_span text)
 {
     const sp_sql_context context = {
-        .catalogue = d->catalogue, .is_temporary = is_temporary, .session = d};
+        .catalogue = d->catalogue, .is_temporary = is_temporary, .session = d, .is_utf8 = true};
     auto_buf sp_buf out = sp_buf_make(4 << 20);
     const sp_sql_judgement *got = sp_sql_judge_text(d->judge, &context, text);
     sp_buf_fmt(&out, "{\"fault\":%d,\"reason\":", (int)got->fault);

@@ -579,11 +579,29 @@ static void test_settings_and_bytes(void **state)
         {"DELETE FROM U&\"d!0061t!+000061\" UESCAPE '!' WHERE id = 1", "write data"},
         {"SELECT '\\', U&'\\0041', ';DELETE FROM orders;--'", "ambiguous"},
         {"SELECT U&'\\d800'", "syntax"},
+        {"SELECT '\\x0041'::bytea FROM orders", "read orders"},
+        {"SELECT '\\x00', '\\', ';DELETE FROM orders;--'", ""}, /* runs in one way only */
+        {"SELECT '\\xff41'::bytea FROM orders", "ambiguous"},
         /* bytes */
         {"SELECT '\xff'", "not utf8"},
         {"SELECT '\x95\x5c'", "not utf8"},
     };
     check(state, cases, SP_COUNT(cases));
+}
+
+/* Literals of bytes, in a database whose encoding says that they are no text under the old reading
+ * of backslashes. */
+static void test_literals_of_bytes(void **state)
+{
+    static const judged cases[] = {
+        {"SELECT '\\xff41'::bytea FROM orders", "read orders"},
+        {"INSERT INTO orders VALUES ('\\xdeadbeef')", "write orders"},
+        {"SELECT '\\x41ff'::bytea FROM orders", "read orders"},
+        {"SELECT '\\'; DELETE FROM orders; --'", "ambiguous"},
+        {"SELECT '\\xff\\'; DELETE FROM orders; --'", "destroy! orders; destroy!~ order_lines"},
+    };
+    const sp_sql_context context = {.is_utf8 = true};
+    office_check(state, context, cases, SP_COUNT(cases));
 }
 
 static void test_bounds(void **state)
@@ -667,17 +685,12 @@ static void test_statements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),
-        cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_disguises),
-        cmocka_unit_test(test_named),
-        cmocka_unit_test(test_broad),
-        cmocka_unit_test(test_destroy),
-        cmocka_unit_test(test_definitions),
-        cmocka_unit_test(test_changed_definitions),
-        cmocka_unit_test(test_ways_around),
-        cmocka_unit_test(test_bounds),
-        cmocka_unit_test(test_settings_and_bytes),
+        cmocka_unit_test(test_reads),       cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_disguises),   cmocka_unit_test(test_named),
+        cmocka_unit_test(test_broad),       cmocka_unit_test(test_destroy),
+        cmocka_unit_test(test_definitions), cmocka_unit_test(test_changed_definitions),
+        cmocka_unit_test(test_ways_around), cmocka_unit_test(test_literals_of_bytes),
+        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_settings_and_bytes),
         cmocka_unit_test(test_statements),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);

@@ -70,6 +70,16 @@ postgres:
 {rules}"""
 
 
+def furnish(pg, accounts, schema):
+    """The same again, number by number of every object, on any server that is new."""
+    for account in accounts:
+        pg.sql(f"CREATE ROLE {account} LOGIN PASSWORD '{account}'")
+    pg.sql(f"CREATE DATABASE orders OWNER {accounts[0]}")
+    pg.sql(f"ALTER SCHEMA public OWNER TO {accounts[0]}", database="orders")
+    with psycopg2.connect(**pg.dsn("orders", accounts[0], accounts[0], "require")) as first:
+        first.cursor().execute(schema)
+
+
 class DatabaseOffice:
     """documents: YAML below the Office document; {port} is the database's. accounts: database roles."""
 
@@ -78,13 +88,7 @@ class DatabaseOffice:
         self.port = free_port()
         self.people = {}
         try:
-            for account in accounts:
-                self.sql(f"CREATE ROLE {account} LOGIN PASSWORD '{account}'", database="postgres")
-            self.sql(f"CREATE DATABASE orders OWNER {accounts[0]}", database="postgres")
-            self.sql(f"ALTER SCHEMA public OWNER TO {accounts[0]}")
-            with self.direct(accounts[0]) as first:
-                first.cursor().execute(schema)
-                first.commit()
+            furnish(self.pg, accounts, schema)
             text = OFFICE + WATCH_OFF + documents.replace("{port}", str(self.pg.port)).replace("{ca}", self.pg.ca_path)
             self.office = Office(documents={"office.yaml": text},
                                  extra=f'postgres: ["127.0.0.1:{self.port}"]\npostgres_tls: optional\n'

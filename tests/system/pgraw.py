@@ -28,8 +28,12 @@ def parse(text, name=""):
     return message("P", name.encode() + b"\0" + text.encode() + b"\0\0\0")
 
 
-def bind(portal="", name=""):
-    return message("B", portal.encode() + b"\0" + name.encode() + b"\0\0\0\0\0\0\0")
+def bind(portal="", name="", values=(), binary=False):
+    """values: text or None; binary: all of the answer."""
+    body = portal.encode() + b"\0" + name.encode() + b"\0\0\0" + struct.pack(">H", len(values))
+    for value in values:
+        body += struct.pack(">i", -1) if value is None else struct.pack(">i", len(value.encode())) + value.encode()
+    return message("B", body + (b"\0\1\0\1" if binary else b"\0\0"))
 
 
 def describe(name="", kind="P"):

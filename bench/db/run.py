@@ -172,7 +172,8 @@ class Bench:
         self.seconds, self.rounds = seconds, rounds
         self.tls = tls
         self.db = DatabaseOffice(DOCUMENTS + MASKED, tls="verify-full" if tls else "loopback", workers=0,
-                                 extra="" if tls else "postgres_tls: optional\n", settings=settings)
+                                 extra="db_connections_each: 20000\n" + ("" if tls else "postgres_tls: optional\n"),
+                                 settings=settings)
         self.bouncer = Bouncer(self.db.server, tls)
         mode = "require" if tls else "disable"
 

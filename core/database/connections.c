@@ -147,16 +147,32 @@ static sp_err fill(const sp_core *core, const sp_db_conn *told, const sp_live_se
     return sp_fit(c->application, sizeof(c->application), told->application);
 }
 
-static sp_err opened(sp_databases *databases, sp_peer *peer, const sp_db_conn *told)
+static size_t count_of(const sp_db_connections *all, uint32_t person)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (const connection *c = all->buckets[i]; c != NULL; c = c->next) {
+            count += c->person == person ? 1 : 0;
+        }
+    }
+    return count;
+}
+
+/* asks: it is not open yet. One that is (core was away) is not refused any more. */
+static sp_err opened(sp_databases *databases, sp_peer *peer, const sp_db_conn *told, bool asks)
 {
     sp_core *core = databases->core;
     sp_db_connections *all = databases->connections;
     sp_live_session session;
     connection *c = NULL;
     connection **at = place_of(all, told->connection);
-    if (*at != NULL || all->count >= SP_DB_CONNECTIONS_MAX ||
-        sp_failed(sp_db_session_live(core, &told->session, &session))) {
-        return sp_ok(); /* told twice, or its session has just ended: the gate will hear of that */
+    if (*at != NULL) {
+        return sp_ok(); /* told twice */
+    }
+    TRY(sp_db_session_live(core, &told->session, &session)); /* the gate will hear of that */
+    if (all->count >= SP_DB_CONNECTIONS_MAX ||
+        (asks && count_of(all, session.person) >= core->config->db_connections_each)) {
+        return sp_fail(SP_ELIMIT);
     }
     TRY(sp_alloc(1, sizeof(*c), &c));
     sp_err err = fill(core, told, &session, c);
@@ -177,7 +193,11 @@ sp_err sp_db_on_conn(sp_databases *databases, sp_peer *peer, const sp_msg *msg)
     sp_db_conn told;
     TRY(sp_db_conn_read(msg->body, &told));
     if (told.state == SP_DB_CONN_OPEN) {
-        return opened(databases, peer, &told);
+        sp_err err = opened(databases, peer, &told, msg->id != 0);
+        if (msg->id != 0) {
+            sp_peer_reply(peer, msg, err.code, SP_SPAN_EMPTY, NULL, 0);
+        }
+        return sp_ok();
     }
     connection **at = place_of(databases->connections, told.connection);
     if (*at != NULL && (*at)->peer == peer) {

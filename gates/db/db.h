@@ -159,6 +159,7 @@ struct db_session {
     bool mid_message;  /* the client has the beginning of a message: nothing may come between */
     bool left;         /* the client is gone, the server still runs what he asked for */
     bool fatal_passed; /* the server said why it ends */
+    bool has_place;    /* in core's list of connections */
     bool is_told;      /* why it ends; the server is left when all others are told too */
     bool is_revoked;   /* it may not go on: what the client does not take soon it does not get */
     char sqlstate[6];  /* of the error in the answer under way */
@@ -229,13 +230,15 @@ void db_place_leave(db_place *place);
 /* Once a second, for those who are waiting for an answer: their sessions are in use. It looks at no
  * others, of which there may be thousands. */
 void db_session_tick(void);
-/* Tells a core that has come back of all that are open. */
+/* Tells a core that has come back of all that have a place. */
 void db_session_tell_all(void);
 /* By the number that core knows it by; NULL = not here, or gone. */
 db_session *db_session_of(uint64_t connection);
 /* FATAL with the reason that somebody gave. */
 void db_session_kill(uint64_t connection, sp_span reason);
-void db_session_tell_core(const db_session *session, bool open);
+/* A place in core's list, which is given back when the session is dropped; replied with SP_ELIMIT
+ * when its person has too many. The call; 0 = there is no reply. */
+uint32_t db_session_ask_place(db_session *session, sp_link_reply on_reply);
 
 /* ---- subject.c ---- */
 /* Looks up who it is now; false with the reason when it is nobody any more. */

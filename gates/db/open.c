@@ -67,7 +67,6 @@ static void on_server_ready(db_back *back)
         db_session_drop(session);
         return;
     }
-    db_session_tell_core(session, true);
     sp_loop_defer(db_here.loop, &session->again);
 }
 
@@ -135,6 +134,35 @@ static void open_back(db_session *session)
     }
 }
 
+static void on_place(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    db_session *session = self;
+    (void)fds;
+    session->login->call = 0;
+    if (msg == NULL) {
+        refuse(session, "57P03", SP_REASON_UNAVAILABLE,
+               "log-ins cannot be answered now: the gate does not reach core");
+    } else if (err.code == SP_EDENIED) {
+        refuse(session, "28000", SP_REASON_NO_SESSION, "your session has ended");
+    } else if (sp_failed(err)) {
+        session->has_place = false;
+        refuse(session, "53300", SP_REASON_LIMIT,
+               "you have as many connections to databases open as one person may have");
+    } else {
+        open_back(session);
+    }
+}
+
+/* Core counts the connections of a person over all workers. */
+static void ask_place(db_session *session)
+{
+    session->at = DB_AT_CORE;
+    session->login->call = db_session_ask_place(session, on_place);
+    if (session->login->call == 0) {
+        on_place(session, sp_fail(SP_EIO), NULL, NULL);
+    }
+}
+
 /* ---- may it ---- */
 
 static bool find_place(db_session *session)
@@ -196,7 +224,7 @@ void db_open_go_on(db_session *session)
             db_session_drop(session);
             return;
         }
-        open_back(session);
+        ask_place(session);
         break;
     case DB_WAIT:
         break;

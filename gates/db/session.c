@@ -158,6 +158,55 @@ void db_session_new(int fd, const struct sockaddr *address)
     join_unknown(session);
 }
 
+/* ---- core's list of connections ---- */
+
+static void write_conn(const db_session *session, sp_db_conn_state state, sp_buf *body)
+{
+    sp_db_conn conn = {.connection = session->connection,
+                       .state = (uint8_t)state,
+                       .session = {.slot = session->live_slot, .id = session->live_id},
+                       .resource = sp_span_cstr(session->resource_name),
+                       .database = sp_span_cstr(session->database),
+                       .account = sp_span_cstr(session->account),
+                       .application = sp_span_cstr(session->application)};
+    sp_copy(conn.peer, session->who.peer, sizeof(conn.peer));
+    if (session->has_certificate) {
+        sp_copy(conn.fingerprint.bytes, session->fingerprint.bytes, SP_SHA256_BYTES);
+    }
+    sp_db_conn_write(&conn, body);
+}
+
+static void tell_core(const db_session *session, sp_db_conn_state state)
+{
+    auto_buf sp_buf body = sp_buf_make(1024);
+    write_conn(session, state, &body);
+    if (!sp_failed(sp_buf_error(&body))) {
+        /* core that is away hears of all that are open when it is back */
+        (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_CONN, sp_buf_borrow(&body));
+    }
+}
+
+uint32_t db_session_ask_place(db_session *session, sp_link_reply on_reply)
+{
+    auto_buf sp_buf body = sp_buf_make(1024);
+    write_conn(session, SP_DB_CONN_OPEN, &body);
+    uint32_t call = sp_failed(sp_buf_error(&body))
+                        ? 0
+                        : sp_link_call(&db_here.office.link, SP_CORE_DB_CONN, sp_buf_borrow(&body),
+                                       NULL, 0, on_reply, session);
+    session->has_place = call != 0; /* it may be taken before the answer is here */
+    return call;
+}
+
+void db_session_tell_all(void)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        if (db_here.sessions[i] != NULL && db_here.sessions[i]->has_place) {
+            tell_core(db_here.sessions[i], SP_DB_CONN_OPEN);
+        }
+    }
+}
+
 /* ---- ending ---- */
 
 static void free_login(db_session *session)
@@ -198,7 +247,6 @@ void db_session_drop(db_session *session)
     if (session->free.queued) {
         return;
     }
-    bool was_open = session->live_id != 0 && session->login == NULL;
     session->at = DB_AT_ENDING;
     db_session_known(session);
     db_login_give_up(session);
@@ -211,8 +259,8 @@ void db_session_drop(db_session *session)
         sp_link_forget(&db_here.office.link, session->login->call);
         session->login->call = 0;
     }
-    if (was_open) {
-        db_session_tell_core(session, false);
+    if (session->has_place) {
+        tell_core(session, SP_DB_CONN_CLOSED);
     }
     if (db_stream_is_open(&session->front)) {
         db_stream_goodbye(&session->front);
@@ -392,15 +440,6 @@ void db_session_tick(void)
     }
 }
 
-void db_session_tell_all(void)
-{
-    for (uint32_t i = 0; i < db_here.session_cap; i++) {
-        if (db_here.sessions[i] != NULL && db_here.sessions[i]->at == DB_AT_OPEN) {
-            db_session_tell_core(db_here.sessions[i], true);
-        }
-    }
-}
-
 db_session *db_session_of(uint64_t connection)
 {
     for (uint32_t i = 0; i < db_here.session_cap; i++) {
@@ -421,27 +460,6 @@ void db_session_kill(uint64_t connection, sp_span reason)
                   SP_SPAN_ARG(reason));
         session->is_revoked = true;
         db_session_fail(session, &refusal);
-    }
-}
-
-void db_session_tell_core(const db_session *session, bool open)
-{
-    auto_buf sp_buf body = sp_buf_make(1024);
-    sp_db_conn conn = {.connection = session->connection,
-                       .state = open ? SP_DB_CONN_OPEN : SP_DB_CONN_CLOSED,
-                       .session = {.slot = session->live_slot, .id = session->live_id},
-                       .resource = sp_span_cstr(session->resource_name),
-                       .database = sp_span_cstr(session->database),
-                       .account = sp_span_cstr(session->account),
-                       .application = sp_span_cstr(session->application)};
-    sp_copy(conn.peer, session->who.peer, sizeof(conn.peer));
-    if (session->has_certificate) {
-        sp_copy(conn.fingerprint.bytes, session->fingerprint.bytes, SP_SHA256_BYTES);
-    }
-    sp_db_conn_write(&conn, &body);
-    if (!sp_failed(sp_buf_error(&body))) {
-        /* core that is away hears of all that are open when it is back */
-        (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_CONN, sp_buf_borrow(&body));
     }
 }
 

@@ -23,6 +23,8 @@ enum {
     DEVICES_DEFAULT = 20000,
     DEVICES_LEAST = 16,
     DEVICES_MOST = 1000000,
+    CONNECTIONS_DEFAULT = 100,
+    CONNECTIONS_MOST = 32768,
     KEEP_GIB_DEFAULT = 20,
     KEEP_GIB_MOST = 100000,
     KEEP_DAYS_DEFAULT = 30,
@@ -141,6 +143,7 @@ static const field fields[] = {
     {"postgres", ADDRESSES, LIST(postgres)},
     {"postgres_tls", OWN, .read = read_postgres_tls},
     {"db_workers", NUMBER, AT(db_workers), .least = 1, .most = WORKERS_MOST},
+    {"db_connections_each", NUMBER, AT(db_connections_each), .least = 1, .most = CONNECTIONS_MOST},
     {"ssh", ADDRESSES, LIST(ssh)},
     {"ssh_workers", NUMBER, AT(ssh_workers), .least = 1, .most = WORKERS_MOST},
     {"keep_gib", NUMBER, AT(keep_gib), .least = 1, .most = KEEP_GIB_MOST},
@@ -330,6 +333,7 @@ sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config)
     sp_config *config = NULL;
     TRY(sp_alloc(1, sizeof(*config), &config));
     config->sessions_max = SESSIONS_DEFAULT;
+    config->db_connections_each = CONNECTIONS_DEFAULT;
     config->keep_gib = KEEP_GIB_DEFAULT;
     config->keep_days = KEEP_DAYS_DEFAULT;
     config->devices_max = DEVICES_DEFAULT;

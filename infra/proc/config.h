@@ -14,6 +14,7 @@
  *     keep_gib: 20                       room for undo; default 20
  *     keep_days: 30                      how long what was destroyed is kept; default 30
  *     db_workers: 4                      processes of that gate; default: half the cores
+ *     db_connections_each: 100           connections of one person there; default 100
  *     ssh: ["0.0.0.0:2222"]              optional: the SSH gate listens there
  *     ssh_workers: 4                     processes of that gate; default: half the cores
  *     public_port: 8443                  the port in URLs; default: of the first listen
@@ -75,11 +76,12 @@ typedef struct {
     size_t postgres_count;
     char *ssh[SP_LISTEN_MAX]; /* the same form; of the SSH gate. None: no such gate */
     size_t ssh_count;
-    bool postgres_plain;  /* clients may come without TLS: loopback listeners only */
-    unsigned keep_gib;    /* room for what approved statements destroyed */
-    unsigned keep_days;   /* how long it is kept */
-    unsigned db_workers;  /* processes of the database gate; 0 = half the cores */
-    unsigned ssh_workers; /* processes of the SSH gate; 0 = half the cores */
+    bool postgres_plain;          /* clients may come without TLS: loopback listeners only */
+    unsigned keep_gib;            /* room for what approved statements destroyed */
+    unsigned keep_days;           /* how long it is kept */
+    unsigned db_workers;          /* processes of the database gate; 0 = half the cores */
+    unsigned db_connections_each; /* of one person at the database gate, over all workers */
+    unsigned ssh_workers;         /* processes of the SSH gate; 0 = half the cores */
     unsigned public_port;
     char *state_dir;
     char *run_dir;

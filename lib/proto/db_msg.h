@@ -3,22 +3,23 @@
  * SEEN and the pushes of core_msg.h.
  *
  * Story: a client's log-in is answered by core: the gate relays SASL, or says CERT when the client
- * showed a device's certificate. Either way the connection then rides on a live session. CONN tells
- * core of connections for the list that people see; KILL and CANCEL come back as pushes. Before a
- * statement whose action has a budget or a limit a day runs, the gate SPENDs. A statement that
- * policy marks `ask` becomes an ASK; core pushes ASK_DONE once it is decided; ASK_USE takes an
- * approval exactly once, for exactly those bytes; KEEP keeps what the statement would destroy.
+ * showed a device's certificate. Either way the connection then rides on a live session. CONN asks
+ * core for a place in the list of connections, which is bounded for a person; KILL and CANCEL come
+ * back as pushes. Before a statement whose action has a budget or a limit a day runs, the gate
+ * SPENDs. A statement that policy marks `ask` becomes an ASK; core pushes ASK_DONE once it is
+ * decided; ASK_USE takes an approval exactly once, for exactly those bytes; KEEP keeps what the
+ * statement would destroy.
  *
  * Kind       request -> reply
  * SASL       sasl -> sasl_step          SP_EDENIED: wrong (whatever was wrong); SP_ELIMIT: too many
  * CERT       cert -> session                                       tries; both end the conversation
- * CONN       conn, id 0, no reply
- * ASK        ask -> ask_id              SP_EDENIED: nobody could approve it; SP_ELIMIT: too many
- * ASK_USE    ask_use -> -               SP_EDENIED: not approved, used, expired, or other bytes
- * ASK_DROP   ask_id, id 0, no reply     the client went away or cancelled
- * SPEND      spend -> -                 SP_EDENIED: over a budget (the person may be locked now)
- * KEEP       keep -> kept               SP_EDENIED: no such approval; SP_EIO: it could not be kept
- * pushes from core: ASK_DONE ask_done; KILL kill; CANCEL cancel
+ * CONN       conn -> -                  opened: SP_ELIMIT: this person has too many; SP_EDENIED:
+ * the session has ended. With id 0, no reply: closed, or told again ASK        ask -> ask_id
+ * SP_EDENIED: nobody could approve it; SP_ELIMIT: too many ASK_USE    ask_use -> - SP_EDENIED: not
+ * approved, used, expired, or other bytes ASK_DROP   ask_id, id 0, no reply     the client went
+ * away or cancelled SPEND      spend -> -                 SP_EDENIED: over a budget (the person may
+ * be locked now) KEEP       keep -> kept               SP_EDENIED: no such approval; SP_EIO: it
+ * could not be kept pushes from core: ASK_DONE ask_done; KILL kill; CANCEL cancel
  *
  * OWNS nothing: spans point into the body. PROCESS core serves; the database gate asks. TRUST
  * bodies are hostile (a gate may be taken over; names and statements come from clients): every

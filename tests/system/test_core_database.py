@@ -80,7 +80,7 @@ then: deny
 
 @pytest.fixture(scope="module")
 def office():
-    one = Office(documents=DOCUMENTS, extra=f'postgres: ["127.0.0.1:{free_port()}"]\n')
+    one = Office(documents=DOCUMENTS, extra=f'postgres: ["127.0.0.1:{free_port()}"]\ndb_connections_each: 4\n')
     try:
         one.start()
         one.set_up_administrators()
@@ -274,11 +274,14 @@ def test_a_token_dies_with_its_session(office):
     assert Scram(line, "max", password).run() == (EDENIED, None)
 
 
-def conn(line, number, who, state=0, application=b"psql"):
+def conn(line, number, who, state=0, application=b"psql", call=False):
+    """call: waits for core's word; its status."""
     slot, session = who
     body = struct.pack(">QB", number, state) + LOOPBACK + bytes(32) + struct.pack(">IQ", slot, session) + \
         text(b"orders-db") + text(b"orders") + text(b"op_read") + text(application)
-    line.socket.send(struct.pack(">BHIB", 1, CONN, 0, 0) + body)
+    if call:
+        return line.call(CONN, body)[0]
+    return line.socket.send(struct.pack(">BHIB", 1, CONN, 0, 0) + body)
 
 
 def push(line, kind, seconds=5):
@@ -292,6 +295,22 @@ def push(line, kind, seconds=5):
         if struct.unpack(">BHIB", packet[:8])[1] == kind:
             return packet[8:]
     raise AssertionError("no push came")
+
+
+def test_a_person_has_as_many_connections_as_the_office_allows(office):
+    line, other = gate(office), gate(office)
+    who, another = (log_in(office, line, office.employee(name, ["analyst"])) for name in ("tom", "moe"))
+    assert [conn(one, 0x4000 + n, who, call=True) for n, one in enumerate((line, other, line, other, line))] == \
+        [OK, OK, OK, OK, ELIMIT]
+    assert conn(line, 0x4100, another, call=True) == OK, "it is a person's limit"
+    assert conn(line, 0x4000, who, call=True) == OK, "asked twice, it is the same"
+    conn(line, 0x4000, who, state=1)
+    assert conn(line, 0x4200, who, call=True) == OK, "one has left"
+    conn(other, 0x4300, who)  # told again after core was away
+    line.socket.close()
+    assert wait_for("the worker's places", 5, lambda: conn(other, 0x4400, who, call=True) == OK)
+    other.socket.close()
+    wait_for("the end of the workers'", 5, lambda: not office.people["sam"].get("/admin/databases/connections")["items"])
 
 
 def test_connections_are_seen_and_ended(office):

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import psycopg2.extensions
@@ -523,10 +524,37 @@ def test_a_slow_server_does_not_fill_the_gate(db, raw):
 
 
 @pytest.mark.skipif(SANITIZED, reason="the sanitizer's own memory is counted")
+def test_one_person_has_a_bounded_number_of_connections(db):
+    """Over all workers, also when all come at once; who has a connection still cancels, others still come."""
+    many = []
+    password = db.password("lin")
+
+    def open_one(_):
+        one = Raw(db.port)
+        many.append(one)
+        return one.log_in("lin", "orders-db", password)[-1]
+
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            found = list(pool.map(open_one, range(110)))
+        refused = [fields(body) for kind, body in found if kind == "E"]
+        assert len(refused) == 10 and {one["C"] for one in refused} == {"53300"}, refused
+        assert "as many connections" in refused[0]["M"]
+        wait_for("refusals on the ledger", 10, lambda: [
+            e for e in db.office.people["audrey"].items("/admin/ledger/events?limit=200&gate=db")
+            if e.get("reason") == "limit" and "as many connections" in e.get("object", "")][9:])
+        db.connect("mia").close()
+    finally:
+        for one in many:
+            one.close()
+    wait_for("a place", 10, lambda: open_one(0)[0] == "Z")
+    many[-1].close()
+
+
 def test_idle_connections_are_small(db):
     db.connect("lin").close()
     before = db.worker_rss()
-    many = [db.connect("lin") for _ in range(100)]
+    many = [db.connect("lin") for _ in range(90)]  # 100 a person
     for connection in many:
         with connection.cursor() as cursor:
             cursor.execute("SELECT note FROM things")

@@ -307,7 +307,7 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
     }
     /* it may have written in a savepoint, under another number; DELETE may have changed nothing.
      * What was undone in part leaves no trace of it: then another's would be taken for it */
-    bool may_guess = u->job->job.cascades == 0;
+    bool may_guess = u->job->job.partly == 0;
     bool guesses =
         may_guess && (keep_has_word(verbs, "UPDATE MERGE WITH INSERT") ||
                       (json_array_size(xids) == 0 && keep_has_word(verbs, "DELETE DROP ALTER")));

@@ -100,7 +100,7 @@ static void on_undo_recorded(void *self, sp_err err)
         return;
     }
     p.job.kind = SP_KEEPER_UNDO;
-    p.job.cascades = w->k.state == SP_KEPT_UNDONE_PARTLY ? 1 : 0;
+    p.job.partly = w->k.state == SP_KEPT_UNDONE_PARTLY ? 1 : 0;
     p.job.keep = w->k.id;
     p.job.whole = w->k.whole ? 1 : 0;
     sp_keeper_client_job(sp_keep_keeper(w->core), &p.job, on_undone, w);
@@ -347,7 +347,7 @@ static void post_undo(sp_request *req)
         return;
     }
     p.job.kind = SP_KEEPER_TRY_UNDO;
-    p.job.cascades = w->k.state == SP_KEPT_UNDONE_PARTLY ? 1 : 0;
+    p.job.partly = w->k.state == SP_KEPT_UNDONE_PARTLY ? 1 : 0;
     p.job.keep = w->k.id;
     p.job.whole = w->k.whole ? 1 : 0;
     sp_keeper_client_job(sp_keep_keeper(core), &p.job, on_tried, w);

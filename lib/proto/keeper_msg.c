@@ -30,6 +30,7 @@ void sp_keeper_job_write(const sp_keeper_job *job, sp_buf *out)
     sp_buf_u8(out, job->tls);
     sp_buf_u8(out, job->whole);
     sp_buf_u8(out, job->cascades);
+    sp_buf_u8(out, job->partly);
     const sp_span texts[] = {job->host,     job->ca,      job->account, job->credential,
                              job->database, job->objects, job->verb,    job->snapshot};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
@@ -46,6 +47,7 @@ sp_err sp_keeper_job_read(sp_span body, sp_keeper_job *ret_job)
     job.tls = sp_read_enum(&in, SP_DATABASE_TLS_COUNT);
     job.whole = get_flag(&in);
     job.cascades = get_flag(&in);
+    job.partly = get_flag(&in);
     job.host = get_text(&in, SP_KEEPER_HOST_MAX_BYTES);
     job.ca = get_text(&in, SP_KEEPER_PATH_MAX_BYTES);
     job.account = get_text(&in, SP_KEEPER_NAME_MAX_BYTES);

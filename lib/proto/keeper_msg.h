@@ -48,7 +48,8 @@ typedef struct {
     uint8_t kind;     /* sp_keeper_job_kind */
     uint8_t tls;      /* sp_database_tls */
     uint8_t whole;    /* 1: the whole database; objects may be empty */
-    uint8_t cascades; /* 1: the statement says CASCADE; of an undo: some of it is undone already */
+    uint8_t cascades; /* 1: the statement says CASCADE */
+    uint8_t partly;   /* 1: of an undo: some of it has been undone already */
     sp_span host;
     sp_span ca;         /* file; empty = the system's */
     sp_span account;    /* database role */

@@ -192,6 +192,17 @@ def test_update_gets_old_values_back_but_not_over_later_ones(keeper, server):
     assert image(server) == before
 
 
+def test_what_was_undone_in_part_is_not_guessed_at_again(keeper, server):
+    """Which transaction is meant is guessed once; that the statement said CASCADE has nothing to do with it."""
+    before = image(server)
+    keep(keeper, server, 30, "UPDATE", "shop.customers", cascades=True)
+    server.sql("UPDATE shop.customers SET name = 'x' WHERE id < 100", "orders")
+    code, _, _, report, _ = keeper.job(TRY_UNDO, keep=30, port=server.port, verb="UPDATE", partly=True)
+    assert code == ECONFLICT and row(report, "shop.customers")["reverted"] == 0
+    assert row(undo(keeper, server, 30, "UPDATE", cascades=True), "shop.customers")["reverted"] == 99
+    assert image(server) == before
+
+
 def test_odd_names_and_a_dropped_column(keeper, server):
     before = image(server)
     keep(keeper, server, 5, "ALTER", 'shop.Odd "name"; --')

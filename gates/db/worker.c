@@ -8,7 +8,6 @@
 #include "gates/db/tls.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/log.h"
-#include "infra/proc/sandbox.h"
 #include "infra/tls/engine.h"
 #include "lib/proto/db_msg.h"
 
@@ -208,17 +207,8 @@ static sp_err lock_in(const sp_config *config)
         file.len--;
     }
     TRY(sp_fit(beside, sizeof(beside), file));
-    const sp_sandbox cage = {
-        .role = "db",
-        .may = SP_MAY_CONNECT | SP_MAY_THREADS, /* the threads look up names: resolve.c */
-        .read = {"?/etc", beside, config->documents_dir},
-        .files_max = FILES_MAX,
-    };
-    auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
-    sp_err err = sp_sandbox_enter(&cage, &why);
-    if (sp_failed(err)) {
-        sp_log(SP_LOG_ERROR, "%.*s", SP_SPAN_ARG(sp_buf_borrow(&why)));
-    }
+    const char *const reads[SP_WORKER_READS_MAX] = {beside, config->documents_dir};
+    sp_err err = sp_worker_lock_in("db", FILES_MAX, reads);
     struct rlimit files = {.rlim_cur = 1024};
     getrlimit(RLIMIT_NOFILE, &files);
     own.sessions_max = (uint32_t)((files.rlim_cur - FILES_SPARE) / FILES_A_SESSION);

@@ -7,7 +7,6 @@
 
 #include "infra/crypto/random.h"
 #include "infra/proc/log.h"
-#include "infra/proc/sandbox.h"
 #include "infra/tls/engine.h"
 #include "lib/proto/db_msg.h"
 
@@ -266,17 +265,8 @@ static sp_err start_listening(const sp_worker_start *start)
 
 static sp_err lock_in(void)
 {
-    const sp_sandbox cage = {
-        .role = "ssh",
-        .may = SP_MAY_CONNECT | SP_MAY_THREADS, /* the threads look up names: resolve.c */
-        .read = {"?/etc"},
-        .files_max = FILES_MAX,
-    };
-    auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
-    sp_err err = sp_sandbox_enter(&cage, &why);
-    if (sp_failed(err)) {
-        sp_log(SP_LOG_ERROR, "%.*s", SP_SPAN_ARG(sp_buf_borrow(&why)));
-    }
+    static const char *const reads[SP_WORKER_READS_MAX] = {NULL};
+    sp_err err = sp_worker_lock_in("ssh", FILES_MAX, reads);
     struct rlimit files = {.rlim_cur = 1024};
     getrlimit(RLIMIT_NOFILE, &files);
     own.conns_max = (uint32_t)((files.rlim_cur - FILES_SPARE) / FILES_A_CONN);

@@ -267,6 +267,16 @@ static sp_err open_signals(void)
     return role.signal_fd < 0 ? sp_fail(SP_EIO) : sp_ok();
 }
 
+static sp_err enter(const sp_sandbox *cage)
+{
+    auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
+    sp_err err = sp_sandbox_enter(cage, &why);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "%.*s", SP_SPAN_ARG(sp_buf_borrow(&why)));
+    }
+    return err;
+}
+
 /* Workers inherit this cage and lock themselves in further. */
 static sp_err lock_in(void)
 {
@@ -276,12 +286,22 @@ static sp_err lock_in(void)
         .read = {"/"},
         .files_max = FILES_MAX,
     };
-    auto_buf sp_buf why = sp_buf_make(SP_SANDBOX_TEXT_BYTES);
-    sp_err err = sp_sandbox_enter(&cage, &why);
-    if (sp_failed(err)) {
-        sp_log(SP_LOG_ERROR, "%.*s", SP_SPAN_ARG(sp_buf_borrow(&why)));
+    return enter(&cage);
+}
+
+sp_err sp_worker_lock_in(const char *name, uint64_t files_max,
+                         const char *const reads[SP_WORKER_READS_MAX])
+{
+    sp_sandbox cage = {
+        .role = name,
+        .may = SP_MAY_CONNECT | SP_MAY_THREADS, /* the threads look up names: resolve.c */
+        .read = {"?/etc"},                      /* whose files are put in place of others */
+        .files_max = files_max,
+    };
+    for (size_t i = 0; i < SP_WORKER_READS_MAX && reads[i] != NULL; i++) {
+        cage.read[i + 1] = reads[i];
     }
-    return err;
+    return enter(&cage);
 }
 
 /* A worker that is woken does not push a running client or server off its core: it finds more work

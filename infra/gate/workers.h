@@ -14,6 +14,7 @@
 #define SP_GATE_WORKERS_H
 
 #include "infra/proc/config.h"
+#include "lib/base/err.h"
 
 enum { SP_WORKERS_MAX = 64 };
 
@@ -43,5 +44,12 @@ typedef struct {
 
 /* Until the role is told to end; the exit status. */
 int sp_workers_run(const sp_workers *workers);
+
+/* A worker's own cage, before it reads a byte of anybody: it may connect and look up names; it can
+ * neither listen, start a program, signal anybody nor write a file. It reads the resolver's files
+ * and what is named here, up to the first NULL. What fails is logged. */
+enum { SP_WORKER_READS_MAX = 4 };
+SP_MUST sp_err sp_worker_lock_in(const char *role, uint64_t files_max,
+                                 const char *const reads[SP_WORKER_READS_MAX]);
 
 #endif

@@ -99,7 +99,12 @@ def told_at_start(pid):
     return text
 
 
-def status(pid):
-    """/proc/PID/status as a dictionary."""
+def assert_caged(pid, uid):
+    """No way out of its cage and no right of root's. uid: as whom it runs; None = as ourselves. What the cage keeps from
+    it is proved by tests/unit/gate/test_worker_cage.c."""
     with open(f"/proc/{int(pid)}/status", encoding="ascii", errors="replace") as file:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        facts = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+    assert (facts["Seccomp"], facts["NoNewPrivs"]) == ("2", "1"), facts
+    assert {facts[name] for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")} == {"0" * 16}, facts
+    if uid is not None:
+        assert facts["Uid"].split() == facts["Gid"].split() == [str(uid)] * 4, facts

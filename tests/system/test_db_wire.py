@@ -16,6 +16,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 from dblib import DatabaseOffice
+from memorylib import assert_caged
 from officelib import SANITIZED, wait_for
 from pgraw import (FLUSH, GSSENC_REQUEST, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message,
                    parse, query, startup)
@@ -723,11 +724,7 @@ def test_a_superuser_is_not_worked_as(db):
 
 def test_processes_are_caged(db):
     for pid in db.workers():
-        with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
-        assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and int(status["CapEff"], 16) == 0
-        if db.office.uids:
-            assert status["Uid"].split() == [str(db.office.uids["db"])] * 4
+        assert_caged(pid, (db.office.uids or {}).get("db"))
 
 
 def test_a_driver_of_libpq_is_enough(db):

@@ -10,7 +10,8 @@ import subprocess
 import paramiko
 import pytest
 
-from officelib import Office, free_port, wait_for
+from memorylib import assert_caged
+from officelib import Office, descendants, free_port, wait_for
 
 DOCUMENTS = {"office.yaml": "kind: Office\nname: Lantern Trading\ntime_zone: Asia/Shanghai\n"}
 
@@ -77,12 +78,14 @@ def test_connections_one_after_another_all_come_through(door):
 
 def test_a_dead_worker_is_started_again(door):
     office, port = door
-    gate = office.status()["roles"]["ssh"]["pid"] if isinstance(office.status()["roles"], dict) else next(
-        role["pid"] for role in office.status()["roles"] if role.get("role", role.get("name")) == "ssh")
-    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(gate)], capture_output=True, text=True, check=True)
-    worker = int(children.stdout.split()[0])
-    os.kill(worker, signal.SIGKILL)
+    os.kill(descendants(office.pid("ssh"))[0], signal.SIGKILL)
     wait_for("a new worker", 10, lambda: "Permission denied" in knock(port).stderr)
+
+
+def test_processes_are_caged(door):
+    office, _ = door
+    for pid in (office.pid("ssh"), *descendants(office.pid("ssh"))):
+        assert_caged(pid, (office.uids or {}).get("ssh"))
 
 
 def test_the_host_key_is_the_vaults(door):

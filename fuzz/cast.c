@@ -5,6 +5,7 @@
  */
 #include "lib/record/chunk.h"
 #include "lib/record/echo.h"
+#include "lib/record/hidden.h"
 #include "lib/record/safe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -99,6 +100,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sp_echo_printed(&echo, sp_span_slice(bytes, size / 2, size), &typed);
     sp_echo_end(&echo, &typed);
     if (echo.len != 0) {
+        __builtin_trap();
+    }
+    sp_hidden hidden = {0};
+    uint32_t count = 0;
+    for (size_t at = 0; at < size; at += 1 + data[0] % 7) {
+        sp_span part = sp_span_slice(bytes, at, at + 1 + data[0] % 7);
+        count += data[at] % 2 == 0 ? sp_hidden_typed(&hidden, part, at * 100000)
+                                   : sp_hidden_printed(&hidden, part, at * 100000);
+    }
+    count += sp_hidden_end(&hidden);
+    if (count > size || hidden.line_count != 0) {
         __builtin_trap();
     }
     return 0;

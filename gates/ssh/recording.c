@@ -14,6 +14,7 @@
 #include "infra/proc/clock.h"
 #include "lib/record/chunk.h"
 #include "lib/record/echo.h"
+#include "lib/record/hidden.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@ struct sg_recording {
     sg_channel *channel;
     sp_cast cast;
     sp_echo echo;
+    sp_hidden hidden;
     sp_timer timer;
     sp_recorder_wait wait;
     uint64_t last; /* the event of the last chunk, which must get to the disk; 0 = none */
@@ -245,9 +247,21 @@ static sp_err share_of(struct sg_recording *rec, bool printed, sp_span bytes, ui
                         now_us);
 }
 
+/* Lines that nobody saw being typed: a mark at the place, and a number for the statement. */
+static sp_err note_hidden(struct sg_recording *rec, uint32_t count, uint64_t now_us)
+{
+    rec->channel->conn->hidden += count;
+    return count == 0 ? sp_ok()
+                      : sp_cast_mark(&rec->cast,
+                                     SP_SPAN_LIT("hidden: a line was typed and not shown"), now_us);
+}
+
 static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
 {
     sp_span share = SP_SPAN_EMPTY;
+    if (rec->channel->has_pty) {
+        TRY(note_hidden(rec, sp_hidden_printed(&rec->hidden, bytes, now_us), now_us));
+    }
     TRY(share_of(rec, true, bytes, now_us, &share));
     if (share.len > 0) {
         TRY(sp_cast_output(&rec->cast, share, now_us));
@@ -266,6 +280,9 @@ static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now
 {
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
     bool is_shell = !rec->channel->has_pty && is_whole(rec->channel); /* has no echo to be kept */
+    if (rec->channel->has_pty) {
+        TRY(note_hidden(rec, sp_hidden_typed(&rec->hidden, bytes, now_us), now_us));
+    }
     if (!rec->channel->conn->ssh.record_input && !is_shell) {
         return sp_ok();
     }
@@ -334,6 +351,8 @@ void sg_recording_end(sg_channel *channel)
     }
     sp_timer_clear(sg_here.loop, &rec->timer);
     note_unseen(rec);
+    SP_IGNORE(note_hidden(rec, sp_hidden_end(&rec->hidden),
+                          sp_loop_now_us(sg_here.loop))); /* the number counts */
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
     sp_echo_end(&rec->echo, &typed);
     if (!rec->failed || rec->late) { /* what has passed is written down, however late it comes */

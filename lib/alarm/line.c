@@ -52,9 +52,18 @@ static const starter STARTERS[] = {
     {"else", "", 0},          {"if", "", 0},
     {"while", "", 0},         {"!", "", 0},
     {"unbuffer", "", 0},      {"strace", "efop", 0},
-    {"runuser", "u", 0},      {"taskset", "", 1},
-    {"flock", "", 1},         {"until", "", 0},
+    {"runuser", "ulgsG", 0},  {"taskset", "", 1},
+    {"flock", "wE", 1},       {"until", "", 0},
     {"elif", "", 0},          {"toybox", "", 0},
+    {"chrt", "", 1},          {"setpriv", "", 0},
+    {"unshare", "", 0},       {"nsenter", "tSG", 0},
+    {"systemd-run", "pu", 0}, {"fakeroot", "lfis", 0},
+    {"setarch", "", 1},       {"linux64", "", 0},
+    {"ltrace", "efop", 0},    {"valgrind", "", 0},
+    {"prlimit", "", 0},       {"numactl", "", 0},
+    {"rlwrap", "", 0},        {"coproc", "", 0},
+    {"proot", "rbwq", 0},     {"faketime", "", 1},
+    {"firejail", "", 0},      {"torsocks", "", 0},
 };
 
 static const starter *starter_of(sp_span program)
@@ -106,18 +115,6 @@ static size_t skip_starters(const rule_words *w)
 }
 
 /* ---- programs that take a program as a word ---- */
-
-static bool is_interpreter(sp_span program)
-{
-    static const char *const STARTS[] = {"python", "perl", "ruby", "node",  "php",   "lua",
-                                         "awk",    "gawk", "mawk", "tclsh", "nodejs"};
-    for (size_t i = 0; i < SP_COUNT(STARTS); i++) {
-        if (sp_span_starts(program, sp_span_cstr(STARTS[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static sp_alarm hidden_or(sp_alarm inner, uint8_t least, const char *reason)
 {
@@ -242,7 +239,8 @@ static sp_alarm judge_piped_into(const judging *j, const piping *p, sp_span prog
     if (rule_is_database_client(program)) {
         return rule_sql(given);
     }
-    if (!rule_is_shell(program) && !is_interpreter(program)) {
+    static const char *const LATER[] = {"at", "batch", "expect", "gdb", "ex", "ed"};
+    if (!rule_is_shell(program) && !rule_is_interpreter(program) && !RULE_ONE_OF(program, LATER)) {
         return (sp_alarm){0};
     }
     sp_alarm inner = p->decoded ? judge_decoded(j, given, depth) : judge_text(j, given, depth + 1);
@@ -306,12 +304,87 @@ static sp_alarm judge_interpreter(const rule_words *w, size_t at)
     return judge_code(w, at, CODE, SP_COUNT(CODE));
 }
 
-/* su -c, script -c: the word behind it. */
+/* su -c, script -qc: the word behind it. */
 static sp_alarm judge_option_c(const judging *j, const rule_words *w, size_t at, unsigned depth)
 {
     for (size_t i = at + 1; i < w->count; i++) {
-        if (sp_span_eq(rule_word(w, i), LIT("-c"))) {
+        sp_span word = rule_word(w, i);
+        if (word.len >= 2 && word.ptr[0] == '-' && word.ptr[1] != '-' &&
+            word.ptr[word.len - 1] == 'c') {
             return judge_text(j, rule_word(w, i + 1), depth + 1);
+        }
+    }
+    return (sp_alarm){0};
+}
+
+/* What an editor's, debugger's or archiver's word has it run: "+!x", ":!x", "shell x",
+ * "alias.a=!x", "--checkpoint-action=exec=x". Empty: nothing. */
+static sp_span command_in(sp_span word)
+{
+    static const char *const BEFORE[] = {"!", "shell ", "exec ", "spawn ", "system "};
+    static const char *const BEHIND[] = {"=!",
+                                         "=exec=", "--to-command=", "--use-compress-program="};
+    while (word.len > 0 && (word.ptr[0] == '+' || word.ptr[0] == ':')) {
+        word = sp_span_slice(word, 1, word.len);
+    }
+    for (size_t i = 0; i < SP_COUNT(BEFORE); i++) {
+        sp_span start = sp_span_cstr(BEFORE[i]);
+        if (sp_span_starts(word, start)) {
+            return sp_span_slice(word, start.len, word.len);
+        }
+    }
+    for (size_t i = 0; i < SP_COUNT(BEHIND); i++) {
+        sp_span sign = sp_span_cstr(BEHIND[i]);
+        size_t at = sp_span_find(word, sign);
+        if (at < word.len) {
+            return sp_span_slice(word, at + sign.len, word.len);
+        }
+    }
+    return SP_SPAN_EMPTY;
+}
+
+static sp_alarm judge_embedded(const judging *j, const rule_words *w, size_t at, unsigned depth)
+{
+    sp_alarm worst = rule_judge(w, at);
+    for (size_t i = at + 1; i < w->count; i++) {
+        sp_span inner = command_in(rule_word(w, i));
+        if (inner.len > 0) {
+            worst = rule_worst(worst, judge_text(j, inner, depth + 1));
+        }
+    }
+    return worst;
+}
+
+/* docker exec NAME x, ip netns exec NAME x: where x begins is not known, so it is looked for. */
+static sp_alarm judge_inside(const judging *j, const rule_words *w, size_t at, unsigned depth)
+{
+    static const char *const VERBS[] = {"exec", "run"};
+    sp_alarm worst = rule_judge(w, at);
+    size_t verb = at + 1;
+    while (verb < w->count && !RULE_ONE_OF(rule_word(w, verb), VERBS)) {
+        verb++;
+    }
+    for (size_t i = verb + 1; i < w->count; i++) {
+        sp_span program = sp_span_behind(rule_word(w, i), '/');
+        worst = rule_worst(worst, rule_judge(w, i));
+        if (rule_is_shell(program)) {
+            worst = rule_worst(worst, judge_shell(j, w, i, false, depth));
+        }
+    }
+    return worst;
+}
+
+/* env -S "x": the words of x. */
+static sp_alarm judge_split(const judging *j, const rule_words *w, size_t end, unsigned depth)
+{
+    sp_span long_name = LIT("--split-string=");
+    for (size_t i = 0; i < end && i < w->count; i++) {
+        sp_span word = rule_word(w, i);
+        if (sp_span_eq(word, LIT("-S"))) {
+            return judge_text(j, rule_word(w, i + 1), depth + 1);
+        }
+        if (sp_span_starts(word, long_name)) {
+            return judge_text(j, sp_span_slice(word, long_name.len, word.len), depth + 1);
         }
     }
     return (sp_alarm){0};
@@ -348,15 +421,21 @@ static sp_alarm judge_program(const judging *j, const rule_words *w, size_t at, 
                               unsigned depth)
 {
     static const char *const EACH[] = {"ssh", "ansible", "alias", "trap"};
-    static const char *const OPTION_C[] = {"su", "script"};
+    static const char *const OPTION_C[] = {"su", "script", "-c"};
+    static const char *const EMBEDS[] = {"vi",  "vim", "nvim", "view", "ex",     "gvim", "less",
+                                         "gdb", "git", "tar",  "lldb", "expect", "more"};
+    static const char *const INSIDE[] = {"docker", "podman", "kubectl", "ip", "lxc", "nerdctl"};
     sp_span program = sp_span_behind(rule_word(w, at), '/');
     if (at >= w->count || w->words[at]->open) {
         return rule_judge(w, at);
     }
+    if (at > 0 && sp_span_index(rule_word(w, at), ' ') < rule_word(w, at).len) {
+        return judge_text(j, rule_word(w, at), depth + 1); /* watch 'rm -rf x' */
+    }
     if (rule_is_shell(program)) {
         return judge_shell(j, w, at, piped, depth);
     }
-    if (is_interpreter(program)) {
+    if (rule_is_interpreter(program)) {
         return judge_interpreter(w, at);
     }
     if (rule_is_database_client(program)) {
@@ -365,8 +444,14 @@ static sp_alarm judge_program(const judging *j, const rule_words *w, size_t at, 
     if (sp_span_eq(program, LIT("eval"))) {
         return judge_joined(j, w, at + 1, depth);
     }
-    if (RULE_ONE_OF(program, OPTION_C)) {
-        return judge_option_c(j, w, at, depth);
+    if (RULE_ONE_OF(program, OPTION_C)) { /* what starts another one has it as well: flock x -c */
+        return judge_option_c(j, w, sp_span_eq(program, LIT("-c")) ? at - 1 : at, depth);
+    }
+    if (RULE_ONE_OF(program, EMBEDS)) {
+        return judge_embedded(j, w, at, depth);
+    }
+    if (RULE_ONE_OF(program, INSIDE)) {
+        return judge_inside(j, w, at, depth);
     }
     return RULE_ONE_OF(program, EACH) ? judge_each(j, w, at, depth) : judge_plain(w, at);
 }
@@ -387,6 +472,7 @@ static sp_alarm judge_command(const judging *j, const shell_line *line, const sh
         }
     }
     worst = rule_worst(worst, judge_program(j, &w, at, c->piped, depth));
+    worst = rule_worst(worst, judge_split(j, &w, at, depth));
     if (c->piped) {
         worst = rule_worst(worst, judge_piped_into(j, pipe, program, depth));
     }
@@ -462,51 +548,4 @@ sp_alarm sp_alarm_line(sp_alarm_judge *judge, sp_alarm_vars *vars, sp_span line)
         text = sp_span_slice(text, 2, text.len);
     }
     return rule_worst(worst, judge_text(&j, text, 0));
-}
-
-/* ---- commands that take commands ---- */
-
-enum { WORD_MAX_BYTES = 32 };
-
-static bool takes_commands(sp_span word)
-{
-    static const char *const OTHERS[] = {
-        "xargs", "parallel", "at",     "batch",  "crontab", "ssh", "su", "ed",
-        "make",  "nsenter",  "script", "expect", "gdb",     "m4",  "dc", "bc"};
-    bool is_other = false;
-    for (size_t i = 0; i < SP_COUNT(OTHERS); i++) {
-        is_other = is_other || sp_span_eq(word, sp_span_cstr(OTHERS[i]));
-    }
-    return is_other || rule_is_shell(word) || is_interpreter(word) || rule_is_database_client(word);
-}
-
-static bool is_of_word(uint8_t c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '-' || c == '.' || c == '+';
-}
-
-bool sp_alarm_reads_commands(sp_span command)
-{
-    uint8_t word[WORD_MAX_BYTES];
-    size_t len = 0;
-    for (size_t i = 0; i <= command.len; i++) {
-        uint8_t c = i < command.len ? command.ptr[i] : ' ';
-        if (c == '$' || c == '`' || c == '\\' || c == '*' || c == '?' || c == '[' || c == '{') {
-            return true; /* the machine's shell makes words of its own there */
-        }
-        if (c == '\'' || c == '"') {
-            continue; /* b""ash */
-        }
-        if (is_of_word(c)) {
-            word[len < WORD_MAX_BYTES ? len : WORD_MAX_BYTES - 1] = c;
-            len += len < WORD_MAX_BYTES ? 1 : 0;
-        } else {
-            if (takes_commands(sp_span_of(word, len))) {
-                return true;
-            }
-            len = 0;
-        }
-    }
-    return false;
 }

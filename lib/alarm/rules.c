@@ -22,6 +22,18 @@ bool rule_is_database_client(sp_span program)
     return RULE_ONE_OF(program, CLIENTS);
 }
 
+bool rule_is_interpreter(sp_span program)
+{
+    static const char *const STARTS[] = {"python", "perl", "ruby", "node",  "php",    "lua",
+                                         "awk",    "gawk", "mawk", "tclsh", "nodejs", "ipython"};
+    for (size_t i = 0; i < SP_COUNT(STARTS); i++) {
+        if (sp_span_starts(program, sp_span_cstr(STARTS[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool rule_has_option(const rule_words *w, size_t from, uint8_t letter, const char *long_name)
 {
     for (size_t i = from; i < w->count; i++) {
@@ -261,6 +273,7 @@ static const verb VERBS[] = {
     {"history", "-c", NULL, 65, "the shell's history is emptied"},
     {"set", "+o", "history", 65, "the shell's history is switched off"},
     {"unset", "HISTFILE", NULL, 65, "the shell's history is switched off"},
+    {"stty", "-echo", NULL, 65, "what is typed is not shown any more"},
     {"docker", "prune", NULL, 70, "containers or volumes are removed"},
     {"docker", "volume", "rm", 80, "volumes are removed"},
     {"docker", "rm", NULL, 60, "containers are removed"},

@@ -22,6 +22,7 @@ static inline sp_span rule_word(const rule_words *w, size_t at)
 /* The last segment of a path, without a '\' in front. */
 #define RULE_ONE_OF(word, list) (sp_span_which(word, list, SP_COUNT(list)) < SP_COUNT(list))
 bool rule_is_shell(sp_span program);
+bool rule_is_interpreter(sp_span program);
 bool rule_is_database_client(sp_span program);
 /* A short option's letter anywhere in a bundle, or the long one. */
 bool rule_has_option(const rule_words *w, size_t from, uint8_t letter, const char *long_name);

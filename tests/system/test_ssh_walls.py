@@ -229,6 +229,30 @@ def test_a_shell_that_is_asked_for_as_a_command_is_recorded_beyond_the_first_of_
     assert "and-silent" in text and coverage["unseen"] == 0
 
 
+@pytest.mark.parametrize("machine", ["host", "typed"])
+def test_lines_that_are_typed_and_not_shown_are_counted_and_marked(office, machine):
+    with office.terminal("ann", machine) as terminal:
+        terminal.type("PS1='rea''dy> '\r")
+        terminal.wait("ready> ")
+        terminal.type("read -s -p 'Password: ' word\r")
+        terminal.wait("\nPassword: ")
+        terminal.type("some secret\r")
+        terminal.wait("ready> ")
+        terminal.type("stty -echo; echo echo is off\r")
+        terminal.wait("\necho is off\n")
+        terminal.type("touch /tmp/nothing-at-all; : unseen\r")
+        terminal.never("unseen", 1.2)
+        terminal.type("stty echo; echo echo-is on\r")
+        terminal.wait("echo-is on")
+        terminal.type("echo visible-again\r")
+        terminal.wait("\nvisible-again")
+        terminal.type("exit\r")
+        wait_for("its end", 10, lambda: terminal.process.poll() is not None)
+    text, coverage = recorded(office, "visible-again")
+    assert coverage["hidden"] == 2 and text.count('"m","hidden: a line was typed and not shown"') >= 1
+    assert "some secret" not in text and "nothing-at-all" not in text
+
+
 # ---- what ran
 
 def test_the_ledger_names_the_command_of_the_certificate_which_is_what_ran(office, tmp_path):

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Tests of recordings: whatever bytes pass come back exactly, however they are cut; chunks stand
  * alone and fit events; what acts on a terminal does not pass the filter; passwords are left out.
- * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/record/{cast,chunk,safe,echo}.h.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/record/{cast,chunk,safe,echo,hidden}.h.
  */
 #include "lib/record/chunk.h"
 #include "lib/record/echo.h"
+#include "lib/record/hidden.h"
 #include "lib/record/safe.h"
 
 #include "lib/base/mem.h"
@@ -313,6 +314,98 @@ static void what_is_not_echoed_is_left_out(void **state)
     assert_true(sp_span_find(sp_buf_borrow(&out), SP_SPAN_LIT("s")) == out.len && out.len < 20);
 }
 
+enum { SECOND = SP_HIDDEN_ECHO_US };
+
+typedef struct {
+    sp_hidden hidden;
+    uint64_t now_us;
+    uint32_t count;
+} blind;
+
+/* A second later than what was before. */
+static void says(blind *b, const char *typed, const char *printed)
+{
+    b->now_us += SECOND;
+    b->count += sp_hidden_typed(&b->hidden, sp_span_cstr(typed), b->now_us);
+    b->count += sp_hidden_printed(&b->hidden, sp_span_cstr(printed), b->now_us);
+}
+
+static void lines_that_are_shown_are_not_counted(void **state)
+{
+    (void)state;
+    blind b = {.now_us = 1};
+    says(&b, "", "\x1b]0;ann@host\a\x1b[1mann@host\x1b[0m:~$ ");
+    says(&b, "l", "l");
+    says(&b, "s\r", "s\r\na b c\r\nann@host:~$ ");
+    says(&b, "touch x; mv x y\r", "touch x; mv x y\r\nann@host:~$ ");
+    /* pasted ahead: each is printed, later */
+    says(&b, "echo one\recho two\recho three\r", "echo one\r\nec");
+    b.count +=
+        sp_hidden_printed(&b.hidden, SP_SPAN_LIT("ho two\r\none\r\necho three\r\n"), b.now_us);
+    /* an editor answers keys with another picture; what is typed into it is printed */
+    says(&b, "dd", "\x1b[3;1H\x1b[M");
+    says(&b, "i", "\x1b[24;1H-- INSERT --");
+    says(&b, "hello world\r", "\x1b[2;1Hhello world\x1b[3;1H");
+    says(&b, "\x1b:wq\r", "\x1b[24;1H:wq\r\nann@host:~$ ");
+    says(&b, "\x1b[A\r", "touch x; mv x y\r\n$ ");
+    says(&b, "\r", "\r\n$ ");
+    /* secrets that were asked for, and stars for them */
+    says(&b, "sudo id\r", "sudo id\r\n[sudo] password for ann: ");
+    says(&b, "s3cret pass\r", "\r\nuid=0(root)\r\n$ ");
+    says(&b, "passwd\r", "passwd\r\nCurrent password: ");
+    says(&b, "s3cret pass\r", "\r\nNew password: ");
+    says(&b, "other pass\r", "\r\n\xE5\xAF\x86\xE7\xA0\x81\xEF\xBC\x9A");
+    says(&b, "other pass\r", "\r\ndone\r\n$ ");
+    says(&b, "su\r", "su\r\nPassword: ");
+    says(&b, "s3cret", "******");
+    says(&b, "\r", "\r\n# ");
+    b.count += sp_hidden_end(&b.hidden);
+    assert_int_equal(b.count, 0);
+}
+
+static void lines_that_are_not_shown_are_counted(void **state)
+{
+    (void)state;
+    blind b = {.now_us = 1};
+    says(&b, "stty -echo\r", "stty -echo\r\nann@host:~$ ");
+    says(&b, "touch x; mv x y\r", "\r\nann@host:~$ ");
+    assert_int_equal(b.count, 0); /* it has a second */
+    says(&b, "", "");
+    assert_int_equal(b.count, 1);
+    for (const char *ch = "rm y"; *ch != '\0'; ch++) {
+        const char one[] = {*ch, '\0'};
+        says(&b, one, "");
+    }
+    says(&b, "\r", "$ ");
+    says(&b, "stty echo\r", "$ ");
+    says(&b, "ls", "l");
+    says(&b, "", "s");
+    says(&b, "\r", "\r\nx\r\n$ ");
+    assert_int_equal(b.count, 3);
+    /* a prompt that always asks for a password */
+    for (unsigned i = 0; i < 5; i++) {
+        says(&b, "touch z\r", "\r\nPassword: ");
+    }
+    says(&b, "", "");
+    assert_int_equal(b.count, 3 + 2); /* the first was at a plain one, then three */
+    b.count += sp_hidden_end(&b.hidden);
+    assert_int_equal(b.count, 5);
+    /* without a line's end, and what nobody answered before the end */
+    says(&b, "", "\r\n$ ");
+    for (unsigned i = 0; i < 130; i++) {
+        b.count += sp_hidden_typed(&b.hidden, SP_SPAN_LIT("k"), b.now_us);
+    }
+    b.count += sp_hidden_typed(&b.hidden, SP_SPAN_LIT("\rexit\r"), b.now_us);
+    b.count += sp_hidden_end(&b.hidden);
+    assert_int_equal(b.count, 5 + 4);
+    /* more at once than are kept */
+    for (unsigned i = 0; i < 100; i++) {
+        b.count += sp_hidden_typed(&b.hidden, SP_SPAN_LIT("touch w\r"), b.now_us);
+    }
+    b.count += sp_hidden_end(&b.hidden);
+    assert_int_equal(b.count, 9 + 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +416,8 @@ int main(void)
         cmocka_unit_test(details_that_are_wrong_are_refused),
         cmocka_unit_test(what_acts_does_not_pass),
         cmocka_unit_test(what_is_not_echoed_is_left_out),
+        cmocka_unit_test(lines_that_are_shown_are_not_counted),
+        cmocka_unit_test(lines_that_are_not_shown_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,7 @@ function Enrol({ onClose }: { onClose: () => void }) {
             )}
           </li>
           <li>{words.step3}</li>
-          <li>{words.step4} <code>sallyport agent import-browser</code></li>
+          <li>{words.step4} <code>sallyport agent browser-import</code></li>
         </ol>
         <ErrorNote error={error} />
       </div>

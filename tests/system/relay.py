@@ -31,6 +31,7 @@ class Relay:
         self.plain_behind = False  # ends TLS towards the gate, and speaks to the server without
         self.answer = lambda kind, body: None
         self.asked = lambda kind, body, line: None  # each message of the gate; line.sendall() goes to the gate
+        self.started = lambda packet, line: None  # the first of the gate
         self.seen = []  # bodies of SASLInitialResponse and the like
         if cert:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -83,7 +84,9 @@ class Relay:
     def _front(self, client, server):
         try:
             first = self._read(client, 4)
-            server.sendall(first + self._read(client, struct.unpack(">I", first)[0] - 4))
+            packet = self._read(client, struct.unpack(">I", first)[0] - 4)
+            self.started(packet, client)
+            server.sendall(first + packet)
             while True:
                 head = self._read(client, 5)
                 body = self._read(client, struct.unpack(">I", head[1:])[0] - 4)
@@ -95,12 +98,16 @@ class Relay:
         except (OSError, ConnectionError):
             end(server)
 
+    def passes(self, kind, body, line):
+        """A message of the server on its way to the gate."""
+        instead = self.answer(kind, body)
+        line.sendall(message(kind, body) if instead is None else instead)
+
     def _back(self, server, client):
         try:
             while True:
                 head = self._read(server, 5)
                 body = self._read(server, struct.unpack(">I", head[1:])[0] - 4)
-                instead = self.answer(chr(head[0]), body)
-                client.sendall(message(chr(head[0]), body) if instead is None else instead)
+                self.passes(chr(head[0]), body, client)
         except (OSError, ConnectionError):
             end(client)

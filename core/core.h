@@ -14,6 +14,7 @@
 
 #include "infra/ipc/shm.h"
 #include "infra/proc/config.h"
+#include "infra/proc/jumps.h"
 #include "infra/store/store.h"
 #include "lib/proto/event.h"
 #include "lib/proto/live.h"
@@ -65,6 +66,7 @@ typedef struct sp_core {
     sp_reports *reports;
     sp_sinks *sinks;
     sp_meters *meters;
+    sp_jumps jumps;      /* clock.c */
     char *portal_host;   /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */
 } sp_core;

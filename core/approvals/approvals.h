@@ -100,6 +100,12 @@ typedef struct {
 
 SP_MUST sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals);
 void sp_approvals_stop(sp_approvals *approvals);
+/* Seconds since 1970 for ending what cannot be taken back: a clock that jumped ahead is not
+ * believed for a day. */
+uint64_t sp_approvals_careful_now_s(sp_core *core);
+/* The wall clock was set (core/clock.h): what was agreed to, and roles for a while, end no later
+ * than they would have; a clock set ahead ends them early. */
+SP_MUST sp_err sp_approvals_clock_set(sp_core *core, int64_t by_s);
 
 /* Asks. fresh: id, state, times are set here; what it points to may go after the call. The ledger
  * first: then(err, id) exactly once. SP_EDENIED: nobody else could approve it; SP_ELIMIT: the

@@ -57,6 +57,9 @@ uint32_t sp_votes_count(sp_store *store, uint64_t id);
 void sp_approvers_write(const sp_policy_approvers *approvers, sp_buf *out);
 SP_MUST sp_err sp_approvers_read(sp_span bytes, sp_policy_approvers *ret_approvers);
 
+/* What waits, is agreed to, or was given for a while ends by so much earlier or later. */
+SP_MUST sp_err sp_approval_rows_move(sp_store *store, int64_t by_s);
+
 /* ---- asks.c ---- */
 static inline sp_approvals *sp_approvals_of(const sp_core *core)
 {
@@ -71,9 +74,6 @@ void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_
  */
 void sp_ask_record_use(sp_core *core, const sp_ask *ask, sp_on_recorded on_recorded, void *self);
 /* Everybody who looks at approvals looks again. */
-/* Seconds since 1970 for ending what cannot be taken back: a clock that jumped ahead is not
- * believed for a day. */
-uint64_t sp_approvals_careful_now_s(sp_core *core);
 void sp_approvals_changed(sp_core *core, const sp_ask *ask);
 /* Enough people approved it: what follows, by kind. The vote is on the ledger and in the store. */
 void sp_ask_decided(sp_core *core, uint64_t id);

@@ -377,3 +377,23 @@ uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s)
     sp_bind_u64(&q, since_unix_s);
     return sp_query_row(&q) ? sp_col_u64(&q) : 0;
 }
+
+sp_err sp_approval_rows_move(sp_store *store, int64_t by_s)
+{
+    static const char *const moves[] = {
+        "UPDATE ask SET expires = expires + $1 WHERE state IN ($2, $3)",
+        "UPDATE role_grant SET until = until + $1 WHERE ended = 0",
+    };
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    for (size_t i = 0; i < SP_COUNT(moves); i++) {
+        auto_query sp_query q = sp_query_of(store, moves[i]);
+        sp_bind_bits(&q, (uint64_t)by_s);
+        if (i == 0) {
+            sp_bind_u64(&q, SP_ASK_WAITING);
+            sp_bind_u64(&q, SP_ASK_APPROVED);
+        }
+        TRY(sp_query_finish(&q));
+    }
+    return sp_txn_commit(&txn);
+}

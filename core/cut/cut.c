@@ -2,6 +2,7 @@
  * Cutting and giving back.
  * OWNS the room's state. PROCESS core. TRUST see cut.h. SPEC core/cut/cut.h.
  */
+#include "core/clock.h"
 #include "core/cut/inside.h"
 #include "core/devices/devices.h"
 #include "core/http/sse.h"
@@ -89,7 +90,7 @@ static void renew(void *self, const sp_cut_row *row)
 {
     sp_core *core = self;
     sp_cut cut;
-    if (row->kind == SP_CUT_ROLE && !sp_failed(cut_of(core, row, &cut))) {
+    if (is_table_row(row->kind, row->effect) && !sp_failed(cut_of(core, row, &cut))) {
         SP_IGNORE(sp_cuts_update(sp_live_cuts(&core->live), &cut)
                       ? sp_ok()
                       : sp_fail(SP_ENOTFOUND)); /* its time was over meanwhile */
@@ -103,6 +104,17 @@ void sp_cut_policy_changed(sp_core *core)
         sp_log(SP_LOG_ERROR, "roles that are cut could not be looked at again: %s",
                sp_code_word(err.code));
     }
+}
+
+sp_err sp_cut_clock_set(sp_core *core, int64_t by_s)
+{
+    if (core->cutter == NULL) {
+        return sp_ok();
+    }
+    TRY(sp_cut_rows_move(core->store, by_s));
+    TRY(sp_cut_rows_each(core->store, false, renew, core));
+    sp_state_again(core);
+    return sp_ok();
 }
 
 /* ---- cutting ---- */
@@ -254,17 +266,11 @@ void sp_cut_locked_too(sp_core *core, uint32_t person)
     }
 }
 
-static void on_tick(uv_timer_t *timer)
+static void end_by_time(sp_core *core, uint64_t id)
 {
-    sp_cutter *cutter = timer->data;
-    sp_core *core = cutter->core;
     auto_arena sp_arena arena = sp_arena_make(ROW_ARENA_BYTES);
     sp_cut_row row;
     sp_span why = SP_SPAN_LIT("its time is over");
-    uint64_t id = sp_cuts_ended(sp_live_cuts(&core->live), now_s());
-    if (id == 0) {
-        return;
-    }
     sp_err err = sp_cut_row_get(core->store, &arena, id, &row);
     if (!sp_failed(err)) {
         err = sp_cut_undo(core, id, SP_SPAN_LIT("time"), why);
@@ -281,6 +287,17 @@ static void on_tick(uv_timer_t *timer)
         const sp_incident_note note = {
             .kind = "cut", .by_name = SP_SPAN_LIT("time"), .text = sp_buf_borrow(&text)};
         sp_incident_add(core, row.incident, &note);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    const sp_cutter *cutter = timer->data;
+    sp_core *core = cutter->core;
+    uint64_t id = 0;
+    sp_clock_look(core);
+    while ((id = sp_cuts_ended(sp_live_cuts(&core->live), now_s())) != 0) {
+        end_by_time(core, id);
     }
 }
 

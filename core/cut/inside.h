@@ -48,6 +48,8 @@ SP_MUST sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint6
 /* SP_ENOTFOUND: it has ended already. */
 SP_MUST sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by,
                               sp_span why);
+/* Those in force begin and end by so much later. */
+SP_MUST sp_err sp_cut_rows_move(sp_store *store, int64_t by_s);
 SP_MUST sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person);
 SP_MUST sp_err sp_cut_rows_each(sp_store *store, bool also_ended,
                                 void (*visit)(void *self, const sp_cut_row *row), void *self);

@@ -151,6 +151,18 @@ sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person)
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_cut_rows_move(sp_store *store, int64_t by_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE cut SET since = since + $1, until = CASE WHEN until = 0 THEN 0"
+                           " ELSE until + $1 END WHERE ended = 0");
+    sp_bind_bits(&q, (uint64_t)by_s);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_cut_rows_each(sp_store *store, bool also_ended,
                         void (*visit)(void *self, const sp_cut_row *row), void *self)
 {

@@ -6,6 +6,7 @@
  */
 #include "core/notices/inside.h"
 
+#include "core/approvals/approvals.h"
 #include "core/http/json.h"
 #include "core/http/sse.h"
 #include "core/incidents/incidents.h"
@@ -315,7 +316,8 @@ static sp_err expire(sp_core *core)
     TRY(sp_query_finish(&q));
     auto_query sp_query old = sp_query_of(core->store, "DELETE FROM notice WHERE stage = 2 AND"
                                                        " created < $1");
-    sp_bind_u64(&old, now_s() - (uint64_t)NOTICE_KEPT_DAYS * 86400);
+    uint64_t careful_s = sp_approvals_careful_now_s(core); /* it cannot be taken back */
+    sp_bind_u64(&old, careful_s - (uint64_t)NOTICE_KEPT_DAYS * 86400);
     TRY(sp_query_finish(&old));
     return sp_txn_commit(&txn);
 }

@@ -2,6 +2,7 @@
  * The room of notices: start, stop, its beat.
  * OWNS sp_notices. PROCESS core. TRUST see notices.h. SPEC core/notices/notices.h.
  */
+#include "core/clock.h"
 #include "core/notices/inside.h"
 
 enum { TICK_MS = 50, TICKS_A_SECOND = 20 };
@@ -9,6 +10,7 @@ enum { TICK_MS = 50, TICKS_A_SECOND = 20 };
 static void on_tick(uv_timer_t *timer)
 {
     sp_notices *notices = timer->data;
+    sp_clock_look(notices->core);
     if (notices->expanding) {
         notices->expanding = notice_expand(notices->core);
     }

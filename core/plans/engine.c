@@ -4,6 +4,7 @@
  *
  * Nothing is held in memory between two calls: a run is read, taken as far as it goes, and written.
  */
+#include "core/clock.h"
 #include "core/cut/cut.h"
 #include "core/devices/devices.h"
 #include "core/documents/documents.h"
@@ -771,9 +772,15 @@ static void end_old_proposals(sp_core *core)
     }
 }
 
+sp_err sp_plans_clock_set(sp_core *core, int64_t by_s)
+{
+    return core->plans == NULL ? sp_ok() : sp_runs_move(core->store, by_s * (int64_t)SECOND_US);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     const sp_plans *plans = timer->data;
+    sp_clock_look(plans->core);
     bool after_start = false;
     SP_IGNORE(each_running(plans->core, true, go_on, &after_start)); /* the next tick looks again */
     end_old_proposals(plans->core);

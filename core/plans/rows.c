@@ -351,3 +351,21 @@ sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_run_step 
     *ret_count = count;
     return sp_query_finish(&q);
 }
+
+sp_err sp_runs_move(sp_store *store, int64_t by_us)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query steps =
+        sp_query_of(store, "UPDATE plan_step SET began = began + $1 WHERE state IN ($2, $3)");
+    sp_bind_bits(&steps, (uint64_t)by_us);
+    sp_bind_u64(&steps, SP_STEP_WAITING);
+    sp_bind_u64(&steps, SP_STEP_RUNNING);
+    TRY(sp_query_finish(&steps));
+    auto_query sp_query runs =
+        sp_query_of(store, "UPDATE plan_run SET started = started + $1 WHERE state = $2");
+    sp_bind_bits(&runs, (uint64_t)by_us);
+    sp_bind_u64(&runs, SP_RUN_WAITING);
+    TRY(sp_query_finish(&runs));
+    return sp_txn_commit(&txn);
+}

@@ -3,13 +3,14 @@
  * grave incidents open by themselves.
  * OWNS sp_reports. PROCESS core. TRUST none. SPEC core/reports/reports.h.
  */
-#include "infra/proc/clock.h"
+#include "core/clock.h"
 #include "core/documents/documents.h"
 #include "core/http/json.h"
 #include "core/ledger_client.h"
 #include "core/notices/notices.h"
 #include "core/plans/plans.h"
 #include "core/reports/inside.h"
+#include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
 #include <stdio.h>
@@ -19,7 +20,6 @@ enum {
     LOOKED_AT_A_BEAT = 50,
     BEATS_OF_GAPS = 5,
     BEATS_OF_REST = 29,
-    JUMP_S = 60,
     TITLES_BYTES = 600
 };
 
@@ -35,9 +35,7 @@ struct sp_reports {
     unsigned rests;     /* beats until the next round */
     uint64_t looked_at; /* the last report of this round, 0 = a round begins */
     counting round;
-    counting last;    /* of the last whole round */
-    uint64_t wall_us; /* at the last beat, as the next two */
-    uint64_t steady_us;
+    counting last; /* of the last whole round */
 };
 
 uint64_t report_now(sp_core *core)
@@ -301,29 +299,10 @@ void sp_reports_due(sp_core *core, uint64_t *ret_due, uint64_t *ret_over)
 
 /* ---- the beat ---- */
 
-/* The wall clock against the one that nobody sets. */
-static void look_at_clock(sp_reports *self)
-{
-    uint64_t wall = sp_now_unix_us();
-    uint64_t steady = sp_now_steady_us();
-    int64_t drift_s =
-        self->wall_us == 0
-            ? 0
-            : ((int64_t)(wall - self->wall_us) - (int64_t)(steady - self->steady_us)) / 1000000;
-    if (drift_s > JUMP_S || drift_s < -JUMP_S) {
-        auto_buf sp_buf what = sp_buf_make(128);
-        sp_buf_fmt(&what, "the clock jumped by %lld s", (long long)drift_s);
-        tell_event(self->core, 0, "clock jumped", SP_SEVERITY_HIGH, SP_SPAN_LIT("core"),
-                   sp_buf_borrow(&what));
-    }
-    self->wall_us = wall;
-    self->steady_us = steady;
-}
-
 static void on_beat(uv_timer_t *timer)
 {
     sp_reports *self = timer->data;
-    look_at_clock(self);
+    sp_clock_look(self->core);
     open_wanted(self->core);
     look(self);
     if (self->beats++ % BEATS_OF_GAPS == 0) {

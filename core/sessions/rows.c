@@ -140,6 +140,18 @@ sp_err sp_session_rows_seen(sp_sessions *sessions)
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_session_rows_move(sp_store *store, int64_t seen_by_s, int64_t ends_by_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE session SET seen = seen + $1, auth = auth + $2, expires = expires + $2");
+    sp_bind_bits(&q, (uint64_t)seen_by_s);
+    sp_bind_bits(&q, (uint64_t)ends_by_s);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
 static sp_err read_session(sp_query *q, sp_session_slot *slot)
 {
     *slot = (sp_session_slot){.id = sp_col_bits(q), .device_slot = SP_NONE};

@@ -7,6 +7,7 @@
  */
 #include "core/sessions/inside.h"
 
+#include "core/clock.h"
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/ledger_client.h"
@@ -515,9 +516,30 @@ void sp_sessions_refresh_person(sp_core *core, uint32_t person)
     }
 }
 
+sp_err sp_sessions_clock_set(sp_core *core, int64_t by_s)
+{
+    sp_sessions *sessions = core->sessions;
+    int64_t ends_s = by_s < 0 ? by_s : 0;
+    for (uint32_t i = 0; i < sessions->used_up_to; i++) {
+        sp_session_slot *slot = &sessions->slots[i];
+        if (slot->id == 0) {
+            continue;
+        }
+        slot->seen_unix_s += (uint64_t)by_s;
+        slot->auth_unix_s += (uint64_t)ends_s;
+        slot->expires_unix_s += (uint64_t)ends_s;
+        if (ends_s != 0 && sp_failed(publish(sessions, i))) { /* the old end must not stay */
+            unpublish(sessions, i);
+            forget(core, i, SP_END_EXPIRED, 0);
+        }
+    }
+    return sp_session_rows_move(core->store, by_s, ends_s);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     sp_sessions *sessions = timer->data;
+    sp_clock_look(sessions->core);
     uint64_t now = now_s();
     end_those(sessions->core, is_too_old, now, 0, SP_END_EXPIRED, 0);
     end_those(sessions->core, is_idle, now, 0, SP_END_IDLE, 0);

@@ -71,6 +71,9 @@ SP_MUST sp_err sp_sessions_start(sp_core *core, sp_sessions **ret_sessions);
  * there. */
 SP_MUST sp_err sp_sessions_load(sp_core *core);
 void sp_sessions_stop(sp_sessions *sessions);
+/* The wall clock was set (core/clock.h): nobody was idle meanwhile, no session and no proof lasts
+ * longer. One that was set ahead ends sessions, and what was proved in them, early. */
+SP_MUST sp_err sp_sessions_clock_set(sp_core *core, int64_t by_s);
 
 size_t sp_sessions_count(const sp_sessions *sessions);
 /* person 0 = all. */

@@ -175,7 +175,7 @@ static sp_reason say(const sp_cut *rows, uint32_t count, const sp_policy *policy
     sp_reason reason = SP_REASON_NONE;
     for (uint32_t i = 0; i < count; i++) {
         const sp_cut *cut = &rows[i];
-        if (has_ended(cut, question->now_unix_s) || !meets(policy, cut, question, class_level)) {
+        if (!meets(policy, cut, question, class_level)) {
             continue;
         }
         if (cut->effect == SP_CUT_DENY) {

@@ -148,7 +148,10 @@ static void an_end_is_an_end(void **state)
     assert_int_equal(sp_cuts_ended(&f.cuts, NOW), 0);
     assert_int_equal(sp_cuts_ended(&f.cuts, NOW + 1), 5);
     put(&f, (sp_cut){.id = 6, .kind = SP_CUT_RESOURCE, .until_unix_s = NOW}, "wiki");
+    denied(&f, "books", SP_REASON_CUT);
     assert_true(sp_cuts_remove(&f.cuts, 5));
+    denied(&f, "wiki", SP_REASON_CUT); /* whoever gives back says so: a clock is set easily */
+    assert_true(sp_cuts_remove(&f.cuts, 6));
     allowed(&f, "wiki");
     sp_policy_set_free(f.set);
 }

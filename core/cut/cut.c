@@ -159,6 +159,20 @@ static bool is_possible(const sp_cut_order *order)
            (order->for_s == 0 || has_table);
 }
 
+/* What was proved before this order does not count: not before an older one either. */
+static sp_err ask_again(sp_core *core, sp_cut_row *row)
+{
+    sp_cut cut;
+    row->since_unix_s = now_s();
+    TRY(sp_cut_row_since(core->store, row->id, row->since_unix_s));
+    TRY(cut_of(core, row, &cut));
+    if (!sp_cuts_update(sp_live_cuts(&core->live), &cut)) {
+        return sp_fail(SP_ENOTFOUND);
+    }
+    sp_state_again(core);
+    return sp_ok();
+}
+
 /* Somebody may have let the person or device in again meanwhile, by the other way. */
 static sp_err take_again(sp_core *core, const sp_cut_order *order)
 {
@@ -169,6 +183,19 @@ static sp_err take_again(sp_core *core, const sp_cut_order *order)
         sp_err err = quarantine(core, order);
         return err.code == SP_ECONFLICT ? sp_ok() : err;
     }
+    return sp_ok();
+}
+
+/* It is cut already, for at least as long. own: by this very order, before a restart. */
+static sp_err cut_again(sp_core *core, const sp_cut_order *order, uint64_t id, bool own)
+{
+    auto_arena sp_arena arena = sp_arena_make(ROW_ARENA_BYTES);
+    sp_cut_row row;
+    TRY(sp_cut_row_get(core->store, &arena, id, &row));
+    bool asks = row.effect == SP_CUT_STEP_UP && !own;
+    TRY(asks ? ask_again(core, &row) : take_again(core, order));
+    tell(core, &row, asks ? "step-up required again" : "cut again", order->by, order->by_name,
+         order->reason);
     return sp_ok();
 }
 
@@ -193,7 +220,7 @@ sp_err sp_cut_now(sp_core *core, const sp_cut_order *order, uint64_t *ret_id, bo
         *ret_own = !same || own;
     }
     if (same) {
-        return take_again(core, order);
+        return cut_again(core, order, *ret_id, own);
     }
     sp_cut_row row = {.kind = (uint8_t)order->target.kind,
                       .effect = (uint8_t)order->effect,

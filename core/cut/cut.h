@@ -67,9 +67,10 @@ typedef struct {
     uint64_t began_unix_s; /* of a plan's step: what it cut since then is its own; 0 = no step */
 } sp_cut_order;
 /* Cuts. What is cut already, and for at least as long, gives the number of that cut; *ret_own (may
- * be NULL) is false then: it is not this order's to give back. SP_ELIMIT: all rows are taken;
- * SP_EUNSUPPORTED: such a thing has no such cut; SP_ECONFLICT: it is in no state for it; SP_EIO: in
- * force, but it may be forgotten by a restart. */
+ * be NULL) is false then: it is not this order's to give back. The order is on the ledger all the
+ * same, and a step-up counts from the newest order. SP_ELIMIT: all rows are taken; SP_EUNSUPPORTED:
+ * such a thing has no such cut; SP_ECONFLICT: it is in no state for it; SP_EIO: in force, but it
+ * may be forgotten by a restart. */
 SP_MUST sp_err sp_cut_now(sp_core *core, const sp_cut_order *order, uint64_t *ret_id,
                           bool *ret_own);
 /* Gives back; the caller has it on the ledger. SP_ENOTFOUND, SP_ECONFLICT: it has ended, or it

@@ -45,6 +45,8 @@ SP_MUST sp_err sp_cut_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_
  * restart. SP_ENOTFOUND. */
 SP_MUST sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t until_unix_s,
                                uint64_t *ret_id, bool *ret_own);
+/* It counts from then on. SP_ENOTFOUND: it has ended already. */
+SP_MUST sp_err sp_cut_row_since(sp_store *store, uint64_t id, uint64_t since_unix_s);
 /* SP_ENOTFOUND: it has ended already. */
 SP_MUST sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by,
                               sp_span why);

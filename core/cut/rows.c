@@ -124,6 +124,18 @@ sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t unti
     return found ? sp_ok() : sp_fail(SP_ENOTFOUND);
 }
 
+sp_err sp_cut_row_since(sp_store *store, uint64_t id, uint64_t since_unix_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE cut SET since = $1 WHERE id = $2 AND ended = 0");
+    sp_bind_u64(&q, since_unix_s);
+    sp_bind_u64(&q, id);
+    TRY(sp_query_finish_changed(&q));
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by, sp_span why)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);

@@ -8,7 +8,9 @@
 #include "core/identity/people.h"
 #include "core/incidents/inside.h"
 #include "core/plans/plans.h"
+#include "core/reports/merge.h"
 #include "infra/proc/clock.h"
+#include "infra/proc/log.h"
 
 enum { DETAIL_BYTES = 12 * 1024, NOTES_SHOWN = 500, CURSOR_BYTES = 48 };
 
@@ -291,6 +293,7 @@ struct change {
     uint64_t number; /* of a task; another incident */
     sp_span whose;
     sp_rota_role role;
+    bool is_vacant; /* a role of the one that another was merged into */
     uint8_t severity;
     sp_err (*apply)(sp_core *core, change *c);
 };
@@ -322,6 +325,22 @@ static sp_err apply_role(sp_core *core, change *c)
     return sp_incident_row_put(core->store, &c->incident);
 }
 
+/* What whom it is about may not hold any more goes to somebody else. */
+static void fill_roles(sp_core *core, uint64_t id, sp_span by)
+{
+    char about[SP_NAME_MAX_BYTES + 1];
+    char room[SP_NAME_MAX_BYTES + 1];
+    sp_span whose = sp_incident_about(core, id, about);
+    for (unsigned role = 0; role < SP_ROTA_COUNT; role++) {
+        sp_span name = SP_SPAN_EMPTY;
+        sp_err err = sp_incident_assign(core, id, (sp_rota_role)role, whose, by, room, &name);
+        if (sp_failed(err)) {
+            sp_log(SP_LOG_ERROR, "a role of incident %llu was not filled: %s",
+                   (unsigned long long)id, sp_code_word(err.code));
+        }
+    }
+}
+
 static void go_change(sp_request *req, void *data)
 {
     change *c = data;
@@ -330,6 +349,9 @@ static void go_change(sp_request *req, void *data)
     sp_incident_changed(core);
     if (!sp_failed(err) && c->apply == apply_role && !sp_span_eq(c->whose, c->note.by_name)) {
         sp_incident_page_duty(core, &c->incident, c->role, c->whose, c->note.by_name);
+    }
+    if (!sp_failed(err) && c->is_vacant) {
+        fill_roles(core, c->id, c->note.by_name);
     }
     if (err.code == SP_ENOTFOUND) {
         sp_answer_problem(req, 404, "not_found", "There is no such task that is still to be done.");
@@ -489,20 +511,45 @@ static void post_evidence(sp_request *req)
     }
 }
 
+/* Both are about the same person, or one is about nobody: else somebody could answer for himself.
+ */
+static bool can_be_one(const sp_incident *from, const sp_incident *into)
+{
+    return from->about.len == 0 || into->about.len == 0 || sp_span_eq(from->about, into->about);
+}
+
+/* The graver, the earlier, about whom either is. */
+static void take_over(const sp_incident *from, sp_incident *into, bool *ret_vacant)
+{
+    into->severity = from->severity > into->severity ? from->severity : into->severity;
+    into->opened_unix_s =
+        from->opened_unix_s < into->opened_unix_s ? from->opened_unix_s : into->opened_unix_s;
+    into->alarms += from->alarms;
+    into->about = into->about.len > 0 ? into->about : from->about;
+    for (unsigned role = 0; into->about.len > 0 && role < SP_ROTA_COUNT; role++) {
+        if (sp_span_eq(into->holders[role], into->about)) {
+            into->holders[role] = SP_SPAN_EMPTY;
+            *ret_vacant = true;
+        }
+    }
+}
+
 static sp_err apply_merge(sp_core *core, change *c)
 {
     auto_arena sp_arena arena = sp_arena_make(64 * 1024);
     sp_incident into;
     TRY(sp_incident_row_get(core->store, &arena, c->number, &into));
-    if (into.state != SP_INCIDENT_OPEN) {
+    if (into.state != SP_INCIDENT_OPEN || !can_be_one(&c->incident, &into)) {
         return sp_fail(SP_ECONFLICT);
     }
+    TRY(sp_reports_merge(core->store, &c->incident, &into));
+    take_over(&c->incident, &into, &c->is_vacant);
+    TRY(sp_incident_row_put(core->store, &into));
     c->incident.state = SP_INCIDENT_MERGED;
     c->incident.closed_unix_s = now_s();
     c->incident.merged_into = c->number;
     TRY(sp_incident_row_put(core->store, &c->incident));
-    TRY(sp_incident_move(core->store, c->incident.id, c->number));
-    return sp_ok();
+    return sp_incident_move(core->store, c->incident.id, c->number);
 }
 
 static void post_merge(sp_request *req)
@@ -524,6 +571,12 @@ static void post_merge(sp_request *req)
         sp_answer_invalid(req, "into",
                           "another incident that you may change and that is open, both drills or "
                           "neither");
+        return;
+    }
+    if (!can_be_one(&c->incident, &into)) {
+        sp_answer_problem(req, 409, "conflict",
+                          "They are about different people, who may not answer for each other: "
+                          "keep both.");
         return;
     }
     c->note.kind = "merged";

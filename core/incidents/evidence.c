@@ -29,6 +29,7 @@
 enum {
     ENTRIES_MAX = 200000, /* secrets of so many are sent in one piece */
     ENTRIES_STEP = 1024,
+    MERGED_MAX = 64,
     TOPICS_MAX = 1024, /* sessions, and references: each is a search */
     FILE_MAX_BYTES = 24 << 20,
     MARGIN_S = 24 * 3600,
@@ -50,9 +51,11 @@ typedef struct {
     uint64_t from_unix_us;
     sp_buf extra; /* the files, as a tar has them */
     numbers entries;
+    uint64_t incidents[1 + MERGED_MAX]; /* this one, then those that were merged into it */
+    size_t incidents_count;
     numbers sessions;
     numbers references;
-    size_t query; /* 0: what speaks of it; then sessions, then references; then our own entry */
+    size_t query; /* what speaks of the incidents; then sessions, then references; then our own */
     uint64_t before_entry;
     uint16_t before_at;
     bool found_own;
@@ -281,7 +284,7 @@ static void look_at_first(looking *l, size_t query)
 
 static size_t own_query(const looking *l)
 {
-    return 1 + l->sessions.count + l->references.count;
+    return l->incidents_count + l->sessions.count + l->references.count;
 }
 
 static void go(sp_request *req, void *data)
@@ -382,13 +385,18 @@ static void look(looking *l)
         }
         return;
     }
-    if (l->query == 0 || l->query == own) {
+    size_t sessions_end = l->incidents_count + l->sessions.count;
+    if (l->query < l->incidents_count) {
+        snprintf(l->words, sizeof(l->words), "\"incident\":\"%llu\"",
+                 (unsigned long long)l->incidents[l->query]);
         ask.text = sp_span_cstr(l->words);
-    } else if (l->query - 1 < l->sessions.count) {
-        ask.session = l->sessions.items[l->query - 1];
+    } else if (l->query == own) {
+        ask.text = sp_span_cstr(l->words);
+    } else if (l->query < sessions_end) {
+        ask.session = l->sessions.items[l->query - l->incidents_count];
         ask.kinds = 1U << SP_EVENT_RECORDING;
     } else {
-        ask.reference = l->references.items[l->query - 1 - l->sessions.count];
+        ask.reference = l->references.items[l->query - sessions_end];
     }
     search(l, &ask);
 }
@@ -403,7 +411,7 @@ static sp_err new_looking(sp_request *req, json_t *whole, const sp_incident *inc
     l->id = incident->id;
     l->from_unix_us = (opened > MARGIN_S ? opened - MARGIN_S : 0) * 1000000;
     l->extra = sp_buf_make(SP_STREAM_PIECE_MAX_BYTES);
-    snprintf(l->words, sizeof(l->words), "\"incident\":\"%llu\"", (unsigned long long)l->id);
+    l->incidents[0] = l->id;
     sp_err err = sp_request_at_end(req, looking_free, l);
     if (sp_failed(err)) {
         looking_free(l);
@@ -411,6 +419,10 @@ static sp_err new_looking(sp_request *req, json_t *whole, const sp_incident *inc
     }
     l->whole = json_incref(whole);
     *ret_looking = l;
+    size_t merged = 0;
+    TRY(sp_incident_merged_ids(sp_request_core(req)->store, l->id, &l->incidents[1], MERGED_MAX,
+                               &merged));
+    l->incidents_count = 1 + merged;
     return sp_ok();
 }
 

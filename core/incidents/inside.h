@@ -41,7 +41,8 @@ SP_MUST sp_err sp_incident_row_add(sp_store *store, sp_incident *incident);
 SP_MUST sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident);
 SP_MUST sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id,
                                    sp_incident *ret_incident);
-/* The open one of this topic that was opened since then; SP_ENOTFOUND. */
+/* The open one of this topic, or that one of this topic was merged into, that was opened since
+ * then; SP_ENOTFOUND. */
 SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
                                   uint64_t *ret_id);
 SP_MUST sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t before,
@@ -55,8 +56,11 @@ SP_MUST sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, 
 /* SP_ENOTFOUND: there is none, or it is done. */
 SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t number, sp_span by,
                                      uint64_t now_unix_s);
-/* What one has goes to another one. */
+/* What one has, and what points to it, goes to another one. */
 SP_MUST sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to);
+/* Those that were merged into it. */
+SP_MUST sp_err sp_incident_merged_ids(sp_store *store, uint64_t into, uint64_t *room, size_t limit,
+                                      size_t *ret_count);
 /* How many entries of the ledger its timeline names. */
 SP_MUST sp_err sp_incident_entries_count(sp_store *store, uint64_t id, uint64_t *ret_count);
 /* A place in the timeline: notes stand by time, then number. */

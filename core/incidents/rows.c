@@ -62,8 +62,8 @@ sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident)
         store,
         "INSERT INTO incident (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
         " $12, $13, $14, $15, $16) ON CONFLICT (id) DO UPDATE SET state = $2, severity = $3,"
-        " closed = $6, merged_into = $7, alarms = $8, title = $9, commander = $12, scribe = $13,"
-        " liaison = $14, review = $15");
+        " opened = $5, closed = $6, merged_into = $7, alarms = $8, title = $9, commander = $12,"
+        " scribe = $13, liaison = $14, review = $15, about = $16");
     sp_bind_u64(&q, incident->id);
     sp_bind_u64(&q, incident->state);
     sp_bind_u64(&q, incident->severity);
@@ -131,9 +131,11 @@ sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_inc
 sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
                           uint64_t *ret_id)
 {
-    auto_query sp_query q =
-        sp_query_of(store, "SELECT id FROM incident WHERE state = 0 AND topic = $1 AND drill = $2"
-                           " AND opened >= $3 ORDER BY id DESC LIMIT 1");
+    auto_query sp_query q = sp_query_of(
+        store,
+        "SELECT i.id FROM incident t JOIN incident i ON i.id = t.id OR i.id ="
+        " t.merged_into WHERE t.state IN (0, 2) AND i.state = 0 AND t.topic = $1 AND t.drill = $2"
+        " AND i.opened >= $3 ORDER BY i.id DESC LIMIT 1");
     sp_bind_text(&q, topic);
     sp_bind_u64(&q, drill ? 1 : 0);
     sp_bind_u64(&q, since_unix_s);
@@ -312,8 +314,30 @@ static sp_err move_rows(sp_store *store, const char *sql, uint64_t from, uint64_
     return sp_query_finish(&q);
 }
 
+sp_err sp_incident_merged_ids(sp_store *store, uint64_t into, uint64_t *room, size_t limit,
+                              size_t *ret_count)
+{
+    size_t count = 0;
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM incident WHERE merged_into = $1 ORDER BY id LIMIT $2");
+    sp_bind_u64(&q, into);
+    sp_bind_u64(&q, limit);
+    while (count < limit && sp_query_row(&q)) {
+        room[count++] = sp_col_u64(&q);
+    }
+    *ret_count = count;
+    return sp_query_finish(&q);
+}
+
 sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to)
 {
+    static const char *const followers[] = {
+        "UPDATE cut SET incident = $1 WHERE incident = $2",
+        "UPDATE plan_run SET incident = $1 WHERE incident = $2",
+        "UPDATE notice SET incident = $1 WHERE incident = $2",
+        "UPDATE alarm_taken SET incident = $1 WHERE incident = $2",
+        "UPDATE incident SET merged_into = $1 WHERE merged_into = $2",
+    };
     TRY(move_rows(store,
                   "UPDATE incident_note SET number = number + (SELECT COALESCE(MAX(n.number), 0) "
                   "FROM incident_note n WHERE n.incident = $1), incident = $1 WHERE incident = $2",
@@ -322,7 +346,10 @@ sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to)
                   "UPDATE incident_task SET number = number + (SELECT COALESCE(MAX(n.number), 0) "
                   "FROM incident_task n WHERE n.incident = $1), incident = $1 WHERE incident = $2",
                   from, to));
-    return move_rows(store, "UPDATE cut SET incident = $1 WHERE incident = $2", from, to);
+    for (size_t i = 0; i < SP_COUNT(followers); i++) {
+        TRY(move_rows(store, followers[i], from, to));
+    }
+    return sp_ok();
 }
 
 /* ---- alarms ---- */

@@ -17,6 +17,18 @@ static bool may_change(const sp_request *req)
            officers_may_report(sp_request_core(req), sp_request_by(req));
 }
 
+/* Nobody answers for what is about himself. */
+static bool is_about_asker(const sp_request *req, sp_span about)
+{
+    return !sp_request_is_local(req) && about.len > 0 && sp_span_eq(about, sp_request_by(req));
+}
+
+static void answer_about_asker(sp_request *req)
+{
+    sp_answer_problem(req, 409, "conflict",
+                      "The incident of this report is about yourself. Somebody else reports it.");
+}
+
 static bool may_see(const sp_request *req)
 {
     return may_change(req) || (sp_request_admin(req) & SP_WHO_AUDIT) != 0;
@@ -151,6 +163,10 @@ static bool named(sp_request *req, bool changes, report *r)
                           "There is no such report, or its law pack is not in force any more.");
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
+    } else if (changes && is_about_asker(req, r->incident.about)) {
+        answer_about_asker(req);
+        report_done(&r->row);
+        return false;
     }
     return !sp_failed(err);
 }
@@ -303,6 +319,7 @@ static void post_report(sp_request *req)
     sp_core *core = sp_request_core(req);
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     change *c = admit(req, true) ? new_change(req) : NULL;
+    char about[SP_NAME_MAX_BYTES + 1];
     sp_policy_law law;
     if (c == NULL) {
         return;
@@ -320,6 +337,8 @@ static void post_report(sp_request *req)
         sp_answer_invalid(req, "pack", "the name of a LawPack");
     } else if (!sp_incident_is_there(core, c->incident)) {
         sp_answer_invalid(req, "incident", "the number of an incident");
+    } else if (is_about_asker(req, sp_incident_about(core, c->incident, about))) {
+        answer_about_asker(req);
     } else {
         c->text = law.name;
         record(req, "report open", c, go_open, c);
@@ -448,6 +467,10 @@ static void post_discovered(sp_request *req)
     if (sp_request_fields(req, fields, SP_COUNT(fields))) {
         if (c->value == 0 || c->value > report_now(sp_request_core(req))) {
             sp_answer_invalid(req, "at_unix_s", "a time that has been, in seconds since 1970");
+        } else if (!sp_request_is_local(req) && c->value > r.incident.opened_unix_s) {
+            sp_answer_invalid(req, "at_unix_s",
+                              "a time before the incident was opened: only root gives its clocks "
+                              "more time");
         } else {
             record(req, "report discovered", c, go_discovered, c);
         }

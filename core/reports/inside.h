@@ -42,6 +42,9 @@ typedef struct {
 SP_MUST sp_err report_rows_start(sp_store *store);
 SP_MUST sp_err report_row_add(sp_store *store, report_row *row);
 SP_MUST sp_err report_row_put(sp_store *store, const report_row *row);
+/* The next two in a transaction of the caller. */
+SP_MUST sp_err report_row_write(sp_store *store, const report_row *row);
+SP_MUST sp_err report_row_untell(sp_store *store, uint64_t id);
 /* The same, and its clocks run anew: what was told of them is told again when it is time. */
 SP_MUST sp_err report_row_discovered(sp_store *store, const report_row *row);
 SP_MUST sp_err report_row_get(sp_store *store, uint64_t id, report_row *ret_row);

@@ -74,13 +74,15 @@ sp_err report_row_add(sp_store *store, report_row *row)
     return sp_query_finish(&q);
 }
 
-static sp_err put(sp_store *store, const report_row *row)
+sp_err report_row_write(sp_store *store, const report_row *row)
 {
     auto_query sp_query q = sp_query_of(
-        store, "UPDATE report SET discovered = $1, facts = $2, items = $3 WHERE id = $4");
+        store, "UPDATE report SET discovered = $1, facts = $2, items = $3, incident = $4 WHERE id ="
+               " $5");
     sp_bind_u64(&q, row->discovered_unix_s);
     bind_json(&q, row->facts);
     bind_json(&q, row->items);
+    sp_bind_u64(&q, row->incident);
     sp_bind_u64(&q, row->id);
     return sp_query_finish_changed(&q);
 }
@@ -89,18 +91,23 @@ sp_err report_row_put(sp_store *store, const report_row *row)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    TRY(put(store, row));
+    TRY(report_row_write(store, row));
     return sp_txn_commit(&txn);
+}
+
+sp_err report_row_untell(sp_store *store, uint64_t id)
+{
+    auto_query sp_query q = sp_query_of(store, "DELETE FROM report_told WHERE report = $1");
+    sp_bind_u64(&q, id);
+    return sp_query_finish(&q);
 }
 
 sp_err report_row_discovered(sp_store *store, const report_row *row)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    TRY(put(store, row));
-    auto_query sp_query q = sp_query_of(store, "DELETE FROM report_told WHERE report = $1");
-    sp_bind_u64(&q, row->id);
-    TRY(sp_query_finish(&q));
+    TRY(report_row_write(store, row));
+    TRY(report_row_untell(store, row->id));
     return sp_txn_commit(&txn);
 }
 

@@ -209,6 +209,17 @@ static void apply_seen(sp_request *req, void *data)
     }
 }
 
+/* Nobody answers for what is about himself. */
+static bool is_about_asker(sp_request *req, uint64_t number)
+{
+    auto_query sp_query q = sp_query_of(sp_request_core(req)->store,
+                                        "SELECT number FROM watch_alarm WHERE number = $1 AND"
+                                        " person_name = $2");
+    sp_bind_u64(&q, number > INT64_MAX ? 0 : number);
+    sp_bind_text(&q, sp_request_by(req));
+    return !sp_request_is_local(req) && sp_query_row(&q);
+}
+
 static void post_seen(sp_request *req)
 {
     sp_span why = SP_SPAN_EMPTY;
@@ -224,6 +235,11 @@ static void post_seen(sp_request *req)
     }
     if (!sp_request_param_u64(req, 0, number)) {
         answer_no_alarm(req);
+        return;
+    }
+    if (is_about_asker(req, *number)) {
+        sp_answer_problem(req, 409, "conflict",
+                          "This alarm is about yourself. Ask somebody else of your role.");
         return;
     }
     auto_buf sp_buf detail = sp_buf_make(DETAIL_BYTES);

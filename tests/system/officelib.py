@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import signal
+import sqlite3
 import socket
 import stat
 import subprocess
@@ -302,6 +303,11 @@ class Office:
         if check and done.returncode != 0:
             raise AssertionError(f"sallyport {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done
+
+    def store(self, sql, *values):
+        """In core's store, behind its back."""
+        with sqlite3.connect(os.path.join(self.state, "core", "core.db"), timeout=20) as db:
+            return db.execute(sql, values).fetchall()
 
     def doctor(self):
         """Findings of `sallyport doctor --json` and its exit status."""

@@ -38,6 +38,8 @@ def pack():
         sam.post(f"/incidents/{incident}/evidence", {"entry": entry, "text": "he was in then"})
         with pytest.raises(Refused):
             sam.get(f"/incidents/{incident}/evidence")
+        twin = root.post("/incidents", {"title": "THE SAME AGAIN", "severity": "low"})["id"]
+        sam.post(f"/incidents/{twin}/merge", {"into": int(incident)})
         look_back_in_the_timeline(office, root, other)
         left_out_is_told(office, root, place)
         nothing_is_given_that_cannot_be_written_down(office, root, incident)
@@ -137,6 +139,7 @@ def test_a_bare_machine_verifies_it(pack):
     assert done.returncode == 0 and done.stderr.startswith("GOOD"), done.stderr
     opened = {int(line.split(" ", 1)[0]) for line in done.stdout.splitlines()}
     assert entry in opened and "Orders were copied" in done.stdout
+    assert "THE SAME AGAIN" in done.stdout, "and what was merged into it"
     assert "UNRELATED WORDS" not in done.stdout  # what belongs to another incident stays sealed
     whole = json.load(open(os.path.join(folder, "incident.json"), encoding="utf-8"))
     assert whole["pack"]["complete"] and whole["pack"]["entries"] >= 5

@@ -221,6 +221,29 @@ def test_step_up_is_asked_of_who_proved_himself_before(whole):
     assert whole.web_status("bob").status == 200
 
 
+def test_a_second_step_up_order_is_for_what_was_proved_since_the_first(whole):
+    time.sleep(1.1)
+    first = cut(whole, "person", "bob", effect="step-up")
+    time.sleep(1.1)
+    whole.person("bob").step_up()
+    assert whole.web_status("bob").status == 200
+    time.sleep(1.1)
+    assert cut(whole, "person", "bob", effect="step-up", for_s=3600)["id"] == first["id"]
+    assert whole.web_status("bob").status == 403, "proved before the second order: with what was stolen, perhaps"
+    wait_for("the entry", 5, lambda: "step-up required again" in told(whole, "bob"))
+    before = whole.office.kill("core")
+    whole.office.wait_role("core", other_than=before)
+    wait_for("core", 10, lambda: reachable(whole))
+    assert whole.web_status("bob").status == 403, "the store has the second order too"
+    whole.person("bob").step_up()
+    assert whole.web_status("bob").status == 200
+
+
+def told(whole, name):
+    events = whole.audrey.get("/admin/ledger/events?kind=admin&limit=100")["items"]
+    return [e["method"] for e in events if e.get("object") == name and e.get("person") == "sam" and "reason" in str(e)]
+
+
 def test_a_restart_of_core_keeps_what_is_cut(whole):
     cut(whole, "everything")
     before = whole.office.kill("core")
@@ -359,6 +382,7 @@ def test_who_was_let_in_by_another_way_is_cut_again(whole):
     assert person_state(whole, "eve")["state"] == "active"
     assert cut(whole, "person", "eve")["id"] == made["id"]
     assert person_state(whole, "eve")["state"] == "disabled", "the kill switch said that it cut"
+    wait_for("the entry", 5, lambda: "cut again" in told(whole, "eve"))  # who ordered it again, and why
 
 
 def test_undoing_gives_back_no_more_than_was_cut(whole):

@@ -154,6 +154,61 @@ def test_a_person_signs_and_root_does_not(office):
         office.people["nina"].get(f"/reports/{report}")
 
 
+def test_merging_loses_nothing_that_hangs_on_an_incident(office):
+    sam, began = office.people["sam"], int(time.time()) - 1000
+    early, grave, twin = opened(office, "Odd mail", "low"), opened(office, "Odd exports", "critical"), opened(office, "Copies")
+    office.store("UPDATE incident SET opened = ? WHERE id = ?", began, int(early))
+    report, other = report_of(office, grave), report_of(office, twin)
+    tell(office, report, "persons", 7)
+    tell(office, report, "crime", 0)
+    tell(office, other, "persons", 9)
+    tell(office, other, "cii", 1)
+    sam.post(f"/reports/{other}/filed", {"duty": "authority-cii", "receipt": "No. 5"})
+    run = office.root.post("/plans/tried/run", {"reason": "to see", "incident": int(grave)})["id"]
+    for number in (grave, twin):
+        whole = sam.post(f"/incidents/{number}/merge", {"into": int(early)})
+    assert whole["severity"] == "critical" and whole["opened_at"].startswith(time.strftime("%Y-%m-%dT%H:%M", time.gmtime(began)))
+    assert run in [r["id"] for r in whole["runs"]]
+    assert [r["id"] for r in office.root.get("/reports")["items"] if r["incident"] in (early, grave, twin)] == [report]
+    said = office.root.get(f"/reports/{report}")
+    assert said["incident"] == early and said["discovered_at"] == whole["opened_at"], "clocks run from the earliest"
+    assert said["facts"] == {"persons": 7, "crime": 0, "cii": 1}, "what both knew is as it was in the one that stays"
+    assert clocks(said)["authority-cii"]["receipt"] == "No. 5" and clocks(said)["closing"]["due_at"] is None
+    assert "Odd exports" in said["draft"]["en"], "how it was noticed"
+    sam.post(f"/incidents/{early}/merge", {"into": int(opened(office, "Last", "low"))})
+    last = office.root.get(f"/reports/{report}")["incident"]
+    assert office.root.get(f"/incidents/{grave}")["merged_into"] == last != early
+
+
+def test_nobody_reports_what_is_about_himself(office):
+    sam, nina = office.people["sam"], office.people["nina"]
+    his, hers = (who.post("/me/reports", {"kind": "phishing"})["incident"] for who in (sam, nina))
+    assert office.root.call("POST", f"/incidents/{his}/merge", {"into": int(hers)})[0] == 409, "about two people"
+    with pytest.raises(Refused) as refused:
+        sam.post("/reports", {"incident": int(his)})
+    assert refused.value.status == 409
+    general = opened(office, "Mail from outside", "low")
+    merged = office.root.post(f"/incidents/{his}/merge", {"into": int(general)})
+    assert merged["about"] == "sam" and "sam" not in merged["roles"].values()
+    assert sam.post("/me/reports", {"kind": "phishing"})["incident"] == general, "the next of its kind joins it too"
+    report = office.root.post("/reports", {"incident": int(general)})["id"]
+    for what, body in (("facts", {"fact": "persons", "value": 0}), ("items", {"item": "place", "text": "nowhere"}),
+                       ("discovered", {"at_unix_s": 1, "why": "x"}), ("filed", {"duty": "police", "receipt": "No. 0"})):
+        with pytest.raises(Refused) as refused:
+            sam.post(f"/reports/{report}/{what}", body)
+        assert refused.value.status == 409, what
+    assert sam.get(f"/reports/{report}")["facts"] == {}
+
+
+def test_only_root_gives_its_clocks_more_time(office):
+    report = report_of(office, opened(office, "Noticed later"))
+    with pytest.raises(Refused) as refused:
+        office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()), "why": "it was later"})
+    assert refused.value.status == 422 and "root" in str(refused.value)
+    office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()) - 90, "why": "the log says so"})
+    office.root.post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()), "why": "the log was wrong"})
+
+
 def test_clocks_survive_a_restart_and_tell_once(office):
     report = report_of(office, opened(office, "Long ago"))
     began = int(time.time()) - 3500

@@ -97,6 +97,12 @@ def test_an_alarm_knows_its_incident_and_who_has_looked(office):
     assert "alarm" in [n["kind"] for n in incident["timeline"]] and not alarm["seen_at"]
     with pytest.raises(Refused):
         audrey.post(f"/alarms/{alarm['id']}/seen", {})
+    whose = office.store("SELECT person_name FROM watch_alarm WHERE number = ?", alarm["id"])
+    office.store("UPDATE watch_alarm SET person_name = 'sam' WHERE number = ?", alarm["id"])
+    with pytest.raises(Refused) as refused:
+        sam.post(f"/alarms/{alarm['id']}/seen", {"why": "it is about me"})
+    assert refused.value.status == 409, "nobody silences what is about himself"
+    office.store("UPDATE watch_alarm SET person_name = ? WHERE number = ?", whose[0][0], alarm["id"])
     sam.post(f"/alarms/{alarm['id']}/seen", {"why": "olga mistyped"})
     seen = next(a for a in alarms(office) if a["id"] == alarm["id"])
     assert seen["seen_by"] == "sam" and seen["seen_at"]

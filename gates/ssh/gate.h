@@ -266,11 +266,13 @@ struct sg_channel {
     void *alarm;                /* sp_alarm_term of a terminal, or NULL */
     uint64_t judged;            /* bytes of SG_IN that it has seen */
     bool takes_commands;        /* a command to which commands may be sent */
+    bool alone;                 /* it is at the end of its input when it begins */
     bool no_input;              /* nothing may be sent to it: files may not come */
     bool no_output;             /* it prints as far as it is recorded: files may not leave */
     struct sg_sftp *sftp;       /* NULL = no sftp */
     struct sg_scp *scp;         /* NULL = no scp */
     char *transfer_path;        /* the one that scp was started with; NULL: several */
+    uint8_t transfer;           /* sp_command_kind */
     bool to_target;
     struct sg_recording *recording; /* NULL = what passes is not recorded */
     void *menu;                     /* while the client chooses a machine */
@@ -492,6 +494,8 @@ void sg_start_push(const sp_msg *msg);
 /* Core went away, or is back: what is watched only goes on while it is known that somebody looks.
  */
 void sg_start_office(sg_channel *channel, bool is_up);
+/* Why nothing is sent to it. */
+extern const char sg_alone_text[];
 /* A line of ours on its terminal, or its stderr. */
 void sg_start_tell(sg_channel *channel, const char *text);
 

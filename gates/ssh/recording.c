@@ -279,11 +279,13 @@ static sp_err record_output(struct sg_recording *rec, sp_span bytes, uint64_t no
 static sp_err record_input(struct sg_recording *rec, sp_span bytes, uint64_t now_us)
 {
     auto_buf sp_buf typed = sp_buf_make(TYPED_MAX_BYTES);
-    bool is_shell = !rec->channel->has_pty && is_whole(rec->channel); /* has no echo to be kept */
+    /* what a shell, or one by another name, is told without a terminal has no echo to be kept */
+    bool is_told =
+        !rec->channel->has_pty && (is_whole(rec->channel) || rec->channel->takes_commands);
     if (rec->channel->has_pty) {
         TRY(note_hidden(rec, sp_hidden_typed(&rec->hidden, bytes, now_us), now_us));
     }
-    if (!rec->channel->conn->ssh.record_input && !is_shell) {
+    if (!rec->channel->conn->ssh.record_input && !is_told) {
         return sp_ok();
     }
     if (!rec->channel->has_pty) {

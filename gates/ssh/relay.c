@@ -15,6 +15,7 @@
  */
 #include "gates/ssh/gate.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -59,10 +60,10 @@ static bool is_too_much(const sg_channel *channel, sg_stream stream)
            channel->flows[stream].passed > decision->limit_bytes;
 }
 
-static void refuse_rest(sg_channel *channel)
+static void refuse(sg_channel *channel, sp_reason reason, const char *text)
 {
     sg_refusal refusal;
-    sg_refusal_make(&refusal, SP_REASON_LIMIT, "this is more than may be taken at once");
+    sg_refusal_make(&refusal, reason, "%s", text);
     (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
     sg_channel_refuse(channel, &refusal);
 }
@@ -82,6 +83,10 @@ static void refuse_pipe(sg_channel *channel, sp_action action, const char *what)
 static size_t pipe_room(sg_channel *channel, sg_stream stream, size_t wanted)
 {
     uint64_t printed = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
+    if (stream == SG_IN && channel->alone) {
+        refuse(channel, SP_REASON_APPROVAL, sg_alone_text);
+        return 0;
+    }
     if (stream == SG_IN && channel->no_input) {
         refuse_pipe(channel, SP_ACTION_IMPORT,
                     "to send it something without a terminal (import) is not allowed on this "
@@ -99,6 +104,19 @@ static size_t pipe_room(sg_channel *channel, sg_stream stream, size_t wanted)
     }
     return wanted < SG_RECORDED_MAX_BYTES - printed ? wanted
                                                     : (size_t)(SG_RECORDED_MAX_BYTES - printed);
+}
+
+/* rsync and git are not followed, but what does not even begin as they do is another program. */
+static bool begins_well(sg_channel *channel, sg_stream stream, sp_span bytes)
+{
+    char text[SG_TEXT_BYTES];
+    if (stream == SG_ERR || sp_command_begins((sp_command_kind)channel->transfer,
+                                              channel->flows[stream].passed, bytes)) {
+        return true;
+    }
+    snprintf(text, sizeof(text), "this does not begin as %s does", sg_method_of(channel));
+    refuse(channel, SP_REASON_UNPARSED, text);
+    return false;
 }
 
 /* How many bytes the other side takes now. */
@@ -121,7 +139,7 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
         return 0;
     }
     want = pipe_room(channel, stream, want);
-    if (want == 0) {
+    if (want == 0 || !begins_well(channel, stream, sp_span_of(bytes, want))) {
         return len;
     }
     if (stream == SG_IN && !sg_alarm_typed(channel, sp_span_of(bytes, want))) {
@@ -145,7 +163,7 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
         channel->conn->active_us = channel->conn->moved_us;
     }
     if (is_too_much(channel, stream)) {
-        refuse_rest(channel);
+        refuse(channel, SP_REASON_LIMIT, "this is more than may be taken at once");
     }
     return (size_t)rc;
 }
@@ -506,7 +524,8 @@ static void pass_on_status(sg_channel *channel)
 
 static void pass_on_ends(sg_channel *channel)
 {
-    if (!channel->back_eof_sent && is_empty(channel, SG_IN) && ssh_channel_is_eof(channel->front)) {
+    bool in_done = is_empty(channel, SG_IN) && ssh_channel_is_eof(channel->front);
+    if (!channel->back_eof_sent && (in_done || channel->alone)) {
         channel->back_eof_sent = true;
         (void)ssh_channel_send_eof(channel->back);
     }

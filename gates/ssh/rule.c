@@ -65,7 +65,28 @@ static void rule_free(const sg_channel *channel, sg_ruling *out)
     }
 }
 
-static void rule_transfer(sg_channel *channel, const sp_command *transfer, sg_ruling *out)
+static sp_err take_command(sg_channel *channel, sp_buf *spelled)
+{
+    char *command = NULL;
+    TRY(sp_buf_take_cstr(spelled, &command));
+    sp_free(channel->command);
+    channel->command = command;
+    return sp_ok();
+}
+
+/* In the one spelling that the machine's shell reads as these words. */
+static void respell(sg_channel *channel, void (*spell)(const sp_argv *, sp_buf *),
+                    const sp_argv *argv, sg_ruling *out)
+{
+    auto_buf sp_buf spelled = sp_buf_make(SG_COMMAND_MAX_BYTES);
+    spell(argv, &spelled);
+    if (sp_failed(take_command(channel, &spelled))) {
+        no(out, SP_REASON_LIMIT, "the gate has no memory left");
+    }
+}
+
+static void rule_transfer(sg_channel *channel, const sp_command *transfer, const sp_argv *argv,
+                          sg_ruling *out)
 {
     static const uint8_t kinds[SP_COMMAND_KIND_COUNT] = {
         [SP_COMMAND_OTHER] = SP_SSH_CHANNEL_EXEC,  [SP_COMMAND_SCP] = SP_SSH_CHANNEL_SCP,
@@ -73,6 +94,11 @@ static void rule_transfer(sg_channel *channel, const sp_command *transfer, sg_ru
         [SP_COMMAND_SFTP] = SP_SSH_CHANNEL_SFTP,   [SP_COMMAND_UNPARSED] = SP_SSH_CHANNEL_EXEC};
     channel->kind = kinds[transfer->kind];
     channel->to_target = transfer->to_target;
+    channel->transfer = transfer->kind;
+    if (channel->has_pty) {
+        no(out, SP_REASON_UNPARSED, "a file transfer has no terminal: ssh -T");
+        return;
+    }
     if (channel->transfer_path == NULL && transfer->paths_count == 1) {
         auto_buf sp_buf path = sp_buf_make(SG_COMMAND_MAX_BYTES);
         sp_buf_span(&path, transfer->paths[0]);
@@ -84,17 +110,7 @@ static void rule_transfer(sg_channel *channel, const sp_command *transfer, sg_ru
             need_whole(channel, action, out);
         }
     }
-}
-
-static sp_err quote(sg_channel *channel, const sp_argv *argv)
-{
-    auto_buf sp_buf quoted = sp_buf_make(SG_COMMAND_MAX_BYTES);
-    char *command = NULL;
-    sp_argv_quote(argv, &quoted);
-    TRY(sp_buf_take_cstr(&quoted, &command));
-    sp_free(channel->command);
-    channel->command = command;
-    return sp_ok();
+    respell(channel, sp_command_quote, argv, out);
 }
 
 static void rule_command(sg_channel *channel, sg_ruling *out)
@@ -110,16 +126,14 @@ static void rule_command(sg_channel *channel, sg_ruling *out)
         break;
     case SP_SSH_COMMAND_LISTED:
         need(out, command.listed.action, sg_decide(conn, command.listed.action));
-        if (sp_failed(quote(channel, &argv))) {
-            no(out, SP_REASON_LIMIT, "the gate has no memory left");
-        }
+        respell(channel, sp_argv_quote, &argv, out);
         break;
     case SP_SSH_COMMAND_TRANSFER:
         if (command.transfer.kind == SP_COMMAND_SFTP) {
             no(out, SP_REASON_UNPARSED,
                "ask for the sftp subsystem instead of starting its server");
         } else {
-            rule_transfer(channel, &command.transfer, out);
+            rule_transfer(channel, &command.transfer, &argv, out);
         }
         break;
     case SP_SSH_COMMAND_REFUSED:

@@ -18,6 +18,9 @@ typedef enum { STEP_NONE, STEP_WORD, STEP_DISK, STEP_WATCH } step;
 
 enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_ON_DISK = 4, DONE_WATCHED = 8 };
 
+const char sg_alone_text[] = "others agree to the command alone, and nothing may be sent to it: "
+                             "ssh -n sends nothing";
+
 struct sg_pending {
     sg_channel *channel;
     step step;
@@ -74,6 +77,22 @@ void sg_start_tell(sg_channel *channel, const char *text)
 
 /* ---- other people agree, budgets have room ---- */
 
+/* What does more than its bytes say: a shell, what runs on a terminal, what may take commands from
+ * what is sent to it. Others who agree to that agree to what they cannot see yet. */
+static bool is_open_ended(const sg_channel *channel, const sg_ruling *ruled)
+{
+    return ruled->free &&
+           (channel->kind == SP_SSH_CHANNEL_SHELL || channel->has_pty || channel->takes_commands);
+}
+
+/* Nothing is sent to what others agreed to, unless one of them watches what is: what it does with
+ * that may be anything, whatever it is called (`. /dev/stdin`). */
+static bool is_alone(const sg_channel *channel, const sg_ruling *ruled)
+{
+    unsigned done = channel->pending->done;
+    return ruled->free && (done & DONE_APPROVED) != 0 && (done & DONE_WATCHED) == 0;
+}
+
 static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const char *text)
 {
     sg_channel *channel = consent->channel;
@@ -101,7 +120,8 @@ static void put_asked(const sg_channel *channel, const sg_ruling *ruled, sp_buf 
         sp_buf_text(out, channel->has_pty ? ": shell" : ": shell without a terminal");
         return;
     }
-    sp_buf_text(out, channel->has_pty ? ", on a terminal$ " : ruled->fed ? ", with input$ " : "$ ");
+    bool fed = ruled->fed && (is_open_ended(channel, ruled) || !ruled->free);
+    sp_buf_text(out, channel->has_pty ? ", on a terminal$ " : fed ? ", with input$ " : "$ ");
     sp_buf_text(out, channel->command);
 }
 
@@ -182,14 +202,6 @@ static bool write_down(sg_channel *channel, const sg_ruling *ruled)
 }
 
 /* ---- somebody watches ---- */
-
-/* What does more than its bytes say: a shell, what runs on a terminal, what may take commands from
- * what is sent to it. Others who agree to that agree to what they cannot see yet. */
-static bool is_open_ended(const sg_channel *channel, const sg_ruling *ruled)
-{
-    return ruled->free &&
-           (channel->kind == SP_SSH_CHANNEL_SHELL || channel->has_pty || channel->takes_commands);
-}
 
 /* A free command of which others have seen all that it is needs nobody to look besides. */
 static bool needs_watcher(const sg_channel *channel, const sg_ruling *ruled)
@@ -362,8 +374,13 @@ static sp_err force(sg_channel *channel)
     return sg_channel_name(channel, sp_span_cstr(command));
 }
 
-static void begin(sg_channel *channel)
+static void begin(sg_channel *channel, const sg_ruling *ruled)
 {
+    channel->alone = is_alone(channel, ruled);
+    if (channel->alone && channel->flows[SG_IN].held) { /* without it, it would do another thing */
+        refuse_for(channel, SP_REASON_APPROVAL, sg_alone_text);
+        return;
+    }
     if (channel->kind == SP_SSH_CHANNEL_FORWARD || channel->kind == SP_SSH_CHANNEL_RSYNC ||
         channel->kind == SP_SSH_CHANNEL_GIT) {
         channel->conn->opaque++;
@@ -422,7 +439,7 @@ void sg_start(sg_channel *channel)
     } else if (needs_watcher(channel, &ruled) && (pending->done & DONE_WATCHED) == 0) {
         want_watcher(channel);
     } else {
-        begin(channel);
+        begin(channel, &ruled);
     }
 }
 

@@ -65,8 +65,13 @@ typedef struct {
     size_t paths_count;
 } sp_command;
 
-/* What the words start. paths point into argv. */
+/* What the words start. paths point into argv. The program is named alone, or at a place where the
+ * system has its programs; anywhere else it is SP_COMMAND_UNPARSED. */
 sp_command sp_command_recognise(const sp_argv *argv);
+/* What is sent to the machine for a transfer: sp_argv_quote, with the program's place. */
+void sp_command_quote(const sp_argv *argv, sp_buf *out);
+/* Whether bytes, which stand at this place of what one side sends, can begin such a transfer. */
+bool sp_command_begins(sp_command_kind kind, uint64_t at, sp_span bytes);
 /* For a command that sp_argv_split refused: whether it begins as a transfer server (then it is
  * SP_COMMAND_UNPARSED), so that a blank or a star does not make a transfer into something else. */
 bool sp_command_looks_like_transfer(sp_span command);

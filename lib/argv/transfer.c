@@ -12,6 +12,8 @@
 #define LIT SP_SPAN_LIT
 #define ONE_OF(word, list) (sp_span_which(word, list, SP_COUNT(list)) < SP_COUNT(list))
 
+enum { RSYNC_OLDEST = 20, RSYNC_NEWEST = 40 }; /* protocols, as rsync itself bounds them */
+
 static const sp_command UNPARSED = {.kind = SP_COMMAND_UNPARSED};
 
 static bool has(sp_span set, uint8_t ch)
@@ -229,9 +231,19 @@ static bool is_git_verb(sp_span word)
     return ONE_OF(word, GIT_VERBS);
 }
 
-sp_command sp_command_recognise(const sp_argv *argv)
+/* Where these programs are installed: a file of their name elsewhere is whatever somebody put
+ * there. The first place is where one that is named without a place is looked for. */
+static const char *const PLACES[] = {"/usr/bin/", "/bin/", "/usr/local/bin/", "/usr/lib/git-core/",
+                                     "/usr/libexec/git-core/"};
+
+static bool is_placed(sp_span word, sp_span name)
 {
-    sp_span name = argv->count > 0 ? sp_span_behind(argv->words[0], '/') : SP_SPAN_EMPTY;
+    sp_span place = sp_span_slice(word, 0, word.len - name.len);
+    return place.len == 0 || ONE_OF(place, PLACES);
+}
+
+static sp_command recognise(const sp_argv *argv, sp_span name)
+{
     if (sp_span_eq(name, LIT("scp"))) {
         return scp(argv);
     }
@@ -244,10 +256,40 @@ sp_command sp_command_recognise(const sp_argv *argv)
     if (sp_span_eq(name, LIT("git")) && argv->count > 1 && is_git_verb(argv->words[1])) {
         return git(argv, argv->words[1], 2);
     }
+    return (sp_command){.kind = SP_COMMAND_OTHER};
+}
+
+sp_command sp_command_recognise(const sp_argv *argv)
+{
+    sp_span name = argv->count > 0 ? sp_span_behind(argv->words[0], '/') : SP_SPAN_EMPTY;
     if (sp_span_eq(name, LIT("sftp-server")) || sp_span_eq(name, LIT("internal-sftp"))) {
         return argv->count > 1 ? UNPARSED : (sp_command){.kind = SP_COMMAND_SFTP};
     }
-    return (sp_command){.kind = SP_COMMAND_OTHER};
+    sp_command c = recognise(argv, name);
+    return c.kind != SP_COMMAND_OTHER && !is_placed(argv->words[0], name) ? UNPARSED : c;
+}
+
+void sp_command_quote(const sp_argv *argv, sp_buf *out)
+{
+    if (sp_span_index(argv->words[0], '/') == argv->words[0].len) {
+        sp_buf_text(out, PLACES[0]);
+    }
+    sp_argv_quote(argv, out);
+}
+
+/* What a machine and a client say first: rsync the number of its protocol, git the length of a line
+ * in hexadecimal digits. */
+bool sp_command_begins(sp_command_kind kind, uint64_t at, sp_span bytes)
+{
+    for (size_t i = 0; i < bytes.len && at + i < 4; i++) {
+        uint8_t ch = bytes.ptr[i];
+        bool is_digit = sp_is_digit(ch) || (ch >= 'a' && ch <= 'f') || (ch >= 'A' && ch <= 'F');
+        bool is_number = at + i == 0 ? ch >= RSYNC_OLDEST && ch <= RSYNC_NEWEST : ch == 0;
+        if (kind == SP_COMMAND_GIT ? !is_digit : kind == SP_COMMAND_RSYNC && !is_number) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool sp_command_looks_like_transfer(sp_span command)

@@ -89,7 +89,7 @@ PermitRootLogin yes
 MaxStartups 1000
 MaxSessions 100
 AcceptEnv LANG LC_* TERM EVIL
-SetEnv PATH={dir}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHLVL=2
+SetEnv PATH={dir}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin SHLVL=2 BASH_ENV={dir}/bashrc
 AllowTcpForwarding yes
 PermitTunnel no
 Subsystem sftp internal-sftp

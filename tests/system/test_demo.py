@@ -346,7 +346,7 @@ def test_the_orders_host_runs_what_is_listed_and_asks_for_the_rest(demo):
     with subprocess.Popen([os.path.join(ROOT, "demo", "ssh"), "dan", "orders-host", "uname -s; echo agreed"], env=env,
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as asker:
         asked = approve(wei, "orders-host")
-        assert asked["statement"] == "ops@orders-host, with input$ uname -s; echo agreed" and asked["kind"] == "command"
+        assert asked["statement"] == "ops@orders-host$ uname -s; echo agreed" and asked["kind"] == "command"
         said = asker.communicate(timeout=30)[0]
         assert asker.returncode == 0 and "Linux\nagreed" in said, said
 

@@ -229,10 +229,9 @@ def test_a_client_that_abuses_scp_is_cut_off(office, tmp_path, record):
 
 
 def test_a_machine_that_sends_what_nobody_asked_for_is_cut_off(office, tmp_path):
-    fake = os.path.join(office.sshd.dir, "bin", "scp")
+    fake = os.path.join(office.sshd.dir, "bashrc")
     with open(fake, "w", encoding="ascii") as file:
-        file.write("#!/bin/sh\nhead -c1 >/dev/null\nprintf 'C0644 5 .bashrc\\nevil\\n\\0'\nsleep 1\n")
-    os.chmod(fake, 0o755)
+        file.write("/usr/bin/scp() { head -c1 >/dev/null; printf 'C0644 5 .bashrc\\nevil\\n\\0'; sleep 1; }\n")
     try:
         told = old_scp(office, f"127.0.0.1:{tmp_path}/wanted", str(tmp_path / "here"))
     finally:

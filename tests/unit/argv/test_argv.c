@@ -194,6 +194,14 @@ static const transfer_case TRANSFERS[] = {
     {"scp -r -p -d -t -- '/tmp/a b'", SP_COMMAND_SCP, true, false, "/tmp/a b"},
     {"scp -prf /etc/passwd /etc/hosts", SP_COMMAND_SCP, false, false, "/etc/passwd"},
     {"/usr/bin/scp -f x", SP_COMMAND_SCP, false, false, "x"},
+    {"/usr/local/bin/rsync --server -re.iLsfxCIvu . x", SP_COMMAND_RSYNC, true, false, "x"},
+    {"/usr/lib/git-core/git-upload-pack x", SP_COMMAND_GIT, false, false, "x"},
+    {"/tmp/scp -f x", SP_COMMAND_UNPARSED, false, false, NULL},
+    {"bin/scp -f x", SP_COMMAND_UNPARSED, false, false, NULL},
+    {"./rsync --server --sender . /", SP_COMMAND_UNPARSED, false, false, NULL},
+    {"/usr/bin/../../tmp/rsync --server --sender . /", SP_COMMAND_UNPARSED, false, false, NULL},
+    {"//usr/bin/git-upload-pack x", SP_COMMAND_UNPARSED, false, false, NULL},
+    {"/home/x/git upload-pack x", SP_COMMAND_UNPARSED, false, false, NULL},
     {"scp -t", SP_COMMAND_UNPARSED, false, false, NULL},
     {"scp -t -f x", SP_COMMAND_UNPARSED, false, false, NULL},
     {"scp -t a b", SP_COMMAND_UNPARSED, false, false, NULL},
@@ -251,6 +259,39 @@ static void transfer_servers_are_recognised_exactly(void **state)
     assert_false(sp_command_looks_like_transfer(SP_SPAN_LIT("ls *")));
 }
 
+static void transfers_run_from_the_places_of_the_system(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *sent;
+    } CASES[] = {
+        {"scp -f 'a b'", "/usr/bin/scp -f 'a b'"},
+        {"git upload-pack x", "/usr/bin/git upload-pack x"},
+        {"/usr/local/bin/rsync --server -re. . x", "/usr/local/bin/rsync --server -re. . x"}};
+    (void)state;
+    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
+        sp_argv a;
+        auto_buf sp_buf sent = sp_buf_make(1024);
+        assert_ok(split(CASES[i].text, &a));
+        sp_command_quote(&a, &sent);
+        assert_span_text(sp_buf_borrow(&sent), CASES[i].sent);
+    }
+}
+
+static void transfers_begin_as_their_protocol_does(void **state)
+{
+    (void)state;
+    assert_true(sp_command_begins(SP_COMMAND_RSYNC, 0, SP_SPAN_LIT("\x1f\0\0\0xyz")));
+    assert_true(sp_command_begins(SP_COMMAND_RSYNC, 2, SP_SPAN_LIT("\0\0x")));
+    assert_true(sp_command_begins(SP_COMMAND_RSYNC, 4, SP_SPAN_LIT("bash$ ")));
+    assert_false(sp_command_begins(SP_COMMAND_RSYNC, 0, SP_SPAN_LIT("bash$ ")));
+    assert_false(sp_command_begins(SP_COMMAND_RSYNC, 1, SP_SPAN_LIT("a")));
+    assert_true(sp_command_begins(SP_COMMAND_GIT, 0, SP_SPAN_LIT("00f3want")));
+    assert_false(sp_command_begins(SP_COMMAND_GIT, 0, SP_SPAN_LIT("id\n")));
+    assert_false(sp_command_begins(SP_COMMAND_GIT, 3, SP_SPAN_LIT("$ ")));
+    assert_true(sp_command_begins(SP_COMMAND_SCP, 0, SP_SPAN_LIT("C0644")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +300,8 @@ int main(void)
         cmocka_unit_test(real_shells_come_to_the_same_words),
         cmocka_unit_test(templates_fit_their_type_only),
         cmocka_unit_test(transfer_servers_are_recognised_exactly),
+        cmocka_unit_test(transfers_run_from_the_places_of_the_system),
+        cmocka_unit_test(transfers_begin_as_their_protocol_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

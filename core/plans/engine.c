@@ -9,12 +9,10 @@
 #include "core/devices/devices.h"
 #include "core/documents/documents.h"
 #include "core/http/sse.h"
-#include "core/identity/people.h"
 #include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
 #include "core/notices/notices.h"
 #include "core/plans/inside.h"
-#include "core/sessions/sessions.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
@@ -311,130 +309,6 @@ static sp_err advance(work *w)
 
 /* ---- starting ---- */
 
-/* The people whom it would meet: named, or owners of what is named. 0 = nobody. */
-enum { MEETS_MAX = 4 };
-static void whom_it_meets(sp_core *core, const sp_run_order *order, uint32_t ret_people[MEETS_MAX])
-{
-    auto_arena sp_arena arena = sp_arena_make(64 * 1024);
-    const sp_plan_facts *f = &order->facts;
-    sp_person person = {.id = 0};
-    sp_session_view session = {.person = 0};
-    sp_device device = {.person = 0};
-    uint64_t id = 0;
-    ret_people[0] = order->person;
-    if (f->person.len > 0 && !sp_failed(sp_people_find(core->store, f->person, &person))) {
-        ret_people[1] = person.id;
-    }
-    if (!sp_failed(sp_session_id_of(f->session, &id)) && sp_sessions_find(core, id, &session)) {
-        ret_people[2] = session.person;
-    }
-    if (!sp_failed(sp_span_to_u64(f->device, INT64_MAX, &id)) &&
-        !sp_failed(sp_device_get(core->store, id, &arena, &device))) {
-        ret_people[3] = device.person;
-    }
-}
-
-static bool meets(sp_core *core, const sp_plan_facts *facts, uint32_t person)
-{
-    uint32_t people[MEETS_MAX] = {0};
-    const sp_run_order order = {.facts = *facts};
-    whom_it_meets(core, &order, people);
-    for (size_t i = 0; person != 0 && i < MEETS_MAX; i++) {
-        if (people[i] == person) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A step of it cuts him, a session of his or a device of his, by what its document names. */
-static bool step_meets(sp_core *core, const sp_policy_step *is, uint32_t person)
-{
-    sp_cut_target target;
-    char number[24];
-    if (is->what > SP_STEP_REQUIRE_STEP_UP || is->target.len == 0 ||
-        sp_failed(sp_cut_find(core, is->kind, is->target, &target))) {
-        return false;
-    }
-    snprintf(number, sizeof(number), "%llu", (unsigned long long)target.id);
-    const sp_plan_facts named = {.person = is->kind == SP_CUT_PERSON ? is->target : SP_SPAN_EMPTY,
-                                 .session = is->kind == SP_CUT_SESSION ? is->target : SP_SPAN_EMPTY,
-                                 .device = is->kind == SP_CUT_DEVICE ? sp_span_cstr(number)
-                                                                     : SP_SPAN_EMPTY};
-    return meets(core, &named, person);
-}
-
-bool sp_run_is_about(sp_core *core, const sp_run *run, uint32_t person)
-{
-    if (meets(core, &run->facts, person)) {
-        return true;
-    }
-    auto_work work w = {.count = 0};
-    sp_err err = work_load(core, run->id, &w);
-    for (size_t i = 0; !sp_failed(err) && i < w.count; i++) {
-        if (step_meets(core, &w.steps[i].is, person)) {
-            return true;
-        }
-    }
-    return sp_failed(err);
-}
-
-/* An alarm about nobody, and it cuts something by itself that nothing names. */
-static bool cuts_nothing(const sp_policy_set *set, size_t at, const sp_plan_facts *facts)
-{
-    sp_policy_plan plan;
-    if (facts->person.len + facts->session.len + facts->device.len > 0) {
-        return false; /* what it does not know fails, and the rest goes on */
-    }
-    if (sp_failed(sp_policy_set_plan(set, at, &plan))) {
-        return true;
-    }
-    for (size_t i = 0; i < plan.steps; i++) {
-        sp_policy_step step;
-        if (!sp_failed(sp_policy_set_plan_step(set, at, i, &step)) && !step.needs_confirm &&
-            !sp_step_has_target(facts, &step)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Why it may not run by itself; NULL = it may. */
-static const char *held_back(sp_core *core, const sp_policy_plan *plan, const sp_run_order *order)
-{
-    uint64_t roles[SP_ROLE_WORDS] = {0};
-    uint32_t people[MEETS_MAX] = {0};
-    uint64_t runs = 0;
-    uint64_t now_us = sp_now_unix_us();
-    if (!order->by_itself) {
-        return NULL;
-    }
-    if (order->told) {
-        return "somebody told it: a person decides";
-    }
-    if (plan->mode != SP_PLAN_AUTOMATIC) {
-        return "its mode is to be confirmed";
-    }
-    if (plan->at_most > 0 &&
-        (sp_failed(
-             sp_runs_since(core->store, plan->name, now_us - plan->within_s * SECOND_US, &runs)) ||
-         runs >= plan->at_most)) {
-        return "it has run by itself as often as its guard lets it";
-    }
-    whom_it_meets(core, order, people);
-    for (size_t i = 0; i < MEETS_MAX; i++) {
-        if (people[i] != 0 && sp_failed(sp_roles_of(core->store, people[i], roles))) {
-            return "whom it is about could not be found";
-        }
-        for (size_t w = 0; people[i] != 0 && w < SP_ROLE_WORDS; w++) {
-            if ((roles[w] & plan->not_by_itself[w]) != 0) {
-                return "it is about somebody whom its guard excepts";
-            }
-        }
-    }
-    return NULL;
-}
-
 static sp_err keep(sp_core *core, const sp_policy_set *set, size_t at, size_t count, sp_run *run)
 {
     auto_txn sp_txn txn = sp_txn_begin(core->store);
@@ -472,7 +346,7 @@ sp_err sp_run_start(sp_core *core, const sp_run_order *order, uint64_t *ret_id)
     size_t at = 0;
     TRY(sp_policy_set_plan_find(set, order->plan, &at));
     TRY(sp_policy_set_plan(set, at, &plan));
-    const char *why = held_back(core, &plan, order);
+    const char *why = sp_plan_held_back(core, &plan, order);
     sp_run run = {.incident = order->incident,
                   .started_us = sp_now_unix_us(),
                   .state = why == NULL ? SP_RUN_RUNNING : SP_RUN_WAITING,
@@ -556,125 +430,6 @@ void sp_step_over(sp_core *core, uint64_t run, uint32_t number, bool worked, sp_
     if (sp_failed(err) && err.code != SP_ENOTFOUND) {
         sp_log(SP_LOG_ERROR, "run %llu of a plan does not go on: %s", (unsigned long long)run,
                sp_code_word(err.code));
-    }
-}
-
-/* ---- alarms ---- */
-
-typedef struct {
-    sp_core *core;
-    const sp_alarm *alarm;
-    sp_run_order order;
-    uint64_t since_us; /* what was started since then is not again; 0 = nothing was */
-} setting_off;
-
-static void say_not_run(const setting_off *s, sp_span plan, sp_err err)
-{
-    auto_buf sp_buf text = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
-    const char *why = err.code == SP_ENOTFOUND ? "there is no such plan"
-                      : err.code == SP_EINVALID
-                          ? "not run: the alarm is about nobody whom it could cut"
-                          : "the plan could not be run to its end";
-    sp_buf_text(&text, why);
-    const sp_incident_note note = {.kind = "plan", .by_name = plan, .text = sp_buf_borrow(&text)};
-    sp_incident_add(s->core, s->order.incident, &note);
-    sp_log(SP_LOG_WARN, "plan %.*s, set off by an alarm: %s", SP_SPAN_ARG(plan),
-           sp_code_word(err.code));
-}
-
-/* A failure: no run of it is kept. One that is goes on by itself. */
-static sp_err start_one(setting_off *s, sp_span plan)
-{
-    uint64_t id = 0;
-    if (s->since_us != 0 && sp_runs_has(s->core->store, plan, s->order.incident, s->since_us)) {
-        return sp_ok();
-    }
-    const sp_policy_set *set = sp_documents_set(s->core->state->documents);
-    size_t at = 0;
-    s->order.plan = plan;
-    sp_err err = sp_policy_set_plan_find(set, plan, &at);
-    if (!sp_failed(err) && cuts_nothing(set, at, &s->order.facts)) {
-        err = sp_fail(SP_EINVALID);
-    } else if (!sp_failed(err)) {
-        err = sp_run_start(s->core, &s->order, &id);
-    }
-    if (sp_failed(err) && s->since_us == 0) { /* said once */
-        say_not_run(s, plan, err);
-    }
-    bool no_use = err.code == SP_ENOTFOUND || err.code == SP_EINVALID;
-    return id != 0 || no_use ? sp_ok() : err;
-}
-
-sp_err sp_plans_on_alarm(sp_core *core, uint64_t incident, const sp_alarm *alarm, uint64_t since_us,
-                         bool *ret_tells)
-{
-    uint64_t began_us = since_us != 0 ? since_us : sp_now_unix_us();
-    const sp_policy_set *set = sp_documents_set(core->state->documents);
-    auto_buf sp_buf session = sp_buf_make(32);
-    auto_buf sp_buf device = sp_buf_make(32);
-    if (alarm->session != 0) {
-        sp_buf_fmt(&session, "%016llx", (unsigned long long)alarm->session);
-    }
-    if (alarm->device != 0) {
-        sp_buf_u64_text(&device, alarm->device);
-    }
-    setting_off s = {.core = core,
-                     .alarm = alarm,
-                     .since_us = since_us,
-                     .order = {.facts = {.person = alarm->person_name,
-                                         .session = sp_buf_borrow(&session),
-                                         .device = sp_buf_borrow(&device),
-                                         .resource = alarm->resource,
-                                         .class_name = alarm->class_name},
-                               .incident = incident,
-                               .severity = alarm->severity,
-                               .drill = alarm->mode == SP_ALARM_DRILL,
-                               .by_itself = true,
-                               .by_name = SP_SPAN_LIT("alarm"),
-                               .person = alarm->person}};
-    bool suggested_fits = false;
-    sp_err first = sp_ok();
-    for (size_t i = 0; i < sp_policy_set_plan_count(set); i++) {
-        sp_policy_plan plan;
-        if (!sp_failed(sp_policy_set_plan(set, i, &plan)) &&
-            sp_policy_set_plan_fits(set, i, alarm->detection, alarm->severity)) {
-            suggested_fits = suggested_fits || sp_span_eq(plan.name, alarm->plan);
-            sp_err err = start_one(&s, plan.name);
-            first = sp_failed(first) ? first : err;
-        }
-    }
-    if (alarm->plan.len > 0 && !suggested_fits) {
-        sp_err err = start_one(&s, alarm->plan);
-        first = sp_failed(first) ? first : err;
-    }
-    *ret_tells = sp_runs_tell(core->store, incident, began_us);
-    return first;
-}
-
-void sp_plans_on_told(sp_core *core, const sp_plan_told *told)
-{
-    const sp_policy_set *set = sp_documents_set(core->state->documents);
-    sp_run_order order = {.facts = {.person = told->about, .device = told->device},
-                          .incident = told->incident,
-                          .severity = told->severity,
-                          .by_itself = true,
-                          .told = true,
-                          .by_name = told->by_name,
-                          .person = told->about.len > 0 ? told->person : 0};
-    for (size_t i = 0; i < sp_policy_set_plan_count(set); i++) {
-        uint64_t id = 0;
-        sp_policy_plan plan;
-        if (!sp_policy_set_plan_is_for(set, i, told->what) ||
-            sp_failed(sp_policy_set_plan(set, i, &plan)) ||
-            sp_runs_has(core->store, plan.name, told->incident, 0)) {
-            continue;
-        }
-        order.plan = plan.name;
-        sp_err err = sp_run_start(core, &order, &id);
-        if (sp_failed(err)) {
-            sp_log(SP_LOG_ERROR, "plan %.*s, for what %.*s told, is not proposed: %s",
-                   SP_SPAN_ARG(plan.name), SP_SPAN_ARG(told->by_name), sp_code_word(err.code));
-        }
     }
 }
 

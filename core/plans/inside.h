@@ -133,8 +133,13 @@ SP_MUST sp_err sp_run_confirm(sp_core *core, uint64_t id, uint32_t step, sp_span
 /* Nothing more begins; undo: what it has cut is given back. SP_ECONFLICT: it has ended. */
 SP_MUST sp_err sp_run_stop(sp_core *core, uint64_t id, bool undo, sp_span by_name, sp_span why);
 
+/* ---- whom.c ---- */
 /* Whether it, or a step of it, is about this person, or a session or device of his. */
 bool sp_run_is_about(sp_core *core, const sp_run *run, uint32_t person);
+/* An alarm about nobody, and it cuts something by itself that nothing names. */
+bool sp_plan_cuts_nothing(const sp_policy_set *set, size_t at, const sp_plan_facts *facts);
+/* Why it may not run by itself; NULL = it may. */
+const char *sp_plan_held_back(sp_core *core, const sp_policy_plan *plan, const sp_run_order *order);
 
 /* ---- steps.c ---- */
 /* It cuts nothing, or it is known what. */

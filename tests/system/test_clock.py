@@ -53,6 +53,9 @@ absent: { for: 30m }
 """
 
 
+SEEN = (" core warn the clock was set by", "what detections remember moves with it")
+
+
 class Clock:
     def __init__(self, folder):
         self.path = os.path.join(folder, "ahead")
@@ -100,18 +103,74 @@ def seconds(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def jumps(office):
-    events = root(office, "ledger", "search", "--limit", "200")
-    return [e for e in events if e.get("method") == "clock jumped"]
-
-
 def set_clock(office, ahead_s):
-    """Set, and core has seen it."""
+    """Set, and core and the watch have seen it."""
+    before = [office.log().count(words) for words in SEEN]
     office.clock.set(ahead_s)
-    said = office.log().count("the clock was set by")
-    wait_for("core to see it", 5, lambda: "core: the clock" in office.log() or office.log().count("the clock was set by") > said)
-    time.sleep(1.5)  # each role looks once a second
+    wait_for("both to see it", 10, lambda: all(office.log().count(w) > n for w, n in zip(SEEN, before)))
 
 
 def states(office, run):
     return {s["name"]: s["state"] for s in root(office, "plan", "report", run)["steps"]}
+
+
+def alarms(office, detection):
+    return [a for a in office.people["sam"].items("/alarms") if a["detection"] == detection]
+
+
+def test_what_waits_and_what_is_cut_goes_on_as_long(office):
+    run = root(office, "plan", "run", "waits", "--reason", "a test")["id"]
+    root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "30m")
+    until = seconds(root(office, "kill", "list")[0]["until_at"])
+    for ahead in (HOUR, 0, -HOUR, 0):
+        set_clock(office, ahead)
+        time.sleep(1.2)  # whoever ends something looks once a second
+        assert states(office, run) == {"agree": "waiting", "pause": "waiting"}, ahead
+        cuts = root(office, "kill", "list")
+        assert len(cuts) == 1 and abs(seconds(cuts[0]["until_at"]) - until - ahead) < 5, (ahead, cuts)
+    root(office, "kill", "undo", str(cuts[0]["id"]), "--reason", "over")
+
+
+def test_what_has_an_end_ends_although_the_clock_went_back(office):
+    run = root(office, "plan", "run", "short", "--reason", "a test")["id"]
+    root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "3s")
+    began = time.monotonic()
+    set_clock(office, -HOUR)
+    wait_for("the step", 10, lambda: states(office, run) == {"pause": "done"})
+    wait_for("the cut's end", 10, lambda: not root(office, "kill", "list"))
+    assert time.monotonic() - began > 2
+    set_clock(office, 0)
+
+
+def test_sessions_never_last_longer(office):
+    def ends():
+        return {s["id"]: seconds(s["expires_at"]) for s in office.people["sam"].items("/admin/sessions")}
+
+    before = ends()
+    assert len(before) >= 3
+    set_clock(office, -HOUR)
+    assert all(abs(t + HOUR - before[i]) < 3 for i, t in ends().items()) and len(ends()) == len(before)
+    set_clock(office, 0)  # which is ahead by an hour: nobody was idle, and the end stays where it is
+    assert all(abs(t + HOUR - before[i]) < 3 for i, t in ends().items()) and len(ends()) == len(before)
+
+
+def test_a_detection_neither_misses_nor_tells_twice(office):
+    def read(times):
+        for _ in range(times):
+            office.cli("ledger", "search", "--limit", "1", "-c", office.config)
+            time.sleep(0.3)
+
+    assert not alarms(office, "four-reads")
+    read(3)
+    set_clock(office, HOUR)
+    read(1)
+    wait_for("the alarm", 10, lambda: len(alarms(office, "four-reads")) == 1)
+    set_clock(office, 0)
+    read(5)
+    set_clock(office, HOUR)
+    read(5)
+    set_clock(office, 0)
+    events = office.cli("ledger", "search", "--kind", "role", "--limit", "200", "-c", office.config).stdout
+    assert sum("clock jumped" in line for line in events.splitlines()) == 12
+    assert len(alarms(office, "four-reads")) == 1
+    assert not alarms(office, "no-loss"), "half an hour has not passed"

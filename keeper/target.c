@@ -24,7 +24,7 @@ static const char PINNED[] =
     "gssencmode=disable "
     "options='-c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog "
     "-c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO "
-    "-c IntervalStyle=postgres -c default_transaction_read_only=off'";
+    "-c IntervalStyle=postgres -c jit=off -c default_transaction_read_only=off'";
 
 /* ---- the job's directory ---- */
 

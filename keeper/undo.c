@@ -200,10 +200,14 @@ static sp_err write_script(undo *u)
                       "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
     TRY(undo_script(u, &sql));
     undo_tables *tables = NULL;
+    TRY(undo_code_begin(u, &sql));
     sp_err err = undo_tables_choose(u, &tables);
     bool makes = undo_verb_is(u, "DROP ALTER");
     if (!sp_failed(err) && makes) { /* types that columns are of, columns, what needs them */
         err = undo_structure(u, true, &sql);
+    }
+    if (!sp_failed(err)) {
+        err = undo_code_check(u, &sql);
     }
     if (!sp_failed(err)) {
         err = undo_columns(u, tables, &sql);
@@ -278,6 +282,12 @@ static json_t *read_rows(undo *u, bool *ret_are_read)
                 one, "clashes",
                 json_integer(number_of(one, "missing") - number_of(one, "inserted")));
             json_array_append_new(rows, one);
+            if (number_of(one, "hung") != 0) {
+                undo_tell(u, json_sprintf("%lld rows of %s stay under their new keys: rows of "
+                                          "others hang on them",
+                                          (long long)number_of(one, "hung"),
+                                          undo_text(one, "relation")));
+            }
         }
     }
     return rows;
@@ -288,7 +298,7 @@ static bool is_complete(const json_t *rows)
 {
     for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *one = json_array_get(rows, i);
-        if (number_of(one, "clashes") != 0 ||
+        if (number_of(one, "clashes") != 0 || number_of(one, "hung") != 0 ||
             (json_is_true(json_object_get(one, "changes")) && number_of(one, "conflicts") != 0)) {
             return false;
         }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of undo share: undo.c the whole, undo_structure.c objects that are missing,
- * undo_rows.c rows.
+ * undo_choose.c which tables get rows, undo_rows.c rows, undo_code.c whose code would run.
  * OWNS see the struct. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC
  * keeper/README.md.
  */
@@ -61,11 +61,20 @@ bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
 /* first: schemas and types; else what is left. */
 SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
 
-/* ---- undo_rows.c ---- */
+/* ---- undo_code.c ---- */
+/* Tells the session what was kept. */
+SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
+/* The script fails when putting rows into what is there now would run the code of a role that is no
+ * superuser. */
+SP_MUST sp_err undo_code_check(undo *u, sp_buf *sql);
+
+/* ---- undo_choose.c ---- */
 /* Tables that are there and whose rows or columns are put back. */
 typedef struct undo_tables undo_tables;
 SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);
 void undo_tables_free(undo_tables *tables);
+
+/* ---- undo_rows.c ---- */
 /* Locks them, and makes columns that are gone again. */
 SP_MUST sp_err undo_columns(undo *u, const undo_tables *tables, sp_buf *sql);
 SP_MUST sp_err undo_rows(undo *u, const undo_tables *tables, sp_buf *sql);

@@ -9,60 +9,26 @@
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
 #include "infra/proc/file.h"
-#include "keeper/undo_parts.h"
+#include "keeper/undo_tables.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum { PG_CLASS = 1259 };
 
-/* ---- rows ---- */
-
-typedef struct {
-    const json_t *relation;
-    const json_t *now;
-    size_t number;
-    bool keyed;
-    bool changes; /* rows of one transaction get their old values */
-    bool adds;    /* rows that are gone come back */
-    bool moves;   /* keys may have changed: new rows of that transaction go */
-} table;
-
-struct undo_tables {
-    table *items;
-    size_t count;
-};
-
-/* A column that is matched and written; generated ones follow by themselves. */
-static bool is_plain(const json_t *column)
-{
-    return !json_is_true(json_object_get(column, "generated"));
-}
-
-static bool is_lost(const table *t, const json_t *column)
-{
-    return json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name")) == NULL;
-}
-
-/* It has another type now. */
-static bool is_retyped(const table *t, const json_t *column)
-{
-    const json_t *is =
-        json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
-    return is != NULL && strcmp(undo_text(is, "type"), undo_text(column, "type")) != 0;
-}
+/* ---- columns ---- */
 
 typedef void (*put_column)(const char *quoted, sp_buf *sql);
 
 /* of: without the columns that this table has lost; NULL = all. */
-static void list_those(const json_t *relation, const table *of, const char *between, put_column put,
-                       sp_buf *sql)
+static void list_those(const json_t *relation, const undo_table *of, const char *between,
+                       put_column put, sp_buf *sql)
 {
     const json_t *columns = json_object_get(relation, "columns");
     bool first = true;
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        if (is_plain(column) && (of == NULL || !is_lost(of, column))) {
+        if (undo_is_plain(column) && (of == NULL || !undo_is_lost(of, column))) {
             sp_buf_text(sql, first ? "" : between);
             put(undo_text(column, "quoted"), sql);
             first = false;
@@ -99,7 +65,7 @@ static void put_table_text(const char *quoted, sp_buf *sql)
 static bool is_set(const json_t *relation, const json_t *column)
 {
     const json_t *key = json_object_get(relation, "key");
-    bool set = is_plain(column) && !json_is_true(json_object_get(column, "fixed"));
+    bool set = undo_is_plain(column) && !json_is_true(json_object_get(column, "fixed"));
     for (size_t i = 0; i < json_array_size(key); i++) {
         set = set &&
               strcmp(json_string_value(json_array_get(key, i)), undo_text(column, "quoted")) != 0;
@@ -123,7 +89,7 @@ static bool put_assignments(const json_t *relation, sp_buf *sql)
     return !first;
 }
 
-static void put_match(const table *t, sp_buf *sql)
+static void put_match(const undo_table *t, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
@@ -132,7 +98,7 @@ static void put_match(const table *t, sp_buf *sql)
     }
 }
 
-static void put_key(const table *t, const char *alias, sp_buf *sql)
+static void put_key(const undo_table *t, const char *alias, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
@@ -142,7 +108,7 @@ static void put_key(const table *t, const char *alias, sp_buf *sql)
 }
 
 /* Columns that are gone are made again (ALTER); others must be what they were. */
-static sp_err check_columns(undo *u, const table *t, sp_buf *sql)
+static sp_err check_columns(undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     const json_t *now = json_object_get(t->now, "columns");
@@ -150,7 +116,7 @@ static sp_err check_columns(undo *u, const table *t, sp_buf *sql)
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const json_t *is = json_object_get(now, undo_text(column, "name"));
-        if (is == NULL && (!undo_verb_is(u, "ALTER DROP") || !is_plain(column))) {
+        if (is == NULL && (!undo_verb_is(u, "ALTER DROP") || !undo_is_plain(column))) {
             return undo_refuse(u, name, "a column that was kept is not there any more:",
                                undo_text(column, "quoted"), NULL);
         }
@@ -159,7 +125,7 @@ static sp_err check_columns(undo *u, const table *t, sp_buf *sql)
                        undo_text(column, "quoted"), undo_text(column, "type"));
             undo_tell(u, json_sprintf("column %s of %s was made again, as the last one",
                                       undo_text(column, "quoted"), name));
-        } else if (is_retyped(t, column) && (!undo_verb_is(u, "ALTER DROP") || !t->keyed)) {
+        } else if (undo_is_retyped(t, column) && (!undo_verb_is(u, "ALTER DROP") || !t->keyed)) {
             return undo_refuse(u, name,
                                "a column has another type now:", undo_text(column, "quoted"),
                                undo_text(is, "type"));
@@ -183,7 +149,7 @@ static sp_err check_columns(undo *u, const table *t, sp_buf *sql)
     return err;
 }
 
-static void finish_columns(const table *t, sp_buf *sql)
+static void finish_columns(const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     const json_t *now = json_object_get(t->now, "columns");
@@ -204,18 +170,24 @@ static void finish_columns(const table *t, sp_buf *sql)
     }
 }
 
-/* Triggers of users, as they are once the table is locked; a new one would run, too. */
-static void switch_triggers(const table *t, bool off, sp_buf *sql)
+/* Triggers of users, as they are once the table is locked, also of its partitions and of what a
+ * changed key reaches; a new one would run, too. */
+static void switch_triggers(const undo_table *t, bool off, sp_buf *sql)
 {
     if (off) {
-        sp_buf_fmt(sql,
-                   "CREATE TEMP TABLE sp_trigger_%zu ON COMMIT DROP AS SELECT tgname, tgenabled "
-                   "FROM pg_trigger WHERE tgrelid = %u AND NOT tgisinternal AND tgenabled <> 'D' "
-                   "AND tgparentid = 0;\n",
-                   t->number, undo_oid(t->relation));
+        sp_buf_fmt(
+            sql,
+            "CREATE TEMP TABLE sp_trigger_%zu ON COMMIT DROP AS WITH RECURSIVE those AS ("
+            "SELECT %u::oid AS oid UNION SELECT x.oid FROM those CROSS JOIN LATERAL ("
+            "SELECT inhrelid FROM pg_inherits WHERE inhparent = those.oid UNION ALL "
+            "SELECT conrelid FROM pg_constraint WHERE confrelid = those.oid AND contype = "
+            "'f' AND %s AND (confupdtype IN ('c','n','d') OR confdeltype IN ('c','n','d'))) "
+            "x(oid)) SELECT tgrelid, tgname, tgenabled FROM those JOIN pg_trigger ON "
+            "tgrelid = those.oid WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgparentid = "
+            "0;\n",
+            t->number, undo_oid(t->relation), t->changes || t->moves ? "true" : "false");
     }
-    sp_buf_fmt(sql, "SELECT format('ALTER TABLE %%s %%s TRIGGER %%I', %u::regclass, ",
-               undo_oid(t->relation));
+    sp_buf_text(sql, "SELECT format('ALTER TABLE %s %s TRIGGER %I', tgrelid::regclass, ");
     sp_buf_text(sql, off ? "'DISABLE'"
                          : "CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN "
                            "'ENABLE REPLICA' ELSE 'ENABLE' END");
@@ -223,14 +195,14 @@ static void switch_triggers(const table *t, bool off, sp_buf *sql)
 }
 
 /* With the types that the columns had. */
-static void put_staging(const table *t, sp_buf *sql)
+static void put_staging(const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     bool first = true;
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_undo_%zu (", t->number);
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        if (is_plain(column)) {
+        if (undo_is_plain(column)) {
             sp_buf_fmt(sql, "%s%s %s", first ? "" : ", ", undo_text(column, "quoted"),
                        undo_text(column, "type"));
             first = false;
@@ -239,7 +211,7 @@ static void put_staging(const table *t, sp_buf *sql)
     sp_buf_text(sql, ") ON COMMIT DROP;\n");
 }
 
-static void put_values(const table *t, put_column put, sp_buf *sql)
+static void put_values(const undo_table *t, put_column put, sp_buf *sql)
 {
     sp_buf_text(sql, "ROW(");
     list_those(t->relation, t, ", ", put, sql);
@@ -248,7 +220,7 @@ static void put_values(const table *t, put_column put, sp_buf *sql)
 
 /* Rows that are there with other values, rows that were not there, rows that are gone; and which
  * transaction wrote those that are there. */
-static void put_comparing(const table *t, sp_buf *sql)
+static void put_comparing(const undo_table *t, sp_buf *sql)
 {
     const char *now = undo_text(t->now, "quoted");
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_diff_%zu ON COMMIT DROP AS SELECT ", t->number);
@@ -285,7 +257,7 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
     sp_buf_text(sql, "CREATE TEMP TABLE sp_all (n int, sp_xid text) ON COMMIT DROP;\nINSERT INTO "
                      "pg_temp.sp_all ");
     for (size_t i = 0; i < all->count; i++) {
-        const table *t = &all->items[i];
+        const undo_table *t = &all->items[i];
         if (t->changes && t->keyed) {
             sp_buf_fmt(sql, "SELECT 0 AS n, sp_xid FROM pg_temp.sp_diff_%zu UNION ALL ", t->number);
         }
@@ -320,13 +292,13 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
 }
 
 /* Columns with another type get the one that they had; what was cut comes back with the rows. */
-static void put_types(undo *u, const table *t, sp_buf *sql)
+static void put_types(undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const char *name = undo_text(column, "quoted");
-        if (is_retyped(t, column)) {
+        if (undo_is_retyped(t, column)) {
             sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::text::%s;\n",
                        undo_text(t->now, "quoted"), name, undo_text(column, "type"), name,
                        undo_text(column, "type"));
@@ -337,13 +309,13 @@ static void put_types(undo *u, const table *t, sp_buf *sql)
 }
 
 /* A column that was gone: of all rows, whoever changed them since. */
-static void put_lost(const table *t, sp_buf *sql)
+static void put_lost(const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         const char *name = undo_text(column, "quoted");
-        if (is_plain(column) && is_lost(t, column)) {
+        if (undo_is_plain(column) && undo_is_lost(t, column)) {
             sp_buf_fmt(sql,
                        "UPDATE %s t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT "
                        "NULL AND ",
@@ -354,7 +326,7 @@ static void put_lost(const table *t, sp_buf *sql)
     }
 }
 
-static void put_reverting(const table *t, sp_buf *sql)
+static void put_reverting(const undo_table *t, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
     auto_buf sp_buf assignments = sp_buf_make(UNDO_SQL_MAX_BYTES);
@@ -375,24 +347,76 @@ static void put_reverting(const table *t, sp_buf *sql)
     sp_buf_text(sql, ";\n");
 }
 
-/* Rows whose key was changed stand under the new one; as many as are missing, or they were added.
- */
-static void put_moving(const table *t, sp_buf *sql)
+/* ---- rows that the statement wrote and that go ---- */
+
+/* A row of theirs that was not kept. Rows whose key was changed stand under the new one: as many as
+ * are missing, or they were added. */
+static void put_goes(const undo_table *t, sp_buf *sql)
 {
     sp_buf_fmt(sql,
-               "WITH done AS (DELETE FROM %s t WHERE t.xmin::text IN (SELECT xid FROM "
-               "pg_temp.sp_one) AND NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ",
-               undo_text(t->now, "quoted"), t->number);
+               "t.xmin::text IN (SELECT xid FROM pg_temp.sp_one) AND NOT EXISTS (SELECT FROM "
+               "pg_temp.sp_undo_%zu s WHERE ",
+               t->number);
+    if (!t->keyed) {
+        put_values(t, put_table_text, sql);
+        sp_buf_text(sql, "::text = ");
+        put_values(t, put_staging_text, sql);
+        sp_buf_text(sql, "::text)");
+        return;
+    }
     put_match(t, sql);
     sp_buf_fmt(sql,
                ") AND (SELECT count(*) FROM pg_temp.sp_new_%zu JOIN pg_temp.sp_one ON xid = "
                "sp_xid) <= (SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
-               "'missing') RETURNING 1) INSERT INTO pg_temp.sp_count SELECT %zu, 'removed', "
-               "count(*) FROM done;\n",
-               t->number, t->number, t->number);
+               "'missing')",
+               t->number, t->number);
 }
 
-static void put_inserting(const table *t, sp_buf *sql)
+/* sp_hung: those that rows of others hang on by a key that would take these along, or change them;
+ * by the keys that there are now, with their tables locked. */
+static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
+{
+    auto_buf sp_buf goes = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    static const char from[] = "FROM pg_constraint k WHERE contype = 'f' AND confrelid = %u AND "
+                               "confdeltype IN ('c','n','d') \\gexec\n";
+    uint32_t oid = undo_oid(t->relation);
+    put_goes(t, &goes);
+    sp_buf_byte(&goes, 0);
+    char *literal = sp_failed(sp_buf_error(&goes))
+                        ? NULL
+                        : PQescapeLiteral(u->conn, (const char *)goes.ptr, goes.len - 1);
+    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_hung_%zu (part oid, place tid) ON COMMIT DROP;\n",
+               t->number);
+    sp_buf_text(sql, "SELECT format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', "
+                     "conrelid::regclass) ");
+    sp_buf_fmt(sql, from, oid);
+    sp_buf_fmt(sql,
+               "SELECT format('INSERT INTO pg_temp.sp_hung_%zu SELECT t.tableoid, t.ctid FROM %%s "
+               "t WHERE %%s AND EXISTS (SELECT FROM %%s f WHERE %%s%%s)', confrelid::regclass, %s, "
+               "conrelid::regclass, (SELECT string_agg(format('f.%%I = t.%%I', c.attname, "
+               "p.attname), ' AND ') FROM unnest(conkey, confkey) x(child, parent) JOIN "
+               "pg_attribute c ON c.attrelid = conrelid AND c.attnum = child JOIN pg_attribute p "
+               "ON p.attrelid = confrelid AND p.attnum = parent), CASE WHEN conrelid = confrelid "
+               "THEN ' AND f.xmin::text NOT IN (SELECT xid FROM pg_temp.sp_one)' END) ",
+               t->number, literal == NULL ? "NULL" : literal);
+    sp_buf_fmt(sql, from, oid);
+    PQfreemem(literal);
+}
+
+static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
+{
+    put_hung(u, t, sql);
+    sp_buf_fmt(sql, "WITH done AS (DELETE FROM %s t WHERE ", undo_text(t->now, "quoted"));
+    put_goes(t, sql);
+    sp_buf_fmt(sql,
+               " AND NOT EXISTS (SELECT FROM pg_temp.sp_hung_%zu h WHERE h.part = t.tableoid AND "
+               "h.place = t.ctid) RETURNING 1) INSERT INTO pg_temp.sp_count SELECT %zu, 'removed', "
+               "count(*) FROM done;\nINSERT INTO pg_temp.sp_count SELECT %zu, 'hung', count(*) "
+               "FROM (SELECT DISTINCT part, place FROM pg_temp.sp_hung_%zu) x;\n",
+               t->number, t->number, t->number, t->number);
+}
+
+static void put_inserting(const undo_table *t, sp_buf *sql)
 {
     sp_buf_fmt(sql, "WITH done AS (INSERT INTO %s (", undo_text(t->now, "quoted"));
     list_columns(t->relation, ", ", put_name, sql);
@@ -408,7 +432,7 @@ static void put_inserting(const table *t, sp_buf *sql)
 }
 
 /* {"relation":..,"missing":n,"inserted":n,"differing":n,"reverted":n,"conflicts":n,"keys":[..]} */
-static void put_report(undo *u, const table *t, sp_buf *sql)
+static void put_report(undo *u, const undo_table *t, sp_buf *sql)
 {
     char *name = PQescapeLiteral(u->conn, undo_text(t->relation, "quoted"),
                                  strlen(undo_text(t->relation, "quoted")));
@@ -417,7 +441,7 @@ static void put_report(undo *u, const table *t, sp_buf *sql)
                                                                                   : "false");
     PQfreemem(name);
     sp_buf_fmt(sql, "'kept', (SELECT count(*) FROM pg_temp.sp_undo_%zu),", t->number);
-    static const char *const counts[] = {"missing", "inserted", "removed"};
+    static const char *const counts[] = {"missing", "inserted", "removed", "hung"};
     for (size_t i = 0; i < SP_COUNT(counts); i++) {
         sp_buf_fmt(sql,
                    "'%s', COALESCE((SELECT n FROM pg_temp.sp_count WHERE number = %zu AND what = "
@@ -442,19 +466,12 @@ static void put_report(undo *u, const table *t, sp_buf *sql)
 }
 
 /* Without a key: rows are told apart by their whole text; as many as are missing come back. */
-static void put_without_key(undo *u, const table *t, sp_buf *sql)
+static void put_without_key(undo *u, const undo_table *t, sp_buf *sql)
 {
     char *name = PQescapeLiteral(u->conn, undo_text(t->relation, "quoted"),
                                  strlen(undo_text(t->relation, "quoted")));
     if (t->changes) { /* what it wrote goes: what was there before comes back below */
-        sp_buf_fmt(sql,
-                   "DELETE FROM %s t WHERE t.xmin::text IN (SELECT xid FROM pg_temp.sp_one) "
-                   "AND NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ",
-                   undo_text(t->now, "quoted"), t->number);
-        put_values(t, put_table_text, sql);
-        sp_buf_text(sql, "::text = ");
-        put_values(t, put_staging_text, sql);
-        sp_buf_text(sql, "::text);\n");
+        put_going(u, t, sql);
     }
     sp_buf_fmt(sql, "WITH a AS (SELECT s.*, ROW(");
     list_columns(t->relation, ", ", put_staging_text, sql);
@@ -474,13 +491,14 @@ static void put_without_key(undo *u, const table *t, sp_buf *sql)
     sp_buf_fmt(sql,
                "SELECT json_build_object('relation', %s, 'inserted', count(*), 'missing', "
                "count(*), 'differing', 0, 'reverted', 0, 'kept', (SELECT count(*) FROM "
-               "pg_temp.sp_undo_%zu)) FROM done;\n",
-               name, t->number);
+               "pg_temp.sp_undo_%zu), 'hung', COALESCE((SELECT n FROM pg_temp.sp_count WHERE "
+               "number = %zu AND what = 'hung'), 0)) FROM done;\n",
+               name, t->number, t->number);
     PQfreemem(name);
 }
 
 /* Rows of others hang on it by a key. */
-static bool is_referred(const undo *u, const table *t)
+static bool is_referred(const undo *u, const undo_table *t)
 {
     const json_t *keys = json_object_get(u->manifest, "foreign");
     for (size_t i = 0; i < json_array_size(keys); i++) {
@@ -492,14 +510,14 @@ static bool is_referred(const undo *u, const table *t)
     return false;
 }
 
-static sp_err put_rows(undo *u, const table *t, sp_buf *sql)
+static sp_err put_rows(undo *u, const undo_table *t, sp_buf *sql)
 {
     switch_triggers(t, true, sql);
     if (!t->keyed) {
         put_without_key(u, t, sql);
     } else {
         if (t->moves && !is_referred(u, t)) { /* what is new may be in the way of what was */
-            put_moving(t, sql);
+            put_going(u, t, sql);
         }
         put_types(u, t, sql);
         put_lost(t, sql);
@@ -514,10 +532,10 @@ static sp_err put_rows(undo *u, const table *t, sp_buf *sql)
 }
 
 /* Children first: what hung on a new row hangs on the old one again. */
-static sp_err finish_rows(undo *u, const table *t, sp_buf *sql)
+static sp_err finish_rows(undo *u, const undo_table *t, sp_buf *sql)
 {
     if (t->moves && is_referred(u, t)) {
-        put_moving(t, sql);
+        put_going(u, t, sql);
     }
     if (t->keyed) {
         put_report(u, t, sql);
@@ -525,140 +543,6 @@ static sp_err finish_rows(undo *u, const table *t, sp_buf *sql)
     finish_columns(t, sql);
     switch_triggers(t, false, sql);
     return undo_script(u, sql);
-}
-
-/* ---- which tables, in which order ---- */
-
-static bool refers(const undo *u, uint32_t child, uint32_t parent)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == child &&
-            (uint32_t)json_integer_value(json_object_get(key, "references")) == parent) {
-            return child != parent;
-        }
-    }
-    return false;
-}
-
-/* Parents first; what stands in a circle keeps its place (and may be refused by the server). */
-static void order_tables(const undo *u, undo_tables *all)
-{
-    for (size_t i = 0; i < all->count; i++) {
-        for (size_t k = i; k < all->count; k++) {
-            bool waits = false;
-            for (size_t m = i; m < all->count; m++) {
-                waits = waits || (m != k && refers(u, undo_oid(all->items[k].relation),
-                                                   undo_oid(all->items[m].relation)));
-            }
-            if (!waits) {
-                table first = all->items[k];
-                sp_move(&all->items[i + 1], &all->items[i], (k - i) * sizeof(table));
-                all->items[i] = first;
-                break;
-            }
-        }
-    }
-}
-
-static bool has_columns(const table *t, bool (*which)(const table *t, const json_t *column))
-{
-    const json_t *columns = json_object_get(t->relation, "columns");
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        if (which(t, json_array_get(columns, i))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* DELETE elsewhere sets values here. */
-static bool is_set_by_key(const undo *u, const table *t)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        const char *how = undo_text(key, "on_delete");
-        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == undo_oid(t->relation) &&
-            (how[0] == 'n' || how[0] == 'd')) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* By what is held, or by its own words, the statement's rows are told from those of others. */
-static bool is_known(const undo *u)
-{
-    return json_array_size(json_object_get(u->manifest, "xids")) > 0;
-}
-
-static bool says(const undo *u, const char *words)
-{
-    return keep_has_word(undo_text(u->manifest, "verb"), words);
-}
-
-/* False: nothing of it is put back here. */
-static bool decide(const undo *u, bool rows, table *t)
-{
-    bool alters = undo_verb_is(u, "ALTER DROP");
-    bool retyped = alters && has_columns(t, is_retyped);
-    bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
-    bool any = says(u, "ANY") && is_known(u);
-    t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
-    t->adds = rows;
-    bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
-    t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
-                 (says(u, "DELETE") && is_set_by_key(u, t));
-    t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
-    return rows || retyped || (alters && has_columns(t, is_lost));
-}
-
-static sp_err choose(undo *u, undo_tables *all)
-{
-    const json_t *relations = json_object_get(u->manifest, "relations");
-    bool rows = undo_verb_is(u, "DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
-    TRY(sp_alloc(json_array_size(relations) + 1, sizeof(table), &all->items));
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *one = json_array_get(relations, i);
-        const char *kind = undo_text(one, "kind");
-        table t = {.relation = one, .now = undo_present(u, one), .number = i};
-        bool stored = kind[0] == 'r' || kind[0] == 'p';
-        if (!stored || json_is_true(json_object_get(one, "partition"))) {
-            continue; /* rows of partitions are put into their root */
-        }
-        if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
-            return undo_refuse(u, undo_text(one, "quoted"),
-                               "the table has been dropped since; its rows cannot be put back",
-                               NULL, NULL);
-        }
-        if (t.now == NULL || !decide(u, rows, &t)) {
-            continue;
-        }
-        if (!t.keyed && t.changes && !is_known(u)) {
-            return undo_refuse(u, undo_text(one, "quoted"),
-                               "it has no key, so changed rows cannot be told from others", NULL,
-                               NULL);
-        }
-        all->items[all->count++] = t;
-    }
-    order_tables(u, all);
-    return sp_ok();
-}
-
-sp_err undo_tables_choose(undo *u, undo_tables **ret_tables)
-{
-    TRY(sp_alloc(1, sizeof(**ret_tables), ret_tables));
-    return choose(u, *ret_tables);
-}
-
-void undo_tables_free(undo_tables *all)
-{
-    if (all != NULL) {
-        sp_free(all->items);
-        sp_free(all);
-    }
 }
 
 sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
@@ -683,7 +567,7 @@ typedef struct {
 } staging;
 
 /* The table whose rows these are; a partition's go into its root. */
-static const table *staged_of(const staging *s, const json_t *relation)
+static const undo_table *staged_of(const staging *s, const json_t *relation)
 {
     const char *root = json_is_string(json_object_get(relation, "root"))
                            ? undo_text(relation, "root")
@@ -706,7 +590,7 @@ static sp_span target_of(void *self, sp_span name)
         const json_t *one = json_array_get(relations, i);
         found = sp_span_eq(name, sp_span_cstr(undo_text(one, "quoted"))) ? one : found;
     }
-    const table *t = found == NULL ? NULL : staged_of(s, found);
+    const undo_table *t = found == NULL ? NULL : staged_of(s, found);
     if (t == NULL) {
         return SP_SPAN_EMPTY;
     }

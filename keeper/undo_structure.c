@@ -272,6 +272,13 @@ static void note_restored(undo *u, bool first)
     }
 }
 
+static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
+{
+    TRY(undo_restore(u, argv, take_script, u));
+    sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
+    return undo_script(u, sql);
+}
+
 sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 {
     char path[KEEP_PATH_BYTES + 16];
@@ -280,9 +287,15 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
     TRY(undo_list(u, first ? wanted_first : wanted_then, "structure", path, &count));
     if (count > 0) {
         snprintf(use, sizeof(use), "--use-list=%s", path);
-        const char *const argv[] = {"pg_restore", "--file=-", use, NULL};
-        TRY(undo_restore(u, argv, take_script, u));
-        sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
+        const char *const all[] = {"pg_restore", "--file=-", use, NULL};
+        const char *const empty[] = {"pg_restore", "--file=-", use, "--section=pre-data", NULL};
+        const char *const filled[] = {"pg_restore",          "--file=-", use, "--section=data",
+                                      "--section=post-data", NULL};
+        TRY(make(u, first ? all : empty, sql));
+        if (!first) { /* tables are empty: nothing of theirs has run yet */
+            TRY(undo_code_check(u, sql));
+            TRY(make(u, filled, sql));
+        }
         note_restored(u, first);
     }
     if (!first) {

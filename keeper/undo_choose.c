@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Which tables rows and columns are put back into, in which order, and what may be done to their
+ * rows.
+ * OWNS undo_tables. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC
+ * keeper/undo_parts.h.
+ */
+#include "keeper/undo_tables.h"
+
+#include <string.h>
+
+/* ---- columns ---- */
+
+/* A column that is matched and written; generated ones follow by themselves. */
+bool undo_is_plain(const json_t *column)
+{
+    return !json_is_true(json_object_get(column, "generated"));
+}
+
+bool undo_is_lost(const undo_table *t, const json_t *column)
+{
+    return json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name")) == NULL;
+}
+
+/* It has another type now. */
+bool undo_is_retyped(const undo_table *t, const json_t *column)
+{
+    const json_t *is =
+        json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
+    return is != NULL && strcmp(undo_text(is, "type"), undo_text(column, "type")) != 0;
+}
+
+/* ---- which tables, in which order ---- */
+
+static bool refers(const undo *u, uint32_t child, uint32_t parent)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == child &&
+            (uint32_t)json_integer_value(json_object_get(key, "references")) == parent) {
+            return child != parent;
+        }
+    }
+    return false;
+}
+
+/* Parents first; what stands in a circle keeps its place (and may be refused by the server). */
+static void order_tables(const undo *u, undo_tables *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        for (size_t k = i; k < all->count; k++) {
+            bool waits = false;
+            for (size_t m = i; m < all->count; m++) {
+                waits = waits || (m != k && refers(u, undo_oid(all->items[k].relation),
+                                                   undo_oid(all->items[m].relation)));
+            }
+            if (!waits) {
+                undo_table first = all->items[k];
+                sp_move(&all->items[i + 1], &all->items[i], (k - i) * sizeof(undo_table));
+                all->items[i] = first;
+                break;
+            }
+        }
+    }
+}
+
+static bool has_columns(const undo_table *t,
+                        bool (*which)(const undo_table *t, const json_t *column))
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        if (which(t, json_array_get(columns, i))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* DELETE elsewhere sets values here. */
+static bool is_set_by_key(const undo *u, const undo_table *t)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *how = undo_text(key, "on_delete");
+        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == undo_oid(t->relation) &&
+            (how[0] == 'n' || how[0] == 'd')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* By what is held, or by its own words, the statement's rows are told from those of others. */
+static bool is_known(const undo *u)
+{
+    return json_array_size(json_object_get(u->manifest, "xids")) > 0;
+}
+
+static bool says(const undo *u, const char *words)
+{
+    return keep_has_word(undo_text(u->manifest, "verb"), words);
+}
+
+/* False: nothing of it is put back here. */
+static bool decide(const undo *u, bool rows, undo_table *t)
+{
+    bool alters = undo_verb_is(u, "ALTER DROP");
+    bool retyped = alters && has_columns(t, undo_is_retyped);
+    bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
+    bool any = says(u, "ANY") && is_known(u);
+    t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
+    t->adds = rows;
+    bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
+    t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
+                 (says(u, "DELETE") && is_set_by_key(u, t));
+    t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
+    return rows || retyped || (alters && has_columns(t, undo_is_lost));
+}
+
+static sp_err choose(undo *u, undo_tables *all)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool rows = undo_verb_is(u, "DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
+    TRY(sp_alloc(json_array_size(relations) + 1, sizeof(undo_table), &all->items));
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        const char *kind = undo_text(one, "kind");
+        undo_table t = {.relation = one, .now = undo_present(u, one), .number = i};
+        bool stored = kind[0] == 'r' || kind[0] == 'p';
+        if (!stored || json_is_true(json_object_get(one, "partition"))) {
+            continue; /* rows of partitions are put into their root */
+        }
+        if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
+            return undo_refuse(u, undo_text(one, "quoted"),
+                               "the table has been dropped since; its rows cannot be put back",
+                               NULL, NULL);
+        }
+        if (t.now == NULL || !decide(u, rows, &t)) {
+            continue;
+        }
+        if (!t.keyed && t.changes && !is_known(u)) {
+            return undo_refuse(u, undo_text(one, "quoted"),
+                               "it has no key, so changed rows cannot be told from others", NULL,
+                               NULL);
+        }
+        all->items[all->count++] = t;
+    }
+    order_tables(u, all);
+    return sp_ok();
+}
+
+sp_err undo_tables_choose(undo *u, undo_tables **ret_tables)
+{
+    TRY(sp_alloc(1, sizeof(**ret_tables), ret_tables));
+    return choose(u, *ret_tables);
+}
+
+void undo_tables_free(undo_tables *all)
+{
+    if (all != NULL) {
+        sp_free(all->items);
+        sp_free(all);
+    }
+}

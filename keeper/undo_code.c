@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Whose code would run while rows are put back. Checks, generated columns, defaults of columns that
+ * were added since, expressions of indexes and partitions, policies, domains, ranges and casts call
+ * functions with the rights of whoever writes: here `keep_as`, which reads all and owns much. SET
+ * ROLE is no way out, because such a function resets it, and a deferred trigger runs at COMMIT. So
+ * undo is refused where a function is neither a superuser's (the server's own, extensions, what
+ * somebody looked at) nor the keeper's. Triggers are switched off (undo_rows.c); the server
+ * itself builds indexes and materialized views as their owners, who cannot get out of that.
+ * OWNS nothing. PROCESS keeper, threads of the pool. TRUST the owner of what was destroyed may be
+ * whoever destroyed it. SPEC PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
+ */
+#include "keeper/undo_parts.h"
+
+#include <string.h>
+
+static const char KEPT[] =
+    "CREATE TEMP TABLE sp_kept (name text, types text[], columns text[]) ON COMMIT DROP;\n";
+
+/* The tables that get rows, those that they are or have partitions of, what a changed key reaches;
+ * what belongs to them; and from there to functions. */
+static const char CHECK[] =
+    "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, name, types, columns"
+    " FROM pg_temp.sp_kept),"
+    "up AS (SELECT oid FROM kept WHERE oid IS NOT NULL UNION SELECT i.inhparent FROM up"
+    " JOIN pg_inherits i ON i.inhrelid = up.oid),"
+    "down AS (SELECT oid FROM kept WHERE oid IS NOT NULL UNION SELECT x.oid FROM down"
+    " CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = down.oid"
+    "  UNION ALL SELECT f.conrelid FROM pg_constraint f WHERE f.confrelid = down.oid"
+    "  AND f.contype = 'f' AND (f.confupdtype IN ('c','n','d') OR f.confdeltype IN ('c','n','d'))"
+    " ) x(oid)),"
+    "near AS (SELECT oid, oid::regclass::text AS about FROM (SELECT oid FROM up UNION"
+    " SELECT oid FROM down) x),"
+    "node(class, oid, about) AS ("
+    " SELECT 'pg_class'::regclass::oid, oid, about FROM near"
+    " UNION SELECT 'pg_class'::regclass, i.indexrelid, n.about FROM near n"
+    "  JOIN pg_index i ON i.indrelid = n.oid"
+    " UNION SELECT 'pg_constraint'::regclass, c.oid, n.about FROM near n"
+    "  JOIN pg_constraint c ON c.conrelid = n.oid"
+    " UNION SELECT 'pg_policy'::regclass, p.oid, n.about FROM near n"
+    "  JOIN pg_policy p ON p.polrelid = n.oid"
+    " UNION SELECT 'pg_rewrite'::regclass, r.oid, n.about FROM near n"
+    "  JOIN pg_rewrite r ON r.ev_class = n.oid"
+    " UNION SELECT 'pg_attrdef'::regclass, d.oid, n.about FROM near n"
+    "  JOIN pg_attrdef d ON d.adrelid = n.oid"
+    "  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
+    "  LEFT JOIN kept k ON k.oid = n.oid"
+    "  WHERE a.attgenerated <> '' OR k.oid IS NULL OR NOT a.attname = ANY (k.columns)"
+    " UNION SELECT 'pg_type'::regclass, to_regtype(t.t), k.name FROM kept k, unnest(k.types) t(t)"
+    "  WHERE to_regtype(t.t) IS NOT NULL"
+    " UNION SELECT x.class, x.oid, n.about FROM node n CROSS JOIN LATERAL ("
+    "  SELECT d.refclassid, d.refobjid FROM pg_depend d WHERE d.classid = n.class"
+    "   AND d.objid = n.oid AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,"
+    "   'pg_operator'::regclass) AND n.class <> 'pg_proc'::regclass"
+    "  UNION ALL SELECT 'pg_constraint'::regclass, c.oid FROM pg_constraint c"
+    "   WHERE n.class = 'pg_type'::regclass AND c.contypid = n.oid"
+    "  UNION ALL SELECT 'pg_class'::regclass, t.typrelid FROM pg_type t"
+    "   WHERE n.class = 'pg_type'::regclass AND t.oid = n.oid AND t.typrelid <> 0"
+    "  UNION ALL SELECT 'pg_proc'::regclass, c.castfunc FROM pg_cast c WHERE c.castfunc <> 0"
+    "   AND n.class = 'pg_type'::regclass AND n.oid >= 16384 AND n.oid IN (c.castsource,"
+    "   c.casttarget)) x(class, oid)),"
+    "code AS (SELECT n.about, p.oid::regprocedure::text AS called, p.proowner"
+    " FROM node n JOIN pg_proc p ON n.class = 'pg_proc'::regclass AND p.oid = n.oid"
+    " JOIN pg_roles r ON r.oid = p.proowner WHERE NOT r.rolsuper AND r.rolname <> current_user"
+    " UNION ALL SELECT n.about, 'rules', c.relowner FROM near n JOIN pg_class c ON c.oid = n.oid"
+    "  JOIN pg_rewrite w ON w.ev_class = n.oid AND w.ev_type <> '1'"
+    "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper)"
+    "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
+    "'%s: %s of %s would run with the rights of %s while rows are put back; when it was looked at, "
+    "let a superuser own it', about, called, pg_get_userbyid(proowner), current_user)))"
+    " FROM code ORDER BY about, called LIMIT 1 \\gexec\n";
+
+static void put_literal(const undo *u, const char *text, sp_buf *sql)
+{
+    char *literal = PQescapeLiteral(u->conn, text, strlen(text));
+    sp_buf_text(sql, literal == NULL ? "NULL" : literal);
+    PQfreemem(literal);
+}
+
+static void put_columns(const undo *u, const json_t *relation, const char *what, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(relation, "columns");
+    sp_buf_text(sql, ", ARRAY[");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        sp_buf_text(sql, i == 0 ? "" : ", ");
+        put_literal(u, undo_text(json_array_get(columns, i), what), sql);
+    }
+    sp_buf_text(sql, "]::text[]");
+}
+
+sp_err undo_code_begin(undo *u, sp_buf *sql)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    sp_buf_text(sql, KEPT);
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        const json_t *now = undo_present(u, one);
+        const char *kind = undo_text(one, "kind");
+        if (kind[0] != 'r' && kind[0] != 'p') {
+            continue;
+        }
+        sp_buf_text(sql, "INSERT INTO pg_temp.sp_kept VALUES (");
+        put_literal(u, undo_text(now == NULL ? one : now, "quoted"), sql);
+        put_columns(u, one, "type", sql);
+        put_columns(u, one, "name", sql);
+        sp_buf_text(sql, ");\n");
+        TRY(undo_script(u, sql));
+    }
+    return undo_script(u, sql);
+}
+
+sp_err undo_code_check(undo *u, sp_buf *sql)
+{
+    sp_buf_text(sql, CHECK);
+    return undo_script(u, sql);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What undo_choose.c says about a table and undo_rows.c does.
+ * OWNS see the struct. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC
+ * keeper/undo_parts.h.
+ */
+#ifndef SP_KEEPER_UNDO_TABLES_H
+#define SP_KEEPER_UNDO_TABLES_H
+
+#include "keeper/undo_parts.h"
+
+typedef struct {
+    const json_t *relation;
+    const json_t *now;
+    size_t number;
+    bool keyed;
+    bool changes; /* rows of one transaction get their old values */
+    bool adds;    /* rows that are gone come back */
+    bool moves;   /* keys may have changed: new rows of that transaction go */
+} undo_table;
+
+struct undo_tables {
+    undo_table *items;
+    size_t count;
+};
+
+/* A column that is matched and written; generated ones follow by themselves. */
+bool undo_is_plain(const json_t *column);
+/* It is not there any more. */
+bool undo_is_lost(const undo_table *t, const json_t *column);
+/* It has another type now. */
+bool undo_is_retyped(const undo_table *t, const json_t *column);
+
+#endif

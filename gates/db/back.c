@@ -50,8 +50,26 @@ static void free_now(sp_deferred *deferred)
     sp_free(back);
 }
 
+/* Whoever waits for the server to have heard of a cancel goes on. */
+static void unlink_cancel(db_back *back)
+{
+    db_back *target = back->target;
+    if (back->cancel != NULL) {
+        back->cancel->target = NULL;
+        back->cancel = NULL;
+    }
+    if (target != NULL) {
+        back->target = NULL;
+        target->cancel = NULL;
+        if (target->calls.on_cancelled != NULL) {
+            target->calls.on_cancelled(target);
+        }
+    }
+}
+
 static void shut(db_back *back)
 {
+    unlink_cancel(back);
     sp_timer_clear(db_here.loop, &back->timer);
     sp_resolve_forget(&back->resolving);
     free_login(back);
@@ -289,8 +307,8 @@ static void say_hello(db_back *back)
     if (back->is_cancel) {
         auto_buf sp_buf out = sp_buf_make(64);
         sp_pg_cancel_write(&out, back->pid, sp_span_of(back->key, DB_BACK_KEY_BYTES));
+        back->state = DB_BACK_AUTH; /* the server answers nothing, and closes when it has heard */
         db_back_say(back, &out);
-        db_back_close(back); /* the server answers nothing */
         return;
     }
     back->state = DB_BACK_AUTH;
@@ -524,13 +542,16 @@ sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back 
     return sp_ok();
 }
 
-void db_back_cancel(const db_back *back)
+void db_back_cancel(db_back *back)
 {
     db_back *other = NULL;
-    if (back->state != DB_BACK_READY || sp_failed(sp_alloc(1, sizeof(*other), &other))) {
+    if (back->state != DB_BACK_READY || back->cancel != NULL ||
+        sp_failed(sp_alloc(1, sizeof(*other), &other))) {
         return;
     }
     other->is_cancel = true;
+    other->target = back;
+    back->cancel = other;
     /* whoever it is: the key is worth nothing but a cancel, and the server was verified before */
     other->tls = back->tls == SP_DATABASE_TLS_LOOPBACK ? back->tls : SP_DATABASE_TLS_REQUIRE;
     other->pid = back->pid;

@@ -27,6 +27,8 @@ typedef struct {
     void (*on_ready)(db_back *back);
     void (*on_failed)(db_back *back, const char *sqlstate, const char *why);
     void (*on_stream)(db_back *back); /* once ready: the stream is readable or writable */
+    void (*on_cancelled)(
+        db_back *back); /* the server has heard of a cancel, or never will; or NULL */
     void *self;
 } db_back_calls;
 
@@ -59,7 +61,9 @@ struct db_back {
     uint32_t pid;
     uint8_t key[DB_BACK_KEY_BYTES];
     bool is_cancel;
-    uint8_t tls; /* sp_database_tls */
+    db_back *cancel; /* under way: the server has not closed it, so it may still stop what runs */
+    db_back *target; /* of a cancel; NULL = it is gone */
+    uint8_t tls;     /* sp_database_tls */
     sp_dial_address address;
     sp_resolve_wait resolving;
     /* What the server said of itself: whole ParameterStatus messages; until taken. */
@@ -79,8 +83,9 @@ typedef struct {
 SP_MUST sp_err db_back_open(const db_back_ask *ask, const db_back_calls *calls, db_back **ret_back);
 /* Says Terminate if the server is ready; frees it at the end of the turn. NULL is nothing. */
 void db_back_close(db_back *back);
-/* Another connection to the same server that cancels what this one runs. */
-void db_back_cancel(const db_back *back);
+/* Another connection to the same server that cancels what this one runs. Until on_cancelled() it
+ * may come late, so that nothing else should be asked of this one. */
+void db_back_cancel(db_back *back);
 /* A value of db_back.statuses, empty when it is not there. */
 sp_span db_back_status(const db_back *back, sp_span name);
 

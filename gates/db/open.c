@@ -80,6 +80,12 @@ static void on_server_stream(db_back *back)
     db_pump(back->calls.self);
 }
 
+static void on_server_cancelled(db_back *back)
+{
+    db_session *session = back->calls.self;
+    sp_loop_defer(db_here.loop, &session->again);
+}
+
 /* ---- asking the server ---- */
 
 void db_open_path(const db_session *session, const sp_database_resource *to, sp_buf *path)
@@ -125,6 +131,7 @@ static void open_back(db_session *session)
     const db_back_calls calls = {.on_ready = on_server_ready,
                                  .on_failed = on_server_failed,
                                  .on_stream = on_server_stream,
+                                 .on_cancelled = on_server_cancelled,
                                  .self = session};
     session->at = DB_AT_BACK;
     if (sp_failed(sp_buf_error(&path)) || sp_failed(sp_buf_error(&session->login->parameters)) ||

@@ -212,6 +212,17 @@ static bool is_muted(const db_session *session, uint8_t type)
     return session->back_mutes && type != 'Z' && (kinds[type] & ASYNC) == 0;
 }
 
+/* Nothing that could run stands behind the answer under way. */
+static bool is_last_to_run(const db_session *session)
+{
+    for (uint32_t i = 1; i < session->flights.count; i++) {
+        if (db_flights_at(session, i)->type != 'S') {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* A result that may not go on: the client gets an error in it, and nothing more of it. */
 static void mute(db_session *session, db_run *run, const db_refusal *refusal)
 {
@@ -219,7 +230,9 @@ static void mute(db_session *session, db_run *run, const db_refusal *refusal)
     db_refusal_write(refusal, "ERROR", &error);
     db_run_put(run, sp_buf_borrow(&error));
     session->back_mutes = true;
-    db_back_cancel(session->back);
+    if (is_last_to_run(session)) {
+        db_back_cancel(session->back);
+    }
 }
 
 static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)

@@ -395,7 +395,7 @@ static bool is_crowded(db_session *session)
 
 static bool may_read(const db_session *session)
 {
-    return session->at == DB_AT_OPEN && !session->front_ended &&
+    return session->at == DB_AT_OPEN && !session->front_ended && session->back->cancel == NULL &&
            !db_stream_is_stuck(&session->back->stream) && session->flights.count < DB_FLIGHTS_MAX &&
            (!session->waits || session->resumed) && !is_alone(session);
 }

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much people may carry off, and what they see in place of what is masked by hash or null: rows and bytes of one answer
+and of a day, in every way in which an answer comes.
+
+OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/POLICY.md "Duties"; lib/mask/mask.h.
+"""
+import contextlib
+import io
+import re
+
+import psycopg2
+import pytest
+
+from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from officelib import wait_for
+from pgraw import SYNC, Raw, bind, describe, execute, fields, parse
+
+# Everywhere on Earth it is another day in Kiritimati than in Pago Pago.
+EARLIER, LATER = "Pacific/Pago_Pago", "Pacific/Kiritimati"
+RULE = """\
+kind: Rule
+name: {name}
+who: {{ roles: [{role}] }}
+to: {{ resources: [orders-db] }}
+may: [connect, read, export, write]
+with: {{ {duty} }}
+---
+"""
+DUTIES = {
+    "few": "limit: { rows: 20 }", "small": "limit: { bytes: 4 KiB }", "daily": "limit: { rows: 50, per: day }",
+    "carrier": "limit: { bytes: 64 KiB, per: day }", "masked": "mask: [personal-info]",
+}
+DOCUMENTS = orders_documents(
+    list(DUTIES), "".join(RULE.format(name=f"{role} work", role=role, duty=duty) for role, duty in DUTIES.items()),
+    postgres="""\
+  parts:
+    - table: public.customers
+      class: internal
+      columns:
+        - { name: phone, mask: hash, tags: [personal-info] }
+        - { name: id_number, mask: "null", tags: [personal-info] }
+        - { name: email, mask: full, tags: [personal-info] }
+    - table: public.typed
+      class: internal
+      columns:
+        - { name: a, mask: hash, tags: [personal-info] }
+        - { name: b, mask: "null", tags: [personal-info] }
+        - { name: c, mask: hash, tags: [personal-info] }
+        - { name: d, mask: "null", tags: [personal-info] }
+        - { name: e, mask: hash, tags: [personal-info] }
+""")
+TYPED = """
+CREATE TABLE typed (id int PRIMARY KEY, a varchar(40), b char(8), c bigint, d date, e bytea);
+INSERT INTO typed VALUES (1, 'one', 'secret', 4242424242, '2001-02-03', '\\x0102'), (2, 'one', 'x', 1, NULL, NULL), (3, NULL, NULL, NULL, NULL, '');
+"""
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + TYPED)
+    try:
+        for role in DUTIES:
+            one.person(f"{role}-1", role)
+        yield one
+    finally:
+        one.close()
+
+
+def run(connection, text):
+    with connection.cursor() as cursor:
+        if not text.startswith("COPY"):
+            cursor.execute(text)
+            return cursor.fetchall()
+        out = io.BytesIO()
+        cursor.copy_expert(text, out)
+        return out.getvalue().splitlines()
+
+
+def refused(connection, text):
+    try:
+        run(connection, text)
+        return None
+    except psycopg2.Error as error:
+        return error.pgcode
+
+
+def session(gate, name):
+    connection = gate.connect(name)
+    connection.autocommit = True
+    return contextlib.closing(connection)
+
+
+def log_in(gate, name):
+    raw = Raw(gate.port, tls=None)
+    assert raw.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
+    return contextlib.closing(raw)
+
+
+# ---- of one answer
+
+@pytest.mark.parametrize("name, within, beyond, words", [
+    ("few-1", "20", "21", "20 rows"), ("small-1", "40", "120", "4096 bytes")])
+def test_no_more_than_so_much_in_one_answer(gate, name, within, beyond, words):
+    """Selected, copied, as the answer of a change, by a cursor and in portions; the connection goes on each time."""
+    text = "SELECT id, note, repeat('x', 50) FROM orders ORDER BY id LIMIT "
+    with session(gate, name) as one:
+        for form in (text + "{}", f"COPY ({text}" + "{}) TO STDOUT", f"COPY ({text}" + "{}) TO STDOUT (FORMAT csv)",
+                     "UPDATE orders SET note = note WHERE id <= {} RETURNING id, note, repeat('x', 50)"):
+            assert len(run(one, form.format(within))) == int(within), form
+            with pytest.raises(psycopg2.Error) as what:
+                run(one, form.format(beyond))
+            assert what.value.pgcode == "53400" and words in str(what.value) and "Reference" in str(what.value), what.value
+    with log_in(gate, name) as raw:
+        for binary in (False, True):
+            raw.send(parse(text + beyond), bind(binary=binary), describe(), execute(), SYNC)
+            found = raw.until("Z")
+            error = fields(next(body for kind, body in found if kind == "E"))
+            assert error["C"] == "53400" and words in error["M"] and found[-1] == ("Z", b"I")
+            assert sum(kind == "D" for kind, _ in found) <= int(within) + 20
+        # what is fetched at once is one answer, of a portal too
+        raw.send(parse(text + "200"), bind(), execute("", 15), execute("", int(beyond)), SYNC)
+        found = raw.until("Z")
+        assert [fields(body)["C"] for kind, body in found if kind == "E"] == ["53400"] and "s" in [kind for kind, _ in found]
+
+
+def test_after_a_refused_answer_the_next_is_as_ever(gate):
+    """The rest of it is cancelled at the server; nothing else is."""
+    with session(gate, "few-1") as one:
+        for _ in range(100):
+            assert refused(one, "SELECT id FROM orders") == "53400"
+            assert run(one, "SELECT 1 FROM pg_sleep(0.005)") == [(1,)]
+
+
+# ---- of a day
+
+def day_of(gate, zone):
+    """The office moves to where it is another day."""
+    files = gate.sam.get("/admin/policy/documents")["files"]
+    for file in files:
+        file["text"] = re.sub("time_zone: .*", f"time_zone: {zone}", file["text"])
+    gate.sam.post("/admin/policy/apply", {"files": files, "comment": "the office moves"})
+
+
+COPIED = ("COPY (SELECT repeat('z', 999) FROM generate_series(1, 30) n, LATERAL (SELECT id FROM orders LIMIT 1) o) TO STDOUT")
+
+
+def test_a_day_has_an_end_and_the_next_begins_anew(gate):
+    """Rows selected and bytes copied, over all connections of a person."""
+    day_of(gate, EARLIER)
+    shares = [("daily-1", "SELECT id FROM orders ORDER BY id LIMIT 25", 2), ("carrier-1", COPIED, 3)]
+    for name, text, times in shares:
+        with session(gate, name) as one, session(gate, name) as other:
+            for turn in range(times):
+                assert refused((one, other)[turn % 2], text) is None, turn
+            for connection in (one, other):
+                assert wait_for("the end of the day's share", 5, lambda c=connection: refused(c, text)) == "53400"
+            with session(gate, name) as third:
+                assert refused(third, text) == "53400", "not by connecting anew"
+                assert run(third, "SELECT 1") == [(1,)]
+    day_of(gate, LATER)
+    for name, text, times in shares:
+        with session(gate, name) as one:
+            for turn in range(times):
+                assert refused(one, text) is None, turn
+            assert wait_for("its end", 5, lambda: refused(one, text)) == "53400"
+
+
+# ---- masks
+
+HASH = re.compile(r"[0-9a-f]{16}")
+
+
+def test_hash_and_null(gate):
+    with session(gate, "masked-1") as one, session(gate, "masked-1") as other:
+        rows = run(one, "SELECT id, phone, id_number, email, name FROM customers ORDER BY id")
+        assert len(rows) == 20 and all(HASH.fullmatch(r[1]) and r[2] is None and r[3] == "***" for r in rows)
+        assert len({r[1] for r in rows}) == 20 and rows[6][4] == "name 7"
+        assert run(other, "SELECT phone FROM customers WHERE id = 7") == [(rows[6][1],)], "the same of the same, for everybody"
+        plain = gate.sql("SELECT md5(phone), encode(sha256(phone::bytea), 'hex') FROM customers WHERE id = 7")[0]
+        assert not any(rows[6][1] in text for text in plain), "nobody can compute it"
+        typed = run(one, "SELECT id, a, b, c, d, e FROM typed ORDER BY id")
+        assert HASH.fullmatch(typed[0][1]) and typed[0][1] == typed[1][1]
+        assert [r[2:] for r in typed] == [(None,) * 4] * 3 and typed[2][1] is None
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_hash_and_null_in_both_formats(gate, binary):
+    with log_in(gate, "masked-1") as raw:
+        raw.send(parse("SELECT id, a, b, c, d, e FROM typed WHERE id = 1"), bind(binary=binary), describe(), execute(), SYNC)
+        found = raw.until("Z")
+        assert [kind for kind, _ in found] == ["1", "2", "T", "D", "C", "Z"]
+        row = next(body for kind, body in found if kind == "D")
+        first = b"\0\0\0\4\0\0\0\1" if binary else b"\0\0\0\0011"
+        assert row[:2] == b"\0\6" and row[2:2 + len(first)] == first
+        rest = row[2 + len(first):]
+        assert rest[:4] == b"\0\0\0\x10" and HASH.fullmatch(rest[4:20].decode()) and rest[20:] == b"\xff" * 16
+        assert b"secret" not in row
+
+
+def test_hash_and_null_in_copies(gate):
+    """In the three formats: the server itself reads them back as what SELECT shows."""
+    with session(gate, "masked-1") as one:
+        wanted = run(one, "SELECT id, a, b, c, d FROM typed ORDER BY id")
+        for options in ("", "(FORMAT csv)", "(FORMAT binary)", "(FORMAT csv, HEADER, FORCE_QUOTE *)"):
+            out = io.BytesIO()
+            one.cursor().copy_expert(f"COPY typed TO STDOUT {options}", out)
+            assert b"secret" not in out.getvalue() and b"4242424242" not in out.getvalue() and b"2001" not in out.getvalue()
+            with contextlib.closing(gate.direct("op_all")) as plain, plain.cursor() as cursor:
+                cursor.execute("CREATE TEMP TABLE back (LIKE typed)")
+                cursor.copy_expert(f"COPY back FROM STDIN {options.replace(', FORCE_QUOTE *', '')}", io.BytesIO(out.getvalue()))
+                cursor.execute("SELECT id, a, b, c, d FROM back ORDER BY id")
+                assert cursor.fetchall() == wanted, options

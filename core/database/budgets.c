@@ -331,7 +331,7 @@ static sp_err spend_all(const spending *s, const sp_policy *policy, uint32_t res
     auto_txn sp_txn txn = sp_txn_begin(s->databases->core->store);
     TRY(txn.err);
     for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
-        if (sp_policy_budget_of(policy, i, &who, (sp_action)s->ask->action, resource, budget)) {
+        if (sp_policy_budget_of(policy, i, &who, s->ask->actions, resource, budget)) {
             TRY(spend_one(s, budget, ret_over));
         }
         if (*ret_over != NULL) {
@@ -346,7 +346,7 @@ static sp_err spend_budgets(const spending *s, const sp_policy *policy, uint32_t
     sp_subject who = sp_db_subject(s->session, s->now_unix_s);
     sp_policy_budget budget = {0};
     const char *what = NULL;
-    if (!sp_policy_budget_any(policy, &who, (sp_action)s->ask->action, resource)) {
+    if (!sp_policy_budget_any(policy, &who, s->ask->actions, resource)) {
         return sp_ok();
     }
     TRY(spend_all(s, policy, resource, &budget, &what));

@@ -222,7 +222,8 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
         bool plans = is_planned(one) || runs_other;
         e->found.planned += plans ? 1 : 0;
-        e->takes_all = e->takes_all || (!plans && run->ruling->action == SP_ACTION_DESTROY);
+        e->takes_all =
+            e->takes_all || (!plans && (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0);
         if (!plans || why != NULL) {
             continue;
         }
@@ -243,11 +244,12 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
 static bool add_touched(const db_estimate *e, const db_run_ask *run,
                         const sp_sql_judgement *judgement, bool any, sp_buf *objects)
 {
+    const uint32_t met = run->ruling->asked | (run->ruling->actions & ~(uint32_t)DB_LOOKS);
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];
         sp_span schema;
         sp_span name;
-        if (!db_use_place(e->session, run->ruling, use, &schema, &name) ||
+        if (!db_use_place(e->session, run->ruling, met, use, &schema, &name) ||
             use->kind != SP_SQL_RELATION || schema.len == 0) {
             continue;
         }

@@ -76,7 +76,7 @@ static bool write_names(const db_session *session, const db_run_ask *run, sp_buf
         const sp_sql_use *use = &run->judgement->uses[i];
         sp_span schema;
         sp_span name;
-        if (!db_use_place(session, run->ruling, use, &schema, &name)) {
+        if (!db_use_place(session, run->ruling, 1U << SP_ACTION_DESTROY, use, &schema, &name)) {
             continue;
         }
         bool is_schema = use->kind == SP_SQL_SCHEMA && schema.len > 0;

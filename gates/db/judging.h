@@ -76,10 +76,13 @@ void db_catalogue_tick(void);
 /* What policy says to all uses of a judgement together. */
 typedef struct {
     sp_decision decision; /* the gravest; tags, musts and mask_tags of all together */
-    sp_action action;     /* what was gravest, or what was refused */
-    sp_sql_use use;       /* about what */
+    sp_action action;     /* what was gravest, or what was refused: the event's */
+    uint32_t actions;     /* bits of all of them: budgets and keeps go by these */
+    uint32_t asked;       /* bits of those that others have to agree to */
+    sp_sql_use use;       /* what `action` is about */
     bool has_use;
-    uint8_t opaque; /* DB_OPAQUE_ */
+    bool asks_apart; /* by more than one rule: whose people have not all the same say */
+    uint8_t opaque;  /* DB_OPAQUE_ */
 } db_ruling;
 
 /* Adds a judgement to a ruling that began as db_ruling_none(). */
@@ -293,9 +296,12 @@ void db_run_write(const db_run_ask *run, sp_buf *out);
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not. */
 uint64_t db_pending_take(db_session *session);
-/* Whether a use is one of those that the ruling is about, and the relation (or schema) it meets. */
-bool db_use_place(const db_session *session, const db_ruling *ruling, const sp_sql_use *use,
-                  sp_span *ret_schema, sp_span *ret_name);
+/* Whether a use is, or counts as, one of these actions (bits), and the relation (or schema) that it
+ * meets. */
+bool db_use_place(const db_session *session, const db_ruling *ruling, uint32_t actions,
+                  const sp_sql_use *use, sp_span *ret_schema, sp_span *ret_name);
+/* Bits of actions that change nothing. */
+enum { DB_LOOKS = 1U << SP_ACTION_CONNECT | 1U << SP_ACTION_READ | 1U << SP_ACTION_EXPORT };
 void db_pending_cancelled(db_session *session);
 void db_pending_reset(db_pending *pending);
 /* ASK_DONE of core. */

@@ -119,8 +119,8 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     }
 }
 
-bool db_use_place(const db_session *session, const db_ruling *ruling, const sp_sql_use *use,
-                  sp_span *ret_schema, sp_span *ret_name)
+bool db_use_place(const db_session *session, const db_ruling *ruling, uint32_t actions,
+                  const sp_sql_use *use, sp_span *ret_schema, sp_span *ret_name)
 {
     const sp_sql_catalogue *now = db_session_judge(session)->catalogue->now;
     bool becomes = (use->flags & SP_SQL_USE_BECOMES) != 0;
@@ -131,15 +131,15 @@ bool db_use_place(const db_session *session, const db_ruling *ruling, const sp_s
         *ret_name = sp_sql_catalogue_at(now, use->relation)->name;
     }
     /* what policy may have asked for as more than it says (ruling.c) */
-    bool grown = (use->flags & (SP_SQL_USE_BECOMES | SP_SQL_USE_BROAD)) != 0 &&
-                 ruling->action == SP_ACTION_DESTROY;
-    return (grown ? SP_ACTION_DESTROY : use->action) == ruling->action;
+    bool may_grow = (use->flags & (SP_SQL_USE_BECOMES | SP_SQL_USE_BROAD)) != 0;
+    uint32_t grown = may_grow ? ruling->actions & 1U << SP_ACTION_DESTROY : 0;
+    return ((1U << use->action | grown) & actions) != 0;
 }
 
-/* The relations that are destroyed (or whatever else is asked for), as JSON; false: not all of them
- * can be named, it is about the whole database. */
-static bool write_relations(const db_session *session, const db_run_ask *run, bool with_kind,
-                            sp_buf *out)
+/* The relations of these actions (those that others are asked for, those that are destroyed), as
+ * JSON; false: not all of them can be named, it is about the whole database. */
+static bool write_relations(const db_session *session, const db_run_ask *run, uint32_t actions,
+                            bool with_kind, sp_buf *out)
 {
     /* TRUNCATE ... CASCADE follows foreign keys, and the keeper does the same */
     bool follows = sp_sql_verbs(run->judgement) == (SP_SQL_VERB_TRUNCATE | SP_SQL_VERB_CASCADE);
@@ -150,7 +150,7 @@ static bool write_relations(const db_session *session, const db_run_ask *run, bo
         const sp_sql_use *use = &run->judgement->uses[i];
         sp_span schema;
         sp_span name;
-        if (!db_use_place(session, run->ruling, use, &schema, &name)) {
+        if (!db_use_place(session, run->ruling, actions, use, &schema, &name)) {
             continue;
         }
         if (use->kind != SP_SQL_RELATION || schema.len == 0) {
@@ -210,6 +210,11 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
         return no_ask("others cannot agree to what is run by a name",
                       "Send the statement itself instead of EXECUTE or FETCH.", refusal);
     }
+    if (run->ruling->asks_apart) {
+        return no_ask("parts of this are for different people to agree to, by different rules",
+                      "Send them apart, so that each waits for those whose word it needs.",
+                      refusal);
+    }
     if (!show(run, &shown)) {
         return no_ask("others cannot agree to a statement that cannot be shown to them whole",
                       "It is too long, or its literals cannot be told apart: send it in parts.",
@@ -226,7 +231,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     pending->done = 0;
     auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    bool named = write_relations(session, run, true, &objects);
+    bool named = write_relations(session, run, run->ruling->asked, true, &objects);
     auto_buf sp_buf verbs = sp_buf_make(SP_DB_VERBS_MAX_BYTES);
     sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
     pending->reference = sp_recorder_reference();
@@ -461,7 +466,7 @@ static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refu
     auto_buf sp_buf relations = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 1024);
     auto_buf sp_buf verbs = sp_buf_make(SP_DB_VERBS_MAX_BYTES);
-    bool named = write_relations(session, run, false, &relations);
+    bool named = write_relations(session, run, 1U << SP_ACTION_DESTROY, false, &relations);
     sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
     const sp_db_keep keep = {.ask = pending->ask,
                              .whole_database = named ? 0 : 1,
@@ -513,15 +518,15 @@ static db_verdict record_first(db_session *session, const db_run_ask *run, db_re
 bool db_must_keep(const db_session *session, const db_run_ask *run)
 {
     sp_database_resource to;
-    return run->ruling->action == SP_ACTION_DESTROY &&
+    return (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0 &&
            sp_policy_database_resource(&session->snapshot->policy, session->resource, &to) &&
            to.keep_as.len > 0;
 }
 
 static bool must_record_first(const db_ruling *ruling)
 {
-    bool reads = ruling->action == SP_ACTION_READ || ruling->action == SP_ACTION_CONNECT;
-    return (ruling->decision.must & SP_MUST_RECORD) != 0 && !reads;
+    const uint32_t reads = 1U << SP_ACTION_READ | 1U << SP_ACTION_CONNECT;
+    return (ruling->decision.must & SP_MUST_RECORD) != 0 && (ruling->actions & ~reads) != 0;
 }
 
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)

@@ -171,6 +171,10 @@ static void join(db_ruling *ruling, const sp_decision *decision, const sp_sql_us
 {
     sp_decision *have = &ruling->decision;
     sp_action action = (sp_action)use->action;
+    bool both_ask = decision->verdict == SP_VERDICT_ASK && ruling->asked != 0;
+    ruling->asks_apart |= both_ask && decision->rule != have->rule;
+    ruling->actions |= 1U << action;
+    ruling->asked |= decision->verdict == SP_VERDICT_ASK ? 1U << action : 0;
     bool first = !ruling->has_use;
     bool graver = first || is_graver(decision, have);
     sp_decision both = graver ? *decision : *have;

@@ -19,7 +19,7 @@ bool db_spend_is_needed(const db_session *session, const db_ruling *ruling)
 {
     const sp_decision *d = &ruling->decision;
     return d->day_rows != 0 || d->day_bytes != 0 ||
-           sp_policy_budget_any(&session->snapshot->policy, &session->who, ruling->action,
+           sp_policy_budget_any(&session->snapshot->policy, &session->who, ruling->actions,
                                 session->resource);
 }
 
@@ -27,6 +27,7 @@ static sp_db_spend spend_of(const db_session *session, const db_ruling *ruling)
 {
     return (sp_db_spend){.session = {session->live_slot, session->live_id},
                          .action = (uint8_t)ruling->action,
+                         .actions = ruling->actions,
                          .day_rows = ruling->decision.day_rows,
                          .day_bytes = ruling->decision.day_bytes,
                          .resource = sp_span_cstr(session->resource_name)};
@@ -50,14 +51,11 @@ static uint64_t least_rows(const db_session *session, const db_ruling *ruling)
 {
     const sp_policy *policy = &session->snapshot->policy;
     uint64_t least = 0;
-    if (ruling->action == SP_ACTION_READ || ruling->action == SP_ACTION_CONNECT ||
-        ruling->action == SP_ACTION_EXPORT) {
-        return 0; /* how many rows are taken of an answer is the client's choice */
-    }
+    /* how many rows are taken of an answer is the client's choice */
+    uint32_t changes = ruling->actions & ~(uint32_t)DB_LOOKS;
     for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
         sp_policy_budget budget;
-        if (sp_policy_budget_of(policy, i, &session->who, ruling->action, session->resource,
-                                &budget) &&
+        if (sp_policy_budget_of(policy, i, &session->who, changes, session->resource, &budget) &&
             budget.rows > 0 && (least == 0 || budget.rows < least)) {
             least = budget.rows;
         }

@@ -203,7 +203,8 @@ void sg_consent_push(const sp_db_ask_done *done)
 bool sg_consent_costs(const sg_conn *conn, const sp_decision *decision, sp_action action)
 {
     return decision->day_rows != 0 || decision->day_bytes != 0 ||
-           sp_policy_budget_any(&conn->snapshot->policy, &conn->rider.who, action, conn->resource);
+           sp_policy_budget_any(&conn->snapshot->policy, &conn->rider.who, 1U << action,
+                                conn->resource);
 }
 
 static void put_spend(const sg_conn *conn, const sp_decision *decision, sp_action action,
@@ -212,6 +213,7 @@ static void put_spend(const sg_conn *conn, const sp_decision *decision, sp_actio
     const sp_db_spend spend = {.session = live_of(conn),
                                .reference = reference,
                                .action = (uint8_t)action,
+                               .actions = 1U << action,
                                .statements = bytes == 0,
                                .bytes = bytes,
                                .day_rows = decision->day_rows,

@@ -189,13 +189,13 @@ bool sp_policy_budget_at(const sp_policy *policy, uint32_t at, sp_policy_budget 
 }
 
 bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject *who,
-                         sp_action action, uint32_t resource, sp_policy_budget *ret_budget)
+                         uint32_t actions, uint32_t resource, sp_policy_budget *ret_budget)
 {
-    if (at >= snap_count(policy, SNAP_BUDGETS) || (unsigned)action >= SP_ACTION_COUNT) {
+    if (at >= snap_count(policy, SNAP_BUDGETS)) {
         return false;
     }
     const snap_budget *b = (const snap_budget *)snap_at(policy, SNAP_BUDGETS) + at;
-    if ((b->actions >> action & 1) == 0 ||
+    if ((b->actions & actions) == 0 ||
         (b->resources.count != 0 && !snap_list_has(policy, b->resources, resource)) ||
         !snap_is_about(policy, b->roles, b->people, b->everyone != 0, who)) {
         return false;
@@ -203,12 +203,12 @@ bool sp_policy_budget_of(const sp_policy *policy, uint32_t at, const sp_subject 
     return sp_policy_budget_at(policy, at, ret_budget);
 }
 
-bool sp_policy_budget_any(const sp_policy *policy, const sp_subject *who, sp_action action,
+bool sp_policy_budget_any(const sp_policy *policy, const sp_subject *who, uint32_t actions,
                           uint32_t resource)
 {
     sp_policy_budget budget;
     for (uint32_t i = 0; i < snap_count(policy, SNAP_BUDGETS); i++) {
-        if (sp_policy_budget_of(policy, i, who, action, resource, &budget)) {
+        if (sp_policy_budget_of(policy, i, who, actions, resource, &budget)) {
             return true;
         }
     }

@@ -310,6 +310,7 @@ void sp_db_spend_write(const sp_db_spend *spend, sp_buf *out)
     sp_db_session_write(&spend->session, out);
     sp_buf_u64(out, spend->reference);
     sp_buf_u8(out, spend->action);
+    sp_buf_u32(out, spend->actions);
     sp_buf_u32(out, spend->statements);
     sp_buf_u64(out, spend->rows);
     sp_buf_u64(out, spend->bytes);
@@ -326,6 +327,7 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.session = get_session(&in);
     spend.reference = sp_read_u64(&in);
     spend.action = sp_read_enum(&in, SP_ACTION_COUNT);
+    spend.actions = sp_read_u32(&in);
     spend.statements = sp_read_u32(&in);
     spend.rows = sp_read_u64(&in);
     spend.bytes = sp_read_u64(&in);
@@ -334,6 +336,10 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.day_bytes = sp_read_u64(&in);
     spend.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
+    bool has_own = (spend.actions >> spend.action & 1) != 0;
+    if (!has_own || spend.actions >> SP_ACTION_COUNT != 0) {
+        return sp_fail(SP_EINVALID);
+    }
     *ret_spend = spend;
     return sp_ok();
 }

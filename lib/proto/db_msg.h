@@ -171,7 +171,8 @@ typedef struct {
 typedef struct {
     sp_db_session session;
     uint64_t reference; /* of the event about the statement */
-    uint8_t action;     /* sp_action */
+    uint8_t action;     /* sp_action: the gravest, of which the event is */
+    uint32_t actions;   /* bits of all that it does: budgets of any of them count it */
     uint32_t statements;
     uint64_t rows;
     uint64_t bytes;

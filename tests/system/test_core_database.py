@@ -183,8 +183,8 @@ def session_of(person):
 
 def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7):
     slot, session = who
-    return line.call(SPEND, struct.pack(">IQQBIQQQQQ", slot, session, reference, action, statements, rows, nbytes,
-                                        estimated, day_rows, day_bytes) + text(b"orders-db"))[0]
+    return line.call(SPEND, struct.pack(">IQQBIIQQQQQ", slot, session, reference, action, 1 << action, statements, rows,
+                                        nbytes, estimated, day_rows, day_bytes) + text(b"orders-db"))[0]
 
 
 def log_in(office, line, person):

@@ -33,6 +33,13 @@ may: [destroy, import]
 ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
 ---
 kind: Rule
+name: the hasty agree before a table is changed
+who: { roles: [dba] }
+to: { resources: [orders-db] }
+may: [alter]
+ask: { approved_by: 1, by: { roles: [hasty] }, expires: 10m }
+---
+kind: Rule
 name: the hasty may, within a budget
 who: { roles: [hasty] }
 to: { resources: [orders-db] }
@@ -237,3 +244,14 @@ def test_a_budget_locks_the_person(gate):
             return True
         return False
     wait_for("the end of the connection", 5, ended)
+
+
+@pytest.mark.parametrize("text", [
+    "DELETE FROM audit.entries; COMMENT ON TABLE audit.entries IS ''",
+    "COMMENT ON TABLE audit.entries IS ''; DELETE FROM audit.entries",
+])
+def test_one_rules_people_do_not_agree_for_anothers(gate, dora, text):
+    with pytest.raises(psycopg2.Error) as error, dora.cursor() as c:
+        c.execute(text)
+    assert error.value.pgcode == "42501" and "Send them apart" in str(error.value), error.value
+    assert not gate.people["lena"].get("/approvals?state=waiting")["items"]

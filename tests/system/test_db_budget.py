@@ -12,7 +12,33 @@ import pytest
 from dblib import DOCUMENTS, DatabaseOffice
 from officelib import wait_for
 
-BUDGETS = DOCUMENTS + """
+BUDGETS = DOCUMENTS.replace("roles: [dba, viewer]", "roles: [dba, viewer, clerk]").replace(
+    "  %(ca)s\n", "  %(ca)s\n  functions: [{ name: public.noted, action: execute }]\n") + """
+---
+kind: Role
+name: clerk
+---
+kind: Rule
+name: clerks work
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [connect, read, write, execute, export, alter]
+---
+kind: Budget
+name: clerks change a hundred rows a while
+who: { roles: [clerk] }
+actions: [destroy, write]
+per: 10m
+rows: 100
+then: deny
+---
+kind: Budget
+name: clerks export a little
+who: { roles: [clerk] }
+actions: [export]
+per: 10m
+statements: 3
+then: deny
 ---
 kind: Rule
 name: viewers read a little each day
@@ -39,6 +65,9 @@ def db():
         one.server.sql(*(f"CREATE TABLE t{i} AS SELECT g AS id FROM generate_series(1, 8) g" for i in range(12)),
                        "CREATE TABLE large AS SELECT g AS id FROM generate_series(1, 40000) g",
                        *(f"ALTER TABLE t{i} OWNER TO op_dba" for i in range(12)), "ALTER TABLE large OWNER TO op_dba",
+                       "CREATE TABLE stock AS SELECT g AS id, 'card'::text AS kind FROM generate_series(1, 5000) g",
+                       "CREATE UNIQUE INDEX ON stock (id)", "ANALYZE stock", "ALTER TABLE stock OWNER TO op_dba",
+                       "CREATE FUNCTION noted(n int) RETURNS int LANGUAGE sql AS 'SELECT n'",
                        database="orders")
         yield one
     finally:
@@ -167,3 +196,29 @@ def test_a_limit_a_day_holds_over_all_connections(db):
             run(one, "SELECT id FROM t10")
         assert what.value.pgcode == "53400"
     assert state_of(db, "mia") == "active"
+
+
+@pytest.mark.parametrize("number,text", enumerate([
+    "UPDATE stock SET kind = 'gone' WHERE kind IN ('card')",
+    "UPDATE stock SET kind = 'gone' WHERE kind IN ('card'); COMMENT ON TABLE stock IS ''",
+    "CREATE INDEX beside ON t10 (id); DELETE FROM stock WHERE kind = 'card'",
+    "UPDATE stock SET kind = 'gone' WHERE kind = 'card' RETURNING noted(id)",
+    "SELECT noted(1); UPDATE stock SET kind = 'gone' WHERE kind = 'card'",
+]))
+def test_a_graver_statement_beside_it_pays_for_no_write(db, number, text):
+    name = f"clerk{number}"
+    db.person(name, ["clerk"])
+    one = db.connect(name)
+    with pytest.raises(psycopg2.Error) as what:
+        run(one, text)
+    assert what.value.pgcode == "53400", what.value
+    assert db.server.sql("SELECT count(*) FROM stock WHERE kind = 'card'", database="orders")[0][0] in (5000, "5000")
+    run(one, "UPDATE stock SET kind = 'card' WHERE id IN (1, 2, 3)")
+    one.close()
+
+
+def test_a_write_beside_it_hides_no_export(db):
+    db.person("clara", ["clerk"])
+    text = "UPDATE stock SET kind = 'card' WHERE id = 1; COPY t10 TO STDOUT"
+    assert db.run(["psql", "-X", "-c", text], name="clara").returncode == 0  # two statements of three
+    assert "this is more than you may do" in db.run(["psql", "-X", "-c", text], name="clara").stderr

@@ -17,7 +17,15 @@ from pgraw import SYNC, Raw, bind, execute, parse, query
 from test_db_ask import DOCUMENTS, Waiting, answer, asked
 from test_db_ask_values import Answer
 
-KEPT = DOCUMENTS.replace("as: op_all }]", "as: op_all }]\n  keep_as: op_keep")
+KEPT = DOCUMENTS.replace("as: op_all }]", "as: op_all }]\n  keep_as: op_keep").replace("may: [destroy, alter]", "may: [destroy]") + """\
+---
+kind: Rule
+name: a lead agrees before the hasty change a table
+who: { roles: [hasty] }
+to: { resources: [orders-db] }
+may: [alter]
+ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
+"""
 MORE = SCHEMA + "CREATE TABLE ballast AS SELECT g AS id, repeat('x', 400) AS what FROM generate_series(1, 30000) g;" \
     "CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE doomed AS SELECT * FROM ballast;"
 
@@ -29,7 +37,7 @@ def gate():
         one.sql("GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep", "ANALYZE",
                 "ALTER TABLE ballast ADD PRIMARY KEY (id)",
                 "ALTER TABLE doomed ADD PRIMARY KEY (id)")
-        for name, role in (("dora", "dba"), ("lena", "lead")):
+        for name, role in (("dora", "dba"), ("lena", "lead"), ("harry", "hasty")):
             one.person(name, role)
         yield one
     finally:
@@ -78,12 +86,12 @@ def ids(gate, table="ballast"):
     return {row[0] for row in gate.sql(f"SELECT id FROM {table}")}
 
 
-def undo(gate):
+def undo(gate, name="dora"):
     """The newest keep, put back with the approval that it needs."""
-    keep = gate.people["dora"].get("/keeps")["items"][0]
-    wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    keep = gate.people[name].get("/keeps")["items"][0]
+    wanted = gate.people[name].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
     answer(gate, wanted, "approve")
-    wait_for("the undo", 30, lambda: gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "undone")
+    wait_for("the undo", 30, lambda: gate.people[name].get(f"/keeps/{keep['id']}")["state"] == "undone")
 
 
 @pytest.mark.parametrize("table,text", [
@@ -109,6 +117,21 @@ def test_what_others_write_meanwhile_comes_back_too(gate, dora, table, text):
     undo(gate)
     assert ids(gate, table) == before | committed
     gate.sql(f"DELETE FROM {table} WHERE id >= 1000000")
+
+
+def test_what_is_destroyed_beside_what_is_asked_for_is_kept(gate):
+    """harry may destroy without a word, and asks because of the comment."""
+    before = ids(gate)
+    connection = gate.connect("harry")
+    connection.autocommit = True
+    run = Waiting(connection, "DELETE FROM ballast; COMMENT ON TABLE small IS 'of harry'")
+    answer(gate, asked(gate), "approve")
+    run.join(60)
+    assert run.error is None and any("kept" in notice for notice in connection.notices), connection.notices
+    connection.close()
+    assert not ids(gate)
+    undo(gate, "harry")
+    assert ids(gate) == before
 
 
 @pytest.mark.parametrize("how", ["transaction", "pipeline"])

@@ -211,19 +211,23 @@ static void budgets_are_about_some(void **state)
     sp_subject who = {.person = 9};
     sp_policy_budget b;
     assert_int_equal(sp_policy_budget_count(view), 2);
-    assert_false(sp_policy_budget_of(view, 0, &who, SP_ACTION_DESTROY, at, &b));
-    assert_true(sp_policy_budget_of(view, 1, &who, SP_ACTION_EXPORT, at, &b));
+    assert_false(sp_policy_budget_of(view, 0, &who, 1U << SP_ACTION_DESTROY, at, &b));
+    assert_true(sp_policy_budget_of(view, 1, &who, 1U << SP_ACTION_EXPORT, at, &b));
     assert_int_equal(b.then, SP_BUDGET_DENY);
     assert_true(b.statements == 0 && b.rows == 7 && b.period_s == 86400);
     who.roles[dba.number / 64] |= UINT64_C(1) << (dba.number % 64);
-    assert_true(sp_policy_budget_of(view, 0, &who, SP_ACTION_ALTER, at, &b));
+    assert_true(sp_policy_budget_of(view, 0, &who, 1U << SP_ACTION_ALTER, at, &b));
     assert_span_text(b.name, "slow");
     assert_true(b.then == SP_BUDGET_LOCK && b.statements == 5 && b.rows == 1000);
-    assert_false(sp_policy_budget_of(view, 0, &who, SP_ACTION_READ, at, &b));
-    assert_false(sp_policy_budget_of(view, 0, &who, SP_ACTION_ALTER, at + 1, &b));
-    assert_false(sp_policy_budget_of(view, 2, &who, SP_ACTION_ALTER, at, &b));
-    assert_true(sp_policy_budget_any(view, &who, SP_ACTION_DESTROY, at));
-    assert_false(sp_policy_budget_any(view, &who, SP_ACTION_WRITE, at));
+    assert_false(sp_policy_budget_of(view, 0, &who, 1U << SP_ACTION_READ, at, &b));
+    assert_false(sp_policy_budget_of(view, 0, &who, 1U << SP_ACTION_ALTER, at + 1, &b));
+    assert_false(sp_policy_budget_of(view, 2, &who, 1U << SP_ACTION_ALTER, at, &b));
+    assert_true(sp_policy_budget_any(view, &who, 1U << SP_ACTION_DESTROY, at));
+    assert_false(sp_policy_budget_any(view, &who, 1U << SP_ACTION_WRITE, at));
+    /* of several actions any counts, whichever is graver */
+    assert_true(
+        sp_policy_budget_any(view, &who, 1U << SP_ACTION_EXECUTE | 1U << SP_ACTION_ALTER, at));
+    assert_false(sp_policy_budget_any(view, &who, 0, at));
 }
 
 static void limits_a_day_are_their_own(void **state)

@@ -108,6 +108,7 @@ static void asking_comes_back(void **state)
     sp_db_spend spend = {.session = SESSION,
                          .reference = 4,
                          .action = SP_ACTION_EXPORT,
+                         .actions = 1U << SP_ACTION_EXPORT | 1U << SP_ACTION_WRITE,
                          .statements = 1,
                          .rows = 10,
                          .bytes = 11,

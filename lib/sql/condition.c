@@ -19,91 +19,48 @@ static const Node *without_casts(const Node *node)
     return node;
 }
 
-/* A number that is written out, with its sign. */
-static bool is_number(const Node *node, double *ret_value)
+/* A column of the target itself, by a name that can mean nothing else. */
+static const ColumnRef *own_column(folding *f, const Node *node)
 {
-    node = without_casts(node);
-    if (node == NULL) {
-        return false;
+    const ColumnRef *column =
+        node != NULL && nodeTag(node) == T_ColumnRef ? AS(ColumnRef, node) : NULL;
+    if (column == NULL || f->frame->up != NULL || f->frame->target == NULL) {
+        return NULL;
     }
-    if (nodeTag(node) == T_A_Expr) {
-        const A_Expr *expr = AS(A_Expr, node);
-        double inner = 0;
-        if (expr->lexpr == NULL && sp_span_eq(names_last(expr->name), SP_SPAN_LIT("-")) &&
-            expr->rexpr != NULL && nodeTag(expr->rexpr) == T_A_Const &&
-            is_number(expr->rexpr, &inner)) {
-            *ret_value = -inner;
-            return true;
-        }
-        return false;
-    }
-    if (nodeTag(node) != T_A_Const || AS(A_Const, node)->isnull) {
-        return false;
-    }
-    const A_Const *constant = AS(A_Const, node);
-    if (nodeTag(&constant->val.node) == T_Integer) {
-        *ret_value = constant->val.ival.ival;
-        return true;
-    }
-    sp_span text = SP_SPAN_EMPTY;
-    if (nodeTag(&constant->val.node) == T_Float) {
-        text = text_of(constant->val.fval.fval);
-    } else if (nodeTag(&constant->val.node) == T_String) {
-        text = text_of(constant->val.sval.sval);
-    }
-    bool is_negative = text.len > 0 && text.ptr[0] == '-';
-    text = sp_span_slice(text, is_negative ? 1 : 0, text.len);
-    text = sp_span_slice(text, 0, sp_span_index(text, '.'));
-    double value = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-            return false;
-        }
-        value = value * 10 + (text.ptr[i] - '0');
-    }
-    *ret_value = is_negative ? -value : value;
-    return text.len > 0;
+    int count = list_length(column->fields);
+    bool is_own = (count == 1 && f->frame->items == NIL) ||
+                  (count == 2 && fold_is_target_alias(f, names_before(column->fields)));
+    return is_own ? column : NULL;
 }
 
-static folded fold_constant(const A_Const *constant)
-{
-    if (constant->isnull) {
-        return FOLD_NULL;
-    }
-    if (nodeTag(&constant->val.node) == T_Boolean) {
-        return constant->val.boolval.boolval ? FOLD_TRUE : FOLD_FALSE;
-    }
-    if (nodeTag(&constant->val.node) == T_String) {
-        sp_span text = sp_span_trim(text_of(constant->val.sval.sval));
-        static const char *const truths[] = {"t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"};
-        for (size_t i = 0; i < SP_COUNT(truths); i++) {
-            if (sp_span_eq_nocase(text, text_of(truths[i]))) {
-                return FOLD_TRUE;
-            }
-        }
-        return FOLD_FALSE;
-    }
-    if (nodeTag(&constant->val.node) == T_Integer) {
-        return constant->val.ival.ival != 0 ? FOLD_TRUE : FOLD_FALSE;
-    }
-    return FOLD_SOME;
-}
+typedef enum { NULL_SOMETIMES, NULL_HARDLY, NULL_NEVER } nullness;
 
-static bool is_not_null(folding *f, const Node *node)
+/* HARDLY: a row, a table that is not known, or under casts. */
+static nullness nullness_of(folding *f, const Node *node)
 {
-    node = without_casts(node);
-    if (node == NULL || nodeTag(node) != T_ColumnRef) {
-        return false;
+    const Node *bare = without_casts(node);
+    if (bare == NULL || nodeTag(bare) != T_ColumnRef) {
+        return NULL_SOMETIMES;
     }
-    const ColumnRef *column = AS(ColumnRef, node);
     const sp_sql_relation *target = fold_target(f);
-    sp_span name = names_last(column->fields);
+    sp_span name = names_last(AS(ColumnRef, bare)->fields);
     if (name.len == 0 || target == NULL || fold_is_target_alias(f, name)) {
-        return true; /* a row, or a table that is not known */
+        return NULL_HARDLY;
     }
     found_relation found = walk_resolve(f->w, fold_target_name(f), true);
     uint32_t at = sp_sql_catalogue_find_column(f->w->context->catalogue, found.relation, name);
-    return at == SP_NONE || sp_sql_catalogue_column_at(f->w->context->catalogue, at)->not_null;
+    if (at == SP_NONE) {
+        return NULL_HARDLY;
+    }
+    bool not_null = sp_sql_catalogue_column_at(f->w->context->catalogue, at)->not_null;
+    return !not_null ? NULL_SOMETIMES : own_column(f, node) != NULL ? NULL_NEVER : NULL_HARDLY;
+}
+
+/* The same column of the target on both sides, that has a value in every row. */
+static bool is_itself(folding *f, const Node *a, const Node *b)
+{
+    return nullness_of(f, a) == NULL_NEVER && nullness_of(f, b) == NULL_NEVER &&
+           fold_is_twice(f, a, b);
 }
 
 /* ---- operators ---- */
@@ -111,48 +68,6 @@ static bool is_not_null(folding *f, const Node *node)
 static folded from_bool(bool value)
 {
     return value ? FOLD_TRUE : FOLD_FALSE;
-}
-
-static folded compare_numbers(sp_span op, double a, double b)
-{
-    if (sp_span_eq(op, SP_SPAN_LIT("="))) {
-        return from_bool(a >= b && a <= b);
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT("<>"))) {
-        return from_bool(a < b || a > b);
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT("<"))) {
-        return from_bool(a < b);
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT("<="))) {
-        return from_bool(a <= b);
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT(">"))) {
-        return from_bool(a > b);
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT(">="))) {
-        return from_bool(a >= b);
-    }
-    return FOLD_SOME;
-}
-
-/* "id > 0", "id >= 1", "n >= -1", "id < 2147483647": true of every key that a table holds in
- * practice. */
-static bool spares_nothing(sp_span op, double bound)
-{
-    if (sp_span_eq(op, SP_SPAN_LIT(">"))) {
-        return bound <= 0;
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT(">="))) {
-        return bound <= 1;
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT("<")) || sp_span_eq(op, SP_SPAN_LIT("<="))) {
-        return bound >= 1e9;
-    }
-    if (sp_span_eq(op, SP_SPAN_LIT("<>"))) {
-        return bound <= 0;
-    }
-    return false;
 }
 
 static sp_span mirrored(sp_span op)
@@ -224,6 +139,18 @@ static bool is_comparison(sp_span op)
            sp_span_eq(op, SP_SPAN_LIT("<")) || sp_span_eq(op, SP_SPAN_LIT(">"));
 }
 
+/* Both sides are written alike; only a column is sure to be the same value both times. */
+static folded fold_twice(folding *f, sp_span op, const Node *a, const Node *b)
+{
+    if (sp_span_eq(op, SP_SPAN_LIT("<>"))) {
+        return is_itself(f, a, b) ? FOLD_FALSE : FOLD_SOME;
+    }
+    if (sp_span_eq(op, SP_SPAN_LIT("=")) && is_itself(f, a, b)) {
+        return FOLD_TRUE;
+    }
+    return is_equality(op) ? FOLD_MOST : FOLD_SOME;
+}
+
 static folded fold_operator(folding *f, const A_Expr *expr)
 {
     sp_span op = names_last(expr->name);
@@ -232,31 +159,30 @@ static folded fold_operator(folding *f, const A_Expr *expr)
     }
     double left = 0;
     double right = 0;
-    bool left_number = is_number(expr->lexpr, &left);
-    bool right_number = is_number(expr->rexpr, &right);
+    bool left_exact = false;
+    bool right_exact = false;
+    bool left_number = fold_number(expr->lexpr, &left, &left_exact);
+    bool right_number = fold_number(expr->rexpr, &right, &right_exact);
     if (left_number && right_number) {
-        return compare_numbers(op, left, right);
+        return left_exact && right_exact ? fold_compared(op, left, right) : FOLD_MOST;
     }
     if (fold_is_twice(f, expr->lexpr, expr->rexpr)) {
-        if (is_equality(op)) {
-            return FOLD_TRUE;
-        }
-        return sp_span_eq(op, SP_SPAN_LIT("<>")) ? FOLD_FALSE : FOLD_SOME;
+        return fold_twice(f, op, expr->lexpr, expr->rexpr);
     }
     if (is_equality(op) &&
         (is_optional(f, expr->lexpr, expr->rexpr) || is_optional(f, expr->rexpr, expr->lexpr))) {
-        return FOLD_TRUE;
+        return FOLD_MOST;
     }
-    if ((right_number && is_no_constant(expr->lexpr) && spares_nothing(op, right)) ||
-        (left_number && is_no_constant(expr->rexpr) && spares_nothing(mirrored(op), left))) {
-        return FOLD_TRUE;
+    if ((right_number && is_no_constant(expr->lexpr) && fold_spares_nothing(op, right)) ||
+        (left_number && is_no_constant(expr->rexpr) && fold_spares_nothing(mirrored(op), left))) {
+        return FOLD_MOST;
     }
     sp_span text = literal_of(expr->rexpr);
     if (text.ptr != NULL && text.len == 0 &&
         (sp_span_eq(op, SP_SPAN_LIT(">=")) || sp_span_eq(op, SP_SPAN_LIT(">")))) {
-        return FOLD_TRUE; /* every text is at or behind the empty one */
+        return FOLD_MOST; /* every text is at or behind the empty one */
     }
-    return op.len > 0 && op.ptr[0] == '~' && is_empty_pattern(op, text) ? FOLD_TRUE : FOLD_SOME;
+    return op.len > 0 && op.ptr[0] == '~' && is_empty_pattern(op, text) ? FOLD_MOST : FOLD_SOME;
 }
 
 static folded fold_like(folding *f, const A_Expr *expr)
@@ -265,7 +191,7 @@ static folded fold_like(folding *f, const A_Expr *expr)
     bool is_not = op.len > 0 && op.ptr[0] == '!';
     if (fold_is_twice(f, expr->lexpr, expr->rexpr) ||
         is_empty_pattern(SP_SPAN_LIT("~~"), literal_of(expr->rexpr))) {
-        return is_not ? FOLD_FALSE : FOLD_TRUE;
+        return is_not ? FOLD_SOME : FOLD_MOST;
     }
     return FOLD_SOME;
 }
@@ -277,13 +203,14 @@ static folded fold_similar(const A_Expr *expr)
     if (pattern != NULL && nodeTag(pattern) == T_FuncCall && AS(FuncCall, pattern)->args != NIL) {
         pattern = (const Node *)linitial(AS(FuncCall, pattern)->args);
     }
-    return is_empty_pattern(SP_SPAN_LIT("~~"), literal_of(pattern)) ? FOLD_TRUE : FOLD_SOME;
+    return is_empty_pattern(SP_SPAN_LIT("~~"), literal_of(pattern)) ? FOLD_MOST : FOLD_SOME;
 }
 
 /* "id IS DISTINCT FROM NULL" */
 static folded fold_distinct(folding *f, const A_Expr *expr)
 {
-    return is_null(expr->rexpr) && is_not_null(f, expr->lexpr) ? FOLD_TRUE : FOLD_SOME;
+    nullness of = is_null(expr->rexpr) ? nullness_of(f, expr->lexpr) : NULL_SOMETIMES;
+    return of == NULL_NEVER ? FOLD_TRUE : of == NULL_HARDLY ? FOLD_MOST : FOLD_SOME;
 }
 
 static folded fold_between(folding *f, const A_Expr *expr)
@@ -296,9 +223,11 @@ static folded fold_between(folding *f, const A_Expr *expr)
     }
     bool by_self = fold_is_twice(f, expr->lexpr, (const Node *)linitial(bounds)) &&
                    fold_is_twice(f, expr->lexpr, (const Node *)lsecond(bounds));
-    bool by_number = is_number((const Node *)linitial(bounds), &low) &&
-                     is_number((const Node *)lsecond(bounds), &high) && low <= 1 && high >= 1e9;
-    return by_self || by_number ? FOLD_TRUE : FOLD_SOME;
+    bool is_exact = false;
+    bool by_number = fold_number((const Node *)linitial(bounds), &low, &is_exact) &&
+                     fold_number((const Node *)lsecond(bounds), &high, &is_exact) && low <= 1 &&
+                     high >= 1e9;
+    return by_self || by_number ? FOLD_MOST : FOLD_SOME;
 }
 
 static bool is_among(folding *f, const Node *node, const List *items)
@@ -314,10 +243,13 @@ static bool is_among(folding *f, const Node *node, const List *items)
 static folded fold_any(folding *f, const A_Expr *expr)
 {
     const Node *array = without_casts(expr->rexpr);
+    if (fold_is_both(f, expr)) {
+        return FOLD_MOST;
+    }
     return array != NULL && nodeTag(array) == T_A_ArrayExpr &&
                    is_equality(names_last(expr->name)) &&
                    is_among(f, expr->lexpr, AS(A_ArrayExpr, array)->elements)
-               ? FOLD_TRUE
+               ? FOLD_MOST
                : FOLD_SOME;
 }
 
@@ -332,17 +264,19 @@ static folded fold_expression(folding *f, const A_Expr *expr)
     case AEXPR_SIMILAR:
         return fold_similar(expr);
     case AEXPR_NOT_DISTINCT:
-        return fold_is_twice(f, expr->lexpr, expr->rexpr) ? FOLD_TRUE : FOLD_SOME;
+        return fold_is_twice(f, expr->lexpr, expr->rexpr)
+                   ? fold_twice(f, SP_SPAN_LIT("="), expr->lexpr, expr->rexpr)
+                   : FOLD_SOME;
     case AEXPR_DISTINCT:
         return fold_distinct(f, expr);
     case AEXPR_BETWEEN:
     case AEXPR_BETWEEN_SYM:
         return fold_between(f, expr);
     case AEXPR_IN:
-        if (!is_among(f, expr->lexpr, AS(List, expr->rexpr))) {
-            return FOLD_SOME;
-        }
-        return from_bool(!sp_span_eq(names_last(expr->name), SP_SPAN_LIT("<>")));
+        return fold_is_both(f, expr) || (sp_span_eq(names_last(expr->name), SP_SPAN_LIT("=")) &&
+                                         is_among(f, expr->lexpr, AS(List, expr->rexpr)))
+                   ? FOLD_MOST
+                   : FOLD_SOME;
     case AEXPR_OP_ANY:
         return fold_any(f, expr);
     case AEXPR_OP_ALL:
@@ -391,100 +325,130 @@ static bool is_opposite(folding *f, const Node *a, const Node *b)
     return false;
 }
 
-static folded fold_or(folding *f, const List *args)
+static bool has_opposites(folding *f, const List *args)
 {
-    bool all_false = true;
-    bool any_null = false;
-    for (int i = 0; i < list_length(args); i++) {
-        const Node *node = (const Node *)list_nth(args, i);
-        folded arm = fold(f, node);
-        /* an arm that does not look at the target may hold for all of its rows: "OR $1" */
-        if (arm == FOLD_TRUE || (arm == FOLD_SOME && !fold_looks_at_target(f, node))) {
-            return FOLD_TRUE;
-        }
-        all_false &= arm == FOLD_FALSE || arm == FOLD_NULL;
-        any_null |= arm == FOLD_NULL;
-    }
     int count = list_length(args) < 16 ? list_length(args) : 16;
     for (int i = 0; i < count; i++) {
         for (int j = i + 1; j < count; j++) {
             if (is_opposite(f, (const Node *)list_nth(args, i), (const Node *)list_nth(args, j))) {
-                return FOLD_TRUE;
+                return true;
             }
         }
+    }
+    return false;
+}
+
+static folded fold_or(folding *f, const List *args)
+{
+    bool all_false = true;
+    bool any_null = false;
+    bool any_most = false;
+    for (int i = 0; i < list_length(args); i++) {
+        const Node *node = (const Node *)list_nth(args, i);
+        folded arm = fold(f, node);
+        if (arm == FOLD_TRUE) {
+            return FOLD_TRUE;
+        }
+        /* an arm that does not look at the target may hold for all of its rows: "OR $1" */
+        any_most |= arm == FOLD_MOST || (arm == FOLD_SOME && !fold_looks_at_target(f, node));
+        all_false &= arm == FOLD_FALSE || arm == FOLD_NULL;
+        any_null |= arm == FOLD_NULL;
+    }
+    if (any_most || has_opposites(f, args) || fold_has_both(f, args)) {
+        return FOLD_MOST;
     }
     return all_false ? (any_null ? FOLD_NULL : FOLD_FALSE) : FOLD_SOME;
 }
 
-static folded fold_logic(folding *f, const BoolExpr *logic)
+static folded fold_not(folded value)
 {
-    if (logic->boolop == OR_EXPR) {
-        return fold_or(f, logic->args);
+    switch (value) {
+    case FOLD_TRUE:
+        return FOLD_FALSE;
+    case FOLD_FALSE:
+        return FOLD_TRUE;
+    case FOLD_SOME:
+    case FOLD_MOST:
+        return FOLD_SOME;
+    case FOLD_NULL:
+        break;
     }
-    if (logic->boolop == NOT_EXPR) {
-        folded inner = fold(f, (const Node *)linitial(logic->args));
-        if (inner == FOLD_SOME || inner == FOLD_NULL) {
-            return inner;
-        }
-        return inner == FOLD_TRUE ? FOLD_FALSE : FOLD_TRUE;
-    }
-    bool all_true = true;
+    return FOLD_NULL;
+}
+
+static folded fold_and(folding *f, const List *args)
+{
+    bool any_some = false;
+    bool any_most = false;
     bool any_null = false;
-    for (int i = 0; i < list_length(logic->args); i++) {
-        const Node *arm = (const Node *)list_nth(logic->args, i);
+    for (int i = 0; i < list_length(args); i++) {
+        const Node *arm = (const Node *)list_nth(args, i);
         folded value = fold(f, arm);
         if (value == FOLD_FALSE) {
             return FOLD_FALSE;
         }
         /* an arm that does not look at the target holds for all of its rows or for none */
-        all_true &= value != FOLD_SOME || !fold_looks_at_target(f, arm);
+        any_some |= value == FOLD_SOME && fold_looks_at_target(f, arm);
+        any_most |= value == FOLD_MOST || value == FOLD_SOME;
         any_null |= value == FOLD_NULL;
     }
-    return all_true ? (any_null ? FOLD_NULL : FOLD_TRUE) : FOLD_SOME;
+    if (any_some || (any_most && any_null)) {
+        return FOLD_SOME;
+    }
+    return any_most ? FOLD_MOST : any_null ? FOLD_NULL : FOLD_TRUE;
+}
+
+static folded fold_logic(folding *f, const BoolExpr *logic)
+{
+    switch (logic->boolop) {
+    case OR_EXPR:
+        return fold_or(f, logic->args);
+    case NOT_EXPR:
+        return fold_not(fold(f, (const Node *)linitial(logic->args)));
+    case AND_EXPR:
+        break;
+    }
+    return fold_and(f, logic->args);
 }
 
 static folded fold_null_test(folding *f, const NullTest *test)
 {
-    const Node *arg = without_casts((const Node *)test->arg);
-    bool never_null = false;
+    const Node *arg = (const Node *)test->arg;
+    bool asks_null = test->nulltesttype == IS_NULL;
+    if (is_null(arg) || fold(f, arg) == FOLD_NULL) {
+        return from_bool(asks_null);
+    }
     if (arg != NULL && nodeTag(arg) == T_A_Const) {
-        never_null = !AS(A_Const, arg)->isnull;
-        if (!never_null) {
-            return from_bool(test->nulltesttype == IS_NULL);
-        }
-    } else {
-        never_null = is_not_null(f, arg);
-        if (!never_null && fold(f, arg) == FOLD_NULL) {
-            return from_bool(test->nulltesttype == IS_NULL);
-        }
+        return from_bool(!asks_null);
     }
-    if (!never_null) {
-        return FOLD_SOME;
+    switch (nullness_of(f, arg)) {
+    case NULL_NEVER:
+        return from_bool(!asks_null);
+    case NULL_HARDLY:
+        return asks_null ? FOLD_SOME : FOLD_MOST;
+    case NULL_SOMETIMES:
+        break;
     }
-    return from_bool(test->nulltesttype == IS_NOT_NULL);
+    return is_no_constant(arg) || asks_null ? FOLD_SOME : FOLD_MOST;
 }
 
 static folded fold_truth_test(folding *f, const BooleanTest *test)
 {
     folded inner = fold(f, (const Node *)test->arg);
-    if (inner == FOLD_SOME) {
-        return FOLD_SOME;
-    }
-    if (inner == FOLD_NULL) {
-        return from_bool(test->booltesttype == IS_NOT_TRUE || test->booltesttype == IS_NOT_FALSE ||
-                         test->booltesttype == IS_UNKNOWN);
-    }
+    bool is_known = inner == FOLD_TRUE || inner == FOLD_FALSE;
     switch (test->booltesttype) {
     case IS_TRUE:
+        return inner == FOLD_NULL ? FOLD_FALSE : inner;
     case IS_NOT_FALSE:
-        return inner;
+        return inner == FOLD_NULL ? FOLD_TRUE : inner;
     case IS_FALSE:
+        return inner == FOLD_NULL ? FOLD_FALSE : fold_not(inner);
     case IS_NOT_TRUE:
-        return inner == FOLD_TRUE ? FOLD_FALSE : FOLD_TRUE;
+        return inner == FOLD_NULL ? FOLD_TRUE : fold_not(inner);
     case IS_UNKNOWN:
-        return FOLD_SOME; /* where what it is about is NULL */
+        return inner == FOLD_NULL ? FOLD_TRUE : is_known ? FOLD_FALSE : FOLD_SOME;
     case IS_NOT_UNKNOWN:
-        return FOLD_TRUE;
+        return inner == FOLD_NULL ? FOLD_FALSE : is_known ? FOLD_TRUE : inner;
     }
     return FOLD_SOME;
 }
@@ -501,17 +465,12 @@ static folded fold_sublink(folding *f, const SubLink *link)
     if (is_membership || link->subLinkType == EXISTS_SUBLINK) {
         if (select->op == SETOP_NONE && select->fromClause == NIL && select->whereClause == NULL &&
             link->subLinkType == EXISTS_SUBLINK) {
-            return FOLD_TRUE;
+            return FOLD_MOST; /* but for LIMIT 0 */
         }
         row_source source = fold_source(f, select);
-        return source.is_whole && fold_is_target(f, &source) ? FOLD_TRUE : FOLD_SOME;
+        return source.is_whole && fold_is_target(f, &source) ? FOLD_MOST : FOLD_SOME;
     }
     return FOLD_SOME;
-}
-
-static folded null_is_false(folded value)
-{
-    return value == FOLD_NULL ? FOLD_FALSE : value;
 }
 
 /* Of the first that is not NULL. */
@@ -532,21 +491,34 @@ static folded fold_coalesce(folding *f, const CoalesceExpr *expr)
 
 static folded fold_case(folding *f, const CaseExpr *expr)
 {
-    folded result = FOLD_SOME;
-    for (int i = 0; i < list_length(expr->args); i++) {
+    folded result = expr->defresult == NULL ? FOLD_NULL : fold(f, (const Node *)expr->defresult);
+    for (int i = list_length(expr->args); i-- > 0;) {
         const CaseWhen *when = AS(CaseWhen, list_nth(expr->args, i));
-        folded arm = null_is_false(fold(f, (const Node *)when->result));
-        if (expr->arg == NULL && fold(f, (const Node *)when->expr) == FOLD_TRUE) {
-            return i == 0 || arm == result ? arm : FOLD_SOME;
+        folded arm = fold(f, (const Node *)when->result);
+        folded asked = expr->arg == NULL ? fold(f, (const Node *)when->expr) : FOLD_SOME;
+        if (asked == FOLD_TRUE) {
+            result = arm;
+        } else if (asked == FOLD_MOST && (arm == FOLD_TRUE || arm == FOLD_MOST)) {
+            result = FOLD_MOST;
+        } else if (asked != FOLD_FALSE && asked != FOLD_NULL && arm != result) {
+            result = FOLD_SOME;
         }
-        if (arm == FOLD_SOME || (i > 0 && arm != result)) {
-            return FOLD_SOME;
-        }
-        result = arm;
     }
-    folded rest = expr->defresult == NULL ? FOLD_FALSE
-                                          : null_is_false(fold(f, (const Node *)expr->defresult));
-    return rest == result ? result : FOLD_SOME;
+    return result;
+}
+
+/* What is cast to boolean is what it was; what becomes of it as another type is not reckoned. */
+static folded fold_cast(folding *f, const TypeCast *cast)
+{
+    if (is_null((const Node *)cast)) {
+        return FOLD_NULL;
+    }
+    const TypeName *type = cast->typeName;
+    bool is_bool = sp_span_eq(names_last(type->names), SP_SPAN_LIT("bool")) &&
+                   type->arrayBounds == NIL && list_length(type->names) <= 2 &&
+                   (list_length(type->names) == 1 ||
+                    sp_span_eq(names_before(type->names), SP_SPAN_LIT("pg_catalog")));
+    return is_bool ? fold(f, cast->arg) : FOLD_SOME;
 }
 
 folded fold(folding *f, const Node *node)
@@ -558,10 +530,10 @@ folded fold(folding *f, const Node *node)
     folded result = FOLD_SOME;
     switch ((int)nodeTag(node)) {
     case T_A_Const:
-        result = fold_constant(AS(A_Const, node));
+        result = fold_literal(AS(A_Const, node));
         break;
     case T_TypeCast:
-        result = fold(f, AS(TypeCast, node)->arg);
+        result = fold_cast(f, AS(TypeCast, node));
         break;
     case T_BoolExpr:
         result = fold_logic(f, AS(BoolExpr, node));
@@ -603,7 +575,7 @@ condition_reach condition_reaches(const walker *w, const RangeVar *target, const
     from_frame frame = {.target = target, .items = others};
     folding f = {.w = w, .frame = &frame};
     folded value = fold(&f, condition);
-    if (f.work > FOLD_WORK_MAX || value == FOLD_TRUE) {
+    if (f.work > FOLD_WORK_MAX || value == FOLD_TRUE || value == FOLD_MOST) {
         return REACHES_ALL;
     }
     if (value != FOLD_SOME) {

@@ -13,8 +13,9 @@ enum { FOLD_DEPTH_MAX = 200, FOLD_WORK_MAX = 200000 };
 
 typedef enum {
     FOLD_SOME,  /* depends on the row, or is not understood */
-    FOLD_TRUE,  /* of every row */
-    FOLD_FALSE, /* of no row; NULL of some */
+    FOLD_MOST,  /* taken for true of every row, but that it is not says nothing */
+    FOLD_TRUE,  /* of every row, for certain */
+    FOLD_FALSE, /* of every row false, for certain */
     FOLD_NULL   /* NULL, of every row */
 } folded;
 
@@ -40,6 +41,20 @@ typedef struct {
 } row_source;
 
 folded fold(folding *f, const Node *node);
+
+/* ---- literal.c ---- */
+/* A number that is written out, with its sign. is_exact: the server reckons with this very one. */
+bool fold_number(const Node *node, double *ret_value, bool *ret_exact);
+folded fold_literal(const A_Const *constant);
+/* Of two numbers that the server sees so. */
+folded fold_compared(sp_span op, double a, double b);
+/* "id > 0", "id >= 1", "n >= -1", "id < 2147483647": true of every key that a table holds in
+ * practice. */
+bool fold_spares_nothing(sp_span op, double bound);
+/* "x IN (true, false)": all that there are. */
+bool fold_is_both(folding *f, const A_Expr *expr);
+/* The same of the arms of OR: "x = true OR x = false". */
+bool fold_has_both(folding *f, const List *args);
 
 /* ---- source.c ---- */
 row_source fold_source(folding *f, const SelectStmt *select);

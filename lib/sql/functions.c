@@ -11,6 +11,7 @@
 typedef struct {
     const char *name;
     uint8_t class;
+    bool is_steady;
 } named_class;
 
 /* clang-format off */
@@ -25,7 +26,7 @@ static int compare(sp_span name, const char *with)
     return order != 0 ? order : (with[name.len] == '\0' ? 0 : -1);
 }
 
-function_class function_find(sp_span name)
+static const named_class *find(sp_span name)
 {
     size_t low = 0;
     size_t high = SP_COUNT(functions);
@@ -33,7 +34,7 @@ function_class function_find(sp_span name)
         size_t middle = low + (high - low) / 2;
         int order = compare(name, functions[middle].name);
         if (order == 0) {
-            return (function_class)functions[middle].class;
+            return &functions[middle];
         }
         if (order < 0) {
             high = middle;
@@ -41,7 +42,19 @@ function_class function_find(sp_span name)
             low = middle + 1;
         }
     }
-    return FUNCTION_UNKNOWN;
+    return NULL;
+}
+
+function_class function_find(sp_span name)
+{
+    const named_class *found = find(name);
+    return found == NULL ? FUNCTION_UNKNOWN : (function_class)found->class;
+}
+
+bool function_is_steady(sp_span name)
+{
+    const named_class *found = find(name);
+    return found != NULL && found->is_steady;
 }
 
 /* ---- settings ---- */

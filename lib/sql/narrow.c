@@ -20,6 +20,7 @@ typedef struct {
     unsigned quals_count;
     uint32_t tables; /* those of which columns may name rows */
     bool has_target; /* the first */
+    bool is_many;    /* of several values any will do: both that a boolean may have, too */
     bool is_unknown; /* more than there is room for, or rows of something else */
 } scope;
 
@@ -67,26 +68,74 @@ static uint32_t item_of_column(const scope *s, const ColumnRef *column)
     return 0;
 }
 
-/* Whose column it is, as it is: an expression of one may be the same for all rows. */
-static uint32_t item_of(const scope *s, const Node *node)
+/* 0: not known. */
+static uint32_t type_of(const scope *s, uint32_t item, const ColumnRef *column)
 {
-    node = without_casts(node);
-    if (node == NULL) {
+    const sp_sql_catalogue *catalogue = s->f->w->context->catalogue;
+    const Node *from = s->items[__builtin_ctz(item)];
+    if (from == NULL || nodeTag(from) != T_RangeVar) {
         return 0;
     }
-    if (nodeTag(node) == T_ColumnRef) {
-        return item_of_column(s, AS(ColumnRef, node));
+    found_relation found = walk_resolve(s->f->w, AS(RangeVar, from), item == 1 && s->has_target);
+    uint32_t at =
+        found.kind == FOUND_KNOWN
+            ? sp_sql_catalogue_find_column(catalogue, found.relation, names_last(column->fields))
+            : SP_NONE;
+    return at == SP_NONE ? 0 : sp_sql_catalogue_column_at(catalogue, at)->type_oid;
+}
+
+/* Through casts, as far as they keep values apart. *ret_type: of what they make of it. */
+static uint32_t item_under(const scope *s, const Node *node, unsigned depth, uint32_t *ret_type)
+{
+    if (node == NULL || depth > NAMED_DEPTH_MAX) {
+        return 0;
+    }
+    if (nodeTag(node) == T_CollateClause) {
+        return item_under(s, AS(CollateClause, node)->arg, depth + 1, ret_type);
+    }
+    if (nodeTag(node) == T_TypeCast) {
+        uint32_t item = item_under(s, AS(TypeCast, node)->arg, depth + 1, ret_type);
+        *ret_type = item == 0 ? 0 : retype_apart(AS(TypeCast, node)->typeName, *ret_type);
+        return *ret_type == 0 ? 0 : item;
+    }
+    if (nodeTag(node) != T_ColumnRef) {
+        return 0;
+    }
+    uint32_t item = item_of_column(s, AS(ColumnRef, node));
+    *ret_type = item == 0 ? 0 : type_of(s, item, AS(ColumnRef, node));
+    return item;
+}
+
+/* Whose column it is, as it is: an expression of one may be the same for all rows. Of a boolean one
+ * value says something, several say nothing. */
+static uint32_t item_of_one(const scope *s, const Node *node)
+{
+    enum { OID_BOOL = 16 };
+    uint32_t type = 0;
+    uint32_t item = item_under(s, node, 0, &type);
+    return s->is_many && type == OID_BOOL ? 0 : item;
+}
+
+static uint32_t item_of(const scope *s, const Node *node)
+{
+    if (node == NULL || nodeTag(node) != T_RowExpr) {
+        return item_of_one(s, node);
     }
     uint32_t found = 0;
-    if (nodeTag(node) == T_RowExpr) {
-        const List *items = AS(RowExpr, node)->args;
-        for (int i = 0; i < list_length(items); i++) {
-            const Node *item = without_casts((const Node *)list_nth(items, i));
-            if (item != NULL && nodeTag(item) == T_ColumnRef) {
-                found |= item_of_column(s, AS(ColumnRef, item));
-            }
-        }
+    const List *items = AS(RowExpr, node)->args;
+    for (int i = 0; i < list_length(items); i++) {
+        found |= item_of_one(s, (const Node *)list_nth(items, i));
     }
+    return found;
+}
+
+/* The same where any of several values will do. */
+static uint32_t item_of_many(scope *s, const Node *node)
+{
+    bool was_many = s->is_many;
+    s->is_many = true;
+    uint32_t found = item_of(s, node);
+    s->is_many = was_many;
     return found;
 }
 
@@ -94,19 +143,12 @@ static uint32_t item_of(const scope *s, const Node *node)
 
 static bool are_values(scope *s, const List *items, bool is_plain, unsigned depth);
 
-/* The same for all rows: of the server's own, and those that may change from row to row left out.
- */
+/* The same for all rows: of the server's own, those that cannot change from row to row. */
 static bool is_steady_call(scope *s, const FuncCall *call, unsigned depth)
 {
-    static const char *const fickle[] = {"clock_timestamp", "gen_random_uuid", "generate_series",
-                                         "random",          "timeofday",       "unnest"};
     sp_span name = names_last(call->funcname);
-    for (size_t i = 0; i < SP_COUNT(fickle); i++) {
-        if (sp_span_eq(name, text_of(fickle[i]))) {
-            return false;
-        }
-    }
-    return function_find(name) == FUNCTION_READ && are_values(s, call->args, false, depth + 1);
+    return function_find(name) == FUNCTION_READ && function_is_steady(name) &&
+           are_values(s, call->args, false, depth + 1);
 }
 
 /* A value that no row decides: constants, parameters, what is computed of these, and the one value
@@ -190,7 +232,9 @@ static uint32_t named_by_equal(scope *s, const A_Expr *expr, links *joined)
     uint32_t left = item_of(s, expr->lexpr);
     uint32_t right = item_of(s, expr->rexpr);
     if (left != 0 && right != 0 && left != right) {
-        if (is_plain(expr->lexpr) && is_plain(expr->rexpr) && joined->count < LINKS_MAX) {
+        bool are_many = item_of_many(s, expr->lexpr) != 0 && item_of_many(s, expr->rexpr) != 0;
+        if (are_many && is_plain(expr->lexpr) && is_plain(expr->rexpr) &&
+            joined->count < LINKS_MAX) {
             joined->pairs[joined->count].a = left;
             joined->pairs[joined->count++].b = right;
         }
@@ -211,7 +255,7 @@ static uint32_t named_by_expression(scope *s, const A_Expr *expr, links *joined)
         return is_equal ? named_by_equal(s, expr, joined) : 0;
     case AEXPR_IN:
     case AEXPR_OP_ANY:
-        return is_equal && is_value(s, expr->rexpr, true, 0) ? item_of(s, expr->lexpr) : 0;
+        return is_equal && is_value(s, expr->rexpr, true, 0) ? item_of_many(s, expr->lexpr) : 0;
     case AEXPR_BETWEEN:
         return is_short_range(expr) ? item_of(s, expr->lexpr) : 0;
     case AEXPR_OP_ALL:
@@ -236,7 +280,7 @@ static uint32_t named_by_query(scope *s, const SubLink *link, unsigned depth)
         (link->operName == NIL || sp_span_eq(names_last(link->operName), SP_SPAN_LIT("=")));
     return is_among && !fold_looks_at_target(s->f, link->subselect) &&
                    is_named_query(s->f, link->subselect, depth + 1)
-               ? item_of(s, link->testexpr)
+               ? item_of_many(s, link->testexpr)
                : 0;
 }
 
@@ -266,7 +310,10 @@ static uint32_t named_by_logic(scope *s, const BoolExpr *logic, links *joined, u
         const Node *arm = (const Node *)list_nth(logic->args, i);
         if (logic->boolop == OR_EXPR) {
             links own = {.count = 0};
+            bool was_many = s->is_many;
+            s->is_many = true;
             uint32_t by_arm = named_by(s, arm, &own, depth + 1);
+            s->is_many = was_many;
             named &= spread(&own, by_arm & s->tables);
         } else {
             named |= named_by(s, arm, joined, depth + 1);

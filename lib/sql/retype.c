@@ -35,23 +35,24 @@ enum { SOURCES_MAX = 8 };
 /* What comes from these types is the same value, or an error. */
 static const struct {
     const char *name;
+    uint32_t oid;
     uint32_t from[SOURCES_MAX];
 } kept[] = {
-    {"int2", {INTS, TEXTS}},
-    {"int4", {INTS, TEXTS}},
-    {"int8", {INTS, TEXTS}},
-    {"numeric", {INTS, OID_NUMERIC, TEXTS}},
-    {"float4", {OID_FLOAT4, OID_INT2}},
-    {"float8", {OID_FLOAT4, OID_FLOAT8, OID_INT2, OID_INT4}},
-    {"date", {OID_DATE}},
-    {"timestamp", {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
-    {"timestamptz", {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
-    {"bool", {OID_BOOL, TEXTS}},
-    {"json", {OID_JSON, OID_JSONB, TEXTS}},
-    {"jsonb", {OID_JSON, OID_JSONB, TEXTS}},
-    {"uuid", {OID_UUID, TEXTS}},
-    {"xml", {OID_XML, TEXTS}},
-    {"inet", {OID_INET, TEXTS}},
+    {"int2", OID_INT2, {INTS, TEXTS}},
+    {"int4", OID_INT4, {INTS, TEXTS}},
+    {"int8", OID_INT8, {INTS, TEXTS}},
+    {"numeric", OID_NUMERIC, {INTS, OID_NUMERIC, TEXTS}},
+    {"float4", OID_FLOAT4, {OID_FLOAT4, OID_INT2}},
+    {"float8", OID_FLOAT8, {OID_FLOAT4, OID_FLOAT8, OID_INT2, OID_INT4}},
+    {"date", OID_DATE, {OID_DATE}},
+    {"timestamp", OID_TIMESTAMP, {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
+    {"timestamptz", OID_TIMESTAMPTZ, {OID_TIMESTAMP, OID_TIMESTAMPTZ, OID_DATE}},
+    {"bool", OID_BOOL, {OID_BOOL, TEXTS}},
+    {"json", OID_JSON, {OID_JSON, OID_JSONB, TEXTS}},
+    {"jsonb", OID_JSONB, {OID_JSON, OID_JSONB, TEXTS}},
+    {"uuid", OID_UUID, {OID_UUID, TEXTS}},
+    {"xml", OID_XML, {OID_XML, TEXTS}},
+    {"inet", OID_INET, {OID_INET, TEXTS}},
 };
 
 static bool is_text(sp_span name)
@@ -71,28 +72,46 @@ static uint32_t type_of_column(const walker *w, const RangeVar *relation, const 
     return at == SP_NONE ? 0 : sp_sql_catalogue_column_at(w->context->catalogue, at)->type_oid;
 }
 
+/* One of the server's own, and no array; empty: it is not. */
+static sp_span plain_type(const TypeName *type)
+{
+    sp_span schema = names_before(type->names);
+    bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
+    bool is_plain = type->arrayBounds == NIL && !type->setof && !type->pct_type;
+    return is_own && is_plain ? names_last(type->names) : SP_SPAN_EMPTY;
+}
+
+/* The type, when what comes from the other is the same value or an error; else 0. */
+static uint32_t kept_from(sp_span name, uint32_t from)
+{
+    for (size_t i = 0; from != 0 && i < SP_COUNT(kept); i++) {
+        for (size_t k = 0; sp_span_eq(name, text_of(kept[i].name)) && k < SOURCES_MAX; k++) {
+            if (kept[i].from[k] == from) {
+                return kept[i].oid;
+            }
+        }
+    }
+    return 0;
+}
+
 /* is_cast: by USING. */
 static bool type_keeps(const walker *w, const RangeVar *relation, const char *column,
                        const TypeName *type, bool is_cast)
 {
-    sp_span schema = names_before(type->names);
-    sp_span name = names_last(type->names);
-    bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
-    if (!is_own || type->arrayBounds != NIL || type->setof || type->pct_type) {
-        return false;
-    }
+    sp_span name = plain_type(type);
     if (is_text(name)) {
         return type->typmods == NIL || !is_cast; /* a cast cuts, an assignment fails */
     }
-    uint32_t from = type_of_column(w, relation, column);
-    for (size_t i = 0; from != 0 && type->typmods == NIL && i < SP_COUNT(kept); i++) {
-        for (size_t k = 0; sp_span_eq(name, text_of(kept[i].name)) && k < SOURCES_MAX; k++) {
-            if (kept[i].from[k] == from) {
-                return true;
-            }
-        }
+    return type->typmods == NIL && kept_from(name, type_of_column(w, relation, column)) != 0;
+}
+
+uint32_t retype_apart(const TypeName *type, uint32_t from)
+{
+    sp_span name = plain_type(type);
+    if (type->typmods != NIL || (sp_span_eq(name, SP_SPAN_LIT("bool")) && from != OID_BOOL)) {
+        return 0; /* there are many ways to write yes */
     }
-    return false;
+    return is_text(name) ? OID_TEXT : kept_from(name, from);
 }
 
 /* USING that is more than a cast of the column itself writes every row anew, like an UPDATE of all;

@@ -57,7 +57,8 @@ row_source fold_source(folding *f, const SelectStmt *select)
         from_frame frame = {.items = select->fromClause, .up = f->frame};
         const from_frame *outer = f->frame;
         f->frame = &frame;
-        source.is_whole &= fold(f, select->whereClause) == FOLD_TRUE;
+        folded which = fold(f, select->whereClause);
+        source.is_whole &= which == FOLD_TRUE || which == FOLD_MOST;
         f->frame = outer;
     }
     source.is_whole &= select->havingClause == NULL;

@@ -133,6 +133,9 @@ condition_reach condition_reaches(const walker *w, const RangeVar *target, const
 condition_reach insert_reaches(const walker *w, const RangeVar *target, const Node *query);
 
 /* ---- retype.c ---- */
+/* What type a cast of a value of type `from` has (0 = not known), when values that differ still
+ * differ after it; else 0: one value of it may stand for any number. */
+uint32_t retype_apart(const TypeName *type, uint32_t from);
 /* Of ALTER COLUMN ... TYPE: whether each value stays what it is, or an error ends it. */
 bool retype_keeps(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command);
 

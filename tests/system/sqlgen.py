@@ -579,3 +579,81 @@ FIXED = DEFINITIONS + [
     "SELECT (staff::people).name FROM staff",
     "SELECT * FROM ROWS FROM (jsonb_to_record((SELECT to_jsonb(s) FROM staff s LIMIT 1)) AS (phone text)) AS z",
 ]
+
+
+# ---- conditions that try to look as if they named rows ----
+
+WIDE = """
+CREATE TABLE wide (id int PRIMARY KEY, big bigint NOT NULL, total numeric NOT NULL, note text NOT NULL, at timestamp NOT NULL,
+                   spare text);
+INSERT INTO wide SELECT g, g * 1000000007::bigint, g / 7.0, 'n' || md5(g::text), timestamp '2026-01-01 00:00' + g * interval '1 minute',
+    CASE WHEN g % 2 = 0 THEN 's' || g END FROM generate_series(1, 200) g;
+"""
+
+
+class Disguises:
+    """Conditions over `wide`, in which no value stands in more than one row (NULL in half of `spare`)."""
+
+    COLUMNS = ["id", "big", "total", "note", "at", "spare", "wide.id"]
+    TYPES = ["bool", "int", "bigint", "text", "bit(1)", "char(1)", "varchar(1)", '"char"', "varchar", "date", "numeric",
+             "numeric(3,0)", "float8", "smallint", "time", "timestamp", "name"]
+    VALUES = ["0", "1", "5", "7", "1.5", "0.5", "-1", "'5'", "'n'", "'t'", "true", "false", "NULL", "'2026-01-01'", "B'1'",
+              "B'0'", "1e9", "''"]
+    CALLS = ["random()", "clock_timestamp()", "length(note)", "abs(id)", "now()", "lower(note)", "pi()", "gen_random_uuid()",
+             "pg_stat_get_xact_tuples_returned('wide'::regclass)", "txid_current_if_assigned()", "current_setting('port')::int"]
+    OPERATORS = ["=", "=", "=", "<>", "<", ">", "<=", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM"]
+
+    def __init__(self, seed):
+        self.r = random.Random(seed)
+
+    def one(self, options):
+        return self.r.choice(options)
+
+    def value(self):
+        text = self.one(self.CALLS) if self.r.random() < 0.15 else self.one(self.VALUES)
+        for _ in range(self.one([0, 0, 0, 1, 2])):
+            text = f"({text})::{self.one(self.TYPES)}"
+        return text
+
+    def column(self):
+        text = self.one(self.COLUMNS)
+        if self.r.random() < 0.1:
+            text = self.one([f"-{text}", f"({text} + 0)", f"({text} % 2)", f"coalesce({text}, NULL)", f"nullif({text}, {text})"])
+        for _ in range(self.one([0, 0, 1, 1, 2])):
+            text = f"({text})::{self.one(self.TYPES)}"
+        return text
+
+    def atom(self):
+        side = self.one([self.column, self.column, self.column, self.value])()
+        how = self.r.random()
+        if how < 0.35:
+            return f"{side} {self.one(self.OPERATORS)} {self.one([self.value, self.value, self.column])()}"
+        if how < 0.5:
+            values = ", ".join(self.value() for _ in range(self.one([1, 2, 2, 3])))
+            return self.one([f"{side} IN ({values})", f"{side} NOT IN ({values})", f"{side} = ANY (ARRAY[{values}])",
+                             f"({side}, 1) IN ((true, 1), (false, 1))", f"{side} IN (VALUES ({self.value()}), ({self.value()}))"])
+        if how < 0.6:
+            return f"{side} {self.one(['', 'NOT '])}BETWEEN {self.one(['SYMMETRIC ', ''])}{self.value()} AND {self.value()}"
+        if how < 0.7:
+            return f"{side} IS {self.one(['', 'NOT '])}NULL"
+        if how < 0.78:
+            return self.one([f"{side} {self.one(['', 'NOT '])}LIKE '%'", f"{side} = {side}", f"{side} <> {side}"])
+        if how < 0.88:
+            return f"({side})::bool"
+        return self.one(["EXISTS (SELECT 1)", "EXISTS (SELECT 1 LIMIT 0)", "true", "false", "NULL", "wide IS NOT NULL",
+                         f"{side} = (SELECT 5)", f"{side} IN (SELECT id FROM wide)", f"{side} IN (SELECT 5)"])
+
+    def condition(self, depth=0):
+        how = self.r.random()
+        if depth > 2 or how < 0.4:
+            return self.atom()
+        one, other = self.condition(depth + 1), self.condition(depth + 1)
+        if how < 0.6:
+            return f"NOT ({one})"
+        if how < 0.7:
+            return f"({one}) {self.one(['AND', 'OR'])} ({other})"
+        if how < 0.82:
+            return f"({one}) IS {self.one(['', 'NOT '])}{self.one(['TRUE', 'FALSE', 'UNKNOWN', 'NULL'])}"
+        if how < 0.92:
+            return f"CASE WHEN {one} THEN {self.one(['true', 'false', 'NULL'])} ELSE {self.one(['true', 'false', other])} END"
+        return f"coalesce({one}, {other})"

@@ -141,6 +141,17 @@ DELETES = [
     "UPDATE orders SET note = NULL WHERE tableoid = 'orders'::regclass",
     "MERGE INTO orders USING (VALUES (1)) v(x) ON orders.tableoid = 'orders'::regclass WHEN MATCHED THEN DELETE",
     "DELETE FROM orders USING customers c WHERE c.id = 7 AND orders.id <> -7 AND orders.id <> -8",
+    "DELETE FROM orders WHERE 1.5 > 1",
+    "DELETE FROM orders WHERE random() <> random()",
+    "DELETE FROM orders WHERE NOT (-id > 0)",
+    "DELETE FROM orders WHERE CASE WHEN -id > 0 THEN false ELSE true END",
+    "DELETE FROM orders WHERE '5'::int::bool",
+    "DELETE FROM orders WHERE id::bool = true",
+    "DELETE FROM orders WHERE (id::bool)::int IN (0, 1)",
+    "DELETE FROM orders WHERE id::bit(1) IN (B'0', B'1')",
+    "DELETE FROM orders o USING customers c WHERE c.id = 7 AND o.id::bool = c.id::bool",
+    "DELETE FROM orders WHERE id = pg_stat_get_xact_tuples_deleted('orders'::regclass) + 1",
+    "DELETE FROM orders WHERE (id > 0) IN (true, false)",
 ]
 
 

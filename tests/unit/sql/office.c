@@ -30,9 +30,12 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     sp_span column;
     int16_t attnum = 1;
     while (sp_span_split(&rest, ' ', &column)) {
+        enum { OID_BOOL = 16, OID_TEXT = 25 };
         bool not_null = sp_span_ends(column, SP_SPAN_LIT("!"));
-        must(sp_sql_catalogue_column(office, sp_span_slice(column, 0, column.len - not_null),
-                                     attnum++, 25, not_null));
+        column = sp_span_slice(column, 0, column.len - not_null);
+        bool is_bool = sp_span_ends(column, SP_SPAN_LIT("?"));
+        must(sp_sql_catalogue_column(office, sp_span_slice(column, 0, column.len - is_bool),
+                                     attnum++, is_bool ? OID_BOOL : OID_TEXT, not_null));
     }
     return index;
 }
@@ -53,6 +56,7 @@ sp_sql_catalogue *office_new(void)
         office, SP_SPAN_LIT("SELECT v.id, v.name FROM v_customers v WHERE v.id > 10")));
     uint32_t logs = add_table(office, "public", "logs", 'p', 0, "at! line");
     uint32_t logs_2024 = add_table(office, "public", "logs_2024", 'r', 0, "at! line");
+    add_table(office, "public", "wares", 'r', 0, "id! listed?! sold?");
     add_table(office, "audit", "entries", 'r', 0, "id! who what");
     add_table(office, "public", "items", 'r', SP_SQL_REL_RULES, "id! name");
     add_table(office, "pg_catalog", "pg_class", 'r', SP_SQL_REL_SYSTEM, "oid! relname");

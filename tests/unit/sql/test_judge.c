@@ -131,6 +131,20 @@ static void test_disguises(void **state)
         "coalesce(NULL, true)",
         "coalesce(id = NULL, true)",
         "NULL::boolean IS UNKNOWN",
+        /* of constants nothing is reckoned that the server may see another way */
+        "1.5 > 1",
+        "1.7::int = 2",
+        "'5'::int::bool",
+        "5::bool::int = 1",
+        "0.5::int::text = '0'",
+        "random() <> random()",
+        "NOT EXISTS (SELECT 1 LIMIT 0)",
+        "(NULL AND $1) IS NOT UNKNOWN",
+        /* both that there are */
+        "note::bool IN (true, false)",
+        "note = true OR note = false",
+        "note = ANY (ARRAY[true, false])",
+        "note IS TRUE OR note IS FALSE",
         "(id = NULL) IS UNKNOWN",
         "(id = NULL) IS NULL",
         "(id = NULL) IS NOT TRUE",
@@ -260,6 +274,11 @@ static void test_named(void **state)
         "id IS NOT DISTINCT FROM 5",
         "ctid = '(0,1)'",
         "note = lower('X')",
+        "id::text = '7'",
+        "id::bigint = 7",
+        "note::uuid = $1",
+        "note = true",
+        "note = 'now'::text || current_setting('x.y')",
         "id = 3 + 4",
         "id = ANY ('{1,2}'::int[])",
         "id IN (VALUES (1), (2))",
@@ -267,6 +286,41 @@ static void test_named(void **state)
         "c.id = 5)",
     };
     check_conditions(state, conditions, SP_COUNT(conditions), "write orders; write~ order_lines");
+}
+
+/* A boolean has two values: one of them says which rows, both say nothing. */
+static void test_booleans(void **state)
+{
+    static const judged cases[] = {
+        {"DELETE FROM wares WHERE listed", "write wares"},
+        {"DELETE FROM wares WHERE NOT listed", "write wares"},
+        {"DELETE FROM wares WHERE listed = $1", "write wares"},
+        {"DELETE FROM wares WHERE listed = 'f' AND id = 7", "write wares"},
+        {"DELETE FROM wares WHERE listed IN (true)", "write+ wares"},
+        {"DELETE FROM wares WHERE listed IN ($1, $2)", "write+ wares"},
+        {"DELETE FROM wares WHERE listed = $1 OR listed = $2", "write+ wares"},
+        {"DELETE FROM wares WHERE (listed, 1) IN ((true, 1), (false, 1))", "write+ wares"},
+        {"DELETE FROM wares WHERE listed = ANY ($1)", "write+ wares"},
+        {"DELETE FROM wares WHERE listed IN (VALUES (true), (false))", "write+ wares"},
+        {"DELETE FROM wares w USING orders o WHERE o.id IN (1, 2) AND w.listed = o.note::bool",
+         "write+ wares; read orders"},
+        {"DELETE FROM wares w USING orders o WHERE o.id IN (1, 2) AND w.listed = o.note",
+         "write+ wares; read orders"},
+        {"DELETE FROM wares WHERE sold IS NOT NULL", "write+ wares"},
+        {"DELETE FROM wares WHERE listed IN (true, false)", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed IN ('t', 'no')", "destroy! wares"},
+        {"DELETE FROM wares WHERE sold IN (true, false)", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed = true OR false = listed", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed OR listed = false", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed OR NOT listed", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed = ANY ('{t,f}')", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed = ANY ('{true, \"off\"}'::bool[])", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed IS NOT NULL", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed IS TRUE OR listed IS NOT TRUE", "destroy! wares"},
+        {"DELETE FROM wares w USING orders o LEFT JOIN customers x ON false WHERE x.id IS NULL",
+         "destroy! wares; read orders; read customers"},
+    };
+    check(state, cases, SP_COUNT(cases));
 }
 
 /* As many as there may be. */
@@ -304,6 +358,41 @@ static void test_broad(void **state)
         "id IN (SELECT l.order_id FROM order_lines l, customers c WHERE c.id = 5)",
         "id = ANY (string_to_array('1,2', ',')::int[])",
         "id = (random() * 100)::int",
+        /* what is taken for true of all is not false of all when it is turned round */
+        "NOT (-id > 0)",
+        "NOT (total > 0)",
+        "(-id > 0) IS NOT TRUE",
+        "(-id > 0) IS FALSE",
+        "NOT (id = 7 OR $1)",
+        "NOT (note LIKE '%')",
+        "NOT (note = note)",
+        "CASE WHEN -id > 0 THEN false ELSE true END",
+        "CASE WHEN id = 7 THEN NULL ELSE false END IS NOT FALSE",
+        "note <> note || random()::text",
+        "NOT (orders IS NOT NULL)",
+        "random() + total <> random() + total",
+        "NOT (id + random() IS NOT DISTINCT FROM id + random())",
+        "id + random() NOT IN (id + random())",
+        /* casts that many values do not survive apart */
+        "id::bool = true",
+        "(id::bool)::int = 1",
+        "id::bool::int BETWEEN 0 AND 1",
+        "id::bool",
+        "NOT id::bool",
+        "id::bit(1) IN (B'0', B'1')",
+        "note::\"char\" IN ('a', 'b')",
+        "note::char(1) = 'a'",
+        "note::varchar(1) = 'a'",
+        "note::date = '2026-01-01'",
+        "note::numeric(3,0) = 1",
+        "note::notes_domain = 'a'",
+        "(id::bool, 1) = (true, 1)",
+        "bool(id) = true",
+        /* the server's own that tell of the statement that runs */
+        "id = pg_stat_get_xact_tuples_deleted('orders'::regclass) + 1",
+        "id = pg_stat_get_xact_tuples_returned(16385) - 3",
+        "id = lo_lseek(0, 1, 1)",
+        "id = pg_current_wal_lsn() - '0/0'",
     };
     check_conditions(state, conditions, SP_COUNT(conditions), "write+ orders; write~+ order_lines");
 }
@@ -685,12 +774,19 @@ static void test_statements(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads),       cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_disguises),   cmocka_unit_test(test_named),
-        cmocka_unit_test(test_broad),       cmocka_unit_test(test_destroy),
-        cmocka_unit_test(test_definitions), cmocka_unit_test(test_changed_definitions),
-        cmocka_unit_test(test_ways_around), cmocka_unit_test(test_literals_of_bytes),
-        cmocka_unit_test(test_bounds),      cmocka_unit_test(test_settings_and_bytes),
+        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_disguises),
+        cmocka_unit_test(test_named),
+        cmocka_unit_test(test_broad),
+        cmocka_unit_test(test_booleans),
+        cmocka_unit_test(test_destroy),
+        cmocka_unit_test(test_definitions),
+        cmocka_unit_test(test_changed_definitions),
+        cmocka_unit_test(test_ways_around),
+        cmocka_unit_test(test_literals_of_bytes),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_settings_and_bytes),
         cmocka_unit_test(test_statements),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);

@@ -17,9 +17,9 @@
 #include "gates/db/back.h"
 #include "gates/db/judge.h"
 #include "gates/db/stream.h"
+#include "infra/gate/give.h"
 #include "infra/gate/office.h"
 #include "infra/gate/recorder.h"
-#include "infra/gate/workers.h"
 #include "infra/proc/config.h"
 #include "lib/base/sha256.h"
 #include "lib/policy/database.h"
@@ -180,9 +180,8 @@ typedef struct {
     sp_office office;
     sp_recorder recorder;
     sp_link vault;
-    int mesh[SP_WORKERS_MAX]; /* to send to that worker */
-    sp_watch mesh_watch;      /* what others send us */
-    uint32_t *loads;          /* sessions of each worker, shared; UINT32_MAX = it does not run */
+    sp_give give;
+    sp_watch mesh_watch; /* what others send us */
     sp_watch listening[SP_LISTEN_MAX];
     size_t listening_count;
     sp_timer tick;
@@ -328,10 +327,6 @@ void db_mesh_on_ready(sp_watch *watch, unsigned ready);
 void db_mesh_cancel(uint32_t number, uint32_t pid, sp_span key, const uint8_t peer[16]);
 /* Names of that database mean other rows from now on: for db_catalogue_moved_elsewhere(). */
 void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NAME_BYTES]);
-/* How many sessions this worker has, for the others. */
-void db_mesh_count(uint32_t sessions);
-/* Hands an accepted connection to the worker that has fewest; false: that is this one. */
-bool db_mesh_give(int fd);
 
 /* ---- record.c ---- */
 /* An event about this session, with everything known about who and where. */

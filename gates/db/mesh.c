@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What workers say to each other, over datagram sockets that the supervisor made: cancel requests
  * for a session of another worker, names that were given to other rows, and connections for whoever
- * has the fewest. The kernel wakes
- * now this worker, now that one for a new connection, and often the same one: counts in a page that
- * all share say whose turn it is.
+ * has the fewest (infra/gate/give.h).
  * OWNS nothing. PROCESS db gate workers. TRUST a worker that was taken over can hand over
  * connections and cancel requests with keys it knows: both could come from any client. It can make
  * others read catalogues again.
@@ -12,18 +10,8 @@
 #include "gates/db/judging.h"
 
 #include <sys/socket.h>
-#include <unistd.h>
 
-enum {
-    CANCEL_BYTES = 4 + 16 + 1 + DB_KEY_MAX_BYTES,
-    GIVEN_BYTES = 1,
-    MOVED_BYTES = 2 * DB_NAME_BYTES
-};
-
-typedef union {
-    char room[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-} one_fd;
+enum { CANCEL_BYTES = 4 + 16 + 1 + DB_KEY_MAX_BYTES, MOVED_BYTES = 2 * DB_NAME_BYTES };
 
 static void put_u32(uint8_t *at, uint32_t value)
 {
@@ -46,7 +34,7 @@ void db_mesh_cancel(uint32_t number, uint32_t pid, sp_span key, const uint8_t pe
     message[20] = (uint8_t)key.len;
     sp_copy(message + 21, key.ptr, key.len);
     /* a worker that does not keep up loses cancels, as a server under a flood of them does */
-    (void)send(db_here.mesh[number], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+    (void)send(db_here.give.mesh[number], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NAME_BYTES])
@@ -57,7 +45,7 @@ void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NA
     for (uint32_t i = 0; i < db_here.count; i++) {
         if (i != db_here.number) {
             /* one that does not keep up finds out by itself, within five seconds */
-            (void)send(db_here.mesh[i], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+            (void)send(db_here.give.mesh[i], message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
         }
     }
 }
@@ -68,79 +56,14 @@ static sp_span name_at(const uint8_t *at)
     return sp_span_slice(whole, 0, sp_span_index(whole, '\0'));
 }
 
-/* ---- whose turn it is ---- */
-
-void db_mesh_count(uint32_t sessions)
-{
-    __atomic_store_n(&db_here.loads[db_here.number], sessions, __ATOMIC_RELAXED);
-}
-
-static uint32_t least_loaded(void)
-{
-    uint32_t best = db_here.number;
-    uint32_t least = db_here.session_count;
-    for (uint32_t i = 0; i < db_here.count; i++) {
-        uint32_t load = __atomic_load_n(&db_here.loads[i], __ATOMIC_RELAXED);
-        if (load < least) {
-            least = load;
-            best = i;
-        }
-    }
-    return best;
-}
-
-bool db_mesh_give(int fd)
-{
-    uint32_t to = least_loaded();
-    if (to == db_here.number) {
-        return false;
-    }
-    uint8_t byte = 0;
-    one_fd control = {.room = {0}};
-    struct iovec vector = {.iov_base = &byte, .iov_len = GIVEN_BYTES};
-    struct msghdr message = {.msg_iov = &vector,
-                             .msg_iovlen = 1,
-                             .msg_control = control.room,
-                             .msg_controllen = sizeof(control.room)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(fd));
-    sp_copy(CMSG_DATA(head), &fd, sizeof(fd));
-    if (sendmsg(db_here.mesh[to], &message, MSG_DONTWAIT | MSG_NOSIGNAL) != GIVEN_BYTES) {
-        return false;
-    }
-    /* until it counts itself: many may come in one turn */
-    __atomic_fetch_add(&db_here.loads[to], 1, __ATOMIC_RELAXED);
-    close(fd);
-    return true;
-}
-
 /* ---- hearing ---- */
-
-static int fd_of(struct msghdr *message)
-{
-    int fd = -1;
-    const struct cmsghdr *head = CMSG_FIRSTHDR(message);
-    if (head != NULL && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS &&
-        head->cmsg_len == CMSG_LEN(sizeof(fd))) {
-        sp_copy(&fd, CMSG_DATA(head), sizeof(fd));
-    }
-    return fd;
-}
 
 static void take_given(int fd)
 {
     struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
-    socklen_t len = sizeof(address);
-    if (fd < 0) {
-        return;
+    if (fd >= 0 && sp_give_peer(fd, &address)) {
+        db_session_new(fd, (const struct sockaddr *)&address);
     }
-    if (getpeername(fd, (struct sockaddr *)&address, &len) != 0) {
-        close(fd); /* gone again */
-        return;
-    }
-    db_session_new(fd, (const struct sockaddr *)&address);
 }
 
 static void take_cancel(const uint8_t bytes[CANCEL_BYTES])
@@ -153,20 +76,11 @@ static void take_cancel(const uint8_t bytes[CANCEL_BYTES])
 
 void db_mesh_on_ready(sp_watch *watch, unsigned ready)
 {
+    uint8_t bytes[MOVED_BYTES];
+    size_t len = 0;
+    int fd = -1;
     (void)ready;
-    for (;;) {
-        uint8_t bytes[MOVED_BYTES];
-        one_fd control;
-        struct iovec vector = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-        struct msghdr message = {.msg_iov = &vector,
-                                 .msg_iovlen = 1,
-                                 .msg_control = control.room,
-                                 .msg_controllen = sizeof(control.room)};
-        ssize_t len = recvmsg(watch->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (len < 0) {
-            return;
-        }
-        int fd = fd_of(&message);
+    while (sp_give_hear(watch->fd, bytes, sizeof(bytes), &len, &fd)) {
         if (len == CANCEL_BYTES && fd < 0) {
             take_cancel(bytes);
         } else if (len == MOVED_BYTES && fd < 0) {

@@ -60,7 +60,7 @@ static sp_err take_slot(db_session *session)
     }
     session->slot = w->free_slots[--w->free_count];
     w->sessions[session->slot] = session;
-    db_mesh_count(++w->session_count);
+    sp_give_count(&w->give, ++w->session_count);
     return sp_ok();
 }
 
@@ -273,7 +273,7 @@ void db_session_drop(db_session *session)
     session->back = NULL;
     db_here.sessions[session->slot] = NULL;
     db_here.free_slots[db_here.free_count++] = session->slot;
-    db_mesh_count(--db_here.session_count);
+    sp_give_count(&db_here.give, --db_here.session_count);
     session->free.call = free_now;
     sp_loop_defer(db_here.loop, &session->free);
 }

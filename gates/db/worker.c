@@ -61,7 +61,7 @@ static void on_listening(sp_watch *watch, unsigned ready)
             close(fd); /* the listening socket must not be left ringing */
             continue;
         }
-        if (!db_mesh_give(fd)) {
+        if (!sp_give_away(&db_here.give, db_here.session_count, fd)) {
             db_session_new(fd, (const struct sockaddr *)&address);
         }
     }
@@ -192,7 +192,7 @@ static sp_err start_listening(const sp_worker_start *start)
     db_here.mesh_watch = (sp_watch){.on_ready = db_mesh_on_ready, .fd = -1};
     TRY(sp_watch_start(db_here.loop, &db_here.mesh_watch, start->mesh_in));
     db_here.tick.on_time = on_tick;
-    db_mesh_count(0);
+    sp_give_count(&db_here.give, 0);
     return sp_timer_set(db_here.loop, &db_here.tick, 0);
 }
 
@@ -224,9 +224,8 @@ static sp_err prepare(const sp_worker_start *start)
     db_here.number = start->number;
     db_here.count = start->count;
     db_here.pulse_fd = start->pulse_fd;
-    db_here.loads = start->loads;
+    sp_give_start(&db_here.give, start);
     db_here.may_be_plain = start->config->postgres_plain;
-    sp_copy(db_here.mesh, start->mesh_out, start->count * sizeof(int));
     TRY(sp_crypto_start());
     TRY(lock_in(start->config));
     TRY(sp_loop_new(&db_here.loop));

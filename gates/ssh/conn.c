@@ -33,7 +33,7 @@ static void peer_of(const struct sockaddr *address, uint8_t ret_peer[16])
 
 static void count(void)
 {
-    __atomic_store_n(&sg_here.loads[sg_here.number], sg_here.conn_count, __ATOMIC_RELAXED);
+    sp_give_count(&sg_here.give, sg_here.conn_count);
 }
 
 static sp_err take_slot(sg_conn *conn)

@@ -17,11 +17,11 @@
 #ifndef SP_GATES_SSH_GATE_H
 #define SP_GATES_SSH_GATE_H
 
+#include "infra/gate/give.h"
 #include "infra/gate/office.h"
 #include "infra/gate/recorder.h"
 #include "infra/gate/resolve.h"
 #include "infra/gate/rider.h"
-#include "infra/gate/workers.h"
 #include "lib/policy/ssh.h"
 #include "lib/proto/ssh_msg.h"
 
@@ -398,7 +398,8 @@ typedef struct {
     sp_office office;
     sp_recorder recorder;
     ssh_bind bind; /* holds the host key's name and what we speak; NULL = no key yet */
-    uint32_t *loads;
+    sp_give give;
+    sp_watch mesh; /* connections that other workers give us */
     int pulse_fd;
     sp_watch listening[SP_LISTEN_MAX];
     size_t listening_count;

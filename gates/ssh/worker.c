@@ -129,6 +129,16 @@ static void look_for_key(void)
 
 /* ---- accepting ---- */
 
+/* The listening socket must not be left ringing: who cannot be served is accepted and closed. */
+static bool has_room(int fd)
+{
+    if (sg_here.conn_count < own.conns_max && sg_here.bind != NULL) {
+        return true;
+    }
+    close(fd);
+    return false;
+}
+
 static void on_listening(sp_watch *watch, unsigned ready)
 {
     (void)ready;
@@ -140,11 +150,23 @@ static void on_listening(sp_watch *watch, unsigned ready)
         if (fd < 0) {
             return;
         }
-        if (sg_here.conn_count >= own.conns_max || sg_here.bind == NULL) {
-            close(fd); /* the listening socket must not be left ringing */
-            continue;
+        if (has_room(fd) && !sp_give_away(&sg_here.give, sg_here.conn_count, fd)) {
+            sg_conn_new(fd, (const struct sockaddr *)&address);
         }
-        sg_conn_new(fd, (const struct sockaddr *)&address);
+    }
+}
+
+static void on_given(sp_watch *watch, unsigned ready)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    uint8_t byte = 0;
+    size_t len = 0;
+    int fd = -1;
+    (void)ready;
+    while (sp_give_hear(watch->fd, &byte, sizeof(byte), &len, &fd)) {
+        if (fd >= 0 && has_room(fd) && sp_give_peer(fd, &address)) {
+            sg_conn_new(fd, (const struct sockaddr *)&address);
+        }
     }
 }
 
@@ -256,8 +278,10 @@ static sp_err start_listening(const sp_worker_start *start)
         TRY(sp_watch_start_shared(sg_here.loop, &sg_here.listening[i], start->listen_fds[i]));
     }
     sg_here.listening_count = start->listen_count;
+    sg_here.mesh = (sp_watch){.on_ready = on_given, .fd = -1};
+    TRY(sp_watch_start(sg_here.loop, &sg_here.mesh, start->mesh_in));
     sg_here.tick.on_time = on_tick;
-    sg_here.loads[sg_here.number] = 0;
+    sp_give_count(&sg_here.give, 0);
     return sp_timer_set(sg_here.loop, &sg_here.tick, 0);
 }
 
@@ -280,7 +304,7 @@ static sp_err prepare(const sp_worker_start *start)
     sg_here.number = start->number;
     sg_here.count = start->count;
     sg_here.pulse_fd = start->pulse_fd;
-    sg_here.loads = start->loads;
+    sp_give_start(&sg_here.give, start);
     ssh_set_log_level(SSH_LOG_NOLOG);
     TRY(sp_crypto_start());
     TRY(lock_in());

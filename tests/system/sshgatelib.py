@@ -8,6 +8,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import pty
 import pwd
@@ -270,9 +271,9 @@ class SshOffice:
     """documents: YAML below the Office and the host, or what makes it of the Sshd; more: lines of the host's ssh
     block; extra: of the bootstrap;
     hosts: {name: lines of its ssh block} of other resources that are the same machine; sshd: of its sshd_config;
-    prepare: called with the office before it starts."""
+    prepare: called with the office before it starts; workers: of the gate."""
 
-    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd="", prepare=None):
+    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd="", prepare=None, workers=1):
         self.sshd = Sshd()
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="sp-ssh-", dir="/tmp")
@@ -284,7 +285,7 @@ class SshOffice:
                                     for name, lines in {"host": more, **(hosts or {})}.items())
             text += documents(self.sshd) if callable(documents) else documents
             self.office = Office(documents={"office.yaml": text},
-                                 extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: 1\n' + extra)
+                                 extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: {workers}\n' + extra)
             if prepare is not None:
                 prepare(self.office)
             self.office.start()
@@ -328,10 +329,13 @@ class SshOffice:
             self.keys[name] = path
         return self.keys[name]
 
+    def workers(self):
+        """The processes of the gate that have the connections."""
+        gate = self.office.pid("ssh")
+        return wait_for("the workers", 10, lambda: descendants(gate))
+
     def worker(self):
-        """The process of the gate that has the connections."""
-        gate = next(role["pid"] for role in self.office.status()["roles"] if role["role"] == "ssh")
-        return wait_for("the worker", 10, lambda: descendants(gate))[0]
+        return self.workers()[0]
 
     # ---- clients
 
@@ -381,6 +385,25 @@ class SshOffice:
     def terminal(self, name, machine):
         """A shell on a terminal."""
         return Terminal(self.argv(name, machine, "-tt", "127.0.0.1"))
+
+    def recording(self, reference):
+        """The text of a recording that has ended; None until then."""
+        if self.audrey.get(f"/ssh/recordings/{reference}/info")["live"]:
+            return None
+        text, at = "", 0
+        while True:
+            answer = self.audrey.request("GET", "portal", f"/api/v1/ssh/recordings/{reference}?from={at}")
+            text += answer.body.decode()
+            after = int(answer.header("X-Sallyport-Next"))
+            if after == at or answer.header("X-Sallyport-End") not in (None, "0"):
+                return text
+            at = after
+
+    def printed(self, reference):
+        """What an ended recording shows, without times; None until it has ended."""
+        text = self.recording(reference)
+        return text and "".join(part[2] for line in text.splitlines() if line.startswith("[")
+                                for part in [json.loads(line)] if part[1] == "o")
 
     def connection(self, name, machine):
         """The connection of this person to that machine, as a security administrator sees it."""

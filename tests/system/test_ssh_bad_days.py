@@ -12,7 +12,6 @@ import pytest
 from officelib import wait_for
 from sshgatelib import ACCOUNT, HOST, TARGET_CA, SshOffice, Sshd, engineers_work_on
 from test_disk_full import fill
-from test_ssh_limits import _recording
 
 CLOCKS = {"behind": "-5m", "slightly": "-30s", "ahead": "+10m", "keyed": "-5m"}
 
@@ -54,9 +53,9 @@ def test_a_full_disk_ends_what_runs_says_so_and_loses_nothing_that_was_shown(cra
     assert told.returncode != 0 and "not-run" not in told.stdout and told.stderr.strip()
     os.unlink(ballast)
     wait_for("the gate again", 30, lambda: office.ssh("ann", "host", "echo again").stdout == "again\n", step=0.3)
-    wait_for("the index", 10, lambda: f"{shown[0]}\\r\\n" in (_recording(office, one["id"]) or ""))
-    text = _recording(office, one["id"])
-    missing = [line for line in shown[:-1] if f"{line}\\r\\n" not in text]
+    wait_for("the index", 10, lambda: f"{shown[0]}\r\n" in (office.printed(one["id"]) or ""))
+    printed = office.printed(one["id"])
+    missing = [line for line in shown[:-1] if f"{line}\r\n" not in printed]
     assert not missing, f"{len(missing)} of {len(shown)} lines were shown and are not recorded: {missing[:3]}"
     wait_for("a checkpoint of all", 15, lambda: "GOOD" in office.office.cli(
         "ledger", "verify", "-c", office.office.config).stdout)

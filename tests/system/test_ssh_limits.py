@@ -2,7 +2,6 @@
 """Limits of the SSH gate: how fast, how long, how many; what ends when it cannot be recorded; which machines are trusted,
 and as whom it signs in there. OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "SSH", gates/ssh/README.md."""
 
-import json
 import os
 import signal
 import socket
@@ -227,24 +226,9 @@ def test_what_cannot_be_recorded_any_more_ends(office):
             os.kill(ledger, signal.SIGCONT)
         shown = [line for line in terminal.text.splitlines() if line.startswith("line-")]
         assert office.ssh("ann", "host", "echo again").stdout == "again\n"
-    text = wait_for("the recording's end", 15, lambda: _recording(office, one["id"]))
-    printed = "".join(json.loads(line)[2] for line in text.splitlines() if line.startswith("["))
+    printed = wait_for("the recording's end", 15, lambda: office.printed(one["id"]))
     missing = [line for line in shown[:-1] if f"{line}\r\n" not in printed]
     assert not missing, f"{len(missing)} of {len(shown)} lines were shown and are not recorded: {missing[:3]}"
-
-
-def _recording(office, reference):
-    info = office.audrey.get(f"/ssh/recordings/{reference}/info")
-    if info["live"]:
-        return None
-    text, at = "", 0
-    while True:
-        answer = office.audrey.request("GET", "portal", f"/api/v1/ssh/recordings/{reference}?from={at}")
-        text += answer.body.decode()
-        after = int(answer.header("X-Sallyport-Next"))
-        if after == at or answer.header("X-Sallyport-End") not in (None, "0"):
-            return text
-        at = after
 
 
 def test_nothing_starts_that_cannot_be_recorded(office):

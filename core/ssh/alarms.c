@@ -61,8 +61,7 @@ sp_err sp_ssh_on_alarm(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     c->alarm.at_unix_s = sp_now_unix_us() / 1000000;
     TRY(sp_fit(c->alarm.text, sizeof(c->alarm.text), told.text));
     if (told.frozen != 0 && !c->frozen) {
-        c->frozen = true;
-        c->frozen_by[0] = '\0';
+        sp_ssh_frozen_by_gate(ssh, c, "");
     }
     if (fresh) {
         SP_IGNORE(
@@ -121,6 +120,17 @@ static void get_alarms(sp_request *req)
     sp_answer_read(req, sp_query_finish(&q), items);
 }
 
+static void let_go_of(sp_core *core, uint64_t connection)
+{
+    auto_query sp_query q =
+        sp_query_of(core->store, "SELECT person FROM ssh_alarm WHERE connection = $1");
+    sp_bind_bits(&q, connection & SP_SSH_REFERENCE_MASK);
+    if (sp_query_row(&q)) {
+        sp_ssh_frozen_looked_at(core->ssh, sp_col_text(&q));
+    }
+    SP_IGNORE(sp_query_finish(&q)); /* else he is held until somebody lets him go */
+}
+
 static void apply_seen(sp_request *req, void *data)
 {
     const uint64_t *connection = data;
@@ -131,6 +141,7 @@ static void apply_seen(sp_request *req, void *data)
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
+        let_go_of(core, *connection);
         sp_sse_publish(core, SP_TOPIC_SSH, 0, "ssh", json_pack("{s:s}", "what", "alarms"));
         sp_answer_empty(req, 204);
     }

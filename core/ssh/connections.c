@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Live SSH connections: what gates tell of them, who sees them, who ends and freezes them.
+ * Live SSH connections: what gates tell of them, who sees them, who ends them.
  * OWNS the list. PROCESS core. TRUST a gate may be taken over: it can tell of connections that are
  * not there, on sessions that live; texts are bounded and well-formed.
  * SPEC core/ssh/ssh.h, docs/api/openapi.yaml "/ssh/connections".
@@ -196,6 +196,7 @@ static sp_err opened(sp_ssh *ssh, sp_peer *peer, const sp_ssh_conn *told)
     all->count++;
     sp_sessions_seen(core, told->session.slot, told->session.id, c->began_unix_s);
     sp_ssh_ride_opened(ssh, c->session, peer);
+    sp_ssh_frozen_opened(ssh, c);
     sp_ssh_connection_changed(core, c);
     return sp_ok();
 }
@@ -287,12 +288,6 @@ static bool may_end(sp_request *req, const sp_ssh_connection *c)
            sp_ssh_is_watching(c, sp_request_person(req));
 }
 
-static bool may_freeze(sp_request *req, const sp_ssh_connection *c)
-{
-    return c->person != sp_request_person(req) && ((sp_request_admin(req) & SP_WHO_SECURITY) != 0 ||
-                                                   sp_ssh_is_watching(c, sp_request_person(req)));
-}
-
 /* ---- the API ---- */
 
 static json_t *channels_json(const sp_ssh_connection *c)
@@ -350,7 +345,7 @@ json_t *sp_ssh_connection_json(sp_request *req, const sp_ssh_connection *c)
     json_object_set_new(out, "channels", channels_json(c));
     json_object_set_new(out, "can",
                         json_pack("{s:b, s:b, s:b}", "end", may_end(req, c), "freeze",
-                                  may_freeze(req, c), "watch",
+                                  sp_ssh_may_freeze(req, c), "watch",
                                   sp_ssh_may_watch(req, c->person, c->ask)));
     return out;
 }
@@ -407,8 +402,7 @@ static void get_all(sp_request *req)
     sp_answer_items(req, items);
 }
 
-/* The connection that the path names, if the asker may see it; else it has been answered. */
-static sp_ssh_connection *named(sp_request *req)
+sp_ssh_connection *sp_ssh_connection_asked(sp_request *req)
 {
     sp_ssh_connection *c = sp_ssh_connection_named(sp_ssh_of(req), sp_request_param(req, 0));
     if (c == NULL || !may_see(req, c)) {
@@ -420,7 +414,7 @@ static sp_ssh_connection *named(sp_request *req)
 
 static void get_one(sp_request *req)
 {
-    const sp_ssh_connection *c = named(req);
+    const sp_ssh_connection *c = sp_ssh_connection_asked(req);
     if (c != NULL) {
         sp_answer_json(req, 200, sp_ssh_connection_json(req, c));
     }
@@ -463,7 +457,8 @@ static void post_end(sp_request *req)
     sp_span why = SP_SPAN_EMPTY;
     const sp_field fields[] = {SP_FIELD_TEXT_OPT("why", &why, 0, SP_SSH_WHY_MAX_BYTES)};
     sp_ssh_connection *c = NULL;
-    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || (c = named(req)) == NULL) {
+    if (!sp_request_fields(req, fields, SP_COUNT(fields)) ||
+        (c = sp_ssh_connection_asked(req)) == NULL) {
         return;
     }
     if (!may_end(req, c)) {
@@ -481,58 +476,6 @@ static void post_end(sp_request *req)
     sp_answer_empty(req, 204);
 }
 
-/* Letting go is told first: it gives something back. */
-static void apply_freeze(sp_request *req, void *data)
-{
-    const bool *frozen = data;
-    sp_ssh_connection *c = named(req); /* it may have ended while the ledger wrote */
-    if (c == NULL) {
-        return;
-    }
-    auto_buf sp_buf body = sp_buf_make(2048);
-    const sp_ssh_freeze freeze = {c->id, *frozen ? 1 : 0,
-                                  sp_span_cstr(sp_request_session(req)->person_name)};
-    sp_ssh_freeze_write(&freeze, &body);
-    sp_peer_push(c->peer, SP_CORE_SSH_FREEZE, sp_buf_borrow(&body), NULL, 0);
-    c->frozen = *frozen;
-    c->frozen_by[0] = '\0';
-    if (*frozen) {
-        SP_IGNORE(sp_fit(c->frozen_by, sizeof(c->frozen_by), freeze.by)); /* a name fits */
-    } else { /* who lets it go has looked; there may be no alarm */
-        SP_IGNORE(sp_ssh_alarm_seen(sp_request_core(req)->store, c->id,
-                                    sp_request_session(req)->person_name));
-    }
-    sp_ssh_connection_changed(sp_request_core(req), c);
-    sp_answer_empty(req, 204);
-}
-
-static void post_freeze(sp_request *req)
-{
-    bool *frozen = NULL;
-    sp_span why = SP_SPAN_EMPTY;
-    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*frozen), &frozen);
-    if (sp_failed(err)) {
-        sp_answer_failed(req, err);
-        return;
-    }
-    const sp_field fields[] = {SP_FIELD_BOOL("frozen", frozen),
-                               SP_FIELD_TEXT_OPT("why", &why, 0, 500)};
-    const sp_ssh_connection *c = NULL;
-    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || (c = named(req)) == NULL) {
-        return;
-    }
-    if (!may_freeze(req, c)) {
-        answer_may_not(req);
-    } else if (*frozen) {
-        tell(req, c, "SSH terminal frozen", why);
-        apply_freeze(req, frozen);
-    } else {
-        auto_buf sp_buf room = sp_buf_make(4000);
-        sp_event event = sp_ssh_connection_event(req, c, "SSH terminal let go", why, &room);
-        sp_request_record(req, &event, apply_freeze, frozen);
-    }
-}
-
 sp_err sp_ssh_connections_routes(sp_core *core)
 {
 #define ONE "/api/v1/ssh/connections/{id}"
@@ -540,7 +483,6 @@ sp_err sp_ssh_connections_routes(sp_core *core)
         {"GET", "/api/v1/ssh/connections", SP_WHO_PERSON, get_all, 0},
         {"GET", ONE, SP_WHO_PERSON, get_one, 0},
         {"POST", ONE "/end", SP_WHO_PERSON, post_end, 0},
-        {"POST", ONE "/freeze", SP_WHO_PERSON, post_freeze, 0},
     };
     return sp_router_add(core->router, routes, SP_COUNT(routes));
 }

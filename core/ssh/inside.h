@@ -22,12 +22,14 @@ enum {
 typedef struct sp_ssh_conversations sp_ssh_conversations;
 typedef struct sp_ssh_connections sp_ssh_connections;
 typedef struct sp_ssh_rides sp_ssh_rides;
+typedef struct sp_ssh_frozen sp_ssh_frozen;
 
 struct sp_ssh {
     sp_core *core;
     sp_ssh_conversations *conversations;
     sp_ssh_connections *connections;
     sp_ssh_rides *rides;
+    sp_ssh_frozen *frozen;
     sp_buf user_ca; /* public key that certificates of people must be signed by; empty at first */
     bool asking;    /* the vault for it */
     uv_timer_t timer;
@@ -191,12 +193,26 @@ SP_MUST sp_err sp_ssh_connections_routes(sp_core *core);
 sp_ssh_connection *sp_ssh_connection_of(sp_ssh *ssh, uint64_t id, const sp_peer *line);
 /* The one that a reference names; NULL. */
 sp_ssh_connection *sp_ssh_connection_named(sp_ssh *ssh, sp_span reference);
+/* The one that the path names, if the asker may see it; else it has been answered. */
+sp_ssh_connection *sp_ssh_connection_asked(sp_request *req);
 json_t *sp_ssh_connection_json(sp_request *req, const sp_ssh_connection *c);
 /* What people look at has changed. */
 void sp_ssh_connection_changed(sp_core *core, const sp_ssh_connection *c);
 /* An event of this request about a connection; detail is written to room. */
 sp_event sp_ssh_connection_event(sp_request *req, const sp_ssh_connection *c, const char *method,
                                  sp_span why, sp_buf *room);
+
+/* ---- freeze.c: all connections of a person hold still ---- */
+SP_MUST sp_err sp_ssh_frozen_new(sp_ssh_frozen **ret_frozen);
+void sp_ssh_frozen_free(sp_ssh_frozen *frozen);
+/* The gate froze this one, by an alarm or, told again, by somebody's word. */
+void sp_ssh_frozen_by_gate(sp_ssh *ssh, sp_ssh_connection *c, const char *by);
+void sp_ssh_frozen_opened(sp_ssh *ssh, sp_ssh_connection *c);
+/* Somebody has looked at his alarm: if nothing of his is open, what he opens next is not held. */
+void sp_ssh_frozen_looked_at(sp_ssh *ssh, sp_span name);
+/* Freeze it, or let it go if it is frozen. */
+bool sp_ssh_may_freeze(sp_request *req, const sp_ssh_connection *c);
+SP_MUST sp_err sp_ssh_freeze_routes(sp_core *core);
 
 SP_MUST sp_err sp_ssh_on_watch_want(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 SP_MUST sp_err sp_ssh_watch_routes(sp_core *core);

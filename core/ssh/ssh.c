@@ -50,6 +50,7 @@ static sp_err add_routes(sp_core *core)
     TRY(sp_ssh_prompt_routes(core));
     TRY(sp_ssh_mine_routes(core));
     TRY(sp_ssh_connections_routes(core));
+    TRY(sp_ssh_freeze_routes(core));
     TRY(sp_ssh_watch_routes(core));
     TRY(sp_ssh_alarms_start(core));
     return sp_ssh_recordings_routes(core);
@@ -66,6 +67,7 @@ sp_err sp_ssh_start(sp_core *core, sp_ssh **ret_ssh)
     TRY(sp_ssh_conversations_new(&ssh->conversations));
     TRY(sp_ssh_connections_new(&ssh->connections));
     TRY(sp_ssh_rides_new(&ssh->rides));
+    TRY(sp_ssh_frozen_new(&ssh->frozen));
     ssh->timer.data = ssh;
     if (uv_timer_init(core->loop, &ssh->timer) != 0 ||
         uv_timer_start(&ssh->timer, on_tick, TICK_MS, TICK_MS) != 0) {
@@ -87,6 +89,7 @@ void sp_ssh_stop(sp_ssh *ssh)
     sp_ssh_conversations_free(ssh->conversations);
     sp_ssh_connections_free(ssh->connections);
     sp_ssh_rides_free(ssh->rides);
+    sp_ssh_frozen_free(ssh->frozen);
     sp_buf_done(&ssh->user_ca);
     if (ssh->timer.data == NULL) {
         sp_free(ssh); /* its timer never began */

@@ -446,6 +446,9 @@ static bool prepare(sg_channel *channel)
 {
     bool first = !channel->prepared;
     channel->prepared = true;
+    if (first && channel->conn->frozen) { /* before it: its own alarm says so itself */
+        sg_start_tell_frozen(channel);
+    }
     if (first && (!sg_recording_begin(channel) || !sg_alarm_begin(channel) ||
                   (channel->subsystem != NULL && sp_failed(sg_sftp_begin(channel))) ||
                   (channel->kind == SP_SSH_CHANNEL_SCP && sp_failed(sg_scp_begin(channel))))) {

@@ -499,6 +499,7 @@ void sg_start_office(sg_channel *channel, bool is_up);
 extern const char sg_alone_text[];
 /* A line of ours on its terminal, or its stderr. */
 void sg_start_tell(sg_channel *channel, const char *text);
+void sg_start_tell_frozen(sg_channel *channel);
 
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);

@@ -309,25 +309,41 @@ static void on_watched(const sp_ssh_watched *watched)
     }
 }
 
+void sg_start_tell_frozen(sg_channel *channel)
+{
+    char text[SG_TEXT_BYTES];
+    const char *by = channel->conn->frozen_by;
+    snprintf(text, sizeof(text), "frozen by %s", by[0] != '\0' ? by : "an alarm");
+    sg_start_tell(channel, text);
+}
+
+static void tell_freeze(sg_channel *channel, sp_span by)
+{
+    char text[SG_TEXT_BYTES];
+    if (channel->conn->frozen) {
+        sg_start_tell_frozen(channel);
+    } else {
+        snprintf(text, sizeof(text), "released by %.*s", SP_SPAN_ARG(sp_span_slice(by, 0, 180)));
+        sg_start_tell(channel, text);
+    }
+}
+
 static void on_freeze(const sp_ssh_freeze *freeze)
 {
     sg_conn *conn = sg_conn_of(freeze->connection);
-    char text[SG_TEXT_BYTES];
     if (conn == NULL || conn->frozen == (freeze->on != 0)) {
         return;
     }
     conn->frozen = freeze->on != 0;
     conn->frozen_by[0] = '\0';
     conn->alarms.let_go_us = sp_loop_now_us(sg_here.loop);
-    if (conn->frozen) {
+    if (conn->frozen) { /* by nobody: an alarm on another connection of his */
         SP_IGNORE(sp_fit(conn->frozen_by, sizeof(conn->frozen_by), freeze->by)); /* a name fits */
     }
-    snprintf(text, sizeof(text), "%s by %.*s", conn->frozen ? "frozen" : "released",
-             (int)(freeze->by.len < 180 ? freeze->by.len : 180),
-             freeze->by.len > 0 ? (const char *)freeze->by.ptr : "");
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
-        if (channel->state == SG_CH_RUNS && channel->has_pty) {
-            sg_start_tell(channel, text);
+        bool held = channel->state == SG_CH_START && channel->prepared;
+        if (channel->has_pty && (channel->state == SG_CH_RUNS || held)) {
+            tell_freeze(channel, freeze->by);
         }
     }
     sg_channels_step(conn);

@@ -20,7 +20,7 @@ DOCUMENTS = engineers_work_on("host", "cold", "quiet") + "---\n" + askers_ask(wa
 def office():
     one = SshOffice(DOCUMENTS, hosts={"cold": "  alarm: freeze\n", "quiet": "  alarm: record\n"})
     one.person("abe", ["asker"])
-    for name in ("ann", "abe"):
+    for name in ("ann", "abe", "dan"):
         one.key(name)
     try:
         yield one
@@ -103,6 +103,53 @@ def test_a_grave_one_freezes_the_terminal_before_the_line_is_sent(office, folder
         terminal.wait("released by sam")
         terminal.wait("unheard")
         assert not os.path.exists(folder) and not alarms(office, "ann")
+
+
+def test_a_freeze_holds_all_that_its_person_has_open_and_opens(office, folder):
+    with office.terminal("dan", "quiet") as before, office.terminal("dan", "cold") as terminal, \
+            office.terminal("ann", "quiet") as another:
+        for one in (before, terminal, another):
+            one.type("echo re''ady\r")
+            one.wait("ready")
+        terminal.type(f"rm -rf {folder}\r")
+        terminal.wait("frozen by an alarm")
+        before.wait("frozen by an alarm")
+        before.type("echo un''heard\r")
+        before.never("unheard")
+        another.type("echo go''es-on\r")
+        another.wait("goes-on")
+        with office.terminal("dan", "host") as after:
+            after.type("echo un''heard\r")
+            after.wait("frozen by an alarm")
+            after.never("unheard")
+            assert os.path.exists(folder)
+            for one in office.sam.items("/ssh/connections?person=dan"):
+                assert one["frozen"]
+            one = office.connection("dan", "host")
+            office.sam.post(f"/ssh/connections/{one['id']}/freeze", {"frozen": False, "why": "looked"})
+            for held in (after, before, terminal):
+                held.wait("released by sam")
+            after.wait("unheard")
+            before.wait("unheard")
+            wait_for("the line", 5, lambda: not os.path.exists(folder))
+
+
+def test_who_was_frozen_and_left_is_frozen_when_he_comes_again(office, folder):
+    with office.terminal("dan", "cold") as terminal:
+        terminal.type(f"rm -rf {folder}\r")
+        terminal.wait("frozen by an alarm")
+        first = office.connection("dan", "cold")
+    wait_for("its end", 5, lambda: not office.sam.items("/ssh/connections?person=dan"))
+    with office.terminal("dan", "quiet") as terminal:
+        terminal.type("echo un''heard\r")
+        terminal.wait("frozen by an alarm")
+        terminal.never("unheard")
+    wait_for("its end", 5, lambda: not office.sam.items("/ssh/connections?person=dan"))
+    office.sam.post(f"/ssh/alarms/{first['id']}/seen", {"why": "talked to him"})
+    with office.terminal("dan", "quiet") as terminal:
+        terminal.type("echo he''ard\r")
+        terminal.wait("heard")
+    assert os.path.exists(folder)
 
 
 def test_a_command_waits_frozen_too(office, folder):

@@ -255,7 +255,9 @@ static const sp_command commands[] = {
                          {"OPEN", "live", NULL},
                          {"FROZEN", "frozen", NULL}}}},
     {SP_GROUP_NONE, "session", "seen", "ID...", "an alarm was looked at",
-     "Says that you have looked: nobody is told of it any more. What it froze and is open stays frozen.", WHY,
+     "Says that you have looked: nobody is told of it any more. What it froze and is open stays "
+     "frozen.",
+     WHY,
      .ask = {.method = "POST",
              .path = "/api/v1/ssh/alarms/{1}/seen",
              .each = true,

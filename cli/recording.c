@@ -251,6 +251,30 @@ static bool read_number(const sp_given *given, const char *word, double least, d
     return true;
 }
 
+/* The lines stopped and nobody said that it was over. */
+static void say_no_end(sp_client *client, const char *id)
+{
+    auto_buf sp_buf path = sp_buf_make(PATH_MAX_BYTES);
+    auto_free char *text = NULL;
+    json_t *info = NULL;
+    sp_buf_text(&path, RECORDINGS);
+    sp_buf_percent(&path, sp_span_cstr(id));
+    sp_buf_text(&path, "/info");
+    if (sp_failed(sp_buf_take_cstr(&path, &text)) ||
+        sp_client_call(client, "GET", text, NULL, &info) != SP_EXIT_OK) {
+        return;
+    }
+    const char *to = json_string_value(json_object_get(info, "complete_to"));
+    if (to != NULL) {
+        fflush(stdout);
+        fprintf(stderr,
+                "The gate's worker ended before this connection did: the recording is complete to "
+                "%s UTC and has no statement of what it covers.\n",
+                sp_short_time(to));
+    }
+    json_decref(info);
+}
+
 int sp_session_replay(const sp_given *given)
 {
     player p = {.speed = 1, .pause_s = PAUSE_OTHERWISE_S, .room = sp_buf_make(EVENT_MAX_BYTES)};
@@ -276,6 +300,9 @@ int sp_session_replay(const sp_given *given)
         }
     }
     player_done(&p);
+    if (status == SP_EXIT_OK && !s.end && stopped == 0) {
+        say_no_end(client, s.id);
+    }
     return status;
 }
 

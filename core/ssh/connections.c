@@ -112,9 +112,16 @@ static void take_out(sp_ssh *ssh, sp_ssh_connection **at)
 
 /* ---- a line that breaks ---- */
 
+/* The end and the statement that its worker cannot write any more: nothing is known of it but that
+ * what is recorded is complete to the last chunk. */
 static void tell_lost(sp_ssh *ssh, const sp_ssh_connection *c)
 {
-    sp_event event = {.kind = SP_EVENT_SESSION_END,
+    auto_buf sp_buf detail = sp_buf_make(256);
+    sp_buf_fmt(&detail,
+               "{\"channels\":%zu,\"lost\":\"the gate's worker ended before it could say what it "
+               "covered\"}",
+               c->channel_count);
+    sp_event event = {.kind = SP_EVENT_CLOSE,
                       .when_unix_us = sp_now_unix_us(),
                       .reference = c->id,
                       .session = c->session,
@@ -126,7 +133,8 @@ static void tell_lost(sp_ssh *ssh, const sp_ssh_connection *c)
                       .verdict = SP_VERDICT_ALLOW,
                       .person_name = sp_span_cstr(c->person_name),
                       .resource = sp_span_cstr(c->resource),
-                      .method = SP_SPAN_LIT("SSH connection lost with its process"),
+                      .method = SP_SPAN_LIT("connect"),
+                      .detail = sp_buf_borrow(&detail),
                       .object = sp_span_cstr(c->account)};
     sp_copy(event.peer, c->address, sizeof(event.peer));
     sp_ledger_client_tell(ssh->core->ledger, &event);
@@ -196,6 +204,7 @@ static sp_err opened(sp_ssh *ssh, sp_peer *peer, const sp_ssh_conn *told)
     all->count++;
     sp_sessions_seen(core, told->session.slot, told->session.id, c->began_unix_s);
     sp_ssh_ride_opened(ssh, c->session, peer);
+    sp_ssh_place_hold(ssh, c);
     sp_ssh_frozen_opened(ssh, c);
     sp_ssh_connection_changed(core, c);
     return sp_ok();
@@ -208,6 +217,7 @@ sp_err sp_ssh_on_conn(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     if (told.state == SP_SSH_OPEN) {
         return opened(ssh, peer, &told);
     }
+    sp_ssh_place_leave(ssh, told.connection, peer);
     sp_ssh_connection **at = place_of(ssh->connections, told.connection);
     if (*at != NULL && (*at)->peer == peer) {
         take_out(ssh, at);

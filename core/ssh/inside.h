@@ -23,6 +23,7 @@ typedef struct sp_ssh_conversations sp_ssh_conversations;
 typedef struct sp_ssh_connections sp_ssh_connections;
 typedef struct sp_ssh_rides sp_ssh_rides;
 typedef struct sp_ssh_frozen sp_ssh_frozen;
+typedef struct sp_ssh_places sp_ssh_places;
 
 struct sp_ssh {
     sp_core *core;
@@ -30,6 +31,7 @@ struct sp_ssh {
     sp_ssh_connections *connections;
     sp_ssh_rides *rides;
     sp_ssh_frozen *frozen;
+    sp_ssh_places *places;
     sp_buf user_ca; /* public key that certificates of people must be signed by; empty at first */
     bool asking;    /* the vault for it */
     uv_timer_t timer;
@@ -81,7 +83,8 @@ typedef struct {
 SP_MUST sp_err sp_ssh_on_offer(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 SP_MUST sp_err sp_ssh_on_key(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 /* Writes it down, opens the session if need be, then tells once, perhaps at once: SP_EDENIED the
- * session has ended; SP_EAGAIN the ledger cannot. *proven is copied. */
+ * session has ended; SP_EEXISTS he has as many connections as a person may have; SP_EAGAIN the
+ * ledger cannot. *proven is copied. */
 typedef void (*sp_ssh_then)(void *self, sp_err err, const sp_ssh_signed_in *signed_in);
 void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_ssh_then then,
                    void *self);
@@ -201,6 +204,17 @@ void sp_ssh_connection_changed(sp_core *core, const sp_ssh_connection *c);
 /* An event of this request about a connection; detail is written to room. */
 sp_event sp_ssh_connection_event(sp_request *req, const sp_ssh_connection *c, const char *method,
                                  sp_span why, sp_buf *room);
+
+/* ---- places.c: how many connections a person has ---- */
+SP_MUST sp_err sp_ssh_places_new(sp_ssh_places **ret_places);
+void sp_ssh_places_free(sp_ssh_places *places);
+/* SP_EEXISTS: he has as many as a person may have; SP_EAGAIN: all together are too many. */
+SP_MUST sp_err sp_ssh_place_take(sp_ssh *ssh, uint64_t connection, uint32_t person,
+                                 const sp_peer *line);
+/* Open already, told by its gate. */
+void sp_ssh_place_hold(sp_ssh *ssh, const sp_ssh_connection *c);
+void sp_ssh_place_leave(sp_ssh *ssh, uint64_t connection, const sp_peer *line);
+void sp_ssh_places_gone(sp_ssh *ssh, const sp_peer *line);
 
 /* ---- freeze.c: all connections of a person hold still ---- */
 SP_MUST sp_err sp_ssh_frozen_new(sp_ssh_frozen **ret_frozen);

@@ -37,6 +37,7 @@ static json_t *recording_json(sp_request *req, const json_t *event)
     json_object_set_new(out, "account", json_string(c == NULL ? "" : c->account));
     json_object_set_new(out, "ended_at", json_null());
     json_object_set_new(out, "live", json_boolean(c != NULL));
+    json_object_set_new(out, "complete_to", json_null());
     json_object_set_new(out, "channels", json_array());
     return out;
 }
@@ -102,6 +103,9 @@ static void take_close(json_t *recording, const json_t *event)
         }
         return;
     }
+    if (json_object_get(detail, "lost") != NULL && json_object_get(recording, "coverage") != NULL) {
+        return; /* it was only the line to core that broke: the gate has said it itself */
+    }
     json_object_set(recording, "ended_at", json_object_get(event, "at"));
     if (json_is_string(json_object_get(event, "object"))) {
         json_object_set(recording, "account", json_object_get(event, "object"));
@@ -115,7 +119,16 @@ typedef struct {
     sp_request *req;
     sp_ledger_search search;
     json_t *recording; /* NULL: none so far */
+    json_t *last;      /* when its last chunk was written; NULL: none so far */
 } knowing;
+
+/* Its worker, or the machine, ended before it: the record goes as far as its last chunk. */
+static bool has_no_statement(const json_t *recording)
+{
+    const json_t *coverage = json_object_get(recording, "coverage");
+    return !json_is_true(json_object_get(recording, "live")) &&
+           (coverage == NULL || json_object_get(coverage, "lost") != NULL);
+}
 
 static void take_known(knowing *k, const sp_ledger_item *item)
 {
@@ -125,6 +138,9 @@ static void take_known(knowing *k, const sp_ledger_item *item)
         k->recording = recording_json(k->req, event);
     }
     if (is_chunk) {
+        if (k->last == NULL) { /* the newest comes first */
+            k->last = json_incref(json_object_get(event, "at"));
+        }
         count_chunk(k->recording, item, event);
     } else if (event != NULL && is_kind(event, "close")) {
         take_close(k->recording, event);
@@ -145,6 +161,7 @@ static void on_known(void *self, sp_err err, sp_span body)
     }
     if (sp_failed(err)) {
         json_decref(k->recording);
+        json_decref(k->last);
         sp_events_answer_failed(k->req, err);
         return;
     }
@@ -155,7 +172,13 @@ static void on_known(void *self, sp_err err, sp_span body)
         k->search.before_entry = found.before_entry;
         k->search.before_at = found.before_at;
         sp_recording_ask(k->req, &k->search, on_known, k);
-    } else if (k->recording == NULL) {
+        return;
+    }
+    if (k->recording != NULL && k->last != NULL && has_no_statement(k->recording)) {
+        json_object_set(k->recording, "complete_to", k->last);
+    }
+    json_decref(k->last);
+    if (k->recording == NULL) {
         sp_answer_problem(k->req, 404, "not_found", "There is no such recording that you may see.");
     } else {
         sp_answer_json(k->req, 200, k->recording);
@@ -257,7 +280,7 @@ static void take_ends(const listing *l, sp_ledger_found *found)
 
 static void ask_one_end(listing *l);
 
-/* Of one whose process died there is no end: it is listed without. */
+/* Of one whose process died together with core there is no end: it is listed without. */
 static void on_one_end(void *self, sp_err err, sp_span body)
 {
     listing *l = self;

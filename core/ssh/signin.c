@@ -323,9 +323,28 @@ static void on_recorded(void *self, sp_err err)
     } else {
         err = complete(s, &signed_in);
     }
+    if (sp_failed(err) && s->ssh->core->ssh != NULL) {
+        sp_ssh_place_leave(s->ssh, s->proven.connection, s->line);
+    }
     s->then(s->self, err, &signed_in);
     sp_peer_unref(s->line);
     sp_free(s);
+}
+
+static sp_err take_place(sp_ssh *ssh, const sp_ssh_proven *proven, const sp_peer *line,
+                         const sp_event *signs_in)
+{
+    sp_err err = sp_ssh_place_take(ssh, proven->connection, proven->person, line);
+    if (err.code == SP_EEXISTS) {
+        sp_event event = *signs_in;
+        event.verdict = SP_VERDICT_DENY;
+        event.reason = SP_REASON_LIMIT;
+        event.severity = SP_SEVERITY_LOW;
+        event.detail =
+            SP_SPAN_LIT("{\"why\":\"as many SSH connections are open as a person may have\"}");
+        sp_ledger_client_tell(ssh->core->ledger, &event);
+    }
+    return err;
 }
 
 void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_ssh_then then,
@@ -346,6 +365,9 @@ void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_s
         event.session = live.id;
         event.strength = live.strength;
         sp_copy(event.roles, live.roles, sizeof(event.roles));
+    }
+    if (!sp_failed(err)) {
+        err = take_place(ssh, proven, line, &event);
     }
     if (sp_failed(err)) {
         sp_free(s);

@@ -68,6 +68,7 @@ sp_err sp_ssh_start(sp_core *core, sp_ssh **ret_ssh)
     TRY(sp_ssh_connections_new(&ssh->connections));
     TRY(sp_ssh_rides_new(&ssh->rides));
     TRY(sp_ssh_frozen_new(&ssh->frozen));
+    TRY(sp_ssh_places_new(&ssh->places));
     ssh->timer.data = ssh;
     if (uv_timer_init(core->loop, &ssh->timer) != 0 ||
         uv_timer_start(&ssh->timer, on_tick, TICK_MS, TICK_MS) != 0) {
@@ -90,6 +91,7 @@ void sp_ssh_stop(sp_ssh *ssh)
     sp_ssh_connections_free(ssh->connections);
     sp_ssh_rides_free(ssh->rides);
     sp_ssh_frozen_free(ssh->frozen);
+    sp_ssh_places_free(ssh->places);
     sp_buf_done(&ssh->user_ca);
     if (ssh->timer.data == NULL) {
         sp_free(ssh); /* its timer never began */
@@ -130,5 +132,6 @@ void sp_ssh_gone(sp_core *core, const sp_peer *peer)
         sp_ssh_conversations_gone(core->ssh, peer);
         sp_ssh_connections_gone(core->ssh, peer);
         sp_ssh_rides_gone(core->ssh, peer);
+        sp_ssh_places_gone(core->ssh, peer);
     }
 }

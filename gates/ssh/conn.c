@@ -317,7 +317,7 @@ void sg_conn_drop(sg_conn *conn)
     if (conn->rider.id != 0) {
         sg_record_end(conn);
     }
-    if (conn->told) {
+    if (conn->told || conn->login.proves) {
         sg_conn_tell_core(conn, false);
     }
     conn->at = SG_AT_ENDING;

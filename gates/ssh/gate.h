@@ -299,6 +299,7 @@ typedef struct {
     bool converses;
     bool offering;   /* what waits is an offer, which proves nothing yet */
     bool was_none;   /* "none" was asked for: that is how methods are asked for, once */
+    bool proves;     /* core was asked to take a proof: it may count him */
     bool told;       /* that it does not sign in, and under which reference it is */
     sp_hash offered; /* the key that core took last */
     unsigned attempts;

@@ -69,8 +69,7 @@ static void say(const sg_conn *conn, const char *text)
     }
 }
 
-/* What was wrong the ledger knows: the same is said whoever was named, and whatever was shown. */
-static void say_refused(sg_conn *conn)
+static void say_why(sg_conn *conn, const char *why)
 {
     char reference[SP_REFERENCE_TEXT_BYTES];
     char text[SG_TEXT_BYTES];
@@ -79,11 +78,14 @@ static void say_refused(sg_conn *conn)
     }
     conn->login.told = true;
     sp_reference_text(conn->connection, reference);
-    snprintf(text, sizeof(text),
-             "sallyport: this does not sign you in; your administrators find out why (reference "
-             "%s)\n",
-             reference);
+    snprintf(text, sizeof(text), "sallyport: %s (reference %s)\n", why, reference);
     say(conn, text);
+}
+
+/* What was wrong the ledger knows: the same is said whoever was named, and whatever was shown. */
+static void say_refused(sg_conn *conn)
+{
+    say_why(conn, "this does not sign you in; your administrators find out why");
 }
 
 static void no(ssh_message msg)
@@ -105,7 +107,10 @@ static void refuse_held(sg_conn *conn, sp_err err)
     ssh_message msg = conn->login.held;
     conn->login.converses = false;
     sg_back_give_up(conn);
-    if (err.code == SP_ELIMIT) {
+    if (err.code == SP_EEXISTS) {
+        say_why(conn, "you have as many SSH connections open as one person may have: end one of "
+                      "them first");
+    } else if (err.code == SP_ELIMIT) {
         say(conn, "sallyport: too many attempts, wait a while before the next\n");
     } else if (err.code == SP_ECONFLICT || (err.code == SP_EDENIED && !conn->login.offering)) {
         say_refused(conn);
@@ -245,6 +250,7 @@ static void ask_about_key(sg_conn *conn, ssh_message msg)
     bool known = sp_hash_eq(&hash, &conn->login.offered);
     conn->login.offered = kind == SP_CORE_SSH_OFFER ? hash : (sp_hash){{0}};
     conn->login.offering = kind == SP_CORE_SSH_OFFER;
+    conn->login.proves = conn->login.proves || kind == SP_CORE_SSH_KEY;
     conn->login.held = msg;
     conn->login.call = sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(&body), NULL, 0,
                                     kind == SP_CORE_SSH_OFFER ? on_offered : on_key, conn);
@@ -355,6 +361,7 @@ static void ask_prompt(sg_conn *conn, ssh_message msg)
     }
     sp_ssh_prompt_write(&prompt, &body);
     conn->login.offering = false;
+    conn->login.proves = true;
     conn->login.held = msg;
     conn->login.call = sp_failed(sp_buf_error(&body))
                            ? 0

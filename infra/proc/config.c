@@ -146,6 +146,8 @@ static const field fields[] = {
     {"db_connections_each", NUMBER, AT(db_connections_each), .least = 1, .most = CONNECTIONS_MOST},
     {"ssh", ADDRESSES, LIST(ssh)},
     {"ssh_workers", NUMBER, AT(ssh_workers), .least = 1, .most = WORKERS_MOST},
+    {"ssh_connections_each", NUMBER, AT(ssh_connections_each), .least = 1,
+     .most = CONNECTIONS_MOST},
     {"keep_gib", NUMBER, AT(keep_gib), .least = 1, .most = KEEP_GIB_MOST},
     {"keep_days", NUMBER, AT(keep_days), .least = 1, .most = KEEP_DAYS_MOST},
     {"public_port", NUMBER, AT(public_port), .least = 1, .most = PORT_MOST},
@@ -334,6 +336,7 @@ sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config)
     TRY(sp_alloc(1, sizeof(*config), &config));
     config->sessions_max = SESSIONS_DEFAULT;
     config->db_connections_each = CONNECTIONS_DEFAULT;
+    config->ssh_connections_each = CONNECTIONS_DEFAULT;
     config->keep_gib = KEEP_GIB_DEFAULT;
     config->keep_days = KEEP_DAYS_DEFAULT;
     config->devices_max = DEVICES_DEFAULT;

@@ -17,6 +17,7 @@
  *     db_connections_each: 100           connections of one person there; default 100
  *     ssh: ["0.0.0.0:2222"]              optional: the SSH gate listens there
  *     ssh_workers: 4                     processes of that gate; default: half the cores
+ *     ssh_connections_each: 100          connections of one person there; default 100
  *     public_port: 8443                  the port in URLs; default: of the first listen
  *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ ssh/ below it
  *     run: /run/sallyport                sockets
@@ -76,12 +77,13 @@ typedef struct {
     size_t postgres_count;
     char *ssh[SP_LISTEN_MAX]; /* the same form; of the SSH gate. None: no such gate */
     size_t ssh_count;
-    bool postgres_plain;          /* clients may come without TLS: loopback listeners only */
-    unsigned keep_gib;            /* room for what approved statements destroyed */
-    unsigned keep_days;           /* how long it is kept */
-    unsigned db_workers;          /* processes of the database gate; 0 = half the cores */
-    unsigned db_connections_each; /* of one person at the database gate, over all workers */
-    unsigned ssh_workers;         /* processes of the SSH gate; 0 = half the cores */
+    bool postgres_plain;           /* clients may come without TLS: loopback listeners only */
+    unsigned keep_gib;             /* room for what approved statements destroyed */
+    unsigned keep_days;            /* how long it is kept */
+    unsigned db_workers;           /* processes of the database gate; 0 = half the cores */
+    unsigned db_connections_each;  /* of one person at the database gate, over all workers */
+    unsigned ssh_workers;          /* processes of the SSH gate; 0 = half the cores */
+    unsigned ssh_connections_each; /* of one person at the SSH gate, over all workers */
     unsigned public_port;
     char *state_dir;
     char *run_dir;

@@ -18,7 +18,9 @@
  * OFFER      offer -> -                 SP_EDENIED: no (whatever was wrong); SP_ELIMIT: too many
  *                                       SP_ECONFLICT: a certificate of ours that does not do;
  *                                       why is in the ledger
- * KEY        key_shown -> signed_in     as OFFER
+ * KEY        key_shown -> signed_in     as OFFER; SP_EEXISTS: he has as many connections as a
+ *                                       person may have. Each is given back by a CONN that is
+ *                                       closed, whether it was told as open or not
  * PROMPT     prompt -> prompted         likewise; both end the conversation. A reply may take as
  *                                       long as SP_SSH_PROMPT_MS (sp_link_allow): a person reads
  * TARGETS    session -> targets         SP_EDENIED: no such session

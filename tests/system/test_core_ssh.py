@@ -572,7 +572,8 @@ def test_connections_of_a_worker_that_dies_are_told(office, keys):
     _, ref = connect(line, signed_in)
     wait_for("the connection", 5, lambda: ref in [c["id"] for c in office.people["ann"].get("/ssh/connections")["items"]])
     line.socket.close()
-    wait_for("the end", 5, lambda: events(office, kind="session-end", gate="ssh", reference=ref))
+    end = wait_for("the end", 5, lambda: events(office, kind="close", gate="ssh", reference=ref))[0]
+    assert "lost" in end["detail"]
     assert ref not in [c["id"] for c in office.people["ann"].get("/ssh/connections")["items"]]
 
 

@@ -145,3 +145,25 @@ def test_doctor_looks_at_the_gate(office):
     assert status in (0, 1), found
     about = [f for f in found["findings"] if "answers with SSH" in json.dumps(f)]
     assert about, found
+
+
+def test_what_a_worker_did_not_end_is_said_to_end_where_it_does(office, ann):
+    """Last in this file: its worker is killed."""
+    with office.terminal("ann", "host") as terminal:
+        terminal.type("echo last''-words\r")
+        terminal.wait("last-words")
+        one = office.connection("ann", "host")
+        recording = f"/ssh/recordings/{one['id']}"
+        wait_for("the words' chunk", 5, lambda: b"last-words" in office.audrey.request("GET", "portal", f"/api/v1{recording}").body)
+        assert office.audrey.get(recording + "/info")["complete_to"] is None, "it lives"
+        os.kill(int(office.worker()), 9)
+        ended = wait_for("its end", 10, lambda: (lambda i: i if i["ended_at"] else None)(office.audrey.get(recording + "/info")))
+    assert ended["account"] and "lost" in ended["coverage"] and ended["started_at"] <= ended["complete_to"] <= ended["ended_at"]
+    listed = next(r for r in office.audrey.items("/ssh/recordings?person=ann") if r["id"] == one["id"])
+    assert listed["ended_at"] == ended["ended_at"]
+    entry = next(e for e in office.events(reference=one["id"], kind="close") if "lost" in e["detail"])
+    assert entry["severity"] == "medium" and entry["resource"] == "host"
+    played = subprocess.run([PROGRAM, "session", "replay", "--text", one["id"]], env=ann.env, capture_output=True, text=True,
+                            timeout=30, check=True)
+    assert "last-words" in played.stdout and "ended before this connection did" in played.stderr
+    assert ended["complete_to"][:16].replace("T", " ") in played.stderr

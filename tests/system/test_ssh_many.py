@@ -26,7 +26,7 @@ pytestmark = pytest.mark.figures  # alone: it takes all of a small machine for a
 
 @pytest.fixture
 def office():
-    one = SshOffice(DOCUMENTS)
+    one = SshOffice(DOCUMENTS, extra="ssh_connections_each: 1000\n")
     try:
         yield one
     finally:

@@ -18,7 +18,8 @@ DOCUMENTS = engineers_work_on("host", "cold", "quiet") + "---\n" + askers_ask(wa
 
 @pytest.fixture(scope="module")
 def office():
-    one = SshOffice(DOCUMENTS, hosts={"cold": "  alarm: freeze\n", "quiet": "  alarm: record\n"})
+    one = SshOffice(DOCUMENTS, hosts={"cold": "  alarm: freeze\n", "quiet": "  alarm: record\n"},
+                    extra="ssh_connections_each: 4\n")
     one.person("abe", ["asker"])
     for name in ("ann", "abe", "dan"):
         one.key(name)
@@ -217,3 +218,28 @@ def test_a_shell_that_asks_runs_only_while_who_agreed_watches(office):
         terminal.wait("\nback")
         ann.post(f"/ssh/connections/{one['id']}/end", {"why": "enough"})
         terminal.wait("ended: enough")
+
+
+def test_one_person_has_so_many_connections_and_no_more(office):
+    open_now = [subprocess.Popen(office.argv("dan", "quiet", "127.0.0.1", "echo up; sleep 60"), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    with office.paramiko("dan", ""):  # at the menu: it counts as well
+        for one in open_now:
+            assert one.stdout.readline() == "up\n"
+        argv = [word.replace("=ERROR", "=INFO") for word in office.argv("dan", "quiet", "127.0.0.1", "echo more")]
+        told = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+        assert told.returncode == 255 and "as many SSH connections open as one person may have" in told.stderr, told
+        reference = told.stderr.split("(reference ")[1].split(")")[0]
+        entry = wait_for("the entry", 5, lambda: office.events(reference=reference))[0]
+        assert (entry["kind"], entry["verdict"], entry["reason"], entry["person"]) == ("sign-in", "deny", "limit", "dan")
+        assert office.ssh("ann", "quiet", "echo mine").stdout == "mine\n", "nobody else's"
+    wait_for("room again", 5, lambda: office.ssh("dan", "quiet", "echo in").stdout == "in\n")
+    more = office.terminal("dan", "quiet")
+    more.type("echo fo''ur\r")
+    more.wait("four")
+    assert office.ssh("dan", "quiet", "echo more").returncode == 255
+    os.kill(int(office.worker()), 9)  # what it had is open no more
+    for one in open_now:
+        one.communicate(timeout=10)
+    more.close()
+    wait_for("room again", 15, lambda: office.ssh("dan", "quiet", "echo in").stdout == "in\n")

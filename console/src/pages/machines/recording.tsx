@@ -65,6 +65,7 @@ export function RecordingPage({ params }: { params: Record<string, string> }) {
         actions={channel && <a class="button button-plain" download={`${r.id}-${channel.number}.cast`} href={urlOf("/ssh/recordings/{id}", { id }, { channel: channel.number })}>
           <Icon name="download" /> <span>{words.download}</span></a>} />
       {r.live && <div class="note"><Icon name="eye" /><div class="note-text"><p>{words.stillLive} <a href={`/watch/${r.id}`}>{words.watchIt}</a></p></div></div>}
+      {r.complete_to && <div class="note note-warn"><Icon name="alert" /><div class="note-text"><p>{words.noStatement} <Time at={r.complete_to} /></p></div></div>}
       {r.channels.length > 1 && channel && (
         <Select label={words.channel} value={String(channel.number)} onChange={(value) => setQuery({ channel: value })}
           options={r.channels.map((c) => ({ value: String(c.number), label: `${words.kinds[c.kind]} ${c.object}`.slice(0, 90) }))} />

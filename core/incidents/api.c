@@ -226,7 +226,7 @@ static void get_timeline(sp_request *req)
 
 /* ---- opening ---- */
 
-static bool severity_of(sp_request *req, sp_span word, uint8_t *ret_severity)
+bool sp_incident_severity_of(sp_request *req, sp_span word, uint8_t *ret_severity)
 {
     for (unsigned i = 0; i < SP_SEVERITY_COUNT; i++) {
         if (sp_span_eq(word, sp_span_cstr(sp_severity_word((sp_severity)i)))) {
@@ -270,7 +270,7 @@ static void post_incident(sp_request *req)
         SP_FIELD_BOOL_OPT("drill", &open->drill),
     };
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) ||
-        !severity_of(req, severity, &open->severity)) {
+        !sp_incident_severity_of(req, severity, &open->severity)) {
         return;
     }
     open->by_name = sp_request_by(req);
@@ -487,7 +487,7 @@ static void post_severity(sp_request *req)
 {
     change *c = change_of(req, "severity");
     if (c != NULL && text_field(req, "severity", &c->note.text) &&
-        severity_of(req, c->note.text, &c->severity)) {
+        sp_incident_severity_of(req, c->note.text, &c->severity)) {
         c->incident.severity = c->severity;
         c->apply = apply_severity;
         record(req, c);

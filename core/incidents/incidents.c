@@ -402,5 +402,6 @@ sp_err sp_incidents_start(sp_core *core)
     TRY(sp_incident_rows_start(core->store));
     TRY(sp_evidence_routes(core));
     TRY(sp_tell_routes(core));
+    TRY(sp_incident_tokens_start(core));
     return sp_incident_routes(core);
 }

@@ -101,6 +101,10 @@ void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_r
 
 /* ---- tell.c ---- */
 SP_MUST sp_err sp_tell_routes(sp_core *core);
+/* tokens.c */
+SP_MUST sp_err sp_incident_tokens_start(sp_core *core);
+/* api.c: a severity's word; false: answered. */
+bool sp_incident_severity_of(sp_request *req, sp_span word, uint8_t *ret_severity);
 
 /* ---- evidence.c ---- */
 SP_MUST sp_err sp_evidence_routes(sp_core *core);

@@ -145,6 +145,13 @@ const sp_command sp_duty_commands[] = {
                                      .needed = "say why: --why TEXT", .field = "why"},
                                     {0}},
      .ask = {SP_NEEDS_EITHER, "POST", REPORTS "/{1}/discovered", .done = "{discovered_at}"}},
+    {SP_GROUP_NONE, "report", "clock-reset", NULL, "the clock had jumped ahead (root)",
+     "Takes the wall clock as it is now, though it has shown a later time: clocks run on from the\n"
+     "true time. First set the machine's clock right.",
+     .options = (const sp_option[]){{"--why", SP_OPTION_TEXT, "TEXT", "why, for the ledger",
+                                     .needed = "say why: --why TEXT", .field = "why"},
+                                    {0}},
+     .ask = {SP_NEEDS_ROOT, "POST", REPORTS "/clock", .done = "it is {now}"}},
     {SP_GROUP_NONE, "report", "draft", "ID", "as it would read",
      "Prints the draft; what is missing is marked.", .no_json = true,
      .options = (const sp_option[]){SP_TEXT("--language", "en|zh", "default en"), {0}},

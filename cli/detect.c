@@ -35,9 +35,11 @@ static void print_list(const json_t *answer)
         printf("The watch does not answer.\n");
         return;
     }
-    printf("The watch has looked at all entries before %s; %s ms behind%s.\n",
+    printf("The watch has looked at all entries before %s; %s ms behind%s%s.\n",
            sp_json_text(watch, "next_entry"), sp_json_text(watch, "lag_ms"),
-           json_is_true(json_object_get(watch, "degraded")) ? ": degraded" : "");
+           json_is_true(json_object_get(watch, "degraded")) ? ": degraded" : "",
+           json_is_true(json_object_get(watch, "forgets")) ? "; it forgets keys that still count"
+                                                           : "");
 }
 
 static const json_t *named(const json_t *answer, const char *name)

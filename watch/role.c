@@ -15,7 +15,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
-enum { SECOND_MS = 1000, ROOM_BYTES = 256 * 1024, DEGRADED_MS = 10000 };
+enum { SECOND_MS = 1000, ROOM_BYTES = 256 * 1024, DEGRADED_MS = 10000, FORGETS_S = 60 };
 
 /* ---- status ---- */
 
@@ -25,7 +25,7 @@ static uint64_t lag_ms(const watch *w)
     return w->behind > 0 && now_us > w->last_us ? (now_us - w->last_us) / 1000 : 0;
 }
 
-static const char *trouble_of(const watch *w, uint64_t lag, const sp_detect_stats *stats)
+static const char *trouble_of(const watch *w, uint64_t lag)
 {
     if (w->engine == NULL) {
         return "there is no program of detections yet";
@@ -39,10 +39,18 @@ static const char *trouble_of(const watch *w, uint64_t lag, const sp_detect_stat
     if (lag > DEGRADED_MS) {
         return "events come faster than they can be looked at: alarms are late, none is left out";
     }
-    if (stats->evicted > 0) {
-        return "there were more keys than a detection remembers: the oldest were forgotten";
-    }
     return "";
+}
+
+/* Keys that still counted were dropped within the last minute. */
+static bool forgets(watch *w, uint64_t evicted)
+{
+    uint64_t now_us = sp_now_steady_us();
+    if (evicted > w->evicted) {
+        w->forgot_us = now_us;
+    }
+    w->evicted = evicted; /* a new program begins at 0 */
+    return w->forgot_us != 0 && now_us - w->forgot_us < (uint64_t)FORGETS_S * 1000000;
 }
 
 static void on_told(void *self, sp_err err, sp_span body)
@@ -62,7 +70,7 @@ static void tell_status(watch *w)
         detections = sp_detect_engine_program(w->engine)->rules_count;
     }
     uint64_t lag = lag_ms(w);
-    const char *trouble = trouble_of(w, lag, &stats);
+    const char *trouble = trouble_of(w, lag);
     const sp_watch_status status = {.next_entry = w->next,
                                     .events = stats.events,
                                     .alarms = w->told,
@@ -72,6 +80,7 @@ static void tell_status(watch *w)
                                     .memory_bytes = stats.memory_bytes,
                                     .detections = (uint32_t)detections,
                                     .degraded = trouble[0] != '\0',
+                                    .forgets = forgets(w, stats.evicted),
                                     .trouble = sp_span_cstr(trouble)};
     sp_watch_status_write(&status, &body);
     sp_line_call(w->core, SP_CORE_WATCH_STATUS, sp_buf_borrow(&body), on_told, NULL);

@@ -53,6 +53,8 @@ typedef struct watch {
     uint64_t jump_until_us; /* steady; events may come until then that are of the clock before */
     uint64_t jump_next;     /* as entries before this one are, whenever they are looked at */
     uint64_t tick_us;       /* steady, of the last tick */
+    uint64_t evicted;       /* keys that were dropped, as it was told last */
+    uint64_t forgot_us;     /* steady, when the last of them was; 0 = never */
 
     /* alarms.c */
     pending *pending_first;

@@ -14,7 +14,14 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { INBOX_MAX = 50, LOOKED_AT = 64, NAMES_AN_EVENT = 150, DETAIL_BYTES = 11 * 1024 };
+enum {
+    INBOX_MAX = 50,
+    LOOKED_AT = 64,
+    NAMES_AN_EVENT = 150,
+    DETAIL_BYTES = 11 * 1024,
+    EXPIRED_AT_ONCE = 256,
+    IN_HAND_S = 600
+};
 
 static uint64_t now_s(void)
 {
@@ -272,7 +279,8 @@ static sp_err escalate_one(sp_core *core, uint64_t id)
     TRY(notice_counts(core->store, id, &state));
     bool by_another = false;
     TRY(acked_by_another(core, &notice, &by_another));
-    bool enough = notice.by_all ? state.acknowledged >= state.people : by_another;
+    bool enough = notice.by_all ? state.people > 0 && state.acknowledged >= state.people
+                                : by_another; /* of nobody, all is not enough */
     bool send = !enough && notice.then.len > 0;
     TRY(keep_escalated(core, &notice, send));
     if (!enough) {
@@ -304,16 +312,60 @@ void notice_escalate(sp_core *core)
 
 /* ---- the end ---- */
 
+/* Numbers of deliveries that wait, after that one, of notices whose time was over then. What the
+ * courier has is not among them: it says what becomes of it. */
+static sp_err load_expired(sp_core *core, uint64_t over_unix_s, bool also_moving, uint64_t *after,
+                           uint64_t ids[EXPIRED_AT_ONCE], size_t *ret_count)
+{
+    size_t seen = 0;
+    auto_query sp_query q = sp_query_of(
+        core->store, "SELECT id, digest FROM delivery WHERE stage = 0 AND id > $1 AND notice IN"
+                     " (SELECT id FROM notice WHERE stage = 1 AND expires <= $2) ORDER BY id"
+                     " LIMIT $3");
+    sp_bind_u64(&q, *after);
+    sp_bind_u64(&q, over_unix_s);
+    sp_bind_u64(&q, EXPIRED_AT_ONCE);
+    *ret_count = 0;
+    while (seen < EXPIRED_AT_ONCE && sp_query_row(&q)) {
+        uint64_t id = sp_col_u64(&q);
+        uint64_t leader = sp_col_u64(&q);
+        if (also_moving || !notice_is_moving(core->notices->queue, leader == 0 ? id : leader)) {
+            ids[(*ret_count)++] = id;
+        }
+        *after = id;
+        seen++;
+    }
+    *after = seen < EXPIRED_AT_ONCE ? INT64_MAX : *after;
+    return sp_query_finish(&q);
+}
+
+static sp_err expire_deliveries(sp_core *core, uint64_t over_unix_s, bool also_moving)
+{
+    uint64_t ids[EXPIRED_AT_ONCE];
+    size_t count = 0;
+    for (uint64_t after = 0; after < INT64_MAX;) {
+        TRY(load_expired(core, over_unix_s, also_moving, &after, ids, &count));
+        for (size_t i = 0; i < count; i++) {
+            auto_query sp_query q = sp_query_of(
+                core->store, "UPDATE delivery SET stage = 2, ended = $1, digest = 0, why = CASE"
+                             " WHEN why = '' THEN 'it expired before its turn came' ELSE why END"
+                             " WHERE id = $2");
+            sp_bind_u64(&q, now_s());
+            sp_bind_u64(&q, ids[i]);
+            TRY(sp_query_finish(&q));
+        }
+    }
+    return sp_ok();
+}
+
 static sp_err expire(sp_core *core)
 {
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
-        core->store, "UPDATE delivery SET stage = 2, ended = $1, digest = 0, why = CASE WHEN why ="
-                     " '' THEN 'it expired before its turn came' ELSE why END WHERE stage = 0 AND"
-                     " notice IN (SELECT id FROM notice WHERE stage = 1 AND expires <= $1)");
-    sp_bind_u64(&q, now_s());
-    TRY(sp_query_finish(&q));
+    if (notice_courier_is_up(core->notices->queue)) { /* else nobody knows what it has */
+        TRY(expire_deliveries(core, now_s(), false));
+    }
+    TRY(expire_deliveries(core, now_s() - IN_HAND_S, true));
     auto_query sp_query old = sp_query_of(core->store, "DELETE FROM notice WHERE stage = 2 AND"
                                                        " created < $1");
     uint64_t careful_s = sp_approvals_careful_now_s(core); /* it cannot be taken back */

@@ -160,6 +160,9 @@ void notice_queue_tick(notice_queue *queue);
 void notice_queue_wake(notice_queue *queue);
 /* For the API: [{name, via, waiting, under_way, paused_until, last_error...}] */
 json_t *notice_queue_json(notice_queue *queue);
+/* The courier has it; of several that went out as one, the number of the first is asked for, which
+ * stands in `digest` of the others. */
+bool notice_is_moving(const notice_queue *queue, uint64_t leader);
 bool notice_courier_is_up(const notice_queue *queue);
 
 /* ---- ack.c ---- */

@@ -28,6 +28,19 @@ static uint64_t now_s(void)
 
 /* ---- channels ---- */
 
+/* Of no channel, or of one that no document names any more; it is empty then. */
+static bool is_free(const notice_queue *q, queue_channel *c)
+{
+    sp_policy_channel doc;
+    if (c->name[0] != '\0' && (c->under_way > 0 || !sp_failed(sp_policy_set_channel(
+                                                       sp_documents_set(q->core->state->documents),
+                                                       sp_span_cstr(c->name), &doc)))) {
+        return false;
+    }
+    *c = (queue_channel){.under_way = 0};
+    return true;
+}
+
 static queue_channel *channel_named(notice_queue *q, sp_span name)
 {
     for (size_t i = 0; i < SP_COUNT(q->channels); i++) {
@@ -36,9 +49,9 @@ static queue_channel *channel_named(notice_queue *q, sp_span name)
         }
     }
     for (size_t i = 0; i < SP_COUNT(q->channels); i++) {
-        if (q->channels[i].name[0] == '\0' &&
-            !sp_failed(sp_fit(q->channels[i].name, sizeof(q->channels[i].name), name))) {
-            return &q->channels[i];
+        queue_channel *c = &q->channels[i];
+        if (is_free(q, c) && !sp_failed(sp_fit(c->name, sizeof(c->name), name))) {
+            return c;
         }
     }
     return NULL;
@@ -90,6 +103,34 @@ static void moving_drop(moving *m)
         m->channel->under_way--;
     }
     *m = (moving){.count = 0};
+}
+
+/* What went out as one is separate again, and due. */
+static sp_err free_digest(notice_queue *q, uint64_t leader)
+{
+    auto_query sp_query one =
+        sp_query_of(q->core->store, "UPDATE delivery SET digest = 0 WHERE digest = $1");
+    sp_bind_u64(&one, leader);
+    return sp_query_finish(&one);
+}
+
+static sp_err free_digest_of(notice_queue *q, const moving *m)
+{
+    auto_txn sp_txn txn = sp_txn_begin(q->core->store);
+    TRY(txn.err);
+    TRY(free_digest(q, m->ids[0]));
+    return sp_txn_commit(&txn);
+}
+
+/* The courier has not taken it: it goes out again. */
+static void moving_back(notice_queue *q, moving *m)
+{
+    sp_err err = m->count > 1 ? free_digest_of(q, m) : sp_ok();
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "a digest of notices waits for the courier's next start: %s",
+               sp_code_word(err.code));
+    }
+    moving_drop(m);
 }
 
 /* ---- results ---- */
@@ -311,25 +352,36 @@ static bool is_known(const sp_courier_jobs *known, uint64_t job)
     return false;
 }
 
+static sp_err leaders_after(notice_queue *q, uint64_t after, uint64_t *room, size_t limit,
+                            size_t *ret_count)
+{
+    auto_query sp_query all =
+        sp_query_of(q->core->store, "SELECT DISTINCT digest FROM delivery WHERE digest > $1"
+                                    " ORDER BY digest LIMIT $2");
+    sp_bind_u64(&all, after);
+    sp_bind_u64(&all, limit);
+    *ret_count = 0;
+    while (*ret_count < limit && sp_query_row(&all)) {
+        room[(*ret_count)++] = sp_col_u64(&all);
+    }
+    return sp_query_finish(&all);
+}
+
 /* Digests that nobody carries any more come apart. */
 static sp_err free_digests(notice_queue *q, const sp_courier_jobs *known)
 {
     uint64_t leaders[64];
-    size_t count = 0;
+    size_t count = SP_COUNT(leaders);
+    uint64_t last = 0;
     auto_txn sp_txn txn = sp_txn_begin(q->core->store);
     TRY(txn.err);
-    auto_query sp_query all = sp_query_of(
-        q->core->store, "SELECT DISTINCT digest FROM delivery WHERE digest > 0 LIMIT 64");
-    while (count < SP_COUNT(leaders) && sp_query_row(&all)) {
-        leaders[count++] = sp_col_u64(&all);
-    }
-    TRY(sp_query_finish(&all));
-    for (size_t i = 0; i < count; i++) {
-        if (!is_known(known, leaders[i]) && moving_find(q, leaders[i]) == NULL) {
-            auto_query sp_query one =
-                sp_query_of(q->core->store, "UPDATE delivery SET digest = 0 WHERE digest = $1");
-            sp_bind_u64(&one, leaders[i]);
-            TRY(sp_query_finish(&one));
+    while (count == SP_COUNT(leaders)) {
+        TRY(leaders_after(q, last, leaders, SP_COUNT(leaders), &count));
+        for (size_t i = 0; i < count; i++) {
+            last = leaders[i];
+            if (!is_known(known, last) && moving_find(q, last) == NULL) {
+                TRY(free_digest(q, last));
+            }
         }
     }
     return sp_txn_commit(&txn);
@@ -402,7 +454,7 @@ static void on_taken(void *self, sp_err err, sp_span body)
             set_result(m, SP_COURIER_REJECTED, 0, SP_SPAN_LIT("the courier cannot read it"));
             h->queue->over++;
         } else {
-            moving_drop(m); /* too many, or it is away */
+            moving_back(h->queue, m); /* too many, or it is away */
         }
     }
     sp_free(h);
@@ -416,7 +468,7 @@ static void call(notice_queue *q, const sp_courier_job *job)
     moving *m = moving_find(q, job->job);
     if (sp_failed(sp_buf_error(&body)) || sp_failed(sp_alloc(1, sizeof(*h), &h))) {
         if (m != NULL) {
-            moving_drop(m);
+            moving_back(q, m);
         }
         return;
     }
@@ -661,6 +713,16 @@ void notice_queue_tick(notice_queue *queue)
         queue->changed = false;
         sp_sse_publish(queue->core, SP_TOPIC_HEALTH, 0, "notices", json_object());
     }
+}
+
+bool notice_is_moving(const notice_queue *queue, uint64_t leader)
+{
+    for (size_t i = 0; i < SP_COUNT(queue->moving); i++) {
+        if (queue->moving[i].count > 0 && queue->moving[i].ids[0] == leader) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool notice_courier_is_up(const notice_queue *queue)

@@ -256,11 +256,11 @@ static uint64_t age_of(const sp_run_step *step)
     return now_us > step->began_us ? now_us - step->began_us : 0;
 }
 
-/* One that waits: its time has come, or is over. */
+/* One that waits: its time has come, or is over. What a person has to confirm no time confirms. */
 static sp_err look_at_waiting(work *w, sp_run_step *step)
 {
     uint64_t age_us = age_of(step);
-    if (step->is.what == SP_STEP_WAIT && step->is.for_s > 0 &&
+    if (step->is.what == SP_STEP_WAIT && !step->is.needs_confirm && step->is.for_s > 0 &&
         step->is.for_s <= step->is.timeout_s && age_us >= step->is.for_s * SECOND_US) {
         return finish(w, step, true, SP_SPAN_LIT("waited"));
     }

@@ -623,6 +623,41 @@ static void post_filed(sp_request *req)
     report_done(&r.row);
 }
 
+/* ---- the clock had jumped ahead ---- */
+
+static void go_clock(sp_request *req, void *data)
+{
+    sp_core *core = sp_request_core(req);
+    sp_err err = report_clock_reset(core->store, sp_now_unix_us() / 1000000);
+    (void)data;
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        sp_answer_json(req, 200, json_pack("{s:o}", "now", sp_json_time(report_now(core))));
+    }
+}
+
+/* Root alone: it gives every clock more time. */
+static void post_clock(sp_request *req)
+{
+    auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
+    sp_span why = SP_SPAN_EMPTY;
+    const sp_field fields[] = {SP_FIELD_TEXT("why", &why, 1, REPORT_TEXT_MAX_BYTES)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
+        return;
+    }
+    sp_buf_fmt(&detail, "{\"did\":\"report clock reset\",\"latest_unix_s\":%llu,\"what\":",
+               (unsigned long long)report_now(sp_request_core(req)));
+    sp_buf_json(&detail, sp_text_cut(why, 2000));
+    sp_buf_byte(&detail, '}');
+    sp_event event = sp_request_event(req, SP_EVENT_INCIDENT);
+    event.method = SP_SPAN_LIT("report clock reset");
+    event.severity = SP_SEVERITY_HIGH;
+    event.object = SP_SPAN_LIT("reports");
+    event.detail = sp_buf_borrow(&detail);
+    sp_request_record(req, &event, go_clock, NULL);
+}
+
 #define ID "/api/v1/reports/{id}"
 
 sp_err report_routes(sp_core *core)
@@ -630,6 +665,7 @@ sp_err report_routes(sp_core *core)
     static const sp_route routes[] = {
         {"GET", "/api/v1/reports", SP_WHO_PERSON | SP_WHO_LOCAL, get_reports, 0},
         {"POST", "/api/v1/reports", SP_WHO_PERSON | SP_WHO_LOCAL, post_report, 0},
+        {"POST", "/api/v1/reports/clock", SP_WHO_LOCAL, post_clock, 0},
         {"GET", ID, SP_WHO_PERSON | SP_WHO_LOCAL, get_report, 0},
         {"POST", ID "/facts", SP_WHO_PERSON | SP_WHO_LOCAL, post_fact, 0},
         {"POST", ID "/items", SP_WHO_PERSON | SP_WHO_LOCAL, post_item, 0},

@@ -185,6 +185,10 @@ typedef struct {
     sp_buf zh;
     size_t duties;
     uint64_t due_unix_s; /* the first of them */
+    struct {
+        sp_span duty;
+        sp_due_stage stage;
+    } told[SP_LAW_DUTIES_MAX];
 } due_now;
 
 static void add_title(sp_buf *titles, size_t before, sp_span title)
@@ -217,13 +221,14 @@ static void send_notice(sp_core *core, const report *r, const due_now *due, uint
     sp_notices_tell(core, &ask);
 }
 
-/* What was told of a stage is kept first: told at most once over any restart. */
+/* To the ledger, and what stands in the notice. That it was told is kept after the notice is: a
+ * restart in between tells twice, which is better than never. */
 static void tell_stage(sp_core *core, const report *r, size_t duty, const clock_face *face,
                        uint64_t now, due_now *due)
 {
     auto_buf sp_buf left = sp_buf_make(64);
     auto_buf sp_buf what = sp_buf_make(1024);
-    if (!report_tell_once(core->store, r->row.id, r->law.pack.duties[duty].name, face->stage)) {
+    if (report_was_told(core->store, r->row.id, r->law.pack.duties[duty].name, face->stage)) {
         return;
     }
     bool over = face->stage == SP_DUE_OVER;
@@ -237,6 +242,8 @@ static void tell_stage(sp_core *core, const report *r, size_t duty, const clock_
     add_title(&due->zh, due->duties, r->law.duty_titles[duty][SP_LANGUAGE_ZH]);
     due->due_unix_s =
         due->duties == 0 || face->due_unix_s < due->due_unix_s ? face->due_unix_s : due->due_unix_s;
+    due->told[due->duties].duty = r->law.pack.duties[duty].name;
+    due->told[due->duties].stage = face->stage;
     due->duties++;
 }
 
@@ -258,6 +265,13 @@ static void look_at_one(sp_reports *self, const report *r, uint64_t now)
     }
     if (due.duties > 0) {
         send_notice(self->core, r, &due, now);
+    }
+    for (size_t i = 0; i < due.duties; i++) {
+        sp_err err = report_told(self->core->store, r->row.id, due.told[i].duty, due.told[i].stage);
+        if (sp_failed(err)) {
+            sp_log(SP_LOG_ERROR, "a clock of report %llu is told again: %s",
+                   (unsigned long long)r->row.id, sp_code_word(err.code));
+        }
     }
     sp_buf_done(&due.en);
     sp_buf_done(&due.zh);

@@ -59,8 +59,8 @@ size_t report_wanted(sp_store *store, uint64_t *room, size_t limit);
 uint64_t report_filed(sp_store *store, uint64_t id, sp_span duty, json_t *into);
 SP_MUST sp_err report_file(sp_store *store, uint64_t id, sp_span duty, uint64_t now_unix_s,
                            sp_span by, sp_span receipt);
-/* True the first time. */
-bool report_tell_once(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage);
+bool report_was_told(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage);
+SP_MUST sp_err report_told(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage);
 typedef struct {
     uint64_t number;
     uint64_t signed_unix_s;
@@ -77,6 +77,9 @@ json_t *report_papers_json(sp_store *store, uint64_t id);
 json_t *report_paper_json(sp_store *store, uint64_t id, uint64_t number);
 /* The latest time that was ever seen. */
 uint64_t report_seen(sp_store *store, uint64_t now_unix_s);
+/* Now is the latest: what was later was a clock that had jumped ahead. What was told is told again
+ * when it is time. */
+SP_MUST sp_err report_clock_reset(sp_store *store, uint64_t now_unix_s);
 
 /* ---- draft.c ---- */
 /* Reads all of it; incident and texts live in the arena. */

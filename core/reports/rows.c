@@ -208,7 +208,7 @@ sp_err report_file(sp_store *store, uint64_t id, sp_span duty, uint64_t now_unix
     return sp_txn_commit(&txn);
 }
 
-static sp_err tell_once(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
+sp_err report_told(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
@@ -221,9 +221,14 @@ static sp_err tell_once(sp_store *store, uint64_t id, sp_span duty, sp_due_stage
     return sp_txn_commit(&txn);
 }
 
-bool report_tell_once(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
+bool report_was_told(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
 {
-    return !sp_failed(tell_once(store, id, duty, stage));
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT stage FROM report_told WHERE report = $1 AND duty = $2 AND stage = $3");
+    sp_bind_u64(&q, id);
+    sp_bind_text(&q, duty);
+    sp_bind_u64(&q, (uint64_t)stage);
+    return sp_query_row(&q);
 }
 
 sp_err sp_reports_packs(sp_core *core, sp_arena *arena, sp_span **ret_packs, size_t *ret_count)
@@ -319,6 +324,25 @@ json_t *report_paper_json(sp_store *store, uint64_t id, uint64_t number)
 }
 
 /* ---- the clock ---- */
+
+sp_err report_clock_reset(sp_store *store, uint64_t now_unix_s)
+{
+    static const char *const sql[] = {
+        "UPDATE report_clock SET seen = $1",
+        "UPDATE report SET created = $1 WHERE created > $1",
+        "UPDATE report SET discovered = $1 WHERE discovered > $1",
+    };
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    for (size_t i = 0; i < SP_COUNT(sql); i++) {
+        auto_query sp_query q = sp_query_of(store, sql[i]);
+        sp_bind_u64(&q, now_unix_s);
+        TRY(sp_query_finish(&q));
+    }
+    auto_query sp_query told = sp_query_of(store, "DELETE FROM report_told");
+    TRY(sp_query_finish(&told));
+    return sp_txn_commit(&txn);
+}
 
 static sp_err keep_seen(sp_store *store, uint64_t seen)
 {

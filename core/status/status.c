@@ -165,9 +165,10 @@ static void go_clear(sp_request *req, void *data)
     finish(req, take_out(sp_request_core(req)->store, ((const change *)data)->item.name_en));
 }
 
-static size_t items_count(sp_store *store)
+static size_t others_count(sp_store *store, sp_span name)
 {
-    auto_query sp_query q = sp_query_of(store, "SELECT COUNT(*) FROM status_item");
+    auto_query sp_query q = sp_query_of(store, "SELECT COUNT(*) FROM status_item WHERE name <> $1");
+    sp_bind_text(&q, name);
     return sp_query_row(&q) ? (size_t)sp_col_u64(&q) : 0;
 }
 
@@ -223,7 +224,7 @@ static void post_status(sp_request *req)
         sp_answer_invalid(req, "state", "working, slow, down or maintenance");
         return;
     }
-    if (items_count(sp_request_core(req)->store) >= SP_STATUS_ITEMS_MAX) {
+    if (others_count(sp_request_core(req)->store, i->name_en) >= SP_STATUS_ITEMS_MAX) {
         sp_answer_problem(req, 409, "too_many", "%d groups are published: clear one first.",
                           SP_STATUS_ITEMS_MAX);
         return;

@@ -14,6 +14,7 @@ struct sp_watcher {
     sp_peer *peer; /* the watch; NULL: not here */
     struct taking *taking;
     bool was_degraded; /* as it was told last */
+    bool was_forgetful;
     sp_watch_status status;
     uint64_t status_us; /* steady, when it was told; 0 = never */
     char trouble[SP_WATCH_TEXT_MAX_BYTES + 1];

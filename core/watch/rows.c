@@ -260,10 +260,10 @@ static json_t *status_json(const sp_core *core)
     if (!sp_watcher_status_of(core, &s)) {
         return json_pack("{s:b,s:s}", "up", 0, "trouble", "the watch does not answer");
     }
-    return json_pack("{s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "up", 1, "degraded",
-                     (int)s.degraded, "trouble", sp_json_span(s.trouble), "next_entry",
-                     sp_json_id(s.next_entry), "events", sp_json_id(s.events), "alarms",
-                     sp_json_id(s.alarms), "lag_ms", sp_json_id(s.lag_ms), "late",
+    return json_pack("{s:b,s:b,s:b,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:i}", "up", 1, "degraded",
+                     (int)s.degraded, "forgets", (int)s.forgets, "trouble", sp_json_span(s.trouble),
+                     "next_entry", sp_json_id(s.next_entry), "events", sp_json_id(s.events),
+                     "alarms", sp_json_id(s.alarms), "lag_ms", sp_json_id(s.lag_ms), "late",
                      sp_json_id(s.late), "evicted", sp_json_id(s.evicted), "memory_bytes",
                      sp_json_id(s.memory_bytes), "detections", (int)s.detections);
 }

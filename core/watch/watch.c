@@ -220,26 +220,41 @@ static sp_err on_alarm(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
 
 /* ---- status ---- */
 
-/* It is behind, or was: an entry of the ledger, as long as somebody reads them. */
-static void tell_behind(sp_watcher *watch, const sp_watch_status *status)
+static void tell_entry(sp_watcher *watch, const sp_watch_status *status, bool bad,
+                       const char *method)
 {
     auto_buf sp_buf detail = sp_buf_make(1024);
-    if (status->degraded == watch->was_degraded || status->detections == 0) {
-        return; /* no news, or it has just begun */
-    }
-    watch->was_degraded = status->degraded;
-    sp_buf_fmt(&detail, "{\"lag_ms\":%llu,\"trouble\":", (unsigned long long)status->lag_ms);
+    sp_buf_fmt(&detail, "{\"lag_ms\":%llu,\"forgotten\":%llu,\"trouble\":",
+               (unsigned long long)status->lag_ms, (unsigned long long)status->evicted);
     sp_buf_json(&detail, status->trouble);
     sp_buf_byte(&detail, '}');
     const sp_event event = {.kind = SP_EVENT_ADMIN,
                             .when_unix_us = sp_now_unix_us(),
                             .verdict = SP_VERDICT_ALLOW,
-                            .severity = status->degraded ? SP_SEVERITY_HIGH : SP_SEVERITY_INFO,
-                            .method = status->degraded ? SP_SPAN_LIT("watch degraded")
-                                                       : SP_SPAN_LIT("watch in time again"),
+                            .severity = bad ? SP_SEVERITY_HIGH : SP_SEVERITY_INFO,
+                            .method = sp_span_cstr(method),
                             .object = SP_SPAN_LIT("watch"),
                             .detail = sp_buf_borrow(&detail)};
     sp_ledger_client_tell(watch->core->ledger, &event);
+}
+
+/* It is behind, or forgets, or did: two states, each with its entries of the ledger, as long as
+ * somebody reads them. */
+static void tell_news(sp_watcher *watch, const sp_watch_status *status)
+{
+    if (status->detections == 0) {
+        return; /* it has just begun */
+    }
+    if (status->degraded != watch->was_degraded) {
+        watch->was_degraded = status->degraded;
+        tell_entry(watch, status, status->degraded,
+                   status->degraded ? "watch degraded" : "watch in time again");
+    }
+    if (status->forgets != watch->was_forgetful) {
+        watch->was_forgetful = status->forgets;
+        tell_entry(watch, status, status->forgets,
+                   status->forgets ? "watch forgets keys" : "watch forgets no more");
+    }
 }
 
 static sp_err on_status(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
@@ -247,7 +262,7 @@ static sp_err on_status(sp_watcher *watch, sp_peer *peer, const sp_msg *msg)
     sp_watch_status status;
     TRY(sp_watch_status_read(msg->body, &status));
     TRY(sp_fit(watch->trouble, sizeof(watch->trouble), status.trouble));
-    tell_behind(watch, &status);
+    tell_news(watch, &status);
     watch->status = status;
     watch->status.trouble = sp_span_cstr(watch->trouble);
     watch->status_us = sp_now_steady_us();

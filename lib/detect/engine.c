@@ -35,6 +35,13 @@ static uint32_t kinds_of(const sp_detect_engine *engine, const sp_detect_rule *r
     return kinds & all;
 }
 
+/* How long after its last event a key counts. */
+static uint64_t keep_of(const sp_detect_rule *rule)
+{
+    bool learns = rule->op == SP_DETECT_NOVEL || rule->op == SP_DETECT_RATE;
+    return learns && rule->learn_us > rule->within_us ? rule->learn_us : rule->within_us;
+}
+
 static running running_of(const sp_detect_rule *rule)
 {
     const uint32_t country = 1U << SP_DETECT_COUNTRY;
@@ -44,7 +51,7 @@ static running running_of(const sp_detect_rule *rule)
     r.area = SLOT_HEAD + r.evidence * DETECT_EVIDENCE_WORDS;
     r.needs_place = rule->op == SP_DETECT_TRAVEL || (rule->by & country) != 0 ||
                     (asks && rule->of == SP_DETECT_COUNTRY);
-    r.slots = table_of(r.area + detect_op_words(rule), rule->keys_max);
+    r.slots = table_of(r.area + detect_op_words(rule), rule->keys_max, keep_of(rule));
     return r;
 }
 
@@ -292,7 +299,7 @@ static void run_rule(passing *p, running *r)
     if (!key_of(p, rule, &key)) {
         return;
     }
-    uint64_t *slot = table_take(&r->slots, key, &engine->room, &is_new);
+    uint64_t *slot = table_take(&r->slots, key, p->when_us, &engine->room, &is_new);
     if (slot == NULL) {
         return;
     }
@@ -398,7 +405,7 @@ static void tick_rule(sp_detect_engine *engine, running *r, uint64_t now_us, uin
     if (r->slots.count == 0 && r->rule->by == 0) {
         bool is_new = false;
         const table_key all = {engine->seed[0], engine->seed[1]};
-        uint64_t *slot = table_take(&r->slots, all, &engine->room, &is_new);
+        uint64_t *slot = table_take(&r->slots, all, now_us, &engine->room, &is_new);
         if (slot != NULL) {
             slot[SLOT_LATEST] = now_us;
         }

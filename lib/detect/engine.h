@@ -12,7 +12,8 @@
  * the clock.
  *
  * Memory: each detection has at most keys_max keys, all together memory_max bytes; past that the
- * key that was quiet for longest is dropped, and evicted counts it. Windows are counted in 31
+ * key that was quiet for longest is dropped; evicted counts it when its window, or its quiet, still
+ * ran. Windows are counted in 31
  * steps: they are up to 1/31 longer than written.
  *
  * OWNS its tables and the program. PROCESS watch, cli. TRUST events hold what hostile people wrote;

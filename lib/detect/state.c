@@ -97,8 +97,9 @@ static void get_slot(sp_detect_engine *engine, running *r, const section *s, sp_
 {
     const table_key key = {get_varint(in), get_varint(in)};
     bool is_new = false;
-    uint64_t *slot =
-        r == NULL || sp_failed(in->err) ? NULL : table_take(&r->slots, key, &engine->room, &is_new);
+    uint64_t *slot = r == NULL || sp_failed(in->err)
+                         ? NULL
+                         : table_take(&r->slots, key, 0, &engine->room, &is_new);
     for (uint32_t w = SLOT_KEY1 + 1; w < s->slot_words; w++) {
         uint64_t word = get_varint(in);
         if (slot != NULL) {

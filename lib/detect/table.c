@@ -6,10 +6,13 @@
 
 enum { CAP_FIRST = 16 };
 
-table table_of(uint32_t slot_words, uint32_t max)
+table table_of(uint32_t slot_words, uint32_t max, uint64_t keep_us)
 {
-    return (table){
-        .slot_words = slot_words, .max = max, .newest = TABLE_NONE, .oldest = TABLE_NONE};
+    return (table){.slot_words = slot_words,
+                   .max = max,
+                   .newest = TABLE_NONE,
+                   .oldest = TABLE_NONE,
+                   .keep_us = keep_us};
 }
 
 void table_done(table *t)
@@ -17,7 +20,7 @@ void table_done(table *t)
     sp_free(t->words);
     sp_free(t->links);
     sp_free(t->heads);
-    *t = table_of(t->slot_words, t->max);
+    *t = table_of(t->slot_words, t->max, t->keep_us);
 }
 
 static uint64_t bytes_of(const table *t, uint32_t cap)
@@ -113,7 +116,16 @@ static uint32_t find(const table *t, table_key key)
     return TABLE_NONE;
 }
 
-uint64_t *table_take(table *t, table_key key, uint64_t *room, bool *ret_new)
+/* Its window runs, or it is quiet: forgetting it changes what is said. */
+static bool is_of_use(const table *t, uint32_t at, uint64_t now_us)
+{
+    const uint64_t *slot = table_slot(t, at);
+    uint64_t end_us = 0;
+    return __builtin_add_overflow(slot[SLOT_LATEST], t->keep_us, &end_us) || end_us >= now_us ||
+           slot[SLOT_QUIET] > now_us;
+}
+
+uint64_t *table_take(table *t, table_key key, uint64_t now_us, uint64_t *room, bool *ret_new)
 {
     uint32_t at = find(t, key);
     *ret_new = at == TABLE_NONE;
@@ -128,7 +140,7 @@ uint64_t *table_take(table *t, table_key key, uint64_t *room, bool *ret_new)
         at = t->oldest;
         unlink_use(t, at);
         unchain(t, at);
-        t->evicted++;
+        t->evicted += is_of_use(t, at, now_us) ? 1 : 0;
     } else {
         return NULL;
     }

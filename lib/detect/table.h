@@ -38,7 +38,8 @@ typedef struct {
     uint32_t max;
     uint32_t newest;
     uint32_t oldest;
-    uint64_t evicted;
+    uint64_t keep_us; /* after its last event a slot is of use for so long */
+    uint64_t evicted; /* slots that were still of use */
 } table;
 
 typedef struct {
@@ -46,12 +47,12 @@ typedef struct {
     uint64_t b;
 } table_key;
 
-table table_of(uint32_t slot_words, uint32_t max);
+table table_of(uint32_t slot_words, uint32_t max, uint64_t keep_us);
 void table_done(table *t);
 uint64_t table_bytes(const table *t);
 /* The slot of the key, made of zeros when it is new (*ret_new), and now the newest. *room is what
  * may still be allocated: when that is not enough the oldest key gives way. NULL: not even one. */
-uint64_t *table_take(table *t, table_key key, uint64_t *room, bool *ret_new);
+uint64_t *table_take(table *t, table_key key, uint64_t now_us, uint64_t *room, bool *ret_new);
 static inline uint64_t *table_slot(const table *t, uint32_t at)
 {
     return t->words + (size_t)at * t->slot_words;

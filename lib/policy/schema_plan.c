@@ -50,7 +50,7 @@ static const doc_field WITH_FIELDS[] = {
     {"name", FIELD_NAME, false, AT(doc_step_with, name), .max = SP_NAME_MAX_BYTES,
      .doc = "Its name. Without it: what the alarm is about, or what is named when it is run."},
     {"for", FIELD_DURATION, false, AT(doc_step_with, lasts), .min = 1, .max = 366 * DAY_S,
-     .doc = "How long it is closed; for `wait` how long it waits."},
+     .doc = "How long it is closed; for `wait` how long it waits, unless a person confirms it."},
     {"notice", FIELD_SLUG, false, AT(doc_step_with, notice), .max = SP_NAME_MAX_BYTES,
      .doc = "`notify`: the Notice."},
     {"audience", FIELD_SLUG, false, AT(doc_step_with, audience), .max = SP_NAME_MAX_BYTES,
@@ -93,7 +93,7 @@ static const doc_field STEP_FIELDS[] = {
             "is over."},
     {"timeout", FIELD_DURATION, false, AT(doc_step, timeout), .min = 1, .max = 30 * DAY_S,
      .doc = "How long it may take, waiting for people included; then it has failed. Default `1h`; "
-            "for `wait` with `for`, as long as that; for `run` and `webhook` `1m`."},
+            "for `wait` with `for`, that and `1h`; for `run` and `webhook` `1m`."},
     {"on_failure", FIELD_WORD, false, AT(doc_step, on_failure), .words = PLAN_FAILURE_WORDS,
      .doc = "`stop`: nothing more begins. `go_on`: as if it had worked. `undo`: what the run has "
             "cut is given back. Default `go_on`: what cuts must not wait for what tells."},

@@ -117,6 +117,7 @@ void sp_watch_status_write(const sp_watch_status *status, sp_buf *out)
     }
     sp_buf_u32(out, status->detections);
     sp_buf_u8(out, status->degraded);
+    sp_buf_u8(out, status->forgets);
     sp_buf_bytes(out, status->trouble);
 }
 
@@ -133,6 +134,7 @@ sp_err sp_watch_status_read(sp_span body, sp_watch_status *ret_status)
     status.memory_bytes = sp_read_u64(&in);
     status.detections = sp_read_u32(&in);
     status.degraded = sp_read_enum(&in, 2) != 0;
+    status.forgets = sp_read_enum(&in, 2) != 0;
     status.trouble = sp_read_text(&in, SP_WATCH_TEXT_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_status = status;

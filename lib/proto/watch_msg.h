@@ -102,10 +102,11 @@ typedef struct {
     uint64_t alarms;       /* told since it started */
     uint64_t lag_ms;       /* age of the last event looked at, when entries wait; else 0 */
     uint64_t late;         /* events older than what is still open, not counted */
-    uint64_t evicted;      /* keys dropped because a table was full */
+    uint64_t evicted;      /* keys dropped because a table was full, though they still counted */
     uint64_t memory_bytes; /* of its tables */
     uint32_t detections;   /* that run */
     bool degraded;         /* trouble says how */
+    bool forgets;          /* keys were dropped within the last minute */
     sp_span trouble;       /* one sentence, empty when all is well */
 } sp_watch_status;
 

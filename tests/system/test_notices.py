@@ -34,6 +34,11 @@ kind: Audience
 name: sams
 who: {{ people: [sam] }}
 ---
+kind: Audience
+name: nobody
+who: {{ people: [sam] }}
+minus: {{ people: [sam] }}
+---
 kind: Channel
 name: mail
 via: email
@@ -295,6 +300,42 @@ def test_the_link_of_a_mail_acknowledges_and_escalation_follows(house):
     assert again[0]["acknowledged_at"]
     with pytest.raises(Exception, match="404|no such notice"):
         house.olga.post(f"/me/notices/{letters[0]['id']}/acknowledge")
+
+
+def test_all_of_nobody_have_not_acknowledged(house):
+    number = house.local.send("urgent", "nobody")
+    wait_for("the escalation", 10, lambda: [one for one in house.sam.items("/me/notices")
+                                            if "Nobody has acknowledged" in one["texts"]["en"]["title"] and not one["acknowledged_at"]])
+    told = wait_for("the entry", 5, lambda: [e for e in house.audrey.get("/admin/ledger/events?kind=notice&limit=50")["items"]
+                                             if e["method"] == "not acknowledged"])
+    assert '"people":0' in str(told[0]["detail"]).replace(" ", "").replace("'", '"') and house.local.notice(number)["escalated"]
+
+
+def test_what_the_courier_has_in_hand_is_not_told_as_not_reached(house):
+    judged, house.hooks._slow = house.hooks._slow, lambda post: (time.sleep(3), (204, {}, ""))[1]
+    number = house.local.send("fire")
+    wait_for("the post", 5, lambda: house.hooks.of("slow"))
+    stages = "SELECT COUNT(*) FROM delivery WHERE notice = ? AND stage = ?"
+    wait_for("the mails", 5, lambda: house.office.store(stages, number, 1) == [(2,)])
+    house.office.store("UPDATE notice SET expires = ? WHERE id = ?", int(time.time()) - 1, number)
+    house.local.finished(number)
+    assert house.office.store(stages, number, 1) == [(3,)], "the post was handed over as well"
+    house.hooks._slow = judged
+
+
+def test_what_went_out_as_one_is_due_again_when_the_courier_has_lost_it(house):
+    number = house.local.send("fire")
+    house.local.finished(number)
+    for i in range(150):
+        house.office.store(
+            "INSERT INTO delivery (id, notice, person, person_name, channel, address, tried, why, stage, severity, attempts, next,"
+            " ended, acked, digest) VALUES (?, ?, 0, ?, 'mail', 'x@y.z', '', '', 0, 1, 0, ?, 0, 0, ?)",
+            10 ** 6 + i, number, f"number {i}", int(time.time()) + 3600, 10 ** 6 + i)
+    pid = house.office.kill("courier")
+    house.office.wait_role("courier", other_than=pid)
+    wait_for("none of a digest that nobody carries", 10,
+             lambda: house.office.store("SELECT COUNT(*) FROM delivery WHERE digest > 0") == [(0,)])
+    house.office.store("DELETE FROM delivery WHERE id >= ?", 10 ** 6)
 
 
 def test_values_are_checked(house):

@@ -60,6 +60,13 @@ steps:
   - { name: pause, do: wait, with: { for: 1h }, after: [] }
 ---
 kind: Plan
+name: word
+mode: manual
+steps:
+  - { name: pause, do: wait, with: { for: 1s }, confirm_by: [lead] }
+  - { name: last, do: task, with: { text: look } }
+---
+kind: Plan
 name: gather
 mode: manual
 steps:
@@ -340,6 +347,15 @@ def test_a_change_that_waits_for_the_ledger_does_not_take_back_another(whole):
     now = sam.get(f"/incidents/{one['id']}")
     assert now["state"] == "closed" and now["review"] == "nothing"
     assert said["severity"] == 409 or now["severity"] == "high", "whichever came first"
+
+
+def test_a_wait_that_a_person_confirms_does_not_end_by_time(whole):
+    whole.fresh()
+    run = whole.sam.post("/plans/word/run", {"reason": "to see"})
+    time.sleep(2.5)
+    assert steps(whole.sam.get(f"/plan-runs/{run['id']}")) == {"pause": "waiting", "last": "pending"}
+    whole.person("lea").post(f"/plan-runs/{run['id']}/confirm", {"step": 0})
+    assert steps(whole.sam.get(f"/plan-runs/{run['id']}")) == {"pause": "done", "last": "done"}
 
 
 def test_nobody_answers_for_what_is_about_himself(whole):

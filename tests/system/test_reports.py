@@ -232,8 +232,16 @@ def test_clocks_survive_a_restart_and_tell_once(office):
     store.close()
     late = clocks(office.root.get(f"/reports/{report}"))["authority-cii"]
     assert late["stage"] == "over" and late["left_s"] < -7000
-    with sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20) as back:
-        back.execute("UPDATE report_clock SET seen = ?", (int(time.time()),))
+    with pytest.raises(Refused) as refused:
+        office.people["sam"].post("/reports/clock", {"why": "it was wrong"})
+    assert refused.value.status in (403, 404)
+    ahead = report_of(office, opened(office, "Opened while it was ahead"))
+    assert clocks(office.root.get(f"/reports/{ahead}"))["authority-cii"]["stage"] == "over"
+    said = office.cli("report", "clock-reset", "--why", "it had jumped ahead", "-c", office.config).stdout
+    assert said.startswith(time.strftime("it is %Y-%m-%dT%H", time.gmtime()))
+    assert clocks(office.root.get(f"/reports/{report}"))["authority-cii"]["left_s"] > 0
+    assert clocks(office.root.get(f"/reports/{ahead}"))["authority-cii"]["stage"] == "far"
+    wait_for("the entry", 5, lambda: events(office, "report clock reset"))
 
 
 def test_officers_and_vacancies(office):

@@ -42,7 +42,7 @@ export const roomEn = {
   alarms: {
     title: "Alarms", lead: "What detections and terminals spoke of, as it happens.", new: "New", all: "All", none: "No new alarms", noneText: "When a detection speaks, it appears here at once.", noneAll: "No alarms yet",
     what: "Alarm", about: "About", count: "Count", at: "When", incident: "Incident", toIncident: (id: string) => `Incident ${id}`, noIncident: "none", keys: { person: "Person", peer: "Address", session: "Session", device: "Device", resource: "Resource", "class": "Class", gate: "Gate" } as Record<string, string>, seen: "I have looked", seenBy: (name: string) => `Seen by ${name}`, marked: "Marked as seen.",
-    plan: "Plan", evidence: "Evidence", entry: (n: string) => `Entry ${n}`, watchDown: "The watch does not answer: nothing is being looked for", degraded: "The watch is behind", lag: (text: string) => `${text} behind`, watching: (n: number, events: string) => `${s(n, "detection")} over ${events} events`,
+    plan: "Plan", evidence: "Evidence", entry: (n: string) => `Entry ${n}`, watchDown: "The watch does not answer: nothing is being looked for", degraded: "The watch is behind", forgets: "More keys than it remembers", lag: (text: string) => `${text} behind`, watching: (n: number, events: string) => `${s(n, "detection")} over ${events} events`,
     modes: { live: "Live", drill: "Drill", test: "Test" }, detection: "Detection", severity: "Severity", first: "First", last: "Last", session: "Session", terminal: "Terminal", banner: (n: number, title: string) => (n === 1 ? title : `${n} new alarms, the gravest: ${title}`), look: "Look",
   },
   incidents: {

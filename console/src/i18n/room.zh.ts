@@ -42,7 +42,7 @@ export const roomZh: typeof roomEn = {
   alarms: {
     title: "告警", lead: "检测规则和终端发现的异常，实时显示。", new: "新告警", all: "全部", none: "没有新告警", noneText: "检测规则触发后会立即显示在这里。", noneAll: "尚无告警",
     what: "告警", about: "对象", count: "次数", at: "时间", incident: "事件", toIncident: (id) => `事件 ${id}`, noIncident: "无", keys: { person: "人员", peer: "地址", session: "会话", device: "设备", resource: "资源", "class": "级别", gate: "网关" }, seen: "已查看", seenBy: (name) => `${name} 已查看`, marked: "已标记为查看。",
-    plan: "预案", evidence: "证据", entry: (n) => `条目 ${n}`, watchDown: "监测进程没有响应：当前没有进行检测", degraded: "监测进程滞后", lag: (text) => `滞后 ${text}`, watching: (n, events) => `${n} 条检测规则，已检查 ${events} 个事件`,
+    plan: "预案", evidence: "证据", entry: (n) => `条目 ${n}`, watchDown: "监测进程没有响应：当前没有进行检测", degraded: "监测进程滞后", forgets: "键数超出可记忆的数量", lag: (text) => `滞后 ${text}`, watching: (n, events) => `${n} 条检测规则，已检查 ${events} 个事件`,
     modes: { live: "实际", drill: "演练", test: "测试" }, detection: "检测规则", severity: "严重程度", first: "最早", last: "最近", session: "会话", terminal: "终端", banner: (n, title) => (n === 1 ? title : `${n} 条新告警，最严重的是：${title}`), look: "查看",
   },
   incidents: {

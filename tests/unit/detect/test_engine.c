@@ -518,6 +518,30 @@ static void memory_is_bounded(void **state)
     done(t);
 }
 
+/* Keys come and go for weeks: what was over when it gave way is nobody's loss. */
+static void what_was_over_is_not_counted_as_forgotten(void **state)
+{
+    (void)state;
+    told *t = fresh(ALONE("over: { kinds: sign-in, verdicts: deny }\nby: person\n"
+                          "count: { at_least: 3, within: 10m }\nkeys: 100\nquiet: 30m\n"));
+    for (uint32_t i = 1; i <= 2000; i++) { /* a hundred keys last 100 minutes */
+        sp_event event = sign_in(START + i * (HOUR / 60), i, 1, false);
+        help_event(t, &event);
+    }
+    assert_int_equal(sp_detect_engine_stats(t->engine).evicted, 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        sp_event event = sign_in(START + 2001 * (HOUR / 60), 7000, 1, false);
+        help_event(t, &event);
+    }
+    assert_int_equal(help_alarms(t, "a"), 1);
+    for (uint32_t i = 1; i <= 100; i++) { /* 20 minutes later it is quiet still */
+        sp_event event = sign_in(START + 2021 * (HOUR / 60), 8000 + i, 1, false);
+        help_event(t, &event);
+    }
+    assert_int_equal(sp_detect_engine_stats(t->engine).evicted, 1);
+    done(t);
+}
+
 /* ---- a restart anywhere ---- */
 
 static uint64_t random_state;
@@ -680,6 +704,7 @@ int main(void)
         cmocka_unit_test(set_clocks_neither_miss_nor_repeat),
         cmocka_unit_test(absent_is_time_that_passed),
         cmocka_unit_test(memory_is_bounded),
+        cmocka_unit_test(what_was_over_is_not_counted_as_forgotten),
         cmocka_unit_test(a_restart_changes_nothing),
         cmocka_unit_test(a_broken_state_is_refused),
         cmocka_unit_test(counts_as_brute_force),

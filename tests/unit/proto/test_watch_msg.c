@@ -74,7 +74,8 @@ static void bodies_come_back(void **state)
     CHECK(detections, &detections);
     sp_detections_piece piece = {9, 4};
     CHECK(detections_piece, &piece);
-    sp_watch_status status = {1, 2, 3, 4, 5, 6, 7, 8, true, LIT("the ledger does not answer")};
+    sp_watch_status status = {
+        1, 2, 3, 4, 5, 6, 7, 8, true, true, LIT("the ledger does not answer")};
     CHECK(watch_status, &status);
 }
 

@@ -28,6 +28,7 @@ function WatchState() {
   return (
     <p class="row muted" role="status">
       {watch.degraded ? <Badge tone="bad" icon="alert">{words.degraded}</Badge> : <span class="live-dot on" aria-hidden="true" />}
+      {watch.forgets && <Badge tone="warn" icon="alert">{words.forgets}</Badge>}
       <span>{words.watching(watch.detections ?? 0, formatNumber(Number(watch.events ?? 0)))}{lag > SECONDS_SHOWN && ` · ${words.lag(`${formatNumber(Math.round(lag / 1000))} s`)}`}{watch.trouble && ` · ${watch.trouble}`}</span>
     </p>
   );

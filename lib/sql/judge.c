@@ -273,16 +273,29 @@ void sp_sql_judge_auto_free(sp_sql_judge **judge)
 
 /* ---- self-test: the headers and the library must mean the same tree ---- */
 
-typedef struct {
-    const char *text;
-    const char *tag;
-    uint8_t action;
-    const char *name; /* of the first use, NULL = no use */
-} expected;
+const sp_sql_expected *sp_sql_judge_expect(sp_sql_judge *judge, const sp_sql_expected *cases,
+                                           size_t count)
+{
+    const sp_sql_context nothing = {.catalogue = NULL};
+    for (size_t i = 0; i < count; i++) {
+        const sp_sql_judgement *got = sp_sql_judge_text(judge, &nothing, text_of(cases[i].text));
+        bool fine = got->fault == SP_SQL_FINE && got->statement_count == 1 &&
+                    strcmp(got->statements[0].tag, cases[i].tag) == 0 &&
+                    (got->use_count > 0) == (cases[i].name != NULL);
+        if (fine && cases[i].name != NULL) {
+            fine = got->uses[0].action == cases[i].action &&
+                   sp_span_eq(got->uses[0].name, text_of(cases[i].name));
+        }
+        if (!fine) {
+            return &cases[i];
+        }
+    }
+    return NULL;
+}
 
 sp_err sp_sql_judge_self_test(sp_sql_judge *judge)
 {
-    static const expected cases[] = {
+    static const sp_sql_expected cases[] = {
         {"SELECT a.b FROM c.d AS a WHERE a.e = 1 ORDER BY 1", "SELECT", SP_ACTION_READ, "d"},
         {"DELETE FROM x.y WHERE true", "DELETE", SP_ACTION_DESTROY, "y"},
         {"UPDATE y SET z = 2 WHERE w = 3", "UPDATE", SP_ACTION_WRITE, "y"},
@@ -296,18 +309,6 @@ sp_err sp_sql_judge_self_test(sp_sql_judge *judge)
         {"ALTER STATISTICS s SET STATISTICS 1", "OTHER", SP_ACTION_ALTER, "s"},
         {"SHOW all", "SHOW", SP_ACTION_CONNECT, NULL},
     };
-    const sp_sql_context nothing = {.catalogue = NULL};
-    for (size_t i = 0; i < SP_COUNT(cases); i++) {
-        const sp_sql_judgement *got = sp_sql_judge_text(judge, &nothing, text_of(cases[i].text));
-        bool fine = got->fault == SP_SQL_FINE && got->statement_count == 1 &&
-                    strcmp(got->statements[0].tag, cases[i].tag) == 0;
-        if (fine && cases[i].name != NULL) {
-            fine = got->use_count > 0 && got->uses[0].action == cases[i].action &&
-                   sp_span_eq(got->uses[0].name, text_of(cases[i].name));
-        }
-        if (!fine) {
-            return sp_fail(SP_EINTERNAL);
-        }
-    }
-    return sp_ok();
+    bool good = sp_sql_judge_expect(judge, cases, SP_COUNT(cases)) == NULL;
+    return good ? sp_ok() : sp_fail(SP_EINTERNAL);
 }

@@ -45,7 +45,19 @@ SP_MUST sp_err sp_sql_judge_new(sp_sql_judge **ret_judge);
 void sp_sql_judge_free(sp_sql_judge *judge);
 void sp_sql_judge_auto_free(sp_sql_judge **judge);
 #define auto_sql_judge __attribute__((cleanup(sp_sql_judge_auto_free)))
-/* Statements whose tree must have the shape that this was built with; run at start. */
+
+/* A statement, and what it must be judged to be, against no catalogue. */
+typedef struct {
+    const char *text;
+    const char *tag;
+    uint8_t action;   /* of its gravest use */
+    const char *name; /* of that; NULL = it uses nothing */
+} sp_sql_expected;
+/* The first that is not judged so; NULL: all are. */
+const sp_sql_expected *sp_sql_judge_expect(sp_sql_judge *judge, const sp_sql_expected *cases,
+                                           size_t count);
+/* Statements whose trees must have the shape that this was built with; sp_sql_judge_new() does it.
+ * SP_EINTERNAL: one has not. */
 SP_MUST sp_err sp_sql_judge_self_test(sp_sql_judge *judge);
 
 /* text has no NUL. Never fails: what cannot be judged is a fault in the judgement. */

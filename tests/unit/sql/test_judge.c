@@ -771,6 +771,31 @@ static void test_statements(void **state)
     assert_span_text(copy->uses[0].name, "orders");
 }
 
+/* What would be noticed at start: any part of a statement that is read as something else. */
+static void test_self_test(void **state)
+{
+    room *it = *state;
+    static const sp_sql_expected good[] = {
+        {"DELETE FROM x.y WHERE true", "DELETE", SP_ACTION_DESTROY, "y"},
+        {"SHOW all", "SHOW", SP_ACTION_CONNECT, NULL},
+    };
+    static const sp_sql_expected bad[] = {
+        {"DELETE FROM x.y WHERE true", "UPDATE", SP_ACTION_DESTROY, "y"},
+        {"DELETE FROM x.y WHERE true", "DELETE", SP_ACTION_WRITE, "y"},
+        {"DELETE FROM x.y WHERE true", "DELETE", SP_ACTION_DESTROY, "x"},
+        {"DELETE FROM x.y WHERE true", "DELETE", SP_ACTION_DESTROY, NULL},
+        {"DELETE FROM x.y; SHOW all", "DELETE", SP_ACTION_DESTROY, "y"},
+        {"SHOW all", "SHOW", SP_ACTION_CONNECT, "all"},
+        {"DELETE FORM x.y", "DELETE", SP_ACTION_DESTROY, "y"},
+    };
+    assert_ok(sp_sql_judge_self_test(it->judge));
+    assert_null(sp_sql_judge_expect(it->judge, good, SP_COUNT(good)));
+    for (size_t i = 0; i < SP_COUNT(bad); i++) {
+        const sp_sql_expected both[] = {good[0], bad[i], good[1]};
+        assert_ptr_equal(sp_sql_judge_expect(it->judge, both, SP_COUNT(both)), &both[1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -788,6 +813,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_settings_and_bytes),
         cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_self_test),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -125,6 +125,10 @@ static int fill(sp_client *client, question *q, const char *name, sp_buf *path)
         sp_buf_percent(path, sp_span_cstr(q->word));
         return SP_EXIT_OK;
     }
+    if (sp_same(name, "2") && q->given->words_count > 1) {
+        sp_buf_percent(path, sp_span_cstr(q->given->words[1]));
+        return SP_EXIT_OK;
+    }
     for (size_t i = 0; i < SP_COUNT(finders); i++) {
         if (sp_same(name, finders[i].name)) {
             int status = finders[i].find(client, q->word, &q->found);

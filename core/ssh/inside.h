@@ -110,8 +110,12 @@ bool sp_ssh_device_hash(sp_span blob, sp_hash *ret_hash);
 /* ---- rides.c: sessions that live as long as a connection ---- */
 SP_MUST sp_err sp_ssh_rides_new(sp_ssh_rides **ret_rides);
 void sp_ssh_rides_free(sp_ssh_rides *rides);
-/* A session was made for what comes on this line. SP_ELIMIT. */
-SP_MUST sp_err sp_ssh_ride_add(sp_ssh *ssh, uint64_t session, const sp_peer *line);
+/* A session was made for what comes on this line, with this registered key (0 = none). SP_ELIMIT.
+ */
+SP_MUST sp_err sp_ssh_ride_add(sp_ssh *ssh, uint64_t session, uint32_t person, uint64_t key,
+                               const sp_peer *line);
+/* The key was removed: what began with it ends. */
+void sp_ssh_rides_of_key_end(sp_ssh *ssh, uint32_t person, uint64_t key);
 void sp_ssh_ride_opened(sp_ssh *ssh, uint64_t session, const sp_peer *line);
 void sp_ssh_ride_closed(sp_ssh *ssh, uint64_t session);
 void sp_ssh_rides_gone(sp_ssh *ssh, const sp_peer *line);

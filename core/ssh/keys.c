@@ -175,21 +175,28 @@ static void get_mine(sp_request *req)
     answer_keys(req, sp_request_person(req));
 }
 
-static void get_of_person(sp_request *req)
+static bool find_person(sp_request *req, sp_person *ret_person)
 {
     uint64_t id = 0;
-    sp_person person;
     if (!sp_request_param_u64(req, 0, &id) || id > UINT32_MAX ||
-        sp_failed(sp_people_get(sp_request_core(req)->store, (uint32_t)id, &person))) {
+        sp_failed(sp_people_get(sp_request_core(req)->store, (uint32_t)id, ret_person))) {
         sp_answer_problem(req, 404, "not_found", "There is no such person.");
-        return;
+        return false;
     }
-    answer_keys(req, person.id);
+    return true;
 }
 
-static void changed(sp_request *req)
+static void get_of_person(sp_request *req)
 {
-    sp_sse_publish(sp_request_core(req), SP_TOPIC_ME, sp_request_person(req), "me",
+    sp_person person;
+    if (find_person(req, &person)) {
+        answer_keys(req, person.id);
+    }
+}
+
+static void changed(sp_request *req, uint32_t person)
+{
+    sp_sse_publish(sp_request_core(req), SP_TOPIC_ME, person, "me",
                    json_pack("{s:s}", "what", "ssh-keys"));
 }
 
@@ -206,7 +213,7 @@ static void apply_add(sp_request *req, void *data)
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
-        changed(req);
+        changed(req, sp_request_person(req));
         sp_answer_json(req, 201,
                        key_json(key->id, key->blob, key->algorithm, key->name, now_unix_s, 0));
     }
@@ -273,29 +280,53 @@ static void post_mine(sp_request *req)
     record(req, "SSH key registered", sp_buf_borrow(&print), apply_add, key);
 }
 
+typedef struct {
+    uint32_t person;
+    uint64_t id;
+} which_key;
+
+/* What began with it ends: whoever has a copy is out. */
 static void apply_delete(sp_request *req, void *data)
 {
-    sp_err err = drop(sp_request_core(req)->store, sp_request_person(req), *(const uint64_t *)data);
+    const which_key *which = data;
+    sp_err err = drop(sp_request_core(req)->store, which->person, which->id);
     if (err.code == SP_ENOTFOUND) {
-        sp_answer_problem(req, 404, "not_found", "You have no such key.");
+        sp_answer_problem(req, 404, "not_found", "There is no such key.");
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
-        changed(req);
+        sp_ssh_rides_of_key_end(sp_ssh_of(req), which->person, which->id);
+        changed(req, which->person);
         sp_answer_empty(req, 204);
+    }
+}
+
+static void delete_of(sp_request *req, uint32_t person, size_t param)
+{
+    which_key *which = NULL;
+    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*which), &which);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return;
+    }
+    which->person = person;
+    if (!sp_request_param_u64(req, param, &which->id)) {
+        sp_answer_problem(req, 404, "not_found", "There is no such key.");
+    } else {
+        record(req, "SSH key removed", sp_request_param(req, param), apply_delete, which);
     }
 }
 
 static void delete_mine(sp_request *req)
 {
-    uint64_t *id = NULL;
-    sp_err err = sp_arena_alloc(sp_request_arena(req), 1, sizeof(*id), &id);
-    if (sp_failed(err)) {
-        sp_answer_failed(req, err);
-    } else if (!sp_request_param_u64(req, 0, id)) {
-        sp_answer_problem(req, 404, "not_found", "You have no such key.");
-    } else {
-        record(req, "SSH key removed", sp_request_param(req, 0), apply_delete, id);
+    delete_of(req, sp_request_person(req), 0);
+}
+
+static void delete_of_person(sp_request *req)
+{
+    sp_person person;
+    if (find_person(req, &person)) {
+        delete_of(req, person.id, 1);
     }
 }
 
@@ -306,6 +337,8 @@ sp_err sp_ssh_keys_start(sp_core *core)
         {"POST", "/api/v1/me/ssh-keys", SP_WHO_PERSON | SP_WHO_FRESH, post_mine, 0},
         {"DELETE", "/api/v1/me/ssh-keys/{id}", SP_WHO_PERSON, delete_mine, 0},
         {"GET", "/api/v1/admin/people/{id}/ssh-keys", SP_WHO_ANY_ADMIN, get_of_person, 0},
+        {"DELETE", "/api/v1/admin/people/{id}/ssh-keys/{key}", SP_WHO_SECURITY | SP_WHO_FRESH,
+         delete_of_person, 0},
     };
     TRY(sp_store_migrate(core->store, "ssh", migrations, SP_COUNT(migrations)));
     return sp_router_add(core->router, routes, SP_COUNT(routes));

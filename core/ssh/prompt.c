@@ -16,8 +16,9 @@
 #include "core/ssh/inside.h"
 #include "infra/crypto/random.h"
 #include "infra/proc/clock.h"
+#include "lib/base/address.h"
 
-enum { CONVERSATIONS_MAX = 1024, LIFE_S = 120 };
+enum { CONVERSATIONS_MAX = 1024, OF_ADDRESS_MAX = 16, LIFE_S = 120 };
 
 typedef enum {
     ASKED,   /* for password and code */
@@ -284,10 +285,13 @@ static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_
 {
     sp_ssh_conversations *all = ssh->conversations;
     conversation *c = NULL;
-    for (size_t i = 0; i < CONVERSATIONS_MAX && c == NULL; i++) {
-        c = all->items[i].serial == 0 ? &all->items[i] : NULL;
+    size_t same = 0; /* from this address */
+    for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
+        bool free_one = all->items[i].serial == 0;
+        c = c == NULL && free_one ? &all->items[i] : c;
+        same += !free_one && sp_address_same_place(all->items[i].peer, prompt->who.peer);
     }
-    if (c == NULL || find(ssh, peer, prompt->conversation) != NULL) {
+    if (c == NULL || same >= OF_ADDRESS_MAX || find(ssh, peer, prompt->conversation) != NULL) {
         return sp_fail(SP_ELIMIT);
     }
     conversation fresh = {.serial = ++all->serial,

@@ -126,13 +126,11 @@ static const char *judge(sp_ssh *ssh, const sp_ssh_key_shown *shown, bool is_sho
     found.connection = shown->who.connection;
     const char *why = judge_device(core, shown->blob, &person, &found);
     const char *why_registered = judge_registered(core, shown, &person, is_shown, &found);
-    if (why != NULL && why_registered == NULL) {
-        why = NULL;
-    } else if (why == NULL) { /* the device's own key, whether registered as well or not */
+    if (why == WHY_NOBODY) {
+        why = why_registered;
+    } else { /* a device's key is nothing else, though somebody has registered it as well */
         found.key = 0;
         found.method = "SSH device key";
-    } else if (why == WHY_NOBODY) {
-        why = why_registered;
     }
     sp_ssh_key_type plain;
     if (!sp_ssh_key_type_of(shown->algorithm, &plain)) {
@@ -274,7 +272,7 @@ static sp_err open_session(signing_in *s)
                             .user_agent = sp_span_cstr(proven->method)};
     TRY(sp_sessions_open(core, &fresh, token, &view));
     sp_wipe(token, sizeof(token)); /* nobody gets it: the session is the connection's */
-    sp_err err = sp_ssh_ride_add(s->ssh, view.id, s->line);
+    sp_err err = sp_ssh_ride_add(s->ssh, view.id, proven->person, proven->key, s->line);
     if (sp_failed(err)) {
         SP_IGNORE(sp_sessions_end(core, view.id, SP_END_SIGN_OUT, 0)); /* it was just made */
         return err;

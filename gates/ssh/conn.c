@@ -5,6 +5,7 @@
 #include "gates/ssh/gate.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
+#include "lib/base/address.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -59,14 +60,9 @@ static sp_err take_slot(sg_conn *conn)
     return sp_ok();
 }
 
-/* The same machine, or the same network behind one: a /64 of IPv6. */
 static bool is_same_place(const sg_conn *one, const sg_conn *other)
 {
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
-    const uint8_t *peer = one->rider.who.peer;
-    size_t len =
-        sp_span_eq(sp_span_of(peer, sizeof(mapped)), sp_span_of(mapped, sizeof(mapped))) ? 16 : 8;
-    return sp_span_eq(sp_span_of(peer, len), sp_span_of(other->rider.who.peer, len));
+    return sp_address_same_place(one->rider.who.peer, other->rider.who.peer);
 }
 
 /* Room for one more that nobody knows: a flood pushes out its own. Of an address with many, the

@@ -266,7 +266,7 @@ struct sg_channel {
     void *alarm;                /* sp_alarm_term of a terminal, or NULL */
     uint64_t judged;            /* bytes of SG_IN that it has seen */
     bool takes_commands;        /* a command to which commands may be sent */
-    bool alone;                 /* it is at the end of its input when it begins */
+    const char *alone;          /* it is at the end of its input when it begins, since: */
     bool no_input;              /* nothing may be sent to it: files may not come */
     bool no_output;             /* it prints as far as it is recorded: files may not leave */
     struct sg_sftp *sftp;       /* NULL = no sftp */
@@ -496,8 +496,6 @@ void sg_start_push(const sp_msg *msg);
 /* Core went away, or is back: what is watched only goes on while it is known that somebody looks.
  */
 void sg_start_office(sg_channel *channel, bool is_up);
-/* Why nothing is sent to it. */
-extern const char sg_alone_text[];
 /* A line of ours on its terminal, or its stderr. */
 void sg_start_tell(sg_channel *channel, const char *text);
 void sg_start_tell_frozen(sg_channel *channel);

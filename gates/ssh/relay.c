@@ -83,8 +83,8 @@ static void refuse_pipe(sg_channel *channel, sp_action action, const char *what)
 static size_t pipe_room(sg_channel *channel, sg_stream stream, size_t wanted)
 {
     uint64_t printed = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
-    if (stream == SG_IN && channel->alone) {
-        refuse(channel, SP_REASON_APPROVAL, sg_alone_text);
+    if (stream == SG_IN && channel->alone != NULL) {
+        refuse(channel, SP_REASON_APPROVAL, channel->alone);
         return 0;
     }
     if (stream == SG_IN && channel->no_input) {
@@ -525,7 +525,7 @@ static void pass_on_status(sg_channel *channel)
 static void pass_on_ends(sg_channel *channel)
 {
     bool in_done = is_empty(channel, SG_IN) && ssh_channel_is_eof(channel->front);
-    if (!channel->back_eof_sent && (in_done || channel->alone)) {
+    if (!channel->back_eof_sent && (in_done || channel->alone != NULL)) {
         channel->back_eof_sent = true;
         (void)ssh_channel_send_eof(channel->back);
     }

@@ -113,6 +113,25 @@ static void rule_transfer(sg_channel *channel, const sp_command *transfer, const
     respell(channel, sp_command_quote, argv, out);
 }
 
+/* What is in a list does what its words say: neither a terminal nor input comes with it by itself.
+ */
+static void rule_listed(sg_channel *channel, const sp_ssh_listed *listed, const sp_argv *argv,
+                        sg_ruling *out)
+{
+    if (channel->has_pty && !listed->terminal) {
+        no(out, SP_REASON_UNPARSED, "this command of the list has no terminal: ssh -T");
+        return;
+    }
+    need(out, listed->action,
+         listed->paths ? decide_whole(channel, listed->action)
+                       : sg_decide(channel->conn, listed->action));
+    out->fed = listed->input;
+    if (!listed->input && !channel->has_pty) {
+        out->alone = "nothing may be sent to this command of the list: ssh -n sends nothing";
+    }
+    respell(channel, sp_argv_quote, argv, out);
+}
+
 static void rule_command(sg_channel *channel, sg_ruling *out)
 {
     static sp_argv argv;
@@ -125,8 +144,7 @@ static void rule_command(sg_channel *channel, sg_ruling *out)
         rule_free(channel, out);
         break;
     case SP_SSH_COMMAND_LISTED:
-        need(out, command.listed.action, sg_decide(conn, command.listed.action));
-        respell(channel, sp_argv_quote, &argv, out);
+        rule_listed(channel, &command.listed, &argv, out);
         break;
     case SP_SSH_COMMAND_TRANSFER:
         if (command.transfer.kind == SP_COMMAND_SFTP) {

@@ -23,9 +23,10 @@ typedef struct {
     sp_decision decision;
     sg_need needs[SG_NEEDS_MAX];
     size_t needs_count;
-    bool free;      /* a command that may be anything, or a shell */
-    bool fed;       /* more may be sent to it, if others agree */
-    bool no_input;  /* nothing may be sent to it: that would be a file that comes */
+    bool free;         /* a command that may be anything, or a shell */
+    const char *alone; /* why nothing is sent to it; NULL = it may be */
+    bool fed;          /* more may be sent to it, if others agree */
+    bool no_input;     /* nothing may be sent to it: that would be a file that comes */
     bool no_output; /* what it prints passes as far as it is recorded: the rest would be a file */
     bool refused;
     sg_refusal refusal;

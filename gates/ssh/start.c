@@ -18,9 +18,6 @@ typedef enum { STEP_NONE, STEP_WORD, STEP_DISK, STEP_WATCH } step;
 
 enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_ON_DISK = 4, DONE_WATCHED = 8 };
 
-const char sg_alone_text[] = "others agree to the command alone, and nothing may be sent to it: "
-                             "ssh -n sends nothing";
-
 struct sg_pending {
     sg_channel *channel;
     step step;
@@ -86,11 +83,14 @@ static bool is_open_ended(const sg_channel *channel, const sg_ruling *ruled)
 }
 
 /* Nothing is sent to what others agreed to, unless one of them watches what is: what it does with
- * that may be anything, whatever it is called (`. /dev/stdin`). */
-static bool is_alone(const sg_channel *channel, const sg_ruling *ruled)
+ * that may be anything, whatever it is called (`. /dev/stdin`). Why, or NULL. */
+static const char *is_alone(const sg_channel *channel, const sg_ruling *ruled)
 {
     unsigned done = channel->pending->done;
-    return ruled->free && (done & DONE_APPROVED) != 0 && (done & DONE_WATCHED) == 0;
+    bool agreed = ruled->free && (done & DONE_APPROVED) != 0 && (done & DONE_WATCHED) == 0;
+    return agreed ? "others agree to the command alone, and nothing may be sent to it: ssh -n "
+                    "sends nothing"
+                  : ruled->alone;
 }
 
 static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const char *text)
@@ -393,8 +393,9 @@ static sp_err force(sg_channel *channel)
 static void begin(sg_channel *channel, const sg_ruling *ruled)
 {
     channel->alone = is_alone(channel, ruled);
-    if (channel->alone && channel->flows[SG_IN].held) { /* without it, it would do another thing */
-        refuse_for(channel, SP_REASON_APPROVAL, sg_alone_text);
+    if (channel->alone != NULL &&
+        channel->flows[SG_IN].held) { /* without it, it would do another thing */
+        refuse_for(channel, SP_REASON_APPROVAL, channel->alone);
         return;
     }
     if (channel->kind == SP_SSH_CHANNEL_FORWARD || channel->kind == SP_SSH_CHANNEL_RSYNC ||
@@ -459,6 +460,23 @@ void sg_start(sg_channel *channel)
     }
 }
 
+/* The policy of now has it watched, and it began without. False: somebody could not see it. */
+static bool is_watched_from_now(sg_channel *channel, const sg_ruling *ruled)
+{
+    struct sg_pending *pending = channel->pending;
+    if (!needs_watcher(channel, ruled) || (pending->done & DONE_WATCHED) != 0) {
+        return true;
+    }
+    if (is_watched_elsewhere(channel, ruled)) {
+        return false;
+    }
+    channel->conn->watched = channel->number;
+    pending->done |= DONE_WATCHED;
+    pause_channel(channel, true);
+    (void)tell_want(channel); /* if core is away it is told when it is back */
+    return true;
+}
+
 bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
 {
     sg_ruling ruled;
@@ -471,6 +489,12 @@ bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
             sg_decide_refuse(channel->conn, &ruled.decision, "this may not go on", &ruled.refusal);
         }
         *refusal = ruled.refusal;
+        return false;
+    }
+    if (pending != NULL && !is_watched_from_now(channel, &ruled)) {
+        sg_refusal_make(refusal, SP_REASON_LIMIT,
+                        "this is to be watched now, on a connection of "
+                        "its own: open another one for it");
         return false;
     }
     channel->decision = ruled.decision;

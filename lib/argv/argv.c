@@ -268,6 +268,13 @@ static bool is_choice(sp_span type, sp_span text)
     return false;
 }
 
+bool sp_argv_template_takes_path(sp_span text)
+{
+    template_parts t;
+    return parse_template(text, &t) == NULL && t.has_placeholder &&
+           sp_span_eq(t.type, SP_SPAN_LIT("path"));
+}
+
 bool sp_argv_template_fits(sp_span text, sp_span word)
 {
     template_parts t;

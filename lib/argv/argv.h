@@ -40,6 +40,8 @@ void sp_argv_quote(const sp_argv *argv, sp_buf *out);
  * NULL when it is well, else what is wrong with it, as a clause. */
 const char *sp_argv_template_fault(sp_span text);
 bool sp_argv_template_fits(sp_span text, sp_span word);
+/* Whether a path of the client's stands in it. */
+bool sp_argv_template_takes_path(sp_span text);
 
 /* ---- servers of file transfers, as scp, rsync, git and sftp start them ---- */
 

@@ -149,3 +149,11 @@ bool sp_address_in(const sp_address_range *range, const uint8_t address[16])
     unsigned rest = range->bits % 8;
     return rest == 0 || (range->address[whole] ^ address[whole]) >> (8 - rest) == 0;
 }
+
+bool sp_address_same_place(const uint8_t one[16], const uint8_t other[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    bool is_v4 = sp_span_eq(sp_span_of(one, sizeof(mapped)), sp_span_of(mapped, sizeof(mapped)));
+    size_t len = is_v4 ? 16 : 8;
+    return sp_span_eq(sp_span_of(one, len), sp_span_of(other, len));
+}

@@ -21,4 +21,7 @@ SP_MUST sp_err sp_address_parse(sp_span text, uint8_t ret_address[16], bool *ret
 SP_MUST sp_err sp_address_range_parse(sp_span text, sp_address_range *ret_range);
 bool sp_address_in(const sp_address_range *range, const uint8_t address[16]);
 
+/* The same machine, or the same network behind one: a /64 of IPv6. */
+bool sp_address_same_place(const uint8_t one[16], const uint8_t other[16]);
+
 #endif

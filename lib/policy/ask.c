@@ -422,7 +422,11 @@ static void decide_command(asking *a)
         decide_tree(a, SP_ACTION_EXECUTE, SP_SPAN_EMPTY, &worst);
         break;
     case SP_SSH_COMMAND_LISTED:
-        decide_part(a, a->ssh.listed.action, SP_NONE, &worst);
+        if (a->ssh.listed.paths) {
+            decide_tree(a, a->ssh.listed.action, SP_SPAN_EMPTY, &worst);
+        } else {
+            decide_part(a, a->ssh.listed.action, SP_NONE, &worst);
+        }
         break;
     case SP_SSH_COMMAND_TRANSFER:
         decide_transfer(a, &a->ssh.transfer, &worst);

@@ -244,7 +244,9 @@ typedef struct {
     doc_place place;
     doc_text name;
     doc_texts argv;
-    uint8_t action; /* sp_action + 1 */
+    uint8_t action;   /* sp_action + 1 */
+    uint8_t terminal; /* doc_flag */
+    uint8_t input;    /* doc_flag */
 } doc_listed;
 
 typedef struct {

@@ -89,26 +89,48 @@ static sp_err put_keys(const resolving *r, const doc_texts *keys, snap_run *ret_
 
 /* ---- commands ---- */
 
-/* Programs that read their arguments as a program: with one of them a template is a wall with a
- * door. */
+/* Programs that run what their words say: with one of them a template is a wall with a door. */
+static const char *const SHELLS[] = {
+    "sh",       "bash",    "dash",    "ash",     "zsh",     "ksh",         "csh",    "tcsh",
+    "fish",     "rbash",   "eval",    "exec",    "env",     "sudo",        "doas",   "su",
+    "busybox",  "nohup",   "command", "xargs",   "source",  ".",           "time",   "timeout",
+    "nice",     "ionice",  "setsid",  "stdbuf",  "chroot",  "runuser",     "watch",  "script",
+    "flock",    "ssh",     "chrt",    "taskset", "unshare", "nsenter",     "strace", "gdb",
+    "parallel", "setpriv", "expect",  "setarch", "prlimit", "systemd-run", "socat",  "nc",
+};
+
+/* These do what stands in a file, or in their next word: it has to be there, and not an option. */
+static const char *const INTERPRETERS[] = {
+    "python", "perl", "ruby", "node", "lua", "php", "tclsh", "awk", "gawk", "mawk", "find",
+};
+
+/* "/usr/bin/python3.11" is a python. */
+static bool is_one_of(sp_span program, const char *const *names, size_t count)
+{
+    sp_span name = sp_span_behind(program, '/');
+    size_t len = name.len;
+    while (len > 1 && (sp_is_digit(name.ptr[len - 1]) || name.ptr[len - 1] == '.')) {
+        len--;
+    }
+    return sp_span_which(name, names, count) < count ||
+           sp_span_which(sp_span_slice(name, 0, len), names, count) < count;
+}
+
 static bool is_shell(sp_span program)
 {
-    static const char *const SHELLS[] = {
-        "sh",      "bash",  "dash",  "ash",     "zsh",   "ksh",    "csh",
-        "tcsh",    "fish",  "rbash", "eval",    "exec",  "env",    "sudo",
-        "busybox", "nohup", "su",    "command", "xargs", "source", ".",
-    };
-    size_t from = 0;
-    for (size_t i = 0; i < program.len; i++) {
-        from = program.ptr[i] == '/' ? i + 1 : from;
-    }
-    sp_span name = sp_span_slice(program, from, program.len);
-    for (size_t i = 0; i < SP_COUNT(SHELLS); i++) {
-        if (sp_span_eq(name, sp_span_cstr(SHELLS[i]))) {
-            return true;
-        }
-    }
-    return false;
+    return is_one_of(program, SHELLS, SP_COUNT(SHELLS));
+}
+
+static bool is_interpreter(sp_span program)
+{
+    return is_one_of(program, INTERPRETERS, SP_COUNT(INTERPRETERS));
+}
+
+/* The second word is fixed and names something. */
+static bool is_followed_by_a_name(const doc_texts *argv)
+{
+    sp_span next = argv->count > 1 ? argv->items[1].text : SP_SPAN_EMPTY;
+    return next.len > 0 && next.ptr[0] != '-' && sp_span_index(next, '{') == next.len;
 }
 
 static const char *word_fault(const doc_texts *argv, size_t at)
@@ -121,15 +143,28 @@ static const char *word_fault(const doc_texts *argv, size_t at)
     if (sp_span_index(text, '{') < text.len) {
         return "the first word is the program: it has no placeholder";
     }
+    bool follows = is_followed_by_a_name(argv);
+    if (is_interpreter(text) && !follows) {
+        return "a program that does what its words say has a fixed word behind it: its script, its "
+               "folder";
+    }
     /* sudo with its program fixed is as good as the program */
-    bool sudo = sp_span_ends(text, SP_SPAN_LIT("sudo")) && argv->count > 1 &&
-                argv->items[1].text.len > 0 && argv->items[1].text.ptr[0] != '-' &&
-                sp_span_index(argv->items[1].text, '{') == argv->items[1].text.len &&
-                !is_shell(argv->items[1].text);
+    bool sudo = sp_span_ends(text, SP_SPAN_LIT("sudo")) && follows &&
+                !is_shell(argv->items[1].text) && !is_interpreter(argv->items[1].text);
     return is_shell(text) && !sudo
                ? "a shell or a program that starts others reads its words as a program: name the "
                  "program itself (sudo in front of it is well)"
                : NULL;
+}
+
+static uint16_t listed_flags(const doc_listed *doc)
+{
+    unsigned flags = (doc->terminal == DOC_TRUE ? SNAP_LISTED_TERMINAL : 0U) |
+                     (doc->input == DOC_TRUE ? SNAP_LISTED_INPUT : 0U);
+    for (size_t i = 0; i < doc->argv.count; i++) {
+        flags |= sp_argv_template_takes_path(doc->argv.items[i].text) ? SNAP_LISTED_PATHS : 0U;
+    }
+    return (uint16_t)flags;
 }
 
 static sp_err put_commands(const resolving *r, snap_run *ret_run)
@@ -139,8 +174,10 @@ static sp_err put_commands(const resolving *r, snap_run *ret_run)
     *ret_run = run_from(r, SNAP_LISTED);
     for (size_t i = 0; i < maps->count; i++) {
         const doc_texts *argv = &docs[i].argv;
-        snap_listed c = {.words = run_from(r, SNAP_TYPES),
-                         .action = docs[i].action == 0 ? SP_ACTION_EXECUTE : docs[i].action - 1U};
+        snap_listed c = {
+            .words = run_from(r, SNAP_TYPES),
+            .action = (uint16_t)(docs[i].action == 0 ? SP_ACTION_EXECUTE : docs[i].action - 1),
+            .flags = listed_flags(&docs[i])};
         if (argv->count > SP_ARGV_WORDS_MAX) {
             set_error(r->c, &docs[i].place, "a command has at most %d words", SP_ARGV_WORDS_MAX);
             continue;

@@ -49,6 +49,12 @@ static const doc_field LISTED_FIELDS[] = {
             "shell would act on fits."},
     {"action", FIELD_WORD, false, AT(doc_listed, action), .words = sp_action_words,
      .doc = "What running it is. Default `execute`."},
+    {"terminal", FIELD_FLAG, false, AT(doc_listed, terminal),
+     .doc = "`true`: it may be run on a terminal (`ssh -t`). Whoever sits at one may do whatever "
+            "the program does for him: pagers and editors start a shell. Default `false`."},
+    {"input", FIELD_FLAG, false, AT(doc_listed, input),
+     .doc = "`true`: something may be sent to it. Default `false`: it is at the end of its input "
+            "when it begins."},
 };
 static const doc_schema LISTED = {.name = "commands",
                                   .doc = "Commands that are known, as exact words.",

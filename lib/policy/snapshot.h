@@ -270,10 +270,13 @@ typedef struct {
     uint8_t pad[3];
 } snap_ssh;
 
+enum { SNAP_LISTED_TERMINAL = 1, SNAP_LISTED_INPUT = 2, SNAP_LISTED_PATHS = 4 };
+
 typedef struct {
     snap_text name;
     snap_run words; /* in TYPES: templates (lib/argv) */
-    uint32_t action;
+    uint16_t action;
+    uint16_t flags;
 } snap_listed;
 
 typedef struct {

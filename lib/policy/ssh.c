@@ -118,7 +118,12 @@ bool sp_policy_ssh_listed(const sp_policy *policy, uint32_t resource, uint32_t a
     if (c == NULL) {
         return false;
     }
-    *ret_listed = (sp_ssh_listed){snap_span(policy, c->name), (sp_action)c->action, c->words.count};
+    *ret_listed = (sp_ssh_listed){.name = snap_span(policy, c->name),
+                                  .action = (sp_action)c->action,
+                                  .words = c->words.count,
+                                  .terminal = (c->flags & SNAP_LISTED_TERMINAL) != 0,
+                                  .input = (c->flags & SNAP_LISTED_INPUT) != 0,
+                                  .paths = (c->flags & SNAP_LISTED_PATHS) != 0};
     return true;
 }
 

@@ -79,6 +79,9 @@ typedef struct {
     sp_span name;
     sp_action action;
     uint32_t words; /* of its template */
+    bool terminal;  /* it may have one */
+    bool input;     /* something may be sent to it */
+    bool paths;     /* the client names paths in it */
 } sp_ssh_listed;
 
 bool sp_policy_ssh_listed(const sp_policy *policy, uint32_t resource, uint32_t at,
@@ -88,8 +91,10 @@ sp_span sp_policy_ssh_listed_word(const sp_policy *policy, uint32_t resource, ui
                                   uint32_t word);
 
 typedef enum {
-    SP_SSH_COMMAND_FREE,   /* execute, about everything that is there (sp_policy_ssh_whole "/") */
-    SP_SSH_COMMAND_LISTED, /* `listed.action`, about the resource as a whole; run the quoted form */
+    SP_SSH_COMMAND_FREE,     /* execute, about everything that is there (sp_policy_ssh_whole "/") */
+    SP_SSH_COMMAND_LISTED,   /* `listed.action`, about the resource, or with `listed.paths` about
+                                everything that is there (a link may lead anywhere); run the quoted
+                                form */
     SP_SSH_COMMAND_TRANSFER, /* sp_policy_ssh_needs() of `transfer.paths` */
     SP_SSH_COMMAND_REFUSED,  /* begins as a transfer and is none, or the host takes no free commands
                               */

@@ -294,6 +294,37 @@ def test_what_is_taken_as_a_key(office, keys):
         ann.get("/admin/people/1/ssh-keys")
 
 
+def test_who_removes_a_key_ends_what_was_opened_with_it(office, line, keys):
+    ann, sam = office.people["ann"], office.people["sam"]
+    where = f"/admin/people/{ann.get('/me')['person']['id']}/ssh-keys"
+
+    def open_ones():
+        return {int(s["id"], 16) for s in ann.get("/me/sessions")["items"] if s["kind"] == "ssh"}
+    _, kept, _ = registered(ann, keys, name="kept")
+    stays = show(line, "ann", kept)[1].session[1]
+    for person, path in ((ann, "/me/ssh-keys"), (sam, where)):
+        _, blob, _ = registered(ann, keys, name="stolen")
+        stolen = show(line, "ann", blob)[1].session[1]
+        assert {stays, stolen} <= open_ones()
+        key = next(k for k in ann.get("/me/ssh-keys")["items"] if k["name"] == "stolen")
+        person.call("DELETE", f"{path}/{key['id']}")
+        assert stays in open_ones() and stolen not in open_ones()
+        assert offer(line, "ann", blob) == EDENIED
+    with pytest.raises(Refused):
+        ann.call("DELETE", f"{where}/1")
+    with pytest.raises(Refused) as what:
+        sam.call("DELETE", f"{where}/999999")
+    assert what.value.status == 404
+
+
+def test_an_address_takes_not_all_the_room_for_conversations(office):
+    line = line_of(office)
+    far, near = bytes(10) + b"\xff\xff\x0a\0\0\x07", bytes(10) + b"\xff\xff\x0a\0\0\x08"
+    assert [Prompt(line, "ben", peer=far).call(0)[0] for _ in range(17)] == [OK] * 16 + [ELIMIT]
+    assert Prompt(line, "ben", peer=near).call(0)[0] == OK
+    line.socket.close()
+
+
 def test_a_security_key_must_be_touched_and_must_go_on_counting(office, line):
     ann = office.people["ann"]
     blob = text(b"sk-ssh-ed25519@openssh.com") + text(os.urandom(32)) + text(b"ssh:")
@@ -356,8 +387,14 @@ def test_the_key_of_a_device_rides_on_the_session_there(office, line, device):
     spki = subprocess.run(["openssl", "pkey", "-in", device["key"], "-pubout", "-outform", "DER"], check=True,
                           capture_output=True).stdout
     assert signed_in.fingerprint == hashlib.sha256(spki).digest()
-    ann.sign_out()
-    assert show(line, "ann", device["blob"])[0] == EDENIED
+    # and is nothing else: in quarantine it signs nobody in, though she has registered it as her own
+    key = office.people["ann"].post("/me/ssh-keys", {"name": "the same", "key": device["line"]})
+    assert offer(line, "ann", device["blob"]) == OK
+    office.people["sam"].post(f"/admin/devices/{device['id']}/quarantine", {"why": "lost"})
+    assert offer(line, "ann", device["blob"]) == EDENIED and show(line, "ann", device["blob"])[0] == EDENIED
+    office.people["sam"].post(f"/admin/devices/{device['id']}/release", {})
+    office.people["ann"].call("DELETE", f"/me/ssh-keys/{key['id']}")
+    assert show(line, "ann", device["blob"])[0] == EDENIED  # that ended her session there
 
 
 def test_a_certificate_stands_for_session_and_device(office, line, device, keys):

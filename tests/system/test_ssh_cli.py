@@ -75,7 +75,7 @@ def test_ssh_config_lets_any_program_through(ann, tmp_path):
     assert told.stdout == "through\n", told.stderr
 
 
-def test_keys_are_added_listed_used_and_removed(office, ann, tmp_path):
+def test_keys_are_added_listed_used_and_removed(office, ann, sam, tmp_path):
     keygen(str(tmp_path / "mine"))
     office.person("ann").step_up()
     ann.run("ssh-keys", "add", "old laptop", str(tmp_path / "mine.pub"))
@@ -86,6 +86,10 @@ def test_keys_are_added_listed_used_and_removed(office, ann, tmp_path):
                           stdin=subprocess.DEVNULL, check=False)
     assert told.stdout == "in\n", told.stderr
     ann.run("ssh-keys", "remove", listed[0]["id"])
+    assert ann.json("ssh-keys", "list") == []
+    ann.run("ssh-keys", "add", "spare", str(tmp_path / "mine.pub"))
+    [spare] = sam.json("person", "ssh-keys", "ann")
+    assert "is removed" in sam.run("person", "remove-ssh-key", "ann", spare["id"])
     assert ann.json("ssh-keys", "list") == []
 
 

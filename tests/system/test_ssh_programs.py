@@ -11,7 +11,7 @@ import tempfile
 import pytest
 
 from officelib import wait_for
-from sshgatelib import ACCOUNT, SshOffice, Terminal, askers_ask, engineers_work_on
+from sshgatelib import ACCOUNT, SshOffice, Terminal, askers_ask
 
 DOCUMENTS = """\
 { kind: Role, name: mover, title: Movers }
@@ -28,12 +28,42 @@ who: { roles: [asker] }
 to: { resources: [host] }
 may: [import, export]
 ---
-""" + engineers_work_on("host") + "---\n" + askers_ask()
+kind: Rule
+name: engineers work on what is internal
+who: { roles: [engineer] }
+to: { classes: [internal] }
+may: [connect, read, write, execute, import, export, destroy]
+with: { record: true }
+---
+""" + askers_ask()
+WATCHED = """\
+kind: Rule
+name: on one machine somebody looks
+who: { roles: [engineer] }
+to: { resources: [later] }
+may: [connect, execute, import, export]
+with: { record: true, watch: true }
+"""
+HOSTS = {
+    "listed": """\
+  commands:
+    - { name: a pager, argv: [less, "{file:path}"] }
+    - { name: a file, argv: [cat, "{file:path}"] }
+    - { name: writes, argv: [tee, "{file:path}"] }
+    - { name: counts, argv: [wc, -c], input: true }
+    - { name: tells, argv: [tty], terminal: true }
+""",
+    "parted": """\
+  commands: [{ name: a file, argv: [cat, "{file:path}"], action: read }, { name: a clock, argv: [uptime], action: read }]
+  parts: [{ path: /srv/secret, class: core }]
+""",
+    "later": "",
+}
 
 
 @pytest.fixture(scope="module")
 def office():
-    one = SshOffice(DOCUMENTS)
+    one = SshOffice(DOCUMENTS, hosts=HOSTS)
     for name, role in (("ann", "engineer"), ("mo", "mover"), ("abe", "asker")):
         one.person(name, [role])
         one.key(name)
@@ -104,7 +134,7 @@ def agree(office, statement):
     ann.post(f"/approvals/{full['id']}/approve", {"sha256": full["sha256"]})
 
 
-@pytest.mark.parametrize("command", [". /dev/stdin", "source /dev/stdin", "{folder}/x", "vi -es", "tee {folder}/mark"])
+@pytest.mark.parametrize("command", ["{folder}/x", "tee {folder}/mark", "dd of={folder}/mark"])
 def test_what_others_agreed_to_is_told_nothing_more(office, folder, command):
     """None of these is known for a shell: it is at the end of its input when it begins."""
     shutil.copy("/bin/bash", f"{folder}/x")
@@ -145,3 +175,43 @@ def test_what_is_told_to_a_command_that_takes_commands_is_recorded(office):
                 return info["coverage"]
         return None
     assert wait_for("the recording", 10, whole)["unseen"] == 0
+
+# ---- commands of a list
+
+def test_a_listed_command_has_no_terminal_and_no_input_unless_its_entry_says_so(office, folder):
+    """A pager on a terminal starts a shell, and so does many a program that is told to."""
+    told = office.ssh("ann", "listed", "less /etc/hosts", "-tt", input="!id\n")
+    assert told.returncode == 254 and "no terminal" in told.stdout, told
+    assert office.ssh("ann", "listed", "cat /etc/hosts").stdout == open("/etc/hosts", encoding="utf-8").read()
+    told = office.ssh("ann", "listed", f"tee {folder}/mark", input="a file\n")
+    assert told.returncode == 254 and "nothing may be sent to this command" in told.stderr, told
+    assert not os.path.exists(f"{folder}/mark") or os.path.getsize(f"{folder}/mark") == 0
+    assert office.ssh("ann", "listed", "wc -c", input="four").stdout.strip() == "4"
+    assert "a terminal" in office.ssh("ann", "listed", "tty", "-tt").stdout.replace("/dev/pts", "a terminal")
+
+
+def test_a_path_that_is_named_to_a_listed_command_is_judged_as_the_gravest_that_it_may_lead_to(office, folder):
+    os.symlink("/srv", f"{folder}/link")
+    for path in ("/srv/secret/x", f"{folder}/link/secret/x", "/etc/hosts"):
+        told = office.ssh("ann", "parted", f"cat {path}")
+        assert told.returncode == 254 and "not allowed" in told.stderr, (path, told)
+    assert office.ssh("ann", "parted", "uptime").returncode == 0
+
+
+# ---- a policy that moves
+
+def test_what_has_to_be_watched_from_now_on_stops_until_somebody_does(office):
+    with office.terminal("ann", "later") as terminal:
+        terminal.type("echo be''fore\r")
+        terminal.wait("\nbefore")
+        files = office.sam.get("/admin/policy/documents")["files"]
+        files.append({"path": "watched.yaml", "text": WATCHED})
+        files[0]["text"] = files[0]["text"].replace("to: { classes: [internal] }\n", "to: { resources: [host] }\n")
+        office.sam.post("/admin/policy/apply", {"files": files})
+        terminal.wait("nobody watches")
+        terminal.type("echo af''ter\r")
+        terminal.never("\nafter")
+        one = office.connection("ann", "later")
+        assert one["watch_needed"]
+        office.sam.post(f"/ssh/connections/{one['id']}/watch", {})
+        terminal.wait("\nafter")

@@ -190,7 +190,7 @@ export const en = {
       title: "SSH keys", lead: "Public keys with which you sign in at the SSH gate. With a device of the office you need none: sallyport login fetches a certificate. A key proves as much as a password does.",
       add: "Add a key", addTitle: "Add a public key", added: "Key added", key: "Public key", keyHint: "One line as in ~/.ssh/id_ed25519.pub: ssh-ed25519, ecdsa-sha2-nistp256, or a security key (sk-). Never the private key.", name: "Name",
       none: "No key yet", noneText: "Add one for computers that are not devices of the office.", presence: "Security key", addedAt: "Added", usedAt: "last used", remove: "Remove",
-      removeTitle: (name: string) => `Remove ${name}?`, removeText: "Nobody signs in with it any more. What is open stays open: end it under Connections.",
+      removeTitle: (name: string) => `Remove ${name}?`, removeText: "Nobody signs in with it any more. What was opened with it ends at once.",
     },
     watchShell: "Watch it", shellText: "A shell. It starts only when one of those who approve watches it, pauses when he leaves, and ends at his word.", commandTitle: "Exactly this command would run", shellTitle: "What is asked for",
   },

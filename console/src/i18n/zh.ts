@@ -190,7 +190,7 @@ export const zh: typeof en = {
       title: "SSH 密钥", lead: "您用于登录 SSH 网关的公钥。办公室的设备不需要：sallyport login 会获取证书。密钥的证明力等同于密码。",
       add: "添加密钥", addTitle: "添加公钥", added: "已添加密钥", key: "公钥", keyHint: "一行，如 ~/.ssh/id_ed25519.pub：ssh-ed25519、ecdsa-sha2-nistp256 或安全密钥（sk-）。切勿填写私钥。", name: "名称",
       none: "还没有密钥", noneText: "为不属于办公室设备的电脑添加一个。", presence: "安全密钥", addedAt: "添加于", usedAt: "最近使用", remove: "移除",
-      removeTitle: (name: string) => `移除 ${name}？`, removeText: "此后无人能用它登录。已打开的连接保持不变，可在“连接”中结束。",
+      removeTitle: (name: string) => `移除 ${name}？`, removeText: "此后无人能用它登录。用它打开的连接会立即结束。",
     },
     watchShell: "监看", shellText: "终端。仅当批准者之一监看时才会启动，其离开则暂停，并可由其结束。", commandTitle: "将原样执行以下命令", shellTitle: "申请的内容",
   },

@@ -133,6 +133,7 @@ static void commands_are_listed_transfers_or_free(void **state)
     c = command_of(set, "tail -n20 /var/log/x");
     assert_true(c.kind == SP_SSH_COMMAND_LISTED && c.listed.action == SP_ACTION_READ &&
                 c.listed_at == 1);
+    assert_true(c.listed.paths && !c.listed.terminal && !c.listed.input);
     assert_int_equal(command_of(set, "tail -n20 /etc/../x").kind, SP_SSH_COMMAND_FREE);
     assert_int_equal(command_of(set, "systemctl restart nginx; id").kind, SP_SSH_COMMAND_FREE);
     assert_int_equal(command_of(set, "systemctl restart $x").kind, SP_SSH_COMMAND_FREE);
@@ -330,6 +331,12 @@ static void mistakes_are_told(void **state)
          "a shell or a program that starts others"},
         {SSH(AT_H "  commands: [{ name: x, argv: [sudo, bash] }]\n"), 9, "a shell or a program"},
         {SSH(AT_H "  commands: [{ name: x, argv: [sudo, -s] }]\n"), 9, "a shell or a program"},
+        {SSH(AT_H "  commands: [{ name: x, argv: [timeout, \"9\", \"{p:word}\"] }]\n"), 9,
+         "a shell or a program"},
+        {SSH(AT_H "  commands: [{ name: x, argv: [sudo, find, \"{p:path}\"] }]\n"), 9,
+         "a shell or a program"},
+        {SSH(AT_H "  commands: [{ name: x, argv: [/usr/bin/python3.11, \"{p:path}\"] }]\n"), 9,
+         "a fixed word behind it"},
         {SSH(AT_H "  commands: [{ name: x, argv: ls, action: run }]\n"), 9, "one of connect"},
         {SSH(AT_H "  forward: [\"127.0.0.1\"]\n"), 9, "as in 127.0.0.1:5432"},
         {SSH(AT_H "  environment: [\"*\"]\n"), 9, "'*' stands at the end"},
@@ -351,8 +358,10 @@ static void mistakes_are_told(void **state)
     help_refused("kind: Resource\nname: h\noperator: company\nclass: core\nssh:\n" AT_H
                  "  accounts: [{ any: true, as: \"a b\" }]\n",
                  8, "no blanks and no '/'");
-    auto_policy_set sp_policy_set *sudo =
-        help_set(SSH(AT_H "  commands: [{ name: x, argv: [sudo, systemctl, stop, x] }]\n"));
+    auto_policy_set sp_policy_set *sudo = help_set(
+        SSH(AT_H "  commands:\n"
+                 "    - { name: x, argv: [sudo, systemctl, stop, x], terminal: true }\n"
+                 "    - { name: y, argv: [find, /srv, -newer, \"{p:path}\"], input: true }\n"));
     assert_non_null(sudo);
 }
 

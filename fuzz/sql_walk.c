@@ -131,6 +131,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!sp_span_is_utf8(sp_buf_borrow(&shown))) {
         abort();
     }
+    sp_buf_reset(&shown);
+    sp_sql_redact_unread(text, 2048, &shown);
+    if (!sp_span_is_utf8(sp_buf_borrow(&shown))) {
+        abort();
+    }
     sp_buf_done(&shown);
     if (!fine) {
         return 0;

@@ -224,7 +224,7 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
     const db_ruling ruling = {.decision = {.verdict = SP_VERDICT_DENY, .rule = SP_NONE},
                               .action = SP_ACTION_EXECUTE};
     refuse_fault(session, judgement, refusal);
-    sp_sql_redact(text, false, SP_SQL_SHOWN_BYTES - 16, &shown);
+    sp_sql_redact_unread(text, SP_SQL_SHOWN_BYTES - 16, &shown);
     db_judge_refused(session, &ruling, "SQL", sp_buf_borrow(&shown), refusal);
     if (judgement->fault == SP_SQL_SYNTAX && !db_session_judge(session)->server_is_newer) {
         refusal->reference = 0; /* the server's own words, and nothing else */

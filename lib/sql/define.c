@@ -586,23 +586,23 @@ static bool walk_server(walker *w, const Node *node)
     case T_CreateForeignTableStmt:
     case T_CreateFdwStmt:
     case T_AlterFdwStmt:
+    case T_ImportForeignSchemaStmt:
+    case T_AlterRoleSetStmt:
+    case T_AlterDatabaseSetStmt:
         w->statement->flags |= SP_SQL_IS_SECRET;
         break;
     case T_GrantRoleStmt:
     case T_AlterDefaultPrivilegesStmt:
-    case T_AlterRoleSetStmt:
     case T_DropRoleStmt:
     case T_ReassignOwnedStmt:
     case T_CreatedbStmt:
     case T_AlterDatabaseStmt:
     case T_AlterDatabaseRefreshCollStmt:
-    case T_AlterDatabaseSetStmt:
     case T_CreateTableSpaceStmt:
     case T_DropTableSpaceStmt:
     case T_AlterTableSpaceOptionsStmt:
     case T_AlterTableMoveAllStmt:
     case T_SecLabelStmt:
-    case T_ImportForeignSchemaStmt:
     case T_CreateExtensionStmt:
     case T_AlterExtensionStmt:
     case T_AlterExtensionContentsStmt:

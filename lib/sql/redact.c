@@ -45,7 +45,8 @@ static bool may_begin(uint8_t first, uint8_t second)
     return row < 26 && bit < 26 && (seconds[row] >> bit & 1U) != 0;
 }
 
-bool sp_sql_names_secret(sp_span text)
+/* Where the first word about something secret ends; 0 = there is none. */
+static size_t end_of_secret_word(sp_span text)
 {
     static const char *const words[] = {
         "passw",      "postgres", "pgp_",   "private key", "passphrase",   "secret",
@@ -58,11 +59,16 @@ bool sp_sql_names_secret(sp_span text)
         }
         for (size_t i = 0; i < SP_COUNT(words); i++) {
             if (stands_at(text, at, words[i])) {
-                return true;
+                return at + sp_span_cstr(words[i]).len;
             }
         }
     }
-    return false;
+    return 0;
+}
+
+bool sp_sql_names_secret(sp_span text)
+{
+    return end_of_secret_word(text) > 0;
 }
 
 static bool is_name_byte(uint8_t c)
@@ -223,6 +229,23 @@ void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out)
     auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
     (void)hide_literals(text, &hidden); /* where it ends is seen */
     put_clean(sp_buf_borrow(&hidden), max_bytes, out);
+}
+
+void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out)
+{
+    auto_buf sp_buf hidden = sp_buf_make(text.len * 5 + 64);
+    (void)hide_literals(text, &hidden); /* where it ends is seen */
+    sp_span left = sp_buf_borrow(&hidden);
+    size_t end = end_of_secret_word(left);
+    if (end > 0) {
+        while (end < left.len && is_name_byte(left.ptr[end])) {
+            end++;
+        }
+        put_clean(sp_span_slice(left, 0, end), max_bytes, out);
+        sp_buf_text(out, " ...");
+        return;
+    }
+    put_clean(left, max_bytes, out);
 }
 
 /* ---- for people who decide ---- */

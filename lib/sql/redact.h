@@ -17,6 +17,11 @@ bool sp_sql_names_secret(sp_span text);
  * before the first doubtful one. Bytes that are not UTF-8 become '?', control bytes a blank. */
 void sp_sql_redact(sp_span text, bool is_secret, size_t max_bytes, sp_buf *out);
 
+/* The same of a text that nobody could read, or that is never let through: every literal is '***',
+ * and behind the first word about something secret nothing is left, since what is meant as a
+ * literal may not look like one (PASSWORD geheim, PASSWORD "geheim"). */
+void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out);
+
 /* For people who decide about a text: all of it, with its lines, or false. Secrets are left out as
  * above; what a screen would hide or turn around (control bytes, marks of direction, blanks without
  * width) is written out as <U+202E>. False: it is longer than max_bytes, not UTF-8, or its literals

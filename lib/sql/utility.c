@@ -111,6 +111,7 @@ static void set_setting(walker *w, const VariableSetStmt *set)
     case SETTING_FREE:
         break;
     case SETTING_ADMINISTER:
+        w->statement->flags |= SP_SQL_IS_SECRET; /* an application's may hold anything */
         record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SETTING, 0, SP_SPAN_EMPTY, name);
         break;
     case SETTING_NEVER:
@@ -396,9 +397,12 @@ bool walk_utility(walker *w, const Node *node)
     case T_ReindexStmt:
         walk_upkeep(w, AS(ReindexStmt, node)->relation); /* of a table or an index; else NULL */
         return true;
+    case T_AlterSystemStmt:
+        w->statement->flags |= SP_SQL_IS_SECRET; /* primary_conninfo */
+        record_database(w, SP_ACTION_ADMINISTER);
+        return true;
     case T_CheckPointStmt:
     case T_LoadStmt:
-    case T_AlterSystemStmt:
         record_database(w, SP_ACTION_ADMINISTER);
         return true;
     case T_RefreshMatViewStmt:

@@ -407,6 +407,7 @@ static void walk_set_config(walker *w, const FuncCall *call)
     case SETTING_FREE:
         break;
     case SETTING_ADMINISTER:
+        w->statement->flags |= SP_SQL_IS_SECRET;
         record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SETTING, 0, SP_SPAN_EMPTY, word);
         break;
     case SETTING_NEVER:

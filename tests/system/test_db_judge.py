@@ -321,12 +321,23 @@ def test_everything_is_written_down(gate):
         c.execute("SELECT id, 'marked' FROM orders WHERE id < 4")
     with gate.connect("carl") as carl:
         refused(carl.cursor(), "ALTER ROLE op_all PASSWORD 'geheim-7'")
+        for text in ("ALTER ROLE op_all PASSWORD geheim-7", 'ALTER ROLE op_all PASSWORD "geheim-7"', "SELEKT 'geheim-7'",
+                     "SET app.key = 'geheim-7'", "SELECT set_config('app.key', 'geheim-7', false)",
+                     "SELECT set_config('app.' || 'key', 'geheim-7', false)", "ALTER ROLE op_all SET app.key = 'geheim-7'",
+                     "ALTER DATABASE orders SET app.key = 'geheim-7'", "ALTER SYSTEM SET app.key = 'geheim-7'",
+                     "CREATE USER MAPPING FOR op_all SERVER s OPTIONS (user 'x', password 'geheim-7')",
+                     "CREATE SUBSCRIPTION s CONNECTION 'host=a password=geheim-7' PUBLICATION p",
+                     "SELECT * FROM dblink('host=a password=geheim-7', 'SELECT 1') AS t (a int)"):
+            with pytest.raises(psycopg2.Error):
+                carl.cursor().execute(text)
+            carl.rollback()
 
     def events():
         return str(gate.audrey.items("/admin/ledger/events?limit=200"))
 
     wait_for("both statements in the ledger", 20,
-             lambda: "'marked'" in events() and "ALTER ROLE op_all PASSWORD '***'" in events(), 0.3)
+             lambda: "'marked'" in events() and "ALTER ROLE op_all PASSWORD '***'" in events() and "dblink('***'" in events(),
+             0.3)
     assert "geheim-7" not in events()
     assert "geheim-7" not in gate.office.log()
 

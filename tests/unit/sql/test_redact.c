@@ -73,6 +73,38 @@ static void test_secrets(void **state)
                         "SELECT '***', $1, b$c$d FROM \"'x\"");
 }
 
+/* What nobody could read: no literal is left, and nothing behind a word about something secret. */
+static void unread_texts_keep_no_literal(void **state)
+{
+    static const char *const texts[] = {
+        "SELEKT 'geheim'",
+        "ALTER USER x PASSWORD geheim",
+        "ALTER USER x PASSWORD \"geheim\"",
+        "ALTER USER x PASSWORD \xe2\x80\x98geheim\xe2\x80\x99",
+        "ALTER USER x PASSWORD: geheim; SELECT 1",
+        "SET app.key TO TO 'geheim'",
+        "SELECT set_config('app.' || 'x', 'geheim', false)",
+        "SET app.api_keys = geheim",
+        "CREATE SUBSCRIPTION s CONNECTION host=a password=geheim",
+        "-- geheim\nSELEKT $$geheim$$, E'\\'geheim', U&'geheim', 'geheim",
+    };
+    (void)state;
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        auto_buf sp_buf out = sp_buf_make(1000);
+        sp_sql_redact_unread(sp_span_cstr(texts[i]), 900, &out);
+        sp_span got = sp_buf_borrow(&out);
+        if (sp_span_find(got, SP_SPAN_LIT("geheim")) < got.len) {
+            fail_msg("%s -> %.*s", texts[i], SP_SPAN_ARG(got));
+        }
+    }
+    auto_buf sp_buf out = sp_buf_make(1000);
+    sp_sql_redact_unread(SP_SPAN_LIT("SELEKT 'a', b FROM \"c\""), 900, &out);
+    assert_span_text(sp_buf_borrow(&out), "SELEKT '***', b FROM \"c\"");
+    sp_buf_reset(&out);
+    sp_sql_redact_unread(SP_SPAN_LIT("ALTER USER x PASSWORDS geheim"), 900, &out);
+    assert_span_text(sp_buf_borrow(&out), "ALTER USER x PASSWORDS ...");
+}
+
 static void shown_whole_or_not_at_all(void **state)
 {
     (void)state;
@@ -98,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shown_whole_or_not_at_all),
                                        cmocka_unit_test(test_plain),
+                                       cmocka_unit_test(unread_texts_keep_no_literal),
                                        cmocka_unit_test(test_secrets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What undo is told about a text: each kind of change, and ANY for what nobody knows.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/statement.h, keeper/README.md.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include <string.h>
+
+static void verbs_of_texts(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *verbs;
+    } cases[] = {
+        {"DELETE FROM orders WHERE id = 1", "DELETE"},
+        {"INSERT INTO orders VALUES (1)", "INSERT"},
+        {"UPDATE orders SET note = 'x' WHERE id = 1", "UPDATE"},
+        {"MERGE INTO orders o USING customers c ON o.id = c.id WHEN MATCHED THEN DELETE", "MERGE"},
+        {"TRUNCATE orders", "TRUNCATE"},
+        {"TRUNCATE customers CASCADE", "TRUNCATE CASCADE"},
+        {"DROP TABLE orders", "DROP"},
+        {"DROP TABLE customers CASCADE", "DROP CASCADE"},
+        {"DROP SCHEMA audit CASCADE", "DROP CASCADE"},
+        {"DROP DATABASE orders", "DROP CASCADE"},
+        {"DROP OWNED BY a", "DROP CASCADE"},
+        {"ALTER TABLE orders DROP COLUMN note", "ALTER"},
+        {"ALTER TABLE orders ADD a int, DROP COLUMN note CASCADE", "ALTER CASCADE"},
+        {"ALTER TABLE orders RENAME TO gone", "ALTER"},
+        {"ALTER TABLE orders SET SCHEMA audit", "ALTER"},
+        {"ALTER TYPE mood RENAME VALUE 'a' TO 'b'", "ALTER"},
+        {"ALTER DOMAIN d DROP NOT NULL", "ALTER"},
+        /* of all that a text holds, in one order */
+        {"UPDATE orders SET note = 'x'; DROP TABLE logs; DELETE FROM customers",
+         "DELETE DROP UPDATE"},
+        {"WITH gone AS (DELETE FROM orders RETURNING *) INSERT INTO logs SELECT 1 FROM gone",
+         "DELETE INSERT"},
+        {"EXPLAIN ANALYZE DELETE FROM orders", "DELETE"},
+        {"PREPARE p AS UPDATE orders SET note = 'x'", "UPDATE"},
+        /* nobody knows: the whole database is kept */
+        {"DO $$BEGIN DELETE FROM orders; END$$", "ANY"},
+        {"SELECT unknown_function()", "ANY"},
+        {"CALL something()", "ANY"},
+        {"DELETE FROM orders WHERE unknown_function(id)", "DELETE ANY"},
+        {"SELECT 1", "ANY"}, /* it changes nothing that is known: never asked of undo */
+    };
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    unsigned bad = 0;
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        auto_buf sp_buf out = sp_buf_make(100);
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(cases[i].text));
+        sp_sql_verbs_write(sp_sql_verbs(got), &out);
+        sp_span verbs = sp_buf_borrow(&out);
+        if (got->fault != SP_SQL_FINE || !sp_span_eq(verbs, sp_span_cstr(cases[i].verbs))) {
+            print_error("%s: %.*s, expected %s (%s)\n", cases[i].text, SP_SPAN_ARG(verbs),
+                        cases[i].verbs, got->reason);
+            bad++;
+        }
+    }
+    assert_int_equal(bad, 0);
+}
+
+/* The words are a list of their own in what is asked of the keeper: nothing is put in front. */
+static void words_are_appended(void **state)
+{
+    (void)state;
+    auto_buf sp_buf out = sp_buf_make(100);
+    sp_buf_text(&out, "before:");
+    sp_sql_verbs_write(SP_SQL_VERB_ALTER | SP_SQL_VERB_ANY, &out);
+    assert_span_text(sp_buf_borrow(&out), "before:ALTER ANY");
+    sp_buf_reset(&out);
+    sp_sql_verbs_write(0, &out);
+    assert_int_equal(out.len, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(verbs_of_texts),
+                                       cmocka_unit_test(words_are_appended)};
+    return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Statements that change, rename, move and drop objects.
+ * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 gram.y.
+ */
+#include "lib/sql/define.h"
+
+#include "lib/base/mem.h"
+#include "lib/sql/functions.h"
+
+/* ---- what is changed ---- */
+
+/* From now on rows here go with rows of another table, however few are named there. */
+static bool is_cascade(const Node *node)
+{
+    const Constraint *key =
+        node != NULL && nodeTag(node) == T_Constraint ? AS(Constraint, node) : NULL;
+    return key != NULL && key->contype == CONSTR_FOREIGN &&
+           key->fk_del_action == FKCONSTR_ACTION_CASCADE;
+}
+
+static bool adds_cascade(const AlterTableCmd *command)
+{
+    const Node *def = command->def;
+    const List *all =
+        def != NULL && nodeTag(def) == T_ColumnDef ? AS(ColumnDef, def)->constraints : NIL;
+    for (int i = 0; i < list_length(all); i++) {
+        if (is_cascade((const Node *)list_nth(all, i))) {
+            return true;
+        }
+    }
+    return is_cascade(def);
+}
+
+static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
+                                   const AlterTableCmd *command)
+{
+    switch ((int)command->subtype) {
+    case AT_DropColumn:
+    case AT_SetUnLogged: /* the next crash empties it */
+        return SP_ACTION_DESTROY;
+    case AT_AlterColumnType:
+        return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+    case AT_ChangeOwner:
+    case AT_EnableRowSecurity:
+    case AT_DisableRowSecurity:
+    case AT_ForceRowSecurity:
+    case AT_NoForceRowSecurity:
+        return SP_ACTION_ADMINISTER;
+    default:
+        return adds_cascade(command) ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
+    }
+}
+
+static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
+static void lose_columns(walker *w, DropBehavior behavior);
+
+/* A child's rows are seen under the name of its new parent, or (NULL) under its own alone. */
+static void record_family(walker *w, const RangeVar *child, const RangeVar *parent)
+{
+    found_relation is = walk_resolve(w, child, true);
+    const RangeVar *as = parent != NULL ? parent : child;
+    found_relation seen = walk_resolve(w, as, true);
+    if (is.kind != FOUND_KNOWN || seen.kind == FOUND_TEMPORARY) {
+        return;
+    }
+    if (seen.kind == FOUND_KNOWN) {
+        const sp_sql_relation *known = sp_sql_catalogue_at(w->context->catalogue, seen.relation);
+        record_becoming(w, is.relation, known->schema, known->name);
+    } else {
+        record_becoming(w, is.relation, text_of(as->schemaname), text_of(as->relname));
+    }
+}
+
+void walk_alter_table(walker *w, const AlterTableStmt *alter)
+{
+    for (int i = 0; i < list_length(alter->cmds); i++) {
+        const AlterTableCmd *command = AS(AlterTableCmd, list_nth(alter->cmds, i));
+        record_relation(w, alter->relation, action_of_command(w, alter, command), 0);
+        if (alter->objtype == OBJECT_TYPE) {
+            lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
+        }
+        if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
+            const PartitionCmd *partition = AS(PartitionCmd, command->def);
+            record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
+            record_family(w, partition->name,
+                          command->subtype == AT_AttachPartition ? alter->relation : NULL);
+            walk(w, (const Node *)partition->bound);
+        } else if (command->def != NULL && nodeTag(command->def) == T_RangeVar) {
+            /* INHERIT, NO INHERIT: its rows are seen under the parent's name, or no longer */
+            record_relation(w, alter->relation, action_of_renaming(w, alter->relation), 0);
+            record_relation(w, AS(RangeVar, command->def), SP_ACTION_ALTER, 0);
+            record_family(w, alter->relation,
+                          command->subtype == AT_AddInherit ? AS(RangeVar, command->def) : NULL);
+        } else {
+            walk(w, command->def);
+        }
+    }
+}
+
+static bool is_of_server(ObjectType type)
+{
+    switch ((int)type) {
+    case OBJECT_ACCESS_METHOD:
+    case OBJECT_DATABASE:
+    case OBJECT_EVENT_TRIGGER:
+    case OBJECT_EXTENSION:
+    case OBJECT_FDW:
+    case OBJECT_FOREIGN_SERVER:
+    case OBJECT_LANGUAGE:
+    case OBJECT_PUBLICATION:
+    case OBJECT_ROLE:
+    case OBJECT_SUBSCRIPTION:
+    case OBJECT_TABLESPACE:
+    case OBJECT_USER_MAPPING:
+    case OBJECT_DEFACL:
+    case OBJECT_PARAMETER_ACL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* but: so many names at the end are of something that belongs to the relation. */
+static RangeVar relation_of_names(const List *names, int but)
+{
+    RangeVar name = {.type = T_RangeVar, .relpersistence = RELPERSISTENCE_PERMANENT};
+    int count = list_length(names) - but;
+    if (count > 0 && nodeTag(list_nth(names, count - 1)) == T_String) {
+        name.relname = ((String *)list_nth(names, count - 1))->sval;
+    }
+    if (count > 1 && nodeTag(list_nth(names, count - 2)) == T_String) {
+        name.schemaname = ((String *)list_nth(names, count - 2))->sval;
+    }
+    return name;
+}
+
+static bool is_relation_type(ObjectType type)
+{
+    return type == OBJECT_TABLE || type == OBJECT_VIEW || type == OBJECT_MATVIEW ||
+           type == OBJECT_SEQUENCE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_INDEX;
+}
+
+/* Named by its relation's names and one of its own. */
+static bool is_part_of_relation(ObjectType type)
+{
+    return type == OBJECT_COLUMN || type == OBJECT_TABCONSTRAINT || type == OBJECT_TRIGGER ||
+           type == OBJECT_RULE || type == OBJECT_POLICY;
+}
+
+void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
+                   sp_action action)
+{
+    RangeVar named = relation_of_names(names_of(object), is_part_of_relation(type) ? 1 : 0);
+    bool names_relation =
+        (is_relation_type(type) || is_part_of_relation(type)) && named.relname != NULL;
+    if (relation != NULL || names_relation) {
+        record_relation(w, relation != NULL ? relation : &named, action, 0);
+    } else if (is_of_server(type)) {
+        record_database(w, SP_ACTION_ADMINISTER);
+    } else if (type == OBJECT_SCHEMA) {
+        record_object(w, action, SP_SQL_SCHEMA, 0, string_of(object), SP_SPAN_EMPTY);
+    } else {
+        const List *names = names_of(object);
+        record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names),
+                      names != NIL ? names_last(names) : string_of(object));
+    }
+}
+
+static bool is_code(ObjectType type)
+{
+    return type == OBJECT_FUNCTION || type == OBJECT_PROCEDURE || type == OBJECT_ROUTINE ||
+           type == OBJECT_AGGREGATE;
+}
+
+/* What policy says of a name would no longer be said of what it stands for. */
+static sp_action action_of_renaming(const walker *w, const RangeVar *relation)
+{
+    found_relation found = relation == NULL ? (found_relation){FOUND_UNKNOWN, SP_NONE}
+                                            : walk_resolve(w, relation, true);
+    const sp_sql_relation *known = found.kind == FOUND_KNOWN
+                                       ? sp_sql_catalogue_at(w->context->catalogue, found.relation)
+                                       : NULL;
+    return known != NULL && (known->flags & SP_SQL_REL_TAGGED) != 0 ? SP_ACTION_ADMINISTER
+                                                                    : SP_ACTION_ALTER;
+}
+
+/* A relation gets another name or schema: policy may say something else of it then. The new name is
+ * a use of its own; who may not destroy what policy names may not take it from there either. */
+static void record_new_name(walker *w, const RangeVar *relation, sp_span schema, sp_span name)
+{
+    found_relation found = walk_resolve(w, relation, true);
+    if (found.kind == FOUND_TEMPORARY) {
+        return;
+    }
+    sp_span old_schema = text_of(relation->schemaname);
+    if (found.kind == FOUND_KNOWN) {
+        old_schema = sp_sql_catalogue_at(w->context->catalogue, found.relation)->schema;
+    }
+    record_becoming(w, found.relation, schema.len > 0 ? schema : old_schema,
+                    name.len > 0 ? name : text_of(relation->relname));
+}
+
+/* All that stands in a schema gets another name at once. */
+static void rename_schema(walker *w, sp_span from, sp_span to)
+{
+    const sp_span both[] = {from, to};
+    for (size_t i = 0; i < SP_COUNT(both); i++) {
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i], SP_SPAN_EMPTY);
+        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i],
+                      SP_SPAN_EMPTY);
+    }
+}
+
+/* A name that goes away may have hidden another one of the search path. */
+static void uncover(walker *w, const RangeVar *name)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    unsigned found = 0;
+    for (uint32_t i = 0; catalogue != NULL && i < SP_SQL_PATH_MAX; i++) {
+        sp_span schema = sp_sql_catalogue_path_at(catalogue, i);
+        if (schema.len > 0 &&
+            sp_sql_catalogue_find(catalogue, schema, text_of(name->relname)) != SP_NONE) {
+            found++;
+        }
+    }
+    if (found > 1) {
+        record_other(w, text_of(name->relname));
+    }
+}
+
+void walk_rename(walker *w, const RenameStmt *rename)
+{
+    w->statement->flags |= SP_SQL_IS_ALIAS;
+    /* ALTER INDEX renames tables too */
+    bool names_rows = is_relation_type(rename->renameType);
+    bool names_column = rename->renameType == OBJECT_COLUMN;
+    if (rename->renameType == OBJECT_SCHEMA) {
+        rename_schema(w, text_of(rename->subname), text_of(rename->newname));
+        record_other(w, SP_SPAN_EMPTY);
+        return;
+    }
+    change_object(w, rename->renameType, rename->relation, rename->object,
+                  names_rows || names_column ? action_of_renaming(w, rename->relation)
+                                             : SP_ACTION_ALTER);
+    if (names_rows && rename->relation != NULL) {
+        record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
+        record_other(w, text_of(rename->newname));
+        uncover(w, rename->relation);
+    }
+    if (is_code(rename->renameType)) {
+        lose_code(w, names_of(rename->object));
+        name_code(w, names_before(names_of(rename->object)), text_of(rename->newname));
+    }
+}
+
+void walk_move(walker *w, const AlterObjectSchemaStmt *move)
+{
+    w->statement->flags |= SP_SQL_IS_ALIAS;
+    change_object(w, move->objectType, move->relation, move->object,
+                  action_of_renaming(w, move->relation));
+    if (move->relation != NULL) {
+        record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
+        record_other(w, text_of(move->relation->relname));
+    }
+    if (is_code(move->objectType)) {
+        lose_code(w, names_of(move->object));
+        name_code(w, text_of(move->newschema), names_last(names_of(move->object)));
+    }
+}
+
+/* ---- what is dropped ---- */
+
+/* Dropping these loses no rows and nobody's work: they are made again from what is there. */
+static bool is_light(ObjectType type)
+{
+    switch ((int)type) {
+    case OBJECT_INDEX:
+    case OBJECT_STATISTIC_EXT:
+    case OBJECT_TRIGGER:
+    case OBJECT_RULE:
+    case OBJECT_CAST:
+    case OBJECT_OPERATOR:
+    case OBJECT_OPCLASS:
+    case OBJECT_OPFAMILY:
+    case OBJECT_CONVERSION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void drop_relation(walker *w, const DropStmt *drop, const List *names)
+{
+    RangeVar name = relation_of_names(names, 0);
+    bool cascades = drop->behavior == DROP_CASCADE;
+    sp_action action =
+        is_light(drop->removeType) && !cascades ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
+    if (name.relname == NULL) {
+        walk_fault(w, SP_SQL_UNKNOWN, "DROP of something that has no name");
+        return;
+    }
+    /* a view has no rows: what it reads stays */
+    bool has_rows = drop->removeType != OBJECT_VIEW && drop->removeType != OBJECT_INDEX;
+    record_relation(w, &name, action, action == SP_ACTION_DESTROY && has_rows ? SP_SQL_USE_ALL : 0);
+    if (cascades && walk_resolve(w, &name, true).kind != FOUND_TEMPORARY) {
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
+                      text_of(name.schemaname), SP_SPAN_EMPTY);
+    }
+    uncover(w, &name);
+}
+
+/* Columns of any table may be of what goes, or computed by it. */
+static void lose_columns(walker *w, DropBehavior behavior)
+{
+    if (behavior == DROP_CASCADE) {
+        record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
+                      SP_SPAN_EMPTY, SP_SPAN_EMPTY);
+    }
+}
+
+void walk_drop(walker *w, const DropStmt *drop)
+{
+    for (int i = 0; i < list_length(drop->objects); i++) {
+        const Node *object = (const Node *)list_nth(drop->objects, i);
+        const List *names = names_of(object);
+        sp_action action = is_light(drop->removeType) && drop->behavior != DROP_CASCADE
+                               ? SP_ACTION_ALTER
+                               : SP_ACTION_DESTROY;
+        if (is_relation_type(drop->removeType)) {
+            drop_relation(w, drop, names);
+        } else if (drop->removeType == OBJECT_SCHEMA) {
+            record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, string_of(object),
+                          SP_SPAN_EMPTY);
+        } else if (drop->removeType == OBJECT_POLICY) {
+            record_database(w, SP_ACTION_ADMINISTER);
+        } else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE) {
+            RangeVar name = relation_of_names(names, 1);
+            record_relation(w, &name, action, 0);
+        } else if (is_of_server(drop->removeType)) {
+            record_database(w, SP_ACTION_ADMINISTER);
+            if (drop->removeType == OBJECT_EXTENSION || drop->behavior == DROP_CASCADE) {
+                record_database(w, SP_ACTION_DESTROY);
+            }
+        } else {
+            record_object(w, action, SP_SQL_SCHEMA, 0, names_before(names), names_last(names));
+            lose_columns(w, drop->behavior);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the two files of definitions share: define.c makes, alter.c changes and drops.
+ * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 gram.y.
+ */
+#ifndef SP_SQL_DEFINE_H
+#define SP_SQL_DEFINE_H
+
+#include "lib/sql/walk.h"
+
+/* ---- define.c ---- */
+/* The parts of an object's name, however the grammar holds it. */
+const List *names_of(const Node *object);
+/* Code gets this name: it runs wherever that is called. */
+void name_code(walker *w, sp_span schema, sp_span name);
+/* Code loses its name. */
+void lose_code(walker *w, const List *names);
+
+/* ---- alter.c ---- */
+void walk_alter_table(walker *w, const AlterTableStmt *alter);
+/* An object of this type is changed; relation is its own or the one it is part of, or NULL. */
+void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,
+                   sp_action action);
+void walk_rename(walker *w, const RenameStmt *rename);
+void walk_move(walker *w, const AlterObjectSchemaStmt *move);
+void walk_drop(walker *w, const DropStmt *drop);
+
+#endif

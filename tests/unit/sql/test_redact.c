@@ -128,9 +128,8 @@ static void shown_whole_or_not_at_all(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shown_whole_or_not_at_all),
-                                       cmocka_unit_test(test_plain),
-                                       cmocka_unit_test(unread_texts_keep_no_literal),
-                                       cmocka_unit_test(test_secrets)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shown_whole_or_not_at_all), cmocka_unit_test(test_plain),
+        cmocka_unit_test(unread_texts_keep_no_literal), cmocka_unit_test(test_secrets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

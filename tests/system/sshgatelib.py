@@ -14,6 +14,7 @@ import pty
 import pwd
 import re
 import select
+import shlex
 import subprocess
 import tempfile
 import time
@@ -120,6 +121,11 @@ def keygen(path, kind="ed25519", *words):
     subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", path, *words], check=True)
     with open(path + ".pub", encoding="ascii") as file:
         return " ".join(file.read().split()[:2])
+
+
+def run(*argv, **more):
+    """A client, to its end."""
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, **more)
 
 
 class Sshd:
@@ -329,6 +335,26 @@ class SshOffice:
             self.keys[name] = path
         return self.keys[name]
 
+    def people(self, **roles):
+        """ann="engineer": set up, each with a key."""
+        for name, role in roles.items():
+            self.person(name, [role])
+            self.key(name)
+
+    # ---- what waits for somebody's word
+
+    def asked(self, by="ann"):
+        """What waits for this person's word, whole."""
+        person = self.person(by)
+        one = wait_for("the ask", 10, lambda: person.items("/approvals?state=waiting"))[0]
+        return person.get(f"/approvals/{one['id']}")
+
+    def decide(self, verdict, full=None, by="ann"):
+        """"approve" or "refuse"; what it was about."""
+        full = full or self.asked(by)
+        self.person(by).post(f"/approvals/{full['id']}/{verdict}", {"sha256": full["sha256"]})
+        return full
+
     def workers(self):
         """The processes of the gate that have the connections."""
         gate = self.office.pid("ssh")
@@ -352,6 +378,15 @@ class SshOffice:
         argv = self.argv(name, machine, *words, "127.0.0.1", *([command] if command is not None else []))
         return subprocess.run(argv, input=input, capture_output=True, text=text, timeout=timeout, check=False,
                               **({} if input is not None else {"stdin": subprocess.DEVNULL}))
+
+    def scp(self, name, machine, *words):
+        return run(*self.argv(name, machine, *words, program="scp"))
+
+    def sftp(self, name, machine, batch, *words):
+        return run(*self.argv(name, machine, "-b", "-", *words, "127.0.0.1", program="sftp"), input=batch)
+
+    def rsync(self, name, machine, *words):
+        return run("rsync", "-e", shlex.join(self.argv(name, machine)), *words)
 
     def direct(self, command, *words, input=None, timeout=60, text=True):
         return subprocess.run(["ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o",

@@ -91,11 +91,8 @@ def far():
 def office(far):
     parts = f"  parts: [{{ path: {os.path.realpath(far)}/vital, class: core }}]\n"
     one = SshOffice(DOCUMENTS, more=parts, hosts={"plain": ""})
-    for name, role in (("ann", "engineer"), ("abe", "asker"), ("tom", "taker"), ("sue", "sipper"), ("eve", "engineer"),
-                       ("pat", "putter")):
-        one.person(name, [role])
-        one.key(name)
     try:
+        one.people(ann="engineer", abe="asker", tom="taker", sue="sipper", eve="engineer", pat="putter")
         yield one
     finally:
         one.close()
@@ -111,18 +108,14 @@ def start(office, name, batch):
 
 
 def sftp(office, name, batch):
-    client = start(office, name, batch)
-    out, said = client.communicate(timeout=60)
-    return client.returncode, said + out
+    told = office.sftp(name, "host", batch)
+    return told.returncode, told.stderr + told.stdout
 
 
 def decide(office, text, verdict="approve"):
-    ann = office.person("ann")
-    ask = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
-    full = ann.get(f"/approvals/{ask['id']}")
+    full = office.asked()
     assert full["statement"].startswith(f"{ACCOUNT}@host: {text}")
-    ann.post(f"/approvals/{ask['id']}/{verdict}", {"sha256": full["sha256"]})
-    return full
+    return office.decide(verdict, full)
 
 
 def test_a_file_waits_for_others_and_then_comes(office, far, tmp_path):
@@ -147,9 +140,8 @@ def test_scp_waits_as_well_and_says_what_is_lost(office, far, tmp_path):
     with open(far + "/there", "w", encoding="ascii") as file:
         file.write("old")
     (tmp_path / "new").write_text("new")
-    client = subprocess.Popen(["scp", *office.options("abe"), "-o", "User=abe:host", "-P", str(office.port),
-                               str(tmp_path / "new"), f"127.0.0.1:{far}/there"], stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    client = subprocess.Popen(office.argv("abe", "host", str(tmp_path / "new"), f"127.0.0.1:{far}/there", program="scp"),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     full = decide(office, f"sftp put {far}/there over what is there")
     assert full["action"] in ("import", "destroy")
     _, said = client.communicate(timeout=20)
@@ -202,8 +194,7 @@ def test_writing_over_is_destroying_whichever_way(office, far, tmp_path):
     assert sftp(office, "pat", f"put {new} {old}\nchmod 600 {old}\n")[0] == 0
     with open(old, "w", encoding="ascii") as file:
         file.write("old")
-    scp = subprocess.run(["scp", *office.options("pat"), "-o", "User=pat:host", "-P", str(office.port), str(new),
-                          f"127.0.0.1:{old}"], capture_output=True, text=True, timeout=60, check=False)
+    scp = office.scp("pat", "host", str(new), f"127.0.0.1:{old}")
     assert scp.returncode != 0 and "destroy" in scp.stderr
     client = office.paramiko("pat")
     try:

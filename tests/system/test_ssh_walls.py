@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from officelib import wait_for
-from sshgatelib import ACCOUNT, SshOffice, Terminal, askers_ask, keygen
+from sshgatelib import ACCOUNT, SshOffice, Terminal, askers_ask, keygen, run
 from test_ssh_hostile import people_certificate
 
 DOCUMENTS = """\
@@ -50,29 +50,11 @@ deny: [write, import, export, destroy, forward]
 @pytest.fixture(scope="module")
 def office():
     one = SshOffice(DOCUMENTS, hosts={"typed": "  record_input: true\n"})
-    for name, role in (("ann", "engineer"), ("pat", "putter"), ("ty", "typist"), ("abe", "asker")):
-        one.person(name, [role])
-        one.key(name)
     try:
+        one.people(ann="engineer", pat="putter", ty="typist", abe="asker")
         yield one
     finally:
         one.close()
-
-
-def run(*argv, **more):
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False, **more)
-
-
-def by_scp(office, name, *words):
-    return run("scp", "-O", *office.options(name), "-o", f"User={name}:host", "-P", str(office.port), *words)
-
-
-def by_rsync(office, name, *words):
-    return run("rsync", "-e", shlex.join(office.argv(name, "host")), *words)
-
-
-def by_sftp(office, name, batch, *words):
-    return run(*office.argv(name, "host", "-b", "-", *words, "127.0.0.1", program="sftp"), input=batch)
 
 
 # ---- what comes without being told file by file
@@ -83,16 +65,16 @@ def test_who_may_only_bring_files_writes_over_none_whichever_way(office, tmp_pat
     old.write_text("all the orders\n" * 100)
     empty.write_text("")
     far = f"127.0.0.1:{old}"
-    for told in (by_scp(office, "pat", str(empty), far), by_rsync(office, "pat", "-I", str(empty), far),
-                 by_rsync(office, "pat", "-I", "--inplace", str(empty), far),
-                 by_rsync(office, "pat", "--ignore-existing", str(empty), far)):
+    for told in (office.scp("pat", "host", "-O", str(empty), far), office.rsync("pat", "host", "-I", str(empty), far),
+                 office.rsync("pat", "host", "-I", "--inplace", str(empty), far),
+                 office.rsync("pat", "host", "--ignore-existing", str(empty), far)):
         assert told.returncode != 0 and "use sftp" in told.stderr and "reference" in told.stderr, told
     assert old.read_text() == "all the orders\n" * 100
-    assert by_sftp(office, "pat", f"put {empty} {old}\n").returncode != 0
-    assert by_sftp(office, "pat", f"put {empty} {tmp_path}/new\n").returncode == 0  # a file that was not there
+    assert office.sftp("pat", "host", f"put {empty} {old}\n").returncode != 0
+    assert office.sftp("pat", "host", f"put {empty} {tmp_path}/new\n").returncode == 0  # a file that was not there
     wait_for("the refusal", 10, lambda: [e for e in office.events(person="pat", action="destroy", verdict="deny")
                                          if e["detail"].get("kind") == "scp"])
-    assert by_scp(office, "ann", str(empty), far).returncode == 0 and old.read_text() == ""
+    assert office.scp("ann", "host", "-O", str(empty), far).returncode == 0 and old.read_text() == ""
 
 
 def test_a_push_is_not_let_through_for_who_may_run_nothing(office, tmp_path):
@@ -114,12 +96,12 @@ def test_what_is_run_by_itself_is_not_brought_by_who_may_run_nothing(office, tmp
     for place in (".bashrc", "r.git/hooks/post-receive", ".ssh/authorized_keys"):
         far = tmp_path / place
         far.parent.mkdir(parents=True, exist_ok=True)
-        told = by_sftp(office, "pat", f"put {tmp_path}/x {far}\n")
+        told = office.sftp("pat", "host", f"put {tmp_path}/x {far}\n")
         assert told.returncode != 0 and "execute" in told.stderr and not far.exists(), told
-        told = by_sftp(office, "pat", f"put {tmp_path}/x {tmp_path}/y\nrename {tmp_path}/y {far}\n")
+        told = office.sftp("pat", "host", f"put {tmp_path}/x {tmp_path}/y\nrename {tmp_path}/y {far}\n")
         assert told.returncode != 0 and "execute" in told.stderr and not far.exists(), told
         (tmp_path / "y").unlink()
-        assert by_sftp(office, "ann", f"put {tmp_path}/x {far}\n").returncode == 0 and far.exists()
+        assert office.sftp("ann", "host", f"put {tmp_path}/x {far}\n").returncode == 0 and far.exists()
 
 
 # ---- files through a command that is none of the known
@@ -129,9 +111,9 @@ def test_no_file_comes_or_goes_behind_another_word(office, tmp_path):
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_bytes(os.urandom(300000))
-    for told in (by_rsync(office, "ty", "-a", "--rsync-path=env rsync", f"127.0.0.1:{kept}/", f"{tmp_path}/got/"),
-                 by_rsync(office, "ty", "-a", "--rsync-path=env rsync", f"{kept}/", f"127.0.0.1:{tmp_path}/put/"),
-                 by_sftp(office, "ty", f"get {kept}/file {tmp_path}/one\nput {kept}/file {kept}/two\nrm {kept}/file\n",
+    for told in (office.rsync("ty", "host", "-a", "--rsync-path=env rsync", f"127.0.0.1:{kept}/", f"{tmp_path}/got/"),
+                 office.rsync("ty", "host", "-a", "--rsync-path=env rsync", f"{kept}/", f"127.0.0.1:{tmp_path}/put/"),
+                 office.sftp("ty", "host", f"get {kept}/file {tmp_path}/one\nput {kept}/file {kept}/two\nrm {kept}/file\n",
                          "-s", "env /usr/lib/openssh/sftp-server")):
         assert told.returncode != 0 and "ssh -t takes a terminal" in told.stderr, told
     for command in (f"env scp -f {kept}/file", f"cd {kept}; scp -t two", f"cat >{kept}/two", "sh"):
@@ -159,16 +141,6 @@ def test_what_a_command_prints_there_passes_as_far_as_it_is_recorded(office, tmp
 
 # ---- shells by another name
 
-def asked(office):
-    ann = office.person("ann")
-    one = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
-    return ann.get(f"/approvals/{one['id']}")
-
-
-def agree(office, full):
-    office.person("ann").post(f"/approvals/{full['id']}/approve", {"sha256": full["sha256"]})
-
-
 def test_a_command_called_shell_is_not_a_shell_to_who_agrees(office):
     program = os.path.join(office.sshd.dir, "bin", "shell")
     with open(program, "w", encoding="ascii") as file:
@@ -177,7 +149,7 @@ def test_a_command_called_shell_is_not_a_shell_to_who_agrees(office):
     seen = {}
     for words in ([], ["shell"]):
         with Terminal(office.argv("abe", "host", "-tt", "127.0.0.1", *words)):
-            full = asked(office)
+            full = office.asked()
             seen[full["statement"]] = full["sha256"]
         wait_for("its end", 10, lambda: not office.person("ann").items("/approvals?state=waiting"))
     assert set(seen) == {f"{ACCOUNT}@host: shell", f"{ACCOUNT}@host, on a terminal$ shell"}
@@ -187,7 +159,7 @@ def test_a_command_called_shell_is_not_a_shell_to_who_agrees(office):
 @pytest.mark.parametrize("words", [["-tt", "bash"], ["-tt", "shell"], ["-T", "bash -s"]], ids=str)
 def test_what_was_agreed_to_and_may_be_a_shell_is_watched_as_one(office, words):
     with Terminal(office.argv("abe", "host", words[0], "127.0.0.1", words[1])) as terminal:
-        agree(office, asked(office))
+        office.decide("approve")
         terminal.wait("this begins when somebody watches")
         if words[0] == "-tt":
             terminal.type("echo un''watched\r")
@@ -196,9 +168,9 @@ def test_what_was_agreed_to_and_may_be_a_shell_is_watched_as_one(office, words):
 
 def test_what_was_agreed_to_and_is_all_there_is_runs_at_once(office):
     with Terminal(office.argv("abe", "host", "127.0.0.1", "echo all")) as terminal:
-        full = asked(office)
+        full = office.asked()
         assert full["statement"] == f"{ACCOUNT}@host$ echo all"
-        agree(office, full)
+        office.decide("approve", full)
         terminal.wait("all")
         terminal.never("watches", 0.3)
 

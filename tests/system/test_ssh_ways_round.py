@@ -93,10 +93,8 @@ def office(top):
     one.mixed = f"{top}/mixed"
     os.mkdir(one.mixed)
     put(f"{one.mixed}/far", "far away")
-    for name, role in (("ann", "engineer"), ("pat", "putter"), ("sue", "sipper"), ("wes", "watched"), ("abe", "asker")):
-        one.person(name, [role])
-        one.key(name)
     try:
+        one.people(ann="engineer", pat="putter", sue="sipper", wes="watched", abe="asker")
         yield one
     finally:
         one.close()
@@ -272,14 +270,6 @@ def test_an_open_file_does_not_outlive_its_permission(office, folder):
 
 # ---- sftp: what others agree to
 
-def decide(office, verdict="refuse"):
-    ann = office.person("ann")
-    one = wait_for("the ask", 10, lambda: ann.items("/approvals?state=waiting"))[0]
-    full = ann.get(f"/approvals/{one['id']}")
-    ann.post(f"/approvals/{one['id']}/{verdict}", {"sha256": full["sha256"]})
-    return full["statement"]
-
-
 @pytest.mark.parametrize("request_, words", [
     ((OPEN, "{f}/there", F_READ | F_WRITE, 0), "sftp get and put {f}/there over what is there"),
     ((OPEN, "{f}/there", F_READ, 0), "sftp get {f}/there"),
@@ -291,7 +281,7 @@ def test_who_agrees_reads_all_that_it_does(office, folder, request_, words):
     kind, *rest = [w.format(f=folder) if isinstance(w, str) else w for w in request_]
     with Raw(office, "abe") as raw:
         raw.send(kind, 5, *rest)
-        assert decide(office) == f"{ACCOUNT}@host: " + words.format(f=folder)
+        assert office.decide("refuse")["statement"] == f"{ACCOUNT}@host: " + words.format(f=folder)
         assert raw.answer()[0] == STATUS
     assert get(f"{folder}/there") == "there"
 
@@ -354,7 +344,7 @@ def test_one_that_is_watched_has_a_connection_of_its_own(office):
 def test_who_agrees_sees_all_of_a_command_or_is_not_asked(office, folder):
     client = subprocess.Popen(office.argv("abe", "plain", "127.0.0.1", f"true \\x0a\ntouch {folder}/mark\u202e"), text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert decide(office) == f"{ACCOUNT}@plain, with input$ true \\x0a\ntouch {folder}/mark<U+202E>"
+    assert office.decide("refuse")["statement"] == f"{ACCOUNT}@plain, with input$ true \\x0a\ntouch {folder}/mark<U+202E>"
     assert "did not agree" in client.communicate(timeout=20)[1]
     told = office.ssh("abe", "plain", "true\x01" + "\x01" * 25000 + f"\ntouch {folder}/mark")
     assert told.returncode == 254 and "shown to them whole" in told.stderr

@@ -37,6 +37,7 @@ typedef struct {
     PGconn *eyes;
     char whole[DEMO_TEXT_BYTES]; /* the database as it was */
     unsigned failures;
+    unsigned locks;
 } story;
 
 static void chapter(const char *title)
@@ -225,14 +226,21 @@ bool drill_unlock(const demo *d, const char *name)
     return good;
 }
 
-/* What waits now. The caller frees. */
+/* What waits at this moment; NULL: nothing. The caller frees. */
+static json_t *first_waiting(demo_person *person)
+{
+    json_t *page = demo_call(person, "GET", "/approvals?state=waiting", NULL);
+    json_t *first = json_array_get(json_object_get(page, "items"), 0);
+    json_incref(first);
+    json_decref(page);
+    return first;
+}
+
+/* What waits soon. The caller frees. */
 static json_t *waiting(demo_person *person)
 {
     for (int i = 0; i < ASK_TRIES; i++) {
-        json_t *page = demo_call(person, "GET", "/approvals?state=waiting", NULL);
-        json_t *first = json_array_get(json_object_get(page, "items"), 0);
-        json_incref(first);
-        json_decref(page);
+        json_t *first = first_waiting(person);
         if (first != NULL) {
             return first;
         }
@@ -271,6 +279,85 @@ static bool send_and_wait_a_moment(story *s, PGconn *gate, const char *sql)
     bool held = ask != NULL && PQconsumeInput(gate) == 1 && PQisBusy(gate) == 1 && is_whole(s);
     json_decref(ask);
     return held;
+}
+
+/* ---- alone, on the company's laptop ---- */
+
+static bool come_back(story *s)
+{
+    demo_person_done(&s->dan);
+    return drill_unlock(s->d, "dan") && !sp_failed(sign_in(s, "dan", &s->dan)) &&
+           !sp_failed(token(s, &s->company));
+}
+
+/* It waits for others, who are not there, or it is refused. */
+static bool stays_undone(story *s, PGconn *gate, const char *sql, char *words)
+{
+    bool waits = false;
+    bool ended = PQsendQuery(gate, sql) != 1;
+    for (int i = 0; i < ASK_TRIES && !waits && !ended; i++) {
+        json_t *ask = first_waiting(&s->wei);
+        waits = ask != NULL;
+        json_decref(ask);
+        ended = !waits && (PQconsumeInput(gate) == 0 || PQisBusy(gate) == 0);
+        if (!waits && !ended) {
+            usleep(PAUSE_US);
+        }
+    }
+    bool good = drill_end(gate, waits, words);
+    return good && is_whole(s);
+}
+
+static void repair_alone(story *s, PGconn *gate)
+{
+    static const char *const steps[] = {
+        "UPDATE payments SET amount = amount WHERE id = 7",
+        "UPDATE payments SET amount = amount WHERE id BETWEEN 1 AND 300",
+    };
+    for (size_t i = 0; i < SP_COUNT(steps); i++) {
+        PGresult *result = PQexec(gate, steps[i]);
+        check(s, PQresultStatus(result) == PGRES_COMMAND_OK, "a repair runs: %s", steps[i]);
+        PQclear(result);
+    }
+}
+
+static void try_alone(story *s)
+{
+    static const drill_attempt more = {
+        "more than a repair, bit by bit", DRILL_SIMPLE,
+        "UPDATE payments SET amount = 0 WHERE id BETWEEN 301 AND 600"};
+    char words[WORDS_BYTES];
+    PGconn *gate = drill_connect(s->d, &s->company, true);
+    check(s, gate != NULL, "on the company's laptop dan is connected");
+    if (gate != NULL) {
+        repair_alone(s, gate);
+    }
+    for (size_t i = 0; i <= drill_alone_count && gate != NULL; i++) {
+        const drill_attempt *one = i == 0 ? &more : &drill_alone[i - 1];
+        say_try(s, one, stays_undone(s, gate, one->sql, words), words);
+        PQfinish(gate);
+        gate = drill_connect(s->d, &s->company, false);
+        if (gate == NULL) { /* locked: it was more than his budget */
+            s->locks++;
+            gate = come_back(s) ? drill_connect(s->d, &s->company, true) : NULL;
+            check(s, gate != NULL, "       and he was locked; he is back after a talk");
+        }
+    }
+    PQfinish(gate);
+    check(s, s->locks >= 4, "%u times it was more rows than his budget: he himself was locked",
+          s->locks);
+    check(s, is_whole(s), "at the server: still %s", s->whole);
+}
+
+static void go_round(story *s)
+{
+    bool is_shut = drill_is_shut(s->d, "op_dba", s->company.password) &&
+                   drill_is_shut(s->d, "op_dba", "op_dba") && drill_is_shut(s->d, "dan", "") &&
+                   drill_is_shut(s->d, "dan", s->company.password) &&
+                   drill_is_shut(s->d, "postgres", "") &&
+                   drill_is_shut(s->d, "orders_owner", s->company.password);
+    check(s, is_shut,
+          "past the gate, at the server's own port, nothing that he has opens any account");
 }
 
 static void destroy_with_two(story *s)
@@ -337,14 +424,15 @@ static void tell(story *s)
     chapter("2. He does not stop.");
     go_on_until_locked(s);
     check(s, is_whole(s), "at the server: still %s", s->whole);
-    chapter("3. Another day: the same person, on a company laptop, and two colleagues.");
-    demo_person_done(&s->dan);
-    bool ready = drill_unlock(s->d, "dan") && !sp_failed(sign_in(s, "dan", &s->dan)) &&
-                 !sp_failed(token(s, &s->company));
+    chapter("3. Another day: the same person, alone, on a company laptop.");
+    bool ready = come_back(s);
     check(s, ready, "olga has unlocked him after a talk; he signs in");
     if (ready) {
+        try_alone(s);
+        go_round(s);
+        chapter("4. With two colleagues.");
         destroy_with_two(s);
-        chapter("4. It was the wrong table.");
+        chapter("5. It was the wrong table.");
         put_back(s);
     }
 }

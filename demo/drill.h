@@ -26,6 +26,8 @@ typedef struct {
 
 extern const drill_attempt drill_attempts[];
 extern const size_t drill_attempt_count;
+extern const drill_attempt drill_alone[];
+extern const size_t drill_alone_count;
 
 /* ---- drill_db.c ---- */
 typedef struct {
@@ -40,6 +42,10 @@ typedef struct {
 PGconn *drill_connect(const demo *d, const drill_login *login, bool loud);
 /* Straight to the server as its superuser: the drill's own eyes. NULL after having said why. */
 PGconn *drill_look(const demo *d);
+/* Straight to the server, past the gate; true: it lets nobody in. */
+bool drill_is_shut(const demo *d, const char *role, const char *password);
+/* Ends what waits, if anything does: true when nothing of it ran; *ret_words what was said. */
+bool drill_end(PGconn *gate, bool waits, char ret_words[DEMO_ANSWER_MAX_BYTES / 1024]);
 /* Rows of every table and a checksum over them: "181346 rows, 1f0c..."; false: could not be read.
  */
 bool drill_state(PGconn *eyes, char ret_text[DEMO_TEXT_BYTES]);

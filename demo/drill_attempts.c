@@ -67,7 +67,45 @@ const drill_attempt drill_attempts[] = {
     {"with another reading of quotes", DRILL_SIMPLE,
      "SET standard_conforming_strings = off; SELECT '\\'; DELETE FROM order_items; --'"},
     {"in another encoding", DRILL_SIMPLE, "SET client_encoding = 'SJIS'; DELETE FROM order_items"},
+    {"where a system column says so", DRILL_SIMPLE,
+     "DELETE FROM order_items WHERE tableoid = 'order_items'::regclass"},
+    {"where a row is somewhere", DRILL_SIMPLE, "DELETE FROM order_items WHERE ctid > '(0,0)'"},
+    {"where a series has all keys", DRILL_SIMPLE,
+     "DELETE FROM order_items WHERE order_id = ANY (ARRAY(SELECT generate_series(1, 1000000)))"},
+    {"where all keys are cast to one", DRILL_SIMPLE,
+     "DELETE FROM order_items WHERE order_id::int::bool = true"},
+    {"where both that there are will do", DRILL_SIMPLE,
+     "DELETE FROM products WHERE listed IN (true, false)"},
+    {"where every value is named", DRILL_SIMPLE,
+     "DELETE FROM orders WHERE state IN ('paid', 'shipped', 'done', 'returned')"},
+    {"where chance is not itself", DRILL_SIMPLE,
+     "DELETE FROM order_items WHERE random() <> random()"},
+    {"where the false is not so", DRILL_SIMPLE, "DELETE FROM order_items WHERE NOT (-line > 0)"},
+    {"where a fraction is more than one", DRILL_SIMPLE, "DELETE FROM order_items WHERE 1.5 > 1"},
+    {"by a function that a trigger runs", DRILL_SIMPLE,
+     "CREATE OR REPLACE FUNCTION note_merchant() RETURNS trigger LANGUAGE plpgsql AS "
+     "'BEGIN DELETE FROM order_items; RETURN NEW; END'"},
     {"by its number, without SQL", DRILL_FASTPATH, "query_to_xml"},
     {"with what no grammar knows", DRILL_SIMPLE, "DELETE EVERYTHING FROM order_items"},
 };
 const size_t drill_attempt_count = SP_COUNT(drill_attempts);
+
+/* The same person alone on the company's laptop, where he may repair what he names. */
+const drill_attempt drill_alone[] = {
+    {"all rows", DRILL_SIMPLE, "DELETE FROM order_items"},
+    {"a table", DRILL_SIMPLE, "DROP TABLE order_items"},
+    {"overwritten, every value named", DRILL_SIMPLE,
+     "UPDATE payments SET amount = 0 WHERE channel IN ('card', 'wallet')"},
+    {"taken, every value named", DRILL_SIMPLE,
+     "DELETE FROM orders WHERE state IN ('paid', 'shipped', 'done', 'returned')"},
+    {"a boolean's both values", DRILL_SIMPLE, "DELETE FROM products WHERE listed IN (true, false)"},
+    {"a cast that makes all one", DRILL_SIMPLE,
+     "UPDATE orders SET total = 0 WHERE id::int::bool = true"},
+    {"a truth turned round", DRILL_SIMPLE, "DELETE FROM order_items WHERE NOT (-line > 0)"},
+    {"beside something graver", DRILL_SIMPLE,
+     "UPDATE payments SET amount = 0 WHERE channel = 'card'; COMMENT ON TABLE carts IS ''"},
+    {"by a trigger's function", DRILL_SIMPLE,
+     "CREATE OR REPLACE FUNCTION note_merchant() RETURNS trigger LANGUAGE plpgsql AS "
+     "'BEGIN DELETE FROM order_items; RETURN NEW; END'"},
+};
+const size_t drill_alone_count = SP_COUNT(drill_alone);

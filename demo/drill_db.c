@@ -108,6 +108,18 @@ PGconn *drill_look(const demo *d)
     return conn;
 }
 
+bool drill_is_shut(const demo *d, const char *role, const char *password)
+{
+    char port[16];
+    snprintf(port, sizeof(port), "%u", d->orders_port);
+    const char *const keys[] = {"host", "port", "user", "password", "dbname", NULL};
+    const char *const values[] = {"127.0.0.1", port, role, password, "orders", NULL};
+    PGconn *conn = PQconnectdbParams(keys, values, 0);
+    bool is_shut = PQstatus(conn) != CONNECTION_OK;
+    PQfinish(conn);
+    return is_shut;
+}
+
 long drill_number(PGconn *eyes, const char *sql)
 {
     PGresult *result = PQexec(eyes, sql);
@@ -167,6 +179,15 @@ static bool refused(PGresult *first, PGconn *gate, char ret_words[WORDS_BYTES])
         PQclear(r);
     }
     return failed;
+}
+
+bool drill_end(PGconn *gate, bool waits, char ret_words[WORDS_BYTES])
+{
+    char why[256];
+    PGcancel *cancel = waits ? PQgetCancel(gate) : NULL;
+    bool sent = cancel == NULL || PQcancel(cancel, why, sizeof(why)) == 1;
+    PQfreeCancel(cancel);
+    return refused(PQgetResult(gate), gate, ret_words) && sent;
 }
 
 static bool try_fastpath(PGconn *gate, const char *name, char ret_words[WORDS_BYTES])

@@ -192,6 +192,17 @@ static void reach_code(masking *m, const List *name)
     }
 }
 
+/* It is held against every value of that type that any table has: whether it fails tells of them. */
+static void reach_domain(masking *m, const AlterDomainStmt *alter)
+{
+    enum { ADD_CONSTRAINT = 'C', VALIDATE = 'V', SET_NOT_NULL = 'O' };
+    if (alter->subtype == ADD_CONSTRAINT || alter->subtype == VALIDATE ||
+        alter->subtype == SET_NOT_NULL) {
+        masking_refuse(m, "a check of all values of a type, beside masked columns:",
+                       names_last(alter->typeName));
+    }
+}
+
 static void reach_item(masking *m, const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -200,6 +211,9 @@ static void reach_item(masking *m, const Node *node)
         break;
     case T_CreateFunctionStmt:
         reach_code(m, AS(CreateFunctionStmt, node)->funcname);
+        break;
+    case T_AlterDomainStmt:
+        reach_domain(m, AS(AlterDomainStmt, node));
         break;
     case T_RangeVar:
         reach_relation(m, AS(RangeVar, node));

@@ -58,6 +58,8 @@ static void test_clean(void **state)
         "COPY orders TO STDOUT",
         "SELECT phone FROM orders",
         "BEGIN",
+        "ALTER DOMAIN phone_t DROP NOT NULL",
+        "ALTER DOMAIN phone_t SET DEFAULT 'x'",
     };
     expect(state, SP_SQL_MASKING_CLEAN, texts, SP_COUNT(texts));
 }
@@ -66,7 +68,7 @@ static void test_by_origin(void **state)
 {
     static const char *const texts[] = {
         "UPDATE v_names SET name = NULL WHERE id = 1",
-        "CREATE INDEX ON customers (phone)",
+        "CREATE INDEX ON customers (name)",
         "SELECT * FROM customers",
         "SELECT phone FROM customers",
         "SELECT c.* FROM customers c",
@@ -237,6 +239,12 @@ static void test_refused(void **state)
         "ALTER TABLE customers ADD UNIQUE (phone)",
         "ALTER TABLE customers ADD EXCLUDE (phone WITH =)",
         "CREATE UNIQUE INDEX ON customers (phone)",
+        "CREATE INDEX ON customers (phone)",
+        "CREATE INDEX ON customers (id, phone DESC) INCLUDE (name)",
+        "ALTER DOMAIN phone_t ADD CHECK (VALUE < '139')",
+        "ALTER DOMAIN phone_t ADD CONSTRAINT c CHECK (VALUE < '139') NOT VALID",
+        "ALTER DOMAIN phone_t VALIDATE CONSTRAINT c",
+        "ALTER DOMAIN public.phone_t SET NOT NULL",
         "CREATE TABLE t (p text REFERENCES customers (phone))",
         "INSERT INTO customers (id) VALUES (1) ON CONFLICT (phone) DO NOTHING",
     };

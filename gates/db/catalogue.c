@@ -50,7 +50,7 @@ static const struct {
 static uint64_t versions; /* given out, over all catalogues of this worker */
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
- * follows changes, p function. */
+ * follows changes, p function (and d an account: dangers.c). */
 static const char read_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -223,6 +223,9 @@ static sp_err take_row(db_catalogue *c, sp_span body)
         return add_edge(c, values);
     case 'k':
         return add_key(c, values);
+    case 'd':
+        db_dangers_add(&c->next_dangers, values[1], values[2]);
+        return sp_ok();
     case 'p':
         return sp_sql_catalogue_function(c->next_one, values[1], values[2], is_true(values[3]));
     default:
@@ -356,6 +359,7 @@ static sp_err begin_reading(db_catalogue *c)
         TRY(sp_sql_catalogue_path(c->next_one, schema));
     }
     c->last_oid = 0;
+    c->next_dangers = (db_dangers){.count = 0};
     return sp_ok();
 }
 
@@ -370,12 +374,13 @@ static void write_print(sp_buf *out)
                    " FROM pg_catalog.%s WHERE %s)",
                    printed[i].key, printed[i].table, printed[i].where);
     }
+    sp_buf_text(out, db_dangers_print_sql);
     sp_buf_text(out, ", 0);");
 }
 
 static void ask_server(db_catalogue *c)
 {
-    enum { PRINT_MAX_BYTES = 4096 };
+    enum { PRINT_MAX_BYTES = 8192 };
     auto_buf sp_buf text = sp_buf_make(PRINT_MAX_BYTES + sizeof(read_sql));
     auto_buf sp_buf query = sp_buf_make(PRINT_MAX_BYTES + sizeof(read_sql) + 64);
     c->is_read = c->is_wanted || c->now == NULL;
@@ -391,6 +396,7 @@ static void ask_server(db_catalogue *c)
     }
     write_print(&text);
     if (c->is_read) {
+        sp_buf_text(&text, db_dangers_sql);
         sp_buf_text(&text, read_sql);
     }
     sp_pg_query_write(&query, sp_buf_borrow(&text));
@@ -429,6 +435,7 @@ static void end_reading(db_catalogue *c)
         }
         sp_sql_catalogue_free(c->now);
         c->now = SP_STEAL(c->next_one);
+        c->dangers = c->next_dangers;
         c->version = ++versions;
         c->serial = 0;
         db_catalogue_bind(c, db_here.office.snapshot); /* answers under way are masked by it */

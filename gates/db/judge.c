@@ -199,6 +199,15 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
         db_session_set_judge(session, judge);
     }
     db_verdict verdict = connect_catalogue(session, judge, refusal);
+    const char *danger =
+        verdict == DB_PASS ? db_dangers_of(&judge->catalogue->dangers, session->account) : NULL;
+    if (danger != NULL) {
+        db_refuse(refusal, "42501", SP_REASON_DENY_RULE,
+                  "the database account of this resource can do more than the gate would see "
+                  "(%s): the gate works with none such",
+                  danger);
+        return DB_REFUSE;
+    }
     if (verdict == DB_PASS) {
         sp_event event = db_event_of(session, SP_EVENT_DECISION);
         name_decision(session, &decision, SP_ACTION_CONNECT, &event);

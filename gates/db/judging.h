@@ -20,6 +20,25 @@
 
 /* ---- catalogue.c ---- */
 
+/* ---- dangers.c: accounts that the gate does not work with ---- */
+
+enum { DB_DANGERS_MAX = 64 };
+typedef struct {
+    char who[DB_NAME_BYTES];
+    char why[128];
+} db_danger;
+typedef struct {
+    db_danger items[DB_DANGERS_MAX];
+    uint32_t count;
+    bool is_full; /* there are more */
+} db_dangers;
+/* A statement whose rows are 'd', who, why; and what makes them part of a print. */
+extern const char db_dangers_sql[];
+extern const char db_dangers_print_sql[];
+void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why);
+/* Why it is one of them; NULL: it is not. */
+const char *db_dangers_of(const db_dangers *dangers, const char *account);
+
 typedef struct db_catalogue db_catalogue;
 struct db_catalogue {
     db_catalogue *next;
@@ -37,6 +56,8 @@ struct db_catalogue {
     sp_sql_catalogue *next_one;
     uint32_t last_oid;
     uint32_t last_index;
+    db_dangers dangers; /* of `now` */
+    db_dangers next_dangers;
     char print[64];     /* of the server's catalogue when it was read */
     bool is_asking;     /* a query is under way */
     bool is_wanted;     /* read again as soon as possible */

@@ -722,6 +722,35 @@ def test_a_superuser_is_not_worked_as(db):
         db.server.sql("ALTER ROLE op_dba NOSUPERUSER")
 
 
+@pytest.mark.parametrize("give,take,word", [
+    ("GRANT pg_execute_server_program TO op_dba", "REVOKE pg_execute_server_program FROM op_dba", "pg_execute_server_program"),
+    ("GRANT pg_read_server_files TO op_dba", "REVOKE pg_read_server_files FROM op_dba", "pg_read_server_files"),
+    ("CREATE ROLE between; GRANT pg_write_server_files TO between; GRANT between TO op_dba", "DROP ROLE between",
+     "pg_write_server_files"),
+    ("ALTER ROLE op_dba BYPASSRLS REPLICATION", "ALTER ROLE op_dba NOBYPASSRLS NOREPLICATION", "REPLICATION, BYPASSRLS"),
+    ("ALTER ROLE op_dba CREATEROLE", "ALTER ROLE op_dba NOCREATEROLE", "CREATEROLE"),
+])
+def test_an_account_that_can_do_more_than_is_seen_is_not_worked_as(db, give, take, word):
+    def refusal():
+        try:
+            db.connect("lin").close()
+        except psycopg2.OperationalError as error:
+            return str(error)
+        return None
+
+    assert refusal() is None
+    db.server.sql(*give.split("; "))
+    try:
+        said = wait_for("the refusal", 20, refusal)
+        assert f"({word})" in said and "works with none such" in said, said
+        wait_for("the entry", 5, lambda: [
+            e for e in db.office.people["audrey"].items("/admin/ledger/events?gate=db&verdict=deny&person=lin&limit=50")
+            if word in json.dumps(e)])
+    finally:
+        db.server.sql(take)
+    wait_for("the account without it", 20, lambda: refusal() is None)
+
+
 def test_processes_are_caged(db):
     for pid in db.workers():
         assert_caged(pid, (db.office.uids or {}).get("db"))

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Accounts that can do more at the server than any judgement of their statements shows: they run
+ * programs there, read and write its files, are replicas, pass by the rules of rows, or give
+ * themselves such rights. The gate works with none of them, as with no superuser.
+ *
+ * OWNS the list in a catalogue. PROCESS db gate workers. TRUST rows come from the server: there is
+ * room for so many, and beyond that for nobody. SPEC docs/DATABASE.md "Accounts in PostgreSQL".
+ */
+#include "gates/db/judging.h"
+#include "lib/base/mem.h"
+
+#define DANGERS                                                                                    \
+    "SELECT r.rolname AS who, pg_catalog.concat_ws(', ',"                                          \
+    " CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,"                                            \
+    " CASE WHEN r.rolreplication THEN 'REPLICATION' END,"                                          \
+    " CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,"                                              \
+    " (SELECT pg_catalog.string_agg(g.rolname, ', ' ORDER BY g.rolname) FROM pg_catalog.pg_roles " \
+    "g WHERE g.rolname IN ('pg_execute_server_program', 'pg_read_server_files',"                   \
+    " 'pg_write_server_files') AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))) AS why"        \
+    " FROM pg_catalog.pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper"
+
+const char db_dangers_sql[] = "SELECT 'd', who, why FROM (" DANGERS ") d WHERE why <> '';";
+const char db_dangers_print_sql[] =
+    " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(who || '.' || why)), 0)"
+    " FROM (" DANGERS ") d WHERE why <> '')";
+
+void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why)
+{
+    if (dangers->count == DB_DANGERS_MAX) {
+        dangers->is_full = true;
+        return;
+    }
+    db_danger *one = &dangers->items[dangers->count++];
+    SP_IGNORE(sp_fit(one->who, sizeof(one->who), who)); /* names of roles are shorter */
+    SP_IGNORE(sp_fit(one->why, sizeof(one->why), sp_span_slice(why, 0, sizeof(one->why) - 1)));
+}
+
+const char *db_dangers_of(const db_dangers *dangers, const char *account)
+{
+    for (uint32_t i = 0; i < dangers->count; i++) {
+        if (sp_span_eq(sp_span_cstr(dangers->items[i].who), sp_span_cstr(account))) {
+            return dangers->items[i].why;
+        }
+    }
+    return dangers->is_full ? "more such accounts than are looked through" : NULL;
+}

@@ -192,7 +192,8 @@ static void reach_code(masking *m, const List *name)
     }
 }
 
-/* It is held against every value of that type that any table has: whether it fails tells of them. */
+/* It is held against every value of that type that any table has: whether it fails tells of them.
+ */
 static void reach_domain(masking *m, const AlterDomainStmt *alter)
 {
     enum { ADD_CONSTRAINT = 'C', VALIDATE = 'V', SET_NOT_NULL = 'O' };

@@ -73,6 +73,15 @@ static void tell(sp_core *core, sp_span names)
     sp_notices_tell(core, &ask);
 }
 
+static bool is_in_documents(sp_core *core, sp_span name)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    sp_policy_plan plan;
+    size_t at = 0;
+    return !sp_failed(sp_policy_set_plan_find(set, name, &at)) &&
+           !sp_failed(sp_policy_set_plan(set, at, &plan)) && plan.drill_s > 0;
+}
+
 /* One notice, however many are due. */
 void sp_drills_look(sp_core *core)
 {
@@ -91,6 +100,7 @@ void sp_drills_look(sp_core *core)
             sp_buf_text(&names, ", …");
         }
     }
+    sp_gaps_close(core, "drill", is_in_documents);
     if (names.len > 0) {
         tell(core, sp_buf_borrow(&names));
     }

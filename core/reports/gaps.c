@@ -7,6 +7,10 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
+#include <string.h>
+
+enum { GAP_NAME_BYTES = SP_NAME_MAX_BYTES + 32 };
+
 typedef struct {
     bool is_there; /* a row: the gap is open */
     uint64_t since_unix_s;
@@ -77,6 +81,34 @@ sp_gap_news sp_gap_look(sp_core *core, const sp_gap *gap)
     }
     return sp_failed(err) ? SP_GAP_SAME
                           : news; /* the next look tells it: rather late than always */
+}
+
+void sp_gaps_close(sp_core *core, const char *kind, bool (*is_named)(sp_core *core, sp_span name))
+{
+    enum { AT_A_TIME = 32 };
+    char gone[AT_A_TIME][GAP_NAME_BYTES];
+    size_t count = 0;
+    size_t kind_len = strlen(kind);
+    {
+        auto_query sp_query q = sp_query_of(core->store, "SELECT name FROM gap ORDER BY name");
+        while (count < AT_A_TIME && sp_query_row(&q)) {
+            sp_span name = sp_col_text(&q);
+            bool is_kind = sp_span_starts(name, sp_span_cstr(kind)) && name.len > kind_len &&
+                           name.ptr[kind_len] == ':';
+            if (is_kind && !is_named(core, sp_span_slice(name, kind_len + 1, name.len)) &&
+                !sp_failed(sp_fit(gone[count], sizeof(gone[count]), name))) {
+                count++;
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const kept none = {.is_there = false};
+        sp_err err = put(core->store, sp_span_cstr(gone[i]), &none);
+        if (sp_failed(err)) {
+            sp_log(SP_LOG_ERROR, "gap %s, which no document names, stays: %s", gone[i],
+                   sp_code_word(err.code));
+        }
+    }
 }
 
 uint64_t sp_gap_since(sp_core *core, sp_span name)

@@ -68,6 +68,19 @@ static void look_at(sp_core *core, sp_span name, const sp_span place[SP_LANGUAGE
     }
 }
 
+static bool is_in_documents(sp_core *core, sp_span name)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    for (size_t i = 0; i < sp_policy_set_officer_count(set); i++) {
+        sp_policy_officer o;
+        sp_policy_set_officer_at(set, i, &o);
+        if (sp_span_eq(o.name, name)) {
+            return true;
+        }
+    }
+    return sp_span_eq(name, SP_SPAN_LIT("*"));
+}
+
 void officers_look(sp_core *core)
 {
     const sp_span all[SP_LANGUAGE_COUNT] = {
@@ -81,6 +94,7 @@ void officers_look(sp_core *core)
         sp_policy_set_officer_at(set, i, &o);
         look_at(core, o.name, o.title, !is_active(core, o.person), 0);
     }
+    sp_gaps_close(core, "officer", is_in_documents);
 }
 
 size_t sp_officers_vacant(sp_core *core)

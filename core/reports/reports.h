@@ -36,6 +36,9 @@ typedef enum {
     SP_GAP_OVER  /* of one that was told */
 } sp_gap_news;
 sp_gap_news sp_gap_look(sp_core *core, const sp_gap *gap);
+/* Gaps of that kind whose name (after "officer:") no document has any more are over: nobody looks
+ * at them again. is_named says which stay. */
+void sp_gaps_close(sp_core *core, const char *kind, bool (*is_named)(sp_core *core, sp_span name));
 /* 0 = it is not open. */
 uint64_t sp_gap_since(sp_core *core, sp_span name);
 /* Those of a kind ("officer") that were told and last. */

@@ -59,7 +59,8 @@ test("the security administrator sees whom it did not reach, and sends another",
   const sam = await open("sam");
   await sam.go("/admin/notices");
   await sam.heading("Notices").waitFor();
-  await sam.page.getByRole("button", { name: new RegExp(title) }).first().click();
+  // the one that was sent, not what an escalation makes of it when nobody has read it in time
+  await sam.page.getByRole("button", { name: new RegExp(title) }).filter({ hasNotText: "Nobody has acknowledged" }).first().click();
   await sam.page.locator("dialog tbody tr", { hasText: "staff001" }).waitFor();
   const row = await sam.page.locator("dialog tbody tr", { hasText: "staff001" }).innerText();
   assert.match(row, /550 5.1.1 no such user/);

@@ -55,6 +55,7 @@ const PLACES: Record<string, string> = {
   runs_waiting: "/admin/plans",
   drills_due: "/admin/plans",
   officers_vacant: "/reports",
+  rota_gap: "/admin/policy/documents",
 };
 
 function Attention({ items }: { items: Items }) {

@@ -16,6 +16,10 @@ static void print_scope(const json_t *answer)
            sp_json_text(answer, "scope.sessions"), sp_json_text(answer, "scope.people"),
            sp_json_text(answer, "scope.database_connections"),
            sp_json_text(answer, "scope.ssh_connections"));
+    if (sp_same(sp_json_text(answer, "scope.counted"), "connections")) {
+        printf("counted are connections to it at the database and SSH gates: a page of an "
+               "application leaves none\n");
+    }
 }
 
 static void print_cut(const json_t *answer)

@@ -48,6 +48,8 @@ SP_MUST sp_err sp_cut_find(sp_core *core, sp_cut_kind kind, sp_span name,
 
 /* How much a cut would meet, now. */
 typedef struct {
+    bool by_connection; /* sessions and people are those with a connection to it: of a resource or
+                         * class; a page of an application is none */
     size_t sessions;
     size_t people;
     size_t database_connections;

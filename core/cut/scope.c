@@ -151,7 +151,8 @@ typedef struct {
     const sp_cut_target *target;
     const sp_policy *policy;
     sp_cut_scope *scope;
-    uint8_t *seen; /* a bit a person */
+    uint8_t *seen;       /* a bit a person */
+    uint8_t *seen_slots; /* a bit a session, by its slot */
     uint32_t people_max;
     uint64_t roles[SP_ROLE_WORDS]; /* of a cut role */
 } counting;
@@ -180,27 +181,42 @@ static bool meets_session(const counting *c, const sp_session_view *view)
     case SP_CUT_ROLE:
         return !sp_failed(sp_sessions_live(c->core, view->slot, view->id, &live)) &&
                holds_one(live.roles, c->roles);
-    case SP_CUT_RESOURCE:
-    case SP_CUT_CLASS:
     case SP_CUT_EVERYTHING:
-        return true; /* whoever is signed in might be there */
+        return true;
+    case SP_CUT_RESOURCE:
+    case SP_CUT_CLASS: /* by their connections: being signed in is not being there */
     case SP_CUT_KIND_COUNT:
         break;
     }
     return false;
 }
 
-static void count_session(void *self, const sp_session_view *view)
+/* The first time that the bit is asked for. */
+static bool is_first(uint8_t *bits, uint32_t at)
 {
-    counting *c = self;
-    if (!meets_session(c, view)) {
+    uint8_t bit = (uint8_t)(1U << (at % 8));
+    bool first = (bits[at / 8] & bit) == 0;
+    bits[at / 8] |= bit;
+    return first;
+}
+
+/* Once, however many connections of it are met. */
+static void add_session(counting *c, const sp_session_view *view)
+{
+    if (view->slot < c->people_max && !is_first(c->seen_slots, view->slot)) {
         return;
     }
     c->scope->sessions++;
-    if (view->person < c->people_max) {
-        uint8_t bit = (uint8_t)(1U << (view->person % 8));
-        c->scope->people += (c->seen[view->person / 8] & bit) == 0 ? 1 : 0;
-        c->seen[view->person / 8] |= bit;
+    if (view->person < c->people_max && is_first(c->seen, view->person)) {
+        c->scope->people++;
+    }
+}
+
+static void count_session(void *self, const sp_session_view *view)
+{
+    counting *c = self;
+    if (meets_session(c, view)) {
+        add_session(c, view);
     }
 }
 
@@ -225,32 +241,49 @@ static bool meets_connection(const counting *c, uint64_t session, uint64_t devic
            (sp_sessions_find(c->core, session, &view) && meets_session(c, &view));
 }
 
+static void count_connection(counting *c, uint64_t session, uint64_t device, sp_span resource,
+                             size_t *connections)
+{
+    sp_session_view view;
+    if (!meets_connection(c, session, device, resource)) {
+        return;
+    }
+    (*connections)++;
+    if (c->scope->by_connection && sp_sessions_find(c->core, session, &view)) {
+        add_session(c, &view);
+    }
+}
+
 static void count_database(void *self, uint64_t session, uint64_t device, sp_span resource)
 {
     counting *c = self;
-    c->scope->database_connections += meets_connection(c, session, device, resource) ? 1 : 0;
+    count_connection(c, session, device, resource, &c->scope->database_connections);
 }
 
 static void count_ssh(void *self, uint64_t session, uint64_t device, sp_span resource)
 {
     counting *c = self;
-    c->scope->ssh_connections += meets_connection(c, session, device, resource) ? 1 : 0;
+    count_connection(c, session, device, resource, &c->scope->ssh_connections);
 }
 
 void sp_cut_scope_of(sp_core *core, const sp_cut_target *target, sp_cut_scope *ret_scope)
 {
     enum { PEOPLE_MAX = 1 << 17 };
     auto_free uint8_t *seen = NULL;
-    *ret_scope = (sp_cut_scope){0};
+    auto_free uint8_t *seen_slots = NULL;
+    *ret_scope = (sp_cut_scope){.by_connection = target->kind == SP_CUT_RESOURCE ||
+                                                 target->kind == SP_CUT_CLASS};
     counting c = {.core = core,
                   .target = target,
                   .policy = policy_of(core),
                   .scope = ret_scope,
                   .people_max = PEOPLE_MAX};
-    if (sp_failed(sp_alloc(PEOPLE_MAX / 8, 1, &seen))) {
+    if (sp_failed(sp_alloc(PEOPLE_MAX / 8, 1, &seen)) ||
+        sp_failed(sp_alloc(PEOPLE_MAX / 8, 1, &seen_slots))) {
         c.people_max = 0; /* sessions are counted all the same */
     }
     c.seen = seen;
+    c.seen_slots = seen_slots;
     if (target->kind == SP_CUT_ROLE) {
         sp_cut_roles_with(core, target->number, c.roles);
         c.roles[target->number / 64 % SP_ROLE_WORDS] |= UINT64_C(1) << (target->number % 64);
@@ -262,8 +295,9 @@ void sp_cut_scope_of(sp_core *core, const sp_cut_target *target, sp_cut_scope *r
 
 json_t *sp_cut_scope_json(const sp_cut_scope *scope)
 {
-    return json_pack("{s:I,s:I,s:I,s:I}", "sessions", (json_int_t)scope->sessions, "people",
-                     (json_int_t)scope->people, "database_connections",
-                     (json_int_t)scope->database_connections, "ssh_connections",
-                     (json_int_t)scope->ssh_connections);
+    return json_pack("{s:s,s:I,s:I,s:I,s:I}", "counted",
+                     scope->by_connection ? "connections" : "sessions", "sessions",
+                     (json_int_t)scope->sessions, "people", (json_int_t)scope->people,
+                     "database_connections", (json_int_t)scope->database_connections,
+                     "ssh_connections", (json_int_t)scope->ssh_connections);
 }

@@ -167,6 +167,9 @@ def test_who_has_a_role_by_inclusion_is_cut_with_it(whole):
 
 def test_a_resource_is_closed_to_everybody_and_the_others_are_not(whole):
     connections, ends = at_work(whole, "ann")
+    assert works(whole, "bob") == ALL, "he is signed in, and not at the database"
+    scope = whole.sam.post("/cuts", {"kind": "resource", "name": "orders-db", "dry_run": True})["scope"]
+    assert scope == {"counted": "connections", "sessions": 1, "people": 1, "database_connections": 1, "ssh_connections": 0}
     began = time.monotonic()
     made = cut(whole, "resource", "orders-db")
     wait_for("the database's end", 5, lambda: 1 in ends.at)

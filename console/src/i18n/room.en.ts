@@ -28,7 +28,7 @@ export const roomEn = {
       device: "The device is quarantined; sessions on it end.", resource: "Closed to everybody until it is given back.", class: "Objects of the class and of graver ones, closed to everybody.",
       role: "Everything is closed to whoever was granted the role.", everything: "All applications, databases and machines, for everybody. The portal stays open for security administrators.",
     },
-    scope: "It would meet now", sessions: (n: number) => s(n, "session"), people: (n: number) => s(n, "person", "people"), databases: (n: number) => s(n, "SQL connection"), machines: (n: number) => s(n, "SSH connection"),
+    scope: "It would meet now", counted: "with a connection to it; pages of an application leave none", sessions: (n: number) => s(n, "session"), people: (n: number) => s(n, "person", "people"), databases: (n: number) => s(n, "SQL connection"), machines: (n: number) => s(n, "SSH connection"),
     asking: "Counting", nobody: "There is nothing of that name", reason: "Reason", reasonHint: "Goes into the ledger with your name; who is cut may see it.", duration: "For how long",
     durations: { "0": "Until it is undone", "900": "15 minutes", "3600": "1 hour", "14400": "4 hours", "86400": "1 day" }, onlyStepUp: "Close nothing, ask for a fresh proof",
     go: "Cut now", goStepUp: "Ask for proof", done: (what: string) => `Cut: ${what}`, confirm: "Type the word CUT to confirm", word: "CUT", look: "See what is cut",

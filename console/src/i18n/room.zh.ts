@@ -28,7 +28,7 @@ export const roomZh: typeof roomEn = {
       device: "隔离设备并结束其上的会话。", resource: "对所有人关闭，直到恢复。", class: "此级别及更高级别的对象，对所有人关闭。",
       role: "对所有被授予此角色的人关闭一切。", everything: "所有应用、数据库和主机，对所有人关闭。门户仍对安全管理员开放。",
     },
-    scope: "当前将影响", sessions: (n) => `${n} 个会话`, people: (n) => `${n} 人`, databases: (n) => `${n} 个数据库连接`, machines: (n) => `${n} 个 SSH 连接`,
+    scope: "当前将影响", counted: "仅统计与其建立连接者；网页应用不保持连接", sessions: (n) => `${n} 个会话`, people: (n) => `${n} 人`, databases: (n) => `${n} 个数据库连接`, machines: (n) => `${n} 个 SSH 连接`,
     asking: "正在统计", nobody: "没有此名称的对象", reason: "原因", reasonHint: "连同您的姓名写入账本；被切断的人可能会看到。", duration: "持续多久",
     durations: { "0": "直到撤销", "900": "15 分钟", "3600": "1 小时", "14400": "4 小时", "86400": "1 天" }, onlyStepUp: "不关闭，只要求重新验证身份",
     go: "立即切断", goStepUp: "要求验证", done: (what) => `已切断：${what}`, confirm: "请输入“切断”以确认", word: "切断", look: "查看已切断的内容",

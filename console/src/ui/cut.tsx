@@ -35,6 +35,7 @@ export function Scope({ scope }: { scope: CutScope }) {
   return (
     <span class="scope">
       <b>{words.sessions(scope.sessions)}</b> <b>{words.people(scope.people)}</b> <b>{words.databases(scope.database_connections)}</b> <b>{words.machines(scope.ssh_connections)}</b>
+      {scope.counted === "connections" && <span class="muted"> {words.counted}</span>}
     </span>
   );
 }

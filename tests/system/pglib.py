@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real PostgreSQL 15 for tests: a cluster of its own in a temporary folder, on loopback TCP with TLS by a CA of
+"""A real PostgreSQL for tests, the newest that is installed (VERSION): a cluster of its own in a temporary folder, on loopback TCP with TLS by a CA of
 its own, never as root.
 
     server = Postgres()          # started; server.port, server.ca_path
@@ -8,6 +8,7 @@ its own, never as root.
 """
 
 import datetime
+import glob
 import ipaddress
 import os
 import pwd
@@ -19,7 +20,10 @@ import time
 
 from officelib import free_port
 
-BIN = "/usr/lib/postgresql/15/bin"
+BINS = {int(path.split("/")[4]): path for path in glob.glob("/usr/lib/postgresql/[0-9]*/bin")
+        if os.access(os.path.join(path, "initdb"), os.X_OK)}
+VERSION = int(os.environ.get("SP_POSTGRES") or max(BINS))  # the server's; its major number
+BIN = BINS[VERSION]
 SUPERUSER = "keeper_of_all"
 PASSWORD = "only for tests, of the superuser"
 HBA = """

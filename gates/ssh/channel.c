@@ -129,8 +129,31 @@ void sg_channel_say_over(sg_channel *channel, const sg_refusal *refusal)
     }
 }
 
+/* What has no channel of its own to be told on: libssh leaves the text of a refused channel empty,
+ * so it is said beside a session of the same connection, and to who runs his client with -v. */
+static void say_beside(const sg_conn *conn, const sg_refusal *refusal)
+{
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+    auto_buf sp_buf copy = sp_buf_make(SG_TEXT_BYTES * 5);
+    auto_free char *text = NULL;
+    for (sg_channel *one = conn->channels; one != NULL; one = one->next) {
+        bool session = one->kind == SP_SSH_CHANNEL_SHELL || one->kind == SP_SSH_CHANNEL_EXEC;
+        if (session && one->state == SG_CH_RUNS && one->front != NULL && line.len == 0) {
+            sg_refusal_line(refusal, one->has_pty, &line);
+            sg_relay_say(one, sp_buf_borrow(&line), true);
+        }
+    }
+    sg_refusal_line(refusal, false, &copy);
+    if (conn->front.ssh != NULL && !sp_failed(sp_buf_take_cstr(&copy, &text))) {
+        (void)ssh_send_debug(conn->front.ssh, text, 1);
+    }
+}
+
 void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal)
 {
+    if (channel->kind == SP_SSH_CHANNEL_FORWARD && channel->front == NULL) {
+        say_beside(channel->conn, refusal);
+    }
     sg_channel_say_over(channel, refusal);
     sg_channel_end(channel);
 }
@@ -248,8 +271,14 @@ static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
 static void record_never(sg_conn *conn, const char *what)
 {
     sg_refusal refusal;
-    sg_refusal_make(&refusal, SP_REASON_DENY_RULE, "%s", what);
+    sg_refusal_make(&refusal, SP_REASON_DENY_RULE, "%s is never let through", what);
     sg_record_refusal(conn, &refusal);
+    say_beside(conn, &refusal);
+}
+
+void sg_channel_agent_asked(sg_channel *channel)
+{
+    record_never(channel->conn, "forwarding of the agent");
 }
 
 static void take_request(sg_channel *channel, ssh_message msg)
@@ -355,8 +384,10 @@ void sg_channel_message(sg_conn *conn, ssh_message msg)
                ssh_message_subtype(msg) == SSH_CHANNEL_SESSION) {
         open_session(conn, msg);
     } else {
-        if (type == SSH_REQUEST_GLOBAL &&
-            ssh_message_subtype(msg) == SSH_GLOBAL_REQUEST_TCPIP_FORWARD) {
+        if (type == SSH_REQUEST_CHANNEL_OPEN) {
+            record_never(conn, "a tunnel, or a socket of the target");
+        } else if (type == SSH_REQUEST_GLOBAL &&
+                   ssh_message_subtype(msg) == SSH_GLOBAL_REQUEST_TCPIP_FORWARD) {
             record_never(conn, "forwarding of ports of the target");
         }
         ssh_message_reply_default(msg);

@@ -463,6 +463,8 @@ void sg_back_done(sg_conn *conn);
 
 /* ---- channel.c ---- */
 void sg_channel_message(sg_conn *conn, ssh_message msg); /* takes it */
+/* His agent: never, and written down. */
+void sg_channel_agent_asked(sg_channel *channel);
 /* What the target asks: nothing is let through. */
 void sg_channel_back_message(sg_conn *conn, ssh_message msg);
 /* As far as it goes now. */
@@ -580,8 +582,8 @@ __attribute__((format(printf, 3, 4))) void sg_refusal_make(sg_refusal *refusal, 
                                                            const char *format, ...);
 /* "sallyport: TEXT (reference XXXX-XXXX-XXXX)", lines ended as a terminal wants it. */
 void sg_refusal_line(const sg_refusal *refusal, bool terminal, sp_buf *out);
-/* UTF-8 of whatever bytes: what is none, control characters and those that turn the direction of
- * writing are shown as \xNN. */
+/* UTF-8 of whatever bytes: what is none, control characters and what a screen would hide or turn
+ * around are shown as \xNN. */
 void sg_text_clean(sp_span bytes, size_t max_bytes, sp_buf *out);
 
 /* ---- record.c ---- */
@@ -600,6 +602,8 @@ typedef struct {
     bool comes;       /* to the machine */
     uint64_t bytes;
     uint64_t since_us;
+    bool reads;       /* parts of it may have been read, in requests of the client's */
+    bool to_end;      /* what was read went on to its end */
     EVP_MD_CTX *hash; /* of all of it, which it ends; NULL: not all of it passed in order */
 } sg_file_note;
 void sg_record_file(sg_channel *channel, const sg_file_note *note);

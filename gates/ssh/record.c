@@ -183,6 +183,9 @@ void sg_record_file(sg_channel *channel, const sg_file_note *note)
         sp_buf_text(&detail, ",\"name\":");
         sp_buf_json(&detail, sp_buf_borrow(&name));
     }
+    if (note->reads) {
+        sp_buf_fmt(&detail, ",\"to_end\":%s", note->to_end ? "true" : "false");
+    }
     if (note->hash != NULL && EVP_DigestFinal_ex(note->hash, digest, NULL) == 1) {
         sp_buf_text(&detail, ",\"sha256\":\"");
         sp_buf_hex(&detail, sp_span_of(digest, SP_SHA256_BYTES));

@@ -352,6 +352,13 @@ static void front_signal(ssh_session ssh, ssh_channel from, const char *name, vo
     }
 }
 
+static void front_agent(ssh_session ssh, ssh_channel from, void *self)
+{
+    (void)ssh;
+    (void)from;
+    sg_channel_agent_asked(self);
+}
+
 static void back_status(ssh_session ssh, ssh_channel from, int status, void *self)
 {
     sg_channel *channel = self;
@@ -380,7 +387,8 @@ void sg_relay_front(sg_channel *channel)
         (struct ssh_channel_callbacks_struct){.userdata = channel,
                                               .channel_data_function = front_data,
                                               .channel_close_function = front_close,
-                                              .channel_signal_function = front_signal};
+                                              .channel_signal_function = front_signal,
+                                              .channel_auth_agent_req_function = front_agent};
     ssh_callbacks_init(&channel->front_calls);
     ssh_set_channel_callbacks(channel->front, &channel->front_calls);
 }

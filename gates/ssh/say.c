@@ -4,6 +4,7 @@
  * characters never reach a terminal. SPEC gates/ssh/gate.h.
  */
 #include "gates/ssh/gate.h"
+#include "lib/record/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,30 +18,18 @@ void sg_refusal_make(sg_refusal *refusal, sp_reason reason, const char *format, 
     va_end(arguments);
 }
 
-/* U+2028 to U+202E, U+2066 to U+2069: lines, and directions that show words in another order than
- * they are in. */
-static bool is_turning(sp_span one)
-{
-    return one.len == 3 && one.ptr[0] == 0xE2 &&
-           ((one.ptr[1] == 0x80 && one.ptr[2] >= 0xA8 && one.ptr[2] <= 0xAE) ||
-            (one.ptr[1] == 0x81 && one.ptr[2] >= 0xA6 && one.ptr[2] <= 0xA9));
-}
-
 void sg_text_clean(sp_span bytes, size_t max_bytes, sp_buf *out)
 {
-    for (size_t i = 0; i < bytes.len && out->len < max_bytes;) {
-        uint8_t c = bytes.ptr[i];
-        size_t len = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
-        sp_span one = sp_span_slice(bytes, i, i + len);
-        bool c1 = one.len == 2 && c == 0xC2 && one.ptr[1] < 0xA0;
-        if (one.len == len && c >= 0x20 && c != 0x7F && !c1 && !is_turning(one) &&
-            sp_span_is_utf8(one)) {
-            sp_buf_span(out, one);
-            i += len;
+    while (bytes.len > 0 && out->len < max_bytes) {
+        sp_utf8 c = sp_utf8_first(bytes);
+        bool shows = c.well_formed && c.code >= 0x20 && !sp_is_unseen(c.code);
+        size_t len = shows ? c.len : 1;
+        if (shows) {
+            sp_buf_span(out, sp_span_slice(bytes, 0, len));
         } else {
-            sp_buf_fmt(out, "\\x%02x", c);
-            i++;
+            sp_buf_fmt(out, "\\x%02x", bytes.ptr[0]);
         }
+        bytes = sp_span_slice(bytes, len, bytes.len);
     }
 }
 

@@ -58,6 +58,8 @@ static void record_file(struct sg_sftp *sftp, const sftp_file *file)
                                .comes = file->writes,
                                .bytes = file->bytes,
                                .since_us = file->since_us,
+                               .reads = !file->writes,
+                               .to_end = file->met_end && !file->broken,
                                .hash = file->broken ? NULL : file->hash};
     sg_record_file(sftp->channel, &note);
 }
@@ -259,6 +261,8 @@ static sp_err on_reply(struct sg_sftp *sftp, const sp_sftp_packet *packet)
     if (packet->type == SP_SFTP_DATA && done.file != NULL) {
         sftp->reading = done.file;
         done.file->broken = done.file->broken || done.offset != done.file->next;
+    } else if (packet->type == SP_SFTP_STATUS && packet->code == SP_SFTP_EOF && done.file != NULL) {
+        done.file->met_end = done.file->met_end || done.offset == done.file->next;
     } else if (done.type == SP_SFTP_CLOSE && done.file != NULL && done.file->used) {
         if (!done.file->is_folder) {
             record_file(sftp, done.file);

@@ -33,6 +33,7 @@ typedef struct {
     bool writes;
     bool appends;
     bool broken;       /* not from the first to the last byte in order: no hash */
+    bool met_end;      /* reading in order met its end */
     bool closed;       /* policy does not let it go on: nothing more by it */
     uint8_t approvals; /* how many people agreed */
     unsigned actions;  /* that were judged */

@@ -51,6 +51,8 @@ void sp_buf_base64(sp_buf *buf, sp_span bytes);
 void sp_buf_base64url(sp_buf *buf, sp_span bytes);
 /* A JSON string with its quotes (RFC 8259); bytes that are not UTF-8 become U+FFFD. */
 void sp_buf_json(sp_buf *buf, sp_span text);
+/* A letter that a screen would hide or turn around; a tab and a line's end are none. */
+bool sp_is_unseen(uint32_t letter);
 /* For people who decide about a text: all of it, with its lines. What a screen would hide or turn
  * around (control bytes, marks of direction, blanks without width) is written out as <U+202E>, and
  * a byte that is not UTF-8 as <0xFF>. */

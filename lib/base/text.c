@@ -24,14 +24,14 @@ void sp_buf_hex(sp_buf *buf, sp_span bytes)
 
 /* ---- text for people ---- */
 
-static bool is_unseen(uint32_t c)
+bool sp_is_unseen(uint32_t letter)
 {
     static const uint32_t ranges[][2] = {
         {0x00, 0x08},     {0x0B, 0x1F},     {0x7F, 0x9F},      {0xAD, 0xAD},     {0x61C, 0x61C},
         {0x180E, 0x180E}, {0x200B, 0x200F}, {0x2028, 0x202E},  {0x2060, 0x206F}, {0xFE00, 0xFE0F},
         {0xFEFF, 0xFEFF}, {0xFFF9, 0xFFFB}, {0xE0000, 0xE0FFF}};
     for (size_t i = 0; i < SP_COUNT(ranges); i++) {
-        if (c >= ranges[i][0] && c <= ranges[i][1]) {
+        if (letter >= ranges[i][0] && letter <= ranges[i][1]) {
             return true;
         }
     }
@@ -62,7 +62,7 @@ void sp_buf_seen(sp_buf *buf, sp_span text)
         size_t len = 1;
         if (!first_letter(text, &c, &len)) {
             sp_buf_fmt(buf, "<0x%02X>", text.ptr[0]);
-        } else if (is_unseen(c)) {
+        } else if (sp_is_unseen(c)) {
             sp_buf_fmt(buf, "<U+%04X>", (unsigned)c);
         } else {
             sp_buf_span(buf, sp_span_slice(text, 0, len));

@@ -219,10 +219,7 @@ sp_span sp_safe_reset(void)
 
 static bool is_unseen(uint32_t code)
 {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0xad ||
-           (code >= 0x200b && code <= 0x200f) || (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2060 && code <= 0x206f) || code == 0xfeff || code == 0x61c ||
-           (code >= 0xe0000 && code <= 0xe0fff) || code >= 0x10ff00;
+    return code < 0x20 || code >= 0x10ff00 || sp_is_unseen(code);
 }
 
 void sp_safe_name(sp_span text, sp_buf *out)

@@ -72,6 +72,22 @@ def test_sftp_puts_and_gets_and_the_ledger_has_the_sum(office, tmp_path):
     assert {"open", "mkdir", "rmdir", "remove"} <= words
 
 
+def test_of_a_file_that_was_read_in_part_the_ledger_says_so(office, tmp_path):
+    one = tmp_path / "part.bin"
+    one.write_bytes(data(8))
+    with office.paramiko("ann") as client, client.open_sftp() as files:
+        with files.open(str(one)) as half:
+            half.read(1000)
+        files.get(str(one), str(tmp_path / "whole.bin"))
+
+    def both():
+        found = [e for e in office.events(object=str(one)) if "to_end" in e.get("detail", {})]
+        return found if len(found) == 2 else None
+    whole, half = wait_for("both readings", 10, both)
+    assert whole["detail"]["to_end"] is True and whole["detail"]["sha256"] == hashlib.sha256(data(8)).hexdigest()
+    assert half["detail"]["to_end"] is False and half["bytes_out"] < len(data(8))
+
+
 def test_who_may_only_read_gets_and_puts_nothing(office, tmp_path):
     near = tmp_path / "near"
     near.write_bytes(b"secret")

@@ -185,6 +185,29 @@ def test_remote_x11_and_agent_forwarding_are_refused(office):
     told = subprocess.run(["ssh-agent", *office.argv("ann", "host", "-A", "127.0.0.1", "echo agent=$SSH_AUTH_SOCK")],
                           capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL, check=False)
     assert told.stdout == "agent=\n"
+    said = {e["object"] for e in wait_for("the entries", 5, lambda: (lambda found: found if len(found) > 1 else None)(
+        [e for e in office.events(reason="deny-rule") if e["object"].endswith("is never let through")]))}
+    assert said == {"forwarding of ports of the target is never let through", "forwarding of the agent is never let through"}
+
+
+def test_a_forward_that_is_refused_says_why_with_a_reference(office):
+    with office.terminal("ann", "host") as _:
+        pass
+    argv = [word.replace("=ERROR", "=DEBUG1") for word in office.argv("ann", "host", "-W", "127.0.0.1:1", "127.0.0.1")]
+    told = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+    why = [line for line in told.stderr.splitlines() if "sallyport: " in line and "reference" in line]
+    assert told.returncode != 0 and why, told.stderr
+    reference = why[0].split("(reference ")[1].split(")")[0]
+    entry = wait_for("the entry", 5, lambda: office.events(reference=reference))[0]
+    assert (entry["verdict"], entry["object"]) == ("deny", "127.0.0.1:1")
+    near = free_port()
+    client = subprocess.Popen(office.argv("ann", "host", "-L", f"{near}:127.0.0.1:1", "127.0.0.1", "echo up; cat"),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert client.stdout.readline() == "up\n"
+    with socket.create_connection(("127.0.0.1", near)) as one:
+        assert one.recv(1) == b""
+    _, said = client.communicate("", timeout=10)
+    assert "(reference " in said and client.returncode == 0
 
 
 # ---- other clients

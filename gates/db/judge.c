@@ -220,6 +220,7 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
 {
     (void)refusal;
     db_catalogue_bind(db_session_judge(session)->catalogue, session->snapshot);
+    sp_copy(db_session_judge(session)->roles, session->who.roles, sizeof(session->who.roles));
     db_session_judge(session)->server_is_utf8 = sp_span_eq(
         db_session_server_status(session, SP_SPAN_LIT("server_encoding")), SP_SPAN_LIT("UTF8"));
     sp_span version = db_session_server_status(session, SP_SPAN_LIT("server_version"));
@@ -250,9 +251,23 @@ static bool bind_again(db_session *session)
                       sp_span_cstr(session->account));
 }
 
-/* What runs may be about graver things than the database as a whole: a cut class ends it too. */
+/* A role has ended since the last look. */
+static bool has_lost_role(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    bool lost = false;
+    for (size_t i = 0; judge != NULL && i < SP_ROLE_WORDS; i++) {
+        lost |= (judge->roles[i] & ~session->who.roles[i]) != 0;
+        judge->roles[i] = session->who.roles[i];
+    }
+    return lost;
+}
+
+/* What runs may be about graver things than the database as a whole: a cut class ends it too, and
+ * so does the end of a role, which may be what it was granted by. */
 static bool may_run_on(db_session *session, sp_decision *decision)
 {
+    bool has_lost = has_lost_role(session);
     const sp_question question = {.who = &session->who,
                                   .resource = session->resource,
                                   .part = SP_NONE,
@@ -262,6 +277,13 @@ static bool may_run_on(db_session *session, sp_decision *decision)
         const db_note *note = db_flights_at(session, i)->own;
         if (note == NULL || !note->runs) {
             continue;
+        }
+        if (has_lost) {
+            *decision = note->ruling.decision;
+            decision->verdict = SP_VERDICT_DENY;
+            decision->reason = SP_REASON_DEFAULT;
+            decision->rule = SP_NONE;
+            return false;
         }
         sp_reason reason = sp_cuts_say(question.cuts, &session->snapshot->policy, &question,
                                        note->ruling.decision.class_level);

@@ -377,18 +377,19 @@ struct db_judge {
     bool is_defining;              /* its transaction has defined things */
     uint64_t defined_us;           /* when one that did ended; 0 = the catalogue is newer */
     bool has_made;                 /* the session defined things, which only it may see yet */
-    bool has_alias;       /* the session made views or renamed what the catalogue may not know */
-    uint64_t look_us;     /* since when it is waited for what the catalogue is now; 0 = not */
-    bool look_is_over;    /* the client gave up meanwhile */
-    uint64_t moves;       /* messages that ran, bound or closed something */
-    uint64_t pipeline;    /* the newest name before it: if one of later runs, all before it did */
-    uint64_t walks;       /* through what names stand for */
-    bool server_is_newer; /* than the grammar that judges */
-    bool server_is_utf8;  /* the encoding of the database */
-    bool is_late;         /* rows.c looks at words of all answers: db_rows_late() */
-    uint32_t watched;     /* notes whose answers rows.c looks at */
-    uint32_t spend_call;  /* 0 = none is under way */
-    uint8_t spend;        /* DB_SPEND_ */
+    bool has_alias;    /* the session made views or renamed what the catalogue may not know */
+    uint64_t look_us;  /* since when it is waited for what the catalogue is now; 0 = not */
+    bool look_is_over; /* the client gave up meanwhile */
+    uint64_t moves;    /* messages that ran, bound or closed something */
+    uint64_t pipeline; /* the newest name before it: if one of later runs, all before it did */
+    uint64_t walks;    /* through what names stand for */
+    uint64_t roles[SP_ROLE_WORDS]; /* of the person, when it was looked at them last */
+    bool server_is_newer;          /* than the grammar that judges */
+    bool server_is_utf8;           /* the encoding of the database */
+    bool is_late;                  /* rows.c looks at words of all answers: db_rows_late() */
+    uint32_t watched;              /* notes whose answers rows.c looks at */
+    uint32_t spend_call;           /* 0 = none is under way */
+    uint8_t spend;                 /* DB_SPEND_ */
     db_spent spent;
     db_pending pending;
     db_estimate *estimate; /* NULL = none was needed yet */

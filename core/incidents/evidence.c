@@ -158,6 +158,10 @@ static json_t *contents_json(const looking *l)
 static void put_readme(const looking *l, sp_buf *out)
 {
     sp_buf_text(out, README);
+    sp_buf_fmt(
+        out,
+        "\nA pack holds %d entries, %d sessions, %d references and %d MiB of a file at most.\n",
+        ENTRIES_MAX, TOPICS_MAX, TOPICS_MAX, FILE_MAX_BYTES >> 20);
     if (is_complete(l)) {
         sp_buf_text(out, "\nNothing that belongs to the incident was left out.\n");
         return;

@@ -25,6 +25,8 @@ static const char *const migrations[] = {
     "CREATE INDEX delivery_digest ON delivery (digest);"
     "CREATE TABLE reach (person BIGINT NOT NULL, place BIGINT NOT NULL, channel TEXT NOT NULL,"
     " address TEXT NOT NULL, PRIMARY KEY (person, place))",
+    "CREATE INDEX delivery_stage ON delivery (stage, channel)", /* of all that is kept, what waits
+                                                                 */
 };
 
 sp_err notice_rows_start(sp_store *store)

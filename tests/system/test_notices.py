@@ -3,7 +3,9 @@
 
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/NOTICES.md, core/notices/README.md, courier/README.md.
 """
+import os
 import re
+import sqlite3
 import time
 
 import pytest
@@ -336,6 +338,12 @@ def test_what_went_out_as_one_is_due_again_when_the_courier_has_lost_it(house):
     wait_for("none of a digest that nobody carries", 10,
              lambda: house.office.store("SELECT COUNT(*) FROM delivery WHERE digest > 0") == [(0,)])
     house.office.store("DELETE FROM delivery WHERE id >= ?", 10 ** 6)
+
+
+def test_what_waits_is_found_without_reading_what_went(house):
+    with sqlite3.connect(os.path.join(house.office.state, "core", "core.db"), timeout=20) as store:
+        plan = str(store.execute("EXPLAIN QUERY PLAN SELECT DISTINCT channel FROM delivery WHERE stage = 0").fetchall())
+    assert "SEARCH" in plan and "SCAN" not in plan, plan
 
 
 def test_values_are_checked(house):

@@ -141,10 +141,12 @@ const sp_command sp_watch_commands[] = {
      .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/comment", .done = "noted"}},
     {SP_GROUP_NONE, "incident", "task", "ID", "something to do", "Adds a task.",
      .options =
-         (const sp_option[]){{"--text", SP_OPTION_TEXT, "TEXT", "what is to be done",
-                              .needed = "say what: --text TEXT", .field = "text"},
-                             {"--whose", SP_OPTION_TEXT, "NAME", "who does it", .field = "whose"},
-                             {0}},
+         (const sp_option[]){
+             {"--text", SP_OPTION_TEXT, "TEXT", "what is to be done",
+              .needed = "say what: --text TEXT", .field = "text"},
+             {"--whose", SP_OPTION_TEXT, "NAME", "who does it; he is told", .field = "whose"},
+             {"--within", SP_OPTION_NUMBER, "SECONDS", "by when", .field = "within_s"},
+             {0}},
      .ask = {SP_NEEDS_EITHER, "POST", "/api/v1/incidents/{1}/task", .done = "noted"}},
     {SP_GROUP_NONE, "incident", "role", "ID ROLE NAME", "who is commander, scribe or liaison",
      "Gives a role of the incident to a person.",

@@ -12,7 +12,12 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { DETAIL_BYTES = 12 * 1024, NOTES_SHOWN = 500, CURSOR_BYTES = 48 };
+enum {
+    DETAIL_BYTES = 12 * 1024,
+    NOTES_SHOWN = 500,
+    CURSOR_BYTES = 48,
+    TASK_WITHIN_MAX_S = 366 * 86400
+};
 
 /* ---- who ---- */
 
@@ -295,6 +300,7 @@ struct change {
     sp_rota_role role;
     bool is_vacant; /* a role of the one that another was merged into */
     uint8_t severity;
+    uint64_t due_unix_s; /* of a task; 0 = at no time */
     sp_err (*apply)(sp_core *core, change *c);
 };
 
@@ -325,6 +331,11 @@ static sp_err apply_role(sp_core *core, change *c)
     return sp_incident_row_put(core->store, &c->incident);
 }
 
+static sp_err apply_task(sp_core *core, change *c)
+{
+    return sp_incident_task_add(core->store, c->id, c->note.text, c->whose, c->due_unix_s, now_s());
+}
+
 /* What whom it is about may not hold any more goes to somebody else. */
 static void fill_roles(sp_core *core, uint64_t id, sp_span by)
 {
@@ -349,6 +360,11 @@ static void go_change(sp_request *req, void *data)
     sp_incident_changed(core);
     if (!sp_failed(err) && c->apply == apply_role && !sp_span_eq(c->whose, c->note.by_name)) {
         sp_incident_page_duty(core, &c->incident, c->role, c->whose, c->note.by_name);
+    }
+    if (!sp_failed(err) && c->apply == apply_task && c->whose.len > 0 &&
+        !sp_span_eq(c->whose, c->note.by_name)) {
+        sp_incident_page_task(core, &c->incident, c->note.text, c->whose, c->due_unix_s,
+                              c->note.by_name);
     }
     if (!sp_failed(err) && c->is_vacant) {
         fill_roles(core, c->id, c->note.by_name);
@@ -406,23 +422,33 @@ static void post_comment(sp_request *req)
     }
 }
 
-static sp_err apply_task(sp_core *core, change *c)
+static bool is_active(sp_core *core, sp_span name)
 {
-    return sp_incident_task_add(core->store, c->id, c->note.text, c->whose, now_s());
+    sp_person person;
+    return !sp_failed(sp_people_find(core->store, name, &person)) &&
+           person.state == SP_PERSON_ACTIVE;
 }
 
 static void post_task(sp_request *req)
 {
     change *c = change_of(req, "task");
+    uint64_t within_s = 0;
     if (c == NULL) {
         return;
     }
     const sp_field fields[] = {SP_FIELD_TEXT("text", &c->note.text, 1, SP_INCIDENT_TITLE_MAX_BYTES),
-                               SP_FIELD_TEXT_OPT("whose", &c->whose, 0, SP_NAME_MAX_BYTES)};
-    if (sp_request_fields(req, fields, SP_COUNT(fields))) {
-        c->apply = apply_task;
-        record(req, c);
+                               SP_FIELD_TEXT_OPT("whose", &c->whose, 0, SP_NAME_MAX_BYTES),
+                               SP_FIELD_U64_OPT("within_s", &within_s, TASK_WITHIN_MAX_S)};
+    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
+        return;
     }
+    if (c->whose.len > 0 && !is_active(sp_request_core(req), c->whose)) {
+        sp_answer_invalid(req, "whose", "the login name of somebody with an active account");
+        return;
+    }
+    c->due_unix_s = within_s == 0 ? 0 : now_s() + within_s;
+    c->apply = apply_task;
+    record(req, c);
 }
 
 static sp_err apply_done(sp_core *core, change *c)

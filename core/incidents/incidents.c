@@ -264,10 +264,13 @@ sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role r
     const sp_incident_note note = {.kind = "task", .by_name = by_name, .text = text};
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
-    TRY(sp_incident_task_add(core->store, id, text, whose, now_s()));
+    TRY(sp_incident_task_add(core->store, id, text, whose, 0, now_s()));
     TRY(sp_incident_note_add(core->store, id, sp_now_unix_us(), &note));
     TRY(sp_txn_commit(&txn));
     tell(core, &incident, "task", by_name, text);
+    if (whose.len > 0) {
+        sp_incident_page_task(core, &incident, text, whose, 0, by_name);
+    }
     return sp_ok();
 }
 

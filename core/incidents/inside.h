@@ -51,8 +51,9 @@ SP_MUST sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t
                                      void *self);
 SP_MUST sp_err sp_incident_note_add(sp_store *store, uint64_t id, uint64_t now_us,
                                     const sp_incident_note *note);
+/* whose: a login name, empty = nobody's; due_unix_s 0 = at no time. */
 SP_MUST sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, sp_span whose,
-                                    uint64_t now_unix_s);
+                                    uint64_t due_unix_s, uint64_t now_unix_s);
 /* SP_ENOTFOUND: there is none, or it is done. */
 SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t number, sp_span by,
                                      uint64_t now_unix_s);
@@ -98,6 +99,10 @@ void sp_incident_page_opened(sp_core *core, const sp_incident *incident);
 void sp_incident_page_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm);
 void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
                            sp_span name, sp_span by_name);
+
+/* Tells whose it is. */
+void sp_incident_page_task(sp_core *core, const sp_incident *incident, sp_span text, sp_span whose,
+                           uint64_t due_unix_s, sp_span by_name);
 
 /* ---- tell.c ---- */
 SP_MUST sp_err sp_tell_routes(sp_core *core);

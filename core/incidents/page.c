@@ -69,6 +69,33 @@ const char *sp_rota_role_zh(sp_rota_role role)
     return (unsigned)role < SP_ROTA_COUNT ? zh[role] : "?";
 }
 
+void sp_incident_page_task(sp_core *core, const sp_incident *incident, sp_span text, sp_span whose,
+                           uint64_t due_unix_s, sp_span by_name)
+{
+    auto_buf sp_buf audience = sp_buf_make(SP_NAME_MAX_BYTES + 16);
+    auto_buf sp_buf due = sp_buf_make(64);
+    number_text number;
+    sp_buf_text(&audience, "person ");
+    sp_buf_span(&audience, whose);
+    if (due_unix_s == 0) {
+        sp_buf_byte(&due, '-');
+    } else {
+        sp_buf_time(&due, due_unix_s * 1000000);
+    }
+    const sp_notice_pair values[] = {{SP_SPAN_LIT("task"), fitting(text)},
+                                     {SP_SPAN_LIT("due"), sp_buf_borrow(&due)},
+                                     {SP_SPAN_LIT("incident"), number_of(incident->id, &number)},
+                                     {SP_SPAN_LIT("what"), fitting(incident->title)}};
+    const sp_notice_ask ask = {.notice = SP_SPAN_LIT("task"),
+                               .audience = sp_buf_borrow(&audience),
+                               .values = values,
+                               .values_count = SP_COUNT(values),
+                               .incident = incident->id,
+                               .drill = incident->drill,
+                               .by = by_name};
+    sp_notices_tell(core, &ask);
+}
+
 void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
                            sp_span name, sp_span by_name)
 {

@@ -30,6 +30,7 @@ static const char *const migrations[] = {
     "CREATE TABLE incident_told (person BIGINT NOT NULL, told BIGINT NOT NULL,"
     " what BIGINT NOT NULL, incident BIGINT NOT NULL);"
     "CREATE INDEX incident_told_person ON incident_told (person, told)",
+    "ALTER TABLE incident_task ADD COLUMN due BIGINT NOT NULL DEFAULT 0",
 };
 
 #define COLUMNS                                                                                    \
@@ -252,7 +253,7 @@ json_t *sp_incident_notes_json(sp_store *store, uint64_t id, const sp_note_place
 /* ---- tasks ---- */
 
 sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, sp_span whose,
-                            uint64_t now_unix_s)
+                            uint64_t due_unix_s, uint64_t now_unix_s)
 {
     uint64_t number = 0;
     auto_query sp_query next = sp_query_of(
@@ -261,12 +262,13 @@ sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, sp_span 
     TRY(next_of(&next, &number));
     auto_query sp_query q =
         sp_query_of(store, "INSERT INTO incident_task (incident, number, created, done, text, "
-                           "whose, done_by) VALUES ($1, $2, $3, 0, $4, $5, '')");
+                           "whose, done_by, due) VALUES ($1, $2, $3, 0, $4, $5, '', $6)");
     sp_bind_u64(&q, id);
     sp_bind_u64(&q, number);
     sp_bind_u64(&q, now_unix_s);
     sp_bind_text(&q, text);
     sp_bind_text(&q, whose);
+    sp_bind_u64(&q, due_unix_s);
     return sp_query_finish(&q);
 }
 
@@ -287,8 +289,8 @@ json_t *sp_incident_tasks_json(sp_store *store, uint64_t id)
 {
     json_t *list = json_array();
     auto_query sp_query q =
-        sp_query_of(store, "SELECT number, created, done, text, whose, done_by FROM incident_task "
-                           "WHERE incident = $1 ORDER BY number");
+        sp_query_of(store, "SELECT number, created, done, text, whose, done_by, due FROM "
+                           "incident_task WHERE incident = $1 ORDER BY number");
     sp_bind_u64(&q, id);
     while (sp_query_row(&q)) {
         json_t *one = json_object();
@@ -298,6 +300,7 @@ json_t *sp_incident_tasks_json(sp_store *store, uint64_t id)
         json_object_set_new(one, "text", sp_json_span_or_null(sp_col_text(&q)));
         json_object_set_new(one, "whose", sp_json_span_or_null(sp_col_text(&q)));
         json_object_set_new(one, "done_by", sp_json_span_or_null(sp_col_text(&q)));
+        json_object_set_new(one, "due_at", sp_json_time(sp_col_u64(&q)));
         json_array_append_new(list, one);
     }
     SP_IGNORE(sp_query_finish(&q)); /* what could be read is shown */

@@ -283,7 +283,12 @@ def test_the_life_of_an_incident(whole):
     sam.post(f"/incidents/{one['id']}/role", {"role": "commander", "person": "lea"})
     assert one["id"] in [i["id"] for i in lea.get("/incidents")["items"]]
     lea.post(f"/incidents/{one['id']}/comment", {"text": "looking"})
-    lea.post(f"/incidents/{one['id']}/task", {"text": "ask ann", "whose": "lea"})
+    with pytest.raises(Refused) as refused:
+        sam.post(f"/incidents/{one['id']}/task", {"text": "ask ann", "whose": "nobody-here"})
+    assert refused.value.status == 422
+    task = sam.post(f"/incidents/{one['id']}/task", {"text": "ask ann", "whose": "lea", "within_s": 3600})["tasks"][0]
+    assert task["whose"] == "lea" and task["due_at"] > time.strftime("%Y-%m-%dT%H:%M", time.gmtime(time.time() + 3000))
+    wait_for("she is told", 10, lambda: [n for n in inbox(lea, "task") if "ask ann" in n["texts"]["en"]["text"]])
     lea.post(f"/incidents/{one['id']}/severity", {"severity": "high"})
     lea.post(f"/incidents/{one['id']}/evidence", {"entry": 3, "text": "her sign-in"})
     now = lea.post(f"/incidents/{one['id']}/tasks/1/done", {})

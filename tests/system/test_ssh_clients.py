@@ -86,6 +86,30 @@ def test_paramiko_both_ways(office):
 
 # ---- files
 
+def test_sftp_and_scp_in_both_of_its_ways_with_new_keys_on_both_sides(office, tmp_path):
+    mine, far, back = (str(tmp_path / name) for name in ("mine", "far", "back"))
+    (tmp_path / "mine").write_bytes(blob(4))
+    rekey = ("-o", "RekeyLimit=1M")
+
+    def is_back():
+        whole = (tmp_path / "back").read_bytes() == blob(4)
+        os.unlink(far)
+        os.unlink(back)
+        return whole
+    told = office.sftp("ann", "host", f"put {mine} {far}\nget {far} {back}\n", *rekey)
+    assert told.returncode == 0 and is_back(), told.stderr
+    for way in ((), ("-O",)):
+        for one, other in ((mine, f"127.0.0.1:{far}"), (f"127.0.0.1:{far}", back)):
+            told = office.scp("ann", "host", *way, *rekey, one, other)
+            assert told.returncode == 0, told.stderr
+        assert is_back()
+    told = office.putty("ann", "psftp", "-l", "ann:host", "127.0.0.1", input=f"put {mine} {far}\nget {far} {back}\nquit\n")
+    assert told.returncode == 0 and is_back(), told
+    sums = {e["detail"].get("sha256") for e in wait_for("files with their sums", 10, lambda: [
+        e for e in office.events() if e["object"] == far and e.get("detail", {}).get("sha256")])}
+    assert sums == {hashlib.sha256(blob(4)).hexdigest()}
+
+
 def test_rsync_both_ways_and_with_deletion(office, tmp_path):
     shell = shlex.join([*office.argv("ann", "host")])
     tree, far, back = tmp_path / "tree", tmp_path / "far", tmp_path / "back"

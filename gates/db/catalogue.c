@@ -50,7 +50,7 @@ static const struct {
 static uint64_t versions; /* given out, over all catalogues of this worker */
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
- * follows changes, p function (and d an account: dangers.c). */
+ * follows changes, p function, c call of a view's query (and d an account: dangers.c). */
 static const char read_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -87,6 +87,15 @@ static const char read_sql[] =
     "'pg_catalog.pg_operator'::pg_catalog.regclass AND d.deptype = 'e') FROM "
     "pg_catalog.pg_operator o JOIN pg_catalog.pg_namespace n ON n.oid = o.oprnamespace WHERE "
     "n.nspname <> 'pg_catalog') x GROUP BY s, f;"
+    /* the server's own functions stand in no pg_depend, so they are read off the query's tree; its
+     * own operators are of no consequence */
+    "SELECT DISTINCT 'c', w.ev_class, n.nspname, p.proname FROM pg_catalog.pg_rewrite w JOIN "
+    "pg_catalog.pg_class v ON v.oid = w.ev_class CROSS JOIN LATERAL "
+    "pg_catalog.regexp_matches(w.ev_action::pg_catalog.text, "
+    "':(funcid|opfuncid|aggfnoid|winfnoid) (\\d+)', 'g') m JOIN pg_catalog.pg_proc p ON p.oid = "
+    "m[2]::pg_catalog.oid JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE "
+    "v.relkind IN ('v', 'm') AND w.ev_class >= 16384 AND (m[1] <> 'opfuncid' OR n.nspname <> "
+    "'pg_catalog');"
     "COMMIT";
 
 static db_catalogue *all;
@@ -194,6 +203,12 @@ static sp_err add_key(db_catalogue *c, const sp_span *v)
     return sp_sql_catalogue_key(c->next_one, from, to, (int16_t)number_of(v[1]));
 }
 
+static sp_err add_call(db_catalogue *c, const sp_span *v)
+{
+    uint32_t view = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
+    return view == SP_NONE ? sp_ok() : sp_sql_catalogue_call(c->next_one, view, v[2], v[3]);
+}
+
 static sp_err take_row(db_catalogue *c, sp_span body)
 {
     sp_pg_data_row row;
@@ -226,6 +241,8 @@ static sp_err take_row(db_catalogue *c, sp_span body)
     case 'd':
         db_dangers_add(&c->next_dangers, values[1], values[2]);
         return sp_ok();
+    case 'c':
+        return add_call(c, values);
     case 'p':
         return sp_sql_catalogue_function(c->next_one, values[1], values[2], is_true(values[3]));
     default:

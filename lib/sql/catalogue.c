@@ -20,10 +20,12 @@ struct sp_sql_catalogue {
     sp_sql_column *columns;
     sp_sql_edge *edges;
     sp_sql_function *functions;
+    sp_sql_call *calls;
     uint32_t relation_count, relation_cap;
     uint32_t column_count, column_cap;
     uint32_t edge_count, edge_cap;
     uint32_t function_count, function_cap;
+    uint32_t call_count, call_cap;
     sp_span path[SP_SQL_PATH_MAX];
     uint32_t path_count;
     hash_index by_name;
@@ -52,6 +54,7 @@ void sp_sql_catalogue_free(sp_sql_catalogue *catalogue)
     sp_free(catalogue->columns);
     sp_free(catalogue->edges);
     sp_free(catalogue->functions);
+    sp_free(catalogue->calls);
     sp_free(catalogue->by_name.slots);
     sp_free(catalogue->by_oid.slots);
     sp_free(catalogue->by_function.slots);
@@ -185,6 +188,22 @@ sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp
     return sp_ok();
 }
 
+sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
+                             sp_span name)
+{
+    if (!is_name(schema) || !is_name(name) || view >= catalogue->relation_count) {
+        return sp_fail(SP_EINVALID);
+    }
+    TRY(make_room(&catalogue->calls, catalogue->call_count, &catalogue->call_cap, SP_SQL_CALLS_MAX,
+                  sizeof(sp_sql_call)));
+    sp_sql_call call = {.next = catalogue->relations[view].first_call};
+    TRY(sp_arena_copy(&catalogue->arena, schema, &call.schema));
+    TRY(sp_arena_copy(&catalogue->arena, name, &call.name));
+    catalogue->calls[catalogue->call_count++] = call;
+    catalogue->relations[view].first_call = catalogue->call_count;
+    return sp_ok();
+}
+
 /* Counting sort of the edges by where they start. */
 static sp_err sort_edges(sp_sql_catalogue *catalogue)
 {
@@ -257,6 +276,11 @@ sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
 }
 
 /* ---- reading ---- */
+
+const sp_sql_call *sp_sql_catalogue_call_at(const sp_sql_catalogue *catalogue, uint32_t call)
+{
+    return &catalogue->calls[call - 1];
+}
 
 uint32_t sp_sql_catalogue_count(const sp_sql_catalogue *catalogue)
 {

@@ -20,6 +20,7 @@ enum {
     SP_SQL_RELATIONS_MAX = 200000,
     SP_SQL_COLUMNS_MAX = 4000000,
     SP_SQL_FUNCTIONS_MAX = 200000,
+    SP_SQL_CALLS_MAX = 1000000,
     SP_SQL_PATH_MAX = 16
 };
 
@@ -59,7 +60,8 @@ typedef struct {
     uint32_t column_count;
     uint32_t first_edge; /* in its edges */
     uint32_t edge_count;
-    sp_span definition; /* of a view, as pg_get_viewdef() gives it; may be empty */
+    uint32_t first_call; /* number of a call, from 1; 0 = its query calls nothing */
+    sp_span definition;  /* of a view, as pg_get_viewdef() gives it; may be empty */
     sp_sql_bound bound;
 } sp_sql_relation;
 
@@ -85,6 +87,13 @@ typedef struct {
     bool harmless; /* reads only what it is given: of an extension known for that */
 } sp_sql_function;
 
+/* A function that the query of a view calls, also by an operator or as an aggregate. */
+typedef struct {
+    sp_span schema;
+    sp_span name;
+    uint32_t next; /* of the same view; 0 = none */
+} sp_sql_call;
+
 typedef struct sp_sql_catalogue sp_sql_catalogue;
 
 SP_MUST sp_err sp_sql_catalogue_new(size_t max_bytes, sp_sql_catalogue **ret_catalogue);
@@ -109,6 +118,8 @@ SP_MUST sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, 
                                     int16_t attnum);
 SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                          bool harmless);
+SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
+                                     sp_span name);
 /* Sorts and indexes. Nothing is added after it. */
 SP_MUST sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue);
 
@@ -118,6 +129,8 @@ uint32_t sp_sql_catalogue_count(const sp_sql_catalogue *catalogue);
 const sp_sql_relation *sp_sql_catalogue_at(const sp_sql_catalogue *catalogue, uint32_t relation);
 const sp_sql_column *sp_sql_catalogue_columns(const sp_sql_catalogue *catalogue, uint32_t relation);
 const sp_sql_edge *sp_sql_catalogue_edges(const sp_sql_catalogue *catalogue, uint32_t relation);
+/* By a relation's first_call, or a call's next. */
+const sp_sql_call *sp_sql_catalogue_call_at(const sp_sql_catalogue *catalogue, uint32_t call);
 /* An empty schema goes through the search path, pg_catalog first. SP_NONE. */
 uint32_t sp_sql_catalogue_find(const sp_sql_catalogue *catalogue, sp_span schema, sp_span name);
 /* Also before _finish, if relations were added by ascending oid. */

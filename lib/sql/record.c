@@ -190,15 +190,34 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
     return (found_relation){FOUND_UNKNOWN, SP_NONE};
 }
 
+/* What is done to rows runs the query of a view. */
+static bool is_of_rows(sp_action action, uint16_t flags)
+{
+    return action == SP_ACTION_READ || action == SP_ACTION_EXPORT || action == SP_ACTION_WRITE ||
+           action == SP_ACTION_IMPORT ||
+           ((flags & SP_SQL_USE_ALL) != 0 && action == SP_ACTION_DESTROY);
+}
+
+/* Whoever uses a view calls what its query calls; a materialized one has its rows, until they are
+ * made again. */
+static void record_calls(walker *w, const sp_sql_relation *view, sp_action action, uint16_t flags)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    bool runs = view->kind == 'm' ? action == SP_ACTION_WRITE : is_of_rows(action, flags);
+    for (uint32_t at = view->first_call; runs && at != 0 && !walk_failed(w);) {
+        const sp_sql_call *call = sp_sql_catalogue_call_at(catalogue, at);
+        record_function(w, call->schema, call->name);
+        at = call->next;
+    }
+}
+
 /* The tables of a view, the partitions of a table: the same is done to them. */
 static void record_implied(walker *w, const sp_sql_relation *from, uint32_t index, sp_action action,
                            uint16_t flags)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;
     const sp_sql_edge *edges = sp_sql_catalogue_edges(catalogue, index);
-    bool rows = action == SP_ACTION_READ || action == SP_ACTION_EXPORT ||
-                action == SP_ACTION_WRITE || action == SP_ACTION_IMPORT ||
-                ((flags & SP_SQL_USE_ALL) != 0 && action == SP_ACTION_DESTROY);
+    bool rows = is_of_rows(action, flags);
     for (uint32_t i = 0; i < from->edge_count && !walk_failed(w); i++) {
         const sp_sql_relation *to = sp_sql_catalogue_at(catalogue, edges[i].to);
         bool follows = false;
@@ -258,6 +277,7 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
     if (changes && (relation->flags & SP_SQL_REL_RULES) != 0) {
         record_opaque(w, SP_SQL_RELATION, relation->schema, relation->name);
     }
+    record_calls(w, relation, action, flags);
     if (relation->edge_count > 0) {
         record_implied(w, relation, index, action, flags);
     }

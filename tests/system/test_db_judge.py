@@ -300,6 +300,24 @@ def test_a_view_of_a_moment_ago_shows_nothing(gate):
     gate.sql(*(f"DROP VIEW fresh{turn}" for turn in range(10)))
 
 
+def test_a_view_does_what_its_query_calls(gate):
+    """Whoever made it, past the gate too: reading it is calling the function."""
+    before = counts(gate)
+    gate.sql("CREATE VIEW v_wipes AS SELECT wipe() AS n", "CREATE VIEW v_over AS SELECT n FROM v_wipes",
+             "CREATE VIEW v_ends AS SELECT pg_terminate_backend(1) AS b", "CREATE VIEW v_fine AS SELECT upper(note) AS n FROM orders",
+             "GRANT ALL ON v_wipes, v_over, v_ends, v_fine TO op_all")
+    try:
+        with gate.connect("carl") as carl, carl.cursor() as c:
+            wait_for("the catalogue", 15, lambda: (c.execute("SELECT count(*) FROM v_fine"), c.fetchone())[1], 0.2)
+            for text in ("SELECT * FROM v_wipes", "SELECT 1 FROM v_over", "COPY (SELECT * FROM v_wipes) TO STDOUT",
+                         "SELECT * FROM v_ends"):
+                refused(c, text)
+                carl.rollback()
+        assert counts(gate) == before
+    finally:
+        gate.sql("DROP VIEW v_over, v_wipes, v_ends, v_fine")
+
+
 def test_settings_of_drivers(gate):
     with gate.connect("carl") as carl, carl.cursor() as c:
         for text in ["SET search_path = public", "SET search_path TO 'public'", "SET SESSION search_path TO pg_catalog, public",

@@ -63,6 +63,23 @@ sp_sql_catalogue *office_new(void)
     add_table(office, "pg_catalog", "pg_settings", 'v', SP_SQL_REL_SYSTEM, "name setting");
     add_table(office, "pg_catalog", "pg_stats", 'v', SP_SQL_REL_SYSTEM | SP_SQL_REL_TELLING,
               "schemaname tablename most_common_vals");
+    static const struct {
+        const char *view, *schema, *function;
+        char kind;
+    } calling[] = {{"v_totals", "public", "order_total", 'v'},
+                   {"v_alike", "public", "similarity", 'v'},
+                   {"v_ends", "pg_catalog", "pg_terminate_backend", 'v'},
+                   {"v_upper", "pg_catalog", "upper", 'v'},
+                   {"v_reads", "pg_catalog", "pg_read_file", 'v'},
+                   {"m_totals", "public", "order_total", 'm'}};
+    for (size_t i = 0; i < SP_COUNT(calling); i++) {
+        uint32_t one = add_table(office, "public", calling[i].view, calling[i].kind, 0, "id");
+        must(sp_sql_catalogue_call(office, one, sp_span_cstr(calling[i].schema),
+                                   sp_span_cstr(calling[i].function)));
+    }
+    uint32_t over = add_table(office, "public", "v_over", 'v', 0, "id");
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, over,
+                               over - (uint32_t)SP_COUNT(calling))); /* v_totals */
     uint32_t index = add_table(office, "audit", "i_orders", 'i', 0, "");
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_INDEX, orders, index));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, customers, orders));

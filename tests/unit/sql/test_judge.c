@@ -835,6 +835,26 @@ static void test_secrets(void **state)
     }
 }
 
+/* Whoever uses a view calls what its query calls. */
+static void test_views_that_call(void **state)
+{
+    static const office_judged cases[] = {
+        {"SELECT * FROM v_totals",
+         "destroy? database; execute? function order_total; read v_totals"},
+        {"SELECT 1 FROM v_over", "destroy? database; execute? function order_total; read v_over; "
+                                 "read~ v_totals"},
+        {"SELECT * FROM v_alike", "read v_alike"},
+        {"SELECT * FROM v_upper", "read v_upper"},
+        {"SELECT * FROM v_ends",
+         "administer function pg_catalog.pg_terminate_backend; read v_ends"},
+        {"SELECT * FROM m_totals", "read m_totals"},
+        {"REFRESH MATERIALIZED VIEW m_totals",
+         "destroy? database; execute? function order_total; write m_totals"},
+        {"DROP VIEW v_totals", "destroy v_totals"},
+    };
+    office_check(state, (sp_sql_context){0}, cases, SP_COUNT(cases));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -854,6 +874,7 @@ int main(void)
         cmocka_unit_test(test_statements),
         cmocka_unit_test(test_self_test),
         cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_views_that_call),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

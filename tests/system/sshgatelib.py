@@ -15,6 +15,7 @@ import pwd
 import re
 import select
 import shlex
+import signal
 import subprocess
 import tempfile
 import time
@@ -179,6 +180,8 @@ class Sshd:
 
     def close(self):
         if self.process is not None:
+            for pid in descendants(self.process.pid):  # faketime starts it as another process
+                os.kill(pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
 

@@ -383,8 +383,9 @@ struct sg_conn {
     uint64_t refused;
     uint64_t recorded;
     uint64_t opaque;
-    uint64_t unseen; /* commands to which something was sent that was not recorded */
-    uint64_t hidden; /* lines that were typed on a terminal and not shown there */
+    uint64_t shortened; /* commands that printed more than is kept */
+    uint64_t unseen;    /* commands to which something was sent that was not recorded */
+    uint64_t hidden;    /* lines that were typed on a terminal and not shown there */
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint64_t kept; /* bytes that libssh holds for its channels */

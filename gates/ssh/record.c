@@ -235,11 +235,11 @@ void sg_record_end(sg_conn *conn)
     event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
     int len = snprintf(room, sizeof(room),
                        "{\"channels\":%u,\"recorded\":%llu,\"files\":%llu,\"opaque\":%llu,"
-                       "\"unseen\":%llu,\"hidden\":%llu,\"refused\":%llu}",
+                       "\"cut\":%llu,\"unseen\":%llu,\"hidden\":%llu,\"refused\":%llu}",
                        conn->channel_numbers, (unsigned long long)conn->recorded,
                        (unsigned long long)conn->files, (unsigned long long)conn->opaque,
-                       (unsigned long long)conn->unseen, (unsigned long long)conn->hidden,
-                       (unsigned long long)conn->refused);
+                       (unsigned long long)conn->shortened, (unsigned long long)conn->unseen,
+                       (unsigned long long)conn->hidden, (unsigned long long)conn->refused);
     event.detail = sp_span_of(room, (size_t)len);
     (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
 }

@@ -335,14 +335,15 @@ void sg_recording_mark(sg_channel *channel, sp_span text)
     }
 }
 
-/* For the statement at the end: commands to which something was sent that is not in the recording.
- */
+/* For the statement at the end: commands to which something was sent, or which printed something,
+ * that is not in the recording. */
 static void note_unseen(const struct sg_recording *rec)
 {
     const sg_channel *channel = rec->channel;
     if (!channel->has_pty && channel->flows[SG_IN].passed > rec->kept[false]) {
         channel->conn->unseen++;
     }
+    channel->conn->shortened += rec->cut[true] ? 1 : 0;
 }
 
 void sg_recording_end(sg_channel *channel)

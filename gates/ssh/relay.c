@@ -57,7 +57,8 @@ static bool is_too_much(const sg_channel *channel, sg_stream stream)
     bool is_export = channel->action != SP_ACTION_IMPORT && !channel->to_target;
     return (decision->must & SP_MUST_LIMIT) != 0 && decision->limit_bytes != 0 &&
            channel->sftp == NULL && (stream != SG_IN) == is_export &&
-           channel->flows[stream].passed > decision->limit_bytes;
+           (is_export ? channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed
+                      : channel->flows[SG_IN].passed) > decision->limit_bytes;
 }
 
 static void refuse(sg_channel *channel, sp_reason reason, const char *text)

@@ -58,10 +58,12 @@ static void rule_free(const sg_channel *channel, sg_ruling *out)
     out->no_input = !channel->has_pty && (comes.verdict != SP_VERDICT_ALLOW || is_limited);
     out->no_output = !channel->has_pty && leaves.verdict != SP_VERDICT_ALLOW;
     need_whole(channel, SP_ACTION_EXECUTE, out);
-    if (!channel->has_pty && leaves.verdict == SP_VERDICT_ALLOW) {
+    if (leaves.verdict == SP_VERDICT_ALLOW) { /* a terminal is a way out as well, day by day */
         out->decision.must |= leaves.must & (SP_MUST_LIMIT | SP_MUST_RECORD);
-        out->decision.limit_bytes = lesser(out->decision.limit_bytes, leaves.limit_bytes);
         out->decision.day_bytes = lesser(out->decision.day_bytes, leaves.day_bytes);
+    }
+    if (leaves.verdict == SP_VERDICT_ALLOW && !channel->has_pty) {
+        out->decision.limit_bytes = lesser(out->decision.limit_bytes, leaves.limit_bytes);
     }
 }
 

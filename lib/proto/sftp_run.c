@@ -8,15 +8,19 @@
 
 /* Files by their own name, in whatever folder: homes are not known here. */
 static const char *const FILES[] = {
-    ".bashrc",  ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile",
-    ".login",   ".logout",       ".zshrc",      ".zshenv",      ".zprofile",     ".zlogin",
-    ".zlogout", ".kshrc",        ".mkshrc",     ".cshrc",       ".tcshrc",       ".pam_environment",
-    ".xinitrc", ".xsession",     ".xprofile",   ".xsessionrc",  ".vimrc",        ".exrc",
-    ".gvimrc",  ".emacs",        ".gdbinit",    ".psqlrc",      ".mailcap",      ".procmailrc",
-    ".forward", ".rhosts",       ".shosts",     ".k5login",     ".gitconfig",    ".envrc"};
+    ".bashrc",   ".bash_profile", ".bash_login",      ".bash_logout", ".bash_aliases",
+    ".profile",  ".login",        ".logout",          ".zshrc",       ".zshenv",
+    ".zprofile", ".zlogin",       ".zlogout",         ".kshrc",       ".mkshrc",
+    ".cshrc",    ".tcshrc",       ".pam_environment", ".xinitrc",     ".xsession",
+    ".xprofile", ".xsessionrc",   ".vimrc",           ".exrc",        ".gvimrc",
+    ".emacs",    ".gdbinit",      ".psqlrc",          ".mailcap",     ".procmailrc",
+    ".forward",  ".rhosts",       ".shosts",          ".k5login",     ".gitconfig",
+    ".envrc",    ".tmux.conf",    ".screenrc",        ".inputrc"};
 /* Folders, with all that is in them. */
 static const char *const FOLDERS[] = {".ssh", ".vim", ".emacs.d", ".git", "hooks"};
-static const char *const IN_CONFIG[] = {"systemd", "autostart", "fish", "git", "environment.d"};
+static const char *const IN_CONFIG[] = {"systemd",       "autostart", "fish", "git",
+                                        "environment.d", "nvim",      "tmux"};
+static const char *const IN_LOCAL[] = {"bin", "lib"};
 static const char *const TOP[] = {"etc",  "bin", "sbin", "lib", "lib64",
                                   "boot", "dev", "proc", "sys"};
 static const char *const USR[] = {"bin", "sbin", "lib", "lib64", "libexec", "local"};
@@ -45,6 +49,10 @@ static bool root_runs(const sp_span words[3])
     }
     if (IS(words[0], "usr")) {
         return words[1].len == 0 || ONE_OF(words[1], USR);
+    }
+    if ((IS(words[0], "home") && IS(words[2], "bin")) ||
+        (IS(words[0], "root") && IS(words[1], "bin"))) {
+        return true;
     }
     return IS(words[0], "var") && IS(words[1], "spool") &&
            (words[2].len == 0 || ONE_OF(words[2], SPOOL));
@@ -76,6 +84,7 @@ bool sp_sftp_runs(sp_span path)
         if ((next.len == 0 && ONE_OF(word, FILES)) ||
             (ONE_OF(word, FOLDERS) && folder_runs(word, next, next.len == 0)) ||
             (IS(word, ".config") && (next.len == 0 || ONE_OF(next, IN_CONFIG))) ||
+            (IS(word, ".local") && (next.len == 0 || ONE_OF(next, IN_LOCAL))) ||
             (sp_span_ends(word, SP_SPAN_LIT(".git")) && IS(next, "config"))) {
             return true;
         }

@@ -16,11 +16,29 @@ from sshgatelib import ACCOUNT, SshOffice, Terminal, askers_ask
 DOCUMENTS = """\
 { kind: Role, name: mover, title: Movers }
 ---
+{ kind: Role, name: counted, title: Counted people }
+---
+{ kind: Role, name: short, title: Short people }
+---
 kind: Rule
 name: movers carry files both ways
 who: { roles: [mover] }
 to: { resources: [host] }
 may: [connect, read, write, import, export]
+---
+kind: Rule
+name: counted ones may carry off so much a day
+who: { roles: [counted] }
+to: { resources: [host] }
+may: [connect, execute, export]
+with: { limit: { bytes: 200 KiB, per: day } }
+---
+kind: Rule
+name: short ones may carry off so much at once
+who: { roles: [short] }
+to: { resources: [host] }
+may: [connect, execute, export]
+with: { limit: { bytes: 100 KiB } }
 ---
 kind: Rule
 name: askers bring files where a colleague agrees to what they run
@@ -64,7 +82,8 @@ HOSTS = {
 @pytest.fixture(scope="module")
 def office():
     one = SshOffice(DOCUMENTS, hosts=HOSTS)
-    for name, role in (("ann", "engineer"), ("mo", "mover"), ("abe", "asker")):
+    for name, role in (("ann", "engineer"), ("mo", "mover"), ("abe", "asker"), ("cal", "counted"),
+                       ("sid", "short")):
         one.person(name, [role])
         one.key(name)
     try:
@@ -215,3 +234,24 @@ def test_what_has_to_be_watched_from_now_on_stops_until_somebody_does(office):
         assert one["watch_needed"]
         office.sam.post(f"/ssh/connections/{one['id']}/watch", {})
         terminal.wait("\nafter")
+
+
+# ---- what is counted, and what the ledger shows
+
+def test_one_answer_is_what_comes_on_both_ways_out(office):
+    told = office.ssh("sid", "host", "head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2; sleep 5")
+    assert told.returncode == 254 and "may be taken at once" in told.stderr
+
+
+def test_what_a_terminal_shows_counts_in_what_may_leave_in_a_day(office):
+    with office.terminal("cal", "host") as terminal:
+        terminal.type("head -c 400000 /dev/zero | tr '\\0' x\r")
+        terminal.wait("carry off in a day")
+
+
+def test_the_statement_says_that_output_was_cut_and_names_show_what_no_screen_does(office):
+    assert len(office.ssh("ann", "host", "head -c 70000 /dev/zero; : a\u200bb\ufeff").stdout) == 70000
+    wait_for("the name", 10, lambda: office.events(person="ann", object="head -c 70000 /dev/zero; : a\\xe2\\x80\\x8bb"
+                                                   "\\xef\\xbb\\xbf"))
+    wait_for("the statement", 10, lambda: [e for e in office.events(person="ann", kind="close")
+                                           if e["detail"].get("cut") == 1])

@@ -180,7 +180,7 @@ export const zh: typeof en = {
     endTitle: (person: string, machine: string) => `结束 ${person} 到 ${machine} 的连接？`, endText: "连接立即切断，其中运行的程序会收到挂断信号。当事人会看到原因，并可重新连接；如需阻止，请锁定账户。", ended: "连接已结束",
     recordings: "录像", noRecordings: "没有录像", noRecordingsText: "策略要求之处会记录终端。如未找到，请放宽筛选条件。",
     day: "日期", length: "时长", live: "进行中", download: "下载", recording: "录像", stillLive: "该连接仍处于打开状态。", watchIt: "实时监看。", channel: "通道", nothingRecorded: "该连接中没有记录终端。",
-    noStatement: "网关工作进程先于此连接结束，没有记录覆盖程度的说明；记录完整至", about: "基本信息", size: "输出", coverage: "记录的覆盖程度", coverageParts: { channels: "通道", files: "文件", recorded: "已记录", opaque: "可见但未记录内容", unseen: "有内容发送给命令但未录入", hidden: "在终端输入但未显示的行", lost: "未知", refused: "已拒绝", missing: "缺失" },
+    noStatement: "网关工作进程先于此连接结束，没有记录覆盖程度的说明；记录完整至", about: "基本信息", size: "输出", coverage: "记录的覆盖程度", coverageParts: { channels: "通道", files: "文件", recorded: "已记录", opaque: "可见但未记录内容", cut: "输出超过保留量的命令", unseen: "有内容发送给命令但未录入", hidden: "在终端输入但未显示的行", lost: "未知", refused: "已拒绝", missing: "缺失" },
     watchTitle: (person: string, machine: string) => `${person} 在 ${machine} 上`, youWatch: "您正在监看，对方会得到告知。", notWatching: "您未被计为监看者", watchOver: "连接已结束", toRecording: "查看录像", nothingOpen: "该连接中目前没有运行任何内容。",
     player: {
       view: "视图", screen: "终端", text: "文本", nothing: "没有输出。", play: "播放", pause: "暂停", position: "位置", speed: "速度", skip: "缩短停顿",

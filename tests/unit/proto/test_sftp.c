@@ -314,24 +314,34 @@ static void what_cannot_be_followed_is_an_error(void **state)
 static void what_is_run_by_itself_is_known_by_its_place(void **state)
 {
     (void)state;
-    static const char *const RUN[] = {"/home/ops/.bashrc",
-                                      "/home/ops/.ssh/authorized_keys",
-                                      "/home/ops/.ssh",
-                                      "//home/ops//.ssh//rc",
-                                      ".profile",
-                                      "/srv/r.git/hooks/post-receive",
-                                      "/srv/r.git/hooks",
-                                      "/srv/r.git/config",
-                                      "/srv/w/.git/hooks/pre-commit",
-                                      "/srv/w/.git/config",
-                                      "/srv/w/.git",
-                                      "/home/ops/.config/systemd/user/x.service",
-                                      "/home/ops/.config",
-                                      "/etc/cron.d/x",
-                                      "/etc",
-                                      "/usr/local/bin/x",
-                                      "/var/spool/cron/crontabs/ops",
-                                      "/lib/x"};
+    static const char *const RUN[] = {
+        "/home/ops/.tmux.conf",
+        "/home/ops/bin/ls",
+        "/home/ops/bin",
+        "/root/bin/x",
+        "/home/ops/.local/bin/ls",
+        "/home/ops/.local/lib/python3.11/site-packages/usercustomize.py",
+        "/home/ops/.config/nvim/init.vim",
+        "/srv/x/.screenrc",
+        ".inputrc",
+        "/home/ops/.bashrc",
+        "/home/ops/.ssh/authorized_keys",
+        "/home/ops/.ssh",
+        "//home/ops//.ssh//rc",
+        ".profile",
+        "/srv/r.git/hooks/post-receive",
+        "/srv/r.git/hooks",
+        "/srv/r.git/config",
+        "/srv/w/.git/hooks/pre-commit",
+        "/srv/w/.git/config",
+        "/srv/w/.git",
+        "/home/ops/.config/systemd/user/x.service",
+        "/home/ops/.config",
+        "/etc/cron.d/x",
+        "/etc",
+        "/usr/local/bin/x",
+        "/var/spool/cron/crontabs/ops",
+        "/lib/x"};
     static const char *const NOT[] = {"",
                                       "/",
                                       "/srv/report.csv",
@@ -343,7 +353,10 @@ static void what_is_run_by_itself_is_known_by_its_place(void **state)
                                       "/usr/share/x",
                                       "/var/spool/mail/x",
                                       "/home/ops/.config/app/x",
-                                      "/srv/.bashrc/x"};
+                                      "/srv/.bashrc/x",
+                                      "/home/ops/.local/share/x",
+                                      "/home/ops/src/bin.c",
+                                      "/srv/bin/x"};
     for (size_t i = 0; i < SP_COUNT(RUN); i++) {
         if (!sp_sftp_runs(sp_span_cstr(RUN[i]))) {
             fail_msg("is run: %s", RUN[i]);

@@ -7,6 +7,7 @@
 """
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -181,7 +182,8 @@ class Sshd:
     def close(self):
         if self.process is not None:
             for pid in descendants(self.process.pid):  # faketime starts it as another process
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             self.process.kill()
             self.process.wait()
 

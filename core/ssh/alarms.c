@@ -60,7 +60,7 @@ sp_err sp_ssh_on_alarm(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     c->alarm.confidence = told.confidence;
     c->alarm.at_unix_s = sp_now_unix_us() / 1000000;
     TRY(sp_fit(c->alarm.text, sizeof(c->alarm.text), told.text));
-    if (told.frozen != 0 && !c->frozen) {
+    if (told.frozen != 0 && (!c->frozen || c->frozen_by[0] != '\0')) {
         sp_ssh_frozen_by_gate(ssh, c, "");
     }
     if (fresh) {

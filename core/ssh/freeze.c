@@ -8,6 +8,8 @@
 #include "core/ledger_client.h"
 #include "core/ssh/inside.h"
 
+#include <string.h>
+
 enum { FROZEN_MAX = 4096 }; /* more hold only what is open */
 
 typedef struct {
@@ -43,9 +45,12 @@ static frozen_one *find(const sp_ssh_frozen *frozen, uint32_t person)
     return NULL;
 }
 
-static void keep(sp_ssh_frozen *frozen, uint32_t person, const char *by)
+static void keep(sp_ssh_frozen *frozen, uint32_t person, const char *by, bool graver)
 {
     frozen_one *one = find(frozen, person);
+    if (one != NULL && !graver) {
+        return;
+    }
     if (one == NULL && frozen->count < FROZEN_MAX &&
         !sp_failed(sp_resize(&frozen->people, frozen->count + 1, sizeof(*one)))) {
         one = &frozen->people[frozen->count++];
@@ -87,21 +92,23 @@ typedef struct {
     uint32_t person;
     bool on;
     const char *by;
+    bool graver; /* by an alarm or a security administrator: no watcher's any more */
 } holding;
 
 static void hold_one(void *self, sp_ssh_connection *c)
 {
     const holding *h = self;
-    if (c->person == h->person && c->frozen != h->on) {
+    bool takes_over = h->on && h->graver && strcmp(c->frozen_by, h->by) != 0;
+    if (c->person == h->person && (c->frozen != h->on || takes_over)) {
         hold(h->ssh, c, h->on, h->by);
     }
 }
 
-static void hold_all(sp_ssh *ssh, uint32_t person, bool on, const char *by)
+static void hold_all(sp_ssh *ssh, uint32_t person, bool on, const char *by, bool graver)
 {
-    holding h = {ssh, person, on, by};
+    holding h = {ssh, person, on, by, graver};
     if (on) {
-        keep(ssh->frozen, person, by);
+        keep(ssh->frozen, person, by, graver);
     } else {
         forget(ssh->frozen, person);
     }
@@ -114,7 +121,7 @@ void sp_ssh_frozen_by_gate(sp_ssh *ssh, sp_ssh_connection *c, const char *by)
     SP_IGNORE(sp_fit(name, sizeof(name), sp_span_cstr(by))); /* may be c's own */
     c->frozen = true;
     SP_IGNORE(sp_fit(c->frozen_by, sizeof(c->frozen_by), sp_span_cstr(name))); /* a name fits */
-    hold_all(ssh, c->person, true, name);
+    hold_all(ssh, c->person, true, name, name[0] == '\0');
 }
 
 void sp_ssh_frozen_opened(sp_ssh *ssh, sp_ssh_connection *c)
@@ -139,9 +146,10 @@ void sp_ssh_frozen_looked_at(sp_ssh *ssh, sp_span name)
     if (sp_failed(sp_people_find(ssh->core->store, name, &person))) {
         return;
     }
-    holding h = {ssh, person.id, false, ""};
+    holding h = {ssh, person.id, false, "", false};
     sp_ssh_connections_each(ssh, count_one, &h);
-    if (!h.on) {
+    const frozen_one *one = find(ssh->frozen, person.id);
+    if (!h.on && one != NULL && one->by[0] == '\0') { /* not what somebody ordered */
         forget(ssh->frozen, person.id);
     }
 }
@@ -158,16 +166,29 @@ bool sp_ssh_may_freeze(sp_request *req, const sp_ssh_connection *c)
     return c->person != person && (is_security || watches);
 }
 
-/* Letting go is told first: it gives something back. */
+static void answer_forbidden(sp_request *req)
+{
+    sp_answer_problem(req, 403, "forbidden",
+                      "Who watches it may freeze it and let go what he froze himself; "
+                      "security administrators may let go everything.");
+}
+
+/* Letting go is told first: it gives something back. It may have ended, or been frozen by somebody
+ * else, while the ledger wrote. */
 static void apply(sp_request *req, void *data)
 {
     const bool *on = data;
-    const sp_ssh_connection *c =
-        sp_ssh_connection_asked(req); /* it may have ended while the ledger wrote */
-    if (c != NULL) {
-        hold_all(sp_ssh_of(req), c->person, *on, sp_request_session(req)->person_name);
-        sp_answer_empty(req, 204);
+    const sp_ssh_connection *c = sp_ssh_connection_asked(req);
+    if (c == NULL) {
+        return;
     }
+    if (!sp_ssh_may_freeze(req, c)) {
+        answer_forbidden(req);
+        return;
+    }
+    hold_all(sp_ssh_of(req), c->person, *on, sp_request_session(req)->person_name,
+             (sp_request_admin(req) & SP_WHO_SECURITY) != 0);
+    sp_answer_empty(req, 204);
 }
 
 static void post_freeze(sp_request *req)
@@ -189,9 +210,7 @@ static void post_freeze(sp_request *req)
     sp_event event = sp_ssh_connection_event(
         req, c, *on ? "SSH terminal frozen" : "SSH terminal let go", why, &room);
     if (!sp_ssh_may_freeze(req, c)) {
-        sp_answer_problem(req, 403, "forbidden",
-                          "Who watches it may freeze it and let go what he froze himself; "
-                          "security administrators may let go everything.");
+        answer_forbidden(req);
     } else if (*on) {
         sp_ledger_client_tell(sp_request_core(req)->ledger, &event);
         apply(req, on);

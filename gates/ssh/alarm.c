@@ -108,8 +108,9 @@ static void raise_alarm(sg_channel *channel, sp_alarm alarm, bool is_printed)
         (is_printed && is_echo(&conn->alarms, alarm))) {
         return;
     }
-    bool freezes = conn->ssh.alarm == SP_SSH_ALARM_FREEZE && !conn->frozen &&
-                   alarm.confidence >= SP_ALARM_FREEZE;
+    bool is_held = conn->frozen && conn->frozen_by[0] == '\0'; /* by an alarm */
+    bool freezes =
+        conn->ssh.alarm == SP_SSH_ALARM_FREEZE && !is_held && alarm.confidence >= SP_ALARM_FREEZE;
     conn->alarms.count++;
     write_down(channel, alarm, freezes);
     if (freezes) {

@@ -6,6 +6,7 @@
 #include "infra/ipc/server.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* A turn of the loop takes a few packets of each peer, so that one with many connections that asks
@@ -21,6 +22,7 @@ typedef struct queued {
 
 struct sp_peer {
     sp_server *server; /* NULL once dropped */
+    bool broken;       /* it takes no more; dropped in the loop's next turn */
     sp_peer *prev;
     sp_peer *next;
     uv_poll_t poll;
@@ -167,7 +169,7 @@ static void flush(sp_peer *peer)
 
 static void read_burst(sp_peer *peer)
 {
-    for (int i = 0; i < BURST && peer->server != NULL; i++) {
+    for (int i = 0; i < BURST && peer->server != NULL && !peer->broken; i++) {
         sp_server *server = peer->server;
         auto_fds sp_fds fds = {0};
         sp_msg msg;
@@ -190,7 +192,7 @@ static void read_burst(sp_peer *peer)
 static void on_peer_ready(uv_poll_t *poll, int status, int events)
 {
     sp_peer *peer = sp_peer_ref(poll->data);
-    if (status < 0) {
+    if (status < 0 || peer->broken) {
         sp_peer_drop(peer);
     }
     if (peer->server != NULL && (events & UV_WRITABLE) != 0) {
@@ -242,9 +244,16 @@ static sp_err enqueue(sp_peer *peer, sp_span packet, const int *fds, size_t fd_c
     return sp_ok();
 }
 
+/* Who sends may be in the middle of what on_gone() frees: the loop drops it, told by the socket. */
+static void break_off(sp_peer *peer)
+{
+    peer->broken = true;
+    (void)shutdown(peer->fd, SHUT_RDWR);
+}
+
 static void post(sp_peer *peer, sp_span packet, const int *fds, size_t fd_count)
 {
-    if (peer->server == NULL) {
+    if (peer->server == NULL || peer->broken) {
         return;
     }
     sp_err err = sp_fail(SP_EAGAIN);
@@ -258,7 +267,7 @@ static void post(sp_peer *peer, sp_span packet, const int *fds, size_t fd_count)
         }
     }
     if (sp_failed(err)) {
-        sp_peer_drop(peer);
+        break_off(peer);
     }
 }
 

@@ -5,6 +5,7 @@
  * packet to one handler. The handler replies now with sp_peer_reply(), or later: it keeps the peer
  * by sp_peer_ref() and the request's id. A peer that sends a malformed packet or lets replies pile
  * up is dropped; one that sends fast waits its turn. Pushes go to one peer by sp_peer_push().
+ * Sending never calls on_gone(): that comes from the loop.
  *
  * OWNS its connections. PROCESS core, vault, ledger. TRUST packets are hostile; the uid is the
  * kernel's word. SPEC lib/proto/msg.h.

@@ -147,6 +147,16 @@ static void apply_seen(sp_request *req, void *data)
     }
 }
 
+/* Nobody looks at what stood out on his own shell: it would let him go. */
+static bool is_about(const sp_core *core, uint64_t connection, const char *person)
+{
+    auto_query sp_query q =
+        sp_query_of(core->store, "SELECT person FROM ssh_alarm WHERE connection = $1");
+    sp_bind_bits(&q, connection & SP_SSH_REFERENCE_MASK);
+    bool about = sp_query_row(&q) && sp_span_eq(sp_col_text(&q), sp_span_cstr(person));
+    return sp_failed(sp_query_finish(&q)) || about;
+}
+
 static void post_seen(sp_request *req)
 {
     sp_span why = SP_SPAN_EMPTY;
@@ -162,6 +172,11 @@ static void post_seen(sp_request *req)
     }
     if (sp_failed(sp_reference_of(sp_request_param(req, 0), connection))) {
         sp_answer_problem(req, 404, "not_found", "There is no such alarm, or it was seen already.");
+        return;
+    }
+    if (is_about(sp_request_core(req), *connection, sp_request_session(req)->person_name)) {
+        sp_answer_problem(req, 403, "forbidden",
+                          "This alarm is about you: somebody else looks at it.");
         return;
     }
     auto_buf sp_buf detail = sp_buf_make(4000);

@@ -619,6 +619,19 @@ def ask_for(line, signed_in, content=b"shell", connection=5):
         hashlib.sha256(content).digest() + text(b"ws-7") + text(b"") + text(content) + \
         text(b"commands are agreed to") + text(b"") + text(b"") + text(b"")
     status, reply = line.call(ASK, body)
+def test_nobody_looks_at_an_alarm_about_himself(office, line, keys):
+    sam = office.people["sam"]
+    signed_in = show(line, "sam", registered(sam, keys)[1])[1]
+    number, ref = connect(line, signed_in)
+    line.socket.send(struct.pack(">BHIB", 1, ALARM, 0, 0) + struct.pack(">QIIBB", number, 1, 1, 90, 0) + text(b"odd"))
+    one = wait_for("the alarm", 5, lambda: [a for a in sam.items("/ssh/alarms") if a["id"] == ref])[0]
+    assert one["person"] == "sam"
+    with pytest.raises(Refused) as what:
+        sam.post(f"/ssh/alarms/{ref}/seen", {"why": "it was me"})
+    assert what.value.status == 403
+    assert [a for a in sam.items("/ssh/alarms") if a["id"] == ref]
+
+
     return struct.unpack(">Q", reply)[0] if status == OK else status
 
 

@@ -217,6 +217,7 @@ sp_err sp_ssh_on_conn(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     if (told.state == SP_SSH_OPEN) {
         return opened(ssh, peer, &told);
     }
+    sp_ssh_conversations_closed(ssh, told.connection, peer);
     sp_ssh_place_leave(ssh, told.connection, peer);
     sp_ssh_connection **at = place_of(ssh->connections, told.connection);
     if (*at != NULL && (*at)->peer == peer) {

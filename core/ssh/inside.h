@@ -126,6 +126,8 @@ void sp_ssh_rides_expire(sp_ssh *ssh, uint64_t now_us);
 SP_MUST sp_err sp_ssh_conversations_new(sp_ssh_conversations **ret_conversations);
 void sp_ssh_conversations_free(sp_ssh_conversations *conversations);
 void sp_ssh_conversations_gone(sp_ssh *ssh, const sp_peer *peer);
+/* A connection is over: a yes to it would take a place that nobody gives back. */
+void sp_ssh_conversations_closed(sp_ssh *ssh, uint64_t connection, const sp_peer *peer);
 void sp_ssh_conversations_expire(sp_ssh *ssh, uint64_t now_unix_s);
 SP_MUST sp_err sp_ssh_on_prompt(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 SP_MUST sp_err sp_ssh_prompt_routes(sp_core *core);

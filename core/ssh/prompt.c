@@ -18,7 +18,7 @@
 #include "infra/proc/clock.h"
 #include "lib/base/address.h"
 
-enum { CONVERSATIONS_MAX = 1024, OF_ADDRESS_MAX = 16, LIFE_S = 120 };
+enum { CONVERSATIONS_MAX = 1024, OF_ADDRESS_MAX = 128, LIFE_S = 120 };
 
 typedef enum {
     ASKED,   /* for password and code */
@@ -85,6 +85,16 @@ void sp_ssh_conversations_gone(sp_ssh *ssh, const sp_peer *peer)
     for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
         conversation *c = &ssh->conversations->items[i];
         if (c->serial != 0 && c->line == peer) {
+            end(c);
+        }
+    }
+}
+
+void sp_ssh_conversations_closed(sp_ssh *ssh, uint64_t connection, const sp_peer *peer)
+{
+    for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
+        conversation *c = &ssh->conversations->items[i];
+        if (c->serial != 0 && c->line == peer && c->connection == connection) {
             end(c);
         }
     }

@@ -15,6 +15,7 @@ import shlex
 import struct
 import subprocess
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -320,7 +321,7 @@ def test_who_removes_a_key_ends_what_was_opened_with_it(office, line, keys):
 def test_an_address_takes_not_all_the_room_for_conversations(office):
     line = line_of(office)
     far, near = bytes(10) + b"\xff\xff\x0a\0\0\x07", bytes(10) + b"\xff\xff\x0a\0\0\x08"
-    assert [Prompt(line, "ben", peer=far).call(0)[0] for _ in range(17)] == [OK] * 16 + [ELIMIT]
+    assert [Prompt(line, "ben", peer=far).call(0)[0] for _ in range(129)] == [OK] * 128 + [ELIMIT]
     assert Prompt(line, "ben", peer=near).call(0)[0] == OK
     line.socket.close()
 
@@ -510,6 +511,21 @@ def test_a_browser_confirms(office, line):
     assert prompt.call(1)[0] == EDENIED
 
 
+def test_nobody_says_yes_to_a_connection_that_is_over(office, line):
+    """Each such yes would count as a connection of his that nobody ends."""
+    ann = office.people["ann"]
+    number = 0xC105ED
+    prompt = Prompt(line, "ann", connection=number)
+    prompt.call(0)
+    code = prompt.call(1, ["", ""])[2].split("/ssh/")[1].split()[0]
+    assert ann.get(f"/ssh/sign-in/{code}")["user"] == "ann"
+    tell_conn(line, number, SimpleNamespace(fingerprint=bytes(32), session=(0, 0)), "ws-7", "", 1)
+    assert prompt.call(1)[0] == EDENIED
+    with pytest.raises(Refused) as what:
+        ann.post(f"/ssh/sign-in/{code}", {"allow": True})
+    assert what.value.status == 404
+
+
 # ---- targets ----
 
 def test_a_target_is_opened_by_a_certificate_for_what_policy_lets(office, line, keys):
@@ -603,6 +619,19 @@ def test_connections_are_seen_frozen_and_ended(office, line, keys):
         assert events(office, method=method, reference=ref), method
 
 
+def test_nobody_looks_at_an_alarm_about_himself(office, line, keys):
+    sam = office.people["sam"]
+    signed_in = show(line, "sam", registered(sam, keys)[1])[1]
+    number, ref = connect(line, signed_in)
+    line.socket.send(struct.pack(">BHIB", 1, ALARM, 0, 0) + struct.pack(">QIIBB", number, 1, 1, 90, 0) + text(b"odd"))
+    one = wait_for("the alarm", 5, lambda: [a for a in sam.items("/ssh/alarms") if a["id"] == ref])[0]
+    assert one["person"] == "sam"
+    with pytest.raises(Refused) as what:
+        sam.post(f"/ssh/alarms/{ref}/seen", {"why": "it was me"})
+    assert what.value.status == 403
+    assert [a for a in sam.items("/ssh/alarms") if a["id"] == ref]
+
+
 def test_connections_of_a_worker_that_dies_are_told(office, keys):
     line = line_of(office)
     signed_in = show(line, "ann", registered(office.people["ann"], keys)[1])[1]
@@ -619,19 +648,6 @@ def ask_for(line, signed_in, content=b"shell", connection=5):
         hashlib.sha256(content).digest() + text(b"ws-7") + text(b"") + text(content) + \
         text(b"commands are agreed to") + text(b"") + text(b"") + text(b"")
     status, reply = line.call(ASK, body)
-def test_nobody_looks_at_an_alarm_about_himself(office, line, keys):
-    sam = office.people["sam"]
-    signed_in = show(line, "sam", registered(sam, keys)[1])[1]
-    number, ref = connect(line, signed_in)
-    line.socket.send(struct.pack(">BHIB", 1, ALARM, 0, 0) + struct.pack(">QIIBB", number, 1, 1, 90, 0) + text(b"odd"))
-    one = wait_for("the alarm", 5, lambda: [a for a in sam.items("/ssh/alarms") if a["id"] == ref])[0]
-    assert one["person"] == "sam"
-    with pytest.raises(Refused) as what:
-        sam.post(f"/ssh/alarms/{ref}/seen", {"why": "it was me"})
-    assert what.value.status == 403
-    assert [a for a in sam.items("/ssh/alarms") if a["id"] == ref]
-
-
     return struct.unpack(">Q", reply)[0] if status == OK else status
 
 

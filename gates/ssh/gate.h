@@ -267,6 +267,7 @@ struct sg_channel {
     uint64_t judged;            /* bytes of SG_IN that it has seen */
     bool takes_commands;        /* a command to which commands may be sent */
     const char *alone;          /* it is at the end of its input when it begins, since: */
+    bool was_sent;              /* more than line ends came before it ran */
     bool no_input;              /* nothing may be sent to it: files may not come */
     bool no_output;             /* it prints as far as it is recorded: files may not leave */
     struct sg_sftp *sftp;       /* NULL = no sftp */

@@ -131,6 +131,17 @@ static size_t room_of(const sg_channel *channel, sg_stream stream)
     return sg_pace_room(channel, stream, window < MOVE_MAX_BYTES ? window : MOVE_MAX_BYTES);
 }
 
+/* A key that was hit while waiting. */
+static bool is_line_ends(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] != '\r' && bytes[i] != '\n') {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Writes what it can; how much that was. A side that is gone swallows everything. */
 static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
 {
@@ -138,6 +149,9 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     size_t want = len < room ? len : room;
     if (want == 0) {
         return 0;
+    }
+    if (stream == SG_IN && channel->alone != NULL && is_line_ends(bytes, len)) {
+        return len; /* its input has ended */
     }
     want = pipe_room(channel, stream, want);
     if (want == 0 || !begins_well(channel, stream, sp_span_of(bytes, want))) {
@@ -290,6 +304,8 @@ static size_t arrive(sg_channel *channel, sg_stream stream, const uint8_t *bytes
 /* bytes are all that libssh has of this stream. */
 static size_t take_in(sg_channel *channel, sg_stream stream, const uint8_t *bytes, size_t len)
 {
+    channel->was_sent = channel->was_sent || (stream == SG_IN && channel->state < SG_CH_RUNS &&
+                                              !is_line_ends(bytes, len));
     size_t taken = arrive(channel, stream, bytes, len);
     return keep(channel, stream, len - taken) ? taken : len;
 }
@@ -308,6 +324,7 @@ static int front_data(ssh_session ssh, ssh_channel from, void *data, uint32_t le
     if (channel->state == SG_CH_MENU) {
         size_t taken = sg_menu_input(channel, sp_span_of(data, len));
         channel->flows[SG_IN].held = taken < len; /* for what he chose */
+        channel->was_sent = !is_line_ends((const uint8_t *)data + taken, len - taken);
         return keep(channel, SG_IN, len - taken) ? (int)taken : (int)len;
     }
     if (channel->state == SG_CH_WAITS && channel->has_pty && memchr(data, INTERRUPT, len) != NULL) {

@@ -82,15 +82,22 @@ static bool is_open_ended(const sg_channel *channel, const sg_ruling *ruled)
            (channel->kind == SP_SSH_CHANNEL_SHELL || channel->has_pty || channel->takes_commands);
 }
 
+static const char agreed_alone[] =
+    "others agree to the command alone, and nothing may be sent to it: ssh -n sends nothing";
+
 /* Nothing is sent to what others agreed to, unless one of them watches what is: what it does with
  * that may be anything, whatever it is called (`. /dev/stdin`). Why, or NULL. */
 static const char *is_alone(const sg_channel *channel, const sg_ruling *ruled)
 {
     unsigned done = channel->pending->done;
     bool agreed = ruled->free && (done & DONE_APPROVED) != 0 && (done & DONE_WATCHED) == 0;
-    return agreed ? "others agree to the command alone, and nothing may be sent to it: ssh -n "
-                    "sends nothing"
-                  : ruled->alone;
+    return agreed ? agreed_alone : ruled->alone;
+}
+
+/* It will be alone, and is not: not worth using up what others said yes to. */
+static bool is_spoilt(const sg_channel *channel, const sg_ruling *ruled)
+{
+    return channel->was_sent && ruled->free && !is_open_ended(channel, ruled);
 }
 
 static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const char *text)
@@ -393,8 +400,7 @@ static sp_err force(sg_channel *channel)
 static void begin(sg_channel *channel, const sg_ruling *ruled)
 {
     channel->alone = is_alone(channel, ruled);
-    if (channel->alone != NULL &&
-        channel->flows[SG_IN].held) { /* without it, it would do another thing */
+    if (channel->alone != NULL && channel->was_sent) { /* without it, it would do another thing */
         refuse_for(channel, SP_REASON_APPROVAL, channel->alone);
         return;
     }
@@ -449,6 +455,10 @@ void sg_start(sg_channel *channel)
             ask_others(channel, &ruled);
         }
     } else if ((pending->done & DONE_AGREED) != 0 && (pending->done & DONE_APPROVED) == 0) {
+        if (is_spoilt(channel, &ruled)) {
+            refuse_for(channel, SP_REASON_APPROVAL, agreed_alone);
+            return;
+        }
         pending->step = STEP_WORD;
         sg_consent_use(&pending->consent);
     } else if (!spend(channel, &ruled) || !write_down(channel, &ruled)) {

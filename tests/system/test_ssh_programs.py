@@ -218,6 +218,14 @@ def test_a_path_that_is_named_to_a_listed_command_is_judged_as_the_gravest_that_
 
 
 # ---- a policy that moves
+def test_a_key_that_is_hit_while_others_think_does_no_harm(office, folder):
+    with Terminal(office.argv("abe", "host", "127.0.0.1", f"wc -c >{folder}/mark; echo do''ne")) as terminal:
+        terminal.type("\n\n")
+        agree(office, f"{ACCOUNT}@host$ wc -c >{folder}/mark; echo do''ne")
+        terminal.wait("done")
+    assert open(f"{folder}/mark", encoding="ascii").read() == "0\n"
+
+
 
 def test_what_has_to_be_watched_from_now_on_stops_until_somebody_does(office):
     with office.terminal("ann", "later") as terminal:

@@ -32,9 +32,14 @@ static void peer_of(const struct sockaddr *address, uint8_t ret_peer[16])
     }
 }
 
-static void count(void)
+uint32_t sg_conn_load(void)
 {
-    sp_give_count(&sg_here.give, sg_here.conn_count);
+    return sg_here.bind == NULL ? UINT32_MAX : sg_here.conn_count;
+}
+
+void sg_conn_count(void)
+{
+    sp_give_count(&sg_here.give, sg_conn_load());
 }
 
 static sp_err take_slot(sg_conn *conn)
@@ -56,7 +61,7 @@ static sp_err take_slot(sg_conn *conn)
     conn->slot = w->free_slots[--w->free_count];
     w->conns[conn->slot] = conn;
     w->conn_count++;
-    count();
+    sg_conn_count();
     return sp_ok();
 }
 
@@ -320,7 +325,7 @@ void sg_conn_drop(sg_conn *conn)
     sg_here.conns[conn->slot] = NULL;
     sg_here.free_slots[sg_here.free_count++] = conn->slot;
     sg_here.conn_count--;
-    count();
+    sg_conn_count();
     conn->free.call = free_now;
     sp_loop_defer(sg_here.loop, &conn->free);
 }

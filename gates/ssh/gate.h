@@ -431,6 +431,10 @@ int sg_worker_run(const sp_worker_start *start);
 void sg_conn_new(int fd, const struct sockaddr *address);
 /* Logged in: not among the unknown any more. */
 void sg_conn_known(sg_conn *conn);
+/* Connections of this worker; UINT32_MAX while it has no host key: it takes none. */
+uint32_t sg_conn_load(void);
+/* Tells the other workers. */
+void sg_conn_count(void);
 /* At once. */
 void sg_conn_drop(sg_conn *conn);
 /* Tells the client (the last words of the protocol, and on its terminals), writes it down, ends. */

@@ -120,7 +120,9 @@ static void look_for_key(void)
     if (sg_here.bind != NULL) {
         return;
     }
-    if (!make_bind() && !own.told) {
+    if (make_bind()) {
+        sg_conn_count();
+    } else if (!own.told) {
         own.told = true;
         sp_log(SP_LOG_WARN, "the vault has no host key for the SSH gate, or does not answer: "
                             "clients are turned away until it does");
@@ -150,7 +152,7 @@ static void on_listening(sp_watch *watch, unsigned ready)
         if (fd < 0) {
             return;
         }
-        if (has_room(fd) && !sp_give_away(&sg_here.give, sg_here.conn_count, fd)) {
+        if (!sp_give_away(&sg_here.give, sg_conn_load(), fd) && has_room(fd)) {
             sg_conn_new(fd, (const struct sockaddr *)&address);
         }
     }
@@ -281,7 +283,7 @@ static sp_err start_listening(const sp_worker_start *start)
     sg_here.mesh = (sp_watch){.on_ready = on_given, .fd = -1};
     TRY(sp_watch_start(sg_here.loop, &sg_here.mesh, start->mesh_in));
     sg_here.tick.on_time = on_tick;
-    sp_give_count(&sg_here.give, 0);
+    sg_conn_count();
     return sp_timer_set(sg_here.loop, &sg_here.tick, 0);
 }
 

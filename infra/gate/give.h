@@ -22,7 +22,7 @@
 typedef struct {
     unsigned number; /* of this worker */
     unsigned count;
-    uint32_t *loads;          /* connections of each, shared; UINT32_MAX = it does not run */
+    uint32_t *loads;          /* connections of each, shared; UINT32_MAX = it takes none */
     int mesh[SP_WORKERS_MAX]; /* to send to each */
 } sp_give;
 

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { REFUSED_STATUS = 254, TERM_ROWS_MAX = 4096, OPENING_US = 20000000 };
+enum { REFUSED_STATUS = 254, TERM_ROWS_MAX = 4096, OPENING_US = 20000000, BESIDE_MAX = 8 };
 
 /* ---- making, freeing ---- */
 
@@ -130,9 +130,14 @@ void sg_channel_say_over(sg_channel *channel, const sg_refusal *refusal)
 }
 
 /* What has no channel of its own to be told on: libssh leaves the text of a refused channel empty,
- * so it is said beside a session of the same connection, and to who runs his client with -v. */
-static void say_beside(const sg_conn *conn, const sg_refusal *refusal)
+ * so it is said beside a session of the same connection, and to who runs his client with -v: the
+ * first few, the rest is in the ledger and counted in the statement. */
+static void say_beside(sg_conn *conn, const sg_refusal *refusal)
 {
+    if (conn->beside == BESIDE_MAX) {
+        return;
+    }
+    conn->beside++;
     auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
     auto_buf sp_buf copy = sp_buf_make(SG_TEXT_BYTES * 5);
     auto_free char *text = NULL;
@@ -276,9 +281,13 @@ static void record_never(sg_conn *conn, const char *what)
     say_beside(conn, &refusal);
 }
 
+/* Clients ask with each session. */
 void sg_channel_agent_asked(sg_channel *channel)
 {
-    record_never(channel->conn, "forwarding of the agent");
+    if (!channel->conn->told_agent) {
+        channel->conn->told_agent = true;
+        record_never(channel->conn, "forwarding of the agent");
+    }
 }
 
 static void take_request(sg_channel *channel, ssh_message msg)

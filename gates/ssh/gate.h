@@ -375,6 +375,8 @@ struct sg_conn {
     uint32_t channel_count;
     uint32_t channel_numbers;
     uint32_t watched; /* the channel that runs while somebody watches; 0 = none yet */
+    unsigned beside;  /* refusals that were said beside a session */
+    bool told_agent;  /* that none is let through */
     bool told;        /* core knows of it */
     bool cut;         /* it may not go on: nothing passes any more, refusal says why */
     bool frozen;
@@ -429,12 +431,12 @@ int sg_worker_run(const sp_worker_start *start);
 
 /* ---- conn.c ---- */
 void sg_conn_new(int fd, const struct sockaddr *address);
-/* Logged in: not among the unknown any more. */
-void sg_conn_known(sg_conn *conn);
 /* Connections of this worker; UINT32_MAX while it has no host key: it takes none. */
 uint32_t sg_conn_load(void);
 /* Tells the other workers. */
 void sg_conn_count(void);
+/* Logged in: not among the unknown any more. */
+void sg_conn_known(sg_conn *conn);
 /* At once. */
 void sg_conn_drop(sg_conn *conn);
 /* Tells the client (the last words of the protocol, and on its terminals), writes it down, ends. */

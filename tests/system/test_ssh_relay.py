@@ -188,6 +188,14 @@ def test_remote_x11_and_agent_forwarding_are_refused(office):
     said = {e["object"] for e in wait_for("the entries", 5, lambda: (lambda found: found if len(found) > 1 else None)(
         [e for e in office.events(reason="deny-rule") if e["object"].endswith("is never let through")]))}
     assert said == {"forwarding of ports of the target is never let through", "forwarding of the agent is never let through"}
+    with office.paramiko("ann") as client:  # asks with each session; once is enough
+        for _ in range(3):
+            channel = client.get_transport().open_session()
+            channel.request_forward_agent(lambda _: None)
+            channel.exec_command("true")
+            channel.recv_exit_status()
+    wait_for("the statement", 10, lambda: [e for e in office.events(person="ann", kind="close")
+                                           if e["detail"].get("channels") == 3 and e["detail"].get("refused") == 1])
 
 
 def test_a_forward_that_is_refused_says_why_with_a_reference(office):

@@ -77,11 +77,14 @@ static sp_err take_command(sg_channel *channel, sp_buf *spelled)
 }
 
 /* In the one spelling that the machine's shell reads as these words. */
-static void respell(sg_channel *channel, void (*spell)(const sp_argv *, sp_buf *),
-                    const sp_argv *argv, sg_ruling *out)
+static void respell(sg_channel *channel, sp_command_kind kind, const sp_argv *argv, sg_ruling *out)
 {
     auto_buf sp_buf spelled = sp_buf_make(SG_COMMAND_MAX_BYTES);
-    spell(argv, &spelled);
+    if (kind == SP_COMMAND_OTHER) {
+        sp_argv_quote(argv, &spelled);
+    } else {
+        sp_command_quote(kind, argv, channel->conn->ssh.as_named, &spelled);
+    }
     if (sp_failed(take_command(channel, &spelled))) {
         no(out, SP_REASON_LIMIT, "the gate has no memory left");
     }
@@ -112,7 +115,7 @@ static void rule_transfer(sg_channel *channel, const sp_command *transfer, const
             need_whole(channel, action, out);
         }
     }
-    respell(channel, sp_command_quote, argv, out);
+    respell(channel, (sp_command_kind)transfer->kind, argv, out);
 }
 
 /* What is in a list does what its words say: neither a terminal nor input comes with it by itself.
@@ -131,7 +134,7 @@ static void rule_listed(sg_channel *channel, const sp_ssh_listed *listed, const 
     if (!listed->input && !channel->has_pty) {
         out->alone = "nothing may be sent to this command of the list: ssh -n sends nothing";
     }
-    respell(channel, sp_argv_quote, argv, out);
+    respell(channel, SP_COMMAND_OTHER, argv, out);
 }
 
 static void rule_command(sg_channel *channel, sg_ruling *out)

@@ -118,6 +118,19 @@ static bool is_all_plain(sp_span word, bool first)
     return word.len > 0;
 }
 
+void sp_argv_quote_word(sp_span word, sp_buf *out)
+{
+    sp_buf_byte(out, '\'');
+    for (size_t i = 0; i < word.len; i++) {
+        if (word.ptr[i] == '\'') {
+            sp_buf_text(out, "'\"'\"'");
+        } else {
+            sp_buf_byte(out, word.ptr[i]);
+        }
+    }
+    sp_buf_byte(out, '\'');
+}
+
 void sp_argv_quote(const sp_argv *argv, sp_buf *out)
 {
     for (size_t i = 0; i < argv->count; i++) {
@@ -125,17 +138,9 @@ void sp_argv_quote(const sp_argv *argv, sp_buf *out)
         sp_buf_text(out, i == 0 ? "" : " ");
         if (is_all_plain(rest, i == 0)) {
             sp_buf_span(out, rest);
-            continue;
+        } else {
+            sp_argv_quote_word(rest, out);
         }
-        sp_buf_byte(out, '\'');
-        for (size_t k = 0; k < rest.len; k++) {
-            if (rest.ptr[k] == '\'') {
-                sp_buf_text(out, "'\"'\"'");
-            } else {
-                sp_buf_byte(out, rest.ptr[k]);
-            }
-        }
-        sp_buf_byte(out, '\'');
     }
 }
 

@@ -29,6 +29,8 @@ typedef struct {
 SP_MUST sp_err sp_argv_split(sp_span command, sp_argv *ret_argv);
 /* The one spelling that a shell reads back as exactly these words. */
 void sp_argv_quote(const sp_argv *argv, sp_buf *out);
+/* One word of it, in quotes whether it needs them or not. */
+void sp_argv_quote_word(sp_span word, sp_buf *out);
 
 /* ---- templates: a word of `argv:` in a policy ---- */
 
@@ -70,8 +72,9 @@ typedef struct {
 /* What the words start. paths point into argv. The program is named alone, or at a place where the
  * system has its programs; anywhere else it is SP_COMMAND_UNPARSED. */
 sp_command sp_command_recognise(const sp_argv *argv);
-/* What is sent to the machine for a transfer: sp_argv_quote, with the program's place. */
-void sp_command_quote(const sp_argv *argv, sp_buf *out);
+/* What is sent to the machine for a transfer: sp_argv_quote, with git's path in quotes as git-shell
+ * wants it; and unless the program goes as it is named, with its place. */
+void sp_command_quote(sp_command_kind kind, const sp_argv *argv, bool as_named, sp_buf *out);
 /* Whether bytes, which stand at this place of what one side sends, can begin such a transfer. */
 bool sp_command_begins(sp_command_kind kind, uint64_t at, sp_span bytes);
 /* For a command that sp_argv_split refused: whether it begins as a transfer server (then it is

@@ -269,12 +269,19 @@ sp_command sp_command_recognise(const sp_argv *argv)
     return c.kind != SP_COMMAND_OTHER && !is_placed(argv->words[0], name) ? UNPARSED : c;
 }
 
-void sp_command_quote(const sp_argv *argv, sp_buf *out)
+void sp_command_quote(sp_command_kind kind, const sp_argv *argv, bool as_named, sp_buf *out)
 {
-    if (sp_span_index(argv->words[0], '/') == argv->words[0].len) {
-        sp_buf_text(out, PLACES[0]);
+    bool is_bare = sp_span_index(argv->words[0], '/') == argv->words[0].len;
+    sp_buf_text(out, is_bare && !as_named ? PLACES[0] : "");
+    if (kind != SP_COMMAND_GIT) {
+        sp_argv_quote(argv, out);
+        return;
     }
-    sp_argv_quote(argv, out);
+    for (size_t i = 0; i + 1 < argv->count; i++) { /* "git", a verb: plain words */
+        sp_buf_span(out, argv->words[i]);
+        sp_buf_byte(out, ' ');
+    }
+    sp_argv_quote_word(argv->words[argv->count - 1], out);
 }
 
 /* What a machine and a client say first: rsync the number of its protocol, git the length of a line

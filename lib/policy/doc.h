@@ -265,6 +265,7 @@ typedef struct {
     doc_maps accounts; /* doc_account */
     uint8_t sign_in;   /* sp_ssh_sign_in + 1 */
     uint8_t shell;     /* doc_flag */
+    uint8_t programs;  /* 1 system, 2 named */
     doc_maps commands; /* doc_listed */
     doc_texts forward;
     uint8_t record_input; /* doc_flag */

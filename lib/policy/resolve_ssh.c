@@ -452,3 +452,4 @@ sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
     *room = out;
     return sp_ok();
 }
+    out.flags |= ssh->programs == 2 ? SNAP_SSH_AS_NAMED : 0;

@@ -19,6 +19,7 @@ enum { ACCOUNT_MAX = 32, FOLDER_MAX = 1024, ADDRESS_MAX = 256, WORD_MAX = 255, K
 #define TABLE(rows) .fields = (rows), .fields_count = SP_COUNT(rows)
 
 static const char *const SIGN_INS[] = {"certificate", "password", "key", NULL};
+static const char *const PROGRAMS[] = {"system", "named", NULL};
 static const char *const ALARMS[] = {"record", "page", "freeze", NULL};
 _Static_assert(SP_COUNT(ALARMS) == SP_SSH_ALARM_COUNT + 1, "a word for each");
 _Static_assert(SP_COUNT(SIGN_INS) == SP_SSH_SIGN_IN_COUNT + 1, "a word for each");
@@ -97,6 +98,12 @@ static const doc_field SSH_FIELDS[] = {
             "transfers. Default `true`: rules decide."},
     {"commands", FIELD_MAPS, false, AT(doc_ssh, commands), .sub = &LISTED,
      .doc = "Commands that are known."},
+    {"programs", FIELD_WORD, false, AT(doc_ssh, programs), .words = PROGRAMS,
+     .doc = "What a transfer starts: `system`, the machine's own `/usr/bin/rsync`, `scp` or `git`; "
+            "`named`, whatever that name alone means to the account, which git servers "
+            "(`git-shell`, gitolite), `rrsync` and other forced commands want. With `named` a file "
+            "of that name that comes first in the account's `PATH` is run instead. Default "
+            "`system`."},
     {"forward", FIELD_NAMES, false, AT(doc_ssh, forward), .max = ADDRESS_MAX,
      .doc = "Targets of forwarding that may be asked for at all, each a host and a port: "
             "`127.0.0.1:5432`. Default: none."},

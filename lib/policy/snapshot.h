@@ -248,7 +248,7 @@ typedef struct {
     uint32_t pad;
 } snap_budget;
 
-enum { SNAP_SSH_SHELL = 1, SNAP_SSH_RECORD_INPUT = 2 };
+enum { SNAP_SSH_SHELL = 1, SNAP_SSH_RECORD_INPUT = 2, SNAP_SSH_AS_NAMED = 4 };
 
 typedef struct {
     snap_text host;

@@ -29,6 +29,7 @@ bool sp_policy_ssh_resource(const sp_policy *policy, uint32_t resource, sp_ssh_r
         .port = s->port,
         .sign_in = s->sign_in,
         .shell = (s->flags & SNAP_SSH_SHELL) != 0,
+        .as_named = (s->flags & SNAP_SSH_AS_NAMED) != 0,
         .record_input = (s->flags & SNAP_SSH_RECORD_INPUT) != 0,
         .alarm = s->alarm,
         .idle_s = s->idle_s,

@@ -38,6 +38,7 @@ typedef struct {
     uint16_t port;
     uint8_t sign_in;    /* sp_ssh_sign_in */
     bool shell;         /* false: never a free shell, only commands that are listed */
+    bool as_named;      /* transfers start their program by its name alone */
     bool record_input;  /* what is typed is recorded too, except where nothing is echoed */
     uint8_t alarm;      /* sp_ssh_alarm_does */
     uint32_t idle_s;    /* it ends when nothing passed for so long */

@@ -4,6 +4,7 @@ what is sent to a command that others agreed to, pagers of listed commands.
 OWNS nothing. PROCESS tests. TRUST none. SPEC gates/ssh/rule.c, gates/ssh/start.c, lib/argv/transfer.c."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,7 @@ import tempfile
 import pytest
 
 from officelib import wait_for
-from sshgatelib import ACCOUNT, SshOffice, Terminal, askers_ask
+from sshgatelib import ACCOUNT, TARGET_CA, SshOffice, Sshd, Terminal, askers_ask, machine_at
 
 DOCUMENTS = """\
 { kind: Role, name: mover, title: Movers }
@@ -79,9 +80,29 @@ HOSTS = {
 }
 
 
+NARROW = """\
+case "$SSH_ORIGINAL_COMMAND" in
+rsync*) exec rrsync {dir}/tree ;;
+*) exec git-shell -c "$SSH_ORIGINAL_COMMAND" ;;
+esac
+"""
+
+
 @pytest.fixture(scope="module")
-def office():
-    one = SshOffice(DOCUMENTS, hosts=HOSTS)
+def narrow():
+    """A machine where every command goes to rrsync or to git-shell."""
+    one = Sshd()
+    os.mkdir(os.path.join(one.dir, "tree"))
+    with open(os.path.join(one.dir, "narrow"), "w", encoding="ascii") as file:
+        file.write(NARROW.format(dir=one.dir))
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def office(narrow):
+    one = SshOffice(machine_at("narrow", narrow.port, narrow.host_key, "  programs: named\n") + DOCUMENTS, hosts=HOSTS)
+    narrow.start(one._public(TARGET_CA) + "\n", f"ForceCommand /bin/sh {narrow.dir}/narrow\n")
     for name, role in (("ann", "engineer"), ("mo", "mover"), ("abe", "asker"), ("cal", "counted"),
                        ("sid", "short")):
         one.person(name, [role])
@@ -143,6 +164,22 @@ def test_a_transfer_has_no_terminal_and_begins_as_one(office, folder):
         assert told.returncode == 254 and "does not begin as" in told.stderr, told
 
 
+def test_git_servers_and_rrsync_are_told_the_name_alone(office, narrow, folder):
+    for name in ("out", "in"):
+        os.mkdir(f"{folder}/{name}")
+    with open(f"{folder}/out/one", "w", encoding="ascii") as file:
+        file.write("1")
+    for words in ((f"{folder}/out/one", "127.0.0.1:far"), ("127.0.0.1:far", f"{folder}/in/one")):
+        told = office.rsync("ann", "narrow", "-a", *words)
+        assert told.returncode == 0, told
+    assert os.path.exists(f"{narrow.dir}/tree/far") and os.path.exists(f"{folder}/in/one")
+    subprocess.run(["git", "init", "-q", "--bare", f"{narrow.dir}/r.git"], check=True)
+    told = subprocess.run(["git", "clone", f"127.0.0.1:{narrow.dir}/r.git", f"{folder}/r"], capture_output=True, text=True,
+                          env={**os.environ, "GIT_SSH_COMMAND": shlex.join(office.argv("ann", "narrow")),
+                               "GIT_CONFIG_GLOBAL": "/dev/null"}, timeout=60, check=False)
+    assert told.returncode == 0, told
+
+
 # ---- what others agreed to
 
 def agree(office, statement):
@@ -179,6 +216,14 @@ def test_what_is_sent_while_others_think_is_not_left_out_of_what_then_runs(offic
         agree(office, f"{ACCOUNT}@host$ cat >{folder}/mark")
         terminal.wait("nothing may be sent to it")
     assert open(f"{folder}/mark", encoding="ascii").read() == "old"
+
+
+def test_a_key_that_is_hit_while_others_think_does_no_harm(office, folder):
+    with Terminal(office.argv("abe", "host", "127.0.0.1", f"wc -c >{folder}/mark; echo do''ne")) as terminal:
+        terminal.type("\n\n")
+        agree(office, f"{ACCOUNT}@host$ wc -c >{folder}/mark; echo do''ne")
+        terminal.wait("done")
+    assert open(f"{folder}/mark", encoding="ascii").read() == "0\n"
 
 
 # ---- recordings
@@ -218,14 +263,6 @@ def test_a_path_that_is_named_to_a_listed_command_is_judged_as_the_gravest_that_
 
 
 # ---- a policy that moves
-def test_a_key_that_is_hit_while_others_think_does_no_harm(office, folder):
-    with Terminal(office.argv("abe", "host", "127.0.0.1", f"wc -c >{folder}/mark; echo do''ne")) as terminal:
-        terminal.type("\n\n")
-        agree(office, f"{ACCOUNT}@host$ wc -c >{folder}/mark; echo do''ne")
-        terminal.wait("done")
-    assert open(f"{folder}/mark", encoding="ascii").read() == "0\n"
-
-
 
 def test_what_has_to_be_watched_from_now_on_stops_until_somebody_does(office):
     with office.terminal("ann", "later") as terminal:

@@ -263,18 +263,29 @@ static void transfers_run_from_the_places_of_the_system(void **state)
 {
     static const struct {
         const char *text;
+        bool as_named;
         const char *sent;
-    } CASES[] = {
-        {"scp -f 'a b'", "/usr/bin/scp -f 'a b'"},
-        {"git upload-pack x", "/usr/bin/git upload-pack x"},
-        {"/usr/local/bin/rsync --server -re. . x", "/usr/local/bin/rsync --server -re. . x"}};
+    } CASES[] = {{"scp -f 'a b'", false, "/usr/bin/scp -f 'a b'"},
+                 {"git upload-pack x", false, "/usr/bin/git upload-pack 'x'"},
+                 {"git-upload-pack \"a'b\"", true, "git-upload-pack 'a'\"'\"'b'"},
+                 {"git-receive-pack 'x.git'", true, "git-receive-pack 'x.git'"},
+                 {"rsync --server -re. . x", true, "rsync --server -re. . x"},
+                 {"/usr/bin/scp -t x", true, "/usr/bin/scp -t x"},
+                 {"/usr/local/bin/rsync --server -re. . x", false,
+                  "/usr/local/bin/rsync --server -re. . x"}};
     (void)state;
     for (size_t i = 0; i < SP_COUNT(CASES); i++) {
         sp_argv a;
         auto_buf sp_buf sent = sp_buf_make(1024);
         assert_ok(split(CASES[i].text, &a));
-        sp_command_quote(&a, &sent);
+        sp_command c = sp_command_recognise(&a);
+        sp_command_quote((sp_command_kind)c.kind, &a, CASES[i].as_named, &sent);
         assert_span_text(sp_buf_borrow(&sent), CASES[i].sent);
+        /* what is judged again is spelt no further */
+        auto_buf sp_buf again = sp_buf_make(1024);
+        assert_ok(split(CASES[i].sent, &a));
+        sp_command_quote((sp_command_kind)c.kind, &a, CASES[i].as_named, &again);
+        assert_span_text(sp_buf_borrow(&again), CASES[i].sent);
     }
 }
 

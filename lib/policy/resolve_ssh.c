@@ -91,17 +91,22 @@ static sp_err put_keys(const resolving *r, const doc_texts *keys, snap_run *ret_
 
 /* Programs that run what their words say: with one of them a template is a wall with a door. */
 static const char *const SHELLS[] = {
-    "sh",       "bash",    "dash",    "ash",     "zsh",     "ksh",         "csh",    "tcsh",
-    "fish",     "rbash",   "eval",    "exec",    "env",     "sudo",        "doas",   "su",
-    "busybox",  "nohup",   "command", "xargs",   "source",  ".",           "time",   "timeout",
-    "nice",     "ionice",  "setsid",  "stdbuf",  "chroot",  "runuser",     "watch",  "script",
-    "flock",    "ssh",     "chrt",    "taskset", "unshare", "nsenter",     "strace", "gdb",
-    "parallel", "setpriv", "expect",  "setarch", "prlimit", "systemd-run", "socat",  "nc",
+    "sh",      "bash",  "dash",  "ash",     "zsh",   "ksh",    "csh",
+    "tcsh",    "fish",  "rbash", "eval",    "exec",  "env",    "sudo",
+    "busybox", "nohup", "su",    "command", "xargs", "source", ".",
 };
 
-/* These do what stands in a file, or in their next word: it has to be there, and not an option. */
+/* These may do so, and have honest uses. */
+static const char *const STARTERS[] = {
+    "doas",    "time",    "timeout", "nice",   "ionice", "setsid",      "stdbuf",
+    "chroot",  "runuser", "watch",   "script", "flock",  "ssh",         "chrt",
+    "taskset", "unshare", "nsenter", "strace", "gdb",    "parallel",    "setpriv",
+    "expect",  "setarch", "prlimit", "socat",  "nc",     "systemd-run",
+};
+
+/* These do what stands in a file, or in their next word. */
 static const char *const INTERPRETERS[] = {
-    "python", "perl", "ruby", "node", "lua", "php", "tclsh", "awk", "gawk", "mawk", "find",
+    "python", "perl", "ruby", "node", "lua", "php", "tclsh", "awk", "gawk", "mawk",
 };
 
 /* "/usr/bin/python3.11" is a python. */
@@ -116,21 +121,65 @@ static bool is_one_of(sp_span program, const char *const *names, size_t count)
            sp_span_which(sp_span_slice(name, 0, len), names, count) < count;
 }
 
-static bool is_shell(sp_span program)
+static bool is_open(sp_span word)
 {
-    return is_one_of(program, SHELLS, SP_COUNT(SHELLS));
+    return sp_span_index(word, '{') < word.len;
 }
 
-static bool is_interpreter(sp_span program)
+/* A fixed word that is no option. */
+static bool is_name(const doc_texts *argv, size_t at)
 {
-    return is_one_of(program, INTERPRETERS, SP_COUNT(INTERPRETERS));
+    sp_span word = at < argv->count ? argv->items[at].text : SP_SPAN_EMPTY;
+    return word.len > 0 && word.ptr[0] != '-' && !is_open(word);
 }
 
-/* The second word is fixed and names something. */
-static bool is_followed_by_a_name(const doc_texts *argv)
+/* sudo with its program fixed is as good as the program. */
+static size_t program_at(const doc_texts *argv)
 {
-    sp_span next = argv->count > 1 ? argv->items[1].text : SP_SPAN_EMPTY;
-    return next.len > 0 && next.ptr[0] != '-' && sp_span_index(next, '{') == next.len;
+    sp_span name = sp_span_behind(argv->items[0].text, '/');
+    return sp_span_eq(name, SP_SPAN_LIT("sudo")) && is_name(argv, 1) ? 1 : 0;
+}
+
+static const char *program_fault(const doc_texts *argv)
+{
+    size_t at = program_at(argv);
+    sp_span program = argv->items[at].text;
+    if (is_one_of(program, SHELLS, SP_COUNT(SHELLS))) {
+        return "a shell or a program that starts others reads its words as a program: name the "
+               "program itself (sudo in front of it is well)";
+    }
+    bool chosen = at + 1 < argv->count && is_open(argv->items[at + 1].text);
+    return chosen && is_one_of(program, INTERPRETERS, SP_COUNT(INTERPRETERS))
+               ? "a program that does what its words say has a fixed word behind it: its script"
+               : NULL;
+}
+
+/* Nothing for a client to say but whether it runs. */
+static bool is_fixed(const doc_listed *doc)
+{
+    bool fixed = doc->terminal != DOC_TRUE && doc->input != DOC_TRUE;
+    for (size_t i = 0; i < doc->argv.count; i++) {
+        fixed = fixed && !is_open(doc->argv.items[i].text);
+    }
+    return fixed;
+}
+
+static void doubt_program(const resolving *r, const doc_listed *doc)
+{
+    const doc_texts *argv = &doc->argv;
+    size_t at = argv->count > 0 ? program_at(argv) : 0;
+    if (argv->count == 0 || is_fixed(doc)) {
+        return;
+    }
+    const doc_text *program = &argv->items[at];
+    if (is_one_of(program->text, STARTERS, SP_COUNT(STARTERS)) ||
+        (is_one_of(program->text, INTERPRETERS, SP_COUNT(INTERPRETERS)) &&
+         !is_name(argv, at + 1))) {
+        sp_diags_add(r->c->diags, SP_DIAG_WARNING, r->file, program->line, program->column,
+                     "'%.*s' starts others or does what its words say: with a placeholder, a "
+                     "terminal or input it may do more for a client than is meant",
+                     SP_SPAN_ARG(program->text));
+    }
 }
 
 static const char *word_fault(const doc_texts *argv, size_t at)
@@ -140,21 +189,8 @@ static const char *word_fault(const doc_texts *argv, size_t at)
     if (fault != NULL || at > 0) {
         return fault;
     }
-    if (sp_span_index(text, '{') < text.len) {
-        return "the first word is the program: it has no placeholder";
-    }
-    bool follows = is_followed_by_a_name(argv);
-    if (is_interpreter(text) && !follows) {
-        return "a program that does what its words say has a fixed word behind it: its script, its "
-               "folder";
-    }
-    /* sudo with its program fixed is as good as the program */
-    bool sudo = sp_span_ends(text, SP_SPAN_LIT("sudo")) && follows &&
-                !is_shell(argv->items[1].text) && !is_interpreter(argv->items[1].text);
-    return is_shell(text) && !sudo
-               ? "a shell or a program that starts others reads its words as a program: name the "
-                 "program itself (sudo in front of it is well)"
-               : NULL;
+    return is_open(text) ? "the first word is the program: it has no placeholder"
+                         : program_fault(argv);
 }
 
 static uint16_t listed_flags(const doc_listed *doc)
@@ -182,6 +218,7 @@ static sp_err put_commands(const resolving *r, snap_run *ret_run)
             set_error(r->c, &docs[i].place, "a command has at most %d words", SP_ARGV_WORDS_MAX);
             continue;
         }
+        doubt_program(r, &docs[i]);
         for (size_t k = 0; k < argv->count; k++) {
             const char *fault = word_fault(argv, k);
             if (fault != NULL) {
@@ -427,6 +464,7 @@ sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
                                                  : (uint8_t)(ssh->sign_in - 1)};
     put_limits(ssh, &out);
     out.flags |= ssh->shell == DOC_FALSE ? 0 : SNAP_SSH_SHELL;
+    out.flags |= ssh->programs == 2 ? SNAP_SSH_AS_NAMED : 0;
     out.flags |= ssh->record_input == DOC_TRUE ? SNAP_SSH_RECORD_INPUT : 0;
     if (ssh->host_keys.count == 0 && ssh->host_cas.count > 0) {
         set_error(
@@ -452,4 +490,3 @@ sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
     *room = out;
     return sp_ok();
 }
-    out.flags |= ssh->programs == 2 ? SNAP_SSH_AS_NAMED : 0;

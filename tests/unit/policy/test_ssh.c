@@ -331,10 +331,9 @@ static void mistakes_are_told(void **state)
          "a shell or a program that starts others"},
         {SSH(AT_H "  commands: [{ name: x, argv: [sudo, bash] }]\n"), 9, "a shell or a program"},
         {SSH(AT_H "  commands: [{ name: x, argv: [sudo, -s] }]\n"), 9, "a shell or a program"},
-        {SSH(AT_H "  commands: [{ name: x, argv: [timeout, \"9\", \"{p:word}\"] }]\n"), 9,
-         "a shell or a program"},
-        {SSH(AT_H "  commands: [{ name: x, argv: [sudo, find, \"{p:path}\"] }]\n"), 9,
-         "a shell or a program"},
+        {SSH(AT_H "  commands: [{ name: x, argv: [sudo, python3, \"{p:path}\"] }]\n"), 9,
+         "a fixed word behind it"},
+        {SSH(AT_H "  programs: own\n"), 9, "one of system, named"},
         {SSH(AT_H "  commands: [{ name: x, argv: [/usr/bin/python3.11, \"{p:path}\"] }]\n"), 9,
          "a fixed word behind it"},
         {SSH(AT_H "  commands: [{ name: x, argv: ls, action: run }]\n"), 9, "one of connect"},
@@ -363,6 +362,30 @@ static void mistakes_are_told(void **state)
                  "    - { name: x, argv: [sudo, systemctl, stop, x], terminal: true }\n"
                  "    - { name: y, argv: [find, /srv, -newer, \"{p:path}\"], input: true }\n"));
     assert_non_null(sudo);
+    static const struct {
+        const char *entry;
+        bool doubtful;
+    } ENTRIES[] = {
+        {"argv: [sudo, python3, /opt/x.py]", false},
+        {"argv: [sudo, python3, /opt/x.py, \"{p:path}\"], terminal: true", false},
+        {"argv: [sudo, find, \"{p:path}\"]", false},
+        {"argv: [php, -v]", false},
+        {"argv: [timeout, \"9\", uptime]", false},
+        {"argv: [timeout, \"9\", \"{p:word}\"]", true},
+        {"argv: [nc, -z, localhost, \"{p:int}\"]", true},
+        {"argv: [watch, df], terminal: true", true},
+        {"argv: [sudo, python3, -m, x], input: true", true},
+    };
+    for (size_t i = 0; i < SP_COUNT(ENTRIES); i++) {
+        auto_buf sp_buf text = sp_buf_make(1024);
+        sp_buf_text(&text, SSH(AT_H "  commands: [{ name: x, "));
+        sp_buf_fmt(&text, "%s }]\n%c", ENTRIES[i].entry, '\0');
+        const char *document = (const char *)sp_buf_borrow(&text).ptr;
+        sp_policy_set_free(help_set(document));
+        if (help_warns(document, "than is meant") != ENTRIES[i].doubtful) {
+            fail_msg("%s", ENTRIES[i].entry);
+        }
+    }
 }
 
 static void nevers_hold_over_paths(void **state)

@@ -5,7 +5,9 @@
  * ROLE is no way out, because such a function resets it, and a deferred trigger runs at COMMIT. So
  * undo is refused where a function is neither a superuser's (the server's own, extensions, what
  * somebody looked at) nor the keeper's. Triggers are switched off (undo_rows.c); the server
- * itself builds indexes and materialized views as their owners, who cannot get out of that.
+ * itself builds indexes and materialized views as their owners, who cannot get out of that. What is
+ * looked at is locked before, so that a change that waits to be committed is seen; types and casts
+ * know no such lock and are looked at again before the rows of each table.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST the owner of what was destroyed may be
  * whoever destroyed it. SPEC PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
  */
@@ -16,21 +18,43 @@
 static const char KEPT[] =
     "CREATE TEMP TABLE sp_kept (name text, types text[], columns text[]) ON COMMIT DROP;\n";
 
-/* The tables that get rows, those that they are or have partitions of, what a changed key reaches;
- * what belongs to them; and from there to functions. */
-static const char CHECK[] =
+/* The tables that get rows (or one of them), those that they are or have partitions of, what a
+ * changed key reaches. */
+static const char KEPT_NOW[] =
     "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, name, types, columns"
-    " FROM pg_temp.sp_kept),"
-    "up AS (SELECT oid FROM kept WHERE oid IS NOT NULL UNION SELECT i.inhparent FROM up"
+    " FROM pg_temp.sp_kept), first AS (SELECT oid FROM kept WHERE oid IS NOT NULL";
+static const char NEAR[] =
+    "), up AS (SELECT oid FROM first UNION SELECT i.inhparent FROM up"
     " JOIN pg_inherits i ON i.inhrelid = up.oid),"
-    "down AS (SELECT oid FROM kept WHERE oid IS NOT NULL UNION SELECT x.oid FROM down"
+    "down AS (SELECT oid FROM first UNION SELECT x.oid FROM down"
     " CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = down.oid"
     "  UNION ALL SELECT f.conrelid FROM pg_constraint f WHERE f.confrelid = down.oid"
     "  AND f.contype = 'f' AND (f.confupdtype IN ('c','n','d') OR f.confdeltype IN ('c','n','d'))"
     " ) x(oid)),"
     "near AS (SELECT oid, oid::regclass::text AS about FROM (SELECT oid FROM up UNION"
-    " SELECT oid FROM down) x),"
-    "node(class, oid, about) AS ("
+    " SELECT oid FROM down) x)";
+
+/* Keys of tables that the keeper may not write run as their owners. A root's partitions are locked
+ * with it. */
+#define LOCKABLE                                                                                   \
+    " FROM near n JOIN pg_class c ON c.oid = n.oid WHERE c.relkind IN ('r', 'p')"                  \
+    " AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')"
+
+static const char LOCK[] =
+    " SELECT format('LOCK TABLE %s %s IN SHARE ROW EXCLUSIVE MODE',"
+    " CASE c.relkind WHEN 'r' THEN 'ONLY' ELSE '' END, n.about)" LOCKABLE " ORDER BY n.oid "
+    "\\gexec\n";
+
+static const char LOCKED[] =
+    " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
+    "'%s came to what is put back while that was being locked: try again', n.about)))" LOCKABLE
+    " AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.granted"
+    "  AND l.locktype = 'relation' AND l.relation = n.oid AND l.mode IN ('ShareRowExclusiveLock',"
+    "  'ExclusiveLock', 'AccessExclusiveLock')) LIMIT 1 \\gexec\n";
+
+/* What belongs to them; and from there to functions. */
+static const char CHECK[] =
+    ", node(class, oid, about) AS ("
     " SELECT 'pg_class'::regclass::oid, oid, about FROM near"
     " UNION SELECT 'pg_class'::regclass, i.indexrelid, n.about FROM near n"
     "  JOIN pg_index i ON i.indrelid = n.oid"
@@ -108,8 +132,28 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
     return undo_script(u, sql);
 }
 
+/* only: one of the tables; NULL = all. */
+static void put_question(const undo *u, const char *only, const char *question, sp_buf *sql)
+{
+    sp_buf_text(sql, KEPT_NOW);
+    if (only != NULL) {
+        sp_buf_text(sql, " AND name = ");
+        put_literal(u, only, sql);
+    }
+    sp_buf_text(sql, NEAR);
+    sp_buf_text(sql, question);
+}
+
 sp_err undo_code_check(undo *u, sp_buf *sql)
 {
-    sp_buf_text(sql, CHECK);
+    put_question(u, NULL, LOCK, sql);
+    put_question(u, NULL, LOCK, sql); /* what others added while the first ones were waited for */
+    put_question(u, NULL, LOCKED, sql);
+    put_question(u, NULL, CHECK, sql);
     return undo_script(u, sql);
+}
+
+void undo_code_check_again(const undo *u, const char *name, sp_buf *sql)
+{
+    put_question(u, name, CHECK, sql);
 }

@@ -64,9 +64,11 @@ SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
 /* ---- undo_code.c ---- */
 /* Tells the session what was kept. */
 SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
-/* The script fails when putting rows into what is there now would run the code of a role that is no
- * superuser. */
+/* Locks what is there now; the script fails when putting rows into it would run the code of a role
+ * that is no superuser. */
 SP_MUST sp_err undo_code_check(undo *u, sp_buf *sql);
+/* The same for one table of that name, quoted, which is locked. */
+void undo_code_check_again(const undo *u, const char *name, sp_buf *sql);
 
 /* ---- undo_choose.c ---- */
 /* Tables that are there and whose rows or columns are put back. */

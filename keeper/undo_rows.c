@@ -513,6 +513,7 @@ static bool is_referred(const undo *u, const undo_table *t)
 static sp_err put_rows(undo *u, const undo_table *t, sp_buf *sql)
 {
     switch_triggers(t, true, sql);
+    undo_code_check_again(u, undo_text(t->now, "quoted"), sql);
     if (!t->keyed) {
         put_without_key(u, t, sql);
     } else {

@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keeper with a real PostgreSQL: each kind of destruction is kept, done, undone, and compared."""
 
+import contextlib
 import os
 import shutil
 import struct
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg2
 import pytest
 
 from keeper_client import ESTIMATE, FORGET, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
-from officelib import PROGRAM
+from officelib import PROGRAM, wait_for
 from vault_client import ECONFLICT, ECORRUPT, OK
 
 ROWS = 20000
@@ -290,6 +293,24 @@ def test_nobodys_code_runs_with_the_rights_of_the_keeper(keeper, server, trap, v
         assert code == OK, why
     if trap != "rule" or verb == "DROP":
         assert server.sql("SELECT count(*) FROM trap.trap", "orders") == "3"
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+
+
+def test_a_check_that_waits_to_be_committed_is_seen(keeper, server):
+    """The owner adds it in a transaction that he ends when undo waits for the table."""
+    server.sql(TRAP + "CREATE TABLE trap.trap (id int PRIMARY KEY, n int);"
+               "INSERT INTO trap.trap SELECT i, i FROM generate_series(1, 3) i", "orders")
+    keep(keeper, server, 33, "DELETE", "trap.trap", cascades=True)
+    server.sql("DELETE FROM trap.trap", "orders")
+    with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as owner, ThreadPoolExecutor(1) as pool:
+        owner.cursor().execute("SET ROLE owner; ALTER TABLE trap.trap ADD CHECK (trap.spring(n)) NOT VALID")
+        undone = pool.submit(keeper.job, UNDO, keep=33, port=server.port, verb="DELETE")
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'trap.trap'::regclass AND NOT granted"
+        wait_for("undo at the table", 20, lambda: undone.done() or server.sql(waiting, "orders") == "1")
+        owner.commit()
+        code, _, _, _, why = undone.result(60)
+    assert code == ECONFLICT and "trap.trap: trap.spring(integer) of owner would run with" in why, why
+    assert server.sql("SELECT is_called FROM trap.sprung", "orders") == "f", "it ran"
     server.sql("DROP SCHEMA trap CASCADE", "orders")
 
 

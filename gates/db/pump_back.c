@@ -212,13 +212,17 @@ static bool is_muted(const db_session *session, uint8_t type)
     return session->back_mutes && type != 'Z' && (kinds[type] & ASYNC) == 0;
 }
 
-/* Nothing that could run stands behind the answer under way. */
+/* Whatever a cancel may meet is muted: the answer under way and what stands behind it up to the
+ * next Sync, which the client takes for skipped. */
 static bool is_last_to_run(const db_session *session)
 {
+    bool is_over = db_flights_at(session, 0)->type == 'Q';
     for (uint32_t i = 1; i < session->flights.count; i++) {
-        if (db_flights_at(session, i)->type != 'S') {
+        bool is_sync = db_flights_at(session, i)->type == 'S';
+        if (is_over && !is_sync) {
             return false;
         }
+        is_over = is_over || is_sync;
     }
     return true;
 }

@@ -7,6 +7,7 @@ OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/POLICY.md "Duties
 import contextlib
 import io
 import re
+import time
 
 import psycopg2
 import pytest
@@ -129,6 +130,19 @@ def test_after_a_refused_answer_the_next_is_as_ever(gate):
         for _ in range(100):
             assert refused(one, "SELECT id FROM orders") == "53400"
             assert run(one, "SELECT 1 FROM pg_sleep(0.005)") == [(1,)]
+
+
+def test_what_stands_behind_a_refused_answer_does_not_run(gate):
+    """In the same pipeline: the client takes it for skipped. The next one runs."""
+    slow = "SELECT id, repeat('x', 1000), pg_sleep(0.02) FROM orders"
+    with log_in(gate, "few-1") as raw:
+        began = time.monotonic()
+        raw.send(parse(slow), bind(), execute(), parse("UPDATE orders SET note = 'ran' WHERE id = 1"), bind(), execute(), SYNC)
+        found = raw.until("Z")
+        assert [fields(body)["C"] for kind, body in found if kind == "E"] == ["53400"] and found[-1] == ("Z", b"I")
+        assert time.monotonic() - began < 3, "it was not cancelled at the server: 200 rows take 4 s"
+        assert gate.sql("SELECT count(*) FROM orders WHERE note = 'ran'") == [(0,)]
+        assert "E" not in [kind for kind, _ in raw.ask("SELECT 1")]
 
 
 # ---- of a day

@@ -151,10 +151,14 @@ static void on_place(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
                "log-ins cannot be answered now: the gate does not reach core");
     } else if (err.code == SP_EDENIED) {
         refuse(session, "28000", SP_REASON_NO_SESSION, "your session has ended");
-    } else if (sp_failed(err)) {
+    } else if (err.code == SP_ELIMIT) {
         session->has_place = false;
         refuse(session, "53300", SP_REASON_LIMIT,
                "you have as many connections to databases open as one person may have");
+    } else if (sp_failed(err)) {
+        session->has_place = false;
+        refuse(session, "57P03", SP_REASON_UNAVAILABLE,
+               "log-ins cannot be answered now: core could not take this connection into its list");
     } else {
         open_back(session);
     }

@@ -9,6 +9,7 @@
 #include "infra/proc/log.h"
 #include "lib/policy/database.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 enum {
@@ -21,7 +22,8 @@ enum {
     SILENT_US = 10000000,  /* in an answer, without a byte: as long as a log-in waits, nearly */
     ANSWER_US = 120000000, /* all of it */
     UNSEEN_US = 20000000,  /* what the server has not said again for so long is not relied on */
-    TORN_MAX = 20          /* readings that failed one after the other */
+    TORN_MAX = 20,         /* readings that failed one after the other */
+    TORN_US = 20000        /* longer by so much before each: 4 s in all */
 };
 
 static const char classes_sql[] =
@@ -326,6 +328,20 @@ static void wake_looking(const db_catalogue *c)
     }
 }
 
+/* An account was given too much while it was worked with. */
+static void cut_dangerous(const db_catalogue *c)
+{
+    for (uint32_t i = 0; i < db_here.session_cap; i++) {
+        const db_session *session = db_here.sessions[i];
+        if (session != NULL && session->at == DB_AT_OPEN && session->judge != NULL &&
+            session->judge->catalogue == c &&
+            db_dangers_of(&c->dangers, session->account) != NULL) {
+            db_session_look_again(); /* at all of them */
+            return;
+        }
+    }
+}
+
 /* An account may lose what lets it in: another session's is tried next. */
 static void take_other_account(db_catalogue *c)
 {
@@ -349,6 +365,7 @@ static void fail_reading(db_catalogue *c, const char *why)
     sp_sql_catalogue_free(c->next_one);
     c->next_one = NULL;
     c->is_asking = c->is_torn = false;
+    sp_timer_clear(db_here.loop, &c->again);
     c->torn = 0;
     c->idle_ticks = 0;
     c->failed_us = sp_loop_now_us(db_here.loop);
@@ -376,7 +393,7 @@ static sp_err begin_reading(db_catalogue *c)
         TRY(sp_sql_catalogue_path(c->next_one, schema));
     }
     c->last_oid = 0;
-    c->next_dangers = (db_dangers){.count = 0};
+    db_dangers_clear(&c->next_dangers);
     return sp_ok();
 }
 
@@ -427,7 +444,13 @@ static void ask_server(db_catalogue *c)
  * is there now, whatever the transaction sees. It is read again. False: too often. */
 static bool tear_reading(db_catalogue *c, const sp_pg_error *error)
 {
-    if (!c->is_read || !sp_span_eq(error->severity, SP_SPAN_LIT("ERROR")) || c->torn >= TORN_MAX) {
+    static const char *const gone[] = {"42P01", "42704", "42883", "XX000", "40001"};
+    bool is_gone = false;
+    for (size_t i = 0; i < SP_COUNT(gone); i++) {
+        is_gone = is_gone || sp_span_eq(error->sqlstate, sp_span_cstr(gone[i]));
+    }
+    if (!c->is_read || !is_gone || !sp_span_eq(error->severity, SP_SPAN_LIT("ERROR")) ||
+        c->torn >= TORN_MAX) {
         return false;
     }
     c->torn++;
@@ -435,15 +458,28 @@ static bool tear_reading(db_catalogue *c, const sp_pg_error *error)
     return true;
 }
 
+static void read_anew(db_catalogue *c)
+{
+    c->is_torn = c->is_asking = false;
+    c->is_wanted = true;
+    ask_server(c);
+}
+
+static void on_again(sp_timer *timer)
+{
+    read_anew((db_catalogue *)(void *)((char *)timer - offsetof(db_catalogue, again)));
+}
+
 static void end_reading(db_catalogue *c)
 {
-    c->is_asking = false;
     if (c->is_torn) {
-        c->is_torn = false;
-        c->is_wanted = true;
-        ask_server(c);
+        uint64_t rest_us = (uint64_t)TORN_US * (c->torn - 1);
+        if (rest_us == 0 || sp_failed(sp_timer_set(db_here.loop, &c->again, rest_us))) {
+            read_anew(c);
+        }
         return;
     }
+    c->is_asking = false;
     c->torn = 0;
     if (c->is_read) {
         if (sp_failed(sp_sql_catalogue_finish(c->next_one))) {
@@ -452,11 +488,14 @@ static void end_reading(db_catalogue *c)
         }
         sp_sql_catalogue_free(c->now);
         c->now = SP_STEAL(c->next_one);
+        db_dangers_clear(&c->dangers);
         c->dangers = c->next_dangers;
+        c->next_dangers = (db_dangers){.items = NULL};
         c->version = ++versions;
         c->serial = 0;
         db_catalogue_bind(c, db_here.office.snapshot); /* answers under way are masked by it */
         c->failure[0] = '\0';
+        cut_dangerous(c);
         wake_sessions(c);
     }
     c->failure[0] = '\0'; /* of a look in between */
@@ -629,6 +668,7 @@ sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue)
     db_catalogue *c = NULL;
     TRY(sp_alloc(1, sizeof(*c), &c));
     c->refs = 1;
+    c->again.on_time = on_again;
     c->carry = sp_buf_make(CARRY_MAX_BYTES);
     sp_copy(c->resource, session->resource_name, sizeof(c->resource));
     sp_copy(c->database, session->database, sizeof(c->database));
@@ -683,8 +723,11 @@ static void forget(db_catalogue *c)
         }
     }
     db_back_close(c->back);
+    sp_timer_clear(db_here.loop, &c->again);
     sp_sql_catalogue_free(c->now);
     sp_sql_catalogue_free(c->next_one);
+    db_dangers_clear(&c->dangers);
+    db_dangers_clear(&c->next_dangers);
     sp_buf_done(&c->carry);
     sp_free(c);
 }

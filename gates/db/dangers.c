@@ -4,10 +4,13 @@
  * themselves such rights. The gate works with none of them, as with no superuser.
  *
  * OWNS the list in a catalogue. PROCESS db gate workers. TRUST rows come from the server: there is
- * room for so many, and beyond that for nobody. SPEC docs/DATABASE.md "Accounts in PostgreSQL".
+ * room for so many, and beyond that no account is worked with. SPEC docs/DATABASE.md "Accounts in
+ * PostgreSQL".
  */
 #include "gates/db/judging.h"
 #include "lib/base/mem.h"
+
+enum { DANGERS_FIRST = 16 }; /* doubled up to DB_DANGERS_MAX */
 
 #define DANGERS                                                                                    \
     "SELECT r.rolname AS who, pg_catalog.concat_ws(', ',"                                          \
@@ -24,15 +27,32 @@ const char db_dangers_print_sql[] =
     " || '/' || (SELECT coalesce(pg_catalog.sum(pg_catalog.hashtext(who || '.' || why)), 0)"
     " FROM (" DANGERS ") d WHERE why <> '')";
 
+static sp_err make_room(db_dangers *dangers)
+{
+    uint32_t cap = dangers->cap == 0 ? DANGERS_FIRST : dangers->cap * 2;
+    if (cap > DB_DANGERS_MAX) {
+        return sp_fail(SP_ELIMIT);
+    }
+    TRY(sp_resize(&dangers->items, cap, sizeof(*dangers->items)));
+    dangers->cap = cap;
+    return sp_ok();
+}
+
 void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why)
 {
-    if (dangers->count == DB_DANGERS_MAX) {
+    if (dangers->count == dangers->cap && sp_failed(make_room(dangers))) {
         dangers->is_full = true;
         return;
     }
     db_danger *one = &dangers->items[dangers->count++];
     SP_IGNORE(sp_fit(one->who, sizeof(one->who), who)); /* names of roles are shorter */
     SP_IGNORE(sp_fit(one->why, sizeof(one->why), sp_span_slice(why, 0, sizeof(one->why) - 1)));
+}
+
+void db_dangers_clear(db_dangers *dangers)
+{
+    sp_free(dangers->items);
+    *dangers = (db_dangers){.items = NULL};
 }
 
 const char *db_dangers_of(const db_dangers *dangers, const char *account)

@@ -182,6 +182,19 @@ static db_verdict connect_catalogue(db_session *session, db_judge *judge, db_ref
     return DB_REFUSE;
 }
 
+static bool is_dangerous(const db_session *session, const db_catalogue *catalogue,
+                         db_refusal *refusal)
+{
+    const char *danger = db_dangers_of(&catalogue->dangers, session->account);
+    if (danger != NULL) {
+        db_refuse(refusal, "42501", SP_REASON_DENY_RULE,
+                  "the database account of this resource can do more than the gate would see "
+                  "(%s): the gate works with none such",
+                  danger);
+    }
+    return danger != NULL;
+}
+
 db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
 {
     sp_decision decision = ask_connect(session);
@@ -199,13 +212,7 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
         db_session_set_judge(session, judge);
     }
     db_verdict verdict = connect_catalogue(session, judge, refusal);
-    const char *danger =
-        verdict == DB_PASS ? db_dangers_of(&judge->catalogue->dangers, session->account) : NULL;
-    if (danger != NULL) {
-        db_refuse(refusal, "42501", SP_REASON_DENY_RULE,
-                  "the database account of this resource can do more than the gate would see "
-                  "(%s): the gate works with none such",
-                  danger);
+    if (verdict == DB_PASS && is_dangerous(session, judge->catalogue, refusal)) {
         return DB_REFUSE;
     }
     if (verdict == DB_PASS) {
@@ -218,7 +225,9 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
 
 db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
 {
-    (void)refusal;
+    if (is_dangerous(session, db_session_judge(session)->catalogue, refusal)) {
+        return DB_CUT; /* it was read again meanwhile */
+    }
     db_catalogue_bind(db_session_judge(session)->catalogue, session->snapshot);
     sp_copy(db_session_judge(session)->roles, session->who.roles, sizeof(session->who.roles));
     db_session_judge(session)->server_is_utf8 = sp_span_eq(
@@ -300,15 +309,19 @@ static bool may_run_on(db_session *session, sp_decision *decision)
 
 db_verdict db_judge_again(db_session *session, db_refusal *refusal)
 {
+    const db_judge *judge = db_session_judge(session);
     sp_decision decision = {.reason = SP_REASON_DEFAULT, .rule = SP_NONE};
     if (bind_again(session)) {
         decision = ask_connect(session);
     }
-    if (decision.verdict == SP_VERDICT_ALLOW && may_run_on(session, &decision)) {
-        db_judge *judge = db_session_judge(session);
-        if (judge != NULL && judge->catalogue != NULL) {
-            db_catalogue_bind(judge->catalogue, session->snapshot);
+    if (judge != NULL && judge->catalogue != NULL) {
+        db_catalogue_bind(judge->catalogue, session->snapshot);
+        if (is_dangerous(session, judge->catalogue, refusal)) {
+            SP_IGNORE(sp_fit(refusal->sqlstate, sizeof(refusal->sqlstate), SP_SPAN_LIT("57P01")));
+            return DB_CUT;
         }
+    }
+    if (decision.verdict == SP_VERDICT_ALLOW && may_run_on(session, &decision)) {
         return DB_PASS;
     }
     refuse_connect(&decision, session, refusal);

@@ -22,20 +22,22 @@
 
 /* ---- dangers.c: accounts that the gate does not work with ---- */
 
-enum { DB_DANGERS_MAX = 64 };
+enum { DB_DANGERS_MAX = 4096 };
 typedef struct {
     char who[DB_NAME_BYTES];
     char why[128];
 } db_danger;
 typedef struct {
-    db_danger items[DB_DANGERS_MAX];
+    db_danger *items;
     uint32_t count;
-    bool is_full; /* there are more */
+    uint32_t cap;
+    bool is_full; /* there are more, or there is no memory for them */
 } db_dangers;
 /* A statement whose rows are 'd', who, why; and what makes them part of a print. */
 extern const char db_dangers_sql[];
 extern const char db_dangers_print_sql[];
 void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why);
+void db_dangers_clear(db_dangers *dangers);
 /* Why it is one of them; NULL: it is not. */
 const char *db_dangers_of(const db_dangers *dangers, const char *account);
 
@@ -63,7 +65,8 @@ struct db_catalogue {
     bool is_wanted;     /* read again as soon as possible */
     bool is_listening;  /* LISTEN is under way, whatever comes of it */
     bool is_read;       /* the answer under way is a whole reading, not a print */
-    bool is_torn;       /* the reading under way failed; another follows it */
+    bool is_torn;       /* the reading under way failed; another follows it, after a while */
+    sp_timer again;     /* that while */
     unsigned torn;      /* readings that failed since the last good one */
     bool is_looked_for; /* somebody waits for an answer that was asked for later than this one */
     uint64_t asked_us;  /* when the answer under way was asked for */

@@ -739,6 +739,8 @@ def test_an_account_that_can_do_more_than_is_seen_is_not_worked_as(db, give, tak
         return None
 
     assert refusal() is None
+    was_open = Raw(db.port, timeout=20)
+    assert was_open.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
     db.server.sql(*give.split("; "))
     try:
         said = wait_for("the refusal", 20, refusal)
@@ -746,7 +748,10 @@ def test_an_account_that_can_do_more_than_is_seen_is_not_worked_as(db, give, tak
         wait_for("the entry", 5, lambda: [
             e for e in db.office.people["audrey"].items("/admin/ledger/events?gate=db&verdict=deny&person=lin&limit=50")
             if word in json.dumps(e)])
+        cut = fields(was_open.until("E")[-1][1])
+        assert cut["C"] == "57P01" and f"({word})" in cut["M"], cut
     finally:
+        was_open.close()
         db.server.sql(take)
     wait_for("the account without it", 20, lambda: refusal() is None)
 

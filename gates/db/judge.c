@@ -273,7 +273,7 @@ static bool has_lost_role(db_session *session)
 }
 
 /* What runs may be about graver things than the database as a whole: a cut class ends it too, and
- * so does the end of a role, which may be what it was granted by. */
+ * so does the end of a role without which it is not allowed. */
 static bool may_run_on(db_session *session, sp_decision *decision)
 {
     bool has_lost = has_lost_role(session);
@@ -287,11 +287,7 @@ static bool may_run_on(db_session *session, sp_decision *decision)
         if (note == NULL || !note->runs) {
             continue;
         }
-        if (has_lost) {
-            *decision = note->ruling.decision;
-            decision->verdict = SP_VERDICT_DENY;
-            decision->reason = SP_REASON_DEFAULT;
-            decision->rule = SP_NONE;
+        if (has_lost && !db_note_stands(session, note, decision)) {
             return false;
         }
         sp_reason reason = sp_cuts_say(question.cuts, &session->snapshot->policy, &question,

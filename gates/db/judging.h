@@ -97,6 +97,13 @@ void db_catalogue_tick(void);
 
 /* ---- ruling.c ---- */
 
+/* An action on a relation, or with oid 0 on the resource itself. */
+typedef struct {
+    uint32_t oid;
+    uint8_t action;
+} db_met;
+enum { DB_MET_MAX = 8 };
+
 /* What policy says to all uses of a judgement together. */
 typedef struct {
     sp_decision decision; /* the gravest; tags, musts and mask_tags of all together */
@@ -107,6 +114,9 @@ typedef struct {
     bool has_use;
     bool asks_apart; /* by more than one rule: whose people have not all the same say */
     uint8_t opaque;  /* DB_OPAQUE_ */
+    uint8_t met_count;
+    uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
+    db_met met[DB_MET_MAX];
 } db_ruling;
 
 /* Adds a judgement to a ruling that began as db_ruling_none(). */
@@ -115,6 +125,11 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
                    const sp_sql_judgement *judgement);
 /* An error for people about a ruling that is not ALLOW. */
 void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_refusal *refusal);
+
+/* ---- stands.c ---- */
+
+/* Remembers what was asked, so that it can be asked again without the text. */
+void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use);
 
 /* ---- names.c ---- */
 
@@ -244,6 +259,11 @@ typedef struct {
     uint16_t shown_len;
     uint8_t shown[]; /* the statement as it may be written down */
 } db_note;
+
+/* ---- stands.c ---- */
+/* Policy allows to the session's person of now what runs, with no more masks and no tighter limits;
+ * false with what it says instead. */
+bool db_note_stands(const db_session *session, const db_note *note, sp_decision *ret_decision);
 
 /* ---- the session ---- */
 

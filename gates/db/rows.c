@@ -306,11 +306,11 @@ void db_rows_watch(db_session *session, db_note *note)
     sp_decision *own = &note->ruling.decision;
     own->limit_rows = limits ? least(own->limit_rows, own->day_rows) : 0;
     own->limit_bytes = limits ? least(own->limit_bytes, own->day_bytes) : 0;
+    note->serial = session->snapshot->serial;
     if (!masks && !limits && !doubts) {
         return;
     }
     note->is_watched = true;
-    note->serial = session->snapshot->serial;
     db_session_judge(session)->watched++;
     if (masks || limits) {
         look_at_all(session, masks);

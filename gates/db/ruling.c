@@ -219,6 +219,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         sp_sql_use use = judgement->uses[i];
         sp_decision decision = about_use(&a, &use);
         join(ruling, &decision, &use);
+        db_ruling_meet(ruling, catalogue, &use);
         if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
             ruling->opaque |= judgement->uses[i].kind == SP_SQL_CODE       ? DB_OPAQUE_CODE
                               : judgement->uses[i].kind == SP_SQL_FUNCTION ? DB_OPAQUE_FUNCTION

@@ -102,6 +102,20 @@ def test_the_end_of_a_role_for_a_while_cuts(db):
     assert percentile(times, part()) <= BOUND_S
 
 
+def test_what_is_allowed_without_the_role_runs_on(db):
+    """The end of a role ends what only it allowed."""
+    db.person("dan", ["staff", "dba"])
+    grant = given(db, "dan")
+    one = Raw(db.port)
+    assert one.log_in("dan", "orders-db", db.password("dan"))[-1] == ("Z", b"I")
+    one.send(query("SELECT pg_sleep(2), count(*) FROM big"))
+    db.people["dan"].post(f"/grants/{grant['id']}/end", {})
+    wait_for("the end", 1.5, lambda: "helper" not in db.people["dan"].get("/me")["person"]["roles"])
+    assert [kind for kind, _ in one.until("Z")] == ["T", "D", "C", "Z"]
+    assert "E" not in [kind for kind, _ in one.ask("SELECT count(*) FROM big")]
+    one.close()
+
+
 def since(grant):
     return datetime.datetime.fromisoformat(grant["started_at"].replace("Z", "+00:00")).timestamp()
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Whether what runs would still be let through: asked when a role of its person has ended.
+ *
+ * A text is not kept while it runs, only what it met: which action on which relation. What was
+ * anything else, or more than there is room for, is asked as an action on all of the database, so
+ * that the answer is never milder than the text itself would get.
+ *
+ * OWNS nothing. PROCESS db gate workers. TRUST numbers of relations are the server's and looked up
+ * only. SPEC gates/db/judging.h.
+ */
+#include "gates/db/judging.h"
+#include "infra/proc/clock.h"
+#include "lib/policy/database.h"
+
+void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use)
+{
+    bool is_system = (use->flags & SP_SQL_USE_SYSTEM) != 0;
+    bool is_relation = use->kind == SP_SQL_RELATION && use->relation != SP_NONE && !is_system &&
+                       (use->flags & SP_SQL_USE_BECOMES) == 0;
+    bool is_resource = use->kind == SP_SQL_SETTING || use->kind == SP_SQL_ROLE ||
+                       use->kind == SP_SQL_CODE || (use->kind == SP_SQL_FUNCTION && !is_system);
+    if ((!is_relation && !is_resource) || ruling->met_count == DB_MET_MAX) {
+        ruling->met_wide |= 1U << use->action;
+        return;
+    }
+    ruling->met[ruling->met_count++] =
+        (db_met){.oid = is_relation ? sp_sql_catalogue_at(catalogue->now, use->relation)->oid : 0,
+                 .action = (uint8_t)use->action};
+}
+
+static bool is_tighter(uint64_t now, uint64_t had)
+{
+    return now != 0 && (had == 0 || now < had);
+}
+
+/* Others have agreed to it where they were asked. */
+static bool is_as_before(const db_session *session, const db_note *note, sp_action action,
+                         const sp_decision *now)
+{
+    const sp_decision *had = &note->ruling.decision;
+    bool same_tags = note->serial == session->snapshot->serial; /* numbered by the same policy */
+    uint64_t had_tags = same_tags && (had->must & SP_MUST_MASK) != 0 ? had->mask_tags : 0;
+    uint64_t tags = (now->must & SP_MUST_MASK) != 0 ? now->mask_tags : 0;
+    bool limits = (now->must & SP_MUST_LIMIT) != 0;
+    bool is_agreed = now->verdict == SP_VERDICT_ASK && (note->ruling.asked & 1U << action) != 0;
+    return (now->verdict == SP_VERDICT_ALLOW || is_agreed) && (tags & ~had_tags) == 0 &&
+           !(limits && (is_tighter(now->limit_rows, had->limit_rows) ||
+                        is_tighter(now->day_rows, had->limit_rows) ||
+                        is_tighter(now->limit_bytes, had->limit_bytes) ||
+                        is_tighter(now->day_bytes, had->limit_bytes)));
+}
+
+static sp_question question_of(const db_session *session, sp_action action)
+{
+    return (sp_question){.who = &session->who,
+                         .resource = session->resource,
+                         .part = SP_NONE,
+                         .action = action,
+                         .now_unix_s = sp_now_unix_us() / 1000000,
+                         .cuts = sp_live_cuts(&db_here.office.live),
+                         .face = SP_FACE_DATABASE};
+}
+
+static sp_decision about_whole(const db_session *session, sp_action action)
+{
+    const sp_question question = question_of(session, action);
+    return sp_policy_database_whole(&session->snapshot->policy, &question,
+                                    sp_span_cstr(session->database), SP_SPAN_EMPTY);
+}
+
+static sp_decision about_met(const db_session *session, const db_met *met)
+{
+    const sp_sql_catalogue *now = session->judge->catalogue->now;
+    sp_question question = question_of(session, (sp_action)met->action);
+    if (met->oid != 0) {
+        uint32_t relation = sp_sql_catalogue_find_oid(now, met->oid);
+        if (relation == SP_NONE) {
+            return about_whole(session, (sp_action)met->action);
+        }
+        question.part = sp_sql_catalogue_at(now, relation)->bound.part;
+    }
+    return sp_policy_decide(&session->snapshot->policy, &question);
+}
+
+static bool stands(const db_session *session, const db_note *note, sp_action action,
+                   sp_decision *decision)
+{
+    if (is_as_before(session, note, action, decision)) {
+        return true;
+    }
+    if (decision->verdict != SP_VERDICT_DENY) {
+        decision->verdict = SP_VERDICT_DENY;
+        decision->reason = SP_REASON_DEFAULT;
+        decision->rule = SP_NONE;
+    }
+    return false;
+}
+
+bool db_note_stands(const db_session *session, const db_note *note, sp_decision *ret_decision)
+{
+    const db_ruling *ruling = &note->ruling;
+    for (uint8_t i = 0; i < ruling->met_count; i++) {
+        sp_decision decision = about_met(session, &ruling->met[i]);
+        if (!stands(session, note, (sp_action)ruling->met[i].action, &decision)) {
+            *ret_decision = decision;
+            return false;
+        }
+    }
+    for (uint32_t action = 0; action < SP_ACTION_COUNT; action++) {
+        if ((ruling->met_wide & 1U << action) == 0) {
+            continue;
+        }
+        sp_decision decision = about_whole(session, (sp_action)action);
+        if (!stands(session, note, (sp_action)action, &decision)) {
+            *ret_decision = decision;
+            return false;
+        }
+    }
+    return true;
+}

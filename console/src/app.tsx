@@ -96,6 +96,7 @@ const pages: [string, () => string, Page][] = [
   ["/admin/sessions/{id}", () => t().session.title, admin((m) => m.SessionRecord)],
   ["/admin/notices", () => t().nav.adminNotices, admin((m) => m.Notices)],
   ["/admin/notices/{tab}", () => t().nav.adminNotices, admin((m) => m.Notices)],
+  ["/admin/systems", () => t().nav.systems, admin((m) => m.Systems)],
   ["/admin/ledger", () => t().nav.ledger, admin((m) => m.Ledger)],
   ["/admin/ledger/{entry}", () => t().nav.ledger, admin((m) => m.Ledger)],
   ["/admin/health", () => t().nav.health, admin((m) => m.Health)],

@@ -255,7 +255,7 @@ test("the overview draws the day", async () => {
 });
 
 const MINE = ["/", "/machines", "/machines/connections", "/machines/keys", "/devices", "/sessions", "/refusals", "/recorded", "/sign-in-methods"];
-const ADMIN = ["/admin", "/admin/people", "/admin/databases", "/admin/machines", "/admin/devices", "/admin/resources", "/admin/policy", "/admin/policy/rules", "/admin/policy/documents", "/admin/health"];
+const ADMIN = ["/admin", "/admin/people", "/admin/databases", "/admin/machines", "/admin/devices", "/admin/resources", "/admin/policy", "/admin/policy/rules", "/admin/policy/documents", "/admin/systems", "/admin/health"];
 
 test("every page works in Chinese on a phone: nothing sticks out, nothing is left in English headings", async () => {
   const { sam } = people;

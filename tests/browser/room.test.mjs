@@ -3,7 +3,7 @@
 // its alarm to its review, the plan editor's errors, the kill switch and giving back.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { launch, Person } from "./lib.mjs";
+import { launch, Person, portal } from "./lib.mjs";
 
 const shots = process.env.SCREENSHOTS;
 const { tokens, person, sqlPerson, hostile } = JSON.parse(process.env.ROOM);
@@ -14,6 +14,10 @@ const open = (name, options) => Person.as(browser, tokens[name], { viewport: { w
 const shot = async (one, name) => {
   if (shots) await one.page.screenshot({ path: `${shots}/${name}.png`, fullPage: true });
 };
+
+const openByToken = (one, token) => one.context.request.post(`${portal}/api/v1/hooks/incidents`, {
+  headers: { Authorization: `Bearer ${token}` }, data: { title: "Backups have stopped", severity: "high", topic: "backup" },
+});
 
 before(async () => {
   browser = await launch();
@@ -81,7 +85,10 @@ test("an alarm leads to its incident, which is worked on and closed with a revie
   await page.getByRole("button", { name: "Add", exact: true }).click();
   await page.locator(".note-comment", { hasText: hostile }).waitFor();
   await page.getByLabel("Task", { exact: true }).fill("Call her");
+  await page.getByLabel("Whose (user name)").fill("sam");
+  await page.getByLabel("Due", { exact: true }).selectOption({ label: "Within 1 hour" });
   await page.getByRole("button", { name: "Add a task" }).click();
+  assert.match(await page.locator(".task-list li", { hasText: "Call her" }).innerText(), /sam · due .*\(in (59 minutes|1 hour)\)/);
   await page.getByRole("checkbox", { name: "Done: Call her" }).click();
   await page.locator(".done-task", { hasText: "Call her" }).waitFor();
   await shot(sam, "room-incident");
@@ -90,6 +97,75 @@ test("an alarm leads to its incident, which is worked on and closed with a revie
   await page.getByRole("dialog").getByRole("button", { name: "Close", exact: true }).last().click();
   await page.getByText("She had mistyped.").first().waitFor();
   await page.getByText("Closed", { exact: true }).first().waitFor();
+  sam.calm();
+});
+
+test("an incident with more sessions and recordings than it shows says so, and leads to all", async () => {
+  const one = await open("sam");
+  const { page } = one;
+  await page.route(/\/api\/v1\/incidents\/1$/, async (route) => {
+    const incident = await (await route.fetch()).json();
+    const note = incident.timeline.at(-1);
+    const named = Array.from({ length: 25 }, (_, at) => ({ ...note, number: 1000 + at, kind: "evidence", session: `5e5510000000${1000 + at}` }));
+    const tasks = [{ number: 90, text: "Call the bank", whose: "sam", created_at: note.at, due_at: "2026-01-02T03:04:05Z", done_at: null, done_by: null }];
+    await route.fulfill({ json: { ...incident, about: "eve", state: "open", timeline: named, timeline_before: "1", tasks } });
+  });
+  await page.route(/\/api\/v1\/ssh\/recordings\?/, (route) => route.fulfill({ json: { items: [], next: "2" } }));
+  await one.go("/incidents/1");
+  await page.getByText("Earlier entries of the timeline").waitFor();
+  const lines = page.locator(".session-line");
+  assert.equal(await lines.count(), 20);
+  await one.button("Show all 25 sessions").click();
+  assert.equal(await lines.count(), 25);
+  await page.locator(".task-list li", { hasText: "Overdue" }).waitFor();
+  assert.equal(await page.getByRole("link", { name: "All of eve" }).getAttribute("href"), "/admin/machines/recordings?person=eve");
+  await shot(one, "room-incident-many");
+  one.calm();
+  await one.context.close();
+});
+
+test("a system's token is shown once, opens an incident, and opens none when it is revoked", async () => {
+  const { page } = sam;
+  await sam.go("/admin/systems");
+  await page.getByText("No tokens").waitFor();
+  await page.getByText("No sinks").waitFor();
+  await sam.button("Make a token").click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("System", { exact: true }).fill("backups");
+  await dialog.getByRole("button", { name: "Make a token" }).click();
+  const token = await dialog.locator(".copy-box code").innerText();
+  assert.match(token, /^[0-9a-f]{64}$/);
+  await shot(sam, "systems-token");
+  await sam.button("Done").click();
+  assert.ok(!(await page.content()).includes(token), "it is shown once");
+  const made = await openByToken(sam, token);
+  assert.equal(made.status(), 201);
+  await sam.go(`/incidents/${(await made.json()).incident}`);
+  await page.getByText("opened by the system backups").waitFor();
+  await page.locator(".note-told", { hasText: "Told" }).first().waitFor();
+  await sam.go("/admin/systems");
+  const row = page.locator("tbody tr", { hasText: "backups" });
+  assert.doesNotMatch(await row.innerText(), /never/);
+  await shot(sam, "systems");
+  await row.getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByText("Token revoked").waitFor();
+  await row.waitFor({ state: "detached" });
+  assert.equal((await openByToken(sam, token)).status(), 401);
+  sam.calm();
+});
+
+test("a security administrator sees somebody's SSH keys and removes one", async () => {
+  const { page } = sam;
+  await sam.go("/admin/people?q=kim");
+  await page.locator("tbody tr", { hasText: "kim" }).getByRole("button").first().click();
+  const key = page.locator("dialog .lines li", { hasText: "laptop" });
+  await key.waitFor();
+  assert.match(await key.innerText(), /ssh-ed25519 SHA256:/);
+  await shot(sam, "person-keys");
+  await key.getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("dialog", { name: "Remove laptop?" }).getByRole("button", { name: "Remove" }).click();
+  await page.getByText("No key for the SSH gate.").waitFor();
   sam.calm();
 });
 
@@ -136,7 +212,7 @@ test("the kill switch says what it would meet, cuts, and gives back", async () =
 });
 
 test("in Chinese on a phone, in the dark, and by the rules of WCAG 2.1 AA", async () => {
-  const pages = ["/admin/wall", "/admin/alarms?all=1", "/incidents?all=1", "/incidents/1", "/admin/plans", "/admin/plans/data-leak", "/admin/cuts"];
+  const pages = ["/admin/wall", "/admin/alarms?all=1", "/incidents?all=1", "/incidents/1", "/admin/plans", "/admin/plans/data-leak", "/admin/cuts", "/admin/systems"];
   await Promise.all([{ viewport: { width: 390, height: 844 } }, {}].map(async (options) => {
     const one = await open("sam", { bypassCSP: true, ...options });
     const phone = options.viewport !== undefined;

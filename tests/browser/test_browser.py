@@ -272,8 +272,9 @@ def whole(tools):
 def test_room(whole):
     from portal import Refused
     stop = threading.Event()
-    whole.ssh.person("eve", ["typist"])
-    whole.ssh.key("eve")
+    for name in ("eve", "kim"):
+        whole.ssh.person(name, ["typist"])
+        whole.ssh.key(name)
     for _ in range(2):
         one = whole.person("ann").again()
         one.password = "wrong horse battery"

@@ -23,7 +23,7 @@ export const en = {
     all: "Navigation", mine: "Mine", office: "The office", room: "Watch room", more: "More",
     apps: "Applications", databases: "My databases", machines: "My machines", approvals: "Approvals", roles: "Roles for a while", devices: "My devices", sessions: "My sessions", refusals: "Refusals", recorded: "Recorded about me",
     methods: "How I sign in", overview: "Overview", people: "People", adminDevices: "Devices", resources: "Resources",
-    policy: "Policy", adminDatabases: "Databases", adminMachines: "SSH", adminSessions: "Sessions", ledger: "Ledger", health: "Health",
+    policy: "Policy", adminDatabases: "Databases", adminMachines: "SSH", adminSessions: "Sessions", systems: "Other systems", ledger: "Ledger", health: "Health",
   },
   room: roomEn, report: reportEn,
   notices: {
@@ -180,7 +180,7 @@ export const en = {
     endTitle: (person: string, machine: string) => `End the connection of ${person} to ${machine}?`, endText: "It is cut at once; what runs there gets a hang-up. The person sees why and may connect again; lock the account to prevent that.", ended: "The connection has ended",
     recordings: "Recordings", noRecordings: "No recordings", noRecordingsText: "Terminals are recorded where the policy says so. Widen the filters if you miss one.",
     day: "Day", length: "Length", live: "Live", download: "Download", recording: "Recording", stillLive: "This connection is still open.", watchIt: "Watch it live.", channel: "Channel", nothingRecorded: "No terminal was recorded in this connection.",
-    noStatement: "The gate’s worker ended before this connection did. There is no statement of what the recording covers; it is complete to", about: "About it", size: "Printed", coverage: "How much of it was recorded", coverageParts: { channels: "Channels", files: "Files", recorded: "Recorded", opaque: "Seen, but not what was in it", cut: "Commands that printed more than is in it", unseen: "Commands to which something was sent that is not in it", hidden: "Lines that were typed and not shown", lost: "Not known", refused: "Refused", missing: "Missing" },
+    noStatement: "The gate’s worker ended before this connection did. There is no statement of what the recording covers; it is complete to", about: "About it", size: "Printed", coverage: "How much of it was recorded", coverageParts: { channels: "Channels", files: "Files", recorded: "Pieces of recordings", opaque: "Seen, but not what was in it", cut: "Commands that printed more than is in it", unseen: "Commands to which something was sent that is not in it", hidden: "Lines that were typed and not shown", lost: "Not known", refused: "Refused", missing: "Missing" },
     watchTitle: (person: string, machine: string) => `${person} on ${machine}`, youWatch: "You are watching. The person on the other side is told.", notWatching: "You are not counted as watching", watchOver: "The connection has ended", toRecording: "To its recording", nothingOpen: "Nothing runs in this connection now.",
     player: {
       view: "View", screen: "Terminal", text: "Text", nothing: "Nothing was printed.", play: "Play", pause: "Pause", position: "Position", speed: "Speed", skip: "Shorten pauses",
@@ -311,6 +311,7 @@ export const en = {
     resetTitle: (name: string) => `Reset the sign-in of ${name}?`, resetText: "Passkeys, password, app and recovery codes are removed, all sessions end, and a new set-up link is made. An administrator loses the role, which the security administrator grants again. Be sure it is really this person who asks.",
     administrator: "Administrator", rolesApart: "System, security and audit administrator must be three different people.",
     notOwnRoles: "Nobody changes his own roles.", onlySecurity: "Roles are granted by a security administrator.", saveRoles: "Save roles", rolesSaved: "Roles saved; they hold from now on",
+    sshKeys: "SSH keys", noSshKeys: "No key for the SSH gate.", sshKeyRemoved: "Key removed", sshKeysSecurity: "Keys of others are removed by a security administrator.",
   },
   adminDevices: {
     title: "Devices", lead: "What may reach the office, whose it is, and how healthy it is.", search: "Find by name", state: "State", anyState: "Any state", onePerson: "One person only",
@@ -383,7 +384,10 @@ export const en = {
     coverage: "How much of it was recorded", coverageLead: "Counted from the ledger's events and from nothing else.", untilNow: "The session lives: this is so until now.",
     incomplete: (n: string) => `Only the newest ${n} events are counted; the session has more.`, nothing: "Nothing",
     recorded: "Recorded", requests: (n: string) => `${n} requests: address, time, outcome`, connectionsCount: (n: string) => `${n} connections to databases`,
-    statements: (n: string, failed: string) => `${n} statements that ran, as text with secrets left out; ${failed} ended in an error`, other: (n: string) => `${n} other events: sign-in, account, administration`,
+    statements: (n: string, failed: string) => `${n} statements that ran, as text with secrets left out; ${failed} ended in an error`, other: (n: string) => `${n} other events: machines (commands, files, recordings), sign-in, account, administration`,
+    rows: (n: string) => `${n} rows came back or were changed: their number`, bytes: (sent: string, received: string) => `${sent} sent and ${received} received: their number`,
+    counted: "Events counted", gates: "Through", firstEvent: "First event", lastEvent: "Last event", gateNames: { web: "Web gate", db: "Database gate", ssh: "SSH gate" } as Record<string, string>,
+    moreConnections: (n: number) => `Only the newest ${n} are listed; the session has more.`,
     opaque: "Seen, but not what was in it",
     opaqueWhat: {
       code: (n: string) => `${n} blocks of code (DO): the text is recorded, not what it did inside`,
@@ -395,10 +399,19 @@ export const en = {
       websocket: (n: string, bytes: string) => `${n} WebSockets: ${bytes} went through, counted, not recorded`,
       content: (n: string, bytes: string) => `Content of ${n} requests and answers (${bytes}): counted, not recorded`,
     } as Record<"code" | "function" | "copy" | "results" | "parameters" | "cut" | "websocket" | "content", (n: string, bytes: string, rows: string) => string>,
-    refused: "Refused", asked: (n: string) => `${n} had to wait for other people`,
+    refused: "Refused", denied: (n: string) => `${n} refused, for these reasons:`, asked: (n: string) => `${n} had to wait for other people`,
     missing: "Missing", nothingMissing: "The gates it went through told of no lost events and of no gaps while it lived.",
     missingText: (lost: string, gaps: string) => `The gates it went through told of ${lost} lost events and ${gaps} gaps while it lived. Whether its own were among them cannot be known.`,
     notKnown: "Not counted: what was erased or has expired, and what did not come through Sallyport.",
+  },
+  systems: {
+    title: "Other systems", lead: "Systems that open incidents here, and systems that get what happens.",
+    tokens: "They open incidents", tokensLead: "Each has a token that opens incidents and does nothing else, 60 an hour. Making and taking back is recorded.",
+    make: "Make a token", name: "System", nameHint: "What it is called: small letters, digits, dot, dash, underscore. Its incidents name it.", tokenOf: (name: string) => `Token of ${name}`,
+    once: "It is shown only now: put it where the system keeps its secrets. Only its hash is kept here.", use: "The system sends it as Authorization: Bearer with", noTokens: "No tokens", noTokensText: "Make one for a monitoring system, and it opens incidents here by itself.",
+    scopes: { "incidents:open": "Opens incidents" }, made: "Made", used: "Last used", never: "never", revoke: "Revoke", revokeTitle: (name: string) => `Revoke the token of ${name}?`, revokeText: "It opens nothing any more, at once. Incidents that it has opened stay.", revoked: "Token revoked",
+    sinks: "They get every event", sinksLead: "Sinks: syslog, HTTP, Kafka. What one does not take waits on the ledger's disk. Changed in the policy documents.", noSinks: "No sinks", noSinksText: "A Sink document sends every event to a log host or SIEM.",
+    state: "State", well: "Takes them", failing: "Takes nothing", unknown: "Not known", behind: "Entries behind", events: "Events taken", last: "Newest event",
   },
   adminSessions: {
     title: "Sessions", lead: "Who is signed in now. Ending a session closes its requests and WebSockets at once.", search: "Find by person", person: "Person", onePerson: "One person only", none: "Nobody is signed in",

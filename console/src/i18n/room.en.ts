@@ -4,7 +4,7 @@ const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : 
 
 export const roomEn = {
   title: "Watch room", tabs: { wall: "Live wall", alarms: "Alarms", incidents: "Incidents", plans: "Plans", reports: "Reports", cuts: "Kill switch" },
-  programs: { alarm: "an alarm", rota: "the rota", "law pack": "law pack", time: "the clock", root: "root" } as Record<string, string>,
+  programs: { alarm: "an alarm", rota: "the rota", "law pack": "law pack", time: "the clock", root: "root" } as Record<string, string>, system: (name: string) => `the system ${name}`,
   lead: "Everything that runs now, as it is recorded. Whoever is watched at a terminal is told.",
   wallMode: "Full screen", leaveWall: "Leave full screen", kill: "Kill switch",
   counters: { alarms: "New alarms", incidents: "Open incidents", runs: "Plans at work", cuts: "Cut now", sessions: "Live sessions", terminals: "Terminals", connections: "SQL connections", waiting: (n: number) => `${n} for you` },
@@ -50,10 +50,10 @@ export const roomEn = {
     openOnes: "Open", all: "All", none: "No open incidents", noneText: "An alarm opens one, a plan does, or you.", incident: "Incident", state: "State", states: { open: "Open", closed: "Closed", merged: "Merged" }, leader: "Commander", alarms: "Alarms", since: "Opened", drill: "Drill",
     number: (id: string) => `Incident ${id}`, openedBy: (who: string) => `opened by ${who}`, mergedInto: "Part of", closedAt: "Closed", review: "Closing review",
     timeline: "Timeline", evidence: (n: number) => s(n, "entry of the ledger", "entries of the ledger"), entry: (n: string) => `Entry ${n}`, proof: "and its proof",
-    kinds: { opened: "Opened", alarm: "Alarm", evidence: "Evidence", plan: "Plan", role: "Role", comment: "Comment", task: "Task", done: "Done", severity: "Severity", merged: "Merged", closed: "Closed", cut: "Cut", report: "Report" } as Record<string, string>,
+    kinds: { opened: "Opened", alarm: "Alarm", evidence: "Evidence", plan: "Plan", role: "Role", comment: "Comment", task: "Task", done: "Done", severity: "Severity", merged: "Merged", closed: "Closed", cut: "Cut", report: "Report", told: "Told" } as Record<string, string>,
     comment: "Comment", commentHint: "Everybody who works on this incident reads it.", say: "Add", people: "Roles", roles: { commander: "Commander", scribe: "Scribe", liaison: "Liaison" }, nobody: "nobody", change: "Change", roleTitle: (role: string) => `Who is ${role.toLowerCase()}?`, person: "User name",
-    tasks: "Tasks", noTasks: "No tasks", task: "Task", whose: "Whose (user name)", addTask: "Add a task", done: (who: string) => `done by ${who}`, markDone: (text: string) => `Done: ${text}`,
-    plans: "Plans", noPlans: "No plan ran", sessions: "Sessions and recordings", noSessions: "No session is named", record: "Record of the session", recordings: "Recording", cutSession: "Cut", cuts: "Cuts of this incident", notices: "Who was told", noNotices: "Nobody was told yet",
+    tasks: "Tasks", noTasks: "No tasks", task: "Task", whose: "Whose (user name)", whoseHint: "This person is told at once.", within: "Due", withins: { "0": "At no fixed time", "3600": "Within 1 hour", "14400": "Within 4 hours", "86400": "Within 1 day", "259200": "Within 3 days", "604800": "Within 1 week" }, due: "due", overdue: "Overdue", addTask: "Add a task", done: (who: string) => `done by ${who}`, markDone: (text: string) => `Done: ${text}`,
+    plans: "Plans", noPlans: "No plan ran", sessions: "Sessions and recordings", noSessions: "No session is named", allSessions: (n: number) => `Show all ${n} sessions`, olderSessions: "Earlier entries of the timeline, which are not on this page yet, may name more.", moreRecordings: "There are more recordings than were looked through here:", recordingsOf: (person: string) => `All of ${person}`, record: "Record of the session", recordings: "Recording", cutSession: "Cut", cuts: "Cuts of this incident", notices: "Who was told", noNotices: "Nobody was told yet",
     attach: "Attach an entry of the ledger", entryNumber: "Number of the entry", attachText: "Why it belongs here", merge: "Merge", mergeTitle: "Part of which incident?", mergeText: "Timeline, tasks and cuts go there; this one ends.", into: "Incident", mergeGo: "Merge",
     close: "Close", closeTitle: "Close with a review", closeText: "What happened, what was done, what changes.", closed: "Closed.", setSeverity: "Set severity", olderStill: "Show what was before", older: (n: number) => `Show ${n} earlier`,
   },

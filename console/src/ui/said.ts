@@ -18,5 +18,7 @@ export function aboutKeys(keys: string): string {
 export function saidBy(by: string): string {
   const plan = /^plan (\S+)$/.exec(by);
   if (plan) return `${t().room.plans.plan} ${plan[1]}`;
+  const system = /^api:(\S+)$/.exec(by);
+  if (system) return t().room.system(system[1] ?? "");
   return Object.hasOwn(t().room.programs, by) ? wordIn(t().room.programs, by) : by;
 }

@@ -38,6 +38,12 @@ function CoverageCard({ coverage, live }: { coverage: Coverage; live: boolean })
   return (
     <Card class="coverage" title={words.coverage}>
       <p class="muted">{words.coverageLead} {live && words.untilNow}</p>
+      <Facts wide items={[
+        [words.counted, n(coverage.events)],
+        [words.gates, coverage.gates.length > 0 && coverage.gates.map((g) => wordIn(words.gateNames, g)).join(" · ")],
+        [words.firstEvent, coverage.from && <Time at={coverage.from} />],
+        [words.lastEvent, coverage.to && <Time at={coverage.to} />],
+      ]} />
       {!coverage.complete && <div class="note note-warn"><Icon name="alert" /><p class="note-text">{words.incomplete(n(coverage.events))}</p></div>}
       <div class="coverage-parts">
         <Section title={words.recorded}>
@@ -46,6 +52,8 @@ function CoverageCard({ coverage, live }: { coverage: Coverage; live: boolean })
           {r.connections > 0 && <Claim tone="ok">{words.connectionsCount(n(r.connections))}</Claim>}
           {r.statements > 0 && <Claim tone="ok">{words.statements(n(r.statements), n(r.failed))}</Claim>}
           {r.other > 0 && <Claim tone="ok">{words.other(n(r.other))}</Claim>}
+          {r.rows > 0 && <Claim tone="ok">{words.rows(n(r.rows))}</Claim>}
+          {r.bytes_in + r.bytes_out > 0 && <Claim tone="ok">{words.bytes(formatBytes(r.bytes_in), formatBytes(r.bytes_out))}</Claim>}
         </Section>
         <Section title={words.opaque}>
           {coverage.opaque.length === 0 && <Claim tone="plain">{words.nothing}</Claim>}
@@ -53,13 +61,14 @@ function CoverageCard({ coverage, live }: { coverage: Coverage; live: boolean })
         </Section>
         <Section title={words.refused}>
           {coverage.refused.denied + coverage.refused.asked === 0 && <Claim tone="plain">{words.nothing}</Claim>}
+          {coverage.refused.denied > 0 && <Claim tone="bad">{words.denied(n(coverage.refused.denied))}</Claim>}
           {Object.entries(coverage.refused.reasons).map(([reason, count]) => <Claim key={reason} tone="bad">{wordIn(t().words.reason, reason)}: {n(count)}</Claim>)}
           {coverage.refused.asked > 0 && <Claim tone="warn">{words.asked(n(coverage.refused.asked))}</Claim>}
         </Section>
         <Section title={words.missing}>
           {!missing && <Claim tone="ok">{words.nothingMissing}</Claim>}
           {missing && <Claim tone="bad">{words.missingText(n(coverage.missing.lost), n(coverage.missing.gaps))}</Claim>}
-          {coverage.missing.items.map((e) => <Claim key={keyOf(e)} tone="bad"><Time at={e.at} /> {t().words.event[e.kind]}: {e.resource} {e.count ? n(e.count) : ""}</Claim>)}
+          {coverage.missing.items.map((e) => <Claim key={keyOf(e)} tone="bad"><Time at={e.at} /> {t().words.event[e.kind]}: {[e.gate && wordIn(words.gateNames, e.gate), e.resource, e.count && n(e.count)].filter(Boolean).join(" ")}</Claim>)}
           <Claim tone="plain">{words.notKnown}</Claim>
         </Section>
       </div>
@@ -88,6 +97,7 @@ function Head({ record }: { record: Record }) {
               <li key={c.id}><Icon name="resource" size={15} /><span>{c.resource ?? "—"} <code class="plain">{c.id}</code> · <Time at={c.opened_at} /> – {c.closed_at ? <Time at={c.closed_at} /> : words.open} · {words.statementsShort(c.statements)}</span></li>
             ))}
           </ul>
+          {record.coverage.recorded.connections > record.connections.length && <p class="muted">{words.moreConnections(record.connections.length)}</p>}
         </details>
       )}
     </Card>

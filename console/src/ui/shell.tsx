@@ -47,6 +47,7 @@ function adminItems(): NavItem[] {
     { path: "/admin/machines", icon: "machine", label: nav.adminMachines },
     (isAdmin("security") || isAdmin("system")) && { path: "/admin/sessions", icon: "session", label: nav.adminSessions },
     (isAdmin("security") || isAdmin("audit")) && { path: "/admin/notices", icon: "mail", label: nav.adminNotices },
+    { path: "/admin/systems", icon: "link", label: nav.systems },
     isAdmin("audit") && { path: "/admin/ledger", icon: "ledger", label: nav.ledger },
     { path: "/admin/health", icon: "health", label: nav.health },
   ];

@@ -8,5 +8,6 @@ export { Databases } from "./databases";
 export { SessionRecord } from "./session";
 export { Sessions } from "./sessions";
 export { Notices } from "./notices";
+export { Systems } from "./systems";
 export { Ledger } from "./ledger";
 export { Health } from "./health";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// People: accounts (system administrator) and role grants (security administrator).
+// People: accounts (system administrator), role grants and keys for the SSH gate (security administrator).
 import { useState } from "preact/hooks";
 import { api, type Schema } from "../../api/client";
 import { t } from "../../i18n";
@@ -10,6 +10,7 @@ import { Badge, Button, CopyBox, Empty, Facts, Field, PageHead, Search, Select, 
 import { Confirm, Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
+import { SshKeyLines } from "../../ui/ssh-keys";
 import { ListTable } from "../../ui/table";
 import { Time } from "../../ui/time";
 import { PersonState, roleTitle, wordIn } from "../../ui/words";
@@ -102,6 +103,24 @@ function Roles({ person, onDone }: { person: Person; onDone: (p: Person) => void
   );
 }
 
+function SshKeys({ id }: { id: string }) {
+  const list = useList(`ssh-keys:${id}`, (_, signal) => api("get", "/admin/people/{id}/ssh-keys", { path: { id }, signal }));
+  const words = t().people;
+  const remove = async (key: string) => {
+    await api("delete", "/admin/people/{id}/ssh-keys/{key}", { path: { id, key } });
+    toast(words.sshKeyRemoved);
+    list.reload();
+  };
+  return (
+    <section class="stack-small">
+      <h3>{words.sshKeys}</h3>
+      {list.error ? <ErrorNote error={list.error} onRetry={list.reload} /> : !list.data ? <Skeleton rows={1} />
+        : list.data.length === 0 ? <p class="muted">{words.noSshKeys}</p> : <SshKeyLines keys={list.data} onRemove={isAdmin("security") ? remove : undefined} />}
+      {Boolean(list.data?.length) && !isAdmin("security") && <p class="hint">{words.sshKeysSecurity}</p>}
+    </section>
+  );
+}
+
 function Details({ id, onClose, onChanged }: { id: string; onClose: () => void; onChanged: () => void }) {
   const data = useData(`person:${id}`, (signal) => api("get", "/admin/people/{id}", { path: { id }, signal }), ["people"]);
   const [ask, setAsk] = useState<"disable" | "reset">();
@@ -141,6 +160,7 @@ function Details({ id, onClose, onChanged }: { id: string; onClose: () => void; 
           )}
           <h3>{words.roles}</h3>
           <Roles key={p.roles.join()} person={p} onDone={took} />
+          <SshKeys id={p.id} />
         </div>
       )}
       {ask === "disable" && p && (

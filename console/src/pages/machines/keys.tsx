@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Public keys with which I sign in at the SSH gate.
 import { useId, useState } from "preact/hooks";
-import { api, type Schema } from "../../api/client";
+import { api } from "../../api/client";
 import { t } from "../../i18n";
 import { useAction, useList } from "../../lib/data";
 import { toast } from "../../lib/state";
-import { Badge, Button, Card, Empty, Field, Skeleton } from "../../ui/basic";
-import { Confirm, Dialog } from "../../ui/dialog";
+import { Button, Card, Empty, Field, Skeleton } from "../../ui/basic";
+import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
-import { Time } from "../../ui/time";
-
-type Key = Schema["SshKey"];
+import { SshKeyLines } from "../../ui/ssh-keys";
 
 /* "ssh-ed25519 AAAA... comment" -> "comment": a name to begin with. */
 export const commentOf = (line: string): string => line.trim().split(/\s+/).slice(2).join(" ").slice(0, 63);
@@ -53,34 +51,20 @@ function AddKey({ onClose, onDone }: { onClose: () => void; onDone: () => void }
 export function Keys() {
   const list = useList("my-ssh-keys", (_, signal) => api("get", "/me/ssh-keys", { signal }), ["me"]);
   const [adding, setAdding] = useState(false);
-  const [removing, setRemoving] = useState<Key>();
   const words = t().machines.keys;
+  const remove = async (id: string) => {
+    await api("delete", "/me/ssh-keys/{id}", { path: { id } });
+    list.reload();
+  };
   return (
     <>
       <Card title={<><Icon name="key" /> {words.title}</>} actions={<Button small icon="plus" onClick={() => setAdding(true)}>{words.add}</Button>}>
         <p class="muted">{words.lead}</p>
         {list.error ? <ErrorNote error={list.error} onRetry={list.reload} /> : !list.data ? <Skeleton rows={2} />
-          : list.data.length === 0 ? <Empty icon="key" title={words.none}><p>{words.noneText}</p></Empty> : (
-            <ul class="lines">
-              {list.data.map((key) => (
-                <li key={key.id}>
-                  <div><strong>{key.name}</strong> {key.presence && <Badge tone="accent" icon="passkey">{words.presence}</Badge>}
-                    <small class="muted block"><code class="plain">{key.algorithm}</code> <code class="plain digest-text">{key.fingerprint}</code></small>
-                    <small class="muted block">{words.addedAt} <Time at={key.created_at} /> · {words.usedAt} <Time at={key.last_used_at} ago /></small></div>
-                  <Button small tone="quiet" icon="close" onClick={() => setRemoving(key)}>{words.remove}</Button>
-                </li>
-              ))}
-            </ul>
-          )}
+          : list.data.length === 0 ? <Empty icon="key" title={words.none}><p>{words.noneText}</p></Empty>
+            : <SshKeyLines keys={list.data} onRemove={remove} />}
       </Card>
       {adding && <AddKey onClose={() => setAdding(false)} onDone={() => { setAdding(false); list.reload(); }} />}
-      {removing && (
-        <Confirm title={words.removeTitle(removing.name)} text={<p>{words.removeText}</p>} action={words.remove} onClose={() => setRemoving(undefined)}
-          onYes={async () => {
-            await api("delete", "/me/ssh-keys/{id}", { path: { id: removing.id } });
-            list.reload();
-          }} />
-      )}
     </>
   );
 }

@@ -11,6 +11,7 @@ import { fetchAll } from "../../lib/recording";
 import { Badge, Card, Facts, PageHead, Select, Skeleton } from "../../ui/basic";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
+import { said } from "../../ui/said";
 import { Player } from "../../ui/player";
 import { formatBytes, Time } from "../../ui/time";
 import { lengthOf } from "./recordings";
@@ -24,7 +25,7 @@ function Coverage({ value }: { value: Record<string, unknown> | undefined }) {
   const line = (part: unknown): string =>
     part && typeof part === "object"
       ? Object.entries(part as Record<string, unknown>).map(([name, n]) => `${name}: ${typeof n === "object" ? JSON.stringify(n) : String(n)}`).join(", ")
-      : String(part);
+      : said(String(part));
   return (
     <Card title={<><Icon name="eye" /> {words.coverage}</>}>
       <Facts wide items={Object.entries(value).map(([name, part]) => [(words.coverageParts as Record<string, string>)[name] ?? name, line(part) || "—"])} />

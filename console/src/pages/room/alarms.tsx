@@ -13,7 +13,7 @@ import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
 import { ListTable } from "../../ui/table";
 import { formatNumber, Time } from "../../ui/time";
-import { aboutKeys } from "../../ui/said";
+import { aboutKeys, said } from "../../ui/said";
 import { Severity } from "../../ui/words";
 
 type Alarm = Schema["Alarm"];
@@ -29,7 +29,7 @@ function WatchState() {
     <p class="row muted" role="status">
       {watch.degraded ? <Badge tone="bad" icon="alert">{words.degraded}</Badge> : <span class="live-dot on" aria-hidden="true" />}
       {watch.forgets && <Badge tone="warn" icon="alert">{words.forgets}</Badge>}
-      <span>{words.watching(watch.detections ?? 0, formatNumber(Number(watch.events ?? 0)))}{lag > SECONDS_SHOWN && ` · ${words.lag(`${formatNumber(Math.round(lag / 1000))} s`)}`}{watch.trouble && ` · ${watch.trouble}`}</span>
+      <span>{words.watching(watch.detections ?? 0, formatNumber(Number(watch.events ?? 0)))}{lag > SECONDS_SHOWN && ` · ${words.lag(`${formatNumber(Math.round(lag / 1000))} s`)}`}{watch.trouble && ` · ${said(watch.trouble)}`}</span>
     </p>
   );
 }

@@ -5,12 +5,12 @@ import { api, type Schema } from "../../api/client";
 import { t } from "../../i18n";
 import { useAction, useData } from "../../lib/data";
 import { isAdmin, me, toast } from "../../lib/state";
-import { Badge, Button, Card, Field, PageHead, Skeleton } from "../../ui/basic";
+import { Badge, Button, Card, Field, PageHead, Select, Skeleton } from "../../ui/basic";
 import { CutDialog, type About } from "../../ui/cut";
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon } from "../../ui/icon";
-import { Time } from "../../ui/time";
+import { Time, useLeft } from "../../ui/time";
 import { said, saidBy } from "../../ui/said";
 import { Severity, text2 } from "../../ui/words";
 import { cutName } from "./cuts";
@@ -87,13 +87,23 @@ function Roles({ incident, set, may }: { incident: Whole; set: Set; may: boolean
   );
 }
 
+const WITHIN_S = ["0", "3600", "14400", "86400", "259200", "604800"] as const;
+
+function Due({ at, done }: { at: string; done: boolean }) {
+  const words = t().room.incidents;
+  const left = useLeft(done ? null : at) ?? 0;
+  return left < 0 ? <Badge tone="bad" icon="alert">{words.overdue} <Time at={at} ago /></Badge> : <>{words.due} <Time at={at} />{!done && <> (<Time at={at} ago />)</>}</>;
+}
+
 function Tasks({ incident, set, may }: { incident: Whole; set: Set; may: boolean }) {
   const words = t().room.incidents;
   const [text, setText] = useState("");
   const [whose, setWhose] = useState("");
+  const [within, setWithin] = useState<string>(WITHIN_S[0]);
+  const people = useId();
   const { busy, error, run } = useAction();
   const add = () => run(async () => {
-    set(await api("post", "/incidents/{id}/task", { path: { id: incident.id }, body: { text: text.trim(), whose: whose.trim() || undefined } }));
+    set(await api("post", "/incidents/{id}/task", { path: { id: incident.id }, body: { text: text.trim(), whose: whose.trim() || undefined, within_s: Number(within) || undefined } }));
     setText("");
   });
   const done = (number: number) => void run(async () => set(await api("post", "/incidents/{id}/tasks/{number}/done", { path: { id: incident.id, number }, body: {} })));
@@ -104,7 +114,7 @@ function Tasks({ incident, set, may }: { incident: Whole; set: Set; may: boolean
           {incident.tasks.map((task) => (
             <li key={task.number} class={task.done_at ? "done-task" : ""}>
               <input type="checkbox" checked={task.done_at !== null} disabled={!may || task.done_at !== null || busy} aria-label={words.markDone(said(task.text))} onChange={() => done(task.number)} />
-              <span>{said(task.text)}<small class="muted block">{task.whose ?? words.nobody}{task.done_at && <> · {words.done(task.done_by ?? "")} <Time at={task.done_at} ago /></>}</small></span>
+              <span>{said(task.text)}<small class="muted block">{task.whose ?? words.nobody}{task.due_at && <> · <Due at={task.due_at} done={task.done_at !== null} /></>}{task.done_at && <> · {words.done(task.done_by ?? "")} <Time at={task.done_at} ago /></>}</small></span>
             </li>
           ))}
         </ul>
@@ -113,7 +123,9 @@ function Tasks({ incident, set, may }: { incident: Whole; set: Set; may: boolean
       {may && (
         <form class="task-form" onSubmit={(event) => { event.preventDefault(); if (text.trim()) void add(); }}>
           <Field label={words.task} value={text} maxLength={200} onInput={(e: { currentTarget: HTMLInputElement }) => setText(e.currentTarget.value)} />
-          <Field label={words.whose} value={whose} maxLength={63} autocomplete="off" onInput={(e: { currentTarget: HTMLInputElement }) => setWhose(e.currentTarget.value)} />
+          <Field label={words.whose} value={whose} maxLength={63} autocomplete="off" list={people} hint={words.whoseHint} onInput={(e: { currentTarget: HTMLInputElement }) => setWhose(e.currentTarget.value)} />
+          <datalist id={people}>{[...new Set(ROLES.map((r) => incident.roles[r]))].map((name) => name && <option key={name} value={name} />)}</datalist>
+          <Select label={words.within} value={within} onChange={setWithin} options={WITHIN_S.map((value) => ({ value, label: words.withins[value] }))} />
           <Button type="submit" small icon="plus" busy={busy} disabled={!text.trim()}>{words.addTask}</Button>
         </form>
       )}
@@ -121,15 +133,20 @@ function Tasks({ incident, set, may }: { incident: Whole; set: Set; may: boolean
   );
 }
 
-/* Sessions that the timeline names, with what was recorded of them on terminals. */
+const SESSIONS_SHOWN = 20;
+const PEOPLE_ASKED = 3;
+
+/* Sessions that the timeline names, with what was recorded of them on terminals; and where more would be. */
 function Sessions({ incident }: { incident: Whole }) {
   const words = t().room.incidents;
-  const ids = [...new Set(incident.timeline.map((n) => n.session).filter((s): s is string => Boolean(s)))].slice(0, 20);
-  const people = [...new Set(incident.runs.map((r) => r.about.person).filter((p): p is string => Boolean(p)))];
+  const all = [...new Set(incident.timeline.map((n) => n.session).filter((s): s is string => Boolean(s)))];
+  const people = [...new Set([...incident.runs.map((r) => r.about.person), incident.about].filter((p): p is string => Boolean(p)))];
+  const [whole, setWhole] = useState(false);
   const [cutting, setCutting] = useState<About>();
-  const recordings = useData(`incident-recordings:${people.join()}:${ids.join()}`, async (signal) => {
-    const pages = await Promise.all(people.slice(0, 3).map((person) => api("get", "/ssh/recordings", { query: { person, limit: 50 }, signal })));
-    return pages.flatMap((page) => page.items).filter((r) => ids.includes(r.session));
+  const ids = whole ? all : all.slice(0, SESSIONS_SHOWN);
+  const recordings = useData(`incident-recordings:${people.join()}`, async (signal) => {
+    const pages = await Promise.all(people.slice(0, PEOPLE_ASKED).map((person) => api("get", "/ssh/recordings", { query: { person, limit: 50 }, signal })));
+    return { items: pages.flatMap((page) => page.items), more: people.filter((_, at) => at >= PEOPLE_ASKED || pages[at]?.next) };
   });
   return (
     <Card title={words.sessions}>
@@ -138,11 +155,16 @@ function Sessions({ incident }: { incident: Whole }) {
           {ids.map((id) => (
             <li key={id} class="session-line">
               <span><a href={`/admin/sessions/${id}`}>{words.record}</a> <code class="plain">{id}</code></span>
-              {recordings.data?.filter((r) => r.session === id).map((r) => <a key={r.id} href={r.live ? `/watch/${r.id}` : `/recordings/${r.id}`}><Icon name="play" size={13} /> {words.recordings} {r.resource}</a>)}
+              {recordings.data?.items.filter((r) => r.session === id).map((r) => <a key={r.id} href={r.live ? `/watch/${r.id}` : `/recordings/${r.id}`}><Icon name="play" size={13} /> {words.recordings} {r.resource}</a>)}
               {isAdmin("security") && <Button small tone="danger" onClick={() => setCutting({ session: id, person: people[0] })}>{words.cutSession}</Button>}
             </li>
           ))}
         </ul>
+      )}
+      {ids.length < all.length && <Button small tone="quiet" onClick={() => setWhole(true)}>{words.allSessions(all.length)}</Button>}
+      {incident.timeline_before && <p class="muted">{words.olderSessions}</p>}
+      {recordings.data && recordings.data.more.length > 0 && (
+        <p class="muted">{words.moreRecordings} {recordings.data.more.map((person) => <a key={person} href={`/admin/machines/recordings?person=${encodeURIComponent(person)}`}>{words.recordingsOf(person)} </a>)}</p>
       )}
       {cutting && <CutDialog about={cutting} onClose={() => setCutting(undefined)} />}
     </Card>

@@ -15,7 +15,7 @@ import { wordIn } from "../../ui/words";
 
 export type Note = Schema["IncidentNote"];
 const ICONS: Record<string, IconName> = {
-  opened: "plus", alarm: "alert", evidence: "ledger", plan: "play", role: "user", comment: "edit", task: "hand", done: "check", severity: "overview", merged: "link", closed: "lock", cut: "close", report: "ledger",
+  opened: "plus", alarm: "alert", evidence: "ledger", plan: "play", role: "user", comment: "edit", task: "hand", done: "check", severity: "overview", merged: "link", closed: "lock", told: "mail", cut: "close", report: "ledger",
 };
 const SHOWN = 60;
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Whatever words core and the watch send as codes or sentences of their own has a wording in both languages.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { en } from "../src/i18n/en";
+import { saidZh } from "../src/i18n/said.zh";
+import { zh } from "../src/i18n/zh";
+
+const wordsIn = (file: string, pattern: RegExp): string[] => {
+  const found = [...readFileSync(`../${file}`, "utf8").matchAll(pattern)].map((match) => match[1] ?? "");
+  assert.ok(found.length > 0, `nothing found in ${file}`);
+  return [...new Set(found)];
+};
+const bothHave = (words: string[], of: (all: typeof en) => object): void => {
+  for (const word of words) for (const all of [en, zh]) assert.ok(Object.hasOwn(of(all), word), word);
+};
+
+test("what of a session stays opaque", () => {
+  const listed = wordsIn("core/admin/coverage.c", /words\[SP_OPAQUE_COUNT\] = \{([^}]*)\}/g)[0] ?? "";
+  bothHave([...listed.matchAll(/"(\w+)"/g)].map((match) => match[1] ?? ""), (all) => all.session.opaqueWhat);
+});
+
+test("what the gate says of a connection at a machine when it ends", () => {
+  const listed = wordsIn("gates/ssh/record.c", /"(\{\\"channels[\s\S]*?\})"/g)[0] ?? "";
+  const names = [...listed.matchAll(/\\"(\w+)\\":/g)].map((match) => match[1] ?? "");
+  assert.ok(names.length > 5);
+  bothHave([...names, "lost"], (all) => all.machines.coverageParts);
+});
+
+test("what wants somebody, on the overview", () => {
+  bothHave(wordsIn("core/admin/overview.c", /add_(?:attention|gaps)\(list, (?:core, "\w+", )?"(\w+)"/g), (all) => all.overview.attention);
+});
+
+test("what an incident's timeline is made of", () => {
+  for (const file of ["incidents", "tell", "tokens"]) bothHave(wordsIn(`core/incidents/${file}.c`, /kind = "(\w+)"/g), (all) => all.room.incidents.kinds);
+});
+
+test("why the watch is degraded", () => {
+  for (const text of wordsIn("watch/role.c", /return "([^"]+)"/g)) assert.match(saidZh(text) ?? "", /[\u4e00-\u9fff]/, text);
+});

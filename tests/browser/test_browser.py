@@ -283,6 +283,7 @@ def test_room(whole):
     asking = threading.Thread(target=keep_asking, args=(whole.sql("bob"), stop), daemon=True)
     asking.start()
     whole.fresh()
+    whole.sam.post("/admin/api-tokens", {"name": "monitor"})
     try:
         with whole.ssh.terminal("eve", "host") as terminal:
             terminal.type("cd /; PS1='ready> '\r")

@@ -31,7 +31,7 @@ function MakeToken({ onClose, onDone }: { onClose: () => void; onDone: () => voi
         <div class="stack">
           <div class="note note-good"><Icon name="key" /><div class="note-text"><strong>{words.tokenOf(made.name)}</strong><p>{words.once}</p></div></div>
           <CopyBox text={made.token} label={words.tokenOf(made.name)} />
-          <p class="hint">{words.use} <code class="wrap">POST /api/v1/hooks/incidents</code></p>
+          <p class="hint">{words.use} <code class="wrap">POST {location.origin}/api/v1/hooks/incidents</code></p>
           <div class="row row-end"><Button tone="primary" onClick={onClose}>{t().common.done}</Button></div>
         </div>
       ) : (

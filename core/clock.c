@@ -27,26 +27,40 @@ static void tell(sp_core *core, int64_t by_s)
     sp_ledger_client_tell(core->ledger, &event);
 }
 
+/* All rooms or none: half of what hangs together is not left behind. */
+static sp_err move_rows(sp_core *core)
+{
+    auto_txn sp_txn txn = sp_txn_begin(core->store);
+    TRY(txn.err);
+    TRY(sp_sessions_clock_rows(core, core->jump_s, core->jump_back_s));
+    TRY(sp_approvals_clock_rows(core, core->jump_back_s));
+    TRY(sp_cut_clock_rows(core, core->jump_s));
+    TRY(sp_plans_clock_rows(core, core->jump_s));
+    TRY(sp_notices_clock_rows(core, core->jump_s));
+    return sp_txn_commit(&txn);
+}
+
 void sp_clock_look(sp_core *core)
 {
-    static const struct {
-        sp_err (*move)(sp_core *core, int64_t by_s);
-        const char *what;
-    } rooms[] = {
-        {sp_cut_clock_set, "what is cut"},         {sp_sessions_clock_set, "sessions"},
-        {sp_approvals_clock_set, "approvals"},     {sp_plans_clock_set, "runs of plans"},
-        {sp_notices_clock_set, "waiting notices"},
-    };
     int64_t by_s = sp_jumps_look(&core->jumps, sp_now_unix_us(), sp_now_steady_us()) / 1000000;
-    if (by_s == 0) {
+    if (by_s != 0) {
+        tell(core, by_s);
+        sp_sessions_clock_set(core, by_s);
+        core->jump_s += by_s;
+        core->jump_back_s += by_s < 0 ? by_s : 0;
+    }
+    if (core->jump_s == 0 && core->jump_back_s == 0) {
         return;
     }
-    tell(core, by_s);
-    for (size_t i = 0; i < SP_COUNT(rooms); i++) {
-        sp_err err = rooms[i].move(core, by_s);
-        if (sp_failed(err)) {
-            sp_log(SP_LOG_ERROR, "the clock was set, and %s could not be moved with it: %s",
-                   rooms[i].what, sp_code_word(err.code));
-        }
+    sp_err err = move_rows(core);
+    if (!sp_failed(err)) {
+        core->jump_s = 0;
+        core->jump_back_s = 0;
+        sp_cut_clock_set(core);
+    } else if (by_s != 0) {
+        sp_log(SP_LOG_ERROR,
+               "the clock was set, and what waits and what is cut could not be moved with it yet: "
+               "%s; it is tried again",
+               sp_code_word(err.code));
     }
 }

@@ -9,7 +9,27 @@
 
 #include "core/core.h"
 
-/* Before a room ends something because of the time. The ledger is told of a jump. */
+/* Before a room ends something because of the time. The ledger is told of a jump. Sessions in
+ * memory end by it at once; what the store has is moved in one transaction, which is tried again
+ * with every look until it is kept. */
 void sp_clock_look(sp_core *core);
+
+/* SQL: a time (0 = never) by so much later or earlier, and never before the first second that there
+ * is: the store holds no time that cannot be read back. */
+#define SP_CLOCK_MOVED(column, by)                                                                 \
+    "CASE WHEN " column " = 0 THEN 0 WHEN " column " + " by " < 1 THEN 1 ELSE " column " + " by    \
+    " END"
+/* The same in memory. */
+static inline uint64_t sp_clock_moved(uint64_t at_s, int64_t by_s)
+{
+    uint64_t far_s = by_s < 0 ? 0 - (uint64_t)by_s : (uint64_t)by_s;
+    if (at_s == 0) {
+        return 0;
+    }
+    if (by_s < 0) {
+        return at_s > far_s ? at_s - far_s : 1;
+    }
+    return at_s > INT64_MAX - far_s ? INT64_MAX : at_s + far_s;
+}
 
 #endif

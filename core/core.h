@@ -67,6 +67,8 @@ typedef struct sp_core {
     sp_sinks *sinks;
     sp_meters *meters;
     sp_jumps jumps;      /* clock.c */
+    int64_t jump_s;      /* clock.c: by which rows of the store are still to be moved */
+    int64_t jump_back_s; /* of it, what went back */
     char *portal_host;   /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */
 } sp_core;

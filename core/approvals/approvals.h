@@ -104,8 +104,8 @@ void sp_approvals_stop(sp_approvals *approvals);
  * believed for a day. */
 uint64_t sp_approvals_careful_now_s(sp_core *core);
 /* The wall clock was set (core/clock.h): what was agreed to, and roles for a while, end no later
- * than they would have; a clock set ahead ends them early. */
-SP_MUST sp_err sp_approvals_clock_set(sp_core *core, int64_t by_s);
+ * than they would have; a clock set ahead ends them early. In a transaction of the caller. */
+SP_MUST sp_err sp_approvals_clock_rows(sp_core *core, int64_t back_s);
 
 /* Asks. fresh: id, state, times are set here; what it points to may go after the call. The ledger
  * first: then(err, id) exactly once. SP_EDENIED: nobody else could approve it; SP_ELIMIT: the

@@ -498,13 +498,13 @@ uint64_t sp_approvals_careful_now_s(sp_core *core)
     return clock->unix_us / 1000000;
 }
 
-sp_err sp_approvals_clock_set(sp_core *core, int64_t by_s)
+sp_err sp_approvals_clock_rows(sp_core *core, int64_t back_s)
 {
-    if (core->approvals == NULL || by_s > 0) {
+    if (core->approvals == NULL || back_s == 0) {
         return sp_ok();
     }
     core->approvals->grants_due_unix_s = 0;
-    return sp_approval_rows_move(core->store, by_s);
+    return sp_approval_rows_move(core->store, back_s);
 }
 
 static void on_tick(uv_timer_t *timer)

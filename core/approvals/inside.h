@@ -57,7 +57,8 @@ uint32_t sp_votes_count(sp_store *store, uint64_t id);
 void sp_approvers_write(const sp_policy_approvers *approvers, sp_buf *out);
 SP_MUST sp_err sp_approvers_read(sp_span bytes, sp_policy_approvers *ret_approvers);
 
-/* What waits, is agreed to, or was given for a while ends by so much earlier or later. */
+/* What waits, is agreed to, or was given for a while ends by so much earlier or later.
+ * In a transaction of the caller. */
 SP_MUST sp_err sp_approval_rows_move(sp_store *store, int64_t by_s);
 
 /* ---- asks.c ---- */

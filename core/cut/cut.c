@@ -101,20 +101,22 @@ void sp_cut_policy_changed(sp_core *core)
 {
     sp_err err = core->cutter == NULL ? sp_ok() : sp_cut_rows_each(core->store, false, renew, core);
     if (sp_failed(err)) {
-        sp_log(SP_LOG_ERROR, "roles that are cut could not be looked at again: %s",
+        sp_log(SP_LOG_ERROR, "what is cut could not be looked at again: %s",
                sp_code_word(err.code));
     }
 }
 
-sp_err sp_cut_clock_set(sp_core *core, int64_t by_s)
+sp_err sp_cut_clock_rows(sp_core *core, int64_t by_s)
 {
-    if (core->cutter == NULL) {
-        return sp_ok();
+    return core->cutter == NULL ? sp_ok() : sp_cut_rows_move(core->store, by_s, now_s());
+}
+
+void sp_cut_clock_set(sp_core *core)
+{
+    if (core->cutter != NULL) {
+        sp_cut_policy_changed(core);
+        sp_state_again(core);
     }
-    TRY(sp_cut_rows_move(core->store, by_s));
-    TRY(sp_cut_rows_each(core->store, false, renew, core));
-    sp_state_again(core);
-    return sp_ok();
 }
 
 /* ---- cutting ---- */
@@ -323,6 +325,9 @@ static void on_tick(uv_timer_t *timer)
     sp_core *core = cutter->core;
     uint64_t id = 0;
     sp_clock_look(core);
+    if (core->jump_s != 0) {
+        return; /* ends have not moved with the clock yet */
+    }
     while ((id = sp_cuts_ended(sp_live_cuts(&core->live), now_s())) != 0) {
         end_by_time(core, id);
     }
@@ -348,6 +353,7 @@ sp_err sp_cut_start(sp_core *core, sp_cutter **ret_cutter)
     load_walk walk = {.core = core};
     auto_free sp_cutter *cutter = NULL;
     TRY(sp_cut_rows_start(core->store));
+    TRY(sp_cut_rows_right(core->store, now_s()));
     TRY(sp_cut_rows_each(core->store, false, load, &walk));
     TRY(walk.err); /* a core that would forget what is cut does not start */
     TRY(sp_cut_routes(core));

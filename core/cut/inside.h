@@ -50,8 +50,12 @@ SP_MUST sp_err sp_cut_row_since(sp_store *store, uint64_t id, uint64_t since_uni
 /* SP_ENOTFOUND: it has ended already. */
 SP_MUST sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by,
                               sp_span why);
-/* Those in force begin and end by so much later. */
-SP_MUST sp_err sp_cut_rows_move(sp_store *store, int64_t by_s);
+/* Those in force begin and end by so much later. In a transaction of the caller. What went back is
+ * remembered: */
+SP_MUST sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t now_unix_s);
+/* While core did not run the clock may have been put right again: ends that went back with it go
+ * ahead again, when so much time has passed by the clock that this can be. */
+SP_MUST sp_err sp_cut_rows_right(sp_store *store, uint64_t now_unix_s);
 SP_MUST sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person);
 SP_MUST sp_err sp_cut_rows_each(sp_store *store, bool also_ended,
                                 void (*visit)(void *self, const sp_cut_row *row), void *self);

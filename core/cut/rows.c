@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS core. TRUST rows are core's own; bound texts may be hostile.
  * SPEC core/cut/inside.h.
  */
+#include "core/clock.h"
 #include "core/cut/inside.h"
 
 static const char *const migrations[] = {
@@ -13,6 +14,8 @@ static const char *const migrations[] = {
     " ended_by TEXT NOT NULL, ended_why TEXT NOT NULL);"
     "CREATE INDEX cut_ended ON cut (ended)",
     "ALTER TABLE cut ADD COLUMN was_locked BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE cut ADD COLUMN back BIGINT NOT NULL DEFAULT 0;" /* by how much the end went back */
+    "ALTER TABLE cut ADD COLUMN back_at BIGINT NOT NULL DEFAULT 0", /* when, by the clock after */
 };
 
 #define CUT_COLUMNS                                                                                \
@@ -163,14 +166,25 @@ sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person)
     return sp_txn_commit(&txn);
 }
 
-sp_err sp_cut_rows_move(sp_store *store, int64_t by_s)
+sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t now_unix_s)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE cut SET since = " SP_CLOCK_MOVED("since", "$1") ", until = " SP_CLOCK_MOVED(
+                   "until", "$1") ", back = CASE WHEN back > $1 THEN back - $1 ELSE 0 END,"
+                                  " back_at = $2 WHERE ended = 0");
+    sp_bind_bits(&q, (uint64_t)by_s);
+    sp_bind_u64(&q, now_unix_s);
+    return sp_query_finish(&q);
+}
+
+sp_err sp_cut_rows_right(sp_store *store, uint64_t now_unix_s)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE cut SET since = since + $1, until = CASE WHEN until = 0 THEN 0"
-                           " ELSE until + $1 END WHERE ended = 0");
-    sp_bind_bits(&q, (uint64_t)by_s);
+        sp_query_of(store, "UPDATE cut SET until = until + back, back = 0 WHERE ended = 0 AND"
+                           " until > 0 AND back > 0 AND back_at + back <= $1");
+    sp_bind_u64(&q, now_unix_s);
     TRY(sp_query_finish(&q));
     return sp_txn_commit(&txn);
 }

@@ -55,9 +55,10 @@ static sp_err keep(sp_store *store, uint32_t person, sp_told what, uint64_t inci
 static uint64_t wait_s(sp_store *store, uint32_t person, uint64_t now)
 {
     auto_query sp_query q =
-        sp_query_of(store, "SELECT told FROM incident_told WHERE person = $1 ORDER BY told DESC "
-                           "LIMIT 1 OFFSET $2");
+        sp_query_of(store, "SELECT told FROM incident_told WHERE person = $1 AND told <= $2 ORDER "
+                           "BY told DESC LIMIT 1 OFFSET $3");
     sp_bind_u64(&q, person);
+    sp_bind_u64(&q, now); /* the clock was set back: what was later says nothing */
     sp_bind_u64(&q, A_DAY - 1);
     uint64_t tenth = sp_query_row(&q) ? sp_col_u64(&q) : 0;
     return tenth == 0 || tenth + DAY_S <= now ? 0 : tenth + DAY_S - now;

@@ -68,7 +68,7 @@ SP_MUST sp_err sp_notices_post(sp_core *core, const sp_notice_post *post);
 SP_MUST sp_err sp_notices_start(sp_core *core, sp_notices **ret_notices);
 void sp_notices_stop(sp_notices *notices);
 /* The wall clock was set (core/clock.h): what waits for its turn, for an answer or for its end
- * waits as long as it would have. */
-SP_MUST sp_err sp_notices_clock_set(sp_core *core, int64_t by_s);
+ * waits as long as it would have. In a transaction of the caller. */
+SP_MUST sp_err sp_notices_clock_rows(sp_core *core, int64_t by_s);
 
 #endif

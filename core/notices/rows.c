@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS core. TRUST rows are core's own; bound texts may be hostile.
  * SPEC core/notices/inside.h.
  */
+#include "core/clock.h"
 #include "core/notices/inside.h"
 
 static const char *const migrations[] = {
@@ -314,19 +315,19 @@ sp_err delivery_due(sp_store *store, sp_arena *arena, sp_span channel, uint64_t 
     return sp_query_finish(&q);
 }
 
-sp_err sp_notices_clock_set(sp_core *core, int64_t by_s)
+sp_err sp_notices_clock_rows(sp_core *core, int64_t by_s)
 {
-    auto_txn sp_txn txn = sp_txn_begin(core->store);
-    TRY(txn.err);
-    auto_query sp_query notices =
-        sp_query_of(core->store, "UPDATE notice SET created = created + $1, expires = CASE WHEN"
-                                 " expires = 0 THEN 0 ELSE expires + $1 END WHERE stage < 2 OR"
-                                 " (escalated = 0 AND within_s > 0)");
+    auto_query sp_query notices = sp_query_of(
+        core->store,
+        "UPDATE notice SET created = " SP_CLOCK_MOVED(
+            "created", "$1") ", expires = " SP_CLOCK_MOVED("expires",
+                                                           "$1") " WHERE stage < 2 OR (escalated = "
+                                                                 "0 AND within_s > 0)");
     sp_bind_bits(&notices, (uint64_t)by_s);
     TRY(sp_query_finish(&notices));
     auto_query sp_query deliveries = sp_query_of(
-        core->store, "UPDATE delivery SET next = next + $1 WHERE stage = 0 AND next > 0");
+        core->store,
+        "UPDATE delivery SET next = " SP_CLOCK_MOVED("next", "$1") " WHERE stage = 0 AND next > 0");
     sp_bind_bits(&deliveries, (uint64_t)by_s);
-    TRY(sp_query_finish(&deliveries));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&deliveries);
 }

@@ -513,7 +513,8 @@ static void end_old_proposals(sp_core *core)
 {
     uint64_t ids[RUNS_PIECE];
     size_t count = 0;
-    uint64_t before_us = sp_now_unix_us() - PROPOSED_S * SECOND_US;
+    uint64_t now_us = sp_now_unix_us();
+    uint64_t before_us = now_us > PROPOSED_S * SECOND_US ? now_us - PROPOSED_S * SECOND_US : 0;
     sp_err err = sp_runs_proposed(core->store, before_us, ids, RUNS_PIECE, &count);
     for (size_t i = 0; i < count; i++) {
         auto_work work w;
@@ -527,7 +528,7 @@ static void end_old_proposals(sp_core *core)
     }
 }
 
-sp_err sp_plans_clock_set(sp_core *core, int64_t by_s)
+sp_err sp_plans_clock_rows(sp_core *core, int64_t by_s)
 {
     return core->plans == NULL ? sp_ok() : sp_runs_move(core->store, by_s * (int64_t)SECOND_US);
 }

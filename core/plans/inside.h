@@ -102,12 +102,13 @@ SP_MUST sp_err sp_runs_due(sp_store *store, uint64_t after, uint64_t now_us, uin
 /* Numbers of those that have waited to be confirmed since before then. */
 SP_MUST sp_err sp_runs_proposed(sp_store *store, uint64_t before_us, uint64_t *ret_ids, size_t max,
                                 size_t *ret_count);
-/* What waits, runs or is proposed began by so much later. */
+/* What waits, runs or is proposed began by so much later. In a transaction of the caller. */
 SP_MUST sp_err sp_runs_move(sp_store *store, int64_t by_us);
 /* Whether a run that was started for the incident since then tells people, or has. */
 bool sp_runs_tell(sp_store *store, uint64_t incident, uint64_t since_us);
-/* Runs by itself of this plan since then. */
-SP_MUST sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count);
+/* Runs by itself of this plan since then, until now. */
+SP_MUST sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t now_us,
+                             uint64_t *ret_count);
 /* Whether it was started for this incident since then. */
 bool sp_runs_has(sp_store *store, sp_span plan, uint64_t incident, uint64_t since_us);
 /* When a drill of it, or a run, ended last, in microseconds; 0 = never. */

@@ -23,8 +23,9 @@
 
 SP_MUST sp_err sp_plans_start(sp_core *core, sp_plans **ret_plans);
 void sp_plans_stop(sp_plans *plans);
-/* The wall clock was set (core/clock.h): steps and proposals wait as long as they would have. */
-SP_MUST sp_err sp_plans_clock_set(sp_core *core, int64_t by_s);
+/* The wall clock was set (core/clock.h): steps and proposals wait as long as they would have. In
+ * a transaction of the caller. */
+SP_MUST sp_err sp_plans_clock_rows(sp_core *core, int64_t by_s);
 
 /* Starts, or proposes, what the alarm sets off; not what was started for the incident since then (0
  * = nothing was), nor what would cut without anybody whom the alarm names. *ret_tells: one of the

@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS core. TRUST rows are core's own; bound texts may be hostile.
  * SPEC core/plans/inside.h.
  */
+#include "core/clock.h"
 #include "core/plans/inside.h"
 #include "lib/base/reader.h"
 
@@ -219,13 +220,15 @@ bool sp_runs_tell(sp_store *store, uint64_t incident, uint64_t since_us)
     return sp_query_row(&q);
 }
 
-sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t *ret_count)
+sp_err sp_runs_since(sp_store *store, sp_span plan, uint64_t since_us, uint64_t now_us,
+                     uint64_t *ret_count)
 {
     auto_query sp_query q =
         sp_query_of(store, "SELECT COUNT(*) FROM plan_run WHERE plan = $1 AND started > $2 AND "
-                           "by_itself = 1 AND drill = 0");
+                           "started <= $3 AND by_itself = 1 AND drill = 0");
     sp_bind_text(&q, plan);
     sp_bind_u64(&q, since_us);
+    sp_bind_u64(&q, now_us); /* the clock was set back: what was later says nothing */
     *ret_count = sp_query_row(&q) ? sp_col_u64(&q) : 0;
     return sp_query_finish(&q);
 }
@@ -354,18 +357,15 @@ sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_run_step 
 
 sp_err sp_runs_move(sp_store *store, int64_t by_us)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query steps =
-        sp_query_of(store, "UPDATE plan_step SET began = began + $1 WHERE state IN ($2, $3)");
+    auto_query sp_query steps = sp_query_of(store, "UPDATE plan_step SET began = " SP_CLOCK_MOVED(
+                                                       "began", "$1") " WHERE state IN ($2, $3)");
     sp_bind_bits(&steps, (uint64_t)by_us);
     sp_bind_u64(&steps, SP_STEP_WAITING);
     sp_bind_u64(&steps, SP_STEP_RUNNING);
     TRY(sp_query_finish(&steps));
-    auto_query sp_query runs =
-        sp_query_of(store, "UPDATE plan_run SET started = started + $1 WHERE state = $2");
+    auto_query sp_query runs = sp_query_of(store, "UPDATE plan_run SET started = " SP_CLOCK_MOVED(
+                                                      "started", "$1") " WHERE state = $2");
     sp_bind_bits(&runs, (uint64_t)by_us);
     sp_bind_u64(&runs, SP_RUN_WAITING);
-    TRY(sp_query_finish(&runs));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&runs);
 }

@@ -108,6 +108,7 @@ const char *sp_plan_held_back(sp_core *core, const sp_policy_plan *plan, const s
     uint32_t people[MEETS_MAX] = {0};
     uint64_t runs = 0;
     uint64_t now_us = sp_now_unix_us();
+    uint64_t within_us = plan->within_s * SECOND_US;
     if (!order->by_itself) {
         return NULL;
     }
@@ -118,8 +119,8 @@ const char *sp_plan_held_back(sp_core *core, const sp_policy_plan *plan, const s
         return "its mode is to be confirmed";
     }
     if (plan->at_most > 0 &&
-        (sp_failed(
-             sp_runs_since(core->store, plan->name, now_us - plan->within_s * SECOND_US, &runs)) ||
+        (sp_failed(sp_runs_since(core->store, plan->name,
+                                 now_us > within_us ? now_us - within_us : 0, now_us, &runs)) ||
          runs >= plan->at_most)) {
         return "it has run by itself as often as its guard lets it";
     }

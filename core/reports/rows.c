@@ -162,7 +162,8 @@ size_t report_wanted(sp_store *store, uint64_t *room, size_t limit)
 {
     auto_query sp_query q = sp_query_of(
         store, "SELECT id FROM incident WHERE state = 0 AND drill = 0 AND severity >= $1 AND"
-               " (about <> '' OR opened_by <> 'alarm' OR severity >= $2) AND NOT EXISTS"
+               " (about <> '' OR (opened_by <> 'alarm' AND opened_by NOT LIKE 'api:%') OR"
+               " severity >= $2) AND NOT EXISTS"
                " (SELECT 1 FROM report WHERE report.incident = incident.id) LIMIT $3");
     sp_bind_u64(&q, SP_SEVERITY_HIGH);
     sp_bind_u64(&q, SP_SEVERITY_CRITICAL);
@@ -237,11 +238,12 @@ sp_err sp_reports_packs(sp_core *core, sp_arena *arena, sp_span **ret_packs, siz
     sp_span *packs = NULL;
     size_t count = 0;
     uint64_t now = sp_now_unix_us() / 1000000;
+    const uint64_t closed_s = (uint64_t)CLOSED_DAYS * 86400;
     TRY(sp_arena_alloc(arena, PACKS_MOST, sizeof(*packs), &packs));
     auto_query sp_query q = sp_query_of(
         core->store, "SELECT DISTINCT r.pack FROM report r JOIN incident i ON i.id = r.incident"
                      " WHERE i.closed = 0 OR i.closed > $1 ORDER BY r.pack LIMIT $2");
-    sp_bind_u64(&q, now - (uint64_t)CLOSED_DAYS * 86400);
+    sp_bind_u64(&q, now > closed_s ? now - closed_s : 0);
     sp_bind_u64(&q, PACKS_MOST);
     while (count < PACKS_MOST && sp_query_row(&q)) {
         TRY(sp_arena_copy(arena, sp_col_text(&q), &packs[count]));
@@ -331,6 +333,7 @@ sp_err report_clock_reset(sp_store *store, uint64_t now_unix_s)
         "UPDATE report_clock SET seen = $1",
         "UPDATE report SET created = $1 WHERE created > $1",
         "UPDATE report SET discovered = $1 WHERE discovered > $1",
+        "UPDATE incident SET opened = $1 WHERE opened > $1",
     };
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);

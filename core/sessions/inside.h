@@ -69,7 +69,7 @@ SP_MUST sp_err sp_session_row_token_remove(sp_store *store, const sp_hash *token
 SP_MUST sp_err sp_session_row_auth(sp_store *store, const sp_session_slot *slot);
 SP_MUST sp_err sp_session_row_remove(sp_store *store, uint64_t id);
 SP_MUST sp_err sp_session_rows_seen(sp_sessions *sessions);
-/* Times of all sessions by so much: last use; proof and end. */
+/* Times of all sessions by so much: last use; proof and end. In a transaction of the caller. */
 SP_MUST sp_err sp_session_rows_move(sp_store *store, int64_t seen_by_s, int64_t ends_by_s);
 SP_MUST sp_err sp_session_rows_each(sp_store *store,
                                     void (*visit)(void *self, const sp_session_slot *slot),

@@ -2,6 +2,7 @@
  * Sessions in the store: they survive a restart of core.
  * OWNS nothing. PROCESS core. TRUST rows are core's own. SPEC core/sessions/inside.h.
  */
+#include "core/clock.h"
 #include "core/sessions/inside.h"
 
 static const char *const migrations[] = {
@@ -142,14 +143,12 @@ sp_err sp_session_rows_seen(sp_sessions *sessions)
 
 sp_err sp_session_rows_move(sp_store *store, int64_t seen_by_s, int64_t ends_by_s)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q = sp_query_of(
-        store, "UPDATE session SET seen = seen + $1, auth = auth + $2, expires = expires + $2");
+        store, "UPDATE session SET seen = " SP_CLOCK_MOVED("seen", "$1") ", auth = " SP_CLOCK_MOVED(
+                   "auth", "$2") ", expires = " SP_CLOCK_MOVED("expires", "$2"));
     sp_bind_bits(&q, (uint64_t)seen_by_s);
     sp_bind_bits(&q, (uint64_t)ends_by_s);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 static sp_err read_session(sp_query *q, sp_session_slot *slot)

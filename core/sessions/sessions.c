@@ -516,24 +516,36 @@ void sp_sessions_refresh_person(sp_core *core, uint32_t person)
     }
 }
 
-sp_err sp_sessions_clock_set(sp_core *core, int64_t by_s)
+static bool is_proved_by(const sp_session_slot *slot, uint64_t when_unix_s)
+{
+    return slot->auth_unix_s <= when_unix_s;
+}
+
+void sp_sessions_clock_set(sp_core *core, int64_t by_s)
 {
     sp_sessions *sessions = core->sessions;
     int64_t ends_s = by_s < 0 ? by_s : 0;
+    if (ends_s != 0) { /* a proof that is moved before all time would be as good as new for ever */
+        end_those(core, is_proved_by, 0 - (uint64_t)ends_s, 0, SP_END_EXPIRED, 0);
+    }
     for (uint32_t i = 0; i < sessions->used_up_to; i++) {
         sp_session_slot *slot = &sessions->slots[i];
         if (slot->id == 0) {
             continue;
         }
-        slot->seen_unix_s += (uint64_t)by_s;
-        slot->auth_unix_s += (uint64_t)ends_s;
-        slot->expires_unix_s += (uint64_t)ends_s;
+        slot->seen_unix_s = sp_clock_moved(slot->seen_unix_s, by_s);
+        slot->auth_unix_s = sp_clock_moved(slot->auth_unix_s, ends_s);
+        slot->expires_unix_s = sp_clock_moved(slot->expires_unix_s, ends_s);
         if (ends_s != 0 && sp_failed(publish(sessions, i))) { /* the old end must not stay */
             unpublish(sessions, i);
             forget(core, i, SP_END_EXPIRED, 0);
         }
     }
-    return sp_session_rows_move(core->store, by_s, ends_s);
+}
+
+sp_err sp_sessions_clock_rows(sp_core *core, int64_t by_s, int64_t back_s)
+{
+    return sp_session_rows_move(core->store, by_s, back_s);
 }
 
 static void on_tick(uv_timer_t *timer)

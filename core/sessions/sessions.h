@@ -72,8 +72,11 @@ SP_MUST sp_err sp_sessions_start(sp_core *core, sp_sessions **ret_sessions);
 SP_MUST sp_err sp_sessions_load(sp_core *core);
 void sp_sessions_stop(sp_sessions *sessions);
 /* The wall clock was set (core/clock.h): nobody was idle meanwhile, no session and no proof lasts
- * longer. One that was set ahead ends sessions, and what was proved in them, early. */
-SP_MUST sp_err sp_sessions_clock_set(sp_core *core, int64_t by_s);
+ * longer. One that was set ahead ends sessions, and what was proved in them, early. A session whose
+ * proof would be older than all time ends. */
+void sp_sessions_clock_set(sp_core *core, int64_t by_s);
+/* The same for their rows, in a transaction of the caller; back_s: what of by_s went back. */
+SP_MUST sp_err sp_sessions_clock_rows(sp_core *core, int64_t by_s, int64_t back_s);
 
 size_t sp_sessions_count(const sp_sessions *sessions);
 /* person 0 = all. */

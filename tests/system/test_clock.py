@@ -174,3 +174,48 @@ def test_a_detection_neither_misses_nor_tells_twice(office):
     assert sum("clock jumped" in line for line in events.splitlines()) == 12
     assert len(alarms(office, "four-reads")) == 1
     assert not alarms(office, "no-loss"), "half an hour has not passed"
+
+
+def test_all_rooms_move_or_none_and_it_is_tried_again(office):
+    root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "30m")
+    until = seconds(root(office, "kill", "list")[0]["until_at"])
+    office.store("CREATE TRIGGER refused BEFORE UPDATE ON cut BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    before = office.store("SELECT id, expires FROM session ORDER BY id")
+    set_clock(office, -HOUR)
+    wait_for("it to be said", 10, lambda: "could not be moved with it yet" in office.log())
+    assert office.store("SELECT id, expires FROM session ORDER BY id") == before, "cuts did not move, so nothing did"
+    office.store("DROP TRIGGER refused")
+    wait_for("the cut", 10, lambda: abs(seconds(root(office, "kill", "list")[0]["until_at"]) - until + HOUR) < 5)
+    moved = office.store("SELECT id, expires FROM session ORDER BY id")
+    assert len(moved) == len(before) and all(abs(a[1] - b[1] - HOUR) < 3 for b, a in zip(moved, before))
+    time.sleep(1.2)
+    assert abs(seconds(root(office, "kill", "list")[0]["until_at"]) - until + HOUR) < 5, "once"
+    pid = office.kill("core")
+    office.clock.set(0)  # put right while core does not run
+    office.wait_role("core", other_than=pid)
+    cuts = root(office, "kill", "list")
+    assert len(cuts) == 1 and abs(seconds(cuts[0]["until_at"]) - until) < 5, "it ends no earlier"
+    root(office, "kill", "undo", str(cuts[0]["id"]), "--reason", "over")
+
+
+def test_a_clock_at_the_beginning_of_all_time(office):
+    sam = office.person("sam")
+    assert sam.items("/admin/sessions")
+    run = root(office, "plan", "run", "waits", "--reason", "a test")["id"]
+    root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "30m")
+    time.sleep(3)  # more than what a second is cut to
+    set_clock(office, 1 - int(time.time()))
+    wait_for("all of it to move", 10, lambda: office.store("SELECT MAX(since) < 100 FROM cut WHERE ended = 0") == [(1,)])
+    wait_for("sessions to end", 10, lambda: office.store("SELECT COUNT(*) FROM session") == [(0,)])
+    for table, column in (("cut", "since"), ("cut", "until"), ("plan_step", "began"), ("plan_run", "started"),
+                          ("notice", "created"), ("notice", "expires"), ("delivery", "next")):
+        assert office.store(f"SELECT COUNT(*) FROM {table} WHERE {column} < 0") == [(0,)], (table, column)
+    pid = office.kill("core")
+    office.wait_role("core", other_than=pid)
+    assert states(office, run) == {"agree": "waiting", "pause": "waiting"}
+    cuts = root(office, "kill", "list")
+    assert len(cuts) == 1, cuts
+    set_clock(office, 0)
+    assert abs(seconds(root(office, "kill", "list")[0]["until_at"]) - time.time() - 1800) < 60
+    root(office, "kill", "undo", str(cuts[0]["id"]), "--reason", "over")
+    assert office.person("sam").items("/admin/sessions")

@@ -43,16 +43,16 @@ void watch_clock(watch *w)
     }
 }
 
-/* What was written before the clock was set, or is nearer to how it went then, is of the clock
- * before. */
+/* What was there before the clock was set is of the clock before. What came within a minute after
+ * may be as well (it was under way): then it is nearer to how that one went. */
 static uint64_t by_clock_of_now(const looking *l, uint64_t when_us)
 {
     const watch *w = l->watch;
     int64_t by_us = w->jump_us;
-    bool may_be_old = by_us != 0 && (l->entry < w->jump_next || l->steady_us < w->jump_until_us);
     int64_t ahead_us = (int64_t)(when_us - l->now_us);
-    bool is_old = by_us > 0 ? ahead_us < -by_us / 2 : ahead_us > -by_us / 2;
-    return may_be_old && is_old ? when_us + (uint64_t)by_us : when_us;
+    bool is_nearer = by_us > 0 ? ahead_us < -by_us / 2 : ahead_us > -by_us / 2;
+    bool is_old = l->entry < w->jump_next || (l->steady_us < w->jump_until_us && is_nearer);
+    return by_us != 0 && is_old ? when_us + (uint64_t)by_us : when_us;
 }
 
 static void look(void *self, const sp_event *event, uint16_t at)
@@ -82,7 +82,6 @@ static sp_err look_at_events(sp_span events, looking *l)
 static void look_at_all(watch *w, const sp_ledger_followed *followed)
 {
     sp_ledger_opened opened;
-    watch_clock(w);
     for (sp_span rest = followed->items; sp_ledger_followed_next(&rest, &opened);) {
         looking l = {w, opened.entry, w->clock.unix_us, w->clock.steady_us};
         sp_err err = opened.json.len > 0 ? sp_ocsf_read(opened.json, &w->room, look, &l)
@@ -115,6 +114,7 @@ static void on_followed(void *self, sp_err err, sp_span body)
     if (sp_failed(err) || sp_failed(sp_ledger_followed_read(body, &followed))) {
         return; /* asked again with the next second */
     }
+    watch_clock(w); /* by the entries of which the last answer knew */
     w->dirty = w->dirty || followed.next != w->next;
     w->next = followed.next;
     w->behind = followed.size - followed.next;

@@ -102,7 +102,8 @@ sp_err watch_kept_start(watch *w)
     auto_buf sp_buf file = sp_buf_make(SP_DETECT_STATE_MAX_BYTES);
     w->wrapped = sp_buf_make(WRAPPED_MAX_BYTES);
     w->kept = sp_buf_make(SP_DETECT_STATE_MAX_BYTES);
-    w->tell_from_us = sp_now_unix_us() - HOUR_US;
+    uint64_t now_us = sp_now_unix_us();
+    w->tell_from_us = now_us > HOUR_US ? now_us - HOUR_US : 0;
     sp_err err = sp_file_read(w->state_path, &file);
     if (!sp_failed(err)) {
         err = open_state(w, sp_buf_borrow(&file));

@@ -51,7 +51,7 @@ typedef struct watch {
     sp_jumps clock;
     int64_t jump_us;        /* how far the clock was set last */
     uint64_t jump_until_us; /* steady; events may come until then that are of the clock before */
-    uint64_t jump_next;     /* as entries before this one are, whenever they are looked at */
+    uint64_t jump_next;     /* entries before this one are, whenever they are looked at */
     uint64_t tick_us;       /* steady, of the last tick */
     uint64_t evicted;       /* keys that were dropped, as it was told last */
     uint64_t forgot_us;     /* steady, when the last of them was; 0 = never */

@@ -267,8 +267,6 @@ static bool op_travel(passing *p, const sp_detect_rule *rule, uint64_t *words, u
 
 /* ---- absent: [0] how long it has stayed away; ABSENT_SAID: that was told ---- */
 
-#define ABSENT_SAID UINT64_MAX
-
 bool detect_op_absent(const sp_detect_rule *rule, uint64_t *words, uint64_t passed_us,
                       bool may_speak)
 {

@@ -65,6 +65,7 @@ void detect_op_move(const sp_detect_rule *rule, uint64_t *words, int64_t by_us);
 /* A time by so much; 0, which is never, stays. */
 void detect_move(uint64_t *at, int64_t by);
 /* Of ABSENT: so much time has passed; true: it speaks, once. */
+#define ABSENT_SAID UINT64_MAX /* the word of what is absent: it was told */
 bool detect_op_absent(const sp_detect_rule *rule, uint64_t *words, uint64_t passed_us,
                       bool may_speak);
 /* Drops what the words hold of times after now. */

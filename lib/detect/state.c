@@ -6,7 +6,7 @@
  */
 #include "lib/detect/parts.h"
 
-enum { VERSION = 1, VARINT_MAX_BYTES = 10 };
+enum { VERSION = 2, VERSION_FLAGS = 1, VARINT_MAX_BYTES = 10 };
 
 static void put_varint(sp_buf *out, uint64_t value)
 {
@@ -92,14 +92,15 @@ static running *same_rule(const sp_detect_engine *engine, const section *s)
     return NULL;
 }
 
-/* Words of one slot, into the table when there is one for it. */
-static void get_slot(sp_detect_engine *engine, running *r, const section *s, sp_reader *in)
+/* Words of one slot, into the table when there is one for it. latest_us: when it was saved. */
+static void get_slot(sp_detect_engine *engine, running *r, const section *s, uint64_t latest_us,
+                     sp_reader *in)
 {
     const table_key key = {get_varint(in), get_varint(in)};
     bool is_new = false;
     uint64_t *slot = r == NULL || sp_failed(in->err)
                          ? NULL
-                         : table_take(&r->slots, key, 0, &engine->room, &is_new);
+                         : table_take(&r->slots, key, latest_us, &engine->room, &is_new);
     for (uint32_t w = SLOT_KEY1 + 1; w < s->slot_words; w++) {
         uint64_t word = get_varint(in);
         if (slot != NULL) {
@@ -108,10 +109,23 @@ static void get_slot(sp_detect_engine *engine, running *r, const section *s, sp_
     }
 }
 
+/* Before, what is absent kept 1 when that was told, else 0, and not for how long it stayed away. */
+static void take_flags(sp_detect_engine *engine)
+{
+    for (size_t i = 0; i < engine->program.rules_count; i++) {
+        running *r = &engine->rules[i];
+        for (uint32_t at = 0; r->rule->op == SP_DETECT_ABSENT && at < r->slots.count; at++) {
+            uint64_t *word = table_slot(&r->slots, at) + r->area;
+            *word = *word == 1 ? ABSENT_SAID : *word;
+        }
+    }
+}
+
 sp_err sp_detect_engine_load(sp_detect_engine *engine, sp_span state)
 {
     sp_reader in = sp_reader_of(state);
-    if (sp_read_u8(&in) != VERSION) {
+    uint8_t version = sp_read_u8(&in);
+    if (version != VERSION && version != VERSION_FLAGS) {
         sp_reader_fail(&in, SP_EINVALID);
     }
     uint64_t seed[2] = {sp_read_u64(&in), sp_read_u64(&in)};
@@ -121,7 +135,7 @@ sp_err sp_detect_engine_load(sp_detect_engine *engine, sp_span state)
         section s = get_section(&in);
         running *r = same_rule(engine, &s);
         for (uint32_t k = 0; k < s.slots && !sp_failed(in.err); k++) {
-            get_slot(engine, r, &s, &in);
+            get_slot(engine, r, &s, latest_us, &in);
         }
     }
     sp_err err = sp_reader_finish(&in);
@@ -136,5 +150,8 @@ sp_err sp_detect_engine_load(sp_detect_engine *engine, sp_span state)
     engine->seed[0] = seed[0];
     engine->seed[1] = seed[1];
     engine->latest_us = latest_us;
+    if (version == VERSION_FLAGS) {
+        take_flags(engine);
+    }
     return sp_ok();
 }

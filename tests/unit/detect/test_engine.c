@@ -542,6 +542,57 @@ static void what_was_over_is_not_counted_as_forgotten(void **state)
     done(t);
 }
 
+/* ---- states of before, and of more memory ---- */
+
+static void load_again(told *t, const char *text, uint64_t memory_max, sp_span state)
+{
+    sp_detect_engine_free(t->engine);
+    help_engine(text, memory_max, t);
+    assert_ok(sp_detect_engine_load(t->engine, state));
+}
+
+/* The first version kept 1 for what it had told. */
+static void a_state_of_before_tells_nothing_twice(void **state)
+{
+    (void)state;
+    enum { VERSION_AT = 0 };
+    const char *text = ALONE("over: { kinds: heartbeat }\nabsent: { for: 10m }\n");
+    told *t = fresh(text);
+    auto_buf sp_buf saved = sp_buf_make(SP_DETECT_STATE_MAX_BYTES);
+    sp_detect_engine_tick(t->engine, START, 1, true); /* its word is 1 */
+    sp_detect_engine_save(t->engine, &saved);
+    assert_int_equal(saved.ptr[VERSION_AT], 2);
+    load_again(t, text, SP_DETECT_MEMORY_DEFAULT_BYTES, sp_buf_borrow(&saved));
+    sp_detect_engine_tick(t->engine, START, 11 * MINUTE, true);
+    assert_int_equal(help_alarms(t, "a"), 1);
+    saved.ptr[VERSION_AT] = 1;
+    load_again(t, text, SP_DETECT_MEMORY_DEFAULT_BYTES, sp_buf_borrow(&saved));
+    sp_detect_engine_tick(t->engine, START, 11 * MINUTE, true);
+    assert_int_equal(help_alarms(t, "a"), 0);
+    saved.ptr[VERSION_AT] = 3;
+    assert_true(sp_failed(sp_detect_engine_load(t->engine, sp_buf_borrow(&saved))));
+    done(t);
+}
+
+static void what_was_over_may_be_left_out_of_a_state(void **state)
+{
+    (void)state;
+    const char *text = ALONE("over: { kinds: sign-in, verdicts: deny }\nby: person\n"
+                             "count: { at_least: 3, within: 10m }\n");
+    told *t = fresh(text);
+    auto_buf sp_buf saved = sp_buf_make(SP_DETECT_STATE_MAX_BYTES);
+    for (uint32_t i = 1; i <= 4000; i++) {
+        sp_event event = sign_in(START + i * MINUTE, i, 1, false);
+        help_event(t, &event);
+    }
+    sp_detect_engine_save(t->engine, &saved);
+    load_again(t, text, 200 * 1024, sp_buf_borrow(&saved));
+    assert_true(sp_detect_engine_stats(t->engine).memory_bytes <= 200 * 1024);
+    assert_true(sp_detect_engine_rule_stats(t->engine, 0).keys < 4000);
+    assert_int_equal(sp_detect_engine_rule_stats(t->engine, 0).evicted, 0);
+    done(t);
+}
+
 /* ---- a restart anywhere ---- */
 
 static uint64_t random_state;
@@ -705,6 +756,8 @@ int main(void)
         cmocka_unit_test(absent_is_time_that_passed),
         cmocka_unit_test(memory_is_bounded),
         cmocka_unit_test(what_was_over_is_not_counted_as_forgotten),
+        cmocka_unit_test(a_state_of_before_tells_nothing_twice),
+        cmocka_unit_test(what_was_over_may_be_left_out_of_a_state),
         cmocka_unit_test(a_restart_changes_nothing),
         cmocka_unit_test(a_broken_state_is_refused),
         cmocka_unit_test(counts_as_brute_force),

@@ -118,7 +118,7 @@ static bool is_unsafe(const sp_request *req)
 }
 
 /* A page of another origin can neither set either header without a preflight that nobody answers,
- * nor forge Origin. */
+ * nor forge Origin. Who shows a token shows no cookie: beside one only our own header counts. */
 static bool is_ours(const sp_request *req)
 {
     if (req->local || !is_unsafe(req)) {
@@ -129,9 +129,11 @@ static bool is_ours(const sp_request *req)
     bool same_origin =
         origin.len == 0 || sp_span_eq(origin, sp_span_cstr(req->core->portal_origin));
     bool same_site = site.len == 0 || sp_span_eq(site, SP_SPAN_LIT("same-origin"));
-    bool marked = sp_span_eq(sp_request_header(req, "X-Sallyport-Request"), SP_SPAN_LIT("1")) ||
-                  sp_span_starts(sp_request_header(req, "Authorization"), SP_SPAN_LIT("Bearer "));
-    return same_origin && same_site && marked;
+    bool marked = sp_span_eq(sp_request_header(req, "X-Sallyport-Request"), SP_SPAN_LIT("1"));
+    bool has_token =
+        sp_span_starts(sp_request_header(req, "Authorization"), SP_SPAN_LIT("Bearer ")) &&
+        sp_request_header(req, "Cookie").len == 0;
+    return same_origin && same_site && (marked || has_token);
 }
 
 static bool body_fits(sp_request *req)

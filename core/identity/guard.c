@@ -18,6 +18,24 @@ uint64_t sp_identity_wait_s(const sp_core *core, sp_span account, const uint8_t 
     return wait_s;
 }
 
+static uint64_t token_key(const sp_limits *limits, const uint8_t peer[16])
+{
+    uint64_t address = sp_limits_address_key(limits, peer);
+    return sp_limits_account_key(limits, sp_span_of((const uint8_t *)&address, sizeof(address)));
+}
+
+uint64_t sp_identity_token_wait_s(const sp_core *core, const uint8_t peer[16])
+{
+    const sp_limits *limits = core->identity->limits;
+    return sp_limits_wait_s(limits, token_key(limits, peer), sp_now_steady_us());
+}
+
+void sp_identity_token_failed(const sp_core *core, const uint8_t peer[16])
+{
+    sp_limits *limits = core->identity->limits;
+    sp_limits_failed(limits, token_key(limits, peer), SP_LIMIT_ADDRESS_TRIES, sp_now_steady_us());
+}
+
 bool sp_guard_open(sp_request *req, sp_span account)
 {
     uint64_t wait_s = sp_identity_wait_s(sp_request_core(req), account, sp_request_peer(req));

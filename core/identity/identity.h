@@ -16,6 +16,10 @@ void sp_identity_stop(sp_identity *identity);
 /* Seconds until somebody may try again as that account (empty: any) from that address; 0 = now. */
 uint64_t sp_identity_wait_s(const sp_core *core, sp_span account, const uint8_t peer[16]);
 void sp_identity_failed(const sp_core *core, sp_span account, const uint8_t peer[16]);
+/* The same for tokens of other systems, on counters of their own: whoever guesses them, or goes on
+ * with one that was taken back, closes no sign-in of his address. */
+uint64_t sp_identity_token_wait_s(const sp_core *core, const uint8_t peer[16]);
+void sp_identity_token_failed(const sp_core *core, const uint8_t peer[16]);
 /* A guess that is answered later counts as a failure of the account when it begins, so that many at
  * once are no more than one after the other; sp_identity_worked forgets it, and so does this when
  * no answer could be had. sp_identity_failed counts the address then, with an empty account. */

@@ -298,6 +298,7 @@ struct change {
     uint64_t number; /* of a task; another incident */
     sp_span whose;
     sp_rota_role role;
+    const sp_request *req;
     bool is_vacant; /* a role of the one that another was merged into */
     uint8_t severity;
     uint64_t due_unix_s; /* of a task; 0 = at no time */
@@ -325,14 +326,26 @@ static sp_err apply_all(sp_request *req, change *c)
     return sp_txn_commit(&txn);
 }
 
+/* Nobody holds a role of what is about himself, or does its tasks. */
+static bool is_about(const sp_incident *incident, sp_span name)
+{
+    return incident->about.len > 0 && sp_span_eq(incident->about, name);
+}
+
 static sp_err apply_role(sp_core *core, change *c)
 {
+    if (is_about(&c->incident, c->whose)) {
+        return sp_fail(SP_ECONFLICT);
+    }
     c->incident.holders[c->role] = c->whose;
     return sp_incident_row_put(core->store, &c->incident);
 }
 
 static sp_err apply_task(sp_core *core, change *c)
 {
+    if (is_about(&c->incident, c->whose)) {
+        return sp_fail(SP_ECONFLICT);
+    }
     return sp_incident_task_add(core->store, c->id, c->note.text, c->whose, c->due_unix_s, now_s());
 }
 
@@ -391,6 +404,7 @@ static change *change_of(sp_request *req, const char *method)
         return NULL;
     }
     c->id = c->incident.id;
+    c->req = req;
     c->method = method;
     c->note = (sp_incident_note){.kind = method, .by_name = sp_request_by(req)};
     return c;
@@ -429,6 +443,20 @@ static bool is_active(sp_core *core, sp_span name)
            person.state == SP_PERSON_ACTIVE;
 }
 
+/* Else it has been answered. */
+static bool may_hold(sp_request *req, const change *c, const char *field)
+{
+    if (!is_active(sp_request_core(req), c->whose)) {
+        sp_answer_invalid(req, field, "the login name of somebody with an active account");
+        return false;
+    }
+    if (is_about(&c->incident, c->whose)) {
+        sp_answer_invalid(req, field, "somebody whom this incident is not about");
+        return false;
+    }
+    return true;
+}
+
 static void post_task(sp_request *req)
 {
     change *c = change_of(req, "task");
@@ -442,8 +470,7 @@ static void post_task(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
         return;
     }
-    if (c->whose.len > 0 && !is_active(sp_request_core(req), c->whose)) {
-        sp_answer_invalid(req, "whose", "the login name of somebody with an active account");
+    if (c->whose.len > 0 && !may_hold(req, c, "whose")) {
         return;
     }
     c->due_unix_s = within_s == 0 ? 0 : now_s() + within_s;
@@ -475,7 +502,6 @@ static void post_role(sp_request *req)
 {
     change *c = change_of(req, "role");
     sp_span role = SP_SPAN_EMPTY;
-    sp_person person;
     if (c == NULL) {
         return;
     }
@@ -488,13 +514,11 @@ static void post_role(sp_request *req)
         sp_answer_invalid(req, "role", "commander, scribe or liaison");
         return;
     }
-    if (sp_failed(sp_people_find(sp_request_core(req)->store, c->whose, &person)) ||
-        person.state != SP_PERSON_ACTIVE) {
-        sp_answer_invalid(req, "person", "the login name of somebody with an active account");
+    if (!may_hold(req, c, "person")) {
         return;
     }
     auto_buf sp_buf said = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
-    sp_buf_fmt(&said, "%s: %s", sp_rota_role_word(c->role), person.name);
+    sp_buf_fmt(&said, "%s: %.*s", sp_rota_role_word(c->role), SP_SPAN_ARG(c->whose));
     c->apply = apply_role;
     if (sp_failed(sp_arena_copy(sp_request_arena(req), sp_buf_borrow(&said), &c->note.text))) {
         sp_answer_failed(req, sp_fail(SP_ENOMEM));
@@ -565,7 +589,8 @@ static sp_err apply_merge(sp_core *core, change *c)
     auto_arena sp_arena arena = sp_arena_make(64 * 1024);
     sp_incident into;
     TRY(sp_incident_row_get(core->store, &arena, c->number, &into));
-    if (into.state != SP_INCIDENT_OPEN || !can_be_one(&c->incident, &into)) {
+    if (into.state != SP_INCIDENT_OPEN || !may_change(c->req, &into) ||
+        !can_be_one(&c->incident, &into)) {
         return sp_fail(SP_ECONFLICT);
     }
     TRY(sp_reports_merge(core->store, &c->incident, &into));

@@ -51,8 +51,9 @@ typedef struct {
     uint64_t from_unix_us;
     sp_buf extra; /* the files, as a tar has them */
     numbers entries;
-    uint64_t incidents[1 + MERGED_MAX]; /* this one, then those that were merged into it */
+    uint64_t incidents[1 + MERGED_MAX + 1]; /* this one, then those that were merged into it */
     size_t incidents_count;
+    bool more_merged; /* than there is room for */
     numbers sessions;
     numbers references;
     size_t query; /* what speaks of the incidents; then sessions, then references; then our own */
@@ -143,16 +144,18 @@ static void put_timeline(const json_t *timeline, sp_buf *out)
 
 static bool is_complete(const looking *l)
 {
-    return l->entries.left_out + l->sessions.left_out + l->references.left_out == 0;
+    return l->entries.left_out + l->sessions.left_out + l->references.left_out == 0 &&
+           !l->more_merged;
 }
 
 /* What the pack holds, and what it does not. */
 static json_t *contents_json(const looking *l)
 {
-    return json_pack("{s:I,s:b,s:{s:I,s:I,s:I}}", "entries", (json_int_t)l->entries.count,
+    return json_pack("{s:I,s:b,s:{s:I,s:I,s:I,s:b}}", "entries", (json_int_t)l->entries.count,
                      "complete", (int)is_complete(l), "left_out", "entries_at_least",
                      (json_int_t)l->entries.left_out, "sessions", (json_int_t)l->sessions.left_out,
-                     "references", (json_int_t)l->references.left_out);
+                     "references", (json_int_t)l->references.left_out, "merged_incidents",
+                     (int)l->more_merged);
 }
 
 static void put_readme(const looking *l, sp_buf *out)
@@ -160,17 +163,19 @@ static void put_readme(const looking *l, sp_buf *out)
     sp_buf_text(out, README);
     sp_buf_fmt(
         out,
-        "\nA pack holds %d entries, %d sessions, %d references and %d MiB of a file at most.\n",
-        ENTRIES_MAX, TOPICS_MAX, TOPICS_MAX, FILE_MAX_BYTES >> 20);
+        "\nA pack holds %d entries, %d sessions, %d references, what speaks of %d merged incidents "
+        "and %d MiB of a file at most.\n",
+        ENTRIES_MAX, TOPICS_MAX, TOPICS_MAX, MERGED_MAX, FILE_MAX_BYTES >> 20);
     if (is_complete(l)) {
         sp_buf_text(out, "\nNothing that belongs to the incident was left out.\n");
         return;
     }
     sp_buf_fmt(out,
                "\nNOT COMPLETE: there was more than a pack holds. Left out: %zu entries or more, "
-               "%zu sessions, %zu references.\nThe whole ledger of that time: sallyport ledger "
+               "%zu sessions, %zu references%s.\nThe whole ledger of that time: sallyport ledger "
                "export.\n",
-               l->entries.left_out, l->sessions.left_out, l->references.left_out);
+               l->entries.left_out, l->sessions.left_out, l->references.left_out,
+               l->more_merged ? ", what speaks of further merged incidents" : "");
 }
 
 /* The files into l->extra; the hash of their list. */
@@ -424,9 +429,10 @@ static sp_err new_looking(sp_request *req, json_t *whole, const sp_incident *inc
     l->whole = json_incref(whole);
     *ret_looking = l;
     size_t merged = 0;
-    TRY(sp_incident_merged_ids(sp_request_core(req)->store, l->id, &l->incidents[1], MERGED_MAX,
+    TRY(sp_incident_merged_ids(sp_request_core(req)->store, l->id, &l->incidents[1], MERGED_MAX + 1,
                                &merged));
-    l->incidents_count = 1 + merged;
+    l->more_merged = merged > MERGED_MAX;
+    l->incidents_count = 1 + (l->more_merged ? MERGED_MAX : merged);
     return sp_ok();
 }
 

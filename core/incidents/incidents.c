@@ -172,12 +172,17 @@ static sp_err open_new(sp_core *core, const sp_incident_open *open, uint64_t *re
     return sp_ok();
 }
 
+bool sp_incident_joins(sp_core *core, const sp_incident_open *open, uint64_t *ret_id)
+{
+    uint64_t since = now_s() > JOINS_WITHIN_S ? now_s() - JOINS_WITHIN_S : 0;
+    return open->topic.len > 0 &&
+           !sp_failed(sp_incident_row_of(core->store, open->topic, open->drill, since, ret_id));
+}
+
 sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_t *ret_id,
                             bool *ret_news)
 {
-    uint64_t since = now_s() > JOINS_WITHIN_S ? now_s() - JOINS_WITHIN_S : 0;
-    bool is_new = open->topic.len == 0 || sp_failed(sp_incident_row_of(core->store, open->topic,
-                                                                       open->drill, since, ret_id));
+    bool is_new = !sp_incident_joins(core, open, ret_id);
     bool graver = false;
     if (!is_new) {
         TRY(join(core, *ret_id, open, &graver));

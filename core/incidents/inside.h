@@ -42,7 +42,7 @@ SP_MUST sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident)
 SP_MUST sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id,
                                    sp_incident *ret_incident);
 /* The open one of this topic, or that one of this topic was merged into, that was opened since
- * then; SP_ENOTFOUND. */
+ * then, or that one opened since then was merged into; SP_ENOTFOUND. */
 SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
                                   uint64_t *ret_id);
 SP_MUST sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t before,
@@ -92,6 +92,8 @@ SP_MUST sp_err sp_alarm_row_planned(sp_store *store, const sp_hash *id);
 sp_event sp_incident_event(const sp_incident *incident, const char *method, sp_span what,
                            sp_buf *room);
 void sp_incident_changed(sp_core *core);
+/* The open one that it would join. */
+bool sp_incident_joins(sp_core *core, const sp_incident_open *open, uint64_t *ret_id);
 
 /* ---- page.c ---- */
 const char *sp_rota_role_zh(sp_rota_role role);

@@ -136,10 +136,11 @@ sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t s
         store,
         "SELECT i.id FROM incident t JOIN incident i ON i.id = t.id OR i.id ="
         " t.merged_into WHERE t.state IN (0, 2) AND i.state = 0 AND t.topic = $1 AND t.drill = $2"
-        " AND i.opened >= $3 ORDER BY i.id DESC LIMIT 1");
+        " AND EXISTS (SELECT 1 FROM incident_note n WHERE n.incident = i.id AND n.kind = 'opened'"
+        " AND n.at_us >= $3) ORDER BY i.id DESC LIMIT 1");
     sp_bind_text(&q, topic);
     sp_bind_u64(&q, drill ? 1 : 0);
-    sp_bind_u64(&q, since_unix_s);
+    sp_bind_u64(&q, since_unix_s * 1000000);
     bool found = sp_query_row(&q);
     *ret_id = found ? sp_col_u64(&q) : 0;
     TRY(sp_query_finish(&q));
@@ -339,6 +340,7 @@ sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to)
         "UPDATE plan_run SET incident = $1 WHERE incident = $2",
         "UPDATE notice SET incident = $1 WHERE incident = $2",
         "UPDATE alarm_taken SET incident = $1 WHERE incident = $2",
+        "UPDATE incident_told SET incident = $1 WHERE incident = $2",
         "UPDATE incident SET merged_into = $1 WHERE merged_into = $2",
     };
     TRY(move_rows(store,

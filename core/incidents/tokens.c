@@ -34,6 +34,7 @@ typedef struct {
     uint64_t id;
     sp_span name; /* in the request's arena */
     sp_hash hash;
+    bool ended;
 } token;
 
 static uint64_t now_s(void)
@@ -57,6 +58,7 @@ static sp_err find(sp_request *req, const char *sql, uint64_t id, const sp_hash 
         return sp_fail(SP_ENOTFOUND);
     }
     ret_token->id = sp_col_u64(&q);
+    ret_token->ended = sp_col_u64(&q) != 0;
     return sp_arena_copy(sp_request_arena(req), sp_col_text(&q), &ret_token->name);
 }
 
@@ -250,8 +252,8 @@ static void delete_token(sp_request *req)
         return;
     }
     if (!sp_request_param_u64(req, 0, &id) || id > INT64_MAX ||
-        sp_failed(
-            find(req, "SELECT id, name FROM api_token WHERE ended = 0 AND id = $1", id, NULL, t))) {
+        sp_failed(find(req, "SELECT id, ended, name FROM api_token WHERE ended = 0 AND id = $1", id,
+                       NULL, t))) {
         sp_answer_problem(req, 404, "not_found", "There is no such token.");
         return;
     }
@@ -299,29 +301,59 @@ static void go_open(sp_request *req, void *data)
     sp_answer_json(req, 201, json_pack("{s:o,s:b}", "incident", sp_json_id(id), "news", (int)news));
 }
 
-/* The token that was shown; else it has been answered. */
+static void answer_unknown(sp_request *req, void *data)
+{
+    (void)data;
+    sp_answer_header(req, "WWW-Authenticate", SP_SPAN_LIT("Bearer realm=\"incidents\""));
+    sp_answer_problem(req, 401, "token_required",
+                      "Show a token of 'sallyport api-token make' that was not taken back: "
+                      "Authorization: Bearer TOKEN.");
+}
+
+/* Somebody has one that was taken back. */
+static void refuse_ended(sp_request *req, const token *t)
+{
+    auto_buf sp_buf by = sp_buf_make(SP_NAME_MAX_BYTES + 8);
+    sp_buf_text(&by, BY);
+    sp_buf_span(&by, t->name);
+    sp_event event = sp_request_event(req, SP_EVENT_INCIDENT);
+    event.verdict = SP_VERDICT_DENY;
+    event.reason = SP_REASON_DEFAULT;
+    event.severity = SP_SEVERITY_LOW;
+    event.status = 401;
+    event.method = SP_SPAN_LIT("api token refused");
+    event.person_name = sp_buf_borrow(&by);
+    event.detail = SP_SPAN_LIT("{\"did\":\"api token refused\",\"why\":\"it was taken back\"}");
+    sp_request_record(req, &event, answer_unknown, NULL);
+}
+
+/* The token that was shown; else it has been answered. One that is good waits for nobody's
+ * guesses. */
 static bool knows_token(sp_request *req, token *ret_token)
 {
     const sp_span scheme = SP_SPAN_LIT("Bearer ");
     sp_core *core = sp_request_core(req);
     sp_span given = sp_request_header(req, "Authorization");
-    uint64_t wait = sp_identity_wait_s(core, SP_SPAN_EMPTY, sp_request_peer(req));
+    bool found = false;
+    if (sp_span_starts(given, scheme) && given.len == scheme.len + (size_t)2 * TOKEN_BYTES) {
+        sp_hash hash = sp_sha256(sp_span_slice(given, scheme.len, given.len));
+        found = !sp_failed(find(req, "SELECT id, ended, name FROM api_token WHERE hash = $1", 0,
+                                &hash, ret_token));
+    }
+    if (found && !ret_token->ended) {
+        return true;
+    }
+    uint64_t wait = sp_identity_token_wait_s(core, sp_request_peer(req));
     if (wait > 0) {
         sp_answer_too_many(req, wait);
         return false;
     }
-    if (sp_span_starts(given, scheme) && given.len == scheme.len + (size_t)2 * TOKEN_BYTES) {
-        sp_hash hash = sp_sha256(sp_span_slice(given, scheme.len, given.len));
-        if (!sp_failed(find(req, "SELECT id, name FROM api_token WHERE ended = 0 AND hash = $1", 0,
-                            &hash, ret_token))) {
-            return true;
-        }
+    sp_identity_token_failed(core, sp_request_peer(req));
+    if (found) {
+        refuse_ended(req, ret_token);
+    } else {
+        answer_unknown(req, NULL);
     }
-    sp_identity_failed(core, SP_SPAN_EMPTY, sp_request_peer(req));
-    sp_answer_header(req, "WWW-Authenticate", SP_SPAN_LIT("Bearer realm=\"incidents\""));
-    sp_answer_problem(req, 401, "token_required",
-                      "Show a token of 'sallyport api-token make' that was not taken back: "
-                      "Authorization: Bearer TOKEN.");
     return false;
 }
 
@@ -384,7 +416,14 @@ static void post_hook(sp_request *req)
     event.person_name = h->open.by_name;
     event.severity = h->open.severity;
     event.object = h->open.title;
-    event.detail = SP_SPAN_LIT("{\"did\":\"open\"}");
+    auto_buf sp_buf detail = sp_buf_make(64);
+    uint64_t joined = 0;
+    sp_buf_text(&detail, "{\"did\":\"open\"");
+    if (sp_incident_joins(sp_request_core(req), &h->open, &joined)) {
+        sp_buf_fmt(&detail, ",\"incident\":\"%llu\"", (unsigned long long)joined);
+    }
+    sp_buf_byte(&detail, '}');
+    event.detail = sp_buf_borrow(&detail);
     sp_request_record(req, &event, go_open, h);
 }
 

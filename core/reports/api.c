@@ -467,10 +467,9 @@ static void post_discovered(sp_request *req)
     if (sp_request_fields(req, fields, SP_COUNT(fields))) {
         if (c->value == 0 || c->value > report_now(sp_request_core(req))) {
             sp_answer_invalid(req, "at_unix_s", "a time that has been, in seconds since 1970");
-        } else if (!sp_request_is_local(req) && c->value > r.incident.opened_unix_s) {
+        } else if (!sp_request_is_local(req) && c->value > r.row.discovered_unix_s) {
             sp_answer_invalid(req, "at_unix_s",
-                              "a time before the incident was opened: only root gives its clocks "
-                              "more time");
+                              "a time before the one it has: only root gives its clocks more time");
         } else {
             record(req, "report discovered", c, go_discovered, c);
         }

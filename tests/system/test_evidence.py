@@ -81,6 +81,10 @@ def look_back_in_the_timeline(office, root, incident):
 def left_out_is_told(office, root, place):
     incident = root.post("/incidents", {"title": "Many sessions", "severity": "low"})["id"]
     add_notes(office, incident, [(n, n) for n in range(1000, 2030)])
+    office.store("INSERT INTO incident (id, state, severity, drill, opened, closed, merged_into, alarms, title, topic, opened_by,"
+                 " commander, scribe, liaison, review, about) SELECT incident.id + n.value, 2, 1, 0, opened, opened, incident.id, 1, title, '',"
+                 " opened_by, '', '', '', '', '' FROM incident, json_each(?) n WHERE incident.id = ?",
+                 json.dumps(list(range(100, 165))), int(incident))
     out = os.path.join(place, "many.tar")
     done = office.cli("incident", "evidence", incident, "-o", out, "-c", office.config)
     assert "left out" in done.stderr
@@ -88,6 +92,7 @@ def left_out_is_told(office, root, place):
     with open(os.path.join(folder, "incident.json"), encoding="utf-8") as file:
         whole = json.load(file)
     assert not whole["pack"]["complete"] and whole["pack"]["left_out"]["sessions"] == 6
+    assert whole["pack"]["left_out"]["merged_incidents"] is True, "65 were merged into it"
     assert len(whole["timeline"]) > 1030, "all of it"
     with open(os.path.join(folder, "readme.txt"), encoding="utf-8") as file:
         readme = file.read()

@@ -51,6 +51,8 @@ def test_a_token_opens_an_incident_and_nothing_else(office):
     assert [n["text"] for n in incident["timeline"] if n["kind"] == "told"] == ["none since Monday"]
     again = open_one(office, made["token"], {"title": "still", "topic": "backup"}).json()
     assert again == {"incident": said["incident"], "news": False}
+    mine = [e["detail"] for e in did(office, "incident") if e.get("person") == "api:backups" and e["detail"]["did"] == "open"]
+    assert mine == [{"did": "open", "incident": said["incident"]}, {"did": "open"}], "the one that joined names it"
     for method, path in (("GET", "/api/v1/incidents"), ("GET", "/api/v1/me"), ("POST", "/api/v1/cuts"), ("POST", "/api/v1/incidents")):
         refused = office.browser().request(method, "portal", path, headers={"Authorization": f"Bearer {made['token']}"})
         assert refused.status == 401, path
@@ -77,6 +79,8 @@ def test_one_that_was_taken_back_opens_nothing(office):
     answer = open_one(office, made["token"], {"title": "too late"})
     assert answer.status == 401 and answer.json()["code"] == "token_required"
     assert happened(office, "api token revoked", "gone")
+    refused = [e for e in did(office, "incident") if (e.get("person"), e["detail"]["did"]) == ("api:gone", "api token refused")]
+    assert len(refused) == 1, "who goes on with it stands in the ledger"
 
 
 def test_root_makes_one_and_takes_it_back_at_the_command_line(office):
@@ -117,7 +121,19 @@ def test_a_token_is_limited_by_the_hour(office):
 
 
 def test_guessing_slows_its_address_down(office):
+    good, gone = make(office, "good"), make(office, "gone-too")
+    office.people["sam"].call("DELETE", f"/admin/api-tokens/{gone['id']}")
     for tries in range(1, 200):
         if open_one(office, "0" * 64, {"title": "guessed"}).status == 429:
             break
     assert 1 < tries < 150
+    assert open_one(office, gone["token"], {"title": "it goes on"}).status == 429
+    assert open_one(office, good["token"], {"title": "not stopped by guesses"}).status == 201
+    office.person("sam")  # nobody of that address is kept from signing in
+
+
+def test_a_token_is_no_mark_beside_a_cookie(office):
+    for headers, status in (({"Authorization": "Bearer x"}, 403), ({"X-Sallyport-Request": "1"}, 204)):
+        one = office.person("audrey")
+        assert one.request("POST", "portal", "/api/v1/sign-out", body=b"{}",
+                           headers={"Content-Type": "application/json", **headers}).status == status, headers

@@ -99,6 +99,19 @@ def test_a_grave_incident_opens_a_report_and_a_drill_does_not(office):
     assert "Lantern Trading" in said["draft"]["en"] and "空缺" in said["draft"]["zh"] and "5555 0101" in said["draft"]["zh"]
 
 
+def test_a_token_of_another_system_starts_clocks_only_when_it_is_critical(office):
+    token = office.root.post("/admin/api-tokens", {"name": "siem"})["token"]
+    told = {}
+    for severity in ("high", "critical"):
+        answer = office.browser().request("POST", "portal", "/api/v1/hooks/incidents",
+                                          body=json.dumps({"title": f"A {severity} one", "severity": severity}).encode(),
+                                          headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        assert answer.status == 201, answer.body
+        told[severity] = answer.json()["incident"]
+    report_of(office, told["critical"])
+    assert told["high"] not in [r["incident"] for r in office.root.get("/reports")["items"]]
+
+
 def test_facts_settle_it(office):
     report = report_of(office, opened(office, "A leak"))
     for fact in ("loss_yuan", "outage_minutes", "affected_persons", "important_data", "core_data", "public_interest", "crime",
@@ -188,9 +201,14 @@ def test_nobody_reports_what_is_about_himself(office):
         sam.post("/reports", {"incident": int(his)})
     assert refused.value.status == 409
     general = opened(office, "Mail from outside", "low")
+    office.store("UPDATE incident SET opened = opened - 172800 WHERE id = ?", int(general))
+    office.store("UPDATE incident_note SET at_us = at_us - 172800000000 WHERE incident = ?", int(general))
     merged = office.root.post(f"/incidents/{his}/merge", {"into": int(general)})
     assert merged["about"] == "sam" and "sam" not in merged["roles"].values()
     assert sam.post("/me/reports", {"kind": "phishing"})["incident"] == general, "the next of its kind joins it too"
+    assert {r["incident"] for r in sam.get("/me/reports")["items"]} == {general}
+    for what, body in (("task", {"text": "look", "whose": "sam"}), ("role", {"role": "scribe", "person": "sam"})):
+        assert office.root.call("POST", f"/incidents/{general}/{what}", body)[0] == 422, what
     report = office.root.post("/reports", {"incident": int(general)})["id"]
     for what, body in (("facts", {"fact": "persons", "value": 0}), ("items", {"item": "place", "text": "nowhere"}),
                        ("discovered", {"at_unix_s": 1, "why": "x"}), ("filed", {"duty": "police", "receipt": "No. 0"})):
@@ -207,6 +225,8 @@ def test_only_root_gives_its_clocks_more_time(office):
         office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()), "why": "it was later"})
     assert refused.value.status == 422 and "root" in str(refused.value)
     office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()) - 90, "why": "the log says so"})
+    with pytest.raises(Refused):
+        office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()) - 60, "why": "a bit later"})
     office.root.post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()), "why": "the log was wrong"})
 
 

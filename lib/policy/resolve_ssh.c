@@ -109,6 +109,22 @@ static const char *const INTERPRETERS[] = {
     "python", "perl", "ruby", "node", "lua", "php", "tclsh", "awk", "gawk", "mawk",
 };
 
+/* These start a pager, an editor or a shell for whoever sits at a terminal and asks, or are one. */
+static const char *const ON_A_TERMINAL[] = {
+    "less",      "more",       "most",     "man",        "pg",      "view",     "vi",     "vim",
+    "nvim",      "nano",       "emacs",    "ed",         "ex",      "joe",      "mc",     "git",
+    "systemctl", "journalctl", "loginctl", "machinectl", "crontab", "visudo",   "psql",   "mysql",
+    "mariadb",   "sqlite3",    "mongo",    "mongosh",    "sftp",    "ftp",      "telnet", "lynx",
+    "w3m",       "mutt",       "tmux",     "screen",     "dialog",  "aptitude", "docker", "kubectl",
+};
+
+/* These do what is sent to them. */
+static const char *const BY_INPUT[] = {
+    "psql",  "mysql",   "mariadb", "sqlite3", "mongo", "mongosh", "redis-cli",
+    "ed",    "ex",      "dc",      "git",     "sftp",  "ftp",     "at",
+    "batch", "crontab", "kubectl", "docker",  "patch", "tee",
+};
+
 /* "/usr/bin/python3.11" is a python. */
 static bool is_one_of(sp_span program, const char *const *names, size_t count)
 {
@@ -203,6 +219,29 @@ static uint16_t listed_flags(const doc_listed *doc)
     return (uint16_t)flags;
 }
 
+static void warn_of(const resolving *r, const doc_text *program, const char *why)
+{
+    sp_diags_add(r->c->diags, SP_DIAG_WARNING, r->file, program->line, program->column, "'%.*s' %s",
+                 SP_SPAN_ARG(program->text), why);
+}
+
+/* A list is a wall as long as what is in it does what its words say. */
+static void warn_of_doors(const resolving *r, const doc_listed *doc)
+{
+    const doc_texts *argv = &doc->argv;
+    bool sudo = argv->count > 1 && sp_span_ends(argv->items[0].text, SP_SPAN_LIT("sudo"));
+    const doc_text *program = argv->count > 0 ? &argv->items[sudo ? 1 : 0] : NULL;
+    if (program != NULL && doc->terminal == DOC_TRUE &&
+        is_one_of(program->text, ON_A_TERMINAL, SP_COUNT(ON_A_TERMINAL))) {
+        warn_of(r, program, "with 'terminal: true': it starts a shell for who asks it to there");
+    }
+    if (program != NULL && doc->input == DOC_TRUE &&
+        is_one_of(program->text, BY_INPUT, SP_COUNT(BY_INPUT))) {
+        warn_of(r, program,
+                "with 'input: true': it does or writes what is sent to it, whatever its words say");
+    }
+}
+
 static sp_err put_commands(const resolving *r, snap_run *ret_run)
 {
     const doc_maps *maps = &r->ssh->commands;
@@ -227,6 +266,7 @@ static sp_err put_commands(const resolving *r, snap_run *ret_run)
             TRY(put_type(r, argv->items[k].text));
         }
         run_ends(r, SNAP_TYPES, &c.words);
+        warn_of_doors(r, &docs[i]);
         if (c.words.count == 0) {
             set_error(r->c, &docs[i].place, "a command has at least one word in 'argv'");
             continue;

@@ -117,7 +117,8 @@ static const doc_field SSH_FIELDS[] = {
             "that too, and a grave one freezes the connection until one of them lets it go. An "
             "alarm is no wall. Default `page`."},
     {"idle", FIELD_DURATION, false, AT(doc_ssh, idle), .min = IDLE_LEAST_S, .max = IDLE_MOST_S,
-     .doc = "A connection ends when nothing passed for so long. Default `4h`."},
+     .doc = "A connection ends when for so long nothing was typed and nothing but what a terminal "
+            "shows passed. Default `4h`."},
     {"longest", FIELD_DURATION, false, AT(doc_ssh, longest), .min = IDLE_LEAST_S,
      .max = LONGEST_MOST_S,
      .doc = "A connection ends after so long at the latest. Default: with its session."},

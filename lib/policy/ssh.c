@@ -88,6 +88,16 @@ sp_span sp_policy_ssh_account_at(const sp_policy *policy, uint32_t resource, con
     return s == NULL ? SP_SPAN_EMPTY : snap_account_at(policy, s->accounts, who, at);
 }
 
+sp_span sp_policy_ssh_any_account(const sp_policy *policy, uint32_t resource, uint32_t at)
+{
+    const snap_ssh *s = ssh_of(policy, resource);
+    if (s == NULL || at >= s->accounts.count) {
+        return SP_SPAN_EMPTY;
+    }
+    const snap_account *all = (const snap_account *)snap_at(policy, SNAP_ACCOUNTS) + s->accounts.at;
+    return snap_span(policy, all[at].name);
+}
+
 sp_span sp_policy_ssh_account(const sp_policy *policy, uint32_t resource, const sp_subject *who,
                               sp_span wanted)
 {

@@ -41,7 +41,7 @@ typedef struct {
     bool as_named;      /* transfers start their program by its name alone */
     bool record_input;  /* what is typed is recorded too, except where nothing is echoed */
     uint8_t alarm;      /* sp_ssh_alarm_does */
-    uint32_t idle_s;    /* it ends when nothing passed for so long */
+    uint32_t idle_s;    /* it ends when nothing but a terminal's output passed for so long */
     uint32_t longest_s; /* and after so long anyway; 0 = with its session */
     uint64_t bandwidth; /* bytes a second and direction; 0 = no limit */
     sp_span title_en;
@@ -73,6 +73,9 @@ sp_span sp_policy_ssh_account(const sp_policy *policy, uint32_t resource, const 
 /* The at-th of those that fit, in order; empty past the end. */
 sp_span sp_policy_ssh_account_at(const sp_policy *policy, uint32_t resource, const sp_subject *who,
                                  uint32_t at);
+
+/* The at-th of all, whoever may work as it; empty past the end. */
+sp_span sp_policy_ssh_any_account(const sp_policy *policy, uint32_t resource, uint32_t at);
 
 /* ---- commands ---- */
 

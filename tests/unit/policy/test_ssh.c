@@ -110,6 +110,9 @@ static void where_by_which_key_and_as_whom(void **state)
     assert_span_text(sp_policy_ssh_account(view, at, &nobody, SP_SPAN_EMPTY), "");
     assert_span_text(sp_policy_ssh_account_at(view, at, &dba, 1), "dev");
     assert_span_text(sp_policy_ssh_account_at(view, at, &dba, 2), "");
+    assert_span_text(sp_policy_ssh_any_account(view, at, 0), "ops");
+    assert_span_text(sp_policy_ssh_any_account(view, at, 1), "dev");
+    assert_span_text(sp_policy_ssh_any_account(view, at, 2), "");
     dba.person = 0;
     assert_span_text(sp_policy_ssh_account(view, at, &dba, SP_SPAN_EMPTY), "");
 }
@@ -160,6 +163,25 @@ static void commands_are_listed_transfers_or_free(void **state)
     assert_span_text(sp_policy_ssh_listed_word(view, at, 0, 2), "{unit:word}");
     assert_span_text(sp_policy_ssh_listed_word(view, at, 0, 3), "");
     assert_span_text(sp_policy_ssh_listed_word(view, at, 2, 0), "");
+}
+
+#define LISTED(entry)                                                                              \
+    ROLES "kind: Resource\nname: h\noperator: company\nclass: internal\nssh:\n"                    \
+          "  address: h\n  host_keys: [\"" KEY "\"]\n  accounts: [{ roles: [dba], as: ops }]\n"    \
+          "  commands: [{ name: c, argv: [" entry " }]\n"
+
+static void doors_in_a_list_are_warned_of(void **state)
+{
+    (void)state;
+    static const char SHELL[] = "'terminal: true': it starts a shell";
+    static const char FED[] = "'input: true': it does or writes what is sent to it";
+    assert_true(help_warns(LISTED("journalctl, -u, x], terminal: true"), SHELL));
+    assert_true(help_warns(LISTED("sudo, /usr/bin/systemctl, status], terminal: true"), SHELL));
+    assert_false(help_warns(LISTED("journalctl, -u, x]"), SHELL));
+    assert_false(help_warns(LISTED("uptime], terminal: true"), SHELL));
+    assert_true(help_warns(LISTED("/usr/bin/psql, orders], input: true"), FED));
+    assert_false(help_warns(LISTED("psql, orders], terminal: true"), FED));
+    assert_false(help_warns(LISTED("wc, -c], input: true"), FED));
 }
 
 static void forwarding_and_environment_are_lists(void **state)
@@ -403,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(where_by_which_key_and_as_whom),
         cmocka_unit_test(commands_are_listed_transfers_or_free),
+        cmocka_unit_test(doors_in_a_list_are_warned_of),
         cmocka_unit_test(forwarding_and_environment_are_lists),
         cmocka_unit_test(the_most_specific_path_wins),
         cmocka_unit_test(what_is_together_lies_in_one_part),

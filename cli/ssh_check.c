@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whether the machines of a folder's documents can be reached from here and show the host keys that
- * are pinned, and what has to stand in their sshd_config. Nothing is proved to them and nobody logs
- * in, so whether one trusts the authority shows only when somebody connects.
- * OWNS nothing. PROCESS cli, on the gate's machine. TRUST documents are the caller's; what a
- * machine answers is hostile and only compared. SPEC docs/man/sallyport-ssh.1, RFC 4253.
+ * Whether the machines of a folder's documents can be reached from here, show the host keys that
+ * are pinned and turn away, as each of their accounts, whoever has a key that nobody knows; and
+ * what has to stand in their sshd_config. Nothing is proved to them and nobody logs in, so whether
+ * one trusts the authority shows only when somebody connects. OWNS nothing. PROCESS cli, on the
+ * gate's machine. TRUST documents are the caller's; what a machine answers is hostile and only
+ * compared. SPEC docs/man/sallyport-ssh.1, RFC 4253.
  */
 #include "cli/policy.h"
 #include "infra/proc/entry.h"
@@ -16,13 +17,15 @@
 #include <libssh/libssh.h>
 #include <stdio.h>
 
-enum { HOST_BYTES = 256, KINDS_BYTES = 512, WAIT_S = 5, WHY_BYTES = 320 };
+enum { HOST_BYTES = 256, ACCOUNT_BYTES = 64, KINDS_BYTES = 512, WAIT_S = 5, WHY_BYTES = 320 };
 
 typedef struct {
     const sp_policy *policy;
     uint32_t resource;
     sp_ssh_resource ssh;
     char why[WHY_BYTES]; /* empty: all is well */
+    bool is_root;        /* one of its accounts is */
+    bool by_password;    /* it takes passwords, and should not */
 } machine;
 
 /* Those algorithms that the pinned keys have, and no other. */
@@ -39,7 +42,7 @@ static sp_err put_kinds(const machine *m, sp_buf *out)
     return sp_buf_error(out);
 }
 
-static bool set_up(ssh_session ssh, const machine *m)
+static bool set_up(ssh_session ssh, const machine *m, const char *account)
 {
     char host[HOST_BYTES];
     const long wait_s = WAIT_S;
@@ -51,7 +54,7 @@ static bool set_up(ssh_session ssh, const machine *m)
            ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) == 0 &&
            ssh_options_set(ssh, SSH_OPTIONS_HOST, host) == 0 &&
            ssh_options_set(ssh, SSH_OPTIONS_PORT, &port) == 0 &&
-           ssh_options_set(ssh, SSH_OPTIONS_USER, "nobody") == 0 &&
+           ssh_options_set(ssh, SSH_OPTIONS_USER, account) == 0 &&
            ssh_options_set(ssh, SSH_OPTIONS_TIMEOUT, &wait_s) == 0 &&
            ssh_options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") == 0 &&
            ssh_options_set(ssh, SSH_OPTIONS_GLOBAL_KNOWNHOSTS, "/dev/null") == 0 &&
@@ -81,21 +84,58 @@ static void make_printable(char *text)
     }
 }
 
-static void look(machine *m)
+/* A key that was made just now, and no key at all, open nothing. */
+static void try_the_door(ssh_session ssh, machine *m, const char *account)
+{
+    ssh_key key = NULL;
+    bool lets_in = ssh_userauth_none(ssh, NULL) == SSH_AUTH_SUCCESS;
+    int ways = lets_in ? 0 : ssh_userauth_list(ssh, NULL);
+    m->by_password =
+        m->by_password || (m->ssh.sign_in != SP_SSH_SIGN_IN_PASSWORD &&
+                           (ways & (SSH_AUTH_METHOD_PASSWORD | SSH_AUTH_METHOD_INTERACTIVE)) != 0);
+    if ((ways & SSH_AUTH_METHOD_PUBLICKEY) != 0 &&
+        ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK) {
+        lets_in = ssh_userauth_publickey(ssh, NULL, key) == SSH_AUTH_SUCCESS;
+    }
+    ssh_key_free(key);
+    if (lets_in) {
+        snprintf(m->why, sizeof(m->why), "it lets anybody in as '%s', with a key that nobody knows",
+                 account);
+    }
+}
+
+static void look_as(machine *m, const char *account)
 {
     ssh_session ssh = ssh_new();
-    if (ssh == NULL || !set_up(ssh, m)) {
+    if (ssh == NULL || !set_up(ssh, m, account)) {
         snprintf(m->why, sizeof(m->why), "no connection can be made of what the document says");
     } else if (ssh_connect(ssh) != SSH_OK) {
         snprintf(m->why, sizeof(m->why), "%s", ssh_get_error(ssh));
     } else if (!is_pinned(ssh, m)) {
         snprintf(m->why, sizeof(m->why), "it shows a host key that the document does not name");
+    } else {
+        try_the_door(ssh, m, account);
     }
     if (ssh != NULL) {
         ssh_disconnect(ssh);
         ssh_free(ssh);
     }
     make_printable(m->why);
+}
+
+/* SSH has one account a connection. */
+static void look(machine *m)
+{
+    char account[ACCOUNT_BYTES];
+    for (uint32_t i = 0; i < m->ssh.accounts && m->why[0] == '\0'; i++) {
+        sp_span name = sp_policy_ssh_any_account(m->policy, m->resource, i);
+        if (sp_failed(sp_fit(account, sizeof(account), name))) {
+            snprintf(m->why, sizeof(m->why), "an account's name is too long");
+            return;
+        }
+        m->is_root = m->is_root || sp_span_eq(name, SP_SPAN_LIT("root"));
+        look_as(m, account);
+    }
 }
 
 /* What the machine needs, in its sshd_config, for the gate to sign in there. */
@@ -116,13 +156,27 @@ static const char *needs(const machine *m)
     return "";
 }
 
+static json_t *warnings_json(const machine *m)
+{
+    json_t *warnings = json_array();
+    if (m->is_root) {
+        json_array_append_new(warnings, json_string("people work as root there: an account for "
+                                                    "each kind of work can do less"));
+    }
+    if (m->by_password) {
+        json_array_append_new(
+            warnings, json_string("it takes passwords as well: AuthenticationMethods publickey"));
+    }
+    return warnings;
+}
+
 static json_t *machine_json(const machine *m)
 {
     sp_span name = sp_policy_resource_name(m->policy, m->resource);
-    json_t *row = json_pack("{s:s%, s:s%, s:i, s:s, s:b, s:s}", "resource", name.ptr, name.len,
+    json_t *row = json_pack("{s:s%, s:s%, s:i, s:s, s:b, s:s, s:o}", "resource", name.ptr, name.len,
                             "host", m->ssh.host.ptr, m->ssh.host.len, "port", (int)m->ssh.port,
                             "sign_in", sp_ssh_sign_in_word((sp_ssh_sign_in)m->ssh.sign_in), "well",
-                            m->why[0] == '\0', "needs", needs(m));
+                            m->why[0] == '\0', "needs", needs(m), "warnings", warnings_json(m));
     if (m->why[0] != '\0') {
         json_object_set_new(row, "why", json_string(m->why));
     }
@@ -131,14 +185,20 @@ static json_t *machine_json(const machine *m)
 
 static void print_row(const json_t *row)
 {
+    size_t at = 0;
+    json_t *warning = NULL;
     bool well = json_is_true(json_object_get(row, "well"));
     printf("%s  %s at %s:%d: %s\n      its sshd needs: %s\n", well ? "good" : "BAD ",
            json_string_value(json_object_get(row, "resource")),
            json_string_value(json_object_get(row, "host")),
            (int)json_integer_value(json_object_get(row, "port")),
-           well ? "answers with a host key that is pinned"
+           well ? "answers with a host key that is pinned, and lets no stranger in"
                 : json_string_value(json_object_get(row, "why")),
            json_string_value(json_object_get(row, "needs")));
+    json_array_foreach(json_object_get(row, "warnings"), at, warning)
+    {
+        printf("      warning: %s\n", json_string_value(warning));
+    }
 }
 
 /* What was asked for. */
@@ -205,11 +265,13 @@ static int check(const wish *w)
 
 static int usage(FILE *to, int status)
 {
-    fprintf(to,
-            "usage: sallyport ssh-check [--json] FOLDER [MACHINE...]\n\n"
-            "Connects from here to the machines that a folder's documents name, and says whether\n"
-            "each answers with a host key that is pinned, and what its sshd needs. Nobody logs in\n"
-            "there.\n\nExit status: 0 all is well, 1 it is not, 4 the documents are wrong.\n");
+    fprintf(
+        to,
+        "usage: sallyport ssh-check [--json] FOLDER [MACHINE...]\n\n"
+        "Connects from here to the machines that a folder's documents name, and says whether\n"
+        "each answers with a host key that is pinned and turns away a key that nobody knows, and\n"
+        "what its sshd needs. Nobody logs in there.\n\nExit status: 0 all is well, 1 it is not, 4 "
+        "the documents are wrong.\n");
     return status;
 }
 

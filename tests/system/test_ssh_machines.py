@@ -3,13 +3,15 @@
 nobody else notices.
 OWNS nothing. PROCESS tests. TRUST none. SPEC RFC 4254, gates/ssh/back.c."""
 
+import json
 import socket
+import subprocess
 import threading
 
 import paramiko
 import pytest
 
-from officelib import wait_for
+from officelib import PROGRAM, wait_for
 from relay import end
 from sshgatelib import SshOffice, engineers_work_on, machine_at
 
@@ -103,6 +105,14 @@ def test_another_host_key_is_a_high_event_and_no_connection(office):
         office.machine.key = key
     assert told.returncode == 254 and "reference" in told.stderr and "key" in told.stderr, told
     wait_for("the event", 10, lambda: office.events(severity="high"))
+
+
+def test_ssh_check_tells_of_a_machine_that_lets_anybody_in(office):
+    done = subprocess.run([PROGRAM, "ssh-check", office.office.documents, "--json"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    rows = {row["resource"]: row for row in json.loads(done.stdout)}
+    assert done.returncode == 1 and rows["host"]["well"], done
+    assert not rows["bad"]["well"] and "lets anybody in" in rows["bad"]["why"]
 
 
 @pytest.mark.parametrize("packet", [pytest.param(0, marks=pytest.mark.slow), 10, 100])  # 0: libssh never answers it

@@ -154,6 +154,8 @@ def test_ssh_check_says_which_machines_answer_as_the_documents_say(office, machi
     assert done.returncode == 1 and set(rows) == {"host", "old", "away", "stranger"}, done.stderr
     assert rows["host"]["well"] and rows["old"]["well"] and not rows["away"]["well"] and not rows["stranger"]["well"]
     assert "refused" in rows["away"]["why"] and rows["stranger"]["why"]
+    assert [w for w in rows["host"]["warnings"] if "root" in w] if ACCOUNT == "root" else not rows["host"]["warnings"]
+    assert not [w for row in rows.values() for w in row["warnings"] if "passwords" in w]
     assert "TrustedUserCAKeys" in rows["host"]["needs"] and "authorized_keys" in rows["old"]["needs"]
     done, rows = check(str(folder), "old")
     assert done.returncode == 0 and set(rows) == {"old"}

@@ -588,11 +588,12 @@ static const sp_command commands[] = {
     {SP_GROUP_CHANGE, NULL, "ssh-check", "FOLDER [MACHINE...]",
      "whether machines answer as documents say",
      "Connects from here to the machines that a folder's documents name, and says whether each\n"
-     "answers with a host key that is pinned, and what its sshd needs. Nobody logs in there.",
+     "answers with a host key that is pinned and turns away a key that nobody knows, and what its\n"
+     "sshd needs. Nobody logs in there.",
      .run = sp_ssh_check_command},
     {SP_GROUP_CHANGE, NULL, "ssh-account", "COMMAND", "keys and passwords of accounts on machines",
      .about = "Keys and passwords that the vault keeps for machines which take no certificates\n"
-              "(sign_in: key, sign_in: password)."},
+              "(sign_in: key, sign_in: password), and the host key of the gate."},
     {SP_GROUP_NONE, "ssh-account", "list", NULL, "what the vault has", "Lists what the vault has.",
      .ask = {.path = "/api/v1/admin/ssh/credentials",
              .columns = {{"RESOURCE", "resource", NULL},
@@ -612,6 +613,13 @@ static const sp_command commands[] = {
      .call = sp_ssh_account_password},
     {SP_GROUP_NONE, "ssh-account", "remove", "RESOURCE/ACCOUNT", "forget key and password",
      "Nobody connects as this account any more.", .call = sp_ssh_account_remove},
+    {SP_GROUP_NONE, "ssh-account", "renew-host-key", NULL, "another host key for the gate itself",
+     "Has the vault make another host key for the SSH gate; the old one is gone. The gate shows\n"
+     "it once its role is started anew, and everybody's client then has to be told of it.",
+     .ask = {.method = "POST",
+             .path = "/api/v1/admin/ssh/host-key",
+             .done = "The new host key is {fingerprint}. Now restart the role 'ssh'. For "
+                     "known_hosts:\n\n    {line}\n"}},
     {SP_GROUP_SELF, NULL, "login", NULL, "sign this command line in",
      "Signs this command line in: a code is shown that you confirm in a browser where you are\n"
      "signed in. The session is kept in ~/.config/sallyport/session.json, for you alone; where\n"

@@ -296,6 +296,17 @@ static sp_err ssh_public(request *r, sp_buf *out)
     return sp_ssh_vault_public(r->vault->ring, which, out);
 }
 
+static sp_err ssh_host_renew(request *r, sp_buf *out)
+{
+    bool made = false;
+    TRY(sp_ssh_vault_forget_host(r->vault->ring));
+    size_t first_key = sp_keyring_count(r->vault->ring);
+    TRY(sp_ssh_vault_prepare(r->vault->ring, r->now_unix_s, &made));
+    TRY(sp_vault_keep(r->vault, made, first_key));
+    sp_buf_text(&r->object, "host key of the SSH gate replaced");
+    return sp_ssh_vault_public(r->vault->ring, SP_VAULT_SSH_HOST, out);
+}
+
 static sp_err ssh_certify(request *r, sp_buf *out)
 {
     sp_vault_ssh_certify ask;
@@ -537,6 +548,7 @@ static const struct {
                                  .record = true,
                                  .secret = true},
     ROW(SP_VAULT_SSH_PUBLIC) = {.from = CORE | SSH, .max_bytes = 1, .now = ssh_public},
+    ROW(SP_VAULT_SSH_HOST_RENEW) = {.from = CORE, .now = ssh_host_renew, .record = true},
     ROW(SP_VAULT_SSH_CERTIFY) = {.from = CORE,
                                  .max_bytes = 24 * 1024,
                                  .now = ssh_certify,

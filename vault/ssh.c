@@ -48,6 +48,14 @@ static sp_err find(sp_keyring *ring, unsigned which, sp_vkey **ret_key)
     return *ret_key == NULL ? sp_fail(SP_ENOTFOUND) : sp_ok();
 }
 
+sp_err sp_ssh_vault_forget_host(sp_keyring *ring)
+{
+    sp_vkey *key = NULL;
+    TRY(find(ring, SP_VAULT_SSH_HOST, &key));
+    sp_keyring_remove(ring, SP_SPAN_LIT(SP_SSH_HOST_KEY));
+    return sp_ok();
+}
+
 /* ---- public keys ---- */
 
 static sp_err put_public(const sp_vkey *key, sp_buf *out)

@@ -17,6 +17,8 @@
 #define SP_SSH_HOST_KEY "ssh-host"
 
 SP_MUST sp_err sp_ssh_vault_prepare(sp_keyring *ring, uint64_t now_unix_s, bool *made);
+/* Forgets the host key, in memory; what prepares makes another one. SP_ENOTFOUND: no SSH gate. */
+SP_MUST sp_err sp_ssh_vault_forget_host(sp_keyring *ring);
 /* Appends the public key as SSH's wire has it. SP_ENOTFOUND: this office has no SSH gate. */
 SP_MUST sp_err sp_ssh_vault_public(sp_keyring *ring, sp_vault_ssh_key which, sp_buf *out);
 /* Appends the certificate. SP_EINVALID: not a key that is certified, no principal, a life out of

@@ -51,6 +51,20 @@ static void ask_public(sp_request *req, sp_vault_ssh_key which, sp_on_vault_repl
 
 /* ---- the host key ---- */
 
+static json_t *host_key_json(const sp_core *core, sp_span blob)
+{
+    auto_buf sp_buf line = sp_buf_make(LINE_MAX_BYTES);
+    auto_buf sp_buf print = sp_buf_make(FINGERPRINT_MAX_BYTES);
+    sp_ssh_key key;
+    put_line(core, blob, &line);
+    sp_ssh_key_fingerprint(blob, &print);
+    sp_err known = sp_ssh_key_parse(blob, &key);
+    return json_pack("{s:s, s:o, s:o}", "algorithm",
+                     sp_failed(known) ? "?" : sp_ssh_key_name((sp_ssh_key_type)key.type),
+                     "fingerprint", sp_json_span(sp_buf_borrow(&print)), "line",
+                     sp_json_span(sp_buf_borrow(&line)));
+}
+
 static void on_host_key(void *self, sp_err err, sp_span blob)
 {
     sp_request *req = self;
@@ -71,6 +85,34 @@ static void on_host_key(void *self, sp_err err, sp_span blob)
 static void get_host_key(sp_request *req)
 {
     ask_public(req, SP_VAULT_SSH_HOST, on_host_key);
+}
+
+static void on_renewed(void *self, sp_err err, sp_span blob)
+{
+    sp_request *req = self;
+    if (err.code == SP_ENOTFOUND) {
+        sp_answer_problem(req, 404, "not_found", "This office has no SSH gate.");
+    } else if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        sp_answer_json(req, 200, host_key_json(sp_request_core(req), blob));
+    }
+}
+
+static void go_renew(sp_request *req, void *data)
+{
+    (void)data;
+    sp_vault_client_call(sp_request_core(req)->vault, SP_VAULT_SSH_HOST_RENEW, SP_SPAN_EMPTY,
+                         on_renewed, req);
+}
+
+/* The gate shows the new one once its role is started anew (docs/SSH.md 8). */
+static void post_host_key(sp_request *req)
+{
+    sp_event event = sp_request_event(req, SP_EVENT_ADMIN);
+    event.method = SP_SPAN_LIT("SSH host key replaced");
+    event.gate = SP_GATE_SSH;
+    sp_request_record(req, &event, go_renew, NULL);
 }
 
 /* ---- the authority that machines trust ---- */
@@ -174,17 +216,7 @@ static void on_my_host_key(void *self, sp_err err, sp_span blob)
     const sp_core *core = sp_request_core(req);
     json_t *keys = json_array();
     if (!sp_failed(err)) { /* without the vault the machines can be looked at all the same */
-        auto_buf sp_buf line = sp_buf_make(LINE_MAX_BYTES);
-        auto_buf sp_buf print = sp_buf_make(FINGERPRINT_MAX_BYTES);
-        sp_ssh_key key;
-        put_line(core, blob, &line);
-        sp_ssh_key_fingerprint(blob, &print);
-        sp_err known = sp_ssh_key_parse(blob, &key);
-        json_array_append_new(
-            keys, json_pack("{s:s, s:o, s:o}", "algorithm",
-                            sp_failed(known) ? "?" : sp_ssh_key_name((sp_ssh_key_type)key.type),
-                            "fingerprint", sp_json_span(sp_buf_borrow(&print)), "line",
-                            sp_json_span(sp_buf_borrow(&line))));
+        json_array_append_new(keys, host_key_json(core, blob));
     }
     sp_answer_json(req, 200,
                    json_pack("{s:s, s:i, s:o, s:s, s:o}", "host", core->portal_host, "port",
@@ -202,6 +234,8 @@ sp_err sp_ssh_mine_routes(sp_core *core)
     static const sp_route routes[] = {
         {"GET", "/api/v1/me/ssh", SP_WHO_PERSON, get_mine, 0},
         {"GET", "/api/v1/ssh/host-key", SP_WHO_PUBLIC | SP_WHO_LOCAL, get_host_key, 0},
+        {"POST", "/api/v1/admin/ssh/host-key", SP_WHO_SECURITY | SP_WHO_LOCAL | SP_WHO_FRESH,
+         post_host_key, 0},
         {"GET", "/api/v1/ssh/target-ca", SP_WHO_PUBLIC | SP_WHO_LOCAL, get_target_ca, 0},
     };
     return sp_router_add(core->router, routes, SP_COUNT(routes));

@@ -46,6 +46,7 @@ const char *sp_vault_kind_word(uint16_t kind)
         "CHANNEL_SECRET",
         "DB_KEY_PUT",
         "DB_CERTIFICATE",
+        "SSH_HOST_RENEW",
     };
     _Static_assert(SP_COUNT(words) == SP_VAULT_KIND_END - SP_VAULT_PING, "a word for each kind");
     return kind >= SP_VAULT_PING && kind < SP_VAULT_KIND_END ? words[kind - SP_VAULT_PING]

@@ -37,6 +37,7 @@
  * SSH_KEY_PUT          core           ssh_named -> public key        recorded; see there
  * SSH_KEY_PUBLIC       core           name -> public key
  * SSH_KEY_SIGN         core           ssh_named -> signature         recorded; a log-in's request
+ * SSH_HOST_RENEW       core           - -> public key                recorded; the old one is gone
  * CHANNEL_PUT          core           db_credential -> -             recorded; of notices
  * CHANNEL_LIST         core           - -> keys
  * CHANNEL_REMOVE       core           name -> -                      recorded
@@ -89,6 +90,7 @@ typedef enum {
     SP_VAULT_CHANNEL_SECRET,
     SP_VAULT_DB_KEY_PUT,
     SP_VAULT_DB_CERTIFICATE,
+    SP_VAULT_SSH_HOST_RENEW,
     SP_VAULT_KIND_END
 } sp_vault_kind;
 

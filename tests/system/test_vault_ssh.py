@@ -118,6 +118,19 @@ def test_the_host_key_signs_for_the_ssh_gate(vault):  # noqa: F811
     key.verify(signature, b"d" * 32, ec.ECDSA(Prehashed(hashes.SHA256())))
 
 
+def test_a_new_host_key_takes_the_place_of_the_old_one(vault):  # noqa: F811
+    core, old, cas = vault.connect("core"), public(vault, HOST), [public(vault, ca) for ca in (1, 2)]
+    status, new = core.call(vc.SSH_HOST_RENEW)
+    assert status == vc.OK and new != old and public(vault, HOST) == new
+    status, der = vault.connect("ssh").call(vc.TLS_KEY, b"ssh-host")
+    point = serialization.load_der_public_key(der).public_bytes(serialization.Encoding.X962,
+                                                                serialization.PublicFormat.UncompressedPoint)
+    assert status == vc.OK and new.endswith(point)
+    vault.stop()
+    vault.start()
+    assert public(vault, HOST) == new and [public(vault, ca) for ca in (1, 2)] == cas
+
+
 @as_root
 def test_each_role_may_do_its_own_part_only(vault, folder):  # noqa: F811
     _, blob = key_pair(folder)
@@ -130,7 +143,7 @@ def test_each_role_may_do_its_own_part_only(vault, folder):  # noqa: F811
               (vc.SSH_CREDENTIAL_PUT, text(b"a/b") + text(b"x"), {"core"}),
               (vc.SSH_CREDENTIAL_REMOVE, b"a/c", {"core"}), (vc.SSH_KEY_PUT, text(b"a/d") + text(b""), {"core"}),
               (vc.SSH_KEY_PUBLIC, b"a/d", {"core"}), (vc.SSH_KEY_SIGN, text(b"a/d") + text(b"x"), {"core"}),
-              (vc.DB_CREDENTIAL_LIST, b"", {"core"}),
+              (vc.DB_CREDENTIAL_LIST, b"", {"core"}), (vc.SSH_HOST_RENEW, b"", {"core"}),
               (vc.CHANNEL_LIST, b"", {"core"}), (vc.CHANNEL_SECRET, b"a/b", {"courier"}),
               (vc.CHANNEL_PUT, text(b"c/token") + text(b"x"), {"core"}), (vc.CHANNEL_REMOVE, b"c/x", {"core"}),
               (vc.DB_PROOF, b"", {"db"})]

@@ -414,6 +414,15 @@ static void data_taken(void)
     e.severity = SP_SEVERITY_HIGH;
     e.method = SP_SPAN_LIT("alarm");
     put(&e);
+    at = attack("carried-by-commands", "p208", 25, 14);
+    for (uint32_t i = 0; i < 40; i++) {
+        e = grave(208, at + i * 10 * SECOND, SP_GATE_SSH, SP_ACTION_EXECUTE, true);
+        e.kind = SP_EVENT_CLOSE;
+        e.method = SP_SPAN_LIT("exec");
+        e.bytes_out = UINT64_C(64) << 10;
+        e.detail = SP_SPAN_LIT("{\"channel\":1,\"export\":\"not allowed\"}");
+        put(&e);
+    }
     at = attack("bait", "p207", 26, 11);
     e = grave(207, at, SP_GATE_WEB, SP_ACTION_READ, true);
     e.resource = SP_SPAN_LIT("wiki");

@@ -161,6 +161,9 @@ void sg_record_channel_end(sg_channel *channel)
         event.status = (uint16_t)channel->status;
         sp_buf_fmt(&detail, ",\"status\":%d", channel->status);
     }
+    if (channel->no_output && event.bytes_out > 0) { /* packaging/detections counts these */
+        sp_buf_text(&detail, ",\"export\":\"not allowed\"");
+    }
     sp_buf_byte(&detail, '}');
     event.detail = sp_buf_borrow(&detail);
     (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */

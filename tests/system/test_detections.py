@@ -75,6 +75,14 @@ sum: {{ bytes: 5 MiB, within: 1h }}
 quiet: 12h
 plan: data-leak
 ---
+kind: Detection
+name: carried-by-commands
+severity: medium
+over: {{ kinds: close, gates: ssh, contains: '"export":"not allowed"', known: true }}
+by: person
+sum: {{ bytes: 200 KiB, within: 1h }}
+quiet: 12h
+---
 kind: Plan
 name: cuts-sprayers
 mode: automatic
@@ -212,6 +220,14 @@ def fetched(whole, name, path):
     words = whole.ssh.argv(name, "host", f"127.0.0.1:{path}", os.path.join(whole.folder, f"got-{name}"), program="scp")
     return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False,
                           stdin=subprocess.DEVNULL)
+
+
+def printed(whole, name, size):
+    """What a command prints."""
+    done = subprocess.run(whole.ssh.argv(name, "host", "-n", "127.0.0.1", f"head -c {size} /dev/zero"), capture_output=True,
+                          timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def file_on_host(whole, name, size):
@@ -359,6 +375,19 @@ def test_exports_over_many_gates(whole):
     assert not alarms(whole, "export-over-many-gates")
     assert visit(whole, "hal", path="/download") == 200
     told(whole, "export-over-many-gates", "person=hal", "data-leak")
+
+
+def test_commands_carry_off_what_may_not_leave_as_a_file(whole):
+    whole.person("mel")
+    whole.person("nia", ["taker"])
+    for name in ("nia", "mel"):
+        for _ in range(3):
+            assert len(printed(whole, name, 65536)) == 65536
+    assert not alarms(whole, "carried-by-commands")
+    printed(whole, "nia", 65536)
+    printed(whole, "mel", 65536)
+    told(whole, "carried-by-commands", "person=mel")
+    assert not alarms(whole, "carried-by-commands", "person=nia")
 
 
 def test_much_is_destroyed(whole):

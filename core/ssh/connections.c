@@ -182,6 +182,14 @@ static sp_err fill(const sp_core *core, const sp_ssh_conn *told, const sp_live_s
     return sp_fit(c->client, sizeof(c->client), told->client);
 }
 
+static void push_end(sp_peer *peer, uint64_t id, sp_span why)
+{
+    auto_buf sp_buf body = sp_buf_make(512);
+    const sp_ssh_kill end = {id, why};
+    sp_ssh_kill_write(&end, &body);
+    sp_peer_push(peer, SP_CORE_SSH_KILL, sp_buf_borrow(&body), NULL, 0);
+}
+
 static sp_err opened(sp_ssh *ssh, sp_peer *peer, const sp_ssh_conn *told)
 {
     sp_core *core = ssh->core;
@@ -189,9 +197,14 @@ static sp_err opened(sp_ssh *ssh, sp_peer *peer, const sp_ssh_conn *told)
     sp_live_session session;
     sp_ssh_connection *c = NULL;
     sp_ssh_connection **at = place_of(all, told->connection);
-    if (*at != NULL || all->count >= SP_SSH_CONNECTIONS_MAX ||
+    if (*at != NULL ||
         sp_failed(sp_sessions_live(core, told->session.slot, told->session.id, &session))) {
         return sp_ok(); /* told twice, or its session has just ended: the gate will hear of that */
+    }
+    if (all->count >= SP_SSH_CONNECTIONS_MAX) { /* it could neither be seen nor ended */
+        push_end(peer, told->connection,
+                 SP_SPAN_LIT("the office has as many SSH connections as it can look after"));
+        return sp_ok();
     }
     TRY(sp_alloc(1, sizeof(*c), &c));
     sp_err err = fill(core, told, &session, c);
@@ -477,12 +490,10 @@ static void post_end(sp_request *req)
         return;
     }
     bool own = c->person == sp_request_person(req);
-    auto_buf sp_buf body = sp_buf_make(512);
-    const sp_ssh_kill end = {c->id, why.len > 0 ? why
-                                    : own ? SP_SPAN_LIT("you ended this connection in the portal")
-                                          : SP_SPAN_LIT("this connection was ended by who may")};
-    sp_ssh_kill_write(&end, &body);
-    sp_peer_push(c->peer, SP_CORE_SSH_KILL, sp_buf_borrow(&body), NULL, 0);
+    push_end(c->peer, c->id,
+             why.len > 0 ? why
+             : own       ? SP_SPAN_LIT("you ended this connection in the portal")
+                         : SP_SPAN_LIT("this connection was ended by who may"));
     tell(req, c, "SSH connection ended", why);
     sp_answer_empty(req, 204);
 }

@@ -47,6 +47,7 @@ typedef struct {
     char user[SP_NAME_MAX_BYTES + 1];
     char resource[SP_NAME_MAX_BYTES + 1];
     char account[SP_SSH_ACCOUNT_MAX_BYTES + 1];
+    char client[SP_SSH_CLIENT_MAX_BYTES + 1];
 } conversation;
 
 struct sp_ssh_conversations {
@@ -314,6 +315,7 @@ static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_
     TRY(sp_fit(fresh.user, sizeof(fresh.user), prompt->who.user));
     TRY(sp_fit(fresh.resource, sizeof(fresh.resource), prompt->who.resource));
     TRY(sp_fit(fresh.account, sizeof(fresh.account), prompt->who.account));
+    TRY(sp_fit(fresh.client, sizeof(fresh.client), prompt->client));
     fresh.line = sp_peer_ref(peer);
     *c = fresh;
     ask(ssh, c, msg);
@@ -379,9 +381,11 @@ static void get_sign_in(sp_request *req)
     if (c != NULL) {
         char peer[SP_SESSION_PEER_BYTES];
         sp_sessions_peer_text(c->peer, peer);
+        bool same = sp_address_same_place(c->peer, sp_request_peer(req));
         sp_answer_json(req, 200,
-                       json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "user", c->user, "resource",
-                                 c->resource, "client", "", "peer", peer, "asked_at",
+                       json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:o, s:o}", "user", c->user,
+                                 "resource", c->resource, "account", c->account, "client",
+                                 c->client, "peer", peer, "same_place", same, "asked_at",
                                  sp_json_time(c->asked_unix_s), "expires_at",
                                  sp_json_time(c->until_unix_s)));
     }

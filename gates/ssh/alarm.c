@@ -151,11 +151,27 @@ bool sg_alarm_begin(sg_channel *channel)
     return true;
 }
 
+/* Of what is sent to a command only so much is looked at: that there is more stands out, once. */
+static void tell_unlooked(sg_channel *channel)
+{
+    if (!channel->unlooked) {
+        channel->unlooked = true;
+        raise_alarm(channel,
+                    (sp_alarm){.confidence = SP_ALARM_NOTE,
+                               .reason = "more was sent to a command than the alarms look at"},
+                    false);
+    }
+}
+
 /* Bytes may be offered again, when the machine took none: each is judged once. */
 bool sg_alarm_typed(sg_channel *channel, sp_span bytes)
 {
     uint64_t passed = channel->flows[SG_IN].passed;
-    if (channel->alarm == NULL || (!is_screen(channel) && passed >= SENT_MAX_BYTES)) {
+    if (channel->alarm == NULL) {
+        return true;
+    }
+    if (!is_screen(channel) && passed >= SENT_MAX_BYTES) {
+        tell_unlooked(channel);
         return true;
     }
     size_t seen = channel->judged > passed ? (size_t)(channel->judged - passed) : 0;

@@ -530,6 +530,7 @@ void sg_back_begin(sg_conn *conn)
         sg_back_give_up(conn); /* another policy may name another machine */
     }
     conn->at = SG_AT_BACK;
+    conn->reached_us = sp_loop_now_us(sg_here.loop);
     if (!sg_decide_place(conn, &refusal)) {
         sg_conn_refuse(conn, &refusal);
         return;

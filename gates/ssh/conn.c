@@ -187,7 +187,7 @@ void sg_conn_new(int fd, const struct sockaddr *address)
     conn->timer.on_time = on_time;
     conn->resource = SP_NONE;
     conn->opened_us = sp_loop_now_us(sg_here.loop);
-    conn->moved_us = sp_loop_now_us(sg_here.loop);
+    conn->reached_us = conn->opened_us;
     conn->connection = sp_recorder_reference();
     conn->front.is_front = true;
     peer_of(address, conn->rider.who.peer);
@@ -513,14 +513,16 @@ static bool is_over(const sg_conn *conn, sg_refusal *refusal)
 {
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     uint64_t now_us = sp_loop_now_us(sg_here.loop);
-    uint64_t idle_s = (now_us - conn->moved_us) / 1000000;
+    uint64_t since_us = conn->active_us > conn->reached_us ? conn->active_us : conn->reached_us;
+    uint64_t idle_s = (now_us - since_us) / 1000000;
     uint64_t idle_max_s = conn->at < SG_AT_BACK ? MENU_IDLE_S : conn->ssh.idle_s;
     if ((conn->expires_unix_s != 0 && conn->expires_unix_s <= now_unix_s) ||
         conn->rider.expires_unix_s <= now_unix_s) {
         sg_refusal_make(refusal, SP_REASON_SESSION_ENDED,
                         "what this connection was signed in with has expired");
     } else if (idle_s > idle_max_s) {
-        sg_refusal_make(refusal, SP_REASON_LIMIT, "nothing has passed for %u minutes",
+        sg_refusal_make(refusal, SP_REASON_LIMIT,
+                        "nothing has passed for %u minutes, but what a terminal shows",
                         (unsigned)(idle_max_s / 60));
     } else if (conn->ssh.longest_s != 0 &&
                (now_us - conn->opened_us) / 1000000 >= conn->ssh.longest_s) {
@@ -563,12 +565,17 @@ sg_conn *sg_conn_of(uint64_t connection)
     return NULL;
 }
 
+void sg_conn_put_client(const sg_conn *conn, sp_buf *out)
+{
+    const char *version = conn->front.ssh == NULL ? NULL : ssh_get_clientbanner(conn->front.ssh);
+    sg_text_clean(sp_span_cstr(version), SP_SSH_CLIENT_MAX_BYTES - 8, out);
+}
+
 void sg_conn_tell_core(sg_conn *conn, bool open)
 {
     auto_buf sp_buf body = sp_buf_make(2048);
     auto_buf sp_buf client = sp_buf_make(1024);
-    const char *version = conn->front.ssh == NULL ? NULL : ssh_get_clientbanner(conn->front.ssh);
-    sg_text_clean(sp_span_cstr(version), SP_SSH_CLIENT_MAX_BYTES - 8, &client);
+    sg_conn_put_client(conn, &client);
     sp_ssh_conn told = {.connection = conn->connection,
                         .state = open ? SP_SSH_OPEN : SP_SSH_CLOSED,
                         .session = {.slot = conn->rider.slot, .id = conn->rider.id},

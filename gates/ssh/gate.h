@@ -265,6 +265,7 @@ struct sg_channel {
     bool prepared;              /* what records and watches it is there */
     void *alarm;                /* sp_alarm_term of a terminal, or NULL */
     uint64_t judged;            /* bytes of SG_IN that it has seen */
+    bool unlooked;              /* more was sent than it looks at, and that was told */
     bool takes_commands;        /* a command to which commands may be sent */
     const char *alone;          /* it is at the end of its input when it begins, since: */
     bool was_sent;              /* more than line ends came before it ran */
@@ -354,10 +355,10 @@ struct sg_conn {
     sg_backing *backing; /* while the target is being reached */
 
     uint64_t connection;
-    uint64_t opened_us; /* by the loop's clock, which nobody sets */
-    uint64_t moved_us;  /* when bytes passed last */
-    uint64_t active_us; /* when he typed last, or anything moved that is no terminal */
-    sg_pace paces[2];   /* to the target, from it */
+    uint64_t opened_us;  /* by the loop's clock, which nobody sets */
+    uint64_t reached_us; /* when it opened, then when it went on to its machine */
+    uint64_t active_us;  /* when he typed last, or anything moved that is no terminal */
+    sg_pace paces[2];    /* to the target, from it */
     sp_timer pacing;
     sp_rider rider;
     char user[SG_USER_BYTES]; /* as the client wrote it */
@@ -448,6 +449,8 @@ void sg_conn_look_again(void);
 uint64_t sg_conn_epoch(void);
 void sg_conn_tell_all(void);
 void sg_conn_tell_core(sg_conn *conn, bool open);
+/* The client's version string, made printable. */
+void sg_conn_put_client(const sg_conn *conn, sp_buf *out);
 void sg_channel_tell_core(sg_channel *channel, bool open);
 sg_conn *sg_conn_of(uint64_t connection);
 /* Once a second: idle and over-long ones. */

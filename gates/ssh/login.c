@@ -351,9 +351,14 @@ static void ask_prompt(sg_conn *conn, ssh_message msg)
         conn->login.conversation = ++conversations;
         conn->login.converses = true;
     }
+    auto_buf sp_buf client = sp_buf_make(SP_SSH_CLIENT_MAX_BYTES * 4);
     sp_ssh_prompt prompt = {.conversation = conn->login.conversation,
                             .step = is_answer ? SP_SSH_PROMPT_ANSWERS : SP_SSH_PROMPT_BEGIN,
                             .who = who_of(conn)};
+    if (!is_answer) {
+        sg_conn_put_client(conn, &client);
+        prompt.client = sp_buf_borrow(&client);
+    }
     if (is_answer && !take_answers(conn, &prompt)) {
         give_up(conn);
         no(msg);

@@ -173,9 +173,8 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
         sg_alarm_printed(channel, sp_span_of(bytes, (size_t)rc));
     }
     sg_pace_took(channel, stream, (size_t)rc);
-    channel->conn->moved_us = sp_loop_now_us(sg_here.loop);
     if (stream == SG_IN || !channel->has_pty) {
-        channel->conn->active_us = channel->conn->moved_us;
+        channel->conn->active_us = sp_loop_now_us(sg_here.loop);
     }
     if (is_too_much(channel, stream)) {
         refuse(channel, SP_REASON_LIMIT, "this is more than may be taken at once");

@@ -25,6 +25,8 @@ struct sg_pending {
     size_t spent; /* of what it needs */
     sg_consent consent;
     sp_recorder_wait wait;
+    uint64_t written_version; /* DONE_ON_DISK: of the policy */
+    uint32_t written_rule;
 };
 
 /* ---- states ---- */
@@ -135,7 +137,7 @@ static void put_asked(const sg_channel *channel, const sg_ruling *ruled, sp_buf 
 static void ask_others(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
-    pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
+    pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED | DONE_ON_DISK);
     pending->step = STEP_WORD;
     pending->consent.reference = sp_recorder_reference();
     const sg_refusal waits = {.reason = SP_REASON_APPROVAL,
@@ -182,13 +184,20 @@ static void on_disk(sp_recorder_wait *wait, bool durable)
     go_on(pending->channel);
 }
 
-/* True when there is nothing to wait for. */
+/* True when there is nothing to wait for. Where another decision has come meanwhile (it waited for
+ * somebody who watches), it runs by that one, which is written down as well. */
 static bool write_down(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
-    if ((pending->done & DONE_ON_DISK) != 0) {
+    uint64_t version = sp_policy_version(&channel->conn->snapshot->policy);
+    bool is_same =
+        pending->written_version == version && pending->written_rule == ruled->decision.rule;
+    if ((pending->done & DONE_ON_DISK) != 0 && is_same) {
         return true;
     }
+    pending->done &= ~(unsigned)DONE_ON_DISK;
+    pending->written_version = version;
+    pending->written_rule = ruled->decision.rule;
     channel->reference = channel->reference != 0 ? channel->reference : sp_recorder_reference();
     uint64_t seq = sp_recorder_works(&sg_here.recorder)
                        ? sg_record_channel(channel, &ruled->decision, ruled->action, NULL)

@@ -156,6 +156,7 @@ void sp_ssh_prompt_write(const sp_ssh_prompt *prompt, sp_buf *out)
     sp_buf_u32(out, prompt->conversation);
     sp_buf_u8(out, prompt->step);
     put_who(out, &prompt->who);
+    sp_buf_bytes(out, prompt->client);
     sp_buf_u8(out, prompt->answer_count);
     for (size_t i = 0; i < prompt->answer_count; i++) {
         sp_buf_bytes(out, prompt->answers[i]);
@@ -169,6 +170,7 @@ sp_err sp_ssh_prompt_read(sp_span body, sp_ssh_prompt *ret_prompt)
     prompt.conversation = sp_read_u32(&in);
     prompt.step = sp_read_enum(&in, SP_SSH_PROMPT_STEP_COUNT);
     prompt.who = get_who(&in);
+    prompt.client = sp_read_text(&in, SP_SSH_CLIENT_MAX_BYTES);
     prompt.answer_count = sp_read_enum(&in, SP_SSH_ANSWERS_MAX + 1);
     for (size_t i = 0; i < prompt.answer_count; i++) {
         prompt.answers[i] = sp_read_bytes(&in, SP_SSH_ANSWER_MAX_BYTES);

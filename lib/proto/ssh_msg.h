@@ -136,6 +136,7 @@ typedef struct {
     uint32_t conversation; /* the gate's number, not in use on this line */
     uint8_t step;          /* sp_ssh_prompt_step */
     sp_ssh_who who;
+    sp_span client; /* BEGIN: version string, for who confirms it in a browser */
     uint8_t answer_count;
     sp_span answers[SP_SSH_ANSWERS_MAX];
 } sp_ssh_prompt;

@@ -30,6 +30,7 @@ HELLO, SSH, DB = 1, 2, 3
 ASK, ASK_USE, SPEND, ASK_DONE = 0x0103, 0x0104, 0x0106, 0x0108
 OK, ELIMIT, EDENIED, ECONFLICT = 0, 4, 7, 8
 LOOPBACK = bytes(10) + b"\xff\xff\x7f\0\0\1"
+CLIENT = b"SSH-2.0-PuTTY_Release_0.78"
 EXECUTE = 8
 
 DOCUMENTS = """\
@@ -154,7 +155,8 @@ class Prompt:
         self.line, self.number, self.who = line, next(NUMBERS), who(user, **more)
 
     def body(self, step, answers=()):
-        return struct.pack(">IB", self.number, step) + self.who + bytes([len(answers)]) + \
+        client = CLIENT if step == 0 else b""
+        return struct.pack(">IB", self.number, step) + self.who + text(client) + bytes([len(answers)]) + \
             b"".join(text(a.encode()) for a in answers)
 
     def call(self, step, answers=()):
@@ -490,7 +492,8 @@ def test_a_browser_confirms(office, line):
     assert (status, done, prompts) == (OK, False, [])
     code = re.search(r"https://portal\.\S+/ssh/([0-9A-Z]{4}-[0-9A-Z]{4})", said)[1]
     seen = ann.get(f"/ssh/sign-in/{code}")
-    assert seen["user"] == "ann" and seen["resource"] == "ws-7" and seen["peer"] == "127.0.0.1"
+    assert seen["user"] == "ann" and seen["resource"] == "ws-7" and seen["account"] == ""
+    assert seen["peer"] == "127.0.0.1" and seen["client"] == CLIENT.decode() and seen["same_place"]
     with pytest.raises(Refused) as what:
         ben.get(f"/ssh/sign-in/{code}")
     assert what.value.status == 404
@@ -503,10 +506,12 @@ def test_a_browser_confirms(office, line):
     assert struct.unpack(">BHIB", packet[:8])[1:3] == (PROMPT, line.id)
     status, done, signed_in, _ = Prompt.read(packet[7], packet[8:])
     assert status == OK and done and signed_in.person == "ann" and signed_in.fingerprint == bytes(32)
-    # and refuses
-    prompt = Prompt(line, "ann")
+    # one that comes from elsewhere is said to, and he refuses
+    prompt = Prompt(line, "ann", peer=bytes(10) + b"\xff\xff\xc0\0\2\7", account="dev")
     prompt.call(0)
     code = prompt.call(1, ["", ""])[2].split("/ssh/")[1].split()[0]
+    seen = ann.get(f"/ssh/sign-in/{code}")
+    assert seen["peer"] == "192.0.2.7" and seen["account"] == "dev" and not seen["same_place"]
     ann.post(f"/ssh/sign-in/{code}", {"allow": False})
     assert prompt.call(1)[0] == EDENIED
 
@@ -583,6 +588,19 @@ def test_my_machines_and_the_host_key(office):
     ca = ann.again().request("GET", "portal", "/api/v1/ssh/target-ca").body.decode()
     assert ca.startswith("ssh-ed25519 AAAA") and ca.endswith(f" sallyport@{office.domain}\n")
     assert line.strip() == mine["host_keys"][0]["line"] and line.startswith(f"[portal.{office.domain}]:{mine['port']} ")
+
+
+def test_a_security_administrator_has_the_host_key_replaced(office):
+    ann, sam = office.people["ann"], office.people["sam"]
+    before = ann.get("/me/ssh")["host_keys"][0]
+    for other in (ann, office.people["olga"]):
+        with pytest.raises(Refused) as what:
+            other.post("/admin/ssh/host-key")
+        assert what.value.status == 403
+    sam.step_up()
+    new = sam.post("/admin/ssh/host-key")
+    assert new["fingerprint"] != before["fingerprint"] and ann.get("/me/ssh")["host_keys"] == [new]
+    assert events(office, kind="admin", method="SSH host key replaced", person="sam")
 
 
 # ---- connections ----

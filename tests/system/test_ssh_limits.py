@@ -93,6 +93,17 @@ def test_an_idle_connection_ends_and_a_used_one_does_not(office):
         assert terminal.process.wait(5) != 0
 
 
+def test_a_terminal_that_only_shows_something_is_idle(office):
+    with office.terminal("ann", "dozing") as terminal:
+        terminal.type("while :; do echo sho''wn; sleep 0.3; done\r")
+        terminal.wait("shown")
+        terminal.wait("nothing has passed for")
+        assert terminal.process.wait(5) != 0
+    # without a terminal it is work
+    done = office.ssh("ann", "dozing", "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.4; done")
+    assert done.returncode == 0 and done.stdout.split()[-1] == "10", done.stderr
+
+
 def test_a_connection_lasts_so_long_and_no_longer(office):
     with office.terminal("ann", "brief") as terminal:
         began = time.monotonic()

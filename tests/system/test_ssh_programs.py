@@ -281,7 +281,32 @@ def test_what_has_to_be_watched_from_now_on_stops_until_somebody_does(office):
         terminal.wait("\nafter")
 
 
+def test_what_waited_under_one_policy_and_runs_under_another_is_written_down_under_both(office):
+    with office.terminal("ann", "later") as terminal:
+        terminal.wait("this begins when somebody watches")
+        files = office.sam.get("/admin/policy/documents")["files"]
+        files.append({"path": "more.yaml", "text": "{ kind: Role, name: nobody-yet }\n"})
+        office.sam.post("/admin/policy/apply", {"files": files})
+        one = office.connection("ann", "later")
+        office.sam.post(f"/ssh/connections/{one['id']}/watch", {})
+        terminal.type("echo ru''ns\r")
+        terminal.wait("\nruns")
+
+        def entries():
+            return [e for e in office.events(person="ann", resource="later", method="shell", kind="decision", verdict="allow")
+                    if e["detail"]["connection"] == one["id"]]
+        found = wait_for("both entries", 10, lambda: entries() if len(entries()) > 1 else None)
+        assert len({e["policy_version"] for e in found}) == 2 and len({e["reference"] for e in found}) == 1, found
+
+
 # ---- what is counted, and what the ledger shows
+
+def test_that_more_was_sent_to_a_command_than_the_alarms_look_at_is_an_alarm(office):
+    comments = ("#" + "x" * 1023 + "\n") * 1100
+    assert office.ssh("ann", "host", "bash -s", input=comments + "echo done\n").stdout == "done\n"
+    wait_for("the alarm", 10, lambda: [e for e in office.events(person="ann", resource="host", method="alarm")
+                                       if "than the alarms look at" in e["object"]])
+
 
 def test_one_answer_is_what_comes_on_both_ways_out(office):
     told = office.ssh("sid", "host", "head -c 60000 /dev/zero; head -c 60000 /dev/zero >&2; sleep 5")

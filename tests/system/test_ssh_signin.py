@@ -184,6 +184,7 @@ def test_confirmed_in_a_browser(office, tmp_path):
         said += line
     shown = ann.get(f"/ssh/sign-in/{found[1]}")
     assert shown["user"] == "ann" and shown["resource"] == "host"
+    assert shown["client"].startswith("SSH-2.0-OpenSSH") and shown["same_place"]
     assert client.poll() is None
     ann.post(f"/ssh/sign-in/{found[1]}", {"allow": True})
     assert client.communicate(timeout=30)[0] == "in\n"

@@ -196,8 +196,9 @@ export const en = {
   },
   sshSignIn: {
     title: "Confirm an SSH sign-in", lead: "Somebody connects to the SSH gate and says he is you. Allow it only if that was you, just now.",
-    code: "Code on the terminal", user: "Signs in as", machine: "Machine",
+    code: "Code on the terminal", user: "Signs in as", machine: "Machine", account: "Account there",
     warning: "Compare the code with the one on your terminal. If somebody sent you this code or link, refuse.",
+    elsewhere: "The connection comes from another address than this browser. Unless you know why, refuse.",
     allow: "Allow", refuse: "Refuse", allowed: "Allowed", allowedText: "Your terminal goes on. You can close this page.",
     refused: "Refused", refusedText: "The connection gets nothing. If it wasn't you, tell the security team.",
   },

@@ -196,8 +196,9 @@ export const zh: typeof en = {
   },
   sshSignIn: {
     title: "确认 SSH 登录", lead: "有人正以您的名义连接 SSH 网关。仅当是您本人刚刚操作时才允许。",
-    code: "终端上的代码", user: "登录名", machine: "主机",
+    code: "终端上的代码", user: "登录名", machine: "主机", account: "主机账号",
     warning: "请与终端上的代码核对。如果代码或链接是他人发给您的，请拒绝。",
+    elsewhere: "该连接的来源地址与此浏览器不同。除非您清楚原因，否则请拒绝。",
     allow: "允许", refuse: "拒绝", allowed: "已允许", allowedText: "您的终端将继续。可以关闭此页面。",
     refused: "已拒绝", refusedText: "该连接得不到任何权限。如果不是您本人，请告知安全团队。",
   },

@@ -66,7 +66,7 @@ static void signing_in_comes_back(void **state)
     sp_ssh_signed_in signed_in = a_signed_in();
     CHECK(signed_in, &signed_in);
     CHECK(session, &SESSION);
-    sp_ssh_prompt begin = {.conversation = 3, .who = a_who()};
+    sp_ssh_prompt begin = {.conversation = 3, .who = a_who(), .client = LIT("SSH-2.0-OpenSSH_9.2")};
     CHECK(prompt, &begin);
     sp_ssh_prompt answers = {.conversation = 3,
                              .step = SP_SSH_PROMPT_ANSWERS,
@@ -175,6 +175,9 @@ static void out_of_bounds_is_refused(void **state)
     REFUSED(prompt, &prompt, SP_EINVALID); /* nobody has been asked */
     prompt.step = SP_SSH_PROMPT_ANSWERS;
     prompt.answers[0] = sp_span_of(long_text, SP_SSH_ANSWER_MAX_BYTES + 1);
+    REFUSED(prompt, &prompt, SP_ELIMIT);
+    prompt.answer_count = 0;
+    prompt.client = sp_span_of(long_text, SP_SSH_CLIENT_MAX_BYTES + 1);
     REFUSED(prompt, &prompt, SP_ELIMIT);
 
     sp_ssh_open open = {.session = SESSION, .blob = LIT("key")};

@@ -7,18 +7,23 @@ import { t } from "../../i18n";
 import { useData } from "../../lib/data";
 import { go, takeFragment } from "../../lib/router";
 import { Facts } from "../../ui/basic";
+import { Icon } from "../../ui/icon";
 import { CodeQuestion, CodePage } from "./code";
 
 function Question({ code, onBack }: { code: string; onBack: () => void }) {
   const words = t().sshSignIn;
   const asked = useData(`ssh:${code}`, () => api("get", "/ssh/sign-in/{code}", { path: { code } }));
   const facts = asked.data && (
-    <Facts items={[
-      [words.user, asked.data.user],
-      [words.machine, asked.data.resource],
-      [t().cli.client, asked.data.client],
-      [t().cli.peer, <code>{asked.data.peer}</code>],
-    ]} />
+    <>
+      <Facts items={[
+        [words.user, asked.data.user],
+        [words.machine, asked.data.resource],
+        [words.account, asked.data.account],
+        [t().cli.client, asked.data.client],
+        [t().cli.peer, <code>{asked.data.peer}</code>],
+      ]} />
+      {!asked.data.same_place && <div class="note note-warn"><Icon name="alert" /><div class="note-text"><p>{words.elsewhere}</p></div></div>}
+    </>
   );
   return (
     <CodeQuestion code={code} onBack={onBack} asked={asked} facts={facts} words={words}

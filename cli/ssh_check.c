@@ -89,7 +89,7 @@ static void try_the_door(ssh_session ssh, machine *m, const char *account)
 {
     ssh_key key = NULL;
     bool lets_in = ssh_userauth_none(ssh, NULL) == SSH_AUTH_SUCCESS;
-    int ways = lets_in ? 0 : ssh_userauth_list(ssh, NULL);
+    unsigned ways = lets_in ? 0 : (unsigned)ssh_userauth_list(ssh, NULL);
     m->by_password =
         m->by_password || (m->ssh.sign_in != SP_SSH_SIGN_IN_PASSWORD &&
                            (ways & (SSH_AUTH_METHOD_PASSWORD | SSH_AUTH_METHOD_INTERACTIVE)) != 0);

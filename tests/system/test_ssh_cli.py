@@ -5,6 +5,7 @@ SPEC docs/man/sallyport-ssh.1, docs/man/sallyport-session.1."""
 
 import json
 import os
+import signal
 import subprocess
 
 import pytest
@@ -171,3 +172,15 @@ def test_what_a_worker_did_not_end_is_said_to_end_where_it_does(office, ann):
                             timeout=30, check=True)
     assert "last-words" in played.stdout and "ended before this connection did" in played.stderr
     assert ended["complete_to"][:16].replace("T", " ") in played.stderr
+
+
+def test_the_gates_host_key_is_replaced_as_docs_ssh_8_says(office, ann, sam):
+    """Last of all: who has the old one in his known_hosts is told that it has changed."""
+    assert office.ssh("ann", "host", "echo in").stdout == "in\n"
+    made = json.loads(sam.run("ssh-account", "renew-host-key", "--json"))
+    office.office.kill("ssh", signal.SIGTERM)
+    wait_for("the new key", 20, lambda: "IDENTIFICATION HAS CHANGED" in office.ssh("ann", "host", "echo in").stderr)
+    assert ann.run("ssh", "host", "echo", "in").strip().endswith("in")
+    with open(office.known_hosts, "w", encoding="ascii") as file:
+        file.write(f"[127.0.0.1]:{office.port} {made['line'].split(' ', 1)[1]}\n")
+    assert office.ssh("ann", "host", "echo in").stdout == "in\n"

@@ -2,7 +2,6 @@
 """The door of the SSH gate, before anybody is known: what it speaks, whose key signs, floods, dead processes.
 OWNS nothing. PROCESS tests. TRUST none. SPEC RFC 4253, gates/ssh/README.md."""
 
-import json
 import os
 import signal
 import socket
@@ -93,18 +92,3 @@ def test_the_host_key_is_the_vaults(door):
     office, port = door
     assert "Permission denied" in knock(port).stderr
     assert "made the key ssh-host" in office.log()
-
-
-def test_another_host_key_is_shown_once_the_role_is_started_anew(door):
-    office, port = door
-
-    def shown():
-        said = subprocess.run(["ssh-keyscan", "-t", "ecdsa", "-p", str(port), "127.0.0.1"], capture_output=True, text=True,
-                              timeout=20, check=False).stdout.split()
-        return said[-1] if said else None
-    before = shown()
-    made = json.loads(office.cli("ssh-account", "renew-host-key", "--json", "-c", office.config).stdout)
-    office.kill("ssh", signal.SIGTERM)
-    wait_for("the new key", 20, lambda: shown() not in (None, before))
-    assert made["line"].split()[-1] == shown()
-    assert "Permission denied" in knock(port).stderr  # it signs

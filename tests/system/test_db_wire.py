@@ -542,7 +542,7 @@ def test_one_person_has_a_bounded_number_of_connections(db):
         assert len(refused) == 10 and {one["C"] for one in refused} == {"53300"}, refused
         assert "as many connections" in refused[0]["M"]
         wait_for("refusals on the ledger", 10, lambda: [
-            e for e in db.office.people["audrey"].items("/admin/ledger/events?limit=200&gate=db")
+            e for e in db.office.people["audrey"].items("/admin/ledger/events?limit=200&gate=db&verdict=deny&person=lin")
             if e.get("reason") == "limit" and "as many connections" in e.get("object", "")][9:])
         db.connect("mia").close()
     finally:

@@ -112,7 +112,7 @@ typedef struct {
     uint32_t asked;       /* bits of those that others have to agree to */
     sp_sql_use use;       /* what `action` is about */
     bool has_use;
-    bool asks_apart; /* by more than one rule: whose people have not all the same say */
+    bool asks_apart; /* by rules to which not the same people agree in the same way */
     uint8_t opaque;  /* DB_OPAQUE_ */
     uint8_t met_count;
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */

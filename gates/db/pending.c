@@ -211,7 +211,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                       "Send the statement itself instead of EXECUTE or FETCH.", refusal);
     }
     if (run->ruling->asks_apart) {
-        return no_ask("parts of this are for different people to agree to, by different rules",
+        return no_ask("parts of this are for different people to agree to, or in different ways",
                       "Send them apart, so that each waits for those whose word it needs.",
                       refusal);
     }

@@ -167,12 +167,14 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a == 0 ? b : (b == 0 || a < b ? a : b);
 }
 
-static void join(db_ruling *ruling, const sp_decision *decision, const sp_sql_use *use)
+static void join(db_ruling *ruling, const sp_policy *policy, const sp_decision *decision,
+                 const sp_sql_use *use)
 {
     sp_decision *have = &ruling->decision;
     sp_action action = (sp_action)use->action;
     bool both_ask = decision->verdict == SP_VERDICT_ASK && ruling->asked != 0;
-    ruling->asks_apart |= both_ask && decision->rule != have->rule;
+    ruling->asks_apart |=
+        both_ask && !sp_policy_rules_ask_alike(policy, decision->rule, have->rule);
     ruling->actions |= 1U << action;
     ruling->asked |= decision->verdict == SP_VERDICT_ASK ? 1U << action : 0;
     bool first = !ruling->has_use;
@@ -218,7 +220,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         sp_sql_use use = judgement->uses[i];
         sp_decision decision = about_use(&a, &use);
-        join(ruling, &decision, &use);
+        join(ruling, a.policy, &decision, &use);
         db_ruling_meet(ruling, catalogue, &use);
         if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
             ruling->opaque |= judgement->uses[i].kind == SP_SQL_CODE       ? DB_OPAQUE_CODE

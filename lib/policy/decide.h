@@ -29,6 +29,10 @@ const uint8_t *sp_policy_digest(const sp_policy *policy);
 /* The answer. Never fails: what cannot be resolved is denied. */
 sp_decision sp_policy_decide(const sp_policy *policy, const sp_question *question);
 
+/* Whether the same people, from the same devices and for as long, agree to what these two rules ask
+ * for: then whoever agrees for the one that wants more of them agrees for both. */
+bool sp_policy_rules_ask_alike(const sp_policy *policy, uint32_t a, uint32_t b);
+
 /* Names, for events, pages and tokens; empty for an index out of range. */
 sp_span sp_policy_rule_name(const sp_policy *policy, uint32_t rule);
 sp_span sp_policy_class_name(const sp_policy *policy, uint8_t class_level);

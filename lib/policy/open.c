@@ -315,6 +315,14 @@ sp_span sp_policy_rule_name(const sp_policy *policy, uint32_t rule)
     return SP_SPAN_EMPTY;
 }
 
+bool sp_policy_rules_ask_alike(const sp_policy *policy, uint32_t a, uint32_t b)
+{
+    const snap_rule *rules = snap_at(policy, SNAP_RULES);
+    uint32_t count = snap_count(policy, SNAP_RULES);
+    return a < count && b < count &&
+           (a == b || (rules[a].approvers != 0 && rules[a].approvers == rules[b].approvers));
+}
+
 sp_span sp_policy_class_name(const sp_policy *policy, uint8_t class_level)
 {
     if (class_level >= snap_count(policy, SNAP_CLASSES)) {

@@ -351,6 +351,15 @@ static sp_err check_approvals(compiling *c)
     return sp_ok();
 }
 
+/* When everybody who is named has a number. */
+static void mark_approvers(sp_policy_set *set)
+{
+    snap_rule *rules = set->sections[SNAP_RULES].items;
+    for (size_t i = 0; i < set->docs.kinds[SP_DOC_RULE].count; i++) {
+        rules[i].approvers = set_approvers_mark(set, set->rules[i]);
+    }
+}
+
 sp_err set_resolve_rules(compiling *c)
 {
     sp_policy_set *set = c->set;
@@ -377,5 +386,7 @@ sp_err set_resolve_rules(compiling *c)
         check_retention(c, retention);
     }
     TRY(set_resolve_notices(c));
-    return check_approvals(c);
+    TRY(check_approvals(c));
+    mark_approvers(set);
+    return sp_ok();
 }

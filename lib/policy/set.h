@@ -100,6 +100,9 @@ SP_MUST sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint3
 SP_MUST sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
                                snap_resource *resource);
 SP_MUST sp_err set_resolve_budgets(compiling *c);
+/* Equal for rules to which the same people agree in the same way, whatever their number; 0 = asks
+ * nobody, or names too many to tell. */
+uint64_t set_approvers_mark(const sp_policy_set *set, const doc_rule *doc);
 
 /* ---- shared by the stages ---- */
 

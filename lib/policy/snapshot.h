@@ -19,7 +19,7 @@
 #include "lib/policy/decide.h"
 
 #define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
-enum { SNAP_FORMAT = 3 };
+enum { SNAP_FORMAT = 4 };
 
 enum {
     SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
@@ -116,6 +116,7 @@ typedef struct {
     uint64_t roles[SP_ROLE_WORDS]; /* any of; includes resolved */
     snap_run resources;            /* in LISTS, ascending; 0 = any */
     snap_text name;
+    uint64_t approvers; /* equal where the same people agree in the same way; 0 = like no other */
 } snap_rule;
 
 typedef struct {
@@ -310,7 +311,7 @@ typedef struct {
 
 _Static_assert(sizeof(snap_head) == 64 + SNAP_SECTION_COUNT * 16 + 32, "no padding");
 _Static_assert(sizeof(snap_class) == 16, "no padding");
-_Static_assert(sizeof(snap_rule) == 120, "no padding");
+_Static_assert(sizeof(snap_rule) == 128, "no padding");
 _Static_assert(sizeof(snap_never) == 80, "no padding");
 _Static_assert(sizeof(snap_resource) == 104, "no padding");
 _Static_assert(sizeof(snap_part) == 40, "no padding");

@@ -5,14 +5,16 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gat
 """
 import contextlib
 import hashlib
+import select
 import socket
+import struct
 import threading
 import time
 
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice, orders_documents
+from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 
@@ -28,9 +30,16 @@ may: [connect, read, write]
 kind: Rule
 name: a lead agrees before rows go
 who: { roles: [dba] }
-to: { resources: [orders-db] }
+to: { resources: [orders-db], classes: [internal] }
 may: [destroy, import]
 ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
+---
+kind: Rule
+name: two leads agree before rows of the core go
+who: { roles: [dba] }
+to: { resources: [orders-db], classes: [core] }
+may: [destroy]
+ask: { approved_by: 2, by: { roles: [lead] }, expires: 10m }
 ---
 kind: Rule
 name: the hasty agree before a table is changed
@@ -53,14 +62,21 @@ per: 10m
 statements: 3
 then: lock
 """,
+    postgres="  parts: [{ table: public.dear, class: core }]\n",
 )
+MORE = """
+CREATE TABLE cheap (id int PRIMARY KEY);
+CREATE TABLE dear (id int REFERENCES cheap ON DELETE CASCADE);
+INSERT INTO cheap SELECT generate_series(1, 5);
+INSERT INTO dear SELECT generate_series(1, 5);
+"""
 
 
 @pytest.fixture(scope="module")
 def gate():
-    one = DatabaseOffice(DOCUMENTS)
+    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
     try:
-        for name, role in (("dora", "dba"), ("lena", "lead"), ("harry", "hasty")):
+        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("harry", "hasty")):
             one.person(name, role)
         yield one
     finally:
@@ -98,8 +114,16 @@ def asked(gate):
     return wait_for("the question", 10, lambda: gate.people["lena"].get("/approvals?state=waiting")["items"])[0]
 
 
-def answer(gate, item, verdict, **body):
-    return gate.people["lena"].post(f"/approvals/{item['id']}/{verdict}", {"sha256": item["sha256"], **body})
+def answer(gate, item, verdict, who="lena", **body):
+    return gate.people[who].post(f"/approvals/{item['id']}/{verdict}", {"sha256": item["sha256"], **body})
+
+
+def cancel(gate, found):
+    """As a client does: on a connection of its own, with the key of its log-in."""
+    key = next(body for kind, body in found if kind == "K")
+    with contextlib.closing(socket.create_connection(("127.0.0.1", gate.port), timeout=10)) as line:
+        line.sendall(struct.pack(">II", 8 + len(key), 80877102) + key)
+        assert line.recv(1) == b""
 
 
 def test_waits_and_runs(gate, dora):
@@ -169,6 +193,47 @@ def test_a_copy_that_waits_is_given_up(gate, leaves):
     wait_for("the withdrawal", 10, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
     one.close()
     assert gate.sql("SELECT count(*) FROM audit.entries WHERE id = 901") == [(0,)]
+
+
+def test_a_copy_that_waits_is_cancelled(gate):
+    """What was sent behind it is thrown away, and the connection goes on."""
+    with contextlib.closing(Raw(gate.port, tls=None)) as one:
+        found = one.log_in("dora", "orders-db", gate.password("dora"))
+        one.send(query("COPY audit.entries FROM STDIN"))
+        asked(gate)
+        cancel(gate, found)
+        answers = one.until()
+        assert [fields(body)["C"] for kind, body in answers if kind == "E"] == ["57014"], answers
+        assert "G" not in [kind for kind, _ in answers] and answers[-1] == ("Z", b"I")
+        wait_for("the withdrawal", 10, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
+        # as who does not wait for CopyInResponse: by drivers that pipeline
+        one.send(query("COPY audit.entries FROM STDIN"), message("d", b"902\tx\n" * 1000), message("c"))
+        asked(gate)
+        cancel(gate, found)
+        answers = one.until()
+        assert [fields(body)["C"] for kind, body in answers if kind == "E"] == ["57014"], answers
+        assert one.ask("SELECT count(*) FROM audit.entries WHERE id = 902")[1] == ("D", b"\0\1\0\0\0\1" + b"0")
+
+
+def test_a_copy_is_cancelled_while_its_data_flow(gate):
+    with contextlib.closing(Raw(gate.port, tls=None)) as one:
+        found = one.log_in("dora", "orders-db", gate.password("dora"))
+        one.send(query("COPY audit.entries FROM STDIN"))
+        answer(gate, asked(gate), "approve")
+        one.until("G")
+        one.send(*[message("d", b"%d\tx\n" % n) for n in range(903, 1903)])
+        cancel(gate, found)
+        more = 1903
+        while not select.select([one.socket], [], [], 0.05)[0] and more < 2103:  # the server looks when it gets a row
+            one.send(message("d", b"%d\tx\n" % more))
+            more += 1
+        answers = one.until()
+        assert [fields(body)["C"] for kind, body in answers if kind == "E"] == ["57014"], answers
+        one.send(message("d", b"1\tx\n"), message("c"))  # what was under way: thrown away
+        assert one.ask("SELECT count(*) FROM audit.entries WHERE id > 902")[1] == ("D", b"\0\1\0\0\0\1" + b"0")
+    wait_for("the entry", 10, lambda: [
+        e for e in gate.audrey.items("/admin/ledger/events?gate=db&person=dora&action=import&verdict=allow&limit=50")
+        if e["object"].startswith("COPY audit.entries")])
 
 
 def test_nothing_is_approved_under_another_name(gate, dora):
@@ -255,3 +320,18 @@ def test_one_rules_people_do_not_agree_for_anothers(gate, dora, text):
         c.execute(text)
     assert error.value.pgcode == "42501" and "Send them apart" in str(error.value), error.value
     assert not gate.people["lena"].get("/approvals?state=waiting")["items"]
+
+
+@pytest.mark.parametrize("text", ["TRUNCATE cheap CASCADE", "DELETE FROM dear; DELETE FROM cheap"])
+def test_rules_of_the_same_people_are_asked_as_one(gate, dora, text):
+    """Where one wants more of them, so many: one lead would do for what is cheap, not for what hangs on it."""
+    run = Waiting(dora, text)
+    item = asked(gate)
+    assert item["needed"] == 2 and item["class"] == "core", item
+    answer(gate, item, "approve")
+    assert asked(gate)["id"] == item["id"] and gate.sql("SELECT count(*) FROM dear") == [(5,)]
+    answer(gate, item, "approve", who="leo")
+    run.join(20)
+    assert run.error is None, run.error
+    assert gate.sql("SELECT count(*) FROM dear") == gate.sql("SELECT count(*) FROM cheap") == [(0,)]
+    gate.sql("INSERT INTO cheap SELECT generate_series(1, 5)", "INSERT INTO dear SELECT generate_series(1, 5)")

@@ -73,6 +73,63 @@ static void rules_name_their_approvers(void **state)
                  SP_ENOTFOUND);
 }
 
+static const char ALIKE[] =
+    "kind: Role\nname: lead\n---\nkind: Role\nname: dba\n---\n"
+    "kind: Rule\nname: one\nwho: { any: true }\nto: { any: true }\nmay: [alter]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia], roles: [lead] }, expires: 10m }\n---\n"
+    "kind: Rule\nname: two\nwho: { any: true }\nto: { any: true }\nmay: [destroy]\n"
+    "ask: { approved_by: 2, expires: 10m, by: { roles: [lead], people: [mia, sam] } }\n---\n"
+    "kind: Rule\nname: other roles\nwho: { any: true }\nto: { any: true }\nmay: [write]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia], roles: [dba] }, expires: 10m }\n---\n"
+    "kind: Rule\nname: one more\nwho: { any: true }\nto: { any: true }\nmay: [write]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia, dan], roles: [lead] }, expires: 10m }\n---\n"
+    "kind: Rule\nname: from\nwho: { any: true }\nto: { any: true }\nmay: [write]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia], roles: [lead] }, expires: 10m,"
+    " on: { owner: company } }\n---\n"
+    "kind: Rule\nname: short\nwho: { any: true }\nto: { any: true }\nmay: [write]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia], roles: [lead] }, expires: 9m }\n---\n"
+    "kind: Rule\nname: strict\nwho: { any: true }\nto: { any: true }\nmay: [write]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia], roles: [lead] }, expires: 10m }\nwhen: { "
+    "mfa: passkey }\n---\n"
+    "kind: Rule\nname: open\nwho: { any: true }\nto: { any: true }\nmay: [read]\n"
+    "---\n"
+    "kind: Never\nname: never\nactions: [administer]\nclasses: [core]\n";
+
+static uint32_t rule_of(const sp_policy *policy, const char *name)
+{
+    for (uint32_t i = 0; sp_policy_rule_name(policy, i).len > 0; i++) {
+        if (sp_span_eq(sp_policy_rule_name(policy, i), sp_span_cstr(name))) {
+            return i;
+        }
+    }
+    fail_msg("no rule %s", name);
+    return SP_NONE;
+}
+
+/* The number of them does not matter, nor the order in which they are named; all else does. */
+static void rules_ask_alike(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        bool alike;
+    } rules[] = {{"one", true},       {"two", true},   {"other roles", false},
+                 {"one more", false}, {"from", false}, {"strict", false},
+                 {"short", false},    {"open", false}, {"never", false}};
+    auto_policy_set sp_policy_set *set = help_set(ALIKE);
+    const sp_policy *policy = sp_policy_set_view(set);
+    uint32_t one = rule_of(policy, "one");
+    for (size_t i = 0; i < SP_COUNT(rules); i++) {
+        uint32_t other = rule_of(policy, rules[i].name);
+        assert_int_equal(sp_policy_rules_ask_alike(policy, one, other), rules[i].alike);
+        assert_int_equal(sp_policy_rules_ask_alike(policy, other, one), rules[i].alike);
+    }
+    assert_false(sp_policy_rules_ask_alike(policy, one, SP_NONE));
+    assert_false(sp_policy_rules_ask_alike(policy, SP_NONE, SP_NONE));
+    uint32_t open = rule_of(policy, "open");
+    assert_true(sp_policy_rules_ask_alike(policy, open, open));
+}
+
 static void roles_can_be_asked_for(void **state)
 {
     (void)state;
@@ -146,6 +203,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_name_their_approvers),
+        cmocka_unit_test(rules_ask_alike),
         cmocka_unit_test(roles_can_be_asked_for),
         cmocka_unit_test(what_a_sealed_role_grants_is_recorded),
         cmocka_unit_test(grants_come_round),

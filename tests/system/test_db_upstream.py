@@ -140,6 +140,7 @@ def free_port_that_refuses():
 def db():
     relays = {f"login-{step.lower()}-{how}": Dying(step, how) for step in LOGIN_STEPS for how in WAYS}
     relays["answers"] = Dying()
+    relays["newer"] = Relay(0)
     stubs = {name: Stub(act) for name, act in STUBS.items() if act is not None}
     documents = DOCUMENTS.replace("%(tls)s", "loopback")
     documents += "".join(RESOURCE.format(name=name, port=one.port, tls="loopback") for name, one in relays.items())
@@ -186,7 +187,7 @@ def log_in(db, name):
 
 
 def test_at_each_step_of_the_log_in(db):
-    names = [name for name in [*db.relays, *STUBS] if name != "answers"]
+    names = [name for name in [*db.relays, *STUBS] if name not in ("answers", "newer")]
     with contextlib.closing(db.connect("lin")) as other, ThreadPoolExecutor(len(names)) as pool:
         ends = {name: pool.submit(log_in, db, name) for name in names}
         with other.cursor() as cursor:
@@ -270,3 +271,23 @@ def test_what_was_under_way_is_on_the_ledger(db):
     found = wait_for("the statement", 10, lambda: [
         e for e in events(db, resource="answers", action="write") if "424242" in e.get("object", "")])
     assert [e["verdict"] for e in found] == ["allow"], found
+
+
+def test_a_server_newer_than_the_parser(db):
+    """What both read runs; what only the server would read is refused by the gate's own words, and is on the ledger."""
+    relay = db.relays["newer"]
+    relay.answer = lambda kind, body: message(kind, b"server_version\x0018.1\0") if body.startswith(b"server_version\0") else None
+    newer = "WITH gone AS (MERGE INTO things USING (SELECT 1) s ON false WHEN NOT MATCHED THEN DO NOTHING RETURNING 1) TABLE gone"
+    with contextlib.closing(Raw(db.port)) as raw:
+        found = raw.log_in("lin", "newer", db.password("lin", "newer"))
+        assert found[-1] == ("Z", b"I") and ("S", b"server_version\x0018.1\0") in found
+        assert ("D", b"\0\1\0\0\0\0017") in raw.ask("SELECT 7")
+        for send in ((query(newer),), (parse(newer), bind(), execute(), SYNC)):
+            raw.send(*send)
+            error = fields(next(body for kind, body in raw.until() if kind == "E"))
+            assert error["C"] == "42601" and "reads PostgreSQL 15" in error["D"] and "Reference" in error["D"], error
+            refused = wait_for("the refusal", 10, lambda e=error: [one for one in events(db, verdict="deny", resource="newer")
+                                                                  if one["reference"] == reference_of(e)])
+            assert [one["reason"] for one in refused] == ["unparsed"] and "MERGE" in refused[0]["object"], refused
+        assert ("D", b"\0\1\0\0\0\0018") in raw.ask("SELECT 8")
+    assert "newer runs PostgreSQL 18: syntax newer than 15 is refused" in db.office.log()

@@ -360,34 +360,38 @@ static void go_round(story *s)
           "past the gate, at the server's own port, nothing that he has opens any account");
 }
 
-static void destroy_with_two(story *s)
+typedef struct {
+    const char *sql;
+    const char *left; /* 0 at the server when it has run */
+} mistake;
+
+static bool destroy_with_two(story *s, const mistake *m)
 {
-    static const char sql[] = "DELETE FROM order_items";
     PGconn *gate = drill_connect(s->d, &s->company, true);
     check(s, gate != NULL, "on the company's laptop dan is connected again");
     if (gate == NULL) {
-        return;
+        return false;
     }
-    check(s, send_and_wait_a_moment(s, gate, sql), "\"%s\" waits: not a row has gone", sql);
+    check(s, send_and_wait_a_moment(s, gate, m->sql), "\"%s\" waits: not a row has gone", m->sql);
     check(s, both_approve(s),
           "wei and sam see the statement and what undoing it would take, and agree");
     PGresult *result = PQgetResult(gate);
-    check(s, PQresultStatus(result) == PGRES_COMMAND_OK, "it ran: %s",
-          PQresultStatus(result) == PGRES_COMMAND_OK ? PQcmdStatus(result)
-                                                     : PQresultErrorMessage(result));
+    bool ran = PQresultStatus(result) == PGRES_COMMAND_OK;
+    check(s, ran, "it ran: %s", ran ? PQcmdStatus(result) : PQresultErrorMessage(result));
     while (result != NULL) {
         PQclear(result);
         result = PQgetResult(gate);
     }
     PQfinish(gate);
-    check(s, drill_number(s->eyes, "SELECT count(*) FROM order_items") == 0,
-          "at the server order_items is empty");
+    check(s, drill_number(s->eyes, m->left) == 0 && !is_whole(s),
+          "at the server nothing of that is left");
+    return ran;
 }
 
-static void put_back(story *s)
+static void put_back(story *s, const mistake *m)
 {
     json_t *page = demo_call(&s->dan, "GET", "/keeps", NULL);
-    const json_t *keep = json_array_get(json_object_get(page, "items"), 0);
+    const json_t *keep = json_array_get(json_object_get(page, "items"), 0); /* the newest */
     char path[128];
     snprintf(path, sizeof(path), "/keeps/%s/undo",
              keep != NULL ? json_string_value(json_object_get(keep, "id")) : "");
@@ -405,8 +409,23 @@ static void put_back(story *s)
             usleep(PAUSE_US);
         }
     }
-    check(s, back, "after %.1f s it is all there again: %s",
+    check(s, back, "\"%s\" is undone after %.1f s, it is all there again: %s", m->sql,
           (double)(sp_now_steady_us() - from_us) / 1e6, s->whole);
+}
+
+static void err_with_two(story *s)
+{
+    /* small ones behind the first: what others agree to counts in his budget as well */
+    static const mistake mistakes[] = {
+        {"DELETE FROM order_items", "SELECT count(*) FROM order_items"},
+        {"TRUNCATE refunds", "SELECT count(*) FROM refunds"},
+        {"DROP TABLE refunds", "SELECT count(*) FROM pg_class WHERE oid = to_regclass('refunds')"},
+    };
+    for (size_t i = 0; i < SP_COUNT(mistakes); i++) {
+        if (destroy_with_two(s, &mistakes[i])) {
+            put_back(s, &mistakes[i]);
+        }
+    }
 }
 
 /* ---- the story ---- */
@@ -430,10 +449,8 @@ static void tell(story *s)
     if (ready) {
         try_alone(s);
         go_round(s);
-        chapter("4. With two colleagues.");
-        destroy_with_two(s);
-        chapter("5. It was the wrong table.");
-        put_back(s);
+        chapter("4. With two colleagues; and each time it was the wrong table.");
+        err_with_two(s);
     }
 }
 

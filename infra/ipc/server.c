@@ -201,6 +201,9 @@ static void on_peer_ready(uv_poll_t *poll, int status, int events)
     if (peer->server != NULL && (events & UV_READABLE) != 0) {
         read_burst(peer);
     }
+    if (peer->broken) { /* by an answer of just now */
+        sp_peer_drop(peer);
+    }
     sp_peer_unref(peer);
 }
 

@@ -76,7 +76,8 @@ def main():
     parser.add_argument("--ssh", type=int, default=200)
     parser.add_argument("--awake", action="store_true", help="SSH's clients share the machine with the gate")
     options = parser.parse_args()
-    whole = WholeOffice(settings={"max_connections": options.sql + 40}, extra="db_connections_each: 20000\n",
+    whole = WholeOffice(settings={"max_connections": options.sql + 40},
+                        extra="db_connections_each: 20000\nssh_connections_each: 20000\n",
                         upstream=Upstream())
     try:
         took = measure(whole, options)

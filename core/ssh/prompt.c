@@ -31,7 +31,9 @@ typedef enum {
 
 typedef struct {
     uint64_t serial; /* 0 = free; callbacks find it again by this */
-    sp_peer *line;   /* held */
+    sp_ssh_conversations *all;
+    sp_peer *line;     /* held */
+    uint32_t of_place; /* how many there are of its address, this one too */
     uint32_t number;
     stage at;
     sp_msg to; /* PROVING, WAITING, SIGNING_IN: what is to be answered */
@@ -65,9 +67,24 @@ sp_err sp_ssh_conversations_new(sp_ssh_conversations **ret_conversations)
     return sp_alloc(1, sizeof(**ret_conversations), ret_conversations);
 }
 
+/* One more or less of this address; how many there are now. */
+static uint32_t count_place(sp_ssh_conversations *all, const uint8_t peer[16], int step)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
+        conversation *c = &all->items[i];
+        if (c->serial != 0 && sp_address_same_place(c->peer, peer)) {
+            c->of_place += (uint32_t)step;
+            count++;
+        }
+    }
+    return count;
+}
+
 static void end(conversation *c)
 {
     if (c->serial != 0) {
+        (void)count_place(c->all, c->peer, -1);
         sp_peer_unref(c->line);
         *c = (conversation){0};
     }
@@ -143,6 +160,7 @@ static void refuse(conversation *c, sp_code code)
 typedef struct {
     sp_core *core;
     uint64_t serial;
+    conversation was; /* when it began to be proved: it may be gone by the answer */
 } at_conversation;
 
 static void on_signed_in(void *self, sp_err err, const sp_ssh_signed_in *signed_in)
@@ -181,7 +199,7 @@ static void sign_in(sp_ssh *ssh, conversation *c, uint32_t person, uint8_t stren
         refuse(c, SP_EDENIED);
         return;
     }
-    *at = (at_conversation){ssh->core, c->serial};
+    *at = (at_conversation){.core = ssh->core, .serial = c->serial};
     sp_copy(proven.peer, c->peer, sizeof(proven.peer));
     proven.connection = c->connection;
     sp_copy(proven.person_name, found.name, sizeof(proven.person_name));
@@ -249,12 +267,16 @@ static void on_proved(void *self, sp_err err, uint32_t person, const char *why)
 {
     at_conversation *at = self;
     conversation *c = by_serial(at->core, at->serial);
+    bool gone = c == NULL && at->core->ssh != NULL;
+    why = gone && why == NULL ? "the connection was gone before the answer" : why;
     if (c != NULL && sp_failed(err)) {
         refuse(c, SP_EAGAIN);
-    } else if (c != NULL && why != NULL) {
-        const sp_ssh_who who = who_of(c);
+    } else if ((c != NULL || gone) && !sp_failed(err) && why != NULL) {
+        const sp_ssh_who who = who_of(&at->was); /* a guess counts, whoever waits for its answer */
         sp_ssh_refused(at->core->ssh, &who, "password and code", why);
-        refuse(c, SP_EDENIED);
+        if (c != NULL) {
+            refuse(c, SP_EDENIED);
+        }
     } else if (c != NULL) {
         sp_identity_worked(at->core, sp_span_cstr(c->user));
         sign_in(at->core->ssh, c, person, SP_STRENGTH_TOTP, "password and code");
@@ -269,7 +291,7 @@ static void prove(sp_ssh *ssh, conversation *c, const sp_ssh_prompt *prompt)
         refuse(c, SP_EAGAIN);
         return;
     }
-    *at = (at_conversation){ssh->core, c->serial};
+    *at = (at_conversation){ssh->core, c->serial, *c};
     c->at = PROVING;
     sp_identity_prove(ssh->core, sp_span_cstr(c->user), prompt->answers[0], prompt->answers[1],
                       on_proved, at);
@@ -292,20 +314,40 @@ static void answered(sp_ssh *ssh, conversation *c, const sp_msg *msg, const sp_s
     }
 }
 
+/* One that is free. When none is, the oldest that was only asked yet gives way, of the address with
+ * most of those: who takes all places takes them from himself. NULL: all are being checked. */
+static conversation *room(sp_ssh_conversations *all)
+{
+    conversation *goes = NULL;
+    for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
+        conversation *c = &all->items[i];
+        if (c->serial == 0) {
+            return c;
+        }
+        if (c->at == ASKED && (goes == NULL || c->of_place > goes->of_place ||
+                               (c->of_place == goes->of_place && c->serial < goes->serial))) {
+            goes = c;
+        }
+    }
+    if (goes != NULL) {
+        end(goes); /* its answers, if any come, find nothing and are refused */
+    }
+    return goes;
+}
+
 static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_prompt *prompt)
 {
     sp_ssh_conversations *all = ssh->conversations;
-    conversation *c = NULL;
-    size_t same = 0; /* from this address */
-    for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
-        bool free_one = all->items[i].serial == 0;
-        c = c == NULL && free_one ? &all->items[i] : c;
-        same += !free_one && sp_address_same_place(all->items[i].peer, prompt->who.peer);
+    if (count_place(all, prompt->who.peer, 0) >= OF_ADDRESS_MAX ||
+        find(ssh, peer, prompt->conversation) != NULL) {
+        return sp_fail(SP_ELIMIT);
     }
-    if (c == NULL || same >= OF_ADDRESS_MAX || find(ssh, peer, prompt->conversation) != NULL) {
+    conversation *c = room(all);
+    if (c == NULL) {
         return sp_fail(SP_ELIMIT);
     }
     conversation fresh = {.serial = ++all->serial,
+                          .all = all,
                           .number = prompt->conversation,
                           .since = sp_sessions_mark(ssh->core),
                           .asked_unix_s = now_s(),
@@ -318,6 +360,7 @@ static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_
     TRY(sp_fit(fresh.client, sizeof(fresh.client), prompt->client));
     fresh.line = sp_peer_ref(peer);
     *c = fresh;
+    c->of_place = count_place(all, c->peer, 1);
     ask(ssh, c, msg);
     return sp_ok();
 }
@@ -340,7 +383,11 @@ sp_err sp_ssh_on_prompt(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
         err = sp_fail(SP_ELIMIT);
     } else if (prompt.step == SP_SSH_PROMPT_BEGIN) {
         err = begin(ssh, peer, msg, &prompt);
-    } else if (c == NULL || c->at == PROVING || c->at == WAITING || c->at == SIGNING_IN) {
+    } else if (c == NULL) {
+        sp_ssh_refused(ssh, &prompt.who, "password and code",
+                       "the answer came late: its question was over, or gave way to others'");
+        err = sp_fail(SP_EDENIED);
+    } else if (c->at == PROVING || c->at == WAITING || c->at == SIGNING_IN) {
         err = sp_fail(SP_EDENIED);
     } else {
         answered(ssh, c, msg, &prompt); /* may have ended it */

@@ -328,6 +328,36 @@ def test_an_address_takes_not_all_the_room_for_conversations(office):
     line.socket.close()
 
 
+def test_who_takes_all_the_room_for_conversations_takes_it_from_himself(office):
+    """Eight addresses hold all of it; whoever comes then is asked as well, and their oldest gives way."""
+    line = line_of(office)
+    places = [bytes(10) + b"\xff\xff\x0a\0\1" + bytes([i]) for i in range(9)]
+    patient = Prompt(line, "ben", peer=places[8])
+    assert patient.call(0)[0] == OK
+    floods = [[Prompt(line, "ben", peer=peer) for _ in range(128)] for peer in places[:8]]
+    assert all(one.call(0)[0] == OK for flood in floods for one in flood)
+    assert Prompt(line, "ben", peer=places[8]).call(0)[0] == OK
+    status, _, text, _ = patient.call(1, ["", ""])
+    assert status == OK and "/ssh/" in text  # it was older than all of them
+    gone = [(i, k) for i in range(8) for k in range(2) if floods[i][k].call(1, ["", ""])[0] == EDENIED]
+    assert gone == [(0, 0), (1, 0)], gone  # two came too many: the oldest of one address, then of another
+    line.socket.close()
+
+
+def test_a_guess_whose_connection_has_gone_is_written_down(office):
+    line = line_of(office)
+    far = bytes(10) + b"\xff\xff\x0a\0\2\1"
+    one = Prompt(line, "ben", peer=far)
+    assert one.call(0)[0] == OK
+    for step, answers in ((1, ["wrong password", "000000"]), (2, [])):  # and given up, before it is checked
+        line.id += 1
+        line.socket.send(struct.pack(">BHIB", 1, PROMPT, line.id, 0) + one.body(step, answers))
+    wait_for("the entry", 10, lambda: [
+        e for e in office.people["audrey"].items("/admin/ledger/events?kind=sign-in&limit=20")
+        if e["peer"].endswith("10.0.2.1") and e["verdict"] == "deny"])
+    line.socket.close()
+
+
 def test_a_security_key_must_be_touched_and_must_go_on_counting(office, line):
     ann = office.people["ann"]
     blob = text(b"sk-ssh-ed25519@openssh.com") + text(os.urandom(32)) + text(b"ssh:")

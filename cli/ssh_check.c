@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <jansson.h>
 #include <libssh/libssh.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 enum { HOST_BYTES = 256, ACCOUNT_BYTES = 64, KINDS_BYTES = 512, WAIT_S = 5, WHY_BYTES = 320 };
@@ -84,23 +85,56 @@ static void make_printable(char *text)
     }
 }
 
-/* A key that was made just now, and no key at all, open nothing. */
-static void try_the_door(ssh_session ssh, machine *m, const char *account)
+__attribute__((format(printf, 2, 3))) static void say(machine *m, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(m->why, sizeof(m->why), format, arguments);
+    va_end(arguments);
+}
+
+/* What it answered to somebody who may not come in. Anything but a plain no is not well: what was
+ * not tried to its end is not known. */
+static void judge(machine *m, ssh_session ssh, const char *account, int answer)
+{
+    if (answer == SSH_AUTH_SUCCESS) {
+        say(m, "it lets anybody in as '%s', with a key that nobody knows", account);
+    } else if (answer == SSH_AUTH_PARTIAL) {
+        say(m, "as '%s' it takes a key that nobody knows for one of several proofs", account);
+    } else if (answer != SSH_AUTH_DENIED) {
+        say(m, "whether it lets strangers in as '%s' could not be tried: %s", account,
+            ssh_get_error(ssh));
+    }
+}
+
+/* A key that was made just now. */
+static void try_a_key(ssh_session ssh, machine *m, const char *account)
 {
     ssh_key key = NULL;
-    bool lets_in = ssh_userauth_none(ssh, NULL) == SSH_AUTH_SUCCESS;
-    unsigned ways = lets_in ? 0 : (unsigned)ssh_userauth_list(ssh, NULL);
-    m->by_password =
-        m->by_password || (m->ssh.sign_in != SP_SSH_SIGN_IN_PASSWORD &&
-                           (ways & (SSH_AUTH_METHOD_PASSWORD | SSH_AUTH_METHOD_INTERACTIVE)) != 0);
-    if ((ways & SSH_AUTH_METHOD_PUBLICKEY) != 0 &&
-        ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK) {
-        lets_in = ssh_userauth_publickey(ssh, NULL, key) == SSH_AUTH_SUCCESS;
+    if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &key) == SSH_OK) {
+        judge(m, ssh, account, ssh_userauth_publickey(ssh, NULL, key));
+    } else {
+        say(m, "whether it lets strangers in could not be tried: no key could be made");
     }
     ssh_key_free(key);
-    if (lets_in) {
-        snprintf(m->why, sizeof(m->why), "it lets anybody in as '%s', with a key that nobody knows",
-                 account);
+}
+
+/* No key at all and a strange one open nothing. */
+static void try_the_door(ssh_session ssh, machine *m, const char *account)
+{
+    bool by_key = m->ssh.sign_in != SP_SSH_SIGN_IN_PASSWORD;
+    judge(m, ssh, account, ssh_userauth_none(ssh, NULL));
+    if (m->why[0] != '\0') {
+        return;
+    }
+    unsigned ways = (unsigned)ssh_userauth_list(ssh, NULL);
+    m->by_password =
+        m->by_password ||
+        (by_key && (ways & (SSH_AUTH_METHOD_PASSWORD | SSH_AUTH_METHOD_INTERACTIVE)) != 0);
+    if ((ways & SSH_AUTH_METHOD_PUBLICKEY) != 0) {
+        try_a_key(ssh, m, account);
+    } else if (by_key) {
+        say(m, "it takes no keys as '%s', and the gate signs in with one", account);
     }
 }
 

@@ -21,6 +21,7 @@ class Machine(paramiko.ServerInterface):
 
     def __init__(self):
         self.does = lambda transport, channel: None
+        self.ways, self.answers = "publickey", lambda: paramiko.AUTH_SUCCESSFUL
         self.key, self.packet = None, 1 << 15
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
@@ -48,10 +49,13 @@ class Machine(paramiko.ServerInterface):
             one.start_server(event=threading.Event(), server=self)
 
     def get_allowed_auths(self, _):
-        return "publickey"
+        return self.ways
+
+    def check_auth_none(self, _):
+        return paramiko.AUTH_FAILED
 
     def check_auth_publickey(self, *_):
-        return paramiko.AUTH_SUCCESSFUL
+        return self.answers()
 
     def check_channel_request(self, *_):
         return paramiko.OPEN_SUCCEEDED
@@ -107,12 +111,42 @@ def test_another_host_key_is_a_high_event_and_no_connection(office):
     wait_for("the event", 10, lambda: office.events(severity="high"))
 
 
-def test_ssh_check_tells_of_a_machine_that_lets_anybody_in(office):
+def ssh_check(office):
     done = subprocess.run([PROGRAM, "ssh-check", office.office.documents, "--json"], capture_output=True, text=True,
                           timeout=60, check=False)
     rows = {row["resource"]: row for row in json.loads(done.stdout)}
-    assert done.returncode == 1 and rows["host"]["well"], done
-    assert not rows["bad"]["well"] and "lets anybody in" in rows["bad"]["why"]
+    assert rows["host"]["well"] and done.returncode == (0 if rows["bad"]["well"] else 1), done
+    return rows["bad"]
+
+
+def test_ssh_check_tells_of_a_machine_that_lets_anybody_in(office):
+    row = ssh_check(office)
+    assert not row["well"] and "lets anybody in" in row["why"]
+
+
+def test_ssh_check_says_good_of_nothing_that_it_has_not_seen(office):
+    machine = office.machine
+
+    def closes():
+        machine.transports[-1].close()
+        return paramiko.AUTH_FAILED
+    try:
+        machine.answers = lambda: paramiko.AUTH_FAILED
+        assert ssh_check(office)["well"]
+        machine.ways = "publickey,password"
+        row = ssh_check(office)
+        assert row["well"] and [w for w in row["warnings"] if "passwords" in w]
+        machine.answers = lambda: paramiko.AUTH_PARTIALLY_SUCCESSFUL
+        row = ssh_check(office)
+        assert not row["well"] and "one of several proofs" in row["why"]
+        machine.answers = closes
+        row = ssh_check(office)
+        assert not row["well"] and "could not be tried" in row["why"]
+        machine.ways = "password"
+        row = ssh_check(office)
+        assert not row["well"] and "takes no keys" in row["why"]
+    finally:
+        machine.ways, machine.answers = "publickey", lambda: paramiko.AUTH_SUCCESSFUL
 
 
 @pytest.mark.parametrize("packet", [pytest.param(0, marks=pytest.mark.slow), 10, 100])  # 0: libssh never answers it

@@ -13,7 +13,6 @@
 
 #include <stdio.h>
 
-enum { SENT_MAX_BYTES = 1024 * 1024 }; /* to a command without a terminal: more is not looked at */
 enum { WIDTH = 80, DETAIL_BYTES = 256, SAME_US = 1000000, TELL_US = 1000000, LET_GO_US = 3000000 };
 
 static sp_alarm_judge *judge;
@@ -74,7 +73,7 @@ static void write_down(sg_channel *channel, sp_alarm alarm, bool freezes)
                        freezes ? ",\"frozen\":true" : "");
     sp_event event = sg_event_of(channel->conn, SP_EVENT_DECISION);
     event.reference = channel->reference;
-    event.action = (uint8_t)channel->action;
+    event.action = (uint8_t)channel->terms.action;
     event.verdict = SP_VERDICT_ALLOW;
     event.reason = SP_REASON_RULE;
     event.severity = alarm.confidence >= SP_ALARM_PAGE ? SP_SEVERITY_HIGH : SP_SEVERITY_MEDIUM;
@@ -90,8 +89,8 @@ static void freeze(sg_channel *channel)
     sg_conn *conn = channel->conn;
     conn->frozen = true;
     conn->frozen_by[0] = '\0';
-    sg_start_tell(channel,
-                  "frozen by an alarm: it waits until a security administrator has looked");
+    (void)sg_start_tell(channel,
+                        "frozen by an alarm: it waits until a security administrator has looked");
 }
 
 /* A line that was let go is echoed then: that is the same alarm once more. */
@@ -151,13 +150,14 @@ bool sg_alarm_begin(sg_channel *channel)
     return true;
 }
 
-/* Of what is sent to a command only so much is looked at: that there is more stands out, once. */
+/* Of what is sent to a command no more is looked at than is recorded. That there is more is told to
+ * somebody, once a channel: commands may stand behind whatever filled it. */
 static void tell_unlooked(sg_channel *channel)
 {
     if (!channel->unlooked) {
         channel->unlooked = true;
         raise_alarm(channel,
-                    (sp_alarm){.confidence = SP_ALARM_NOTE,
+                    (sp_alarm){.confidence = SP_ALARM_PAGE,
                                .reason = "more was sent to a command than the alarms look at"},
                     false);
     }
@@ -170,7 +170,7 @@ bool sg_alarm_typed(sg_channel *channel, sp_span bytes)
     if (channel->alarm == NULL) {
         return true;
     }
-    if (!is_screen(channel) && passed >= SENT_MAX_BYTES) {
+    if (!is_screen(channel) && passed >= SG_COMMANDS_MAX_BYTES) {
         tell_unlooked(channel);
         return true;
     }

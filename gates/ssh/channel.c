@@ -47,7 +47,7 @@ void sg_channel_forget(sg_channel *channel)
     sg_scp_end(channel);
     sg_scp_forget(channel);
     sg_alarm_end(channel);
-    sg_start_gone(channel);
+    sg_start_forget(channel);
     sg_consent_forget(channel);
     sg_menu_done(channel);
     if (channel->held != NULL) {
@@ -81,14 +81,14 @@ static sg_channel *make(sg_conn *conn)
     channel->number = ++conn->channel_numbers;
     channel->free.call = free_one;
     channel->opened_us = sp_loop_now_us(sg_here.loop);
-    channel->decision.rule = SP_NONE;
+    channel->terms.decision.rule = SP_NONE;
     channel->next = conn->channels;
     conn->channels = channel;
     conn->channel_count++;
     return channel;
 }
 
-void sg_channel_end(sg_channel *channel)
+void sg_channel_over(sg_channel *channel)
 {
     if (channel->state == SG_CH_ENDED) {
         return;
@@ -102,7 +102,15 @@ void sg_channel_end(sg_channel *channel)
     sg_recording_end(channel);
     sg_sftp_end(channel);
     sg_scp_end(channel);
-    sg_start_gone(channel);
+    sg_start_cancel(channel);
+}
+
+void sg_channel_end(sg_channel *channel)
+{
+    if (channel->state == SG_CH_ENDED) {
+        return;
+    }
+    sg_channel_over(channel);
     sg_channel_tell_core(channel, false);
     if (channel->held != NULL) {
         ssh_message_reply_default(channel->held);
@@ -417,7 +425,7 @@ static void fail(sg_channel *channel, const char *text)
 {
     sg_refusal refusal;
     sg_refusal_make(&refusal, SP_REASON_UNAVAILABLE, "%s", text);
-    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
     sg_channel_refuse(channel, &refusal);
 }
 
@@ -481,13 +489,20 @@ static int step_environment(sg_channel *channel)
     return SSH_OK;
 }
 
+/* Somebody has to look first. */
+static bool is_held(const sg_channel *channel)
+{
+    return channel->conn->frozen || channel->paused;
+}
+
 /* True: it can be recorded, and nothing holds it back. */
 static bool prepare(sg_channel *channel)
 {
     bool first = !channel->prepared;
     channel->prepared = true;
-    if (first && channel->conn->frozen) { /* before it: its own alarm says so itself */
-        sg_start_tell_frozen(channel);
+    if (first && channel->conn->frozen && /* before it: its own alarm says so itself */
+        !sg_start_tell_frozen(channel)) {
+        return false;
     }
     if (first && (!sg_recording_begin(channel) || !sg_alarm_begin(channel) ||
                   (channel->subsystem != NULL && sp_failed(sg_sftp_begin(channel))) ||
@@ -497,7 +512,7 @@ static bool prepare(sg_channel *channel)
         sg_channel_refuse(channel, &refusal);
         return false;
     }
-    return !channel->conn->frozen;
+    return !is_held(channel);
 }
 
 static int step_start(sg_channel *channel)
@@ -590,6 +605,14 @@ void sg_channel_step(sg_channel *channel)
 void sg_channel_tick(sg_channel *channel)
 {
     bool waits = channel->state >= SG_CH_OPENING && channel->state < SG_CH_RUNS;
+    if (is_held(channel)) { /* by us: the target is not slow */
+        channel->opening_us = sp_loop_now_us(sg_here.loop);
+    }
+    sg_record_carried_tick(channel);
+    if (channel->recording == NULL && !sp_recorder_works(&sg_here.recorder)) {
+        sg_record_failed(channel); /* files and forwards: nobody else waits for the ledger */
+        return;
+    }
     if (waits && sp_loop_now_us(sg_here.loop) > channel->opening_us + OPENING_US) {
         fail(channel, "the target does not answer");
     }

@@ -301,14 +301,7 @@ void sg_conn_drop(sg_conn *conn)
         return;
     }
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
-        if (channel->state >= SG_CH_WAITS && channel->state <= SG_CH_RUNS) {
-            sg_record_channel_end(channel);
-        }
-        sg_consent_count(channel, true);
-        sg_relay_forget(channel);
-        sg_recording_end(channel);
-        sg_sftp_end(channel);
-        sg_scp_end(channel);
+        sg_channel_over(channel);
     }
     sg_conn_known(conn);
     sp_timer_clear(sg_here.loop, &conn->timer);
@@ -476,7 +469,8 @@ static void look_again(sg_conn *conn)
     for (sg_channel *channel = conn->channels; channel != NULL; channel = channel->next) {
         if (channel->state >= SG_CH_OPENING && channel->state <= SG_CH_RUNS &&
             !sg_start_again(channel, &refusal)) {
-            (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+            (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action,
+                                    &refusal);
             sg_channel_refuse(channel, &refusal);
         }
     }

@@ -258,7 +258,7 @@ static void on_counted(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     if (err.code == SP_EDENIED) {
         sg_refusal_make(&refusal, SP_REASON_LIMIT,
                         "this is more than you may carry off in a day, over all of your sessions");
-        (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+        (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
         sg_channel_refuse(channel, &refusal);
     }
 }
@@ -266,14 +266,14 @@ static void on_counted(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 /* What left the machine since it was told last; of terminals too, since that is a way out. */
 void sg_consent_count(sg_channel *channel, bool ends)
 {
-    uint64_t passed = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
-    const sp_decision *decision = &channel->counted;
+    uint64_t passed = sg_relay_printed(channel);
+    const sp_decision *decision = &channel->terms.counted;
     if (channel->state != SG_CH_RUNS || decision->day_bytes == 0 || passed == channel->told_bytes ||
         (channel->count_call != 0 && !ends)) {
         return;
     }
     auto_buf sp_buf body = sp_buf_make(512);
-    put_spend(channel->conn, decision, channel->counted_action, channel->reference,
+    put_spend(channel->conn, decision, channel->terms.counted_action, channel->reference,
               passed - channel->told_bytes, &body);
     channel->told_bytes = passed;
     uint32_t id = sp_failed(sp_buf_error(&body))

@@ -54,6 +54,7 @@ enum {
     SG_VALUE_BYTES = 256,      /* of one of them */
     SG_COMMAND_MAX_BYTES = 64 * 1024,
     SG_RECORDED_MAX_BYTES = 64 * 1024, /* of what a command prints, or is sent, in its recording */
+    SG_COMMANDS_MAX_BYTES = 16 << 20,  /* likewise, of one that may take commands, and judged */
     SG_TEXT_BYTES = 512
 };
 
@@ -210,6 +211,17 @@ typedef struct {
     uint64_t passed;  /* bytes */
 } sg_flow;
 
+/* What policy says of a channel; replaced whole whenever it is judged, also while it runs. */
+typedef struct {
+    sp_decision decision;
+    sp_action action;
+    sp_decision counted; /* by whose limits what leaves is counted; over sftp by its files' least */
+    sp_action counted_action;
+    const char *alone; /* it is at the end of its input when it begins, since: */
+    bool no_input;     /* nothing may be sent to it: files may not come */
+    bool no_output;    /* it prints as far as it is recorded: files may not leave */
+} sg_terms;
+
 struct sg_channel {
     sg_conn *conn;
     sg_channel *next;
@@ -255,10 +267,7 @@ struct sg_channel {
     uint64_t opened_us;
     uint64_t opening_us; /* when the target was asked for it */
     uint64_t reference;  /* of its decision */
-    sp_decision decision;
-    sp_action action;
-    sp_decision counted; /* by whose limits what leaves is counted */
-    sp_action counted_action;
+    sg_terms terms;
     uint64_t told_bytes; /* that core has counted */
     uint32_t count_call;
     struct sg_pending *pending; /* what has to happen before it starts; NULL = nothing yet */
@@ -267,10 +276,9 @@ struct sg_channel {
     uint64_t judged;            /* bytes of SG_IN that it has seen */
     bool unlooked;              /* more was sent than it looks at, and that was told */
     bool takes_commands;        /* a command to which commands may be sent */
-    const char *alone;          /* it is at the end of its input when it begins, since: */
     bool was_sent;              /* more than line ends came before it ran */
-    bool no_input;              /* nothing may be sent to it: files may not come */
-    bool no_output;             /* it prints as far as it is recorded: files may not leave */
+    uint64_t carried;           /* printed bytes that the ledger knows of, under no_output */
+    uint64_t carried_us;        /* when it was told last */
     struct sg_sftp *sftp;       /* NULL = no sftp */
     struct sg_scp *scp;         /* NULL = no scp */
     char *transfer_path;        /* the one that scp was started with; NULL: several */
@@ -490,6 +498,8 @@ void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
 /* The first half of it: the client reads why and that it is over; the channel does not end yet. */
 void sg_channel_say_over(sg_channel *channel, const sg_refusal *refusal);
 void sg_channel_end(sg_channel *channel);
+/* What its end leaves behind is written down and nothing of it waits any more; told to nobody. */
+void sg_channel_over(sg_channel *channel);
 /* Frees it, but for what libssh holds. */
 void sg_channel_forget(sg_channel *channel);
 
@@ -504,14 +514,17 @@ void sg_start(sg_channel *channel);
 bool sg_start_is_written(const sg_channel *channel);
 /* Judge what runs again: policy or person changed. False: it may not go on. */
 bool sg_start_again(sg_channel *channel, sg_refusal *refusal);
-void sg_start_gone(sg_channel *channel);
+/* It waits for nothing any more; what it stands on stays until it is forgotten. */
+void sg_start_cancel(sg_channel *channel);
+void sg_start_forget(sg_channel *channel);
 void sg_start_push(const sp_msg *msg);
 /* Core went away, or is back: what is watched only goes on while it is known that somebody looks.
  */
 void sg_start_office(sg_channel *channel, bool is_up);
-/* A line of ours on its terminal, or its stderr. */
-void sg_start_tell(sg_channel *channel, const char *text);
-void sg_start_tell_frozen(sg_channel *channel);
+/* A line of ours on its terminal, or its stderr. False: the channel has ended meanwhile, because
+ * libssh reads while it writes. */
+bool sg_start_tell(sg_channel *channel, const char *text);
+bool sg_start_tell_frozen(sg_channel *channel);
 
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);
@@ -530,6 +543,8 @@ void sg_relay_attach(sg_channel *channel); /* both ends are there */
 void sg_relay_front(sg_channel *channel);  /* the client's end: its callbacks */
 /* Bytes that go out next in this stream. */
 void sg_relay_queue(sg_channel *channel, sg_stream stream, sp_span bytes);
+/* Bytes of the machine that the client has got. */
+uint64_t sg_relay_printed(const sg_channel *channel);
 /* Moves what was held back; passes on ends. */
 void sg_relay_pump(sg_channel *channel);
 /* What libssh keeps of it is not counted any more. */
@@ -606,6 +621,10 @@ uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_
 /* Its command is longer than an entry's object shows. */
 bool sg_record_is_cut(const sg_channel *channel);
 void sg_record_channel_end(sg_channel *channel);
+/* What it has printed since it was told last, where files may not leave: detections add that up. */
+void sg_record_carried(sg_channel *channel);
+/* The same, once a minute. */
+void sg_record_carried_tick(sg_channel *channel);
 typedef struct {
     const char *method; /* "sftp file" */
     sp_span path;
@@ -617,6 +636,9 @@ typedef struct {
     bool to_end;      /* what was read went on to its end */
     EVP_MD_CTX *hash; /* of all of it, which it ends; NULL: not all of it passed in order */
 } sg_file_note;
+/* Where its rule says `record`: what cannot be written down ends the connection. */
+void sg_record_failed(sg_channel *channel);
+/* Of one that cannot be written down see sg_record_failed. */
 void sg_record_file(sg_channel *channel, const sg_file_note *note);
 void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal);
 void sg_record_end(sg_conn *conn);

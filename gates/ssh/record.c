@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+enum { CARRIED_EVERY_US = 60000000 };
 enum { DETAIL_BYTES = 512, COMMAND_MAX_BYTES = 8 * 1024 };
 
 sp_event sg_event_of(const sg_conn *conn, sp_event_kind kind)
@@ -140,18 +141,58 @@ uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_
     return sp_recorder_put(&sg_here.recorder, &event);
 }
 
+/* ---- what is carried off by commands: packaging/detections adds it up ---- */
+
+static const char EXPORT_NOT_ALLOWED[] = ",\"export\":\"not allowed\"";
+
+/* All of it is told in the entry of its end. */
+static bool is_carried_whole(const sg_channel *channel)
+{
+    return channel->terms.no_output && channel->carried == 0;
+}
+
+void sg_record_carried(sg_channel *channel)
+{
+    uint64_t bytes = sg_relay_printed(channel) - channel->carried;
+    channel->carried_us = sp_loop_now_us(sg_here.loop);
+    if (!channel->terms.no_output || bytes == 0) {
+        return;
+    }
+    auto_buf sp_buf detail = sp_buf_make(2 * DETAIL_BYTES);
+    sp_event event = sg_event_of(channel->conn, SP_EVENT_CLOSE);
+    name_decision(channel->conn, &channel->terms.decision, channel->terms.action, &event);
+    sp_buf_byte(&detail, '{');
+    put_channel(channel, &detail);
+    sp_buf_text(&detail, EXPORT_NOT_ALLOWED);
+    sp_buf_byte(&detail, '}');
+    event.reference = channel->reference;
+    event.method = SP_SPAN_LIT("printed");
+    event.object = sp_span_cstr(channel->object);
+    event.bytes_out = bytes;
+    event.detail = sp_buf_borrow(&detail);
+    channel->carried += bytes;
+    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+}
+
+void sg_record_carried_tick(sg_channel *channel)
+{
+    if (sp_loop_now_us(sg_here.loop) > channel->carried_us + CARRIED_EVERY_US) {
+        sg_record_carried(channel);
+    }
+}
+
 void sg_record_channel_end(sg_channel *channel)
 {
     auto_buf sp_buf detail = sp_buf_make(2 * DETAIL_BYTES);
     sp_event event = sg_event_of(channel->conn, SP_EVENT_CLOSE);
     sp_buf_byte(&detail, '{');
     put_channel(channel, &detail);
-    name_decision(channel->conn, &channel->decision, channel->action, &event);
+    name_decision(channel->conn, &channel->terms.decision, channel->terms.action, &event);
     event.reference = channel->reference;
     event.method = sp_span_cstr(sg_method_of(channel));
     event.object = sp_span_cstr(channel->object);
     event.bytes_in = channel->flows[SG_IN].passed;
-    event.bytes_out = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
+    event.bytes_out = sg_relay_printed(channel);
     uint64_t took_us = sp_loop_now_us(sg_here.loop) - channel->opened_us;
     event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
     if (channel->has_signal) {
@@ -161,8 +202,10 @@ void sg_record_channel_end(sg_channel *channel)
         event.status = (uint16_t)channel->status;
         sp_buf_fmt(&detail, ",\"status\":%d", channel->status);
     }
-    if (channel->no_output && event.bytes_out > 0) { /* packaging/detections counts these */
-        sp_buf_text(&detail, ",\"export\":\"not allowed\"");
+    if (is_carried_whole(channel) && event.bytes_out > 0) {
+        sp_buf_text(&detail, EXPORT_NOT_ALLOWED);
+    } else {
+        sg_record_carried(channel);
     }
     sp_buf_byte(&detail, '}');
     event.detail = sp_buf_borrow(&detail);
@@ -209,7 +252,19 @@ void sg_record_file(sg_channel *channel, const sg_file_note *note)
     event.duration_us = took_us > UINT32_MAX ? UINT32_MAX : (uint32_t)took_us;
     event.detail = sp_buf_borrow(&detail);
     channel->conn->files++;
-    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
+    if (sp_recorder_put(&sg_here.recorder, &event) == 0) { /* no room is counted as a loss */
+        sg_record_failed(channel);
+    }
+}
+
+void sg_record_failed(sg_channel *channel)
+{
+    sg_refusal refusal;
+    if (channel->state == SG_CH_RUNS && (channel->terms.decision.must & SP_MUST_RECORD) != 0) {
+        sg_refusal_make(&refusal, SP_REASON_UNRECORDED,
+                        "what passes cannot be recorded any more, so this connection ends");
+        sg_conn_fail(channel->conn, &refusal);
+    }
 }
 
 void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal)

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { COMMANDS_MAX_BYTES = 16 << 20, TYPED_MAX_BYTES = 64 * 1024, NUMBER_BYTES = 16 };
+enum { TYPED_MAX_BYTES = 64 * 1024, NUMBER_BYTES = 16 };
 
 struct sg_recording {
     sg_channel *channel;
@@ -52,7 +52,7 @@ static void fail(sg_channel *channel)
 
 static bool must_be_sure(const sg_channel *channel)
 {
-    return (channel->decision.must & SP_MUST_RECORD) != 0;
+    return (channel->terms.decision.must & SP_MUST_RECORD) != 0;
 }
 
 /* ---- chunks ---- */
@@ -66,7 +66,7 @@ static sp_err put_chunk(void *self, const sp_chunk *chunk, sp_span detail)
     int len = snprintf(number, sizeof(number), "%u", channel->number);
     event.verdict = SP_VERDICT_ALLOW;
     event.reason = SP_REASON_RULE;
-    event.action = (uint8_t)channel->action;
+    event.action = (uint8_t)channel->terms.action;
     event.method = sp_span_cstr(sg_method_of(channel));
     event.object = sp_span_of(number, (size_t)len);
     event.count = chunk->number;
@@ -221,7 +221,7 @@ static bool is_whole(const sg_channel *channel)
 /* How much of a command's is kept each way: much of one that may take commands, as a shell does. */
 static uint64_t most_of(const sg_channel *channel)
 {
-    return channel->takes_commands ? COMMANDS_MAX_BYTES : SG_RECORDED_MAX_BYTES;
+    return channel->takes_commands ? SG_COMMANDS_MAX_BYTES : SG_RECORDED_MAX_BYTES;
 }
 
 /* Of what is sent to commands, and what they print, the first is kept, and that there was more; a

@@ -53,19 +53,24 @@ static bool may_move(const sg_channel *channel)
 /* More than the rule lets pass in one answer; over sftp that is a file, and counted there. */
 static bool is_too_much(const sg_channel *channel, sg_stream stream)
 {
-    const sp_decision *decision = &channel->decision;
-    bool is_export = channel->action != SP_ACTION_IMPORT && !channel->to_target;
+    const sp_decision *decision = &channel->terms.decision;
+    bool is_export = channel->terms.action != SP_ACTION_IMPORT && !channel->to_target;
     return (decision->must & SP_MUST_LIMIT) != 0 && decision->limit_bytes != 0 &&
            channel->sftp == NULL && (stream != SG_IN) == is_export &&
-           (is_export ? channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed
-                      : channel->flows[SG_IN].passed) > decision->limit_bytes;
+           (is_export ? sg_relay_printed(channel) : channel->flows[SG_IN].passed) >
+               decision->limit_bytes;
+}
+
+uint64_t sg_relay_printed(const sg_channel *channel)
+{
+    return channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
 }
 
 static void refuse(sg_channel *channel, sp_reason reason, const char *text)
 {
     sg_refusal refusal;
     sg_refusal_make(&refusal, reason, "%s", text);
-    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
     sg_channel_refuse(channel, &refusal);
 }
 
@@ -83,28 +88,28 @@ static void refuse_pipe(sg_channel *channel, sp_action action, const char *what)
  * bytes may pass. None: the channel has ended. */
 static size_t pipe_room(sg_channel *channel, sg_stream stream, size_t wanted)
 {
-    uint64_t printed = channel->flows[SG_OUT].passed + channel->flows[SG_ERR].passed;
-    if (stream == SG_IN && channel->alone != NULL) {
-        refuse(channel, SP_REASON_APPROVAL, channel->alone);
+    uint64_t before = sg_relay_printed(channel);
+    if (stream == SG_IN && channel->terms.alone != NULL) {
+        refuse(channel, SP_REASON_APPROVAL, channel->terms.alone);
         return 0;
     }
-    if (stream == SG_IN && channel->no_input) {
+    if (stream == SG_IN && channel->terms.no_input) {
         refuse_pipe(channel, SP_ACTION_IMPORT,
                     "to send it something without a terminal (import) is not allowed on this "
                     "machine: ssh -n sends nothing, ssh -t takes a terminal");
         return 0;
     }
-    if (stream == SG_IN || !channel->no_output) {
+    if (stream == SG_IN || !channel->terms.no_output) {
         return wanted;
     }
-    if (printed >= SG_RECORDED_MAX_BYTES) {
+    if (before >= SG_RECORDED_MAX_BYTES) {
         refuse_pipe(channel, SP_ACTION_EXPORT,
                     "to take more from it without a terminal (export) is not allowed on this "
                     "machine: ssh -t takes a terminal");
         return 0;
     }
-    return wanted < SG_RECORDED_MAX_BYTES - printed ? wanted
-                                                    : (size_t)(SG_RECORDED_MAX_BYTES - printed);
+    return wanted < SG_RECORDED_MAX_BYTES - before ? wanted
+                                                   : (size_t)(SG_RECORDED_MAX_BYTES - before);
 }
 
 /* rsync and git are not followed, but what does not even begin as they do is another program. */
@@ -150,7 +155,7 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
     if (want == 0) {
         return 0;
     }
-    if (stream == SG_IN && channel->alone != NULL && is_line_ends(bytes, len)) {
+    if (stream == SG_IN && channel->terms.alone != NULL && is_line_ends(bytes, len)) {
         return len; /* its input has ended */
     }
     want = pipe_room(channel, stream, want);
@@ -173,6 +178,9 @@ static size_t push(sg_channel *channel, sg_stream stream, const uint8_t *bytes, 
         sg_alarm_printed(channel, sp_span_of(bytes, (size_t)rc));
     }
     sg_pace_took(channel, stream, (size_t)rc);
+    if (channel->terms.no_output && sg_relay_printed(channel) >= SG_RECORDED_MAX_BYTES) {
+        sg_record_carried(channel); /* it may stay open for days */
+    }
     if (stream == SG_IN || !channel->has_pty) {
         channel->conn->active_us = sp_loop_now_us(sg_here.loop);
     }
@@ -323,7 +331,8 @@ static int front_data(ssh_session ssh, ssh_channel from, void *data, uint32_t le
     if (channel->state == SG_CH_MENU) {
         size_t taken = sg_menu_input(channel, sp_span_of(data, len));
         channel->flows[SG_IN].held = taken < len; /* for what he chose */
-        channel->was_sent = !is_line_ends((const uint8_t *)data + taken, len - taken);
+        channel->was_sent =
+            channel->was_sent || !is_line_ends((const uint8_t *)data + taken, len - taken);
         return keep(channel, SG_IN, len - taken) ? (int)taken : (int)len;
     }
     if (channel->state == SG_CH_WAITS && channel->has_pty && memchr(data, INTERRUPT, len) != NULL) {
@@ -550,7 +559,7 @@ static void pass_on_status(sg_channel *channel)
 static void pass_on_ends(sg_channel *channel)
 {
     bool in_done = is_empty(channel, SG_IN) && ssh_channel_is_eof(channel->front);
-    if (!channel->back_eof_sent && (in_done || channel->alone != NULL)) {
+    if (!channel->back_eof_sent && (in_done || channel->terms.alone != NULL)) {
         channel->back_eof_sent = true;
         (void)ssh_channel_send_eof(channel->back);
     }

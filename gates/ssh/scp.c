@@ -196,7 +196,7 @@ void sg_scp_feed(sg_channel *channel, sg_stream stream, sp_span bytes)
         sg_refusal refusal;
         sg_refusal_make(&refusal, SP_REASON_UNPARSED,
                         "this is no scp that can be followed, or it names a file elsewhere");
-        (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+        (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
         say_fatal(scp, &refusal);
         sg_channel_refuse(channel, &refusal);
     }

@@ -342,7 +342,7 @@ static void end_for(sg_channel *channel, sp_err err)
         sg_refusal_make(&refusal, SP_REASON_UNPARSED, "this is no sftp that can be followed (%s)",
                         sp_code_word(err.code));
     }
-    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
     sg_channel_refuse(channel, &refusal);
 }
 

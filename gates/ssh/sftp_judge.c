@@ -327,8 +327,8 @@ static void take_word(struct sg_sftp *sftp, sg_word word, sp_reason reason, cons
         refuse(sftp, &decision, action, reason, text);
         return;
     }
-    if (text[0] != '\0') {
-        sg_start_tell(sftp->channel, text);
+    if (text[0] != '\0' && !sg_start_tell(sftp->channel, text)) {
+        return;
     }
     sftp->held.done |= done[word];
     if (word != SG_ASKED) {
@@ -419,10 +419,10 @@ static sp_decision decide_with(struct sg_sftp *sftp, sp_action *ret_action)
 /* What leaves is counted a channel: by the smallest limit of what was let through of it. */
 static void count_by(sg_channel *channel, const sp_decision *decision, sp_action action)
 {
-    uint64_t now = channel->counted.day_bytes;
+    uint64_t now = channel->terms.counted.day_bytes;
     if (decision->day_bytes != 0 && (now == 0 || decision->day_bytes < now)) {
-        channel->counted = *decision;
-        channel->counted_action = action;
+        channel->terms.counted = *decision;
+        channel->terms.counted_action = action;
     }
 }
 

@@ -3,7 +3,11 @@
  * somebody watches.
  *
  * A channel that waits is judged again after each step, since policy and person may have moved
- * meanwhile; a step that was done for these very bytes is not done twice.
+ * meanwhile; a step that was done for these very bytes is not done twice, and one that was done for
+ * others is done again.
+ *
+ * What is said to a client makes libssh read, which may end the channel: whoever says something
+ * looks whether it still lives. What is pending stays until the channel is forgotten.
  *
  * OWNS what is pending. PROCESS ssh gate workers. TRUST core's answers are checked.
  * SPEC lib/policy/ssh.h, lib/proto/db_msg.h "ASK", lib/proto/ssh_msg.h "WATCH_WANT".
@@ -16,13 +20,15 @@
 
 typedef enum { STEP_NONE, STEP_WORD, STEP_DISK, STEP_WATCH } step;
 
+enum { ASKED_MAX_BYTES = SG_COMMAND_MAX_BYTES + 4 * SG_NAME_BYTES };
+
 enum { DONE_AGREED = 1, DONE_APPROVED = 2, DONE_ON_DISK = 4, DONE_WATCHED = 8 };
 
 struct sg_pending {
     sg_channel *channel;
     step step;
     unsigned done;
-    size_t spent; /* of what it needs */
+    unsigned spent; /* bits of actions: those that were paid for */
     sg_consent consent;
     sp_recorder_wait wait;
     uint64_t written_version; /* DONE_ON_DISK: of the policy */
@@ -31,7 +37,7 @@ struct sg_pending {
 
 /* ---- states ---- */
 
-void sg_start_gone(sg_channel *channel)
+void sg_start_cancel(sg_channel *channel)
 {
     struct sg_pending *pending = channel->pending;
     if (pending == NULL) {
@@ -41,7 +47,13 @@ void sg_start_gone(sg_channel *channel)
     if (pending->step == STEP_DISK) {
         sp_recorder_forget(&pending->wait);
     }
-    sp_free(pending);
+    pending->step = STEP_NONE;
+}
+
+void sg_start_forget(sg_channel *channel)
+{
+    sg_start_cancel(channel);
+    sp_free(channel->pending);
     channel->pending = NULL;
 }
 
@@ -55,7 +67,7 @@ static void refuse_for(sg_channel *channel, sp_reason reason, const char *text)
 {
     sg_refusal refusal;
     sg_refusal_make(&refusal, reason, "%s", text);
-    (void)sg_record_channel(channel, &channel->decision, channel->action, &refusal);
+    (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
     sg_channel_refuse(channel, &refusal);
 }
 
@@ -65,13 +77,14 @@ static void go_on(sg_channel *channel)
     sg_channel_step(channel);
 }
 
-void sg_start_tell(sg_channel *channel, const char *text)
+bool sg_start_tell(sg_channel *channel, const char *text)
 {
     auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 2);
     sp_buf_text(&line, "sallyport: ");
     sg_text_clean(sp_span_cstr(text), SG_TEXT_BYTES, &line);
     sp_buf_text(&line, channel->has_pty ? "\r\n" : "\n");
     sg_relay_say(channel, sp_buf_borrow(&line), true);
+    return channel->state != SG_CH_ENDED;
 }
 
 /* ---- other people agree, budgets have room ---- */
@@ -96,10 +109,11 @@ static const char *is_alone(const sg_channel *channel, const sg_ruling *ruled)
     return agreed ? agreed_alone : ruled->alone;
 }
 
-/* It will be alone, and is not: not worth using up what others said yes to. */
-static bool is_spoilt(const sg_channel *channel, const sg_ruling *ruled)
+/* It will be alone once others have agreed, and is not: not worth their word. Why, or NULL. */
+static const char *is_spoilt(const sg_channel *channel, const sg_ruling *ruled)
 {
-    return channel->was_sent && ruled->free && !is_open_ended(channel, ruled);
+    bool agreed = ruled->free && !is_open_ended(channel, ruled);
+    return !channel->was_sent ? NULL : agreed ? agreed_alone : ruled->alone;
 }
 
 static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const char *text)
@@ -111,8 +125,8 @@ static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const c
         refuse_for(channel, reason, text);
         return;
     }
-    if (text[0] != '\0') {
-        sg_start_tell(channel, text);
+    if (text[0] != '\0' && !sg_start_tell(channel, text)) {
+        return;
     }
     channel->pending->done |= done[word];
     if (word != SG_ASKED) {
@@ -134,9 +148,40 @@ static void put_asked(const sg_channel *channel, const sg_ruling *ruled, sp_buf 
     sp_buf_text(out, channel->command);
 }
 
+/* What runs now is what they agreed to: policy may have moved, and with it how a command is spelled
+ * or what is sent to it. */
+static bool is_as_agreed(const sg_channel *channel, const sg_ruling *ruled)
+{
+    auto_buf sp_buf asked = sp_buf_make(ASKED_MAX_BYTES);
+    put_asked(channel, ruled, &asked);
+    sp_hash hash = sp_sha256(sp_buf_borrow(&asked));
+    return !sp_failed(sp_buf_error(&asked)) && sp_hash_eq(&hash, &channel->pending->consent.hash);
+}
+
+/* Their word is used up, unless it would be for nothing. */
+static void use_word(sg_channel *channel, const sg_ruling *ruled)
+{
+    const char *spoilt = is_spoilt(channel, ruled);
+    if (spoilt != NULL) {
+        refuse_for(channel, SP_REASON_APPROVAL, spoilt);
+        return;
+    }
+    channel->pending->step = STEP_WORD;
+    sg_consent_use(&channel->pending->consent);
+}
+
 static void ask_others(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
+    const char *spoilt = is_spoilt(channel, ruled);
+    if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
+        refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
+        return;
+    }
+    if (spoilt != NULL) {
+        refuse_for(channel, SP_REASON_APPROVAL, spoilt);
+        return;
+    }
     pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED | DONE_ON_DISK);
     pending->step = STEP_WORD;
     pending->consent.reference = sp_recorder_reference();
@@ -144,7 +189,7 @@ static void ask_others(sg_channel *channel, const sg_ruling *ruled)
                               .reference = pending->consent.reference};
     (void)sg_record_channel(channel, &ruled->decision, ruled->action, &waits);
     channel->conn->refused--; /* it is not, yet */
-    auto_buf sp_buf asked = sp_buf_make(SG_COMMAND_MAX_BYTES + 4 * SG_NAME_BYTES);
+    auto_buf sp_buf asked = sp_buf_make(ASKED_MAX_BYTES);
     put_asked(channel, ruled, &asked);
     sg_consent_ask(&pending->consent, &ruled->decision, ruled->action, sp_buf_borrow(&asked));
 }
@@ -154,9 +199,11 @@ static void ask_others(sg_channel *channel, const sg_ruling *ruled)
 static bool spend(sg_channel *channel, const sg_ruling *ruled)
 {
     struct sg_pending *pending = channel->pending;
-    while (pending->spent < ruled->needs_count) {
-        const sg_need *need = &ruled->needs[pending->spent++];
-        if (sg_consent_costs(channel->conn, &need->decision, need->action)) {
+    for (size_t i = 0; i < ruled->needs_count; i++) {
+        const sg_need *need = &ruled->needs[i];
+        if ((pending->spent & 1U << need->action) == 0 &&
+            sg_consent_costs(channel->conn, &need->decision, need->action)) {
+            pending->spent |= 1U << need->action;
             channel->reference =
                 channel->reference != 0 ? channel->reference : sp_recorder_reference();
             pending->step = STEP_WORD;
@@ -266,23 +313,24 @@ static void want_watcher(sg_channel *channel)
         refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
         return;
     }
-    sg_start_tell(channel, "this begins when somebody watches");
+    (void)sg_start_tell(channel, "this begins when somebody watches");
 }
 
 static void pause_channel(sg_channel *channel, bool pause)
 {
     if (pause != channel->paused) {
         channel->paused = pause;
-        sg_start_tell(channel, pause ? "nobody watches any more: paused until somebody does"
-                                     : "watched again: it goes on");
-        sg_channel_step(channel);
+        if (sg_start_tell(channel, pause ? "nobody watches any more: paused until somebody does"
+                                         : "watched again: it goes on")) {
+            sg_channel_step(channel);
+        }
     }
 }
 
 void sg_start_office(sg_channel *channel, bool is_up)
 {
     const struct sg_pending *pending = channel->pending;
-    if (pending == NULL) {
+    if (pending == NULL || channel->state == SG_CH_ENDED) {
         return;
     }
     bool watched = (pending->done & DONE_WATCHED) != 0;
@@ -297,14 +345,15 @@ static void watch_channel(sg_channel *channel, const sp_ssh_watched *watched, co
 {
     struct sg_pending *pending = channel->pending;
     char text[SG_TEXT_BYTES];
-    if (pending == NULL) {
+    if (pending == NULL || channel->state == SG_CH_ENDED) {
         return;
     }
     if (pending->step == STEP_WATCH && watched->watchers > 0) {
         snprintf(text, sizeof(text), "watched by %s", by);
-        sg_start_tell(channel, text);
         pending->done |= DONE_WATCHED;
-        go_on(channel);
+        if (sg_start_tell(channel, text)) {
+            go_on(channel);
+        }
     } else if ((pending->done & DONE_WATCHED) != 0) {
         pause_channel(channel, watched->watchers == 0);
     }
@@ -325,22 +374,22 @@ static void on_watched(const sp_ssh_watched *watched)
     }
 }
 
-void sg_start_tell_frozen(sg_channel *channel)
+bool sg_start_tell_frozen(sg_channel *channel)
 {
     char text[SG_TEXT_BYTES];
     const char *by = channel->conn->frozen_by;
     snprintf(text, sizeof(text), "frozen by %s", by[0] != '\0' ? by : "an alarm");
-    sg_start_tell(channel, text);
+    return sg_start_tell(channel, text);
 }
 
 static void tell_freeze(sg_channel *channel, sp_span by)
 {
     char text[SG_TEXT_BYTES];
     if (channel->conn->frozen) {
-        sg_start_tell_frozen(channel);
+        (void)sg_start_tell_frozen(channel);
     } else {
         snprintf(text, sizeof(text), "released by %.*s", SP_SPAN_ARG(sp_span_slice(by, 0, 180)));
-        sg_start_tell(channel, text);
+        (void)sg_start_tell(channel, text);
     }
 }
 
@@ -406,22 +455,62 @@ static sp_err force(sg_channel *channel)
     return sg_channel_name(channel, sp_span_cstr(command));
 }
 
-static void begin(sg_channel *channel, const sg_ruling *ruled)
+/* The one place where what policy says of a channel comes to it. A limit that was not there before
+ * counts what is printed from now on. */
+static void take_terms(sg_channel *channel, const sg_ruling *ruled)
 {
-    channel->alone = is_alone(channel, ruled);
-    if (channel->alone != NULL && channel->was_sent) { /* without it, it would do another thing */
-        refuse_for(channel, SP_REASON_APPROVAL, channel->alone);
+    const sg_terms old = channel->terms;
+    sg_terms terms = {.decision = ruled->decision,
+                      .action = ruled->action,
+                      .counted = ruled->decision,
+                      .counted_action = ruled->action,
+                      .alone = is_alone(channel, ruled),
+                      .no_input = ruled->no_input,
+                      .no_output = ruled->no_output};
+    if (channel->sftp != NULL) { /* by what was let through of it (sftp_judge.c) */
+        terms.counted = old.counted;
+        terms.counted_action = old.counted_action;
+    }
+    if (channel->back_eof_sent && terms.alone == NULL) { /* its input has ended */
+        terms.alone = old.alone;
+    }
+    if (old.counted.day_bytes == 0) {
+        channel->told_bytes = sg_relay_printed(channel);
+    }
+    if (!old.no_output) {
+        channel->carried = sg_relay_printed(channel);
+    }
+    channel->terms = terms;
+}
+
+static void begin(sg_channel *channel)
+{
+    if (channel->terms.alone != NULL &&
+        channel->was_sent) { /* without it, it would do another thing */
+        refuse_for(channel, SP_REASON_APPROVAL, channel->terms.alone);
         return;
     }
     if (channel->kind == SP_SSH_CHANNEL_FORWARD || channel->kind == SP_SSH_CHANNEL_RSYNC ||
         channel->kind == SP_SSH_CHANNEL_GIT) {
         channel->conn->opaque++;
     }
-    channel->counted = channel->decision;
-    channel->counted_action = channel->action;
     channel->state = SG_CH_OPENING;
     channel->opening_us = sp_loop_now_us(sg_here.loop);
+    channel->carried_us = channel->opening_us;
     sg_channel_tell_core(channel, true);
+}
+
+/* By the policy of now. What others agreed to counts only if it is that which would run. */
+static void judge(sg_channel *channel, sg_ruling *ret_ruled)
+{
+    struct sg_pending *pending = channel->pending;
+    sg_rule(channel, (pending->done & DONE_AGREED) != 0 ? pending->consent.approvals : 0,
+            ret_ruled);
+    if ((pending->done & DONE_AGREED) != 0 && !ret_ruled->refused &&
+        !is_as_agreed(channel, ret_ruled)) {
+        pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
+        sg_rule(channel, 0, ret_ruled);
+    }
 }
 
 bool sg_start_is_written(const sg_channel *channel)
@@ -447,35 +536,23 @@ void sg_start(sg_channel *channel)
     if (pending->step != STEP_NONE) {
         return;
     }
-    sg_rule(channel, (pending->done & DONE_AGREED) != 0 ? pending->consent.approvals : 0, &ruled);
-    channel->decision = ruled.decision;
-    channel->action = ruled.action;
-    channel->no_input = ruled.no_input;
-    channel->no_output = ruled.no_output;
+    judge(channel, &ruled);
+    take_terms(channel, &ruled);
     if (ruled.refused) {
         refuse(channel, &ruled, &ruled.refusal);
     } else if (is_watched_elsewhere(channel, &ruled)) {
         refuse_for(channel, SP_REASON_LIMIT,
                    "one that is watched has a connection of its own: open another one for this");
     } else if (ruled.decision.verdict == SP_VERDICT_ASK) {
-        if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
-            refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
-        } else {
-            ask_others(channel, &ruled);
-        }
+        ask_others(channel, &ruled);
     } else if ((pending->done & DONE_AGREED) != 0 && (pending->done & DONE_APPROVED) == 0) {
-        if (is_spoilt(channel, &ruled)) {
-            refuse_for(channel, SP_REASON_APPROVAL, agreed_alone);
-            return;
-        }
-        pending->step = STEP_WORD;
-        sg_consent_use(&pending->consent);
+        use_word(channel, &ruled);
     } else if (!spend(channel, &ruled) || !write_down(channel, &ruled)) {
         return;
     } else if (needs_watcher(channel, &ruled) && (pending->done & DONE_WATCHED) == 0) {
         want_watcher(channel);
     } else {
-        begin(channel, &ruled);
+        begin(channel);
     }
 }
 
@@ -492,7 +569,9 @@ static bool is_watched_from_now(sg_channel *channel, const sg_ruling *ruled)
     channel->conn->watched = channel->number;
     pending->done |= DONE_WATCHED;
     pause_channel(channel, true);
-    (void)tell_want(channel); /* if core is away it is told when it is back */
+    if (channel->state != SG_CH_ENDED) {
+        (void)tell_want(channel); /* if core is away it is told when it is back */
+    }
     return true;
 }
 
@@ -516,9 +595,7 @@ bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
                         "its own: open another one for it");
         return false;
     }
-    channel->decision = ruled.decision;
-    channel->no_input = ruled.no_input;
-    channel->no_output = ruled.no_output;
+    take_terms(channel, &ruled);
     sg_sftp_look_again(channel);
     return true;
 }

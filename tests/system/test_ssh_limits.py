@@ -3,6 +3,7 @@
 and as whom it signs in there. OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "SSH", gates/ssh/README.md."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -240,6 +241,44 @@ def test_what_cannot_be_recorded_any_more_ends(office):
     printed = wait_for("the recording's end", 15, lambda: office.printed(one["id"]))
     missing = [line for line in shown[:-1] if f"{line}\r\n" not in printed]
     assert not missing, f"{len(missing)} of {len(shown)} lines were shown and are not recorded: {missing[:3]}"
+
+
+def ends_without_the_ledger(office, argv, begun, **more):
+    """It moves something; the ledger stands still; it ends, and says why."""
+    ledger = office.office.pid("ledger")
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more) as client:
+        wait_for("the first bytes", 20, begun)
+        os.kill(ledger, signal.SIGSTOP)
+        try:
+            said, _ = client.communicate(timeout=25)
+        finally:
+            os.kill(ledger, signal.SIGCONT)
+            client.kill()
+    assert client.returncode != 0 and "cannot be recorded any more" in said, said
+    wait_for("the ledger again", 20, lambda: office.ssh("ann", "host", "echo seen").stdout == "seen\n")
+
+
+@pytest.mark.parametrize("program", ["sftp", "scp", "scp -O", "rsync"])
+def test_a_transfer_that_cannot_be_recorded_any_more_ends(office, tmp_path, program):
+    far, near = str(tmp_path / "far"), str(tmp_path / "near")
+    with open(far, "wb") as file:
+        file.truncate(1 << 30)
+
+    def begun():
+        return any(os.path.getsize(os.path.join(tmp_path, name)) > 0 for name in os.listdir(tmp_path) if name != "far")
+    if program == "sftp":
+        argv = office.argv("ann", "slow", "-b", "/dev/stdin", "127.0.0.1", program="sftp")
+        read, write = os.pipe()
+        os.write(write, f"get {far} {near}\n".encode())
+        os.close(write)
+        ends_without_the_ledger(office, argv, begun, stdin=read)
+        os.close(read)
+    elif program == "rsync":
+        ends_without_the_ledger(office, ["rsync", "--inplace", "-e", shlex.join(office.argv("ann", "slow")),
+                                         f"127.0.0.1:{far}", near], begun)
+    else:
+        argv = office.argv("ann", "slow", *program.split()[1:], f"127.0.0.1:{far}", near, program="scp")
+        ends_without_the_ledger(office, argv, begun, stdin=subprocess.DEVNULL)
 
 
 def test_nothing_starts_that_cannot_be_recorded(office):

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
+import time
 
 import pytest
 
@@ -212,8 +213,11 @@ def test_what_is_sent_while_others_think_is_not_left_out_of_what_then_runs(offic
     with open(f"{folder}/mark", "w", encoding="ascii") as file:
         file.write("old")
     with Terminal(office.argv("abe", "host", "127.0.0.1", f"cat >{folder}/mark")) as terminal:
+        full = office.asked()
         terminal.type("new\n")
-        agree(office, f"{ACCOUNT}@host$ cat >{folder}/mark")
+        time.sleep(0.5)
+        assert full["statement"] == f"{ACCOUNT}@host$ cat >{folder}/mark"
+        office.decide("approve", full)
         terminal.wait("nothing may be sent to it")
     assert open(f"{folder}/mark", encoding="ascii").read() == "old"
 
@@ -305,11 +309,17 @@ def test_what_waited_under_one_policy_and_runs_under_another_is_written_down_und
 # ---- what is counted, and what the ledger shows
 
 def test_that_more_was_sent_to_a_command_than_the_alarms_look_at_is_an_alarm(office):
-    comments = ("#" + "x" * 1023 + "\n") * 1100
-    assert office.ssh("ann", "host", "bash -s", input=comments + "echo done\n").stdout == "done\n"
-    wait_for("the alarm", 10, lambda: [
-        e for e in office.audrey.get("/admin/ledger/events?kind=decision&limit=100")["items"]
-        if "alarm" in e.get("detail", {}) and "than the alarms look at" in e["object"]])
+    def alarms(words):
+        return [e for e in office.audrey.get("/admin/ledger/events?kind=decision&limit=100")["items"]
+                if "alarm" in e.get("detail", {}) and words in e["object"]]
+
+    comments = ("#" + "x" * 1023 + "\n") * 1024  # 1 MiB
+    assert office.ssh("ann", "host", "bash -s", input=comments * 2 + "false && rm -rf /srv\necho done\n").stdout == "done\n"
+    assert wait_for("the alarm of what stands behind", 10, lambda: alarms("files are removed with everything below them"))
+    assert not alarms("than the alarms look at")
+    assert office.ssh("ann", "host", "bash -s", input=comments * 17 + "echo done\n").stdout == "done\n"
+    assert wait_for("the alarm", 10, lambda: alarms("than the alarms look at"))[0]["severity"] == "high"
+    assert [a for a in office.sam.items("/ssh/alarms") if "than the alarms look at" in a["text"]]
 
 
 def test_one_answer_is_what_comes_on_both_ways_out(office):

@@ -133,6 +133,15 @@ def test_what_a_command_prints_there_passes_as_far_as_it_is_recorded(office, tmp
     told = office.ssh("ty", "host", f"cat {tmp_path}/file")
     assert told.returncode == 254 and "export" in told.stderr and len(told.stdout) == 64 * 1024
     wait_for("the refusal", 10, lambda: office.events(person="ty", action="export", verdict="deny"))
+    with subprocess.Popen(office.argv("ty", "host", "127.0.0.1", "head -c 65536 /dev/zero; sleep 60"),
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as running:
+        def told_of():
+            return [e for e in office.events(person="ty", kind="close") if e["object"].endswith("sleep 60")]
+        carried = wait_for("what it has printed, while it still runs", 10, told_of)
+        running.kill()
+    assert [(e["bytes_out"], e["detail"]["export"]) for e in carried] == [(65536, "not allowed")]
+    ends = wait_for("its end", 10, lambda: [e for e in told_of() if "export" not in e["detail"]])  # told already
+    assert len(ends) == 1 and ends[0]["bytes_out"] == 65536 and len(told_of()) == 2
     with office.terminal("ty", "host") as terminal:
         terminal.type("echo on-a-$((40+2)); exit\r")
         terminal.wait("on-a-42")

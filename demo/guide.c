@@ -79,7 +79,8 @@ void demo_guide(const demo *d, const json_t *accounts)
     const char *at = d->base;
     demo_say("\n" DEMO_OFFICE " is open:  https://portal." DEMO_DOMAIN ":%u\n", d->port);
     demo_say("Open it with:           demo/browser      a Chromium that trusts this office's CA");
-    demo_say("or trust the CA:        certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n lantern -i %s/ca.pem\n",
+    demo_say("or trust the CA:        certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n lantern -i "
+             "%s/ca.pem\n",
              at);
     say_people(json_object_get(accounts, "people"));
     demo_say(

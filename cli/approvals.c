@@ -55,6 +55,20 @@ const char *sp_approval_target(const json_t *approval)
     return text;
 }
 
+/* Where several rules ask, the people of each of them have to agree. */
+static void show_rules(const json_t *approval)
+{
+    const json_t *rules = json_object_get(approval, "rules");
+    for (size_t i = 0; i < json_array_size(rules) && json_array_size(rules) > 1; i++) {
+        const json_t *rule = json_array_get(rules, i);
+        printf("             %lld of %lld for ",
+               (long long)json_integer_value(json_object_get(rule, "agreed")),
+               (long long)json_integer_value(json_object_get(rule, "needed")));
+        sp_print_safe(stdout, sp_json_text(rule, "rule"));
+        putchar('\n');
+    }
+}
+
 static void show_votes(const json_t *approval)
 {
     const json_t *votes = json_object_get(approval, "votes");
@@ -165,6 +179,7 @@ static void show(const json_t *approval)
     line("undo ms", sp_json_text(approval, "keep.duration_ms"));
     line("expires", sp_short_time(sp_json_text(approval, "expires_at")));
     line("approved", sp_approval_votes(approval));
+    show_rules(approval);
     show_votes(approval);
     line("SHA-256", sp_json_text(approval, "sha256"));
     show_json("Statement", json_object_get(approval, "statement"));

@@ -5,8 +5,10 @@
  * Story: a gate (or a person, by the API) asks. What is asked has an asker, a target, the exact
  * bytes and their SHA-256, and who may agree: the policy's word on the rule that asks, kept with
  * it. N distinct other people approve, each with a fresh second factor, from a device that the rule
- * allows; one refusal ends it, and so does time. An approval is used once. Each step is in the
- * ledger before it takes effect, and all of it is in the store: core may die at any point.
+ * allows; one refusal ends it, and so does time. Where several rules ask for one thing, each must
+ * have its N; who is among the people of several counts for each. An approval is used once. Each
+ * step is in the ledger before it takes effect, and all of it is in the store: core may die at any
+ * point.
  *
  *     waiting --N approvals--> approved --used--> used
  *        |                        |
@@ -72,12 +74,14 @@ typedef struct {
     uint64_t expires_unix_s;
     uint64_t ended_unix_s;
     sp_hash sha256;
-    sp_policy_approvers approvers;
+    sp_policy_approvers approvers[SP_ASKS_MAX]; /* of each rule that asks; all must have agreed */
+    uint8_t approvers_count;
     sp_span asker_name;
     sp_span resource;
     sp_span database;
     sp_span class_name;
-    sp_span rule;
+    sp_span rule;  /* the first that asks */
+    sp_span rules; /* where several do, JSON array of their names in the order of `approvers` */
     sp_span role;
     sp_span content; /* what would run, for people; secrets are redacted */
     sp_span objects; /* JSON array */
@@ -93,6 +97,7 @@ typedef struct {
 typedef struct {
     uint32_t person;
     bool yes;
+    uint32_t sets; /* bits: which of the ask's approvers he was one of */
     uint64_t when_unix_s;
     sp_span name;
     sp_span reason;
@@ -121,6 +126,8 @@ void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_has
 void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session);
 /* SP_ENOTFOUND. Spans live in the arena. */
 SP_MUST sp_err sp_ask_load(sp_store *store, sp_arena *arena, uint64_t id, sp_ask *ret_ask);
+/* Bits: which of the ask's approvers somebody with these roles is one of; the asker never is. */
+uint32_t sp_ask_sets_of(const sp_ask *ask, uint32_t person, const uint64_t roles[SP_ROLE_WORDS]);
 /* Whether this person has said yes to it. */
 bool sp_ask_approved_by(sp_store *store, uint64_t id, uint32_t person);
 /* Messages of lib/proto/db_msg.h about asking and keeping, from a worker of that gate (databases:

@@ -80,7 +80,11 @@ void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_
     sp_buf_text(room, ",\"sha256\":\"");
     sp_buf_hex(room, sp_hash_borrow(&ask->sha256));
     sp_buf_fmt(room, "\",\"needed\":%u,\"approvals\":%u,\"estimated_rows\":%llu",
-               ask->approvers.needed, approvals, (unsigned long long)ask->rows);
+               sp_ask_needed(ask), approvals, (unsigned long long)ask->rows);
+    if (ask->rules.len > 0) {
+        sp_buf_text(room, ",\"rules\":");
+        sp_buf_span(room, ask->rules);
+    }
     put_member(room, "database", ask->database);
     put_member(room, "role", ask->role);
     put_member(room, "reason", reason);
@@ -116,7 +120,8 @@ static void tell(sp_core *core, const sp_ask *ask, const char *method, sp_span r
     auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
     sp_event event = event_of_asker(ask);
     event.verdict = SP_VERDICT_DENY;
-    sp_ask_event(ask, method, sp_votes_count(core->store, ask->id), reason, &room, &event);
+    sp_ask_event(ask, method, sp_votes_count(core->store, ask->id, SP_SETS_ALL), reason, &room,
+                 &event);
     sp_ledger_client_tell(core->ledger, &event);
 }
 
@@ -125,7 +130,8 @@ void sp_ask_record_use(sp_core *core, const sp_ask *ask, sp_on_recorded on_recor
     auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
     sp_event event = event_of_asker(ask);
     event.verdict = SP_VERDICT_ALLOW;
-    sp_ask_event(ask, "used", sp_votes_count(core->store, ask->id), SP_SPAN_EMPTY, &room, &event);
+    sp_ask_event(ask, "used", sp_votes_count(core->store, ask->id, SP_SETS_ALL), SP_SPAN_EMPTY,
+                 &room, &event);
     sp_ledger_client_append(core->ledger, &event, on_recorded, self);
 }
 
@@ -159,7 +165,7 @@ static sp_err copy_ask(sp_arena *arena, const sp_ask *from, sp_ask *to)
     sp_span *const texts[] = {&to->asker_name, &to->resource,   &to->database, &to->class_name,
                               &to->rule,       &to->role,       &to->content,  &to->objects,
                               &to->plan,       &to->dependants, &to->reason,   &to->ticket,
-                              &to->ended_by,   &to->verbs};
+                              &to->ended_by,   &to->verbs,      &to->rules};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         TRY(sp_arena_copy(arena, *texts[i], texts[i]));
     }
@@ -232,28 +238,33 @@ static void on_asked(void *self, sp_err err)
 typedef struct {
     sp_store *store;
     const sp_ask *ask;
-    uint32_t found;
+    uint32_t found[SP_ASKS_MAX];
 } looking;
 
 static void count_approver(void *self, const sp_person *person)
 {
     looking *look = self;
     uint64_t roles[SP_ROLE_WORDS] = {0};
-    if (person->id != look->ask->asker && person->state == SP_PERSON_ACTIVE &&
-        !sp_failed(sp_roles_of(look->store, person->id, roles)) &&
-        sp_policy_people_has(&look->ask->approvers.by, person->id, roles)) {
-        look->found++;
+    if (person->state != SP_PERSON_ACTIVE ||
+        sp_failed(sp_roles_of(look->store, person->id, roles))) {
+        return;
+    }
+    uint32_t sets = sp_ask_sets_of(look->ask, person->id, roles);
+    for (uint8_t i = 0; i < look->ask->approvers_count; i++) {
+        look->found[i] += sets >> i & 1;
     }
 }
 
 static sp_err check_new(sp_core *core, const sp_ask *ask)
 {
-    looking look = {core->store, ask, 0};
+    looking look = {core->store, ask, {0}};
     unsigned waiting = 0;
     TRY(sp_people_each(core->store, count_approver, &look));
     TRY(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
-    if (ask->approvers.needed == 0 || look.found < ask->approvers.needed) {
-        return sp_fail(SP_EDENIED);
+    for (uint8_t i = 0; i < ask->approvers_count; i++) {
+        if (ask->approvers[i].needed == 0 || look.found[i] < ask->approvers[i].needed) {
+            return sp_fail(SP_EDENIED);
+        }
     }
     return waiting < SP_ASKS_WAITING_MAX ? sp_ok() : sp_fail(SP_ELIMIT);
 }
@@ -273,7 +284,7 @@ static sp_err begin_ask(sp_core *core, const sp_ask *fresh, sp_on_asked then, vo
     s->ask.id = sp_random_u64() >> (64 - ID_BITS);
     s->ask.state = SP_ASK_WAITING;
     s->ask.created_unix_s = now_s();
-    s->ask.expires_unix_s = s->ask.created_unix_s + fresh->approvers.expires_s;
+    s->ask.expires_unix_s = s->ask.created_unix_s + sp_ask_expires_s(fresh);
     *ret_step = s;
     return sp_ok();
 }
@@ -323,8 +334,9 @@ static sp_err begin_use(step *s, uint64_t id, uint64_t session, const sp_hash *s
     }
     TRY(err);
     /* whoever agreed and was locked since had lost his account to somebody, or his office */
-    bool agreed = sp_votes_count(s->core->store, id) >= s->ask.approvers.needed;
-    return agreed && fits(&s->ask, session, sha256) ? sp_ok() : sp_fail(SP_EDENIED);
+    return sp_ask_is_met(s->core->store, &s->ask) && fits(&s->ask, session, sha256)
+               ? sp_ok()
+               : sp_fail(SP_EDENIED);
 }
 
 void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_hash *sha256,

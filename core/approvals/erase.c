@@ -74,7 +74,7 @@ static void not_done(erasing *w, sp_err err)
     auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
     sp_event event = {
         .person = w->ask.asker, .person_name = w->ask.asker_name, .verdict = SP_VERDICT_DENY};
-    sp_ask_event(&w->ask, "erasing failed", sp_votes_count(w->core->store, w->ask.id),
+    sp_ask_event(&w->ask, "erasing failed", sp_votes_count(w->core->store, w->ask.id, SP_SETS_ALL),
                  sp_span_cstr(sp_code_word(err.code)), &room, &event);
     sp_ledger_client_tell(w->core->ledger, &event);
     sp_log(SP_LOG_WARN, "an approved erasure is not carried out: %s", sp_code_word(err.code));
@@ -222,11 +222,12 @@ static sp_err ask_of(wanting *w, const sp_ledger_erase *erase)
                       .action = SP_ACTION_DESTROY,
                       .asker = session->person,
                       .session = session->id,
-                      .approvers = {.needed = 1, .expires_s = EXPIRES_S},
+                      .approvers = {{.needed = 1, .expires_s = EXPIRES_S}},
+                      .approvers_count = 1,
                       .asker_name = sp_span_cstr(session->person_name),
                       .resource = SP_SPAN_LIT("ledger"),
                       .reason = erase->why};
-    w->ask.approvers.by.roles[SP_ROLE_NR_AUDIT / 64] |= UINT64_C(1) << (SP_ROLE_NR_AUDIT % 64);
+    w->ask.approvers[0].by.roles[SP_ROLE_NR_AUDIT / 64] |= UINT64_C(1) << (SP_ROLE_NR_AUDIT % 64);
     TRY(sp_arena_copy(sp_request_arena(w->req), sp_buf_borrow(&text), &w->ask.content));
     w->ask.sha256 = sp_sha256(w->ask.content);
     return sp_ok();

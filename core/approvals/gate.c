@@ -10,7 +10,7 @@
 #include "infra/proc/clock.h"
 #include "lib/proto/db_msg.h"
 
-enum { TOLD_AGAIN_S = 3600 };
+enum { TOLD_AGAIN_S = 3600, RULES_MAX_BYTES = SP_ASKS_MAX * (6 * SP_NAME_MAX_BYTES + 4) };
 
 typedef struct {
     sp_core *core;
@@ -63,8 +63,28 @@ sp_gate sp_ask_gate(sp_ask_kind kind)
                                     : SP_GATE_NONE;
 }
 
+/* Each rule that asks has to be met by its own people, in its own number. rules: room for their
+ * names. */
+static sp_err take_rules(const sp_policy_set *set, const sp_db_ask *from, sp_buf *rules,
+                         sp_ask *ask)
+{
+    for (uint8_t i = 0; i < from->rules_count; i++) {
+        TRY(sp_policy_set_rule_approvers(set, from->rules[i], &ask->approvers[i]));
+        sp_buf_text(rules, i == 0 ? "[" : ",");
+        sp_buf_json(rules, from->rules[i]);
+    }
+    sp_buf_text(rules, "]");
+    TRY(sp_buf_error(rules));
+    ask->approvers_count = from->rules_count;
+    ask->rules = from->rules_count > 1 ? sp_buf_borrow(rules) : SP_SPAN_EMPTY;
+    if (from->needed > ask->approvers[0].needed) { /* a Never wants more */
+        ask->approvers[0].needed = from->needed;
+    }
+    return sp_ok();
+}
+
 static sp_err read_ask(const sp_core *core, sp_gate gate, const sp_db_ask *from,
-                       const sp_live_session *session, sp_ask *ret_ask)
+                       const sp_live_session *session, sp_buf *rules, sp_ask *ret_ask)
 {
     const sp_policy_set *set = sp_documents_set(core->state->documents);
     if (set == NULL) {
@@ -82,16 +102,13 @@ static sp_err read_ask(const sp_core *core, sp_gate gate, const sp_db_ask *from,
                   .resource = from->resource,
                   .database = from->database,
                   .class_name = sp_policy_class_name(sp_policy_set_view(set), from->class_level),
-                  .rule = from->rule,
+                  .rule = from->rules[0],
                   .content = from->statement,
                   .objects = from->objects,
                   .plan = from->plan,
                   .verbs = from->verbs};
     sp_copy(ask.sha256.bytes, from->sha256, SP_SHA256_BYTES);
-    TRY(sp_policy_set_rule_approvers(set, from->rule, &ask.approvers));
-    if (from->needed > ask.approvers.needed) { /* another rule or a Never wants more */
-        ask.approvers.needed = from->needed;
-    }
+    TRY(take_rules(set, from, rules, &ask));
     *ret_ask = ask;
     return sp_ok();
 }
@@ -103,9 +120,10 @@ static sp_err on_ask(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *m
     sp_live_session session;
     sp_ask ask;
     waiting *wait = NULL;
+    auto_buf sp_buf rules = sp_buf_make(RULES_MAX_BYTES);
     sp_err err = session_of(core, &from.session, &session);
     if (!sp_failed(err)) {
-        err = read_ask(core, gate, &from, &session, &ask);
+        err = read_ask(core, gate, &from, &session, &rules, &ask);
     }
     if (!sp_failed(err)) {
         err = waiting_new(core, peer, msg, &wait);
@@ -207,6 +225,18 @@ static void add_name(void *self, const sp_vote *vote)
     }
 }
 
+/* The greatest number that a rule wanted and has: the gate knows how many its policy wants. */
+static uint8_t agreed_by(const sp_core *core, const sp_ask *ask)
+{
+    uint32_t most = 0;
+    for (uint8_t i = 0; i < ask->approvers_count; i++) {
+        uint32_t given = sp_votes_count(core->store, ask->id, 1U << i);
+        given = given < ask->approvers[i].needed ? given : ask->approvers[i].needed;
+        most = given > most ? given : most;
+    }
+    return (uint8_t)most;
+}
+
 static void write_done(const sp_core *core, const sp_ask *ask, sp_buf *body)
 {
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
@@ -222,7 +252,7 @@ static void write_done(const sp_core *core, const sp_ask *ask, sp_buf *body)
     }
     const sp_db_ask_done done = {.ask = ask->id,
                                  .verdict = yes ? SP_VERDICT_ALLOW : SP_VERDICT_DENY,
-                                 .approvals = (uint8_t)sp_votes_count(core->store, ask->id),
+                                 .approvals = agreed_by(core, ask),
                                  .by = sp_failed(sp_buf_error(&n.by)) ? SP_SPAN_EMPTY
                                                                       : sp_buf_borrow(&n.by),
                                  .reason = yes ? SP_SPAN_EMPTY : reason};

@@ -53,13 +53,23 @@ uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s);
 SP_MUST sp_err sp_votes_each(sp_store *store, uint64_t id,
                              void (*visit)(void *self, const sp_vote *vote), void *self);
 bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person);
-uint32_t sp_votes_count(sp_store *store, uint64_t id);
-void sp_approvers_write(const sp_policy_approvers *approvers, sp_buf *out);
-SP_MUST sp_err sp_approvers_read(sp_span bytes, sp_policy_approvers *ret_approvers);
+/* How many people who agreed and still work here are in one of these sets (bits). */
+uint32_t sp_votes_count(sp_store *store, uint64_t id, uint32_t sets);
+enum { SP_SETS_ALL = (1 << SP_ASKS_MAX) - 1 };
+/* Whether each set has its number. */
+bool sp_ask_is_met(sp_store *store, const sp_ask *ask);
 
 /* What waits, is agreed to, or was given for a while ends by so much earlier or later.
  * In a transaction of the caller. */
 SP_MUST sp_err sp_approval_rows_move(sp_store *store, int64_t by_s);
+
+/* ---- sets.c: the approvers of an ask together ---- */
+void sp_ask_sets_write(const sp_ask *ask, sp_buf *out);
+SP_MUST sp_err sp_ask_sets_read(sp_span bytes, sp_ask *ask);
+/* The greatest number that one of them wants. */
+uint8_t sp_ask_needed(const sp_ask *ask);
+/* The shortest time that one of them gives. */
+uint32_t sp_ask_expires_s(const sp_ask *ask);
 
 /* ---- asks.c ---- */
 static inline sp_approvals *sp_approvals_of(const sp_core *core)
@@ -86,9 +96,10 @@ void sp_approvals_end(sp_approvals *approvals, uint64_t id);
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
 
 /* ---- votes.c: who may, and the API of asks ---- */
-/* Whether the asker of this request may approve; else a code and a sentence. */
+/* Whether the asker of this request may approve, and for which of the ask's approvers (bits); else
+ * a code and a sentence. */
 typedef struct {
-    bool may;
+    uint32_t sets; /* 0: he may not */
     const char *code;
     const char *why;
 } sp_vote_right;

@@ -71,11 +71,28 @@ static json_t *can_json(sp_request *req, const sp_ask *ask)
 {
     sp_vote_right right = sp_vote_right_of(req, ask);
     json_t *can = json_object();
-    set(can, "approve", json_boolean(right.may));
+    set(can, "approve", json_boolean(right.sets != 0));
     set(can, "withdraw",
         json_boolean(ask->asker == sp_request_person(req) && (ask->state == SP_ASK_WAITING)));
-    set(can, "why_not", right.may ? json_null() : json_string(right.why));
+    set(can, "why_not", right.sets != 0 ? json_null() : json_string(right.why));
     return can;
+}
+
+/* Each rule that asks, and how far it is; a role and an erasure are asked for by none. */
+static json_t *rules_json(const sp_core *core, const sp_ask *ask)
+{
+    json_t *names = parsed(ask->rules);
+    json_t *rules = json_array();
+    for (uint8_t i = 0; i < ask->approvers_count; i++) {
+        json_t *one = json_object();
+        json_t *name = json_incref(json_array_get(names, i));
+        set(one, "rule", name != NULL ? name : sp_json_span_or_null(ask->rule));
+        set_number(one, "needed", ask->approvers[i].needed);
+        set_number(one, "agreed", sp_votes_count(core->store, ask->id, 1U << i));
+        json_array_append_new(rules, one);
+    }
+    json_decref(names);
+    return rules;
 }
 
 json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
@@ -100,7 +117,8 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
         ask->duration_s == 0 ? json_null() : json_integer((json_int_t)ask->duration_s));
     set(out, "reason", sp_json_span_or_null(ask->reason));
     set(out, "ticket", sp_json_span_or_null(ask->ticket));
-    set_number(out, "needed", ask->approvers.needed);
+    set_number(out, "needed", sp_ask_needed(ask));
+    set(out, "rules", rules_json(core, ask));
     set(out, "votes", votes);
     set(out, "sha256", sp_json_span_or_null(sp_buf_borrow(&hash)));
     set(out, "summary", sp_json_span_or_null(sp_span_slice(ask->content, 0, 200)));

@@ -38,55 +38,13 @@ static const char *const migrations[] = {
     " bytes BIGINT NOT NULL, ms BIGINT NOT NULL, created BIGINT NOT NULL,"
     " expires BIGINT NOT NULL, state BIGINT NOT NULL, undone BIGINT NOT NULL,"
     " undo_ms BIGINT NOT NULL, undo_ask BIGINT NOT NULL, told TEXT NOT NULL)",
+    "ALTER TABLE ask ADD COLUMN rules TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE vote ADD COLUMN sets BIGINT NOT NULL DEFAULT 1",
 };
 
 sp_err sp_approval_rows_start(sp_store *store)
 {
     return sp_store_migrate(store, "approvals", migrations, SP_COUNT(migrations));
-}
-
-/* ---- who may agree, as bytes ---- */
-
-void sp_approvers_write(const sp_policy_approvers *approvers, sp_buf *out)
-{
-    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
-        sp_buf_u64(out, approvers->by.roles[w]);
-    }
-    sp_buf_u8(out, approvers->by.everyone ? 1 : 0);
-    sp_buf_u32(out, approvers->owners);
-    sp_buf_u32(out, approvers->postures);
-    sp_buf_u8(out, approvers->strength);
-    sp_buf_u8(out, approvers->needed);
-    sp_buf_u32(out, approvers->expires_s);
-    sp_buf_u32(out, approvers->by.people_count);
-    for (uint32_t i = 0; i < approvers->by.people_count; i++) {
-        sp_buf_u32(out, approvers->by.people[i]);
-    }
-}
-
-sp_err sp_approvers_read(sp_span bytes, sp_policy_approvers *ret_approvers)
-{
-    sp_policy_approvers a = {0};
-    sp_reader r = sp_reader_of(bytes);
-    for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
-        a.by.roles[w] = sp_read_u64(&r);
-    }
-    a.by.everyone = sp_read_u8(&r) == 1;
-    a.owners = sp_read_u32(&r);
-    a.postures = sp_read_u32(&r);
-    a.strength = sp_read_u8(&r);
-    a.needed = sp_read_u8(&r);
-    a.expires_s = sp_read_u32(&r);
-    a.by.people_count = sp_read_u32(&r);
-    if (a.by.people_count > SP_APPROVERS_PEOPLE_MAX) {
-        return sp_fail(SP_ECORRUPT);
-    }
-    for (uint32_t i = 0; i < a.by.people_count; i++) {
-        a.by.people[i] = sp_read_u32(&r);
-    }
-    TRY(sp_reader_finish(&r));
-    *ret_approvers = a;
-    return sp_ok();
 }
 
 /* ---- asks ---- */
@@ -113,8 +71,8 @@ static void bind_numbers(sp_query *q, const sp_ask *ask)
 
 sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask)
 {
-    auto_buf sp_buf approvers = sp_buf_make(1024);
-    sp_approvers_write(&ask->approvers, &approvers);
+    auto_buf sp_buf approvers = sp_buf_make(SP_ASKS_MAX * 1024);
+    sp_ask_sets_write(ask, &approvers);
     TRY(sp_buf_error(&approvers));
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
@@ -122,9 +80,9 @@ sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask)
         store, "INSERT INTO ask (id, kind, state, action, class_level, asker, session, reference,"
                " estimated, keep_bytes, keep_ms, keep, duration, created, expires, ended, sha256,"
                " approvers, asker_name, resource, target, class_name, rule, role, content, objects,"
-               " plan, dependants, reason, ticket, ended_by) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,"
-               "$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,$28,$29,"
-               "$30,$31)");
+               " plan, dependants, reason, ticket, ended_by, rules) VALUES ($1,$2,$3,$4,$5,$6,$7,"
+               "$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$25,$26,$27,"
+               "$28,$29,$30,$31,$32)");
     bind_numbers(&q, ask);
     sp_bind_blob(&q, sp_hash_borrow(&ask->sha256));
     sp_bind_blob(&q, sp_buf_borrow(&approvers));
@@ -141,6 +99,7 @@ sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask)
     sp_bind_text(&q, ask->reason);
     sp_bind_text(&q, ask->ticket);
     sp_bind_text(&q, ask->ended_by);
+    sp_bind_text(&q, ask->rules);
     TRY(sp_query_finish(&q));
     return sp_txn_commit(&txn);
 }
@@ -170,7 +129,7 @@ static sp_err read_texts(sp_query *q, sp_arena *arena, sp_ask *ask)
     sp_span *const texts[] = {&ask->asker_name, &ask->resource,   &ask->database, &ask->class_name,
                               &ask->rule,       &ask->role,       &ask->content,  &ask->objects,
                               &ask->plan,       &ask->dependants, &ask->reason,   &ask->ticket,
-                              &ask->ended_by};
+                              &ask->ended_by,   &ask->rules};
     enum { CONTENT = 6 };
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         TRY(sp_arena_copy(arena, i == CONTENT ? sp_col_blob(q) : sp_col_text(q), texts[i]));
@@ -185,7 +144,7 @@ sp_err sp_ask_load(sp_store *store, sp_arena *arena, uint64_t id, sp_ask *ret_as
         store, "SELECT id, kind, state, action, class_level, asker, session, reference, estimated,"
                " keep_bytes, keep_ms, keep, duration, created, expires, ended, sha256, approvers,"
                " asker_name, resource, target, class_name, rule, role, content, objects, plan,"
-               " dependants, reason, ticket, ended_by FROM ask WHERE id = $1");
+               " dependants, reason, ticket, ended_by, rules FROM ask WHERE id = $1");
     sp_bind_bits(&q, id);
     if (!sp_query_row(&q)) {
         TRY(sp_query_finish(&q));
@@ -198,7 +157,7 @@ sp_err sp_ask_load(sp_store *store, sp_arena *arena, uint64_t id, sp_ask *ret_as
         return sp_fail(SP_ECORRUPT);
     }
     sp_copy(ask.sha256.bytes, hash.ptr, SP_SHA256_BYTES);
-    TRY(sp_approvers_read(sp_col_blob(&q), &ask.approvers));
+    TRY(sp_ask_sets_read(sp_col_blob(&q), &ask));
     TRY(read_texts(&q, arena, &ask));
     TRY(sp_query_finish(&q));
     *ret_ask = ask;
@@ -273,14 +232,25 @@ sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_
 
 /* ---- votes ---- */
 
-uint32_t sp_votes_count(sp_store *store, uint64_t id)
+uint32_t sp_votes_count(sp_store *store, uint64_t id, uint32_t sets)
 {
     auto_query sp_query q =
         sp_query_of(store, "SELECT COUNT(*) FROM vote v JOIN person p ON p.id = v.person"
-                           " WHERE v.ask = $1 AND v.yes = 1 AND p.state = $2");
+                           " WHERE v.ask = $1 AND v.yes = 1 AND p.state = $2"
+                           " AND (v.sets & $3) <> 0");
     sp_bind_bits(&q, id);
     sp_bind_u64(&q, SP_PERSON_ACTIVE);
+    sp_bind_u64(&q, sets);
     return sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
+}
+
+bool sp_ask_is_met(sp_store *store, const sp_ask *ask)
+{
+    bool met = ask->approvers_count > 0;
+    for (uint8_t i = 0; i < ask->approvers_count && met; i++) {
+        met = sp_votes_count(store, ask->id, 1U << i) >= ask->approvers[i].needed;
+    }
+    return met;
 }
 
 bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person)
@@ -304,14 +274,15 @@ bool sp_ask_approved_by(sp_store *store, uint64_t id, uint32_t person)
 static sp_err insert_vote(sp_store *store, uint64_t id, const sp_vote *vote)
 {
     auto_query sp_query q = sp_query_of(
-        store, "INSERT INTO vote (ask, person, yes, given, name, reason) VALUES ($1, $2, $3, $4,"
-               " $5, $6)");
+        store, "INSERT INTO vote (ask, person, yes, given, name, reason, sets) VALUES ($1, $2, $3,"
+               " $4, $5, $6, $7)");
     sp_bind_bits(&q, id);
     sp_bind_u64(&q, vote->person);
     sp_bind_u64(&q, vote->yes ? 1 : 0);
     sp_bind_u64(&q, vote->when_unix_s);
     sp_bind_text(&q, vote->name);
     sp_bind_text(&q, vote->reason);
+    sp_bind_u64(&q, vote->sets);
     return sp_query_finish(&q);
 }
 
@@ -331,7 +302,7 @@ static sp_err decide(sp_store *store, const sp_ask *ask, const sp_vote *vote)
     sp_bind_u64(&q, vote->yes ? SP_ASK_APPROVED : SP_ASK_REFUSED);
     sp_bind_text(&q, vote->yes ? SP_SPAN_EMPTY : vote->name);
     sp_bind_u64(&q, vote->when_unix_s);
-    sp_bind_u64(&q, vote->yes ? vote->when_unix_s + ask->approvers.expires_s : ask->expires_unix_s);
+    sp_bind_u64(&q, vote->yes ? vote->when_unix_s + sp_ask_expires_s(ask) : ask->expires_unix_s);
     sp_bind_bits(&q, ask->id);
     return sp_query_finish_changed(&q);
 }
@@ -344,7 +315,7 @@ sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote *vote, 
         return sp_fail(SP_ECONFLICT);
     }
     TRY(insert_vote(store, ask->id, vote));
-    bool decided = !vote->yes || sp_votes_count(store, ask->id) >= ask->approvers.needed;
+    bool decided = !vote->yes || sp_ask_is_met(store, ask);
     if (decided) {
         TRY(decide(store, ask, vote));
     }
@@ -357,7 +328,8 @@ sp_err sp_votes_each(sp_store *store, uint64_t id, void (*visit)(void *self, con
                      void *self)
 {
     auto_query sp_query q = sp_query_of(
-        store, "SELECT person, yes, given, name, reason FROM vote WHERE ask = $1 ORDER BY given");
+        store,
+        "SELECT person, yes, given, name, reason, sets FROM vote WHERE ask = $1 ORDER BY given");
     sp_bind_bits(&q, id);
     while (sp_query_row(&q)) {
         sp_vote vote = {.person = (uint32_t)sp_col_u64(&q)};
@@ -365,6 +337,7 @@ sp_err sp_votes_each(sp_store *store, uint64_t id, void (*visit)(void *self, con
         vote.when_unix_s = sp_col_u64(&q);
         vote.name = sp_col_text(&q);
         vote.reason = sp_col_text(&q);
+        vote.sets = (uint32_t)sp_col_u64(&q);
         visit(self, &vote);
     }
     return sp_query_finish(&q);

@@ -151,7 +151,7 @@ static bool may_see(const sp_request *req, const sp_ask *ask, bool to_undo)
     const sp_live_session *session = sp_request_session(req);
     bool admin = !to_undo && (sp_request_admin(req) & (SP_WHO_SECURITY | SP_WHO_AUDIT)) != 0;
     return admin || ask->asker == session->person ||
-           sp_policy_people_has(&ask->approvers.by, session->person, session->roles);
+           sp_ask_sets_of(ask, session->person, session->roles) != 0;
 }
 
 static json_t *parsed(sp_span text)
@@ -272,14 +272,16 @@ static sp_err ask_of(wanting *w, sp_span report)
                       .session = session->id,
                       .reference = w->first.reference,
                       .keep = w->k.id,
-                      .approvers = w->first.approvers,
+                      .approvers_count = w->first.approvers_count,
                       .asker_name = sp_span_cstr(session->person_name),
                       .resource = w->k.resource,
                       .database = w->k.database,
                       .class_name = w->first.class_name,
                       .rule = w->first.rule,
+                      .rules = w->first.rules,
                       .objects = w->k.objects,
                       .reason = w->reason};
+    sp_copy(w->ask.approvers, w->first.approvers, sizeof(w->ask.approvers));
     TRY(sp_arena_copy(arena, sp_buf_borrow(&text), &w->ask.content));
     if (report.len <= SP_ASK_JSON_MAX_BYTES) {
         TRY(sp_arena_copy(arena, report, &w->ask.plan));

@@ -15,81 +15,87 @@ static uint64_t now_s(void)
 
 /* ---- who ---- */
 
-/* From a device that the rule allows; a browser without a certificate of ours is unknown. */
-static bool device_fits(sp_request *req, const sp_ask *ask)
+/* Of these sets, those whose rule allows the device; a browser without a certificate of ours is
+ * unknown. */
+static uint32_t with_device(sp_request *req, const sp_ask *ask, uint32_t sets)
 {
     sp_live_device device = {0};
     uint32_t slot = SP_NONE;
+    uint32_t fit = 0;
     bool known = sp_request_device(req, &device, &slot);
     if (known && device.state != SP_DEVICE_ACTIVE) {
-        return false;
+        return 0;
     }
-    return sp_policy_approvers_device(&ask->approvers,
-                                      known ? (sp_owner)device.owner : SP_OWNER_UNKNOWN,
-                                      known ? (sp_posture)device.posture : SP_POSTURE_UNKNOWN,
-                                      (sp_strength)sp_request_session(req)->strength);
+    for (uint8_t i = 0; i < ask->approvers_count; i++) {
+        bool fits = sp_policy_approvers_device(
+            &ask->approvers[i], known ? (sp_owner)device.owner : SP_OWNER_UNKNOWN,
+            known ? (sp_posture)device.posture : SP_POSTURE_UNKNOWN,
+            (sp_strength)sp_request_session(req)->strength);
+        fit |= fits ? 1U << i : 0;
+    }
+    return sets & fit;
 }
 
-static bool is_approver(const sp_request *req, const sp_ask *ask)
+static uint32_t sets_of(const sp_request *req, const sp_ask *ask)
 {
     const sp_live_session *session = sp_request_session(req);
-    return session != NULL && session->person != ask->asker &&
-           sp_policy_people_has(&ask->approvers.by, session->person, session->roles);
+    return session == NULL ? 0 : sp_ask_sets_of(ask, session->person, session->roles);
 }
 
 /* A role that somebody has for a while because the asker agreed to it makes nobody his approver:
  * with an accomplice he would approve himself. */
-static bool is_approver_without(sp_request *req, const sp_ask *ask)
+static uint32_t sets_without(sp_request *req, const sp_ask *ask)
 {
     const sp_live_session *session = sp_request_session(req);
     uint64_t roles[SP_ROLE_WORDS] = {0};
     if (sp_failed(
             sp_grants_agreed_by(sp_request_core(req)->store, session->person, ask->asker, roles))) {
-        return false;
+        return 0;
     }
     for (size_t w = 0; w < SP_ROLE_WORDS; w++) {
         roles[w] = session->roles[w] & ~roles[w];
     }
-    return sp_policy_people_has(&ask->approvers.by, session->person, roles);
+    return sp_ask_sets_of(ask, session->person, roles);
 }
 
 sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask)
 {
     if (sp_request_person(req) == ask->asker) {
-        return (sp_vote_right){false, "own_request",
+        return (sp_vote_right){0, "own_request",
                                "You asked for this yourself: other people have to approve it."};
     }
     if (sp_erase_is_about(ask, sp_request_person(req))) {
-        return (sp_vote_right){false, "own_entries",
+        return (sp_vote_right){0, "own_entries",
                                "What is written of you is for others to take out."};
     }
-    if (!is_approver(req, ask)) {
-        return (sp_vote_right){false, "not_approver",
-                               "The policy names other people to approve this."};
+    if (sets_of(req, ask) == 0) {
+        return (sp_vote_right){0, "not_approver", "The policy names other people to approve this."};
     }
-    if (!is_approver_without(req, ask)) {
-        return (sp_vote_right){false, "asker_agreed",
+    uint32_t sets = sets_without(req, ask);
+    if (sets == 0) {
+        return (sp_vote_right){0, "asker_agreed",
                                "You hold the role that approves this because who asks agreed to "
                                "it: other people have to approve it."};
     }
     if (ask->state != SP_ASK_WAITING || ask->expires_unix_s <= now_s()) {
-        return (sp_vote_right){false, "not_waiting", "This does not wait for approval any more."};
+        return (sp_vote_right){0, "not_waiting", "This does not wait for approval any more."};
     }
     if (sp_vote_given(sp_request_core(req)->store, ask->id, sp_request_person(req))) {
-        return (sp_vote_right){false, "voted", "You have answered already."};
+        return (sp_vote_right){0, "voted", "You have answered already."};
     }
-    if (!device_fits(req, ask)) {
-        return (sp_vote_right){false, "device",
+    sets = with_device(req, ask, sets);
+    if (sets == 0) {
+        return (sp_vote_right){0, "device",
                                "The rule asks for another device or a stronger sign-in of whoever "
                                "approves."};
     }
-    return (sp_vote_right){true, NULL, NULL};
+    return (sp_vote_right){sets, NULL, NULL};
 }
 
 bool sp_ask_visible(const sp_request *req, const sp_ask *ask)
 {
     unsigned admin = sp_request_admin(req) & (SP_WHO_SECURITY | SP_WHO_AUDIT);
-    return admin != 0 || sp_request_person(req) == ask->asker || is_approver(req, ask);
+    return admin != 0 || sp_request_person(req) == ask->asker || sets_of(req, ask) != 0;
 }
 
 /* ---- reading ---- */
@@ -182,6 +188,7 @@ static void get_ask(sp_request *req)
 typedef struct {
     sp_ask *ask;
     sp_span reason;
+    uint32_t sets;
     bool yes;
 } voting;
 
@@ -213,6 +220,7 @@ static void go_vote(sp_request *req, void *data)
     sp_core *core = sp_request_core(req);
     sp_vote vote = {.person = sp_request_person(req),
                     .yes = v->yes,
+                    .sets = v->sets,
                     .when_unix_s = now_s(),
                     .name = sp_span_cstr(sp_request_session(req)->person_name),
                     .reason = v->reason};
@@ -258,13 +266,14 @@ static void vote(sp_request *req, bool yes)
         return;
     }
     sp_vote_right right = sp_vote_right_of(req, v->ask);
-    if (!right.may) {
+    if (right.sets == 0) {
         sp_answer_problem(req, 409, right.code, "%s", right.why);
         return;
     }
+    v->sets = right.sets;
     auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
     sp_event event = sp_request_event(req, SP_EVENT_APPROVAL);
-    uint32_t approvals = sp_votes_count(sp_request_core(req)->store, v->ask->id);
+    uint32_t approvals = sp_votes_count(sp_request_core(req)->store, v->ask->id, SP_SETS_ALL);
     sp_ask_event(v->ask, yes ? "approved" : "refused", approvals + (yes ? 1 : 0), v->reason, &room,
                  &event);
     event.verdict = yes ? SP_VERDICT_ALLOW : SP_VERDICT_DENY;

@@ -324,8 +324,7 @@ static bool is_meant(const expanding *e, const notice_person *person,
         return sp_policy_audience_has(set, e->audience, sp_span_cstr(person->name), roles);
     }
     if (e->ask.asker != 0) {
-        return person->id != e->ask.asker &&
-               sp_policy_people_has(&e->ask.approvers.by, person->id, roles);
+        return sp_ask_sets_of(&e->ask, person->id, roles) != 0;
     }
     return sp_policy_set_role_held(set, e->role, roles);
 }

@@ -112,8 +112,7 @@ typedef struct {
     uint32_t asked;       /* bits of those that others have to agree to */
     sp_sql_use use;       /* what `action` is about */
     bool has_use;
-    bool asks_apart; /* by rules to which not the same people agree in the same way */
-    uint8_t opaque;  /* DB_OPAQUE_ */
+    uint8_t opaque; /* DB_OPAQUE_ */
     uint8_t met_count;
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
     db_met met[DB_MET_MAX];
@@ -293,6 +292,7 @@ typedef struct {
     uint8_t done;      /* DB_DONE_ */
     bool is_cancelled; /* while it was not to be stopped at once */
     uint8_t needed;
+    uint8_t rules; /* that ask */
     uint8_t approvals;
     uint32_t call; /* 0 = none */
     uint64_t ask;  /* asked of others and not used up; 0 = none */

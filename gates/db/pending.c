@@ -111,9 +111,9 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
         char text[160];
         char reference[SP_REFERENCE_TEXT_BYTES];
         sp_reference_text(pending->reference, reference);
-        snprintf(text, sizeof(text), "this statement waits until %u other %s (reference %s)",
+        snprintf(text, sizeof(text), "this statement waits until %u other %s%s (reference %s)",
                  (unsigned)pending->needed, pending->needed == 1 ? "person agrees" : "people agree",
-                 reference);
+                 pending->rules > 1 ? ", and those of other rules" : "", reference);
         db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text),
                           sp_span_cstr(pending->hint));
     }
@@ -210,8 +210,8 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
         return no_ask("others cannot agree to what is run by a name",
                       "Send the statement itself instead of EXECUTE or FETCH.", refusal);
     }
-    if (run->ruling->asks_apart) {
-        return no_ask("parts of this are for different people to agree to, or in different ways",
+    if (decision->asks_apart) {
+        return no_ask("more rules ask others for parts of this than can be asked for at once",
                       "Send them apart, so that each waits for those whose word it needs.",
                       refusal);
     }
@@ -236,6 +236,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
     pending->reference = sp_recorder_reference();
     pending->needed = decision->approvals;
+    pending->rules = decision->asks_count;
     db_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
     db_judge_refused(session, run->ruling, run->tag, run->shown, &asked);
     sp_db_ask ask = {.connection = session->connection,
@@ -249,9 +250,12 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                      .statement = sp_buf_borrow(&shown),
                      .estimated_rows = found->rows,
                      .plan = sp_failed(sp_buf_error(&plan)) ? SP_SPAN_EMPTY : sp_buf_borrow(&plan),
-                     .rule = sp_policy_rule_name(&session->snapshot->policy, decision->rule),
+                     .rules_count = decision->asks_count,
                      .objects = named ? sp_buf_borrow(&objects) : SP_SPAN_LIT("[]"),
                      .verbs = sp_buf_borrow(&verbs)};
+    for (uint8_t i = 0; i < decision->asks_count; i++) {
+        ask.rules[i] = sp_policy_rule_name(&session->snapshot->policy, decision->asks[i]);
+    }
     sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
     sp_db_ask_write(&ask, &body);
     return call(session, SP_CORE_DB_ASK, &body, on_asked, refusal);

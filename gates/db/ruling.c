@@ -51,18 +51,6 @@ static sp_decision about_whole(const asking *a, sp_action action, sp_span schema
     return sp_policy_database_whole(a->policy, &question, a->database, schema);
 }
 
-/* Of two decisions the one that allows less. */
-static bool is_graver(const sp_decision *a, const sp_decision *b)
-{
-    if (a->verdict != b->verdict) {
-        return a->verdict < b->verdict; /* deny, ask, allow */
-    }
-    if (a->verdict == SP_VERDICT_ASK && a->approvals != b->approvals) {
-        return a->approvals > b->approvals;
-    }
-    return a->class_level > b->class_level;
-}
-
 /* A relation that the catalogue does not have: whatever of that name the path could find. */
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
@@ -85,9 +73,7 @@ static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
         sp_database_part part = sp_policy_database_part(
             a->policy, a->session->resource, a->database, schema, use->name, SP_SPAN_EMPTY);
         sp_decision decision = about_part(a, (sp_action)use->action, part.part);
-        if (is_graver(&decision, &gravest)) {
-            gravest = decision;
-        }
+        sp_decision_join(a->policy, &gravest, &decision);
     }
 }
 
@@ -118,9 +104,10 @@ static sp_decision about_name(const asking *a, sp_sql_use *use)
         return about_part(a, (sp_action)use->action, from);
     }
     use->action = SP_ACTION_DESTROY;
-    sp_decision old = about_part(a, SP_ACTION_DESTROY, from);
-    sp_decision new = about_part(a, SP_ACTION_DESTROY, to);
-    return is_graver(&new, &old) ? new : old;
+    sp_decision both = about_part(a, SP_ACTION_DESTROY, from);
+    sp_decision there = about_part(a, SP_ACTION_DESTROY, to);
+    sp_decision_join(a->policy, &both, &there);
+    return both;
 }
 
 /* May name a graver action than the text did. */
@@ -162,45 +149,28 @@ static sp_decision about_use(const asking *a, sp_sql_use *use)
 
 /* ---- together ---- */
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a == 0 ? b : (b == 0 || a < b ? a : b);
-}
-
 static void join(db_ruling *ruling, const sp_policy *policy, const sp_decision *decision,
                  const sp_sql_use *use)
 {
     sp_decision *have = &ruling->decision;
     sp_action action = (sp_action)use->action;
-    bool both_ask = decision->verdict == SP_VERDICT_ASK && ruling->asked != 0;
-    ruling->asks_apart |=
-        both_ask && !sp_policy_rules_ask_alike(policy, decision->rule, have->rule);
-    ruling->actions |= 1U << action;
-    ruling->asked |= decision->verdict == SP_VERDICT_ASK ? 1U << action : 0;
     bool first = !ruling->has_use;
-    bool graver = first || is_graver(decision, have);
-    sp_decision both = graver ? *decision : *have;
     /* of equal verdicts the gravest action names the event, the highest class its class */
     bool is_worse = decision->verdict < have->verdict ||
                     (decision->verdict == have->verdict &&
                      sp_sql_gravity(action) > sp_sql_gravity(ruling->action));
+    ruling->actions |= 1U << action;
+    ruling->asked |= decision->verdict == SP_VERDICT_ASK ? 1U << action : 0;
     if (first || is_worse) {
         ruling->action = action;
         ruling->use = *use;
     }
-    if (!first) {
-        both.must = decision->must | have->must;
-        both.tags = decision->tags | have->tags;
-        both.mask_tags = decision->mask_tags | have->mask_tags;
-        both.limit_bytes = least(decision->limit_bytes, have->limit_bytes);
-        both.limit_rows = least(decision->limit_rows, have->limit_rows);
-        both.day_bytes = least(decision->day_bytes, have->day_bytes);
-        both.day_rows = least(decision->day_rows, have->day_rows);
-        both.class_level =
-            decision->class_level > have->class_level ? decision->class_level : have->class_level;
+    if (first) {
+        *have = *decision;
+    } else {
+        sp_decision_join(policy, have, decision);
     }
     ruling->has_use = true;
-    *have = both;
 }
 
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,

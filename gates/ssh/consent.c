@@ -101,9 +101,9 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
         consent->ask = id.ask;
         wait_for_push(consent);
         sp_reference_text(consent->reference, reference);
-        snprintf(text, sizeof(text), "this waits until %u other %s (reference %s)",
+        snprintf(text, sizeof(text), "this waits until %u other %s%s (reference %s)",
                  (unsigned)consent->needed, consent->needed == 1 ? "person agrees" : "people agree",
-                 reference);
+                 consent->rules > 1 ? ", and those of other rules" : "", reference);
         consent->on_word(consent, SG_ASKED, SP_REASON_NONE, text);
     }
 }
@@ -126,7 +126,13 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
                "others cannot agree to what cannot be shown to them whole");
         return;
     }
+    if (decision->asks_apart) {
+        say_no(consent, SP_REASON_APPROVAL,
+               "more rules ask others for parts of this than can be asked for at once");
+        return;
+    }
     consent->needed = decision->approvals;
+    consent->rules = decision->asks_count;
     consent->hash = sp_sha256(bytes);
     sp_db_ask ask = {.connection = conn->connection,
                      .session = live_of(conn),
@@ -136,8 +142,11 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
                      .needed = decision->approvals,
                      .resource = sp_span_cstr(conn->resource_name),
                      .statement = sp_buf_borrow(&shown),
-                     .rule = sp_policy_rule_name(&conn->snapshot->policy, decision->rule),
+                     .rules_count = decision->asks_count,
                      .objects = SP_SPAN_LIT("[]")};
+    for (uint8_t i = 0; i < decision->asks_count; i++) {
+        ask.rules[i] = sp_policy_rule_name(&conn->snapshot->policy, decision->asks[i]);
+    }
     sp_copy(ask.sha256, consent->hash.bytes, SP_SHA256_BYTES);
     sp_db_ask_write(&ask, &body);
     call(consent, SP_CORE_DB_ASK, &body, on_asked);

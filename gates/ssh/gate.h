@@ -163,7 +163,8 @@ struct sg_consent {
     uint32_t call;
     uint64_t ask; /* 0 = none */
     uint8_t needed;
-    sp_hash hash; /* of what was asked for */
+    uint8_t rules; /* that ask */
+    sp_hash hash;  /* of what was asked for */
 };
 
 /* "account@machine": others agree to what is done there and as whom. */

@@ -15,23 +15,26 @@ static void no(sg_ruling *out, sp_reason reason, const char *text)
 }
 
 /* Denied, asked for, allowed: the graver one stands for all, with what each of them demands. */
-static void need(sg_ruling *out, sp_action action, sp_decision decision)
+static void need(const sg_channel *channel, sg_ruling *out, sp_action action, sp_decision decision)
 {
+    sp_decision milder = decision;
     uint32_t must = out->decision.must | decision.must;
     bool graver =
         out->needs_count == 0 || decision.verdict < out->decision.verdict ||
         (decision.verdict == out->decision.verdict && decision.approvals > out->decision.approvals);
     out->needs[out->needs_count++] = (sg_need){action, decision};
     if (graver) {
+        milder = out->decision;
         out->decision = decision;
         out->action = action;
     }
     out->decision.must = must;
+    sp_decision_ask_also(&channel->conn->snapshot->policy, &out->decision, &milder);
 }
 
 static void need_whole(const sg_channel *channel, sp_action action, sg_ruling *out)
 {
-    need(out, action, sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/")));
+    need(channel, out, action, sg_decide_whole(channel->conn, action, SP_SPAN_LIT("/")));
 }
 
 static sp_decision decide_whole(const sg_channel *channel, sp_action action)
@@ -127,7 +130,7 @@ static void rule_listed(sg_channel *channel, const sp_ssh_listed *listed, const 
         no(out, SP_REASON_UNPARSED, "this command of the list has no terminal: ssh -T");
         return;
     }
-    need(out, listed->action,
+    need(channel, out, listed->action,
          listed->paths ? decide_whole(channel, listed->action)
                        : sg_decide(channel->conn, listed->action));
     out->fed = listed->input;
@@ -187,7 +190,7 @@ static void rule_forward(const sg_channel *channel, sg_ruling *out)
                                channel->port)) {
         no(out, SP_REASON_DEFAULT, "forwarding to this address is not foreseen on this machine");
     } else {
-        need(out, SP_ACTION_FORWARD, sg_decide(conn, SP_ACTION_FORWARD));
+        need(channel, out, SP_ACTION_FORWARD, sg_decide(conn, SP_ACTION_FORWARD));
     }
 }
 

@@ -272,14 +272,17 @@ static void spare(struct sg_sftp *sftp)
     }
 }
 
-static void take_graver(const sp_decision *one, sp_action action, sp_decision *worst,
-                        sp_action *ret_action)
+static void take_graver(const sp_policy *policy, const sp_decision *one, sp_action action,
+                        sp_decision *worst, sp_action *ret_action)
 {
+    sp_decision milder = *one;
     if (one->verdict < worst->verdict ||
         (one->verdict == worst->verdict && one->approvals > worst->approvals)) {
+        milder = *worst;
         *ret_action = action;
         *worst = *one;
     }
+    sp_decision_ask_also(policy, worst, &milder);
 }
 
 /* The gravest of each action on each path; of what is allowed the last one, with every `must`. */
@@ -306,7 +309,7 @@ static sp_decision decide_all(const struct sg_sftp *sftp, sp_action *ret_action)
                 worst = one;
                 *ret_action = action;
             } else {
-                take_graver(&one, action, &worst, ret_action);
+                take_graver(&conn->snapshot->policy, &one, action, &worst, ret_action);
             }
         }
     }

@@ -145,7 +145,7 @@ sp_decision sp_policy_database_whole(const sp_policy *policy, const sp_question 
         if (inside) {
             asked.part = r->part;
             sp_decision one = sp_policy_decide(policy, &asked);
-            snap_take_gravest(&worst, &one);
+            sp_decision_join(policy, &worst, &one);
         }
     }
     return worst;

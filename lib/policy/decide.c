@@ -192,7 +192,9 @@ static void grant(asking *a, const snap_rule *rule, uint32_t index)
         *out = (sp_decision){.verdict = SP_VERDICT_ASK,
                              .reason = SP_REASON_APPROVAL,
                              .approvals = rule->approvals,
-                             .rule = index};
+                             .rule = index,
+                             .asks = {index},
+                             .asks_count = 1};
         oblige(out, rule);
     }
 }

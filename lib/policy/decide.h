@@ -33,6 +33,17 @@ sp_decision sp_policy_decide(const sp_policy *policy, const sp_question *questio
  * for: then whoever agrees for the one that wants more of them agrees for both. */
 bool sp_policy_rules_ask_alike(const sp_policy *policy, uint32_t a, uint32_t b);
 
+/* One thing that is about several objects. The graver decision holds: denied before asked before
+ * allowed, of two asked the one that wants more people, else the higher class. With it come the
+ * duties and the tighter limits of both, and where both ask, the rules of both. */
+void sp_decision_join(const sp_policy *policy, sp_decision *into, const sp_decision *other);
+/* Only the last of that: `other` asks as well. Nothing unless both ask. */
+void sp_decision_ask_also(const sp_policy *policy, sp_decision *into, const sp_decision *other);
+/* Whether whoever agreed to all that `agreed` asks has agreed to all that `asked` asks. Both are
+ * answers of this very policy. */
+bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
+                           const sp_decision *agreed);
+
 /* Names, for events, pages and tokens; empty for an index out of range. */
 sp_span sp_policy_rule_name(const sp_policy *policy, uint32_t rule);
 sp_span sp_policy_class_name(const sp_policy *policy, uint8_t class_level);

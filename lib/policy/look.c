@@ -102,29 +102,81 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-void snap_take_gravest(sp_decision *worst, const sp_decision *d)
+static uint8_t people_of(const sp_policy *policy, uint32_t rule)
 {
-    bool graver = d->verdict < worst->verdict ||
-                  (d->verdict == SP_VERDICT_ASK && worst->verdict == SP_VERDICT_ASK &&
-                   d->approvals > worst->approvals);
-    uint32_t must = worst->must | d->must;
-    uint64_t mask_tags = worst->mask_tags | d->mask_tags;
-    uint64_t tags = worst->tags | d->tags;
-    uint8_t class_level = worst->class_level > d->class_level ? worst->class_level : d->class_level;
-    uint64_t limits[] = {
-        least(worst->limit_bytes, d->limit_bytes), least(worst->limit_rows, d->limit_rows),
-        least(worst->day_bytes, d->day_bytes), least(worst->day_rows, d->day_rows)};
-    if (graver) {
-        *worst = *d;
+    return ((const snap_rule *)snap_at(policy, SNAP_RULES))[rule].approvals;
+}
+
+/* The place of a rule whose people, in their number, are those of this one; SP_ASKS_MAX: none. */
+static uint8_t place_of(const sp_policy *policy, const sp_decision *in, uint32_t rule)
+{
+    for (uint8_t i = 0; i < in->asks_count; i++) {
+        if (sp_policy_rules_ask_alike(policy, in->asks[i], rule)) {
+            return i;
+        }
     }
-    if (worst->verdict != SP_VERDICT_DENY) {
-        worst->must = must;
-        worst->mask_tags = mask_tags;
-        worst->limit_bytes = limits[0];
-        worst->limit_rows = limits[1];
-        worst->day_bytes = limits[2];
-        worst->day_rows = limits[3];
+    return SP_ASKS_MAX;
+}
+
+void sp_decision_ask_also(const sp_policy *policy, sp_decision *into, const sp_decision *other)
+{
+    if (into->verdict != SP_VERDICT_ASK || other->verdict != SP_VERDICT_ASK) {
+        return;
     }
-    worst->tags = tags;
-    worst->class_level = class_level;
+    into->asks_apart = into->asks_apart || other->asks_apart;
+    for (uint8_t i = 0; i < other->asks_count; i++) {
+        uint32_t rule = other->asks[i];
+        uint8_t at = place_of(policy, into, rule);
+        if (at < SP_ASKS_MAX) {
+            bool more = people_of(policy, rule) > people_of(policy, into->asks[at]);
+            into->asks[at] = more ? rule : into->asks[at];
+        } else if (into->asks_count < SP_ASKS_MAX) {
+            into->asks[into->asks_count++] = rule;
+        } else {
+            into->asks_apart = true;
+        }
+    }
+}
+
+bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
+                           const sp_decision *agreed)
+{
+    bool all = !asked->asks_apart && !agreed->asks_apart;
+    for (uint8_t i = 0; i < asked->asks_count && all; i++) {
+        uint8_t at = place_of(policy, agreed, asked->asks[i]);
+        all = at < SP_ASKS_MAX &&
+              people_of(policy, asked->asks[i]) <= people_of(policy, agreed->asks[at]);
+    }
+    return all;
+}
+
+static bool is_graver(const sp_decision *a, const sp_decision *b)
+{
+    if (a->verdict != b->verdict) {
+        return a->verdict < b->verdict; /* deny, ask, allow */
+    }
+    if (a->verdict == SP_VERDICT_ASK && a->approvals != b->approvals) {
+        return a->approvals > b->approvals;
+    }
+    return a->class_level > b->class_level;
+}
+
+void sp_decision_join(const sp_policy *policy, sp_decision *into, const sp_decision *other)
+{
+    bool graver = is_graver(other, into);
+    sp_decision both = graver ? *other : *into;
+    const sp_decision *milder = graver ? into : other;
+    sp_decision_ask_also(policy, &both, milder);
+    if (both.verdict != SP_VERDICT_DENY) {
+        both.must |= milder->must;
+        both.mask_tags |= milder->mask_tags;
+        both.limit_bytes = least(both.limit_bytes, milder->limit_bytes);
+        both.limit_rows = least(both.limit_rows, milder->limit_rows);
+        both.day_bytes = least(both.day_bytes, milder->day_bytes);
+        both.day_rows = least(both.day_rows, milder->day_rows);
+    }
+    both.tags |= milder->tags;
+    both.class_level =
+        both.class_level > milder->class_level ? both.class_level : milder->class_level;
+    *into = both;
 }

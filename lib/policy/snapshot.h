@@ -417,9 +417,6 @@ sp_span snap_account_at(const sp_policy *policy, snap_run accounts, const sp_sub
 bool snap_path_matches(sp_span pattern, sp_span path, bool ignore_case);
 /* Whether something that the pattern names may lie at or below the path. */
 bool snap_path_reaches(sp_span pattern, sp_span path);
-/* Denied before asked before allowed; of several asked, the one that needs most people; and the
- * duties of all of them. */
-void snap_take_gravest(sp_decision *worst, const sp_decision *d);
 
 /* ---- duties ---- */
 

@@ -281,7 +281,7 @@ sp_decision sp_policy_ssh_whole(const sp_policy *policy, const sp_question *ques
         asked.part = s->parts.at + i;
         if (!resolved || snap_path_reaches(snap_span(policy, parts[asked.part].path), path)) {
             sp_decision one = sp_policy_decide(policy, &asked);
-            snap_take_gravest(&worst, &one);
+            sp_decision_join(policy, &worst, &one);
         }
     }
     return worst;

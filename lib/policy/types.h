@@ -138,6 +138,8 @@ typedef struct {
     sp_face face;               /* of the gate that asks: what it can do of a rule's duties */
 } sp_question;
 
+enum { SP_ASKS_MAX = 4 };
+
 typedef struct {
     uint8_t verdict;      /* sp_verdict */
     uint8_t reason;       /* sp_reason */
@@ -151,6 +153,11 @@ typedef struct {
     uint64_t limit_rows;
     uint64_t day_bytes; /* the same over all of a person's sessions, in one day of the office */
     uint64_t day_rows;
+    /* With SP_VERDICT_ASK: the rules that ask, `rule` first. The people of each of them have to
+     * agree, in the number that it wants. */
+    uint32_t asks[SP_ASKS_MAX];
+    uint8_t asks_count;
+    bool asks_apart; /* by more rules than have room: nobody can be asked for all at once */
 } sp_decision;
 
 /* The words, in the order of the values; NULL stands behind the last. */

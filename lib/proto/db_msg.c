@@ -213,7 +213,10 @@ void sp_db_ask_write(const sp_db_ask *ask, sp_buf *out)
     sp_buf_bytes(out, ask->resource);
     sp_buf_bytes(out, ask->database);
     sp_buf_bytes(out, ask->statement);
-    sp_buf_bytes(out, ask->rule);
+    sp_buf_u8(out, ask->rules_count);
+    for (uint8_t i = 0; i < ask->rules_count; i++) {
+        sp_buf_bytes(out, ask->rules[i]);
+    }
     sp_buf_bytes(out, ask->objects);
     sp_buf_bytes(out, ask->plan);
     sp_buf_bytes(out, ask->verbs);
@@ -235,11 +238,14 @@ sp_err sp_db_ask_read(sp_span body, sp_db_ask *ret_ask)
     ask.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     ask.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
     ask.statement = sp_read_text(&in, SP_DB_STATEMENT_MAX_BYTES);
-    ask.rule = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    ask.rules_count = sp_read_enum(&in, SP_ASKS_MAX + 1);
+    for (uint8_t i = 0; i < ask.rules_count; i++) {
+        ask.rules[i] = sp_read_text(&in, SP_NAME_MAX_BYTES);
+    }
     ask.objects = sp_read_text(&in, SP_DB_OBJECTS_MAX_BYTES);
     ask.plan = sp_read_text(&in, SP_DB_PLAN_MAX_BYTES);
     ask.verbs = sp_read_text(&in, SP_DB_VERBS_MAX_BYTES);
-    if (ask.needed == 0) {
+    if (ask.needed == 0 || ask.rules_count == 0) {
         sp_reader_fail(&in, SP_EINVALID);
     }
     TRY(sp_reader_finish(&in));

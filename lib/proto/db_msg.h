@@ -138,11 +138,12 @@ typedef struct {
     uint8_t sha256[SP_SHA256_BYTES]; /* of the exact bytes that would run */
     sp_span resource;
     sp_span database;
-    sp_span statement; /* secrets redacted */
-    sp_span rule;      /* that asks: sp_decision.rule by name */
-    sp_span objects;   /* JSON array of {"kind","schema","name"} */
-    sp_span plan;      /* JSON, or empty */
-    sp_span verbs;     /* as in sp_db_keep; empty where nothing is kept */
+    sp_span statement;          /* secrets redacted */
+    sp_span rules[SP_ASKS_MAX]; /* that ask: sp_decision.asks by name; one at least */
+    uint8_t rules_count;
+    sp_span objects; /* JSON array of {"kind","schema","name"} */
+    sp_span plan;    /* JSON, or empty */
+    sp_span verbs;   /* as in sp_db_keep; empty where nothing is kept */
 } sp_db_ask;
 
 typedef struct {

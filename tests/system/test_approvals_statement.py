@@ -137,7 +137,7 @@ class Asker:
     def body(self, slot, statement, rule, action, objects, needed):
         return struct.pack(">QIQQQQBBB", 77, slot, self.id, 4711, 5000, 0, action, 3, needed) + \
             hashlib.sha256(statement.encode()).digest() + text(b"orders-db") + text(b"orders") + \
-            text(statement.encode()) + text(rule.encode()) + text(json.dumps(objects).encode()) + \
+            text(statement.encode()) + b"\1" + text(rule.encode()) + text(json.dumps(objects).encode()) + \
             text(b'{"Plan":{}}') + text(b"DROP CASCADE")
 
     def ask(self, statement, rule="two colleagues agree before orders go", action=DESTROY, objects=OBJECTS, needed=2):

@@ -130,6 +130,54 @@ static void rules_ask_alike(void **state)
     assert_true(sp_policy_rules_ask_alike(policy, open, open));
 }
 
+static sp_decision asks(const sp_policy *policy, const char *rule, uint8_t approvals)
+{
+    uint32_t index = rule_of(policy, rule);
+    return (sp_decision){.verdict = SP_VERDICT_ASK,
+                         .reason = SP_REASON_APPROVAL,
+                         .approvals = approvals,
+                         .rule = index,
+                         .asks = {index},
+                         .asks_count = 1};
+}
+
+/* Of two rules whose people are the same, the one that wants more of them; else both. */
+static void each_rule_that_asks_is_kept(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(ALIKE);
+    const sp_policy *policy = sp_policy_set_view(set);
+    sp_decision one = asks(policy, "one", 1);
+    sp_decision two = asks(policy, "two", 2);
+    sp_decision others = asks(policy, "other roles", 1);
+    sp_decision both = one;
+    sp_decision_join(policy, &both, &two);
+    assert_true(both.asks_count == 1 && both.asks[0] == two.rule && both.approvals == 2);
+    sp_decision_join(policy, &both, &one);
+    assert_true(both.asks_count == 1 && both.asks[0] == two.rule && both.rule == two.rule);
+    assert_true(sp_decision_is_agreed(policy, &one, &both));
+    assert_true(sp_decision_is_agreed(policy, &both, &two));
+    assert_false(sp_decision_is_agreed(policy, &two, &one)); /* too few */
+    assert_false(sp_decision_is_agreed(policy, &others, &both));
+    sp_decision_join(policy, &both, &others);
+    assert_true(both.asks_count == 2 && both.asks[0] == two.rule && both.asks[1] == others.rule);
+    assert_true(sp_decision_is_agreed(policy, &others, &both));
+    assert_false(sp_decision_is_agreed(policy, &both, &two));
+    sp_decision back = others; /* the graver one comes last */
+    sp_decision_join(policy, &back, &both);
+    assert_true(back.asks_count == 2 && back.asks[0] == two.rule && back.asks[1] == others.rule);
+    const sp_decision allowed = {.verdict = SP_VERDICT_ALLOW, .rule = rule_of(policy, "open")};
+    sp_decision_join(policy, &back, &allowed);
+    assert_true(back.verdict == SP_VERDICT_ASK && back.asks_count == 2 && !back.asks_apart);
+    static const char *const more[] = {"one more", "from", "short"};
+    for (size_t i = 0; i < SP_COUNT(more); i++) {
+        sp_decision next = asks(policy, more[i], 1);
+        sp_decision_join(policy, &back, &next);
+        assert_true(back.asks_apart == (i == 2) && back.asks_count == (i == 0 ? 3 : 4));
+    }
+    assert_false(sp_decision_is_agreed(policy, &one, &back));
+}
+
 static void roles_can_be_asked_for(void **state)
 {
     (void)state;
@@ -204,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_name_their_approvers),
         cmocka_unit_test(rules_ask_alike),
+        cmocka_unit_test(each_rule_that_asks_is_kept),
         cmocka_unit_test(roles_can_be_asked_for),
         cmocka_unit_test(what_a_sealed_role_grants_is_recorded),
         cmocka_unit_test(grants_come_round),

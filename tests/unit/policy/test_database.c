@@ -195,6 +195,51 @@ static void a_whole_database_is_its_gravest_part(void **state)
     assert_int_equal(all.verdict, SP_VERDICT_DENY);
 }
 
+/* DROP SCHEMA ... CASCADE, DO: one use, for which two rules ask. */
+static void a_whole_database_is_for_the_people_of_each_rule(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set = help_set(
+        ROLES ORDERS "---\n{kind: Rule, name: rows, who: {any: true}, to: {classes: [internal]}, "
+                     "may: [destroy], ask: {approved_by: 2, by: {roles: [dba]}}}\n"
+                     "---\n{kind: Rule, name: dear, who: {any: true}, to: {classes: [core]}, "
+                     "may: [destroy], ask: {approved_by: 1, by: {roles: [analyst]}}}\n");
+    uint32_t at = 0;
+    const sp_policy *view = view_of(set, &at);
+    sp_subject who = {.person = 9};
+    sp_question q = {&who, at, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL, SP_FACE_ANY};
+    assert_int_equal(sp_policy_decide(view, &q).asks_count, 1);
+    sp_decision all = sp_policy_database_whole(view, &q, SP_SPAN_LIT("orders"), SP_SPAN_EMPTY);
+    assert_true(all.verdict == SP_VERDICT_ASK && all.approvals == 2 && all.class_level == 3);
+    assert_true(all.asks_count == 2 && all.asks[0] == all.rule && all.asks[1] != all.rule);
+}
+
+static void destruction_that_cannot_be_undone_is_told(void **state)
+{
+    (void)state;
+    static const char BARE[] =
+        "kind: Resource\nname: orders-db\noperator: company\nclass: internal\n"
+        "postgres:\n  address: db.internal\n  databases: [orders]\n"
+        "  accounts: [{ any: true, as: op }]\n%s"
+        "---\n{kind: Rule, name: r, who: {any: true}, to: {classes: [%s]}, may: [%s]%s}\n";
+    static const struct {
+        const char *keep, *class, *may, *ask;
+        bool told;
+    } CASES[] = {
+        {"", "internal", "destroy", ", ask: {approved_by: 1}", true},
+        {"  keep_as: op_keep\n", "internal", "destroy", ", ask: {approved_by: 1}", false},
+        {"", "core", "destroy", ", ask: {approved_by: 1}", false}, /* it meets nothing of it */
+        {"", "internal", "read", ", ask: {approved_by: 1}", false},
+        {"", "internal", "destroy", "", false},
+    };
+    for (size_t i = 0; i < SP_COUNT(CASES); i++) {
+        char text[2000];
+        snprintf(text, sizeof(text), BARE, CASES[i].keep, CASES[i].class, CASES[i].may,
+                 CASES[i].ask);
+        assert_int_equal(help_warns(text, "cannot be undone"), CASES[i].told);
+    }
+}
+
 static void budgets_are_about_some(void **state)
 {
     (void)state;
@@ -400,6 +445,8 @@ int main(void)
         cmocka_unit_test(by_certificate),
         cmocka_unit_test(the_most_specific_part_wins),
         cmocka_unit_test(a_whole_database_is_its_gravest_part),
+        cmocka_unit_test(a_whole_database_is_for_the_people_of_each_rule),
+        cmocka_unit_test(destruction_that_cannot_be_undone_is_told),
         cmocka_unit_test(budgets_are_about_some),
         cmocka_unit_test(limits_a_day_are_their_own),
         cmocka_unit_test(examples_take_statements),

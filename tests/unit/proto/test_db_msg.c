@@ -57,6 +57,8 @@ static sp_db_ask an_ask(void)
                        .resource = LIT("orders-db"),
                        .database = LIT("orders"),
                        .statement = LIT("DROP TABLE 订单"),
+                       .rules = {LIT("dba destroys"), LIT("security of the dear ones")},
+                       .rules_count = 2,
                        .objects = LIT("[]"),
                        .plan = LIT("{}")};
 }
@@ -160,6 +162,11 @@ static void out_of_bounds_is_refused(void **state)
     sp_db_ask ask_read;
     sp_buf_reset(&body);
     ask.needed = 0;
+    sp_db_ask_write(&ask, &body);
+    assert_fails(sp_db_ask_read(sp_buf_borrow(&body), &ask_read), SP_EINVALID);
+    sp_buf_reset(&body);
+    ask = an_ask();
+    ask.rules_count = 0;
     sp_db_ask_write(&ask, &body);
     assert_fails(sp_db_ask_read(sp_buf_borrow(&body), &ask_read), SP_EINVALID);
     sp_buf_reset(&body);

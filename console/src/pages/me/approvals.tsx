@@ -120,6 +120,21 @@ function Plan({ value }: { value: Approval["plan"] }) {
   );
 }
 
+/* Where several rules ask, the people of each of them have to agree. */
+function Agreed({ approval: a }: { approval: Approval }) {
+  const words = t().approvals;
+  if (a.rules.length < 2) return <strong>{words.ofN(yesOf(a), a.needed)}</strong>;
+  return (
+    <ul class="plain-list">
+      {a.rules.map((one) => (
+        <li key={one.rule ?? ""}><strong>{words.ofN(Math.min(one.agreed, one.needed), one.needed)}</strong> <span class="muted">{one.rule}</span></li>
+      ))}
+    </ul>
+  );
+}
+
+const inShort = (a: Approval) => a.rules.map((one) => t().approvals.ofN(a.rules.length < 2 ? yesOf(a) : Math.min(one.agreed, one.needed), one.needed)).join(" + ");
+
 function Details({ id, onClose }: { id: string; onClose: () => void }) {
   const data = useData(`approval:${id}`, (signal) => api("get", "/approvals/{id}", { path: { id }, signal }), ["approvals"]);
   const [ask, setAsk] = useState<Ask>();
@@ -132,7 +147,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
         <div class="stack">
           <div class="row">
             <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge>
-            <strong>{words.ofN(yesOf(a), a.needed)}</strong>
+            <Agreed approval={a} />
           </div>
           <Asked approval={a} />
           {isShell(a) && a.state !== "refused" && <div class="row"><ToWatch approval={a} /></div>}
@@ -146,7 +161,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
             [words.duration, a.duration_s ? spanText(a.duration_s * 1000) : null],
             [words.rows, destroys ? a.estimated_rows.toLocaleString() : null],
             [words.undoKeeps, a.keep ? words.undoKept(bytesText(a.keep.bytes), spanText(a.keep.duration_ms)) : destroys ? words.noUndo : null],
-            [words.rule, a.rule],
+            [words.rule, a.rules.length < 2 ? a.rule : null],
             [words.hash, <Digest text={a.sha256} head={16} />],
             [words.asked, <Time at={a.created_at} ago />],
             [words.expires, a.state === "waiting" ? <Time at={a.expires_at} ago /> : null],
@@ -234,7 +249,7 @@ export function Approvals({ params }: { params: Record<string, string> }) {
           { key: "by", label: words.by, render: (a) => a.asker.display_name ?? a.asker.name },
           { key: "target", label: words.target, render: (a) => targetOf(a) },
           { key: "state", label: words.state, render: (a) => <Badge tone={TONES[a.state]}>{words.states[a.state]}</Badge> },
-          { key: "approved", label: words.approved, render: (a) => words.ofN(yesOf(a), a.needed) },
+          { key: "approved", label: words.approved, render: (a) => inShort(a) },
           { key: "expires", label: words.expires, render: (a) => a.state === "waiting" ? <Time at={a.expires_at} ago /> : <Time at={a.ended_at ?? a.created_at} ago /> },
         ]} />
       <Keeps />

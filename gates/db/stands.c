@@ -33,17 +33,22 @@ static bool is_tighter(uint64_t now, uint64_t had)
     return now != 0 && (had == 0 || now < had);
 }
 
-/* Others have agreed to it where they were asked. */
+/* Others have agreed to it where they were asked: as many of the same people as are asked now. */
 static bool is_as_before(const db_session *session, const db_note *note, sp_action action,
                          const sp_decision *now)
 {
     const sp_decision *had = &note->ruling.decision;
-    bool same_tags = note->serial == session->snapshot->serial; /* numbered by the same policy */
-    uint64_t had_tags = same_tags && (had->must & SP_MUST_MASK) != 0 ? had->mask_tags : 0;
+    bool same_policy = note->serial == session->snapshot->serial; /* it numbers rules and tags */
+    uint64_t had_tags = same_policy && (had->must & SP_MUST_MASK) != 0 ? had->mask_tags : 0;
     uint64_t tags = (now->must & SP_MUST_MASK) != 0 ? now->mask_tags : 0;
     bool limits = (now->must & SP_MUST_LIMIT) != 0;
-    bool is_agreed = now->verdict == SP_VERDICT_ASK && (note->ruling.asked & 1U << action) != 0;
-    return (now->verdict == SP_VERDICT_ALLOW || is_agreed) && (tags & ~had_tags) == 0 &&
+    bool is_agreed = now->verdict == SP_VERDICT_ASK && (note->ruling.asked & 1U << action) != 0 &&
+                     same_policy && sp_decision_is_agreed(&session->snapshot->policy, now, had);
+    const uint32_t reads = 1U << SP_ACTION_READ | 1U << SP_ACTION_CONNECT;
+    bool is_unrecorded = (now->must & SP_MUST_RECORD) != 0 && !note->is_recorded &&
+                         (note->ruling.actions & ~reads) != 0; /* it had to be, before it ran */
+    return (now->verdict == SP_VERDICT_ALLOW || is_agreed) && !is_unrecorded &&
+           (tags & ~had_tags) == 0 &&
            !(limits && (is_tighter(now->limit_rows, had->limit_rows) ||
                         is_tighter(now->day_rows, had->limit_rows) ||
                         is_tighter(now->limit_bytes, had->limit_bytes) ||

@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS core, cli. TRUST the work is bounded: pairs of rules are compared only up
  * to PAIRS_MAX. SPEC docs/POLICY.md "Warnings".
  */
+#include "lib/policy/database.h"
 #include "lib/policy/set.h"
 
 enum { PAIRS_MAX = 20000000 };
@@ -186,6 +187,32 @@ static void lint_duty(const linting *l, uint32_t rule, uint32_t resource)
     }
 }
 
+/* What others agree to destroy where nothing is kept before it runs cannot be undone. */
+static void lint_undo(const linting *l)
+{
+    const snap_resource *resources = snap_at(l->view, SNAP_RESOURCES);
+    for (uint32_t at = 0; at < snap_count(l->view, SNAP_RESOURCES); at++) {
+        sp_database_resource database;
+        if (!sp_policy_database_resource(l->view, at, &database) || database.keep_as.len > 0) {
+            continue;
+        }
+        for (uint32_t i = 0; i < l->count; i++) {
+            const snap_rule *rule = &l->rules[i];
+            const doc_rule *doc = l->c->set->rules[i];
+            bool meets = rule->resources.count == 0 || snap_list_has(l->view, rule->resources, at);
+            if (meets && rule->approvals != 0 && (rule->actions >> SP_ACTION_DESTROY & 1) != 0 &&
+                resource_fits(l->view, rule, at)) {
+                sp_diags_add(l->c->diags, SP_DIAG_WARNING, doc->head.place.file,
+                             doc->ask.place.line, doc->ask.place.column,
+                             "ask: what is agreed to at the database '%.*s' cannot be undone: it "
+                             "has no postgres.keep_as",
+                             SP_SPAN_ARG(snap_span(l->view, resources[at].name)));
+                break; /* once is enough */
+            }
+        }
+    }
+}
+
 static void lint_duties(const linting *l)
 {
     uint32_t resources = snap_count(l->view, SNAP_RESOURCES);
@@ -282,6 +309,7 @@ sp_err set_lint(compiling *c)
     lint_nevers(&l);
     lint_rules(&l);
     lint_duties(&l);
+    lint_undo(&l);
     for (uint32_t i = 0; i < l.count; i++) {
         const doc_rule *doc = c->set->rules[i];
         lint_tags(&l, doc->head.place.file, &doc->to.tags);

@@ -167,8 +167,9 @@ void sp_policy_reference(sp_buf *out)
     sp_buf_text(out, "## Warnings\n\nThey do not stop anything: a rule that can never match, or "
                      "that adds nothing to another\n(compared up to 4,472 rules), a tag that no "
                      "resource has, a duty that the gate of a resource\ncannot do, a listed "
-                     "command of a host that may do more than is meant. Nevers at odds\nwith each "
-                     "other are errors.\n\n## Documents\n");
+                     "command of a host that may do more than is meant, others who agree\nto "
+                     "destruction at a database without `keep_as`. Nevers at odds with each other "
+                     "are errors.\n\n## Documents\n");
     for (size_t i = 0; i < SP_DOC_COUNT; i++) {
         const doc_schema *schema = &DOC_SCHEMAS[i];
         sp_buf_fmt(out,

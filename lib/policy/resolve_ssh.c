@@ -96,13 +96,20 @@ static const char *const SHELLS[] = {
     "busybox", "nohup", "su",    "command", "xargs", "source", ".",
 };
 
-/* These may do so, and have honest uses. */
+/* These start the program that their words name. */
 static const char *const STARTERS[] = {
-    "doas",    "time",    "timeout", "nice",   "ionice", "setsid",      "stdbuf",
-    "chroot",  "runuser", "watch",   "script", "flock",  "ssh",         "chrt",
-    "taskset", "unshare", "nsenter", "strace", "gdb",    "parallel",    "setpriv",
-    "expect",  "setarch", "prlimit", "socat",  "nc",     "systemd-run",
+    "doas",    "time",   "timeout",  "nice",    "ionice",  "setsid",  "stdbuf",      "chroot",
+    "runuser", "watch",  "script",   "flock",   "ssh",     "chrt",    "taskset",     "unshare",
+    "nsenter", "strace", "parallel", "setpriv", "setarch", "prlimit", "systemd-run",
 };
+
+/* A word stands before that program: for how long, in which folder, on which machine. */
+static const char *const WITH_A_WORD[] = {
+    "timeout", "chroot", "flock", "ssh", "chrt", "taskset", "setarch",
+};
+
+/* These may start others, by what their words say. */
+static const char *const DOUBTFUL[] = {"gdb", "expect", "socat", "nc"};
 
 /* These do what stands in a file, or in their next word. */
 static const char *const INTERPRETERS[] = {
@@ -156,9 +163,15 @@ static size_t program_at(const doc_texts *argv)
     return sp_span_eq(name, SP_SPAN_LIT("sudo")) && is_name(argv, 1) ? 1 : 0;
 }
 
-static const char *program_fault(const doc_texts *argv)
+/* A client may put a program there; a number is none. */
+static bool is_chosen(sp_span word)
 {
-    size_t at = program_at(argv);
+    return is_open(word) && !(word.ptr[0] == '{' && sp_span_ends(word, SP_SPAN_LIT(":int}")) &&
+                              sp_span_index(sp_span_slice(word, 1, word.len), '{') == word.len - 1);
+}
+
+static const char *word_starts_fault(const doc_texts *argv, size_t at)
+{
     sp_span program = argv->items[at].text;
     if (is_one_of(program, SHELLS, SP_COUNT(SHELLS))) {
         return "a shell or a program that starts others reads its words as a program: name the "
@@ -168,6 +181,45 @@ static const char *program_fault(const doc_texts *argv)
     return chosen && is_one_of(program, INTERPRETERS, SP_COUNT(INTERPRETERS))
                ? "a program that does what its words say has a fixed word behind it: its script"
                : NULL;
+}
+
+/* Which of its fixed words a starter takes for the program is not known for certain, as an option
+ * may take one for itself: so each of them is looked at, and enough of them come before the first
+ * that a client chooses. */
+static const char *started_fault(const doc_texts *argv, size_t at)
+{
+    size_t named = 0;
+    size_t needed = is_one_of(argv->items[at].text, WITH_A_WORD, SP_COUNT(WITH_A_WORD)) ? 2 : 1;
+    for (size_t i = at + 1; i < argv->count; i++) {
+        sp_span word = argv->items[i].text;
+        if (is_chosen(word)) {
+            return named < needed ? "a client would name the program that is started: write it "
+                                    "before the placeholder (options as --name=value)"
+                                  : NULL;
+        }
+        bool is_option = word.len > 0 && word.ptr[0] == '-';
+        bool takes_word = is_option && sp_span_index(word, '=') == word.len;
+        const char *fault = is_option ? NULL : word_starts_fault(argv, i);
+        if (fault != NULL) {
+            return fault;
+        }
+        named += is_option ? 0 : 1;
+        needed += takes_word ? 1 : 0;
+    }
+    return NULL;
+}
+
+static const char *program_fault(const doc_texts *argv)
+{
+    size_t at = program_at(argv);
+    const char *fault = word_starts_fault(argv, at);
+    bool starts = is_one_of(argv->items[at].text, STARTERS, SP_COUNT(STARTERS));
+    for (size_t i = at; starts && i < argv->count && fault == NULL; i++) {
+        fault = is_one_of(argv->items[i].text, STARTERS, SP_COUNT(STARTERS))
+                    ? started_fault(argv, i)
+                    : NULL;
+    }
+    return fault;
 }
 
 /* Nothing for a client to say but whether it runs. */
@@ -189,6 +241,7 @@ static void doubt_program(const resolving *r, const doc_listed *doc)
     }
     const doc_text *program = &argv->items[at];
     if (is_one_of(program->text, STARTERS, SP_COUNT(STARTERS)) ||
+        is_one_of(program->text, DOUBTFUL, SP_COUNT(DOUBTFUL)) ||
         (is_one_of(program->text, INTERPRETERS, SP_COUNT(INTERPRETERS)) &&
          !is_name(argv, at + 1))) {
         sp_diags_add(r->c->diags, SP_DIAG_WARNING, r->file, program->line, program->column,
@@ -229,8 +282,7 @@ static void warn_of(const resolving *r, const doc_text *program, const char *why
 static void warn_of_doors(const resolving *r, const doc_listed *doc)
 {
     const doc_texts *argv = &doc->argv;
-    bool sudo = argv->count > 1 && sp_span_ends(argv->items[0].text, SP_SPAN_LIT("sudo"));
-    const doc_text *program = argv->count > 0 ? &argv->items[sudo ? 1 : 0] : NULL;
+    const doc_text *program = argv->count > 0 ? &argv->items[program_at(argv)] : NULL;
     if (program != NULL && doc->terminal == DOC_TRUE &&
         is_one_of(program->text, ON_A_TERMINAL, SP_COUNT(ON_A_TERMINAL))) {
         warn_of(r, program, "with 'terminal: true': it starts a shell for who asks it to there");

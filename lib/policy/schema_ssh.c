@@ -46,8 +46,9 @@ static const doc_field LISTED_FIELDS[] = {
     {"argv", FIELD_NAMES, true, AT(doc_listed, argv), .max = WORD_MAX,
      .doc = "Its words, each literal or with one placeholder: `{unit:word}` (letters, digits and "
             "`._@:+,=%-`, not beginning with `-`), `{n:int}`, `{file:path}` (absolute, without "
-            "`..`), `{verb:start|stop}`. The first word is literal and no shell. Nothing that a "
-            "shell would act on fits."},
+            "`..`), `{verb:start|stop}`. The first word is literal and no shell; so is the "
+            "program that it starts (behind sudo, timeout, nice). Nothing that a shell would act "
+            "on fits."},
     {"action", FIELD_WORD, false, AT(doc_listed, action), .words = sp_action_words,
      .doc = "What running it is. Default `execute`."},
     {"terminal", FIELD_FLAG, false, AT(doc_listed, terminal),

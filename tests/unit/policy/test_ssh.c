@@ -177,6 +177,7 @@ static void doors_in_a_list_are_warned_of(void **state)
     static const char FED[] = "'input: true': it does or writes what is sent to it";
     assert_true(help_warns(LISTED("journalctl, -u, x], terminal: true"), SHELL));
     assert_true(help_warns(LISTED("sudo, /usr/bin/systemctl, status], terminal: true"), SHELL));
+    assert_true(help_warns(LISTED("/usr/sbin/visudo, -f, /x], terminal: true"), SHELL));
     assert_false(help_warns(LISTED("journalctl, -u, x]"), SHELL));
     assert_false(help_warns(LISTED("uptime], terminal: true"), SHELL));
     assert_true(help_warns(LISTED("/usr/bin/psql, orders], input: true"), FED));
@@ -262,6 +263,28 @@ static void the_most_specific_path_wins(void **state)
     q.action = SP_ACTION_DESTROY;
     all = sp_policy_ssh_whole(view, &q, SP_SPAN_LIT("/srv"));
     assert_int_equal(all.verdict, SP_VERDICT_DENY);
+}
+
+/* Whatever may meet all of the machine is for the people of each rule that asks for some of it. */
+static void each_rule_that_asks_is_asked(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set =
+        help_set(ROLES HOST RULES
+                 "---\n{kind: Rule, name: backups, who: {roles: [dba]}, to: {classes: [internal]}, "
+                 "may: [destroy], ask: {approved_by: 1, by: {roles: [security-admin]}}}\n"
+                 "---\n{kind: Rule, name: web, who: {roles: [dba]}, to: {classes: [sensitive]}, "
+                 "may: [destroy], ask: {approved_by: 1, by: {roles: [engineer]}}}\n");
+    uint32_t at = 0;
+    const sp_policy *view = view_of(set, &at);
+    sp_subject who = holder(set, "dba");
+    sp_question q = {&who, at, SP_NONE, SP_ACTION_DESTROY, 1770000000, NULL, SP_FACE_ANY};
+    sp_decision all = sp_policy_ssh_whole(view, &q, SP_SPAN_LIT("/"));
+    assert_true(all.verdict == SP_VERDICT_ASK && all.approvals == 2 && !all.asks_apart);
+    assert_int_equal(all.asks_count, 3);
+    assert_true(sp_span_eq(sp_policy_rule_name(view, all.asks[0]), SP_SPAN_LIT("core")));
+    all = sp_policy_ssh_whole(view, &q, SP_SPAN_LIT("/srv/www"));
+    assert_int_equal(all.asks_count, 1);
 }
 
 static void what_is_together_lies_in_one_part(void **state)
@@ -355,6 +378,21 @@ static void mistakes_are_told(void **state)
         {SSH(AT_H "  commands: [{ name: x, argv: [sudo, -s] }]\n"), 9, "a shell or a program"},
         {SSH(AT_H "  commands: [{ name: x, argv: [sudo, python3, \"{p:path}\"] }]\n"), 9,
          "a fixed word behind it"},
+#define WORDS(words) SSH(AT_H "  commands: [{ name: x, argv: [" words "] }]\n"), 9
+        {WORDS("doas, \"{c:word}\""), "a client would name the program"},
+        {WORDS("sudo, doas, \"{c:word}\""), "a client would name the program"},
+        {WORDS("chroot, /, \"{p:path}\""), "a client would name the program"},
+        {WORDS("runuser, -u, root, \"{p:path}\""), "a client would name the program"},
+        {WORDS("timeout, \"9\", \"{p:word}\""), "a client would name the program"},
+        {WORDS("timeout, \"{n:int}\", \"{p:word}\""), "a client would name the program"},
+        {WORDS("timeout, \"9\", nice, \"{p:word}\""), "a client would name the program"},
+        {WORDS("systemd-run, \"{p:path}\""), "a client would name the program"},
+        {WORDS("/usr/bin/flock, /run/x, \"{p:word}\", uptime"), "a client would name the program"},
+        {WORDS("ssh, \"{h:word}\", uptime"), "a client would name the program"},
+        {WORDS("timeout, \"9\", bash, -c, \"{x:word}\""), "a shell or a program"},
+        {WORDS("nice, env, \"{x:word}\""), "a shell or a program"},
+        {WORDS("timeout, \"9\", /bin/sh, /opt/x"), "a shell or a program"},
+        {WORDS("timeout, \"9\", python3, \"{p:path}\""), "a fixed word behind it"},
         {SSH(AT_H "  programs: own\n"), 9, "one of system, named"},
         {SSH(AT_H "  commands: [{ name: x, argv: [/usr/bin/python3.11, \"{p:path}\"] }]\n"), 9,
          "a fixed word behind it"},
@@ -393,7 +431,10 @@ static void mistakes_are_told(void **state)
         {"argv: [sudo, find, \"{p:path}\"]", false},
         {"argv: [php, -v]", false},
         {"argv: [timeout, \"9\", uptime]", false},
-        {"argv: [timeout, \"9\", \"{p:word}\"]", true},
+        {"argv: [timeout, \"9\", df, \"{p:word}\"]", true},
+        {"argv: [timeout, \"{s:int}\", df, -h]", true},
+        {"argv: [nice, -n, \"5\", du, \"{p:path}\"]", true},
+        {"argv: [chroot, --userspec=ops, /srv, ls, \"{p:path}\"]", true},
         {"argv: [nc, -z, localhost, \"{p:int}\"]", true},
         {"argv: [watch, df], terminal: true", true},
         {"argv: [sudo, python3, -m, x], input: true", true},
@@ -428,6 +469,7 @@ int main(void)
         cmocka_unit_test(doors_in_a_list_are_warned_of),
         cmocka_unit_test(forwarding_and_environment_are_lists),
         cmocka_unit_test(the_most_specific_path_wins),
+        cmocka_unit_test(each_rule_that_asks_is_asked),
         cmocka_unit_test(what_is_together_lies_in_one_part),
         cmocka_unit_test(examples_take_commands),
         cmocka_unit_test(mistakes_are_told),

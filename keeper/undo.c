@@ -161,6 +161,13 @@ sp_err undo_refuse(undo *u, const char *what, const char *why, const char *name,
 
 /* ---- writing the script ---- */
 
+void undo_literal(const undo *u, const char *text, sp_buf *sql)
+{
+    char *literal = PQescapeLiteral(u->conn, text, strlen(text));
+    sp_buf_text(sql, literal == NULL ? "NULL" : literal);
+    PQfreemem(literal);
+}
+
 sp_err undo_script(undo *u, sp_buf *sql)
 {
     sp_err err = sp_buf_error(sql);
@@ -207,7 +214,7 @@ static sp_err write_script(undo *u)
         err = undo_structure(u, true, &sql);
     }
     if (!sp_failed(err)) {
-        err = undo_code_check(u, &sql);
+        err = undo_code_check(u, false, &sql);
     }
     if (!sp_failed(err)) {
         err = undo_columns(u, tables, &sql);

@@ -29,6 +29,18 @@ bool undo_is_retyped(const undo_table *t, const json_t *column)
     return is != NULL && strcmp(undo_text(is, "type"), undo_text(column, "type")) != 0;
 }
 
+bool undo_is_in_root(const undo *u, const json_t *relation)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        if (strcmp(undo_text(json_array_get(relations, i), "quoted"),
+                   undo_text(relation, "root")) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- which tables, in which order ---- */
 
 static bool refers(const undo *u, uint32_t child, uint32_t parent)
@@ -128,8 +140,8 @@ static sp_err choose(undo *u, undo_tables *all)
         const char *kind = undo_text(one, "kind");
         undo_table t = {.relation = one, .now = undo_present(u, one), .number = i};
         bool stored = kind[0] == 'r' || kind[0] == 'p';
-        if (!stored || json_is_true(json_object_get(one, "partition"))) {
-            continue; /* rows of partitions are put into their root */
+        if (!stored || undo_is_in_root(u, one)) {
+            continue;
         }
         if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
             return undo_refuse(u, undo_text(one, "quoted"),

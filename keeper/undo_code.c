@@ -6,51 +6,72 @@
  * undo is refused where a function is neither a superuser's (the server's own, extensions, what
  * somebody looked at) nor the keeper's. Triggers are switched off (undo_rows.c); the server
  * itself builds indexes and materialized views as their owners, who cannot get out of that. What is
- * looked at is locked before, so that a change that waits to be committed is seen; types and casts
- * know no such lock and are looked at again before the rows of each table.
- * OWNS nothing. PROCESS keeper, threads of the pool. TRUST the owner of what was destroyed may be
- * whoever destroyed it. SPEC PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
+ * looked at is locked before, so that a change that waits to be committed is seen. All is written
+ * by name, and a table's lock does not hold the name of its schema: a REVOKE of nothing does,
+ * because it writes the schema's row, which ALTER SCHEMA would have to write. Types and casts know
+ * no lock and are looked at again before each statement that writes. OWNS nothing. PROCESS keeper,
+ * threads of the pool. TRUST the owner of what was destroyed may be whoever destroyed it. SPEC
+ * PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
  */
 #include "keeper/undo_parts.h"
 
 #include <string.h>
 
 static const char KEPT[] =
-    "CREATE TEMP TABLE sp_kept (name text, types text[], columns text[]) ON COMMIT DROP;\n";
+    "CREATE TEMP TABLE sp_kept (name text, was oid, types text[], columns text[]) ON COMMIT "
+    "DROP;\n";
 
-/* The tables that get rows (or one of them), those that they are or have partitions of, what a
- * changed key reaches. */
+/* Those that are there again since, made by this transaction. */
+static const char MADE[] =
+    "UPDATE pg_temp.sp_kept k SET was = c.oid FROM pg_class c WHERE k.was IS NULL"
+    " AND c.oid = to_regclass(k.name) AND c.xmin::text = pg_current_xact_id()::xid::text;\n";
+
+/* The tables that get rows (or one of them), with their partitions (`own`); those that they are
+ * partitions of, what a changed key reaches. */
 static const char KEPT_NOW[] =
-    "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, name, types, columns"
-    " FROM pg_temp.sp_kept), first AS (SELECT oid FROM kept WHERE oid IS NOT NULL";
+    "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, was, name, types, columns"
+    " FROM pg_temp.sp_kept), first AS (SELECT ";
 static const char NEAR[] =
-    "), up AS (SELECT oid FROM first UNION SELECT i.inhparent FROM up"
+    "), part AS (SELECT oid FROM first UNION SELECT i.inhrelid FROM part"
+    " JOIN pg_inherits i ON i.inhparent = part.oid),"
+    "up AS (SELECT oid FROM first UNION SELECT i.inhparent FROM up"
     " JOIN pg_inherits i ON i.inhrelid = up.oid),"
     "down AS (SELECT oid FROM first UNION SELECT x.oid FROM down"
     " CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = down.oid"
     "  UNION ALL SELECT f.conrelid FROM pg_constraint f WHERE f.confrelid = down.oid"
     "  AND f.contype = 'f' AND (f.confupdtype IN ('c','n','d') OR f.confdeltype IN ('c','n','d'))"
     " ) x(oid)),"
-    "near AS (SELECT oid, oid::regclass::text AS about FROM (SELECT oid FROM up UNION"
-    " SELECT oid FROM down) x)";
+    "near AS (SELECT oid, oid::regclass::text AS about, oid IN (SELECT oid FROM part) AS own"
+    " FROM (SELECT oid FROM up UNION SELECT oid FROM down) x)";
 
-/* Keys of tables that the keeper may not write run as their owners. A root's partitions are locked
- * with it. */
-#define LOCKABLE                                                                                   \
-    " FROM near n JOIN pg_class c ON c.oid = n.oid WHERE c.relkind IN ('r', 'p')"                  \
-    " AND has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')"
+#define NEAR_TABLES                                                                                \
+    " FROM near n JOIN pg_class c ON c.oid = n.oid JOIN pg_namespace s ON s.oid = c.relnamespace"  \
+    " WHERE c.relkind IN ('r', 'p')"
+/* Keys of tables that the keeper may not write run as their owners. */
+#define LOCKABLE "has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE')"
+#define HOLDABLE                                                                                   \
+    "has_schema_privilege(s.oid, 'USAGE')"                                                         \
+    " AND s.xmin::text <> pg_current_xact_id()::xid::text"
 
+static const char HOLD[] =
+    " SELECT DISTINCT format('REVOKE GRANT OPTION FOR USAGE ON SCHEMA %I FROM PUBLIC',"
+    " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 \\gexec\n";
+
+/* Whose rows are put back is written by nobody else meanwhile; the others only stay what they are:
+ * who writes into another partition goes on. */
 static const char LOCK[] =
-    " SELECT format('LOCK TABLE %s %s IN SHARE ROW EXCLUSIVE MODE',"
-    " CASE c.relkind WHEN 'r' THEN 'ONLY' ELSE '' END, n.about)" LOCKABLE " ORDER BY n.oid "
-    "\\gexec\n";
+    " SELECT format('LOCK TABLE ONLY %s IN %s MODE', n.about,"
+    " CASE WHEN n.own THEN 'SHARE ROW EXCLUSIVE' ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES
+    " AND " LOCKABLE " ORDER BY n.oid \\gexec\n";
 
 static const char LOCKED[] =
     " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
-    "'%s came to what is put back while that was being locked: try again', n.about)))" LOCKABLE
+    "'%s came to what is put back while that was being locked: try again', n.about)))" NEAR_TABLES
+    " AND (" HOLDABLE " OR " LOCKABLE
     " AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.granted"
-    "  AND l.locktype = 'relation' AND l.relation = n.oid AND l.mode IN ('ShareRowExclusiveLock',"
-    "  'ExclusiveLock', 'AccessExclusiveLock')) LIMIT 1 \\gexec\n";
+    "  AND l.locktype = 'relation' AND l.relation = n.oid AND (l.mode IN ('ShareRowExclusiveLock',"
+    "  'ExclusiveLock', 'AccessExclusiveLock') OR l.mode = 'RowExclusiveLock' AND NOT n.own)))"
+    " LIMIT 1 \\gexec\n";
 
 /* What belongs to them; and from there to functions. */
 static const char CHECK[] =
@@ -87,18 +108,15 @@ static const char CHECK[] =
     " JOIN pg_roles r ON r.oid = p.proowner WHERE NOT r.rolsuper AND r.rolname <> current_user"
     " UNION ALL SELECT n.about, 'rules', c.relowner FROM near n JOIN pg_class c ON c.oid = n.oid"
     "  JOIN pg_rewrite w ON w.ev_class = n.oid AND w.ev_type <> '1'"
-    "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper)"
-    "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
-    "'%s: %s of %s would run with the rights of %s while rows are put back; when it was looked at, "
-    "let a superuser own it', about, called, pg_get_userbyid(proowner), current_user)))"
-    " FROM code ORDER BY about, called LIMIT 1 \\gexec\n";
-
-static void put_literal(const undo *u, const char *text, sp_buf *sql)
-{
-    char *literal = PQescapeLiteral(u->conn, text, strlen(text));
-    sp_buf_text(sql, literal == NULL ? "NULL" : literal);
-    PQfreemem(literal);
-}
+    "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper),"
+    "wrong(first, what) AS (SELECT 1, format('%s is not what was kept any more: try again', name)"
+    "  FROM kept WHERE was IS NOT NULL AND was IS DISTINCT FROM oid";
+static const char WRONG[] =
+    " UNION ALL SELECT 2, format('%s: %s of %s would run with the rights of %s while rows are put "
+    "back; when it was looked at, let a superuser own it', about, called, "
+    "pg_get_userbyid(proowner), current_user) FROM code)"
+    "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', what))"
+    " FROM wrong ORDER BY first, what LIMIT 1 \\gexec\n";
 
 static void put_columns(const undo *u, const json_t *relation, const char *what, sp_buf *sql)
 {
@@ -106,7 +124,7 @@ static void put_columns(const undo *u, const json_t *relation, const char *what,
     sp_buf_text(sql, ", ARRAY[");
     for (size_t i = 0; i < json_array_size(columns); i++) {
         sp_buf_text(sql, i == 0 ? "" : ", ");
-        put_literal(u, undo_text(json_array_get(columns, i), what), sql);
+        undo_literal(u, undo_text(json_array_get(columns, i), what), sql);
     }
     sp_buf_text(sql, "]::text[]");
 }
@@ -123,7 +141,8 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
             continue;
         }
         sp_buf_text(sql, "INSERT INTO pg_temp.sp_kept VALUES (");
-        put_literal(u, undo_text(now == NULL ? one : now, "quoted"), sql);
+        undo_literal(u, undo_text(now == NULL ? one : now, "quoted"), sql);
+        sp_buf_fmt(sql, ", NULLIF(%u, 0)::oid", now == NULL ? 0 : undo_oid(one));
         put_columns(u, one, "type", sql);
         put_columns(u, one, "name", sql);
         sp_buf_text(sql, ");\n");
@@ -133,27 +152,49 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
 }
 
 /* only: one of the tables; NULL = all. */
-static void put_question(const undo *u, const char *only, const char *question, sp_buf *sql)
+static void put_question(const json_t *only, const char *question, sp_buf *sql)
 {
     sp_buf_text(sql, KEPT_NOW);
-    if (only != NULL) {
-        sp_buf_text(sql, " AND name = ");
-        put_literal(u, only, sql);
+    if (only == NULL) {
+        sp_buf_text(sql, "oid FROM kept WHERE oid IS NOT NULL");
+    } else {
+        sp_buf_fmt(sql, "%u::oid AS oid", undo_oid(only));
     }
     sp_buf_text(sql, NEAR);
     sp_buf_text(sql, question);
 }
 
-sp_err undo_code_check(undo *u, sp_buf *sql)
+static void put_check(const json_t *only, bool made, sp_buf *sql)
 {
-    put_question(u, NULL, LOCK, sql);
-    put_question(u, NULL, LOCK, sql); /* what others added while the first ones were waited for */
-    put_question(u, NULL, LOCKED, sql);
-    put_question(u, NULL, CHECK, sql);
+    put_question(only, CHECK, sql);
+    if (made) {
+        sp_buf_text(sql, " OR was IS NULL");
+    }
+    if (only != NULL) { /* the question is about a table that is one of them */
+        sp_buf_fmt(sql,
+                   " UNION ALL SELECT 1, 'it is not there any more: try again' WHERE (SELECT "
+                   "count(*) FROM kept WHERE was = %u AND oid = %u) <> 1",
+                   undo_oid(only), undo_oid(only));
+    }
+    sp_buf_text(sql, WRONG);
+}
+
+sp_err undo_code_check(undo *u, bool made, sp_buf *sql)
+{
+    if (made) {
+        sp_buf_text(sql, MADE);
+    }
+    sp_buf_text(sql, "SET LOCAL client_min_messages = error;\n"); /* nothing was revoked */
+    for (size_t i = 0; i < 2; i++) { /* what others added while the first ones were waited for */
+        put_question(NULL, HOLD, sql);
+        put_question(NULL, LOCK, sql);
+    }
+    put_question(NULL, LOCKED, sql);
+    put_check(NULL, made, sql);
     return undo_script(u, sql);
 }
 
-void undo_code_check_again(const undo *u, const char *name, sp_buf *sql)
+void undo_code_check_again(const json_t *relation, sp_buf *sql)
 {
-    put_question(u, name, CHECK, sql);
+    put_check(relation, false, sql);
 }

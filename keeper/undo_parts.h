@@ -35,6 +35,8 @@ typedef struct {
 typedef sp_err (*undo_take)(void *self, sp_span bytes);
 /* Runs pg_restore with these arguments over the keep and hands on what it writes. */
 SP_MUST sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *self);
+/* The text, quoted as a value. */
+void undo_literal(const undo *u, const char *text, sp_buf *sql);
 /* Sends the text to psql and empties it. */
 SP_MUST sp_err undo_script(undo *u, sp_buf *sql);
 /* Any of the words is a verb of the statement. */
@@ -64,11 +66,12 @@ SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
 /* ---- undo_code.c ---- */
 /* Tells the session what was kept. */
 SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
-/* Locks what is there now; the script fails when putting rows into it would run the code of a role
- * that is no superuser. */
-SP_MUST sp_err undo_code_check(undo *u, sp_buf *sql);
-/* The same for one table of that name, quoted, which is locked. */
-void undo_code_check_again(const undo *u, const char *name, sp_buf *sql);
+/* Locks what is there now, and the names of its schemas; the script fails when something has taken
+ * a kept table's name, or when putting rows into it would run the code of a role that is no
+ * superuser. made: those that were gone have to be there again. */
+SP_MUST sp_err undo_code_check(undo *u, bool made, sp_buf *sql);
+/* The same question about one of the tables, before each statement that writes into it. */
+void undo_code_check_again(const json_t *relation, sp_buf *sql);
 
 /* ---- undo_choose.c ---- */
 /* Tables that are there and whose rows or columns are put back. */

@@ -121,6 +121,7 @@ static sp_err check_columns(undo *u, const undo_table *t, sp_buf *sql)
                                undo_text(column, "quoted"), NULL);
         }
         if (is == NULL) {
+            undo_code_check_again(t->relation, sql);
             sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN %s %s;\n", undo_text(t->now, "quoted"),
                        undo_text(column, "quoted"), undo_text(column, "type"));
             undo_tell(u, json_sprintf("column %s of %s was made again, as the last one",
@@ -194,21 +195,31 @@ static void switch_triggers(const undo_table *t, bool off, sp_buf *sql)
     sp_buf_fmt(sql, ", tgname) FROM pg_temp.sp_trigger_%zu \\gexec\n", t->number);
 }
 
-/* With the types that the columns had. */
-static void put_staging(const undo_table *t, sp_buf *sql)
+/* With the types that the columns had; for a domain what it is made of, so that nobody's check runs
+ * while rows are loaded. */
+static void put_staging(const undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
     bool first = true;
-    sp_buf_fmt(sql, "CREATE TEMP TABLE sp_undo_%zu (", t->number);
+    sp_buf_fmt(sql, "SELECT 'CREATE TEMP TABLE sp_undo_%zu (' || string_agg(name || ' ' || ",
+               t->number);
+    sp_buf_text(sql, "COALESCE((WITH RECURSIVE d AS (SELECT t.* FROM pg_type t WHERE t.oid = "
+                     "to_regtype(type) UNION ALL SELECT t.* FROM d JOIN pg_type t ON t.oid = "
+                     "d.typbasetype) SELECT format_type(d.typbasetype, d.typtypmod) FROM d JOIN "
+                     "pg_type b ON b.oid = d.typbasetype AND b.typtype <> 'd'), type), ', ' ORDER "
+                     "BY n) || ') ON COMMIT DROP' FROM (VALUES ");
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
         if (undo_is_plain(column)) {
-            sp_buf_fmt(sql, "%s%s %s", first ? "" : ", ", undo_text(column, "quoted"),
-                       undo_text(column, "type"));
+            sp_buf_fmt(sql, "%s(%zu, ", first ? "" : ", ", i);
+            undo_literal(u, undo_text(column, "quoted"), sql);
+            sp_buf_text(sql, ", ");
+            undo_literal(u, undo_text(column, "type"), sql);
+            sp_buf_byte(sql, ')');
             first = false;
         }
     }
-    sp_buf_text(sql, ") ON COMMIT DROP;\n");
+    sp_buf_text(sql, ") c(n, name, type) \\gexec\n");
 }
 
 static void put_values(const undo_table *t, put_column put, sp_buf *sql)
@@ -299,6 +310,7 @@ static void put_types(undo *u, const undo_table *t, sp_buf *sql)
         const json_t *column = json_array_get(columns, i);
         const char *name = undo_text(column, "quoted");
         if (undo_is_retyped(t, column)) {
+            undo_code_check_again(t->relation, sql);
             sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::text::%s;\n",
                        undo_text(t->now, "quoted"), name, undo_text(column, "type"), name,
                        undo_text(column, "type"));
@@ -316,6 +328,7 @@ static void put_lost(const undo_table *t, sp_buf *sql)
         const json_t *column = json_array_get(columns, i);
         const char *name = undo_text(column, "quoted");
         if (undo_is_plain(column) && undo_is_lost(t, column)) {
+            undo_code_check_again(t->relation, sql);
             sp_buf_fmt(sql,
                        "UPDATE %s t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT "
                        "NULL AND ",
@@ -333,6 +346,7 @@ static void put_reverting(const undo_table *t, sp_buf *sql)
     if (!put_assignments(t->relation, &assignments)) {
         return;
     }
+    undo_code_check_again(t->relation, sql);
     sp_buf_fmt(sql, "UPDATE %s t SET ", undo_text(t->now, "quoted"));
     sp_buf_span(sql, sp_buf_borrow(&assignments));
     sp_buf_fmt(sql,
@@ -406,6 +420,7 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
 static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
 {
     put_hung(u, t, sql);
+    undo_code_check_again(t->relation, sql);
     sp_buf_fmt(sql, "WITH done AS (DELETE FROM %s t WHERE ", undo_text(t->now, "quoted"));
     put_goes(t, sql);
     sp_buf_fmt(sql,
@@ -418,6 +433,7 @@ static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
 
 static void put_inserting(const undo_table *t, sp_buf *sql)
 {
+    undo_code_check_again(t->relation, sql);
     sp_buf_fmt(sql, "WITH done AS (INSERT INTO %s (", undo_text(t->now, "quoted"));
     list_columns(t->relation, ", ", put_name, sql);
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
@@ -434,12 +450,10 @@ static void put_inserting(const undo_table *t, sp_buf *sql)
 /* {"relation":..,"missing":n,"inserted":n,"differing":n,"reverted":n,"conflicts":n,"keys":[..]} */
 static void put_report(undo *u, const undo_table *t, sp_buf *sql)
 {
-    char *name = PQescapeLiteral(u->conn, undo_text(t->relation, "quoted"),
-                                 strlen(undo_text(t->relation, "quoted")));
-    sp_buf_fmt(sql, "SELECT json_build_object('relation', %s, 'changes', %s,", name,
-               t->changes || keep_has_word(undo_text(u->manifest, "verb"), "ANY") ? "true"
-                                                                                  : "false");
-    PQfreemem(name);
+    bool changes = t->changes || keep_has_word(undo_text(u->manifest, "verb"), "ANY");
+    sp_buf_text(sql, "SELECT json_build_object('relation', ");
+    undo_literal(u, undo_text(t->relation, "quoted"), sql);
+    sp_buf_fmt(sql, ", 'changes', %s,", changes ? "true" : "false");
     sp_buf_fmt(sql, "'kept', (SELECT count(*) FROM pg_temp.sp_undo_%zu),", t->number);
     static const char *const counts[] = {"missing", "inserted", "removed", "hung"};
     for (size_t i = 0; i < SP_COUNT(counts); i++) {
@@ -468,11 +482,10 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
 /* Without a key: rows are told apart by their whole text; as many as are missing come back. */
 static void put_without_key(undo *u, const undo_table *t, sp_buf *sql)
 {
-    char *name = PQescapeLiteral(u->conn, undo_text(t->relation, "quoted"),
-                                 strlen(undo_text(t->relation, "quoted")));
     if (t->changes) { /* what it wrote goes: what was there before comes back below */
         put_going(u, t, sql);
     }
+    undo_code_check_again(t->relation, sql);
     sp_buf_fmt(sql, "WITH a AS (SELECT s.*, ROW(");
     list_columns(t->relation, ", ", put_staging_text, sql);
     sp_buf_text(sql, ")::text AS sp_row, row_number() OVER (PARTITION BY ROW(");
@@ -488,13 +501,14 @@ static void put_without_key(undo *u, const undo_table *t, sp_buf *sql)
     list_columns(t->relation, ", ", put_from_staging, sql);
     sp_buf_text(sql, " FROM a s LEFT JOIN b USING (sp_row) WHERE s.sp_nr > COALESCE(b.sp_n, 0) "
                      "RETURNING 1) ");
+    sp_buf_text(sql, "SELECT json_build_object('relation', ");
+    undo_literal(u, undo_text(t->relation, "quoted"), sql);
     sp_buf_fmt(sql,
-               "SELECT json_build_object('relation', %s, 'inserted', count(*), 'missing', "
+               ", 'inserted', count(*), 'missing', "
                "count(*), 'differing', 0, 'reverted', 0, 'kept', (SELECT count(*) FROM "
                "pg_temp.sp_undo_%zu), 'hung', COALESCE((SELECT n FROM pg_temp.sp_count WHERE "
                "number = %zu AND what = 'hung'), 0)) FROM done;\n",
-               name, t->number, t->number);
-    PQfreemem(name);
+               t->number, t->number);
 }
 
 /* Rows of others hang on it by a key. */
@@ -513,7 +527,6 @@ static bool is_referred(const undo *u, const undo_table *t)
 static sp_err put_rows(undo *u, const undo_table *t, sp_buf *sql)
 {
     switch_triggers(t, true, sql);
-    undo_code_check_again(u, undo_text(t->now, "quoted"), sql);
     if (!t->keyed) {
         put_without_key(u, t, sql);
     } else {
@@ -567,12 +580,10 @@ typedef struct {
     keep_copy copy;
 } staging;
 
-/* The table whose rows these are; a partition's go into its root. */
+/* The table whose rows these are. */
 static const undo_table *staged_of(const staging *s, const json_t *relation)
 {
-    const char *root = json_is_string(json_object_get(relation, "root"))
-                           ? undo_text(relation, "root")
-                           : undo_text(relation, "quoted");
+    const char *root = undo_text(relation, undo_is_in_root(s->u, relation) ? "root" : "quoted");
     for (size_t i = 0; i < s->all->count; i++) {
         if (strcmp(undo_text(s->all->items[i].relation, "quoted"), root) == 0) {
             return &s->all->items[i];
@@ -625,7 +636,7 @@ static sp_err load_rows(undo *u, const undo_tables *all, sp_buf *sql)
                 "CREATE TEMP TABLE sp_one (xid text) ON COMMIT DROP;\n"
                 "CREATE TEMP TABLE sp_count (number int, what text, n bigint) ON COMMIT DROP;\n");
     for (size_t i = 0; i < all->count; i++) {
-        put_staging(&all->items[i], sql);
+        put_staging(u, &all->items[i], sql);
         TRY(undo_script(u, sql));
     }
     TRY(undo_list(u, is_kept_data, "rows", path, &count));

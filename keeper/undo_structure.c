@@ -275,7 +275,9 @@ static void note_restored(undo *u, bool first)
 static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
 {
     TRY(undo_restore(u, argv, take_script, u));
-    sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
+    /* pg_restore sets its own */
+    sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n"
+                     "SET LOCAL lock_timeout = '30s';\n");
     return undo_script(u, sql);
 }
 
@@ -293,7 +295,7 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
                                       "--section=post-data", NULL};
         TRY(make(u, first ? all : empty, sql));
         if (!first) { /* tables are empty: nothing of theirs has run yet */
-            TRY(undo_code_check(u, sql));
+            TRY(undo_code_check(u, true, sql));
             TRY(make(u, filled, sql));
         }
         note_restored(u, first);

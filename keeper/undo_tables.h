@@ -25,6 +25,8 @@ struct undo_tables {
 
 /* A column that is matched and written; generated ones follow by themselves. */
 bool undo_is_plain(const json_t *column);
+/* A partition whose root was kept as well: its rows are put into that. */
+bool undo_is_in_root(const undo *u, const json_t *relation);
 /* It is not there any more. */
 bool undo_is_lost(const undo_table *t, const json_t *column);
 /* It has another type now. */

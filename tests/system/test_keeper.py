@@ -314,6 +314,111 @@ def test_a_check_that_waits_to_be_committed_is_seen(keeper, server):
     server.sql("DROP SCHEMA trap CASCADE", "orders")
 
 
+# One row was changed, one is gone. Changed values are put back first, and wait for the parent's row.
+PAUSED = TRAP + """
+CREATE TABLE trap.parent (id int PRIMARY KEY);
+CREATE DOMAIN trap.odd AS int;
+CREATE TABLE trap.trap (id int, n trap.odd, p int REFERENCES trap.parent, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE trap.trap_1 PARTITION OF trap.trap FOR VALUES FROM (0) TO (10);
+CREATE TABLE trap.trap_2 PARTITION OF trap.trap FOR VALUES FROM (10) TO (20);
+CREATE TABLE trap.hangs (id int PRIMARY KEY REFERENCES trap.trap ON UPDATE CASCADE);
+INSERT INTO trap.parent VALUES (1), (2);
+INSERT INTO trap.trap SELECT i, i, 1 FROM generate_series(1, 19) i;
+"""
+PAUSED_NOW = "UPDATE trap.trap SET p = 2, n = 0 WHERE id = 1; DELETE FROM trap.trap WHERE id = 3"
+
+
+@contextlib.contextmanager
+def paused(keeper, server, number, verb="UPDATE"):
+    """Undo in the middle of its work; what it ends with, once the block is left."""
+    ended = []
+    with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as parent, ThreadPoolExecutor(1) as pool:
+        parent.cursor().execute("SELECT FROM trap.parent WHERE id = 1 FOR UPDATE")
+        undone = pool.submit(keeper.job, UNDO, keep=number, port=server.port, verb=verb)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'"
+        try:
+            wait_for("undo at the parent's row", 20, lambda: undone.done() or server.sql(waiting, "orders") == "1")
+            assert not undone.done(), undone.result()
+            yield ended
+        finally:
+            parent.rollback()
+            ended.append(undone.result(60))
+
+
+def test_a_domain_that_is_altered_while_undo_works(keeper, server):
+    """Nothing locks a domain: it is looked at before each statement that writes."""
+    server.sql(PAUSED, "orders")
+    keep(keeper, server, 34, "UPDATE", "trap.trap")
+    server.sql(PAUSED_NOW, "orders")
+    with paused(keeper, server, 34) as ended:
+        server.sql("SET ROLE owner; ALTER DOMAIN trap.odd ADD CHECK (trap.spring(VALUE)) NOT VALID", "orders")
+    code, _, _, _, why = ended[0]
+    assert code == ECONFLICT and "trap.spring(integer) of owner would run with" in why, why
+    assert server.sql("SELECT is_called FROM trap.sprung", "orders") == "f", "it ran"
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+
+
+def test_a_domains_check_does_not_run_while_rows_are_loaded(keeper, server):
+    """They are loaded as what the domain is made of: a superuser's check is asked about those that are put in, and then."""
+    server.sql("CREATE SCHEMA trap AUTHORIZATION owner; CREATE SEQUENCE trap.asked; GRANT ALL ON trap.asked TO PUBLIC;"
+               "CREATE FUNCTION trap.counts(n numeric) RETURNS boolean LANGUAGE sql AS $$SELECT nextval('trap.asked') > 0$$;"
+               "CREATE DOMAIN trap.base AS numeric(6, 2); CREATE DOMAIN trap.odd AS trap.base CHECK (trap.counts(VALUE));"
+               "CREATE TABLE trap.trap (id int PRIMARY KEY, n trap.odd, s trap.odd[]); INSERT INTO trap.trap SELECT i, i FROM generate_series(1, 3) i;"
+               "ALTER TABLE trap.trap OWNER TO owner", "orders")
+    keep(keeper, server, 35, "DELETE", "trap.trap")
+    server.sql("DELETE FROM trap.trap WHERE id = 2; SELECT setval('trap.asked', 1)", "orders")
+    assert row(undo(keeper, server, 35, "DELETE"), "trap.trap")["inserted"] == 1
+    assert server.sql("SELECT last_value FROM trap.asked; SELECT n FROM trap.trap WHERE id = 2", "orders") == f"{1 + 2 * 1}\n2.00"
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+
+
+def test_schemas_that_change_places_lead_nowhere(keeper, server):
+    """Undo writes by name. While it works no schema of its tables gets another one; before that it is noticed."""
+    evil = ("CREATE SCHEMA evil AUTHORIZATION owner; SET ROLE owner; CREATE TABLE evil.trap (id int PRIMARY KEY, n int, p int);"
+            "CREATE TRIGGER t BEFORE INSERT ON evil.trap FOR EACH ROW EXECUTE FUNCTION trap.fires()")
+    swap = "ALTER SCHEMA trap RENAME TO was; ALTER SCHEMA evil RENAME TO trap"
+    server.sql(PAUSED + "RESET ROLE;" + evil, "orders")
+    keep(keeper, server, 36, "UPDATE", "trap.trap")
+    server.sql(PAUSED_NOW, "orders")
+    with paused(keeper, server, 36) as ended:
+        with pytest.raises(AssertionError, match="statement timeout"):
+            server.sql(f"SET statement_timeout = '1s'; {swap}", "orders")
+        server.sql("SET statement_timeout = '5s'; SET ROLE owner; CREATE TABLE trap.beside (a int)", "orders")
+    code, _, _, report, why = ended[0]
+    assert code == OK and (row(report, "trap.trap")["inserted"], row(report, "trap.trap")["reverted"]) == (1, 1), why
+    assert server.sql("SELECT count(*), sum(n), sum(p) FROM trap.trap", "orders") == "19|190|19"
+    # he is a moment earlier: his renaming waits to be committed when undo begins
+    server.sql(PAUSED_NOW, "orders")
+    with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as owner, ThreadPoolExecutor(1) as pool:
+        owner.cursor().execute(swap)
+        undone = pool.submit(keeper.job, UNDO, keep=36, port=server.port, verb="UPDATE")
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'"
+        wait_for("undo at the schema", 20, lambda: undone.done() or server.sql(waiting, "orders") == "1")
+        owner.commit()
+        code, _, _, _, why = undone.result(60)
+    assert code == ECONFLICT, why
+    assert server.sql("SELECT count(*) FROM was.trap; SELECT count(*) FROM trap.trap", "orders") == "18\n0"
+    assert server.sql("SELECT is_called FROM was.sprung", "orders") == "f", "it ran"
+    server.sql("DROP SCHEMA trap, was CASCADE", "orders")
+
+
+def test_one_partition_comes_back_while_others_work_in_the_next(keeper, server):
+    """Only what is put back is held against writers, not what stands beside it or hangs on it."""
+    server.sql(PAUSED, "orders")
+    keep(keeper, server, 37, "DELETE", "trap.trap_1")
+    server.sql("DELETE FROM trap.trap WHERE id = 3", "orders")
+    with paused(keeper, server, 37, "DELETE") as ended:
+        server.sql("SET lock_timeout = '2s'; UPDATE trap.trap SET n = 7 WHERE id = 15; INSERT INTO trap.hangs VALUES (16)", "orders")
+        for held in ("UPDATE trap.trap_1 SET n = 7", "ALTER TABLE trap.trap ADD CHECK (trap.spring(id))", "ALTER TABLE trap.hangs ADD a int",
+                     "CREATE TRIGGER t BEFORE INSERT ON trap.trap FOR EACH ROW EXECUTE FUNCTION trap.fires()"):
+            with pytest.raises(AssertionError, match="lock timeout"):
+                server.sql(f"SET lock_timeout = '300ms'; {held}", "orders")
+    code, _, _, report, why = ended[0]
+    assert code == OK and [r["relation"] for r in report["rows"]] == ["trap.trap_1"], why
+    assert server.sql("SELECT count(*), sum(n), sum(p) FROM trap.trap", "orders") == f"19|{190 - 15 + 7}|19"
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+
+
 def test_what_was_undone_in_part_is_not_guessed_at_again(keeper, server):
     """Which transaction is meant is guessed once; that the statement said CASCADE has nothing to do with it."""
     before = image(server)

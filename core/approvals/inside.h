@@ -6,6 +6,7 @@
 #define SP_CORE_APPROVALS_INSIDE_H
 
 #include "core/approvals/approvals.h"
+#include "core/approvals/rest.h"
 #include "core/http/router.h"
 #include "core/identity/people.h"
 #include "core/ledger_client.h"
@@ -26,6 +27,7 @@ struct sp_approvals {
     uint64_t grants_due_unix_s;        /* the next one ends then */
     unsigned ticks;                    /* seconds */
     uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
+    sp_rest tries;                     /* of undo */
 };
 
 /* ---- rows.c: the store ---- */

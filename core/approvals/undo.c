@@ -208,6 +208,7 @@ typedef struct {
     sp_ask first;
     sp_ask ask;
     sp_span reason;
+    uint32_t person;
     bool try_only;
 } wanting;
 
@@ -293,7 +294,9 @@ static sp_err ask_of(wanting *w, sp_span report)
 static void on_tried(void *self, const sp_keeper_done *done)
 {
     wanting *w = self;
-    sp_approvals_end(sp_request_core(w->req)->approvals, w->k.id);
+    sp_approvals *approvals = sp_request_core(w->req)->approvals;
+    sp_rest_end(&approvals->tries, w->person, sp_now_steady_us());
+    sp_approvals_end(approvals, w->k.id);
     if (done->code == SP_ECONFLICT || done->code == SP_ECORRUPT || done->code == SP_ENOTFOUND) {
         sp_answer_problem(w->req, 409, "cannot_undo", "It cannot be undone: %.*s",
                           SP_SPAN_ARG(done->why));
@@ -317,6 +320,24 @@ static void on_tried(void *self, const sp_keeper_done *done)
         return;
     }
     sp_approvals_ask(sp_request_core(w->req), &w->ask, on_asked, w);
+}
+
+/* Each try locks the tables. */
+static bool begin_try(wanting *w)
+{
+    sp_approvals *approvals = sp_request_core(w->req)->approvals;
+    uint64_t wait_s = 0;
+    w->person = sp_request_session(w->req)->person;
+    if (!sp_rest_begin(&approvals->tries, w->person, sp_now_steady_us(), &wait_s)) {
+        sp_answer_too_many(w->req, wait_s);
+        return false;
+    }
+    if (!sp_approvals_begin(approvals, w->k.id)) {
+        sp_rest_end(&approvals->tries, w->person, sp_now_steady_us());
+        sp_answer_problem(w->req, 409, "busy", "Somebody looks at this one just now. Try again.");
+        return false;
+    }
+    return true;
 }
 
 static void post_undo(sp_request *req)
@@ -344,8 +365,7 @@ static void post_undo(sp_request *req)
                           "The policy names no place or role of the database for this any more.");
         return;
     }
-    if (!sp_approvals_begin(core->approvals, w->k.id)) { /* each try locks the tables */
-        sp_answer_problem(req, 409, "busy", "Somebody looks at this one just now. Try again.");
+    if (!begin_try(w)) {
         return;
     }
     p.job.kind = SP_KEEPER_TRY_UNDO;

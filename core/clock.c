@@ -6,6 +6,7 @@
 
 #include "core/approvals/approvals.h"
 #include "core/cut/cut.h"
+#include "core/incidents/incidents.h"
 #include "core/ledger_client.h"
 #include "core/notices/notices.h"
 #include "core/plans/plans.h"
@@ -34,8 +35,9 @@ static sp_err move_rows(sp_core *core)
     TRY(txn.err);
     TRY(sp_sessions_clock_rows(core, core->jump_s, core->jump_back_s));
     TRY(sp_approvals_clock_rows(core, core->jump_back_s));
-    TRY(sp_cut_clock_rows(core, core->jump_s));
+    TRY(sp_cut_clock_rows(core, core->jump_s, core->jump_cut));
     TRY(sp_plans_clock_rows(core, core->jump_s));
+    TRY(sp_incidents_clock_rows(core, core->jump_s));
     TRY(sp_notices_clock_rows(core, core->jump_s));
     return sp_txn_commit(&txn);
 }
@@ -46,18 +48,23 @@ void sp_clock_look(sp_core *core)
     if (by_s != 0) {
         tell(core, by_s);
         sp_sessions_clock_set(core, by_s);
+        bool is_first = core->jump_s == 0 && core->jump_back_s == 0;
+        core->jump_cut = is_first ? sp_cut_newest(core) : core->jump_cut;
         core->jump_s += by_s;
         core->jump_back_s += by_s < 0 ? by_s : 0;
     }
-    if (core->jump_s == 0 && core->jump_back_s == 0) {
-        return;
+    sp_err err = sp_ok();
+    if (core->jump_s != 0 || core->jump_back_s != 0) {
+        err = move_rows(core);
+        core->cuts_stale = core->cuts_stale || !sp_failed(err);
+        core->jump_s = sp_failed(err) ? core->jump_s : 0;
+        core->jump_back_s = sp_failed(err) ? core->jump_back_s : 0;
     }
-    sp_err err = move_rows(core);
-    if (!sp_failed(err)) {
-        core->jump_s = 0;
-        core->jump_back_s = 0;
-        sp_cut_clock_set(core);
-    } else if (by_s != 0) {
+    if (!sp_failed(err) && core->cuts_stale) {
+        err = sp_cut_clock_set(core);
+        core->cuts_stale = sp_failed(err);
+    }
+    if (sp_failed(err) && by_s != 0) {
         sp_log(SP_LOG_ERROR,
                "the clock was set, and what waits and what is cut could not be moved with it yet: "
                "%s; it is tried again",

@@ -69,7 +69,9 @@ typedef struct sp_core {
     sp_jumps jumps;      /* clock.c */
     int64_t jump_s;      /* clock.c: by which rows of the store are still to be moved */
     int64_t jump_back_s; /* of it, what went back */
-    char *portal_host;   /* "portal.office.localhost" */
+    uint64_t jump_cut; /* the newest cut when the clock jumped: later ones go by the clock of now */
+    bool cuts_stale;   /* they were moved in the store, and not in the live table yet */
+    char *portal_host; /* "portal.office.localhost" */
     char *portal_origin; /* "https://portal.office.localhost:8443" */
 } sp_core;
 

@@ -33,7 +33,7 @@ test("what wants somebody, on the overview", () => {
 });
 
 test("what an incident's timeline is made of", () => {
-  for (const file of ["incidents", "tell", "tokens"]) bothHave(wordsIn(`core/incidents/${file}.c`, /kind = "(\w+)"/g), (all) => all.room.incidents.kinds);
+  for (const file of ["incidents", "tasks", "tell", "tokens"]) bothHave(wordsIn(`core/incidents/${file}.c`, /kind = "(\w+)"/g), (all) => all.room.incidents.kinds);
 });
 
 test("why the watch is degraded", () => {

@@ -86,37 +86,52 @@ static sp_err put(sp_core *core, const sp_cut_row *row)
     return sp_cuts_put(sp_live_cuts(&core->live), &cut);
 }
 
+/* False: it is not in the table. */
+static bool renew_one(sp_core *core, const sp_cut_row *row)
+{
+    sp_cut cut;
+    return is_table_row(row->kind, row->effect) && !sp_failed(cut_of(core, row, &cut)) &&
+           sp_cuts_update(sp_live_cuts(&core->live), &cut);
+}
+
 static void renew(void *self, const sp_cut_row *row)
 {
-    sp_core *core = self;
-    sp_cut cut;
-    if (is_table_row(row->kind, row->effect) && !sp_failed(cut_of(core, row, &cut))) {
-        SP_IGNORE(sp_cuts_update(sp_live_cuts(&core->live), &cut)
-                      ? sp_ok()
-                      : sp_fail(SP_ENOTFOUND)); /* its time was over meanwhile */
-    }
+    (void)renew_one(self, row); /* else its time was over meanwhile */
+}
+
+static sp_err renew_all(sp_core *core)
+{
+    return core->cutter == NULL ? sp_ok() : sp_cut_rows_each(core->store, false, renew, core);
 }
 
 void sp_cut_policy_changed(sp_core *core)
 {
-    sp_err err = core->cutter == NULL ? sp_ok() : sp_cut_rows_each(core->store, false, renew, core);
+    sp_err err = renew_all(core);
     if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "what is cut could not be looked at again: %s",
                sp_code_word(err.code));
     }
 }
 
-sp_err sp_cut_clock_rows(sp_core *core, int64_t by_s)
+uint64_t sp_cut_newest(sp_core *core)
 {
-    return core->cutter == NULL ? sp_ok() : sp_cut_rows_move(core->store, by_s, now_s());
+    uint64_t next = 0;
+    return core->cutter == NULL || sp_failed(sp_cut_row_next(core->store, &next)) ? INT64_MAX
+                                                                                  : next - 1;
 }
 
-void sp_cut_clock_set(sp_core *core)
+sp_err sp_cut_clock_rows(sp_core *core, int64_t by_s, uint64_t newest)
 {
+    return core->cutter == NULL ? sp_ok() : sp_cut_rows_move(core->store, by_s, newest, now_s());
+}
+
+sp_err sp_cut_clock_set(sp_core *core)
+{
+    TRY(renew_all(core));
     if (core->cutter != NULL) {
-        sp_cut_policy_changed(core);
         sp_state_again(core);
     }
+    return sp_ok();
 }
 
 /* ---- cutting ---- */
@@ -295,18 +310,27 @@ void sp_cut_locked_too(sp_core *core, uint32_t person)
     }
 }
 
-static void end_by_time(sp_core *core, uint64_t id)
+/* What the store says holds: the table may not have heard that the clock was set. False: not now.
+ */
+static bool end_by_time(sp_core *core, uint64_t id)
 {
     auto_arena sp_arena arena = sp_arena_make(ROW_ARENA_BYTES);
     sp_cut_row row;
     sp_span why = SP_SPAN_LIT("its time is over");
     sp_err err = sp_cut_row_get(core->store, &arena, id, &row);
+    if (sp_failed(err) && err.code != SP_ENOTFOUND) {
+        return false; /* nothing is given back because the store does not answer */
+    }
+    if (!sp_failed(err) && row.ended_unix_s == 0 &&
+        (row.until_unix_s == 0 || row.until_unix_s > now_s())) {
+        return renew_one(core, &row);
+    }
     if (!sp_failed(err)) {
         err = sp_cut_undo(core, id, SP_SPAN_LIT("time"), why);
     }
     if (sp_failed(err)) {
         sp_cuts_remove(sp_live_cuts(&core->live), id); /* gates do not mind it any more */
-        return;
+        return true;
     }
     tell(core, &row, "cut ended", 0, SP_SPAN_LIT("time"), why);
     if (row.incident != 0) {
@@ -317,6 +341,7 @@ static void end_by_time(sp_core *core, uint64_t id)
             .kind = "cut", .by_name = SP_SPAN_LIT("time"), .text = sp_buf_borrow(&text)};
         sp_incident_add(core, row.incident, &note);
     }
+    return true;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -325,11 +350,10 @@ static void on_tick(uv_timer_t *timer)
     sp_core *core = cutter->core;
     uint64_t id = 0;
     sp_clock_look(core);
-    if (core->jump_s != 0) {
+    if (core->jump_s != 0 || core->cuts_stale) {
         return; /* ends have not moved with the clock yet */
     }
-    while ((id = sp_cuts_ended(sp_live_cuts(&core->live), now_s())) != 0) {
-        end_by_time(core, id);
+    while ((id = sp_cuts_ended(sp_live_cuts(&core->live), now_s())) != 0 && end_by_time(core, id)) {
     }
 }
 

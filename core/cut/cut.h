@@ -28,10 +28,11 @@ enum { SP_CUT_REASON_MAX_BYTES = 500, SP_CUT_FOR_MAX_S = 366 * 24 * 3600 };
 
 SP_MUST sp_err sp_cut_start(sp_core *core, sp_cutter **ret_cutter);
 void sp_cut_stop(sp_cutter *cutter);
-/* The wall clock was set (core/clock.h): what is cut stays so for as long as it would have. Rows,
- * in a transaction of the caller; then the live table. */
-SP_MUST sp_err sp_cut_clock_rows(sp_core *core, int64_t by_s);
-void sp_cut_clock_set(sp_core *core);
+/* The wall clock was set (core/clock.h): what is cut stays so for as long as it would have. Rows up
+ * to the one that was the newest then, in a transaction of the caller; then the live table. */
+uint64_t sp_cut_newest(sp_core *core);
+SP_MUST sp_err sp_cut_clock_rows(sp_core *core, int64_t by_s, uint64_t newest);
+SP_MUST sp_err sp_cut_clock_set(sp_core *core);
 /* Other documents are in force: roles may include others now. */
 void sp_cut_policy_changed(sp_core *core);
 

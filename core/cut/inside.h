@@ -50,9 +50,10 @@ SP_MUST sp_err sp_cut_row_since(sp_store *store, uint64_t id, uint64_t since_uni
 /* SP_ENOTFOUND: it has ended already. */
 SP_MUST sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by,
                               sp_span why);
-/* Those in force begin and end by so much later. In a transaction of the caller. What went back is
- * remembered: */
-SP_MUST sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t now_unix_s);
+/* Those in force, up to that number, begin and end by so much later. In a transaction of the
+ * caller. What went back is remembered: */
+SP_MUST sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t newest,
+                                uint64_t now_unix_s);
 /* While core did not run the clock may have been put right again: ends that went back with it go
  * ahead again, when so much time has passed by the clock that this can be. */
 SP_MUST sp_err sp_cut_rows_right(sp_store *store, uint64_t now_unix_s);

@@ -166,14 +166,15 @@ sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person)
     return sp_txn_commit(&txn);
 }
 
-sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t now_unix_s)
+sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t newest, uint64_t now_unix_s)
 {
     auto_query sp_query q = sp_query_of(
         store, "UPDATE cut SET since = " SP_CLOCK_MOVED("since", "$1") ", until = " SP_CLOCK_MOVED(
                    "until", "$1") ", back = CASE WHEN back > $1 THEN back - $1 ELSE 0 END,"
-                                  " back_at = $2 WHERE ended = 0");
+                                  " back_at = $2 WHERE ended = 0 AND id <= $3");
     sp_bind_bits(&q, (uint64_t)by_s);
     sp_bind_u64(&q, now_unix_s);
+    sp_bind_u64(&q, newest);
     return sp_query_finish(&q);
 }
 

@@ -15,12 +15,8 @@
 
 #include <stdio.h>
 
-enum {
-    ARENA_BYTES = 256 * 1024,
-    DETAIL_BYTES = 8 * 1024,
-    TOPIC_BYTES = 640,
-    JOINS_WITHIN_S = 86400
-};
+enum { ARENA_BYTES = 256 * 1024, DETAIL_BYTES = 8 * 1024, TOPIC_BYTES = 640 };
+#define JOINS_WITHIN_US (UINT64_C(86400) * 1000000)
 
 static uint64_t now_s(void)
 {
@@ -174,9 +170,11 @@ static sp_err open_new(sp_core *core, const sp_incident_open *open, uint64_t *re
 
 bool sp_incident_joins(sp_core *core, const sp_incident_open *open, uint64_t *ret_id)
 {
-    uint64_t since = now_s() > JOINS_WITHIN_S ? now_s() - JOINS_WITHIN_S : 0;
+    uint64_t now_us = sp_now_unix_us();
+    uint64_t since_us = now_us > JOINS_WITHIN_US ? now_us - JOINS_WITHIN_US : 0;
     return open->topic.len > 0 &&
-           !sp_failed(sp_incident_row_of(core->store, open->topic, open->drill, since, ret_id));
+           !sp_failed(
+               sp_incident_row_of(core->store, open->topic, open->drill, since_us, now_us, ret_id));
 }
 
 sp_err sp_incident_open_one(sp_core *core, const sp_incident_open *open, uint64_t *ret_id,
@@ -260,7 +258,7 @@ sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span
 }
 
 sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role role,
-                        sp_span by_name)
+                        uint64_t due_unix_s, sp_span by_name)
 {
     auto_arena sp_arena arena = sp_arena_make(ARENA_BYTES);
     sp_incident incident;
@@ -269,12 +267,12 @@ sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role r
     const sp_incident_note note = {.kind = "task", .by_name = by_name, .text = text};
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
-    TRY(sp_incident_task_add(core->store, id, text, whose, 0, now_s()));
+    TRY(sp_incident_task_add(core->store, id, text, whose, due_unix_s, now_s()));
     TRY(sp_incident_note_add(core->store, id, sp_now_unix_us(), &note));
     TRY(sp_txn_commit(&txn));
     tell(core, &incident, "task", by_name, text);
     if (whose.len > 0) {
-        sp_incident_page_task(core, &incident, text, whose, 0, by_name);
+        sp_incident_page_task(core, &incident, text, whose, due_unix_s, by_name);
     }
     return sp_ok();
 }

@@ -55,9 +55,15 @@ typedef struct {
 } sp_incident_note;
 /* A failure is logged: nothing waits for a note. */
 void sp_incident_add(sp_core *core, uint64_t id, const sp_incident_note *note);
-/* Something for somebody to do; role: whose, SP_ROTA_COUNT = anybody's. */
+/* Something for somebody to do; role: whose, SP_ROTA_COUNT = anybody's; due_unix_s: by when, 0 = at
+ * no time. */
 SP_MUST sp_err sp_incident_task(sp_core *core, uint64_t id, sp_span text, sp_rota_role role,
-                                sp_span by_name);
+                                uint64_t due_unix_s, sp_span by_name);
+/* Tells of tasks whose time is over, each once: ledger, timeline, whose it is, who leads. */
+void sp_tasks_look(sp_core *core);
+/* The wall clock was set (core/clock.h): what is to be done may take as long as it might have. In a
+ * transaction of the caller. */
+SP_MUST sp_err sp_incidents_clock_rows(sp_core *core, int64_t by_s);
 /* Fills a role from the Rota, but not with whom it is about. *ret_name is who it is, in room;
  * empty: nobody could be found, and the ledger is told as an alarm. */
 SP_MUST sp_err sp_incident_assign(sp_core *core, uint64_t id, sp_rota_role role, sp_span about,

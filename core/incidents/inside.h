@@ -42,9 +42,9 @@ SP_MUST sp_err sp_incident_row_put(sp_store *store, const sp_incident *incident)
 SP_MUST sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id,
                                    sp_incident *ret_incident);
 /* The open one of this topic, or that one of this topic was merged into, that was opened since
- * then, or that one opened since then was merged into; SP_ENOTFOUND. */
-SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
-                                  uint64_t *ret_id);
+ * then and until now, or that one opened so was merged into; SP_ENOTFOUND. */
+SP_MUST sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_us,
+                                  uint64_t now_us, uint64_t *ret_id);
 SP_MUST sp_err sp_incident_rows_each(sp_store *store, bool also_closed, uint64_t before,
                                      uint64_t limit,
                                      void (*visit)(void *self, const sp_incident *incident),
@@ -56,6 +56,19 @@ SP_MUST sp_err sp_incident_task_add(sp_store *store, uint64_t id, sp_span text, 
                                     uint64_t due_unix_s, uint64_t now_unix_s);
 /* SP_ENOTFOUND: there is none, or it is done. */
 SP_MUST sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t number, sp_span by,
+                                     uint64_t now_unix_s);
+/* A task of an open incident whose time is over, and that nobody was told of. */
+typedef struct {
+    uint64_t incident;
+    uint64_t number;
+    uint64_t due_unix_s;
+    sp_span text;
+    sp_span whose; /* empty: nobody's */
+} sp_task_late;
+/* The first `max` of them by their time; texts in the arena. */
+SP_MUST sp_err sp_incident_tasks_late(sp_store *store, sp_arena *arena, uint64_t now_unix_s,
+                                      sp_task_late *ret_late, size_t max, size_t *ret_count);
+SP_MUST sp_err sp_incident_task_told(sp_store *store, uint64_t id, uint64_t number,
                                      uint64_t now_unix_s);
 /* What one has, and what points to it, goes to another one. */
 SP_MUST sp_err sp_incident_move(sp_store *store, uint64_t from, uint64_t to);
@@ -105,6 +118,10 @@ void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_r
 /* Tells whose it is. */
 void sp_incident_page_task(sp_core *core, const sp_incident *incident, sp_span text, sp_span whose,
                            uint64_t due_unix_s, sp_span by_name);
+
+/* Tells him that a task is late; empty: whoever the Notice is for. */
+void sp_incident_page_overdue(sp_core *core, const sp_incident *incident, const sp_task_late *task,
+                              sp_span person);
 
 /* ---- tell.c ---- */
 SP_MUST sp_err sp_tell_routes(sp_core *core);

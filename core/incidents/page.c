@@ -33,7 +33,7 @@ static sp_span fitting(sp_span text)
 
 void sp_incident_page_opened(sp_core *core, const sp_incident *incident)
 {
-    number_text number;
+    number_text number = {{0}};
     const sp_notice_pair values[] = {{SP_SPAN_LIT("incident"), number_of(incident->id, &number)},
                                      {SP_SPAN_LIT("what"), fitting(incident->title)},
                                      {SP_SPAN_LIT("severity"), severity_of(incident->severity)}};
@@ -74,7 +74,7 @@ void sp_incident_page_task(sp_core *core, const sp_incident *incident, sp_span t
 {
     auto_buf sp_buf audience = sp_buf_make(SP_NAME_MAX_BYTES + 16);
     auto_buf sp_buf due = sp_buf_make(64);
-    number_text number;
+    number_text number = {{0}};
     sp_buf_text(&audience, "person ");
     sp_buf_span(&audience, whose);
     if (due_unix_s == 0) {
@@ -96,11 +96,35 @@ void sp_incident_page_task(sp_core *core, const sp_incident *incident, sp_span t
     sp_notices_tell(core, &ask);
 }
 
+void sp_incident_page_overdue(sp_core *core, const sp_incident *incident, const sp_task_late *task,
+                              sp_span person)
+{
+    auto_buf sp_buf audience = sp_buf_make(SP_NAME_MAX_BYTES + 16);
+    auto_buf sp_buf due = sp_buf_make(64);
+    number_text number = {{0}};
+    sp_buf_text(&audience, person.len > 0 ? "person " : "");
+    sp_buf_span(&audience, person);
+    sp_buf_time(&due, task->due_unix_s * 1000000);
+    const sp_notice_pair values[] = {{SP_SPAN_LIT("task"), fitting(task->text)},
+                                     {SP_SPAN_LIT("whose"), fitting(task->whose)},
+                                     {SP_SPAN_LIT("due"), sp_buf_borrow(&due)},
+                                     {SP_SPAN_LIT("incident"), number_of(incident->id, &number)},
+                                     {SP_SPAN_LIT("what"), fitting(incident->title)}};
+    const sp_notice_ask ask = {.notice = SP_SPAN_LIT("task-overdue"),
+                               .audience = sp_buf_borrow(&audience),
+                               .values = values,
+                               .values_count = SP_COUNT(values),
+                               .incident = incident->id,
+                               .drill = incident->drill,
+                               .by = SP_SPAN_LIT("clock")};
+    sp_notices_tell(core, &ask);
+}
+
 void sp_incident_page_duty(sp_core *core, const sp_incident *incident, sp_rota_role role,
                            sp_span name, sp_span by_name)
 {
     auto_buf sp_buf audience = sp_buf_make(SP_NAME_MAX_BYTES + 16);
-    number_text number;
+    number_text number = {{0}};
     sp_buf_text(&audience, "person ");
     sp_buf_span(&audience, name);
     const sp_notice_pair values[] = {{SP_SPAN_LIT("role"), sp_span_cstr(sp_rota_role_word(role))},

@@ -31,6 +31,8 @@ static const char *const migrations[] = {
     " what BIGINT NOT NULL, incident BIGINT NOT NULL);"
     "CREATE INDEX incident_told_person ON incident_told (person, told)",
     "ALTER TABLE incident_task ADD COLUMN due BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE incident_task ADD COLUMN told BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX incident_task_due ON incident_task (done, told, due)",
 };
 
 #define COLUMNS                                                                                    \
@@ -129,18 +131,20 @@ sp_err sp_incident_row_get(sp_store *store, sp_arena *arena, uint64_t id, sp_inc
     return sp_query_finish(&q);
 }
 
-sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_unix_s,
-                          uint64_t *ret_id)
+sp_err sp_incident_row_of(sp_store *store, sp_span topic, bool drill, uint64_t since_us,
+                          uint64_t now_us, uint64_t *ret_id)
 {
     auto_query sp_query q = sp_query_of(
         store,
         "SELECT i.id FROM incident t JOIN incident i ON i.id = t.id OR i.id ="
         " t.merged_into WHERE t.state IN (0, 2) AND i.state = 0 AND t.topic = $1 AND t.drill = $2"
         " AND EXISTS (SELECT 1 FROM incident_note n WHERE n.incident = i.id AND n.kind = 'opened'"
-        " AND n.at_us >= $3) ORDER BY i.id DESC LIMIT 1");
+        " AND n.at_us BETWEEN $3 AND $4) ORDER BY i.id DESC LIMIT 1");
     sp_bind_text(&q, topic);
     sp_bind_u64(&q, drill ? 1 : 0);
-    sp_bind_u64(&q, since_unix_s * 1000000);
+    sp_bind_u64(&q, since_us);
+    sp_bind_u64(&q,
+                now_us); /* the clock was ahead when it was opened: nobody knows when that was */
     bool found = sp_query_row(&q);
     *ret_id = found ? sp_col_u64(&q) : 0;
     TRY(sp_query_finish(&q));
@@ -281,6 +285,39 @@ sp_err sp_incident_task_done(sp_store *store, uint64_t id, uint64_t number, sp_s
                            "AND number = $4 AND done = 0");
     sp_bind_u64(&q, now_unix_s);
     sp_bind_text(&q, by);
+    sp_bind_u64(&q, id);
+    sp_bind_u64(&q, number);
+    return sp_query_finish_changed(&q);
+}
+
+sp_err sp_incident_tasks_late(sp_store *store, sp_arena *arena, uint64_t now_unix_s,
+                              sp_task_late *ret_late, size_t max, size_t *ret_count)
+{
+    *ret_count = 0;
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT t.incident, t.number, t.due, t.text, t.whose FROM incident_task t JOIN "
+               "incident i ON i.id = t.incident WHERE t.done = 0 AND t.told = 0 AND t.due > 0 AND "
+               "t.due <= $1 AND i.state = $2 ORDER BY t.due LIMIT $3");
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_u64(&q, SP_INCIDENT_OPEN);
+    sp_bind_u64(&q, max);
+    while (*ret_count < max && sp_query_row(&q)) {
+        sp_task_late *late = &ret_late[*ret_count];
+        *late = (sp_task_late){.incident = sp_col_u64(&q)};
+        late->number = sp_col_u64(&q);
+        late->due_unix_s = sp_col_u64(&q);
+        TRY(sp_arena_copy(arena, sp_col_text(&q), &late->text));
+        TRY(sp_arena_copy(arena, sp_col_text(&q), &late->whose));
+        ++*ret_count;
+    }
+    return sp_query_finish(&q);
+}
+
+sp_err sp_incident_task_told(sp_store *store, uint64_t id, uint64_t number, uint64_t now_unix_s)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE incident_task SET told = $1 WHERE incident = $2 AND number = $3");
+    sp_bind_u64(&q, now_unix_s);
     sp_bind_u64(&q, id);
     sp_bind_u64(&q, number);
     return sp_query_finish_changed(&q);

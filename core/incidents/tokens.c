@@ -334,11 +334,16 @@ static bool knows_token(sp_request *req, token *ret_token)
     const sp_span scheme = SP_SPAN_LIT("Bearer ");
     sp_core *core = sp_request_core(req);
     sp_span given = sp_request_header(req, "Authorization");
-    bool found = false;
+    sp_err err = sp_fail(SP_ENOTFOUND);
     if (sp_span_starts(given, scheme) && given.len == scheme.len + (size_t)2 * TOKEN_BYTES) {
         sp_hash hash = sp_sha256(sp_span_slice(given, scheme.len, given.len));
-        found = !sp_failed(find(req, "SELECT id, ended, name FROM api_token WHERE hash = $1", 0,
-                                &hash, ret_token));
+        err =
+            find(req, "SELECT id, ended, name FROM api_token WHERE hash = $1", 0, &hash, ret_token);
+    }
+    bool found = !sp_failed(err);
+    if (!found && err.code != SP_ENOTFOUND) {
+        sp_answer_failed(req, err); /* a store that is ill is nobody's guess */
+        return false;
     }
     if (found && !ret_token->ended) {
         return true;

@@ -112,15 +112,15 @@ static json_t *step_json(const sp_run *run, const sp_run_step *step)
     uint64_t took_us =
         step->ended_us > step->began_us && step->began_us > 0 ? step->ended_us - step->began_us : 0;
     uint64_t since_us = step->began_us > run->started_us ? step->began_us - run->started_us : 0;
-    return json_pack("{s:I,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:I}", "number",
-                     (json_int_t)step->number, "name", sp_json_span_or_null(step->is.name), "do",
-                     sp_step_do_word(step->is.what), "state",
-                     sp_step_state_word((sp_step_state)step->state), "began_at",
-                     time_us(step->began_us), "ended_at", time_us(step->ended_us), "note",
-                     sp_json_span_or_null(step->note), "by", sp_json_span_or_null(step->by_name),
-                     "cut", step->cut == 0 ? json_null() : sp_json_id(step->cut), "confirm",
-                     (int)step->is.needs_confirm, "after_us", (json_int_t)since_us, "took_us",
-                     (json_int_t)took_us);
+    return json_pack(
+        "{s:I,s:o,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:b,s:I,s:I,s:s}", "number", (json_int_t)step->number,
+        "name", sp_json_span_or_null(step->is.name), "do", sp_step_do_word(step->is.what), "state",
+        sp_step_state_word((sp_step_state)step->state), "began_at", time_us(step->began_us),
+        "ended_at", time_us(step->ended_us), "note", sp_json_span_or_null(step->note), "by",
+        sp_json_span_or_null(step->by_name), "cut",
+        step->cut == 0 ? json_null() : sp_json_id(step->cut), "confirm",
+        (int)step->is.needs_confirm, "after_us", (json_int_t)since_us, "took_us",
+        (json_int_t)took_us, "undo", sp_step_undo_word((sp_step_undo_state)step->undo));
 }
 
 /* A run with its steps: while it runs, and as the report when it has ended. */

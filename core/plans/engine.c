@@ -5,7 +5,6 @@
  * Nothing is held in memory between two calls: a run is read, taken as far as it goes, and written.
  */
 #include "core/clock.h"
-#include "core/cut/cut.h"
 #include "core/devices/devices.h"
 #include "core/documents/documents.h"
 #include "core/http/sse.h"
@@ -23,6 +22,7 @@ enum {
     OUTSIDE_GRACE_S = 10,
     DETAIL_BYTES = 8 * 1024,
     RUNS_PIECE = 200,
+    END_BYTES = 4096,
     PROPOSED_S = 86400
 };
 #define SECOND_US UINT64_C(1000000)
@@ -52,7 +52,7 @@ const char *sp_step_state_word(sp_step_state state)
 
 /* ---- told: to the ledger, to the incident's timeline, to who looks ---- */
 
-static void tell(sp_core *core, const sp_run *run, const char *method, sp_span step, sp_span what)
+void sp_run_tell(sp_core *core, const sp_run *run, const char *method, sp_span step, sp_span what)
 {
     auto_buf sp_buf room = sp_buf_make(DETAIL_BYTES);
     auto_buf sp_buf line = sp_buf_make(SP_INCIDENT_NOTE_BYTES);
@@ -152,24 +152,22 @@ static uint64_t steps_over(const work *w)
 
 /* ---- ends ---- */
 
-static sp_err give_back(work *w)
+/* The last step first; *left gets the steps that could not be, and why. */
+static void give_back(work *w, sp_buf *left)
 {
-    sp_err first = sp_ok();
     for (size_t i = w->count; i-- > 0;) {
-        if (w->steps[i].cut == 0) {
-            continue;
-        }
-        sp_err err = sp_cut_undo(w->core, w->steps[i].cut, w->run.plan,
-                                 SP_SPAN_LIT("the plan gives back what it cut"));
-        if (sp_failed(err) && err.code != SP_ECONFLICT && !sp_failed(first)) {
-            first = err;
+        sp_err err = sp_step_take_back(w->core, &w->run, &w->steps[i]);
+        if (sp_failed(err)) {
+            sp_buf_text(left, left->len > 0 ? ", " : "could not be given back: ");
+            sp_buf_span(left, w->steps[i].is.name);
+            sp_buf_fmt(left, " (%s)", sp_code_word(err.code));
         }
     }
-    return first;
 }
 
 static sp_err end_run(work *w, sp_run_state state, bool undo, sp_span why)
 {
+    auto_buf sp_buf said = sp_buf_make(END_BYTES);
     uint64_t now_us = sp_now_unix_us();
     for (size_t i = 0; i < w->count; i++) {
         if (!is_over(&w->steps[i])) {
@@ -186,10 +184,16 @@ static sp_err end_run(work *w, sp_run_state state, bool undo, sp_span why)
     w->run.why = why.len > 0 ? why : w->run.why;
     TRY(save_run(w));
     if (undo) {
-        tell(w->core, &w->run, "undo", SP_SPAN_EMPTY, why);
-        TRY(give_back(w));
+        sp_run_tell(w->core, &w->run, "undo", SP_SPAN_EMPTY, why);
+        auto_buf sp_buf left = sp_buf_make(END_BYTES);
+        give_back(w, &left);
+        sp_buf_span(&said, sp_buf_borrow(&left));
     }
-    tell(w->core, &w->run, sp_run_state_word(state), SP_SPAN_EMPTY, why);
+    if (why.len > 0) {
+        sp_buf_text(&said, said.len > 0 ? "; " : "");
+        sp_buf_span(&said, why);
+    }
+    sp_run_tell(w->core, &w->run, sp_run_state_word(state), SP_SPAN_EMPTY, sp_buf_borrow(&said));
     return sp_ok();
 }
 
@@ -201,7 +205,7 @@ static sp_err finish(work *w, sp_run_step *step, bool worked, sp_span note)
     step->ended_us = sp_now_unix_us();
     step->note = note;
     TRY(save_step(w, step));
-    tell(w->core, &w->run, worked ? "step" : "step failed", step->is.name, note);
+    sp_run_tell(w->core, &w->run, worked ? "step" : "step failed", step->is.name, note);
     if (worked || step->is.on_failure == SP_STEP_GO_ON) {
         return sp_ok();
     }
@@ -218,12 +222,15 @@ static sp_err perform(work *w, sp_run_step *step)
     auto_buf sp_buf note = sp_buf_make(SP_PLAN_NOTE_BYTES);
     step->state = SP_STEP_RUNNING;
     step->began_us = step->began_us == 0 ? sp_now_unix_us() : step->began_us;
+    bool leaves = sp_step_is_outside(&step->is) && !w->run.drill;
+    step->undo = leaves && step->is.undo_count > 0 ? SP_UNDO_OWED : SP_UNDO_NONE;
     TRY(save_step(w, step));
     sp_err err = sp_ok();
-    if (sp_step_is_outside(&step->is) && !w->run.drill) {
-        err = sp_step_outside(w->core, &w->run, step, &note);
+    if (leaves) {
+        err = sp_step_outside(w->core, &w->run, step, false, &note);
+        step->undo = sp_failed(err) ? SP_UNDO_NONE : step->undo;
         if (!sp_failed(err)) {
-            tell(w->core, &w->run, "step begun", step->is.name, sp_buf_borrow(&note));
+            sp_run_tell(w->core, &w->run, "step begun", step->is.name, sp_buf_borrow(&note));
             return sp_ok(); /* its end comes later */
         }
     } else {
@@ -241,8 +248,8 @@ static sp_err begin(work *w, sp_run_step *step)
     step->state = SP_STEP_WAITING;
     step->began_us = sp_now_unix_us();
     TRY(save_step(w, step));
-    tell(w->core, &w->run, "step waits", step->is.name,
-         step->is.needs_confirm ? SP_SPAN_LIT("for a person") : SP_SPAN_LIT("for a while"));
+    sp_run_tell(w->core, &w->run, "step waits", step->is.name,
+                step->is.needs_confirm ? SP_SPAN_LIT("for a person") : SP_SPAN_LIT("for a while"));
     if (step->is.needs_confirm) {
         page_waits(w->core, &w->run, step->is.text.len > 0 ? step->is.text : step->is.name);
     }
@@ -361,7 +368,7 @@ sp_err sp_run_start(sp_core *core, const sp_run_order *order, uint64_t *ret_id)
     TRY(ensure_incident(core, &plan, &run));
     TRY(keep(core, set, at, plan.steps, &run));
     *ret_id = run.id;
-    tell(core, &run, why == NULL ? "started" : "proposed", SP_SPAN_EMPTY, run.why);
+    sp_run_tell(core, &run, why == NULL ? "started" : "proposed", SP_SPAN_EMPTY, run.why);
     if (why != NULL) {
         page_waits(core, &run, run.why);
     }
@@ -383,7 +390,7 @@ sp_err sp_run_confirm(sp_core *core, uint64_t id, uint32_t at, sp_span by_name)
         w.run.state = SP_RUN_RUNNING;
         w.run.by_name = by_name;
         TRY(save_run(&w));
-        tell(core, &w.run, "confirmed", SP_SPAN_EMPTY, by_name);
+        sp_run_tell(core, &w.run, "confirmed", SP_SPAN_EMPTY, by_name);
         return advance(&w);
     }
     if (w.run.state != SP_RUN_RUNNING || at >= w.count || w.steps[at].state != SP_STEP_WAITING) {
@@ -391,7 +398,7 @@ sp_err sp_run_confirm(sp_core *core, uint64_t id, uint32_t at, sp_span by_name)
     }
     sp_run_step *step = &w.steps[at];
     step->by_name = by_name;
-    tell(core, &w.run, "step confirmed", step->is.name, by_name);
+    sp_run_tell(core, &w.run, "step confirmed", step->is.name, by_name);
     TRY(perform(&w, step));
     return advance(&w);
 }
@@ -540,6 +547,7 @@ static void on_tick(uv_timer_t *timer)
     bool after_start = false;
     SP_IGNORE(each_running(plans->core, true, go_on, &after_start)); /* the next tick looks again */
     end_old_proposals(plans->core);
+    sp_undos_look(plans->core, OUTSIDE_GRACE_S);
 }
 
 static void on_first(uv_timer_t *timer)

@@ -38,7 +38,20 @@ typedef enum {
     SP_STEP_SKIPPED,
     SP_STEP_STATE_COUNT
 } sp_step_state;
+/* Of what a step began outside, and can be taken back. */
+typedef enum {
+    SP_UNDO_NONE, /* nothing was begun, or nothing says how */
+    SP_UNDO_OWED, /* it was begun */
+    SP_UNDO_RUNNING,
+    SP_UNDO_DONE,
+    SP_UNDO_FAILED,
+    SP_UNDO_STATE_COUNT
+} sp_step_undo_state;
+/* In the number of a step, where what is meant is taking it back. */
+enum { SP_STEP_UNDO_BIT = 0x80 };
+_Static_assert((int)SP_PLAN_STEPS_MAX <= (int)SP_STEP_UNDO_BIT, "no step has that number");
 const char *sp_run_state_word(sp_run_state state);
+const char *sp_step_undo_word(sp_step_undo_state state);
 const char *sp_step_state_word(sp_step_state state);
 
 /* What a run is about. */
@@ -74,6 +87,8 @@ typedef struct {
     uint64_t cut; /* that it made, 0 = none */
     uint32_t number;
     uint8_t state; /* sp_step_state */
+    uint8_t undo;  /* sp_step_undo_state */
+    uint64_t undo_began_us;
     sp_policy_step is;
     sp_span note;
     sp_span by_name; /* who confirmed it */
@@ -89,6 +104,16 @@ SP_MUST sp_err sp_run_step_put(sp_store *store, const sp_run_step *step);
 /* *ret_steps: in order, in the arena. */
 SP_MUST sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_run_step **ret_steps,
                             size_t *ret_count);
+typedef struct {
+    uint64_t run;
+    uint32_t number;
+} sp_step_place;
+/* Steps of this kind that are being taken back, from the one after `after` on. */
+SP_MUST sp_err sp_undos_running(sp_store *store, sp_step_do what, const sp_step_place *after,
+                                sp_step_place *ret_places, size_t max, size_t *ret_count);
+/* Steps that should have been taken back by now. */
+SP_MUST sp_err sp_undos_late(sp_store *store, uint64_t now_us, uint64_t grace_s,
+                             sp_step_place *ret_places, size_t max, size_t *ret_count);
 /* incident 0 = of all; only_open: waiting and running. Newest first. */
 SP_MUST sp_err sp_runs_each(sp_store *store, uint64_t incident, bool only_open,
                             void (*visit)(void *self, const sp_run *run), void *self);
@@ -115,6 +140,8 @@ bool sp_runs_has(sp_store *store, sp_span plan, uint64_t incident, uint64_t sinc
 SP_MUST sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us);
 
 /* ---- engine.c ---- */
+/* To the ledger, to the incident's timeline, to who looks. step, what: may be empty. */
+void sp_run_tell(sp_core *core, const sp_run *run, const char *method, sp_span step, sp_span what);
 typedef struct {
     sp_span plan;
     sp_plan_facts facts;
@@ -156,8 +183,9 @@ static inline bool sp_step_is_outside(const sp_policy_step *step)
     return step->what == SP_STEP_RUN || step->what == SP_STEP_WEBHOOK;
 }
 SP_MUST sp_err sp_outside_start(sp_core *core, sp_plans *plans);
-/* Begins it; its end comes to sp_step_over(). *note: why it could not be. */
-SP_MUST sp_err sp_step_outside(sp_core *core, const sp_run *run, const sp_run_step *step,
+/* Begins it, or what takes it back; its end comes to sp_step_over(), sp_step_undone(). *note: why
+ * it could not be. */
+SP_MUST sp_err sp_step_outside(sp_core *core, const sp_run *run, const sp_run_step *step, bool undo,
                                sp_buf *note);
 /* It need not end by itself any more. */
 void sp_step_outside_stop(sp_core *core, const sp_run_step *step);
@@ -171,6 +199,18 @@ void sp_step_over(sp_core *core, uint64_t run, uint32_t number, bool worked, sp_
 void sp_steps_lost(sp_core *core, sp_step_do what,
                    bool (*is_known)(void *self, uint64_t run, uint32_t number), void *self,
                    sp_span why);
+
+/* ---- undo.c ---- */
+/* What the step did is given back, or that is begun; nothing to do is no failure. */
+SP_MUST sp_err sp_step_take_back(sp_core *core, const sp_run *run, sp_run_step *step);
+/* The end of what was begun outside. One that is not under way is left alone. */
+void sp_step_undone(sp_core *core, uint64_t run, uint32_t number, bool worked, sp_span note);
+/* As sp_steps_lost(); is_known() gets the number with SP_STEP_UNDO_BIT. */
+void sp_undos_lost(sp_core *core, sp_step_do what,
+                   bool (*is_known)(void *self, uint64_t run, uint32_t number), void *self,
+                   sp_span why);
+/* Those whose time is over have failed. */
+void sp_undos_look(sp_core *core, uint64_t grace_s);
 
 /* ---- drills.c ---- */
 /* Whether its drill is over due; *ret_due_unix_s is when it was, or will be. */

@@ -30,26 +30,47 @@ static uint64_t number_of(const sp_run_step *step)
     return SP_NOTICE_POST_BIT | step->run << 8 | step->number;
 }
 
+static uint64_t undo_number_of(const sp_run_step *step)
+{
+    return number_of(step) | SP_STEP_UNDO_BIT;
+}
+
 static uint64_t run_in(uint64_t number)
 {
     return (number & ~SP_NOTICE_POST_BIT) >> 8;
 }
 
+/* Without the bit that says that it is taken back. */
 static uint32_t step_in(uint64_t number)
 {
-    return (uint32_t)(number & 0xff);
+    return (uint32_t)(number & 0xff & ~(uint64_t)SP_STEP_UNDO_BIT);
+}
+
+static bool is_undo(uint64_t number)
+{
+    return (number & SP_STEP_UNDO_BIT) != 0;
+}
+
+static void end_one(sp_core *core, uint64_t number, bool worked, sp_span note)
+{
+    if (is_undo(number)) {
+        sp_step_undone(core, run_in(number), step_in(number), worked, note);
+    } else {
+        sp_step_over(core, run_in(number), step_in(number), worked, note);
+    }
 }
 
 /* ---- what those outside get ---- */
 
-static sp_err input_of(sp_core *core, const sp_run *run, const sp_policy_step *step, sp_buf *out)
+static sp_err input_of(sp_core *core, const sp_run *run, const sp_policy_step *step, bool undo,
+                       sp_buf *out)
 {
     const sp_plan_facts *f = &run->facts;
     json_t *incident = run->incident == 0 ? NULL : sp_incident_brief_json(core, run->incident);
     json_t *all = json_pack(
-        "{s:o,s:o,s:o,s:b,s:o,s:o,s:o}", "plan", sp_json_span_or_null(run->plan), "run",
+        "{s:o,s:o,s:o,s:b,s:b,s:o,s:o,s:o}", "plan", sp_json_span_or_null(run->plan), "run",
         sp_json_id(run->id), "step", sp_json_span_or_null(step->name), "drill", (int)run->drill,
-        "text", sp_json_span_or_null(step->text), "incident",
+        "undo", (int)undo, "text", sp_json_span_or_null(step->text), "incident",
         incident == NULL ? json_null() : incident, "about",
         json_pack("{s:o,s:o,s:o,s:o,s:o}", "person", sp_json_span_or_null(f->person), "session",
                   sp_json_span_or_null(f->session), "device", sp_json_span_or_null(f->device),
@@ -78,7 +99,8 @@ static void command_done(command *c)
 #define auto_command __attribute__((cleanup(command_done)))
 
 /* The words with their values in place. */
-static sp_err write_words(const sp_run *run, const sp_policy_step *step, command *c, sp_buf *note)
+static sp_err write_words(const sp_run *run, const sp_span *words, size_t count, command *c,
+                          sp_buf *note)
 {
     auto_buf sp_buf numbers = sp_buf_make(64);
     sp_buf_u64_text(&numbers, run->incident);
@@ -96,21 +118,21 @@ static sp_err write_words(const sp_run *run, const sp_policy_step *step, command
         [SP_STEP_SEVERITY] = sp_span_cstr(sp_severity_word((sp_severity)run->severity)),
         [SP_STEP_PLAN_NAME] = run->plan};
     size_t ends[SP_STEP_WORDS_MAX] = {0};
-    for (size_t i = 0; i < step->words_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         auto_buf sp_buf word = sp_buf_make(SP_RUNNER_WORD_MAX_BYTES);
-        TRY(sp_step_word(step->words[i], values, &word, note));
+        TRY(sp_step_word(words[i], values, &word, note));
         sp_buf_span(&c->room, sp_buf_borrow(&word));
         ends[i] = c->room.len;
     }
     TRY(sp_buf_error(&c->room));
-    for (size_t i = 0; i < step->words_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         c->job.words[i] = sp_span_slice(sp_buf_borrow(&c->room), i == 0 ? 0 : ends[i - 1], ends[i]);
     }
-    c->job.words_count = step->words_count;
+    c->job.words_count = count;
     return sp_ok();
 }
 
-static sp_err make_command(sp_core *core, const sp_run *run, const sp_policy_step *step,
+static sp_err make_command(sp_core *core, const sp_run *run, const sp_policy_step *step, bool undo,
                            command *ret_command, sp_buf *note)
 {
     *ret_command = (command){.room = sp_buf_make(SP_STEP_WORDS_MAX * SP_RUNNER_WORD_MAX_BYTES)};
@@ -123,7 +145,8 @@ static sp_err make_command(sp_core *core, const sp_run *run, const sp_policy_ste
         sp_buf_span(note, step->command);
         return sp_fail(SP_ENOTFOUND);
     }
-    return write_words(run, step, ret_command, note);
+    return undo ? write_words(run, step->undo, step->undo_count, ret_command, note)
+                : write_words(run, step->words, step->words_count, ret_command, note);
 }
 
 static void say_command(const command *c, sp_buf *note)
@@ -148,9 +171,9 @@ static void on_taken(void *self, sp_err err, sp_span body)
     if (plans->calling) {
         plans->call_err = err; /* the line was down: whoever began it hears of it */
     } else if (sp_failed(err)) {
-        sp_step_over(a->core, run_in(a->number), step_in(a->number), false,
-                     err.code == SP_ELIMIT ? SP_SPAN_LIT("too many commands run already")
-                                           : SP_SPAN_LIT("the runner is away"));
+        end_one(a->core, a->number, false,
+                err.code == SP_ELIMIT ? SP_SPAN_LIT("too many commands run already")
+                                      : SP_SPAN_LIT("the runner is away"));
     }
     sp_free(a);
 }
@@ -162,16 +185,17 @@ static void on_ignored(void *self, sp_err err, sp_span body)
     (void)body;
 }
 
-static sp_err run_command(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
+static sp_err run_command(sp_core *core, const sp_run *run, const sp_run_step *step, bool undo,
+                          sp_buf *note)
 {
     sp_plans *plans = core->plans;
     auto_command command c;
     auto_buf sp_buf input = sp_buf_make(INPUT_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     asking *a = NULL;
-    TRY(make_command(core, run, &step->is, &c, note));
-    TRY(input_of(core, run, &step->is, &input));
-    c.job.job = number_of(step);
+    TRY(make_command(core, run, &step->is, undo, &c, note));
+    TRY(input_of(core, run, &step->is, undo, &input));
+    c.job.job = undo ? undo_number_of(step) : number_of(step);
     c.job.input = sp_buf_borrow(&input);
     sp_runner_job_write(&c.job, &body);
     TRY(sp_buf_error(&body));
@@ -219,11 +243,11 @@ static void tell_output(sp_core *core, const sp_runner_done *done)
     sp_span start = sp_text_cut(done->output, KEPT_BYTES);
     put_clean(start, false, &said);
     sp_buf_fmt(&detail,
-               "{\"run\":\"%llu\",\"incident\":\"%llu\",\"step\":%u,\"outcome\":%u,\"status\":%u,"
-               "\"duration_ms\":%u,\"bytes\":%llu,\"sha256_of_first_bytes\":\"",
+               "{\"run\":\"%llu\",\"incident\":\"%llu\",\"step\":%u,\"undo\":%s,\"outcome\":%u,"
+               "\"status\":%u,\"duration_ms\":%u,\"bytes\":%llu,\"sha256_of_first_bytes\":\"",
                (unsigned long long)run.id, (unsigned long long)run.incident,
-               (unsigned)step_in(done->job), done->outcome, done->status,
-               (unsigned)done->duration_ms, (unsigned long long)done->output_bytes);
+               (unsigned)step_in(done->job), is_undo(done->job) ? "true" : "false", done->outcome,
+               done->status, (unsigned)done->duration_ms, (unsigned long long)done->output_bytes);
     sp_buf_hex(&detail, sp_hash_borrow(&hash));
     sp_buf_text(&detail, "\",\"output\":");
     sp_buf_json(&detail, sp_buf_borrow(&said));
@@ -283,9 +307,8 @@ static void on_push(void *self, uint16_t kind, sp_span body)
     if (done.outcome != SP_RUNNER_REFUSED) {
         tell_output(core, &done);
     }
-    sp_step_over(core, run_in(done.job), step_in(done.job),
-                 done.outcome == SP_RUNNER_EXITED && done.status == 0,
-                 sp_failed(sp_buf_error(&note)) ? SP_SPAN_LIT("over") : sp_buf_borrow(&note));
+    end_one(core, done.job, done.outcome == SP_RUNNER_EXITED && done.status == 0,
+            sp_failed(sp_buf_error(&note)) ? SP_SPAN_LIT("over") : sp_buf_borrow(&note));
 }
 
 static bool knows_none(void *self, uint64_t run, uint32_t number)
@@ -299,8 +322,9 @@ static bool knows_none(void *self, uint64_t run, uint32_t number)
 /* The line was broken: the runner that ran them is gone, and they with it. */
 static void on_up(void *self)
 {
-    sp_steps_lost(self, SP_STEP_RUN, knows_none, NULL,
-                  SP_SPAN_LIT("the runner ended while it ran"));
+    const sp_span why = SP_SPAN_LIT("the runner ended while it ran");
+    sp_steps_lost(self, SP_STEP_RUN, knows_none, NULL, why);
+    sp_undos_lost(self, SP_STEP_RUN, knows_none, NULL, why);
 }
 
 sp_err sp_outside_start(sp_core *core, sp_plans *plans)
@@ -316,22 +340,23 @@ sp_err sp_outside_start(sp_core *core, sp_plans *plans)
 
 /* ---- a webhook ---- */
 
-static sp_err post(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
+static sp_err post(sp_core *core, const sp_run *run, const sp_run_step *step, bool undo,
+                   sp_buf *note)
 {
     auto_buf sp_buf data = sp_buf_make(INPUT_BYTES);
     auto_buf sp_buf title = sp_buf_make(2 * SP_NAME_MAX_BYTES + 8);
     auto_buf sp_buf id = sp_buf_make(ID_BYTES);
-    TRY(input_of(core, run, &step->is, &data));
+    TRY(input_of(core, run, &step->is, undo, &data));
     sp_buf_span(&title, run->plan);
     sp_buf_text(&title, ": ");
     sp_buf_span(&title, step->is.name);
-    sp_buf_fmt(&id, "p%llu.s%u@%s", (unsigned long long)run->id, (unsigned)step->number,
-               core->config->domain);
-    const sp_notice_post what = {.number = number_of(step),
+    sp_buf_fmt(&id, "p%llu.s%u%s@%s", (unsigned long long)run->id, (unsigned)step->number,
+               undo ? ".undo" : "", core->config->domain);
+    const sp_notice_post what = {.number = undo ? undo_number_of(step) : number_of(step),
                                  .channel = step->is.channel,
                                  .id = sp_buf_borrow(&id),
                                  .title = sp_buf_borrow(&title),
-                                 .text = step->is.text,
+                                 .text = undo ? step->is.undo[0] : step->is.text,
                                  .data = sp_buf_borrow(&data),
                                  .timeout_s = (uint16_t)step->is.timeout_s};
     sp_err err = sp_notices_post(core, &what);
@@ -345,7 +370,7 @@ static sp_err post(sp_core *core, const sp_run *run, const sp_run_step *step, sp
 
 void sp_plans_posted(sp_core *core, uint64_t number, bool worked, sp_span note)
 {
-    sp_step_over(core, run_in(number), step_in(number), worked, note);
+    end_one(core, number, worked, note);
 }
 
 typedef struct {
@@ -357,8 +382,7 @@ static bool is_listed(void *self, uint64_t run, uint32_t number)
 {
     const number_list *list = self;
     for (size_t i = 0; i < list->count; i++) {
-        if (run_in(list->numbers[i]) == run && step_in(list->numbers[i]) == number &&
-            (list->numbers[i] & SP_NOTICE_POST_BIT) != 0) {
+        if (list->numbers[i] == (SP_NOTICE_POST_BIT | run << 8 | number)) {
             return true;
         }
     }
@@ -368,17 +392,19 @@ static bool is_listed(void *self, uint64_t run, uint32_t number)
 void sp_plans_posts_known(sp_core *core, const uint64_t *numbers, size_t count)
 {
     number_list list = {numbers, count};
-    sp_steps_lost(
-        core, SP_STEP_WEBHOOK, is_listed, &list,
-        SP_SPAN_LIT("the courier ended while it was under way: nobody knows whether it arrived"));
+    const sp_span why =
+        SP_SPAN_LIT("the courier ended while it was under way: nobody knows whether it arrived");
+    sp_steps_lost(core, SP_STEP_WEBHOOK, is_listed, &list, why);
+    sp_undos_lost(core, SP_STEP_WEBHOOK, is_listed, &list, why);
 }
 
 /* ---- both ---- */
 
-sp_err sp_step_outside(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
+sp_err sp_step_outside(sp_core *core, const sp_run *run, const sp_run_step *step, bool undo,
+                       sp_buf *note)
 {
-    return step->is.what == SP_STEP_RUN ? run_command(core, run, step, note)
-                                        : post(core, run, step, note);
+    return step->is.what == SP_STEP_RUN ? run_command(core, run, step, undo, note)
+                                        : post(core, run, step, undo, note);
 }
 
 void sp_step_outside_stop(sp_core *core, const sp_run_step *step)
@@ -400,7 +426,7 @@ void sp_step_outside_would(sp_core *core, const sp_run *run, const sp_policy_ste
     }
     auto_command command c;
     auto_buf sp_buf why = sp_buf_make(SP_PLAN_NOTE_BYTES);
-    bool good = !sp_failed(make_command(core, run, step, &c, &why));
+    bool good = !sp_failed(make_command(core, run, step, false, &c, &why));
     sp_buf_text(note, good ? "would run " : "could not run: ");
     if (good) {
         say_command(&c, note);

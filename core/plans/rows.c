@@ -28,6 +28,10 @@ static const char *const migrations[] = {
     "ALTER TABLE plan_step ADD COLUMN command TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE plan_step ADD COLUMN words TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE plan_step ADD COLUMN channel TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE plan_step ADD COLUMN undo_words TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE plan_step ADD COLUMN undo BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE plan_step ADD COLUMN undo_began BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX plan_step_undo ON plan_step (undo, run, number)",
 };
 
 #define RUN                                                                                        \
@@ -36,7 +40,7 @@ static const char *const migrations[] = {
 #define STEP                                                                                       \
     "run, number, state, began, ended, cut, what, kind, effect, for_s, role, severity, timeout, "  \
     "on_failure, needs_confirm, after, confirm_by, name, target, notice, audience, text, note, "   \
-    "by_name, command, words, channel"
+    "by_name, command, words, channel, undo_words, undo, undo_began"
 
 sp_err sp_plan_rows_start(sp_store *store)
 {
@@ -256,12 +260,31 @@ sp_err sp_runs_last(sp_store *store, sp_span plan, bool drill, uint64_t *ret_us)
 
 /* ---- steps ---- */
 
+static sp_err put_words(const sp_span *words, size_t count, sp_buf *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        sp_buf_span(out, words[i]);
+        sp_buf_byte(out, '\n');
+    }
+    return sp_buf_error(out);
+}
+
+static size_t read_words(sp_span all, sp_span ret_words[SP_STEP_WORDS_MAX])
+{
+    size_t count = 0;
+    while (count < SP_STEP_WORDS_MAX && sp_span_split(&all, '\n', &ret_words[count])) {
+        count += ret_words[count].len > 0 ? 1 : 0;
+    }
+    return count;
+}
+
 sp_err sp_run_step_add(sp_store *store, const sp_run_step *step)
 {
-    auto_query sp_query q = sp_query_of(
-        store,
-        "INSERT INTO plan_step (" STEP ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
-        " $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)");
+    auto_query sp_query q = sp_query_of(store, "INSERT INTO plan_step (" STEP
+                                               ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,"
+                                               " $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, "
+                                               "$21, $22, $23, $24, $25, $26, $27, $28, $29,"
+                                               " $30)");
     const sp_policy_step *is = &step->is;
     const uint64_t numbers[] = {
         step->run, step->number, step->state,   step->began_us, step->ended_us,
@@ -273,17 +296,25 @@ sp_err sp_run_step_add(sp_store *store, const sp_run_step *step)
     sp_bind_bits(&q, is->after);
     bind_roles(&q, is->confirm_by);
     auto_buf sp_buf words = sp_buf_make(WORDS_MAX_BYTES);
-    for (size_t i = 0; i < is->words_count; i++) {
-        sp_buf_span(&words, is->words[i]);
-        sp_buf_byte(&words, '\n');
-    }
-    TRY(sp_buf_error(&words));
-    const sp_span texts[] = {
-        is->name,   is->target,    is->notice,  is->audience,          is->text,
-        step->note, step->by_name, is->command, sp_buf_borrow(&words), is->channel};
+    auto_buf sp_buf undo = sp_buf_make(WORDS_MAX_BYTES);
+    TRY(put_words(is->words, is->words_count, &words));
+    TRY(put_words(is->undo, is->undo_count, &undo));
+    const sp_span texts[] = {is->name,
+                             is->target,
+                             is->notice,
+                             is->audience,
+                             is->text,
+                             step->note,
+                             step->by_name,
+                             is->command,
+                             sp_buf_borrow(&words),
+                             is->channel,
+                             sp_buf_borrow(&undo)};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         sp_bind_text(&q, texts[i]);
     }
+    sp_bind_u64(&q, step->undo);
+    sp_bind_u64(&q, step->undo_began_us);
     return sp_query_finish(&q);
 }
 
@@ -291,13 +322,15 @@ sp_err sp_run_step_put(sp_store *store, const sp_run_step *step)
 {
     auto_query sp_query q = sp_query_of(
         store, "UPDATE plan_step SET state = $1, began = $2, ended = $3, cut = $4, note = $5, "
-               "by_name = $6 WHERE run = $7 AND number = $8");
+               "by_name = $6, undo = $7, undo_began = $8 WHERE run = $9 AND number = $10");
     sp_bind_u64(&q, step->state);
     sp_bind_u64(&q, step->began_us);
     sp_bind_u64(&q, step->ended_us);
     sp_bind_u64(&q, step->cut);
     sp_bind_text(&q, step->note);
     sp_bind_text(&q, step->by_name);
+    sp_bind_u64(&q, step->undo);
+    sp_bind_u64(&q, step->undo_began_us);
     sp_bind_u64(&q, step->run);
     sp_bind_u64(&q, step->number);
     return sp_query_finish_changed(&q);
@@ -323,16 +356,17 @@ static sp_err read_step(sp_query *q, sp_arena *arena, sp_run_step *ret_step)
     s.is.after = sp_col_bits(q);
     read_roles(q, s.is.confirm_by);
     sp_span words = SP_SPAN_EMPTY;
-    sp_span *const texts[] = {&s.is.name, &s.is.target, &s.is.notice, &s.is.audience,
-                              &s.is.text, &s.note,      &s.by_name,   &s.is.command,
-                              &words,     &s.is.channel};
+    sp_span undo = SP_SPAN_EMPTY;
+    sp_span *const texts[] = {&s.is.name, &s.is.target,  &s.is.notice, &s.is.audience,
+                              &s.is.text, &s.note,       &s.by_name,   &s.is.command,
+                              &words,     &s.is.channel, &undo};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         TRY(sp_arena_copy(arena, sp_col_text(q), texts[i]));
     }
-    while (s.is.words_count < SP_STEP_WORDS_MAX &&
-           sp_span_split(&words, '\n', &s.is.words[s.is.words_count])) {
-        s.is.words_count += s.is.words[s.is.words_count].len > 0 ? 1 : 0;
-    }
+    s.is.words_count = read_words(words, s.is.words);
+    s.is.undo_count = read_words(undo, s.is.undo);
+    s.undo = (uint8_t)sp_col_u64(q);
+    s.undo_began_us = sp_col_u64(q);
     *ret_step = s;
     return sp_ok();
 }
@@ -355,6 +389,45 @@ sp_err sp_run_steps(sp_store *store, sp_arena *arena, uint64_t run, sp_run_step 
     return sp_query_finish(&q);
 }
 
+/* ---- steps that are taken back ---- */
+
+static sp_err places_of(sp_query *q, sp_step_place *ret_places, size_t max, size_t *ret_count)
+{
+    *ret_count = 0;
+    while (*ret_count < max && sp_query_row(q)) {
+        ret_places[*ret_count] = (sp_step_place){.run = sp_col_u64(q)};
+        ret_places[(*ret_count)++].number = (uint32_t)sp_col_u64(q);
+    }
+    return sp_query_finish(q);
+}
+
+sp_err sp_undos_running(sp_store *store, sp_step_do what, const sp_step_place *after,
+                        sp_step_place *ret_places, size_t max, size_t *ret_count)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "SELECT run, number FROM plan_step WHERE undo = $1 AND what = $2 AND (run > $3 OR "
+               "(run = $3 AND number > $4)) ORDER BY run, number LIMIT $5");
+    sp_bind_u64(&q, SP_UNDO_RUNNING);
+    sp_bind_u64(&q, what);
+    sp_bind_u64(&q, after->run);
+    sp_bind_u64(&q, after->number);
+    sp_bind_u64(&q, max);
+    return places_of(&q, ret_places, max, ret_count);
+}
+
+sp_err sp_undos_late(sp_store *store, uint64_t now_us, uint64_t grace_s, sp_step_place *ret_places,
+                     size_t max, size_t *ret_count)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT run, number FROM plan_step WHERE undo = $1 AND undo_began + "
+                           "(timeout + $2) * 1000000 <= $3 ORDER BY run, number LIMIT $4");
+    sp_bind_u64(&q, SP_UNDO_RUNNING);
+    sp_bind_u64(&q, grace_s);
+    sp_bind_u64(&q, now_us);
+    sp_bind_u64(&q, max);
+    return places_of(&q, ret_places, max, ret_count);
+}
+
 sp_err sp_runs_move(sp_store *store, int64_t by_us)
 {
     auto_query sp_query steps = sp_query_of(store, "UPDATE plan_step SET began = " SP_CLOCK_MOVED(
@@ -363,6 +436,12 @@ sp_err sp_runs_move(sp_store *store, int64_t by_us)
     sp_bind_u64(&steps, SP_STEP_WAITING);
     sp_bind_u64(&steps, SP_STEP_RUNNING);
     TRY(sp_query_finish(&steps));
+    auto_query sp_query undos = sp_query_of(
+        store,
+        "UPDATE plan_step SET undo_began = " SP_CLOCK_MOVED("undo_began", "$1") " WHERE undo = $2");
+    sp_bind_bits(&undos, (uint64_t)by_us);
+    sp_bind_u64(&undos, SP_UNDO_RUNNING);
+    TRY(sp_query_finish(&undos));
     auto_query sp_query runs = sp_query_of(store, "UPDATE plan_run SET started = " SP_CLOCK_MOVED(
                                                       "started", "$1") " WHERE state = $2");
     sp_bind_bits(&runs, (uint64_t)by_us);

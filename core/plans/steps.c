@@ -62,11 +62,11 @@ static sp_err find_target(sp_core *core, const sp_plan_facts *facts, const sp_po
     return err;
 }
 
-/* When it is given back by itself. */
+/* When it is given back by itself; by when a task is to be done. */
 static void say_end(const sp_policy_step *is, sp_buf *note)
 {
     if (is->for_s > 0) {
-        sp_buf_text(note, ", until ");
+        sp_buf_text(note, is->what == SP_STEP_TASK ? ", due " : ", until ");
         sp_buf_time(note, sp_now_unix_us() + is->for_s * 1000000);
     }
 }
@@ -203,8 +203,11 @@ static sp_err do_assign(sp_core *core, const sp_run *run, const sp_run_step *ste
 
 static sp_err do_task(sp_core *core, const sp_run *run, const sp_run_step *step, sp_buf *note)
 {
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     sp_buf_span(note, step->is.text);
-    return sp_incident_task(core, run->incident, step->is.text, step->is.role, run->plan);
+    say_end(&step->is, note);
+    return sp_incident_task(core, run->incident, step->is.text, step->is.role,
+                            step->is.for_s == 0 ? 0 : now_unix_s + step->is.for_s, run->plan);
 }
 
 static sp_err do_open(sp_core *core, sp_run *run, const sp_run_step *step, sp_buf *note)
@@ -290,6 +293,9 @@ json_t *sp_step_would(sp_core *core, const sp_plan_facts *facts, const sp_policy
         sp_step_outside_would(core, &run, step, &note);
     } else if (!cuts) {
         sp_buf_span(&note, step->text.len > 0 ? step->text : step->notice);
+        if (step->what == SP_STEP_TASK) {
+            say_end(step, &note);
+        }
     }
     sp_span said = sp_buf_borrow(&note);
     return json_pack("{s:s%,s:s,s:b,s:s%}", "name", (const char *)step->name.ptr, step->name.len,

@@ -242,6 +242,7 @@ typedef struct {
     sp_span text;
     uint64_t value;
     bool unknown;
+    bool may_be_later; /* than what it has */
     report_paper paper;
 } change;
 
@@ -447,7 +448,7 @@ static sp_err put_discovered(sp_core *core, const change *c)
     auto_report report_row row = {.id = 0};
     TRY(report_row_get(core->store, c->id, &row));
     row.discovered_unix_s = c->value;
-    return report_row_discovered(core->store, &row);
+    return report_row_discovered(core->store, &row, c->may_be_later);
 }
 
 static void go_discovered(sp_request *req, void *data)
@@ -464,10 +465,11 @@ static void post_discovered(sp_request *req)
     }
     const sp_field fields[] = {SP_FIELD_U64("at_unix_s", &c->value, INT64_MAX),
                                SP_FIELD_TEXT("why", &c->text, 1, REPORT_TEXT_MAX_BYTES)};
+    c->may_be_later = sp_request_is_local(req);
     if (sp_request_fields(req, fields, SP_COUNT(fields))) {
         if (c->value == 0 || c->value > report_now(sp_request_core(req))) {
             sp_answer_invalid(req, "at_unix_s", "a time that has been, in seconds since 1970");
-        } else if (!sp_request_is_local(req) && c->value > r.row.discovered_unix_s) {
+        } else if (!c->may_be_later && c->value > r.row.discovered_unix_s) {
             sp_answer_invalid(req, "at_unix_s",
                               "a time before the one it has: only root gives its clocks more time");
         } else {

@@ -319,6 +319,7 @@ static void on_beat(uv_timer_t *timer)
     sp_clock_look(self->core);
     open_wanted(self->core);
     look(self);
+    sp_tasks_look(self->core);
     if (self->beats++ % BEATS_OF_GAPS == 0) {
         officers_look(self->core);
         sp_rota_look(self->core);

@@ -45,8 +45,9 @@ SP_MUST sp_err report_row_put(sp_store *store, const report_row *row);
 /* The next two in a transaction of the caller. */
 SP_MUST sp_err report_row_write(sp_store *store, const report_row *row);
 SP_MUST sp_err report_row_untell(sp_store *store, uint64_t id);
-/* The same, and its clocks run anew: what was told of them is told again when it is time. */
-SP_MUST sp_err report_row_discovered(sp_store *store, const report_row *row);
+/* The same, and its clocks run anew: what was told of them is told again when it is time.
+ * SP_ECONFLICT: it was discovered before that, as somebody said meanwhile, and may not be later. */
+SP_MUST sp_err report_row_discovered(sp_store *store, const report_row *row, bool may_be_later);
 SP_MUST sp_err report_row_get(sp_store *store, uint64_t id, report_row *ret_row);
 /* Ids, newest first, in room; how many. */
 size_t report_ids(sp_store *store, uint64_t before, uint64_t *room, size_t limit);

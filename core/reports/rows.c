@@ -102,10 +102,22 @@ sp_err report_row_untell(sp_store *store, uint64_t id)
     return sp_query_finish(&q);
 }
 
-sp_err report_row_discovered(sp_store *store, const report_row *row)
+static bool was_before(sp_store *store, const report_row *row)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM report WHERE id = $1 AND discovered < $2");
+    sp_bind_u64(&q, row->id);
+    sp_bind_u64(&q, row->discovered_unix_s);
+    return sp_query_row(&q);
+}
+
+sp_err report_row_discovered(sp_store *store, const report_row *row, bool may_be_later)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
+    if (!may_be_later && was_before(store, row)) {
+        return sp_fail(SP_ECONFLICT);
+    }
     TRY(report_row_write(store, row));
     TRY(report_row_untell(store, row->id));
     return sp_txn_commit(&txn);
@@ -334,6 +346,9 @@ sp_err report_clock_reset(sp_store *store, uint64_t now_unix_s)
         "UPDATE report SET created = $1 WHERE created > $1",
         "UPDATE report SET discovered = $1 WHERE discovered > $1",
         "UPDATE incident SET opened = $1 WHERE opened > $1",
+        "UPDATE incident_note SET at_us = $1 * 1000000 WHERE at_us > $1 * 1000000",
+        "UPDATE incident_task SET due = due - (created - $1) WHERE created > $1 AND due > 0",
+        "UPDATE incident_task SET created = $1 WHERE created > $1",
     };
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);

@@ -547,6 +547,7 @@ typedef struct {
     uint8_t severity; /* sp_severity + 1 */
     doc_text command;
     doc_texts arguments;
+    doc_texts undo;
     doc_text channel;
 } doc_step_with;
 

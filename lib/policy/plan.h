@@ -85,7 +85,10 @@ typedef struct {
     sp_span command;                  /* `run`: a name of the bootstrap file's commands */
     sp_span words[SP_STEP_WORDS_MAX]; /* `run`: templates of lib/argv */
     size_t words_count;
-    sp_span channel; /* `webhook` */
+    sp_span
+        undo[SP_STEP_WORDS_MAX]; /* `run`: what takes it back; `webhook`: the text of that post */
+    size_t undo_count;           /* 0: nothing does */
+    sp_span channel;             /* `webhook` */
     uint64_t timeout_s;
     sp_step_failure on_failure;
     bool needs_confirm;

@@ -180,6 +180,9 @@ sp_err sp_policy_set_plan_step(const sp_policy_set *set, size_t at, size_t step,
     for (size_t i = 0; i < with->arguments.count && i < SP_STEP_WORDS_MAX; i++) {
         s.words[s.words_count++] = with->arguments.items[i].text;
     }
+    for (size_t i = 0; i < with->undo.count && i < SP_STEP_WORDS_MAX; i++) {
+        s.undo[s.undo_count++] = with->undo.items[i].text;
+    }
     if (s.timeout_s == 0 && (s.what == SP_STEP_RUN || s.what == SP_STEP_WEBHOOK)) {
         s.timeout_s = OUTSIDE_TIMEOUT_S;
     }
@@ -413,9 +416,8 @@ static void check_command(const compiling *c, const char *file, const doc_step *
     }
 }
 
-static void check_words(const compiling *c, const char *file, const doc_step *step)
+static void check_words(const compiling *c, const char *file, const doc_texts *words)
 {
-    const doc_texts *words = &step->with.arguments;
     if (words->count > SP_STEP_WORDS_MAX) {
         set_wrong(c, file, &words->items[SP_STEP_WORDS_MAX], "is one word too many: 16 at most");
     }
@@ -465,6 +467,20 @@ static void check_timeout(const compiling *c, const doc_step *step)
     }
 }
 
+/* What goes out can be taken back by what goes out, and by nothing else. */
+static void check_undo(const compiling *c, const char *file, const doc_step *step)
+{
+    const doc_texts *undo = &step->with.undo;
+    bool is_run = step->what == SP_STEP_RUN + 1;
+    if (undo->count > 0 && !is_run && step->what != SP_STEP_WEBHOOK + 1) {
+        set_wrong(c, file, &undo->items[0],
+                  "is for steps `run` and `webhook`: what cuts is given back by itself, and what "
+                  "people were told cannot be");
+    } else if (undo->count > 1 && !is_run) {
+        set_wrong(c, file, &undo->items[1], "is one text too many: a webhook is posted to once");
+    }
+}
+
 /* What a step needs to know, by what it does. */
 static void check_with(const compiling *c, const char *file, const doc_step *step)
 {
@@ -494,7 +510,8 @@ static void check_with(const compiling *c, const char *file, const doc_step *ste
     case SP_STEP_RUN:
         lacks = step->with.command.line == 0 ? "with: { command: ... }" : NULL;
         check_command(c, file, step);
-        check_words(c, file, step);
+        check_words(c, file, &step->with.arguments);
+        check_words(c, file, &step->with.undo);
         break;
     case SP_STEP_WEBHOOK:
         lacks = step->with.channel.line == 0 ? "with: { channel: ... }" : NULL;
@@ -508,6 +525,7 @@ static void check_with(const compiling *c, const char *file, const doc_step *ste
         break;
     }
     check_timeout(c, step);
+    check_undo(c, file, step);
     if (lacks != NULL) {
         set_error(c, &step->place, "step '%.*s' (%s) needs %s", SP_SPAN_ARG(step->name.text),
                   sp_step_do_word((sp_step_do)(step->what - 1)), lacks);

@@ -50,7 +50,8 @@ static const doc_field WITH_FIELDS[] = {
     {"name", FIELD_NAME, false, AT(doc_step_with, name), .max = SP_NAME_MAX_BYTES,
      .doc = "Its name. Without it: what the alarm is about, or what is named when it is run."},
     {"for", FIELD_DURATION, false, AT(doc_step_with, lasts), .min = 1, .max = 366 * DAY_S,
-     .doc = "How long it is closed; for `wait` how long it waits, unless a person confirms it."},
+     .doc = "How long it is closed; for `wait` how long it waits, unless a person confirms it; for "
+            "`task` by when it is to be done."},
     {"notice", FIELD_SLUG, false, AT(doc_step_with, notice), .max = SP_NAME_MAX_BYTES,
      .doc = "`notify`: the Notice."},
     {"audience", FIELD_SLUG, false, AT(doc_step_with, audience), .max = SP_NAME_MAX_BYTES,
@@ -67,6 +68,9 @@ static const doc_field WITH_FIELDS[] = {
      .doc = "`run`: its words, with at most one placeholder each: `{person:word}`, "
             "`--incident={incident:int}`. Known are person, session, device, resource, class, "
             "incident, run, severity and plan; kinds are those of `commands` of a Resource."},
+    {"undo", FIELD_NAMES, false, AT(doc_step_with, undo), .max = 200,
+     .doc = "What takes the step back. `run`: the words of the same command then; `webhook`: the "
+            "text of another post to the same Channel. What cuts needs none."},
     {"channel", FIELD_SLUG, false, AT(doc_step_with, channel), .max = SP_NAME_MAX_BYTES,
      .doc = "`webhook`: a Channel with `via: webhook`."},
 };
@@ -96,7 +100,8 @@ static const doc_field STEP_FIELDS[] = {
             "for `wait` with `for`, that and `1h`; for `run` and `webhook` `1m`."},
     {"on_failure", FIELD_WORD, false, AT(doc_step, on_failure), .words = PLAN_FAILURE_WORDS,
      .doc = "`stop`: nothing more begins. `go_on`: as if it had worked. `undo`: what the run has "
-            "cut is given back. Default `go_on`: what cuts must not wait for what tells."},
+            "cut is given back, and what says how is taken back (`with: { undo }`), the last step "
+            "first. Default `go_on`: what cuts must not wait for what tells."},
     {"confirm_by", FIELD_SLUGS, false, AT(doc_step, confirm_by),
      .doc = "Waits until somebody with one of these roles confirms it."},
 };

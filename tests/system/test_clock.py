@@ -25,6 +25,12 @@ operator: company
 class: internal
 web: { host: notes, upstream: "http://127.0.0.1:9" }
 ---
+kind: Resource
+name: other
+operator: company
+class: internal
+web: { host: other, upstream: "http://127.0.0.1:9" }
+---
 kind: Plan
 name: waits
 mode: manual
@@ -131,6 +137,18 @@ def test_what_waits_and_what_is_cut_goes_on_as_long(office):
     root(office, "kill", "undo", str(cuts[0]["id"]), "--reason", "over")
 
 
+def test_a_task_is_late_by_the_time_that_passed(office):
+    incident = root(office, "incident", "open", "It burns")["id"]
+    root(office, "incident", "task", incident, "--text", "put it out", "--within", "1800")
+    due = seconds(root(office, "incident", "show", incident)["tasks"][0]["due_at"])
+    for ahead in (HOUR, -HOUR, 0):
+        set_clock(office, ahead)
+        time.sleep(1.2)
+        one = root(office, "incident", "show", incident)
+        assert abs(seconds(one["tasks"][0]["due_at"]) - due - ahead) < 3, ahead
+        assert "overdue" not in [n["kind"] for n in one["timeline"]], ahead
+
+
 def test_what_has_an_end_ends_although_the_clock_went_back(office):
     run = root(office, "plan", "run", "short", "--reason", "a test")["id"]
     root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "3s")
@@ -171,9 +189,37 @@ def test_a_detection_neither_misses_nor_tells_twice(office):
     read(5)
     set_clock(office, 0)
     events = office.cli("ledger", "search", "--kind", "role", "--limit", "200", "-c", office.config).stdout
-    assert sum("clock jumped" in line for line in events.splitlines()) == 12
+    assert sum("clock jumped" in line for line in events.splitlines()) == 15
     assert len(alarms(office, "four-reads")) == 1
     assert not alarms(office, "no-loss"), "half an hour has not passed"
+
+
+def test_a_cut_ends_when_the_store_says_so_not_by_what_the_table_had(office):
+    root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "2s")
+    office.store("UPDATE cut SET until = until + 3600 WHERE ended = 0")  # moved, and the table has not heard of it
+    time.sleep(4)
+    cuts = root(office, "kill", "list")
+    assert len(cuts) == 1 and seconds(cuts[0]["until_at"]) - time.time() > 3500, "its own time is not over"
+    root(office, "kill", "undo", str(cuts[0]["id"]), "--reason", "over")
+
+
+def test_an_incident_of_a_clock_that_was_ahead_takes_no_alarm_of_now(office):
+    token = root(office, "api-token", "make", "probe")["token"]
+
+    def opened():
+        answer = office.browser().request("POST", "portal", "/api/v1/hooks/incidents",
+                                          body=json.dumps({"title": "It burns", "topic": "fire"}).encode(),
+                                          headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+        assert answer.status == 201, answer.body
+        return answer.json()["incident"]
+
+    set_clock(office, 30 * 24 * HOUR)
+    ahead = opened()
+    assert opened() == ahead
+    set_clock(office, 0)
+    now = opened()
+    assert now != ahead, "for a month nobody would be paged"
+    assert opened() == now
 
 
 def test_all_rooms_move_or_none_and_it_is_tried_again(office):
@@ -184,8 +230,13 @@ def test_all_rooms_move_or_none_and_it_is_tried_again(office):
     set_clock(office, -HOUR)
     wait_for("it to be said", 10, lambda: "could not be moved with it yet" in office.log())
     assert office.store("SELECT id, expires FROM session ORDER BY id") == before, "cuts did not move, so nothing did"
+    root(office, "kill", "resource", "other", "--reason", "by the clock of now", "--for", "30m")
     office.store("DROP TRIGGER refused")
-    wait_for("the cut", 10, lambda: abs(seconds(root(office, "kill", "list")[0]["until_at"]) - until + HOUR) < 5)
+    first = lambda: next(c for c in root(office, "kill", "list") if c["name"] == "notes")
+    wait_for("the cut", 10, lambda: abs(seconds(first()["until_at"]) - until + HOUR) < 5)
+    later = next(c for c in root(office, "kill", "list") if c["name"] == "other")
+    assert abs(seconds(later["until_at"]) - (time.time() - HOUR + 1800)) < 30, "it was made after the jump"
+    root(office, "kill", "undo", str(later["id"]), "--reason", "over")
     moved = office.store("SELECT id, expires FROM session ORDER BY id")
     assert len(moved) == len(before) and all(abs(a[1] - b[1] - HOUR) < 3 for b, a in zip(moved, before))
     time.sleep(1.2)

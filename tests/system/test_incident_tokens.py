@@ -120,6 +120,21 @@ def test_a_token_is_limited_by_the_hour(office):
     assert answer.status == 429 and 3000 < int(dict(answer.headers)["Retry-After"]) <= 3600
 
 
+def test_a_store_that_does_not_answer_is_nobodys_guess(office):
+    token = make(office, "in-bad-days")["token"]
+    store = f"{office.state}/core/core.db"
+    with sqlite3.connect(store, timeout=20) as db:
+        db.execute("ALTER TABLE api_token RENAME TO api_token_away")
+    try:
+        said = {open_one(office, token, {"title": "it burns"}).status for _ in range(40)}
+    finally:
+        with sqlite3.connect(store, timeout=20) as db:
+            db.execute("ALTER TABLE api_token_away RENAME TO api_token")
+    assert said <= {500, 503}, said
+    assert open_one(office, token, {"title": "it burns"}).status == 201
+    assert open_one(office, "0" * 64, {"title": "guessed"}).status == 401, "no guess was counted"
+
+
 def test_guessing_slows_its_address_down(office):
     good, gone = make(office, "good"), make(office, "gone-too")
     office.people["sam"].call("DELETE", f"/admin/api-tokens/{gone['id']}")

@@ -67,6 +67,13 @@ steps:
   - { name: last, do: task, with: { text: look } }
 ---
 kind: Plan
+name: due
+mode: manual
+steps:
+  - { name: call, do: task, with: { text: call at once, role: commander, for: 3s } }
+  - { name: look, do: task, with: { text: look round, role: commander, for: 1h } }
+---
+kind: Plan
 name: gather
 mode: manual
 steps:
@@ -397,6 +404,54 @@ def test_who_has_to_act_is_told(whole):
     run = whole.sam.post("/plans/branches/run", {"reason": "to see", "incident": int(one["id"])})
     wait_for("the wait", 10, lambda: [n for n in inbox(whole.sam, "plan-waits") if "branches" in title(n)])
     whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "over", "undo": True})
+
+
+def test_a_task_that_is_late_is_told_once_also_after_a_restart(whole):
+    whole.fresh()
+    sam, ann, lea = whole.sam, whole.person("ann"), whole.person("lea")
+    one, closed = (sam.post("/incidents", {"title": title, "severity": "high"})["id"] for title in ("It burns", "It smoked"))
+    sam.post(f"/incidents/{one}/role", {"role": "commander", "person": "lea"})
+    dry = sam.post("/plans/due/run", {"dry_run": True, "reason": "x"})
+    assert dry["steps"][0]["would"].startswith("call at once, due 20"), dry
+    run = sam.post("/plans/due/run", {"reason": "to see", "incident": int(one)})
+    assert run["steps"][0]["note"].startswith("call at once, due 20")
+    sam.post(f"/incidents/{one}/task", {"text": "ask ann", "whose": "ann", "within_s": 3})
+    sam.post(f"/incidents/{one}/task", {"text": "done in time", "whose": "ann", "within_s": 3})
+    tasks = sam.get(f"/incidents/{one}")["tasks"]
+    assert [(t["text"], t["whose"]) for t in tasks[:2]] == [("call at once", "lea"), ("look round", "lea")]
+    assert all(t["due_at"] for t in tasks)
+    sam.post(f"/incidents/{one}/tasks/4/done", {})
+    sam.post(f"/incidents/{closed}/task", {"text": "of a closed one", "whose": "ann", "within_s": 2})
+    sam.post(f"/incidents/{closed}/close", {"review": "nothing"})
+    before = whole.office.kill("core")
+    whole.office.wait_role("core", other_than=before)
+
+    def told(person):
+        found = [n["texts"]["en"]["text"].strip().splitlines()[0] for n in inbox(person, "task-overdue")]
+        return sorted(found)
+
+    wait_for("the late ones", 15, lambda: told(lea) == ["ask ann", "call at once"] and told(ann) == ["ask ann"])
+    time.sleep(2.5)
+    assert told(lea) == ["ask ann", "call at once"] and told(ann) == ["ask ann"], "once, and only what is late"
+    notes = [n["text"] for n in sam.get(f"/incidents/{one}")["timeline"] if n["kind"] == "overdue"]
+    assert sorted(notes) == ["ask ann (ann)", "call at once (lea)"]
+    assert ("incident", "task overdue") in did(whole)
+    assert all(n["must_acknowledge"] for n in inbox(lea, "task-overdue"))
+
+
+def test_an_end_is_told_although_not_all_could_be_given_back(whole):
+    whole.fresh()
+    whole.office.store("CREATE TRIGGER refused BEFORE UPDATE ON cut BEGIN SELECT abs(-9223372036854775807 - 1); END")
+    try:
+        run = whole.sam.post("/plans/goes-back/run", {"reason": "nobody is named"})
+    finally:
+        whole.office.store("DROP TRIGGER refused")
+    assert run["state"] == "failed" and cuts(whole)
+    ends = [n["text"] for n in whole.sam.get(f"/incidents/{run['incident']}")["timeline"] if n["text"].startswith("failed")]
+    assert len(ends) == 1 and ends[0].startswith("failed: could not be given back: close ("), ends
+    assert ends[0].endswith("; step whom failed")
+    whole.sam.post(f"/plan-runs/{run['id']}/stop", {"reason": "again", "undo": True})
+    assert not cuts(whole)
 
 
 def test_a_drill_stays_out_of_what_is_real(whole):

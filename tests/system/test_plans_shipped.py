@@ -74,6 +74,11 @@ def whole():
         shutil.rmtree(one.folder)
 
 
+def test_each_task_has_a_clock():
+    tasks = {(name, step["name"]): step["with"] for name, plan in SHIPPED.items() for step in plan["steps"] if step["do"] == "task"}
+    assert len(tasks) > 15 and [at for at, what in tasks.items() if "for" not in what or "role" not in what] == []
+
+
 def cuts(whole):
     return whole.sam.get("/cuts")["items"]
 

@@ -3,10 +3,13 @@
 
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/REPORTS.md, core/reports/README.md.
 """
+import datetime
 import hashlib
 import json
 import os
+import signal
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -75,6 +78,10 @@ def report_of(office, incident):
 
 def tell(office, report, fact, value):
     return office.root.post(f"/reports/{report}/facts", {"fact": fact, "value": value})
+
+
+def seconds(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def clocks(report):
@@ -228,6 +235,35 @@ def test_only_root_gives_its_clocks_more_time(office):
     with pytest.raises(Refused):
         office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()) - 60, "why": "a bit later"})
     office.root.post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()), "why": "the log was wrong"})
+
+
+def test_of_two_words_on_when_it_was_noticed_the_earlier_stands(office):
+    """Both were right when they asked; the ledger keeps the second one waiting."""
+    report = report_of(office, opened(office, "Noticed by two"))
+    before = office.root.get(f"/reports/{report}")["discovered_at"]
+    said = {}
+
+    def say(ago):
+        try:
+            office.people["sam"].post(f"/reports/{report}/discovered", {"at_unix_s": int(time.time()) - ago, "why": "the log says so"})
+            said[ago] = 200
+        except Refused as refused:
+            said[ago] = refused.status
+
+    ledger = office.pid("ledger")
+    both = [threading.Thread(target=say, args=(ago,)) for ago in (7200, 60)]
+    os.kill(ledger, signal.SIGSTOP)
+    try:
+        for thread in both:
+            thread.start()
+            time.sleep(0.4)
+    finally:
+        os.kill(ledger, signal.SIGCONT)
+    for thread in both:
+        thread.join(20)
+    assert said == {7200: 200, 60: 409}, said
+    now = office.root.get(f"/reports/{report}")["discovered_at"]
+    assert now < before and time.time() - seconds(now) > 7000
 
 
 def test_clocks_survive_a_restart_and_tell_once(office):

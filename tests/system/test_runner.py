@@ -92,6 +92,28 @@ mode: manual
 steps:
   - {{ name: call, do: webhook, with: {{ channel: hook, text: look at this }}, timeout: 2s, on_failure: stop }}
   - {{ name: then, do: task, with: {{ text: it was told }} }}
+---
+kind: Plan
+name: backs
+mode: manual
+steps:
+  - {{ name: block, do: run, with: {{ command: says, arguments: [block, "{{incident:int}}"], undo: [release, "{{incident:int}}"] }} }}
+  - {{ name: desk, do: webhook, with: {{ channel: hook, text: close the door, undo: open it again }} }}
+  - {{ name: plain, do: run, with: {{ command: says, arguments: [plain] }} }}
+  - {{ name: pause, do: wait, with: {{ for: 1h }} }}
+  - {{ name: never, do: run, with: {{ command: says, undo: [never] }} }}
+---
+kind: Plan
+name: backs-badly
+mode: manual
+steps:
+  - {{ name: half, do: run, with: {{ command: fails, undo: [again] }}, on_failure: undo }}
+---
+kind: Plan
+name: hangs-back
+mode: manual
+steps:
+  - {{ name: hangs, do: run, with: {{ command: hangs, undo: [back] }}, timeout: 3s }}
 """
 
 
@@ -269,6 +291,59 @@ def test_nobody_but_core_may_ask(house):
         line.connect(os.path.join(house.office.run_dir, "runner.sock"))
         line.send(b"\0" * 24)
         assert line.recv(100) == b""
+
+
+def undone(house, run, name):
+    """The step, when nothing of the run is being taken back any more."""
+    def look():
+        now = house.local.get(f"/plan-runs/{run['id']}")
+        return None if any(s["undo"] in ("owed", "running") for s in now["steps"]) else of(now, name)
+    return wait_for(f"{name} to be taken back", 15, look)
+
+
+def test_what_was_begun_outside_is_taken_back_the_last_first(house):
+    before = len(house.hooks.of("webhook"))
+    run = house.start("backs")
+    wait_for("the pause", 10, lambda: of(house.local.get(f"/plan-runs/{run['id']}"), "pause")["state"] == "waiting")
+    assert {s["name"]: s["undo"] for s in house.local.get(f"/plan-runs/{run['id']}")["steps"]} == {
+        "block": "owed", "desk": "owed", "plain": "none", "pause": "none", "never": "none"}
+    house.local.post(f"/plan-runs/{run['id']}/stop", {"reason": "a mistake", "undo": True})
+    block, desk = undone(house, run, "block"), undone(house, run, "desk")
+    assert block["undo"] == desk["undo"] == "done", (block, desk)
+    assert "; undone: exit status 0" in block["note"] and "; undone: taken" in desk["note"]
+    with open(os.path.join(house.office.state, "runner", "says", "left"), encoding="ascii") as file:
+        assert file.read() == "kept\n"
+    posts = [p["json"] for p in house.hooks.of("webhook")[before:]]
+    assert [(p["text"], p["data"]["undo"]) for p in posts] == [("close the door", False), ("open it again", True)]
+    assert len({p["id"] for p in posts}) == 2, "not the same post twice"
+    incident = house.local.get(f"/incidents/{run['incident']}")
+    said = [n["text"] for n in incident["timeline"] if n["kind"] == "evidence"]
+    assert any(f"2 release {run['incident']}" in text and '"undo": true' in text.replace('":t', '": t') for text in said), said
+    assert not any("never" in text for text in said), "what was never begun is not taken back"
+    begun = [n["text"].split(":")[0] for n in incident["timeline"] if n["text"].startswith("undo begun")]
+    assert sorted(begun, key=lambda text: "block" in text) == (begun if "desk" in begun[0] else begun[::-1]) and len(begun) == 2
+    house.local.post(f"/plan-runs/{run['id']}/stop", {"reason": "once more", "undo": True})
+    time.sleep(1)
+    assert len(house.hooks.of("webhook")) == before + 2, "once"
+
+
+def test_what_cannot_be_taken_back_is_told_and_may_be_tried_again(house):
+    run = house.ended(house.start("backs-badly"))
+    assert run["state"] == "failed"
+    half = undone(house, run, "half")
+    assert half["undo"] == "failed" and "; could not be undone: exit status 3" in half["note"]
+    run = house.start("hangs-back")
+    wait_for("the program", 5, lambda: processes(house))
+    first = processes(house)
+    house.local.post(f"/plan-runs/{run['id']}/stop", {"reason": "a mistake", "undo": True})
+    wait_for("the other program", 5, lambda: set(processes(house)) - set(first))
+    house.office.kill("runner")
+    assert "could not be undone: the runner ended" in undone(house, run, "hangs")["note"]
+    again = house.local.post(f"/plan-runs/{run['id']}/stop", {"reason": "again", "undo": True})
+    if of(again, "hangs")["undo"] == "failed":  # the runner is not back yet
+        time.sleep(3)
+        house.local.post(f"/plan-runs/{run['id']}/stop", {"reason": "again", "undo": True})
+    assert "its time was over" in undone(house, run, "hangs")["note"]
 
 
 @pytest.mark.parametrize("answer, note", [

@@ -48,6 +48,11 @@ const WHOLE: Record<string, string> = {
 type Pattern = [RegExp, (...parts: string[]) => string];
 const PATTERNS: Pattern[] = [
   [/^\[drill\] ([\s\S]*)$/, (rest) => `〔演练〕${again(rest)}`],
+  [/^([\s\S]+), (until|due) (20\d\d-\S+)$/, (what, word, at) => `${again(what)}，${word === "due" ? "期限" : "至"} ${at}`],
+  [/^undo begun ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `开始撤销步骤 ${step}${what ? `：${what}` : ""}`],
+  [/^undone ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `步骤 ${step} 已撤销${what ? `：${again(what)}` : ""}`],
+  [/^could not be undone ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `步骤 ${step} 无法撤销${what ? `：${again(what)}` : ""}`],
+  [/^could not be given back: (.+?)(?:; ([\s\S]*))?$/, (steps, why) => `无法恢复：${steps}${why ? `；${again(why)}` : ""}`],
   [/^step ([a-z0-9._-]+) failed$/, (step) => `步骤 ${step} 失败`],
   [/^step failed ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `步骤 ${step} 失败${what ? `：${again(what)}` : ""}`],
   [/^step begun ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `步骤 ${step} 已开始${what ? `：${what}` : ""}`],

@@ -129,6 +129,32 @@ static void words_of_a_command_hold_what_they_say(void **state)
     }
 }
 
+static void what_goes_out_is_taken_back_by_what_goes_out(void **state)
+{
+    (void)state;
+    auto_policy_set sp_policy_set *set =
+        help_set("kind: Plan\nname: p\nmode: manual\nsteps:\n"
+                 "  - { name: a, do: run, with: { command: c, arguments: [x], undo: [y, "
+                 "'{person:word}'] } }\n"
+                 "  - { name: b, do: run, with: { command: c } }\n");
+    sp_policy_step step;
+    assert_ok(sp_policy_set_plan_step(set, 0, 0, &step));
+    assert_true(step.words_count == 1 && step.undo_count == 2);
+    assert_true(sp_span_eq(step.undo[1], SP_SPAN_LIT("{person:word}")));
+    assert_ok(sp_policy_set_plan_step(set, 0, 1, &step));
+    assert_int_equal(step.undo_count, 0);
+    help_refused("kind: Plan\nname: p\nmode: manual\nsteps:\n"
+                 "  - { name: a, do: notify, with: { notice: outage, undo: over } }\n",
+                 5, "what people were told cannot be");
+    help_refused("kind: Plan\nname: p\nmode: manual\nsteps:\n"
+                 "  - { name: a, do: run, with: { command: c, undo: ['{nobody:word}'] } }\n",
+                 5, "known are person");
+    help_refused("kind: Channel\nname: hook\nvia: webhook\naddress: 'http://127.0.0.1:1'\n---\n"
+                 "kind: Plan\nname: p\nmode: manual\nsteps:\n"
+                 "  - { name: a, do: webhook, with: { channel: hook, undo: [x, y] } }\n",
+                 10, "posted to once");
+}
+
 static void detections_set_off_what_names_them(void **state)
 {
     (void)state;
@@ -172,6 +198,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_is_refused_where_it_stands),
         cmocka_unit_test(a_plan_is_read_as_it_was_written),
         cmocka_unit_test(words_of_a_command_hold_what_they_say),
+        cmocka_unit_test(what_goes_out_is_taken_back_by_what_goes_out),
         cmocka_unit_test(detections_set_off_what_names_them),
         cmocka_unit_test(each_emergency_has_a_plan),
     };

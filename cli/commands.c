@@ -588,8 +588,8 @@ static const sp_command commands[] = {
     {SP_GROUP_CHANGE, NULL, "ssh-check", "FOLDER [MACHINE...]",
      "whether machines answer as documents say",
      "Connects from here to the machines that a folder's documents name, and says whether each\n"
-     "answers with a host key that is pinned and turns away a key that nobody knows, and what its\n"
-     "sshd needs. Nobody logs in there.",
+     "answers with a host key that is pinned or certified and turns away a key that nobody knows,\n"
+     "and what its sshd needs. Nobody logs in there.",
      .run = sp_ssh_check_command},
     {SP_GROUP_CHANGE, NULL, "ssh-account", "COMMAND", "keys and passwords of accounts on machines",
      .about = "Keys and passwords that the vault keeps for machines which take no certificates\n"

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whether the machines of a folder's documents can be reached from here, show the host keys that
- * are pinned and turn away, as each of their accounts, whoever has a key that nobody knows; and
- * what has to stand in their sshd_config. Nothing is proved to them and nobody logs in, so whether
- * one trusts the authority shows only when somebody connects. OWNS nothing. PROCESS cli, on the
- * gate's machine. TRUST documents are the caller's; what a machine answers is hostile and only
- * compared. SPEC docs/man/sallyport-ssh.1, RFC 4253.
+ * Whether the machines of a folder's documents can be reached from here, show host keys that are
+ * pinned or certified and turn away, as each of their accounts, whoever has a key that nobody
+ * knows; and what has to stand in their sshd_config. Nothing is proved to them and nobody logs in,
+ * so whether one trusts the authority shows only when somebody connects. OWNS nothing. PROCESS cli,
+ * on the gate's machine. TRUST documents are the caller's; what a machine answers is hostile and
+ * only compared. SPEC docs/man/sallyport-ssh.1, RFC 4253.
  */
 #include "cli/policy.h"
+#include "cli/ssh_ask.h"
+#include "infra/crypto/random.h"
+#include "infra/gate/hostcert.h"
+#include "infra/proc/clock.h"
 #include "infra/proc/entry.h"
 #include "infra/proc/exit.h"
 #include "lib/policy/ssh.h"
+#include "lib/proto/ssh_cert.h"
 #include "lib/ssh/key.h"
 
 #include <getopt.h>
@@ -27,17 +32,29 @@ typedef struct {
     char why[WHY_BYTES]; /* empty: all is well */
     bool is_root;        /* one of its accounts is */
     bool by_password;    /* it takes passwords, and should not */
+    const char *doubt;   /* why its host certificate does not do */
+    sp_buf certified;    /* the host key that it names; empty: none */
 } machine;
 
-/* Those algorithms that the pinned keys have, and no other. */
+static sp_err put_kind(sp_span blob, sp_buf *out)
+{
+    sp_ssh_key key;
+    TRY(sp_ssh_key_parse(blob, &key));
+    sp_buf_text(out, out->len > 0 ? "," : "");
+    sp_buf_text(out, key.type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
+                                                : sp_ssh_key_name((sp_ssh_key_type)key.type));
+    return sp_ok();
+}
+
+/* Those algorithms that the keys have that it may show, and no other. */
 static sp_err put_kinds(const machine *m, sp_buf *out)
 {
+    sp_span certified = sp_buf_borrow(&m->certified);
+    if (certified.len > 0) {
+        TRY(put_kind(certified, out));
+    }
     for (uint32_t i = 0; i < m->ssh.host_keys; i++) {
-        sp_ssh_key key;
-        TRY(sp_ssh_key_parse(sp_policy_ssh_host_key(m->policy, m->resource, i), &key));
-        sp_buf_text(out, out->len > 0 ? "," : "");
-        sp_buf_text(out, key.type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
-                                                    : sp_ssh_key_name((sp_ssh_key_type)key.type));
+        TRY(put_kind(sp_policy_ssh_host_key(m->policy, m->resource, i), out));
     }
     sp_buf_u8(out, 0);
     return sp_buf_error(out);
@@ -62,7 +79,7 @@ static bool set_up(ssh_session ssh, const machine *m, const char *account)
            ssh_options_set(ssh, SSH_OPTIONS_HOSTKEYS, (const char *)kinds.ptr) == 0;
 }
 
-/* Its public key is one that is pinned. */
+/* Its public key is one that is pinned, or that its certificate names. */
 static bool is_pinned(ssh_session ssh, const machine *m)
 {
     ssh_key key = NULL;
@@ -71,7 +88,9 @@ static bool is_pinned(ssh_session ssh, const machine *m)
     bool well = ssh_get_server_publickey(ssh, &key) == SSH_OK &&
                 ssh_pki_export_pubkey_base64(key, &base64) == SSH_OK &&
                 !sp_failed(sp_buf_unbase64(&blob, sp_span_cstr(base64))) &&
-                sp_policy_ssh_host_trusts(m->policy, m->resource, sp_buf_borrow(&blob));
+                !sp_policy_ssh_host_revoked(m->policy, m->resource, sp_buf_borrow(&blob)) &&
+                (sp_policy_ssh_host_trusts(m->policy, m->resource, sp_buf_borrow(&blob)) ||
+                 sp_span_eq(sp_buf_borrow(&m->certified), sp_buf_borrow(&blob)));
     ssh_string_free_char(base64);
     ssh_key_free(key);
     return well;
@@ -146,7 +165,8 @@ static void look_as(machine *m, const char *account)
     } else if (ssh_connect(ssh) != SSH_OK) {
         snprintf(m->why, sizeof(m->why), "%s", ssh_get_error(ssh));
     } else if (!is_pinned(ssh, m)) {
-        snprintf(m->why, sizeof(m->why), "it shows a host key that the document does not name");
+        snprintf(m->why, sizeof(m->why), "it shows a host key that the document does not name%s%s",
+                 m->doubt == NULL ? "" : "; ", m->doubt == NULL ? "" : m->doubt);
     } else {
         try_the_door(ssh, m, account);
     }
@@ -157,10 +177,33 @@ static void look_as(machine *m, const char *account)
     make_printable(m->why);
 }
 
+/* The key that its certificate names, if an authority of the document stands for it. */
+static void look_at_certificate(machine *m)
+{
+    char host[HOST_BYTES];
+    auto_buf sp_buf blob = sp_buf_make(SP_SSH_CERT_MAX_BYTES);
+    m->doubt = sp_failed(sp_fit(host, sizeof(host), m->ssh.host))
+                   ? "its address is too long"
+                   : ssh_ask_certificate(host, m->ssh.port, &blob);
+    m->doubt = m->doubt != NULL ? m->doubt : sp_hostcert_verify(sp_buf_borrow(&blob));
+    m->doubt = m->doubt != NULL ? m->doubt
+                                : sp_hostcert_judge(m->policy, m->resource, sp_buf_borrow(&blob),
+                                                    sp_now_unix_us() / 1000000, &m->certified);
+    if (m->doubt != NULL) {
+        sp_buf_reset(&m->certified);
+    }
+}
+
 /* SSH has one account a connection. */
 static void look(machine *m)
 {
     char account[ACCOUNT_BYTES];
+    if (m->ssh.host_cas > 0) {
+        look_at_certificate(m);
+    }
+    if (m->doubt != NULL && m->ssh.host_keys == 0) {
+        snprintf(m->why, sizeof(m->why), "%s", m->doubt);
+    }
     for (uint32_t i = 0; i < m->ssh.accounts && m->why[0] == '\0'; i++) {
         sp_span name = sp_policy_ssh_any_account(m->policy, m->resource, i);
         if (sp_failed(sp_fit(account, sizeof(account), name))) {
@@ -226,7 +269,7 @@ static void print_row(const json_t *row)
            json_string_value(json_object_get(row, "resource")),
            json_string_value(json_object_get(row, "host")),
            (int)json_integer_value(json_object_get(row, "port")),
-           well ? "answers with a host key that is pinned, and lets no stranger in"
+           well ? "answers with a host key that is pinned or certified, and lets no stranger in"
                 : json_string_value(json_object_get(row, "why")),
            json_string_value(json_object_get(row, "needs")));
     json_array_foreach(json_object_get(row, "warnings"), at, warning)
@@ -257,13 +300,15 @@ static json_t *look_at_all(const wish *w, const sp_policy *policy, bool *ret_wel
 {
     json_t *rows = json_array();
     for (uint32_t i = 0; i < sp_policy_resource_count(policy); i++) {
-        machine m = {.policy = policy, .resource = i};
+        machine m = {
+            .policy = policy, .resource = i, .certified = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES)};
         if (is_wanted(w, sp_policy_resource_name(policy, i)) &&
             sp_policy_ssh_resource(policy, i, &m.ssh)) {
             look(&m);
             *ret_well = *ret_well && m.why[0] == '\0';
             json_array_append_new(rows, machine_json(&m));
         }
+        sp_buf_done(&m.certified);
     }
     return rows;
 }
@@ -303,7 +348,8 @@ static int usage(FILE *to, int status)
         to,
         "usage: sallyport ssh-check [--json] FOLDER [MACHINE...]\n\n"
         "Connects from here to the machines that a folder's documents name, and says whether\n"
-        "each answers with a host key that is pinned and turns away a key that nobody knows, and\n"
+        "each answers with a host key that is pinned, or that an authority of the document\n"
+        "certified, and turns away a key that nobody knows, and\n"
         "what its sshd needs. Nobody logs in there.\n\nExit status: 0 all is well, 1 it is not, 4 "
         "the documents are wrong.\n");
     return status;
@@ -324,7 +370,7 @@ int sp_ssh_check_command(int argc, char **argv)
         }
         w.json = true;
     }
-    if (optind >= argc) {
+    if (optind >= argc || sp_failed(sp_crypto_start())) {
         return usage(stderr, SP_EXIT_USAGE);
     }
     w.folder = argv[optind];

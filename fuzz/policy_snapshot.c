@@ -49,6 +49,7 @@ static void ask_ssh(const sp_policy *policy, uint32_t resource, const sp_subject
     if (sp_policy_ssh_resource(policy, resource, &host)) {
         sp_policy_ssh_host_ca_trusts(policy, resource, sp_policy_ssh_host_key(policy, resource, 0));
         sp_policy_ssh_host_trusts(policy, resource, sp_policy_ssh_host_ca(policy, resource, 0));
+        sp_policy_ssh_host_revoked(policy, resource, sp_policy_ssh_host_ca(policy, resource, 0));
     }
     sp_policy_ssh_account(policy, resource, who, SP_SPAN_LIT("ops"));
     sp_policy_ssh_command(policy, resource, SP_SPAN_LIT("systemctl restart nginx"), &argv);

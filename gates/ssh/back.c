@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The client's side of a log-in at a target: our own connection, a host key that policy pins, a key
+ * The client's side of a log-in at a target: our own connection, its host key (hostkey.c), a key
  * of this connection that core had certified for minutes, a key of the vault with which core has
  * the log-in signed, or a password that core hands out.
  *
@@ -9,7 +9,7 @@
  * the disk.
  *
  * OWNS the target's session until the connection ends. PROCESS ssh gate workers. TRUST the target's
- * bytes are hostile; its host key must be the one that policy names. SPEC RFC 4252, OpenSSH
+ * bytes are hostile; its host key must be one that policy names. SPEC RFC 4252, OpenSSH
  * PROTOCOL.certkeys, lib/proto/ssh_msg.h.
  */
 #include "gates/ssh/gate.h"
@@ -48,6 +48,9 @@ void sg_back_done(sg_conn *conn)
     }
     sp_timer_clear(sg_here.loop, &backing->timer);
     sp_resolve_forget(&backing->resolving);
+    sg_hostcert_forget(&backing->certificate);
+    sp_buf_done(&backing->certified);
+    sp_buf_done(&backing->print);
     sp_buf_wipe(&backing->credential);
     sp_buf_done(&backing->credential);
     sg_agent_done(&backing->agent);
@@ -62,59 +65,65 @@ void sg_back_give_up(sg_conn *conn)
     sg_side_stop(&conn->back);
 }
 
-static sp_err blob_of(ssh_key key, sp_buf *blob)
-{
-    char *base64 = NULL;
-    if (ssh_pki_export_pubkey_base64(key, &base64) != SSH_OK) {
-        return sp_fail(SP_EINVALID);
-    }
-    sp_err err = sp_buf_unbase64(blob, sp_span_cstr(base64));
-    ssh_string_free_char(base64);
-    return err;
-}
-
 /* ---- the host key ---- */
 
-/* Those algorithms that the pinned keys have, and no other: else a target with several keys may
- * show one that nobody pinned. */
-static sp_err put_kinds(const sg_conn *conn, sp_buf *out)
-{
-    for (uint32_t i = 0; i < conn->ssh.host_keys; i++) {
-        sp_ssh_key key;
-        TRY(sp_ssh_key_parse(sp_policy_ssh_host_key(&conn->snapshot->policy, conn->resource, i),
-                             &key));
-        sp_buf_text(out, out->len > 0 ? "," : "");
-        sp_buf_text(out, key.type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
-                                                    : sp_ssh_key_name((sp_ssh_key_type)key.type));
-    }
-    sp_buf_u8(out, 0);
-    return sp_buf_error(out);
-}
-
-static bool is_trusted(sg_conn *conn)
-{
-    auto_buf sp_buf blob = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
-    ssh_key key = NULL;
-    bool well =
-        ssh_get_server_publickey(conn->back.ssh, &key) == SSH_OK &&
-        !sp_failed(blob_of(key, &blob)) &&
-        sp_policy_ssh_host_trusts(&conn->snapshot->policy, conn->resource, sp_buf_borrow(&blob));
-    ssh_key_free(key);
-    return well;
-}
+static sp_err find_and_dial(sg_conn *conn);
+static void unreachable(sg_conn *conn, sp_err err);
 
 static void distrust(sg_conn *conn)
 {
-    sp_event event = sg_event_of(conn, SP_EVENT_DECISION);
-    event.verdict = SP_VERDICT_DENY;
-    event.reason = SP_REASON_UNAVAILABLE;
-    event.severity = SP_SEVERITY_HIGH;
-    event.method = SP_SPAN_LIT("host key");
-    event.object = SP_SPAN_LIT("the target showed a host key that policy does not name");
-    (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
-    refuse(conn, SP_REASON_UNAVAILABLE,
-           "the target showed a host key that is not the one of this machine: nothing was sent "
-           "there; tell your security team");
+    char why[SG_TEXT_BYTES];
+    const sg_backing *backing = conn->backing;
+    if (backing->doubt != NULL && !backing->is_grave) {
+        refuse(conn, SP_REASON_UNAVAILABLE, backing->doubt);
+        return;
+    }
+    sg_hostkey_distrust(conn);
+    snprintf(why, sizeof(why), "%s: nothing was sent there; tell your security team",
+             backing->doubt != NULL
+                 ? backing->doubt
+                 : "the target showed a host key that is not the one of this machine");
+    refuse(conn, SP_REASON_UNAVAILABLE, why);
+}
+
+static void on_certificate(sg_hostcert_wait *wait, const sg_hostcert *shown)
+{
+    sg_backing *backing = (sg_backing *)(void *)((char *)wait - offsetof(sg_backing, certificate));
+    sg_conn *conn = backing->conn;
+    sg_hostkey_take(conn, shown);
+    if (backing->doubt != NULL) {
+        sg_back_step(conn);
+        return;
+    }
+    sp_err err = find_and_dial(conn);
+    if (sp_failed(err)) {
+        unreachable(conn, err);
+    }
+}
+
+static sp_err fetch_certificate(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    backing->fetched = true;
+    backing->certificate = (sg_hostcert_wait){.on_end = on_certificate};
+    return sg_hostcert_fetch(conn->ssh.host, conn->ssh.port, &backing->certificate);
+}
+
+/* The machine has not shown what it was expected to: its authority may have certified another key
+ * by now. Once; false: there is nothing more to try. */
+static bool begin_again(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    if (conn->ssh.host_cas == 0 || backing->fetched) {
+        return false;
+    }
+    sg_side_stop(&conn->back);
+    backing->connected = backing->shaken = false;
+    sp_err err = fetch_certificate(conn);
+    if (sp_failed(err)) {
+        unreachable(conn, err);
+    }
+    return true;
 }
 
 /* ---- log-in ---- */
@@ -227,7 +236,7 @@ static sp_err set_options(sg_conn *conn, int fd)
     const bool no = false;
     auto_buf sp_buf kinds = sp_buf_make(KINDS_BYTES);
     TRY(sp_fit(host, sizeof(host), conn->ssh.host));
-    TRY(put_kinds(conn, &kinds));
+    TRY(sg_hostkey_kinds(conn, &kinds));
     bool well = ssh_options_set(ssh, SSH_OPTIONS_PROCESS_CONFIG, &no) == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_SSH_DIR, "/") == 0 &&
                 ssh_options_set(ssh, SSH_OPTIONS_KNOWNHOSTS, "/dev/null") == 0 &&
@@ -273,10 +282,7 @@ static bool finish_connect(sg_conn *conn)
     }
     if (sp_failed(set_options(conn, fd))) {
         refuse(conn, SP_REASON_UNAVAILABLE,
-               conn->ssh.host_keys == 0
-                   ? "this machine's host key is named by its authority only, which this gate "
-                     "cannot verify: pin the key itself (host_keys)"
-                   : "the gate cannot make a connection of what policy says of this machine");
+               "the gate cannot make a connection of what policy says of this machine");
         return false;
     }
     conn->backing->connected = true;
@@ -300,6 +306,9 @@ static bool shake(sg_conn *conn)
     if (rc == SSH_AGAIN && !side->broken) {
         return false;
     }
+    if (rc != SSH_OK && begin_again(conn)) {
+        return false;
+    }
     if (rc != SSH_OK) {
         char why[SG_TEXT_BYTES];
         snprintf(why, sizeof(why), "the target does not complete the key exchange: %s",
@@ -314,8 +323,11 @@ static bool shake(sg_conn *conn)
 /* True when the host key is the right one. */
 static bool trust(sg_conn *conn)
 {
-    if (!is_trusted(conn)) {
-        distrust(conn);
+    if (!sg_hostkey_is_trusted(conn)) {
+        conn->backing->is_grave = true;
+        if (!begin_again(conn)) {
+            distrust(conn);
+        }
         return false;
     }
     if (ssh_options_set(conn->back.ssh, SSH_OPTIONS_USER, conn->account) != 0) {
@@ -329,7 +341,14 @@ static bool trust(sg_conn *conn)
 void sg_back_step(sg_conn *conn)
 {
     sg_backing *backing = conn->backing;
-    if (backing == NULL || conn->at > SG_AT_BACK || conn->back.ssh == NULL) {
+    if (backing == NULL || conn->at > SG_AT_BACK) {
+        return;
+    }
+    if (backing->doubt != NULL && conn->at == SG_AT_BACK) {
+        distrust(conn);
+        return;
+    }
+    if (conn->back.ssh == NULL) {
         return;
     }
     if ((!backing->connected && !finish_connect(conn)) || (!backing->shaken && !shake(conn)) ||
@@ -450,7 +469,7 @@ static sp_err ask_to_open(sg_conn *conn)
     if (ssh_pki_generate(SSH_KEYTYPE_ED25519, 0, &conn->backing->key) != SSH_OK) {
         return sp_fail(SP_ENOMEM);
     }
-    TRY(blob_of(conn->backing->key, &blob));
+    TRY(sg_hostkey_blob(conn->backing->key, &blob));
     return ask_core(conn, SP_CORE_SSH_OPEN, sp_buf_borrow(&blob));
 }
 
@@ -512,7 +531,7 @@ static sp_err set_out(sg_conn *conn)
     conn->backing->conn = conn;
     conn->backing->timer.on_time = on_late;
     TRY(sp_timer_set(sg_here.loop, &conn->backing->timer, OPEN_US));
-    return find_and_dial(conn);
+    return sg_hostkey_ready(conn) ? find_and_dial(conn) : fetch_certificate(conn);
 }
 
 void sg_back_reach(sg_conn *conn)

@@ -316,6 +316,30 @@ typedef struct {
     unsigned attempts;
 } sg_login;
 
+/* ---- hostcert.c ---- */
+
+/* The certificate of a machine's host key, as it was shown, or why there is none. */
+typedef struct {
+    const char *why; /* NULL: whoever it names as its authority signed it */
+    bool is_grave;   /* and not that it could not be asked */
+    sp_span blob;    /* until the call returns; may be empty when there is a why */
+} sg_hostcert;
+
+typedef struct sg_hostcert_wait sg_hostcert_wait;
+struct sg_hostcert_wait {
+    void (*on_end)(sg_hostcert_wait *wait, const sg_hostcert *shown);
+    sg_hostcert_wait *next;
+    sg_hostcert_wait **back; /* NULL = does not wait */
+};
+
+/* The one that was shown there last, its signature verified; empty: none. Until the loop goes on.
+ */
+sp_span sg_hostcert_known(sp_span host, uint16_t port);
+/* From the machine, beside what goes on with it: on_end is called once, later. SP_ELIMIT: too many
+ * are fetched; as sp_resolve() and sp_dial(). */
+SP_MUST sp_err sg_hostcert_fetch(sp_span host, uint16_t port, sg_hostcert_wait *wait);
+void sg_hostcert_forget(sg_hostcert_wait *wait);
+
 typedef struct {
     sg_conn *conn;
     uint32_t call; /* SSH_OPEN, or SSH_SIGN, at core */
@@ -330,6 +354,12 @@ typedef struct {
     sg_agent agent;    /* a key of the vault */
     sp_timer timer;
     sp_resolve_wait resolving;
+    sg_hostcert_wait certificate;
+    bool fetched;      /* or asked for */
+    sp_buf certified;  /* the host key that a certificate names; empty: none */
+    sp_buf print;      /* fingerprints of what was shown last */
+    const char *doubt; /* why its certificate does not do */
+    bool is_grave;     /* somebody may stand in the middle */
 } sg_backing;
 
 /* Bytes that may pass in a direction. */
@@ -480,6 +510,21 @@ void sg_back_give_up(sg_conn *conn); /* not while libssh stands on the stack */
 void sg_back_begin(sg_conn *conn);
 void sg_back_step(sg_conn *conn);
 void sg_back_done(sg_conn *conn);
+
+/* ---- hostkey.c ---- */
+/* The public half, as it stands on the wire. SP_EINVALID. */
+SP_MUST sp_err sg_hostkey_blob(ssh_key key, sp_buf *blob);
+/* The algorithms of the keys that may be shown, and no other: else a machine with several keys may
+ * show one that nobody named. As text, NUL at its end. */
+SP_MUST sp_err sg_hostkey_kinds(const sg_conn *conn, sp_buf *out);
+/* At least one key is known that the machine may show; false: its certificate has to be fetched. */
+bool sg_hostkey_ready(sg_conn *conn);
+/* What was fetched: the key it names may be shown, or doubt is set. */
+void sg_hostkey_take(sg_conn *conn, const sg_hostcert *shown);
+/* The key that the machine has proved to have is one of these. */
+bool sg_hostkey_is_trusted(sg_conn *conn);
+/* Writes down that it is none, with its fingerprint. */
+void sg_hostkey_distrust(sg_conn *conn);
 
 /* ---- channel.c ---- */
 void sg_channel_message(sg_conn *conn, ssh_message msg); /* takes it */

@@ -262,6 +262,7 @@ typedef struct {
     doc_text address;
     doc_texts host_keys;
     doc_texts host_cas;
+    doc_texts revoked_host_keys;
     doc_maps accounts; /* doc_account */
     uint8_t sign_in;   /* sp_ssh_sign_in + 1 */
     uint8_t shell;     /* doc_flag */

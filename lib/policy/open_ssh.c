@@ -85,7 +85,8 @@ bool snap_ssh_ok(const sp_policy *policy, const snap_resource *resource, uint32_
     return s->resource == index && snap_text_ok(policy, s->host) && s->port != 0 &&
            s->sign_in < SP_SSH_SIGN_IN_COUNT && s->alarm < SP_SSH_ALARM_COUNT && s->idle_s > 0 &&
            snap_texts_ok(policy, s->host_keys) && snap_texts_ok(policy, s->host_cas) &&
-           s->host_keys.count + s->host_cas.count > 0 && snap_accounts_ok(policy, s->accounts) &&
-           listed_ok(policy, s->commands) && forwards_ok(policy, s->forwards) &&
-           snap_texts_ok(policy, s->environment) && parts_ok(policy, resource, s->parts);
+           snap_texts_ok(policy, s->revoked) && s->host_keys.count + s->host_cas.count > 0 &&
+           snap_accounts_ok(policy, s->accounts) && listed_ok(policy, s->commands) &&
+           forwards_ok(policy, s->forwards) && snap_texts_ok(policy, s->environment) &&
+           parts_ok(policy, resource, s->parts);
 }

@@ -87,6 +87,24 @@ static sp_err put_keys(const resolving *r, const doc_texts *keys, snap_run *ret_
     return sp_ok();
 }
 
+/* A key that is taken and never taken is a mistake in one of both. */
+static void say_revoked(const resolving *r, const snap_ssh *ssh)
+{
+    const snap_text *all = r->c->set->sections[SNAP_TYPES].items;
+    for (uint32_t i = 0; i < ssh->revoked.count; i++) {
+        for (uint32_t k = 0; k < ssh->host_keys.count + ssh->host_cas.count; k++) {
+            const snap_text *one = k < ssh->host_keys.count
+                                       ? &all[ssh->host_keys.at + k]
+                                       : &all[ssh->host_cas.at + k - ssh->host_keys.count];
+            if (one->at == all[ssh->revoked.at + i].at) {
+                set_error(
+                    r->c, &r->ssh->place,
+                    "a key of 'revoked_host_keys' stands in 'host_keys' or 'host_ca' as well");
+            }
+        }
+    }
+}
+
 /* ---- commands ---- */
 
 /* Programs that run what their words say: with one of them a template is a wall with a door. */
@@ -558,19 +576,17 @@ sp_err set_resolve_ssh(compiling *c, const doc_resource *doc, uint32_t index,
     out.flags |= ssh->shell == DOC_FALSE ? 0 : SNAP_SSH_SHELL;
     out.flags |= ssh->programs == 2 ? SNAP_SSH_AS_NAMED : 0;
     out.flags |= ssh->record_input == DOC_TRUE ? SNAP_SSH_RECORD_INPUT : 0;
-    if (ssh->host_keys.count == 0 && ssh->host_cas.count > 0) {
-        set_error(
-            c, &ssh->place,
-            "ssh needs 'host_keys' besides 'host_ca': the gate cannot see the certificates of "
-            "hosts yet (libssh 0.10 does not ask for them)");
-    } else if (ssh->host_keys.count == 0) {
+    if (ssh->host_keys.count + ssh->host_cas.count == 0) {
         set_error(c, &ssh->place,
-                  "ssh needs 'host_keys': a host that nobody can tell from another one is not "
-                  "connected to (ssh-keyscan prints its keys; compare them on the host)");
+                  "ssh needs 'host_keys' or 'host_ca': a host that nobody can tell from another "
+                  "one is not connected to (ssh-keyscan prints its keys; compare them on the "
+                  "host)");
     }
     TRY(put_address(&r, &out));
     TRY(put_keys(&r, &ssh->host_keys, &out.host_keys));
     TRY(put_keys(&r, &ssh->host_cas, &out.host_cas));
+    TRY(put_keys(&r, &ssh->revoked_host_keys, &out.revoked));
+    say_revoked(&r, &out);
     TRY(set_accounts(c, r.file, &ssh->accounts, "of the host", &out.accounts));
     TRY(put_commands(&r, &out.commands));
     TRY(put_forwards(&r, &out.forwards));

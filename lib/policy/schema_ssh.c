@@ -83,11 +83,15 @@ static const doc_field SSH_FIELDS[] = {
     {"address", FIELD_TEXT, true, AT(doc_ssh, address), .max = ADDRESS_MAX,
      .doc = "Where sshd listens: `10.0.0.7`, `host.internal:2022`, `[::1]:22`."},
     {"host_keys", FIELD_NAMES, false, AT(doc_ssh, host_keys), .max = KEY_MAX,
-     .doc = "Public keys of the host, one of which it must show: `ssh-ed25519 AAAA...`. Needed; "
-            "anything else the host shows is refused."},
+     .doc = "Public keys of the host, one of which it must show: `ssh-ed25519 AAAA...`. These or "
+            "`host_ca` are needed; anything else the host shows is refused."},
     {"host_ca", FIELD_NAMES, false, AT(doc_ssh, host_cas), .max = KEY_MAX,
-     .doc = "Public keys of authorities that certify the keys of hosts. Checked and kept, not used "
-            "yet: libssh 0.10 does not ask hosts for certificates."},
+     .doc = "Public keys of authorities that certify the keys of hosts (`@cert-authority` of "
+            "OpenSSH): the host may show any key for which it has a certificate of theirs that is "
+            "valid and names the host of `address`."},
+    {"revoked_host_keys", FIELD_NAMES, false, AT(doc_ssh, revoked_host_keys), .max = KEY_MAX,
+     .doc = "Public keys that are never taken, whoever certified them: of a host, or of an "
+            "authority (`@revoked` of OpenSSH)."},
     {"accounts", FIELD_MAPS, true, AT(doc_ssh, accounts), .sub = &ACCOUNT,
      .doc = "As whom people work on it."},
     {"sign_in", FIELD_WORD, false, AT(doc_ssh, sign_in), .words = SIGN_INS,

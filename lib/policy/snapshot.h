@@ -19,7 +19,7 @@
 #include "lib/policy/decide.h"
 
 #define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
-enum { SNAP_FORMAT = 4 };
+enum { SNAP_FORMAT = 5 };
 
 enum {
     SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
@@ -255,6 +255,7 @@ typedef struct {
     snap_text host;
     snap_run host_keys; /* in TYPES: blobs */
     snap_run host_cas;  /* in TYPES: blobs */
+    snap_run revoked;   /* in TYPES: blobs of hosts' and authorities' keys */
     snap_run accounts;
     snap_run commands;    /* in LISTED */
     snap_run forwards;    /* in FORWARDS */
@@ -325,7 +326,7 @@ _Static_assert(sizeof(snap_relation) == 48, "no padding");
 _Static_assert(sizeof(snap_column) == 16, "no padding");
 _Static_assert(sizeof(snap_budget) == 88, "no padding");
 _Static_assert(sizeof(snap_range) == 20, "no padding");
-_Static_assert(sizeof(snap_ssh) == 88, "no padding");
+_Static_assert(sizeof(snap_ssh) == 96, "no padding");
 _Static_assert(sizeof(snap_listed) == 20, "no padding");
 _Static_assert(sizeof(snap_forward) == 12, "no padding");
 

@@ -81,6 +81,12 @@ bool sp_policy_ssh_host_ca_trusts(const sp_policy *policy, uint32_t resource, sp
     return s != NULL && run_has(policy, s->host_cas, ca_blob);
 }
 
+bool sp_policy_ssh_host_revoked(const sp_policy *policy, uint32_t resource, sp_span key_blob)
+{
+    const snap_ssh *s = ssh_of(policy, resource);
+    return s == NULL || run_has(policy, s->revoked, key_blob);
+}
+
 sp_span sp_policy_ssh_account_at(const sp_policy *policy, uint32_t resource, const sp_subject *who,
                                  uint32_t at)
 {

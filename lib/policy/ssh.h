@@ -64,6 +64,8 @@ sp_span sp_policy_ssh_host_ca(const sp_policy *policy, uint32_t resource, uint32
 /* Whether this plain key blob is pinned, or this blob is one of its authorities' keys. */
 bool sp_policy_ssh_host_trusts(const sp_policy *policy, uint32_t resource, sp_span key_blob);
 bool sp_policy_ssh_host_ca_trusts(const sp_policy *policy, uint32_t resource, sp_span ca_blob);
+/* A key of a host or of an authority: before the other two are asked. */
+bool sp_policy_ssh_host_revoked(const sp_policy *policy, uint32_t resource, sp_span key_blob);
 
 /* The account as which this person works: the first of `accounts` that fits, or the one he names
  * when it is among those that fit. Empty: none. Its certificate's principal, or the name of its

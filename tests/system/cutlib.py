@@ -20,6 +20,7 @@ class Cutter:
         self.passed = {"up": 0, "down": 0}  # of the newest connection
         self.limits, self.how = {}, "reset"
         self.stalled = []
+        self.count = 0  # connections so far
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.thread = threading.Thread(target=self._accept, daemon=True)
@@ -37,11 +38,16 @@ class Cutter:
         for one in self.stalled:
             one.close()
 
+    def leads_to(self, near):
+        """The port that this connection goes on to."""
+        return self.to
+
     def _accept(self):
         while True:
             try:
                 near, _ = self.socket.accept()
-                far = socket.create_connection(("127.0.0.1", self.to))
+                self.count += 1
+                far = socket.create_connection(("127.0.0.1", self.leads_to(near)))
             except OSError:
                 return
             self.passed = passed = {"up": 0, "down": 0}

@@ -14,6 +14,9 @@
 #define OTHER                                                                                      \
     "ssh-ed25519 "                                                                                 \
     "AAAAC3NzaC1lZDI1NTE5AAAAICEhISEhISEhISEhISEhISEhISEhISEhISEhISEhISEh"
+#define THIRD                                                                                      \
+    "ssh-ed25519 "                                                                                 \
+    "AAAAC3NzaC1lZDI1NTE5AAAAICIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIiIi"
 
 /* clang-format off */
 #define ROLES "{kind: Role, name: dba}\n---\n{kind: Role, name: engineer}\n---\n"
@@ -28,6 +31,7 @@
     "  address: \"[::1]:2022\"\n" \
     "  host_keys: [\"" KEY " root@db\"]\n" \
     "  host_ca: \"" OTHER "\"\n" \
+    "  revoked_host_keys: \"" THIRD "\"\n" \
     "  accounts: [{ roles: [dba], as: ops }, { roles: [engineer, dba], as: dev }]\n" \
     "  sign_in: password\n" \
     "  commands:\n" \
@@ -97,6 +101,12 @@ static void where_by_which_key_and_as_whom(void **state)
     assert_false(sp_policy_ssh_host_trusts(view, at, ca));
     assert_false(sp_policy_ssh_host_trusts(view, at, SP_SPAN_EMPTY));
     assert_true(sp_policy_ssh_host_ca_trusts(view, at, ca));
+    assert_false(sp_policy_ssh_host_revoked(view, at, key));
+    assert_false(sp_policy_ssh_host_revoked(view, at, ca));
+    auto_buf sp_buf third = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
+    assert_ok(sp_buf_unbase64(&third, sp_span_cstr(THIRD + strlen("ssh-ed25519 "))));
+    assert_true(sp_policy_ssh_host_revoked(view, at, sp_buf_borrow(&third)));
+    assert_false(sp_policy_ssh_host_trusts(view, at, sp_buf_borrow(&third)));
     assert_false(sp_policy_ssh_host_ca_trusts(view, at, key));
 
     sp_subject dba = holder(set, "dba");
@@ -360,7 +370,11 @@ static void mistakes_are_told(void **state)
     } WRONG[] = {
         {SSH(GOOD_KEY), 6, "ssh needs 'address'"},
         {SSH("  address: h\n"), 6, "needs 'host_keys'"},
-        {SSH("  address: h\n  host_ca: " KEY "\n"), 6, "cannot see the certificates"},
+        {SSH(AT_H "  revoked_host_keys: " KEY "\n"), 6,
+         "stands in 'host_keys' or 'host_ca' as well"},
+        {SSH("  address: h\n  host_ca: " KEY "\n  revoked_host_keys: [" KEY "]\n"), 6,
+         "stands in 'host_keys' or 'host_ca' as well"},
+        {SSH(AT_H "  revoked_host_keys: AAAA\n"), 9, "keys are ssh-ed25519"},
         {SSH(GOOD_KEY "  address: ssh://h\n"), 8, "an address is a host and a port"},
         {SSH(GOOD_KEY "  address: h:0\n"), 8, "an address is a host and a port"},
         {SSH("  address: h\n  host_keys: AAAA\n"), 8, "keys are ssh-ed25519"},

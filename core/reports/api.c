@@ -303,6 +303,7 @@ static void finish(sp_request *req, const change *c, sp_err err, unsigned status
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
+        sp_incident_changed(sp_request_core(req));
         answer_whole(req, c->id, status);
     }
 }

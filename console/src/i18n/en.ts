@@ -2,7 +2,7 @@
 import { reportEn } from "./report.en";
 import { roomEn } from "./room.en";
 
-const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+const s = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString("en-GB")} ${n === 1 ? one : many}`;
 
 export const en = {
   common: {
@@ -30,6 +30,7 @@ export const en = {
     mine: "Notices", mineLead: "What the office has told you.", none: "Nothing yet", noneText: "What the office tells you appears here, whatever else it comes by.",
     read: "I have read this", readDone: "Read", toRead: "Please confirm", drill: "Drill",
     ways: "How you are told", waysText: "Everything appears here. Besides, you get it by the first of these ways that works.", mailbox: "Mail", noMail: "no mailbox",
+    waysOrder: "Your order", noWays: "You have chosen none: the office's own order holds.", addWay: "Add a way", wayId: (channel: string) => `Your id on ${channel}`, wayIdHint: "What the channel calls you: letters, digits, dot, dash, underscore and plus.", earlier: (channel: string) => `${channel} earlier`, dropWay: (channel: string) => `Not by ${channel}`, waysSaved: "Kept.",
     door: "A notice to you", doorText: "Confirm that this notice has reached you.", doorDone: "Thank you: it is noted that you have read it.", doorNoLink: "The link is not whole. Open it from the mail again.", toPortal: "All notices, in the portal",
     title: "Notices", lead: "What people were told, and whom it did not reach.", sentTab: "Sent", channels: "Channels", noneSent: "Nothing was sent yet",
     notice: "Notice", audience: "To", state: "State", sender: "From", sent: "Sent", counts: "Reached", readBy: "To be read by", escalated: "told others",
@@ -54,7 +55,9 @@ export const en = {
     leftOut: (n: number) => `${n} more are not listed`,
     touchKinds: { table: "table", view: "view", "materialized view": "materialized view", sequence: "sequence", "foreign key": "foreign key", function: "function", trigger: "trigger" } as Record<string, string>,
     touchWhy: {} as Record<string, string>,
-    undoKeeps: "Undo keeps first", undoKept: (size: string, time: string) => `${size}, about ${time}`, noUndo: "Nothing is kept: it could not be undone",
+    undoWould: "What undo would do now", undoMade: "made again",
+    undoRows: (back: number, reverted: number, out: number, stay: number) => [`${s(back, "row comes", "rows come")} back`, reverted > 0 && `${s(reverted, "row")} as before`, out > 0 && `${s(out, "row")} taken out`, stay > 0 && `${s(stay, "row")} changed since, left alone`].filter(Boolean).join(", "),
+    undoKeeps: "Undo keeps first", undoKept: (size: string, time: string) => `${size}, about ${time}`, noUndo: "Nothing is kept: it could not be undone", undoNotYet: "Nothing that is known yet: take it as final",
     hash: "SHA-256 of the bytes", reason: "Reason", ticket: "Ticket", role: "Role", duration: "For", answers: "Answers", asked: "Asked",
     approve: "Approve", refuse: "Refuse", withdraw: "Withdraw",
     approveTitle: "Approve exactly this?", approveText: "You may be asked to prove that it is you. Your name and these bytes go into the ledger.",
@@ -413,6 +416,8 @@ export const en = {
     scopes: { "incidents:open": "Opens incidents" }, made: "Made", used: "Last used", never: "never", revoke: "Revoke", revokeTitle: (name: string) => `Revoke the token of ${name}?`, revokeText: "It opens nothing any more, at once. Incidents that it has opened stay.", revoked: "Token revoked",
     sinks: "They get every event", sinksLead: "Sinks: syslog, HTTP, Kafka. What one does not take waits on the ledger's disk. Changed in the policy documents.", noSinks: "No sinks", noSinksText: "A Sink document sends every event to a log host or SIEM.",
     state: "State", well: "Takes them", failing: "Takes nothing", unknown: "Not known", behind: "Entries behind", events: "Events taken", last: "Newest event",
+    secret: { token: "Token", secret: "Secret" }, keepSecret: (part: string, sink: string) => `${part} of ${sink}`, secretText: "It goes into the vault and is shown to nobody again. A new one takes the place of the old.", secretKept: "Kept in the vault.", setSecret: (part: string) => `Set its ${part.toLowerCase()}`,
+    metrics: "Figures", metricsText: "Prometheus reads /metrics with a token of its own. A new one makes the one before void.", newMetrics: "New token for figures", metricsOf: "Token for /metrics", metricsSure: "Make a new token for figures?", dropMetrics: "Take it back", metricsGone: "Nobody reads the figures with a token any more.",
   },
   adminSessions: {
     title: "Sessions", lead: "Who is signed in now. Ending a session closes its requests and WebSockets at once.", search: "Find by person", person: "Person", onePerson: "One person only", none: "Nobody is signed in",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The watch room: wall, alarms, incidents, plans, kill switch.
-const s = (n: number, one: string, many = `${one}s`) => `${n} ${n === 1 ? one : many}`;
+const s = (n: number, one: string, many = `${one}s`) => `${n.toLocaleString("en-GB")} ${n === 1 ? one : many}`;
 
 export const roomEn = {
   title: "Watch room", tabs: { wall: "Live wall", alarms: "Alarms", incidents: "Incidents", plans: "Plans", reports: "Reports", cuts: "Kill switch" },

@@ -74,7 +74,33 @@ function Tokens() {
   );
 }
 
+/* What a sink is proved by goes in, and never comes out again. */
+function SinkSecret({ sink, part, onClose, onDone }: { sink: string; part: "token" | "secret"; onClose: () => void; onDone: () => void }) {
+  const words = t().systems;
+  const [value, setValue] = useState("");
+  const { busy, error, run } = useAction();
+  const label = words.keepSecret(words.secret[part], sink);
+  const keep = () => run(async () => {
+    await api("put", "/admin/sinks/{name}/secrets/{part}", { path: { name: sink, part }, body: { value } });
+    toast(words.secretKept);
+    onDone();
+    onClose();
+  });
+  return (
+    <Dialog title={label} onClose={onClose}>
+      <form class="stack" onSubmit={(e) => { e.preventDefault(); void keep(); }}>
+        <p>{words.secretText}</p>
+        <Field label={label} type="password" value={value} required autoFocus autocomplete="off" maxLength={1024} onInput={(e) => setValue(e.currentTarget.value)} />
+        <ErrorNote error={error} />
+        <div class="row row-end"><Button onClick={onClose}>{t().common.cancel}</Button><Button type="submit" tone="primary" busy={busy}>{t().common.save}</Button></div>
+      </form>
+    </Dialog>
+  );
+}
+
 function Sinks() {
+  const [setting, setSetting] = useState<{ sink: string; part: "token" | "secret" }>();
+  const may = isAdmin("security");
   const data = useData("sinks", (signal) => api("get", "/admin/sinks", { signal }), ["health", "policy"]);
   const words = t().systems;
   return (
@@ -88,8 +114,46 @@ function Sinks() {
             { key: "behind", label: words.behind, kind: "number", render: (sink) => sink.behind === null ? "—" : formatNumber(Number(sink.behind)) },
             { key: "events", label: words.events, kind: "number", render: (sink) => formatNumber(Number(sink.events)) },
             { key: "last", label: words.last, render: (sink) => <Time at={sink.last_at} ago /> },
+            { key: "actions", label: t().common.actions, kind: "actions", render: (sink) => may ? (
+              <span class="row row-end">
+                {(["token", "secret"] as const).filter((part) => (part === "token" ? sink.needs_token : sink.needs_secret)).map((part) => (
+                  <Button key={part} small tone="quiet" icon="key" onClick={() => setSetting({ sink: sink.name, part })}>{words.setSecret(words.secret[part])}</Button>
+                ))}
+              </span>
+            ) : null },
           ]} />
         )}
+      {setting && <SinkSecret {...setting} onClose={() => setSetting(undefined)} onDone={data.reload} />}
+    </Card>
+  );
+}
+
+function Metrics() {
+  const words = t().systems;
+  const [made, setMade] = useState<string>();
+  const [asking, setAsking] = useState<"make" | "drop">();
+  return (
+    <Card title={<><Icon name="overview" /> {words.metrics}</>} actions={<span class="row"><Button small tone="quiet" onClick={() => setAsking("drop")}>{words.dropMetrics}</Button><Button small icon="plus" onClick={() => setAsking("make")}>{words.newMetrics}</Button></span>}>
+      <p class="muted">{words.metricsText}</p>
+      {asking && (
+        <Confirm title={asking === "make" ? words.metricsSure : `${words.dropMetrics}?`} text={<p>{words.metricsText}</p>} action={asking === "make" ? words.newMetrics : words.dropMetrics} onClose={() => setAsking(undefined)}
+          onYes={async () => {
+            if (asking === "make") setMade((await api("post", "/admin/metrics/token")).token);
+            else {
+              await api("delete", "/admin/metrics/token");
+              toast(words.metricsGone);
+            }
+          }} />
+      )}
+      {made && (
+        <Dialog title={words.metricsOf} onClose={() => setMade(undefined)}>
+          <div class="stack">
+            <p>{words.once}</p>
+            <CopyBox text={made} label={words.metricsOf} />
+            <div class="row row-end"><Button tone="primary" onClick={() => setMade(undefined)}>{t().common.done}</Button></div>
+          </div>
+        </Dialog>
+      )}
     </Card>
   );
 }
@@ -102,6 +166,7 @@ export function Systems() {
       <div class="stack">
         {(isAdmin("security") || isAdmin("audit")) && <Tokens />}
         <Sinks />
+        {isAdmin("system") && <Metrics />}
       </div>
     </>
   );

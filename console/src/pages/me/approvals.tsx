@@ -92,9 +92,30 @@ function Depends({ value }: { value: unknown }) {
   );
 }
 
+/* What an undo would do, as it was tried and taken back again. */
+function UndoPlan({ report }: { report: Schema["UndoReport"] }) {
+  const words = t().approvals;
+  return (
+    <section>
+      <h3>{words.undoWould}</h3>
+      <ul class="plain-list">
+        {report.restored?.map((name) => <li key={name}><Badge>{words.undoMade}</Badge> <code class="wrap">{name}</code></li>)}
+        {report.rows?.map((one) => (
+          <li key={one.relation}>
+            <code>{one.relation}</code>{" "}
+            <span class="muted">{words.undoRows(one.inserted ?? 0, one.reverted ?? 0, one.removed ?? 0, (one.differing ?? 0) - (one.reverted ?? 0))}</span>
+          </li>
+        ))}
+        {report.told?.map((text) => <li key={text}><Badge tone="warn">{words.limit}</Badge> {text}</li>)}
+      </ul>
+    </section>
+  );
+}
+
 function Plan({ value }: { value: Approval["plan"] }) {
   const words = t().approvals;
   if (!value) return null;
+  if (!("touches" in value)) return <UndoPlan report={value} />;
   return (
     <>
       {value.touches.length > 0 && (
@@ -160,7 +181,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
             [words.ticket, a.ticket],
             [words.duration, a.duration_s ? spanText(a.duration_s * 1000) : null],
             [words.rows, destroys ? a.estimated_rows.toLocaleString() : null],
-            [words.undoKeeps, a.keep ? words.undoKept(bytesText(a.keep.bytes), spanText(a.keep.duration_ms)) : destroys ? words.noUndo : null],
+            [words.undoKeeps, a.keep ? words.undoKept(bytesText(a.keep.bytes), spanText(a.keep.duration_ms)) : destroys ? (a.state === "waiting" && !a.dependants ? words.undoNotYet : words.noUndo) : null],
             [words.rule, a.rules.length < 2 ? a.rule : null],
             [words.hash, <Digest text={a.sha256} head={16} />],
             [words.asked, <Time at={a.created_at} ago />],

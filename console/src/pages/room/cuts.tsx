@@ -17,7 +17,7 @@ type Cut = Schema["Cut"];
 
 export function cutName(cut: Cut): string {
   const words = t().room.cut;
-  return cut.kind === "everything" ? words.everything : `${words.names[cut.kind]}: ${cut.name ?? ""}`;
+  return cut.kind === "everything" ? words.everything : `${t().room.alarms.keys[cut.kind] ?? words.names[cut.kind]} ${cut.name ?? ""}`;
 }
 
 function Undo({ cut, onClose, onDone }: { cut: Cut; onClose: () => void; onDone: () => void }) {

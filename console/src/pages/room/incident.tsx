@@ -145,8 +145,10 @@ function Sessions({ incident }: { incident: Whole }) {
   const [cutting, setCutting] = useState<About>();
   const ids = whole ? all : all.slice(0, SESSIONS_SHOWN);
   const recordings = useData(`incident-recordings:${people.join()}`, async (signal) => {
-    const pages = await Promise.all(people.slice(0, PEOPLE_ASKED).map((person) => api("get", "/ssh/recordings", { query: { person, limit: 50 }, signal })));
-    return { items: pages.flatMap((page) => page.items), more: people.filter((_, at) => at >= PEOPLE_ASKED || pages[at]?.next) };
+    const tried = await Promise.allSettled(people.slice(0, PEOPLE_ASKED).map((person) => api("get", "/ssh/recordings", { query: { person, limit: 50 }, signal })));
+    const pages = tried.map((one) => (one.status === "fulfilled" ? one.value : undefined));
+    const failed = tried.find((one) => one.status === "rejected");
+    return { items: pages.flatMap((page) => page?.items ?? []), more: people.filter((_, at) => !pages[at] || pages[at]?.next), error: failed?.reason as unknown };
   });
   return (
     <Card title={words.sessions}>
@@ -156,13 +158,14 @@ function Sessions({ incident }: { incident: Whole }) {
             <li key={id} class="session-line">
               <span><a href={`/admin/sessions/${id}`}>{words.record}</a> <code class="plain">{id}</code></span>
               {recordings.data?.items.filter((r) => r.session === id).map((r) => <a key={r.id} href={r.live ? `/watch/${r.id}` : `/recordings/${r.id}`}><Icon name="play" size={13} /> {words.recordings} {r.resource}</a>)}
-              {isAdmin("security") && <Button small tone="danger" onClick={() => setCutting({ session: id, person: people[0] })}>{words.cutSession}</Button>}
+              {isAdmin("security") && <Button small tone="danger" onClick={() => setCutting({ session: id, person: recordings.data?.items.find((r) => r.session === id)?.person })}>{words.cutSession}</Button>}
             </li>
           ))}
         </ul>
       )}
       {ids.length < all.length && <Button small tone="quiet" onClick={() => setWhole(true)}>{words.allSessions(all.length)}</Button>}
       {incident.timeline_before && <p class="muted">{words.olderSessions}</p>}
+      <ErrorNote error={recordings.data?.error ?? recordings.error} onRetry={recordings.reload} />
       {recordings.data && recordings.data.more.length > 0 && (
         <p class="muted">{words.moreRecordings} {recordings.data.more.map((person) => <a key={person} href={`/admin/machines/recordings?person=${encodeURIComponent(person)}`}>{words.recordingsOf(person)} </a>)}</p>
       )}

@@ -9,6 +9,7 @@ import { Badge, Button, Card, cx, Facts, PageHead, Skeleton } from "../../ui/bas
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { Icon, type IconName } from "../../ui/icon";
+import { useCuts } from "../../ui/room-now";
 import { formatNumber, Time } from "../../ui/time";
 import { said, saidBy } from "../../ui/said";
 import { wordIn } from "../../ui/words";
@@ -42,7 +43,7 @@ function Stop({ run, onClose, onDone }: { run: Report; onClose: () => void; onDo
   const act = useAction();
   const stop = () => act.run(async () => {
     await api("post", "/plan-runs/{id}/stop", { path: { id: run.id }, body: { reason: reason.trim(), undo } });
-    toast(words.stopped);
+    toast(isOver(run) ? t().room.cuts.undone : words.stopped);
     onDone();
     onClose();
   });
@@ -91,6 +92,7 @@ export function RunProgress({ id, compact, onChange }: { id: string; compact?: b
   const words = t().room.plans;
   const data = useData(`run:${id}`, (signal) => api("get", "/plan-runs/{id}", { path: { id }, signal }), ["plans"]);
   const plans = usePlanTitles();
+  const cuts = useCuts();
   const [stopping, setStopping] = useState(false);
   const act = useAction();
   const run = data.data;
@@ -118,7 +120,7 @@ export function RunProgress({ id, compact, onChange }: { id: string; compact?: b
       <p class="row">
         {run.state === "waiting" && !run.steps.some((s) => s.state === "waiting" && s.confirm) && <Button small tone="primary" busy={act.busy} onClick={() => confirm()}>{words.confirmRun}</Button>}
         {security && !isOver(run) && <Button small tone="danger" onClick={() => setStopping(true)}>{words.stop}</Button>}
-        {security && isOver(run) && run.steps.some((s) => s.cut) && <Button small onClick={() => setStopping(true)}>{words.undo}</Button>}
+        {security && isOver(run) && run.steps.some((s) => s.cut && cuts.data?.items.some((c) => c.id === s.cut)) && <Button small onClick={() => setStopping(true)}>{words.undo}</Button>}
       </p>
       {stopping && <Stop run={run} onClose={() => setStopping(false)} onDone={changed} />}
     </div>

@@ -50,12 +50,13 @@ function Evidence({ line }: { line: Line }) {
 }
 
 /* "Title: keys (3)" of an alarm; the title of what opened it; what a person wrote stays as it is. */
-function useNoteText(): (note: Note) => string {
+function useNoteText(tasks: Schema["WholeIncident"]["tasks"]): (note: Note) => string {
   const titles = isAdmin("security") || isAdmin("audit") ? useTitles() : (_: string, title: string) => title;
   return (note) => {
     const text = note.text ?? "";
     if (note.kind === "comment" || note.kind === "closed") return text;
     if (note.kind === "severity") return wordIn(t().words.severity, text);
+    if (note.kind === "done") return said(tasks.find((task) => String(task.number) === text)?.text ?? text);
     if (note.kind === "opened") return titles(text, text);
     const alarm = note.kind === "alarm" ? /^(.*): (\S*=.*|) \((\d+)\)$/.exec(text) : null;
     if (!alarm) return said(text);
@@ -65,7 +66,7 @@ function useNoteText(): (note: Note) => string {
 
 export function Timeline({ incident }: { incident: Schema["WholeIncident"] }) {
   const words = t().room.incidents;
-  const textOf = useNoteText();
+  const textOf = useNoteText(incident.tasks);
   const [whole, setWhole] = useState(false);
   const [older, setOlder] = useState<readonly Note[]>([]);
   const [before, setBefore] = useState(incident.timeline_before);

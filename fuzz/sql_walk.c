@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Texts of any bytes, judged: whatever the parser's own print of the tree says is changed stands in
- * the judgement, relation by relation, or the text is refused. Masking and redaction read
+ * Texts of any bytes, judged: whatever the parser's own print of the tree calls a change of rows or
+ * of definitions is a change in the judgement, or the text is refused. Masking and redaction read
  * the same texts. OWNS nothing. PROCESS fuzzing. TRUST none. SPEC lib/sql/judge.h.
  */
-#include "fuzz/sql_targets.h"
 #include "lib/base/buf.h"
 #include "lib/sql/alike.h"
 #include "lib/sql/masking.h"
@@ -11,8 +10,40 @@
 
 #include <pg_query.h>
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool changes(const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        if (judgement->uses[i].action != SP_ACTION_READ &&
+            judgement->uses[i].action != SP_ACTION_EXPORT) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Node names stand unescaped in the print; in a literal their quotes are escaped. Statements that
+ * are only planned, and temporary tables, change nothing of anybody's. */
+static bool is_change(const char *print)
+{
+    static const char *const nodes[] = {
+        "{\"DeleteStmt\":{", "{\"UpdateStmt\":{",     "{\"InsertStmt\":{",
+        "{\"MergeStmt\":{",  "{\"TruncateStmt\":{",   "{\"DropStmt\":{",
+        "{\"DropdbStmt\":{", "{\"AlterTableStmt\":{", "{\"DoStmt\":{"};
+    if (strstr(print, "{\"ExplainStmt\":{") != NULL || strstr(print, "pg_temp") != NULL ||
+        strstr(print, "\"relpersistence\":\"t\"") != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+        if (strstr(print, nodes[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* customers(id, phone), whose phone is masked; orders(id, note). */
 static sp_sql_catalogue *small_office(void)
@@ -87,6 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const sp_span text = {data, size};
     const sp_sql_judgement *judgement = sp_sql_judge_text(judge, &context, text);
     bool fine = judgement->fault == SP_SQL_FINE;
+    bool has_changes = changes(judgement);
     if (!sp_span_is_utf8(sp_span_cstr(judgement->reason))) {
         abort();
     }
@@ -114,8 +146,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     PgQueryParseResult parsed = pg_query_parse(copy);
-    judgement = sp_sql_judge_text(judge, &context, text);
-    if (parsed.error == NULL && !sql_targets_known(parsed.parse_tree, office, judgement)) {
+    if (parsed.error == NULL && is_change(parsed.parse_tree) && !has_changes) {
         abort();
     }
     pg_query_free_parse_result(parsed);

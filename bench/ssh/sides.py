@@ -22,7 +22,6 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 from officelib import descendants, free_port, wait_for  # noqa: E402
 from sshgatelib import ACCOUNT, SSHD, SshOffice, keygen  # noqa: E402
 
-ORDINARY, ORDINARY_UID = "bench", 61234  # an account that there is only on machines and jump host
 CIPHERS = {"chacha": "chacha20-poly1305@openssh.com", "gcm": "aes128-gcm@openssh.com"}
 KEX = "curve25519-sha256"
 
@@ -73,30 +72,17 @@ def _processor_s(pid):
         return 0.0
 
 
-def _ordinary(folder):
-    """(an account that is not root's, words that begin an sshd which knows it): its own mount of /etc/passwd."""
-    if os.geteuid() != 0:
-        return ACCOUNT, []
-    path = os.path.join(folder, "passwd")
-    with open("/etc/passwd", encoding="utf-8") as known, open(path, "w", encoding="utf-8") as file:
-        file.write(known.read() + f"{ORDINARY}:x:{ORDINARY_UID}:{ORDINARY_UID}::/tmp:/bin/sh\n")
-    os.chmod(path, 0o644)
-    return ORDINARY, ["unshare", "-m", "sh", "-c", f'mount --bind {path} /etc/passwd && exec "$@"', "sh"]
-
-
 class Sshd:
     """One more sshd on loopback, with the files of the machine's folder."""
 
     def __init__(self, machine, name, cipher=None, host_key="host_key"):
-        os.chmod(machine.dir, 0o755)  # the account reads who may log in as it
-        _, begin = _ordinary(machine.dir)
         self.port = free_port()
         path = os.path.join(machine.dir, name)
         text = SSHD.format(port=self.port, dir=machine.dir).replace(f"{machine.dir}/host_key", host_key)
         text = text.replace("LogLevel VERBOSE", "LogLevel ERROR") + f"KexAlgorithms {KEX}\n"
         with open(path, "w", encoding="ascii") as file:
             file.write(text + (f"Ciphers {cipher}\n" if cipher else ""))
-        self.process = subprocess.Popen([*begin, "/usr/sbin/sshd", "-D", "-e", "-f", path], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", path], stdin=subprocess.DEVNULL,
                                         stderr=subprocess.DEVNULL)
 
     def wait(self):
@@ -153,12 +139,11 @@ class Sides:
         ports = {}
 
         def documents(machine):
-            text, (self.account, _) = "", _ordinary(machine.dir)
+            text = ""
             for name, cipher in CIPHERS.items():
                 self.machines[name] = Sshd(machine, name, cipher, os.path.join(machine.dir, "host_key"))
                 ports[name] = self.machines[name].port
-                text += DOCUMENTS.format(cipher=name, port=ports[name], host_key=machine.host_key,
-                                         account=self.account)
+                text += DOCUMENTS.format(cipher=name, port=ports[name], host_key=machine.host_key, account=ACCOUNT)
             return text + RULE
 
         self.office = SshOffice(documents, extra="ssh_connections_each: 20000\n")
@@ -180,11 +165,10 @@ class Sides:
                 text += f"  Ciphers {words}\n"
             else:
                 direct = os.path.join(machine.dir, "direct")
-                text += f"Host hop-{cipher}\n  Port {self.jumper.port}\n  User {self.account}\n  IdentityFile {direct}\n"
+                text += f"Host hop-{cipher}\n  Port {self.jumper.port}\n  User {ACCOUNT}\n  IdentityFile {direct}\n"
                 text += f"  Ciphers {words}\n"
                 for host, more in (("jump", f"  ProxyJump hop-{cipher}\n"), ("direct", "")):
-                    text += f"Host {host}-{cipher}\n  Port {ports[cipher]}\n  User {self.account}\n"
-                    text += f"  IdentityFile {direct}\n"
+                    text += f"Host {host}-{cipher}\n  Port {ports[cipher]}\n  User {ACCOUNT}\n  IdentityFile {direct}\n"
                     text += f"  Ciphers {words}\n{more}"
         path = os.path.join(self.dir, name)
         with open(path, "w", encoding="ascii") as file:

@@ -170,10 +170,7 @@ def test_approvals(tools):
         one.close()
 
 
-@pytest.mark.timeout(300)
-def test_watch(tools):
-    from dblib import DOCUMENTS, DatabaseOffice
-    budget = """---
+DATABASE_DOCUMENTS = """---
 kind: Budget
 name: destroying
 who: { roles: [dba] }
@@ -181,16 +178,73 @@ actions: [destroy]
 per: 10m
 statements: 3
 then: deny
+---
+kind: Role
+name: asker
+---
+kind: Role
+name: lead
+---
+kind: Rule
+name: askers work in the orders
+who: { roles: [asker] }
+to: { resources: [orders-db] }
+may: [connect, read, write]
+---
+kind: Rule
+name: a lead agrees before anything goes
+who: { roles: [asker] }
+to: { resources: [orders-db] }
+may: [destroy]
+ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
 """
-    db = DatabaseOffice(documents=DOCUMENTS + budget)
+TABLES = """
+CREATE TABLE orders (id int, note text);
+INSERT INTO orders SELECT g, 'n' FROM generate_series(1, 50) g;
+CREATE TABLE customers (id int PRIMARY KEY, name text NOT NULL);
+INSERT INTO customers SELECT g, 'name ' || g FROM generate_series(1, 2000) g;
+CREATE TABLE bills (id int PRIMARY KEY, customer int REFERENCES customers ON DELETE CASCADE);
+INSERT INTO bills SELECT g, g FROM generate_series(1, 30) g;
+CREATE VIEW names AS SELECT name FROM customers;
+ALTER TABLE orders OWNER TO op_dba;
+ALTER TABLE customers OWNER TO op_dba;
+ALTER TABLE bills OWNER TO op_dba;
+ALTER VIEW names OWNER TO op_dba;
+ANALYZE
+"""
+
+
+@pytest.fixture(scope="module")
+def orders(tools):
+    """An office with a database gate before a real PostgreSQL, where undo keeps what is about to go."""
+    from dblib import DOCUMENTS, DatabaseOffice
+    account = "accounts: [{ roles: [dba, viewer], as: op_dba }]"
+    assert account in DOCUMENTS
+    db = DatabaseOffice(documents=DOCUMENTS.replace(account, "accounts: [{ roles: [dba, viewer, asker], as: op_dba }]\n  keep_as: op_keep")
+                        + DATABASE_DOCUMENTS, tls="loopback")  # the keeper's account cannot read the test's CA
     try:
-        db.server.sql("CREATE TABLE orders (id int, note text)", "INSERT INTO orders SELECT g, 'n' FROM generate_series(1, 50) g",
-                      "GRANT ALL ON orders TO op_dba", database="orders")
-        tokens = {name: token(db.office, name) for name in ("sam", "audrey", "lin", "mia")}
-        run_node("watch.test.mjs", db.office, DATABASE=json.dumps(
-            {"lin": db.environment("lin"), "mia": db.environment("mia"), "tokens": tokens}))
+        db.server.sql(*(line for line in TABLES.strip().split(";\n")), database="orders")
+        db.server.sql("CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep'", "GRANT pg_read_all_data, op_dba TO op_keep")
+        db.put_credential("op_keep", "of op_keep")
+        for name, role in (("dora", "asker"), ("lena", "lead")):
+            db.person(name, [role])
+        yield db
     finally:
         db.close()
+
+
+def in_orders(db, *clients, tokens):
+    return json.dumps({**{name: db.environment(name) for name in clients}, "tokens": {name: token(db.office, name) for name in tokens}})
+
+
+@pytest.mark.timeout(300)
+def test_watch(orders):
+    run_node("watch.test.mjs", orders.office, DATABASE=in_orders(orders, "lin", "mia", tokens=("sam", "audrey", "lin", "mia")))
+
+
+@pytest.mark.timeout(300)
+def test_statement(orders):
+    run_node("statement.test.mjs", orders.office, DATABASE=in_orders(orders, "dora", tokens=("dora", "lena")))
 
 
 @pytest.fixture(scope="module")
@@ -241,6 +295,27 @@ over: { kinds: sign-in, verdicts: deny, known: true }
 by: person
 count: { at_least: 2, within: 1h }
 quiet: 1h
+plan: look-first
+---
+kind: Plan
+name: look-first
+title: { en: Look first, zh: 先看再办 }
+mode: confirm
+steps:
+  - { name: close, do: deny, with: { kind: role, name: guest } }
+  - { name: lock, do: lock_person, confirm_by: [security-admin] }
+  - { name: call, do: task, with: { text: call the person } }
+---
+kind: Officer
+name: speaker
+duty: incident_reporting
+person: rita
+contact: "+86 10 5555 0102"
+---
+kind: Officer
+name: privacy
+duty: data_protection
+person: nobody-yet
 """
 
 
@@ -275,8 +350,9 @@ def test_room(whole):
     for name in ("eve", "kim"):
         whole.ssh.person(name, ["typist"])
         whole.ssh.key(name)
+    rita = whole.person("rita")
     for _ in range(2):
-        one = whole.person("ann").again()
+        one = whole.person("kim").again()
         one.password = "wrong horse battery"
         with pytest.raises(Refused):
             one.sign_in()
@@ -292,8 +368,10 @@ def test_room(whole):
             terminal.wait("ready> ")
             wait_for("the alarms", 15, lambda: whole.sam.get("/ssh/alarms")["items"] and whole.sam.get("/alarms")["items"])
             run_node("room.test.mjs", whole.office, ROOM=json.dumps({
-                "tokens": {"sam": token(whole.office, "sam")}, "person": "eve",
+                "tokens": {name: token(whole.office, name) for name in ("sam", "rita")}, "person": "eve",
+                "rita": {"password": rita.password, "totp": {"secret": rita.totp.secret, "last": rita.totp.last}},
                 "sqlPerson": "bob", "hostile": "<b>bold</b> \x1b[31m ${x} 事件"}))
+            terminal.wait("not with us any more")  # why it was ended
     finally:
         stop.set()
 

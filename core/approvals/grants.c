@@ -84,13 +84,10 @@ static sp_err set_ended(sp_store *store, uint64_t id, sp_span by, uint64_t now_u
 
 sp_err sp_grant_note(sp_store *store, uint64_t id, sp_span note)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "UPDATE role_grant SET note = $1 WHERE id = $2");
+    auto_query sp_query q = sp_query_alone(store, "UPDATE role_grant SET note = $1 WHERE id = $2");
     sp_bind_text(&q, note);
     sp_bind_bits(&q, id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 bool sp_grant_is_open(sp_store *store, uint32_t person, uint32_t role)

@@ -43,11 +43,9 @@ sp_err sp_kept_load(sp_store *store, sp_arena *arena, uint64_t id, sp_kept *ret_
 
 sp_err sp_kept_add(sp_store *store, const sp_kept *k)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "INSERT INTO kept (" KEPT_COLUMNS
-                                               ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-                                               " $10, 0, 0, 0, 0, '')");
+    auto_query sp_query q = sp_query_alone(store, "INSERT INTO kept (" KEPT_COLUMNS
+                                                  ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+                                                  " $10, 0, 0, 0, 0, '')");
     sp_bind_bits(&q, k->id);
     sp_bind_bits(&q, k->ask);
     sp_bind_text(&q, k->resource);
@@ -58,15 +56,12 @@ sp_err sp_kept_add(sp_store *store, const sp_kept *k)
     sp_bind_bits(&q, k->ms);
     sp_bind_u64(&q, k->created_unix_s);
     sp_bind_u64(&q, k->expires_unix_s);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_kept_change(sp_store *store, const sp_kept *k)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "UPDATE kept SET state = $1, undone = $2, undo_ms = $3, undo_ask = $4, told = $5"
                " WHERE id = $6");
     sp_bind_u64(&q, k->state);
@@ -75,8 +70,7 @@ sp_err sp_kept_change(sp_store *store, const sp_kept *k)
     sp_bind_bits(&q, k->undo_ask);
     sp_bind_text(&q, k->told);
     sp_bind_bits(&q, k->id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 uint64_t sp_kept_count(sp_store *store, uint64_t ask)
 {

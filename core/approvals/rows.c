@@ -74,9 +74,7 @@ sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask)
     auto_buf sp_buf approvers = sp_buf_make(SP_ASKS_MAX * 1024);
     sp_ask_sets_write(ask, &approvers);
     TRY(sp_buf_error(&approvers));
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "INSERT INTO ask (id, kind, state, action, class_level, asker, session, reference,"
                " estimated, keep_bytes, keep_ms, keep, duration, created, expires, ended, sha256,"
                " approvers, asker_name, resource, target, class_name, rule, role, content, objects,"
@@ -100,8 +98,7 @@ sp_err sp_ask_row_add(sp_store *store, const sp_ask *ask)
     sp_bind_text(&q, ask->ticket);
     sp_bind_text(&q, ask->ended_by);
     sp_bind_text(&q, ask->rules);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 static void read_numbers(sp_query *q, sp_ask *ask)
@@ -186,29 +183,23 @@ sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_
 
 sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "DELETE FROM ask WHERE ended > 0 AND ended < $1 AND id NOT IN"
-                           " (SELECT ask FROM kept WHERE state <> 3)");
+        sp_query_alone(store, "DELETE FROM ask WHERE ended > 0 AND ended < $1 AND id NOT IN"
+                              " (SELECT ask FROM kept WHERE state <> 3)");
     sp_bind_u64(&q, before_unix_s);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
                            sp_span dependants)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "UPDATE ask SET keep_bytes = $1, keep_ms = $2, dependants = $3 WHERE id = $4");
     sp_bind_bits(&q, bytes);
     sp_bind_bits(&q, ms);
     sp_bind_text(&q, dependants);
     sp_bind_bits(&q, id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_visit visit,

@@ -38,11 +38,9 @@ sp_err sp_cut_row_next(sp_store *store, uint64_t *ret_id)
 
 sp_err sp_cut_row_add(sp_store *store, const sp_cut_row *row)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO cut (" CUT_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7,"
-                           " $8, $9, $10, $11, $12, $13, $14, $15, $16)");
+    auto_query sp_query q = sp_query_alone(store, "INSERT INTO cut (" CUT_COLUMNS
+                                                  ") VALUES ($1, $2, $3, $4, $5, $6, $7,"
+                                                  " $8, $9, $10, $11, $12, $13, $14, $15, $16)");
     sp_bind_u64(&q, row->id);
     sp_bind_u64(&q, row->kind);
     sp_bind_u64(&q, row->effect);
@@ -59,8 +57,7 @@ sp_err sp_cut_row_add(sp_store *store, const sp_cut_row *row)
     sp_bind_text(&q, row->ended_by);
     sp_bind_text(&q, row->ended_why);
     sp_bind_u64(&q, row->was_locked ? 1 : 0);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 /* Spans are valid until the next row. */
@@ -129,41 +126,32 @@ sp_err sp_cut_row_same(sp_store *store, const sp_cut_order *order, uint64_t unti
 
 sp_err sp_cut_row_since(sp_store *store, uint64_t id, uint64_t since_unix_s)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE cut SET since = $1 WHERE id = $2 AND ended = 0");
+        sp_query_alone(store, "UPDATE cut SET since = $1 WHERE id = $2 AND ended = 0");
     sp_bind_u64(&q, since_unix_s);
     sp_bind_u64(&q, id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 sp_err sp_cut_row_end(sp_store *store, uint64_t id, uint64_t now_unix_s, sp_span by, sp_span why)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "UPDATE cut SET ended = $1, ended_by = $2, ended_why = $3 WHERE id = $4 AND "
                "ended = 0");
     sp_bind_u64(&q, now_unix_s);
     sp_bind_text(&q, by);
     sp_bind_text(&q, why);
     sp_bind_u64(&q, id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 sp_err sp_cut_rows_locked_too(sp_store *store, uint32_t person)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "UPDATE cut SET was_locked = 1 WHERE ended = 0 AND kind = $1 AND number = $2");
     sp_bind_u64(&q, SP_CUT_PERSON);
     sp_bind_u64(&q, person);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t newest, uint64_t now_unix_s)
@@ -180,14 +168,11 @@ sp_err sp_cut_rows_move(sp_store *store, int64_t by_s, uint64_t newest, uint64_t
 
 sp_err sp_cut_rows_right(sp_store *store, uint64_t now_unix_s)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE cut SET until = until + back, back = 0 WHERE ended = 0 AND"
-                           " until > 0 AND back > 0 AND back_at + back <= $1");
+        sp_query_alone(store, "UPDATE cut SET until = until + back, back = 0 WHERE ended = 0 AND"
+                              " until > 0 AND back > 0 AND back_at + back <= $1");
     sp_bind_u64(&q, now_unix_s);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_cut_rows_each(sp_store *store, bool also_ended,

@@ -151,14 +151,11 @@ sp_err sp_totp_put(sp_store *store, uint32_t person, const sp_totp_row *row)
 
 sp_err sp_totp_use(sp_store *store, uint32_t person, uint64_t step)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "UPDATE totp SET last_step = $1 WHERE person = $2 AND last_step < $1");
+    auto_query sp_query q = sp_query_alone(
+        store, "UPDATE totp SET last_step = $1 WHERE person = $2 AND last_step < $1");
     sp_bind_u64(&q, step);
     sp_bind_u64(&q, person);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 /* ---- passkeys ---- */
@@ -256,16 +253,13 @@ sp_err sp_passkey_remove(sp_store *store, uint32_t person, uint64_t number)
 
 sp_err sp_passkey_use(sp_store *store, const sp_passkey *passkey, uint32_t counter)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "UPDATE passkey SET counter = $1, used = $2 WHERE id = $3 AND counter = $4");
     sp_bind_u64(&q, counter);
     sp_bind_u64(&q, now_s());
     sp_bind_blob(&q, sp_span_of(passkey->id, passkey->id_len));
     sp_bind_u64(&q, passkey->counter);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 /* ---- links ---- */

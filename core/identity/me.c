@@ -82,18 +82,15 @@ typedef struct {
 
 static sp_err store_profile(sp_store *store, uint32_t person, const profile *change)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "UPDATE person SET display = CASE WHEN $1 = '' THEN display ELSE $1 END,"
-                           " mail = CASE WHEN $2 = '' THEN mail ELSE $2 END,"
-                           " locale = CASE WHEN $3 = '' THEN locale ELSE $3 END WHERE id = $4");
+    auto_query sp_query q = sp_query_alone(
+        store, "UPDATE person SET display = CASE WHEN $1 = '' THEN display ELSE $1 END,"
+               " mail = CASE WHEN $2 = '' THEN mail ELSE $2 END,"
+               " locale = CASE WHEN $3 = '' THEN locale ELSE $3 END WHERE id = $4");
     sp_bind_text(&q, change->display);
     sp_bind_text(&q, change->mail);
     sp_bind_text(&q, change->locale);
     sp_bind_u64(&q, person);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 static void apply_profile(sp_request *req, void *data)

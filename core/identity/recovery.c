@@ -73,12 +73,9 @@ sp_err sp_recovery_renew(sp_store *store, uint32_t person,
 
 sp_err sp_recovery_use(sp_store *store, uint32_t person, const sp_hash *hash)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "DELETE FROM recovery WHERE person = $1 AND hash = $2");
+        sp_query_alone(store, "DELETE FROM recovery WHERE person = $1 AND hash = $2");
     sp_bind_u64(&q, person);
     sp_bind_blob(&q, sp_hash_borrow(hash));
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }

@@ -413,12 +413,10 @@ sp_err sp_alarm_row_get(sp_store *store, const sp_hash *id, sp_alarm_taken *ret_
 
 sp_err sp_alarm_row_planned(sp_store *store, const sp_hash *id)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "UPDATE alarm_taken SET planned = 1 WHERE id = $1");
+    auto_query sp_query q =
+        sp_query_alone(store, "UPDATE alarm_taken SET planned = 1 WHERE id = $1");
     sp_bind_blob(&q, sp_hash_borrow(id));
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 uint64_t sp_incident_of_alarm(sp_core *core, const sp_hash *id)

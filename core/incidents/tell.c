@@ -39,16 +39,13 @@ static const struct {
 
 static sp_err keep(sp_store *store, uint32_t person, sp_told what, uint64_t incident, uint64_t now)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "INSERT INTO incident_told (person, told, what, incident) VALUES ($1, $2, $3, $4)");
     sp_bind_u64(&q, person);
     sp_bind_u64(&q, now);
     sp_bind_u64(&q, (uint64_t)what);
     sp_bind_u64(&q, incident);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 /* Seconds until he may tell something again; 0 = now. */

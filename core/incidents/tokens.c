@@ -90,14 +90,11 @@ static sp_err add(sp_store *store, token *t, sp_span by)
 
 static sp_err end(sp_store *store, uint64_t id)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE api_token SET ended = $1 WHERE id = $2 AND ended = 0");
+        sp_query_alone(store, "UPDATE api_token SET ended = $1 WHERE id = $2 AND ended = 0");
     sp_bind_u64(&q, now_s());
     sp_bind_u64(&q, id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 static sp_err used(sp_store *store, uint64_t id)

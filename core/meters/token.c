@@ -31,17 +31,14 @@ static bool hash_kept(sp_store *store, sp_hash *ret_hash)
 
 static sp_err keep_hash(sp_store *store, const sp_hash *hash)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, hash == NULL ? "DELETE FROM metrics_token"
-                                        : "INSERT INTO metrics_token (id, hash) VALUES (1, $1)"
-                                          " ON CONFLICT (id) DO UPDATE SET hash = excluded.hash");
+    auto_query sp_query q = sp_query_alone(
+        store, hash == NULL ? "DELETE FROM metrics_token"
+                            : "INSERT INTO metrics_token (id, hash) VALUES (1, $1)"
+                              " ON CONFLICT (id) DO UPDATE SET hash = excluded.hash");
     if (hash != NULL) {
         sp_bind_blob(&q, sp_hash_borrow(hash));
     }
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 static bool may_scrape(sp_request *req)

@@ -119,14 +119,11 @@ static void get_inbox(sp_request *req)
 
 static sp_err keep_ack(sp_store *store, uint64_t id)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE delivery SET acked = $1 WHERE id = $2 AND acked = 0");
+        sp_query_alone(store, "UPDATE delivery SET acked = $1 WHERE id = $2 AND acked = 0");
     sp_bind_u64(&q, now_s());
     sp_bind_u64(&q, id);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 static void go_ack(sp_request *req, void *data)

@@ -32,9 +32,7 @@ static kept read_kept(sp_store *store, sp_span name)
 
 static sp_err put(sp_store *store, sp_span name, const kept *row)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, row->is_there ? "INSERT INTO gap (name, since, told) VALUES ($1, $2, $3) ON CONFLICT"
                                " (name) DO UPDATE SET since = excluded.since, told = excluded.told"
                              : "DELETE FROM gap WHERE name = $1");
@@ -43,8 +41,7 @@ static sp_err put(sp_store *store, sp_span name, const kept *row)
         sp_bind_u64(&q, row->since_unix_s);
         sp_bind_u64(&q, row->told_unix_s);
     }
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 /* A clock that was set back makes no gap wait for what it had shown. */

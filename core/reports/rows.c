@@ -207,9 +207,7 @@ uint64_t report_filed(sp_store *store, uint64_t id, sp_span duty, json_t *into)
 sp_err report_file(sp_store *store, uint64_t id, sp_span duty, uint64_t now_unix_s, sp_span by,
                    sp_span receipt)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "INSERT INTO report_filed (report, duty, at, by_name, receipt) VALUES ($1, $2, $3,"
                " $4, $5)");
     sp_bind_u64(&q, id);
@@ -217,21 +215,17 @@ sp_err report_file(sp_store *store, uint64_t id, sp_span duty, uint64_t now_unix
     sp_bind_u64(&q, now_unix_s);
     sp_bind_text(&q, by);
     sp_bind_text(&q, receipt);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err report_told(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO report_told (report, duty, stage) VALUES ($1, $2, $3)");
+        sp_query_alone(store, "INSERT INTO report_told (report, duty, stage) VALUES ($1, $2, $3)");
     sp_bind_u64(&q, id);
     sp_bind_text(&q, duty);
     sp_bind_u64(&q, (uint64_t)stage);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 bool report_was_told(sp_store *store, uint64_t id, sp_span duty, sp_due_stage stage)
@@ -278,11 +272,9 @@ uint64_t report_papers_count(sp_store *store, uint64_t id)
 
 sp_err report_paper_add(sp_store *store, uint64_t id, const report_paper *paper)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO report_paper (report, number, signed, phase, by_name, hash,"
-                           " en, zh) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
+    auto_query sp_query q = sp_query_alone(
+        store, "INSERT INTO report_paper (report, number, signed, phase, by_name, hash,"
+               " en, zh) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     sp_bind_u64(&q, id);
     sp_bind_u64(&q, paper->number);
     sp_bind_u64(&q, paper->signed_unix_s);
@@ -291,8 +283,7 @@ sp_err report_paper_add(sp_store *store, uint64_t id, const report_paper *paper)
     sp_bind_blob(&q, sp_hash_borrow(&paper->hash));
     sp_bind_text(&q, paper->en);
     sp_bind_text(&q, paper->zh);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 static json_t *paper_json(sp_query *q)
@@ -364,14 +355,11 @@ sp_err report_clock_reset(sp_store *store, uint64_t now_unix_s)
 
 static sp_err keep_seen(sp_store *store, uint64_t seen)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO report_clock (id, seen) VALUES (1, $1) ON CONFLICT (id) DO"
-                           " UPDATE SET seen = excluded.seen");
+    auto_query sp_query q = sp_query_alone(
+        store, "INSERT INTO report_clock (id, seen) VALUES (1, $1) ON CONFLICT (id) DO"
+               " UPDATE SET seen = excluded.seen");
     sp_bind_u64(&q, seen);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 uint64_t report_seen(sp_store *store, uint64_t now_unix_s)

@@ -91,35 +91,26 @@ sp_err sp_session_row_token(sp_store *store, uint64_t id, const sp_hash *token, 
 
 sp_err sp_session_row_token_remove(sp_store *store, const sp_hash *token)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "DELETE FROM token WHERE hash = $1");
+    auto_query sp_query q = sp_query_alone(store, "DELETE FROM token WHERE hash = $1");
     sp_bind_blob(&q, sp_hash_borrow(token));
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_session_row_auth(sp_store *store, const sp_session_slot *slot)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE session SET auth = $1, strength = $2 WHERE id = $3");
+        sp_query_alone(store, "UPDATE session SET auth = $1, strength = $2 WHERE id = $3");
     sp_bind_u64(&q, slot->auth_unix_s);
     sp_bind_u64(&q, slot->strength);
     sp_bind_bits(&q, slot->id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 sp_err sp_session_row_remove(sp_store *store, uint64_t id)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "DELETE FROM session WHERE id = $1");
+    auto_query sp_query q = sp_query_alone(store, "DELETE FROM session WHERE id = $1");
     sp_bind_bits(&q, id);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 sp_err sp_session_rows_seen(sp_sessions *sessions)

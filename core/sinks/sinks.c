@@ -49,15 +49,12 @@ static bool position(sp_store *store, sp_span name, uint64_t *ret_next)
 
 static sp_err keep(sp_store *store, sp_span name, uint64_t next)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO sink_at (name, next) VALUES ($1, $2) ON CONFLICT (name) DO"
-                           " UPDATE SET next = excluded.next");
+    auto_query sp_query q = sp_query_alone(
+        store, "INSERT INTO sink_at (name, next) VALUES ($1, $2) ON CONFLICT (name) DO"
+               " UPDATE SET next = excluded.next");
     sp_bind_text(&q, name);
     sp_bind_u64(&q, next);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 /* ---- to the courier ---- */

@@ -75,15 +75,12 @@ sp_err sp_ssh_on_alarm(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
 
 sp_err sp_ssh_alarm_seen(sp_store *store, uint64_t connection, const char *by)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE ssh_alarm SET seen_by = $1 WHERE connection = $2 AND"
-                           " seen_by = ''");
+        sp_query_alone(store, "UPDATE ssh_alarm SET seen_by = $1 WHERE connection = $2 AND"
+                              " seen_by = ''");
     sp_bind_text(&q, sp_span_cstr(by));
     sp_bind_bits(&q, connection & SP_SSH_REFERENCE_MASK);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 static json_t *row_json(sp_request *req, sp_query *q)

@@ -71,16 +71,13 @@ sp_err sp_ssh_key_use(sp_store *store, uint64_t id, uint32_t counter, uint64_t n
     if (just_now) {
         return sp_ok();
     }
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "UPDATE ssh_key SET used = $1, counter = $2 WHERE id = $3 AND"
-                           " ($2 = 0 OR counter < $2)");
+        sp_query_alone(store, "UPDATE ssh_key SET used = $1, counter = $2 WHERE id = $3 AND"
+                              " ($2 = 0 OR counter < $2)");
     sp_bind_u64(&q, now_unix_s);
     sp_bind_u64(&q, counter);
     sp_bind_u64(&q, id);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 typedef struct {
@@ -129,13 +126,11 @@ static sp_err add(sp_store *store, uint32_t person, fresh_key *key, uint64_t now
 
 static sp_err drop(sp_store *store, uint32_t person, uint64_t id)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "DELETE FROM ssh_key WHERE id = $1 AND person = $2");
+    auto_query sp_query q =
+        sp_query_alone(store, "DELETE FROM ssh_key WHERE id = $1 AND person = $2");
     sp_bind_u64(&q, id);
     sp_bind_u64(&q, person);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 /* ---- the API ---- */

@@ -54,16 +54,13 @@ bool sp_ssh_watched_by(sp_store *store, uint64_t connection, uint64_t *ret_ask,
 
 static sp_err keep_watched(sp_store *store, const sp_ssh_connection *c)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO ssh_watched (connection, ask, person) VALUES ($1, $2, $3)"
-                           " ON CONFLICT (connection) DO UPDATE SET ask = $2");
+    auto_query sp_query q = sp_query_alone(
+        store, "INSERT INTO ssh_watched (connection, ask, person) VALUES ($1, $2, $3)"
+               " ON CONFLICT (connection) DO UPDATE SET ask = $2");
     sp_bind_bits(&q, c->id & SP_SSH_REFERENCE_MASK);
     sp_bind_bits(&q, c->ask);
     sp_bind_u64(&q, c->person);
-    TRY(sp_query_finish(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish(&q);
 }
 
 /* ---- the gate ---- */

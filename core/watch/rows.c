@@ -84,12 +84,10 @@ sp_err sp_watcher_alarm_keep(sp_store *store, const sp_alarm *alarm, bool *ret_a
 
 sp_err sp_watcher_alarm_written(sp_store *store, const sp_hash *id)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(store, "UPDATE watch_alarm SET written = 1 WHERE id = $1");
+    auto_query sp_query q =
+        sp_query_alone(store, "UPDATE watch_alarm SET written = 1 WHERE id = $1");
     sp_bind_blob(&q, sp_hash_borrow(id));
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 /* ---- what administrators read ---- */
@@ -178,15 +176,12 @@ static void get_alarms(sp_request *req)
 
 static sp_err mark_seen(sp_store *store, uint64_t number, sp_span by)
 {
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    auto_query sp_query q = sp_query_of(
+    auto_query sp_query q = sp_query_alone(
         store, "UPDATE watch_alarm SET seen = $1, seen_by = $2 WHERE number = $3 AND seen = 0");
     sp_bind_u64(&q, sp_now_unix_us() / 1000000);
     sp_bind_text(&q, by);
     sp_bind_u64(&q, number);
-    TRY(sp_query_finish_changed(&q));
-    return sp_txn_commit(&txn);
+    return sp_query_finish_changed(&q);
 }
 
 static void answer_no_alarm(sp_request *req)

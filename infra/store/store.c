@@ -315,6 +315,17 @@ sp_query sp_query_of(sp_store *store, const char *sql)
     return query;
 }
 
+sp_query sp_query_alone(sp_store *store, const char *sql)
+{
+    sp_err err = sp_store_begin(store);
+    if (sp_failed(err)) {
+        return (sp_query){.store = store, .err = err};
+    }
+    sp_query query = sp_query_of(store, sql);
+    query.alone = true;
+    return query;
+}
+
 static void bound(sp_query *query, int rc)
 {
     if (rc != SQLITE_OK && !sp_failed(query->err)) {
@@ -465,6 +476,10 @@ void sp_query_done_(sp_query *query)
         query->statement->busy = false;
         query->statement = NULL;
     }
+    if (query->alone) {
+        query->alone = false;
+        sp_store_rollback(query->store);
+    }
 }
 
 sp_err sp_query_finish(sp_query *query)
@@ -472,7 +487,12 @@ sp_err sp_query_finish(sp_query *query)
     if (query->statement != NULL && query->columns == 0 && !sp_failed(query->err)) {
         (void)sp_query_row(query); /* a write runs now; an error stays in the query */
     }
+    bool commits = query->alone && !sp_failed(query->err);
+    query->alone = query->alone && !commits;
     sp_query_done_(query);
+    if (commits) {
+        query->err = sp_store_commit(query->store);
+    }
     return query->err;
 }
 

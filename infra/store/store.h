@@ -14,8 +14,9 @@
  *     }
  *     return sp_query_finish(&q);
  *
- * Columns are read left to right. A write happens inside sp_store_begin/commit; what commit
- * acknowledged survives kill -9 and a power cut. One thread: the loop's.
+ * Columns are read left to right. A write happens inside sp_txn_begin/commit, or is one of
+ * sp_query_alone; what commit acknowledged survives kill -9 and a power cut. One thread: the
+ * loop's.
  *
  * OWNS the database handle and statements. PROCESS core. TRUST bound values may be hostile (they
  * never become SQL); the file is core's own, checked at open. SPEC https://www.sqlite.org/wal.html
@@ -65,11 +66,15 @@ typedef struct {
     int bound;
     int column;
     int columns; /* of the current row, 0 = no row */
+    bool alone;  /* in a transaction that it began */
     sp_err err;
 } sp_query;
 
 sp_query sp_query_of(sp_store *store, const char *sql);
-/* Leaving the scope early gives the statement back; after finish it does nothing. */
+/* One write that is a transaction of its own: it begins here, finish commits it. */
+sp_query sp_query_alone(sp_store *store, const char *sql);
+/* Leaving the scope early gives the statement back, and takes back a write that stood alone; after
+ * finish it does nothing. */
 void sp_query_done_(sp_query *query);
 #define auto_query __attribute__((cleanup(sp_query_done_)))
 void sp_bind_u64(sp_query *query, uint64_t value); /* at most INT64_MAX: SP_ELIMIT */

@@ -107,6 +107,44 @@ static void rolls_back_what_is_left(void **state)
     assert_int_equal(count(at->store), 0);
 }
 
+static sp_err rename_alone(sp_store *store, uint64_t id, const char *name, bool leaves)
+{
+    auto_query sp_query q = sp_query_alone(store, "UPDATE thing SET name = $1 WHERE id = $2");
+    sp_bind_text(&q, sp_span_cstr(name));
+    sp_bind_u64(&q, id);
+    return leaves ? sp_fail(SP_EAGAIN) : sp_query_finish_changed(&q);
+}
+
+static bool is_called(sp_store *store, const char *name)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT id FROM thing WHERE name = $1");
+    sp_bind_text(&q, sp_span_cstr(name));
+    return sp_query_row(&q);
+}
+
+/* It is there for another handle when it has ended; what failed or was left leaves nothing open. */
+static void a_write_may_stand_alone(void **state)
+{
+    place *at = *state;
+    auto_buf sp_buf why = sp_buf_make(1000);
+    sp_store *other = NULL;
+    assert_ok(add(at->store, 1, "one", 0));
+    assert_ok(add(at->store, 2, "two", 0));
+    assert_ok(rename_alone(at->store, 1, "first", false));
+    assert_ok(sp_store_open(at->path, &why, &other));
+    assert_true(is_called(other, "first"));
+    assert_fails(rename_alone(at->store, 1, "two", false), SP_EEXISTS);
+    assert_fails(rename_alone(at->store, 7, "none", false), SP_ENOTFOUND);
+    assert_fails(rename_alone(at->store, 1, "left", true), SP_EAGAIN);
+    assert_false(is_called(at->store, "left"));
+    sp_txn txn = sp_txn_begin(at->store);
+    assert_ok(txn.err);
+    assert_fails(rename_alone(at->store, 1, "within", false), SP_EINTERNAL);
+    assert_ok(sp_txn_commit(&txn)); /* of whoever began it */
+    assert_false(is_called(other, "within"));
+    sp_store_close(other);
+}
+
 static void refuses_a_write_outside_a_transaction(void **state)
 {
     place *at = *state;
@@ -212,6 +250,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keeps_what_it_is_given, set_up, tear_down),
         cmocka_unit_test_setup_teardown(says_what_is_taken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rolls_back_what_is_left, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_write_may_stand_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_a_write_outside_a_transaction, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refuses_what_does_not_fit, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_statement_runs_inside_itself, set_up, tear_down),

@@ -267,7 +267,13 @@ static void on_used(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     db_pending *pending = &db_session_judge(session)->pending;
     (void)fds;
     pending->call = 0;
-    if (msg == NULL || sp_failed(err)) {
+    if (msg == NULL) {
+        fail(session, "57P03", SP_REASON_UNAVAILABLE,
+             "whether the approval may be used cannot be found out: core does not answer",
+             "It may have been used: others have to agree again.");
+        return;
+    }
+    if (sp_failed(err)) {
         fail(session, "42501", SP_REASON_APPROVAL, "the approval could not be used",
              "It may have been used or have expired.");
         return;

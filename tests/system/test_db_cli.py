@@ -4,11 +4,15 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/man/sallyport-db.1.
 """
 
+import contextlib
+import json
 import os
 import re
 import subprocess
+import threading
 import time
 
+import psycopg2
 import pytest
 
 from dblib import DatabaseOffice
@@ -117,3 +121,61 @@ def test_credentials_by_command_line(db, tmp_path):
     credential("set", "orders-db/op_x", text="", status=2)
     credential("set", "orders-db", "--generate", status=2)
     credential("forget", status=2)
+
+
+def test_watching_statements(db, lin, tmp_path):
+    """What was is listed, what comes is told as it comes; with who, what, how it ended, rows and reference."""
+    audrey = Shell(db.office, db.office.people["audrey"], tmp_path)
+    with contextlib.closing(db.connect("lin")) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT n AS seen FROM generate_series(1, 7) n")
+        first = wait_for("the statement on the ledger", 10, lambda: [
+            line for line in audrey.run("db", "watch", "--no-follow", "--person", "lin").splitlines() if "AS seen" in line])[0]
+        assert re.search(r"^\d\d:\d\d:\d\d allow +lin +orders-db ", first) and re.search(r" 7 +\d+ +\d+ [0-9A-Z]{4}-[0-9A-Z]{4}-", first), first
+        watching = subprocess.Popen([PROGRAM, "db", "watch", "--json", "--last", "0", "--person", "lin"], env=audrey.env,
+                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            lines = []
+            reader = threading.Thread(target=lambda: lines.extend(iter(watching.stdout.readline, "")), daemon=True)
+            reader.start()
+
+            def told(word):
+                with connection.cursor() as cursor, contextlib.suppress(psycopg2.Error):
+                    cursor.execute(f"SELECT '{word}'")
+                return [event for event in map(json.loads, list(lines)) if word in event.get("object", "")]
+
+            live = wait_for("a statement as it comes", 15, lambda: told("live"), step=0.2)[0]
+            assert (live["person"], live["resource"], live["verdict"], live["count"]) == ("lin", "orders-db", "allow", 1), live
+            with contextlib.closing(db.connect("mia")) as other, other.cursor() as cursor:
+                with pytest.raises(psycopg2.Error):
+                    cursor.execute("SELECT count(*) FROM pg_authid")
+            assert wait_for("the next", 15, lambda: told("another"), step=0.2)
+            assert all(json.loads(line)["person"] == "lin" for line in lines)
+        finally:
+            watching.terminate()
+            watching.wait(10)
+            reader.join(10)
+    refused = wait_for("the refusal", 10, lambda: [
+        line for line in audrey.run("db", "watch", "--no-follow", "--refused").splitlines() if "pg_authid" in line])
+    assert " deny " in refused[0] and " mia " in refused[0] and " -- " in refused[0], refused
+    assert "up to 200" in audrey.run("db", "watch", "--last", "many", status=2)
+    lin.run("db", "watch", "--no-follow", status=3)  # not his to see
+
+
+def test_the_record_of_a_session(db, lin, tmp_path):
+    audrey = Shell(db.office, db.office.people["audrey"], tmp_path)
+    with contextlib.closing(db.connect("lin")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT n AS counted FROM generate_series(1, 5) n")
+        cursor.execute("DO $$BEGIN PERFORM 1; END$$")
+    event = wait_for("its end", 10, lambda: [
+        one for one in db.office.people["audrey"].items("/admin/ledger/events?gate=db&person=lin&limit=50") if "counted" in one.get("object", "")])[0]
+    for who in (audrey, lin):  # his own
+        shown = wait_for("the block", 10, lambda w=who: (lambda text: text if "blocks of code" in text else None)(
+            w.run("session", "show", event["session"])))
+        assert "lin" in shown and "counted" in shown and event["reference"] in shown, shown
+        assert "Missing:\n  0 lost events and 0 gaps" in shown, shown
+        assert re.search(r"\d+ statements with rows: counted", shown), shown
+    record = lin.json("session", "show", event["session"])
+    assert record["coverage"]["recorded"]["statements"] > 1 and any("counted" in one.get("object", "") for one in record["events"])
+    mia = Shell(db.office, db.people["mia"], tmp_path)
+    mia.run("session", "show", event["session"], status=3)  # not hers to see

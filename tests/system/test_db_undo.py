@@ -5,7 +5,9 @@ so and may be tried again.
 OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/README.md, docs/DATABASE.md "Undo".
 """
 
+import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from dbgatelib import DatabaseOffice, SCHEMA, orders_documents
 from officelib import wait_for
 from portal import Refused
+from test_core_cli import Shell
 from test_db_ask import Waiting, answer, asked
 
 DOCUMENTS = orders_documents(["dba", "lead"], """\
@@ -205,3 +208,45 @@ def test_what_does_not_come_back_is_said_before_and_after(gate, dora):
     with pytest.raises(Refused) as refused:
         gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "again"})
     assert "nothing of what was kept is missing" in str(refused.value)
+
+
+def test_by_command_line(gate, dora, tmp_path):
+    """Looked at, asked for, agreed to and done with the program alone."""
+    before = state(gate)
+    _, keep = run(gate, dora, "TRUNCATE logs")
+    asker, approver = (Shell(gate.office, gate.people[name], tmp_path) for name in ("dora", "lena"))
+    assert keep["id"] in asker.run("db", "keeps")
+    tried = asker.run("db", "undo", keep["id"], "--dry-run")
+    assert re.search(r"It would be undone in about \d+ ms", tried) and "logs" in tried, tried
+    assert state(gate) != before, "a dry run is none"
+    said = asker.run("db", "undo", keep["id"], "--reason", "wanted back")
+    wanted = re.search(r"Others have to approve it: (\S+)\.", said).group(1)
+    assert "wanted back" in approver.run("approvals", "show", wanted)
+    assert state(gate) != before, "nobody has agreed"
+    answer(gate, {"id": wanted, "sha256": approver.json("approvals", "show", wanted)["sha256"]}, "approve")
+    wait_for("the undo", 30, lambda: asker.json("db", "keeps")[0]["state"] == "undone")
+    assert state(gate) == before
+    assert "undone" in asker.run("db", "keeps")
+    assert "undone already" in asker.run("db", "undo", keep["id"], status=1)
+
+
+def test_who_tries_rests(gate, dora):
+    """One dry run of a person at a time: the others wait, and are told how long."""
+    _, keep = run(gate, dora, "DELETE FROM logs WHERE at < 10; DELETE FROM logs")
+    with psycopg2.connect(**gate.pg.dsn("orders")) as held, ThreadPoolExecutor(1) as pool:
+        held.cursor().execute("LOCK TABLE logs_1 IN ROW EXCLUSIVE MODE")
+        path = f"/keeps/{keep['id']}/undo"
+        beside = gate.people["dora"].again()
+        beside.sign_in()
+        first = pool.submit(beside.post, path, {"dry_run": True})
+        wait_for("a try at the lock", 10, lambda: gate.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'")[0][0] == 1)
+        with pytest.raises(Refused) as refused:
+            gate.people["dora"].post(path, {"dry_run": True})
+        assert refused.value.status == 429, refused.value
+        with pytest.raises(Refused) as refused:
+            gate.people["lena"].post(path, {"dry_run": True})
+        assert refused.value.status == 409, "it is another's, but this keep is being looked at"
+        held.rollback()
+        assert first.result(30)["report"]["tried_only"]
+    undo(gate, keep)

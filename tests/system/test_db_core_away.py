@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Core stands still, or is gone: what asks others or spends is refused, in words and on the ledger; nothing of it reaches
+the server; what is decided from memory goes on, and so does every connection.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Without core".
+"""
+import contextlib
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from dbgatelib import DatabaseOffice, orders_documents
+from officelib import wait_for
+from portal import Refused
+from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+from test_db_ask import Waiting, answer
+
+DOCUMENTS = orders_documents(["asker", "spender", "reader", "lead"], """\
+kind: Rule
+name: usual work
+who: { roles: [asker, spender, lead] }
+to: { resources: [orders-db] }
+may: [connect, read, write]
+---
+kind: Rule
+name: a lead agrees before rows go
+who: { roles: [asker] }
+to: { resources: [orders-db] }
+may: [destroy]
+ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
+---
+kind: Budget
+name: a thousand rows a while
+who: { roles: [spender] }
+actions: [write]
+per: 10m
+rows: 1000
+then: deny
+---
+kind: Rule
+name: so much a day
+who: { roles: [reader] }
+to: { resources: [orders-db] }
+may: [connect, read]
+with: { limit: { rows: 1000, per: day } }
+""")
+# who, what, with which SQLSTATE it is refused
+DUTIES = [("dora", "DELETE FROM orders", "57P03"), ("carl", "UPDATE orders SET total = 0 WHERE id = 1", "53400"),
+          ("rita", "SELECT note FROM orders", "53400")]
+CALL_S = 10  # a question to core is given up then
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS)
+    try:
+        for name, role in (("dora", "asker"), ("carl", "spender"), ("rita", "reader"), ("lena", "lead")):
+            one.person(name, role)
+        one.sql("ALTER SYSTEM SET log_statement = 'all'", "ALTER SYSTEM SET log_min_messages = 'log'", "SELECT pg_reload_conf()")
+        yield one
+    finally:
+        one.close()
+
+
+@contextlib.contextmanager
+def stopped(gate):
+    pid = gate.office.pid("core")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def killed(gate):
+    """And not started again, because the porter stands still."""
+    porter = gate.office.process.pid
+    os.kill(porter, signal.SIGSTOP)
+    core = gate.office.kill("core")
+    try:
+        yield
+    finally:
+        os.kill(porter, signal.SIGCONT)
+        gate.office.wait_role("core", other_than=core)
+
+
+def open_as(gate, name):
+    one = Raw(gate.port, tls=None, timeout=30)
+    assert one.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
+    return one
+
+
+def refusal(raw, text, extended):
+    """Its error, and how long it took."""
+    began = time.monotonic()
+    raw.send(*((parse(text), bind(), execute(), SYNC) if extended else (query(text),)))
+    found = raw.until("Z")
+    assert not [kind for kind, _ in found if kind in "DC"], found
+    assert found[-1] == ("Z", b"I"), found
+    return fields(next(body for kind, body in found if kind == "E")), time.monotonic() - began
+
+
+def told(gate):
+    return [line for line in gate.pg.log().splitlines() if any(text in line for _, text, _ in DUTIES)]
+
+
+@pytest.mark.parametrize("away", [stopped, killed])
+@pytest.mark.parametrize("extended", [False, True], ids=["simple", "extended"])
+def test_what_has_duties_is_refused_and_the_rest_goes_on(gate, away, extended):
+    before = gate.sql("SELECT count(*), sum(total) FROM orders")
+    lines = [open_as(gate, name) for name, _, _ in DUTIES]
+    open_beside = open_as(gate, "lena")
+    try:
+        # what EXPLAIN says is asked of the server while core is away, too; the statement itself never gets there
+        with away(gate), ThreadPoolExecutor(len(lines)) as pool:
+            ends = [pool.submit(refusal, raw, text, extended) for raw, (_, text, _) in zip(lines, DUTIES)]
+            with contextlib.closing(open_beside) as beside:
+                for _ in range(20):
+                    assert ("D", b"\0\1\0\0\0\0017") in beside.ask("SELECT 7"), "decided from memory"
+            errors = [one.result(CALL_S + 10) for one in ends]
+            for raw in lines:
+                assert ("D", b"\0\1\0\0\0\0017") in raw.ask("SELECT 7")
+        for (error, took), (_, text, code) in zip(errors, DUTIES):
+            assert error["C"] == code and "Reference" in error["D"], (text, error)
+            assert took < CALL_S + 8, (text, took)
+        for raw in lines:  # and with core they are whole
+            assert ("D", b"\0\1\0\0\0\0018") in raw.ask("SELECT 8")
+    finally:
+        for raw in lines:
+            raw.close()
+    assert "SELECT 7" in gate.pg.log() and [line for line in told(gate) if "EXPLAIN" not in line] == [], "it reached the server"
+    assert gate.sql("SELECT count(*), sum(total) FROM orders") == before
+    references = {error["D"].split("Reference ")[1].rstrip(".") for error, _ in errors}
+    assert len(references) == len(DUTIES)
+    wait_for("the refusals on the ledger", 15, lambda: references <= {
+        e.get("reference") for e in gate.audrey.items("/admin/ledger/events?limit=200&gate=db")})
+
+
+def test_who_waits_for_others_when_core_dies_goes_on_with_the_next(gate):
+    dora = gate.connect("dora")
+    dora.autocommit = True
+    run = Waiting(dora, "DELETE FROM audit.entries")
+    item = wait_for("the question", 10, lambda: [  # others may wait that were asked when core stood still
+        one for one in gate.people["lena"].get("/approvals?state=waiting")["items"]
+        if gate.people["lena"].get(f"/approvals/{one['id']}")["statement"] == run.text])[0]
+    before = gate.office.kill("core")
+    gate.office.wait_role("core", other_than=before)
+
+    def agree():
+        with contextlib.suppress(Refused, OSError):
+            return answer(gate, item, "approve")
+
+    wait_for("core's ear", 15, agree, step=0.3)
+    run.join(20)
+    assert not run.is_alive() and run.error is None and run.count == 10, run.error
+    assert gate.sql("SELECT count(*) FROM audit.entries") == [(0,)]
+    dora.close()

@@ -75,6 +75,8 @@ static sp_err take_word(splitter *s)
         uint8_t ch = take(s);
         if (ch == '\'' || ch == '"') {
             TRY(take_quoted(s, ch));
+        } else if (ch == '\\' && s->rest.len > 0 && s->rest.ptr[0] == '\'') {
+            put(s, take(s)); /* as git writes an apostrophe: the same in every shell */
         } else if (is_plain(ch, begins, first)) {
             put(s, ch);
         } else {
@@ -123,7 +125,7 @@ void sp_argv_quote_word(sp_span word, sp_buf *out)
     sp_buf_byte(out, '\'');
     for (size_t i = 0; i < word.len; i++) {
         if (word.ptr[i] == '\'') {
-            sp_buf_text(out, "'\"'\"'");
+            sp_buf_text(out, "'\\''"); /* git-shell undoes this and no other */
         } else {
             sp_buf_byte(out, word.ptr[i]);
         }

@@ -40,6 +40,15 @@ static unsigned least_loaded(const sp_give *give, uint32_t connections)
     return best;
 }
 
+/* Until it counts itself: many may come in one turn. Unless it has just died: it takes none. */
+static void count_one(uint32_t *load)
+{
+    uint32_t now = __atomic_load_n(load, __ATOMIC_RELAXED);
+    while (now != UINT32_MAX && !__atomic_compare_exchange_n(load, &now, now + 1, true,
+                                                             __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
 bool sp_give_away(const sp_give *give, uint32_t connections, int fd)
 {
     unsigned to = least_loaded(give, connections);
@@ -61,8 +70,7 @@ bool sp_give_away(const sp_give *give, uint32_t connections, int fd)
     if (sendmsg(give->mesh[to], &message, MSG_DONTWAIT | MSG_NOSIGNAL) != GIVEN_BYTES) {
         return false;
     }
-    /* until it counts itself: many may come in one turn */
-    __atomic_fetch_add(&give->loads[to], 1, __ATOMIC_RELAXED);
+    count_one(&give->loads[to]);
     close(fd);
     return true;
 }

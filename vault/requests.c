@@ -296,14 +296,26 @@ static sp_err ssh_public(request *r, sp_buf *out)
     return sp_ssh_vault_public(r->vault->ring, which, out);
 }
 
+/* People compared the one before, and will compare the one after. */
+static sp_err put_host_print(request *r)
+{
+    auto_buf sp_buf blob = sp_buf_make(SP_VAULT_SSH_BLOB_MAX_BYTES);
+    TRY(sp_ssh_vault_public(r->vault->ring, SP_VAULT_SSH_HOST, &blob));
+    sp_ssh_key_fingerprint(sp_buf_borrow(&blob), &r->object);
+    return sp_ok();
+}
+
 static sp_err ssh_host_renew(request *r, sp_buf *out)
 {
     bool made = false;
+    sp_buf_text(&r->object, "host key of the SSH gate replaced: ");
+    TRY(put_host_print(r));
     TRY(sp_ssh_vault_forget_host(r->vault->ring));
     size_t first_key = sp_keyring_count(r->vault->ring);
     TRY(sp_ssh_vault_prepare(r->vault->ring, r->now_unix_s, &made));
     TRY(sp_vault_keep(r->vault, made, first_key));
-    sp_buf_text(&r->object, "host key of the SSH gate replaced");
+    sp_buf_text(&r->object, " by ");
+    TRY(put_host_print(r));
     return sp_ssh_vault_public(r->vault->ring, SP_VAULT_SSH_HOST, out);
 }
 

@@ -177,7 +177,12 @@ def test_what_a_worker_did_not_end_is_said_to_end_where_it_does(office, ann):
 def test_the_gates_host_key_is_replaced_as_docs_ssh_8_says(office, ann, sam):
     """Last of all: who has the old one in his known_hosts is told that it has changed."""
     assert office.ssh("ann", "host", "echo in").stdout == "in\n"
+    before = subprocess.run(["ssh-keygen", "-lf", office.known_hosts], capture_output=True, text=True,
+                            check=True).stdout.split()[1]
     made = json.loads(sam.run("ssh-account", "renew-host-key", "--json"))
+    wait_for("the vault's entry, with both fingerprints", 10, lambda: [
+        e for e in office.audrey.get("/admin/ledger/events?limit=50")["items"]
+        if before + " by " + made["fingerprint"] in e.get("object", "")])
     office.office.kill("ssh", signal.SIGTERM)
     wait_for("the new key", 20, lambda: "IDENTIFICATION HAS CHANGED" in office.ssh("ann", "host", "echo in").stderr)
     assert ann.run("ssh", "host", "echo", "in").strip().endswith("in")

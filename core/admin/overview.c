@@ -15,6 +15,7 @@
 #include "core/state/gates.h"
 #include "core/vault_client.h"
 #include "infra/proc/clock.h"
+#include "lib/policy/ssh.h"
 #include "lib/proto/vault_msg.h"
 
 enum { DAY_HOURS = 24, HOUR_S = 3600 };
@@ -384,9 +385,41 @@ static void get_ledger_key(sp_request *req)
 
 /* ---- what is recorded about people ---- */
 
+/* Whether it records anything here: of what the office has a gate for, and policy asks for. */
+typedef bool (*is_on)(const sp_core *core);
+
+static bool always(const sp_core *core)
+{
+    (void)core;
+    return true;
+}
+
+static bool has_databases(const sp_core *core)
+{
+    return sp_config_has_role(core->config, SP_ROLE_DB);
+}
+
+static bool has_machines(const sp_core *core)
+{
+    return sp_config_has_role(core->config, SP_ROLE_SSH);
+}
+
+/* Some machine says `record_input`. */
+static bool records_input(const sp_core *core)
+{
+    const sp_policy *policy = sp_policy_set_view(sp_documents_set(core->state->documents));
+    sp_ssh_resource ssh;
+    bool some = false;
+    for (uint32_t i = 0; has_machines(core) && i < sp_policy_resource_count(policy) && !some; i++) {
+        some = sp_policy_ssh_resource(policy, i, &ssh) && ssh.record_input;
+    }
+    return some;
+}
+
 typedef struct {
     const char *name;
     sp_event_kind kind;
+    is_on on;
     const char *what_en;
     const char *what_zh;
     const char *purpose_en;
@@ -394,36 +427,52 @@ typedef struct {
 } recorder;
 
 static const recorder recorders[] = {
-    {"decisions", SP_EVENT_DECISION,
+    {"decisions", SP_EVENT_DECISION, always,
      "Each request to an application: time, address, device, application, path, whether it was "
      "allowed and why. No contents.",
      "对应用的每次请求:时间、地址、设备、应用、路径、是否允许及原因。不含内容。",
      "Access control and finding misuse", "访问控制与发现滥用"},
-    {"statements", SP_EVENT_DECISION,
+    {"statements", SP_EVENT_DECISION, has_databases,
      "Each statement at a database: time, address, device, database, its text with passwords left "
      "out, whether it was allowed and why, how many rows and bytes. No values that came back.",
      "在数据库上执行的每条语句:时间、地址、设备、数据库、语句文本(隐去口令)、是否允许及原因、行数与"
      "字节数。不含返回的数值。",
      "Protecting data that many people depend on", "保护众人依赖的数据"},
-    {"machines", SP_EVENT_DECISION,
+    {"machines", SP_EVENT_DECISION, has_machines,
      "Each connection, command, file and forwarding at a machine: time, address, device, machine, "
      "account, the command or path, whether it was allowed and why. No contents of files.",
      "在主机上的每次连接、命令、文件与转发:时间、地址、设备、主机、账户、命令或路径、是否允许及"
      "原因。不含文件内容。",
      "Protecting machines that many people depend on", "保护众人依赖的主机"},
-    {"terminals", SP_EVENT_RECORDING,
-     "What terminals of machines print, where the policy says so; what you type only where it says "
-     "that, and never where nothing is echoed.",
-     "主机终端的输出(仅在策略要求之处);仅在策略写明之处记录您的输入,不回显之处从不记录。",
+    {"terminals", SP_EVENT_RECORDING, has_machines,
+     "What machines print to you: of a terminal and a shell everything, of a command the first 64 "
+     "KiB, of one that may take commands (bash, psql, python) the first 16 MiB. Security "
+     "administrators may watch a terminal while it runs, and you are told that they do.",
+     "主机向您输出的内容:终端与 shell 的全部输出;其他命令的前 64 KiB;可接收命令的程序(如 "
+     "bash、psql、python)的前 16 MiB。安全管理员可实时观看终端,届时会告知您。",
      "Knowing afterwards what was done on machines", "事后查明在主机上做过什么"},
-    {"sign-ins", SP_EVENT_SIGN_IN,
+    {"sent", SP_EVENT_RECORDING, has_machines,
+     "What you send to a shell without a terminal, and to a command that may take commands from it "
+     "(the first 16 MiB): nothing else would show what was done. A command that is too long for "
+     "its entry, whole.",
+     "您发送给无终端 shell 的内容,以及发送给可接收命令的程序的内容(前 16 "
+     "MiB):否则无从得知做过什么。过长而无法完整写入条目的命令,会完整记录。",
+     "Knowing afterwards what was done on machines", "事后查明在主机上做过什么"},
+    {"typed", SP_EVENT_RECORDING, records_input,
+     "On machines whose documents say so: what you type on a terminal, but where nothing is echoed "
+     "(passwords); and the first 64 KiB of what you send to any other command, passwords that are "
+     "piped into it among them.",
+     "仅限文档中写明的主机:您在终端上输入的内容(不回显之处除外,如口令);以及您发送给其他命令的前 "
+     "64 KiB,其中包括通过管道传入的口令。",
+     "Knowing afterwards what was done on machines", "事后查明在主机上做过什么"},
+    {"sign-ins", SP_EVENT_SIGN_IN, always,
      "Each sign-in and sign-out: time, address, device, method, whether it worked.",
      "每次登录与退出:时间、地址、设备、方式、是否成功。", "Protecting accounts", "保护账号"},
-    {"devices", SP_EVENT_DEVICE,
+    {"devices", SP_EVENT_DEVICE, always,
      "Your devices: name, system, owner, results of the posture checks, certificates.",
      "您的设备:名称、系统、归属、状态检查结果、证书。", "Knowing which devices reach the office",
      "了解哪些设备可访问办公室"},
-    {"changes", SP_EVENT_IDENTITY,
+    {"changes", SP_EVENT_IDENTITY, always,
      "Changes of your account, credentials and roles, and who made them.",
      "您的账号、凭证与角色的变更及操作人。", "Answering who changed what", "明确变更责任"},
 };
@@ -454,7 +503,7 @@ static void get_recorded(sp_request *req)
                                   "《网络安全法》第二十一条第(三)项:日志留存不少于六个月"));
         set_count(item, "retention_days", days);
         json_object_set_new(item, "readers", json_pack("[s, s]", "audit-admin", "security-admin"));
-        json_object_set_new(item, "on", json_true());
+        json_object_set_new(item, "on", json_boolean(r->on(sp_request_core(req))));
         json_array_append_new(items, item);
     }
     sp_answer_items(req, items);

@@ -3,6 +3,7 @@
 what is run that was only brought, shells by another name. Each is refused, asked for, or watched.
 OWNS nothing. PROCESS tests. TRUST none. SPEC gates/ssh/rule.c, gates/ssh/start.c."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -146,6 +147,25 @@ def test_what_a_command_prints_there_passes_as_far_as_it_is_recorded(office, tmp
         terminal.type("echo on-a-$((40+2)); exit\r")
         terminal.wait("on-a-42")
     assert len(office.ssh("ann", "host", f"cat {tmp_path}/file").stdout) == 300000
+
+
+def test_people_are_told_what_of_them_is_recorded(office):
+    """What is kept whatever policy says, and what only a machine that says so keeps."""
+    assert office.ssh("ann", "host", "bash -s", input=": sent-to-a-shell\n").returncode == 0
+    assert office.ssh("ann", "host", "cat", input="sent-to-cat\n").stdout == "sent-to-cat\n"
+    assert office.ssh("ann", "typed", "cat >/dev/null", input="sent-where-it-says-so\n").returncode == 0
+
+    def kept():
+        texts = [office.recording(one["id"]) for one in office.audrey.get("/ssh/recordings?person=ann")["items"]]
+        lines = [json.loads(line) for text in texts for line in (text or "").splitlines() if line.startswith("[")]
+        typed = "".join(line[2] for line in lines if line[1] == "i")
+        return typed if "sent-to-a-shell" in typed and "sent-where-it-says-so" in typed else None
+    assert "sent-to-cat" not in wait_for("the recordings", 15, kept)
+    told = {one["name"]: one for one in office.person("ann").get("/me/recorded")["items"]}
+    assert {"terminals", "sent", "typed", "machines"} <= set(told) and all(told[n]["on"] for n in ("terminals", "sent", "typed"))
+    assert not told["statements"]["on"]  # this office has no gate for databases
+    assert "first 64 KiB" in told["terminals"]["what"]["en"] and "64 KiB" in told["terminals"]["what"]["zh"]
+    assert "without a terminal" in told["sent"]["what"]["en"] and "documents say so" in told["typed"]["what"]["en"]
 
 
 # ---- shells by another name

@@ -181,7 +181,7 @@ export const en = {
     alarmSeen: "Seen", alarmCount: (n: number) => s(n, "alarm"), alarmTexts: {} as Record<string, string>,
     needsWatcher: "Nobody watches", watch: "Watch", freeze: "Freeze", thaw: "Let go", end: "End",
     endTitle: (person: string, machine: string) => `End the connection of ${person} to ${machine}?`, endText: "It is cut at once; what runs there gets a hang-up. The person sees why and may connect again; lock the account to prevent that.", ended: "The connection has ended",
-    recordings: "Recordings", noRecordings: "No recordings", noRecordingsText: "Terminals are recorded where the policy says so. Widen the filters if you miss one.",
+    recordings: "Recordings", noRecordings: "No recordings", noRecordingsText: "Every shell and command over SSH is recorded. Widen the filters if you miss one.",
     day: "Day", length: "Length", live: "Live", download: "Download", recording: "Recording", stillLive: "This connection is still open.", watchIt: "Watch it live.", channel: "Channel", nothingRecorded: "No terminal was recorded in this connection.",
     noStatement: "The gate’s worker ended before this connection did. There is no statement of what the recording covers; it is complete to", about: "About it", size: "Printed", coverage: "How much of it was recorded", coverageParts: { channels: "Channels", files: "Files", recorded: "Pieces of recordings", opaque: "Seen, but not what was in it", cut: "Commands that printed more than is in it", unseen: "Commands to which something was sent that is not in it", hidden: "Lines that were typed and not shown", lost: "Not known", refused: "Refused", missing: "Missing" },
     watchTitle: (person: string, machine: string) => `${person} on ${machine}`, youWatch: "You are watching. The person on the other side is told.", notWatching: "You are not counted as watching", watchOver: "The connection has ended", toRecording: "To its recording", nothingOpen: "Nothing runs in this connection now.",
@@ -227,11 +227,11 @@ export const en = {
   },
   recorded: {
     title: "Recorded about me", lead: "What this office writes down about you, why, for how long, and who may read it.",
-    promise: "Nothing else is recorded by Sallyport: no picture of your screen, no camera, no content of pages; of terminals on machines what they print, and what you type only where the policy says so. Whoever reads your entries is recorded too.",
+    promise: "Nothing else is recorded by Sallyport: no picture of your screen, no camera, no content of pages; of machines what they print to you, what you send to a shell without a terminal or to a program that takes commands, and what else you type only where it says so below. Whoever reads your entries is recorded too.",
     register: "What and why", mine: "My entries", on: "Recording", off: "Off",
     purpose: "Purpose", basis: "Basis", term: "Kept for", days: (n: number) => s(n, "day"), readers: "Read by",
     noEvents: "No entries yet", entry: (n: string) => `Entry ${n}`,
-    names: { decisions: "Decisions on requests", statements: "Statements at databases", machines: "Commands and files at machines", terminals: "Terminals of machines", "sign-ins": "Sign-ins", changes: "Changes of your account", sessions: "Sessions", devices: "Device state", admin_changes: "Administrators' changes", web: "Web requests" } as Record<string, string>,
+    names: { decisions: "Decisions on requests", statements: "Statements at databases", machines: "Commands and files at machines", terminals: "What machines print", sent: "What shells and programs are told", typed: "What is typed at machines", "sign-ins": "Sign-ins", changes: "Changes of your account", sessions: "Sessions", devices: "Device state", admin_changes: "Administrators' changes", web: "Web requests" } as Record<string, string>,
   },
   refusals: {
     title: "Refusals", lead: "What was refused to you, and how to mend it.", byNumber: "Number on the refusal page", find: "Find",

@@ -181,7 +181,7 @@ export const zh: typeof en = {
     alarmSeen: "已查看", alarmCount: (n: number) => `${n} 次警报`, alarmTexts: alarmsZh,
     needsWatcher: "无人监看", watch: "监看", freeze: "冻结", thaw: "放行", end: "结束",
     endTitle: (person: string, machine: string) => `结束 ${person} 到 ${machine} 的连接？`, endText: "连接立即切断，其中运行的程序会收到挂断信号。当事人会看到原因，并可重新连接；如需阻止，请锁定账户。", ended: "连接已结束",
-    recordings: "录像", noRecordings: "没有录像", noRecordingsText: "策略要求之处会记录终端。如未找到，请放宽筛选条件。",
+    recordings: "录像", noRecordings: "没有录像", noRecordingsText: "经 SSH 的每个 shell 与命令都会被记录。如未找到，请放宽筛选条件。",
     day: "日期", length: "时长", live: "进行中", download: "下载", recording: "录像", stillLive: "该连接仍处于打开状态。", watchIt: "实时监看。", channel: "通道", nothingRecorded: "该连接中没有记录终端。",
     noStatement: "网关工作进程先于此连接结束，没有记录覆盖程度的说明；记录完整至", about: "基本信息", size: "输出", coverage: "记录的覆盖程度", coverageParts: { channels: "通道", files: "文件", recorded: "录像片段", opaque: "可见但未记录内容", cut: "输出超过保留量的命令", unseen: "有内容发送给命令但未录入", hidden: "在终端输入但未显示的行", lost: "未知", refused: "已拒绝", missing: "缺失" },
     watchTitle: (person: string, machine: string) => `${person} 在 ${machine} 上`, youWatch: "您正在监看，对方会得到告知。", notWatching: "您未被计为监看者", watchOver: "连接已结束", toRecording: "查看录像", nothingOpen: "该连接中目前没有运行任何内容。",
@@ -227,11 +227,11 @@ export const zh: typeof en = {
   },
   recorded: {
     title: "关于我的记录", lead: "办公室记录了您的哪些信息、为什么记录、保存多久、谁可以查看。",
-    promise: "Sallyport 不记录其他任何内容：不录您的屏幕、不使用摄像头、不保存网页内容；对主机上的终端，记录其输出，仅在策略写明之处记录您的输入。查阅您记录的人同样会被记录。",
+    promise: "Sallyport 不记录其他任何内容：不录您的屏幕、不使用摄像头、不保存网页内容；对主机，记录其向您的输出、您发送给无终端 shell 或可接收命令的程序的内容；其他输入仅在下文写明之处记录。查阅您记录的人同样会被记录。",
     register: "内容与目的", mine: "我的记录", on: "记录中", off: "未启用",
     purpose: "目的", basis: "依据", term: "保存期限", days: (n: number) => `${n} 天`, readers: "可查看者",
     noEvents: "暂无记录", entry: (n: string) => `条目 ${n}`,
-    names: { decisions: "请求判定", statements: "数据库语句", machines: "主机上的命令与文件", terminals: "主机终端", "sign-ins": "登录", changes: "账号变更", sessions: "会话", devices: "设备状态", admin_changes: "管理员的更改", web: "网页请求" },
+    names: { decisions: "请求判定", statements: "数据库语句", machines: "主机上的命令与文件", terminals: "主机的输出", sent: "发送给 shell 与程序的内容", typed: "在主机上的输入", "sign-ins": "登录", changes: "账号变更", sessions: "会话", devices: "设备状态", admin_changes: "管理员的更改", web: "网页请求" },
   },
   refusals: {
     title: "被拒绝的操作", lead: "哪些操作被拒绝，以及如何解决。", byNumber: "拒绝页面上的编号", find: "查找",

@@ -214,7 +214,8 @@ sp_event sp_ssh_connection_event(sp_request *req, const sp_ssh_connection *c, co
 /* ---- places.c: how many connections a person has ---- */
 SP_MUST sp_err sp_ssh_places_new(sp_ssh_places **ret_places);
 void sp_ssh_places_free(sp_ssh_places *places);
-/* SP_EEXISTS: he has as many as a person may have; SP_EAGAIN: all together are too many. */
+/* SP_EEXISTS: he has as many as a person may have; SP_EAGAIN: his come too fast; SP_ENOMEM: all
+ * together are too many. */
 SP_MUST sp_err sp_ssh_place_take(sp_ssh *ssh, uint64_t connection, uint32_t person,
                                  const sp_peer *line);
 /* Open already, told by its gate. */

@@ -270,7 +270,7 @@ static void on_proved(void *self, sp_err err, uint32_t person, const char *why)
     bool gone = c == NULL && at->core->ssh != NULL;
     why = gone && why == NULL ? "the connection was gone before the answer" : why;
     if (c != NULL && sp_failed(err)) {
-        refuse(c, SP_EAGAIN);
+        refuse(c, SP_EIO);
     } else if ((c != NULL || gone) && !sp_failed(err) && why != NULL) {
         const sp_ssh_who who = who_of(&at->was); /* a guess counts, whoever waits for its answer */
         sp_ssh_refused(at->core->ssh, &who, "password and code", why);
@@ -288,7 +288,7 @@ static void prove(sp_ssh *ssh, conversation *c, const sp_ssh_prompt *prompt)
 {
     at_conversation *at = NULL;
     if (sp_failed(sp_alloc(1, sizeof(*at), &at))) {
-        refuse(c, SP_EAGAIN);
+        refuse(c, SP_EIO);
         return;
     }
     *at = (at_conversation){ssh->core, c->serial, *c};

@@ -315,7 +315,7 @@ static void on_recorded(void *self, sp_err err)
     signing_in *s = self;
     sp_ssh_signed_in signed_in = {0};
     if (sp_failed(err)) {
-        err = sp_fail(SP_EAGAIN);
+        err = sp_fail(SP_EIO);
     } else if (s->ssh->core->ssh == NULL) {
         err = sp_fail(SP_ECLOSED);
     } else {
@@ -333,13 +333,15 @@ static sp_err take_place(sp_ssh *ssh, const sp_ssh_proven *proven, const sp_peer
                          const sp_event *signs_in)
 {
     sp_err err = sp_ssh_place_take(ssh, proven->connection, proven->person, line);
-    if (err.code == SP_EEXISTS) {
+    if (err.code == SP_EEXISTS || err.code == SP_EAGAIN) {
         sp_event event = *signs_in;
         event.verdict = SP_VERDICT_DENY;
         event.reason = SP_REASON_LIMIT;
         event.severity = SP_SEVERITY_LOW;
         event.detail =
-            SP_SPAN_LIT("{\"why\":\"as many SSH connections are open as a person may have\"}");
+            err.code == SP_EEXISTS
+                ? SP_SPAN_LIT("{\"why\":\"as many SSH connections are open as a person may have\"}")
+                : SP_SPAN_LIT("{\"why\":\"SSH log-ins come faster than a person's may\"}");
         sp_ledger_client_tell(ssh->core->ledger, &event);
     }
     return err;

@@ -253,6 +253,37 @@ sp_err sg_channel_name(sg_channel *channel, sp_span text)
     return sp_ok();
 }
 
+/* What is asked for in a way that policy cannot judge: told on the channel, as if it had. */
+static sp_err take_misfit(sg_channel *channel, sp_span name, const char *why)
+{
+    channel->kind = SP_SSH_CHANNEL_EXEC;
+    channel->misfit = why;
+    return sg_channel_name(channel, name);
+}
+
+static sp_err take_command(sg_channel *channel, const char *text)
+{
+    sp_span command = sp_span_cstr(text);
+    if (command.len > SG_COMMAND_MAX_BYTES) {
+        return take_misfit(channel, sp_span_slice(command, 0, SP_SSH_OBJECT_MAX_BYTES),
+                           "a command has 64 KiB at most");
+    }
+    channel->kind = SP_SSH_CHANNEL_EXEC;
+    TRY(keep_text(text, SG_COMMAND_MAX_BYTES, &channel->command));
+    return sg_channel_name(channel, command);
+}
+
+static sp_err take_subsystem(sg_channel *channel, const char *text)
+{
+    sp_span name = sp_span_cstr(text);
+    if (!sp_span_eq(name, SP_SPAN_LIT("sftp"))) {
+        return take_misfit(channel, name, "no subsystem but sftp is let through");
+    }
+    channel->kind = SP_SSH_CHANNEL_SFTP;
+    TRY(keep_text("sftp", SG_NAME_BYTES, &channel->subsystem));
+    return sg_channel_name(channel, name);
+}
+
 static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
 {
     if (channel->start_asked) {
@@ -262,18 +293,9 @@ static sp_err take_start(sg_channel *channel, ssh_message msg, int what)
         channel->kind = SP_SSH_CHANNEL_SHELL;
         TRY(sg_channel_name(channel, SP_SPAN_LIT("shell")));
     } else if (what == SSH_CHANNEL_REQUEST_EXEC) {
-        channel->kind = SP_SSH_CHANNEL_EXEC;
-        TRY(keep_text(ssh_message_channel_request_command(msg), SG_COMMAND_MAX_BYTES,
-                      &channel->command));
-        TRY(sg_channel_name(channel, sp_span_cstr(channel->command)));
+        TRY(take_command(channel, ssh_message_channel_request_command(msg)));
     } else {
-        sp_span name = sp_span_cstr(ssh_message_channel_request_subsystem(msg));
-        if (!sp_span_eq(name, SP_SPAN_LIT("sftp"))) {
-            return sp_fail(SP_EUNSUPPORTED);
-        }
-        channel->kind = SP_SSH_CHANNEL_SFTP;
-        TRY(keep_text("sftp", SG_NAME_BYTES, &channel->subsystem));
-        TRY(sg_channel_name(channel, name));
+        TRY(take_subsystem(channel, ssh_message_channel_request_subsystem(msg)));
     }
     channel->start_asked = true;
     channel->state = SG_CH_WAITS;
@@ -298,6 +320,28 @@ void sg_channel_agent_asked(sg_channel *channel)
     }
 }
 
+/* Clients go on without. */
+static void say_no_pty(sg_channel *channel)
+{
+    sg_refusal refusal;
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+    sg_refusal_make(&refusal, SP_REASON_UNPARSED,
+                    "a terminal has up to %d columns and rows and a name of up to %d letters, and "
+                    "is asked for first",
+                    TERM_ROWS_MAX, SG_NAME_BYTES - 1);
+    sg_record_refusal(channel->conn, &refusal);
+    sg_refusal_line(&refusal, false, &line);
+    sg_relay_say(channel, sp_buf_borrow(&line), true);
+}
+
+static void refuse_misfit(sg_channel *channel)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, SP_REASON_UNPARSED, "%s", channel->misfit);
+    (void)sg_record_channel(channel, &channel->terms.decision, SP_ACTION_EXECUTE, &refusal);
+    sg_channel_refuse(channel, &refusal);
+}
+
 static void take_request(sg_channel *channel, ssh_message msg)
 {
     int what = ssh_message_subtype(msg);
@@ -318,6 +362,11 @@ static void take_request(sg_channel *channel, ssh_message msg)
         ssh_message_channel_request_reply_success(msg);
     } else {
         ssh_message_reply_default(msg);
+    }
+    if (what == SSH_CHANNEL_REQUEST_PTY && !well) {
+        say_no_pty(channel);
+    } else if (channel->misfit != NULL && channel->state == SG_CH_WAITS) {
+        refuse_misfit(channel);
     }
 }
 
@@ -345,11 +394,21 @@ static bool accept_front(sg_channel *channel, ssh_message msg)
     return false;
 }
 
+static void refuse_one_more(sg_conn *conn)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, SP_REASON_LIMIT, "a connection has %d channels at once",
+                    SG_CHANNELS_MAX);
+    sg_record_refusal(conn, &refusal);
+    say_beside(conn, &refusal);
+}
+
 static void open_session(sg_conn *conn, ssh_message msg)
 {
     sg_channel *channel = make(conn);
     if (channel == NULL) {
         ssh_message_reply_default(msg);
+        refuse_one_more(conn);
         return;
     }
     if (!accept_front(channel, msg)) {
@@ -365,6 +424,7 @@ static void open_forward(sg_conn *conn, ssh_message msg)
     if (channel == NULL) {
         ssh_message_reply_default(msg);
         ssh_message_free(msg);
+        refuse_one_more(conn);
         return;
     }
     auto_buf sp_buf object = sp_buf_make(1024);

@@ -191,6 +191,10 @@ void sg_conn_new(int fd, const struct sockaddr *address)
     conn->connection = sp_recorder_reference();
     conn->front.is_front = true;
     peer_of(address, conn->rider.who.peer);
+    if (!sg_door_opens(conn, fd)) {
+        sp_free(conn);
+        return;
+    }
     if (sp_failed(take_slot(conn))) {
         close(fd);
         sp_free(conn);
@@ -260,7 +264,13 @@ static void step_broken(sg_conn *conn, const sg_side *side)
 void sg_conn_step(sg_side *side)
 {
     sg_conn *conn = side->conn;
-    if (conn->at == SG_AT_KEX) {
+    if (conn->asks_too_much && conn->at < SG_AT_ENDING) {
+        sg_refusal refusal;
+        sg_refusal_make(&refusal, SP_REASON_LIMIT,
+                        "more than %d things that are refused were asked for within a minute",
+                        SG_REFUSALS_A_MINUTE);
+        sg_conn_fail(conn, &refusal);
+    } else if (conn->at == SG_AT_KEX) {
         step_kex(conn);
     } else if (side->broken) {
         step_broken(conn, side);

@@ -22,6 +22,7 @@
 #include "infra/gate/recorder.h"
 #include "infra/gate/resolve.h"
 #include "infra/gate/rider.h"
+#include "lib/base/rate.h"
 #include "lib/policy/ssh.h"
 #include "lib/proto/ssh_msg.h"
 
@@ -38,7 +39,8 @@ enum {
     SG_UNKNOWN_OF_ADDRESS_MAX = 64, /* of one address */
     SG_LOGIN_US = 60000000,
     SG_KEX_US = 15000000,
-    SG_ATTEMPTS_MAX = 20, /* of one connection: keys offered and answers */
+    SG_REFUSALS_A_MINUTE = 600, /* of one connection: each is an entry */
+    SG_ATTEMPTS_MAX = 20,       /* of one connection: keys offered and answers */
     SG_CHANNELS_MAX = 32,
     /* libssh gives windows of 1.28 MB, and keeps also what is beyond them */
     SG_KEPT_MAX_BYTES = 3 << 20,       /* a channel and direction */
@@ -259,11 +261,12 @@ struct sg_channel {
     } environment[SG_ENVIRONMENT_MAX];
     uint32_t environment_count;
     uint32_t environment_at;
-    char *command;   /* what runs at the target; NULL = a shell */
-    char *object;    /* for people: valid UTF-8 */
-    char *asked;     /* likewise, what the client asked for when a certificate's command runs */
-    char *subsystem; /* or this */
-    char *host;      /* of a forward */
+    char *command;      /* what runs at the target; NULL = a shell */
+    char *object;       /* for people: valid UTF-8 */
+    char *asked;        /* likewise, what the client asked for when a certificate's command runs */
+    char *subsystem;    /* or this */
+    const char *misfit; /* why what was asked for can only be refused; NULL = it can be judged */
+    char *host;         /* of a forward */
     uint16_t port;
     uint64_t opened_us;
     uint64_t opening_us; /* when the target was asked for it */
@@ -303,6 +306,16 @@ typedef enum {
     SG_AT_COUNT
 } sg_at;
 
+/* What a client hears that is not let in. */
+typedef enum {
+    SG_SAID_NOTHING,
+    SG_SAID_NOT_YOU,  /* whatever was wrong */
+    SG_SAID_TOO_MANY, /* connections of his are open */
+    SG_SAID_TOO_FAST, /* he logs in too often */
+    SG_SAID_CLOSED,   /* after too many attempts */
+    SG_SAID_BROKEN    /* nobody can be let in now */
+} sg_said;
+
 typedef struct {
     ssh_message held; /* waits for core */
     uint32_t call;    /* to core, 0 = none */
@@ -311,7 +324,7 @@ typedef struct {
     bool offering;   /* what waits is an offer, which proves nothing yet */
     bool was_none;   /* "none" was asked for: that is how methods are asked for, once */
     bool proves;     /* core was asked to take a proof: it may count him */
-    bool told;       /* that it does not sign in, and under which reference it is */
+    sg_said said;    /* to him last; once is enough */
     sp_hash offered; /* the key that core took last */
     unsigned attempts;
 } sg_login;
@@ -424,6 +437,8 @@ struct sg_conn {
     sg_alarms alarms;
     uint64_t files; /* for the statement at its end */
     uint64_t refused;
+    sp_rate refusals;
+    bool asks_too_much; /* of what is refused */
     uint64_t recorded;
     uint64_t opaque;
     uint64_t shortened; /* commands that printed more than is kept */
@@ -494,6 +509,15 @@ void sg_channel_tell_core(sg_channel *channel, bool open);
 sg_conn *sg_conn_of(uint64_t connection);
 /* Once a second: idle and over-long ones. */
 void sg_conn_tick(void);
+
+/* ---- door.c ---- */
+/* Whether one more from this address may knock now; else fd is taken, and the client told why. */
+bool sg_door_opens(sg_conn *conn, int fd);
+/* Once a second. */
+void sg_door_tick(void);
+/* Somebody whom nobody knows yet is refused: written down once a minute and address, under the
+ * reference that the refusal has then. */
+void sg_door_refuse(sg_conn *conn, sg_refusal *refusal);
 
 /* ---- login.c ---- */
 void sg_login_message(sg_conn *conn, ssh_message msg); /* takes it */
@@ -687,6 +711,8 @@ void sg_record_failed(sg_channel *channel);
 /* Of one that cannot be written down see sg_record_failed. */
 void sg_record_file(sg_channel *channel, const sg_file_note *note);
 void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal);
+/* Each refusal is an entry: of whom there are too many, the connection ends (sg_conn_step). */
+void sg_record_count_refused(sg_conn *conn);
 void sg_record_end(sg_conn *conn);
 const char *sg_method_of(const sg_channel *channel);
 

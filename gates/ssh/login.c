@@ -69,23 +69,57 @@ static void say(const sg_conn *conn, const char *text)
     }
 }
 
-static void say_why(sg_conn *conn, const char *why)
+/* The words are the same whoever was named, and whatever was shown: the ledger knows what it was.
+ */
+static const char *const answers[] = {
+    [SG_SAID_NOTHING] = "",
+    [SG_SAID_NOT_YOU] = "this does not sign you in; your administrators find out why",
+    [SG_SAID_TOO_MANY] = "you have as many SSH connections open as one person may have: end one of "
+                         "them first",
+    [SG_SAID_TOO_FAST] = "your log-ins come faster than one person's may: wait a minute",
+    [SG_SAID_CLOSED] = "too many attempts: wait a while before the next",
+    [SG_SAID_BROKEN] = "signing in does not work at the moment"};
+
+/* Which of them core's word is. Keys are offered one after another: that one is not known is
+ * nothing to be told. */
+static sg_said said_of(sp_err err, bool offering)
 {
-    char reference[SP_REFERENCE_TEXT_BYTES];
-    char text[SG_TEXT_BYTES];
-    if (conn->login.told) {
-        return;
+    if (err.code == SP_EDENIED) {
+        return offering ? SG_SAID_NOTHING : SG_SAID_NOT_YOU;
     }
-    conn->login.told = true;
-    sp_reference_text(conn->connection, reference);
-    snprintf(text, sizeof(text), "sallyport: %s (reference %s)\n", why, reference);
-    say(conn, text);
+    return err.code == SP_ECONFLICT ? SG_SAID_NOT_YOU
+           : err.code == SP_EEXISTS ? SG_SAID_TOO_MANY
+           : err.code == SP_EAGAIN  ? SG_SAID_TOO_FAST
+           : err.code == SP_ELIMIT  ? SG_SAID_CLOSED
+                                    : SG_SAID_BROKEN;
 }
 
-/* What was wrong the ledger knows: the same is said whoever was named, and whatever was shown. */
-static void say_refused(sg_conn *conn)
+static void say_line(const sg_conn *conn, const sg_refusal *refusal)
 {
-    say_why(conn, "this does not sign you in; your administrators find out why");
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+    auto_free char *text = NULL;
+    sg_refusal_line(refusal, false, &line);
+    if (!sp_failed(sp_buf_take_cstr(&line, &text))) {
+        say(conn, text);
+    }
+}
+
+/* What core refused it has written down, under the connection's reference; the rest is ours to. */
+static void tell(sg_conn *conn, sg_said what)
+{
+    sg_refusal refusal;
+    if (what == SG_SAID_NOTHING || what == conn->login.said) {
+        return;
+    }
+    conn->login.said = what;
+    sg_refusal_make(&refusal, what == SG_SAID_BROKEN ? SP_REASON_UNAVAILABLE : SP_REASON_LIMIT,
+                    "%s", answers[what]);
+    if (what == SG_SAID_CLOSED || what == SG_SAID_BROKEN) {
+        sg_door_refuse(conn, &refusal);
+    } else {
+        refusal.reference = conn->connection;
+    }
+    say_line(conn, &refusal);
 }
 
 static void no(ssh_message msg)
@@ -102,26 +136,23 @@ static void release(sg_conn *conn)
     sg_side_again(&conn->front);
 }
 
-static void refuse_held(sg_conn *conn, sp_err err)
+static void refuse_held(sg_conn *conn, sg_said what)
 {
     ssh_message msg = conn->login.held;
     conn->login.converses = false;
     sg_back_give_up(conn);
-    if (err.code == SP_EEXISTS) {
-        say_why(conn, "you have as many SSH connections open as one person may have: end one of "
-                      "them first");
-    } else if (err.code == SP_ELIMIT) {
-        say(conn, "sallyport: too many attempts, wait a while before the next\n");
-    } else if (err.code == SP_ECONFLICT || (err.code == SP_EDENIED && !conn->login.offering)) {
-        say_refused(conn);
-    } else if (err.code != SP_EDENIED) {
-        say(conn, "sallyport: signing in does not work at the moment\n");
-    }
+    tell(conn, what);
     release(conn);
     no(msg);
 }
 
-static bool take_signed_in(sg_conn *conn, const sp_ssh_signed_in *signed_in)
+static void refuse_for(sg_conn *conn, sp_err err)
+{
+    refuse_held(conn, said_of(err, conn->login.offering));
+}
+
+/* He has proved who he is; false, with why, where that does not let him in. */
+static bool take_signed_in(sg_conn *conn, const sp_ssh_signed_in *signed_in, sg_refusal *refusal)
 {
     sp_reason reason = SP_REASON_NONE;
     conn->rider.slot = signed_in->session.slot;
@@ -130,10 +161,8 @@ static bool take_signed_in(sg_conn *conn, const sp_ssh_signed_in *signed_in)
     sp_copy(conn->rider.fingerprint.bytes, signed_in->fingerprint.bytes, SP_SHA256_BYTES);
     conn->expires_unix_s = signed_in->expires_unix_s;
     if (!sp_rider_find(&sg_here.office, &conn->rider, &reason)) {
-        auto_buf sp_buf text = sp_buf_make(256);
-        sp_buf_fmt(&text, "sallyport: %s\n%c", sp_reason_word(reason), '\0');
-        say(conn, (const char *)sp_buf_borrow(&text).ptr);
-        conn->rider.id = 0;
+        sg_refusal_make(refusal, reason, "you are known, and not let in: %s",
+                        sp_reason_word(reason));
         return false;
     }
     if (signed_in->force_command.len > 0) {
@@ -142,7 +171,7 @@ static bool take_signed_in(sg_conn *conn, const sp_ssh_signed_in *signed_in)
         auto_buf sp_buf command = sp_buf_make(SP_SSH_COMMAND_MAX_BYTES + 1);
         sp_buf_span(&command, signed_in->force_command);
         if (sp_failed(sp_buf_take_cstr(&command, &conn->force_command))) {
-            conn->rider.id = 0;
+            sg_refusal_make(refusal, SP_REASON_LIMIT, "the gate has no memory left");
             return false;
         }
     }
@@ -151,9 +180,13 @@ static bool take_signed_in(sg_conn *conn, const sp_ssh_signed_in *signed_in)
 
 static void signed_in(sg_conn *conn, const sp_ssh_signed_in *who)
 {
+    sg_refusal refusal;
     ssh_message msg = conn->login.held;
-    if (!take_signed_in(conn, who)) {
-        refuse_held(conn, sp_fail(SP_EDENIED));
+    if (!take_signed_in(conn, who, &refusal)) {
+        sg_record_refusal(conn, &refusal);
+        conn->rider.id = 0;
+        say_line(conn, &refusal);
+        refuse_held(conn, SG_SAID_NOTHING);
         return;
     }
     release(conn);
@@ -177,7 +210,7 @@ static void on_offered(void *self, sp_err err, const sp_msg *reply, sp_fds *fds)
     (void)fds;
     if (sp_failed(err)) {
         conn->login.offered = (sp_hash){{0}};
-        refuse_held(conn, err);
+        refuse_for(conn, err);
         return;
     }
     ssh_message msg = conn->login.held;
@@ -195,7 +228,7 @@ static void on_key(void *self, sp_err err, const sp_msg *reply, sp_fds *fds)
         err = sp_ssh_signed_in_read(reply->body, &who);
     }
     if (sp_failed(err)) {
-        refuse_held(conn, err);
+        refuse_for(conn, err);
     } else {
         signed_in(conn, &who);
     }
@@ -255,7 +288,7 @@ static void ask_about_key(sg_conn *conn, ssh_message msg)
     conn->login.call = sp_link_call(&sg_here.office.link, kind, sp_buf_borrow(&body), NULL, 0,
                                     kind == SP_CORE_SSH_OFFER ? on_offered : on_key, conn);
     if (conn->login.call == 0) {
-        refuse_held(conn, sp_fail(SP_ECLOSED));
+        refuse_held(conn, SG_SAID_BROKEN);
     } else if (known && kind == SP_CORE_SSH_KEY) {
         sg_back_reach(conn);
     }
@@ -277,7 +310,7 @@ static void show_prompts(sg_conn *conn, const sp_ssh_prompted *prompted)
         echo[i] = (char)prompted->prompts[i].echo;
     }
     if (!well) {
-        refuse_held(conn, sp_fail(SP_EINVALID));
+        refuse_held(conn, SG_SAID_BROKEN);
         return;
     }
     release(conn);
@@ -295,7 +328,7 @@ static void on_prompted(void *self, sp_err err, const sp_msg *reply, sp_fds *fds
         err = sp_ssh_prompted_read(reply->body, &prompted);
     }
     if (sp_failed(err)) {
-        refuse_held(conn, err);
+        refuse_for(conn, err);
     } else if (prompted.done != 0) {
         signed_in(conn, &prompted.signed_in);
     } else {
@@ -374,7 +407,7 @@ static void ask_prompt(sg_conn *conn, ssh_message msg)
                                           sp_buf_borrow(&body), NULL, 0, on_prompted, conn);
     sp_buf_wipe(&body);
     if (conn->login.call == 0) {
-        refuse_held(conn, sp_fail(SP_ECLOSED));
+        refuse_held(conn, SG_SAID_BROKEN);
         return;
     }
     sp_link_allow(&sg_here.office.link, conn->login.call, SP_SSH_PROMPT_MS);
@@ -392,10 +425,21 @@ static bool is_one_too_many(sg_conn *conn, int method)
     return !is_free && ++conn->login.attempts > SG_ATTEMPTS_MAX;
 }
 
-static void cut_off(sg_conn *conn, ssh_message msg)
+static const char too_many[] = "too many attempts on one connection";
+
+static void cut_off(sg_conn *conn, ssh_message msg, const char *why)
 {
+    sg_refusal refusal;
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+    auto_free char *text = NULL;
     ssh_message_free(msg);
-    ssh_session_set_disconnect_message(conn->front.ssh, "sallyport: too many attempts");
+    sg_refusal_make(&refusal, SP_REASON_LIMIT, "%s", why);
+    sg_door_refuse(conn, &refusal);
+    sg_refusal_line(&refusal, false, &line);
+    line.len -= line.len > 0 ? 1 : 0; /* its end */
+    if (!sp_failed(sp_buf_take_cstr(&line, &text))) {
+        ssh_session_set_disconnect_message(conn->front.ssh, text);
+    }
     sg_conn_drop(conn);
 }
 
@@ -405,9 +449,13 @@ static void authenticate(sg_conn *conn, ssh_message msg)
     /* answers to prompts name nobody: they are of whom the prompts were for */
     bool is_answer =
         method == SSH_AUTH_METHOD_INTERACTIVE && ssh_message_auth_kbdint_is_response(msg) != 0;
-    if ((!is_answer && !take_user(conn, ssh_message_auth_user(msg))) ||
-        is_one_too_many(conn, method)) {
-        cut_off(conn, msg);
+    if (!is_answer && !take_user(conn, ssh_message_auth_user(msg))) {
+        cut_off(conn, msg,
+                "one name is expected, as PERSON:MACHINE:ACCOUNT, and no other after it");
+        return;
+    }
+    if (is_one_too_many(conn, method)) {
+        cut_off(conn, msg, too_many);
         return;
     }
     if (method == SSH_AUTH_METHOD_PUBLICKEY) {
@@ -426,7 +474,7 @@ void sg_login_message(sg_conn *conn, ssh_message msg)
     } else if (ssh_message_type(msg) == SSH_REQUEST_SERVICE &&
                strcmp(ssh_message_service_service(msg), "ssh-userauth") == 0) {
         if (++conn->login.attempts > SG_ATTEMPTS_MAX) {
-            cut_off(conn, msg);
+            cut_off(conn, msg, too_many);
             return;
         }
         ssh_message_service_reply_success(msg);

@@ -128,7 +128,7 @@ uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_
     if (refusal != NULL) {
         event.verdict = decision->verdict == SP_VERDICT_ASK ? SP_VERDICT_ASK : SP_VERDICT_DENY;
         event.reason = (uint8_t)refusal->reason;
-        channel->conn->refused++;
+        sg_record_count_refused(channel->conn);
     }
     event.severity = severity_of(action, event.verdict);
     event.method = sp_span_cstr(sg_method_of(channel));
@@ -267,6 +267,14 @@ void sg_record_failed(sg_channel *channel)
     }
 }
 
+void sg_record_count_refused(sg_conn *conn)
+{
+    conn->refused++;
+    conn->asks_too_much =
+        !sp_rate_take(&conn->refusals, SG_REFUSALS_A_MINUTE, sp_loop_now_us(sg_here.loop)) ||
+        conn->asks_too_much;
+}
+
 void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal)
 {
     sp_event event = sg_event_of(conn, SP_EVENT_DECISION);
@@ -275,7 +283,7 @@ void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal)
     event.reason = (uint8_t)refusal->reason;
     event.severity = SP_SEVERITY_LOW;
     event.object = sp_span_cstr(refusal->text);
-    conn->refused++;
+    sg_record_count_refused(conn);
     (void)sp_recorder_put(&sg_here.recorder, &event); /* no room is counted as a loss */
 }
 

@@ -102,16 +102,28 @@ static bool on_handle(struct sg_sftp *sftp, const sp_sftp_packet *packet)
 
 /* Who puts a file there sets its times and permissions as well; cutting off what is only appended
  * to is another matter. */
-static bool may_on_handle(struct sg_sftp *sftp, const sp_sftp_packet *packet, unsigned actions)
+static bool may_on_handle(struct sg_sftp *sftp, const sp_sftp_packet *packet, unsigned actions,
+                          const sftp_file *file, sftp_no *ret_no)
 {
-    const sftp_file *file = find_file(sftp, packet->handle);
     unsigned asked =
         file != NULL && file->writes && packet->type == SP_SFTP_FSETSTAT
             ? actions & ~(1U << SP_ACTION_WRITE | (file->appends ? 0 : 1U << SP_ACTION_DESTROY))
             : actions;
+    return file != NULL ? sg_sftp_on_file(sftp->channel->conn, asked, file, ret_no)
+                        : sg_sftp_on_all(sftp->channel->conn, asked, ret_no);
+}
+
+/* What names no path: by a handle, or of the whole machine. */
+static void on_pathless(struct sg_sftp *sftp, const sp_sftp_packet *packet, unsigned actions)
+{
+    bool by_handle = packet->handle.len > 0;
+    const sftp_file *file = by_handle ? find_file(sftp, packet->handle) : NULL;
     sftp_no no;
-    return file != NULL ? sg_sftp_on_file(sftp->channel->conn, asked, file, &no)
-                        : sg_sftp_everywhere(sftp->channel->conn, asked);
+    if (actions != 0 && !may_on_handle(sftp, packet, actions, file, &no)) {
+        sg_sftp_refuse_one(sftp, packet, file, &no);
+    } else if (!by_handle || on_handle(sftp, packet)) {
+        sg_relay_queue(sftp->channel, SG_IN, packet->raw);
+    }
 }
 
 static sp_err on_request(struct sg_sftp *sftp, const sp_sftp_packet *packet)
@@ -134,13 +146,7 @@ static sp_err on_request(struct sg_sftp *sftp, const sp_sftp_packet *packet)
         return sp_ok();
     }
     if (actions == 0 || packet->path.len == 0) {
-        bool by_handle = packet->handle.len > 0;
-        if (actions != 0 && !(by_handle ? may_on_handle(sftp, packet, actions)
-                                        : sg_sftp_everywhere(conn, actions))) {
-            answer(sftp, packet->id, SP_SFTP_PERMISSION_DENIED, "sallyport: not allowed");
-        } else if (!by_handle || on_handle(sftp, packet)) {
-            sg_relay_queue(sftp->channel, SG_IN, packet->raw);
-        }
+        on_pathless(sftp, packet, actions);
         return sp_ok();
     }
     bool is_look = (actions & ~(1U << SP_ACTION_READ)) == 0;

@@ -109,8 +109,13 @@ typedef struct {
     sp_action action;
 } sftp_no;
 
+/* The same, with what is not. */
+bool sg_sftp_on_all(const sg_conn *conn, unsigned actions, sftp_no *ret_no);
 /* Whether this is allowed on the resolved path of a file that is open; else what is not. */
 bool sg_sftp_on_file(sg_conn *conn, unsigned actions, const sftp_file *file, sftp_no *ret_no);
+/* Written down; the line that the client reads is the answer's text. file: NULL = of no file. */
+void sg_sftp_refuse_one(struct sg_sftp *sftp, const sp_sftp_packet *packet, const sftp_file *file,
+                        const sftp_no *no);
 /* Written down; nothing more is done by its handle. */
 void sg_sftp_close_file(struct sg_sftp *sftp, sftp_file *file, const sftp_no *no);
 sp_span sg_sftp_detail(const sg_channel *channel, const char *key, const char *value,

@@ -142,7 +142,7 @@ static void refuse(struct sg_sftp *sftp, const sp_decision *decision, sp_action 
                  sp_action_word(action));
         sg_decide_refuse(sftp->channel->conn, decision, what, &refusal);
     }
-    sftp->channel->conn->refused++;
+    sg_record_count_refused(sftp->channel->conn);
     (void)record(sftp, decision, action, &refusal); /* no room is counted as a loss */
     sg_refusal_line(&refusal, false, &line);
     if (sftp->told_refusals <
@@ -165,15 +165,25 @@ static sp_decision decide_path(const sg_conn *conn, sp_action action, const char
     return sg_decide_part(conn, action, sp_span_cstr(path));
 }
 
-bool sg_sftp_everywhere(const sg_conn *conn, unsigned actions)
+bool sg_sftp_on_all(const sg_conn *conn, unsigned actions, sftp_no *ret_no)
 {
     for (sp_action action = SP_ACTION_CONNECT; action < SP_ACTION_COUNT; action++) {
-        if ((actions & (1U << action)) != 0 &&
-            sg_decide_whole(conn, action, SP_SPAN_LIT("/")).verdict != SP_VERDICT_ALLOW) {
+        sp_decision decision = {.verdict = SP_VERDICT_ALLOW};
+        if ((actions & (1U << action)) != 0) {
+            decision = sg_decide_whole(conn, action, SP_SPAN_LIT("/"));
+        }
+        if (decision.verdict != SP_VERDICT_ALLOW) {
+            *ret_no = (sftp_no){decision, action};
             return false;
         }
     }
     return true;
+}
+
+bool sg_sftp_everywhere(const sg_conn *conn, unsigned actions)
+{
+    sftp_no no;
+    return sg_sftp_on_all(conn, actions, &no);
 }
 
 bool sg_sftp_on_file(sg_conn *conn, unsigned actions, const sftp_file *file, sftp_no *ret_no)
@@ -194,6 +204,26 @@ bool sg_sftp_on_file(sg_conn *conn, unsigned actions, const sftp_file *file, sft
     return true;
 }
 
+void sg_sftp_refuse_one(struct sg_sftp *sftp, const sp_sftp_packet *packet, const sftp_file *file,
+                        const sftp_no *no)
+{
+    char what[80];
+    sg_refusal refusal;
+    auto_buf sp_buf object = sp_buf_make(SP_SSH_OBJECT_MAX_BYTES + 8);
+    auto_buf sp_buf line = sp_buf_make(SG_TEXT_BYTES * 5);
+    const char *word = sp_sftp_word(packet);
+    snprintf(what, sizeof(what), "%s (%s) is not allowed", word, sp_action_word(no->action));
+    sg_decide_refuse(sftp->channel->conn, &no->decision, what, &refusal);
+    sg_text_clean(sp_span_cstr(file != NULL ? file->path : word), SP_SSH_OBJECT_MAX_BYTES - 8,
+                  &object);
+    sg_record_count_refused(sftp->channel->conn);
+    (void)record_as(sftp->channel, sp_buf_borrow(&object), word, &no->decision, no->action,
+                    &refusal); /* no room is counted as a loss */
+    sg_refusal_line(&refusal, false, &line);
+    sp_sftp_put_status(&sftp->answers, packet->id, SP_SFTP_PERMISSION_DENIED,
+                       sp_span_trim(sp_buf_borrow(&line)));
+}
+
 void sg_sftp_close_file(struct sg_sftp *sftp, sftp_file *file, const sftp_no *no)
 {
     sg_refusal refusal;
@@ -201,7 +231,7 @@ void sg_sftp_close_file(struct sg_sftp *sftp, sftp_file *file, const sftp_no *no
     file->closed = true;
     sg_decide_refuse(sftp->channel->conn, &no->decision, "this file may not go on", &refusal);
     sg_text_clean(sp_span_cstr(file->path), SP_SSH_OBJECT_MAX_BYTES - 8, &object);
-    sftp->channel->conn->refused++;
+    sg_record_count_refused(sftp->channel->conn);
     (void)record_as(sftp->channel, sp_buf_borrow(&object), "open", &no->decision, no->action,
                     &refusal); /* no room is counted as a loss */
 }

@@ -219,6 +219,7 @@ static void on_tick(sp_timer *timer)
 {
     static const char beat = '.';
     look_for_key();
+    sg_door_tick();
     sg_conn_tick();
     if (is_time_to_look()) {
         sg_conn_look_again();

@@ -24,6 +24,8 @@ enum {
     DEVICES_LEAST = 16,
     DEVICES_MOST = 1000000,
     CONNECTIONS_DEFAULT = 100,
+    LOG_INS_DEFAULT = 600,
+    KNOCKS_DEFAULT = 1800,
     CONNECTIONS_MOST = 32768,
     KEEP_GIB_DEFAULT = 20,
     KEEP_GIB_MOST = 100000,
@@ -148,6 +150,8 @@ static const field fields[] = {
     {"ssh_workers", NUMBER, AT(ssh_workers), .least = 1, .most = WORKERS_MOST},
     {"ssh_connections_each", NUMBER, AT(ssh_connections_each), .least = 1,
      .most = CONNECTIONS_MOST},
+    {"ssh_log_ins_each", NUMBER, AT(ssh_log_ins_each), .least = 1, .most = CONNECTIONS_MOST},
+    {"ssh_log_ins_address", NUMBER, AT(ssh_log_ins_address), .least = 1, .most = CONNECTIONS_MOST},
     {"keep_gib", NUMBER, AT(keep_gib), .least = 1, .most = KEEP_GIB_MOST},
     {"keep_days", NUMBER, AT(keep_days), .least = 1, .most = KEEP_DAYS_MOST},
     {"public_port", NUMBER, AT(public_port), .least = 1, .most = PORT_MOST},
@@ -337,6 +341,8 @@ sp_err sp_config_load(const char *path, sp_diags *diags, sp_config **ret_config)
     config->sessions_max = SESSIONS_DEFAULT;
     config->db_connections_each = CONNECTIONS_DEFAULT;
     config->ssh_connections_each = CONNECTIONS_DEFAULT;
+    config->ssh_log_ins_each = LOG_INS_DEFAULT;
+    config->ssh_log_ins_address = KNOCKS_DEFAULT;
     config->keep_gib = KEEP_GIB_DEFAULT;
     config->keep_days = KEEP_DAYS_DEFAULT;
     config->devices_max = DEVICES_DEFAULT;

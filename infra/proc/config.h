@@ -18,6 +18,8 @@
  *     ssh: ["0.0.0.0:2222"]              optional: the SSH gate listens there
  *     ssh_workers: 4                     processes of that gate; default: half the cores
  *     ssh_connections_each: 100          connections of one person there; default 100
+ *     ssh_log_ins_each: 600              log-ins of one person there a minute; default 600
+ *     ssh_log_ins_address: 1800          connections of an address a minute, a worker; default 1800
  *     public_port: 8443                  the port in URLs; default: of the first listen
  *     state: /var/lib/sallyport          core/ vault/ ledger/ web/ db/ ssh/ below it
  *     run: /run/sallyport                sockets
@@ -84,6 +86,8 @@ typedef struct {
     unsigned db_connections_each;  /* of one person at the database gate, over all workers */
     unsigned ssh_workers;          /* processes of the SSH gate; 0 = half the cores */
     unsigned ssh_connections_each; /* of one person at the SSH gate, over all workers */
+    unsigned ssh_log_ins_each;     /* of one person there, in a minute */
+    unsigned ssh_log_ins_address;  /* connections of one address there, in a minute, a worker */
     unsigned public_port;
     char *state_dir;
     char *run_dir;

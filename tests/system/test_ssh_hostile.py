@@ -139,8 +139,11 @@ def test_windows_that_overflow_and_data_beyond_them(office):
 
 def test_requests_that_ask_for_too_much(office):
     with office.paramiko("ann") as client:
-        for ask in (lambda one: one.exec_command("x" * 70000), lambda one: one.invoke_subsystem("nothing"),
-                    lambda one: one.get_pty("t" * 200), lambda one: one.get_pty("xterm", 1 << 31, 1 << 31),
+        for ask in (lambda one: one.exec_command("x" * 70000), lambda one: one.invoke_subsystem("nothing")):
+            one = channel(client)
+            ask(one)
+            assert one.recv_exit_status() == 254 and one.recv(100) == b"" and b"reference" in one.recv_stderr(1000)
+        for ask in (lambda one: one.get_pty("t" * 200), lambda one: one.get_pty("xterm", 1 << 31, 1 << 31),
                     lambda one: one.request_x11()):
             with pytest.raises(paramiko.SSHException):
                 ask(channel(client))

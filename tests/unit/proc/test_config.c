@@ -48,6 +48,8 @@ static void reads_every_key(void **state)
                                 "ssh: [\"127.0.0.1:2222\", \"[::1]:2222\"]\n"
                                 "ssh_workers: 3\n"
                                 "ssh_connections_each: 7\n"
+                                "ssh_log_ins_each: 8\n"
+                                "ssh_log_ins_address: 9\n"
                                 "public_port: 443\n"
                                 "state: /srv/office/state/\n"
                                 "run: /srv/office/run\n"
@@ -67,6 +69,8 @@ static void reads_every_key(void **state)
     assert_string_equal(config->ssh[1], "[::1]:2222");
     assert_int_equal(config->ssh_workers, 3);
     assert_int_equal(config->ssh_connections_each, 7);
+    assert_int_equal(config->ssh_log_ins_each, 8);
+    assert_int_equal(config->ssh_log_ins_address, 9);
     assert_true(sp_config_has_role(config, SP_ROLE_SSH));
     assert_int_equal(config->public_port, 443);
     assert_string_equal(config->state_dir, "/srv/office/state");

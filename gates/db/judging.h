@@ -293,6 +293,7 @@ typedef struct {
     bool is_cancelled; /* while it was not to be stopped at once */
     uint8_t needed;
     uint8_t rules; /* that ask */
+    uint64_t of;   /* sp_decision_asked_of() */
     uint8_t approvals;
     uint32_t call; /* 0 = none */
     uint64_t ask;  /* asked of others and not used up; 0 = none */

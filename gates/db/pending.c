@@ -237,6 +237,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     pending->reference = sp_recorder_reference();
     pending->needed = decision->approvals;
     pending->rules = decision->asks_count;
+    pending->of = sp_decision_asked_of(&session->snapshot->policy, decision);
     db_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
     db_judge_refused(session, run->ruling, run->tag, run->shown, &asked);
     sp_db_ask ask = {.connection = session->connection,
@@ -539,6 +540,14 @@ static bool must_record_first(const db_ruling *ruling)
     return (ruling->decision.must & SP_MUST_RECORD) != 0 && (ruling->actions & ~reads) != 0;
 }
 
+/* By the people whom the policy of now asks, and as many of them. */
+static bool is_agreed(const db_session *session, const sp_decision *decision)
+{
+    const db_pending *pending = &session->judge->pending;
+    return (pending->done & DB_DONE_AGREED) != 0 && pending->approvals >= decision->approvals &&
+           pending->of == sp_decision_asked_of(&session->snapshot->policy, decision);
+}
+
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
@@ -565,8 +574,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
             return DB_WAIT; /* then it is certain what its name stands for */
         }
         sp_hash met = met_by(session, run);
-        if ((pending->done & DB_DONE_AGREED) == 0 ||
-            pending->approvals < run->ruling->decision.approvals) {
+        if (!is_agreed(session, &run->ruling->decision)) {
             if (session->hold == DB_HOLD_HELD) {
                 return has_changed(session, refusal); /* nothing is held while people think */
             }

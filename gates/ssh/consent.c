@@ -133,6 +133,7 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     }
     consent->needed = decision->approvals;
     consent->rules = decision->asks_count;
+    consent->of = sp_decision_asked_of(&conn->snapshot->policy, decision);
     consent->hash = sp_sha256(bytes);
     sp_db_ask ask = {.connection = conn->connection,
                      .session = live_of(conn),
@@ -150,6 +151,12 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     sp_copy(ask.sha256, consent->hash.bytes, SP_SHA256_BYTES);
     sp_db_ask_write(&ask, &body);
     call(consent, SP_CORE_DB_ASK, &body, on_asked);
+}
+
+bool sg_consent_is_of(const sg_consent *consent, const sp_decision *decision)
+{
+    return decision->verdict != SP_VERDICT_ASK ||
+           consent->of == sp_decision_asked_of(&consent->channel->conn->snapshot->policy, decision);
 }
 
 static void on_used(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)

@@ -166,6 +166,7 @@ struct sg_consent {
     uint64_t ask; /* 0 = none */
     uint8_t needed;
     uint8_t rules; /* that ask */
+    uint64_t of;   /* sp_decision_asked_of() */
     sp_hash hash;  /* of what was asked for */
 };
 
@@ -174,6 +175,8 @@ void sg_consent_place(const sg_channel *channel, sp_buf *out);
 /* May other people agree to exactly these bytes? ASKED, AGREED; then `use` takes it: USED. */
 void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
                     sp_span bytes);
+/* Whether this decision, taken as if nobody had agreed, asks the people who were asked, if any. */
+bool sg_consent_is_of(const sg_consent *consent, const sp_decision *decision);
 void sg_consent_use(sg_consent *consent);
 /* Whether there is a budget or a limit a day; spending one of it leads to SPENT. */
 bool sg_consent_costs(const sg_conn *conn, const sp_decision *decision, sp_action action);

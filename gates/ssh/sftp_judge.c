@@ -439,13 +439,17 @@ static bool write_down(struct sg_sftp *sftp, const sp_decision *decision, sp_act
 
 /* ---- together ---- */
 
+/* With what others agreed to, if it is they who are asked now. */
 static sp_decision decide_with(struct sg_sftp *sftp, sp_action *ret_action)
 {
-    const sftp_held *held = &sftp->held;
+    sftp_held *held = &sftp->held;
     uint8_t *approvals = &sftp->channel->conn->rider.who.approvals;
-    *approvals = (held->done & DONE_AGREED) != 0 ? held->consent.approvals : 0;
     sp_decision decision = decide_all(sftp, ret_action);
-    *approvals = 0;
+    if ((held->done & DONE_AGREED) != 0 && sg_consent_is_of(&held->consent, &decision)) {
+        *approvals = held->consent.approvals;
+        decision = decide_all(sftp, ret_action);
+        *approvals = 0;
+    }
     return decision;
 }
 

@@ -500,14 +500,18 @@ static void begin(sg_channel *channel)
     sg_channel_tell_core(channel, true);
 }
 
-/* By the policy of now. What others agreed to counts only if it is that which would run. */
+/* By the policy of now. What others agreed to counts only if it is that which would run, and they
+ * are those who are asked now. */
 static void judge(sg_channel *channel, sg_ruling *ret_ruled)
 {
     struct sg_pending *pending = channel->pending;
-    sg_rule(channel, (pending->done & DONE_AGREED) != 0 ? pending->consent.approvals : 0,
-            ret_ruled);
-    if ((pending->done & DONE_AGREED) != 0 && !ret_ruled->refused &&
-        !is_as_agreed(channel, ret_ruled)) {
+    sg_rule(channel, 0, ret_ruled);
+    if ((pending->done & DONE_AGREED) == 0 || ret_ruled->refused) {
+        return;
+    }
+    bool same = sg_consent_is_of(&pending->consent, &ret_ruled->decision);
+    sg_rule(channel, pending->consent.approvals, ret_ruled);
+    if (!ret_ruled->refused && (!same || !is_as_agreed(channel, ret_ruled))) {
         pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
         sg_rule(channel, 0, ret_ruled);
     }

@@ -4,6 +4,7 @@
  * sp_policy_open. SPEC lib/policy/snapshot.h.
  */
 #include "lib/base/mem.h"
+#include "lib/base/sha256.h"
 #include "lib/policy/snapshot.h"
 
 const snap_resource *snap_resource_at(const sp_policy *policy, uint32_t resource)
@@ -148,6 +149,24 @@ bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
               people_of(policy, asked->asks[i]) <= people_of(policy, agreed->asks[at]);
     }
     return all;
+}
+
+/* The order in which they were met does not matter. */
+uint64_t sp_decision_asked_of(const sp_policy *policy, const sp_decision *decision)
+{
+    const snap_rule *rules = snap_at(policy, SNAP_RULES);
+    uint64_t sum = 0;
+    for (uint8_t i = 0; i < decision->asks_count; i++) {
+        const snap_rule *rule = &rules[decision->asks[i]];
+        const uint64_t numbers[] = {rule->approvers, rule->approvals};
+        sp_span parts[] = {sp_span_of(numbers, sizeof(numbers)),
+                           rule->approvers != 0 ? SP_SPAN_EMPTY : snap_span(policy, rule->name)};
+        sp_hash hash = sp_sha256_parts(parts, SP_COUNT(parts));
+        uint64_t word = 0;
+        sp_copy(&word, hash.bytes, sizeof(word));
+        sum += word;
+    }
+    return sum;
 }
 
 static bool is_graver(const sp_decision *a, const sp_decision *b)

@@ -180,3 +180,27 @@ def test_the_end_of_a_role_ends_what_too_few_agreed_to(gate, role, people, goes_
     assert (run.error is None) == goes_on, run.error
     assert gate.sql("SELECT count(*) FROM cheap") == [(0 if goes_on else 5,)]
     dora.close()
+
+
+def publish(gate, was, now):
+    files = gate.sam.get("/admin/policy/documents")["files"]
+    assert any(was in one["text"] for one in files)
+    gate.sam.post("/admin/policy/apply", {"files": [{**one, "text": one["text"].replace(was, now)} for one in files]})
+
+
+def test_others_are_asked_when_the_policy_names_others_meanwhile(gate, dora):
+    by_leads, by_guards = "approved_by: 2, by: { roles: [lead] }", "approved_by: 2, by: { roles: [guard] }"
+    run = Waiting(dora, "DELETE FROM cheap WHERE true")
+    item = waiting(gate)
+    publish(gate, by_leads, by_guards)
+    try:
+        approve(gate, item, "lena")
+        approve(gate, item, "leo")
+        again = waiting(gate, "gus")
+        assert again["id"] != item["id"] and run.is_alive()
+        approve(gate, again, "gus")
+        approve(gate, again, "gil")
+        run.join(20)
+        assert run.error is None, run.error
+    finally:
+        publish(gate, by_guards, by_leads)

@@ -64,11 +64,16 @@ void sg_channel_step(sg_channel *one)
 void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
                     sp_span bytes)
 {
-    (void)decision;
     (void)action;
     asks++;
     asking = consent;
+    consent->of = decision->rule;
     consent->hash = sp_sha256(bytes);
+}
+
+bool sg_consent_is_of(const sg_consent *consent, const sp_decision *decision)
+{
+    return decision->verdict != SP_VERDICT_ASK || consent->of == decision->rule;
 }
 
 void sg_consent_use(sg_consent *consent)
@@ -367,6 +372,19 @@ static void test_policy_moves_and_what_would_run_is_not_what_they_agreed_to(void
     assert_int_equal(asks, 3);
 }
 
+static void test_policy_moves_and_asks_others(void **state)
+{
+    (void)state;
+    others_must_agree();
+    sg_start(channel);
+    policy.decision.rule = 4; /* of other people */
+    agree();
+    assert_int_equal(uses, 0);
+    assert_int_equal(asks, 2);
+    agree();
+    assert_int_equal(uses, 1);
+}
+
 static void test_what_they_could_agree_to_only_for_nothing_is_not_asked(void **state)
 {
     (void)state;
@@ -427,6 +445,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_they_agreed_to_runs, open_one, close_one),
         cmocka_unit_test_setup_teardown(
             test_policy_moves_and_what_would_run_is_not_what_they_agreed_to, open_one, close_one),
+        cmocka_unit_test_setup_teardown(test_policy_moves_and_asks_others, open_one, close_one),
         cmocka_unit_test_setup_teardown(test_what_they_could_agree_to_only_for_nothing_is_not_asked,
                                         open_one, close_one),
         cmocka_unit_test_setup_teardown(test_limits_reach_what_runs_and_count_from_then_on,

@@ -159,6 +159,8 @@ static void each_rule_that_asks_is_kept(void **state)
     assert_true(sp_decision_is_agreed(policy, &both, &two));
     assert_false(sp_decision_is_agreed(policy, &two, &one)); /* too few */
     assert_false(sp_decision_is_agreed(policy, &others, &both));
+    assert_true(sp_decision_asked_of(policy, &one) != sp_decision_asked_of(policy, &two) &&
+                sp_decision_asked_of(policy, &one) != sp_decision_asked_of(policy, &others));
     sp_decision_join(policy, &both, &others);
     assert_true(both.asks_count == 2 && both.asks[0] == two.rule && both.asks[1] == others.rule);
     assert_true(sp_decision_is_agreed(policy, &others, &both));

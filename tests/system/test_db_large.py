@@ -4,11 +4,14 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
 import contextlib
+import struct
+import threading
 import time
 
 import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from officelib import descendants
 from pgraw import SYNC, Raw, bind, describe, execute, fields, message, parse, query
 
 LIMIT = 1 << 20  # bytes of a Query's body: the text and its NUL
@@ -111,3 +114,59 @@ def test_large_and_deep_statements(raw, name):
         assert "D" in kinds or is_too_much, error_of(found)
     print(f"{name}: {took:.2f} s, {error_of(found)['C'] + ' ' + error_of(found)['M'] if 'E' in kinds else 'a result'}")
     assert took < 20
+
+
+class Beside(threading.Thread):
+    """Somebody of the same worker who goes on; and what memory that worker takes meanwhile."""
+
+    def __init__(self, gate):
+        super().__init__(daemon=True)
+        (self.worker,) = [pid for pid in descendants(gate.office.pid("db"))]
+        self.raw = Raw(gate.port, tls=None, timeout=30)
+        assert self.raw.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
+        self.times, self.most, self.over = [], 0, False
+        self.start()
+
+    def resident(self):
+        with open(f"/proc/{int(self.worker)}/status", encoding="ascii") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) * 1024
+
+    def run(self):
+        while not self.over:
+            began = time.monotonic()
+            assert ("D", b"\0\1\0\0\0\0017") in self.raw.ask("SELECT 7")
+            self.times.append(time.monotonic() - began)
+            self.most = max(self.most, self.resident())
+            time.sleep(0.02)
+
+    def end(self):
+        self.over = True
+        self.join(30)
+        self.raw.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["Q", "P"])
+def test_a_statement_of_a_gigabyte_that_really_comes(gate, raw, kind):
+    """It is refused, and read to its end without being kept: the worker grows by nothing, others are answered meanwhile."""
+    size, chunk = 1000 * 1000 * 1000, b"x" * (1 << 20)
+    beside = Beside(gate)
+    before, began = beside.resident(), time.monotonic()
+    try:
+        head = b"SELECT '" if kind == "Q" else b"name\0SELECT '"
+        raw.send(kind.encode() + struct.pack(">I", size + 4) + head)
+        left = size - len(head)
+        while left > 0:
+            raw.socket.sendall(chunk[:left])
+            left -= min(left, len(chunk))
+        took = time.monotonic() - began
+        raw.send(*(() if kind == "Q" else (bind("", "name"), execute(), SYNC)))
+        found = raw.until("Z")
+        error = error_of(found)
+        assert [one for one, _ in found] == ["E", "Z"] and found[-1][1] == b"I", found
+        assert error["C"] == "54000" and "Reference" in error["D"] and error["S"] == "ERROR", error
+    finally:
+        beside.end()
+    print(f"{kind}: {took:.1f} s; beside it {len(beside.times)} statements, the slowest {max(beside.times) * 1000:.0f} ms; "
+          f"memory {before >> 20} to {beside.most >> 20} MiB")
+    assert beside.most - before < 8 << 20 and len(beside.times) > 5 and max(beside.times) < 2

@@ -2,8 +2,10 @@
 """The database gate's wire: a whole office, a real PostgreSQL behind it, real clients and hostile bytes in front."""
 
 import contextlib
+import errno
 import json
 import os
+import pathlib
 import select
 import socket
 import struct
@@ -16,6 +18,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 from dblib import DatabaseOffice
+from insidelib import AT_FDCWD, Inside
 from memorylib import assert_caged
 from officelib import SANITIZED, wait_for
 from pgraw import (FLUSH, GSSENC_REQUEST, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message,
@@ -767,6 +770,39 @@ def test_an_account_that_can_do_more_than_is_seen_is_not_worked_as(db, give, tak
 def test_processes_are_caged(db):
     for pid in db.workers():
         assert_caged(pid, (db.office.uids or {}).get("db"))
+
+
+@pytest.mark.slow  # the sanitizer's own calls are let through
+@pytest.mark.skipif(os.geteuid() != 0 or os.uname().machine != "x86_64", reason="from within: as root, on x86-64")
+def test_a_worker_that_was_taken_over_stays_in_its_cage(db):
+    """Asked from within, by the worker's own calls to the kernel: of files that all may read it has the system's and the office's own."""
+    asked = {"read": ("openat", AT_FDCWD, db.server.ca_path.encode(), os.O_RDONLY), "look": ("openat", AT_FDCWD, b"/proc/self/environ", os.O_RDONLY),
+             "write": ("openat", AT_FDCWD, b"/tmp/sp-out", os.O_WRONLY | os.O_CREAT, 0o666), "make": ("mkdir", b"/tmp/sp-made", 0o755),
+             "a raw line": ("socket", socket.AF_PACKET, socket.SOCK_RAW, 0), "run": ("execve", b"/bin/true", 0, 0)}
+
+    def answers(pid):
+        with Inside(pid) as one:
+            assert one.call("getpid") == pid and (pid == free.pid or one.call("openat", AT_FDCWD, b"/etc/hosts", os.O_RDONLY) > 0)
+            return {what: one.call(*words) for what, words in asked.items()}
+
+    with subprocess.Popen(["sleep", "60"]) as free:  # root, in no cage
+        try:
+            wait_for("its sleep", 10, lambda: pathlib.Path(f"/proc/{free.pid}/stat").read_text("ascii").split()[2] == "S")
+            assert all(answer >= 0 for answer in answers(free.pid).values()), "the questions are none"
+        finally:
+            free.kill()
+    os.unlink("/tmp/sp-out")
+    os.rmdir("/tmp/sp-made")
+    for pid in db.workers():
+        told = answers(pid)
+        assert told.pop("run") in ("killed", "SIGSYS") and set(told.values()) <= {-errno.EACCES, -errno.EPERM}, str(told)
+    assert not os.path.exists("/tmp/sp-out") and not os.path.exists("/tmp/sp-made")
+
+    def serves():
+        with contextlib.suppress(psycopg2.OperationalError):
+            return db.connect("lin").close() is None
+
+    wait_for("the next workers", 20, serves, step=0.2)
 
 
 def test_a_driver_of_libpq_is_enough(db):

@@ -13,7 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FACILITY = 13 /* log audit */, PRI_STEP = 8, NAME_BYTES = 48 };
+enum {
+    FACILITY = 13, /* log audit */
+    PRI_STEP = 8,
+    STUB_SEVERITY = 4, /* warning */
+    NAME_BYTES = 48,
+    END_BYTES = 64 /* of a batch, what stands around its events */
+};
 /* Of structured data: RFC 5612's number for documentation, as the program has none of its own. */
 #define SD_ID "sallyport@32473"
 
@@ -96,31 +102,74 @@ static void put_syslog(const sink *s, const json_t *event, const char *place, sp
     sp_buf_span(out, sp_buf_borrow(&message));
 }
 
-static sp_err add_event(sink *s, const json_t *event, const char *place)
+/* An entry as it goes into a batch: all of it, or a stub. */
+typedef struct {
+    sp_buf text;
+    size_t events;
+    uint64_t last_us; /* 0 = nobody knows */
+} converted;
+
+static void converted_done(converted *c)
+{
+    sp_buf_done(&c->text);
+}
+#define auto_converted __attribute__((cleanup(converted_done)))
+
+/* What both writers of JSON put around one. */
+static void put_json(const sink *s, const char *place, sp_span json, converted *c)
+{
+    sp_buf_text(&c->text, s->batch_events + c->events > 0 ? "," : "");
+    if (s->task.via == SP_SINK_VIA_KAFKA) {
+        sp_buf_fmt(&c->text, "{\"key\":\"%s\",\"value\":", place);
+    }
+    sp_buf_span(&c->text, json);
+    sp_buf_text(&c->text, s->task.via == SP_SINK_VIA_KAFKA ? "}" : "");
+}
+
+static sp_err add_event(const sink *s, const json_t *event, const char *place, converted *c)
 {
     auto_free char *text = json_dumps(event, JSON_COMPACT);
     if (text == NULL) {
         return sp_fail(SP_ENOMEM);
     }
-    const char *comma = s->batch_events > 0 ? "," : "";
     sp_span json = sp_span_cstr(text);
     switch ((sp_sink_via)s->task.via) {
     case SP_SINK_VIA_SYSLOG:
-        put_syslog(s, event, place, json, &s->batch);
+        put_syslog(s, event, place, json, &c->text);
         break;
     case SP_SINK_VIA_HTTP:
-        sp_buf_text(&s->batch, comma);
-        sp_buf_span(&s->batch, json);
-        break;
     case SP_SINK_VIA_KAFKA:
-        sp_buf_fmt(&s->batch, "%s{\"key\":\"%s\",\"value\":", comma, place);
-        sp_buf_span(&s->batch, json);
-        sp_buf_byte(&s->batch, '}');
+        put_json(s, place, json, c);
         break;
     }
-    s->batch_events++;
-    s->batch_us = (uint64_t)json_integer_value(json_object_get(event, "time")) * 1000;
-    return sp_buf_error(&s->batch);
+    c->events++;
+    c->last_us = (uint64_t)json_integer_value(json_object_get(event, "time")) * 1000;
+    return sp_buf_error(&c->text);
+}
+
+/* That there is an entry which could not be converted; nobody knows of which kind, so every sink
+ * gets it. */
+static void put_stub(const sink *s, uint64_t entry, converted *c)
+{
+    char place[NAME_BYTES];
+    auto_buf sp_buf stub = sp_buf_make(512);
+    auto_buf sp_buf line = sp_buf_make(1024);
+    snprintf(place, sizeof(place), "%llu/-", (unsigned long long)entry);
+    sp_buf_fmt(&stub,
+               "{\"class_uid\":0,\"category_uid\":0,\"unmapped\":{\"ledger_entry\":\"%s\","
+               "\"not_converted\":true}}",
+               place);
+    if (s->task.via == SP_SINK_VIA_SYSLOG) {
+        sp_buf_fmt(&line, "<%u>1 - ", FACILITY * PRI_STEP + STUB_SEVERITY);
+        sp_buf_span(&line, s->task.host.len > 0 ? s->task.host : SP_SPAN_LIT("-"));
+        sp_buf_fmt(&line, " sallyport - - [" SD_ID " entry=\"%s\"] ", place);
+        sp_buf_span(&line, sp_buf_borrow(&stub));
+        sp_buf_fmt(&c->text, "%zu ", line.len);
+        sp_buf_span(&c->text, sp_buf_borrow(&line));
+    } else {
+        put_json(s, place, sp_buf_borrow(&stub), c);
+    }
+    c->events = 1;
 }
 
 void sink_begin_batch(sink *s)
@@ -139,24 +188,48 @@ void sink_end_batch(sink *s)
     }
 }
 
-sp_err sink_add_entry(sink *s, uint64_t entry, sp_span json)
+static sp_err convert(const sink *s, uint64_t entry, sp_span json, converted *c)
 {
     size_t at = 0;
     json_t *event = NULL;
-    auto_json json_t *batch =
-        json.len == 0 ? NULL : json_loadb((const char *)json.ptr, json.len, JSON_ALLOW_NUL, NULL);
+    if (json.len == 0) {
+        return sp_ok(); /* erased */
+    }
+    auto_json json_t *batch = json_loadb((const char *)json.ptr, json.len, JSON_ALLOW_NUL, NULL);
     json_t *events = json_object_get(batch, "events");
+    if (!json_is_array(events)) {
+        return sp_fail(SP_EINVALID);
+    }
     json_array_foreach(events, at, event)
     {
         char place[NAME_BYTES];
         snprintf(place, sizeof(place), "%llu/%zu", (unsigned long long)entry, at);
         auto_json json_t *whole = whole_event(batch, event, place);
         if (whole == NULL) {
-            return sp_fail(SP_ENOMEM);
+            return sp_fail(SP_EINVALID);
         }
         if (is_wanted(s, whole)) {
-            TRY(add_event(s, whole, place));
+            TRY(add_event(s, whole, place, c));
         }
     }
     return sp_ok();
+}
+
+sp_err sink_add_entry(sink *s, uint64_t entry, sp_span json)
+{
+    size_t room = s->batch.max_bytes - END_BYTES;
+    auto_converted converted c = {.text = sp_buf_make(room)};
+    sp_err err = convert(s, entry, json, &c);
+    if (sp_failed(err)) {
+        sp_buf_reset(&c.text);
+        c.events = 0;
+        put_stub(s, entry, &c);
+    }
+    if (s->batch_events > 0 && c.text.len > room - s->batch.len) {
+        return sp_fail(SP_EAGAIN);
+    }
+    sp_buf_span(&s->batch, sp_buf_borrow(&c.text));
+    s->batch_events += c.events;
+    s->batch_us = c.last_us > 0 ? c.last_us : s->batch_us;
+    return err;
 }

@@ -74,8 +74,11 @@ static void make_batch(sink *s)
     sink_begin_batch(s);
     while (s->batch_events < s->task.batch && sp_ledger_followed_next(&rest, &opened)) {
         sp_err err = sink_add_entry(s, opened.entry, opened.json);
+        if (err.code == SP_EAGAIN) {
+            break; /* the next batch begins with it */
+        }
         if (sp_failed(err)) {
-            sp_log(SP_LOG_ERROR, "sink %.*s: entry %llu cannot be sent: %s",
+            sp_log(SP_LOG_ERROR, "sink %.*s: entry %llu cannot be converted, a stub is sent: %s",
                    SP_SPAN_ARG(s->task.name), (unsigned long long)opened.entry,
                    sp_code_word(err.code));
         }

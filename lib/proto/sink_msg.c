@@ -24,13 +24,7 @@ static void task_write(const sp_sink_task *t, sp_buf *out)
 
 static sp_sink_task task_read(sp_reader *in)
 {
-    enum {
-        SEVERITIES = 5,
-        BATCH_MAX = 1000,
-        MESSAGE_LEAST = 2048,
-        MESSAGE_MAX = 65536,
-        TIME_MAX = 600
-    };
+    enum { SEVERITIES = 5, BATCH_MAX = 1000, MESSAGE_MAX = 65536, TIME_MAX = 600 };
     sp_sink_task t = {.via = sp_read_enum(in, SP_SINK_VIA_COUNT)};
     t.token = sp_read_enum(in, 2);
     t.is_signed = sp_read_enum(in, 2);
@@ -47,7 +41,7 @@ static sp_sink_task task_read(sp_reader *in)
     t.topic = sp_read_line(in, SP_SINK_TOPIC_MAX_BYTES);
     t.ca = sp_read_line(in, SP_SINK_ADDRESS_MAX_BYTES);
     t.host = sp_read_line(in, SP_SINK_NAME_MAX_BYTES * 2);
-    bool bad = t.batch == 0 || t.batch > BATCH_MAX || t.message < MESSAGE_LEAST ||
+    bool bad = t.batch == 0 || t.batch > BATCH_MAX || t.message < SP_SINK_MESSAGE_LEAST_BYTES ||
                t.message > MESSAGE_MAX || t.timeout_s == 0 || t.timeout_s > TIME_MAX ||
                t.name.len == 0;
     if (bad) {

@@ -28,6 +28,7 @@ enum {
     SP_SINK_ADDRESS_MAX_BYTES = 1024,
     SP_SINK_TOPIC_MAX_BYTES = 249,
     SP_SINK_WHY_MAX_BYTES = 300,
+    SP_SINK_MESSAGE_LEAST_BYTES = 2048,
     SP_SINK_VIA_COUNT = 3 /* sp_sink_kind of lib/policy/duties.h: syslog, http, kafka */
 };
 typedef enum { SP_SINK_VIA_SYSLOG, SP_SINK_VIA_HTTP, SP_SINK_VIA_KAFKA } sp_sink_via;

@@ -58,6 +58,7 @@ void sp_incident_page_alarm(sp_core *core, uint64_t id, const sp_alarm *alarm)
                                .incident = id,
                                .severity = alarm->severity,
                                .drill = alarm->mode == SP_ALARM_DRILL,
+                               .may_wait = alarm->severity < SP_SEVERITY_HIGH,
                                .by = alarm->detection};
     sp_notices_tell(core, &ask);
 }

@@ -33,6 +33,7 @@ typedef struct {
     uint64_t incident; /* 0 = none */
     uint8_t severity;  /* 0 = the Notice's own */
     bool drill;        /* marked as one wherever it is shown */
+    bool may_wait;     /* it asks for no acknowledgement, whatever its document says */
     bool by_program;   /* the office may have written that Notice anew: values that it does not know
                           are left out, variables without a value are "-" */
     sp_span by;        /* who sends it, for the record: "ann", "plan data-leak" */

@@ -223,7 +223,7 @@ sp_err sp_notices_send(sp_core *core, const sp_notice_ask *ask, sp_buf *why, uin
     row.drill = ask->drill;
     row.banner = doc.banner;
     row.by_all = doc.by_all;
-    row.within_s = doc.within_s;
+    row.within_s = ask->may_wait ? 0 : doc.within_s;
     row.incident = ask->incident;
     row.created_unix_s = now_s();
     row.expires_unix_s = row.created_unix_s + doc.expires_s;

@@ -27,6 +27,21 @@ by: person
 count: { at_least: 2, within: 1h }
 quiet: 1h
 plan: stolen-credentials
+---
+kind: Detection
+name: one-wrong
+severity: low
+over: { kinds: sign-in, verdicts: deny, known: true, objects: wil }
+count: { at_least: 1, within: 1h }
+quiet: 1h
+---
+kind: Detection
+name: two-wrong
+title: { en: Nobody has a plan for this, zh: 没有预案 }
+severity: high
+over: { kinds: sign-in, verdicts: deny, known: true, objects: wil }
+count: { at_least: 2, within: 1h }
+quiet: 1h
 """
 
 
@@ -257,3 +272,25 @@ def test_a_watch_that_stands_still_is_told_by_core(office):
             os.kill(pid, signal.SIGCONT)
     assert "the watch" in told[0]["texts"]["en"]["title"] and told[0]["severity"] == "critical"
     assert [e for e in office.people["audrey"].get("/admin/ledger/events?kind=role&limit=100")["items"] if e.get("method") == "away"]
+
+
+def test_an_alarm_without_a_plan_goes_to_all_administrators_when_nobody_takes_it(office):
+    office.employee("wil", [])
+    fail_to_sign_in(office, "wil", 2)
+    alarm = wait_for("the alarm", 10, lambda: [a for a in alarms(office, "two-wrong") if a["incident"]])[0]
+    assert alarm["plan"] in (None, "")
+
+    def pages(words):
+        return [n for n in notices(office, "alarm") if words in n["texts"]["en"]["title"]]
+
+    assert wait_for("the page", 10, lambda: pages("Nobody has a plan"))[0]["must_acknowledge"]
+    low = wait_for("the other page", 10, lambda: pages("one-wrong"))[0]
+    assert not low["must_acknowledge"], "what is not grave waits for whoever looks"
+    office.store("UPDATE notice SET created = created - 601 WHERE name = 'alarm'")  # ten minutes later
+
+    def escalated(words):
+        return [n for n in office.people["olga"].get("/me/notices")["items"]
+                if "Nobody has acknowledged" in n["texts"]["en"]["title"] and words in json.dumps(n["texts"]["en"])]
+
+    wait_for("the escalation", 10, lambda: escalated("Nobody has a plan"))
+    assert not escalated("one-wrong")

@@ -106,6 +106,20 @@ kind: Role
 name: taker
 ---
 kind: Role
+name: emergency
+request:
+  who: {{ roles: [staff] }}
+  sealed: true
+  longest: 10m
+  ask: {{ approved_by: 2, by: {{ roles: [taker, security-admin] }} }}
+---
+kind: Rule
+name: emergency access reads the notes
+who: {{ roles: [emergency] }}
+to: {{ resources: [notes] }}
+may: [connect, read]
+---
+kind: Role
 name: cleaner
 ---
 kind: Rule
@@ -147,7 +161,9 @@ def whole():
     os.chmod(places, 0o644)
     upstream = Upstream()
     own = OWN.format(folder=folder, web=upstream.server_port, day=another_time_of_day())
-    one = WholeOffice(more="---\n" + own, extra=f"places: {places}\n", upstream=upstream, files=False)
+    rooms = "".join(f"---\nkind: Resource\nname: room{n}\noperator: company\nclass: internal\n"
+                    f"web: {{ host: room{n}, upstream: \"http://127.0.0.1:{upstream.server_port}\" }}\n" for n in range(8))
+    one = WholeOffice(more="---\n" + own + rooms, extra=f"places: {places}\n", upstream=upstream, files=False)
     try:
         one.pg.sql("CREATE TABLE wide AS SELECT repeat('x', 1000) AS line FROM generate_series(1, 1300)",
                    "ALTER TABLE wide OWNER TO op", "ALTER TABLE plain OWNER TO op", "CREATE TABLE t AS SELECT 1 AS id",
@@ -446,6 +462,81 @@ def test_refused_and_then_by_another_gate(whole):
     assert not alarms(whole, "refused-then-elsewhere")
     assert fetched(whole, "lou", file_on_host(whole, "lou", 10)).returncode != 0
     told(whole, "refused-then-elsewhere", "person=lou")
+
+
+def test_refused_at_many_resources(whole):
+    whole.person("vic", [])
+    for n in range(7):
+        assert visit(whole, "vic", f"room{n}") == 403
+    assert visit(whole, "vic", "room0") == 403  # another time at the same
+    assert not alarms(whole, "probing")
+    assert visit(whole, "vic", "room7") == 403
+    assert told(whole, "probing", "person=vic")["severity"] == "medium"
+
+
+# ---- what is grave by itself
+
+
+def test_a_destructive_command_is_typed(whole):
+    whole.person("pia", ["taker"])
+    kept = tempfile.mkdtemp(prefix="sp-kept-", dir=os.path.expanduser("~"))  # not below /tmp: one whose loss would be felt
+    try:
+        with whole.ssh.terminal("pia", "host") as terminal:
+            terminal.type(f"PS1='ready> '; ls {kept}\r")
+            terminal.wait("\nready> ")
+            time.sleep(1)
+            assert not alarms(whole, "terminal-alarm")
+            terminal.type(f"rm -rf {kept}/nothing\r")
+            alarm = told(whole, "terminal-alarm", "person=pia")
+        assert alarm["severity"] == "high" and alarm["resource"] == "host"
+    finally:
+        shutil.rmtree(kept)
+
+
+def test_emergency_access_is_opened(whole):
+    ola, ned = whole.person("ola"), whole.person("ned", ["taker"])
+    whole.fresh()
+    asked = ola.post("/grants", {"role": "emergency", "reason": "the office burns", "duration_s": 300})
+    for who in (ned, whole.sam):
+        assert not alarms(whole, "emergency-access")
+        if who is ned:
+            ned.step_up()
+        who.post(f"/approvals/{asked['id']}/approve", {"sha256": asked["sha256"]})
+    alarm = wait_for("the alarm", 10, lambda: [a for a in alarms(whole, "emergency-access") if a["incident"]])[0]
+    assert alarm["severity"] == "high" and alarm["evidence"] and len(alarms(whole, "emergency-access")) == 1
+
+
+def test_a_key_that_is_there_twice(whole):
+    whole.fresh()
+    device = Device(whole.person("rex"), whole.folder, "rex").approved(whole.sam)
+    stolen = os.path.join(whole.folder, "rex-stolen.pem")
+    shutil.copy(device.cert, stolen)
+    device.keep(device.renew(stolen), os.path.join(whole.folder, "rex-thief.pem"))
+    assert not alarms(whole, "device-cloned")
+    with pytest.raises(Refused):
+        device.renew()
+    alarm = told(whole, "device-cloned", "device=", "malware-on-a-device")
+    assert alarm["severity"] == "critical"
+
+
+def test_a_session_without_its_device(whole):
+    whole.fresh()
+    person = whole.person("sol")
+    device = Device(person, whole.folder, "sol").approved(whole.sam)
+    own = person.again(cert=(device.cert, device.key))
+    own.sign_in()
+    own.follow("notes", "/")
+    thief = person.again()
+    thief.cookies = own.cookies
+
+    def shown():
+        return thief.request("GET", "notes", "/", headers={"Accept": "application/json"}).status
+
+    assert [shown(), shown()] == [401, 401] and not alarms(whole, "session-without-its-device")
+    assert shown() == 401
+    alarm = told(whole, "session-without-its-device", "session=")
+    assert alarm["person"] == "sol" and alarm["severity"] == "high"
+    assert own.request("GET", "notes", "/", headers={"Accept": "application/json"}).status == 200, "its owner works on"
 
 
 # ---- gaps

@@ -3,6 +3,7 @@
 
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/NOTICES.md, core/notices/README.md, courier/README.md.
 """
+import json
 import os
 import re
 import sqlite3
@@ -254,6 +255,67 @@ def test_one_that_hangs_is_given_up_and_what_waits_goes_out_as_one(house):
     assert len(house.hooks.of("slow")) == 1
     waiting = [house.local.people(number)[0] for number in numbers]
     assert "imed out" in waiting[0]["why"] or "timeout" in waiting[0]["why"].lower()
+
+
+# ---- a person's own channels
+
+def reach(house, name, *channels):
+    number = house.office.store("SELECT id FROM person WHERE name = ?", name)[0][0]
+    return house.local.call("PUT", f"/admin/people/{number}/reach",
+                            {"channels": [{"channel": channel, "id": id_} for channel, id_ in channels]})
+
+
+def hello_to(house, name):
+    number = house.local.send("hello", f"person {name}", values={"who": "Ann"})
+    house.local.finished(number)
+    return house.local.people(number)[0]
+
+
+MENTIONS = {"wecom": ("wen", lambda p: p["markdown"]["content"], "<@wen>"),
+            "dingtalk": ("13800138000", lambda p: json.dumps(p["at"]), "13800138000"),
+            "feishu": ("ou_7", lambda p: p["content"]["text"], '<at user_id="ou_7"></at>'),
+            "slack": ("U777", lambda p: json.dumps(p), "<@U777>"),
+            "webhook": ("staff-7", lambda p: json.dumps(p["mentions"]), "staff-7")}
+
+
+@pytest.mark.parametrize("via", MENTIONS)
+def test_a_person_is_told_on_the_channel_he_wants_and_mentioned_there(house, via):
+    id_, where, mention = MENTIONS[via]
+    assert reach(house, "staff007", (via, id_))[0] == 200
+    one = hello_to(house, "staff007")
+    assert (one["state"], one["channel"], one["address"]) == ("handed_over", via, id_)
+    assert reach(house, "staff007")[0] == 200  # as before
+    assert len(house.hooks.posts) == 1 and mention in where(house.hooks.of(via)[0]["json"]) and not house.smtp.mails
+
+
+def test_channels_of_a_person_have_their_order_and_the_next_takes_what_one_refuses(house):
+    assert reach(house, "staff008", ("slack", "U8"), ("feishu", "ou_8"))[0] == 200
+    assert hello_to(house, "staff008")["channel"] == "slack" and not house.hooks.of("feishu")
+    assert reach(house, "staff008", ("feishu", "ou_8"), ("slack", "U8"))[0] == 200
+    assert hello_to(house, "staff008")["channel"] == "feishu" and len(house.hooks.of("slack")) == 1
+    house.hooks.scripted = {"feishu": [(200, {}, '{"code":19024,"msg":"Key Words Not Found"}')]}
+    one = hello_to(house, "staff008")
+    assert (one["state"], one["channel"], one["address"]) == ("handed_over", "slack", "U8"), one
+    assert [p["kind"] for p in house.hooks.posts][-2:] == ["feishu", "slack"]
+    assert "<@U8>" in json.dumps(house.hooks.posts[-1]["json"]) and not house.smtp.mails
+    house.hooks.scripted = {"feishu": [(503, {}, "later")] * 3, "slack": [(404, {}, "no_service")]}
+    one = hello_to(house, "staff008")  # neither does: mail is what is left
+    assert (one["state"], one["channel"]) == ("handed_over", "mail") and sent_to(house) == ["staff008"]
+    house.refused = lambda address: "550 5.1.1 no such user"
+    house.hooks.scripted = {"feishu": [(404, {}, "")], "slack": [(404, {}, "no_service")]}
+    one = hello_to(house, "staff008")
+    assert reach(house, "staff008")[0] == 200  # as before
+    assert one["state"] == "not_reached" and "550" in one["why"]
+
+
+def test_what_no_channel_could_mean_is_no_id(house):
+    assert reach(house, "staff009", ("slack", "U9"))[0] == 200
+    for channels in ([("slack", "all")], [("feishu", "ALL")], [("slack", "a b")], [("slack", "<!channel>")], [("slack", "x" * 65)],
+                     [("wecom", "王")], [("nowhere", "x")], [("slack", "U1"), ("feishu", '"><at')], [("slack", "U")] * 9):
+        status, said = reach(house, "staff009", *channels)
+        assert status == 422, (channels, said)
+    assert hello_to(house, "staff009")["address"] == "U9", "what was refused has changed nothing"
+    assert reach(house, "staff009")[0] == 200 and hello_to(house, "staff009")["channel"] == "mail"
 
 
 # ---- digests

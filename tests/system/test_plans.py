@@ -67,6 +67,28 @@ steps:
   - { name: last, do: task, with: { text: look } }
 ---
 kind: Plan
+name: in-time
+mode: manual
+steps:
+  - { name: agree, do: deny, with: { kind: resource, name: notes }, confirm_by: [lead], timeout: 2s, on_failure: stop }
+  - { name: last, do: task, with: { text: look } }
+---
+kind: Detection
+name: told-odd-things
+severity: high
+over: { kinds: incident, methods: told, objects: [other, leak] }
+by: object
+count: { at_least: 1, within: 1m }
+plan: seldom
+---
+kind: Plan
+name: seldom
+mode: automatic
+guard: { at_most: 1, within: 1h }
+steps:
+  - { name: look, do: task, with: { text: look } }
+---
+kind: Plan
 name: due
 mode: manual
 steps:
@@ -368,6 +390,54 @@ def test_a_wait_that_a_person_confirms_does_not_end_by_time(whole):
     assert steps(whole.sam.get(f"/plan-runs/{run['id']}")) == {"pause": "waiting", "last": "pending"}
     whole.person("lea").post(f"/plan-runs/{run['id']}/confirm", {"step": 0})
     assert steps(whole.sam.get(f"/plan-runs/{run['id']}")) == {"pause": "done", "last": "done"}
+
+
+def test_a_step_that_nobody_confirms_in_time_has_failed(whole):
+    whole.fresh()
+    run = whole.sam.post("/plans/in-time/run", {"reason": "to see"})
+    assert steps(run) == {"agree": "waiting", "last": "pending"}
+    over = wait_for("its end", 10, lambda: (r := whole.sam.get(f"/plan-runs/{run['id']}"))["state"] != "running" and r)
+    assert over["state"] == "failed" and steps(over) == {"agree": "failed", "last": "skipped"}
+    assert over["steps"][0]["note"] == "nobody confirmed it in time" and over["steps"][0]["took_us"] >= 2_000_000
+    with pytest.raises(Refused) as refused:
+        whole.person("lea").post(f"/plan-runs/{run['id']}/confirm", {"step": 0})
+    assert refused.value.status == 409 and not cuts(whole)
+
+
+def test_a_proposal_that_nobody_confirms_ends_after_a_day(whole):
+    whole.fresh()
+    report = whole.person("ann").post("/me/reports", {"kind": "phishing"})["incident"]
+    run = wait_for("the proposal", 10, lambda: whole.sam.get(f"/incidents/{report}")["runs"])[0]
+    assert run["state"] == "waiting"
+    whole.office.store("UPDATE plan_run SET started = started - 86300 * 1000000 WHERE id = ?", int(run["id"]))
+    time.sleep(1)
+    assert whole.sam.get(f"/plan-runs/{run['id']}")["state"] == "waiting"
+    whole.office.store("UPDATE plan_run SET started = started - 101 * 1000000 WHERE id = ?", int(run["id"]))
+    over = wait_for("its end", 5, lambda: (r := whole.sam.get(f"/plan-runs/{run['id']}"))["state"] != "waiting" and r)
+    assert (over["state"], over["why"]) == ("stopped", "nobody confirmed it in a day")
+    assert set(steps(over).values()) == {"skipped"} and not cuts(whole)
+    with pytest.raises(Refused) as refused:
+        whole.sam.post(f"/plan-runs/{run['id']}/confirm", {})
+    assert refused.value.status == 409
+
+
+def test_what_runs_by_itself_too_often_waits_and_pages(whole):
+    """Two alarms of one plan that may run by itself once an hour."""
+    whole.fresh()
+    person = whole.person("tom")
+    for kind in ("other", "leak"):
+        before = len(inbox(whole.sam, "plan-waits"))
+        incident = person.post("/me/reports", {"kind": kind, "text": "look"})["incident"]
+        runs = wait_for(f"the run after {kind}", 10, lambda: [
+            r for r in root(whole, "plan", "runs", "--all") if r["plan"] == "seldom"][:1])
+        run = whole.sam.get(f"/plan-runs/{runs[0]['id']}")
+        if kind == "other":
+            assert run["state"] == "done" and run["by"] == "alarm" and len(inbox(whole.sam, "plan-waits")) == before
+    assert run["state"] == "waiting" and "often" in run["why"], run
+    wait_for("the page", 10, lambda: len(inbox(whole.sam, "plan-waits")) > before)
+    assert incident and steps(run) == {"look": "pending"}
+    whole.sam.post(f"/plan-runs/{run['id']}/confirm", {})
+    assert whole.sam.get(f"/plan-runs/{run['id']}")["state"] == "done"
 
 
 def test_nobody_answers_for_what_is_about_himself(whole):

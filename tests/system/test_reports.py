@@ -301,6 +301,39 @@ def test_clocks_survive_a_restart_and_tell_once(office):
     wait_for("the entry", 5, lambda: events(office, "report clock reset"))
 
 
+def test_the_clock_of_thirty_days_runs_from_the_closing_over_restarts(office):
+    day = 86400
+    incident = opened(office, "Closed at last")
+    report = report_of(office, incident)
+
+    def closing():
+        return clocks(office.root.get(f"/reports/{report}"))["closing"]
+
+    def told(method):
+        return [e for e in events(office, method) if e["detail"]["report"] == str(report) and "closing" in e["detail"]["what"]]
+
+    def later(days):
+        """So many days later core starts, and looks at once."""
+        office.store("UPDATE incident SET closed = closed - ? WHERE id = ?", days * day, int(incident))
+        office.wait_role("core", other_than=office.kill("core"))
+
+    assert closing()["due_at"] is None and closing()["stage"] == "waits"
+    office.root.post(f"/incidents/{incident}/close", {"review": "nothing was lost"})
+    first = closing()
+    assert 30 * day - 60 < first["left_s"] <= 30 * day and first["stage"] == "far"
+    later(0)
+    assert closing()["due_at"] == first["due_at"] and not told("report due")
+    later(16)
+    wait_for("half of it", 15, lambda: told("report due"))
+    assert closing()["stage"] == "half" and 13 * day < closing()["left_s"] < 14 * day
+    later(15)
+    wait_for("its end", 15, lambda: told("report overdue"))
+    assert closing()["stage"] == "over" and closing()["left_s"] < 0
+    later(0)
+    time.sleep(3)
+    assert (len(told("report due")), len(told("report overdue"))) == (1, 1), "each once"
+
+
 def test_officers_and_vacancies(office):
     officers = {o["name"]: o for o in office.people["audrey"].get("/officers")["items"]}
     assert not officers["leader"]["vacant"] and officers["leader"]["title"]["zh"] == "网络安全负责人"

@@ -8,16 +8,17 @@ import json
 import os
 import signal
 import struct
+import subprocess
 import threading
 import time
 
 import pytest
 from noticelib import Local
-from officelib import Office, wait_for
+from officelib import BUILD, Office, wait_for
 from portal import Refused
 from vault_client import OK, Connection
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400),
+pytestmark = [pytest.mark.timeout(400),
               pytest.mark.skipif(os.geteuid() != 0, reason="speaks to the ledger as root")]
 APPEND, DECISION, WEB, READ, ALLOW = 0x0304, 0, 1, 1, 2  # lib/proto/ledger_msg.h, event.h
 EACH, MESSAGES, AT_ONCE = 64, 4700, 32  # 300,800 events
@@ -129,6 +130,7 @@ def decisions(office):
                if line.startswith('sallyport_events_total{kind="decision"}'))
 
 
+@pytest.mark.slow
 def test_a_flood(office):
     local = Local(office.run_dir)
 
@@ -157,3 +159,34 @@ def test_a_flood(office):
     wait_for("an alarm as before", 5, lambda: alarms(office, "audrey"))
     for name in ("olga", "sam", "audrey"):
         assert len(alarms(office, name)) == 1
+
+
+@pytest.mark.figures
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_gates_worker_with_100k_events_a_second(office, stopped):
+    """As a gate writes them, into a ring of its own: nothing is lost. While the ledger stands still for two seconds the
+    ring is full: what was taken is on the ledger, what was not is counted there, exactly."""
+    before, uid = decisions(office), office.uids["web"]
+    stream = subprocess.Popen([os.path.join(BUILD, "bench", "watch", "bench_stream"), os.path.join(office.run_dir, "ledger.sock"),
+                               "100000"], user=uid, group=uid, extra_groups=[], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(3)
+    if stopped:
+        ledger = office.pid("ledger")
+        os.kill(ledger, signal.SIGSTOP)
+        time.sleep(2)
+        os.kill(ledger, signal.SIGCONT)
+    time.sleep(3)
+    said, _ = stream.communicate("", 30)
+    assert stream.returncode == 0, "the stream ended early"
+    offered, lost, seconds = (float(word) for word in said.split())
+    print(f"{offered / seconds:.0f} events a second offered, {lost:.0f} of {offered:.0f} found no room")
+    assert offered / seconds > 95_000 and (lost > 0) == stopped
+    wait_for("what was taken, on the ledger", 60, lambda: decisions(office) - before >= offered - lost, step=0.5)
+    time.sleep(2)
+    assert decisions(office) - before == offered - lost, "all that was taken, once"
+    told = office.people["audrey"].items("/admin/ledger/events?kind=loss&limit=100")
+    assert max((int(one["detail"]["lost"]) for one in told), default=0) == lost, told
+    gaps = office.people["audrey"].get("/admin/ledger/events?kind=gap&limit=20")["items"]
+    assert not [g for g in gaps if "missing" in json.dumps(g)], gaps
+    local = Local(office.run_dir)
+    wait_for("the watch in time again", 60, lambda: not local.get("/detections")["watch"]["degraded"], step=0.5)

@@ -65,7 +65,7 @@ bench-detect: ## detections over the labelled month: recall, false alarms, event
 bench-ledger: ## appends with group commit
 	@bench/run ledger
 
-bench-watch: ## the kill switch over 1,000 live sessions at all gates
+bench-watch: ## kill switch over 1,000 live sessions; event to cut; 10,000 mails (detections: make bench-detect)
 	@bench/run watch
 
 fuzz: ## each fuzz target for a minute (FUZZ_SECONDS=60)

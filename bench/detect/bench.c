@@ -494,6 +494,37 @@ static bool is_about(const sp_alarm *alarm, const char *whom)
     return found;
 }
 
+/* What the same attack is called by another detection that counts by something else. */
+static const struct {
+    const char *attack;
+    const char *detection;
+    const char *whom;
+} same[] = {{"password-spraying", "password-spraying-slow", "network=192.0.2.0/24"}};
+
+static bool is_same(const sp_alarm *alarm, const label *attack)
+{
+    bool found = *attack->whom != '\0' && is_about(alarm, attack->whom);
+    for (size_t i = 0; !found && i < SP_COUNT(same); i++) {
+        found = sp_span_eq(alarm->detection, sp_span_cstr(same[i].detection)) &&
+                strcmp(attack->detection, same[i].attack) == 0 && is_about(alarm, same[i].whom);
+    }
+    return found;
+}
+
+/* Another detection speaks of an attack, within two hours: it names the same person, address or
+ * resource. That is no false alarm; what it says of anybody else is one. */
+static bool is_another_word(const sp_alarm *alarm)
+{
+    for (size_t i = 0; i < labels_count; i++) {
+        if (!sp_span_eq(alarm->detection, sp_span_cstr(labels[i].detection)) &&
+            is_same(alarm, &labels[i]) && alarm->last_unix_us >= labels[i].from_us &&
+            alarm->last_unix_us < labels[i].from_us + 2 * HOUR) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_alarm(void *self, const sp_alarm *alarm)
 {
     (void)self;
@@ -508,12 +539,8 @@ static void on_alarm(void *self, const sp_alarm *alarm)
             return;
         }
     }
-    for (size_t i = 0; i < labels_count; i++) { /* another's word on an attack is no false one */
-        if (!sp_span_eq(alarm->detection, sp_span_cstr(labels[i].detection)) &&
-            alarm->last_unix_us >= labels[i].from_us &&
-            alarm->last_unix_us < labels[i].from_us + 2 * HOUR) {
-            return;
-        }
+    if (is_another_word(alarm)) {
+        return;
     }
     false_alarms++;
     fprintf(stderr, "false: %.*s at day %.2f (%.*s)\n", SP_SPAN_ARG(alarm->detection),

@@ -236,6 +236,9 @@ static bool take_window(sg_channel *channel, ssh_message msg)
     channel->rows = rows;
     if (channel->state == SG_CH_RUNS) {
         (void)ssh_channel_change_pty_size(channel->back, columns, rows);
+    }
+    channel->resized = channel->state >= SG_CH_PTY && channel->state < SG_CH_RUNS;
+    if (channel->prepared) {
         sg_recording_resized(channel);
         sg_alarm_resized(channel);
     }
@@ -496,6 +499,7 @@ static int open_back(sg_channel *channel)
         if (channel->back == NULL) {
             return SSH_ERROR;
         }
+        sg_relay_attach(channel); /* a target may speak, and close, with its first packet */
     }
     return channel->kind == SP_SSH_CHANNEL_FORWARD
                ? ssh_channel_open_forward(channel->back, channel->host, channel->port, "127.0.0.1",
@@ -513,7 +517,6 @@ static int step_opening(sg_channel *channel)
         fail(channel, "the target takes packets that are too small");
         return SSH_AGAIN;
     }
-    sg_relay_attach(channel);
     if (channel->kind != SP_SSH_CHANNEL_FORWARD) {
         channel->state = channel->has_pty ? SG_CH_PTY : SG_CH_ENV;
         return SSH_OK;
@@ -585,6 +588,9 @@ static int step_start(sg_channel *channel)
              : channel->command != NULL ? ssh_channel_request_exec(channel->back, channel->command)
                                         : ssh_channel_request_shell(channel->back);
     channel->state = rc == SSH_OK ? SG_CH_RUNS : channel->state;
+    if (rc == SSH_OK && channel->resized) {
+        (void)ssh_channel_change_pty_size(channel->back, channel->columns, channel->rows);
+    }
     if (rc == SSH_OK && channel->has_pty) {
         sg_ahead_terminal(&channel->conn->front);
         sg_ahead_terminal(&channel->conn->back);

@@ -4,6 +4,7 @@
  */
 #include "gates/ssh/gate.h"
 #include "infra/proc/clock.h"
+#include "infra/proc/jumps.h"
 #include "infra/proc/log.h"
 #include "lib/base/address.h"
 
@@ -538,9 +539,26 @@ static bool is_over(const sg_conn *conn, sg_refusal *refusal)
     return true;
 }
 
+/* The wall clock was set: back, and what ends by it ends as soon as it would have; ahead, and it
+ * ends early, as sessions do. */
+static void follow_clock(void)
+{
+    static sp_jumps jumps;
+    int64_t by_s = sp_jumps_look(&jumps, sp_now_unix_us(), sp_now_steady_us()) / 1000000;
+    for (uint32_t i = 0; by_s < 0 && i < sg_here.conn_cap; i++) {
+        sg_conn *conn = sg_here.conns[i];
+        uint64_t back_s = (uint64_t)-by_s;
+        if (conn != NULL && conn->expires_unix_s != 0) {
+            conn->expires_unix_s =
+                conn->expires_unix_s > back_s ? conn->expires_unix_s - back_s : 1;
+        }
+    }
+}
+
 void sg_conn_tick(void)
 {
     bool office_is_up = sp_link_is_up(&sg_here.office.link);
+    follow_clock();
     for (uint32_t i = 0; i < sg_here.conn_cap; i++) {
         sg_conn *conn = sg_here.conns[i];
         sg_refusal refusal;

@@ -244,8 +244,8 @@ struct sg_channel {
     uint8_t kind;     /* sp_ssh_channel_kind */
     bool start_asked; /* shell, exec or subsystem: once a channel */
     bool has_pty;
-    bool pty_done;
-    bool told; /* core knows of it */
+    bool resized; /* since the target was told of its size, and before it runs */
+    bool told;    /* core knows of it */
     bool front_eof_sent;
     bool back_eof_sent;
     bool back_closed;  /* the target closed its channel */
@@ -612,7 +612,7 @@ void sg_decide_refuse(const sg_conn *conn, const sp_decision *decision, const ch
                       sg_refusal *refusal);
 
 /* ---- relay.c ---- */
-void sg_relay_attach(sg_channel *channel); /* both ends are there */
+void sg_relay_attach(sg_channel *channel); /* the target's end: its callbacks */
 void sg_relay_front(sg_channel *channel);  /* the client's end: its callbacks */
 /* Bytes that go out next in this stream. */
 void sg_relay_queue(sg_channel *channel, sg_stream stream, sp_span bytes);

@@ -24,7 +24,7 @@ import time
 import paramiko
 
 import vault_client as vc
-from officelib import Office, descendants, free_port, wait_for
+from officelib import PROGRAM, Office, descendants, free_port, wait_for
 
 HOST_KEY, TARGET_CA = 0, 1
 ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
@@ -282,9 +282,10 @@ class SshOffice:
     """documents: YAML below the Office and the host, or what makes it of the Sshd; more: lines of the host's ssh
     block; extra: of the bootstrap;
     hosts: {name: lines of its ssh block} of other resources that are the same machine; sshd: of its sshd_config;
-    prepare: called with the office before it starts; workers: of the gate."""
+    prepare: called with the office before it starts; workers: of the gate; program: a copy of ours."""
 
-    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd="", prepare=None, workers=1):
+    def __init__(self, documents, more="", extra="", roles=("engineer",), hosts=None, sshd="", prepare=None, workers=1,
+                 program=PROGRAM):
         self.sshd = Sshd()
         self.port = free_port()
         self.dir = tempfile.mkdtemp(prefix="sp-ssh-", dir="/tmp")
@@ -296,7 +297,8 @@ class SshOffice:
                                     for name, lines in {"host": more, **(hosts or {})}.items())
             text += documents(self.sshd) if callable(documents) else documents
             self.office = Office(documents={"office.yaml": text},
-                                 extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: {workers}\n' + extra)
+                                 extra=f'ssh: ["127.0.0.1:{self.port}"]\nssh_workers: {workers}\n' + extra,
+                                 program=program)
             if prepare is not None:
                 prepare(self.office)
             self.office.start()

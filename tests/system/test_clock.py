@@ -76,11 +76,10 @@ class Clock:
             file.write(struct.pack("<q", ahead_s))
 
 
-@pytest.fixture(scope="module")
-def office(tmp_path_factory):
+def clocked(folder):
+    """(a clock that is set, a copy of the program that goes by it: to be removed)"""
     if SANITIZED or os.geteuid() != 0:
         pytest.skip("a library before the sanitizer's; uids of the roles")
-    folder = tmp_path_factory.mktemp("clock")
     for path in (folder, *folder.parents):
         if path.owner() == "root" and str(path).startswith("/tmp/"):
             path.chmod(path.stat().st_mode | 0o055)
@@ -90,6 +89,12 @@ def office(tmp_path_factory):
                     os.path.join(ROOT, "tests", "system", "clock_set.c")], check=True)
     program = os.path.join(BUILD, "cli", f"sallyport-clock-{os.getpid()}")
     subprocess.run(["patchelf", "--add-needed", library, "--output", program, PROGRAM], check=True)
+    return clock, program
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory):
+    clock, program = clocked(tmp_path_factory.mktemp("clock"))
     one = Office(documents={"office.yaml": DOCUMENTS}, program=program)
     one.clock = clock
     try:

@@ -72,6 +72,29 @@ def test_sftp_puts_and_gets_and_the_ledger_has_the_sum(office, tmp_path):
     assert {"open", "mkdir", "rmdir", "remove"} <= words
 
 
+def test_what_changes_names_and_rights_is_entered_with_its_action_and_paths(office, tmp_path):
+    far = str(tmp_path)
+    (tmp_path / "a").write_bytes(b"x")
+    with office.paramiko("ann") as client, client.open_sftp() as files:
+        files.rename(f"{far}/a", f"{far}/b")
+        files.posix_rename(f"{far}/b", f"{far}/c")
+        files.chmod(f"{far}/c", 0o600)
+        files.truncate(f"{far}/c", 0)
+        files.symlink(f"{far}/c", f"{far}/l")
+    expected = {("rename", "write", f"{far}/a -> {far}/b"),
+                ("posix-rename@openssh.com", "write", f"{far}/b -> {far}/c"),
+                ("setstat", "write", f"{far}/c"), ("setstat", "destroy", f"{far}/c"),  # cut off, it is destroyed
+                ("symlink", "write", f"{far}/c -> {far}/l")}
+
+    def entered():
+        return {(e["detail"].get("request"), e["action"], e["object"]) for e in office.events(person="ann", verdict="allow")
+                if far in e.get("object", "")}
+    try:
+        wait_for("the entries", 5, lambda: expected <= entered(), 0.2)
+    except AssertionError:
+        raise AssertionError(f"not entered: {expected - entered()}; entered: {entered()}") from None
+
+
 def test_of_a_file_that_was_read_in_part_the_ledger_says_so(office, tmp_path):
     one = tmp_path / "part.bin"
     one.write_bytes(data(8))

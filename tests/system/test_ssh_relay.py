@@ -188,6 +188,11 @@ def test_remote_x11_and_agent_forwarding_are_refused(office):
     said = {e["object"] for e in wait_for("the entries", 5, lambda: (lambda found: found if len(found) > 1 else None)(
         [e for e in office.events(reason="deny-rule") if e["object"].endswith("is never let through")]))}
     assert said == {"forwarding of ports of the target is never let through", "forwarding of the agent is never let through"}
+    told = subprocess.run(office.argv("ann", "host", "-X", "127.0.0.1", "echo display=$DISPLAY"), text=True, timeout=30,
+                          capture_output=True, stdin=subprocess.DEVNULL, env={**os.environ, "DISPLAY": ":99"}, check=False)
+    assert told.stdout == "display=\n", told
+    entry = wait_for("the entry", 5, lambda: office.events(object="X11 forwarding is never let through"))[0]
+    assert (entry["person"], entry["verdict"]) == ("ann", "deny")
     with office.paramiko("ann") as client:  # asks with each session; once is enough
         for _ in range(3):
             channel = client.get_transport().open_session()

@@ -43,6 +43,16 @@ to: { resources: [host, far] }
 may: [connect, read, write, execute, import, export, forward]
 with: { record: true }
 ---
+kind: Role
+name: careful
+---
+kind: Rule
+name: the careful work on healthy devices
+who: { roles: [careful] }
+to: { resources: [far] }
+on: { owner: company, posture: healthy }
+may: [connect, read, write, execute, import, export, forward]
+---
 """
 
 
@@ -163,6 +173,32 @@ def test_a_device(office, tmp_path):
     told = subprocess.run(argv("127.0.0.1", "true"), capture_output=True, check=False, stdin=subprocess.DEVNULL)
     assert told.returncode == 255
     assert office.ssh("dan", "far", "echo by-key").stdout == "by-key\n"  # who has another way in still has it
+
+
+@pytest.mark.parametrize("falls", ["unhealthy", "quarantined"])
+def test_a_device_that_falls(office, tmp_path, falls):
+    """By its own agent's report, or by a security administrator's word."""
+    name = f"dev-{falls}"
+    owner = office.person(name, ["careful"])
+    office.sam.step_up()
+    laptop = Device(owner, str(tmp_path)).approved(office.sam)
+    agent = laptop.mutual()
+    agent.sign_in()
+    assert agent.post("/device/posture", {"checks": [{"name": "disk", "ok": True}]})["posture"] == "healthy"
+
+    def argv(*words):
+        return ["ssh", *office.options(), "-i", laptop.key, "-o", f"User={name}:far", "-p", str(office.port), *words]
+
+    def fall():
+        if falls == "unhealthy":
+            agent.post("/device/posture", {"checks": [{"name": "disk", "ok": False}]})
+        else:
+            office.sam.post(f"/admin/devices/{laptop.id}/quarantine", {"why": "left in a taxi"})
+    with work(office, name, argv) as one:
+        assert_soon(f"a device is {falls}", one.took(fall))
+    told = subprocess.run(argv("127.0.0.1", "true"), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert told.returncode == (254 if falls == "unhealthy" else 255), told  # its key is not one of anybody any more
+    assert falls != "unhealthy" or "reference" in told.stderr, told
 
 
 def test_a_role_for_a_while(office):

@@ -2,16 +2,22 @@
 """Terminals through the SSH gate with bash behind: alarms that page and freeze, shells that run only while somebody
 watches. OWNS nothing. PROCESS tests. TRUST none. SPEC gates/ssh/alarm.c, gates/ssh/start.c, core/ssh/alarms.c."""
 
+import fcntl
+import json
 import os
 import shutil
+import signal
+import struct
 import subprocess
 import tempfile
+import termios
+import time
 
 import pytest
 
 from officelib import wait_for
 from portal import Refused
-from sshgatelib import SshOffice, Terminal, askers_ask, engineers_work_on
+from sshgatelib import Pty, SshOffice, Terminal, askers_ask, engineers_work_on
 
 DOCUMENTS = engineers_work_on("host", "cold", "quiet") + "---\n" + askers_ask(watch=True)
 
@@ -133,6 +139,56 @@ def test_a_freeze_holds_all_that_its_person_has_open_and_opens(office, folder):
             after.wait("unheard")
             before.wait("unheard")
             wait_for("the line", 5, lambda: not os.path.exists(folder))
+
+
+def resize(terminal, columns, rows):
+    fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    time.sleep(0.3)
+
+
+def sizes_recorded(office, reference):
+    def ended():
+        try:
+            return office.recording(reference)
+        except Refused:  # its first chunk is not known yet
+            return None
+    text = wait_for("its recording", 15, ended)
+    parts = [json.loads(line) for line in text.splitlines() if line.startswith("[")]
+    return [part[2] for part in parts if part[1] == "r"]
+
+
+def test_sizes_of_a_terminal_reach_machine_and_recording(office):
+    terminal = Pty(office.argv("ann", "quiet", "-tt", "127.0.0.1", "cat >/dev/null; stty size; sleep 30"))
+    try:
+        terminal.type(b"x\n").until(b"x")
+        reference = office.connection("ann", "quiet")["id"]
+        for size in ((132, 50), (80, 24), (99, 33)):
+            resize(terminal, *size)
+        terminal.type(b"\x04").until(b"33 99")
+    finally:
+        os.kill(terminal.pid, signal.SIGKILL)
+        terminal.end()
+    assert sizes_recorded(office, reference) == ["132x50", "80x24", "99x33"]
+
+
+def test_a_size_that_changes_before_the_shell_starts_is_not_lost(office):
+    """The shell waits, because its person is frozen; meanwhile the window grows."""
+    with office.terminal("dan", "quiet") as before:
+        before.type("echo re''ady\r")
+        before.wait("ready")
+        held = office.connection("dan", "quiet")["id"]
+        office.sam.post(f"/ssh/connections/{held}/freeze", {"frozen": True, "why": "wait"})
+        terminal = Pty(office.argv("dan", "host", "-tt", "127.0.0.1", "stty size; sleep 30"))
+        try:
+            terminal.until(b"frozen by ")
+            reference = office.connection("dan", "host")["id"]
+            resize(terminal, 141, 43)
+            office.sam.post(f"/ssh/connections/{reference}/freeze", {"frozen": False, "why": "go on"})
+            terminal.until(b"43 141")
+        finally:
+            os.kill(terminal.pid, signal.SIGKILL)
+            terminal.end()
+    assert sizes_recorded(office, reference) == ["141x43"]
 
 
 def test_who_was_frozen_and_left_is_frozen_when_he_comes_again(office, folder):

@@ -15,6 +15,12 @@ test("sentences of core are told in Chinese, with what they name", () => {
     ["step failed session: there is no session x", "步骤 session 失败：没有这个会话：x"],
     ["commander: nobody in the Rota can", "指挥：值班表中无人可任"],
     ["incident 3 is there", "事件 3（已有）"],
+    ["step call: Look for the same on other devices, due 2026-11-30T10:00:00Z", "步骤 call 完成：检查其他设备是否有同样情况，期限 2026-11-30T10:00:00Z"],
+    ["[drill] step close: would cut resource wiki: 0 sessions of 0 people, 0 connections at databases, 0 at machines, until 2026-11-30T10:00:00Z",
+      "〔演练〕步骤 close 完成：将切断资源 wiki：0 人的 0 个会话，0 个数据库连接，0 个主机连接，至 2026-11-30T10:00:00Z"],
+    ["undo begun mail: block-mail release ann", "开始撤销步骤 mail：block-mail release ann"],
+    ["could not be undone mail: the runner is away", "步骤 mail 无法撤销：命令执行器未运行"],
+    ["failed: could not be given back: close (io); step whom failed", "失败：无法恢复：close (io)；步骤 whom 失败"],
   ];
   for (const [english, chinese] of said) assert.equal(saidZh(english), chinese);
 });

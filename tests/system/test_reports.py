@@ -292,13 +292,19 @@ def test_clocks_survive_a_restart_and_tell_once(office):
     with pytest.raises(Refused) as refused:
         office.people["sam"].post("/reports/clock", {"why": "it was wrong"})
     assert refused.value.status in (403, 404)
-    ahead = report_of(office, opened(office, "Opened while it was ahead"))
+    incident = opened(office, "Opened while it was ahead")
+    ahead = report_of(office, incident)
+    office.root.post(f"/incidents/{incident}/task", {"text": "look", "within_s": 3600})
+    office.store("UPDATE incident_note SET at_us = at_us + 7200000000 WHERE incident = ?", int(incident))
+    office.store("UPDATE incident_task SET created = created + 7200, due = due + 7200 WHERE incident = ?", int(incident))
     assert clocks(office.root.get(f"/reports/{ahead}"))["authority-cii"]["stage"] == "over"
     said = office.cli("report", "clock-reset", "--why", "it had jumped ahead", "-c", office.config).stdout
     assert said.startswith(time.strftime("it is %Y-%m-%dT%H", time.gmtime()))
     assert clocks(office.root.get(f"/reports/{report}"))["authority-cii"]["left_s"] > 0
     assert clocks(office.root.get(f"/reports/{ahead}"))["authority-cii"]["stage"] == "far"
     wait_for("the entry", 5, lambda: events(office, "report clock reset"))
+    said = office.root.get(f"/incidents/{incident}")
+    assert max(seconds(n["at"]) for n in said["timeline"]) <= time.time() and abs(seconds(said["tasks"][0]["due_at"]) - time.time() - 3600) < 60
 
 
 def test_the_clock_of_thirty_days_runs_from_the_closing_over_restarts(office):

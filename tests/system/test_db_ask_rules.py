@@ -10,6 +10,7 @@ import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
+from test_core_cli import Shell
 from test_db_ask import Waiting
 
 LEADS, GUARDS = "two leads agree before rows go", "a guard agrees before what is dear goes"
@@ -146,9 +147,11 @@ def test_one_person_counts_for_each_rule_he_is_among(gate, dora):
     gate.sql("INSERT INTO cheap SELECT generate_series(1, 5)", "INSERT INTO dear SELECT generate_series(1, 5)")
 
 
-def test_one_refusal_ends_it(gate, dora):
+def test_one_refusal_ends_it(gate, dora, tmp_path):
     run = Waiting(dora, BOTH)
     item = waiting(gate)
+    told = Shell(gate.office, gate.people["lena"], tmp_path).run("approvals", "show", item["id"])
+    assert f"0 of 2 for {LEADS}" in told and f"0 of 1 for {GUARDS}" in told, told
     gate.people["gus"].post(f"/approvals/{item['id']}/refuse", {"sha256": item["sha256"], "reason": "not the dear"})
     run.join(20)
     assert isinstance(run.error, psycopg2.Error) and "not the dear" in str(run.error)

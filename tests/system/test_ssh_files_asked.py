@@ -22,6 +22,8 @@ DOCUMENTS = """\
 ---
 { kind: Role, name: putter, title: Putters }
 ---
+{ kind: Role, name: digger, title: Diggers }
+---
 kind: Rule
 name: engineers work
 who: { roles: [engineer] }
@@ -69,6 +71,26 @@ who: { roles: [putter] }
 to: { classes: [internal] }
 may: [connect, read, write, import]
 ---
+kind: Rule
+name: diggers look around
+who: { roles: [digger] }
+to: { classes: [internal] }
+may: [connect, read]
+---
+kind: Rule
+name: an engineer agrees to what diggers run
+who: { roles: [digger] }
+to: { classes: [internal] }
+may: [execute, write, import, export, destroy]
+ask: { approved_by: 1, by: { roles: [engineer] }, on: { owner: [unknown, personal, company] }, expires: 15m }
+---
+kind: Rule
+name: a putter agrees where it may meet what is vital
+who: { roles: [digger] }
+to: { classes: [core] }
+may: [execute, write, import, export, destroy]
+ask: { approved_by: 1, by: { roles: [putter] }, on: { owner: [unknown, personal, company] }, expires: 15m }
+---
 kind: Budget
 name: nobody removes fast
 who: { any: true }
@@ -92,7 +114,7 @@ def office(far):
     parts = f"  parts: [{{ path: {os.path.realpath(far)}/vital, class: core }}]\n"
     one = SshOffice(DOCUMENTS, more=parts, hosts={"plain": ""})
     try:
-        one.people(ann="engineer", abe="asker", tom="taker", sue="sipper", eve="engineer", pat="putter")
+        one.people(ann="engineer", abe="asker", tom="taker", sue="sipper", eve="engineer", pat="putter", dig="digger")
         yield one
     finally:
         one.close()
@@ -148,6 +170,31 @@ def test_scp_waits_as_well_and_says_what_is_lost(office, far, tmp_path):
     assert client.returncode == 0, said
     with open(far + "/there", encoding="ascii") as file:
         assert file.read() == "new"
+
+
+@pytest.mark.parametrize("how", ["command", "folder"])
+def test_what_may_meet_several_parts_is_for_the_people_of_each_rule(office, far, how):
+    """A command of any kind is about the whole machine; so is the removal of a folder about what lies in it."""
+    os.makedirs(far + "/spare", exist_ok=True)
+    if how == "command":
+        client = subprocess.Popen(office.argv("dig", "host", "127.0.0.1", "echo dug"), text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    else:
+        client = start(office, "dig", f"rename {far} {far}.away\n")
+    assert "and those of other rules" in client.stderr.readline()
+    full = office.asked()
+    assert {one["rule"]: (one["agreed"], one["needed"]) for one in full["rules"]} == {
+        "an engineer agrees to what diggers run": (0, 1), "a putter agrees where it may meet what is vital": (0, 1)}
+    if how == "folder":
+        office.decide("refuse", full)
+        client.communicate(timeout=20)
+        assert client.returncode != 0 and os.path.isdir(far)
+        return
+    office.decide("approve", full)
+    assert office.asked("pat")["id"] == full["id"] and client.poll() is None
+    office.decide("approve", full, "pat")
+    said, _ = client.communicate(timeout=20)
+    assert client.returncode == 0 and said == "dug\n"
 
 
 def test_who_leaves_waits_no_more(office, far):

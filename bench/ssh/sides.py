@@ -146,7 +146,8 @@ class Sides:
                 text += DOCUMENTS.format(cipher=name, port=ports[name], host_key=machine.host_key, account=ACCOUNT)
             return text + RULE
 
-        self.office = SshOffice(documents, extra="ssh_connections_each: 20000\n")
+        self.office = SshOffice(documents, extra="ssh_connections_each: 20000\n"
+                                "ssh_log_ins_each: 20000\nssh_log_ins_address: 20000\n")
         machine = self.office.sshd
         jump_key = os.path.join(self.dir, "jump_key")
         keygen(jump_key, "ecdsa")

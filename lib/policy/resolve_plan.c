@@ -478,6 +478,9 @@ static void check_undo(const compiling *c, const char *file, const doc_step *ste
                   "people were told cannot be");
     } else if (undo->count > 1 && !is_run) {
         set_wrong(c, file, &undo->items[1], "is one text too many: a webhook is posted to once");
+    } else if (undo->count == 1 && !is_run &&
+               sp_span_index(undo->items[0].text, '\n') < undo->items[0].text.len) {
+        set_wrong(c, file, &undo->items[0], "is to be one line");
     }
 }
 

@@ -153,6 +153,10 @@ static void what_goes_out_is_taken_back_by_what_goes_out(void **state)
                  "kind: Plan\nname: p\nmode: manual\nsteps:\n"
                  "  - { name: a, do: webhook, with: { channel: hook, undo: [x, y] } }\n",
                  10, "posted to once");
+    help_refused("kind: Channel\nname: hook\nvia: webhook\naddress: 'http://127.0.0.1:1'\n---\n"
+                 "kind: Plan\nname: p\nmode: manual\nsteps:\n"
+                 "  - { name: a, do: webhook, with: { channel: hook, undo: \"x\\ny\" } }\n",
+                 10, "one line");
 }
 
 static void detections_set_off_what_names_them(void **state)

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever words core and the watch send as codes or sentences of their own has a wording in both languages.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { en } from "../src/i18n/en";
 import { saidZh } from "../src/i18n/said.zh";
+import { wantedZh } from "../src/i18n/wanted.zh";
 import { zh } from "../src/i18n/zh";
 
 const wordsIn = (file: string, pattern: RegExp): string[] => {
@@ -41,4 +42,23 @@ test("what an incident's timeline is made of", () => {
 
 test("why the watch is degraded", () => {
   for (const text of wordsIn("watch/role.c", /return "([^"]+)"/g)) assert.match(saidZh(text) ?? "", /[\u4e00-\u9fff]/, text);
+});
+
+test("what an invalid answer wants instead", () => {
+  const wanted = wordsIn("core/http/fields.c", /ret_expected = "([^"]+)"|\] = "([^"]+)",/g);
+  for (const file of readdirSync("../core", { recursive: true }).map(String).filter((name) => name.endsWith(".c"))) {
+    for (const [call] of readFileSync(`../core/${file}`, "utf8").matchAll(/sp_answer_invalid\([\s\S]*?\);\n/g)) {
+      const texts = [...call.replace(/"\s*\n\s*"/g, "").matchAll(/"((?:[^"\\]|\\.)*)"/g)].map((match) => match[1] ?? "");
+      wanted.push(...texts.filter((text) => !/^[a-z_]+$|%/.test(text))); // names of fields, formats
+    }
+  }
+  assert.ok(wanted.length > 80);
+  assert.deepEqual([...new Set(wanted)].filter((text) => !/[\u4e00-\u9fff]/.test(wantedZh[text] ?? "")), []);
+});
+
+test("what a refusal of core is called", () => {
+  const files = readdirSync("../core", { recursive: true }).map(String).filter((name) => name.endsWith(".c"));
+  const codes = files.flatMap((file) => [...readFileSync(`../core/${file}`, "utf8").matchAll(/sp_answer_problem\([^,;]+,\s*\d+,\s*"(\w+)"/g)].map((match) => match[1] ?? ""));
+  assert.ok(codes.length > 100);
+  for (const all of [en, zh]) assert.deepEqual([...new Set(codes)].filter((code) => !Object.hasOwn(all.errors.codes, code)), []);
 });

@@ -2,6 +2,7 @@
 // Errors that say what happened and what to do.
 import { ApiError } from "../api/client";
 import { t } from "../i18n";
+import { wantedZh } from "../i18n/wanted.zh";
 import { lang } from "../lib/state";
 import { Button } from "./basic";
 import { Icon } from "./icon";
@@ -36,17 +37,20 @@ export function wordsOf(error: unknown): Words {
   return { title: words.unknownTitle, what: error instanceof Error ? error.message : words.unknown, fields: [] };
 }
 
+const wanted = (message: string): string => (lang.value === "zh" ? wantedZh[message] ?? message : message);
+
 export function ErrorNote({ error, onRetry }: { error: unknown; onRetry?: () => void }) {
   if (!error) return null;
   const words = wordsOf(error);
+  const fields = words.fields.filter((f) => !words.what.includes(f.message));
   return (
     <div class="note note-bad" role="alert">
       <Icon name="alert" />
       <div class="note-text">
         <strong>{words.title}</strong>
         <p>{words.what}</p>
-        {words.fields.length > 0 && (
-          <ul>{words.fields.map((f) => <li key={f.field}><code>{f.field}</code> {f.message}</li>)}</ul>
+        {fields.length > 0 && (
+          <ul>{fields.map((f) => <li key={f.field}><code>{f.field.replace(/^\//, "")}</code> {wanted(f.message)}</li>)}</ul>
         )}
         {words.reference && <p class="muted">{t().common.reference}: <code>{words.reference}</code></p>}
       </div>

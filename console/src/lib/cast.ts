@@ -28,6 +28,7 @@ export class CastError extends Error {}
 /* Takes pieces of any length; what is not a whole line yet waits. */
 export class CastReader {
   header: CastHeader = { width: 80, height: 24 };
+  command = ""; // what ran, where it was no shell; hostile text
   readonly events: CastEvent[] = [];
   private rest = "";
   private line = 0;
@@ -56,10 +57,11 @@ export class CastReader {
       throw new CastError(`line ${this.line} is not JSON`);
     }
     if (Array.isArray(value)) return this.event(value);
-    const header = value as { version?: unknown; width?: unknown; height?: unknown } | null;
+    const header = value as { version?: unknown; width?: unknown; height?: unknown; command?: unknown } | null;
     if (header === null || typeof header !== "object" || header.version !== 2) {
       throw new CastError(`line ${this.line}: a header of version 2 or an event is expected`);
     }
+    this.command = typeof header.command === "string" ? header.command : "";
     this.header = { width: between(Number(header.width), COLUMNS), height: between(Number(header.height), ROWS) };
   }
   private event([at, code, data]: unknown[]): void {

@@ -33,7 +33,7 @@ function Coverage({ value }: { value: Record<string, unknown> | undefined }) {
   );
 }
 
-function Cast({ recording, channel }: { recording: Recording; channel: number }) {
+function Cast({ recording, channel, onCommand }: { recording: Recording; channel: number; onCommand: (command: string) => void }) {
   const [loaded, setLoaded] = useState<{ reader: CastReader } | { error: unknown }>();
   const [turn, setTurn] = useState(0);
   useEffect(() => {
@@ -41,7 +41,10 @@ function Cast({ recording, channel }: { recording: Recording; channel: number })
     const reader = new CastReader();
     setLoaded(undefined);
     fetchAll({ id: recording.id, channel }, reader, abort.signal).then(
-      () => setLoaded({ reader }),
+      () => {
+        setLoaded({ reader });
+        onCommand(reader.command);
+      },
       (error: unknown) => !abort.signal.aborted && setLoaded({ error }),
     );
     return () => abort.abort();
@@ -54,6 +57,7 @@ function Cast({ recording, channel }: { recording: Recording; channel: number })
 export function RecordingPage({ params }: { params: Record<string, string> }) {
   const id = params.id ?? "";
   const data = useData(`recording:${id}`, (signal) => api("get", "/ssh/recordings/{id}/info", { path: { id }, signal }));
+  const [command, setCommand] = useState("");
   const words = t().machines;
   const r = data.data;
   if (data.error) return <><PageHead title={words.recording} /><ErrorNote error={data.error} onRetry={data.reload} /></>;
@@ -71,14 +75,14 @@ export function RecordingPage({ params }: { params: Record<string, string> }) {
         <Select label={words.channel} value={String(channel.number)} onChange={(value) => setQuery({ channel: value })}
           options={r.channels.map((c) => ({ value: String(c.number), label: `${words.kinds[c.kind]} ${c.object}`.slice(0, 90) }))} />
       )}
-      {channel ? <Cast recording={r} channel={channel.number} /> : <p class="muted">{words.nothingRecorded}</p>}
+      {channel ? <Cast recording={r} channel={channel.number} onCommand={setCommand} /> : <p class="muted">{words.nothingRecorded}</p>}
       <div class="cards">
         <Card title={words.about}>
           <Facts items={[
             [words.person, r.person],
             [words.device, r.device || words.noDevice],
             [t().watch.account, <code class="plain">{r.account}</code>],
-            [words.channel, channel && <><Badge>{words.kinds[channel.kind]}</Badge> <code class="plain">{channel.object}</code></>],
+            [words.channel, channel && <><Badge>{words.kinds[channel.kind]}</Badge> <code class="wrap">{channel.object || command}</code></>],
             [words.size, channel && formatBytes(channel.bytes)],
             [t().ledger.session, (own || isAdmin("audit") || isAdmin("security")) && <a href={own ? `/sessions/${r.session}` : `/admin/sessions/${r.session}`}>{t().watch.toSession}</a>],
           ]} />

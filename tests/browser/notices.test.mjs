@@ -113,3 +113,41 @@ test("an employee tells that something is wrong, and sees that it is looked at",
   await wide.heading("报告异常").waitFor();
   await shot(wide, "tell-zh-dark-wide");
 });
+
+test("somebody chooses on which ways he is told, and in which order", async () => {
+  const lin = await open("lin", { bypassCSP: true });
+  const { page } = lin;
+  await lin.go("/notices");
+  const form = page.getByRole("form", { name: "Your order" });
+  await form.getByText("You have chosen none").waitFor();
+  for (const way of ["mail", "slow"]) {
+    await form.getByLabel("Add a way").selectOption(way);
+    await form.getByRole("button", { name: "Add a way" }).click();
+  }
+  assert.ok(!(await form.getByRole("button", { name: "Save" }).isEnabled()), "an id is wanted");
+  const id = form.getByLabel("Your id on slow");
+  await id.fill("all");
+  await form.getByRole("button", { name: "slow earlier" }).click();
+  await form.getByRole("button", { name: "Save" }).click();
+  await form.getByRole("alert").getByText("not 'all'").first().waitFor();
+  await shot(lin, "reach-refused");
+  await id.fill("lin-77");
+  await form.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Kept.").waitFor();
+  await lin.go("/notices");
+  assert.equal(await form.getByLabel("Your id on slow").inputValue(), "lin-77");
+  assert.match(await form.locator(".ways").innerText(), /slow[\s\S]*mail/);
+  await shot(lin, "reach-light");
+  await lin.accessible("/notices");
+  lin.calm();
+  const zh = await open("lin", { viewport: { width: 390, height: 844 }, locale: "zh-CN", colorScheme: "dark" });
+  await zh.go("/notices");
+  await zh.page.getByRole("form", { name: "您的顺序" }).getByLabel("您在 slow 的 ID").fill("all");
+  await zh.page.getByRole("form", { name: "您的顺序" }).getByRole("button", { name: "保存" }).click();
+  const said = zh.page.getByRole("form", { name: "您的顺序" }).getByRole("alert");
+  await said.waitFor();
+  assert.doesNotMatch(await said.innerText(), /[a-z]{4}/, "what is wrong is said in Chinese");
+  await zh.fits("/notices");
+  await shot(zh, "reach-zh-dark-narrow");
+  zh.calm();
+});

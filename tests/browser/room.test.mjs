@@ -260,7 +260,6 @@ test("a system's token is shown once, opens an incident, and opens none when it 
   const { page } = sam;
   await sam.go("/admin/systems");
   await page.locator("tbody tr", { hasText: "monitor" }).getByText("never").waitFor();
-  await page.getByText("No sinks").waitFor();
   await sam.button("Make a token").click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("System", { exact: true }).fill("backups");
@@ -285,6 +284,40 @@ test("a system's token is shown once, opens an incident, and opens none when it 
   await row.waitFor({ state: "detached" });
   assert.equal((await openByToken(token)).status, 401);
   sam.calm();
+});
+
+test("a sink is given its token, and who reads the figures another", async () => {
+  const { page } = sam;
+  await sam.go("/admin/systems");
+  assert.equal(await page.getByRole("heading", { name: "Figures" }).count(), 0, "not a security administrator's");
+  await page.locator("tbody tr", { hasText: "siem" }).getByRole("button", { name: "Set its token" }).click();
+  const field = page.getByRole("dialog").getByLabel("Token of siem");
+  assert.equal(await field.getAttribute("type"), "password");
+  await field.fill("of-the-siem");
+  await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+  await page.getByText("Kept in the vault.").waitFor();
+  assert.ok(!(await page.content()).includes("of-the-siem"));
+  sam.calm();
+  const olga = await open("olga");
+  await olga.go("/admin/systems");
+  await olga.button("New token for figures").click();
+  await olga.page.getByRole("dialog").getByRole("button", { name: "New token for figures" }).click();
+  const token = await olga.page.getByRole("dialog").locator(".copy-box code").innerText();
+  await shot(olga, "systems-figures");
+  const read = async (word) => {
+    const system = await browser.newContext({ ignoreHTTPSErrors: true });
+    const status = (await system.request.get(`${portal}/metrics`, { headers: { Authorization: `Bearer ${word}` } })).status();
+    await system.close();
+    return status;
+  };
+  assert.equal(await read(token), 200);
+  await olga.button("Done").click();
+  await olga.button("Take it back").click();
+  await olga.page.getByRole("dialog").getByRole("button", { name: "Take it back" }).click();
+  await olga.page.getByText("Nobody reads the figures with a token any more.").waitFor();
+  assert.equal(await read(token), 401);
+  olga.calm();
+  await olga.context.close();
 });
 
 test("a security administrator sees somebody's SSH keys and removes one", async () => {

@@ -263,17 +263,16 @@ def house(tools):
 
 
 @pytest.mark.timeout(300)
-def test_recordings(house):
-    run_node("recordings.test.mjs", house.office, TOKEN=token(house.office, "sam"))
-
-
-@pytest.mark.timeout(300)
 def test_notices(house):
     values = {"what": "a mail with <b>markup</b>", "signs": "its sender", "contact": "the security team"}
     house.local.finished(house.local.send("phishing-warning", values=values))
     link = next(word for mail in house.smtp.mails for word in mail.part("plain").split() if "acknowledge#" in word)
     run_node("notices.test.mjs", house.office, NOTICES=json.dumps(
         {"tokens": {name: token(house.office, name) for name in ("sam", "lin")}, "link": link, "title": "Beware of a forged message"}))
+    again = house.local.send("phishing-warning", values=values)
+    house.local.finished(again)
+    way = next(one for one in house.local.people(again) if one["person"] == "lin")
+    assert way["channel"] == "slow" and house.hooks.of("slow"), "lin is told on the way that lin chose on the page"
 
 
 ROOM_DOCUMENTS = """---
@@ -305,6 +304,13 @@ steps:
   - { name: close, do: deny, with: { kind: role, name: guest } }
   - { name: lock, do: lock_person, confirm_by: [security-admin] }
   - { name: call, do: task, with: { text: call the person } }
+---
+kind: Sink
+name: siem
+via: http
+address: http://127.0.0.1:9/ocsf
+token: true
+kinds: [identity]
 ---
 kind: Officer
 name: speaker
@@ -368,7 +374,7 @@ def test_room(whole):
             terminal.wait("ready> ")
             wait_for("the alarms", 15, lambda: whole.sam.get("/ssh/alarms")["items"] and whole.sam.get("/alarms")["items"])
             run_node("room.test.mjs", whole.office, ROOM=json.dumps({
-                "tokens": {name: token(whole.office, name) for name in ("sam", "rita")}, "person": "eve",
+                "tokens": {name: token(whole.office, name) for name in ("sam", "rita", "olga")}, "person": "eve",
                 "rita": {"password": rita.password, "totp": {"secret": rita.totp.secret, "last": rita.totp.last}},
                 "sqlPerson": "bob", "hostile": "<b>bold</b> \x1b[31m ${x} 事件"}))
             terminal.wait("not with us any more")  # why it was ended
@@ -377,7 +383,33 @@ def test_room(whole):
 
 
 MARKUP = "<img src=x onerror=alert(1)>"
-ESCAPES = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;https://evil.example/\x07click\x1b]8;;\x07\x1b[2J"
+CLEARS = "\x1b[2J"
+ESCAPES = "\x1b]0;owned\x07\x1b]52;c;b3duZWQ=\x07\x1b]8;;https://evil.example/\x07click\x1b]8;;\x07" + CLEARS
+
+
+@pytest.mark.timeout(300)
+def test_recordings(whole, tmp_path):
+    """A machine prints what attacks its readers; whoever replays or watches it meets only text."""
+    whole.ssh.person("dan", ["typist"])
+    whole.ssh.key("dan")
+    (tmp_path / "evil").write_text(f"ready {MARKUP}\n{ESCAPES.removesuffix(CLEARS)}\n\x1b[c\x1b[6n\x1b[21t\x1bP+q544e\x1b\\\x1b[31mred\x1b[0m\n")
+    (tmp_path / "lines").write_text('for i in $(seq 0 39); do echo "line $i needle"; sleep 0.08; done\n')
+    with whole.ssh.terminal("dan", "host") as terminal:
+        terminal.type(f"cd {tmp_path}; PS1='ready> '\r")
+        terminal.wait("\nready> ")
+        terminal.type("cat evil\r")
+        terminal.wait("red\n")
+        terminal.type(f"rm -rf '/nothing-of-this-name/{MARKUP}'\r")
+        terminal.type("sh lines\r")
+        terminal.wait("line 39 needle")
+        terminal.type("exit\r")
+        terminal.process.wait(20)
+    assert whole.ssh.ssh("dan", "host", f"echo '{MARKUP}'").stdout == MARKUP + "\n"
+    with whole.ssh.terminal("dan", "host") as terminal:
+        terminal.type("PS1='still> '; echo here\r")
+        terminal.wait("\nstill> ")
+        run_node("recordings.test.mjs", whole.office, RECORDINGS=json.dumps({"token": token(whole.office, "sam"), "markup": MARKUP}))
+        terminal.wait("seen enough")  # why it was ended
 
 
 def kept_or_refused(ask, *words):

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, furnish, orders_documents
+from officelib import SANITIZED
 from pglib import Postgres
 from pgraw import SYNC, Raw, bind, describe, execute, fields, parse, query
 from sqlgen import SCHEMA, TABLES, Generator, fill
@@ -21,7 +22,7 @@ from sqlgen import SCHEMA, TABLES, Generator, fill
 pytestmark = pytest.mark.shipped
 
 SEED = int(os.environ.get("SP_GENERATED_SEED", "17"))
-COUNT = int(os.environ.get("SP_GENERATED_COUNT", "2000"))
+COUNT = int(os.environ.get("SP_GENERATED_COUNT", "300" if SANITIZED else "2000"))
 REFUSED_MAX = 0.08  # of what is made; what is never let through, whatever policy says
 QUIET = ("ALTER SYSTEM SET autovacuum = off", "ALTER SYSTEM SET statement_timeout = '20s'", "SELECT pg_reload_conf()")
 # differs between any two servers, or from one moment to the next

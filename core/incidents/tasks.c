@@ -74,9 +74,10 @@ void sp_tasks_look(sp_core *core)
 
 sp_err sp_incidents_clock_rows(sp_core *core, int64_t by_s)
 {
-    auto_query sp_query q =
-        sp_query_of(core->store, "UPDATE incident_task SET due = " SP_CLOCK_MOVED(
-                                     "due", "$1") " WHERE done = 0 AND told = 0");
+    auto_query sp_query q = sp_query_of(
+        core->store,
+        "UPDATE incident_task SET due = " SP_CLOCK_MOVED("due", "$1") ", created = " SP_CLOCK_MOVED(
+            "created", "$1") " WHERE done = 0 AND told = 0");
     sp_bind_bits(&q, (uint64_t)by_s);
     return sp_query_finish(&q);
 }

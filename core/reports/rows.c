@@ -338,7 +338,8 @@ sp_err report_clock_reset(sp_store *store, uint64_t now_unix_s)
         "UPDATE report SET discovered = $1 WHERE discovered > $1",
         "UPDATE incident SET opened = $1 WHERE opened > $1",
         "UPDATE incident_note SET at_us = $1 * 1000000 WHERE at_us > $1 * 1000000",
-        "UPDATE incident_task SET due = due - (created - $1) WHERE created > $1 AND due > 0",
+        "UPDATE incident_task SET due = due - (created - $1) WHERE created > $1 AND due > created"
+        " AND done = 0",
         "UPDATE incident_task SET created = $1 WHERE created > $1",
     };
     auto_txn sp_txn txn = sp_txn_begin(store);

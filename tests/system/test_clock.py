@@ -227,6 +227,25 @@ def test_an_incident_of_a_clock_that_was_ahead_takes_no_alarm_of_now(office):
     assert opened() == now
 
 
+def test_a_reset_of_the_clock_takes_nothing_of_a_task_again(office):
+    """What was made while the clock was ahead has moved with it; root's word about reports comes after."""
+    incident = root(office, "incident", "open", "It burns again")["id"]
+    set_clock(office, 2 * HOUR)
+    root(office, "incident", "task", incident, "--text", "put it out", "--within", "1800")
+    root(office, "incident", "task", incident, "--text", "is out", "--within", "1800")
+    office.store("UPDATE incident_task SET done = created WHERE number = 2 AND incident = (SELECT MAX(id) FROM incident)")
+    done = root(office, "incident", "show", incident)["tasks"][1]
+    set_clock(office, 0)
+    office.cli("report", "clock-reset", "--why", "it had been ahead", "-c", office.config)
+    time.sleep(1.2)
+    one = root(office, "incident", "show", incident)
+    task = one["tasks"][0]
+    assert abs(seconds(task["due_at"]) - time.time() - 1800) < 60, task
+    assert abs(seconds(task["created_at"]) - time.time()) < 60, task
+    assert "overdue" not in [n["kind"] for n in one["timeline"]]
+    assert one["tasks"][1]["due_at"] == done["due_at"], "it is over"
+
+
 def test_all_rooms_move_or_none_and_it_is_tried_again(office):
     root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "30m")
     until = seconds(root(office, "kill", "list")[0]["until_at"])

@@ -419,6 +419,35 @@ def test_one_partition_comes_back_while_others_work_in_the_next(keeper, server):
     server.sql("DROP SCHEMA trap CASCADE", "orders")
 
 
+LEVELS = """
+CREATE SCHEMA part AUTHORIZATION owner;
+SET ROLE owner;
+CREATE TABLE part.root (id int, n int) PARTITION BY RANGE (id);
+CREATE TABLE part.mid PARTITION OF part.root FOR VALUES FROM (0) TO (100) PARTITION BY RANGE (id);
+CREATE TABLE part.a_leaf PARTITION OF part.mid FOR VALUES FROM (0) TO (50);
+CREATE TABLE part.leaf PARTITION OF part.mid FOR VALUES FROM (50) TO (100);
+INSERT INTO part.root SELECT i, 0 FROM generate_series(10, 90, 10) i;
+"""
+
+
+def test_a_middle_partition_has_the_rows_of_those_below_it(keeper, server):
+    """Without a key, and rows that the statement wrote as they were: each is put back once, and none goes."""
+    server.sql(LEVELS, "orders")
+    holder = server.connect(database="orders")
+    holder.autocommit = False
+    cursor = holder.cursor()
+    cursor.execute("LOCK TABLE part.mid IN SHARE ROW EXCLUSIVE MODE; SELECT txid_current()")
+    keep(keeper, server, 38, "UPDATE", "part.mid")
+    cursor.execute("UPDATE part.mid SET n = CASE WHEN id > 70 THEN 7 ELSE n END")
+    holder.commit()
+    holder.close()
+    report = undo(keeper, server, 38, "UPDATE")
+    assert [r["relation"] for r in report["rows"]] == ["part.mid"], report
+    assert server.sql("SELECT string_agg(id || '=' || n, ',' ORDER BY id) FROM part.root", "orders") == \
+        ",".join(f"{i}=0" for i in range(10, 100, 10))
+    server.sql("DROP SCHEMA part CASCADE", "orders")
+
+
 def test_what_was_undone_in_part_is_not_guessed_at_again(keeper, server):
     """Which transaction is meant is guessed once; that the statement said CASCADE has nothing to do with it."""
     before = image(server)

@@ -328,12 +328,12 @@ static bool begin_try(wanting *w)
     sp_approvals *approvals = sp_request_core(w->req)->approvals;
     uint64_t wait_s = 0;
     w->person = sp_request_session(w->req)->person;
-    if (!sp_rest_begin(&approvals->tries, w->person, sp_now_steady_us(), &wait_s)) {
+    if (!sp_rest_begin(&approvals->tries, w->person, !w->try_only, sp_now_steady_us(), &wait_s)) {
         sp_answer_too_many(w->req, wait_s);
         return false;
     }
     if (!sp_approvals_begin(approvals, w->k.id)) {
-        sp_rest_end(&approvals->tries, w->person, sp_now_steady_us());
+        sp_rest_drop(&approvals->tries, w->person);
         sp_answer_problem(w->req, 409, "busy", "Somebody looks at this one just now. Try again.");
         return false;
     }

@@ -292,11 +292,10 @@ typedef struct {
     uint8_t done;      /* DB_DONE_ */
     bool is_cancelled; /* while it was not to be stopped at once */
     uint8_t needed;
-    uint8_t rules; /* that ask */
-    uint64_t of;   /* sp_decision_asked_of() */
-    uint8_t approvals;
-    uint32_t call; /* 0 = none */
-    uint64_t ask;  /* asked of others and not used up; 0 = none */
+    uint8_t rules;   /* that ask */
+    sp_agreed asked; /* of others; agreed to with DB_DONE_AGREED */
+    uint32_t call;   /* 0 = none */
+    uint64_t ask;    /* asked of others and not used up; 0 = none */
     uint64_t reference;
     uint64_t recorded; /* the reference under which it is on disk already; 0 = it is not */
     sp_hash hash;

@@ -227,7 +227,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     say_estimate(pending, found);
     auto_buf sp_buf plan = sp_buf_make(SP_DB_PLAN_MAX_BYTES);
     db_estimate_write(session, &plan);
-    drop_ask(pending); /* an earlier one, to which too few agreed by now */
+    drop_ask(pending); /* an earlier one, to which too few or others agreed by now */
     pending->done = 0;
     auto_buf sp_buf objects = sp_buf_make(SP_DB_OBJECTS_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
@@ -237,7 +237,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     pending->reference = sp_recorder_reference();
     pending->needed = decision->approvals;
     pending->rules = decision->asks_count;
-    pending->of = sp_decision_asked_of(&session->snapshot->policy, decision);
+    pending->asked = sp_decision_agreed(&session->snapshot->policy, decision);
     db_refusal asked = {.reason = SP_REASON_APPROVAL, .reference = pending->reference};
     db_judge_refused(session, run->ruling, run->tag, run->shown, &asked);
     sp_db_ask ask = {.connection = session->connection,
@@ -312,7 +312,6 @@ static void on_ask_done(const sp_db_ask_done *done)
         fail(session, "42501", SP_REASON_APPROVAL, text, "");
         return;
     }
-    pending->approvals = done->approvals;
     snprintf(text, sizeof(text), "approved by %.*s", (int)(done->by.len < 180 ? done->by.len : 180),
              done->by.len > 0 ? (const char *)done->by.ptr : "");
     db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text), SP_SPAN_EMPTY);
@@ -544,8 +543,8 @@ static bool must_record_first(const db_ruling *ruling)
 static bool is_agreed(const db_session *session, const sp_decision *decision)
 {
     const db_pending *pending = &session->judge->pending;
-    return (pending->done & DB_DONE_AGREED) != 0 && pending->approvals >= decision->approvals &&
-           pending->of == sp_decision_asked_of(&session->snapshot->policy, decision);
+    return (pending->done & DB_DONE_AGREED) != 0 &&
+           sp_agreed_covers(&pending->asked, &session->snapshot->policy, decision);
 }
 
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal)

@@ -119,7 +119,7 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     const sg_conn *conn = consent->channel->conn;
     auto_buf sp_buf shown = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES);
     auto_buf sp_buf body = sp_buf_make(SP_DB_STATEMENT_MAX_BYTES + SP_DB_OBJECTS_MAX_BYTES + 4096);
-    drop_ask(consent); /* an earlier one, to which too few agreed by now */
+    drop_ask(consent); /* an earlier one, to which too few or others agreed by now */
     sp_buf_seen(&shown, bytes);
     if (sp_failed(sp_buf_error(&shown))) {
         say_no(consent, SP_REASON_LIMIT,
@@ -133,7 +133,7 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     }
     consent->needed = decision->approvals;
     consent->rules = decision->asks_count;
-    consent->of = sp_decision_asked_of(&conn->snapshot->policy, decision);
+    consent->asked = sp_decision_agreed(&conn->snapshot->policy, decision);
     consent->hash = sp_sha256(bytes);
     sp_db_ask ask = {.connection = conn->connection,
                      .session = live_of(conn),
@@ -151,12 +151,6 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     sp_copy(ask.sha256, consent->hash.bytes, SP_SHA256_BYTES);
     sp_db_ask_write(&ask, &body);
     call(consent, SP_CORE_DB_ASK, &body, on_asked);
-}
-
-bool sg_consent_is_of(const sg_consent *consent, const sp_decision *decision)
-{
-    return decision->verdict != SP_VERDICT_ASK ||
-           consent->of == sp_decision_asked_of(&consent->channel->conn->snapshot->policy, decision);
 }
 
 static void on_used(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
@@ -208,7 +202,6 @@ void sg_consent_push(const sp_db_ask_done *done)
         say_no(consent, SP_REASON_APPROVAL, text);
         return;
     }
-    consent->approvals = done->approvals;
     snprintf(text, sizeof(text), "approved by %.*s", (int)(done->by.len < 180 ? done->by.len : 180),
              done->by.len > 0 ? (const char *)done->by.ptr : "");
     consent->on_word(consent, SG_AGREED, SP_REASON_NONE, text);

@@ -17,29 +17,42 @@ static sp_question question_of(const sg_conn *conn, sp_action action)
                          .face = SP_FACE_SSH};
 }
 
+/* Others agreed to all that is asked for it. */
+static sp_decision as_agreed(const sg_conn *conn, sp_decision decision)
+{
+    if (conn->agreed != NULL &&
+        sp_agreed_covers(conn->agreed, &conn->snapshot->policy, &decision)) {
+        decision.verdict = SP_VERDICT_ALLOW;
+        decision.reason = SP_REASON_RULE;
+        decision.approvals = 0;
+        decision.asks_count = 0;
+    }
+    return decision;
+}
+
 sp_decision sg_decide(const sg_conn *conn, sp_action action)
 {
     const sp_question question = question_of(conn, action);
-    return sp_policy_decide(&conn->snapshot->policy, &question);
+    return as_agreed(conn, sp_policy_decide(&conn->snapshot->policy, &question));
 }
 
 sp_decision sg_decide_whole(const sg_conn *conn, sp_action action, sp_span path)
 {
     const sp_question question = question_of(conn, action);
-    return sp_policy_ssh_whole(&conn->snapshot->policy, &question, path);
+    return as_agreed(conn, sp_policy_ssh_whole(&conn->snapshot->policy, &question, path));
 }
 
 sp_decision sg_decide_best(const sg_conn *conn, sp_action action)
 {
     const sp_question question = question_of(conn, action);
-    return sp_policy_ssh_best(&conn->snapshot->policy, &question);
+    return as_agreed(conn, sp_policy_ssh_best(&conn->snapshot->policy, &question));
 }
 
 sp_decision sg_decide_part(const sg_conn *conn, sp_action action, sp_span path)
 {
     sp_question question = question_of(conn, action);
     question.part = sp_policy_ssh_part(&conn->snapshot->policy, conn->resource, path).part;
-    return sp_policy_decide(&conn->snapshot->policy, &question);
+    return as_agreed(conn, sp_policy_decide(&conn->snapshot->policy, &question));
 }
 
 bool sg_decide_machine(sg_conn *conn)

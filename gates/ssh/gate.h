@@ -157,8 +157,8 @@ struct sg_consent {
     void (*on_word)(sg_consent *consent, sg_word word, sp_reason reason, const char *text);
     uint64_t reference; /* of the event that says that it waits */
     /* told */
-    uint64_t used; /* the ask that was approved, and is used up */
-    uint8_t approvals;
+    uint64_t used;   /* the ask that was approved, and is used up */
+    sp_agreed asked; /* of others; agreed to with AGREED */
     /* its own */
     sg_consent *next;
     sg_consent **back; /* NULL = does not wait for a push */
@@ -166,7 +166,6 @@ struct sg_consent {
     uint64_t ask; /* 0 = none */
     uint8_t needed;
     uint8_t rules; /* that ask */
-    uint64_t of;   /* sp_decision_asked_of() */
     sp_hash hash;  /* of what was asked for */
 };
 
@@ -175,8 +174,6 @@ void sg_consent_place(const sg_channel *channel, sp_buf *out);
 /* May other people agree to exactly these bytes? ASKED, AGREED; then `use` takes it: USED. */
 void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
                     sp_span bytes);
-/* Whether this decision, taken as if nobody had agreed, asks the people who were asked, if any. */
-bool sg_consent_is_of(const sg_consent *consent, const sp_decision *decision);
 void sg_consent_use(sg_consent *consent);
 /* Whether there is a budget or a limit a day; spending one of it leads to SPENT. */
 bool sg_consent_costs(const sg_conn *conn, const sp_decision *decision, sp_action action);
@@ -416,6 +413,8 @@ struct sg_conn {
     sg_pace paces[2];    /* to the target, from it */
     sp_timer pacing;
     sp_rider rider;
+    /* While something is judged: what others agreed to; else NULL. */
+    const sp_agreed *agreed;
     char user[SG_USER_BYTES]; /* as the client wrote it */
     char person[SG_NAME_BYTES];
     char resource_name[SG_NAME_BYTES];

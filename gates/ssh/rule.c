@@ -222,11 +222,11 @@ static void say_denied(sg_channel *channel, sg_ruling *out)
     sg_decide_refuse(channel->conn, &out->decision, what, &out->refusal);
 }
 
-void sg_rule(sg_channel *channel, uint8_t approvals, sg_ruling *out)
+void sg_rule(sg_channel *channel, const sp_agreed *agreed, sg_ruling *out)
 {
     sg_conn *conn = channel->conn;
     *out = (sg_ruling){.decision = {.rule = SP_NONE}};
-    conn->rider.who.approvals = approvals;
+    conn->agreed = agreed;
     if (conn->force_command != NULL && channel->kind == SP_SSH_CHANNEL_FORWARD) {
         no(out, SP_REASON_DENY_RULE, "the certificate that signed in is for one command only");
     } else if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
@@ -241,5 +241,5 @@ void sg_rule(sg_channel *channel, uint8_t approvals, sg_ruling *out)
     if (!out->refused && out->decision.verdict == SP_VERDICT_DENY) {
         say_denied(channel, out);
     }
-    conn->rider.who.approvals = 0;
+    conn->agreed = NULL;
 }

@@ -32,7 +32,7 @@ typedef struct {
     sg_refusal refusal;
 } sg_ruling;
 
-/* With so many people who agreed. */
-void sg_rule(sg_channel *channel, uint8_t approvals, sg_ruling *out);
+/* What others agreed to (NULL: to nothing) is allowed. */
+void sg_rule(sg_channel *channel, const sp_agreed *agreed, sg_ruling *out);
 
 #endif

@@ -236,7 +236,7 @@ static sp_err open_file(struct sg_sftp *sftp, const sftp_request *opened, sp_spa
                                 .handle_len = handle.len,
                                 .appends = (opened->offset & SP_SFTP_F_APPEND) != 0,
                                 .actions = opened->actions,
-                                .approvals = opened->approvals,
+                                .agreed = opened->agreed,
                                 .path = sftp->opening,
                                 .most_bytes = opened->most_bytes,
                                 .since_us = sp_loop_now_us(sg_here.loop)};

@@ -32,11 +32,11 @@ typedef struct {
     bool reads;
     bool writes;
     bool appends;
-    bool broken;       /* not from the first to the last byte in order: no hash */
-    bool met_end;      /* reading in order met its end */
-    bool closed;       /* policy does not let it go on: nothing more by it */
-    uint8_t approvals; /* how many people agreed */
-    unsigned actions;  /* that were judged */
+    bool broken;      /* not from the first to the last byte in order: no hash */
+    bool met_end;     /* reading in order met its end */
+    bool closed;      /* policy does not let it go on: nothing more by it */
+    sp_agreed agreed; /* by others, to these actions */
+    unsigned actions; /* that were judged */
     size_t handle_len;
     uint8_t handle[SP_SFTP_HANDLE_MAX_BYTES];
     char *path;
@@ -54,7 +54,7 @@ typedef struct {
     uint64_t offset; /* OPEN: what for, SP_SFTP_F_ */
     uint64_t most_bytes;
     unsigned actions; /* OPEN, OPENDIR */
-    uint8_t approvals;
+    sp_agreed agreed;
 } sftp_request;
 
 /* What waits for the machine's answers, and for others. */

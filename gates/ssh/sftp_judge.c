@@ -108,13 +108,14 @@ static void pass(struct sg_sftp *sftp, const sp_decision *decision)
     if (held->type == SP_SFTP_OPEN || held->type == SP_SFTP_OPENDIR) {
         if (sftp->request_count < SFTP_REQUESTS_MAX) {
             bool limited = (decision->must & SP_MUST_LIMIT) != 0;
-            sftp->requests[sftp->request_count++] = (sftp_request){
-                .id = held->id,
-                .type = held->type,
-                .offset = held->pflags,
-                .actions = actions_of(held, 0),
-                .approvals = (held->done & DONE_AGREED) != 0 ? held->consent.approvals : 0,
-                .most_bytes = limited ? decision->limit_bytes : 0};
+            sftp->requests[sftp->request_count++] =
+                (sftp_request){.id = held->id,
+                               .type = held->type,
+                               .offset = held->pflags,
+                               .actions = actions_of(held, 0),
+                               .agreed = (held->done & DONE_AGREED) != 0 ? held->consent.asked
+                                                                         : (sp_agreed){.count = 0},
+                               .most_bytes = limited ? decision->limit_bytes : 0};
         }
         sp_free(sftp->opening);
         sftp->opening = held->resolved[0] != NULL ? held->resolved[0] : held->paths[0];
@@ -193,9 +194,9 @@ bool sg_sftp_on_file(sg_conn *conn, unsigned actions, const sftp_file *file, sft
             continue;
         }
         bool agreed = (file->actions & (1U << action)) != 0; /* to this, and to nothing else */
-        conn->rider.who.approvals = agreed ? file->approvals : 0;
+        conn->agreed = agreed ? &file->agreed : NULL;
         sp_decision decision = decide_path(conn, action, file->path, false);
-        conn->rider.who.approvals = 0;
+        conn->agreed = NULL;
         if (decision.verdict != SP_VERDICT_ALLOW) {
             *ret_no = (sftp_no){decision, action};
             return false;
@@ -442,14 +443,11 @@ static bool write_down(struct sg_sftp *sftp, const sp_decision *decision, sp_act
 /* With what others agreed to, if it is they who are asked now. */
 static sp_decision decide_with(struct sg_sftp *sftp, sp_action *ret_action)
 {
-    sftp_held *held = &sftp->held;
-    uint8_t *approvals = &sftp->channel->conn->rider.who.approvals;
+    const sftp_held *held = &sftp->held;
+    sg_conn *conn = sftp->channel->conn;
+    conn->agreed = (held->done & DONE_AGREED) != 0 ? &held->consent.asked : NULL;
     sp_decision decision = decide_all(sftp, ret_action);
-    if ((held->done & DONE_AGREED) != 0 && sg_consent_is_of(&held->consent, &decision)) {
-        *approvals = held->consent.approvals;
-        decision = decide_all(sftp, ret_action);
-        *approvals = 0;
-    }
+    conn->agreed = NULL;
     return decision;
 }
 

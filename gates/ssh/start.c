@@ -505,15 +505,12 @@ static void begin(sg_channel *channel)
 static void judge(sg_channel *channel, sg_ruling *ret_ruled)
 {
     struct sg_pending *pending = channel->pending;
-    sg_rule(channel, 0, ret_ruled);
-    if ((pending->done & DONE_AGREED) == 0 || ret_ruled->refused) {
-        return;
-    }
-    bool same = sg_consent_is_of(&pending->consent, &ret_ruled->decision);
-    sg_rule(channel, pending->consent.approvals, ret_ruled);
-    if (!ret_ruled->refused && (!same || !is_as_agreed(channel, ret_ruled))) {
+    sg_rule(channel, (pending->done & DONE_AGREED) != 0 ? &pending->consent.asked : NULL,
+            ret_ruled);
+    if ((pending->done & DONE_AGREED) != 0 && !ret_ruled->refused &&
+        !is_as_agreed(channel, ret_ruled)) {
         pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED);
-        sg_rule(channel, 0, ret_ruled);
+        sg_rule(channel, NULL, ret_ruled);
     }
 }
 
@@ -583,9 +580,8 @@ bool sg_start_again(sg_channel *channel, sg_refusal *refusal)
 {
     sg_ruling ruled;
     const struct sg_pending *pending = channel->pending;
-    uint8_t approvals =
-        pending != NULL && (pending->done & DONE_APPROVED) != 0 ? pending->consent.approvals : 0;
-    sg_rule(channel, approvals, &ruled);
+    bool approved = pending != NULL && (pending->done & DONE_APPROVED) != 0;
+    sg_rule(channel, approved ? &pending->consent.asked : NULL, &ruled);
     if (ruled.refused || ruled.decision.verdict != SP_VERDICT_ALLOW) {
         if (!ruled.refused) {
             sg_decide_refuse(channel->conn, &ruled.decision, "this may not go on", &ruled.refusal);

@@ -43,9 +43,10 @@ void sp_decision_ask_also(const sp_policy *policy, sp_decision *into, const sp_d
  * answers of this very policy. */
 bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
                            const sp_decision *agreed);
-/* A mark of who has to agree, and how many: the same where two policies ask the same of the same
- * people, whatever their rules are called. */
-uint64_t sp_decision_asked_of(const sp_policy *policy, const sp_decision *decision);
+/* What those will have agreed to who agree to all that is asked; nothing, unless it asks. */
+sp_agreed sp_decision_agreed(const sp_policy *policy, const sp_decision *asked);
+/* Whether that is all that `asked` asks, an answer of this policy or of a later one. */
+bool sp_agreed_covers(const sp_agreed *agreed, const sp_policy *policy, const sp_decision *asked);
 
 /* Names, for events, pages and tokens; empty for an index out of range. */
 sp_span sp_policy_rule_name(const sp_policy *policy, uint32_t rule);

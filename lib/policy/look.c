@@ -4,7 +4,6 @@
  * sp_policy_open. SPEC lib/policy/snapshot.h.
  */
 #include "lib/base/mem.h"
-#include "lib/base/sha256.h"
 #include "lib/policy/snapshot.h"
 
 const snap_resource *snap_resource_at(const sp_policy *policy, uint32_t resource)
@@ -151,22 +150,36 @@ bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
     return all;
 }
 
-/* The order in which they were met does not matter. */
-uint64_t sp_decision_asked_of(const sp_policy *policy, const sp_decision *decision)
+sp_agreed sp_decision_agreed(const sp_policy *policy, const sp_decision *asked)
 {
     const snap_rule *rules = snap_at(policy, SNAP_RULES);
-    uint64_t sum = 0;
-    for (uint8_t i = 0; i < decision->asks_count; i++) {
-        const snap_rule *rule = &rules[decision->asks[i]];
-        const uint64_t numbers[] = {rule->approvers, rule->approvals};
-        sp_span parts[] = {sp_span_of(numbers, sizeof(numbers)),
-                           rule->approvers != 0 ? SP_SPAN_EMPTY : snap_span(policy, rule->name)};
-        sp_hash hash = sp_sha256_parts(parts, SP_COUNT(parts));
-        uint64_t word = 0;
-        sp_copy(&word, hash.bytes, sizeof(word));
-        sum += word;
+    sp_agreed agreed = {.count = 0};
+    for (uint8_t i = 0; asked->verdict == SP_VERDICT_ASK && i < asked->asks_count; i++) {
+        agreed.approvers[i] = rules[asked->asks[i]].approvers;
+        agreed.needed[i] = rules[asked->asks[i]].approvals;
+        agreed.count = (uint8_t)(i + 1);
     }
-    return sum;
+    return agreed;
+}
+
+static bool has_agreed(const sp_agreed *agreed, const snap_rule *rule)
+{
+    for (uint8_t i = 0; i < agreed->count && rule->approvers != 0; i++) {
+        if (agreed->approvers[i] == rule->approvers && agreed->needed[i] >= rule->approvals) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool sp_agreed_covers(const sp_agreed *agreed, const sp_policy *policy, const sp_decision *asked)
+{
+    const snap_rule *rules = snap_at(policy, SNAP_RULES);
+    bool all = asked->verdict == SP_VERDICT_ASK && !asked->asks_apart && asked->asks_count > 0;
+    for (uint8_t i = 0; i < asked->asks_count && all; i++) {
+        all = has_agreed(agreed, &rules[asked->asks[i]]);
+    }
+    return all;
 }
 
 static bool is_graver(const sp_decision *a, const sp_decision *b)

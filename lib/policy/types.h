@@ -160,6 +160,14 @@ typedef struct {
     bool asks_apart; /* by more rules than have room: nobody can be asked for all at once */
 } sp_decision;
 
+/* What people have agreed to: those of so many rules, in the number that each wanted. It holds over
+ * policies: whether a rule of another one asks the same people shows by their mark. */
+typedef struct {
+    uint64_t approvers[SP_ASKS_MAX]; /* marks of them; 0 = like no other */
+    uint8_t needed[SP_ASKS_MAX];
+    uint8_t count; /* 0 = nobody agreed to anything */
+} sp_agreed;
+
 /* The words, in the order of the values; NULL stands behind the last. */
 extern const char *const sp_action_words[SP_ACTION_COUNT + 1];
 extern const char *const sp_owner_words[SP_OWNER_COUNT + 1];

@@ -14,6 +14,7 @@ from test_core_cli import Shell
 from test_db_ask import Waiting
 
 LEADS, GUARDS = "two leads agree before rows go", "a guard agrees before what is dear goes"
+MENDS = "a lead agrees to what a mender does"
 DOCUMENTS = orders_documents(
     ["dba", "lead", "guard"],
     f"""\
@@ -22,6 +23,13 @@ name: usual work
 who: {{ roles: [dba] }}
 to: {{ resources: [orders-db] }}
 may: [connect, read, write, alter, execute, administer]
+---
+kind: Rule
+name: {MENDS}
+who: {{ roles: [mender] }}
+to: {{ resources: [orders-db], classes: [sensitive] }}
+may: [destroy]
+ask: {{ approved_by: 1, by: {{ roles: [lead] }}, expires: 10m }}
 ---
 kind: Rule
 name: {LEADS}
@@ -33,9 +41,13 @@ ask: {{ approved_by: 2, by: {{ roles: [lead] }}, expires: 10m }}
 kind: Rule
 name: {GUARDS}
 who: {{ roles: [dba] }}
-to: {{ resources: [orders-db], classes: [core] }}
+to: {{ resources: [orders-db], classes: [core, sensitive] }}
 may: [destroy]
 ask: {{ approved_by: 1, by: {{ roles: [guard] }}, expires: 5m }}
+---
+kind: Role
+name: mender
+request: {{ who: {{ roles: [dba] }}, ask: {{ approved_by: 1, by: {{ roles: [lead] }} }}, longest: 1h }}
 ---
 kind: Role
 name: fixer
@@ -52,11 +64,13 @@ to: {{ resources: [orders-db], classes: [internal] }}
 may: [destroy]
 ask: {{ approved_by: 1, by: {{ roles: [lead] }}, expires: 10m }}
 """,
-    postgres="  parts: [{ table: public.dear, class: core }]\n",
+    postgres="  parts: [{ table: public.dear, class: core }, { table: public.odd, class: sensitive }]\n",
 )
 MORE = """
 CREATE TABLE cheap (id int);
 CREATE TABLE dear (id int);
+CREATE TABLE odd (id int);
+INSERT INTO odd SELECT generate_series(1, 5);
 INSERT INTO cheap SELECT generate_series(1, 5);
 INSERT INTO dear SELECT generate_series(1, 5);
 """
@@ -207,3 +221,48 @@ def test_others_are_asked_when_the_policy_names_others_meanwhile(gate, dora):
         assert run.error is None, run.error
     finally:
         publish(gate, by_guards, by_leads)
+
+
+def test_who_is_asked_by_another_rule_meanwhile_has_to_agree_as_well(gate):
+    """As many people agreed as are needed, and they are not those whom the rule asks that is left."""
+    grant = given(gate, "mender")
+    dora = gate.connect("dora")
+    dora.autocommit = True
+    run = Waiting(dora, "DELETE FROM odd")
+    item = waiting(gate)
+    assert agreed(item) == {MENDS: (0, 1)}, item
+    gate.people["dora"].post(f"/grants/{grant['id']}/end", {})
+    approve(gate, item, "lena")
+    again = waiting(gate, "gus")
+    assert agreed(again) == {GUARDS: (0, 1)}, again
+    assert run.is_alive() and gate.sql("SELECT count(*) FROM odd") == [(5,)]
+    approve(gate, again, "gus")
+    run.join(20)
+    assert run.error is None, run.error
+    assert gate.sql("SELECT count(*) FROM odd") == [(0,)]
+    dora.close()
+
+
+def test_the_number_of_each_rule_is_that_of_now(gate, dora):
+    """Two had been asked by the one rule: that says nothing of the other one, which wants two by now."""
+    one = "ask: { approved_by: 1, by: { roles: [guard] }, expires: 5m }"
+    two = one.replace("approved_by: 1", "approved_by: 2")
+    run = Waiting(dora, BOTH)
+    item = waiting(gate)
+    publish(gate, one, two)
+    try:
+        for who in ("lena", "leo", "gus"):
+            approve(gate, item, who)
+        again = waiting(gate, "gil")
+        assert agreed(again) == {LEADS: (0, 2), GUARDS: (0, 2)}, again
+        assert run.is_alive() and gate.sql("SELECT count(*) FROM dear") == [(5,)]
+        for who in ("lena", "leo", "gus"):
+            approve(gate, again, who)
+        publish(gate, "title: { en: Orders, zh: 订单 }", "title: { en: Orders now, zh: 订单 }")  # another one asks the same
+        approve(gate, again, "gil")
+        run.join(20)
+        assert run.error is None, run.error
+        assert gate.sql("SELECT count(*) FROM dear") == gate.sql("SELECT count(*) FROM cheap") == [(0,)]
+    finally:
+        publish(gate, two, one)
+        gate.sql("INSERT INTO cheap SELECT generate_series(1, 5)", "INSERT INTO dear SELECT generate_series(1, 5)")

@@ -43,6 +43,17 @@ who: { roles: [asker, taker, sipper] }
 to: { classes: [internal] }
 may: [connect, read]
 ---
+kind: Role
+name: helper
+request: { who: { roles: [asker] }, ask: { approved_by: 1, by: { roles: [engineer] } }, longest: 1h }
+---
+kind: Rule
+name: a putter agrees to each file that a helper takes
+who: { roles: [helper] }
+to: { classes: [internal] }
+may: [export]
+ask: { approved_by: 1, by: { roles: [putter] }, on: { owner: [unknown, personal, company] }, expires: 15m }
+---
 kind: Rule
 name: a colleague agrees to each file
 who: { roles: [asker] }
@@ -195,6 +206,27 @@ def test_what_may_meet_several_parts_is_for_the_people_of_each_rule(office, far,
     office.decide("approve", full, "pat")
     said, _ = client.communicate(timeout=20)
     assert client.returncode == 0 and said == "dug\n"
+
+
+def test_who_is_asked_by_another_rule_meanwhile_has_to_agree_as_well(office, far, tmp_path):
+    """As many agreed as are needed, and they are not those whom the rule asks that is left."""
+    abe, ann, pat = (office.person(name) for name in ("abe", "ann", "pat"))
+    with open(far + "/odd", "wb") as file:
+        file.write(b"y" * 100)
+    wanted = abe.post("/grants", {"role": "helper", "reason": "to look", "duration_s": 600})
+    ann.post(f"/approvals/{wanted['id']}/approve", {"sha256": wanted["sha256"]})
+    wait_for("the role", 5, lambda: "helper" in abe.get("/me")["person"]["roles"])
+    grant = next(g for g in abe.get("/grants")["items"] if g["ended_at"] is None)
+    client = start(office, "abe", f"get {far}/odd {tmp_path}/odd\n")
+    one = wait_for("the question", 10, lambda: pat.items("/approvals?state=waiting"))[0]
+    assert [r["rule"] for r in one["rules"]] == ["a putter agrees to each file that a helper takes"]
+    abe.post(f"/grants/{grant['id']}/end", {})
+    pat.post(f"/approvals/{one['id']}/approve", {"sha256": pat.get(f"/approvals/{one['id']}")["sha256"]})
+    full = decide(office, f"sftp get {far}/odd")
+    assert [r["rule"] for r in full["rules"]] == ["a colleague agrees to each file"] and full["id"] != one["id"]
+    _, said = client.communicate(timeout=20)
+    assert client.returncode == 0 and "approved by pat" in said and "approved by ann" in said
+    assert (tmp_path / "odd").read_bytes() == b"y" * 100
 
 
 def test_who_leaves_waits_no_more(office, far):

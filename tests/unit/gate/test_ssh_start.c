@@ -21,12 +21,14 @@ static bool saying_ends; /* the client sends too much while it is told something
 static char said[SG_TEXT_BYTES];
 static sg_consent *asking;
 static unsigned asks, uses, steps, refusals, writes;
+static uint64_t people; /* that policy asks */
 
-void sg_rule(sg_channel *one, uint8_t approvals, sg_ruling *out)
+void sg_rule(sg_channel *one, const sp_agreed *agreed, sg_ruling *out)
 {
     (void)one;
     *out = policy;
-    if (policy.decision.verdict == SP_VERDICT_ASK && approvals >= policy.decision.approvals) {
+    if (policy.decision.verdict == SP_VERDICT_ASK && agreed != NULL &&
+        agreed->approvers[0] == people && agreed->needed[0] >= policy.decision.approvals) {
         out->decision.verdict = SP_VERDICT_ALLOW;
     }
 }
@@ -67,13 +69,9 @@ void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action 
     (void)action;
     asks++;
     asking = consent;
-    consent->of = decision->rule;
+    consent->asked =
+        (sp_agreed){.approvers = {people}, .needed = {decision->approvals}, .count = 1};
     consent->hash = sp_sha256(bytes);
-}
-
-bool sg_consent_is_of(const sg_consent *consent, const sp_decision *decision)
-{
-    return decision->verdict != SP_VERDICT_ASK || consent->of == decision->rule;
 }
 
 void sg_consent_use(sg_consent *consent)
@@ -230,6 +228,7 @@ static int open_one(void **state)
     (void)state;
     asks = uses = steps = refusals = writes = 0;
     asking = NULL;
+    people = 1;
     saying_ends = false;
     said[0] = '\0';
     policy = (sg_ruling){.free = true,
@@ -266,7 +265,6 @@ static void others_must_agree(void)
 
 static void agree(void)
 {
-    asking->approvals = 1;
     asking->on_word(asking, SG_AGREED, SP_REASON_NONE, "approved by ann");
 }
 
@@ -372,17 +370,23 @@ static void test_policy_moves_and_what_would_run_is_not_what_they_agreed_to(void
     assert_int_equal(asks, 3);
 }
 
-static void test_policy_moves_and_asks_others(void **state)
+static void test_policy_moves_and_asks_other_people(void **state)
 {
     (void)state;
+    sg_refusal refusal;
     others_must_agree();
     sg_start(channel);
-    policy.decision.rule = 4; /* of other people */
+    people = 2; /* as many of them */
     agree();
     assert_int_equal(uses, 0);
     assert_int_equal(asks, 2);
     agree();
     assert_int_equal(uses, 1);
+    asking->on_word(asking, SG_USED, SP_REASON_NONE, "");
+    assert_int_equal(channel->state, SG_CH_OPENING);
+    assert_true(sg_start_again(channel, &refusal));
+    people = 1; /* while it runs */
+    assert_false(sg_start_again(channel, &refusal));
 }
 
 static void test_what_they_could_agree_to_only_for_nothing_is_not_asked(void **state)
@@ -445,7 +449,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_they_agreed_to_runs, open_one, close_one),
         cmocka_unit_test_setup_teardown(
             test_policy_moves_and_what_would_run_is_not_what_they_agreed_to, open_one, close_one),
-        cmocka_unit_test_setup_teardown(test_policy_moves_and_asks_others, open_one, close_one),
+        cmocka_unit_test_setup_teardown(test_policy_moves_and_asks_other_people, open_one,
+                                        close_one),
         cmocka_unit_test_setup_teardown(test_what_they_could_agree_to_only_for_nothing_is_not_asked,
                                         open_one, close_one),
         cmocka_unit_test_setup_teardown(test_limits_reach_what_runs_and_count_from_then_on,

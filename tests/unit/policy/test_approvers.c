@@ -95,6 +95,15 @@ static const char ALIKE[] =
     "---\n"
     "kind: Never\nname: never\nactions: [administer]\nclasses: [core]\n";
 
+static const char ALIKE_LATER[] =
+    "kind: Role\nname: lead\n---\nkind: Role\nname: dba\n---\n"
+    "kind: Rule\nname: three\nwho: { any: true }\nto: { any: true }\nmay: [destroy]\n"
+    "ask: { approved_by: 3, expires: 10m, by: { people: [sam, mia], roles: [lead] } }\n---\n"
+    "kind: Rule\nname: two\nwho: { any: true }\nto: { any: true }\nmay: [destroy]\n"
+    "ask: { approved_by: 2, expires: 10m, by: { roles: [dba], people: [sam] } }\n---\n"
+    "kind: Rule\nname: others later\nwho: { any: true }\nto: { any: true }\nmay: [write]\n"
+    "ask: { approved_by: 1, by: { people: [sam, mia], roles: [dba] }, expires: 10m }\n";
+
 static uint32_t rule_of(const sp_policy *policy, const char *name)
 {
     for (uint32_t i = 0; sp_policy_rule_name(policy, i).len > 0; i++) {
@@ -159,12 +168,26 @@ static void each_rule_that_asks_is_kept(void **state)
     assert_true(sp_decision_is_agreed(policy, &both, &two));
     assert_false(sp_decision_is_agreed(policy, &two, &one)); /* too few */
     assert_false(sp_decision_is_agreed(policy, &others, &both));
-    assert_true(sp_decision_asked_of(policy, &one) != sp_decision_asked_of(policy, &two) &&
-                sp_decision_asked_of(policy, &one) != sp_decision_asked_of(policy, &others));
     sp_decision_join(policy, &both, &others);
     assert_true(both.asks_count == 2 && both.asks[0] == two.rule && both.asks[1] == others.rule);
     assert_true(sp_decision_is_agreed(policy, &others, &both));
     assert_false(sp_decision_is_agreed(policy, &both, &two));
+    const sp_agreed agreed = sp_decision_agreed(policy, &both);
+    const sp_agreed only_two = sp_decision_agreed(policy, &two);
+    const sp_agreed nothing = {.count = 0};
+    auto_policy_set sp_policy_set *later_set = help_set(ALIKE_LATER);
+    const sp_policy *later = sp_policy_set_view(later_set);
+    sp_decision now = asks(later, "others later", 1);
+    assert_true(sp_agreed_covers(&agreed, policy, &both));
+    assert_true(sp_agreed_covers(&agreed, policy, &one));
+    assert_true(sp_agreed_covers(&agreed, later, &now));
+    assert_false(sp_agreed_covers(&only_two, later, &now));
+    now = asks(later, "two", 2); /* of the same name, and others */
+    assert_false(sp_agreed_covers(&agreed, later, &now));
+    assert_false(sp_agreed_covers(&only_two, policy, &both));
+    assert_false(sp_agreed_covers(&nothing, policy, &one));
+    now = asks(later, "three", 3); /* the same people, one more */
+    assert_false(sp_agreed_covers(&agreed, later, &now));
     sp_decision back = others; /* the graver one comes last */
     sp_decision_join(policy, &back, &both);
     assert_true(back.asks_count == 2 && back.asks[0] == two.rule && back.asks[1] == others.rule);

@@ -21,6 +21,8 @@ from dblib import ACCOUNT_PASSWORD, DatabaseOffice
 from officelib import wait_for
 from pgraw import SSL_REQUEST, Raw, fields
 
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")  # that they are old is the point
+
 MODES = ("verify-full", "verify-ca", "require")
 HEAD = """
 kind: Role

@@ -20,7 +20,8 @@ FUZZ_AGAIN(db_keep)
 FUZZ_AGAIN(db_kept)
 FUZZ_AGAIN(db_kill)
 FUZZ_AGAIN(db_cancel)
+FUZZ_AGAIN(db_granted)
 
 FUZZ_ONE_OF(db_sasl_again, db_sasl_step_again, db_cert_again, db_session_again, db_conn_again,
             db_ask_again, db_ask_id_again, db_ask_use_again, db_ask_done_again, db_spend_again,
-            db_keep_again, db_kept_again, db_kill_again, db_cancel_again)
+            db_keep_again, db_kept_again, db_kill_again, db_cancel_again, db_granted_again)

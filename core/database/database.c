@@ -13,7 +13,8 @@ static void on_tick(uv_timer_t *timer)
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     sp_db_tokens_expire(databases, now_unix_s);
     sp_db_conversations_expire(databases, sp_now_steady_us());
-    sp_db_budgets_flush(databases->core, databases->budgets, now_unix_s);
+    sp_db_days_retry(databases, sp_now_steady_us());
+    sp_db_budgets_flush(databases, now_unix_s);
 }
 
 static sp_err add_routes(sp_core *core)
@@ -33,6 +34,7 @@ sp_err sp_databases_start(sp_core *core, sp_databases **ret_databases)
     TRY(sp_db_tokens_new(&databases->tokens));
     TRY(sp_db_conversations_new(&databases->conversations));
     TRY(sp_db_connections_new(&databases->connections));
+    TRY(sp_db_days_new(&databases->days));
     TRY(sp_db_budgets_start(core, &databases->budgets));
     databases->timer.data = databases;
     if (uv_timer_init(core->loop, &databases->timer) != 0 ||
@@ -55,7 +57,8 @@ void sp_databases_stop(sp_databases *databases)
     sp_db_tokens_free(databases->tokens);
     sp_db_conversations_free(databases->conversations);
     sp_db_connections_free(databases->connections);
-    sp_db_budgets_stop(databases->core, databases->budgets);
+    sp_db_budgets_stop(databases);
+    sp_db_days_free(databases->days);
     if (databases->timer.data == NULL) {
         sp_free(databases); /* its timer never began */
         return;
@@ -86,5 +89,6 @@ void sp_databases_gone(sp_core *core, const sp_peer *peer)
     if (core->databases != NULL) {
         sp_db_conversations_gone(core->databases, peer);
         sp_db_connections_gone(core->databases, peer);
+        sp_db_days_gone(core->databases->days, peer);
     }
 }

@@ -23,6 +23,7 @@ typedef struct sp_db_tokens sp_db_tokens;
 typedef struct sp_db_conversations sp_db_conversations;
 typedef struct sp_db_connections sp_db_connections;
 typedef struct sp_db_budgets sp_db_budgets;
+typedef struct sp_db_days sp_db_days;
 
 struct sp_databases {
     sp_core *core;
@@ -30,6 +31,7 @@ struct sp_databases {
     sp_db_conversations *conversations;
     sp_db_connections *connections;
     sp_db_budgets *budgets;
+    sp_db_days *days;
     uv_timer_t timer;
 };
 
@@ -91,9 +93,9 @@ size_t sp_db_connections_count(const sp_db_connections *connections, sp_span res
 
 /* ---- budgets.c ---- */
 SP_MUST sp_err sp_db_budgets_start(sp_core *core, sp_db_budgets **ret_budgets);
-void sp_db_budgets_stop(sp_core *core, sp_db_budgets *budgets);
+void sp_db_budgets_stop(sp_databases *databases);
 /* Writes what a day's counters hold; old rows go. */
-void sp_db_budgets_flush(sp_core *core, sp_db_budgets *budgets, uint64_t now_unix_s);
+void sp_db_budgets_flush(sp_databases *databases, uint64_t now_unix_s);
 
 /* What somebody spent of a budget. */
 typedef struct {
@@ -107,8 +109,49 @@ typedef void (*sp_db_spent_visit)(void *self, const sp_db_spent *spent);
 /* All who spent anything of it since then. */
 SP_MUST sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_s,
                                    sp_db_spent_visit visit, void *self);
-/* All who carried anything off today: rows and bytes. */
-SP_MUST sp_err sp_db_budgets_today(sp_databases *databases, sp_db_spent_visit visit, void *self);
+/* A SPEND that is being answered. */
+typedef struct {
+    sp_databases *databases;
+    sp_gate gate;
+    sp_peer *peer;
+    const sp_db_spend *ask;
+    const sp_live_session *session;
+    uint64_t now_unix_s;
+} sp_db_spending;
+/* The day's limit first, then the budgets. SP_EDENIED: over one of them; SP_EAGAIN: what is left
+ * of the day is granted to other statements of the person. */
+SP_MUST sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer,
+                               const sp_db_spend *ask, sp_db_granted *ret_granted);
+void sp_db_spend_reply(sp_peer *peer, const sp_msg *to, sp_err err, const sp_db_granted *granted);
+/* What is over (the word), NULL = nothing. With nothing to spend: whether anything is left. */
+const char *sp_db_over(uint64_t used, uint64_t more, uint64_t most, const char *word);
+/* What ran has counted, and counts whether there was room for it or not. */
+bool sp_db_is_after(const sp_db_spend *ask);
+/* An event. budget empty: the day's limit. */
+void sp_db_tell_over(const sp_db_spending *s, sp_span budget, bool locked, const char *what);
+
+/* ---- day.c ---- */
+SP_MUST sp_err sp_db_days_new(sp_db_days **ret_days);
+void sp_db_days_free(sp_db_days *days);
+SP_MUST sp_err sp_db_days_flush(sp_store *store, sp_db_days *days);
+/* Counts what was carried off, and grants a portion where the SPEND wants one. SP_EDENIED: nothing
+ * is left; SP_EAGAIN: others hold it. What was carried off is counted then as well. */
+SP_MUST sp_err sp_db_days_spend(const sp_db_spending *s, sp_db_granted *ret_granted);
+/* The statement is over, with rows and bytes that were not told yet; false: nothing was granted to
+ * it. */
+bool sp_db_days_end(sp_db_days *days, const sp_peer *peer, uint64_t reference, uint64_t rows,
+                    uint64_t bytes);
+/* Holds a SPEND back until others have ended, at most some seconds. SP_ELIMIT, SP_ENOMEM. */
+SP_MUST sp_err sp_db_days_wait(sp_db_days *days, sp_peer *peer, const sp_msg *msg,
+                               const sp_db_spend *ask);
+/* Asks again for those who wait; who has waited long enough is told. Also once a second. */
+void sp_db_days_retry(sp_databases *databases, uint64_t now_us);
+/* Nobody waits for that any more. reference 0: for nothing of this peer. */
+void sp_db_days_forget(sp_db_days *days, const sp_peer *peer, uint64_t reference);
+/* A peer is gone: what was granted to its statements has been used. */
+void sp_db_days_gone(sp_db_days *days, const sp_peer *peer);
+/* All who carried anything off today: rows and bytes, with what is granted now. */
+SP_MUST sp_err sp_db_days_today(sp_databases *databases, sp_db_spent_visit visit, void *self);
 
 /* ---- used.c ---- */
 SP_MUST sp_err sp_db_used_routes(sp_core *core);

@@ -121,7 +121,7 @@ static void get_budgets(sp_request *req)
         err = add_budget(core, &budget, items);
     }
     if (!sp_failed(err)) {
-        err = sp_db_budgets_today(core->databases, add_spent, &today);
+        err = sp_db_days_today(core->databases, add_spent, &today);
     }
     if (sp_failed(err)) {
         json_decref(items);

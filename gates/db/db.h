@@ -134,7 +134,9 @@ struct db_session {
 
     /* messages */
     db_judge *judge;
-    uint32_t watch; /* DB_WATCH_ bits */
+    uint32_t watch;      /* DB_WATCH_ bits */
+    uint64_t large_rows; /* beyond these an answer is large: the judge is asked whether it may be */
+    uint64_t large_bytes;
     db_flights flights;
     sp_buf front_carry; /* a message of the client that is not whole yet, or waits */
     sp_buf back_carry;
@@ -143,8 +145,12 @@ struct db_session {
     bool front_drops;
     bool back_drops;
     bool back_mutes; /* dropped up to ReadyForQuery: DB_REFUSE of db_judge_back() */
-    bool waits;      /* for db_session_resume() */
-    bool drains;     /* until all that is under way was answered */
+    bool back_waits; /* for db_session_resume_answer(): nothing of the server is read */
+    bool back_resumed;
+    bool has_changed; /* something that does more than read, since nothing was under way */
+    bool has_ended;   /* likewise a transaction, as far as was asked for */
+    bool waits;       /* for db_session_resume() */
+    bool drains;      /* until all that is under way was answered */
     bool resumed;
     bool full;        /* too many flights: the carry is looked at again when some have ended */
     bool front_ended; /* the client said Terminate, or sent its last byte */
@@ -268,7 +274,9 @@ void db_pump(db_session *session);
 enum {
     DB_FLIGHT_POISON = 1, /* its error is ours: own points to a db_poison */
     DB_FLIGHT_COPY = 2, /* the server may read CopyData for it: nothing is sent behind it before */
-    DB_FLIGHT_OURS = 4  /* asked by us: the client sees nothing of it */
+    DB_FLIGHT_OURS = 4, /* asked by us: the client sees nothing of it */
+    DB_FLIGHT_LIMITED = 8, /* its answer may be refused: nothing is sent behind it before its end */
+    DB_FLIGHT_LARGE = 16   /* whether so large an answer may be had has been asked */
 };
 typedef struct {
     size_t len;
@@ -286,6 +294,8 @@ void db_flights_fail(db_session *session);
 /* The newest may turn the server to CopyData, which eats Syncs and takes other messages amiss: what
  * the client sent behind it waits until the server has said that it does, or that it is over. */
 bool db_flights_may_copy(const db_session *session);
+/* The newest may, or its answer has a limit. */
+bool db_flights_is_alone(const db_session *session);
 void db_flights_done(db_session *session);
 
 /* ---- run.c ---- */
@@ -312,6 +322,15 @@ __attribute__((format(printf, 4, 5))) void db_refuse(db_refusal *refusal, const 
                                                      sp_reason reason, const char *message, ...);
 /* An ErrorResponse or NoticeResponse of it. */
 void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *out);
+/* What makes the server raise an error, whatever the state of its transaction, and nothing else: a
+ * Query, or a Parse. */
+void db_refusal_poison(bool simple, sp_buf *out);
+
+/* ---- whole.c ---- */
+/* The server came to an end with an answer that was refused, as if nothing had been: what it did is
+ * undone, what stands behind is skipped. *ret_ours: the message is not the client's. False: it
+ * cannot be. */
+SP_MUST bool db_whole_end(db_session *session, const sp_pg_msg *msg, bool *ret_ours);
 
 /* ---- cancel.c ---- */
 void db_cancel_request(uint32_t pid, sp_span key, const uint8_t peer[16]);

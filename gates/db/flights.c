@@ -127,6 +127,13 @@ bool db_flights_may_copy(const db_session *session)
            (at(flights, flights->count - 1)->flags & DB_FLIGHT_COPY) != 0;
 }
 
+bool db_flights_is_alone(const db_session *session)
+{
+    const db_flights *flights = &session->flights;
+    return flights->count > 0 && !session->copy_in &&
+           (at(flights, flights->count - 1)->flags & (DB_FLIGHT_COPY | DB_FLIGHT_LIMITED)) != 0;
+}
+
 void db_flights_done(db_session *session)
 {
     session->drains = false;

@@ -8,8 +8,10 @@
  *     in a pipeline         the same, in the transaction that the server holds until Sync
  *     a Query by itself     BEGIN and the locks; the statement; COMMIT, or ROLLBACK when it failed.
  *                           The client sees his statement and nothing of what is around it
- * What the server answers to us is swallowed (DB_FLIGHT_OURS). A statement that cannot run in a
- * transaction, or names nothing to lock, is not held, and approvers are told so.
+ * A statement by itself whose answer may be refused for its size gets such a transaction too
+ * (whole.c), without locks. What the server answers to us is swallowed (DB_FLIGHT_OURS). A
+ * statement that cannot run in a transaction, or names nothing to lock, is not held, and approvers
+ * are told so.
  *
  * OWNS db_session.hold. PROCESS db gate workers. TRUST names come from the catalogue and reach the
  * server as hexadecimal text. SPEC gates/db/judging.h; PostgreSQL 15 manual, 13.3 "Locks".
@@ -240,6 +242,24 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
 
 /* ---- the end of it ---- */
 
+sp_err db_hold_wrap(db_session *session)
+{
+    session->hold_wraps = true;
+    session->hold_state[0] = '\0';
+    session->hold = DB_HOLD_ASKED;
+    return send_query(session, "BEGIN");
+}
+
+bool db_hold_can_wrap(const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        if ((judgement->statements[i].flags & (SP_SQL_IS_BEGIN | SP_SQL_IS_END)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool db_hold_end(db_session *session, const sp_pg_msg *msg)
 {
     uint8_t status = 0;
@@ -248,7 +268,8 @@ bool db_hold_end(db_session *session, const sp_pg_msg *msg)
         return false;
     }
     auto_buf sp_buf out = sp_buf_make(64);
-    sp_pg_query_write(&out, status == 'T' ? SP_SPAN_LIT("COMMIT") : SP_SPAN_LIT("ROLLBACK"));
+    bool stays = status == 'T' && !session->back_mutes;
+    sp_pg_query_write(&out, stays ? SP_SPAN_LIT("COMMIT") : SP_SPAN_LIT("ROLLBACK"));
     session->hold = DB_HOLD_ENDING; /* its answers belong to the client's own message */
     return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
 }

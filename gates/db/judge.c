@@ -113,6 +113,19 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
     return sp_recorder_put(&db_here.recorder, &event);
 }
 
+bool db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision)
+{
+    sp_event event = db_event_of(session, SP_EVENT_DECISION);
+    event.reference = note->reference;
+    name_decision(session, decision, SP_ACTION_EXPORT, &event);
+    event.severity = SP_SEVERITY_INFO;
+    event.method = sp_span_cstr(note->tag);
+    event.object = (sp_span){note->shown, note->shown_len};
+    event.count = session->rows;
+    event.bytes_out = session->bytes_out;
+    return sp_recorder_put(&db_here.recorder, &event) != 0;
+}
+
 static void record_run(db_session *session, const db_note *note, const db_end *end)
 {
     sp_event event = db_event_of(session, note->is_recorded ? SP_EVENT_CLOSE : SP_EVENT_DECISION);
@@ -121,9 +134,9 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     event.severity = severity_of(note->ruling.action, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(note->tag);
     event.object = (sp_span){note->shown, note->shown_len};
-    event.count = end->rows;
+    event.count = note->is_refused ? note->rows : end->rows;
     event.bytes_in = end->bytes_in;
-    event.bytes_out = end->bytes_out;
+    event.bytes_out = note->is_refused ? note->bytes : end->bytes_out;
     event.duration_us = end->duration_us > UINT32_MAX ? UINT32_MAX : (uint32_t)end->duration_us;
     char detail[DB_DETAIL_BYTES];
     bool failed = end->how == DB_END_FAILED;
@@ -229,6 +242,7 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
         return DB_CUT; /* it was read again meanwhile */
     }
     db_catalogue_bind(db_session_judge(session)->catalogue, session->snapshot);
+    db_export_bind(session);
     sp_copy(db_session_judge(session)->roles, session->who.roles, sizeof(session->who.roles));
     db_session_judge(session)->server_is_utf8 = sp_span_eq(
         db_session_server_status(session, SP_SPAN_LIT("server_encoding")), SP_SPAN_LIT("UTF8"));
@@ -243,6 +257,19 @@ db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
     return DB_PASS;
 }
 
+void db_judge_greet(const db_session *session, sp_buf *out)
+{
+    const sp_pg_error notice = {
+        .severity = SP_SPAN_LIT("NOTICE"),
+        .sqlstate = SP_SPAN_LIT("01000"),
+        .message = SP_SPAN_LIT("this server is newer than the SQL that the gate reads"),
+        .detail = SP_SPAN_LIT("The gate reads PostgreSQL 15 and runs nothing that it cannot read."),
+    };
+    if (db_session_judge(session)->server_is_newer) {
+        sp_pg_error_write(out, 'N', &notice);
+    }
+}
+
 /* The resource by its name in the policy of now. */
 static bool bind_again(db_session *session)
 {
@@ -251,6 +278,7 @@ static bool bind_again(db_session *session)
         session->snapshot = sp_gate_snapshot_ref(db_here.office.snapshot);
         session->resource = sp_policy_resource_find(&session->snapshot->policy,
                                                     sp_span_cstr(session->resource_name));
+        db_export_bind(session);
     }
     sp_database_resource to;
     return session->resource != SP_NONE &&
@@ -311,7 +339,9 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal)
         decision = ask_connect(session);
     }
     if (judge != NULL && judge->catalogue != NULL) {
-        db_catalogue_bind(judge->catalogue, session->snapshot);
+        if (session->resource != SP_NONE) { /* of nothing it would be done for each session anew */
+            db_catalogue_bind(judge->catalogue, session->snapshot);
+        }
         if (is_dangerous(session, judge->catalogue, refusal)) {
             SP_IGNORE(sp_fit(refusal->sqlstate, sizeof(refusal->sqlstate), SP_SPAN_LIT("57P01")));
             return DB_CUT;
@@ -369,7 +399,7 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
         db_session_judge(session)->pipeline = db_session_judge(session)->names.numbers;
     }
     if (verdict != DB_WAIT) {
-        db_spend_gone(db_session_judge(session)); /* granted for this message, and for no other */
+        db_spend_gone(session); /* granted for this message, and for no other */
     }
     return verdict;
 }
@@ -435,6 +465,12 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
         }
     }
     flight->own = NULL;
+    if (note->count != NULL) {
+        db_count *count = db_count_root(note->count);
+        count->rows += note->rows > end->rows ? note->rows : end->rows;
+        count->bytes += note->bytes > end->bytes_out ? note->bytes : end->bytes_out;
+        db_count_unref(note->count);
+    }
     db_rows_unwatch(session, note);
     db_text_unref(note->text);
     sp_copy_mask_free(note->copy);
@@ -472,7 +508,8 @@ void db_judge_gone(db_session *session)
     if (judge->is_defining) {
         db_catalogue_moved(judge->catalogue); /* whether it was committed nobody told us */
     }
-    db_spend_gone(judge);
+    db_spend_gone(session);
+    sp_link_forget(&db_here.office.link, judge->portion_call);
     db_estimate_gone(session);
     db_pending_reset(&judge->pending);
     db_names_done(&judge->names);

@@ -112,15 +112,20 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal);
 /* Once the server is ready: what it said of itself is in db_session_server_status(). DB_PASS or
  * DB_CUT. */
 db_verdict db_judge_ready(db_session *session, db_refusal *refusal);
+/* What the client is told beforehand: NoticeResponses, between the log-in and its end. */
+void db_judge_greet(const db_session *session, sp_buf *out);
 /* The epoch moved or the policy changed: DB_PASS or DB_CUT. Also forgets cached decisions. */
 db_verdict db_judge_again(db_session *session, db_refusal *refusal);
 /* Q P B D E C F d c f S. d comes as it arrives, any number of messages as one run, with type 'd',
  * body the run (heads included) and whole false. flight is NULL for d c f. */
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal);
-/* A watched message of the server. DB_PASS, DB_REPLACE (appends nothing = it is dropped), DB_CUT,
- * or DB_REFUSE: the rest of this result is dropped, the statement is cancelled at the server, and
- * its end is replaced by *refusal. flight: whose answer it is; NULL for what belongs to none. */
+/* A watched message of the server, or a row of an answer that is large (db_session_set_large(); not
+ * whole, then). DB_PASS, DB_REPLACE (appends nothing = it is dropped), DB_CUT,
+ * DB_WAIT (nothing of the server is read until db_session_resume_answer(); then it is judged
+ * again), or DB_REFUSE: the rest of this result is dropped, the statement is cancelled at the
+ * server, and its end is replaced by *refusal. flight: whose answer it is; NULL for what belongs to
+ * none. */
 db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                          db_refusal *refusal);
 /* Exactly once for each flight that db_judge_front() passed or replaced. */
@@ -139,6 +144,8 @@ db_judge *db_session_judge(const db_session *session);
 void db_session_set_judge(db_session *session, db_judge *judge);
 uint32_t db_session_watch(const db_session *session);
 void db_session_set_watch(db_session *session, uint32_t bits);
+/* Beyond so many rows or bytes an answer is large. */
+void db_session_set_large(db_session *session, uint64_t rows, uint64_t bytes);
 /* A parameter the server reported at start ("server_version", "is_superuser"), empty if it did
  * not. Valid in db_judge_ready() only. */
 sp_span db_session_server_status(const db_session *session, sp_span name);
@@ -147,6 +154,8 @@ sp_span db_session_server_status(const db_session *session, sp_span name);
 bool db_session_drain(db_session *session);
 /* Judges the waiting message again, soon. */
 void db_session_resume(db_session *session);
+/* Judges the message of the server that waits again, soon. */
+void db_session_resume_answer(db_session *session);
 /* Sends a NOTICE, also while a message waits. */
 void db_session_notice(db_session *session, sp_span sqlstate, sp_span message, sp_span hint);
 

@@ -172,6 +172,18 @@ typedef struct {
     uint64_t walk;     /* through names that came by last: once is enough */
 } db_text;
 
+/* What came out of a portal in answers that are over, shared by the messages that run it. */
+typedef struct db_count db_count;
+struct db_count {
+    unsigned refs;
+    db_count *into; /* counts with that one; NULL = by itself */
+    uint64_t rows;
+    uint64_t bytes;
+};
+/* The one that holds the numbers. */
+db_count *db_count_root(db_count *count);
+void db_count_unref(db_count *count);
+
 typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_named_kind;
 
 typedef struct db_named db_named;
@@ -181,6 +193,7 @@ struct db_named {
     bool declared;     /* by DECLARE: may outlive its transaction */
     bool has_values;   /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
+    db_count *count;   /* of a portal; NULL = nothing was ever fetched of it in parts */
     db_text *text;
     uint64_t number; /* grows: who came later */
     uint8_t name_len;
@@ -216,6 +229,13 @@ void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays)
  * that shows when what is under way was answered; DB_REFUSE: it stays open. */
 db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
                           db_refusal *refusal);
+/* Portals of which one message fetches count together from then on. *count: what they have counted
+ * so far, NULL = the first; a reference to it. Of this name, and of what its texts fetch. */
+SP_MUST sp_err db_names_count(db_judge *judge, db_named_kind kind, sp_span name, db_count **count);
+/* The same of all that a text fetches or executes by name; the names that its own message made are
+ * numbered from `own` on, and stand for nothing older behind their DECLARE. */
+SP_MUST sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
+                                   db_count **count);
 /* Portals that ended with their transaction: all but the declared ones. */
 void db_names_end_transaction(db_names *names, uint64_t before);
 void db_names_done(db_names *names);
@@ -225,8 +245,11 @@ void db_names_done(db_names *names);
 /* What was spent of budgets before it ran, besides the statement. */
 typedef struct {
     uint64_t reference;
-    uint64_t rows; /* that it was expected to change; 0 = nothing is to be settled */
-    bool is_told;  /* the server will say how many they were */
+    uint64_t rows;     /* that it was expected to change; 0 = nothing is to be settled */
+    bool is_told;      /* the server will say how many they were */
+    bool has_portion;  /* of the day, or core was asked for one: it is told when it is over */
+    uint64_t may_rows; /* of the answer, by what was granted so far */
+    uint64_t may_bytes;
 } db_spent;
 
 typedef struct {
@@ -252,8 +275,13 @@ typedef struct {
     bool needs_fresh;       /* FETCH, EXECUTE: a description counts only when nothing ran since */
     db_fields *fields;      /* of a Query's answer */
     const db_fields *aimed; /* the masks of these were found for this answer */
-    uint64_t rows;
+    db_count *count;        /* of the portals that it runs; NULL = it is by itself */
+    uint64_t rows;          /* that passed */
     uint64_t bytes;
+    uint64_t told_rows; /* of these, to core */
+    uint64_t told_bytes;
+    bool is_refused;   /* its answer was ended by us */
+    uint8_t exporting; /* DB_EXPORT_ */
     db_spent spent;
     uint16_t shown_len;
     uint8_t shown[]; /* the statement as it may be written down */
@@ -263,6 +291,9 @@ typedef struct {
 /* Policy allows to the session's person of now what runs, with no more masks and no tighter limits;
  * false with what it says instead. */
 bool db_note_stands(const db_session *session, const db_note *note, sp_decision *ret_decision);
+/* What policy says of an action on what was met, and on all there is. */
+sp_decision db_met_about(const db_session *session, const db_met *met, sp_action action);
+sp_decision db_met_whole(const db_session *session, sp_action action);
 
 /* ---- the session ---- */
 
@@ -320,7 +351,18 @@ typedef struct {
     bool is_portal;          /* an Execute, not a Query */
 } db_run_ask;
 
+/* ---- whole.c: a refused answer leaves nothing behind ---- */
+/* The answer has a limit, it may be refused when the statement has changed things already, and no
+ * transaction of the client's takes that back: it runs in one of ours. DB_PASS: no need; DB_WAIT:
+ * that is known when what is under way was answered; DB_CUT: it needs one; DB_REFUSE: it cannot. */
+db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal *refusal);
+
 /* ---- hold.c ---- */
+/* A transaction of ours and nothing else; nothing of this client is under way. db_pending_held()
+ * follows. */
+SP_MUST sp_err db_hold_wrap(db_session *session);
+/* May all of its statements run in a transaction that they do not begin or end? */
+bool db_hold_can_wrap(const sp_sql_judgement *judgement);
 /* Why what it destroys cannot be held while it is kept; NULL: it can. */
 const char *db_hold_cannot(const db_session *session, const db_run_ask *run);
 /* Nothing of this client is under way. db_pending_held() follows. */
@@ -338,6 +380,8 @@ void db_run_write(const db_run_ask *run, sp_buf *out);
 /* ---- pending.c ---- */
 /* The next step: DB_PASS when there is none left, DB_WAIT, or DB_REFUSE. */
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal);
+/* The last step, when its budget is spent: what must be on disk before it runs. */
+db_verdict db_pending_record(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not. */
 uint64_t db_pending_take(db_session *session);
 /* Whether a use is, or counts as, one of these actions (bits), and the relation (or schema) that it
@@ -384,7 +428,14 @@ void db_estimate_gone(db_session *session);
 enum { DB_TEMPS_MAX = 256 };
 
 /* Where a message stands with its budget. */
-enum { DB_SPEND_NONE, DB_SPEND_ASKED, DB_SPEND_GRANTED, DB_SPEND_DENIED, DB_SPEND_AWAY };
+enum {
+    DB_SPEND_NONE,
+    DB_SPEND_ASKED,
+    DB_SPEND_GRANTED,
+    DB_SPEND_DENIED,
+    DB_SPEND_BUSY, /* other statements of the person hold what is left */
+    DB_SPEND_AWAY
+};
 
 struct db_judge {
     db_catalogue *catalogue;
@@ -414,6 +465,9 @@ struct db_judge {
     uint32_t spend_call;           /* 0 = none is under way */
     uint8_t spend;                 /* DB_SPEND_ */
     db_spent spent;
+    uint32_t portion_call; /* for the answer under way, which stands still meanwhile */
+    uint8_t portion;       /* DB_SPEND_ */
+    sp_db_granted granted;
     db_pending pending;
     db_estimate *estimate; /* NULL = none was needed yet */
 };
@@ -451,6 +505,8 @@ bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_
 bool db_masks_set(db_note *note, const db_masks *masks);
 
 /* ---- texts.c: messages that carry or run SQL ---- */
+/* One of the first `before` statements of the text prepares or declares that name. */
+bool db_text_prepares(const sp_sql_judgement *judgement, uint32_t before, sp_span name);
 db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal);
 db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight,
@@ -473,11 +529,19 @@ bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling);
 db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* It runs: what was spent for it. */
 db_spent db_spend_take(db_session *session);
+/* The next row of an answer, with all that passed before it: DB_PASS, DB_WAIT (then it is asked
+ * again) or DB_REFUSE: there is no more of the day. */
+db_verdict db_spend_row(db_session *session, db_note *note, uint64_t rows, uint64_t bytes,
+                        db_refusal *refusal);
+/* The same of an answer that becomes an export with it: that is one statement more. */
+db_verdict db_spend_export(db_session *session, db_note *note, uint64_t rows, uint64_t bytes,
+                           db_refusal *refusal);
 /* After it ran: what it counted. */
-void db_spend_after(db_session *session, const db_note *note, const db_end *end);
+void db_spend_after(db_session *session, db_note *note, const db_end *end);
 /* An attempt that was refused counts as a statement. */
 void db_spend_refused(db_session *session, const db_ruling *ruling);
-void db_spend_gone(db_judge *judge);
+/* The message is judged: what was granted for it and was not taken is given back. */
+void db_spend_gone(db_session *session);
 
 /* ---- judge.c ---- */
 /* What was refused, written down at once. */
@@ -487,9 +551,24 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
 /* Writes down a statement that runs next; its number, 0 when there is no room. */
 uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference);
 
+/* Writes down that the answer of a note is an export as well, by that rule; false: no room. */
+bool db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision);
+
+/* ---- export.c: a large answer is an export ---- */
+enum { DB_EXPORT_NO, DB_EXPORT_ASKED, DB_EXPORT_YES };
+/* The next row of an answer: DB_PASS: it is not large, or may be; DB_WAIT: for core's word about
+ * the budget of exports; DB_REFUSE, which has been written down. */
+db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, uint64_t size,
+                         db_refusal *refusal);
+/* What is large for this session now. */
+void db_export_bind(db_session *session);
+
 /* ---- rows.c ---- */
-/* Looks at the answer of this note, if anything is masked or limited. */
-void db_rows_watch(db_session *session, db_note *note);
+/* Its limits came later: looks at the answer from here on. */
+void db_rows_watch_more(db_session *session, db_note *note);
+/* Looks at the answer of this note, if anything is masked or limited. Nothing is sent behind a
+ * limited one; flight is NULL for what runs nothing. */
+void db_rows_watch(db_session *session, db_note *note, db_flight *flight);
 void db_rows_unwatch(db_session *session, db_note *note);
 /* A statement about masked columns has run, and its transaction goes on: constraints and triggers
  * that are deferred speak in other statements' answers. */

@@ -48,6 +48,23 @@ void db_text_unref(db_text *text)
     }
 }
 
+db_count *db_count_root(db_count *count)
+{
+    while (count->into != NULL) {
+        count = count->into;
+    }
+    return count;
+}
+
+void db_count_unref(db_count *count)
+{
+    while (count != NULL && --count->refs == 0) {
+        db_count *into = count->into;
+        sp_free(count);
+        count = into;
+    }
+}
+
 sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                     db_named **ret_named)
 {
@@ -87,6 +104,7 @@ static void free_named(db_names *names, db_named *named)
     names->bytes -= named->text->known->text.len;
     db_text_unref(named->text);
     db_values_unref(named->values);
+    db_count_unref(named->count);
     sp_free(named);
 }
 
@@ -152,6 +170,84 @@ db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
     snprintf(refusal->hint, sizeof(refusal->hint),
              "A message that failed may have made it: close or deallocate that name first.");
     return DB_REFUSE;
+}
+
+/* ---- counting together ---- */
+
+static sp_err join(db_named *portal, db_count **count)
+{
+    if (*count == NULL && portal->count == NULL) {
+        TRY(sp_alloc(1, sizeof(**count), &portal->count));
+        portal->count->refs = 1;
+    }
+    if (*count == NULL) {
+        *count = portal->count;
+        (*count)->refs++;
+        return sp_ok();
+    }
+    db_count *all = db_count_root(*count);
+    db_count *own = portal->count == NULL ? NULL : db_count_root(portal->count);
+    if (own == all) {
+        return sp_ok();
+    }
+    all->refs++;
+    if (own == NULL) {
+        portal->count = all;
+        return sp_ok();
+    }
+    all->rows += own->rows;
+    all->bytes += own->bytes;
+    own->into = all;
+    return sp_ok();
+}
+
+/* Each text is looked into once; names of names without an end are not let through. own: numbers
+ * that the text's own message made begin there. */
+static sp_err count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
+                         db_count **count);
+
+static sp_err count_named(db_judge *judge, db_named_kind kind, sp_span name, uint64_t since,
+                          db_count **count)
+{
+    for (db_named *at = db_names_find(&judge->names, kind, name, NULL);
+         at != NULL && at->number >= since; at = db_names_find(&judge->names, kind, name, at)) {
+        if (kind == DB_NAMED_PORTAL) {
+            TRY(join(at, count));
+        }
+        if (since == 0 && at->text->walk != judge->walks) { /* else it is the text that asks */
+            at->text->walk = judge->walks;
+            TRY(count_text(judge, at->text->known->judgement, 0, count));
+        }
+    }
+    return sp_ok();
+}
+
+static sp_err count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
+                         db_count **count)
+{
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
+            db_named_kind kind =
+                (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
+            bool is_own = own != 0 && db_text_prepares(judgement, i, statement->name);
+            TRY(count_named(judge, kind, statement->name, is_own ? own : 0, count));
+        }
+    }
+    return sp_ok();
+}
+
+sp_err db_names_count(db_judge *judge, db_named_kind kind, sp_span name, db_count **count)
+{
+    judge->walks++;
+    return count_named(judge, kind, name, 0, count);
+}
+
+sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
+                           db_count **count)
+{
+    judge->walks++;
+    return count_text(judge, judgement, own, count);
 }
 
 void db_names_end_transaction(db_names *names, uint64_t before)

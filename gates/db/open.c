@@ -56,6 +56,7 @@ static void on_server_ready(db_back *back)
     auto_buf sp_buf out = sp_buf_make(DB_BACK_SETTLING_MAX_BYTES + 256);
     sp_pg_auth_write(&out, SP_PG_AUTH_OK, SP_SPAN_EMPTY);
     sp_buf_span(&out, sp_buf_borrow(&back->statuses));
+    db_judge_greet(session, &out);
     sp_pg_key_write(&out, db_cancel_pid(session), (sp_span){session->key, session->key_len});
     sp_pg_ready_write(&out, 'I');
     sp_timer_clear(db_here.loop, &session->timer);

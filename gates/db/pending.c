@@ -449,6 +449,21 @@ static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refu
     return DB_WAIT;
 }
 
+/* Nothing else of this client is under way. */
+static db_verdict wrap_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_verdict needs = db_whole_needs(session, run, refusal);
+    if (needs != DB_CUT) {
+        return needs;
+    }
+    db_session_judge(session)->pending.state = DB_PENDING_HOLD;
+    if (sp_failed(db_hold_wrap(session))) {
+        db_refuse(refusal, "53200", SP_REASON_UNAVAILABLE, "the gate has no memory left");
+        return DB_CUT;
+    }
+    return DB_WAIT;
+}
+
 static void on_kept(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
     db_session *session = self;
@@ -506,9 +521,21 @@ static void on_disk(sp_recorder_wait *wait, bool durable)
     go_on(session);
 }
 
-static db_verdict record_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
+/* Who is to be warned of the gravest hears of it before it has happened. */
+static bool must_record_first(const db_ruling *ruling)
+{
+    const uint32_t reads = 1U << SP_ACTION_READ | 1U << SP_ACTION_CONNECT;
+    const uint32_t grave = 1U << SP_ACTION_DESTROY | 1U << SP_ACTION_ADMINISTER;
+    bool must = (ruling->decision.must & SP_MUST_RECORD) != 0;
+    return (ruling->actions & (must ? ~reads : grave)) != 0;
+}
+
+db_verdict db_pending_record(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
+    if ((pending->done & DB_DONE_RECORDED) != 0 || !must_record_first(run->ruling)) {
+        return DB_PASS;
+    }
     pending->recorded = sp_recorder_reference();
     uint64_t seq = db_judge_before(session, run, pending->recorded);
     if (seq == 0) {
@@ -533,12 +560,6 @@ bool db_must_keep(const db_session *session, const db_run_ask *run)
            to.keep_as.len > 0;
 }
 
-static bool must_record_first(const db_ruling *ruling)
-{
-    const uint32_t reads = 1U << SP_ACTION_READ | 1U << SP_ACTION_CONNECT;
-    return (ruling->decision.must & SP_MUST_RECORD) != 0 && (ruling->actions & ~reads) != 0;
-}
-
 /* By the people whom the policy of now asks, and as many of them. */
 static bool is_agreed(const db_session *session, const sp_decision *decision)
 {
@@ -553,7 +574,10 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     bool asks = run->ruling->decision.verdict == SP_VERDICT_ASK;
     if (!pending->begun && !asks && !must_record_first(run->ruling) &&
         !db_spend_is_needed(session, run->ruling)) {
-        return DB_PASS;
+        db_verdict needs = db_whole_needs(session, run, refusal);
+        if (needs != DB_CUT) {
+            return needs;
+        }
     }
     sp_hash hash = db_run_hash(run);
     if (!sp_hash_eq(&hash, &pending->hash)) {
@@ -596,10 +620,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
             return use_word(session, refusal);
         }
     }
-    if (must_record_first(run->ruling) && (pending->done & DB_DONE_RECORDED) == 0) {
-        return record_first(session, run, refusal);
-    }
-    return DB_PASS;
+    return session->hold == DB_HOLD_HELD ? DB_PASS : wrap_first(session, run, refusal);
 }
 
 uint64_t db_pending_take(db_session *session)

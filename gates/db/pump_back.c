@@ -69,6 +69,8 @@ static bool on_ready(db_session *session, const sp_pg_msg *msg)
     }
     db_flights_pop(session, session->sqlstate[0] != '\0' ? DB_END_FAILED : DB_END_DONE);
     session->back_mutes = false;
+    session->has_changed = session->has_changed && session->flights.count > 0;
+    session->has_ended = session->has_ended && session->flights.count > 0;
     session->copy_in = session->copy_fails = false;
     session->hold = session->hold == DB_HOLD_ENDING ? DB_HOLD_NONE : session->hold;
     return true;
@@ -124,13 +126,21 @@ static bool on_error(db_session *session, const sp_pg_msg *msg)
     return true;
 }
 
-/* Nothing was sent behind it (db_flights_may_copy()), so nothing can be eaten. */
+/* Nothing was sent behind it (db_flights_may_copy()), so nothing can be eaten. A client whose
+ * answer was refused does not hear that he may send. */
 static bool on_copy_in(db_session *session)
 {
     if (session->flights.count != 1 || !db_flights_may_copy(session)) {
         return false;
     }
-    session->copy_in = true;
+    session->copy_in = !session->back_mutes;
+    if (session->back_mutes) {
+        auto_buf sp_buf fail = sp_buf_make(64);
+        size_t begun = sp_pg_begin(&fail, 'f');
+        sp_buf_u8(&fail, 0);
+        sp_pg_end(&fail, begun);
+        return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&fail)));
+    }
     return true;
 }
 
@@ -218,18 +228,34 @@ static bool is_last_to_run(const db_session *session)
 {
     bool is_over = db_flights_at(session, 0)->type == 'Q';
     for (uint32_t i = 1; i < session->flights.count; i++) {
-        bool is_sync = db_flights_at(session, i)->type == 'S';
-        if (is_over && !is_sync) {
+        uint8_t type = db_flights_at(session, i)->type;
+        if (is_over && type != 'S') {
             return false;
         }
-        is_over = is_over || is_sync;
+        is_over = is_over || type == 'S' || type == 'Q';
     }
     return true;
 }
 
-/* A result that may not go on: the client gets an error in it, and nothing more of it. */
-static void mute(db_session *session, db_run *run, const db_refusal *refusal)
+/* Behind what has a limit nothing was sent (whole.c). Else what stands there may run, and what was
+ * done in the same transaction may stay, which the client would take for skipped and undone. */
+static bool is_undone(const db_session *session)
 {
+    bool fails = session->transaction != 'I' && !session->has_ended; /* then it is made to */
+    for (uint32_t i = 1; i < session->flights.count; i++) {
+        fails = fails && db_flights_at(session, i)->type == 'S';
+    }
+    return (db_flights_at(session, 0)->flags & DB_FLIGHT_LIMITED) != 0 || fails ||
+           !session->has_changed;
+}
+
+/* A result that may not go on: the client gets an error in it, and nothing more of it. */
+static step mute(db_session *session, db_run *run, const db_refusal *refusal)
+{
+    if (!is_undone(session)) {
+        db_session_fail(session, refusal);
+        return STOP;
+    }
     auto_buf sp_buf error = sp_buf_make(4096);
     db_refusal_write(refusal, "ERROR", &error);
     db_run_put(run, sp_buf_borrow(&error));
@@ -237,6 +263,7 @@ static void mute(db_session *session, db_run *run, const db_refusal *refusal)
     if (is_last_to_run(session)) {
         db_back_cancel(session->back);
     }
+    return TOOK;
 }
 
 static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
@@ -257,14 +284,25 @@ static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
         db_run_put(run, sp_buf_borrow(&instead));
         return TOOK;
     case DB_REFUSE:
-        mute(session, run, &refusal);
-        return TOOK;
+        session->back_drops = true;
+        return mute(session, run, &refusal);
     case DB_WAIT:
+        session->back_waits = true;
+        session->back_left = 0; /* it is taken up again from its beginning */
+        return STOP;
     case DB_CUT:
         break;
     }
     db_session_fail(session, &refusal);
     return STOP;
+}
+
+static bool is_large(db_session *session, const sp_pg_msg *msg)
+{
+    const db_flight *head = msg->type == 'D' || msg->type == 'd' ? db_flights_head(session) : NULL;
+    return head != NULL && (head->flags & DB_FLIGHT_LARGE) == 0 &&
+           (session->rows >= session->large_rows ||
+            session->bytes_out + msg->body_len + SP_PG_HEAD_BYTES > session->large_bytes);
 }
 
 static const db_poison *poison_of(db_session *session, uint8_t type)
@@ -308,12 +346,22 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
         }
         return fits ? TOOK : STOP;
     }
+    bool is_ending = session->back_mutes && msg->type == 'Z';
+    bool is_swallowed = false;
+    if (is_ending && !db_whole_end(session, msg, &is_swallowed)) {
+        bad_answer(session);
+        return STOP;
+    }
+    if (is_swallowed) {
+        session->back_drops = true;
+        return TOOK; /* the server raises an error first */
+    }
     const db_poison *poison = poison_of(session, msg->type);
     if (poison != NULL) {
         db_run_put(run, sp_span_of(poison->error, poison->len));
     } else if (is_muted(session, msg->type)) {
         session->back_drops = true;
-    } else if ((session->watch & kind) != 0) {
+    } else if ((session->watch & kind) != 0 || is_large(session, msg)) {
         step did = watched(session, run, msg, whole);
         if (did != TOOK) {
             return did;
@@ -321,7 +369,8 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
     } else {
         db_run_add(run, whole.ptr, whole.len);
     }
-    if (!move_on(session, msg)) {
+    if (!move_on(session, msg) ||
+        (session->back_mutes && !is_ending && !db_whole_end(session, msg, &is_swallowed))) {
         bad_answer(session);
         return STOP;
     }
@@ -351,10 +400,6 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
     if (needed && rest.len < size) {
         return MORE;
     }
-    if (head.type == 'D' || head.type == 'd') {
-        session->rows += head.type == 'D' ? 1 : 0;
-        session->bytes_out += size;
-    }
     size_t here = rest.len < size ? rest.len : size;
     const sp_pg_msg msg = {.type = head.type,
                            .whole = here == size,
@@ -363,7 +408,12 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
     session->back_left = (uint32_t)(size - here);
     session->back_drops = false;
     *ret_used = here;
-    return message(session, run, &msg, sp_span_slice(rest, 0, here));
+    step did = message(session, run, &msg, sp_span_slice(rest, 0, here));
+    if (did == TOOK && (head.type == 'D' || head.type == 'd')) {
+        session->rows += head.type == 'D' ? 1 : 0;
+        session->bytes_out += size;
+    }
+    return did;
 }
 
 /* Rows that nobody watches, as far as they lie one behind the other. */
@@ -374,11 +424,16 @@ static size_t rows(db_session *session, db_run *run, sp_span rest)
         !head_is(session, 'Q', 'E') || (db_flights_head(session)->flags & DB_FLIGHT_OURS) != 0) {
         return 0;
     }
-    while (rest.len - used >= SP_PG_HEAD_BYTES && rest.ptr[used] == 'D') {
+    bool may_be_large = (db_flights_head(session)->flags & DB_FLIGHT_LARGE) != 0;
+    uint64_t rows_max = may_be_large ? UINT64_MAX : session->large_rows;
+    uint64_t bytes_max = may_be_large ? UINT64_MAX : session->large_bytes;
+    uint64_t left = bytes_max > session->bytes_out ? bytes_max - session->bytes_out : 0;
+    while (rest.len - used >= SP_PG_HEAD_BYTES && rest.ptr[used] == 'D' &&
+           session->rows < rows_max) {
         const uint8_t *at = rest.ptr + used + 1;
         size_t size = 1 + ((size_t)at[0] << 24 | (size_t)at[1] << 16 | (size_t)at[2] << 8 | at[3]);
-        if (size < SP_PG_HEAD_BYTES || size > rest.len - used) {
-            break; /* the last one, or a bad one: one() looks at it */
+        if (size < SP_PG_HEAD_BYTES || size > rest.len - used || used + size > left) {
+            break; /* the last one, a bad one, or one too many: one() looks at it */
         }
         used += size;
         session->rows++;
@@ -464,7 +519,11 @@ static void server_gone(db_session *session)
 
 void db_pump_back(db_session *session)
 {
-    for (unsigned chunks = 0; session->at == DB_AT_OPEN; chunks++) {
+    if (session->back_resumed && session->at == DB_AT_OPEN) {
+        session->back_resumed = false;
+        take_bytes(session, SP_SPAN_EMPTY);
+    }
+    for (unsigned chunks = 0; session->at == DB_AT_OPEN && !session->back_waits; chunks++) {
         if (db_stream_is_open(&session->front) && db_stream_is_stuck(&session->front)) {
             return; /* goes on when the client has taken it */
         }

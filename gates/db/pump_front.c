@@ -14,11 +14,6 @@ enum {
     CARRY_MAX_BYTES = DB_STATEMENT_MAX_BYTES + DB_CHUNK_BYTES + 64
 };
 
-/* What stands in the place of a refused message. The server raises a syntax error there, whatever
- * the state of its transaction, and nothing else happens. */
-static const char poison_text[] = "this statement was refused by the gate";
-static const char poison_name[] = "sallyport refused";
-
 typedef enum { TOOK, MORE, STOP } step;
 
 static void out_of_step(db_session *session, const char *what)
@@ -47,11 +42,7 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
         return err;
     }
     auto_buf sp_buf instead = sp_buf_make(256);
-    if (simple) {
-        sp_pg_query_write(&instead, sp_span_cstr(poison_text));
-    } else {
-        sp_pg_parse_write(&instead, sp_span_cstr(poison_name), sp_span_cstr(poison_text));
-    }
+    db_refusal_poison(simple, &instead);
     db_run_put(run, sp_buf_borrow(&instead));
     return sp_ok();
 }
@@ -290,12 +281,12 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
     return TOOK;
 }
 
-/* A statement runs in a transaction of ours, or may be a COPY that reads what comes behind it: that
- * waits for its end, or for the server's word. */
+/* A statement runs in a transaction of ours, may be a COPY that reads what comes behind it, or has
+ * an answer that may be refused: that waits for its end, or for the server's word. */
 static bool is_alone(const db_session *session)
 {
     return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING ||
-           session->copy_fails || db_flights_may_copy(session);
+           session->copy_fails || db_flights_is_alone(session);
 }
 
 static void ask_for_answers(db_run *run)
@@ -343,7 +334,7 @@ static size_t take(db_session *session, sp_span in)
         }
         used += more;
     }
-    if (used > 0 && session->at == DB_AT_OPEN && db_flights_may_copy(session)) {
+    if (used > 0 && session->at == DB_AT_OPEN && db_flights_is_alone(session)) {
         ask_for_answers(&run); /* nothing more is read before they come */
     }
     if (session->at == DB_AT_OPEN && sp_failed(db_run_send(&run, &session->back->stream))) {

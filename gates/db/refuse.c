@@ -42,3 +42,13 @@ void db_refusal_write(const db_refusal *refusal, const char *severity, sp_buf *o
                                .position = sp_buf_borrow(&position)};
     sp_pg_error_write(out, 'E', &error);
 }
+
+void db_refusal_poison(bool simple, sp_buf *out)
+{
+    static const char text[] = "this statement was refused by the gate";
+    if (simple) {
+        sp_pg_query_write(out, sp_span_cstr(text));
+    } else {
+        sp_pg_parse_write(out, SP_SPAN_LIT("sallyport refused"), sp_span_cstr(text));
+    }
+}

@@ -171,28 +171,40 @@ static sp_err mask_row(const db_fields *fields, sp_span body, sp_buf *out)
     return sp_buf_error(out);
 }
 
-static bool is_over_limit(db_note *note, size_t bytes, db_refusal *refusal)
+/* One more row, or piece of COPY, of so many bytes. DB_WAIT: for core's word. */
+static db_verdict may_pass(db_session *session, db_note *note, size_t bytes, db_refusal *refusal)
 {
     const sp_decision *decision = &note->ruling.decision;
-    note->rows++;
-    note->bytes += bytes;
-    bool rows = decision->limit_rows != 0 && note->rows > decision->limit_rows;
-    bool over = rows || (decision->limit_bytes != 0 && note->bytes > decision->limit_bytes);
-    if (over) {
+    const db_count none = {.rows = 0};
+    const db_count *before = note->count == NULL ? &none : db_count_root(note->count);
+    uint64_t rows = note->rows + 1;
+    uint64_t sum = note->bytes + bytes;
+    bool is_over = decision->limit_rows != 0 && before->rows + rows > decision->limit_rows;
+    if (is_over || (decision->limit_bytes != 0 && before->bytes + sum > decision->limit_bytes)) {
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
                   "the answer is larger than policy allows: %llu %s",
-                  (unsigned long long)(rows ? decision->limit_rows : decision->limit_bytes),
-                  rows ? "rows" : "bytes");
+                  (unsigned long long)(is_over ? decision->limit_rows : decision->limit_bytes),
+                  is_over ? "rows" : "bytes");
         snprintf(refusal->hint, sizeof(refusal->hint), "Ask for less at a time.");
+        return DB_REFUSE;
     }
-    return over;
+    if (decision->day_rows != 0 || decision->day_bytes != 0) {
+        db_verdict verdict = db_spend_row(session, note, rows, sum, refusal);
+        if (verdict != DB_PASS) {
+            return verdict;
+        }
+    }
+    note->rows = rows;
+    note->bytes = sum;
+    return DB_PASS;
 }
 
 static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
                          db_refusal *refusal)
 {
-    if (is_over_limit(note, msg->body_len, refusal)) {
-        return DB_REFUSE;
+    db_verdict passes = may_pass(session, note, msg->body_len, refusal);
+    if (passes != DB_PASS) {
+        return passes;
     }
     if (note->masking == SP_SQL_MASKING_CLEAN && (note->text == NULL || !note->text->tells)) {
         return DB_PASS;
@@ -289,30 +301,38 @@ static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
 
 /* ---- the seam ---- */
 
-static uint64_t least(uint64_t a, uint64_t b)
+static bool is_limited(const sp_decision *decision)
 {
-    return a == 0 ? b : (b == 0 || a < b ? a : b);
+    return (decision->must & SP_MUST_LIMIT) != 0 && (decision->limit_rows | decision->limit_bytes |
+                                                     decision->day_rows | decision->day_bytes) != 0;
 }
 
-/* What may be had in a day is the most that one answer may bring, whatever is left of it. */
-void db_rows_watch(db_session *session, db_note *note)
+void db_rows_watch_more(db_session *session, db_note *note)
+{
+    if (is_limited(&note->ruling.decision)) {
+        db_session_judge(session)->watched += note->is_watched ? 0 : 1;
+        note->is_watched = true;
+        look_at_all(session, false);
+    }
+}
+
+void db_rows_watch(db_session *session, db_note *note, db_flight *flight)
 {
     const sp_decision *decision = &note->ruling.decision;
     bool masks = note->masking != SP_SQL_MASKING_CLEAN;
     bool doubts = (decision->must & SP_MUST_MASK) != 0 && decision->mask_tags != 0;
-    bool limits =
-        (decision->must & SP_MUST_LIMIT) != 0 && (decision->limit_rows | decision->limit_bytes |
-                                                  decision->day_rows | decision->day_bytes) != 0;
-    sp_decision *own = &note->ruling.decision;
-    own->limit_rows = limits ? least(own->limit_rows, own->day_rows) : 0;
-    own->limit_bytes = limits ? least(own->limit_bytes, own->day_bytes) : 0;
+    bool limits = is_limited(decision);
+    bool counts = note->count != NULL; /* with other answers: one row more may be one too many */
     note->serial = session->snapshot->serial;
-    if (!masks && !limits && !doubts) {
+    if (!masks && !limits && !doubts && !counts) {
         return;
     }
     note->is_watched = true;
     db_session_judge(session)->watched++;
-    if (masks || limits) {
+    if (limits && flight != NULL) {
+        flight->flags |= DB_FLIGHT_LIMITED;
+    }
+    if (masks || limits || counts) {
         look_at_all(session, masks);
     }
     uint32_t bits =
@@ -340,19 +360,10 @@ void db_rows_late(db_session *session, bool is_late)
     }
 }
 
-db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
-                         db_refusal *refusal)
+static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
+                          db_refusal *refusal)
 {
-    if (flight == NULL && msg->type == 'N') {
-        flight = db_flights_head(session); /* whatever raised it, it may quote what runs now */
-    }
-    db_note *note = flight == NULL || (flight->flags & DB_FLIGHT_POISON) != 0 ? NULL : flight->own;
-    if ((msg->type == 'E' || msg->type == 'N') && db_session_judge(session)->is_late) {
-        return on_error(msg, out);
-    }
-    if (note == NULL || !note->is_watched) {
-        return DB_PASS;
-    }
+    db_verdict passes = DB_PASS;
     switch (msg->type) {
     case 'T':
         if (note->masking == SP_SQL_MASKING_CLEAN && msg->whole) {
@@ -369,8 +380,9 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     case 'D':
         return on_row(session, note, msg, out, refusal);
     case 'd':
-        if (is_over_limit(note, msg->body_len, refusal)) {
-            return DB_REFUSE;
+        passes = may_pass(session, note, msg->body_len, refusal);
+        if (passes != DB_PASS) {
+            return passes;
         }
         return note->copy != NULL ? on_copy(note, msg, out, refusal) : DB_PASS;
     case 'H':
@@ -382,4 +394,34 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     default:
         return DB_PASS;
     }
+}
+
+db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
+                         db_refusal *refusal)
+{
+    if (flight == NULL && msg->type == 'N') {
+        flight = db_flights_head(session); /* whatever raised it, it may quote what runs now */
+    }
+    db_note *note = flight == NULL || (flight->flags & DB_FLIGHT_POISON) != 0 ? NULL : flight->own;
+    if ((msg->type == 'E' || msg->type == 'N') && db_session_judge(session)->is_late) {
+        return on_error(msg, out);
+    }
+    bool is_row = msg->type == 'D' || msg->type == 'd';
+    if (is_row && note != NULL && note->runs && note->exporting != DB_EXPORT_YES) {
+        db_verdict may =
+            db_export_row(session, note, flight, msg->body_len + SP_PG_HEAD_BYTES, refusal);
+        if (may != DB_PASS) {
+            return may;
+        }
+    }
+    if (note == NULL || !note->is_watched) {
+        return DB_PASS;
+    }
+    db_verdict verdict = look_at(session, note, msg, out, refusal);
+    if (verdict == DB_REFUSE && note->runs) {
+        note->is_refused = true;
+        db_judge_refused(session, &note->ruling, note->tag, (sp_span){note->shown, note->shown_len},
+                         refusal);
+    }
+    return verdict;
 }

@@ -509,6 +509,12 @@ void db_session_set_watch(db_session *session, uint32_t bits)
     session->watch = bits;
 }
 
+void db_session_set_large(db_session *session, uint64_t rows, uint64_t bytes)
+{
+    session->large_rows = rows;
+    session->large_bytes = bytes;
+}
+
 sp_span db_session_server_status(const db_session *session, sp_span name)
 {
     return session->back == NULL ? SP_SPAN_EMPTY : db_back_status(session->back, name);
@@ -521,6 +527,15 @@ void db_session_resume(db_session *session)
     }
     session->resumed = session->waits;
     sp_loop_defer(db_here.loop, &session->again);
+}
+
+void db_session_resume_answer(db_session *session)
+{
+    if (session->at != DB_AT_ENDING) {
+        session->back_resumed = session->back_waits;
+        session->back_waits = false;
+        sp_loop_defer(db_here.loop, &session->again);
+    }
 }
 
 bool db_session_drain(db_session *session)

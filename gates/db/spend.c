@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Budgets: before a statement runs whose action has one, or a limit a day, core is asked; what it
  * counted afterwards is told. Where a budget counts rows, the rows that a change is expected to
- * meet are spent beforehand, and settled when the server has said how many they were.
+ * meet are spent beforehand, and settled when the server has said how many they were. Of a day's
+ * limit core grants a portion; an answer that has used it up stands still until core has granted
+ * the next.
  *
  * A message that waits is judged again when core has answered, and nothing of the client is read
  * before: so one state a session is enough. Without core nothing that has a budget runs.
@@ -33,17 +35,49 @@ static sp_db_spend spend_of(const db_session *session, const db_ruling *ruling)
                          .resource = sp_span_cstr(session->resource_name)};
 }
 
+static uint32_t ask_core(const sp_db_spend *spend, sp_link_reply on_reply, db_session *session)
+{
+    auto_buf sp_buf body = sp_buf_make(512);
+    sp_db_spend_write(spend, &body);
+    return sp_failed(sp_buf_error(&body))
+               ? 0
+               : sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body), NULL, 0,
+                              on_reply, session);
+}
+
+/* What core said; DB_SPEND_. */
+static uint8_t said(sp_err err, const sp_msg *msg, sp_db_granted *ret_granted)
+{
+    if (!sp_failed(err)) {
+        return msg == NULL || sp_failed(sp_db_granted_read(msg->body, ret_granted))
+                   ? DB_SPEND_AWAY
+                   : DB_SPEND_GRANTED;
+    }
+    return msg == NULL              ? DB_SPEND_AWAY
+           : err.code == SP_EDENIED ? DB_SPEND_DENIED
+           : err.code == SP_EAGAIN  ? DB_SPEND_BUSY
+                                    : DB_SPEND_AWAY;
+}
+
 static void on_spent(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
     db_session *session = self;
     db_judge *judge = db_session_judge(session);
-    (void)msg;
+    sp_db_granted granted = {0, 0};
     (void)fds;
     judge->spend_call = 0;
-    judge->spend = !sp_failed(err)          ? DB_SPEND_GRANTED
-                   : err.code == SP_EDENIED ? DB_SPEND_DENIED
-                                            : DB_SPEND_AWAY;
+    judge->spend = said(err, msg, &granted);
+    judge->spent.may_rows = granted.rows;
+    judge->spent.may_bytes = granted.bytes;
     db_session_resume(session);
+}
+
+static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    (void)self; /* who is over now is locked by core, and the epoch says so */
+    (void)err;
+    (void)msg;
+    (void)fds;
 }
 
 /* The smallest number of rows that a budget leaves for such a statement; 0 = none counts rows. */
@@ -97,7 +131,6 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
 static db_verdict ask(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
-    auto_buf sp_buf body = sp_buf_make(512);
     db_verdict verdict = estimate(session, run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -106,13 +139,26 @@ static db_verdict ask(db_session *session, const db_run_ask *run, db_refusal *re
     spend.reference = judge->spent.reference;
     spend.statements = run->statements;
     spend.estimated = judge->spent.rows;
-    sp_db_spend_write(&spend, &body);
-    judge->spend_call = sp_failed(sp_buf_error(&body))
-                            ? 0
-                            : sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND,
-                                           sp_buf_borrow(&body), NULL, 0, on_spent, session);
+    spend.wants = spend.day_rows != 0 || spend.day_bytes != 0;
+    judge->spent.has_portion = spend.wants != 0;
+    judge->spend_call = ask_core(&spend, on_spent, session);
     judge->spend = judge->spend_call == 0 ? DB_SPEND_AWAY : DB_SPEND_ASKED;
     return DB_WAIT;
+}
+
+static db_verdict refuse_by(uint8_t answer, const char *denied, db_refusal *refusal)
+{
+    if (answer == DB_SPEND_DENIED) {
+        db_refuse(refusal, "53400", SP_REASON_LIMIT, "%s", denied);
+    } else if (answer == DB_SPEND_BUSY) {
+        db_refuse(refusal, "53400", SP_REASON_LIMIT,
+                  "other statements of yours hold what is left of your day");
+        snprintf(refusal->hint, sizeof(refusal->hint), "Try again when they have ended.");
+    } else {
+        db_refuse(refusal, "53400", SP_REASON_UNAVAILABLE,
+                  "whether your budget has room for this cannot be found out now");
+    }
+    return DB_REFUSE;
 }
 
 db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal)
@@ -130,47 +176,118 @@ db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refu
     if (judge->spend == DB_SPEND_ASKED) {
         return DB_WAIT;
     }
+    if (judge->spend == DB_SPEND_GRANTED) {
+        return DB_PASS; /* and is until it runs */
+    }
     uint8_t answer = judge->spend;
     judge->spend = DB_SPEND_NONE;
-    if (answer == DB_SPEND_GRANTED) {
-        return DB_PASS;
+    refuse_by(answer, "this is more than you may do in such a while, over all of your sessions",
+              refusal);
+    if (answer == DB_SPEND_DENIED && judge->spent.rows > 0) {
+        snprintf(refusal->detail, sizeof(refusal->detail), "It would change about %llu rows.",
+                 (unsigned long long)judge->spent.rows);
     }
-    if (answer == DB_SPEND_DENIED) {
-        db_refuse(refusal, "53400", SP_REASON_LIMIT,
-                  "this is more than you may do in such a while, over all of your sessions");
-        if (judge->spent.rows > 0) {
-            snprintf(refusal->detail, sizeof(refusal->detail), "It would change about %llu rows.",
-                     (unsigned long long)judge->spent.rows);
-        }
-    } else {
-        db_refuse(refusal, "53400", SP_REASON_UNAVAILABLE,
-                  "whether your budget has room for this cannot be found out now");
-    }
-    judge->spent = (db_spent){.rows = 0};
     return DB_REFUSE;
 }
 
-static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+/* ---- portions of the day ---- */
+
+static void on_portion(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
-    (void)self; /* who is over now is locked by core, and the epoch says so */
-    (void)err;
-    (void)msg;
+    db_session *session = self;
+    db_judge *judge = db_session_judge(session);
     (void)fds;
+    judge->portion_call = 0;
+    judge->granted = (sp_db_granted){0, 0};
+    judge->portion = said(err, msg, &judge->granted);
+    db_session_resume_answer(session);
 }
+
+/* What passed and was not told yet. */
+static void tell_passed(db_note *note, sp_db_spend *spend)
+{
+    spend->reference = note->spent.reference;
+    spend->carried_rows = note->rows - note->told_rows;
+    spend->bytes = note->bytes - note->told_bytes;
+    note->told_rows = note->rows;
+    note->told_bytes = note->bytes;
+}
+
+static void ask_portion(db_session *session, db_note *note, uint64_t next_bytes, bool exports)
+{
+    db_judge *judge = db_session_judge(session);
+    if (note->spent.reference == 0) {
+        note->spent.reference = sp_recorder_reference();
+    }
+    sp_db_spend spend = spend_of(session, &note->ruling);
+    tell_passed(note, &spend);
+    spend.next_bytes = next_bytes;
+    spend.wants = spend.day_rows != 0 || spend.day_bytes != 0;
+    if (exports) {
+        spend.action = SP_ACTION_EXPORT;
+        spend.actions = 1U << SP_ACTION_EXPORT;
+        spend.statements = 1;
+    }
+    note->spent.has_portion |= spend.wants != 0;
+    judge->portion_call = ask_core(&spend, on_portion, session);
+    judge->portion = judge->portion_call == 0 ? DB_SPEND_AWAY : DB_SPEND_ASKED;
+}
+
+static bool is_granted(const db_note *note, uint64_t rows, uint64_t bytes)
+{
+    const sp_decision *d = &note->ruling.decision;
+    return (d->day_rows == 0 || rows <= note->spent.may_rows) &&
+           (d->day_bytes == 0 || bytes <= note->spent.may_bytes);
+}
+
+static db_verdict have_portion(db_session *session, db_note *note, uint64_t rows, uint64_t bytes,
+                               bool exports, db_refusal *refusal)
+{
+    db_judge *judge = db_session_judge(session);
+    if (judge->portion == DB_SPEND_NONE) {
+        ask_portion(session, note, bytes - note->bytes, exports);
+    }
+    if (judge->portion == DB_SPEND_ASKED) {
+        return DB_WAIT;
+    }
+    uint8_t answer = judge->portion;
+    judge->portion = DB_SPEND_NONE;
+    if (answer == DB_SPEND_GRANTED) {
+        note->spent.may_rows = note->rows + judge->granted.rows;
+        note->spent.may_bytes = note->bytes + judge->granted.bytes;
+        answer = is_granted(note, rows, bytes) ? DB_SPEND_GRANTED : DB_SPEND_AWAY;
+    }
+    return answer == DB_SPEND_GRANTED
+               ? DB_PASS
+               : refuse_by(answer,
+                           "this is more than you may carry off in a day, over all of your "
+                           "sessions",
+                           refusal);
+}
+
+db_verdict db_spend_row(db_session *session, db_note *note, uint64_t rows, uint64_t bytes,
+                        db_refusal *refusal)
+{
+    return is_granted(note, rows, bytes) ? DB_PASS
+                                         : have_portion(session, note, rows, bytes, false, refusal);
+}
+
+db_verdict db_spend_export(db_session *session, db_note *note, uint64_t rows, uint64_t bytes,
+                           db_refusal *refusal)
+{
+    return have_portion(session, note, rows, bytes, true, refusal);
+}
+
+/* ---- afterwards ---- */
 
 void db_spend_refused(db_session *session, const db_ruling *ruling)
 {
-    auto_buf sp_buf body = sp_buf_make(512);
     if (!ruling->has_use || !db_spend_is_needed(session, ruling)) {
         return;
     }
     sp_db_spend spend = spend_of(session, ruling);
     spend.statements = 1;
-    sp_db_spend_write(&spend, &body);
-    if (!sp_failed(sp_buf_error(&body))) {
-        (void)sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body), NULL, 0,
-                           on_told, NULL);
-    }
+    (void)ask_core(&spend, on_told, NULL);
 }
 
 db_spent db_spend_take(db_session *session)
@@ -178,6 +295,7 @@ db_spent db_spend_take(db_session *session)
     db_judge *judge = db_session_judge(session);
     db_spent spent = judge->spent;
     judge->spent = (db_spent){.rows = 0};
+    judge->spend = DB_SPEND_NONE;
     return spent;
 }
 
@@ -191,32 +309,34 @@ static uint64_t settle(const db_note *note, const db_end *end, uint64_t *ret_est
     return known || rows < note->spent.rows ? (known ? rows : 0) : rows - note->spent.rows;
 }
 
-void db_spend_after(db_session *session, const db_note *note, const db_end *end)
+void db_spend_after(db_session *session, db_note *note, const db_end *end)
 {
-    auto_buf sp_buf body = sp_buf_make(512);
     uint64_t estimated = 0;
     uint64_t rows = settle(note, end, &estimated);
-    uint64_t bytes = end->bytes_out;
-    if (rows + bytes + estimated == 0 || !db_spend_is_needed(session, &note->ruling)) {
+    bool counts = rows + estimated > 0 && db_spend_is_needed(session, &note->ruling);
+    if (!counts && !note->spent.has_portion) {
         return;
     }
     sp_db_spend spend = spend_of(session, &note->ruling);
-    spend.reference = note->spent.reference;
+    tell_passed(note, &spend);
     spend.rows = rows;
-    spend.bytes = bytes;
     spend.estimated = estimated;
-    sp_db_spend_write(&spend, &body);
-    if (!sp_failed(sp_buf_error(&body))) {
-        (void)sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body), NULL, 0,
-                           on_told, NULL);
-    }
+    (void)ask_core(&spend, on_told, NULL);
 }
 
-void db_spend_gone(db_judge *judge)
+void db_spend_gone(db_session *session)
 {
+    db_judge *judge = db_session_judge(session);
     if (judge->spend_call != 0) {
         sp_link_forget(&db_here.office.link, judge->spend_call);
         judge->spend_call = 0;
     }
+    if (judge->spent.has_portion) {
+        const db_ruling none = {.action = SP_ACTION_READ, .actions = 1U << SP_ACTION_READ};
+        sp_db_spend spend = spend_of(session, &none);
+        spend.reference = judge->spent.reference;
+        (void)ask_core(&spend, on_told, NULL);
+    }
+    judge->spent = (db_spent){.rows = 0};
     judge->spend = DB_SPEND_NONE;
 }

@@ -50,9 +50,9 @@ static bool is_as_before(const db_session *session, const db_note *note, sp_acti
     return (now->verdict == SP_VERDICT_ALLOW || is_agreed) && !is_unrecorded &&
            (tags & ~had_tags) == 0 &&
            !(limits && (is_tighter(now->limit_rows, had->limit_rows) ||
-                        is_tighter(now->day_rows, had->limit_rows) ||
+                        is_tighter(now->day_rows, had->day_rows) ||
                         is_tighter(now->limit_bytes, had->limit_bytes) ||
-                        is_tighter(now->day_bytes, had->limit_bytes)));
+                        is_tighter(now->day_bytes, had->day_bytes)));
 }
 
 static sp_question question_of(const db_session *session, sp_action action)
@@ -66,21 +66,21 @@ static sp_question question_of(const db_session *session, sp_action action)
                          .face = SP_FACE_DATABASE};
 }
 
-static sp_decision about_whole(const db_session *session, sp_action action)
+sp_decision db_met_whole(const db_session *session, sp_action action)
 {
     const sp_question question = question_of(session, action);
     return sp_policy_database_whole(&session->snapshot->policy, &question,
                                     sp_span_cstr(session->database), SP_SPAN_EMPTY);
 }
 
-static sp_decision about_met(const db_session *session, const db_met *met)
+sp_decision db_met_about(const db_session *session, const db_met *met, sp_action action)
 {
     const sp_sql_catalogue *now = session->judge->catalogue->now;
-    sp_question question = question_of(session, (sp_action)met->action);
+    sp_question question = question_of(session, action);
     if (met->oid != 0) {
         uint32_t relation = sp_sql_catalogue_find_oid(now, met->oid);
         if (relation == SP_NONE) {
-            return about_whole(session, (sp_action)met->action);
+            return db_met_whole(session, action);
         }
         question.part = sp_sql_catalogue_at(now, relation)->bound.part;
     }
@@ -104,18 +104,27 @@ static bool stands(const db_session *session, const db_note *note, sp_action act
 bool db_note_stands(const db_session *session, const db_note *note, sp_decision *ret_decision)
 {
     const db_ruling *ruling = &note->ruling;
+    bool exports = note->exporting != DB_EXPORT_NO;
     for (uint8_t i = 0; i < ruling->met_count; i++) {
-        sp_decision decision = about_met(session, &ruling->met[i]);
-        if (!stands(session, note, (sp_action)ruling->met[i].action, &decision)) {
+        sp_action action = (sp_action)ruling->met[i].action;
+        sp_decision decision = db_met_about(session, &ruling->met[i], action);
+        bool good = stands(session, note, action, &decision);
+        if (good && exports && action != SP_ACTION_CONNECT) {
+            decision = db_met_about(session, &ruling->met[i], SP_ACTION_EXPORT);
+            good = stands(session, note, SP_ACTION_EXPORT, &decision);
+        }
+        if (!good) {
             *ret_decision = decision;
             return false;
         }
     }
+    uint32_t wide =
+        ruling->met_wide | (exports && ruling->met_wide != 0 ? 1U << SP_ACTION_EXPORT : 0);
     for (uint32_t action = 0; action < SP_ACTION_COUNT; action++) {
-        if ((ruling->met_wide & 1U << action) == 0) {
+        if ((wide & 1U << action) == 0) {
             continue;
         }
-        sp_decision decision = about_whole(session, (sp_action)action);
+        sp_decision decision = db_met_whole(session, (sp_action)action);
         if (!stands(session, note, (sp_action)action, &decision)) {
             *ret_decision = decision;
             return false;

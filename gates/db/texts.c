@@ -197,6 +197,9 @@ static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal
     if (run->statements > 0 && verdict == DB_PASS) {
         verdict = db_spend(session, run, refusal);
     }
+    if (run->statements > 0 && verdict == DB_PASS) {
+        verdict = db_pending_record(session, run, refusal);
+    }
     if (verdict == DB_REFUSE) {
         db_estimate_forget(session);
         db_judge_refused(session, run->ruling, run->tag, run->shown, refusal);
@@ -215,6 +218,27 @@ static void note_run(db_session *session, db_note *note)
     if (note->ruling.decision.verdict == SP_VERDICT_ASK) {
         note->ruling.decision.verdict = SP_VERDICT_ALLOW;
     }
+}
+
+/* Hung on a note that will not be needed. */
+static db_verdict drop_note(db_note *note, db_refusal *refusal)
+{
+    if (note != NULL) {
+        db_count_unref(note->count);
+        db_text_unref(note->text);
+        sp_copy_mask_free(note->copy);
+        sp_free(note);
+    }
+    return no_memory(refusal);
+}
+
+/* An Execute of a part, or of what was fetched in parts, counts with the rest of its portal. */
+static sp_err count_portal(db_judge *judge, const sp_pg_execute *execute, const db_named *portal,
+                           db_note *note)
+{
+    bool is_part = execute->rows_max != 0 || portal->count != NULL || note->needs_fresh;
+    return is_part ? db_names_count(judge, DB_NAMED_PORTAL, execute->portal, &note->count)
+                   : sp_ok();
 }
 
 static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judgement, sp_span text,
@@ -293,12 +317,20 @@ static void note_deallocated(const sp_sql_judgement *judgement, db_note *note)
     }
 }
 
-static void note_copy(const sp_sql_judgement *judgement, db_flight *flight)
+static void note_flight(db_session *session, const sp_sql_judgement *judgement, const db_note *note,
+                        db_flight *flight)
 {
+    const uint32_t reads = SP_SQL_RETURNS_ROWS | SP_SQL_IS_FETCH | SP_SQL_IS_DECLARE |
+                           SP_SQL_IS_EXECUTE | SP_SQL_IS_EXPLAIN | SP_SQL_IS_COPY_OUT |
+                           SP_SQL_IS_BINARY | SP_SQL_IS_UNSURE | SP_SQL_IS_MAYBE_CALL |
+                           SP_SQL_IS_BEGIN;
     flight->flags |= (judgement->flags & SP_SQL_IS_COPY_IN) != 0 ? DB_FLIGHT_COPY : 0;
+    session->has_changed |=
+        (note->ruling.actions & ~(uint32_t)DB_LOOKS) != 0 || (judgement->flags & ~reads) != 0;
+    session->has_ended |= (judgement->flags & SP_SQL_IS_END) != 0;
 }
 
-static bool prepares(const sp_sql_judgement *judgement, uint32_t before, sp_span name)
+bool db_text_prepares(const sp_sql_judgement *judgement, uint32_t before, sp_span name)
 {
     for (uint32_t i = 0; i < before; i++) {
         if ((judgement->statements[i].flags & (SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE)) != 0 &&
@@ -332,7 +364,7 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
                       SP_SPAN_ARG(statement->name));
             return false;
         }
-        if (found == NAMED_NOTHING && !prepares(judgement, i, statement->name)) {
+        if (found == NAMED_NOTHING && !db_text_prepares(judgement, i, statement->name)) {
             db_refuse(refusal, executes ? "26000" : "34000", SP_REASON_UNPARSED,
                       executes ? "prepared statement \"%.*s\" does not exist"
                                : "cursor \"%.*s\" does not exist",
@@ -412,8 +444,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_note *note = new_note(&ruling, shown);
     if (note == NULL || !db_masks_set(note, &masks)) {
-        sp_free(note);
-        return no_memory(refusal);
+        return drop_note(note, refusal);
     }
     note_run(session, note);
     note->runs = judgement->statement_count > 0;
@@ -422,14 +453,14 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->flags = flags;
     note->number = judge->names.numbers + 1;
     note_deallocated(judgement, note);
-    if (known != NULL && sp_failed(db_made_names(judge, known, note))) {
-        sp_copy_mask_free(note->copy);
-        sp_free(note);
-        return no_memory(refusal);
+    if (known != NULL &&
+        (sp_failed(db_made_names(judge, known, note)) ||
+         sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
+        return drop_note(note, refusal);
     }
     db_made_things(judge, judgement);
-    note_copy(judgement, flight);
-    db_rows_watch(session, note);
+    note_flight(session, judgement, note, flight);
+    db_rows_watch(session, note, flight);
     flight->own = note;
     return DB_PASS;
 }
@@ -551,8 +582,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_note *note = new_note(&ruling, portal->text->known->shown);
     if (note == NULL || !db_masks_set(note, &masks)) {
-        sp_free(note);
-        return no_memory(refusal);
+        return drop_note(note, refusal);
     }
     note_run(session, note);
     note->runs = true;
@@ -564,15 +594,13 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->flags = portal->text->known->judgement->flags;
     note->number = judge->names.numbers + 1;
     note_deallocated(portal->text->known->judgement, note);
-    if (sp_failed(db_made_names(judge, portal->text->known, note))) {
-        db_text_unref(note->text);
-        sp_copy_mask_free(note->copy);
-        sp_free(note);
-        return no_memory(refusal);
+    if (sp_failed(db_made_names(judge, portal->text->known, note)) ||
+        sp_failed(count_portal(judge, &execute, portal, note))) {
+        return drop_note(note, refusal);
     }
     db_made_things(judge, portal->text->known->judgement);
-    note_copy(portal->text->known->judgement, flight);
-    db_rows_watch(session, note);
+    note_flight(session, portal->text->known->judgement, note, flight);
+    db_rows_watch(session, note, flight);
     flight->own = note;
     return DB_PASS;
 }
@@ -610,7 +638,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     note->masking = masks.mode;
     note->moves = judge->moves;
     note->text = db_text_ref(at->text);
-    db_rows_watch(session, note);
+    db_rows_watch(session, note, NULL);
     flight->own = note;
     return DB_PASS;
 }

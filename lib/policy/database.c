@@ -47,6 +47,17 @@ bool sp_policy_database_broad_destroys(const sp_policy *policy, uint32_t resourc
     return d != NULL && (d->flags & SNAP_DATABASE_BROAD_DESTROYS) != 0;
 }
 
+bool sp_policy_database_export_over(const sp_policy *policy, uint32_t resource, uint64_t *ret_rows,
+                                    uint64_t *ret_bytes)
+{
+    const snap_database *d = database_of(policy, resource);
+    if (d != NULL) {
+        *ret_rows = d->export_rows;
+        *ret_bytes = d->export_bytes;
+    }
+    return d != NULL;
+}
+
 sp_span sp_policy_database_name(const sp_policy *policy, uint32_t resource, uint32_t at)
 {
     const snap_database *d = database_of(policy, resource);

@@ -45,6 +45,9 @@ bool sp_policy_database_resource(const sp_policy *policy, uint32_t resource,
                                  sp_database_resource *ret_database);
 /* Of that alone: each statement asks. */
 bool sp_policy_database_broad_destroys(const sp_policy *policy, uint32_t resource);
+/* A larger answer is an export of what it is of. False when the resource has no `postgres` side. */
+bool sp_policy_database_export_over(const sp_policy *policy, uint32_t resource, uint64_t *ret_rows,
+                                    uint64_t *ret_bytes);
 /* Databases that may be reached, the first is the default; schemas of the pinned search_path.
  * Empty past the end. */
 sp_span sp_policy_database_name(const sp_policy *policy, uint32_t resource, uint32_t at);

@@ -227,6 +227,17 @@ typedef struct {
 
 typedef struct {
     doc_place place;
+    doc_number rows;
+    doc_number bytes;
+} doc_answer;
+
+typedef struct {
+    doc_place place;
+    doc_answer over;
+} doc_large;
+
+typedef struct {
+    doc_place place;
     doc_text address;
     uint8_t tls;     /* sp_database_tls + 1 */
     uint8_t broad;   /* 1 write, 2 destroy */
@@ -236,6 +247,7 @@ typedef struct {
     doc_texts search_path;
     doc_maps accounts; /* doc_account */
     doc_text keep_as;
+    doc_large exports;
     doc_maps functions; /* doc_function */
     doc_maps parts;     /* doc_relation */
 } doc_postgres;

@@ -8,7 +8,13 @@
 
 #include <stdlib.h>
 
-enum { POSTGRES_PORT = 5432, COLUMNS_MAX = 2000, LOOPBACK_V4 = 127 };
+enum {
+    POSTGRES_PORT = 5432,
+    COLUMNS_MAX = 2000,
+    LOOPBACK_V4 = 127,
+    EXPORT_OVER_ROWS = 10000,
+    EXPORT_OVER_BYTES = 16 << 20
+};
 
 typedef struct {
     compiling *c;
@@ -376,8 +382,11 @@ sp_err set_resolve_database(compiling *c, const doc_resource *doc, uint32_t inde
     resolving r = {c, doc, index, doc->head.place.file, resource};
     const doc_postgres *postgres = &doc->postgres;
     bool by_certificate = postgres->sign_in == 2;
+    const doc_answer *over = &postgres->exports.over;
     snap_database out = {
         .resource = index,
+        .export_rows = over->rows.line != 0 ? over->rows.value : EXPORT_OVER_ROWS,
+        .export_bytes = over->bytes.line != 0 ? over->bytes.value : EXPORT_OVER_BYTES,
         .tls = postgres->tls == 0 ? SP_DATABASE_TLS_VERIFY_FULL : (uint8_t)(postgres->tls - 1),
         .flags = (uint8_t)((postgres->broad == 2 ? SNAP_DATABASE_BROAD_DESTROYS : 0) |
                            (by_certificate ? SNAP_DATABASE_CERTIFICATE : 0))};

@@ -90,6 +90,29 @@ static const doc_schema RELATION = {
     .struct_bytes = sizeof(doc_relation),
     TABLE(RELATION_FIELDS)};
 
+static const doc_field OVER_FIELDS[] = {
+    {"rows", FIELD_COUNT_NR, false, AT(doc_answer, rows), .min = 1, .max = NUMBER_MAX,
+     .doc = "More rows than that. Default `10000`."},
+    {"bytes", FIELD_SIZE, false, AT(doc_answer, bytes), .min = 1, .max = NUMBER_MAX,
+     .doc = "More than that. Default `16 MiB`."},
+};
+static const doc_schema OVER = {.name = "over",
+                                .doc = "What is a large answer: of one message, or of one portal "
+                                       "or cursor in all the parts in which it is fetched.",
+                                .struct_bytes = sizeof(doc_answer),
+                                TABLE(OVER_FIELDS)};
+
+static const doc_field LARGE_FIELDS[] = {
+    {"over", FIELD_MAP, false, AT(doc_large, over), .sub = &OVER,
+     .doc = "Rows and bytes beyond which an answer is an export."},
+};
+static const doc_schema LARGE = {.name = "export",
+                                 .doc = "When an answer counts as `export` besides what it is: "
+                                        "who may not export what it is of gets the rows up to "
+                                        "there and an error. COPY TO is one of any size.",
+                                 .struct_bytes = sizeof(doc_large),
+                                 TABLE(LARGE_FIELDS)};
+
 static const doc_field POSTGRES_FIELDS[] = {
     {"address", FIELD_TEXT, true, AT(doc_postgres, address), .max = 256,
      .doc = "Where the server listens: `127.0.0.1:5432`, `db.internal`, `[::1]:5433`."},
@@ -118,6 +141,8 @@ static const doc_field POSTGRES_FIELDS[] = {
      .doc = "What an UPDATE or DELETE counts as whose condition names no rows by a value: `id = "
             "7` and `state IN ('a', $1)` do, `id > 7`, `at < now()` and `note LIKE 'a%'` may be "
             "true of all there are. Default `write`."},
+    {"export", FIELD_MAP, false, AT(doc_postgres, exports), .sub = &LARGE,
+     .doc = "When an answer is an export."},
     {"functions", FIELD_MAPS, false, AT(doc_postgres, functions), .sub = &FUNCTION,
      .doc = "Functions of your own."},
     {"parts", FIELD_MAPS, false, AT(doc_postgres, parts), .sub = &RELATION,

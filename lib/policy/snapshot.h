@@ -19,7 +19,7 @@
 #include "lib/policy/decide.h"
 
 #define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
-enum { SNAP_FORMAT = 5 };
+enum { SNAP_FORMAT = 6 };
 
 enum {
     SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
@@ -195,6 +195,8 @@ typedef struct {
     snap_run accounts;
     snap_run functions;
     snap_run relations;
+    uint64_t export_rows; /* a larger answer is an export */
+    uint64_t export_bytes;
     uint32_t resource;
     uint16_t port;
     uint8_t tls; /* sp_database_tls */
@@ -319,7 +321,7 @@ _Static_assert(sizeof(snap_part) == 40, "no padding");
 _Static_assert(sizeof(snap_action) == 20, "no padding");
 _Static_assert(sizeof(snap_transfer) == 24, "no padding");
 _Static_assert(sizeof(snap_schedule) == 12, "no padding");
-_Static_assert(sizeof(snap_database) == 72, "no padding");
+_Static_assert(sizeof(snap_database) == 88, "no padding");
 _Static_assert(sizeof(snap_account) == 56, "no padding");
 _Static_assert(sizeof(snap_function) == 20, "no padding");
 _Static_assert(sizeof(snap_relation) == 48, "no padding");

@@ -323,6 +323,9 @@ void sp_db_spend_write(const sp_db_spend *spend, sp_buf *out)
     sp_buf_u64(out, spend->estimated);
     sp_buf_u64(out, spend->day_rows);
     sp_buf_u64(out, spend->day_bytes);
+    sp_buf_u64(out, spend->carried_rows);
+    sp_buf_u64(out, spend->next_bytes);
+    sp_buf_u8(out, spend->wants);
     sp_buf_bytes(out, spend->resource);
 }
 
@@ -340,6 +343,9 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.estimated = sp_read_u64(&in);
     spend.day_rows = sp_read_u64(&in);
     spend.day_bytes = sp_read_u64(&in);
+    spend.carried_rows = sp_read_u64(&in);
+    spend.next_bytes = sp_read_u64(&in);
+    spend.wants = sp_read_enum(&in, 2);
     spend.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     bool has_own = (spend.actions >> spend.action & 1) != 0;
@@ -347,6 +353,22 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
         return sp_fail(SP_EINVALID);
     }
     *ret_spend = spend;
+    return sp_ok();
+}
+
+void sp_db_granted_write(const sp_db_granted *granted, sp_buf *out)
+{
+    sp_buf_u64(out, granted->rows);
+    sp_buf_u64(out, granted->bytes);
+}
+
+sp_err sp_db_granted_read(sp_span body, sp_db_granted *ret_granted)
+{
+    sp_reader in = sp_reader_of(body);
+    sp_db_granted granted = {.rows = sp_read_u64(&in)};
+    granted.bytes = sp_read_u64(&in);
+    TRY(sp_reader_finish(&in));
+    *ret_granted = granted;
     return sp_ok();
 }
 

@@ -10,16 +10,20 @@
  * decided; ASK_USE takes an approval exactly once, for exactly those bytes; KEEP keeps what the
  * statement would destroy.
  *
- * Kind       request -> reply
- * SASL       sasl -> sasl_step          SP_EDENIED: wrong (whatever was wrong); SP_ELIMIT: too many
- * CERT       cert -> session                                       tries; both end the conversation
- * CONN       conn -> -                  opened: SP_ELIMIT: this person has too many; SP_EDENIED:
- * the session has ended. With id 0, no reply: closed, or told again ASK        ask -> ask_id
- * SP_EDENIED: nobody could approve it; SP_ELIMIT: too many ASK_USE    ask_use -> - SP_EDENIED: not
- * approved, used, expired, or other bytes ASK_DROP   ask_id, id 0, no reply     the client went
- * away or cancelled SPEND      spend -> -                 SP_EDENIED: over a budget (the person may
- * be locked now) KEEP       keep -> kept               SP_EDENIED: no such approval; SP_EIO: it
- * could not be kept pushes from core: ASK_DONE ask_done; KILL kill; CANCEL cancel
+ * Kind      request -> reply
+ * SASL      sasl -> sasl_step    SP_EDENIED: wrong (whatever was wrong); SP_ELIMIT: too many tries;
+ *                                both end the conversation
+ * CERT      cert -> session      the same
+ * CONN      conn -> -            opened: SP_ELIMIT: this person has too many; SP_EDENIED: the
+ *                                session has ended. With id 0, no reply: closed, or told again
+ * ASK       ask -> ask_id        SP_EDENIED: nobody could approve it; SP_ELIMIT: too many
+ * ASK_USE   ask_use -> -         SP_EDENIED: not approved, used, expired, or other bytes
+ * ASK_DROP  ask_id, no reply     id 0: the client went away or cancelled
+ * SPEND     spend -> granted     SP_EDENIED: over a budget (the person may be locked now) or the
+ *                                day's limit; SP_EAGAIN: what is left of the day is kept for other
+ *                                statements of the person, for as long as was waited
+ * KEEP      keep -> kept         SP_EDENIED: no such approval; SP_EIO: it could not be kept
+ * Pushes from core: ASK_DONE ask_done; KILL kill; CANCEL cancel
  *
  * OWNS nothing: spans point into the body. PROCESS core serves; the database gate asks. TRUST
  * bodies are hostile (a gate may be taken over; names and statements come from clients): every
@@ -180,8 +184,17 @@ typedef struct {
     uint64_t estimated;
     uint64_t day_rows;
     uint64_t day_bytes;
+    uint64_t carried_rows; /* of answers: they left since it was told last; `bytes` are theirs */
+    uint64_t next_bytes;   /* what the answer goes on with needs so many */
+    uint8_t wants; /* 1: a portion of the day, kept for `reference`; 0: what was kept is over */
     sp_span resource;
 } sp_db_spend;
+
+/* What may leave now, besides what has been told as carried. */
+typedef struct {
+    uint64_t rows; /* 0 where the limit is none */
+    uint64_t bytes;
+} sp_db_granted;
 
 typedef struct {
     uint64_t ask;
@@ -230,6 +243,8 @@ void sp_db_ask_done_write(const sp_db_ask_done *done, sp_buf *out);
 SP_MUST sp_err sp_db_ask_done_read(sp_span body, sp_db_ask_done *ret_done);
 void sp_db_spend_write(const sp_db_spend *spend, sp_buf *out);
 SP_MUST sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend);
+void sp_db_granted_write(const sp_db_granted *granted, sp_buf *out);
+SP_MUST sp_err sp_db_granted_read(sp_span body, sp_db_granted *ret_granted);
 void sp_db_keep_write(const sp_db_keep *keep, sp_buf *out);
 SP_MUST sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep);
 void sp_db_kept_write(const sp_db_kept *kept, sp_buf *out);

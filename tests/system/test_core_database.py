@@ -20,7 +20,7 @@ from vault_client import Connection, Reader, text
 
 SASL, CERT, CONN, ASK, ASK_USE, ASK_DROP, SPEND, KEEP, ASK_DONE, KILL, CANCEL = range(0x0100, 0x010b)
 HELLO, TOKEN, AGAIN = 1, 2, 5
-OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED = 0, 2, 4, 5, 7
+OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED, EAGAIN = 0, 2, 4, 5, 7, 10
 DB = 3
 READ, EXPORT, DESTROY = 1, 3, 6
 LOOPBACK = bytes(10) + b"\xff\xff\x7f\0\0\1"
@@ -181,10 +181,27 @@ def session_of(person):
     return int(person.get("/me")["session"]["id"], 16)
 
 
-def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7):
+def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7, carried=0):
     slot, session = who
-    return line.call(SPEND, struct.pack(">IQQBIIQQQQQ", slot, session, reference, action, 1 << action, statements, rows,
-                                        nbytes, estimated, day_rows, day_bytes) + text(b"orders-db"))[0]
+    return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQB", slot, session, reference, action, 1 << action, statements, rows,
+                                        nbytes, estimated, day_rows, day_bytes, carried, 0, 0) + text(b"orders-db"))[0]
+
+
+def spend_body(who, reference, day_rows=0, day_bytes=0, statements=0, carried=0, nbytes=0, next_bytes=1, wants=1):
+    slot, session = who
+    return struct.pack(">IQQBIIQQQQQQQB", slot, session, reference, READ, 1 << READ, statements, 0, nbytes, 0, day_rows,
+                       day_bytes, carried, next_bytes, wants) + text(b"orders-db")
+
+
+def portion(line, who, reference, **words):
+    """(rows, bytes) that are granted now; else the status."""
+    status, body = line.call(SPEND, spend_body(who, reference, **words))
+    return struct.unpack(">QQ", body) if status == OK else status
+
+
+def over(line, who, reference, **words):
+    """A statement has ended: what it carried off and had not told yet."""
+    return line.call(SPEND, spend_body(who, reference, wants=0, **words))[0]
 
 
 def log_in(office, line, person):
@@ -416,10 +433,10 @@ def test_a_budget_that_denies_and_a_limit_a_day(office):
     who = log_in(office, line, sun)
     assert [spend(line, who, EXPORT) for _ in range(3)] == [OK, OK, EDENIED]
     assert sun.get("/me")["person"]["name"] == "sun"  # not locked
-    assert spend(line, who, READ, rows=600, day_rows=1000) == OK
-    assert spend(line, who, READ, rows=500, statements=1, day_rows=1000) == EDENIED
-    assert spend(line, who, READ, rows=400, day_rows=1000) == OK
-    assert spend(line, who, READ, rows=0, statements=0, day_rows=1000) == EDENIED
+    assert spend(line, who, READ, carried=600, day_rows=1000) == OK
+    assert spend(line, who, READ, carried=500, day_rows=1000) == EDENIED
+    assert spend(line, who, READ, carried=400, day_rows=1000) == OK
+    assert spend(line, who, READ, statements=0, day_rows=1000) == EDENIED
     assert spend(line, who, READ, nbytes=10, day_bytes=5) == EDENIED
     used = office.people["sam"].get("/admin/databases/budgets")
     assert [(s["person"]["name"], s["rows"]) for s in used["today"] if s["person"]["name"] == "sun"] == [("sun", 1000)]
@@ -429,7 +446,49 @@ def test_a_budget_that_denies_and_a_limit_a_day(office):
     assert spend(line, who, READ, nbytes=0, day_bytes=9) == EDENIED
     time.sleep(2.2)  # what a day holds is written once a second
     office.wait_role("core", other_than=office.kill("core"))
-    assert spend(gate(office), who, READ, rows=1, day_rows=1000) == EDENIED
+    assert spend(gate(office), who, READ, carried=1, day_rows=1000) == EDENIED
+
+
+def test_a_day_is_granted_in_portions_and_never_twice(office):
+    """What is granted counts; what was not used comes back; a worker that dies with a grant has used it."""
+    line, other = gate(office), gate(office)
+    who, second = (log_in(office, line, office.employee(name, ["analyst"])) for name in ("ian", "ivy"))
+    day = {"day_rows": 1600}
+    assert [portion(line, who, n, **day) for n in range(1, 17)] == [(100, 0)] * 16
+    assert portion(other, second, 1, **day) == (100, 0), "another person's day"
+
+    began = time.monotonic()
+    assert portion(line, who, 17, **day) == EAGAIN, "others have all of it"
+    assert 3 < time.monotonic() - began < 7
+    assert over(other, who, 4, **day) == EDENIED, "the grants of another worker are not its own"
+    assert over(line, second, 99, **day) == OK
+
+    line.socket.send(struct.pack(">BHIB", 1, SPEND, 4242, 0) + spend_body(who, 18, **day))
+    line.socket.send(struct.pack(">BHIB", 1, SPEND, 4243, 0) + spend_body(who, 2, wants=0, carried=30, **day))
+    replies = {struct.unpack(">BHIB", packet[:8])[2]: packet for packet in (line.socket.recv(4096) for _ in range(2))}
+    assert replies[4243][7] == OK
+    assert (replies[4242][7], struct.unpack(">QQ", replies[4242][8:])) == (OK, (70, 0)), "as soon as one ends"
+
+    assert portion(line, who, 3, carried=100, **day) == EAGAIN, "the next portion"
+    over(line, who, 3, **day)
+    line.socket.close()
+    wait_for("the end of the worker", 5, lambda: portion(other, who, 50, **day) == EDENIED)
+    used = office.people["sam"].get("/admin/databases/budgets")["today"]
+    assert [s["rows"] for s in used if s["person"]["name"] == "ian"] == [1600]
+    assert portion(other, second, 2, day_rows=1600, next_bytes=1 << 40) == (100, 0)
+    assert portion(other, second, 3, day_bytes=1 << 20, next_bytes=1 << 21) == EDENIED
+    assert portion(other, second, 4, day_bytes=1 << 20, next_bytes=1 << 19) == (0, 1 << 19)
+
+
+def test_what_was_granted_ends_with_the_session(office):
+    line = gate(office)
+    jon = office.employee("jon", ["analyst"])
+    who = log_in(office, line, jon)
+    assert [portion(line, who, n, day_rows=64) for n in (1, 2)] == [(64, 0), EAGAIN]
+    jon.sign_out()
+    over(line, who, 1, carried=4, day_rows=64)
+    used = office.people["sam"].get("/admin/databases/budgets")["today"]
+    assert [s["rows"] for s in used if s["person"]["name"] == "jon"] == [4]
 
 
 def test_credentials_go_in_and_do_not_come_out(office):

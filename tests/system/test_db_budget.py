@@ -190,11 +190,12 @@ def test_prepared_statements_spend_when_they_run(db):
 def test_a_limit_a_day_holds_over_all_connections(db):
     first, second = db.connect("mia"), db.connect("mia")
     assert len(run(first, "SELECT id FROM t10")) == 8
-    assert len(run(second, "SELECT id FROM t10")) == 8  # two were left when it began
-    for one in (first, second):
+    for one in (second, first, second):  # two were left
         with pytest.raises(psycopg2.Error) as what:
             run(one, "SELECT id FROM t10")
         assert what.value.pgcode == "53400"
+    used = db.office.people["sam"].get("/admin/databases/budgets")["today"]
+    assert [one["rows"] for one in used if one["person"]["name"] == "mia"] == [10]
     assert state_of(db, "mia") == "active"
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, describe, execute, fields, parse
+from pgraw import SYNC, Raw, bind, describe, execute, fields, parse, query
 
 # Everywhere on Earth it is another day in Kiritimati than in Pago Pago.
 EARLIER, LATER = "Pacific/Pago_Pago", "Pacific/Kiritimati"
@@ -91,9 +91,9 @@ def session(gate, name):
     return contextlib.closing(connection)
 
 
-def log_in(gate, name):
+def log_in(gate, name, **parameters):
     raw = Raw(gate.port, tls=None)
-    assert raw.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
+    assert raw.log_in(name, "orders-db", gate.password(name), **parameters)[-1] == ("Z", b"I")
     return contextlib.closing(raw)
 
 
@@ -118,10 +118,46 @@ def test_no_more_than_so_much_in_one_answer(gate, name, within, beyond, words):
             error = fields(next(body for kind, body in found if kind == "E"))
             assert error["C"] == "53400" and words in error["M"] and found[-1] == ("Z", b"I")
             assert sum(kind == "D" for kind, _ in found) <= int(within) + 20
-        # what is fetched at once is one answer, of a portal too
-        raw.send(parse(text + "200"), bind(), execute("", 15), execute("", int(beyond)), SYNC)
+
+
+def rows_of(found):
+    return sum(kind == "D" for kind, _ in found)
+
+
+def codes_of(found):
+    return [fields(body)["C"] for kind, body in found if kind == "E"]
+
+
+def test_a_portal_is_one_answer_in_however_many_parts(gate):
+    """By Execute with a number of rows, in one pipeline and in several; by FETCH of a cursor, simple and extended."""
+    text = "SELECT id FROM orders ORDER BY id"
+    with log_in(gate, "few-1") as raw:
+        raw.send(parse(text), bind(), execute("", 15), execute("", 5), execute("", 1), SYNC)
         found = raw.until("Z")
-        assert [fields(body)["C"] for kind, body in found if kind == "E"] == ["53400"] and "s" in [kind for kind, _ in found]
+        assert (rows_of(found), codes_of(found), found[-1]) == (20, ["53400"], ("Z", b"I"))
+        raw.send(query("BEGIN"), parse(text), bind("p"), execute("p", 20), SYNC)
+        assert rows_of(raw.until("Z") + raw.until("Z")) == 20
+        raw.send(execute("p", 1), SYNC)
+        found = raw.until("Z")
+        assert (rows_of(found), codes_of(found), found[-1]) == (0, ["53400"], ("Z", b"E"))
+        raw.ask("ROLLBACK")
+        for fetch in (query("FETCH 8 FROM c"), parse("FETCH 8 FROM c") + bind() + execute() + SYNC):
+            assert "E" not in [kind for kind, _ in raw.ask(f"BEGIN; DECLARE c CURSOR FOR {text}")]
+            got = []
+            for _ in range(4):
+                raw.send(fetch)
+                got += raw.until("Z")
+            assert rows_of(got) == 20 and codes_of(got)[0] == "53400", got
+            raw.ask("ROLLBACK")
+        # moved back and forth, and declared and fetched in one message
+        raw.ask("BEGIN")
+        assert rows_of(raw.ask(f"DECLARE s SCROLL CURSOR FOR {text}; FETCH 15 FROM s")) == 15
+        raw.ask("MOVE BACKWARD ALL FROM s")
+        found = raw.ask("FETCH 15 FROM s")
+        assert rows_of(found) == 5 and codes_of(found) == ["53400"]
+        raw.ask("ROLLBACK")
+        # another portal begins anew
+        assert "E" not in [kind for kind, _ in raw.ask(f"BEGIN; DECLARE s CURSOR FOR {text}; FETCH 20 FROM s; COMMIT")]
 
 
 def test_after_a_refused_answer_the_next_is_as_ever(gate):
@@ -145,6 +181,48 @@ def test_what_stands_behind_a_refused_answer_does_not_run(gate):
         assert "E" not in [kind for kind, _ in raw.ask("SELECT 1")]
 
 
+CHANGE = "UPDATE orders SET note = 'ran' WHERE id <= 30"
+
+
+def ran(gate):
+    return gate.sql("SELECT count(*) FROM orders WHERE note = 'ran'")[0][0]
+
+
+def test_what_stands_behind_a_quick_answer_does_not_run_either(gate):
+    """The server is done long before the gate has read one row too many; refused is refused all the same."""
+    answer = parse("SELECT id FROM orders WHERE id <= 30") + bind() + execute()
+    change = parse(CHANGE) + bind() + execute()
+    with log_in(gate, "few-1") as raw:
+        for _ in range(20):
+            raw.send(answer, change, SYNC)
+            found = raw.until("Z")
+            assert (codes_of(found), rows_of(found), found[-1], ran(gate)) == (["53400"], 20, ("Z", b"I"), 0)
+            raw.send(change, answer, SYNC)
+            assert codes_of(raw.until("Z")) == ["53400"] and ran(gate) == 0, "what stood before it in the pipeline"
+        raw.ask("BEGIN")
+        raw.send(answer, change, SYNC)
+        assert raw.until("Z")[-1] == ("Z", b"E")
+        assert codes_of(raw.ask("COMMIT")) == [] and ran(gate) == 0
+        assert "E" not in [kind for kind, _ in raw.ask("SELECT 1")]
+
+
+@pytest.mark.parametrize("text", [CHANGE + " RETURNING id", f"SELECT id FROM orders WHERE id <= 30; {CHANGE}", f"{CHANGE}; SELECT id FROM orders WHERE id <= 30"])
+def test_a_change_whose_answer_is_refused_is_undone(gate, text):
+    with log_in(gate, "few-1") as raw:
+        for _ in range(10):
+            found = raw.ask(text)
+            assert (codes_of(found), rows_of(found), found[-1], ran(gate)) == (["53400"], 20, ("Z", b"I"), 0)
+        assert "E" not in [kind for kind, _ in raw.ask("BEGIN")]
+        assert raw.ask(text)[-1] == ("Z", b"E")
+        raw.ask("COMMIT")
+        assert ran(gate) == 0
+        found = raw.ask(f"BEGIN; {text}; COMMIT")
+        assert codes_of(found) == ["0A000"] and ran(gate) == 0, "nobody could take it back"
+        few = text.replace("30", "9")
+        assert [kind for kind, _ in raw.ask(few)].count("D") == 9 and ran(gate) == 9, "within the limit it is as ever"
+    gate.sql("UPDATE orders SET note = 'order ' || id WHERE note = 'ran'")
+
+
 # ---- of a day
 
 def day_of(gate, zone):
@@ -161,7 +239,7 @@ COPIED = ("COPY (SELECT repeat('z', 999) FROM generate_series(1, 30) n, LATERAL 
 def test_a_day_has_an_end_and_the_next_begins_anew(gate):
     """Rows selected and bytes copied, over all connections of a person."""
     day_of(gate, EARLIER)
-    shares = [("daily-1", "SELECT id FROM orders ORDER BY id LIMIT 25", 2), ("carrier-1", COPIED, 3)]
+    shares = [("daily-1", "SELECT id FROM orders ORDER BY id LIMIT 25", 2), ("carrier-1", COPIED, 2)]
     for name, text, times in shares:
         with session(gate, name) as one, session(gate, name) as other:
             for turn in range(times):
@@ -177,6 +255,46 @@ def test_a_day_has_an_end_and_the_next_begins_anew(gate):
             for turn in range(times):
                 assert refused(one, text) is None, turn
             assert wait_for("its end", 5, lambda: refused(one, text)) == "53400"
+
+
+def used_today(gate, name):
+    today = gate.sam.get("/admin/databases/budgets")["today"]
+    return next((one["rows"] for one in today if one["person"]["name"] == name), 0)
+
+
+@pytest.mark.parametrize("name, way", [("daily-2", "connections"), ("daily-3", "executes"), ("daily-4", "queries")])
+def test_the_day_is_a_wall(gate, name, way):
+    """Whatever runs at the same time, in other connections or behind it in the same one, all together bring what the day has."""
+    gate.person(name, "daily")
+    text = "SELECT id, pg_sleep(0.002) FROM orders"
+    with contextlib.ExitStack() as stack:
+        lines = [stack.enter_context(log_in(gate, name)) for _ in range(6 if way == "connections" else 1)]
+        found = []
+        for raw in lines:
+            raw.send(*([query(text)] * 6 if way != "executes" else [parse(text), *[bind() + execute()] * 6, SYNC]))
+        for raw in lines:
+            for _ in range(1 if way == "executes" else 6):
+                found += raw.until("Z")
+        assert rows_of(found) == 50 and set(codes_of(found)) == {"53400"}
+        assert wait_for("what was granted", 5, lambda: used_today(gate, name)) == 50
+        assert lines[0].ask("SELECT 1")[-1] == ("Z", b"I")
+
+
+def test_what_was_granted_comes_back(gate):
+    """When the statement is over, and when its connection was ended in the middle of it."""
+    gate.person("daily-5", "daily")
+    with log_in(gate, "daily-5", application_name="slow") as raw, log_in(gate, "daily-5") as other:
+        assert rows_of(raw.ask("SELECT id FROM orders LIMIT 3")) == 3
+        assert wait_for("what was not used", 5, lambda: used_today(gate, "daily-5") == 3)
+        raw.send(query("SELECT id, repeat('x', 9000), pg_sleep(0.3) FROM orders"))
+        for _ in range(3):
+            raw.receive()
+        other.send(query("SELECT id FROM orders LIMIT 40"))
+        time.sleep(0.5)
+        slow = [one["id"] for one in gate.sam.get("/admin/databases/connections")["items"] if one["application"] == "slow"]
+        gate.sam.post(f"/admin/databases/connections/{slow[0]}/end", {})
+        assert rows_of(other.until("Z")) == 40, "it waited for them"
+        assert 43 < used_today(gate, "daily-5") < 50
 
 
 # ---- masks

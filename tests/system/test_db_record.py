@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 
 from dbgatelib import DatabaseOffice
-from officelib import descendants
+from officelib import descendants, wait_for
 
 DOCUMENTS = """\
 kind: Role
@@ -129,6 +129,34 @@ def test_what_waits_for_the_disk_runs_when_it_is_there(gate):
         assert gate.sql("SELECT what FROM audit.entries WHERE id = 2") == [("entry 2",)]
     run.join(10)
     assert not errors and gate.sql("SELECT what FROM audit.entries WHERE id = 2") == [("waited",)]
+    cora.close()
+
+
+def listed(gate, text):
+    return [e for e in gate.audrey.items("/admin/ledger/events?limit=200") if text in e.get("object", "")]
+
+
+def test_what_destroys_is_on_the_ledger_before_it_has_happened(gate):
+    """Whatever the class says of recording: who is to be warned hears of it while it still waits at the server."""
+    gate.sql("SET ROLE op_all", "CREATE TABLE doomed (id int)")
+    holder = gate.direct("op_all")
+    holder.cursor().execute("LOCK TABLE doomed IN ACCESS SHARE MODE")
+    cora = gate.connect("cora")
+    cora.autocommit = True
+    run = threading.Thread(target=lambda: cora.cursor().execute("DROP TABLE doomed"), daemon=True)
+    run.start()
+    told = wait_for("the event", 10, lambda: listed(gate, "DROP TABLE doomed"))
+    assert [(e["kind"], e["action"], e["verdict"]) for e in told] == [("decision", "destroy", "allow")]
+    assert run.is_alive() and gate.sql("SELECT to_regclass('public.doomed') IS NOT NULL") == [(True,)]
+    holder.rollback()
+    run.join(10)
+    ended = wait_for("its end", 10, lambda: [e for e in listed(gate, "DROP TABLE doomed") if e["kind"] == "close"])
+    assert ended[0]["reference"] == told[0]["reference"]
+    with Still(gate.office):
+        with pytest.raises(psycopg2.Error) as what:
+            cora.cursor().execute("DELETE FROM orders")
+        assert what.value.pgcode == "53400" and gate.sql("SELECT count(*) FROM orders") == [(200,)]
+    holder.close()
     cora.close()
 
 

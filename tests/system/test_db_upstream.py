@@ -281,6 +281,15 @@ def test_a_server_newer_than_the_parser(db):
     with contextlib.closing(Raw(db.port)) as raw:
         found = raw.log_in("lin", "newer", db.password("lin", "newer"))
         assert found[-1] == ("Z", b"I") and ("S", b"server_version\x0018.1\0") in found
+        told = [fields(body) for kind, body in found if kind == "N"]
+        assert [(one["S"], one["M"]) for one in told] == [("NOTICE", "this server is newer than the SQL that the gate reads")]
+        assert "reads PostgreSQL 15" in told[0]["D"]
+    shown = db.run(["psql", "-XAtc", "SELECT 7"], database="newer", password=db.password("lin", "newer"))
+    assert shown.stdout == "7\n" and "NOTICE:  this server is newer than the SQL that the gate reads" in shown.stderr
+    with contextlib.closing(Raw(db.port)) as raw:
+        assert "N" not in [kind for kind, _ in raw.log_in("lin", "orders-db", db.password("lin"))]
+    with contextlib.closing(Raw(db.port)) as raw:
+        raw.log_in("lin", "newer", db.password("lin", "newer"))
         assert ("D", b"\0\1\0\0\0\0017") in raw.ask("SELECT 7")
         for send in ((query(newer),), (parse(newer), bind(), execute(), SYNC)):
             raw.send(*send)

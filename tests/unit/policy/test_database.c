@@ -74,6 +74,36 @@ static void by_certificate(void **state)
     }
 }
 
+static void what_a_large_answer_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint64_t rows;
+        uint64_t bytes;
+    } cases[] = {{"", 10000, 16 << 20},
+                 {"  export: { over: { rows: 5 } }\n", 5, 16 << 20},
+                 {"  export: { over: { bytes: 2 KiB } }\n", 10000, 2048},
+                 {"  export: { over: { rows: 7, bytes: 1 B } }\n", 7, 1}};
+    static const char DOC[] =
+        ROLES "kind: Resource\nname: orders-db\noperator: company\nclass: internal\n"
+              "postgres:\n  address: db.internal\n  databases: [orders]\n"
+              "  accounts: [{ any: true, as: op }]\n%s";
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        char text[2000];
+        snprintf(text, sizeof(text), DOC, cases[i].text);
+        auto_policy_set sp_policy_set *set = help_set(text);
+        uint32_t at = 0;
+        uint64_t rows = 0;
+        uint64_t bytes = 0;
+        const sp_policy *view = view_of(set, &at);
+        assert_true(sp_policy_database_export_over(view, at, &rows, &bytes));
+        assert_int_equal(rows, cases[i].rows);
+        assert_int_equal(bytes, cases[i].bytes);
+        assert_false(sp_policy_database_export_over(view, SP_NONE, &rows, &bytes));
+    }
+}
+
 static void where_and_as_whom(void **state)
 {
     (void)state;
@@ -441,6 +471,7 @@ static void nevers_hold_over_columns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_a_large_answer_is),
         cmocka_unit_test(where_and_as_whom),
         cmocka_unit_test(by_certificate),
         cmocka_unit_test(the_most_specific_part_wins),

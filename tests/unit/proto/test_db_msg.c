@@ -117,8 +117,13 @@ static void asking_comes_back(void **state)
                          .estimated = 14,
                          .day_rows = 12,
                          .day_bytes = 13,
+                         .carried_rows = 15,
+                         .next_bytes = 16,
+                         .wants = 1,
                          .resource = LIT("orders-db")};
     CHECK(spend, &spend);
+    sp_db_granted granted = {17, 18};
+    CHECK(granted, &granted);
     sp_db_keep keep = {.ask = 9,
                        .resource = LIT("orders-db"),
                        .database = LIT("orders"),

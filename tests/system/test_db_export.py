@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A large answer is an export: beyond `postgres.export.over` rows come only to who may export what they are of, in every way in
+which an answer comes, and then they stand in the ledger and in the day as that.
+
+OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/POLICY.md "postgres", docs/DATABASE.md.
+"""
+import contextlib
+
+import pytest
+
+from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from officelib import wait_for
+from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+
+RULE = """\
+kind: Rule
+name: {role} reads
+who: {{ roles: [{role}] }}
+to: {{ resources: [orders-db] }}
+may: [connect, read, write]
+---
+"""
+EXPORTS = """\
+kind: Rule
+name: {role} exports
+who: {{ roles: [{role}] }}
+to: {{ {to} }}
+may: [export]
+{more}---
+"""
+ROLES = {
+    "reader": "",
+    "half": EXPORTS.format(role="half", to="resources: [orders-db], classes: [internal]", more=""),
+    "asker": EXPORTS.format(role="asker", to="resources: [orders-db]", more="ask: { approved_by: 1, by: { roles: [reader] } }\n"),
+    "masker": EXPORTS.format(role="masker", to="resources: [orders-db]", more="with: { mask: [personal-info] }\n"),
+    "exporter": EXPORTS.format(role="exporter", to="resources: [orders-db]", more=""),
+    "carrier": EXPORTS.format(role="carrier", to="resources: [orders-db]", more="with: { limit: { rows: 250, per: day } }\n"),
+    "spender": EXPORTS.format(role="spender", to="resources: [orders-db]", more="") + """\
+kind: Budget
+name: two exports
+who: { roles: [spender] }
+actions: [export]
+per: 10m
+statements: 2
+then: deny
+---
+"""}
+DOCUMENTS = orders_documents(list(ROLES), """\
+kind: Class
+name: internal
+---
+kind: Class
+name: weighty
+above: internal
+---
+""" + "".join(RULE.format(role=role) + more for role, more in ROLES.items()), postgres="""\
+  export: { over: { rows: 100, bytes: 64 KiB } }
+  parts:
+    - { table: audit.entries, class: weighty }
+    - { table: public.customers, class: internal, columns: [{ name: phone, tags: [personal-info] }] }
+""")
+MORE = "INSERT INTO audit.entries SELECT n, 'entry ' || n FROM generate_series(11, 150) n;"
+ALL = "SELECT id FROM orders"
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
+    try:
+        for role in ROLES:
+            one.person(f"{role}-1", role)
+        yield one
+    finally:
+        one.close()
+
+
+@contextlib.contextmanager
+def log_in(gate, name):
+    raw = Raw(gate.port, tls=None)
+    assert raw.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
+    yield raw
+    raw.close()
+
+
+def rows_of(found):
+    return sum(kind == "D" for kind, _ in found)
+
+
+def errors_of(found):
+    return [fields(body) for kind, body in found if kind == "E"]
+
+
+def events(gate, person, **words):
+    return [e for e in gate.audrey.items("/admin/ledger/events?limit=200") if e.get("person") == person
+            and all(e.get(key) == value for key, value in words.items())]
+
+
+@pytest.mark.parametrize("name", ["reader-1", "asker-1", "masker-1"])
+def test_the_rows_beyond_never_arrive(gate, name):
+    """To who may not, not by himself, or not as they are: by Query, in portions of a portal, in one pipeline and several, by
+    FETCH; the connection goes on."""
+    ways = {"query": [[query(ALL)]], "execute": [[parse(ALL), bind(), execute(), SYNC]],
+            "pipelined portions": [[parse(ALL), bind(), *[execute("", 40)] * 5, SYNC]],
+            "portions": [[query("BEGIN")], [parse(ALL), bind("p"), execute("p", 60), SYNC],
+                         *[[execute("p", 25), SYNC]] * 3, [query("ROLLBACK")]],
+            "fetch": [[query(f"BEGIN; DECLARE c CURSOR FOR {ALL}")], *[[query("FETCH 30 FROM c")]] * 5, [query("ROLLBACK")]],
+            "fetches": [[query("BEGIN;" + f"DECLARE c CURSOR FOR {ALL};" + "FETCH 30 FROM c;" * 5)], [query("ROLLBACK")]],
+            "bytes": [[query("SELECT repeat(note, 1000) FROM orders WHERE id < 20")]]}
+    with log_in(gate, name) as raw:
+        for way, batches in ways.items():
+            found = []
+            for batch in batches:
+                raw.send(*batch)
+                found += raw.until("Z")
+            first = errors_of(found)[0]
+            assert first["C"] == "42501" and "are an export" in first["M"] and "public.orders" in first["M"], (way, first)
+            assert "Reference" in first["D"], (way, first)
+            assert rows_of(found) == 100 or (way == "bytes" and 0 < rows_of(found) < 12), (way, rows_of(found))
+            assert found[-1] == ("Z", b"I"), way
+        assert rows_of(raw.ask(ALL + " WHERE id <= 100")) == 100, "up to there it is reading"
+        assert rows_of(raw.ask("SELECT n FROM generate_series(1, 500) n")) == 500, "of nothing of anybody"
+    refused = wait_for("the refusal", 10, lambda: events(gate, name, verdict="deny", action="export"))
+    assert any("orders" in one["object"] for one in refused)
+
+
+def test_it_is_about_what_was_read(gate):
+    with log_in(gate, "half-1") as raw:
+        assert rows_of(raw.ask(ALL)) == 200
+        found = raw.ask("SELECT id FROM audit.entries")
+        assert rows_of(found) == 100 and "audit.entries" in errors_of(found)[0]["M"]
+        assert rows_of(raw.ask("SELECT o.id FROM orders o LEFT JOIN audit.entries e USING (id)")) == 100
+
+
+def test_who_may_export_has_it_all_and_it_is_written_down(gate):
+    with log_in(gate, "exporter-1") as raw:
+        assert rows_of(raw.ask(ALL)) == 200
+        assert rows_of(raw.ask(ALL + " WHERE id <= 100")) == 100
+        raw.send(query("BEGIN"), parse(ALL), bind("p"), *[execute("p", 40)] * 5, SYNC)
+        assert rows_of(raw.until("Z") + raw.until("Z")) == 200
+        raw.ask("COMMIT")
+    found = wait_for("the exports", 10, lambda: (lambda e: len(e) >= 4 and e)(events(gate, "exporter-1", action="export")))
+    assert {e["verdict"] for e in found} == {"allow"} and {e["kind"] for e in found} == {"decision", "close"}
+    begun = {e["reference"] for e in found if e["kind"] == "decision"}
+    assert {e["reference"] for e in found if e["kind"] == "close" and e["count"] in (200, 40)} >= begun
+    assert not [e for e in found if "<= 100" in e["object"]]
+
+
+def test_limits_and_budgets_of_exports_hold_for_it(gate):
+    """A limit a day on exports counts all that the answer brings, and only large ones."""
+    with log_in(gate, "carrier-1") as raw:
+        for _ in range(4):
+            assert rows_of(raw.ask(ALL + " WHERE id <= 90")) == 90
+        assert rows_of(raw.ask(ALL)) == 200
+        found = raw.ask(ALL)
+        assert errors_of(found)[0]["C"] == "53400" and rows_of(found) == 100
+    today = gate.sam.get("/admin/databases/budgets")["today"]
+    assert [one["rows"] for one in today if one["person"]["name"] == "carrier-1"] == [300], "what has left has left"
+    with log_in(gate, "spender-1") as raw:
+        assert [rows_of(raw.ask(ALL)) for _ in range(2)] == [200, 200]
+        found = raw.ask(ALL)
+        assert errors_of(found)[0]["C"] == "53400" and rows_of(found) == 100
+        assert rows_of(raw.ask(ALL + " WHERE id <= 90")) == 90
+
+
+def test_a_change_whose_answer_ends_is_not_left_in_doubt(gate):
+    change = "UPDATE orders SET note = 'ran' WHERE note LIKE 'order%' RETURNING id"
+    with log_in(gate, "reader-1") as raw:
+        found = []
+        raw.send(query(change))
+        while not errors_of(found):
+            found.append(raw.receive())
+        assert rows_of(found) <= 100 and errors_of(found)[0]["S"] == "FATAL", errors_of(found)
+    with log_in(gate, "reader-1") as raw:
+        gate.sql("UPDATE orders SET note = 'order ' || id")
+        raw.ask("BEGIN")
+        assert raw.ask(change)[-1] == ("Z", b"E")
+        raw.ask("COMMIT")
+        assert gate.sql("SELECT count(*) FROM orders WHERE note = 'ran'") == [(0,)]

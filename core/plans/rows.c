@@ -269,13 +269,9 @@ static sp_err put_words(const sp_span *words, size_t count, sp_buf *out)
     return sp_buf_error(out);
 }
 
-static size_t read_words(sp_step_do what, sp_span all, sp_span ret_words[SP_STEP_WORDS_MAX])
+static size_t read_words(sp_span all, sp_span ret_words[SP_STEP_WORDS_MAX])
 {
     size_t count = 0;
-    if (what == SP_STEP_WEBHOOK && all.len > 0) { /* a text, of lines */
-        ret_words[0] = sp_span_slice(all, 0, all.len - 1);
-        return 1;
-    }
     while (count < SP_STEP_WORDS_MAX && sp_span_split(&all, '\n', &ret_words[count])) {
         count += ret_words[count].len > 0 ? 1 : 0;
     }
@@ -367,8 +363,8 @@ static sp_err read_step(sp_query *q, sp_arena *arena, sp_run_step *ret_step)
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         TRY(sp_arena_copy(arena, sp_col_text(q), texts[i]));
     }
-    s.is.words_count = read_words(s.is.what, words, s.is.words);
-    s.is.undo_count = read_words(s.is.what, undo, s.is.undo);
+    s.is.words_count = read_words(words, s.is.words);
+    s.is.undo_count = read_words(undo, s.is.undo);
     s.undo = (uint8_t)sp_col_u64(q);
     s.undo_began_us = sp_col_u64(q);
     *ret_step = s;

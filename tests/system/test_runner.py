@@ -98,7 +98,7 @@ name: backs
 mode: manual
 steps:
   - {{ name: block, do: run, with: {{ command: says, arguments: [block, "{{incident:int}}"], undo: [release, "{{incident:int}}"] }} }}
-  - {{ name: desk, do: webhook, with: {{ channel: hook, text: close the door, undo: "open it again\\n\\nand look who came" }} }}
+  - {{ name: desk, do: webhook, with: {{ channel: hook, text: close the door, undo: open it again }} }}
   - {{ name: plain, do: run, with: {{ command: says, arguments: [plain] }} }}
   - {{ name: pause, do: wait, with: {{ for: 1h }} }}
   - {{ name: never, do: run, with: {{ command: says, undo: [never] }} }}
@@ -314,7 +314,7 @@ def test_what_was_begun_outside_is_taken_back_the_last_first(house):
     with open(os.path.join(house.office.state, "runner", "says", "left"), encoding="ascii") as file:
         assert file.read() == "kept\n"
     posts = [p["json"] for p in house.hooks.of("webhook")[before:]]
-    assert [(p["text"], p["data"]["undo"]) for p in posts] == [("close the door", False), ("open it again\n\nand look who came", True)]
+    assert [(p["text"], p["data"]["undo"]) for p in posts] == [("close the door", False), ("open it again", True)]
     assert len({p["id"] for p in posts}) == 2, "not the same post twice"
     incident = house.local.get(f"/incidents/{run['incident']}")
     said = [n["text"] for n in incident["timeline"] if n["kind"] == "evidence"]

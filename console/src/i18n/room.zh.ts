@@ -51,7 +51,7 @@ export const roomZh: typeof roomEn = {
     number: (id) => `事件 ${id}`, openedBy: (who) => `由${who}建立`, mergedInto: "并入", closedAt: "结案于", review: "结案复盘",
     timeline: "时间线", evidence: (n) => `${n} 个账本条目`, entry: (n) => `条目 ${n}`, proof: "及其证明",
     kinds: { opened: "建立", alarm: "告警", evidence: "证据", plan: "预案", role: "角色", comment: "评论", task: "任务", done: "完成", severity: "严重程度", merged: "合并", closed: "结案", cut: "切断", report: "报告", told: "告知", overdue: "已逾期" },
-    comment: "评论", commentHint: "参与此事件处置的人都会看到。", say: "添加", people: "角色", roles: { commander: "指挥", scribe: "记录", liaison: "联络" }, nobody: "无人", change: "更换", roleTitle: (role) => `由谁担任${role}？`, person: "用户名",
+    comment: "评论", commentHint: "参与此事件处置的人都会看到。", say: "添加", people: "角色", roles: { commander: "指挥（负责人）", scribe: "记录", liaison: "联络" }, nobody: "无人", change: "更换", roleTitle: (role) => `由谁担任${role}？`, person: "用户名",
     tasks: "任务", noTasks: "没有任务", task: "任务", whose: "负责人（用户名）", whoseHint: "会立即收到通知。", within: "期限", withins: { "0": "无固定期限", "3600": "1 小时内", "14400": "4 小时内", "86400": "1 天内", "259200": "3 天内", "604800": "1 周内" }, due: "期限", overdue: "已逾期", addTask: "添加任务", done: (who) => `${who} 已完成`, markDone: (text) => `完成：${text}`,
     plans: "预案", noPlans: "没有预案执行过", sessions: "相关会话与录像", noSessions: "未涉及会话", allSessions: (n) => `显示全部 ${n} 个会话`, olderSessions: "时间线中尚未载入的更早记录可能还涉及其他会话。", moreRecordings: "录像不止此处查找过的：", recordingsOf: (person) => `${person} 的全部录像`, record: "会话记录", recordings: "录像", cutSession: "切断", cuts: "此事件的切断", notices: "通知情况", noNotices: "尚未通知任何人",
     attach: "附上账本条目", entryNumber: "条目编号", attachText: "关联原因", merge: "合并", mergeTitle: "并入哪个事件？", mergeText: "时间线、任务和切断都转到该事件，本事件随之结束。", into: "事件", mergeGo: "合并",

@@ -73,7 +73,7 @@ function Steps({ report, busy, onConfirm }: { report: Report; busy: boolean; onC
           <div>
             <p><b>{wordIn(words.doWords, s.do)}</b> <code class="plain">{s.name}</code></p>
             {s.note && <p class="muted lines">{said(s.note)}</p>}
-            {(s.by || s.cut) && <p class="muted">{s.by && `${words.by} ${s.by}`} {s.cut && <a href="/admin/cuts">{t().room.incidents.kinds.cut} {s.cut}</a>}</p>}
+            {(s.by || s.cut) && <p class="muted lines">{s.by && `${words.by} ${s.by}`} {s.cut && <a href="/admin/cuts">{t().room.incidents.kinds.cut} {s.cut}</a>}</p>}
           </div>
           <span class="step-end">
             {s.state === "waiting" && s.confirm && onConfirm
@@ -137,7 +137,7 @@ export function RunPage({ params }: { params: Record<string, string> }) {
   if (!run) return <><PageHead title={words.report} /><Skeleton rows={6} /></>;
   return (
     <>
-      <PageHead title={(run.drill ? words.drillOf : words.reportOf)(plans(run.plan))} lead={<>{aboutText(run)} <Time at={run.started_at} ago /></>} />
+      <PageHead title={(run.drill ? words.drillOf : words.reportOf)(plans(run.plan))} lead={<>{aboutText(run) && `${aboutText(run)} · `}<Time at={run.started_at} ago /></>} />
       <div class="stack">
         {run.drill && <div class="note note-warn"><Icon name="info" /><div class="note-text"><strong>{words.drill}</strong><p>{words.drillText}</p></div></div>}
         <div class="room-figures">

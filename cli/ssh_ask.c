@@ -14,6 +14,7 @@
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { READ_BYTES = 16384, SENT_MAX_BYTES = 4096, PORT_BYTES = 8 };
@@ -46,7 +47,7 @@ static bool wait_for(int fd, short events, uint64_t until_us)
 static bool send_all(int fd, sp_buf *out, uint64_t until_us)
 {
     while (out->len > 0) {
-        ssize_t sent = write(fd, out->ptr, out->len);
+        ssize_t sent = send(fd, out->ptr, out->len, MSG_NOSIGNAL);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             return false;
         }

@@ -47,6 +47,7 @@ struct fetch {
     sp_watch watch;
     sp_timer timer;
     sp_resolve_wait resolving;
+    sp_deferred again; /* there may be more to read */
     sp_deferred free;
     bool connected;
     sg_hostcert_wait *waiting;
@@ -143,6 +144,7 @@ static void end_fetch(fetch *f, const char *why, bool is_grave, sp_span blob)
     }
     sp_timer_clear(sg_here.loop, &f->timer);
     sp_resolve_forget(&f->resolving);
+    sp_loop_undefer(sg_here.loop, &f->again);
     if (f->watch.fd >= 0) {
         int fd = f->watch.fd;
         sp_watch_stop(sg_here.loop, &f->watch);
@@ -206,24 +208,22 @@ static bool take(fetch *f, sp_span bytes)
     return false;
 }
 
-static void read_all(fetch *f)
+/* One piece a turn, so that others have theirs between; until there is no more. */
+static void read_piece(fetch *f)
 {
     uint8_t SP_UNSET room[READ_BYTES];
-    for (;;) {
-        ssize_t got = read(f->watch.fd, room, sizeof(room));
-        if (got > 0) {
-            if (!take(f, sp_span_of(room, (size_t)got))) {
-                return;
-            }
-        } else if (got < 0 && errno == EINTR) {
-            continue;
-        } else {
-            if (got == 0 || errno != EAGAIN) {
-                fail(f, sp_ssh_ask_word(SP_SSH_ASK_LEFT));
-            }
-            return;
-        }
+    ssize_t got = read(f->watch.fd, room, sizeof(room));
+    bool goes_on = got > 0 ? take(f, sp_span_of(room, (size_t)got)) : got < 0 && errno == EINTR;
+    if (goes_on) {
+        sp_loop_defer(sg_here.loop, &f->again);
+    } else if (got == 0 || (got < 0 && errno != EAGAIN)) {
+        fail(f, sp_ssh_ask_word(SP_SSH_ASK_LEFT));
     }
+}
+
+static void on_again(sp_deferred *deferred)
+{
+    read_piece(FETCH_OF(deferred, again));
 }
 
 static void on_ready(sp_watch *watch, unsigned ready)
@@ -245,7 +245,7 @@ static void on_ready(sp_watch *watch, unsigned ready)
         fail(f, sp_ssh_ask_word(SP_SSH_ASK_LEFT));
         return;
     }
-    read_all(f);
+    read_piece(f);
 }
 
 /* ---- its beginning ---- */
@@ -299,6 +299,7 @@ static sp_err fetch_new(sp_span host, uint16_t port, const char *place, fetch **
     f->watch = (sp_watch){.on_ready = on_ready, .fd = -1};
     f->timer.on_time = on_late;
     f->resolving.on_found = on_found;
+    f->again.call = on_again;
     f->free.call = free_fetch;
     sp_err err = sp_fit(f->place, sizeof(f->place), sp_span_cstr(place));
     f->next = own.fetches;

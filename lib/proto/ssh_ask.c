@@ -83,26 +83,24 @@ static void put_init(const sp_ssh_ask *ask, sp_buf *out)
 
 /* ---- what comes ---- */
 
-/* Lines may stand in front of the version. */
-static sp_ssh_ask_state read_version(sp_ssh_ask *ask)
+/* Lines may stand in front of the version. *ret_used: 0, or the bytes of a whole line. */
+static sp_ssh_ask_state read_line(sp_ssh_ask *ask, sp_span all, size_t *ret_used)
 {
-    sp_span all = sp_buf_borrow(&ask->in);
     size_t end = sp_span_index(all, '\n');
-    if (end == all.len) {
-        return all.len > LINE_MAX_BYTES ? SP_SSH_ASK_MALFORMED : SP_SSH_ASK_WAITS;
-    }
-    sp_span line = sp_span_slice(all, 0, end);
-    if (line.len > LINE_MAX_BYTES) {
+    if (end > LINE_MAX_BYTES) {
         return SP_SSH_ASK_MALFORMED;
     }
-    if (sp_span_starts(line, SP_SPAN_LIT("SSH-"))) {
-        if (!sp_span_starts(line, SP_SPAN_LIT("SSH-2.0-")) &&
-            !sp_span_starts(line, SP_SPAN_LIT("SSH-1.99-"))) {
-            return SP_SSH_ASK_MALFORMED;
-        }
-        ask->at = AT_KEXINIT;
+    if (end == all.len) {
+        return SP_SSH_ASK_WAITS;
     }
-    sp_buf_drop(&ask->in, end + 1);
+    sp_span line = sp_span_slice(all, 0, end);
+    if (sp_span_starts(line, SP_SPAN_LIT("SSH-2.0-")) ||
+        sp_span_starts(line, SP_SPAN_LIT("SSH-1.99-"))) {
+        ask->at = AT_KEXINIT;
+    } else if (sp_span_starts(line, SP_SPAN_LIT("SSH-")) || ++ask->lines > SP_SSH_ASK_LINES_MAX) {
+        return SP_SSH_ASK_MALFORMED;
+    }
+    *ret_used = end + 1;
     return SP_SSH_ASK_WAITS;
 }
 
@@ -180,14 +178,13 @@ static sp_ssh_ask_state take_payload(sp_ssh_ask *ask, sp_span payload, sp_buf *o
     }
 }
 
-/* *ret_more: a whole packet was there. */
-static sp_ssh_ask_state read_packet(sp_ssh_ask *ask, sp_buf *out, sp_span *ret_key, bool *ret_more)
+/* *ret_used: 0, or the bytes of a whole packet. */
+static sp_ssh_ask_state read_packet(sp_ssh_ask *ask, sp_span all, sp_buf *out, sp_span *ret_key,
+                                    size_t *ret_used)
 {
-    sp_span all = sp_buf_borrow(&ask->in);
     sp_reader in = sp_reader_of(all);
     size_t len = sp_read_u32(&in);
     size_t padding = sp_read_u8(&in);
-    *ret_more = false;
     if (sp_failed(in.err)) {
         return SP_SSH_ASK_WAITS;
     }
@@ -197,38 +194,32 @@ static sp_ssh_ask_state read_packet(sp_ssh_ask *ask, sp_buf *out, sp_span *ret_k
     if (all.len < 4 + len) {
         return SP_SSH_ASK_WAITS;
     }
-    sp_ssh_ask_state state =
-        take_payload(ask, sp_span_slice(all, 5, 4 + len - padding), out, ret_key);
-    if (state == SP_SSH_ASK_WAITS) {
-        sp_buf_drop(&ask->in, 4 + len);
-        *ret_more = true;
-    }
-    return state;
+    *ret_used = 4 + len;
+    return take_payload(ask, sp_span_slice(all, 5, 4 + len - padding), out, ret_key);
 }
 
 sp_ssh_ask_state sp_ssh_ask_feed(sp_ssh_ask *ask, sp_span bytes, sp_buf *out, sp_span *ret_key)
 {
-    sp_ssh_ask_state state = SP_SSH_ASK_WAITS;
-    if (ask->at == AT_END || bytes.len > SP_SSH_ASK_MAX_BYTES - ask->came) {
-        ask->at = AT_END;
-        return SP_SSH_ASK_MALFORMED;
-    }
-    ask->came += bytes.len;
-    sp_buf_span(&ask->in, bytes);
-    if (sp_failed(sp_buf_error(&ask->in))) {
-        ask->at = AT_END;
-        return SP_SSH_ASK_MALFORMED;
+    sp_ssh_ask_state state = SP_SSH_ASK_MALFORMED;
+    size_t at = 0;
+    if (ask->at != AT_END && bytes.len <= SP_SSH_ASK_MAX_BYTES - ask->came) {
+        ask->came += bytes.len;
+        sp_buf_span(&ask->in, bytes);
+        state = sp_failed(sp_buf_error(&ask->in)) ? SP_SSH_ASK_MALFORMED : SP_SSH_ASK_WAITS;
     }
     for (bool more = true; more && state == SP_SSH_ASK_WAITS;) {
-        size_t before = sp_buf_borrow(&ask->in).len;
-        if (ask->at == AT_VERSION) {
-            state = read_version(ask);
-            more = sp_buf_borrow(&ask->in).len < before;
-        } else {
-            state = read_packet(ask, out, ret_key, &more);
-        }
+        sp_span rest = sp_span_slice(sp_buf_borrow(&ask->in), at, ask->in.len);
+        size_t used = 0;
+        state = ask->at == AT_VERSION ? read_line(ask, rest, &used)
+                                      : read_packet(ask, rest, out, ret_key, &used);
+        at += used;
+        more = used > 0;
     }
-    ask->at = state == SP_SSH_ASK_WAITS ? ask->at : AT_END;
+    if (state == SP_SSH_ASK_WAITS) {
+        sp_buf_drop(&ask->in, at); /* once: what it costs goes by what came */
+    } else {
+        ask->at = AT_END;
+    }
     return state;
 }
 

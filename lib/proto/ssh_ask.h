@@ -18,6 +18,7 @@
 
 enum {
     SP_SSH_ASK_MAX_BYTES = 96 * 1024, /* that a server may send in all */
+    SP_SSH_ASK_LINES_MAX = 64,        /* in front of its version */
     SP_SSH_ASK_RANDOM_BYTES = 48
 };
 
@@ -33,7 +34,8 @@ typedef enum {
 
 typedef struct {
     sp_buf in;
-    size_t came; /* bytes, in all */
+    size_t came;    /* bytes, in all */
+    unsigned lines; /* in front of the version */
     uint8_t at;
     uint8_t point[32]; /* our half of the exchange: any will do */
 } sp_ssh_ask;

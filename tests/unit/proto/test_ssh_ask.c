@@ -231,6 +231,22 @@ static void what_is_no_ssh(void **state)
     }
 }
 
+static void lines_in_front_of_the_version(void **state)
+{
+    (void)state;
+    for (unsigned more = 0; more < 2; more++) { /* as many as may be, and one more, in one piece */
+        auto_buf sp_buf all = sp_buf_make(ROOM);
+        for (unsigned i = 0; i < SP_SSH_ASK_LINES_MAX + more; i++) {
+            sp_buf_text(&all, i % 2 == 0 ? "\n" : "a line\r\n");
+        }
+        sp_buf_text(&all, VERSION);
+        kexinit(&all, 10, NULL);
+        reply(&all, LIT("the certificate"));
+        assert_int_equal(of(sp_buf_borrow(&all)),
+                         more == 0 ? SP_SSH_ASK_SHOWN : SP_SSH_ASK_MALFORMED);
+    }
+}
+
 static void goodbye_and_too_much(void **state)
 {
     (void)state;
@@ -247,11 +263,28 @@ static void goodbye_and_too_much(void **state)
     sp_ssh_ask_state is = SP_SSH_ASK_WAITS;
     size_t fed = 0;
     while (is == SP_SSH_ASK_WAITS) {
-        assert_in_range(fed, 0, SP_SSH_ASK_MAX_BYTES);
+        assert_in_range(fed, 0, SP_SSH_ASK_LINES_MAX);
         is = feed(&a, LIT("a line, and another, and so on for ever\n"));
-        fed += 40;
+        fed++;
     }
     assert_int_equal(is, SP_SSH_ASK_MALFORMED);
+    assert_int_equal(fed, SP_SSH_ASK_LINES_MAX + 1);
+    end(&a);
+
+    /* small packets until it has sent all that it may, in pieces */
+    auto_buf sp_buf small = sp_buf_make(ROOM);
+    for (int i = 0; i < 1000; i++) {
+        packet(&small, LIT("\2"));
+    }
+    begin(&a);
+    is = feed(&a, LIT(VERSION));
+    for (fed = a.ask.came; is == SP_SSH_ASK_WAITS; fed += small.len) {
+        assert_in_range(fed, 0, SP_SSH_ASK_MAX_BYTES);
+        is = feed(&a, sp_buf_borrow(&small));
+    }
+    assert_int_equal(is, SP_SSH_ASK_MALFORMED);
+    assert_true(fed > SP_SSH_ASK_MAX_BYTES && a.ask.came <= SP_SSH_ASK_MAX_BYTES);
+    assert_int_equal(a.ask.in.len, 0);
     end(&a);
 
     sp_buf_reset(&all);
@@ -270,7 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_sent),         cmocka_unit_test(a_key_is_shown),
         cmocka_unit_test(each_other_end),       cmocka_unit_test(what_is_no_ssh),
-        cmocka_unit_test(goodbye_and_too_much),
+        cmocka_unit_test(goodbye_and_too_much), cmocka_unit_test(lines_in_front_of_the_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,9 @@ SP_MUST sp_err sp_ssh_on_key(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg);
 typedef void (*sp_ssh_then)(void *self, sp_err err, const sp_ssh_signed_in *signed_in);
 void sp_ssh_finish(sp_ssh *ssh, const sp_ssh_proven *proven, sp_peer *line, sp_ssh_then then,
                    void *self);
-/* Counts it for the address and tells the ledger. */
+/* Tells the ledger of a sign-in that was refused without anything having been tried. */
+void sp_ssh_turned_away(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why);
+/* The same of one that was: counts it for the address as well. */
 void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why);
 /* What a session on this device is in the eyes of the policy. SP_EDENIED: it has ended, or the
  * device is another one. */

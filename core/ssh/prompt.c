@@ -314,23 +314,40 @@ static void answered(sp_ssh *ssh, conversation *c, const sp_msg *msg, const sp_s
     }
 }
 
-/* One that is free. When none is, the oldest that was only asked yet gives way, of the address with
- * most of those: who takes all places takes them from himself. NULL: all are being checked. */
-static conversation *room(sp_ssh_conversations *all)
+/* To be asked, or to have a browser asked, takes no secret: only those may be made to go. */
+static bool gives_way(const conversation *c)
+{
+    return c->at == ASKED || c->at == SHOWN || c->at == WAITING;
+}
+
+static void push_out(sp_ssh *ssh, conversation *c)
+{
+    if (c->at == WAITING) {
+        const sp_ssh_who who = who_of(c);
+        sp_ssh_turned_away(ssh, &who, "confirmed in a browser", "it gave way to others'");
+        refuse(c, SP_EDENIED);
+    } else {
+        end(c); /* its answers, if any come, find nothing and are refused */
+    }
+}
+
+/* One that is free. When none is, the oldest gives way, of the address with most: who takes all
+ * places takes them from himself. NULL: all are being checked, or were allowed. */
+static conversation *room(sp_ssh *ssh)
 {
     conversation *goes = NULL;
     for (size_t i = 0; i < CONVERSATIONS_MAX; i++) {
-        conversation *c = &all->items[i];
+        conversation *c = &ssh->conversations->items[i];
         if (c->serial == 0) {
             return c;
         }
-        if (c->at == ASKED && (goes == NULL || c->of_place > goes->of_place ||
-                               (c->of_place == goes->of_place && c->serial < goes->serial))) {
+        if (gives_way(c) && (goes == NULL || c->of_place > goes->of_place ||
+                             (c->of_place == goes->of_place && c->serial < goes->serial))) {
             goes = c;
         }
     }
     if (goes != NULL) {
-        end(goes); /* its answers, if any come, find nothing and are refused */
+        push_out(ssh, goes);
     }
     return goes;
 }
@@ -342,7 +359,7 @@ static sp_err begin(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg, const sp_ssh_
         find(ssh, peer, prompt->conversation) != NULL) {
         return sp_fail(SP_ELIMIT);
     }
-    conversation *c = room(all);
+    conversation *c = room(ssh);
     if (c == NULL) {
         return sp_fail(SP_ELIMIT);
     }
@@ -384,8 +401,8 @@ sp_err sp_ssh_on_prompt(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
     } else if (prompt.step == SP_SSH_PROMPT_BEGIN) {
         err = begin(ssh, peer, msg, &prompt);
     } else if (c == NULL) {
-        sp_ssh_refused(ssh, &prompt.who, "password and code",
-                       "the answer came late: its question was over, or gave way to others'");
+        sp_ssh_turned_away(ssh, &prompt.who, "password and code",
+                           "the answer came late: its question was over, or gave way to others'");
         err = sp_fail(SP_EDENIED);
     } else if (c->at == PROVING || c->at == WAITING || c->at == SIGNING_IN) {
         err = sp_fail(SP_EDENIED);

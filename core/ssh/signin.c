@@ -189,7 +189,7 @@ static sp_event event_of(const char *method, sp_span resource, const uint8_t pee
     return event;
 }
 
-void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why)
+void sp_ssh_turned_away(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why)
 {
     sp_person person = {0};
     auto_buf sp_buf detail = sp_buf_make(256);
@@ -207,8 +207,13 @@ void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, cons
     event.severity = SP_SEVERITY_LOW;
     event.object = named ? who->user : SP_SPAN_EMPTY;
     event.detail = sp_buf_borrow(&detail);
-    sp_identity_failed(ssh->core, SP_SPAN_EMPTY, who->peer);
     sp_ledger_client_tell(ssh->core->ledger, &event);
+}
+
+void sp_ssh_refused(sp_ssh *ssh, const sp_ssh_who *who, const char *method, const char *why)
+{
+    sp_identity_failed(ssh->core, SP_SPAN_EMPTY, who->peer);
+    sp_ssh_turned_away(ssh, who, method, why);
 }
 
 /* ---- a session ---- */

@@ -344,6 +344,47 @@ def test_who_takes_all_the_room_for_conversations_takes_it_from_himself(office):
     line.socket.close()
 
 
+@pytest.mark.parametrize("waits", [False, True], ids=["address shown", "waiting for it"])
+def test_who_has_all_the_room_wait_for_browsers_takes_it_from_himself(office, waits):
+    """A flood that left both answers empty gives way as one that was only asked does; who waits is told so."""
+    line = line_of(office)
+    places = [bytes(10) + b"\xff\xff\x0a\0\3" + bytes([i]) for i in range(9)]
+    patient = Prompt(line, "ben", peer=places[8])
+    assert patient.call(0)[0] == OK
+    held = []
+    for place in places[:8]:
+        for _ in range(128):
+            one = Prompt(line, "ben", peer=place)
+            assert one.call(0)[0] == OK
+            assert one.call(1, ["", ""])[0] == OK
+            if waits:
+                line.id += 1
+                line.socket.send(struct.pack(">BHIB", 1, PROMPT, line.id, 0) + one.body(1))
+            held.append(one)
+    later = Prompt(line, "ann", peer=places[8])
+    assert later.call(0)[0] == OK
+    for one in (patient, later):
+        status, _, told, _ = one.call(1, ["", ""])
+        assert status == OK and "/ssh/" in told
+    # two came too many: the oldest of one address, then of another; those that waited were told no
+    assert [body for kind, body in line.pushes if kind == PROMPT] == ([b"", b""] if waits else [])
+    assert [held[at].call(1)[0] for at in (0, 128)] == [EDENIED, EDENIED]
+    line.socket.close()
+
+
+def test_an_answer_that_found_its_question_gone_is_no_guess(office):
+    """It is written down; the address may go on to sign in."""
+    line = line_of(office)
+    near = bytes(10) + b"\xff\xff\x0a\0\4\1"
+    for _ in range(40):
+        assert Prompt(line, "ben", peer=near).call(1, ["a password", "000000"])[0] == EDENIED
+    assert Prompt(line, "ben", peer=near).call(0)[0] == OK
+    wait_for("the entries", 10, lambda: [
+        e for e in office.people["audrey"].items("/admin/ledger/events?kind=sign-in&limit=20")
+        if e["peer"].endswith("10.0.4.1") and "came late" in str(e)])
+    line.socket.close()
+
+
 def test_a_guess_whose_connection_has_gone_is_written_down(office):
     line = line_of(office)
     far = bytes(10) + b"\xff\xff\x0a\0\2\1"

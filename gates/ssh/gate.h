@@ -369,7 +369,7 @@ typedef struct {
     sp_resolve_wait resolving;
     sg_hostcert_wait certificate;
     bool fetched;      /* or asked for */
-    sp_buf certified;  /* the host key that a certificate names; empty: none */
+    sp_buf certified;  /* the certificate that names the host key; empty: none */
     sp_buf print;      /* fingerprints of what was shown last */
     const char *doubt; /* why its certificate does not do */
     bool is_grave;     /* somebody may stand in the middle */

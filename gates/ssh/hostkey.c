@@ -11,6 +11,7 @@
 #include "gates/ssh/gate.h"
 #include "infra/gate/hostcert.h"
 #include "infra/proc/clock.h"
+#include "lib/proto/ssh_cert.h"
 #include "lib/ssh/key.h"
 
 #include <stddef.h>
@@ -30,24 +31,26 @@ sp_err sg_hostkey_blob(ssh_key key, sp_buf *blob)
 
 /* ---- which algorithms ---- */
 
-static sp_err put_kind(sp_span blob, sp_buf *out)
+static void put_kind(const sp_ssh_key *key, sp_buf *out)
 {
-    sp_ssh_key key;
-    TRY(sp_ssh_key_parse(blob, &key));
     sp_buf_text(out, out->len > 0 ? "," : "");
-    sp_buf_text(out, key.type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
-                                                : sp_ssh_key_name((sp_ssh_key_type)key.type));
-    return sp_ok();
+    sp_buf_text(out, key->type == SP_SSH_KEY_RSA ? "rsa-sha2-512,rsa-sha2-256"
+                                                 : sp_ssh_key_name((sp_ssh_key_type)key->type));
 }
 
 sp_err sg_hostkey_kinds(const sg_conn *conn, sp_buf *out)
 {
-    sp_span certified = sp_buf_borrow(&conn->backing->certified);
-    if (certified.len > 0) {
-        TRY(put_kind(certified, out));
+    sp_span certificate = sp_buf_borrow(&conn->backing->certified);
+    if (certificate.len > 0) {
+        sp_ssh_cert cert;
+        TRY(sp_ssh_cert_parse(certificate, &cert));
+        put_kind(&cert.key, out);
     }
     for (uint32_t i = 0; i < conn->ssh.host_keys; i++) {
-        TRY(put_kind(sp_policy_ssh_host_key(&conn->snapshot->policy, conn->resource, i), out));
+        sp_ssh_key key;
+        TRY(sp_ssh_key_parse(sp_policy_ssh_host_key(&conn->snapshot->policy, conn->resource, i),
+                             &key));
+        put_kind(&key, out);
     }
     sp_buf_u8(out, 0);
     return sp_buf_error(out);
@@ -55,15 +58,22 @@ sp_err sg_hostkey_kinds(const sg_conn *conn, sp_buf *out)
 
 /* ---- certificates ---- */
 
-/* Its key, if the certificate is good here and now. */
+/* NULL: the certificate is good here and now; *key has its key's blob then. Else why not. */
+static const char *judge(const sg_conn *conn, sp_span blob, sp_buf *key)
+{
+    return sp_hostcert_judge(&conn->snapshot->policy, conn->resource, blob,
+                             sp_now_unix_us() / 1000000, key);
+}
+
+/* Keeps it, if it is good. */
 static const char *certify(sg_conn *conn, sp_span blob)
 {
-    sg_backing *backing = conn->backing;
-    backing->certified = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
-    const char *why = sp_hostcert_judge(&conn->snapshot->policy, conn->resource, blob,
-                                        sp_now_unix_us() / 1000000, &backing->certified);
-    if (why != NULL) {
-        sp_buf_done(&backing->certified);
+    sp_buf *certified = &conn->backing->certified;
+    auto_buf sp_buf key = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
+    const char *why = judge(conn, blob, &key);
+    if (why == NULL) {
+        *certified = sp_buf_make(SP_SSH_CERT_MAX_BYTES);
+        sp_buf_span(certified, blob);
     }
     return why;
 }
@@ -93,6 +103,20 @@ void sg_hostkey_take(sg_conn *conn, const sg_hostcert *shown)
 
 /* ---- trust ---- */
 
+/* By a certificate, which is judged again: policy may have moved since it was. */
+static bool is_certified(sg_conn *conn, sp_span shown)
+{
+    sg_backing *backing = conn->backing;
+    sp_span certificate = sp_buf_borrow(&backing->certified);
+    auto_buf sp_buf key = sp_buf_make(SP_SSH_KEY_BLOB_MAX_BYTES);
+    if (certificate.len == 0) {
+        return false;
+    }
+    const char *why = judge(conn, certificate, &key);
+    backing->doubt = backing->fetched ? why : NULL; /* before, another may be had */
+    return why == NULL && sp_span_eq(sp_buf_borrow(&key), shown);
+}
+
 bool sg_hostkey_is_trusted(sg_conn *conn)
 {
     sg_backing *backing = conn->backing;
@@ -110,8 +134,7 @@ bool sg_hostkey_is_trusted(sg_conn *conn)
     backing->print = sp_buf_make(PRINT_BYTES);
     sp_hostcert_fingerprints(shown, &backing->print);
     return !sp_policy_ssh_host_revoked(policy, conn->resource, shown) &&
-           (sp_policy_ssh_host_trusts(policy, conn->resource, shown) ||
-            sp_span_eq(sp_buf_borrow(&backing->certified), shown));
+           (sp_policy_ssh_host_trusts(policy, conn->resource, shown) || is_certified(conn, shown));
 }
 
 void sg_hostkey_distrust(sg_conn *conn)

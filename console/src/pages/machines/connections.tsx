@@ -20,7 +20,7 @@ export function Channels({ items }: { items: Channel[] }) {
   return (
     <span class="channels">
       {items.slice(0, 4).map((c) => (
-        <span key={c.number}><Badge>{words.kinds[c.kind]}</Badge> {c.object && <code class="plain" title={c.object}>{c.object.length > 60 ? `${c.object.slice(0, 60)}…` : c.object}</code>}</span>
+        <span key={c.number}><Badge>{words.kinds[c.kind]}</Badge> {c.object && c.object !== c.kind && <code class="plain" title={c.object}>{c.object.length > 60 ? `${c.object.slice(0, 60)}…` : c.object}</code>}</span>
       ))}
       {items.length > 4 && <small class="muted">{words.moreChannels(items.length - 4)}</small>}
     </span>

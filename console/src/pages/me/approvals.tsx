@@ -261,6 +261,7 @@ export function Approvals({ params }: { params: Record<string, string> }) {
           { key: "all", label: words.all, icon: "ledger" },
         ]} />
       </div>
+      <div class="stack">
       <ErrorNote error={error} />
       <ListTable list={list} label={words.title} keyOf={(a) => a.id} onRow={(a) => go(`/approvals/${a.id}${keep}`)}
         rowClass={(a) => (a.can.approve ? "row-pending" : undefined)}
@@ -274,6 +275,7 @@ export function Approvals({ params }: { params: Record<string, string> }) {
           { key: "expires", label: words.expires, render: (a) => a.state === "waiting" ? <Time at={a.expires_at} ago /> : <Time at={a.ended_at ?? a.created_at} ago /> },
         ]} />
       <Keeps />
+      </div>
       {params.id && <Details id={params.id} onClose={() => go(`/approvals${keep}`)} />}
     </>
   );

@@ -77,7 +77,8 @@ def main():
     parser.add_argument("--awake", action="store_true", help="SSH's clients share the machine with the gate")
     options = parser.parse_args()
     whole = WholeOffice(settings={"max_connections": options.sql + 40},
-                        extra="db_connections_each: 20000\nssh_connections_each: 20000\n",
+                        extra="db_connections_each: 20000\nssh_connections_each: 20000\n"
+                              "ssh_log_ins_each: 20000\nssh_log_ins_address: 20000\n",
                         upstream=Upstream())
     try:
         took = measure(whole, options)

@@ -7,13 +7,14 @@ import json
 import socket
 import subprocess
 import threading
+import time
 
 import paramiko
 import pytest
 
 from officelib import PROGRAM, wait_for
 from relay import end
-from sshgatelib import SshOffice, engineers_work_on, machine_at
+from sshgatelib import SshOffice, Terminal, engineers_work_on, machine_at
 
 
 class Machine(paramiko.ServerInterface):
@@ -22,7 +23,7 @@ class Machine(paramiko.ServerInterface):
     def __init__(self):
         self.does = lambda transport, channel: None
         self.ways, self.answers = "publickey", lambda: paramiko.AUTH_SUCCESSFUL
-        self.key, self.packet = None, 1 << 15
+        self.key, self.packet, self.opens_s = None, 1 << 15, 0
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
         self.transports = []
@@ -58,11 +59,28 @@ class Machine(paramiko.ServerInterface):
         return self.answers()
 
     def check_channel_request(self, *_):
+        time.sleep(self.opens_s)
         return paramiko.OPEN_SUCCEEDED
+
+    def check_channel_pty_request(self, *_):
+        return True
 
     def check_channel_exec_request(self, channel, _):
         threading.Thread(target=self.does, args=(self.transports[-1], channel), daemon=True).start()
         return True
+
+
+WATCHED = """\
+---
+{ kind: Role, name: watched, title: Who is watched }
+---
+kind: Rule
+name: who is watched
+who: { roles: [watched] }
+to: { resources: [bad] }
+may: [connect, execute, import, export]
+with: { watch: true }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +90,7 @@ def office():
     def documents(sshd):
         machine.key = paramiko.Ed25519Key.from_private_key_file(f"{sshd.dir}/host_key")
         machine.other = paramiko.Ed25519Key.from_private_key_file(f"{sshd.dir}/direct")
-        return machine_at("bad", machine.port, sshd.host_key) + engineers_work_on("host", "bad", record=False)
+        return machine_at("bad", machine.port, sshd.host_key) + engineers_work_on("host", "bad", record=False) + WATCHED
     one = SshOffice(documents)
     one.machine = machine
     try:
@@ -109,6 +127,27 @@ def test_another_host_key_is_a_high_event_and_no_connection(office):
         office.machine.key = key
     assert told.returncode == 254 and "reference" in told.stderr and "key" in told.stderr, told
     wait_for("the event", 10, lambda: office.events(severity="high"))
+
+
+def test_nothing_starts_while_nobody_watches_any_more(office):
+    """Who watches leaves while the machine still opens its channel."""
+    machine, ran = office.machine, threading.Event()
+    office.people(wes="watched")
+    machine.opens_s = 3
+    machine.does = lambda transport, channel: (ran.set(), channel.sendall(b"it runs\n"), finish(channel))
+    try:
+        with Terminal(office.argv("wes", "bad", "-tt", "127.0.0.1", "make drop")) as terminal:
+            terminal.wait("this begins when somebody watches")
+            one = office.connection("wes", "bad")
+            office.sam.post(f"/ssh/connections/{one['id']}/watch", {})
+            terminal.wait("watched by")
+            office.sam.call("DELETE", f"/ssh/connections/{one['id']}/watch")
+            terminal.wait("nobody watches any more")
+            assert not ran.wait(6)
+            office.sam.post(f"/ssh/connections/{one['id']}/watch", {})
+            terminal.wait("it runs")
+    finally:
+        machine.opens_s = 0
 
 
 def ssh_check(office):

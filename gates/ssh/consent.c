@@ -260,15 +260,12 @@ void sg_consent_spend(sg_consent *consent, const sp_decision *decision, sp_actio
 static void on_counted(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
     sg_channel *channel = self;
-    sg_refusal refusal;
     (void)msg;
     (void)fds;
     channel->count_call = 0;
     if (err.code == SP_EDENIED) {
-        sg_refusal_make(&refusal, SP_REASON_LIMIT,
+        sg_channel_deny(channel, SP_REASON_LIMIT,
                         "this is more than you may carry off in a day, over all of your sessions");
-        (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
-        sg_channel_refuse(channel, &refusal);
     }
 }
 

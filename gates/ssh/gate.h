@@ -4,7 +4,7 @@
  * Story: a worker (worker.c) accepts a connection and makes a sg_conn of it. The front side speaks
  * to the client, the back side to the target; both are libssh sessions that a sg_side drives on our
  * loop (side.c). login.c lets core say who the client is; back.c connects to the target with a key
- * of this connection that core had certified. channel.c takes what the client asks for; start.c
+ * of this connection that core had certified. requests.c takes what the client asks for; start.c
  * judges it (decide.c) and asks the target for the same; relay.c moves bytes between the two
  * channels, never more than the other side takes. record.c writes down, say.c tells the client why
  * something was refused, menu.c asks where to.
@@ -17,281 +17,15 @@
 #ifndef SP_GATES_SSH_GATE_H
 #define SP_GATES_SSH_GATE_H
 
+#include "gates/ssh/channel.h"
 #include "infra/gate/give.h"
 #include "infra/gate/office.h"
-#include "infra/gate/recorder.h"
 #include "infra/gate/resolve.h"
 #include "infra/gate/rider.h"
 #include "lib/base/rate.h"
 #include "lib/policy/ssh.h"
-#include "lib/proto/ssh_msg.h"
-
-#include <libssh/libssh.h>
-#include <openssl/evp.h>
-
-#include <libssh/callbacks.h>
-#include <libssh/server.h>
 
 #include <sys/socket.h>
-
-enum {
-    SG_UNKNOWN_MAX = 512,           /* connections before log-in, a worker: the oldest gives way */
-    SG_UNKNOWN_OF_ADDRESS_MAX = 64, /* of one address */
-    SG_LOGIN_US = 60000000,
-    SG_KEX_US = 15000000,
-    SG_REFUSALS_A_MINUTE = 600, /* of one connection: each is an entry */
-    SG_ATTEMPTS_MAX = 20,       /* of one connection: keys offered and answers */
-    SG_CHANNELS_MAX = 32,
-    /* libssh gives windows of 1.28 MB, and keeps also what is beyond them */
-    SG_KEPT_MAX_BYTES = 3 << 20,       /* a channel and direction */
-    SG_KEPT_FAIR_BYTES = 4 << 20,      /* a connection may have so much ... */
-    SG_KEPT_ALL_MAX_BYTES = 256 << 20, /* ... when all of a worker have more than this */
-    /* that one may send while he reads nothing, before and after the log-in: he gets answers */
-    SG_UNREAD_UNKNOWN_BYTES = 64 << 10,
-    SG_UNREAD_MAX_BYTES = 4 << 20,
-    SG_PACKET_MIN_BYTES = 256, /* who takes only smaller ones is no client of SSH */
-    SG_NAME_BYTES = 64,        /* with NUL */
-    SG_USER_BYTES = 3 * 64,    /* person:resource:account */
-    SG_ENVIRONMENT_MAX = 16,   /* variables that pass on, a channel */
-    SG_VALUE_BYTES = 256,      /* of one of them */
-    SG_COMMAND_MAX_BYTES = 64 * 1024,
-    SG_RECORDED_MAX_BYTES = 64 * 1024, /* of what a command prints, or is sent, in its recording */
-    SG_COMMANDS_MAX_BYTES = 16 << 20,  /* likewise, of one that may take commands, and judged */
-    SG_TEXT_BYTES = 512
-};
-
-typedef struct sg_conn sg_conn;
-typedef struct sg_channel sg_channel;
-
-/* ---- side.c ---- */
-
-typedef struct {
-    ssh_session ssh; /* NULL = none */
-    ssh_event event;
-    sp_watch watch;
-    sp_deferred again;
-    sg_conn *conn;
-    bool is_front;
-    bool has_event;
-    bool broken;
-    bool hung;
-    bool full;         /* the kernel takes no more: an edge will tell when it does */
-    bool inside;       /* libssh stands on the stack */
-    bool says;         /* why it ends: its goodbye has to go out */
-    bool behind;       /* messages wait that were over the turn's share */
-    bool choked;       /* it asks and asks, and reads no answer */
-    unsigned messages; /* of this turn */
-    int lent;          /* to libssh, which may have closed it */
-} sg_side;
-
-/* What the connection does when a side may have come further; broken is set when it has ended. */
-void sg_conn_step(sg_side *side);
-
-/* A descriptor of the same socket for libssh, which closes it when it likes; -1 = none left. */
-int sg_side_lend(sg_side *side, int fd);
-/* Owns fd. */
-SP_MUST sp_err sg_side_start(sg_side *side, sg_conn *conn, ssh_session ssh, int fd);
-/* Reads and writes as far as it goes now, then messages and the connection's step. */
-void sg_side_turn(sg_side *side);
-/* Later in this turn. */
-void sg_side_again(sg_side *side);
-/* Something was written outside of its turn: what libssh keeps goes out. */
-void sg_side_flush(sg_side *side);
-/* What is written from now on goes out with what ends it: one packet, and its reader wakes once. */
-void sg_side_gather(const sg_side *side);
-/* What was written goes out, and no byte passes any more, either way. Not while libssh stands on
- * the stack. */
-void sg_side_hang_up(const sg_side *side);
-/* Says goodbye, if it can, and frees. Not while libssh stands on the stack. */
-void sg_side_stop(sg_side *side);
-/* Has bytes that the kernel did not take: nothing more is put into it. */
-bool sg_side_is_stuck(const sg_side *side);
-
-/* ---- ahead.c ---- */
-
-/* What libssh reads from this descriptor is read ahead; false: it cannot be. */
-bool sg_ahead_begin(sg_side *side, int fd);
-/* The loop told that something happened to the descriptor. */
-void sg_ahead_edge(const sg_side *side, unsigned ready);
-/* Nothing can be read until an edge tells of it, nor, if that is wanted, written. */
-bool sg_ahead_is_quiet(const sg_side *side, bool writes);
-/* A terminal runs: whoever is at the other end does not gather what he sends. */
-void sg_ahead_terminal(const sg_side *side);
-/* Unless the number is another side's by now. */
-void sg_ahead_end(const sg_side *side, int fd);
-
-/* ---- agent.c ---- */
-
-/* Logging in with a key that stays in the vault. */
-typedef struct {
-    sp_buf blob;      /* its public half */
-    sp_buf to_sign;   /* what the vault has to sign, once it is known */
-    sp_buf signature; /* of that */
-    int fd;
-    int lent;
-    bool is_open;
-    bool has_lent;
-} sg_agent;
-
-/* As ssh_userauth_publickey(); SSH_AUTH_INFO: to_sign is known. Once signature is there, again. */
-int sg_agent_prove(sg_agent *agent, ssh_session ssh);
-void sg_agent_done(sg_agent *agent);
-
-/* ---- refusals ---- */
-
-typedef struct {
-    sp_reason reason;
-    uint64_t reference;
-    char text[SG_TEXT_BYTES];
-} sg_refusal;
-
-/* ---- consent.c ---- */
-
-/* What comes of asking; ASKED is not the end of it. */
-typedef enum { SG_ASKED, SG_AGREED, SG_USED, SG_SPENT, SG_REFUSED, SG_WORD_COUNT } sg_word;
-
-typedef struct sg_consent sg_consent;
-struct sg_consent {
-    /* set by whoever asks; text: for the client, may be empty */
-    sg_channel *channel;
-    void (*on_word)(sg_consent *consent, sg_word word, sp_reason reason, const char *text);
-    uint64_t reference; /* of the event that says that it waits */
-    /* told */
-    uint64_t used;   /* the ask that was approved, and is used up */
-    sp_agreed asked; /* of others; agreed to with AGREED */
-    /* its own */
-    sg_consent *next;
-    sg_consent **back; /* NULL = does not wait for a push */
-    uint32_t call;
-    uint64_t ask; /* 0 = none */
-    uint8_t needed;
-    uint8_t rules; /* that ask */
-    sp_hash hash;  /* of what was asked for */
-};
-
-/* "account@machine": others agree to what is done there and as whom. */
-void sg_consent_place(const sg_channel *channel, sp_buf *out);
-/* May other people agree to exactly these bytes? ASKED, AGREED; then `use` takes it: USED. */
-void sg_consent_ask(sg_consent *consent, const sp_decision *decision, sp_action action,
-                    sp_span bytes);
-void sg_consent_use(sg_consent *consent);
-/* Whether there is a budget or a limit a day; spending one of it leads to SPENT. */
-bool sg_consent_costs(const sg_conn *conn, const sp_decision *decision, sp_action action);
-void sg_consent_spend(sg_consent *consent, const sp_decision *decision, sp_action action);
-/* Nobody waits any more. */
-void sg_consent_gone(sg_consent *consent);
-void sg_consent_push(const sp_db_ask_done *done);
-/* Once a second and at its end: what left the machine, where a day has a limit. */
-void sg_consent_count(sg_channel *channel, bool ends);
-void sg_consent_forget(sg_channel *channel);
-
-/* ---- channels ---- */
-
-typedef enum {
-    SG_CH_NEW,     /* opened by the client, nothing asked for yet */
-    SG_CH_WAITS,   /* for the target, or for other people */
-    SG_CH_OPENING, /* the target's channel opens */
-    SG_CH_PTY,
-    SG_CH_ENV,
-    SG_CH_START, /* shell, exec or subsystem was asked for */
-    SG_CH_RUNS,
-    SG_CH_MENU,  /* the gate itself talks to the client */
-    SG_CH_ENDED, /* closed, to be freed */
-    SG_CH_STATE_COUNT
-} sg_ch_state;
-
-typedef enum { SG_IN, SG_OUT, SG_ERR, SG_STREAM_COUNT } sg_stream; /* to the target; from it */
-
-/* One stream of a channel: bytes that came and could not go on yet. */
-typedef struct {
-    sp_buf pending;   /* taken from libssh, written in part; comes first */
-    sp_buf taken;     /* taken from libssh, not looked at yet; comes second */
-    size_t at;        /* in it */
-    bool held;        /* libssh still holds some, which comes last */
-    uint32_t kept;    /* so much */
-    uint64_t counted; /* of both, in the sums of connection and worker */
-    bool busy;        /* being moved: nothing else may move */
-    uint64_t passed;  /* bytes */
-} sg_flow;
-
-/* What policy says of a channel; replaced whole whenever it is judged, also while it runs. */
-typedef struct {
-    sp_decision decision;
-    sp_action action;
-    sp_decision counted; /* by whose limits what leaves is counted; over sftp by its files' least */
-    sp_action counted_action;
-    const char *alone; /* it is at the end of its input when it begins, since: */
-    bool no_input;     /* nothing may be sent to it: files may not come */
-    bool no_output;    /* it prints as far as it is recorded: files may not leave */
-} sg_terms;
-
-struct sg_channel {
-    sg_conn *conn;
-    sg_channel *next;
-    uint32_t number; /* in its connection, from 1 */
-    sg_ch_state state;
-    ssh_channel front;
-    ssh_channel back;
-    struct ssh_channel_callbacks_struct front_calls;
-    struct ssh_channel_callbacks_struct back_calls;
-    sg_flow flows[SG_STREAM_COUNT];
-    ssh_message held; /* direct-tcpip: the open request, answered when the target has */
-    sp_deferred free;
-
-    uint8_t kind;     /* sp_ssh_channel_kind */
-    bool start_asked; /* shell, exec or subsystem: once a channel */
-    bool has_pty;
-    bool resized; /* since the target was told of its size, and before it runs */
-    bool told;    /* core knows of it */
-    bool front_eof_sent;
-    bool back_eof_sent;
-    bool back_closed;  /* the target closed its channel */
-    bool front_closed; /* the client did */
-    bool has_status;
-    bool status_sent;
-    bool has_signal;
-    bool paused; /* nothing moves */
-    int status;
-    char signal[16];
-    char term[SG_NAME_BYTES];
-    int columns, rows;
-    struct {
-        char *name;
-        char *value;
-    } environment[SG_ENVIRONMENT_MAX];
-    uint32_t environment_count;
-    uint32_t environment_at;
-    char *command;      /* what runs at the target; NULL = a shell */
-    char *object;       /* for people: valid UTF-8 */
-    char *asked;        /* likewise, what the client asked for when a certificate's command runs */
-    char *subsystem;    /* or this */
-    const char *misfit; /* why what was asked for can only be refused; NULL = it can be judged */
-    char *host;         /* of a forward */
-    uint16_t port;
-    uint64_t opened_us;
-    uint64_t opening_us; /* when the target was asked for it */
-    uint64_t reference;  /* of its decision */
-    sg_terms terms;
-    uint64_t told_bytes; /* that core has counted */
-    uint32_t count_call;
-    struct sg_pending *pending; /* what has to happen before it starts; NULL = nothing yet */
-    bool prepared;              /* what records and watches it is there */
-    void *alarm;                /* sp_alarm_term of a terminal, or NULL */
-    uint64_t judged;            /* bytes of SG_IN that it has seen */
-    bool unlooked;              /* more was sent than it looks at, and that was told */
-    bool takes_commands;        /* a command to which commands may be sent */
-    bool was_sent;              /* more than line ends came before it ran */
-    uint64_t carried;           /* printed bytes that the ledger knows of, under no_output */
-    uint64_t carried_us;        /* when it was told last */
-    struct sg_sftp *sftp;       /* NULL = no sftp */
-    struct sg_scp *scp;         /* NULL = no scp */
-    char *transfer_path;        /* the one that scp was started with; NULL: several */
-    uint8_t transfer;           /* sp_command_kind */
-    bool to_target;
-    struct sg_recording *recording; /* NULL = what passes is not recorded */
-    void *menu;                     /* while the client chooses a machine */
-    uint32_t menu_call;
-};
 
 /* ---- connections ---- */
 
@@ -500,17 +234,25 @@ void sg_conn_drop(sg_conn *conn);
 void sg_conn_fail(sg_conn *conn, const sg_refusal *refusal);
 /* Logged in, but nothing is let through: each channel is told why. */
 void sg_conn_refuse(sg_conn *conn, const sg_refusal *refusal);
+/* The two halves of sg_conn_fail: the client hears why, then it ends, on the ledger, at core and at
+ * the machine. */
+void sg_conn_tell_failure(sg_conn *conn, const sg_refusal *refusal);
+void sg_conn_write_failure(sg_conn *conn, const sg_refusal *refusal);
+
+/* ---- again.c ---- */
 void sg_conn_look_again(void);
 /* Of the live table, when all were looked at last. */
 uint64_t sg_conn_epoch(void);
+/* Once a second: idle and over-long ones. */
+void sg_conn_tick(void);
+
+/* ---- told.c ---- */
 void sg_conn_tell_all(void);
 void sg_conn_tell_core(sg_conn *conn, bool open);
 /* The client's version string, made printable. */
 void sg_conn_put_client(const sg_conn *conn, sp_buf *out);
 void sg_channel_tell_core(sg_channel *channel, bool open);
 sg_conn *sg_conn_of(uint64_t connection);
-/* Once a second: idle and over-long ones. */
-void sg_conn_tick(void);
 
 /* ---- door.c ---- */
 /* Whether one more from this address may knock now; else fd is taken, and the client told why. */
@@ -552,52 +294,6 @@ bool sg_hostkey_is_trusted(sg_conn *conn);
 /* Writes down that it is none, with its fingerprint. */
 void sg_hostkey_distrust(sg_conn *conn);
 
-/* ---- channel.c ---- */
-void sg_channel_message(sg_conn *conn, ssh_message msg); /* takes it */
-/* His agent: never, and written down. */
-void sg_channel_agent_asked(sg_channel *channel);
-/* What the target asks: nothing is let through. */
-void sg_channel_back_message(sg_conn *conn, ssh_message msg);
-/* As far as it goes now. */
-void sg_channel_step(sg_channel *channel);
-void sg_channels_step(sg_conn *conn);
-/* Once a second: a target that does not answer. */
-void sg_channel_tick(sg_channel *channel);
-/* What people read of what it is. */
-SP_MUST sp_err sg_channel_name(sg_channel *channel, sp_span text);
-/* The client reads why, as far as it has something to read it on; the channel ends. */
-void sg_channel_refuse(sg_channel *channel, const sg_refusal *refusal);
-/* The first half of it: the client reads why and that it is over; the channel does not end yet. */
-void sg_channel_say_over(sg_channel *channel, const sg_refusal *refusal);
-void sg_channel_end(sg_channel *channel);
-/* What its end leaves behind is written down and nothing of it waits any more; told to nobody. */
-void sg_channel_over(sg_channel *channel);
-/* Frees it, but for what libssh holds. */
-void sg_channel_forget(sg_channel *channel);
-
-/* ---- hidden.c ---- */
-/* How large a packet the other side takes; 0 = it cannot be known. */
-uint32_t sg_hidden_packet_bytes(ssh_channel channel);
-
-/* ---- start.c ---- */
-/* The target is there: judge what was asked for and begin with it. */
-void sg_start(sg_channel *channel);
-/* It may run, and the disk is writing that down. */
-bool sg_start_is_written(const sg_channel *channel);
-/* Judge what runs again: policy or person changed. False: it may not go on. */
-bool sg_start_again(sg_channel *channel, sg_refusal *refusal);
-/* It waits for nothing any more; what it stands on stays until it is forgotten. */
-void sg_start_cancel(sg_channel *channel);
-void sg_start_forget(sg_channel *channel);
-void sg_start_push(const sp_msg *msg);
-/* Core went away, or is back: what is watched only goes on while it is known that somebody looks.
- */
-void sg_start_office(sg_channel *channel, bool is_up);
-/* A line of ours on its terminal, or its stderr. False: the channel has ended meanwhile, because
- * libssh reads while it writes. */
-bool sg_start_tell(sg_channel *channel, const char *text);
-bool sg_start_tell_frozen(sg_channel *channel);
-
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);
 sp_decision sg_decide_best(const sg_conn *conn, sp_action action);
@@ -609,113 +305,5 @@ bool sg_decide_machine(sg_conn *conn);
 bool sg_decide_place(sg_conn *conn, sg_refusal *refusal);
 void sg_decide_refuse(const sg_conn *conn, const sp_decision *decision, const char *what,
                       sg_refusal *refusal);
-
-/* ---- relay.c ---- */
-void sg_relay_attach(sg_channel *channel); /* the target's end: its callbacks */
-void sg_relay_front(sg_channel *channel);  /* the client's end: its callbacks */
-/* Bytes that go out next in this stream. */
-void sg_relay_queue(sg_channel *channel, sg_stream stream, sp_span bytes);
-/* Bytes of the machine that the client has got. */
-uint64_t sg_relay_printed(const sg_channel *channel);
-/* Moves what was held back; passes on ends. */
-void sg_relay_pump(sg_channel *channel);
-/* What libssh keeps of it is not counted any more. */
-void sg_relay_forget(sg_channel *channel);
-/* Text of ours to the client's terminal. */
-void sg_relay_say(sg_channel *channel, sp_span text, bool is_error);
-
-/* ---- pace.c ---- */
-/* How many of these bytes may pass now; when that is none, the channels step again soon. */
-size_t sg_pace_room(const sg_channel *channel, sg_stream stream, size_t wanted);
-void sg_pace_took(const sg_channel *channel, sg_stream stream, size_t bytes);
-
-/* ---- sftp.c ---- */
-SP_MUST sp_err sg_sftp_begin(sg_channel *channel);
-/* Bytes of the client (SG_IN) or of the machine (SG_OUT); what passes on is queued. */
-void sg_sftp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
-/* Nothing more of the client is taken until the machine has answered. */
-bool sg_sftp_waits(const sg_channel *channel);
-/* Policy or person changed: what was opened and may not go on is answered with no from now on. */
-void sg_sftp_look_again(sg_channel *channel);
-/* A request waits for other people. */
-bool sg_sftp_asks(const sg_channel *channel);
-void sg_sftp_end(sg_channel *channel);
-
-/* ---- scp.c ---- */
-SP_MUST sp_err sg_scp_begin(sg_channel *channel);
-void sg_scp_feed(sg_channel *channel, sg_stream stream, sp_span bytes);
-/* A file that is being moved was cut off. */
-void sg_scp_end(sg_channel *channel);
-/* Not while it stands on the stack. */
-void sg_scp_forget(sg_channel *channel);
-
-/* ---- alarm.c ---- */
-bool sg_alarm_begin(sg_channel *channel);
-/* What goes to the machine next. False: the connection is frozen now, and it waits. */
-bool sg_alarm_typed(sg_channel *channel, sp_span bytes);
-void sg_alarm_printed(sg_channel *channel, sp_span bytes);
-/* Once a second, and when core is back: what it was not told yet. */
-void sg_alarm_tell(sg_conn *conn, bool again);
-void sg_alarm_resized(sg_channel *channel);
-void sg_alarm_end(sg_channel *channel);
-
-/* ---- recording.c ---- */
-/* It runs from now on; false: it cannot be recorded. */
-bool sg_recording_begin(sg_channel *channel);
-void sg_recording_passed(sg_channel *channel, sg_stream stream, sp_span bytes);
-void sg_recording_resized(sg_channel *channel);
-void sg_recording_mark(sg_channel *channel, sp_span text);
-/* Nothing may pass until what passed is on disk. */
-bool sg_recording_waits(const sg_channel *channel);
-void sg_recording_end(sg_channel *channel);
-
-/* ---- menu.c ---- */
-void sg_menu_begin(sg_channel *channel);
-/* How many bytes it took: the rest is for the machine that was chosen. */
-size_t sg_menu_input(sg_channel *channel, sp_span bytes);
-void sg_menu_done(sg_channel *channel);
-
-/* ---- say.c ---- */
-__attribute__((format(printf, 3, 4))) void sg_refusal_make(sg_refusal *refusal, sp_reason reason,
-                                                           const char *format, ...);
-/* "sallyport: TEXT (reference XXXX-XXXX-XXXX)", lines ended as a terminal wants it. */
-void sg_refusal_line(const sg_refusal *refusal, bool terminal, sp_buf *out);
-/* UTF-8 of whatever bytes: what is none, control characters and what a screen would hide or turn
- * around are shown as \xNN. */
-void sg_text_clean(sp_span bytes, size_t max_bytes, sp_buf *out);
-
-/* ---- record.c ---- */
-sp_event sg_event_of(const sg_conn *conn, sp_event_kind kind);
-void sg_record_connect(sg_conn *conn, const sp_decision *decision);
-/* Writes the decision down; its number in the ring, 0 = could not. */
-uint64_t sg_record_channel(sg_channel *channel, const sp_decision *decision, sp_action action,
-                           const sg_refusal *refusal);
-/* Its command is longer than an entry's object shows. */
-bool sg_record_is_cut(const sg_channel *channel);
-void sg_record_channel_end(sg_channel *channel);
-/* What it has printed since it was told last, where files may not leave: detections add that up. */
-void sg_record_carried(sg_channel *channel);
-/* The same, once a minute. */
-void sg_record_carried_tick(sg_channel *channel);
-typedef struct {
-    const char *method; /* "sftp file" */
-    sp_span path;
-    const char *name; /* its own, where the path may be its folder; or NULL */
-    bool comes;       /* to the machine */
-    uint64_t bytes;
-    uint64_t since_us;
-    bool reads;       /* parts of it may have been read, in requests of the client's */
-    bool to_end;      /* what was read went on to its end */
-    EVP_MD_CTX *hash; /* of all of it, which it ends; NULL: not all of it passed in order */
-} sg_file_note;
-/* Where its rule says `record`: what cannot be written down ends the connection. */
-void sg_record_failed(sg_channel *channel);
-/* Of one that cannot be written down see sg_record_failed. */
-void sg_record_file(sg_channel *channel, const sg_file_note *note);
-void sg_record_refusal(sg_conn *conn, const sg_refusal *refusal);
-/* Each refusal is an entry: of whom there are too many, the connection ends (sg_conn_step). */
-void sg_record_count_refused(sg_conn *conn);
-void sg_record_end(sg_conn *conn);
-const char *sg_method_of(const sg_channel *channel);
 
 #endif

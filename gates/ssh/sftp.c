@@ -7,6 +7,8 @@
  */
 #include "gates/ssh/sftp.h"
 
+#include <stdio.h>
+
 /* ---- parts ---- */
 
 static sftp_request *find_request(struct sg_sftp *sftp, uint32_t id)
@@ -341,15 +343,14 @@ bool sg_sftp_asks(const sg_channel *channel)
 
 static void end_for(sg_channel *channel, sp_err err)
 {
-    sg_refusal refusal;
+    char text[SG_TEXT_BYTES];
     if (err.code == SP_EDENIED) {
-        sg_refusal_make(&refusal, SP_REASON_LIMIT, "this is more than may be taken at once");
-    } else {
-        sg_refusal_make(&refusal, SP_REASON_UNPARSED, "this is no sftp that can be followed (%s)",
-                        sp_code_word(err.code));
+        sg_channel_deny(channel, SP_REASON_LIMIT, "this is more than may be taken at once");
+        return;
     }
-    (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
-    sg_channel_refuse(channel, &refusal);
+    snprintf(text, sizeof(text), "this is no sftp that can be followed (%s)",
+             sp_code_word(err.code));
+    sg_channel_deny(channel, SP_REASON_UNPARSED, text);
 }
 
 sp_err sg_sftp_resume(struct sg_sftp *sftp)

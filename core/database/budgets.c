@@ -219,8 +219,8 @@ const char *sp_db_over(uint64_t used, uint64_t more, uint64_t most, const char *
 
 bool sp_db_is_after(const sp_db_spend *ask)
 {
-    return ask->statements == 0 &&
-           (ask->rows > 0 || ask->carried_rows > 0 || ask->bytes > 0 || ask->estimated > 0);
+    return ask->statements == 0 && (ask->wants != 0 || ask->rows > 0 || ask->carried_rows > 0 ||
+                                    ask->bytes > 0 || ask->estimated > 0);
 }
 
 /* *ret_over: what would be over; then nothing is spent. */
@@ -326,6 +326,14 @@ static void end_grant(sp_databases *databases, const sp_peer *peer, sp_db_spend 
     }
 }
 
+/* The next portion: what left of the last counts whatever is said to the question. */
+static void settle_last(sp_databases *databases, const sp_peer *peer, sp_db_spend *ask)
+{
+    if (sp_db_days_carried(databases->days, peer, ask->reference, ask->carried_rows, ask->bytes)) {
+        ask->carried_rows = ask->bytes = 0;
+    }
+}
+
 sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     sp_db_spend ask;
@@ -336,6 +344,9 @@ sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const s
     }
     if (gate == SP_GATE_DB && ask.wants == 0 && ask.statements == 0 && ask.reference != 0) {
         end_grant(core->databases, peer, &ask);
+    }
+    if (ask.wants != 0) {
+        settle_last(core->databases, peer, &ask);
     }
     sp_err err = sp_db_spend_now(core->databases, gate, peer, &ask, &granted);
     if (err.code == SP_EAGAIN &&

@@ -200,41 +200,76 @@ sp_err sp_db_days_today(sp_databases *databases, sp_db_spent_visit visit, void *
     return sp_query_finish(&q);
 }
 
-/* The person's day: found, read back, or in place of the day that is over. NULL: no room. */
+/* The person's slot, of whatever day; else one that is free, or of a day that is over and written.
+ * NULL: no room. A slot that was taken is never free again, so none lies behind a free one. */
+static day_count *slot_of(sp_db_days *days, uint32_t person, uint64_t day)
+{
+    size_t from = (person * (size_t)2654435761U) % DAYS_MAX;
+    day_count *spare = NULL;
+    for (size_t i = 0; i < DAYS_MAX; i++) {
+        day_count *d = &days->days[(from + i) % DAYS_MAX];
+        if (d->person == person) {
+            return d;
+        }
+        if (spare == NULL && (d->person == 0 || (d->day != day && !d->changed))) {
+            spare = d;
+        }
+        if (d->person == 0) {
+            break;
+        }
+    }
+    return spare;
+}
+
+/* What is granted of a day that is read back: it was counted when it was written. */
+static void add_granted(const sp_db_days *days, day_count *d)
+{
+    for (size_t i = 0; i < GRANT_BUCKETS; i++) {
+        for (const grant *g = days->grants[i]; g != NULL; g = g->next) {
+            bool is_of = g->person == d->person && g->day == d->day;
+            d->granted_rows += is_of ? g->rows : 0;
+            d->granted_bytes += is_of ? g->bytes : 0;
+        }
+    }
+}
+
+/* The person's day: found, or read back in place of the day that is over. NULL: no room, or the
+ * store fails. */
 static day_count *day_of(const sp_db_spending *s, uint64_t day)
 {
     sp_db_days *days = s->databases->days;
-    size_t from = (s->session->person * (size_t)2654435761U) % DAYS_MAX;
-    for (size_t i = 0; i < DAYS_MAX; i++) {
-        day_count *d = &days->days[(from + i) % DAYS_MAX];
-        if (d->person == s->session->person && d->day == day) {
-            return d;
-        }
-        if (d->person == 0 || d->person == s->session->person || (d->day != day && !d->changed)) {
-            *d = (day_count){.person = s->session->person, .day = day};
-            return sp_failed(read_day(s->databases->core->store, d)) ? NULL : d;
-        }
+    sp_store *store = s->databases->core->store;
+    uint32_t person = s->session->person;
+    day_count *d = slot_of(days, person, day);
+    if (d == NULL || (d->person == person && d->day == day)) {
+        return d;
     }
-    return NULL;
+    day_count fresh = {.person = person, .day = day};
+    if ((d->changed && sp_failed(sp_db_days_flush(store, days))) ||
+        sp_failed(read_day(store, &fresh))) {
+        return NULL;
+    }
+    add_granted(days, &fresh);
+    *d = fresh;
+    return d;
 }
 
 /* Of a person who has been counted; NULL: of today or yesterday, as it was when he was. */
 static day_count *counted(sp_db_days *days, uint32_t person)
 {
-    size_t from = (person * (size_t)2654435761U) % DAYS_MAX;
-    for (size_t i = 0; i < DAYS_MAX; i++) {
-        day_count *d = &days->days[(from + i) % DAYS_MAX];
-        if (d->person == person || d->person == 0) {
-            return d->person == 0 ? NULL : d;
-        }
-    }
-    return NULL;
+    day_count *d = slot_of(days, person, 0);
+    return d != NULL && d->person == person ? d : NULL;
 }
 
 static void add(uint64_t *sum, uint64_t more)
 {
     bool full = __builtin_add_overflow(*sum, more, sum) || *sum > INT64_MAX;
     *sum = full ? INT64_MAX : *sum;
+}
+
+static void take(uint64_t *sum, uint64_t less)
+{
+    *sum = *sum > less ? *sum - less : 0;
 }
 
 /* ---- grants ---- */
@@ -261,10 +296,10 @@ static void take_out(sp_db_days *days, grant **at)
 static void settle(day_count *d, grant *g, uint64_t rows, uint64_t bytes)
 {
     if (g->day == d->day) {
-        d->rows -= g->rows;
-        d->bytes -= g->bytes;
-        d->granted_rows -= g->rows;
-        d->granted_bytes -= g->bytes;
+        take(&d->rows, g->rows);
+        take(&d->bytes, g->bytes);
+        take(&d->granted_rows, g->rows);
+        take(&d->granted_bytes, g->bytes);
     }
     g->rows = g->bytes = 0;
     add(&d->rows, rows);
@@ -272,19 +307,25 @@ static void settle(day_count *d, grant *g, uint64_t rows, uint64_t bytes)
     d->changed = true;
 }
 
+bool sp_db_days_carried(sp_db_days *days, const sp_peer *peer, uint64_t reference, uint64_t rows,
+                        uint64_t bytes)
+{
+    grant *g = *grant_of(days, peer, reference);
+    day_count *d = g != NULL ? counted(days, g->person) : NULL;
+    if (d != NULL) {
+        settle(d, g, rows, bytes);
+    }
+    return g != NULL;
+}
+
 bool sp_db_days_end(sp_db_days *days, const sp_peer *peer, uint64_t reference, uint64_t rows,
                     uint64_t bytes)
 {
-    grant **at = grant_of(days, peer, reference);
-    if (*at == NULL) {
-        return false;
+    bool had = sp_db_days_carried(days, peer, reference, rows, bytes);
+    if (had) {
+        take_out(days, grant_of(days, peer, reference));
     }
-    day_count *d = counted(days, (*at)->person);
-    if (d != NULL) {
-        settle(d, *at, rows, bytes);
-    }
-    take_out(days, at);
-    return true;
+    return had;
 }
 
 /* How much of a limit (0 = none) is granted. SP_EDENIED: not so much is left; SP_EAGAIN: it would

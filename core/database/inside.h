@@ -137,6 +137,10 @@ SP_MUST sp_err sp_db_days_flush(sp_store *store, sp_db_days *days);
 /* Counts what was carried off, and grants a portion where the SPEND wants one. SP_EDENIED: nothing
  * is left; SP_EAGAIN: others hold it. What was carried off is counted then as well. */
 SP_MUST sp_err sp_db_days_spend(const sp_db_spending *s, sp_db_granted *ret_granted);
+/* Rows and bytes have left of what was granted to a statement, and the rest of that is free,
+ * whoever may still ask for more; false: nothing was granted to it. */
+bool sp_db_days_carried(sp_db_days *days, const sp_peer *peer, uint64_t reference, uint64_t rows,
+                        uint64_t bytes);
 /* The statement is over, with rows and bytes that were not told yet; false: nothing was granted to
  * it. */
 bool sp_db_days_end(sp_db_days *days, const sp_peer *peer, uint64_t reference, uint64_t rows,

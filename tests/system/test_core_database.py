@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import itertools
 import os
+import re
 import struct
 import time
 
@@ -489,6 +490,54 @@ def test_what_was_granted_ends_with_the_session(office):
     over(line, who, 1, carried=4, day_rows=64)
     used = office.people["sam"].get("/admin/databases/budgets")["today"]
     assert [s["rows"] for s in used if s["person"]["name"] == "jon"] == [4]
+
+
+def rows_today(office, name):
+    used = office.people["sam"].get("/admin/databases/budgets")["today"]
+    return [s["rows"] for s in used if s["person"]["name"] == name]
+
+
+def test_what_has_left_counts_when_the_next_portion_is_refused(office):
+    """The session ends between two portions: what is told with the question is counted, whoever may not ask any more."""
+    line = gate(office)
+    joy = office.employee("joy", ["analyst"])
+    who = log_in(office, line, joy)
+    assert portion(line, who, 1, day_rows=1600) == (100, 0)
+    joy.sign_out()
+    assert portion(line, who, 1, carried=90, day_rows=1600) == EDENIED
+    assert over(line, who, 1, carried=10, day_rows=1600) == EDENIED
+    assert rows_today(office, "joy") == [100]
+
+
+def move_office(office, zone):
+    sam = office.people["sam"]
+    files = sam.get("/admin/policy/documents")["files"]
+    for file in files:
+        file["text"] = re.sub("time_zone: .*", f"time_zone: {zone}", file["text"])
+    sam.step_up()
+    sam.post("/admin/policy/apply", {"files": files, "comment": "the office moves"})
+
+
+def test_a_day_that_comes_back_is_as_it_was(office):
+    """Where the office moves and moves back, what is granted of a day still is, and nothing is granted twice."""
+    line = gate(office)
+    who = log_in(office, line, office.employee("kim", ["analyst"]))
+    west, east = "Pacific/Pago_Pago", "Pacific/Kiritimati"  # never of one day
+    day = {"day_rows": 64}
+    try:
+        move_office(office, west)
+        assert portion(line, who, 1, **day) == (64, 0)
+        move_office(office, east)
+        assert portion(line, who, 2, day_rows=200) == (64, 0)
+        move_office(office, west)
+        assert portion(line, who, 3, **day) == EAGAIN, "the first holds all of it"
+        over(line, who, 1, carried=4, **day)
+        assert rows_today(office, "kim") == [4]
+        assert portion(line, who, 4, **day) == (60, 0)
+        over(line, who, 4, **day)
+        assert portion(line, who, 5, carried=60, **day) == EDENIED, "all of it has left"
+    finally:
+        move_office(office, "Asia/Shanghai")
 
 
 def test_credentials_go_in_and_do_not_come_out(office):

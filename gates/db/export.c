@@ -111,19 +111,21 @@ static db_verdict refuse(db_session *session, db_note *note, const sp_decision *
     ruling.decision = *decision;
     ruling.decision.verdict = SP_VERDICT_DENY;
     ruling.action = SP_ACTION_EXPORT;
-    note->is_refused = true;
+    note->is_refused = true; /* and written down */
     db_judge_refused(session, &ruling, note->tag, (sp_span){note->shown, note->shown_len}, refusal);
     return DB_REFUSE;
 }
 
 /* ---- it is one ---- */
 
-static void become(db_session *session, db_note *note, const sp_decision *decision)
+static void become(db_session *session, db_note *note, const db_count *before,
+                   const sp_decision *decision)
 {
     sp_decision *own = &note->ruling.decision;
-    if (note->rows < session->rows) { /* nobody has counted them for a limit */
-        note->rows = session->rows;
-        note->bytes = session->bytes_out;
+    db_rows_passed(session, note);
+    if (before->exports == 0 && (own->day_rows | own->day_bytes) == 0) {
+        note->told_rows -= before->rows; /* of the day are those of the parts before as well */
+        note->told_bytes -= before->bytes;
     }
     own->must |= decision->must;
     own->limit_rows = least(own->limit_rows, decision->limit_rows);
@@ -137,7 +139,31 @@ static void become(db_session *session, db_note *note, const sp_decision *decisi
     db_rows_watch_more(session, note);
 }
 
-static db_verdict begin(db_session *session, db_note *note, bool by_rows, db_refusal *refusal)
+static void on_written(sp_recorder_wait *wait, bool durable)
+{
+    db_writing *writing = (db_writing *)(void *)((uint8_t *)wait - offsetof(db_writing, wait));
+    writing->state = durable ? DB_WRITING_NONE : DB_WRITING_FAILED;
+    db_session_resume_answer(writing->session);
+}
+
+static void await_disk(db_session *session, uint64_t seq)
+{
+    db_writing *writing = &db_session_judge(session)->writing;
+    *writing =
+        (db_writing){.state = DB_WRITING_WAITS, .session = session, .wait = {.on_end = on_written}};
+    sp_recorder_await(&db_here.recorder, &writing->wait, seq);
+}
+
+static db_verdict cannot_write(db_refusal *refusal)
+{
+    db_refuse(refusal, "53400", SP_REASON_UNRECORDED,
+              "this export cannot be written down, so it ends here");
+    return DB_REFUSE;
+}
+
+/* DB_WAIT: for the disk, or for core. A later part of what has become an export is of that one. */
+static db_verdict begin(db_session *session, db_note *note, const db_count *before, bool by_rows,
+                        db_refusal *refusal)
 {
     const db_met *met = NULL;
     sp_decision decision = ask(session, note, &met);
@@ -147,14 +173,38 @@ static db_verdict begin(db_session *session, db_note *note, bool by_rows, db_ref
     if (decision.rule == SP_NONE) {
         return DB_PASS; /* it is about nothing of anybody, or was an export from its beginning */
     }
-    if (!db_judge_exported(session, note, &decision)) {
-        db_refuse(refusal, "53400", SP_REASON_UNRECORDED,
-                  "this export cannot be written down, so it ends here");
-        return DB_REFUSE;
+    become(session, note, before, &decision);
+    note->is_export = true;
+    if (before->exports != 0) {
+        note->reference = note->is_recorded ? note->reference : before->exports;
+        note->is_recorded = true;
+        return DB_PASS;
+    }
+    uint64_t seq = db_judge_exported(session, note, &decision);
+    if (seq == 0) {
+        return cannot_write(refusal);
     }
     note->is_recorded = true;
-    become(session, note, &decision);
-    return db_spend_is_needed(session, &note->ruling) ? DB_WAIT : DB_PASS;
+    if ((decision.must & SP_MUST_RECORD) != 0) {
+        await_disk(session, seq);
+    }
+    return DB_WAIT;
+}
+
+/* What it waits for, one after the other. */
+static db_verdict go_on(db_session *session, db_note *note, uint64_t size, db_refusal *refusal)
+{
+    db_writing *writing = &db_session_judge(session)->writing;
+    if (writing->state == DB_WRITING_FAILED) {
+        writing->state = DB_WRITING_NONE;
+        return cannot_write(refusal);
+    }
+    if (writing->state == DB_WRITING_WAITS) {
+        return DB_WAIT;
+    }
+    return db_spend_is_needed(session, &note->ruling)
+               ? db_spend_export(session, note, note->rows + 1, note->bytes + size, refusal)
+               : DB_PASS;
 }
 
 db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, uint64_t size,
@@ -168,14 +218,17 @@ db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, 
     }
     db_verdict verdict = DB_WAIT;
     if (note->exporting == DB_EXPORT_NO) {
-        verdict = begin(session, note, by_rows, refusal);
+        verdict = begin(session, note, before, by_rows, refusal);
         note->exporting = DB_EXPORT_ASKED;
     }
     if (verdict == DB_WAIT) {
-        verdict = db_spend_export(session, note, note->rows + 1, note->bytes + size, refusal);
+        verdict = go_on(session, note, size, refusal);
     }
     if (verdict == DB_PASS) {
         note->exporting = DB_EXPORT_YES;
+        if (note->is_export && note->count != NULL) {
+            db_count_root(note->count)->exports = note->reference;
+        }
         flight->flags |= DB_FLIGHT_LARGE;
     }
     return verdict;

@@ -113,7 +113,7 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
     return sp_recorder_put(&db_here.recorder, &event);
 }
 
-bool db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision)
+uint64_t db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision)
 {
     sp_event event = db_event_of(session, SP_EVENT_DECISION);
     event.reference = note->reference;
@@ -123,7 +123,7 @@ bool db_judge_exported(db_session *session, const db_note *note, const sp_decisi
     event.object = (sp_span){note->shown, note->shown_len};
     event.count = session->rows;
     event.bytes_out = session->bytes_out;
-    return sp_recorder_put(&db_here.recorder, &event) != 0;
+    return sp_recorder_put(&db_here.recorder, &event);
 }
 
 static void record_run(db_session *session, const db_note *note, const db_end *end)
@@ -510,6 +510,9 @@ void db_judge_gone(db_session *session)
     }
     db_spend_gone(session);
     sp_link_forget(&db_here.office.link, judge->portion_call);
+    if (judge->writing.state == DB_WRITING_WAITS) {
+        sp_recorder_forget(&judge->writing.wait);
+    }
     db_estimate_gone(session);
     db_pending_reset(&judge->pending);
     db_names_done(&judge->names);

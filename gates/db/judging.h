@@ -176,9 +176,11 @@ typedef struct {
 typedef struct db_count db_count;
 struct db_count {
     unsigned refs;
-    db_count *into; /* counts with that one; NULL = by itself */
+    db_count *into;  /* counts with that one; NULL = by itself */
+    uint32_t height; /* of the tree of those that count with it: grows with the logarithm of them */
     uint64_t rows;
     uint64_t bytes;
+    uint64_t exports; /* the reference under which it stands in the ledger as an export; 0 = none */
 };
 /* The one that holds the numbers. */
 db_count *db_count_root(db_count *count);
@@ -278,9 +280,10 @@ typedef struct {
     db_count *count;        /* of the portals that it runs; NULL = it is by itself */
     uint64_t rows;          /* that passed */
     uint64_t bytes;
-    uint64_t told_rows; /* of these, to core */
+    uint64_t told_rows; /* of these, to core; modulo 2^64, below 0 for those of earlier parts */
     uint64_t told_bytes;
     bool is_refused;   /* its answer was ended by us */
+    bool is_export;    /* by its size, and stands in the ledger as that */
     uint8_t exporting; /* DB_EXPORT_ */
     db_spent spent;
     uint16_t shown_len;
@@ -425,6 +428,14 @@ bool db_estimate_tick(db_session *session);
 void db_judge_attend(db_session *session);
 void db_estimate_gone(db_session *session);
 
+/* An answer that has become an export, and must be on disk as that before it goes on. */
+enum { DB_WRITING_NONE, DB_WRITING_WAITS, DB_WRITING_FAILED };
+typedef struct {
+    uint8_t state; /* DB_WRITING_ */
+    db_session *session;
+    sp_recorder_wait wait;
+} db_writing;
+
 enum { DB_TEMPS_MAX = 256 };
 
 /* Where a message stands with its budget. */
@@ -468,6 +479,7 @@ struct db_judge {
     uint32_t portion_call; /* for the answer under way, which stands still meanwhile */
     uint8_t portion;       /* DB_SPEND_ */
     sp_db_granted granted;
+    db_writing writing;
     db_pending pending;
     db_estimate *estimate; /* NULL = none was needed yet */
 };
@@ -551,8 +563,9 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
 /* Writes down a statement that runs next; its number, 0 when there is no room. */
 uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference);
 
-/* Writes down that the answer of a note is an export as well, by that rule; false: no room. */
-bool db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision);
+/* Writes down that the answer of a note is an export as well, by that rule; its number, 0 when
+ * there is no room. */
+uint64_t db_judge_exported(db_session *session, const db_note *note, const sp_decision *decision);
 
 /* ---- export.c: a large answer is an export ---- */
 enum { DB_EXPORT_NO, DB_EXPORT_ASKED, DB_EXPORT_YES };
@@ -564,6 +577,8 @@ db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, 
 void db_export_bind(db_session *session);
 
 /* ---- rows.c ---- */
+/* What has passed of its answer, when nobody has counted it for a limit. */
+void db_rows_passed(const db_session *session, db_note *note);
 /* Its limits came later: looks at the answer from here on. */
 void db_rows_watch_more(db_session *session, db_note *note);
 /* Looks at the answer of this note, if anything is masked or limited. Nothing is sent behind a

@@ -174,6 +174,19 @@ db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
 
 /* ---- counting together ---- */
 
+/* Of two roots one, the lower into the higher: no way to a root gets long. */
+static void unite(db_count *own, db_count *other)
+{
+    db_count *into = other->height > own->height ? other : own;
+    db_count *from = into == own ? other : own;
+    into->height += into->height == from->height ? 1 : 0;
+    into->rows += from->rows;
+    into->bytes += from->bytes;
+    into->exports = from->exports == 0 ? 0 : into->exports; /* one that is new in it begins anew */
+    into->refs++;
+    from->into = into;
+}
+
 static sp_err join(db_named *portal, db_count **count)
 {
     if (*count == NULL && portal->count == NULL) {
@@ -190,14 +203,13 @@ static sp_err join(db_named *portal, db_count **count)
     if (own == all) {
         return sp_ok();
     }
-    all->refs++;
     if (own == NULL) {
+        all->refs++;
+        all->exports = 0;
         portal->count = all;
         return sp_ok();
     }
-    all->rows += own->rows;
-    all->bytes += own->bytes;
-    own->into = all;
+    unite(own, all);
     return sp_ok();
 }
 
@@ -211,7 +223,8 @@ static sp_err count_named(db_judge *judge, db_named_kind kind, sp_span name, uin
 {
     for (db_named *at = db_names_find(&judge->names, kind, name, NULL);
          at != NULL && at->number >= since; at = db_names_find(&judge->names, kind, name, at)) {
-        if (kind == DB_NAMED_PORTAL) {
+        bool fetches = !at->declared && (at->text->known->judgement->flags & SP_SQL_IS_FETCH) != 0;
+        if (kind == DB_NAMED_PORTAL && !fetches) { /* else it is the other one's rows */
             TRY(join(at, count));
         }
         if (since == 0 && at->text->walk != judge->walks) { /* else it is the text that asks */

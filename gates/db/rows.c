@@ -171,6 +171,12 @@ static sp_err mask_row(const db_fields *fields, sp_span body, sp_buf *out)
     return sp_buf_error(out);
 }
 
+static bool is_limited(const sp_decision *decision)
+{
+    return (decision->must & SP_MUST_LIMIT) != 0 && (decision->limit_rows | decision->limit_bytes |
+                                                     decision->day_rows | decision->day_bytes) != 0;
+}
+
 /* One more row, or piece of COPY, of so many bytes. DB_WAIT: for core's word. */
 static db_verdict may_pass(db_session *session, db_note *note, size_t bytes, db_refusal *refusal)
 {
@@ -284,7 +290,7 @@ static bool quotes_values(sp_span sqlstate)
     return true;
 }
 
-static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
+static db_verdict withhold(const sp_pg_msg *msg, sp_span what, sp_span why, sp_buf *out)
 {
     sp_pg_error error;
     if (!msg->whole || sp_failed(sp_pg_error_read(msg->body, &error))) {
@@ -292,19 +298,46 @@ static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
     } else if (!quotes_values(error.sqlstate)) {
         return DB_PASS;
     }
-    error.message = SP_SPAN_LIT("the database raised an error about masked values");
-    error.detail = SP_SPAN_LIT("Its words are withheld: they may quote such a value.");
+    error.message = what;
+    error.detail = why;
     error.hint = SP_SPAN_EMPTY;
     sp_pg_error_write(out, msg->type, &error);
     return DB_REPLACE;
 }
 
+static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
+{
+    return withhold(msg, SP_SPAN_LIT("the database raised an error about masked values"),
+                    SP_SPAN_LIT("Its words are withheld: they may quote such a value."), out);
+}
+
+/* Words that may quote values count as a row does, and are withheld where there is no room. */
+static db_verdict on_words(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
+                           db_refusal *refusal)
+{
+    sp_pg_error error;
+    bool reads = msg->whole && !sp_failed(sp_pg_error_read(msg->body, &error));
+    if (!is_limited(&note->ruling.decision) || (reads && !quotes_values(error.sqlstate))) {
+        return DB_PASS;
+    }
+    db_verdict passes = may_pass(session, note, msg->body_len, refusal);
+    return passes != DB_REFUSE
+               ? passes
+               : withhold(msg,
+                          SP_SPAN_LIT("the database raised something, and its words are withheld"),
+                          SP_SPAN_LIT("They may quote values, and policy limits how many of them "
+                                      "may be had."),
+                          out);
+}
+
 /* ---- the seam ---- */
 
-static bool is_limited(const sp_decision *decision)
+void db_rows_passed(const db_session *session, db_note *note)
 {
-    return (decision->must & SP_MUST_LIMIT) != 0 && (decision->limit_rows | decision->limit_bytes |
-                                                     decision->day_rows | decision->day_bytes) != 0;
+    if (note->rows < session->rows) {
+        note->rows = session->rows;
+        note->bytes = session->bytes_out;
+    }
 }
 
 void db_rows_watch_more(db_session *session, db_note *note)
@@ -313,6 +346,7 @@ void db_rows_watch_more(db_session *session, db_note *note)
         db_session_judge(session)->watched += note->is_watched ? 0 : 1;
         note->is_watched = true;
         look_at_all(session, false);
+        db_session_set_watch(session, db_session_watch(session) | WORDS);
     }
 }
 
@@ -335,8 +369,8 @@ void db_rows_watch(db_session *session, db_note *note, db_flight *flight)
     if (masks || limits || counts) {
         look_at_all(session, masks);
     }
-    uint32_t bits =
-        (doubts ? DB_WATCH_ROW_DESCRIPTION : 0) | (note->copy != NULL ? DB_WATCH_COPY : 0);
+    uint32_t bits = (limits ? WORDS : 0) | (doubts ? DB_WATCH_ROW_DESCRIPTION : 0) |
+                    (note->copy != NULL ? DB_WATCH_COPY : 0);
     db_session_set_watch(session, db_session_watch(session) | bits);
 }
 
@@ -390,10 +424,24 @@ static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *m
         return note->copy != NULL ? on_copy(note, msg, out, refusal) : DB_PASS;
     case 'E':
     case 'N':
-        return note->masking != SP_SQL_MASKING_CLEAN ? on_error(msg, out) : DB_PASS;
+        return note->masking != SP_SQL_MASKING_CLEAN ? on_error(msg, out)
+                                                     : on_words(session, note, msg, out, refusal);
     default:
         return DB_PASS;
     }
+}
+
+/* Its answer is ended by us: that is written down, and its end tells what has passed. */
+static db_verdict ended(db_session *session, db_note *note, const db_refusal *refusal)
+{
+    bool is_told = note->is_refused;
+    db_rows_passed(session, note);
+    note->is_refused = true;
+    if (!is_told) {
+        db_judge_refused(session, &note->ruling, note->tag, (sp_span){note->shown, note->shown_len},
+                         refusal);
+    }
+    return DB_REFUSE;
 }
 
 db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
@@ -410,6 +458,9 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     if (is_row && note != NULL && note->runs && note->exporting != DB_EXPORT_YES) {
         db_verdict may =
             db_export_row(session, note, flight, msg->body_len + SP_PG_HEAD_BYTES, refusal);
+        if (may == DB_REFUSE) {
+            return ended(session, note, refusal);
+        }
         if (may != DB_PASS) {
             return may;
         }
@@ -418,10 +469,5 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
         return DB_PASS;
     }
     db_verdict verdict = look_at(session, note, msg, out, refusal);
-    if (verdict == DB_REFUSE && note->runs) {
-        note->is_refused = true;
-        db_judge_refused(session, &note->ruling, note->tag, (sp_span){note->shown, note->shown_len},
-                         refusal);
-    }
-    return verdict;
+    return verdict == DB_REFUSE && note->runs ? ended(session, note, refusal) : verdict;
 }

@@ -478,7 +478,8 @@ void db_pump(db_session *session)
     if (session->at == DB_AT_OPEN && !session->left) {
         db_pump_front(session);
     }
-    if (session->at == DB_AT_OPEN && session->waits && session->front.hung) {
+    bool unread = session->waits || db_flights_is_alone(session);
+    if (session->at == DB_AT_OPEN && unread && session->front.hung) {
         session->front_ended = true;
     }
     bool may_leave = session->at == DB_AT_OPEN && session->front_ended;

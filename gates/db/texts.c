@@ -220,10 +220,12 @@ static void note_run(db_session *session, db_note *note)
     }
 }
 
-/* Hung on a note that will not be needed. */
-static db_verdict drop_note(db_note *note, db_refusal *refusal)
+/* Hung on a note that will not be needed: it does not run. */
+static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refusal)
 {
     if (note != NULL) {
+        const db_end end = {.how = DB_END_SKIPPED};
+        db_spend_after(session, note, &end);
         db_count_unref(note->count);
         db_text_unref(note->text);
         sp_copy_mask_free(note->copy);
@@ -444,7 +446,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_note *note = new_note(&ruling, shown);
     if (note == NULL || !db_masks_set(note, &masks)) {
-        return drop_note(note, refusal);
+        return drop_note(session, note, refusal);
     }
     note_run(session, note);
     note->runs = judgement->statement_count > 0;
@@ -456,7 +458,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (known != NULL &&
         (sp_failed(db_made_names(judge, known, note)) ||
          sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
-        return drop_note(note, refusal);
+        return drop_note(session, note, refusal);
     }
     db_made_things(judge, judgement);
     note_flight(session, judgement, note, flight);
@@ -582,7 +584,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_note *note = new_note(&ruling, portal->text->known->shown);
     if (note == NULL || !db_masks_set(note, &masks)) {
-        return drop_note(note, refusal);
+        return drop_note(session, note, refusal);
     }
     note_run(session, note);
     note->runs = true;
@@ -596,7 +598,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note_deallocated(portal->text->known->judgement, note);
     if (sp_failed(db_made_names(judge, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
-        return drop_note(note, refusal);
+        return drop_note(session, note, refusal);
     }
     db_made_things(judge, portal->text->known->judgement);
     note_flight(session, portal->text->known->judgement, note, flight);

@@ -24,6 +24,12 @@ static bool has_limit(const sp_decision *decision)
 db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     const uint32_t answers = SP_SQL_RETURNS_ROWS | SP_SQL_IS_COPY_OUT;
+    if ((run->judgement->flags & SP_SQL_IS_LISTEN) != 0 && has_limit(&run->ruling->decision)) {
+        db_refuse(refusal, "0A000", SP_REASON_LIMIT,
+                  "LISTEN is not let through where policy limits how much may be had: what comes "
+                  "by it is no answer that could be counted");
+        return DB_REFUSE;
+    }
     if (run->is_portal || !has_limit(&run->ruling->decision) ||
         (run->judgement->flags & answers) == 0) {
         return DB_PASS;

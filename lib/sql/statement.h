@@ -84,6 +84,7 @@ enum {
         1U << 22, /* "t.f" of a temporary t: f may be a function of a moment ago */
     SP_SQL_IS_ROW_CALL =
         1U << 23, /* "t.f" may call a function that is known, with a row of t: not sure a column */
+    SP_SQL_IS_LISTEN = 1U << 24,
     SP_SQL_IS_OTHER = 1U << 21, /* name (empty = any) means other rows from now on */
     SP_SQL_IS_ALIAS = 1U << 18  /* another name for rows that are there: a view, a renaming */
 };

@@ -349,7 +349,9 @@ static bool walk_session(walker *w, const Node *node)
         name_statement(w, SP_SQL_IS_CLOSE, AS(ClosePortalStmt, node)->portalname);
         return true;
     case T_ListenStmt:
-        record_database(w, SP_ACTION_READ); /* what others tell each other may hold anything */
+        /* what others tell each other may hold anything, and nobody counts how much */
+        record_database(w, SP_ACTION_EXPORT);
+        w->statement->flags |= SP_SQL_IS_LISTEN;
         return true;
     case T_UnlistenStmt:
         return true;

@@ -297,6 +297,53 @@ def test_what_was_granted_comes_back(gate):
         assert 43 < used_today(gate, "daily-5") < 50
 
 
+# ---- what is no answer
+
+def test_nothing_comes_by_notifications(gate):
+    """What they carry nobody counts: where there is a limit nobody listens, by Query or in the extended protocol."""
+    gate.person("daily-6", "daily")
+    with log_in(gate, "daily-6") as raw:
+        assert codes_of(raw.ask("LISTEN c")) == ["0A000"]
+        raw.send(parse("LISTEN c"), bind(), execute(), SYNC)
+        assert codes_of(raw.until("Z")) == ["0A000"]
+        found = raw.ask("SELECT count(pg_notify('c', id::text || note)) FROM orders")
+        assert [kind for kind, _ in found].count("D") == 1
+        assert "A" not in [kind for kind, _ in found + raw.ask("SELECT 1")]
+
+
+def test_words_that_quote_values_are_counted(gate):
+    """An error may hold a whole table; without room for it the words do not come."""
+    text = "SELECT (SELECT string_agg(repeat(note, 9), ',') FROM orders WHERE id <= {})::int"
+    with log_in(gate, "small-1") as raw:
+        for count, words in ((20, "order 7order 7"), (180, "withheld")):
+            error = fields(next(body for kind, body in raw.ask(text.format(count)) if kind == "E"))
+            assert error["C"] == "22P02" and words in error["M"], error
+            assert raw.ask("SELECT 1")[-1] == ("Z", b"I")
+    gate.person("daily-7", "daily")
+    with log_in(gate, "daily-7") as raw:
+        for _ in range(3):
+            assert codes_of(raw.ask(text.format(20))) == ["22P02"]
+        assert wait_for("what they counted", 5, lambda: used_today(gate, "daily-7")) == 3
+
+
+# ---- how long it takes
+
+def test_a_cursor_is_fetched_from_as_often_as_one_likes(gate):
+    """The hundred-thousandth FETCH costs what the first did."""
+    fetch = parse("FETCH 0 FROM c") + bind() + execute()
+    with log_in(gate, "few-1") as raw:
+        raw.ask("BEGIN; DECLARE c CURSOR FOR SELECT id FROM orders")
+        took = []
+        for _ in range(60):
+            began = time.monotonic()
+            raw.send(fetch * 1000, SYNC)
+            raw.until("Z")
+            took.append(time.monotonic() - began)
+        assert sum(took[-5:]) < 2.5 * sum(took[:5]), (took[:5], took[-5:])
+        assert rows_of(raw.ask("FETCH 20 FROM c")) == 20
+        assert codes_of(raw.ask("FETCH 1 FROM c")) == ["53400"]
+
+
 # ---- masks
 
 HASH = re.compile(r"[0-9a-f]{16}")

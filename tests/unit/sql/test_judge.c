@@ -62,7 +62,7 @@ static void test_reads(void **state)
         {"SELECT similarity(name, 'x'), listed() FROM customers",
          "read customers; read function listed"},
         {"SHOW all; BEGIN; COMMIT; SAVEPOINT s; ROLLBACK TO s; FETCH ALL FROM c", ""},
-        {"LISTEN x", "read database"},
+        {"LISTEN x", "export database"},
     };
     check(state, cases, SP_COUNT(cases));
 }

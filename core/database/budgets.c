@@ -5,7 +5,7 @@
  * counted a day is in day.c.
  *
  * OWNS rows of the store. PROCESS core. TRUST a gate may be taken over: it can
- * spend a living person's budget, and give back only what it estimated itself, once. SPEC
+ * spend a living person's budget, and give back only what it spent itself, once. SPEC
  * docs/POLICY.md "Budget".
  */
 #include "core/cut/cut.h"
@@ -101,6 +101,19 @@ static sp_err take_back(sp_store *store, uint32_t person, sp_span budget, uint64
     sp_bind_text(&q, budget);
     sp_bind_bits(&q, reference);
     return sp_query_finish(&q);
+}
+
+/* It did not run. What was settled is of no reference any more, and stays. */
+static sp_err undo_spent(sp_store *store, uint32_t person, uint64_t reference)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q =
+        sp_query_of(store, "DELETE FROM budget_spent WHERE person = $1 AND reference = $2");
+    sp_bind_u64(&q, person);
+    sp_bind_bits(&q, reference);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
 }
 
 static sp_err forget_spent(sp_store *store, uint32_t person, sp_span budget)
@@ -334,6 +347,13 @@ static void settle_last(sp_databases *databases, const sp_peer *peer, sp_db_spen
     }
 }
 
+static sp_err undo(sp_core *core, const sp_db_spend *ask)
+{
+    sp_live_session session;
+    TRY(sp_db_session_live(core, &ask->session, &session));
+    return undo_spent(core->store, session.person, ask->reference);
+}
+
 sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     sp_db_spend ask;
@@ -342,10 +362,15 @@ sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const s
     if (ask.wants != 0 && (gate != SP_GATE_DB || ask.reference == 0)) {
         return sp_fail(SP_EINVALID);
     }
-    if (gate == SP_GATE_DB && ask.wants == 0 && ask.statements == 0 && ask.reference != 0) {
+    if (gate == SP_GATE_DB && ask.wants != SP_DB_SPEND_PORTION && ask.statements == 0 &&
+        ask.reference != 0) {
         end_grant(core->databases, peer, &ask);
     }
-    if (ask.wants != 0) {
+    if (ask.wants == SP_DB_SPEND_UNDO) {
+        sp_db_spend_reply(peer, msg, undo(core, &ask), &granted);
+        return sp_ok();
+    }
+    if (ask.wants == SP_DB_SPEND_PORTION) {
         settle_last(core->databases, peer, &ask);
     }
     sp_err err = sp_db_spend_now(core->databases, gate, peer, &ask, &granted);

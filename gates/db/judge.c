@@ -81,6 +81,14 @@ static uint8_t severity_of(sp_action action, uint8_t verdict)
     return grave ? SP_SEVERITY_HIGH : SP_SEVERITY_LOW;
 }
 
+/* What a budget had no room for, what could not be written down or found out, and what was
+ * cancelled is nothing that the person tried to do against the policy. */
+static bool is_attempt(sp_reason reason)
+{
+    return reason != SP_REASON_LIMIT && reason != SP_REASON_UNRECORDED &&
+           reason != SP_REASON_UNAVAILABLE;
+}
+
 /* What was refused, at once. */
 void db_judge_refused(db_session *session, const db_ruling *ruling, const char *tag, sp_span shown,
                       const db_refusal *refusal)
@@ -96,7 +104,7 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     char detail[DB_DETAIL_BYTES];
     event.detail = db_event_detail(session, ruling->opaque, NULL, SP_SPAN_EMPTY, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
-    if (event.verdict == SP_VERDICT_DENY && refusal->reason != SP_REASON_LIMIT) {
+    if (event.verdict == SP_VERDICT_DENY && is_attempt(refusal->reason)) {
         db_spend_refused(session, ruling);
     }
 }

@@ -552,7 +552,7 @@ db_verdict db_spend_export(db_session *session, db_note *note, uint64_t rows, ui
 void db_spend_after(db_session *session, db_note *note, const db_end *end);
 /* An attempt that was refused counts as a statement. */
 void db_spend_refused(db_session *session, const db_ruling *ruling);
-/* The message is judged: what was granted for it and was not taken is given back. */
+/* The message is judged: what was spent and granted for it and was not taken is given back. */
 void db_spend_gone(db_session *session);
 
 /* ---- judge.c ---- */

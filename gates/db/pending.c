@@ -642,11 +642,13 @@ void db_pending_cancelled(db_session *session)
         pending->is_cancelled = true; /* the server is told too, and answers first */
         return;
     }
+    bool asks_nobody = idle || pending->state == DB_PENDING_DISK;
     db_estimate_forget(session);
     sp_hash hash = pending->hash;
     db_pending_reset(pending);
     begin(pending, &hash);
-    fail(session, "57014", SP_REASON_APPROVAL, "canceling statement due to user request", "");
+    fail(session, "57014", asks_nobody ? SP_REASON_UNAVAILABLE : SP_REASON_APPROVAL,
+         "canceling statement due to user request", "");
 }
 
 /* ---- pushes of core ---- */

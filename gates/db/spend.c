@@ -331,10 +331,12 @@ void db_spend_gone(db_session *session)
         sp_link_forget(&db_here.office.link, judge->spend_call);
         judge->spend_call = 0;
     }
-    if (judge->spent.has_portion) {
+    bool is_spent = judge->spend == DB_SPEND_GRANTED || judge->spend == DB_SPEND_ASKED;
+    if (is_spent || judge->spent.has_portion) {
         const db_ruling none = {.action = SP_ACTION_READ, .actions = 1U << SP_ACTION_READ};
         sp_db_spend spend = spend_of(session, &none);
         spend.reference = judge->spent.reference;
+        spend.wants = is_spent ? SP_DB_SPEND_UNDO : SP_DB_SPEND_OVER;
         (void)ask_core(&spend, on_told, NULL);
     }
     judge->spent = (db_spent){.rows = 0};

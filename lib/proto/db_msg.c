@@ -345,11 +345,12 @@ sp_err sp_db_spend_read(sp_span body, sp_db_spend *ret_spend)
     spend.day_bytes = sp_read_u64(&in);
     spend.carried_rows = sp_read_u64(&in);
     spend.next_bytes = sp_read_u64(&in);
-    spend.wants = sp_read_enum(&in, 2);
+    spend.wants = sp_read_enum(&in, SP_DB_SPEND_WANTS_COUNT);
     spend.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     bool has_own = (spend.actions >> spend.action & 1) != 0;
-    if (!has_own || spend.actions >> SP_ACTION_COUNT != 0) {
+    bool contradicts = spend.wants == SP_DB_SPEND_UNDO && spend.statements > 0;
+    if (!has_own || contradicts || spend.actions >> SP_ACTION_COUNT != 0) {
         return sp_fail(SP_EINVALID);
     }
     *ret_spend = spend;

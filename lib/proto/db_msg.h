@@ -168,6 +168,14 @@ typedef struct {
     sp_span reason;    /* for people, with deny */
 } sp_db_ask_done;
 
+/* What a SPEND is to what was asked for under its reference before. */
+typedef enum {
+    SP_DB_SPEND_OVER,    /* what was kept of the day is free */
+    SP_DB_SPEND_PORTION, /* a portion of the day is wanted, and kept for it */
+    SP_DB_SPEND_UNDO,    /* it did not run: the same, and what budgets hold of it is given back */
+    SP_DB_SPEND_WANTS_COUNT
+} sp_db_spend_wants;
+
 /* Before it runs, with the statements and the rows that it is expected to change, which count in
  * budgets; all zero counts ask whether anything is left. After it ran, without statements, with
  * what it counted: that counts even when it is over. `estimated` is then what was estimated under
@@ -186,7 +194,7 @@ typedef struct {
     uint64_t day_bytes;
     uint64_t carried_rows; /* of answers: they left since it was told last; `bytes` are theirs */
     uint64_t next_bytes;   /* what the answer goes on with needs so many */
-    uint8_t wants; /* 1: a portion of the day, kept for `reference`; 0: what was kept is over */
+    uint8_t wants;         /* sp_db_spend_wants */
     sp_span resource;
 } sp_db_spend;
 

@@ -182,10 +182,10 @@ def session_of(person):
     return int(person.get("/me")["session"]["id"], 16)
 
 
-def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7, carried=0):
+def spend(line, who, action, statements=1, rows=0, nbytes=0, day_rows=0, day_bytes=0, estimated=0, reference=7, carried=0, wants=0):
     slot, session = who
     return line.call(SPEND, struct.pack(">IQQBIIQQQQQQQB", slot, session, reference, action, 1 << action, statements, rows,
-                                        nbytes, estimated, day_rows, day_bytes, carried, 0, 0) + text(b"orders-db"))[0]
+                                        nbytes, estimated, day_rows, day_bytes, carried, 0, wants) + text(b"orders-db"))[0]
 
 
 def spend_body(who, reference, day_rows=0, day_bytes=0, statements=0, carried=0, nbytes=0, next_bytes=1, wants=1):
@@ -426,6 +426,28 @@ def test_estimates_count_until_they_are_settled_once(office):
     assert spend(line, who, DESTROY, estimated=1000, reference=24) == EDENIED  # before it ran
     with pytest.raises(Refused):
         wu.get("/me")
+
+
+def test_what_did_not_run_is_given_back_once_and_to_its_own(office):
+    line = gate(office)
+    who, other = (log_in(office, line, office.employee(name, ["dba"])) for name in ("mei", "max"))
+
+    def left():
+        """Statements and rows of the budget that are spent."""
+        budgets = office.people["sam"].get("/admin/databases/budgets")["budgets"]
+        return [(s["statements"], s["rows"]) for b in budgets for s in b["spent"] if s["person"]["name"] == "mei"]
+
+    def undo(person, reference, **words):
+        return spend(line, person, DESTROY, statements=0, reference=reference, wants=2, **words)
+
+    for reference in (51, 52):
+        assert spend(line, who, DESTROY, estimated=100, reference=reference) == OK
+    assert undo(other, 51) == OK and left() == [(2, 200)], "of somebody else"
+    assert undo(who, 51) == OK and undo(who, 51) == OK and left() == [(1, 100)]
+    assert spend(line, who, DESTROY, statements=0, rows=30, estimated=100, reference=52) == OK
+    assert undo(who, 52) == OK and left() == [(1, 30)], "what ran has run"
+    line.socket.send(struct.pack(">BHIB", 1, SPEND, 9, 0) + spend_body(who, 52, statements=1, wants=2))
+    assert line.socket.recv(1000) == b"", "to run and not to have run"
 
 
 def test_a_budget_that_denies_and_a_limit_a_day(office):

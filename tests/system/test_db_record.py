@@ -21,6 +21,9 @@ DOCUMENTS = """\
 kind: Role
 name: clerk
 ---
+kind: Role
+name: scribe
+---
 kind: Class
 name: internal
 ---
@@ -37,15 +40,23 @@ postgres:
   address: 127.0.0.1:{port}
   tls: loopback
   databases: [orders]
-  accounts: [{ roles: [clerk], as: op_all }]
+  accounts: [{ roles: [clerk, scribe], as: op_all }]
   parts:
     - { table: audit.entries, class: weighty }
 ---
 kind: Rule
 name: clerks work
-who: { roles: [clerk] }
+who: { roles: [clerk, scribe] }
 to: { resources: [orders-db] }
 may: [connect, read, write, destroy]
+---
+kind: Budget
+name: scribes write twice
+who: { roles: [scribe] }
+actions: [write]
+per: 1h
+statements: 2
+then: deny
 """
 
 
@@ -130,6 +141,32 @@ def test_what_waits_for_the_disk_runs_when_it_is_there(gate):
     run.join(10)
     assert not errors and gate.sql("SELECT what FROM audit.entries WHERE id = 2") == [("waited",)]
     cora.close()
+
+
+def test_what_could_not_be_recorded_is_not_paid(gate):
+    """Neither what was cancelled while it waited for the disk, nor what was refused at the end of the wait."""
+    gate.person("dora", "scribe")
+    dora = gate.connect("dora")
+    dora.autocommit = True
+
+    def write():
+        try:
+            with dora.cursor() as c:
+                c.execute("UPDATE audit.entries SET what = 'scribbled' WHERE id = 3")
+        except psycopg2.Error as error:
+            return error.pgcode, "written down" in str(error)
+        return None
+
+    assert write() is None
+    with Still(gate.office):
+        threading.Timer(0.5, dora.cancel).start()
+        assert write() == ("57014", False)
+        assert write() == ("53400", True)
+    wait_for("the second to be written down", 15, lambda: write() != ("53400", True))
+    spent = [s["statements"] for b in gate.office.people["sam"].get("/admin/databases/budgets")["budgets"] for s in b["spent"]]
+    assert spent == [2], "the first and the second"
+    assert write() == ("53400", False)
+    dora.close()
 
 
 def listed(gate, text):

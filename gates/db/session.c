@@ -479,8 +479,11 @@ void db_pump(db_session *session)
         db_pump_front(session);
     }
     bool unread = session->waits || db_flights_is_alone(session);
-    if (session->at == DB_AT_OPEN && unread && session->front.hung) {
+    if (session->at == DB_AT_OPEN && unread && session->front.hung && !session->front_ended) {
         session->front_ended = true;
+        if (session->flights.count > 0 && !session->has_changed) {
+            db_back_cancel(session->back); /* an answer for nobody */
+        }
     }
     bool may_leave = session->at == DB_AT_OPEN && session->front_ended;
     if (may_leave && !db_stream_is_stuck(&session->back->stream)) {

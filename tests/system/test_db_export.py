@@ -11,6 +11,7 @@ import pytest
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+from test_db_record import Still
 
 RULE = """\
 kind: Rule
@@ -35,6 +36,7 @@ ROLES = {
     "masker": EXPORTS.format(role="masker", to="resources: [orders-db]", more="with: { mask: [personal-info] }\n"),
     "exporter": EXPORTS.format(role="exporter", to="resources: [orders-db]", more=""),
     "carrier": EXPORTS.format(role="carrier", to="resources: [orders-db]", more="with: { limit: { rows: 250, per: day } }\n"),
+    "recorded": EXPORTS.format(role="recorded", to="resources: [orders-db]", more="with: { record: true }\n"),
     "spender": EXPORTS.format(role="spender", to="resources: [orders-db]", more="") + """\
 kind: Budget
 name: two exports
@@ -197,6 +199,16 @@ def test_a_cursor_in_parts_is_one_export(gate):
         raw.ask("ROLLBACK")
     today = lambda: [one["rows"] for one in gate.sam.get("/admin/databases/budgets")["today"] if one["person"]["name"] == "carrier-2"]  # noqa: E731
     assert wait_for("all of its rows", 10, lambda: today() == [200] and today()) == [200]
+
+
+def test_what_must_be_written_down_is_before_it_goes_on(gate):
+    with log_in(gate, "recorded-1") as raw:
+        assert rows_of(raw.ask(ALL)) == 200
+        assert rows_of(raw.ask(ALL + " WHERE id <= 90")) == 90
+        with Still(gate.office):
+            found = raw.ask(ALL)
+            assert rows_of(found) == 100 and errors_of(found)[0]["C"] == "53400", errors_of(found)
+            assert "written down" in errors_of(found)[0]["M"]
 
 
 def test_a_change_whose_answer_ends_is_not_left_in_doubt(gate):

@@ -30,9 +30,19 @@ with: {{ {duty} }}
 DUTIES = {
     "few": "limit: { rows: 20 }", "small": "limit: { bytes: 4 KiB }", "daily": "limit: { rows: 50, per: day }",
     "carrier": "limit: { bytes: 64 KiB, per: day }", "masked": "mask: [personal-info]",
+    "counted": "limit: { rows: 20 }",
 }
 DOCUMENTS = orders_documents(
-    list(DUTIES), "".join(RULE.format(name=f"{role} work", role=role, duty=duty) for role, duty in DUTIES.items()),
+    list(DUTIES), "".join(RULE.format(name=f"{role} work", role=role, duty=duty) for role, duty in DUTIES.items()) + """\
+kind: Budget
+name: what is read
+who: { roles: [counted] }
+actions: [read]
+per: 10m
+rows: 200
+then: deny
+---
+""",
     postgres="""\
   parts:
     - table: public.customers
@@ -331,6 +341,30 @@ def test_words_that_quote_values_are_counted(gate):
         for _ in range(3):
             assert codes_of(raw.ask(text.format(20))) == ["22P02"]
         assert wait_for("what they counted", 5, lambda: used_today(gate, "daily-7")) == 3
+
+
+def test_what_was_held_back_is_not_spent(gate):
+    """Rows of a refused answer that the server had sent already, and that nobody got."""
+    with log_in(gate, "counted-1") as raw:
+        for _ in range(4):
+            found = raw.ask("SELECT o.id FROM orders o, generate_series(1, 100)")
+            assert (rows_of(found), codes_of(found)) == (20, ["53400"])
+        time.sleep(1)
+        assert rows_of(raw.ask("SELECT id FROM orders LIMIT 20")) == 20
+
+
+def test_who_has_hung_up_has_left(gate):
+    """In the middle of what would never end, or not for long: the server is told, and the day has back what was granted."""
+    gate.person("daily-8", "daily")
+    with log_in(gate, "daily-8") as raw, contextlib.closing(Raw(gate.port, tls=None)) as gone:
+        assert gone.log_in("daily-8", "orders-db", gate.password("daily-8"))[-1] == ("Z", b"I")
+        assert rows_of(raw.ask("SELECT id FROM orders LIMIT 1")) == 1
+        gone.send(query("SELECT id, pg_sleep(50) FROM orders"))
+        running = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(50)%' AND pid <> pg_backend_pid()"
+        wait_for("it runs", 5, lambda: gate.sql(running) == [(1,)])
+        gone.close()
+        assert wait_for("its end", 8, lambda: gate.sql(running) == [(0,)])
+        assert wait_for("what was granted", 5, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 49")) == 49)
 
 
 # ---- how long it takes

@@ -367,6 +367,18 @@ def test_who_has_hung_up_has_left(gate):
         assert wait_for("what was granted", 5, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 49")) == 49)
 
 
+def test_what_does_not_run_for_want_of_a_name_holds_nothing(gate):
+    gate.person("daily-9", "daily")
+    with log_in(gate, "daily-9") as raw:
+        for start in range(0, 4096, 512):
+            raw.send(*[parse("SELECT 1", name=f"n{i}") for i in range(start, start + 512)], SYNC)
+            assert codes_of(raw.until("Z")) == []
+        raw.ask("BEGIN")
+        assert codes_of(raw.ask("DECLARE x CURSOR FOR SELECT id FROM orders; FETCH 1 FROM x")) == ["53200"]
+        raw.ask("ROLLBACK")
+        assert wait_for("what was granted", 6, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 50"))) == 50
+
+
 # ---- how long it takes
 
 def test_a_cursor_is_fetched_from_as_often_as_one_likes(gate):

@@ -192,6 +192,12 @@ def test_a_cursor_in_parts_is_one_export(gate):
         raw.ask(f"BEGIN; DECLARE c CURSOR FOR {ALL}; DECLARE d CURSOR FOR {ALL}")
         assert rows_of(raw.ask("FETCH 90 FROM c")) == 90
         assert errors_of(raw.ask("FETCH 20 FROM c"))[0]["C"] == "53400", "that would be the third"
+    gate.person("spender-3", "spender")
+    with log_in(gate, "spender-3") as raw:
+        raw.ask("BEGIN" + "".join(f"; DECLARE {name} SCROLL CURSOR FOR {ALL}" for name in "cdef"))
+        assert rows_of(raw.ask("FETCH 110 FROM c")) == 110
+        found = [raw.ask(f"FETCH 0 FROM {name}; FETCH 1 FROM c; FETCH 80 FROM {name}") for name in "def"]
+        assert [errors_of(one)[0]["C"] for one in found if errors_of(one)] == ["53400", "25P02"], "another's rows are another export"
     with log_in(gate, "carrier-2") as raw:
         raw.ask(f"BEGIN; DECLARE c CURSOR FOR {ALL}")
         for _ in range(4):

@@ -430,7 +430,7 @@ def test_estimates_count_until_they_are_settled_once(office):
 
 def test_what_did_not_run_is_given_back_once_and_to_its_own(office):
     line = gate(office)
-    who, other = (log_in(office, line, office.employee(name, ["dba"])) for name in ("mei", "max"))
+    who, other = (log_in(office, line, office.employee(name, ["dba"])) for name in ("mei", "ned"))
 
     def left():
         """Statements and rows of the budget that are spent."""

@@ -735,7 +735,7 @@ def test_connections_of_a_worker_that_dies_are_told(office, keys):
 def ask_for(line, signed_in, content=b"shell", connection=5):
     body = struct.pack(">QIQQQQBBB", connection, *signed_in.session, 99, 0, 0, EXECUTE, 3, 1) + \
         hashlib.sha256(content).digest() + text(b"ws-7") + text(b"") + text(content) + \
-        text(b"commands are agreed to") + text(b"") + text(b"") + text(b"")
+        b"\x01" + text(b"commands are agreed to") + text(b"") + text(b"") + text(b"")
     status, reply = line.call(ASK, body)
     return struct.unpack(">Q", reply)[0] if status == OK else status
 

@@ -130,7 +130,7 @@ def test_a_row_is_not_called_beside_a_column_of_that_name(gate):
         for text in texts:
             with pytest.raises(psycopg2.Error) as what:
                 c.execute(text)
-            assert what.value.pgcode == "42501", (text, what.value)
+            assert what.value.pgcode in ("42501", "42703"), (text, what.value)  # or: neither a column nor a function for her
             anna.rollback()
         c.execute("SELECT x.row_to_json, c.phone FROM called x, customers c WHERE c.id = 7")
         assert c.fetchall() == [(1, P7)]

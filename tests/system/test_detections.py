@@ -6,6 +6,7 @@ of that name has a shorter one; all else is as shipped.
 OWNS the office and what is behind it. PROCESS tests. TRUST none. SPEC packaging/detections/detections.yaml,
 docs/DETECTIONS.md. `ledger-gap` needs a full disk: test_disk_full.py.
 """
+import contextlib
 import datetime
 import http.client
 import itertools
@@ -408,12 +409,14 @@ def test_commands_carry_off_what_may_not_leave_as_a_file(whole):
 
 def test_much_is_destroyed(whole):
     whole.person("ivy", ["taker"])
-    with database(whole, "ivy") as one:
-        one.autocommit = True
-        for _ in range(19):
-            one.cursor().execute("DELETE FROM t")
-        assert not alarms(whole, "destruction")
+    one = database(whole, "ivy")
+    one.autocommit = True
+    for _ in range(19):
+        one.cursor().execute("DELETE FROM t")
+    assert not alarms(whole, "destruction")
+    with contextlib.suppress(psycopg2.Error):  # it is told before it runs: she may be out by then
         one.cursor().execute("TRUNCATE t")
+    one.close()
     alarm = told(whole, "destruction", "person=ivy", "database-destruction")
     assert alarm["severity"] == "critical" and steps_of(whole, alarm)["session"]["state"] == "done"
 

@@ -240,12 +240,12 @@ def main():
             for name, measure in PARTS.items():
                 if options.only is None or name in options.only:
                     measure(report, bench, options, *([blob] if name in ("bulk", "sftp") else []))
+                if options.only is None:  # after each part: a run that is broken off keeps what it has measured
+                    with open(RESULTS, "w", encoding="utf-8") as file:
+                        json.dump(report.numbers, file, indent=1)
+                        file.write("\n")
     finally:
         bench.close()
-    if options.only is None:
-        with open(RESULTS, "w", encoding="utf-8") as file:
-            json.dump(report.numbers, file, indent=1)
-            file.write("\n")
     sys.exit(1 if report.bad else 0)
 
 

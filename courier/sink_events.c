@@ -102,7 +102,7 @@ static void put_syslog(const sink *s, const json_t *event, const char *place, sp
     sp_buf_span(out, sp_buf_borrow(&message));
 }
 
-/* An entry as it goes into a batch: all of it, or a stub. */
+/* An entry as it goes into a batch: all of it, or a placeholder. */
 typedef struct {
     sp_buf text;
     size_t events;
@@ -149,13 +149,13 @@ static sp_err add_event(const sink *s, const json_t *event, const char *place, c
 
 /* That there is an entry which could not be converted; nobody knows of which kind, so every sink
  * gets it. */
-static void put_stub(const sink *s, uint64_t entry, converted *c)
+static void put_placeholder(const sink *s, uint64_t entry, converted *c)
 {
     char place[NAME_BYTES];
-    auto_buf sp_buf stub = sp_buf_make(512);
+    auto_buf sp_buf placeholder = sp_buf_make(512);
     auto_buf sp_buf line = sp_buf_make(1024);
     snprintf(place, sizeof(place), "%llu/-", (unsigned long long)entry);
-    sp_buf_fmt(&stub,
+    sp_buf_fmt(&placeholder,
                "{\"class_uid\":0,\"category_uid\":0,\"unmapped\":{\"ledger_entry\":\"%s\","
                "\"not_converted\":true}}",
                place);
@@ -163,11 +163,11 @@ static void put_stub(const sink *s, uint64_t entry, converted *c)
         sp_buf_fmt(&line, "<%u>1 - ", FACILITY * PRI_STEP + STUB_SEVERITY);
         sp_buf_span(&line, s->task.host.len > 0 ? s->task.host : SP_SPAN_LIT("-"));
         sp_buf_fmt(&line, " sallyport - - [" SD_ID " entry=\"%s\"] ", place);
-        sp_buf_span(&line, sp_buf_borrow(&stub));
+        sp_buf_span(&line, sp_buf_borrow(&placeholder));
         sp_buf_fmt(&c->text, "%zu ", line.len);
         sp_buf_span(&c->text, sp_buf_borrow(&line));
     } else {
-        put_json(s, place, sp_buf_borrow(&stub), c);
+        put_json(s, place, sp_buf_borrow(&placeholder), c);
     }
     c->events = 1;
 }
@@ -223,7 +223,7 @@ sp_err sink_add_entry(sink *s, uint64_t entry, sp_span json)
     if (sp_failed(err)) {
         sp_buf_reset(&c.text);
         c.events = 0;
-        put_stub(s, entry, &c);
+        put_placeholder(s, entry, &c);
     }
     if (s->batch_events > 0 && c.text.len > room - s->batch.len) {
         return sp_fail(SP_EAGAIN);

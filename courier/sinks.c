@@ -78,7 +78,8 @@ static void make_batch(sink *s)
             break; /* the next batch begins with it */
         }
         if (sp_failed(err)) {
-            sp_log(SP_LOG_ERROR, "sink %.*s: entry %llu cannot be converted, a stub is sent: %s",
+            sp_log(SP_LOG_ERROR,
+                   "sink %.*s: entry %llu cannot be converted, a placeholder is sent: %s",
                    SP_SPAN_ARG(s->task.name), (unsigned long long)opened.entry,
                    sp_code_word(err.code));
         }

@@ -65,8 +65,8 @@ void sink_gone(sink *s);
 
 /* ---- sink_events.c ---- */
 /* Adds the events of an entry that the sink wants to its batch, all of them or none. SP_EAGAIN:
- * they do not fit behind what is in it. Another error: it could not be converted, and a stub that
- * says so was added, whatever the sink wants. */
+ * they do not fit behind what is in it. Another error: it could not be converted, and a placeholder
+ * that says so was added, whatever the sink wants. */
 SP_MUST sp_err sink_add_entry(sink *s, uint64_t entry, sp_span json);
 /* Before the first, and behind the last. */
 void sink_begin_batch(sink *s);

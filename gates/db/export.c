@@ -32,17 +32,13 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a == 0 ? b : (b == 0 || a < b ? a : b);
 }
 
-static void join(sp_decision *all, const sp_decision *one)
+static void join(const db_session *session, sp_decision *all, const sp_decision *one)
 {
-    sp_decision both = one->verdict < all->verdict ? *one : *all; /* deny, ask, allow */
-    both.rule = both.rule == SP_NONE ? one->rule : both.rule;
-    both.must = all->must | one->must;
-    both.mask_tags = all->mask_tags | one->mask_tags;
-    both.limit_rows = least(all->limit_rows, one->limit_rows);
-    both.limit_bytes = least(all->limit_bytes, one->limit_bytes);
-    both.day_rows = least(all->day_rows, one->day_rows);
-    both.day_bytes = least(all->day_bytes, one->day_bytes);
-    *all = both;
+    if (all->rule == SP_NONE && all->verdict == SP_VERDICT_ALLOW) {
+        *all = *one; /* the first */
+    } else {
+        sp_decision_join(&session->snapshot->policy, all, one);
+    }
 }
 
 /* Of all that the statement was about. What was judged as an export has been asked already; the
@@ -58,13 +54,13 @@ static sp_decision ask(const db_session *session, const db_note *note, const db_
             *ret_met = *ret_met == NULL ? &ruling->met[i] : *ret_met;
             sp_decision one = db_met_about(session, &ruling->met[i], SP_ACTION_EXPORT);
             *ret_met = one.verdict < all.verdict ? &ruling->met[i] : *ret_met;
-            join(&all, &one);
+            join(session, &all, &one);
         }
     }
     if ((ruling->met_wide & ~asked) != 0) {
         sp_decision one = db_met_whole(session, SP_ACTION_EXPORT);
         *ret_met = one.verdict < all.verdict ? NULL : *ret_met;
-        join(&all, &one);
+        join(session, &all, &one);
     }
     return all;
 }

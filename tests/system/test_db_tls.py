@@ -46,7 +46,7 @@ postgres: { address: "127.0.0.1:%s", tls: %s, ca: CA, databases: [orders], accou
 """
 
 
-class Stub:
+class OldServer:
     """Answers SSLRequest and shakes hands as it is told; remembers how that ended."""
 
     def __init__(self):
@@ -132,27 +132,27 @@ SHOWN = {
 
 @pytest.fixture(scope="module")
 def db():
-    stub = Stub()
+    old = OldServer()
     documents = HEAD + "".join(RESOURCE % ("orders-db" if mode == "verify-full" else mode, "%(port)d", mode) for mode in MODES)
-    documents = documents.replace("ca: CA", "%(ca)s") + (RESOURCE % ("stub", stub.port, "require")).replace("ca: CA, ", "")
+    documents = documents.replace("ca: CA", "%(ca)s") + (RESOURCE % ("old", old.port, "require")).replace("ca: CA, ", "")
     one = None
     try:
         one = DatabaseOffice(documents=documents, workers=1)
-        one.ours, one.other, one.stub = Authority(), Authority(), stub
+        one.ours, one.other, one.old = Authority(), Authority(), old
         with open(os.path.join(one.office.documents, "server-ca.pem"), "wb") as file:
             file.write(one.ours.pem)
         show(one, "right")
-        stub.cert, stub.key = (os.path.join(one.office.dir, name) for name in ("stub.pem", "stub.key"))
-        for path, data in zip((stub.cert, stub.key), one.ours.leaf(HERE)):
+        old.cert, old.key = (os.path.join(one.office.dir, name) for name in ("old.pem", "old.key"))
+        for path, data in zip((old.cert, old.key), one.ours.leaf(HERE)):
             with open(path, "wb") as file:
                 file.write(data)
-        for name in (*MODES[1:], "stub"):
+        for name in (*MODES[1:], "old"):
             one.put_credential("op_dba", ACCOUNT_PASSWORD, name)
         yield one
     finally:
         if one is not None:
             one.close()
-        stub.close()
+        old.close()
 
 
 def show(db, which):
@@ -220,16 +220,16 @@ def test_old_versions_are_not_spoken_to_clients(db, newest):
 
 @pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1], ids=["1.0", "1.1"])
 def test_old_versions_are_not_spoken_to_servers(db, newest):
-    db.stub.newest = newest
-    db.stub.ends.clear()
+    db.old.newest = newest
+    db.old.ends.clear()
     errors = []  # the gate's own look at the database comes now and then
-    wait_for("hands that are not shaken", 30, lambda: (errors.append(attempt(db, "stub")), db.stub.ends)[1], step=0.5)
+    wait_for("hands that are not shaken", 30, lambda: (errors.append(attempt(db, "old")), db.old.ends)[1], step=0.5)
     assert {error["C"] for error in errors} == {"08001"} and "Reference" in errors[-1]["D"], errors
-    assert {version for version, _ in db.stub.ends} == {None}, db.stub.ends
-    db.stub.newest = ssl.TLSVersion.TLSv1_2
-    db.stub.ends.clear()
+    assert {version for version, _ in db.old.ends} == {None}, db.old.ends
+    db.old.newest = ssl.TLSVersion.TLSv1_2
+    db.old.ends.clear()
     # it is no server; but now it hears the first packet
-    wait_for("TLS 1.2", 30, lambda: (attempt(db, "stub"), ("TLSv1.2", 8) in db.stub.ends)[1], step=0.5)
+    wait_for("TLS 1.2", 30, lambda: (attempt(db, "old"), ("TLSv1.2", 8) in db.old.ends)[1], step=0.5)
 
 
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])

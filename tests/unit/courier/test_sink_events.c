@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a sink gets of entries: all of one or a stub, what it asked for, and no syslog message above
- * its size. OWNS nothing. PROCESS tests. TRUST none. SPEC docs/SINKS.md, courier/sinks.h.
+ * What a sink gets of entries: all of one or a placeholder, what it asked for, and no syslog
+ * message above its size. OWNS nothing. PROCESS tests. TRUST none. SPEC docs/SINKS.md,
+ * courier/sinks.h.
  */
 #include "../cm.h"
 #include "courier/sinks.h"
@@ -43,7 +44,8 @@ static const char *place_of(const json_t *event)
     return json_string_value(json_object_get(json_object_get(event, "unmapped"), "ledger_entry"));
 }
 
-static void an_entry_that_cannot_be_converted_is_a_stub_and_nothing_of_it_is_there(void **state)
+static void
+an_entry_that_cannot_be_converted_is_a_placeholder_and_nothing_of_it_is_there(void **state)
 {
     (void)state;
     static const char *const bad[] = {"no JSON", "{}", "{\"events\":{}}", "[1]",
@@ -68,7 +70,7 @@ static void an_entry_that_cannot_be_converted_is_a_stub_and_nothing_of_it_is_the
     }
 }
 
-static void a_stub_is_as_the_sink_takes_it(void **state)
+static void a_placeholder_is_as_the_sink_takes_it(void **state)
 {
     (void)state;
     sink s = made(SP_SINK_VIA_KAFKA);
@@ -174,8 +176,9 @@ static void what_does_not_fit_begins_the_next_batch(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_entry_that_cannot_be_converted_is_a_stub_and_nothing_of_it_is_there),
-        cmocka_unit_test(a_stub_is_as_the_sink_takes_it),
+        cmocka_unit_test(
+            an_entry_that_cannot_be_converted_is_a_placeholder_and_nothing_of_it_is_there),
+        cmocka_unit_test(a_placeholder_is_as_the_sink_takes_it),
         cmocka_unit_test(what_is_less_grave_is_not_sent),
         cmocka_unit_test(no_message_is_above_the_smallest_size_that_may_be_asked),
         cmocka_unit_test(what_does_not_fit_begins_the_next_batch),

@@ -222,6 +222,9 @@ static sp_err write_script(undo *u)
     if (!sp_failed(err) && makes) {
         err = undo_structure(u, false, &sql);
     }
+    if (!sp_failed(err) && makes) {
+        err = undo_large_contents(u);
+    }
     if (!sp_failed(err)) {
         err = undo_rows(u, tables, &sql);
     }
@@ -268,7 +271,7 @@ static json_int_t number_of(const json_t *row, const char *key)
 static json_t *read_rows(undo *u, bool *ret_are_read)
 {
     json_t *rows = json_array();
-    auto_buf sp_buf text = sp_buf_make(1 << 20);
+    auto_buf sp_buf text = sp_buf_make(UNDO_TOC_MAX_BYTES);
     *ret_are_read = !sp_failed(keep_child_told(&u->psql, &text));
     if (!*ret_are_read) {
         undo_tell(u, json_string("which rows came back could not be read: look at the tables"));

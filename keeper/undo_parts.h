@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of undo share: undo.c the whole, undo_structure.c objects that are missing,
- * undo_choose.c which tables get rows, undo_rows.c rows, undo_code.c whose code would run.
+ * undo_large.c contents of large objects, undo_choose.c which tables get rows, undo_rows.c rows,
+ * undo_code.c whose code would run.
  * OWNS see the struct. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC
  * keeper/README.md.
  */
@@ -10,7 +11,11 @@
 #include "keeper/keeper.h"
 #include "keeper/toc.h"
 
-enum { UNDO_SQL_MAX_BYTES = 1 << 20, UNDO_TOC_MAX_BYTES = 8 << 20, UNDO_MISSING_MAX = 20000 };
+enum {
+    UNDO_SQL_MAX_BYTES = 1 << 20,
+    UNDO_TOC_MAX_BYTES = 8 << 20,
+    UNDO_LARGE_OBJECTS = 2613 /* pg_largeobject, as pg_dump writes them */
+};
 
 typedef struct {
     uint32_t catalog;
@@ -24,7 +29,7 @@ typedef struct {
     json_t *present; /* of its relations, by oid: {"12345":{...}} */
     PGconn *conn;
     sp_buf toc;
-    undo_object *missing;
+    undo_object *missing; /* by catalog and oid */
     size_t missing_count;
     json_t *restored; /* texts */
     json_t *told;     /* sentences for people */
@@ -58,10 +63,16 @@ const json_t *undo_present(const undo *u, const json_t *relation);
 /* ---- undo_structure.c ---- */
 /* Looks which objects of the archive and which foreign keys are missing. */
 SP_MUST sp_err undo_find_missing(undo *u);
-/* catalog 0: whichever it is. */
+/* oid 0: any of the catalog. */
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
 /* first: schemas and types; else what is left. */
 SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
+
+/* ---- undo_large.c ---- */
+/* Contents of large objects, of all of them. */
+bool undo_is_large_contents(const keep_toc_entry *entry);
+/* Those of the missing ones, which have been made. */
+SP_MUST sp_err undo_large_contents(undo *u);
 
 /* ---- undo_code.c ---- */
 /* Tells the session what was kept. */

@@ -7,50 +7,71 @@
 #include "keeper/undo_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { TAG_MAX_BYTES = 512, PG_CLASS = 1259 };
+enum { TAG_MAX_BYTES = 512, PG_CLASS = 1259, CATALOGS_MAX = 64 };
 
 /* ---- what is missing ---- */
 
-bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid)
+static int compare(const void *a, const void *b)
 {
-    for (size_t i = 0; i < u->missing_count; i++) {
-        if (u->missing[i].oid == oid && (catalog == 0 || u->missing[i].catalog == catalog)) {
-            return true;
-        }
-    }
-    return false;
+    const undo_object *x = a;
+    const undo_object *y = b;
+    int by_catalog = (x->catalog > y->catalog) - (x->catalog < y->catalog);
+    return by_catalog != 0 ? by_catalog : (x->oid > y->oid) - (x->oid < y->oid);
 }
 
-/* Those of the objects of one catalog that are not there any more. */
-static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
+bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid)
+{
+    size_t from = 0;
+    for (size_t to = u->missing_count; from < to;) {
+        size_t half = from + (to - from) / 2;
+        const undo_object wanted = {catalog, oid};
+        bool before = compare(&u->missing[half], &wanted) < 0;
+        from = before ? half + 1 : from;
+        to = before ? to : half;
+    }
+    return from < u->missing_count && u->missing[from].catalog == catalog &&
+           (oid == 0 || u->missing[from].oid == oid);
+}
+
+/* The catalog's name, quoted. Large objects have no rows of their own in theirs. */
+static sp_err name_catalog(undo *u, uint32_t catalog, sp_buf *out)
 {
     auto_result PGresult *name = NULL;
-    auto_result PGresult *gone = NULL;
-    auto_buf sp_buf sql = sp_buf_make(1024);
-    auto_free char *text = NULL;
     char number[16];
+    if (catalog == UNDO_LARGE_OBJECTS) {
+        sp_buf_text(out, "pg_largeobject_metadata");
+        return sp_ok();
+    }
     snprintf(number, sizeof(number), "%u", catalog);
     const char *const one[] = {number};
     TRY(keep_exec(u->job, u->conn,
-                  "SELECT c.relname FROM pg_catalog.pg_class c WHERE c.oid = "
+                  "SELECT quote_ident(c.relname) FROM pg_catalog.pg_class c WHERE c.oid = "
                   "$1::oid AND c.relnamespace = 'pg_catalog'::regnamespace",
                   1, one, &name));
     if (PQntuples(name) != 1) {
         return sp_fail(SP_ECORRUPT);
     }
-    char *quoted =
-        PQescapeIdentifier(u->conn, PQgetvalue(name, 0, 0), strlen(PQgetvalue(name, 0, 0)));
-    sp_buf_fmt(&sql,
-               "SELECT o.oid FROM unnest($1::oid[]) o(oid) WHERE NOT EXISTS (SELECT FROM "
-               "pg_catalog.%s c WHERE c.oid = o.oid)",
-               quoted);
-    PQfreemem(quoted);
+    sp_buf_text(out, PQgetvalue(name, 0, 0));
+    return sp_ok();
+}
+
+/* Those of the objects of one catalog that are not there any more. */
+static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
+{
+    auto_result PGresult *gone = NULL;
+    auto_buf sp_buf sql = sp_buf_make(1024);
+    auto_free char *text = NULL;
+    sp_buf_text(&sql, "SELECT o.oid FROM unnest($1::oid[]) o(oid) WHERE NOT EXISTS (SELECT FROM "
+                      "pg_catalog.");
+    TRY(name_catalog(u, catalog, &sql));
+    sp_buf_text(&sql, " c WHERE c.oid = o.oid)");
     TRY(sp_buf_take_cstr(&sql, &text));
     const char *const list[] = {oids};
     TRY(keep_exec(u->job, u->conn, text, 1, list, &gone));
-    for (int i = 0; i < PQntuples(gone) && u->missing_count < UNDO_MISSING_MAX; i++) {
+    for (int i = 0; i < PQntuples(gone); i++) {
         uint64_t oid = 0;
         TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(gone, i, 0)), UINT32_MAX, &oid));
         u->missing[u->missing_count++] = (undo_object){catalog, (uint32_t)oid};
@@ -58,35 +79,50 @@ static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
     return sp_ok();
 }
 
-/* One question a catalog. */
+static sp_err look_up_all(undo *u, uint32_t catalog)
+{
+    auto_buf sp_buf oids = sp_buf_make(UNDO_TOC_MAX_BYTES);
+    auto_free char *text = NULL;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (entry.catalog == catalog) {
+            sp_buf_fmt(&oids, "%s%u", oids.len == 0 ? "{" : ",", entry.oid);
+        }
+    }
+    sp_buf_text(&oids, "}");
+    TRY(sp_buf_take_cstr(&oids, &text));
+    return look_up(u, catalog, text);
+}
+
+/* One question a catalog. Each entry of the archive may be missing. */
 static sp_err find_objects(undo *u)
 {
-    uint32_t done[64];
+    uint32_t done[CATALOGS_MAX];
     size_t done_count = 0;
-    keep_toc_entry first;
+    size_t entries = 0;
+    keep_toc_entry entry;
     sp_span rest = sp_buf_borrow(&u->toc);
-    while (keep_toc_next(&rest, &first)) {
-        bool seen = first.catalog == 0;
+    while (keep_toc_next(&rest, &entry)) {
+        entries++;
+    }
+    TRY(sp_alloc(entries + 1, sizeof(*u->missing), &u->missing));
+    rest = sp_buf_borrow(&u->toc);
+    while (keep_toc_next(&rest, &entry)) {
+        bool seen = entry.catalog == 0;
         for (size_t i = 0; i < done_count; i++) {
-            seen = seen || done[i] == first.catalog;
+            seen = seen || done[i] == entry.catalog;
         }
-        if (seen || done_count == SP_COUNT(done)) {
+        if (seen) {
             continue;
         }
-        done[done_count++] = first.catalog;
-        auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
-        auto_free char *text = NULL;
-        sp_span again = sp_buf_borrow(&u->toc);
-        keep_toc_entry entry;
-        while (keep_toc_next(&again, &entry)) {
-            if (entry.catalog == first.catalog) {
-                sp_buf_fmt(&oids, "%s%u", oids.len == 0 ? "{" : ",", entry.oid);
-            }
+        if (done_count == SP_COUNT(done)) {
+            return sp_fail(SP_ELIMIT);
         }
-        sp_buf_text(&oids, "}");
-        TRY(sp_buf_take_cstr(&oids, &text));
-        TRY(look_up(u, first.catalog, text));
+        done[done_count++] = entry.catalog;
+        TRY(look_up_all(u, entry.catalog));
     }
+    qsort(u->missing, u->missing_count, sizeof(*u->missing), compare);
     return sp_ok();
 }
 
@@ -141,8 +177,31 @@ static bool is_about(const keep_toc_entry *entry, const json_t *relation)
     return false;
 }
 
+/* "ACL - LARGE OBJECT 16500 owner" */
+static bool is_about_large(const keep_toc_entry *entry, uint32_t *ret_oid)
+{
+    static const char *const kinds[] = {"ACL - LARGE OBJECT ", "COMMENT - LARGE OBJECT ",
+                                        "SECURITY LABEL - LARGE OBJECT "};
+    for (size_t i = 0; i < SP_COUNT(kinds); i++) {
+        sp_span kind = sp_span_cstr(kinds[i]);
+        if (sp_span_starts(entry->rest, kind)) {
+            uint64_t oid = 0;
+            sp_span number = sp_span_slice(entry->rest, kind.len, entry->rest.len);
+            number = sp_span_slice(number, 0, sp_span_index(number, ' '));
+            bool reads = !sp_failed(sp_span_to_u64(number, UINT32_MAX, &oid));
+            *ret_oid = reads ? (uint32_t)oid : 0;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
 {
+    uint32_t large = 0;
+    if (is_about_large(entry, &large)) {
+        return large != 0 && undo_is_missing(u, UNDO_LARGE_OBJECTS, large);
+    }
     const json_t *relations = json_object_get(u->manifest, "relations");
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
@@ -173,6 +232,9 @@ static bool attaches_missing(const undo *u, sp_span entry, sp_span kind)
 
 static bool wanted(const undo *u, const keep_toc_entry *entry)
 {
+    if (undo_is_large_contents(entry)) { /* ends the transaction: undo_large.c */
+        return false;
+    }
     if (entry->catalog != 0) {
         return undo_is_missing(u, entry->catalog, entry->oid);
     }
@@ -308,7 +370,6 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 
 sp_err undo_find_missing(undo *u)
 {
-    TRY(sp_alloc(UNDO_MISSING_MAX, sizeof(*u->missing), &u->missing));
     TRY(find_objects(u));
     return find_gone_keys(u);
 }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper with a real PostgreSQL: databases that are kept whole, with large objects and very many objects, and keeps
+that are older than what became of their tables.
+
+OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
+"""
+
+import shutil
+import tempfile
+
+import pytest
+
+from keeper_client import Keeper, Postgres
+from officelib import PROGRAM
+from test_keeper import keep, undo
+
+ROLES = """
+CREATE ROLE owner NOLOGIN;
+CREATE ROLE clerk NOLOGIN;
+CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
+GRANT pg_read_all_data TO op_keep;
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = Postgres({"max_locks_per_transaction": 256})
+    one.sql(ROLES)
+    one.sql("CREATE DATABASE orders OWNER owner")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def keeper(server):
+    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    one = Keeper(PROGRAM, folder)
+    try:
+        one.start()
+        one.credential("orders-db/op_keep", "of op_keep")
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def shop(server):
+    server.sql("SET ROLE owner; CREATE SCHEMA shop; CREATE TABLE shop.things (id int PRIMARY KEY, scan oid);"
+               "INSERT INTO shop.things SELECT i, 100000 + i FROM generate_series(1, 5) i", "orders")
+    yield
+    server.sql("DROP SCHEMA shop CASCADE; DROP OWNED BY clerk", "orders")
+
+
+@pytest.fixture
+def scans(server):
+    """What the rows point at: some bytes, many pieces, nothing."""
+    server.sql("SET ROLE owner; SELECT lo_from_bytea(100001, '\\x00ff0a27'), lo_from_bytea(100002, convert_to(repeat('a line' || chr(10), 9000),"
+               " 'utf8')), lo_create(100003), lo_from_bytea(100004, 'stays');"
+               "GRANT SELECT ON LARGE OBJECT 100001 TO clerk; COMMENT ON LARGE OBJECT 100002 IS 'of the second'", "orders")
+    yield
+    server.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata", "orders")
+
+
+def large(server):
+    return server.sql("SELECT oid, lomowner::regrole, lomacl, md5(lo_get(oid)), obj_description(oid, 'pg_largeobject') FROM pg_largeobject_metadata"
+                      " ORDER BY oid", "orders")
+
+
+def test_a_schema_of_a_database_with_large_objects(keeper, server, scans):
+    before = server.sql("TABLE shop.things", "orders") + large(server)
+    keep(keeper, server, 1, "DROP", whole=True)
+    server.sql("DROP SCHEMA shop CASCADE", "orders")
+    report = undo(keeper, server, 1, "DROP", whole=True)
+    assert not any("BLOB" in one for one in report["restored"]), report
+    assert server.sql("TABLE shop.things", "orders") + large(server) == before
+
+
+def test_large_objects_that_were_removed(keeper, server, scans):
+    """With their bytes, owners, grants and comments; those that are there, and what was granted on them since, stay as they are."""
+    before = large(server)
+    server.sql("GRANT SELECT ON LARGE OBJECT 100004 TO clerk", "orders")
+    keep(keeper, server, 2, "ANY", whole=True)
+    server.sql("SET ROLE owner; SELECT lo_unlink(oid) FROM pg_largeobject_metadata WHERE oid <> 100004; SELECT lo_put(100004, 0, 'other');"
+               "REVOKE SELECT ON LARGE OBJECT 100004 FROM clerk", "orders")
+    report = undo(keeper, server, 2, "ANY", whole=True)
+    assert len([one for one in report["restored"] if one.startswith("BLOB")]) == 3, report
+    assert server.sql("SELECT convert_from(lo_get(100004), 'utf8')", "orders") == "other"
+    assert server.sql("SELECT lomacl::text LIKE '%clerk%' FROM pg_largeobject_metadata WHERE oid = 100004", "orders") == "f"
+    server.sql("SELECT lo_put(100004, 0, 'stays')", "orders")
+    assert [line.split("|")[0:2] + line.split("|")[3:] for line in large(server).splitlines()] == \
+        [line.split("|")[0:2] + line.split("|")[3:] for line in before.splitlines()]
+    assert server.sql("SELECT lomacl::text LIKE '%clerk=r%' FROM pg_largeobject_metadata WHERE oid = 100001", "orders") == "t"
+
+
+def test_more_objects_than_twenty_thousand(keeper, server):
+    """All that is missing comes back, or it is said what does not."""
+    many = 21000
+    server.sql(f"SET ROLE owner; SELECT lo_create(200000 + i) FROM generate_series(1, {many}) i", "orders")
+    keep(keeper, server, 3, "DROP", whole=True)
+    server.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata; DROP SCHEMA shop CASCADE", "orders")
+    report = undo(keeper, server, 3, "DROP", whole=True)
+    assert report["complete"]
+    assert server.sql("SELECT count(*), (SELECT count(*) FROM shop.things) FROM pg_largeobject_metadata", "orders") == f"{many}|5"
+    server.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata", "orders")

@@ -393,6 +393,14 @@ static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_fl
     }
 }
 
+/* What was asked, kept, expected and granted was so for this message, and for no other. */
+static void end_message(db_session *session)
+{
+    db_spend_gone(session);
+    db_estimate_forget(session);
+    db_pending_reset(&db_session_judge(session)->pending);
+}
+
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal)
 {
@@ -407,7 +415,7 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
         db_session_judge(session)->pipeline = db_session_judge(session)->names.numbers;
     }
     if (verdict != DB_WAIT) {
-        db_spend_gone(session); /* granted for this message, and for no other */
+        end_message(session);
     }
     return verdict;
 }

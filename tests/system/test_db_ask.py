@@ -19,17 +19,17 @@ from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 
 DOCUMENTS = orders_documents(
-    ["dba", "lead", "hasty"],
+    ["dba", "lead", "hasty", "sparing"],
     """\
 kind: Rule
 name: usual work
-who: { roles: [dba, lead, hasty] }
+who: { roles: [dba, lead, hasty, sparing] }
 to: { resources: [orders-db] }
 may: [connect, read, write]
 ---
 kind: Rule
 name: a lead agrees before rows go
-who: { roles: [dba] }
+who: { roles: [dba, sparing] }
 to: { resources: [orders-db], classes: [internal] }
 may: [destroy, import]
 ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
@@ -61,6 +61,14 @@ actions: [destroy]
 per: 10m
 statements: 3
 then: lock
+---
+kind: Budget
+name: one in a moment
+who: { roles: [sparing] }
+actions: [destroy]
+per: 12s
+statements: 1
+then: deny
 """,
     postgres="  parts: [{ table: public.dear, class: core }]\n",
 )
@@ -76,7 +84,7 @@ INSERT INTO dear SELECT generate_series(1, 5);
 def gate():
     one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
     try:
-        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("harry", "hasty")):
+        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("harry", "hasty"), ("sue", "sparing")):
             one.person(name, role)
         yield one
     finally:
@@ -309,6 +317,27 @@ def test_a_budget_locks_the_person(gate):
             return True
         return False
     wait_for("the end of the connection", 5, ended)
+
+
+def test_what_others_agreed_to_and_did_not_run_is_asked_anew(gate):
+    """Their word was used, and the budget had no room: later, when it has, the ground may be another."""
+    with contextlib.closing(gate.connect("sue")) as sue:
+        sue.autocommit = True
+        runs = [Waiting(sue, "DELETE FROM logs")]
+        answer(gate, asked(gate), "approve")
+        runs[0].join(20)
+        began = time.monotonic()
+        runs.append(Waiting(sue, "DELETE FROM audit.entries"))
+        answer(gate, asked(gate), "approve")
+        runs[1].join(20)
+        assert [run.error and run.error.pgcode for run in runs] == [None, "53400"]
+        gate.sql("INSERT INTO audit.entries VALUES (1235, 'dear')")
+        time.sleep(max(0, began + 14 - time.monotonic()))
+        runs.append(Waiting(sue, "DELETE FROM audit.entries"))
+        answer(gate, asked(gate), "refuse", reason="not now")
+        runs[2].join(20)
+        assert runs[2].error.pgcode == "42501" and "not now" in str(runs[2].error)
+        assert gate.sql("SELECT what FROM audit.entries WHERE id = 1235") == [("dear",)]
 
 
 @pytest.mark.parametrize("text", ["TRUNCATE cheap CASCADE", "DELETE FROM dear; DELETE FROM cheap"])

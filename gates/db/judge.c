@@ -134,6 +134,15 @@ uint64_t db_judge_exported(db_session *session, const db_note *note, const sp_de
     return sp_recorder_put(&db_here.recorder, &event);
 }
 
+/* Of an answer; of what failed behind a COMMIT of its own also what it changed: its tag tells an
+ * error, and no number. */
+static uint64_t rows_of(const db_note *note, const db_end *end)
+{
+    bool stays = end->how == DB_END_FAILED && !db_is_undone(note, end);
+    uint64_t rows = note->is_refused ? note->rows : end->rows;
+    return stays && end->touched > rows ? end->touched : rows;
+}
+
 static void record_run(db_session *session, const db_note *note, const db_end *end)
 {
     sp_event event = db_event_of(session, note->is_recorded ? SP_EVENT_CLOSE : SP_EVENT_DECISION);
@@ -142,7 +151,7 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     event.severity = severity_of(note->ruling.action, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(note->tag);
     event.object = (sp_span){note->shown, note->shown_len};
-    event.count = note->is_refused ? note->rows : end->rows;
+    event.count = rows_of(note, end);
     event.bytes_in = end->bytes_in;
     event.bytes_out = note->is_refused ? note->bytes : end->bytes_out;
     event.duration_us = end->duration_us > UINT32_MAX ? UINT32_MAX : (uint32_t)end->duration_us;

@@ -550,6 +550,8 @@ db_verdict db_spend_export(db_session *session, db_note *note, uint64_t rows, ui
                            db_refusal *refusal);
 /* After it ran: what it counted. */
 void db_spend_after(db_session *session, db_note *note, const db_end *end);
+/* Nothing that it changed stays: it did not run, or failed without having ended a transaction. */
+bool db_is_undone(const db_note *note, const db_end *end);
 /* An attempt that was refused counts as a statement. */
 void db_spend_refused(db_session *session, const db_ruling *ruling);
 /* The message is judged: what was spent and granted for it and was not taken is given back. */

@@ -280,6 +280,12 @@ db_verdict db_spend_export(db_session *session, db_note *note, uint64_t rows, ui
 
 /* ---- afterwards ---- */
 
+bool db_is_undone(const db_note *note, const db_end *end)
+{
+    bool may_stay = (note->flags & SP_SQL_IS_END) != 0; /* what came before its COMMIT */
+    return end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !may_stay);
+}
+
 void db_spend_refused(db_session *session, const db_ruling *ruling)
 {
     if (!ruling->has_use || !db_spend_is_needed(session, ruling)) {
@@ -302,11 +308,12 @@ db_spent db_spend_take(db_session *session)
 /* What is known in the end; of what is not, the estimate stands. */
 static uint64_t settle(const db_note *note, const db_end *end, uint64_t *ret_estimated)
 {
-    uint64_t rows = end->how == DB_END_DONE && end->touched > end->rows ? end->touched : end->rows;
-    bool failed = end->how == DB_END_FAILED || end->how == DB_END_SKIPPED;
-    bool known = failed || (end->how != DB_END_LOST && note->spent.is_told);
-    *ret_estimated = known ? note->spent.rows : 0;
-    return known || rows < note->spent.rows ? (known ? rows : 0) : rows - note->spent.rows;
+    uint64_t expected = note->spent.rows;
+    bool undone = db_is_undone(note, end);
+    uint64_t rows = !undone && end->touched > end->rows ? end->touched : end->rows;
+    bool known = undone || (end->how != DB_END_LOST && note->spent.is_told);
+    *ret_estimated = known ? expected : 0;
+    return known ? rows : rows > expected ? rows - expected : 0;
 }
 
 void db_spend_after(db_session *session, db_note *note, const db_end *end)

@@ -144,10 +144,16 @@ def test_a_row_budget_bites_before_it_runs(db, name, texts):
     assert count(db, "large") == 40000 and "t8" in tables(db)
 
 
-def spent(db, name):
+CLERKS = "clerks change a hundred rows a while"
+
+
+def spent(db, name, budget="nobody destroys fast"):
     budgets = db.office.people["sam"].get("/admin/databases/budgets")["budgets"]
-    return next(s["rows"] for b in budgets if b["name"] == "nobody destroys fast"
-                for s in b["spent"] if s["person"]["name"] == name)
+    return next((s["rows"] for b in budgets if b["name"] == budget for s in b["spent"] if s["person"]["name"] == name), 0)
+
+
+def ids(first, count):
+    return f"id IN ({', '.join(str(n) for n in range(first, first + count))})"
 
 
 def test_estimates_are_settled(db):
@@ -223,3 +229,27 @@ def test_a_write_beside_it_hides_no_export(db):
     text = "UPDATE stock SET kind = 'card' WHERE id = 1; COPY t10 TO STDOUT"
     assert db.run(["psql", "-X", "-c", text], name="clara").returncode == 0  # two statements of three
     assert "this is more than you may do" in db.run(["psql", "-X", "-c", text], name="clara").stderr
+
+
+@pytest.mark.parametrize("number,text", enumerate([
+    "UPDATE stock SET kind = 'gone' WHERE {}; COMMIT; SELECT 1 / (id * 0) FROM stock LIMIT 1",
+    "BEGIN; UPDATE stock SET kind = 'gone' WHERE {}; COMMIT; SELECT 1 / (id * 0) FROM stock LIMIT 1",
+]))
+def test_what_was_committed_before_an_error_is_spent(db, number, text):
+    db.person(name := f"carl{number}", ["clerk"])
+    one = db.connect(name)
+    codes = []
+    for first in (1001, 2001):
+        with pytest.raises(psycopg2.Error) as what:
+            run(one, text.format(ids(first, 90)))
+        codes.append(what.value.pgcode)
+        if first == 1001:
+            wait_for("what stays", 5, lambda: spent(db, name, CLERKS) >= 90)
+            one.close()
+            one = db.connect(name)
+    assert codes == ["22012", "53400"]
+    assert count(db, "stock WHERE kind = 'gone'") == 90
+    one.close()
+    events = lambda: db.office.people["audrey"].items(f"/admin/ledger/events?gate=db&person={name}&verdict=allow&limit=50")  # noqa: E731
+    assert wait_for("the entry", 5, lambda: [e["count"] for e in events() if "UPDATE" in e.get("object", "")]) == [90]
+    db.server.sql("UPDATE stock SET kind = 'card'", database="orders")

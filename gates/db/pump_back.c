@@ -249,7 +249,20 @@ static bool is_undone(const db_session *session)
            !session->has_changed;
 }
 
-/* A result that may not go on: the client gets an error in it, and nothing more of it. */
+/* The answer under way, or a Sync behind it, ends with ReadyForQuery. */
+static bool comes_to_ready(const db_session *session)
+{
+    bool comes = false;
+    for (uint32_t i = 0; i < session->flights.count && !comes; i++) {
+        uint8_t type = db_flights_at(session, i)->type;
+        comes = type == 'S' || (i == 0 && (type == 'Q' || type == 'F'));
+    }
+    return comes;
+}
+
+/* A result that may not go on: the client gets an error in it, and nothing more of it. What he
+ * sends behind it is skipped up to Sync, as after an error of the server's, who knows of none yet.
+ */
 static step mute(db_session *session, db_run *run, const db_refusal *refusal)
 {
     if (!is_undone(session)) {
@@ -260,6 +273,7 @@ static step mute(db_session *session, db_run *run, const db_refusal *refusal)
     db_refusal_write(refusal, "ERROR", &error);
     db_run_put(run, sp_buf_borrow(&error));
     session->back_mutes = true;
+    session->skipping = !comes_to_ready(session);
     if (is_last_to_run(session)) {
         db_back_cancel(session->back);
     }

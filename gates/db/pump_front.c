@@ -282,11 +282,13 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
 }
 
 /* A statement runs in a transaction of ours, may be a COPY that reads what comes behind it, or has
- * an answer that may be refused: that waits for its end, or for the server's word. */
+ * an answer that may be refused: that waits for its end, or for the server's word. An answer was
+ * refused: what comes behind its Sync waits until the transaction has failed. */
 static bool is_alone(const db_session *session)
 {
     return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING ||
-           session->copy_fails || db_flights_is_alone(session);
+           session->copy_fails || (session->back_mutes && !session->skipping) ||
+           db_flights_is_alone(session);
 }
 
 static void ask_for_answers(db_run *run)

@@ -5,12 +5,13 @@ which an answer comes, and then they stand in the ledger and in the day as that.
 OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/POLICY.md "postgres", docs/DATABASE.md.
 """
 import contextlib
+import time
 
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+from pgraw import FLUSH, SYNC, Raw, bind, execute, fields, parse, query
 from test_db_record import Still
 
 RULE = """\
@@ -30,7 +31,16 @@ may: [export]
 {more}---
 """
 ROLES = {
-    "reader": "",
+    "reader": """\
+kind: Budget
+name: many rows
+who: { roles: [reader] }
+actions: [write]
+per: 10m
+rows: 100000
+then: deny
+---
+""",
     "half": EXPORTS.format(role="half", to="resources: [orders-db], classes: [internal]", more=""),
     "asker": EXPORTS.format(role="asker", to="resources: [orders-db]", more="ask: { approved_by: 1, by: { roles: [reader] } }\n"),
     "masker": EXPORTS.format(role="masker", to="resources: [orders-db]", more="with: { mask: [personal-info] }\n"),
@@ -231,3 +241,62 @@ def test_a_change_whose_answer_ends_is_not_left_in_doubt(gate):
         assert raw.ask(change)[-1] == ("Z", b"E")
         raw.ask("COMMIT")
         assert gate.sql("SELECT count(*) FROM orders WHERE note = 'ran'") == [(0,)]
+
+
+BIG = parse("SELECT id, repeat('x', 290) FROM orders") + bind() + execute()
+CHANGE = parse("UPDATE orders SET note = 'ran' WHERE id <= 30") + bind() + execute()
+
+
+def refused(raw):
+    """Without Sync or Flush: the server is done, and its end of the answer lies in its buffer."""
+    raw.send(BIG)
+    found = raw.until("E")
+    assert errors_of(found)[-1]["C"] == "42501" and rows_of(found) == 100
+    time.sleep(0.3)  # the cancel has met nothing that runs
+
+
+def ran(gate):
+    return gate.sql("SELECT count(*) FROM orders WHERE note = 'ran'")[0][0]
+
+
+def spent(gate, name):
+    budgets = gate.sam.get("/admin/databases/budgets")["budgets"]
+    return next((s["rows"] for b in budgets if b["name"] == "many rows" for s in b["spent"] if s["person"]["name"] == name), 0)
+
+
+@pytest.mark.parametrize("pause", [b"", FLUSH])
+def test_what_comes_behind_a_refused_answer_is_skipped_up_to_sync(gate, pause):
+    gate.person(name := f"reader-{2 + len(pause)}", "reader")
+    with log_in(gate, name) as raw:
+        refused(raw)
+        raw.send(pause, CHANGE, query("UPDATE orders SET note = 'ran' WHERE id = 31"), SYNC)
+        found = raw.until("Z")
+        assert [kind for kind, _ in found] == ["Z"] and found[-1] == ("Z", b"I"), found
+        assert ran(gate) == 0 and spent(gate, name) == 0
+        raw.send(CHANGE, SYNC)
+        assert errors_of(raw.until("Z")) == [] and ran(gate) == 30, "behind its Sync all is as ever"
+        wait_for("what ran", 5, lambda: spent(gate, name) == 30)
+    gate.sql("UPDATE orders SET note = 'order ' || id")
+
+
+@pytest.mark.parametrize("way", ["extended", "simple", "synced"])
+def test_no_commit_gets_past_a_refused_answer(gate, way):
+    """What was done before it in the same transaction is undone, however soon the COMMIT comes."""
+    gate.sql("UPDATE orders SET note = 'order ' || id")
+    for _ in range(10):
+        with log_in(gate, "reader-1") as raw:
+            raw.ask("BEGIN")
+            raw.send(CHANGE, SYNC)
+            assert raw.until("Z")[-1] == ("Z", b"T")
+            if way == "simple":
+                raw.send(query("SELECT id, repeat('x', 290) FROM orders"))
+                raw.until("E")
+            else:
+                raw.send(BIG, SYNC if way == "synced" else b"")
+                raw.until("E")
+            raw.send(*([parse("COMMIT"), bind(), execute(), SYNC] if way == "extended" else [query("COMMIT")]))
+            assert raw.until("Z")[-1] == ("Z", b"E")
+            if way == "extended":
+                raw.send(query("COMMIT"))
+            assert raw.until("Z")[-1] == ("Z", b"I")
+            assert ran(gate) == 0

@@ -171,6 +171,7 @@ struct db_session {
     char sqlstate[6];  /* of the error in the answer under way */
     char tag[DB_NAME_BYTES]; /* of its last CommandComplete */
     uint64_t rows;           /* of the answer under way */
+    uint64_t copied;         /* likewise CopyData: of a COPY whose end has not counted them yet */
     uint64_t touched;        /* as its CommandCompletes say */
     uint64_t bytes_out;
     uint64_t bytes_in;

@@ -74,7 +74,7 @@ static void tell_end(db_session *session, db_flight *flight, db_how how)
     db_end end = {.how = how};
     if (how != DB_END_SKIPPED) {
         uint64_t now_us = sp_loop_now_us(db_here.loop);
-        end.rows = session->rows;
+        end.rows = session->rows + session->copied;
         end.touched = session->touched;
         end.bytes_out = session->bytes_out;
         end.bytes_in = session->bytes_in;
@@ -96,7 +96,8 @@ void db_flights_pop(db_session *session, db_how how)
     }
     tell_end(session, &flight, how);
     if (how != DB_END_SKIPPED) {
-        session->rows = session->touched = session->bytes_out = session->bytes_in = 0;
+        session->rows = session->copied = session->touched = 0;
+        session->bytes_out = session->bytes_in = 0;
         session->tag[0] = '\0';
         session->sqlstate[0] = '\0';
     }

@@ -71,7 +71,7 @@ typedef enum {
 
 typedef struct {
     db_how how;
-    uint64_t rows;      /* DataRow messages */
+    uint64_t rows;      /* DataRow messages, and CopyData of a COPY that did not end well */
     uint64_t touched;   /* the counts of its CommandComplete messages together */
     uint64_t bytes_out; /* of DataRow and CopyData to the client */
     uint64_t bytes_in;  /* of CopyData from the client */

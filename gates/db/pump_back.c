@@ -100,6 +100,7 @@ static bool on_complete(db_session *session, const sp_pg_msg *msg)
     }
     SP_IGNORE(sp_fit(session->tag, sizeof(session->tag), sp_span_slice(tag, 0, 63))); /* cut */
     session->touched += session->back_mutes ? 0 : count_of(tag);
+    session->copied = 0;
     session->copy_in = false;
     if (head->type == 'E') {
         db_flights_pop(session, msg->type == 's' ? DB_END_SUSPENDED : DB_END_DONE);
@@ -425,6 +426,7 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
     step did = message(session, run, &msg, sp_span_slice(rest, 0, here));
     if (did == TOOK && !session->back_mutes && (head.type == 'D' || head.type == 'd')) {
         session->rows += head.type == 'D' ? 1 : 0;
+        session->copied += head.type == 'd' ? 1 : 0;
         session->bytes_out += size;
     }
     return did;

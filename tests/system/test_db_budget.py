@@ -40,6 +40,14 @@ per: 10m
 statements: 3
 then: deny
 ---
+kind: Budget
+name: clerks export some rows
+who: { roles: [clerk] }
+actions: [export]
+per: 10m
+rows: 150
+then: deny
+---
 kind: Rule
 name: viewers read a little each day
 who: { roles: [viewer] }
@@ -253,3 +261,15 @@ def test_what_was_committed_before_an_error_is_spent(db, number, text):
     events = lambda: db.office.people["audrey"].items(f"/admin/ledger/events?gate=db&person={name}&verdict=allow&limit=50")  # noqa: E731
     assert wait_for("the entry", 5, lambda: [e["count"] for e in events() if "UPDATE" in e.get("object", "")]) == [90]
     db.server.sql("UPDATE stock SET kind = 'card'", database="orders")
+
+
+def test_a_copy_that_ends_badly_took_what_came(db):
+    db.person("carol", ["clerk"])
+    text = "COPY (SELECT *, 1 / (id - 200) FROM stock WHERE id <= 200 ORDER BY id) TO STDOUT"
+    first = db.run(["psql", "-X", "-c", text], name="carol")
+    assert first.stdout.count("card") == 199 and "division by zero" in first.stderr, first
+    wait_for("what came", 5, lambda: spent(db, "carol", "clerks export some rows") == 199)
+    second = db.run(["psql", "-X", "-c", text], name="carol")
+    assert second.stdout == "" and "this is more than you may do" in second.stderr, second
+    events = lambda: db.office.people["audrey"].items("/admin/ledger/events?gate=db&person=carol&verdict=allow&limit=50")  # noqa: E731
+    assert wait_for("the entry", 5, lambda: [e["count"] for e in events() if "COPY" in e.get("object", "")]) == [199]

@@ -73,14 +73,9 @@ static void check_sublink(masking *m, const SubLink *link, standing how)
     check(m, link->subselect, AS_PART);
 }
 
-/* ORDER BY 2, GROUP BY 2. */
-static void check_position(masking *m, const Node *node, const SelectStmt *select)
+/* An integer names an item by its place: which one, behind a "*" nobody knows here. */
+static void check_place(masking *m, int place, const SelectStmt *select)
 {
-    if (node == NULL || nodeTag(node) != T_A_Const ||
-        nodeTag(&AS(A_Const, node)->val.node) != T_Integer) {
-        check(m, node, AS_PART);
-        return;
-    }
     if (select->op != SETOP_NONE) {
         if (masking_is_select(m, (const Node *)select)) {
             masking_refuse(m, "a set operation with masked columns is ordered by place",
@@ -88,18 +83,40 @@ static void check_position(masking *m, const Node *node, const SelectStmt *selec
         }
         return;
     }
-    int place = AS(A_Const, node)->val.ival.ival;
+    bool after_star = false;
     m->result->by_number = true;
     for (int i = 0; i < list_length(select->targetList); i++) {
         const Node *value = AS(ResTarget, list_nth(select->targetList, i))->val;
-        bool star = value != NULL && nodeTag(value) == T_ColumnRef &&
-                    masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields));
-        if (masking_is_item(m, value) && (star || i + 1 == place)) {
+        after_star |= value != NULL && nodeTag(value) == T_ColumnRef &&
+                      masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields));
+        if (masking_is_item(m, value) && (after_star || i + 1 == place)) {
             masking_refuse(m, "a masked column is ordered or grouped by its place", SP_SPAN_EMPTY);
-        }
-        if (star) {
             return;
         }
+    }
+}
+
+static void check_positions(masking *m, const List *list, const SelectStmt *select);
+
+/* ORDER BY 2, GROUP BY 2, GROUP BY ROLLUP (1, (2, 3)), DISTINCT ON (2). */
+static void check_position(masking *m, const Node *node, const SelectStmt *select)
+{
+    if (node != NULL && nodeTag(node) == T_A_Const &&
+        nodeTag(&AS(A_Const, node)->val.node) == T_Integer) {
+        check_place(m, AS(A_Const, node)->val.ival.ival, select);
+    } else if (node != NULL && nodeTag(node) == T_GroupingSet) {
+        check_positions(m, AS(GroupingSet, node)->content, select);
+    } else if (node != NULL && nodeTag(node) == T_RowExpr) {
+        check_positions(m, AS(RowExpr, node)->args, select);
+    } else {
+        check(m, node, AS_PART);
+    }
+}
+
+static void check_positions(masking *m, const List *list, const SelectStmt *select)
+{
+    for (int i = 0; i < list_length(list) && !masking_is_refused(m); i++) {
+        check_position(m, (const Node *)list_nth(list, i), select);
     }
 }
 
@@ -127,7 +144,7 @@ static void check_select(masking *m, const SelectStmt *select)
         if (linitial(select->distinctClause) == NULL && masked) {
             masking_refuse(m, "DISTINCT over masked columns", SP_SPAN_EMPTY);
         }
-        check_list(m, select->distinctClause, AS_PART);
+        check_positions(m, select->distinctClause, select);
     }
     if (select->intoClause != NULL && masked) {
         masking_refuse(m, "masked columns would go into another table", SP_SPAN_EMPTY);
@@ -135,9 +152,7 @@ static void check_select(masking *m, const SelectStmt *select)
     check_targets(m, select->targetList);
     check_list(m, select->fromClause, AS_PART);
     check(m, select->whereClause, AS_PART);
-    for (int i = 0; i < list_length(select->groupClause) && !masking_is_refused(m); i++) {
-        check_position(m, (const Node *)list_nth(select->groupClause, i), select);
-    }
+    check_positions(m, select->groupClause, select);
     check(m, select->havingClause, AS_PART);
     check_list(m, select->windowClause, AS_PART);
     check_list(m, select->valuesLists, AS_PART);

@@ -142,6 +142,24 @@ static void test_refused_definitions(void **state)
     expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }
 
+/* Places count in ORDER BY, GROUP BY and DISTINCT ON alike. */
+static void test_refused_places(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT phone, count(*) FROM customers GROUP BY ROLLUP (1)",
+        "SELECT id, phone, count(*) FROM customers GROUP BY GROUPING SETS ((1), (1, 2))",
+        "SELECT phone, id FROM customers GROUP BY (1, 2)",
+        "SELECT phone, id FROM customers GROUP BY id, CUBE (2, (1))",
+        "SELECT DISTINCT ON (2) id, phone FROM customers",
+        "SELECT DISTINCT ON (id, 2) id, phone FROM customers",
+        "SELECT s.p FROM (SELECT DISTINCT ON (1) p, n FROM (SELECT phone AS p, 1 AS n FROM "
+        "customers UNION ALL SELECT '1385', 2) s LIMIT 1) t, orders s(p)",
+        "SELECT o.*, c.phone FROM orders o JOIN customers c ON c.id = o.id ORDER BY 5",
+        "SELECT o.*, c.phone FROM orders o JOIN customers c ON c.id = o.id GROUP BY 2",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+}
+
 static void test_refused(void **state)
 {
     static const char *const texts[] = {
@@ -620,6 +638,7 @@ int main(void)
                                        cmocka_unit_test(test_views),
                                        cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_refused_definitions),
+                                       cmocka_unit_test(test_refused_places),
                                        cmocka_unit_test(test_copy),
                                        cmocka_unit_test(test_other_forms),
                                        cmocka_unit_test(test_named_like_clean),

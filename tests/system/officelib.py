@@ -93,16 +93,26 @@ def descendants(pid):
     return found
 
 
-def wait_for(what, seconds, condition, step=0.02):
-    """The condition's first true value, or a failure that says what did not come."""
+def wait_for(what, seconds, condition, step=None):
+    """The condition's first true value, or a failure that says what did not come.
+
+    step: seconds between two looks; else 0.02 at first and 0.1 later, and as long as a look takes, so that who waits
+    takes no more than half a processor from what he waits for."""
     end = time.monotonic() + seconds
+    pause = step or 0.02
     while True:
+        began = time.monotonic()
         value = condition()
         if value:
             return value
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise AssertionError(f"{what} did not come within {seconds} s")
-        time.sleep(step)
+        if step:
+            time.sleep(step)
+        else:
+            time.sleep(min(max(pause, now - began), 1))
+            pause = min(pause * 1.5, 0.1)
 
 
 # What one person tries at a gate in a test is more than the watch lets anybody try: it would end his session.

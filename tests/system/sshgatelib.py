@@ -335,9 +335,7 @@ class SshOffice:
             path = os.path.join(self.dir, name)
             line = keygen(path)
             person = self.person(name, roles)
-            if time.monotonic() > getattr(person, "stepped", 0):
-                person.step_up()
-                person.stepped = time.monotonic() + 480
+            self.office.fresh(person)
             person.post("/me/ssh-keys", {"name": "laptop", "key": line})
             self.keys[name] = path
         return self.keys[name]

@@ -88,9 +88,7 @@ class WholeOffice:
 
     def fresh(self):
         """sam's second factor is of the last minutes."""
-        if time.monotonic() > getattr(self.sam, "fresh_until", 0):
-            self.sam.step_up()
-            self.sam.fresh_until = time.monotonic() + 480
+        self.office.fresh(self.sam)
 
     def person(self, name, roles=("staff",)):
         return self.office.employee(name, list(roles))

@@ -5,6 +5,7 @@
 
 OWNS nothing. PROCESS tests, bench. TRUST none. SPEC docs/ARCHITECTURE.md "Looking again".
 """
+import concurrent.futures
 import selectors
 import socket
 import ssl
@@ -16,10 +17,12 @@ from pgraw import Raw, query
 # About 2 MB a second each, without an end: the machine is not what is measured.
 STREAM = "SELECT repeat('x', 10000), pg_sleep(0.005) FROM generate_series(1, 1000000)"
 
-def opened(db, name, streaming):
+
+def opened(db, name, streaming, password=None):
     one = Raw(db.port)
     one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-    assert one.log_in(name, "orders-db", db.password(name))[-1] == ("Z", b"I")
+    said = one.log_in(name, "orders-db", password or db.password(name))
+    assert said[-1] == ("Z", b"I"), said
     if streaming:
         one.send(query(STREAM))
         one.receive()
@@ -68,7 +71,9 @@ def measure(db, rounds=10, idle=20, streaming=10):
         name = f"leaver{number}"
         db.person(name, ["dba"])
         kinds = ["idle"] * idle + ["streaming"] * streaming
-        connections = [opened(db, name, kind == "streaming") for kind in kinds]
+        password = db.password(name)
+        with concurrent.futures.ThreadPoolExecutor(4) as openers:
+            connections = list(openers.map(lambda kind: opened(db, name, kind == "streaming", password), kinds))
         readers = Readers(connections)
         time.sleep(0.3)
         began = time.monotonic()

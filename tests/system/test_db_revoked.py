@@ -45,7 +45,7 @@ def db():
     try:
         one.server.sql("CREATE TABLE big AS SELECT g AS id, repeat('x', 200) AS note FROM generate_series(1, 200000) g",
                        "GRANT SELECT ON big TO op_dba", database="orders")
-        for name, role in (("sue", "staff"), ("lea", "lead")):
+        for name, role in (("sue", "staff"), ("tim", "staff"), ("lea", "lead")):
             one.person(name, [role])
         yield one
     finally:
@@ -53,7 +53,7 @@ def db():
 
 
 @pytest.mark.figures
-def test_from_the_end_of_a_session_to_the_last_byte(db):
+def test_from_the_end_of_a_session_to_the_last_byte(db, a_minute):
     took = measure(db)
     for kind, times in took.items():
         print(f"revoked, {kind}: {len(times)} connections, median {percentile(times, 0.5) * 1000:.1f} ms, "
@@ -74,32 +74,46 @@ def given(db, name, duration_s=600):
     return next(g for g in db.people[name].get("/grants")["items"] if g["ended_at"] is None)
 
 
+@pytest.fixture(scope="module")
+def a_minute(db):
+    """A grant to tim of the shortest time there is, which runs while other things are measured."""
+    return given(db, "tim", 60)
+
+
+def until_last(db, name, end):
+    """How long after the moment that end() returns each of the person's connections ended, in seconds."""
+    connections = [opened(db, name, streaming) for streaming in (False, False, True)]
+    readers = Readers(connections)
+    began = end()
+    readers.join(90)
+    assert readers.left == 0
+    for one in connections:
+        one.close()
+    return [last - began for last in readers.last.values()]
+
+
 @pytest.mark.figures
-def test_the_end_of_a_role_for_a_while_cuts(db):
+def test_the_end_of_a_role_for_a_while_cuts(db, a_minute):
     """Ended early by hand, and by its time."""
+    def by_hand():
+        time.sleep(0.2)
+        began = time.monotonic()
+        db.people["sue"].post(f"/grants/{grant['id']}/end", {})
+        return began
+
     times = []
-    for number in range(10):
+    for _ in range(9):
         grant = given(db, "sue", 60)
-        connections = [opened(db, "sue", streaming) for streaming in (False, False, True)]
-        readers = Readers(connections)
-        if number == 0:
-            began = time.monotonic() + (60 - (time.time() - since(grant)))
-        else:
-            time.sleep(0.2)
-            began = time.monotonic()
-            db.people["sue"].post(f"/grants/{grant['id']}/end", {})
-        readers.join(90)
-        assert readers.left == 0
-        times += [last - began for last in readers.last.values()]
-        if number == 0:
-            print(f"a role's time was over: the last byte {max(times) * 1000:.1f} ms later")
-            assert max(times) <= 1 + BOUND_S  # the second in which it ends is over
-            times = []
-        for one in connections:
-            one.close()
+        times += until_last(db, "sue", by_hand)
     print(f"a role was ended: {len(times)} connections, median {percentile(times, 0.5) * 1000:.1f} ms, "
           f"longest {max(times) * 1000:.1f} ms")
     assert percentile(times, part()) <= BOUND_S
+    if left_of(a_minute) < 5:  # what came before took long
+        wait_for("its end", 10, lambda: "helper" not in db.people["tim"].get("/me")["person"]["roles"])
+        a_minute = given(db, "tim", 60)
+    times = until_last(db, "tim", lambda: time.monotonic() + left_of(a_minute))
+    print(f"a role's time was over: the last byte {max(times) * 1000:.1f} ms later")
+    assert max(times) <= 1 + BOUND_S  # the second in which it ends is over
 
 
 def test_what_is_allowed_without_the_role_runs_on(db):
@@ -116,8 +130,9 @@ def test_what_is_allowed_without_the_role_runs_on(db):
     one.close()
 
 
-def since(grant):
-    return datetime.datetime.fromisoformat(grant["started_at"].replace("Z", "+00:00")).timestamp()
+def left_of(grant):
+    """Seconds of a grant of a minute."""
+    return datetime.datetime.fromisoformat(grant["started_at"].replace("Z", "+00:00")).timestamp() + 60 - time.time()
 
 
 def test_no_statement_runs_between_the_word_and_the_push(db):

@@ -41,7 +41,7 @@ export class Person {
     const context = await browser.newContext({
       ignoreHTTPSErrors: true, locale: "en-GB", reducedMotion: "reduce", viewport: { width: 1280, height: 900 }, ...options,
     });
-    context.setDefaultTimeout(10_000);
+    context.setDefaultTimeout(20_000);
     const page = await context.newPage();
     const cdp = await context.newCDPSession(page);
     await cdp.send("WebAuthn.enable");

@@ -322,8 +322,8 @@ test("a sink is given its token, and who reads the figures another", async () =>
 
 test("a security administrator sees somebody's SSH keys and removes one", async () => {
   const { page } = sam;
-  await sam.go("/admin/people?q=kim");
-  await page.locator("tbody tr", { hasText: "kim" }).getByRole("button").first().click();
+  await sam.go(`/admin/people?q=${sqlPerson}`);
+  await page.locator("tbody tr", { hasText: sqlPerson }).getByRole("button").first().click();
   const key = page.locator("dialog .lines li", { hasText: "laptop" });
   await key.waitFor();
   assert.match(await key.innerText(), /ssh-ed25519 SHA256:/);

@@ -41,7 +41,7 @@ demo-drill: ## one operator tries to destroy the orders database; then with two 
 demo-attack: ## against the running demo (make run): a phished employee and a hostile operator; watch the wall meanwhile
 	@demo/attack
 
-test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 20 minutes on 2 cores)
+test: ## everything: unit, sanitizers, fuzz, lint, system, browser (about 20 minutes on 2 cores; its end says where they went)
 	@tools/run-tests $(PARTS)
 
 bench: ## all measurements against their bounds

@@ -27,6 +27,16 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "figures: measures, alone; on the plain build only")
 
 
+# With several workers the longest begin first, so that none is left alone with one at the end; tools/test-times tells.
+LONG = ("demo", "db_drill", "watch_flood", "core_ssh", "ssh_revoked", "kill", "ledger_erase", "demo_attack", "evidence", "plans",
+        "core_identity", "core_database", "db_wire", "watch", "porter_life", "ssh_signin", "ledger_tamper")
+
+
+def pytest_collection_modifyitems(items):
+    order = {f"test_{name}.py": at for at, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.name, len(LONG)))
+
+
 _real_getaddrinfo = socket.getaddrinfo
 
 

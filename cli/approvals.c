@@ -183,7 +183,11 @@ static void show(const json_t *approval)
     show_votes(approval);
     line("SHA-256", sp_json_text(approval, "sha256"));
     show_json("Statement", json_object_get(approval, "statement"));
-    show_plan(json_object_get(approval, "plan"));
+    if (json_object_get(json_object_get(approval, "plan"), "tried_only") != NULL) {
+        show_json("It would do", json_object_get(approval, "plan"));
+    } else {
+        show_plan(json_object_get(approval, "plan"));
+    }
     show_json("Depends on it", json_object_get(approval, "dependants"));
 }
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -58,8 +59,7 @@ static void bound_files(pid_t pid)
                   : sp_fail(SP_EIO)); /* it has ended already */
 }
 
-static sp_err spawn(const keep_job *job, const char *const argv[], const pipes *p,
-                    keep_child *child)
+static sp_err spawn(keep_job *job, const char *const argv[], const pipes *p, keep_child *child)
 {
     char program[PATH_ROOM];
     char passfile[PATH_ROOM];
@@ -91,13 +91,19 @@ static sp_err spawn(const keep_job *job, const char *const argv[], const pipes *
                           environment);
     }
     posix_spawn_file_actions_destroy(&actions);
-    if (bad == 0) {
-        bound_files(child->pid);
+    if (bad != 0) {
+        return sp_fail(SP_EIO);
     }
-    return bad == 0 ? sp_ok() : sp_fail(SP_EIO);
+    bound_files(child->pid);
+    sp_err err = keep_work_starts(&job->work, child->pid);
+    if (sp_failed(err)) {
+        kill(child->pid, SIGKILL);
+        SP_IGNORE(keep_work_ends(&job->work, child->pid) == 0 ? sp_ok() : sp_fail(SP_EIO));
+    }
+    return err;
 }
 
-sp_err keep_child_start(const keep_job *job, const char *const argv[], bool in, bool out,
+sp_err keep_child_start(keep_job *job, const char *const argv[], bool in, bool out,
                         keep_child *ret_child)
 {
     keep_child child = {.pid = -1, .in = -1, .out = -1, .told = -1};
@@ -163,11 +169,9 @@ static void note_last_words(keep_job *job, const keep_child *child)
 
 sp_err keep_child_end(keep_job *job, keep_child *child)
 {
-    int status = 0;
     close_one(&child->in);
     close_one(&child->out);
-    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR) {
-    }
+    int status = keep_work_ends(&job->work, child->pid);
     bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     if (!good) {
         note_last_words(job, child);

@@ -164,7 +164,7 @@ static sp_err dump_args(keep_job *job, const json_t *manifest, const char *snaps
     return sp_ok();
 }
 
-static sp_err pour(int from, keep_writer *writer)
+static sp_err pour(keep_job *job, int from, keep_writer *writer)
 {
     static _Thread_local uint8_t chunk[CHUNK_BYTES];
     for (;;) {
@@ -178,6 +178,7 @@ static sp_err pour(int from, keep_writer *writer)
         if (got == 0) {
             return sp_ok();
         }
+        keep_work_moved(&job->work);
         TRY(keep_writer_put(writer, sp_span_of(chunk, (size_t)got)));
     }
 }
@@ -189,7 +190,7 @@ static sp_err dump(keep_job *job, const json_t *manifest, const char *snapshot, 
     keep_child child;
     TRY(dump_args(job, manifest, snapshot, &a));
     TRY(keep_child_start(job, a.items, false, true, &child));
-    sp_err poured = pour(child.out, writer);
+    sp_err poured = pour(job, child.out, writer);
     sp_err ended = keep_child_end(job, &child);
     keep_child_done(&child);
     TRY(poured);
@@ -255,7 +256,7 @@ sp_err keep_run_keep(keep_job *job)
     sp_err err = write_all(job, manifest, snapshot, max_bytes);
     give_room_back(max_bytes);
     TRY(err);
-    keep_summary(manifest, &job->report);
+    keep_summary(manifest, 0, &job->report);
     return sp_ok();
 }
 
@@ -270,7 +271,7 @@ sp_err keep_run_estimate(keep_job *job)
     job->bytes = keep_manifest_bytes(manifest);
     job->duration_ms = 200 + job->bytes * 1000 / (job->rate == 0 ? 1 : job->rate);
     TRY(take_room(job, job->bytes, false, &max_bytes));
-    keep_summary(manifest, &job->report);
+    keep_summary(manifest, job->duration_ms, &job->report);
     return sp_ok();
 }
 

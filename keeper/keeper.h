@@ -15,6 +15,7 @@
 
 #include "infra/crypto/aead.h"
 #include "infra/proc/config.h"
+#include "keeper/work.h"
 #include "lib/proto/keeper_msg.h"
 
 #include <jansson.h>
@@ -36,6 +37,7 @@ typedef struct {
     char dir[KEEP_PATH_BYTES]; /* of this job alone, removed at the end */
     char passfile[KEEP_PATH_BYTES + 16];
     uint64_t rate; /* bytes a second that keeping took lately */
+    keep_work work;
     /* results */
     sp_err err;
     uint64_t bytes;
@@ -54,7 +56,8 @@ SP_MUST sp_err keep_conninfo(const keep_job *job, const char *database, char **r
 SP_MUST sp_err keep_connect(keep_job *job, const char *database, PGconn **ret_conn);
 void keep_disconnect(PGconn **conn);
 #define auto_conn __attribute__((cleanup(keep_disconnect)))
-/* Runs one statement with text parameters; *why gets the server's words. */
+/* Runs one statement with text parameters; *why gets the server's words. SP_ETIMEOUT: it has not
+ * ended in an hour. */
 SP_MUST sp_err keep_exec(keep_job *job, PGconn *conn, const char *sql, int count,
                          const char *const *values, PGresult **ret_result);
 void keep_clear(PGresult **result);
@@ -77,7 +80,7 @@ typedef struct {
     int told;   /* file with its standard output, when out is -1 */
 } keep_child;
 /* argv[0] is the program's name; out: a pipe, else a file. */
-SP_MUST sp_err keep_child_start(const keep_job *job, const char *const argv[], bool in, bool out,
+SP_MUST sp_err keep_child_start(keep_job *job, const char *const argv[], bool in, bool out,
                                 keep_child *ret_child);
 /* Closes its pipes, waits; SP_EIO with its last words in job->why when it failed. */
 SP_MUST sp_err keep_child_end(keep_job *job, keep_child *child);
@@ -115,8 +118,8 @@ SP_MUST sp_err keep_vault_unwrap(const keep_job *job, sp_span wrapped, sp_key *r
 
 /* ---- manifest.c: what is there ---- */
 SP_MUST sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest);
-/* For the approval screen: see keeper/README.md. */
-void keep_summary(const json_t *manifest, sp_buf *out);
+/* For the approval screen: see keeper/README.md. keep_ms: what keeping may take; 0 = not said. */
+void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out);
 uint64_t keep_manifest_bytes(const json_t *manifest);
 /* Any of the words stands in the text; both are parted by blanks. */
 bool keep_has_word(const char *text, const char *words);

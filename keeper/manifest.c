@@ -8,7 +8,7 @@
  */
 #include "keeper/keeper.h"
 
-enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20 };
+enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_TIMES_MAX = 36, UNDO_MINUTES_SAID = 10 };
 
 /* $1 objects, $2 verb, $3 cascades ('t'/'f'), $4 whole. The server makes the whole manifest. */
 static const char CLOSURE[] =
@@ -188,12 +188,24 @@ static void add_limit(json_t *limits, json_t *sentence)
     }
 }
 
-static json_t *limits_of(const json_t *manifest)
+/* Undo took 4 to 36 times as long as the keep in what was measured (docs/DATABASE.md). */
+static void add_time(json_t *limits, uint64_t keep_ms)
+{
+    uint64_t minutes = keep_ms * UNDO_TIMES_MAX / 60000;
+    if (minutes >= UNDO_MINUTES_SAID) {
+        add_limit(limits, json_sprintf("putting it back may take up to about %llu minutes: until "
+                                       "then nobody else writes into these tables",
+                                       (unsigned long long)minutes));
+    }
+}
+
+static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
 {
     const json_t *relations = json_object_get(manifest, "relations");
     json_t *limits = json_array();
     bool any = has_verb(manifest, "ANY");
     bool changes = any || has_verb(manifest, "UPDATE MERGE INSERT");
+    add_time(limits, keep_ms);
     if (any) {
         add_limit(limits, json_string("nobody knows what it does: tables and objects of this "
                                       "database are kept, nothing outside; rows that it adds "
@@ -220,7 +232,7 @@ static json_t *limits_of(const json_t *manifest)
     return limits;
 }
 
-void keep_summary(const json_t *manifest, sp_buf *out)
+void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out)
 {
     const json_t *relations = json_object_get(manifest, "relations");
     json_t *list = json_array();
@@ -236,7 +248,7 @@ void keep_summary(const json_t *manifest, sp_buf *out)
         json_pack("{s:O, s:I, s:I, s:o, s:o}", "whole", json_object_get(manifest, "whole"),
                   "relations_total", (json_int_t)json_array_size(relations), "foreign_keys",
                   (json_int_t)json_array_size(json_object_get(manifest, "foreign")), "limits",
-                  limits_of(manifest), "relations", list);
+                  limits_of(manifest, keep_ms), "relations", list);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     sp_buf_text(out, text == NULL ? "{}" : text);
     sp_free(text);

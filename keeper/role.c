@@ -28,7 +28,6 @@ enum {
     RATE_DEFAULT = 20 << 20,
     RATE_LEAST = 8 << 20 /* bytes: less says nothing about the rate */
 };
-#define STUCK_US ((uint64_t)2 * 3600 * 1000 * 1000)
 static const char POOL_THREADS[] = "16"; /* JOBS_MAX */
 static const char PROGRAMS[] = "/usr/lib/postgresql";
 
@@ -41,14 +40,14 @@ typedef struct {
     char store_dir[KEEP_PATH_BYTES];
     char programs[KEEP_PATH_BYTES];
     size_t jobs;
-    uint64_t began_us[JOBS_MAX]; /* of each that runs; 0 = free */
+    keep_job *running[JOBS_MAX]; /* NULL = free */
     uint64_t rate;
 } keeper;
 
 typedef struct {
     uv_work_t work;
     keeper *keeper;
-    size_t place; /* in began_us */
+    size_t place; /* in running */
     sp_peer *peer;
     keep_job job;
 } queued;
@@ -83,6 +82,11 @@ static void on_work(uv_work_t *work)
         job->err = carry_out(job);
     }
     keep_clean(job);
+    if (sp_failed(job->err) && keep_work_is_given_up(&job->work)) {
+        sp_buf_reset(&job->why);
+        sp_buf_text(&job->why, "nothing has moved for hours: given up");
+        job->err = sp_fail(SP_EIO);
+    }
     if (job->duration_ms == 0 || job->job.kind != SP_KEEPER_ESTIMATE) {
         job->duration_ms = (sp_now_steady_us() - began_us) / 1000;
     }
@@ -91,7 +95,7 @@ static void on_work(uv_work_t *work)
 static void free_queued(queued *q)
 {
     q->keeper->jobs--;
-    q->keeper->began_us[q->place] = 0;
+    q->keeper->running[q->place] = NULL;
     sp_peer_unref(q->peer);
     sp_buf_done(&q->job.body);
     sp_buf_done(&q->job.report);
@@ -136,10 +140,9 @@ static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
     }
     TRY(sp_alloc(1, sizeof(*q), &q));
     q->keeper = self;
-    while (self->began_us[q->place] != 0) { /* fewer than JOBS_MAX are taken */
+    while (self->running[q->place] != NULL) { /* fewer than JOBS_MAX are taken */
         q->place++;
     }
-    self->began_us[q->place] = sp_now_steady_us();
     q->peer = sp_peer_ref(peer);
     q->work.data = q;
     q->job = (keep_job){.config = self->config,
@@ -149,6 +152,8 @@ static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
                         .body = sp_buf_make(SP_MSG_MAX_BYTES),
                         .report = sp_buf_make(REPORT_MAX_BYTES),
                         .why = sp_buf_make(SP_KEEPER_WHY_MAX_BYTES)};
+    keep_work_begin(&q->job.work);
+    self->running[q->place] = &q->job;
     self->jobs++;
     sp_buf_span(&q->job.body, msg->body);
     sp_err err = sp_buf_error(&q->job.body);
@@ -276,14 +281,22 @@ static void on_term(uv_signal_t *signal, int number)
     uv_stop(signal->loop);
 }
 
-/* A server that never answers holds a thread for ever, and a few of them all keeping. Core has
- * given such a job up long ago; a new process begins with all its threads. */
-static void end_if_stuck(const keeper *self)
+static void give_up_stuck(const keeper *self)
 {
     uint64_t now_us = sp_now_steady_us();
     for (size_t i = 0; i < JOBS_MAX; i++) {
-        if (self->began_us[i] != 0 && now_us > self->began_us[i] + STUCK_US) {
-            sp_log(SP_LOG_ERROR, "a job has not ended in two hours: the keeper starts anew");
+        keep_job *job = self->running[i];
+        if (job == NULL) {
+            continue;
+        }
+        bool undoes = job->job.kind == SP_KEEPER_UNDO || job->job.kind == SP_KEEPER_TRY_UNDO;
+        uint64_t still_us = undoes ? KEEP_STILL_UNDO_US : KEEP_STILL_US;
+        keep_work_state state = keep_work_look(&job->work, still_us, now_us);
+        if (state == KEEP_WORK_GIVEN_UP) {
+            sp_log(SP_LOG_ERROR, "job %llu (kind %u) has not moved for hours: given up",
+                   (unsigned long long)job->job.job, job->job.kind);
+        } else if (state == KEEP_WORK_HANGS) {
+            sp_log(SP_LOG_ERROR, "a job that was given up does not end: the keeper starts anew");
             exit(EXIT_FAILURE);
         }
     }
@@ -291,7 +304,7 @@ static void end_if_stuck(const keeper *self)
 
 static void on_watchdog(uv_timer_t *timer)
 {
-    end_if_stuck(timer->data);
+    give_up_stuck(timer->data);
     sp_entry_notify("WATCHDOG=1");
     expire(timer->data);
 }

@@ -4,17 +4,20 @@
  * people only; the password is in one file of mode 0600 and nowhere else.
  * SPEC libpq "Connection Strings", "The Password File".
  */
+#include "infra/proc/clock.h"
 #include "infra/proc/file.h"
 #include "keeper/keeper.h"
 #include "lib/policy/database.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { CONNINFO_MAX_BYTES = 4096, PASSWORD_MAX_BYTES = 2048 };
+#define ANSWER_US ((uint64_t)3600 * 1000 * 1000)
 
 /* What the owner of a database could set for it: which functions and operators are found, what a
  * backslash means, how names and values are written. */
@@ -176,10 +179,44 @@ void keep_disconnect(PGconn **conn)
 
 /* ---- statements ---- */
 
+/* Waits for its answer; a connection that hangs is as good as broken. */
+static sp_err await_answer(PGconn *conn)
+{
+    uint64_t until_us = sp_now_steady_us() + ANSWER_US;
+    while (PQisBusy(conn) != 0) {
+        struct pollfd one = {.fd = PQsocket(conn), .events = POLLIN};
+        if (sp_now_steady_us() > until_us) {
+            return sp_fail(SP_ETIMEOUT);
+        }
+        SP_IGNORE(poll(&one, 1, 1000) >= 0 ? sp_ok() : sp_fail(SP_EIO));
+        if (PQconsumeInput(conn) == 0) {
+            return sp_ok(); /* its error is the answer */
+        }
+    }
+    return sp_ok();
+}
+
+static sp_err ask_server(keep_job *job, PGconn *conn, const char *sql, int count,
+                         const char *const *values, PGresult **ret_result)
+{
+    if (PQsendQueryParams(conn, sql, count, NULL, values, NULL, NULL, 0) == 0) {
+        note_words(job, PQerrorMessage(conn));
+        return sp_fail(SP_EIO);
+    }
+    TRY(await_answer(conn));
+    *ret_result = PQgetResult(conn);
+    keep_work_moved(&job->work);
+    for (PGresult *more = PQgetResult(conn); more != NULL; more = PQgetResult(conn)) {
+        PQclear(more);
+    }
+    return sp_ok();
+}
+
 sp_err keep_exec(keep_job *job, PGconn *conn, const char *sql, int count, const char *const *values,
                  PGresult **ret_result)
 {
-    PGresult *result = PQexecParams(conn, sql, count, NULL, values, NULL, NULL, 0);
+    PGresult *result = NULL;
+    TRY(ask_server(job, conn, sql, count, values, &result));
     ExecStatusType status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
         note_words(job, PQerrorMessage(conn));

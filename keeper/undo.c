@@ -76,6 +76,7 @@ sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *sel
     ssize_t got = 0;
     while (!sp_failed(err) &&
            ((got = read(child.out, chunk, sizeof(chunk))) > 0 || (got < 0 && errno == EINTR))) {
+        keep_work_moved(&u->job->work);
         err = got > 0 ? take(self, sp_span_of(chunk, (size_t)got)) : sp_ok();
     }
     sp_err ended = keep_child_end(u->job, &child);
@@ -173,6 +174,7 @@ sp_err undo_script(undo *u, sp_buf *sql)
     sp_err err = sp_buf_error(sql);
     if (!sp_failed(err)) {
         err = sp_write_all(u->psql.in, sp_buf_borrow(sql));
+        keep_work_moved(&u->job->work);
     }
     sp_buf_reset(sql);
     return err;

@@ -8,13 +8,17 @@
 #include "infra/ipc/line.h"
 #include "infra/proc/clock.h"
 
+/* The keeper gives up by itself what does not move (keeper/work.h). Undo takes many times as long
+ * as the keep did. */
 #define WAIT_US ((uint64_t)3600 * 1000 * 1000)
+#define WAIT_FOR_UNDO_US (24 * WAIT_US)
 
 typedef struct waiting {
     struct waiting *next;
     sp_keeper_client *client;
     uint64_t job;
-    uint64_t until_us;
+    uint64_t until_us; /* 0: it was told that this is late */
+    bool is_undo;
     sp_on_job_done on_done;
     void *self;
 } waiting;
@@ -60,6 +64,7 @@ static void on_push(void *self, uint16_t kind, sp_span body)
         return;
     }
     waiting *wait = take(client, done.job);
+    done.code = done.code == SP_ETIMEOUT ? SP_EIO : done.code; /* that is core's own word */
     if (wait != NULL) {
         finish(wait, &done);
     }
@@ -103,21 +108,45 @@ void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_jo
         on_done(self, &done);
         return;
     }
-    *wait = (waiting){client->first, client, job->job, sp_now_steady_us() + WAIT_US, on_done, self};
+    bool about_undo = job->kind == SP_KEEPER_UNDO || job->kind == SP_KEEPER_TRY_UNDO;
+    *wait = (waiting){.next = client->first,
+                      .client = client,
+                      .job = job->job,
+                      .until_us = sp_now_steady_us() + (about_undo ? WAIT_FOR_UNDO_US : WAIT_US),
+                      .is_undo = job->kind == SP_KEEPER_UNDO,
+                      .on_done = on_done,
+                      .self = self};
     client->first = wait;
     sp_line_call(client->line, SP_KEEPER_JOB, sp_buf_borrow(&body), on_taken, wait);
 }
 
+/* What it does to the database cannot be called back: who waits hears that it is late, and what
+ * became of it in the end. */
+static void tell_late(waiting *wait)
+{
+    const sp_keeper_done done = {
+        .job = wait->job,
+        .code = SP_ETIMEOUT,
+        .why = SP_SPAN_LIT("the keeper has not finished in a day: it may still be put back, and "
+                           "that is written here then")};
+    wait->until_us = 0;
+    wait->on_done(wait->self, &done);
+}
+
 void sp_keeper_client_tick(sp_keeper_client *client, uint64_t now_steady_us)
 {
-    uint64_t late = 0;
+    waiting *late = NULL;
     do {
-        late = 0;
-        for (const waiting *at = client->first; at != NULL && late == 0; at = at->next) {
-            late = at->until_us <= now_steady_us ? at->job : 0;
+        late = NULL;
+        for (waiting *at = client->first; at != NULL && late == NULL; at = at->next) {
+            late = at->until_us != 0 && at->until_us <= now_steady_us ? at : NULL;
         }
-        fail(client, late, SP_ETIMEOUT, "the keeper did not finish in an hour");
-    } while (late != 0);
+        if (late != NULL && late->is_undo) {
+            tell_late(late);
+        } else if (late != NULL) {
+            fail(client, late->job, SP_ETIMEOUT, "the keeper did not finish in time");
+        }
+    } while (late != NULL);
 }
 
 sp_err sp_keeper_client_new(sp_core *core, sp_keeper_client **ret_client)

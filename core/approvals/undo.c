@@ -40,6 +40,8 @@ static bool is_complete(sp_span report)
     return complete;
 }
 
+/* SP_ETIMEOUT: it may still be under way, so the keep stays busy; what comes later corrects this.
+ */
 static void on_undone(void *self, const sp_keeper_done *done)
 {
     undoing *w = self;
@@ -73,7 +75,10 @@ static void on_undone(void *self, const sp_keeper_done *done)
                sp_store_error_text(w->core->store));
     }
     sp_approvals_changed(w->core, &w->ask);
-    undoing_free(w);
+    w->k.told = SP_SPAN_EMPTY;
+    if (done->code != SP_ETIMEOUT) {
+        undoing_free(w);
+    }
 }
 
 static void on_undo_recorded(void *self, sp_err err)
@@ -255,8 +260,24 @@ static void on_asked(void *self, sp_err err, uint64_t id)
     }
 }
 
+/* What the dry run did, and how long it took: undo takes as long, and holds its tables. */
+static sp_err plan_of(sp_arena *arena, const sp_keeper_done *tried, sp_span *ret_plan)
+{
+    json_t *report = parsed(tried->report);
+    json_array_append_new(json_object_get(report, "told"),
+                          json_sprintf("the dry run took %llu s: undo takes about as long, and "
+                                       "until it ends nobody else writes into what it puts back",
+                                       (unsigned long long)(tried->duration_ms + 999) / 1000));
+    char *text = json_is_object(report) ? json_dumps(report, JSON_COMPACT) : NULL;
+    json_decref(report);
+    sp_span plan = text == NULL ? SP_SPAN_EMPTY : sp_span_cstr(text);
+    sp_err err = plan.len <= SP_ASK_JSON_MAX_BYTES ? sp_arena_copy(arena, plan, ret_plan) : sp_ok();
+    sp_free(text);
+    return err;
+}
+
 /* The bytes that are approved: which keep, of which statement. */
-static sp_err ask_of(wanting *w, sp_span report)
+static sp_err ask_of(wanting *w, const sp_keeper_done *tried)
 {
     char id[SP_REFERENCE_TEXT_BYTES];
     auto_buf sp_buf text = sp_buf_make(SP_ASK_CONTENT_MAX_BYTES);
@@ -284,9 +305,7 @@ static sp_err ask_of(wanting *w, sp_span report)
                       .reason = w->reason};
     sp_copy(w->ask.approvers, w->first.approvers, sizeof(w->ask.approvers));
     TRY(sp_arena_copy(arena, sp_buf_borrow(&text), &w->ask.content));
-    if (report.len <= SP_ASK_JSON_MAX_BYTES) {
-        TRY(sp_arena_copy(arena, report, &w->ask.plan));
-    }
+    TRY(plan_of(arena, tried, &w->ask.plan));
     w->ask.sha256 = sp_sha256(w->ask.content);
     return sp_ok();
 }
@@ -314,7 +333,7 @@ static void on_tried(void *self, const sp_keeper_done *done)
                                  (json_int_t)done->duration_ms));
         return;
     }
-    sp_err err = ask_of(w, done->report);
+    sp_err err = ask_of(w, done);
     if (sp_failed(err)) {
         sp_answer_failed(w->req, err);
         return;

@@ -136,6 +136,7 @@ def run(gate, dora, text):
 
 def undo(gate, keep):
     wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    assert any(re.match(r"the dry run took \d+ s: undo takes about as long", one) for one in wanted["plan"]["told"]), wanted["plan"]
     answer(gate, wanted, "approve")
     return wait_for("the undo", 30, lambda: (lambda k: k if k["undo_approval"] == wanted["id"] else None)(
         gate.people["dora"].get(f"/keeps/{keep['id']}")))

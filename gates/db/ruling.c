@@ -147,6 +147,24 @@ static sp_decision about_use(const asking *a, sp_sql_use *use)
     return about_part(a, action, SP_NONE);
 }
 
+/* What a change computes from its own rows it reads, by whatever rule it may change them: what the
+ * person sees masked there is masked for the change too. */
+static void mask_as_read(const asking *a, const sp_sql_use *use, sp_decision *decision)
+{
+    if (use->kind != SP_SQL_RELATION || use->action == SP_ACTION_READ ||
+        use->action == SP_ACTION_EXPORT) {
+        return;
+    }
+    sp_sql_use seen = *use;
+    seen.action = SP_ACTION_READ;
+    seen.flags &= (uint16_t) ~(SP_SQL_USE_BROAD | SP_SQL_USE_BECOMES);
+    sp_decision read = about_use(a, &seen);
+    if (read.verdict != SP_VERDICT_DENY && (read.must & SP_MUST_MASK) != 0) {
+        decision->must |= SP_MUST_MASK;
+        decision->mask_tags |= read.mask_tags;
+    }
+}
+
 /* ---- together ---- */
 
 static void join(db_ruling *ruling, const sp_policy *policy, const sp_decision *decision,
@@ -190,6 +208,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         sp_sql_use use = judgement->uses[i];
         sp_decision decision = about_use(&a, &use);
+        mask_as_read(&a, &use, &decision);
         join(ruling, a.policy, &decision, &use);
         db_ruling_meet(ruling, catalogue, &use);
         if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {

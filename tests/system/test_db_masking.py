@@ -17,7 +17,7 @@ from officelib import wait_for
 from pgraw import SYNC, Raw, bind, describe, execute, parse
 
 DOCUMENTS = orders_documents(
-    ["dba", "analyst"],
+    ["dba", "analyst", "clerk"],
     DBA_DOES_ALL + """\
 kind: Rule
 name: analysts see masked people
@@ -25,6 +25,19 @@ who: { roles: [analyst] }
 to: { resources: [orders-db] }
 may: [connect, read, write, export, alter]
 with: { mask: [personal-info] }
+---
+kind: Rule
+name: clerks read masked people
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [connect, read]
+with: { mask: [personal-info] }
+---
+kind: Rule
+name: clerks change people, by a rule that says nothing of masks
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [write, alter]
 """,
     postgres="""\
   parts:
@@ -47,6 +60,7 @@ def gate():
     try:
         one.person("dora", "dba")
         one.person("anna", "analyst")
+        one.person("carl", "clerk")
         yield one
     finally:
         one.close()
@@ -74,6 +88,18 @@ def test_masked_and_clear(gate):
     assert rows(gate, "anna", "SELECT phone FROM customers WHERE id = 7 UNION ALL SELECT note FROM orders WHERE id = 1"
                 ) == [("***",), ("***",)]
     assert rows(gate, "anna", "UPDATE customers SET note = 'n' WHERE id = 7 RETURNING phone") == [("138****0007",)]
+
+
+@pytest.mark.parametrize("text", [
+    "UPDATE customers SET note = phone WHERE id = 7", "UPDATE customers SET note = 'x' WHERE phone LIKE '138%'",
+    "UPDATE orders SET note = customers.phone FROM customers", "DELETE FROM customers WHERE phone = '13800130007'",
+    "ALTER TABLE customers ADD p2 text GENERATED ALWAYS AS (phone) STORED"])
+def test_a_change_sees_no_more_than_who_makes_it(gate, text):
+    assert rows(gate, "carl", "UPDATE customers SET phone = '13800130007' WHERE id = 7 RETURNING id") == [(7,)]
+    with gate.connect("carl") as carl, carl.cursor() as c:
+        with pytest.raises(psycopg2.Error) as what:
+            c.execute(text)
+        assert what.value.pgcode == "42501" and "mask" in str(what.value)
 
 
 TELLING = [

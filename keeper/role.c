@@ -10,6 +10,7 @@
 #include "infra/proc/file.h"
 #include "infra/proc/log.h"
 #include "infra/proc/sandbox.h"
+#include "infra/proc/slow_clock.h"
 #include "keeper/keeper.h"
 
 #include <dirent.h>
@@ -42,6 +43,8 @@ typedef struct {
     size_t jobs;
     keep_job *running[JOBS_MAX]; /* NULL = free */
     uint64_t rate;
+    char *clock_path;
+    sp_slow_clock clock; /* of what cannot be taken back */
 } keeper;
 
 typedef struct {
@@ -241,14 +244,31 @@ static void sweep(const char *dir_path, bool inner)
     }
 }
 
-/* A day later than core forgets them. */
-static void expire(const keeper *self)
+/* A day later than core forgets them, by a clock that believes no jump. */
+static void expire(keeper *self)
 {
     uint64_t kept_s = ((uint64_t)self->config->keep_days + 1) * DAY_S;
-    keep_files_expire(self->store_dir, sp_now_unix_us() / 1000000 - kept_s);
+    if (sp_slow_clock_tick(&self->clock, sp_now_unix_us(), sp_now_steady_us())) {
+        sp_log(SP_LOG_ERROR, "the clock is more than a day ahead: keeps do not end by it until it "
+                             "has been so for a day");
+    }
+    uint64_t now_s = self->clock.unix_us / 1000000;
+    keep_files_expire(self->store_dir, now_s > kept_s ? now_s - kept_s : 0);
 }
 
-static sp_err make_places(keeper *self)
+static sp_err start_clock(keeper *self, sp_buf *why)
+{
+    TRY(sp_config_state(self->config, SP_ROLE_KEEPER, "clock", &self->clock_path));
+    sp_err err =
+        sp_slow_clock_open(&self->clock, self->clock_path, sp_now_unix_us(), sp_now_steady_us());
+    if (sp_failed(err)) {
+        sp_buf_fmt(why, "%s does not hold two times: remove it if the clock is right",
+                   self->clock_path);
+    }
+    return err;
+}
+
+static sp_err make_places(keeper *self, sp_buf *why)
 {
     auto_free char *state = NULL;
     auto_free char *store = NULL;
@@ -258,6 +278,7 @@ static sp_err make_places(keeper *self)
     TRY(sp_dir_make(store, 0700));
     sweep(state, false);
     sweep(store, false);
+    TRY(start_clock(self, why));
     expire(self);
     return sp_ok();
 }
@@ -331,7 +352,7 @@ static sp_err start(keeper *self, sp_buf *why)
     signal(SIGPIPE, SIG_IGN); /* a program of ours that ended early is an error of write() */
     TRY(sp_crypto_start());
     TRY(find_programs(self, why));
-    TRY(make_places(self));
+    TRY(make_places(self, why));
     TRY(lock_in(self, why));
     if (uv_loop_init(&self->loop) != 0) {
         return sp_fail(SP_EIO);

@@ -538,13 +538,13 @@ def test_a_keep_is_encrypted_and_tampering_is_seen(keeper, server):
 
 
 def test_no_password_in_argv_or_environment_and_nothing_left(keeper, server):
-    assert sorted(os.listdir(keeper.state)) == ["keeps"]
+    assert sorted(os.listdir(keeper.state)) == ["clock", "keeps"]
     code, _, _, _, why = keeper.job(KEEP, keep=20, port=server.port, verb="DROP", objects=["shop.log"],
                                     credential="orders-db/other")
     assert code != OK and "no credential" in why
     code, _, _, _, why = keeper.job(KEEP, keep=20, port=server.port, verb="DROP", objects=["shop.nothing"])
     assert code != OK and "none of the objects" in why
-    assert sorted(os.listdir(keeper.state)) == ["keeps"] and not keeper.kept_file(20).exists()
+    assert sorted(os.listdir(keeper.state)) == ["clock", "keeps"] and not keeper.kept_file(20).exists()
     seen = subprocess.run(["grep", "-c", PASSWORD, str(keeper.vault.log)], capture_output=True, text=True, check=False)
     assert seen.stdout.strip() == "0"
 

@@ -5,8 +5,10 @@ that are older than what became of their tables.
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 
+import os
 import shutil
 import tempfile
+import time
 
 import pytest
 
@@ -103,3 +105,21 @@ def test_more_objects_than_twenty_thousand(keeper, server):
     assert report["complete"]
     assert server.sql("SELECT count(*), (SELECT count(*) FROM shop.things) FROM pg_largeobject_metadata", "orders") == f"{many}|5"
     server.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata", "orders")
+
+
+def test_a_clock_that_jumps_ends_no_keep(keeper, server):
+    """Until it is believed: then what is older than its days goes."""
+    keep(keeper, server, 9, "DELETE", "shop.things")
+    path, clock = keeper.kept_file(9), keeper.state / "clock"
+    assert clock.exists()
+    days = 86400
+    aged = time.time() - 33 * days  # keep_days is 30, and a day
+    for believed in (time.time() - 40 * days, time.time()):
+        keeper.stop()
+        os.utime(path, (aged, aged))
+        clock.write_text(f"{int(believed * 1e6)} 0\n")
+        os.chown(clock, keeper.uid, -1)
+        keeper.start()
+        time.sleep(6)  # it looks every five seconds
+        assert path.exists() == (believed < time.time() - days)
+    assert "keeps do not end by it" in keeper.logged()

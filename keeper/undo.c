@@ -114,6 +114,7 @@ const json_t *undo_present(const undo *u, const json_t *relation)
 static const char PRESENT[] =
     "SELECT COALESCE(json_object_agg(c.oid::text, json_build_object("
     "'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,"
+    "'logged', c.relpersistence = 'p',"
     "'columns', (SELECT json_object_agg(a.attname, json_build_object("
     " 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',"
     " 'needed', a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''))"
@@ -134,6 +135,74 @@ static sp_err read_present(undo *u)
     TRY(sp_buf_take_cstr(&oids, &text));
     const char *const list[] = {text};
     return keep_exec_json(u->job, u->conn, PRESENT, 1, list, &u->present);
+}
+
+/* $1 kept relations: those that are gone and whose name stands for the same again: kind, owner,
+ * columns and their types. */
+static const char AGAIN[] =
+    "SELECT COALESCE(json_object_agg(j.oid::text, c.oid::bigint), '{}'::json)::text"
+    " FROM json_to_recordset($1::json) AS j(oid bigint, schema text, name text, kind text,"
+    "  owner text, columns json)"
+    " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
+    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = j.name"
+    " WHERE c.relkind::text = j.kind AND pg_catalog.pg_get_userbyid(c.relowner) = j.owner"
+    " AND j.kind IN ('r', 'p')"
+    " AND NOT EXISTS (SELECT FROM pg_catalog.pg_class o WHERE o.oid = j.oid::oid)"
+    " AND (SELECT json_agg(json_build_array(k->>'name', k->>'type') ORDER BY k->>'name')::text"
+    "  FROM json_array_elements(CASE json_typeof(j.columns) WHEN 'array' THEN j.columns"
+    "   ELSE '[]' END) k) ="
+    " (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod))"
+    "  ORDER BY a.attname::text)::text FROM pg_catalog.pg_attribute a"
+    "  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)";
+
+static void take_oid(json_t *object, const char *key, uint32_t was, json_int_t is)
+{
+    if ((uint32_t)json_integer_value(json_object_get(object, key)) == was) {
+        json_object_set_new(object, key, json_integer(is));
+    }
+}
+
+/* A table that was dropped since and made again (another undo does that) is the table; what
+ * makes objects again is told their old numbers by the archive, and is refused by their names. */
+static sp_err take_made_again(undo *u)
+{
+    auto_json json_t *again = NULL;
+    json_t *relations = json_object_get(u->manifest, "relations");
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    if (undo_verb_is(u, "DROP ALTER")) {
+        return sp_ok();
+    }
+    char *text = json_dumps(relations, JSON_COMPACT);
+    const char *const list[] = {text == NULL ? "[]" : text};
+    sp_err err = keep_exec_json(u->job, u->conn, AGAIN, 1, list, &again);
+    sp_free(text);
+    TRY(err);
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        json_t *one = json_array_get(relations, i);
+        char key[16];
+        snprintf(key, sizeof(key), "%u", undo_oid(one));
+        json_int_t is = json_integer_value(json_object_get(again, key));
+        uint32_t was = undo_oid(one);
+        if (is == 0) {
+            continue;
+        }
+        json_object_set_new(one, "was", json_integer(was));
+        json_object_set_new(one, "oid", json_integer(is));
+        for (size_t k = 0; k < json_array_size(keys); k++) {
+            take_oid(json_array_get(keys, k), "table", was, is);
+            take_oid(json_array_get(keys, k), "references", was, is);
+        }
+        undo_tell(u, json_sprintf("%s was dropped since and made again: its rows go into the table "
+                                  "that has its name, owner and columns now",
+                                  undo_text(one, "quoted")));
+        u->notes++;
+    }
+    return sp_ok();
+}
+
+bool undo_is_made_again(const json_t *relation)
+{
+    return json_object_get(relation, "was") != NULL;
 }
 
 bool undo_verb_is(const undo *u, const char *words)
@@ -326,7 +395,7 @@ static bool is_nothing(const undo *u, const json_t *rows)
         count +=
             number_of(one, "inserted") + number_of(one, "reverted") + number_of(one, "removed");
     }
-    return count == 0 && json_array_size(u->restored) == 0 && json_array_size(u->told) == 0;
+    return count == 0 && json_array_size(u->restored) == 0 && json_array_size(u->told) == u->notes;
 }
 
 /* SP_ECONFLICT: nothing came back, which is no undo. */
@@ -349,6 +418,9 @@ static sp_err write_report(undo *u)
     sp_buf_reset(&u->job->why);
     sp_buf_text(&u->job->why, "nothing of what was kept is missing or changed, as far as can be "
                               "told: there is nothing to put back");
+    if (u->notes > 0) {
+        sp_buf_fmt(&u->job->why, " (%s)", json_string_value(json_array_get(u->told, 0)));
+    }
     return sp_fail(SP_ECONFLICT);
 }
 
@@ -414,6 +486,7 @@ static sp_err look(undo *u)
 {
     const char *const argv[] = {"pg_restore", "--list", NULL};
     TRY(undo_restore(u, argv, take_toc, u));
+    TRY(take_made_again(u));
     TRY(read_present(u));
     return undo_find_missing(u);
 }

@@ -29,6 +29,12 @@ bool undo_is_retyped(const undo_table *t, const json_t *column)
     return is != NULL && strcmp(undo_text(is, "type"), undo_text(column, "type")) != 0;
 }
 
+bool undo_is_unlogged(const undo_table *t)
+{
+    return json_is_true(json_object_get(t->relation, "logged")) &&
+           json_is_false(json_object_get(t->now, "logged"));
+}
+
 bool undo_is_in_root(const undo *u, const json_t *relation)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
@@ -122,12 +128,13 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
     bool any = says(u, "ANY") && is_known(u);
     t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
-    t->adds = rows;
+    bool unlogged = alters && undo_is_unlogged(t);
     bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
     t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
                  (says(u, "DELETE") && is_set_by_key(u, t));
     t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
-    return rows || retyped || (alters && has_columns(t, undo_is_lost));
+    t->adds = rows || unlogged; /* a crash may have emptied it */
+    return t->adds || retyped || (alters && has_columns(t, undo_is_lost));
 }
 
 static sp_err choose(undo *u, undo_tables *all)
@@ -151,7 +158,7 @@ static sp_err choose(undo *u, undo_tables *all)
         if (t.now == NULL || !decide(u, rows, &t)) {
             continue;
         }
-        if (!t.keyed && t.changes && !is_known(u)) {
+        if (!t.keyed && t.changes && (!is_known(u) || undo_is_made_again(one))) {
             return undo_refuse(u, undo_text(one, "quoted"),
                                "it has no key, so changed rows cannot be told from others", NULL,
                                NULL);

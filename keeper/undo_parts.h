@@ -33,6 +33,7 @@ typedef struct {
     size_t missing_count;
     json_t *restored; /* texts */
     json_t *told;     /* sentences for people */
+    size_t notes;     /* how many of them say nothing of what came back */
     keep_child psql;
 } undo;
 
@@ -57,6 +58,9 @@ SP_MUST sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KE
                          size_t *ret_count);
 const char *undo_text(const json_t *object, const char *key);
 uint32_t undo_oid(const json_t *relation);
+/* It was dropped since, and another one of its name is taken for it: which transaction wrote a row
+ * cannot be told any more. */
+bool undo_is_made_again(const json_t *relation);
 /* What the relation is now; NULL = it is gone. */
 const json_t *undo_present(const undo *u, const json_t *relation);
 

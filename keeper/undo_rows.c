@@ -291,6 +291,9 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
     /* it may have written in a savepoint, under another number; DELETE may have changed nothing.
      * What was undone in part leaves no trace of it: then another's would be taken for it */
     bool may_guess = u->job->job.partly == 0;
+    for (size_t i = 0; i < all->count; i++) { /* whose rows the undo wrote that made it again */
+        may_guess = may_guess && !undo_is_made_again(all->items[i].relation);
+    }
     bool guesses =
         may_guess && (keep_has_word(verbs, "UPDATE MERGE WITH INSERT") ||
                       (json_array_size(xids) == 0 && keep_has_word(verbs, "DELETE DROP ALTER")));
@@ -565,6 +568,11 @@ sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
         sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
                    undo_text(all->items[i].now, "quoted"));
         TRY(check_columns(u, &all->items[i], sql));
+        if (undo_is_unlogged(&all->items[i]) && undo_verb_is(u, "ALTER")) {
+            sp_buf_fmt(sql, "ALTER TABLE %s SET LOGGED;\n", undo_text(all->items[i].now, "quoted"));
+            undo_tell(
+                u, json_sprintf("%s is logged again", undo_text(all->items[i].relation, "quoted")));
+        }
         TRY(undo_script(u, sql));
     }
     return sp_ok();
@@ -624,7 +632,13 @@ static sp_err take_data(void *self, sp_span bytes)
 
 static bool is_kept_data(const undo *u, const keep_toc_entry *entry)
 {
-    return keep_toc_is_data(entry) && !undo_is_missing(u, PG_CLASS, entry->oid);
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool again = false;
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *was = json_object_get(json_array_get(relations, i), "was");
+        again = again || (uint32_t)json_integer_value(was) == entry->oid;
+    }
+    return keep_toc_is_data(entry) && (again || !undo_is_missing(u, PG_CLASS, entry->oid));
 }
 
 static sp_err load_rows(undo *u, const undo_tables *all, sp_buf *sql)

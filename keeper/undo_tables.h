@@ -29,6 +29,8 @@ bool undo_is_plain(const json_t *column);
 bool undo_is_in_root(const undo *u, const json_t *relation);
 /* It is not there any more. */
 bool undo_is_lost(const undo_table *t, const json_t *column);
+/* It has been logged and is not any more. */
+bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 

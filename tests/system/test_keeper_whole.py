@@ -7,14 +7,16 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 
 import os
 import shutil
+import signal
 import tempfile
 import time
 
 import pytest
 
-from keeper_client import Keeper, Postgres
+from keeper_client import UNDO, Keeper, Postgres
 from officelib import PROGRAM
 from test_keeper import keep, undo
+from vault_client import ECONFLICT
 
 ROLES = """
 CREATE ROLE owner NOLOGIN;
@@ -105,6 +107,69 @@ def test_more_objects_than_twenty_thousand(keeper, server):
     assert report["complete"]
     assert server.sql("SELECT count(*), (SELECT count(*) FROM shop.things) FROM pg_largeobject_metadata", "orders") == f"{many}|5"
     server.sql("SELECT lo_unlink(oid) FROM pg_largeobject_metadata", "orders")
+
+
+def things(server):
+    return server.sql("SELECT id, scan FROM shop.things ORDER BY id", "orders")
+
+
+def test_an_older_keep_of_a_table_that_was_dropped_and_made_again(keeper, server):
+    """DELETE, then DROP of the empty table; the undo of DROP makes a table with another number."""
+    before = things(server)
+    server.sql("SET ROLE owner; CREATE TABLE shop.parts (id int PRIMARY KEY, thing int REFERENCES shop.things ON DELETE CASCADE);"
+               "INSERT INTO shop.parts SELECT i, i FROM generate_series(1, 5) i", "orders")
+    keep(keeper, server, 4, "DELETE", "shop.things")
+    server.sql("DELETE FROM shop.things", "orders")
+    keep(keeper, server, 5, "DROP", "shop.things", "shop.parts")
+    server.sql("DROP TABLE shop.things, shop.parts", "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=4, port=server.port, verb="DELETE")
+    assert code == ECONFLICT and "dropped since" in why, why
+    undo(keeper, server, 5, "DROP")
+    report = undo(keeper, server, 4, "DELETE")
+    assert {r["relation"]: r["inserted"] for r in report["rows"]} == {"shop.things": 5, "shop.parts": 5}
+    assert any("shop.things was dropped since and made again" in told for told in report["told"]), report
+    assert things(server) == before and report["complete"]
+    code, _, _, _, why = keeper.job(UNDO, keep=4, port=server.port, verb="DELETE")
+    assert code == ECONFLICT and "nothing of what was kept is missing" in why, why
+
+
+def test_of_a_table_made_again_no_changed_row_is_guessed_at(keeper, server):
+    """The undo that made it again wrote all its rows, those that others had changed as well."""
+    keep(keeper, server, 6, "UPDATE", "shop.things")
+    server.sql("UPDATE shop.things SET scan = 0", "orders")
+    server.sql("UPDATE shop.things SET scan = 7 WHERE id = 1", "orders")
+    keep(keeper, server, 7, "DROP", "shop.things")
+    server.sql("DROP TABLE shop.things", "orders")
+    undo(keeper, server, 7, "DROP")
+    code, _, _, report, why = keeper.job(UNDO, keep=6, port=server.port, verb="UPDATE")
+    assert code == ECONFLICT and "dropped since and made again" in why, why
+    assert (report["rows"][0]["conflicts"], report["rows"][0]["reverted"], report["complete"]) == (5, 0, False)
+    assert things(server) == "1|7\n2|0\n3|0\n4|0\n5|0"
+
+
+@pytest.mark.parametrize("other", ["ALTER TABLE shop.things OWNER TO clerk", "ALTER TABLE shop.things ADD c int",
+                                   "ALTER TABLE shop.things ALTER scan TYPE text"])
+def test_another_table_of_that_name_is_not_taken_for_it(keeper, server, other):
+    """Somebody else's table would get its rows."""
+    keep(keeper, server, 8, "DELETE", "shop.things")
+    server.sql("DROP TABLE shop.things; SET ROLE owner; CREATE TABLE shop.things (id int PRIMARY KEY, scan oid); RESET ROLE;" + other, "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=8, port=server.port, verb="DELETE")
+    assert code == ECONFLICT and "dropped since" in why, why
+    assert server.sql("SELECT count(*) FROM shop.things", "orders") == "0"
+
+
+def test_a_table_that_a_crash_emptied_since_it_was_unlogged(keeper, server):
+    before = things(server)
+    keep(keeper, server, 10, "ALTER", "shop.things")
+    server.sql("ALTER TABLE shop.things SET UNLOGGED", "orders")
+    server.sql("INSERT INTO shop.things VALUES (6, 6)", "orders")
+    server.stop(signal.SIGQUIT)
+    server.start()
+    assert things(server) == ""
+    report = undo(keeper, server, 10, "ALTER")
+    assert any("logged again" in told for told in report["told"]) and report["complete"]
+    assert things(server) == before
+    assert server.sql("SELECT relpersistence FROM pg_class WHERE oid = 'shop.things'::regclass", "orders") == "p"
 
 
 def test_a_clock_that_jumps_ends_no_keep(keeper, server):

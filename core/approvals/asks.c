@@ -22,7 +22,7 @@ enum {
     LEFT_TICKS = 3,       /* the lines to ledger and keeper are up by then */
     KEPT_S = 400 * 86400, /* decided asks; the ledger has them for as long as it keeps entries */
     ID_BITS = 60,
-    DETAIL_ROOM_BYTES = 4096
+    DETAIL_ROOM_BYTES = 4096 /* for the longest reason and ticket, six bytes of JSON for each */
 };
 
 const char *sp_ask_kind_word(sp_ask_kind kind)
@@ -375,7 +375,7 @@ void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session)
     tell(core, &ask, "withdrawn", SP_SPAN_EMPTY);
     if (!sp_failed(sp_ask_row_state(core->store, id, ask.state, SP_ASK_DROPPED, ask.asker_name,
                                     now_s()))) {
-        sp_approvals_changed(core, &ask);
+        sp_ask_decided(core, id);
     }
 }
 

@@ -249,6 +249,8 @@ static void write_done(const sp_core *core, const sp_ask *ask, sp_buf *body)
     }
     if (ask->state == SP_ASK_EXPIRED) {
         reason = SP_SPAN_LIT("nobody approved it in time");
+    } else if (ask->state == SP_ASK_DROPPED) {
+        reason = SP_SPAN_LIT("it was withdrawn");
     }
     const sp_db_ask_done done = {.ask = ask->id,
                                  .verdict = yes ? SP_VERDICT_ALLOW : SP_VERDICT_DENY,
@@ -294,7 +296,7 @@ static bool tell_one(void *self, uint64_t id)
 
 void sp_approvals_tell_gate(sp_core *core, sp_gate gate, sp_peer *peer)
 {
-    static const sp_ask_state ended[] = {SP_ASK_REFUSED, SP_ASK_EXPIRED};
+    static const sp_ask_state ended[] = {SP_ASK_REFUSED, SP_ASK_EXPIRED, SP_ASK_DROPPED};
     telling t = {core, gate, peer, 0, SP_ASKS_LISTED_MAX};
     if (core->approvals == NULL) {
         return;

@@ -88,7 +88,8 @@ void sp_ask_event(const sp_ask *ask, const char *method, uint32_t approvals, sp_
 void sp_ask_record_use(sp_core *core, const sp_ask *ask, sp_on_recorded on_recorded, void *self);
 /* Everybody who looks at approvals looks again. */
 void sp_approvals_changed(sp_core *core, const sp_ask *ask);
-/* Enough people approved it: what follows, by kind. The vote is on the ledger and in the store. */
+/* It was approved, or nothing comes of it any more: what follows, by kind. That is on the ledger
+ * and in the store. */
 void sp_ask_decided(sp_core *core, uint64_t id);
 /* The keeper does one thing at a time about an ask or a keep, and not too many at once. False: not
  * now. */

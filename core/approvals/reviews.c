@@ -13,7 +13,7 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { DETAIL_ROOM_BYTES = 2048, GRANTS_MAX = 4096 };
+enum { DETAIL_ROOM_BYTES = 2048, PAGE_MAX = 256 };
 
 /* One standing grant under review. */
 typedef struct {
@@ -102,17 +102,21 @@ static void visit_role(const walk *w, const sp_person *person, const sp_policy_r
     }
 }
 
+/* Some people, by name: what is done about them changes the tables they are read from. */
 typedef struct {
-    uint32_t ids[GRANTS_MAX];
+    uint32_t ids[PAGE_MAX];
     size_t count;
-} person_list;
+    char last[SP_NAME_MAX_BYTES + 1];
+} person_page;
 
-static void list_person(void *self, const sp_person *person)
+static bool take_person(void *self, const sp_person *person)
 {
-    person_list *list = self;
-    if (person->state != SP_PERSON_REMOVED && list->count < GRANTS_MAX) {
-        list->ids[list->count++] = person->id;
+    person_page *page = self;
+    sp_copy(page->last, person->name, sizeof(page->last));
+    if (person->state != SP_PERSON_REMOVED) {
+        page->ids[page->count++] = person->id;
     }
+    return page->count < PAGE_MAX;
 }
 
 static void visit_person(const walk *w, uint32_t id)
@@ -133,14 +137,13 @@ static void visit_person(const walk *w, uint32_t id)
 
 static sp_err each_standing(const walk *w)
 {
-    auto_free person_list *list = NULL;
-    if (w->set == NULL) {
-        return sp_ok();
-    }
-    TRY(sp_alloc(1, sizeof(*list), &list));
-    TRY(sp_people_each(w->core->store, list_person, list));
-    for (size_t i = 0; i < list->count; i++) {
-        visit_person(w, list->ids[i]);
+    person_page page = {.count = w->set == NULL ? 0 : PAGE_MAX};
+    while (page.count == PAGE_MAX) {
+        page.count = 0;
+        TRY(sp_people_after(w->core->store, sp_span_cstr(page.last), take_person, &page));
+        for (size_t i = 0; i < page.count; i++) {
+            visit_person(w, page.ids[i]);
+        }
     }
     return sp_ok();
 }

@@ -99,6 +99,7 @@ def dora(gate):
     yield connection
     connection.cancel()
     connection.close()
+    nothing_waits(gate)
 
 
 class Waiting(threading.Thread):
@@ -118,8 +119,18 @@ class Waiting(threading.Thread):
             self.error = error
 
 
+def waiting(gate, who="lena"):
+    return gate.people[who].get("/approvals?state=waiting")["items"]
+
+
+def nothing_waits(gate, seconds=10):
+    """What a test leaves behind is withdrawn a moment after its connection ends."""
+    wait_for("the withdrawal", seconds, lambda: not waiting(gate))
+
+
 def asked(gate):
-    return wait_for("the question", 10, lambda: gate.people["lena"].get("/approvals?state=waiting")["items"])[0]
+    """The one question that waits: tests leave none behind."""
+    return wait_for("the question", 10, lambda: len(found := waiting(gate)) == 1 and found)[0]
 
 
 def answer(gate, item, verdict, who="lena", **body):
@@ -147,6 +158,23 @@ def test_waits_and_runs(gate, dora):
     answer(gate, asked(gate), "refuse", reason="enough")
     again.join(20)
     assert again.error.pgcode == "42501" and "enough" in str(again.error)
+    votes = [gate.people["lena"].get(f"/approvals/{one['id']}")["votes"]
+             for one in gate.people["lena"].get("/approvals")["items"][:2]]
+    assert sorted((v["verdict"], v["rules"]) for (v,) in votes) == [
+        ("approve", ["a lead agrees before rows go"]), ("refuse", [])]
+
+
+def test_what_is_withdrawn_is_told_at_once(gate, dora):
+    """By its asker in the portal, while it waits at the gate."""
+    run = Waiting(dora, "DELETE FROM audit.entries WHERE true")
+    item = asked(gate)
+    gate.people["dora"].post(f"/approvals/{item['id']}/withdraw", {})
+    run.join(3)
+    assert not run.is_alive(), "it waits for ever"
+    assert run.error.pgcode == "42501" and "it was withdrawn" in str(run.error), run.error
+    with dora.cursor() as c:
+        c.execute("SELECT 1")
+        assert c.fetchone() == (1,)
 
 
 def test_cancelled_while_it_waits(gate, dora):
@@ -155,7 +183,7 @@ def test_cancelled_while_it_waits(gate, dora):
     dora.cancel()
     run.join(20)
     assert run.error.pgcode == "57014"
-    wait_for("the withdrawal", 5, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
+    nothing_waits(gate, 5)
     with dora.cursor() as c:
         c.execute("SELECT count(*) FROM orders")
         assert c.fetchone() == (200,)
@@ -198,7 +226,7 @@ def test_a_copy_that_waits_is_given_up(gate, leaves):
         one.close()
     else:
         one.socket.shutdown(socket.SHUT_WR)
-    wait_for("the withdrawal", 10, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
+    nothing_waits(gate)
     one.close()
     assert gate.sql("SELECT count(*) FROM audit.entries WHERE id = 901") == [(0,)]
 
@@ -213,7 +241,7 @@ def test_a_copy_that_waits_is_cancelled(gate):
         answers = one.until()
         assert [fields(body)["C"] for kind, body in answers if kind == "E"] == ["57014"], answers
         assert "G" not in [kind for kind, _ in answers] and answers[-1] == ("Z", b"I")
-        wait_for("the withdrawal", 10, lambda: not gate.people["lena"].get("/approvals?state=waiting")["items"])
+        nothing_waits(gate)
         # as who does not wait for CopyInResponse: by drivers that pipeline
         one.send(query("COPY audit.entries FROM STDIN"), message("d", b"902\tx\n" * 1000), message("c"))
         asked(gate)
@@ -250,7 +278,7 @@ def test_nothing_is_approved_under_another_name(gate, dora):
         with pytest.raises(psycopg2.Error, match="by a name") as refused:
             c.execute("EXECUTE tidy")
     assert refused.value.pgcode == "42501"
-    assert not gate.people["lena"].get("/approvals?state=waiting")["items"]
+    assert not waiting(gate)
 
 
 def test_nothing_runs_under_a_name_of_a_name(gate):

@@ -10,7 +10,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice, SCHEMA
 from test_core_cli import Shell
-from test_db_ask import DOCUMENTS, Waiting, answer, asked
+from test_db_ask import DOCUMENTS, Waiting, answer, asked, nothing_waits
 
 MORE = SCHEMA + """
 CREATE TABLE traces (at timestamptz DEFAULT now());
@@ -45,6 +45,7 @@ def dora(gate):
     yield connection
     connection.cancel()
     connection.close()
+    nothing_waits(gate)
 
 
 def question(gate, connection, text):

@@ -140,13 +140,31 @@ def test_what_has_duties_is_refused_and_the_rest_goes_on(gate, away, extended):
         e.get("reference") for e in gate.audrey.items("/admin/ledger/events?limit=200&gate=db")})
 
 
+def question(gate, run):
+    return wait_for("the question", 10, lambda: [  # others may wait that were asked when core stood still
+        one for one in gate.people["lena"].get("/approvals?state=waiting")["items"]
+        if gate.people["lena"].get(f"/approvals/{one['id']}")["statement"] == run.text])[0]
+
+
+def test_what_was_withdrawn_meanwhile_waits_no_more(gate):
+    """Core died between keeping that and telling the gate: the gate hears it from the next one."""
+    dora = gate.connect("dora")
+    dora.autocommit = True
+    run = Waiting(dora, "DELETE FROM audit.entries WHERE true")
+    item = question(gate, run)
+    with killed(gate):
+        gate.office.store("UPDATE ask SET state = 4, ended = ? WHERE sha256 = ?", int(time.time()), bytes.fromhex(item["sha256"]))
+    run.join(15)
+    assert not run.is_alive(), "it waits for ever"
+    assert run.error.pgcode == "42501" and "it was withdrawn" in str(run.error), run.error
+    dora.close()
+
+
 def test_who_waits_for_others_when_core_dies_goes_on_with_the_next(gate):
     dora = gate.connect("dora")
     dora.autocommit = True
     run = Waiting(dora, "DELETE FROM audit.entries")
-    item = wait_for("the question", 10, lambda: [  # others may wait that were asked when core stood still
-        one for one in gate.people["lena"].get("/approvals?state=waiting")["items"]
-        if gate.people["lena"].get(f"/approvals/{one['id']}")["statement"] == run.text])[0]
+    item = question(gate, run)
     before = gate.office.kill("core")
     gate.office.wait_role("core", other_than=before)
 

@@ -229,6 +229,20 @@ def test_who_is_asked_by_another_rule_meanwhile_has_to_agree_as_well(office, far
     assert (tmp_path / "odd").read_bytes() == b"y" * 100
 
 
+def test_what_is_withdrawn_is_told_at_once(office, far):
+    with open(far + "/list", "wb") as file:
+        file.write(b"x" * 100)
+    client = start(office, "abe", f"get {far}/list /dev/null\n")
+    one = office.asked()
+    office.person("abe").post(f"/approvals/{one['id']}/withdraw", {})
+    try:
+        _, said = client.communicate(timeout=5)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        raise
+    assert client.returncode != 0 and "it was withdrawn" in said, said
+
+
 def test_who_leaves_waits_no_more(office, far):
     client = start(office, "abe", f"get {far}/list /dev/null\n")
     client.stderr.readline()

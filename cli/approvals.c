@@ -69,13 +69,24 @@ static void show_rules(const json_t *approval)
     }
 }
 
+/* For which rules, where there are several. */
+static void show_vote_rules(const json_t *rules)
+{
+    for (size_t i = 0; i < json_array_size(rules); i++) {
+        printf("%s", i == 0 ? ", for " : " and ");
+        sp_print_safe(stdout, json_string_value(json_array_get(rules, i)));
+    }
+}
+
 static void show_votes(const json_t *approval)
 {
     const json_t *votes = json_object_get(approval, "votes");
+    bool are_several = json_array_size(json_object_get(approval, "rules")) > 1;
     for (size_t i = 0; i < json_array_size(votes); i++) {
         const json_t *vote = json_array_get(votes, i);
         printf("             %s: ", sp_json_text(vote, "verdict"));
         sp_print_safe(stdout, sp_json_text(vote, "name"));
+        show_vote_rules(are_several ? json_object_get(vote, "rules") : NULL);
         const char *reason = sp_json_text(vote, "reason");
         printf("%s", reason[0] != '\0' ? ", " : "");
         sp_print_safe(stdout, reason);

@@ -33,15 +33,43 @@ static json_t *parsed(sp_span text)
     return value == NULL ? json_null() : value;
 }
 
+/* The name of the rule in that place; NULL: a role and an erasure are asked for by none. */
+static json_t *rule_name(const sp_ask *ask, const json_t *names, size_t place)
+{
+    json_t *name = json_incref(json_array_get(names, place));
+    return name != NULL || ask->rule.len == 0 ? name : sp_json_span(ask->rule);
+}
+
+typedef struct {
+    const sp_ask *ask;
+    const json_t *names; /* of its rules, when they are several */
+    json_t *votes;
+} voters;
+
+/* For which rules he agreed. */
+static json_t *vote_rules(const voters *v, const sp_vote *vote)
+{
+    json_t *rules = json_array();
+    for (uint8_t i = 0; vote->yes && i < v->ask->approvers_count; i++) {
+        json_t *name = (vote->sets & 1U << i) != 0 ? rule_name(v->ask, v->names, i) : NULL;
+        if (name != NULL) {
+            json_array_append_new(rules, name);
+        }
+    }
+    return rules;
+}
+
 static void add_vote(void *self, const sp_vote *vote)
 {
+    const voters *v = self;
     json_t *one = json_object();
     set(one, "person", json_sprintf("%u", vote->person));
     set(one, "name", sp_json_span_or_null(vote->name));
     set(one, "verdict", json_string(vote->yes ? "approve" : "refuse"));
     set(one, "reason", sp_json_span_or_null(vote->reason));
     set(one, "at", sp_json_time(vote->when_unix_s));
-    json_array_append_new(self, one);
+    set(one, "rules", vote_rules(v, vote));
+    json_array_append_new(v->votes, one);
 }
 
 static json_t *asker_json(const sp_core *core, const sp_ask *ask)
@@ -78,20 +106,18 @@ static json_t *can_json(sp_request *req, const sp_ask *ask)
     return can;
 }
 
-/* Each rule that asks, and how far it is; a role and an erasure are asked for by none. */
-static json_t *rules_json(const sp_core *core, const sp_ask *ask)
+/* Each rule that asks, and how far it is. */
+static json_t *rules_json(const sp_core *core, const sp_ask *ask, const json_t *names)
 {
-    json_t *names = parsed(ask->rules);
     json_t *rules = json_array();
     for (uint8_t i = 0; i < ask->approvers_count; i++) {
         json_t *one = json_object();
-        json_t *name = json_incref(json_array_get(names, i));
-        set(one, "rule", name != NULL ? name : sp_json_span_or_null(ask->rule));
+        json_t *name = rule_name(ask, names, i);
+        set(one, "rule", name != NULL ? name : json_null());
         set_number(one, "needed", ask->approvers[i].needed);
         set_number(one, "agreed", sp_votes_count(core->store, ask->id, 1U << i));
         json_array_append_new(rules, one);
     }
-    json_decref(names);
     return rules;
 }
 
@@ -99,8 +125,9 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
 {
     sp_core *core = sp_request_core(req);
     json_t *out = json_object();
-    json_t *votes = json_array();
-    sp_err err = sp_votes_each(core->store, ask->id, add_vote, votes);
+    json_t *names = parsed(ask->rules);
+    voters voted = {ask, names, json_array()};
+    sp_err err = sp_votes_each(core->store, ask->id, add_vote, &voted);
     auto_buf sp_buf hash = sp_buf_make(2 * SP_SHA256_BYTES);
     sp_buf_hex(&hash, sp_hash_borrow(&ask->sha256));
     set(out, "id", sp_ref_json(ask->id));
@@ -118,8 +145,8 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
     set(out, "reason", sp_json_span_or_null(ask->reason));
     set(out, "ticket", sp_json_span_or_null(ask->ticket));
     set_number(out, "needed", sp_ask_needed(ask));
-    set(out, "rules", rules_json(core, ask));
-    set(out, "votes", votes);
+    set(out, "rules", rules_json(core, ask, names));
+    set(out, "votes", voted.votes);
     set(out, "sha256", sp_json_span_or_null(sp_buf_borrow(&hash)));
     set(out, "summary", sp_json_span_or_null(sp_span_slice(ask->content, 0, 200)));
     set_number(out, "estimated_rows", ask->rows);
@@ -137,6 +164,7 @@ json_t *sp_ask_json(sp_request *req, const sp_ask *ask, bool with_content)
         set(out, "plan", parsed(ask->plan));
         set(out, "dependants", parsed(ask->dependants));
     }
+    json_decref(names);
     if (sp_failed(err)) {
         json_decref(out);
         return NULL;

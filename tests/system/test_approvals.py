@@ -113,7 +113,7 @@ def test_a_role_for_a_while_needs_two_other_people(office, people):
     refused("not_approver", answer, people["sam"], asked)   # he sees it, the policy names others
     refused("other_bytes", answer, lee, {**asked, "sha256": "0" * 64})
     once = answer(lee, asked, reason="I know of it")
-    assert once["state"] == "waiting" and [v["name"] for v in once["votes"]] == ["lee"]
+    assert once["state"] == "waiting" and [(v["name"], v["rules"]) for v in once["votes"]] == [("lee", [])]
     refused("voted", answer, lee, asked)
     assert "dba" not in roles_of(office, ann)
     assert answer(max_, asked)["state"] in ("approved", "used")
@@ -214,6 +214,16 @@ def test_a_role_ends_by_itself(office, people):
     assert [g["ended_by"] for g in ann.get("/grants")["items"]][0] == "time"
 
 
+def test_a_long_reason_takes_nothing_else_off_the_ledger(office, people):
+    """Six bytes of JSON for each of its own."""
+    reason, ticket = "\x01" * 500, "\x02" * 100
+    asked = ask(people["ann"], reason=reason, ticket=ticket)
+    told = next(e["detail"] for e in events(people["audrey"], method="asked") if asked["id"] in str(e["detail"]))
+    assert (told["ask"], told["sha256"], told["ticket"], told["reason"]) == (asked["id"], asked["sha256"], ticket, reason)
+    answer(people["lee"], asked, "refuse", reason="\x03" * 500)
+    assert [e for e in events(people["audrey"], method="refused") if e["detail"].get("ask") == asked["id"]]
+
+
 def test_emergency_access(office, people):
     ann, lee, sam, audrey = people["ann"], people["lee"], people["sam"], people["audrey"]
     asked = ask(ann, role="emergency")
@@ -260,6 +270,23 @@ def test_standing_grants_come_round(office, people):
     assert "lead" not in roles_of(office, people["max"])
     sam.post("/reviews", {"name": "lee", "role": "lead", "keep": False})
     assert "lead" not in roles_of(office, lee)
+
+
+def test_standing_grants_of_all_people_come_round(office, people):
+    """Whatever their names, in an office of thousands."""
+    office.store("WITH RECURSIVE n(i) AS (SELECT 10000 UNION ALL SELECT i + 1 FROM n WHERE i < 14200) INSERT INTO person "
+                 "(id, name, display, state, created) SELECT i, 'many' || i, 'Many', 1, 1 FROM n")
+    office.store("INSERT INTO person_role (person, role) SELECT p.id, r.number FROM person p, role r "
+                 "WHERE p.name IN ('many10000', 'many14100') AND r.name = 'lead'")
+    try:
+        due = {r["name"] for r in people["sam"].get("/reviews")["items"]}
+        assert {"many10000", "many14100"} <= due, due
+        people["sam"].post("/reviews", {"name": "many14100", "role": "lead", "keep": False})
+        assert office.store("SELECT COUNT(*) FROM person_role WHERE person = 14100") == [(0,)]
+    finally:
+        office.store("DELETE FROM person_role WHERE person >= 10000")
+        office.store("DELETE FROM review WHERE person >= 10000")
+        office.store("DELETE FROM person WHERE id >= 10000")
 
 
 def test_nobody_can_ask_when_nobody_can_approve(office, people):

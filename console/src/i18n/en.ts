@@ -63,7 +63,7 @@ export const en = {
     approveTitle: "Approve exactly this?", approveText: "You may be asked to prove that it is you. Your name and these bytes go into the ledger.",
     refuseTitle: "Refuse this?", refuseText: "One refusal ends it.", withdrawTitle: "Take it back?", withdrawText: "It does not wait any more.",
     done: { approve: "Approved.", refuse: "Refused.", withdraw: "Withdrawn." },
-    verdicts: { approve: "approved", refuse: "refused" },
+    verdicts: { approve: "approved", refuse: "refused" }, forRules: (rules: string[]) => `for ${rules.join(" and ")}`,
     keeps: "What was kept before it was destroyed", keepStates: { kept: "Kept", undone: "Undone", "undo-failed": "Undo failed", "undone-in-part": "Undone in part", gone: "Gone" },
     undo: "Undo", undoTitle: "Ask for the undo?", undoText: "The people who approved the destruction have to approve the undo. Rows that others changed since stay as they are.",
     undoAsked: "Others were asked to approve the undo.", until: "Kept until", size: "Size",

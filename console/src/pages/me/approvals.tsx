@@ -67,7 +67,7 @@ function Votes({ approval }: { approval: Approval }) {
       {approval.votes.map((v) => (
         <li key={v.person}>
           <Badge tone={v.verdict === "approve" ? "good" : "bad"} icon={v.verdict === "approve" ? "check" : "minus"}>{v.name} {words.verdicts[v.verdict]}</Badge>{" "}
-          <span class="muted"><Time at={v.at} ago /></span>{v.reason && <p class="hint">{v.reason}</p>}
+          <span class="muted">{approval.rules.length > 1 && v.rules.length > 0 && `${words.forRules(v.rules)} · `}<Time at={v.at} ago /></span>{v.reason && <p class="hint">{v.reason}</p>}
         </li>
       ))}
     </ul>

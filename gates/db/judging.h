@@ -271,6 +271,7 @@ typedef struct {
     bool has_values;                 /* a Bind with parameters */
     sp_sql_masking_mode masking;
     uint64_t serial;        /* of the snapshot that decided: what the bits of mask_tags mean */
+    sp_agreed agreed;       /* what others agreed to before it ran */
     sp_copy_mask *copy;     /* COPY TO with masked columns */
     db_text *text;          /* whose answer this is, in the extended protocol */
     uint64_t moves;         /* what the session had run, bound and closed before */
@@ -385,8 +386,9 @@ void db_run_write(const db_run_ask *run, sp_buf *out);
 db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusal *refusal);
 /* The last step, when its budget is spent: what must be on disk before it runs. */
 db_verdict db_pending_record(db_session *session, const db_run_ask *run, db_refusal *refusal);
-/* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not. */
-uint64_t db_pending_take(db_session *session);
+/* It runs: forgets what was done. The reference under which it is on disk, 0 = it is not;
+ * *ret_agreed: what others agreed to. */
+uint64_t db_pending_take(db_session *session, sp_agreed *ret_agreed);
 /* Whether a use is, or counts as, one of these actions (bits), and the relation (or schema) that it
  * meets. */
 bool db_use_place(const db_session *session, const db_ruling *ruling, uint32_t actions,

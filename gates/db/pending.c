@@ -623,10 +623,12 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     return session->hold == DB_HOLD_HELD ? DB_PASS : wrap_first(session, run, refusal);
 }
 
-uint64_t db_pending_take(db_session *session)
+uint64_t db_pending_take(db_session *session, sp_agreed *ret_agreed)
 {
     db_pending *pending = &db_session_judge(session)->pending;
     uint64_t recorded = pending->recorded;
+    *ret_agreed =
+        (pending->done & DB_DONE_APPROVED) != 0 ? pending->asked : (sp_agreed){.count = 0};
     db_pending_reset(pending);
     return recorded;
 }

@@ -33,17 +33,18 @@ static bool is_tighter(uint64_t now, uint64_t had)
     return now != 0 && (had == 0 || now < had);
 }
 
-/* Others have agreed to it where they were asked: as many of the same people as are asked now. */
+/* Others have agreed to it where they were asked: as many of the same people as are asked now, by
+ * the policy of now too. */
 static bool is_as_before(const db_session *session, const db_note *note, sp_action action,
                          const sp_decision *now)
 {
     const sp_decision *had = &note->ruling.decision;
-    bool same_policy = note->serial == session->snapshot->serial; /* it numbers rules and tags */
+    bool same_policy = note->serial == session->snapshot->serial; /* it numbers tags */
     uint64_t had_tags = same_policy && (had->must & SP_MUST_MASK) != 0 ? had->mask_tags : 0;
     uint64_t tags = (now->must & SP_MUST_MASK) != 0 ? now->mask_tags : 0;
     bool limits = (now->must & SP_MUST_LIMIT) != 0;
     bool is_agreed = now->verdict == SP_VERDICT_ASK && (note->ruling.asked & 1U << action) != 0 &&
-                     same_policy && sp_decision_is_agreed(&session->snapshot->policy, now, had);
+                     sp_agreed_covers(&note->agreed, &session->snapshot->policy, now);
     const uint32_t reads = 1U << SP_ACTION_READ | 1U << SP_ACTION_CONNECT;
     bool is_unrecorded = (now->must & SP_MUST_RECORD) != 0 && !note->is_recorded &&
                          (note->ruling.actions & ~reads) != 0; /* it had to be, before it ran */

@@ -210,7 +210,7 @@ static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal
 /* It runs: what was asked of others was given. */
 static void note_run(db_session *session, db_note *note)
 {
-    uint64_t recorded = db_pending_take(session);
+    uint64_t recorded = db_pending_take(session, &note->agreed);
     db_estimate_forget(session);
     note->spent = db_spend_take(session);
     note->is_recorded = recorded != 0;

@@ -39,10 +39,6 @@ bool sp_policy_rules_ask_alike(const sp_policy *policy, uint32_t a, uint32_t b);
 void sp_decision_join(const sp_policy *policy, sp_decision *into, const sp_decision *other);
 /* Only the last of that: `other` asks as well. Nothing unless both ask. */
 void sp_decision_ask_also(const sp_policy *policy, sp_decision *into, const sp_decision *other);
-/* Whether whoever agreed to all that `agreed` asks has agreed to all that `asked` asks. Both are
- * answers of this very policy. */
-bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
-                           const sp_decision *agreed);
 /* What those will have agreed to who agree to all that is asked; nothing, unless it asks. */
 sp_agreed sp_decision_agreed(const sp_policy *policy, const sp_decision *asked);
 /* Whether that is all that `asked` asks, an answer of this policy or of a later one. */

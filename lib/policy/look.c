@@ -138,18 +138,6 @@ void sp_decision_ask_also(const sp_policy *policy, sp_decision *into, const sp_d
     }
 }
 
-bool sp_decision_is_agreed(const sp_policy *policy, const sp_decision *asked,
-                           const sp_decision *agreed)
-{
-    bool all = !asked->asks_apart && !agreed->asks_apart;
-    for (uint8_t i = 0; i < asked->asks_count && all; i++) {
-        uint8_t at = place_of(policy, agreed, asked->asks[i]);
-        all = at < SP_ASKS_MAX &&
-              people_of(policy, asked->asks[i]) <= people_of(policy, agreed->asks[at]);
-    }
-    return all;
-}
-
 sp_agreed sp_decision_agreed(const sp_policy *policy, const sp_decision *asked)
 {
     const snap_rule *rules = snap_at(policy, SNAP_RULES);

@@ -150,12 +150,15 @@ def test_it_runs_when_each_rule_has_its_number(gate, dora):
     assert LEADS in str(used[0]) and GUARDS in str(used[0]), used[0]
 
 
-def test_one_person_counts_for_each_rule_he_is_among(gate, dora):
+def test_one_person_counts_for_each_rule_he_is_among(gate, dora, tmp_path):
     gate.people["lou"] = gate.office.employee("lou", ["lead", "guard"])
     run = Waiting(dora, BOTH)
     item = waiting(gate)
     assert agreed(approve(gate, item, "lou")) == {LEADS: (1, 2), GUARDS: (1, 1)}
-    approve(gate, item, "lena")
+    voted = {v["name"]: v["rules"] for v in approve(gate, item, "lena")["votes"]}
+    assert voted == {"lou": [LEADS, GUARDS], "lena": [LEADS]}
+    told = Shell(gate.office, gate.people["lena"], tmp_path).run("approvals", "show", item["id"])
+    assert f"approve: lou, for {LEADS} and {GUARDS}\n" in told and f"approve: lena, for {LEADS}\n" in told, told
     run.join(20)
     assert run.error is None, run.error
     gate.sql("INSERT INTO cheap SELECT generate_series(1, 5)", "INSERT INTO dear SELECT generate_series(1, 5)")
@@ -203,6 +206,49 @@ def publish(gate, was, now):
     files = gate.sam.get("/admin/policy/documents")["files"]
     assert any(was in one["text"] for one in files)
     gate.sam.post("/admin/policy/apply", {"files": [{**one, "text": one["text"].replace(was, now)} for one in files]})
+
+
+RESOURCE = "kind: Resource\nname: orders-db\n"
+MORE_DOCUMENTS = """\
+kind: Role
+name: apprentice
+---
+kind: Rule
+name: apprentices look
+who: { roles: [apprentice] }
+to: { resources: [orders-db] }
+may: [connect]
+---
+"""
+OF_LEADS = f"name: {LEADS}\nwho: {{ roles: [dba] }}"
+
+
+@pytest.mark.parametrize("was, now, goes_on", [
+    (RESOURCE, MORE_DOCUMENTS + RESOURCE, True),
+    (OF_LEADS, OF_LEADS.replace("dba", "guard"), False),
+    ("approved_by: 2, by: { roles: [lead] }", "approved_by: 2, by: { roles: [lead, guard] }", False)],
+    ids=["of something else", "denied", "others are asked"])
+def test_what_was_agreed_to_is_held_against_the_documents_of_now(gate, was, now, goes_on):
+    """A role ends while it runs, so all of it is asked again; the documents are others than those that asked."""
+    grant = given(gate, "guest")
+    dora = gate.connect("dora")
+    dora.autocommit = True
+    run = Waiting(dora, "DELETE FROM cheap; SELECT pg_sleep(6)")
+    item = waiting(gate)
+    for who in ("lena", "leo"):
+        approve(gate, item, who)
+    wait_for("the sleep", 5, lambda: gate.sql("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'DELETE FROM cheap%'"
+                                              " AND wait_event = 'PgSleep'"))
+    publish(gate, was, now)
+    try:
+        gate.people["dora"].post(f"/grants/{grant['id']}/end", {})
+        run.join(20)
+        assert (run.error is None) == goes_on, run.error
+    finally:
+        publish(gate, now, was)
+        dora.close()
+    assert gate.sql("SELECT count(*) FROM cheap") == [(0 if goes_on else 5,)]
+    gate.sql("DELETE FROM cheap", "INSERT INTO cheap SELECT generate_series(1, 5)")
 
 
 def test_others_are_asked_when_the_policy_names_others_meanwhile(gate, dora):

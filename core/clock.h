@@ -9,9 +9,13 @@
 
 #include "core/core.h"
 
+/* The rooms are there. A jump that core saw, and that the store had not taken when it ended, is
+ * made up for. SP_EINVALID: what was kept of it cannot be read. */
+SP_MUST sp_err sp_clock_start(sp_core *core);
 /* Before a room ends something because of the time. The ledger is told of a jump. Sessions in
- * memory end by it at once; what the store has is moved in one transaction, which is tried again
- * with every look until it is kept. */
+ * memory end by it at once, and days go on (core/database/day_clock.h); what the store has is moved
+ * in one transaction, which is tried again with every look until it is kept, by the next core too.
+ */
 void sp_clock_look(sp_core *core);
 
 /* SQL: a time (0 = never) by so much later or earlier, and never before the first second that there

@@ -67,6 +67,7 @@ typedef struct sp_core {
     sp_sinks *sinks;
     sp_meters *meters;
     sp_jumps jumps;      /* clock.c */
+    uint64_t jump_id;    /* clock.c: of one that is not in the store yet; 0 = none */
     int64_t jump_s;      /* clock.c: by which rows of the store are still to be moved */
     int64_t jump_back_s; /* of it, what went back */
     uint64_t jump_cut; /* the newest cut when the clock jumped: later ones go by the clock of now */

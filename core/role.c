@@ -5,6 +5,7 @@
  */
 #include "core/approvals/approvals.h"
 #include "core/backup/restored.h"
+#include "core/clock.h"
 #include "core/core.h"
 #include "core/cut/cut.h"
 #include "core/database/database.h"
@@ -254,6 +255,7 @@ static sp_err start_rooms(role *self)
     TRY(step("sinks", sp_sinks_start(core, &core->sinks)));
     TRY(step("the status page", sp_status_start(core)));
     TRY(step("figures", sp_meters_start(core, &core->meters)));
+    TRY(step("the clock", sp_clock_start(core)));
     return step("HTTP", sp_http_start(core, sp_entry_listen_fd("api"), sp_entry_listen_fd("local"),
                                       self->has_files ? self->files_dir : NULL, &core->http));
 }

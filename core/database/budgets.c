@@ -8,6 +8,8 @@
  * spend a living person's budget, and give back only what it spent itself, once. SPEC
  * docs/POLICY.md "Budget".
  */
+#include "core/approvals/approvals.h"
+#include "core/clock.h"
 #include "core/cut/cut.h"
 #include "core/database/inside.h"
 #include "core/documents/documents.h"
@@ -17,7 +19,7 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { KEEP_S = 31 * 24 * 3600, DAY_S = 24 * 3600 };
+enum { KEEP_DAYS = 31, KEEP_S = KEEP_DAYS * SP_DAY_S };
 
 struct sp_db_budgets {
     uint64_t swept_unix_s;
@@ -33,6 +35,8 @@ static const char *const STEPS[] = {
     "bytes BIGINT NOT NULL, PRIMARY KEY (person, day))",
     "ALTER TABLE budget_spent ADD COLUMN reference BIGINT NOT NULL DEFAULT 0;"
     "CREATE INDEX budget_spent_estimated ON budget_spent (reference) WHERE reference <> 0",
+    "CREATE TABLE day_clock (one BIGINT PRIMARY KEY, hold BIGINT NOT NULL, held BIGINT NOT NULL, "
+    "ahead BIGINT NOT NULL, longer BIGINT NOT NULL)",
 };
 
 typedef struct {
@@ -128,15 +132,18 @@ static sp_err forget_spent(sp_store *store, uint32_t person, sp_span budget)
     return sp_txn_commit(&txn);
 }
 
-static sp_err forget_old(sp_store *store, uint64_t now_unix_s)
+static sp_err forget_old(const sp_databases *databases, uint64_t now_unix_s)
 {
+    sp_store *store = databases->core->store;
+    uint64_t careful_unix_s = sp_approvals_careful_now_s(databases->core);
+    uint64_t day = sp_db_days_day(databases, now_unix_s);
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
     auto_query sp_query q = sp_query_of(store, "DELETE FROM budget_spent WHERE at_unix_s < $1");
-    sp_bind_u64(&q, now_unix_s - KEEP_S);
+    sp_bind_u64(&q, careful_unix_s > KEEP_S ? careful_unix_s - KEEP_S : 0);
     TRY(sp_query_finish(&q));
     auto_query sp_query days = sp_query_of(store, "DELETE FROM budget_day WHERE day < $1");
-    sp_bind_u64(&days, (now_unix_s - KEEP_S) / DAY_S);
+    sp_bind_u64(&days, day > KEEP_DAYS ? day - KEEP_DAYS : 0);
     TRY(sp_query_finish(&days));
     return sp_txn_commit(&txn);
 }
@@ -145,9 +152,9 @@ void sp_db_budgets_flush(sp_databases *databases, uint64_t now_unix_s)
 {
     sp_store *store = databases->core->store;
     sp_err err = sp_db_days_flush(store, databases->days);
-    if (!sp_failed(err) && now_unix_s > databases->budgets->swept_unix_s + DAY_S) {
+    if (!sp_failed(err) && now_unix_s > databases->budgets->swept_unix_s + SP_DAY_S) {
         databases->budgets->swept_unix_s = now_unix_s;
-        err = forget_old(store, now_unix_s);
+        err = forget_old(databases, now_unix_s);
     }
     if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "what was used of budgets could not be written: %s",
@@ -155,10 +162,52 @@ void sp_db_budgets_flush(sp_databases *databases, uint64_t now_unix_s)
     }
 }
 
-sp_err sp_db_budgets_start(sp_core *core, sp_db_budgets **ret_budgets)
+static sp_err move_spent(sp_store *store, int64_t by_s)
 {
-    TRY(sp_store_migrate(core->store, "database", STEPS, SP_COUNT(STEPS)));
-    return sp_alloc(1, sizeof(**ret_budgets), ret_budgets);
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE budget_spent SET at_unix_s = " SP_CLOCK_MOVED("at_unix_s", "$1"));
+    sp_bind_bits(&q, (uint64_t)by_s);
+    return sp_query_finish(&q);
+}
+
+/* Of a clock that was ahead and was put right while core did not run: spent now. */
+static sp_err right_spent(sp_store *store, uint64_t now_unix_s)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE budget_spent SET at_unix_s = $1 WHERE at_unix_s > $1");
+    sp_bind_u64(&q, now_unix_s);
+    return sp_query_finish(&q);
+}
+
+void sp_databases_clock_set(sp_core *core, int64_t by_s)
+{
+    sp_databases *databases = core->databases;
+    if (databases != NULL && by_s != 0) {
+        sp_db_days_clock_set(databases, sp_now_unix_us() / 1000000, by_s);
+        databases->budgets->swept_unix_s = sp_clock_moved(databases->budgets->swept_unix_s, by_s);
+    }
+}
+
+sp_err sp_databases_clock_rows(sp_core *core, int64_t by_s)
+{
+    if (core->databases == NULL) {
+        return sp_ok();
+    }
+    TRY(sp_db_days_write_clock(core->store, core->databases->days));
+    return by_s == 0 ? sp_ok() : move_spent(core->store, by_s);
+}
+
+sp_err sp_db_budgets_start(sp_databases *databases)
+{
+    sp_store *store = databases->core->store;
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    TRY(sp_store_migrate(store, "database", STEPS, SP_COUNT(STEPS)));
+    TRY(sp_alloc(1, sizeof(*databases->budgets), &databases->budgets));
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(right_spent(store, now_unix_s));
+    TRY(sp_db_days_start(databases, now_unix_s));
+    return sp_txn_commit(&txn);
 }
 
 void sp_db_budgets_stop(sp_databases *databases)
@@ -303,8 +352,13 @@ static sp_err spend_budgets(const sp_db_spending *s, const sp_policy *policy, ui
 sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer, const sp_db_spend *ask,
                        sp_db_granted *ret_granted)
 {
-    const sp_core *core = databases->core;
+    sp_core *core = databases->core;
     sp_live_session session;
+    sp_clock_look(core);
+    if (core->jump_s != 0) {
+        return sp_fail(
+            SP_EIO); /* the store does not take what was spent along with the clock yet */
+    }
     uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     const sp_policy *policy = sp_policy_set_view(sp_documents_set(core->state->documents));
     uint32_t resource = sp_policy_resource_find(policy, ask->resource);

@@ -35,7 +35,7 @@ sp_err sp_databases_start(sp_core *core, sp_databases **ret_databases)
     TRY(sp_db_conversations_new(&databases->conversations));
     TRY(sp_db_connections_new(&databases->connections));
     TRY(sp_db_days_new(&databases->days));
-    TRY(sp_db_budgets_start(core, &databases->budgets));
+    TRY(sp_db_budgets_start(databases));
     databases->timer.data = databases;
     if (uv_timer_init(core->loop, &databases->timer) != 0 ||
         uv_timer_start(&databases->timer, on_tick, TICK_MS, TICK_MS) != 0) {

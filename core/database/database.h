@@ -28,6 +28,10 @@ void sp_databases_stop(sp_databases *databases);
 SP_MUST sp_err sp_databases_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
 /* SPEND alone, which other gates send as well: budgets are of a person, whatever the gate. */
 SP_MUST sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg);
+/* The wall clock was set (core/clock.h): a day goes on as long as it would have, at once; what was
+ * spent of budgets is as old as it was, in a transaction of the caller. */
+void sp_databases_clock_set(sp_core *core, int64_t by_s);
+SP_MUST sp_err sp_databases_clock_rows(sp_core *core, int64_t by_s);
 /* A worker is gone, and its conversations and connections with it. */
 void sp_databases_gone(sp_core *core, const sp_peer *peer);
 /* Every live connection: its session, its device (0 = none), where it goes. */

@@ -21,7 +21,6 @@
 
 enum {
     DAYS_MAX = 4096,
-    DAY_S = 24 * 3600,
     GRANT_BUCKETS = 1024,
     GRANTS_MAX = SP_DB_CONNECTIONS_MAX,
     WAITING_MAX = 1024,
@@ -33,7 +32,7 @@ enum {
 
 /* One person's day. */
 typedef struct {
-    uint64_t day;  /* since 1970, of the office */
+    uint64_t day;  /* of the office, as day_clock.h counts */
     uint64_t rows; /* carried off, and granted */
     uint64_t bytes;
     uint64_t granted_rows; /* of these */
@@ -71,6 +70,7 @@ struct sp_db_days {
     size_t waiting_count;
     uint64_t zone_version; /* of the documents that the zone is from */
     sp_zone zone;
+    sp_day_clock clock;
 };
 
 /* ---- the store ---- */
@@ -130,6 +130,30 @@ sp_err sp_db_days_new(sp_db_days **ret_days)
     return sp_alloc(1, sizeof(**ret_days), ret_days);
 }
 
+sp_err sp_db_days_write_clock(sp_store *store, const sp_db_days *days)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "INSERT INTO day_clock (one, hold, held, ahead, longer) VALUES (1, $1, $2, $3, $4) "
+               "ON CONFLICT (one) DO UPDATE SET hold = $1, held = $2, ahead = $3, longer = $4");
+    sp_bind_u64(&q, days->clock.hold_s);
+    sp_bind_u64(&q, days->clock.held);
+    sp_bind_bits(&q, (uint64_t)days->clock.ahead);
+    sp_bind_u64(&q, days->clock.is_longer ? 1 : 0);
+    return sp_query_finish(&q);
+}
+
+static sp_err read_clock(sp_store *store, sp_day_clock *clock)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT hold, held, ahead, longer FROM day_clock");
+    if (sp_query_row(&q)) {
+        clock->hold_s = sp_col_u64(&q);
+        clock->held = sp_col_u64(&q);
+        clock->ahead = (int64_t)sp_col_bits(&q);
+        clock->is_longer = sp_col_u64(&q) == 1;
+    }
+    return sp_query_finish(&q);
+}
+
 static void waiting_free(waiting *w)
 {
     sp_peer_unref(w->peer);
@@ -162,7 +186,11 @@ static int32_t office_offset_s(const sp_databases *databases, uint64_t now_unix_
     const sp_documents *documents = databases->core->state->documents;
     uint64_t version = sp_documents_version(documents);
     if (days->zone_version != version || days->zone.count == 0) {
-        sp_policy_office office = sp_policy_set_office(sp_documents_set(documents));
+        const sp_policy_set *set = sp_documents_set(documents);
+        sp_policy_office office = {.time_zone = SP_SPAN_EMPTY};
+        if (set != NULL) {
+            office = sp_policy_set_office(set);
+        }
         days->zone_version = version;
         if (office.time_zone.len == 0 ||
             sp_failed(sp_zone_system(&now_unix_s, office.time_zone, &days->zone))) {
@@ -178,9 +206,35 @@ static int32_t office_offset_s(const sp_databases *databases, uint64_t now_unix_
     return offset_s;
 }
 
-static uint64_t day_at(const sp_databases *databases, uint64_t now_unix_s)
+static uint64_t local_s(const sp_databases *databases, uint64_t now_unix_s)
 {
-    return (uint64_t)((int64_t)now_unix_s + office_offset_s(databases, now_unix_s)) / DAY_S;
+    int64_t local = (int64_t)now_unix_s + office_offset_s(databases, now_unix_s);
+    return local > 0 ? (uint64_t)local : 0;
+}
+
+uint64_t sp_db_days_day(const sp_databases *databases, uint64_t now_unix_s)
+{
+    return sp_day_clock_day(&databases->days->clock, local_s(databases, now_unix_s));
+}
+
+void sp_db_days_clock_set(sp_databases *databases, uint64_t now_unix_s, int64_t by_s)
+{
+    databases->days->zone.count = 0; /* its steps are those of about now */
+    sp_day_clock_set(&databases->days->clock, local_s(databases, now_unix_s), by_s);
+}
+
+sp_err sp_db_days_start(sp_databases *databases, uint64_t now_unix_s)
+{
+    sp_store *store = databases->core->store;
+    uint64_t newest = 0;
+    TRY(read_clock(store, &databases->days->clock));
+    auto_query sp_query q = sp_query_of(store, "SELECT COALESCE(MAX(day), 0) FROM budget_day");
+    if (sp_query_row(&q)) {
+        newest = sp_col_u64(&q);
+    }
+    TRY(sp_query_finish(&q));
+    sp_day_clock_right(&databases->days->clock, local_s(databases, now_unix_s), newest);
+    return sp_db_days_write_clock(store, databases->days);
 }
 
 sp_err sp_db_days_today(sp_databases *databases, sp_db_spent_visit visit, void *self)
@@ -190,7 +244,7 @@ sp_err sp_db_days_today(sp_databases *databases, sp_db_spent_visit visit, void *
     auto_query sp_query q =
         sp_query_of(databases->core->store,
                     "SELECT person, rows, bytes FROM budget_day WHERE day = $1 ORDER BY person");
-    sp_bind_u64(&q, day_at(databases, now_unix_s));
+    sp_bind_u64(&q, sp_db_days_day(databases, now_unix_s));
     while (sp_query_row(&q)) {
         sp_db_spent found = {.person = (uint32_t)sp_col_u64(&q)};
         found.rows = sp_col_u64(&q);
@@ -420,7 +474,7 @@ sp_err sp_db_days_spend(const sp_db_spending *s, sp_db_granted *ret_granted)
     if (s->ask->day_rows == 0 && s->ask->day_bytes == 0) {
         return sp_ok();
     }
-    day_count *d = day_of(s, day_at(s->databases, s->now_unix_s));
+    day_count *d = day_of(s, sp_db_days_day(s->databases, s->now_unix_s));
     if (d == NULL) {
         return sp_fail(SP_ELIMIT);
     }

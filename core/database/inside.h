@@ -6,6 +6,7 @@
 #define SP_CORE_DATABASE_INSIDE_H
 
 #include "core/database/database.h"
+#include "core/database/day_clock.h"
 #include "core/http/router.h"
 #include "infra/crypto/scram.h"
 #include "lib/policy/database.h"
@@ -92,7 +93,8 @@ SP_MUST sp_err sp_db_connections_routes(sp_core *core);
 size_t sp_db_connections_count(const sp_db_connections *connections, sp_span resource);
 
 /* ---- budgets.c ---- */
-SP_MUST sp_err sp_db_budgets_start(sp_core *core, sp_db_budgets **ret_budgets);
+/* Makes the tables of days, too. */
+SP_MUST sp_err sp_db_budgets_start(sp_databases *databases);
 void sp_db_budgets_stop(sp_databases *databases);
 /* Writes what a day's counters hold; old rows go. */
 void sp_db_budgets_flush(sp_databases *databases, uint64_t now_unix_s);
@@ -133,7 +135,16 @@ void sp_db_tell_over(const sp_db_spending *s, sp_span budget, bool locked, const
 /* ---- day.c ---- */
 SP_MUST sp_err sp_db_days_new(sp_db_days **ret_days);
 void sp_db_days_free(sp_db_days *days);
+/* What was kept of which day it is; what the clock was set to while core did not run changes no
+ * day back. In a transaction of the caller. */
+SP_MUST sp_err sp_db_days_start(sp_databases *databases, uint64_t now_unix_s);
 SP_MUST sp_err sp_db_days_flush(sp_store *store, sp_db_days *days);
+/* The day as it is counted (day_clock.h). */
+uint64_t sp_db_days_day(const sp_databases *databases, uint64_t now_unix_s);
+/* The wall clock was set by so much, and shows now_unix_s. */
+void sp_db_days_clock_set(sp_databases *databases, uint64_t now_unix_s, int64_t by_s);
+/* In a transaction of the caller. */
+SP_MUST sp_err sp_db_days_write_clock(sp_store *store, const sp_db_days *days);
 /* Counts what was carried off, and grants a portion where the SPEND wants one. SP_EDENIED: nothing
  * is left; SP_EAGAIN: others hold it. What was carried off is counted then as well. */
 SP_MUST sp_err sp_db_days_spend(const sp_db_spending *s, sp_db_granted *ret_granted);

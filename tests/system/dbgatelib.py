@@ -81,18 +81,18 @@ def furnish(pg, accounts, schema):
 
 
 class DatabaseOffice:
-    """documents: YAML below the Office document; {port} is the database's. accounts: database roles."""
+    """documents: YAML below the Office document; {port} is the database's. accounts: database roles. more: for Office."""
 
-    def __init__(self, documents, accounts=("op_all",), schema=SCHEMA):
+    def __init__(self, documents, accounts=("op_all",), schema=SCHEMA, office=OFFICE, **more):
         self.pg = Postgres()
         self.port = free_port()
         self.people = {}
         try:
             furnish(self.pg, accounts, schema)
-            text = OFFICE + WATCH_OFF + documents.replace("{port}", str(self.pg.port)).replace("{ca}", self.pg.ca_path)
+            text = office + WATCH_OFF + documents.replace("{port}", str(self.pg.port)).replace("{ca}", self.pg.ca_path)
             self.office = Office(documents={"office.yaml": text},
                                  extra=f'postgres: ["127.0.0.1:{self.port}"]\npostgres_tls: optional\n'
-                                       "db_workers: 1\n")
+                                       "db_workers: 1\n", **more)
             self.office.start()
             _, self.sam, self.audrey = self.office.set_up_administrators()
             self.office.fresh(self.sam)

@@ -273,6 +273,30 @@ def test_all_rooms_move_or_none_and_it_is_tried_again(office):
     root(office, "kill", "undo", str(cuts[0]["id"]), "--reason", "over")
 
 
+def test_a_jump_that_the_store_has_not_taken_outlives_core(office):
+    assert office.person("sam").items("/admin/sessions")
+    root(office, "kill", "resource", "notes", "--reason", "a test", "--for", "30m")
+    until = seconds(root(office, "kill", "list")[0]["until_at"])
+    before = office.store("SELECT id, expires FROM session ORDER BY id")
+    office.store("CREATE TRIGGER refused BEFORE UPDATE ON cut BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    failed = office.log().count("could not be moved with it yet")
+    set_clock(office, -HOUR)
+    wait_for("it to be said", 10, lambda: office.log().count("could not be moved with it yet") > failed)
+    pid = office.kill("core")
+    office.store("DROP TRIGGER refused")
+    office.wait_role("core", other_than=pid)
+    moved = lambda: abs(seconds(root(office, "kill", "list")[0]["until_at"]) - until + HOUR) < 5
+    wait_for("the cut", 10, moved)
+    after = office.store("SELECT id, expires FROM session ORDER BY id")
+    assert len(after) == len(before) > 0 and all(abs(a[1] - b[1] - HOUR) < 3 for b, a in zip(after, before))
+    pid = office.kill("core")
+    office.wait_role("core", other_than=pid)
+    time.sleep(1.2)
+    assert moved(), "once"
+    root(office, "kill", "undo", str(root(office, "kill", "list")[0]["id"]), "--reason", "over")
+    set_clock(office, 0)
+
+
 def test_a_clock_at_the_beginning_of_all_time(office):
     sam = office.person("sam")
     assert sam.items("/admin/sessions")

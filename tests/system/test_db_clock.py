@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The wall clock is set while people spend what they have of a while, or of a day: it gives nobody a new one, and takes none
+from anybody for the time by which it was set.
+
+OWNS an office, a server, a copy of the program. PROCESS tests. TRUST none. SPEC docs/OPERATIONS.md "The clock".
+"""
+import contextlib
+import datetime
+import os
+import time
+
+import psycopg2
+import pytest
+
+from dbgatelib import OFFICE, DatabaseOffice, orders_documents
+from officelib import wait_for
+from test_clock import SEEN, clocked
+
+HOUR = 3600
+FAR = 2 * HOUR  # much longer than the while; what is set ahead in all leaves sessions their twelve hours
+WHILE_S = 12
+DOCUMENTS = orders_documents(["hasty", "reader"], f"""\
+kind: Rule
+name: the hasty work
+who: {{ roles: [hasty] }}
+to: {{ resources: [orders-db] }}
+may: [connect, read, write]
+---
+kind: Rule
+name: readers read so much a day
+who: {{ roles: [reader] }}
+to: {{ resources: [orders-db] }}
+may: [connect, read]
+with: {{ limit: {{ rows: 50, per: day }} }}
+---
+kind: Budget
+name: three in a while
+who: {{ roles: [hasty] }}
+actions: [write]
+per: {WHILE_S}s
+statements: 3
+then: deny
+""")
+# The office is where it is between ten and eleven in the evening.
+EAST = (22 - datetime.datetime.now(datetime.timezone.utc).hour + 12) % 24 - 12
+EVENING = OFFICE.replace("Asia/Shanghai", f"Etc/GMT{-EAST:+d}")
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory):
+    clock, program = clocked(tmp_path_factory.mktemp("clock"))
+    one = None
+    try:
+        one = DatabaseOffice(DOCUMENTS, office=EVENING, program=program)
+        one.clock = clock
+        for name, role in (("harry", "hasty"), ("rita", "reader")):
+            one.person(name, role)
+        yield one
+    finally:
+        if one is not None:
+            one.close()
+        os.unlink(program)
+
+
+def set_clock(gate, ahead_s):
+    before = gate.office.log().count(SEEN[0])
+    gate.clock.set(ahead_s)
+    wait_for("core to see it", 10, lambda: gate.office.log().count(SEEN[0]) > before)
+
+
+def set_while_core_is_away(gate, ahead_s):
+    pid = gate.office.kill("core")
+    gate.clock.set(ahead_s)
+    gate.office.wait_role("core", other_than=pid)
+
+
+def state_of(connection, text):
+    """Its SQLSTATE when it is refused."""
+    try:
+        with connection.cursor() as c:
+            c.execute(text)
+            return None
+    except psycopg2.Error as error:
+        return error.pgcode
+
+
+def open_as(gate, name):
+    one = gate.connect(name)
+    one.autocommit = True
+    return one
+
+
+ONE = "UPDATE orders SET total = total WHERE id = 1"
+
+
+def spend_all(connection):
+    time.sleep(WHILE_S + 1)  # every attempt counts
+    turns = [state_of(connection, ONE) for _ in range(4)]
+    assert turns == [None, None, None, "53400"], turns
+
+
+def is_over(connection):
+    """That what was spent is, and not by the clock."""
+    time.sleep(WHILE_S + 1)
+    assert state_of(connection, ONE) is None, "it has not ended"
+
+
+@pytest.mark.parametrize("jumps", [(FAR, 0), (-FAR,), (FAR, -FAR)], ids=["ahead", "back", "to and fro"])
+def test_a_while_is_neither_new_nor_longer(gate, jumps):
+    with contextlib.closing(open_as(gate, "harry")) as harry:
+        spend_all(harry)
+        for ahead in jumps:
+            set_clock(gate, ahead)
+            assert state_of(harry, ONE) == "53400", ahead
+        is_over(harry)
+    if jumps[-1] != 0:
+        set_clock(gate, 0)
+
+
+def test_a_clock_put_right_while_core_is_away_locks_nobody_out(gate):
+    set_clock(gate, FAR)
+    with contextlib.closing(open_as(gate, "harry")) as harry:
+        spend_all(harry)
+    set_while_core_is_away(gate, 0)
+    with contextlib.closing(open_as(gate, "harry")) as harry:
+        assert state_of(harry, ONE) == "53400", "it is not new either"
+        is_over(harry)
+
+
+def used_today(gate):
+    today = gate.office.people["sam"].get("/admin/databases/budgets")["today"]
+    return next((one["rows"] for one in today if one["person"]["name"] == "rita"), 0)
+
+
+def sign_in_again(gate):
+    gate.people["rita"] = gate.office.people["rita"] = gate.office.person("rita")
+    gate.office.people["sam"] = gate.office.person("sam")
+
+
+MORE = "SELECT id FROM orders LIMIT 5"
+
+
+def test_no_day_begins_because_the_clock_was_set(gate):
+    """Over midnight and back, and where core did not see it."""
+    sign_in_again(gate)
+    with contextlib.closing(open_as(gate, "rita")) as rita:
+        assert state_of(rita, "SELECT id FROM orders LIMIT 50") is None
+        assert wait_for("the end of the day's share", 5, lambda: state_of(rita, MORE)) == "53400"
+        assert used_today(gate) == 50
+        for ahead in (3 * HOUR, 0, -23 * HOUR):
+            set_clock(gate, ahead)
+            assert state_of(rita, MORE) == "53400", ahead
+    pid = gate.office.kill("core")
+    gate.office.wait_role("core", other_than=pid)
+    with contextlib.closing(open_as(gate, "rita")) as rita:
+        assert state_of(rita, MORE) == "53400", "what was set is kept"
+    set_while_core_is_away(gate, -46 * HOUR)
+    with contextlib.closing(open_as(gate, "rita")) as rita:
+        assert state_of(rita, MORE) == "53400", "nor when nobody saw it"
+    assert gate.office.store("SELECT COUNT(*) FROM budget_day") == [(1,)]
+    set_clock(gate, 0)
+    sign_in_again(gate)
+    with contextlib.closing(open_as(gate, "rita")) as rita:
+        assert state_of(rita, MORE) == "53400"
+    assert used_today(gate) == 50

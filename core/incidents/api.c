@@ -3,17 +3,23 @@
  * of one; audit administrators look.
  * OWNS nothing. PROCESS core. TRUST requests are hostile. SPEC docs/api/openapi.yaml "/incidents".
  */
+#include "core/admin/events.h"
 #include "core/cut/cut.h"
 #include "core/http/json.h"
 #include "core/identity/people.h"
 #include "core/incidents/inside.h"
+#include "core/ledger_client.h"
 #include "core/plans/plans.h"
 #include "core/reports/merge.h"
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
+#include "lib/proto/ledger_msg.h"
+
+#include <stdio.h>
 
 enum {
     DETAIL_BYTES = 12 * 1024,
+    EXPECTED_BYTES = 128,
     NOTES_SHOWN = 500,
     CURSOR_BYTES = 48,
     TASK_WITHIN_MAX_S = 366 * 86400
@@ -298,7 +304,7 @@ struct change {
     uint64_t number; /* of a task; another incident */
     sp_span whose;
     sp_rota_role role;
-    const sp_request *req;
+    sp_request *req;
     bool is_vacant; /* a role of the one that another was merged into */
     uint8_t severity;
     uint64_t due_unix_s; /* of a task; 0 = at no time */
@@ -544,6 +550,28 @@ static void post_severity(sp_request *req)
     }
 }
 
+/* What is not there is no evidence, and would be in no pack. */
+static void on_ledger(void *self, sp_err err, sp_span body)
+{
+    change *c = self;
+    sp_ledger_stats stats = {0};
+    if (!sp_failed(err)) {
+        err = sp_ledger_stats_read(body, &stats);
+    }
+    if (sp_failed(err)) {
+        sp_events_answer_failed(c->req, err);
+    } else if (c->note.entry < stats.first_entry || c->note.entry >= stats.entries) {
+        char expected[EXPECTED_BYTES];
+        snprintf(expected, sizeof(expected),
+                 "the number of an entry that the ledger has, %llu to %llu",
+                 (unsigned long long)stats.first_entry,
+                 (unsigned long long)(stats.entries > 0 ? stats.entries - 1 : 0));
+        sp_answer_invalid(c->req, "entry", expected);
+    } else {
+        record(c->req, c);
+    }
+}
+
 static void post_evidence(sp_request *req)
 {
     change *c = change_of(req, "evidence");
@@ -557,7 +585,8 @@ static void post_evidence(sp_request *req)
     if (sp_request_fields(req, fields, SP_COUNT(fields))) {
         c->note.entry = entry;
         c->note.has_entry = true;
-        record(req, c);
+        sp_ledger_client_call(sp_request_core(req)->ledger, SP_LEDGER_STATS, SP_SPAN_EMPTY,
+                              on_ledger, c);
     }
 }
 

@@ -36,6 +36,10 @@ def pack():
         page = wait_for("a sign-in", 10, lambda: audrey.get("/admin/ledger/events?kind=sign-in&limit=5")["items"])
         entry = int(str(page[0]["entry"]).split("/")[0])
         sam.post(f"/incidents/{incident}/evidence", {"entry": entry, "text": "he was in then"})
+        with pytest.raises(Refused, match="entry.* of an entry that the ledger has, 0 to [0-9]+") as refused:
+            sam.post(f"/incidents/{incident}/evidence", {"entry": 10 ** 9})
+        assert refused.value.status == 422
+        assert "1000000000" not in [n["entry"] for n in sam.get(f"/incidents/{incident}")["timeline"]]
         with pytest.raises(Refused):
             sam.get(f"/incidents/{incident}/evidence")
         twin = root.post("/incidents", {"title": "THE SAME AGAIN", "severity": "low"})["id"]

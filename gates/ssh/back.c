@@ -26,15 +26,20 @@
 enum { OPEN_US = 20000000, HOST_BYTES = 256, KINDS_BYTES = 512 };
 static const char NOBODY[] = "nobody"; /* until the account is known; libssh wants a name */
 
-static void refuse(sg_conn *conn, sp_reason reason, const char *text)
+static void refuse_so(sg_conn *conn, const sg_refusal *refusal)
 {
-    sg_refusal refusal;
     if (conn->at < SG_AT_BACK) { /* nobody waits yet: it is tried again when somebody does */
         sg_back_give_up(conn);
         return;
     }
+    sg_conn_refuse(conn, refusal);
+}
+
+static void refuse(sg_conn *conn, sp_reason reason, const char *text)
+{
+    sg_refusal refusal;
     sg_refusal_make(&refusal, reason, "%s", text);
-    sg_conn_refuse(conn, &refusal);
+    refuse_so(conn, &refusal);
 }
 
 void sg_back_done(sg_conn *conn)
@@ -72,18 +77,19 @@ static void unreachable(sg_conn *conn, sp_err err);
 
 static void distrust(sg_conn *conn)
 {
-    char why[SG_TEXT_BYTES];
+    sg_refusal refusal;
     const sg_backing *backing = conn->backing;
     if (backing->doubt != NULL && !backing->is_grave) {
         refuse(conn, SP_REASON_UNAVAILABLE, backing->doubt);
         return;
     }
-    sg_hostkey_distrust(conn);
-    snprintf(why, sizeof(why), "%s: nothing was sent there; tell your security team",
-             backing->doubt != NULL
-                 ? backing->doubt
-                 : "the target showed a host key that is not the one of this machine");
-    refuse(conn, SP_REASON_UNAVAILABLE, why);
+    sg_refusal_make(&refusal, SP_REASON_UNAVAILABLE,
+                    "%s: nothing was sent there; tell your security team",
+                    backing->doubt != NULL
+                        ? backing->doubt
+                        : "the target showed a host key that is not the one of this machine");
+    sg_hostkey_distrust(conn, refusal.reference);
+    refuse_so(conn, &refusal);
 }
 
 static void on_certificate(sg_hostcert_wait *wait, const sg_hostcert *shown)
@@ -110,7 +116,7 @@ static sp_err fetch_certificate(sg_conn *conn)
 }
 
 /* The machine has not shown what it was expected to: its authority may have certified another key
- * by now. Once; false: there is nothing more to try. */
+ * by now, which somebody else may have fetched. Once; false: there is nothing more to try. */
 static bool begin_again(sg_conn *conn)
 {
     sg_backing *backing = conn->backing;
@@ -119,7 +125,7 @@ static bool begin_again(sg_conn *conn)
     }
     sg_side_stop(&conn->back);
     backing->connected = backing->shaken = false;
-    sp_err err = fetch_certificate(conn);
+    sp_err err = sg_hostkey_renew(conn) ? find_and_dial(conn) : fetch_certificate(conn);
     if (sp_failed(err)) {
         unreachable(conn, err);
     }

@@ -103,6 +103,7 @@ typedef struct {
     sp_resolve_wait resolving;
     sg_hostcert_wait certificate;
     bool fetched;      /* or asked for */
+    bool renewed;      /* another one was known, and is gone by */
     sp_buf certified;  /* the certificate that names the host key; empty: none */
     sp_buf print;      /* fingerprints of what was shown last */
     const char *doubt; /* why its certificate does not do */
@@ -287,12 +288,16 @@ SP_MUST sp_err sg_hostkey_blob(ssh_key key, sp_buf *blob);
 SP_MUST sp_err sg_hostkey_kinds(const sg_conn *conn, sp_buf *out);
 /* At least one key is known that the machine may show; false: its certificate has to be fetched. */
 bool sg_hostkey_ready(sg_conn *conn);
+/* Another certificate is known than the one it went by, and is good: it goes by that one now. Once.
+ */
+bool sg_hostkey_renew(sg_conn *conn);
 /* What was fetched: the key it names may be shown, or doubt is set. */
 void sg_hostkey_take(sg_conn *conn, const sg_hostcert *shown);
 /* The key that the machine has proved to have is one of these. */
 bool sg_hostkey_is_trusted(sg_conn *conn);
-/* Writes down that it is none, with its fingerprint. */
-void sg_hostkey_distrust(sg_conn *conn);
+/* Writes down that it is none, with its fingerprint, under the reference that the client is told.
+ */
+void sg_hostkey_distrust(sg_conn *conn, uint64_t reference);
 
 /* ---- decide.c ---- */
 sp_decision sg_decide(const sg_conn *conn, sp_action action);

@@ -3,7 +3,8 @@
  * an authority of its own certified (infra/gate/hostcert.h).
  *
  * Pinned keys are tried first, then the key of a certificate that is known; when the machine shows
- * neither, its certificate is fetched anew, once, and the key exchange begins again.
+ * neither, the key exchange begins again with the certificate that somebody else has fetched
+ * meanwhile, or one that is fetched anew, once.
  *
  * OWNS nothing but what stands in sg_backing. PROCESS ssh gate workers. TRUST the machine is
  * hostile until it is trusted. SPEC docs/SSH.md 2.
@@ -88,6 +89,19 @@ bool sg_hostkey_ready(sg_conn *conn)
     return is_known || conn->ssh.host_keys > 0;
 }
 
+bool sg_hostkey_renew(sg_conn *conn)
+{
+    sg_backing *backing = conn->backing;
+    sp_span known = sg_hostcert_known(conn->ssh.host, conn->ssh.port);
+    if (backing->renewed || known.len == 0 ||
+        sp_span_eq(known, sp_buf_borrow(&backing->certified))) {
+        return false;
+    }
+    backing->renewed = true;
+    sp_buf_done(&backing->certified);
+    return certify(conn, known) == NULL;
+}
+
 void sg_hostkey_take(sg_conn *conn, const sg_hostcert *shown)
 {
     sg_backing *backing = conn->backing;
@@ -137,7 +151,7 @@ bool sg_hostkey_is_trusted(sg_conn *conn)
            (sp_policy_ssh_host_trusts(policy, conn->resource, shown) || is_certified(conn, shown));
 }
 
-void sg_hostkey_distrust(sg_conn *conn)
+void sg_hostkey_distrust(sg_conn *conn, uint64_t reference)
 {
     const sg_backing *backing = conn->backing;
     sp_span print = sp_buf_borrow(&backing->print);
@@ -147,6 +161,7 @@ void sg_hostkey_distrust(sg_conn *conn)
                              ? backing->doubt
                              : "the target showed a host key that policy does not name");
     sp_buf_fmt(&object, "%s%.*s", print.len > 0 ? ": " : "", SP_SPAN_ARG(print));
+    event.reference = reference;
     event.verdict = SP_VERDICT_DENY;
     event.reason = SP_REASON_UNAVAILABLE;
     event.severity = SP_SEVERITY_HIGH;

@@ -6,6 +6,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC docs/SSH.md 2, gates/ssh/hostkey.c
 import base64
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -98,13 +99,13 @@ def works(house, name="far"):
 
 
 def refused(house, words, name="far", severity="high"):
-    """Refused with these words and a reference, and written down. The entry."""
-    known = {e["entry"] for e in house.events(resource=name)}
+    """Refused with these words and a reference, and written down. Its entry."""
     told = house.ssh("ann", name, "echo in")
     assert told.returncode == 254 and told.stdout == "", told
     assert words in told.stderr and "reference" in told.stderr, told.stderr
+    reference = re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", told.stderr)[0]
     return wait_for("the entry", 10, lambda: [e for e in house.events(resource=name, severity=severity)
-                                              if e["entry"] not in known])[0]
+                                              if e["reference"] == reference])[0]
 
 
 def print_of(path):
@@ -371,6 +372,32 @@ def test_many_at_once_ask_the_machine_once(house):
                for _ in range(8)]
     assert [one.wait(60) for one in clients] == [0] * 8
     assert wire.count - before <= 8 + 8 + 2  # each showed that the key is another one; few asked, not each of them
+
+
+def test_who_finds_another_key_takes_the_certificate_that_somebody_has_fetched(house):
+    """The machine was given a new key while they connected; others have asked it since."""
+    house.machine.new_key()
+    house.machine.certify()
+    house.machine.serve()
+    works(house, "fresh")
+    house.machine.new_key()
+    house.machine.certify()
+    house.machine.serve()
+    held, wire = Held(house.machine.port), house.wires["fresh"]
+    before, wire.to = wire.count, held.port
+    try:
+        clients = [subprocess.Popen(house.argv("ann", "fresh", "127.0.0.1", "true"), stdin=subprocess.DEVNULL)
+                   for _ in range(4)]
+        wait_for("their connections", 10, lambda: wire.count - before == 4)
+        wire.to = house.machine.port
+        assert works(house, "fresh") == 3  # another key, its certificate, and in
+        held.goes_on.set()
+        assert [one.wait(30) for one in clients] == [0] * 4
+        assert wire.count - before == 4 + 3 + 4
+    finally:
+        wire.to = house.machine.port
+        held.goes_on.set()
+        held.close()
 
 
 def test_ssh_check_judges_as_the_gate_does(house):

@@ -96,7 +96,7 @@ test("somebody who watches is counted, sees the same, and holds it", async () =>
   assert.equal((await connection()).frozen, false);
   await held("watched");
   await sam.go("/admin/machines");
-  for (let turn = 0; (await connection()).watchers.length > 0 && turn < 50; turn++) await new Promise((go) => setTimeout(go, 100));
+  for (let turn = 0; (await connection()).watchers.length > 0 && turn < 300; turn++) await new Promise((go) => setTimeout(go, 100));
   assert.deepEqual((await connection()).watchers, [], "leaving is said");
 });
 

@@ -121,7 +121,7 @@ def company_device(office, person, folder):
         return [d for d in sam.get("/admin/devices")["items"] if d["state"] == "pending"]
 
     device = wait_for("the enrolment", 20, pending)[0]
-    office.fresh(sam)
+    sam.fresh()
     sam.post(f"/admin/devices/{device['id']}/approve", {"owner": "company"})
     said, _ = agent.communicate(timeout=60)
     assert agent.returncode == 0, said

@@ -95,7 +95,7 @@ class DatabaseOffice:
                                        "db_workers: 1\n", **more)
             self.office.start()
             _, self.sam, self.audrey = self.office.set_up_administrators()
-            self.office.fresh(self.sam)
+            self.sam.fresh()
             for account in accounts:
                 self.sam.put(f"/admin/databases/credentials/orders-db/{account}", {"password": account})
         except BaseException:

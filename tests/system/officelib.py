@@ -343,13 +343,6 @@ class Office:
     def _new_person(self):
         return Person(self.domain, self.port)
 
-    @staticmethod
-    def fresh(person):
-        """The person's second factor is of the last minutes: a step-up only if need be, for each takes a code, one in 30 s."""
-        if time.monotonic() > getattr(person, "fresh_until", 0):
-            person.step_up()
-            person.fresh_until = time.monotonic() + 480
-
     def set_up_administrators(self):
         """olga (system-admin), sam (security-admin), audrey (audit-admin), each signed in."""
         if "olga" in self.people:
@@ -358,7 +351,7 @@ class Office:
         olga.set_up(self.first_link(), "correct horse battery olga", name="olga", display_name="Olga",
                     roles=["system-admin"])
         self.people["olga"] = olga
-        self.fresh(olga)
+        olga.fresh()
         for name, role in (("sam", "security-admin"), ("audrey", "audit-admin")):
             self.people[name] = self.invite(olga, name, [role], granter=olga)
         return olga, self.people["sam"], self.people["audrey"]
@@ -378,6 +371,6 @@ class Office:
         """An employee with these roles, signed in."""
         if name not in self.people:
             olga, sam, _ = self.set_up_administrators()
-            self.fresh(sam)
+            sam.fresh()
             self.people[name] = self.invite(olga, name, roles, granter=sam)
         return self.people[name]

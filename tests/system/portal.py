@@ -199,6 +199,7 @@ class Person(Portal):
     password = None
     totp = None
     recovery_codes = ()
+    fresh_until = 0  # of this session, by our clock that only goes forward
 
     def set_up(self, link, password, name=None, display_name=None, roles=None):
         """From a one-time link to a signed-in session."""
@@ -222,11 +223,19 @@ class Person(Portal):
 
     def sign_in(self):
         flow = self.post("/sign-in/start", {"name": self.name})["flow"]
+        self.fresh_until = 0
         self.post("/sign-in/password", {"flow": flow, "password": self.password})
         return self.post("/sign-in/totp", {"flow": flow, "code": self.totp.code()})
 
     def step_up(self):
-        return self.post("/step-up/password", {"password": self.password, "code": self.totp.code()})
+        done = self.post("/step-up/password", {"password": self.password, "code": self.totp.code()})
+        self.fresh_until = time.monotonic() + 480
+        return done
+
+    def fresh(self):
+        """Steps up if the last time is long ago: each takes a code, of which there is one in 30 s."""
+        if time.monotonic() > self.fresh_until:
+            self.step_up()
 
     def sign_out(self):
         self.post("/sign-out", {})

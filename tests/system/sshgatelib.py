@@ -335,7 +335,7 @@ class SshOffice:
             path = os.path.join(self.dir, name)
             line = keygen(path)
             person = self.person(name, roles)
-            self.office.fresh(person)
+            person.fresh()
             person.post("/me/ssh-keys", {"name": "laptop", "key": line})
             self.keys[name] = path
         return self.keys[name]

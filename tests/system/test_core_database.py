@@ -536,7 +536,7 @@ def move_office(office, zone):
     files = sam.get("/admin/policy/documents")["files"]
     for file in files:
         file["text"] = re.sub("time_zone: .*", f"time_zone: {zone}", file["text"])
-    sam.step_up()
+    sam.fresh()
     sam.post("/admin/policy/apply", {"files": files, "comment": "the office moves"})
 
 
@@ -564,7 +564,7 @@ def test_a_day_that_comes_back_is_as_it_was(office):
 
 def test_credentials_go_in_and_do_not_come_out(office):
     sam = office.people["sam"]
-    sam.step_up()
+    sam.fresh()
     path = "/admin/databases/credentials"
     made = sam.put(f"{path}/orders-db/op_read", {"password": "tulip-garden"})
     assert made["name"] == "orders-db/op_read" and made["scram"].startswith("SCRAM-SHA-256$4096:")

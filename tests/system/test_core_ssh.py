@@ -568,7 +568,7 @@ def test_a_browser_confirms(office, line):
     with pytest.raises(Refused) as what:
         ben.get(f"/ssh/sign-in/{code}")
     assert what.value.status == 404
-    ann.step_up()
+    ann.fresh()
     line.id += 1
     line.socket.send(struct.pack(">BHIB", 1, PROMPT, line.id, 0) + prompt.body(1))
     time.sleep(0.2)
@@ -668,7 +668,7 @@ def test_a_security_administrator_has_the_host_key_replaced(office):
         with pytest.raises(Refused) as what:
             other.post("/admin/ssh/host-key")
         assert what.value.status == 403
-    sam.step_up()
+    sam.fresh()
     new = sam.post("/admin/ssh/host-key")
     assert new["fingerprint"] != before["fingerprint"] and ann.get("/me/ssh")["host_keys"] == [new]
     assert events(office, kind="admin", method="SSH host key replaced", person="sam")

@@ -69,6 +69,13 @@ def audrey(office):
 
 
 @pytest.fixture(scope="module")
+def sam(office):
+    one = office.person("sam")
+    one.step_up()
+    return one
+
+
+@pytest.fixture(scope="module")
 def ada(office):
     one = office.person("ada")
     one.step_up()
@@ -93,7 +100,7 @@ def agree(person, ask):
 
 
 @pytest.mark.slow
-def test_what_is_refused(office, audrey, ada):
+def test_what_is_refused(office, audrey, ada, sam):
     young = audrey.get("/admin/ledger/events?limit=1")["items"][0]["entry"]
     ask = lambda **what: audrey.post("/admin/ledger/erasures", {"reason": WHY, **what})
     refused(lambda: ask(entry=young), 409, "too_young")
@@ -104,15 +111,13 @@ def test_what_is_refused(office, audrey, ada):
         with pytest.raises(Refused) as said:
             ask(**wrong)
         assert said.value.status == 422, wrong
-    sam = office.person("sam")
-    sam.step_up()
     with pytest.raises(Refused) as said:
         sam.post("/admin/ledger/erasures", {"entry": old_entry(audrey), "reason": WHY})
     assert said.value.status == 403
 
 
 @pytest.mark.slow
-def test_two_take_an_entry_out_and_the_proof_stays(office, audrey, ada, tmp_path):
+def test_two_take_an_entry_out_and_the_proof_stays(office, audrey, ada, sam, tmp_path):
     entry = old_entry(audrey)
     before = audrey.get(f"/admin/ledger/entries/{entry}")
     assert before["events"] and not before["redacted"]
@@ -120,8 +125,6 @@ def test_two_take_an_entry_out_and_the_proof_stays(office, audrey, ada, tmp_path
     assert ask["kind"] == "erasure" and ask["statement"] == f"sallyport ledger erase --entry {entry}"
     assert ask["estimated_rows"] == 1
     refused(lambda: agree(audrey, ask), 409, "own_request")
-    sam = office.person("sam")
-    sam.step_up()
     refused(lambda: agree(sam, ask), 409, "not_approver")
     assert not audrey.get(f"/admin/ledger/entries/{entry}")["redacted"]
     agree(ada, ask)

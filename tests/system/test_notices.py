@@ -449,7 +449,7 @@ def test_what_waits_on_a_channel_that_is_taken_out_is_not_stranded(house):
         if file["path"] == "notices.yaml":
             kept = [one for one in file["text"].split("---\n") if "\nname: slow\n" not in f"\n{one}"]
             file["text"] = "---\n".join(kept)
-    house.sam.step_up()
+    house.sam.fresh()
     house.sam.post("/admin/policy/apply", {"files": files, "comment": "slow is gone"})
     for number in numbers:
         assert house.local.finished(number)["counts"]["waiting"] == 0

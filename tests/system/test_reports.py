@@ -140,7 +140,7 @@ def test_a_person_signs_and_root_does_not(office):
     report = report_of(office, opened(office, "To be signed"))
     sam, audrey = office.people["sam"], office.people["audrey"]
     assert office.root.call("POST", f"/reports/{report}/sign", {"phase": "first", "draft_sha256": "0" * 64})[0] == 403
-    sam.step_up()
+    sam.fresh()
     with pytest.raises(Refused) as missing:
         sam.post(f"/reports/{report}/sign", {"phase": "first", "draft_sha256": "0" * 64})
     assert missing.value.status == 409 and "system" in str(missing.value)

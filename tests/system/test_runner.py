@@ -389,7 +389,7 @@ def test_the_doctor_sees_a_program_that_is_not_roots(house):
 def test_a_plan_that_runs_what_is_not_there_is_not_applied(house):
     """What is in force stays so when the bootstrap file changes; what is new is looked at."""
     _, sam, _ = house.office.set_up_administrators()
-    sam.step_up()
+    sam.fresh()
     text = PLANS.format(port=house.hooks.port)
     with pytest.raises(Refused) as refused:
         sam.post("/admin/policy/apply", {"files": [{"path": "plans.yaml", "text": text + "---\nkind: Plan\nname: new\n"

@@ -90,7 +90,7 @@ def office(tmp_path_factory):
     one.target = target
     try:
         one.people(ann="engineer", nora="nobody-much", pia="plain")
-        one.office.fresh(one.sam)
+        one.sam.fresh()
         folder = tmp_path_factory.mktemp("laptop")
         laptop = Device(one.person("pia"), str(folder)).approved(one.sam)
         laptop.mutual().sign_in()

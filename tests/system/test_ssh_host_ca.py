@@ -327,7 +327,7 @@ def test_policy_that_moves_during_the_key_exchange_is_minded(house):
         house.sam.post("/admin/policy/apply", {"files": [{"path": "office.yaml", "text": text}]})
     held = Held(house.machine.port)
     house.wires["far"].to = held.port
-    house.sam.step_up()
+    house.sam.fresh()
     client = subprocess.Popen(house.argv("ann", "far", "127.0.0.1", "echo in"), stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -161,7 +161,7 @@ def test_the_session_in_which_he_came(office):
 
 def test_a_device(office, tmp_path):
     dan = office.person("dan")
-    office.sam.step_up()
+    office.sam.fresh()
     laptop = Device(dan, str(tmp_path)).approved(office.sam)
     laptop.mutual().sign_in()
 
@@ -180,7 +180,7 @@ def test_a_device_that_falls(office, tmp_path, falls):
     """By its own agent's report, or by a security administrator's word."""
     name = f"dev-{falls}"
     owner = office.person(name, ["careful"])
-    office.sam.step_up()
+    office.sam.fresh()
     laptop = Device(owner, str(tmp_path)).approved(office.sam)
     agent = laptop.mutual()
     agent.sign_in()
@@ -221,7 +221,7 @@ def test_a_rule_of_the_documents(office):
 
     def apply(documents):
         office.sam.post("/admin/policy/apply", {"files": [{"path": "office.yaml", "text": documents}]})
-    office.sam.step_up()
+    office.sam.fresh()
     with work(office, "tim") as one:
         assert_soon("a rule went", one.took(lambda: apply(left_out), from_its_answer=True))
     assert office.ssh("tim", "far", "true").returncode == 254

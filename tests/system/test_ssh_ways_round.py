@@ -258,7 +258,7 @@ def test_an_open_file_does_not_outlive_its_permission(office, folder):
         far, near = raw.open(f"{office.mixed}/far", F_READ), raw.open(f"{folder}/plain", F_READ)
         for handle in (far, near):
             assert raw.ask(READ, 1, handle, 0, 0, 2)[0] == DATA
-        office.sam.step_up()
+        office.sam.fresh()
         made = office.sam.post("/cuts", {"kind": "class", "name": "sensitive", "reason": "a test"})
         try:
             wait_for("the refusal", 5, lambda: raw.ask(READ, 1, far, 0, 2, 2)[0] == STATUS)

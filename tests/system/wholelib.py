@@ -88,7 +88,7 @@ class WholeOffice:
 
     def fresh(self):
         """sam's second factor is of the last minutes."""
-        self.office.fresh(self.sam)
+        self.sam.fresh()
 
     def person(self, name, roles=("staff",)):
         return self.office.employee(name, list(roles))

@@ -164,6 +164,8 @@ struct db_session {
     char hold_why[160];
     bool mid_message;  /* the client has the beginning of a message: nothing may come between */
     bool left;         /* the client is gone, the server still runs what he asked for */
+    bool given_up;     /* that took too long: it was told to stop */
+    bool back_gone;    /* the server has closed the connection */
     bool fatal_passed; /* the server said why it ends */
     bool has_place;    /* in core's list of connections */
     bool is_told;      /* why it ends; the server is left when all others are told too */

@@ -514,6 +514,11 @@ void db_judge_cancelled(db_session *session)
     db_pending_cancelled(session);
 }
 
+void db_judge_left(db_session *session)
+{
+    end_message(session);
+}
+
 void db_judge_push(const sp_msg *msg)
 {
     db_pending_push(msg);

@@ -135,6 +135,8 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end);
 void db_judge_cancelled(db_session *session);
 /* A push of core about a statement that waits for other people: ASK_DONE. */
 void db_judge_push(const sp_msg *msg);
+/* The client is gone: his message that waits will not run. */
+void db_judge_left(db_session *session);
 /* The session ends: frees what hangs on it. */
 void db_judge_gone(db_session *session);
 

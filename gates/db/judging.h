@@ -248,6 +248,7 @@ void db_names_done(db_names *names);
 typedef struct {
     uint64_t reference;
     uint64_t rows;     /* that it was expected to change; 0 = nothing is to be settled */
+    uint64_t bound;    /* more there are not; 0 = not known */
     bool is_told;      /* the server will say how many they were */
     bool has_portion;  /* of the day, or core was asked for one: it is told when it is over */
     uint64_t may_rows; /* of the answer, by what was granted so far */

@@ -523,6 +523,7 @@ static void take_bytes(db_session *session, sp_span bytes)
 /* The server is gone: what it said last has passed; if it did not say why, we do. */
 static void server_gone(db_session *session)
 {
+    session->back_gone = true;
     if (session->fatal_passed || session->front_ended) {
         db_session_end(session);
         return;

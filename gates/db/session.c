@@ -23,6 +23,7 @@ enum {
     LAST_WORDS_US = 2000000,
     REVOKED_US = 50000, /* for the last words of one that may not go on */
     LINGER_US = 60000000,
+    CANCELLED_US = 10000000, /* then the server has said how it ended, or does not say it */
     IN_MAX_BYTES = 16 * 1024,
     SLOTS_MAX = 1 << 20
 };
@@ -73,6 +74,10 @@ static void on_time(sp_timer *timer)
         db_session_fail(session, &refusal);
     } else if (session->at == DB_AT_OPEN && !session->left) {
         db_pump(session); /* it waited for room to be written down */
+    } else if (session->at == DB_AT_OPEN && !session->given_up &&
+               !sp_failed(sp_timer_set(db_here.loop, timer, CANCELLED_US))) {
+        session->given_up = true;
+        db_back_cancel(session->back);
     } else {
         db_session_drop(session);
     }
@@ -348,13 +353,16 @@ void db_session_leave(db_session *session)
     if (session->left || session->at != DB_AT_OPEN) {
         return;
     }
-    if (session->flights.count == 0 || session->waits) {
+    if (session->flights.count == 0) {
         db_session_drop(session);
         return;
     }
     /* closing with unread answers would reset the connection, and the server might lose what it
-     * was asked last: it gets the end in its order, and we read until it ends */
+     * was asked last: it gets the end in its order, and we read until it ends. What it did counts,
+     * whoever is there to hear of it */
     session->left = true;
+    session->waits = false;
+    db_judge_left(session);
     auto_buf sp_buf bye = sp_buf_make(16);
     sp_pg_empty_write(&bye, 'X');
     sp_err err = db_stream_send(&session->back->stream, sp_buf_borrow(&bye));

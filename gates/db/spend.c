@@ -124,6 +124,7 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
         return DB_REFUSE;
     }
     judge->spent.rows = found->rows;
+    judge->spent.bound = found->has_bound ? found->bound : 0;
     judge->spent.is_told = found->is_told;
     return DB_PASS;
 }
@@ -305,13 +306,22 @@ db_spent db_spend_take(db_session *session)
     return spent;
 }
 
+/* By his own doing nobody knows what came of it: then it was all that it can have been. */
+static bool hides_end(const db_session *session, const db_end *end)
+{
+    return end->how == DB_END_LOST && !session->is_revoked && !session->back_gone &&
+           !db_here.stopping;
+}
+
 /* What is known in the end; of what is not, the estimate stands. */
-static uint64_t settle(const db_note *note, const db_end *end, uint64_t *ret_estimated)
+static uint64_t settle(const db_session *session, const db_note *note, const db_end *end,
+                       uint64_t *ret_estimated)
 {
     uint64_t expected = note->spent.rows;
     bool undone = db_is_undone(note, end);
     uint64_t rows = !undone && end->touched > end->rows ? end->touched : end->rows;
     bool known = undone || (end->how != DB_END_LOST && note->spent.is_told);
+    rows = hides_end(session, end) && note->spent.bound > rows ? note->spent.bound : rows;
     *ret_estimated = known ? expected : 0;
     return known ? rows : rows > expected ? rows - expected : 0;
 }
@@ -319,7 +329,7 @@ static uint64_t settle(const db_note *note, const db_end *end, uint64_t *ret_est
 void db_spend_after(db_session *session, db_note *note, const db_end *end)
 {
     uint64_t estimated = 0;
-    uint64_t rows = settle(note, end, &estimated);
+    uint64_t rows = settle(session, note, end, &estimated);
     bool counts = rows + estimated > 0 && db_spend_is_needed(session, &note->ruling);
     if (!counts && !note->spent.has_portion) {
         return;

@@ -4,6 +4,7 @@
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "Budget".
 """
 
+import contextlib
 import time
 
 import psycopg2
@@ -11,6 +12,7 @@ import pytest
 
 from dblib import DOCUMENTS, DatabaseOffice
 from officelib import wait_for
+from pgraw import Raw, message, query
 
 BUDGETS = DOCUMENTS.replace("roles: [dba, viewer]", "roles: [dba, viewer, clerk]").replace(
     "  %(ca)s\n", "  %(ca)s\n  functions: [{ name: public.noted, action: execute }]\n") + """
@@ -49,6 +51,13 @@ rows: 150
 then: deny
 ---
 kind: Rule
+name: clerks ask before they import
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [import]
+ask: { approved_by: 1, by: { roles: [dba] } }
+---
+kind: Rule
 name: viewers read a little each day
 who: { roles: [viewer] }
 to: { resources: [orders-db] }
@@ -74,6 +83,8 @@ def db():
                        "CREATE TABLE large AS SELECT g AS id FROM generate_series(1, 40000) g",
                        *(f"ALTER TABLE t{i} OWNER TO op_dba" for i in range(12)), "ALTER TABLE large OWNER TO op_dba",
                        "CREATE TABLE stock AS SELECT g AS id, 'card'::text AS kind FROM generate_series(1, 5000) g",
+                       "CREATE TABLE goods AS SELECT g AS id, 'card'::text AS kind FROM generate_series(1, 3000) g",
+                       "ANALYZE goods", "ALTER TABLE goods OWNER TO op_dba",
                        "CREATE UNIQUE INDEX ON stock (id)", "ANALYZE stock", "ALTER TABLE stock OWNER TO op_dba",
                        "CREATE FUNCTION noted(n int) RETURNS int LANGUAGE sql AS 'SELECT n'",
                        database="orders")
@@ -273,3 +284,44 @@ def test_a_copy_that_ends_badly_took_what_came(db):
     assert second.stdout == "" and "this is more than you may do" in second.stderr, second
     events = lambda: db.office.people["audrey"].items("/admin/ledger/events?gate=db&person=carol&verdict=allow&limit=50")  # noqa: E731
     assert wait_for("the entry", 5, lambda: [e["count"] for e in events() if "COPY" in e.get("object", "")]) == [199]
+
+
+# planned as ten rows, and all of them go
+ALL_GOODS = "DELETE FROM goods WHERE ctid = ANY(ARRAY(SELECT ctid FROM goods))"
+
+
+def hold_up(db, raw, behind):
+    """Sends it with something behind it, and holds it up at the server; releases it when the with is over."""
+    other = psycopg2.connect(**db.server.dsn("orders"))
+    other.cursor().execute("SELECT 1 FROM goods WHERE id = 1 FOR UPDATE")
+    raw.send(query(ALL_GOODS), behind)
+    return other
+
+
+def test_who_hangs_up_while_it_runs_has_spent_what_went(db):
+    """A message behind it waits for others: it is withdrawn, and what runs is counted when it has ended."""
+    db.person("cleo", ["clerk"])
+    raw = Raw(db.port)
+    assert raw.log_in("cleo", "orders-db", db.password("cleo"))[-1][0] == "Z"
+    with contextlib.closing(hold_up(db, raw, query("COPY goods FROM STDIN"))):
+        wait_for("the lock", 5, lambda: db.server.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                                      "AND query LIKE 'DELETE FROM goods%'"))
+        time.sleep(0.3)
+        raw.close()
+        time.sleep(0.5)
+    wait_for("its end", 5, lambda: count(db, "goods") == 0)
+    wait_for("what went", 5, lambda: spent(db, "cleo", CLERKS) == 3000)
+    with pytest.raises(psycopg2.Error) as what:
+        run(db.connect("cleo"), "UPDATE stock SET kind = 'card' WHERE id = 1")
+    assert what.value.pgcode == "53400"
+    db.server.sql("INSERT INTO goods SELECT g, 'card' FROM generate_series(1, 3000) g", database="orders")
+
+
+def test_who_ends_the_connection_himself_has_spent_what_may_have_gone(db):
+    """By a message that no client sends: nobody reads what the server says of the one before."""
+    db.person("clay", ["clerk"])
+    raw = Raw(db.port)
+    assert raw.log_in("clay", "orders-db", db.password("clay"))[-1][0] == "Z"
+    with contextlib.closing(hold_up(db, raw, message("B", b"no Bind"))):
+        assert raw.until("E")[-1][0] == "E" and raw.ended()
+    wait_for("all that it can have been", 5, lambda: spent(db, "clay", CLERKS) >= 3000)

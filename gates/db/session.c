@@ -486,7 +486,8 @@ void db_pump(db_session *session)
     if (session->at == DB_AT_OPEN && !session->left) {
         db_pump_front(session);
     }
-    bool unread = session->waits || db_flights_is_alone(session);
+    /* what a COPY reads lies behind it, and may be all that there is to come */
+    bool unread = session->waits || (db_flights_is_alone(session) && !db_flights_may_copy(session));
     if (session->at == DB_AT_OPEN && unread && session->front.hung && !session->front_ended) {
         session->front_ended = true;
         if (session->flights.count > 0 && !session->has_changed) {

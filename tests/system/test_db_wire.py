@@ -449,6 +449,17 @@ def test_copy_in_the_extended_protocol(raw):
     assert b"6" in next(body for kind, body in found if kind == "D")
 
 
+def test_a_copy_whose_client_has_said_all_at_once(db):
+    """Statement, data, end and Terminate in one write, and the end of the connection: a server takes all of it."""
+    db.server.sql("CREATE TABLE IF NOT EXISTS told (n int)", "GRANT ALL ON told TO op_dba", database="orders")
+    for n in range(5):
+        one = Raw(db.port)
+        assert one.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
+        one.send(query("COPY told FROM STDIN"), message("d", b"%d\n" % n) * 100, message("c"), message("X"))
+        one.socket.shutdown(socket.SHUT_WR)
+    wait_for("all rows", 5, lambda: db.server.sql("SELECT count(*) FROM told", database="orders") == [(500,)])
+
+
 def test_a_query_in_the_middle_of_copy_is_no_copy(db, raw):
     raw.ask("CREATE TEMP TABLE e (a int)")
     raw.send(query("COPY e FROM STDIN"))

@@ -107,7 +107,9 @@ static db_verdict refuse(db_session *session, db_note *note, const sp_decision *
     ruling.decision = *decision;
     ruling.decision.verdict = SP_VERDICT_DENY;
     ruling.action = SP_ACTION_EXPORT;
-    note->is_refused = true; /* and written down */
+    ruling.actions = 1U << SP_ACTION_EXPORT; /* as what else it is it has been counted */
+    ruling.has_use = !asks;                  /* then it is no attempt against anything */
+    note->is_refused = true;                 /* and written down */
     db_judge_refused(session, &ruling, note->tag, (sp_span){note->shown, note->shown_len}, refusal);
     return DB_REFUSE;
 }
@@ -119,10 +121,9 @@ static void become(db_session *session, db_note *note, const db_count *before,
 {
     sp_decision *own = &note->ruling.decision;
     db_rows_passed(session, note);
-    if (before->exports == 0 && (own->day_rows | own->day_bytes) == 0) {
-        note->told_rows -= before->rows; /* of the day are those of the parts before as well */
-        note->told_bytes -= before->bytes;
-    }
+    /* of the day are those of the parts before as well, unless it has counted them */
+    note->told_rows -= before->rows - before->day_rows;
+    note->told_bytes -= before->bytes - before->day_bytes;
     own->must |= decision->must;
     own->limit_rows = least(own->limit_rows, decision->limit_rows);
     own->limit_bytes = least(own->limit_bytes, decision->limit_bytes);
@@ -148,6 +149,18 @@ static void await_disk(db_session *session, uint64_t seq)
     *writing =
         (db_writing){.state = DB_WRITING_WAITS, .session = session, .wait = {.on_end = on_written}};
     sp_recorder_await(&db_here.recorder, &writing->wait, seq);
+}
+
+void db_export_over(db_session *session)
+{
+    db_judge *judge = db_session_judge(session);
+    if (judge->writing.state == DB_WRITING_WAITS) {
+        sp_recorder_forget(&judge->writing.wait);
+    }
+    judge->writing.state = DB_WRITING_NONE;
+    sp_link_forget(&db_here.office.link, judge->portion_call);
+    judge->portion_call = 0;
+    judge->portion = DB_SPEND_NONE;
 }
 
 static db_verdict cannot_write(db_refusal *refusal)

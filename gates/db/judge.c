@@ -455,6 +455,21 @@ static void end_names(db_judge *judge, const db_note *note, const db_end *end)
     }
 }
 
+/* A portal has counted one part more; with an export the day has counted all of it (export.c). */
+static void count_part(const db_note *note, const db_end *end)
+{
+    const sp_decision *decision = &note->ruling.decision;
+    db_count *count = db_count_root(note->count);
+    uint64_t rows = note->rows > end->rows ? note->rows : end->rows;
+    uint64_t bytes = note->bytes > end->bytes_out ? note->bytes : end->bytes_out;
+    count->rows += rows;
+    count->bytes += bytes;
+    if ((decision->day_rows | decision->day_bytes) != 0) {
+        count->day_rows = note->is_export ? count->rows : count->day_rows + rows;
+        count->day_bytes = note->is_export ? count->bytes : count->day_bytes + bytes;
+    }
+}
+
 void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
@@ -481,6 +496,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     end_names(judge, note, end);
     if (note->runs) {
+        db_export_over(session);
         db_spend_after(session, note, end);
     }
     if (note->runs && end->how != DB_END_SKIPPED) {
@@ -491,9 +507,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     flight->own = NULL;
     if (note->count != NULL) {
-        db_count *count = db_count_root(note->count);
-        count->rows += note->rows > end->rows ? note->rows : end->rows;
-        count->bytes += note->bytes > end->bytes_out ? note->bytes : end->bytes_out;
+        count_part(note, end);
         db_count_unref(note->count);
     }
     db_rows_unwatch(session, note);
@@ -539,10 +553,7 @@ void db_judge_gone(db_session *session)
         db_catalogue_moved(judge->catalogue); /* whether it was committed nobody told us */
     }
     db_spend_gone(session);
-    sp_link_forget(&db_here.office.link, judge->portion_call);
-    if (judge->writing.state == DB_WRITING_WAITS) {
-        sp_recorder_forget(&judge->writing.wait);
-    }
+    db_export_over(session);
     db_estimate_gone(session);
     db_pending_reset(&judge->pending);
     db_names_done(&judge->names);

@@ -180,6 +180,8 @@ struct db_count {
     uint32_t height; /* of the tree of those that count with it: grows with the logarithm of them */
     uint64_t rows;
     uint64_t bytes;
+    uint64_t day_rows; /* of these, that the day has counted */
+    uint64_t day_bytes;
     uint64_t exports; /* the reference under which it stands in the ledger as an export; 0 = none */
 };
 /* The one that holds the numbers. */
@@ -542,6 +544,8 @@ bool db_spend_is_needed(const db_session *session, const db_ruling *ruling);
 bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling);
 /* Before it runs: DB_PASS, DB_WAIT (then it is judged again), DB_REFUSE. */
 db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refusal);
+/* Core has been asked, and has not answered. */
+bool db_spend_waits(const db_session *session);
 /* It runs: what was spent for it. */
 db_spent db_spend_take(db_session *session);
 /* The next row of an answer, with all that passed before it: DB_PASS, DB_WAIT (then it is asked
@@ -578,6 +582,8 @@ enum { DB_EXPORT_NO, DB_EXPORT_ASKED, DB_EXPORT_YES };
  * the budget of exports; DB_REFUSE, which has been written down. */
 db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, uint64_t size,
                          db_refusal *refusal);
+/* An answer is over: words of core and the disk that were waited for or came are for no other. */
+void db_export_over(db_session *session);
 /* What is large for this session now. */
 void db_export_bind(db_session *session);
 

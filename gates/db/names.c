@@ -182,6 +182,8 @@ static void unite(db_count *own, db_count *other)
     into->height += into->height == from->height ? 1 : 0;
     into->rows += from->rows;
     into->bytes += from->bytes;
+    into->day_rows += from->day_rows;
+    into->day_bytes += from->day_bytes;
     into->exports = from->exports == 0 ? 0 : into->exports; /* one that is new in it begins anew */
     into->refs++;
     from->into = into;

@@ -637,7 +637,7 @@ void db_pending_cancelled(db_session *session)
 {
     db_pending *pending = &db_session_judge(session)->pending;
     bool idle = pending->state == DB_PENDING_NONE || pending->state == DB_PENDING_REFUSED;
-    if (idle && !db_estimate_waits(session)) {
+    if (idle && !db_estimate_waits(session) && !db_spend_waits(session)) {
         return;
     }
     if (pending->state == DB_PENDING_HOLD) {
@@ -646,6 +646,7 @@ void db_pending_cancelled(db_session *session)
     }
     bool asks_nobody = idle || pending->state == DB_PENDING_DISK;
     db_estimate_forget(session);
+    db_spend_gone(session);
     sp_hash hash = pending->hash;
     db_pending_reset(pending);
     begin(pending, &hash);

@@ -191,6 +191,11 @@ db_verdict db_spend(db_session *session, const db_run_ask *run, db_refusal *refu
     return DB_REFUSE;
 }
 
+bool db_spend_waits(const db_session *session)
+{
+    return db_session_judge(session)->spend == DB_SPEND_ASKED;
+}
+
 /* ---- portions of the day ---- */
 
 static void on_portion(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)

@@ -5,12 +5,15 @@ which an answer comes, and then they stand in the ledger and in the day as that.
 OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/POLICY.md "postgres", docs/DATABASE.md.
 """
 import contextlib
+import os
+import re
+import signal
 import time
 
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
-from officelib import wait_for
+from officelib import descendants, wait_for
 from pgraw import FLUSH, SYNC, Raw, bind, execute, fields, parse, query
 from test_db_record import Still
 
@@ -32,6 +35,14 @@ may: [export]
 """
 ROLES = {
     "reader": """\
+kind: Budget
+name: attempts to export
+who: { roles: [reader, asker] }
+actions: [export]
+per: 10m
+statements: 100
+then: deny
+---
 kind: Budget
 name: many rows
 who: { roles: [reader] }
@@ -84,6 +95,15 @@ def gate():
         yield one
     finally:
         one.close()
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager
@@ -215,6 +235,68 @@ def test_a_cursor_in_parts_is_one_export(gate):
         raw.ask("ROLLBACK")
     today = lambda: [one["rows"] for one in gate.sam.get("/admin/databases/budgets")["today"] if one["person"]["name"] == "carrier-2"]  # noqa: E731
     assert wait_for("all of its rows", 10, lambda: today() == [200] and today()) == [200]
+
+
+def large_from(gate, rows):
+    files = gate.sam.get("/admin/policy/documents")["files"]
+    for file in files:
+        file["text"] = re.sub(r"over: { rows: \d+", f"over: {{ rows: {rows}", file["text"])
+    gate.sam.post("/admin/policy/apply", {"files": files, "comment": "what is large"})
+
+
+def exports_of(gate, name):
+    budgets = gate.sam.get("/admin/databases/budgets")["budgets"]
+    return next((s["statements"] for b in budgets if b["name"] == "two exports" for s in b["spent"] if s["person"]["name"] == name), 0)
+
+
+def test_a_word_that_comes_too_late_is_for_no_other_answer(gate):
+    """While core is asked the policy moves, and the answer is not large any more: the next one asks for itself."""
+    gate.person("spender-4", "spender")
+    core, [worker] = gate.office.pid("core"), descendants(gate.office.pid("db"))
+    with log_in(gate, "spender-4") as raw:
+        with stopped(core):
+            raw.send(query(ALL))
+            found = [raw.receive() for _ in range(101)]
+            time.sleep(0.5)
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            large_from(gate, 1000)
+            time.sleep(0.5)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        found += raw.until("Z")
+        assert (rows_of(found), exports_of(gate, "spender-4")) == (200, 1), "it was spent before"
+        large_from(gate, 100)
+        time.sleep(1)
+        assert [rows_of(raw.ask(ALL)) for _ in range(2)] == [200, 100]
+        assert exports_of(gate, "spender-4") == 2
+
+
+def test_cursors_that_are_joined_count_once_in_the_day(gate):
+    gate.person("carrier-3", "carrier")
+    with log_in(gate, "carrier-3") as raw:
+        raw.ask(f"BEGIN; DECLARE c CURSOR FOR {ALL}; DECLARE d CURSOR FOR {ALL}")
+        assert rows_of(raw.ask("FETCH 60 FROM c")) == 60, "not an export yet"
+        assert rows_of(raw.ask("FETCH 50 FROM c")) == 50
+        assert rows_of(raw.ask("FETCH 5 FROM d; FETCH 5 FROM c")) == 10
+        raw.ask("ROLLBACK")
+    today = lambda: [one["rows"] for one in gate.sam.get("/admin/databases/budgets")["today"] if one["person"]["name"] == "carrier-3"]  # noqa: E731
+    time.sleep(1)
+    assert wait_for("its rows", 10, today) == [120]
+
+
+def test_a_refused_one_is_an_attempt(gate):
+    def attempts(name):
+        budgets = gate.sam.get("/admin/databases/budgets")["budgets"]
+        return next((s["statements"] for b in budgets if b["name"] == "attempts to export" for s in b["spent"] if s["person"]["name"] == name), 0)
+    for name, role, wanted in (("asker-2", "asker", 0), ("reader-9", "reader", 3)):
+        gate.person(name, role)
+        with log_in(gate, name) as raw:
+            for _ in range(3):
+                assert errors_of(raw.ask(ALL))[0]["C"] == "42501"
+        assert wait_for("the attempts", 5, lambda n=name, w=wanted: attempts(n) == w), attempts(name)
+    time.sleep(0.5)
+    assert attempts("asker-2") == 0, "it is for others to say whether it may be"
 
 
 def test_what_must_be_written_down_is_before_it_goes_on(gate):

@@ -15,6 +15,7 @@ import pytest
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, describe, execute, fields, parse, query
+from test_db_ask import cancel
 
 # Everywhere on Earth it is another day in Kiritimati than in Pago Pago.
 EARLIER, LATER = "Pacific/Pago_Pago", "Pacific/Kiritimati"
@@ -312,6 +313,23 @@ def test_what_was_granted_comes_back(gate):
             answer = other.ask("SELECT id FROM orders LIMIT 40")
         assert rows_of(answer) == 40, "it waited for them"
         assert wait_for("what was carried off", 10, lambda: used_today(gate, "daily-5") == 3 + rows_of(found) + 40), found
+
+
+def test_who_waits_for_the_day_can_cancel(gate):
+    gate.person("daily-10", "daily")
+    with log_in(gate, "daily-10") as slow, contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        found = raw.log_in("daily-10", "orders-db", gate.password("daily-10"))
+        slow.send(query("SELECT n, repeat('x', 9000), pg_sleep(CASE WHEN n > 3 THEN 6 ELSE 0 END), "
+                        "(SELECT min(id) FROM orders) FROM generate_series(1, 4) n"))
+        assert slow.receive()[0] == "T"
+        raw.send(query("SELECT id FROM orders LIMIT 40"))
+        time.sleep(0.5)
+        began = time.monotonic()
+        cancel(gate, found)
+        assert codes_of(raw.until("Z")) == ["57014"] and time.monotonic() - began < 2
+        slow.until("Z")
+        assert wait_for("what was granted", 5, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 40"))) == 40
+        assert wait_for("what was carried off", 5, lambda: used_today(gate, "daily-10") == 44)
 
 
 # ---- what is no answer

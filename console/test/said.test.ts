@@ -11,6 +11,7 @@ test("sentences of core are told in Chinese, with what they name", () => {
     ["would cut person ann: 2 sessions of 1 people, 0 connections at databases, 0 at machines, as it was already", "将切断人员 ann：1 人的 2 个会话，0 个数据库连接，0 个主机连接（此前已切断）"],
     ["ask for a fresh proof: person mia: 1 sessions of 1 people, 0 connections at databases, 0 at machines", "已要求重新验证：人员 mia：1 人的 1 个会话，0 个数据库连接，0 个主机连接"],
     ["nothing says which session is meant", "未指明是哪个会话"],
+    ["Drill: Stolen credentials", "演练：Stolen credentials"],
     ["[drill] step waits lock: for a person", "〔演练〕步骤 lock 等待人员确认"],
     ["step failed session: there is no session x", "步骤 session 失败：没有这个会话：x"],
     ["commander: nobody in the Rota can", "指挥：值班表中无人可任"],

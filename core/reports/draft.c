@@ -61,10 +61,14 @@ static void put_times(const report *r, bool zh, sp_buf *out)
     put_time(out, zh ? "处置完毕：" : "Closed: ", r->incident.closed_unix_s);
 }
 
-static void put_incident(const report *r, bool zh, sp_buf *out)
+static void put_incident(const sp_core *core, const report *r, bool zh, sp_buf *out)
 {
     sp_buf_fmt(out, zh ? "编号 %llu：" : "No. %llu: ", (unsigned long long)r->incident.id);
-    sp_buf_span(out, r->incident.title);
+    if (zh) {
+        report_title_zh(core, r->incident.title, out);
+    } else {
+        sp_buf_span(out, r->incident.title);
+    }
     sp_buf_byte(out, '\n');
 }
 
@@ -127,9 +131,27 @@ static bool is_in(const char *kind, const char *const *kinds)
     return *kinds != NULL;
 }
 
+static void put_note(const sp_core *core, const char *kind, sp_span text, bool zh, sp_buf *out)
+{
+    if (strcmp(kind, "done") == 0) {
+        sp_buf_fmt(out, zh ? "任务 %.*s 已完成" : "task %.*s is done", SP_SPAN_ARG(text));
+    } else if (!zh) {
+        sp_buf_span(out, text);
+    } else if (strcmp(kind, "opened") == 0) {
+        report_title_zh(core, text, out);
+    } else if (strcmp(kind, "alarm") == 0) {
+        report_alarm_zh(core, text, out);
+    } else if (strcmp(kind, "task") != 0) {
+        report_said_zh(text, out);
+    } else if (!report_task_zh(text, out)) {
+        sp_buf_span(out, text); /* a person's */
+    }
+}
+
 /* Notes of the timeline of these kinds, at most so many; with the ledger's entry where there is
  * one. */
-static void put_notes(sp_core *core, const report *r, const char *const *kinds, sp_buf *out)
+static void put_notes(sp_core *core, const report *r, const char *const *kinds, bool zh,
+                      sp_buf *out)
 {
     enum { NOTES_MAX = 40, LOOKED_AT_MAX = 2000 };
     size_t at = 0;
@@ -147,7 +169,8 @@ static void put_notes(sp_core *core, const report *r, const char *const *kinds, 
             continue;
         }
         count++;
-        sp_buf_fmt(out, "%s %s", when == NULL ? "" : when, text);
+        sp_buf_fmt(out, "%s ", when == NULL ? "" : when);
+        put_note(core, kind, sp_span_cstr(text), zh, out);
         sp_buf_fmt(out, entry == NULL ? "%s\n" : " [%s]\n", entry == NULL ? "" : entry);
     }
     json_decref(notes);
@@ -169,7 +192,7 @@ void report_item(sp_core *core, const report *r, size_t item, sp_language langua
         sp_buf_fmt(out, "%s\n", core->config->office);
         break;
     case SP_ITEM_INCIDENT:
-        put_incident(r, zh, out);
+        put_incident(core, r, zh, out);
         break;
     case SP_ITEM_TIMES:
         put_times(r, zh, out);
@@ -181,10 +204,10 @@ void report_item(sp_core *core, const report *r, size_t item, sp_language langua
         put_facts(r, zh, out);
         break;
     case SP_ITEM_MEASURES:
-        put_notes(core, r, measures, out);
+        put_notes(core, r, measures, zh, out);
         break;
     case SP_ITEM_ALARMS:
-        put_notes(core, r, alarms, out);
+        put_notes(core, r, alarms, zh, out);
         break;
     case SP_ITEM_REVIEW:
         sp_buf_span(out, r->incident.review);

@@ -38,6 +38,15 @@ typedef struct {
     sp_law_answer answer;
 } report;
 
+/* ---- said.c: what core wrote, in Chinese; what it does not know stays as it is ---- */
+/* A line of the timeline about a plan, a cut, what was found. */
+void report_said_zh(sp_span text, sp_buf *out);
+/* An incident's title; an alarm's line. Documents have titles in both languages. */
+void report_title_zh(const sp_core *core, sp_span title, sp_buf *out);
+void report_alarm_zh(const sp_core *core, sp_span text, sp_buf *out);
+/* False: it is none of the tasks of the plans that come with the program. */
+bool report_task_zh(sp_span text, sp_buf *out);
+
 /* ---- rows.c ---- */
 SP_MUST sp_err report_rows_start(sp_store *store);
 SP_MUST sp_err report_row_add(sp_store *store, report_row *row);

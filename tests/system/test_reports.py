@@ -446,6 +446,24 @@ def test_the_command_line_shows_and_drafts(office):
     assert office.root.get(f"/reports/{report}")["facts"]["crime"] == 1
 
 
+def test_a_draft_in_chinese_tells_the_timeline_in_chinese(office):
+    """What core wrote there; a person's words stay as they are."""
+    incident = opened(office, "A lost notebook", "low")
+    office.root.post("/plans/tried/run", {"reason": "to see", "incident": int(incident)})
+    office.root.post(f"/incidents/{incident}/task", {"text": "call her"})
+    task = next(t["number"] for t in office.root.get(f"/incidents/{incident}")["tasks"] if t["text"] == "call her")
+    office.root.post(f"/incidents/{incident}/tasks/{task}/done", {})
+    office.people["sam"].post("/reports", {"incident": int(incident)})
+    draft = office.root.get(f"/reports/{report_of(office, incident)}")["draft"]
+    assert " step look: look\n" in draft["en"] and f" task {task} is done\n" in draft["en"]
+    assert " 步骤 look 完成：look\n" in draft["zh"] and f" 任务 {task} 已完成\n" in draft["zh"], draft["zh"]
+    assert " call her\n" in draft["zh"] and "step look" not in draft["zh"]
+    drill = office.root.post("/plans/tried/run", {"reason": "an exercise", "drill": True})["incident"]
+    office.people["sam"].post("/reports", {"incident": int(drill)})
+    draft = office.root.get(f"/reports/{report_of(office, drill)}")["draft"]
+    assert f"No. {drill}: Drill: tried\n" in draft["en"] and f"编号 {drill}：演练：tried\n" in draft["zh"]
+
+
 def gaps(office):
     with sqlite3.connect(os.path.join(office.state, "core", "core.db"), timeout=20) as store:
         return dict(store.execute("SELECT name, told FROM gap"))

@@ -52,6 +52,7 @@ const WHOLE: Record<string, string> = {
 
 type Pattern = [RegExp, (...parts: string[]) => string];
 const PATTERNS: Pattern[] = [
+  [/^Drill: ([\s\S]*)$/, (rest) => `演练：${rest}`],
   [/^\[drill\] ([\s\S]*)$/, (rest) => `〔演练〕${again(rest)}`],
   [/^([\s\S]+), (until|due) (20\d\d-\S+)$/, (what, word, at) => `${again(what)}，${word === "due" ? "期限" : "至"} ${at}`],
   [/^undo begun ([a-z0-9._-]+)(?:: ([\s\S]*))?$/, (step, what) => `开始撤销步骤 ${step}${what ? `：${what}` : ""}`],

@@ -11,6 +11,7 @@ import { useTitles } from "../../ui/detections";
 import { Dialog } from "../../ui/dialog";
 import { ErrorNote } from "../../ui/errors";
 import { ListTable } from "../../ui/table";
+import { said } from "../../ui/said";
 import { Time } from "../../ui/time";
 import { Severity } from "../../ui/words";
 
@@ -25,7 +26,7 @@ export function IncidentState({ incident }: { incident: Incident }) {
 /* Detections' titles are known to auditors and security administrators; everybody else reads them in English. */
 export function useIncidentTitle(): (incident: { title: string }) => string {
   const known = isAdmin("security") || isAdmin("audit") ? useTitles() : undefined;
-  return (incident) => known?.(incident.title, incident.title) ?? incident.title;
+  return (incident) => said(known?.(incident.title, incident.title) ?? incident.title);
 }
 
 export function SeveritySelect({ value, onChange }: { value: SeverityWord; onChange: (value: SeverityWord) => void }) {

@@ -57,7 +57,7 @@ function useNoteText(tasks: Schema["WholeIncident"]["tasks"]): (note: Note) => s
     if (note.kind === "comment" || note.kind === "closed") return text;
     if (note.kind === "severity") return wordIn(t().words.severity, text);
     if (note.kind === "done") return said(tasks.find((task) => String(task.number) === text)?.text ?? text);
-    if (note.kind === "opened") return titles(text, text);
+    if (note.kind === "opened") return said(titles(text, text));
     const alarm = note.kind === "alarm" ? /^(.*): (\S*=.*|) \((\d+)\)$/.exec(text) : null;
     if (!alarm) return said(text);
     return `${titles(note.by ?? "", alarm[1] ?? "")}${alarm[2] ? `: ${aboutKeys(alarm[2])}` : ""} (${alarm[3]})`;

@@ -225,18 +225,6 @@ static void add_name(void *self, const sp_vote *vote)
     }
 }
 
-/* The greatest number that a rule wanted and has: the gate knows how many its policy wants. */
-static uint8_t agreed_by(const sp_core *core, const sp_ask *ask)
-{
-    uint32_t most = 0;
-    for (uint8_t i = 0; i < ask->approvers_count; i++) {
-        uint32_t given = sp_votes_count(core->store, ask->id, 1U << i);
-        given = given < ask->approvers[i].needed ? given : ask->approvers[i].needed;
-        most = given > most ? given : most;
-    }
-    return (uint8_t)most;
-}
-
 static void write_done(const sp_core *core, const sp_ask *ask, sp_buf *body)
 {
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
@@ -254,7 +242,6 @@ static void write_done(const sp_core *core, const sp_ask *ask, sp_buf *body)
     }
     const sp_db_ask_done done = {.ask = ask->id,
                                  .verdict = yes ? SP_VERDICT_ALLOW : SP_VERDICT_DENY,
-                                 .approvals = agreed_by(core, ask),
                                  .by = sp_failed(sp_buf_error(&n.by)) ? SP_SPAN_EMPTY
                                                                       : sp_buf_borrow(&n.by),
                                  .reason = yes ? SP_SPAN_EMPTY : reason};

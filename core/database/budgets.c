@@ -19,7 +19,9 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
-enum { KEEP_DAYS = 31, KEEP_S = KEEP_DAYS * SP_DAY_S };
+enum { KEEP_DAYS = 31, KEEP_S = KEEP_DAYS * SP_DAY_S, LOCKS_MAX = 16 };
+/* A year of these fits into the store's sums. */
+#define ROWS_MAX ((uint64_t)1 << 40)
 
 struct sp_db_budgets {
     uint64_t swept_unix_s;
@@ -37,6 +39,7 @@ static const char *const STEPS[] = {
     "CREATE INDEX budget_spent_estimated ON budget_spent (reference) WHERE reference <> 0",
     "CREATE TABLE day_clock (one BIGINT PRIMARY KEY, hold BIGINT NOT NULL, held BIGINT NOT NULL, "
     "ahead BIGINT NOT NULL, longer BIGINT NOT NULL)",
+    "ALTER TABLE budget_spent ADD COLUMN session BIGINT NOT NULL DEFAULT 0",
 };
 
 typedef struct {
@@ -79,43 +82,65 @@ sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_
     return sp_query_finish(&q);
 }
 
-/* reference: of an estimate that may be settled; else 0. */
-static sp_err add_spent(sp_store *store, uint32_t person, sp_span budget, uint64_t now_unix_s,
-                        const spent *more, uint64_t reference)
+/* reference: of what may be settled or given back; else 0. */
+static sp_err add_spent(const sp_db_spending *s, sp_span budget, const spent *more,
+                        uint64_t reference)
 {
     auto_query sp_query q =
-        sp_query_of(store, "INSERT INTO budget_spent (person, budget, at_unix_s, statements, rows, "
-                           "reference) VALUES ($1, $2, $3, $4, $5, $6)");
-    sp_bind_u64(&q, person);
+        sp_query_of(s->databases->core->store,
+                    "INSERT INTO budget_spent (person, budget, at_unix_s, statements, rows, "
+                    "reference, session) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+    sp_bind_u64(&q, s->session->person);
     sp_bind_text(&q, budget);
-    sp_bind_u64(&q, now_unix_s);
+    sp_bind_u64(&q, s->now_unix_s);
     sp_bind_u64(&q, more->statements);
     sp_bind_u64(&q, more->rows);
     sp_bind_bits(&q, reference);
+    sp_bind_bits(&q, reference == 0 ? 0 : s->session->id);
     return sp_query_finish(&q);
 }
 
 /* What was estimated is known now. */
-static sp_err take_back(sp_store *store, uint32_t person, sp_span budget, uint64_t reference)
+static sp_err take_back(const sp_db_spending *s, sp_span budget)
 {
-    auto_query sp_query q = sp_query_of(store, "UPDATE budget_spent SET rows = 0, reference = 0 "
-                                               "WHERE person = $1 AND budget = $2 AND "
-                                               "reference = $3");
-    sp_bind_u64(&q, person);
+    auto_query sp_query q = sp_query_of(s->databases->core->store,
+                                        "UPDATE budget_spent SET rows = 0, reference = 0 "
+                                        "WHERE session = $1 AND reference = $2 AND budget = $3");
+    sp_bind_bits(&q, s->session->id);
+    sp_bind_bits(&q, s->ask->reference);
     sp_bind_text(&q, budget);
-    sp_bind_bits(&q, reference);
     return sp_query_finish(&q);
 }
 
-/* It did not run. What was settled is of no reference any more, and stays. */
-static sp_err undo_spent(sp_store *store, uint32_t person, uint64_t reference)
+/* It did not run, whether its session lives or not. What was settled is of no reference any more,
+ * and stays. */
+static sp_err undo_spent(sp_store *store, const sp_db_spend *ask)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "DELETE FROM budget_spent WHERE person = $1 AND reference = $2");
-    sp_bind_u64(&q, person);
-    sp_bind_bits(&q, reference);
+        sp_query_of(store, "DELETE FROM budget_spent WHERE session = $1 AND reference = $2");
+    sp_bind_bits(&q, ask->session.id);
+    sp_bind_bits(&q, ask->reference);
+    TRY(sp_query_finish(&q));
+    return sp_txn_commit(&txn);
+}
+
+/* It ran, and its session has ended meanwhile: what is known stands in place of what was expected.
+ * Whoever is over by that is met by the next statement of the person. */
+static sp_err settle_ended(sp_store *store, const sp_db_spend *ask)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    auto_query sp_query q = sp_query_of(
+        store, ask->estimated > 0
+                   ? "UPDATE budget_spent SET rows = $1, reference = 0 WHERE session = $2 AND "
+                     "reference = $3"
+                   : "UPDATE budget_spent SET rows = rows + $1 WHERE session = $2 AND "
+                     "reference = $3");
+    sp_bind_u64(&q, ask->rows < ROWS_MAX ? ask->rows : ROWS_MAX);
+    sp_bind_bits(&q, ask->session.id);
+    sp_bind_bits(&q, ask->reference);
     TRY(sp_query_finish(&q));
     return sp_txn_commit(&txn);
 }
@@ -250,23 +275,43 @@ void sp_db_tell_over(const sp_db_spending *s, sp_span budget, bool locked, const
     sp_ledger_client_tell(core->ledger, &event);
 }
 
-/* A lock settles the budget: who is let in again, after a talk, begins anew. */
-static void go_over(const sp_db_spending *s, const sp_policy_budget *budget, const char *what)
+/* What is over: the first of the gravest, and all that lock. */
+typedef struct {
+    const char *what; /* NULL = nothing */
+    sp_policy_budget gravest;
+    sp_span locks[LOCKS_MAX]; /* more of them begin anew with the next lock */
+    size_t lock_count;
+} over;
+
+static void add_over(over *o, const sp_policy_budget *budget, const char *what)
 {
-    bool lock = budget->then == SP_BUDGET_LOCK;
+    bool locks = budget->then == SP_BUDGET_LOCK;
+    if (o->what == NULL || (locks && o->gravest.then != SP_BUDGET_LOCK)) {
+        o->what = what;
+        o->gravest = *budget;
+    }
+    if (locks && o->lock_count < LOCKS_MAX) {
+        o->locks[o->lock_count++] = budget->name;
+    }
+}
+
+/* A lock settles the budgets that led to it: who is let in again, after a talk, begins anew. */
+static void go_over(const sp_db_spending *s, const over *o)
+{
+    sp_core *core = s->databases->core;
+    bool lock = o->lock_count > 0;
     if (lock) {
-        sp_core *core = s->databases->core;
         sp_cut_locked_too(core, s->session->person);
         sp_err err = sp_identity_lock(core, s->session->person);
-        if (!sp_failed(err)) {
-            err = forget_spent(core->store, s->session->person, budget->name);
+        for (size_t i = 0; i < o->lock_count && !sp_failed(err); i++) {
+            err = forget_spent(core->store, s->session->person, o->locks[i]);
         }
         if (sp_failed(err)) {
             sp_log(SP_LOG_ERROR, "person %u went over a budget and could not be locked: %s",
                    s->session->person, sp_code_word(err.code));
         }
     }
-    sp_db_tell_over(s, budget->name, lock, what);
+    sp_db_tell_over(s, o->gravest.name, lock, o->what);
 }
 
 const char *sp_db_over(uint64_t used, uint64_t more, uint64_t most, const char *word)
@@ -295,11 +340,11 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
     bool settles = after && s->ask->estimated > 0 && s->ask->reference != 0;
     uint64_t rows = after ? s->ask->rows : s->ask->estimated;
     spent more = {s->ask->statements, s->ask->rows > rows ? s->ask->rows : rows};
-    more.rows = more.rows < INT64_MAX ? more.rows : INT64_MAX;
+    more.rows = more.rows < ROWS_MAX ? more.rows : ROWS_MAX;
     uint64_t since = s->now_unix_s > budget->period_s ? s->now_unix_s - budget->period_s : 0;
     bool nothing = more.statements == 0 && more.rows == 0;
     if (settles) {
-        TRY(take_back(store, s->session->person, budget->name, s->ask->reference));
+        TRY(take_back(s, budget->name));
     }
     TRY(spent_since(store, s->session->person, budget->name, since, &used));
     if (!after) {
@@ -310,41 +355,41 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
     }
     return nothing || (*ret_over != NULL && !after)
                ? sp_ok()
-               : add_spent(store, s->session->person, budget->name, s->now_unix_s, &more,
-                           after ? 0 : s->ask->reference);
+               : add_spent(s, budget->name, &more, after ? 0 : s->ask->reference);
 }
 
-/* All of the budgets, or none and the one that is over. */
+/* Of all of the budgets; of none, when it has not run and one of them is over. */
 static sp_err spend_all(const sp_db_spending *s, const sp_policy *policy, uint32_t resource,
-                        sp_policy_budget *budget, const char **ret_over)
+                        over *ret_over)
 {
     sp_subject who = sp_db_subject(s->session, s->now_unix_s);
+    sp_policy_budget budget;
     auto_txn sp_txn txn = sp_txn_begin(s->databases->core->store);
     TRY(txn.err);
     for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
-        if (sp_policy_budget_of(policy, i, &who, s->ask->actions, resource, budget)) {
-            TRY(spend_one(s, budget, ret_over));
+        const char *what = NULL;
+        if (sp_policy_budget_of(policy, i, &who, s->ask->actions, resource, &budget)) {
+            TRY(spend_one(s, &budget, &what));
         }
-        if (*ret_over != NULL) {
-            return sp_db_is_after(s->ask) ? sp_txn_commit(&txn) : sp_ok();
+        if (what != NULL) {
+            add_over(ret_over, &budget, what);
         }
     }
-    return sp_txn_commit(&txn);
+    return ret_over->what == NULL || sp_db_is_after(s->ask) ? sp_txn_commit(&txn) : sp_ok();
 }
 
 static sp_err spend_budgets(const sp_db_spending *s, const sp_policy *policy, uint32_t resource)
 {
     sp_subject who = sp_db_subject(s->session, s->now_unix_s);
-    sp_policy_budget budget = {0};
-    const char *what = NULL;
+    over o = {.what = NULL};
     if (!sp_policy_budget_any(policy, &who, s->ask->actions, resource)) {
         return sp_ok();
     }
-    TRY(spend_all(s, policy, resource, &budget, &what));
-    if (what != NULL && (s->ask->statements > 0 || s->ask->rows > 0)) {
-        go_over(s, &budget, what);
+    TRY(spend_all(s, policy, resource, &o));
+    if (o.what != NULL && (s->ask->statements > 0 || s->ask->rows > 0)) {
+        go_over(s, &o);
     }
-    return what == NULL ? sp_ok() : sp_fail(SP_EDENIED);
+    return o.what == NULL ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
 /* ---- SPEND ---- */
@@ -365,7 +410,12 @@ sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer, con
     if (resource == SP_NONE) {
         return sp_fail(SP_EDENIED);
     }
-    TRY(sp_db_session_live(databases->core, &ask->session, &session));
+    sp_err lives = sp_db_session_live(databases->core, &ask->session, &session);
+    if (sp_failed(lives) && sp_db_is_after(ask) && ask->reference != 0 &&
+        (ask->rows > 0 || ask->estimated > 0)) {
+        TRY(settle_ended(core->store, ask));
+    }
+    TRY(lives);
     sp_db_spending s = {databases, gate, peer, ask, &session, now_unix_s};
     TRY(sp_db_days_spend(&s, ret_granted));
     sp_err err = spend_budgets(&s, policy, resource);
@@ -378,6 +428,9 @@ sp_err sp_db_spend_now(sp_databases *databases, sp_gate gate, sp_peer *peer, con
 void sp_db_spend_reply(sp_peer *peer, const sp_msg *to, sp_err err, const sp_db_granted *granted)
 {
     auto_buf sp_buf body = sp_buf_make(64);
+    if (to->id == 0) {
+        return; /* it was only told */
+    }
     sp_db_granted_write(granted, &body);
     sp_peer_reply(peer, to, err.code, sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&body), NULL,
                   0);
@@ -401,13 +454,6 @@ static void settle_last(sp_databases *databases, const sp_peer *peer, sp_db_spen
     }
 }
 
-static sp_err undo(sp_core *core, const sp_db_spend *ask)
-{
-    sp_live_session session;
-    TRY(sp_db_session_live(core, &ask->session, &session));
-    return undo_spent(core->store, session.person, ask->reference);
-}
-
 sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg)
 {
     sp_db_spend ask;
@@ -421,7 +467,7 @@ sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const s
         end_grant(core->databases, peer, &ask);
     }
     if (ask.wants == SP_DB_SPEND_UNDO) {
-        sp_db_spend_reply(peer, msg, undo(core, &ask), &granted);
+        sp_db_spend_reply(peer, msg, undo_spent(core->store, &ask), &granted);
         return sp_ok();
     }
     if (ask.wants == SP_DB_SPEND_PORTION) {

@@ -28,7 +28,7 @@ enum {
     OUT_MAX_BYTES = 16 << 20,
     CARRY_MAX_BYTES = 2 << 20,
     LINES_MAX_BYTES = 6000,
-    TOUCHES_MAX_BYTES = 4500,
+    OBJECTS_MAX_BYTES = 1 << 20, /* each use of a judgement, by the longest of names */
     LINE_MAX_BYTES = 300,
     PATH_MAX_BYTES = 1024
 };
@@ -45,6 +45,7 @@ struct db_estimate {
     bool is_secret;
     bool takes_all; /* a statement without a plan that takes rows away: TRUNCATE, DROP */
     bool adds;      /* more rows than there are */
+    bool is_open;   /* it may meet more than is named and counted */
     sp_timer timer;
     unsigned idle_ticks;
     stage stages[STAGES_MAX];
@@ -54,58 +55,9 @@ struct db_estimate {
     sp_buf carry;
     sp_buf lines; /* JSON strings, with commas */
     sp_buf touches;
-    unsigned left_out;  /* of touches */
     const char *unheld; /* why others may change what is kept before it runs; NULL = they wait */
     db_estimated found;
 };
-
-/* $1: [{"schema","name","implied"}]. What is asked for first, then what stands on it. */
-static const char touches_sql[] =
-    "WITH RECURSIVE asked AS (SELECT c.oid, c.reltype, c.relkind, c.relpages, c.reltuples,"
-    " pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, j.implied,"
-    " CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) /"
-    " pg_catalog.current_setting('block_size')::int8 ELSE 0 END AS pages"
-    " FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS j(schema text, name text,"
-    " implied bool) JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
-    " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = j.name),"
-    " views(oid, depth) AS (SELECT oid, 0 FROM asked UNION SELECT r.ev_class, v.depth + 1"
-    " FROM views v JOIN pg_catalog.pg_depend d ON d.refobjid = v.oid AND d.refclassid ="
-    " 'pg_catalog.pg_class'::pg_catalog.regclass AND d.classid ="
-    " 'pg_catalog.pg_rewrite'::pg_catalog.regclass JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
-    " WHERE r.ev_class <> v.oid AND v.depth < 8)"
-    " SELECT 1, CASE a.relkind WHEN 'v' THEN 'view' WHEN 'S' THEN 'sequence' ELSE 'table' END,"
-    " a.name, CASE WHEN NOT a.implied THEN 'named' WHEN a.relkind IN ('r', 'p') AND NOT"
-    " pg_catalog.has_table_privilege(a.oid, 'UPDATE, DELETE, TRUNCATE') THEN"
-    " 'goes with it, cannot be held' ELSE 'goes with it' END,"
-    " CASE WHEN a.relkind NOT IN ('r', 'm') OR a.pages = 0 THEN 0 WHEN a.relpages > 0 AND"
-    " a.reltuples >= 0 THEN pg_catalog.ceil(a.reltuples / a.relpages * a.pages) ELSE a.pages * 100"
-    " END::int8, a.pages * 291 FROM asked a"
-    " UNION ALL SELECT DISTINCT 2, CASE c.relkind WHEN 'm' THEN 'materialized view' ELSE 'view'"
-    " END, pg_catalog.format('%I.%I', n.nspname, c.relname), 'reads it', 0::int8, 0::int8"
-    " FROM views v JOIN pg_catalog.pg_class c ON c.oid = v.oid AND c.relkind IN ('v', 'm')"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE v.depth > 0"
-    " UNION ALL SELECT 3, 'foreign key', pg_catalog.format('%I.%I.%I', n.nspname, c.relname,"
-    " f.conname), CASE f.confdeltype WHEN 'c' THEN 'refers to it, deletes its rows too' WHEN 'n'"
-    " THEN 'refers to it, becomes NULL' WHEN 'd' THEN 'refers to it, becomes its default'"
-    " ELSE 'refers to it' END, 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_constraint f ON"
-    " f.confrelid = a.oid AND f.contype = 'f' AND f.conparentid = 0"
-    " JOIN pg_catalog.pg_class c ON c.oid = f.conrelid"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " UNION ALL SELECT DISTINCT 4, 'sequence', pg_catalog.format('%I.%I', n.nspname, c.relname),"
-    " 'belongs to it', 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_depend d ON d.refobjid ="
-    " a.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.deptype IN"
-    " ('a', 'i') AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
-    " JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " UNION ALL SELECT DISTINCT 5, 'function', pg_catalog.format('%I.%I', n.nspname, p.proname),"
-    " 'uses it', 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_depend d ON (d.refobjid = a.oid"
-    " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass OR d.refobjid = a.reltype AND"
-    " d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass) AND d.classid ="
-    " 'pg_catalog.pg_proc'::pg_catalog.regclass JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
-    " UNION ALL SELECT 6, 'trigger', pg_catalog.format('%s.%I', a.name, t.tgname), 'runs with it',"
-    " 0::int8, 0::int8 FROM asked a JOIN pg_catalog.pg_trigger t ON t.tgrelid = a.oid AND NOT"
-    " t.tgisinternal ORDER BY 1, 4 DESC, 3 LIMIT 500";
 
 /* ---- what is asked ---- */
 
@@ -241,48 +193,24 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
     }
 }
 
-static bool add_touched(const db_estimate *e, const db_run_ask *run,
-                        const sp_sql_judgement *judgement, bool any, sp_buf *objects)
-{
-    const uint32_t met = run->ruling->asked | (run->ruling->actions & ~(uint32_t)DB_LOOKS);
-    for (uint32_t i = 0; i < judgement->use_count; i++) {
-        const sp_sql_use *use = &judgement->uses[i];
-        sp_span schema;
-        sp_span name;
-        if (!db_use_place(e->session, run->ruling, met, use, &schema, &name) ||
-            use->kind != SP_SQL_RELATION || schema.len == 0) {
-            continue;
-        }
-        sp_buf_text(objects, any ? ",{\"schema\":" : "{\"schema\":");
-        sp_buf_json(objects, schema);
-        sp_buf_text(objects, ",\"name\":");
-        sp_buf_json(objects, name);
-        sp_buf_fmt(objects, ",\"implied\":%s}",
-                   (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "true" : "false");
-        any = true;
-    }
-    return any;
-}
-
 static void ask_touches(db_estimate *e, const db_run_ask *run)
 {
-    auto_buf sp_buf objects = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
+    auto_buf sp_buf objects = sp_buf_make(OBJECTS_MAX_BYTES);
     sp_buf_text(&objects, "[");
-    bool any = add_touched(e, run, run->judgement, false, &objects);
+    bool all = db_touches_add(e->session, run, run->judgement, &objects);
     for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
         const sp_sql_statement *one = &run->judgement->statements[i];
         const db_text *text = (one->flags & SP_SQL_IS_EXECUTE) != 0 ? named_by(e, one) : NULL;
-        any = text != NULL ? add_touched(e, run, text->known->judgement, any, &objects) : any;
+        all = (text == NULL || db_touches_add(e->session, run, text->known->judgement, &objects)) &&
+              all;
     }
+    bool any = objects.len > 1;
     sp_buf_text(&objects, "]");
+    e->is_open = !all || sp_failed(sp_buf_error(&objects));
     if (!any || sp_failed(sp_buf_error(&objects))) {
         return;
     }
-    auto_buf sp_buf value = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES + 8);
-    sp_buf_bytes(&value, sp_buf_borrow(&objects));
-    sp_pg_parse_write(&e->out, SP_SPAN_EMPTY, sp_span_cstr(touches_sql));
-    sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 1, .values = sp_buf_borrow(&value)});
-    sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
+    db_touches_ask(sp_buf_borrow(&objects), &e->out);
     add_stage(e, STAGE_TOUCHES);
 }
 
@@ -296,15 +224,22 @@ void db_estimate_why(db_estimated *found, const char *why)
 }
 
 /* What was explained, and not more than the tables hold; where there is no plan, all rows of the
- * relations that it acts on. */
+ * relations that it acts on. What meets more than these has no bound. */
 static void settle(db_estimate *e)
 {
     db_estimated *found = &e->found;
     bool lacks = found->counted < found->planned || e->takes_all;
+    if (found->counted < found->planned) {
+        db_estimate_why(found, "the database did not tell all of its plan");
+    }
+    if (e->is_open) {
+        db_estimate_why(found, "not all that it meets can be named and counted");
+        found->has_bound = false;
+    }
     if (lacks && found->rows < found->touched_rows) {
         found->rows = found->touched_rows;
     }
-    found->is_told = found->planned > 0 && !lacks;
+    found->is_told = found->planned > 0 && !lacks && found->falling_rows == 0;
     if (!e->adds && found->planned == 1 && found->has_bound && found->rows > found->bound) {
         found->rows = found->bound;
     }
@@ -335,60 +270,28 @@ static void on_late(sp_timer *timer)
 
 /* ---- answers ---- */
 
-static void put_piece(sp_buf *list, sp_span piece, size_t most, unsigned *left_out)
-{
-    if (list->len + piece.len + 1 > most) {
-        ++*left_out;
-        return;
-    }
-    sp_buf_text(list, list->len > 0 ? "," : "");
-    sp_buf_span(list, piece);
-}
-
 static void take_line(db_estimate *e, sp_span line)
 {
-    unsigned ignored = 0;
     auto_buf sp_buf shown = sp_buf_make(LINE_MAX_BYTES + 16);
     auto_buf sp_buf piece = sp_buf_make(LINE_MAX_BYTES * 8);
     sp_sql_redact(line, e->is_secret, LINE_MAX_BYTES, &shown);
+    sp_buf_text(&piece, e->lines.len > 0 ? "," : "");
     sp_buf_json(&piece, sp_buf_borrow(&shown));
-    put_piece(&e->lines, sp_buf_borrow(&piece), LINES_MAX_BYTES, &ignored);
-}
-
-enum { TOUCH_VALUES = 6 };
-
-static void take_touch(db_estimate *e, const sp_span values[TOUCH_VALUES])
-{
-    static const char *const keys[] = {"\"kind\":", ",\"name\":", ",\"why\":"};
-    uint64_t rows = 0;
-    uint64_t bound = 0;
-    SP_IGNORE(sp_span_to_u64(values[4], INT64_MAX, &rows)); /* then none is known of */
-    SP_IGNORE(sp_span_to_u64(values[5], INT64_MAX, &bound));
-    if (sp_span_eq(values[0], SP_SPAN_LIT("1"))) {
-        e->found.has_bound = true;
-        e->found.touched_rows += rows < UINT32_MAX ? rows : UINT32_MAX;
-        e->found.bound += bound < UINT32_MAX ? bound : UINT32_MAX;
+    if (e->lines.len + piece.len <= LINES_MAX_BYTES) {
+        sp_buf_span(&e->lines, sp_buf_borrow(&piece));
     }
-    auto_buf sp_buf piece = sp_buf_make(4096);
-    sp_buf_text(&piece, "{");
-    for (size_t i = 0; i < SP_COUNT(keys); i++) {
-        sp_buf_text(&piece, keys[i]);
-        sp_buf_json(&piece, sp_span_slice(values[i + 1], 0, LINE_MAX_BYTES));
-    }
-    sp_buf_fmt(&piece, ",\"rows\":%llu}", (unsigned long long)rows);
-    put_piece(&e->touches, sp_buf_borrow(&piece), TOUCHES_MAX_BYTES, &e->left_out);
 }
 
 static void take_row(db_estimate *e, sp_span body)
 {
     sp_pg_data_row row;
-    sp_span values[TOUCH_VALUES] = {SP_SPAN_EMPTY};
+    sp_span values[DB_TOUCH_VALUES] = {SP_SPAN_EMPTY};
     if (sp_failed(sp_pg_data_row_read(body, &row))) {
         return;
     }
     sp_span rest = row.values;
     bool is_null = false;
-    for (size_t i = 0; i < TOUCH_VALUES && sp_pg_value_next(&rest, &values[i], &is_null); i++) {
+    for (size_t i = 0; i < DB_TOUCH_VALUES && sp_pg_value_next(&rest, &values[i], &is_null); i++) {
         values[i] = is_null ? SP_SPAN_EMPTY : values[i];
     }
     sp_sql_plan plan;
@@ -406,7 +309,7 @@ static void take_row(db_estimate *e, sp_span body)
         take_line(e, values[0]);
         break;
     case STAGE_TOUCHES:
-        take_touch(e, values);
+        db_touches_take(values, &e->found, &e->touches);
         break;
     }
 }
@@ -420,9 +323,10 @@ static void take_error(db_estimate *e, sp_span body)
     sp_sql_redact(error.message, e->is_secret, 120, &shown);
     sp_span text = sp_buf_borrow(&shown);
     snprintf(why, sizeof(why), "the database says: %.*s", SP_SPAN_ARG(text));
-    if (e->stages[e->stage] == STAGE_JSON) {
+    if (e->stages[e->stage] == STAGE_JSON || e->stages[e->stage] == STAGE_TOUCHES) {
         db_estimate_why(&e->found, why);
     }
+    e->is_open = e->is_open || e->stages[e->stage] == STAGE_TOUCHES;
 }
 
 /* False when all is answered, or it went wrong. */
@@ -570,16 +474,17 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->hash = *hash;
     e->state = WAITING;
     e->found = (db_estimated){.rows = 0};
-    e->stage = e->stage_count = e->left_out = 0;
+    e->stage = e->stage_count = 0;
     e->is_secret = sp_span_find(run->shown, stars) < run->shown.len;
     sp_buf_done(&e->lines);
     sp_buf_done(&e->touches);
     e->lines = sp_buf_make(LINES_MAX_BYTES + 16);
-    e->touches = sp_buf_make(TOUCHES_MAX_BYTES + 16);
+    e->touches = sp_buf_make(DB_TOUCHES_MAX_BYTES);
     e->out = sp_buf_make(OUT_MAX_BYTES);
     e->carry = sp_buf_make(CARRY_MAX_BYTES);
     e->takes_all = false;
     e->adds = false;
+    e->is_open = false;
     e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;
     explain_all(e, run);
     ask_touches(e, run);
@@ -621,7 +526,7 @@ void db_estimate_write(const db_session *session, sp_buf *out)
     sp_buf_span(out, sp_buf_borrow(&e->lines));
     sp_buf_text(out, "],\"touches\":[");
     sp_buf_span(out, sp_buf_borrow(&e->touches));
-    sp_buf_fmt(out, "],\"left_out\":%u,\"why_not\":", e->left_out);
+    sp_buf_fmt(out, "],\"left_out\":%u,\"why_not\":", e->found.left_out);
     if (e->found.why_not[0] == '\0') {
         sp_buf_text(out, "null");
     } else {

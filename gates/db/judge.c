@@ -538,6 +538,11 @@ void db_judge_push(const sp_msg *msg)
     db_pending_push(msg);
 }
 
+void db_judge_hello(void)
+{
+    db_spend_tell_again();
+}
+
 void db_judge_gone(db_session *session)
 {
     db_judge *judge = db_session_judge(session);

@@ -137,6 +137,8 @@ void db_judge_cancelled(db_session *session);
 void db_judge_push(const sp_msg *msg);
 /* The client is gone: his message that waits will not run. */
 void db_judge_left(db_session *session);
+/* Core, perhaps another one, has answered HELLO: it hears what it could not be told. */
+void db_judge_hello(void);
 /* The session ends: frees what hangs on it. */
 void db_judge_gone(db_session *session);
 

@@ -252,6 +252,7 @@ typedef struct {
     uint64_t rows;     /* that it was expected to change; 0 = nothing is to be settled */
     uint64_t bound;    /* more there are not; 0 = not known */
     bool is_told;      /* the server will say how many they were */
+    bool is_spent;     /* or may be: core was asked, and has not said no */
     bool has_portion;  /* of the day, or core was asked for one: it is told when it is over */
     uint64_t may_rows; /* of the answer, by what was granted so far */
     uint64_t may_bytes;
@@ -411,14 +412,17 @@ typedef struct {
     uint64_t rows;         /* that it would change or take away */
     uint64_t touched_rows; /* all rows of the relations that it acts on */
     uint64_t bound;        /* more rows than that do not fit into them */
-    bool has_bound;
+    uint64_t falling_rows; /* all rows of the relations that foreign keys lead it to, besides */
+    bool has_bound;        /* it acts on relations, and on these only */
+    unsigned left_out;     /* of the list of what it acts on */
     bool is_told;     /* the server says at the end how many they were */
     unsigned planned; /* statements that have plans, and those whose plan came */
     unsigned counted;
     char why_not[200]; /* why there is no plan, or not of all; empty = there is */
 } db_estimated;
 void db_estimate_why(db_estimated *found, const char *why);
-/* NULL: the server is being asked, the message is judged again when it has answered. */
+/* NULL: the server is being asked, the message is judged again when it has answered. One that was
+ * made for the same hash stands until it is forgotten. */
 const db_estimated *db_estimate_ask(db_session *session, const db_run_ask *run,
                                     const sp_hash *hash);
 /* The plan for people, JSON: {"lines","touches","left_out","why_not"}. */
@@ -432,6 +436,18 @@ bool db_estimate_tick(db_session *session);
  * connection to put away. */
 void db_judge_attend(db_session *session);
 void db_estimate_gone(db_session *session);
+
+/* ---- touches.c: what a statement acts on ---- */
+enum { DB_TOUCH_VALUES = 8, DB_TOUCHES_MAX_BYTES = 4500 };
+/* Adds what it acts on to an array that has been opened; false: it may meet more than that. A
+ * failure stays in the buffer. */
+bool db_touches_add(const db_session *session, const db_run_ask *run,
+                    const sp_sql_judgement *judgement, sp_buf *objects);
+/* The query about a JSON array of these; its answer has DB_TOUCH_VALUES columns. Where there is no
+ * memory the server is sent what it refuses. */
+void db_touches_ask(sp_span objects, sp_buf *out);
+/* A row of the answer: numbers for `found`, or an object for the list of people. */
+void db_touches_take(const sp_span values[DB_TOUCH_VALUES], db_estimated *found, sp_buf *list);
 
 /* An answer that has become an export, and must be on disk as that before it goes on. */
 enum { DB_WRITING_NONE, DB_WRITING_WAITS, DB_WRITING_FAILED };
@@ -563,6 +579,8 @@ bool db_is_undone(const db_note *note, const db_end *end);
 void db_spend_refused(db_session *session, const db_ruling *ruling);
 /* The message is judged: what was spent and granted for it and was not taken is given back. */
 void db_spend_gone(db_session *session);
+/* Core is there again: what budgets could not be told meanwhile. */
+void db_spend_tell_again(void);
 
 /* ---- judge.c ---- */
 /* What was refused, written down at once. */

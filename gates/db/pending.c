@@ -316,6 +316,7 @@ static void on_ask_done(const sp_db_ask_done *done)
              done->by.len > 0 ? (const char *)done->by.ptr : "");
     db_session_notice(session, SP_SPAN_LIT("01000"), sp_span_cstr(text), SP_SPAN_EMPTY);
     pending->done |= DB_DONE_AGREED;
+    db_estimate_forget(session); /* what they saw is as old as their answer */
     go_on(session);
 }
 
@@ -606,6 +607,10 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
         }
         if (!sp_hash_eq(&met, &pending->met)) {
             return has_changed(session, refusal);
+        }
+        if (db_spend_counts_rows(session, run->ruling) &&
+            db_estimate_ask(session, run, &pending->hash) == NULL) {
+            return DB_WAIT; /* before what is held is in the way of planning */
         }
         if ((pending->done & DB_DONE_HELD) == 0 && db_must_keep(session, run)) {
             return hold_first(session, run, refusal);

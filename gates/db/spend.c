@@ -8,14 +8,19 @@
  * A message that waits is judged again when core has answered, and nothing of the client is read
  * before: so one state a session is enough. Without core nothing that has a budget runs.
  *
- * OWNS nothing. PROCESS db gate workers. TRUST core's answer decides. SPEC lib/proto/db_msg.h
- * "SPEND".
+ * OWNS what could not be told yet. PROCESS db gate workers. TRUST core's answer decides. SPEC
+ * lib/proto/db_msg.h "SPEND".
  */
 #include "gates/db/judging.h"
+#include "lib/base/reader.h"
 #include "lib/policy/database.h"
 #include "lib/proto/db_msg.h"
 
 #include <stdio.h>
+
+enum { BODY_MAX_BYTES = 512, UNTOLD_MAX_BYTES = 256 * 1024 };
+
+static sp_buf untold; /* bodies; a worker has one core */
 
 bool db_spend_is_needed(const db_session *session, const db_ruling *ruling)
 {
@@ -37,7 +42,7 @@ static sp_db_spend spend_of(const db_session *session, const db_ruling *ruling)
 
 static uint32_t ask_core(const sp_db_spend *spend, sp_link_reply on_reply, db_session *session)
 {
-    auto_buf sp_buf body = sp_buf_make(512);
+    auto_buf sp_buf body = sp_buf_make(BODY_MAX_BYTES);
     sp_db_spend_write(spend, &body);
     return sp_failed(sp_buf_error(&body))
                ? 0
@@ -67,17 +72,47 @@ static void on_spent(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     (void)fds;
     judge->spend_call = 0;
     judge->spend = said(err, msg, &granted);
+    /* what was asked and not answered core may have done, or will do */
+    judge->spent.is_spent = judge->spend == DB_SPEND_GRANTED || judge->spend == DB_SPEND_AWAY;
     judge->spent.may_rows = granted.rows;
     judge->spent.may_bytes = granted.bytes;
     db_session_resume(session);
 }
 
-static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+/* What budgets are to hear when core is there again. Portions ended with the connection. */
+static void keep_untold(const sp_db_spend *spend)
 {
-    (void)self; /* who is over now is locked by core, and the epoch says so */
-    (void)err;
-    (void)msg;
-    (void)fds;
+    auto_buf sp_buf body = sp_buf_make(BODY_MAX_BYTES);
+    sp_db_spend left = *spend;
+    left.day_rows = left.day_bytes = left.carried_rows = left.bytes = 0;
+    sp_db_spend_write(&left, &body);
+    bool counts = left.rows > 0 || left.estimated > 0 || left.wants == SP_DB_SPEND_UNDO;
+    if (counts && !sp_failed(sp_buf_error(&body)) &&
+        untold.len + body.len + sizeof(uint32_t) <= UNTOLD_MAX_BYTES) {
+        untold.max_bytes = UNTOLD_MAX_BYTES;
+        sp_buf_bytes(&untold, sp_buf_borrow(&body));
+    }
+}
+
+/* Nobody waits for the answer: who is over now is locked by core, and the epoch says so. */
+static void tell_core(const sp_db_spend *spend)
+{
+    auto_buf sp_buf body = sp_buf_make(BODY_MAX_BYTES);
+    sp_db_spend_write(spend, &body);
+    if (!sp_failed(sp_buf_error(&body)) &&
+        !sp_link_tell(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body))) {
+        keep_untold(spend);
+    }
+}
+
+void db_spend_tell_again(void)
+{
+    sp_reader in = sp_reader_of(sp_buf_borrow(&untold));
+    while (in.rest.len > 0 && !sp_failed(in.err)) {
+        sp_span body = sp_read_bytes(&in, BODY_MAX_BYTES);
+        (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_SPEND, body);
+    }
+    sp_buf_done(&untold);
 }
 
 /* The smallest number of rows that a budget leaves for such a statement; 0 = none counts rows. */
@@ -102,6 +137,22 @@ bool db_spend_counts_rows(const db_session *session, const db_ruling *ruling)
     return ruling->has_use && least_rows(session, ruling) > 0;
 }
 
+static db_verdict refuse_unknown(const db_estimated *found, db_refusal *refusal)
+{
+    db_refuse(refusal, "53400", SP_REASON_LIMIT,
+              "how many rows this would change cannot be found out, and it may be more than you "
+              "may change in such a while");
+    if (found->why_not[0] != '\0') {
+        snprintf(refusal->detail, sizeof(refusal->detail), "There is no plan: %s.", found->why_not);
+    } else {
+        snprintf(refusal->detail, sizeof(refusal->detail),
+                 "No plan counts what foreign keys take along: the tables that they lead to have "
+                 "about %llu rows.",
+                 (unsigned long long)found->falling_rows);
+    }
+    return DB_REFUSE;
+}
+
 /* How many rows it would change. A number that is only an upper bound locks nobody. */
 static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
@@ -115,16 +166,13 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
     if (found == NULL) {
         return DB_WAIT;
     }
-    if (found->why_not[0] != '\0' && (found->rows > most || !found->has_bound)) {
-        db_refuse(
-            refusal, "53400", SP_REASON_LIMIT,
-            "how many rows this would change cannot be found out, and it may be more than you "
-            "may change in such a while");
-        snprintf(refusal->detail, sizeof(refusal->detail), "There is no plan: %s.", found->why_not);
-        return DB_REFUSE;
+    uint64_t rows = found->rows + found->falling_rows;
+    bool knows = found->why_not[0] == '\0' && found->falling_rows == 0;
+    if (!knows && (rows > most || !found->has_bound)) {
+        return refuse_unknown(found, refusal);
     }
-    judge->spent.rows = found->rows;
-    judge->spent.bound = found->has_bound ? found->bound : 0;
+    judge->spent.rows = rows;
+    judge->spent.bound = found->has_bound ? found->bound + found->falling_rows : 0;
     judge->spent.is_told = found->is_told;
     return DB_PASS;
 }
@@ -143,6 +191,7 @@ static db_verdict ask(db_session *session, const db_run_ask *run, db_refusal *re
     spend.wants = spend.day_rows != 0 || spend.day_bytes != 0;
     judge->spent.has_portion = spend.wants != 0;
     judge->spend_call = ask_core(&spend, on_spent, session);
+    judge->spent.is_spent = judge->spend_call != 0;
     judge->spend = judge->spend_call == 0 ? DB_SPEND_AWAY : DB_SPEND_ASKED;
     return DB_WAIT;
 }
@@ -299,7 +348,7 @@ void db_spend_refused(db_session *session, const db_ruling *ruling)
     }
     sp_db_spend spend = spend_of(session, ruling);
     spend.statements = 1;
-    (void)ask_core(&spend, on_told, NULL);
+    tell_core(&spend);
 }
 
 db_spent db_spend_take(db_session *session)
@@ -343,7 +392,7 @@ void db_spend_after(db_session *session, db_note *note, const db_end *end)
     tell_passed(note, &spend);
     spend.rows = rows;
     spend.estimated = estimated;
-    (void)ask_core(&spend, on_told, NULL);
+    tell_core(&spend);
 }
 
 void db_spend_gone(db_session *session)
@@ -353,13 +402,12 @@ void db_spend_gone(db_session *session)
         sp_link_forget(&db_here.office.link, judge->spend_call);
         judge->spend_call = 0;
     }
-    bool is_spent = judge->spend == DB_SPEND_GRANTED || judge->spend == DB_SPEND_ASKED;
-    if (is_spent || judge->spent.has_portion) {
+    if (judge->spent.is_spent || judge->spent.has_portion) {
         const db_ruling none = {.action = SP_ACTION_READ, .actions = 1U << SP_ACTION_READ};
         sp_db_spend spend = spend_of(session, &none);
         spend.reference = judge->spent.reference;
-        spend.wants = is_spent ? SP_DB_SPEND_UNDO : SP_DB_SPEND_OVER;
-        (void)ask_core(&spend, on_told, NULL);
+        spend.wants = judge->spent.is_spent ? SP_DB_SPEND_UNDO : SP_DB_SPEND_OVER;
+        tell_core(&spend);
     }
     judge->spent = (db_spent){.rows = 0};
     judge->spend = DB_SPEND_NONE;

@@ -82,6 +82,7 @@ static void on_hello(sp_office *office)
 {
     (void)office;
     db_session_tell_all();
+    db_judge_hello();
 }
 
 /* What people ask of one connection: its end, or that of what it runs. A connection that is not

@@ -88,6 +88,7 @@ static void hang_up(sp_link *link)
         sp_watch_stop(link->loop, &link->watch);
         close(fd);
     }
+    sp_buf_wipe(&link->unsent);
 }
 
 static void come_back(sp_link *link)
@@ -115,8 +116,15 @@ static sp_err take_packet(sp_link *link)
     TRY(sp_ipc_receive(link->watch.fd, &link->packet, &fds));
     TRY(sp_msg_open(sp_buf_borrow(&link->packet), &msg));
     sp_link_call_one *call = msg.id != 0 ? find_call(link, msg.id) : NULL;
-    if (call != NULL) {
+    if (call != NULL && call->on_reply != NULL) {
         answer(link, call, sp_fail(msg.status), &msg, &fds);
+        return sp_ok();
+    }
+    if (call != NULL) {
+        free_call(link, call);
+    }
+    if (msg.id != 0 && link->on_stray != NULL) {
+        link->on_stray(link, &msg);
     } else if (msg.id == 0 && link->on_push != NULL) {
         link->on_push(link, &msg, &fds);
     }
@@ -146,8 +154,31 @@ static void drain(sp_link *link)
     }
 }
 
+/* What waits goes first, in order. SP_EAGAIN: some of it waits on. */
+static sp_err send_waiting(sp_link *link)
+{
+    size_t used = 0;
+    sp_err err = sp_ok();
+    while (used < link->unsent.len && !sp_failed(err)) {
+        sp_span left = sp_span_slice(sp_buf_borrow(&link->unsent), used, link->unsent.len);
+        sp_reader in = sp_reader_of(left);
+        sp_span packet = sp_read_bytes(&in, SP_MSG_MAX_BYTES);
+        err = sp_ipc_send(link->watch.fd, packet, NULL, 0);
+        used += sp_failed(err) ? 0 : left.len - in.rest.len;
+    }
+    if (used == link->unsent.len) {
+        sp_buf_wipe(&link->unsent);
+    } else {
+        sp_buf_drop(&link->unsent, used);
+    }
+    return err;
+}
+
 static void on_ready(sp_watch *watch, unsigned ready)
 {
+    if ((ready & SP_READY_WRITE) != 0) {
+        SP_IGNORE(send_waiting(LINK_OF(watch, watch))); /* a broken one shows when it is read */
+    }
     if ((ready & SP_READY_READ) != 0) {
         drain(LINK_OF(watch, watch));
     }
@@ -191,6 +222,7 @@ void sp_link_start(sp_link *link, sp_loop *loop)
     link->late = (sp_timer){.on_time = on_late};
     link->packet = sp_buf_make(SP_MSG_MAX_BYTES);
     link->out = sp_buf_make(SP_MSG_MAX_BYTES);
+    link->unsent = sp_buf_make(SP_LINK_UNSENT_MAX_BYTES);
     link->pause_us = PAUSE_FIRST_US;
     connect_now(link);
 }
@@ -205,6 +237,7 @@ void sp_link_stop(sp_link *link)
     hang_up(link);
     sp_buf_done(&link->packet);
     sp_buf_done(&link->out);
+    sp_buf_done(&link->unsent);
     sp_free(link->calls);
     link->calls = NULL;
     link->call_count = link->free_call = link->waiting = 0;
@@ -213,6 +246,31 @@ void sp_link_stop(sp_link *link)
 bool sp_link_is_up(const sp_link *link)
 {
     return link->watch.fd >= 0;
+}
+
+/* A packet waits whole or not at all; descriptors do not wait. */
+static bool keep_unsent(sp_link *link, sp_span packet)
+{
+    if (SP_LINK_UNSENT_MAX_BYTES - link->unsent.len < sizeof(uint32_t) + packet.len) {
+        return false;
+    }
+    size_t before = link->unsent.len;
+    sp_buf_bytes(&link->unsent, packet);
+    bool kept = !sp_failed(sp_buf_error(&link->unsent));
+    if (!kept) { /* no memory, now */
+        link->unsent.len = before;
+        link->unsent.err = sp_ok();
+    }
+    return kept;
+}
+
+static bool send_packet(sp_link *link, sp_span packet, const int *fds, size_t fd_count)
+{
+    sp_err err = link->unsent.len > 0 ? send_waiting(link) : sp_ok();
+    if (!sp_failed(err)) {
+        err = sp_ipc_send(link->watch.fd, packet, fds, fd_count);
+    }
+    return !sp_failed(err) || (err.code == SP_EAGAIN && fd_count == 0 && keep_unsent(link, packet));
 }
 
 static bool put(sp_link *link, uint16_t kind, uint32_t id, sp_span body, const int *fds,
@@ -225,7 +283,7 @@ static bool put(sp_link *link, uint16_t kind, uint32_t id, sp_span body, const i
     sp_msg_begin(&link->out, kind, id, SP_OK);
     sp_buf_span(&link->out, body);
     bool sent = !sp_failed(sp_buf_error(&link->out)) &&
-                !sp_failed(sp_ipc_send(link->watch.fd, sp_buf_borrow(&link->out), fds, fd_count));
+                send_packet(link, sp_buf_borrow(&link->out), fds, fd_count);
     sp_buf_wipe(&link->out);
     return sent;
 }

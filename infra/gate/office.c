@@ -6,6 +6,7 @@
 
 #include "infra/proc/log.h"
 #include "lib/proto/core_msg.h"
+#include "lib/proto/db_msg.h"
 
 enum { LIVE_MAX_BYTES = 1 << 30, START_WAIT_MS = 3000 };
 
@@ -122,6 +123,16 @@ static void on_push(sp_link *link, const sp_msg *msg, sp_fds *fds)
     }
 }
 
+/* Others were asked, and whoever asked them has been told otherwise or is gone. */
+static void on_stray(sp_link *link, const sp_msg *msg)
+{
+    sp_db_ask_id id;
+    if (msg->kind == SP_CORE_DB_ASK && msg->status == SP_OK &&
+        !sp_failed(sp_db_ask_id_read(msg->body, &id))) {
+        (void)sp_link_tell(link, SP_CORE_DB_ASK_DROP, msg->body);
+    }
+}
+
 static bool is_ready(const void *self)
 {
     return ((const sp_office *)self)->has_live;
@@ -130,8 +141,12 @@ static bool is_ready(const void *self)
 void sp_office_start(sp_office *office, sp_loop *loop, const char *core_path, sp_gate gate)
 {
     office->gate = gate;
-    office->link = (sp_link){
-        .name = "core", .path = core_path, .on_open = on_open, .on_push = on_push, .self = office};
+    office->link = (sp_link){.name = "core",
+                             .path = core_path,
+                             .on_open = on_open,
+                             .on_push = on_push,
+                             .on_stray = on_stray,
+                             .self = office};
     sp_link_start(&office->link, loop);
     sp_link_wait(&office->link, is_ready, office, START_WAIT_MS);
 }

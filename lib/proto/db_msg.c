@@ -290,7 +290,6 @@ void sp_db_ask_done_write(const sp_db_ask_done *done, sp_buf *out)
 {
     sp_buf_u64(out, done->ask);
     sp_buf_u8(out, done->verdict);
-    sp_buf_u8(out, done->approvals);
     sp_buf_bytes(out, done->by);
     sp_buf_bytes(out, done->reason);
 }
@@ -301,7 +300,6 @@ sp_err sp_db_ask_done_read(sp_span body, sp_db_ask_done *ret_done)
     sp_db_ask_done done = {0};
     done.ask = sp_read_u64(&in);
     done.verdict = sp_read_enum(&in, SP_VERDICT_COUNT);
-    done.approvals = sp_read_u8(&in);
     done.by = sp_read_text(&in, SP_DB_BY_MAX_BYTES);
     done.reason = sp_read_text(&in, SP_DB_REASON_MAX_BYTES);
     TRY(sp_reader_finish(&in));

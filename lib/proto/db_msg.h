@@ -21,7 +21,8 @@
  * ASK_DROP  ask_id, no reply     id 0: the client went away or cancelled
  * SPEND     spend -> granted     SP_EDENIED: over a budget (the person may be locked now) or the
  *                                day's limit; SP_EAGAIN: what is left of the day is kept for other
- *                                statements of the person, for as long as was waited
+ *                                statements of the person, for as long as was waited. With id 0, no
+ *                                reply: what ran, or did not
  * KEEP      keep -> kept         SP_EDENIED: no such approval; SP_EIO: it could not be kept
  * Pushes from core: ASK_DONE ask_done; KILL kill; CANCEL cancel
  *
@@ -162,10 +163,9 @@ typedef struct {
 
 typedef struct {
     uint64_t ask;
-    uint8_t verdict;   /* sp_verdict: allow = approved, deny = refused or expired */
-    uint8_t approvals; /* distinct people who approved */
-    sp_span by;        /* for people: "li.wei, wang.fang" */
-    sp_span reason;    /* for people, with deny */
+    uint8_t verdict; /* sp_verdict: allow = approved, deny = refused or expired */
+    sp_span by;      /* for people: "li.wei, wang.fang" */
+    sp_span reason;  /* for people, with deny */
 } sp_db_ask_done;
 
 /* What a SPEND is to what was asked for under its reference before. */

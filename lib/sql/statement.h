@@ -47,7 +47,9 @@ enum {
     /* UPDATE or DELETE of rows that no value names: a policy may count it as destroy */
     SP_SQL_USE_BROAD = 1U << 5,
     /* "t.f", where t is known to have no such column and no function f is known either */
-    SP_SQL_USE_UNSURE = 1U << 6
+    SP_SQL_USE_UNSURE = 1U << 6,
+    /* rows of it go or change with those of another table, by a foreign key: no plan counts them */
+    SP_SQL_USE_FALLS = 1U << 7
 };
 
 typedef struct {

@@ -161,7 +161,7 @@ static void follow_cascade(cascade *c, uint32_t relation)
         }
         if (is_key) {
             record_known(c->w, edges[i].to, action_of_reach(c->reach),
-                         SP_SQL_USE_IMPLIED | flags_of_reach(c->reach));
+                         SP_SQL_USE_IMPLIED | SP_SQL_USE_FALLS | flags_of_reach(c->reach));
         }
         if (is_key || edges[i].kind == SP_SQL_EDGE_READS || edges[i].kind == SP_SQL_EDGE_CHILD) {
             c->columns = edges[i].kind == SP_SQL_EDGE_CHILD ? columns : NIL;

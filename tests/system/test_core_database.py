@@ -430,7 +430,8 @@ def test_estimates_count_until_they_are_settled_once(office):
 
 def test_what_did_not_run_is_given_back_once_and_to_its_own(office):
     line = gate(office)
-    who, other = (log_in(office, line, office.employee(name, ["dba"])) for name in ("mei", "ned"))
+    mei, ned = (office.employee(name, ["dba"]) for name in ("mei", "ned"))
+    who, other = (log_in(office, line, person) for person in (mei, ned))
 
     def left():
         """Statements and rows of the budget that are spent."""
@@ -446,6 +447,13 @@ def test_what_did_not_run_is_given_back_once_and_to_its_own(office):
     assert undo(who, 51) == OK and undo(who, 51) == OK and left() == [(1, 100)]
     assert spend(line, who, DESTROY, statements=0, rows=30, estimated=100, reference=52) == OK
     assert undo(who, 52) == OK and left() == [(1, 30)], "what ran has run"
+    for reference in (53, 54):
+        assert spend(line, who, DESTROY, estimated=100, reference=reference) == OK
+    mei.sign_out()
+    assert undo(other, 53) == OK and left() == [(3, 230)]
+    assert undo(who, 53) == OK and left() == [(2, 130)], "its session has ended meanwhile"
+    assert spend(line, who, DESTROY, statements=0, rows=5, estimated=100, reference=54) == EDENIED and left() == [(2, 35)]
+    assert spend(line, who, DESTROY, statements=0, rows=5, estimated=100, reference=54) == EDENIED and left() == [(2, 35)]
     line.socket.send(struct.pack(">BHIB", 1, SPEND, 9, 0) + spend_body(who, 52, statements=1, wants=2))
     assert line.socket.recv(1000) == b"", "to run and not to have run"
 

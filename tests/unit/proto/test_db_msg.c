@@ -101,11 +101,8 @@ static void asking_comes_back(void **state)
     CHECK(ask_id, &id);
     sp_db_ask_use use = {.ask = 9, .session = SESSION, .sha256 = {1}};
     CHECK(ask_use, &use);
-    sp_db_ask_done done = {.ask = 9,
-                           .verdict = SP_VERDICT_ALLOW,
-                           .approvals = 2,
-                           .by = LIT("li.wei, 王芳"),
-                           .reason = SP_SPAN_EMPTY};
+    sp_db_ask_done done = {
+        .ask = 9, .verdict = SP_VERDICT_ALLOW, .by = LIT("li.wei, 王芳"), .reason = SP_SPAN_EMPTY};
     CHECK(ask_done, &done);
     sp_db_spend spend = {.session = SESSION,
                          .reference = 4,

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Budgets of rows count what a statement reaches: schemas, partitions, foreign keys; what cannot be counted is refused and
+locks nobody; of several budgets that are over, the one that locks holds.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/POLICY.md "Budget", docs/DATABASE.md.
+"""
+
+import contextlib
+
+import psycopg2
+import pytest
+
+from dbgatelib import DatabaseOffice, orders_documents
+from officelib import wait_for
+from test_db_ask import Waiting, answer, asked
+
+DOCUMENTS = orders_documents(["clerk", "careful", "lead"], """\
+kind: Rule
+name: clerks do all
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [connect, read, write, execute, export, import, alter, destroy, administer]
+---
+kind: Rule
+name: usual work
+who: { roles: [careful, lead] }
+to: { resources: [orders-db] }
+may: [connect, read, write]
+---
+kind: Rule
+name: a lead agrees before rows go
+who: { roles: [careful] }
+to: { resources: [orders-db] }
+may: [destroy]
+ask: { approved_by: 1, by: { roles: [lead] }, expires: 10m }
+---
+kind: Budget
+name: a hundred rows a while
+who: { any: true }
+actions: [destroy, write]
+per: 10m
+rows: 100
+then: deny
+---
+kind: Budget
+name: a thousand rows a while
+who: { any: true }
+actions: [destroy, write]
+per: 10m
+rows: 1000
+then: lock
+""")
+TABLES = """
+CREATE TABLE few AS SELECT g AS id FROM generate_series(1, 2) g;
+CREATE TABLE big AS SELECT g AS id FROM generate_series(1, 500) g;
+CREATE TABLE kinds (id int PRIMARY KEY, kind text) WITH (autovacuum_enabled = off);
+INSERT INTO kinds SELECT g, CASE WHEN g > 5000 THEN 'card' ELSE 'book' END FROM generate_series(1, 5010) g;
+CREATE SCHEMA store;
+CREATE TABLE store.boxes AS SELECT g AS id FROM generate_series(1, 500) g;
+CREATE SCHEMA shelf;
+CREATE TABLE shelf.one AS SELECT g AS id FROM generate_series(1, 3) g;
+CREATE TABLE shelf.two AS SELECT g AS id FROM generate_series(1, 4) g;
+CREATE TABLE regions (id int PRIMARY KEY);
+CREATE TABLE shops (id int PRIMARY KEY, region int REFERENCES regions ON DELETE CASCADE);
+CREATE TABLE sales (id int, shop int REFERENCES shops ON DELETE SET NULL);
+INSERT INTO regions VALUES (1), (2);
+INSERT INTO shops VALUES (1, 1), (2, 1);
+INSERT INTO sales SELECT g, 1 FROM generate_series(1, 500) g;
+CREATE TABLE pets (id int PRIMARY KEY);
+CREATE TABLE toys (id int, pet int REFERENCES pets ON DELETE CASCADE ON UPDATE CASCADE);
+INSERT INTO pets SELECT generate_series(1, 5);
+INSERT INTO toys SELECT g, 1 FROM generate_series(1, 30) g;
+CREATE TABLE months (at int NOT NULL) PARTITION BY RANGE (at);
+DO $$ BEGIN FOR n IN 1..600 LOOP EXECUTE format(
+  'CREATE TABLE months_with_a_name_that_is_as_long_as_names_may_be_%s PARTITION OF months FOR VALUES FROM (%s) TO (%s)', n, n, n + 1);
+END LOOP; END $$;
+INSERT INTO months SELECT generate_series(1, 600);
+CREATE FUNCTION unused() RETURNS int LANGUAGE sql AS 'SELECT 1';
+ANALYZE;
+UPDATE kinds SET kind = 'card' WHERE id <= 5000;
+"""
+COUNTED = ["few", "big", "store.boxes", "regions", "shops", "sales", "months"]
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS, schema=TABLES)
+    try:
+        for name, role in (("dora", "careful"), ("lena", "lead")):
+            one.person(name, role)
+        yield one
+    finally:
+        one.close()
+
+
+@contextlib.contextmanager
+def clerk(gate, name):
+    gate.person(name, "clerk")
+    with contextlib.closing(gate.connect(name)) as one:
+        one.autocommit = True
+        yield one
+
+
+def run(connection, text):
+    with connection.cursor() as cursor:
+        cursor.execute(text)
+
+
+def counts(gate):
+    return [int(gate.sql(f"SELECT count(*) FROM {table}")[0][0]) for table in COUNTED] + \
+        gate.sql("SELECT count(*) FROM sales WHERE shop = 1")
+
+
+def state_of(gate, name):
+    return next(p["state"] for p in gate.sam.items("/admin/people") if p["name"] == name)
+
+
+def spent(gate, name, budget="a thousand rows a while"):
+    budgets = gate.sam.get("/admin/databases/budgets")["budgets"]
+    return sum(s["rows"] for b in budgets if b["name"] == budget for s in b["spent"] if s["person"]["name"] == name)
+
+
+@contextlib.contextmanager
+def locked(gate, table):
+    """By somebody who may only write."""
+    with contextlib.closing(gate.direct("op_all")) as other:
+        other.cursor().execute(f"LOCK TABLE {table}")
+        yield
+        other.rollback()
+
+
+@pytest.mark.parametrize("number,texts", enumerate([
+    ["DROP SCHEMA store CASCADE"],
+    ["TRUNCATE regions CASCADE"],
+    ["TRUNCATE shops CASCADE; DROP FUNCTION unused()"],
+    ["DROP OWNED BY op_all"],
+    ["TRUNCATE months"],
+    ["UPDATE months SET at = at WHERE at > 0"],
+    ["DELETE FROM few; DO $$ BEGIN DELETE FROM big; END $$"],
+    ["BEGIN", "ALTER TABLE big RENAME TO other", "DROP TABLE other"],
+    ["ALTER TABLE big RENAME TO other; TRUNCATE other, few"],
+    ["DELETE FROM regions WHERE id = 1"],
+    ["DELETE FROM shops WHERE id = 1"],
+    ["MERGE INTO regions r USING few f ON r.id = f.id AND r.id = 1 WHEN MATCHED THEN DELETE"],
+]))
+def test_what_it_reaches_is_more_than_the_budget_has(gate, number, texts):
+    before = counts(gate)
+    name = f"clerk{number}"
+    with clerk(gate, name) as one:
+        for text in texts[:-1]:
+            run(one, text)
+        with pytest.raises(psycopg2.Error) as what:
+            run(one, texts[-1])
+        assert what.value.pgcode == "53400" and "Reference" in str(what.value), what.value
+        run(one, "ROLLBACK" if len(texts) > 1 else "SELECT 1")
+    assert counts(gate) == before and state_of(gate, name) == "active"
+
+
+def test_who_locks_a_table_hides_no_rows(gate):
+    with clerk(gate, "lola") as one:
+        with locked(gate, "big"):
+            with pytest.raises(psycopg2.Error) as what:
+                run(one, "TRUNCATE big")
+        assert what.value.pgcode == "53400" and "lock timeout" in str(what.value)
+        assert counts(gate)[1] == 500 and state_of(gate, "lola") == "active"
+
+
+def test_what_is_within_the_budget_goes_on(gate):
+    with clerk(gate, "wanda") as one:
+        for text, rows in (("DROP TABLE IF EXISTS not_there", 0), ("DROP FUNCTION unused()", 0), ("DROP SCHEMA shelf CASCADE", 7),
+                           ("BEGIN; CREATE TABLE own (id int); DROP TABLE own; COMMIT", 7),
+                           ("DELETE FROM pets WHERE id = 1", 38), ("DELETE FROM pets WHERE id = 7", 69)):
+            run(one, text)
+            # what foreign keys took nobody told: the toys, as the statistics have them, stay counted
+            wait_for(f"what was spent for {text}", 5, lambda rows=rows: spent(gate, "wanda") == rows)
+
+
+def test_what_others_agreed_to_is_estimated_again(gate):
+    """What could not be counted when they were asked can be when it runs."""
+    with contextlib.closing(gate.connect("dora")) as dora:
+        dora.autocommit = True
+        with locked(gate, "few"):
+            waits = Waiting(dora, "DELETE FROM few")
+            item = asked(gate)
+            assert "lock timeout" in gate.people["lena"].get(f"/approvals/{item['id']}")["plan"]["why_not"]
+        answer(gate, item, "approve")
+        waits.join(20)
+        assert waits.error is None and waits.count == 2
+
+
+def test_a_budget_that_denies_hides_none_that_locks(gate):
+    with clerk(gate, "lars") as one:
+        with contextlib.suppress(psycopg2.Error):
+            run(one, "UPDATE kinds SET kind = 'none' WHERE kind = 'card'")  # 10 are expected, 5,010 are there
+        wait_for("the lock", 5, lambda: state_of(gate, "lars") != "active")
+    assert spent(gate, "lars") == 0 and spent(gate, "lars", "a hundred rows a while") > 5000, "the lock settles its own"

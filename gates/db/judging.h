@@ -415,8 +415,8 @@ typedef struct {
     uint64_t falling_rows; /* all rows of the relations that foreign keys lead it to, besides */
     bool has_bound;        /* it acts on relations, and on these only */
     unsigned left_out;     /* of the list of what it acts on */
-    bool is_told;     /* the server says at the end how many they were */
-    unsigned planned; /* statements that have plans, and those whose plan came */
+    bool is_told;          /* the server says at the end how many they were */
+    unsigned planned;      /* statements that have plans, and those whose plan came */
     unsigned counted;
     char why_not[200]; /* why there is no plan, or not of all; empty = there is */
 } db_estimated;

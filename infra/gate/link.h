@@ -6,8 +6,8 @@
  * goes to the function it was made with, exactly once: with the answer, with SP_ECLOSED when the
  * connection breaks, or with SP_ETIMEOUT. A reply that comes later than that, or to a call that was
  * forgotten, goes to on_stray; everything else to on_push. What the other side is too slow to read
- * waits here, in order and up to a maximum. When the connection breaks, on_closed is told and the link tries again, first at once, then ever more slowly up to
- * two seconds.
+ * waits here, in order and up to a maximum. When the connection breaks, on_closed is told and the
+ * link tries again, first at once, then ever more slowly up to two seconds.
  *
  * OWNS its connection and the calls that wait. PROCESS gate workers. TRUST packets are bounded by
  * sp_msg. SPEC lib/proto/msg.h.

@@ -22,16 +22,14 @@ CREATE TRIGGER watch_out AFTER DELETE ON customers FOR EACH ROW EXECUTE FUNCTION
 CREATE SEQUENCE order_numbers OWNED BY orders.id;
 ANALYZE;
 """
-VOUCHED = DOCUMENTS.replace("  accounts: [{ roles: [dba, lead, hasty], as: op_all }]",
-                            "  accounts: [{ roles: [dba, lead, hasty], as: op_all }]\n"
-                            "  functions: [{ name: public.sly, action: read }]")
+VOUCHED = DOCUMENTS.replace("as: op_all }]\n", "as: op_all }]\n  functions: [{ name: public.sly, action: read }]\n", 1)
 
 
 @pytest.fixture(scope="module")
 def gate():
     one = DatabaseOffice(VOUCHED, schema=MORE)
     try:
-        for name, role in (("dora", "dba"), ("lena", "lead")):
+        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead")):
             one.person(name, role)
         yield one
     finally:
@@ -84,9 +82,25 @@ def test_plan_rows_and_dependants(gate, dora, tmp_path):
 
 
 def test_what_has_no_plan_tells_the_rows_of_its_tables(gate, dora):
-    item, run = question(gate, dora, "TRUNCATE orders; DROP TABLE audit.entries")
-    assert item["plan"]["lines"] == [] and item["plan"]["why_not"] is None and item["estimated_rows"] == 210
+    for text, rows, tables in (("TRUNCATE orders; DROP TABLE audit.entries", 210, {"public.orders", "audit.entries"}),
+                               ("DROP SCHEMA audit CASCADE", 10, {"audit.entries"}),
+                               ("TRUNCATE customers CASCADE", 220, {"public.customers", "public.orders"})):
+        item, run = question(gate, dora, text)
+        assert item["plan"]["lines"] == [] and item["plan"]["why_not"] is None and item["estimated_rows"] == rows, text
+        assert {name for kind, name in touched(item) if kind == "table"} == tables
+        refuse(gate, item, run)
+
+
+def test_it_is_said_when_more_may_go_than_is_counted(gate, dora):
+    item, run = question(gate, dora, "TRUNCATE orders CASCADE; DROP TABLE audit.entries")
+    assert "named and counted" in item["plan"]["why_not"]
     refuse(gate, item, run)
+    with gate.direct("op_all") as other:
+        other.cursor().execute("LOCK TABLE orders")
+        item, run = question(gate, dora, "TRUNCATE orders")
+        assert "lock timeout" in item["plan"]["why_not"]
+        other.rollback()
+        refuse(gate, item, run)
 
 
 def test_changes_within_with_are_counted(gate, dora):

@@ -40,6 +40,14 @@ per: 10m
 rows: 1000
 then: deny
 ---
+kind: Budget
+name: a thousand attempts a while
+who: { roles: [spender] }
+actions: [destroy]
+per: 10m
+statements: 1000
+then: deny
+---
 kind: Rule
 name: so much a day
 who: { roles: [reader] }
@@ -177,3 +185,52 @@ def test_who_waits_for_others_when_core_dies_goes_on_with_the_next(gate):
     assert not run.is_alive() and run.error is None and run.count == 10, run.error
     assert gate.sql("SELECT count(*) FROM audit.entries") == [(0,)]
     dora.close()
+
+
+def spent(gate, name, budget):
+    """(statements, rows)"""
+    budgets = gate.sam.get("/admin/databases/budgets")["budgets"]
+    return next(((s["statements"], s["rows"]) for b in budgets if b["name"] == budget for s in b["spent"]
+                 if s["person"]["name"] == name), (0, 0))
+
+
+def test_what_core_did_for_nobody_is_taken_back(gate):
+    """The question that timed out, and that of a client who hung up: core answers both when it goes on."""
+    dora, gone, carl = (open_as(gate, name) for name in ("dora", "dora", "carl"))
+    before = spent(gate, "carl", "a thousand rows a while")
+    with contextlib.closing(dora), contextlib.closing(carl):
+        with stopped(gate), ThreadPoolExecutor(2) as pool:
+            gone.send(query("DELETE FROM customers"))
+            ends = [pool.submit(refusal, raw, text, False) for raw, (_, text, _) in zip((dora, carl), DUTIES)]
+            time.sleep(2)  # the plan was told, and core was asked
+            gone.close()
+            assert [end.result(CALL_S + 10)[0]["C"] for end in ends] == ["57P03", "53400"]
+        time.sleep(2)
+        assert gate.people["lena"].get("/approvals?state=waiting")["items"] == []
+        assert spent(gate, "carl", "a thousand rows a while") == before
+
+
+def test_what_ended_while_core_stood_still_is_told(gate):
+    """More than the socket holds, in whatever order: attempts that were refused, answers with portions of a day."""
+    gate.person("ruth", "reader")
+    readers = [open_as(gate, "ruth") for _ in range(15)]
+    carl = open_as(gate, "carl")
+    before = spent(gate, "carl", "a thousand attempts a while")[0]
+    with contextlib.ExitStack() as stack:
+        for raw in [*readers, carl]:
+            stack.enter_context(contextlib.closing(raw))
+        with contextlib.closing(gate.direct("op_all")) as other:
+            other.cursor().execute("LOCK TABLE orders")
+            for raw in readers:
+                raw.send(query("SELECT note FROM orders WHERE id = 7"))
+            wait_for("the readers", 10, lambda: gate.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(15,)])
+            with stopped(gate):
+                for _ in range(400):
+                    assert fields(next(body for kind, body in carl.ask("DELETE FROM orders") if kind == "E"))["C"] == "42501"
+                other.rollback()
+                for raw in readers:
+                    assert len([kind for kind, _ in raw.until("Z") if kind == "D"]) == 1
+        wait_for("the attempts", 10, lambda: spent(gate, "carl", "a thousand attempts a while")[0] == before + 400)
+        wait_for("the portions", 10, lambda: [s["rows"] for s in gate.sam.get("/admin/databases/budgets")["today"]
+                                              if s["person"]["name"] == "ruth"] == [15])

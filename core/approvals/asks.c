@@ -238,6 +238,7 @@ static void on_asked(void *self, sp_err err)
 typedef struct {
     sp_store *store;
     const sp_ask *ask;
+    uint32_t without; /* who has no vote, besides the asker */
     uint32_t found[SP_ASKS_MAX];
 } looking;
 
@@ -245,7 +246,7 @@ static void count_approver(void *self, const sp_person *person)
 {
     looking *look = self;
     uint64_t roles[SP_ROLE_WORDS] = {0};
-    if (person->state != SP_PERSON_ACTIVE ||
+    if (person->state != SP_PERSON_ACTIVE || person->id == look->without ||
         sp_failed(sp_roles_of(look->store, person->id, roles))) {
         return;
     }
@@ -255,11 +256,29 @@ static void count_approver(void *self, const sp_person *person)
     }
 }
 
-static sp_err check_new(sp_core *core, const sp_ask *ask)
+/* Where whoever destroyed has no vote and too few others are left, security administrators may
+ * agree to the undo as well. */
+static sp_err widen(sp_core *core, sp_ask *ask, looking *look)
 {
-    looking look = {core->store, ask, {0}};
+    for (uint8_t i = 0; i < ask->approvers_count; i++) {
+        if (look->found[i] < ask->approvers[i].needed) {
+            ask->approvers[i].by.roles[SP_ROLE_NR_SECURITY / 64] |= UINT64_C(1)
+                                                                    << (SP_ROLE_NR_SECURITY % 64);
+        }
+    }
+    *look = (looking){look->store, look->ask, look->without, {0}};
+    return sp_people_each(core->store, count_approver, look);
+}
+
+/* May widen whose approval it needs. */
+static sp_err check_new(sp_core *core, sp_ask *ask)
+{
+    looking look = {core->store, ask, sp_undo_destroyer(core->store, ask), {0}};
     unsigned waiting = 0;
     TRY(sp_people_each(core->store, count_approver, &look));
+    if (ask->kind == SP_ASK_UNDO) {
+        TRY(widen(core, ask, &look));
+    }
     TRY(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
     for (uint8_t i = 0; i < ask->approvers_count; i++) {
         if (ask->approvers[i].needed == 0 || look.found[i] < ask->approvers[i].needed) {
@@ -272,11 +291,12 @@ static sp_err check_new(sp_core *core, const sp_ask *ask)
 static sp_err begin_ask(sp_core *core, const sp_ask *fresh, sp_on_asked then, void *self,
                         step **ret_step)
 {
-    TRY(check_new(core, fresh));
+    sp_ask checked = *fresh;
+    TRY(check_new(core, &checked));
     step *s = NULL;
     TRY(step_new(core, self, &s));
     s->asked = then;
-    sp_err err = copy_ask(&s->arena, fresh, &s->ask);
+    sp_err err = copy_ask(&s->arena, &checked, &s->ask);
     if (sp_failed(err)) {
         step_free(s);
         return err;
@@ -467,8 +487,9 @@ static void expire(sp_core *core, sp_ask_state state, uint64_t now_unix_s)
     }
 }
 
-/* What core itself carries out and had no time to, because it died in between. */
-static void carry_out_left(sp_core *core)
+/* What core itself carries out and had no time to: because it died in between (first), or, of an
+ * undo, because the keeper was busy with that keep. */
+static void carry_out_left(sp_core *core, bool first)
 {
     id_list list = {.count = 0};
     if (sp_failed(sp_asks_each(core->store, SP_ASK_APPROVED, 0, collect, &list))) {
@@ -477,8 +498,12 @@ static void carry_out_left(sp_core *core)
     for (size_t i = 0; i < list.count; i++) {
         auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
         sp_ask ask;
-        if (!sp_failed(sp_ask_load(core->store, &arena, list.ids[i], &ask)) &&
-            ask.kind >= SP_ASK_GRANT) {
+        if (sp_failed(sp_ask_load(core->store, &arena, list.ids[i], &ask))) {
+            continue;
+        }
+        if (ask.kind == SP_ASK_UNDO) {
+            sp_keeps_undo(core, &ask);
+        } else if (first && ask.kind >= SP_ASK_GRANT) {
             sp_ask_decided(core, ask.id);
         }
     }
@@ -533,8 +558,8 @@ static void on_tick(uv_timer_t *timer)
     approvals->grants_due_unix_s = 0;
     expire(core, SP_ASK_WAITING, now_unix_s);
     expire(core, SP_ASK_APPROVED, now_unix_s);
-    if (approvals->ticks == LEFT_TICKS) {
-        carry_out_left(core);
+    if (approvals->ticks >= LEFT_TICKS) {
+        carry_out_left(core, approvals->ticks == LEFT_TICKS);
     }
     uint64_t careful_unix_s = sp_approvals_careful_now_s(core);
     sp_keeps_tick(core, careful_unix_s);

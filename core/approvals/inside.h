@@ -144,7 +144,11 @@ void sp_keeps_tick(sp_core *core, uint64_t now_unix_s);
 
 /* ---- undo.c: undo, and the API of what is kept ---- */
 SP_MUST sp_err sp_undo_routes(sp_core *core);
+/* Carries it out, once the keeper has a place for it; until then it stays approved and is tried
+ * again each second. */
 void sp_keeps_undo(sp_core *core, const sp_ask *ask);
+/* Who ran what this ask would undo, and so has no vote on it; 0 = it is no undo, or nobody. */
+uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask);
 
 /* ---- erase.c: taking entries out of the ledger ---- */
 SP_MUST sp_err sp_erase_routes(sp_core *core);

@@ -79,6 +79,17 @@ uint64_t sp_kept_count(sp_store *store, uint64_t ask)
     return sp_query_row(&q) ? sp_col_u64(&q) : UINT64_MAX;
 }
 
+uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT a.asker FROM kept k JOIN ask a ON a.id = k.ask WHERE k.id = $1");
+    if (ask->kind != SP_ASK_UNDO) {
+        return 0;
+    }
+    sp_bind_bits(&q, ask->keep);
+    return sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
+}
+
 sp_err sp_kept_list(sp_store *store, sp_kept_ids *list)
 {
     auto_query sp_query q =

@@ -40,6 +40,32 @@ static bool is_complete(sp_span report)
     return complete;
 }
 
+/* On the ledger and in the row. */
+static void note_outcome(undoing *w, sp_kept_state state, const char *method)
+{
+    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
+    sp_event event = {.session = w->ask.session};
+    w->k.state = (uint8_t)state;
+    w->k.undone_unix_s = sp_now_unix_us() / 1000000;
+    w->k.undo_ask = w->ask.id;
+    sp_kept_event(&w->ask, &w->k, method, w->k.told, &room, &event);
+    sp_ledger_client_tell(w->core->ledger, &event);
+    sp_err err = sp_kept_change(w->core->store, &w->k);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "the outcome of an undo cannot be stored: %s",
+               sp_store_error_text(w->core->store));
+    }
+    sp_approvals_changed(w->core, &w->ask);
+    w->k.told = SP_SPAN_EMPTY;
+}
+
+static void put_why(sp_span why, sp_buf *told)
+{
+    sp_buf_text(told, "{\"why\":");
+    sp_buf_json(told, why);
+    sp_buf_byte(told, '}');
+}
+
 /* SP_ETIMEOUT: it may still be under way, so the keep stays busy; what comes later corrects this.
  */
 static void on_undone(void *self, const sp_keeper_done *done)
@@ -50,35 +76,31 @@ static void on_undone(void *self, const sp_keeper_done *done)
     if (good) {
         sp_buf_span(&told, done->report);
     } else {
-        sp_buf_text(&told, "{\"why\":");
-        sp_buf_json(&told, done->why);
-        sp_buf_byte(&told, '}');
+        put_why(done->why, &told);
     }
     bool complete = good && is_complete(done->report);
-    w->k.state = !good ? SP_KEPT_UNDO_FAILED : complete ? SP_KEPT_UNDONE : SP_KEPT_UNDONE_PARTLY;
-    w->k.undone_unix_s = sp_now_unix_us() / 1000000;
     w->k.undo_ms = done->duration_ms;
-    w->k.undo_ask = w->ask.id;
     w->k.ms = done->duration_ms;
     w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
-    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
-    sp_event event = {.session = w->ask.session};
-    sp_kept_event(&w->ask, &w->k,
-                  complete ? "undone"
-                  : good   ? "undone in part"
-                           : "undo failed",
-                  w->k.told, &room, &event);
-    sp_ledger_client_tell(w->core->ledger, &event);
-    sp_err err = sp_kept_change(w->core->store, &w->k);
-    if (sp_failed(err)) {
-        sp_log(SP_LOG_ERROR, "the outcome of an undo cannot be stored: %s",
-               sp_store_error_text(w->core->store));
+    if (!good) {
+        note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");
+    } else if (complete) {
+        note_outcome(w, SP_KEPT_UNDONE, "undone");
+    } else {
+        note_outcome(w, SP_KEPT_UNDONE_PARTLY, "undone in part");
     }
-    sp_approvals_changed(w->core, &w->ask);
-    w->k.told = SP_SPAN_EMPTY;
     if (done->code != SP_ETIMEOUT) {
         undoing_free(w);
     }
+}
+
+/* It was approved and is used up. */
+static void not_carried_out(undoing *w, const char *why)
+{
+    auto_buf sp_buf told = sp_buf_make(1024);
+    put_why(sp_span_cstr(why), &told);
+    w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
+    note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");
 }
 
 static void on_undo_recorded(void *self, sp_err err)
@@ -91,16 +113,16 @@ static void on_undo_recorded(void *self, sp_err err)
     if (!sp_failed(err)) { /* another undo of it may have been first */
         err = sp_kept_load(w->core->store, &w->arena, w->k.id, &w->k);
     }
-    if (!sp_failed(err)) {
-        bool over = w->k.state == SP_KEPT_UNDONE || w->k.state == SP_KEPT_FORGOTTEN;
-        w->is_busy = !over && sp_approvals_begin(w->core->approvals, w->k.id);
-        err = w->is_busy ? sp_ok() : sp_fail(SP_ECONFLICT);
+    bool over = w->k.state == SP_KEPT_UNDONE || w->k.state == SP_KEPT_FORGOTTEN;
+    if (sp_failed(err) || over) {
+        sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s",
+               over ? "it is over" : sp_code_word(err.code));
+        undoing_free(w);
+        return;
     }
-    if (!sp_failed(err)) {
-        err = sp_keep_place_find(w->core, w->k.resource, w->k.database, SP_SPAN_EMPTY, &p);
-    }
+    err = sp_keep_place_find(w->core, w->k.resource, w->k.database, SP_SPAN_EMPTY, &p);
     if (sp_failed(err)) {
-        sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
+        not_carried_out(w, "the policy names no place or role of the database for this any more");
         undoing_free(w);
         return;
     }
@@ -140,8 +162,16 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
         sp_log(SP_LOG_WARN, "an approved undo cannot begin: %s", sp_code_word(err.code));
         return;
     }
-    sp_ask_record_use(core, ask, on_undo_recorded, w);
+    /* whoever agreed and was locked since had lost his account to somebody, or his office */
+    w->is_busy =
+        sp_ask_is_met(core->store, &w->ask) && sp_approvals_begin(core->approvals, w->k.id);
+    if (w->is_busy) {
+        sp_ask_record_use(core, ask, on_undo_recorded, w);
+    } else {
+        undoing_free(w);
+    }
 }
+
 /* ---- the API ---- */
 
 static const char *state_word(uint8_t state)

@@ -122,7 +122,7 @@ def state(gate):
     return found
 
 
-def run(gate, dora, text):
+def run(gate, dora, text, who="dora"):
     """Approved and run; what the approver was told that undo cannot do, and the keep."""
     one = Waiting(dora, text)
     item = asked(gate)
@@ -130,7 +130,7 @@ def run(gate, dora, text):
     answer(gate, item, "approve")
     one.join(60)
     assert one.error is None, one.error
-    (keep,) = [one for one in gate.people["dora"].get("/keeps")["items"] if one["approval"] == item["id"]]
+    (keep,) = [one for one in gate.people[who].get("/keeps")["items"] if one["approval"] == item["id"]]
     return told["limits"], keep
 
 
@@ -251,3 +251,49 @@ def test_who_tries_rests(gate, dora):
         held.rollback()
         assert first.result(30)["report"]["tried_only"]
     undo(gate, keep)
+
+
+def test_whoever_destroyed_has_no_vote_on_its_undo(gate):
+    """Dirk is one of two who may approve, and destroys; when the other one asks for undo, a security administrator agrees."""
+    gate.people.setdefault("dirk", gate.office.employee("dirk", ["dba", "lead"]))
+    dirk, lena = gate.people["dirk"], gate.people["lena"]
+    before = state(gate)
+    connection = gate.connect("dirk")
+    connection.autocommit = True
+    _, keep = run(gate, connection, "DELETE FROM logs", "dirk")
+    connection.close()
+    wanted = lena.post(f"/keeps/{keep['id']}/undo", {"reason": "it was ours"})
+    seen = dirk.get(f"/approvals/{wanted['id']}")["can"]
+    assert not seen["approve"] and "no vote on its undo" in seen["why_not"], seen
+    for verdict in ("refuse", "approve"):
+        with pytest.raises(Refused) as refused:
+            answer(gate, wanted, verdict, "dirk")
+        assert (refused.value.status, refused.value.code) == (409, "own_request"), refused.value
+    gate.office.fresh(gate.sam)
+    gate.sam.post(f"/approvals/{wanted['id']}/approve", {"sha256": wanted["sha256"]})
+    wait_for("the undo", 30, lambda: lena.get(f"/keeps/{keep['id']}")["state"] == "undone")
+    assert state(gate) == before
+
+
+def test_an_approved_undo_waits_for_a_dry_run(gate, dora):
+    """Somebody looks at the keep when the last vote comes: it is done when he is through."""
+    before = state(gate)
+    _, keep = run(gate, dora, "DELETE FROM logs")
+    path = f"/keeps/{keep['id']}/undo"
+    wanted = gate.people["dora"].post(path, {"reason": "back"})
+    with ThreadPoolExecutor(1) as pool, psycopg2.connect(**gate.pg.dsn("orders")) as held:
+        held.cursor().execute("LOCK TABLE logs_1 IN ROW EXCLUSIVE MODE")
+        beside = gate.people["dora"].again()
+        beside.sign_in()
+        tried = pool.submit(beside.post, path, {"dry_run": True})
+        wait_for("a try at the lock", 10, lambda: tried.done() or gate.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'")[0][0] == 1)
+        assert not tried.done(), tried.result()
+        answer(gate, wanted, "approve")
+        time.sleep(2)
+        assert gate.people["dora"].get(f"/approvals/{wanted['id']}")["state"] == "approved"
+        held.rollback()
+        assert tried.result(30)["report"]["tried_only"]
+    wait_for("the undo", 30, lambda: gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "undone")
+    assert state(gate) == before
+    assert gate.people["dora"].get(f"/approvals/{wanted['id']}")["state"] == "used"

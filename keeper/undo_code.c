@@ -198,3 +198,14 @@ void undo_code_check_again(const json_t *relation, sp_buf *sql)
 {
     put_check(relation, false, sql);
 }
+
+void undo_code_check_made(const undo *u, const json_t *relation, sp_buf *sql)
+{
+    sp_buf_text(sql, KEPT_NOW);
+    sp_buf_text(sql, "oid FROM kept WHERE name = ");
+    undo_literal(u, undo_text(relation, "quoted"), sql);
+    sp_buf_text(sql, NEAR);
+    sp_buf_text(sql, CHECK);
+    sp_buf_text(sql, " OR was IS NULL");
+    sp_buf_text(sql, WRONG);
+}

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of undo share: undo.c the whole, undo_structure.c objects that are missing,
- * undo_large.c contents of large objects, undo_choose.c which tables get rows, undo_rows.c rows,
- * undo_code.c whose code would run.
- * OWNS see the struct. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC
- * keeper/README.md.
+ * undo_data.c their rows, undo_large.c contents of large objects, undo_choose.c which tables get
+ * rows, undo_rows.c rows, undo_code.c whose code would run. OWNS see the struct. PROCESS keeper,
+ * threads of the pool. TRUST see undo.c. SPEC keeper/README.md.
  */
 #ifndef SP_KEEPER_UNDO_PARTS_H
 #define SP_KEEPER_UNDO_PARTS_H
@@ -78,6 +77,12 @@ bool undo_is_large_contents(const keep_toc_entry *entry);
 /* Those of the missing ones, which have been made. */
 SP_MUST sp_err undo_large_contents(undo *u);
 
+/* ---- undo_data.c ---- */
+/* Rows of a table that is missing and that the manifest knows: undo_data() puts them back. */
+bool undo_is_staged(const undo *u, const keep_toc_entry *entry);
+/* Into the tables that have been made again, before anything hangs on them. */
+SP_MUST sp_err undo_data(undo *u, sp_buf *sql);
+
 /* ---- undo_code.c ---- */
 /* Tells the session what was kept. */
 SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
@@ -87,6 +92,8 @@ SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
 SP_MUST sp_err undo_code_check(undo *u, bool made, sp_buf *sql);
 /* The same question about one of the tables, before each statement that writes into it. */
 void undo_code_check_again(const json_t *relation, sp_buf *sql);
+/* Of one that has been made again. */
+void undo_code_check_made(const undo *u, const json_t *relation, sp_buf *sql);
 
 /* ---- undo_choose.c ---- */
 /* Tables that are there and whose rows or columns are put back. */

@@ -41,6 +41,19 @@ static void list_columns(const json_t *relation, const char *between, put_column
     list_those(relation, NULL, between, put, sql);
 }
 
+void undo_list_columns(const json_t *relation, const char *before, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(relation, "columns");
+    bool first = true;
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        if (undo_is_plain(column)) {
+            sp_buf_fmt(sql, "%s%s%s", first ? "" : ", ", before, undo_text(column, "quoted"));
+            first = false;
+        }
+    }
+}
+
 static void put_name(const char *quoted, sp_buf *sql)
 {
     sp_buf_text(sql, quoted);
@@ -197,12 +210,12 @@ static void switch_triggers(const undo_table *t, bool off, sp_buf *sql)
 
 /* With the types that the columns had; for a domain what it is made of, so that nobody's check runs
  * while rows are loaded. */
-static void put_staging(const undo *u, const undo_table *t, sp_buf *sql)
+void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_buf *sql)
 {
-    const json_t *columns = json_object_get(t->relation, "columns");
+    const json_t *columns = json_object_get(relation, "columns");
     bool first = true;
     sp_buf_fmt(sql, "SELECT 'CREATE TEMP TABLE sp_undo_%zu (' || string_agg(name || ' ' || ",
-               t->number);
+               number);
     sp_buf_text(sql, "COALESCE((WITH RECURSIVE d AS (SELECT t.* FROM pg_type t WHERE t.oid = "
                      "to_regtype(type) UNION ALL SELECT t.* FROM d JOIN pg_type t ON t.oid = "
                      "d.typbasetype) SELECT format_type(d.typbasetype, d.typtypmod) FROM d JOIN "
@@ -650,7 +663,7 @@ static sp_err load_rows(undo *u, const undo_tables *all, sp_buf *sql)
                 "CREATE TEMP TABLE sp_one (xid text) ON COMMIT DROP;\n"
                 "CREATE TEMP TABLE sp_count (number int, what text, n bigint) ON COMMIT DROP;\n");
     for (size_t i = 0; i < all->count; i++) {
-        put_staging(u, &all->items[i], sql);
+        undo_put_staging(u, all->items[i].relation, all->items[i].number, sql);
         TRY(undo_script(u, sql));
     }
     TRY(undo_list(u, is_kept_data, "rows", path, &count));

@@ -268,6 +268,12 @@ static bool wanted_first(const undo *u, const keep_toc_entry *entry)
     return is_first(entry) && wanted(u, entry);
 }
 
+/* Besides rows that undo_data.c loads. */
+static bool wanted_last(const undo *u, const keep_toc_entry *entry)
+{
+    return !is_first(entry) && wanted(u, entry) && !undo_is_staged(u, entry);
+}
+
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 {
     return !is_first(entry) && wanted(u, entry);
@@ -358,6 +364,8 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
         TRY(make(u, first ? all : empty, sql));
         if (!first) { /* tables are empty: nothing of theirs has run yet */
             TRY(undo_code_check(u, true, sql));
+            TRY(undo_data(u, sql));
+            TRY(undo_list(u, wanted_last, "structure", path, &count));
             TRY(make(u, filled, sql));
         }
         note_restored(u, first);

@@ -23,6 +23,10 @@ struct undo_tables {
     size_t count;
 };
 
+/* The table sp_undo_<number> for rows of the relation. */
+void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_buf *sql);
+/* Its columns that are not generated, each behind those words. */
+void undo_list_columns(const json_t *relation, const char *before, sp_buf *sql);
 /* A column that is matched and written; generated ones follow by themselves. */
 bool undo_is_plain(const json_t *column);
 /* A partition whose root was kept as well: its rows are put into that. */

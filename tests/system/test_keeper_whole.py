@@ -10,13 +10,15 @@ import shutil
 import signal
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg2
 import pytest
 
 from keeper_client import UNDO, Keeper, Postgres
-from officelib import PROGRAM
+from officelib import PROGRAM, wait_for
 from test_keeper import keep, undo
-from vault_client import ECONFLICT
+from vault_client import ECONFLICT, OK
 
 ROLES = """
 CREATE ROLE owner NOLOGIN;
@@ -170,6 +172,41 @@ def test_a_table_that_a_crash_emptied_since_it_was_unlogged(keeper, server):
     assert any("logged again" in told for told in report["told"]) and report["complete"]
     assert things(server) == before
     assert server.sql("SELECT relpersistence FROM pg_class WHERE oid = 'shop.things'::regclass", "orders") == "p"
+
+
+WAITING = """
+CREATE FUNCTION shop.waits(n int) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN true; END$$;
+CREATE SEQUENCE shop.sprung;
+GRANT ALL ON shop.sprung TO PUBLIC;
+SET ROLE owner;
+CREATE FUNCTION shop.spring(n int) RETURNS boolean LANGUAGE plpgsql AS
+  $$BEGIN IF session_user = 'op_keep' THEN PERFORM nextval('shop.sprung'); END IF; RETURN true; END$$;
+CREATE DOMAIN shop.odd AS int;
+CREATE TABLE shop.a (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n shop.odd, twice int GENERATED ALWAYS AS (id * 2) STORED, CHECK (shop.waits(id)));
+CREATE TABLE shop.b (n shop.odd);
+INSERT INTO shop.a (n) SELECT i FROM generate_series(1, 3) i;
+"""
+
+
+@pytest.mark.parametrize("tables,refused", [(("shop.a",), False), (("shop.a", "shop.b"), True)])
+def test_a_domain_that_is_altered_while_dropped_rows_come_back(keeper, server, tables, refused):
+    """Its new check runs neither for the rows that are being put in, nor for those of the next table."""
+    server.sql(WAITING, "orders")
+    keep(keeper, server, 11, "DROP", *tables)
+    before = server.sql("TABLE shop.a", "orders")
+    server.sql("DROP TABLE " + ", ".join(tables), "orders")
+    with ThreadPoolExecutor(1) as pool, psycopg2.connect(**server.dsn("orders")) as held:
+        held.cursor().execute("SELECT pg_advisory_xact_lock(7)")
+        undone = pool.submit(keeper.job, UNDO, keep=11, port=server.port, verb="DROP")
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event = 'advisory'"
+        wait_for("undo at the first row", 20, lambda: undone.done() or server.sql(waiting, "orders") == "1")
+        assert not undone.done(), undone.result()
+        server.sql("SET ROLE owner; ALTER DOMAIN shop.odd ADD CHECK (shop.spring(VALUE)) NOT VALID", "orders")
+        held.rollback()
+        code, _, _, _, why = undone.result(60)
+    assert server.sql("SELECT is_called FROM shop.sprung", "orders") == "f", "it ran"
+    assert (code == ECONFLICT and "would run with the rights of op_keep" in why) if refused else code == OK, why
+    assert refused or server.sql("TABLE shop.a", "orders") == before
 
 
 def test_a_clock_that_jumps_ends_no_keep(keeper, server):

@@ -158,6 +158,7 @@ def test_what_it_reaches_is_more_than_the_budget_has(gate, number, texts):
 
 def test_who_locks_a_table_hides_no_rows(gate):
     with clerk(gate, "lola") as one:
+        run(one, "SET lock_timeout = '3s'")
         with locked(gate, "big"):
             with pytest.raises(psycopg2.Error) as what:
                 run(one, "TRUNCATE big")

@@ -41,11 +41,11 @@ rows: 1000
 then: deny
 ---
 kind: Budget
-name: a thousand attempts a while
+name: five thousand attempts a while
 who: { roles: [spender] }
 actions: [destroy]
 per: 10m
-statements: 1000
+statements: 5000
 then: deny
 ---
 kind: Rule
@@ -215,7 +215,7 @@ def test_what_ended_while_core_stood_still_is_told(gate):
     gate.person("ruth", "reader")
     readers = [open_as(gate, "ruth") for _ in range(15)]
     carl = open_as(gate, "carl")
-    before = spent(gate, "carl", "a thousand attempts a while")[0]
+    before = spent(gate, "carl", "five thousand attempts a while")[0]
     with contextlib.ExitStack() as stack:
         for raw in [*readers, carl]:
             stack.enter_context(contextlib.closing(raw))
@@ -226,11 +226,11 @@ def test_what_ended_while_core_stood_still_is_told(gate):
             wait_for("the readers", 10, lambda: gate.sql(
                 "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(15,)])
             with stopped(gate):
-                for _ in range(400):
+                for _ in range(1500):
                     assert fields(next(body for kind, body in carl.ask("DELETE FROM orders") if kind == "E"))["C"] == "42501"
                 other.rollback()
                 for raw in readers:
                     assert len([kind for kind, _ in raw.until("Z") if kind == "D"]) == 1
-        wait_for("the attempts", 10, lambda: spent(gate, "carl", "a thousand attempts a while")[0] == before + 400)
+        wait_for("the attempts", 40, lambda: spent(gate, "carl", "five thousand attempts a while")[0] == before + 1500)
         wait_for("the portions", 10, lambda: [s["rows"] for s in gate.sam.get("/admin/databases/budgets")["today"]
                                               if s["person"]["name"] == "ruth"] == [15])

@@ -166,13 +166,15 @@ static db_verdict no_memory(db_refusal *refusal)
 
 /* ---- the order to run ---- */
 
-/* How many statements run now: what is only prepared or declared does not. */
+/* How many statements run now: what is only prepared or declared does not. A cursor that is held
+ * does: the server runs it to its end when the transaction commits. */
 static uint32_t running(const sp_sql_judgement *judgement)
 {
+    uint32_t later = SP_SQL_IS_PREPARE;
+    later |= (judgement->flags & SP_SQL_IS_HOLD) == 0 ? SP_SQL_IS_DECLARE : 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        uint32_t flags = judgement->statements[i].flags;
-        count += (flags & (SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE)) == 0 ? 1 : 0;
+        count += (judgement->statements[i].flags & later) == 0 ? 1 : 0;
     }
     return count;
 }

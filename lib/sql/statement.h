@@ -87,8 +87,12 @@ enum {
     SP_SQL_IS_ROW_CALL =
         1U << 23, /* "t.f" may call a function that is known, with a row of t: not sure a column */
     SP_SQL_IS_LISTEN = 1U << 24,
-    SP_SQL_IS_OTHER = 1U << 21, /* name (empty = any) means other rows from now on */
-    SP_SQL_IS_ALIAS = 1U << 18  /* another name for rows that are there: a view, a renaming */
+    SP_SQL_IS_HOLD = 1U << 25,      /* DECLARE ... WITH HOLD: all of its query runs at the commit */
+    SP_SQL_READS_TEMP = 1U << 26,   /* rows of a temporary relation */
+    SP_SQL_FILLS_TEMP = 1U << 27,   /* changes rows of one */
+    SP_SQL_RENAMES_TEMP = 1U << 28, /* may give one another name */
+    SP_SQL_IS_OTHER = 1U << 21,     /* name (empty = any) means other rows from now on */
+    SP_SQL_IS_ALIAS = 1U << 18      /* another name for rows that are there: a view, a renaming */
 };
 
 /* What is done, at any depth: DELETE within WITH is one. */

@@ -208,6 +208,9 @@ static void walk_declare(walker *w, const DeclareCursorStmt *declare)
     if ((declare->options & CURSOR_OPT_BINARY) != 0) {
         w->statement->flags |= SP_SQL_IS_BINARY;
     }
+    if ((declare->options & CURSOR_OPT_HOLD) != 0) {
+        w->statement->flags |= SP_SQL_IS_HOLD;
+    }
     walk(w, declare->query);
 }
 

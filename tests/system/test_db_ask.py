@@ -70,13 +70,15 @@ per: 12s
 statements: 1
 then: deny
 """,
-    postgres="  parts: [{ table: public.dear, class: core }]\n",
+    postgres="  parts: [{ table: public.dear, class: core }]\n"
+             "  functions: [{ name: public.wipe, action: destroy }, { name: public.tidy, action: destroy }]\n",
 )
 MORE = """
 CREATE TABLE cheap (id int PRIMARY KEY);
 CREATE TABLE dear (id int REFERENCES cheap ON DELETE CASCADE);
 INSERT INTO cheap SELECT generate_series(1, 5);
 INSERT INTO dear SELECT generate_series(1, 5);
+CREATE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'DELETE FROM audit.entries WHERE id = 555 RETURNING 1';
 """
 
 
@@ -279,6 +281,49 @@ def test_nothing_is_approved_under_another_name(gate, dora):
             c.execute("EXECUTE tidy")
     assert refused.value.pgcode == "42501"
     assert not waiting(gate)
+
+
+def of_orders(gate):
+    return gate.sql("SELECT count(*) FROM orders")[0][0]
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_cursor_that_is_held_waits_before_it_is_declared(gate, dora, within):
+    """The server runs its query to the end when the transaction commits, whoever fetches."""
+    if within:
+        dora.cursor().execute("BEGIN")
+    run = Waiting(dora, "DECLARE h CURSOR WITH HOLD FOR SELECT wipe()")
+    item = asked(gate)
+    assert gate.people["lena"].get(f"/approvals/{item['id']}")["statement"] == run.text
+    answer(gate, item, "refuse", reason="no")
+    run.join(20)
+    assert run.error.pgcode == "42501", run.error
+    if within:
+        dora.cursor().execute("COMMIT")
+    assert of_orders(gate) == 200
+
+
+def test_a_cursor_that_is_held_runs_when_others_agree(gate, dora):
+    gate.sql("INSERT INTO audit.entries VALUES (555, 'old')")
+    run = Waiting(dora, "DECLARE h CURSOR WITH HOLD FOR SELECT tidy()")
+    answer(gate, asked(gate), "approve")
+    run.join(20)
+    assert run.error is None and gate.sql("SELECT count(*) FROM audit.entries WHERE id = 555") == [(0,)]
+
+
+def test_a_cursor_runs_nothing_at_a_fetch_either(gate, dora):
+    """One that is not held runs when it is fetched from: others cannot agree to that."""
+    with dora.cursor() as c:
+        c.execute("BEGIN")
+        c.execute("DECLARE f CURSOR FOR SELECT wipe()")
+        for text in ("FETCH ALL FROM f", "MOVE ALL FROM f"):
+            with pytest.raises(psycopg2.Error, match="by a name"):
+                c.execute(text)
+            c.execute("ROLLBACK")
+            c.execute("BEGIN")
+            c.execute("DECLARE f CURSOR FOR SELECT wipe()")
+        c.execute("COMMIT")
+    assert of_orders(gate) == 200
 
 
 def test_nothing_runs_under_a_name_of_a_name(gate):

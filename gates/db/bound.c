@@ -160,6 +160,7 @@ static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
     sp_err err = db_names_add(&judge->names, DB_NAMED_PORTAL, portal, from->text, &named);
     if (!sp_failed(err)) {
         named->has_values = note->has_values;
+        named->moves = judge->moves;
         named->values = db_values_ref(values);
         note->made_last = named->number;
     }

@@ -198,6 +198,7 @@ struct db_named {
     bool has_values;   /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
     db_count *count;   /* of a portal; NULL = nothing was ever fetched of it in parts */
+    uint64_t moves;    /* of a portal that was bound: what had run, been bound and closed by then */
     db_text *text;
     uint64_t number; /* grows: who came later */
     uint8_t name_len;
@@ -219,6 +220,8 @@ void db_text_unref(db_text *text);
 /* SP_ELIMIT, SP_ENOMEM. */
 SP_MUST sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                             db_named **ret_named);
+/* A portal that was bound to a FETCH or EXECUTE. */
+bool db_named_runs_names(const db_named *named);
 /* The next one of that kind and name after `after` (NULL: the first). */
 db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
                         const db_named *after);

@@ -98,6 +98,13 @@ db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
     return at;
 }
 
+bool db_named_runs_names(const db_named *named)
+{
+    const uint32_t by_name = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH;
+    return named->kind == DB_NAMED_PORTAL && !named->declared &&
+           (named->text->known->judgement->flags & by_name) != 0;
+}
+
 static void free_named(db_names *names, db_named *named)
 {
     names->count--;

@@ -13,6 +13,7 @@ enum {
     LOOK_MAX_US = 5000000   /* a look may have to wait for locks, and those for who waits for it */
 };
 
+enum { BY_NAME = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH };
 /* A text that makes or uses names of its own. */
 enum { NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE };
 
@@ -82,9 +83,10 @@ static bool judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret
 typedef enum {
     NAMED_NOTHING, /* that we know */
     NAMED_KNOWN,
-    NAMED_UNREAD /* texts that cannot be judged (any more), or names of names without an end */
+    NAMED_UNREAD /* texts that cannot be judged (any more), names of names without an end, or a
+                    bound FETCH or EXECUTE, whose rows are of what its name meant when it ran */
 } meaning;
-enum { NAMES_DEEP = 4 };
+enum { NAMES_DEEP = 5 };
 
 static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
                          unsigned depth);
@@ -109,8 +111,8 @@ static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsi
         const sp_sql_statement *statement = &text->known->judgement->statements[i];
         db_named_kind kind =
             (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
-        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0 &&
-            (depth == NAMES_DEEP ||
+        if ((statement->flags & BY_NAME) != 0 &&
+            (depth >= NAMES_DEEP ||
              add_names(ruling, session, kind, statement->name, depth + 1) == NAMED_UNREAD)) {
             return false;
         }
@@ -125,7 +127,7 @@ static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind k
     meaning found = NAMED_NOTHING;
     for (db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
          at = db_names_find(names, kind, name, at)) {
-        if (!add_text(ruling, session, at->text, depth)) {
+        if ((depth > 0 && db_named_runs_names(at)) || !add_text(ruling, session, at->text, depth)) {
             return NAMED_UNREAD;
         }
         found = NAMED_KNOWN;
@@ -133,11 +135,58 @@ static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind k
     return found;
 }
 
-/* Adds all texts that the name may stand for, and those that they speak of. */
-static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name)
+/* Adds all texts that the name may stand for, and those that they speak of. depth: 0 = of a
+ * message, 1 = in a text. */
+static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
+                         unsigned depth)
 {
     db_session_judge(session)->walks++;
-    return add_names(ruling, session, kind, name, 0);
+    return add_names(ruling, session, kind, name, depth);
+}
+
+static void refuse_unread(sp_span name, db_refusal *refusal)
+{
+    db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+              "what \"%.*s\" runs cannot be read any more, or runs names of names",
+              (int)(name.len < SP_NAME_MAX_BYTES ? name.len : SP_NAME_MAX_BYTES),
+              (const char *)name.ptr);
+}
+
+static void refuse_nothing(bool executes, sp_span name, db_refusal *refusal)
+{
+    db_refuse(refusal, executes ? "26000" : "34000", SP_REASON_UNPARSED,
+              executes ? "prepared statement \"%.*s\" does not exist"
+                       : "cursor \"%.*s\" does not exist",
+              SP_SPAN_ARG(name));
+    refusal->reference = 0; /* the server's own words, and nothing else */
+}
+
+/* What a bound FETCH or EXECUTE brings is of what its name meant when it began to run, described as
+ * of what it meant at the Bind: so it runs right after the Bind, once, and its name is known. */
+static bool may_run_names(const db_judge *judge, const db_named *portal, db_refusal *refusal)
+{
+    if (portal == NULL || !db_named_runs_names(portal)) {
+        return true;
+    }
+    if (portal->moves != judge->moves) {
+        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                  "a portal of FETCH or EXECUTE runs once, right after it was bound");
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Bind it again, or fetch from the cursor itself.");
+        return false;
+    }
+    const sp_sql_judgement *judgement = portal->text->known->judgement;
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
+        db_named_kind kind = executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
+        if ((statement->flags & BY_NAME) != 0 &&
+            db_names_find(&judge->names, kind, statement->name, NULL) == NULL) {
+            refuse_nothing(executes, statement->name, refusal);
+            return false;
+        }
+    }
+    return true;
 }
 
 /* ---- notes ---- */
@@ -361,19 +410,13 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
             return false;
         }
         meaning found = add_named(ruling, session, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                  statement->name);
+                                  statement->name, 1);
         if (found == NAMED_UNREAD) {
-            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-                      "what \"%.*s\" runs cannot be read any more, or runs names of names",
-                      SP_SPAN_ARG(statement->name));
+            refuse_unread(statement->name, refusal);
             return false;
         }
         if (found == NAMED_NOTHING && !db_text_prepares(judgement, i, statement->name)) {
-            db_refuse(refusal, executes ? "26000" : "34000", SP_REASON_UNPARSED,
-                      executes ? "prepared statement \"%.*s\" does not exist"
-                               : "cursor \"%.*s\" does not exist",
-                      SP_SPAN_ARG(statement->name));
-            refusal->reference = 0; /* the server's own words, and nothing else */
+            refuse_nothing(executes, statement->name, refusal);
             return false;
         }
     }
@@ -388,7 +431,7 @@ static bool find_masks(db_session *session, const db_ruling *ruling,
     bool good = db_masks_find(session, ruling, judgement, text, known, masks, refusal);
     for (uint32_t i = 0; good && i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
+        if ((statement->flags & BY_NAME) != 0) {
             bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
             good =
                 db_masks_find_named(session, ruling, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
@@ -544,9 +587,16 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     if (sure != DB_PASS) {
         return sure;
     }
+    if (!may_run_names(judge, portal, refusal)) {
+        return DB_REFUSE;
+    }
     db_ruling ruling = db_ruling_none();
-    if (portal == NULL ||
-        add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal) != NAMED_KNOWN) {
+    meaning found = add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal, 0);
+    if (found == NAMED_UNREAD) {
+        refuse_unread(execute.portal, refusal);
+        return DB_REFUSE;
+    }
+    if (found == NAMED_NOTHING) {
         db_refuse(refusal, "34000", SP_REASON_UNPARSED, "portal \"%.*s\" does not exist",
                   (int)(execute.portal.len < 63 ? execute.portal.len : 63),
                   (const char *)execute.portal.ptr);
@@ -592,8 +642,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->runs = true;
     note->text = db_text_ref(portal->text);
     note->moves = judge->moves++;
-    note->needs_fresh =
-        (portal->text->known->judgement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0;
+    note->needs_fresh = (portal->text->known->judgement->flags & BY_NAME) != 0;
     note->tag = tag;
     note->flags = portal->text->known->judgement->flags;
     note->number = judge->names.numbers + 1;
@@ -625,7 +674,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
         return clear;
     }
     db_ruling ruling = db_ruling_none();
-    if (at == NULL || add_named(&ruling, session, kind, named.name) != NAMED_KNOWN) {
+    if (at == NULL || add_named(&ruling, session, kind, named.name, 0) != NAMED_KNOWN) {
         return DB_PASS; /* the server says that there is no such thing */
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
@@ -640,7 +689,9 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
         return no_memory(refusal);
     }
     note->masking = masks.mode;
-    note->moves = judge->moves;
+    /* a prepared FETCH is described as of what its name meant when it was parsed */
+    bool is_older = kind == DB_NAMED_PREPARED && (at->text->known->judgement->flags & BY_NAME) != 0;
+    note->moves = is_older ? UINT64_MAX : judge->moves;
     note->text = db_text_ref(at->text);
     db_rows_watch(session, note, NULL);
     flight->own = note;

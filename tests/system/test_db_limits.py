@@ -171,6 +171,34 @@ def test_a_portal_is_one_answer_in_however_many_parts(gate):
         assert "E" not in [kind for kind, _ in raw.ask(f"BEGIN; DECLARE s CURSOR FOR {text}; FETCH 20 FROM s; COMMIT")]
 
 
+def test_what_runs_by_a_name_is_of_what_the_name_meant(gate):
+    """The server fills a portal of FETCH or EXECUTE when it first runs; whatever its name means later, no more of it comes."""
+    text = "SELECT id FROM orders ORDER BY id"
+    makes = {"c": (f"DECLARE c SCROLL CURSOR FOR {text}", "FETCH ALL FROM c", ("CLOSE c", "CLOSE c; DECLARE c CURSOR FOR SELECT 1")),
+             "q": (f"PREPARE q AS {text}", "EXECUTE q", ("DEALLOCATE q", "DEALLOCATE q; PREPARE q AS SELECT 1"))}
+    rests = ([execute("p"), SYNC], [execute("p", 5), SYNC], [query("FETCH ALL FROM p")], [query("FETCH 1 FROM p")], [query("MOVE 1 FROM p")],
+             [parse("FETCH ALL FROM p", "f"), bind("o", "f"), execute("o"), SYNC])
+    with log_in(gate, "few-1") as raw:
+        for make, run, changes in makes.values():
+            for change in changes + (None,):
+                for rest in rests:
+                    raw.ask("DEALLOCATE ALL")
+                    assert codes_of(raw.ask("BEGIN") + raw.ask(make)) == []
+                    raw.send(parse(run), bind("p"), describe("p"), execute("p", 1), SYNC)
+                    assert (rows_of(found := raw.until("Z")), codes_of(found)) == (1, [])
+                    if change is not None:
+                        assert codes_of(raw.ask(change)) == []
+                    raw.send(*rest)
+                    found = raw.until("Z")
+                    assert (rows_of(found), codes_of(found)) == (0, ["0A000"]), (run, change, rest, found)
+                    raw.ask("ROLLBACK")
+        # what it fetches has to be known
+        raw.ask("BEGIN")
+        raw.send(parse("FETCH ALL FROM nothing"), bind(), execute(), SYNC)
+        assert codes_of(raw.until("Z")) == ["34000"]
+        raw.ask("ROLLBACK")
+
+
 def test_after_a_refused_answer_the_next_is_as_ever(gate):
     """The rest of it is cancelled at the server; nothing else is."""
     with session(gate, "few-1") as one:

@@ -3,6 +3,7 @@
 
 OWNS nothing. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Database gate".
 """
+import contextlib
 import csv
 import ctypes
 import io
@@ -14,7 +15,7 @@ import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, describe, execute, parse
+from pgraw import SYNC, Raw, bind, describe, execute, parse, query
 
 DOCUMENTS = orders_documents(
     ["dba", "analyst", "clerk"],
@@ -313,6 +314,35 @@ def test_cursors_and_prepared_by_name(gate):
         c.execute("DECLARE b BINARY CURSOR FOR SELECT phone FROM customers WHERE id = 7")
         c.execute("FETCH ALL FROM b")
         assert c.fetchall() in ([("138****0007",)], [(b"138****0007",)])
+
+
+@pytest.mark.parametrize("first, then, run, drop", [
+    ("DECLARE c CURSOR FOR {}", "CLOSE c; DECLARE c CURSOR FOR {}", "FETCH ALL FROM c", "CLOSE c"),
+    ("PREPARE c AS {}", "DEALLOCATE c; PREPARE c AS {}", "EXECUTE c", "DEALLOCATE c")])
+def test_what_runs_by_a_name_is_masked_as_what_it_meant(gate, first, then, run, drop):
+    """The server describes it as of its Bind or Parse, and runs what the name means later; and it keeps the rows that it found."""
+    clear, masked = "SELECT id, name FROM customers ORDER BY id", "SELECT id, phone FROM customers ORDER BY id"
+    ways = [
+        # run in part, then forgotten
+        (masked, [parse(run) + bind("p") + describe("p") + execute("p", 1) + SYNC, query(drop), execute("p") + SYNC]),
+        (masked, [parse(run) + bind("p") + describe("p") + execute("p", 1) + SYNC, query(then.format("SELECT 1, 'x'::text")),
+                  describe("p") + execute("p") + SYNC]),
+        (masked, [parse(run) + bind("p") + describe("p") + execute("p", 1) + SYNC, query(then.format("SELECT 1, 'x'::text")),
+                  query("FETCH ALL FROM p")]),
+        # bound to one, run of another
+        (clear, [parse(run) + bind("p") + SYNC, query(then.format(masked)), describe("p") + execute("p") + SYNC]),
+        (clear, [parse(run, "f") + SYNC, query(then.format(masked)), bind("p", "f") + describe("f", "S") + execute("p") + SYNC])]
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in("anna", "orders-db", gate.password("anna"))[-1][0] == "Z"
+        for text, messages in ways:
+            raw.ask("DEALLOCATE ALL")
+            assert "E" not in [kind for kind, _ in raw.ask("BEGIN") + raw.ask(first.format(text))]
+            for one in messages:
+                raw.send(one)
+                found = raw.until()
+                assert not any(b"1380013" in body for _, body in found), (text, one, found)
+            assert "E" in [kind for kind, _ in found], (text, one, found)
+            raw.ask("ROLLBACK")
 
 
 def test_errors_do_not_quote_masked_values(gate):

@@ -502,7 +502,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     if (note->runs && end->how != DB_END_SKIPPED) {
         record_run(session, note, end);
         if ((note->flags & SP_SQL_IS_DISCARD_TEMP) != 0 && end->how == DB_END_DONE) {
-            judge->temp_count = 0;
+            db_made_discarded(session, flight, note);
         }
     }
     flight->own = NULL;

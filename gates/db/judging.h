@@ -115,6 +115,8 @@ typedef struct {
     uint8_t opaque; /* DB_OPAQUE_ */
     uint8_t met_count;
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
+    bool fills;        /* temporary relations */
+    bool has_drawn;    /* what was put into those before is among it */
     db_met met[DB_MET_MAX];
 } db_ruling;
 
@@ -129,6 +131,25 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
 
 /* Remembers what was asked, so that it can be asked again without the text. */
 void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use);
+
+/* ---- drawn.c: what was put into temporary relations, which is read again with any of those ----
+ */
+
+enum { DB_DRAWN_MAX = 32 };
+typedef struct {
+    bool any;
+    bool wide; /* of anything else, or of more than are kept */
+    uint8_t count;
+    uint32_t oids[DB_DRAWN_MAX];
+    uint64_t limit_rows; /* under which it was put there; 0 = none */
+    uint64_t limit_bytes;
+    uint64_t day_rows;
+    uint64_t day_bytes;
+} db_drawn;
+/* What a statement reads that runs now stands in temporary relations, if it fills any. */
+void db_drawn_keep(db_drawn *drawn, const db_ruling *ruling);
+/* Its limits hold for what reads it again. */
+void db_drawn_limit(const db_drawn *drawn, sp_decision *decision);
 
 /* ---- names.c ---- */
 
@@ -168,6 +189,7 @@ typedef struct {
     sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
+    uint32_t temps;    /* how many temporary relations the session had made when it was judged */
     bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
 } db_text;
@@ -476,7 +498,9 @@ struct db_judge {
     db_catalogue *catalogue;
     db_names names;
     char (*temps)[DB_NAME_BYTES];
-    uint32_t temp_count;
+    uint32_t temp_count; /* DB_TEMPS_MAX: there may be more */
+    bool temps_renamed;  /* any name may be one of them */
+    db_drawn drawn;
     char (*codes)[DB_NAME_BYTES];  /* functions that the session made */
     uint32_t code_count;           /* DB_TEMPS_MAX: more than are kept, and so any name */
     char (*others)[DB_NAME_BYTES]; /* names that it gave to other rows than the catalogue says */
@@ -513,6 +537,8 @@ struct db_judge {
 sp_sql_context db_context_of(const db_session *session);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
+/* DISCARD has run: the session has no temporary relations any more, if that is certain. */
+void db_made_discarded(db_session *session, const db_flight *flight, const db_note *note);
 /* Nothing is under way, or only what was asked for later: its transaction may be over, and what it
  * defined is looked at by all. */
 void db_made_end(db_session *session);

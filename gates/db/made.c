@@ -165,6 +165,19 @@ void db_made_end(db_session *session)
     judge->is_moving = false;
 }
 
+/* Rolled back they are there again, and so are those that are made behind it. */
+void db_made_discarded(db_session *session, const db_flight *flight, const db_note *note)
+{
+    db_judge *judge = db_session_judge(session);
+    const uint32_t within = SP_SQL_IS_BEGIN | SP_SQL_IS_END;
+    if (flight->type == 'Q' && session->transaction == 'I' && session->flights.count == 0 &&
+        (note->flags & within) == 0) {
+        judge->temp_count = 0;
+        judge->temps_renamed = false;
+        judge->drawn = (db_drawn){.any = false};
+    }
+}
+
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
 {
     judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
@@ -195,4 +208,5 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
         judge->temps[judge->temp_count][statement->name.len] = '\0';
         judge->temp_count++;
     }
+    judge->temps_renamed |= judge->temp_count > 0 && (judgement->flags & SP_SQL_RENAMES_TEMP) != 0;
 }

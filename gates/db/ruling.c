@@ -191,6 +191,52 @@ static void join(db_ruling *ruling, const sp_policy *policy, const sp_decision *
     ruling->has_use = true;
 }
 
+/* What temporary relations were filled from, which is read with any of them. */
+static void add_drawn(const asking *a, db_ruling *ruling, const db_drawn *drawn)
+{
+    bool is_wide = drawn->wide;
+    for (uint8_t i = 0; i < drawn->count; i++) {
+        uint32_t at = sp_sql_catalogue_find_oid(a->catalogue->now, drawn->oids[i]);
+        if (at == SP_NONE) {
+            is_wide = true; /* it was dropped since */
+            continue;
+        }
+        const sp_sql_relation *relation = sp_sql_catalogue_at(a->catalogue->now, at);
+        const sp_sql_use use = {.action = SP_ACTION_READ,
+                                .kind = SP_SQL_RELATION,
+                                .flags = SP_SQL_USE_IMPLIED,
+                                .relation = at,
+                                .schema = relation->schema,
+                                .name = relation->name};
+        sp_decision decision = about_part(a, SP_ACTION_READ, relation->bound.part);
+        join(ruling, a->policy, &decision, &use);
+        db_ruling_meet(ruling, a->catalogue, &use);
+    }
+    ruling->met_wide |= is_wide ? 1U << SP_ACTION_READ : 0;
+    ruling->actions |= 1U << SP_ACTION_READ;
+    if (!ruling->has_use) {
+        ruling->has_use = true;
+        ruling->action = SP_ACTION_READ;
+        ruling->use =
+            (sp_sql_use){.action = SP_ACTION_READ, .kind = SP_SQL_DATABASE, .relation = SP_NONE};
+    }
+    db_drawn_limit(drawn, &ruling->decision);
+    ruling->has_drawn = true;
+}
+
+/* What it has to do with temporary relations. */
+static void add_temporary(const asking *a, db_ruling *ruling, const sp_sql_judgement *judgement)
+{
+    const db_judge *judge = db_session_judge(a->session);
+    bool may_be_any = judge->temps_renamed || judge->temp_count == DB_TEMPS_MAX;
+    ruling->fills |=
+        may_be_any || (judgement->flags & (SP_SQL_FILLS_TEMP | SP_SQL_IS_CREATE_TEMP)) != 0;
+    if (judge->drawn.any && !ruling->has_drawn &&
+        (may_be_any || (judgement->flags & SP_SQL_READS_TEMP) != 0)) {
+        add_drawn(a, ruling, &judge->drawn);
+    }
+}
+
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement)
 {
@@ -217,6 +263,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
                                                                            : 0;
         }
     }
+    add_temporary(&a, ruling, judgement);
 }
 
 /* ---- told to people ---- */

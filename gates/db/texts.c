@@ -98,13 +98,15 @@ static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsi
         return true; /* "PREPARE p AS ...; EXECUTE p" speaks of itself */
     }
     text->walk = judge->walks;
-    if (text->known->version != judge->catalogue->version || judge->other_count > 0) {
+    if (text->known->version != judge->catalogue->version || judge->other_count > 0 ||
+        text->temps != judge->temp_count) {
         sp_sql_known *fresh = NULL;
         if (!judge_and_keep(session, text->known->text, &fresh)) {
             return false;
         }
         sp_sql_known_unref(text->known);
         text->known = fresh;
+        text->temps = judge->temp_count;
     }
     db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
     for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {
@@ -263,6 +265,7 @@ static void note_run(db_session *session, db_note *note)
 {
     uint64_t recorded = db_pending_take(session, &note->agreed);
     db_estimate_forget(session);
+    db_drawn_keep(&db_session_judge(session)->drawn, &note->ruling);
     note->spent = db_spend_take(session);
     note->is_recorded = recorded != 0;
     note->reference = recorded != 0 ? recorded : sp_recorder_reference();
@@ -376,7 +379,7 @@ static void note_flight(db_session *session, const sp_sql_judgement *judgement, 
     const uint32_t reads = SP_SQL_RETURNS_ROWS | SP_SQL_IS_FETCH | SP_SQL_IS_DECLARE |
                            SP_SQL_IS_EXECUTE | SP_SQL_IS_EXPLAIN | SP_SQL_IS_COPY_OUT |
                            SP_SQL_IS_BINARY | SP_SQL_IS_UNSURE | SP_SQL_IS_MAYBE_CALL |
-                           SP_SQL_IS_BEGIN;
+                           SP_SQL_IS_BEGIN | SP_SQL_READS_TEMP;
     flight->flags |= (judgement->flags & SP_SQL_IS_COPY_IN) != 0 ? DB_FLIGHT_COPY : 0;
     session->has_changed |=
         (note->ruling.actions & ~(uint32_t)DB_LOOKS) != 0 || (judgement->flags & ~reads) != 0;

@@ -34,7 +34,8 @@ db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal
         (run->judgement->flags & answers) == 0) {
         return DB_PASS;
     }
-    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0;
+    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 ||
+                   (run->judgement->flags & SP_SQL_FILLS_TEMP) != 0;
     bool ends = !db_hold_can_wrap(run->judgement);
     if (!changes && !ends) {
         return DB_PASS;

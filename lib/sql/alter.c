@@ -243,6 +243,9 @@ void walk_rename(walker *w, const RenameStmt *rename)
                   names_rows || names_column ? action_of_renaming(w, rename->relation)
                                              : SP_ACTION_ALTER);
     if (names_rows && rename->relation != NULL) {
+        sp_span schema = text_of(rename->relation->schemaname);
+        bool may_be_temporary = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_temp"));
+        w->statement->flags |= may_be_temporary ? SP_SQL_RENAMES_TEMP : 0;
         record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
         record_other(w, text_of(rename->newname));
         uncover(w, rename->relation);

@@ -283,10 +283,19 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
     }
 }
 
+void record_temporary(walker *w, const RangeVar *name, found_kind kind, bool reads)
+{
+    bool hides = name->schemaname == NULL && is_temporary_here(w, text_of(name->relname));
+    if (kind != FOUND_QUERY && (kind == FOUND_TEMPORARY || hides)) {
+        w->statement->flags |= reads ? SP_SQL_READS_TEMP : SP_SQL_FILLS_TEMP;
+    }
+}
+
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags)
 {
     bool reads = action == SP_ACTION_READ || action == SP_ACTION_EXPORT;
     found_relation found = walk_resolve(w, name, !reads);
+    record_temporary(w, name, found.kind, reads);
     if (w->is_plan_only && !reads) {
         action = SP_ACTION_READ;
         flags = 0;

@@ -186,8 +186,12 @@ static void record_cascades(walker *w, const RangeVar *target, sp_sql_edge_kind 
 /* RETURNING reads the target, whatever else has its name. */
 static void read_target(walker *w, const RangeVar *target, const List *returning)
 {
+    if (returning == NIL) {
+        return;
+    }
     found_relation found = walk_resolve(w, target, true);
-    if (returning == NIL || found.kind == FOUND_TEMPORARY) {
+    record_temporary(w, target, found.kind, true);
+    if (found.kind == FOUND_TEMPORARY) {
         return;
     }
     if (found.kind == FOUND_KNOWN) {

@@ -87,6 +87,9 @@ typedef struct {
 found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_target);
 const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name);
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags);
+/* Notes that rows of a temporary relation are read or changed, if the name, which stands for that
+ * kind of thing, may be one's: also where it hides another relation. */
+void record_temporary(walker *w, const RangeVar *name, found_kind kind, bool reads);
 /* Not for a relation of the tree but for one of the catalogue. */
 void record_known(walker *w, uint32_t relation, sp_action action, uint16_t flags);
 void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags, sp_span schema,

@@ -382,3 +382,19 @@ def test_no_commit_gets_past_a_refused_answer(gate, way):
                 raw.send(query("COMMIT"))
             assert raw.until("Z")[-1] == ("Z", b"I")
             assert ran(gate) == 0
+
+
+def test_a_temporary_table_is_an_export_of_what_was_put_into_it(gate):
+    own = "CREATE TEMP TABLE own AS SELECT n FROM generate_series(1, 500) n"
+    fill = "CREATE TEMP TABLE t AS SELECT id FROM orders"
+    with log_in(gate, "reader-1") as raw:
+        assert errors_of(raw.ask(own)) == [] and rows_of(raw.ask("SELECT * FROM own")) == 500
+        assert errors_of(raw.ask(fill)) == []
+        found = raw.ask("SELECT * FROM t")
+        assert rows_of(found) == 100 and errors_of(found)[0]["C"] == "42501" and "public.orders" in errors_of(found)[0]["M"]
+        assert rows_of(raw.ask("SELECT * FROM t LIMIT 100")) == 100
+    with log_in(gate, "exporter-1") as raw:
+        assert errors_of(raw.ask(fill)) == [] and rows_of(raw.ask("SELECT * FROM t")) == 200
+    wait_for("the export", 10, lambda: [e for e in events(gate, "exporter-1", action="export") if e["object"] == "SELECT * FROM t"])
+
+

@@ -425,6 +425,72 @@ def test_what_does_not_run_for_want_of_a_name_holds_nothing(gate):
         assert wait_for("what was granted", 6, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 50"))) == 50
 
 
+# ---- by way of a temporary table
+
+FILLS = ("CREATE TEMP TABLE t AS SELECT id FROM orders", "SELECT id INTO TEMP t FROM orders", "CREATE TABLE pg_temp.t AS SELECT id FROM orders",
+         "CREATE TEMP TABLE t (id int); INSERT INTO t SELECT id FROM orders", "CREATE TEMP TABLE t AS SELECT n AS id, 0 AS i FROM generate_series(1, 200) n; "
+         "UPDATE t SET i = o.id FROM orders o WHERE o.id = t.id", "CREATE TEMP TABLE s AS SELECT id FROM orders; CREATE TEMP TABLE t AS SELECT * FROM s",
+         "CREATE TEMP TABLE t (id int); PREPARE q AS INSERT INTO t SELECT id FROM orders; EXECUTE q")
+READS = ("SELECT * FROM t", "TABLE pg_temp.t", "WITH a AS (SELECT * FROM t) SELECT * FROM a", "DELETE FROM t RETURNING *",
+         "BEGIN; DECLARE c CURSOR FOR SELECT * FROM t; FETCH ALL FROM c", "PREPARE r AS SELECT * FROM t; EXECUTE r")
+
+
+@pytest.mark.parametrize("fill", FILLS)
+def test_a_temporary_table_is_what_was_put_into_it(gate, fill):
+    """The rows that go into it are not had yet; who reads it has them."""
+    with log_in(gate, "few-1") as raw:
+        for one in fill.split("; "):
+            assert codes_of(raw.ask(one)) == [], one
+        for text in READS:
+            found = raw.ask(text)
+            assert (rows_of(found), codes_of(found)) == (20, ["53400"]), text
+            raw.ask("ROLLBACK")
+        raw.send(parse("SELECT * FROM t"), bind(), execute(), SYNC)
+        assert rows_of(raw.until("Z")) == 20
+        assert rows_of(raw.ask("SELECT * FROM t LIMIT 20")) == 20
+
+
+def test_a_temporary_table_is_what_was_put_into_it_under_any_name(gate):
+    """Under that of another relation, also for what was prepared before; and renamed to one."""
+    fill = "CREATE TEMP TABLE {} AS SELECT id::oid AS oid FROM orders"
+    with log_in(gate, "few-1") as raw:
+        raw.ask("PREPARE q AS SELECT oid FROM pg_class")
+        raw.send(parse("SELECT oid FROM pg_class", "s"), SYNC)
+        raw.until("Z")
+        assert rows_of(raw.ask("EXECUTE q")) > 100
+        assert codes_of(raw.ask(fill.format("pg_class"))) == []
+        for messages in ([query("SELECT oid FROM pg_class")], [query("EXECUTE q")], [bind("", "s"), execute(), SYNC]):
+            raw.send(*messages)
+            found = raw.until("Z")
+            assert (rows_of(found), codes_of(found)) == (20, ["53400"]), messages
+    with log_in(gate, "few-1") as raw:
+        assert codes_of(raw.ask(fill.format("t")) + raw.ask("ALTER TABLE t RENAME TO pg_type")) == []
+        found = raw.ask("SELECT oid FROM pg_type")
+        assert (rows_of(found), codes_of(found)) == (20, ["53400"])
+
+
+def test_a_temporary_table_of_ones_own_is_free(gate):
+    with log_in(gate, "few-1") as raw:
+        own = "CREATE TEMP TABLE own AS SELECT n FROM generate_series(1, 100) n"
+        assert codes_of(raw.ask(own)) == [] and rows_of(raw.ask("SELECT * FROM own")) == 100
+        assert codes_of(raw.ask("CREATE TEMP TABLE t AS SELECT * FROM orders")) == [] and rows_of(raw.ask("SELECT * FROM own")) == 20
+        for back in (["BEGIN", "DISCARD TEMP", "ROLLBACK"], ["BEGIN; DISCARD TEMP; ROLLBACK"]):
+            for text in back:
+                assert codes_of(raw.ask(text)) == []
+            assert rows_of(raw.ask("SELECT * FROM pg_temp.t")) == 20, "it is there again"
+        assert codes_of(raw.ask("DISCARD ALL") + raw.ask(own)) == [] and rows_of(raw.ask("SELECT * FROM own")) == 100
+
+
+def test_what_is_read_of_a_temporary_table_is_of_the_day(gate):
+    gate.person("daily-11", "daily")
+    with log_in(gate, "daily-11") as raw:
+        assert codes_of(raw.ask("CREATE TEMP TABLE t AS SELECT * FROM orders")) == []
+        assert rows_of(raw.ask("SELECT * FROM t LIMIT 30")) == 30
+        assert wait_for("what they counted", 5, lambda: used_today(gate, "daily-11")) == 30
+        found = raw.ask("SELECT * FROM t")
+        assert (rows_of(found), codes_of(found)) == (20, ["53400"])
+
+
 # ---- how long it takes
 
 def test_a_cursor_is_fetched_from_as_often_as_one_likes(gate):

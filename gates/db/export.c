@@ -216,15 +216,17 @@ static db_verdict go_on(db_session *session, db_note *note, uint64_t size, db_re
                : DB_PASS;
 }
 
-db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, uint64_t size,
-                         db_refusal *refusal)
+static const db_count *counted_before(const db_note *note)
 {
-    const db_count none = {.rows = 0};
-    const db_count *before = note->count == NULL ? &none : db_count_root(note->count);
-    bool by_rows = before->rows + session->rows >= session->large_rows;
-    if (!by_rows && before->bytes + session->bytes_out + size <= session->large_bytes) {
-        return DB_PASS;
-    }
+    static const db_count none = {.rows = 0};
+    return note->count == NULL ? &none : db_count_root(note->count);
+}
+
+/* It is one row, or so many bytes, too many. */
+static db_verdict go_beyond(db_session *session, db_note *note, db_flight *flight, uint64_t size,
+                            bool by_rows, db_refusal *refusal)
+{
+    const db_count *before = counted_before(note);
     db_verdict verdict = DB_WAIT;
     if (note->exporting == DB_EXPORT_NO) {
         verdict = begin(session, note, before, by_rows, refusal);
@@ -239,6 +241,30 @@ db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, 
             db_count_root(note->count)->exports = note->reference;
         }
         flight->flags |= DB_FLIGHT_LARGE;
+    }
+    return verdict;
+}
+
+db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, uint64_t size,
+                         db_refusal *refusal)
+{
+    const db_count *before = counted_before(note);
+    bool by_rows = before->rows + session->rows >= session->large_rows;
+    return by_rows || before->bytes + session->bytes_out + size > session->large_bytes
+               ? go_beyond(session, note, flight, size, by_rows, refusal)
+               : DB_PASS;
+}
+
+db_verdict db_export_words(db_session *session, db_note *note, db_flight *flight, uint64_t size,
+                           db_refusal *refusal)
+{
+    if (counted_before(note)->bytes + session->bytes_out + size <= session->large_bytes) {
+        return DB_PASS;
+    }
+    db_verdict verdict = go_beyond(session, note, flight, size, false, refusal);
+    if (verdict == DB_REFUSE) { /* the answer goes on without them */
+        note->is_refused = false;
+        note->exporting = DB_EXPORT_NO;
     }
     return verdict;
 }

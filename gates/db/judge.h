@@ -73,7 +73,7 @@ typedef struct {
     db_how how;
     uint64_t rows;      /* DataRow messages, and CopyData of a COPY that did not end well */
     uint64_t touched;   /* the counts of its CommandComplete messages together */
-    uint64_t bytes_out; /* of DataRow and CopyData to the client */
+    uint64_t bytes_out; /* of DataRow, CopyData, errors and notices to the client */
     uint64_t bytes_in;  /* of CopyData from the client */
     uint64_t duration_us;
     sp_span tag;      /* of the (last) CommandComplete: "DELETE 3"; may be empty */
@@ -120,12 +120,12 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal);
  * body the run (heads included) and whole false. flight is NULL for d c f. */
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal);
-/* A watched message of the server, or a row of an answer that is large (db_session_set_large(); not
- * whole, then). DB_PASS, DB_REPLACE (appends nothing = it is dropped), DB_CUT,
- * DB_WAIT (nothing of the server is read until db_session_resume_answer(); then it is judged
- * again), or DB_REFUSE: the rest of this result is dropped, the statement is cancelled at the
- * server, and its end is replaced by *refusal. flight: whose answer it is; NULL for what belongs to
- * none. */
+/* A watched message of the server, or a row, error or notice of an answer that is large
+ * (db_session_set_large(); not whole, then). DB_PASS, DB_REPLACE (appends nothing = it is dropped),
+ * DB_CUT, DB_WAIT (nothing of the server is read until db_session_resume_answer(); then it is
+ * judged again), or DB_REFUSE: the rest of this result is dropped, the statement is cancelled at
+ * the server, and its end is replaced by *refusal. flight: whose answer it is; NULL for what
+ * belongs to none. */
 db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                          db_refusal *refusal);
 /* Exactly once for each flight that db_judge_front() passed or replaced. */

@@ -631,6 +631,9 @@ db_verdict db_export_row(db_session *session, db_note *note, db_flight *flight, 
                          db_refusal *refusal);
 /* An answer is over: words of core and the disk that were waited for or came are for no other. */
 void db_export_over(db_session *session);
+/* The same for an error or notice in it; DB_REFUSE: it is not to be had, and the answer goes on. */
+db_verdict db_export_words(db_session *session, db_note *note, db_flight *flight, uint64_t size,
+                           db_refusal *refusal);
 /* What is large for this session now. */
 void db_export_bind(db_session *session);
 

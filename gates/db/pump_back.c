@@ -30,7 +30,7 @@ static const uint16_t kinds[256] = {
     ['G'] = KNOWN | DB_WATCH_COPY,
     ['H'] = KNOWN | DB_WATCH_COPY,
     ['I'] = KNOWN | WHOLE | DB_WATCH_COMPLETE,
-    ['N'] = KNOWN | ASYNC | DB_WATCH_NOTICE,
+    ['N'] = KNOWN | ASYNC | WHOLE | DB_WATCH_NOTICE,
     ['S'] = KNOWN | ASYNC | WHOLE | DB_WATCH_STATUS,
     ['T'] = KNOWN | DB_WATCH_ROW_DESCRIPTION,
     ['V'] = KNOWN,
@@ -281,6 +281,14 @@ static step mute(db_session *session, db_run *run, const db_refusal *refusal)
     return TOOK;
 }
 
+/* Errors and notices are of the answer under way, and may be as long as any. */
+static void count_words(db_session *session, uint8_t type, size_t size)
+{
+    if ((type == 'E' || type == 'N') && session->flights.count > 0) {
+        session->bytes_out += size;
+    }
+}
+
 static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
 {
     static db_refusal refusal; /* large, and seldom looked at */
@@ -290,12 +298,14 @@ static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
     switch (db_judge_back(session, msg, flight, &instead, &refusal)) {
     case DB_PASS:
         db_run_add(run, whole.ptr, whole.len);
+        count_words(session, msg->type, whole.len);
         return TOOK;
     case DB_REPLACE:
         if (sp_failed(sp_buf_error(&instead))) {
             out_of_step(session, "the gate has no memory left for this result");
             return STOP;
         }
+        count_words(session, msg->type, instead.len);
         db_run_put(run, sp_buf_borrow(&instead));
         return TOOK;
     case DB_REFUSE:
@@ -314,9 +324,11 @@ static step watched(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
 
 static bool is_large(db_session *session, const sp_pg_msg *msg)
 {
-    const db_flight *head = msg->type == 'D' || msg->type == 'd' ? db_flights_head(session) : NULL;
+    bool is_row = msg->type == 'D' || msg->type == 'd';
+    bool counts = is_row || msg->type == 'E' || msg->type == 'N';
+    const db_flight *head = counts ? db_flights_head(session) : NULL;
     return head != NULL && (head->flags & DB_FLIGHT_LARGE) == 0 &&
-           (session->rows >= session->large_rows ||
+           ((is_row && session->rows >= session->large_rows) ||
             session->bytes_out + msg->body_len + SP_PG_HEAD_BYTES > session->large_bytes);
 }
 
@@ -383,6 +395,7 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
         }
     } else {
         db_run_add(run, whole.ptr, whole.len);
+        count_words(session, msg->type, whole.len);
     }
     if (!move_on(session, msg) ||
         (session->back_mutes && !is_ending && !db_whole_end(session, msg, &is_swallowed))) {

@@ -276,27 +276,43 @@ static db_verdict on_copy(db_note *note, const sp_pg_msg *msg, sp_buf *out, db_r
 
 /* ---- errors ---- */
 
-/* Classes whose texts never quote values of rows: what is wrong with the statement itself, with
- * the transaction, with the server. */
-static bool quotes_values(sp_span sqlstate)
+enum { QUIET_MAX_BYTES = 320 };
+
+/* Words that quote no values of rows: short, and about the transaction or the server, or raised
+ * where the statement was read (they have a position in it, and then they quote that). What is
+ * raised when it runs may quote any value under any code: "unrecognized configuration parameter",
+ * "relation does not exist", "syntax error in tsquery". */
+static bool is_quiet(const sp_pg_msg *msg, const sp_pg_error *error)
 {
-    static const char *const quiet[] = {"42", "0A", "21", "24", "25", "26", "34", "3B", "3D",
-                                        "3F", "40", "53", "54", "55", "57", "58", "XX"};
-    for (size_t i = 0; i < SP_COUNT(quiet); i++) {
-        if (sp_span_starts(sqlstate, sp_span_cstr(quiet[i]))) {
-            return false;
+    static const char *const quiet[] = {"21", "24", "25", "26", "3B", "40",
+                                        "53", "54", "55", "57", "58"};
+    static const char *const read[] = {"0A", "3F", "42"};
+    bool is_read = error->position.len > 0;
+    for (size_t i = 0; i < SP_COUNT(quiet) && msg->body_len <= QUIET_MAX_BYTES; i++) {
+        if (sp_span_starts(error->sqlstate, sp_span_cstr(quiet[i])) ||
+            (is_read && i < SP_COUNT(read) &&
+             sp_span_starts(error->sqlstate, sp_span_cstr(read[i])))) {
+            return true;
         }
     }
-    return true;
+    return false;
+}
+
+/* Whether an error or notice may quote values of rows. */
+static bool quotes_values(const sp_pg_msg *msg)
+{
+    sp_pg_error error;
+    return !msg->whole || sp_failed(sp_pg_error_read(msg->body, &error)) || !is_quiet(msg, &error);
 }
 
 static db_verdict withhold(const sp_pg_msg *msg, sp_span what, sp_span why, sp_buf *out)
 {
     sp_pg_error error;
+    if (!quotes_values(msg)) {
+        return DB_PASS;
+    }
     if (!msg->whole || sp_failed(sp_pg_error_read(msg->body, &error))) {
         error = (sp_pg_error){.severity = SP_SPAN_LIT("ERROR"), .sqlstate = SP_SPAN_LIT("XX000")};
-    } else if (!quotes_values(error.sqlstate)) {
-        return DB_PASS;
     }
     error.message = what;
     error.detail = why;
@@ -315,9 +331,7 @@ static db_verdict on_error(const sp_pg_msg *msg, sp_buf *out)
 static db_verdict on_words(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
                            db_refusal *refusal)
 {
-    sp_pg_error error;
-    bool reads = msg->whole && !sp_failed(sp_pg_error_read(msg->body, &error));
-    if (!is_limited(&note->ruling.decision) || (reads && !quotes_values(error.sqlstate))) {
+    if (!is_limited(&note->ruling.decision) || !quotes_values(msg)) {
         return DB_PASS;
     }
     db_verdict passes = may_pass(session, note, msg->body_len, refusal);
@@ -369,7 +383,7 @@ void db_rows_watch(db_session *session, db_note *note, db_flight *flight)
     if (masks || limits || counts) {
         look_at_all(session, masks);
     }
-    uint32_t bits = (limits ? WORDS : 0) | (doubts ? DB_WATCH_ROW_DESCRIPTION : 0) |
+    uint32_t bits = (limits || counts ? WORDS : 0) | (doubts ? DB_WATCH_ROW_DESCRIPTION : 0) |
                     (note->copy != NULL ? DB_WATCH_COPY : 0);
     db_session_set_watch(session, db_session_watch(session) | bits);
 }
@@ -444,6 +458,31 @@ static db_verdict ended(db_session *session, db_note *note, const db_refusal *re
     return DB_REFUSE;
 }
 
+/* Of an answer that may be large by now. Words that are too many bytes are not had without the
+ * right to export, and the answer goes on. */
+static db_verdict on_large(db_session *session, db_note *note, db_flight *flight,
+                           const sp_pg_msg *msg, sp_buf *out, db_refusal *refusal)
+{
+    uint64_t size = msg->body_len + SP_PG_HEAD_BYTES;
+    bool is_words = msg->type == 'E' || msg->type == 'N';
+    if ((!is_words && msg->type != 'D' && msg->type != 'd') || !note->runs ||
+        note->exporting == DB_EXPORT_YES || (is_words && !quotes_values(msg))) {
+        return DB_PASS;
+    }
+    db_verdict may = is_words ? db_export_words(session, note, flight, size, refusal)
+                              : db_export_row(session, note, flight, size, refusal);
+    if (may != DB_REFUSE) {
+        return may;
+    }
+    return is_words
+               ? withhold(msg,
+                          SP_SPAN_LIT("the database raised something, and its words are withheld"),
+                          SP_SPAN_LIT("They are longer than an answer may be without the right to "
+                                      "export it."),
+                          out)
+               : ended(session, note, refusal);
+}
+
 db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                          db_refusal *refusal)
 {
@@ -454,19 +493,9 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     if ((msg->type == 'E' || msg->type == 'N') && db_session_judge(session)->is_late) {
         return on_error(msg, out);
     }
-    bool is_row = msg->type == 'D' || msg->type == 'd';
-    if (is_row && note != NULL && note->runs && note->exporting != DB_EXPORT_YES) {
-        db_verdict may =
-            db_export_row(session, note, flight, msg->body_len + SP_PG_HEAD_BYTES, refusal);
-        if (may == DB_REFUSE) {
-            return ended(session, note, refusal);
-        }
-        if (may != DB_PASS) {
-            return may;
-        }
-    }
-    if (note == NULL || !note->is_watched) {
-        return DB_PASS;
+    db_verdict may = note == NULL ? DB_PASS : on_large(session, note, flight, msg, out, refusal);
+    if (may != DB_PASS || note == NULL || !note->is_watched) {
+        return may;
     }
     db_verdict verdict = look_at(session, note, msg, out, refusal);
     return verdict == DB_REFUSE && note->runs ? ended(session, note, refusal) : verdict;

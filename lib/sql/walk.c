@@ -328,6 +328,10 @@ static void maybe_call(walker *w, sp_span name, column_sure sure)
 static void walk_column(walker *w, const Node *node)
 {
     const ColumnRef *column = AS(ColumnRef, node);
+    if (w->is_setting) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "set_config() of a column");
+        return;
+    }
     sp_span name = names_last(column->fields);
     if (list_length(column->fields) > 1 && name.len > 0) {
         maybe_call(w, name, walk_column_of(w, names_before(column->fields), name));
@@ -422,6 +426,44 @@ static void walk_set_config(walker *w, const FuncCall *call)
     w->statement->flags |= SP_SQL_IS_SET;
 }
 
+static bool is_written_out(const Node *value)
+{
+    while (value != NULL && nodeTag(value) == T_TypeCast) {
+        value = AS(TypeCast, value)->arg;
+    }
+    return value == NULL || nodeTag(value) == T_A_Const || nodeTag(value) == T_ParamRef ||
+           nodeTag(value) == T_SQLValueFunction;
+}
+
+static bool is_among_rows(const walker *w)
+{
+    for (const row_scope *at = w->rows; at != NULL; at = at->up) {
+        if (at->items != NIL || at->target != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a setting becomes is told to the client, and nobody counts it: it is not made of rows. */
+static void walk_setting(walker *w, const FuncCall *call)
+{
+    walk_set_config(w, call);
+    for (int i = 1; i < list_length(call->args) && is_among_rows(w); i++) {
+        if (!is_written_out((const Node *)list_nth(call->args, i))) {
+            walk_fault(w, SP_SQL_FORBIDDEN,
+                       "set_config() of what is neither a literal nor a parameter, among rows");
+        }
+    }
+    bool before = w->is_setting;
+    for (int i = 0; i < list_length(call->args); i++) {
+        w->is_setting |= i > 0;
+        walk(w, (const Node *)list_nth(call->args, i));
+    }
+    walk_other_children(w, (const Node *)call, offsetof(FuncCall, args), SIZE_MAX);
+    w->is_setting = before;
+}
+
 static void walk_call(walker *w, const Node *node)
 {
     const FuncCall *call = AS(FuncCall, node);
@@ -429,10 +471,10 @@ static void walk_call(walker *w, const Node *node)
     sp_span schema = names_before(call->funcname);
     bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
     if (is_own && function_find(name) == FUNCTION_SETTING) {
-        walk_set_config(w, call);
-    } else {
-        record_function(w, schema, name);
+        walk_setting(w, call);
+        return;
     }
+    record_function(w, schema, name);
     walk_children(w, node);
 }
 
@@ -447,6 +489,10 @@ static void walk_expression(walker *w, const Node *node)
 static void walk_sublink(walker *w, const Node *node)
 {
     const SubLink *link = AS(SubLink, node);
+    if (w->is_setting) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "set_config() of what a query finds");
+        return;
+    }
     record_operator(w, link->operName);
     walk(w, link->testexpr);
     walk(w, link->subselect);

@@ -52,6 +52,7 @@ typedef struct {
     uint32_t depth;
     uint32_t nodes;
     bool is_locking;             /* under FOR UPDATE or FOR SHARE */
+    bool is_setting;             /* under set_config() */
     bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
     sp_action read_as;           /* EXPORT under COPY (query) TO */
     sp_sql_statement *statement; /* the one that is walked */

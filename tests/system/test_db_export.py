@@ -398,3 +398,20 @@ def test_a_temporary_table_is_an_export_of_what_was_put_into_it(gate):
     wait_for("the export", 10, lambda: [e for e in events(gate, "exporter-1", action="export") if e["object"] == "SELECT * FROM t"])
 
 
+def test_words_that_are_large_are_an_export(gate):
+    """What an error quotes is had as any answer is."""
+    text = "SELECT current_setting(string_agg(repeat(note, {}), '')) FROM orders"
+    for name, words in (("reader-1", "withheld"), ("exporter-1", "order 7order 7")):
+        with log_in(gate, name) as raw:
+            assert "order 7order 7" in errors_of(raw.ask(text.format(9)))[0]["M"]
+            error = errors_of(raw.ask(text.format(90)))[0]
+            assert error["C"] == "42704" and words in error["M"], error["M"][:200]
+            raw.send(parse(text.format(91)), bind(), execute(), SYNC)
+            assert words in errors_of(raw.until("Z"))[0]["M"]
+            assert raw.ask("SELECT 1")[-1] == ("Z", b"I")
+    refused = wait_for("the refusal", 10, lambda: [e for e in events(gate, "reader-1", verdict="deny", action="export") if "90" in e["object"]])
+    assert refused
+    for repeats, action in ((9, "read"), (90, "export")):
+        ran = wait_for("what came", 10, lambda: [e for e in events(gate, "exporter-1", action=action) if f"note, {repeats})" in e["object"]  # noqa: B023
+                                                and e.get("bytes_out", 0) > repeats * 1400])  # noqa: B023
+        assert ran

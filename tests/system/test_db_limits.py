@@ -425,6 +425,44 @@ def test_what_does_not_run_for_want_of_a_name_holds_nothing(gate):
         assert wait_for("what was granted", 6, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 50"))) == 50
 
 
+RAISERS = ("SELECT current_setting(string_agg(repeat(note, 9), ',')) FROM orders WHERE id <= {}",
+           "SELECT has_schema_privilege(string_agg(repeat(note, 9), ','), 'usage') FROM orders WHERE id <= {}",
+           "SELECT to_tsquery(string_agg(repeat(note, 9), ',')) FROM orders WHERE id <= {}")
+CASTS = ("SELECT replace(note, ' ', '_')::regclass FROM orders WHERE id = {}", "SELECT (replace(note, ' ', '_') || '.a.b')::regclass FROM orders WHERE id = {}",
+         "SELECT replace(note, ' ', '_')::regproc FROM orders WHERE id = {}", "SELECT replace(note, ' ', '_')::regtype FROM orders WHERE id = {}",
+         "SELECT has_database_privilege(note, 'connect') FROM orders WHERE id = {}",
+         "SELECT has_column_privilege('orders', note, 'select') FROM orders WHERE id = {}")
+
+
+def test_words_that_quote_values_under_any_code_are_counted(gate):
+    """What is raised when a statement runs may quote a value, whatever its SQLSTATE says; what was wrong with the text does not."""
+    with log_in(gate, "small-1") as raw:
+        for text in RAISERS:
+            for count, words in ((20, "order 7order 7"), (180, "withheld")):
+                error = fields(next(body for kind, body in raw.ask(text.format(count)) if kind == "E"))
+                assert error["C"] in ("42704", "3F000", "42601") and words in error["M"], error
+        for text in ("SELECT nothing FROM orders", "SELECT id FROM orders WHERE nothing.id = 1", "SELECT id FROM orders WHERE id = 'a'::nothing"):
+            assert "nothing" in fields(next(body for kind, body in raw.ask(text) if kind == "E"))["M"]
+    gate.person("daily-10", "daily")
+    with log_in(gate, "daily-10") as raw:
+        for text in CASTS:
+            error = fields(next(body for kind, body in raw.ask(text.format(7)) if kind == "E"))
+            assert "7" in error["M"], error
+        assert wait_for("what they counted", 5, lambda: used_today(gate, "daily-10")) == len(CASTS)
+
+
+def test_no_setting_is_made_of_rows(gate):
+    """What a setting becomes is told to the client beside all answers."""
+    with log_in(gate, "few-1") as raw:
+        for value in ("note", "(SELECT note)", "count(*)::text", "'x' || note", "lower('X')"):
+            text = f"SELECT 1 FROM orders WHERE id = 7 GROUP BY note HAVING set_config('application_name', {value}, false) IS NULL"
+            found = raw.ask(text)
+            assert codes_of(found) == ["42501"] and "S" not in [kind for kind, _ in found], value
+        assert codes_of(raw.ask("SELECT 1 WHERE set_config('application_name', (SELECT note FROM orders WHERE id = 7), false) IS NULL")) == ["42501"]
+        found = raw.ask("SELECT set_config('application_name', 'mine', false), set_config('application_name', lower('OURS'), false)")
+        assert codes_of(found) == [] and "S" in [kind for kind, _ in found]
+
+
 # ---- by way of a temporary table
 
 FILLS = ("CREATE TEMP TABLE t AS SELECT id FROM orders", "SELECT id INTO TEMP t FROM orders", "CREATE TABLE pg_temp.t AS SELECT id FROM orders",

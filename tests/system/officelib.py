@@ -28,14 +28,37 @@ REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
 _ports = []
 
 
+def take(what):
+    """A name in the abstract namespace that says to all processes of the tests that this is taken; OSError when it is."""
+    taken = socket.socket(socket.AF_UNIX)
+    try:
+        taken.bind(f"\0sallyport-tests-{what}")
+    except OSError:
+        taken.close()
+        raise
+    return taken
+
+
+def free_uids():
+    """The first of sixteen user numbers, and what holds them until it is closed."""
+    while True:
+        base = 61008 + 16 * secrets.randbelow(500)
+        try:
+            return base, take(f"uids-{base}")
+        except OSError:
+            continue
+
+
 def free_port():
-    """A port that nobody has now, and that no other process of the tests is given while this one lives: a name in
-    the abstract namespace says it is taken. Kept out of the range of outgoing connections."""
+    """A port that nobody has now, and that no other process of the tests is given while this one lives. Kept out of the
+    range of outgoing connections."""
     for _ in range(200):
         port = 20000 + secrets.randbelow(10000)
-        taken = socket.socket(socket.AF_UNIX)
         try:
-            taken.bind(f"\0sallyport-tests-port-{port}")
+            taken = take(f"port-{port}")
+        except OSError:
+            continue
+        try:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
         except OSError:
@@ -149,7 +172,7 @@ class Office:
         self.people = {}
         self.uids = None
         if uids and os.geteuid() == 0:
-            base = 61008 + 16 * secrets.randbelow(500)
+            base, self.uids_taken = free_uids()
             self.uids = {role: base + i for i, role in enumerate((*ROLES, "db", "keeper", "ssh", "runner"))}
         self.documents = self._documents(documents)
         self.write_config(extra)
@@ -260,6 +283,8 @@ class Office:
         if trouble:
             raise AssertionError("\n".join(trouble) + "\n" + log[-6000:])
         shutil.rmtree(self.dir, ignore_errors=True)
+        if self.uids:
+            self.uids_taken.close()
 
     @staticmethod
     def _name(pid):

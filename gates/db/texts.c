@@ -15,7 +15,10 @@ enum {
 
 enum { BY_NAME = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH };
 /* A text that makes or uses names of its own. */
-enum { NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE };
+enum {
+    NAMING = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH | SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE,
+    OF_SESSION = SP_SQL_READS_TEMP | SP_SQL_FILLS_TEMP /* the name may be somebody's view by now */
+};
 
 /* ---- judging a text ---- */
 
@@ -314,7 +317,7 @@ static db_verdict refuse_text(db_session *session, const sp_sql_judgement *judge
 
 static bool uses_names(const sp_sql_judgement *judgement)
 {
-    return judgement->use_count > 0 || (judgement->flags & NAMING) != 0;
+    return judgement->use_count > 0 || (judgement->flags & (NAMING | OF_SESSION)) != 0;
 }
 
 /* A text whose names may be newer than the catalogue (a function that is called like a column)

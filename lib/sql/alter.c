@@ -9,13 +9,20 @@
 
 /* ---- what is changed ---- */
 
-/* From now on rows here go with rows of another table, however few are named there. */
+static bool loses(char action)
+{
+    return action == FKCONSTR_ACTION_SETNULL || action == FKCONSTR_ACTION_SETDEFAULT;
+}
+
+/* From now on rows here go, or lose values, with rows of another table, however few are named
+ * there. */
 static bool is_cascade(const Node *node)
 {
     const Constraint *key =
         node != NULL && nodeTag(node) == T_Constraint ? AS(Constraint, node) : NULL;
     return key != NULL && key->contype == CONSTR_FOREIGN &&
-           key->fk_del_action == FKCONSTR_ACTION_CASCADE;
+           (key->fk_del_action == FKCONSTR_ACTION_CASCADE || loses(key->fk_del_action) ||
+            loses(key->fk_upd_action));
 }
 
 static bool adds_cascade(const AlterTableCmd *command)
@@ -45,6 +52,8 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_DisableRowSecurity:
     case AT_ForceRowSecurity:
     case AT_NoForceRowSecurity:
+    case AT_GenericOptions: /* of a foreign table: what it shows under its name, as whom */
+    case AT_AlterColumnGenericOptions:
         return SP_ACTION_ADMINISTER;
     default:
         return adds_cascade(command) ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
@@ -76,6 +85,10 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
     for (int i = 0; i < list_length(alter->cmds); i++) {
         const AlterTableCmd *command = AS(AlterTableCmd, list_nth(alter->cmds, i));
         record_relation(w, alter->relation, action_of_command(w, alter, command), 0);
+        if (command->subtype == AT_GenericOptions ||
+            command->subtype == AT_AlterColumnGenericOptions) {
+            w->statement->flags |= SP_SQL_IS_SECRET;
+        }
         if (alter->objtype == OBJECT_TYPE) {
             lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
         }
@@ -233,7 +246,8 @@ void walk_rename(walker *w, const RenameStmt *rename)
     w->statement->flags |= SP_SQL_IS_ALIAS;
     /* ALTER INDEX renames tables too */
     bool names_rows = is_relation_type(rename->renameType);
-    bool names_column = rename->renameType == OBJECT_COLUMN;
+    bool names_column =
+        rename->renameType == OBJECT_COLUMN || rename->renameType == OBJECT_ATTRIBUTE;
     if (rename->renameType == OBJECT_SCHEMA) {
         rename_schema(w, text_of(rename->subname), text_of(rename->newname));
         record_other(w, SP_SPAN_EMPTY);
@@ -308,14 +322,17 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
     if (cascades && walk_resolve(w, &name, true).kind != FOUND_TEMPORARY) {
         record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
                       text_of(name.schemaname), SP_SPAN_EMPTY);
+        record_other(w, SP_SPAN_EMPTY);
     }
     uncover(w, &name);
 }
 
-/* Columns of any table may be of what goes, or computed by it. */
+/* Columns of any table may be of what goes, or computed by it; views go with it, and other names
+ * come to light. */
 static void lose_columns(walker *w, DropBehavior behavior)
 {
     if (behavior == DROP_CASCADE) {
+        record_other(w, SP_SPAN_EMPTY);
         record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
                       SP_SPAN_EMPTY, SP_SPAN_EMPTY);
     }
@@ -334,6 +351,7 @@ void walk_drop(walker *w, const DropStmt *drop)
         } else if (drop->removeType == OBJECT_SCHEMA) {
             record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, string_of(object),
                           SP_SPAN_EMPTY);
+            record_other(w, SP_SPAN_EMPTY);
         } else if (drop->removeType == OBJECT_POLICY) {
             record_database(w, SP_ACTION_ADMINISTER);
         } else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE) {

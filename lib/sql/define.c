@@ -83,12 +83,21 @@ static void walk_view(walker *w, const ViewStmt *view)
         walk_fault(w, SP_SQL_FORBIDDEN, "CREATE TEMPORARY VIEW");
         return;
     }
+    uint32_t before = w->statement->flags;
+    w->statement->flags &= ~(uint32_t)SP_SQL_READS_TEMP;
     w->statement->flags |= SP_SQL_IS_ALIAS;
     if (!make_relation(w, view->view) && view->replace &&
         walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
     }
+    w->is_aliased = true;
     walk(w, view->query);
+    w->is_aliased = false;
+    if ((w->statement->flags & SP_SQL_READS_TEMP) != 0) {
+        walk_fault(w, SP_SQL_FORBIDDEN,
+                   "a view of a temporary table, which the server makes a temporary view");
+    }
+    w->statement->flags |= before;
     record_other(w, text_of(view->view->relname));
 }
 
@@ -181,12 +190,20 @@ static void walk_function(walker *w, const CreateFunctionStmt *create)
     walk(w, create->sql_body);
 }
 
-/* A rule's actions are judged as if they ran now. */
+/* A rule's actions are judged as if they ran now. What is done to temporary tables is not judged
+ * again, and a rule ON SELECT makes a view of what was a table. */
 static void walk_rule(walker *w, const RuleStmt *rule)
 {
+    if (rule->event == CMD_SELECT) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE ... ON SELECT, which makes a view of a table");
+    } else if (may_be_temporary(w, rule->relation)) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "CREATE RULE on a temporary table");
+    }
     record_relation(w, rule->relation, SP_ACTION_ALTER, 0);
+    w->is_aliased = true;
     walk(w, rule->whereClause);
     walk_list(w, rule->actions);
+    w->is_aliased = false;
 }
 /* ---- rights ---- */
 

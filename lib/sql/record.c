@@ -237,6 +237,10 @@ static void record_system(walker *w, const sp_sql_relation *relation, uint32_t i
                           sp_action action)
 {
     bool reads = action == SP_ACTION_READ || action == SP_ACTION_EXPORT;
+    if (reads && w->is_aliased && sp_span_eq(relation->name, SP_SPAN_LIT("pg_settings"))) {
+        walk_fault(w, SP_SQL_FORBIDDEN, "a view of pg_settings, through which a SET could come");
+        return;
+    }
     if (reads && (relation->flags & SP_SQL_REL_TELLING) == 0) {
         return; /* names and types: whoever may connect may know them */
     }
@@ -283,10 +287,18 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
     }
 }
 
+bool may_be_temporary(const walker *w, const RangeVar *name)
+{
+    sp_span schema = text_of(name->schemaname);
+    return sp_span_starts(schema, SP_SPAN_LIT("pg_temp")) ||
+           (schema.len == 0 && is_temporary_here(w, text_of(name->relname)));
+}
+
 void record_temporary(walker *w, const RangeVar *name, found_kind kind, bool reads)
 {
     bool hides = name->schemaname == NULL && is_temporary_here(w, text_of(name->relname));
-    if (kind != FOUND_QUERY && (kind == FOUND_TEMPORARY || hides)) {
+    bool is_schema = sp_span_starts(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
+    if (kind != FOUND_QUERY && (kind == FOUND_TEMPORARY || hides || is_schema)) {
         w->statement->flags |= reads ? SP_SQL_READS_TEMP : SP_SQL_FILLS_TEMP;
     }
 }

@@ -411,7 +411,11 @@ bool walk_utility(walker *w, const Node *node)
         record_database(w, SP_ACTION_ADMINISTER);
         return true;
     case T_RefreshMatViewStmt:
-        record_relation(w, AS(RefreshMatViewStmt, node)->relation, SP_ACTION_WRITE, 0);
+        /* WITH NO DATA empties it */
+        record_relation(w, AS(RefreshMatViewStmt, node)->relation,
+                        AS(RefreshMatViewStmt, node)->skipData ? SP_ACTION_DESTROY
+                                                               : SP_ACTION_WRITE,
+                        AS(RefreshMatViewStmt, node)->skipData ? SP_SQL_USE_ALL : 0);
         return true;
     default:
         return false;

@@ -606,6 +606,7 @@ void walk_statement(walker *w, const RawStmt *raw)
     w->scope = NULL;
     w->rows = NULL;
     w->is_plan_only = false;
+    w->is_aliased = false;
     w->is_locking = false;
     w->read_as = SP_ACTION_READ;
     if (raw->stmt != NULL && returns_rows(raw->stmt)) {

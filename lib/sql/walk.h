@@ -54,6 +54,7 @@ typedef struct {
     bool is_locking;             /* under FOR UPDATE or FOR SHARE */
     bool is_setting;             /* under set_config() */
     bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
+    bool is_aliased;             /* what a view or a rule does, under a name of its own */
     sp_action read_as;           /* EXPORT under COPY (query) TO */
     sp_sql_statement *statement; /* the one that is walked */
 } walker;
@@ -107,6 +108,8 @@ bool walk_is_made(const walker *w, sp_span name);
 /* From here on the name (empty = any) stands for other rows than the catalogue says: what is done
  * to it is done to something unknown, until the catalogue has been read again. */
 void record_other(walker *w, sp_span name);
+/* Whether a name may be a temporary relation's, now or once what hides it is gone. */
+bool may_be_temporary(const walker *w, const RangeVar *name);
 /* In the catalogue, if the name still means there what it meant; SP_NONE. */
 uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */

@@ -40,6 +40,29 @@ static void test_temporary(void **state)
         /* a trigger of one's own runs code of others */
         {"CREATE TRIGGER t AFTER INSERT ON scratch EXECUTE FUNCTION order_total()",
          "destroy? database; execute? function order_total"},
+        /* nor does a rule make a view of it, or more of what is done to it */
+        {"CREATE RULE \"_RETURN\" AS ON SELECT TO scratch DO INSTEAD SELECT * FROM orders",
+         "forbidden"},
+        {"CREATE RULE \"_RETURN\" AS ON SELECT TO orders DO INSTEAD SELECT * FROM customers",
+         "forbidden"},
+        {"CREATE RULE r AS ON DELETE TO scratch DO INSTEAD DELETE FROM orders WHERE id = old.id",
+         "forbidden"},
+        {"CREATE RULE r AS ON INSERT TO pg_temp.other DO ALSO DELETE FROM orders WHERE id = 1",
+         "forbidden"},
+        {"CREATE RULE r AS ON INSERT TO pg_temp_3.other DO ALSO DELETE FROM orders WHERE id = 1",
+         "forbidden"},
+        {"CREATE TEMP TABLE orders (id int); CREATE RULE r AS ON INSERT TO orders DO ALSO NOTHING",
+         "forbidden"},
+        /* the server makes it temporary when it reads what is */
+        {"CREATE VIEW v AS SELECT * FROM customers WHERE EXISTS (SELECT FROM scratch)",
+         "forbidden"},
+        {"CREATE VIEW v AS SELECT * FROM customers WHERE EXISTS (SELECT FROM pg_temp_3.x)",
+         "forbidden"},
+        {"CREATE TEMP TABLE orders (id int); CREATE VIEW v AS SELECT c.* FROM customers c, orders",
+         "forbidden"},
+        /* a SET in disguise */
+        {"CREATE VIEW v AS SELECT * FROM pg_settings", "forbidden"},
+        {"CREATE RULE r AS ON INSERT TO items DO INSTEAD SELECT * FROM pg_settings", "forbidden"},
         /* what was gathered is exported */
         {"COPY scratch TO STDOUT", "export database"},
         {"COPY (SELECT * FROM scratch) TO STDOUT", "export database"},
@@ -216,6 +239,14 @@ static void test_types(void **state)
          "destroy orders; read items"},
         {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON UPDATE CASCADE",
          "alter orders; read items"},
+        {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON UPDATE SET NULL",
+         "destroy orders; read items"},
+        {"ALTER TABLE orders ADD k int REFERENCES items (id) ON DELETE SET DEFAULT",
+         "destroy orders; read items"},
+        {"REFRESH MATERIALIZED VIEW orders WITH NO DATA", "destroy! orders"},
+        {"ALTER FOREIGN TABLE orders ALTER note OPTIONS (SET column_name 'phone')",
+         "administer orders"},
+        {"ALTER FOREIGN TABLE orders OPTIONS (SET table_name 'payroll')", "administer orders"},
         {"SELECT lo_truncate(lo_open(1, 131072), 0)", "destroy function pg_catalog.lo_truncate"},
     };
     check(state, cases, SP_COUNT(cases));
@@ -347,6 +378,7 @@ static void test_tags(void **state)
     static const judged cases[] = {
         /* another name would be out of policy's sight */
         {"ALTER TABLE logs RENAME line TO text", "administer logs"},
+        {"ALTER TYPE logs RENAME ATTRIBUTE line TO text", "administer logs"},
         {"ALTER TABLE logs_2024 RENAME TO x", "administer logs_2024; alter> x"},
         {"ALTER TABLE logs_2024 SET SCHEMA audit", "administer logs_2024; alter> audit.logs_2024"},
         {"ALTER TABLE logs_2024 INHERIT orders",
@@ -403,6 +435,10 @@ static void test_other_rows(void **state)
         {"ALTER TABLE audit.entries SET SCHEMA public; DELETE FROM entries WHERE id = 1", "entries",
          false},
         {"ALTER SCHEMA audit RENAME TO other; DELETE FROM orders WHERE id = 1", "orders", false},
+        {"DROP SCHEMA audit; DELETE FROM orders WHERE id = 1", "orders", false},
+        {"DROP TABLE items CASCADE; DELETE FROM orders WHERE id = 1", "orders", false},
+        {"DROP FUNCTION f CASCADE; DELETE FROM orders WHERE id = 1", "orders", false},
+        {"DROP TABLE items; DELETE FROM orders WHERE id = 1", "orders", true},
         {"DROP TABLE scratch; CREATE VIEW scratch AS SELECT * FROM audit.entries; "
          "DELETE FROM scratch WHERE id = 1",
          "scratch", false},

@@ -467,7 +467,7 @@ static void test_definitions(void **state)
         {"CREATE TABLE t AS SELECT * FROM orders", "alter schema t; read orders"},
         {"SELECT * INTO t FROM orders", "alter schema t; read orders"},
         {"SELECT * INTO TEMP t FROM orders", "read orders"},
-        {"CREATE VIEW v AS SELECT * FROM orders", "alter schema v; read orders"},
+        {"CREATE VIEW v AS SELECT * FROM wares", "alter schema v; read wares"},
         {"CREATE OR REPLACE VIEW v_names AS SELECT 1", "alter schema v_names; alter v_names"},
         {"CREATE INDEX ON orders (lower(note))", "alter orders"},
     };
@@ -477,8 +477,8 @@ static void test_definitions(void **state)
 static void test_changed_definitions(void **state)
 {
     static const judged cases[] = {
-        {"CREATE RULE r AS ON INSERT TO orders DO ALSO DELETE FROM customers",
-         "destroy! customers; destroy!~ orders; destroy!~ order_lines; alter orders"},
+        {"CREATE RULE r AS ON INSERT TO wares DO ALSO DELETE FROM customers",
+         "destroy! customers; destroy!~ orders; destroy!~ order_lines; alter wares"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC DELETE FROM orders; END",
          ALL_ORDERS "; alter schema f"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'x'",

@@ -8,6 +8,8 @@
  */
 #include "gates/db/judging.h"
 
+#include <stdio.h>
+
 enum {
     OID_BOOL = 16,
     OID_NAME = 19,
@@ -168,6 +170,31 @@ static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
     return err;
 }
 
+/* The server plans at Bind, and planning computes what is declared IMMUTABLE: code that others have
+ * to agree to would run before anybody is asked. */
+static bool may_be_planned(db_session *session, const db_named *from, db_refusal *refusal)
+{
+    const sp_sql_known *known = from->text->known;
+    db_ruling ruling = db_ruling_none();
+    db_ruling_add(&ruling, session, db_session_judge(session)->catalogue, known->judgement);
+    if (!ruling.asks_code) {
+        return true;
+    }
+    const char *tag =
+        known->judgement->statement_count > 0 ? known->judgement->statements[0].tag : "SQL";
+    if (ruling.decision.verdict == SP_VERDICT_DENY) {
+        db_ruling_refuse(&ruling, session, refusal);
+    } else {
+        db_refuse(refusal, "42501", SP_REASON_APPROVAL,
+                  "others have to agree to this code, and the server may run parts of it at Bind");
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Send it as a simple query, without parameters (psql; JDBC: "
+                 "preferQueryMode=simple).");
+    }
+    db_judge_refused(session, &ruling, tag, known->shown, refusal);
+    return false;
+}
+
 db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                          db_refusal *refusal)
 {
@@ -195,6 +222,9 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
     db_verdict clear = db_names_clear(session, DB_NAMED_PREPARED, statement, refusal);
     if (clear != DB_PASS) {
         return clear;
+    }
+    if (!may_be_planned(session, from, refusal)) {
+        return DB_REFUSE;
     }
     db_note *note = NULL;
     if (sp_failed(sp_alloc(1, sizeof(*note), &note))) {

@@ -113,6 +113,7 @@ typedef struct {
     sp_sql_use use;       /* what `action` is about */
     bool has_use;
     uint8_t opaque; /* DB_OPAQUE_ */
+    bool asks_code; /* it calls code that may not run unasked: nor may the server plan it */
     uint8_t met_count;
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
     bool fills;        /* temporary relations */

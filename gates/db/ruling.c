@@ -257,7 +257,10 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         mask_as_read(&a, &use, &decision);
         join(ruling, a.policy, &decision, &use);
         db_ruling_meet(ruling, catalogue, &use);
-        if ((judgement->uses[i].flags & SP_SQL_USE_OPAQUE) != 0) {
+        bool is_opaque = (use.flags & SP_SQL_USE_OPAQUE) != 0;
+        bool is_code = is_opaque || use.kind == SP_SQL_FUNCTION || use.kind == SP_SQL_CODE;
+        ruling->asks_code |= is_code && decision.verdict != SP_VERDICT_ALLOW;
+        if (is_opaque) {
             ruling->opaque |= judgement->uses[i].kind == SP_SQL_CODE       ? DB_OPAQUE_CODE
                               : judgement->uses[i].kind == SP_SQL_FUNCTION ? DB_OPAQUE_FUNCTION
                                                                            : 0;

@@ -221,11 +221,12 @@ static db_verdict no_memory(db_refusal *refusal)
 /* ---- the order to run ---- */
 
 /* How many statements run now: what is only prepared or declared does not. A cursor that is held
- * does: the server runs it to its end when the transaction commits. */
-static uint32_t running(const sp_sql_judgement *judgement)
+ * does: the server runs it to its end when the transaction commits. One that calls code does too:
+ * the server plans it, and planning computes what is declared IMMUTABLE. */
+static uint32_t running(const sp_sql_judgement *judgement, const db_ruling *ruling)
 {
-    uint32_t later = SP_SQL_IS_PREPARE;
-    later |= (judgement->flags & SP_SQL_IS_HOLD) == 0 ? SP_SQL_IS_DECLARE : 0;
+    bool waits = (judgement->flags & SP_SQL_IS_HOLD) == 0 && !ruling->asks_code;
+    uint32_t later = SP_SQL_IS_PREPARE | (waits ? SP_SQL_IS_DECLARE : 0U);
     uint32_t count = 0;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         count += (judgement->statements[i].flags & later) == 0 ? 1 : 0;
@@ -489,8 +490,9 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         db_judge_refused(session, &ruling, tag, shown, refusal);
         return DB_REFUSE;
     }
-    const db_run_ask run = {&ruling, judgement,         tag,  text, shown, running(judgement),
-                            NULL,    {.type_count = 0}, false};
+    const db_run_ask run = {
+        &ruling, judgement,         tag,  text, shown, running(judgement, &ruling),
+        NULL,    {.type_count = 0}, false};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;

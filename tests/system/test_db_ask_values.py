@@ -153,3 +153,26 @@ def test_values_that_cannot_be_shown_are_refused(gate, raw):
 def test_other_statements_wait_with_values_as_before(gate, raw):
     raw.send(typed("UPDATE orders SET total = total WHERE id = $1", INT4), bound(b"3"), execute(), SYNC)
     assert Answer(raw).kinds() == "12CZ"
+
+
+def test_planning_runs_no_code_before_others_agree(gate, raw):
+    """Bind plans, and so does DECLARE; the server computes what is declared IMMUTABLE when it plans."""
+    gate.sql("CREATE TABLE kept (id int)", "INSERT INTO kept VALUES (1)", "GRANT ALL ON kept TO PUBLIC",
+             "CREATE FUNCTION empties() RETURNS void VOLATILE LANGUAGE sql AS 'DELETE FROM kept'",
+             "CREATE OR REPLACE FUNCTION tidy() RETURNS int IMMUTABLE LANGUAGE plpgsql AS "
+             "$$ BEGIN PERFORM empties(); RETURN 1; END $$")
+    try:
+        raw.send(parse("SELECT tidy()"), SYNC)
+        assert raw.until("Z")[0][0] == "1"
+        raw.send(bind(), SYNC)
+        assert fields(next(body for kind, body in raw.until("Z") if kind == "E"))["C"] == "42501"
+        assert count(gate, "kept") == 1
+        raw.send(message("Q", b"BEGIN; DECLARE c CURSOR FOR SELECT tidy()\0"))
+        waiting = Answer(raw)
+        item = asked(gate)
+        assert count(gate, "kept") == 1
+        answer(gate, item, "refuse")
+        assert waiting.error()["C"] == "42501"
+        assert count(gate, "kept") == 1
+    finally:
+        gate.sql("DROP FUNCTION empties CASCADE", "DROP TABLE kept")

@@ -439,6 +439,43 @@ def test_other_rows_for_everybody_at_once(gate, plain):
     assert counts(gate) == before
 
 
+ALL_OF_ENTRIES = "SELECT * FROM audit.entries"
+STANDING_IN = [  # how a temporary table would come to stand for the rows of a table that is not hers; the last is refused
+    ["CREATE TEMP TABLE tt (LIKE plain)", f'CREATE RULE "_RETURN" AS ON SELECT TO tt DO INSTEAD {ALL_OF_ENTRIES}'],
+    ["CREATE TEMP TABLE tt (LIKE plain)", "CREATE RULE r AS ON DELETE TO tt DO INSTEAD DELETE FROM plain WHERE id = 1"],
+    ["CREATE TEMP TABLE tt (x int)", "CREATE VIEW vv AS SELECT * FROM plain WHERE NOT EXISTS (SELECT FROM tt)"],
+    ["CREATE TEMP TABLE plain (x int)", "CREATE VIEW vv AS SELECT p.* FROM plain p"],
+    ["CREATE TABLE ours (LIKE plain)", f'CREATE RULE "_RETURN" AS ON SELECT TO ours DO INSTEAD {ALL_OF_ENTRIES}'],
+    ["CREATE VIEW vv AS SELECT * FROM pg_settings"],
+]
+
+
+@pytest.mark.parametrize("steps", STANDING_IN)
+def test_a_temporary_table_stands_for_no_other(gate, plain, steps):
+    with contextlib.closing(gate.connect("bea")) as other:
+        other.autocommit = True
+        wait_for("the table is known", 10, lambda: fine(other, "UPDATE plain SET what = 'y' WHERE id = 1"), 0.1)
+    with gate.connect("bea") as bea, bea.cursor() as c:
+        for step in steps[:-1]:
+            c.execute(step)
+        refused(c, steps[-1])
+
+
+def test_a_name_that_was_temporary(gate):
+    """It is another session's view by now: the first statement after that one's commit looks again."""
+    before = counts(gate)
+    with contextlib.closing(gate.connect("bea")) as bea, contextlib.closing(gate.connect("bea")) as other:
+        bea.autocommit = other.autocommit = True
+        bea.cursor().execute("CREATE TEMP TABLE was_mine (x int)")
+        bea.cursor().execute("DROP TABLE was_mine")
+        try:
+            other.cursor().execute("CREATE VIEW was_mine AS SELECT * FROM audit.entries")
+            refused(bea.cursor(), "DELETE FROM was_mine")
+        finally:
+            gate.sql("DROP VIEW IF EXISTS was_mine")
+    assert counts(gate) == before
+
+
 POOLERS = {  # what each sends before it gives a connection to the next one
     "pgbouncer, HikariCP, Npgsql, psycopg2's reset()": ["DISCARD ALL"],
     "asyncpg": ["SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;"],

@@ -167,7 +167,8 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
         return DB_WAIT;
     }
     uint64_t rows = found->rows + found->falling_rows;
-    bool knows = found->why_not[0] == '\0' && found->falling_rows == 0;
+    /* what it names itself may be too much already, whatever falls with it */
+    bool knows = found->why_not[0] == '\0' && (found->falling_rows == 0 || found->rows > most);
     if (!knows && (rows > most || !found->has_bound)) {
         return refuse_unknown(found, refusal);
     }

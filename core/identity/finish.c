@@ -68,7 +68,8 @@ static json_t *as_step(json_t *session)
 static void set_cookie(sp_request *req, const char *token)
 {
     auto_buf sp_buf cookie = sp_buf_make(256);
-    sp_cookie_write(SP_COOKIE_NAME, sp_span_cstr(token), SP_SESSION_LIFE_S, &cookie);
+    sp_cookie_write(SP_COOKIE_NAME, sp_span_cstr(token), sp_sessions_life_s(sp_request_core(req)),
+                    &cookie);
     sp_answer_header(req, "Set-Cookie", sp_buf_borrow(&cookie));
     sp_buf_wipe(&cookie);
 }

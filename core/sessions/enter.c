@@ -306,7 +306,7 @@ static void get_ticket(sp_request *req)
     } else if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
-        set_cookie(req, SP_COOKIE_NAME, sp_span_cstr(token), SP_SESSION_LIFE_S);
+        set_cookie(req, SP_COOKIE_NAME, sp_span_cstr(token), sp_sessions_life_s(core));
         sp_sessions_seen(core, used.slot, used.session, sp_now_unix_us() / 1000000);
         sp_answer_redirect(req, 303, sp_target_is_path(to) ? to : SP_SPAN_LIT("/"));
     }

@@ -8,6 +8,7 @@
 #include "core/sessions/inside.h"
 
 #include "core/clock.h"
+#include "core/documents/documents.h"
 #include "core/http/sse.h"
 #include "core/identity/people.h"
 #include "core/ledger_client.h"
@@ -28,6 +29,24 @@ const char *sp_end_reason_word(sp_end_reason reason)
                                         "device",   "expired", "idle",  "replaced"};
     _Static_assert(SP_COUNT(words) == SP_END_COUNT, "a word for each reason");
     return words[reason];
+}
+
+static sp_policy_office office_of(const sp_core *core)
+{
+    const sp_policy_set *set = sp_documents_set(core->state->documents);
+    return set != NULL ? sp_policy_set_office(set) : (sp_policy_office){.session_idle_s = 0};
+}
+
+uint64_t sp_sessions_life_s(const sp_core *core)
+{
+    uint64_t told_s = office_of(core).session_max_s;
+    return told_s != 0 ? told_s : SP_SESSION_LIFE_S;
+}
+
+uint64_t sp_sessions_idle_s(const sp_core *core)
+{
+    uint64_t told_s = office_of(core).session_idle_s;
+    return told_s != 0 ? told_s : SP_SESSION_IDLE_S;
 }
 
 size_t sp_sessions_count(const sp_sessions *sessions)
@@ -254,7 +273,7 @@ static sp_err fill_slot(sp_core *core, const sp_session_new *fresh, sp_session_s
                               .started_unix_s = now,
                               .auth_unix_s = now,
                               .seen_unix_s = now,
-                              .expires_unix_s = now + SP_SESSION_LIFE_S};
+                              .expires_unix_s = now + sp_sessions_life_s(core)};
     if (fresh->device_slot != SP_NONE) {
         sp_live_device device;
         TRY(sp_live_device_get(&core->live, fresh->device_slot, &device));
@@ -481,9 +500,14 @@ static bool is_too_old(const sp_session_slot *slot, uint64_t now)
     return slot->expires_unix_s <= now;
 }
 
-static bool is_idle(const sp_session_slot *slot, uint64_t now)
+static bool began_by(const sp_session_slot *slot, uint64_t when_unix_s)
 {
-    return slot->seen_unix_s + SP_SESSION_IDLE_S <= now;
+    return slot->started_unix_s <= when_unix_s;
+}
+
+static bool is_unused_since(const sp_session_slot *slot, uint64_t when_unix_s)
+{
+    return slot->seen_unix_s <= when_unix_s;
 }
 
 /* ---- use and change ---- */
@@ -554,7 +578,11 @@ static void on_tick(uv_timer_t *timer)
     sp_clock_look(sessions->core);
     uint64_t now = now_s();
     end_those(sessions->core, is_too_old, now, 0, SP_END_EXPIRED, 0);
-    end_those(sessions->core, is_idle, now, 0, SP_END_IDLE, 0);
+    /* the Office may have said less since */
+    end_those(sessions->core, began_by, now - sp_sessions_life_s(sessions->core), 0, SP_END_EXPIRED,
+              0);
+    end_those(sessions->core, is_unused_since, now - sp_sessions_idle_s(sessions->core), 0,
+              SP_END_IDLE, 0);
     if (++sessions->ticks % FLUSH_TICKS == 0) {
         sp_err err = sp_session_rows_seen(sessions);
         if (sp_failed(err)) {

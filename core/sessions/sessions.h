@@ -40,7 +40,7 @@ typedef enum {
 } sp_session_kind;
 
 enum {
-    SP_SESSION_LIFE_S = 12 * 3600,
+    SP_SESSION_LIFE_S = 12 * 3600, /* where the Office says nothing */
     SP_SESSION_IDLE_S = 4 * 3600,
     SP_SESSION_HOSTS_MAX = 64,  /* tokens of one session */
     SP_SESSION_PERSON_MAX = 64, /* of one person in browsers and command lines */
@@ -149,6 +149,9 @@ size_t sp_sessions_end_person(sp_core *core, uint32_t person, uint64_t except, s
                               uint32_t by_person);
 size_t sp_sessions_end_device(sp_core *core, uint32_t device_slot, sp_end_reason reason,
                               uint32_t by_person);
+/* The Office's session.max and session.idle, in seconds. */
+uint64_t sp_sessions_life_s(const sp_core *core);
+uint64_t sp_sessions_idle_s(const sp_core *core);
 /* A gate (or the portal) saw it in use. Unknown sessions are ignored. */
 void sp_sessions_seen(sp_core *core, uint32_t slot, uint64_t id, uint64_t now_unix_s);
 /* After a change of role grants: writes the person's new roles into his live sessions and has the

@@ -161,14 +161,17 @@ static const doc_schema UNLESS = {.name = "unless",
 
 static const doc_field SESSION_FIELDS[] = {
     {"idle", FIELD_DURATION, false, AT(doc_session, idle), .min = 60, .max = YEAR_S,
-     .doc = "Ends when it was not used for so long."},
+     .doc = "Ends when it was not used for so long; requests, statements and what is typed are "
+            "use. Default `4h`."},
     {"max", FIELD_DURATION, false, AT(doc_session, max), .min = 60, .max = YEAR_S,
-     .doc = "Ends after so long at the latest."},
+     .doc = "Ends after so long at the latest. Default `12h`."},
 };
-static const doc_schema SESSION = {.name = "session",
-                                   .doc = "How long a sign-in lasts.",
-                                   .struct_bytes = sizeof(doc_session),
-                                   TABLE(SESSION_FIELDS)};
+static const doc_schema SESSION = {
+    .name = "session",
+    .doc = "How long a sign-in lasts, of whatever kind; a change counts for "
+           "those that are there too.",
+    .struct_bytes = sizeof(doc_session),
+    TABLE(SESSION_FIELDS)};
 
 static const doc_field OFFICE_FIELDS[] = {
     NAME_FIELD(doc_office, FIELD_NAME, "The office's name."),
@@ -179,7 +182,8 @@ static const doc_field OFFICE_FIELDS[] = {
     {"contact", FIELD_TEXT, false, AT(doc_office, contact), .max = 200,
      .doc = "Whom a refused person may ask; shown on refusal pages."},
     {"session", FIELD_MAP, false, AT(doc_office, session), .sub = &SESSION,
-     .doc = "How long a sign-in lasts."},
+     .doc = "How long a sign-in lasts, of whatever kind; a change counts for "
+            "those that are there too."},
 };
 
 static const doc_field CLASS_FIELDS[] = {

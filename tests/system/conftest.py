@@ -29,7 +29,7 @@ def pytest_configure(config):
 
 # With several workers the longest begin first, so that none is left alone with one at the end; tools/test-times tells.
 LONG = ("demo", "db_drill", "watch_flood", "core_ssh", "ssh_revoked", "kill", "ledger_erase", "demo_attack", "evidence", "plans",
-        "core_identity", "core_database", "db_wire", "watch", "porter_life", "ssh_signin", "ledger_tamper")
+        "core_identity", "core_database", "db_wire", "watch", "session_times", "porter_life", "ssh_signin", "ledger_tamper")
 
 
 def pytest_collection_modifyitems(items):

@@ -190,7 +190,7 @@ typedef struct {
     sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
-    uint32_t temps;    /* how many temporary relations the session had made when it was judged */
+    uint32_t temps;    /* db_made_temps() when it was judged */
     bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
 } db_text;
@@ -536,6 +536,10 @@ struct db_judge {
 /* ---- made.c ---- */
 /* What a text is judged against: the session's catalogue, names and policy. */
 sp_sql_context db_context_of(const db_session *session);
+/* Any name may be one of a temporary relation: some were renamed, or there are too many to keep. */
+bool db_made_hides(const db_judge *judge);
+/* Another number whenever other names may be temporary relations. */
+uint32_t db_made_temps(const db_judge *judge);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
 /* DISCARD has run: the session has no temporary relations any more, if that is certain. */

@@ -47,11 +47,22 @@ static bool function_action(const void *of, sp_span schema, sp_span name, sp_act
                                        ret_action);
 }
 
+bool db_made_hides(const db_judge *judge)
+{
+    return judge->temps_renamed || judge->temp_count == DB_TEMPS_MAX;
+}
+
+uint32_t db_made_temps(const db_judge *judge)
+{
+    return judge->temp_count + (judge->temps_renamed ? DB_TEMPS_MAX + 1 : 0);
+}
+
 sp_sql_context db_context_of(const db_session *session)
 {
     const db_judge *judge = db_session_judge(session);
     return (sp_sql_context){.catalogue = judge->catalogue->now,
                             .is_temporary = judge->temp_count > 0 ? is_temporary : NULL,
+                            .is_temp_renamed = db_made_hides(judge),
                             .is_made = judge->code_count > 0 ? is_made : NULL,
                             .is_other = judge->other_count > 0 ? is_other : NULL,
                             .session = judge,

@@ -228,7 +228,7 @@ static void add_drawn(const asking *a, db_ruling *ruling, const db_drawn *drawn)
 static void add_temporary(const asking *a, db_ruling *ruling, const sp_sql_judgement *judgement)
 {
     const db_judge *judge = db_session_judge(a->session);
-    bool may_be_any = judge->temps_renamed || judge->temp_count == DB_TEMPS_MAX;
+    bool may_be_any = db_made_hides(judge);
     ruling->fills |=
         may_be_any || (judgement->flags & (SP_SQL_FILLS_TEMP | SP_SQL_IS_CREATE_TEMP)) != 0;
     if (judge->drawn.any && !ruling->has_drawn &&

@@ -102,14 +102,14 @@ static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsi
     }
     text->walk = judge->walks;
     if (text->known->version != judge->catalogue->version || judge->other_count > 0 ||
-        text->temps != judge->temp_count) {
+        text->temps != db_made_temps(judge)) {
         sp_sql_known *fresh = NULL;
         if (!judge_and_keep(session, text->known->text, &fresh)) {
             return false;
         }
         sp_sql_known_unref(text->known);
         text->known = fresh;
-        text->temps = judge->temp_count;
+        text->temps = db_made_temps(judge);
     }
     db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
     for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {

@@ -257,9 +257,9 @@ void walk_rename(walker *w, const RenameStmt *rename)
                   names_rows || names_column ? action_of_renaming(w, rename->relation)
                                              : SP_ACTION_ALTER);
     if (names_rows && rename->relation != NULL) {
-        sp_span schema = text_of(rename->relation->schemaname);
-        bool may_be_temporary = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_temp"));
-        w->statement->flags |= may_be_temporary ? SP_SQL_RENAMES_TEMP : 0;
+        bool may_be = rename->relation->schemaname == NULL || is_temporary_name(rename->relation);
+        w->statement->flags |= may_be ? SP_SQL_RENAMES_TEMP : 0;
+        w->room->is_temp_renamed |= may_be_temporary(w, rename->relation);
         record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
         record_other(w, text_of(rename->newname));
         uncover(w, rename->relation);

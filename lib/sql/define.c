@@ -9,12 +9,6 @@
 
 /* ---- what is made ---- */
 
-static bool is_temporary_name(const RangeVar *name)
-{
-    return name->relpersistence == RELPERSISTENCE_TEMP ||
-           sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
-}
-
 /* True when it is temporary, which is nobody else's business. */
 static bool make_relation(walker *w, const RangeVar *name)
 {
@@ -27,12 +21,7 @@ static bool make_relation(walker *w, const RangeVar *name)
         walk_fault(w, SP_SQL_UNKNOWN, "CREATE TEMPORARY TABLE ... AS EXECUTE");
         return true;
     }
-    walk_room *room = w->room;
-    w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
-    w->statement->name = record_name(w, text_of(name->relname));
-    if (room->temp_count < WALK_TEMPS_MAX) {
-        room->temps[room->temp_count++] = w->statement->name;
-    }
+    record_made_temporary(w, name);
     return true;
 }
 

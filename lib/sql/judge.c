@@ -168,6 +168,7 @@ const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_cont
     room->statement_count = 0;
     room->names_len = 0;
     room->temp_count = 0;
+    room->is_temp_renamed = false;
     room->code_count = 0;
     room->other_count = 0;
     room->judgement.fault = SP_SQL_FINE;

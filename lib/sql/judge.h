@@ -28,6 +28,8 @@ typedef struct {
     const sp_sql_catalogue *catalogue; /* NULL: every relation is unknown */
     /* A temporary relation of this session. */
     bool (*is_temporary)(const void *session, sp_span name);
+    /* Some have got other names, or there are more than is_temporary() knows. */
+    bool is_temp_renamed;
     /* A function that this session made, which the catalogue may not have yet. */
     bool (*is_made)(const void *session, sp_span name);
     /* A name that this session gave to other rows, which the catalogue may not know yet. */

@@ -173,11 +173,12 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
     }
     sp_span schema = text_of(name->schemaname);
     sp_span relation = text_of(name->relname);
-    if (is_word(schema, "pg_temp")) {
-        return (found_relation){FOUND_TEMPORARY, SP_NONE};
-    }
     if (is_other_here(w, relation)) {
         return (found_relation){FOUND_UNKNOWN, SP_NONE};
+    }
+    if (is_word(schema, "pg_temp") && (is_temporary_here(w, relation) || w->room->is_temp_renamed ||
+                                       w->context->is_temp_renamed)) {
+        return (found_relation){FOUND_TEMPORARY, SP_NONE};
     }
     uint32_t index = context_find(w->context, schema, relation);
     if (index != SP_NONE) {
@@ -287,18 +288,36 @@ void record_known(walker *w, uint32_t index, sp_action action, uint16_t flags)
     }
 }
 
+bool is_temporary_name(const RangeVar *name)
+{
+    return name->relpersistence == RELPERSISTENCE_TEMP ||
+           sp_span_starts(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
+}
+
+void record_made_temporary(walker *w, const RangeVar *name)
+{
+    walk_room *room = w->room;
+    w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
+    w->statement->name = record_name(w, text_of(name->relname));
+    if (room->temp_count == WALK_TEMPS_MAX) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d temporary tables in one message",
+                   WALK_TEMPS_MAX);
+        return;
+    }
+    room->temps[room->temp_count++] = w->statement->name;
+}
+
 bool may_be_temporary(const walker *w, const RangeVar *name)
 {
-    sp_span schema = text_of(name->schemaname);
-    return sp_span_starts(schema, SP_SPAN_LIT("pg_temp")) ||
-           (schema.len == 0 && is_temporary_here(w, text_of(name->relname)));
+    return is_temporary_name(name) ||
+           (name->schemaname == NULL && is_temporary_here(w, text_of(name->relname)));
 }
 
 void record_temporary(walker *w, const RangeVar *name, found_kind kind, bool reads)
 {
-    bool hides = name->schemaname == NULL && is_temporary_here(w, text_of(name->relname));
-    bool is_schema = sp_span_starts(text_of(name->schemaname), SP_SPAN_LIT("pg_temp"));
-    if (kind != FOUND_QUERY && (kind == FOUND_TEMPORARY || hides || is_schema)) {
+    bool may_be_any = w->is_aliased && name->schemaname == NULL &&
+                      (w->room->is_temp_renamed || w->context->is_temp_renamed);
+    if (kind != FOUND_QUERY && (may_be_any || may_be_temporary(w, name))) {
         w->statement->flags |= reads ? SP_SQL_READS_TEMP : SP_SQL_FILLS_TEMP;
     }
 }

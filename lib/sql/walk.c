@@ -67,9 +67,8 @@ static void walk_select(walker *w, const Node *node)
     w->is_locking = was_locking;
     if (select->intoClause != NULL) {
         const RangeVar *made = select->intoClause->rel;
-        if (made->relpersistence == RELPERSISTENCE_TEMP) {
-            w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
-            w->statement->name = record_name(w, text_of(made->relname));
+        if (is_temporary_name(made)) {
+            record_made_temporary(w, made);
         } else {
             record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(made->schemaname),
                           text_of(made->relname));

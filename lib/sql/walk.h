@@ -40,6 +40,7 @@ typedef struct {
     uint32_t statement_count;
     uint32_t names_len;
     uint32_t temp_count;
+    bool is_temp_renamed; /* any name may be a temporary relation's */
     sp_sql_judgement judgement;
 } walk_room;
 
@@ -108,6 +109,10 @@ bool walk_is_made(const walker *w, sp_span name);
 /* From here on the name (empty = any) stands for other rows than the catalogue says: what is done
  * to it is done to something unknown, until the catalogue has been read again. */
 void record_other(walker *w, sp_span name);
+/* A name in the schema of temporary relations, also by its number, or that says TEMP. */
+bool is_temporary_name(const RangeVar *name);
+/* The statement makes it. */
+void record_made_temporary(walker *w, const RangeVar *name);
 /* Whether a name may be a temporary relation's, now or once what hides it is gone. */
 bool may_be_temporary(const walker *w, const RangeVar *name);
 /* In the catalogue, if the name still means there what it meant; SP_NONE. */

@@ -445,6 +445,8 @@ STANDING_IN = [  # how a temporary table would come to stand for the rows of a t
     ["CREATE TEMP TABLE tt (LIKE plain)", "CREATE RULE r AS ON DELETE TO tt DO INSTEAD DELETE FROM plain WHERE id = 1"],
     ["CREATE TEMP TABLE tt (x int)", "CREATE VIEW vv AS SELECT * FROM plain WHERE NOT EXISTS (SELECT FROM tt)"],
     ["CREATE TEMP TABLE plain (x int)", "CREATE VIEW vv AS SELECT p.* FROM plain p"],
+    ["CREATE TEMP TABLE tt (x int)", "ALTER TABLE tt RENAME TO ss", "CREATE VIEW vv AS SELECT * FROM plain WHERE NOT EXISTS (SELECT FROM ss)"],
+    ["SELECT 1 AS x INTO TEMP tt; CREATE VIEW vv AS SELECT * FROM plain WHERE NOT EXISTS (SELECT FROM tt)"],
     ["CREATE TABLE ours (LIKE plain)", f'CREATE RULE "_RETURN" AS ON SELECT TO ours DO INSTEAD {ALL_OF_ENTRIES}'],
     ["CREATE VIEW vv AS SELECT * FROM pg_settings"],
 ]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Accounts that can do more at the server than any judgement of their statements shows: they run
- * programs there, read and write its files, are replicas, pass by the rules of rows, or give
- * themselves such rights. The gate works with none of them, as with no superuser.
+ * Accounts that can do more at the server than any judgement of their statements shows: they are
+ * superusers, run programs there, read and write its files, are replicas, pass by the rules of
+ * rows, give themselves such rights, or may become a role that does. The gate works with none.
  *
  * OWNS the list in a catalogue. PROCESS db gate workers. TRUST rows come from the server: there is
  * room for so many, and beyond that no account is worked with. SPEC docs/DATABASE.md "Accounts in
@@ -14,13 +14,16 @@ enum { DANGERS_FIRST = 16 }; /* doubled up to DB_DANGERS_MAX */
 
 #define DANGERS                                                                                    \
     "SELECT r.rolname AS who, pg_catalog.concat_ws(', ',"                                          \
+    " CASE WHEN r.rolsuper THEN 'SUPERUSER' END,"                                                  \
     " CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,"                                            \
     " CASE WHEN r.rolreplication THEN 'REPLICATION' END,"                                          \
     " CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END,"                                              \
     " (SELECT pg_catalog.string_agg(g.rolname, ', ' ORDER BY g.rolname) FROM pg_catalog.pg_roles " \
-    "g WHERE g.rolname IN ('pg_execute_server_program', 'pg_read_server_files',"                   \
-    " 'pg_write_server_files') AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))) AS why"        \
-    " FROM pg_catalog.pg_roles r WHERE r.rolcanlogin AND NOT r.rolsuper"
+    "g WHERE NOT r.rolsuper AND g.oid <> r.oid AND (g.rolsuper OR g.rolcreaterole OR"              \
+    " g.rolreplication OR g.rolbypassrls OR g.rolname IN ('pg_execute_server_program',"            \
+    " 'pg_read_server_files', 'pg_write_server_files'))"                                           \
+    " AND pg_catalog.pg_has_role(r.oid, g.oid, 'MEMBER'))) AS why"                                 \
+    " FROM pg_catalog.pg_roles r WHERE r.rolcanlogin"
 
 const char db_dangers_sql[] = "SELECT 'd', who, why FROM (" DANGERS ") d WHERE why <> '';";
 const char db_dangers_print_sql[] =
@@ -38,6 +41,16 @@ static sp_err make_room(db_dangers *dangers)
     return sp_ok();
 }
 
+/* What fits of a list of names; no character is torn. */
+static sp_span cut_to(sp_span text, size_t max)
+{
+    size_t len = text.len < max ? text.len : max;
+    while (len > 0 && !sp_span_is_utf8(sp_span_slice(text, 0, len))) {
+        len--;
+    }
+    return sp_span_slice(text, 0, len);
+}
+
 void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why)
 {
     if (dangers->count == dangers->cap && sp_failed(make_room(dangers))) {
@@ -46,7 +59,7 @@ void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why)
     }
     db_danger *one = &dangers->items[dangers->count++];
     SP_IGNORE(sp_fit(one->who, sizeof(one->who), who)); /* names of roles are shorter */
-    SP_IGNORE(sp_fit(one->why, sizeof(one->why), sp_span_slice(why, 0, sizeof(one->why) - 1)));
+    SP_IGNORE(sp_fit(one->why, sizeof(one->why), cut_to(why, sizeof(one->why) - 1)));
 }
 
 void db_dangers_clear(db_dangers *dangers)

@@ -36,7 +36,8 @@ static void on_server_ready(db_back *back)
     static db_refusal refusal;
     if (sp_span_eq(db_back_status(back, SP_SPAN_LIT("is_superuser")), SP_SPAN_LIT("on"))) {
         refuse(session, "42501", SP_REASON_DENY_RULE,
-               "the database account of this resource is a superuser: the gate works with none");
+               "the database account of this resource can do more than the gate would see "
+               "(SUPERUSER): the gate works with none such");
         return;
     }
     if (session->login->in.len > 0) {

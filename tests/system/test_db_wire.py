@@ -739,9 +739,15 @@ def test_a_superuser_is_not_worked_as(db):
     try:
         with pytest.raises(psycopg2.OperationalError) as refused:
             db.connect("lin")
-        assert "superuser" in str(refused.value)
+        assert "(SUPERUSER)" in str(refused.value)
     finally:
         db.server.sql("ALTER ROLE op_dba NOSUPERUSER")
+
+    def serves():
+        with contextlib.suppress(psycopg2.OperationalError):
+            return db.connect("lin").close() is None
+
+    wait_for("the account without it", 20, serves)
 
 
 @pytest.mark.parametrize("give,take,word", [
@@ -751,6 +757,11 @@ def test_a_superuser_is_not_worked_as(db):
      "pg_write_server_files"),
     ("ALTER ROLE op_dba BYPASSRLS REPLICATION", "ALTER ROLE op_dba NOBYPASSRLS NOREPLICATION", "REPLICATION, BYPASSRLS"),
     ("ALTER ROLE op_dba CREATEROLE", "ALTER ROLE op_dba NOCREATEROLE", "CREATEROLE"),
+    ("ALTER ROLE op_dba SUPERUSER", "ALTER ROLE op_dba NOSUPERUSER", "SUPERUSER"),
+    *((f"CREATE ROLE above {what}; GRANT above TO op_dba", "DROP ROLE above", "above")
+      for what in ("SUPERUSER", "CREATEROLE", "REPLICATION", "BYPASSRLS")),
+    ("CREATE ROLE above SUPERUSER; CREATE ROLE between; GRANT above TO between; GRANT between TO op_dba",
+     "DROP ROLE between, above", "above"),
 ])
 def test_an_account_that_can_do_more_than_is_seen_is_not_worked_as(db, give, take, word):
     def refusal():

@@ -124,6 +124,100 @@ static void show_json(const char *name, const json_t *value)
     sp_free(text);
 }
 
+/* "3.4 GiB". */
+static void print_size(json_int_t bytes)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB", "TiB"};
+    double size = (double)bytes / 1024;
+    size_t at = 0;
+    while (size >= 1024 && at + 1 < SP_COUNT(units)) {
+        size /= 1024;
+        at++;
+    }
+    if (bytes < 1024) {
+        printf("%lld bytes", (long long)bytes);
+    } else {
+        printf("%.1f %s", size, units[at]);
+    }
+}
+
+/* "800 ms", "3 s", "12 min", "5 h": of what is longer, the next whole one. */
+static void print_span(json_int_t ms)
+{
+    enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE };
+    json_int_t unit = ms < SECOND ? 1 : ms < 2 * MINUTE ? SECOND : ms < 2 * HOUR ? MINUTE : HOUR;
+    const char *name = unit == 1 ? "ms" : unit == SECOND ? "s" : unit == MINUTE ? "min" : "h";
+    printf("%lld %s", (long long)((ms + unit - 1) / unit), name);
+}
+
+static void show_rows(const json_t *approval)
+{
+    const json_t *plan = json_object_get(approval, "plan");
+    printf("%-12s %lld", "rows",
+           (long long)json_integer_value(json_object_get(approval, "estimated_rows")));
+    if (sp_json_text(plan, "why_not")[0] != '\0') {
+        printf(", and what cannot be counted: ");
+        sp_print_safe(stdout, sp_json_text(plan, "why_not"));
+    }
+    putchar('\n');
+}
+
+/* What can be put back of a statement, and how long that may take. */
+static void show_keep(const json_t *approval)
+{
+    const json_t *keep = json_object_get(approval, "keep");
+    if (json_is_object(keep)) {
+        printf("%-12s ", "keeps");
+        print_size(json_integer_value(json_object_get(keep, "bytes")));
+        printf(": keep takes ");
+        print_span(json_integer_value(json_object_get(keep, "duration_ms")));
+        printf(", undo takes up to ");
+        print_span(json_integer_value(json_object_get(keep, "undo_max_ms")));
+        putchar('\n');
+    } else if (sp_same(sp_json_text(approval, "kind"), "statement")) {
+        bool unknown = sp_same(sp_json_text(approval, "state"), "waiting") &&
+                       !json_is_object(json_object_get(approval, "dependants"));
+        line("keeps", unknown ? "nothing that is known yet: take it as final"
+                              : "nothing is kept: it cannot be undone");
+    }
+}
+
+static void show_dependants(const json_t *all)
+{
+    size_t at = 0;
+    const json_t *one = NULL;
+    const json_t *relations = json_object_get(all, "relations");
+    const json_t *limits = json_object_get(all, "limits");
+    json_int_t total = json_integer_value(json_object_get(all, "relations_total"));
+    json_int_t foreign = json_integer_value(json_object_get(all, "foreign_keys"));
+    if (!json_is_object(all)) {
+        return;
+    }
+    printf("\nDepends on it\n");
+    json_array_foreach(relations, at, one)
+    {
+        printf("  ");
+        sp_print_safe(stdout, sp_json_text(one, "name"));
+        printf("  ");
+        sp_print_safe(stdout, sp_json_text(one, "why"));
+        printf(", %lld rows, ", (long long)json_integer_value(json_object_get(one, "rows")));
+        print_size(json_integer_value(json_object_get(one, "bytes")));
+        putchar('\n');
+    }
+    if (total > (json_int_t)json_array_size(relations)) {
+        printf("  and %lld more\n", (long long)(total - (json_int_t)json_array_size(relations)));
+    }
+    if (foreign > 0) {
+        printf("  and %lld foreign keys of other tables\n", (long long)foreign);
+    }
+    json_array_foreach(limits, at, one)
+    {
+        printf("  Undo could not: ");
+        sp_print_safe(stdout, json_string_value(one));
+        putchar('\n');
+    }
+}
+
 static void show_touches(const json_t *plan)
 {
     const json_t *touches = json_object_get(plan, "touches");
@@ -185,9 +279,8 @@ static void show(const json_t *approval)
     line("rule", sp_json_text(approval, "rule"));
     line("reason", sp_json_text(approval, "reason"));
     line("ticket", sp_json_text(approval, "ticket"));
-    line("rows", sp_json_text(approval, "estimated_rows"));
-    line("undo keeps", sp_json_text(approval, "keep.bytes"));
-    line("undo ms", sp_json_text(approval, "keep.duration_ms"));
+    show_rows(approval);
+    show_keep(approval);
     line("expires", sp_short_time(sp_json_text(approval, "expires_at")));
     line("approved", sp_approval_votes(approval));
     show_rules(approval);
@@ -199,7 +292,7 @@ static void show(const json_t *approval)
     } else {
         show_plan(json_object_get(approval, "plan"));
     }
-    show_json("Depends on it", json_object_get(approval, "dependants"));
+    show_dependants(json_object_get(approval, "dependants"));
 }
 
 static int fetch(sp_client *client, const char *id, json_t **ret_approval)
@@ -381,7 +474,9 @@ int sp_db_undo(const sp_given *given)
     if (status == SP_EXIT_OK && given->json) {
         sp_client_print(answer);
     } else if (status == SP_EXIT_OK && dry) {
-        printf("It would be undone in about %s ms.\n", sp_json_text(answer, "duration_ms"));
+        printf("It would be undone in about ");
+        print_span(json_integer_value(json_object_get(answer, "duration_ms")));
+        printf(".\n");
         show_json("It would do", json_object_get(answer, "report"));
     } else if (status == SP_EXIT_OK) {
         printf("Others have to approve it: %s. sallyport approvals show %s tells more.\n",

@@ -79,6 +79,7 @@ static void print_event(const json_t *event)
     print_time(event);
     print_cell(outcome_of(event), 7);
     print_cell(sp_json_text(event, "person"), 12);
+    print_cell(is(event, "device", "") ? "-" : sp_json_text(event, "device"), 12);
     print_cell(sp_json_text(event, "resource"), 14);
     print_cell(sp_json_text(event, "action"), 10);
     printf("%8lld %10lld %7lld ", (long long)json_integer_value(json_object_get(event, "count")),

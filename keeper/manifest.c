@@ -8,7 +8,7 @@
  */
 #include "keeper/keeper.h"
 
-enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_TIMES_MAX = 36, UNDO_MINUTES_SAID = 10 };
+enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
 
 /* $1 objects, $2 verb, $3 cascades ('t'/'f'), $4 whole. The server makes the whole manifest. */
 static const char CLOSURE[] =
@@ -188,10 +188,9 @@ static void add_limit(json_t *limits, json_t *sentence)
     }
 }
 
-/* Undo took 4 to 36 times as long as the keep in what was measured (docs/DATABASE.md). */
 static void add_time(json_t *limits, uint64_t keep_ms)
 {
-    uint64_t minutes = keep_ms * UNDO_TIMES_MAX / 60000;
+    uint64_t minutes = keep_ms * SP_KEEPER_UNDO_TIMES_MAX / 60000;
     if (minutes >= UNDO_MINUTES_SAID) {
         add_limit(limits, json_sprintf("putting it back may take up to about %llu minutes: until "
                                        "then nobody else writes into these tables",

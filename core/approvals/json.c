@@ -5,6 +5,7 @@
  */
 #include "core/http/json.h"
 #include "core/approvals/inside.h"
+#include "lib/proto/keeper_msg.h"
 
 json_t *sp_ref_json(uint64_t id)
 {
@@ -92,6 +93,7 @@ static json_t *keep_json(const sp_ask *ask)
     json_t *keep = json_object();
     set_number(keep, "bytes", ask->keep_bytes);
     set_number(keep, "duration_ms", ask->keep_ms);
+    set_number(keep, "undo_max_ms", ask->keep_ms * SP_KEEPER_UNDO_TIMES_MAX);
     return keep;
 }
 

@@ -38,7 +38,9 @@ enum {
     SP_KEEPER_OBJECTS_MAX_BYTES = 32 * 1024,
     SP_KEEPER_VERB_MAX_BYTES = 79,
     SP_KEEPER_REPORT_MAX_BYTES = 64 * 1024,
-    SP_KEEPER_WHY_MAX_BYTES = 1000
+    SP_KEEPER_WHY_MAX_BYTES = 1000,
+    /* undo took 4 to 36 times as long as the keep in what was measured (docs/DATABASE.md) */
+    SP_KEEPER_UNDO_TIMES_MAX = 36
 };
 
 typedef struct {

@@ -51,6 +51,12 @@ may: [write, alter]
     - table: public.extra
       class: internal
       columns: [{ name: phone, mask: mobile, tags: [personal-info] }]
+    - table: public.cards
+      class: internal
+      columns:
+        - { name: card, mask: bank-card, tags: [personal-info] }
+        - { name: holder, mask: name, tags: [personal-info] }
+        - { name: amount, mask: bank-card, tags: [personal-info] }
 """,
 )
 
@@ -257,6 +263,24 @@ def test_copied_rows_are_the_rows_that_select_shows(gate, hard_rows):
                 assert c.fetchone() == ("***", "***", "***", "|;!%")
     finally:
         gate.sql("DROP TABLE put")
+
+
+def test_cards_and_names(gate):
+    """As docs/DATABASE.md says; what does not look like a card is "***", and what is no text is NULL."""
+    gate.sql("CREATE TABLE cards (id int, card text, holder text, amount bigint)", "GRANT ALL ON cards TO op_all",
+             "INSERT INTO cards VALUES (1, '6222 0212 3456 7890 123', '王小明', 622202123456), (2, '12345678901', '', NULL)")
+
+    def seen():
+        try:
+            return rows(gate, "anna", "SELECT card, holder, amount FROM cards")
+        except psycopg2.errors.InsufficientPrivilege:
+            return None  # until the gate knows it
+
+    try:
+        found = wait_for("the catalogue", 30, seen)
+        assert found == [("************0123", "王**", None), ("***", "***", None)], found
+    finally:
+        gate.sql("DROP TABLE cards")
 
 
 def test_psql_copies_masked(gate):

@@ -216,6 +216,10 @@ def test_by_command_line(gate, dora, tmp_path):
     before = state(gate)
     _, keep = run(gate, dora, "TRUNCATE logs")
     asker, approver = (Shell(gate.office, gate.people[name], tmp_path) for name in ("dora", "lena"))
+    shown = approver.run("approvals", "show", keep["approval"])
+    assert re.search(r"^keeps +[\d.]+ (bytes|[KMG]iB): keep takes \d+ (ms|s), undo takes up to \d+ (ms|s|min)$", shown, re.M), shown
+    assert re.search(r"^  (public\.)?logs\w*  .*, \d+ rows, [\d.]+ (bytes|[KMG]iB)$", shown, re.M) and '"relations"' not in shown, shown
+    assert approver.json("approvals", "show", keep["approval"])["keep"]["undo_max_ms"] > keep["duration_ms"] >= 0
     assert keep["id"] in asker.run("db", "keeps")
     tried = asker.run("db", "undo", keep["id"], "--dry-run")
     assert re.search(r"It would be undone in about \d+ ms", tried) and "logs" in tried, tried

@@ -57,7 +57,7 @@ export const en = {
     touchWhy: {} as Record<string, string>,
     undoWould: "What undo would do now", undoMade: "made again",
     undoRows: (back: number, reverted: number, out: number, stay: number) => [`${s(back, "row comes", "rows come")} back`, reverted > 0 && `${s(reverted, "row")} as before`, out > 0 && `${s(out, "row")} taken out`, stay > 0 && `${s(stay, "row")} changed since, left alone`].filter(Boolean).join(", "),
-    undoKeeps: "Undo keeps first", undoKept: (size: string, time: string) => `${size}, about ${time}`, noUndo: "Nothing is kept: it could not be undone", undoNotYet: "Nothing that is known yet: take it as final",
+    undoKeeps: "Undo keeps first", uncounted: (rows: string, why: string) => `${rows}, and what cannot be counted: ${why}`, undoKept: (size: string, keep: string, undo: string) => `${size}: keep takes ${keep}, undo takes up to ${undo}`, noUndo: "Nothing is kept: it cannot be undone", undoNotYet: "Nothing that is known yet: take it as final",
     hash: "SHA-256 of the bytes", reason: "Reason", ticket: "Ticket", role: "Role", duration: "For", answers: "Answers", asked: "Asked",
     approve: "Approve", refuse: "Refuse", withdraw: "Withdraw",
     approveTitle: "Approve exactly this?", approveText: "You may be asked to prove that it is you. Your name and these bytes go into the ledger.",

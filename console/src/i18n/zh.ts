@@ -57,7 +57,7 @@ export const zh: typeof en = {
     touchWhy: { named: "语句指定", "goes with it": "随之受影响", "goes with it, cannot be held": "随之受影响，无法锁定", "reads it": "读取该对象", "refers to it": "引用该对象", "refers to it, deletes its rows too": "引用该对象，行随之删除", "refers to it, becomes NULL": "引用该对象，置为 NULL", "refers to it, becomes its default": "引用该对象，置为默认值", "belongs to it": "属于该对象", "uses it": "使用该对象", "runs with it": "随之触发" } as Record<string, string>,
     undoWould: "撤销现在会做什么", undoMade: "重新建立",
     undoRows: (back: number, reverted: number, out: number, stay: number) => [`恢复 ${back} 行`, reverted > 0 && `还原 ${reverted} 行`, out > 0 && `移除 ${out} 行`, stay > 0 && `${stay} 行此后已被更改，保持不变`].filter(Boolean).join("，"),
-    undoKeeps: "执行前保留", undoKept: (size: string, time: string) => `${size}，约 ${time}`, noUndo: "不保留任何内容：无法恢复", undoNotYet: "尚不清楚能保留什么：请按不可恢复处理",
+    undoKeeps: "执行前保留", uncounted: (rows: string, why: string) => `${rows}，另有无法统计的部分：${why}`, undoKept: (size: string, keep: string, undo: string) => `${size}：保留需 ${keep}，恢复最多需 ${undo}`, noUndo: "不保留任何内容：无法恢复", undoNotYet: "尚不清楚能保留什么：请按不可恢复处理",
     hash: "内容的 SHA-256", reason: "理由", ticket: "工单", role: "角色", duration: "时长", answers: "答复", asked: "申请时间",
     approve: "批准", refuse: "拒绝", withdraw: "撤回",
     approveTitle: "批准这一内容？", approveText: "可能需要您再次验证身份。您的姓名与这些字节将写入账本。",

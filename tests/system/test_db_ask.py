@@ -311,18 +311,17 @@ def test_a_cursor_that_is_held_runs_when_others_agree(gate, dora):
     assert run.error is None and gate.sql("SELECT count(*) FROM audit.entries WHERE id = 555") == [(0,)]
 
 
-def test_a_cursor_runs_nothing_at_a_fetch_either(gate, dora):
-    """One that is not held runs when it is fetched from: others cannot agree to that."""
-    with dora.cursor() as c:
-        c.execute("BEGIN")
-        c.execute("DECLARE f CURSOR FOR SELECT wipe()")
-        for text in ("FETCH ALL FROM f", "MOVE ALL FROM f"):
-            with pytest.raises(psycopg2.Error, match="by a name"):
-                c.execute(text)
-            c.execute("ROLLBACK")
-            c.execute("BEGIN")
-            c.execute("DECLARE f CURSOR FOR SELECT wipe()")
-        c.execute("COMMIT")
+def test_a_cursor_of_code_waits_too(gate, dora):
+    """One that is not held runs when it is fetched from, but the server plans it at once; and others cannot agree to a
+    fetch."""
+    dora.cursor().execute("BEGIN")
+    run = Waiting(dora, "DECLARE f CURSOR FOR SELECT wipe()")
+    answer(gate, asked(gate), "approve")
+    run.join(20)
+    assert run.error is None
+    with pytest.raises(psycopg2.Error, match="by a name"):
+        dora.cursor().execute("FETCH ALL FROM f")
+    dora.cursor().execute("ROLLBACK")
     assert of_orders(gate) == 200
 
 

@@ -273,7 +273,7 @@ def test_whoever_destroyed_has_no_vote_on_its_undo(gate):
         with pytest.raises(Refused) as refused:
             answer(gate, wanted, verdict, "dirk")
         assert (refused.value.status, refused.value.code) == (409, "own_request"), refused.value
-    gate.office.fresh(gate.sam)
+    gate.sam.fresh()
     gate.sam.post(f"/approvals/{wanted['id']}/approve", {"sha256": wanted["sha256"]})
     wait_for("the undo", 30, lambda: lena.get(f"/keeps/{keep['id']}")["state"] == "undone")
     assert state(gate) == before

@@ -443,12 +443,12 @@ def test_words_that_quote_values_under_any_code_are_counted(gate):
                 assert error["C"] in ("42704", "3F000", "42601") and words in error["M"], error
         for text in ("SELECT nothing FROM orders", "SELECT id FROM orders WHERE nothing.id = 1", "SELECT id FROM orders WHERE id = 'a'::nothing"):
             assert "nothing" in fields(next(body for kind, body in raw.ask(text) if kind == "E"))["M"]
-    gate.person("daily-10", "daily")
-    with log_in(gate, "daily-10") as raw:
+    gate.person("daily-19", "daily")
+    with log_in(gate, "daily-19") as raw:
         for text in CASTS:
             error = fields(next(body for kind, body in raw.ask(text.format(7)) if kind == "E"))
             assert "7" in error["M"], error
-        assert wait_for("what they counted", 5, lambda: used_today(gate, "daily-10")) == len(CASTS)
+        assert wait_for("what they counted", 5, lambda: used_today(gate, "daily-19")) == len(CASTS)
 
 
 def test_no_setting_is_made_of_rows(gate):

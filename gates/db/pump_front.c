@@ -229,14 +229,28 @@ static bool waits_for_copy(db_session *session, db_run *run, sp_span rest)
     return !fits;
 }
 
+static bool belongs_here(db_session *session, const sp_pg_head *head)
+{
+    uint8_t type = head->type;
+    if (!sp_pg_is_front(type) || type == 'p') {
+        out_of_step(session, "a message came that does not belong there");
+        return false;
+    }
+    /* where its body is left out, the server takes what follows for it */
+    if ((type == 'H' || type == 'S' || type == 'c') && head->body_len > 0) {
+        out_of_step(session, "a message came with a body that has none");
+        return false;
+    }
+    return true;
+}
+
 /* What a server in its COPY state makes of it, and what it skips after an error. */
 static step message(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
                     size_t *ret_used)
 {
     uint8_t type = head->type;
     bool small = head->body_len <= SMALL_MAX_BYTES;
-    if (!sp_pg_is_front(type) || type == 'p') {
-        out_of_step(session, "a message came that does not belong there");
+    if (!belongs_here(session, head)) {
         return STOP;
     }
     if (type == 'd') {

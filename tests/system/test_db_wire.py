@@ -351,7 +351,8 @@ def test_half_a_handshake_ends_in_time(db):
 @pytest.mark.parametrize("bytes_", [
     b"Q\0\0\0\3", b"Q\xff\xff\xff\xff", b"\0\0\0\0\4", message("p", b"x\0"), message("v"), message("W"),
     b"D\x10\0\0\0" + b"x" * 100, b"S\x7f\xff\xff\xff" + b"x" * 100, message("B", b"no end"),
-    message("E", b"\0\0"), message("Q", b"no end"), message("Q", b"two\0ends\0"), message("D", b"Xname\0")])
+    message("E", b"\0\0"), message("Q", b"no end"), message("Q", b"two\0ends\0"), message("D", b"Xname\0"),
+    message("H", b"x"), message("H", bytes(9000)), message("S", b"x"), message("S", bytes(9000)), message("c", b"x")])
 def test_malformed_messages_end_in_an_error(db, raw, bytes_):
     raw.send(bytes_, SYNC)
     found = []
@@ -365,6 +366,21 @@ def test_malformed_messages_end_in_an_error(db, raw, bytes_):
     assert found and found[-1][0] == "E", found
     assert fields(found[-1][1])["C"] in ("08P01", "42601", "26000", "34000"), fields(found[-1][1])
     db.connect("lin").close()
+
+
+def test_a_flush_with_a_body_hides_nothing(db, raw):
+    """Where the gate left the body out, the server would take what follows for it, up to a Query within a value."""
+    text = parse("SELECT $1::bytea")
+    hidden = SYNC + query("CREATE TABLE hidden_now ()") + SYNC
+    value = bytes(9000 - len(text) - 17) + hidden
+    raw.send(message("H", bytes(9000)), text,
+             message("B", b"\0\0" + struct.pack(">HHHi", 1, 1, 1, len(value)) + value + b"\0\0"), execute(), SYNC)
+    with contextlib.suppress(Closed, OSError):
+        raw.until("Z")
+    time.sleep(0.5)
+    with contextlib.closing(db.connect("lin")) as one, one.cursor() as c:
+        c.execute("SELECT to_regclass('hidden_now')::text")
+        assert c.fetchone() == (None,)
 
 
 def test_a_truncated_message_is_waited_for_and_then_forgotten(db, raw):

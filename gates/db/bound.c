@@ -170,12 +170,27 @@ static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
     return err;
 }
 
+static bool calls_code(const sp_sql_judgement *judgement)
+{
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
+        if (use->kind == SP_SQL_FUNCTION || use->kind == SP_SQL_CODE ||
+            (use->flags & SP_SQL_USE_OPAQUE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The server plans at Bind, and planning computes what is declared IMMUTABLE: code that others have
  * to agree to would run before anybody is asked. */
 static bool may_be_planned(db_session *session, const db_named *from, db_refusal *refusal)
 {
     const sp_sql_known *known = from->text->known;
     db_ruling ruling = db_ruling_none();
+    if (!calls_code(known->judgement)) {
+        return true; /* what it does is asked when it is executed */
+    }
     db_ruling_add(&ruling, session, db_session_judge(session)->catalogue, known->judgement);
     if (!ruling.asks_code) {
         return true;

@@ -213,6 +213,7 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
         }
         if (judge->temps == NULL &&
             sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->temps))) {
+            judge->temps_renamed = true; /* any name may be one */
             return;
         }
         sp_copy(judge->temps[judge->temp_count], statement->name.ptr, statement->name.len);

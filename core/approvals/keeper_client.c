@@ -15,13 +15,18 @@
 
 typedef struct waiting {
     struct waiting *next;
-    sp_keeper_client *client;
     uint64_t job;
     uint64_t until_us; /* 0: it was told that this is late */
     bool is_undo;
     sp_on_job_done on_done;
     void *self;
 } waiting;
+
+/* What the line holds: who waits may be gone before the keeper has answered. */
+typedef struct {
+    sp_keeper_client *client;
+    uint64_t job;
+} sent;
 
 struct sp_keeper_client {
     sp_line *line;
@@ -81,20 +86,25 @@ static void on_up(void *self)
 
 static void on_taken(void *self, sp_err err, sp_span body)
 {
-    waiting *wait = self;
+    sent *s = self;
     (void)body;
     if (sp_failed(err)) {
-        fail(wait->client, wait->job, err.code,
+        fail(s->client, s->job, err.code,
              err.code == SP_ELIMIT ? "the keeper has too many jobs" : "the keeper is away");
     }
+    sp_free(s);
 }
 
 void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_job_done on_done,
                           void *self)
 {
     waiting *wait = NULL;
+    auto_free sent *s = NULL;
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     sp_err err = client == NULL ? sp_fail(SP_EAGAIN) : sp_alloc(1, sizeof(*wait), &wait);
+    if (!sp_failed(err)) {
+        err = sp_alloc(1, sizeof(*s), &s);
+    }
     if (!sp_failed(err)) {
         job->job = ++client->next_job;
         sp_keeper_job_write(job, &body);
@@ -109,15 +119,15 @@ void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_jo
         return;
     }
     bool about_undo = job->kind == SP_KEEPER_UNDO || job->kind == SP_KEEPER_TRY_UNDO;
+    *s = (sent){client, job->job};
     *wait = (waiting){.next = client->first,
-                      .client = client,
                       .job = job->job,
                       .until_us = sp_now_steady_us() + (about_undo ? WAIT_FOR_UNDO_US : WAIT_US),
                       .is_undo = job->kind == SP_KEEPER_UNDO,
                       .on_done = on_done,
                       .self = self};
     client->first = wait;
-    sp_line_call(client->line, SP_KEEPER_JOB, sp_buf_borrow(&body), on_taken, wait);
+    sp_line_call(client->line, SP_KEEPER_JOB, sp_buf_borrow(&body), on_taken, SP_STEAL(s));
 }
 
 /* What it does to the database cannot be called back: who waits hears that it is late, and what
@@ -166,7 +176,8 @@ void sp_keeper_client_free(sp_keeper_client *client)
     if (client == NULL) {
         return;
     }
-    on_up(client); /* nobody waits any more */
+    sp_line_hang_up(client->line); /* what is not taken yet is told to who waits */
+    on_up(client);                 /* nobody waits any more */
     sp_line_free(client->line);
     sp_free(client);
 }

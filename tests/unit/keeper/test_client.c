@@ -14,6 +14,9 @@
 struct sp_line {
     sp_line_calls calls;
     uint64_t job; /* of the last call */
+    bool is_slow; /* the call is answered later, if at all */
+    sp_line_reply on_reply;
+    void *self;
 };
 static sp_line the_line;
 
@@ -29,7 +32,21 @@ sp_err sp_line_new(uv_loop_t *loop, const char *path, const sp_line_calls *calls
 
 void sp_line_free(sp_line *line)
 {
-    (void)line;
+    sp_line_hang_up(line);
+}
+
+static void answer(sp_err err)
+{
+    sp_line_reply on_reply = the_line.on_reply;
+    the_line.on_reply = NULL;
+    on_reply(the_line.self, err, SP_SPAN_EMPTY);
+}
+
+void sp_line_hang_up(sp_line *line)
+{
+    if (line->on_reply != NULL) {
+        answer(sp_fail(SP_ECLOSED));
+    }
 }
 
 void sp_line_call(sp_line *line, uint16_t kind, sp_span body, sp_line_reply on_reply, void *self)
@@ -38,7 +55,11 @@ void sp_line_call(sp_line *line, uint16_t kind, sp_span body, sp_line_reply on_r
     assert_int_equal(kind, SP_KEEPER_JOB);
     assert_ok(sp_keeper_job_read(body, &job));
     line->job = job.job;
-    on_reply(self, sp_ok(), SP_SPAN_EMPTY);
+    line->on_reply = on_reply;
+    line->self = self;
+    if (!line->is_slow) {
+        answer(sp_ok());
+    }
 }
 
 static void push(uint64_t job, sp_code code)
@@ -75,6 +96,7 @@ static uint64_t ask(sp_keeper_job_kind kind, heard *h)
 static int start(void **state)
 {
     (void)state;
+    the_line = (sp_line){.job = 0};
     static const sp_config config = {.run_dir = "/nowhere"};
     static sp_core core = {.config = &config};
     return sp_failed(sp_keeper_client_new(&core, &client)) ? -1 : 0;
@@ -135,12 +157,26 @@ static void the_keeper_does_not_say_that_it_is_late(void **state)
     assert_true(undo.count == 1 && undo.code == SP_EIO);
 }
 
+static void what_is_done_before_it_was_taken_is_done_once(void **state)
+{
+    (void)state;
+    heard keep = {0};
+    heard other = {0};
+    the_line.is_slow = true;
+    push(ask(SP_KEEPER_KEEP, &keep), SP_OK);
+    assert_true(keep.count == 1 && keep.code == SP_OK);
+    answer(sp_fail(SP_EIO)); /* a keeper that does not do as it says */
+    assert_int_equal(keep.count, 1);
+    ask(SP_KEEPER_KEEP, &other); /* and one whose answer core does not wait for: stop() */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_keep_has_an_hour_and_undo_a_day, start, stop),
         cmocka_unit_test_setup_teardown(what_became_of_a_late_undo_is_heard, start, stop),
         cmocka_unit_test_setup_teardown(the_keeper_does_not_say_that_it_is_late, start, stop),
+        cmocka_unit_test_setup_teardown(what_is_done_before_it_was_taken_is_done_once, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,10 @@ struct db_estimate {
     bool ready;
     bool is_secret;
     bool takes_all; /* a statement without a plan that takes rows away: TRUNCATE, DROP */
+    bool makes_all; /* one without a plan that makes rows: nobody knows how many */
     bool adds;      /* more rows than there are */
+    bool is_untold; /* the tag of a plan's statement does not count all that it changes */
+    bool hides;     /* WITH changes rows, and nobody tells how many */
     bool is_open;   /* it may meet more than is named and counted */
     sp_timer timer;
     unsigned idle_ticks;
@@ -161,6 +164,22 @@ static const char *unplannable(const db_estimate *e, const sp_sql_judgement *jud
                                  : NULL;
 }
 
+/* EXPLAIN ANALYZE, COPY of a query, CREATE TABLE AS: what changes rows inside of them has no plan.
+ */
+static void note_inside(db_estimate *e, const db_run_ask *run, const sp_sql_statement *one)
+{
+    const unsigned verbs =
+        SP_SQL_VERB_DELETE | SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE | SP_SQL_VERB_UPDATE;
+    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 && (one->verbs & verbs) != 0 &&
+                   (one->flags & SP_SQL_IS_PREPARE) == 0;
+    if (changes) {
+        e->takes_all = true;
+        e->makes_all = e->makes_all || (one->verbs & (SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE)) != 0;
+        db_estimate_why(&e->found, "a change inside another statement (EXPLAIN ANALYZE, COPY, "
+                                   "CREATE TABLE AS) is not planned");
+    }
+}
+
 static void explain_all(db_estimate *e, const db_run_ask *run)
 {
     const sp_sql_judgement *judgement = run->judgement;
@@ -176,6 +195,9 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
         e->found.planned += plans ? 1 : 0;
         e->takes_all =
             e->takes_all || (!plans && (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0);
+        if (!plans) {
+            note_inside(e, run, one);
+        }
         if (!plans || why != NULL) {
             continue;
         }
@@ -232,14 +254,17 @@ static void settle(db_estimate *e)
     if (found->counted < found->planned) {
         db_estimate_why(found, "the database did not tell all of its plan");
     }
-    if (e->is_open) {
+    if (e->is_open || e->makes_all) {
         db_estimate_why(found, "not all that it meets can be named and counted");
         found->has_bound = false;
     }
     if (lacks && found->rows < found->touched_rows) {
         found->rows = found->touched_rows;
     }
-    found->is_told = found->planned > 0 && !lacks && found->falling_rows == 0;
+    if (e->hides && found->touched_rows > found->rows) {
+        found->hidden_rows = found->touched_rows - found->rows;
+    }
+    found->is_told = found->planned > 0 && !lacks && !e->is_untold && found->falling_rows == 0;
     if (!e->adds && found->planned == 1 && found->has_bound && found->rows > found->bound) {
         found->rows = found->bound;
     }
@@ -302,6 +327,8 @@ static void take_row(db_estimate *e, sp_span body)
         if (!sp_failed(sp_sql_plan_read(values[0], &plan))) {
             e->found.rows += plan.rows < UINT32_MAX ? plan.rows : UINT32_MAX;
             e->adds = e->adds || plan.adds;
+            e->is_untold = e->is_untold || !plan.is_told;
+            e->hides = e->hides || plan.hides;
             e->found.counted++;
         }
         break;
@@ -482,8 +509,8 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->touches = sp_buf_make(DB_TOUCHES_MAX_BYTES);
     e->out = sp_buf_make(OUT_MAX_BYTES);
     e->carry = sp_buf_make(CARRY_MAX_BYTES);
-    e->takes_all = false;
-    e->adds = false;
+    e->takes_all = e->makes_all = false;
+    e->adds = e->is_untold = e->hides = false;
     e->is_open = false;
     e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;
     explain_all(e, run);

@@ -439,6 +439,7 @@ typedef struct {
     uint64_t touched_rows; /* all rows of the relations that it acts on */
     uint64_t bound;        /* more rows than that do not fit into them */
     uint64_t falling_rows; /* all rows of the relations that foreign keys lead it to, besides */
+    uint64_t hidden_rows;  /* that WITH may change besides, and no tag tells */
     bool has_bound;        /* it acts on relations, and on these only */
     unsigned left_out;     /* of the list of what it acts on */
     bool is_told;          /* the server says at the end how many they were */

@@ -144,6 +144,11 @@ static db_verdict refuse_unknown(const db_estimated *found, db_refusal *refusal)
               "may change in such a while");
     if (found->why_not[0] != '\0') {
         snprintf(refusal->detail, sizeof(refusal->detail), "There is no plan: %s.", found->why_not);
+    } else if (found->falling_rows == 0) {
+        snprintf(refusal->detail, sizeof(refusal->detail),
+                 "No answer tells how many rows WITH changes: its tables have about %llu.",
+                 (unsigned long long)(found->rows + found->hidden_rows));
+        snprintf(refusal->hint, sizeof(refusal->hint), "Send the changes apart.");
     } else {
         snprintf(refusal->detail, sizeof(refusal->detail),
                  "No plan counts what foreign keys take along: the tables that they lead to have "
@@ -166,9 +171,10 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
     if (found == NULL) {
         return DB_WAIT;
     }
-    uint64_t rows = found->rows + found->falling_rows;
+    uint64_t more = found->falling_rows + found->hidden_rows;
+    uint64_t rows = found->rows + more;
     /* what it names itself may be too much already, whatever falls with it */
-    bool knows = found->why_not[0] == '\0' && (found->falling_rows == 0 || found->rows > most);
+    bool knows = found->why_not[0] == '\0' && (more == 0 || found->rows > most);
     if (!knows && (rows > most || !found->has_bound)) {
         return refuse_unknown(found, refusal);
     }

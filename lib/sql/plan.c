@@ -12,6 +12,7 @@ typedef struct {
     bool has_rows;
     bool changes; /* ModifyTable */
     bool feeds;   /* the rows of this one are what its parent changes */
+    bool inserts; /* ModifyTable, and only makes rows */
     uint64_t rows;
 } level;
 
@@ -21,8 +22,10 @@ typedef struct {
     size_t depth;
     sp_span key; /* of the value that follows; empty in lists */
     bool is_plan;
-    bool changes;
+    unsigned changes; /* nodes that do */
     bool adds;
+    bool is_beneath; /* one of those stands below another node */
+    bool hides;
     uint64_t changed;
     uint64_t answered;
 } reading;
@@ -59,7 +62,9 @@ static sp_err close_level(reading *r, bool is_list)
     if (!is_list && done->has_rows) {
         const level *parent = parent_of(r);
         r->is_plan = true;
-        r->changes = r->changes || done->changes;
+        r->changes += done->changes ? 1U : 0U;
+        r->is_beneath |= done->changes && parent != NULL;
+        r->hides |= done->changes && parent != NULL && !done->inserts;
         if (parent == NULL) {
             r->answered = add(r->answered, done->rows);
         } else if (parent->changes && done->feeds) {
@@ -92,8 +97,11 @@ static void take_text(reading *r, sp_span text)
     if (sp_span_eq(r->key, SP_SPAN_LIT("Node Type"))) {
         now->changes = sp_span_eq(text, SP_SPAN_LIT("ModifyTable"));
     } else if (sp_span_eq(r->key, SP_SPAN_LIT("Operation"))) {
+        now->inserts = sp_span_eq(text, SP_SPAN_LIT("Insert"));
         r->adds = r->adds || !(sp_span_eq(text, SP_SPAN_LIT("Delete")) ||
                                sp_span_eq(text, SP_SPAN_LIT("Update")));
+    } else if (sp_span_eq(r->key, SP_SPAN_LIT("Conflict Resolution"))) {
+        now->inserts = now->inserts && sp_span_eq(text, SP_SPAN_LIT("NOTHING"));
     } else if (sp_span_eq(r->key, SP_SPAN_LIT("Parent Relationship"))) {
         now->feeds =
             sp_span_eq(text, SP_SPAN_LIT("Outer")) || sp_span_eq(text, SP_SPAN_LIT("Member"));
@@ -181,7 +189,9 @@ sp_err sp_sql_plan_read(sp_span json, sp_sql_plan *ret_plan)
     if (r.depth != 0 || !r.is_plan) {
         return sp_fail(SP_EINVALID);
     }
-    *ret_plan =
-        (sp_sql_plan){.rows = r.changes ? r.changed : r.answered, .adds = r.adds || !r.changes};
+    *ret_plan = (sp_sql_plan){.rows = r.changes > 0 ? r.changed : r.answered,
+                              .adds = r.adds || r.changes == 0,
+                              .is_told = r.changes <= 1 && !r.is_beneath,
+                              .hides = r.hides};
     return sp_ok();
 }

@@ -14,6 +14,8 @@ enum { SP_SQL_PLAN_DEPTH_MAX = 256 };
 typedef struct {
     uint64_t rows; /* that it changes, in data-modifying WITH too; without any: that it answers */
     bool adds;     /* it may make rows: more than there are */
+    bool is_told;  /* the tag at its end counts all of them: one change, and nothing around it */
+    bool hides;    /* it changes rows that are there beneath something else, whose tag tells less */
 } sp_sql_plan;
 
 /* SP_EINVALID: not a plan; SP_ELIMIT: too deep. */

@@ -74,6 +74,38 @@ static void test_what_makes_rows(void **state)
     assert_true(adds("Insert") && adds("Merge") && adds(""));
 }
 
+/* One change beneath another node, or beside another change, is not what the tag counts. */
+static void test_what_is_told(void **state)
+{
+    (void)state;
+    static const char top[] = "[{\"Plan\": {\"Node Type\": \"%s\", \"Operation\": \"%s\","
+                              "\"Plan Rows\": 0, \"Plans\": [{\"Node Type\": \"%s\","
+                              "\"Operation\": \"%s\", \"Plan Rows\": 5,"
+                              "\"Conflict Resolution\": \"%s\"}]}}]";
+    static const struct {
+        const char *words[5];
+        bool is_told;
+        bool hides;
+    } cases[] = {
+        {{"Aggregate", "", "Seq Scan", "", ""}, true, false},
+        {{"ModifyTable", "Delete", "Seq Scan", "", ""}, true, false},
+        {{"ModifyTable", "Update", "ModifyTable", "Delete", ""}, false, true},
+        {{"ModifyTable", "Insert", "ModifyTable", "Insert", "NOTHING"}, false, false},
+        {{"ModifyTable", "Insert", "ModifyTable", "Insert", "UPDATE"}, false, true},
+        {{"Aggregate", "", "ModifyTable", "Delete", ""}, false, true},
+        {{"Aggregate", "", "ModifyTable", "Merge", ""}, false, true},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        char json[400];
+        sp_sql_plan plan;
+        const char *const *w = cases[i].words;
+        snprintf(json, sizeof(json), top, w[0], w[1], w[2], w[3], w[4]);
+        assert_int_equal(sp_sql_plan_read(sp_span_cstr(json), &plan).code, SP_OK);
+        assert_int_equal(plan.is_told, cases[i].is_told);
+        assert_int_equal(plan.hides, cases[i].hides);
+    }
+}
+
 static void test_bad(void **state)
 {
     (void)state;
@@ -95,6 +127,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_reads), cmocka_unit_test(test_changes),
                                        cmocka_unit_test(test_what_makes_rows),
+                                       cmocka_unit_test(test_what_is_told),
                                        cmocka_unit_test(test_bad)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

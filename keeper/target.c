@@ -19,15 +19,20 @@
 enum { CONNINFO_MAX_BYTES = 4096, PASSWORD_MAX_BYTES = 2048 };
 #define ANSWER_US ((uint64_t)3600 * 1000 * 1000)
 
-/* What the owner of a database could set for it: which functions and operators are found, what a
- * backslash means, how names and values are written. */
+/* What the owner of a database could set for it: who asks, which rows and how much of the catalogs
+ * are seen, which functions and operators are found, what a backslash means, how names and values
+ * are read and written. Named last is what ends or bends a session that waits. */
 static const char PINNED[] =
     "connect_timeout=10 keepalives_idle=30 keepalives_interval=10 keepalives_count=3 "
     "tcp_user_timeout=60000 application_name=sallyport-keeper client_encoding=UTF8 "
     "gssencmode=disable "
     "options='-c statement_timeout=0 -c lock_timeout=30s -c search_path=pg_catalog "
     "-c standard_conforming_strings=on -c quote_all_identifiers=off -c DateStyle=ISO "
-    "-c IntervalStyle=postgres -c jit=off -c default_transaction_read_only=off'";
+    "-c IntervalStyle=postgres -c jit=off -c default_transaction_read_only=off -c role=none "
+    "-c default_transaction_isolation=read\\\\ committed -c row_security=off -c xmloption=content "
+    "-c array_nulls=on -c lc_monetary=C -c bytea_output=hex -c extra_float_digits=3 "
+    "-c transform_null_equals=off -c gin_fuzzy_search_limit=0 "
+    "-c idle_in_transaction_session_timeout=0 -c client_min_messages=notice'";
 
 /* ---- the job's directory ---- */
 

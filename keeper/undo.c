@@ -274,7 +274,8 @@ sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_
 static sp_err write_script(undo *u)
 {
     auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    sp_buf_text(&sql, "\\set ON_ERROR_STOP on\nBEGIN;\nSET LOCAL lock_timeout = '30s';\n"
+    sp_buf_text(&sql, "\\set ON_ERROR_STOP on\nBEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL "
+                      "lock_timeout = '30s';\n"
                       "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
     TRY(undo_script(u, &sql));
     undo_tables *tables = NULL;

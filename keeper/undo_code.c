@@ -105,7 +105,7 @@ static const char CHECK[] =
     "   c.casttarget)) x(class, oid)),"
     "code AS (SELECT n.about, p.oid::regprocedure::text AS called, p.proowner"
     " FROM node n JOIN pg_proc p ON n.class = 'pg_proc'::regclass AND p.oid = n.oid"
-    " JOIN pg_roles r ON r.oid = p.proowner WHERE NOT r.rolsuper AND r.rolname <> current_user"
+    " JOIN pg_roles r ON r.oid = p.proowner WHERE NOT r.rolsuper AND r.rolname <> session_user"
     " UNION ALL SELECT n.about, 'rules', c.relowner FROM near n JOIN pg_class c ON c.oid = n.oid"
     "  JOIN pg_rewrite w ON w.ev_class = n.oid AND w.ev_type <> '1'"
     "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper),"
@@ -114,7 +114,7 @@ static const char CHECK[] =
 static const char WRONG[] =
     " UNION ALL SELECT 2, format('%s: %s of %s would run with the rights of %s while rows are put "
     "back; when it was looked at, let a superuser own it', about, called, "
-    "pg_get_userbyid(proowner), current_user) FROM code)"
+    "pg_get_userbyid(proowner), session_user) FROM code)"
     "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', what))"
     " FROM wrong ORDER BY first, what LIMIT 1 \\gexec\n";
 

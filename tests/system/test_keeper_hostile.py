@@ -5,15 +5,18 @@ neither when something is kept nor when it is put back.
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
+import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, UNDO, Keeper, Postgres
-from officelib import PROGRAM
-from vault_client import OK
+from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
+from officelib import PROGRAM, wait_for
+from vault_client import ECONFLICT, OK
 
 ROLES = """
 CREATE ROLE owner NOLOGIN;
@@ -189,3 +192,93 @@ def test_the_password_never_leaves_in_clear(keeper, server):
         with open(hba, "w", encoding="ascii") as file:
             file.write(before)
         server.sql("SELECT pg_reload_conf()")
+
+
+TRAP = """
+CREATE SCHEMA trap AUTHORIZATION owner;
+CREATE SEQUENCE trap.sprung;
+GRANT ALL ON trap.sprung TO PUBLIC;
+SET ROLE owner;
+CREATE FUNCTION trap.spring(n int) RETURNS boolean LANGUAGE plpgsql AS
+  $$BEGIN
+    IF session_user <> 'op_keep' THEN RETURN true; END IF;
+    BEGIN EXECUTE 'SET ROLE NONE'; EXCEPTION WHEN OTHERS THEN NULL; END;
+    IF current_user = 'op_keep' THEN PERFORM nextval('trap.sprung'); END IF;
+    RETURN true;
+  END$$;
+CREATE FUNCTION trap.calm(n int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(n); RETURN n; END$$;
+CREATE FUNCTION trap.fires() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM trap.spring(1); RETURN NEW; END$$;
+"""
+
+
+@pytest.fixture
+def trap(server):
+    """A schema of the owner's; that none of his code ran as op_keep is looked at in the end."""
+    server.sql(TRAP, "orders")
+    yield lambda text: server.sql("SET ROLE owner;" + text, "orders")
+    ran = server.sql("SELECT is_called FROM trap.sprung", "orders")
+    server.sql("ALTER DATABASE orders RESET ALL")
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+    assert ran == "f", "it ran"
+
+
+def kept(keeper, server, verb, *objects):
+    code, _, _, _, why = keeper.job(KEEP, keep=50, port=server.port, verb=verb, objects=objects)
+    assert code == OK, why
+
+
+def undone(keeper, server, verb, kind=UNDO):
+    code, _, _, report, why = keeper.job(kind, keep=50, port=server.port, verb=verb)
+    return code, report, why
+
+
+def refused(keeper, server, verb, words):
+    for kind in (TRY_UNDO, UNDO):
+        code, _, why = undone(keeper, server, verb, kind)
+        assert code == ECONFLICT and words in why, why
+
+
+def test_a_role_that_is_set_for_the_database_makes_nobodys_function_ours(keeper, server, trap):
+    """As the role that owns it the function looks like the keeper's own; it takes the keeper's rights back."""
+    trap("CREATE TABLE trap.trap (id int PRIMARY KEY, CHECK (trap.spring(id))); INSERT INTO trap.trap VALUES (1)")
+    kept(keeper, server, "DELETE", "trap.trap")
+    trap("DELETE FROM trap.trap")
+    server.sql("ALTER DATABASE orders SET role = owner")
+    refused(keeper, server, "DELETE", "trap.spring(integer) of owner would run with the rights of op_keep")
+
+
+def test_an_older_look_at_the_catalogs_does_not_hide_a_check(keeper, server, trap):
+    """What is committed while undo waits for the table would not be seen by one snapshot for the whole transaction."""
+    trap("CREATE TABLE trap.trap (id int PRIMARY KEY); INSERT INTO trap.trap VALUES (1)")
+    kept(keeper, server, "DELETE", "trap.trap")
+    trap("DELETE FROM trap.trap")
+    server.sql("ALTER DATABASE orders SET default_transaction_isolation = 'repeatable read'")
+    with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as owner, ThreadPoolExecutor(1) as pool:
+        owner.cursor().execute("SET ROLE owner; ALTER TABLE trap.trap ADD CHECK (trap.spring(id)) NOT VALID")
+        job = pool.submit(undone, keeper, server, "DELETE")
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'trap.trap'::regclass AND NOT granted"
+        wait_for("undo at the table", 20, lambda: job.done() or server.sql(waiting, "orders") == "1")
+        owner.commit()
+        code, _, why = job.result(60)
+    assert code == ECONFLICT and "trap.spring(integer) of owner would run" in why, why
+
+
+def test_rows_that_a_policy_hides_are_not_taken_for_unchanged(keeper, server, trap):
+    trap("CREATE TABLE trap.trap (id int PRIMARY KEY, n int); INSERT INTO trap.trap VALUES (1, 1)")
+    kept(keeper, server, "UPDATE", "trap.trap")
+    trap("UPDATE trap.trap SET n = 2; CREATE POLICY p ON trap.trap USING (false);"
+         "ALTER TABLE trap.trap ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY")
+    refused(keeper, server, "UPDATE", "would be affected by row-level security")
+
+
+@pytest.mark.parametrize("setting,type_,was,now", [("extra_float_digits = -15", "float8", "1.25", "1.3"), ("array_nulls = off", "text[]", "{NULL}", "{1}"),
+                                                   ("xmloption = document", "xml", "a<b/>", "c")])
+def test_settings_do_not_change_what_values_are(keeper, server, trap, setting, type_, was, now):
+    trap(f"CREATE TABLE trap.trap (id int PRIMARY KEY, v {type_}); INSERT INTO trap.trap VALUES (1, '{was}')")
+    kept(keeper, server, "UPDATE", "trap.trap")
+    trap(f"UPDATE trap.trap SET v = '{now}'")
+    server.sql(f"ALTER DATABASE orders SET {setting}")
+    code, _, why = undone(keeper, server, "UPDATE")
+    assert code == OK, why
+    server.sql("ALTER DATABASE orders RESET ALL")
+    assert server.sql("SELECT v FROM trap.trap", "orders") == was

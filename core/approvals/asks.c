@@ -384,6 +384,25 @@ sp_err sp_ask_carried_out(sp_core *core, uint64_t id)
                             now_s());
 }
 
+void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err)
+{
+    bool again = err.code == SP_EAGAIN || err.code == SP_ECLOSED || err.code == SP_ETIMEOUT;
+    sp_log(SP_LOG_WARN, "what was approved is not carried out (%s): %s", method,
+           sp_code_word(err.code));
+    sp_err over = again ? sp_ok()
+                        : sp_ask_row_state(core->store, ask->id, SP_ASK_APPROVED, SP_ASK_EXPIRED,
+                                           SP_SPAN_LIT("core"), now_s());
+    if (over.code == SP_ECONFLICT) {
+        return; /* something else became of it */
+    }
+    if (sp_failed(over)) {
+        sp_log(SP_LOG_ERROR, "that it is over cannot be stored: %s",
+               sp_store_error_text(core->store));
+    }
+    tell(core, ask, method, sp_span_cstr(sp_code_word(err.code)));
+    sp_approvals_changed(core, ask);
+}
+
 void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session)
 {
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);

@@ -15,9 +15,9 @@ enum {
     EXPIRES_S = 86400,
     NUMBER_MAX_BYTES = 20,
     CONTENT_MAX_BYTES = 64,
-    DETAIL_ROOM_BYTES = 4096,
     REASON_MIN_BYTES = 3
 };
+static const char FAILED[] = "erasing failed"; /* in the ledger */
 
 /* What others agree to is the very command, and it is read back from there. */
 #define COMMAND "sallyport ledger erase "
@@ -71,13 +71,7 @@ static void erasing_free(erasing *w)
 /* Nothing was erased, and the ledger says why. */
 static void not_done(erasing *w, sp_err err)
 {
-    auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
-    sp_event event = {
-        .person = w->ask.asker, .person_name = w->ask.asker_name, .verdict = SP_VERDICT_DENY};
-    sp_ask_event(&w->ask, "erasing failed", sp_votes_count(w->core->store, w->ask.id, SP_SETS_ALL),
-                 sp_span_cstr(sp_code_word(err.code)), &room, &event);
-    sp_ledger_client_tell(w->core->ledger, &event);
-    sp_log(SP_LOG_WARN, "an approved erasure is not carried out: %s", sp_code_word(err.code));
+    sp_ask_give_up(w->core, &w->ask, FAILED, err);
     erasing_free(w);
 }
 
@@ -100,14 +94,16 @@ static void on_erased(void *self, sp_err err, sp_span body)
     erasing_free(w);
 }
 
-/* Whoever asked was locked or lost the office meanwhile: then it does not go on in his name. */
-static sp_err check_asker(const sp_core *core, uint32_t asker)
+/* Whoever asked or agreed was locked, or who asked lost the office meanwhile: then it does not go on
+ * in their name. */
+static sp_err check(const sp_core *core, const sp_ask *ask)
 {
     sp_person person;
     uint64_t roles[SP_ROLE_WORDS] = {0};
-    TRY(sp_people_get(core->store, asker, &person));
-    TRY(sp_roles_of(core->store, asker, roles));
-    bool may = person.state == SP_PERSON_ACTIVE && sp_roles_hold(roles, SP_ROLE_NR_AUDIT);
+    TRY(sp_people_get(core->store, ask->asker, &person));
+    TRY(sp_roles_of(core->store, ask->asker, roles));
+    bool may = person.state == SP_PERSON_ACTIVE && sp_roles_hold(roles, SP_ROLE_NR_AUDIT) &&
+               sp_ask_is_met(core->store, ask);
     return may ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
@@ -115,7 +111,7 @@ static void on_recorded(void *self, sp_err err)
 {
     erasing *w = self;
     if (!sp_failed(err)) {
-        err = check_asker(w->core, w->ask.asker);
+        err = check(w->core, &w->ask);
     }
     if (sp_failed(err)) {
         not_done(w, err);
@@ -134,6 +130,9 @@ static sp_err begin(sp_core *core, uint64_t id, erasing **ret_erasing)
     if (!sp_failed(err)) {
         err = command_read(w->ask.content, &w->erase);
     }
+    if (!sp_failed(err)) {
+        err = check(core, &w->ask);
+    }
     if (sp_failed(err)) {
         erasing_free(w);
         return err;
@@ -150,7 +149,7 @@ void sp_erasure_go(sp_core *core, const sp_ask *ask)
     erasing *w = NULL;
     sp_err err = begin(core, ask->id, &w);
     if (sp_failed(err)) {
-        sp_log(SP_LOG_WARN, "an approved erasure cannot begin: %s", sp_code_word(err.code));
+        sp_ask_give_up(core, ask, FAILED, err);
         return;
     }
     sp_ask_record_use(core, ask, on_recorded, w);

@@ -172,6 +172,8 @@ static sp_err store_opened(sp_core *core, const sp_grant *g)
     return sp_txn_commit(&txn);
 }
 
+static const char NOT_GIVEN[] = "role not given"; /* in the ledger */
+
 static void on_opened(void *self, sp_err err)
 {
     opening *o = self;
@@ -187,8 +189,7 @@ static void on_opened(void *self, sp_err err)
         err = store_opened(core, &o->g);
     }
     if (sp_failed(err)) {
-        sp_log(SP_LOG_WARN, "the role %.*s was not given to %.*s: %s", SP_SPAN_ARG(o->g.role_name),
-               SP_SPAN_ARG(o->g.person_name), sp_code_word(err.code));
+        sp_ask_give_up(core, &o->ask, NOT_GIVEN, err);
     } else {
         sp_approvals *approvals = sp_approvals_of(core);
         if (approvals->grants_due_unix_s > o->g.until_unix_s) {
@@ -200,7 +201,8 @@ static void on_opened(void *self, sp_err err)
     opening_free(o);
 }
 
-/* The policy may have changed since he asked: what it says now counts. */
+/* The policy may have changed since he asked: what it says now counts. And whoever agreed and was
+ * locked since had lost his account to somebody, or his office. */
 static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role)
 {
     const sp_policy_set *set = sp_documents_set(core->state->documents);
@@ -209,13 +211,16 @@ static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role)
     uint64_t roles[SP_ROLE_WORDS] = {0};
     sp_span one;
     sp_span other;
+    if (set == NULL) {
+        return sp_fail(SP_EAGAIN);
+    }
     TRY(sp_policy_set_request(set, ask->role, &request));
     TRY(sp_people_get(core->store, ask->asker, &person));
     TRY(sp_roles_of(core->store, ask->asker, roles));
     bool sealed = ask->kind == SP_ASK_BREAK_GLASS;
     if (person.state != SP_PERSON_ACTIVE || sp_roles_hold(roles, request.number) ||
         !sp_policy_people_has(&request.who, ask->asker, roles) || request.sealed != sealed ||
-        ask->duration_s > request.longest_s) {
+        ask->duration_s > request.longest_s || !sp_ask_is_met(core->store, ask)) {
         return sp_fail(SP_EDENIED);
     }
     roles[request.number / 64] |= UINT64_C(1) << (request.number % 64);
@@ -226,37 +231,33 @@ static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role)
     return sp_ok();
 }
 
-static sp_err make_opening(sp_core *core, const sp_ask *ask, opening **ret_opening)
+static sp_err make_opening(sp_core *core, uint64_t id, opening **ret_opening)
 {
     uint32_t role = 0;
     opening *o = NULL;
-    TRY(check_open(core, ask, &role));
     TRY(sp_alloc(1, sizeof(*o), &o));
     o->core = core;
     o->arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_err err = sp_ask_load(core->store, &o->arena, id, &o->ask);
+    if (!sp_failed(err)) {
+        err = check_open(core, &o->ask, &role);
+    }
+    if (sp_failed(err)) {
+        opening_free(o);
+        return err;
+    }
     uint64_t now_unix_s = now_s();
     o->g = (sp_grant){.id = sp_random_u64() >> 4,
-                      .ask = ask->id,
-                      .person = ask->asker,
+                      .ask = id,
+                      .person = o->ask.asker,
                       .role = role,
-                      .sealed = ask->kind == SP_ASK_BREAK_GLASS,
+                      .sealed = o->ask.kind == SP_ASK_BREAK_GLASS,
                       .started_unix_s = now_unix_s,
-                      .until_unix_s = now_unix_s + ask->duration_s,
-                      .person_name = ask->asker_name,
-                      .role_name = ask->role,
-                      .reason = ask->reason,
-                      .ticket = ask->ticket};
-    o->ask = (sp_ask){
-        .kind = ask->kind, .asker = ask->asker, .duration_s = ask->duration_s, .role = ask->role};
-    sp_span *const texts[] = {&o->g.person_name, &o->g.role_name, &o->g.reason, &o->g.ticket,
-                              &o->ask.role};
-    for (size_t i = 0; i < SP_COUNT(texts); i++) {
-        sp_err err = sp_arena_copy(&o->arena, *texts[i], texts[i]);
-        if (sp_failed(err)) {
-            opening_free(o);
-            return err;
-        }
-    }
+                      .until_unix_s = now_unix_s + o->ask.duration_s,
+                      .person_name = o->ask.asker_name,
+                      .role_name = o->ask.role,
+                      .reason = o->ask.reason,
+                      .ticket = o->ask.ticket};
     *ret_opening = o;
     return sp_ok();
 }
@@ -264,10 +265,9 @@ static sp_err make_opening(sp_core *core, const sp_ask *ask, opening **ret_openi
 void sp_grant_open(sp_core *core, const sp_ask *ask)
 {
     opening *o = NULL;
-    sp_err err = make_opening(core, ask, &o);
+    sp_err err = make_opening(core, ask->id, &o);
     if (sp_failed(err)) {
-        sp_log(SP_LOG_WARN, "the role %.*s was approved but is not given: %s",
-               SP_SPAN_ARG(ask->role), sp_code_word(err.code));
+        sp_ask_give_up(core, ask, NOT_GIVEN, err);
         return;
     }
     auto_buf sp_buf room = sp_buf_make(SP_GRANT_DETAIL_BYTES);

@@ -95,8 +95,14 @@ void sp_ask_decided(sp_core *core, uint64_t id);
  * now. */
 bool sp_approvals_begin(sp_approvals *approvals, uint64_t id);
 void sp_approvals_end(sp_approvals *approvals, uint64_t id);
-/* An approved one that core itself carries out (a role, an undo): used. */
+/* An approved one that core itself carries out (a role, an undo): used. SP_ECONFLICT: it is not
+ * approved any more. */
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
+
+/* It cannot be carried out: on the ledger, and it never comes to life again (it has expired). Where
+ * the ledger was only away (SP_EAGAIN, SP_ECLOSED, SP_ETIMEOUT) it stays approved, and the next start
+ * of core tries it again. */
+void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err);
 
 /* ---- votes.c: who may, and the API of asks ---- */
 /* Whether the asker of this request may approve, and for which of the ask's approvers (bits); else
@@ -121,6 +127,7 @@ void sp_ask_push_done(sp_core *core, const sp_ask *ask);
 
 /* ---- grants.c: roles for a while, emergency access; grants_api.c: their API ---- */
 SP_MUST sp_err sp_grants_routes(sp_core *core);
+/* Opens it when who agreed and who asked still may, or gives the ask up. */
 void sp_grant_open(sp_core *core, const sp_ask *ask);
 /* Ends what is over; when the next one is. */
 uint64_t sp_grants_tick(sp_core *core, uint64_t now_unix_s);
@@ -154,6 +161,7 @@ uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask);
 SP_MUST sp_err sp_erase_routes(sp_core *core);
 /* Whether it takes out what is written of that person. */
 bool sp_erase_is_about(const sp_ask *ask, uint32_t person);
+/* Carries it out when who agreed and who asked still may, or gives the ask up. */
 void sp_erasure_go(sp_core *core, const sp_ask *ask);
 
 #endif

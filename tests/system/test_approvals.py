@@ -247,6 +247,25 @@ def test_emergency_access(office, people):
     assert events(audrey, method="emergency access noted")
 
 
+def test_whoever_agreed_and_was_locked_opens_nothing_at_the_next_start(office, people):
+    """As when the last vote came and the ledger was away: the ask is approved, the role not open yet."""
+    lee, audrey = people["lee"], people["audrey"]
+    olga = office.person("olga")
+    olga.fresh()
+    bad = office.employee("eve", ["staff"])
+    asked = ask(people["pat"], role="emergency")
+    answer(lee, asked)
+    number = office.store("SELECT id FROM ask WHERE state = 0 AND role = 'emergency'")[0][0]
+    office.store("INSERT INTO vote (ask, person, yes, given, name, reason, sets) VALUES (?, ?, 1, 1, 'eve', '', 1)",
+                 number, int(bad.id))
+    office.store("UPDATE ask SET state = 1 WHERE id = ?", number)
+    olga.post(f"/admin/people/{bad.id}/disable")
+    office.wait_role("core", office.kill("core"))
+    wait_for("its end", 10, lambda: lee.get(f"/approvals/{asked['id']}")["state"] == "expired")
+    assert "emergency" not in roles_of(office, people["pat"])
+    assert [e["detail"]["asker"] for e in events(audrey, method="role not given")] == ["pat"]
+
+
 def test_standing_grants_come_round(office, people):
     sam, lee = people["sam"], people["lee"]
     due = {r["name"]: r for r in sam.get("/reviews")["items"]}

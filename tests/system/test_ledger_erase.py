@@ -154,9 +154,16 @@ def test_whoever_was_locked_meanwhile_erases_nothing(office, audrey, ada):
     ask = ada.post("/admin/ledger/erasures", {"entry": entry, "reason": WHY})
     olga = office.person("olga")
     olga.step_up()
-    olga.post(f"/admin/people/{ada.get('/me')['person']['id']}/disable")
+    who = ada.get("/me")["person"]["id"]
+    olga.post(f"/admin/people/{who}/disable")
     agree(audrey, ask)
     wait_for("the ledger's word", 20, lambda: [one for one in audrey.get("/admin/ledger/events?kind=approval")["items"]
                                                if "erasing failed" in json.dumps(one)])
     assert not audrey.get(f"/admin/ledger/entries/{entry}")["redacted"]
     refused(lambda: audrey.post("/admin/ledger/erasures", {"entry": entry, "reason": WHY}), 409, "nobody_approves")
+    assert audrey.get(f"/approvals/{ask['id']}")["state"] == "expired"
+    olga.post(f"/admin/people/{who}/enable")
+    office.wait_role("core", office.kill("core"))
+    time.sleep(5)  # core looks for what was left three seconds after it has started
+    audrey = office.person("audrey")
+    assert not audrey.get(f"/admin/ledger/entries/{entry}")["redacted"]

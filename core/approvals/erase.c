@@ -11,12 +11,7 @@
 #include "infra/proc/log.h"
 #include "lib/proto/ledger_msg.h"
 
-enum {
-    EXPIRES_S = 86400,
-    NUMBER_MAX_BYTES = 20,
-    CONTENT_MAX_BYTES = 64,
-    REASON_MIN_BYTES = 3
-};
+enum { EXPIRES_S = 86400, NUMBER_MAX_BYTES = 20, CONTENT_MAX_BYTES = 64, REASON_MIN_BYTES = 3 };
 static const char FAILED[] = "erasing failed"; /* in the ledger */
 
 /* What others agree to is the very command, and it is read back from there. */
@@ -94,8 +89,8 @@ static void on_erased(void *self, sp_err err, sp_span body)
     erasing_free(w);
 }
 
-/* Whoever asked or agreed was locked, or who asked lost the office meanwhile: then it does not go on
- * in their name. */
+/* Whoever asked or agreed was locked, or who asked lost the office meanwhile: then it does not go
+ * on in their name. */
 static sp_err check(const sp_core *core, const sp_ask *ask)
 {
     sp_person person;

@@ -100,8 +100,8 @@ void sp_approvals_end(sp_approvals *approvals, uint64_t id);
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
 
 /* It cannot be carried out: on the ledger, and it never comes to life again (it has expired). Where
- * the ledger was only away (SP_EAGAIN, SP_ECLOSED, SP_ETIMEOUT) it stays approved, and the next start
- * of core tries it again. */
+ * the ledger was only away (SP_EAGAIN, SP_ECLOSED, SP_ETIMEOUT) it stays approved, and the next
+ * start of core tries it again. */
 void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err);
 
 /* ---- votes.c: who may, and the API of asks ---- */

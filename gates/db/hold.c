@@ -123,10 +123,22 @@ static sp_err send_query(db_session *session, const char *text)
     return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
 }
 
+/* Of what an earlier hold of this connection left. */
+static void close_write(sp_buf *out, uint8_t kind)
+{
+    size_t begun = sp_pg_begin(out, 'C');
+    sp_buf_u8(out, kind);
+    sp_buf_text(out, lock_name);
+    sp_buf_u8(out, 0);
+    sp_pg_end(out, begun);
+}
+
 static sp_err send_pipelined(db_session *session, sp_span text, sp_buf *out)
 {
-    static const uint8_t types[] = {'P', 'B', 'E'};
+    static const uint8_t types[] = {'C', 'C', 'P', 'B', 'E'};
     const sp_pg_bind bind = {.portal = sp_span_cstr(lock_name), .statement = bind.portal};
+    close_write(out, 'P');
+    close_write(out, 'S');
     sp_pg_parse_write(out, bind.portal, text);
     sp_pg_bind_write(out, &bind);
     sp_pg_execute_write(out, bind.portal);
@@ -210,7 +222,10 @@ static bool on_ready(db_session *session, sp_span body)
 bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
 {
     const db_flight *head = db_flights_head(session);
-    uint8_t waits_for = head->type == 'P' ? '1' : head->type == 'B' ? '2' : 'C';
+    uint8_t waits_for = head->type == 'C'   ? '3'
+                        : head->type == 'P' ? '1'
+                        : head->type == 'B' ? '2'
+                                            : 'C';
     switch (msg->type) {
     case 'Z':
         return head->type == 'Q' && on_ready(session, msg->body);
@@ -223,6 +238,7 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
         return true;
     case '1':
     case '2':
+    case '3':
     case 'C':
         if (head->type == 'Q') {
             return msg->type == 'C';

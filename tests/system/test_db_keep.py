@@ -163,6 +163,20 @@ def test_in_a_transaction_and_in_a_pipeline(gate, how):
     gate.sql("DELETE FROM ballast WHERE id >= 1000000")
 
 
+@pytest.mark.parametrize("how", ["apart", "one transaction"])
+def test_a_connection_holds_more_than_once(gate, how):
+    raw = Raw(gate.port, tls=None)
+    raw.log_in("dora", "orders-db", gate.password("dora"))
+    if how == "one transaction":
+        raw.ask("BEGIN")
+    for _ in range(3):
+        raw.send(parse("DELETE FROM small"), bind(), execute(), SYNC)
+        run = Answer(raw)
+        answer(gate, asked(gate), "approve")
+        assert run.kinds() == "12CZ", run.found
+    raw.close()
+
+
 def test_messages_behind_it_run_after_it(gate):
     raw = Raw(gate.port, tls=None)
     raw.log_in("dora", "orders-db", gate.password("dora"))

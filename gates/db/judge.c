@@ -431,11 +431,26 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
 
 /* ---- ends ---- */
 
+/* PREPARE fails with one of these before it has made anything: of what was written, of a
+ * transaction that has failed before. With others its transaction may have failed behind it. */
+static bool is_of_text(const char *sqlstate)
+{
+    static const char *const classes[] = {"0A", "22", "25", "42"};
+    for (size_t i = 0; i < SP_COUNT(classes); i++) {
+        if (sp_span_starts(sp_span_cstr(sqlstate), sp_span_cstr(classes[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* It did not make its names. A server that was interrupted or in need may have before. */
 static bool made_none(const db_note *note, const db_end *end)
 {
     bool in_need = end->sqlstate[0] == '5' || end->sqlstate[0] == 'X';
-    return end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !note->may_stay && !in_need);
+    bool prepares = (note->flags & SP_SQL_IS_PREPARE) != 0; /* what it makes no abort takes away */
+    bool may_be = note->may_stay || in_need || (prepares && !is_of_text(end->sqlstate));
+    return end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !may_be);
 }
 
 static void end_names(db_judge *judge, const db_note *note, const db_end *end)
@@ -495,14 +510,18 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
         return;
     }
     end_names(judge, note, end);
+    if (flight->type == 'Q' && session->transaction == 'I') {
+        bool made = note->made_last >= note->number;
+        db_names_end_transaction(&judge->names, made ? note->made_last + 1 : note->number);
+    }
     if (note->runs) {
         db_export_over(session);
         db_spend_after(session, note, end);
     }
     if (note->runs && end->how != DB_END_SKIPPED) {
         record_run(session, note, end);
-        if ((note->flags & SP_SQL_IS_DISCARD_TEMP) != 0 && end->how == DB_END_DONE) {
-            db_made_discarded(session, flight, note);
+        if (note->close_kind == 'a' && end->how == DB_END_DONE) {
+            db_made_discarded(session, flight);
         }
     }
     flight->own = NULL;

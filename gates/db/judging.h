@@ -217,7 +217,7 @@ typedef struct db_named db_named;
 struct db_named {
     db_named *next;
     db_named_kind kind;
-    bool declared;     /* by DECLARE: may outlive its transaction */
+    bool is_sql;       /* made by PREPARE or DECLARE: what runs is a query of the text */
     bool has_values;   /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
     db_count *count;   /* of a portal; NULL = nothing was ever fetched of it in parts */
@@ -245,6 +245,9 @@ SP_MUST sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, d
                             db_named **ret_named);
 /* A portal that was bound to a FETCH or EXECUTE. */
 bool db_named_runs_names(const db_named *named);
+/* EXECUTE and FETCH of it do nothing but what its uses say: SQL's PREPARE and DECLARE take only
+ * queries, Parse also what makes and ends names, tables, transactions. */
+bool db_named_is_query(const db_named *named);
 /* The next one of that kind and name after `after` (NULL: the first). */
 db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
                         const db_named *after);
@@ -266,7 +269,8 @@ SP_MUST sp_err db_names_count(db_judge *judge, db_named_kind kind, sp_span name,
  * numbered from `own` on, and stand for nothing older behind their DECLARE. */
 SP_MUST sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
                                    db_count **count);
-/* Portals that ended with their transaction: all but the declared ones. */
+/* Portals that ended with their transaction: all but those of a text that declares some WITH HOLD.
+ */
 void db_names_end_transaction(db_names *names, uint64_t before);
 void db_names_done(db_names *names);
 
@@ -513,6 +517,7 @@ struct db_judge {
     uint64_t defined_us;           /* when one that did ended; 0 = the catalogue is newer */
     bool has_made;                 /* the session defined things, which only it may see yet */
     bool has_alias;    /* the session made views or renamed what the catalogue may not know */
+    bool has_family;   /* it gave rows to parents, which only it may see yet */
     uint64_t look_us;  /* since when it is waited for what the catalogue is now; 0 = not */
     bool look_is_over; /* the client gave up meanwhile */
     uint64_t moves;    /* messages that ran, bound or closed something */
@@ -543,8 +548,9 @@ bool db_made_hides(const db_judge *judge);
 uint32_t db_made_temps(const db_judge *judge);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
-/* DISCARD has run: the session has no temporary relations any more, if that is certain. */
-void db_made_discarded(db_session *session, const db_flight *flight, const db_note *note);
+/* DISCARD ALL by itself has run: the session has no temporary relations any more, if that is
+ * certain. */
+void db_made_discarded(db_session *session, const db_flight *flight);
 /* Nothing is under way, or only what was asked for later: its transaction may be over, and what it
  * defined is looked at by all. */
 void db_made_end(db_session *session);

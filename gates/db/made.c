@@ -100,7 +100,7 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
                                   statement->name, kept, &named);
         db_text_unref(kept);
         TRY(err);
-        named->declared = !is_prepare;
+        named->is_sql = true;
     }
     return sp_ok();
 }
@@ -177,12 +177,10 @@ void db_made_end(db_session *session)
 }
 
 /* Rolled back they are there again, and so are those that are made behind it. */
-void db_made_discarded(db_session *session, const db_flight *flight, const db_note *note)
+void db_made_discarded(db_session *session, const db_flight *flight)
 {
     db_judge *judge = db_session_judge(session);
-    const uint32_t within = SP_SQL_IS_BEGIN | SP_SQL_IS_END;
-    if (flight->type == 'Q' && session->transaction == 'I' && session->flights.count == 0 &&
-        (note->flags & within) == 0) {
+    if (flight->type == 'Q' && session->transaction == 'I' && session->flights.count == 0) {
         judge->temp_count = 0;
         judge->temps_renamed = false;
         judge->drawn = (db_drawn){.any = false};
@@ -192,6 +190,7 @@ void db_made_discarded(db_session *session, const db_flight *flight, const db_no
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
 {
     judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
+    judge->has_family |= (judgement->flags & SP_SQL_IS_FAMILY) != 0;
     judge->has_made |= (judgement->flags & SP_SQL_IS_DDL) != 0;
     if ((judgement->flags & SP_SQL_IS_DDL) != 0) {
         judge->is_defining = true;

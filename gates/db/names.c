@@ -101,8 +101,16 @@ db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
 bool db_named_runs_names(const db_named *named)
 {
     const uint32_t by_name = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH;
-    return named->kind == DB_NAMED_PORTAL && !named->declared &&
+    return named->kind == DB_NAMED_PORTAL && !named->is_sql &&
            (named->text->known->judgement->flags & by_name) != 0;
+}
+
+bool db_named_is_query(const db_named *named)
+{
+    const uint32_t of_queries = SP_SQL_IS_EXECUTE | SP_SQL_IS_EXPLAIN | SP_SQL_IS_SECRET |
+                                SP_SQL_RETURNS_ROWS | SP_SQL_IS_UNSURE | SP_SQL_IS_MAYBE_CALL |
+                                SP_SQL_IS_ROW_CALL | SP_SQL_READS_TEMP | SP_SQL_FILLS_TEMP;
+    return named->is_sql || (named->text->known->judgement->flags & ~of_queries) == 0;
 }
 
 static void free_named(db_names *names, db_named *named)
@@ -232,7 +240,7 @@ static sp_err count_named(db_judge *judge, db_named_kind kind, sp_span name, uin
 {
     for (db_named *at = db_names_find(&judge->names, kind, name, NULL);
          at != NULL && at->number >= since; at = db_names_find(&judge->names, kind, name, at)) {
-        bool fetches = !at->declared && (at->text->known->judgement->flags & SP_SQL_IS_FETCH) != 0;
+        bool fetches = !at->is_sql && (at->text->known->judgement->flags & SP_SQL_IS_FETCH) != 0;
         if (kind == DB_NAMED_PORTAL && !fetches) { /* else it is the other one's rows */
             TRY(join(at, count));
         }
@@ -277,7 +285,8 @@ void db_names_end_transaction(db_names *names, uint64_t before)
     db_named **link = &names->first;
     while (*link != NULL) {
         db_named *at = *link;
-        if (at->kind == DB_NAMED_PORTAL && !at->declared && at->number < before) {
+        bool holds = at->is_sql && (at->text->known->judgement->flags & SP_SQL_IS_HOLD) != 0;
+        if (at->kind == DB_NAMED_PORTAL && !holds && at->number < before) {
             *link = at->next;
             free_named(names, at);
         } else {

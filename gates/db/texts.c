@@ -132,7 +132,9 @@ static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind k
     meaning found = NAMED_NOTHING;
     for (db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
          at = db_names_find(names, kind, name, at)) {
-        if ((depth > 0 && db_named_runs_names(at)) || !add_text(ruling, session, at->text, depth)) {
+        bool runs_by_name = depth > 0;
+        if ((runs_by_name && (db_named_runs_names(at) || !db_named_is_query(at))) ||
+            !add_text(ruling, session, at->text, depth)) {
             return NAMED_UNREAD;
         }
         found = NAMED_KNOWN;
@@ -152,7 +154,7 @@ static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind k
 static void refuse_unread(sp_span name, db_refusal *refusal)
 {
     db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-              "what \"%.*s\" runs cannot be read any more, or runs names of names",
+              "what \"%.*s\" runs cannot be read any more, runs names of names, or is no query",
               (int)(name.len < SP_NAME_MAX_BYTES ? name.len : SP_NAME_MAX_BYTES),
               (const char *)name.ptr);
 }

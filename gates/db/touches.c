@@ -115,6 +115,20 @@ static bool may_be_new(const db_session *session, const sp_sql_judgement *judgem
     return (judge->has_alias && is_early) || (judgement->flags & SP_SQL_IS_ALIAS) != 0;
 }
 
+/* Rows that count for a parent since its own transaction said so, which no other connection sees.
+ */
+static bool may_have_grown(const db_session *session, const db_run_ask *run)
+{
+    const db_judge *judge = db_session_judge(session);
+    bool is_early = judge->is_defining || judge->defined_us != 0;
+    return (judge->has_family && is_early) || (run->judgement->flags & SP_SQL_IS_FAMILY) != 0;
+}
+
+static bool takes_rows(const sp_sql_use *use)
+{
+    return use->action == SP_ACTION_DESTROY || use->action == SP_ACTION_WRITE;
+}
+
 bool db_touches_add(const db_session *session, const db_run_ask *run,
                     const sp_sql_judgement *judgement, sp_buf *objects)
 {
@@ -132,7 +146,8 @@ bool db_touches_add(const db_session *session, const db_run_ask *run,
             continue;
         }
         if (use->kind == SP_SQL_RELATION) {
-            all = all && (use->relation != SP_NONE || !may_be_new(session, judgement));
+            all = all && (use->relation != SP_NONE || !may_be_new(session, judgement)) &&
+                  !(takes_rows(use) && may_have_grown(session, run));
             if (schema.len > 0) {
                 write_one(use, schema, name, follows, objects);
             }

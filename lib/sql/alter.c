@@ -45,6 +45,8 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_DropColumn:
     case AT_SetUnLogged: /* the next crash empties it */
         return SP_ACTION_DESTROY;
+    case AT_DropConstraint: /* with it keys of others, views that group by it */
+        return command->behavior == DROP_CASCADE ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
     case AT_AlterColumnType:
         return retype_keeps(w, alter, command) ? SP_ACTION_ALTER : SP_ACTION_DESTROY;
     case AT_ChangeOwner:
@@ -68,6 +70,7 @@ static void record_family(walker *w, const RangeVar *child, const RangeVar *pare
 {
     found_relation is = walk_resolve(w, child, true);
     const RangeVar *as = parent != NULL ? parent : child;
+    w->statement->flags |= SP_SQL_IS_FAMILY;
     found_relation seen = walk_resolve(w, as, true);
     if (is.kind != FOUND_KNOWN || seen.kind == FOUND_TEMPORARY) {
         return;
@@ -91,6 +94,9 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
         }
         if (alter->objtype == OBJECT_TYPE) {
             lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
+        } else if (command->behavior == DROP_CASCADE &&
+                   walk_resolve(w, alter->relation, true).kind != FOUND_TEMPORARY) {
+            record_other(w, SP_SPAN_EMPTY); /* views go with it: other names come to light */
         }
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
@@ -256,6 +262,9 @@ void walk_rename(walker *w, const RenameStmt *rename)
     change_object(w, rename->renameType, rename->relation, rename->object,
                   names_rows || names_column ? action_of_renaming(w, rename->relation)
                                              : SP_ACTION_ALTER);
+    if (rename->renameType == OBJECT_ATTRIBUTE && rename->behavior == DROP_CASCADE) {
+        record_database(w, SP_ACTION_ADMINISTER); /* columns of all tables of that type */
+    }
     if (names_rows && rename->relation != NULL) {
         bool may_be = rename->relation->schemaname == NULL || is_temporary_name(rename->relation);
         w->statement->flags |= may_be ? SP_SQL_RENAMES_TEMP : 0;

@@ -73,9 +73,8 @@ enum {
     SP_SQL_IS_COPY_IN = 1U << 8,  /* FROM STDIN */
     SP_SQL_IS_COPY_OUT = 1U << 9, /* TO STDOUT */
     SP_SQL_IS_EXPLAIN = 1U << 10,
-    SP_SQL_IS_DDL = 1U << 11,    /* the catalogue changes */
-    SP_SQL_IS_BINARY = 1U << 12, /* BINARY cursor, COPY ... FORMAT binary */
-    SP_SQL_IS_DISCARD_TEMP = 1U << 13,
+    SP_SQL_IS_DDL = 1U << 11,         /* the catalogue changes */
+    SP_SQL_IS_BINARY = 1U << 12,      /* BINARY cursor, COPY ... FORMAT binary */
     SP_SQL_IS_CREATE_TEMP = 1U << 14, /* name = the temporary relation */
     SP_SQL_IS_SET = 1U << 15,
     SP_SQL_IS_SECRET = 1U << 16,      /* carries a password or the like */
@@ -91,6 +90,7 @@ enum {
     SP_SQL_READS_TEMP = 1U << 26,   /* rows of a temporary relation */
     SP_SQL_FILLS_TEMP = 1U << 27,   /* changes rows of one */
     SP_SQL_RENAMES_TEMP = 1U << 28, /* may give one another name */
+    SP_SQL_IS_FAMILY = 1U << 29,    /* rows belong to a parent from now on: ATTACH, INHERIT */
     SP_SQL_IS_OTHER = 1U << 21,     /* name (empty = any) means other rows from now on */
     SP_SQL_IS_ALIAS = 1U << 18      /* another name for rows that are there: a view, a renaming */
 };

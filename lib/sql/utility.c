@@ -150,11 +150,9 @@ static void walk_discard(walker *w, const DiscardStmt *discard)
     case DISCARD_ALL:
         /* back to what the connection began with, which is what we began it with; a session is
          * never anybody but its account, so that does not change */
-        w->statement->flags |= SP_SQL_IS_DISCARD_TEMP | SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE;
+        w->statement->flags |= SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE;
         break;
-    case DISCARD_TEMP:
-        w->statement->flags |= SP_SQL_IS_DISCARD_TEMP;
-        break;
+    case DISCARD_TEMP: /* a cursor that is held may still have the rows of a temporary table */
     case DISCARD_PLANS:
     case DISCARD_SEQUENCES:
         break;
@@ -249,13 +247,26 @@ static void walk_copy(walker *w, const CopyStmt *copy)
 
 /* ---- EXPLAIN ---- */
 
+/* DECLARE opens nothing there, and a table is made only where it runs: the query is all there is.
+ */
+static const Node *explained(const Node *query, bool runs)
+{
+    if (query != NULL && nodeTag(query) == T_DeclareCursorStmt) {
+        return AS(DeclareCursorStmt, query)->query;
+    }
+    if (query != NULL && nodeTag(query) == T_CreateTableAsStmt && !runs) {
+        return AS(CreateTableAsStmt, query)->query;
+    }
+    return query;
+}
+
 static void walk_explain(walker *w, const ExplainStmt *explain)
 {
     bool runs = is_option_on(find_option(explain->options, "analyze"));
     w->statement->flags |= SP_SQL_IS_EXPLAIN | SP_SQL_RETURNS_ROWS;
     bool before = w->is_plan_only;
     w->is_plan_only = !runs;
-    walk(w, explain->query);
+    walk(w, explained(explain->query, runs));
     w->is_plan_only = before;
 }
 

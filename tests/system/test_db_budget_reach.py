@@ -56,6 +56,8 @@ CREATE TABLE big AS SELECT g AS id FROM generate_series(1, 500) g;
 CREATE TABLE kinds (id int PRIMARY KEY, kind text) WITH (autovacuum_enabled = off);
 INSERT INTO kinds SELECT g, CASE WHEN g > 5000 THEN 'card' ELSE 'book' END FROM generate_series(1, 5010) g;
 CREATE TABLE notes (id int);
+CREATE TABLE whole (id int) PARTITION BY RANGE (id);
+CREATE TABLE base (id int);
 CREATE SCHEMA store;
 CREATE TABLE store.boxes AS SELECT g AS id FROM generate_series(1, 500) g;
 CREATE SCHEMA shelf;
@@ -139,6 +141,9 @@ def locked(gate, table):
     ["DELETE FROM few; DO $$ BEGIN DELETE FROM big; END $$"],
     ["BEGIN", "ALTER TABLE big RENAME TO other", "DROP TABLE other"],
     ["ALTER TABLE big RENAME TO other; TRUNCATE other, few"],
+    ["BEGIN", "ALTER TABLE whole ATTACH PARTITION big DEFAULT", "DROP TABLE whole"],
+    ["BEGIN", "ALTER TABLE big INHERIT base", "TRUNCATE base"],
+    ["ALTER TABLE big INHERIT base; DELETE FROM base"],
     ["DELETE FROM regions WHERE id = 1"],
     ["DELETE FROM shops WHERE id = 1"],
     ["MERGE INTO regions r USING few f ON r.id = f.id AND r.id = 1 WHEN MATCHED THEN DELETE"],

@@ -199,6 +199,15 @@ static void test_aliases(void **state)
             sp_sql_judge_text(it->judge, &context, sp_span_cstr(texts[i]));
         assert_true((got->flags & SP_SQL_IS_ALIAS) != 0);
     }
+    static const char *const families[] = {"ALTER TABLE items ATTACH PARTITION orders DEFAULT",
+                                           "ALTER TABLE items DETACH PARTITION orders",
+                                           "ALTER TABLE orders INHERIT items",
+                                           "ALTER TABLE orders NO INHERIT items"};
+    for (size_t i = 0; i < SP_COUNT(families); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(families[i]));
+        assert_true((got->flags & SP_SQL_IS_FAMILY) != 0);
+    }
     static const judged cases[] = {
         {"SELECT * FROM pg_toast.pg_toast_16384", "forbidden"},
     };
@@ -272,6 +281,10 @@ static void test_columns(void **state)
         {"DROP DOMAIN short CASCADE", "destroy schema short; destroy!~ database"},
         {"DROP FUNCTION f(int) CASCADE", "destroy schema f; destroy!~ database"},
         {"ALTER TYPE pair DROP ATTRIBUTE a CASCADE", "destroy pair; destroy!~ database"},
+        {"ALTER TYPE pair RENAME ATTRIBUTE a TO b CASCADE", "administer database; alter pair"},
+        {"ALTER TABLE orders DROP CONSTRAINT orders_pkey", "alter orders"},
+        {"ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE", "destroy orders"},
+        {"ALTER TABLE orders DROP COLUMN note CASCADE", "destroy orders"},
     };
     check(state, cases, SP_COUNT(cases));
 }

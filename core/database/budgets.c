@@ -208,6 +208,7 @@ void sp_databases_clock_set(sp_core *core, int64_t by_s)
 {
     sp_databases *databases = core->databases;
     if (databases != NULL && by_s != 0) {
+        sp_db_tokens_clock_set(databases, by_s);
         sp_db_days_clock_set(databases, sp_now_unix_us() / 1000000, by_s);
         databases->budgets->swept_unix_s = sp_clock_moved(databases->budgets->swept_unix_s, by_s);
     }

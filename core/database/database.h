@@ -28,8 +28,9 @@ void sp_databases_stop(sp_databases *databases);
 SP_MUST sp_err sp_databases_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg);
 /* SPEND alone, which other gates send as well: budgets are of a person, whatever the gate. */
 SP_MUST sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *msg);
-/* The wall clock was set (core/clock.h): a day goes on as long as it would have, at once; what was
- * spent of budgets is as old as it was, in a transaction of the caller. */
+/* The wall clock was set (core/clock.h): tokens never last longer, and a day goes on as long as it
+ * would have, at once; what was spent of budgets is as old as it was, in a transaction of the
+ * caller. */
 void sp_databases_clock_set(sp_core *core, int64_t by_s);
 SP_MUST sp_err sp_databases_clock_rows(sp_core *core, int64_t by_s);
 /* A worker is gone, and its conversations and connections with it. */

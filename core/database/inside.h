@@ -40,6 +40,8 @@ struct sp_databases {
 SP_MUST sp_err sp_db_tokens_new(sp_db_tokens **ret_tokens);
 void sp_db_tokens_free(sp_db_tokens *tokens);
 void sp_db_tokens_expire(sp_databases *databases, uint64_t now_unix_s);
+/* The wall clock was set by so much: back, their ends go back with it; ahead, they end early. */
+void sp_db_tokens_clock_set(sp_databases *databases, int64_t by_s);
 /* A token of this person for this resource whose proof this is: its session. The server signature
  * that belongs to it. SP_EDENIED: none; the same work is done for nobody. */
 SP_MUST sp_err sp_db_tokens_check(const sp_databases *databases, uint32_t person, sp_span resource,

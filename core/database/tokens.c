@@ -3,6 +3,7 @@
  * OWNS verifiers, wiped when they end. PROCESS core. TRUST requests are hostile.
  * SPEC core/database/database.h, docs/api/openapi.yaml "me/databases".
  */
+#include "core/clock.h"
 #include "core/database/inside.h"
 #include "core/documents/documents.h"
 #include "core/http/json.h"
@@ -44,6 +45,14 @@ void sp_db_tokens_expire(sp_databases *databases, uint64_t now_unix_s)
         if (t->expires_unix_s != 0 && t->expires_unix_s <= now_unix_s) {
             sp_wipe(t, sizeof(*t));
         }
+    }
+}
+
+void sp_db_tokens_clock_set(sp_databases *databases, int64_t by_s)
+{
+    for (size_t i = 0; by_s < 0 && i < SP_DB_TOKENS_MAX; i++) {
+        token *t = &databases->tokens->items[i];
+        t->expires_unix_s = sp_clock_moved(t->expires_unix_s, by_s);
     }
 }
 

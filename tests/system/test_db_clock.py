@@ -14,6 +14,7 @@ import pytest
 
 from dbgatelib import OFFICE, DatabaseOffice, orders_documents
 from officelib import wait_for
+from pgraw import Raw, fields
 from test_clock import SEEN, clocked
 
 HOUR = 3600
@@ -163,3 +164,33 @@ def test_no_day_begins_because_the_clock_was_set(gate):
     with contextlib.closing(open_as(gate, "rita")) as rita:
         assert state_of(rita, MORE) == "53400"
     assert used_today(gate) == 50
+
+
+def log_in(gate, name, password):
+    """Its SQLSTATE when it is refused."""
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        kind, body = raw.log_in(name, "orders-db", password)[-1]
+        return None if kind == "Z" else fields(body)["C"]
+
+
+TOKEN_S = 600
+
+
+def test_a_password_of_minutes_never_lasts_longer(gate):
+    """It ends by the clock; set back, its end goes back with it, and the session goes on."""
+    sign_in_again(gate)
+    password = gate.password("rita")
+    set_clock(gate, TOKEN_S - 90)
+    assert log_in(gate, "rita", password) is None
+    set_clock(gate, TOKEN_S + 1)
+    assert log_in(gate, "rita", password) == "28P01"
+    password = gate.password("rita")
+    back = TOKEN_S + 1 - FAR
+    set_clock(gate, back)
+    assert log_in(gate, "rita", password) is None, "it is as good as it was"
+    set_clock(gate, back + TOKEN_S - 90)
+    assert log_in(gate, "rita", password) is None
+    set_clock(gate, back + TOKEN_S + 1)
+    assert log_in(gate, "rita", password) == "28P01", "it lasts for as long as the clock went back"
+    assert log_in(gate, "rita", gate.password("rita")) is None, "the session is not over"
+    set_clock(gate, 0)

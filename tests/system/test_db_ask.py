@@ -17,6 +17,7 @@ import pytest
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
+from portal import Refused
 
 DOCUMENTS = orders_documents(
     ["dba", "lead", "hasty", "sparing"],
@@ -177,6 +178,28 @@ def test_what_is_withdrawn_is_told_at_once(gate, dora):
     with dora.cursor() as c:
         c.execute("SELECT 1")
         assert c.fetchone() == (1,)
+
+
+def test_what_nobody_approves_in_time_does_not_run(gate, dora):
+    """The client is told as soon as its time is over, and nobody can agree any more."""
+    gate.sql("INSERT INTO audit.entries VALUES (1236, 'dear')")
+    run = Waiting(dora, "DELETE FROM audit.entries WHERE true")
+    item = asked(gate)
+    gate.office.store("UPDATE ask SET expires = 1 WHERE state = 0")
+    run.join(5)
+    assert not run.is_alive(), "it waits for ever"
+    assert run.error.pgcode == "42501" and "nobody approved it in time" in str(run.error), run.error
+    assert gate.people["lena"].get(f"/approvals/{item['id']}")["state"] == "expired"
+    with pytest.raises(Refused) as late:
+        answer(gate, item, "approve")
+    assert late.value.code == "not_waiting"
+    assert gate.sql("SELECT what FROM audit.entries WHERE id = 1236") == [("dear",)]
+    with dora.cursor() as c:
+        c.execute("DELETE FROM audit.entries WHERE id = 1236")
+        assert c.rowcount == 1, "the connection goes on"
+    told = wait_for("the entry", 10, lambda: [
+        e["method"] for e in gate.audrey.items("/admin/ledger/events?kind=approval&limit=50") if e["detail"]["ask"] == item["id"]])
+    assert sorted(told) == ["asked", "expired"], told
 
 
 def test_cancelled_while_it_waits(gate, dora):

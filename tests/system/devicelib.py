@@ -49,9 +49,9 @@ class Device:
     def renew(self, cert=None, csr=None):
         return self.mutual(cert).post("/device/renew", {"csr": csr or self.csr()})
 
-    def approved(self, by):
+    def approved(self, by, owner="company"):
         """Enrolled, approved, with its certificate."""
         self.enrol()
-        by.post(f"/admin/devices/{self.id}/approve", {"owner": "company"})
+        by.post(f"/admin/devices/{self.id}/approve", {"owner": owner})
         self.keep(self.fetch())
         return self

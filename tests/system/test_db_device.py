@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from dblib import DOCUMENTS, DatabaseOffice
+from devicelib import Device
 from officelib import PROGRAM, wait_for
 from test_core_cli import Shell
 
@@ -93,6 +94,51 @@ def test_sallyport_psql_shows_the_device(db, device, tmp_path):
     assert "device" in refused
     shell.env["SALLYPORT_AGENT_DIR"] = device["dir"]
     assert shell.run("psql", "orders-db", "-X", "-Atc", "SELECT 1") == "1\n"
+
+
+def laptop(db, name, owner, folder):
+    """A person's own key, enrolled and approved as the company's or as personal; he is signed in on it as well."""
+    one = Device(db.people[name], str(folder), f"{name}-laptop").approved(db.office.people["sam"], owner)
+    os.chmod(one.key, 0o600)
+    db.people[name].again(cert=(one.cert, one.key)).sign_in()
+    return {"cert": one.cert, "key": one.key, "id": one.id}
+
+
+def refusals(db, name):
+    """Of log-ins, as the ledger has them."""
+    return [(e["reason"], e["owner"], e["device"]) for e in db.office.people["audrey"].items(
+        f"/admin/ledger/events?gate=db&person={name}&verdict=deny&limit=50") if e["action"] == "connect"]
+
+
+def test_a_personal_laptop_is_refused_by_certificate_and_by_password(db, tmp_path):
+    """For who holds much: the same person on the same laptop, and only whose it is makes the difference. Who may only look
+    comes in with his own."""
+    sam = db.office.people["sam"]
+    sam.fresh()
+    db.person("pam", ["dba"])
+    own = laptop(db, "pam", "personal", tmp_path)
+
+    def by_certificate():
+        return connect(db, "pam", own)
+
+    def by_password():
+        return connect(db, "pam", own, db.password("pam"))
+
+    for number, way in enumerate((by_certificate, by_password), 1):
+        with pytest.raises(psycopg2.OperationalError) as what:
+            way()
+        assert "connect on this database is not allowed" in str(what.value) and "device of the company" in str(what.value)
+        found = wait_for("the entry", 10, lambda n=number: len(seen := refusals(db, "pam")) == n and seen)
+        assert found == [("device-owner", "personal", "pam-laptop")] * number, found
+    looker = laptop(db, "mia", "personal", tmp_path)
+    assert ask(connect(db, "mia", looker)) == ask(connect(db, "mia", looker, db.password("mia"))) == 42
+    sam.put(f"/admin/devices/{own['id']}/owner", {"owner": "company"})
+    opened = [way() for way in (by_certificate, by_password)]
+    assert [ask(one) for one in opened] == [42, 42]
+    sam.put(f"/admin/devices/{own['id']}/owner", {"owner": "personal"})
+    for one in opened:
+        with pytest.raises(psycopg2.OperationalError):
+            ask(one)
 
 
 def test_a_quarantined_device_is_cut(db, device):

@@ -4,6 +4,7 @@ idle and in the middle of a large answer; by the end of a session and by the end
 
 OWNS an office and a server. PROCESS tests. TRUST none. SPEC docs/ARCHITECTURE.md "Looking again".
 """
+import contextlib
 import datetime
 import os
 import signal
@@ -35,12 +36,28 @@ name: helpers read for a while
 who: { roles: [helper] }
 to: { resources: [orders-db] }
 may: [connect, read]
+---
+kind: Role
+name: keeper
+---
+kind: Rule
+name: keepers read as long as somebody says that they need it
+who: { roles: [keeper] }
+to: { resources: [orders-db] }
+may: [connect, read]
+---
+kind: Recertification
+name: keepers each month
+roles: [keeper]
+by: { roles: [security-admin] }
+every: 30d
+warn: 5d
 """
 
 
 @pytest.fixture(scope="module")
 def db():
-    documents = DOCUMENTS.replace("roles: [dba, viewer]", "roles: [dba, viewer, helper]") + GRANTS
+    documents = DOCUMENTS.replace("roles: [dba, viewer]", "roles: [dba, viewer, helper, keeper]") + GRANTS
     one = DatabaseOffice(documents=documents, workers=2)
     try:
         one.server.sql("CREATE TABLE big AS SELECT g AS id, repeat('x', 200) AS note FROM generate_series(1, 200000) g",
@@ -114,6 +131,35 @@ def test_the_end_of_a_role_for_a_while_cuts(db, a_minute):
     times = until_last(db, "tim", lambda: time.monotonic() + left_of(a_minute))
     print(f"a role's time was over: the last byte {max(times) * 1000:.1f} ms later")
     assert max(times) <= 1 + BOUND_S  # the second in which it ends is over
+
+
+def test_a_right_that_nobody_confirms_ends_with_its_connections(db):
+    """By the word of who looks at it, and by its time; who was confirmed goes on."""
+    sam = db.office.people["sam"]
+    for name in ("rex", "roy", "ray"):
+        db.person(name, ["keeper"])
+    assert {one["name"] for one in sam.get("/reviews")["items"]} == {"rex", "roy", "ray"}
+    kept = opened(db, "ray", False)
+    others = {name: [opened(db, name, streaming) for streaming in (False, True)] for name in ("rex", "roy")}
+    passwords = {name: db.password(name) for name in others}
+    sam.fresh()
+    sam.post("/reviews", {"name": "ray", "role": "keeper", "keep": True})
+    for name in ("rex", "roy"):
+        readers = Readers(others[name])
+        if name == "rex":
+            sam.post("/reviews", {"name": "rex", "role": "keeper", "keep": False})
+        else:
+            db.office.store("UPDATE review SET due = ? WHERE reviewed = 0", int(time.time()) - 1)
+            sam.get("/reviews")  # core looks once in ten minutes, and when somebody does
+        readers.join(10)
+        assert readers.left == 0, name
+        assert b"57P01" in readers.tails[0], readers.tails
+        with contextlib.closing(Raw(db.port)) as raw:
+            kind, body = raw.log_in(name, "orders-db", passwords[name])[-1]
+            assert kind == "E" and fields(body)["C"] == "42501", (kind, body)
+    assert "E" not in [kind for kind, _ in kept.ask("SELECT count(*) FROM big")]
+    for one in (kept, *others["rex"], *others["roy"]):
+        one.close()
 
 
 def test_what_is_allowed_without_the_role_runs_on(db):

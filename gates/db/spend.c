@@ -355,6 +355,7 @@ void db_spend_refused(db_session *session, const db_ruling *ruling)
     }
     sp_db_spend spend = spend_of(session, ruling);
     spend.statements = 1;
+    spend.day_rows = spend.day_bytes = 0; /* nothing of it is carried off, so the day has room */
     tell_core(&spend);
 }
 

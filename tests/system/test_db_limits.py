@@ -31,7 +31,7 @@ with: {{ {duty} }}
 DUTIES = {
     "few": "limit: { rows: 20 }", "small": "limit: { bytes: 4 KiB }", "daily": "limit: { rows: 50, per: day }",
     "carrier": "limit: { bytes: 64 KiB, per: day }", "masked": "mask: [personal-info]",
-    "counted": "limit: { rows: 20 }",
+    "counted": "limit: { rows: 20 }", "veiled": "mask: [personal-info], limit: { rows: 5, per: day }",
 }
 DOCUMENTS = orders_documents(
     list(DUTIES), "".join(RULE.format(name=f"{role} work", role=role, duty=duty) for role, duty in DUTIES.items()) + """\
@@ -41,6 +41,14 @@ who: { roles: [counted] }
 actions: [read]
 per: 10m
 rows: 200
+then: deny
+---
+kind: Budget
+name: what is tried
+who: { roles: [veiled] }
+actions: [read]
+per: 10m
+statements: 9
 then: deny
 ---
 """,
@@ -423,6 +431,41 @@ def test_what_does_not_run_for_want_of_a_name_holds_nothing(gate):
         assert codes_of(raw.ask("DECLARE x CURSOR FOR SELECT id FROM orders; FETCH 1 FROM x")) == ["53200"]
         raw.ask("ROLLBACK")
         assert wait_for("what was granted", 6, lambda: rows_of(raw.ask("SELECT id FROM orders LIMIT 50"))) == 50
+
+
+UNREAD = {"SELECT nothing FROM orders": "42703", "SELECT id FROM orders WHERE nothing.id = 1": "42P01", "SELECT id FROM nothing": "42P01",
+          "SELECT id FROM orders WHERE": "42601", "SELECT id FROM orders WHERE id = 'a'::nothing": "42704", "SELECT id, count(*) FROM orders": "42803"}
+
+
+def test_errors_about_the_text_of_a_statement_are_not_counted(gate):
+    """More of them than the day has rows, sent simply and prepared, and what a failed transaction says."""
+    gate.person("daily-20", "daily")
+    with log_in(gate, "daily-20") as raw:
+        for _ in range(5):
+            for text, code in UNREAD.items():
+                assert codes_of(raw.ask(text)) == [code], text
+                raw.send(parse(text), bind(), execute(), SYNC)
+                assert codes_of(raw.until("Z")) == [code], text
+            raw.ask("BEGIN")
+            assert codes_of(raw.ask("SELECT nothing FROM orders")) == ["42703"]
+            assert codes_of(raw.ask("SELECT id FROM orders")) == ["25P02"]
+            raw.ask("ROLLBACK")
+        assert rows_of(raw.ask("SELECT id FROM orders LIMIT 50")) == 50
+        assert wait_for("all of the day", 5, lambda: used_today(gate, "daily-20")) == 50
+
+
+def test_a_refused_attempt_counts_although_the_day_is_over(gate):
+    """In the budget of what is tried, and it is no question for more of the day."""
+    with log_in(gate, "veiled-1") as raw:
+        assert rows_of(raw.ask("SELECT id FROM orders LIMIT 5")) == 5
+        assert wait_for("the end of the day's share", 5, lambda: used_today(gate, "veiled-1") == 5)
+        for _ in range(3):
+            assert codes_of(raw.ask("SELECT phone FROM customers ORDER BY phone")) == ["42501"]
+
+    def tried():
+        budgets = gate.sam.get("/admin/databases/budgets")["budgets"]
+        return sum(one["statements"] for b in budgets if b["name"] == "what is tried" for one in b["spent"])
+    wait_for("what was tried", 5, lambda: tried() == 4)
 
 
 RAISERS = ("SELECT current_setting(string_agg(repeat(note, 9), ',')) FROM orders WHERE id <= {}",

@@ -164,7 +164,7 @@ static sp_err dump_args(keep_job *job, const json_t *manifest, const char *snaps
     return sp_ok();
 }
 
-static sp_err pour(keep_job *job, int from, keep_writer *writer)
+static sp_err pour(keep_job *job, int from, keep_writer *writer, keep_child *lister)
 {
     static _Thread_local uint8_t chunk[CHUNK_BYTES];
     for (;;) {
@@ -179,6 +179,7 @@ static sp_err pour(keep_job *job, int from, keep_writer *writer)
             return sp_ok();
         }
         keep_work_moved(&job->work);
+        keep_listing_feed(lister, sp_span_of(chunk, (size_t)got));
         TRY(keep_writer_put(writer, sp_span_of(chunk, (size_t)got)));
     }
 }
@@ -188,18 +189,24 @@ static sp_err dump(keep_job *job, const json_t *manifest, const char *snapshot, 
     auto_arena sp_arena arena = sp_arena_make(1 << 20);
     args a = {.count = 0, .arena = &arena};
     keep_child child;
+    keep_child lister;
     TRY(dump_args(job, manifest, snapshot, &a));
-    TRY(keep_child_start(job, a.items, false, true, &child));
-    sp_err poured = pour(job, child.out, writer);
-    sp_err ended = keep_child_end(job, &child);
-    keep_child_done(&child);
-    TRY(poured);
-    return ended;
+    TRY(keep_listing_start(job, &lister));
+    sp_err err = keep_child_start(job, a.items, false, true, &child);
+    if (!sp_failed(err)) {
+        sp_err poured = pour(job, child.out, writer, &lister);
+        err = keep_child_end(job, &child);
+        err = sp_failed(poured) ? poured : err;
+        keep_child_done(&child);
+    }
+    sp_err listed = keep_listing_end(job, &lister, sp_failed(err) ? NULL : manifest);
+    keep_child_done(&lister);
+    return sp_failed(err) ? err : listed;
 }
 
 /* ---- the file ---- */
 
-static sp_err write_manifest(keep_writer *writer, const json_t *manifest)
+static sp_err write_manifest(keep_job *job, keep_writer *writer, const json_t *manifest)
 {
     char *text = json_dumps(manifest, JSON_COMPACT);
     sp_span bytes = sp_span_cstr(text);
@@ -210,6 +217,8 @@ static sp_err write_manifest(keep_writer *writer, const json_t *manifest)
                      : keep_writer_put(writer, sp_buf_borrow(&head));
     if (!sp_failed(err)) {
         err = keep_writer_put(writer, bytes);
+    } else if (err.code == SP_ELIMIT) {
+        sp_buf_text(&job->why, keep_listing_too_long);
     }
     sp_free(text);
     return err;
@@ -229,7 +238,7 @@ static sp_err write_all(keep_job *job, const json_t *manifest, const char *snaps
 {
     keep_writer *writer = NULL;
     TRY(new_writer(job, max_bytes, &writer));
-    sp_err err = write_manifest(writer, manifest);
+    sp_err err = write_manifest(job, writer, manifest);
     if (!sp_failed(err)) {
         err = dump(job, manifest, snapshot, writer);
     }
@@ -238,6 +247,21 @@ static sp_err write_all(keep_job *job, const json_t *manifest, const char *snaps
     }
     keep_writer_free(writer);
     return err;
+}
+
+/* pg_dump leaves out what belongs to an extension, with its rows. */
+static sp_err check_members(keep_job *job, const json_t *manifest)
+{
+    const json_t *relations = json_object_get(manifest, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        const json_t *one = json_array_get(relations, i);
+        if (json_is_true(json_object_get(one, "member"))) {
+            sp_buf_fmt(&job->why, "%s belongs to an extension: it cannot be kept",
+                       json_string_value(json_object_get(one, "quoted")));
+            return sp_fail(SP_ECONFLICT);
+        }
+    }
+    return sp_ok();
 }
 
 sp_err keep_run_keep(keep_job *job)
@@ -249,6 +273,7 @@ sp_err keep_run_keep(keep_job *job)
     TRY(keep_connect(job, NULL, &conn));
     TRY(begin_snapshot(job, conn, snapshot, sizeof(snapshot)));
     TRY(keep_manifest(job, conn, &manifest));
+    TRY(check_members(job, manifest));
     job->plain_bytes = keep_manifest_bytes(manifest);
     json_object_set_new(manifest, "created",
                         json_integer((json_int_t)(sp_now_unix_us() / 1000000)));

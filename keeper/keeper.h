@@ -23,7 +23,8 @@
 
 enum {
     KEEP_MANIFEST_MAX_BYTES = 8 << 20,
-    KEEP_RELATIONS_MAX = 500, /* more than that: the whole database is kept */
+    KEEP_LISTING_MAX_BYTES = 32 << 20, /* what pg_restore lists: 600,000 objects or so */
+    KEEP_RELATIONS_MAX = 500,          /* more than that: the whole database is kept */
     KEEP_PATH_BYTES = 512
 };
 
@@ -87,6 +88,18 @@ SP_MUST sp_err keep_child_end(keep_job *job, keep_child *child);
 /* What it wrote to its file. */
 SP_MUST sp_err keep_child_told(const keep_child *child, sp_buf *out);
 void keep_child_done(keep_child *child);
+
+/* ---- listing.c: what is in an archive ---- */
+#define KEEP_LISTING_WORDS "pg_restore", "--list", NULL
+/* Lists an archive while it is written: its contents come before its data. */
+SP_MUST sp_err keep_listing_start(keep_job *job, keep_child *ret_lister);
+/* The next bytes of it. */
+void keep_listing_feed(keep_child *lister, sp_span bytes);
+/* After all bytes; manifest NULL: there are no more. SP_ECONFLICT: rows that the manifest knows are
+ * not in it; SP_ELIMIT: undo could not read it; both with a sentence in job->why. */
+SP_MUST sp_err keep_listing_end(keep_job *job, keep_child *lister, const json_t *manifest);
+/* The sentence of SP_ELIMIT. */
+extern const char keep_listing_too_long[];
 
 /* ---- file.c: the encrypted file ---- */
 typedef struct keep_writer keep_writer;

@@ -10,6 +10,11 @@
 
 enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
 
+/* Of an extension: whoever owns both can add a table to it, and pg_dump leaves it out. */
+#define IS_MEMBER                                                                                  \
+    "EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'"         \
+    " AND d.classid = 'pg_catalog.pg_class'::regclass)"
+
 /* $1 objects, $2 verb, $3 cascades ('t'/'f'), $4 whole. The server makes the whole manifest. */
 static const char CLOSURE[] =
     "WITH RECURSIVE asked AS ("
@@ -20,9 +25,10 @@ static const char CLOSURE[] =
     " UNION SELECT c.oid FROM pg_catalog.pg_class c"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE $4::bool AND c.relkind IN ('r','p','v','m','S') AND c.relpersistence <> 't'"
-    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND NOT EXISTS ("
-    "  SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'"
-    "  AND d.classid = 'pg_catalog.pg_class'::regclass)),"
+    " AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+    /* what its script made is a superuser's, and comes back with it */
+    " AND NOT (" IS_MEMBER " AND EXISTS (SELECT FROM pg_catalog.pg_roles r"
+    "  WHERE r.oid = c.relowner AND r.rolsuper))),"
     "closure(oid, why) AS ("
     " SELECT oid, 'asked'::text FROM asked"
     " UNION SELECT x.oid, x.why FROM closure k CROSS JOIN LATERAL ("
@@ -80,7 +86,8 @@ static const char MANIFEST[] =
     " 'kind', c.relkind, 'logged', c.relpersistence = 'p', 'why', p.why,"
     " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
     " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"
-    " 'partition', c.relispartition, 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t"
+    " 'partition', c.relispartition, 'member', " IS_MEMBER
+    ", 'triggers', EXISTS (SELECT FROM pg_catalog.pg_trigger t"
     "  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'),"
     /* the highest that it is a part of and that is kept as well */
     " 'root', (SELECT format('%I.%I', rn.nspname, rc.relname)"
@@ -216,6 +223,11 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
         const char *name = json_string_value(json_object_get(one, "quoted"));
         bool stored = kind != NULL && (kind[0] == 'r' || kind[0] == 'p') &&
                       !json_is_true(json_object_get(one, "partition"));
+        if (json_is_true(json_object_get(one, "member"))) {
+            add_limit(limits, json_sprintf("%s belongs to an extension: it cannot be kept, so "
+                                           "this will not run",
+                                           name));
+        }
         if (stored && changes && json_array_size(json_object_get(one, "key")) == 0) {
             add_limit(limits, json_sprintf("%s has no key: rows that are changed come back only "
                                            "when nobody could write while it was kept",

@@ -252,7 +252,7 @@ sp_err undo_script(undo *u, sp_buf *sql)
 sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_BYTES + 16],
                  size_t *ret_count)
 {
-    auto_buf sp_buf list = sp_buf_make(UNDO_TOC_MAX_BYTES);
+    auto_buf sp_buf list = sp_buf_make(KEEP_LISTING_MAX_BYTES);
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     size_t count = 0;
@@ -343,7 +343,7 @@ static json_int_t number_of(const json_t *row, const char *key)
 static json_t *read_rows(undo *u, bool *ret_are_read)
 {
     json_t *rows = json_array();
-    auto_buf sp_buf text = sp_buf_make(UNDO_TOC_MAX_BYTES);
+    auto_buf sp_buf text = sp_buf_make(UNDO_TOLD_MAX_BYTES);
     *ret_are_read = !sp_failed(keep_child_told(&u->psql, &text));
     if (!*ret_are_read) {
         undo_tell(u, json_string("which rows came back could not be read: look at the tables"));
@@ -480,12 +480,17 @@ static sp_err take_toc(void *self, sp_span bytes)
 {
     undo *u = self;
     sp_buf_span(&u->toc, bytes);
-    return sp_buf_error(&u->toc);
+    sp_err err = sp_buf_error(&u->toc);
+    if (sp_failed(err)) {
+        sp_buf_reset(&u->job->why);
+        sp_buf_text(&u->job->why, keep_listing_too_long);
+    }
+    return err;
 }
 
 static sp_err look(undo *u)
 {
-    const char *const argv[] = {"pg_restore", "--list", NULL};
+    const char *const argv[] = {KEEP_LISTING_WORDS};
     TRY(undo_restore(u, argv, take_toc, u));
     TRY(take_made_again(u));
     TRY(read_present(u));
@@ -511,7 +516,7 @@ sp_err keep_run_undo(keep_job *job, bool try)
 {
     undo u = {.job = job,
               .try_only = try,
-              .toc = sp_buf_make(UNDO_TOC_MAX_BYTES),
+              .toc = sp_buf_make(KEEP_LISTING_MAX_BYTES),
               .restored = json_array(),
               .told = json_array(),
               .psql = {.pid = -1, .in = -1, .out = -1, .errors = -1, .told = -1}};

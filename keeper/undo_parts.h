@@ -12,8 +12,8 @@
 
 enum {
     UNDO_SQL_MAX_BYTES = 1 << 20,
-    UNDO_TOC_MAX_BYTES = 8 << 20,
-    UNDO_LARGE_OBJECTS = 2613 /* pg_largeobject, as pg_dump writes them */
+    UNDO_TOLD_MAX_BYTES = 8 << 20, /* of psql */
+    UNDO_LARGE_OBJECTS = 2613      /* pg_largeobject, as pg_dump writes them */
 };
 
 typedef struct {

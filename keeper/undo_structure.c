@@ -81,7 +81,7 @@ static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
 
 static sp_err look_up_all(undo *u, uint32_t catalog)
 {
-    auto_buf sp_buf oids = sp_buf_make(UNDO_TOC_MAX_BYTES);
+    auto_buf sp_buf oids = sp_buf_make(KEEP_LISTING_MAX_BYTES);
     auto_free char *text = NULL;
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What somebody, or bad luck, puts in the way of an undo: keeps that would be empty are refused, and what cannot be put
+back does not stand in the way of the rest.
+
+OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
+"""
+
+import shutil
+import tempfile
+
+import pytest
+
+from keeper_client import ESTIMATE, KEEP, UNDO, Keeper, Postgres
+from officelib import PROGRAM
+from test_keeper import keep, row, undo
+from vault_client import ECONFLICT, ELIMIT, OK
+
+ROLES = """
+CREATE ROLE owner NOLOGIN;
+CREATE ROLE clerk NOLOGIN;
+CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
+GRANT pg_read_all_data TO op_keep;
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = Postgres({"max_locks_per_transaction": 256})
+    one.sql(ROLES)
+    one.sql("CREATE DATABASE orders OWNER owner")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def keeper(server):
+    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    one = Keeper(PROGRAM, folder)
+    try:
+        one.start()
+        one.credential("orders-db/op_keep", "of op_keep")
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def shop(server):
+    server.sql("SET ROLE owner; CREATE SCHEMA shop; CREATE TABLE shop.things (id int PRIMARY KEY, n int);"
+               "INSERT INTO shop.things SELECT i, i FROM generate_series(1, 5) i", "orders")
+    yield
+    server.sql("DROP SCHEMA shop CASCADE; DROP OWNED BY clerk", "orders")
+
+
+def refused(keeper, server, number, verb, *objects, kind=KEEP, **more):
+    code, _, _, _, why = keeper.job(kind, keep=number, port=server.port, verb=verb, objects=objects, **more)
+    assert code != OK
+    if kind == KEEP:
+        assert not keeper.kept_file(number).exists()
+    return code, why
+
+
+def limits(keeper, server, verb, *objects, **more):
+    code, _, _, report, why = keeper.job(ESTIMATE, port=server.port, verb=verb, objects=objects, **more)
+    assert code == OK, why
+    return "\n".join(report["limits"])
+
+
+# ---- keeps that would be empty ----
+
+@pytest.fixture
+def extension(server):
+    """A trusted one, which its owner may add his tables to."""
+    server.sql("SET ROLE owner; CREATE EXTENSION hstore SCHEMA shop; ALTER EXTENSION hstore ADD TABLE shop.things", "orders")
+    yield
+    server.sql("ALTER EXTENSION hstore DROP TABLE shop.things; DROP EXTENSION hstore", "orders")
+
+
+@pytest.mark.parametrize("verb", ["DELETE", "TRUNCATE", "UPDATE"])
+def test_a_table_that_was_given_to_an_extension_is_not_kept(keeper, server, extension, verb):
+    """pg_dump leaves it out, and says nothing."""
+    code, why = refused(keeper, server, 1, verb, "shop.things")
+    assert code == ECONFLICT and "shop.things belongs to an extension" in why, why
+    assert "shop.things belongs to an extension" in limits(keeper, server, verb, "shop.things")
+
+
+def test_nor_is_a_database_that_has_such_a_table(keeper, server, extension):
+    code, why = refused(keeper, server, 2, "ANY", whole=True)
+    assert code == ECONFLICT and "shop.things belongs to an extension" in why, why
+
+
+def test_what_an_extension_made_itself_stands_in_no_ones_way(keeper, server):
+    """Its script ran with the rights of a superuser, who owns what it made."""
+    server.sql("CREATE TABLE shop.fixed (n int); SET ROLE owner; CREATE EXTENSION hstore SCHEMA shop; RESET ROLE;"
+               "ALTER EXTENSION hstore ADD TABLE shop.fixed", "orders")
+    keep(keeper, server, 3, "ANY", whole=True)
+    server.sql("ALTER EXTENSION hstore DROP TABLE shop.fixed; DROP EXTENSION hstore", "orders")
+
+
+def test_tables_without_columns_or_logs_are_in_the_archive(keeper, server):
+    server.sql("SET ROLE owner; CREATE TABLE shop.bare (); INSERT INTO shop.bare DEFAULT VALUES; CREATE UNLOGGED TABLE shop.quick (n int);"
+               "CREATE TABLE shop.parts (id int) PARTITION BY RANGE (id); CREATE TABLE shop.parts_1 PARTITION OF shop.parts DEFAULT;"
+               "CREATE TABLE shop.heir () INHERITS (shop.things); CREATE MATERIALIZED VIEW shop.seen AS TABLE shop.things", "orders")
+    keep(keeper, server, 4, "ANY", whole=True)
+    keep(keeper, server, 5, "TRUNCATE", "shop.bare", "shop.quick", "shop.parts", "shop.things", "shop.seen")
+
+
+# ---- lists of what is in an archive ----
+
+LONG = "s" * 63
+TYPE = "t" * 63
+
+
+def functions(server, count):
+    """Each makes 13,000 bytes of the list."""
+    server.sql(f"SET ROLE owner; CREATE SCHEMA {LONG}; CREATE TYPE {LONG}.{TYPE} AS (n int)", "orders")
+    args = ", ".join([f"{LONG}.{TYPE}"] * 100)
+    server.sql(f"SET ROLE owner; DO $do$BEGIN FOR i IN 1 .. {count} LOOP EXECUTE 'CREATE FUNCTION {LONG}.f' || i || '({args}) RETURNS int "
+               "LANGUAGE sql AS $$SELECT 1$$'; END LOOP; END$do$", "orders")
+
+
+def test_a_long_list_of_what_was_kept_can_be_read_again(keeper, server):
+    try:
+        functions(server, 800)
+        keep(keeper, server, 6, "DROP", whole=True)
+        server.sql(f"DROP SCHEMA shop CASCADE; DROP FUNCTION {LONG}.f7", "orders")
+        assert undo(keeper, server, 6, "DROP", whole=True)["complete"]
+        assert server.sql(f"SELECT count(*), (SELECT count(*) FROM shop.things) FROM pg_proc WHERE pronamespace = '{LONG}'::regnamespace",
+                          "orders") == "800|5"
+    finally:
+        server.sql(f"DROP SCHEMA {LONG} CASCADE", "orders")
+
+
+@pytest.mark.parametrize("count", [2800, 6000])
+def test_what_could_not_be_read_again_is_not_kept(keeper, server, count):
+    """Said at once, not on the day that it is needed: also where pg_restore gives up writing it."""
+    try:
+        functions(server, count)
+        code, why = refused(keeper, server, 7, "DROP", whole=True)
+        assert code == ELIMIT and "more objects than an undo can read" in why, why
+    finally:
+        server.sql(f"DROP SCHEMA {LONG} CASCADE", "orders")

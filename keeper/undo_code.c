@@ -3,8 +3,9 @@
  * were added since, expressions of indexes and partitions, policies, domains, ranges and casts call
  * functions with the rights of whoever writes: here `keep_as`, which reads all and owns much. SET
  * ROLE is no way out, because such a function resets it, and a deferred trigger runs at COMMIT. So
- * undo is refused where a function is neither a superuser's (the server's own, extensions, what
- * somebody looked at) nor the keeper's. Triggers are switched off (undo_rows.c); the server
+ * undo is refused where a function is neither a superuser's (extensions, what somebody looked at)
+ * nor the keeper's, or is one of the server's own that does more than compute: some run a text.
+ * Triggers are switched off (undo_rows.c); the server
  * itself builds indexes and materialized views as their owners, who cannot get out of that. What is
  * looked at is locked before, so that a change that waits to be committed is seen. All is written
  * by name, and a table's lock does not hold the name of its schema: a REVOKE of nothing does,
@@ -14,12 +15,17 @@
  * PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
  */
 #include "keeper/undo_parts.h"
+#include "lib/sql/reading.h"
 
 #include <string.h>
 
 static const char KEPT[] =
     "CREATE TEMP TABLE sp_kept (name text, was oid, types text[], columns text[]) ON COMMIT "
     "DROP;\n";
+
+/* Of the server's own: what only computes. A default may take a number, too. */
+static const char READING[] = "CREATE TEMP TABLE sp_reading (name name) ON COMMIT DROP;\n"
+                              "INSERT INTO pg_temp.sp_reading VALUES ('nextval')";
 
 /* Those that are there again since, made by this transaction. */
 static const char MADE[] =
@@ -103,9 +109,28 @@ static const char CHECK[] =
     "  UNION ALL SELECT 'pg_proc'::regclass, c.castfunc FROM pg_cast c WHERE c.castfunc <> 0"
     "   AND n.class = 'pg_type'::regclass AND n.oid >= 16384 AND n.oid IN (c.castsource,"
     "   c.casttarget)) x(class, oid)),"
+    /* the server's own leave no row in pg_depend: they stand in the text of what calls them */
+    "tree(about, text) AS ("
+    " SELECT n.about, c.conbin::text FROM node n JOIN pg_constraint c"
+    "  ON n.class = 'pg_constraint'::regclass AND c.oid = n.oid"
+    " UNION ALL SELECT n.about, d.adbin::text FROM node n JOIN pg_attrdef d"
+    "  ON n.class = 'pg_attrdef'::regclass AND d.oid = n.oid"
+    " UNION ALL SELECT n.about, concat(p.polqual, p.polwithcheck) FROM node n JOIN pg_policy p"
+    "  ON n.class = 'pg_policy'::regclass AND p.oid = n.oid"
+    " UNION ALL SELECT n.about, concat(i.indexprs, i.indpred) FROM node n JOIN pg_index i"
+    "  ON n.class = 'pg_class'::regclass AND i.indexrelid = n.oid"
+    " UNION ALL SELECT n.about, p.partexprs::text FROM node n JOIN pg_partitioned_table p"
+    "  ON n.class = 'pg_class'::regclass AND p.partrelid = n.oid"
+    " UNION ALL SELECT n.about, t.typdefaultbin::text FROM node n JOIN pg_type t"
+    "  ON n.class = 'pg_type'::regclass AND t.oid = n.oid),"
+    "calls(about, oid) AS (SELECT about, oid FROM node WHERE class = 'pg_proc'::regclass"
+    " UNION SELECT n.about, o.oprcode FROM node n JOIN pg_operator o"
+    "  ON n.class = 'pg_operator'::regclass AND o.oid = n.oid"
+    " UNION SELECT about, m[1]::oid FROM tree, regexp_matches(text,"
+    "  ':(?:funcid|opfuncid|aggfnoid|winfnoid) ([0-9]+)', 'g') m),"
     "code AS (SELECT n.about, p.oid::regprocedure::text AS called, p.proowner"
-    " FROM node n JOIN pg_proc p ON n.class = 'pg_proc'::regclass AND p.oid = n.oid"
-    " JOIN pg_roles r ON r.oid = p.proowner WHERE NOT r.rolsuper AND r.rolname <> session_user"
+    " FROM calls n JOIN pg_proc p ON p.oid = n.oid JOIN pg_roles r ON r.oid = p.proowner WHERE NOT "
+    "r.rolsuper AND r.rolname <> session_user"
     " UNION ALL SELECT n.about, 'rules', c.relowner FROM near n JOIN pg_class c ON c.oid = n.oid"
     "  JOIN pg_rewrite w ON w.ev_class = n.oid AND w.ev_type <> '1'"
     "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper),"
@@ -114,7 +139,12 @@ static const char CHECK[] =
 static const char WRONG[] =
     " UNION ALL SELECT 2, format('%s: %s of %s would run with the rights of %s while rows are put "
     "back; when it was looked at, let a superuser own it', about, called, "
-    "pg_get_userbyid(proowner), session_user) FROM code)"
+    "pg_get_userbyid(proowner), session_user) FROM code"
+    " UNION ALL SELECT 3, format('%s: %s, which does more than compute a value, would run with the "
+    "rights of %s while rows are put back', n.about, p.oid::regprocedure, session_user)"
+    " FROM calls n JOIN pg_proc p ON p.oid = n.oid"
+    " WHERE p.pronamespace = 'pg_catalog'::regnamespace"
+    " AND NOT EXISTS (SELECT FROM pg_temp.sp_reading r WHERE r.name = p.proname))"
     "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', what))"
     " FROM wrong ORDER BY first, what LIMIT 1 \\gexec\n";
 
@@ -132,6 +162,13 @@ static void put_columns(const undo *u, const json_t *relation, const char *what,
 sp_err undo_code_begin(undo *u, sp_buf *sql)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
+    size_t at = 0;
+    sp_buf_text(sql, READING);
+    for (const char *name = sp_sql_next_reading(&at); name != NULL;
+         name = sp_sql_next_reading(&at)) {
+        sp_buf_fmt(sql, ",('%s')", name);
+    }
+    sp_buf_text(sql, ";\n");
     sp_buf_text(sql, KEPT);
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);

@@ -5,6 +5,7 @@
 #include "lib/sql/functions.h"
 
 #include "lib/base/mem.h"
+#include "lib/sql/reading.h"
 
 #include <string.h>
 
@@ -55,6 +56,16 @@ bool function_is_steady(sp_span name)
 {
     const named_class *found = find(name);
     return found != NULL && found->is_steady;
+}
+
+const char *sp_sql_next_reading(size_t *at)
+{
+    for (; *at < SP_COUNT(functions); (*at)++) {
+        if (functions[*at].class == FUNCTION_READ) {
+            return functions[(*at)++].name;
+        }
+    }
+    return NULL;
 }
 
 /* ---- settings ---- */

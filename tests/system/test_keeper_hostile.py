@@ -282,3 +282,52 @@ def test_settings_do_not_change_what_values_are(keeper, server, trap, setting, t
     assert code == OK, why
     server.sql("ALTER DATABASE orders RESET ALL")
     assert server.sql("SELECT v FROM trap.trap", "orders") == was
+
+
+# Functions of the server's own, a superuser's by birth, that run what they are given or do more than compute.
+OWN = {
+    "text that is run": "CHECK (query_to_xml('SELECT trap.spring(1)', true, false, '') IS NOT NULL)",
+    "a name that is read": "CHECK (table_to_xml('trap.v', true, false, '') IS NOT NULL)",
+    "an operator of it": "CHECK (('a'::tsquery OPERATOR(trap.~~>) 'SELECT ''a''::tsquery, ''b''::tsquery WHERE trap.spring(1)') IS NOT NULL)",
+    "a type by its number": "CHECK (domain_in('1'::cstring, {odd}, -1) IS NOT NULL)",
+    "a row type by its number": "CHECK (record_in('(1)'::cstring, {pair}, -1) IS NOT NULL)",
+    "a domain of it": "CHECK (d IS NULL OR d > 0)",
+    "a default since": "CHECK (id > 0) --since ALTER TABLE trap.trap ADD x text; "
+                       "ALTER TABLE trap.trap ALTER x SET DEFAULT query_to_xml('SELECT trap.spring(1)', true, false, '')::text",
+    "a setting": "CHECK (set_config('search_path', 'trap', true) = 'trap')",
+    "large objects": "CHECK (lo_unlink(4711) IS NULL)",
+}
+
+
+@pytest.mark.parametrize("verb", ["DELETE", "DROP"])
+@pytest.mark.parametrize("name", OWN)
+def test_the_servers_own_functions_only_compute(keeper, server, trap, name, verb):
+    trap("CREATE DOMAIN trap.odd AS int CHECK (trap.spring(VALUE)); CREATE TYPE trap.pair AS (a trap.odd); CREATE VIEW trap.v AS SELECT trap.spring(1);"
+         "CREATE DOMAIN trap.loose AS int CHECK (query_to_xml('SELECT trap.spring(1)', true, false, '') IS NOT NULL);"
+         "CREATE OPERATOR trap.~~> (LEFTARG = tsquery, RIGHTARG = text, FUNCTION = pg_catalog.ts_rewrite)")
+    oids = {t: server.sql(f"SELECT 'trap.{t}'::regtype::oid", "orders") for t in ("odd", "pair")}
+    check, _, since = OWN[name].partition("--since")
+    domain = "trap.loose" if name == "a domain of it" else "int"
+    lasting = "" if name != "large objects" else " NOT VALID"
+    trap(f"CREATE TABLE trap.trap (id int PRIMARY KEY, d {domain}); INSERT INTO trap.trap VALUES (1, 1);"
+         f"ALTER TABLE trap.trap ADD {check.format(**oids)}{lasting}")
+    kept(keeper, server, verb, "trap.trap")
+    trap("DELETE FROM trap.trap;" + since if verb == "DELETE" else "DROP TABLE trap.trap")
+    if verb == "DROP" and (since or lasting):  # it was not there, or is made again when the rows are
+        assert undone(keeper, server, verb)[0] == OK
+    else:
+        refused(keeper, server, verb, "does more than compute a value")
+
+
+def test_what_the_server_computes_by_itself_is_no_hindrance(keeper, server, trap):
+    trap("CREATE TABLE trap.trap (id int PRIMARY KEY, t text CHECK (lower(t) ~ '^[a-z]+$' AND length(t) < 9 AND t <> ALL ('{x,y}')), n numeric(8, 2),"
+         "h int GENERATED ALWAYS AS (hashtext(t) % 7) STORED, at timestamptz DEFAULT now()); CREATE INDEX ON trap.trap (upper(t)) WHERE n > 1::float8::numeric;"
+         "INSERT INTO trap.trap SELECT i, repeat('a', i), i FROM generate_series(1, 3) i")
+    before = server.sql("TABLE trap.trap", "orders")
+    for verb, how in (("DELETE", "DELETE FROM trap.trap; ALTER TABLE trap.trap ADD s serial"), ("DROP", "DROP TABLE trap.trap")):
+        kept(keeper, server, verb, "trap.trap")
+        trap(how)
+        code, _, why = undone(keeper, server, verb)
+        assert code == OK, why
+        trap("ALTER TABLE trap.trap DROP COLUMN IF EXISTS s")
+        assert server.sql("TABLE trap.trap", "orders") == before

@@ -398,6 +398,11 @@ static void data_taken(void)
     e.reason = SP_REASON_LIMIT;
     e.method = SP_SPAN_LIT("budget: locked");
     put(&e);
+    at = attack("whole-destroyed", "p209", 22, 14);
+    e = grave(209, at, SP_GATE_DB, SP_ACTION_ADMINISTER, false);
+    e.severity = SP_SEVERITY_HIGH;
+    e.detail = SP_SPAN_LIT("{\"connection\":\"7F3K-9Q2M-XA4T\",\"destroys\":\"whole\"}");
+    put(&e);
     at = attack("refused-then-elsewhere", "p204", 23, 11);
     e = grave(204, at, SP_GATE_DB, SP_ACTION_EXPORT, false);
     put(&e);

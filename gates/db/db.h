@@ -353,14 +353,20 @@ void db_mesh_moved(const char resource[DB_NAME_BYTES], const char database[DB_NA
 /* ---- record.c ---- */
 /* An event about this session, with everything known about who and where. */
 sp_event db_event_of(const db_session *session, sp_event_kind kind);
-/* The detail of an event about a statement: its connection, what of it nobody could look into (bits
- * of DB_OPAQUE_), and, with key, what it came to. Written into room. */
-enum { DB_OPAQUE_CODE = 1U << 0, DB_OPAQUE_FUNCTION = 1U << 1, DB_DETAIL_BYTES = 512 };
+/* What the detail of an event says of a statement besides. */
+enum {
+    DB_MARK_CODE = 1U << 0, /* nobody could look into it */
+    DB_MARK_FUNCTION = 1U << 1,
+    DB_MARK_WHOLE = 1U << 2, /* it destroys a whole database or schema */
+    DB_DETAIL_BYTES = 512
+};
+/* The detail of an event about a statement: its connection, its marks (bits of DB_MARK_) and, with
+ * key, what it came to. Written into room. */
 /* The refusal of somebody whom nobody knows: an event of its own, or counted; *reference is then
  * that of the event it is counted with. */
 bool db_stranger_refused(const db_session *session, sp_reason reason, uint64_t *reference);
 void db_strangers_sweep(bool all);
-sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,
+sp_span db_event_detail(const db_session *session, unsigned marks, const char *key, sp_span value,
                         char room[DB_DETAIL_BYTES]);
 
 #endif

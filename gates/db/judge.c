@@ -72,9 +72,11 @@ static void name_decision(const db_session *session, const sp_decision *decision
     event->reason = decision->reason;
 }
 
-static uint8_t severity_of(sp_action action, uint8_t verdict)
+/* What destroys everything is grave, also where something else in the text was refused. */
+static uint8_t severity_of(const db_ruling *ruling, uint8_t verdict)
 {
-    bool grave = sp_sql_gravity(action) >= sp_sql_gravity(SP_ACTION_ADMINISTER);
+    bool grave = sp_sql_gravity(ruling->action) >= sp_sql_gravity(SP_ACTION_ADMINISTER) ||
+                 (ruling->marks & DB_MARK_WHOLE) != 0;
     if (verdict == SP_VERDICT_ALLOW) {
         return grave ? SP_SEVERITY_MEDIUM : SP_SEVERITY_INFO;
     }
@@ -98,11 +100,11 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     name_decision(session, &ruling->decision, ruling->action, &event);
     event.verdict = ruling->decision.verdict == SP_VERDICT_ASK ? SP_VERDICT_ASK : SP_VERDICT_DENY;
     event.reason = (uint8_t)refusal->reason;
-    event.severity = severity_of(ruling->action, SP_VERDICT_DENY);
+    event.severity = severity_of(ruling, SP_VERDICT_DENY);
     event.method = sp_span_cstr(tag);
     event.object = shown;
     char detail[DB_DETAIL_BYTES];
-    event.detail = db_event_detail(session, ruling->opaque, NULL, SP_SPAN_EMPTY, detail);
+    event.detail = db_event_detail(session, ruling->marks, NULL, SP_SPAN_EMPTY, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
     if (event.verdict == SP_VERDICT_DENY && is_attempt(refusal->reason)) {
         db_spend_refused(session, ruling);
@@ -115,9 +117,11 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
     event.reference = reference;
     name_decision(session, &run->ruling->decision, run->ruling->action, &event);
     event.verdict = SP_VERDICT_ALLOW;
-    event.severity = severity_of(run->ruling->action, SP_VERDICT_ALLOW);
+    event.severity = severity_of(run->ruling, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(run->tag);
     event.object = run->shown;
+    char detail[DB_DETAIL_BYTES];
+    event.detail = db_event_detail(session, run->ruling->marks, NULL, SP_SPAN_EMPTY, detail);
     return sp_recorder_put(&db_here.recorder, &event);
 }
 
@@ -148,7 +152,7 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     sp_event event = db_event_of(session, note->is_recorded ? SP_EVENT_CLOSE : SP_EVENT_DECISION);
     event.reference = note->reference;
     name_decision(session, &note->ruling.decision, note->ruling.action, &event);
-    event.severity = severity_of(note->ruling.action, SP_VERDICT_ALLOW);
+    event.severity = severity_of(&note->ruling, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(note->tag);
     event.object = (sp_span){note->shown, note->shown_len};
     event.count = rows_of(note, end);
@@ -159,7 +163,7 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     bool failed = end->how == DB_END_FAILED;
     const char *key = failed ? "sqlstate" : "result";
     event.detail =
-        db_event_detail(session, note->ruling.opaque, end->tag.len > 0 || failed ? key : NULL,
+        db_event_detail(session, note->ruling.marks, end->tag.len > 0 || failed ? key : NULL,
                         failed ? sp_span_cstr(end->sqlstate) : end->tag, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }

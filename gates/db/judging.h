@@ -112,7 +112,7 @@ typedef struct {
     uint32_t asked;       /* bits of those that others have to agree to */
     sp_sql_use use;       /* what `action` is about */
     bool has_use;
-    uint8_t opaque; /* DB_OPAQUE_ */
+    uint8_t marks;  /* DB_MARK_ */
     bool asks_code; /* it calls code that may not run unasked: nor may the server plan it */
     uint8_t met_count;
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */

@@ -118,12 +118,12 @@ static uint8_t *put(uint8_t *at, sp_span bytes)
 }
 
 /* Every statement has one: without printf. */
-sp_span db_event_detail(const db_session *session, unsigned opaque, const char *key, sp_span value,
+sp_span db_event_detail(const db_session *session, unsigned marks, const char *key, sp_span value,
                         char room[DB_DETAIL_BYTES])
 {
     static const char *const words[] = {"", ",\"opaque\":[\"code\"]", ",\"opaque\":[\"function\"]",
                                         ",\"opaque\":[\"code\",\"function\"]"};
-    sp_span opaque_word = sp_span_cstr(words[opaque % SP_COUNT(words)]);
+    sp_span opaque_word = sp_span_cstr(words[marks & (DB_MARK_CODE | DB_MARK_FUNCTION)]);
     sp_span key_word = key == NULL ? SP_SPAN_EMPTY : sp_span_cstr(key);
     char connection[SP_REFERENCE_TEXT_BYTES];
     sp_reference_text(session->connection, connection);
@@ -131,6 +131,9 @@ sp_span db_event_detail(const db_session *session, unsigned opaque, const char *
     at = put(at, sp_span_of(connection, SP_REFERENCE_TEXT_BYTES - 1));
     at = put(at, SP_SPAN_LIT("\""));
     at = put(at, opaque_word);
+    if ((marks & DB_MARK_WHOLE) != 0) {
+        at = put(at, SP_SPAN_LIT(",\"destroys\":\"whole\""));
+    }
     if (key != NULL) {
         at = put(at, SP_SPAN_LIT(",\""));
         at = put(at, sp_span_slice(key_word, 0, KEY_MAX_BYTES));

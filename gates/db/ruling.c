@@ -237,6 +237,22 @@ static void add_temporary(const asking *a, db_ruling *ruling, const sp_sql_judge
     }
 }
 
+static uint8_t marks_of(const sp_sql_use *use)
+{
+    const uint16_t how =
+        SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED; /* what a CASCADE may meet is not it */
+    bool is_place = use->kind == SP_SQL_DATABASE || use->kind == SP_SQL_SCHEMA;
+    if (is_place && use->action == SP_ACTION_DESTROY && (use->flags & how) == SP_SQL_USE_ALL) {
+        return DB_MARK_WHOLE;
+    }
+    if ((use->flags & SP_SQL_USE_OPAQUE) == 0) {
+        return 0;
+    }
+    return use->kind == SP_SQL_CODE       ? DB_MARK_CODE
+           : use->kind == SP_SQL_FUNCTION ? DB_MARK_FUNCTION
+                                          : 0;
+}
+
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement)
 {
@@ -260,11 +276,7 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         bool is_opaque = (use.flags & SP_SQL_USE_OPAQUE) != 0;
         bool is_code = is_opaque || use.kind == SP_SQL_FUNCTION || use.kind == SP_SQL_CODE;
         ruling->asks_code |= is_code && decision.verdict != SP_VERDICT_ALLOW;
-        if (is_opaque) {
-            ruling->opaque |= judgement->uses[i].kind == SP_SQL_CODE       ? DB_OPAQUE_CODE
-                              : judgement->uses[i].kind == SP_SQL_FUNCTION ? DB_OPAQUE_FUNCTION
-                                                                           : 0;
-        }
+        ruling->marks |= marks_of(&judgement->uses[i]);
     }
     add_temporary(&a, ruling, judgement);
 }

@@ -168,7 +168,8 @@ def whole():
     try:
         one.pg.sql("CREATE TABLE wide AS SELECT repeat('x', 1000) AS line FROM generate_series(1, 1300)",
                    "ALTER TABLE wide OWNER TO op", "ALTER TABLE plain OWNER TO op", "CREATE TABLE t AS SELECT 1 AS id",
-                   "ALTER TABLE t OWNER TO op", database="orders")
+                   "ALTER TABLE t OWNER TO op", "CREATE SCHEMA bay AUTHORIZATION op",
+                   "CREATE TABLE bay.one AS SELECT 1 AS id", "ALTER TABLE bay.one OWNER TO op", database="orders")
         one.folder = folder
         yield one
     finally:
@@ -419,6 +420,39 @@ def test_much_is_destroyed(whole):
     one.close()
     alarm = told(whole, "destruction", "person=ivy", "database-destruction")
     assert alarm["severity"] == "critical" and steps_of(whole, alarm)["session"]["state"] == "done"
+
+
+def database_events(whole, name):
+    return [e for e in whole.audrey.items("/admin/ledger/events?limit=200&person=" + name) if e.get("gate") == "db"]
+
+
+def test_a_whole_schema_was_to_be_destroyed(whole):
+    """Whatever else stands in the text, and whatever of that was refused; a table is no whole, nor what CASCADE may meet."""
+    for name in ("zed", "zoe", "zac"):
+        whole.person(name, ["taker"])
+    for name, text in (("zed", "DROP TABLE bay.one CASCADE"),
+                       ("zoe", "DROP SCHEMA bay CASCADE; CHECKPOINT; SELECT 'nothing'"),
+                       ("zac", "DROP SCHEMA bay CASCADE")):
+        one = database(whole, name)
+        one.autocommit = True
+        if name == "zoe":  # takers may destroy, and not administer
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="administer"):
+                one.cursor().execute(text)
+        else:
+            one.cursor().execute(text)
+        one.close()
+    for name, verdict, severity in (("zoe", "deny", "high"), ("zac", "allow", "medium")):
+        alarm = told(whole, "whole-destroyed", f"person={name}")
+        assert alarm["severity"] == "critical" and alarm["person"] == name
+        wait_for("the page", 10, lambda: [n for n in whole.sam.get("/me/notices")["items"] if n["must_acknowledge"]
+                                          and f"person={name}" in n["texts"]["en"]["text"]])
+        first = [e for e in database_events(whole, name) if e["kind"] == "decision" and e.get("detail", {}).get("destroys")]
+        assert [(e["verdict"], e["severity"], e["detail"]["destroys"]) for e in first] == [(verdict, severity, "whole")]
+        assert alarm["evidence"][0]["reference"] == first[0]["reference"]
+        assert first[0]["detail"]["connection"], "it counts for its connection in the record of its session"
+    refused = [e for e in database_events(whole, "zoe") if e.get("verdict") == "deny"]
+    assert [(e["action"], e["method"]) for e in refused] == [("administer", "SELECT")], "what was refused names the event"
+    assert not alarms(whole, "whole-destroyed", "person=zed")
 
 
 def test_over_a_budget(whole):

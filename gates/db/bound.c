@@ -232,6 +232,7 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
         db_refuse(refusal, "26000", SP_REASON_UNPARSED,
                   "prepared statement \"%.*s\" does not exist",
                   (int)(statement.len < 63 ? statement.len : 63), (const char *)statement.ptr);
+        refusal->reference = 0; /* the server's own words, and nothing else */
         return DB_REFUSE;
     }
     db_verdict clear = db_names_clear(session, DB_NAMED_PREPARED, statement, refusal);

@@ -106,9 +106,17 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     char detail[DB_DETAIL_BYTES];
     event.detail = db_event_detail(session, ruling->marks, NULL, SP_SPAN_EMPTY, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+    db_session_judge(session)->refused = refusal->reference;
     if (event.verdict == SP_VERDICT_DENY && is_attempt(refusal->reason)) {
         db_spend_refused(session, ruling);
     }
+}
+
+void db_judge_unjudged(db_session *session, const db_refusal *refusal)
+{
+    const db_ruling ruling = {.decision = {.verdict = SP_VERDICT_DENY, .rule = SP_NONE},
+                              .action = SP_ACTION_EXECUTE};
+    db_judge_refused(session, &ruling, "SQL", sp_span_cstr(refusal->message), refusal);
 }
 
 uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t reference)
@@ -426,6 +434,10 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
     db_verdict verdict = judge_message(session, msg, flight, refusal);
     if (verdict == DB_PASS && (msg->type == 'S' || msg->type == 'Q')) {
         db_session_judge(session)->pipeline = db_session_judge(session)->names.numbers;
+    }
+    if (verdict == DB_REFUSE && refusal->reference != 0 &&
+        refusal->reference != db_session_judge(session)->refused) {
+        db_judge_unjudged(session, refusal); /* who is shown a reference finds it in the ledger */
     }
     if (verdict != DB_WAIT) {
         end_message(session);

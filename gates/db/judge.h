@@ -120,6 +120,9 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal);
  * body the run (heads included) and whole false. flight is NULL for d c f. */
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,
                           db_refusal *refusal);
+/* Writes down a refusal that no judgement stands behind: of a message that is too long, of a
+ * function that is called by its number. What the client was told is what it was. */
+void db_judge_unjudged(db_session *session, const db_refusal *refusal);
 /* A watched message of the server, or a row, error or notice of an answer that is large
  * (db_session_set_large(); not whole, then). DB_PASS, DB_REPLACE (appends nothing = it is dropped),
  * DB_CUT, DB_WAIT (nothing of the server is read until db_session_resume_answer(); then it is

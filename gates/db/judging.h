@@ -524,6 +524,7 @@ struct db_judge {
     uint64_t pipeline; /* the newest name before it: if one of later runs, all before it did */
     uint64_t walks;    /* through what names stand for */
     uint64_t roles[SP_ROLE_WORDS]; /* of the person, when it was looked at them last */
+    uint64_t refused;              /* the reference of the last refusal that was written down */
     bool server_is_newer;          /* than the grammar that judges */
     bool server_is_utf8;           /* the encoding of the database */
     bool is_late;                  /* rows.c looks at words of all answers: db_rows_late() */

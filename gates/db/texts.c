@@ -610,6 +610,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         db_refuse(refusal, "34000", SP_REASON_UNPARSED, "portal \"%.*s\" does not exist",
                   (int)(execute.portal.len < 63 ? execute.portal.len : 63),
                   (const char *)execute.portal.ptr);
+        refusal->reference = 0; /* the server's own words, and nothing else */
         return DB_REFUSE;
     }
     const char *tag = tag_of(portal->text->known->judgement);

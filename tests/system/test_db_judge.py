@@ -14,7 +14,7 @@ import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import ROOT, wait_for
-from pgraw import SYNC, Raw, bind, execute, message, parse
+from pgraw import SYNC, Raw, bind, execute, fields, message, parse
 
 DOCUMENTS = orders_documents(
     ["dba", "clerk", "analyst", "builder", "mover"],
@@ -175,6 +175,26 @@ def test_functions_without_sql_and_settings_in_a_pipeline(gate):
         one.send(message("Q", b"SELECT '\x95\x5c'\0"))
         assert b"22021" in dict(one.until("Z"))["E"]
     assert counts(gate) == before
+
+
+def test_a_reference_is_in_the_ledger_though_nothing_was_judged(gate):
+    """A name that there is not has none: these are the server's own words."""
+    with contextlib.closing(Raw(gate.port, tls=None)) as one:
+        assert one.log_in("carl", "orders-db", gate.password("carl"))[-1] == ("Z", b"I")
+        for sent, state in ((message("F", struct.pack("!IHHH", 2621, 0, 0, 0)), "0A000"),
+                            (message("Q", b"SELECT '" + bytes(b"x" * (1 << 20)) + b"'\0"), "54000"),
+                            (parse("SELECT 1") + message("P", b"p\0SELECT '" + bytes(b"x" * (1 << 20)) + b"'\0\0\0") + SYNC, "54000")):
+            one.send(sent)
+            error = next(fields(body) for kind, body in one.until("Z") if kind == "E")
+            assert error["C"] == state, error
+            reference = re.search("Reference ([0-9A-Z-]+)", error.get("D", "")).group(1)
+            found = wait_for("its entry", 10, lambda: gate.audrey.get(f"/admin/ledger/events?reference={reference}")["items"])
+            assert [(e["kind"], e["verdict"], e["person"], e["object"]) for e in found] == \
+                [("decision", "deny", "carl", error["M"])], found
+        for sent, state in ((bind(name="none") + SYNC, "26000"), (execute("none") + SYNC, "34000")):
+            one.send(sent)
+            error = next(fields(body) for kind, body in one.until("Z") if kind == "E")
+            assert error["C"] == state and "Reference" not in error.get("D", ""), error
 
 
 def test_unparsed_and_unread(gate):

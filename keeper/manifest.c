@@ -205,12 +205,25 @@ static void add_time(json_t *limits, uint64_t keep_ms)
     }
 }
 
+static void add_keyless(json_t *limits, const json_t *manifest, const char *name)
+{
+    if (has_verb(manifest, "ANY UPDATE MERGE INSERT")) {
+        add_limit(limits, json_sprintf("%s has no key: rows that are changed come back only when "
+                                       "nobody could write while it was kept",
+                                       name));
+    }
+    if (has_verb(manifest, "ANY ALTER")) {
+        add_limit(limits, json_sprintf("%s has no key: a column that falls or gets another type "
+                                       "does not come back",
+                                       name));
+    }
+}
+
 static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
 {
     const json_t *relations = json_object_get(manifest, "relations");
     json_t *limits = json_array();
     bool any = has_verb(manifest, "ANY");
-    bool changes = any || has_verb(manifest, "UPDATE MERGE INSERT");
     add_time(limits, keep_ms);
     if (any) {
         add_limit(limits, json_string("nobody knows what it does: tables and objects of this "
@@ -228,10 +241,8 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
                                            "this will not run",
                                            name));
         }
-        if (stored && changes && json_array_size(json_object_get(one, "key")) == 0) {
-            add_limit(limits, json_sprintf("%s has no key: rows that are changed come back only "
-                                           "when nobody could write while it was kept",
-                                           name));
+        if (stored && json_array_size(json_object_get(one, "key")) == 0) {
+            add_keyless(limits, manifest, name);
         }
         if (stored && !any && json_is_true(json_object_get(one, "triggers")) &&
             has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {

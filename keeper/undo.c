@@ -406,9 +406,9 @@ static sp_err write_report(undo *u)
     json_t *rows = read_rows(u, &are_read);
     bool nothing = is_nothing(u, rows);
     json_t *all = json_pack("{s:b, s:b, s:O, s:O, s:o, s:O}", "tried_only", (int)u->try_only,
-                            "complete", (int)(are_read && is_complete(rows)), "verb",
-                            json_object_get(u->manifest, "verb"), "restored", u->restored, "rows",
-                            rows, "told", u->told);
+                            "complete", (int)(are_read && !u->leaves_out && is_complete(rows)),
+                            "verb", json_object_get(u->manifest, "verb"), "restored", u->restored,
+                            "rows", rows, "told", u->told);
     char *text = all == NULL ? NULL : json_dumps(all, JSON_COMPACT);
     sp_buf_text(&u->job->report, text == NULL ? "{}" : text);
     sp_free(text);

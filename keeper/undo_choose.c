@@ -137,6 +137,99 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     return t->adds || retyped || (alters && has_columns(t, undo_is_lost));
 }
 
+/* ---- what cannot be put back ---- */
+
+/* why name (detail) */
+typedef struct {
+    const char *why; /* NULL = it can */
+    const char *name;
+    const char *detail;
+} obstacle;
+
+static obstacle look_at_column(const undo *u, const undo_table *t, const json_t *column)
+{
+    const char *name = undo_text(column, "quoted");
+    const json_t *is =
+        json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
+    bool alters = undo_verb_is(u, "ALTER DROP");
+    if (undo_is_lost(t, column) && (!alters || !undo_is_plain(column))) {
+        return (obstacle){"a column that was kept is not there any more:", name, NULL};
+    }
+    if (undo_is_lost(t, column) && !t->keyed) { /* all rows would look as if they were missing */
+        return (obstacle){
+            "it has no key, so values of a column that fell cannot be put back:", name, NULL};
+    }
+    if (undo_is_retyped(t, column) && (!alters || !t->keyed)) {
+        return (obstacle){"a column has another type now:", name, undo_text(is, "type")};
+    }
+    return (obstacle){NULL, NULL, NULL};
+}
+
+static bool was_kept(const undo_table *t, const char *name)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    bool known = false;
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        known = known || strcmp(name, undo_text(json_array_get(columns, i), "name")) == 0;
+    }
+    return known;
+}
+
+static obstacle look_at(const undo *u, const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    obstacle found = {NULL, NULL, NULL};
+    if (!t->keyed && t->changes && (!is_known(u) || undo_is_made_again(t->relation))) {
+        found.why = "it has no key, so changed rows cannot be told from others";
+    }
+    for (size_t i = 0; i < json_array_size(columns) && found.why == NULL; i++) {
+        found = look_at_column(u, t, json_array_get(columns, i));
+    }
+    json_t *now = json_object_get(t->now, "columns");
+    for (void *at = json_object_iter(now); at != NULL; at = json_object_iter_next(now, at)) {
+        const char *name = json_object_iter_key(at);
+        bool needed = json_is_true(json_object_get(json_object_iter_value(at), "needed"));
+        if (needed && found.why == NULL && !was_kept(t, name)) {
+            found = (obstacle){"a column was added since that needs a value:", name, NULL};
+        }
+    }
+    return found;
+}
+
+/* Of a whole database nothing was asked for by name. */
+static sp_err meet(undo *u, const json_t *relation, obstacle o)
+{
+    const char *what = undo_text(relation, "quoted");
+    if (!json_is_true(json_object_get(u->manifest, "whole"))) {
+        return undo_refuse(u, what, o.why, o.name, o.detail);
+    }
+    undo_tell(u, json_sprintf("%s: %s%s%s%s%s%s; it is left as it is", what, o.why,
+                              o.name == NULL ? "" : " ", o.name == NULL ? "" : o.name,
+                              o.detail == NULL ? "" : " (", o.detail == NULL ? "" : o.detail,
+                              o.detail == NULL ? "" : ")"));
+    u->notes++;
+    u->leaves_out = true;
+    return sp_ok();
+}
+
+static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
+{
+    if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
+        return meet(u, t.relation,
+                    (obstacle){"the table has been dropped since; its rows cannot be put back",
+                               NULL, NULL});
+    }
+    if (t.now == NULL || !decide(u, rows, &t)) {
+        return sp_ok();
+    }
+    obstacle found = look_at(u, &t);
+    if (found.why != NULL) {
+        return meet(u, t.relation, found);
+    }
+    all->items[all->count++] = t;
+    return sp_ok();
+}
+
 static sp_err choose(undo *u, undo_tables *all)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
@@ -146,24 +239,9 @@ static sp_err choose(undo *u, undo_tables *all)
         const json_t *one = json_array_get(relations, i);
         const char *kind = undo_text(one, "kind");
         undo_table t = {.relation = one, .now = undo_present(u, one), .number = i};
-        bool stored = kind[0] == 'r' || kind[0] == 'p';
-        if (!stored || undo_is_in_root(u, one)) {
-            continue;
+        if ((kind[0] == 'r' || kind[0] == 'p') && !undo_is_in_root(u, one)) {
+            TRY(choose_one(u, t, rows, all));
         }
-        if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
-            return undo_refuse(u, undo_text(one, "quoted"),
-                               "the table has been dropped since; its rows cannot be put back",
-                               NULL, NULL);
-        }
-        if (t.now == NULL || !decide(u, rows, &t)) {
-            continue;
-        }
-        if (!t.keyed && t.changes && (!is_known(u) || undo_is_made_again(one))) {
-            return undo_refuse(u, undo_text(one, "quoted"),
-                               "it has no key, so changed rows cannot be told from others", NULL,
-                               NULL);
-        }
-        all->items[all->count++] = t;
     }
     order_tables(u, all);
     return sp_ok();

@@ -33,6 +33,7 @@ typedef struct {
     json_t *restored; /* texts */
     json_t *told;     /* sentences for people */
     size_t notes;     /* how many of them say nothing of what came back */
+    bool leaves_out;  /* a table that nobody named, and that is told */
     keep_child psql;
 } undo;
 

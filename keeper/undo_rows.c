@@ -120,47 +120,21 @@ static void put_key(const undo_table *t, const char *alias, sp_buf *sql)
     }
 }
 
-/* Columns that are gone are made again (ALTER); others must be what they were. */
-static sp_err check_columns(undo *u, const undo_table *t, sp_buf *sql)
+/* Columns that are gone are made again. */
+static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
-    const json_t *now = json_object_get(t->now, "columns");
-    const char *name = undo_text(t->relation, "quoted");
     for (size_t i = 0; i < json_array_size(columns); i++) {
         const json_t *column = json_array_get(columns, i);
-        const json_t *is = json_object_get(now, undo_text(column, "name"));
-        if (is == NULL && (!undo_verb_is(u, "ALTER DROP") || !undo_is_plain(column))) {
-            return undo_refuse(u, name, "a column that was kept is not there any more:",
-                               undo_text(column, "quoted"), NULL);
-        }
-        if (is == NULL) {
+        if (undo_is_lost(t, column)) {
             undo_code_check_again(t->relation, sql);
             sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN %s %s;\n", undo_text(t->now, "quoted"),
                        undo_text(column, "quoted"), undo_text(column, "type"));
-            undo_tell(u, json_sprintf("column %s of %s was made again, as the last one",
-                                      undo_text(column, "quoted"), name));
-        } else if (undo_is_retyped(t, column) && (!undo_verb_is(u, "ALTER DROP") || !t->keyed)) {
-            return undo_refuse(u, name,
-                               "a column has another type now:", undo_text(column, "quoted"),
-                               undo_text(is, "type"));
+            undo_tell(u,
+                      json_sprintf("column %s of %s was made again, as the last one",
+                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
         }
     }
-    const char *key = NULL;
-    const json_t *value = NULL;
-    json_t *all = json_deep_copy(now);
-    sp_err err = sp_ok();
-    json_object_foreach(all, key, value)
-    {
-        bool known = false;
-        for (size_t i = 0; i < json_array_size(columns); i++) {
-            known = known || strcmp(key, undo_text(json_array_get(columns, i), "name")) == 0;
-        }
-        if (!known && json_is_true(json_object_get(value, "needed")) && !sp_failed(err)) {
-            err = undo_refuse(u, name, "a column was added since that needs a value:", key, NULL);
-        }
-    }
-    json_decref(all);
-    return err;
 }
 
 static void finish_columns(const undo_table *t, sp_buf *sql)
@@ -580,7 +554,7 @@ sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
     for (size_t i = 0; i < all->count; i++) {
         sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
                    undo_text(all->items[i].now, "quoted"));
-        TRY(check_columns(u, &all->items[i], sql));
+        put_columns(u, &all->items[i], sql);
         if (undo_is_unlogged(&all->items[i]) && undo_verb_is(u, "ALTER")) {
             sp_buf_fmt(sql, "ALTER TABLE %s SET LOGGED;\n", undo_text(all->items[i].now, "quoted"));
             undo_tell(

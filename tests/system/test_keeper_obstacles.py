@@ -141,3 +141,21 @@ def test_what_could_not_be_read_again_is_not_kept(keeper, server, count):
         assert code == ELIMIT and "more objects than an undo can read" in why, why
     finally:
         server.sql(f"DROP SCHEMA {LONG} CASCADE", "orders")
+
+
+# ---- tables without a key ----
+
+def test_a_column_of_a_table_without_a_key_does_not_double_its_rows(keeper, server):
+    """Beside the new column, which is empty, each row looks as if it were missing. Who approves is told that."""
+    server.sql("SET ROLE owner; CREATE TABLE shop.log (a int, b int); INSERT INTO shop.log SELECT i, i FROM generate_series(1, 3) i", "orders")
+    keep(keeper, server, 20, "ALTER", "shop.log")
+    keep(keeper, server, 21, "ANY", whole=True)
+    server.sql("ALTER TABLE shop.log DROP COLUMN b", "orders")
+    code, why = refused(keeper, server, 20, "ALTER", kind=UNDO)
+    assert code == ECONFLICT and "it has no key, so values of a column that fell cannot be put back: b" in why, why
+    server.sql("DELETE FROM shop.things", "orders")
+    report = undo(keeper, server, 21, "ANY", whole=True)  # of a database that table alone is left out
+    assert not report["complete"] and any("shop.log: it has no key" in told for told in report["told"])
+    assert server.sql("SELECT count(*) FROM shop.things; SELECT string_agg(l::text, ' ') FROM shop.log l", "orders") == "5\n(1) (2) (3)"
+    assert "shop.log has no key: a column that falls" in limits(keeper, server, "ALTER", "shop.log")
+    assert limits(keeper, server, "ALTER", "shop.things") == ""

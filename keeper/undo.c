@@ -115,6 +115,8 @@ static const char PRESENT[] =
     "SELECT COALESCE(json_object_agg(c.oid::text, json_build_object("
     "'quoted', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,"
     "'logged', c.relpersistence = 'p',"
+    "'later', EXISTS (SELECT FROM pg_catalog.pg_index i WHERE NOT i.indimmediate AND (i.indrelid ="
+    " c.oid OR i.indrelid IN (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)))),"
     "'columns', (SELECT json_object_agg(a.attname, json_build_object("
     " 'type', format_type(a.atttypid, a.atttypmod), 'generated', a.attgenerated <> '',"
     " 'needed', a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''))"

@@ -62,7 +62,7 @@ static bool refers(const undo *u, uint32_t child, uint32_t parent)
     return false;
 }
 
-/* Parents first; what stands in a circle keeps its place (and may be refused by the server). */
+/* Parents first; what stands in a circle keeps its place (undo_keys.c lets it wait). */
 static void order_tables(const undo *u, undo_tables *all)
 {
     for (size_t i = 0; i < all->count; i++) {

@@ -28,6 +28,7 @@ typedef struct {
     json_t *present; /* of its relations, by oid: {"12345":{...}} */
     PGconn *conn;
     sp_buf toc;
+    size_t entry_count;   /* of the archive */
     undo_object *missing; /* by catalog and oid */
     size_t missing_count;
     json_t *restored; /* texts */

@@ -74,14 +74,20 @@ static void put_table_text(const char *quoted, sp_buf *sql)
     sp_buf_fmt(sql, "t.%s::text", quoted);
 }
 
+/* A column of the key, quoted. */
+static const char *key_at(const json_t *key, size_t i)
+{
+    const char *name = json_string_value(json_array_get(key, i));
+    return name == NULL ? "\"\"" : name; /* the server refuses it */
+}
+
 /* The key is what they are matched by, and an identity column takes no other value. */
 static bool is_set(const json_t *relation, const json_t *column)
 {
     const json_t *key = json_object_get(relation, "key");
     bool set = undo_is_plain(column) && !json_is_true(json_object_get(column, "fixed"));
     for (size_t i = 0; i < json_array_size(key); i++) {
-        set = set &&
-              strcmp(json_string_value(json_array_get(key, i)), undo_text(column, "quoted")) != 0;
+        set = set && strcmp(key_at(key, i), undo_text(column, "quoted")) != 0;
     }
     return set;
 }
@@ -106,7 +112,7 @@ static void put_match(const undo_table *t, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
-        const char *name = json_string_value(json_array_get(key, i));
+        const char *name = key_at(key, i);
         sp_buf_fmt(sql, "%st.%s = s.%s", i == 0 ? "" : " AND ", name, name);
     }
 }
@@ -115,8 +121,7 @@ static void put_key(const undo_table *t, const char *alias, sp_buf *sql)
 {
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
-        sp_buf_fmt(sql, "%s%s.%s", i == 0 ? "" : ", ", alias,
-                   json_string_value(json_array_get(key, i)));
+        sp_buf_fmt(sql, "%s%s.%s", i == 0 ? "" : ", ", alias, key_at(key, i));
     }
 }
 
@@ -431,10 +436,12 @@ static void put_inserting(const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM %s t WHERE ",
                t->number, undo_text(t->now, "quoted"));
     put_match(t, sql);
+    /* what is checked later no conflict is found by: it is an error then */
+    bool checks_later = json_is_true(json_object_get(t->now, "later"));
     sp_buf_fmt(sql,
-               ") ON CONFLICT DO NOTHING RETURNING 1) INSERT INTO pg_temp.sp_count SELECT "
+               ")%s RETURNING 1) INSERT INTO pg_temp.sp_count SELECT "
                "%zu, 'inserted', count(*) FROM done;\n",
-               t->number);
+               checks_later ? "" : " ON CONFLICT DO NOTHING", t->number);
 }
 
 /* {"relation":..,"missing":n,"inserted":n,"differing":n,"reverted":n,"conflicts":n,"keys":[..]} */
@@ -460,8 +467,7 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql, "'conflict_keys', (SELECT json_agg(k) FROM (SELECT to_json(ARRAY[");
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
-        sp_buf_fmt(sql, "%sd.%s::text", i == 0 ? "" : ", ",
-                   json_string_value(json_array_get(key, i)));
+        sp_buf_fmt(sql, "%sd.%s::text", i == 0 ? "" : ", ", key_at(key, i));
     }
     sp_buf_fmt(sql,
                "]) AS k FROM pg_temp.sp_diff_%zu d WHERE NOT (%s AND EXISTS (SELECT FROM "
@@ -672,9 +678,11 @@ sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
         TRY(undo_script(u, sql));
     }
     put_choosing(u, all, sql);
+    undo_keys_wait(all, sql);
     for (size_t i = 0; i < all->count; i++) {
         TRY(put_rows(u, &all->items[i], sql));
     }
+    undo_keys_check(sql);
     for (size_t i = all->count; i > 0; i--) {
         TRY(finish_rows(u, &all->items[i - 1], sql));
     }

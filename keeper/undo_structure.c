@@ -73,6 +73,9 @@ static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
     TRY(keep_exec(u->job, u->conn, text, 1, list, &gone));
     for (int i = 0; i < PQntuples(gone); i++) {
         uint64_t oid = 0;
+        if (u->missing_count == u->entry_count) {
+            return sp_fail(SP_ECORRUPT); /* the server says more than it was asked about */
+        }
         TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(gone, i, 0)), UINT32_MAX, &oid));
         u->missing[u->missing_count++] = (undo_object){catalog, (uint32_t)oid};
     }
@@ -100,13 +103,12 @@ static sp_err find_objects(undo *u)
 {
     uint32_t done[CATALOGS_MAX];
     size_t done_count = 0;
-    size_t entries = 0;
     keep_toc_entry entry;
     sp_span rest = sp_buf_borrow(&u->toc);
     while (keep_toc_next(&rest, &entry)) {
-        entries++;
+        u->entry_count++;
     }
-    TRY(sp_alloc(entries + 1, sizeof(*u->missing), &u->missing));
+    TRY(sp_alloc(u->entry_count + 1, sizeof(*u->missing), &u->missing));
     rest = sp_buf_borrow(&u->toc);
     while (keep_toc_next(&rest, &entry)) {
         bool seen = entry.catalog == 0;

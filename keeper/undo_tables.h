@@ -38,4 +38,11 @@ bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 
+/* ---- undo_keys.c ---- */
+/* Foreign keys between the tables, also those in a circle, are looked at when all rows are there.
+ */
+void undo_keys_wait(const undo_tables *all, sp_buf *sql);
+/* They are; a row that one of them does not find makes the script fail. */
+void undo_keys_check(sp_buf *sql);
+
 #endif

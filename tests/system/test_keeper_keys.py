@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper with a real PostgreSQL: rows come back where keys wait for the commit, where tables refer to each other, and
+where a trigger of the owner stands beside a key that waits.
+
+OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md; keeper/undo_keys.c.
+"""
+
+import shutil
+import tempfile
+
+import pytest
+
+from keeper_client import TRY_UNDO, Keeper, Postgres
+from officelib import PROGRAM
+from test_keeper import keep, undo
+from test_keeper_whole import ROLES
+from vault_client import ECONFLICT
+
+TABLES = """
+SET ROLE owner;
+CREATE SCHEMA shop;
+CREATE TABLE shop.places (id int PRIMARY KEY, place int UNIQUE DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE shop.slots (id int PRIMARY KEY, during int4range, EXCLUDE USING gist (during WITH &&) DEFERRABLE);
+CREATE TABLE shop.teams (id int PRIMARY KEY, lead int);
+CREATE TABLE shop.people (id int PRIMARY KEY, team int NOT NULL REFERENCES shop.teams ON DELETE CASCADE);
+ALTER TABLE shop.teams ADD CONSTRAINT leads FOREIGN KEY (lead) REFERENCES shop.people ON DELETE CASCADE;
+CREATE TABLE shop.authors (id int PRIMARY KEY);
+CREATE TABLE shop.books (id int PRIMARY KEY, author int REFERENCES shop.authors ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE shop.seen (what text);
+CREATE FUNCTION shop.see() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO shop.seen VALUES (TG_OP); RETURN NULL; END$$;
+CREATE TRIGGER see AFTER INSERT OR DELETE ON shop.books FOR EACH ROW EXECUTE FUNCTION shop.see();
+INSERT INTO shop.places SELECT i, 10 * i FROM generate_series(1, 50) i;
+INSERT INTO shop.slots SELECT i, int4range(10 * i, 10 * i + 10) FROM generate_series(1, 50) i;
+BEGIN;
+INSERT INTO shop.teams SELECT i, NULL FROM generate_series(1, 20) i;
+INSERT INTO shop.people SELECT i, 1 + i % 20 FROM generate_series(1, 100) i;
+UPDATE shop.teams SET lead = id;
+COMMIT;
+INSERT INTO shop.authors SELECT generate_series(1, 20);
+INSERT INTO shop.books SELECT i, 1 + i % 20 FROM generate_series(1, 100) i;
+DELETE FROM shop.seen;
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = Postgres()
+    one.sql(ROLES)
+    one.sql("CREATE DATABASE orders OWNER owner")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def keeper(server):
+    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    one = Keeper(PROGRAM, folder)
+    try:
+        one.start()
+        one.credential("orders-db/op_keep", "of op_keep")
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def shop(server):
+    for text in TABLES.split("BEGIN;\n"):
+        server.sql("SET ROLE owner;" + text, "orders")
+    yield
+    server.sql("DROP SCHEMA shop CASCADE", "orders")
+
+
+def rows(server, *tables):
+    return [server.sql(f"SELECT * FROM shop.{one} t ORDER BY t::text", "orders") for one in tables]
+
+
+def constraints(server):
+    return server.sql("SELECT conname, condeferrable, condeferred, convalidated FROM pg_constraint WHERE connamespace = 'shop'::regnamespace"
+                      " ORDER BY 1", "orders") + \
+        server.sql("SELECT tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal", "orders")
+
+
+@pytest.mark.parametrize("number, table, verb, text", [
+    (1, "places", "DELETE", "DELETE FROM shop.places WHERE id > 10"),
+    (2, "slots", "DELETE", "DELETE FROM shop.slots WHERE id > 10"),
+    (3, "places", "UPDATE", "UPDATE shop.places SET place = 510 - place"),
+    (4, "places", "TRUNCATE", "TRUNCATE shop.places"),
+])
+def test_uniqueness_that_is_looked_at_at_the_commit(keeper, server, number, table, verb, text):
+    before = rows(server, table)
+    keep(keeper, server, number, verb, f"shop.{table}")
+    server.sql(text, "orders")
+    assert rows(server, table) != before
+    undo(keeper, server, number, verb)
+    assert rows(server, table) == before
+
+
+def test_a_value_that_another_row_has_by_now_is_said_before_it_is_agreed_to(keeper, server):
+    """What waits for the commit is looked at in the dry run too."""
+    keep(keeper, server, 5, "DELETE", "shop.places")
+    server.sql("DELETE FROM shop.places WHERE id = 7; INSERT INTO shop.places VALUES (99, 70)", "orders")
+    code, _, _, _, why = keeper.job(TRY_UNDO, keep=5, port=server.port, verb="DELETE")
+    assert code == ECONFLICT and "places_place_key" in why, (code, why)
+    assert server.sql("SELECT id FROM shop.places WHERE place = 70", "orders") == "99"
+
+
+@pytest.mark.parametrize("number, verb, text", [
+    (6, "DELETE", "DELETE FROM shop.teams"), (7, "TRUNCATE", "TRUNCATE shop.teams CASCADE"),
+    (8, "DELETE", "DELETE FROM shop.teams WHERE id < 5")])
+def test_tables_that_refer_to_each_other(keeper, server, number, verb, text):
+    before, how = rows(server, "teams", "people"), constraints(server)
+    keep(keeper, server, number, verb, "shop.teams", cascades=True)
+    server.sql(text, "orders")
+    assert rows(server, "teams", "people") != before
+    undo(keeper, server, number, verb, cascades=True)
+    assert rows(server, "teams", "people") == before
+    assert constraints(server) == how, "the keys are what they were"
+    with pytest.raises(AssertionError, match="people_team_fkey"):
+        server.sql("INSERT INTO shop.people VALUES (1000, 1000)", "orders")
+
+
+def test_a_key_that_waits_beside_a_trigger(keeper, server):
+    before, how = rows(server, "authors", "books"), constraints(server)
+    keep(keeper, server, 9, "DELETE", "shop.authors")
+    server.sql("DELETE FROM shop.authors WHERE id < 10; DELETE FROM shop.seen", "orders")
+    undo(keeper, server, 9, "DELETE")
+    assert rows(server, "authors", "books", "seen") == [*before, ""], "no trigger ran"
+    assert constraints(server) == how

@@ -14,7 +14,7 @@ import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import ROOT, wait_for
-from pgraw import SYNC, Raw, bind, execute, fields, message, parse
+from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 
 DOCUMENTS = orders_documents(
     ["dba", "clerk", "analyst", "builder", "mover"],
@@ -136,6 +136,59 @@ def test_what_a_clerk_may_not(gate, text):
         c.execute("SELECT 1")  # the connection goes on
         assert c.fetchone() == (1,)
     assert counts(gate) == before
+
+
+# Understood, and let through for nobody: commands and files of the server, text that would run unread, and what changes what SQL
+# means or who asks.
+FOR_NOBODY = [
+    "COPY orders TO PROGRAM 'cat'", "COPY orders FROM PROGRAM 'cat'", "COPY (SELECT 1) TO PROGRAM 'cat'", "COPY orders TO '/tmp/x'",
+    "COPY orders FROM '/tmp/x'", "COPY (SELECT 1) TO '/tmp/x'", "SELECT pg_read_file('/etc/passwd')",
+    "SELECT pg_read_binary_file('/etc/passwd')", "SELECT pg_ls_dir('.')", "SELECT * FROM pg_ls_waldir()", "SELECT pg_stat_file('.')",
+    "SELECT lo_import('/etc/passwd')", "SELECT lo_export(1, '/tmp/x')", "SELECT pg_catalog.lo_import('/etc/passwd', 7)",
+    "SELECT * FROM pg_hba_file_rules()", "SELECT query_to_xml('SELECT 1', true, true, '')", "SELECT table_to_xml('orders', true, true, '')",
+    "SELECT schema_to_xml('audit', true, true, '')", "SELECT database_to_xml(true, true, '')", "SELECT * FROM ts_stat('SELECT 1')",
+    "SELECT ts_rewrite('a'::tsquery, 'SELECT 1')", "SELECT * FROM pg_logical_slot_get_changes('s', NULL, NULL)",
+    "PREPARE p AS SELECT pg_read_file('x')", "DECLARE c CURSOR FOR SELECT pg_read_file('x')", "EXPLAIN SELECT pg_read_file('x')",
+    "WITH x AS (SELECT pg_read_file('x')) SELECT * FROM x", "SELECT 1; SELECT pg_read_file('x')", "CREATE VIEW vv AS SELECT pg_read_file('x')",
+    "ALTER TABLE orders ADD COLUMN extra text DEFAULT pg_read_file('x')", "CREATE INDEX ON orders ((query_to_xml(note, true, true, '')::text))",
+    "SET ROLE postgres", "SET LOCAL ROLE postgres", "SET SESSION AUTHORIZATION postgres", "SET search_path = audit",
+    "SET search_path = public, audit", "SELECT set_config('search_path', 'audit', false)", "SELECT set_config('role', 'postgres', false)",
+    "SELECT set_config('search_path', 'pg_catalog'::varchar(1), false)", "SELECT set_config('search' || '_path', 'audit', false)",
+    "SELECT set_config(name, 'audit', false) FROM pg_settings", "SELECT set_config('application_name', note, false) FROM orders",
+    "SELECT set_config('application_name', (SELECT max(note) FROM orders), false)", "SET standard_conforming_strings = off",
+    "SELECT set_config('standard_conforming_strings', 'off', false)", "RESET standard_conforming_strings", "SET backslash_quote = on",
+    "SET client_encoding = 'SJIS'", "SET NAMES 'GBK'", "SET session_replication_role = replica", "SET transform_null_equals = on",
+    "SET session_preload_libraries = 'x'", "SET dynamic_library_path = '/tmp'", "UPDATE pg_settings SET setting = 'audit' WHERE name = 'search_path'",
+    "CREATE VIEW vv AS SELECT * FROM pg_settings", "CREATE TEMP VIEW vv AS SELECT * FROM orders", "CREATE VIEW pg_temp.vv AS SELECT * FROM orders",
+    "CREATE RULE \"_RETURN\" AS ON SELECT TO orders DO INSTEAD SELECT * FROM audit.entries",
+    "CREATE RULE r AS ON DELETE TO pg_temp.tt DO INSTEAD DELETE FROM orders", "SELECT * FROM pg_toast.pg_toast_2619",
+    "CREATE TEMP TABLE tt (x int); CREATE VIEW vv AS SELECT * FROM orders WHERE NOT EXISTS (SELECT FROM tt)",
+    "CREATE TEMP TABLE tt (x int); CREATE RULE r AS ON DELETE TO tt DO INSTEAD DELETE FROM orders",
+]
+# Grave, unknown or secret: what policy says counts, and what comes of it is the server's own word.
+FOR_SOMEBODY = ["SELECT lo_get(4711)", "SELECT lo_unlink(4711)", "SELECT pg_terminate_backend(2147483647)",
+                "SELECT dblink_exec('dbname=orders', 'DELETE FROM orders')", "SELECT rolpassword FROM pg_authid", "CREATE ROLE someone"]
+
+
+def test_what_nobody_may(gate):
+    """Not even who may do everything that policy has a word for; by Query and by Parse."""
+    before = counts(gate)
+    with contextlib.closing(Raw(gate.port, tls=None)) as dora:
+        assert dora.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
+        for text in FOR_NOBODY:
+            for send in ((query(text),), (parse(text), bind(), execute(), SYNC)):
+                dora.send(*send)
+                found = dora.until("Z")
+                assert [kind for kind, _ in found] == ["E", "Z"] and found[-1] == ("Z", b"I"), (text, found)
+                error = fields(found[0][1])
+                assert error["C"] == "42501" and error["M"].endswith(" is not let through") and "Reference" in error["D"], (text, error)
+        assert [kind for kind, _ in dora.ask("SELECT 1")] == ["T", "D", "C", "Z"]
+        for text in FOR_SOMEBODY:
+            errors = [fields(body) for kind, body in dora.ask(text) if kind == "E"]
+            assert all("F" in error and "Reference" not in error.get("D", "") for error in errors), (text, errors)
+    assert counts(gate) == before
+    wait_for("all of them on the ledger", 10, lambda: len(gate.audrey.items(
+        "/admin/ledger/events?limit=200&gate=db&verdict=deny&person=dora")) >= 2 * len(FOR_NOBODY))
 
 
 @pytest.mark.parametrize("lift", ["SET TRANSACTION READ WRITE", "SET transaction_read_only = off",

@@ -21,8 +21,8 @@ from dblib import DatabaseOffice
 from insidelib import AT_FDCWD, Inside
 from memorylib import assert_caged
 from officelib import SANITIZED, wait_for
-from pgraw import (FLUSH, GSSENC_REQUEST, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message,
-                   parse, query, startup)
+from pgraw import (FLUSH, GSSENC_REQUEST, MALFORMED, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields,
+                   message, parse, query, startup)
 
 TABLE = ("CREATE TABLE IF NOT EXISTS things (id int PRIMARY KEY, note text)",
          "INSERT INTO things SELECT g, repeat('x', 100) FROM generate_series(1, 1000) g ON CONFLICT DO NOTHING")
@@ -298,23 +298,40 @@ def test_only_the_databases_of_the_policy(db, database):
     assert fields(found[-1][1])["C"] in ("3D000", "28P01")
 
 
-HOSTILE_FIRST = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0\0\0\0", b"\0\0\0\4", b"\0\0\0\7\0\3\0", b"\xff" * 64,
-                 struct.pack(">II", 9, 80877103) + b"x", struct.pack(">II", 12, 3 << 16) + b"user",
-                 struct.pack(">II", 8, 2 << 16), struct.pack(">II", 8, 80877102), b"\x16\x03\x01\xff\xff" + b"\0" * 200,
-                 b"\x16\x03\x01\0\x05hello"]
+HOSTILE_FIRST = [  # and what is said of it
+    (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "08P01"), (b"\0\0\0\0", "08P01"), (b"\0\0\0\4", "08P01"), (b"\0\0\0\7\0\3\0", "08P01"),
+    (b"\xff" * 64, "08P01"), (struct.pack(">II", 9, 80877103) + b"x", "08P01"), (struct.pack(">II", 9, 80877104) + b"x", "08P01"),
+    (struct.pack(">II", 12, 3 << 16) + b"user", "08P01"), (struct.pack(">II", 14, 3 << 16) + b"user\0\0", "08P01"),
+    (struct.pack(">II", 8, 80877102), "08P01"), (struct.pack(">II", 10001, 3 << 16), "08P01"),
+    (struct.pack(">II", 8, 2 << 16), "0A000"), (struct.pack(">II", 8, 4 << 16), "0A000"), (struct.pack(">II", 8, 0), "0A000")]
+HOSTILE_TLS = [b"\x16\x03\x01\xff\xff" + b"\0" * 200, b"\x16\x03\x01\0\x05hello"]
 
 
-@pytest.mark.parametrize("bytes_", HOSTILE_FIRST)
-def test_hostile_first_bytes(db, bytes_):
-    one = Raw(db.port, tls=None)
-    one.send(bytes_)
-    assert one.ended()
-    try:
-        inner = Raw(db.port)
-        inner.send(bytes_)
-        assert inner.ended()
-    except (OSError, Closed):
-        pass
+def last_word(line):
+    """The only message there is, an error, behind which the connection ends."""
+    kind, body = line.receive()
+    assert kind == "E" and line.ended() and fields(body)["S"] == "FATAL", (kind, body)
+    return fields(body)
+
+
+@pytest.mark.parametrize("bytes_, code", HOSTILE_FIRST + [(bytes_, None) for bytes_ in HOSTILE_TLS])
+def test_hostile_first_bytes(db, bytes_, code):
+    """In clear and within TLS; what begins like TLS and is none hears nothing of PostgreSQL."""
+    plain, inner = Raw(db.port, tls=None), Raw(db.port)
+    plain.send(bytes_)
+    if code is None:
+        assert plain.ended() and plain.buffer[:1] != b"E"
+    else:
+        assert last_word(plain)["C"] == code
+    inner.send(bytes_)
+    error = last_word(inner)
+    assert error["C"] == (code or "08P01") and "Reference" in error["D"], error
+
+
+def test_nothing_may_stand_behind_the_start_up_packet(db):
+    one = Raw(db.port)
+    one.send(startup(user="lin", database="orders-db") + query("SELECT 1"))
+    assert last_word(one)["C"] == "08P01"
 
 
 def test_a_flood_of_silent_clients_keeps_nobody_out(db):
@@ -346,13 +363,24 @@ def test_half_a_handshake_ends_in_time(db):
     assert 5 < time.monotonic() - began < 20
 
 
+@pytest.mark.slow
+def test_who_falls_silent_in_his_log_in_is_told_that_it_took_too_long(db):
+    """Behind TLS without a start-up packet, with half of one, and when he is asked for his password."""
+    began = time.monotonic()
+    silent = [Raw(db.port, timeout=30) for _ in range(3)]
+    silent[1].send(startup(user="lin", database="orders-db")[:-3])
+    silent[2].send(startup(user="lin", database="orders-db"))
+    assert silent[2].receive()[0] == "R"
+    for one in silent:
+        error = last_word(one)
+        assert error["C"] == "57014" and "took too long" in error["M"] and "Reference" in error["D"], error
+        assert 14 < time.monotonic() - began < 20
+    db.connect("lin").close()
+
+
 # ---- messages
 
-@pytest.mark.parametrize("bytes_", [
-    b"Q\0\0\0\3", b"Q\xff\xff\xff\xff", b"\0\0\0\0\4", message("p", b"x\0"), message("v"), message("W"),
-    b"D\x10\0\0\0" + b"x" * 100, b"S\x7f\xff\xff\xff" + b"x" * 100, message("B", b"no end"),
-    message("E", b"\0\0"), message("Q", b"no end"), message("Q", b"two\0ends\0"), message("D", b"Xname\0"),
-    message("H", b"x"), message("H", bytes(9000)), message("S", b"x"), message("S", bytes(9000)), message("c", b"x")])
+@pytest.mark.parametrize("bytes_", MALFORMED)
 def test_malformed_messages_end_in_an_error(db, raw, bytes_):
     raw.send(bytes_, SYNC)
     found = []

@@ -193,12 +193,12 @@ SELECT wipe()
 DELETE FROM logs; SELECT count(*) FROM logs
 """
 ROWS = message("d", b"1\tone\n2\ttwo\n") + message("d", b"3\tthr") + message("d", b"ee\n")
-DONE, BAD = message("c"), message("d", b"no number\tx\n")
+DONE, BAD, FAIL = message("c"), message("d", b"no number\tx\n"), message("f", b"had enough\0")
 PARSED = parse("SELECT id, note FROM orders WHERE id >= $1 ORDER BY id", "s")
 # Whole exchanges and how many times the server is ready.
 EXCHANGES = [
     (query("CREATE TEMP TABLE e (a int, b text)"), 1), (query("COPY e FROM STDIN") + ROWS + DONE, 1),
-    (query("COPY e FROM STDIN") + BAD + DONE, 1), (query("COPY e FROM STDIN") + message("f", b"had enough\0"), 1),
+    (query("COPY e FROM STDIN") + BAD + DONE, 1), (query("COPY e FROM STDIN") + FAIL, 1),
     (query("COPY e (a) FROM STDIN WITH (FORMAT csv)") + message("d", b'"7"\n8\n') + DONE, 1),
     (query("COPY e FROM STDIN; SELECT count(*) FROM e") + ROWS + DONE, 1),
     (query("COPY e FROM STDIN") + message("d", b"1\tx\n\\.\n") + DONE, 1), (query("COPY e (nothing) FROM STDIN"), 1),
@@ -228,7 +228,15 @@ EXCHANGES = [
     (query("SELECT 1") * 30, 30), (query("SELECT repeat('w', 3000000)") + query("SELECT 1"), 2),
     (parse("SELECT n, repeat('y', 50) FROM generate_series(1, 5000) n") + bind("", "", [], binary=True) + execute("", 4000)
      + execute("", 2000) + SYNC, 1),
-    (query("DROP TABLE e"), 1),
+    # of a COPY that is not there
+    (ROWS + query("SELECT 1"), 1), (DONE + query("SELECT 1"), 1), (FAIL + query("SELECT 1"), 1), (message("f", b"no end") + SYNC, 1),
+    (ROWS + DONE + FAIL + SYNC, 1), (parse("SELECT 1") + ROWS + bind() + DONE + execute() + FAIL + SYNC, 1),
+    (parse("SELECT 1/0") + bind() + execute() + ROWS + DONE + FAIL + parse("SELECT 2") + bind() + execute() + SYNC, 1),
+    (query("BEGIN") + ROWS + query("SELECT 1/0") + DONE + query("SELECT 1") + FAIL + query("ROLLBACK"), 4),
+    (DONE + FAIL + query("COPY e FROM STDIN") + ROWS + DONE, 1), (query("COPY e FROM STDIN") + ROWS + DONE + DONE + ROWS + FAIL + SYNC, 2),
+    (query("COPY e FROM STDIN") + FAIL + ROWS + DONE + query("SELECT count(*) FROM e"), 2),
+    (parse("COPY e FROM STDIN") + bind() + execute() + ROWS + DONE + ROWS + DONE + FAIL + SYNC + query("SELECT count(*) FROM e"), 2),
+    (query("COPY e TO STDOUT") + ROWS + DONE + query("SELECT 1"), 2), (query("DROP TABLE e"), 1),
 ]
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from dblib import ACCOUNT_PASSWORD, DatabaseOffice
 from officelib import wait_for
-from pgraw import SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
+from pgraw import MALFORMED, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
 from relay import Relay, end
 
 LOGIN_MAX_S = 8 + 7  # the gate's own patience, and that of a busy machine
@@ -73,6 +73,34 @@ class Dying(Relay):
     def close(self):
         self.over.set()
         super().close()
+
+
+class Hears(Relay):
+    """Keeps every byte that the gate sends on the last connection of a person, of whole messages and of parts."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.heard, self.line, self.over = {}, None, threading.Event()
+        self.started = self._started
+
+    def _started(self, packet, line):
+        if b"sallyport " not in packet:
+            self.line = line
+
+    def _read(self, line, size):
+        got = b""
+        while len(got) < size:
+            more = line.recv(size - len(got))
+            if not more:
+                raise ConnectionError("the end")
+            self.heard.setdefault(line, bytearray()).extend(more)
+            got += more
+        return got
+
+    def _front(self, client, server):
+        super()._front(client, server)
+        if client is self.line:
+            self.over.set()
 
 
 class Stub:
@@ -140,7 +168,7 @@ def free_port_that_refuses():
 def db():
     relays = {f"login-{step.lower()}-{how}": Dying(step, how) for step in LOGIN_STEPS for how in WAYS}
     relays["answers"] = Dying()
-    relays["newer"] = Relay(0)
+    relays["newer"], relays["hears"] = Relay(0), Hears()
     stubs = {name: Stub(act) for name, act in STUBS.items() if act is not None}
     documents = DOCUMENTS.replace("%(tls)s", "loopback")
     documents += "".join(RESOURCE.format(name=name, port=one.port, tls="loopback") for name, one in relays.items())
@@ -187,7 +215,7 @@ def log_in(db, name):
 
 
 def test_at_each_step_of_the_log_in(db):
-    names = [name for name in [*db.relays, *STUBS] if name not in ("answers", "newer")]
+    names = [name for name in [*db.relays, *STUBS] if name not in ("answers", "newer", "hears")]
     with contextlib.closing(db.connect("lin")) as other, ThreadPoolExecutor(len(names)) as pool:
         ends = {name: pool.submit(log_in, db, name) for name in names}
         with other.cursor() as cursor:
@@ -300,3 +328,58 @@ def test_a_server_newer_than_the_parser(db):
             assert [one["reason"] for one in refused] == ["unparsed"] and "MERGE" in refused[0]["object"], refused
         assert ("D", b"\0\1\0\0\0\0018") in raw.ask("SELECT 8")
     assert "newer runs PostgreSQL 18: syntax newer than 15 is refused" in db.office.log()
+
+
+# ---- what never comes so far
+
+HIDDEN = query("CREATE TABLE reached ()")
+LONG = HIDDEN * (2 * 1024 * 1024 // len(HIDDEN))  # wherever a reader begins in it soon comes a whole message
+OVERSIZED = [message(kind, LONG[:size]) for kind, size in
+             [("Q", len(LONG)), ("P", len(LONG)), *((kind, 70000) for kind in "FfEDCSHcp")]]
+HUGE = [kind + struct.pack(">I", size) + LONG[:1000] for kind in (b"d", b"B", b"Q", b"f") for size in (0x40000004, 0x7fffffff, 0xffffffff)]
+CUT_SHORT = [query("SELECT 1")[:-1], parse("SELECT 1")[:7], query("SELECT 1")[:4], message("B", bytes(60000))[:-1], b"d\0\0"]
+BEHIND, TERMINATE = query("SELECT 'behind it'"), message("X")
+REFUSED = "this statement was refused by the gate"  # stands there instead, so that what follows is skipped as a server does
+
+
+def heard_of(db, data, behind=SYNC + BEHIND):
+    """The bytes that reach the server of these, sent by somebody who is logged in and at rest; whether what stands behind them
+    is answered, and the last error."""
+    relay = db.relays["hears"]
+    relay.over.clear()
+    with contextlib.closing(Raw(db.port)) as raw:
+        assert raw.log_in("lin", "hears", db.password("lin", "hears"))[-1] == ("Z", b"I")
+        assert raw.ask("SELECT 1")[-1] == ("Z", b"I")
+        line = relay.line
+        before = len(relay.heard[line])
+        answered, error = False, {}
+        with contextlib.suppress(Closed, OSError):
+            raw.send(data, behind)
+            while behind and not answered:
+                kind, body = raw.receive()
+                error = fields(body) if kind == "E" else error
+                answered = kind == "D" and b"behind it" in body
+            raw.until("Z") if answered else time.sleep(0.1)
+    assert relay.over.wait(10), "the connection to the server lives on"
+    return bytes(relay.heard[line][before:]), answered, error
+
+
+def test_the_relay_hears_each_byte(db):
+    for data in (query("SELECT 7"), message("d", b"x" * 10)):
+        assert heard_of(db, data) == (data + SYNC + BEHIND + TERMINATE, True, {})
+
+
+def test_of_what_is_malformed_or_too_long_not_a_byte_reaches_the_server(db):
+    """Neither of it nor, where the connection ends, of what stands behind it."""
+    wrong = {}
+    lives = [instead + SYNC + BEHIND + TERMINATE for instead in (b"", query(REFUSED), parse(REFUSED, "sallyport refused"))]
+    for data in MALFORMED + OVERSIZED + HUGE:
+        got, answered, error = heard_of(db, data)
+        if got not in (lives if answered else (b"", TERMINATE)) or error.get("S", "FATAL") != ("ERROR" if answered else "FATAL"):
+            wrong[data[:20]] = (len(data), got[:200], answered, error)
+    for data in CUT_SHORT:
+        got, _, _ = heard_of(db, data, b"")
+        if got not in (b"", TERMINATE):
+            wrong[data[:20]] = got[:200]
+    assert not wrong, wrong
+    assert db.server.sql("SELECT to_regclass('reached')::text", database="orders") == [(None,)]

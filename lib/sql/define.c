@@ -409,6 +409,9 @@ static bool walk_of_relation(walker *w, const Node *node)
         return true;
     case T_CreateTrigStmt:
         record_relation(w, AS(CreateTrigStmt, node)->relation, SP_ACTION_ALTER, 0);
+        if (AS(CreateTrigStmt, node)->constrrel != NULL) { /* the server asks the same of it */
+            record_relation(w, AS(CreateTrigStmt, node)->constrrel, SP_ACTION_ALTER, 0);
+        }
         record_function(w, names_before(AS(CreateTrigStmt, node)->funcname),
                         names_last(AS(CreateTrigStmt, node)->funcname));
         walk(w, AS(CreateTrigStmt, node)->whenClause);

@@ -160,6 +160,11 @@ static void test_code(void **state)
         {"CREATE CAST (text AS pair) WITH FUNCTION mine(text) AS ASSIGNMENT",
          "destroy? database; administer database; execute? function mine"},
         {"CREATE CAST (text AS pair) WITHOUT FUNCTION", "administer database"},
+        /* the server asks for the same right on both */
+        {"CREATE CONSTRAINT TRIGGER t AFTER DELETE ON orders FROM audit.entries FOR EACH ROW "
+         "EXECUTE "
+         "FUNCTION order_total()",
+         "destroy? database; alter orders; alter audit.entries; execute? function order_total"},
         {"CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION mine()",
          "destroy? database; administer database; execute? function mine"},
         {"ALTER FUNCTION listed() SET search_path = x",

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WORDS_BYTES = DEMO_ANSWER_MAX_BYTES / 1024, DESTROY_TRIES = 200, LINE_BYTES = 400 };
+enum { DESTROY_TRIES = 200, LINE_BYTES = 400 };
 
 static const char *const everybody[] = {"olga", "sam", "audrey", "mia",
                                         "leo",  "dan", "wei",    "nina"};
@@ -330,14 +330,15 @@ static void by_sql(attack *a, operator_ *o)
         {"with markup for whoever reads it", DRILL_SIMPLE,
          "DELETE FROM order_items /* <img src=x onerror=alert(1)> \x1b[2J */"},
     };
-    char words[WORDS_BYTES];
+    drill_outcome told;
     PGconn *gate = drill_connect(a->d, &o->login, true);
+    const drill_trial trial = {.demo = a->d, .gate = gate, .login = &o->login};
     attack_does(a, "He is connected to the orders database as op_dba, with every right there.");
     for (size_t i = 0; i < SP_COUNT(tries) && gate != NULL; i++) {
-        bool refused = drill_try(a->d, gate, &o->login, &tries[i], words);
-        attack_check(a, refused, "refused: %s: %.40s", tries[i].what,
+        drill_try(&trial, &tries[i], &told);
+        attack_check(a, told.refused, "refused: %s: %.40s", tries[i].what,
                      i == SP_COUNT(tries) - 1 ? "DELETE .. /* <img ..> ESC[2J */" : tries[i].sql);
-        attack_does(a, "  he was told: %.100s", words);
+        attack_does(a, "  he was told: %.100s", told.words);
     }
     attack_check(a, gate != NULL, "all of it over a connection that the gate watched");
     PQfinish(gate);
@@ -345,17 +346,17 @@ static void by_sql(attack *a, operator_ *o)
 
 static void until_locked(attack *a, operator_ *o)
 {
-    char words[WORDS_BYTES];
+    drill_outcome told;
     unsigned refused = 0;
     uint64_t since = attack_now(a);
     uint64_t from_us = 0;
     attack_does(a, "He does not stop: every disguise that he knows, one after another.");
     PGconn *gate = drill_connect(a->d, &o->login, false);
+    const drill_trial trial = {.demo = a->d, .gate = gate, .login = &o->login};
     for (size_t i = 0; i < DESTROY_TRIES && gate != NULL && PQstatus(gate) == CONNECTION_OK; i++) {
         from_us = sp_now_steady_us();
-        refused += drill_try(a->d, gate, &o->login, &drill_attempts[i % drill_attempt_count], words)
-                       ? 1
-                       : 0;
+        drill_try(&trial, &drill_attempts[i % drill_attempt_count], &told);
+        refused += told.refused ? 1 : 0;
         if (!a->fast) {
             usleep(400 * 1000);
         }

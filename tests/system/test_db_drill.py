@@ -20,7 +20,11 @@ def test_the_drill():
                           capture_output=True, text=True, timeout=400, check=False)
     said = done.stdout + done.stderr
     assert done.returncode == 0 and "The drill passed" in said, said[-6000:]
-    assert "BAD " not in said and said.count("\n  ok  ") >= 99
+    assert "BAD " not in said and said.count("\n  ok  ") >= 205
+    assert re.search("ok   before he tries anything else: the alarm about him, and sam's page, [0-9.]+ s after", said)
+    seen = re.findall("ok   the security people see each: ([0-9]+) attempts, ([0-9]+) entries", said)
+    assert len(seen) == 2 and all(told == found and int(told) >= 75 for told, found in seen), seen
+    assert said.count("ok   the ledger has it in this order") == 3 and said.count("of it were kept") == 3
     for text in ("DELETE FROM order_items", "TRUNCATE refunds", "DROP TABLE refunds"):
         assert f'"{text}" waits: not a row has gone' in said
         assert re.search(f'  ok   "{text}" is undone after [0-9.]+ s, it is all there again: [0-9]+ rows, checksum', said)

@@ -95,6 +95,7 @@ CREATE FUNCTION order_total(bigint) RETURNS numeric LANGUAGE sql STABLE
     AS 'SELECT sum(pieces * price) FROM order_items WHERE order_id = $1';
 CREATE FUNCTION forget_customer(bigint) RETURNS void LANGUAGE sql
     AS 'DELETE FROM wishes WHERE customer = $1; DELETE FROM carts WHERE customer = $1';
+CREATE PROCEDURE clear_carts() LANGUAGE sql AS 'DELETE FROM carts';
 CREATE FUNCTION note_merchant() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO audit.changes (words) VALUES (TG_OP || ' of merchant ' || coalesce(OLD.id, NEW.id));

@@ -172,7 +172,8 @@ sp_err keep_child_end(keep_job *job, keep_child *child)
     close_one(&child->in);
     close_one(&child->out);
     int status = keep_work_ends(&job->work, child->pid);
-    bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    child->status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    bool good = child->status == 0;
     if (!good) {
         note_last_words(job, child);
     }

@@ -44,6 +44,7 @@ typedef struct {
     uint64_t bytes;
     uint64_t plain_bytes; /* of the tables that were kept, as the server has them */
     uint64_t duration_ms;
+    bool end_unknown; /* UNDO: it was to commit, and nobody knows whether it did */
     sp_buf report;
     sp_buf why;
 } keep_job;
@@ -79,6 +80,7 @@ typedef struct {
     int out;    /* its standard output, -1 = none */
     int errors; /* file with its standard error */
     int told;   /* file with its standard output, when out is -1 */
+    int status; /* once it has ended: what it exited with, -1 = it was killed */
 } keep_child;
 /* argv[0] is the program's name; out: a pipe, else a file. */
 SP_MUST sp_err keep_child_start(keep_job *job, const char *const argv[], bool in, bool out,

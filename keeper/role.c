@@ -23,6 +23,7 @@ enum {
     WATCHDOG_MS = 5000,
     PEERS_MAX = 8,
     JOBS_MAX = 16,
+    OUTCOMES_MAX = 32, /* of undo; core waits for no more than it has jobs */
     FILES_MAX = 1024,
     DAY_S = 24 * 3600,
     REPORT_MAX_BYTES = SP_KEEPER_REPORT_MAX_BYTES,
@@ -31,6 +32,16 @@ enum {
 };
 static const char POOL_THREADS[] = "16"; /* JOBS_MAX */
 static const char PROGRAMS[] = "/usr/lib/postgresql";
+
+typedef struct queued queued;
+
+/* What became of an undo: whoever asked for it may not be there any more. */
+typedef struct {
+    uint64_t keep; /* 0 = none */
+    sp_keeper_done done;
+    sp_buf report;
+    sp_buf why;
+} outcome;
 
 typedef struct {
     uv_loop_t loop;
@@ -41,19 +52,22 @@ typedef struct {
     char store_dir[KEEP_PATH_BYTES];
     char programs[KEEP_PATH_BYTES];
     size_t jobs;
-    keep_job *running[JOBS_MAX]; /* NULL = free */
+    queued *running[JOBS_MAX]; /* NULL = free */
+    outcome outcomes[OUTCOMES_MAX];
+    size_t next_outcome; /* the oldest gives way */
     uint64_t rate;
     char *clock_path;
     sp_slow_clock clock; /* of what cannot be taken back */
 } keeper;
 
-typedef struct {
+struct queued {
     uv_work_t work;
     keeper *keeper;
-    size_t place; /* in running */
-    sp_peer *peer;
+    size_t place;     /* in running */
+    sp_peer *peer;    /* who hears of it */
+    uint64_t told_as; /* the job's number there */
     keep_job job;
-} queued;
+};
 
 /* ---- a job ---- */
 
@@ -69,6 +83,7 @@ static sp_err carry_out(keep_job *job)
     case SP_KEEPER_TRY_UNDO:
         return keep_run_undo(job, true);
     case SP_KEEPER_FORGET:
+    case SP_KEEPER_HEAR: /* is no job of its own */
     case SP_KEEPER_JOB_COUNT:
         break;
     }
@@ -95,6 +110,15 @@ static void on_work(uv_work_t *work)
     }
 }
 
+/* Who waits hears SP_ECLOSED only of an undo that may have committed. */
+static uint8_t code_of(const keep_job *job)
+{
+    if (job->end_unknown && sp_failed(job->err)) {
+        return SP_ECLOSED;
+    }
+    return job->err.code == SP_ECLOSED ? SP_EIO : (uint8_t)job->err.code;
+}
+
 static void free_queued(queued *q)
 {
     q->keeper->jobs--;
@@ -111,10 +135,46 @@ static sp_span told(const sp_buf *words)
     return sp_failed(sp_buf_error(words)) ? SP_SPAN_EMPTY : sp_buf_borrow(words);
 }
 
+static void push_done(sp_peer *peer, const sp_keeper_done *done)
+{
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    sp_keeper_done_write(done, &body);
+    sp_peer_push(peer, SP_KEEPER_DONE, sp_buf_borrow(&body), NULL, 0);
+}
+
+static outcome *outcome_of(keeper *self, uint64_t keep)
+{
+    for (size_t i = 0; keep != 0 && i < OUTCOMES_MAX; i++) {
+        if (self->outcomes[i].keep == keep) {
+            return &self->outcomes[i];
+        }
+    }
+    return NULL;
+}
+
+static void drop_outcome(outcome *old)
+{
+    if (old != NULL) {
+        sp_buf_done(&old->report);
+        sp_buf_done(&old->why);
+        *old = (outcome){.keep = 0};
+    }
+}
+
+/* Takes the job's words. */
+static void put_outcome(keeper *self, keep_job *job, const sp_keeper_done *done)
+{
+    outcome *one = &self->outcomes[self->next_outcome++ % OUTCOMES_MAX];
+    drop_outcome(one);
+    *one = (outcome){job->job.keep, *done, job->report, job->why};
+    job->report = sp_buf_make(0);
+    job->why = sp_buf_make(0);
+}
+
 static void on_finished(uv_work_t *work, int status)
 {
     queued *q = work->data;
-    const keep_job *job = &q->job;
+    keep_job *job = &q->job;
     (void)status;
     if (job->job.kind == SP_KEEPER_KEEP && !sp_failed(job->err) && job->plain_bytes > RATE_LEAST) {
         q->keeper->rate = job->plain_bytes * 1000 / (job->duration_ms + 1) + 1;
@@ -123,16 +183,52 @@ static void on_finished(uv_work_t *work, int status)
         sp_log(SP_LOG_WARN, "job %llu (kind %u) failed: %s: %.*s", (unsigned long long)job->job.job,
                job->job.kind, sp_code_word(job->err.code), SP_SPAN_ARG(told(&job->why)));
     }
-    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    const sp_keeper_done done = {.job = job->job.job,
-                                 .code = (uint8_t)job->err.code,
+    const sp_keeper_done done = {.job = q->told_as,
+                                 .code = code_of(job),
                                  .bytes = job->bytes,
                                  .duration_ms = job->duration_ms,
                                  .report = told(&job->report),
                                  .why = told(&job->why)};
-    sp_keeper_done_write(&done, &body);
-    sp_peer_push(q->peer, SP_KEEPER_DONE, sp_buf_borrow(&body), NULL, 0);
+    push_done(q->peer, &done);
+    if (job->job.kind == SP_KEEPER_UNDO) {
+        put_outcome(q->keeper, job, &done);
+    }
     free_queued(q);
+}
+
+static queued *running_undo(const keeper *self, uint64_t keep)
+{
+    for (size_t i = 0; i < JOBS_MAX; i++) {
+        queued *q = self->running[i];
+        if (q != NULL && q->job.job.kind == SP_KEEPER_UNDO && q->job.job.keep == keep) {
+            return q;
+        }
+    }
+    return NULL;
+}
+
+static void reply(sp_peer *peer, const sp_msg *msg, sp_err err)
+{
+    sp_peer_reply(peer, msg, err.code, SP_SPAN_EMPTY, NULL, 0);
+}
+
+/* Core's line was broken, or core is another: this one hears what becomes of an undo. */
+static void hear(keeper *self, sp_peer *peer, const sp_msg *msg, const sp_keeper_job *job)
+{
+    queued *q = running_undo(self, job->keep);
+    const outcome *ended = outcome_of(self, job->keep);
+    reply(peer, msg, q != NULL || ended != NULL ? sp_ok() : sp_fail(SP_ENOTFOUND));
+    if (q != NULL) {
+        sp_peer_unref(q->peer);
+        q->peer = sp_peer_ref(peer);
+        q->told_as = job->job;
+    } else if (ended != NULL) {
+        sp_keeper_done done = ended->done;
+        done.job = job->job;
+        done.report = told(&ended->report);
+        done.why = told(&ended->why);
+        push_done(peer, &done);
+    }
 }
 
 static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
@@ -156,12 +252,16 @@ static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
                         .report = sp_buf_make(REPORT_MAX_BYTES),
                         .why = sp_buf_make(SP_KEEPER_WHY_MAX_BYTES)};
     keep_work_begin(&q->job.work);
-    self->running[q->place] = &q->job;
+    self->running[q->place] = q;
     self->jobs++;
     sp_buf_span(&q->job.body, msg->body);
     sp_err err = sp_buf_error(&q->job.body);
     if (!sp_failed(err)) {
         err = sp_keeper_job_read(sp_buf_borrow(&q->job.body), &q->job.job);
+    }
+    q->told_as = q->job.job.job;
+    if (!sp_failed(err) && q->job.job.kind == SP_KEEPER_UNDO) {
+        drop_outcome(outcome_of(self, q->job.job.keep));
     }
     if (!sp_failed(err) && uv_queue_work(&self->loop, &q->work, on_work, on_finished) != 0) {
         err = sp_fail(SP_ENOMEM);
@@ -170,6 +270,21 @@ static sp_err take_job(keeper *self, sp_peer *peer, const sp_msg *msg)
         free_queued(q);
     }
     return err;
+}
+
+static void take(keeper *self, sp_peer *peer, const sp_msg *msg)
+{
+    sp_keeper_job job;
+    sp_err err = sp_keeper_job_read(msg->body, &job);
+    if (sp_failed(err)) {
+        reply(peer, msg, err);
+    } else if (job.kind == SP_KEEPER_HEAR) {
+        hear(self, peer, msg, &job);
+    } else if (job.kind == SP_KEEPER_UNDO && running_undo(self, job.keep) != NULL) {
+        reply(peer, msg, sp_fail(SP_EEXISTS));
+    } else {
+        reply(peer, msg, take_job(self, peer, msg));
+    }
 }
 
 static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds)
@@ -183,7 +298,7 @@ static void on_message(void *self, sp_peer *peer, const sp_msg *msg, sp_fds *fds
         sp_peer_drop(peer);
         return;
     }
-    sp_peer_reply(peer, msg, take_job(k, peer, msg).code, SP_SPAN_EMPTY, NULL, 0);
+    take(k, peer, msg);
 }
 
 /* ---- start ---- */
@@ -306,10 +421,10 @@ static void give_up_stuck(const keeper *self)
 {
     uint64_t now_us = sp_now_steady_us();
     for (size_t i = 0; i < JOBS_MAX; i++) {
-        keep_job *job = self->running[i];
-        if (job == NULL) {
+        if (self->running[i] == NULL) {
             continue;
         }
+        keep_job *job = &self->running[i]->job;
         bool undoes = job->job.kind == SP_KEEPER_UNDO || job->job.kind == SP_KEEPER_TRY_UNDO;
         uint64_t still_us = undoes ? KEEP_STILL_UNDO_US : KEEP_STILL_US;
         keep_work_state state = keep_work_look(&job->work, still_us, now_us);

@@ -21,7 +21,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CHUNK_BYTES = 64 * 1024 };
+enum {
+    CHUNK_BYTES = 64 * 1024,
+    PSQL_SCRIPT_FAILED = 3 /* psql(1): the server refused a statement, so all of it */
+};
 
 /* ---- the archive, poured into pg_restore by a thread of its own ---- */
 
@@ -329,6 +332,9 @@ static sp_err run_script(undo *u)
     }
     if (refused || written.code == SP_ECORRUPT) {
         return written;
+    }
+    if (!sp_failed(written) && sp_failed(ended) && u->psql.status != PSQL_SCRIPT_FAILED) {
+        u->job->end_unknown = !u->try_only; /* it had the COMMIT, and no answer to it perhaps */
     }
     if (sp_failed(ended)) { /* the server said no: its words are in why */
         return sp_fail(SP_ECONFLICT);

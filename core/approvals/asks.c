@@ -628,19 +628,25 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
     return sp_ok();
 }
 
-bool sp_approvals_begin(sp_approvals *approvals, uint64_t id)
+bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id)
 {
-    size_t spare = SP_KEEPER_BUSY_MAX;
     for (size_t i = 0; i < SP_KEEPER_BUSY_MAX; i++) {
         if (approvals->busy[i] == id) {
-            return false;
+            return true;
         }
-        spare = approvals->busy[i] == 0 && spare == SP_KEEPER_BUSY_MAX ? i : spare;
     }
-    if (spare < SP_KEEPER_BUSY_MAX) {
-        approvals->busy[spare] = id;
+    return false;
+}
+
+bool sp_approvals_begin(sp_approvals *approvals, uint64_t id)
+{
+    for (size_t i = 0; i < SP_KEEPER_BUSY_MAX && !sp_approvals_is_busy(approvals, id); i++) {
+        if (approvals->busy[i] == 0) {
+            approvals->busy[i] = id;
+            return true;
+        }
     }
-    return spare < SP_KEEPER_BUSY_MAX;
+    return false;
 }
 
 void sp_approvals_end(sp_approvals *approvals, uint64_t id)

@@ -95,6 +95,7 @@ void sp_ask_decided(sp_core *core, uint64_t id);
  * now. */
 bool sp_approvals_begin(sp_approvals *approvals, uint64_t id);
 void sp_approvals_end(sp_approvals *approvals, uint64_t id);
+bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id);
 /* An approved one that core itself carries out (a role, an undo): used. SP_ECONFLICT: it is not
  * approved any more. */
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);

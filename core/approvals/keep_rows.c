@@ -7,7 +7,7 @@
 
 #define KEPT_COLUMNS                                                                               \
     "id, ask, resource, database, objects, whole, bytes, ms, created, expires, state, undone, "    \
-    "undo_ms, undo_ask, told"
+    "undo_ms, undo_ask, told, partly"
 
 static sp_err read_kept(sp_query *q, sp_arena *arena, sp_kept *ret_kept)
 {
@@ -25,6 +25,7 @@ static sp_err read_kept(sp_query *q, sp_arena *arena, sp_kept *ret_kept)
     k.undo_ms = sp_col_bits(q);
     k.undo_ask = sp_col_bits(q);
     TRY(sp_arena_copy(arena, sp_col_text(q), &k.told));
+    k.partly = (uint8_t)sp_col_u64(q);
     *ret_kept = k;
     return sp_ok();
 }
@@ -45,7 +46,7 @@ sp_err sp_kept_add(sp_store *store, const sp_kept *k)
 {
     auto_query sp_query q = sp_query_alone(store, "INSERT INTO kept (" KEPT_COLUMNS
                                                   ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
-                                                  " $10, 0, 0, 0, 0, '')");
+                                                  " $10, 0, 0, 0, 0, '', 0)");
     sp_bind_bits(&q, k->id);
     sp_bind_bits(&q, k->ask);
     sp_bind_text(&q, k->resource);
@@ -59,19 +60,51 @@ sp_err sp_kept_add(sp_store *store, const sp_kept *k)
     return sp_query_finish(&q);
 }
 
-sp_err sp_kept_change(sp_store *store, const sp_kept *k)
+static sp_err change(sp_store *store, const sp_kept *k)
 {
-    auto_query sp_query q = sp_query_alone(
-        store, "UPDATE kept SET state = $1, undone = $2, undo_ms = $3, undo_ask = $4, told = $5"
-               " WHERE id = $6");
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE kept SET state = $1, undone = $2, undo_ms = $3, undo_ask = $4, told = $5,"
+               " partly = $6 WHERE id = $7");
     sp_bind_u64(&q, k->state);
     sp_bind_u64(&q, k->undone_unix_s);
     sp_bind_bits(&q, k->undo_ms);
     sp_bind_bits(&q, k->undo_ask);
     sp_bind_text(&q, k->told);
+    sp_bind_u64(&q, k->partly);
     sp_bind_bits(&q, k->id);
     return sp_query_finish_changed(&q);
 }
+
+sp_err sp_kept_change(sp_store *store, const sp_kept *k)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(change(store, k));
+    return sp_txn_commit(&txn);
+}
+
+static sp_err use_ask(sp_store *store, uint64_t ask, uint64_t now_unix_s)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE ask SET state = $1, ended_by = 'core', ended = $2 WHERE id = $3"
+                           " AND state = $4");
+    sp_bind_u64(&q, SP_ASK_USED);
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_bits(&q, ask);
+    sp_bind_u64(&q, SP_ASK_APPROVED);
+    sp_err err = sp_query_finish_changed(&q);
+    return err.code == SP_ENOTFOUND ? sp_fail(SP_ECONFLICT) : err;
+}
+
+sp_err sp_kept_begin_undo(sp_store *store, const sp_kept *k, uint64_t now_unix_s)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(use_ask(store, k->undo_ask, now_unix_s));
+    TRY(change(store, k));
+    return sp_txn_commit(&txn);
+}
+
 uint64_t sp_kept_count(sp_store *store, uint64_t ask)
 {
     auto_query sp_query q = sp_query_of(store, "SELECT COUNT(*) FROM kept WHERE ask = $1");
@@ -112,6 +145,15 @@ void sp_kept_list_over(sp_store *store, uint64_t now_unix_s, sp_kept_ids *list)
         sp_query_of(store, "SELECT id FROM kept WHERE expires <= $1 AND state <> 3 LIMIT 10");
     sp_bind_u64(&q, now_unix_s);
     while (list->count < SP_KEPT_OVER_AT_ONCE && sp_query_row(&q)) {
+        list->ids[list->count++] = sp_col_bits(&q);
+    }
+}
+
+void sp_kept_list_undoing(sp_store *store, sp_kept_ids *list)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT id FROM kept WHERE state = $1 LIMIT 500");
+    sp_bind_u64(&q, SP_KEPT_UNDOING);
+    while (list->count < SP_ASKS_LISTED_MAX && sp_query_row(&q)) {
         list->ids[list->count++] = sp_col_bits(&q);
     }
 }

@@ -16,8 +16,10 @@
 typedef struct waiting {
     struct waiting *next;
     uint64_t job;
+    uint64_t keep;
     uint64_t until_us; /* 0: it was told that this is late */
-    bool is_undo;
+    bool is_undo;      /* which may have been done: what became of it is asked for (HEAR) */
+    bool is_unasked;   /* as soon as there is a keeper */
     sp_on_job_done on_done;
     void *self;
 } waiting;
@@ -34,16 +36,25 @@ struct sp_keeper_client {
     uint64_t next_job;
 };
 
+static waiting *find(const sp_keeper_client *client, uint64_t job)
+{
+    waiting *at = client->first;
+    while (at != NULL && at->job != job) {
+        at = at->next;
+    }
+    return at;
+}
+
 static waiting *take(sp_keeper_client *client, uint64_t job)
 {
-    for (waiting **at = &client->first; *at != NULL; at = &(*at)->next) {
-        if ((*at)->job == job) {
-            waiting *found = *at;
+    waiting *found = find(client, job);
+    for (waiting **at = &client->first; found != NULL && *at != NULL; at = &(*at)->next) {
+        if (*at == found) {
             *at = found->next;
-            return found;
+            break;
         }
     }
-    return NULL;
+    return found;
 }
 
 static void finish(waiting *wait, const sp_keeper_done *done)
@@ -75,40 +86,108 @@ static void on_push(void *self, uint16_t kind, sp_span body)
     }
 }
 
-/* A keeper that came (back) knows nothing of earlier jobs. */
-static void on_up(void *self)
-{
-    sp_keeper_client *client = self;
-    while (client->first != NULL) {
-        fail(client, client->first->job, SP_ECLOSED, "the keeper was started again meanwhile");
-    }
-}
-
 static void on_taken(void *self, sp_err err, sp_span body)
 {
     sent *s = self;
+    waiting *wait = find(s->client, s->job);
+    bool may_run = err.code == SP_ECLOSED || err.code == SP_ETIMEOUT || err.code == SP_EEXISTS;
     (void)body;
-    if (sp_failed(err)) {
+    if (wait != NULL && wait->is_undo && may_run) {
+        wait->is_unasked = true;
+    } else if (sp_failed(err)) {
         fail(s->client, s->job, err.code,
              err.code == SP_ELIMIT ? "the keeper has too many jobs" : "the keeper is away");
     }
     sp_free(s);
 }
 
+static void on_heard(void *self, sp_err err, sp_span body)
+{
+    sent *s = self;
+    waiting *wait = find(s->client, s->job);
+    (void)body;
+    if (err.code == SP_ENOTFOUND) {
+        fail(s->client, s->job, SP_ECLOSED, "the keeper was started again meanwhile");
+    } else if (sp_failed(err) && wait != NULL) {
+        wait->is_unasked = true;
+    }
+    sp_free(s);
+}
+
+static sp_err put_job(sp_keeper_client *client, const sp_keeper_job *job, sp_line_reply on_reply)
+{
+    sent *s = NULL;
+    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
+    sp_keeper_job_write(job, &body);
+    TRY(sp_buf_error(&body));
+    TRY(sp_alloc(1, sizeof(*s), &s));
+    *s = (sent){client, job->job};
+    sp_line_call(client->line, SP_KEEPER_JOB, sp_buf_borrow(&body), on_reply, s);
+    return sp_ok();
+}
+
+/* Each once; who cannot be asked now is asked with the next tick. */
+static void ask_again(sp_keeper_client *client)
+{
+    waiting *next = NULL;
+    for (waiting *at = client->first; at != NULL; at = next) {
+        next = at->next;
+        if (at->is_unasked) {
+            const sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .job = at->job, .keep = at->keep};
+            at->is_unasked = false;
+            if (sp_failed(put_job(client, &job, on_heard))) { /* no memory: it is still there */
+                at->is_unasked = true;
+            }
+        }
+    }
+}
+
+/* Those that are lost when the keeper is: what it has of an undo, it tells again. */
+static void fail_lost(sp_keeper_client *client)
+{
+    uint64_t newest = client->next_job; /* who is told may ask for more */
+    for (waiting *at = client->first; at != NULL;) {
+        uint64_t job = at->job;
+        bool is_lost = !at->is_undo && job <= newest;
+        at->is_unasked = at->is_undo;
+        at = at->next;
+        if (is_lost) {
+            fail(client, job, SP_ECLOSED, "the keeper was started again meanwhile");
+            at = client->first;
+        }
+    }
+}
+
+static void on_up(void *self)
+{
+    fail_lost(self);
+    ask_again(self);
+}
+
+static bool is_undo(const sp_keeper_job *job)
+{
+    return job->kind == SP_KEEPER_UNDO || job->kind == SP_KEEPER_HEAR;
+}
+
 void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_job_done on_done,
                           void *self)
 {
     waiting *wait = NULL;
-    auto_free sent *s = NULL;
-    auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
     sp_err err = client == NULL ? sp_fail(SP_EAGAIN) : sp_alloc(1, sizeof(*wait), &wait);
     if (!sp_failed(err)) {
-        err = sp_alloc(1, sizeof(*s), &s);
-    }
-    if (!sp_failed(err)) {
+        bool about_undo = is_undo(job) || job->kind == SP_KEEPER_TRY_UNDO;
         job->job = ++client->next_job;
-        sp_keeper_job_write(job, &body);
-        err = sp_buf_error(&body);
+        *wait =
+            (waiting){.next = client->first,
+                      .job = job->job,
+                      .keep = job->keep,
+                      .until_us = sp_now_steady_us() + (about_undo ? WAIT_FOR_UNDO_US : WAIT_US),
+                      .is_undo = is_undo(job),
+                      .on_done = on_done,
+                      .self = self};
+        client->first = wait;
+        err = put_job(client, job, job->kind == SP_KEEPER_HEAR ? on_heard : on_taken);
+        wait = sp_failed(err) ? take(client, job->job) : NULL;
     }
     if (sp_failed(err)) {
         const sp_keeper_done done = {.code = (uint8_t)err.code,
@@ -116,18 +195,7 @@ void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_jo
                                          SP_SPAN_LIT("this office has no keeper, or it is away")};
         sp_free(wait);
         on_done(self, &done);
-        return;
     }
-    bool about_undo = job->kind == SP_KEEPER_UNDO || job->kind == SP_KEEPER_TRY_UNDO;
-    *s = (sent){client, job->job};
-    *wait = (waiting){.next = client->first,
-                      .job = job->job,
-                      .until_us = sp_now_steady_us() + (about_undo ? WAIT_FOR_UNDO_US : WAIT_US),
-                      .is_undo = job->kind == SP_KEEPER_UNDO,
-                      .on_done = on_done,
-                      .self = self};
-    client->first = wait;
-    sp_line_call(client->line, SP_KEEPER_JOB, sp_buf_borrow(&body), on_taken, SP_STEAL(s));
 }
 
 /* What it does to the database cannot be called back: who waits hears that it is late, and what
@@ -146,6 +214,7 @@ static void tell_late(waiting *wait)
 void sp_keeper_client_tick(sp_keeper_client *client, uint64_t now_steady_us)
 {
     waiting *late = NULL;
+    ask_again(client);
     do {
         late = NULL;
         for (waiting *at = client->first; at != NULL && late == NULL; at = at->next) {
@@ -177,7 +246,12 @@ void sp_keeper_client_free(sp_keeper_client *client)
         return;
     }
     sp_line_hang_up(client->line); /* what is not taken yet is told to who waits */
-    on_up(client);                 /* nobody waits any more */
+    fail_lost(client);
+    while (client->first != NULL) {
+        waiting *wait = take(client, client->first->job);
+        wait->on_done(wait->self, NULL);
+        sp_free(wait);
+    }
     sp_line_free(client->line);
     sp_free(client);
 }

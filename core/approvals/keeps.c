@@ -309,7 +309,9 @@ void sp_keeps_tick(sp_core *core, uint64_t now_unix_s)
     sp_keeper_client_tick(sp_keep_keeper(core), sp_now_steady_us());
     sp_kept_list_over(core->store, now_unix_s, &list);
     for (size_t i = 0; i < list.count; i++) {
-        forget_old(core, list.ids[i]);
+        if (!sp_approvals_is_busy(core->approvals, list.ids[i])) { /* its undo reads it */
+            forget_old(core, list.ids[i]);
+        }
     }
 }
 
@@ -318,7 +320,9 @@ sp_err sp_keeps_start(sp_approvals *approvals)
     if (!sp_config_has_role(approvals->core->config, SP_ROLE_KEEPER)) {
         return sp_ok();
     }
-    return sp_keeper_client_new(approvals->core, &approvals->keeper);
+    TRY(sp_keeper_client_new(approvals->core, &approvals->keeper));
+    sp_undo_hear(approvals->core, approvals);
+    return sp_ok();
 }
 
 void sp_keeps_stop(sp_approvals *approvals)

@@ -15,14 +15,24 @@ typedef enum {
     SP_KEPT_UNDONE,
     SP_KEPT_UNDO_FAILED,
     SP_KEPT_FORGOTTEN,
-    SP_KEPT_UNDONE_PARTLY /* some of it did not come back: it may be tried again */
+    SP_KEPT_UNDONE_PARTLY, /* some of it did not come back: it may be tried again */
+    SP_KEPT_UNDOING,
+    SP_KEPT_UNDO_UNKNOWN /* it may have been put back, or not: it may be tried again */
 } sp_kept_state;
+
+/* Whether some of it has been put back before: then an undo guesses at nothing. */
+typedef enum {
+    SP_KEPT_PARTLY_NO,
+    SP_KEPT_PARTLY_YES,
+    SP_KEPT_PARTLY_UNKNOWN /* a first undo has begun, and its end is not known */
+} sp_kept_partly;
 
 typedef struct {
     uint64_t id;
     uint64_t ask;
     bool whole;
-    uint8_t state; /* sp_kept_state */
+    uint8_t state;  /* sp_kept_state */
+    uint8_t partly; /* sp_kept_partly */
     uint64_t bytes;
     uint64_t ms;
     uint64_t created_unix_s;
@@ -49,10 +59,17 @@ SP_MUST sp_err sp_kept_load_with(sp_core *core, sp_arena *arena, uint64_t id, sp
 SP_MUST sp_err sp_kept_add(sp_store *store, const sp_kept *kept);
 /* State, outcome and ask of the last undo. */
 SP_MUST sp_err sp_kept_change(sp_store *store, const sp_kept *kept);
+/* The same, and its approved ask is used, or neither. SP_ECONFLICT: it is not approved any more. */
+SP_MUST sp_err sp_kept_begin_undo(sp_store *store, const sp_kept *kept, uint64_t now_unix_s);
+void sp_kept_list_undoing(sp_store *store, sp_kept_ids *list);
 /* UINT64_MAX: cannot be said. */
 uint64_t sp_kept_count(sp_store *store, uint64_t ask);
 SP_MUST sp_err sp_kept_list(sp_store *store, sp_kept_ids *list); /* newest first */
 void sp_kept_list_over(sp_store *store, uint64_t now_unix_s, sp_kept_ids *list);
+
+/* ---- undo.c ---- */
+/* After a start: what became of those that were under way is heard from the keeper. */
+void sp_undo_hear(sp_core *core, sp_approvals *approvals);
 
 /* ---- keeps.c ---- */
 /* What the policy in force says about the place; the names live as long as the job is written. */

@@ -40,6 +40,8 @@ static const char *const migrations[] = {
     " undo_ms BIGINT NOT NULL, undo_ask BIGINT NOT NULL, told TEXT NOT NULL)",
     "ALTER TABLE ask ADD COLUMN rules TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE vote ADD COLUMN sets BIGINT NOT NULL DEFAULT 1",
+    "ALTER TABLE kept ADD COLUMN partly BIGINT NOT NULL DEFAULT 0;"
+    "UPDATE kept SET partly = 1 WHERE state = 4",
 };
 
 sp_err sp_approval_rows_start(sp_store *store)

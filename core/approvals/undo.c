@@ -10,6 +10,11 @@
 #include "infra/proc/clock.h"
 #include "infra/proc/log.h"
 
+static uint64_t now_s(void)
+{
+    return sp_now_unix_us() / 1000000;
+}
+
 /* ---- undo, once it is approved ---- */
 
 typedef struct {
@@ -46,7 +51,7 @@ static void note_outcome(undoing *w, sp_kept_state state, const char *method)
     auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
     sp_event event = {.session = w->ask.session};
     w->k.state = (uint8_t)state;
-    w->k.undone_unix_s = sp_now_unix_us() / 1000000;
+    w->k.undone_unix_s = state == SP_KEPT_UNDOING ? 0 : now_s();
     w->k.undo_ask = w->ask.id;
     sp_kept_event(&w->ask, &w->k, method, w->k.told, &room, &event);
     sp_ledger_client_tell(w->core->ledger, &event);
@@ -59,77 +64,129 @@ static void note_outcome(undoing *w, sp_kept_state state, const char *method)
     w->k.told = SP_SPAN_EMPTY;
 }
 
-static void put_why(sp_span why, sp_buf *told)
+static void put_why(sp_span before, sp_span why, sp_buf *told)
 {
+    auto_buf sp_buf all = sp_buf_make(SP_KEEPER_WHY_MAX_BYTES + 200);
+    sp_buf_span(&all, before);
+    sp_buf_span(&all, why);
     sp_buf_text(told, "{\"why\":");
-    sp_buf_json(told, why);
+    sp_buf_json(told, sp_buf_borrow(&all));
     sp_buf_byte(told, '}');
 }
 
+static void note_end(undoing *w, const sp_keeper_done *done)
+{
+    if (done->code == SP_OK) {
+        bool complete = is_complete(done->report);
+        w->k.partly = SP_KEPT_PARTLY_YES;
+        note_outcome(w, complete ? SP_KEPT_UNDONE : SP_KEPT_UNDONE_PARTLY,
+                     complete ? "undone" : "undone in part");
+    } else if (done->code == SP_ETIMEOUT) {
+        note_outcome(w, SP_KEPT_UNDOING, "undo late");
+    } else if (done->code == SP_ECLOSED) {
+        note_outcome(w, SP_KEPT_UNDO_UNKNOWN, "undo: its end is not known");
+    } else {
+        w->k.partly = w->k.partly == SP_KEPT_PARTLY_YES ? SP_KEPT_PARTLY_YES : SP_KEPT_PARTLY_NO;
+        note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");
+    }
+}
+
 /* SP_ETIMEOUT: it may still be under way, so the keep stays busy; what comes later corrects this.
- */
+ * NULL: core stops. */
 static void on_undone(void *self, const sp_keeper_done *done)
 {
     undoing *w = self;
+    if (done == NULL) {
+        undoing_free(w);
+        return;
+    }
     auto_buf sp_buf told = sp_buf_make(SP_KEEPER_REPORT_MAX_BYTES + 2048);
-    bool good = done->code == SP_OK;
-    if (good) {
+    if (done->code == SP_OK) {
         sp_buf_span(&told, done->report);
     } else {
-        put_why(done->why, &told);
+        put_why(done->code != SP_ECLOSED
+                    ? SP_SPAN_EMPTY
+                    : SP_SPAN_LIT("nobody knows whether it was put back, look at the tables: "),
+                done->why, &told);
     }
-    bool complete = good && is_complete(done->report);
     w->k.undo_ms = done->duration_ms;
     w->k.ms = done->duration_ms;
     w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
-    if (!good) {
-        note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");
-    } else if (complete) {
-        note_outcome(w, SP_KEPT_UNDONE, "undone");
-    } else {
-        note_outcome(w, SP_KEPT_UNDONE_PARTLY, "undone in part");
-    }
+    note_end(w, done);
     if (done->code != SP_ETIMEOUT) {
         undoing_free(w);
     }
 }
 
-/* It was approved and is used up. */
+static bool is_over(const sp_kept *k)
+{
+    return k->state == SP_KEPT_UNDONE || k->state == SP_KEPT_FORGOTTEN;
+}
+
+/* It was approved and is used up; of what is over, nothing else changes. */
 static void not_carried_out(undoing *w, const char *why)
 {
     auto_buf sp_buf told = sp_buf_make(1024);
-    put_why(sp_span_cstr(why), &told);
+    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
+    if (sp_failed(sp_ask_carried_out(w->core, w->ask.id))) {
+        return; /* it is not approved any more */
+    }
+    put_why(SP_SPAN_EMPTY, sp_span_cstr(why), &told);
     w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
-    note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");
+    if (!is_over(&w->k)) {
+        note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");
+        return;
+    }
+    sp_event event = {.session = w->ask.session};
+    sp_kept_event(&w->ask, &w->k, "undo failed", w->k.told, &room, &event);
+    sp_ledger_client_tell(w->core->ledger, &event);
+    sp_approvals_changed(w->core, &w->ask);
+}
+
+/* In the store before the keeper is asked: whatever dies, it is known that this has begun. */
+static sp_err note_begin(undoing *w, sp_keeper_job *job)
+{
+    job->kind = SP_KEEPER_UNDO;
+    job->partly = w->k.partly != SP_KEPT_PARTLY_NO ? 1 : 0;
+    job->keep = w->k.id;
+    job->whole = w->k.whole ? 1 : 0;
+    w->k.partly = job->partly != 0 ? SP_KEPT_PARTLY_YES : SP_KEPT_PARTLY_UNKNOWN;
+    w->k.state = SP_KEPT_UNDOING;
+    w->k.undone_unix_s = 0;
+    w->k.undo_ask = w->ask.id;
+    w->k.told = SP_SPAN_EMPTY;
+    return sp_kept_begin_undo(w->core->store, &w->k, now_s());
 }
 
 static void on_undo_recorded(void *self, sp_err err)
 {
     undoing *w = self;
     auto_keep_place sp_keep_place p = {.credential = {0}};
-    if (!sp_failed(err)) {
-        err = sp_ask_carried_out(w->core, w->ask.id);
-    }
     if (!sp_failed(err)) { /* another undo of it may have been first */
         err = sp_kept_load(w->core->store, &w->arena, w->k.id, &w->k);
     }
-    bool over = w->k.state == SP_KEPT_UNDONE || w->k.state == SP_KEPT_FORGOTTEN;
-    if (sp_failed(err) || over) {
-        sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s",
-               over ? "it is over" : sp_code_word(err.code));
+    if (!sp_failed(err) && !sp_ask_is_met(w->core->store, &w->ask)) {
+        err = sp_fail(SP_EDENIED); /* whoever agreed was locked while the ledger wrote */
+    }
+    bool over = !sp_failed(err) && is_over(&w->k);
+    bool placed =
+        !sp_failed(err) &&
+        !sp_failed(sp_keep_place_find(w->core, w->k.resource, w->k.database, SP_SPAN_EMPTY, &p));
+    if (over || (!sp_failed(err) && !placed)) {
+        not_carried_out(w, over ? "what was kept is undone or gone already"
+                                : "the policy names no place or role of the database for this any "
+                                  "more");
         undoing_free(w);
         return;
     }
-    err = sp_keep_place_find(w->core, w->k.resource, w->k.database, SP_SPAN_EMPTY, &p);
+    if (!sp_failed(err)) {
+        err = note_begin(w, &p.job);
+    }
     if (sp_failed(err)) {
-        not_carried_out(w, "the policy names no place or role of the database for this any more");
+        sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
         undoing_free(w);
         return;
     }
-    p.job.kind = SP_KEEPER_UNDO;
-    p.job.partly = w->k.state == SP_KEPT_UNDONE_PARTLY ? 1 : 0;
-    p.job.keep = w->k.id;
-    p.job.whole = w->k.whole ? 1 : 0;
     sp_keeper_client_job(sp_keep_keeper(w->core), &p.job, on_undone, w);
 }
 
@@ -172,11 +229,39 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
     }
 }
 
+static void hear_one(sp_core *core, sp_approvals *approvals, uint64_t id)
+{
+    auto_arena sp_arena arena = sp_arena_make(2 * SP_ASK_ARENA_BYTES);
+    undoing *w = NULL;
+    sp_kept k;
+    sp_err err = sp_kept_load(core->store, &arena, id, &k);
+    if (!sp_failed(err)) {
+        err = begin_undo(core, k.undo_ask, &w);
+    }
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_WARN, "what became of an undo cannot be heard: %s", sp_code_word(err.code));
+        return;
+    }
+    w->is_busy = sp_approvals_begin(approvals, id);
+    sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .keep = id};
+    sp_keeper_client_job(approvals->keeper, &job, on_undone, w);
+}
+
+void sp_undo_hear(sp_core *core, sp_approvals *approvals)
+{
+    sp_kept_ids list = {.count = 0};
+    sp_kept_list_undoing(core->store, &list);
+    for (size_t i = 0; i < list.count; i++) {
+        hear_one(core, approvals, list.ids[i]);
+    }
+}
+
 /* ---- the API ---- */
 
 static const char *state_word(uint8_t state)
 {
-    static const char *const words[] = {"kept", "undone", "undo-failed", "gone", "undone-in-part"};
+    static const char *const words[] = {"kept",           "undone",  "undo-failed", "gone",
+                                        "undone-in-part", "undoing", "undo-unknown"};
     return state < SP_COUNT(words) ? words[state] : "gone";
 }
 
@@ -403,7 +488,7 @@ static void post_undo(sp_request *req)
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !need_kept(req, true, w)) {
         return;
     }
-    if (w->k.state == SP_KEPT_FORGOTTEN || w->k.state == SP_KEPT_UNDONE) {
+    if (is_over(&w->k)) {
         sp_answer_problem(req, 409, "cannot_undo", "It is %s already.", state_word(w->k.state));
         return;
     }
@@ -418,7 +503,7 @@ static void post_undo(sp_request *req)
         return;
     }
     p.job.kind = SP_KEEPER_TRY_UNDO;
-    p.job.partly = w->k.state == SP_KEPT_UNDONE_PARTLY ? 1 : 0;
+    p.job.partly = w->k.partly != SP_KEPT_PARTLY_NO ? 1 : 0;
     p.job.keep = w->k.id;
     p.job.whole = w->k.whole ? 1 : 0;
     sp_keeper_client_job(sp_keep_keeper(core), &p.job, on_tried, w);

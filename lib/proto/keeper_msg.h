@@ -5,7 +5,8 @@
  * a keep back, or forget one. The reply says only that it was taken; when it is finished the keeper
  * pushes DONE with the same number. The place and the database role are core's words (from the
  * policy in force); the password comes from the vault, to the keeper alone. When the line breaks,
- * all jobs that were taken are lost: what was not reported as kept was not kept.
+ * the jobs that were taken are lost to core: what was not reported as kept was not kept. Only of an
+ * undo, which may have committed, core hears over its next line: it asks by HEAR.
  *
  * OWNS nothing: spans point into the body. PROCESS core asks, keeper serves. TRUST core may be
  * taken over: every field is bounded, names are passed to the server as values or quoted. SPEC
@@ -17,7 +18,8 @@
 #include "lib/proto/msg.h"
 
 typedef enum {
-    SP_KEEPER_JOB = 0x0400, /* core -> keeper, replied without a body; SP_ELIMIT: too many wait */
+    SP_KEEPER_JOB = 0x0400, /* core -> keeper, replied without a body; SP_ELIMIT: too many wait;
+                             * SP_EEXISTS: an UNDO of that keep is under way */
     SP_KEEPER_DONE,         /* keeper -> core, push */
     SP_KEEPER_KIND_END
 } sp_keeper_kind;
@@ -28,6 +30,8 @@ typedef enum {
     SP_KEEPER_UNDO,     /* puts a keep back */
     SP_KEEPER_TRY_UNDO, /* the same, rolled back at the end: what it would do */
     SP_KEEPER_FORGET,   /* removes a keep; only job and keep are looked at */
+    SP_KEEPER_HEAR,     /* DONE of the last UNDO of keep, under the number of this job, when it has
+                         * ended; SP_ENOTFOUND: this keeper has begun none. Only job and keep */
     SP_KEEPER_JOB_COUNT
 } sp_keeper_job_kind;
 
@@ -64,7 +68,8 @@ typedef struct {
 
 typedef struct {
     uint64_t job;
-    uint8_t code;   /* sp_code; SP_ECONFLICT: it cannot be put back, why says why */
+    uint8_t code;   /* sp_code; SP_ECONFLICT: it cannot be put back, why says why. SP_ECLOSED, of
+                     * UNDO: the server was to commit and never said whether it did */
     uint64_t bytes; /* kept, or would be */
     uint64_t duration_ms;
     sp_span report; /* JSON, see keeper/README.md; may be empty */

@@ -16,7 +16,7 @@ import vault_client
 from vault_client import Connection, OK, Vault, text
 
 JOB, DONE = 0x0400, 0x0401
-KEEP, ESTIMATE, UNDO, TRY_UNDO, FORGET = range(5)
+KEEP, ESTIMATE, UNDO, TRY_UNDO, FORGET, HEAR = range(6)
 
 
 def kind_of(name):
@@ -99,20 +99,22 @@ class Keeper:
             cascades=False, partly=False, whole=False, snapshot="", credential=None, tls=3):
         """(code, bytes, ms, report, why)"""
         self.jobs += 1
+        number, core = self.jobs, self.core
         names = json.dumps([dict(zip(("schema", "name"), o.split("."))) for o in objects])
-        body = struct.pack(">QQHBBBBB", self.jobs, keep, port, kind, tls, whole, cascades, partly)
+        body = struct.pack(">QQHBBBBB", number, keep, port, kind, tls, whole, cascades, partly)
         for piece in ("127.0.0.1", "", account, credential or f"orders-db/{account}", database, names, verb,
                       snapshot):
             body += text(piece.encode())
-        status, _ = self.core.call(JOB, body)
-        assert status == OK, status
-        reply = self.core.socket.recv(256 * 1024)
+        status, _ = core.call(JOB, body)
+        if status != OK:
+            return status, 0, 0, None, "not taken"
+        reply = core.socket.recv(256 * 1024)
         version, got, _, _ = struct.unpack(">BHIB", reply[:8])
         assert (version, got) == (1, DONE)
         r = vault_client.Reader(reply[8:])
         job, code, size, ms = (r.number(f) for f in "QBQQ")
         report, why = r.text().decode(), r.text().decode()
-        assert job == self.jobs
+        assert job == number
         return code, size, ms, json.loads(report) if report else None, why
 
     def kept_file(self, keep):

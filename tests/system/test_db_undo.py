@@ -6,6 +6,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/README.md, docs/DATABASE.md
 """
 
 import re
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -138,7 +139,7 @@ def undo(gate, keep):
     wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
     assert any(re.match(r"the dry run took \d+ s: undo takes about as long", one) for one in wanted["plan"]["told"]), wanted["plan"]
     answer(gate, wanted, "approve")
-    return wait_for("the undo", 30, lambda: (lambda k: k if k["undo_approval"] == wanted["id"] else None)(
+    return wait_for("the undo", 30, lambda: (lambda k: k if k["undo_approval"] == wanted["id"] and k["state"] != "undoing" else None)(
         gate.people["dora"].get(f"/keeps/{keep['id']}")))
 
 
@@ -277,6 +278,31 @@ def test_whoever_destroyed_has_no_vote_on_its_undo(gate):
     gate.sam.post(f"/approvals/{wanted['id']}/approve", {"sha256": wanted["sha256"]})
     wait_for("the undo", 30, lambda: lena.get(f"/keeps/{keep['id']}")["state"] == "undone")
     assert state(gate) == before
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_another_core_hears_how_an_undo_ended(gate, dora, how):
+    """Core goes while the keeper waits for a table, and comes back: nothing is said before it is known."""
+    before = state(gate)
+    _, keep = run(gate, dora, "DELETE FROM logs")
+    path = f"/keeps/{keep['id']}"
+    wanted = gate.people["dora"].post(f"{path}/undo", {"reason": "back"})
+    with psycopg2.connect(**gate.pg.dsn("orders")) as held:
+        held.cursor().execute("LOCK TABLE logs_1 IN ROW EXCLUSIVE MODE")
+        answer(gate, wanted, "approve")
+        wait_for("undo at the lock", 10, lambda: gate.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'")[0][0] == 1)
+        gate.office.wait_role("core", gate.office.kill("core", how))
+        kept = gate.people["dora"].get(path)
+        assert (kept["state"], kept["undo_approval"]) == ("undoing", wanted["id"]), kept
+        with pytest.raises(Refused) as refused:
+            gate.people["dora"].post(f"{path}/undo", {"reason": "once more"})
+        assert refused.value.code == "busy", refused.value
+        held.rollback()
+    wait_for("the undo", 30, lambda: gate.people["dora"].get(path)["state"] == "undone")
+    assert state(gate) == before
+    told = [e["method"] for e in gate.office.people["audrey"].items("/admin/ledger/events?limit=50&kind=approval")]
+    assert "undone" in told and "undo failed" not in told, told
 
 
 def test_an_approved_undo_waits_for_a_dry_run(gate, dora):

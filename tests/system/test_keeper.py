@@ -4,6 +4,7 @@
 import contextlib
 import os
 import shutil
+import socket
 import struct
 import subprocess
 import tempfile
@@ -13,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, FORGET, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
+from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
 from officelib import PROGRAM, wait_for
-from vault_client import ECONFLICT, ECORRUPT, OK
+import vault_client
+from vault_client import ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
 
 ROWS = 20000
 PASSWORD = "kept: with \\ and ' in it"
@@ -370,6 +372,63 @@ def test_a_domains_check_does_not_run_while_rows_are_loaded(keeper, server):
     assert row(undo(keeper, server, 35, "DELETE"), "trap.trap")["inserted"] == 1
     assert server.sql("SELECT last_value FROM trap.asked; SELECT n FROM trap.trap WHERE id = 2", "orders") == f"{1 + 2 * 1}\n2.00"
     server.sql("DROP SCHEMA trap CASCADE", "orders")
+
+
+def another_core(keeper):
+    """The one before is gone: its line is."""
+    keeper.core.socket.shutdown(socket.SHUT_RDWR)
+    keeper.core = vault_client.Connection(keeper.path, vault_client.UIDS["core"])
+    keeper.core.socket.settimeout(60)
+
+
+def test_another_core_hears_what_becomes_of_an_undo(keeper, server):
+    assert keeper.job(HEAR, keep=37)[0] == ENOTFOUND
+    server.sql(PAUSED, "orders")
+    keep(keeper, server, 37, "UPDATE", "trap.trap")
+    server.sql(PAUSED_NOW, "orders")
+    with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as parent, ThreadPoolExecutor(2) as pool:
+        parent.cursor().execute("SELECT FROM trap.parent WHERE id = 1 FOR UPDATE")
+        lost = pool.submit(keeper.job, UNDO, keep=37, port=server.port, verb="UPDATE")
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'"
+        wait_for("undo at the parent's row", 20, lambda: lost.done() or server.sql(waiting, "orders") == "1")
+        another_core(keeper)
+        assert isinstance(lost.exception(10), Exception)
+        assert keeper.job(UNDO, keep=37, port=server.port, verb="UPDATE")[0] == EEXISTS
+        heard = pool.submit(keeper.job, HEAR, keep=37)
+        time.sleep(0.5)
+        assert not heard.done()
+        parent.rollback()
+        code, _, ms, report, why = heard.result(60)
+    assert code == OK and report["rows"] and ms > 0, why
+    another_core(keeper)
+    assert keeper.job(HEAR, keep=37) == (code, 0, ms, report, why)
+    server.sql("DROP SCHEMA trap CASCADE", "orders")
+
+
+def test_nobody_knows_whether_it_committed(keeper, server):
+    """The server goes away when it has the COMMIT; here it has written it already."""
+    server.sql("SET ROLE owner; CREATE TABLE shop.lost AS SELECT i, i AS n FROM generate_series(1, 5) i;"
+               "ALTER TABLE shop.lost ADD PRIMARY KEY (i)", "orders")
+    keep(keeper, server, 38, "DELETE", "shop.lost")
+    server.sql("DELETE FROM shop.lost", "orders")
+    server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+    server.sql("ALTER ROLE op_keep SET synchronous_commit = on")
+    server.sql("SELECT pg_reload_conf()")
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            undone = pool.submit(keeper.job, UNDO, keep=38, port=server.port, verb="DELETE")
+            waiting = "FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event = 'SyncRep'"
+            wait_for("the COMMIT", 20, lambda: undone.done() or server.sql(f"SELECT count(*) {waiting}") == "1")
+            server.sql(f"SELECT pg_terminate_backend(pid) {waiting}")
+            code, _, _, _, why = undone.result(60)
+        assert code == ECLOSED, why
+    finally:
+        server.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        server.sql("ALTER ROLE op_keep RESET synchronous_commit")
+        server.sql("SELECT pg_reload_conf()")
+    assert server.sql("SELECT count(*) FROM shop.lost", "orders") == "5"
+    assert keeper.job(HEAR, keep=38)[0] == ECLOSED
+    server.sql("DROP TABLE shop.lost", "orders")
 
 
 def test_schemas_that_change_places_lead_nowhere(keeper, server):

@@ -64,7 +64,7 @@ export const en = {
     refuseTitle: "Refuse this?", refuseText: "One refusal ends it.", withdrawTitle: "Take it back?", withdrawText: "It does not wait any more.",
     done: { approve: "Approved.", refuse: "Refused.", withdraw: "Withdrawn." },
     verdicts: { approve: "approved", refuse: "refused" }, forRules: (rules: string[]) => `for ${rules.join(" and ")}`,
-    keeps: "What was kept before it was destroyed", keepStates: { kept: "Kept", undone: "Undone", "undo-failed": "Undo failed", "undone-in-part": "Undone in part", gone: "Gone" },
+    keeps: "What was kept before it was destroyed", keepStates: { kept: "Kept", undone: "Undone", "undo-failed": "Undo failed", "undone-in-part": "Undone in part", undoing: "Being undone", "undo-unknown": "End of undo unknown", gone: "Gone" },
     undo: "Undo", undoTitle: "Ask for the undo?", undoText: "The people who approved the destruction have to approve the undo. Rows that others changed since stay as they are.",
     undoAsked: "Others were asked to approve the undo.", until: "Kept until", size: "Size",
     whyWords: { asked: "named", cascade: "rows go too", partition: "partition", view: "view", sequence: "sequence" } as Record<string, string>,

@@ -64,7 +64,7 @@ export const zh: typeof en = {
     refuseTitle: "拒绝该申请？", refuseText: "一人拒绝即告终止。", withdrawTitle: "撤回申请？", withdrawText: "该申请不再等待审批。",
     done: { approve: "已批准。", refuse: "已拒绝。", withdraw: "已撤回。" },
     verdicts: { approve: "批准", refuse: "拒绝" }, forRules: (rules: string[]) => `依据规则：${rules.join("、")}`,
-    keeps: "销毁前的保留内容", keepStates: { kept: "已保留", undone: "已恢复", "undo-failed": "恢复失败", "undone-in-part": "部分恢复", gone: "已清除" },
+    keeps: "销毁前的保留内容", keepStates: { kept: "已保留", undone: "已恢复", "undo-failed": "恢复失败", "undone-in-part": "部分恢复", undoing: "正在恢复", "undo-unknown": "恢复结果未知", gone: "已清除" },
     undo: "恢复", undoTitle: "申请恢复？", undoText: "须由批准该销毁的人员批准恢复。他人此后更改过的行保持不变。",
     undoAsked: "已请他人审批恢复。", until: "保留至", size: "大小",
     whyWords: { asked: "指定", cascade: "级联行", partition: "分区", view: "视图", sequence: "序列" } as Record<string, string>,

@@ -14,7 +14,11 @@
 struct sp_line {
     sp_line_calls calls;
     uint64_t job; /* of the last call */
-    bool is_slow; /* the call is answered later, if at all */
+    uint64_t keep;
+    uint8_t kind;
+    bool is_slow;    /* the call is answered later, if at all */
+    sp_code to_hear; /* what HEAR is answered */
+    unsigned count_heard;
     sp_line_reply on_reply;
     void *self;
 };
@@ -55,10 +59,13 @@ void sp_line_call(sp_line *line, uint16_t kind, sp_span body, sp_line_reply on_r
     assert_int_equal(kind, SP_KEEPER_JOB);
     assert_ok(sp_keeper_job_read(body, &job));
     line->job = job.job;
+    line->keep = job.keep;
+    line->kind = job.kind;
+    line->count_heard += job.kind == SP_KEEPER_HEAR ? 1 : 0;
     line->on_reply = on_reply;
     line->self = self;
     if (!line->is_slow) {
-        answer(sp_ok());
+        answer(job.kind == SP_KEEPER_HEAR ? sp_fail(line->to_hear) : sp_ok());
     }
 }
 
@@ -72,6 +79,8 @@ static void push(uint64_t job, sp_code code)
 
 /* ---- who waits ---- */
 
+enum { STOPPED = 255 };
+
 typedef struct {
     unsigned count;
     uint8_t code; /* the last */
@@ -81,7 +90,7 @@ static void on_done(void *self, const sp_keeper_done *done)
 {
     heard *h = self;
     h->count++;
-    h->code = done->code;
+    h->code = done == NULL ? STOPPED : done->code;
 }
 
 static sp_keeper_client *client;
@@ -145,7 +154,8 @@ static void what_became_of_a_late_undo_is_heard(void **state)
     assert_true(undo.count == 2 && undo.code == SP_OK);
     push(job, SP_OK);
     assert_int_equal(undo.count, 2);
-    the_line.calls.on_up(the_line.calls.self); /* the keeper is another one */
+    the_line.to_hear = SP_ENOTFOUND; /* the keeper is another one */
+    the_line.calls.on_up(the_line.calls.self);
     assert_true(lost.count == 2 && lost.code == SP_ECLOSED);
 }
 
@@ -170,6 +180,48 @@ static void what_is_done_before_it_was_taken_is_done_once(void **state)
     ask(SP_KEEPER_KEEP, &other); /* and one whose answer core does not wait for: stop() */
 }
 
+static void an_undo_outlives_the_line(void **state)
+{
+    (void)state;
+    heard undo = {0};
+    heard keep = {0};
+    sp_keeper_job job = {.kind = SP_KEEPER_UNDO, .keep = 77};
+    ask(SP_KEEPER_KEEP, &keep);
+    the_line.is_slow = true;
+    sp_keeper_client_job(client, &job, on_done, &undo);
+    sp_line_hang_up(&the_line); /* it broke before the keeper had said that it took it */
+    assert_int_equal(undo.count, 0);
+    the_line.is_slow = false;
+    the_line.to_hear = SP_EAGAIN;
+    the_line.calls.on_up(the_line.calls.self);
+    assert_true(keep.count == 1 && keep.code == SP_ECLOSED && undo.count == 0);
+    assert_true(the_line.kind == SP_KEEPER_HEAR && the_line.keep == 77 && the_line.job == job.job);
+    the_line.to_hear = SP_OK;
+    sp_keeper_client_tick(client, sp_now_steady_us()); /* it could not be asked: again */
+    sp_keeper_client_tick(client, sp_now_steady_us());
+    assert_int_equal(the_line.count_heard, 2);
+    push(job.job, SP_OK);
+    assert_true(undo.count == 1 && undo.code == SP_OK);
+}
+
+static void who_stops_says_nothing_of_an_undo(void **state)
+{
+    (void)state;
+    static heard undo;
+    static heard after_start;
+    static heard keep;
+    undo = after_start = keep = (heard){0};
+    ask(SP_KEEPER_UNDO, &undo);
+    the_line.to_hear = SP_EAGAIN;
+    ask(SP_KEEPER_HEAR, &after_start);
+    ask(SP_KEEPER_KEEP, &keep);
+    sp_keeper_client_free(client);
+    client = NULL;
+    assert_true(undo.count == 1 && undo.code == STOPPED);
+    assert_true(after_start.count == 1 && after_start.code == STOPPED);
+    assert_true(keep.count == 1 && keep.code == SP_ECLOSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +229,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_became_of_a_late_undo_is_heard, start, stop),
         cmocka_unit_test_setup_teardown(the_keeper_does_not_say_that_it_is_late, start, stop),
         cmocka_unit_test_setup_teardown(what_is_done_before_it_was_taken_is_done_once, start, stop),
+        cmocka_unit_test_setup_teardown(an_undo_outlives_the_line, start, stop),
+        cmocka_unit_test_setup_teardown(who_stops_says_nothing_of_an_undo, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,7 +214,7 @@ function Details({ id, onClose }: { id: string; onClose: () => void }) {
   );
 }
 
-const KEEP_TONES = { kept: "good", undone: "accent", "undo-failed": "bad", "undone-in-part": "bad", gone: "neutral" } as const;
+const KEEP_TONES = { kept: "good", undone: "accent", "undo-failed": "bad", "undone-in-part": "bad", undoing: "accent", "undo-unknown": "bad", gone: "neutral" } as const;
 
 function Keeps() {
   const list = useList("keeps", (_, signal) => api("get", "/keeps", { signal }), ["approvals"]);
@@ -229,7 +229,7 @@ function Keeps() {
           { key: "state", label: words.state, render: (k) => <Badge tone={KEEP_TONES[k.state]}>{words.keepStates[k.state]}</Badge> },
           { key: "size", label: words.size, render: (k) => bytesText(k.bytes) },
           { key: "until", label: words.until, render: (k) => <Time at={k.expires_at} /> },
-          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state !== "undone" && k.state !== "gone" ? <Button small onClick={() => setUndo(k)}>{words.undo}</Button> : null },
+          { key: "undo", label: t().common.actions, kind: "actions", render: (k) => k.state !== "undone" && k.state !== "undoing" && k.state !== "gone" ? <Button small onClick={() => setUndo(k)}>{words.undo}</Button> : null },
         ]} />
       {undo && (
         <Confirm title={words.undoTitle} text={<p>{words.undoText}</p>} action={words.undo} why onClose={() => setUndo(undefined)}

@@ -62,7 +62,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sp_span rest = text;
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (entry.rest.len > entry.line.len) {
+        uint32_t id = 0;
+        size_t ids = 0;
+        size_t room = entry.depends.len;
+        while (keep_toc_next_id(&entry.depends, &id)) {
+            ids++;
+        }
+        if (entry.rest.len > entry.line.len || 2 * ids > room) {
             abort();
         }
     }

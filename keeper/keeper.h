@@ -92,7 +92,7 @@ SP_MUST sp_err keep_child_told(const keep_child *child, sp_buf *out);
 void keep_child_done(keep_child *child);
 
 /* ---- listing.c: what is in an archive ---- */
-#define KEEP_LISTING_WORDS "pg_restore", "--list", NULL
+#define KEEP_LISTING_WORDS "pg_restore", "--list", "--verbose", NULL
 /* Lists an archive while it is written: its contents come before its data. */
 SP_MUST sp_err keep_listing_start(keep_job *job, keep_child *ret_lister);
 /* The next bytes of it. */

@@ -82,7 +82,7 @@ static const char MANIFEST[] =
     "  (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())),"
     "'relations', COALESCE((SELECT json_agg(json_build_object("
     " 'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,"
-    " 'quoted', format('%I.%I', n.nspname, c.relname), 'ident', quote_ident(c.relname),"
+    " 'quoted', format('%I.%I', n.nspname, c.relname),"
     " 'kind', c.relkind, 'logged', c.relpersistence = 'p', 'why', p.why,"
     " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
     " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"

@@ -21,10 +21,9 @@ static bool take_number(sp_span *text, uint8_t end, uint32_t *ret_number)
 
 static bool read_entry(sp_span line, keep_toc_entry *ret_entry)
 {
-    uint32_t id = 0;
     keep_toc_entry entry = {.line = line};
     sp_span rest = line;
-    if (!take_number(&rest, ';', &id) || rest.len == 0 || rest.ptr[0] != ' ') {
+    if (!take_number(&rest, ';', &entry.id) || rest.len == 0 || rest.ptr[0] != ' ') {
         return false;
     }
     rest = sp_span_slice(rest, 1, rest.len);
@@ -36,15 +35,44 @@ static bool read_entry(sp_span line, keep_toc_entry *ret_entry)
     return true;
 }
 
+/* The line after an entry that needs others. */
+static void take_depends(sp_span *text, keep_toc_entry *entry)
+{
+    static const char word[] = ";\tdepends on:";
+    sp_span rest = *text;
+    sp_span line;
+    if (sp_span_split(&rest, '\n', &line) && sp_span_starts(line, sp_span_cstr(word))) {
+        entry->depends = sp_span_slice(line, sizeof(word) - 1, line.len);
+        *text = rest;
+    }
+}
+
 bool keep_toc_next(sp_span *text, keep_toc_entry *ret_entry)
 {
     sp_span line;
     while (sp_span_split(text, '\n', &line)) {
         if (read_entry(line, ret_entry)) {
+            take_depends(text, ret_entry);
             return true;
         }
     }
     return false;
+}
+
+bool keep_toc_next_id(sp_span *depends, uint32_t *ret_id)
+{
+    uint64_t id = 0;
+    if (depends->len == 0 || depends->ptr[0] != ' ') {
+        return false;
+    }
+    sp_span rest = sp_span_slice(*depends, 1, depends->len);
+    size_t end = sp_span_index(rest, ' ');
+    if (sp_failed(sp_span_to_u64(sp_span_slice(rest, 0, end), UINT32_MAX, &id))) {
+        return false;
+    }
+    *depends = sp_span_slice(rest, end, rest.len);
+    *ret_id = (uint32_t)id;
+    return true;
 }
 
 bool keep_toc_is_data(const keep_toc_entry *entry)

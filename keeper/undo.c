@@ -533,6 +533,7 @@ sp_err keep_run_undo(keep_job *job, bool try)
     keep_disconnect(&u.conn);
     sp_buf_done(&u.toc);
     sp_free(u.missing);
+    sp_free(u.missing_ids);
     json_decref(u.manifest);
     json_decref(u.present);
     json_decref(u.restored);

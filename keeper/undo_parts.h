@@ -31,6 +31,9 @@ typedef struct {
     size_t entry_count;   /* of the archive */
     undo_object *missing; /* by catalog and oid */
     size_t missing_count;
+    uint32_t *missing_ids; /* of their entries, sorted */
+    size_t missing_ids_count;
+    bool all_missing; /* nothing of the archive is there: the database was gone */
     json_t *restored; /* texts */
     json_t *told;     /* sentences for people */
     size_t notes;     /* how many of them say nothing of what came back */

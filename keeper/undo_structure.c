@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAG_MAX_BYTES = 512, PG_CLASS = 1259, CATALOGS_MAX = 64 };
+enum { PG_CLASS = 1259, CATALOGS_MAX = 64 };
 
 /* ---- what is missing ---- */
 
@@ -20,6 +20,13 @@ static int compare(const void *a, const void *b)
     const undo_object *y = b;
     int by_catalog = (x->catalog > y->catalog) - (x->catalog < y->catalog);
     return by_catalog != 0 ? by_catalog : (x->oid > y->oid) - (x->oid < y->oid);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const uint32_t *x = a;
+    const uint32_t *y = b;
+    return (*x > *y) - (*x < *y);
 }
 
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid)
@@ -98,18 +105,42 @@ static sp_err look_up_all(undo *u, uint32_t catalog)
     return look_up(u, catalog, text);
 }
 
-/* One question a catalog. Each entry of the archive may be missing. */
+/* Which entries are of missing objects. */
+static void note_ids(undo *u)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    size_t objects = 0;
+    while (keep_toc_next(&rest, &entry)) {
+        objects += entry.catalog != 0 ? 1 : 0;
+        if (entry.catalog != 0 && undo_is_missing(u, entry.catalog, entry.oid)) {
+            u->missing_ids[u->missing_ids_count++] = entry.id;
+        }
+    }
+    u->all_missing = u->missing_ids_count == objects;
+    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
+}
+
+/* Each entry of the archive may be missing. */
+static sp_err make_room(undo *u)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        u->entry_count++;
+    }
+    TRY(sp_alloc(u->entry_count + 1, sizeof(*u->missing), &u->missing));
+    return sp_alloc(u->entry_count + 1, sizeof(*u->missing_ids), &u->missing_ids);
+}
+
+/* One question a catalog. */
 static sp_err find_objects(undo *u)
 {
     uint32_t done[CATALOGS_MAX];
     size_t done_count = 0;
     keep_toc_entry entry;
+    TRY(make_room(u));
     sp_span rest = sp_buf_borrow(&u->toc);
-    while (keep_toc_next(&rest, &entry)) {
-        u->entry_count++;
-    }
-    TRY(sp_alloc(u->entry_count + 1, sizeof(*u->missing), &u->missing));
-    rest = sp_buf_borrow(&u->toc);
     while (keep_toc_next(&rest, &entry)) {
         bool seen = entry.catalog == 0;
         for (size_t i = 0; i < done_count; i++) {
@@ -125,6 +156,7 @@ static sp_err find_objects(undo *u)
         TRY(look_up_all(u, entry.catalog));
     }
     qsort(u->missing, u->missing_count, sizeof(*u->missing), compare);
+    note_ids(u);
     return sp_ok();
 }
 
@@ -136,84 +168,19 @@ static sp_err take_script(void *self, sp_span bytes)
     return sp_write_all(u->psql.in, bytes);
 }
 
-/* "KIND schema tag owner", as a line of the archive's list: line ends are blanks there. */
-static bool is_entry(const keep_toc_entry *entry, const char *kind, const json_t *relation,
-                     const char *what, const char *name, const char *column)
-{
-    auto_buf sp_buf text = sp_buf_make(TAG_MAX_BYTES);
-    sp_buf_fmt(&text, "%s %s %s%s%s%s %s", kind, undo_text(relation, "schema"), what, name,
-               column == NULL ? "" : ".", column == NULL ? "" : column,
-               undo_text(relation, "owner"));
-    for (size_t i = 0; i < text.len; i++) {
-        text.ptr[i] = text.ptr[i] == '\n' || text.ptr[i] == '\r' ? ' ' : text.ptr[i];
-    }
-    return !sp_failed(sp_buf_error(&text)) && sp_span_eq(entry->rest, sp_buf_borrow(&text));
-}
-
-/* Words about a relation that have no oid of their own: grants, comments, where a sequence is. Its
- * name is quoted in those of the first kind. */
-static bool is_about(const keep_toc_entry *entry, const json_t *relation)
-{
-    static const char *const kinds[] = {"ACL", "COMMENT", "SECURITY LABEL"};
-    static const char *const words[] = {"TABLE ", "VIEW ", "MATERIALIZED VIEW ", "SEQUENCE "};
-    const char *ident = undo_text(relation, "ident");
-    const char *name = undo_text(relation, "name");
-    const json_t *columns = json_object_get(relation, "columns");
-    if (is_entry(entry, "SEQUENCE SET", relation, "", name, NULL) ||
-        is_entry(entry, "SEQUENCE OWNED BY", relation, "", name, NULL)) {
-        return true;
-    }
-    for (size_t k = 0; k < SP_COUNT(kinds); k++) {
-        for (size_t i = 0; i < SP_COUNT(words); i++) {
-            if (is_entry(entry, kinds[k], relation, words[i], ident, NULL)) {
-                return true;
-            }
-        }
-        for (size_t i = 0; i < json_array_size(columns); i++) {
-            const char *column = undo_text(json_array_get(columns, i), "quoted");
-            if (is_entry(entry, kinds[k], relation, "COLUMN ", ident, column)) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-/* "ACL - LARGE OBJECT 16500 owner" */
-static bool is_about_large(const keep_toc_entry *entry, uint32_t *ret_oid)
-{
-    static const char *const kinds[] = {"ACL - LARGE OBJECT ", "COMMENT - LARGE OBJECT ",
-                                        "SECURITY LABEL - LARGE OBJECT "};
-    for (size_t i = 0; i < SP_COUNT(kinds); i++) {
-        sp_span kind = sp_span_cstr(kinds[i]);
-        if (sp_span_starts(entry->rest, kind)) {
-            uint64_t oid = 0;
-            sp_span number = sp_span_slice(entry->rest, kind.len, entry->rest.len);
-            number = sp_span_slice(number, 0, sp_span_index(number, ' '));
-            bool reads = !sp_failed(sp_span_to_u64(number, UINT32_MAX, &oid));
-            *ret_oid = reads ? (uint32_t)oid : 0;
-            return true;
-        }
-    }
-    return false;
-}
-
+/* Grants, comments, labels, where a sequence stood: they have no oid of their own, but need the
+ * entry of what they are about. What the archive does not make (schema public, an extension's
+ * functions) is only set right where all is made. */
 static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
 {
-    uint32_t large = 0;
-    if (is_about_large(entry, &large)) {
-        return large != 0 && undo_is_missing(u, UNDO_LARGE_OBJECTS, large);
+    sp_span rest = entry->depends;
+    uint32_t id = 0;
+    bool missing = u->all_missing;
+    while (!missing && keep_toc_next_id(&rest, &id)) {
+        missing =
+            bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids) != NULL;
     }
-    const json_t *relations = json_object_get(u->manifest, "relations");
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *one = json_array_get(relations, i);
-        if (undo_is_missing(u, PG_CLASS, undo_oid(one)) && is_about(entry, one)) {
-            return true;
-        }
-    }
-    /* of the whole database: words about what is no relation; where a sequence stood is no word */
-    return json_is_true(json_object_get(u->manifest, "whole")) && u->missing_count > 0 &&
-           !sp_span_starts(entry->rest, SP_SPAN_LIT("SEQUENCE "));
+    return missing;
 }
 
 /* "INDEX ATTACH public logs_1_pkey owner": what is attached is made again with it, or is there. */
@@ -331,9 +298,17 @@ static sp_err find_gone_keys(undo *u)
 
 static void note_restored(undo *u, bool first)
 {
+    static const char extension[] = "EXTENSION - ";
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
+        if (first && !u->all_missing && entry.catalog != 0 && wanted(u, &entry) &&
+            sp_span_starts(entry.rest, sp_span_cstr(extension))) {
+            sp_span name = sp_span_slice(entry.rest, sizeof(extension) - 1, entry.rest.len);
+            undo_tell(u, json_sprintf("extension %.*swas made again: grants on what it makes "
+                                      "itself are not put back",
+                                      (int)name.len, (const char *)name.ptr));
+        }
         if (entry.catalog != 0 && is_first(&entry) == first && wanted(u, &entry) &&
             json_array_size(u->restored) < 200) {
             json_array_append_new(u->restored,

@@ -159,3 +159,58 @@ def test_a_column_of_a_table_without_a_key_does_not_double_its_rows(keeper, serv
     assert server.sql("SELECT count(*) FROM shop.things; SELECT string_agg(l::text, ' ') FROM shop.log l", "orders") == "5\n(1) (2) (3)"
     assert "shop.log has no key: a column that falls" in limits(keeper, server, "ALTER", "shop.log")
     assert limits(keeper, server, "ALTER", "shop.things") == ""
+
+
+# ---- grants and comments of a database ----
+
+WORDS = """
+CREATE EXTENSION pgcrypto SCHEMA shop;
+GRANT EXECUTE ON FUNCTION shop.digest(text, text) TO clerk;
+SET ROLE owner;
+GRANT USAGE ON SCHEMA shop TO clerk;
+GRANT SELECT ON shop.things TO clerk;
+COMMENT ON TABLE shop.things IS 'was';
+CREATE TABLE shop."TABLE things" (id int PRIMARY KEY, n int CONSTRAINT odd CHECK (n > 0));
+GRANT SELECT ON shop."TABLE things" TO clerk;
+GRANT UPDATE (n) ON shop."TABLE things" TO clerk;
+COMMENT ON CONSTRAINT odd ON shop."TABLE things" IS 'c';
+CREATE FUNCTION shop.twice(n int) RETURNS int LANGUAGE sql AS 'SELECT 2 * n';
+REVOKE ALL ON FUNCTION shop.twice FROM PUBLIC;
+COMMENT ON FUNCTION shop.twice IS 'f';
+"""
+LOOK = """
+SELECT has_schema_privilege('clerk', 'shop', 'USAGE'), has_table_privilege('clerk', 'shop.things', 'SELECT'),
+ obj_description('shop.things'::regclass), has_function_privilege('clerk', 'shop.digest(text, text)', 'EXECUTE'), relacl
+ FROM pg_class WHERE oid = 'shop.things'::regclass
+"""
+LOOK_BACK = """
+SELECT proacl, obj_description(oid) FROM pg_proc WHERE proname = 'twice';
+SELECT relacl, attacl, obj_description(k.oid) FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid AND attname = 'n'
+ JOIN pg_constraint k ON conrelid = c.oid AND contype = 'c' WHERE relname = 'TABLE things'
+"""
+
+
+@pytest.mark.parametrize("verb", ["DROP", "ANY"])
+def test_of_a_database_only_words_about_what_is_missing_come_back(keeper, server, verb):
+    """Rights that were taken since stay taken, and what a superuser said about his extension stands in nobody's way."""
+    server.sql(WORDS, "orders")
+    back = server.sql(LOOK_BACK, "orders")
+    assert back.count("clerk") == 2 and "|f" in back and "|c" in back
+    keep(keeper, server, 30, verb, whole=True)
+    server.sql("REVOKE USAGE ON SCHEMA shop FROM clerk; REVOKE SELECT ON shop.things FROM clerk; COMMENT ON TABLE shop.things IS 'is';"
+               "REVOKE EXECUTE ON FUNCTION shop.digest(text, text) FROM PUBLIC, clerk;"
+               'DROP FUNCTION shop.twice; DROP TABLE shop."TABLE things"', "orders")
+    now = server.sql(LOOK, "orders")
+    assert now.startswith("f|f|is|f|")
+    undo(keeper, server, 30, verb, whole=True)
+    assert server.sql(LOOK, "orders") == now
+    assert server.sql(LOOK_BACK, "orders") == back
+
+
+def test_an_extension_that_is_made_again_has_its_own_grants(keeper, server):
+    server.sql("SET ROLE owner; CREATE EXTENSION hstore SCHEMA shop; RESET ROLE;"
+               "REVOKE EXECUTE ON FUNCTION shop.akeys(shop.hstore) FROM PUBLIC; GRANT CREATE ON DATABASE orders TO op_keep", "orders")
+    keep(keeper, server, 31, "DROP", whole=True)
+    server.sql("DROP EXTENSION hstore", "orders")
+    report = undo(keeper, server, 31, "DROP", whole=True)
+    assert any(told.startswith("extension hstore was made again: grants") for told in report["told"]), report

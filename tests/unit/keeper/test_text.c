@@ -14,15 +14,21 @@ static void entries_are_read(void **state)
                                "215; 1259 16391 TABLE public or ders postgres\n"
                                "3367; 0 16391 TABLE DATA public or ders postgres\n"
                                "not; one\n99999999999; 1 2 TABLE\n3; x 1 TABLE\n4;1 1 TABLE\n"
-                               "3400; 0 0 ACL public TABLE orders postgres");
+                               "3400; 0 0 ACL public TABLE orders postgres\n"
+                               ";\tdepends on: 215 3367 x 7\n;\tdepends on: 8");
     keep_toc_entry e;
+    uint32_t id = 0;
     assert_true(keep_toc_next(&text, &e));
     assert_true(e.catalog == 1259 && e.oid == 16391 && !keep_toc_is_data(&e));
+    assert_true(e.id == 215 && !keep_toc_next_id(&e.depends, &id));
     assert_span_text(e.rest, "TABLE public or ders postgres");
     assert_true(keep_toc_next(&text, &e));
     assert_true(e.catalog == 0 && e.oid == 16391 && keep_toc_is_data(&e));
     assert_true(keep_toc_next(&text, &e));
     assert_span_text(e.line, "3400; 0 0 ACL public TABLE orders postgres");
+    assert_true(e.id == 3400 && keep_toc_next_id(&e.depends, &id) && id == 215);
+    assert_true(keep_toc_next_id(&e.depends, &id) && id == 3367);
+    assert_false(keep_toc_next_id(&e.depends, &id));
     assert_false(keep_toc_next(&text, &e));
 }
 

@@ -149,6 +149,8 @@ struct db_session {
     bool back_resumed;
     bool has_changed; /* something that does more than read, since nothing was under way */
     bool has_ended;   /* likewise a transaction, as far as was asked for */
+    bool is_unsynced; /* messages of the extended protocol came, and no Sync or Query behind them:
+                         the server may be in a transaction that no ReadyForQuery told of */
     bool waits;       /* for db_session_resume() */
     bool drains;      /* until all that is under way was answered */
     bool resumed;

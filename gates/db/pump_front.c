@@ -49,7 +49,10 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
 
 static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
 {
-    bool idle = session->flights.count == 0 && session->transaction == 'I' && !session->mid_message;
+    /* what a client does not take waits at the server, and only so much is sent there */
+    bool may_tell = !session->is_unsynced && !db_stream_is_stuck(&session->front);
+    bool idle = session->flights.count == 0 && session->transaction == 'I' &&
+                !session->mid_message && (may_tell || session->hold == DB_HOLD_HELD);
     bool skips = session->hold == DB_HOLD_FAILED; /* the server has raised its error already */
     if (!skips && (type != 'Q' || !idle)) {
         return poison(session, run, type, refusal);
@@ -118,6 +121,9 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     }
     if (verdict == DB_PASS && session->hold == DB_HOLD_HELD) {
         session->hold = DB_HOLD_RUNNING;
+    }
+    if (counts) {
+        session->is_unsynced = msg->type != 'S' && msg->type != 'Q' && msg->type != 'F';
     }
     session->front_left = left;
     session->front_drops = verdict != DB_PASS;

@@ -370,7 +370,9 @@ void db_session_leave(db_session *session)
     db_stream_close(&session->front);
     if (sp_failed(err) || sp_failed(sp_timer_set(db_here.loop, &session->timer, LINGER_US))) {
         db_session_drop(session);
+        return;
     }
+    sp_loop_defer(db_here.loop, &session->again); /* what waited for the client is there already */
 }
 
 /* ---- looking again ---- */

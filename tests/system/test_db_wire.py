@@ -540,6 +540,20 @@ def test_refused_statements_behave_as_errors_of_the_server(db):
     one.close()
 
 
+@pytest.mark.parametrize("text,state", [("SELEC", "42601"), ("SET ROLE op_dba", "42501")])
+def test_what_is_refused_takes_along_what_was_not_synced(db, raw, text, state):
+    """The server has begun a transaction with the first Execute, says so nowhere, and fails with the Query behind it."""
+    row = 7000 + len(text)
+    raw.send(parse(f"INSERT INTO things VALUES ({row}, '')"), bind(), execute(), FLUSH)
+    assert codes(raw.until("C")) == "12C"
+    found = raw.ask(text)
+    assert codes(found) == "EZ" and error_of(found)["C"] == state and found[-1] == ("Z", b"I")
+    raw.send(SYNC)
+    assert codes(raw.until("Z")) == "Z"
+    assert db.server.sql(f"SELECT count(*) FROM things WHERE id = {row}", database="orders")[0][0] == 0
+    assert codes(raw.ask("SELECT 1")) == "TDCZ"
+
+
 def test_a_refusal_does_not_come_in_the_middle_of_a_message(db, raw):
     raw.ask("LISTEN news")
     db.server.sql("SELECT count(pg_notify('news', n || repeat('x', 7900))) FROM generate_series(1, 4000) n", database="orders")
@@ -559,6 +573,35 @@ def test_a_slow_client_does_not_fill_the_gate(db, raw):
     assert db.worker_rss() - before < 16 << 20
     found = raw.until("Z")
     assert codes(found) == "T" + "D" * 20000 + "CZ"
+
+
+def test_a_client_that_reads_no_refusals_does_not_fill_the_gate(db):
+    db.person("flo", ["dba"])
+    one = Raw(db.port)
+    assert one.log_in("flo", "orders-db", db.password("flo"))[-1] == ("Z", b"I")
+    before = db.worker_rss()
+    one.socket.settimeout(3)
+    with contextlib.suppress(OSError):
+        for _ in range(300):
+            one.send(query("a" * 240) * 200)
+    assert db.worker_rss() - before < 4 << 20
+    one.close()
+    wait_for("its end", 10, lambda: "refused by the gate" not in running(db))
+
+
+def running(db):
+    return str(db.server.sql("SELECT query FROM pg_stat_activity WHERE usename = 'op_dba'"))
+
+
+def test_who_hangs_up_on_an_answer_that_he_does_not_read_is_gone_at_once(db):
+    """The server is in the middle of writing it, and holds what it holds."""
+    one = Raw(db.port)
+    assert one.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
+    one.send(query("SELECT repeat('z', 10000), 'unread' FROM generate_series(1, 20000)"))
+    time.sleep(1)
+    assert "unread" in running(db)
+    one.close()
+    wait_for("its end", 10, lambda: "unread" not in running(db))
 
 
 def test_a_slow_server_does_not_fill_the_gate(db, raw):

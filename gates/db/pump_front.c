@@ -302,14 +302,14 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
     return TOOK;
 }
 
-/* A statement runs in a transaction of ours, may be a COPY that reads what comes behind it, or has
+/* A statement runs in a transaction of ours (and reads no data), may be a COPY that does, or has
  * an answer that may be refused: that waits for its end, or for the server's word. An answer was
  * refused: what comes behind its Sync waits until the transaction has failed. */
 static bool is_alone(const db_session *session)
 {
-    return session->hold == DB_HOLD_RUNNING || session->hold == DB_HOLD_ENDING ||
-           session->copy_fails || (session->back_mutes && !session->skipping) ||
-           db_flights_is_alone(session);
+    return (session->hold == DB_HOLD_RUNNING && !session->copy_in) ||
+           session->hold == DB_HOLD_ENDING || session->copy_fails ||
+           (session->back_mutes && !session->skipping) || db_flights_is_alone(session);
 }
 
 static void ask_for_answers(db_run *run)

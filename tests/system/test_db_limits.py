@@ -14,7 +14,7 @@ import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, describe, execute, fields, parse, query
+from pgraw import SYNC, Raw, bind, describe, execute, fields, message, parse, query
 from test_db_ask import cancel
 
 # Everywhere on Earth it is another day in Kiritimati than in Pago Pago.
@@ -24,7 +24,7 @@ kind: Rule
 name: {name}
 who: {{ roles: [{role}] }}
 to: {{ resources: [orders-db] }}
-may: [connect, read, export, write]
+may: [connect, read, export, import, write]
 with: {{ {duty} }}
 ---
 """
@@ -268,6 +268,23 @@ def test_a_change_whose_answer_is_refused_is_undone(gate, text):
         few = text.replace("30", "9")
         assert [kind for kind, _ in raw.ask(few)].count("D") == 9 and ran(gate) == 9, "within the limit it is as ever"
     gate.sql("UPDATE orders SET note = 'order ' || id WHERE note = 'ran'")
+
+
+def test_a_copy_beside_a_limited_answer_reads_its_data(gate):
+    with log_in(gate, "few-1") as raw:
+        for number, data in ((9, [message("d", b"9001\tcopied\n"), message("c")]), (30, [message("d", b"9002\tcopied\n"), message("c")]),
+                             (9, [message("d", b"9003\tcopied\n"), message("f", b"no more\0")]),
+                             (9, [message("d", b"9004\tcopied\n"), query("SELECT 1")])):
+            raw.send(query(f"COPY orders (id, note) FROM STDIN; SELECT id FROM orders WHERE id <= {number}"))
+            assert [kind for kind, _ in raw.until("G")] == ["G"]
+            raw.send(*data)
+            found = raw.until("Z")
+            assert found[-1] == ("Z", b"I") and (codes_of(found) == []) == (number == 9 and data[-1] == message("c")), found
+            if data[-1] == query("SELECT 1"):
+                raw.until("Z")
+        assert gate.sql("SELECT id FROM orders WHERE note = 'copied'") == [(9001,)]
+        assert raw.ask("SELECT 1")[-1] == ("Z", b"I")
+    gate.sql("DELETE FROM orders WHERE note = 'copied'")
 
 
 # ---- of a day

@@ -104,6 +104,7 @@ static db_verdict refuse(db_session *session, db_note *note, const sp_decision *
              is_masked || asks ? "COPY (...) TO STDOUT is an export from its beginning."
                                : "Ask for less at a time, or for the right to export.");
     db_ruling ruling = note->ruling;
+    ruling.snapshot = NULL; /* this is said by the policy of now */
     ruling.decision = *decision;
     ruling.decision.verdict = SP_VERDICT_DENY;
     ruling.action = SP_ACTION_EXPORT;

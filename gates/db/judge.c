@@ -60,16 +60,26 @@ void db_judge_policy_changed(void)
 
 /* ---- events ---- */
 
-static void name_decision(const db_session *session, const sp_decision *decision, sp_action action,
+static void name_decision(const sp_policy *policy, const sp_decision *decision, sp_action action,
                           sp_event *event)
 {
-    const sp_policy *policy = &session->snapshot->policy;
+    event->policy_version = sp_policy_version(policy);
     event->action = (uint8_t)action;
     event->class_level = decision->class_level;
     event->class_name = sp_policy_class_name(policy, decision->class_level);
     event->rule = sp_policy_rule_name(policy, decision->rule);
     event->verdict = decision->verdict;
     event->reason = decision->reason;
+}
+
+/* By the policy that said it, which may be another one than the session's of now. */
+static void name_ruling(const db_session *session, const db_ruling *ruling, sp_event *event)
+{
+    const sp_gate_snapshot *by = ruling->snapshot != NULL ? ruling->snapshot : session->snapshot;
+    name_decision(&by->policy, &ruling->decision, ruling->action, event);
+    if (ruling->snapshot != NULL) {
+        sp_copy(event->roles, ruling->roles, sizeof(event->roles));
+    }
 }
 
 /* What destroys everything is grave, also where something else in the text was refused. */
@@ -97,7 +107,7 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
 {
     sp_event event = db_event_of(session, SP_EVENT_DECISION);
     event.reference = refusal->reference;
-    name_decision(session, &ruling->decision, ruling->action, &event);
+    name_ruling(session, ruling, &event);
     event.verdict = ruling->decision.verdict == SP_VERDICT_ASK ? SP_VERDICT_ASK : SP_VERDICT_DENY;
     event.reason = (uint8_t)refusal->reason;
     event.severity = severity_of(ruling, SP_VERDICT_DENY);
@@ -123,7 +133,7 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
 {
     sp_event event = db_event_of(session, SP_EVENT_DECISION);
     event.reference = reference;
-    name_decision(session, &run->ruling->decision, run->ruling->action, &event);
+    name_ruling(session, run->ruling, &event);
     event.verdict = SP_VERDICT_ALLOW;
     event.severity = severity_of(run->ruling, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(run->tag);
@@ -137,7 +147,7 @@ uint64_t db_judge_exported(db_session *session, const db_note *note, const sp_de
 {
     sp_event event = db_event_of(session, SP_EVENT_DECISION);
     event.reference = note->reference;
-    name_decision(session, decision, SP_ACTION_EXPORT, &event);
+    name_decision(&session->snapshot->policy, decision, SP_ACTION_EXPORT, &event);
     event.severity = SP_SEVERITY_INFO;
     event.method = sp_span_cstr(note->tag);
     event.object = (sp_span){note->shown, note->shown_len};
@@ -159,7 +169,7 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
 {
     sp_event event = db_event_of(session, note->is_recorded ? SP_EVENT_CLOSE : SP_EVENT_DECISION);
     event.reference = note->reference;
-    name_decision(session, &note->ruling.decision, note->ruling.action, &event);
+    name_ruling(session, &note->ruling, &event);
     event.severity = severity_of(&note->ruling, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(note->tag);
     event.object = (sp_span){note->shown, note->shown_len};
@@ -259,7 +269,7 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
     }
     if (verdict == DB_PASS) {
         sp_event event = db_event_of(session, SP_EVENT_DECISION);
-        name_decision(session, &decision, SP_ACTION_CONNECT, &event);
+        name_decision(&session->snapshot->policy, &decision, SP_ACTION_CONNECT, &event);
         (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
     }
     return verdict;
@@ -548,6 +558,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     db_rows_unwatch(session, note);
     db_text_unref(note->text);
     sp_copy_mask_free(note->copy);
+    sp_gate_snapshot_unref(note->ruling.snapshot);
     sp_free(note->fields);
     sp_free(note);
 }

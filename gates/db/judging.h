@@ -106,11 +106,13 @@ enum { DB_MET_MAX = 8 };
 
 /* What policy says to all uses of a judgement together. */
 typedef struct {
-    sp_decision decision; /* the gravest; tags, musts and mask_tags of all together */
-    sp_action action;     /* what was gravest, or what was refused: the event's */
-    uint32_t actions;     /* bits of all of them: budgets and keeps go by these */
-    uint32_t asked;       /* bits of those that others have to agree to */
-    sp_sql_use use;       /* what `action` is about */
+    sp_gate_snapshot *snapshot; /* that said it; a note holds a reference; NULL = the session's */
+    uint64_t roles[SP_ROLE_WORDS]; /* of the person then, as that snapshot numbers them */
+    sp_decision decision;          /* the gravest; tags, musts and mask_tags of all together */
+    sp_action action;              /* what was gravest, or what was refused: the event's */
+    uint32_t actions;              /* bits of all of them: budgets and keeps go by these */
+    uint32_t asked;                /* bits of those that others have to agree to */
+    sp_sql_use use;                /* what `action` is about */
     bool has_use;
     uint8_t marks;  /* DB_MARK_ */
     bool asks_code; /* it calls code that may not run unasked: nor may the server plan it */

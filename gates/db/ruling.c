@@ -267,6 +267,8 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         .has_made = db_session_judge(session)->has_made || (judgement->flags & SP_SQL_IS_DDL) != 0,
         .has_alias =
             db_session_judge(session)->has_alias || (judgement->flags & SP_SQL_IS_ALIAS) != 0};
+    ruling->snapshot = session->snapshot;
+    sp_copy(ruling->roles, session->who.roles, sizeof(ruling->roles));
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         sp_sql_use use = judgement->uses[i];
         sp_decision decision = about_use(&a, &use);

@@ -206,6 +206,9 @@ static db_note *new_note(const db_ruling *ruling, sp_span shown)
     }
     if (ruling != NULL) {
         note->ruling = *ruling;
+        if (ruling->snapshot != NULL) { /* it may be replaced while the answer comes */
+            sp_gate_snapshot_ref(ruling->snapshot);
+        }
         note->ruling.has_use = false; /* it points into a judgement that does not last */
     }
     note->tag = "SQL";
@@ -289,6 +292,7 @@ static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refu
         db_count_unref(note->count);
         db_text_unref(note->text);
         sp_copy_mask_free(note->copy);
+        sp_gate_snapshot_unref(note->ruling.snapshot);
         sp_free(note);
     }
     return no_memory(refusal);

@@ -297,6 +297,25 @@ def day_of(gate, zone):
     gate.sam.post("/admin/policy/apply", {"files": files, "comment": "the office moves"})
 
 
+@pytest.mark.parametrize("over", [False, True])
+def test_what_runs_while_the_policy_changes_is_of_the_rule_that_let_it(gate, over):
+    """Rules have other places in the new one; neither the end nor a refused answer is told of them."""
+    mark = f"while_it_changes_{over}".lower()
+    files = gate.sam.get("/admin/policy/documents")["files"]
+    other = RULE.format(name="a rule before all", role="masked", duty="limit: { rows: 7 }")
+    more = [{**file, "text": file["text"].replace("kind: Rule\nname: few work", other + "kind: Rule\nname: few work")} for file in files]
+    with log_in(gate, "few-1") as raw:
+        raw.ask(f"SELECT id AS {mark} FROM orders LIMIT 1")
+        raw.send(query(f"SELECT id AS {mark}, CASE WHEN id = 1 THEN pg_sleep(2) END FROM orders ORDER BY id LIMIT {30 if over else 5}"))
+        time.sleep(0.3)
+        gate.sam.post("/admin/policy/apply", {"files": more, "comment": "one more"})
+        assert codes_of(raw.until("Z")) == (["53400"] if over else [])
+    gate.sam.post("/admin/policy/apply", {"files": files, "comment": "as before"})
+    events = lambda: [e for e in gate.audrey.items("/admin/ledger/events?gate=db&person=few-1&limit=50") if mark in e.get("object", "")]  # noqa: E731
+    found = wait_for("the entries", 5, lambda: len(events()) == (3 if over else 2) and events())
+    assert {(e["rule"], e["policy_version"]) for e in found} == {("few work", found[-1]["policy_version"])}, found
+
+
 COPIED = ("COPY (SELECT repeat('z', 999) FROM generate_series(1, 30) n, LATERAL (SELECT id FROM orders LIMIT 1) o) TO STDOUT")
 
 

@@ -29,6 +29,7 @@ static void ask_database(const sp_policy *policy, uint32_t resource, const sp_su
     }
     sp_policy_database_reached(policy, resource, sp_policy_database_name(policy, resource, 0));
     sp_policy_database_account(policy, resource, who);
+    sp_policy_database_account_missing(policy, resource, who);
     sp_policy_database_part(policy, resource, orders, SP_SPAN_LIT("public"), orders,
                             SP_SPAN_LIT("phone"));
     sp_policy_database_function(policy, resource, SP_SPAN_LIT("public"), orders, &action);
@@ -52,6 +53,7 @@ static void ask_ssh(const sp_policy *policy, uint32_t resource, const sp_subject
         sp_policy_ssh_host_revoked(policy, resource, sp_policy_ssh_host_ca(policy, resource, 0));
     }
     sp_policy_ssh_account(policy, resource, who, SP_SPAN_LIT("ops"));
+    sp_policy_ssh_account_missing(policy, resource, who, SP_SPAN_LIT("ops"));
     sp_policy_ssh_command(policy, resource, SP_SPAN_LIT("systemctl restart nginx"), &argv);
     sp_policy_ssh_command(policy, resource, SP_SPAN_LIT("scp -f /x"), &argv);
     sp_policy_ssh_listed_word(policy, resource, 0, 1);
@@ -93,7 +95,9 @@ static void ask(const sp_policy *policy, uint32_t resource)
         sp_policy_class_name(policy, d.class_level);
         q.part = SP_NONE;
         who.owner = (uint8_t)(action % SP_OWNER_COUNT);
+        who.posture = (uint8_t)(action % SP_POSTURE_COUNT);
         sp_policy_decide(policy, &q);
+        ask_database(policy, resource, &who);
     }
     sp_policy_resource_find(policy, sp_policy_resource_name(policy, resource));
 }

@@ -103,28 +103,12 @@ static void add_app(walk *w, uint32_t resource)
     json_array_append_new(w->items, app);
 }
 
-static void set_subject(const sp_request *req, uint64_t now_unix_s, sp_subject *who)
-{
-    const sp_live_session *session = sp_request_session(req);
-    sp_live_device device;
-    uint32_t slot = SP_NONE;
-    *who = (sp_subject){.person = session->person, .strength = session->strength};
-    sp_copy(who->roles, session->roles, sizeof(who->roles));
-    sp_copy(who->peer, sp_request_peer(req), sizeof(who->peer));
-    uint64_t age_s = now_unix_s > session->auth_unix_s ? now_unix_s - session->auth_unix_s : 0;
-    who->auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
-    if (sp_request_device(req, &device, &slot) && device.state == SP_DEVICE_ACTIVE) {
-        who->owner = device.owner;
-        who->posture = device.posture;
-    }
-}
-
 static void get_apps(sp_request *req)
 {
     walk w = {.core = sp_request_core(req), .now_unix_s = sp_now_unix_us() / 1000000};
     w.policy = sp_policy_set_view(sp_documents_set(w.core->state->documents));
     w.items = json_array();
-    set_subject(req, w.now_unix_s, &w.who);
+    w.who = sp_request_subject(req, w.now_unix_s);
     for (uint32_t i = 0; i < sp_policy_resource_count(w.policy); i++) {
         add_app(&w, i);
     }

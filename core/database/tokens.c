@@ -197,7 +197,7 @@ static void get_mine(sp_request *req)
 {
     const sp_core *core = sp_request_core(req);
     const sp_policy *policy = sp_policy_set_view(sp_documents_set(core->state->documents));
-    sp_subject who = sp_db_subject(sp_request_session(req), sp_now_unix_us() / 1000000);
+    sp_subject who = sp_request_subject(req, sp_now_unix_us() / 1000000);
     json_t *items = json_array();
     for (uint32_t i = 0; i < sp_policy_resource_count(policy); i++) {
         sp_span account = sp_policy_database_account(policy, i, &who);
@@ -247,6 +247,33 @@ static void give_token(sp_request *req, void *data)
     sp_wipe(password, sizeof(password));
 }
 
+static void answer_device(sp_request *req, void *data)
+{
+    (void)data;
+    sp_answer_problem(req, 403, "account_device",
+                      "You have an account in this database on other devices only: use one that is "
+                      "enrolled, healthy and of the owner that the policy asks for.");
+}
+
+static void refuse_account(sp_request *req, sp_span resource, sp_reason missing)
+{
+    if (missing == SP_REASON_DEFAULT) {
+        sp_answer_problem(req, 404, "not_found",
+                          "There is no such database, or you have no account in it. "
+                          "'sallyport db list' names yours.");
+        return;
+    }
+    sp_event event = sp_request_event(req, SP_EVENT_SIGN_IN);
+    event.method = SP_SPAN_LIT("database token made");
+    event.gate = SP_GATE_DB;
+    event.severity = SP_SEVERITY_LOW;
+    event.verdict = SP_VERDICT_DENY;
+    event.reason = (uint8_t)missing;
+    event.status = 403;
+    event.resource = resource;
+    sp_request_record(req, &event, answer_device, NULL);
+}
+
 /* False when it was refused and answered. */
 static bool read_wish(sp_request *req, wish *w)
 {
@@ -257,11 +284,10 @@ static bool read_wish(sp_request *req, wish *w)
     const sp_core *core = sp_request_core(req);
     const sp_policy *policy = sp_policy_set_view(sp_documents_set(core->state->documents));
     uint32_t at = sp_policy_resource_find(policy, sp_request_param(req, 0));
-    sp_subject who = sp_db_subject(sp_request_session(req), sp_now_unix_us() / 1000000);
-    if (sp_policy_database_account(policy, at, &who).len == 0) {
-        sp_answer_problem(req, 404, "not_found",
-                          "There is no such database, or you have no account in it. "
-                          "'sallyport db list' names yours.");
+    sp_subject who = sp_request_subject(req, sp_now_unix_us() / 1000000);
+    sp_reason missing = sp_policy_database_account_missing(policy, at, &who);
+    if (missing != SP_REASON_NONE) {
+        refuse_account(req, sp_policy_resource_name(policy, at), missing);
         return false;
     }
     if (sp_policy_database_reached(policy, at, w->database).len == 0) {

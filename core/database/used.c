@@ -26,6 +26,60 @@ typedef struct {
     sp_err err;
 } walk;
 
+/* The devices on which he works as this account, by owner. */
+static json_t *devices_json(const walk *w, uint32_t resource, sp_subject who, sp_span account)
+{
+    json_t *devices = json_array();
+    for (unsigned owner = SP_OWNER_COUNT; owner-- > 0;) {
+        json_t *postures = json_array();
+        for (unsigned posture = SP_POSTURE_COUNT; posture-- > 0;) {
+            who.owner = (uint8_t)owner;
+            who.posture = (uint8_t)posture;
+            if (sp_span_eq(sp_policy_database_account(w->policy, resource, &who), account)) {
+                json_array_append_new(postures, json_string(sp_posture_word((sp_posture)posture)));
+            }
+        }
+        if (json_array_size(postures) > 0) {
+            json_array_append_new(devices,
+                                  json_pack("{s:s, s:O}", "owner", sp_owner_word((sp_owner)owner),
+                                            "postures", postures));
+        }
+        json_decref(postures);
+    }
+    return devices;
+}
+
+static void add_account(walk *w, const sp_person *person, uint32_t resource, sp_subject who,
+                        sp_span account)
+{
+    json_array_append_new(
+        w->items,
+        json_pack("{s:{s:o, s:s, s:s}, s:o, s:o, s:o}", "person", "id", sp_json_id(person->id),
+                  "name", person->name, "display_name", person->display, "resource",
+                  sp_json_span(sp_policy_resource_name(w->policy, resource)), "account",
+                  sp_json_span(account), "devices", devices_json(w, resource, who, account)));
+}
+
+/* Each account as which he works on some device, the best devices first. */
+static void add_accounts(walk *w, const sp_person *person, uint32_t resource, sp_subject who)
+{
+    sp_span known[SP_OWNER_COUNT * SP_POSTURE_COUNT];
+    size_t count = 0;
+    for (unsigned at = SP_COUNT(known); at-- > 0;) {
+        who.owner = (uint8_t)(at / SP_POSTURE_COUNT);
+        who.posture = (uint8_t)(at % SP_POSTURE_COUNT);
+        sp_span account = sp_policy_database_account(w->policy, resource, &who);
+        bool is_new = account.len > 0;
+        for (size_t i = 0; i < count && is_new; i++) {
+            is_new = !sp_span_eq(known[i], account);
+        }
+        if (is_new) {
+            known[count++] = account;
+            add_account(w, person, resource, who, account);
+        }
+    }
+}
+
 static bool add_person(void *self, const sp_person *person)
 {
     walk *w = self;
@@ -39,15 +93,7 @@ static bool add_person(void *self, const sp_person *person)
     }
     w->err = sp_roles_of(w->core->store, person->id, who.roles);
     for (uint32_t i = 0; !sp_failed(w->err) && i < sp_policy_resource_count(w->policy); i++) {
-        sp_span account = sp_policy_database_account(w->policy, i, &who);
-        if (account.len > 0) {
-            json_array_append_new(w->items,
-                                  json_pack("{s:{s:o, s:s, s:s}, s:o, s:o}", "person", "id",
-                                            sp_json_id(person->id), "name", person->name,
-                                            "display_name", person->display, "resource",
-                                            sp_json_span(sp_policy_resource_name(w->policy, i)),
-                                            "account", sp_json_span(account)));
-        }
+        add_accounts(w, person, i, who);
     }
     sp_copy(w->next, person->name, sizeof(w->next));
     return !sp_failed(w->err);

@@ -390,13 +390,12 @@ static void post_renew(sp_request *req)
 static sp_err keep_posture(sp_core *core, sp_device *device, sp_posture posture)
 {
     bool changed = device->posture != posture;
-    bool worse = posture < device->posture;
     device->posture = (uint8_t)posture;
     device->posture_unix_s = now_s();
     device->seen_unix_s = device->posture_unix_s;
     sp_devices_show(core, device);
-    if (worse) {
-        sp_state_again(core);
+    if (changed) {
+        sp_state_again(core); /* a better one may mean another account, too */
     }
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(sp_device_update(core->store, device));

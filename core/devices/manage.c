@@ -183,7 +183,7 @@ static sp_err give(sp_core *core, sp_arena *arena, const giving *g, sp_span by_n
     if (device.state != g->from || device.cloned) {
         return sp_fail(SP_ECONFLICT);
     }
-    bool less = g->owner < device.owner;
+    bool moved = g->owner != device.owner;
     device.state = SP_DEVICE_ACTIVE;
     device.owner = g->owner;
     device.why = g->why;
@@ -192,7 +192,7 @@ static sp_err give(sp_core *core, sp_arena *arena, const giving *g, sp_span by_n
     TRY(sp_device_update(core->store, &device));
     TRY(sp_txn_commit(&txn));
     sp_devices_show(core, &device);
-    if (less) {
+    if (moved) {
         sp_state_again(core);
     }
     sp_devices_publish(core, &device);

@@ -81,6 +81,23 @@ uint32_t sp_request_session_slot(const sp_request *req)
     return req->has_session ? req->session_slot : SP_NONE;
 }
 
+sp_subject sp_request_subject(const sp_request *req, uint64_t now_unix_s)
+{
+    const sp_live_session *session = &req->session;
+    sp_live_device device;
+    uint32_t slot = SP_NONE;
+    sp_subject who = {.person = session->person, .strength = session->strength};
+    sp_copy(who.roles, session->roles, sizeof(who.roles));
+    sp_copy(who.peer, req->peer, sizeof(who.peer));
+    uint64_t age_s = now_unix_s > session->auth_unix_s ? now_unix_s - session->auth_unix_s : 0;
+    who.auth_age_s = age_s > UINT32_MAX ? UINT32_MAX : (uint32_t)age_s;
+    if (sp_request_device(req, &device, &slot) && device.state == SP_DEVICE_ACTIVE) {
+        who.owner = device.owner;
+        who.posture = device.posture;
+    }
+    return who;
+}
+
 sp_err sp_request_at_end(sp_request *req, void (*done)(void *data), void *data)
 {
     sp_request_end *end = NULL;

@@ -96,6 +96,9 @@ bool sp_request_is_local(const sp_request *req); /* root by local.sock */
 /* The session, NULL when there is none. */
 const sp_live_session *sp_request_session(const sp_request *req);
 uint32_t sp_request_session_slot(const sp_request *req);
+/* What that session is in the eyes of the policy, on the device that it asks from. Only with a
+ * session. */
+sp_subject sp_request_subject(const sp_request *req, uint64_t now_unix_s);
 /* The person's name, "root" on local.sock, empty without a session; lives as long as req. */
 sp_span sp_request_by(const sp_request *req);
 /* Person's number, 0 = nobody (or local root). */

@@ -186,10 +186,8 @@ static json_t *machines_json(sp_request *req)
 {
     const sp_core *core = sp_request_core(req);
     const sp_policy *policy = sp_policy_set_view(sp_documents_set(core->state->documents));
-    const sp_live_session *session = sp_request_session(req);
-    sp_subject who = {.person = session->person, .strength = session->strength};
+    sp_subject who = sp_request_subject(req, sp_now_unix_us() / 1000000);
     json_t *items = json_array();
-    sp_copy(who.roles, session->roles, sizeof(who.roles));
     for (uint32_t i = 0; i < sp_policy_resource_count(policy); i++) {
         sp_ssh_resource ssh;
         if (!sp_policy_ssh_resource(policy, i, &ssh) ||
@@ -197,7 +195,7 @@ static json_t *machines_json(sp_request *req)
             continue;
         }
         sp_span name = sp_policy_resource_name(policy, i);
-        counting n = {.resource = name, .person = session->person};
+        counting n = {.resource = name, .person = who.person};
         sp_ssh_connections_each(core->ssh, count_one, &n);
         json_array_append_new(
             items,

@@ -61,15 +61,15 @@ static void collect(const sp_policy *policy, const sp_subject *who, sp_ssh_targe
 
 sp_err sp_ssh_on_targets(sp_ssh *ssh, sp_peer *peer, const sp_msg *msg)
 {
-    sp_ssh_session session;
+    sp_ssh_rider rider;
+    sp_subject who;
     sp_live_session live;
     sp_ssh_targets targets = {0};
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
-    TRY(sp_ssh_session_read(msg->body, &session));
-    sp_err err = sp_sessions_live(ssh->core, session.slot, session.id, &live);
+    TRY(sp_ssh_rider_read(msg->body, &rider));
+    sp_err err =
+        sp_ssh_subject(ssh->core, &rider.session, &rider.fingerprint, rider.peer, &who, &live);
     if (!sp_failed(err)) {
-        sp_subject who = {.person = live.person, .strength = live.strength};
-        sp_copy(who.roles, live.roles, sizeof(who.roles));
         collect(policy_of(ssh->core), &who, &targets);
         sp_ssh_targets_write(&targets, &body);
         err = sp_buf_error(&body);
@@ -215,17 +215,21 @@ typedef struct {
     sp_decision decision;
     sp_ssh_resource ssh;
     sp_span account;
+    uint8_t reason;  /* sp_reason */
     const char *why; /* NULL = it is let */
 } judged;
+
+static const char NO_MACHINE[] = "there is no such machine, or no account on it for you";
 
 static judged judge(const sp_core *core, const sp_policy *policy, const sp_ssh_open *ask,
                     const sp_subject *who, uint32_t *ret_resource)
 {
-    judged j = {.decision = {.reason = SP_REASON_DEFAULT, .rule = SP_NONE}};
+    judged j = {.decision = {.reason = SP_REASON_DEFAULT, .rule = SP_NONE},
+                .reason = SP_REASON_DEFAULT,
+                .why = NO_MACHINE};
     uint32_t at = sp_policy_resource_find(policy, ask->resource);
     *ret_resource = at;
     if (at == SP_NONE || !sp_policy_ssh_resource(policy, at, &j.ssh)) {
-        j.why = "there is no such machine, or no account on it for you";
         return j;
     }
     const sp_question question = {.who = who,
@@ -237,10 +241,17 @@ static judged judge(const sp_core *core, const sp_policy *policy, const sp_ssh_o
                                   .face = SP_FACE_SSH};
     j.decision = sp_policy_decide(policy, &question);
     j.account = sp_policy_ssh_account(policy, at, who, ask->account);
-    if (j.account.len == 0 || j.account.len > SP_SSH_ACCOUNT_MAX_BYTES) {
-        j.why = "there is no such machine, or no account on it for you";
-    } else if (j.decision.verdict != SP_VERDICT_ALLOW) {
-        j.why = "the policy does not let you connect";
+    if (j.account.len == 0) {
+        sp_reason missing = sp_policy_ssh_account_missing(policy, at, who, ask->account);
+        bool allowed = j.decision.verdict == SP_VERDICT_ALLOW;
+        j.reason = allowed ? (uint8_t)missing : j.decision.reason;
+        j.why = missing == SP_REASON_DEFAULT
+                    ? NO_MACHINE
+                    : "the policy gives you no such account on this device";
+    } else if (j.account.len <= SP_SSH_ACCOUNT_MAX_BYTES) {
+        j.reason = j.decision.reason;
+        j.why =
+            j.decision.verdict == SP_VERDICT_ALLOW ? NULL : "the policy does not let you connect";
     }
     return j;
 }
@@ -284,7 +295,7 @@ static sp_event event_of(const opening *o, const sp_policy *policy, const sp_ssh
                       .gate = SP_GATE_SSH,
                       .action = SP_ACTION_CONNECT,
                       .verdict = j->why == NULL ? SP_VERDICT_ALLOW : SP_VERDICT_DENY,
-                      .reason = j->decision.reason,
+                      .reason = j->reason,
                       .class_level = j->decision.class_level,
                       .policy_version = sp_policy_version(policy),
                       .person_name = sp_span_cstr(live->person_name),
@@ -333,14 +344,14 @@ static sp_err open_target(sp_core *core, sp_peer *peer, const sp_msg *msg, const
     TRY(sp_ssh_subject(core, &ask->session, &ask->fingerprint, ask->peer, &who, &live));
     TRY(make(core, peer, msg, ask, &o));
     judged j = judge(core, policy, ask, &who, &resource);
-    sp_event event = event_of(o, policy, ask, &who, &live, &j);
     if (j.why == NULL && o->signs && j.ssh.sign_in != SP_SSH_SIGN_IN_KEY) {
+        j.reason = SP_REASON_DEFAULT;
         j.why = "the policy has changed: connect again";
     }
+    sp_event event = event_of(o, policy, ask, &who, &live, &j);
     if (j.why != NULL) {
         sp_ledger_client_tell(core->ledger, &event);
-        sp_reason reason = (sp_reason)j.decision.reason;
-        refuse(o, j.decision.verdict == SP_VERDICT_ALLOW ? SP_REASON_DEFAULT : reason, j.why);
+        refuse(o, (sp_reason)j.reason, j.why);
         return sp_ok();
     }
     o->sign_in = j.ssh.sign_in;

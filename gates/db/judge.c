@@ -207,6 +207,39 @@ static void refuse_connect(const sp_decision *decision, const db_session *sessio
     db_ruling_refuse(&ruling, session, refusal);
 }
 
+bool db_judge_account(const db_session *session, sp_span *ret_account, db_refusal *refusal)
+{
+    const sp_policy *policy = &session->snapshot->policy;
+    sp_span account = sp_policy_database_account(policy, session->resource, &session->who);
+    if (account.len > 0) {
+        *ret_account = account;
+        return true;
+    }
+    sp_reason reason = sp_policy_database_account_missing(policy, session->resource, &session->who);
+    db_refuse(refusal, "42501", reason, "%s",
+              reason == SP_REASON_DEFAULT
+                  ? "none of your roles has an account in this database"
+                  : "your roles have no account in this database on this device");
+    snprintf(refusal->detail, sizeof(refusal->detail), "Reason: %s.", sp_reason_word(reason));
+    snprintf(refusal->hint, sizeof(refusal->hint), "%s", db_ruling_hint(reason));
+    return false;
+}
+
+/* What it works as is still what policy gives to this person on his device. */
+static bool keeps_account(const db_session *session, db_refusal *refusal)
+{
+    sp_span account = SP_SPAN_EMPTY;
+    if (!db_judge_account(session, &account, refusal)) {
+        return false;
+    }
+    bool is_same = sp_span_eq(account, sp_span_cstr(session->account));
+    if (!is_same) {
+        db_refuse(refusal, "42501", SP_REASON_DEFAULT,
+                  "by the policy you now work in this database as another account: connect again");
+    }
+    return is_same;
+}
+
 static db_verdict connect_catalogue(db_session *session, db_judge *judge, db_refusal *refusal)
 {
     if (judge->catalogue == NULL) {
@@ -321,10 +354,7 @@ static bool bind_again(db_session *session)
     }
     sp_database_resource to;
     return session->resource != SP_NONE &&
-           sp_policy_database_resource(&session->snapshot->policy, session->resource, &to) &&
-           sp_span_eq(sp_policy_database_account(&session->snapshot->policy, session->resource,
-                                                 &session->who),
-                      sp_span_cstr(session->account));
+           sp_policy_database_resource(&session->snapshot->policy, session->resource, &to);
 }
 
 /* A role has ended since the last look. */
@@ -370,6 +400,12 @@ static bool may_run_on(db_session *session, sp_decision *decision)
     return true;
 }
 
+static db_verdict cut(db_refusal *refusal)
+{
+    SP_IGNORE(sp_fit(refusal->sqlstate, sizeof(refusal->sqlstate), SP_SPAN_LIT("57P01")));
+    return DB_CUT;
+}
+
 db_verdict db_judge_again(db_session *session, db_refusal *refusal)
 {
     const db_judge *judge = db_session_judge(session);
@@ -382,16 +418,17 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal)
             db_catalogue_bind(judge->catalogue, session->snapshot);
         }
         if (is_dangerous(session, judge->catalogue, refusal)) {
-            SP_IGNORE(sp_fit(refusal->sqlstate, sizeof(refusal->sqlstate), SP_SPAN_LIT("57P01")));
-            return DB_CUT;
+            return cut(refusal);
         }
+    }
+    if (decision.verdict == SP_VERDICT_ALLOW && !keeps_account(session, refusal)) {
+        return cut(refusal);
     }
     if (decision.verdict == SP_VERDICT_ALLOW && may_run_on(session, &decision)) {
         return DB_PASS;
     }
     refuse_connect(&decision, session, refusal);
-    SP_IGNORE(sp_fit(refusal->sqlstate, sizeof(refusal->sqlstate), SP_SPAN_LIT("57P01")));
-    return DB_CUT;
+    return cut(refusal);
 }
 
 /* ---- messages ---- */

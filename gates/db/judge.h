@@ -106,6 +106,9 @@ void db_judge_policy_changed(void);
 /* A push of core that the pump does not know (ASK_DONE). */
 void db_judge_push(const sp_msg *msg);
 
+/* The account as which its person works on his device, in the snapshot of the session; false: none,
+ * and the refusal says why. */
+bool db_judge_account(const db_session *session, sp_span *ret_account, db_refusal *refusal);
 /* After log-in. DB_PASS, DB_REFUSE (the log-in fails with *refusal) or DB_WAIT (a catalogue is
  * being read: asked again after db_session_resume()). */
 db_verdict db_judge_connect(db_session *session, db_refusal *refusal);

@@ -127,6 +127,8 @@ typedef struct {
 db_ruling db_ruling_none(void);
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement);
+/* What helps against it; may be empty. */
+const char *db_ruling_hint(sp_reason reason);
 /* An error for people about a ruling that is not ALLOW. */
 void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_refusal *refusal);
 

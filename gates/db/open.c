@@ -54,15 +54,19 @@ static void on_server_ready(db_back *back)
         }
         return;
     }
+    sp_timer_clear(db_here.loop, &session->timer);
+    session->transaction = 'I';
+    session->at = DB_AT_OPEN;
+    if (!db_session_may_go_on(session, &refusal)) { /* something has moved while it logged in */
+        db_session_fail(session, &refusal);
+        return;
+    }
     auto_buf sp_buf out = sp_buf_make(DB_BACK_SETTLING_MAX_BYTES + 256);
     sp_pg_auth_write(&out, SP_PG_AUTH_OK, SP_SPAN_EMPTY);
     sp_buf_span(&out, sp_buf_borrow(&back->statuses));
     db_judge_greet(session, &out);
     sp_pg_key_write(&out, db_cancel_pid(session), (sp_span){session->key, session->key_len});
     sp_pg_ready_write(&out, 'I');
-    sp_timer_clear(db_here.loop, &session->timer);
-    session->transaction = 'I';
-    session->at = DB_AT_OPEN;
     forget_login(session);
     if (sp_failed(sp_buf_error(&out)) ||
         sp_failed(db_stream_send(&session->front, sp_buf_borrow(&out)))) {
@@ -198,15 +202,15 @@ static bool find_place(db_session *session)
     }
     sp_span database =
         sp_policy_database_reached(policy, session->resource, sp_span_cstr(login->database));
-    sp_span account = sp_policy_database_account(policy, session->resource, &session->who);
+    sp_span account = SP_SPAN_EMPTY;
     if (database.len == 0) {
         refuse(session, "3D000", SP_REASON_DEFAULT,
                "this database is not to be reached through this resource");
         return false;
     }
-    if (account.len == 0) {
-        refuse(session, "42501", SP_REASON_DEFAULT,
-               "none of your roles has an account in this database");
+    static db_refusal refusal;
+    if (!db_judge_account(session, &account, &refusal)) {
+        db_session_fail(session, &refusal);
         return false;
     }
     sp_copy(session->resource_name, login->resource, DB_NAME_BYTES);

@@ -304,7 +304,7 @@ static void name_use(const sp_sql_use *use, char *out, size_t size)
     }
 }
 
-static const char *hint_of(sp_reason reason)
+const char *db_ruling_hint(sp_reason reason)
 {
     switch (reason) {
     case SP_REASON_DEVICE_OWNER:
@@ -380,5 +380,5 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
                          "from one to the other needs the right to destroy both."
              : is_broad
                  ? "No value in its condition says which rows: name them (id = 7, id IN (...))."
-                 : hint_of(reason));
+                 : db_ruling_hint(reason));
 }

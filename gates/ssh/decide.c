@@ -70,6 +70,23 @@ bool sg_decide_machine(sg_conn *conn)
            sp_policy_ssh_resource(&conn->snapshot->policy, conn->resource, &conn->ssh);
 }
 
+static void refuse_account(const sg_conn *conn, sg_refusal *refusal)
+{
+    bool is_named = conn->account[0] != '\0';
+    sp_reason reason = sp_policy_ssh_account_missing(&conn->snapshot->policy, conn->resource,
+                                                     &conn->rider.who, sp_span_cstr(conn->account));
+    if (reason == SP_REASON_DEFAULT) {
+        sg_refusal_make(refusal, reason, "%s",
+                        is_named ? "none of your roles works there under this name"
+                                 : "none of your roles has an account there");
+    } else {
+        sg_refusal_make(refusal, reason, "%s on this device: %s",
+                        is_named ? "your roles do not work there under this name"
+                                 : "your roles have no account there",
+                        sp_reason_word(reason));
+    }
+}
+
 bool sg_decide_place(sg_conn *conn, sg_refusal *refusal)
 {
     if (sg_here.office.snapshot == NULL) {
@@ -85,9 +102,7 @@ bool sg_decide_place(sg_conn *conn, sg_refusal *refusal)
     sp_span account = sp_policy_ssh_account(policy, conn->resource, &conn->rider.who,
                                             sp_span_cstr(conn->account));
     if (account.len == 0) {
-        sg_refusal_make(refusal, SP_REASON_DEFAULT,
-                        conn->account[0] != '\0' ? "none of your roles works there under this name"
-                                                 : "none of your roles has an account there");
+        refuse_account(conn, refusal);
         return false;
     }
     return conn->account[0] != '\0' ||

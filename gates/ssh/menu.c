@@ -74,15 +74,19 @@ static void on_targets(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 
 void sg_menu_begin(sg_channel *channel)
 {
-    auto_buf sp_buf body = sp_buf_make(64);
-    const sp_ssh_session session = {.slot = channel->conn->rider.slot,
-                                    .id = channel->conn->rider.id};
+    auto_buf sp_buf body = sp_buf_make(128);
+    const sp_rider *rider = &channel->conn->rider;
+    sp_ssh_rider shown = {.session = {.slot = rider->slot, .id = rider->id}};
     if (channel->held != NULL) {
         sg_channel_end(channel); /* a forward has nothing to read on */
         return;
     }
     channel->state = SG_CH_MENU;
-    sp_ssh_session_write(&session, &body);
+    sp_copy(shown.peer, rider->who.peer, sizeof(shown.peer));
+    if (rider->has_fingerprint) {
+        sp_copy(shown.fingerprint.bytes, rider->fingerprint.bytes, SP_SHA256_BYTES);
+    }
+    sp_ssh_rider_write(&shown, &body);
     channel->menu_call = sp_link_call(&sg_here.office.link, SP_CORE_SSH_TARGETS,
                                       sp_buf_borrow(&body), NULL, 0, on_targets, channel);
     if (channel->menu_call == 0) {

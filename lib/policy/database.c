@@ -89,6 +89,14 @@ sp_span sp_policy_database_account(const sp_policy *policy, uint32_t resource,
     return d == NULL ? SP_SPAN_EMPTY : snap_account_at(policy, d->accounts, who, 0);
 }
 
+sp_reason sp_policy_database_account_missing(const sp_policy *policy, uint32_t resource,
+                                             const sp_subject *who)
+{
+    const snap_database *d = database_of(policy, resource);
+    return d == NULL ? SP_REASON_DEFAULT
+                     : snap_account_missing(policy, d->accounts, who, SP_SPAN_EMPTY);
+}
+
 /* ---- parts ---- */
 
 static bool fits(const sp_policy *policy, snap_text pattern, sp_span name)

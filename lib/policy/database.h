@@ -54,10 +54,14 @@ sp_span sp_policy_database_name(const sp_policy *policy, uint32_t resource, uint
 sp_span sp_policy_database_schema(const sp_policy *policy, uint32_t resource, uint32_t at);
 /* The database by that name, or the default for an empty one; empty: it is not to be reached. */
 sp_span sp_policy_database_reached(const sp_policy *policy, uint32_t resource, sp_span name);
-/* The database role as which this person works: the first of `accounts` that fits. Empty: none.
- * Its credential in the vault is named "<resource>/<account>". */
+/* The database role as which this person works on his device: the first of `accounts` that fits.
+ * Empty: none. Its credential in the vault is named "<resource>/<account>". */
 sp_span sp_policy_database_account(const sp_policy *policy, uint32_t resource,
                                    const sp_subject *who);
+/* Why he works as none: SP_REASON_DEFAULT whatever his device, SP_REASON_DEVICE_* on this one;
+ * SP_REASON_NONE: he does. */
+sp_reason sp_policy_database_account_missing(const sp_policy *policy, uint32_t resource,
+                                             const sp_subject *who);
 
 typedef struct {
     uint32_t part; /* for sp_question.part; SP_NONE = the resource as a whole */

@@ -113,15 +113,12 @@ static bool roles_meet(const uint64_t a[SP_ROLE_WORDS], const uint64_t b[SP_ROLE
 
 static unsigned miss_device(const asking *a, const snap_rule *rule)
 {
-    if ((rule->devices & a->device) != 0) {
-        return 0;
-    }
-    unsigned same_owner = (1U << SP_POSTURE_COUNT) - 1;
-    same_owner <<= a->owner * SP_POSTURE_COUNT;
-    if ((rule->devices & same_owner) != 0) {
-        return MISS_POSTURE;
-    }
-    return a->owner == SP_OWNER_UNKNOWN ? MISS_DEVICE : MISS_OWNER;
+    static const uint8_t MISSES[SP_REASON_COUNT] = {[SP_REASON_DEVICE_POSTURE] = MISS_POSTURE,
+                                                    [SP_REASON_DEVICE_UNKNOWN] = MISS_DEVICE,
+                                                    [SP_REASON_DEVICE_OWNER] = MISS_OWNER};
+    return (rule->devices & a->device) != 0
+               ? 0
+               : MISSES[snap_device_missing(rule->devices, a->owner, a->posture)];
 }
 
 /* Time and place; denies take a free condition as not met. */

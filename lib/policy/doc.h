@@ -197,6 +197,7 @@ typedef struct {
 
 typedef struct {
     doc_who who; /* its keys stand beside `as` */
+    doc_on on;
     doc_text as;
 } doc_account;
 

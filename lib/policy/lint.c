@@ -56,6 +56,21 @@ static bool roles_within(const uint64_t inner[SP_ROLE_WORDS], const uint64_t out
     return true;
 }
 
+typedef struct {
+    const uint64_t *roles;
+    snap_run people; /* none of them means none */
+    bool everyone;
+} party;
+
+/* Whether the outer one holds whomever the inner one holds. */
+static bool party_within(const sp_policy *view, const party *inner, const party *outer)
+{
+    bool people = inner->people.count == 0 ||
+                  (outer->people.count != 0 && run_within(view, inner->people, outer->people));
+    return outer->everyone ||
+           (!inner->everyone && roles_within(inner->roles, outer->roles) && people);
+}
+
 /* ---- rules ---- */
 
 /* Whether everything that rule a is about, rule b is about too. */
@@ -187,6 +202,13 @@ static void lint_duty(const linting *l, uint32_t rule, uint32_t resource)
     }
 }
 
+static bool account_covers(const linting *l, const snap_account *b, const snap_account *a)
+{
+    const party inner = {a->roles, a->people, a->everyone != 0};
+    const party outer = {b->roles, b->people, b->everyone != 0};
+    return within(a->devices, b->devices) && party_within(l->view, &inner, &outer);
+}
+
 /* What others agree to destroy where nothing is kept before it runs cannot be undone. */
 static void lint_undo(const linting *l)
 {
@@ -208,6 +230,39 @@ static void lint_undo(const linting *l)
                              "has no postgres.keep_as",
                              SP_SPAN_ARG(snap_span(l->view, resources[at].name)));
                 break; /* once is enough */
+            }
+        }
+    }
+}
+
+/* Who may name none of several accounts has the first that fits him: one behind it is lost. */
+static void lint_accounts(const linting *l)
+{
+    const sp_policy_set *set = l->c->set;
+    DOC_EACH(&set->docs, SP_DOC_RESOURCE, doc_resource, doc)
+    {
+        uint32_t at = 0;
+        bool known = name_get(&set->resource_names, doc->head.name.text, &at);
+        const snap_resource *r = known ? snap_resource_at(l->view, at) : NULL;
+        if (r == NULL || r->database == SP_NONE) {
+            continue;
+        }
+        const snap_database *d =
+            (const snap_database *)snap_at(l->view, SNAP_DATABASES) + r->database;
+        const snap_account *all =
+            (const snap_account *)snap_at(l->view, SNAP_ACCOUNTS) + d->accounts.at;
+        const doc_account *docs = doc->postgres.accounts.items;
+        for (uint32_t i = 1; i < d->accounts.count; i++) {
+            uint32_t k = 0;
+            while (k < i && !account_covers(l, &all[k], &all[i])) {
+                k++;
+            }
+            if (k < i) {
+                sp_diags_add(l->c->diags, SP_DIAG_WARNING, doc->head.place.file, docs[i].as.line,
+                             docs[i].as.column,
+                             "nobody ever works as '%.*s': '%.*s' stands before it and fits all "
+                             "of them on all of their devices",
+                             SP_SPAN_ARG(docs[i].as.text), SP_SPAN_ARG(docs[k].as.text));
             }
         }
     }
@@ -246,11 +301,11 @@ static void lint_tags(const linting *l, const char *file, const doc_texts *tags)
 
 static bool never_covers(const linting *l, const snap_never *b, const snap_never *a)
 {
-    bool who =
-        b->everyone != 0 || (a->everyone == 0 && roles_within(a->roles, b->roles) &&
-                             (a->people.count == 0 || run_within(l->view, a->people, b->people)));
-    return within(a->actions, b->actions) && within(a->classes, b->classes) && who &&
-           tags_within(a->tags, b->tags) && run_within(l->view, a->resources, b->resources);
+    const party inner = {a->roles, a->people, a->everyone != 0};
+    const party outer = {b->roles, b->people, b->everyone != 0};
+    return within(a->actions, b->actions) && within(a->classes, b->classes) &&
+           party_within(l->view, &inner, &outer) && tags_within(a->tags, b->tags) &&
+           run_within(l->view, a->resources, b->resources);
 }
 
 static void lint_never_pair(const linting *l, const doc_never *docs, uint32_t a, uint32_t b)
@@ -310,6 +365,7 @@ sp_err set_lint(compiling *c)
     lint_rules(&l);
     lint_duties(&l);
     lint_undo(&l);
+    lint_accounts(&l);
     for (uint32_t i = 0; i < l.count; i++) {
         const doc_rule *doc = c->set->rules[i];
         lint_tags(&l, doc->head.place.file, &doc->to.tags);

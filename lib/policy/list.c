@@ -129,7 +129,8 @@ static const char INTRO[] =
     "leaves in clear or uncounted; a rule that names such a resource is an error, one that meets\n"
     "it by class or tag a warning.\n\n"
     "| | database | host (SSH) | application (web) |\n|---|---|---|---|\n"
-    "| `mask` | yes | no, when the data has one of the tags | no, likewise |\n"
+    "| `mask` ([Masks](DATABASE.md#masks)) | yes | no, when the data has one of the tags | no, "
+    "likewise |\n"
     "| `record` | yes | yes | yes |\n"
     "| `watch` | nothing | shells, and commands that might start one | nothing |\n"
     "| `limit.bytes` | yes | yes | yes |\n"
@@ -164,12 +165,13 @@ void sp_policy_reference(sp_buf *out)
 {
     sp_buf_text(out, INTRO);
     put_limits(out);
-    sp_buf_text(out, "## Warnings\n\nThey do not stop anything: a rule that can never match, or "
-                     "that adds nothing to another\n(compared up to 4,472 rules), a tag that no "
-                     "resource has, a duty that the gate of a resource\ncannot do, a listed "
-                     "command of a host that may do more than is meant, others who agree\nto "
-                     "destruction at a database without `keep_as`. Nevers at odds with each other "
-                     "are errors.\n\n## Documents\n");
+    sp_buf_text(out,
+                "## Warnings\n\nThey do not stop anything: a rule that can never match, or "
+                "that adds nothing to another\n(compared up to 4,472 rules), a tag that no "
+                "resource has, a duty that the gate of a resource\ncannot do, a listed "
+                "command of a host that may do more than is meant, others who agree\nto "
+                "destruction at a database without `keep_as`, an account that one before it "
+                "leaves nobody. Nevers at odds with each\nother are errors.\n\n## Documents\n");
     for (size_t i = 0; i < SP_DOC_COUNT; i++) {
         const doc_schema *schema = &DOC_SCHEMAS[i];
         sp_buf_fmt(out,

@@ -34,17 +34,58 @@ bool snap_is_about(const sp_policy *policy, const uint64_t roles[SP_ROLE_WORDS],
     return everyone || snap_list_has(policy, people, who->person);
 }
 
+/* ---- accounts ---- */
+
+sp_reason snap_device_missing(unsigned devices, unsigned owner, unsigned posture)
+{
+    if ((devices >> snap_device(owner, posture) & 1) != 0) {
+        return SP_REASON_NONE;
+    }
+    unsigned same_owner = (1U << SP_POSTURE_COUNT) - 1;
+    same_owner <<= owner * SP_POSTURE_COUNT;
+    if ((devices & same_owner) != 0) {
+        return SP_REASON_DEVICE_POSTURE;
+    }
+    return owner == SP_OWNER_UNKNOWN ? SP_REASON_DEVICE_UNKNOWN : SP_REASON_DEVICE_OWNER;
+}
+
+/* As snap_account_missing(), of one account. */
+static sp_reason missing(const sp_policy *policy, const snap_account *account,
+                         const sp_subject *who)
+{
+    if (!snap_is_about(policy, account->roles, account->people, account->everyone != 0, who)) {
+        return SP_REASON_DEFAULT;
+    }
+    return snap_device_missing(account->devices,
+                               who->owner < SP_OWNER_COUNT ? who->owner : SP_OWNER_UNKNOWN,
+                               who->posture < SP_POSTURE_COUNT ? who->posture : SP_POSTURE_UNKNOWN);
+}
+
 sp_span snap_account_at(const sp_policy *policy, snap_run accounts, const sp_subject *who,
                         uint32_t at)
 {
     const snap_account *all = (const snap_account *)snap_at(policy, SNAP_ACCOUNTS) + accounts.at;
     for (uint32_t i = 0; i < accounts.count; i++) {
-        if (snap_is_about(policy, all[i].roles, all[i].people, all[i].everyone != 0, who) &&
-            at-- == 0) {
+        if (missing(policy, &all[i], who) == SP_REASON_NONE && at-- == 0) {
             return snap_span(policy, all[i].name);
         }
     }
     return SP_SPAN_EMPTY;
+}
+
+sp_reason snap_account_missing(const sp_policy *policy, snap_run accounts, const sp_subject *who,
+                               sp_span name)
+{
+    const snap_account *all = (const snap_account *)snap_at(policy, SNAP_ACCOUNTS) + accounts.at;
+    sp_reason nearest = SP_REASON_DEFAULT;
+    for (uint32_t i = 0; i < accounts.count && nearest != SP_REASON_NONE; i++) {
+        bool is_meant = name.len == 0 || sp_span_eq(snap_span(policy, all[i].name), name);
+        sp_reason one = is_meant ? missing(policy, &all[i], who) : SP_REASON_DEFAULT;
+        bool is_nearer = one == SP_REASON_NONE || one == SP_REASON_DEVICE_POSTURE ||
+                         nearest == SP_REASON_DEFAULT; /* posture is the easiest to mend */
+        nearest = is_nearer ? one : nearest;
+    }
+    return nearest;
 }
 
 /* ---- paths ---- */

@@ -28,7 +28,8 @@ bool snap_accounts_ok(const sp_policy *policy, snap_run run)
     const snap_account *accounts = (const snap_account *)snap_at(policy, SNAP_ACCOUNTS) + run.at;
     for (uint32_t i = 0; i < run.count; i++) {
         if (!snap_text_ok(policy, accounts[i].name) ||
-            !snap_list_ok(policy, accounts[i].people, SP_NONE, true)) {
+            !snap_list_ok(policy, accounts[i].people, SP_NONE, true) || accounts[i].devices == 0 ||
+            accounts[i].devices > SNAP_DEVICES_ALL) {
             return false;
         }
     }

@@ -38,7 +38,10 @@ sp_err set_accounts(compiling *c, const char *file, const doc_maps *accounts, co
         TRY(set_who(c, &docs[i].who, &set->sections[SNAP_LISTS], &w));
         TRY(set_text(set, docs[i].as.text, &name));
         TRY(vec_add(&set->sections[SNAP_ACCOUNTS], 1, &room));
-        *room = (snap_account){.people = w.people, .name = name, .everyone = w.everyone};
+        *room = (snap_account){.people = w.people,
+                               .name = name,
+                               .everyone = w.everyone,
+                               .devices = set_devices(docs[i].on.owner, docs[i].on.posture)};
         sp_copy(room->roles, w.roles, sizeof(w.roles));
     }
     return sp_ok();

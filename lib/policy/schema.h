@@ -51,6 +51,7 @@ struct doc_schema {
 
 /* Shared by the tables of several files. */
 extern const doc_schema DOC_WHO;
+extern const doc_schema DOC_ON;
 extern const doc_schema DOC_POSTGRES;
 extern const doc_schema DOC_SSH;
 extern const doc_schema DOC_TITLE;

@@ -26,6 +26,8 @@ static const doc_field ACCOUNT_FIELDS[] = {
     {"people", FIELD_SLUGS, false, AT(doc_account, who.people), .doc = "These people."},
     {"any", FIELD_FLAG, false, AT(doc_account, who.any),
      .doc = "`true`: everybody who is signed in."},
+    {"on", FIELD_MAP, false, AT(doc_account, on), .sub = &DOC_ON,
+     .doc = "Only on these devices; on others this entry is passed over. Without it: on any."},
     {"as", FIELD_TEXT, true, AT(doc_account, as), .max = DATABASE_NAME_MAX,
      .doc = "The role of the database as which they work. Its password or key is in the vault, "
             "under `<resource>/<as>`. It must not be a superuser."},
@@ -57,8 +59,8 @@ static const doc_field COLUMN_FIELDS[] = {
     {"tags", FIELD_SLUGS, false, AT(doc_column, tags),
      .doc = "Its tags; without them, those of the table."},
     {"mask", FIELD_WORD, false, AT(doc_column, mask), .words = sp_mask_words,
-     .doc = "How it is masked when a rule masks one of its tags. Default: as the table says, "
-            "else `full`."},
+     .doc = "How it is masked when a rule masks one of its tags: see "
+            "[Masks](DATABASE.md#masks). Default: as the table says, else `full`."},
 };
 static const doc_schema COLUMN = {.name = "columns",
                                   .doc = "Columns that carry the tags. With this list the others "
@@ -79,7 +81,8 @@ static const doc_field RELATION_FIELDS[] = {
     {"tags", FIELD_SLUGS, false, AT(doc_relation, tags),
      .doc = "Tags, besides those of the resource."},
     {"mask", FIELD_WORD, false, AT(doc_relation, mask), .words = sp_mask_words,
-     .doc = "How its columns are masked when a rule masks one of their tags. Default `full`."},
+     .doc = "How its columns are masked when a rule masks one of their tags: see "
+            "[Masks](DATABASE.md#masks). Default `full`."},
     {"columns", FIELD_MAPS, false, AT(doc_relation, columns), .sub = &COLUMN,
      .doc = "Columns that differ."},
 };
@@ -128,7 +131,8 @@ static const doc_field POSTGRES_FIELDS[] = {
      .doc = "Schemas in which names without one are looked up; nobody can change it. Default "
             "`public`."},
     {"accounts", FIELD_MAPS, true, AT(doc_postgres, accounts), .sub = &ACCOUNT,
-     .doc = "As whom people work in it."},
+     .doc = "As whom people work in it: the first that fits the person and his device. Whom none "
+            "fits cannot connect; a connection is cut when another one would be chosen."},
     {"sign_in", FIELD_WORD, false, AT(doc_postgres, sign_in), .words = SIGN_INS,
      .doc = "How the gate signs in as an account: `password`, or `certificate`: for an hour, of "
             "the vault's authority, which the server names in `ssl_ca_file`; with `tls: "

@@ -56,10 +56,10 @@ static const doc_field ON_FIELDS[] = {
     {"posture", FIELD_WORDS, false, AT(doc_on, posture), .words = sp_posture_words,
      .doc = "The state of the device as its agent last reported it."},
 };
-static const doc_schema ON = {.name = "on",
-                              .doc = "Which devices. What is not said may be any.",
-                              .struct_bytes = sizeof(doc_on),
-                              TABLE(ON_FIELDS)};
+const doc_schema DOC_ON = {.name = "on",
+                           .doc = "Which devices. What is not said may be any.",
+                           .struct_bytes = sizeof(doc_on),
+                           TABLE(ON_FIELDS)};
 
 static const doc_field TO_FIELDS[] = {
     {"resources", FIELD_SLUGS, false, AT(doc_to, resources), .doc = "Only these resources."},
@@ -78,7 +78,7 @@ static const doc_field ASK_FIELDS[] = {
     {"by", FIELD_MAP, false, AT(doc_approval, by), .sub = &DOC_WHO,
      .doc = "Who may approve; never the person who asks. Without it: whoever holds a role that "
             "the rule itself names, or a security administrator when it names none."},
-    {"on", FIELD_MAP, false, AT(doc_approval, on), .sub = &ON,
+    {"on", FIELD_MAP, false, AT(doc_approval, on), .sub = &DOC_ON,
      .doc = "On which devices they approve. Without it: those that the rule itself names."},
     {"expires", FIELD_DURATION, false, AT(doc_approval, expires), .min = 60, .max = DAY_S,
      .doc = "How long it waits for them, and how long an approval may then be used. Default "
@@ -106,7 +106,8 @@ static const doc_schema LIMIT = {.name = "limit",
 
 static const doc_field WITH_FIELDS[] = {
     {"mask", FIELD_SLUGS, false, AT(doc_with, mask),
-     .doc = "Data with these tags is masked. Only databases: see Duties."},
+     .doc = "Data with these tags is masked, as the parts of the database say "
+            "([Masks](DATABASE.md#masks)). Only databases: see Duties."},
     {"record", FIELD_FLAG, false, AT(doc_with, record),
      .doc = "`true`: it must be on the ledger before it happens; refused when that cannot be."},
     {"watch", FIELD_FLAG, false, AT(doc_with, watch),
@@ -355,7 +356,7 @@ static const doc_field RULE_FIELDS[] = {
     NAME_FIELD(doc_rule, FIELD_NAME, "A sentence that people see when the rule decides."),
     {"why", FIELD_TEXT, false, AT(doc_rule, why), .max = TEXT_MAX, .doc = "Its purpose."},
     {"who", FIELD_MAP, true, AT(doc_rule, who), .sub = &DOC_WHO, .doc = "Whom it is about."},
-    {"on", FIELD_MAP, false, AT(doc_rule, on), .sub = &ON, .doc = "On which devices."},
+    {"on", FIELD_MAP, false, AT(doc_rule, on), .sub = &DOC_ON, .doc = "On which devices."},
     {"to", FIELD_MAP, true, AT(doc_rule, to), .sub = &TO, .doc = "What it is about."},
     {"may", FIELD_WORDS, false, AT(doc_rule, may), .words = sp_action_words,
      .doc = "Actions it grants. Each rule has `may` or `deny`."},
@@ -379,7 +380,7 @@ static const doc_field NEVER_FIELDS[] = {
     {"resources", FIELD_SLUGS, false, AT(doc_never, resources), .doc = "On these resources."},
     {"who", FIELD_MAP, false, AT(doc_never, who), .sub = &DOC_WHO,
      .doc = "By these people; without it, by anybody."},
-    {"on", FIELD_MAP, false, AT(doc_never, on), .sub = &ON,
+    {"on", FIELD_MAP, false, AT(doc_never, on), .sub = &DOC_ON,
      .doc = "From these devices; without it, from any."},
     {"unless", FIELD_MAP, false, AT(doc_never, unless), .sub = &UNLESS,
      .doc = "The exception; without it, there is none."},
@@ -496,8 +497,8 @@ const doc_schema DOC_SCHEMAS[SP_DOC_COUNT] = {
                    "kind: Resource\nname: orders-db\noperator: company\nclass: core\n"
                    "owner: data\npostgres:\n  address: db.internal:5432\n"
                    "  databases: [orders]\n  accounts:\n"
-                   "    - { roles: [dba], as: op_dba }\n"
-                   "    - { roles: [analyst], as: op_read }\n  parts:\n"
+                   "    - { roles: [dba], on: { owner: company }, as: op_dba }\n"
+                   "    - { roles: [dba, analyst], as: op_read }\n  parts:\n"
                    "    - table: public.customers\n      class: sensitive\n"
                    "      tags: [personal-info]\n      columns:\n"
                    "        - { name: phone, mask: mobile }\n"

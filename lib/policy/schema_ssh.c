@@ -30,6 +30,8 @@ static const doc_field ACCOUNT_FIELDS[] = {
     {"people", FIELD_SLUGS, false, AT(doc_account, who.people), .doc = "These people."},
     {"any", FIELD_FLAG, false, AT(doc_account, who.any),
      .doc = "`true`: everybody who is signed in."},
+    {"on", FIELD_MAP, false, AT(doc_account, on), .sub = &DOC_ON,
+     .doc = "Only on these devices; on others this entry is passed over. Without it: on any."},
     {"as", FIELD_TEXT, true, AT(doc_account, as), .max = ACCOUNT_MAX,
      .doc = "The account of the host as which they work."},
 };
@@ -93,7 +95,9 @@ static const doc_field SSH_FIELDS[] = {
      .doc = "Public keys that are never taken, whoever certified them: of a host, or of an "
             "authority (`@revoked` of OpenSSH)."},
     {"accounts", FIELD_MAPS, true, AT(doc_ssh, accounts), .sub = &ACCOUNT,
-     .doc = "As whom people work on it."},
+     .doc = "As whom people work on it: the first that fits the person and his device, unless "
+            "they name another one that fits. Whom none fits cannot connect; a connection is cut "
+            "when its account does not fit any more."},
     {"sign_in", FIELD_WORD, false, AT(doc_ssh, sign_in), .words = SIGN_INS,
      .doc = "How the gate signs in: `certificate` (for minutes, of the vault's authority, which "
             "the host trusts by `TrustedUserCAKeys`), `key` (in the vault, which signs with it) "

@@ -19,7 +19,7 @@
 #include "lib/policy/decide.h"
 
 #define SNAP_MAGIC UINT64_C(0x314c4f5059415053) /* "SPAYPOL1" */
-enum { SNAP_FORMAT = 6 };
+enum { SNAP_FORMAT = 7 };
 
 enum {
     SNAP_DEVICES = SP_OWNER_COUNT * SP_POSTURE_COUNT, /* owner x posture, a bit each */
@@ -208,7 +208,8 @@ typedef struct {
     snap_run people; /* in LISTS, ascending */
     snap_text name;
     uint32_t everyone;
-    uint32_t pad;
+    uint16_t devices; /* it is given on these; never none */
+    uint8_t pad[2];
 } snap_account;
 
 typedef struct {
@@ -412,9 +413,16 @@ sp_span snap_text_at(const sp_policy *policy, snap_run run, uint32_t at);
 /* Whether roles, people or everyone hold this person. Nobody (person 0) is never among them. */
 bool snap_is_about(const sp_policy *policy, const uint64_t roles[SP_ROLE_WORDS], snap_run people,
                    bool everyone, const sp_subject *who);
-/* The at-th of the accounts of the run that are about this person; empty past the end. */
+/* The at-th of the accounts of the run that are about this person on his device; empty past the
+ * end. */
 sp_span snap_account_at(const sp_policy *policy, snap_run accounts, const sp_subject *who,
                         uint32_t at);
+/* Why he has not the account of this name (empty: any), among those of the run: SP_REASON_NONE he
+ * has, SP_REASON_DEFAULT whatever his device, SP_REASON_DEVICE_* on this one. */
+sp_reason snap_account_missing(const sp_policy *policy, snap_run accounts, const sp_subject *who,
+                               sp_span name);
+/* What none of these devices (bits) has of such an owner and posture; SP_REASON_NONE: one is it. */
+sp_reason snap_device_missing(unsigned devices, unsigned owner, unsigned posture);
 /* Whether pattern is a prefix of path on a segment border; "*" is any one segment. Empty
  * segments are skipped. */
 bool snap_path_matches(sp_span pattern, sp_span path, bool ignore_case);

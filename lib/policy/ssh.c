@@ -117,6 +117,13 @@ sp_span sp_policy_ssh_account(const sp_policy *policy, uint32_t resource, const 
     return SP_SPAN_EMPTY;
 }
 
+sp_reason sp_policy_ssh_account_missing(const sp_policy *policy, uint32_t resource,
+                                        const sp_subject *who, sp_span wanted)
+{
+    const snap_ssh *s = ssh_of(policy, resource);
+    return s == NULL ? SP_REASON_DEFAULT : snap_account_missing(policy, s->accounts, who, wanted);
+}
+
 /* ---- commands ---- */
 
 static const snap_listed *listed_at(const sp_policy *policy, uint32_t resource, uint32_t at)

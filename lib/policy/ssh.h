@@ -67,11 +67,15 @@ bool sp_policy_ssh_host_ca_trusts(const sp_policy *policy, uint32_t resource, sp
 /* A key of a host or of an authority: before the other two are asked. */
 bool sp_policy_ssh_host_revoked(const sp_policy *policy, uint32_t resource, sp_span key_blob);
 
-/* The account as which this person works: the first of `accounts` that fits, or the one he names
- * when it is among those that fit. Empty: none. Its certificate's principal, or the name of its
- * credential in the vault, "<resource>/<account>". */
+/* The account as which this person works on his device: the first of `accounts` that fits, or the
+ * one he names when it is among those that fit. Empty: none. Its certificate's principal, or the
+ * name of its credential in the vault, "<resource>/<account>". */
 sp_span sp_policy_ssh_account(const sp_policy *policy, uint32_t resource, const sp_subject *who,
                               sp_span wanted);
+/* Why he works as none, or not as the one he names: SP_REASON_DEFAULT whatever his device,
+ * SP_REASON_DEVICE_* on this one; SP_REASON_NONE: he does. */
+sp_reason sp_policy_ssh_account_missing(const sp_policy *policy, uint32_t resource,
+                                        const sp_subject *who, sp_span wanted);
 /* The at-th of those that fit, in order; empty past the end. */
 sp_span sp_policy_ssh_account_at(const sp_policy *policy, uint32_t resource, const sp_subject *who,
                                  uint32_t at);

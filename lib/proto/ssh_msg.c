@@ -59,6 +59,12 @@ static sp_ssh_who get_who(sp_reader *in)
     return who;
 }
 
+static void put_session(sp_buf *out, const sp_ssh_session *session)
+{
+    sp_buf_u32(out, session->slot);
+    sp_buf_u64(out, session->id);
+}
+
 static sp_ssh_session get_session(sp_reader *in)
 {
     sp_ssh_session session = {0};
@@ -118,7 +124,7 @@ sp_err sp_ssh_key_shown_read(sp_span body, sp_ssh_key_shown *ret_shown)
 
 static void put_signed_in(sp_buf *out, const sp_ssh_signed_in *signed_in)
 {
-    sp_ssh_session_write(&signed_in->session, out);
+    put_session(out, &signed_in->session);
     put_raw(out, signed_in->fingerprint.bytes, sizeof(signed_in->fingerprint.bytes));
     sp_buf_u64(out, signed_in->expires_unix_s);
     sp_buf_u8(out, signed_in->strength);
@@ -212,18 +218,21 @@ sp_err sp_ssh_prompted_read(sp_span body, sp_ssh_prompted *ret_prompted)
     return sp_ok();
 }
 
-void sp_ssh_session_write(const sp_ssh_session *session, sp_buf *out)
+void sp_ssh_rider_write(const sp_ssh_rider *rider, sp_buf *out)
 {
-    sp_buf_u32(out, session->slot);
-    sp_buf_u64(out, session->id);
+    put_session(out, &rider->session);
+    put_raw(out, rider->fingerprint.bytes, sizeof(rider->fingerprint.bytes));
+    put_raw(out, rider->peer, PEER_BYTES);
 }
 
-sp_err sp_ssh_session_read(sp_span body, sp_ssh_session *ret_session)
+sp_err sp_ssh_rider_read(sp_span body, sp_ssh_rider *ret_rider)
 {
     sp_reader in = sp_reader_of(body);
-    sp_ssh_session session = get_session(&in);
+    sp_ssh_rider rider = {.session = get_session(&in)};
+    get_raw(&in, rider.fingerprint.bytes, sizeof(rider.fingerprint.bytes));
+    get_raw(&in, rider.peer, PEER_BYTES);
     TRY(sp_reader_finish(&in));
-    *ret_session = session;
+    *ret_rider = rider;
     return sp_ok();
 }
 
@@ -257,7 +266,7 @@ sp_err sp_ssh_targets_read(sp_span body, sp_ssh_targets *ret_targets)
 void sp_ssh_open_write(const sp_ssh_open *open, sp_buf *out)
 {
     sp_buf_u64(out, open->connection);
-    sp_ssh_session_write(&open->session, out);
+    put_session(out, &open->session);
     put_raw(out, open->fingerprint.bytes, sizeof(open->fingerprint.bytes));
     put_raw(out, open->peer, PEER_BYTES);
     sp_buf_bytes(out, open->resource);
@@ -318,7 +327,7 @@ void sp_ssh_conn_write(const sp_ssh_conn *conn, sp_buf *out)
     sp_buf_u8(out, conn->state);
     put_raw(out, conn->peer, PEER_BYTES);
     put_raw(out, conn->fingerprint.bytes, sizeof(conn->fingerprint.bytes));
-    sp_ssh_session_write(&conn->session, out);
+    put_session(out, &conn->session);
     sp_buf_bytes(out, conn->resource);
     sp_buf_bytes(out, conn->account);
     sp_buf_bytes(out, conn->client);

@@ -23,7 +23,7 @@
  *                                       closed, whether it was told as open or not
  * PROMPT     prompt -> prompted         likewise; both end the conversation. A reply may take as
  *                                       long as SP_SSH_PROMPT_MS (sp_link_allow): a person reads
- * TARGETS    session -> targets         SP_EDENIED: no such session
+ * TARGETS    rider -> targets           SP_EDENIED: no such session
  * OPEN       open -> opened             SP_EDENIED: no such session; policy's no is in the reply.
  *                                       May take SP_SSH_OPEN_MS
  * SIGN       open -> opened             likewise, after an OPEN that said KEY; blob: what is signed
@@ -154,12 +154,19 @@ typedef struct {
     } prompts[SP_SSH_ANSWERS_MAX];
 } sp_ssh_prompted;
 
+/* Whom a connection rides on, from where. */
+typedef struct {
+    sp_ssh_session session;
+    sp_ssh_fingerprint fingerprint;
+    uint8_t peer[16];
+} sp_ssh_rider;
+
 typedef struct {
     sp_span name;
     sp_span title; /* may be empty */
 } sp_ssh_target;
 
-/* Those to which this session may connect, in order of names. */
+/* Those that have an account for him on his device, in order of names. */
 typedef struct {
     uint8_t count;
     uint8_t more; /* 1: there are others, to be named by the client */
@@ -279,8 +286,8 @@ void sp_ssh_prompt_write(const sp_ssh_prompt *prompt, sp_buf *out);
 SP_MUST sp_err sp_ssh_prompt_read(sp_span body, sp_ssh_prompt *ret_prompt);
 void sp_ssh_prompted_write(const sp_ssh_prompted *prompted, sp_buf *out);
 SP_MUST sp_err sp_ssh_prompted_read(sp_span body, sp_ssh_prompted *ret_prompted);
-void sp_ssh_session_write(const sp_ssh_session *session, sp_buf *out);
-SP_MUST sp_err sp_ssh_session_read(sp_span body, sp_ssh_session *ret_session);
+void sp_ssh_rider_write(const sp_ssh_rider *rider, sp_buf *out);
+SP_MUST sp_err sp_ssh_rider_read(sp_span body, sp_ssh_rider *ret_rider);
 void sp_ssh_targets_write(const sp_ssh_targets *targets, sp_buf *out);
 SP_MUST sp_err sp_ssh_targets_read(sp_span body, sp_ssh_targets *ret_targets);
 void sp_ssh_open_write(const sp_ssh_open *open, sp_buf *out);

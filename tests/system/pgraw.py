@@ -76,18 +76,22 @@ class Closed(Exception):
 
 
 class Raw:
-    """One connection. tls: None (plain), "asked" (SSLRequest) or "direct" (ALPN)."""
+    """One connection. tls: None (plain), "asked" (SSLRequest) or "direct" (ALPN). cert: files of a certificate and its
+    key, to be shown."""
 
-    def __init__(self, port, tls="asked", timeout=10, alpn=("postgresql",)):
+    def __init__(self, port, tls="asked", timeout=10, alpn=("postgresql",), cert=None):
+        self.cert = cert
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.buffer = bytearray()
         if tls is not None:
             self.start_tls(tls, alpn)
 
     def start_tls(self, tls, alpn=("postgresql",)):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if tls == "direct" else CONTEXT
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if tls == "direct" or self.cert else CONTEXT
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        if self.cert:
+            context.load_cert_chain(*self.cert)
         if tls == "direct":
             context.set_alpn_protocols(list(alpn))
         else:

@@ -607,7 +607,8 @@ def test_nobody_says_yes_to_a_connection_that_is_over(office, line):
 def test_a_target_is_opened_by_a_certificate_for_what_policy_lets(office, line, keys):
     ann, ben = office.people["ann"], office.people["ben"]
     signed_in = show(line, "ann", registered(ann, keys)[1])[1]
-    status, body = line.call(TARGETS, struct.pack(">IQ", *signed_in.session))
+    rider = struct.pack(">IQ", *signed_in.session) + signed_in.fingerprint + LOOPBACK
+    status, body = line.call(TARGETS, rider)
     reader = Reader(body)
     assert status == OK and reader.number("H") == 2 << 8
     assert [reader.text() for _ in range(4)] == [b"old-box", b"old-box", b"ws-7", b"Workstation"]

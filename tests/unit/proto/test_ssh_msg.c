@@ -65,7 +65,8 @@ static void signing_in_comes_back(void **state)
     CHECK(key_shown, &key);
     sp_ssh_signed_in signed_in = a_signed_in();
     CHECK(signed_in, &signed_in);
-    CHECK(session, &SESSION);
+    sp_ssh_rider rider = {.session = SESSION, .fingerprint = {{1, 2}}, .peer = {3}};
+    CHECK(rider, &rider);
     sp_ssh_prompt begin = {.conversation = 3, .who = a_who(), .client = LIT("SSH-2.0-OpenSSH_9.2")};
     CHECK(prompt, &begin);
     sp_ssh_prompt answers = {.conversation = 3,

@@ -8,15 +8,24 @@ import { ErrorNote } from "../../../ui/errors";
 import { ListTable, Table } from "../../../ui/table";
 import { formatBytes, formatNumber, Time } from "../../../ui/time";
 
+/** "Company · Healthy, Personal"; an owner alone stands for any state. */
+function devicesText(devices: Schema["AccountDevices"][]): string {
+  const words = t().words;
+  const whole = devices.filter((one) => one.postures.length === Object.keys(words.posture).length);
+  if (whole.length === Object.keys(words.owner).length) return t().watch.anyDevice;
+  return devices.map((one) => words.owner[one.owner] + (whole.includes(one) ? "" : ` · ${one.postures.map((p) => words.posture[p]).join(" / ")}`)).join(", ");
+}
+
 export function Accounts() {
   const list = useList("db-accounts", (cursor, signal) => api("get", "/admin/databases/accounts", { query: { cursor, limit: 100 }, signal }), ["policy", "people"]);
   const words = t().watch;
   return (
-    <ListTable list={list} label={words.accounts} keyOf={(a) => `${a.person.id}.${a.resource}`} empty={<Empty icon="people" title={words.noAccounts}><p>{words.noAccountsText}</p></Empty>}
+    <ListTable list={list} label={words.accounts} keyOf={(a) => `${a.person.id}.${a.resource}.${a.account}`} empty={<Empty icon="people" title={words.noAccounts}><p>{words.noAccountsText}</p></Empty>}
       columns={[
         { key: "person", label: words.person, kind: "main", render: (a) => <span class="event-title">{a.person.display_name}<small class="muted block">{a.person.name}</small></span> },
         { key: "resource", label: words.resource, render: (a) => a.resource },
         { key: "account", label: words.account, render: (a) => <code class="plain">{a.account}</code> },
+        { key: "devices", label: words.devices, render: (a) => devicesText(a.devices) },
       ]} />
   );
 }

@@ -27,10 +27,7 @@ static sp_span value_of(sp_span text, sp_span key)
 
 static void set_text(json_t *object, const char *name, sp_span text)
 {
-    text = sp_span_slice(text, 0, TEXT_MAX_BYTES);
-    while (text.len > 0 && !sp_span_is_utf8(text)) {
-        text.len--; /* cut inside a character */
-    }
+    text = sp_span_cut(text, TEXT_MAX_BYTES);
     if (text.len > 0) {
         json_object_set_new(object, name, json_stringn((const char *)text.ptr, text.len));
     }

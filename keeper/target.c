@@ -147,11 +147,7 @@ static void note_words(keep_job *job, const char *words)
     if (job->why.len > 0 || text.len == 0) {
         return;
     }
-    sp_span piece = sp_span_slice(text, 0, SP_KEEPER_WHY_MAX_BYTES / 2);
-    while (piece.len > 0 && !sp_span_is_utf8(piece)) {
-        piece.len--;
-    }
-    sp_buf_span(&job->why, piece);
+    sp_buf_span(&job->why, sp_span_cut(text, SP_KEEPER_WHY_MAX_BYTES / 2));
 }
 
 sp_err keep_connect(keep_job *job, const char *database, PGconn **ret_conn)

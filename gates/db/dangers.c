@@ -41,16 +41,6 @@ static sp_err make_room(db_dangers *dangers)
     return sp_ok();
 }
 
-/* What fits of a list of names; no character is torn. */
-static sp_span cut_to(sp_span text, size_t max)
-{
-    size_t len = text.len < max ? text.len : max;
-    while (len > 0 && !sp_span_is_utf8(sp_span_slice(text, 0, len))) {
-        len--;
-    }
-    return sp_span_slice(text, 0, len);
-}
-
 void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why)
 {
     if (dangers->count == dangers->cap && sp_failed(make_room(dangers))) {
@@ -59,7 +49,7 @@ void db_dangers_add(db_dangers *dangers, sp_span who, sp_span why)
     }
     db_danger *one = &dangers->items[dangers->count++];
     SP_IGNORE(sp_fit(one->who, sizeof(one->who), who)); /* names of roles are shorter */
-    SP_IGNORE(sp_fit(one->why, sizeof(one->why), cut_to(why, sizeof(one->why) - 1)));
+    SP_IGNORE(sp_fit(one->why, sizeof(one->why), sp_span_cut(why, sizeof(one->why) - 1)));
 }
 
 void db_dangers_clear(db_dangers *dangers)

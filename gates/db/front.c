@@ -152,7 +152,7 @@ static bool take_parameter(db_session *session, sp_span name, sp_span value)
         return take_database(session, value);
     }
     if (sp_span_eq(name, SP_SPAN_LIT("application_name"))) {
-        return keep_name(session, login->application, sp_span_slice(value, 0, DB_NAME_BYTES - 1));
+        return keep_name(session, login->application, sp_span_cut(value, DB_NAME_BYTES - 1));
     }
     if (sp_span_eq(name, SP_SPAN_LIT("options"))) {
         return take_options(session, value);

@@ -193,6 +193,16 @@ bool sp_span_is_utf8(sp_span text)
     return true;
 }
 
+sp_span sp_span_cut(sp_span text, size_t max)
+{
+    size_t len = text.len < max ? text.len : max;
+    size_t at = 0;
+    for (size_t step = 1; step != 0 && at < len; at += step) {
+        step = utf8_step(text.ptr + at, len - at);
+    }
+    return sp_span_slice(text, 0, at);
+}
+
 bool sp_span_is_label(sp_span text)
 {
     enum { LABEL_MAX_BYTES = 63 };

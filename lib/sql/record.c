@@ -26,10 +26,8 @@ void walk_fault(walker *w, sp_sql_fault fault, const char *format, ...)
         *c = (unsigned char)*c < 0x20 || *c == 0x7F ? ' ' : *c;
     }
     /* a cut in the middle of a character */
-    size_t len = sp_span_cstr(judgement->reason).len;
-    while (len > 0 && !sp_span_is_utf8(sp_span_of(judgement->reason, len))) {
-        judgement->reason[--len] = '\0';
-    }
+    sp_span whole = sp_span_cstr(judgement->reason);
+    judgement->reason[sp_span_cut(whole, whole.len).len] = '\0';
 }
 
 sp_span record_name(walker *w, sp_span name)

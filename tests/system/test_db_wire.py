@@ -291,6 +291,12 @@ def test_what_is_allowed_reaches_the_server(db):
     assert b"lin" in one.ask("SHOW application_name")[1][1]
 
 
+def test_a_long_name_of_an_application_is_cut_at_a_letter(db):
+    """As the server cuts it; drivers send window titles."""
+    one = Raw(db.port)
+    assert one.log_in("lin", "orders-db/orders", db.password("lin"), application_name="\u5e94\u7528\u7a0b\u5e8f x" * 9)[-1][0] == "Z"
+
+
 @pytest.mark.parametrize("database", ["no-such", "orders-db/postgres", "orders-db/template1"])
 def test_only_the_databases_of_the_policy(db, database):
     one = Raw(db.port)

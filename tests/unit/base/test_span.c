@@ -83,6 +83,24 @@ static void knows_utf8(void **state)
     for (size_t i = 0; i < SP_COUNT(bad); i++) {
         assert_false(sp_span_is_utf8(sp_span_cstr(bad[i])));
     }
+    static const struct {
+        const char *text;
+        size_t max;
+        size_t left;
+    } cuts[] = {{"plain", 9, 5},
+                {"plain", 2, 2},
+                {"a\xE4\xB8\xAD"
+                 "b",
+                 3, 1},
+                {"a\xE4\xB8\xAD"
+                 "b",
+                 4, 4},
+                {"a\xE4\xB8", 9, 1},
+                {"\x80", 1, 0},
+                {"", 0, 0}};
+    for (size_t i = 0; i < SP_COUNT(cuts); i++) {
+        assert_int_equal(sp_span_cut(sp_span_cstr(cuts[i].text), cuts[i].max).len, cuts[i].left);
+    }
     for (size_t at = 0; at < 24; at++) { /* wherever it stands in a long text */
         char text[] = "twenty four bytes, ASCII";
         assert_true(sp_span_is_utf8(sp_span_cstr(text)));

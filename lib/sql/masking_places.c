@@ -235,14 +235,15 @@ static bool is_clean(const masking *m, const RangeVar *relation)
            !masking_has(&m->unknown, name);
 }
 
-/* A foreign key that names no columns is on the primary key, whatever that is. */
+/* A foreign key that names no columns is on the primary key, whatever that is. ALTER CONSTRAINT
+ * names no table: when it is checked changes, not what. */
 static void check_constraint(masking *m, const Constraint *constraint)
 {
     check_names(m, constraint->keys);
     check_names(m, constraint->fk_attrs);
     check_names(m, constraint->pk_attrs);
-    if (constraint->contype == CONSTR_FOREIGN && constraint->pk_attrs == NIL &&
-        !is_clean(m, constraint->pktable)) {
+    if (constraint->contype == CONSTR_FOREIGN && constraint->pktable != NULL &&
+        constraint->pk_attrs == NIL && !is_clean(m, constraint->pktable)) {
         masking_refuse(m, "a foreign key on what has masked columns: name the column it refers to",
                        SP_SPAN_EMPTY);
     }

@@ -68,6 +68,7 @@ static void test_by_origin(void **state)
 {
     static const char *const texts[] = {
         "UPDATE v_names SET name = NULL WHERE id = 1",
+        "ALTER TABLE customers ALTER CONSTRAINT k NOT DEFERRABLE",
         "CREATE INDEX ON customers (name)",
         "SELECT * FROM customers",
         "SELECT phone FROM customers",

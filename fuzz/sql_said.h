@@ -220,7 +220,8 @@ static void said_range(const said *s, const said_place *place, const json_t *ran
     const char *name = said_text(range, "relname");
     if (said_is_temporary(s, schema, name) ||
         strcmp(said_text(range, "relpersistence"), "t") == 0 ||
-        said_find(said_no_relations, SP_COUNT(said_no_relations), place) != NULL) {
+        said_find(said_no_relations, SP_COUNT(said_no_relations), place) != NULL ||
+        (s->is_planned && strcmp(place->field, "rel") == 0)) { /* nothing is made */
         return;
     }
     const said_field *field = said_find(said_fields, SP_COUNT(said_fields), place);

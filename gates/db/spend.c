@@ -18,9 +18,23 @@
 
 #include <stdio.h>
 
-enum { BODY_MAX_BYTES = 512, UNTOLD_MAX_BYTES = 256 * 1024 };
+enum {
+    BODY_MAX_BYTES = 512,
+    UNTOLD_MAX_BYTES = 256 * 1024,
+    TOLD_FOR_MS = 3600 * 1000 /* by then a core that stands still has been ended by its watchdog */
+};
 
-static sp_buf untold; /* bodies; a worker has one core */
+/* What core was told and has not answered. */
+typedef struct told_one {
+    struct told_one *next;
+    struct told_one *before;
+    size_t len;
+    uint8_t body[BODY_MAX_BYTES];
+} told_one;
+
+/* A worker has one core. */
+static sp_buf untold; /* bodies */
+static told_one *told;
 
 bool db_spend_is_needed(const db_session *session, const db_ruling *ruling)
 {
@@ -79,6 +93,12 @@ static void on_spent(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
     db_session_resume(session);
 }
 
+/* Budgets hear of it even when core dies meanwhile. */
+static bool counts(const sp_db_spend *spend)
+{
+    return spend->rows > 0 || spend->estimated > 0 || spend->wants == SP_DB_SPEND_UNDO;
+}
+
 /* What budgets are to hear when core is there again. Portions ended with the connection. */
 static void keep_untold(const sp_db_spend *spend)
 {
@@ -86,33 +106,81 @@ static void keep_untold(const sp_db_spend *spend)
     sp_db_spend left = *spend;
     left.day_rows = left.day_bytes = left.carried_rows = left.bytes = 0;
     sp_db_spend_write(&left, &body);
-    bool counts = left.rows > 0 || left.estimated > 0 || left.wants == SP_DB_SPEND_UNDO;
-    if (counts && !sp_failed(sp_buf_error(&body)) &&
+    if (counts(&left) && !sp_failed(sp_buf_error(&body)) &&
         untold.len + body.len + sizeof(uint32_t) <= UNTOLD_MAX_BYTES) {
         untold.max_bytes = UNTOLD_MAX_BYTES;
         sp_buf_bytes(&untold, sp_buf_borrow(&body));
     }
 }
 
-/* Nobody waits for the answer: who is over now is locked by core, and the epoch says so. */
+static void drop_told(told_one *one)
+{
+    *(one->before != NULL ? &one->before->next : &told) = one->next;
+    if (one->next != NULL) {
+        one->next->before = one->before;
+    }
+    sp_free(one);
+}
+
+/* Sent or not, core did not say that it has it. */
+static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
+{
+    told_one *one = self;
+    sp_db_spend spend;
+    (void)fds;
+    if (err.code == SP_ECLOSED && msg == NULL &&
+        !sp_failed(sp_db_spend_read(sp_span_of(one->body, one->len), &spend))) {
+        keep_untold(&spend);
+    }
+    drop_told(one);
+}
+
+/* False: it cannot be asked now. */
+static bool tell_for_sure(sp_span body)
+{
+    told_one *one = NULL;
+    if (sp_failed(sp_alloc(1, sizeof(*one), &one))) {
+        return false;
+    }
+    *one = (told_one){.next = told, .len = body.len};
+    sp_copy(one->body, body.ptr, body.len); /* as long as what was written: BODY_MAX_BYTES */
+    if (told != NULL) {
+        told->before = one;
+    }
+    told = one;
+    uint32_t call =
+        sp_link_call(&db_here.office.link, SP_CORE_DB_SPEND, body, NULL, 0, on_told, one);
+    sp_link_allow(&db_here.office.link, call, TOLD_FOR_MS);
+    if (call == 0) {
+        drop_told(one);
+    }
+    return call != 0;
+}
+
+/* No statement waits for the answer: who is over now is locked by core, and the epoch says so. */
 static void tell_core(const sp_db_spend *spend)
 {
     auto_buf sp_buf body = sp_buf_make(BODY_MAX_BYTES);
     sp_db_spend_write(spend, &body);
-    if (!sp_failed(sp_buf_error(&body)) &&
-        !sp_link_tell(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body))) {
+    bool told_it = !sp_failed(sp_buf_error(&body)) &&
+                   ((counts(spend) && tell_for_sure(sp_buf_borrow(&body))) ||
+                    sp_link_tell(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body)));
+    if (!told_it) {
         keep_untold(spend);
     }
 }
 
 void db_spend_tell_again(void)
 {
-    sp_reader in = sp_reader_of(sp_buf_borrow(&untold));
+    auto_buf sp_buf left = untold; /* it may break again meanwhile */
+    untold = (sp_buf){.ptr = NULL};
+    sp_reader in = sp_reader_of(sp_buf_borrow(&left));
     while (in.rest.len > 0 && !sp_failed(in.err)) {
-        sp_span body = sp_read_bytes(&in, BODY_MAX_BYTES);
-        (void)sp_link_tell(&db_here.office.link, SP_CORE_DB_SPEND, body);
+        sp_db_spend spend;
+        if (!sp_failed(sp_db_spend_read(sp_read_bytes(&in, BODY_MAX_BYTES), &spend))) {
+            tell_core(&spend);
+        }
     }
-    sp_buf_done(&untold);
 }
 
 /* The smallest number of rows that a budget leaves for such a statement; 0 = none counts rows. */

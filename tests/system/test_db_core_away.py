@@ -234,3 +234,23 @@ def test_what_ended_while_core_stood_still_is_told(gate):
         wait_for("the attempts", 40, lambda: spent(gate, "carl", "five thousand attempts a while")[0] == before + 1500)
         wait_for("the portions", 10, lambda: [s["rows"] for s in gate.sam.get("/admin/databases/budgets")["today"]
                                               if s["person"]["name"] == "ruth"] == [15])
+
+
+def test_what_ended_while_core_stood_still_and_died_is_told_to_the_next(gate):
+    """It stood in the socket, or waited for it: nobody had read it."""
+    gate.sql("INSERT INTO customers (id, name) SELECT i, 'fresh' FROM generate_series(900001, 900300) i")
+    before = spent(gate, "carl", "a thousand rows a while")[1]
+    with contextlib.closing(open_as(gate, "carl")) as carl, contextlib.closing(gate.direct("op_all")) as other:
+        other.cursor().execute("SELECT FROM customers WHERE id = 900001 FOR UPDATE")
+        carl.send(query("UPDATE customers SET name = 'stale' WHERE name = 'fresh'"))
+        wait_for("the change", 10, lambda: gate.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(1,)])
+        expected = spent(gate, "carl", "a thousand rows a while")[1] - before
+        assert expected < 100, expected
+        core = gate.office.kill("core", signal.SIGSTOP)
+        other.rollback()
+        assert ("C", b"UPDATE 300\0") in carl.until("Z")
+        time.sleep(0.5)
+        os.kill(core, signal.SIGKILL)
+        gate.office.wait_role("core", other_than=core)
+        wait_for("what it was", 20, lambda: spent(gate, "carl", "a thousand rows a while")[1] - before == 300)

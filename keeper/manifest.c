@@ -29,32 +29,34 @@ static const char CLOSURE[] =
     /* what its script made is a superuser's, and comes back with it */
     " AND NOT (" IS_MEMBER " AND EXISTS (SELECT FROM pg_catalog.pg_roles r"
     "  WHERE r.oid = c.relowner AND r.rolsuper))),"
-    "closure(oid, why) AS ("
-    " SELECT oid, 'asked'::text FROM asked"
-    " UNION SELECT x.oid, x.why FROM closure k CROSS JOIN LATERAL ("
-    "  SELECT i.inhrelid, 'partition'::text FROM pg_catalog.pg_inherits i WHERE i.inhparent = k.oid"
-    "  UNION ALL SELECT f.conrelid, 'cascade' FROM pg_catalog.pg_constraint f"
-    "   WHERE f.contype = 'f' AND f.confrelid = k.oid AND f.conrelid <> k.oid"
-    "   AND ((string_to_array($2, ' ') && ARRAY['ANY','DELETE','WITH','MERGE'] AND f.confdeltype "
-    "IN "
-    "('c','n','d'))"
-    "    OR (string_to_array($2, ' ') && ARRAY['ANY','UPDATE','WITH','MERGE','INSERT'] AND "
-    "f.confupdtype "
-    "IN ('c','n','d'))"
-    "    OR ('TRUNCATE' = ANY (string_to_array($2, ' ')) AND $3::bool))"
-    "  UNION ALL SELECT r.ev_class, 'view' FROM pg_catalog.pg_depend d"
+    /* changed: its columns may get other values by keys, which others may follow in turn */
+    "verbs(d, u, t, o) AS (SELECT w && ARRAY['ANY','DELETE','WITH','MERGE'],"
+    " w && ARRAY['ANY','UPDATE','WITH','MERGE','INSERT'], 'TRUNCATE' = ANY (w) AND $3::bool,"
+    " w && ARRAY['ANY','DROP','ALTER'] FROM string_to_array($2, ' ') w),"
+    "closure(oid, why, changed) AS ("
+    " SELECT oid, 'asked'::text, false FROM asked"
+    " UNION SELECT x.oid, x.why, x.changed FROM closure k CROSS JOIN verbs v CROSS JOIN LATERAL ("
+    "  SELECT i.inhrelid, 'partition'::text, k.changed FROM pg_catalog.pg_inherits i"
+    "   WHERE i.inhparent = k.oid"
+    "  UNION ALL SELECT f.conrelid, 'cascade', v.d AND f.confdeltype IN ('n','d')"
+    "   FROM pg_catalog.pg_constraint f WHERE f.contype = 'f' AND f.confrelid = k.oid"
+    "   AND (v.t OR v.d AND f.confdeltype IN ('c','n','d'))"
+    "  UNION ALL SELECT f.conrelid, 'cascade', true FROM pg_catalog.pg_constraint f"
+    "   WHERE f.contype = 'f' AND f.confrelid = k.oid AND (v.u OR k.changed)"
+    "   AND f.confupdtype IN ('c','n','d')"
+    "  UNION ALL SELECT r.ev_class, 'view', false FROM pg_catalog.pg_depend d"
     "   JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
     "   WHERE d.classid = 'pg_catalog.pg_rewrite'::regclass"
     "   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid"
-    "   AND r.ev_class <> k.oid AND string_to_array($2, ' ') && ARRAY['ANY','DROP','ALTER']"
-    "  UNION ALL SELECT d.objid, 'sequence' FROM pg_catalog.pg_depend d"
+    "   AND r.ev_class <> k.oid AND v.o"
+    "  UNION ALL SELECT d.objid, 'sequence', false FROM pg_catalog.pg_depend d"
     "   JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
     "   WHERE d.classid = 'pg_catalog.pg_class'::regclass"
     "   AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = k.oid"
-    "   AND d.deptype IN ('a','i') AND string_to_array($2, ' ') && ARRAY['ANY','DROP','ALTER']"
-    " ) x(oid, why)),"
-    "picked AS (SELECT oid, (array_agg(why ORDER BY why = 'asked' DESC, why))[1] AS why"
-    " FROM closure GROUP BY oid),"
+    "   AND d.deptype IN ('a','i') AND v.o"
+    " ) x(oid, why, changed)),"
+    "picked AS (SELECT oid, (array_agg(why ORDER BY why = 'asked' DESC, why))[1] AS why,"
+    " bool_or(changed) AS changed FROM closure GROUP BY oid),"
     "keys AS (SELECT DISTINCT ON (i.indrelid) i.indrelid, i.indexrelid FROM pg_catalog.pg_index i"
     " JOIN picked p ON p.oid = i.indrelid WHERE i.indisunique AND i.indisvalid"
     " AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND NOT EXISTS ("
@@ -83,7 +85,7 @@ static const char MANIFEST[] =
     "'relations', COALESCE((SELECT json_agg(json_build_object("
     " 'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,"
     " 'quoted', format('%I.%I', n.nspname, c.relname),"
-    " 'kind', c.relkind, 'logged', c.relpersistence = 'p', 'why', p.why,"
+    " 'kind', c.relkind, 'logged', c.relpersistence = 'p', 'why', p.why, 'changed', p.changed,"
     " 'bytes', CASE WHEN c.relkind IN ('r','m') THEN pg_table_size(c.oid) ELSE 0 END,"
     " 'rows', GREATEST(c.reltuples, 0)::bigint, 'owner', pg_get_userbyid(c.relowner),"
     " 'partition', c.relispartition, 'member', " IS_MEMBER
@@ -205,9 +207,9 @@ static void add_time(json_t *limits, uint64_t keep_ms)
     }
 }
 
-static void add_keyless(json_t *limits, const json_t *manifest, const char *name)
+static void add_keyless(json_t *limits, const json_t *manifest, bool changed, const char *name)
 {
-    if (has_verb(manifest, "ANY UPDATE MERGE INSERT")) {
+    if (changed || has_verb(manifest, "ANY UPDATE MERGE INSERT")) {
         add_limit(limits, json_sprintf("%s has no key: rows that are changed come back only when "
                                        "nobody could write while it was kept",
                                        name));
@@ -242,7 +244,7 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
                                            name));
         }
         if (stored && json_array_size(json_object_get(one, "key")) == 0) {
-            add_keyless(limits, manifest, name);
+            add_keyless(limits, manifest, json_is_true(json_object_get(one, "changed")), name);
         }
         if (stored && !any && json_is_true(json_object_get(one, "triggers")) &&
             has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {

@@ -94,21 +94,6 @@ static bool has_columns(const undo_table *t,
     return false;
 }
 
-/* DELETE elsewhere sets values here. */
-static bool is_set_by_key(const undo *u, const undo_table *t)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        const char *how = undo_text(key, "on_delete");
-        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == undo_oid(t->relation) &&
-            (how[0] == 'n' || how[0] == 'd')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* By what is held, or by its own words, the statement's rows are told from those of others. */
 static bool is_known(const undo *u)
 {
@@ -131,7 +116,7 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     bool unlogged = alters && undo_is_unlogged(t);
     bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
     t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
-                 (says(u, "DELETE") && is_set_by_key(u, t));
+                 (says(u, "DELETE") && json_is_true(json_object_get(t->relation, "changed")));
     t->moves = t->keyed && (any || says(u, "UPDATE MERGE WITH") || (cascades && rekeys));
     t->adds = rows || unlogged; /* a crash may have emptied it */
     return t->adds || retyped || (alters && has_columns(t, undo_is_lost));

@@ -214,3 +214,42 @@ def test_an_extension_that_is_made_again_has_its_own_grants(keeper, server):
     server.sql("DROP EXTENSION hstore", "orders")
     report = undo(keeper, server, 31, "DROP", whole=True)
     assert any(told.startswith("extension hstore was made again: grants") for told in report["told"]), report
+
+
+# ---- keys that change others' columns ----
+
+CHAIN = """
+SET ROLE owner;
+CREATE TABLE shop.child (id int PRIMARY KEY, thing int UNIQUE REFERENCES shop.things ON DELETE SET NULL);
+CREATE TABLE shop.grand (id int%s, thing int UNIQUE REFERENCES shop.child (thing) ON UPDATE CASCADE ON DELETE CASCADE);
+CREATE TABLE shop.great (id int PRIMARY KEY, thing int REFERENCES shop.grand (thing) ON UPDATE SET DEFAULT);
+CREATE TABLE shop.gone (id int PRIMARY KEY REFERENCES shop.things ON DELETE CASCADE);
+CREATE TABLE shop.beside (id int REFERENCES shop.gone ON UPDATE CASCADE);
+INSERT INTO shop.child SELECT i, i FROM generate_series(1, 5) i;
+INSERT INTO shop.grand SELECT i, i FROM generate_series(1, 5) i;
+INSERT INTO shop.great SELECT i, i FROM generate_series(1, 5) i;
+INSERT INTO shop.gone SELECT generate_series(1, 5);
+INSERT INTO shop.beside VALUES (5);
+"""
+ALL = "SELECT (SELECT string_agg(t::text, '' ORDER BY id) FROM shop.%s t)"
+CHAINED = "; ".join(ALL % one for one in ("things", "child", "grand", "great", "gone", "beside"))
+
+
+def test_a_delete_that_changes_a_key_changes_what_refers_to_it(keeper, server):
+    """things -> child: SET NULL; child -> grand: ON UPDATE; grand -> great: ON UPDATE."""
+    server.sql(CHAIN % " PRIMARY KEY", "orders")
+    before = server.sql(CHAINED, "orders")
+    report = keep(keeper, server, 40, "DELETE", "shop.things")
+    assert {r["name"] for r in report["relations"]} == {"shop." + one for one in ("things", "child", "grand", "great", "gone")}
+    server.sql("DELETE FROM shop.things WHERE id < 4", "orders")
+    assert server.sql(ALL % "great", "orders") == "(1,)(2,)(3,)(4,4)(5,5)"
+    report = undo(keeper, server, 40, "DELETE")
+    assert report["complete"] and row(report, "shop.great")["reverted"] == 3
+    assert server.sql(CHAINED, "orders") == before
+
+
+def test_such_a_table_without_a_key_is_told_before(keeper, server):
+    server.sql(CHAIN % "", "orders")
+    said = limits(keeper, server, "DELETE", "shop.things")
+    assert "shop.grand has no key: rows that are changed" in said and "shop.beside" not in said
+    assert limits(keeper, server, "DELETE", "shop.beside") == ""

@@ -30,6 +30,7 @@ static sp_err keep_values(const sp_pg_bind *bind, db_values **ret_values)
     size_t bytes = bind->formats.len + bind->values.len;
     TRY(sp_alloc(1, sizeof(*made) + bytes, &made));
     made->refs = 1;
+    made->len = bytes;
     sp_copy(made->bytes, bind->formats.ptr, bind->formats.len);
     sp_copy(made->bytes + bind->formats.len, bind->values.ptr, bind->values.len);
     made->bind = (sp_pg_bind){.format_count = bind->format_count,
@@ -160,10 +161,11 @@ static sp_err bind_portal(db_judge *judge, const db_named *from, sp_span portal,
     }
     db_named *named = NULL;
     sp_err err = db_names_add(&judge->names, DB_NAMED_PORTAL, portal, from->text, &named);
-    if (!sp_failed(err)) {
+    if (!sp_failed(err) && sp_failed(err = db_named_bind(&judge->names, named, values))) {
+        db_names_remove(&judge->names, named);
+    } else if (!sp_failed(err)) {
         named->has_values = note->has_values;
         named->moves = judge->moves;
-        named->values = db_values_ref(values);
         note->made_last = named->number;
     }
     db_values_unref(values);
@@ -254,7 +256,8 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
     judge->moves++;
     if (sp_failed(bind_portal(judge, from, portal, msg->whole ? &bind : NULL, note))) {
         sp_free(note);
-        db_refuse(refusal, "53400", SP_REASON_LIMIT, "too many portals are open");
+        db_refuse(refusal, "53400", SP_REASON_LIMIT,
+                  "too many portals are open, or they hold too much");
         return DB_REFUSE;
     }
     flight->own = note;

@@ -180,6 +180,7 @@ typedef struct {
 /* The values of a Bind, shared by the portals that may have them. */
 typedef struct {
     unsigned refs;
+    size_t len;      /* of bytes */
     sp_pg_bind bind; /* without names and result formats; points into bytes */
     uint8_t bytes[];
 } db_values;
@@ -197,6 +198,8 @@ typedef struct {
     uint32_t temps;    /* db_made_temps() when it was judged */
     bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
+    uint32_t names;    /* that stand for it */
+    size_t bytes;      /* of its judgement, types and fields: counted once for all of these */
 } db_text;
 
 /* What came out of a portal in answers that are over, shared by the messages that run it. */
@@ -235,18 +238,24 @@ struct db_named {
 typedef struct {
     db_named *first;
     uint32_t count;
-    size_t bytes;
+    size_t bytes; /* of their texts, each once, and values */
     uint64_t numbers;
 } db_names;
 
 SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
 /* Remembers the types that its Parse named. */
 SP_MUST sp_err db_text_types(db_text *text, const sp_pg_parse *parse);
+/* It was judged anew: takes the reference. */
+void db_text_judged(db_names *names, db_text *text, sp_sql_known *known);
+/* Its answer was described: takes the fields, also when it fails. SP_ELIMIT: there is no room. */
+SP_MUST sp_err db_text_described(db_names *names, db_text *text, db_fields *fields);
 db_text *db_text_ref(db_text *text);
 void db_text_unref(db_text *text);
 /* SP_ELIMIT, SP_ENOMEM. */
 SP_MUST sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                             db_named **ret_named);
+/* The values of a portal, with a reference. SP_ELIMIT. */
+SP_MUST sp_err db_named_bind(db_names *names, db_named *named, db_values *values);
 /* A portal that was bound to a FETCH or EXECUTE. */
 bool db_named_runs_names(const db_named *named);
 /* EXECUTE and FETCH of it do nothing but what its uses say: SQL's PREPARE and DECLARE take only

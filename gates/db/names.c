@@ -19,6 +19,7 @@ sp_err db_text_new(sp_sql_known *known, db_text **ret_text)
     TRY(sp_alloc(1, sizeof(*made), &made));
     made->refs = 1;
     made->known = sp_sql_known_ref(known);
+    made->bytes = known->bytes;
     *ret_text = made;
     return sp_ok();
 }
@@ -29,7 +30,45 @@ sp_err db_text_types(db_text *text, const sp_pg_parse *parse)
     sp_copy(text->type_bytes, parse->types.ptr, parse->types.len);
     text->types = (sp_pg_parse){.type_count = parse->type_count,
                                 .types = {text->type_bytes, parse->types.len}};
+    text->bytes += parse->types.len;
     return sp_ok();
+}
+
+static bool has_room(const db_names *names, size_t more)
+{
+    return names->bytes <= DB_NAMED_BYTES_MAX && more <= DB_NAMED_BYTES_MAX - names->bytes;
+}
+
+static void count_anew(db_names *names, db_text *text, size_t more, size_t less)
+{
+    text->bytes = text->bytes + more - less;
+    names->bytes += text->names > 0 ? more : 0;
+    names->bytes -= text->names > 0 ? less : 0;
+}
+
+void db_text_judged(db_names *names, db_text *text, sp_sql_known *known)
+{
+    count_anew(names, text, known->bytes, text->known->bytes);
+    sp_sql_known_unref(text->known);
+    text->known = known;
+}
+
+static size_t fields_bytes(const db_fields *fields)
+{
+    return fields == NULL ? 0 : sizeof(*fields) + fields->count * sizeof(fields->items[0]);
+}
+
+sp_err db_text_described(db_names *names, db_text *text, db_fields *fields)
+{
+    bool fits = has_room(names, fields_bytes(fields));
+    if (!fits) {
+        sp_free(fields);
+        fields = NULL;
+    }
+    count_anew(names, text, fields_bytes(fields), fields_bytes(text->fields));
+    sp_free(text->fields);
+    text->fields = fields;
+    return fits ? sp_ok() : sp_fail(SP_ELIMIT);
 }
 
 db_text *db_text_ref(db_text *text)
@@ -69,7 +108,7 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
                     db_named **ret_named)
 {
     if (name.len > SP_NAME_MAX_BYTES || names->count >= DB_NAMED_MAX ||
-        names->bytes + text->known->text.len > DB_NAMED_BYTES_MAX) {
+        !has_room(names, text->names == 0 ? text->bytes : 0)) {
         return sp_fail(SP_ELIMIT);
     }
     db_named *named = NULL;
@@ -82,8 +121,20 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
     named->next = names->first;
     names->first = named;
     names->count++;
-    names->bytes += text->known->text.len;
+    names->bytes += text->names == 0 ? text->bytes : 0;
+    text->names++;
     *ret_named = named;
+    return sp_ok();
+}
+
+sp_err db_named_bind(db_names *names, db_named *named, db_values *values)
+{
+    size_t len = values == NULL ? 0 : values->len;
+    if (!has_room(names, len)) {
+        return sp_fail(SP_ELIMIT);
+    }
+    named->values = db_values_ref(values);
+    names->bytes += len;
     return sp_ok();
 }
 
@@ -116,7 +167,9 @@ bool db_named_is_query(const db_named *named)
 static void free_named(db_names *names, db_named *named)
 {
     names->count--;
-    names->bytes -= named->text->known->text.len;
+    named->text->names--;
+    names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
+    names->bytes -= named->values == NULL ? 0 : named->values->len;
     db_text_unref(named->text);
     db_values_unref(named->values);
     db_count_unref(named->count);

@@ -110,7 +110,7 @@ static void find_masks(const db_note *note, const db_catalogue *known, db_fields
 }
 
 /* Remembers what a RowDescription says, on the note or on the text that it describes. */
-static sp_err keep_fields(db_note *note, const db_catalogue *known, sp_span body)
+static sp_err keep_fields(db_judge *judge, db_note *note, sp_span body)
 {
     sp_pg_row_description description;
     TRY(sp_pg_row_description_read(body, &description));
@@ -123,11 +123,13 @@ static sp_err keep_fields(db_note *note, const db_catalogue *known, sp_span body
             .type_oid = field.type_oid, .table_oid = field.table_oid, .attnum = field.attnum};
     }
     fields->moves = note->moves;
-    find_masks(note, known, fields); /* what the columns are called now */
+    find_masks(note, judge->catalogue, fields); /* what the columns are called now */
     note->aimed = NULL;
-    db_fields **place = note->text != NULL ? &note->text->fields : &note->fields;
-    sp_free(*place);
-    *place = fields;
+    if (note->text != NULL) {
+        return db_text_described(&judge->names, note->text, fields);
+    }
+    sp_free(note->fields);
+    note->fields = fields;
     return sp_ok();
 }
 
@@ -418,8 +420,7 @@ static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *m
             doubt(session, note, msg->body);
         }
         if (note->masking != SP_SQL_MASKING_CLEAN &&
-            (!msg->whole ||
-             sp_failed(keep_fields(note, db_session_judge(session)->catalogue, msg->body)))) {
+            (!msg->whole || sp_failed(keep_fields(db_session_judge(session), note, msg->body)))) {
             db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                       "the description of the answer cannot be read");
             return DB_REFUSE;

@@ -96,7 +96,7 @@ static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind k
 
 static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsigned depth)
 {
-    const db_judge *judge = db_session_judge(session);
+    db_judge *judge = db_session_judge(session);
     if (text->walk == judge->walks) {
         return true; /* "PREPARE p AS ...; EXECUTE p" speaks of itself */
     }
@@ -107,8 +107,7 @@ static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsi
         if (!judge_and_keep(session, text->known->text, &fresh)) {
             return false;
         }
-        sp_sql_known_unref(text->known);
-        text->known = fresh;
+        db_text_judged(&judge->names, text, fresh);
         text->temps = db_made_temps(judge);
     }
     db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
@@ -573,7 +572,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         sp_failed(db_names_add(&judge->names, DB_NAMED_PREPARED, parse.name, text, &named))) {
         sp_free(note);
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
-                  "too many prepared statements are open, or one has too long a name");
+                  "too many prepared statements are open, they hold too much, or one has too long "
+                  "a name");
         verdict = DB_REFUSE;
     } else if (verdict == DB_PASS) {
         note->number = note->made_last = named->number;

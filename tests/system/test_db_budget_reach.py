@@ -12,6 +12,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice, orders_documents
 from officelib import wait_for
+from pgraw import SYNC, Raw, bind, fields, parse
 from test_db_ask import Waiting, answer, asked
 
 DOCUMENTS = orders_documents(["clerk", "careful", "lead"], """\
@@ -189,6 +190,32 @@ def test_what_is_within_the_budget_goes_on(gate):
             run(one, text)
             # what foreign keys took nobody told: the toys, as the statistics have them, stay counted
             wait_for(f"what was spent for {text}", 5, lambda rows=rows: spent(gate, "wanda") == rows)
+
+
+@pytest.mark.parametrize("what,fits", [("texts", 1000), ("values", 560)])
+def test_what_a_connection_has_the_gate_remember_has_an_end(gate, what, fits):
+    """The text is short: what it was judged to be names 600 partitions; and values are kept where somebody may have to see them."""
+    gate.person("nina", "clerk")
+    with contextlib.closing(Raw(gate.port, tls=None, timeout=30)) as raw:
+        assert raw.log_in("nina", "orders-db", gate.password("nina"))[-1] == ("Z", b"I")
+        raw.send(parse("UPDATE few SET id = length($1)", "update"), SYNC)
+        assert [kind for kind, _ in raw.until("Z")] == ["1", "Z"]
+        raw.ask("BEGIN")
+        made = 0
+        while made < 1500:
+            names = [f"n{made + i}" for i in range(10)]
+            pieces = [parse(f"UPDATE months SET at = at -- {name}", name) if what == "texts" else bind(name, "update", ["x" * 60000]) for name in names]
+            found = raw.exchange(b"".join([*pieces, SYNC]))
+            if found[0][0] == "E" or found[-2][0] == "E":
+                assert fields(found[-2][1])["C"] == "53400" and "hold too much" in fields(found[-2][1])["M"]
+                break
+            made += 10
+        assert made < fits, "they were counted as nothing"
+        raw.ask("ROLLBACK")
+        assert raw.ask("DEALLOCATE ALL")[-1] == ("Z", b"I")
+        for turn in range(2):
+            raw.send(parse("SELECT at FROM months", f"again{turn}"), SYNC)
+            assert [kind for kind, _ in raw.until("Z")] == ["1", "Z"], "there is room again"
 
 
 def test_what_others_agreed_to_is_estimated_again(gate):

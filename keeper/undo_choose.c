@@ -181,11 +181,18 @@ static obstacle look_at(const undo *u, const undo_table *t)
     return found;
 }
 
-/* Of a whole database nothing was asked for by name. */
-static sp_err meet(undo *u, const json_t *relation, obstacle o)
+/* By name: neither of a whole database nor because it went along. */
+static bool was_asked_for(const undo *u, const json_t *relation)
+{
+    return !json_is_true(json_object_get(u->manifest, "whole")) &&
+           strcmp(undo_text(relation, "why"), "asked") == 0;
+}
+
+/* What was asked for is refused; else whoever made the table could keep that from coming back. */
+static sp_err meet(undo *u, const json_t *relation, obstacle o, undo_tables *all)
 {
     const char *what = undo_text(relation, "quoted");
-    if (!json_is_true(json_object_get(u->manifest, "whole"))) {
+    if (was_asked_for(u, relation)) {
         return undo_refuse(u, what, o.why, o.name, o.detail);
     }
     undo_tell(u, json_sprintf("%s: %s%s%s%s%s%s; it is left as it is", what, o.why,
@@ -194,32 +201,61 @@ static sp_err meet(undo *u, const json_t *relation, obstacle o)
                               o.detail == NULL ? "" : ")"));
     u->notes++;
     u->leaves_out = true;
+    all->left[all->left_count++] = relation;
     return sp_ok();
 }
 
 static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
 {
     if (t.now == NULL && rows && !undo_verb_is(u, "DROP")) {
-        return meet(u, t.relation,
-                    (obstacle){"the table has been dropped since; its rows cannot be put back",
-                               NULL, NULL});
+        return meet(
+            u, t.relation,
+            (obstacle){"the table has been dropped since; its rows cannot be put back", NULL, NULL},
+            all);
     }
     if (t.now == NULL || !decide(u, rows, &t)) {
         return sp_ok();
     }
     obstacle found = look_at(u, &t);
     if (found.why != NULL) {
-        return meet(u, t.relation, found);
+        return meet(u, t.relation, found, all);
     }
     all->items[all->count++] = t;
+    return sp_ok();
+}
+
+/* What refers to rows that do not come back; parents stand first. */
+static sp_err leave_what_hangs(undo *u, undo_tables *all)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const undo_table t = all->items[i];
+        const json_t *parent = NULL;
+        for (size_t k = 0; k < all->left_count && parent == NULL; k++) {
+            bool hangs = undo_present(u, all->left[k]) != NULL && !was_asked_for(u, t.relation) &&
+                         refers(u, undo_oid(t.relation), undo_oid(all->left[k]));
+            parent = hangs ? all->left[k] : NULL;
+        }
+        if (parent == NULL) {
+            all->items[count++] = t;
+            continue;
+        }
+        TRY(meet(u, t.relation,
+                 (obstacle){"it refers to a table that is left as it is:",
+                            undo_text(parent, "quoted"), NULL},
+                 all));
+    }
+    all->count = count;
     return sp_ok();
 }
 
 static sp_err choose(undo *u, undo_tables *all)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
+    size_t room = json_array_size(relations) + 1;
     bool rows = undo_verb_is(u, "DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
-    TRY(sp_alloc(json_array_size(relations) + 1, sizeof(undo_table), &all->items));
+    TRY(sp_alloc(room, sizeof(undo_table), &all->items));
+    TRY(sp_alloc(room, sizeof(const json_t *), &all->left));
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
         const char *kind = undo_text(one, "kind");
@@ -229,7 +265,7 @@ static sp_err choose(undo *u, undo_tables *all)
         }
     }
     order_tables(u, all);
-    return sp_ok();
+    return leave_what_hangs(u, all);
 }
 
 sp_err undo_tables_choose(undo *u, undo_tables **ret_tables)
@@ -242,6 +278,7 @@ void undo_tables_free(undo_tables *all)
 {
     if (all != NULL) {
         sp_free(all->items);
+        sp_free(all->left);
         sp_free(all);
     }
 }

@@ -21,6 +21,8 @@ typedef struct {
 struct undo_tables {
     undo_table *items;
     size_t count;
+    const json_t **left; /* relations that are not put back, which is told */
+    size_t left_count;
 };
 
 /* The table sp_undo_<number> for rows of the relation. */

@@ -253,3 +253,55 @@ def test_such_a_table_without_a_key_is_told_before(keeper, server):
     said = limits(keeper, server, "DELETE", "shop.things")
     assert "shop.grand has no key: rows that are changed" in said and "shop.beside" not in said
     assert limits(keeper, server, "DELETE", "shop.beside") == ""
+
+
+# ---- tables that went along ----
+
+EVIL = """
+SET ROLE owner;
+CREATE TABLE shop.evil (id int PRIMARY KEY, thing int REFERENCES shop.things ON DELETE CASCADE);
+CREATE TABLE shop.below (id int PRIMARY KEY, evil int REFERENCES shop.evil ON DELETE CASCADE);
+CREATE TABLE shop.other (id int PRIMARY KEY, thing int REFERENCES shop.things ON DELETE CASCADE);
+INSERT INTO shop.evil SELECT i, i FROM generate_series(1, 5) i;
+INSERT INTO shop.below SELECT i, i FROM generate_series(1, 5) i;
+INSERT INTO shop.other SELECT i, i FROM generate_series(1, 5) i;
+"""
+
+
+@pytest.mark.parametrize("since,told,below", [
+    ("DROP TABLE shop.evil CASCADE", "shop.evil: the table has been dropped since", 5),
+    ("ALTER TABLE shop.evil ADD need int NOT NULL", "shop.evil: a column was added since that needs a value: need", 0),
+    ("ALTER TABLE shop.evil ALTER thing TYPE bigint", "shop.evil: a column has another type now: thing (bigint)", 0),
+    ("ALTER TABLE shop.evil DROP COLUMN thing", "shop.evil: a column that was kept is not there any more: thing", 0)])
+def test_a_table_that_went_along_does_not_stand_in_the_way(keeper, server, since, told, below):
+    """Whoever made it could keep what was asked for from ever coming back. What hangs on its rows stays away with them."""
+    server.sql(EVIL, "orders")
+    keep(keeper, server, 50, "DELETE", "shop.things")
+    server.sql("DELETE FROM shop.things; " + since, "orders")
+    report = undo(keeper, server, 50, "DELETE")
+    assert not report["complete"] and any(one.startswith(told) and one.endswith("it is left as it is") for one in report["told"]), report
+    assert below or any(one.startswith("shop.below: it refers to a table that is left as it is: shop.evil") for one in report["told"])
+    assert server.sql("SELECT count(*), (SELECT count(*) FROM shop.other), (SELECT count(*) FROM shop.below) FROM shop.things",
+                      "orders") == f"5|5|{below}"
+    code, why = refused(keeper, server, 50, "DELETE", kind=UNDO)
+    assert code == ECONFLICT and "nothing of what was kept is missing" in why and told in why
+
+
+def test_nor_does_one_without_a_key_that_lost_values(keeper, server):
+    """It was not held, so it is left out: told to those who approve, and again by undo."""
+    server.sql("SET ROLE owner; CREATE TABLE shop.loose (thing int REFERENCES shop.things ON DELETE SET NULL);"
+               "INSERT INTO shop.loose SELECT i FROM generate_series(1, 5) i", "orders")
+    assert "shop.loose has no key: rows that are changed" in limits(keeper, server, "DELETE", "shop.things")
+    keep(keeper, server, 51, "DELETE", "shop.things")
+    server.sql("DELETE FROM shop.things", "orders")
+    report = undo(keeper, server, 51, "DELETE")
+    assert not report["complete"] and any("shop.loose: it has no key" in told for told in report["told"])
+    assert server.sql("SELECT count(*) FROM shop.things", "orders") == "5"
+
+
+def test_what_was_asked_for_by_name_still_has_to_fit(keeper, server):
+    server.sql(EVIL, "orders")
+    keep(keeper, server, 52, "DELETE", "shop.things", "shop.evil")
+    server.sql("DELETE FROM shop.things; DROP TABLE shop.evil CASCADE", "orders")
+    code, why = refused(keeper, server, 52, "DELETE", kind=UNDO)
+    assert code == ECONFLICT and why.startswith("shop.evil: the table has been dropped since"), why

@@ -55,7 +55,8 @@ static json_t *entry_of(const json_t *all, const drill_told *told)
                        ? is(one, "reference", told->reference)
                        : is(one, "reason", "unparsed") && is(one, "object", told->attempt->sql);
         /* what others would have to agree to and cannot be asked about is of verdict ask as well */
-        bool answers = is(one, "verdict", "ask") || (!told->waited && is(one, "verdict", "deny"));
+        bool asks = is(one, "verdict", "ask") && is(one, "reason", "approval");
+        bool answers = asks || (!told->waited && is(one, "verdict", "deny"));
         if (own && answers && is(one, "kind", "decision")) {
             return one;
         }

@@ -108,7 +108,9 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     sp_event event = db_event_of(session, SP_EVENT_DECISION);
     event.reference = refusal->reference;
     name_ruling(session, ruling, &event);
-    event.verdict = ruling->decision.verdict == SP_VERDICT_ASK ? SP_VERDICT_ASK : SP_VERDICT_DENY;
+    /* masks, a budget or a keep may refuse what others would have to agree to: that asks nobody */
+    bool asks = ruling->decision.verdict == SP_VERDICT_ASK && refusal->reason == SP_REASON_APPROVAL;
+    event.verdict = asks ? SP_VERDICT_ASK : SP_VERDICT_DENY;
     event.reason = (uint8_t)refusal->reason;
     event.severity = severity_of(ruling, SP_VERDICT_DENY);
     event.method = sp_span_cstr(tag);

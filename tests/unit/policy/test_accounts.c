@@ -81,14 +81,27 @@ static void a_device_chooses_the_account(void **state)
     assert_span_text(sp_policy_database_account(view, 0, &odd), "");
 }
 
-static void an_account_of_another_owner_is_told_apart(void **state)
+static void what_is_missing_is_what_is_easiest_to_mend(void **state)
 {
     (void)state;
     auto_policy_set sp_policy_set *set =
-        help_set(DB("    - { roles: [dba], on: { owner: company }, as: all }\n"));
-    sp_subject who = on(dba_of(set), SP_OWNER_PERSONAL, SP_POSTURE_HEALTHY);
-    assert_int_equal(sp_policy_database_account_missing(sp_policy_set_view(set), 0, &who),
-                     SP_REASON_DEVICE_OWNER);
+        help_set(DB("    - { roles: [dba], on: { owner: personal, posture: healthy }, as: some }\n"
+                    "    - { roles: [dba], on: { owner: company, posture: healthy }, as: all }\n"
+                    "    - { roles: [analyst], on: { owner: company }, as: read }\n"));
+    const sp_policy *view = sp_policy_set_view(set);
+    sp_subject dba = dba_of(set);
+    sp_subject who = on(dba, SP_OWNER_COMPANY, SP_POSTURE_UNHEALTHY);
+    assert_int_equal(sp_policy_database_account_missing(view, 0, &who), SP_REASON_DEVICE_POSTURE);
+    who = on(dba, SP_OWNER_PERSONAL, SP_POSTURE_UNHEALTHY);
+    assert_int_equal(sp_policy_database_account_missing(view, 0, &who), SP_REASON_DEVICE_POSTURE);
+    who = on(dba, SP_OWNER_UNKNOWN, SP_POSTURE_UNKNOWN);
+    assert_int_equal(sp_policy_database_account_missing(view, 0, &who), SP_REASON_DEVICE_UNKNOWN);
+    sp_policy_role analyst;
+    who = (sp_subject){.person = 1000};
+    assert_ok(sp_policy_set_role_find(set, SP_SPAN_LIT("analyst"), &analyst));
+    who.roles[analyst.number / 64] |= UINT64_C(1) << (analyst.number % 64);
+    who = on(who, SP_OWNER_PERSONAL, SP_POSTURE_HEALTHY);
+    assert_int_equal(sp_policy_database_account_missing(view, 0, &who), SP_REASON_DEVICE_OWNER);
 }
 
 static void without_on_any_device_does(void **state)
@@ -216,7 +229,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_device_chooses_the_account),
-        cmocka_unit_test(an_account_of_another_owner_is_told_apart),
+        cmocka_unit_test(what_is_missing_is_what_is_easiest_to_mend),
         cmocka_unit_test(without_on_any_device_does),
         cmocka_unit_test(hosts_choose_alike),
         cmocka_unit_test(mistakes_are_told),

@@ -348,6 +348,18 @@ void db_session_fail(db_session *session, const db_refusal *refusal)
     }
 }
 
+/* In the middle of a message nothing else can be said than that it has no end. */
+static sp_err end_in_order(db_session *session)
+{
+    if (session->front_left > 0 && !session->front_drops) {
+        db_stream_finish(&session->back->stream);
+        return sp_ok();
+    }
+    auto_buf sp_buf bye = sp_buf_make(16);
+    sp_pg_empty_write(&bye, 'X');
+    return db_stream_send(&session->back->stream, sp_buf_borrow(&bye));
+}
+
 void db_session_leave(db_session *session)
 {
     if (session->left || session->at != DB_AT_OPEN) {
@@ -363,9 +375,7 @@ void db_session_leave(db_session *session)
     session->left = true;
     session->waits = false;
     db_judge_left(session);
-    auto_buf sp_buf bye = sp_buf_make(16);
-    sp_pg_empty_write(&bye, 'X');
-    sp_err err = db_stream_send(&session->back->stream, sp_buf_borrow(&bye));
+    sp_err err = end_in_order(session);
     db_stream_goodbye(&session->front);
     db_stream_close(&session->front);
     if (sp_failed(err) || sp_failed(sp_timer_set(db_here.loop, &session->timer, LINGER_US))) {

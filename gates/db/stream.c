@@ -361,6 +361,12 @@ sp_err db_stream_handshake(db_stream *stream)
     return shake(stream);
 }
 
+void db_stream_finish(db_stream *stream)
+{
+    db_stream_goodbye(stream);
+    (void)shutdown(stream->watch.fd, SHUT_WR); /* one that is closed already is as good */
+}
+
 void db_stream_goodbye(db_stream *stream)
 {
     if (stream->ssl != NULL && !stream->broken && stream->out.len == 0 &&

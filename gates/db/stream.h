@@ -65,5 +65,7 @@ SP_MUST sp_err db_stream_connect_tls(db_stream *stream, SSL_CTX *ctx, const char
 SP_MUST sp_err db_stream_handshake(db_stream *stream);
 /* Says goodbye in TLS, if that goes at once. */
 void db_stream_goodbye(db_stream *stream);
+/* Says no more, and is read to its end. */
+void db_stream_finish(db_stream *stream);
 
 #endif

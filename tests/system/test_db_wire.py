@@ -510,6 +510,25 @@ def test_a_copy_whose_client_has_said_all_at_once(db):
     wait_for("all rows", 5, lambda: db.server.sql("SELECT count(*) FROM told", database="orders") == [(500,)])
 
 
+def test_who_hangs_up_in_the_middle_of_a_message(db):
+    """The server sees the end there, as it would of anybody: what came whole is done, the rest is not, and nothing is held."""
+    db.server.sql("CREATE TABLE IF NOT EXISTS torn (a text)", "GRANT ALL ON torn TO op_dba", database="orders")
+    workers, value = db.workers(), bytes(200000)
+    bound = message("B", b"\0\0" + struct.pack(">HHHi", 1, 1, 1, len(value)) + value + b"\0\0")
+    rows = message("d", b"x" * 60000 + b"\n")
+    for torn in (query("COPY torn FROM STDIN") + rows[:30000], query("COPY torn FROM STDIN") + rows[:-5],
+                 parse("SELECT length($1::bytea), 'torn'") + bound[:100000], parse("SELECT length($1::bytea), 'torn'") + bound[:-5]):
+        one = Raw(db.port)
+        assert one.log_in("lin", "orders-db", db.password("lin"))[-1] == ("Z", b"I")
+        one.send(parse("INSERT INTO torn VALUES ('whole')"), bind(), execute(), SYNC, torn)
+        time.sleep(0.3)
+        one.close()
+        wait_for("the end at the server", 10, lambda: not db.server.sql(
+            "SELECT 1 FROM pg_stat_activity WHERE application_name = 'lin' AND query LIKE '%torn%'"))
+    assert db.server.sql("SELECT a, count(*) FROM torn GROUP BY a", database="orders") == [("whole", 4)]
+    assert db.workers() == workers
+
+
 def test_a_query_in_the_middle_of_copy_is_no_copy(db, raw):
     raw.ask("CREATE TEMP TABLE e (a int)")
     raw.send(query("COPY e FROM STDIN"))

@@ -33,21 +33,25 @@ static const char classes_sql[] =
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.relkind IN ('r','v','m','p','f','S','i','I') AND n.nspname !~ '^pg_')";
 
-/* The rows of system tables that people define, by key and xmin, which moves with each change. */
+/* The rows of system tables that people define, by key and xmin, which moves with each change.
+ * Temporary relations are not read, and make no other number. */
+#define NOT_TEMP(oid)                                                                              \
+    oid " NOT IN (SELECT t.oid FROM pg_catalog.pg_class t WHERE t.relpersistence = 't')"
 static const struct {
     const char *table;
     const char *key;
     const char *where;
 } printed[] = {
     {"pg_namespace", "oid", "nspname !~ '^pg_'"},
-    {"pg_attribute", "attrelid", "attrelid >= 16384 AND attnum > 0"},
+    {"pg_attribute", "attrelid", "attrelid >= 16384 AND attnum > 0 AND " NOT_TEMP("attrelid")},
     {"pg_proc", "oid", "oid >= 16384"},
     {"pg_operator", "oid", "oid >= 16384"},
-    {"pg_rewrite", "oid", "oid >= 16384"},
-    {"pg_constraint", "oid", "oid >= 16384"},
+    {"pg_rewrite", "oid", "oid >= 16384 AND " NOT_TEMP("ev_class")},
+    {"pg_constraint", "oid", "oid >= 16384 AND " NOT_TEMP("conrelid")},
     {"pg_depend", "objid || '.' || refobjid", "deptype = 'e'"},
-    {"pg_inherits", "inhrelid || '.' || inhparent", "true"},
+    {"pg_inherits", "inhrelid || '.' || inhparent", NOT_TEMP("inhrelid")},
 };
+#undef NOT_TEMP
 
 static uint64_t versions; /* given out, over all catalogues of this worker */
 
@@ -687,7 +691,8 @@ void db_catalogue_unref(db_catalogue *catalogue)
     }
 }
 
-void db_catalogue_stale(db_catalogue *catalogue)
+/* Reads again, whatever a look would say. */
+static void read_again(db_catalogue *catalogue)
 {
     catalogue->is_wanted = true;
     if (catalogue->back != NULL && catalogue->back->state == DB_BACK_READY &&
@@ -702,7 +707,7 @@ void db_catalogue_moved_elsewhere(sp_span resource, sp_span database)
         if (sp_span_eq(sp_span_cstr(c->resource), resource) &&
             sp_span_eq(sp_span_cstr(c->database), database)) {
             c->stale_us = sp_loop_now_us(db_here.loop);
-            db_catalogue_stale(c);
+            read_again(c);
         }
     }
 }

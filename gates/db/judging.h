@@ -81,8 +81,6 @@ struct db_catalogue {
 /* The catalogue of the session's database, with a reference; reading begins. SP_ENOMEM. */
 SP_MUST sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue);
 void db_catalogue_unref(db_catalogue *catalogue);
-/* Something was defined or dropped: reads again. */
-void db_catalogue_stale(db_catalogue *catalogue);
 /* A transaction is over in which names were given to other rows: no statement is judged by what is
  * known from before, in this worker; others hear of it. */
 void db_catalogue_moved(db_catalogue *catalogue);

@@ -171,7 +171,7 @@ void db_made_end(db_session *session)
     if (judge->is_moving) {
         db_catalogue_moved(judge->catalogue);
     } else {
-        db_catalogue_stale(judge->catalogue);
+        db_catalogue_look(judge->catalogue); /* what it made may be temporary, and nobody's */
     }
     judge->is_moving = false;
 }

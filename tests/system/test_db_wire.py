@@ -545,6 +545,28 @@ def test_function_calls_without_sql_are_refused(raw):
     assert codes(raw.ask("SELECT 1")) == "TDCZ"
 
 
+# ---- what the gate knows of the database
+
+def readings(db):
+    """When the catalogue was read as a whole, for the last time by each worker."""
+    return set(db.server.sql("SELECT query_start FROM pg_stat_activity WHERE usename = 'op_dba' AND query LIKE 'BEGIN ISOLATION LEVEL%'"))
+
+
+def test_temporary_tables_are_nothing_to_read_again(db, raw):
+    wait_for("looks that find nothing new", 15, lambda: not readings(db))
+    for text in ("CREATE TEMP TABLE own (id int PRIMARY KEY, note text)", "CREATE INDEX ON own (note)", "INSERT INTO own VALUES (1, '')",
+                 "ALTER TABLE own ADD COLUMN more int DEFAULT 1", "SELECT more FROM own", "DROP TABLE own",
+                 "CREATE TEMP TABLE own AS SELECT 1 AS id"):
+        assert "E" not in codes(raw.ask(text)), text
+    end = time.monotonic() + 7
+    while time.monotonic() < end:
+        assert not readings(db)
+        time.sleep(0.05)
+    raw.ask("CREATE TABLE everybodys (id int)")
+    wait_for("a reading", 7, lambda: readings(db))
+    assert "E" not in codes(raw.ask("DROP TABLE everybodys"))
+
+
 # ---- refusals are a server's errors
 
 def test_refused_statements_behave_as_errors_of_the_server(db):

@@ -8,6 +8,8 @@
  */
 #include "keeper/keeper.h"
 
+#include <stdio.h>
+
 enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
 
 /* Of an extension: whoever owns both can add a table to it, and pg_dump leaves it out. */
@@ -64,6 +66,30 @@ static const char CLOSURE[] =
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
     "  WHERE u.ord <= i.indnkeyatts AND NOT a.attnotnull)"
     " ORDER BY i.indrelid, i.indisprimary DESC, i.indexrelid)";
+/* Owners whose rights the keeper lacks, of what may have to be made again. */
+static const char STRANGERS[] =
+    ", strangers(list) AS (SELECT json_agg(json_build_object('owner', pg_get_userbyid(s.owner),"
+    " 'of', s.one, 'more', s.n - 1)) FROM ("
+    " SELECT x.owner, min(x.what) AS one, count(*) AS n FROM ("
+    "  SELECT c.relowner, 'pg_catalog.pg_class'::regclass, c.oid, c.oid::regclass::text"
+    "   FROM pg_catalog.pg_class c WHERE c.oid IN (SELECT oid FROM picked)"
+    "   OR c.oid IN (SELECT f.conrelid FROM pg_catalog.pg_constraint f, verbs v"
+    "    WHERE v.o AND f.contype = 'f' AND f.confrelid IN (SELECT oid FROM picked))"
+    "  UNION ALL SELECT n.nspowner, 'pg_catalog.pg_namespace'::regclass, n.oid,"
+    "   format('schema %I', n.nspname) FROM pg_catalog.pg_namespace n"
+    "   WHERE $4::bool AND n.nspname !~ '^pg_'"
+    "  UNION ALL SELECT p.proowner, 'pg_catalog.pg_proc'::regclass, p.oid,"
+    "   p.oid::regprocedure::text FROM pg_catalog.pg_proc p WHERE $4::bool"
+    "  UNION ALL SELECT t.typowner, 'pg_catalog.pg_type'::regclass, t.oid, t.oid::regtype::text"
+    "   FROM pg_catalog.pg_type t WHERE $4::bool AND t.typtype IN ('b', 'd', 'e', 'r')"
+    "   AND t.typelem = 0"
+    "  UNION ALL SELECT l.lomowner, NULL, l.oid, format('large object %s', l.oid)"
+    "   FROM pg_catalog.pg_largeobject_metadata l WHERE $4::bool) x(owner, class, oid, what)"
+    " WHERE (x.class IS NULL OR x.oid >= 16384) AND NOT pg_has_role(x.owner, 'USAGE')"
+    "  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = x.class"
+    "   AND d.objid = x.oid AND d.deptype = 'e')"
+    " GROUP BY x.owner ORDER BY n DESC LIMIT 20) s)";
+
 static const char MANIFEST[] =
     "SELECT json_build_object("
     "'format', 1, 'verb', $2::text, 'database', current_database(),"
@@ -111,6 +137,7 @@ static const char MANIFEST[] =
     "  WHERE k.indrelid = c.oid AND u.ord <= i.indnkeyatts)) ORDER BY n.nspname, c.relname)"
     " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),"
+    "'strangers', (SELECT list FROM strangers),"
     "'foreign', COALESCE((SELECT json_agg(json_build_object('oid', f.oid::bigint,"
     " 'on_delete', f.confdeltype, 'on_update', f.confupdtype, 'table', f.conrelid::bigint, "
     "'references', f.confrelid::bigint,"
@@ -140,7 +167,7 @@ bool keep_has_word(const char *text, const char *words)
 sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
 {
     auto_json json_t *manifest = NULL;
-    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(MANIFEST));
+    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(MANIFEST));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
@@ -150,6 +177,7 @@ sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
     const char *const values[] = {objects, verb, job->job.cascades != 0 ? "t" : "f",
                                   job->job.whole != 0 ? "t" : "f"};
     sp_buf_text(&sql, CLOSURE);
+    sp_buf_text(&sql, STRANGERS);
     sp_buf_text(&sql, MANIFEST);
     TRY(sp_buf_take_cstr(&sql, &text));
     TRY(keep_exec_json(job, conn, text, SP_COUNT(values), values, &manifest));
@@ -207,6 +235,25 @@ static void add_time(json_t *limits, uint64_t keep_ms)
     }
 }
 
+/* Undo is one transaction: it would fail at them. */
+static void add_strangers(json_t *limits, const json_t *manifest)
+{
+    const json_t *strangers = json_object_get(manifest, "strangers");
+    for (size_t i = 0; i < json_array_size(strangers); i++) {
+        const json_t *one = json_array_get(strangers, i);
+        long long more = (long long)json_integer_value(json_object_get(one, "more"));
+        char others[48] = "";
+        if (more > 0) {
+            snprintf(others, sizeof(others), " and %lld more", more);
+        }
+        add_limit(limits,
+                  json_sprintf("the keeper's role lacks the rights of %s, who owns %s%s: if that "
+                               "falls, nothing comes back until it is a member of that role",
+                               json_string_value(json_object_get(one, "owner")),
+                               json_string_value(json_object_get(one, "of")), others));
+    }
+}
+
 static void add_keyless(json_t *limits, const json_t *manifest, bool changed, const char *name)
 {
     if (changed || has_verb(manifest, "ANY UPDATE MERGE INSERT")) {
@@ -227,6 +274,7 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
     json_t *limits = json_array();
     bool any = has_verb(manifest, "ANY");
     add_time(limits, keep_ms);
+    add_strangers(limits, manifest);
     if (any) {
         add_limit(limits, json_string("nobody knows what it does: tables and objects of this "
                                       "database are kept, nothing outside; rows that it adds "

@@ -305,3 +305,41 @@ def test_what_was_asked_for_by_name_still_has_to_fit(keeper, server):
     server.sql("DELETE FROM shop.things; DROP TABLE shop.evil CASCADE", "orders")
     code, why = refused(keeper, server, 52, "DELETE", kind=UNDO)
     assert code == ECONFLICT and why.startswith("shop.evil: the table has been dropped since"), why
+
+
+# ---- rights that undo needs ----
+
+def test_whose_rights_undo_lacks_is_told_before(keeper, server):
+    """A view that falls along, of somebody whom op_keep is no member of: nothing would come back then."""
+    server.sql("GRANT USAGE ON SCHEMA shop TO clerk; GRANT SELECT ON shop.things TO clerk; GRANT CREATE ON SCHEMA shop TO clerk; SET ROLE clerk;"
+               "CREATE VIEW shop.seen AS TABLE shop.things; CREATE FUNCTION shop.one() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+               "CREATE TYPE shop.hue AS ENUM ('a')", "orders")
+    said = limits(keeper, server, "DROP", "shop.things", cascades=True)
+    assert "lacks the rights of clerk, who owns shop.seen:" in said
+    assert "lacks the rights of clerk, who owns shop.hue and 2 more:" in limits(keeper, server, "DROP", whole=True)
+    assert limits(keeper, server, "DELETE", "shop.things") == ""
+    keep(keeper, server, 60, "DROP", "shop.things", cascades=True)
+    server.sql("DROP TABLE shop.things CASCADE", "orders")
+    code, why = refused(keeper, server, 60, "DROP", kind=UNDO)
+    assert code == ECONFLICT and "clerk" in why, why
+    try:
+        server.sql("GRANT clerk TO op_keep")
+        undo(keeper, server, 60, "DROP")
+        assert limits(keeper, server, "DROP", whole=True) == ""
+    finally:
+        server.sql("REVOKE clerk FROM op_keep")
+
+
+def test_so_is_it_of_a_foreign_key_that_falls(keeper, server):
+    server.sql("GRANT ALL ON SCHEMA shop TO clerk; GRANT REFERENCES ON shop.things TO clerk; SET ROLE clerk;"
+               "CREATE TABLE shop.theirs (thing int REFERENCES shop.things)", "orders")
+    assert "rights of clerk, who owns shop.theirs:" in limits(keeper, server, "DROP", "shop.things", cascades=True)
+    assert limits(keeper, server, "DELETE", "shop.things") == ""
+
+
+def test_so_is_it_of_large_objects(keeper, server):
+    server.sql("SET ROLE clerk; SELECT lo_create(100001)", "orders")
+    try:
+        assert "rights of clerk, who owns large object 100001:" in limits(keeper, server, "ANY", whole=True)
+    finally:
+        server.sql("SELECT lo_unlink(100001)", "orders")

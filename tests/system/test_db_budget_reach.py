@@ -231,6 +231,17 @@ def test_what_others_agreed_to_is_estimated_again(gate):
         assert waits.error is None and waits.count == 2
 
 
+def test_what_the_database_only_guessed_is_counted_in_full_afterwards(gate):
+    gate.sql("CREATE TABLE guessed AS SELECT g AS id FROM generate_series(1, 5000) g; ALTER TABLE guessed OWNER TO op_all; ANALYZE guessed")
+    with clerk(gate, "gus") as one:
+        with contextlib.suppress(psycopg2.Error):  # the connection may be cut before the answer is there
+            run(one, "DELETE FROM guessed WHERE id % 1 = 0")  # 25 are expected
+        wait_for("the lock", 5, lambda: state_of(gate, "gus") != "active")
+        with pytest.raises(psycopg2.Error):
+            run(one, "SELECT 1")
+    assert gate.sql("SELECT count(*) FROM guessed") == [(0,)]
+
+
 def test_a_budget_that_denies_hides_none_that_locks(gate):
     with clerk(gate, "lars") as one:
         with contextlib.suppress(psycopg2.Error):

@@ -72,6 +72,7 @@ typedef struct {
     json_t *temps;   /* names of temporary relations, anywhere */
     bool is_planned; /* under EXPLAIN */
     bool is_of_all;
+    bool is_export; /* under COPY ... TO: what is read goes out */
 } said;
 
 /* Where a value stands. */
@@ -191,6 +192,10 @@ static sp_action said_more(const said_place *place, sp_action action)
         json_integer_value(json_object_get(place->of, "mode")) > 2) { /* ROW SHARE */
         return SP_ACTION_WRITE;
     }
+    if (strcmp(place->node, "SelectStmt") == 0 && strcmp(place->field, "fromClause") == 0 &&
+        json_object_get(place->of, "lockingClause") != NULL) {
+        return SP_ACTION_WRITE;
+    }
     return action;
 }
 
@@ -228,7 +233,9 @@ static void said_range(const said *s, const said_place *place, const json_t *ran
     bool may_be_query = field == NULL && schema[0] == '\0' &&
                         json_object_get(range, "catalogname") == NULL &&
                         json_object_get(s->queries, name) != NULL;
-    sp_action action = said_more(place, field != NULL ? field->action : SP_ACTION_READ);
+    sp_action action = said_more(place, field != NULL  ? field->action
+                                        : s->is_export ? SP_ACTION_EXPORT
+                                                       : SP_ACTION_READ);
     if (!may_be_query) {
         said_need(s, place, s->is_planned ? SP_ACTION_READ : action, schema, name);
     }
@@ -299,6 +306,8 @@ static void said_enter(said *s, const char *node, json_t *value)
     for (size_t i = 0; i < SP_COUNT(said_of_all); i++) {
         s->is_of_all |= strcmp(node, said_of_all[i]) == 0;
     }
+    s->is_export |=
+        strcmp(node, "CopyStmt") == 0 && !json_is_true(json_object_get(value, "is_from"));
     s->is_planned |= strcmp(node, "ExplainStmt") == 0 && said_only_plans(value);
     if (strcmp(node, "DropStmt") == 0) {
         said_drop(s, value);

@@ -19,9 +19,11 @@
 
 #include <string.h>
 
+enum { PG_CLASS = 1259 };
+
 static const char KEPT[] =
     "CREATE TEMP TABLE sp_kept (name text, was oid, types text[], columns text[]) ON COMMIT "
-    "DROP;\n";
+    "DROP;\nCREATE TEMP TABLE sp_joins (name text) ON COMMIT DROP;\n";
 
 /* Of the server's own: what only computes. A default may take a number, too. */
 static const char READING[] = "CREATE TEMP TABLE sp_reading (name name) ON COMMIT DROP;\n"
@@ -33,22 +35,32 @@ static const char MADE[] =
     " AND c.oid = to_regclass(k.name) AND c.xmin::text = pg_current_xact_id()::xid::text;\n";
 
 /* The tables that get rows (or one of them), with their partitions (`own`); those that they are
- * partitions of, what a changed key reaches. */
+ * partitions of, what a changed key reaches; those that a missing one will be a partition of, with
+ * what is there of their rows by default (`beside`): the server looks through that. */
 static const char KEPT_NOW[] =
     "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, was, name, types, columns"
     " FROM pg_temp.sp_kept), first AS (SELECT ";
+static const char JOINED[] =
+    "), joined AS (SELECT DISTINCT to_regclass(name)::oid AS oid FROM pg_temp.sp_joins"
+    " WHERE to_regclass(name) IS NOT NULL AND ";
 static const char NEAR[] =
-    "), part AS (SELECT oid FROM first UNION SELECT i.inhrelid FROM part"
+    "), beside AS (SELECT oid FROM joined UNION SELECT i.inhrelid FROM beside"
+    " JOIN pg_inherits i ON i.inhparent = beside.oid"
+    " WHERE NOT EXISTS (SELECT FROM joined j WHERE j.oid = beside.oid)"
+    "  OR i.inhrelid = (SELECT p.partdefid FROM pg_partitioned_table p WHERE p.partrelid ="
+    "  beside.oid)),"
+    "part AS (SELECT oid FROM first UNION SELECT i.inhrelid FROM part"
     " JOIN pg_inherits i ON i.inhparent = part.oid),"
-    "up AS (SELECT oid FROM first UNION SELECT i.inhparent FROM up"
+    "up AS (SELECT oid FROM (TABLE first UNION TABLE joined) x UNION SELECT i.inhparent FROM up"
     " JOIN pg_inherits i ON i.inhrelid = up.oid),"
     "down AS (SELECT oid FROM first UNION SELECT x.oid FROM down"
     " CROSS JOIN LATERAL (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = down.oid"
     "  UNION ALL SELECT f.conrelid FROM pg_constraint f WHERE f.confrelid = down.oid"
     "  AND f.contype = 'f' AND (f.confupdtype IN ('c','n','d') OR f.confdeltype IN ('c','n','d'))"
     " ) x(oid)),"
-    "near AS (SELECT oid, oid::regclass::text AS about, oid IN (SELECT oid FROM part) AS own"
-    " FROM (SELECT oid FROM up UNION SELECT oid FROM down) x)";
+    "near AS (SELECT oid, oid::regclass::text AS about, oid IN (SELECT oid FROM part) AS own,"
+    " oid IN (SELECT oid FROM beside) AS beside"
+    " FROM (TABLE up UNION TABLE down UNION TABLE beside) x)";
 
 #define NEAR_TABLES                                                                                \
     " FROM near n JOIN pg_class c ON c.oid = n.oid JOIN pg_namespace s ON s.oid = c.relnamespace"  \
@@ -64,11 +76,11 @@ static const char HOLD[] =
     " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 \\gexec\n";
 
 /* Whose rows are put back is written by nobody else meanwhile; the others only stay what they are:
- * who writes into another partition goes on. */
+ * who writes into another partition goes on. Where a part will join, no other one joins. */
 static const char LOCK[] =
     " SELECT format('LOCK TABLE ONLY %s IN %s MODE', n.about,"
-    " CASE WHEN n.own THEN 'SHARE ROW EXCLUSIVE' ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES
-    " AND " LOCKABLE " ORDER BY n.oid \\gexec\n";
+    " CASE WHEN n.own THEN 'SHARE ROW EXCLUSIVE' WHEN n.beside THEN 'SHARE UPDATE EXCLUSIVE'"
+    " ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES " AND " LOCKABLE " ORDER BY n.oid \\gexec\n";
 
 static const char LOCKED[] =
     " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
@@ -76,7 +88,8 @@ static const char LOCKED[] =
     " AND (" HOLDABLE " OR " LOCKABLE
     " AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.granted"
     "  AND l.locktype = 'relation' AND l.relation = n.oid AND (l.mode IN ('ShareRowExclusiveLock',"
-    "  'ExclusiveLock', 'AccessExclusiveLock') OR l.mode = 'RowExclusiveLock' AND NOT n.own)))"
+    "  'ExclusiveLock', 'AccessExclusiveLock') OR l.mode = 'ShareUpdateExclusiveLock'"
+    "  AND NOT n.own OR l.mode = 'RowExclusiveLock' AND NOT (n.own OR n.beside))))"
     " LIMIT 1 \\gexec\n";
 
 /* What belongs to them; and from there to functions. */
@@ -159,6 +172,25 @@ static void put_columns(const undo *u, const json_t *relation, const char *what,
     sp_buf_text(sql, "]::text[]");
 }
 
+/* What a missing partition will be one of. */
+static sp_err put_joins(undo *u, const json_t *relation, sp_buf *sql)
+{
+    const char *parent = undo_text(relation, "parent");
+    bool joins = json_is_true(json_object_get(relation, "partition")) &&
+                 undo_verb_is(u, "DROP ALTER") && undo_is_missing(u, PG_CLASS, undo_oid(relation));
+    if (joins && parent[0] == '\0') {
+        return undo_refuse(u, undo_text(relation, "quoted"),
+                           "it was kept without the name of the table that it is a partition of",
+                           NULL, NULL);
+    }
+    if (joins) {
+        sp_buf_text(sql, "INSERT INTO pg_temp.sp_joins VALUES (");
+        undo_literal(u, parent, sql);
+        sp_buf_text(sql, ");\n");
+    }
+    return sp_ok();
+}
+
 sp_err undo_code_begin(undo *u, sp_buf *sql)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
@@ -183,6 +215,7 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
         put_columns(u, one, "type", sql);
         put_columns(u, one, "name", sql);
         sp_buf_text(sql, ");\n");
+        TRY(put_joins(u, one, sql));
         TRY(undo_script(u, sql));
     }
     return undo_script(u, sql);
@@ -197,6 +230,8 @@ static void put_question(const json_t *only, const char *question, sp_buf *sql)
     } else {
         sp_buf_fmt(sql, "%u::oid AS oid", undo_oid(only));
     }
+    sp_buf_text(sql, JOINED);
+    sp_buf_text(sql, only == NULL ? "true" : "false");
     sp_buf_text(sql, NEAR);
     sp_buf_text(sql, question);
 }
@@ -241,6 +276,8 @@ void undo_code_check_made(const undo *u, const json_t *relation, sp_buf *sql)
     sp_buf_text(sql, KEPT_NOW);
     sp_buf_text(sql, "oid FROM kept WHERE name = ");
     undo_literal(u, undo_text(relation, "quoted"), sql);
+    sp_buf_text(sql, JOINED);
+    sp_buf_text(sql, "false");
     sp_buf_text(sql, NEAR);
     sp_buf_text(sql, CHECK);
     sp_buf_text(sql, " OR was IS NULL");

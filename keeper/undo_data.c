@@ -116,6 +116,26 @@ static sp_err load(undo *u, const char *path)
     return err;
 }
 
+/* A part has copies of its parent's triggers as soon as it is one. */
+static void put_rows(const undo *u, const json_t *relation, size_t number, sp_buf *sql)
+{
+    const char *name = undo_text(relation, "quoted");
+    auto_buf sp_buf table = sp_buf_make(NAME_MAX_BYTES);
+    sp_buf_text(&table, "to_regclass(");
+    undo_literal(u, name, &table);
+    sp_buf_text(&table, ")");
+    sp_buf_byte(&table, 0);
+    undo_triggers_off(number, sp_failed(sp_buf_error(&table)) ? "NULL" : (const char *)table.ptr,
+                      false, sql);
+    undo_code_check_made(u, relation, sql);
+    sp_buf_fmt(sql, "INSERT INTO %s (", name);
+    undo_list_columns(relation, "", sql);
+    sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+    undo_list_columns(relation, "s.", sql);
+    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s;\n", number);
+    undo_triggers_on(number, sql);
+}
+
 sp_err undo_data(undo *u, sp_buf *sql)
 {
     char path[KEEP_PATH_BYTES + 16];
@@ -138,12 +158,7 @@ sp_err undo_data(undo *u, sp_buf *sql)
         if (!is_made(u, one)) {
             continue;
         }
-        undo_code_check_made(u, one, sql);
-        sp_buf_fmt(sql, "INSERT INTO %s (", undo_text(one, "quoted"));
-        undo_list_columns(one, "", sql);
-        sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-        undo_list_columns(one, "s.", sql);
-        sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s;\n", i);
+        put_rows(u, one, i, sql);
         TRY(undo_script(u, sql));
     }
     return sp_ok();

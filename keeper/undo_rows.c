@@ -163,28 +163,11 @@ static void finish_columns(const undo_table *t, sp_buf *sql)
     }
 }
 
-/* Triggers of users, as they are once the table is locked, also of its partitions and of what a
- * changed key reaches; a new one would run, too. */
-static void switch_triggers(const undo_table *t, bool off, sp_buf *sql)
+static void switch_off(const undo_table *t, sp_buf *sql)
 {
-    if (off) {
-        sp_buf_fmt(
-            sql,
-            "CREATE TEMP TABLE sp_trigger_%zu ON COMMIT DROP AS WITH RECURSIVE those AS ("
-            "SELECT %u::oid AS oid UNION SELECT x.oid FROM those CROSS JOIN LATERAL ("
-            "SELECT inhrelid FROM pg_inherits WHERE inhparent = those.oid UNION ALL "
-            "SELECT conrelid FROM pg_constraint WHERE confrelid = those.oid AND contype = "
-            "'f' AND %s AND (confupdtype IN ('c','n','d') OR confdeltype IN ('c','n','d'))) "
-            "x(oid)) SELECT tgrelid, tgname, tgenabled FROM those JOIN pg_trigger ON "
-            "tgrelid = those.oid WHERE NOT tgisinternal AND tgenabled <> 'D' AND tgparentid = "
-            "0;\n",
-            t->number, undo_oid(t->relation), t->changes || t->moves ? "true" : "false");
-    }
-    sp_buf_text(sql, "SELECT format('ALTER TABLE %s %s TRIGGER %I', tgrelid::regclass, ");
-    sp_buf_text(sql, off ? "'DISABLE'"
-                         : "CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN "
-                           "'ENABLE REPLICA' ELSE 'ENABLE' END");
-    sp_buf_fmt(sql, ", tgname) FROM pg_temp.sp_trigger_%zu \\gexec\n", t->number);
+    char table[24];
+    snprintf(table, sizeof(table), "%u", undo_oid(t->relation));
+    undo_triggers_off(t->number, table, t->changes || t->moves, sql);
 }
 
 /* With the types that the columns had; for a domain what it is made of, so that nobody's check runs
@@ -522,7 +505,7 @@ static bool is_referred(const undo *u, const undo_table *t)
 
 static sp_err put_rows(undo *u, const undo_table *t, sp_buf *sql)
 {
-    switch_triggers(t, true, sql);
+    switch_off(t, sql);
     if (!t->keyed) {
         put_without_key(u, t, sql);
     } else {
@@ -551,7 +534,7 @@ static sp_err finish_rows(undo *u, const undo_table *t, sp_buf *sql)
         put_report(u, t, sql);
     }
     finish_columns(t, sql);
-    switch_triggers(t, false, sql);
+    undo_triggers_on(t->number, sql);
     return undo_script(u, sql);
 }
 

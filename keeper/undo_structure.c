@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { PG_CLASS = 1259, CATALOGS_MAX = 64 };
+#define JOINS SP_SPAN_LIT("TABLE ATTACH ")
 
 /* ---- what is missing ---- */
 
@@ -210,10 +211,10 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
     }
-    static const char *const attaching[] = {"TABLE ATTACH ", "INDEX ATTACH "};
+    const sp_span attaching[] = {JOINS, SP_SPAN_LIT("INDEX ATTACH ")};
     for (size_t i = 0; i < SP_COUNT(attaching); i++) {
-        if (sp_span_starts(entry->rest, sp_span_cstr(attaching[i]))) {
-            return attaches_missing(u, entry->rest, sp_span_cstr(attaching[i]));
+        if (sp_span_starts(entry->rest, attaching[i])) {
+            return attaches_missing(u, entry->rest, attaching[i]);
         }
     }
     return is_about_missing(u, entry);
@@ -245,7 +246,13 @@ static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && wanted(u, entry);
+    return !is_first(entry) && wanted(u, entry) && !sp_span_starts(entry->rest, JOINS);
+}
+
+/* For this the server computes with the parent's keys and with checks. */
+static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
+{
+    return wanted(u, entry) && sp_span_starts(entry->rest, JOINS);
 }
 
 /* Foreign keys that fell with what they referred to; those of missing tables are in the archive. */
@@ -326,25 +333,48 @@ static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
     return undo_script(u, sql);
 }
 
-sp_err undo_structure(undo *u, bool first, sp_buf *sql)
+/* What is picked, of those sections. */
+static sp_err make_those(undo *u, undo_pick pick, const char *const sections[2], sp_buf *sql)
 {
     char path[KEEP_PATH_BYTES + 16];
     char use[KEEP_PATH_BYTES + 32];
     size_t count = 0;
-    TRY(undo_list(u, first ? wanted_first : wanted_then, "structure", path, &count));
-    if (count > 0) {
-        snprintf(use, sizeof(use), "--use-list=%s", path);
-        const char *const all[] = {"pg_restore", "--file=-", use, NULL};
-        const char *const empty[] = {"pg_restore", "--file=-", use, "--section=pre-data", NULL};
-        const char *const filled[] = {"pg_restore",          "--file=-", use, "--section=data",
-                                      "--section=post-data", NULL};
-        TRY(make(u, first ? all : empty, sql));
-        if (!first) { /* tables are empty: nothing of theirs has run yet */
-            TRY(undo_code_check(u, true, sql));
-            TRY(undo_data(u, sql));
-            TRY(undo_list(u, wanted_last, "structure", path, &count));
-            TRY(make(u, filled, sql));
+    TRY(undo_list(u, pick, "structure", path, &count));
+    snprintf(use, sizeof(use), "--use-list=%s", path);
+    const char *const argv[] = {"pg_restore", "--file=-", use, sections[0], sections[1], NULL};
+    return count == 0 ? sp_ok() : make(u, argv, sql);
+}
+
+/* Tables are empty: nothing of theirs has run yet. */
+static sp_err make_tables(undo *u, sp_buf *sql)
+{
+    static const char *const empty[2] = {"--section=pre-data"};
+    static const char *const filled[2] = {"--section=data", "--section=post-data"};
+    TRY(make_those(u, wanted_then, empty, sql));
+    TRY(undo_code_check(u, true, sql));
+    TRY(make_those(u, wanted_joins, empty, sql));
+    TRY(undo_code_check(u, true, sql)); /* what they have from their parents */
+    TRY(undo_data(u, sql));
+    return make_those(u, wanted_last, filled, sql);
+}
+
+static bool wants_any(const undo *u, bool first)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (is_first(&entry) == first && wanted(u, &entry)) {
+            return true;
         }
+    }
+    return false;
+}
+
+sp_err undo_structure(undo *u, bool first, sp_buf *sql)
+{
+    static const char *const all[2] = {NULL};
+    if (wants_any(u, first)) {
+        TRY(first ? make_those(u, wanted_first, all, sql) : make_tables(u, sql));
         note_restored(u, first);
     }
     if (!first) {

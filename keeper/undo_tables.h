@@ -47,4 +47,11 @@ void undo_keys_wait(const undo_tables *all, sp_buf *sql);
 /* They are; a row that one of them does not find makes the script fail. */
 void undo_keys_check(sp_buf *sql);
 
+/* ---- undo_triggers.c ---- */
+/* Switches off what there is on the table (an expression: its oid), once it is locked, on its
+ * partitions, and, reaching, on what a changed key reaches; a new one would run, too. */
+void undo_triggers_off(size_t number, const char *table, bool reaching, sp_buf *sql);
+/* What was switched off under that number is as it was. */
+void undo_triggers_on(size_t number, sp_buf *sql);
+
 #endif

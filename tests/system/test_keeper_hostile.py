@@ -331,3 +331,50 @@ def test_what_the_server_computes_by_itself_is_no_hindrance(keeper, server, trap
         assert code == OK, why
         trap("ALTER TABLE trap.trap DROP COLUMN IF EXISTS s")
         assert server.sql("TABLE trap.trap", "orders") == before
+
+
+# The parent's triggers and expressions are its owner's, whose table is not kept: one of its parts is.
+ROOT = ("CREATE TABLE trap.root (id int, n int) PARTITION BY RANGE (id{key}); CREATE TABLE trap.leaf PARTITION OF trap.root FOR VALUES FROM (0{low}) TO (10{high});"
+        "CREATE TABLE trap.rest PARTITION OF trap.root DEFAULT; INSERT INTO trap.root (id) VALUES (1), (99);")
+PLAIN = ROOT.format(key="", low="", high="")
+FIRES = "CREATE TRIGGER t {when} ON trap.root FOR EACH ROW EXECUTE FUNCTION trap.fires();"
+
+
+def ids(server):
+    return server.sql("SELECT string_agg(id::text, ',' ORDER BY id) FROM trap.root", "orders")
+
+
+@pytest.mark.parametrize("when", ["BEFORE INSERT", "AFTER INSERT"])
+@pytest.mark.parametrize("verb,how", [("DROP", "DROP TABLE trap.leaf"), ("DELETE", "DELETE FROM trap.leaf")])
+def test_triggers_of_a_parent_that_is_not_kept(keeper, server, trap, when, verb, how):
+    """The server gives each part a copy of them. What was switched off on one part stays so, what is on is on again."""
+    trap(PLAIN + FIRES.format(when=when) + "CREATE TABLE trap.off PARTITION OF trap.root FOR VALUES FROM (20) TO (30);"
+         "ALTER TABLE trap.off DISABLE TRIGGER t; ALTER TABLE trap.leaf ENABLE ALWAYS TRIGGER t")
+    states = "SELECT string_agg(tgrelid::regclass::text || '=' || tgenabled::text, ',' ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgname = 't'"
+    before = server.sql(states, "orders")
+    for objects in ((verb, "trap.leaf"), (verb, "trap.leaf", "trap.root")):
+        kept(keeper, server, *objects)
+        trap(how)
+        code, _, why = undone(keeper, server, verb)
+        assert code == OK, why
+        assert ids(server) == "1,99"
+        assert server.sql(states, "orders") == before
+
+
+JOINS = {
+    "key": (ROOT.format(key=", trap.calm(n)", low=", MINVALUE", high=", MINVALUE"), ""),
+    "key since": (PLAIN, "DROP TABLE trap.root; CREATE TABLE trap.root (id int, n int) PARTITION BY RANGE (id, (id + trap.calm(1)));"
+                         "CREATE TABLE trap.rest PARTITION OF trap.root DEFAULT; INSERT INTO trap.root VALUES (99)"),
+    "the default's check": (PLAIN + "ALTER TABLE trap.rest ADD CHECK (trap.calm(1) > 0)", ""),
+    "its own check": (PLAIN + "ALTER TABLE trap.leaf ADD CHECK (trap.calm(1) > 0)", ""),
+}
+
+
+@pytest.mark.parametrize("name", JOINS)
+def test_a_part_that_joins_its_parent_again_runs_nothing_of_it(keeper, server, trap, name):
+    """The server computes with the parent's keys, and with constants in checks, when it takes a part in."""
+    made, since = JOINS[name]
+    trap(made)
+    kept(keeper, server, "DROP", "trap.leaf")
+    trap("DROP TABLE trap.leaf;" + since)
+    refused(keeper, server, "DROP", "of owner would run with the rights of op_keep")

@@ -20,6 +20,7 @@ from vault_client import ECONFLICT, OK
 
 ROLES = """
 CREATE ROLE owner NOLOGIN;
+CREATE ROLE rival NOLOGIN;
 CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
 GRANT pg_read_all_data TO op_keep;
 """
@@ -348,7 +349,9 @@ def ids(server):
 @pytest.mark.parametrize("verb,how", [("DROP", "DROP TABLE trap.leaf"), ("DELETE", "DELETE FROM trap.leaf")])
 def test_triggers_of_a_parent_that_is_not_kept(keeper, server, trap, when, verb, how):
     """The server gives each part a copy of them. What was switched off on one part stays so, what is on is on again."""
-    trap(PLAIN + FIRES.format(when=when) + "CREATE TABLE trap.off PARTITION OF trap.root FOR VALUES FROM (20) TO (30);"
+    trap("CREATE TABLE trap.first (n int PRIMARY KEY); INSERT INTO trap.first VALUES (1);" + PLAIN + FIRES.format(when=when) +
+         "UPDATE trap.root SET n = 1; ALTER TABLE trap.root ADD FOREIGN KEY (n) REFERENCES trap.first DEFERRABLE INITIALLY DEFERRED;"
+         "CREATE TABLE trap.off PARTITION OF trap.root FOR VALUES FROM (20) TO (30);"
          "ALTER TABLE trap.off DISABLE TRIGGER t; ALTER TABLE trap.leaf ENABLE ALWAYS TRIGGER t")
     states = "SELECT string_agg(tgrelid::regclass::text || '=' || tgenabled::text, ',' ORDER BY tgrelid::regclass::text) FROM pg_trigger WHERE tgname = 't'"
     before = server.sql(states, "orders")
@@ -378,3 +381,26 @@ def test_a_part_that_joins_its_parent_again_runs_nothing_of_it(keeper, server, t
     kept(keeper, server, "DROP", "trap.leaf")
     trap("DROP TABLE trap.leaf;" + since)
     refused(keeper, server, "DROP", "of owner would run with the rights of op_keep")
+
+
+def test_a_table_that_a_changed_key_reaches_and_that_cannot_be_held(keeper, server, trap):
+    """What follows a key is written with its owner's rights, but the trigger that sees it has those of the keeper."""
+    trap("CREATE TABLE trap.trap (id int PRIMARY KEY, code int UNIQUE); INSERT INTO trap.trap VALUES (1, 1);"
+         "GRANT USAGE, CREATE ON SCHEMA trap TO rival; GRANT REFERENCES, SELECT ON trap.trap TO rival")
+    kept(keeper, server, "UPDATE", "trap.trap")
+    trap("UPDATE trap.trap SET code = 2")
+    server.sql("SET ROLE rival; CREATE TABLE trap.hangs (code int REFERENCES trap.trap (code) ON UPDATE CASCADE);"
+               "INSERT INTO trap.hangs VALUES (2)", "orders")
+    with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as row, ThreadPoolExecutor(1) as pool:
+        row.cursor().execute("SELECT FROM trap.trap FOR UPDATE")
+        job = pool.submit(undone, keeper, server, "UPDATE")
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'"
+        wait_for("undo at the row", 20, lambda: job.done() or server.sql(waiting, "orders") == "1")
+        server.sql("SET ROLE rival; CREATE TRIGGER t AFTER UPDATE ON trap.hangs FOR EACH ROW EXECUTE FUNCTION trap.fires()", "orders")
+        row.rollback()
+        code, _, why = job.result(60)
+    assert code == ECONFLICT and "trap.hangs: what is put back may change its rows by a foreign key, and op_keep may not hold it" in why, why
+    server.sql("DROP TRIGGER t ON trap.hangs; GRANT UPDATE ON trap.hangs TO op_keep", "orders")
+    code, _, why = undone(keeper, server, "UPDATE")
+    assert code == OK, why
+    assert server.sql("SELECT code FROM trap.hangs", "orders") == "1"

@@ -168,9 +168,14 @@ bool keep_has_word(const char *text, const char *words)
     return false;
 }
 
-sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
+static const char *quoted_of(const json_t *relation)
 {
-    auto_json json_t *manifest = NULL;
+    const char *name = json_string_value(json_object_get(relation, "quoted"));
+    return name == NULL ? "" : name;
+}
+
+static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest)
+{
     auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(MANIFEST));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
@@ -179,12 +184,41 @@ sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
     TRY(sp_fit(objects, sizeof(objects), given));
     TRY(sp_fit(verb, sizeof(verb), job->job.verb));
     const char *const values[] = {objects, verb, job->job.cascades != 0 ? "t" : "f",
-                                  job->job.whole != 0 ? "t" : "f"};
+                                  whole ? "t" : "f"};
     sp_buf_text(&sql, CLOSURE);
     sp_buf_text(&sql, STRANGERS);
     sp_buf_text(&sql, MANIFEST);
     TRY(sp_buf_take_cstr(&sql, &text));
-    TRY(keep_exec_json(job, conn, text, SP_COUNT(values), values, &manifest));
+    return keep_exec_json(job, conn, text, SP_COUNT(values), values, ret_manifest);
+}
+
+/* What else is in an archive of the whole database: undo may have to make it again, and looks at it
+ * before; its rows are not those of the statement. */
+static sp_err add_outside(keep_job *job, PGconn *conn, json_t *manifest)
+{
+    auto_json json_t *whole = NULL;
+    auto_json json_t *named = json_object();
+    json_t *outside = json_array();
+    json_object_set_new(manifest, "outside", outside);
+    const json_t *relations = json_object_get(manifest, "relations");
+    TRY(ask(job, conn, true, &whole));
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        json_object_set_new(named, quoted_of(json_array_get(relations, i)), json_true());
+    }
+    relations = json_object_get(whole, "relations");
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        json_t *one = json_array_get(relations, i);
+        if (json_object_get(named, quoted_of(one)) == NULL) {
+            json_array_append(outside, one);
+        }
+    }
+    return sp_ok();
+}
+
+sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
+{
+    auto_json json_t *manifest = NULL;
+    TRY(ask(job, conn, job->job.whole != 0, &manifest));
     json_object_set_new(manifest, "whole", json_boolean(job->job.whole));
     size_t count = json_array_size(json_object_get(manifest, "relations"));
     if (job->job.whole == 0 && count == 0) {
@@ -192,8 +226,9 @@ sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
                                "database");
         return sp_fail(SP_ENOTFOUND);
     }
-    if (count > KEEP_RELATIONS_MAX) {
+    if (job->job.whole == 0 && count > KEEP_RELATIONS_MAX) {
         json_object_set_new(manifest, "whole", json_true());
+        TRY(add_outside(job, conn, manifest));
     }
     *ret_manifest = SP_STEAL(manifest);
     return sp_ok();

@@ -505,11 +505,30 @@ static sp_err look(undo *u)
     return undo_find_missing(u);
 }
 
+/* What the archive has besides what the statement reached: made again when it is missing, and
+ * otherwise nobody's concern. */
+static void take_outside(undo *u)
+{
+    json_t *relations = json_object_get(u->manifest, "relations");
+    const json_t *outside = json_object_get(u->manifest, "outside");
+    for (size_t i = 0; i < json_array_size(outside) && undo_verb_is(u, "DROP ALTER"); i++) {
+        json_t *one = json_array_get(outside, i);
+        json_object_set_new(one, "outside", json_true());
+        json_array_append(relations, one);
+    }
+}
+
+bool undo_is_outside(const json_t *relation)
+{
+    return json_is_true(json_object_get(relation, "outside"));
+}
+
 static sp_err run(undo *u)
 {
     keep_reader *reader = NULL;
     TRY(keep_open(u->job, &reader, &u->manifest));
     keep_reader_free(reader);
+    take_outside(u);
     sp_err err = connect_to_it(u);
     if (err.code == SP_ENOTFOUND && u->try_only && json_array_size(u->told) > 0) {
         return write_report(u);

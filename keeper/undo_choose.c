@@ -260,7 +260,8 @@ static sp_err choose(undo *u, undo_tables *all)
         const json_t *one = json_array_get(relations, i);
         const char *kind = undo_text(one, "kind");
         undo_table t = {.relation = one, .now = undo_present(u, one), .number = i};
-        if ((kind[0] == 'r' || kind[0] == 'p') && !undo_is_in_root(u, one)) {
+        bool stored = kind[0] == 'r' || kind[0] == 'p';
+        if (stored && !undo_is_outside(one) && !undo_is_in_root(u, one)) {
             TRY(choose_one(u, t, rows, all));
         }
     }

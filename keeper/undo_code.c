@@ -206,7 +206,8 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
         const json_t *one = json_array_get(relations, i);
         const json_t *now = undo_present(u, one);
         const char *kind = undo_text(one, "kind");
-        if (kind[0] != 'r' && kind[0] != 'p') {
+        bool stored = kind[0] == 'r' || kind[0] == 'p';
+        if (!stored || (now != NULL && undo_is_outside(one))) {
             continue;
         }
         sp_buf_text(sql, "INSERT INTO pg_temp.sp_kept VALUES (");

@@ -40,6 +40,16 @@ bool undo_is_staged(const undo *u, const keep_toc_entry *entry)
     return false;
 }
 
+bool undo_is_unknown_data(const undo *u, const keep_toc_entry *entry)
+{
+    const json_t *relations = json_object_get(u->manifest, "relations");
+    bool known = false;
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        known = known || undo_oid(json_array_get(relations, i)) == entry->oid;
+    }
+    return keep_toc_is_data(entry) && !known;
+}
+
 /* The name without its quotes; the server's list of words that need them may not be pg_dump's. */
 static void put_bare(sp_span name, sp_buf *out)
 {
@@ -133,7 +143,6 @@ static void put_rows(const undo *u, const json_t *relation, size_t number, sp_bu
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
     undo_list_columns(relation, "s.", sql);
     sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s;\n", number);
-    undo_triggers_on(number, sql);
 }
 
 sp_err undo_data(undo *u, sp_buf *sql)
@@ -161,5 +170,12 @@ sp_err undo_data(undo *u, sp_buf *sql)
         put_rows(u, one, i, sql);
         TRY(undo_script(u, sql));
     }
-    return sp_ok();
+    sp_buf_text(sql, "SET CONSTRAINTS ALL IMMEDIATE;\n"); /* else the server switches nothing */
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        if (is_made(u, json_array_get(relations, i))) {
+            undo_triggers_on(i, sql);
+            TRY(undo_script(u, sql));
+        }
+    }
+    return undo_script(u, sql);
 }

@@ -37,7 +37,7 @@ typedef struct {
     json_t *restored; /* texts */
     json_t *told;     /* sentences for people */
     size_t notes;     /* how many of them say nothing of what came back */
-    bool leaves_out;  /* a table that nobody named, and that is told */
+    bool leaves_out;  /* a table that nobody named, or its rows, and that is told */
     keep_child psql;
 } undo;
 
@@ -65,6 +65,8 @@ uint32_t undo_oid(const json_t *relation);
 /* It was dropped since, and another one of its name is taken for it: which transaction wrote a row
  * cannot be told any more. */
 bool undo_is_made_again(const json_t *relation);
+/* In the archive, but not what the statement reached: nothing is put into it while it is there. */
+bool undo_is_outside(const json_t *relation);
 /* What the relation is now; NULL = it is gone. */
 const json_t *undo_present(const undo *u, const json_t *relation);
 
@@ -85,6 +87,8 @@ SP_MUST sp_err undo_large_contents(undo *u);
 /* ---- undo_data.c ---- */
 /* Rows of a table that is missing and that the manifest knows: undo_data() puts them back. */
 bool undo_is_staged(const undo *u, const keep_toc_entry *entry);
+/* Rows of a table that the manifest does not know: whose code is theirs was not looked at. */
+bool undo_is_unknown_data(const undo *u, const keep_toc_entry *entry);
 /* Into the tables that have been made again, before anything hangs on them. */
 SP_MUST sp_err undo_data(undo *u, sp_buf *sql);
 

@@ -241,7 +241,8 @@ static bool wanted_first(const undo *u, const keep_toc_entry *entry)
 /* Besides rows that undo_data.c loads. */
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
-    return !is_first(entry) && wanted(u, entry) && !undo_is_staged(u, entry);
+    return !is_first(entry) && wanted(u, entry) && !undo_is_staged(u, entry) &&
+           !undo_is_unknown_data(u, entry);
 }
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
@@ -345,6 +346,20 @@ static sp_err make_those(undo *u, undo_pick pick, const char *const sections[2],
     return count == 0 ? sp_ok() : make(u, argv, sql);
 }
 
+static void tell_unknown(undo *u)
+{
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        if (wanted(u, &entry) && undo_is_unknown_data(u, &entry)) {
+            undo_tell(u, json_sprintf("%.*s: these rows are not put back, because their table is "
+                                      "part of an extension or was not told apart when it was kept",
+                                      SP_SPAN_ARG(entry.rest)));
+            u->leaves_out = true;
+        }
+    }
+}
+
 /* Tables are empty: nothing of theirs has run yet. */
 static sp_err make_tables(undo *u, sp_buf *sql)
 {
@@ -355,6 +370,7 @@ static sp_err make_tables(undo *u, sp_buf *sql)
     TRY(make_those(u, wanted_joins, empty, sql));
     TRY(undo_code_check(u, true, sql)); /* what they have from their parents */
     TRY(undo_data(u, sql));
+    tell_unknown(u);
     return make_those(u, wanted_last, filled, sql);
 }
 

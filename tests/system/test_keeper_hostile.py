@@ -404,3 +404,21 @@ def test_a_table_that_a_changed_key_reaches_and_that_cannot_be_held(keeper, serv
     code, _, why = undone(keeper, server, "UPDATE")
     assert code == OK, why
     assert server.sql("SELECT code FROM trap.hangs", "orders") == "1"
+
+
+@pytest.mark.parametrize("check,runs", [("trap.spring(id)", True), ("id > 0", False)])
+def test_what_is_outside_of_more_tables_than_are_named_one_by_one(keeper, server, trap, check, runs):
+    """Then all of the database is in the archive: what else was dropped since comes back, when its code was looked at; the rest is left alone."""
+    trap("CREATE TABLE trap.many (id int) PARTITION BY LIST (id);"
+         "DO $$BEGIN FOR i IN 1..501 LOOP EXECUTE format('CREATE TABLE trap.m%s PARTITION OF trap.many FOR VALUES IN (%s)', i, i); END LOOP; END$$;"
+         f"INSERT INTO trap.many VALUES (7); CREATE TABLE trap.trap (id int PRIMARY KEY, CHECK ({check})); INSERT INTO trap.trap VALUES (1);"
+         "CREATE TABLE trap.beside (id int, CHECK (trap.spring(id))); INSERT INTO trap.beside VALUES (1)")
+    code, _, _, report, why = keeper.job(KEEP, keep=50, port=server.port, verb="DROP", objects=["trap.many"])
+    assert code == OK and report["whole"] and report["relations_total"] == 502, why
+    trap("DROP TABLE trap.m7, trap.trap; DELETE FROM trap.beside")
+    if runs:
+        refused(keeper, server, "DROP", "trap.trap: trap.spring(integer) of owner would run with the rights of op_keep")
+        return
+    code, report, why = undone(keeper, server, "DROP")
+    assert code == OK and report["complete"], why
+    assert server.sql("SELECT (SELECT count(*) FROM trap.many), (SELECT count(*) FROM trap.trap), (SELECT count(*) FROM trap.beside)", "orders") == "1|1|0"

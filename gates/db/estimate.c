@@ -145,20 +145,33 @@ static bool is_opaque(const sp_sql_judgement *judgement)
     return false;
 }
 
+/* Messages under way may have given the name another meaning. */
+static bool is_certain(const db_estimate *e, const sp_sql_statement *statement)
+{
+    const db_names *names = &db_session_judge(e->session)->names;
+    const db_named *named = db_names_find(names, DB_NAMED_PREPARED, statement->name, NULL);
+    return named == NULL || db_names_find(names, DB_NAMED_PREPARED, statement->name, named) == NULL;
+}
+
 /* Why it is better not planned; NULL: it may be. */
 static const char *unplannable(const db_estimate *e, const sp_sql_judgement *judgement)
 {
     unsigned count = 0;
     bool opaque = is_opaque(judgement);
+    bool certain = true;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *one = &judgement->statements[i];
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
         const db_text *text = runs_other ? named_by(e, one) : NULL;
         opaque = opaque || (text != NULL && is_opaque(text->known->judgement));
+        certain = certain && (!runs_other || is_certain(e, one));
         count += is_planned(one) || runs_other ? 1 : 0;
     }
     if (opaque) {
         return "it runs code that planning could run too, so no plan was asked for";
+    }
+    if (!certain) {
+        return "what its name stands for is not certain yet, so no plan was asked for";
     }
     return count > EXPLAINED_MAX ? "it is more than four statements, so no plan was asked for"
                                  : NULL;

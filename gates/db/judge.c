@@ -440,6 +440,7 @@ static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_fl
 {
     switch (msg->type) {
     case 'Q':
+        flight->word = (uint32_t)(db_session_judge(session)->names.numbers + 1);
         return db_texts_query(session, msg, flight, refusal);
     case 'P':
         return db_texts_parse(session, msg, flight, refusal);
@@ -496,45 +497,6 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
 
 /* ---- ends ---- */
 
-/* PREPARE fails with one of these before it has made anything: of what was written, of a
- * transaction that has failed before. With others its transaction may have failed behind it. */
-static bool is_of_text(const char *sqlstate)
-{
-    static const char *const classes[] = {"0A", "22", "25", "42"};
-    for (size_t i = 0; i < SP_COUNT(classes); i++) {
-        if (sp_span_starts(sp_span_cstr(sqlstate), sp_span_cstr(classes[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* It did not make its names. A server that was interrupted or in need may have before. */
-static bool made_none(const db_note *note, const db_end *end)
-{
-    bool in_need = end->sqlstate[0] == '5' || end->sqlstate[0] == 'X';
-    bool prepares = (note->flags & SP_SQL_IS_PREPARE) != 0; /* what it makes no abort takes away */
-    bool may_be = note->may_stay || in_need || (prepares && !is_of_text(end->sqlstate));
-    return end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !may_be);
-}
-
-static void end_names(db_judge *judge, const db_note *note, const db_end *end)
-{
-    bool done = end->how == DB_END_DONE || end->how == DB_END_SUSPENDED;
-    if (note->made_last != 0 && note->made_last >= note->number && (done || made_none(note, end))) {
-        db_names_settle(&judge->names, note->number, note->made_last, done);
-    }
-    if (note->close_kind == 'a' && done) {
-        db_names_forget(&judge->names, DB_NAMED_PREPARED, SP_SPAN_EMPTY, true, note->number);
-        db_names_forget(&judge->names, DB_NAMED_PORTAL, SP_SPAN_EMPTY, true, note->number);
-    } else if (note->close_kind != 0 && done) {
-        bool is_statement = note->close_kind == 'S' || note->close_kind == 's';
-        bool all = (note->close_kind == 's' || note->close_kind == 'p') && note->name_len == 0;
-        db_names_forget(&judge->names, is_statement ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                        (sp_span){note->name, note->name_len}, all, note->number);
-    }
-}
-
 /* A portal has counted one part more; with an export the day has counted all of it (export.c). */
 static void count_part(const db_note *note, const db_end *end)
 {
@@ -554,10 +516,6 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
     db_note *note = flight->own;
-    if (flight->type == 'S' && session->transaction == 'I') {
-        /* the transaction is over, and with it the portals that were made before */
-        db_names_end_transaction(&judge->names, flight->word);
-    }
     if (note != NULL && note->runs && (note->flags & SP_SQL_IS_DDL) != 0) {
         judge->defining--;
     }
@@ -571,13 +529,9 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
             db_rows_late(session, false);
         }
     }
+    db_ends_follow(session, flight, note, end);
     if (note == NULL) {
         return;
-    }
-    end_names(judge, note, end);
-    if (flight->type == 'Q' && session->transaction == 'I') {
-        bool made = note->made_last >= note->number;
-        db_names_end_transaction(&judge->names, made ? note->made_last + 1 : note->number);
     }
     if (note->runs) {
         db_export_over(session);
@@ -585,7 +539,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     if (note->runs && end->how != DB_END_SKIPPED) {
         record_run(session, note, end);
-        if (note->close_kind == 'a' && end->how == DB_END_DONE) {
+        if (note->discards && end->how == DB_END_DONE) {
             db_made_discarded(session, flight);
         }
     }
@@ -596,6 +550,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     db_rows_unwatch(session, note);
     db_text_unref(note->text);
+    sp_sql_known_unref(note->names);
     sp_copy_mask_free(note->copy);
     sp_gate_snapshot_unref(note->ruling.snapshot);
     sp_free(note->fields);
@@ -647,6 +602,7 @@ void db_judge_gone(db_session *session)
     db_estimate_gone(session);
     db_pending_reset(&judge->pending);
     db_names_done(&judge->names);
+    db_ends_done(judge);
     db_catalogue_unref(judge->catalogue);
     sp_free(judge->temps);
     sp_free(judge->codes);

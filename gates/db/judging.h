@@ -223,6 +223,7 @@ struct db_named {
     db_named *next;
     db_named_kind kind;
     bool is_sql;       /* made by PREPARE or DECLARE: what runs is a query of the text */
+    bool holds;        /* DECLARE ... WITH HOLD */
     bool has_values;   /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
     db_count *count;   /* of a portal; NULL = nothing was ever fetched of it in parts */
@@ -236,7 +237,8 @@ struct db_named {
 typedef struct {
     db_named *first;
     uint32_t count;
-    size_t bytes; /* of their texts, each once, and values */
+    uint32_t portals; /* of them */
+    size_t bytes;     /* of their texts, each once, and values */
     uint64_t numbers;
 } db_names;
 
@@ -280,9 +282,11 @@ SP_MUST sp_err db_names_count(db_judge *judge, db_named_kind kind, sp_span name,
  * numbered from `own` on, and stand for nothing older behind their DECLARE. */
 SP_MUST sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, uint64_t own,
                                    db_count **count);
-/* Portals that ended with their transaction: all but those of a text that declares some WITH HOLD.
- */
-void db_names_end_transaction(db_names *names, uint64_t before);
+/* Portals that were made before that number end with their transaction; of those that are held, the
+ * ones from held_since on. */
+void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before);
+/* All portals behind the number `after`, and before `before`. */
+void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before);
 void db_names_done(db_names *names);
 
 /* ---- what hangs on flights ---- */
@@ -300,16 +304,18 @@ typedef struct {
 } db_spent;
 
 typedef struct {
-    uint64_t number;    /* names that are closed came before this */
-    uint64_t made_last; /* the message made names from number to this; less = none */
-    bool may_stay;      /* of several statements some may have made theirs before one failed */
+    uint64_t number;     /* names that are closed came before this */
+    uint64_t made_last;  /* the message made names from number to this; less = none */
+    bool is_behind;      /* a Query in the transaction of messages that were not synced */
+    sp_sql_known *names; /* the text, when it makes or ends names; NULL = it does not */
     uint64_t reference;
     db_ruling ruling;
     const char *tag;
     uint32_t flags;     /* SP_SQL_IS_ of the text */
-    uint8_t close_kind; /* 'S', 'P'; by SQL 's', 'p' (no name: all); 'a': all of both */
+    bool discards;      /* DISCARD ALL */
+    uint8_t close_kind; /* of a Close: 'S', 'P' */
     uint8_t name_len;
-    uint8_t name[SP_NAME_MAX_BYTES]; /* closed, deallocated */
+    uint8_t name[SP_NAME_MAX_BYTES]; /* closed */
     bool runs;                       /* an execution, that is written down at its end */
     bool is_recorded;                /* before it ran: its end is a CLOSE */
     bool is_watched;                 /* rows.c looks at its answer */
@@ -511,9 +517,25 @@ enum {
     DB_SPEND_AWAY
 };
 
+typedef struct {
+    uint64_t number; /* the newest name when it was set */
+    uint8_t len;
+    uint8_t name[SP_NAME_MAX_BYTES];
+} db_savepoint;
+
+typedef struct {
+    db_savepoint *items; /* oldest first */
+    uint32_t count;
+    uint32_t cap;
+    bool lost; /* there may be others */
+} db_savepoints;
+
 struct db_judge {
     db_catalogue *catalogue;
     db_names names;
+    uint64_t idle_names; /* the newest name when the last transaction ended */
+    db_savepoints savepoints;
+    bool has_failed; /* a message since the last Sync or Query */
     char (*temps)[DB_NAME_BYTES];
     uint32_t temp_count; /* DB_TEMPS_MAX: there may be more */
     bool temps_renamed;  /* any name may be one of them */
@@ -550,6 +572,14 @@ struct db_judge {
     db_pending pending;
     db_estimate *estimate; /* NULL = none was needed yet */
 };
+
+/* ---- ends.c ---- */
+/* A text with these flags makes or ends names. */
+bool db_ends_names(uint32_t flags);
+/* The answer of a message is complete. note: NULL = it had none. */
+void db_ends_follow(db_session *session, const db_flight *flight, const db_note *note,
+                    const db_end *end);
+void db_ends_done(db_judge *judge);
 
 /* ---- made.c ---- */
 /* What a text is judged against: the session's catalogue, names and policy. */

@@ -101,6 +101,7 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
         db_text_unref(kept);
         TRY(err);
         named->is_sql = true;
+        named->holds = (statement->flags & SP_SQL_IS_HOLD) != 0;
     }
     return sp_ok();
 }
@@ -108,7 +109,7 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
 sp_err db_made_names(db_judge *judge, sp_sql_known *known, db_note *note)
 {
     note->number = judge->names.numbers + 1;
-    note->may_stay = known->judgement->statement_count > 1;
+    note->names = db_ends_names(known->judgement->flags) ? sp_sql_known_ref(known) : NULL;
     sp_err err = add_names(judge, known);
     note->made_last = judge->names.numbers;
     if (sp_failed(err)) {

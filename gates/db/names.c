@@ -121,6 +121,7 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
     named->next = names->first;
     names->first = named;
     names->count++;
+    names->portals += kind == DB_NAMED_PORTAL ? 1 : 0;
     names->bytes += text->names == 0 ? text->bytes : 0;
     text->names++;
     *ret_named = named;
@@ -161,12 +162,18 @@ bool db_named_is_query(const db_named *named)
     const uint32_t of_queries = SP_SQL_IS_EXECUTE | SP_SQL_IS_EXPLAIN | SP_SQL_IS_SECRET |
                                 SP_SQL_RETURNS_ROWS | SP_SQL_IS_UNSURE | SP_SQL_IS_MAYBE_CALL |
                                 SP_SQL_IS_ROW_CALL | SP_SQL_READS_TEMP | SP_SQL_FILLS_TEMP;
-    return named->is_sql || (named->text->known->judgement->flags & ~of_queries) == 0;
+    const sp_sql_judgement *judgement = named->text->known->judgement;
+    bool looks = true; /* FETCH runs all of what changes something, whatever it fetches */
+    for (uint32_t i = 0; named->kind == DB_NAMED_PORTAL && i < judgement->use_count; i++) {
+        looks = looks && (1U << judgement->uses[i].action & DB_LOOKS) != 0;
+    }
+    return named->is_sql || (looks && (judgement->flags & ~of_queries) == 0);
 }
 
 static void free_named(db_names *names, db_named *named)
 {
     names->count--;
+    names->portals -= named->kind == DB_NAMED_PORTAL ? 1 : 0;
     named->text->names--;
     names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
     names->bytes -= named->values == NULL ? 0 : named->values->len;
@@ -333,13 +340,27 @@ sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, u
     return count_text(judge, judgement, own, count);
 }
 
-void db_names_end_transaction(db_names *names, uint64_t before)
+void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before)
 {
     db_named **link = &names->first;
-    while (*link != NULL) {
+    while (names->portals > 0 && *link != NULL) {
         db_named *at = *link;
-        bool holds = at->is_sql && (at->text->known->judgement->flags & SP_SQL_IS_HOLD) != 0;
-        if (at->kind == DB_NAMED_PORTAL && !holds && at->number < before) {
+        bool stays = at->holds && at->number < held_since;
+        if (at->kind == DB_NAMED_PORTAL && !stays && at->number < before) {
+            *link = at->next;
+            free_named(names, at);
+        } else {
+            link = &at->next;
+        }
+    }
+}
+
+void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before)
+{
+    db_named **link = &names->first;
+    while (*link != NULL && (*link)->number > after) {
+        db_named *at = *link;
+        if (at->kind == DB_NAMED_PORTAL && at->number < before) {
             *link = at->next;
             free_named(names, at);
         } else {

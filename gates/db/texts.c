@@ -290,6 +290,7 @@ static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refu
         db_spend_after(session, note, &end);
         db_count_unref(note->count);
         db_text_unref(note->text);
+        sp_sql_known_unref(note->names);
         sp_copy_mask_free(note->copy);
         sp_gate_snapshot_unref(note->ruling.snapshot);
         sp_free(note);
@@ -367,19 +368,11 @@ static db_verdict be_sure(db_session *session, uint32_t flags, bool names, db_re
 
 /* ---- messages ---- */
 
-static void note_deallocated(const sp_sql_judgement *judgement, db_note *note)
+/* DISCARD ALL by itself. */
+static bool discards(const sp_sql_judgement *judgement)
 {
-    for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & (SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE)) != 0 &&
-            judgement->statement_count == 1 && statement->name.len <= SP_NAME_MAX_BYTES) {
-            bool is_prepared = (statement->flags & SP_SQL_IS_DEALLOCATE) != 0;
-            bool is_both = is_prepared && (statement->flags & SP_SQL_IS_CLOSE) != 0;
-            note->close_kind = is_both ? 'a' : is_prepared ? 's' : 'p';
-            note->name_len = (uint8_t)statement->name.len;
-            sp_copy(note->name, statement->name.ptr, statement->name.len);
-        }
-    }
+    const uint32_t all = SP_SQL_IS_DEALLOCATE | SP_SQL_IS_CLOSE;
+    return judgement->statement_count == 1 && (judgement->statements[0].flags & all) == all;
 }
 
 static void note_flight(db_session *session, const sp_sql_judgement *judgement, const db_note *note,
@@ -406,9 +399,10 @@ bool db_text_prepares(const sp_sql_judgement *judgement, uint32_t before, sp_spa
     return false;
 }
 
-/* EXECUTE and FETCH: what their names stand for. False with a refusal: for nothing. */
-static bool add_referenced(db_ruling *ruling, db_session *session,
-                           const sp_sql_judgement *judgement, db_refusal *refusal)
+/* EXECUTE and FETCH: what their names stand for. DB_PASS; DB_WAIT until that is certain; DB_REFUSE:
+ * for nothing. */
+static db_verdict add_referenced(db_ruling *ruling, db_session *session,
+                                 const sp_sql_judgement *judgement, db_refusal *refusal)
 {
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
@@ -419,20 +413,24 @@ static bool add_referenced(db_ruling *ruling, db_session *session,
         if (executes && (judgement->flags & SP_SQL_IS_OTHER) != 0) {
             db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                       "EXECUTE in one message with a new meaning of names is not let through");
-            return false;
+            return DB_REFUSE;
         }
-        meaning found = add_named(ruling, session, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                  statement->name, 1);
+        db_named_kind kind = executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
+        db_verdict clear = db_names_clear(session, kind, statement->name, refusal);
+        if (clear != DB_PASS) {
+            return clear;
+        }
+        meaning found = add_named(ruling, session, kind, statement->name, 1);
         if (found == NAMED_UNREAD) {
             refuse_unread(statement->name, refusal);
-            return false;
+            return DB_REFUSE;
         }
         if (found == NAMED_NOTHING && !db_text_prepares(judgement, i, statement->name)) {
             refuse_nothing(executes, statement->name, refusal);
-            return false;
+            return DB_REFUSE;
         }
     }
-    return true;
+    return DB_PASS;
 }
 
 /* Of a Query, and of what it runs by a name. */
@@ -470,7 +468,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (sure != DB_PASS) {
         return sure;
     }
-    if ((judgement->flags & NAMING) != 0) {
+    if ((judgement->flags & NAMING) != 0 || db_ends_names(judgement->flags)) {
         /* looking at other texts uses the judge's room again */
         if (sp_failed(keep_judged(session, text, judgement, &known))) {
             return no_memory(refusal);
@@ -482,8 +480,9 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     const char *tag = tag_of(judgement);
     uint32_t flags = judgement->flags;
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
-    if (!add_referenced(&ruling, session, judgement, refusal)) {
-        return DB_REFUSE;
+    db_verdict clear = add_referenced(&ruling, session, judgement, refusal);
+    if (clear != DB_PASS) {
+        return clear;
     }
     auto_buf sp_buf hidden = sp_buf_make(SP_SQL_SHOWN_BYTES);
     if (known == NULL) {
@@ -512,7 +511,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->tag = tag;
     note->flags = flags;
     note->number = judge->names.numbers + 1;
-    note_deallocated(judgement, note);
+    note->is_behind = session->is_unsynced;
+    note->discards = discards(judgement);
     if (known != NULL &&
         (sp_failed(db_made_names(judge, known, note)) ||
          sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
@@ -661,7 +661,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->tag = tag;
     note->flags = portal->text->known->judgement->flags;
     note->number = judge->names.numbers + 1;
-    note_deallocated(portal->text->known->judgement, note);
+    note->discards = discards(portal->text->known->judgement);
     if (sp_failed(db_made_names(judge, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
         return drop_note(session, note, refusal);

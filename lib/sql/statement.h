@@ -76,6 +76,8 @@ enum {
     SP_SQL_IS_DDL = 1U << 11,         /* the catalogue changes */
     SP_SQL_IS_BINARY = 1U << 12,      /* BINARY cursor, COPY ... FORMAT binary */
     SP_SQL_IS_CREATE_TEMP = 1U << 14, /* name = the temporary relation */
+    SP_SQL_IS_SAVEPOINT = 1U << 13,   /* name */
+    SP_SQL_IS_ROLLBACK_TO = 1U << 30, /* name; with SAVEPOINT: RELEASE */
     SP_SQL_IS_SET = 1U << 15,
     SP_SQL_IS_SECRET = 1U << 16,      /* carries a password or the like */
     SP_SQL_RETURNS_ROWS = 1U << 17,   /* SELECT, RETURNING, FETCH, EXECUTE, SHOW, EXPLAIN */

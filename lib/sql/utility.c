@@ -161,6 +161,12 @@ static void walk_discard(walker *w, const DiscardStmt *discard)
 
 /* ---- transactions ---- */
 
+static void name_statement(walker *w, uint32_t flag, const char *name)
+{
+    w->statement->flags |= flag;
+    w->statement->name = record_name(w, text_of(name));
+}
+
 static void walk_transaction(walker *w, const TransactionStmt *stmt)
 {
     switch (stmt->kind) {
@@ -179,20 +185,19 @@ static void walk_transaction(walker *w, const TransactionStmt *stmt)
         record_database(w, SP_ACTION_ADMINISTER); /* outlives the session */
         break;
     case TRANS_STMT_SAVEPOINT:
+        name_statement(w, SP_SQL_IS_SAVEPOINT, stmt->savepoint_name);
+        break;
     case TRANS_STMT_RELEASE:
+        name_statement(w, SP_SQL_IS_SAVEPOINT | SP_SQL_IS_ROLLBACK_TO, stmt->savepoint_name);
+        break;
     case TRANS_STMT_ROLLBACK_TO:
+        name_statement(w, SP_SQL_IS_ROLLBACK_TO, stmt->savepoint_name);
         break;
     }
     walk_list(w, stmt->options);
 }
 
 /* ---- prepared statements and cursors ---- */
-
-static void name_statement(walker *w, uint32_t flag, const char *name)
-{
-    w->statement->flags |= flag;
-    w->statement->name = record_name(w, text_of(name));
-}
 
 static void walk_execute(walker *w, const ExecuteStmt *execute)
 {

@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
-from pgraw import SYNC, Raw, bind, execute, fields, parse
+from pgraw import SYNC, Raw, bind, execute, fields, parse, query
 
 LIMIT = 20
 DOCUMENTS = orders_documents(["few"], f"""\
@@ -94,17 +94,69 @@ def test_discard_temp_leaves_what_cursors_hold(raw):
         0, 0, 50, "34000"]
 
 
-def test_prepare_stays_when_its_transaction_fails_behind_it(raw):
+@pytest.mark.parametrize("before, code", [
+    ("INSERT INTO d VALUES (1), (1)", "23505"),
+    ("DECLARE h CURSOR WITH HOLD FOR SELECT 1 / (g - 5) FROM generate_series(1, 9) g", "22012")])
+def test_prepare_stays_when_its_transaction_fails_behind_it(raw, before, code):
+    """What the server may have is not known: it is neither run nor taken for another one of that name."""
     assert says(raw, "CREATE TEMP TABLE d (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)", "SELECT 1/0; PREPARE p AS SELECT 1 AS a") == [0, "22012"]
-    raw.send(parse("INSERT INTO d VALUES (1), (1)"), bind(), execute())
-    assert says(raw, f"PREPARE p AS {ALL}", "EXECUTE p") == ["23505", OVER]
+    raw.send(parse(before), bind(), execute())
+    assert says(raw, f"PREPARE p AS {ALL}", "EXECUTE p", "PREPARE p AS SELECT 1 AS a; SELECT 1 AS a", "EXECUTE p") == [code, "26000", "42P05", "26000"]
+    assert says(raw, "DEALLOCATE p", "PREPARE p AS SELECT 1 AS a", "EXECUTE p") == [0, 0, 1]
+
+
+def test_a_prepare_that_is_there_already_leaves_the_first(raw):
+    assert says(raw, f"PREPARE p AS {ALL}", "PREPARE p AS SELECT 1 AS a", "EXECUTE p") == [0, "42P05", OVER]
+    assert says(raw, "PREPARE p AS SELECT 1 AS a; SELECT 1", "EXECUTE p", "DEALLOCATE p; PREPARE p AS SELECT 1 AS a; SELECT 1/0", "EXECUTE p",
+                "DEALLOCATE p", "PREPARE p AS SELECT 1 AS a; PREPARE q AS SELECT 2 AS a", "EXECUTE p", "EXECUTE q", "DEALLOCATE p; SELECT 1",
+                "EXECUTE p") == ["42P05", "26000", "22012", "26000", 0, 0, 1, 1, 1, "26000"]
+    raw.send(query(f"PREPARE r AS {ALL}"), query("PREPARE r AS SELECT 1 AS a"), query("EXECUTE r"))  # in one breath
+    assert [(codes_of(found) or [rows_of(found)])[-1] for found in (raw.until("Z"), raw.until("Z"), raw.until("Z"))] == [0, "42P05", OVER]
 
 
 def test_a_cursor_ends_with_its_transaction(raw):
     """A function may open another one of that name, which the gate does not know."""
     opens = ["BEGIN", "SELECT look_around()", "FETCH ALL FROM c", "ROLLBACK"]
     assert says(raw, *opens) == [0, 1, "34000", 0]
-    for first in (["BEGIN", "DECLARE c CURSOR FOR SELECT 1", "COMMIT"], ["BEGIN; DECLARE c CURSOR FOR SELECT 1; COMMIT"],
-                  ["BEGIN", "DECLARE c CURSOR FOR SELECT 1", "ROLLBACK"]):
+    one = "DECLARE c CURSOR FOR SELECT 1"
+    held = "DECLARE c CURSOR WITH HOLD FOR SELECT 1 AS a"
+    for first in (["BEGIN", one, "COMMIT"], [f"BEGIN; {one}; COMMIT"], ["BEGIN", one, "ROLLBACK"], ["BEGIN", held, "ROLLBACK"],
+                  ["BEGIN", held, "SELECT 1/0", "COMMIT"], ["BEGIN", f"{held}; SELECT 1/0", "ROLLBACK"]):
         assert says(raw, *first, *opens)[-2] == "34000", first
-    assert says(raw, "BEGIN", "DECLARE c CURSOR WITH HOLD FOR SELECT 1 AS a", "COMMIT", "FETCH ALL FROM c", "CLOSE c") == [0, 0, 0, 1, 0]
+    for first in ([one, "CLOSE c; SELECT 1"], [one, "SELECT 1; CLOSE ALL"], [f"{one}; CLOSE c"], ["SAVEPOINT s", one, "ROLLBACK TO s"],
+                  ["SAVEPOINT s", held, "SELECT 1/0", "ROLLBACK TO s"], [f"SAVEPOINT s; {one}; ROLLBACK TO s"],
+                  ["SAVEPOINT s", one, "SAVEPOINT s", "RELEASE s", "ROLLBACK TO s"], ["SAVEPOINT s", one, "SAVEPOINT s; RELEASE s; SELECT 1/0", "ROLLBACK TO s"],
+                  [one, "COMMIT AND CHAIN"], [one, "ROLLBACK AND CHAIN"], [one, "COMMIT; BEGIN"]):
+        assert says(raw, "BEGIN", *first, *opens[1:])[-2] == "34000", first
+    raw.send(parse(held), bind(), execute(), parse("COMMIT"), bind(), execute(), parse("SELECT 1/0"), bind(), execute(), SYNC)
+    assert codes_of(raw.until("Z")) == ["22012"]
+    assert says(raw, *opens)[-2] == "34000", "a COMMIT without BEGIN commits nothing yet"
+
+
+def test_a_cursor_that_is_there_can_be_read(raw):
+    held = "DECLARE c CURSOR WITH HOLD FOR SELECT 1 AS a"
+    for texts in (["BEGIN", held, "COMMIT", "FETCH ALL FROM c"], [held, "FETCH ALL FROM c"], [held, "BEGIN", "ROLLBACK", "FETCH ALL FROM c"],
+                  ["BEGIN", "SAVEPOINT s", held, "SAVEPOINT t", "SELECT 1/0", "ROLLBACK TO t", "RELEASE s", "FETCH ALL FROM c", "COMMIT", "MOVE ABSOLUTE 0 IN c",
+                   "FETCH ALL FROM c"],
+                  ["BEGIN", "DECLARE c CURSOR FOR SELECT 1 AS a", "SAVEPOINT s", "CLOSE x", "ROLLBACK TO s", "FETCH ALL FROM c", "ROLLBACK"],
+                  ["BEGIN", "CLOSE ALL; DECLARE c CURSOR FOR SELECT 1 AS a", "FETCH ALL FROM c", "ROLLBACK"]):
+        found = says(raw, *texts)
+        assert found[texts.index("FETCH ALL FROM c")] == 1 and "34000" not in found[:2] + found[-1:], (texts, found)
+        says(raw, "ROLLBACK", "CLOSE c")
+    for begins, texts in ((["BEGIN"], [held, "COMMIT"]), ([], [held])):
+        says(raw, *begins)
+        raw.send(*(piece for text in texts for piece in (parse(text), bind(), execute())), SYNC)
+        assert codes_of(raw.until("Z")) == []
+        assert says(raw, "FETCH ALL FROM c", "CLOSE c") == [1, 0]
+    assert says(raw, "BEGIN", *(f"SAVEPOINT s{i}" for i in range(1100))) == [0] * 1101
+    assert says(raw, "DECLARE c CURSOR FOR SELECT 1", "ROLLBACK TO s1099", "FETCH ALL FROM c", "ROLLBACK") == [0, 0, "34000", 0]
+
+
+def test_fetch_looks_and_changes_nothing(raw):
+    """A portal of the protocol that changes rows does all of it, however few are fetched."""
+    for text, seen in (("SELECT id FROM orders LIMIT 3", 1), ("UPDATE orders SET note = note WHERE id < 100 RETURNING id", "0A000")):
+        for move in ("FETCH 1 FROM portal", "MOVE 0 IN portal"):
+            assert says(raw, "BEGIN") == [0]
+            raw.send(parse(text), bind("portal"), SYNC)
+            assert codes_of(raw.until("Z")) == []
+            assert says(raw, move, "ROLLBACK")[0] == (0 if "MOVE" in move and seen == 1 else seen), (text, move)

@@ -296,7 +296,7 @@ def test_what_is_told_at_the_start(pair):
 
 
 # What the gate answers itself, with the server's words but without the place in its source.
-OWN = {b"SELECT 1 +", b"SELEC 1", b"none", query("FETCH 1 FROM c")}
+OWN = {b"SELECT 1 +", b"SELEC 1", b"none", query("FETCH 1 FROM c"), query("EXECUTE p(3)")}
 
 
 def without_place(data):

@@ -534,6 +534,7 @@ static sp_err finish_rows(undo *u, const undo_table *t, sp_buf *sql)
         put_report(u, t, sql);
     }
     finish_columns(t, sql);
+    undo_counters(u, t, sql);
     undo_triggers_on(t->number, sql);
     return undo_script(u, sql);
 }

@@ -54,4 +54,8 @@ void undo_triggers_off(size_t number, const char *table, bool reaching, sp_buf *
 /* What was switched off under that number is as it was. */
 void undo_triggers_on(size_t number, sp_buf *sql);
 
+/* ---- undo_counters.c ---- */
+/* Sequences that belong to its columns go on behind what is there, never back; not in a dry run. */
+void undo_counters(const undo *u, const undo_table *t, sp_buf *sql);
+
 #endif

@@ -10,7 +10,7 @@ import tempfile
 
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, UNDO, Keeper, Postgres
+from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
 from officelib import PROGRAM
 from test_keeper import keep, row, undo
 from vault_client import ECONFLICT, ELIMIT, OK
@@ -343,3 +343,51 @@ def test_so_is_it_of_large_objects(keeper, server):
         assert "rights of clerk, who owns large object 100001:" in limits(keeper, server, "ANY", whole=True)
     finally:
         server.sql("SELECT lo_unlink(100001)", "orders")
+
+
+# ---- counters ----
+
+COUNTED = """
+SET ROLE owner;
+CREATE TABLE shop.counted (id serial PRIMARY KEY, two bigint GENERATED ALWAYS AS IDENTITY, down int, odd int, word text);
+CREATE SEQUENCE shop.falls INCREMENT -1 OWNED BY shop.counted.down;
+CREATE SEQUENCE shop.small MAXVALUE 10 OWNED BY shop.counted.odd;
+CREATE SEQUENCE shop.of_word OWNED BY shop.counted.word;
+ALTER TABLE shop.counted ALTER down SET DEFAULT nextval('shop.falls');
+INSERT INTO shop.counted (odd, word) SELECT 1000, 'x' FROM generate_series(1, 4);
+"""
+COUNTERS = """SELECT (SELECT last_value FROM shop.counted_id_seq), (SELECT last_value FROM shop.counted_two_seq),
+ (SELECT last_value FROM shop.falls), (SELECT last_value FROM shop.small), (SELECT is_called FROM shop.of_word)"""
+
+
+def test_counters_go_on_behind_what_came_back(keeper, server):
+    """TRUNCATE ... RESTART IDENTITY; a dry run leaves them where they are, and none goes back."""
+    server.sql(COUNTED, "orders")
+    before = server.sql("TABLE shop.counted", "orders")
+    keep(keeper, server, 70, "TRUNCATE", "shop.counted")
+    server.sql("TRUNCATE shop.counted RESTART IDENTITY", "orders")
+    assert server.sql(COUNTERS, "orders") == "1|1|-1|1|f"
+    assert keeper.job(TRY_UNDO, keep=70, port=server.port, verb="TRUNCATE")[0] == OK
+    assert server.sql(COUNTERS, "orders") == "1|1|-1|1|f"
+    server.sql("SELECT setval('shop.counted_two_seq', 90)", "orders")
+    undo(keeper, server, 70, "TRUNCATE")
+    assert server.sql("TABLE shop.counted", "orders") == before
+    assert server.sql(COUNTERS, "orders") == "4|90|-4|1|f"
+    assert server.sql("INSERT INTO shop.counted DEFAULT VALUES RETURNING id, two, down", "orders") == "5|91|-5"
+
+
+def test_a_counter_that_has_not_counted_yet(keeper, server):
+    server.sql("SET ROLE owner; CREATE TABLE shop.counted (id serial PRIMARY KEY); INSERT INTO shop.counted DEFAULT VALUES", "orders")
+    keep(keeper, server, 71, "TRUNCATE", "shop.counted")
+    server.sql("TRUNCATE shop.counted RESTART IDENTITY", "orders")
+    undo(keeper, server, 71, "TRUNCATE")
+    assert server.sql("INSERT INTO shop.counted DEFAULT VALUES RETURNING id", "orders") == "2"
+
+
+def test_nor_does_a_counter_go_back_that_was_set_and_not_used(keeper, server):
+    """It says where it stands only by counting."""
+    server.sql("SET ROLE owner; CREATE TABLE shop.counted (id serial PRIMARY KEY); INSERT INTO shop.counted SELECT FROM generate_series(1, 3)", "orders")
+    keep(keeper, server, 72, "TRUNCATE", "shop.counted")
+    server.sql("TRUNCATE shop.counted; ALTER SEQUENCE shop.counted_id_seq RESTART 100", "orders")
+    undo(keeper, server, 72, "TRUNCATE")
+    assert server.sql("INSERT INTO shop.counted DEFAULT VALUES RETURNING id", "orders") == "101"

@@ -90,6 +90,40 @@ static const char STRANGERS[] =
     "   AND d.objid = x.oid AND d.deptype = 'e')"
     " GROUP BY x.owner ORDER BY n DESC LIMIT 20) s)";
 
+/* What a partition is one of, what the server computes with while it makes a table, and types
+ * whose values it reads. */
+static const char EARLY[] =
+    ", early AS (SELECT c.oid,"
+    " (SELECT format('%I.%I', pn.nspname, pc.relname) FROM pg_catalog.pg_inherits h"
+    "  JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent"
+    "  JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace"
+    "  WHERE h.inhrelid = c.oid AND (SELECT k.relispartition FROM pg_catalog.pg_class k"
+    "   WHERE k.oid = c.oid)) AS parent,"
+    " (SELECT json_agg(DISTINCT m[1]::bigint) FROM ("
+    "  SELECT d.adbin::text FROM pg_catalog.pg_attrdef d JOIN pg_catalog.pg_attribute a"
+    "   ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
+    "   WHERE d.adrelid = c.oid AND a.attgenerated <> ''"
+    "  UNION ALL SELECT p.partexprs::text FROM pg_catalog.pg_partitioned_table p"
+    "   WHERE p.partrelid = c.oid) x(tree),"
+    "  regexp_matches(x.tree, ':(?:funcid|opfuncid) ([0-9]+)', 'g') m"
+    "  WHERE m[1]::bigint >= 16384) AS calls,"
+    " (SELECT json_agg(DISTINCT format_type(d.refobjid, NULL)) FROM ("
+    "  SELECT 'pg_catalog.pg_class'::regclass, c.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_class'::regclass, o.indexrelid FROM pg_catalog.pg_index o"
+    "   WHERE o.indrelid = c.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_attrdef'::regclass, o.oid FROM pg_catalog.pg_attrdef o"
+    "   WHERE o.adrelid = c.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_constraint'::regclass, o.oid"
+    "   FROM pg_catalog.pg_constraint o WHERE o.conrelid = c.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_rewrite'::regclass, o.oid FROM pg_catalog.pg_rewrite o"
+    "   WHERE o.ev_class = c.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_policy'::regclass, o.oid FROM pg_catalog.pg_policy o"
+    "   WHERE o.polrelid = c.oid"
+    "  UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, o.oid FROM pg_catalog.pg_trigger o"
+    "   WHERE o.tgrelid = c.oid) o(class, oid)"
+    "  JOIN pg_catalog.pg_depend d ON d.classid = o.class AND d.objid = o.oid"
+    "   AND d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid >= 16384) AS types"
+    " FROM picked c)";
 static const char MANIFEST[] =
     "SELECT json_build_object("
     "'format', 1, 'verb', $2::text, 'database', current_database(),"
@@ -123,10 +157,7 @@ static const char MANIFEST[] =
     "  JOIN picked rp ON rp.oid = a.oid JOIN pg_catalog.pg_class rc ON rc.oid = a.oid"
     "  JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
     "  WHERE c.relispartition AND a.oid <> c.oid ORDER BY a.ord DESC LIMIT 1),"
-    " 'parent', (SELECT format('%I.%I', pn.nspname, pc.relname) FROM pg_catalog.pg_inherits h"
-    "  JOIN pg_catalog.pg_class pc ON pc.oid = h.inhparent"
-    "  JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace"
-    "  WHERE c.relispartition AND h.inhrelid = c.oid),"
+    " 'parent', e.parent, 'calls', e.calls, 'types', e.types,"
     " 'columns', (SELECT json_agg(json_build_object('name', a.attname,"
     "  'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod),"
     "  'generated', a.attgenerated <> '', 'fixed', a.attidentity = 'a', 'notnull', a.attnotnull,"
@@ -139,7 +170,7 @@ static const char MANIFEST[] =
     "  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord)"
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
     "  WHERE k.indrelid = c.oid AND u.ord <= i.indnkeyatts)) ORDER BY n.nspname, c.relname)"
-    " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid"
+    " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid JOIN early e ON e.oid = c.oid"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),"
     "'strangers', (SELECT list FROM strangers),"
     "'foreign', COALESCE((SELECT json_agg(json_build_object('oid', f.oid::bigint,"
@@ -176,7 +207,8 @@ static const char *quoted_of(const json_t *relation)
 
 static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest)
 {
-    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(MANIFEST));
+    auto_buf sp_buf sql =
+        sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(EARLY) + sizeof(MANIFEST));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
@@ -187,6 +219,7 @@ static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest
                                   whole ? "t" : "f"};
     sp_buf_text(&sql, CLOSURE);
     sp_buf_text(&sql, STRANGERS);
+    sp_buf_text(&sql, EARLY);
     sp_buf_text(&sql, MANIFEST);
     TRY(sp_buf_take_cstr(&sql, &text));
     return keep_exec_json(job, conn, text, SP_COUNT(values), values, ret_manifest);

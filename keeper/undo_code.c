@@ -19,11 +19,13 @@
 
 #include <string.h>
 
-enum { PG_CLASS = 1259 };
+enum { PG_CLASS = 1259, PG_CONSTRAINT = 2606 };
 
 static const char KEPT[] =
     "CREATE TEMP TABLE sp_kept (name text, was oid, types text[], columns text[]) ON COMMIT "
-    "DROP;\nCREATE TEMP TABLE sp_joins (name text) ON COMMIT DROP;\n";
+    "DROP;\nCREATE TEMP TABLE sp_joins (name text) ON COMMIT DROP;\n"
+    "CREATE TEMP TABLE sp_early (name text, calls oid[], types text[]) ON COMMIT DROP;\n"
+    "CREATE TEMP TABLE sp_tied (oid oid) ON COMMIT DROP;\n";
 
 /* Of the server's own: what only computes. A default may take a number, too. */
 static const char READING[] = "CREATE TEMP TABLE sp_reading (name name) ON COMMIT DROP;\n"
@@ -36,7 +38,8 @@ static const char MADE[] =
 
 /* The tables that get rows (or one of them), with their partitions (`own`); those that they are
  * partitions of, what a changed key reaches; those that a missing one will be a partition of, with
- * what is there of their rows by default (`beside`): the server looks through that. */
+ * what is there of their rows by default (`beside`): the server looks through that; those that a
+ * foreign key is about to tie (`tied`): it reads both. */
 static const char KEPT_NOW[] =
     "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, was, name, types, columns"
     " FROM pg_temp.sp_kept), first AS (SELECT ";
@@ -49,6 +52,8 @@ static const char NEAR[] =
     " WHERE NOT EXISTS (SELECT FROM joined j WHERE j.oid = beside.oid)"
     "  OR i.inhrelid = (SELECT p.partdefid FROM pg_partitioned_table p WHERE p.partrelid ="
     "  beside.oid)),"
+    "tied AS (SELECT c.oid FROM pg_class c JOIN pg_temp.sp_tied t ON t.oid = c.oid"
+    " UNION SELECT i.inhrelid FROM tied JOIN pg_inherits i ON i.inhparent = tied.oid),"
     "part AS (SELECT oid FROM first UNION SELECT i.inhrelid FROM part"
     " JOIN pg_inherits i ON i.inhparent = part.oid),"
     "up AS (SELECT oid FROM (TABLE first UNION TABLE joined) x UNION SELECT i.inhparent FROM up"
@@ -59,8 +64,9 @@ static const char NEAR[] =
     "  AND f.contype = 'f' AND (f.confupdtype IN ('c','n','d') OR f.confdeltype IN ('c','n','d'))"
     " ) x(oid)),"
     "near AS (SELECT oid, oid::regclass::text AS about, oid IN (SELECT oid FROM part) AS own,"
-    " oid IN (SELECT oid FROM beside) AS beside"
-    " FROM (TABLE up UNION TABLE down UNION TABLE beside) x)";
+    " oid IN (SELECT oid FROM beside) AS beside,"
+    " oid NOT IN (TABLE up UNION TABLE down UNION TABLE beside) AS read"
+    " FROM (TABLE up UNION TABLE down UNION TABLE beside UNION TABLE tied) x)";
 
 #define NEAR_TABLES                                                                                \
     " FROM near n JOIN pg_class c ON c.oid = n.oid JOIN pg_namespace s ON s.oid = c.relnamespace"  \
@@ -108,9 +114,13 @@ static const char CHECK[] =
     "  JOIN pg_attrdef d ON d.adrelid = n.oid"
     "  JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum"
     "  LEFT JOIN kept k ON k.oid = n.oid"
-    "  WHERE a.attgenerated <> '' OR k.oid IS NULL OR NOT a.attname = ANY (k.columns)"
+    "  WHERE a.attgenerated <> '' OR NOT n.read AND"
+    "   (k.oid IS NULL OR NOT a.attname = ANY (k.columns))"
     " UNION SELECT 'pg_type'::regclass, to_regtype(t.t), k.name FROM kept k, unnest(k.types) t(t)"
     "  WHERE to_regtype(t.t) IS NOT NULL"
+    " UNION SELECT 'pg_type'::regclass, to_regtype(t.t), e.name FROM pg_temp.sp_early e,"
+    "  unnest(e.types) t(t) WHERE to_regtype(t.t) IS NOT NULL"
+    " UNION SELECT 'pg_proc'::regclass, f.f, e.name FROM pg_temp.sp_early e, unnest(e.calls) f(f)"
     " UNION SELECT x.class, x.oid, n.about FROM node n CROSS JOIN LATERAL ("
     "  SELECT d.refclassid, d.refobjid FROM pg_depend d WHERE d.classid = n.class"
     "   AND d.objid = n.oid AND d.refclassid IN ('pg_type'::regclass, 'pg_proc'::regclass,"
@@ -146,13 +156,16 @@ static const char CHECK[] =
     "r.rolsuper AND r.rolname <> session_user"
     " UNION ALL SELECT n.about, 'rules', c.relowner FROM near n JOIN pg_class c ON c.oid = n.oid"
     "  JOIN pg_rewrite w ON w.ev_class = n.oid AND w.ev_type <> '1'"
-    "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper),"
+    "  JOIN pg_roles r ON r.oid = c.relowner WHERE NOT r.rolsuper AND NOT n.read),"
     "wrong(first, what) AS (SELECT 1, format('%s is not what was kept any more: try again', name)"
     "  FROM kept WHERE was IS NOT NULL AND was IS DISTINCT FROM oid";
 static const char WRONG[] =
     " UNION ALL SELECT 2, format('%s: %s of %s would run with the rights of %s while rows are put "
     "back; when it was looked at, let a superuser own it', about, called, "
     "pg_get_userbyid(proowner), session_user) FROM code"
+    " UNION ALL SELECT 2, format('%s: a function that it calls is gone; made again it would run "
+    "with the rights of %s', e.name, session_user) FROM pg_temp.sp_early e, unnest(e.calls) f(f)"
+    " WHERE NOT EXISTS (SELECT FROM pg_proc p WHERE p.oid = f.f)"
     " UNION ALL SELECT 3, format('%s: %s, which does more than compute a value, would run with the "
     "rights of %s while rows are put back', n.about, p.oid::regprocedure, session_user)"
     " FROM calls n JOIN pg_proc p ON p.oid = n.oid"
@@ -191,6 +204,35 @@ static sp_err put_joins(undo *u, const json_t *relation, sp_buf *sql)
     return sp_ok();
 }
 
+static void put_list(const undo *u, const json_t *list, const char *type, sp_buf *sql)
+{
+    sp_buf_text(sql, ", ARRAY[");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        sp_buf_text(sql, i == 0 ? "" : ", ");
+        if (json_is_string(one)) {
+            undo_literal(u, json_string_value(one), sql);
+        } else {
+            sp_buf_fmt(sql, "%u", (uint32_t)json_integer_value(one));
+        }
+    }
+    sp_buf_fmt(sql, "]::%s[]", type);
+}
+
+/* What would run while definitions are read, before there is a table to look at. */
+static void put_early(const undo *u, const json_t *relation, sp_buf *sql)
+{
+    bool missing = undo_is_missing(u, PG_CLASS, undo_oid(relation));
+    if (!undo_verb_is(u, "DROP ALTER") || (!missing && undo_is_outside(relation))) {
+        return;
+    }
+    sp_buf_text(sql, "INSERT INTO pg_temp.sp_early VALUES (");
+    undo_literal(u, undo_text(relation, "quoted"), sql);
+    put_list(u, missing ? json_object_get(relation, "calls") : NULL, "oid", sql);
+    put_list(u, json_object_get(relation, "types"), "text", sql);
+    sp_buf_text(sql, ");\n");
+}
+
 sp_err undo_code_begin(undo *u, sp_buf *sql)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
@@ -207,6 +249,8 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
         const json_t *now = undo_present(u, one);
         const char *kind = undo_text(one, "kind");
         bool stored = kind[0] == 'r' || kind[0] == 'p';
+        put_early(u, one, sql);
+        TRY(undo_script(u, sql));
         if (!stored || (now != NULL && undo_is_outside(one))) {
             continue;
         }
@@ -265,6 +309,24 @@ sp_err undo_code_check(undo *u, bool made, sp_buf *sql)
     put_question(NULL, LOCKED, sql);
     put_check(NULL, made, sql);
     return undo_script(u, sql);
+}
+
+sp_err undo_code_check_keys(undo *u, sp_buf *sql)
+{
+    const json_t *keys = json_object_get(u->manifest, "foreign");
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        uint32_t oid = (uint32_t)json_integer_value(json_object_get(key, "oid"));
+        if (json_is_true(json_object_get(key, "gone")) || undo_is_missing(u, PG_CONSTRAINT, oid)) {
+            sp_buf_fmt(sql, "INSERT INTO pg_temp.sp_tied VALUES (%u), (%u);\n",
+                       (uint32_t)json_integer_value(json_object_get(key, "table")),
+                       (uint32_t)json_integer_value(json_object_get(key, "references")));
+            TRY(undo_script(u, sql));
+            count++;
+        }
+    }
+    return count == 0 ? sp_ok() : undo_code_check(u, true, sql);
 }
 
 void undo_code_check_again(const json_t *relation, sp_buf *sql)

@@ -99,6 +99,9 @@ SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
  * a kept table's name, or when putting rows into it would run the code of a role that is no
  * superuser. made: those that were gone have to be there again. */
 SP_MUST sp_err undo_code_check(undo *u, bool made, sp_buf *sql);
+/* The same before foreign keys that are missing are added: the server reads both tables then, with
+ * their indexes. */
+SP_MUST sp_err undo_code_check_keys(undo *u, sp_buf *sql);
 /* The same question about one of the tables, before each statement that writes into it. */
 void undo_code_check_again(const json_t *relation, sp_buf *sql);
 /* Of one that has been made again. */

@@ -12,6 +12,7 @@
 
 enum { PG_CLASS = 1259, CATALOGS_MAX = 64 };
 #define JOINS SP_SPAN_LIT("TABLE ATTACH ")
+#define KEYS SP_SPAN_LIT("FK CONSTRAINT ")
 
 /* ---- what is missing ---- */
 
@@ -238,11 +239,24 @@ static bool wanted_first(const undo *u, const keep_toc_entry *entry)
     return is_first(entry) && wanted(u, entry);
 }
 
+/* A foreign key, or words about it. */
+static bool is_key(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, KEYS) ||
+           (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
+            sp_span_find(entry->rest, SP_SPAN_LIT(" CONSTRAINT ")) < entry->rest.len);
+}
+
 /* Besides rows that undo_data.c loads. */
 static bool wanted_last(const undo *u, const keep_toc_entry *entry)
 {
     return !is_first(entry) && wanted(u, entry) && !undo_is_staged(u, entry) &&
-           !undo_is_unknown_data(u, entry);
+           !undo_is_unknown_data(u, entry) && !is_key(entry);
+}
+
+static bool wanted_keys(const undo *u, const keep_toc_entry *entry)
+{
+    return wanted(u, entry) && is_key(entry);
 }
 
 static bool wanted_then(const undo *u, const keep_toc_entry *entry)
@@ -389,11 +403,14 @@ static bool wants_any(const undo *u, bool first)
 sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 {
     static const char *const all[2] = {NULL};
+    static const char *const last[2] = {"--section=post-data"};
     if (wants_any(u, first)) {
         TRY(first ? make_those(u, wanted_first, all, sql) : make_tables(u, sql));
         note_restored(u, first);
     }
     if (!first) {
+        TRY(undo_code_check_keys(u, sql));
+        TRY(make_those(u, wanted_keys, last, sql));
         add_foreign_keys(u, sql);
     }
     return undo_script(u, sql);

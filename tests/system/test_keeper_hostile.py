@@ -422,3 +422,39 @@ def test_what_is_outside_of_more_tables_than_are_named_one_by_one(keeper, server
     code, report, why = undone(keeper, server, "DROP")
     assert code == OK and report["complete"], why
     assert server.sql("SELECT (SELECT count(*) FROM trap.many), (SELECT count(*) FROM trap.trap), (SELECT count(*) FROM trap.beside)", "orders") == "1|1|0"
+
+
+# What the server computes or reads while it makes a table, before anything can be looked at.
+MADE = {
+    "a generated column": "CREATE TABLE trap.trap (id int, g int GENERATED ALWAYS AS (id + trap.calm(1)) STORED)",
+    "a partition's key": "CREATE TABLE trap.trap (id int) PARTITION BY RANGE ((id + trap.calm(1)))",
+    "a value of a domain": "CREATE TABLE trap.trap (id int, t text DEFAULT ('{1}'::trap.odd[])::text)",
+    "a view's value": "CREATE VIEW trap.trap AS SELECT '{1}'::trap.odd[] AS a",
+    "an index that a new key reads": "CREATE TABLE trap.trap (id int REFERENCES trap.first, n int); CREATE INDEX ON trap.trap (id) WHERE trap.calm(1) > 0",
+    "an index of what it refers to": "CREATE TABLE trap.trap (id int REFERENCES trap.first, n int); CREATE INDEX ON trap.first ((id + trap.calm(1)))",
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_making_a_table_runs_nobodys_code(keeper, server, trap, name):
+    trap("CREATE TABLE trap.first (id int PRIMARY KEY); CREATE DOMAIN trap.odd AS int CHECK (trap.spring(VALUE));" + MADE[name])
+    kept(keeper, server, "DROP", "trap.trap")
+    trap("DROP VIEW trap.trap" if "VIEW" in MADE[name] else "DROP TABLE trap.trap")
+    refused(keeper, server, "DROP", "would run with the rights of op_keep")
+    # somebody looked at it
+    server.sql("ALTER FUNCTION trap.calm OWNER TO CURRENT_USER; ALTER FUNCTION trap.spring OWNER TO CURRENT_USER", "orders")
+    assert server.sql("SELECT is_called FROM trap.sprung", "orders") == "f", "it ran"
+    code, _, why = undone(keeper, server, "DROP")
+    assert code == OK, why
+    server.sql("SELECT setval('trap.sprung', 1, false)", "orders")
+
+
+def test_a_foreign_key_comes_back_with_what_was_said_about_it(keeper, server, trap):
+    trap("CREATE TABLE trap.first (id int PRIMARY KEY); CREATE TABLE trap.trap (id int CONSTRAINT k REFERENCES trap.first);"
+         "COMMENT ON CONSTRAINT k ON trap.trap IS 'why'")
+    code, _, _, _, why = keeper.job(KEEP, keep=50, port=server.port, verb="DROP", whole=True)
+    assert code == OK, why
+    trap("DROP TABLE trap.trap")
+    code, _, why = undone(keeper, server, "DROP")
+    assert code == OK, why
+    assert server.sql("SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'k'", "orders") == "why"

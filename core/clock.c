@@ -153,7 +153,7 @@ void sp_clock_look(sp_core *core)
     }
 }
 
-sp_err sp_clock_start(sp_core *core)
+static sp_err take_left(sp_core *core)
 {
     auto_free char *path = NULL;
     uint64_t moved = 0;
@@ -183,4 +183,12 @@ sp_err sp_clock_start(sp_core *core)
     sp_databases_clock_set(core, core->jump_s);
     sp_clock_look(core);
     return sp_ok();
+}
+
+sp_err sp_clock_start(sp_core *core)
+{
+    TRY(take_left(core));
+    /* what a clock that was put right while core was away left ahead; what a jump that the store
+     * has not taken is to move stays as it is */
+    return core->jump_id == 0 ? sp_databases_clock_right(core) : sp_ok();
 }

@@ -223,17 +223,25 @@ sp_err sp_databases_clock_rows(sp_core *core, int64_t by_s)
     return by_s == 0 ? sp_ok() : move_spent(core->store, by_s);
 }
 
+sp_err sp_databases_clock_right(sp_core *core)
+{
+    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
+    if (core->databases == NULL) {
+        return sp_ok();
+    }
+    auto_txn sp_txn txn = sp_txn_begin(core->store);
+    TRY(txn.err);
+    TRY(right_spent(core->store, now_unix_s));
+    TRY(sp_db_days_right(core->databases, now_unix_s));
+    return sp_txn_commit(&txn);
+}
+
 sp_err sp_db_budgets_start(sp_databases *databases)
 {
     sp_store *store = databases->core->store;
-    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     TRY(sp_store_migrate(store, "database", STEPS, SP_COUNT(STEPS)));
     TRY(sp_alloc(1, sizeof(*databases->budgets), &databases->budgets));
-    auto_txn sp_txn txn = sp_txn_begin(store);
-    TRY(txn.err);
-    TRY(right_spent(store, now_unix_s));
-    TRY(sp_db_days_start(databases, now_unix_s));
-    return sp_txn_commit(&txn);
+    return sp_db_days_read_clock(store, databases->days);
 }
 
 void sp_db_budgets_stop(sp_databases *databases)

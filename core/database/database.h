@@ -33,6 +33,9 @@ SP_MUST sp_err sp_databases_on_spend(sp_core *core, sp_gate gate, sp_peer *peer,
  * caller. */
 void sp_databases_clock_set(sp_core *core, int64_t by_s);
 SP_MUST sp_err sp_databases_clock_rows(sp_core *core, int64_t by_s);
+/* At the start, when all jumps that core saw are in the store: what is still ahead was spent by a
+ * clock that was put right while core did not run, and counts as of now; so does the day. */
+SP_MUST sp_err sp_databases_clock_right(sp_core *core);
 /* A worker is gone, and its conversations and connections with it. */
 void sp_databases_gone(sp_core *core, const sp_peer *peer);
 /* Every live connection: its session, its device (0 = none), where it goes. */

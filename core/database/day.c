@@ -142,8 +142,9 @@ sp_err sp_db_days_write_clock(sp_store *store, const sp_db_days *days)
     return sp_query_finish(&q);
 }
 
-static sp_err read_clock(sp_store *store, sp_day_clock *clock)
+sp_err sp_db_days_read_clock(sp_store *store, sp_db_days *days)
 {
+    sp_day_clock *clock = &days->clock;
     auto_query sp_query q = sp_query_of(store, "SELECT hold, held, ahead, longer FROM day_clock");
     if (sp_query_row(&q)) {
         clock->hold_s = sp_col_u64(&q);
@@ -223,11 +224,10 @@ void sp_db_days_clock_set(sp_databases *databases, uint64_t now_unix_s, int64_t 
     sp_day_clock_set(&databases->days->clock, local_s(databases, now_unix_s), by_s);
 }
 
-sp_err sp_db_days_start(sp_databases *databases, uint64_t now_unix_s)
+sp_err sp_db_days_right(sp_databases *databases, uint64_t now_unix_s)
 {
     sp_store *store = databases->core->store;
     uint64_t newest = 0;
-    TRY(read_clock(store, &databases->days->clock));
     auto_query sp_query q = sp_query_of(store, "SELECT COALESCE(MAX(day), 0) FROM budget_day");
     if (sp_query_row(&q)) {
         newest = sp_col_u64(&q);

@@ -137,9 +137,11 @@ void sp_db_tell_over(const sp_db_spending *s, sp_span budget, bool locked, const
 /* ---- day.c ---- */
 SP_MUST sp_err sp_db_days_new(sp_db_days **ret_days);
 void sp_db_days_free(sp_db_days *days);
-/* What was kept of which day it is; what the clock was set to while core did not run changes no
- * day back. In a transaction of the caller. */
-SP_MUST sp_err sp_db_days_start(sp_databases *databases, uint64_t now_unix_s);
+/* What was kept of which day it is. */
+SP_MUST sp_err sp_db_days_read_clock(sp_store *store, sp_db_days *days);
+/* What the clock was set to while core did not run changes no day back. In a transaction of the
+ * caller. */
+SP_MUST sp_err sp_db_days_right(sp_databases *databases, uint64_t now_unix_s);
 SP_MUST sp_err sp_db_days_flush(sp_store *store, sp_db_days *days);
 /* The day as it is counted (day_clock.h). */
 uint64_t sp_db_days_day(const sp_databases *databases, uint64_t now_unix_s);

@@ -128,6 +128,22 @@ def test_a_clock_put_right_while_core_is_away_locks_nobody_out(gate):
         is_over(harry)
 
 
+def test_a_jump_back_that_the_store_had_not_taken_is_made_up_for_once(gate):
+    set_clock(gate, FAR)
+    with contextlib.closing(open_as(gate, "harry")) as harry:
+        spend_all(harry)
+    failed = gate.office.log().count("could not be moved with it yet")
+    gate.office.store("CREATE TRIGGER refused BEFORE UPDATE ON budget_spent BEGIN SELECT RAISE(ABORT, 'refused'); END")
+    set_clock(gate, 0)
+    wait_for("it to be said", 10, lambda: gate.office.log().count("could not be moved with it yet") > failed)
+    pid = gate.office.kill("core")
+    gate.office.store("DROP TRIGGER refused")
+    gate.office.wait_role("core", other_than=pid)
+    with contextlib.closing(open_as(gate, "harry")) as harry:
+        assert state_of(harry, ONE) == "53400", "it is not new"
+        is_over(harry)
+
+
 def used_today(gate):
     today = gate.office.people["sam"].get("/admin/databases/budgets")["today"]
     return next((one["rows"] for one in today if one["person"]["name"] == "rita"), 0)

@@ -254,8 +254,9 @@ sp_err sp_db_days_today(sp_databases *databases, sp_db_spent_visit visit, void *
     return sp_query_finish(&q);
 }
 
-/* The person's slot, of whatever day; else one that is free, or of a day that is over and written.
- * NULL: no room. A slot that was taken is never free again, so none lies behind a free one. */
+/* The person's slot, of whatever day; else one that is free, or that is written and of a day that
+ * is over or of somebody who holds nothing now: his day is read back. NULL: no room. A slot that
+ * was taken is never free again, so none lies behind a free one. */
 static day_count *slot_of(sp_db_days *days, uint32_t person, uint64_t day)
 {
     size_t from = (person * (size_t)2654435761U) % DAYS_MAX;
@@ -265,7 +266,8 @@ static day_count *slot_of(sp_db_days *days, uint32_t person, uint64_t day)
         if (d->person == person) {
             return d;
         }
-        if (spare == NULL && (d->person == 0 || (d->day != day && !d->changed))) {
+        bool holds = d->day == day && (d->granted_rows > 0 || d->granted_bytes > 0);
+        if (spare == NULL && (d->person == 0 || (!d->changed && !holds))) {
             spare = d;
         }
         if (d->person == 0) {
@@ -295,6 +297,9 @@ static day_count *day_of(const sp_db_spending *s, uint64_t day)
     sp_store *store = s->databases->core->store;
     uint32_t person = s->session->person;
     day_count *d = slot_of(days, person, day);
+    if (d == NULL && !sp_failed(sp_db_days_flush(store, days))) {
+        d = slot_of(days, person, day);
+    }
     if (d == NULL || (d->person == person && d->day == day)) {
         return d;
     }

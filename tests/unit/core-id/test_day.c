@@ -158,11 +158,32 @@ static void a_day_that_comes_back_is_whole(void **state)
     at->databases.days->grants[1] = NULL;
 }
 
+static void there_is_room_for_more_people_than_slots(void **state)
+{
+    enum { PEOPLE = DAYS_MAX + 50, HOLDS = 3 };
+    place *at = *state;
+    day_count *holds = of(at, HOLDS, 10);
+    holds->granted_rows = holds->rows = 9;
+    for (uint32_t person = 1; person <= PEOPLE; person++) {
+        day_count *d = of(at, person, 10);
+        assert_non_null(d);
+        d->rows += person;
+        d->changed = true;
+    }
+    assert_ptr_equal(of(at, HOLDS, 10), holds);
+    assert_int_equal(holds->granted_rows, 9);
+    for (uint32_t person = 1; person <= PEOPLE; person++) {
+        assert_int_equal(of(at, person, 10)->rows, person + (person == HOLDS ? 9 : 0));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_day_is_counted_in_one_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_day_that_comes_back_is_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(there_is_room_for_more_people_than_slots, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

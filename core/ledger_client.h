@@ -2,8 +2,10 @@
  * Core's line to the ledger: events go out, acknowledgements come back when they are on disk.
  *
  * Story: the client keeps one connection and opens it again when it breaks. An event that waits
- * when the line breaks, or finds no line, fails at once: its change does not take effect. Nothing
- * is queued for later, because a refused change must stay refused.
+ * when the line breaks, or finds no line, fails at once: its change does not take effect, and it
+ * is not queued for later, because a refused change must stay refused. What has happened already
+ * (an end, an expiry) waits for the ledger within a bound; what has no room is counted, and the
+ * count is written.
  *
  * OWNS its connection and waiting calls. PROCESS core. TRUST replies come from the ledger, bounded.
  * SPEC lib/proto/ledger_msg.h.
@@ -23,8 +25,8 @@ void sp_ledger_client_free(sp_ledger_client *client);
 /* on_recorded is called exactly once, possibly before this returns. */
 void sp_ledger_client_append(sp_ledger_client *client, const sp_event *event,
                              sp_on_recorded on_recorded, void *self);
-/* The same without a listener, for what has happened already (a role's start, an expiry). A failure
- * is logged. */
+/* The same without a listener, for what has happened already (a role's start, an expiry): it is
+ * written as soon as the ledger is there, or counted. */
 void sp_ledger_client_tell(sp_ledger_client *client, const sp_event *event);
 /* Any request of lib/proto/ledger_msg.h; body of the reply is valid during the call only. */
 typedef void (*sp_on_reply)(void *self, sp_err err, sp_span body);

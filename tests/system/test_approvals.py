@@ -2,6 +2,7 @@
 """Roles for a while, emergency access, recertification: asked for, approved by other people, ended."""
 
 import os
+import signal
 import sqlite3
 import time
 
@@ -264,6 +265,16 @@ def test_whoever_agreed_and_was_locked_opens_nothing_at_the_next_start(office, p
     wait_for("its end", 10, lambda: lee.get(f"/approvals/{asked['id']}")["state"] == "expired")
     assert "emergency" not in roles_of(office, people["pat"])
     assert [e["detail"]["asker"] for e in events(audrey, method="role not given")] == ["pat"]
+
+
+def test_what_happened_while_the_ledger_was_away_is_written_later(office, people):
+    """It was sent, and the ledger ended before it had read it."""
+    asked = ask(people["ann"])
+    ledger = office.kill("ledger", signal.SIGSTOP)
+    assert people["ann"].post(f"/approvals/{asked['id']}/withdraw")["state"] == "withdrawn"
+    os.kill(ledger, signal.SIGKILL)
+    office.wait_role("ledger", other_than=ledger)
+    wait_for("its entry", 20, lambda: [e for e in events(people["audrey"], method="withdrawn") if e["detail"]["ask"] == asked["id"]])
 
 
 def test_standing_grants_come_round(office, people):

@@ -265,6 +265,7 @@ typedef struct {
     uint64_t floor_unix_us;
     uint64_t erased;
     uint64_t redaction;
+    uint32_t person;
     sp_ledger_erase_done done;
     void *self;
 } erasure;
@@ -275,7 +276,7 @@ static void on_erasure_settled(void *self, sp_code code, uint64_t entry)
     erasure *e = self;
     const redacting r = {.what = e->what, .which = e->which, .before_unix_us = e->floor_unix_us};
     sp_err err = sp_fail(code);
-    const sp_ledger_erased erased = {e->redaction, e->erased};
+    const sp_ledger_erased erased = {e->redaction, e->erased, e->person};
     (void)entry;
     if (!sp_failed(err)) {
         err = take_out_and_forget(e->ledger, &r);
@@ -310,11 +311,14 @@ static sp_err may_erase(sp_ledger *ledger, erasure *e, sp_buf *detail)
         if (head.form == SP_RECORD_ERASED) {
             return sp_fail(SP_ENOTFOUND);
         }
+        const sp_subject_key *key = sp_keys_find(ledger->keys, head.key_id);
         e->erased = 1;
+        e->person = key == NULL ? 0 : key->person;
         sp_buf_fmt(detail, "{\"from\":%llu,\"until\":%llu", (unsigned long long)e->which,
                    (unsigned long long)e->which + 1);
         return sp_buf_error(detail);
     }
+    e->person = (uint32_t)e->which;
     size_t old = sp_keys_count_before(ledger->keys, (uint32_t)e->which, e->floor_unix_us);
     if (old == 0) {
         bool any = sp_keys_count_before(ledger->keys, (uint32_t)e->which, UINT64_MAX) > 0;
@@ -328,7 +332,7 @@ static sp_err may_erase(sp_ledger *ledger, erasure *e, sp_buf *detail)
 void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_ledger_erase_done done,
                          void *self)
 {
-    static const sp_ledger_erased nothing = {0, 0};
+    static const sp_ledger_erased nothing = {0, 0, 0};
     erasure *e = NULL;
     auto_buf sp_buf detail = sp_buf_make(SP_EVENT_DETAIL_MAX_BYTES);
     sp_err err = ledger->retiring ? sp_fail(SP_EAGAIN) : sp_alloc(1, sizeof(*e), &e);
@@ -343,7 +347,7 @@ void sp_ledger_erase_now(sp_ledger *ledger, const sp_ledger_erase *erase, sp_led
         err = nobody ? sp_fail(SP_EINVALID) : may_erase(ledger, e, &detail);
     }
     if (!sp_failed(err) && erase->look) {
-        const sp_ledger_erased would = {0, e->erased};
+        const sp_ledger_erased would = {0, e->erased, e->person};
         sp_free(e);
         done(self, SP_OK, &would);
         return;

@@ -68,7 +68,7 @@ typedef struct {
     uint64_t rows;       /* estimated */
     uint64_t keep_bytes; /* about what undo would keep; 0 = not known or nothing */
     uint64_t keep_ms;
-    uint64_t keep;       /* UNDO: which */
+    uint64_t keep;       /* UNDO: which; ERASURE: whose entries, by number */
     uint64_t duration_s; /* roles for a while */
     uint64_t created_unix_s;
     uint64_t expires_unix_s;

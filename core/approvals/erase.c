@@ -36,8 +36,11 @@ static sp_err command_read(sp_span text, sp_ledger_erase *erase)
 bool sp_erase_is_about(const sp_ask *ask, uint32_t person)
 {
     sp_ledger_erase erase = {.look = false};
-    return ask->kind == SP_ASK_ERASURE && !sp_failed(command_read(ask->content, &erase)) &&
-           erase.what == SP_ERASE_SUBJECT && erase.which == person;
+    if (ask->kind != SP_ASK_ERASURE || person == 0 ||
+        sp_failed(command_read(ask->content, &erase))) {
+        return false;
+    }
+    return erase.what == SP_ERASE_SUBJECT ? erase.which == person : ask->keep == person;
 }
 
 static void ask_ledger(sp_core *core, const sp_ledger_erase *erase, sp_on_reply on_reply,
@@ -179,6 +182,12 @@ static void on_asked(void *self, sp_err err, uint64_t id)
     }
 }
 
+static void refuse_own(sp_request *req)
+{
+    sp_answer_problem(req, 409, "own_request",
+                      "Your own entries are for another audit administrator to erase.");
+}
+
 static void on_looked(void *self, sp_err err, sp_span body)
 {
     wanting *w = self;
@@ -200,8 +209,11 @@ static void on_looked(void *self, sp_err err, sp_span body)
                           "moment.");
     } else if (sp_failed(err)) {
         sp_answer_failed(w->req, err);
+    } else if (would.person == w->ask.asker) {
+        refuse_own(w->req);
     } else {
         w->ask.rows = would.erased;
+        w->ask.keep = would.person;
         sp_approvals_ask(sp_request_core(w->req), &w->ask, on_asked, w);
     }
 }
@@ -254,8 +266,7 @@ static void post_erasure(sp_request *req)
         return;
     }
     if (whole && erase.which == sp_request_person(req)) {
-        sp_answer_problem(req, 409, "own_request",
-                          "Your own entries are for another audit administrator to erase.");
+        refuse_own(req);
         return;
     }
     sp_err err = ask_of(w, &erase);

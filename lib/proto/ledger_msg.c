@@ -404,12 +404,14 @@ void sp_ledger_erased_write(const sp_ledger_erased *erased, sp_buf *out)
 {
     sp_buf_u64(out, erased->redaction);
     sp_buf_u64(out, erased->erased);
+    sp_buf_u32(out, erased->person);
 }
 
 sp_err sp_ledger_erased_read(sp_span body, sp_ledger_erased *ret_erased)
 {
     sp_reader in = sp_reader_of(body);
     sp_ledger_erased erased = {.redaction = sp_read_u64(&in), .erased = sp_read_u64(&in)};
+    erased.person = sp_read_u32(&in);
     TRY(sp_reader_finish(&in));
     *ret_erased = erased;
     return sp_ok();

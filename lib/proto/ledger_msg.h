@@ -303,6 +303,7 @@ typedef struct {
 typedef struct {
     uint64_t redaction; /* the entry that says so; of a look 0 */
     uint64_t erased;    /* how many entries */
+    uint32_t person;    /* whose they are; 0: nobody's, or what nobody can read any more */
 } sp_ledger_erased;
 
 /* Writers append a body; a failure stays in the buffer. Readers need the whole body: SP_ESHORT,

@@ -8,21 +8,37 @@ import datetime
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import time
 
 import pytest
 from officelib import BUILD, PROGRAM, SANITIZED, Office, wait_for
 from portal import Refused
-from vault_client import spawn_role
+from vault_client import Connection, OK, spawn_role
 
 VERIFY = os.path.join(BUILD, "ledger", "verify", "sallyport-verify")
 PRELOAD = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 WHY = "a court asked for it"
 
 
+DAYS_US = 200 * 86400 * 1000000
+
+
+def write_of(office, person):
+    """As core would have: that somebody read a page."""
+    varint = lambda n: bytes([n]) if n < 0x80 else bytes([n & 0x7F | 0x80]) + varint(n >> 7)
+    numbers = [time.time_ns() // 1000 - DAYS_US, 0, 1, 0, 1, 100, 2000, 0, person, 900, 200, 0, 0, 0, 0]
+    texts = [b"somebody", b"", b"notes", b"internal", b"", b"GET", b"/old", b""]
+    event = (bytes([2, 0, 0, 1, 1, 0, 2, 0, 0, 0, 0]) + bytes(16) + b"".join(map(varint, numbers))
+             + b"".join(varint(len(t)) + t for t in texts))
+    line = Connection(os.path.join(office.run_dir, "ledger.sock"), office.uids["core"])
+    assert line.call(0x0304, struct.pack(">QQH", 4242 + person, 1, 1) + struct.pack(">I", len(event)) + event)[0] == OK
+    line.socket.close()
+
+
 def long_ago(office):
-    """The ledger writes down that root reads it, 200 days ago."""
+    """The ledger writes down that root reads it, and of audrey and ada, 200 days ago."""
     env = {"LD_PRELOAD": PRELOAD, "FAKETIME": "-200d"}
     started = []
     for role in ("vault", "ledger"):
@@ -34,6 +50,8 @@ def long_ago(office):
                                   check=False)
             assert said.returncode == 0, said.stderr
             time.sleep(1)  # two entries, not one of two events
+        for name in ("audrey", "ada"):
+            write_of(office, office.store("SELECT id FROM person WHERE name = ?", name)[0][0])
     finally:
         for process, listener in reversed(started):
             process.terminate()
@@ -82,9 +100,12 @@ def ada(office):
     return one
 
 
+def half_a_year():
+    return (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=190)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def old_entry(person):
-    half_a_year = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(days=190)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    found = person.get(f"/admin/ledger/events?to={half_a_year}&kind=read")["items"]
+    found = person.get(f"/admin/ledger/events?to={half_a_year()}&kind=read")["items"]
     assert found, "nothing is old"
     return found[0]["entry"]
 
@@ -114,6 +135,21 @@ def test_what_is_refused(office, audrey, ada, sam):
     with pytest.raises(Refused) as said:
         sam.post("/admin/ledger/erasures", {"entry": old_entry(audrey), "reason": WHY})
     assert said.value.status == 403
+
+
+def entry_of(audrey, person):
+    who = person.get("/me")["person"]["name"]
+    return audrey.get(f"/admin/ledger/events?to={half_a_year()}&person={who}")["items"][0]["entry"]
+
+
+@pytest.mark.slow
+def test_nobody_has_a_say_about_an_entry_of_himself(office, audrey, ada):
+    for one, other in ((audrey, ada), (ada, audrey)):
+        own = entry_of(audrey, one)
+        refused(lambda: one.post("/admin/ledger/erasures", {"entry": own, "reason": WHY}), 409, "own_request")
+        ask = other.post("/admin/ledger/erasures", {"entry": own, "reason": WHY})
+        refused(lambda: agree(one, ask), 409, "own_entries")
+        other.post(f"/approvals/{ask['id']}/withdraw")
 
 
 @pytest.mark.slow

@@ -258,6 +258,7 @@ static void test_erase_one_entry(void **state)
     const sp_ledger_erase look = {
         .what = SP_ERASE_ENTRY, .look = true, .which = 0, .by = 3, .why = SP_SPAN_LIT("looking")};
     sp_ledger_erase_now(&ledger, &look, on_erased, NULL);
+    assert_int_equal(last_erased.person, OLD_PERSON);
     assert_int_equal(done, 1);
     assert_int_equal(last_code, SP_OK);
     assert_int_equal(last_erased.erased, 1);

@@ -631,7 +631,7 @@ def test_a_client_that_reads_no_refusals_does_not_fill_the_gate(db):
     with contextlib.suppress(OSError):
         for _ in range(300):
             one.send(query("a" * 240) * 200)
-    assert db.worker_rss() - before < 4 << 20
+    assert SANITIZED or db.worker_rss() - before < 4 << 20  # the sanitizer keeps what was freed
     one.close()
     wait_for("its end", 10, lambda: "refused by the gate" not in running(db))
 

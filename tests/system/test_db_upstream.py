@@ -200,11 +200,19 @@ def reference_of(error):
     return error["D"].split("Reference ")[1].rstrip(".")
 
 
-ONE_PASSWORD = threading.Lock()  # of a session there are only some at a time
+ONE_PASSWORD = threading.Lock()
 
 
 def log_in(db, name):
-    """How the log-in ended, and how long it took."""
+    """How the log-in ended, and how long it took. A person has only some passwords at a time: the oldest may be gone before it
+    is used."""
+    ended = log_in_once(db, name)
+    while ended[0][0] == "E" and fields(ended[0][1])["C"] == "28P01":
+        ended = log_in_once(db, name)
+    return ended
+
+
+def log_in_once(db, name):
     with contextlib.closing(Raw(db.port, timeout=30)) as raw:
         with ONE_PASSWORD:
             password = db.password("lin", name)

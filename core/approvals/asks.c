@@ -354,9 +354,8 @@ static sp_err begin_use(step *s, uint64_t id, uint64_t session, const sp_hash *s
     }
     TRY(err);
     /* whoever agreed and was locked since had lost his account to somebody, or his office */
-    return sp_ask_is_met(s->core->store, &s->ask) && fits(&s->ask, session, sha256)
-               ? sp_ok()
-               : sp_fail(SP_EDENIED);
+    TRY(sp_ask_is_met(s->core->store, &s->ask));
+    return fits(&s->ask, session, sha256) ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
 void sp_approvals_use(sp_core *core, uint64_t id, uint64_t session, const sp_hash *sha256,
@@ -386,16 +385,20 @@ sp_err sp_ask_carried_out(sp_core *core, uint64_t id)
 
 void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err)
 {
-    bool again = err.code == SP_EAGAIN || err.code == SP_ECLOSED || err.code == SP_ETIMEOUT;
+    bool over = sp_again_is_for_good(err.code);
+    sp_again *again = &sp_approvals_of(core)->again;
     sp_log(SP_LOG_WARN, "what was approved is not carried out (%s): %s", method,
            sp_code_word(err.code));
-    sp_err over = again ? sp_ok()
-                        : sp_ask_row_state(core->store, ask->id, SP_ASK_APPROVED, SP_ASK_EXPIRED,
-                                           SP_SPAN_LIT("core"), now_s());
-    if (over.code == SP_ECONFLICT) {
+    if (!over && !sp_again_later(again, ask->id, sp_now_steady_us())) {
+        return; /* that was told when it was put off first */
+    }
+    sp_err stored = over ? sp_ask_row_state(core->store, ask->id, SP_ASK_APPROVED, SP_ASK_EXPIRED,
+                                            SP_SPAN_LIT("core"), now_s())
+                         : sp_ok();
+    if (stored.code == SP_ECONFLICT) {
         return; /* something else became of it */
     }
-    if (sp_failed(over)) {
+    if (sp_failed(stored)) {
         sp_log(SP_LOG_ERROR, "that it is over cannot be stored: %s",
                sp_store_error_text(core->store));
     }
@@ -420,6 +423,26 @@ void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session)
 
 /* ---- decided ---- */
 
+static void carry_out(sp_core *core, const sp_ask *ask, bool again)
+{
+    switch ((sp_ask_kind)ask->kind) {
+    case SP_ASK_GRANT:
+    case SP_ASK_BREAK_GLASS:
+        sp_grant_open(core, ask);
+        return;
+    case SP_ASK_UNDO:
+        sp_keeps_undo(core, ask);
+        return;
+    case SP_ASK_ERASURE:
+        sp_erasure_go(core, ask, again);
+        return;
+    case SP_ASK_STATEMENT:
+    case SP_ASK_COMMAND:
+    case SP_ASK_KIND_COUNT:
+        return;
+    }
+}
+
 void sp_ask_decided(sp_core *core, uint64_t id)
 {
     auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
@@ -428,29 +451,10 @@ void sp_ask_decided(sp_core *core, uint64_t id)
         return;
     }
     sp_approvals_changed(core, &ask);
-    switch ((sp_ask_kind)ask.kind) {
-    case SP_ASK_STATEMENT:
-    case SP_ASK_COMMAND:
+    if (sp_ask_gate((sp_ask_kind)ask.kind) != SP_GATE_NONE) {
         sp_ask_push_done(core, &ask);
-        return;
-    case SP_ASK_GRANT:
-    case SP_ASK_BREAK_GLASS:
-        if (ask.state == SP_ASK_APPROVED) {
-            sp_grant_open(core, &ask);
-        }
-        return;
-    case SP_ASK_UNDO:
-        if (ask.state == SP_ASK_APPROVED) {
-            sp_keeps_undo(core, &ask);
-        }
-        return;
-    case SP_ASK_ERASURE:
-        if (ask.state == SP_ASK_APPROVED) {
-            sp_erasure_go(core, &ask);
-        }
-        return;
-    case SP_ASK_KIND_COUNT:
-        return;
+    } else if (ask.state == SP_ASK_APPROVED) {
+        carry_out(core, &ask, false);
     }
 }
 
@@ -506,8 +510,20 @@ static void expire(sp_core *core, sp_ask_state state, uint64_t now_unix_s)
     }
 }
 
-/* What core itself carries out and had no time to: because it died in between (first), or, of an
- * undo, because the keeper was busy with that keep. */
+/* An undo that was not put off waits for the keeper, which may be busy with that keep. */
+static bool is_due(sp_approvals *approvals, const sp_ask *ask, bool first)
+{
+    uint64_t now_us = sp_now_steady_us();
+    sp_again_state state = sp_again_look(&approvals->again, ask->id, now_us);
+    if (state == SP_AGAIN_DUE) {
+        sp_again_later(&approvals->again, ask->id, now_us);
+    }
+    return state == SP_AGAIN_DUE ||
+           (state == SP_AGAIN_NEVER && (first || ask->kind == SP_ASK_UNDO));
+}
+
+/* What core itself carries out and had no time to (because it died in between: first), or what it
+ * could not carry out then. */
 static void carry_out_left(sp_core *core, bool first)
 {
     id_list list = {.count = 0};
@@ -517,13 +533,9 @@ static void carry_out_left(sp_core *core, bool first)
     for (size_t i = 0; i < list.count; i++) {
         auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
         sp_ask ask;
-        if (sp_failed(sp_ask_load(core->store, &arena, list.ids[i], &ask))) {
-            continue;
-        }
-        if (ask.kind == SP_ASK_UNDO) {
-            sp_keeps_undo(core, &ask);
-        } else if (first && ask.kind >= SP_ASK_GRANT) {
-            sp_ask_decided(core, ask.id);
+        if (!sp_failed(sp_ask_load(core->store, &arena, list.ids[i], &ask)) &&
+            is_due(core->approvals, &ask, first)) {
+            carry_out(core, &ask, true);
         }
     }
 }

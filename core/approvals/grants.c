@@ -163,10 +163,12 @@ static void opening_free(opening *o)
     sp_free(o);
 }
 
+/* Once: what was opened meanwhile stays so. */
 static sp_err store_opened(sp_core *core, const sp_grant *g)
 {
     auto_txn sp_txn txn = sp_txn_begin(core->store);
     TRY(txn.err);
+    TRY(sp_ask_row_use(core->store, g->ask, now_s()));
     TRY(sp_roles_grant(core->store, g->person, g->role));
     TRY(add_grant(core->store, g));
     return sp_txn_commit(&txn);
@@ -181,9 +183,6 @@ static void on_opened(void *self, sp_err err)
     uint32_t role = 0;
     if (!sp_failed(err)) { /* while the ledger wrote, somebody may have locked or granted */
         err = check_open(core, &o->ask, &role);
-    }
-    if (!sp_failed(err)) {
-        err = sp_ask_carried_out(core, o->g.ask); /* once: what was opened meanwhile stays so */
     }
     if (!sp_failed(err)) {
         err = store_opened(core, &o->g);
@@ -220,9 +219,10 @@ static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role)
     bool sealed = ask->kind == SP_ASK_BREAK_GLASS;
     if (person.state != SP_PERSON_ACTIVE || sp_roles_hold(roles, request.number) ||
         !sp_policy_people_has(&request.who, ask->asker, roles) || request.sealed != sealed ||
-        ask->duration_s > request.longest_s || !sp_ask_is_met(core->store, ask)) {
+        ask->duration_s > request.longest_s) {
         return sp_fail(SP_EDENIED);
     }
+    TRY(sp_ask_is_met(core->store, ask));
     roles[request.number / 64] |= UINT64_C(1) << (request.number % 64);
     if (!sp_policy_set_roles_allowed(set, roles, &one, &other)) {
         return sp_fail(SP_EDENIED);

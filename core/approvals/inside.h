@@ -5,6 +5,7 @@
 #ifndef SP_CORE_APPROVALS_INSIDE_H
 #define SP_CORE_APPROVALS_INSIDE_H
 
+#include "core/approvals/again.h"
 #include "core/approvals/approvals.h"
 #include "core/approvals/rest.h"
 #include "core/http/router.h"
@@ -28,6 +29,7 @@ struct sp_approvals {
     unsigned ticks;                    /* seconds */
     uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
     sp_rest tries;                     /* of undo */
+    sp_again again;                    /* what could not be carried out yet */
 };
 
 /* ---- rows.c: the store ---- */
@@ -42,6 +44,8 @@ SP_MUST sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s);
 /* What undoing it would cost. */
 SP_MUST sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes, uint64_t ms,
                                    sp_span dependants);
+/* Approved, now used, in a transaction of the caller. SP_ECONFLICT: it is not approved any more. */
+SP_MUST sp_err sp_ask_row_use(sp_store *store, uint64_t id, uint64_t now_unix_s);
 /* Adds a vote and, in the same step, what it decides: refused, or approved when enough agree (then
  * it can be used for as long again). SP_EEXISTS: he has voted; SP_ECONFLICT: not waiting. */
 SP_MUST sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote *vote,
@@ -55,11 +59,12 @@ uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s);
 SP_MUST sp_err sp_votes_each(sp_store *store, uint64_t id,
                              void (*visit)(void *self, const sp_vote *vote), void *self);
 bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person);
-/* How many people who agreed and still work here are in one of these sets (bits). */
+/* How many people who agreed and still work here are in one of these sets (bits); to be shown: 0
+ * where the store cannot say. */
 uint32_t sp_votes_count(sp_store *store, uint64_t id, uint32_t sets);
 enum { SP_SETS_ALL = (1 << SP_ASKS_MAX) - 1 };
-/* Whether each set has its number. */
-bool sp_ask_is_met(sp_store *store, const sp_ask *ask);
+/* SP_EDENIED: a set has not its number. Any other error: the store cannot say. */
+SP_MUST sp_err sp_ask_is_met(sp_store *store, const sp_ask *ask);
 
 /* What waits, is agreed to, or was given for a while ends by so much earlier or later.
  * In a transaction of the caller. */
@@ -100,9 +105,8 @@ bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id);
  * approved any more. */
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
 
-/* It cannot be carried out: on the ledger, and it never comes to life again (it has expired). Where
- * the ledger was only away (SP_EAGAIN, SP_ECLOSED, SP_ETIMEOUT) it stays approved, and the next
- * start of core tries it again. */
+/* It cannot be carried out: on the ledger. For good (sp_again_is_for_good), and it has expired;
+ * else it stays approved and is tried again each minute, and when core has started. */
 void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err);
 
 /* ---- votes.c: who may, and the API of asks ---- */
@@ -162,7 +166,8 @@ uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask);
 SP_MUST sp_err sp_erase_routes(sp_core *core);
 /* Whether it takes out what is written of that person. */
 bool sp_erase_is_about(const sp_ask *ask, uint32_t person);
-/* Carries it out when who agreed and who asked still may, or gives the ask up. */
-void sp_erasure_go(sp_core *core, const sp_ask *ask);
+/* Carries it out when who agreed and who asked still may, or gives the ask up. again: it may have
+ * been carried out before. */
+void sp_erasure_go(sp_core *core, const sp_ask *ask, bool again);
 
 #endif

@@ -83,24 +83,11 @@ sp_err sp_kept_change(sp_store *store, const sp_kept *k)
     return sp_txn_commit(&txn);
 }
 
-static sp_err use_ask(sp_store *store, uint64_t ask, uint64_t now_unix_s)
-{
-    auto_query sp_query q =
-        sp_query_of(store, "UPDATE ask SET state = $1, ended_by = 'core', ended = $2 WHERE id = $3"
-                           " AND state = $4");
-    sp_bind_u64(&q, SP_ASK_USED);
-    sp_bind_u64(&q, now_unix_s);
-    sp_bind_bits(&q, ask);
-    sp_bind_u64(&q, SP_ASK_APPROVED);
-    sp_err err = sp_query_finish_changed(&q);
-    return err.code == SP_ENOTFOUND ? sp_fail(SP_ECONFLICT) : err;
-}
-
 sp_err sp_kept_begin_undo(sp_store *store, const sp_kept *k, uint64_t now_unix_s)
 {
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
-    TRY(use_ask(store, k->undo_ask, now_unix_s));
+    TRY(sp_ask_row_use(store, k->undo_ask, now_unix_s));
     TRY(change(store, k));
     return sp_txn_commit(&txn);
 }

@@ -183,6 +183,19 @@ sp_err sp_ask_row_state(sp_store *store, uint64_t id, sp_ask_state from, sp_ask_
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_ask_row_use(sp_store *store, uint64_t id, uint64_t now_unix_s)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "UPDATE ask SET state = $1, ended_by = 'core', ended = $2 WHERE id = $3"
+                           " AND state = $4");
+    sp_bind_u64(&q, SP_ASK_USED);
+    sp_bind_u64(&q, now_unix_s);
+    sp_bind_bits(&q, id);
+    sp_bind_u64(&q, SP_ASK_APPROVED);
+    sp_err err = sp_query_finish_changed(&q);
+    return err.code == SP_ENOTFOUND ? sp_fail(SP_ECONFLICT) : err;
+}
+
 sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s)
 {
     auto_query sp_query q =
@@ -225,7 +238,7 @@ sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_
 
 /* ---- votes ---- */
 
-uint32_t sp_votes_count(sp_store *store, uint64_t id, uint32_t sets)
+static sp_err count_votes(sp_store *store, uint64_t id, uint32_t sets, uint32_t *ret_count)
 {
     auto_query sp_query q =
         sp_query_of(store, "SELECT COUNT(*) FROM vote v JOIN person p ON p.id = v.person"
@@ -234,16 +247,29 @@ uint32_t sp_votes_count(sp_store *store, uint64_t id, uint32_t sets)
     sp_bind_bits(&q, id);
     sp_bind_u64(&q, SP_PERSON_ACTIVE);
     sp_bind_u64(&q, sets);
-    return sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
+    uint32_t count = sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
+    TRY(sp_query_finish(&q));
+    *ret_count = count;
+    return sp_ok();
 }
 
-bool sp_ask_is_met(sp_store *store, const sp_ask *ask)
+uint32_t sp_votes_count(sp_store *store, uint64_t id, uint32_t sets)
 {
-    bool met = ask->approvers_count > 0;
-    for (uint8_t i = 0; i < ask->approvers_count && met; i++) {
-        met = sp_votes_count(store, ask->id, 1U << i) >= ask->approvers[i].needed;
+    uint32_t count = 0;
+    SP_IGNORE(count_votes(store, id, sets, &count)); /* only to be shown */
+    return count;
+}
+
+sp_err sp_ask_is_met(sp_store *store, const sp_ask *ask)
+{
+    for (uint8_t i = 0; i < ask->approvers_count; i++) {
+        uint32_t count = 0;
+        TRY(count_votes(store, ask->id, 1U << i, &count));
+        if (count < ask->approvers[i].needed) {
+            return sp_fail(SP_EDENIED);
+        }
     }
-    return met;
+    return ask->approvers_count > 0 ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
 bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person)
@@ -308,8 +334,10 @@ sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote *vote, 
         return sp_fail(SP_ECONFLICT);
     }
     TRY(insert_vote(store, ask->id, vote));
-    bool decided = !vote->yes || sp_ask_is_met(store, ask);
+    sp_err met = vote->yes ? sp_ask_is_met(store, ask) : sp_ok();
+    bool decided = met.code != SP_EDENIED;
     if (decided) {
+        TRY(met);
         TRY(decide(store, ask, vote));
     }
     TRY(sp_txn_commit(&txn));

@@ -165,8 +165,8 @@ static void on_undo_recorded(void *self, sp_err err)
     if (!sp_failed(err)) { /* another undo of it may have been first */
         err = sp_kept_load(w->core->store, &w->arena, w->k.id, &w->k);
     }
-    if (!sp_failed(err) && !sp_ask_is_met(w->core->store, &w->ask)) {
-        err = sp_fail(SP_EDENIED); /* whoever agreed was locked while the ledger wrote */
+    if (!sp_failed(err)) { /* whoever agreed may have been locked while the ledger wrote */
+        err = sp_ask_is_met(w->core->store, &w->ask);
     }
     bool over = !sp_failed(err) && is_over(&w->k);
     bool placed =
@@ -184,6 +184,7 @@ static void on_undo_recorded(void *self, sp_err err)
     }
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
+        sp_again_later(&w->core->approvals->again, w->ask.id, sp_now_steady_us());
         undoing_free(w);
         return;
     }
@@ -220,8 +221,8 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
         return;
     }
     /* whoever agreed and was locked since had lost his account to somebody, or his office */
-    w->is_busy =
-        sp_ask_is_met(core->store, &w->ask) && sp_approvals_begin(core->approvals, w->k.id);
+    w->is_busy = !sp_failed(sp_ask_is_met(core->store, &w->ask)) &&
+                 sp_approvals_begin(core->approvals, w->k.id);
     if (w->is_busy) {
         sp_ask_record_use(core, ask, on_undo_recorded, w);
     } else {

@@ -3,6 +3,7 @@
 itself when there is room. The state lies on a small file system of its own."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -26,8 +27,8 @@ def cramped(make_office):
         subprocess.run(["umount", "-l", office.state], check=True)
 
 
-def fill(office):
-    path = os.path.join(office.state, "ballast")
+def fill(folder):
+    path = os.path.join(folder, "ballast")
     with open(path, "wb", buffering=0) as file:
         for size in (1 << 20, 4096, 1):
             try:
@@ -42,20 +43,20 @@ def add(olga, name):
     olga.post("/admin/people", {"name": name, "display_name": name})
 
 
+def refused(olga):
+    try:
+        add(olga, f"while-{os.urandom(3).hex()}")
+    except Refused as why:
+        return (why.status, why.code) in ((503, "unrecordable"), (500, "internal")) and why
+    return None  # the ledger had a little room left in its last page
+
+
 def test_a_full_disk_refuses_says_so_and_goes_on_by_itself(cramped):
     office = cramped
     olga, _, _ = office.set_up_administrators()
     add(olga, "before")
-    ballast = fill(office)
-
-    def refused():
-        try:
-            add(olga, f"while-{os.urandom(3).hex()}")
-        except Refused as why:
-            return (why.status, why.code) in ((503, "unrecordable"), (500, "internal")) and why
-        return None  # the ledger had a little room left in its last page
-
-    assert wait_for("a refusal", 20, refused, step=0.1).code == "unrecordable"
+    ballast = fill(office.state)
+    assert wait_for("a refusal", 20, lambda: refused(olga), step=0.1).code == "unrecordable"
     findings, status = office.doctor()
     said = str(findings)
     assert status == 1 and "disk" in said, said
@@ -80,3 +81,64 @@ def test_a_full_disk_refuses_says_so_and_goes_on_by_itself(cramped):
     assert acknowledged <= there and {"before", "after"} <= there
     wait_for("the ledger's word", 10, lambda: office.role("ledger")["status"] == "recording", step=0.2)
     wait_for("a checkpoint of all", 10, lambda: "GOOD" in office.cli("ledger", "verify", "-c", office.config).stdout)
+
+
+ROLES = """\
+kind: Role
+name: staff
+---
+kind: Role
+name: lead
+---
+kind: Role
+name: emergency
+request:
+  who: { roles: [staff] }
+  sealed: true
+  longest: 10m
+  ask: { approved_by: 2, by: { roles: [lead] } }
+"""
+
+
+@pytest.fixture
+def cramped_ledger(make_office):
+    """Only the ledger's folder is small."""
+    office = make_office(documents={"office.yaml": ROLES})
+    office.set_up_administrators()
+    office.stop()
+    folder, beside = os.path.join(office.state, "ledger"), os.path.join(office.dir, "beside")
+    shutil.move(folder, beside)
+    as_it_was = os.stat(beside)
+    os.mkdir(folder)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=24m,mode=0700,uid={as_it_was.st_uid},gid={as_it_was.st_gid}",
+                    "tmpfs", folder], check=True)
+    try:
+        subprocess.run(["cp", "-a", f"{beside}/.", folder], check=True)
+        office.start()
+        yield office
+        office.stop()
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.slow
+def test_emergency_access_outlives_a_full_disk_of_the_ledger(cramped_ledger):
+    """It was approved when the ledger could not record: it is opened when it can."""
+    office = cramped_ledger
+    ann, leads = office.employee("ann", ["staff"]), [office.employee(name, ["lead"]) for name in ("lee", "max")]
+    asked = ann.post("/grants", {"role": "emergency", "reason": "production is down", "duration_s": 600})
+    number = office.store("SELECT id FROM ask WHERE state = 0")[0][0]
+    for lead in leads:
+        office.store("INSERT INTO vote (ask, person, yes, given, name, reason, sets) VALUES (?, ?, 1, 1, ?, '', 1)",
+                     number, int(lead.id), lead.name)
+    office.store("UPDATE ask SET state = 1 WHERE id = ?", number)
+    olga = office.person("olga")
+    olga.fresh()
+    ballast = fill(os.path.join(office.state, "ledger"))
+    wait_for("a refusal", 20, lambda: refused(olga), step=0.1)
+    office.wait_role("core", office.kill("core"))
+    wait_for("a try", 20, lambda: "what was approved is not carried out (role not given)" in office.log())
+    assert office.store("SELECT state FROM ask WHERE id = ?", number) == [(1,)], office.log()[-2000:]
+    os.unlink(ballast)
+    wait_for("emergency access", 90, lambda: "emergency" in ann.get("/me")["person"]["roles"])
+    assert ann.get(f"/approvals/{asked['id']}")["state"] == "used"

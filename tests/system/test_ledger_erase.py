@@ -183,6 +183,11 @@ def test_two_take_an_entry_out_and_the_proof_stays(office, audrey, ada, sam, tmp
     assert done.returncode == 0, done.stderr
     assert WHY in done.stdout and ask["id"] in done.stdout and '"kind":"redaction"' in done.stdout
 
+    # core died before it had heard that: it asks again, and what is not there any more was erased
+    office.store("UPDATE ask SET state = 1 WHERE content = ?", f"sallyport ledger erase --entry {entry}".encode())
+    office.wait_role("core", office.kill("core"))
+    wait_for("used again", 20, lambda: office.person("audrey").get(f"/approvals/{ask['id']}")["state"] == "used")
+
 
 @pytest.mark.slow
 def test_whoever_was_locked_meanwhile_erases_nothing(office, audrey, ada):

@@ -545,6 +545,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     flight->own = NULL;
     if (note->count != NULL) {
+        note->count->has_stopped |= end->how == DB_END_SUSPENDED;
         count_part(note, end);
         db_count_unref(note->count);
     }

@@ -210,6 +210,7 @@ struct db_count {
     uint64_t bytes;
     uint64_t day_rows; /* of these, that the day has counted */
     uint64_t day_bytes;
+    bool has_stopped; /* a portal of it, when as many rows had come as were asked for */
     uint64_t exports; /* the reference under which it stands in the ledger as an export; 0 = none */
 };
 /* The one that holds the numbers. */
@@ -297,6 +298,7 @@ typedef struct {
     uint64_t rows;     /* that it was expected to change; 0 = nothing is to be settled */
     uint64_t bound;    /* more there are not; 0 = not known */
     bool is_told;      /* the server will say how many they were */
+    bool goes_on;      /* what it changes was counted before */
     bool is_spent;     /* or may be: core was asked, and has not said no */
     bool has_portion;  /* of the day, or core was asked for one: it is told when it is over */
     uint64_t may_rows; /* of the answer, by what was granted so far */
@@ -404,6 +406,7 @@ typedef struct {
     const db_values *values; /* that were bound to it; NULL = none */
     sp_pg_parse types;       /* of the values */
     bool is_portal;          /* an Execute, not a Query */
+    bool goes_on;            /* with a portal that has stopped: what it changes is changed */
 } db_run_ask;
 
 /* ---- whole.c: a refused answer leaves nothing behind ---- */

@@ -232,7 +232,8 @@ static db_verdict estimate(db_session *session, const db_run_ask *run, db_refusa
     db_judge *judge = db_session_judge(session);
     uint64_t most = least_rows(session, run->ruling);
     judge->spent = (db_spent){.reference = sp_recorder_reference()};
-    if (most == 0) {
+    judge->spent.goes_on = run->goes_on && (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0;
+    if (most == 0 || judge->spent.goes_on) {
         return DB_PASS;
     }
     const db_estimated *found = db_estimate_ask(session, run, &judge->pending.hash);
@@ -448,6 +449,11 @@ static uint64_t settle(const db_session *session, const db_note *note, const db_
                        uint64_t *ret_estimated)
 {
     uint64_t expected = note->spent.rows;
+    if (note->spent.goes_on || end->how == DB_END_SUSPENDED) {
+        /* the server has changed all rows and told some of them: the estimate stands */
+        *ret_estimated = 0;
+        return note->spent.goes_on || expected > 0 ? 0 : end->rows;
+    }
     bool undone = db_is_undone(note, end);
     uint64_t rows = !undone && end->touched > end->rows ? end->touched : end->rows;
     bool known = undone || (end->how != DB_END_LOST && note->spent.is_told);

@@ -495,8 +495,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_REFUSE;
     }
     const db_run_ask run = {
-        &ruling, judgement,         tag,  text, shown, running(judgement, &ruling),
-        NULL,    {.type_count = 0}, false};
+        &ruling, judgement,         tag,   text, shown, running(judgement, &ruling),
+        NULL,    {.type_count = 0}, false, false};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -560,7 +560,8 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
         const db_run_ask run = {&ruling,     known->judgement,  tag_of(known->judgement),
                                 known->text, known->shown,      0,
-                                NULL,        {.type_count = 0}, false};
+                                NULL,        {.type_count = 0}, false,
+                                false};
         verdict = may_run(session, &run, refusal);
     }
     db_note *note = verdict == DB_PASS ? new_note(NULL, SP_SPAN_EMPTY) : NULL;
@@ -581,6 +582,13 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_text_unref(text);
     return verdict;
+}
+
+/* By itself: what counts together with others may be one that has not run. */
+static bool has_stopped(const db_named *portal)
+{
+    const db_count *count = portal->count;
+    return count != NULL && count->has_stopped && count->into == NULL && count->height == 0;
 }
 
 db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight *flight,
@@ -644,7 +652,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                             1,
                             portal->values,
                             portal->text->types,
-                            true};
+                            true,
+                            has_stopped(portal)};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;

@@ -12,6 +12,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice, orders_documents
 from officelib import wait_for
+from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 from pgraw import SYNC, Raw, bind, fields, parse
 from test_db_ask import Waiting, answer, asked
 
@@ -248,3 +249,20 @@ def test_a_budget_that_denies_hides_none_that_locks(gate):
             run(one, "UPDATE kinds SET kind = 'none' WHERE kind = 'card'")  # 10 are expected, 5,010 are there
         wait_for("the lock", 5, lambda: state_of(gate, "lars") != "active")
     assert spent(gate, "lars") == 0 and spent(gate, "lars", "a hundred rows a while") > 5000, "the lock settles its own"
+
+
+def test_a_change_that_is_fetched_in_parts_is_counted_whole(gate):
+    """The server has changed all rows when it has told the first; the parts behind it change nothing more."""
+    gate.person("petra", "clerk")
+    before = counts(gate)
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in("petra", "orders-db", gate.password("petra"))[-1][0] == "Z"
+        raw.send(query("BEGIN"), parse("UPDATE big SET id = id WHERE id <= 60 RETURNING id"), bind("p"), execute("p", 10), message("H"))
+        assert raw.until("sE")[-1][0] == "s"
+        wait_for("the whole of it", 5, lambda: spent(gate, "petra", "a hundred rows a while") == 60)
+        raw.send(execute("p", 30), execute("p"), SYNC)
+        assert raw.until("Z")[-1] == ("Z", b"T")
+        assert spent(gate, "petra", "a hundred rows a while") == 60
+        raw.send(parse("UPDATE big SET id = id WHERE id <= 60 RETURNING id"), bind(), execute("", 1), SYNC)
+        assert [fields(body)["C"] for kind, body in raw.until("Z") if kind == "E"] == ["53400"]
+    assert counts(gate) == before

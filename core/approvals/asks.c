@@ -502,7 +502,7 @@ static void expire_one(sp_core *core, uint64_t id, uint64_t now_unix_s)
 static void expire(sp_core *core, sp_ask_state state, uint64_t now_unix_s)
 {
     id_list list = {.count = 0};
-    if (sp_failed(sp_asks_each(core->store, state, 0, collect, &list))) {
+    if (sp_failed(sp_asks_ending(core->store, state, collect, &list))) {
         return;
     }
     for (size_t i = 0; i < list.count; i++) {
@@ -527,7 +527,7 @@ static bool is_due(sp_approvals *approvals, const sp_ask *ask, bool first)
 static void carry_out_left(sp_core *core, bool first)
 {
     id_list list = {.count = 0};
-    if (sp_failed(sp_asks_each(core->store, SP_ASK_APPROVED, 0, collect, &list))) {
+    if (sp_failed(sp_asks_ending(core->store, SP_ASK_APPROVED, collect, &list))) {
         return;
     }
     for (size_t i = 0; i < list.count; i++) {

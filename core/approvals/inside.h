@@ -54,6 +54,8 @@ SP_MUST sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote
 typedef bool (*sp_ask_visit)(void *self, uint64_t id);
 SP_MUST sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_visit visit,
                             void *self);
+/* The same of all people, those that end first first. */
+SP_MUST sp_err sp_asks_ending(sp_store *store, sp_ask_state state, sp_ask_visit visit, void *self);
 /* How many this person has asked since then, whatever became of them. */
 uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s);
 SP_MUST sp_err sp_votes_each(sp_store *store, uint64_t id,

@@ -112,7 +112,6 @@ typedef struct {
     sp_arena arena;
     sp_ask ask;
     sp_kept k;
-    sp_span report;
 } keeping;
 
 static void keeping_free(keeping *w)

@@ -82,7 +82,6 @@ typedef struct {
 typedef struct {
     sp_core *core;
     const sp_policy_set *set;
-    sp_arena *arena;
     void (*visit)(void *self, const standing *grant, const sp_policy_recertification *by);
     void *self;
 } walk;
@@ -348,10 +347,9 @@ static sp_err take_review(sp_request *req, const deciding *d)
         return sp_ok();
     }
     review r;
-    uint64_t now_unix_s = sp_now_unix_us() / 1000000;
     TRY(load_review(core->store, d->grant.person, d->grant.role, &r));
-    r.reviewed_unix_s = now_unix_s;
-    r.due_unix_s = now_unix_s + d->by.every_s;
+    r.reviewed_unix_s = sp_now_unix_us() / 1000000;
+    r.due_unix_s = sp_approvals_careful_now_s(core) + d->by.every_s; /* it ends by that clock */
     r.told_unix_s = 0;
     return keep_review(core, &r, sp_span_cstr(sp_request_session(req)->person_name));
 }

@@ -236,6 +236,19 @@ sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_
     return sp_query_finish(&q);
 }
 
+sp_err sp_asks_ending(sp_store *store, sp_ask_state state, sp_ask_visit visit, void *self)
+{
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT id FROM ask WHERE state = $1 ORDER BY expires, id LIMIT 10000");
+    sp_bind_u64(&q, state);
+    while (sp_query_row(&q)) {
+        if (!visit(self, sp_col_bits(&q))) {
+            break;
+        }
+    }
+    return sp_query_finish(&q);
+}
+
 /* ---- votes ---- */
 
 static sp_err count_votes(sp_store *store, uint64_t id, uint32_t sets, uint32_t *ret_count)

@@ -21,7 +21,6 @@ typedef struct {
     sp_core *core;
     sp_arena arena;
     sp_ask ask;
-    sp_ask first; /* the ask of the statement */
     sp_kept k;
     bool is_busy;
 } undoing;
@@ -200,9 +199,6 @@ static sp_err begin_undo(sp_core *core, uint64_t ask, undoing **ret_undoing)
     sp_err err = sp_ask_load(core->store, &w->arena, ask, &w->ask);
     if (!sp_failed(err)) {
         err = sp_kept_load(core->store, &w->arena, w->ask.keep, &w->k);
-    }
-    if (!sp_failed(err)) {
-        err = sp_ask_load(core->store, &w->arena, w->k.ask, &w->first);
     }
     if (sp_failed(err)) {
         undoing_free(w);
@@ -392,6 +388,17 @@ static sp_err plan_of(sp_arena *arena, const sp_keeper_done *tried, sp_span *ret
     return err;
 }
 
+/* Whole letters of it. */
+static sp_span begin_of(sp_span text, size_t most)
+{
+    enum { LETTER_MAX_BYTES = 4 };
+    sp_span begin = sp_span_slice(text, 0, most);
+    for (int i = 1; i < LETTER_MAX_BYTES && !sp_span_is_utf8(begin); i++) {
+        begin = sp_span_slice(begin, 0, begin.len - 1);
+    }
+    return begin;
+}
+
 /* The bytes that are approved: which keep, of which statement. */
 static sp_err ask_of(wanting *w, const sp_keeper_done *tried)
 {
@@ -401,7 +408,7 @@ static sp_err ask_of(wanting *w, const sp_keeper_done *tried)
     sp_arena *arena = sp_request_arena(w->req);
     sp_reference_text(w->k.id, id);
     sp_buf_fmt(&text, "-- undo of keep %s\n", id);
-    sp_buf_span(&text, sp_span_slice(w->first.content, 0, SP_ASK_CONTENT_MAX_BYTES - 100));
+    sp_buf_span(&text, begin_of(w->first.content, SP_ASK_CONTENT_MAX_BYTES - 100));
     TRY(sp_buf_error(&text));
     w->ask = (sp_ask){.kind = SP_ASK_UNDO,
                       .action = w->first.action,

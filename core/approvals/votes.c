@@ -108,7 +108,6 @@ bool sp_ask_visible(const sp_request *req, const sp_ask *ask)
 typedef struct {
     sp_request *req;
     json_t *items;
-    bool mine;
 } listing;
 
 static bool add_ask(void *self, uint64_t id)
@@ -140,7 +139,7 @@ static bool state_of(sp_span word, sp_ask_state *ret_state)
 
 static void get_asks(sp_request *req)
 {
-    listing list = {req, json_array(), false};
+    listing list = {req, json_array()};
     sp_ask_state state = SP_ASK_STATE_COUNT;
     if (!state_of(sp_request_query(req, "state"), &state)) {
         json_decref(list.items);

@@ -124,13 +124,27 @@ static void keeping_free(keeping *w)
     sp_free(w);
 }
 
-static void reply_kept(keeping *w, sp_err err)
+static void reply_with(sp_peer *peer, const sp_msg *to, sp_code code, const sp_db_kept *kept)
 {
-    auto_buf sp_buf body = sp_buf_make(64);
-    const sp_db_kept reply = {w->k.id, w->k.bytes, w->k.ms};
-    sp_db_kept_write(&reply, &body);
-    sp_peer_reply(w->peer, &w->to, err.code, sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&body),
-                  NULL, 0);
+    auto_buf sp_buf body = sp_buf_make(SP_DB_WHY_MAX_BYTES + 64);
+    sp_db_kept_write(kept, &body);
+    sp_peer_reply(peer, to, code, sp_buf_borrow(&body), NULL, 0);
+}
+
+/* why: it could not be kept; that is on the ledger, too. */
+static void reply_not_kept(keeping *w, sp_span why)
+{
+    auto_buf sp_buf report = sp_buf_make(TOLD_MAX_BYTES);
+    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
+    sp_event event = {.session = w->ask.session};
+    const sp_db_kept none = {.why = sp_span_cut(why, SP_DB_WHY_MAX_BYTES)};
+    sp_log(SP_LOG_WARN, "what a statement would destroy could not be kept: %.*s", SP_SPAN_ARG(why));
+    sp_kept_put_why(SP_SPAN_EMPTY, none.why, &report);
+    sp_kept_event(&w->ask, &w->k, "not kept", sp_buf_borrow(&report), &room, &event);
+    event.verdict = SP_VERDICT_DENY;
+    event.reason = SP_REASON_UNAVAILABLE;
+    sp_ledger_client_tell(w->core->ledger, &event);
+    reply_with(w->peer, &w->to, SP_EIO, &none);
     keeping_free(w);
 }
 
@@ -146,6 +160,16 @@ static void forget(sp_core *core, uint64_t id)
 {
     sp_keeper_job job = {.kind = SP_KEEPER_FORGET, .keep = id};
     sp_keeper_client_job(sp_keep_keeper(core), &job, on_forgotten, NULL);
+}
+
+void sp_kept_put_why(sp_span before, sp_span why, sp_buf *report)
+{
+    auto_buf sp_buf all = sp_buf_make(SP_KEEPER_WHY_MAX_BYTES + 200);
+    sp_buf_span(&all, before);
+    sp_buf_span(&all, why);
+    sp_buf_text(report, "{\"why\":");
+    sp_buf_json(report, sp_buf_borrow(&all));
+    sp_buf_byte(report, '}');
 }
 
 void sp_kept_event(const sp_ask *ask, const sp_kept *k, const char *method, sp_span report,
@@ -189,19 +213,19 @@ static void on_kept_recorded(void *self, sp_err err)
     }
     if (sp_failed(err)) {
         forget(w->core, w->k.id);
-        reply_kept(w, sp_fail(SP_EIO));
+        reply_not_kept(w, SP_SPAN_LIT("it was kept, and that could not be written down"));
         return;
     }
-    reply_kept(w, sp_ok());
+    const sp_db_kept kept = {.keep = w->k.id, .bytes = w->k.bytes, .duration_ms = w->k.ms};
+    reply_with(w->peer, &w->to, SP_OK, &kept);
+    keeping_free(w);
 }
 
 static void on_kept(void *self, const sp_keeper_done *done)
 {
     keeping *w = self;
     if (done->code != SP_OK) {
-        sp_log(SP_LOG_WARN, "what a statement would destroy could not be kept: %.*s",
-               SP_SPAN_ARG(done->why));
-        reply_kept(w, sp_fail(SP_EIO));
+        reply_not_kept(w, done->why);
         return;
     }
     w->k.bytes = done->bytes;
@@ -257,16 +281,19 @@ sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
     sp_db_keep from;
     auto_keep_place sp_keep_place p = {.credential = {0}};
     keeping *w = NULL;
+    sp_db_kept none = {.why = SP_SPAN_LIT("it is not approved any more, or has been kept already")};
     TRY(sp_db_keep_read(msg->body, &from));
     sp_err err = begin_keep(core, peer, msg, &from, &w);
     if (!sp_failed(err)) {
         err = sp_keep_place_find(core, w->ask.resource, w->k.database, from.verbs, &p);
         if (sp_failed(err)) {
+            none.why = SP_SPAN_LIT("the policy names no place or role of the database for this any "
+                                   "more");
             keeping_free(w);
         }
     }
     if (sp_failed(err)) {
-        sp_peer_reply(peer, msg, err.code, SP_SPAN_EMPTY, NULL, 0);
+        reply_with(peer, msg, err.code, &none);
         return sp_ok();
     }
     p.job.kind = SP_KEEPER_KEEP;

@@ -84,6 +84,8 @@ void sp_keep_place_done(sp_keep_place *place);
 SP_MUST sp_err sp_keep_place_find(const sp_core *core, sp_span resource, sp_span database,
                                   sp_span verbs, sp_keep_place *place);
 sp_keeper_client *sp_keep_keeper(const sp_core *core); /* NULL: this office keeps nothing */
+/* {"why": before and why}, as a report. */
+void sp_kept_put_why(sp_span before, sp_span why, sp_buf *report);
 /* An event about what is kept; its detail is written to room. */
 void sp_kept_event(const sp_ask *ask, const sp_kept *kept, const char *method, sp_span report,
                    sp_buf *room, sp_event *event);

@@ -63,16 +63,6 @@ static void note_outcome(undoing *w, sp_kept_state state, const char *method)
     w->k.told = SP_SPAN_EMPTY;
 }
 
-static void put_why(sp_span before, sp_span why, sp_buf *told)
-{
-    auto_buf sp_buf all = sp_buf_make(SP_KEEPER_WHY_MAX_BYTES + 200);
-    sp_buf_span(&all, before);
-    sp_buf_span(&all, why);
-    sp_buf_text(told, "{\"why\":");
-    sp_buf_json(told, sp_buf_borrow(&all));
-    sp_buf_byte(told, '}');
-}
-
 static void note_end(undoing *w, const sp_keeper_done *done)
 {
     if (done->code == SP_OK) {
@@ -103,10 +93,11 @@ static void on_undone(void *self, const sp_keeper_done *done)
     if (done->code == SP_OK) {
         sp_buf_span(&told, done->report);
     } else {
-        put_why(done->code != SP_ECLOSED
-                    ? SP_SPAN_EMPTY
-                    : SP_SPAN_LIT("nobody knows whether it was put back, look at the tables: "),
-                done->why, &told);
+        sp_kept_put_why(
+            done->code != SP_ECLOSED
+                ? SP_SPAN_EMPTY
+                : SP_SPAN_LIT("nobody knows whether it was put back, look at the tables: "),
+            done->why, &told);
     }
     w->k.undo_ms = done->duration_ms;
     w->k.ms = done->duration_ms;
@@ -130,7 +121,7 @@ static void not_carried_out(undoing *w, const char *why)
     if (sp_failed(sp_ask_carried_out(w->core, w->ask.id))) {
         return; /* it is not approved any more */
     }
-    put_why(SP_SPAN_EMPTY, sp_span_cstr(why), &told);
+    sp_kept_put_why(SP_SPAN_EMPTY, sp_span_cstr(why), &told);
     w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
     if (!is_over(&w->k)) {
         note_outcome(w, SP_KEPT_UNDO_FAILED, "undo failed");

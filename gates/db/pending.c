@@ -56,14 +56,21 @@ static void go_on(db_session *session)
     db_session_resume(session);
 }
 
-static void fail(db_session *session, const char *sqlstate, sp_reason reason, const char *message,
-                 const char *hint)
+static void fail_with(db_session *session, const char *sqlstate, sp_reason reason,
+                      const char *message, const char *hint, sp_span detail)
 {
     db_pending *pending = &db_session_judge(session)->pending;
     db_refuse(&pending->refusal, sqlstate, reason, "%s", message);
     snprintf(pending->refusal.hint, sizeof(pending->refusal.hint), "%s", hint);
+    snprintf(pending->refusal.detail, sizeof(pending->refusal.detail), "%.*s", SP_SPAN_ARG(detail));
     pending->state = DB_PENDING_REFUSED;
     db_session_resume(session);
+}
+
+static void fail(db_session *session, const char *sqlstate, sp_reason reason, const char *message,
+                 const char *hint)
+{
+    fail_with(session, sqlstate, reason, message, hint, SP_SPAN_EMPTY);
 }
 
 static db_verdict call(db_session *session, uint16_t kind, sp_buf *body, sp_link_reply on_reply,
@@ -469,12 +476,14 @@ static void on_kept(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
     db_session *session = self;
     db_pending *pending = &db_session_judge(session)->pending;
-    sp_db_kept kept;
+    sp_db_kept kept = {.why = SP_SPAN_EMPTY};
     (void)fds;
     pending->call = 0;
-    if (msg == NULL || sp_failed(err) || sp_failed(sp_db_kept_read(msg->body, &kept))) {
-        fail(session, "58000", SP_REASON_UNAVAILABLE,
-             "what this statement destroys could not be kept, so it does not run", "");
+    bool is_told = msg != NULL && !sp_failed(sp_db_kept_read(msg->body, &kept));
+    if (sp_failed(err) || !is_told) {
+        fail_with(session, "58000", SP_REASON_UNAVAILABLE,
+                  "what this statement destroys could not be kept, so it does not run", "",
+                  kept.why);
         return;
     }
     char text[160];

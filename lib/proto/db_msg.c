@@ -406,6 +406,7 @@ void sp_db_kept_write(const sp_db_kept *kept, sp_buf *out)
     sp_buf_u64(out, kept->keep);
     sp_buf_u64(out, kept->bytes);
     sp_buf_u64(out, kept->duration_ms);
+    sp_buf_bytes(out, kept->why);
 }
 
 sp_err sp_db_kept_read(sp_span body, sp_db_kept *ret_kept)
@@ -415,6 +416,7 @@ sp_err sp_db_kept_read(sp_span body, sp_db_kept *ret_kept)
     kept.keep = sp_read_u64(&in);
     kept.bytes = sp_read_u64(&in);
     kept.duration_ms = sp_read_u64(&in);
+    kept.why = sp_read_text(&in, SP_DB_WHY_MAX_BYTES);
     TRY(sp_reader_finish(&in));
     *ret_kept = kept;
     return sp_ok();

@@ -63,6 +63,7 @@ enum {
     SP_DB_SNAPSHOT_MAX_BYTES = 63,
     SP_DB_VERBS_MAX_BYTES = 79,
     SP_DB_REASON_MAX_BYTES = 200,
+    SP_DB_WHY_MAX_BYTES = 400, /* fits into the detail of a refusal */
     SP_DB_BY_MAX_BYTES = 1024,
     SP_DB_SASL_OPEN_MAX = 1024 /* conversations open on one line at once */
 };
@@ -218,6 +219,7 @@ typedef struct {
     uint64_t keep;
     uint64_t bytes;
     uint64_t duration_ms;
+    sp_span why; /* for the client, when it could not be kept; else empty */
 } sp_db_kept;
 
 typedef struct {

@@ -255,8 +255,12 @@ def test_a_statement_whose_keep_fails_lets_go(gate, dora):
         answer(gate, asked(gate), "approve")
         run.join(60)
         assert run.error.pgcode == "58000"
+        why = run.error.diag.message_detail
+        assert "permission denied" in why, why
     finally:
         gate.sql("GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep")
     wait_for("the locks gone", 5, lambda: gate.sql(
         "SELECT count(*) FROM pg_locks WHERE mode = 'ShareRowExclusiveLock'")[0][0] == 0)
     assert len(ids(gate)) == 30000
+    told = [e for e in gate.office.people["audrey"].items("/admin/ledger/events?limit=50&kind=approval") if e["method"] == "not kept"]
+    assert "permission denied" in told[0]["detail"]["report"]["why"], told

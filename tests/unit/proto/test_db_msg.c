@@ -127,7 +127,7 @@ static void asking_comes_back(void **state)
                        .relations = LIT("[{\"schema\":\"public\",\"name\":\"orders\"}]"),
                        .snapshot = LIT("00000003-0000001B-1")};
     CHECK(keep, &keep);
-    sp_db_kept kept = {.keep = 1, .bytes = 2, .duration_ms = 3};
+    sp_db_kept kept = {.keep = 1, .bytes = 2, .duration_ms = 3, .why = LIT("no room: \"full\"")};
     CHECK(kept, &kept);
 }
 

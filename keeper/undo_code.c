@@ -19,7 +19,12 @@
 
 #include <string.h>
 
-enum { PG_CLASS = 1259, PG_CONSTRAINT = 2606 };
+enum { PG_PROC = 1255, PG_CLASS = 1259, PG_CONSTRAINT = 2606 };
+
+/* Whose values a missing function or aggregate may hold is not in the manifest. */
+static const char DOMAINS[] =
+    "INSERT INTO pg_temp.sp_early SELECT t.oid::regtype, '{}', ARRAY[t.oid::regtype::text]"
+    " FROM pg_type t WHERE t.typtype = 'd';\n";
 
 static const char KEPT[] =
     "CREATE TEMP TABLE sp_kept (name text, was oid, types text[], columns text[]) ON COMMIT "
@@ -244,6 +249,8 @@ sp_err undo_code_begin(undo *u, sp_buf *sql)
     }
     sp_buf_text(sql, ";\n");
     sp_buf_text(sql, KEPT);
+    bool makes = undo_verb_is(u, "DROP ALTER");
+    sp_buf_text(sql, makes && undo_is_missing(u, PG_PROC, 0) ? DOMAINS : "");
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
         const json_t *now = undo_present(u, one);

@@ -458,3 +458,19 @@ def test_a_foreign_key_comes_back_with_what_was_said_about_it(keeper, server, tr
     code, _, why = undone(keeper, server, "DROP")
     assert code == OK, why
     assert server.sql("SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'k'", "orders") == "why"
+
+
+@pytest.mark.parametrize("made,gone", [("CREATE FUNCTION trap.next(trap.odd, int) RETURNS trap.odd LANGUAGE sql AS 'SELECT $1';"
+                                        "CREATE AGGREGATE trap.made(int) (SFUNC = trap.next, STYPE = trap.odd, INITCOND = '1')", "AGGREGATE trap.made(int)"),
+                                       ("CREATE FUNCTION trap.made(a text DEFAULT '{1}'::trap.odd[]::text) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                                        "FUNCTION trap.made")])
+def test_making_a_function_asks_no_domain(keeper, server, trap, made, gone):
+    trap("CREATE DOMAIN trap.odd AS int CHECK (trap.spring(VALUE));" + made)
+    code, _, _, _, why = keeper.job(KEEP, keep=50, port=server.port, verb="DROP", whole=True)
+    assert code == OK, why
+    trap("DROP " + gone)
+    refused(keeper, server, "DROP", "trap.odd: trap.spring(integer) of owner would run with the rights of op_keep")
+    server.sql("ALTER FUNCTION trap.spring OWNER TO CURRENT_USER", "orders")
+    code, _, why = undone(keeper, server, "DROP")
+    assert code == OK, why
+    server.sql("SELECT setval('trap.sprung', 1, false)", "orders")

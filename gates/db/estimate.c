@@ -177,17 +177,27 @@ static const char *unplannable(const db_estimate *e, const sp_sql_judgement *jud
                                  : NULL;
 }
 
+static unsigned verbs_of(const db_text *text)
+{
+    unsigned verbs = 0;
+    for (uint32_t i = 0; text != NULL && i < text->known->judgement->statement_count; i++) {
+        verbs |= text->known->judgement->statements[i].verbs;
+    }
+    return verbs;
+}
+
 /* EXPLAIN ANALYZE, COPY of a query, CREATE TABLE AS: what changes rows inside of them has no plan.
  */
-static void note_inside(db_estimate *e, const db_run_ask *run, const sp_sql_statement *one)
+static void note_inside(db_estimate *e, const db_run_ask *run, const sp_sql_statement *one,
+                        unsigned does)
 {
     const unsigned verbs =
         SP_SQL_VERB_DELETE | SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE | SP_SQL_VERB_UPDATE;
-    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 && (one->verbs & verbs) != 0 &&
+    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 && (does & verbs) != 0 &&
                    (one->flags & SP_SQL_IS_PREPARE) == 0;
     if (changes) {
         e->takes_all = true;
-        e->makes_all = e->makes_all || (one->verbs & (SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE)) != 0;
+        e->makes_all = e->makes_all || (does & (SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE)) != 0;
         db_estimate_why(&e->found, "a change inside another statement (EXPLAIN ANALYZE, COPY, "
                                    "CREATE TABLE AS) is not planned");
     }
@@ -209,7 +219,9 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
         e->takes_all =
             e->takes_all || (!plans && (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0);
         if (!plans) {
-            note_inside(e, run, one);
+            note_inside(e, run, one, one->verbs);
+        } else if (runs_other && (one->flags & SP_SQL_IS_EXPLAIN) != 0) {
+            note_inside(e, run, one, verbs_of(named_by(e, one)));
         }
         if (!plans || why != NULL) {
             continue;

@@ -136,7 +136,8 @@ static void close_write(sp_buf *out, uint8_t kind)
 static sp_err send_pipelined(db_session *session, sp_span text, sp_buf *out)
 {
     static const uint8_t types[] = {'C', 'C', 'P', 'B', 'E'};
-    const sp_pg_bind bind = {.portal = sp_span_cstr(lock_name), .statement = bind.portal};
+    sp_span name = sp_span_cstr(lock_name);
+    const sp_pg_bind bind = {.portal = name, .statement = name};
     close_write(out, 'P');
     close_write(out, 'S');
     sp_pg_parse_write(out, bind.portal, text);

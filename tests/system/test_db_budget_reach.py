@@ -155,6 +155,7 @@ def locked(gate, table):
     ["PREPARE p AS UPDATE kinds SET kind = '' WHERE id > 0", "EXPLAIN ANALYZE EXECUTE p"],
     ["COPY (UPDATE kinds SET kind = '' WHERE id > 0 RETURNING id) TO STDOUT"],
     ["CREATE TABLE beside AS WITH d AS (UPDATE kinds SET kind = '' WHERE id > 0 RETURNING id) SELECT id FROM d"],
+    ["PREPARE p AS INSERT INTO notes SELECT generate_series(1, 5000)", "EXPLAIN ANALYZE EXECUTE p"],
     ["EXPLAIN ANALYZE INSERT INTO notes SELECT generate_series(1, 5000)"],
 ]))
 def test_what_it_reaches_is_more_than_the_budget_has(gate, number, texts):

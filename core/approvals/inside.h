@@ -46,6 +46,9 @@ SP_MUST sp_err sp_ask_row_estimate(sp_store *store, uint64_t id, uint64_t bytes,
                                    sp_span dependants);
 /* Approved, now used, in a transaction of the caller. SP_ECONFLICT: it is not approved any more. */
 SP_MUST sp_err sp_ask_row_use(sp_store *store, uint64_t id, uint64_t now_unix_s);
+/* Used, now approved again as it was when it was loaded, in a transaction of the caller.
+ * SP_ECONFLICT: it is not used. */
+SP_MUST sp_err sp_ask_row_unuse(sp_store *store, const sp_ask *ask);
 /* Adds a vote and, in the same step, what it decides: refused, or approved when enough agree (then
  * it can be used for as long again). SP_EEXISTS: he has voted; SP_ECONFLICT: not waiting. */
 SP_MUST sp_err sp_ask_row_vote(sp_store *store, const sp_ask *ask, const sp_vote *vote,

@@ -92,6 +92,15 @@ sp_err sp_kept_begin_undo(sp_store *store, const sp_kept *k, uint64_t now_unix_s
     return sp_txn_commit(&txn);
 }
 
+sp_err sp_kept_put_off_undo(sp_store *store, const sp_kept *k, const sp_ask *ask)
+{
+    auto_txn sp_txn txn = sp_txn_begin(store);
+    TRY(txn.err);
+    TRY(sp_ask_row_unuse(store, ask));
+    TRY(change(store, k));
+    return sp_txn_commit(&txn);
+}
+
 uint64_t sp_kept_count(sp_store *store, uint64_t ask)
 {
     auto_query sp_query q = sp_query_of(store, "SELECT COUNT(*) FROM kept WHERE ask = $1");

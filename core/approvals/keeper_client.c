@@ -80,7 +80,9 @@ static void on_push(void *self, uint16_t kind, sp_span body)
         return;
     }
     waiting *wait = take(client, done.job);
-    done.code = done.code == SP_ETIMEOUT ? SP_EIO : done.code; /* that is core's own word */
+    bool is_cores_word =
+        done.code == SP_ETIMEOUT || done.code == SP_EAGAIN || done.code == SP_ELIMIT;
+    done.code = is_cores_word ? SP_EIO : done.code;
     if (wait != NULL) {
         finish(wait, &done);
     }
@@ -162,6 +164,11 @@ static void on_up(void *self)
 {
     fail_lost(self);
     ask_again(self);
+}
+
+bool sp_keeper_client_is_up(const sp_keeper_client *client)
+{
+    return client != NULL && sp_line_is_up(client->line);
 }
 
 static bool is_undo(const sp_keeper_job *job)

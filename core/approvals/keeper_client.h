@@ -10,11 +10,11 @@
 #include "lib/proto/keeper_msg.h"
 
 typedef struct sp_keeper_client sp_keeper_client;
-/* done.code: SP_EAGAIN the keeper is away; SP_ECLOSED it went away meanwhile, and of an undo nobody
- * knows whether it was done; SP_ETIMEOUT it has not answered in an hour, about undo in a day. An
- * undo may still be under way then: on_done is called once more, when it has ended. done NULL, of
- * an undo: core stops, and hears of it when it has started again (SP_KEEPER_HEAR). Spans are valid
- * during the call. */
+/* done.code: SP_EAGAIN the keeper is away, SP_ELIMIT it has too many jobs: it was not begun;
+ * SP_ECLOSED it went away meanwhile, and of an undo nobody knows whether it was done; SP_ETIMEOUT
+ * it has not answered in an hour, about undo in a day. An undo may still be under way then: on_done
+ * is called once more, when it has ended. done NULL, of an undo: core stops, and hears of it when
+ * it has started again (SP_KEEPER_HEAR). Spans are valid during the call. */
 typedef void (*sp_on_job_done)(void *self, const sp_keeper_done *done);
 
 SP_MUST sp_err sp_keeper_client_new(sp_core *core, sp_keeper_client **ret_client);
@@ -24,6 +24,8 @@ void sp_keeper_client_free(sp_keeper_client *client);
  * an undo that is late two. */
 void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_job_done on_done,
                           void *self);
+/* False: what it is asked now fails with SP_EAGAIN. */
+bool sp_keeper_client_is_up(const sp_keeper_client *client);
 /* Gives up what waits for too long. */
 void sp_keeper_client_tick(sp_keeper_client *client, uint64_t now_steady_us);
 

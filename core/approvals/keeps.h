@@ -61,6 +61,8 @@ SP_MUST sp_err sp_kept_add(sp_store *store, const sp_kept *kept);
 SP_MUST sp_err sp_kept_change(sp_store *store, const sp_kept *kept);
 /* The same, and its approved ask is used, or neither. SP_ECONFLICT: it is not approved any more. */
 SP_MUST sp_err sp_kept_begin_undo(sp_store *store, const sp_kept *kept, uint64_t now_unix_s);
+/* That undo was not begun: both are again what they were when they were loaded, or neither. */
+SP_MUST sp_err sp_kept_put_off_undo(sp_store *store, const sp_kept *kept, const sp_ask *ask);
 void sp_kept_list_undoing(sp_store *store, sp_kept_ids *list);
 /* UINT64_MAX: cannot be said. */
 uint64_t sp_kept_count(sp_store *store, uint64_t ask);

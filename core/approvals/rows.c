@@ -196,6 +196,19 @@ sp_err sp_ask_row_use(sp_store *store, uint64_t id, uint64_t now_unix_s)
     return err.code == SP_ENOTFOUND ? sp_fail(SP_ECONFLICT) : err;
 }
 
+sp_err sp_ask_row_unuse(sp_store *store, const sp_ask *ask)
+{
+    auto_query sp_query q = sp_query_of(
+        store, "UPDATE ask SET state = $1, ended_by = $2, ended = $3 WHERE id = $4 AND state = $5");
+    sp_bind_u64(&q, SP_ASK_APPROVED);
+    sp_bind_text(&q, ask->ended_by);
+    sp_bind_u64(&q, ask->ended_unix_s);
+    sp_bind_bits(&q, ask->id);
+    sp_bind_u64(&q, SP_ASK_USED);
+    sp_err err = sp_query_finish_changed(&q);
+    return err.code == SP_ENOTFOUND ? sp_fail(SP_ECONFLICT) : err;
+}
+
 sp_err sp_ask_rows_prune(sp_store *store, uint64_t before_unix_s)
 {
     auto_query sp_query q =

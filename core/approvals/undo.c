@@ -22,7 +22,9 @@ typedef struct {
     sp_arena arena;
     sp_ask ask;
     sp_kept k;
+    sp_kept before; /* this undo */
     bool is_busy;
+    bool is_heard; /* it has begun, and another core asked for it */
 } undoing;
 
 static void undoing_free(undoing *w)
@@ -80,12 +82,41 @@ static void note_end(undoing *w, const sp_keeper_done *done)
     }
 }
 
+/* Once a minute at most. False: it had been put off before. */
+static bool try_later(const undoing *w)
+{
+    return sp_again_later(&w->core->approvals->again, w->ask.id, sp_now_steady_us());
+}
+
+/* The keeper did not take it: it waits, as if it had not begun. False: that could not be stored. */
+static bool put_off(const undoing *w, sp_span why)
+{
+    auto_buf sp_buf report = sp_buf_make(1024);
+    auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
+    sp_event event = {.session = w->ask.session};
+    sp_err err = sp_kept_put_off_undo(w->core->store, &w->before, &w->ask);
+    if (sp_failed(err)) {
+        sp_log(SP_LOG_ERROR, "that an undo waits cannot be stored: %s",
+               sp_store_error_text(w->core->store));
+        return false;
+    }
+    if (try_later(w)) {
+        sp_kept_put_why(SP_SPAN_EMPTY, why, &report);
+        sp_kept_event(&w->ask, &w->before, "undo put off", sp_buf_borrow(&report), &room, &event);
+        sp_ledger_client_tell(w->core->ledger, &event);
+    }
+    sp_approvals_changed(w->core, &w->ask);
+    return true;
+}
+
 /* SP_ETIMEOUT: it may still be under way, so the keep stays busy; what comes later corrects this.
  * NULL: core stops. */
 static void on_undone(void *self, const sp_keeper_done *done)
 {
     undoing *w = self;
-    if (done == NULL) {
+    bool is_begun =
+        done == NULL || w->is_heard || (done->code != SP_EAGAIN && done->code != SP_ELIMIT);
+    if (done == NULL || (!is_begun && put_off(w, done->why))) {
         undoing_free(w);
         return;
     }
@@ -119,7 +150,8 @@ static void not_carried_out(undoing *w, const char *why)
     auto_buf sp_buf told = sp_buf_make(1024);
     auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
     if (sp_failed(sp_ask_carried_out(w->core, w->ask.id))) {
-        return; /* it is not approved any more */
+        try_later(w); /* if it is still approved */
+        return;
     }
     sp_kept_put_why(SP_SPAN_EMPTY, sp_span_cstr(why), &told);
     w->k.told = sp_failed(sp_buf_error(&told)) ? SP_SPAN_EMPTY : sp_buf_borrow(&told);
@@ -136,6 +168,7 @@ static void not_carried_out(undoing *w, const char *why)
 /* In the store before the keeper is asked: whatever dies, it is known that this has begun. */
 static sp_err note_begin(undoing *w, sp_keeper_job *job)
 {
+    w->before = w->k;
     job->kind = SP_KEEPER_UNDO;
     job->partly = w->k.partly != SP_KEPT_PARTLY_NO ? 1 : 0;
     job->keep = w->k.id;
@@ -174,7 +207,7 @@ static void on_undo_recorded(void *self, sp_err err)
     }
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
-        sp_again_later(&w->core->approvals->again, w->ask.id, sp_now_steady_us());
+        try_later(w);
         undoing_free(w);
         return;
     }
@@ -208,7 +241,8 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
         return;
     }
     /* whoever agreed and was locked since had lost his account to somebody, or his office */
-    w->is_busy = !sp_failed(sp_ask_is_met(core->store, &w->ask)) &&
+    w->is_busy = sp_keeper_client_is_up(sp_keep_keeper(core)) &&
+                 !sp_failed(sp_ask_is_met(core->store, &w->ask)) &&
                  sp_approvals_begin(core->approvals, w->k.id);
     if (w->is_busy) {
         sp_ask_record_use(core, ask, on_undo_recorded, w);
@@ -230,6 +264,7 @@ static void hear_one(sp_core *core, sp_approvals *approvals, uint64_t id)
         sp_log(SP_LOG_WARN, "what became of an undo cannot be heard: %s", sp_code_word(err.code));
         return;
     }
+    w->is_heard = true;
     w->is_busy = sp_approvals_begin(approvals, id);
     sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .keep = id};
     sp_keeper_client_job(approvals->keeper, &job, on_undone, w);

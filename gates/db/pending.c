@@ -62,7 +62,8 @@ static void fail_with(db_session *session, const char *sqlstate, sp_reason reaso
     db_pending *pending = &db_session_judge(session)->pending;
     db_refuse(&pending->refusal, sqlstate, reason, "%s", message);
     snprintf(pending->refusal.hint, sizeof(pending->refusal.hint), "%s", hint);
-    snprintf(pending->refusal.detail, sizeof(pending->refusal.detail), "%.*s", SP_SPAN_ARG(detail));
+    SP_IGNORE(sp_fit(pending->refusal.detail, sizeof(pending->refusal.detail),
+                     detail)); /* SP_DB_WHY_MAX_BYTES */
     pending->state = DB_PENDING_REFUSED;
     db_session_resume(session);
 }

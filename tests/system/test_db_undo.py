@@ -5,6 +5,7 @@ so and may be tried again.
 OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/README.md, docs/DATABASE.md "Undo".
 """
 
+import os
 import re
 import signal
 import time
@@ -303,6 +304,24 @@ def test_another_core_hears_how_an_undo_ended(gate, dora, how):
     assert state(gate) == before
     told = [e["method"] for e in gate.office.people["audrey"].items("/admin/ledger/events?limit=50&kind=approval")]
     assert "undone" in told and "undo failed" not in told, told
+
+
+def test_an_approved_undo_waits_for_the_keeper(gate, dora):
+    """The keeper is away when the last vote comes: nothing is used up, and it is done when he is back."""
+    before = state(gate)
+    _, keep = run(gate, dora, "DELETE FROM logs")
+    wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    socket = os.path.join(gate.office.run_dir, "keeper.sock")
+    os.rename(socket, socket + ".away")
+    gate.office.wait_role("keeper", gate.office.kill("keeper"))
+    answer(gate, wanted, "approve")
+    time.sleep(2)
+    assert gate.people["dora"].get(f"/approvals/{wanted['id']}")["state"] == "approved"
+    assert gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "kept"
+    os.rename(socket + ".away", socket)
+    wait_for("the undo", 90, lambda: gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "undone")
+    assert state(gate) == before
+    assert gate.people["dora"].get(f"/approvals/{wanted['id']}")["state"] == "used"
 
 
 def test_an_approved_undo_waits_for_a_dry_run(gate, dora):

@@ -34,6 +34,11 @@ sp_err sp_line_new(uv_loop_t *loop, const char *path, const sp_line_calls *calls
     return sp_ok();
 }
 
+bool sp_line_is_up(const sp_line *line)
+{
+    return line->calls.self != NULL;
+}
+
 void sp_line_free(sp_line *line)
 {
     sp_line_hang_up(line);
@@ -163,6 +168,9 @@ static void the_keeper_does_not_say_that_it_is_late(void **state)
 {
     (void)state;
     heard undo = {0};
+    heard other = {0};
+    push(ask(SP_KEEPER_UNDO, &other), SP_EAGAIN); /* nor that it has not begun */
+    assert_true(other.count == 1 && other.code == SP_EIO);
     push(ask(SP_KEEPER_UNDO, &undo), SP_ETIMEOUT);
     assert_true(undo.count == 1 && undo.code == SP_EIO);
 }

@@ -11,6 +11,7 @@
  * OWNS what it starts. PROCESS keeper, threads of the pool. TRUST names from the manifest were
  * quoted by the server; data passes from pg_restore to psql. SPEC keeper/README.md.
  */
+#include "infra/crypto/random.h"
 #include "infra/proc/file.h"
 #include "keeper/undo_parts.h"
 
@@ -243,15 +244,48 @@ void undo_literal(const undo *u, const char *text, sp_buf *sql)
     PQfreemem(literal);
 }
 
+/* Names, types and rows are the server's words, and a line of them may read like a command (\!
+ * runs a program): so psql is restricted but for the one word. */
+static void unlock_commands(const undo *u, sp_span rest, sp_buf *out)
+{
+    static const char *const commands[] = {"\\gexec\n", "\\gset\n"};
+    while (rest.len > 0) {
+        size_t at = sp_span_index(rest, '\\');
+        const char *found = NULL;
+        for (size_t i = 0; i < SP_COUNT(commands) && found == NULL; i++) {
+            bool is = sp_span_starts(sp_span_slice(rest, at, rest.len), sp_span_cstr(commands[i]));
+            found = is ? commands[i] : NULL;
+        }
+        sp_buf_span(out, sp_span_slice(rest, 0, at));
+        if (found != NULL) {
+            sp_buf_fmt(out, "\n\\unrestrict %s\n%s\\restrict %s\n", u->lock, found, u->lock);
+        } else if (at < rest.len) {
+            sp_buf_byte(out, '\\');
+        }
+        size_t taken = at + (found != NULL ? sp_span_cstr(found).len : 1);
+        rest = sp_span_slice(rest, taken < rest.len ? taken : rest.len, rest.len);
+    }
+}
+
 sp_err undo_script(undo *u, sp_buf *sql)
 {
+    auto_buf sp_buf out = sp_buf_make(2 * UNDO_SQL_MAX_BYTES);
+    unlock_commands(u, sp_buf_borrow(sql), &out);
     sp_err err = sp_buf_error(sql);
+    err = sp_failed(err) ? err : sp_buf_error(&out);
     if (!sp_failed(err)) {
-        err = sp_write_all(u->psql.in, sp_buf_borrow(sql));
+        err = sp_write_all(u->psql.in, sp_buf_borrow(&out));
         keep_work_moved(&u->job->work);
     }
     sp_buf_reset(sql);
     return err;
+}
+
+sp_err undo_lock(undo *u, bool on)
+{
+    char line[64];
+    snprintf(line, sizeof(line), "\\%srestrict %s\n", on ? "" : "un", u->lock);
+    return sp_write_all(u->psql.in, sp_span_cstr(line));
 }
 
 sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_BYTES + 16],
@@ -279,7 +313,8 @@ sp_err undo_list(undo *u, undo_pick pick, const char *name, char path[KEEP_PATH_
 static sp_err write_script(undo *u)
 {
     auto_buf sp_buf sql = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    sp_buf_text(&sql, "\\set ON_ERROR_STOP on\nBEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL "
+    TRY(undo_lock(u, true));
+    sp_buf_text(&sql, "BEGIN ISOLATION LEVEL READ COMMITTED;\nSET LOCAL "
                       "lock_timeout = '30s';\n"
                       "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n");
     TRY(undo_script(u, &sql));
@@ -315,9 +350,22 @@ static sp_err run_script(undo *u)
 {
     auto_free char *info = NULL;
     TRY(keep_conninfo(u->job, NULL, &info));
-    const char *const argv[] = {"psql",          "--no-psqlrc", "--quiet",
-                                "--tuples-only", "--no-align",  "--no-password",
-                                "--dbname",      info,          NULL};
+    const char *const argv[] = {"psql",
+                                "--no-psqlrc",
+                                "--quiet",
+                                "--tuples-only",
+                                "--no-align",
+                                "--no-password",
+                                "--set=ON_ERROR_STOP=on",
+                                "--dbname",
+                                info,
+                                NULL};
+    auto_buf sp_buf word = sp_buf_make(sizeof(u->lock));
+    uint8_t random[sizeof(u->lock) / 2];
+    sp_random(random, sizeof(random));
+    sp_buf_hex(&word, sp_span_of(random, sizeof(random)));
+    TRY(sp_buf_error(&word));
+    TRY(sp_fit(u->lock, sizeof(u->lock), sp_buf_borrow(&word)));
     TRY(keep_child_start(u->job, argv, true, false, &u->psql));
     sp_err written = write_script(u);
     bool refused = written.code == SP_ECONFLICT;

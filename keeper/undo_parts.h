@@ -39,6 +39,7 @@ typedef struct {
     size_t notes;     /* how many of them say nothing of what came back */
     bool leaves_out;  /* a table that nobody named, or its rows, and that is told */
     keep_child psql;
+    char lock[33]; /* only with this word does psql take a command of its own */
 } undo;
 
 /* ---- undo.c ---- */
@@ -47,8 +48,11 @@ typedef sp_err (*undo_take)(void *self, sp_span bytes);
 SP_MUST sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *self);
 /* The text, quoted as a value. */
 void undo_literal(const undo *u, const char *text, sp_buf *sql);
-/* Sends the text to psql and empties it. */
+/* Sends the text to psql and empties it. Of psql's own commands it takes \gexec and \gset, at the
+ * end of a line. */
 SP_MUST sp_err undo_script(undo *u, sp_buf *sql);
+/* What pg_restore writes has a lock of its own: psql takes commands from here on, or not. */
+SP_MUST sp_err undo_lock(undo *u, bool on);
 /* Any of the words is a verb of the statement. */
 bool undo_verb_is(const undo *u, const char *words);
 /* Takes the sentence. */

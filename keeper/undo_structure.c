@@ -341,7 +341,9 @@ static void note_restored(undo *u, bool first)
 
 static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
 {
+    TRY(undo_lock(u, false));
     TRY(undo_restore(u, argv, take_script, u));
+    TRY(undo_lock(u, true));
     /* pg_restore sets its own */
     sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n"
                      "SET LOCAL lock_timeout = '30s';\n");

@@ -38,6 +38,7 @@ typedef struct queued queued;
 /* What became of an undo: whoever asked for it may not be there any more. */
 typedef struct {
     uint64_t keep; /* 0 = none */
+    uint64_t ask;
     sp_keeper_done done;
     sp_buf report;
     sp_buf why;
@@ -166,7 +167,7 @@ static void put_outcome(keeper *self, keep_job *job, const sp_keeper_done *done)
 {
     outcome *one = &self->outcomes[self->next_outcome++ % OUTCOMES_MAX];
     drop_outcome(one);
-    *one = (outcome){job->job.keep, *done, job->report, job->why};
+    *one = (outcome){job->job.keep, job->job.ask, *done, job->report, job->why};
     job->report = sp_buf_make(0);
     job->why = sp_buf_make(0);
 }
@@ -217,6 +218,8 @@ static void hear(keeper *self, sp_peer *peer, const sp_msg *msg, const sp_keeper
 {
     queued *q = running_undo(self, job->keep);
     const outcome *ended = outcome_of(self, job->keep);
+    q = q != NULL && q->job.job.ask == job->ask ? q : NULL; /* what became of another is not his */
+    ended = ended != NULL && ended->ask == job->ask ? ended : NULL;
     reply(peer, msg, q != NULL || ended != NULL ? sp_ok() : sp_fail(SP_ENOTFOUND));
     if (q != NULL) {
         sp_peer_unref(q->peer);
@@ -276,12 +279,15 @@ static void take(keeper *self, sp_peer *peer, const sp_msg *msg)
 {
     sp_keeper_job job;
     sp_err err = sp_keeper_job_read(msg->body, &job);
+    const queued *under_way =
+        !sp_failed(err) && job.kind == SP_KEEPER_UNDO ? running_undo(self, job.keep) : NULL;
     if (sp_failed(err)) {
         reply(peer, msg, err);
     } else if (job.kind == SP_KEEPER_HEAR) {
         hear(self, peer, msg, &job);
-    } else if (job.kind == SP_KEEPER_UNDO && running_undo(self, job.keep) != NULL) {
-        reply(peer, msg, sp_fail(SP_EEXISTS));
+    } else if (under_way != NULL) {
+        bool same = under_way->job.job.ask == job.ask;
+        reply(peer, msg, sp_fail(same ? SP_EEXISTS : SP_EAGAIN));
     } else {
         reply(peer, msg, take_job(self, peer, msg));
     }

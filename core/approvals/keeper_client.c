@@ -17,6 +17,7 @@ typedef struct waiting {
     struct waiting *next;
     uint64_t job;
     uint64_t keep;
+    uint64_t ask;
     uint64_t until_us; /* 0: it was told that this is late */
     bool is_undo;      /* which may have been done: what became of it is asked for (HEAR) */
     bool is_unasked;   /* as soon as there is a keeper */
@@ -135,7 +136,8 @@ static void ask_again(sp_keeper_client *client)
     for (waiting *at = client->first; at != NULL; at = next) {
         next = at->next;
         if (at->is_unasked) {
-            const sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .job = at->job, .keep = at->keep};
+            const sp_keeper_job job = {
+                .kind = SP_KEEPER_HEAR, .job = at->job, .keep = at->keep, .ask = at->ask};
             at->is_unasked = false;
             if (sp_failed(put_job(client, &job, on_heard))) { /* no memory: it is still there */
                 at->is_unasked = true;
@@ -188,6 +190,7 @@ void sp_keeper_client_job(sp_keeper_client *client, sp_keeper_job *job, sp_on_jo
             (waiting){.next = client->first,
                       .job = job->job,
                       .keep = job->keep,
+                      .ask = job->ask,
                       .until_us = sp_now_steady_us() + (about_undo ? WAIT_FOR_UNDO_US : WAIT_US),
                       .is_undo = is_undo(job),
                       .on_done = on_done,

@@ -172,6 +172,7 @@ static sp_err note_begin(undoing *w, sp_keeper_job *job)
     job->kind = SP_KEEPER_UNDO;
     job->partly = w->k.partly != SP_KEPT_PARTLY_NO ? 1 : 0;
     job->keep = w->k.id;
+    job->ask = w->ask.id;
     job->whole = w->k.whole ? 1 : 0;
     w->k.partly = job->partly != 0 ? SP_KEPT_PARTLY_YES : SP_KEPT_PARTLY_UNKNOWN;
     w->k.state = SP_KEPT_UNDOING;
@@ -266,7 +267,7 @@ static void hear_one(sp_core *core, sp_approvals *approvals, uint64_t id)
     }
     w->is_heard = true;
     w->is_busy = sp_approvals_begin(approvals, id);
-    sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .keep = id};
+    sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .keep = id, .ask = k.undo_ask};
     sp_keeper_client_job(approvals->keeper, &job, on_undone, w);
 }
 

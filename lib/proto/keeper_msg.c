@@ -25,6 +25,7 @@ void sp_keeper_job_write(const sp_keeper_job *job, sp_buf *out)
 {
     sp_buf_u64(out, job->job);
     sp_buf_u64(out, job->keep);
+    sp_buf_u64(out, job->ask);
     sp_buf_u16(out, job->port);
     sp_buf_u8(out, job->kind);
     sp_buf_u8(out, job->tls);
@@ -42,6 +43,7 @@ sp_err sp_keeper_job_read(sp_span body, sp_keeper_job *ret_job)
 {
     sp_reader in = sp_reader_of(body);
     sp_keeper_job job = {.job = sp_read_u64(&in), .keep = sp_read_u64(&in)};
+    job.ask = sp_read_u64(&in);
     job.port = sp_read_u16(&in);
     job.kind = sp_read_enum(&in, SP_KEEPER_JOB_COUNT);
     job.tls = sp_read_enum(&in, SP_DATABASE_TLS_COUNT);

@@ -18,9 +18,10 @@
 #include "lib/proto/msg.h"
 
 typedef enum {
-    SP_KEEPER_JOB = 0x0400, /* core -> keeper, replied without a body; SP_ELIMIT: too many wait;
-                             * SP_EEXISTS: an UNDO of that keep is under way */
-    SP_KEEPER_DONE,         /* keeper -> core, push */
+    SP_KEEPER_JOB =
+        0x0400,     /* core -> keeper, replied without a body; SP_ELIMIT: too many wait;
+                     * SP_EEXISTS: this UNDO is under way; SP_EAGAIN: another of that keep */
+    SP_KEEPER_DONE, /* keeper -> core, push */
     SP_KEEPER_KIND_END
 } sp_keeper_kind;
 
@@ -30,8 +31,9 @@ typedef enum {
     SP_KEEPER_UNDO,     /* puts a keep back */
     SP_KEEPER_TRY_UNDO, /* the same, rolled back at the end: what it would do */
     SP_KEEPER_FORGET,   /* removes a keep; only job and keep are looked at */
-    SP_KEEPER_HEAR,     /* DONE of the last UNDO of keep, under the number of this job, when it has
-                         * ended; SP_ENOTFOUND: this keeper has begun none. Only job and keep */
+    SP_KEEPER_HEAR,     /* DONE of the UNDO of keep for that ask, under the number of this job, when
+                         * it has ended; SP_ENOTFOUND: this keeper has not begun it, or a later one
+                         * since. Only job, keep and ask */
     SP_KEEPER_JOB_COUNT
 } sp_keeper_job_kind;
 
@@ -50,6 +52,7 @@ enum {
 typedef struct {
     uint64_t job; /* core's number */
     uint64_t keep;
+    uint64_t ask; /* of UNDO and HEAR: whose approval this is done with */
     uint16_t port;
     uint8_t kind;     /* sp_keeper_job_kind */
     uint8_t tls;      /* sp_database_tls */

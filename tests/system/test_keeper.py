@@ -17,7 +17,7 @@ import pytest
 from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
 from officelib import PROGRAM, wait_for
 import vault_client
-from vault_client import ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
+from vault_client import EAGAIN, ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
 
 ROWS = 20000
 PASSWORD = "kept: with \\ and ' in it"
@@ -388,20 +388,23 @@ def test_another_core_hears_what_becomes_of_an_undo(keeper, server):
     server.sql(PAUSED_NOW, "orders")
     with contextlib.closing(psycopg2.connect(**server.dsn("orders"))) as parent, ThreadPoolExecutor(2) as pool:
         parent.cursor().execute("SELECT FROM trap.parent WHERE id = 1 FOR UPDATE")
-        lost = pool.submit(keeper.job, UNDO, keep=37, port=server.port, verb="UPDATE")
+        lost = pool.submit(keeper.job, UNDO, keep=37, ask=5, port=server.port, verb="UPDATE")
         waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'op_keep' AND wait_event_type = 'Lock'"
         wait_for("undo at the parent's row", 20, lambda: lost.done() or server.sql(waiting, "orders") == "1")
         another_core(keeper)
         assert isinstance(lost.exception(10), Exception)
-        assert keeper.job(UNDO, keep=37, port=server.port, verb="UPDATE")[0] == EEXISTS
-        heard = pool.submit(keeper.job, HEAR, keep=37)
+        assert keeper.job(UNDO, keep=37, ask=5, port=server.port, verb="UPDATE")[0] == EEXISTS
+        assert keeper.job(UNDO, keep=37, ask=6, port=server.port, verb="UPDATE")[0] == EAGAIN
+        assert keeper.job(HEAR, keep=37, ask=6)[0] == ENOTFOUND
+        heard = pool.submit(keeper.job, HEAR, keep=37, ask=5)
         time.sleep(0.5)
         assert not heard.done()
         parent.rollback()
         code, _, ms, report, why = heard.result(60)
     assert code == OK and report["rows"] and ms > 0, why
     another_core(keeper)
-    assert keeper.job(HEAR, keep=37) == (code, 0, ms, report, why)
+    assert keeper.job(HEAR, keep=37, ask=5) == (code, 0, ms, report, why)
+    assert keeper.job(HEAR, keep=37, ask=6)[0] == ENOTFOUND
     server.sql("DROP SCHEMA trap CASCADE", "orders")
 
 

@@ -15,6 +15,7 @@ struct sp_line {
     sp_line_calls calls;
     uint64_t job; /* of the last call */
     uint64_t keep;
+    uint64_t ask;
     uint8_t kind;
     bool is_slow;    /* the call is answered later, if at all */
     sp_code to_hear; /* what HEAR is answered */
@@ -65,6 +66,7 @@ void sp_line_call(sp_line *line, uint16_t kind, sp_span body, sp_line_reply on_r
     assert_ok(sp_keeper_job_read(body, &job));
     line->job = job.job;
     line->keep = job.keep;
+    line->ask = job.ask;
     line->kind = job.kind;
     line->count_heard += job.kind == SP_KEEPER_HEAR ? 1 : 0;
     line->on_reply = on_reply;
@@ -193,7 +195,7 @@ static void an_undo_outlives_the_line(void **state)
     (void)state;
     heard undo = {0};
     heard keep = {0};
-    sp_keeper_job job = {.kind = SP_KEEPER_UNDO, .keep = 77};
+    sp_keeper_job job = {.kind = SP_KEEPER_UNDO, .keep = 77, .ask = 78};
     ask(SP_KEEPER_KEEP, &keep);
     the_line.is_slow = true;
     sp_keeper_client_job(client, &job, on_done, &undo);
@@ -204,6 +206,7 @@ static void an_undo_outlives_the_line(void **state)
     the_line.calls.on_up(the_line.calls.self);
     assert_true(keep.count == 1 && keep.code == SP_ECLOSED && undo.count == 0);
     assert_true(the_line.kind == SP_KEEPER_HEAR && the_line.keep == 77 && the_line.job == job.job);
+    assert_int_equal(the_line.ask, 78);
     the_line.to_hear = SP_OK;
     sp_keeper_client_tick(client, sp_now_steady_us()); /* it could not be asked: again */
     sp_keeper_client_tick(client, sp_now_steady_us());

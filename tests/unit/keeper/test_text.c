@@ -121,6 +121,7 @@ static void bodies_come_back(void **state)
     (void)state;
     const sp_keeper_job job = {.job = 1,
                                .keep = 2,
+                               .ask = 3,
                                .port = 5432,
                                .kind = SP_KEEPER_TRY_UNDO,
                                .tls = 3,
@@ -140,6 +141,7 @@ static void bodies_come_back(void **state)
     sp_keeper_job_write(&job, &one);
     assert_ok(sp_keeper_job_read(sp_buf_borrow(&one), &job_read));
     assert_true(job_read.kind == SP_KEEPER_TRY_UNDO && job_read.whole == 1);
+    assert_int_equal(job_read.ask, 3);
     assert_true(job_read.partly == 1 && job_read.cascades == 0);
     assert_span_text(job_read.database, "订单");
     sp_keeper_done_write(&done, &two);
@@ -153,7 +155,7 @@ static void bodies_come_back(void **state)
         assert_true(
             sp_failed(sp_keeper_done_read(sp_span_slice(sp_buf_borrow(&two), 0, cut), &done_read)));
     }
-    one.ptr[18] = SP_KEEPER_JOB_COUNT; /* kind */
+    one.ptr[26] = SP_KEEPER_JOB_COUNT; /* kind */
     assert_fails(sp_keeper_job_read(sp_buf_borrow(&one), &job_read), SP_EINVALID);
 }
 

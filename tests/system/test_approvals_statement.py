@@ -156,7 +156,7 @@ class Asker:
         body = struct.pack(">QB", ask, whole) + text(b"orders-db") + text(b"orders") + \
             text(json.dumps(relations).encode()) + text(b"") + text(b"DROP CASCADE")
         status, body = self.gate.call(KEEP, body)
-        return (status, struct.unpack(">QQQ", body)) if status == OK else (status, None)
+        return (status, struct.unpack(">QQQ", body[:24])) if status == OK else (status, None)
 
 
 def lock(people, name, verb):

@@ -197,11 +197,12 @@ def test_a_statement_that_made_no_name_leaves_none(raw, make, again):
 
 
 def test_what_a_name_stands_for_is_certain_or_nothing_runs(raw):
-    """Of several statements one failed: what was prepared before it stays, and which it is the gate cannot know."""
+    """Of several statements one failed: what was prepared before it stays, and which it is the gate cannot know:
+    so to the gate there is none."""
     names(raw, parse("SELECT 1", "s"))
     raw.ask("DEALLOCATE s; PREPARE s AS SELECT 2; SELECT 1/0")
     found = names(raw, bind("", "s"), execute())
-    assert fields(found[0][1])["C"] == "42P05" and "deallocate" in fields(found[0][1])["H"]
+    assert fields(found[0][1])["C"] == "26000"
     raw.ask("DEALLOCATE s")
     assert codes(names(raw, parse("SELECT 3", "s"), bind("", "s"), execute())) == "12DCZ"
 

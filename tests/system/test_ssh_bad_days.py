@@ -45,7 +45,7 @@ def test_a_full_disk_ends_what_runs_says_so_and_loses_nothing_that_was_shown(cra
         terminal.type("PS1=; echo re''ady; while :; do echo line-$((i=i+1)); sleep 0.02; done\r")
         terminal.wait("line-20\n")
         one = office.connection("ann", "host")
-        ballast = fill(office.office)
+        ballast = fill(office.office.state)
         terminal.wait("cannot be recorded any more", 60)
         assert terminal.process.wait(10) != 0
         shown = [line for line in terminal.text.splitlines() if line.startswith("line-")]

@@ -383,13 +383,18 @@ sp_err sp_ask_carried_out(sp_core *core, uint64_t id)
                             now_s());
 }
 
+bool sp_ask_put_off(sp_core *core, uint64_t id)
+{
+    sp_approvals *approvals = sp_approvals_of(core);
+    return approvals != NULL && sp_again_later(&approvals->again, id, sp_now_steady_us());
+}
+
 void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err)
 {
     bool over = sp_again_is_for_good(err.code);
-    sp_again *again = &sp_approvals_of(core)->again;
     sp_log(SP_LOG_WARN, "what was approved is not carried out (%s): %s", method,
            sp_code_word(err.code));
-    if (!over && !sp_again_later(again, ask->id, sp_now_steady_us())) {
+    if (!over && !sp_ask_put_off(core, ask->id)) {
         return; /* that was told when it was put off first */
     }
     sp_err stored = over ? sp_ask_row_state(core->store, ask->id, SP_ASK_APPROVED, SP_ASK_EXPIRED,

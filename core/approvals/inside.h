@@ -110,6 +110,9 @@ bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id);
  * approved any more. */
 SP_MUST sp_err sp_ask_carried_out(sp_core *core, uint64_t id);
 
+/* It is not tried for a minute. False: it had been put off before, or core stops, and the next one
+ * tries it. */
+bool sp_ask_put_off(sp_core *core, uint64_t id);
 /* It cannot be carried out: on the ledger. For good (sp_again_is_for_good), and it has expired;
  * else it stays approved and is tried again each minute, and when core has started. */
 void sp_ask_give_up(sp_core *core, const sp_ask *ask, const char *method, sp_err err);

@@ -82,12 +82,6 @@ static void note_end(undoing *w, const sp_keeper_done *done)
     }
 }
 
-/* Once a minute at most. False: it had been put off before. */
-static bool try_later(const undoing *w)
-{
-    return sp_again_later(&w->core->approvals->again, w->ask.id, sp_now_steady_us());
-}
-
 /* The keeper did not take it: it waits, as if it had not begun. False: that could not be stored. */
 static bool put_off(const undoing *w, sp_span why)
 {
@@ -100,7 +94,7 @@ static bool put_off(const undoing *w, sp_span why)
                sp_store_error_text(w->core->store));
         return false;
     }
-    if (try_later(w)) {
+    if (sp_ask_put_off(w->core, w->ask.id)) {
         sp_kept_put_why(SP_SPAN_EMPTY, why, &report);
         sp_kept_event(&w->ask, &w->before, "undo put off", sp_buf_borrow(&report), &room, &event);
         sp_ledger_client_tell(w->core->ledger, &event);
@@ -150,7 +144,7 @@ static void not_carried_out(undoing *w, const char *why)
     auto_buf sp_buf told = sp_buf_make(1024);
     auto_buf sp_buf room = sp_buf_make(SP_KEPT_DETAIL_BYTES);
     if (sp_failed(sp_ask_carried_out(w->core, w->ask.id))) {
-        try_later(w); /* if it is still approved */
+        sp_ask_put_off(w->core, w->ask.id); /* if it is still approved */
         return;
     }
     sp_kept_put_why(SP_SPAN_EMPTY, sp_span_cstr(why), &told);
@@ -208,7 +202,7 @@ static void on_undo_recorded(void *self, sp_err err)
     }
     if (sp_failed(err)) {
         sp_log(SP_LOG_WARN, "an approved undo is not carried out: %s", sp_code_word(err.code));
-        try_later(w);
+        sp_ask_put_off(w->core, w->ask.id);
         undoing_free(w);
         return;
     }

@@ -267,6 +267,31 @@ def test_whoever_agreed_and_was_locked_opens_nothing_at_the_next_start(office, p
     assert [e["detail"]["asker"] for e in events(audrey, method="role not given")] == ["pat"]
 
 
+def test_core_stops_in_order_while_a_role_waits_for_the_ledger(office, people):
+    """Its entry is on its way when core is told to stop: the next core opens it."""
+    kim = office.employee("kim", ["staff"])
+    ask(kim)
+    number = office.store("SELECT id FROM ask WHERE state = 0 AND asker = ?", int(kim.id))[0][0]
+    for voter in (people["lee"], people["max"]):
+        office.store("INSERT INTO vote (ask, person, yes, given, name, reason, sets) VALUES (?, ?, 1, 1, ?, '', 1)",
+                     number, int(voter.id), voter.name)
+    office.store("UPDATE ask SET state = 1 WHERE id = ?", number)
+    core = office.wait_role("core", office.kill("core"))
+    ledger = office.kill("ledger", signal.SIGSTOP)
+    said = len(office.log())
+    try:
+        time.sleep(5)  # what is left over is carried out three seconds after the start
+        os.kill(core, signal.SIGTERM)
+        how = wait_for("its end", 20, lambda: [line for line in office.log()[said:].splitlines()
+                                                if "core ended" in line or "core was ended" in line])
+    finally:
+        os.kill(ledger, signal.SIGCONT)
+    assert "was ended by signal" not in how[0], how
+    office.wait_role("core", core)
+    assert "role not given" in office.log()[said:]  # that it had waited
+    wait_for("the role", 20, lambda: "dba" in roles_of(office, kim))
+
+
 def test_what_happened_while_the_ledger_was_away_is_written_later(office, people):
     """It was sent, and the ledger ended before it had read it."""
     asked = ask(people["ann"])

@@ -77,7 +77,7 @@ static const char STRANGERS[] =
     "    WHERE v.o AND f.contype = 'f' AND f.confrelid IN (SELECT oid FROM picked))"
     "  UNION ALL SELECT n.nspowner, 'pg_catalog.pg_namespace'::regclass, n.oid,"
     "   format('schema %I', n.nspname) FROM pg_catalog.pg_namespace n"
-    "   WHERE $4::bool AND n.nspname !~ '^pg_'"
+    "   WHERE $4::bool AND n.nspname !~ '^pg_' AND n.nspname <> 'public'"
     "  UNION ALL SELECT p.proowner, 'pg_catalog.pg_proc'::regclass, p.oid,"
     "   p.oid::regprocedure::text FROM pg_catalog.pg_proc p WHERE $4::bool"
     "  UNION ALL SELECT t.typowner, 'pg_catalog.pg_type'::regclass, t.oid, t.oid::regtype::text"
@@ -171,8 +171,11 @@ static const char MANIFEST[] =
     "  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = u.attnum"
     "  WHERE k.indrelid = c.oid AND u.ord <= i.indnkeyatts)) ORDER BY n.nspname, c.relname)"
     " FROM picked p JOIN pg_catalog.pg_class c ON c.oid = p.oid JOIN early e ON e.oid = c.oid"
-    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),"
+    " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace), '[]'::json),";
+static const char BESIDES[] =
     "'strangers', (SELECT list FROM strangers),"
+    "'public', (SELECT json_build_object('oid', oid::bigint, 'owner', pg_get_userbyid(nspowner))"
+    " FROM pg_catalog.pg_namespace WHERE nspname = 'public'),"
     "'foreign', COALESCE((SELECT json_agg(json_build_object('oid', f.oid::bigint,"
     " 'on_delete', f.confdeltype, 'on_update', f.confupdtype, 'table', f.conrelid::bigint, "
     "'references', f.confrelid::bigint,"
@@ -207,8 +210,8 @@ static const char *quoted_of(const json_t *relation)
 
 static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest)
 {
-    auto_buf sp_buf sql =
-        sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(EARLY) + sizeof(MANIFEST));
+    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(EARLY) +
+                                      sizeof(MANIFEST) + sizeof(BESIDES));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
@@ -221,6 +224,7 @@ static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest
     sp_buf_text(&sql, STRANGERS);
     sp_buf_text(&sql, EARLY);
     sp_buf_text(&sql, MANIFEST);
+    sp_buf_text(&sql, BESIDES);
     TRY(sp_buf_take_cstr(&sql, &text));
     return keep_exec_json(job, conn, text, SP_COUNT(values), values, ret_manifest);
 }

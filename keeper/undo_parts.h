@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the files of undo share: undo.c the whole, undo_structure.c objects that are missing,
- * undo_data.c their rows, undo_large.c contents of large objects, undo_choose.c which tables get
- * rows, undo_rows.c rows, undo_code.c whose code would run. OWNS see the struct. PROCESS keeper,
- * threads of the pool. TRUST see undo.c. SPEC keeper/README.md.
+ * undo_data.c their rows, undo_public.c schema public, undo_large.c contents of large objects,
+ * undo_choose.c which tables get rows, undo_rows.c rows, undo_code.c whose code would run. OWNS see
+ * the struct. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/README.md.
  */
 #ifndef SP_KEEPER_UNDO_PARTS_H
 #define SP_KEEPER_UNDO_PARTS_H
@@ -33,11 +33,14 @@ typedef struct {
     size_t missing_count;
     uint32_t *missing_ids; /* of their entries, sorted */
     size_t missing_ids_count;
-    bool all_missing; /* nothing of the archive is there: the database was gone */
-    json_t *restored; /* texts */
-    json_t *told;     /* sentences for people */
-    size_t notes;     /* how many of them say nothing of what came back */
-    bool leaves_out;  /* a table that nobody named, or its rows, and that is told */
+    bool another;        /* the database was gone: nothing of the archive is in this one */
+    bool public_missing; /* what was kept of schema public is put back */
+    bool public_gone;    /* and it has to be made first */
+    bool public_owned;   /* its owner may be put back */
+    json_t *restored;    /* texts */
+    json_t *told;        /* sentences for people */
+    size_t notes;        /* how many of them say nothing of what came back */
+    bool leaves_out;     /* something that nobody named, or rows, and that is told */
     keep_child psql;
     char lock[33]; /* only with this word does psql take a command of its own */
 } undo;
@@ -81,6 +84,16 @@ SP_MUST sp_err undo_find_missing(undo *u);
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
 /* first: schemas and types; else what is left. */
 SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
+
+/* ---- undo_public.c ---- */
+/* Looks whether schema public is missing, of a whole database; tells what cannot come back. */
+SP_MUST sp_err undo_public_find(undo *u);
+/* The entry of schema public; there is none where its owner is the database's. */
+bool undo_is_public(const undo *u, const keep_toc_entry *entry);
+/* Grants, a comment, a label of schema public. */
+bool undo_is_about_public(const undo *u, const keep_toc_entry *entry);
+/* Makes it, if it is gone, and gives it to its owner. */
+SP_MUST sp_err undo_public_make(undo *u, sp_buf *sql);
 
 /* ---- undo_large.c ---- */
 /* Contents of large objects, of all of them. */

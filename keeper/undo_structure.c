@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PG_CLASS = 1259, CATALOGS_MAX = 64 };
+enum { PG_CLASS = 1259, PG_DATABASE = 1262, CATALOGS_MAX = 64 };
 #define JOINS SP_SPAN_LIT("TABLE ATTACH ")
 #define KEYS SP_SPAN_LIT("FK CONSTRAINT ")
 
@@ -73,13 +73,13 @@ static sp_err look_up(undo *u, uint32_t catalog, const char *oids)
     auto_result PGresult *gone = NULL;
     auto_buf sp_buf sql = sp_buf_make(1024);
     auto_free char *text = NULL;
-    sp_buf_text(&sql, "SELECT o.oid FROM unnest($1::oid[]) o(oid) WHERE NOT EXISTS (SELECT FROM "
-                      "pg_catalog.");
+    sp_buf_text(&sql, "SELECT o.oid FROM unnest($1::oid[]) o(oid) WHERE $2::bool OR NOT EXISTS "
+                      "(SELECT FROM pg_catalog.");
     TRY(name_catalog(u, catalog, &sql));
     sp_buf_text(&sql, " c WHERE c.oid = o.oid)");
     TRY(sp_buf_take_cstr(&sql, &text));
-    const char *const list[] = {oids};
-    TRY(keep_exec(u->job, u->conn, text, 1, list, &gone));
+    const char *const list[] = {oids, u->another ? "t" : "f"};
+    TRY(keep_exec(u->job, u->conn, text, 2, list, &gone));
     for (int i = 0; i < PQntuples(gone); i++) {
         uint64_t oid = 0;
         if (u->missing_count == u->entry_count) {
@@ -112,14 +112,11 @@ static void note_ids(undo *u)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
-    size_t objects = 0;
     while (keep_toc_next(&rest, &entry)) {
-        objects += entry.catalog != 0 ? 1 : 0;
         if (entry.catalog != 0 && undo_is_missing(u, entry.catalog, entry.oid)) {
             u->missing_ids[u->missing_ids_count++] = entry.id;
         }
     }
-    u->all_missing = u->missing_ids_count == objects;
     qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
 }
 
@@ -171,13 +168,13 @@ static sp_err take_script(void *self, sp_span bytes)
 }
 
 /* Grants, comments, labels, where a sequence stood: they have no oid of their own, but need the
- * entry of what they are about. What the archive does not make (schema public, an extension's
- * functions) is only set right where all is made. */
+ * entry of what they are about. What the archive does not make (an extension's functions) is only
+ * set right where all is made; schema public: undo_public.c. */
 static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
 {
     sp_span rest = entry->depends;
     uint32_t id = 0;
-    bool missing = u->all_missing;
+    bool missing = u->another;
     while (!missing && keep_toc_next_id(&rest, &id)) {
         missing =
             bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids) != NULL;
@@ -203,7 +200,8 @@ static bool attaches_missing(const undo *u, sp_span entry, sp_span kind)
 
 static bool wanted(const undo *u, const keep_toc_entry *entry)
 {
-    if (undo_is_large_contents(entry)) { /* ends the transaction: undo_large.c */
+    /* ends the transaction: undo_large.c; what is said of it is written by undo_public.c */
+    if (undo_is_large_contents(entry) || undo_is_public(u, entry)) {
         return false;
     }
     if (entry->catalog != 0) {
@@ -218,14 +216,24 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
             return attaches_missing(u, entry->rest, attaching[i]);
         }
     }
-    return is_about_missing(u, entry);
+    return undo_is_about_public(u, entry) ? u->public_missing : is_about_missing(u, entry);
 }
 
-/* What a column may need before it is made again. */
+/* With its grants: the server gives nothing in it to a role that may not make anything there. */
+static bool is_schema(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("SCHEMA ")) ||
+           sp_span_starts(entry->rest, SP_SPAN_LIT("ACL - SCHEMA "));
+}
+
+/* Schemas, and what a column may need before it is made again. */
 static bool is_first(const keep_toc_entry *entry)
 {
-    static const char *const kinds[] = {"SCHEMA ",     "EXTENSION ", "TYPE ",
-                                        "SHELL TYPE ", "DOMAIN ",    "COLLATION "};
+    static const char *const kinds[] = {"EXTENSION ", "TYPE ", "SHELL TYPE ", "DOMAIN ",
+                                        "COLLATION "};
+    if (is_schema(entry)) {
+        return true;
+    }
     for (size_t i = 0; i < SP_COUNT(kinds); i++) {
         if (sp_span_starts(entry->rest, sp_span_cstr(kinds[i]))) {
             return true;
@@ -234,9 +242,14 @@ static bool is_first(const keep_toc_entry *entry)
     return false;
 }
 
+static bool wanted_schemas(const undo *u, const keep_toc_entry *entry)
+{
+    return is_schema(entry) && wanted(u, entry);
+}
+
 static bool wanted_first(const undo *u, const keep_toc_entry *entry)
 {
-    return is_first(entry) && wanted(u, entry);
+    return is_first(entry) && !is_schema(entry) && wanted(u, entry);
 }
 
 /* A foreign key, or words about it. */
@@ -324,7 +337,7 @@ static void note_restored(undo *u, bool first)
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (first && !u->all_missing && entry.catalog != 0 && wanted(u, &entry) &&
+        if (first && !u->another && entry.catalog != 0 && wanted(u, &entry) &&
             sp_span_starts(entry.rest, sp_span_cstr(extension))) {
             sp_span name = sp_span_slice(entry.rest, sizeof(extension) - 1, entry.rest.len);
             undo_tell(u, json_sprintf("extension %.*swas made again: grants on what it makes "
@@ -376,6 +389,14 @@ static void tell_unknown(undo *u)
     }
 }
 
+static sp_err make_first(undo *u, sp_buf *sql)
+{
+    static const char *const all[2] = {NULL};
+    TRY(undo_public_make(u, sql));
+    TRY(make_those(u, wanted_schemas, all, sql));
+    return make_those(u, wanted_first, all, sql);
+}
+
 /* Tables are empty: nothing of theirs has run yet. */
 static sp_err make_tables(undo *u, sp_buf *sql)
 {
@@ -390,12 +411,12 @@ static sp_err make_tables(undo *u, sp_buf *sql)
     return make_those(u, wanted_last, filled, sql);
 }
 
-static bool wants_any(const undo *u, bool first)
+static bool wants_more(const undo *u)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (is_first(&entry) == first && wanted(u, &entry)) {
+        if (!is_first(&entry) && wanted(u, &entry)) {
             return true;
         }
     }
@@ -404,12 +425,13 @@ static bool wants_any(const undo *u, bool first)
 
 sp_err undo_structure(undo *u, bool first, sp_buf *sql)
 {
-    static const char *const all[2] = {NULL};
     static const char *const last[2] = {"--section=post-data"};
-    if (wants_any(u, first)) {
-        TRY(first ? make_those(u, wanted_first, all, sql) : make_tables(u, sql));
-        note_restored(u, first);
+    if (first) {
+        TRY(make_first(u, sql));
+    } else if (wants_more(u)) {
+        TRY(make_tables(u, sql));
     }
+    note_restored(u, first);
     if (!first) {
         TRY(undo_code_check_keys(u, sql));
         TRY(make_those(u, wanted_keys, last, sql));
@@ -418,8 +440,32 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
     return undo_script(u, sql);
 }
 
+/* One that was made since has numbers of its own; each archive has an entry of its database. */
+static sp_err look_at_database(undo *u)
+{
+    auto_result PGresult *result = NULL;
+    char oid[16];
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry = {.catalog = 0};
+    while (entry.catalog != PG_DATABASE && keep_toc_next(&rest, &entry)) {
+    }
+    if (entry.catalog != PG_DATABASE) {
+        return sp_ok();
+    }
+    snprintf(oid, sizeof(oid), "%u", entry.oid);
+    const char *const values[] = {oid};
+    TRY(keep_exec(u->job, u->conn,
+                  "SELECT FROM pg_catalog.pg_database WHERE datname = current_database() AND "
+                  "oid = $1::oid",
+                  1, values, &result));
+    u->another = PQntuples(result) == 0;
+    return sp_ok();
+}
+
 sp_err undo_find_missing(undo *u)
 {
+    TRY(look_at_database(u));
     TRY(find_objects(u));
+    TRY(undo_public_find(u));
     return find_gone_keys(u);
 }

@@ -188,21 +188,31 @@ static bool was_asked_for(const undo *u, const json_t *relation)
            strcmp(undo_text(relation, "why"), "asked") == 0;
 }
 
-/* What was asked for is refused; else whoever made the table could keep that from coming back. */
-static sp_err meet(undo *u, const json_t *relation, obstacle o, undo_tables *all)
+static void leave(undo *u, const json_t *relation, obstacle o, undo_tables *all)
 {
-    const char *what = undo_text(relation, "quoted");
-    if (was_asked_for(u, relation)) {
-        return undo_refuse(u, what, o.why, o.name, o.detail);
-    }
-    undo_tell(u, json_sprintf("%s: %s%s%s%s%s%s; it is left as it is", what, o.why,
-                              o.name == NULL ? "" : " ", o.name == NULL ? "" : o.name,
-                              o.detail == NULL ? "" : " (", o.detail == NULL ? "" : o.detail,
-                              o.detail == NULL ? "" : ")"));
+    undo_tell(u, json_sprintf("%s: %s%s%s%s%s%s; it is left as it is",
+                              undo_text(relation, "quoted"), o.why, o.name == NULL ? "" : " ",
+                              o.name == NULL ? "" : o.name, o.detail == NULL ? "" : " (",
+                              o.detail == NULL ? "" : o.detail, o.detail == NULL ? "" : ")"));
     u->notes++;
     u->leaves_out = true;
     all->left[all->left_count++] = relation;
+}
+
+/* What was asked for is refused; else whoever made the table could keep that from coming back. */
+static sp_err meet(undo *u, const json_t *relation, obstacle o, undo_tables *all)
+{
+    if (was_asked_for(u, relation)) {
+        return undo_refuse(u, undo_text(relation, "quoted"), o.why, o.name, o.detail);
+    }
+    leave(u, relation, o, all);
     return sp_ok();
+}
+
+static bool is_written(const undo_table *t, const json_t *column)
+{
+    (void)t;
+    return undo_is_plain(column);
 }
 
 static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
@@ -219,6 +229,15 @@ static sp_err choose_one(undo *u, undo_table t, bool rows, undo_tables *all)
     obstacle found = look_at(u, &t);
     if (found.why != NULL) {
         return meet(u, t.relation, found, all);
+    }
+    if (!has_columns(&t, is_written)) { /* nothing tells its rows from each other */
+        if (json_integer_value(json_object_get(t.relation, "bytes")) > 0) {
+            leave(u, t.relation,
+                  (obstacle){"it has no column that can be written, so its rows are not put back",
+                             NULL, NULL},
+                  all);
+        }
+        return sp_ok();
     }
     all->items[all->count++] = t;
     return sp_ok();

@@ -299,6 +299,34 @@ def test_nor_does_one_without_a_key_that_lost_values(keeper, server):
     assert server.sql("SELECT count(*) FROM shop.things", "orders") == "5"
 
 
+BARE = """SET ROLE owner; CREATE TABLE shop.bare (); INSERT INTO shop.bare DEFAULT VALUES; CREATE TABLE shop.empty ();
+CREATE TABLE shop.one (g int GENERATED ALWAYS AS (1) STORED PRIMARY KEY); INSERT INTO shop.one DEFAULT VALUES;
+CREATE TABLE shop.of_one (id int PRIMARY KEY, g int REFERENCES shop.one); INSERT INTO shop.of_one VALUES (1, 1)"""
+
+
+def test_nor_does_one_whose_columns_nobody_writes(keeper, server):
+    """Nor what refers to it, where its row is gone; one that was empty is told of to nobody."""
+    server.sql(BARE, "orders")
+    keep(keeper, server, 53, "ANY", whole=True)
+    server.sql("DELETE FROM shop.things; DELETE FROM shop.bare; DELETE FROM shop.of_one; DELETE FROM shop.one", "orders")
+    report = undo(keeper, server, 53, "ANY", whole=True)
+    assert row(report, "shop.things")["inserted"] == 5
+    for told in ("shop.bare: it has no column that can be written", "shop.one: it has no column", "shop.of_one: it refers to a table"):
+        assert any(told in one for one in report["told"]), report["told"]
+    assert not any("shop.empty" in one for one in report["told"]) and not report["complete"]
+
+
+def test_nor_where_it_was_asked_for_together_with_others(keeper, server):
+    server.sql(BARE, "orders")
+    keep(keeper, server, 54, "TRUNCATE", "shop.things", "shop.bare")
+    server.sql("TRUNCATE shop.things, shop.bare", "orders")
+    report = undo(keeper, server, 54, "TRUNCATE")
+    assert row(report, "shop.things")["inserted"] == 5 and not report["complete"]
+    server.sql("INSERT INTO shop.bare DEFAULT VALUES", "orders")
+    keep(keeper, server, 55, "TRUNCATE", "shop.bare")
+    assert "no column that can be written" in refused(keeper, server, 55, "TRUNCATE", kind=UNDO)[1]
+
+
 def test_what_was_asked_for_by_name_still_has_to_fit(keeper, server):
     server.sql(EVIL, "orders")
     keep(keeper, server, 52, "DELETE", "shop.things", "shop.evil")

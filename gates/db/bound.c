@@ -229,12 +229,12 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
         return DB_CUT;
     }
     db_judge *judge = db_session_judge(session);
+    if (!db_means_fits(portal, refusal) || !db_means_fits(statement, refusal)) {
+        return DB_REFUSE;
+    }
     const db_named *from = db_names_find(&judge->names, DB_NAMED_PREPARED, statement, NULL);
     if (from == NULL) {
-        db_refuse(refusal, "26000", SP_REASON_UNPARSED,
-                  "prepared statement \"%.*s\" does not exist",
-                  (int)(statement.len < 63 ? statement.len : 63), (const char *)statement.ptr);
-        refusal->reference = 0; /* the server's own words, and nothing else */
+        db_means_nothing(true, "prepared statement", statement, refusal);
         return DB_REFUSE;
     }
     db_verdict clear = db_names_clear(session, DB_NAMED_PREPARED, statement, refusal);

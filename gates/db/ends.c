@@ -2,10 +2,11 @@
  * What the end of a message means for names: which prepared statements and cursors the server has
  * from then on.
  *
- * A name that is forgotten is refused (26000, 34000), and so no harm; one that is believed in
- * although the server has something else, or nothing, under it is judged as what does not run. So
- * what is not certain is forgotten: all that a text speaks of which failed somewhere, what was
- * declared since a savepoint, cursors WITH HOLD whose transaction may not have been committed.
+ * One that is believed in although the server has something else, or nothing, under it is judged
+ * as what does not run. So what is not certain is forgotten: what a text made or may have ended
+ * that failed somewhere, what was declared since a savepoint, cursors WITH HOLD whose transaction
+ * may not have been committed. A name that is forgotten is refused (26000, 34000), and what the
+ * server still has under it is not run by one that is made after it: names.c.
  *
  * OWNS the session's list of savepoints. PROCESS db gate workers. TRUST names are hostile; the list
  * has a maximum. SPEC gates/db/judging.h; PostgreSQL 15 manual, DECLARE, PREPARE, SAVEPOINT.
@@ -27,6 +28,36 @@ bool db_ends_names(uint32_t flags)
     return (flags & (MAKES | ENDS | SP_SQL_IS_END | OF_SAVEPOINTS)) != 0;
 }
 
+bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span name)
+{
+    bool of_portals = kind == DB_NAMED_PORTAL;
+    uint32_t ends = of_portals ? SP_SQL_IS_CLOSE : SP_SQL_IS_DEALLOCATE;
+    bool all = statement->name.len == 0;
+    return ((statement->flags & ends) != 0 && (all || sp_span_eq(statement->name, name))) ||
+           (of_portals && ((statement->flags & SP_SQL_IS_END) != 0 ||
+                           (statement->flags & OF_SAVEPOINTS) == SP_SQL_IS_ROLLBACK_TO));
+}
+
+/* ---- sent ---- */
+
+void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note)
+{
+    db_names *names = &judge->names;
+    bool is_last = type == 'Q' || type == 'S' || type == 'F';
+    uint32_t flags = note != NULL && note->names != NULL ? note->names->judgement->flags : 0;
+    uint8_t closes = note == NULL ? 0 : note->close_kind;
+    bool ends_prepared = closes == 'S' || (flags & SP_SQL_IS_DEALLOCATE) != 0;
+    bool ends_portals =
+        closes == 'P' || (flags & (SP_SQL_IS_CLOSE | SP_SQL_IS_END | SP_SQL_IS_ROLLBACK_TO)) != 0;
+    names->are_ending |= ends_prepared;
+    if (is_last || ends_prepared) {
+        db_names_part(names, DB_NAMED_PREPARED);
+    }
+    if (is_last || ends_portals) {
+        db_names_part(names, DB_NAMED_PORTAL);
+    }
+}
+
 /* ---- savepoints ---- */
 
 /* The newest of that name, or count. */
@@ -40,18 +71,12 @@ static uint32_t find_savepoint(const db_savepoints *list, sp_span name)
     return at > 0 ? at - 1 : list->count;
 }
 
-static void lose_savepoints(db_savepoints *list)
-{
-    list->count = 0;
-    list->lost = true;
-}
-
 static void push_savepoint(db_savepoints *list, sp_span name, uint64_t number)
 {
     if (list->count == list->cap) {
         uint32_t cap = list->cap == 0 ? SAVEPOINTS_FIRST : list->cap * 2;
         if (cap > SAVEPOINTS_MAX || sp_failed(sp_resize(&list->items, cap, sizeof(*list->items)))) {
-            lose_savepoints(list);
+            list->count = 0;
             return;
         }
         list->cap = cap;
@@ -78,11 +103,7 @@ static void follow_savepoint(db_judge *judge, const sp_sql_statement *statement,
         list->count = known ? at + 1 : list->count;
         break;
     default: /* RELEASE: it and what came behind it */
-        if (known) {
-            list->count = at;
-        } else {
-            lose_savepoints(list);
-        }
+        list->count = known ? at : 0;
         break;
     }
 }
@@ -95,34 +116,42 @@ static void end_transaction(db_judge *judge, uint64_t before, bool commits)
     db_names_end_transaction(&judge->names, commits ? before : judge->idle_names + 1, before);
     judge->idle_names = before - 1 > judge->idle_names ? before - 1 : judge->idle_names;
     judge->savepoints.count = 0;
-    judge->savepoints.lost = false;
 }
 
 /* ---- texts ---- */
 
-static db_named_kind kind_of(const sp_sql_statement *statement)
+static void forget_one(db_names *names, db_named_kind kind, sp_span name, uint64_t before)
 {
-    const uint32_t of_portals = SP_SQL_IS_DECLARE | SP_SQL_IS_CLOSE;
-    return (statement->flags & of_portals) != 0 ? DB_NAMED_PORTAL : DB_NAMED_PREPARED;
+    db_names_forget(names, kind, name, name.len == 0, before);
 }
 
-static void forget_spoken(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
+static void forget_ended(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
 {
-    bool all = (statement->flags & ENDS) != 0 && statement->name.len == 0;
-    db_names_forget(&judge->names, kind_of(statement), statement->name, all, before);
-    if ((statement->flags & ENDS) == ENDS) { /* DISCARD ALL */
-        db_names_forget(&judge->names, DB_NAMED_PREPARED, SP_SPAN_EMPTY, true, before);
+    if ((statement->flags & SP_SQL_IS_DEALLOCATE) != 0) {
+        forget_one(&judge->names, DB_NAMED_PREPARED, statement->name, before);
+    }
+    if ((statement->flags & SP_SQL_IS_CLOSE) != 0) {
+        forget_one(&judge->names, DB_NAMED_PORTAL, statement->name, before);
     }
 }
 
-/* All of it ran, one after the other. */
-static void follow(db_judge *judge, const sp_sql_judgement *judgement, uint64_t next, bool commits)
+static void forget_older(db_judge *judge, const sp_sql_statement *statement, uint64_t before)
 {
+    bool is_cursor = (statement->flags & SP_SQL_IS_DECLARE) != 0;
+    db_names_forget(&judge->names, is_cursor ? DB_NAMED_PORTAL : DB_NAMED_PREPARED, statement->name,
+                    false, before);
+}
+
+/* All of it ran, one after the other. */
+static void follow(db_judge *judge, const db_note *note, bool commits)
+{
+    const sp_sql_judgement *judgement = note->names->judgement;
+    uint64_t next = note->number; /* what is made next */
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & (MAKES | ENDS)) != 0) {
-            forget_spoken(judge, statement, next); /* what it made is numbered next */
-            next += (statement->flags & MAKES) != 0 ? 1 : 0;
+        forget_ended(judge, statement, next);
+        if ((statement->flags & MAKES) != 0) {
+            forget_older(judge, statement, next++);
         }
         if ((statement->flags & SP_SQL_IS_END) != 0) {
             end_transaction(judge, next, commits);
@@ -131,57 +160,46 @@ static void follow(db_judge *judge, const sp_sql_judgement *judgement, uint64_t 
             follow_savepoint(judge, statement, next);
         }
     }
+    db_names_settle(&judge->names, note->number, note->made_last, true);
 }
 
 /* Some of it may have run. */
-static void doubt(db_judge *judge, const sp_sql_judgement *judgement, uint64_t before)
+static void doubt(db_judge *judge, const db_note *note)
 {
+    const sp_sql_judgement *judgement = note->names->judgement;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        if ((statement->flags & (MAKES | ENDS)) != 0) {
-            forget_spoken(judge, statement, before);
-        }
+        forget_ended(judge, &judgement->statements[i], note->number);
     }
     if ((judgement->flags & SP_SQL_IS_END) != 0) {
-        end_transaction(judge, before, false);
+        end_transaction(judge, note->number, false);
     }
     if ((judgement->flags & OF_SAVEPOINTS) != 0) {
-        lose_savepoints(&judge->savepoints);
+        judge->savepoints.count = 0;
     }
 }
 
-/* A single statement that failed with its own error: with that of an abort behind it, or of a
- * server in need, PREPARE may have made what no abort takes away. */
-static bool is_plain_failure(const db_note *note, const db_end *end)
+/* In a transaction that has failed, and which does not end with it. */
+static bool did_nothing(const db_note *note, const db_end *end)
 {
-    bool in_need = end->sqlstate[0] == '5' || end->sqlstate[0] == 'X';
-    return note->names->judgement->statement_count == 1 && !note->is_behind && !in_need;
+    return note->names->judgement->statement_count == 1 && !note->is_behind &&
+           sp_span_eq(sp_span_cstr(end->sqlstate), SP_SPAN_LIT("25P02"));
 }
 
 static void end_text(db_judge *judge, const db_note *note, const db_end *end, bool may_commit)
 {
-    const sp_sql_judgement *judgement = note->names->judgement;
-    bool made = note->made_last >= note->number;
-    uint64_t before = made ? note->made_last + 1 : note->number;
-    switch (end->how) {
-    case DB_END_DONE:
-        follow(judge, judgement, note->number,
-               judgement->statement_count == 1 && may_commit &&
+    bool done = end->how == DB_END_DONE && !note->is_refused; /* else it was rolled back, or cut */
+    if (end->how == DB_END_SUSPENDED) {
+        return;
+    }
+    if (done) {
+        follow(judge, note,
+               note->names->judgement->statement_count == 1 && may_commit &&
                    sp_span_starts(end->tag, SP_SPAN_LIT("COMMIT")));
-        break;
-    case DB_END_FAILED:
-        if (!is_plain_failure(note, end)) {
-            doubt(judge, judgement, before);
-            break;
-        }
-        db_names_settle(&judge->names, note->number, note->made_last, false);
-        break;
-    case DB_END_SKIPPED:
-        db_names_settle(&judge->names, note->number, note->made_last, false);
-        break;
-    case DB_END_SUSPENDED:
-    case DB_END_LOST:
-        break;
+        return;
+    }
+    db_names_settle(&judge->names, note->number, note->made_last, false);
+    if (end->how != DB_END_SKIPPED && !did_nothing(note, end)) {
+        doubt(judge, note);
     }
 }
 
@@ -189,12 +207,10 @@ static void end_text(db_judge *judge, const db_note *note, const db_end *end, bo
 static void end_message(db_judge *judge, const db_note *note, const db_end *end)
 {
     bool done = end->how == DB_END_DONE;
-    bool in_need = end->sqlstate[0] == '5' || end->sqlstate[0] == 'X';
-    bool none = end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !in_need);
-    if (note->made_last != 0 && note->made_last >= note->number && (done || none)) {
+    if (note->made_last != 0 && note->made_last >= note->number) {
         db_names_settle(&judge->names, note->number, note->made_last, done);
     }
-    if (note->close_kind != 0 && done) {
+    if (note->close_kind != 0 && end->how != DB_END_SKIPPED) {
         db_names_forget(&judge->names,
                         note->close_kind == 'S' ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
                         (sp_span){note->name, note->name_len}, false, note->number);
@@ -213,21 +229,23 @@ void db_ends_follow(db_session *session, const db_flight *flight, const db_note 
                     const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
-    bool is_last = flight->type == 'Q' || flight->type == 'S';
+    bool is_last = flight->type == 'Q' || flight->type == 'S' || flight->type == 'F';
+    bool ran = end->how == DB_END_DONE || end->how == DB_END_SUSPENDED;
     if (note != NULL && note->names != NULL) {
-        /* without BEGIN a COMMIT in a pipeline ends nothing yet */
+        /* a COMMIT in a pipeline without BEGIN: what it commits is not believed in */
         end_text(judge, note, end, is_last || session->transaction == 'T');
     } else if (note != NULL) {
         end_message(judge, note, end);
     }
-    judge->has_failed |= end->how != DB_END_DONE && end->how != DB_END_SUSPENDED;
+    judge->has_failed |= !ran || (note != NULL && note->is_refused);
     if (is_last && session->transaction == 'I') {
         bool made = note != NULL && note->made_last >= note->number;
         bool ends = note != NULL && (note->flags & SP_SQL_IS_END) != 0; /* it said how, itself */
         end_transaction(judge, made ? note->made_last + 1 : number_of(judge, flight->word),
                         !judge->has_failed && !ends);
     }
-    judge->has_failed = judge->has_failed && !is_last;
+    judge->has_failed = judge->has_failed && (!is_last || end->how == DB_END_SKIPPED);
+    judge->names.are_ending = judge->names.are_ending && session->flights.count > 0;
 }
 
 void db_ends_done(db_judge *judge)

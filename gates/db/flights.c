@@ -64,14 +64,12 @@ db_flight *db_flights_head(db_session *session)
 
 static void tell_end(db_session *session, db_flight *flight, db_how how)
 {
-    if ((flight->flags & DB_FLIGHT_POISON) != 0) {
+    db_end end = {.how = how};
+    if ((flight->flags & (DB_FLIGHT_POISON | DB_FLIGHT_OURS)) != 0) {
+        db_judge_ours_end(session, flight, &end);
         sp_free(flight->own);
         return;
     }
-    if ((flight->flags & DB_FLIGHT_OURS) != 0) {
-        return;
-    }
-    db_end end = {.how = how};
     if (how != DB_END_SKIPPED) {
         uint64_t now_us = sp_loop_now_us(db_here.loop);
         end.rows = session->rows + session->copied;

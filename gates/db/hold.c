@@ -113,10 +113,15 @@ const char *db_hold_cannot(const db_session *session, const db_run_ask *run)
 
 /* ---- asking ---- */
 
+static db_flight our_query(db_session *session)
+{
+    return (db_flight){.type = 'Q', .flags = DB_FLIGHT_OURS, .word = db_judge_ours(session, 'Q')};
+}
+
 static sp_err send_query(db_session *session, const char *text)
 {
     auto_buf sp_buf out = sp_buf_make(256);
-    const db_flight flight = {.type = 'Q', .flags = DB_FLIGHT_OURS};
+    const db_flight flight = our_query(session);
     sp_pg_query_write(&out, sp_span_cstr(text));
     TRY(sp_buf_error(&out));
     TRY(db_flights_add(session, &flight));
@@ -168,7 +173,7 @@ sp_err db_hold_begin(db_session *session, const db_run_ask *run)
     if (run->is_portal) {
         TRY(send_pipelined(session, sp_buf_borrow(&text), &out));
     } else {
-        const db_flight flight = {.type = 'Q', .flags = DB_FLIGHT_OURS};
+        const db_flight flight = our_query(session);
         sp_pg_query_write(&out, sp_buf_borrow(&text));
         TRY(db_flights_add(session, &flight));
     }
@@ -294,7 +299,7 @@ bool db_hold_end(db_session *session, const sp_pg_msg *msg)
 void db_hold_undo(db_session *session, db_run *run)
 {
     auto_buf sp_buf out = sp_buf_make(64);
-    const db_flight flight = {.type = 'Q', .flags = DB_FLIGHT_OURS};
+    const db_flight flight = our_query(session);
     session->hold = DB_HOLD_UNDOING;
     sp_pg_query_write(&out, SP_SPAN_LIT("ROLLBACK"));
     if (sp_failed(db_flights_add(session, &flight))) {

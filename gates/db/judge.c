@@ -440,7 +440,6 @@ static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_fl
 {
     switch (msg->type) {
     case 'Q':
-        flight->word = (uint32_t)(db_session_judge(session)->names.numbers + 1);
         return db_texts_query(session, msg, flight, refusal);
     case 'P':
         return db_texts_parse(session, msg, flight, refusal);
@@ -456,12 +455,14 @@ static db_verdict judge_message(db_session *session, const sp_pg_msg *msg, db_fl
         db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
                   "function calls without SQL are not served");
         return DB_REFUSE;
-    case 'S':
-        flight->word = (uint32_t)(db_session_judge(session)->names.numbers + 1);
-        return DB_PASS;
     default:
         return DB_PASS;
     }
+}
+
+static uint32_t next_name(const db_judge *judge)
+{
+    return (uint32_t)(judge->names.numbers + 1);
 }
 
 /* What was asked, kept, expected and granted was so for this message, and for no other. */
@@ -481,9 +482,12 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
         !db_session_may_go_on(session, refusal)) {
         return DB_CUT;
     }
+    if (flight != NULL) {
+        flight->word = next_name(db_session_judge(session));
+    }
     db_verdict verdict = judge_message(session, msg, flight, refusal);
-    if (verdict == DB_PASS && (msg->type == 'S' || msg->type == 'Q')) {
-        db_session_judge(session)->pipeline = db_session_judge(session)->names.numbers;
+    if (verdict != DB_WAIT) {
+        db_ends_sent(db_session_judge(session), msg->type, flight == NULL ? NULL : flight->own);
     }
     if (verdict == DB_REFUSE && refusal->reference != 0 &&
         refusal->reference != db_session_judge(session)->refused) {
@@ -510,6 +514,18 @@ static void count_part(const db_note *note, const db_end *end)
         count->day_rows = note->is_export ? count->rows : count->day_rows + rows;
         count->day_bytes = note->is_export ? count->bytes : count->day_bytes + bytes;
     }
+}
+
+uint32_t db_judge_ours(db_session *session, uint8_t type)
+{
+    db_judge *judge = db_session_judge(session);
+    db_ends_sent(judge, type, NULL);
+    return next_name(judge);
+}
+
+void db_judge_ours_end(db_session *session, const db_flight *flight, const db_end *end)
+{
+    db_ends_follow(session, flight, NULL, end);
 }
 
 void db_judge_end(db_session *session, db_flight *flight, const db_end *end)

@@ -136,6 +136,10 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
                          db_refusal *refusal);
 /* Exactly once for each flight that db_judge_front() passed or replaced. */
 void db_judge_end(db_session *session, db_flight *flight, const db_end *end);
+/* A message of that type goes to the server which is ours, or stands for a refused one: the word of
+ * its flight; and the end of that flight. */
+uint32_t db_judge_ours(db_session *session, uint8_t type);
+void db_judge_ours_end(db_session *session, const db_flight *flight, const db_end *end);
 /* The client asked to cancel while his message waits: the judge gives up and calls resume; the
  * next db_judge_front() answers DB_REFUSE. */
 void db_judge_cancelled(db_session *session);

@@ -231,16 +231,20 @@ struct db_named {
     uint64_t moves;    /* of a portal that was bound: what had run, been bound and closed by then */
     db_text *text;
     uint64_t number; /* grows: who came later */
+    bool is_settled; /* the server said that it made it */
     uint8_t name_len;
     uint8_t name[SP_NAME_MAX_BYTES];
 };
 
 typedef struct {
-    db_named *first;
+    db_named *first[DB_NAMED_KIND_COUNT]; /* the newest */
     uint32_t count;
-    uint32_t portals; /* of them */
-    size_t bytes;     /* of their texts, each once, and values */
+    size_t bytes; /* of their texts, each once, and values */
     uint64_t numbers;
+    /* What is newer and runs was made by a message whose failure skips all that comes now, and
+     * nothing that came since ends names. */
+    uint64_t since[DB_NAMED_KIND_COUNT];
+    bool are_ending; /* a message that ends prepared statements is, or was, under way */
 } db_names;
 
 SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
@@ -270,10 +274,14 @@ void db_names_remove(db_names *names, db_named *named);
  * them was answered. */
 void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before);
 /* Those numbered first to last, when the message that made them was answered: they stay, and older
- * ones of their names do not; or they were never made. */
+ * ones of their names do not; or they are forgotten. */
 void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays);
-/* The newest of that name is what the server has when the message that comes now runs. DB_WAIT:
- * that shows when what is under way was answered; DB_REFUSE: it stays open. */
+/* Messages that come now may run though what was sent so far fails, or find names of that kind
+ * ended. */
+void db_names_part(db_names *names, db_named_kind kind);
+/* The newest of that name is what the server has when the message that comes now runs, or it has
+ * none of that name that we know. DB_WAIT: that shows when what is under way was answered;
+ * DB_REFUSE: it stays open. */
 db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
                           db_refusal *refusal);
 /* Portals of which one message fetches count together from then on. *count: what they have counted
@@ -527,10 +535,9 @@ typedef struct {
 } db_savepoint;
 
 typedef struct {
-    db_savepoint *items; /* oldest first */
+    db_savepoint *items; /* oldest first; there may be others, that are not known */
     uint32_t count;
     uint32_t cap;
-    bool lost; /* there may be others */
 } db_savepoints;
 
 struct db_judge {
@@ -557,7 +564,6 @@ struct db_judge {
     uint64_t look_us;  /* since when it is waited for what the catalogue is now; 0 = not */
     bool look_is_over; /* the client gave up meanwhile */
     uint64_t moves;    /* messages that ran, bound or closed something */
-    uint64_t pipeline; /* the newest name before it: if one of later runs, all before it did */
     uint64_t walks;    /* through what names stand for */
     uint64_t roles[SP_ROLE_WORDS]; /* of the person, when it was looked at them last */
     uint64_t refused;              /* the reference of the last refusal that was written down */
@@ -579,7 +585,11 @@ struct db_judge {
 /* ---- ends.c ---- */
 /* A text with these flags makes or ends names. */
 bool db_ends_names(uint32_t flags);
-/* The answer of a message is complete. note: NULL = it had none. */
+/* This statement ends names of that kind: `name`, or any. */
+bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span name);
+/* A message goes to the server. note: NULL = it has none. */
+void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note);
+/* The answer of a message is complete. note: NULL = it had none, or the message was ours. */
 void db_ends_follow(db_session *session, const db_flight *flight, const db_note *note,
                     const db_end *end);
 void db_ends_done(db_judge *judge);
@@ -623,9 +633,33 @@ bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_
 /* What rows.c goes by; false: out of memory. */
 bool db_masks_set(db_note *note, const db_masks *masks);
 
+/* ---- means.c: what runs by a name ---- */
+/* Adds all that an Execute or Describe of the name may run, and what that speaks of. DB_PASS;
+ * DB_WAIT until it is certain; DB_REFUSE: it stays uncertain, is nothing that we know, or what
+ * cannot be judged (any more), runs names of names, or a bound FETCH or EXECUTE, whose rows are of
+ * what its name meant when it ran. */
+db_verdict db_means_message(db_ruling *ruling, db_session *session, db_named_kind kind,
+                            sp_span name, db_refusal *refusal);
+/* The same for the names that a text runs. */
+db_verdict db_means_text(db_ruling *ruling, db_session *session, const sp_sql_judgement *judgement,
+                         db_refusal *refusal);
+/* What the first `before` statements of a text do to a name: nothing, or the last one that does
+ * anything makes it (its uses are among the text's own), or ends it. */
+typedef enum { DB_OWN_NOT, DB_OWN_MADE, DB_OWN_ENDED } db_own;
+db_own db_text_made(const sp_sql_judgement *judgement, uint32_t before, db_named_kind kind,
+                    sp_span name);
+/* What a bound FETCH or EXECUTE brings is of what its name meant when it began to run, described as
+ * of what it meant at the Bind: so it runs right after the Bind, once. portal: NULL = is none. */
+bool db_means_may_run(const db_judge *judge, const db_named *portal, db_refusal *refusal);
+/* A name of the protocol is not longer than the server keeps it. */
+bool db_means_fits(sp_span name, db_refusal *refusal);
+/* The server cuts the names that a text makes, runs or ends where we do. */
+bool db_means_fits_text(const db_judge *judge, const sp_sql_judgement *judgement,
+                        db_refusal *refusal);
+/* The error for a name that stands for nothing. */
+void db_means_nothing(bool is_prepared, const char *what, sp_span name, db_refusal *refusal);
+
 /* ---- texts.c: messages that carry or run SQL ---- */
-/* One of the first `before` statements of the text prepares or declares that name. */
-bool db_text_prepares(const sp_sql_judgement *judgement, uint32_t before, sp_span name);
 db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *flight,
                           db_refusal *refusal);
 db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *flight,

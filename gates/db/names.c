@@ -4,7 +4,9 @@
  * Messages are pipelined: whether the server makes what a Parse asks for is only known when its
  * answer has come, and a Close may be skipped. So a name may stand for several texts at a time:
  * those the server said it has, and those under way; what runs by the name is judged as all of
- * them.
+ * them. The server may also have one of that name that was forgotten here, or that code made. So a
+ * name counts only where the newest of it was made for certain: the server said so (it is settled,
+ * and nothing that may end it is under way), or what runs by it is skipped when that fails.
  *
  * OWNS the lists and the texts by reference. PROCESS db gate workers. TRUST names are hostile;
  * counts and bytes have a maximum. SPEC gates/db/judging.h; PostgreSQL 15 manual, 55.2.3.
@@ -118,10 +120,9 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
     named->number = ++names->numbers;
     named->name_len = (uint8_t)name.len;
     sp_copy(named->name, name.ptr, name.len);
-    named->next = names->first;
-    names->first = named;
+    named->next = names->first[kind];
+    names->first[kind] = named;
     names->count++;
-    names->portals += kind == DB_NAMED_PORTAL ? 1 : 0;
     names->bytes += text->names == 0 ? text->bytes : 0;
     text->names++;
     *ret_named = named;
@@ -142,9 +143,8 @@ sp_err db_named_bind(db_names *names, db_named *named, db_values *values)
 db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
                         const db_named *after)
 {
-    db_named *at = after == NULL ? names->first : after->next;
-    while (at != NULL &&
-           (at->kind != kind || !sp_span_eq(name, (sp_span){at->name, at->name_len}))) {
+    db_named *at = after == NULL ? names->first[kind] : after->next;
+    while (at != NULL && !sp_span_eq(name, (sp_span){at->name, at->name_len})) {
         at = at->next;
     }
     return at;
@@ -173,7 +173,6 @@ bool db_named_is_query(const db_named *named)
 static void free_named(db_names *names, db_named *named)
 {
     names->count--;
-    names->portals -= named->kind == DB_NAMED_PORTAL ? 1 : 0;
     named->text->names--;
     names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
     names->bytes -= named->values == NULL ? 0 : named->values->len;
@@ -185,7 +184,7 @@ static void free_named(db_names *names, db_named *named)
 
 void db_names_remove(db_names *names, db_named *named)
 {
-    for (db_named **link = &names->first; *link != NULL; link = &(*link)->next) {
+    for (db_named **link = &names->first[named->kind]; *link != NULL; link = &(*link)->next) {
         if (*link == named) {
             *link = named->next;
             free_named(names, named);
@@ -196,11 +195,11 @@ void db_names_remove(db_names *names, db_named *named)
 
 void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before)
 {
-    db_named **link = &names->first;
+    db_named **link = &names->first[kind];
     while (*link != NULL) {
         db_named *at = *link;
-        bool hit = at->kind == kind && at->number < before &&
-                   (all || sp_span_eq(name, (sp_span){at->name, at->name_len}));
+        bool hit =
+            at->number < before && (all || sp_span_eq(name, (sp_span){at->name, at->name_len}));
         if (hit) {
             *link = at->next;
             free_named(names, at);
@@ -210,16 +209,17 @@ void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all
     }
 }
 
-void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays)
+static void settle(db_names *names, db_named_kind kind, uint64_t first, uint64_t last, bool stays)
 {
-    db_named *at = names->first;
+    db_named *at = names->first[kind];
     while (at != NULL && at->number >= first) {
         db_named *made = at;
         if (made->number > last) {
             at = made->next;
         } else if (stays) {
             sp_span name = {made->name, made->name_len};
-            db_names_forget(names, made->kind, name, false, first);
+            made->is_settled = true;
+            db_names_forget(names, kind, name, false, first);
             at = made->next;
         } else {
             at = made->next;
@@ -228,13 +228,29 @@ void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays)
     }
 }
 
+void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays)
+{
+    settle(names, DB_NAMED_PREPARED, first, last, stays);
+    settle(names, DB_NAMED_PORTAL, first, last, stays);
+}
+
+void db_names_part(db_names *names, db_named_kind kind)
+{
+    names->since[kind] = names->numbers;
+}
+
 db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
                           db_refusal *refusal)
 {
-    const db_judge *judge = db_session_judge(session);
-    const db_named *newest = db_names_find(&judge->names, kind, name, NULL);
-    if (newest == NULL || newest->number > judge->pipeline ||
-        db_names_find(&judge->names, kind, name, newest) == NULL) {
+    const db_names *names = &db_session_judge(session)->names;
+    const db_named *newest = db_names_find(names, kind, name, NULL);
+    if (newest == NULL || newest->number > names->since[kind]) {
+        return DB_PASS;
+    }
+    bool is_one = newest->is_settled && db_names_find(names, kind, name, newest) == NULL;
+    /* any Sync under way may end portals */
+    bool lasts = kind == DB_NAMED_PREPARED && !names->are_ending;
+    if (is_one && (lasts || session->flights.count == 0)) {
         return DB_PASS;
     }
     if (db_session_drain(session)) {
@@ -320,7 +336,8 @@ static sp_err count_text(db_judge *judge, const sp_sql_judgement *judgement, uin
         if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
             db_named_kind kind =
                 (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
-            bool is_own = own != 0 && db_text_prepares(judgement, i, statement->name);
+            bool is_own =
+                own != 0 && db_text_made(judgement, i, kind, statement->name) == DB_OWN_MADE;
             TRY(count_named(judge, kind, statement->name, is_own ? own : 0, count));
         }
     }
@@ -342,11 +359,11 @@ sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, u
 
 void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before)
 {
-    db_named **link = &names->first;
-    while (names->portals > 0 && *link != NULL) {
+    db_named **link = &names->first[DB_NAMED_PORTAL];
+    while (*link != NULL) {
         db_named *at = *link;
         bool stays = at->holds && at->number < held_since;
-        if (at->kind == DB_NAMED_PORTAL && !stays && at->number < before) {
+        if (!stays && at->number < before) {
             *link = at->next;
             free_named(names, at);
         } else {
@@ -357,10 +374,10 @@ void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t bef
 
 void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before)
 {
-    db_named **link = &names->first;
+    db_named **link = &names->first[DB_NAMED_PORTAL];
     while (*link != NULL && (*link)->number > after) {
         db_named *at = *link;
-        if (at->kind == DB_NAMED_PORTAL && at->number < before) {
+        if (at->number < before) {
             *link = at->next;
             free_named(names, at);
         } else {
@@ -371,7 +388,9 @@ void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before)
 
 void db_names_done(db_names *names)
 {
-    while (names->first != NULL) {
-        db_names_remove(names, names->first);
+    for (unsigned kind = 0; kind < DB_NAMED_KIND_COUNT; kind++) {
+        while (names->first[kind] != NULL) {
+            db_names_remove(names, names->first[kind]);
+        }
     }
 }

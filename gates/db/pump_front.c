@@ -35,7 +35,8 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
     kept->len = error.len;
     sp_copy(kept->error, error.ptr, error.len);
     bool simple = type == 'Q' || type == 'F';
-    const db_flight flight = {.type = type, .flags = DB_FLIGHT_POISON, .own = kept};
+    const db_flight flight = {
+        .type = type, .flags = DB_FLIGHT_POISON, .word = db_judge_ours(session, type), .own = kept};
     sp_err err = db_flights_add(session, &flight);
     if (sp_failed(err)) {
         sp_free(kept);

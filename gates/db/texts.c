@@ -71,130 +71,6 @@ static sp_err keep_judged(const db_session *session, sp_span text,
                                              db_session_judge(session)->catalogue->version, known);
 }
 
-/* ---- what runs by a name ---- */
-
-/* Judged, and kept as the session's own when it is not known; false: it is faulty now, or there is
- * no memory. */
-static bool judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known)
-{
-    const sp_sql_judgement *judgement = db_judge_text(session, text, ret_known);
-    return *ret_known != NULL || (judgement->fault == SP_SQL_FINE &&
-                                  !sp_failed(keep_judged(session, text, judgement, ret_known)));
-}
-
-/* What a name may stand for. */
-typedef enum {
-    NAMED_NOTHING, /* that we know */
-    NAMED_KNOWN,
-    NAMED_UNREAD /* texts that cannot be judged (any more), names of names without an end, or a
-                    bound FETCH or EXECUTE, whose rows are of what its name meant when it ran */
-} meaning;
-enum { NAMES_DEEP = 5 };
-
-static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
-                         unsigned depth);
-
-static bool add_text(db_ruling *ruling, db_session *session, db_text *text, unsigned depth)
-{
-    db_judge *judge = db_session_judge(session);
-    if (text->walk == judge->walks) {
-        return true; /* "PREPARE p AS ...; EXECUTE p" speaks of itself */
-    }
-    text->walk = judge->walks;
-    if (text->known->version != judge->catalogue->version || judge->other_count > 0 ||
-        text->temps != db_made_temps(judge)) {
-        sp_sql_known *fresh = NULL;
-        if (!judge_and_keep(session, text->known->text, &fresh)) {
-            return false;
-        }
-        db_text_judged(&judge->names, text, fresh);
-        text->temps = db_made_temps(judge);
-    }
-    db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
-    for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &text->known->judgement->statements[i];
-        db_named_kind kind =
-            (statement->flags & SP_SQL_IS_EXECUTE) != 0 ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
-        if ((statement->flags & BY_NAME) != 0 &&
-            (depth >= NAMES_DEEP ||
-             add_names(ruling, session, kind, statement->name, depth + 1) == NAMED_UNREAD)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static meaning add_names(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
-                         unsigned depth)
-{
-    const db_names *names = &db_session_judge(session)->names;
-    meaning found = NAMED_NOTHING;
-    for (db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
-         at = db_names_find(names, kind, name, at)) {
-        bool runs_by_name = depth > 0;
-        if ((runs_by_name && (db_named_runs_names(at) || !db_named_is_query(at))) ||
-            !add_text(ruling, session, at->text, depth)) {
-            return NAMED_UNREAD;
-        }
-        found = NAMED_KNOWN;
-    }
-    return found;
-}
-
-/* Adds all texts that the name may stand for, and those that they speak of. depth: 0 = of a
- * message, 1 = in a text. */
-static meaning add_named(db_ruling *ruling, db_session *session, db_named_kind kind, sp_span name,
-                         unsigned depth)
-{
-    db_session_judge(session)->walks++;
-    return add_names(ruling, session, kind, name, depth);
-}
-
-static void refuse_unread(sp_span name, db_refusal *refusal)
-{
-    db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-              "what \"%.*s\" runs cannot be read any more, runs names of names, or is no query",
-              (int)(name.len < SP_NAME_MAX_BYTES ? name.len : SP_NAME_MAX_BYTES),
-              (const char *)name.ptr);
-}
-
-static void refuse_nothing(bool executes, sp_span name, db_refusal *refusal)
-{
-    db_refuse(refusal, executes ? "26000" : "34000", SP_REASON_UNPARSED,
-              executes ? "prepared statement \"%.*s\" does not exist"
-                       : "cursor \"%.*s\" does not exist",
-              SP_SPAN_ARG(name));
-    refusal->reference = 0; /* the server's own words, and nothing else */
-}
-
-/* What a bound FETCH or EXECUTE brings is of what its name meant when it began to run, described as
- * of what it meant at the Bind: so it runs right after the Bind, once, and its name is known. */
-static bool may_run_names(const db_judge *judge, const db_named *portal, db_refusal *refusal)
-{
-    if (portal == NULL || !db_named_runs_names(portal)) {
-        return true;
-    }
-    if (portal->moves != judge->moves) {
-        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-                  "a portal of FETCH or EXECUTE runs once, right after it was bound");
-        snprintf(refusal->hint, sizeof(refusal->hint),
-                 "Bind it again, or fetch from the cursor itself.");
-        return false;
-    }
-    const sp_sql_judgement *judgement = portal->text->known->judgement;
-    for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
-        db_named_kind kind = executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
-        if ((statement->flags & BY_NAME) != 0 &&
-            db_names_find(&judge->names, kind, statement->name, NULL) == NULL) {
-            refuse_nothing(executes, statement->name, refusal);
-            return false;
-        }
-    }
-    return true;
-}
-
 /* ---- notes ---- */
 
 static db_note *new_note(const db_ruling *ruling, sp_span shown)
@@ -287,6 +163,7 @@ static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refu
 {
     if (note != NULL) {
         const db_end end = {.how = DB_END_SKIPPED};
+        db_names_settle(&db_session_judge(session)->names, note->number, note->made_last, false);
         db_spend_after(session, note, &end);
         db_count_unref(note->count);
         db_text_unref(note->text);
@@ -388,51 +265,6 @@ static void note_flight(db_session *session, const sp_sql_judgement *judgement, 
     session->has_ended |= (judgement->flags & SP_SQL_IS_END) != 0;
 }
 
-bool db_text_prepares(const sp_sql_judgement *judgement, uint32_t before, sp_span name)
-{
-    for (uint32_t i = 0; i < before; i++) {
-        if ((judgement->statements[i].flags & (SP_SQL_IS_PREPARE | SP_SQL_IS_DECLARE)) != 0 &&
-            sp_span_eq(judgement->statements[i].name, name)) {
-            return true; /* its uses are among the text's own */
-        }
-    }
-    return false;
-}
-
-/* EXECUTE and FETCH: what their names stand for. DB_PASS; DB_WAIT until that is certain; DB_REFUSE:
- * for nothing. */
-static db_verdict add_referenced(db_ruling *ruling, db_session *session,
-                                 const sp_sql_judgement *judgement, db_refusal *refusal)
-{
-    for (uint32_t i = 0; i < judgement->statement_count; i++) {
-        const sp_sql_statement *statement = &judgement->statements[i];
-        bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
-        if (!executes && (statement->flags & SP_SQL_IS_FETCH) == 0) {
-            continue;
-        }
-        if (executes && (judgement->flags & SP_SQL_IS_OTHER) != 0) {
-            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-                      "EXECUTE in one message with a new meaning of names is not let through");
-            return DB_REFUSE;
-        }
-        db_named_kind kind = executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
-        db_verdict clear = db_names_clear(session, kind, statement->name, refusal);
-        if (clear != DB_PASS) {
-            return clear;
-        }
-        meaning found = add_named(ruling, session, kind, statement->name, 1);
-        if (found == NAMED_UNREAD) {
-            refuse_unread(statement->name, refusal);
-            return DB_REFUSE;
-        }
-        if (found == NAMED_NOTHING && !db_text_prepares(judgement, i, statement->name)) {
-            refuse_nothing(executes, statement->name, refusal);
-            return DB_REFUSE;
-        }
-    }
-    return DB_PASS;
-}
-
 /* Of a Query, and of what it runs by a name. */
 static bool find_masks(db_session *session, const db_ruling *ruling,
                        const sp_sql_judgement *judgement, sp_span text, sp_sql_known *known,
@@ -476,11 +308,14 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         judgement = known->judgement;
     }
     db_judge *judge = db_session_judge(session);
+    if (!db_means_fits_text(judge, judgement, refusal)) {
+        return DB_REFUSE;
+    }
     db_ruling ruling = db_ruling_none();
     const char *tag = tag_of(judgement);
     uint32_t flags = judgement->flags;
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
-    db_verdict clear = add_referenced(&ruling, session, judgement, refusal);
+    db_verdict clear = db_means_text(&ruling, session, judgement, refusal);
     if (clear != DB_PASS) {
         return clear;
     }
@@ -543,6 +378,9 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         return sure;
     }
     db_judge *judge = db_session_judge(session);
+    if (!db_means_fits(parse.name, refusal) || !db_means_fits_text(judge, judgement, refusal)) {
+        return DB_REFUSE;
+    }
     db_ruling ruling = db_ruling_none();
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
     db_text *text = NULL;
@@ -573,8 +411,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         sp_failed(db_names_add(&judge->names, DB_NAMED_PREPARED, parse.name, text, &named))) {
         sp_free(note);
         db_refuse(refusal, "53400", SP_REASON_LIMIT,
-                  "too many prepared statements are open, they hold too much, or one has too long "
-                  "a name");
+                  "too many prepared statements are open, or they hold too much");
         verdict = DB_REFUSE;
     } else if (verdict == DB_PASS) {
         note->number = note->made_last = named->number;
@@ -603,27 +440,16 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     const db_named *portal = db_names_find(&judge->names, DB_NAMED_PORTAL, execute.portal, NULL);
     bool names = portal != NULL && uses_names(portal->text->known->judgement);
     db_verdict sure = be_sure(session, 0, names, refusal);
-    if (sure == DB_PASS) {
-        sure = db_names_clear(session, DB_NAMED_PORTAL, execute.portal, refusal);
-    }
     if (sure != DB_PASS) {
         return sure;
     }
-    if (!may_run_names(judge, portal, refusal)) {
+    if (!db_means_fits(execute.portal, refusal) || !db_means_may_run(judge, portal, refusal)) {
         return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();
-    meaning found = add_named(&ruling, session, DB_NAMED_PORTAL, execute.portal, 0);
-    if (found == NAMED_UNREAD) {
-        refuse_unread(execute.portal, refusal);
-        return DB_REFUSE;
-    }
-    if (found == NAMED_NOTHING) {
-        db_refuse(refusal, "34000", SP_REASON_UNPARSED, "portal \"%.*s\" does not exist",
-                  (int)(execute.portal.len < 63 ? execute.portal.len : 63),
-                  (const char *)execute.portal.ptr);
-        refusal->reference = 0; /* the server's own words, and nothing else */
-        return DB_REFUSE;
+    db_verdict found = db_means_message(&ruling, session, DB_NAMED_PORTAL, execute.portal, refusal);
+    if (found != DB_PASS) {
+        return found;
     }
     const char *tag = tag_of(portal->text->known->judgement);
     if (ruling.decision.verdict == SP_VERDICT_ASK && portal->has_values && portal->values == NULL) {
@@ -693,13 +519,16 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     db_judge *judge = db_session_judge(session);
     db_named_kind kind = named.kind == 'S' ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
     const db_named *at = db_names_find(&judge->names, kind, named.name, NULL);
-    db_verdict clear = db_names_clear(session, kind, named.name, refusal);
-    if (clear != DB_PASS) {
-        return clear;
+    db_verdict clear = db_means_fits(named.name, refusal)
+                           ? db_names_clear(session, kind, named.name, refusal)
+                           : DB_REFUSE;
+    if (clear != DB_PASS || at == NULL) {
+        return clear; /* the server says that there is no such thing */
     }
     db_ruling ruling = db_ruling_none();
-    if (at == NULL || add_named(&ruling, session, kind, named.name, 0) != NAMED_KNOWN) {
-        return DB_PASS; /* the server says that there is no such thing */
+    db_verdict found = db_means_message(&ruling, session, kind, named.name, refusal);
+    if (found != DB_PASS) {
+        return found == DB_WAIT ? DB_WAIT : DB_PASS; /* it will not run, and shows nothing */
     }
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
     if (!db_masks_find_named(session, &ruling, kind, named.name, &masks, refusal)) {
@@ -730,17 +559,18 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Close message that is malformed");
         return DB_CUT;
     }
+    if (!db_means_fits(named.name, refusal)) {
+        return DB_REFUSE;
+    }
     db_note *note = new_note(NULL, SP_SPAN_EMPTY);
     if (note == NULL) {
         return no_memory(refusal);
     }
-    if (named.name.len <= SP_NAME_MAX_BYTES) {
-        note->close_kind = named.kind;
-        note->name_len = (uint8_t)named.name.len;
-        sp_copy(note->name, named.name.ptr, named.name.len);
-        note->number = db_session_judge(session)->names.numbers + 1;
-        db_session_judge(session)->moves++;
-    }
+    note->close_kind = named.kind;
+    note->name_len = (uint8_t)named.name.len;
+    sp_copy(note->name, named.name.ptr, named.name.len);
+    note->number = db_session_judge(session)->names.numbers + 1;
+    db_session_judge(session)->moves++;
     flight->own = note;
     return DB_PASS;
 }

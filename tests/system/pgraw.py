@@ -44,6 +44,10 @@ def execute(portal="", rows=0):
     return message("E", portal.encode() + b"\0" + struct.pack(">I", rows))
 
 
+def closes(kind, name=""):
+    return message("C", kind.encode() + name.encode() + b"\0")
+
+
 SYNC = message("S")
 FLUSH = message("H")
 

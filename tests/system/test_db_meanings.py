@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
-from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+from pgraw import FLUSH, SYNC, Raw, bind, closes, execute, fields, parse, query
 
 LIMIT = 20
 DOCUMENTS = orders_documents(["few"], f"""\
@@ -19,7 +19,7 @@ who: {{ roles: [few] }}
 to: {{ resources: [orders-db] }}
 may: [connect, read, export, write, execute]
 with: {{ limit: {{ rows: {LIMIT} }} }}
-""", postgres="  functions: [{ name: public.look_around, action: read }]\n")
+""", postgres="  functions: [{ name: public.look_around, action: read }]\n").replace("databases: [orders]", "databases: [orders, latin]")
 OPENS = """
 CREATE FUNCTION look_around() RETURNS refcursor LANGUAGE plpgsql AS
 $$ DECLARE c refcursor := 'c'; BEGIN OPEN c FOR SELECT * FROM orders; RETURN c; END $$;
@@ -30,6 +30,7 @@ $$ DECLARE c refcursor := 'c'; BEGIN OPEN c FOR SELECT * FROM orders; RETURN c; 
 def gate():
     one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + OPENS)
     try:
+        one.sql("CREATE DATABASE latin OWNER op_all ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
         one.person("fay", "few")
         yield one
     finally:
@@ -109,7 +110,7 @@ def test_a_prepare_that_is_there_already_leaves_the_first(raw):
     assert says(raw, f"PREPARE p AS {ALL}", "PREPARE p AS SELECT 1 AS a", "EXECUTE p") == [0, "42P05", OVER]
     assert says(raw, "PREPARE p AS SELECT 1 AS a; SELECT 1", "EXECUTE p", "DEALLOCATE p; PREPARE p AS SELECT 1 AS a; SELECT 1/0", "EXECUTE p",
                 "DEALLOCATE p", "PREPARE p AS SELECT 1 AS a; PREPARE q AS SELECT 2 AS a", "EXECUTE p", "EXECUTE q", "DEALLOCATE p; SELECT 1",
-                "EXECUTE p") == ["42P05", "26000", "22012", "26000", 0, 0, 1, 1, 1, "26000"]
+                "EXECUTE p") == ["42P05", OVER, "22012", "26000", 0, 0, 1, 1, 1, "26000"]
     raw.send(query(f"PREPARE r AS {ALL}"), query("PREPARE r AS SELECT 1 AS a"), query("EXECUTE r"))  # in one breath
     assert [(codes_of(found) or [rows_of(found)])[-1] for found in (raw.until("Z"), raw.until("Z"), raw.until("Z"))] == [0, "42P05", OVER]
 
@@ -160,3 +161,116 @@ def test_fetch_looks_and_changes_nothing(raw):
             raw.send(parse(text), bind("portal"), SYNC)
             assert codes_of(raw.until("Z")) == []
             assert says(raw, move, "ROLLBACK")[0] == (0 if "MOVE" in move and seen == 1 else seen), (text, move)
+
+
+def in_one_write(raw, *messages):
+    """What each Query and Sync of them brought together: the codes of its errors, or its rows."""
+    raw.send(*messages)
+    ends = sum(one[:1] in b"QS" for one in messages)
+    return [codes_of(found) or rows_of(found) for found in (raw.until("Z") for _ in range(ends))]
+
+
+def run(text):
+    return parse(text), bind(), execute()
+
+
+FORGETS_P = ("SELECT 1/0; DEALLOCATE p", "DEALLOCATE nothing; DEALLOCATE p", "SELECT 1/0; DISCARD PLANS; DEALLOCATE ALL")
+ONE = "SELECT 1 AS a"
+
+
+@pytest.mark.parametrize("forgets", FORGETS_P)
+def test_what_the_gate_forgot_does_not_run_as_what_is_made_behind_it(raw, forgets):
+    """The server has still the first one: the second fails, and may not be believed in before that is known."""
+    makers = {"text": (query(f"PREPARE p AS {ONE}"),), "portal": (*run(f"PREPARE p AS {ONE}"), SYNC), "message": (parse(ONE, "p"), SYNC)}
+    users = {"text": (query("EXECUTE p"),), "portal": (*run("EXECUTE p"), SYNC), "message": (bind("", "p"), execute(), SYNC),
+             "explained": (query("EXPLAIN ANALYZE EXECUTE p"),)}
+    for made, make in makers.items():
+        for used, use in users.items():
+            assert says(raw, "DEALLOCATE ALL", f"PREPARE p AS {ALL}", forgets)[:2] == [0, 0]
+            assert in_one_write(raw, *make, *use) == [["42P05"], ["26000"]], (made, used)
+            assert in_one_write(raw, *make, parse("EXECUTE p", ""), bind(), execute(), SYNC) == [["42P05"], ["26000"]], (made, used)
+            assert in_one_write(raw, parse("EXECUTE p", f"n{made}{used}"), SYNC, query(f"EXECUTE n{made}{used}")) == [0, ["26000"]]
+    assert in_one_write(raw, query("DEALLOCATE p"), query(f"PREPARE p AS {ONE}"), query("EXECUTE p"), query("EXECUTE p")) == [0, 0, 1, 1]
+
+
+def test_a_cursor_that_was_forgotten_is_not_the_one_declared_behind_it(raw):
+    held = f"DECLARE h CURSOR WITH HOLD FOR {ALL}"
+    for make in ((query(f"DECLARE h CURSOR WITH HOLD FOR {ONE}"),), (*run(f"DECLARE h CURSOR WITH HOLD FOR {ONE}"), SYNC),
+                 (query("BEGIN"), parse(ONE), bind("h"), SYNC)):
+        assert says(raw, "ROLLBACK", "CLOSE ALL", held, "SELECT 1/0; CLOSE h")[2:] == [0, "22012"]
+        use = (query("FETCH ALL FROM h"),) if len(make) == 1 else (*run("FETCH ALL FROM h"), SYNC)
+        assert [20 < got for got in in_one_write(raw, *make, *use) if isinstance(got, int)].count(True) == 0
+        assert in_one_write(raw, query("ROLLBACK"), *use)[1] == ["34000"]
+    assert says(raw, "ROLLBACK", "CLOSE ALL", f"DECLARE h CURSOR WITH HOLD FOR {ONE}", "FETCH ALL FROM h") == [0, 0, 0, 1]
+
+
+def test_prepare_makes_no_cursor_and_declare_no_statement(raw):
+    assert says(raw, f"PREPARE p AS {ALL}", "SELECT 1/0; DEALLOCATE p", f"BEGIN; DECLARE p CURSOR FOR {ONE}; EXECUTE p", "ROLLBACK")[2] == "26000"
+    assert says(raw, "BEGIN", "SELECT look_around()", f"PREPARE c AS {ONE}; FETCH ALL FROM c", "ROLLBACK")[2] == "34000"
+
+
+def test_what_ends_a_name_in_its_own_text_is_seen(raw):
+    cursor = f"DECLARE c CURSOR FOR {ONE}"
+    for ends in ("CLOSE c", "CLOSE ALL", "COMMIT; BEGIN", "ROLLBACK; BEGIN", "ROLLBACK AND CHAIN", "ROLLBACK TO s", "DISCARD PLANS; CLOSE c"):
+        for texts in (["BEGIN", "SAVEPOINT s", cursor, f"{ends}; SELECT look_around(); FETCH ALL FROM c"],
+                      ["BEGIN", "SAVEPOINT s", f"{cursor}; {ends}; SELECT look_around(); FETCH ALL FROM c"]):
+            assert says(raw, *texts)[-1] == "0A000", texts
+            assert says(raw, "ROLLBACK") == [0]
+    assert says(raw, f"PREPARE p AS {ONE}", "DEALLOCATE p; EXECUTE p", "DEALLOCATE q; EXECUTE p") == [0, "0A000", "26000"]
+    assert says(raw, f"BEGIN; {cursor}; FETCH c; CLOSE c; {cursor}; FETCH c; SAVEPOINT t; FETCH c; RELEASE t; CLOSE x", "ROLLBACK")[0] == "34000"
+    assert says(raw, f"DEALLOCATE ALL; PREPARE p AS {ONE}; EXECUTE p", "EXECUTE p", f"BEGIN; CLOSE ALL; {cursor}; FETCH c; COMMIT") == [1, 1, 1]
+
+
+def test_what_ends_a_name_is_waited_for(raw):
+    """Its end is under way: behind it a function may have opened another one."""
+    cursor = f"DECLARE c CURSOR FOR {ONE}"
+    look = "SELECT look_around()"
+    fetch = "FETCH ALL FROM c"
+    for ends in ("CLOSE c", "CLOSE ALL", "COMMIT; BEGIN", "ROLLBACK AND CHAIN", "ROLLBACK TO s"):
+        assert says(raw, "BEGIN", "SAVEPOINT s", cursor) == [0, 0, 0]
+        assert in_one_write(raw, query(ends), query(look), query(fetch)) == [0, 1, ["34000"]], ends
+        assert says(raw, "ROLLBACK") == [0]
+    for ends in (run("CLOSE c"), run("COMMIT AND CHAIN"), run("ROLLBACK TO s"), (closes("P", "c"),)):
+        for made in ((), run(cursor)):
+            assert says(raw, "BEGIN", *([] if made else ["SAVEPOINT s", cursor]), *(["SAVEPOINT s"] if made else []))[0] == 0
+            assert in_one_write(raw, *made, *ends, *run(look), *run(fetch), SYNC) == [["34000"]], (ends, made)
+            assert says(raw, "ROLLBACK") == [0]
+    raw.send(parse(ONE), bind("c"), FLUSH)  # a portal ends with the transaction of its Sync
+    assert [kind for kind, _ in raw.until("2")] == ["1", "2"]
+    assert in_one_write(raw, SYNC, query("BEGIN"), query(look), query(fetch), query("ROLLBACK")) == [0, 0, 1, ["34000"], 0]
+    assert in_one_write(raw, query("BEGIN"), query(cursor), query(fetch), query("COMMIT")) == [0, 0, 1, 0]
+    assert in_one_write(raw, query("BEGIN"), *run(cursor), *run(fetch), SYNC, query(fetch), query("COMMIT")) == [0, 1, 0, 0]
+
+
+def test_a_pipeline_that_was_refused_holds_nothing(raw):
+    """The gate's own error ends its transaction as any other does."""
+    refused = "SELECT pg_read_file('x')"
+    held = f"DECLARE c CURSOR WITH HOLD FOR {ONE}"
+    for messages in ((*run(held), query(refused)), (*run(held), parse(refused), SYNC), (*run(held), *run(ALL), SYNC)):
+        assert all(isinstance(got, list) for got in in_one_write(raw, *messages)[:1])
+        assert in_one_write(raw, query("BEGIN"), query("SELECT look_around()"), query("FETCH ALL FROM c"), query("ROLLBACK")) == [0, 1, ["34000"], 0]
+    raw.send(parse(ONE), bind("c"), query(refused))  # a portal, too
+    assert len(codes_of(raw.until("Z"))) == 1
+    assert in_one_write(raw, query("BEGIN"), query("SELECT look_around()"), query("FETCH ALL FROM c"), query("ROLLBACK")) == [0, 1, ["34000"], 0]
+    assert in_one_write(raw, parse(ONE), bind("c"), query(refused), query("BEGIN"), query("SELECT look_around()"), query("FETCH ALL FROM c"),
+                        query("ROLLBACK"))[-2] == ["34000"]
+
+
+def test_names_are_as_long_as_the_server_keeps_them(raw):
+    """It takes the first 63 bytes of a longer one."""
+    long = "n" * 63
+    assert in_one_write(raw, parse(ONE, long), SYNC, parse(ONE, long + "n"), SYNC, closes("S", long + "n"), SYNC, bind("", long), execute(), SYNC,
+                        bind(long + "n", long), SYNC, closes("P", long + "n"), SYNC) == [0, ["42622"], ["42622"], 1, ["42622"], ["42622"]]
+    assert says(raw, f"EXECUTE {long}n", f"DEALLOCATE {long}nn", f"EXECUTE {long}") == [1, 0, "26000"]
+
+
+def test_a_server_that_is_not_utf8_cuts_names_elsewhere(gate):
+    """40 times e-acute are 80 bytes here and 40 there: the gate's first 63 bytes are not the server's."""
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in("fay", "orders-db/latin", gate.password("fay"))[-1] == ("Z", b"I")
+        one, other = ("\u00e9" * 40 + end for end in "ab")
+        assert says(raw, f"PREPARE {one} AS {ONE}", f"BEGIN; DECLARE {other} CURSOR FOR {ONE}", "ROLLBACK", f"EXECUTE {one}") == ["42622", "42622", 0, "42622"]
+        raw.send(parse(f"DEALLOCATE {one}"), SYNC)
+        assert codes_of(raw.until("Z")) == ["42622"]
+        short = "\u00e9" * 29
+        assert says(raw, f"PREPARE {short} AS {ONE}", f"EXECUTE {short}", f"PREPARE {'n' * 70} AS {ONE}", f"EXECUTE {'n' * 63}") == [0, 1, 0, 1]

@@ -7,6 +7,8 @@
 
 #include <stdio.h>
 
+enum { NAMES_DEEP = 5 };
+
 static bool has_opaque(const sp_sql_judgement *judgement)
 {
     for (uint32_t i = 0; i < judgement->use_count; i++) {
@@ -74,25 +76,40 @@ bool db_masks_find(db_session *session, const db_ruling *ruling, const sp_sql_ju
     return true;
 }
 
-bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_kind kind,
-                         sp_span name, db_masks *masks, db_refusal *refusal)
+static bool find_named(db_session *session, const db_ruling *ruling, db_named_kind kind,
+                       sp_span name, unsigned depth, db_masks *masks, db_refusal *refusal)
 {
     const db_names *names = &db_session_judge(session)->names;
     for (const db_named *at = db_names_find(names, kind, name, NULL); at != NULL;
          at = db_names_find(names, kind, name, at)) {
         sp_sql_known *known = at->text->known;
-        if (!db_masks_find(session, ruling, known->judgement, known->text, known, masks, refusal)) {
-            return false;
-        }
-        for (uint32_t i = 0; i < known->judgement->statement_count; i++) {
+        bool good =
+            db_masks_find(session, ruling, known->judgement, known->text, known, masks, refusal);
+        for (uint32_t i = 0; good && !at->is_sql && i < known->judgement->statement_count; i++) {
             const sp_sql_statement *statement = &known->judgement->statements[i];
-            if ((statement->flags & (SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH)) != 0) {
-                masks->mode = (ruling->decision.must & SP_MUST_MASK) != 0 ? SP_SQL_MASKING_STRICT
-                                                                          : masks->mode;
+            bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
+            if (!executes && (statement->flags & SP_SQL_IS_FETCH) == 0) {
+                continue;
             }
+            if (depth == NAMES_DEEP) {
+                masks->mode = SP_SQL_MASKING_STRICT;
+                continue;
+            }
+            good = find_named(session, ruling, executes ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
+                              statement->name, depth + 1, masks, refusal);
+        }
+        if (!good) {
+            return false;
         }
     }
     return true;
+}
+
+bool db_masks_find_named(db_session *session, const db_ruling *ruling, db_named_kind kind,
+                         sp_span name, db_masks *masks, db_refusal *refusal)
+{
+    return (ruling->decision.must & SP_MUST_MASK) == 0 ||
+           find_named(session, ruling, kind, name, 0, masks, refusal);
 }
 
 bool db_masks_set(db_note *note, const db_masks *masks)

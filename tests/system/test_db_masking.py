@@ -340,6 +340,22 @@ def test_cursors_and_prepared_by_name(gate):
         assert c.fetchall() in ([("138****0007",)], [(b"138****0007",)])
 
 
+def test_what_runs_by_a_name_shows_what_nobody_masked(gate):
+    """As the statement itself does, by whichever protocol."""
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in("anna", "orders-db", gate.password("anna"))[-1][0] == "Z"
+        for text in ("BEGIN", "DECLARE c SCROLL CURSOR FOR SELECT upper(note), 'seen'::text FROM orders WHERE id < 3 ORDER BY id",
+                     "DECLARE m SCROLL CURSOR FOR SELECT phone, 'seen'::text FROM customers WHERE id < 3",
+                     "PREPARE p AS SELECT lower(note), 'seen'::text FROM orders WHERE id < 3"):
+            assert not [body for kind, body in raw.ask(text) if kind == "E"], text
+        for text, rows in (("FETCH ALL FROM c", 2), ("EXECUTE p", 2), ("FETCH ALL FROM m", 2)):
+            raw.send(parse(text) + bind() + describe() + execute() + SYNC)
+            found = [body for kind, body in raw.until("Z") if kind == "D"]
+            assert len(found) == rows and all(b"seen" in body for body in found), (text, found)
+            assert not any(b"1380013" in body for body in found)
+        raw.ask("ROLLBACK")
+
+
 @pytest.mark.parametrize("first, then, run, drop", [
     ("DECLARE c CURSOR FOR {}", "CLOSE c; DECLARE c CURSOR FOR {}", "FETCH ALL FROM c", "CLOSE c"),
     ("PREPARE c AS {}", "DEALLOCATE c; PREPARE c AS {}", "EXECUTE c", "DEALLOCATE c")])

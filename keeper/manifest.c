@@ -176,6 +176,9 @@ static const char BESIDES[] =
     "'strangers', (SELECT list FROM strangers),"
     "'public', (SELECT json_build_object('oid', oid::bigint, 'owner', pg_get_userbyid(nspowner))"
     " FROM pg_catalog.pg_namespace WHERE nspname = 'public'),"
+    /* checks that no row is asked when they are added */
+    "'unchecked', (SELECT json_object_agg(o.oid::text, true) FROM pg_catalog.pg_constraint o"
+    " WHERE o.contype = 'c' AND NOT o.convalidated),"
     "'foreign', COALESCE((SELECT json_agg(json_build_object('oid', f.oid::bigint,"
     " 'on_delete', f.confdeltype, 'on_update', f.confupdtype, 'table', f.conrelid::bigint, "
     "'references', f.confrelid::bigint,"

@@ -107,13 +107,24 @@ static sp_err look_up_all(undo *u, uint32_t catalog)
     return look_up(u, catalog, text);
 }
 
+/* A check that takes a row or a value of what it stands on, which pg_dump adds last: the server
+ * asks it about each row that is there, before anybody could look at what it calls. */
+static bool is_unseen(const undo *u, const keep_toc_entry *entry)
+{
+    char oid[16];
+    snprintf(oid, sizeof(oid), "%u", entry->oid);
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("CHECK CONSTRAINT ")) &&
+           json_object_get(json_object_get(u->manifest, "unchecked"), oid) == NULL;
+}
+
 /* Which entries are of missing objects. */
 static void note_ids(undo *u)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
-        if (entry.catalog != 0 && undo_is_missing(u, entry.catalog, entry.oid)) {
+        if (entry.catalog != 0 && !is_unseen(u, &entry) &&
+            undo_is_missing(u, entry.catalog, entry.oid)) {
             u->missing_ids[u->missing_ids_count++] = entry.id;
         }
     }
@@ -167,6 +178,14 @@ static sp_err take_script(void *self, sp_span bytes)
     return sp_write_all(u->psql.in, bytes);
 }
 
+/* A foreign key, or words about a constraint. */
+static bool is_key(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, KEYS) ||
+           (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
+            sp_span_find(entry->rest, SP_SPAN_LIT(" CONSTRAINT ")) < entry->rest.len);
+}
+
 /* Grants, comments, labels, where a sequence stood: they have no oid of their own, but need the
  * entry of what they are about. What the archive does not make (an extension's functions) is only
  * set right where all is made; schema public: undo_public.c. */
@@ -174,7 +193,7 @@ static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
 {
     sp_span rest = entry->depends;
     uint32_t id = 0;
-    bool missing = u->another;
+    bool missing = u->another && !is_key(entry); /* the constraint may be left out */
     while (!missing && keep_toc_next_id(&rest, &id)) {
         missing =
             bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids) != NULL;
@@ -201,7 +220,7 @@ static bool attaches_missing(const undo *u, sp_span entry, sp_span kind)
 static bool wanted(const undo *u, const keep_toc_entry *entry)
 {
     /* ends the transaction: undo_large.c; what is said of it is written by undo_public.c */
-    if (undo_is_large_contents(entry) || undo_is_public(u, entry)) {
+    if (undo_is_large_contents(entry) || undo_is_public(u, entry) || is_unseen(u, entry)) {
         return false;
     }
     if (entry->catalog != 0) {
@@ -250,14 +269,6 @@ static bool wanted_schemas(const undo *u, const keep_toc_entry *entry)
 static bool wanted_first(const undo *u, const keep_toc_entry *entry)
 {
     return is_first(entry) && !is_schema(entry) && wanted(u, entry);
-}
-
-/* A foreign key, or words about it. */
-static bool is_key(const keep_toc_entry *entry)
-{
-    return sp_span_starts(entry->rest, KEYS) ||
-           (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
-            sp_span_find(entry->rest, SP_SPAN_LIT(" CONSTRAINT ")) < entry->rest.len);
 }
 
 /* Besides rows that undo_data.c loads. */
@@ -375,15 +386,23 @@ static sp_err make_those(undo *u, undo_pick pick, const char *const sections[2],
     return count == 0 ? sp_ok() : make(u, argv, sql);
 }
 
-static void tell_unknown(undo *u)
+/* What is not made again. */
+static void tell_left(undo *u)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
+        const char *why = NULL;
         if (wanted(u, &entry) && undo_is_unknown_data(u, &entry)) {
-            undo_tell(u, json_sprintf("%.*s: these rows are not put back, because their table is "
-                                      "part of an extension or was not told apart when it was kept",
-                                      SP_SPAN_ARG(entry.rest)));
+            why = "these rows are not put back, because their table is part of an extension or was "
+                  "not told apart when it was kept";
+        } else if (is_unseen(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
+            why = "it is not put back, because the functions that it calls would run with the "
+                  "keeper's rights; let its owner add it";
+        }
+        if (why != NULL) {
+            undo_tell(u, json_sprintf("%.*s: %s", SP_SPAN_ARG(entry.rest), why));
+            u->notes++;
             u->leaves_out = true;
         }
     }
@@ -407,7 +426,6 @@ static sp_err make_tables(undo *u, sp_buf *sql)
     TRY(make_those(u, wanted_joins, empty, sql));
     TRY(undo_code_check(u, true, sql)); /* what they have from their parents */
     TRY(undo_data(u, sql));
-    tell_unknown(u);
     return make_those(u, wanted_last, filled, sql);
 }
 
@@ -433,6 +451,7 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
     }
     note_restored(u, first);
     if (!first) {
+        tell_left(u);
         TRY(undo_code_check_keys(u, sql));
         TRY(make_those(u, wanted_keys, last, sql));
         add_foreign_keys(u, sql);

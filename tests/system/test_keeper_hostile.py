@@ -474,3 +474,35 @@ def test_making_a_function_asks_no_domain(keeper, server, trap, made, gone):
     code, _, why = undone(keeper, server, "DROP")
     assert code == OK, why
     server.sql("SELECT setval('trap.sprung', 1, false)", "orders")
+
+
+# What a check calls may take the table's own row, or the domain's value: pg_dump writes it behind the rows then.
+TABLE = ("CREATE TABLE trap.it (id int); CREATE FUNCTION trap.value(trap.it) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN trap.spring(1); END';"
+         "ALTER TABLE trap.it ADD CONSTRAINT c CHECK (trap.value(trap.it.*)); INSERT INTO trap.it VALUES (1), (-1); COMMENT ON CONSTRAINT c ON trap.it IS 'c';"
+         "ALTER TABLE trap.it ADD CONSTRAINT late CHECK (id > 0) NOT VALID; COMMENT ON CONSTRAINT late ON trap.it IS 'late'")
+DOMAIN = ("CREATE DOMAIN trap.it AS int; CREATE FUNCTION trap.value(trap.it) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN trap.spring(1); END';"
+          "CREATE TABLE trap.of (n int PRIMARY KEY, i trap.it); INSERT INTO trap.of VALUES (1, 1), (2, 2);"
+          "ALTER DOMAIN trap.it ADD CONSTRAINT c CHECK (trap.value(VALUE)); COMMENT ON CONSTRAINT c ON DOMAIN trap.it IS 'c'{late}")
+LATE = {
+    "of a table that is there": (TABLE, "DROP FUNCTION trap.value CASCADE", "late=late"),
+    "of a table": (TABLE, "DROP FUNCTION trap.value CASCADE; DROP TABLE trap.it", "late=late"),
+    "of a domain that is there": (DOMAIN.format(late=""), "DROP FUNCTION trap.value CASCADE", ""),
+    "of a domain": (DOMAIN.format(late="; ALTER DOMAIN trap.it ADD CONSTRAINT late CHECK (VALUE > 0) NOT VALID;"
+                                       "COMMENT ON CONSTRAINT late ON DOMAIN trap.it IS 'late'"), "DROP DOMAIN trap.it CASCADE", "late=late"),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_a_check_that_the_archive_adds_when_rows_are_there(keeper, server, trap, name):
+    made, how, checks = LATE[name]
+    trap(made)
+    code, _, _, _, why = keeper.job(KEEP, keep=50, port=server.port, verb="DROP", whole=True)
+    assert code == OK, why
+    trap(how)
+    for kind in (TRY_UNDO, UNDO):
+        code, report, why = undone(keeper, server, "DROP", kind)
+        assert server.sql("SELECT is_called FROM trap.sprung", "orders") == "f", "it ran"
+        assert code == OK and not report["complete"], why
+        assert any(t.startswith("CHECK CONSTRAINT trap it c ") and "is not put back" in t for t in report["told"])
+    there = "SELECT string_agg(conname || '=' || obj_description(oid, 'pg_constraint'), ' ') FROM pg_constraint WHERE connamespace = 'trap'::regnamespace AND contype = 'c'"
+    assert server.sql(there, "orders") == checks

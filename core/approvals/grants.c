@@ -291,12 +291,59 @@ static sp_err store_ended(sp_core *core, const sp_grant *g, sp_span by, uint64_t
     return sp_txn_commit(&txn);
 }
 
+/* Its place, of 0 a free one; NULL = none. */
+static sp_unstored *unstored_of(sp_approvals *approvals, uint64_t grant)
+{
+    sp_unstored *at = approvals->unstored;
+    while (at < approvals->unstored + SP_UNSTORED_MAX && at->grant != grant) {
+        at++;
+    }
+    return at < approvals->unstored + SP_UNSTORED_MAX ? at : NULL;
+}
+
+static void is_there(void *self, const sp_session_view *view)
+{
+    (void)view;
+    *(bool *)self = true;
+}
+
+/* Sessions take their roles from the store, which has this one still: they end. */
+static void end_without_store(sp_core *core, const sp_grant *g, sp_span by, bool is_first)
+{
+    bool is_signed_in = is_first; /* or about to be */
+    sp_unstored *at = is_first ? unstored_of(sp_approvals_of(core), 0) : NULL;
+    if (at != NULL) {
+        at->grant = g->id;
+        SP_IGNORE(sp_fit(at->by, sizeof(at->by), by)); /* a name fits; it is only shown */
+    }
+    if (is_first) {
+        sp_log(SP_LOG_ERROR,
+               "that a role has ended cannot be stored, who held it is signed out: %s",
+               sp_store_error_text(core->store));
+    }
+    sp_sessions_each(core, g->person, is_there, &is_signed_in);
+    if (is_signed_in) {
+        sp_sessions_end_person(core, g->person, 0, SP_END_PERSON, 0);
+    }
+}
+
 sp_err sp_grant_end(sp_core *core, const sp_grant *g, sp_event *event, sp_span by, sp_span why)
 {
     auto_buf sp_buf room = sp_buf_make(SP_GRANT_DETAIL_BYTES);
-    sp_grant_event(g, g->sealed ? "emergency access ended" : "ungrant", why, &room, event);
-    sp_ledger_client_tell(core->ledger, event);
-    TRY(store_ended(core, g, by, now_s()));
+    sp_unstored *before = unstored_of(sp_approvals_of(core), g->id);
+    if (before == NULL) {
+        sp_grant_event(g, g->sealed ? "emergency access ended" : "ungrant", why, &room, event);
+        sp_ledger_client_tell(core->ledger, event);
+    }
+    sp_err err = store_ended(core, g, by, now_s());
+    if (sp_failed(err) && err.code != SP_ENOTFOUND) {
+        end_without_store(core, g, by, before == NULL);
+        return err;
+    }
+    if (before != NULL) {
+        before->grant = 0;
+    }
+    TRY(err);
     sp_sessions_refresh_person(core, g->person);
     sp_grant_publish(core, g);
     return sp_ok();
@@ -324,26 +371,30 @@ static uint64_t next_end(sp_store *store)
     return sp_query_row(&q) ? sp_col_u64(&q) : UINT64_MAX;
 }
 
+static sp_err end_one(sp_core *core, uint64_t id, sp_span by)
+{
+    auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
+    sp_grant g;
+    TRY(sp_grant_load(core->store, &arena, id, &g));
+    sp_event event = {.person = g.person, .person_name = g.person_name};
+    return sp_grant_end(core, &g, &event, by, SP_SPAN_LIT("its time is over"));
+}
+
 uint64_t sp_grants_tick(sp_core *core, uint64_t now_unix_s)
 {
+    sp_approvals *approvals = sp_approvals_of(core);
     id_list list = {.count = 0};
+    bool again = false;
+    for (size_t i = 0; i < SP_UNSTORED_MAX; i++) {
+        const sp_unstored at = approvals->unstored[i];
+        again |= at.grant != 0 && sp_failed(end_one(core, at.grant, sp_span_cstr(at.by)));
+    }
     list_over(core->store, now_unix_s, &list);
     for (size_t i = 0; i < list.count; i++) {
-        auto_arena sp_arena arena = sp_arena_make(SP_ASK_ARENA_BYTES);
-        sp_grant g;
-        sp_err err = sp_grant_load(core->store, &arena, list.ids[i], &g);
-        if (!sp_failed(err)) {
-            sp_event event = {.person = g.person, .person_name = g.person_name};
-            err = sp_grant_end(core, &g, &event, SP_SPAN_LIT("time"),
-                               SP_SPAN_LIT("its time is over"));
-        }
-        if (sp_failed(err)) {
-            sp_log(SP_LOG_ERROR, "a role that was given for a while cannot be taken back: %s",
-                   sp_store_error_text(core->store));
-            return now_unix_s + 1; /* again */
-        }
+        again |= unstored_of(approvals, list.ids[i]) == NULL &&
+                 sp_failed(end_one(core, list.ids[i], SP_SPAN_LIT("time")));
     }
-    return next_end(core->store);
+    return again ? now_unix_s + 1 : next_end(core->store);
 }
 
 sp_err sp_grants_agreed_by(sp_store *store, uint32_t person, uint32_t voter,

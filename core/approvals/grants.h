@@ -39,7 +39,8 @@ bool sp_grant_note_is_due(sp_store *store, uint32_t person);
 void sp_grant_event(const sp_grant *grant, const char *method, sp_span why, sp_buf *room,
                     sp_event *event);
 void sp_grant_publish(sp_core *core, const sp_grant *grant);
-/* Now; the ledger is told and not asked. SP_ENOTFOUND: it has ended. */
+/* Now; the ledger is told and not asked. SP_ENOTFOUND: it has ended. Any other error: the store
+ * does not take it, so the holder's sessions have ended, and sp_grants_tick() stores it. */
 SP_MUST sp_err sp_grant_end(sp_core *core, const sp_grant *grant, sp_event *event, sp_span by,
                             sp_span why);
 

@@ -270,9 +270,14 @@ static void post_end(sp_request *req)
         sp_answer_problem(req, 409, "ended", "It has ended already.");
         return;
     }
-    if (!sp_failed(err)) {
-        err = sp_grant_load(core->store, sp_request_arena(req), g.id, &g);
+    if (sp_failed(err)) {
+        sp_answer_problem(req, 503, "end_not_stored",
+                          "It has ended and who held it is signed out, but the disk does not take "
+                          "that. Core tries again each second; were it started before, it would "
+                          "hold the role to be open.");
+        return;
     }
+    err = sp_grant_load(core->store, sp_request_arena(req), g.id, &g);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {

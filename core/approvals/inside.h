@@ -18,6 +18,13 @@ enum { SP_ASK_ARENA_BYTES = 512 * 1024, SP_ASKS_LISTED_MAX = 500, SP_KEEPER_BUSY
 
 typedef struct sp_keeper_client sp_keeper_client;
 
+/* A role for a while that has ended and whose row does not say so yet (disk full). */
+enum { SP_UNSTORED_MAX = 64 };
+typedef struct {
+    uint64_t grant; /* 0 = free */
+    char by[SP_NAME_MAX_BYTES + 1];
+} sp_unstored;
+
 struct sp_approvals {
     sp_core *core;
     sp_keeper_client *keeper; /* NULL: this office keeps nothing */
@@ -30,6 +37,7 @@ struct sp_approvals {
     uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
     sp_rest tries;                     /* of undo */
     sp_again again;                    /* what could not be carried out yet */
+    sp_unstored unstored[SP_UNSTORED_MAX];
 };
 
 /* ---- rows.c: the store ---- */

@@ -2,9 +2,12 @@
 """A full disk: what must be recorded is refused and says so, nothing acknowledged is lost, and it goes on by
 itself when there is room. The state lies on a small file system of its own."""
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -37,6 +40,14 @@ def fill(folder):
             except OSError:
                 pass
     return path
+
+
+def fill_store(office):
+    """The room that core's store has taken already."""
+    for size in (1 << 18, 1 << 12, 1):
+        with contextlib.suppress(sqlite3.OperationalError):
+            while True:
+                office.store("INSERT INTO ballast VALUES (zeroblob(?))", size)
 
 
 def add(olga, name):
@@ -100,13 +111,13 @@ request:
 """
 
 
-@pytest.fixture
-def cramped_ledger(make_office):
-    """Only the ledger's folder is small."""
+@contextlib.contextmanager
+def cramped_folder(make_office, role):
+    """Only the folder of this role is small."""
     office = make_office(documents={"office.yaml": ROLES})
     office.set_up_administrators()
     office.stop()
-    folder, beside = os.path.join(office.state, "ledger"), os.path.join(office.dir, "beside")
+    folder, beside = os.path.join(office.state, role), os.path.join(office.dir, "beside")
     shutil.move(folder, beside)
     as_it_was = os.stat(beside)
     os.mkdir(folder)
@@ -119,6 +130,18 @@ def cramped_ledger(make_office):
         office.stop()
     finally:
         subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.fixture
+def cramped_ledger(make_office):
+    with cramped_folder(make_office, "ledger") as office:
+        yield office
+
+
+@pytest.fixture
+def cramped_core(make_office):
+    with cramped_folder(make_office, "core") as office:
+        yield office
 
 
 @pytest.mark.slow
@@ -142,3 +165,53 @@ def test_emergency_access_outlives_a_full_disk_of_the_ledger(cramped_ledger):
     os.unlink(ballast)
     wait_for("emergency access", 90, lambda: "emergency" in ann.get("/me")["person"]["roles"])
     assert ann.get(f"/approvals/{asked['id']}")["state"] == "used"
+
+
+@pytest.mark.slow
+def test_a_role_for_a_while_ends_though_the_disk_is_full(cramped_core):
+    """Who held it is signed out, the ledger hears of it once, and the store when there is room."""
+    office = cramped_core
+    leads = [office.employee(name, ["lead"]) for name in ("lee", "max")]
+    holders = {name: office.employee(name, ["staff"]) for name in ("ann", "bob")}
+    grants = {}
+    for name, person in holders.items():
+        asked = person.post("/grants", {"role": "emergency", "reason": "production is down", "duration_s": 600})
+        for lead in leads:
+            lead.post(f"/approvals/{asked['id']}/approve", {"sha256": asked["sha256"]})
+        wait_for("emergency access", 10, lambda: "emergency" in person.get("/me")["person"]["roles"])
+        grants[name] = person.items("/grants")[0]["id"]
+    olga, sam, audrey = (office.person(name) for name in ("olga", "sam", "audrey"))
+    olga.fresh()
+
+    def ends(name):
+        return [e for e in audrey.items("/admin/ledger/events?limit=200")
+                if e.get("method") == "emergency access ended" and e["detail"]["holder"] == name]
+
+    def signed_out(person):
+        try:
+            person.get("/me")
+        except Refused as why:
+            return why.code == "signed_out"
+        return False
+
+    office.store("CREATE TABLE ballast (bytes BLOB)")
+    office.store("UPDATE role_grant SET until = ? WHERE person = ?", int(time.time()) + 6, int(holders["ann"].id))
+    ballast = fill(os.path.join(office.state, "core"))
+    fill_store(office)
+    with pytest.raises(Refused):
+        add(olga, "while")
+    with pytest.raises(Refused) as why:
+        sam.post(f"/grants/{grants['bob']}/end", {"reason": "not needed any more"})
+    assert (why.value.status, why.value.code) == (503, "end_not_stored")
+    assert signed_out(holders["bob"])
+    wait_for("the end of time", 10, lambda: signed_out(holders["ann"]))
+    time.sleep(3)  # it is tried each second
+    assert [len(ends(name)) for name in holders] == [1, 1]
+    assert office.store("SELECT ended FROM role_grant") == [(0,), (0,)]
+    os.unlink(ballast)
+    wait_for("the store", 10, lambda: (0,) not in office.store("SELECT ended FROM role_grant"))
+    assert set(office.store("SELECT person_name, ended_by FROM role_grant")) == {("ann", "time"), ("bob", "sam")}
+    assert [len(ends(name)) for name in holders] == [1, 1]
+    for person in holders.values():
+        person.sign_in()
+        assert "emergency" not in person.get("/me")["person"]["roles"]

@@ -498,6 +498,7 @@ export const en = {
       device_refused: { title: "This device is not let in", what: "The security team has refused it." },
       device_revoked: { title: "This device is revoked", what: "Enrol it anew, or use another." },
       device_unknown: { title: "This device is not known", what: "Enrol it first." },
+      end_not_stored: { title: "It has ended, but that is not stored", what: "The disk is full. Who held the role is signed out. Tell the system administrator to free room before core is started again." },
       ended: { title: "It has ended", what: "Load the page again." },
       flow_ended: { title: "That took too long", what: "Begin again." },
       full: { title: "Full", what: "As much as there may be is there already." },

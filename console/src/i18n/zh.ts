@@ -497,6 +497,7 @@ export const zh: typeof en = {
       device_refused: { title: "设备未获准", what: "安全团队未批准此设备。" },
       device_revoked: { title: "设备已吊销", what: "请重新登记，或使用其他设备。" },
       device_unknown: { title: "未知设备", what: "请先登记此设备。" },
+      end_not_stored: { title: "已经结束，但未能保存", what: "磁盘已满。持有该角色的人员已被登出。请通知系统管理员在重新启动核心之前释放空间。" },
       ended: { title: "已经结束", what: "请重新加载页面。" },
       flow_ended: { title: "操作超时", what: "请重新开始。" },
       full: { title: "已满", what: "数量已达上限。" },

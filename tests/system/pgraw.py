@@ -69,7 +69,7 @@ def startup(minor=0, **parameters):
 
 def fields(body):
     """Of an ErrorResponse: {"C": "42501", ...}"""
-    return {piece[:1].decode(): piece[1:].decode() for piece in body.split(b"\0") if piece}
+    return {piece[:1].decode(): piece[1:].decode(errors="replace") for piece in body.split(b"\0") if piece}
 
 
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

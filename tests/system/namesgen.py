@@ -1,0 +1,391 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequences of messages about a few names, made at random: prepared statements and cursors that are made, used and
+forgotten again, in messages that fail, are skipped or sent in one breath. The same ones for the same seed.
+
+A step is a tuple: ("Q", text) ("P", name, text) ("B", portal, name) ("D", kind, name) ("E", portal, rows)
+("C", kind, name) ("S",) Sync, ("H",) Flush, ("W",) wait for all answers that are to come.
+
+Some texts are harm: what its person may prepare and declare, and not have (test_db_names_random.py). Each text carries a tag of its
+own, so that rows tell which they are of.
+"""
+import random
+
+LONG = "n" * 63  # what a server keeps of the two that are longer
+WIDE = "m" * 62  # SQL keeps that of the one that is longer, the protocol half a character more
+ALIKE = [["a", "A"], ["b"], [LONG, LONG + "x", LONG + "yyyyyyy"], [WIDE, WIDE + "\u00e9\u00e9"]]
+NAMES = [name for names in ALIKE for name in names]
+LATE = ["INSERT INTO unique_late VALUES (1), (1)", "DECLARE late CURSOR WITH HOLD FOR SELECT 1 / (g - 5) FROM generate_series(1, 9) g"]
+FAILS = ["SELECT 1/0", "SELECT * FROM there_is_none", "DEALLOCATE there_is_none", "CLOSE there_is_none", "ROLLBACK TO there_is_none",
+         "SET LOCAL statement_timeout = 15; SELECT pg_sleep(0.05)", "RELEASE there_is_none", "PREPARE TRANSACTION 'x'", "DROP TABLE orders",
+         "SELECT FROM WHERE", *LATE]
+ENDS = ["COMMIT", "ROLLBACK", "COMMIT AND CHAIN", "ROLLBACK AND CHAIN", "COMMIT; BEGIN", "ABORT", "END"]
+
+
+def statements(text):
+    return [piece.strip() for piece in text.split(";") if piece.strip()]
+
+
+class Maker:
+    def __init__(self, seed, harms):
+        """harms: texts of a person, each with {tag}."""
+        self.r = random.Random(seed)
+        self.harms = harms
+        self.tags = 0
+        self.main = self.pick("a", "a", self.r.choice(NAMES))
+        self.kind = self.pick("P", "C")
+        self.within = self.aborted = False  # as far as that is known
+
+    def pick(self, *options):
+        return self.r.choice(options)
+
+    def chance(self, p):
+        return self.r.random() < p
+
+    # ---- words ----
+
+    def name(self):
+        return self.like(self.main) if self.chance(0.75) else self.r.choice(NAMES)
+
+    def like(self, x):
+        """What may be the same name to the server."""
+        alike = next(names for names in ALIKE if x in names)
+        return self.r.choice(alike) if self.chance(0.5 if len(x) > 1 else 0.05) else x
+
+    def sql(self, x):
+        """The name in a text, oddly written at times: A without quotes is a."""
+        odd = self.chance(0.1)
+        return self.pick(f'"{x}"', f'U&"\\{ord(x[0]):04x}{x[1:]}"', x.upper()) if odd else x
+
+    def text(self, harm):
+        self.tags += 1
+        if harm:
+            return self.r.choice(self.harms).replace("{tag}", f"harm{self.tags}")
+        return self.pick(f"SELECT 'fine{self.tags}' AS t", f"SELECT id AS fine{self.tags} FROM orders WHERE id < 4",
+                         f"VALUES ('fine{self.tags}')")
+
+    # ---- steps: each a list of messages ----
+
+    def run(self, text, name=""):
+        """By the extended protocol."""
+        portal = self.pick("", "", "p")
+        return [("P", name, text), ("B", portal, name), ("E", portal, 0)]
+
+    def kind_of_it(self):
+        """Mostly of one kind in a sequence: prepared statements are P, cursors and portals C."""
+        return self.kind if self.chance(0.85) else self.pick("P", "C")
+
+    def make(self, x, harm):
+        text = self.text(harm)
+        if self.kind_of_it() == "P":
+            return self.pick([("Q", f"PREPARE {self.sql(x)} AS {text}")], [("Q", f"PREPARE {self.sql(x)} AS {text}")], [("P", x, text)],
+                             self.run(f"PREPARE {self.sql(x)} AS {text}"))
+        hold = self.pick("", "", " WITH HOLD") if self.within else self.pick("", " WITH HOLD", " WITH HOLD", " WITH HOLD")
+        declare = f"DECLARE {self.sql(x)} {self.pick('', '', 'SCROLL ', 'BINARY ')}CURSOR{hold} FOR {text}"
+        return self.pick([("Q", declare)], [("Q", declare)], [("Q", declare)], [("P", x, text), ("B", x, x)], [("P", "", text), ("B", x, "")],
+                         self.run(declare), self.run(declare, self.name()), self.opens(x))
+
+    def opens(self, x):
+        self.tags += 1
+        quoted = self.pick(f"SELECT ''opened{self.tags}''", self.r.choice(self.harms).replace("{tag}", f"opened{self.tags}").replace("'", "''"))
+        text = f"SELECT opens('{x}', '{quoted}')"
+        return [("Q", text)] if self.chance(0.8) else self.run(text)
+
+    def use(self, x):
+        name = self.sql(x)
+        fetch = f"{self.pick('FETCH ALL FROM', 'FETCH ALL FROM', 'FETCH ALL FROM', 'FETCH 15 FROM', 'MOVE 1 IN', 'FETCH ABSOLUTE 1 FROM')} {name}"
+        explain = self.pick("EXPLAIN ANALYZE EXECUTE", "EXPLAIN ANALYZE EXECUTE", "EXPLAIN EXECUTE", "EXPLAIN (ANALYZE, COSTS off) EXECUTE")
+        if self.kind_of_it() == "P":
+            table = f"t{self.r.randint(1, 999)}"
+            return self.pick(
+                [("Q", f"EXECUTE {name}")], [("Q", f"EXECUTE {name}")], [("Q", f"EXECUTE {name}")], [("Q", f"{explain} {name}")],
+                [("Q", f"CREATE TEMP TABLE {table} AS EXECUTE {name}"), ("Q", f"SELECT * FROM {table}")], self.run(f"EXECUTE {name}"),
+                self.run(f"{explain} {name}"), [("B", "", x), ("E", "", self.pick(0, 0, 15))], [("B", "p", x), ("E", "p", 15), ("E", "p", 15)],
+                [("D", "S", x), ("B", "", x), ("E", "", 0)], self.nested(x, fetch))
+        return self.pick([("Q", fetch)], [("Q", fetch)], [("Q", fetch)], self.run(fetch), [("E", x, self.pick(0, 0, 15))],
+                         [("D", "P", x), ("E", x, 0)], self.nested(x, fetch))
+
+    def nested(self, x, fetch):
+        """The text that is run by a name runs by a name."""
+        other = self.pick("k", "b")
+        inner = self.pick(f"EXECUTE {self.sql(x)}", f"EXPLAIN ANALYZE EXECUTE {self.sql(x)}") if self.kind == "P" else fetch
+        return [("P", other, inner), *self.pick([], [("W",)])] + self.pick(
+            [("Q", f"EXECUTE {other}")], [("Q", f"EXECUTE {other}")], [("B", "", other), ("E", "", 0)],
+            [("B", "q", other), ("Q", "FETCH ALL FROM q")], [("B", "q", other), ("E", "q", 0)])
+
+    def drop(self, x):
+        name = self.sql(x)
+        if self.kind_of_it() == "P":
+            return [self.pick(*[("Q", f"DEALLOCATE {name}")] * 4, ("Q", "DEALLOCATE ALL"), ("Q", "DISCARD ALL"), ("Q", "DISCARD PLANS"),
+                              ("C", "S", x), ("C", "S", x), ("C", "S", x + "z"), ("P", x, "SELECT 1/"))]
+        return [self.pick(*[("Q", f"CLOSE {name}")] * 4, ("Q", "CLOSE ALL"), ("Q", "DISCARD ALL"), ("C", "P", x), ("C", "P", x), ("C", "P", x + "z"),
+                          ("B", x, "there_is_none"))]
+
+    def fail(self):
+        self.aborted = self.within
+        return [("Q", self.r.choice(FAILS))] if self.chance(0.8) else self.run(self.pick("SELECT 1/0", "SELECT there_is_none"))
+
+    def transaction(self):
+        if not self.within:
+            self.within = self.chance(0.9)
+            return [("Q", "BEGIN" if self.within else self.r.choice(ENDS))]
+        if self.aborted:
+            text = self.pick("ROLLBACK", "ROLLBACK", "ROLLBACK TO s", "ROLLBACK TO s", *ENDS)
+        else:
+            text = self.pick("SAVEPOINT s", "SAVEPOINT s", "SAVEPOINT s", "ROLLBACK TO s", "RELEASE s", *ENDS)
+        self.within = text not in ("COMMIT", "ROLLBACK", "ABORT", "END")
+        self.aborted = False
+        return [("Q", text)]
+
+    def any(self):
+        x = self.name()
+        if self.aborted and self.chance(0.6):
+            return self.transaction()
+        return self.r.choices([lambda: self.make(x, True), lambda: self.make(x, False), lambda: self.use(x), lambda: self.drop(x), self.fail,
+                               self.transaction, lambda: self.opens(x), lambda: [("S",)], lambda: [("H",)]], [3, 3, 4, 3, 2, 3, 0.5, 1, 0.5])[0]()
+
+    def perhaps(self, p, steps):
+        return steps if self.chance(p) else []
+
+    # ---- sequences ----
+
+    def forgets(self, x):
+        """In one Query that fails somewhere, in a transaction that does, skipped in a pipeline, or truly."""
+        drop = next((step[1] for step in (self.drop(x) for _ in range(9)) if step[0] == "Q"), f"DEALLOCATE {x}")
+        fail = self.r.choice(FAILS)
+        return self.pick(
+            lambda: [("Q", f"{fail}; {drop}")], lambda: [("Q", f"{fail}; {drop}")], lambda: [("Q", f"{drop}; {fail}")],
+            lambda: [("Q", "BEGIN"), ("Q", drop), *self.fail(), ("Q", "ROLLBACK")],
+            lambda: [("Q", f"BEGIN; {drop}; ROLLBACK")], lambda: [("Q", "SAVEPOINT s"), *self.drop(x), ("Q", "ROLLBACK TO s")],
+            lambda: [("Q", f"SAVEPOINT s; {drop}"), *self.fail(), ("Q", "ROLLBACK TO s")],
+            lambda: self.drop(x), lambda: self.drop(x), lambda: self.fail() + self.transaction(),
+            lambda: [*self.run(self.pick("SELECT 1/0", "DROP TABLE orders", self.text(True))), *self.drop(x), ("S",)],
+            lambda: [*self.run(drop), *self.run(self.pick("SELECT 1/0", "DROP TABLE orders")), ("S",)],
+            lambda: [("Q", f"{self.r.choice(LATE)}; {drop}"), *self.transaction()])()
+
+    def made_again(self, x):
+        """[harm under x] [forgotten] [harmless under x, with its use]"""
+        steps = self.transaction() if self.chance(0.7 if self.kind == "C" else 0.3) else []
+        steps += self.make(x, True) + self.perhaps(0.5, [("W",)]) + self.perhaps(0.3, [*self.transaction(), ("W",)])
+        steps += self.forgets(self.like(x)) + self.perhaps(0.5, [("W",)])
+        for _ in range(self.pick(1, 1, 2)):
+            steps += self.make(self.like(x), False) if self.chance(0.8) else self.any()
+        steps += self.perhaps(0.2, self.forgets(self.like(x)))
+        return steps + self.use(self.like(x)) + self.perhaps(0.5, self.use(self.like(x)))
+
+    def opened(self, x):
+        """[a cursor of that name] [which ends, perhaps] [a function opens one, and it is read], with few waits"""
+        self.kind = "C"
+        steps = self.transaction() + self.make(x, self.chance(0.3)) + self.perhaps(0.6, [("W",)])
+        steps += self.pick(self.drop, self.drop, self.forgets, lambda _: self.transaction(), lambda _: self.fail())(self.like(x))
+        return steps + self.perhaps(0.3, self.transaction()) + self.opens(self.like(x)) + self.use(self.like(x))
+
+    def other_kind(self, x):
+        """A text makes one kind under the name, and uses the other."""
+        steps = self.perhaps(0.4, self.transaction()) + self.make(x, True) + self.perhaps(0.6, [("W",)])
+        steps += self.perhaps(0.5, self.forgets(x)) + self.perhaps(0.5, [("W",)])
+        name, text = self.sql(x), self.text(False)
+        makes = self.pick(f"PREPARE {name} AS {text}", f"DECLARE {name} CURSOR FOR {text}", f"DECLARE {name} CURSOR WITH HOLD FOR {text}")
+        uses = self.pick(f"EXECUTE {name}", f"FETCH ALL FROM {name}", f"EXPLAIN ANALYZE EXECUTE {name}", f"MOVE 1 IN {name}; FETCH ALL FROM {name}")
+        return [*steps, ("Q", f"{makes}; {uses}")]
+
+    def saved(self, x):
+        """Across savepoints."""
+        steps = [("Q", "BEGIN")] + self.perhaps(0.6, self.make(x, True)) + [("Q", "SAVEPOINT s")]
+        self.within = True
+        for _ in range(self.pick(1, 2, 3)):
+            steps += self.pick(self.drop, self.drop, lambda y: self.make(y, True), lambda y: self.make(y, False), lambda _: self.fail())(self.like(x))
+        steps += [("Q", self.pick("ROLLBACK TO s", "ROLLBACK TO s", "RELEASE s", "ROLLBACK TO s; RELEASE s"))] + self.perhaps(0.5, [("W",)])
+        steps += self.pick(self.opens, lambda y: self.make(y, False), lambda y: [])(self.like(x)) + self.perhaps(0.3, [("Q", "COMMIT")])
+        return steps + self.use(self.like(x)) + self.perhaps(0.5, self.use(self.like(x)))
+
+    def soup(self):
+        return [step for _ in range(self.r.randint(4, 9)) for step in self.any()]
+
+    def hostile(self):
+        way = self.r.choices([lambda _: self.soup(), self.made_again, self.opened, self.other_kind, self.saved], [5, 10, 4, 2, 4])[0]
+        steps = way(self.main)
+        if self.chance(0.25):
+            at = self.r.randint(0, len(steps))
+            steps[at:at] = self.any()
+        return self.carried(steps)
+
+    def carried(self, steps):
+        """The same by other messages: several statements in one, by the extended protocol, in one breath."""
+        waits = self.pick(0.05, 0.3, 0.6)
+        together = self.pick(0, 0.2, 0.5)
+        found = []
+        for step in steps:
+            last = found[-1] if found else ("W",)
+            both = step[0] == last[0] == "Q"
+            if both and len(statements(last[1])) < 4 and self.chance(together):
+                found[-1] = ("Q", f"{last[1]}; {step[1]}")
+            elif step[0] == "Q" and len(statements(step[1])) == 1 and self.chance(0.12):
+                found += self.run(step[1])
+            else:
+                if step[0] == "Q" and last[0] in "PBDEC" and self.chance(0.7):
+                    found.append(("S",))
+                found.append(step)
+            if step[0] != "W" and self.chance(waits):
+                found += [("S",), ("W",)] if found[-1][0] in "PBDEC" and self.chance(0.8) else [("W",)]
+        return found
+
+
+class Proper(Maker):
+    """Sequences that fail nowhere: of one who knows what he has made. What the gate lets nobody do is not in it."""
+
+    def __init__(self, seed, plain=False):
+        """plain: reads columns as they are, whose origin is known wherever masks are."""
+        super().__init__(seed, [])
+        self.plain = plain
+        self.portals = 0
+        self.prepared, self.cursors, self.within = {}, {}, False  # by the names the server has; value: is it by SQL, is it held
+
+    def text(self, harm):
+        if not self.plain:
+            return super().text(harm)
+        self.tags += 1
+        return f"SELECT id AS fine{self.tags}, note FROM orders WHERE id < {self.pick(3, 4)}"
+
+    def run(self, text, name=""):
+        portal = self.portal()
+        return [("P", name, text), ("B", portal, name), ("D", "P", portal), ("E", portal, 0)]
+
+    def portal(self):
+        """One that is not there yet: it stays for as long as its transaction."""
+        self.portals += 1
+        return self.pick("", f"p{self.portals}")
+
+    def of(self, found):
+        return self.r.choice(sorted(found))
+
+    def step(self):
+        new = [name for name in ("a", "b", LONG) if name not in self.prepared]
+        free = [name for name in ("a", "b", LONG) if name not in self.cursors]
+        can = [self.begin_or_end]
+        if new:
+            can += [lambda: self.prepare(self.of(new))] * 3
+        if self.prepared:
+            can += [lambda: self.execute(self.of(self.prepared))] * 4 + [lambda: self.deallocate(self.of(self.prepared))] * 2
+        if free:
+            can += [lambda: self.declare(self.of(free))] * 2
+        if self.cursors:
+            can += [lambda: self.fetch(self.of(self.cursors))] * 4 + [lambda: self.close(self.of(self.cursors))]
+        return self.r.choice(can)()
+
+    def begin_or_end(self):
+        if not self.within:
+            self.within = True
+            return [("Q", "BEGIN")]
+        commits = self.chance(0.6)
+        self.within = False
+        self.cursors = {name: (held, True) for name, (held, old) in self.cursors.items() if old or (held and commits)}
+        return [("Q", "COMMIT" if commits else "ROLLBACK")]
+
+    def prepare(self, x):
+        by_sql = self.chance(0.5)
+        self.prepared[x] = by_sql
+        text = self.text(False)
+        return [("Q", f"PREPARE {x} AS {text}")] if by_sql else [("P", x, text), ("S",)]
+
+    def execute(self, x):
+        portal = self.portal()
+        return self.pick([("Q", f"EXECUTE {x}")], [("B", "", x), ("D", "P", ""), ("E", "", 0), ("S",)],
+                         [("D", "S", x), ("B", portal, x), ("E", portal, 0), ("S",)],
+                         [*self.run(f"EXECUTE {x}"), ("S",)])
+
+    def deallocate(self, x):
+        if self.chance(0.2):
+            self.prepared = {}
+            return [("Q", "DEALLOCATE ALL")]
+        del self.prepared[x]
+        return [self.pick(("Q", f"DEALLOCATE {x}"), ("C", "S", x)), ("S",)]
+
+    def declare(self, x):
+        held = self.chance(0.4) or not self.within
+        self.cursors[x] = (held, not self.within)
+        text = f"DECLARE {x} CURSOR{' WITH HOLD' if held else ''} FOR {self.text(False)}"
+        return [("Q", text)] if self.chance(0.7) else [*self.run(text), ("S",)]
+
+    def fetch(self, x):
+        text = f"{self.pick('FETCH ALL FROM', 'FETCH FROM', 'MOVE 1 IN')} {x}"
+        return [("Q", text)] if self.chance(0.6) else [*self.run(text), ("S",)]
+
+    def close(self, x):
+        if self.chance(0.2):
+            self.cursors = {}
+            return [("Q", "CLOSE ALL")]
+        del self.cursors[x]
+        return [self.pick(("Q", f"CLOSE {x}"), ("C", "P", x)), ("S",)]
+
+    def sequence(self):
+        waits = self.pick(0.1, 0.5, 0.9)
+        found = []
+        for _ in range(self.r.randint(6, 14)):
+            found += self.step()
+            if self.chance(waits):
+                found.append(("W",))
+        return found
+
+
+# ---- making them shorter ----
+
+def shrunk(steps, still_fails):
+    """Messages, then single statements of a Query, left out while it still fails."""
+    size = max(1, len(steps) // 2)
+    while size:
+        at = 0
+        while at < len(steps):
+            fewer = steps[:at] + steps[at + size:]
+            if fewer and still_fails(fewer):
+                steps = fewer
+            else:
+                at += size
+        size //= 2
+    for at, step in enumerate(steps):
+        pieces = statements(step[1]) if step[0] == "Q" else []
+        for piece in list(pieces):
+            fewer = [other for other in pieces if other is not piece]
+            tried = steps[:at] + [("Q", "; ".join(fewer))] + steps[at + 1:]
+            if fewer and still_fails(tried):
+                pieces, steps = fewer, tried
+    return steps
+
+
+def shortened(steps, still_fails):
+    while True:
+        fewer = shrunk(steps, still_fails)
+        if fewer == steps:
+            return steps
+        steps = fewer
+
+
+def quoted(text):
+    """As it is written in a test; the long name by its own name."""
+    found = repr(text)
+    if isinstance(text, int):
+        return found
+    return found if LONG not in text else f"f{found.replace(LONG, '{LONG}')}"
+
+
+def written(step):
+    kind, words = step[0], [quoted(word) for word in step[1:]]
+    names = {"Q": "query", "B": "bind", "E": "execute", "P": "parse", "D": "describe"}
+    if kind in "PD":
+        words.reverse()
+    if kind == "C":
+        return f'message("C", b"{step[1]}" + {words[1]}.encode() + b"\\0")'
+    return {"S": "SYNC", "H": "FLUSH"}.get(kind) or f"{names[kind]}({', '.join(words)})"
+
+
+def as_python(steps):
+    """Lines that send them by a Raw."""
+    lines, pieces, ready = [], [], 0
+    for step in [*steps, ("W",)]:
+        if step[0] != "W":
+            pieces.append(written(step))
+            ready += step[0] in "QS"
+        elif pieces:
+            lines.append(f"raw.send({', '.join(pieces)})")
+            lines += [f"[raw.until('Z') for _ in range({ready})]"] if ready else ["time.sleep(0.05)"]
+            pieces, ready = [], 0
+    return "\n".join(lines)

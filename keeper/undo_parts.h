@@ -31,7 +31,8 @@ typedef struct {
     size_t entry_count;   /* of the archive */
     undo_object *missing; /* by catalog and oid */
     size_t missing_count;
-    uint32_t *missing_ids; /* of their entries, sorted */
+    uint32_t
+        *missing_ids; /* of their entries, and of what has no oid and falls with them; sorted */
     size_t missing_ids_count;
     bool another;        /* the database was gone: nothing of the archive is in this one */
     bool public_missing; /* what was kept of schema public is put back */

@@ -12,6 +12,7 @@
 
 enum { PG_CLASS = 1259, PG_DATABASE = 1262, CATALOGS_MAX = 64 };
 #define JOINS SP_SPAN_LIT("TABLE ATTACH ")
+#define SERVER SP_SPAN_LIT("SERVER - ")
 #define KEYS SP_SPAN_LIT("FK CONSTRAINT ")
 
 /* ---- what is missing ---- */
@@ -117,12 +118,30 @@ static bool is_unseen(const undo *u, const keep_toc_entry *entry)
            json_object_get(json_object_get(u->manifest, "unchecked"), oid) == NULL;
 }
 
+static bool is_mapping(const keep_toc_entry *entry)
+{
+    return sp_span_starts(entry->rest, SP_SPAN_LIT("USER MAPPING - "));
+}
+
+/* "USER MAPPING - USER MAPPING clerk SERVER far owner" stands behind "SERVER - far owner". */
+static bool maps_missing(const undo *u, const keep_toc_entry *entry, const keep_toc_entry *server)
+{
+    return is_mapping(entry) && undo_is_missing(u, server->catalog, server->oid) &&
+           sp_span_ends(entry->rest, sp_span_slice(server->rest, SERVER.len, server->rest.len));
+}
+
 /* Which entries are of missing objects. */
 static void note_ids(undo *u)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
+    keep_toc_entry server = {.catalog = 0};
     while (keep_toc_next(&rest, &entry)) {
+        bool is_server = entry.catalog != 0 && sp_span_starts(entry.rest, SERVER);
+        server = is_server ? entry : server;
+        if (server.catalog != 0 && maps_missing(u, &entry, &server)) {
+            u->missing_ids[u->missing_ids_count++] = entry.id;
+        }
         if (entry.catalog != 0 && !is_unseen(u, &entry) &&
             undo_is_missing(u, entry.catalog, entry.oid)) {
             u->missing_ids[u->missing_ids_count++] = entry.id;
@@ -186,6 +205,11 @@ static bool is_key(const keep_toc_entry *entry)
             sp_span_find(entry->rest, SP_SPAN_LIT(" CONSTRAINT ")) < entry->rest.len);
 }
 
+static bool is_missing_id(const undo *u, uint32_t id)
+{
+    return bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids) != NULL;
+}
+
 /* Grants, comments, labels, where a sequence stood: they have no oid of their own, but need the
  * entry of what they are about. What the archive does not make (an extension's functions) is only
  * set right where all is made; schema public: undo_public.c. */
@@ -195,8 +219,7 @@ static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
     uint32_t id = 0;
     bool missing = u->another && !is_key(entry); /* the constraint may be left out */
     while (!missing && keep_toc_next_id(&rest, &id)) {
-        missing =
-            bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids) != NULL;
+        missing = is_missing_id(u, id);
     }
     return missing;
 }
@@ -234,6 +257,9 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
         if (sp_span_starts(entry->rest, attaching[i])) {
             return attaches_missing(u, entry->rest, attaching[i]);
         }
+    }
+    if (is_mapping(entry)) {
+        return is_missing_id(u, entry->id);
     }
     return undo_is_about_public(u, entry) ? u->public_missing : is_about_missing(u, entry);
 }
@@ -355,7 +381,8 @@ static void note_restored(undo *u, bool first)
                                       "itself are not put back",
                                       (int)name.len, (const char *)name.ptr));
         }
-        if (entry.catalog != 0 && is_first(&entry) == first && wanted(u, &entry) &&
+        bool is_object = entry.catalog != 0 || is_mapping(&entry);
+        if (is_object && is_first(&entry) == first && wanted(u, &entry) &&
             json_array_size(u->restored) < 200) {
             json_array_append_new(u->restored,
                                   json_stringn((const char *)entry.rest.ptr, entry.rest.len));
@@ -416,6 +443,27 @@ static sp_err make_first(undo *u, sp_buf *sql)
     return make_those(u, wanted_first, all, sql);
 }
 
+/* Options of another role's mapping are shown to superusers alone. */
+static void tell_mappings(undo *u)
+{
+    static const char everybody[] = "USER MAPPING - USER MAPPING public SERVER ";
+    const char *sees_all = PQparameterStatus(u->conn, "is_superuser");
+    size_t count = 0;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
+    while (keep_toc_next(&rest, &entry)) {
+        bool hides = is_mapping(&entry) && !sp_span_starts(entry.rest, sp_span_cstr(everybody));
+        count += hides && wanted(u, &entry) ? 1 : 0;
+    }
+    if (count == 0 || (sees_all != NULL && strcmp(sees_all, "on") == 0)) {
+        return;
+    }
+    undo_tell(u, json_sprintf("%zu user mappings were made again: options of theirs that the "
+                              "keeper may not read, such as passwords, are not put back",
+                              count));
+    u->leaves_out = true;
+}
+
 /* Tables are empty: nothing of theirs has run yet. */
 static sp_err make_tables(undo *u, sp_buf *sql)
 {
@@ -452,6 +500,7 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
     note_restored(u, first);
     if (!first) {
         tell_left(u);
+        tell_mappings(u);
         TRY(undo_code_check_keys(u, sql));
         TRY(make_those(u, wanted_keys, last, sql));
         add_foreign_keys(u, sql);

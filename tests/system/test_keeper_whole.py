@@ -209,6 +209,38 @@ def test_a_domain_that_is_altered_while_dropped_rows_come_back(keeper, server, t
     assert refused or server.sql("TABLE shop.a", "orders") == before
 
 
+FAR = """
+CREATE FOREIGN DATA WRAPPER nothing;
+GRANT USAGE ON FOREIGN DATA WRAPPER nothing TO owner;
+SET ROLE owner;
+CREATE SERVER far FOREIGN DATA WRAPPER nothing;
+CREATE SERVER "x SERVER far" FOREIGN DATA WRAPPER nothing;
+CREATE USER MAPPING FOR PUBLIC SERVER far OPTIONS (user 'all of us');
+CREATE USER MAPPING FOR clerk SERVER far OPTIONS (password 'his own');
+CREATE USER MAPPING FOR clerk SERVER "x SERVER far";
+"""
+
+
+def test_user_mappings_come_back_with_their_server(keeper, server):
+    """With the options that the keeper could read; those of a server that is there are left alone."""
+    look = "SELECT srvname, usename, umoptions FROM pg_user_mappings ORDER BY 1, 2"
+    server.sql(FAR, "orders")
+    try:
+        before = server.sql(look, "orders")
+        keep(keeper, server, 12, "ANY", whole=True)
+        server.sql("DROP SERVER far CASCADE", "orders")
+        report = undo(keeper, server, 12, "ANY", whole=True)
+        assert server.sql(look, "orders") == before.replace("{\"password=his own\"}", "")
+        assert any("1 user mappings were made again" in told for told in report["told"]) and not report["complete"], report
+        assert "USER MAPPING - USER MAPPING clerk SERVER far owner" in report["restored"]
+        keep(keeper, server, 13, "ANY", whole=True)
+        server.sql('DROP SERVER "x SERVER far" CASCADE; DROP USER MAPPING FOR PUBLIC SERVER far', "orders")
+        undo(keeper, server, 13, "ANY", whole=True)
+        assert server.sql(look, "orders") == 'far|clerk|\nx SERVER far|clerk|'
+    finally:
+        server.sql("DROP FOREIGN DATA WRAPPER nothing CASCADE", "orders")
+
+
 def test_a_clock_that_jumps_ends_no_keep(keeper, server):
     """Until it is believed: then what is older than its days goes."""
     keep(keeper, server, 9, "DELETE", "shop.things")

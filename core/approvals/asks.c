@@ -419,9 +419,9 @@ void sp_approvals_drop(sp_core *core, uint64_t id, uint64_t session)
         ask.state > SP_ASK_APPROVED) {
         return;
     }
-    tell(core, &ask, "withdrawn", SP_SPAN_EMPTY);
     if (!sp_failed(sp_ask_row_state(core->store, id, ask.state, SP_ASK_DROPPED, ask.asker_name,
                                     now_s()))) {
+        tell(core, &ask, "withdrawn", SP_SPAN_EMPTY);
         sp_ask_decided(core, id);
     }
 }
@@ -493,14 +493,14 @@ static void expire_one(sp_core *core, uint64_t id, uint64_t now_unix_s)
     if (sp_failed(sp_ask_load(core->store, &arena, id, &ask)) || !is_over(core, &ask, now_unix_s)) {
         return;
     }
-    tell(core, &ask, "expired", SP_SPAN_EMPTY);
     sp_err err =
         sp_ask_row_state(core->store, id, ask.state, SP_ASK_EXPIRED, SP_SPAN_EMPTY, now_unix_s);
-    if (sp_failed(err)) {
+    if (sp_failed(err)) { /* it is tried each second, and told once; nobody can use it any more */
         sp_log(SP_LOG_ERROR, "an ask that has expired cannot be stored: %s",
                sp_store_error_text(core->store));
         return;
     }
+    tell(core, &ask, "expired", SP_SPAN_EMPTY);
     sp_ask_decided(core, id);
 }
 

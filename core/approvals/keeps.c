@@ -314,14 +314,14 @@ static void forget_old(sp_core *core, uint64_t id)
     sp_ask ask;
     sp_err err = sp_kept_load_with(core, &arena, id, &k, &ask);
     if (!sp_failed(err)) {
-        sp_event event = {.session = 0};
-        sp_kept_event(&ask, &k, "keep expired", SP_SPAN_EMPTY, &room, &event);
-        event.severity = SP_SEVERITY_LOW;
-        sp_ledger_client_tell(core->ledger, &event);
         k.state = SP_KEPT_FORGOTTEN;
         err = sp_kept_change(core->store, &k);
     }
     if (!sp_failed(err)) {
+        sp_event event = {.session = 0};
+        sp_kept_event(&ask, &k, "keep expired", SP_SPAN_EMPTY, &room, &event);
+        event.severity = SP_SEVERITY_LOW;
+        sp_ledger_client_tell(core->ledger, &event);
         forget(core, id);
     }
 }

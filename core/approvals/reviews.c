@@ -217,17 +217,17 @@ static sp_err look_at(sp_core *core, const standing *grant, const sp_policy_rece
     }
     TRY(err);
     if (now_unix_s >= r.due_unix_s) {
-        say(core, grant, by, "ungrant", r.due_unix_s);
         TRY(end_standing(core, grant));
+        say(core, grant, by, "ungrant", r.due_unix_s);
         sp_sessions_refresh_person(core, grant->person);
         sp_sse_publish(core, SP_TOPIC_PEOPLE, 0, "people",
                        json_pack("{s:o}", "id", json_sprintf("%u", grant->person)));
         return sp_ok();
     }
     if (r.told_unix_s == 0 && now_unix_s + by->warn_s >= r.due_unix_s) {
-        say(core, grant, by, "review due", r.due_unix_s);
         r.told_unix_s = now_unix_s;
-        return keep_review(core, &r, SP_SPAN_EMPTY);
+        TRY(keep_review(core, &r, SP_SPAN_EMPTY));
+        say(core, grant, by, "review due", r.due_unix_s);
     }
     return sp_ok();
 }

@@ -215,6 +215,29 @@ def test_a_role_ends_by_itself(office, people):
     assert [g["ended_by"] for g in ann.get("/grants")["items"]][0] == "time"
 
 
+def test_what_the_store_does_not_take_is_told_once(office, people):
+    """As on a full disk: it is tried each second, and the ledger hears of what has come of it."""
+    asked, kept = ask(people["ann"], ticket="T-18"), ask(people["ann"])
+
+    def said(method):
+        return [e["detail"]["ask"] for e in events(people["audrey"], method=method)]
+
+    office.store("CREATE TRIGGER full BEFORE UPDATE OF state ON ask BEGIN SELECT RAISE(ABORT, 'full'); END")
+    try:
+        assert people["ann"].post(f"/approvals/{kept['id']}/withdraw")["state"] == "waiting"
+        office.store("UPDATE ask SET expires = 1 WHERE ticket = 'T-18'")
+        wait_for("a try", 10, lambda: "an ask that has expired cannot be stored" in office.log())
+        time.sleep(2)
+        assert asked["id"] not in said("expired") and kept["id"] not in said("withdrawn")
+    finally:
+        office.store("DROP TRIGGER full")
+    wait_for("its end", 10, lambda: asked["id"] in said("expired"))
+    assert people["ann"].post(f"/approvals/{kept['id']}/withdraw")["state"] == "withdrawn"
+    wait_for("its end", 10, lambda: kept["id"] in said("withdrawn"))
+    time.sleep(1)
+    assert said("expired").count(asked["id"]) == 1 and said("withdrawn").count(kept["id"]) == 1
+
+
 def test_a_long_reason_takes_nothing_else_off_the_ledger(office, people):
     """Six bytes of JSON for each of its own."""
     reason, ticket = "\x01" * 500, "\x02" * 100

@@ -17,7 +17,8 @@ enum { SUMMARY_RELATIONS_MAX = 100, LIMITS_MAX = 20, UNDO_MINUTES_SAID = 10 };
     "EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e'"         \
     " AND d.classid = 'pg_catalog.pg_class'::regclass)"
 
-/* $1 objects, $2 verb, $3 cascades ('t'/'f'), $4 whole. The server makes the whole manifest. */
+/* $1 objects, $2 verb, $3 cascades ('t'/'f'), $4 whole, $5 who holds them. The server makes the
+ * whole manifest. */
 static const char CLOSURE[] =
     "WITH RECURSIVE asked AS ("
     " SELECT c.oid FROM json_to_recordset($1::json) AS j(schema text, name text)"
@@ -135,11 +136,13 @@ static const char MANIFEST[] =
     "'collate', (SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()),"
     "'ctype', (SELECT datctype FROM pg_catalog.pg_database WHERE datname = current_database()),"
     "'database_bytes', pg_database_size(current_database()),"
-    /* who holds what is kept (gates/db/hold.c): by its number its rows are told from others' */
+    /* who holds what is kept for the statement (gates/db/hold.c; others may hold it, too): by its
+     * number its rows are told from others' */
     "'xids', (SELECT json_agg(DISTINCT x.transactionid::text) FROM pg_catalog.pg_locks l"
     " JOIN pg_catalog.pg_locks x ON x.virtualtransaction = l.virtualtransaction"
     "  AND x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock' AND x.granted"
-    " WHERE l.locktype = 'relation' AND l.mode = 'ShareRowExclusiveLock' AND l.granted"
+    " WHERE l.pid = $5::int AND l.locktype = 'relation' AND l.mode = 'ShareRowExclusiveLock' AND "
+    "l.granted"
     "  AND l.relation IN (SELECT oid FROM picked WHERE why = 'asked') AND l.database ="
     "  (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())),"
     "'relations', COALESCE((SELECT json_agg(json_build_object("
@@ -218,11 +221,13 @@ static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
+    char holder[16];
     sp_span given = job->job.objects.len > 0 ? job->job.objects : SP_SPAN_LIT("[]");
     TRY(sp_fit(objects, sizeof(objects), given));
     TRY(sp_fit(verb, sizeof(verb), job->job.verb));
     const char *const values[] = {objects, verb, job->job.cascades != 0 ? "t" : "f",
-                                  whole ? "t" : "f"};
+                                  whole ? "t" : "f", holder};
+    snprintf(holder, sizeof(holder), "%d", (int)job->job.holder);
     sp_buf_text(&sql, CLOSURE);
     sp_buf_text(&sql, STRANGERS);
     sp_buf_text(&sql, EARLY);

@@ -301,6 +301,7 @@ sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
     p.job.whole = from.whole_database;
     p.job.objects = from.relations;
     p.job.snapshot = from.snapshot;
+    p.job.holder = from.holder;
     sp_keeper_client_job(sp_keep_keeper(core), &p.job, on_kept, w);
     return sp_ok();
 }

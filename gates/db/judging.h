@@ -391,6 +391,7 @@ typedef struct {
     uint8_t rules;   /* that ask */
     sp_agreed asked; /* of others; agreed to with DB_DONE_AGREED */
     uint32_t call;   /* 0 = none */
+    uint32_t holder; /* the server's process that holds what is kept; 0 = nothing is held */
     uint64_t ask;    /* asked of others and not used up; 0 = none */
     uint64_t reference;
     uint64_t recorded; /* the reference under which it is on disk already; 0 = it is not */

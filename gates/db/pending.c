@@ -455,6 +455,7 @@ static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refu
                   "what this statement destroys could not be held while it is kept");
         return DB_CUT;
     }
+    pending->holder = session->back->pid;
     return DB_WAIT;
 }
 
@@ -506,6 +507,7 @@ static db_verdict keep_first(db_session *session, const db_run_ask *run, db_refu
     sp_sql_verbs_write(sp_sql_verbs(run->judgement), &verbs);
     const sp_db_keep keep = {.ask = pending->ask,
                              .whole_database = named ? 0 : 1,
+                             .holder = pending->holder,
                              .resource = sp_span_cstr(session->resource_name),
                              .database = sp_span_cstr(session->database),
                              .relations = named ? sp_buf_borrow(&relations) : SP_SPAN_EMPTY,

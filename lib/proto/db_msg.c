@@ -375,6 +375,7 @@ void sp_db_keep_write(const sp_db_keep *keep, sp_buf *out)
 {
     sp_buf_u64(out, keep->ask);
     sp_buf_u8(out, keep->whole_database);
+    sp_buf_u32(out, keep->holder);
     sp_buf_bytes(out, keep->resource);
     sp_buf_bytes(out, keep->database);
     sp_buf_bytes(out, keep->relations);
@@ -388,6 +389,7 @@ sp_err sp_db_keep_read(sp_span body, sp_db_keep *ret_keep)
     sp_db_keep keep = {0};
     keep.ask = sp_read_u64(&in);
     keep.whole_database = sp_read_enum(&in, 2);
+    keep.holder = sp_read_u32(&in);
     keep.resource = sp_read_text(&in, SP_NAME_MAX_BYTES);
     keep.database = sp_read_text(&in, SP_DB_NAME_MAX_BYTES);
     keep.relations = sp_read_text(&in, SP_DB_RELATIONS_MAX_BYTES);

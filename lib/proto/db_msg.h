@@ -208,6 +208,7 @@ typedef struct {
 typedef struct {
     uint64_t ask;
     uint8_t whole_database; /* 1: everything; relations is empty */
+    uint32_t holder;        /* the server's process that holds them for the statement; 0 = nobody */
     sp_span resource;
     sp_span database;
     sp_span relations; /* JSON array of {"schema","name"} */

@@ -32,6 +32,7 @@ void sp_keeper_job_write(const sp_keeper_job *job, sp_buf *out)
     sp_buf_u8(out, job->whole);
     sp_buf_u8(out, job->cascades);
     sp_buf_u8(out, job->partly);
+    sp_buf_u32(out, job->holder);
     const sp_span texts[] = {job->host,     job->ca,      job->account, job->credential,
                              job->database, job->objects, job->verb,    job->snapshot};
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
@@ -50,6 +51,7 @@ sp_err sp_keeper_job_read(sp_span body, sp_keeper_job *ret_job)
     job.whole = get_flag(&in);
     job.cascades = get_flag(&in);
     job.partly = get_flag(&in);
+    job.holder = sp_read_u32(&in);
     job.host = get_text(&in, SP_KEEPER_HOST_MAX_BYTES);
     job.ca = get_text(&in, SP_KEEPER_PATH_MAX_BYTES);
     job.account = get_text(&in, SP_KEEPER_NAME_MAX_BYTES);

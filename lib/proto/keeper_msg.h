@@ -59,6 +59,7 @@ typedef struct {
     uint8_t whole;    /* 1: the whole database; objects may be empty */
     uint8_t cascades; /* 1: the statement says CASCADE */
     uint8_t partly;   /* 1: of an undo: some of it has been undone already */
+    uint32_t holder;  /* of KEEP: the server's process that holds what is kept; 0 = nobody */
     sp_span host;
     sp_span ca;         /* file; empty = the system's */
     sp_span account;    /* database role */

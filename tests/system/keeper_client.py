@@ -96,12 +96,12 @@ class Keeper:
         assert status == OK
 
     def job(self, kind, keep=0, port=5432, account="op_keep", database="orders", objects=(), verb="DROP",
-            cascades=False, partly=False, whole=False, snapshot="", credential=None, tls=3, ask=0):
+            cascades=False, partly=False, whole=False, snapshot="", credential=None, tls=3, ask=0, holder=0):
         """(code, bytes, ms, report, why)"""
         self.jobs += 1
         number, core = self.jobs, self.core
         names = json.dumps([dict(zip(("schema", "name"), o.split("."))) for o in objects])
-        body = struct.pack(">QQQHBBBBB", number, keep, ask, port, kind, tls, whole, cascades, partly)
+        body = struct.pack(">QQQHBBBBBI", number, keep, ask, port, kind, tls, whole, cascades, partly, holder)
         for piece in ("127.0.0.1", "", account, credential or f"orders-db/{account}", database, names, verb,
                       snapshot):
             body += text(piece.encode())

@@ -499,7 +499,7 @@ def test_a_middle_partition_has_the_rows_of_those_below_it(keeper, server):
     holder.autocommit = False
     cursor = holder.cursor()
     cursor.execute("LOCK TABLE part.mid IN SHARE ROW EXCLUSIVE MODE; SELECT txid_current()")
-    keep(keeper, server, 38, "UPDATE", "part.mid")
+    keep(keeper, server, 38, "UPDATE", "part.mid", holder=holder.get_backend_pid())
     cursor.execute("UPDATE part.mid SET n = CASE WHEN id > 70 THEN 7 ELSE n END")
     holder.commit()
     holder.close()
@@ -508,6 +508,28 @@ def test_a_middle_partition_has_the_rows_of_those_below_it(keeper, server):
     assert server.sql("SELECT string_agg(id || '=' || n, ',' ORDER BY id) FROM part.root", "orders") == \
         ",".join(f"{i}=0" for i in range(10, 100, 10))
     server.sql("DROP SCHEMA part CASCADE", "orders")
+
+
+@pytest.mark.parametrize("is_held,after", [(True, "mine=0,theirs=7"), (False, "mine=5,theirs=7")])
+def test_what_another_holds_meanwhile_is_not_taken_back(keeper, server, is_held, after):
+    """Somebody else's statement waits on a table of ours, and ends after that was kept: who holds it for us is told by name."""
+    server.sql("""CREATE SCHEMA two AUTHORIZATION owner; SET ROLE owner; CREATE TABLE two.rows (id text PRIMARY KEY, n int);
+                  CREATE TABLE two.more (id int PRIMARY KEY); INSERT INTO two.rows VALUES ('mine', 0), ('theirs', 0)""", "orders")
+    held = "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE; SELECT pg_current_xact_id()"
+    with contextlib.closing(server.connect(database="orders")) as mine, contextlib.closing(server.connect(database="orders")) as theirs:
+        mine.autocommit = theirs.autocommit = False
+        theirs.cursor().execute(held.format("two.rows"))
+        if is_held:
+            mine.cursor().execute(held.format("two.more"))
+        keep(keeper, server, 39, "ANY", "two.rows", "two.more", holder=mine.get_backend_pid() if is_held else 0)
+        for connection, who, n in ((theirs, "theirs", 7), (mine, "mine", 5)):
+            connection.cursor().execute(f"UPDATE two.rows SET n = {n} WHERE id = '{who}'")
+            connection.commit()
+    code, _, _, report, why = keeper.job(UNDO, keep=39, port=server.port, verb="ANY")
+    rows = server.sql("SELECT string_agg(id || '=' || n, ',' ORDER BY id) FROM two.rows", "orders")
+    server.sql("DROP SCHEMA two CASCADE", "orders")
+    assert rows == after, report
+    assert (code == OK and row(report, "two.rows")["conflicts"] == 1) if is_held else (code == ECONFLICT and "nothing of what was kept" in why), why
 
 
 def test_what_was_undone_in_part_is_not_guessed_at_again(keeper, server):

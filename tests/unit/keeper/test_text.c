@@ -127,6 +127,7 @@ static void bodies_come_back(void **state)
                                .tls = 3,
                                .whole = 1,
                                .partly = 1,
+                               .holder = 4,
                                .host = SP_SPAN_LIT("127.0.0.1"),
                                .account = SP_SPAN_LIT("op_keep"),
                                .credential = SP_SPAN_LIT("orders-db/op_keep"),
@@ -142,6 +143,7 @@ static void bodies_come_back(void **state)
     assert_ok(sp_keeper_job_read(sp_buf_borrow(&one), &job_read));
     assert_true(job_read.kind == SP_KEEPER_TRY_UNDO && job_read.whole == 1);
     assert_int_equal(job_read.ask, 3);
+    assert_int_equal(job_read.holder, 4);
     assert_true(job_read.partly == 1 && job_read.cascades == 0);
     assert_span_text(job_read.database, "订单");
     sp_keeper_done_write(&done, &two);

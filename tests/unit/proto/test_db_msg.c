@@ -122,6 +122,7 @@ static void asking_comes_back(void **state)
     sp_db_granted granted = {17, 18};
     CHECK(granted, &granted);
     sp_db_keep keep = {.ask = 9,
+                       .holder = 19,
                        .resource = LIT("orders-db"),
                        .database = LIT("orders"),
                        .relations = LIT("[{\"schema\":\"public\",\"name\":\"orders\"}]"),

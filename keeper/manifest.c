@@ -362,7 +362,11 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
     if (any) {
         add_limit(limits, json_string("nobody knows what it does: tables and objects of this "
                                       "database are kept, nothing outside; rows that it adds "
-                                      "stay"));
+                                      "stay, and rights stay as it leaves them"));
+    }
+    if (has_verb(manifest, "OWNED")) {
+        add_limit(limits, json_string("DROP OWNED takes rights that were granted to its roles as "
+                                      "well: on what stays these do not come back"));
     }
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);

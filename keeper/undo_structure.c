@@ -464,6 +464,17 @@ static void tell_mappings(undo *u)
     u->leaves_out = true;
 }
 
+/* DROP OWNED revokes on what stays, and what is there is left as it is. */
+static void tell_owned(undo *u)
+{
+    if (!u->another && keep_has_word(undo_text(u->manifest, "verb"), "OWNED")) {
+        undo_tell(u, json_string("rights that DROP OWNED took from its roles on what is still "
+                                 "there are not put back"));
+        u->notes++;
+        u->leaves_out = true;
+    }
+}
+
 /* Tables are empty: nothing of theirs has run yet. */
 static sp_err make_tables(undo *u, sp_buf *sql)
 {
@@ -501,6 +512,7 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
     if (!first) {
         tell_left(u);
         tell_mappings(u);
+        tell_owned(u);
         TRY(undo_code_check_keys(u, sql));
         TRY(make_those(u, wanted_keys, last, sql));
         add_foreign_keys(u, sql);

@@ -107,7 +107,8 @@ enum {
     SP_SQL_VERB_TRUNCATE = 1U << 5,
     SP_SQL_VERB_UPDATE = 1U << 6,
     SP_SQL_VERB_CASCADE = 1U << 7, /* it says so */
-    SP_SQL_VERB_ANY = 1U << 8      /* nobody knows */
+    SP_SQL_VERB_ANY = 1U << 8,     /* nobody knows */
+    SP_SQL_VERB_OWNED = 1U << 9    /* DROP OWNED: grants fall as well */
 };
 
 typedef struct {

@@ -32,6 +32,7 @@ static unsigned verb_of(const Node *node)
         return SP_SQL_VERB_DROP |
                (AS(DropStmt, node)->behavior == DROP_CASCADE ? SP_SQL_VERB_CASCADE : 0U);
     case T_DropOwnedStmt:
+        return SP_SQL_VERB_DROP | SP_SQL_VERB_OWNED | SP_SQL_VERB_CASCADE;
     case T_DropdbStmt:
         return SP_SQL_VERB_DROP | SP_SQL_VERB_CASCADE;
     case T_AlterTableStmt:
@@ -57,7 +58,7 @@ void note_verb(walker *w, const Node *node)
 void sp_sql_verbs_write(unsigned verbs, sp_buf *out)
 {
     static const char *const words[] = {"ALTER",    "DELETE", "DROP",    "INSERT", "MERGE",
-                                        "TRUNCATE", "UPDATE", "CASCADE", "ANY"};
+                                        "TRUNCATE", "UPDATE", "CASCADE", "ANY",    "OWNED"};
     size_t begin = out->len;
     for (size_t i = 0; i < SP_COUNT(words); i++) {
         if ((verbs & (1U << i)) != 0) {

@@ -216,6 +216,24 @@ def test_an_extension_that_is_made_again_has_its_own_grants(keeper, server):
     assert any(told.startswith("extension hstore was made again: grants") for told in report["told"]), report
 
 
+def test_rights_that_drop_owned_took_are_told_and_stay_away(keeper, server):
+    server.sql("CREATE ROLE leaver; GRANT leaver TO op_keep; CREATE TABLE shop.his (id int); INSERT INTO shop.his VALUES (1);"
+               "GRANT CREATE ON SCHEMA shop TO leaver; ALTER TABLE shop.his OWNER TO leaver; GRANT SELECT ON shop.things TO leaver", "orders")
+    try:
+        assert "on what stays these do not come back" in limits(keeper, server, "DROP CASCADE OWNED", whole=True)
+        keep(keeper, server, 32, "DROP CASCADE OWNED", whole=True)
+        server.sql("DROP OWNED BY leaver; GRANT CREATE ON SCHEMA shop TO leaver", "orders")
+        report = undo(keeper, server, 32, "DROP CASCADE OWNED", whole=True)
+        assert any("rights that DROP OWNED took from its roles" in told for told in report["told"]) and not report["complete"], report
+        assert server.sql("TABLE shop.his", "orders") == "1"
+        assert server.sql("SELECT has_table_privilege('leaver', 'shop.things', 'SELECT')", "orders") == "f"
+        keep(keeper, server, 33, "DROP CASCADE OWNED", whole=True)
+        code, why = refused(keeper, server, 33, "DROP CASCADE OWNED", kind=UNDO, whole=True)
+        assert code == ECONFLICT and "there is nothing to put back (rights that DROP OWNED took" in why, why
+    finally:
+        server.sql("DROP OWNED BY leaver; DROP ROLE leaver", "orders")
+
+
 # ---- keys that change others' columns ----
 
 CHAIN = """

@@ -23,7 +23,7 @@ static void verbs_of_texts(void **state)
         {"DROP TABLE customers CASCADE", "DROP CASCADE"},
         {"DROP SCHEMA audit CASCADE", "DROP CASCADE"},
         {"DROP DATABASE orders", "DROP CASCADE"},
-        {"DROP OWNED BY a", "DROP CASCADE"},
+        {"DROP OWNED BY a", "DROP CASCADE OWNED"},
         {"ALTER TABLE orders DROP COLUMN note", "ALTER"},
         {"ALTER TABLE orders ADD a int, DROP COLUMN note CASCADE", "ALTER CASCADE"},
         {"ALTER TABLE orders RENAME TO gone", "ALTER"},

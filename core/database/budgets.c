@@ -40,6 +40,8 @@ static const char *const STEPS[] = {
     "CREATE TABLE day_clock (one BIGINT PRIMARY KEY, hold BIGINT NOT NULL, held BIGINT NOT NULL, "
     "ahead BIGINT NOT NULL, longer BIGINT NOT NULL)",
     "ALTER TABLE budget_spent ADD COLUMN session BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE budget_spent ADD COLUMN telling BIGINT NOT NULL DEFAULT 0;"
+    "CREATE INDEX budget_spent_told ON budget_spent (telling) WHERE telling <> 0",
 };
 
 typedef struct {
@@ -82,21 +84,36 @@ sp_err sp_db_budgets_spent(sp_store *store, sp_span budget, uint64_t since_unix_
     return sp_query_finish(&q);
 }
 
-/* reference: of what may be settled or given back; else 0. */
-static sp_err add_spent(const sp_db_spending *s, sp_span budget, const spent *more,
-                        uint64_t reference)
+/* What may be settled or given back has its reference; what was settled, and may be told again,
+ * how it was told. */
+static sp_err add_spent(const sp_db_spending *s, sp_span budget, const spent *more, bool after)
 {
+    uint64_t reference = after ? 0 : s->ask->reference;
+    uint64_t telling = after ? s->ask->telling : 0;
     auto_query sp_query q =
         sp_query_of(s->databases->core->store,
                     "INSERT INTO budget_spent (person, budget, at_unix_s, statements, rows, "
-                    "reference, session) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+                    "reference, session, telling) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)");
     sp_bind_u64(&q, s->session->person);
     sp_bind_text(&q, budget);
     sp_bind_u64(&q, s->now_unix_s);
     sp_bind_u64(&q, more->statements);
     sp_bind_u64(&q, more->rows);
     sp_bind_bits(&q, reference);
-    sp_bind_bits(&q, reference == 0 ? 0 : s->session->id);
+    sp_bind_bits(&q, reference == 0 && telling == 0 ? 0 : s->session->id);
+    sp_bind_bits(&q, telling);
+    return sp_query_finish(&q);
+}
+
+/* Core died before it could say that it had this: what was added is added anew. */
+static sp_err forget_told(const sp_db_spending *s, sp_span budget)
+{
+    auto_query sp_query q = sp_query_of(
+        s->databases->core->store, "DELETE FROM budget_spent WHERE session = $1 AND budget = $2 "
+                                   "AND telling = $3 AND telling <> 0");
+    sp_bind_bits(&q, s->session->id);
+    sp_bind_text(&q, budget);
+    sp_bind_bits(&q, s->ask->telling);
     return sp_query_finish(&q);
 }
 
@@ -105,7 +122,8 @@ static sp_err take_back(const sp_db_spending *s, sp_span budget)
 {
     auto_query sp_query q = sp_query_of(s->databases->core->store,
                                         "UPDATE budget_spent SET rows = 0, reference = 0 "
-                                        "WHERE session = $1 AND reference = $2 AND budget = $3");
+                                        "WHERE session = $1 AND reference = $2 AND reference <> 0 "
+                                        "AND budget = $3");
     sp_bind_bits(&q, s->session->id);
     sp_bind_bits(&q, s->ask->reference);
     sp_bind_text(&q, budget);
@@ -119,26 +137,44 @@ static sp_err undo_spent(sp_store *store, const sp_db_spend *ask)
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
     auto_query sp_query q =
-        sp_query_of(store, "DELETE FROM budget_spent WHERE session = $1 AND reference = $2");
+        sp_query_of(store, "DELETE FROM budget_spent WHERE session = $1 AND reference = $2 AND "
+                           "reference <> 0");
     sp_bind_bits(&q, ask->session.id);
     sp_bind_bits(&q, ask->reference);
     TRY(sp_query_finish(&q));
     return sp_txn_commit(&txn);
 }
 
+static sp_err is_told(sp_store *store, const sp_db_spend *ask, bool *ret_told)
+{
+    auto_query sp_query q = sp_query_of(store, "SELECT 1 FROM budget_spent WHERE session = $1 AND "
+                                               "telling = $2 AND telling <> 0");
+    sp_bind_bits(&q, ask->session.id);
+    sp_bind_bits(&q, ask->telling);
+    *ret_told = sp_query_row(&q);
+    return sp_query_finish(&q);
+}
+
 /* It ran, and its session has ended meanwhile: what is known stands in place of what was expected.
  * Whoever is over by that is met by the next statement of the person. */
 static sp_err settle_ended(sp_store *store, const sp_db_spend *ask)
 {
+    bool told = false;
     auto_txn sp_txn txn = sp_txn_begin(store);
     TRY(txn.err);
+    TRY(is_told(store, ask, &told));
+    if (told) {
+        return sp_ok();
+    }
     auto_query sp_query q = sp_query_of(
         store, ask->estimated > 0
-                   ? "UPDATE budget_spent SET rows = $1, reference = 0 WHERE session = $2 AND "
-                     "reference = $3"
-                   : "UPDATE budget_spent SET rows = rows + $1 WHERE session = $2 AND "
-                     "reference = $3");
+                   ? "UPDATE budget_spent SET rows = $1, reference = 0, telling = $2 WHERE session "
+                     "= $3 AND reference = $4 AND reference <> 0"
+                   : "INSERT INTO budget_spent (person, budget, at_unix_s, statements, rows, "
+                     "session, telling) SELECT person, budget, at_unix_s, 0, $1, session, $2 FROM "
+                     "budget_spent WHERE session = $3 AND reference = $4 AND reference <> 0");
     sp_bind_u64(&q, ask->rows < ROWS_MAX ? ask->rows : ROWS_MAX);
+    sp_bind_bits(&q, ask->telling);
     sp_bind_bits(&q, ask->session.id);
     sp_bind_bits(&q, ask->reference);
     TRY(sp_query_finish(&q));
@@ -355,6 +391,9 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
     if (settles) {
         TRY(take_back(s, budget->name));
     }
+    if (after) {
+        TRY(forget_told(s, budget->name));
+    }
     TRY(spent_since(store, s->session->person, budget->name, since, &used));
     if (!after) {
         *ret_over = sp_db_over(used.statements, more.statements, budget->statements, "statements");
@@ -362,9 +401,8 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
     if (*ret_over == NULL && (!after || more.rows > 0)) {
         *ret_over = sp_db_over(used.rows, more.rows, budget->rows, "rows");
     }
-    return nothing || (*ret_over != NULL && !after)
-               ? sp_ok()
-               : add_spent(s, budget->name, &more, after ? 0 : s->ask->reference);
+    return nothing || (*ret_over != NULL && !after) ? sp_ok()
+                                                    : add_spent(s, budget->name, &more, after);
 }
 
 /* Of all of the budgets; of none, when it has not run and one of them is over. */

@@ -161,12 +161,14 @@ static bool tell_for_sure(sp_span body)
 static void tell_core(const sp_db_spend *spend)
 {
     auto_buf sp_buf body = sp_buf_make(BODY_MAX_BYTES);
-    sp_db_spend_write(spend, &body);
+    sp_db_spend tells = *spend;
+    tells.telling = tells.telling == 0 ? sp_recorder_reference() : tells.telling;
+    sp_db_spend_write(&tells, &body);
     bool told_it = !sp_failed(sp_buf_error(&body)) &&
-                   ((counts(spend) && tell_for_sure(sp_buf_borrow(&body))) ||
+                   ((counts(&tells) && tell_for_sure(sp_buf_borrow(&body))) ||
                     sp_link_tell(&db_here.office.link, SP_CORE_DB_SPEND, sp_buf_borrow(&body)));
     if (!told_it) {
-        keep_untold(spend);
+        keep_untold(&tells);
     }
 }
 

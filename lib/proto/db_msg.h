@@ -179,9 +179,9 @@ typedef enum {
 
 /* Before it runs, with the statements and the rows that it is expected to change, which count in
  * budgets; all zero counts ask whether anything is left. After it ran, without statements, with
- * what it counted: that counts even when it is over. `estimated` is then what was estimated under
- * this reference, which is taken back, once. Limits a day are those of the decision (sp_decision);
- * 0 = none. */
+ * what it counted: that counts even when it is over, and once, however often it is told.
+ * `estimated` is then what was estimated under this reference, which is taken back. Limits a day
+ * are those of the decision (sp_decision); 0 = none. */
 typedef struct {
     sp_db_session session;
     uint64_t reference; /* of the event about the statement */
@@ -195,6 +195,7 @@ typedef struct {
     uint64_t day_bytes;
     uint64_t carried_rows; /* of answers: they left since it was told last; `bytes` are theirs */
     uint64_t next_bytes;   /* what the answer goes on with needs so many */
+    uint64_t telling;      /* afterwards: the same when it is told again; 0 = it never is */
     uint8_t wants;         /* sp_db_spend_wants */
     sp_span resource;
 } sp_db_spend;

@@ -4,6 +4,8 @@
     with Inside(pid) as worker:
         worker.call("openat", AT_FDCWD, b"/etc/passwd", os.O_RDONLY)    # a descriptor, or minus the error's number
 
+and its end between two of its own: Dying.
+
 x86-64, as root. The process stands still meanwhile, and goes on where it was.
 
 OWNS the process while it is inside. PROCESS tests. TRUST none. SPEC ptrace(2), syscall(2).
@@ -11,10 +13,11 @@ OWNS the process while it is inside. PROCESS tests. TRUST none. SPEC ptrace(2), 
 import ctypes
 import os
 import signal
+import time
 
 NUMBERS = {"getpid": 39, "socket": 41, "fork": 57, "execve": 59, "mkdir": 83, "ptrace": 101, "openat": 257}
 AT_FDCWD = -100
-_ATTACH, _DETACH, _STEP, _GETREGS, _SETREGS = 16, 17, 9, 12, 13
+_ATTACH, _DETACH, _STEP, _CALL, _GETREGS, _SETREGS = 16, 17, 9, 24, 12, 13
 _ALL = 0x40000000  # __WALL
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.ptrace.restype = ctypes.c_long
@@ -86,3 +89,41 @@ class Inside:
             return "SIGSYS"
         self._ptrace(_GETREGS, ctypes.byref(now))
         return ctypes.c_longlong(now.rax).value
+
+
+class Dying:
+    """A process that stands still, goes on until something has come to pass, and is killed.
+
+        with Dying(pid) as core:
+            ...
+            core.until(lambda: it_is_in_the_store())    # it has not called the kernel since
+
+    It is killed in any case.
+    """
+
+    def __init__(self, pid):
+        self.pid = int(pid)
+
+    def _ptrace(self, what, data=None):
+        if _LIBC.ptrace(what, self.pid, None, data) != 0:
+            raise OSError(ctypes.get_errno(), f"ptrace {what}")
+
+    def __enter__(self):
+        self._ptrace(_ATTACH)
+        os.waitpid(self.pid, _ALL)
+        return self
+
+    def __exit__(self, *what):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, _ALL)
+
+    def until(self, happened, seconds=60):
+        end = time.monotonic() + seconds
+        number = 0
+        while not happened():
+            assert time.monotonic() < end, "it never came to pass"
+            self._ptrace(_CALL, number)
+            _, status = os.waitpid(self.pid, _ALL)
+            assert os.WIFSTOPPED(status), status
+            number = os.WSTOPSIG(status)
+            number = 0 if number in (signal.SIGTRAP, signal.SIGSTOP) else number

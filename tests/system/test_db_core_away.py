@@ -13,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dbgatelib import DatabaseOffice, orders_documents
-from officelib import wait_for
+from insidelib import Dying
+from officelib import descendants, wait_for
 from portal import Refused
 from pgraw import SYNC, Raw, bind, execute, fields, parse, query
 from test_db_ask import Waiting, answer
 
-DOCUMENTS = orders_documents(["asker", "spender", "reader", "lead"], """\
+DOCUMENTS = orders_documents(["asker", "spender", "reader", "looker", "lead"], """\
 kind: Rule
 name: usual work
 who: { roles: [asker, spender, lead] }
@@ -49,6 +50,20 @@ statements: 5000
 then: deny
 ---
 kind: Rule
+name: lookers look
+who: { roles: [looker] }
+to: { resources: [orders-db] }
+may: [connect, read]
+---
+kind: Budget
+name: five thousand rows to look at
+who: { roles: [looker] }
+actions: [read]
+per: 10m
+rows: 5000
+then: deny
+---
+kind: Rule
 name: so much a day
 who: { roles: [reader] }
 to: { resources: [orders-db] }
@@ -65,7 +80,7 @@ CALL_S = 10  # a question to core is given up then
 def gate():
     one = DatabaseOffice(DOCUMENTS)
     try:
-        for name, role in (("dora", "asker"), ("carl", "spender"), ("rita", "reader"), ("lena", "lead")):
+        for name, role in (("dora", "asker"), ("carl", "spender"), ("rita", "reader"), ("lula", "looker"), ("lena", "lead")):
             one.person(name, role)
         one.sql("ALTER SYSTEM SET log_statement = 'all'", "ALTER SYSTEM SET log_min_messages = 'log'", "SELECT pg_reload_conf()")
         yield one
@@ -254,3 +269,67 @@ def test_what_ended_while_core_stood_still_and_died_is_told_to_the_next(gate):
         os.kill(core, signal.SIGKILL)
         gate.office.wait_role("core", other_than=core)
         wait_for("what it was", 20, lambda: spent(gate, "carl", "a thousand rows a while")[1] - before == 300)
+
+
+def kept(gate, budget):
+    return gate.office.store("SELECT COALESCE(SUM(rows), 0) FROM budget_spent WHERE budget = ?", budget)[0][0]
+
+
+@contextlib.contextmanager
+def dies_unsaid(gate, raw, budget, text, hold):
+    """200 rows are counted, and core is killed before it says that it has that; hold keeps the statement until all is ready."""
+    before = kept(gate, budget)
+    gate.sql("INSERT INTO customers (id, name) SELECT i, 'new' FROM generate_series(910001, 910200) i ON CONFLICT DO NOTHING")
+    with contextlib.closing(gate.direct("op_all")) as other:
+        other.cursor().execute(hold)
+        raw.send(query(text.format(910200)))
+        wait_for("the statement", 30, lambda: gate.sql(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(1,)])
+        core = gate.office.pid("core")
+        with Dying(core) as dying:
+            other.rollback()
+            assert raw.until("C")[-1][1].endswith(b" 200\0") and raw.until("Z")
+            dying.until(lambda: kept(gate, budget) == before + 200)
+            yield
+    gate.office.wait_role("core", other_than=core)
+
+
+LOOK = ("five thousand rows to look at", "SELECT id FROM customers WHERE id BETWEEN 910001 AND {}", "LOCK TABLE customers")
+
+
+@pytest.mark.parametrize("name,budget,text,hold", [
+    ("carl", "a thousand rows a while", "UPDATE customers SET name = 'told' WHERE id BETWEEN 910001 AND {}",
+     "SELECT FROM customers WHERE id = 910001 FOR UPDATE"),
+    ("lula", *LOOK)], ids=["settled", "added"])
+def test_what_core_kept_and_died_before_it_said_so_counts_once(gate, name, budget, text, hold):
+    before = kept(gate, budget)
+    with contextlib.closing(open_as(gate, name)) as raw:
+        with dies_unsaid(gate, raw, budget, text, hold):
+            pass
+        # what is told again comes before what is asked next
+        assert [body[-3:] for kind, body in raw.ask(text.format(910001)) if kind == "C"] == [b" 1\0"]
+        wait_for("what both were", 20, lambda: kept(gate, budget) == before + 201)
+
+
+def test_what_is_told_again_of_a_session_that_ended_counts_once(gate):
+    budget, text, hold = LOOK
+    before = kept(gate, budget)
+    first = gate.people["lula"]
+    with contextlib.closing(open_as(gate, "lula")) as beside:
+        second = gate.people["lula"] = first.again()
+        second.sign_in()
+        raw = open_as(gate, "lula")
+        gate.people["lula"] = first
+        workers = descendants(gate.office.pid("db"))
+        with contextlib.closing(raw):
+            with dies_unsaid(gate, raw, budget, text, hold):
+                for pid in workers:  # it tells again when the session has ended
+                    os.kill(pid, signal.SIGSTOP)
+            try:
+                second.sign_out()
+            finally:
+                for pid in workers:
+                    os.kill(pid, signal.SIGCONT)
+            assert raw.ended()
+        assert [body[-3:] for kind, body in beside.ask(text.format(910001)) if kind == "C"] == [b" 1\0"]
+        wait_for("what both were", 20, lambda: kept(gate, budget) == before + 201)

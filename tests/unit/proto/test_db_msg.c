@@ -116,6 +116,7 @@ static void asking_comes_back(void **state)
                          .day_bytes = 13,
                          .carried_rows = 15,
                          .next_bytes = 16,
+                         .telling = 17,
                          .wants = 1,
                          .resource = LIT("orders-db")};
     CHECK(spend, &spend);

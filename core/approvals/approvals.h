@@ -52,7 +52,8 @@ enum {
     SP_ASK_CONTENT_MAX_BYTES = 96 * 1024,
     SP_ASK_JSON_MAX_BYTES = 32 * 1024,
     SP_ASK_REASON_MAX_BYTES = 500,
-    SP_ASKS_WAITING_MAX = 20 /* of one person */
+    SP_ASKS_WAITING_MAX = 20, /* of one person */
+    SP_ASKS_DAY_MAX = 200     /* of one person and kind, whatever became of them */
 };
 
 /* One thing that is asked. Spans live in the arena it was loaded with, or in the caller. */
@@ -114,7 +115,8 @@ SP_MUST sp_err sp_approvals_clock_rows(sp_core *core, int64_t back_s);
 
 /* Asks. fresh: id, state, times are set here; what it points to may go after the call. The ledger
  * first: then(err, id) exactly once. SP_EDENIED: nobody else could approve it; SP_ELIMIT: the
- * asker waits for too many; SP_EAGAIN: the ledger cannot record. */
+ * asker waits for too many, or has asked for too many in a day; SP_EAGAIN: the ledger cannot
+ * record. */
 typedef void (*sp_on_asked)(void *self, sp_err err, uint64_t id);
 void sp_approvals_ask(sp_core *core, const sp_ask *fresh, sp_on_asked then, void *self);
 

@@ -218,18 +218,46 @@ static void tell_approvers(sp_core *core, const sp_ask *ask)
     sp_notices_tell(core, &told);
 }
 
+/* Else he fills the store: rows are kept for long. */
+static sp_err has_room(sp_core *core, const sp_ask *ask)
+{
+    unsigned waiting = 0;
+    TRY(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
+    bool fits = waiting < SP_ASKS_WAITING_MAX &&
+                sp_asks_of_day(core->store, ask->asker, ask->kind, now_s()) < SP_ASKS_DAY_MAX;
+    return fits ? sp_ok() : sp_fail(SP_ELIMIT);
+}
+
+/* Others that he asked for at once may be stored by now. */
+static sp_err store_asked(sp_core *core, const sp_ask *ask)
+{
+    TRY(has_room(core, ask));
+    return sp_ask_row_add(core->store, ask);
+}
+
+static void follow_asked(sp_core *core, const sp_ask *ask)
+{
+    sp_approvals_changed(core, ask);
+    tell_approvers(core, ask);
+    if (sp_asks_of_day(core->store, ask->asker, ask->kind, now_s()) == SP_ASKS_DAY_MAX) {
+        tell(core, ask, "asked as often as one may", SP_SPAN_LIT("more in this day are refused"));
+    }
+    if (ask->kind == SP_ASK_STATEMENT) {
+        sp_keeps_estimate(core, ask);
+    }
+}
+
 static void on_asked(void *self, sp_err err)
 {
     step *s = self;
-    if (!sp_failed(err)) {
-        err = sp_ask_row_add(s->core->store, &s->ask);
+    bool is_recorded = !sp_failed(err);
+    if (is_recorded) {
+        err = store_asked(s->core, &s->ask);
     }
     if (!sp_failed(err)) {
-        sp_approvals_changed(s->core, &s->ask);
-        tell_approvers(s->core, &s->ask);
-        if (s->ask.kind == SP_ASK_STATEMENT) {
-            sp_keeps_estimate(s->core, &s->ask);
-        }
+        follow_asked(s->core, &s->ask);
+    } else if (is_recorded) {
+        tell(s->core, &s->ask, "not taken", sp_span_cstr(sp_code_word(err.code)));
     }
     s->asked(s->self, err, s->ask.id);
     step_free(s);
@@ -274,18 +302,16 @@ static sp_err widen(sp_core *core, sp_ask *ask, looking *look)
 static sp_err check_new(sp_core *core, sp_ask *ask)
 {
     looking look = {core->store, ask, sp_undo_destroyer(core->store, ask), {0}};
-    unsigned waiting = 0;
     TRY(sp_people_each(core->store, count_approver, &look));
     if (ask->kind == SP_ASK_UNDO) {
         TRY(widen(core, ask, &look));
     }
-    TRY(sp_asks_each(core->store, SP_ASK_WAITING, ask->asker, count_one, &waiting));
     for (uint8_t i = 0; i < ask->approvers_count; i++) {
         if (ask->approvers[i].needed == 0 || look.found[i] < ask->approvers[i].needed) {
             return sp_fail(SP_EDENIED);
         }
     }
-    return waiting < SP_ASKS_WAITING_MAX ? sp_ok() : sp_fail(SP_ELIMIT);
+    return has_room(core, ask);
 }
 
 static sp_err begin_ask(sp_core *core, const sp_ask *fresh, sp_on_asked then, void *self,

@@ -169,21 +169,13 @@ typedef struct {
 static void on_asked(void *self, sp_err err, uint64_t id)
 {
     const wanting *w = self;
-    sp_ask ask;
     if (err.code == SP_EDENIED) {
         sp_answer_problem(w->req, 409, "nobody_approves",
                           "Erasing takes two: another audit administrator has to agree to it, and "
                           "there is none.");
         return;
     }
-    if (!sp_failed(err)) {
-        err = sp_ask_load(sp_request_core(w->req)->store, sp_request_arena(w->req), id, &ask);
-    }
-    if (sp_failed(err)) {
-        sp_answer_failed(w->req, err);
-    } else {
-        sp_answer_json(w->req, 201, sp_ask_json(w->req, &ask, true));
-    }
+    sp_ask_answer(w->req, &w->ask, err, id);
 }
 
 static void refuse_own(sp_request *req)

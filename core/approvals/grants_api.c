@@ -23,24 +23,7 @@ typedef struct {
 static void on_asked(void *self, sp_err err, uint64_t id)
 {
     const asking *a = self;
-    sp_ask ask;
-    if (err.code == SP_EDENIED) {
-        sp_answer_problem(a->req, 409, "nobody_approves",
-                          "There are not enough other people who could approve this.");
-        return;
-    }
-    if (err.code == SP_ELIMIT) {
-        sp_answer_problem(a->req, 409, "too_many_asks", "Too many of your requests wait already.");
-        return;
-    }
-    if (!sp_failed(err)) {
-        err = sp_ask_load(sp_request_core(a->req)->store, sp_request_arena(a->req), id, &ask);
-    }
-    if (sp_failed(err)) {
-        sp_answer_failed(a->req, err);
-    } else {
-        sp_answer_json(a->req, 201, sp_ask_json(a->req, &ask, true));
-    }
+    sp_ask_answer(a->req, &a->ask, err, id);
 }
 
 static bool may_ask(sp_request *req, const asking *a, const sp_policy_request *request)

@@ -69,6 +69,8 @@ SP_MUST sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker,
 SP_MUST sp_err sp_asks_ending(sp_store *store, sp_ask_state state, sp_ask_visit visit, void *self);
 /* How many this person has asked since then, whatever became of them. */
 uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s);
+/* The same of one kind in the day up to now; all there may be where the store cannot say. */
+uint64_t sp_asks_of_day(sp_store *store, uint32_t asker, sp_ask_kind kind, uint64_t now_unix_s);
 SP_MUST sp_err sp_votes_each(sp_store *store, uint64_t id,
                              void (*visit)(void *self, const sp_vote *vote), void *self);
 bool sp_vote_given(sp_store *store, uint64_t id, uint32_t person);
@@ -136,6 +138,8 @@ typedef struct {
 sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask);
 /* He may see it: asker, whoever could approve, security and audit administrators. */
 bool sp_ask_visible(const sp_request *req, const sp_ask *ask);
+/* The answer to who asked for it by the API, with what sp_approvals_ask() told. */
+void sp_ask_answer(sp_request *req, const sp_ask *asked, sp_err err, uint64_t id);
 SP_MUST sp_err sp_votes_routes(sp_core *core);
 
 /* ---- json.c ---- */

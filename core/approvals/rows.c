@@ -399,6 +399,19 @@ uint64_t sp_asks_since(sp_store *store, uint32_t asker, uint64_t since_unix_s)
     return sp_query_row(&q) ? sp_col_u64(&q) : 0;
 }
 
+uint64_t sp_asks_of_day(sp_store *store, uint32_t asker, sp_ask_kind kind, uint64_t now_unix_s)
+{
+    enum { DAY_S = 86400 };
+    auto_query sp_query q =
+        sp_query_of(store, "SELECT COUNT(*) FROM ask WHERE asker = $1 AND kind = $2"
+                           " AND created > $3 AND created <= $4");
+    sp_bind_u64(&q, asker);
+    sp_bind_u64(&q, kind);
+    sp_bind_u64(&q, now_unix_s - DAY_S);
+    sp_bind_u64(&q, now_unix_s);
+    return sp_query_row(&q) ? sp_col_u64(&q) : SP_ASKS_DAY_MAX;
+}
+
 sp_err sp_approval_rows_move(sp_store *store, int64_t by_s)
 {
     static const char *const moves[] = {

@@ -377,20 +377,7 @@ static void get_kept(sp_request *req)
 static void on_asked(void *self, sp_err err, uint64_t id)
 {
     const wanting *w = self;
-    sp_ask ask;
-    if (err.code == SP_EDENIED) {
-        sp_answer_problem(w->req, 409, "nobody_approves",
-                          "There are not enough other people who could approve this.");
-        return;
-    }
-    if (!sp_failed(err)) {
-        err = sp_ask_load(sp_request_core(w->req)->store, sp_request_arena(w->req), id, &ask);
-    }
-    if (sp_failed(err)) {
-        sp_answer_failed(w->req, err);
-    } else {
-        sp_answer_json(w->req, 201, sp_ask_json(w->req, &ask, true));
-    }
+    sp_ask_answer(w->req, &w->ask, err, id);
 }
 
 /* What the dry run did, and how long it took: undo takes as long, and holds its tables. */

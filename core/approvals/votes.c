@@ -207,6 +207,31 @@ static void answer_ask(sp_request *req, uint64_t id)
     }
 }
 
+void sp_ask_answer(sp_request *req, const sp_ask *asked, sp_err err, uint64_t id)
+{
+    sp_store *store = sp_request_core(req)->store;
+    if (err.code == SP_EDENIED) {
+        sp_answer_problem(req, 409, "nobody_approves",
+                          "There are not enough other people who could approve this.");
+    } else if (err.code == SP_ELIMIT &&
+               sp_asks_of_day(store, asked->asker, asked->kind, now_s()) >= SP_ASKS_DAY_MAX) {
+        sp_answer_problem(req, 409, "asks_of_day",
+                          "You have asked %d times for such things within a day.", SP_ASKS_DAY_MAX);
+    } else if (err.code == SP_ELIMIT) {
+        sp_answer_problem(req, 409, "too_many_asks", "Too many of your requests wait already.");
+    } else if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+    } else {
+        sp_ask ask;
+        err = sp_ask_load(store, sp_request_arena(req), id, &ask);
+        if (sp_failed(err)) {
+            sp_answer_failed(req, err);
+        } else {
+            sp_answer_json(req, 201, sp_ask_json(req, &ask, true));
+        }
+    }
+}
+
 static sp_err take_vote(sp_core *core, const voting *v, const sp_vote *vote)
 {
     bool decided = false;

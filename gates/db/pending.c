@@ -110,8 +110,9 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
              "");
     } else if (sp_failed(err)) {
         fail(session, "42501", SP_REASON_APPROVAL,
-             err.code == SP_ELIMIT ? "too many statements of yours wait for others already"
-                                   : "nobody could approve this statement",
+             err.code == SP_ELIMIT
+                 ? "too many statements of yours wait for others, or did within a day"
+                 : "nobody could approve this statement",
              "Ask the security people of the office.");
     } else {
         pending->ask = id.ask;

@@ -93,7 +93,7 @@ static void on_asked(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
         say_no(consent, SP_REASON_UNAVAILABLE, "nobody could be asked: the office is away");
     } else if (sp_failed(err)) {
         say_no(consent, SP_REASON_APPROVAL,
-               err.code == SP_ELIMIT ? "too much of yours waits for others already"
+               err.code == SP_ELIMIT ? "too much of yours waits for others, or did within a day"
                                      : "nobody could approve this");
     } else {
         char text[160];

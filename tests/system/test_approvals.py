@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Roles for a while, emergency access, recertification: asked for, approved by other people, ended."""
 
+import concurrent.futures
 import os
 import signal
 import sqlite3
@@ -168,6 +169,52 @@ def test_who_may_agree_is_told_and_not_flooded(office, people):
     assert len(told("lee")) == 5 and not told("pat") and not told("ann"), "not the asker, nor who may not agree"
 
 
+def code_of(call, *args, **kwargs):
+    try:
+        call(*args, **kwargs)
+    except Refused as why:
+        return why.code
+    return "asked"
+
+
+def test_what_is_asked_for_at_once_is_bounded_as_well(office, people):
+    ina = office.employee("ina", ["staff"])
+    ledger = office.kill("ledger", signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(26) as pool:
+            calls = [pool.submit(code_of, ask, ina) for _ in range(26)]
+            time.sleep(1.5)
+            os.kill(ledger, signal.SIGCONT)
+            said = [call.result() for call in calls]
+    finally:
+        os.kill(ledger, signal.SIGCONT)
+    assert sorted(said) == ["asked"] * 20 + ["too_many_asks"] * 6
+    assert len(ina.get("/approvals?state=waiting&mine=1")["items"]) == 20
+    wait_for("the word on the others", 5, lambda: len(events(people["audrey"], method="not taken")) == 6)
+
+
+def test_nobody_asks_without_end(office, people):
+    """200 within a day, of each kind; that he has is an entry, once."""
+    ned = office.employee("ned", ["staff"])
+    first = ask(ned)
+    ned.post(f"/approvals/{first['id']}/withdraw")
+    columns = [row[1] for row in office.store("PRAGMA table_info(ask)")][1:]
+    office.store("WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < 198)"
+                 f" INSERT INTO ask (id, {', '.join(columns)}) SELECT id - n, {', '.join(columns)} FROM ask, more"
+                 " WHERE asker = ?", int(ned.id))
+    told = len(events(people["audrey"], method="asked as often as one may"))
+    last = ask(ned)
+    for _ in range(2):
+        refused("asks_of_day", ask, ned)
+    assert len(events(people["audrey"], method="asked as often as one may")) == told + 1
+    ned.post(f"/approvals/{last['id']}/withdraw")
+    refused("asks_of_day", ask, ned)
+    other = ask(ned, role="emergency")  # is another kind
+    ned.post(f"/approvals/{other['id']}/withdraw")
+    office.store("UPDATE ask SET created = created - 86400 WHERE asker = ?", int(ned.id))
+    ask(ned)
+
+
 def test_what_cannot_be_asked_for(office, people):
     ann = people["ann"]
     refused("not_found", ask, ann, role="staff")
@@ -295,9 +342,8 @@ def test_core_stops_in_order_while_a_role_waits_for_the_ledger(office, people):
     kim = office.employee("kim", ["staff"])
     ask(kim)
     number = office.store("SELECT id FROM ask WHERE state = 0 AND asker = ?", int(kim.id))[0][0]
-    for voter in (people["lee"], people["max"]):
-        office.store("INSERT INTO vote (ask, person, yes, given, name, reason, sets) VALUES (?, ?, 1, 1, ?, '', 1)",
-                     number, int(voter.id), voter.name)
+    office.store("INSERT INTO vote (ask, person, yes, given, name, reason, sets)"
+                 " SELECT ?, id, 1, 1, name, '', 1 FROM person WHERE name IN ('lee', 'max')", number)
     office.store("UPDATE ask SET state = 1 WHERE id = ?", number)
     core = office.wait_role("core", office.kill("core"))
     ledger = office.kill("ledger", signal.SIGSTOP)

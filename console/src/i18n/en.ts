@@ -485,6 +485,7 @@ export const en = {
       changed: { title: "It has changed meanwhile", what: "Load the page again, then repeat." },
       invalid: { title: "That cannot be taken", what: "Correct what is named and try again." },
       ambiguous: { title: "More than one fits", what: "Say which one." },
+      asks_of_day: { title: "Asked too often", what: "You have asked 200 times for such things within a day. Ask again tomorrow, or tell the security team." },
       bad_target: { title: "That cannot be reached", what: "Check what it is about." },
       busy: { title: "Busy right now", what: "Something like it is under way. Try again in a moment." },
       cannot_undo: { title: "It cannot be undone", what: "Nothing of it is kept any more, or it was done before." },

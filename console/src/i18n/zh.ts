@@ -484,6 +484,7 @@ export const zh: typeof en = {
       changed: { title: "内容已被更改", what: "请重新加载页面后再试。" },
       invalid: { title: "填写的内容无法接受", what: "请按下面的说明更正后重试。" },
       ambiguous: { title: "有多个匹配", what: "请指明是哪一个。" },
+      asks_of_day: { title: "申请过于频繁", what: "您一天内此类申请已达 200 次。请明天再试，或告知安全团队。" },
       bad_target: { title: "无法到达该对象", what: "请检查所指的对象。" },
       busy: { title: "正在处理中", what: "同类操作正在进行，请稍后重试。" },
       cannot_undo: { title: "无法撤销", what: "所需内容已不再保留，或已经撤销过。" },

@@ -245,25 +245,19 @@ void undo_literal(const undo *u, const char *text, sp_buf *sql)
 }
 
 /* Names, types and rows are the server's words, and a line of them may read like a command (\!
- * runs a program): so psql is restricted but for the one word. */
+ * runs a program): so psql is restricted but for the one word. Which command is ours is told by a
+ * byte that their words, which are UTF-8, do not have. */
 static void unlock_commands(const undo *u, sp_span rest, sp_buf *out)
 {
-    static const char *const commands[] = {"\\gexec\n", "\\gset\n"};
-    while (rest.len > 0) {
-        size_t at = sp_span_index(rest, '\\');
-        const char *found = NULL;
-        for (size_t i = 0; i < SP_COUNT(commands) && found == NULL; i++) {
-            bool is = sp_span_starts(sp_span_slice(rest, at, rest.len), sp_span_cstr(commands[i]));
-            found = is ? commands[i] : NULL;
+    sp_span piece;
+    for (bool is_command = false; sp_span_split(&rest, UNDO_COMMAND, &piece); is_command = true) {
+        if (is_command) {
+            sp_span line = sp_span_slice(piece, 0, sp_span_index(piece, '\n'));
+            sp_buf_fmt(out, "\n\\unrestrict %s\n\\%.*s\n\\restrict %s", u->lock, SP_SPAN_ARG(line),
+                       u->lock);
+            piece = sp_span_slice(piece, line.len, piece.len);
         }
-        sp_buf_span(out, sp_span_slice(rest, 0, at));
-        if (found != NULL) {
-            sp_buf_fmt(out, "\n\\unrestrict %s\n%s\\restrict %s\n", u->lock, found, u->lock);
-        } else if (at < rest.len) {
-            sp_buf_byte(out, '\\');
-        }
-        size_t taken = at + (found != NULL ? sp_span_cstr(found).len : 1);
-        rest = sp_span_slice(rest, taken < rest.len ? taken : rest.len, rest.len);
+        sp_buf_span(out, piece);
     }
 }
 

@@ -84,14 +84,14 @@ static const char NEAR[] =
 
 static const char HOLD[] =
     " SELECT DISTINCT format('REVOKE GRANT OPTION FOR USAGE ON SCHEMA %I FROM PUBLIC',"
-    " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 \\gexec\n";
+    " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 " UNDO_GEXEC;
 
 /* Whose rows are put back is written by nobody else meanwhile; the others only stay what they are:
  * who writes into another partition goes on. Where a part will join, no other one joins. */
 static const char LOCK[] =
     " SELECT format('LOCK TABLE ONLY %s IN %s MODE', n.about,"
     " CASE WHEN n.own THEN 'SHARE ROW EXCLUSIVE' WHEN n.beside THEN 'SHARE UPDATE EXCLUSIVE'"
-    " ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES " AND " LOCKABLE " ORDER BY n.oid \\gexec\n";
+    " ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES " AND " LOCKABLE " ORDER BY n.oid " UNDO_GEXEC;
 
 static const char LOCKED[] =
     " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
@@ -101,7 +101,7 @@ static const char LOCKED[] =
     "  AND l.locktype = 'relation' AND l.relation = n.oid AND (l.mode IN ('ShareRowExclusiveLock',"
     "  'ExclusiveLock', 'AccessExclusiveLock') OR l.mode = 'ShareUpdateExclusiveLock'"
     "  AND NOT n.own OR l.mode = 'RowExclusiveLock' AND NOT (n.own OR n.beside))))"
-    " LIMIT 1 \\gexec\n";
+    " LIMIT 1 " UNDO_GEXEC;
 
 /* What belongs to them; and from there to functions. */
 static const char CHECK[] =
@@ -177,7 +177,7 @@ static const char WRONG[] =
     " WHERE p.pronamespace = 'pg_catalog'::regnamespace"
     " AND NOT EXISTS (SELECT FROM pg_temp.sp_reading r WHERE r.name = p.proname))"
     "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', what))"
-    " FROM wrong ORDER BY first, what LIMIT 1 \\gexec\n";
+    " FROM wrong ORDER BY first, what LIMIT 1 " UNDO_GEXEC;
 
 static void put_columns(const undo *u, const json_t *relation, const char *what, sp_buf *sql)
 {

@@ -29,6 +29,6 @@ void undo_counters(const undo *u, const undo_table *t, sp_buf *sql)
 {
     if (t->adds && !u->try_only) {
         sp_buf_text(sql, FORWARD);
-        sp_buf_fmt(sql, "%u \\gexec\n", undo_oid(t->relation));
+        sp_buf_fmt(sql, "%u " UNDO_GEXEC, undo_oid(t->relation));
     }
 }

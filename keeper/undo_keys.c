@@ -26,7 +26,7 @@ void undo_keys_wait(const undo_tables *all, sp_buf *sql)
     sp_buf_text(sql, " ON p.oid = k.confrelid WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT "
                      "k.condeferrable AND c.place < p.place;\nSELECT format('ALTER TABLE %s ALTER "
                      "CONSTRAINT %I DEFERRABLE', conrelid::regclass, conname) FROM pg_constraint "
-                     "JOIN pg_temp.sp_key USING (oid) ORDER BY oid \\gexec\n"
+                     "JOIN pg_temp.sp_key USING (oid) ORDER BY oid " UNDO_GEXEC
                      "SET CONSTRAINTS ALL DEFERRED;\n");
 }
 
@@ -34,5 +34,5 @@ void undo_keys_check(sp_buf *sql)
 {
     sp_buf_text(sql, "SET CONSTRAINTS ALL IMMEDIATE;\nSELECT format('ALTER TABLE %s ALTER "
                      "CONSTRAINT %I NOT DEFERRABLE', conrelid::regclass, conname) FROM "
-                     "pg_constraint JOIN pg_temp.sp_key USING (oid) ORDER BY oid \\gexec\n");
+                     "pg_constraint JOIN pg_temp.sp_key USING (oid) ORDER BY oid " UNDO_GEXEC);
 }

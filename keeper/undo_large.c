@@ -69,7 +69,7 @@ static sp_err take_line(loading *l, sp_span line)
         sp_buf_fmt(&l->out, "SELECT pg_catalog.lo_put(%u, %llu, '\\x", l->oid,
                    (unsigned long long)l->at);
         sp_buf_span(&l->out, bytes);
-        sp_buf_text(&l->out, "') AS sp_put \\gset\n");
+        sp_buf_text(&l->out, "') AS sp_put " UNDO_GSET);
         l->at += bytes.len / 2;
     }
     return undo_script(l->u, &l->out);

@@ -16,6 +16,11 @@ enum {
     UNDO_LARGE_OBJECTS = 2613      /* pg_largeobject, as pg_dump writes them */
 };
 
+/* psql's own commands, at the end of what they are about: undo_script() lets no others through. */
+enum { UNDO_COMMAND = 0xff };
+#define UNDO_GEXEC "\377gexec\n"
+#define UNDO_GSET "\377gset\n"
+
 typedef struct {
     uint32_t catalog;
     uint32_t oid;
@@ -52,8 +57,8 @@ typedef sp_err (*undo_take)(void *self, sp_span bytes);
 SP_MUST sp_err undo_restore(undo *u, const char *const argv[], undo_take take, void *self);
 /* The text, quoted as a value. */
 void undo_literal(const undo *u, const char *text, sp_buf *sql);
-/* Sends the text to psql and empties it. Of psql's own commands it takes \gexec and \gset, at the
- * end of a line. */
+/* Sends the text to psql and empties it. Of psql's own commands it takes UNDO_GEXEC and UNDO_GSET.
+ */
 SP_MUST sp_err undo_script(undo *u, sp_buf *sql);
 /* What pg_restore writes has a lock of its own: psql takes commands from here on, or not. */
 SP_MUST sp_err undo_lock(undo *u, bool on);

@@ -116,7 +116,7 @@ sp_err undo_public_make(undo *u, sp_buf *sql)
     if (u->public_gone && !u->public_owned) { /* as a new one is, rather than the keeper's */
         sp_buf_text(sql, "SELECT 'ALTER SCHEMA public OWNER TO pg_database_owner' FROM "
                          "pg_catalog.pg_roles WHERE rolname = 'pg_database_owner' AND "
-                         "pg_has_role(oid, 'USAGE') \\gexec\n");
+                         "pg_has_role(oid, 'USAGE') " UNDO_GEXEC);
     }
     if (u->public_gone || (u->public_missing && u->public_owned)) {
         json_array_append_new(u->restored, json_sprintf("SCHEMA - public %s", owner));

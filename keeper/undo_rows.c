@@ -194,7 +194,7 @@ void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_b
             first = false;
         }
     }
-    sp_buf_text(sql, ") c(n, name, type) \\gexec\n");
+    sp_buf_text(sql, ") c(n, name, type) " UNDO_GEXEC);
 }
 
 static void put_values(const undo_table *t, put_column put, sp_buf *sql)
@@ -370,7 +370,7 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
 {
     auto_buf sp_buf goes = sp_buf_make(UNDO_SQL_MAX_BYTES);
     static const char from[] = "FROM pg_constraint k WHERE contype = 'f' AND confrelid = %u AND "
-                               "confdeltype IN ('c','n','d') \\gexec\n";
+                               "confdeltype IN ('c','n','d') " UNDO_GEXEC;
     uint32_t oid = undo_oid(t->relation);
     put_goes(t, &goes);
     sp_buf_byte(&goes, 0);

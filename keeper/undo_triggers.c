@@ -10,7 +10,7 @@ static void put_switch(size_t number, const char *how, sp_buf *sql)
 {
     sp_buf_fmt(sql,
                "SELECT format('ALTER TABLE ONLY %%s %%s TRIGGER %%I', tgrelid::regclass, %s, "
-               "tgname) FROM pg_temp.sp_trigger_%zu \\gexec\n",
+               "tgname) FROM pg_temp.sp_trigger_%zu " UNDO_GEXEC,
                how, number);
 }
 
@@ -38,8 +38,8 @@ void undo_triggers_off(size_t number, const char *table, bool reaching, sp_buf *
                     "IN ('r','p') AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = "
                     "pg_backend_pid() AND l.granted AND l.locktype = 'relation' AND l.relation = "
                     "t.oid AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', "
-                    "'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) LIMIT 1 "
-                    "\\gexec\n");
+                    "'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) LIMIT "
+                    "1 " UNDO_GEXEC);
     }
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_trigger_%zu ON COMMIT DROP AS ", number);
     put_those(table, reaching, sql);

@@ -85,6 +85,18 @@ b" """, "orders")
 b" t""", "orders")
 
 
+@pytest.mark.parametrize("verb,how", [("DELETE", "DELETE FROM {t}"), ("UPDATE", "UPDATE {t} SET {k} = 'k', {n} = 9"), ("DROP", "DROP TABLE {t}"),
+                                      ("ALTER", "ALTER TABLE {t} DROP COLUMN {n}")])
+def test_a_name_that_reads_like_a_command_of_psql(keeper, server, trap, verb, how):
+    names = {"t": 'trap."t\\gset\n\\gexec\n"', "k": '"\\gexec\n"', "n": '"n\\gset\n\\! id\n"'}
+    trap("CREATE TABLE {t} ({k} text PRIMARY KEY, {n} int DEFAULT 3, CHECK ({n} > 0)); INSERT INTO {t} VALUES ('1', 1)".format(**names))
+    kept(keeper, server, verb, "trap.t\\gset\n\\gexec\n")
+    trap(how.format(**names))
+    code, _, why = undone(keeper, server, verb)
+    assert code == OK, why
+    assert server.sql("SELECT {k}, {n} FROM {t}".format(**names), "orders") == "1|1"
+
+
 def test_functions_and_operators_of_others_are_not_ours(keeper, server):
     """Better matches than PostgreSQL's own, on everybody's search_path."""
     server.sql("""

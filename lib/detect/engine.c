@@ -125,10 +125,14 @@ uint64_t detect_hash(const sp_detect_engine *engine, sp_span text, uint64_t more
     return sp_span_hash(text, engine->seed[0] ^ (more * UINT64_C(0x9E3779B97F4A7C15)));
 }
 
-/* false: the event lacks one of the fields. */
-static bool key_of(const passing *p, const sp_detect_rule *rule, table_key *ret_key)
+/* false: the event lacks one of the fields. Many detections ask for the key of the one before. */
+static bool key_of(passing *p, const sp_detect_rule *rule, table_key *ret_key)
 {
     table_key key = {p->engine->seed[0], p->engine->seed[1]};
+    if (p->keyed != 0 && p->keyed == rule->by) {
+        *ret_key = p->key;
+        return true;
+    }
     for (uint32_t bits = rule->by; bits != 0; bits &= bits - 1) {
         sp_span value = detect_field(p->event, (sp_detect_field)__builtin_ctz(bits), p->place);
         if (value.len == 0) {
@@ -137,6 +141,8 @@ static bool key_of(const passing *p, const sp_detect_rule *rule, table_key *ret_
         key.a = sp_span_hash(value, key.a);
         key.b = sp_span_hash(value, key.b ^ UINT64_C(0xD6E8FEB86659FD93));
     }
+    p->keyed = rule->by;
+    p->key = key;
     *ret_key = key;
     return true;
 }

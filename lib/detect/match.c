@@ -7,14 +7,19 @@
 
 enum { MAPPED_BYTES = 12, V4_NETWORK_BYTES = 15, V6_NETWORK_BYTES = 6, PEER_BYTES = 16 };
 
-static bool any_text(const sp_detect_program *p, sp_detect_run run, sp_span text)
+static bool is_one_of(const sp_detect_program *p, sp_detect_run run, sp_span text)
 {
     for (uint32_t i = 0; i < run.count; i++) {
         if (sp_span_eq(p->texts[run.at + i], text)) {
             return true;
         }
     }
-    return run.count == 0;
+    return false;
+}
+
+static inline bool any_text(const sp_detect_program *p, sp_detect_run run, sp_span text)
+{
+    return run.count == 0 || is_one_of(p, run, text);
 }
 
 static bool any_glob(const sp_detect_program *p, sp_detect_run run, sp_span text)

@@ -44,6 +44,8 @@ typedef struct {
     bool has_asked_place;
     const sp_detect_place *place; /* NULL: not known */
     sp_detect_place place_room;
+    uint32_t keyed; /* the fields that key is of; 0 = none yet */
+    table_key key;
 } passing;
 
 bool detect_match(const sp_detect_program *program, const sp_detect_match *match,

@@ -75,6 +75,29 @@ static void count_at_its_edge(void **state)
     done(t);
 }
 
+/* Three look at the same events: two by the person, one by the address, each by its own key. */
+static void each_by_its_own_key(void **state)
+{
+    (void)state;
+#define COUNTS(name, by)                                                                           \
+    "kind: Detection\nname: " name "\nseverity: low\nover: { kinds: sign-in }\nby: " by            \
+    "\ncount: { at_least: 2, within: 10m }\nquiet: 1h\n"
+    told *t =
+        fresh(COUNTS("a", "person") "---\n" COUNTS("b", "person") "---\n" COUNTS("c", "peer"));
+    sp_event event = sign_in(START, 7, 1, false);
+    help_event(t, &event);
+    event = sign_in(START, 8, 1, false); /* another person at the same address */
+    help_event(t, &event);
+    assert_int_equal(t->count, 1);
+    assert_int_equal(help_alarms(t, "c"), 1);
+    event = sign_in(START, 7, 2, false); /* the first again, elsewhere */
+    help_event(t, &event);
+    assert_int_equal(t->count, 3);
+    assert_int_equal(help_alarms(t, "a"), 1);
+    assert_int_equal(help_alarms(t, "b"), 1);
+    done(t);
+}
+
 static void distinct_forgets_the_old(void **state)
 {
     (void)state;
@@ -741,6 +764,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(count_at_its_edge),
+        cmocka_unit_test(each_by_its_own_key),
         cmocka_unit_test(distinct_forgets_the_old),
         cmocka_unit_test(changes_to_and_fro),
         cmocka_unit_test(status_of_the_protocol),

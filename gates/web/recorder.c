@@ -181,14 +181,12 @@ void gate_recorder_tick(void)
 
 static uint64_t put(const sp_event *event)
 {
-    size_t size = sp_event_size(event);
-    uint8_t *room = sp_ring_reserve(&ring, size);
+    uint8_t *room = sp_ring_reserve(&ring, sp_event_most(event));
     if (room == NULL) {
         sp_ring_lose(&ring);
         return 0;
     }
-    sp_event_write(event, room);
-    uint64_t seq = sp_ring_commit(&ring, size);
+    uint64_t seq = sp_ring_commit(&ring, sp_event_write(event, room));
     if (sp_ring_must_wake(&ring)) {
         (void)gate_link_tell(&ledger, SP_LEDGER_WAKE, SP_SPAN_EMPTY); /* the tick says it again */
     }

@@ -231,14 +231,12 @@ bool sp_recorder_works(const sp_recorder *recorder)
 
 uint64_t sp_recorder_put(sp_recorder *recorder, const sp_event *event)
 {
-    size_t size = sp_event_size(event);
-    uint8_t *room = sp_ring_reserve(&recorder->ring, size);
+    uint8_t *room = sp_ring_reserve(&recorder->ring, sp_event_most(event));
     if (room == NULL) {
         sp_ring_lose(&recorder->ring);
         return 0;
     }
-    sp_event_write(event, room);
-    uint64_t seq = sp_ring_commit(&recorder->ring, size);
+    uint64_t seq = sp_ring_commit(&recorder->ring, sp_event_write(event, room));
     wake_if_must(recorder);
     return seq;
 }

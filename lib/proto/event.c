@@ -71,8 +71,19 @@ size_t sp_event_size(const sp_event *event)
     return flat_size(&f);
 }
 
-void sp_event_write(const sp_event *event, uint8_t *room)
+size_t sp_event_most(const sp_event *event)
 {
+    enum { LEN_MAX_BYTES = 3 }; /* of a text no longer than SP_EVENT_MAX_BYTES */
+    size_t object = event->object.len < SP_EVENT_OBJECT_MAX_BYTES ? event->object.len
+                                                                  : SP_EVENT_OBJECT_MAX_BYTES;
+    return FIXED_BYTES + NUMBERS * VARINT_MAX_BYTES + SPANS * LEN_MAX_BYTES +
+           event->person_name.len + event->device_name.len + event->resource.len +
+           event->class_name.len + event->rule.len + event->method.len + object + event->detail.len;
+}
+
+size_t sp_event_write(const sp_event *event, uint8_t *room)
+{
+    const uint8_t *start = room;
     flat f = flatten(event);
     const uint8_t fixed[] = {VERSION,       event->kind,        event->severity, event->gate,
                              event->action, event->class_level, event->verdict,  event->reason,
@@ -90,6 +101,7 @@ void sp_event_write(const sp_event *event, uint8_t *room)
         sp_copy(room, f.spans[i].ptr, f.spans[i].len);
         room += f.spans[i].len;
     }
+    return (size_t)(room - start);
 }
 
 sp_err sp_event_encode(const sp_event *event, sp_buf *out)
@@ -103,12 +115,11 @@ sp_err sp_event_encode(const sp_event *event, sp_buf *out)
     size_t size = flat_size(&f);
     uint8_t *room = sp_buf_room(out, size);
     TRY(sp_buf_error(out));
-    sp_event_write(event, room);
-    sp_buf_grown(out, size);
+    sp_buf_grown(out, sp_event_write(event, room));
     return sp_ok();
 }
 
-static uint64_t varint_read(sp_reader *in, uint64_t max)
+static uint64_t varint_read_long(sp_reader *in, uint64_t max)
 {
     sp_span rest = in->rest;
     uint64_t value = 0;
@@ -129,6 +140,17 @@ static uint64_t varint_read(sp_reader *in, uint64_t max)
     }
     sp_reader_fail(in, i == rest.len ? SP_ESHORT : SP_ELIMIT);
     return 0;
+}
+
+/* Most take one byte. */
+static inline uint64_t varint_read(sp_reader *in, uint64_t max)
+{
+    uint8_t first = in->rest.len == 0 ? 0xFF : in->rest.ptr[0];
+    if (first >= 0x80 || first > max) {
+        return varint_read_long(in, max);
+    }
+    in->rest = (sp_span){in->rest.ptr + 1, in->rest.len - 1};
+    return first;
 }
 
 sp_err sp_event_decode(sp_span bytes, sp_event *ret_event)

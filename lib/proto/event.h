@@ -105,10 +105,13 @@ static inline bool sp_event_has_verdict(const sp_event *event)
 
 /* Appends the compact form. Over-long object is cut, over-long names or detail are SP_ELIMIT. */
 SP_MUST sp_err sp_event_encode(const sp_event *event, sp_buf *out);
-/* Exactly as many bytes as sp_event_encode would need, at most SP_EVENT_MAX_BYTES; and the same
- * into room of that size, for the ring: no allocation. */
+/* Exactly as many bytes as sp_event_encode would need, at most SP_EVENT_MAX_BYTES. */
 size_t sp_event_size(const sp_event *event);
-void sp_event_write(const sp_event *event, uint8_t *room);
+/* No fewer than that, nor more than SP_EVENT_MAX_BYTES, without looking at each number. */
+size_t sp_event_most(const sp_event *event);
+/* The same as sp_event_encode into room of either size, for the ring: no allocation. The bytes that
+ * were written: sp_event_size() of them. */
+size_t sp_event_write(const sp_event *event, uint8_t *room);
 /* SP_EINVALID, SP_ESHORT, SP_ELIMIT. */
 SP_MUST sp_err sp_event_decode(sp_span bytes, sp_event *ret_event);
 

@@ -49,6 +49,7 @@ static void comes_back_whole(void **state)
     auto_buf sp_buf buf = sp_buf_make(SP_EVENT_MAX_BYTES);
     assert_ok(sp_event_encode(&event, &buf));
     assert_int_equal(sp_buf_borrow(&buf).len, sp_event_size(&event));
+    assert_true(sp_event_most(&event) >= sp_event_size(&event));
     sp_event back;
     assert_ok(sp_event_decode(sp_buf_borrow(&buf), &back));
     assert_true(back.when_unix_us == event.when_unix_us && back.session == event.session);
@@ -101,6 +102,35 @@ static void limits_hold(void **state)
     assert_fails(sp_event_decode(sp_buf_borrow(&buf), &back), SP_EINVALID);
 }
 
+/* Every field as long as it may be: the room that is reserved in the ring holds it, and a record
+ * of the ring holds the room. */
+static void the_longest_fits(void **state)
+{
+    (void)state;
+    static uint8_t text[SP_EVENT_DETAIL_MAX_BYTES];
+    sp_set(text, 'a', sizeof(text));
+    const sp_span name = {text, SP_NAME_MAX_BYTES};
+    sp_event event = sample();
+    event.when_unix_us = event.reference = event.device = event.policy_version = UINT64_MAX;
+    event.bytes_in = event.bytes_out = event.count = UINT64_MAX;
+    sp_set(event.roles, 0xFF, sizeof(event.roles));
+    event.person = event.duration_us = UINT32_MAX;
+    event.status = UINT16_MAX;
+    event.person_name = event.device_name = event.resource = name;
+    event.class_name = event.rule = event.method = name;
+    event.object = event.detail = (sp_span){text, sizeof(text)};
+    assert_true(sp_event_size(&event) <= sp_event_most(&event));
+    assert_true(sp_event_most(&event) <= SP_EVENT_MAX_BYTES);
+    static uint8_t room[SP_EVENT_MAX_BYTES];
+    size_t len = sp_event_write(&event, room);
+    assert_int_equal(len, sp_event_size(&event));
+    sp_event back;
+    assert_ok(sp_event_decode(sp_span_of(room, len), &back));
+    assert_true(back.bytes_out == UINT64_MAX && back.roles[3] == UINT64_MAX);
+    assert_int_equal(back.object.len, SP_EVENT_OBJECT_MAX_BYTES);
+    assert_int_equal(back.detail.len, SP_EVENT_DETAIL_MAX_BYTES);
+}
+
 static void references_are_readable(void **state)
 {
     (void)state;
@@ -137,8 +167,11 @@ static void frames_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comes_back_whole),   cmocka_unit_test(every_cut_is_refused),
-        cmocka_unit_test(limits_hold),        cmocka_unit_test(references_are_readable),
+        cmocka_unit_test(comes_back_whole),
+        cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(limits_hold),
+        cmocka_unit_test(the_longest_fits),
+        cmocka_unit_test(references_are_readable),
         cmocka_unit_test(frames_are_checked),
     };
     return cmocka_run_group_tests_name("proto event", tests, NULL, NULL);

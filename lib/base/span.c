@@ -172,6 +172,8 @@ static size_t utf8_step(const uint8_t *p, size_t left)
     return second_fits(lead, p[1]) ? len : 0;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte)) /* in all eight bytes of a word */
+
 bool sp_span_is_utf8(sp_span text)
 {
     size_t at = 0;
@@ -179,18 +181,49 @@ bool sp_span_is_utf8(sp_span text)
         uint64_t eight = 0;
         if (text.len - at >= sizeof(eight)) {
             memcpy(&eight, text.ptr + at, sizeof(eight));
-            if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+            if ((eight & EACH(0x80)) == 0) {
                 at += sizeof(eight); /* ASCII, as nearly all text is */
                 continue;
             }
         }
-        size_t step = utf8_step(text.ptr + at, text.len - at);
+        size_t step = text.ptr[at] < 0x80 ? 1 : utf8_step(text.ptr + at, text.len - at);
         if (step == 0) {
             return false;
         }
         at += step;
     }
     return true;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+}
+
+/* Of each of the eight bytes: whether it is 0, as far as all are below 0x80. */
+static uint64_t zeros(uint64_t eight)
+{
+    return eight - EACH(1);
+}
+
+size_t sp_span_plain(sp_span text)
+{
+    size_t at = 0;
+    uint64_t eight = 0;
+    for (; text.len - at >= sizeof(eight); at += sizeof(eight)) {
+        memcpy(&eight, text.ptr + at, sizeof(eight));
+        /* the highest bit of each byte: above 0x7F; below 0x20; 0x7F; a quote; a backslash. A
+         * borrow or carry comes only from a byte that is none of the plain ones. */
+        uint64_t others = eight | (eight - EACH(0x20)) | (eight + EACH(1)) |
+                          zeros(eight ^ EACH('"')) | zeros(eight ^ EACH('\\'));
+        if ((others & EACH(0x80)) != 0) {
+            return at + (size_t)__builtin_ctzll(others & EACH(0x80)) / 8; /* the first of them */
+        }
+    }
+    while (at < text.len && is_plain(text.ptr[at])) {
+        at++;
+    }
+    return at;
 }
 
 sp_span sp_span_cut(sp_span text, size_t max)

@@ -85,6 +85,9 @@ bool sp_span_split(sp_span *rest, uint8_t sep, sp_span *ret_piece);
 SP_MUST sp_err sp_span_to_u64(sp_span text, uint64_t max, uint64_t *ret_value);
 /* Well-formed UTF-8 without surrogates and over-long forms (Unicode 15, 3.9). */
 bool sp_span_is_utf8(sp_span text);
+/* How many bytes at its beginning are printable ASCII other than the quote (") and the backslash:
+ * what stands for itself in JSON and in a log. */
+size_t sp_span_plain(sp_span text);
 /* As much of its beginning as is UTF-8 and fits into max bytes: no character is torn. */
 sp_span sp_span_cut(sp_span text, size_t max);
 /* A label of a host name: 1 to 63 of a-z, 0-9 and '-', which does not stand at an end (RFC 1123).

@@ -22,22 +22,11 @@ static size_t escape_control(uint8_t c, uint8_t *room)
     return sizeof(text);
 }
 
-/* Bytes at the beginning of text that stand for themselves: printable ASCII, as nearly all are. */
-static size_t plain_len(sp_span text)
-{
-    size_t len = 0;
-    while (len < text.len && text.ptr[len] >= 0x20 && text.ptr[len] < 0x7F &&
-           text.ptr[len] != '"' && text.ptr[len] != '\\') {
-        len++;
-    }
-    return len;
-}
-
 size_t sp_json_escape(sp_span text, uint8_t *room)
 {
     uint8_t *at = room;
     while (text.len > 0) {
-        size_t plain = plain_len(text);
+        size_t plain = sp_span_plain(text);
         sp_copy(at, text.ptr, plain);
         at += plain;
         text = sp_span_slice(text, plain, text.len);
@@ -129,7 +118,7 @@ static void string(cursor *c)
 {
     need(c, '"');
     while (!c->bad) {
-        c->at += plain_len((sp_span){c->at, (size_t)(c->end - c->at)});
+        c->at += sp_span_plain((sp_span){c->at, (size_t)(c->end - c->at)});
         if (take(c, '"')) {
             return;
         }

@@ -67,26 +67,11 @@ static void put_hex64(pen *p, uint64_t value)
     }
 }
 
-/* True when every byte is printable ASCII other than the quote and the backslash. */
-static bool is_plain(sp_span text)
-{
-    uint8_t bad = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.ptr[i];
-        bad |= (uint8_t)(c < 0x20 || c >= 0x7F || c == '"' || c == '\\');
-    }
-    return bad == 0;
-}
-
 /* A string with its quotes; at most ESCAPED bytes a byte. */
 static void put_string(pen *p, sp_span text)
 {
     *p->at++ = '"';
-    if (is_plain(text)) {
-        put_raw(p, text.ptr, text.len);
-    } else {
-        p->at += sp_json_escape(text, p->at);
-    }
+    p->at += sp_json_escape(text, p->at);
     *p->at++ = '"';
 }
 

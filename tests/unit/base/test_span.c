@@ -128,12 +128,33 @@ static void knows_labels(void **state)
     }
 }
 
+/* Each byte at each place of a text that is longer than two words, and of its end. */
+static void plain_text_ends_where_it_must(void **state)
+{
+    (void)state;
+    uint8_t text[21];
+    for (unsigned byte = 0; byte < 256; byte++) {
+        bool plain = byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+        for (size_t at = 0; at < sizeof(text); at++) {
+            sp_set(text, at % 2 == 0 ? '~' : ' ', sizeof(text));
+            text[at] = (uint8_t)byte;
+            size_t want = plain ? sizeof(text) : at;
+            assert_int_equal(sp_span_plain(sp_span_of(text, sizeof(text))), want);
+            assert_int_equal(sp_span_plain(sp_span_of(text, at)), at);
+            if (at + 1 < sizeof(text)) {
+                text[at + 1] = (uint8_t)(byte ^ 0xFF); /* whatever stands behind it */
+                assert_true(plain || sp_span_plain(sp_span_of(text, sizeof(text))) == at);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compares),      cmocka_unit_test(cuts),
         cmocka_unit_test(reads_numbers), cmocka_unit_test(knows_utf8),
-        cmocka_unit_test(knows_labels),
+        cmocka_unit_test(knows_labels),  cmocka_unit_test(plain_text_ends_where_it_must),
     };
     return cmocka_run_group_tests_name("base span", tests, NULL, NULL);
 }

@@ -61,7 +61,9 @@ bool sp_sql_alike(sp_span text, uint8_t room[SP_SQL_ALIKE_BYTES])
     sp_copy(room, text.ptr, text.len);
     for (size_t at = 0; at < text.len;) {
         uint8_t c = text.ptr[at];
-        if (sp_is_digit(c)) {
+        if (c == ' ' || (c > '9' && c != '\\')) {
+            at++; /* as most are: nothing of what is looked for below */
+        } else if (sp_is_digit(c)) {
             size_t end = end_of_digits(text, at);
             if (at > 0 && is_before(text.ptr[at - 1]) && end - at <= DIGITS_MAX &&
                 (end == text.len || is_behind(text.ptr[end]))) {

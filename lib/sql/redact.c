@@ -24,40 +24,58 @@ static bool stands_at(sp_span text, size_t at, const char *word)
     return true;
 }
 
-/* Whether one of the words below begins with these two letters: most places of a text are passed by
- * with this. */
-static bool may_begin(uint8_t first, uint8_t second)
-{
-#define LETTER(c) (UINT32_C(1) << ((c) - 'a'))
-    static const uint32_t seconds[26] = {
-        ['a' - 'a'] = LETTER('p'),
-        ['c' - 'a'] = LETTER('o') | LETTER('r'),
-        ['d' - 'a'] = LETTER('b'),
-        ['h' - 'a'] = LETTER('m'),
-        ['p' - 'a'] = LETTER('a') | LETTER('g') | LETTER('o') | LETTER('r'),
-        ['s' - 'a'] = LETTER('e'),
-        ['t' - 'a'] = LETTER('o'),
-        ['u' - 'a'] = LETTER('s'),
-    };
-#undef LETTER
-    unsigned row = (unsigned)first - 'a';
-    unsigned bit = (unsigned)second - 'a';
-    return row < 26 && bit < 26 && (seconds[row] >> bit & 1U) != 0;
-}
+/* How the words about something secret begin. */
+enum { AP, CO, CR, DB, HM, PA, PG, PO, PR, SE, TO, US, BEGINNINGS };
+enum { WORDS_EACH = 2 };
+static const char *const secret_words[BEGINNINGS][WORDS_EACH] = {
+    [AP] = {"api_key", "apikey"},
+    [CO] = {"conninfo", "connection"},
+    [CR] = {"credential", "crypt"},
+    [DB] = {"dblink"},
+    [HM] = {"hmac"},
+    [PA] = {"passw", "passphrase"},
+    [PG] = {"pgp_"},
+    [PO] = {"postgres"},
+    [PR] = {"private key"},
+    [SE] = {"secret"},
+    [TO] = {"token"},
+    [US] = {"user mapping"},
+};
+
+/* A bit for each beginning that has the byte there, whatever its case: most places of a text are
+ * passed by with these. */
+#define BIT(beginning) (UINT16_C(1) << (beginning))
+#define BOTH_CASES(small, bits) [small] = (bits), [(small)-0x20] = (bits)
+static const uint16_t as_first[256] = {
+    BOTH_CASES('a', BIT(AP)),
+    BOTH_CASES('c', BIT(CO) | BIT(CR)),
+    BOTH_CASES('d', BIT(DB)),
+    BOTH_CASES('h', BIT(HM)),
+    BOTH_CASES('p', BIT(PA) | BIT(PG) | BIT(PO) | BIT(PR)),
+    BOTH_CASES('s', BIT(SE)),
+    BOTH_CASES('t', BIT(TO)),
+    BOTH_CASES('u', BIT(US)),
+};
+static const uint16_t as_second[256] = {
+    BOTH_CASES('a', BIT(PA)), BOTH_CASES('b', BIT(DB)),
+    BOTH_CASES('e', BIT(SE)), BOTH_CASES('g', BIT(PG)),
+    BOTH_CASES('m', BIT(HM)), BOTH_CASES('o', BIT(CO) | BIT(PO) | BIT(TO)),
+    BOTH_CASES('p', BIT(AP)), BOTH_CASES('r', BIT(CR) | BIT(PR)),
+    BOTH_CASES('s', BIT(US)),
+};
+#undef BOTH_CASES
+#undef BIT
 
 /* Where the first word about something secret ends; 0 = there is none. */
 static size_t end_of_secret_word(sp_span text)
 {
-    static const char *const words[] = {
-        "passw",      "postgres", "pgp_",   "private key", "passphrase",   "secret",
-        "credential", "conninfo", "crypt",  "dblink",      "user mapping", "hmac",
-        "token",      "api_key",  "apikey", "connection",
-    };
     for (size_t at = 0; at + 1 < text.len; at++) {
-        if (!may_begin(lower(text.ptr[at]), lower(text.ptr[at + 1]))) {
+        unsigned beginning = as_first[text.ptr[at]] & as_second[text.ptr[at + 1]];
+        if (beginning == 0) {
             continue;
         }
-        for (size_t i = 0; i < SP_COUNT(words); i++) {
+        const char *const *words = secret_words[__builtin_ctz(beginning)]; /* two letters: one */
+        for (size_t i = 0; i < WORDS_EACH && words[i] != NULL; i++) {
             if (stands_at(text, at, words[i])) {
                 return at + sp_span_cstr(words[i]).len;
             }
@@ -198,13 +216,14 @@ static void put_clean(sp_span text, size_t max_bytes, sp_buf *out)
     while (cut > 0 && cut < text.len && (text.ptr[cut] & 0xC0) == 0x80) {
         cut--;
     }
-    bool is_utf8 = sp_span_is_utf8(sp_span_slice(text, 0, cut));
+    sp_span kept = sp_span_slice(text, 0, cut);
+    bool is_utf8 = sp_span_is_utf8(kept);
     bool has_control = false;
-    for (size_t i = 0; i < cut; i++) {
+    for (size_t i = sp_span_plain(kept); i < cut; i++) {
         has_control |= text.ptr[i] < 0x20 || text.ptr[i] == 0x7F;
     }
     if (is_utf8 && !has_control) { /* nearly always */
-        sp_buf_span(out, sp_span_slice(text, 0, cut));
+        sp_buf_span(out, kept);
         sp_buf_text(out, cut < text.len ? "..." : "");
         return;
     }

@@ -6,6 +6,7 @@
  */
 #include "core/approvals/inside.h"
 #include "core/documents/documents.h"
+#include "core/sessions/sessions.h"
 #include "core/state/gates.h"
 #include "infra/proc/clock.h"
 #include "lib/proto/db_msg.h"
@@ -47,13 +48,6 @@ static void on_asked(void *self, sp_err err, uint64_t id)
     const sp_db_ask_id made = {id};
     sp_db_ask_id_write(&made, &body);
     reply(self, err, sp_failed(err) ? SP_SPAN_EMPTY : sp_buf_borrow(&body));
-}
-
-static sp_err session_of(const sp_core *core, const sp_db_session *session, sp_live_session *ret)
-{
-    TRY(sp_live_session_get(&core->live, session->slot, session->id, ret));
-    bool lives = ret->state == SP_SESSION_LIVE && ret->expires_unix_s > sp_now_unix_us() / 1000000;
-    return lives ? sp_ok() : sp_fail(SP_EDENIED);
 }
 
 sp_gate sp_ask_gate(sp_ask_kind kind)
@@ -121,7 +115,7 @@ static sp_err on_ask(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *m
     sp_ask ask;
     waiting *wait = NULL;
     auto_buf sp_buf rules = sp_buf_make(RULES_MAX_BYTES);
-    sp_err err = session_of(core, &from.session, &session);
+    sp_err err = sp_sessions_live(core, from.session.slot, from.session.id, &session);
     if (!sp_failed(err)) {
         err = read_ask(core, gate, &from, &session, &rules, &ask);
     }
@@ -158,7 +152,7 @@ static sp_err on_use(sp_core *core, sp_gate gate, sp_peer *peer, const sp_msg *m
     TRY(sp_db_ask_use_read(msg->body, &use));
     sp_live_session session;
     waiting *wait = NULL;
-    sp_err err = session_of(core, &use.session, &session);
+    sp_err err = sp_sessions_live(core, use.session.slot, use.session.id, &session);
     if (!sp_failed(err)) {
         err = is_of_gate(core, use.ask, gate) ? sp_ok() : sp_fail(SP_EDENIED);
     }

@@ -132,11 +132,13 @@ sp_err sp_session_rows_seen(sp_sessions *sessions)
     return sp_txn_commit(&txn);
 }
 
+#define MOVED(column, by) column " = " SP_CLOCK_MOVED(column, by)
+
 sp_err sp_session_rows_move(sp_store *store, int64_t seen_by_s, int64_t ends_by_s)
 {
     auto_query sp_query q = sp_query_of(
-        store, "UPDATE session SET seen = " SP_CLOCK_MOVED("seen", "$1") ", auth = " SP_CLOCK_MOVED(
-                   "auth", "$2") ", expires = " SP_CLOCK_MOVED("expires", "$2"));
+        store, "UPDATE session SET " MOVED("seen", "$1") ", " MOVED("started", "$2") ", " MOVED(
+                   "auth", "$2") ", " MOVED("expires", "$2"));
     sp_bind_bits(&q, (uint64_t)seen_by_s);
     sp_bind_bits(&q, (uint64_t)ends_by_s);
     return sp_query_finish(&q);

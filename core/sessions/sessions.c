@@ -558,6 +558,7 @@ void sp_sessions_clock_set(sp_core *core, int64_t by_s)
             continue;
         }
         slot->seen_unix_s = sp_clock_moved(slot->seen_unix_s, by_s);
+        slot->started_unix_s = sp_clock_moved(slot->started_unix_s, ends_s);
         slot->auth_unix_s = sp_clock_moved(slot->auth_unix_s, ends_s);
         slot->expires_unix_s = sp_clock_moved(slot->expires_unix_s, ends_s);
         if (ends_s != 0 && sp_failed(publish(sessions, i))) { /* the old end must not stay */

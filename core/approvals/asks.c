@@ -357,9 +357,15 @@ static bool fits(const sp_ask *ask, uint64_t session, const sp_hash *sha256)
            ask->expires_unix_s > now_s() && sp_hash_eq(&ask->sha256, sha256);
 }
 
+static bool is_over(sp_core *core, const sp_ask *ask, uint64_t now_unix_s);
+
 static void on_used(void *self, sp_err err)
 {
     step *s = self;
+    if (!sp_failed(err)) { /* while the ledger wrote, somebody may have been locked */
+        err = is_over(s->core, &s->ask, now_s()) ? sp_fail(SP_EDENIED)
+                                                 : sp_ask_is_met(s->core->store, &s->ask);
+    }
     if (!sp_failed(err)) {
         err = sp_ask_row_state(s->core->store, s->ask.id, SP_ASK_APPROVED, SP_ASK_USED,
                                s->ask.asker_name, now_s());

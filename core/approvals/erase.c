@@ -188,6 +188,9 @@ static void on_looked(void *self, sp_err err, sp_span body)
 {
     wanting *w = self;
     sp_ledger_erased would = {0};
+    if (!sp_request_stands(w->req)) {
+        return;
+    }
     if (!sp_failed(err)) {
         err = sp_ledger_erased_read(body, &would);
     }

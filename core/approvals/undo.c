@@ -447,6 +447,13 @@ static void on_tried(void *self, const sp_keeper_done *done)
     sp_approvals *approvals = sp_request_core(w->req)->approvals;
     sp_rest_end(&approvals->tries, w->person, sp_now_steady_us());
     sp_approvals_end(approvals, w->k.id);
+    if (!sp_request_stands(w->req)) {
+        return;
+    }
+    if (!may_see(w->req, &w->first, true)) { /* his roles are others by now */
+        sp_answer_failed(w->req, sp_fail(SP_ENOTFOUND));
+        return;
+    }
     if (done->code == SP_ECONFLICT || done->code == SP_ECORRUPT || done->code == SP_ENOTFOUND) {
         sp_answer_problem(w->req, 409, "cannot_undo", "It cannot be undone: %.*s",
                           SP_SPAN_ARG(done->why));

@@ -72,9 +72,6 @@ sp_route_result sp_router_find(const sp_router *router, sp_span method, sp_span 
 void sp_request_identify(sp_request *req);
 /* Answers and returns false when the request may not reach its handler. */
 bool sp_request_admit(sp_request *req);
-/* The same question after a wait (for the ledger): the session, its roles and what is cut may be
- * other ones by now. Answers and returns false when it may not go on. */
-bool sp_request_stands(sp_request *req);
 
 /* ---- answer.c ---- */
 /* Takes the response; the request is answered. */

@@ -144,6 +144,11 @@ void sp_answer_page(sp_request *req, json_t *items, const char *next);
 /* Keeps the request open as a server-sent event stream on these topics (bits); see http/sse.h. */
 void sp_answer_events(sp_request *req, unsigned topics);
 
+/* Whether who asked still may, after a wait: the session, its roles and what is cut may be other
+ * ones by now (sp_request_record() looks itself). Answers and returns false when it may not go on.
+ */
+bool sp_request_stands(sp_request *req);
+
 /* ---- the ledger ---- */
 /* An event with who, session, device, peer and time filled in, verdict allow. Spans point into the
  * request. */

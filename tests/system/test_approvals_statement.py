@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import struct
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from keeper_client import Postgres, kind_of
 from officelib import Office, free_port, wait_for
 from portal import Refused
 from test_core_cli import Shell
+from test_core_meanwhile import Later, waits
 from vault_client import Connection, EDENIED, OK, Reader, text
 
 HELLO, ASK, ASK_USE, ASK_DROP, KEEP, ASK_DONE = 1, 0x0103, 0x0104, 0x0105, 0x0107, 0x0108
@@ -153,7 +155,7 @@ class Asker:
         return self.gate.call(ASK_USE, body)[0]
 
     def keep(self, ask, relations, whole=False):
-        body = struct.pack(">QB", ask, whole) + text(b"orders-db") + text(b"orders") + \
+        body = struct.pack(">QBI", ask, whole, 0) + text(b"orders-db") + text(b"orders") + \
             text(json.dumps(relations).encode()) + text(b"") + text(b"DROP CASCADE")
         status, body = self.gate.call(KEEP, body)
         return (status, struct.unpack(">QQQ", body[:24])) if status == OK else (status, None)
@@ -220,6 +222,14 @@ def test_asked_kept_used_once_and_undone(office, people, gate, server):
     assert server.sql("SELECT to_regclass('s.orders') IS NULL", "orders") == "t"
     with pytest.raises(Refused):
         people["eve"].post(f"/keeps/{keep}/undo", {})
+    with waits(office, "keeper"):  # nothing is asked for in the name of who is locked meanwhile
+        asking = Later(people["cai"].post, f"/keeps/{keep}/undo", {"reason": "mine"})
+        time.sleep(0.5)
+        lock(people, "cai", "disable")
+    assert asking.said() == (401, "signed_out")
+    assert waiting(people["bob"]) == []
+    lock(people, "cai", "enable")
+    people["cai"].sign_in()
     wanted = people["ann"].post(f"/keeps/{keep}/undo", {"reason": "the wrong table"})
     assert wanted["kind"] == "undo" and wanted["needed"] == 2
     for name in ("bob", "cai"):
@@ -285,6 +295,23 @@ def test_what_a_locked_person_agreed_to_does_not_count(people, gate):
     lock(people, "cai", "enable")
     people["cai"].sign_in()
     assert gate.ann.use(ask, "TRUNCATE s.orders RESTART IDENTITY") == OK
+
+
+def test_nor_when_he_is_locked_while_the_ledger_writes(office, people, gate):
+    ask = gate.ann.ask("TRUNCATE s.orders CASCADE")
+    asked = waiting(people["bob"])[0]
+    answer(people["bob"], asked)
+    answer(people["cai"], asked)
+    assert gate.done(ask)[0] == 2
+    with waits(office):
+        locking = Later(lock, people, "cai", "disable")
+        time.sleep(0.5)
+        using = Later(gate.ann.use, ask, "TRUNCATE s.orders CASCADE")
+    assert locking.said()[0] == 200
+    assert using.said() == (200, EDENIED)
+    lock(people, "cai", "enable")
+    people["cai"].sign_in()
+    assert gate.ann.use(ask, "TRUNCATE s.orders CASCADE") == OK
 
 
 def test_what_a_gate_cannot_ask(people, gate):

@@ -169,7 +169,7 @@ def test_core_lets_it_ask_and_use_and_no_more(office, people, gate, server):
         return hostile.call(ASK_USE, struct.pack(">QIQ", number, at, who) + sha)[0]
 
     def keep(number=ask, resource=b"orders-db", database=b"orders", whole=0, relations=b'[{"schema":"s","name":"orders"}]'):
-        body = struct.pack(">QB", number, whole) + text(resource) + text(database) + text(relations) + text(b"") + text(b"DROP")
+        body = struct.pack(">QBI", number, whole, 0) + text(resource) + text(database) + text(relations) + text(b"") + text(b"DROP")
         return hostile.call(KEEP, body)
 
     assert use() == EDENIED and keep()[0] == EDENIED

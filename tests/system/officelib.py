@@ -21,7 +21,8 @@ BUILD = os.path.abspath(os.environ.get("SALLYPORT_BUILD", os.path.join(ROOT, "bu
 PROGRAM = os.path.join(BUILD, "cli", "sallyport")
 SANITIZED = "asan" in os.path.basename(BUILD)
 ROLES = ("vault", "ledger", "core", "web", "courier", "watch")
-START_S = 90 if SANITIZED else 30
+START_S = 90
+PATIENT_S = 60  # for what comes at once on a machine that is idle: a program that starts, an entry, a message
 REPORTS = ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer")
 
 
@@ -136,6 +137,12 @@ def wait_for(what, seconds, condition, step=None):
         else:
             time.sleep(min(max(pause, now - began), 1))
             pause = min(pause * 1.5, 0.1)
+
+
+def wait_started(what, process, answers, log=lambda: ""):
+    """Until a program of somebody else's answers; at once a failure when it has ended."""
+    wait_for(what, PATIENT_S, lambda: answers() or process.poll() is not None)
+    assert process.poll() is None, f"{what} does not start: {process.returncode}\n{log()}"
 
 
 # What one person tries at a gate in a test is more than the watch lets anybody try: it would end his session.

@@ -18,9 +18,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
-from officelib import BUILD, free_port
+from officelib import BUILD, free_port, wait_started
 
 BINS = {int(path.split("/")[4]): path for path in glob.glob("/usr/lib/postgresql/[0-9]*/bin")
         if os.access(os.path.join(path, "initdb"), os.X_OK)}
@@ -136,12 +135,8 @@ class Postgres:
                                         stdout=log, stderr=log, cwd="/", env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
                                         **self._as_user())
         log.close()
-        end = time.monotonic() + 30
-        while subprocess.run([os.path.join(BIN, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)],
-                             check=False).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise AssertionError("postgres does not start:\n" + self.log())
-            time.sleep(0.05)
+        wait_started("postgres", self.process, lambda: subprocess.run(
+            [os.path.join(BIN, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False).returncode == 0, self.log)
 
     def stop(self, number=signal.SIGINT):
         if self.process is not None and self.process.poll() is None:

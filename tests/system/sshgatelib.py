@@ -24,7 +24,7 @@ import time
 import paramiko
 
 import vault_client as vc
-from officelib import PROGRAM, Office, descendants, free_port, wait_for
+from officelib import PROGRAM, Office, descendants, free_port, wait_for, wait_started
 
 HOST_KEY, TARGET_CA = 0, 1
 ACCOUNT = pwd.getpwuid(os.geteuid()).pw_name
@@ -158,7 +158,7 @@ class Sshd:
             self.process = subprocess.Popen([*self._as_its_own(), *clock, "/usr/sbin/sshd", "-D", "-e", "-f",
                                              os.path.join(self.dir, "sshd_config")],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for("sshd", 10, self._answers)
+        wait_started("sshd", self.process, self._answers, self.log)
 
     def _as_its_own(self):
         """Words before sshd that give it a shadow file of its own."""

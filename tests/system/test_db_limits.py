@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
-from officelib import wait_for
+from officelib import PATIENT_S, wait_for
 from pgraw import SYNC, Raw, bind, describe, execute, fields, message, parse, query
 from test_db_ask import cancel
 
@@ -306,13 +306,16 @@ def test_what_runs_while_the_policy_changes_is_of_the_rule_that_let_it(gate, ove
     more = [{**file, "text": file["text"].replace("kind: Rule\nname: few work", other + "kind: Rule\nname: few work")} for file in files]
     with log_in(gate, "few-1") as raw:
         raw.ask(f"SELECT id AS {mark} FROM orders LIMIT 1")
-        raw.send(query(f"SELECT id AS {mark}, CASE WHEN id = 1 THEN pg_sleep(2) END FROM orders ORDER BY id LIMIT {30 if over else 5}"))
-        time.sleep(0.3)
-        gate.sam.post("/admin/policy/apply", {"files": more, "comment": "one more"})
+        with contextlib.closing(gate.direct("op_all")) as other:
+            other.cursor().execute("LOCK TABLE orders")
+            raw.send(query(f"SELECT id AS {mark} FROM orders ORDER BY id LIMIT {30 if over else 5}"))
+            wait_for("the statement", PATIENT_S, lambda: gate.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") == [(1,)])
+            gate.sam.post("/admin/policy/apply", {"files": more, "comment": "one more"})
         assert codes_of(raw.until("Z")) == (["53400"] if over else [])
     gate.sam.post("/admin/policy/apply", {"files": files, "comment": "as before"})
     events = lambda: [e for e in gate.audrey.items("/admin/ledger/events?gate=db&person=few-1&limit=50") if mark in e.get("object", "")]  # noqa: E731
-    found = wait_for("the entries", 5, lambda: len(events()) == (3 if over else 2) and events())
+    found = wait_for("the entries", PATIENT_S, lambda: len(events()) == (3 if over else 2) and events())
     assert {(e["rule"], e["policy_version"]) for e in found} == {("few work", found[-1]["policy_version"])}, found
 
 

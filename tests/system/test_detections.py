@@ -23,7 +23,7 @@ import pytest
 
 import mmdblib
 from devicelib import Device
-from officelib import descendants, wait_for
+from officelib import PATIENT_S, descendants, wait_for
 from portal import Refused
 from webgatelib import Upstream
 from wholelib import WholeOffice
@@ -183,7 +183,7 @@ def alarms(whole, detection, words=""):
 
 def told(whole, detection, words, plan=None):
     """Its one alarm about this key, with evidence and an incident."""
-    found = wait_for(f"an alarm of {detection} about {words}", 10,
+    found = wait_for(f"an alarm of {detection} about {words}", PATIENT_S,
                      lambda: [a for a in alarms(whole, detection, words) if a["incident"]], step=0.1)
     assert len(found) == 1 and found[0]["evidence"], found
     assert (found[0]["plan"] or None) == plan, found[0]
@@ -192,7 +192,7 @@ def told(whole, detection, words, plan=None):
 
 def steps_of(whole, alarm):
     """What the plan did about it, by name of step."""
-    runs = wait_for("its plan", 10, lambda: whole.sam.get(f"/incidents/{alarm['incident']}")["runs"])
+    runs = wait_for("its plan", PATIENT_S, lambda: whole.sam.get(f"/incidents/{alarm['incident']}")["runs"])
     return {step["name"]: step for step in whole.sam.get(f"/plan-runs/{runs[0]['id']}")["steps"]}
 
 
@@ -309,7 +309,7 @@ def test_a_session_on_three_networks(whole):
         assert visit(whole, "eli", source=f"127.60.{network}.1") == 200
     assert not [a for a in alarms(whole, "session-on-many-networks") if a["person"] == "eli"]
     visit(whole, "eli", source="127.60.3.1")
-    own = wait_for("an alarm about eli", 10, lambda: [a for a in alarms(whole, "session-on-many-networks") if a["person"] == "eli"])
+    own = wait_for("an alarm about eli", PATIENT_S, lambda: [a for a in alarms(whole, "session-on-many-networks") if a["person"] == "eli"])
     told(whole, "session-on-many-networks", own[0]["keys"], "stolen-credentials")
 
 
@@ -319,7 +319,7 @@ def test_a_session_to_and_fro_between_two_networks(whole):
         assert visit(whole, "uma", source="127.61.0.1" if n % 2 == 0 else None) == 200
     assert not [a for a in alarms(whole, "session-to-and-fro") if a["person"] == "uma"]
     turns = itertools.cycle([None, "127.61.0.1"])  # two workers' entries may change places: then it takes another turn
-    own = wait_for("an alarm about uma", 30, lambda: (visit(whole, "uma", source=next(turns)), [
+    own = wait_for("an alarm about uma", PATIENT_S, lambda: (visit(whole, "uma", source=next(turns)), [
         a for a in alarms(whole, "session-to-and-fro") if a["person"] == "uma"])[1])
     told(whole, "session-to-and-fro", own[0]["keys"], "stolen-credentials")
     assert not [a for a in alarms(whole, "session-on-many-networks") if a["person"] == "uma"]

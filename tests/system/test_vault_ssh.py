@@ -9,7 +9,6 @@ import os
 import re
 import struct
 import subprocess
-import time
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 import vault_client as vc
-from officelib import free_port
+from officelib import free_port, wait_started
 from test_vault_role import as_root, folder, vault  # noqa: F401 (fixtures)
 from vault_client import text
 
@@ -211,9 +210,7 @@ def test_a_real_sshd_takes_the_certificate(vault, folder):  # noqa: F811
 
     try:
         use()
-        until = time.monotonic() + 10
-        while log_in().returncode == 255 and time.monotonic() < until:
-            time.sleep(0.1)
+        wait_started("sshd", server, lambda: log_in().returncode != 255)
         assert log_in().stdout == "in\n"
         use(principals=("dev",))
         assert log_in().returncode == 255

@@ -3,7 +3,7 @@
 forgotten again, in messages that fail, are skipped or sent in one breath. The same ones for the same seed.
 
 A step is a tuple: ("Q", text) ("P", name, text) ("B", portal, name) ("D", kind, name) ("E", portal, rows)
-("C", kind, name) ("S",) Sync, ("H",) Flush, ("W",) wait for all answers that are to come.
+("C", kind, name) ("S",) Sync, ("H",) Flush, ("W",) wait for all answers that are to come, ("K",) a cancel request.
 
 Some texts are harm: what its person may prepare and declare, and not have (test_db_names_random.py). Each text carries a tag of its
 own, so that rows tell which they are of.
@@ -12,7 +12,7 @@ import random
 
 LONG = "n" * 63  # what a server keeps of the two that are longer
 WIDE = "m" * 62  # SQL keeps that of the one that is longer, the protocol half a character more
-ALIKE = [["a", "A"], ["b"], [LONG, LONG + "x", LONG + "yyyyyyy"], [WIDE, WIDE + "\u00e9\u00e9"]]
+ALIKE = [["a", "A"], ["b"], [""], [LONG, LONG + "x", LONG + "yyyyyyy"], [WIDE, WIDE + "\u00e9\u00e9"]]  # no name is of the protocol only
 NAMES = [name for names in ALIKE for name in names]
 LATE = ["INSERT INTO unique_late VALUES (1), (1)", "DECLARE late CURSOR WITH HOLD FOR SELECT 1 / (g - 5) FROM generate_series(1, 9) g"]
 FAILS = ["SELECT 1/0", "SELECT * FROM there_is_none", "DEALLOCATE there_is_none", "CLOSE there_is_none", "ROLLBACK TO there_is_none",
@@ -31,7 +31,8 @@ class Maker:
         self.r = random.Random(seed)
         self.harms = harms
         self.tags = 0
-        self.main = self.pick("a", "a", self.r.choice(NAMES))
+        self.pure = self.chance(0.6)  # of one way, without more
+        self.main = "a" if self.pure or self.chance(0.5) else self.r.choice(NAMES)
         self.kind = self.pick("P", "C")
         self.within = self.aborted = False  # as far as that is known
 
@@ -53,6 +54,7 @@ class Maker:
 
     def sql(self, x):
         """The name in a text, oddly written at times: A without quotes is a."""
+        x = x or self.pick("a", "p")
         odd = self.chance(0.1)
         return self.pick(f'"{x}"', f'U&"\\{ord(x[0]):04x}{x[1:]}"', x.upper()) if odd else x
 
@@ -76,6 +78,8 @@ class Maker:
 
     def make(self, x, harm):
         text = self.text(harm)
+        if x == "" and self.chance(0.9):
+            return self.pick([("P", "", text)], [("P", "", text), ("B", "", "")], self.run(text)[:2], [("P", "b", text), ("B", "", "b")])
         if self.kind_of_it() == "P":
             return self.pick([("Q", f"PREPARE {self.sql(x)} AS {text}")], [("Q", f"PREPARE {self.sql(x)} AS {text}")], [("P", x, text)],
                              self.run(f"PREPARE {self.sql(x)} AS {text}"))
@@ -87,13 +91,16 @@ class Maker:
     def opens(self, x):
         self.tags += 1
         quoted = self.pick(f"SELECT ''opened{self.tags}''", self.r.choice(self.harms).replace("{tag}", f"opened{self.tags}").replace("'", "''"))
-        text = f"SELECT opens('{x}', '{quoted}')"
+        text = f"SELECT opens('{x or 'p'}', '{quoted}')"
         return [("Q", text)] if self.chance(0.8) else self.run(text)
 
     def use(self, x):
         name = self.sql(x)
         fetch = f"{self.pick('FETCH ALL FROM', 'FETCH ALL FROM', 'FETCH ALL FROM', 'FETCH 15 FROM', 'MOVE 1 IN', 'FETCH ABSOLUTE 1 FROM')} {name}"
         explain = self.pick("EXPLAIN ANALYZE EXECUTE", "EXPLAIN ANALYZE EXECUTE", "EXPLAIN EXECUTE", "EXPLAIN (ANALYZE, COSTS off) EXECUTE")
+        if x == "" and self.chance(0.9):
+            return self.pick([("E", "", 0)], [("B", "", ""), ("E", "", 0)], [("D", "S", ""), ("B", "p", ""), ("E", "p", self.pick(0, 15)), ("E", "p", 15)],
+                             [("D", "P", ""), ("E", "", 0)])
         if self.kind_of_it() == "P":
             table = f"t{self.r.randint(1, 999)}"
             return self.pick(
@@ -113,12 +120,20 @@ class Maker:
             [("B", "q", other), ("Q", "FETCH ALL FROM q")], [("B", "q", other), ("E", "q", 0)])
 
     def drop(self, x):
+        if x == "" and self.chance(0.8):
+            return [self.pick(("C", "S", ""), ("C", "P", ""), ("Q", ""), ("Q", "SELECT 1"), ("P", "", "SELECT 1/"), ("B", "", "there_is_none"), ("Q", "ROLLBACK"))]
         name = self.sql(x)
         if self.kind_of_it() == "P":
             return [self.pick(*[("Q", f"DEALLOCATE {name}")] * 4, ("Q", "DEALLOCATE ALL"), ("Q", "DISCARD ALL"), ("Q", "DISCARD PLANS"),
                               ("C", "S", x), ("C", "S", x), ("C", "S", x + "z"), ("P", x, "SELECT 1/"))]
         return [self.pick(*[("Q", f"CLOSE {name}")] * 4, ("Q", "CLOSE ALL"), ("Q", "DISCARD ALL"), ("C", "P", x), ("C", "P", x), ("C", "P", x + "z"),
                           ("B", x, "there_is_none"))]
+
+    def describe(self, x):
+        return [("D", "S" if self.kind == "P" else "P", x), ("S",), ("W",)]
+
+    def drop_text(self, x):
+        return f"{'DEALLOCATE' if self.kind_of_it() == 'P' else 'CLOSE'} {self.pick(self.sql(x), self.sql(x), self.sql(x), 'ALL')}"
 
     def fail(self):
         self.aborted = self.within
@@ -141,7 +156,19 @@ class Maker:
         if self.aborted and self.chance(0.6):
             return self.transaction()
         return self.r.choices([lambda: self.make(x, True), lambda: self.make(x, False), lambda: self.use(x), lambda: self.drop(x), self.fail,
-                               self.transaction, lambda: self.opens(x), lambda: [("S",)], lambda: [("H",)]], [3, 3, 4, 3, 2, 3, 0.5, 1, 0.5])[0]()
+                               self.transaction, lambda: self.opens(x), lambda: [("S",)], lambda: [("H",)], self.shadow, self.cancelled,
+                               lambda: self.describe(x)], [3, 3, 4, 3, 2, 3, 0.5, 1, 0.5, 0.5, 0.3, 0.3])[0]()
+
+    def shadow(self):
+        """Tables that are called like those that are harm to read, and are the session's own, for a while."""
+        name, columns = self.pick(("orders", "id int"), ("customers", "phone text"))
+        text = self.pick(f"CREATE TEMP TABLE {name} ({columns})", f"CREATE TEMP TABLE {name} ({columns}) ON COMMIT DROP",
+                         f"DROP TABLE {name}", f"DROP TABLE pg_temp.{name}", "DISCARD TEMP", "DISCARD ALL", f"ALTER TABLE pg_temp.{name} RENAME TO other",
+                         f"ALTER TABLE other RENAME TO {name}", f"CREATE TEMP VIEW {name} AS SELECT 1 AS id, 'x' AS phone")
+        return [("Q", text)]
+
+    def cancelled(self):
+        return [("Q", self.pick("SELECT pg_sleep(0.03)", f"SELECT pg_sleep(0.03); {self.drop_text(self.main)}", "SELECT 1")), ("K",)]
 
     def perhaps(self, p, steps):
         return steps if self.chance(p) else []
@@ -150,7 +177,7 @@ class Maker:
 
     def forgets(self, x):
         """In one Query that fails somewhere, in a transaction that does, skipped in a pipeline, or truly."""
-        drop = next((step[1] for step in (self.drop(x) for _ in range(9)) if step[0] == "Q"), f"DEALLOCATE {x}")
+        drop = self.drop_text(x)
         fail = self.r.choice(FAILS)
         return self.pick(
             lambda: [("Q", f"{fail}; {drop}")], lambda: [("Q", f"{fail}; {drop}")], lambda: [("Q", f"{drop}; {fail}")],
@@ -164,6 +191,10 @@ class Maker:
 
     def made_again(self, x):
         """[harm under x] [forgotten] [harmless under x, with its use]"""
+        if self.pure:
+            steps = self.perhaps(0.8 if self.kind == "C" else 0.3, self.transaction()) + self.make(x, True) + [("W",)]
+            steps += self.perhaps(0.3, self.describe(x)) + self.forgets(x) + self.perhaps(0.6, [("W",)])
+            return steps + self.make(x, False) + self.use(x)
         steps = self.transaction() if self.chance(0.7 if self.kind == "C" else 0.3) else []
         steps += self.make(x, True) + self.perhaps(0.5, [("W",)]) + self.perhaps(0.3, [*self.transaction(), ("W",)])
         steps += self.forgets(self.like(x)) + self.perhaps(0.5, [("W",)])
@@ -198,31 +229,42 @@ class Maker:
         steps += self.pick(self.opens, lambda y: self.make(y, False), lambda y: [])(self.like(x)) + self.perhaps(0.3, [("Q", "COMMIT")])
         return steps + self.use(self.like(x)) + self.perhaps(0.5, self.use(self.like(x)))
 
+    def shadowed(self, x):
+        """What a text reads is the session's own for a while."""
+        steps = [("Q", "BEGIN")] if self.chance(0.5) else []
+        self.within = bool(steps)
+        parts = [self.shadow(), self.shadow(), self.make(x, True), self.transaction(), self.shadow(), self.use(x)]
+        self.r.shuffle(parts)
+        for part in parts:
+            steps += part + self.perhaps(0.4, [("W",)])
+        return steps + self.use(x) + self.perhaps(0.5, [("Q", self.text(True))])
+
     def soup(self):
         return [step for _ in range(self.r.randint(4, 9)) for step in self.any()]
 
     def hostile(self):
-        way = self.r.choices([lambda _: self.soup(), self.made_again, self.opened, self.other_kind, self.saved], [5, 10, 4, 2, 4])[0]
-        steps = way(self.main)
-        if self.chance(0.25):
+        ways = [lambda _: self.soup(), self.made_again, self.opened, self.other_kind, self.saved, self.shadowed]
+        steps = self.r.choices(ways, [0 if self.pure else 6, 12, 4, 2, 4, 2])[0](self.main)
+        if not self.pure and self.chance(0.5):
             at = self.r.randint(0, len(steps))
             steps[at:at] = self.any()
         return self.carried(steps)
 
     def carried(self, steps):
         """The same by other messages: several statements in one, by the extended protocol, in one breath."""
-        waits = self.pick(0.05, 0.3, 0.6)
-        together = self.pick(0, 0.2, 0.5)
+        waits = 0 if self.pure else self.pick(0, 0.3, 0.6)
+        together = 0 if self.pure else self.pick(0, 0.2, 0.5)
+        extended = 0 if self.pure else 0.15
         found = []
         for step in steps:
             last = found[-1] if found else ("W",)
             both = step[0] == last[0] == "Q"
             if both and len(statements(last[1])) < 4 and self.chance(together):
                 found[-1] = ("Q", f"{last[1]}; {step[1]}")
-            elif step[0] == "Q" and len(statements(step[1])) == 1 and self.chance(0.12):
+            elif step[0] == "Q" and len(statements(step[1])) == 1 and self.chance(extended):
                 found += self.run(step[1])
             else:
-                if step[0] == "Q" and last[0] in "PBDEC" and self.chance(0.7):
+                if step[0] in "QW" and last[0] in "PBDEC" and self.chance(0.8):
                     found.append(("S",))
                 found.append(step)
             if step[0] != "W" and self.chance(waits):
@@ -374,7 +416,7 @@ def written(step):
         words.reverse()
     if kind == "C":
         return f'message("C", b"{step[1]}" + {words[1]}.encode() + b"\\0")'
-    return {"S": "SYNC", "H": "FLUSH"}.get(kind) or f"{names[kind]}({', '.join(words)})"
+    return {"S": "SYNC", "H": "FLUSH", "K": "CANCEL"}.get(kind) or f"{names[kind]}({', '.join(words)})"
 
 
 def as_python(steps):

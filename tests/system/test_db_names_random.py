@@ -12,6 +12,8 @@ import collections
 import contextlib
 import os
 import re
+import socket
+import struct
 import time
 
 import psycopg2
@@ -92,6 +94,7 @@ class Talk:
         first = self.raw.log_in(user, database, password)
         if first[-1] != ("Z", b"I"):
             raise Wrong(f"log-in: {first}")
+        self.port, self.key = port, next((body for kind, body in first if kind == "K"), None)
         self.due, self.skips, self.ended = collections.deque(), False, None
         self.got = []  # (the step's number, type, body)
 
@@ -107,6 +110,11 @@ class Talk:
             self.raw.send(data)
         except OSError:
             pass  # its last words are read
+
+    def cancel(self):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_S) as line:
+            line.sendall(struct.pack(">II", 8 + len(self.key), 80877102) + self.key)
+            line.recv(1)
 
     def take(self, kind, body):
         if kind in "NAS":
@@ -150,13 +158,15 @@ def talked(talk, steps):
     """All of it, with a Sync at the end when that is due."""
     breath = []
     for number, step in enumerate(steps):
-        if step[0] != "W":
+        if step[0] not in "KW":
             breath.append((number, step))
-        if step[0] != "W" or not breath:
             continue
         talk.send(breath)
-        certain = breath[-1][1][0] in "QS"
         breath = []
+        if step[0] == "K":
+            talk.cancel()
+            continue
+        certain = bool(talk.due) and talk.due[-1][1] in "QS"
         if not talk.wait(ANSWER_S if certain else 0.03) and certain and talk.due[-1][1] in "QS":
             raise Wrong(f"no answer to {steps[talk.due[0][0]]}")
         if talk.ended is not None:

@@ -135,9 +135,11 @@ static step too_long(db_session *session, db_run *run, const sp_pg_head *head, s
                      size_t *ret_used)
 {
     db_refusal refusal;
+    bool calls = head->type == 'F';
     db_refuse(&refusal, "54000", SP_REASON_LIMIT,
-              "the statement is longer than the gate judges (%u of at most %u bytes)",
-              (unsigned)head->body_len, (unsigned)DB_STATEMENT_MAX_BYTES);
+              "the %s is longer than the gate judges (%u of at most %u bytes)",
+              calls ? "function call" : "statement", (unsigned)head->body_len,
+              calls ? (unsigned)CALL_MAX_BYTES : (unsigned)DB_STATEMENT_MAX_BYTES);
     db_judge_unjudged(session, &refusal);
     if (sp_failed(refuse(session, run, head->type, &refusal))) {
         out_of_step(session, "the gate has no memory left for this statement");

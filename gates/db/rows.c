@@ -207,6 +207,22 @@ static db_verdict may_pass(db_session *session, db_note *note, size_t bytes, db_
     return DB_PASS;
 }
 
+static db_verdict refuse_row(sp_err err, const db_fields *fields, const sp_buf *out,
+                             db_refusal *refusal)
+{
+    if (err.code == SP_ELIMIT) {
+        db_refuse(refusal, "54000", SP_REASON_LIMIT,
+                  "a row with masked columns is longer than the gate rewrites (at most %zu bytes)",
+                  out->max_bytes);
+    } else {
+        db_refuse(
+            refusal, "54000", SP_REASON_UNPARSED,
+            "a row cannot be masked: it does not fit to its description, which has %u columns",
+            (unsigned)fields->count);
+    }
+    return DB_REFUSE;
+}
+
 static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
                          db_refusal *refusal)
 {
@@ -230,11 +246,8 @@ static db_verdict on_row(db_session *session, db_note *note, const sp_pg_msg *ms
     if (!fields->any) {
         return DB_PASS;
     }
-    if (!msg->whole || sp_failed(mask_row(fields, msg->body, out))) {
-        db_refuse(refusal, "54000", SP_REASON_UNPARSED, "a row that cannot be masked");
-        return DB_REFUSE;
-    }
-    return DB_REPLACE;
+    sp_err err = msg->whole ? mask_row(fields, msg->body, out) : sp_fail(SP_ELIMIT);
+    return sp_failed(err) ? refuse_row(err, fields, out, refusal) : DB_REPLACE;
 }
 
 /* ---- COPY ---- */
@@ -410,6 +423,26 @@ void db_rows_late(db_session *session, bool is_late)
     }
 }
 
+static db_verdict on_description(db_session *session, db_note *note, const sp_pg_msg *msg,
+                                 db_refusal *refusal)
+{
+    sp_err err =
+        msg->whole ? keep_fields(db_session_judge(session), note, msg->body) : sp_fail(SP_EINVALID);
+    if (!sp_failed(err)) {
+        return DB_PASS;
+    }
+    if (err.code == SP_ELIMIT) {
+        db_refuse(refusal, "53400", SP_REASON_LIMIT,
+                  "the gate has no room left to keep the description of this answer: prepared "
+                  "statements and portals of this connection hold too much");
+        snprintf(refusal->hint, sizeof(refusal->hint), "Close some of them: DEALLOCATE, CLOSE.");
+    } else {
+        db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                  "the description of the answer cannot be read");
+    }
+    return DB_REFUSE;
+}
+
 static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
                           db_refusal *refusal)
 {
@@ -419,13 +452,8 @@ static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *m
         if (note->masking == SP_SQL_MASKING_CLEAN && msg->whole) {
             doubt(session, note, msg->body);
         }
-        if (note->masking != SP_SQL_MASKING_CLEAN &&
-            (!msg->whole || sp_failed(keep_fields(db_session_judge(session), note, msg->body)))) {
-            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
-                      "the description of the answer cannot be read");
-            return DB_REFUSE;
-        }
-        return DB_PASS;
+        return note->masking == SP_SQL_MASKING_CLEAN ? DB_PASS
+                                                     : on_description(session, note, msg, refusal);
     case 'D':
         return on_row(session, note, msg, out, refusal);
     case 'd':

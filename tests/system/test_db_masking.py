@@ -15,7 +15,7 @@ import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import wait_for
-from pgraw import SYNC, Raw, bind, describe, execute, parse, query
+from pgraw import SYNC, Raw, bind, describe, execute, fields, parse, query
 
 DOCUMENTS = orders_documents(
     ["dba", "analyst", "clerk"],
@@ -539,3 +539,18 @@ def test_words_of_errors_and_notices(gate):
             assert "13800130007" not in str(what.value) and "13800130007" not in str(what.value.diag.message_detail)
     finally:
         gate.sql("DROP TRIGGER says ON customers")
+
+
+def test_a_description_that_has_no_room_says_so(gate):
+    """Statements of masked answers are kept with what they answer: with 1,500 columns that is more than the text."""
+    with contextlib.closing(Raw(gate.port, tls=None, timeout=30)) as raw:
+        assert raw.log_in("anna", "orders-db", gate.password("anna"))[-1] == ("Z", b"I")
+        text = f"SELECT {', '.join(['phone'] * 1500)} FROM customers"
+        for number in range(2000):
+            raw.send(parse(f"{text} -- {number}", f"s{number}"), describe(f"s{number}", "S"), SYNC)
+            found = raw.until("Z")
+            if "E" in [kind for kind, _ in found]:
+                break
+        error = fields(next(body for kind, body in found if kind == "E"))
+        assert found[0] == ("1", b"") and error["C"] == "53400" and "no room left to keep the description" in error["M"], (number, error)
+        assert raw.ask("DEALLOCATE ALL")[-1] == ("Z", b"I") and "D" in [kind for kind, _ in raw.ask("SELECT phone FROM customers")]

@@ -441,6 +441,13 @@ def test_too_long_a_statement_is_refused_and_the_connection_lives(raw):
     assert codes(raw.ask("ROLLBACK")) == "CZ"
 
 
+def test_too_long_a_function_call_is_told_what_is_too_long(raw):
+    raw.send(message("F", bytes(64 * 1024 + 1)))
+    error = error_of(raw.until("Z"))
+    assert error["C"] == "54000" and "the function call is longer" in error["M"] and "65537 of at most 65536 bytes" in error["M"], error
+    assert codes(raw.ask("SELECT 1")) == "TDCZ"
+
+
 def test_a_long_value_passes(db, raw):
     value = b"v" * (5 << 20)
     body = b"\0\0\0\0" + struct.pack(">HI", 1, len(value)) + value + b"\0\0"

@@ -225,6 +225,14 @@ static uint64_t number_of(const db_judge *judge, uint32_t word)
     return number > most ? number - UINT32_MAX - 1 : number;
 }
 
+/* A Query drops both, and runs in a portal without a name, of which the server leaves what must not
+ * be run when it fails within a transaction. */
+static void forget_unnamed(db_judge *judge, uint64_t before)
+{
+    db_names_forget(&judge->names, DB_NAMED_PREPARED, SP_SPAN_EMPTY, false, before);
+    db_names_forget(&judge->names, DB_NAMED_PORTAL, SP_SPAN_EMPTY, false, before);
+}
+
 void db_ends_follow(db_session *session, const db_flight *flight, const db_note *note,
                     const db_end *end)
 {
@@ -236,6 +244,9 @@ void db_ends_follow(db_session *session, const db_flight *flight, const db_note 
         end_text(judge, note, end, is_last || session->transaction == 'T');
     } else if (note != NULL) {
         end_message(judge, note, end);
+    }
+    if (flight->type == 'Q' && end->how != DB_END_SKIPPED) {
+        forget_unnamed(judge, number_of(judge, flight->word));
     }
     judge->has_failed |= !ran || (note != NULL && note->is_refused);
     if (is_last && session->transaction == 'I') {

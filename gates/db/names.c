@@ -248,8 +248,8 @@ db_verdict db_names_clear(db_session *session, db_named_kind kind, sp_span name,
         return DB_PASS;
     }
     bool is_one = newest->is_settled && db_names_find(names, kind, name, newest) == NULL;
-    /* any Sync under way may end portals */
-    bool lasts = kind == DB_NAMED_PREPARED && !names->are_ending;
+    /* any Sync under way may end portals, any Query the statement without a name */
+    bool lasts = kind == DB_NAMED_PREPARED && !names->are_ending && name.len > 0;
     if (is_one && (lasts || session->flights.count == 0)) {
         return DB_PASS;
     }

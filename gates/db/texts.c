@@ -522,8 +522,14 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     db_verdict clear = db_means_fits(named.name, refusal)
                            ? db_names_clear(session, kind, named.name, refusal)
                            : DB_REFUSE;
-    if (clear != DB_PASS || at == NULL) {
-        return clear; /* the server says that there is no such thing */
+    if (clear != DB_PASS) {
+        return clear;
+    }
+    if (at == NULL) { /* what the server has there may be of a Query that failed */
+        bool is_prepared = kind == DB_NAMED_PREPARED;
+        db_means_nothing(is_prepared, is_prepared ? "prepared statement" : "portal", named.name,
+                         refusal);
+        return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();
     db_verdict found = db_means_message(&ruling, session, kind, named.name, refusal);

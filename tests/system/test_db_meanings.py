@@ -9,7 +9,7 @@ import contextlib
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
-from pgraw import FLUSH, SYNC, Raw, bind, closes, execute, fields, parse, query
+from pgraw import FLUSH, SYNC, Raw, bind, closes, describe, execute, fields, parse, query
 
 LIMIT = 20
 DOCUMENTS = orders_documents(["few"], f"""\
@@ -274,3 +274,25 @@ def test_a_server_that_is_not_utf8_cuts_names_elsewhere(gate):
         assert codes_of(raw.until("Z")) == ["42622"]
         short = "\u00e9" * 29
         assert says(raw, f"PREPARE {short} AS {ONE}", f"EXECUTE {short}", f"PREPARE {'n' * 70} AS {ONE}", f"EXECUTE {'n' * 63}") == [0, 1, 0, 1]
+
+
+def test_a_query_ends_what_has_no_name(raw):
+    """A Query that fails in a transaction leaves its own portal behind, and PostgreSQL 15 dies of whoever runs or describes that."""
+    bound = (parse(ONE), bind(), SYNC)
+    for again in (execute(), describe(), describe("", "S"), bind(), (parse(ONE, "k"), SYNC, execute())):
+        again = again if isinstance(again, tuple) else (again,)
+        for awaited in (True, False):
+            first = (query("BEGIN"), *bound[:2], query("ROLLBACK TO nothing"))
+            if awaited:
+                assert in_one_write(raw, *first) == [0, ["3B001"]]
+                found = in_one_write(raw, *again, SYNC)[-1]
+            else:
+                found = in_one_write(raw, *first, *again, SYNC)[-1]
+            assert found in (["34000"], ["26000"]), (again, awaited)
+            assert says(raw, "ROLLBACK", "SELECT 1 AS a") == [0, 1]
+    for text in (ONE, "", "SELECT 1/0"):
+        raw.send(parse(ONE), SYNC)
+        raw.until("Z")
+        raw.ask(text)
+        assert in_one_write(raw, bind(), execute(), SYNC) == [["26000"]], text
+    assert in_one_write(raw, query(ONE), parse(ONE), bind(), execute(), SYNC, parse(ONE, "q"), bind("", "q"), execute(), SYNC) == [1, 1, 1]

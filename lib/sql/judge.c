@@ -11,7 +11,8 @@
 
 struct sp_sql_judge {
     walk_room room;
-    char *text; /* a copy that ends with NUL */
+    sp_sql_statement first[SP_SQL_STATEMENTS_MAX]; /* of the first of two readings */
+    char *text;                                    /* a copy that ends with NUL */
     size_t text_cap;
 };
 
@@ -78,6 +79,15 @@ static void walk_tree(sp_sql_judge *judge, const sp_sql_context *context, const 
     }
 }
 
+static void begin_reading(walk_room *room)
+{
+    room->statement_count = 0;
+    room->temp_count = 0;
+    room->is_temp_renamed = false;
+    room->code_count = 0;
+    room->other_count = 0;
+}
+
 static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool is_standard)
 {
     walk_room *room = &judge->room;
@@ -92,20 +102,35 @@ static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool i
         walk_fault(&w, is_standard ? SP_SQL_SYNTAX : SP_SQL_AMBIGUOUS, "%s", tree.message);
         room->judgement.reason_at = tree.at;
     } else {
-        room->statement_count = 0;
+        begin_reading(room);
         walk_tree(judge, context, &tree);
     }
     tree_done(&tree);
 }
 
+static bool is_same_statement(const sp_sql_statement *a, const sp_sql_statement *b)
+{
+    return sp_span_eq(sp_span_cstr(a->tag), sp_span_cstr(b->tag)) && a->flags == b->flags &&
+           a->verbs == b->verbs && a->offset == b->offset && a->len == b->len &&
+           sp_span_eq(a->name, b->name);
+}
+
 /* A backslash in a plain literal means something else under standard_conforming_strings off, and
- * nobody can be sure of that setting: both readings must be fine, and both count. */
+ * nobody can be sure of that setting: both readings must be fine, and say the same. */
 static void read_other_way(sp_sql_judge *judge, const sp_sql_context *context)
 {
     walk_room *room = &judge->room;
     uint32_t count = room->statement_count;
+    uint32_t use_count = room->use_count;
+    for (uint32_t i = 0; i < count; i++) {
+        judge->first[i] = room->statements[i];
+    }
     read_text(judge, context, false);
-    if (room->judgement.fault == SP_SQL_FINE && room->statement_count != count) {
+    bool is_same = room->statement_count == count && room->use_count == use_count;
+    for (uint32_t i = 0; is_same && i < count; i++) {
+        is_same = is_same_statement(&judge->first[i], &room->statements[i]);
+    }
+    if (room->judgement.fault == SP_SQL_FINE && !is_same) {
         walker w = {.context = context, .room = room};
         walk_fault(&w, SP_SQL_AMBIGUOUS, "a literal with a backslash ends at two places");
     }
@@ -164,13 +189,9 @@ const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_cont
                                           sp_span text)
 {
     walk_room *room = &judge->room;
+    begin_reading(room);
     room->use_count = 0;
-    room->statement_count = 0;
     room->names_len = 0;
-    room->temp_count = 0;
-    room->is_temp_renamed = false;
-    room->code_count = 0;
-    room->other_count = 0;
     room->judgement.fault = SP_SQL_FINE;
     room->judgement.reason[0] = '\0';
     room->judgement.reason_at = 0;

@@ -681,7 +681,7 @@ static void test_settings_and_bytes(void **state)
         /* literals that end at two places */
         {"SELECT '\\'; DELETE FROM orders; --'", "ambiguous"},
         {"SELECT 'a\\b'", ""},
-        {"SELECT '\\' FROM orders --'", "read orders"},
+        {"SELECT '\\' FROM orders --'", "ambiguous"},
         {"SELECT E'a\\'b' FROM orders", "read orders"},
         {"SELECT U&'\\0041' FROM orders", "read orders"},
         {"SELECT * FROM U&\"\\006Frders\"", "read orders"},
@@ -691,6 +691,9 @@ static void test_settings_and_bytes(void **state)
         {"SELECT '\\x0041'::bytea FROM orders", "read orders"},
         {"SELECT '\\x00', '\\', ';DELETE FROM orders;--'", ""}, /* runs in one way only */
         {"SELECT '\\xff41'::bytea FROM orders", "ambiguous"},
+        {"SELECT '\\' ; EXECUTE a -- ' ; SELECT 1 -- ", "ambiguous"},
+        {"SELECT '\\' ; COMMIT -- ' ; SELECT 1 -- ", "ambiguous"},
+        {"SELECT '\\', id FROM orders -- ', 1 -- ", "ambiguous"},
         /* bytes */
         {"SELECT '\xff'", "not utf8"},
         {"SELECT '\x95\x5c'", "not utf8"},

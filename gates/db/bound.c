@@ -229,7 +229,7 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
         return DB_CUT;
     }
     db_judge *judge = db_session_judge(session);
-    if (!db_means_fits(portal, refusal) || !db_means_fits(statement, refusal)) {
+    if (!db_means_fits(judge, portal, refusal) || !db_means_fits(judge, statement, refusal)) {
         return DB_REFUSE;
     }
     const db_named *from = db_names_find(&judge->names, DB_NAMED_PREPARED, statement, NULL);

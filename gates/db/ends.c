@@ -38,6 +38,25 @@ bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span 
                            (statement->flags & OF_SAVEPOINTS) == SP_SQL_IS_ROLLBACK_TO));
 }
 
+/* A statement by itself that commits on its way, if it is not in a block that the client began:
+ * CALL, DO, VACUUM, what says CONCURRENTLY. These do not, all others may. */
+static bool stays_within(const char *tag)
+{
+    static const char *const tags[] = {
+        "SELECT", "INSERT",  "UPDATE",         "DELETE",       "MERGE",     "EXECUTE",
+        "FETCH",  "MOVE",    "DECLARE CURSOR", "CLOSE CURSOR", "PREPARE",   "DEALLOCATE",
+        "BEGIN",  "EXPLAIN", "COPY",           "LOCK TABLE",   "SAVEPOINT", "RELEASE",
+        "SET",    "SHOW",    "RESET",          "COMMIT",       "ROLLBACK",  "START TRANSACTION"};
+    return sp_span_which(sp_span_cstr(tag), tags, SP_COUNT(tags)) < SP_COUNT(tags);
+}
+
+bool db_ends_within(const db_session *session, const sp_sql_judgement *judgement)
+{
+    bool is_block = session->transaction == 'T' && !session->has_ended;
+    return judgement->statement_count == 1 && !is_block &&
+           !stays_within(judgement->statements[0].tag);
+}
+
 /* ---- sent ---- */
 
 void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note)
@@ -47,8 +66,8 @@ void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note)
     uint32_t flags = note != NULL && note->names != NULL ? note->names->judgement->flags : 0;
     uint8_t closes = note == NULL ? 0 : note->close_kind;
     bool ends_prepared = closes == 'S' || (flags & SP_SQL_IS_DEALLOCATE) != 0;
-    bool ends_portals =
-        closes == 'P' || (flags & (SP_SQL_IS_CLOSE | SP_SQL_IS_END | SP_SQL_IS_ROLLBACK_TO)) != 0;
+    bool ends_portals = closes == 'P' || (note != NULL && note->ends_within) ||
+                        (flags & (SP_SQL_IS_CLOSE | SP_SQL_IS_END | SP_SQL_IS_ROLLBACK_TO)) != 0;
     names->are_ending |= ends_prepared;
     if (is_last || ends_prepared) {
         db_names_part(names, DB_NAMED_PREPARED);
@@ -169,6 +188,9 @@ static void doubt(db_judge *judge, const db_note *note)
     const sp_sql_judgement *judgement = note->names->judgement;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         forget_ended(judge, &judgement->statements[i], note->number);
+        if ((judgement->statements[i].flags & MAKES) != 0) {
+            forget_older(judge, &judgement->statements[i], note->number);
+        }
     }
     if ((judgement->flags & SP_SQL_IS_END) != 0) {
         end_transaction(judge, note->number, false);
@@ -178,11 +200,13 @@ static void doubt(db_judge *judge, const db_note *note)
     }
 }
 
-/* In a transaction that has failed, and which does not end with it. */
+/* In a transaction that has failed, and which does not end with it; or there was one of that name.
+ */
 static bool did_nothing(const db_note *note, const db_end *end)
 {
+    static const char *const states[] = {"25P02", "42P03", "42P05"};
     return note->names->judgement->statement_count == 1 && !note->is_behind &&
-           sp_span_eq(sp_span_cstr(end->sqlstate), SP_SPAN_LIT("25P02"));
+           sp_span_which(sp_span_cstr(end->sqlstate), states, SP_COUNT(states)) < SP_COUNT(states);
 }
 
 static void end_text(db_judge *judge, const db_note *note, const db_end *end, bool may_commit)
@@ -239,6 +263,10 @@ void db_ends_follow(db_session *session, const db_flight *flight, const db_note 
     db_judge *judge = db_session_judge(session);
     bool is_last = flight->type == 'Q' || flight->type == 'S' || flight->type == 'F';
     bool ran = end->how == DB_END_DONE || end->how == DB_END_SUSPENDED;
+    bool is_ours = (flight->flags & DB_FLIGHT_OURS) != 0; /* a BEGIN commits nothing */
+    if (note != NULL && note->ends_within && end->how != DB_END_SKIPPED) {
+        end_transaction(judge, number_of(judge, flight->word), false);
+    }
     if (note != NULL && note->names != NULL) {
         /* a COMMIT in a pipeline without BEGIN: what it commits is not believed in */
         end_text(judge, note, end, is_last || session->transaction == 'T');
@@ -253,7 +281,7 @@ void db_ends_follow(db_session *session, const db_flight *flight, const db_note 
         bool made = note != NULL && note->made_last >= note->number;
         bool ends = note != NULL && (note->flags & SP_SQL_IS_END) != 0; /* it said how, itself */
         end_transaction(judge, made ? note->made_last + 1 : number_of(judge, flight->word),
-                        !judge->has_failed && !ends);
+                        !judge->has_failed && !ends && !is_ours);
     }
     judge->has_failed = judge->has_failed && (!is_last || end->how == DB_END_SKIPPED);
     judge->names.are_ending = judge->names.are_ending && session->flights.count > 0;

@@ -146,8 +146,12 @@ static bool is_opaque(const sp_sql_judgement *judgement)
 }
 
 /* Messages under way may have given the name another meaning. */
-static bool is_certain(const db_estimate *e, const sp_sql_statement *statement)
+static bool is_certain(const db_estimate *e, const sp_sql_judgement *judgement, uint32_t at)
 {
+    const sp_sql_statement *statement = &judgement->statements[at];
+    if (db_text_made(judgement, at, DB_NAMED_PREPARED, statement->name) != DB_OWN_NOT) {
+        return false; /* what is known by that name is older */
+    }
     const db_names *names = &db_session_judge(e->session)->names;
     const db_named *named = db_names_find(names, DB_NAMED_PREPARED, statement->name, NULL);
     return named == NULL || db_names_find(names, DB_NAMED_PREPARED, statement->name, named) == NULL;
@@ -164,7 +168,7 @@ static const char *unplannable(const db_estimate *e, const sp_sql_judgement *jud
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
         const db_text *text = runs_other ? named_by(e, one) : NULL;
         opaque = opaque || (text != NULL && is_opaque(text->known->judgement));
-        certain = certain && (!runs_other || is_certain(e, one));
+        certain = certain && (!runs_other || is_certain(e, judgement, i));
         count += is_planned(one) || runs_other ? 1 : 0;
     }
     if (opaque) {

@@ -567,7 +567,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     db_rows_unwatch(session, note);
     db_text_unref(note->text);
-    sp_sql_known_unref(note->names);
+    db_names_drop(&judge->names, note->names);
     sp_copy_mask_free(note->copy);
     sp_gate_snapshot_unref(note->ruling.snapshot);
     sp_free(note->fields);

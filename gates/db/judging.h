@@ -273,6 +273,9 @@ void db_names_remove(db_names *names, db_named *named);
 /* All of that name (all = of any name) that came before number; answers come in order, so what made
  * them was answered. */
 void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before);
+/* A text hangs on a message under way, or does no more. SP_ELIMIT: there is no room. */
+SP_MUST sp_err db_names_carry(db_names *names, sp_sql_known *known);
+void db_names_drop(db_names *names, sp_sql_known *known);
 /* Those numbered first to last, when the message that made them was answered: they stay, and older
  * ones of their names do not; or they are forgotten. */
 void db_names_settle(db_names *names, uint64_t first, uint64_t last, bool stays);
@@ -317,6 +320,7 @@ typedef struct {
     uint64_t number;     /* names that are closed came before this */
     uint64_t made_last;  /* the message made names from number to this; less = none */
     bool is_behind;      /* a Query in the transaction of messages that were not synced */
+    bool ends_within;    /* it may end the transaction that it began in */
     sp_sql_known *names; /* the text, when it makes or ends names; NULL = it does not */
     uint64_t reference;
     db_ruling ruling;
@@ -588,6 +592,8 @@ struct db_judge {
 bool db_ends_names(uint32_t flags);
 /* This statement ends names of that kind: `name`, or any. */
 bool db_ends_one(const sp_sql_statement *statement, db_named_kind kind, sp_span name);
+/* A text that runs now may end the transaction that it runs in, without saying so. */
+bool db_ends_within(const db_session *session, const sp_sql_judgement *judgement);
 /* A message goes to the server. note: NULL = it has none. */
 void db_ends_sent(db_judge *judge, uint8_t type, const db_note *note);
 /* The answer of a message is complete. note: NULL = it had none, or the message was ours. */
@@ -652,9 +658,9 @@ db_own db_text_made(const sp_sql_judgement *judgement, uint32_t before, db_named
 /* What a bound FETCH or EXECUTE brings is of what its name meant when it began to run, described as
  * of what it meant at the Bind: so it runs right after the Bind, once. portal: NULL = is none. */
 bool db_means_may_run(const db_judge *judge, const db_named *portal, db_refusal *refusal);
-/* A name of the protocol is not longer than the server keeps it. */
-bool db_means_fits(sp_span name, db_refusal *refusal);
-/* The server cuts the names that a text makes, runs or ends where we do. */
+/* A name of the protocol, or all that a text makes, runs or ends: the server takes it for the same
+ * as we do, and it is none of the gate's own. */
+bool db_means_fits(const db_judge *judge, sp_span name, db_refusal *refusal);
 bool db_means_fits_text(const db_judge *judge, const sp_sql_judgement *judgement,
                         db_refusal *refusal);
 /* The error for a name that stands for nothing. */

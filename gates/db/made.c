@@ -109,7 +109,10 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
 sp_err db_made_names(db_judge *judge, sp_sql_known *known, db_note *note)
 {
     note->number = judge->names.numbers + 1;
-    note->names = db_ends_names(known->judgement->flags) ? sp_sql_known_ref(known) : NULL;
+    if (db_ends_names(known->judgement->flags)) {
+        TRY(db_names_carry(&judge->names, known));
+        note->names = known;
+    }
     sp_err err = add_names(judge, known);
     note->made_last = judge->names.numbers;
     if (sp_failed(err)) {

@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 enum { BY_NAME = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH, NAMES_DEEP = 5 };
-enum { CUT_MIN_BYTES = SP_NAME_MAX_BYTES - 3 }; /* of a name that may have been cut at 63 */
 
 /* Judged, and kept as the session's own when it is not known; false: it is faulty now, or there is
  * no memory. */
@@ -119,18 +118,6 @@ db_verdict db_means_message(db_ruling *ruling, db_session *session, db_named_kin
     return add_names(ruling, session, kind, name, 0, refusal);
 }
 
-bool db_means_fits(sp_span name, db_refusal *refusal)
-{
-    if (name.len > SP_NAME_MAX_BYTES) {
-        db_refuse(refusal, "42622", SP_REASON_UNPARSED,
-                  "a name of a prepared statement or portal has %zu bytes; at most %u are let "
-                  "through",
-                  name.len, (unsigned)SP_NAME_MAX_BYTES);
-        return false;
-    }
-    return true;
-}
-
 static bool is_ascii(sp_span text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -141,18 +128,44 @@ static bool is_ascii(sp_span text)
     return true;
 }
 
-/* The grammar cuts names as a server does whose encoding is UTF8; another one cuts elsewhere. */
+/* The gate reads names as a server does whose encoding is UTF8: another one folds other letters,
+ * and has other bytes, of which it keeps 63. */
+static bool is_same_there(const db_judge *judge, sp_span name, db_refusal *refusal)
+{
+    if (sp_span_starts(name, SP_SPAN_LIT("sallyport "))) {
+        db_refuse(refusal, "42939", SP_REASON_UNPARSED,
+                  "names that begin with \"sallyport \" are the gate's own");
+        return false;
+    }
+    if (!judge->server_is_utf8 && !is_ascii(name)) {
+        db_refuse(
+            refusal, "42622", SP_REASON_UNPARSED,
+            "a name of a prepared statement, cursor or savepoint has to be ASCII in a database "
+            "whose encoding is not UTF8");
+        return false;
+    }
+    return true;
+}
+
+bool db_means_fits(const db_judge *judge, sp_span name, db_refusal *refusal)
+{
+    if (name.len > SP_NAME_MAX_BYTES) {
+        db_refuse(refusal, "42622", SP_REASON_UNPARSED,
+                  "a name of a prepared statement or portal has %zu bytes; at most %u are let "
+                  "through",
+                  name.len, (unsigned)SP_NAME_MAX_BYTES);
+        return false;
+    }
+    return is_same_there(judge, name, refusal);
+}
+
 bool db_means_fits_text(const db_judge *judge, const sp_sql_judgement *judgement,
                         db_refusal *refusal)
 {
-    for (uint32_t i = 0; !judge->server_is_utf8 && i < judgement->statement_count; i++) {
+    for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
-        if (statement->name.len >= CUT_MIN_BYTES && !is_ascii(statement->name) &&
-            (db_ends_names(statement->flags) || (statement->flags & BY_NAME) != 0)) {
-            db_refuse(refusal, "42622", SP_REASON_UNPARSED,
-                      "a name of %u bytes or more has to be ASCII in a database whose encoding is "
-                      "not UTF8",
-                      (unsigned)CUT_MIN_BYTES);
+        bool is_name = db_ends_names(statement->flags) || (statement->flags & BY_NAME) != 0;
+        if (is_name && !is_same_there(judge, statement->name, refusal)) {
             return false;
         }
     }
@@ -204,7 +217,7 @@ static db_verdict refuse_ended(bool executes, db_refusal *refusal)
 db_verdict db_means_text(db_ruling *ruling, db_session *session, const sp_sql_judgement *judgement,
                          db_refusal *refusal)
 {
-    db_judge *judge = db_session_judge(session);
+    db_session_judge(session)->walks++;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & BY_NAME) == 0) {
@@ -224,7 +237,6 @@ db_verdict db_means_text(db_ruling *ruling, db_session *session, const sp_sql_ju
         if (own == DB_OWN_MADE) {
             continue;
         }
-        judge->walks++;
         db_verdict found = add_names(ruling, session, kind, statement->name, 1, refusal);
         if (found != DB_PASS) {
             return found;

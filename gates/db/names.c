@@ -182,6 +182,22 @@ static void free_named(db_names *names, db_named *named)
     sp_free(named);
 }
 
+sp_err db_names_carry(db_names *names, sp_sql_known *known)
+{
+    if (!has_room(names, known->bytes)) {
+        return sp_fail(SP_ELIMIT);
+    }
+    names->bytes += known->bytes;
+    (void)sp_sql_known_ref(known);
+    return sp_ok();
+}
+
+void db_names_drop(db_names *names, sp_sql_known *known)
+{
+    names->bytes -= known == NULL ? 0 : known->bytes;
+    sp_sql_known_unref(known);
+}
+
 void db_names_remove(db_names *names, db_named *named)
 {
     for (db_named **link = &names->first[named->kind]; *link != NULL; link = &(*link)->next) {

@@ -167,7 +167,7 @@ static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refu
         db_spend_after(session, note, &end);
         db_count_unref(note->count);
         db_text_unref(note->text);
-        sp_sql_known_unref(note->names);
+        db_names_drop(&db_session_judge(session)->names, note->names);
         sp_copy_mask_free(note->copy);
         sp_gate_snapshot_unref(note->ruling.snapshot);
         sp_free(note);
@@ -348,6 +348,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->number = judge->names.numbers + 1;
     note->is_behind = session->is_unsynced;
     note->discards = discards(judgement);
+    note->ends_within = db_ends_within(session, judgement);
     if (known != NULL &&
         (sp_failed(db_made_names(judge, known, note)) ||
          sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
@@ -378,7 +379,14 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         return sure;
     }
     db_judge *judge = db_session_judge(session);
-    if (!db_means_fits(parse.name, refusal) || !db_means_fits_text(judge, judgement, refusal)) {
+    if (judgement->statement_count > 1) {
+        db_refuse(refusal, "42601", SP_REASON_UNPARSED,
+                  "cannot insert multiple commands into a prepared statement");
+        refusal->reference = 0; /* the server's own words, and nothing else */
+        return DB_REFUSE;
+    }
+    if (!db_means_fits(judge, parse.name, refusal) ||
+        !db_means_fits_text(judge, judgement, refusal)) {
         return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();
@@ -443,7 +451,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     if (sure != DB_PASS) {
         return sure;
     }
-    if (!db_means_fits(execute.portal, refusal) || !db_means_may_run(judge, portal, refusal)) {
+    if (!db_means_fits(judge, execute.portal, refusal) ||
+        !db_means_may_run(judge, portal, refusal)) {
         return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();
@@ -497,6 +506,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->flags = portal->text->known->judgement->flags;
     note->number = judge->names.numbers + 1;
     note->discards = discards(portal->text->known->judgement);
+    note->ends_within = db_ends_within(session, portal->text->known->judgement);
     if (sp_failed(db_made_names(judge, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
         return drop_note(session, note, refusal);
@@ -519,7 +529,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     db_judge *judge = db_session_judge(session);
     db_named_kind kind = named.kind == 'S' ? DB_NAMED_PREPARED : DB_NAMED_PORTAL;
     const db_named *at = db_names_find(&judge->names, kind, named.name, NULL);
-    db_verdict clear = db_means_fits(named.name, refusal)
+    db_verdict clear = db_means_fits(judge, named.name, refusal)
                            ? db_names_clear(session, kind, named.name, refusal)
                            : DB_REFUSE;
     if (clear != DB_PASS) {
@@ -565,7 +575,7 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
         db_refuse(refusal, "08P01", SP_REASON_UNPARSED, "a Close message that is malformed");
         return DB_CUT;
     }
-    if (!db_means_fits(named.name, refusal)) {
+    if (!db_means_fits(db_session_judge(session), named.name, refusal)) {
         return DB_REFUSE;
     }
     db_note *note = new_note(NULL, SP_SPAN_EMPTY);

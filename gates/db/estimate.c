@@ -163,16 +163,21 @@ static const char *unplannable(const db_estimate *e, const sp_sql_judgement *jud
     unsigned count = 0;
     bool opaque = is_opaque(judgement);
     bool certain = true;
+    bool computes = false;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *one = &judgement->statements[i];
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
         const db_text *text = runs_other ? named_by(e, one) : NULL;
         opaque = opaque || (text != NULL && is_opaque(text->known->judgement));
+        computes |= one->computes;
         certain = certain && (!runs_other || is_certain(e, judgement, i));
         count += is_planned(one) || runs_other ? 1 : 0;
     }
     if (opaque) {
         return "it runs code that planning could run too, so no plan was asked for";
+    }
+    if (computes) {
+        return "the parameters of EXECUTE are more than literals, and EXPLAIN would run them";
     }
     if (!certain) {
         return "what its name stands for is not certain yet, so no plan was asked for";

@@ -17,10 +17,6 @@ static bool make_relation(walker *w, const RangeVar *name)
                       text_of(name->relname));
         return false;
     }
-    if ((w->statement->flags & SP_SQL_IS_EXECUTE) != 0) {
-        walk_fault(w, SP_SQL_UNKNOWN, "CREATE TEMPORARY TABLE ... AS EXECUTE");
-        return true;
-    }
     record_made_temporary(w, name);
     return true;
 }
@@ -61,6 +57,10 @@ static void walk_create(walker *w, const CreateStmt *create)
 static void walk_create_as(walker *w, const CreateTableAsStmt *create)
 {
     walk(w, create->query);
+    if ((w->statement->flags & SP_SQL_IS_EXECUTE) != 0) { /* what it puts there nobody can follow */
+        walk_fault(w, SP_SQL_UNKNOWN, "CREATE TABLE ... AS EXECUTE");
+        return;
+    }
     make_relation(w, create->into->rel);
 }
 

@@ -43,6 +43,19 @@ sp_span record_name(walker *w, sp_span name)
     return (sp_span){at, name.len};
 }
 
+void record_statement_name(walker *w, sp_span name)
+{
+    const uint32_t of_sessions = SP_SQL_IS_PREPARE | SP_SQL_IS_EXECUTE | SP_SQL_IS_DECLARE |
+                                 SP_SQL_IS_FETCH | SP_SQL_IS_CLOSE | SP_SQL_IS_DEALLOCATE |
+                                 SP_SQL_IS_SAVEPOINT | SP_SQL_IS_ROLLBACK_TO;
+    const uint32_t of_others = SP_SQL_IS_CREATE_TEMP | SP_SQL_IS_CREATE_CODE | SP_SQL_IS_OTHER;
+    if ((w->statement->flags & of_sessions) != 0 && (w->statement->flags & of_others) != 0) {
+        walk_fault(w, SP_SQL_UNKNOWN, "a statement with two names");
+        return;
+    }
+    w->statement->name = record_name(w, name);
+}
+
 static bool is_same(const sp_sql_use *a, const sp_sql_use *b)
 {
     return a->action == b->action && a->kind == b->kind && a->flags == b->flags &&
@@ -296,7 +309,7 @@ void record_made_temporary(walker *w, const RangeVar *name)
 {
     walk_room *room = w->room;
     w->statement->flags |= SP_SQL_IS_CREATE_TEMP;
-    w->statement->name = record_name(w, text_of(name->relname));
+    record_statement_name(w, text_of(name->relname));
     if (room->temp_count == WALK_TEMPS_MAX) {
         walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d temporary tables in one message",
                    WALK_TEMPS_MAX);
@@ -425,7 +438,7 @@ void record_made(walker *w, sp_span name)
 {
     walk_room *room = w->room;
     w->statement->flags |= SP_SQL_IS_CREATE_CODE;
-    w->statement->name = record_name(w, name);
+    record_statement_name(w, name);
     if (room->code_count == WALK_TEMPS_MAX) {
         walk_fault(w, SP_SQL_TOO_COMPLEX, "more than %d functions in one message", WALK_TEMPS_MAX);
         return;
@@ -439,7 +452,7 @@ void record_other(walker *w, sp_span name)
     sp_span kept = record_name(w, name);
     bool is_second = (w->statement->flags & SP_SQL_IS_OTHER) != 0;
     w->statement->flags |= SP_SQL_IS_OTHER;
-    w->statement->name = is_second ? SP_SPAN_EMPTY : kept;
+    record_statement_name(w, is_second ? SP_SPAN_EMPTY : kept);
     if (name.len == 0 || room->other_count >= WALK_TEMPS_MAX) {
         room->other_count = WALK_TEMPS_MAX + 1;
         return;

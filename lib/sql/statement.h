@@ -117,6 +117,7 @@ typedef struct {
     uint32_t offset; /* in the text */
     uint32_t len;
     uint16_t verbs; /* SP_SQL_VERB_ */
+    bool computes;  /* EXECUTE: its parameters are more than literals, and EXPLAIN runs them */
     sp_span name;
 } sp_sql_statement;
 

@@ -164,7 +164,7 @@ static void walk_discard(walker *w, const DiscardStmt *discard)
 static void name_statement(walker *w, uint32_t flag, const char *name)
 {
     w->statement->flags |= flag;
-    w->statement->name = record_name(w, text_of(name));
+    record_statement_name(w, text_of(name));
 }
 
 static void walk_transaction(walker *w, const TransactionStmt *stmt)
@@ -199,10 +199,32 @@ static void walk_transaction(walker *w, const TransactionStmt *stmt)
 
 /* ---- prepared statements and cursors ---- */
 
+static bool is_literal(const Node *node)
+{
+    if (node != NULL && nodeTag(node) == T_TypeCast) {
+        node = AS(TypeCast, node)->arg;
+    }
+    return node != NULL && (nodeTag(node) == T_A_Const || nodeTag(node) == T_ParamRef);
+}
+
 static void walk_execute(walker *w, const ExecuteStmt *execute)
 {
     name_statement(w, SP_SQL_IS_EXECUTE | SP_SQL_RETURNS_ROWS, execute->name);
+    for (int i = 0; i < list_length(execute->params); i++) {
+        w->statement->computes |= !is_literal(list_nth(execute->params, i));
+    }
     walk_list(w, execute->params);
+}
+
+/* The query of a statement that makes a name makes nothing else. */
+static void walk_query(walker *w, const Node *query)
+{
+    if (query != NULL && nodeTag(query) == T_SelectStmt &&
+        AS(SelectStmt, query)->intoClause != NULL) {
+        walk_fault(w, SP_SQL_UNKNOWN, "PREPARE or DECLARE of SELECT ... INTO");
+        return;
+    }
+    walk(w, query);
 }
 
 static void walk_declare(walker *w, const DeclareCursorStmt *declare)
@@ -214,7 +236,7 @@ static void walk_declare(walker *w, const DeclareCursorStmt *declare)
     if ((declare->options & CURSOR_OPT_HOLD) != 0) {
         w->statement->flags |= SP_SQL_IS_HOLD;
     }
-    walk(w, declare->query);
+    walk_query(w, declare->query);
 }
 
 /* ---- COPY ---- */
@@ -350,7 +372,7 @@ static bool walk_session(walker *w, const Node *node)
         return true;
     case T_PrepareStmt:
         name_statement(w, SP_SQL_IS_PREPARE, AS(PrepareStmt, node)->name);
-        walk(w, AS(PrepareStmt, node)->query);
+        walk_query(w, AS(PrepareStmt, node)->query);
         return true;
     case T_ExecuteStmt:
         walk_execute(w, AS(ExecuteStmt, node));

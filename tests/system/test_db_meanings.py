@@ -347,3 +347,10 @@ def test_texts_under_way_count(raw):
     text = "DEALLOCATE p /* " + "x" * (1 << 20 - 1) + " */"
     found = in_one_write(raw, query(f"PREPARE p AS {ONE}"), *[parse(text), bind(), execute()] * 80, SYNC)
     assert found[0] == 0 and found[1] in (["26000"], ["53200"])
+
+
+def test_a_statement_has_one_name(raw):
+    """PREPARE x AS SELECT ... INTO TEMP p is not about p."""
+    for into in ("INTO TEMP p", "INTO pg_temp.p", "INTO TEMPORARY TABLE p", "INTO p"):
+        assert says(raw, "DEALLOCATE ALL", f"PREPARE p AS {ALL}", f"PREPARE x AS SELECT 1 AS a {into}", "EXECUTE p") == [0, 0, "0A000", OVER]
+    assert says(raw, f"PREPARE q AS {ONE}", "CREATE TABLE t AS EXECUTE q", "EXPLAIN ANALYZE CREATE TABLE t AS EXECUTE q") == [0, "0A000", "0A000"]

@@ -49,28 +49,15 @@ bool undo_is_in_root(const undo *u, const json_t *relation)
 
 /* ---- which tables, in which order ---- */
 
-static bool refers(const undo *u, uint32_t child, uint32_t parent)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        if ((uint32_t)json_integer_value(json_object_get(key, "table")) == child &&
-            (uint32_t)json_integer_value(json_object_get(key, "references")) == parent) {
-            return child != parent;
-        }
-    }
-    return false;
-}
-
 /* Parents first; what stands in a circle keeps its place (undo_keys.c lets it wait). */
-static void order_tables(const undo *u, undo_tables *all)
+static void order_tables(undo_tables *all)
 {
     for (size_t i = 0; i < all->count; i++) {
         for (size_t k = i; k < all->count; k++) {
             bool waits = false;
             for (size_t m = i; m < all->count; m++) {
-                waits = waits || (m != k && refers(u, undo_oid(all->items[k].relation),
-                                                   undo_oid(all->items[m].relation)));
+                waits = waits || (m != k && undo_keys_tie(all, all->items[k].relation,
+                                                          all->items[m].relation));
             }
             if (!waits) {
                 undo_table first = all->items[k];
@@ -252,7 +239,7 @@ static sp_err leave_what_hangs(undo *u, undo_tables *all)
         const json_t *parent = NULL;
         for (size_t k = 0; k < all->left_count && parent == NULL; k++) {
             bool hangs = undo_present(u, all->left[k]) != NULL && !was_asked_for(u, t.relation) &&
-                         refers(u, undo_oid(t.relation), undo_oid(all->left[k]));
+                         undo_keys_tie(all, t.relation, all->left[k]);
             parent = hangs ? all->left[k] : NULL;
         }
         if (parent == NULL) {
@@ -284,7 +271,8 @@ static sp_err choose(undo *u, undo_tables *all)
             TRY(choose_one(u, t, rows, all));
         }
     }
-    order_tables(u, all);
+    TRY(undo_keys_find(u, all));
+    order_tables(all);
     return leave_what_hangs(u, all);
 }
 
@@ -299,6 +287,7 @@ void undo_tables_free(undo_tables *all)
     if (all != NULL) {
         sp_free(all->items);
         sp_free(all->left);
+        sp_free(all->ties);
         sp_free(all);
     }
 }

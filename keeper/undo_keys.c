@@ -7,24 +7,105 @@
  */
 #include "keeper/undo_tables.h"
 
-static void list_places(const undo_tables *all, const char *as, sp_buf *sql)
+#include <stdlib.h>
+
+/* ---- which of them are tied ---- */
+
+/* Of the rows (oid, place) of kept: a key of a partition ties the whole, and one of the whole each
+ * partition. */
+#define LINE                                                                                       \
+    "line(oid, place) AS (SELECT oid, place FROM kept UNION SELECT t.relid::oid, place"            \
+    " FROM kept, pg_catalog.pg_partition_tree(kept.oid) t UNION SELECT a.relid::oid, place"        \
+    " FROM kept, pg_catalog.pg_partition_ancestors(kept.oid) a(relid))"
+
+/* $1 the tables, $2 foreign keys that were kept. */
+static const char TIES[] =
+    "WITH kept(oid, place) AS (SELECT o, o FROM unnest($1::oid[]) o)," LINE
+    ", keys(child, parent, was_there) AS (SELECT (j->>'table')::oid, (j->>'references')::oid, true"
+    " FROM json_array_elements($2::json) j UNION ALL SELECT conrelid, confrelid, false"
+    " FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conparentid = 0)"
+    "SELECT COALESCE(c.place, 0::oid), p.place, bool_or(was_there) FROM keys k"
+    " JOIN line p ON p.oid = k.parent LEFT JOIN line c ON c.oid = k.child GROUP BY 1, 2";
+
+static int compare(const void *a, const void *b)
 {
-    sp_buf_text(sql, "(VALUES ");
-    for (size_t i = 0; i < all->count; i++) {
-        sp_buf_fmt(sql, "%s(%u, %zu)", i == 0 ? "" : ",", undo_oid(all->items[i].relation), i);
-    }
-    sp_buf_fmt(sql, ") %s(oid, place)", as);
+    const undo_tie *x = a;
+    const undo_tie *y = b;
+    int by_child = (x->child > y->child) - (x->child < y->child);
+    return by_child != 0 ? by_child : (x->parent > y->parent) - (x->parent < y->parent);
 }
+
+static void list_oids(const undo_tables *all, sp_buf *out)
+{
+    sp_buf_text(out, "{");
+    for (size_t i = 0; i < all->count + all->left_count; i++) {
+        const json_t *one = i < all->count ? all->items[i].relation : all->left[i - all->count];
+        sp_buf_fmt(out, "%s%u", i == 0 ? "" : ",", undo_oid(one));
+    }
+    sp_buf_text(out, "}");
+}
+
+static sp_err take_ties(const PGresult *result, undo_tables *all)
+{
+    size_t count = (size_t)PQntuples(result);
+    TRY(sp_alloc(count + 1, sizeof(*all->ties), &all->ties));
+    for (size_t i = 0; i < count; i++) {
+        uint64_t child = 0;
+        uint64_t parent = 0;
+        TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(result, (int)i, 0)), UINT32_MAX, &child));
+        TRY(sp_span_to_u64(sp_span_cstr(PQgetvalue(result, (int)i, 1)), UINT32_MAX, &parent));
+        all->ties[all->tie_count++] =
+            (undo_tie){(uint32_t)child, (uint32_t)parent, PQgetvalue(result, (int)i, 2)[0] == 't'};
+    }
+    qsort(all->ties, all->tie_count, sizeof(*all->ties), compare);
+    return sp_ok();
+}
+
+sp_err undo_keys_find(undo *u, undo_tables *all)
+{
+    auto_result PGresult *result = NULL;
+    auto_buf sp_buf oids = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *list = NULL;
+    list_oids(all, &oids);
+    TRY(sp_buf_take_cstr(&oids, &list));
+    char *keys = json_dumps(json_object_get(u->manifest, "foreign"), JSON_COMPACT);
+    const char *const values[] = {list, keys == NULL ? "[]" : keys};
+    sp_err err = keep_exec(u->job, u->conn, TIES, SP_COUNT(values), values, &result);
+    sp_free(keys);
+    TRY(err);
+    return take_ties(result, all);
+}
+
+bool undo_keys_tie(const undo_tables *all, const json_t *child, const json_t *parent)
+{
+    const undo_tie wanted = {undo_oid(child), undo_oid(parent), false};
+    return wanted.child != wanted.parent && all->tie_count > 0 &&
+           bsearch(&wanted, all->ties, all->tie_count, sizeof(wanted), compare) != NULL;
+}
+
+bool undo_keys_hung(const undo_tables *all, const json_t *parent)
+{
+    for (size_t i = 0; i < all->tie_count; i++) {
+        if (all->ties[i].parent == undo_oid(parent) && all->ties[i].was_there) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- which of them wait ---- */
 
 void undo_keys_wait(const undo_tables *all, sp_buf *sql)
 {
-    sp_buf_text(sql, "CREATE TEMP TABLE sp_key ON COMMIT DROP AS SELECT k.oid FROM pg_constraint k "
-                     "JOIN ");
-    list_places(all, "c", sql);
-    sp_buf_text(sql, " ON c.oid = k.conrelid JOIN ");
-    list_places(all, "p", sql);
-    sp_buf_text(sql, " ON p.oid = k.confrelid WHERE k.contype = 'f' AND k.conparentid = 0 AND NOT "
-                     "k.condeferrable AND c.place < p.place;\nSELECT format('ALTER TABLE %s ALTER "
+    sp_buf_text(sql,
+                "CREATE TEMP TABLE sp_key ON COMMIT DROP AS WITH kept(oid, place) AS (VALUES ");
+    for (size_t i = 0; i < all->count; i++) {
+        sp_buf_fmt(sql, "%s(%u::oid, %zu)", i == 0 ? "" : ",", undo_oid(all->items[i].relation), i);
+    }
+    sp_buf_text(sql, ")," LINE " SELECT DISTINCT k.oid FROM pg_constraint k JOIN line c ON c.oid = "
+                     "k.conrelid JOIN line p ON p.oid = k.confrelid WHERE k.contype = 'f' AND "
+                     "k.conparentid = 0 AND NOT k.condeferrable AND c.place < p.place;\nSELECT "
+                     "format('ALTER TABLE %s ALTER "
                      "CONSTRAINT %I DEFERRABLE', conrelid::regclass, conname) FROM pg_constraint "
                      "JOIN pg_temp.sp_key USING (oid) ORDER BY oid " UNDO_GEXEC
                      "SET CONSTRAINTS ALL DEFERRED;\n");

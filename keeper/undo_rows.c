@@ -369,8 +369,10 @@ static void put_goes(const undo_table *t, sp_buf *sql)
 static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
 {
     auto_buf sp_buf goes = sp_buf_make(UNDO_SQL_MAX_BYTES);
-    static const char from[] = "FROM pg_constraint k WHERE contype = 'f' AND confrelid = %u AND "
-                               "confdeltype IN ('c','n','d') " UNDO_GEXEC;
+    static const char from[] =
+        "FROM pg_constraint k WHERE contype = 'f' AND (confrelid = %u OR "
+        "(conparentid = 0 AND confrelid IN (SELECT relid FROM "
+        "pg_partition_tree(%u)))) AND confdeltype IN ('c','n','d') " UNDO_GEXEC;
     uint32_t oid = undo_oid(t->relation);
     put_goes(t, &goes);
     sp_buf_byte(&goes, 0);
@@ -381,7 +383,7 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
                t->number);
     sp_buf_text(sql, "SELECT format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', "
                      "conrelid::regclass) ");
-    sp_buf_fmt(sql, from, oid);
+    sp_buf_fmt(sql, from, oid, oid);
     sp_buf_fmt(sql,
                "SELECT format('INSERT INTO pg_temp.sp_hung_%zu SELECT t.tableoid, t.ctid FROM %%s "
                "t WHERE %%s AND EXISTS (SELECT FROM %%s f WHERE %%s%%s)', confrelid::regclass, %s, "
@@ -389,9 +391,10 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
                "p.attname), ' AND ') FROM unnest(conkey, confkey) x(child, parent) JOIN "
                "pg_attribute c ON c.attrelid = conrelid AND c.attnum = child JOIN pg_attribute p "
                "ON p.attrelid = confrelid AND p.attnum = parent), CASE WHEN conrelid = confrelid "
-               "THEN ' AND f.xmin::text NOT IN (SELECT xid FROM pg_temp.sp_one)' END) ",
-               t->number, literal == NULL ? "NULL" : literal);
-    sp_buf_fmt(sql, from, oid);
+               "OR conrelid IN (SELECT relid FROM pg_partition_tree(%u)) THEN ' AND f.xmin::text "
+               "NOT IN (SELECT xid FROM pg_temp.sp_one)' END) ",
+               t->number, literal == NULL ? "NULL" : literal, oid);
+    sp_buf_fmt(sql, from, oid, oid);
     PQfreemem(literal);
 }
 
@@ -490,26 +493,14 @@ static void put_without_key(undo *u, const undo_table *t, sp_buf *sql)
                t->number, t->number);
 }
 
-/* Rows of others hang on it by a key. */
-static bool is_referred(const undo *u, const undo_table *t)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        if ((uint32_t)json_integer_value(json_object_get(json_array_get(keys, i), "references")) ==
-            undo_oid(t->relation)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static sp_err put_rows(undo *u, const undo_table *t, sp_buf *sql)
+static sp_err put_rows(undo *u, const undo_tables *all, const undo_table *t, sp_buf *sql)
 {
     switch_off(t, sql);
     if (!t->keyed) {
         put_without_key(u, t, sql);
     } else {
-        if (t->moves && !is_referred(u, t)) { /* what is new may be in the way of what was */
+        if (t->moves &&
+            !undo_keys_hung(all, t->relation)) { /* what is new may be in the way of what was */
             put_going(u, t, sql);
         }
         put_types(u, t, sql);
@@ -525,9 +516,9 @@ static sp_err put_rows(undo *u, const undo_table *t, sp_buf *sql)
 }
 
 /* Children first: what hung on a new row hangs on the old one again. */
-static sp_err finish_rows(undo *u, const undo_table *t, sp_buf *sql)
+static sp_err finish_rows(undo *u, const undo_tables *all, const undo_table *t, sp_buf *sql)
 {
-    if (t->moves && is_referred(u, t)) {
+    if (t->moves && undo_keys_hung(all, t->relation)) {
         put_going(u, t, sql);
     }
     if (t->keyed) {
@@ -664,11 +655,11 @@ sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
     put_choosing(u, all, sql);
     undo_keys_wait(all, sql);
     for (size_t i = 0; i < all->count; i++) {
-        TRY(put_rows(u, &all->items[i], sql));
+        TRY(put_rows(u, all, &all->items[i], sql));
     }
     undo_keys_check(sql);
     for (size_t i = all->count; i > 0; i--) {
-        TRY(finish_rows(u, &all->items[i - 1], sql));
+        TRY(finish_rows(u, all, &all->items[i - 1], sql));
     }
     return sp_ok();
 }

@@ -18,11 +18,20 @@ typedef struct {
     bool moves;   /* keys may have changed: new rows of that transaction go */
 } undo_table;
 
+/* A foreign key between two of the tables, or of parts or wholes of theirs. */
+typedef struct {
+    uint32_t child; /* 0 = none of them */
+    uint32_t parent;
+    bool was_there; /* when they were kept */
+} undo_tie;
+
 struct undo_tables {
     undo_table *items;
     size_t count;
     const json_t **left; /* relations that are not put back, which is told */
     size_t left_count;
+    undo_tie *ties; /* by child and parent */
+    size_t tie_count;
 };
 
 /* The table sp_undo_<number> for rows of the relation. */
@@ -41,6 +50,13 @@ bool undo_is_unlogged(const undo_table *t);
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 
 /* ---- undo_keys.c ---- */
+/* Looks how the tables, and those that are left, are tied: by keys that there are, and by those
+ * that there were. Once, before they are asked for. */
+SP_MUST sp_err undo_keys_find(undo *u, undo_tables *all);
+/* A key of the one, or of a part of it, refers to the other; not of one to itself. */
+bool undo_keys_tie(const undo_tables *all, const json_t *child, const json_t *parent);
+/* Rows, others' or its own, hung on it by a key when it was kept. */
+bool undo_keys_hung(const undo_tables *all, const json_t *parent);
 /* Foreign keys between the tables, also those in a circle, are looked at when all rows are there.
  */
 void undo_keys_wait(const undo_tables *all, sp_buf *sql);

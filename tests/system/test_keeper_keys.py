@@ -128,3 +128,54 @@ def test_a_key_that_waits_beside_a_trigger(keeper, server):
     undo(keeper, server, 9, "DELETE")
     assert rows(server, "authors", "books", "seen") == [*before, ""], "no trigger ran"
     assert constraints(server) == how
+
+
+# ---- keys of single partitions ----
+
+PARTS = """
+SET ROLE owner;
+CREATE TABLE shop.a_parts (id int PRIMARY KEY, thing int) PARTITION BY RANGE (id);
+CREATE TABLE shop.a_parts_1 PARTITION OF shop.a_parts FOR VALUES FROM (0) TO (1000);
+CREATE TABLE shop.a_parts_2 PARTITION OF shop.a_parts FOR VALUES FROM (1000) TO (2000);
+CREATE TABLE shop.z_things (id int PRIMARY KEY, part int);
+INSERT INTO shop.z_things SELECT i, i FROM generate_series(1, 20) i;
+INSERT INTO shop.a_parts SELECT i, i FROM generate_series(1, 20) i;
+"""
+TO_THINGS = "ALTER TABLE shop.a_parts_1 ADD CONSTRAINT things FOREIGN KEY (thing) REFERENCES shop.z_things ON DELETE CASCADE;"
+TO_PARTS = "ALTER TABLE shop.z_things ADD CONSTRAINT parts FOREIGN KEY (part) REFERENCES shop.a_parts ON DELETE CASCADE;"
+OF_ONE = ("CREATE TABLE shop.a_first (part int REFERENCES shop.z_parts_1 ON DELETE CASCADE);"
+          "INSERT INTO shop.a_first SELECT generate_series(1, 20)")
+OF_ALL = OF_ONE.replace("z_parts_1", "z_parts")
+RENAMED = "ALTER TABLE shop.a_parts RENAME TO z_parts; ALTER TABLE shop.a_parts_1 RENAME TO z_parts_1;"
+
+
+@pytest.mark.parametrize("number, more, tables, kept, text", [
+    (20, TO_THINGS, ("a_parts", "z_things"), ("a_parts", "z_things"), "TRUNCATE shop.a_parts, shop.z_things"),
+    (21, RENAMED + OF_ONE, ("a_first", "z_parts"), ("z_parts",), "DELETE FROM shop.z_parts"),
+    (22, RENAMED + OF_ALL, ("a_first", "z_parts_1"), ("z_parts_1",), "DELETE FROM shop.z_parts_1"),
+    (23, TO_THINGS + TO_PARTS, ("a_parts", "z_things"), ("z_things",), "DELETE FROM shop.z_things"),
+    (24, TO_THINGS + TO_PARTS, ("a_parts", "z_things"), ("a_parts_1",), "DELETE FROM shop.a_parts_1")])
+def test_rows_come_back_in_the_order_of_keys_of_single_partitions(keeper, server, number, more, tables, kept, text):
+    """The rows of a partition are put into the whole, or a partition was kept by itself; in a circle the key waits."""
+    server.sql(PARTS + more, "orders")
+    before, how = rows(server, *tables), constraints(server)
+    verb = text.split()[0]
+    keep(keeper, server, number, verb, *(f"shop.{one}" for one in kept))
+    server.sql(text, "orders")
+    assert rows(server, *tables) != before
+    undo(keeper, server, number, verb)
+    assert rows(server, *tables) == before
+    assert constraints(server) == how
+
+
+def test_a_row_of_others_that_hangs_on_a_partition_keeps_its_row(keeper, server):
+    """What stands under a new key goes, and the key would take theirs along."""
+    server.sql(PARTS, "orders")
+    keep(keeper, server, 25, "UPDATE", "shop.a_parts")
+    server.sql("UPDATE shop.a_parts SET id = id + 100", "orders")
+    server.sql("SET ROLE owner; CREATE TABLE shop.others (part int REFERENCES shop.a_parts_1 ON DELETE CASCADE); INSERT INTO shop.others VALUES (103)",
+               "orders")
+    report = undo(keeper, server, 25, "UPDATE")
+    assert rows(server, "others") == ["103"], "it went along"
+    assert report["rows"][0]["hung"] == 1 and not report["complete"], report
+    assert server.sql("SELECT min(id), max(id), count(*) FROM shop.a_parts", "orders") == "1|103|21"

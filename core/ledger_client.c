@@ -52,6 +52,7 @@ static bool note_unsent(sp_ledger_client *client)
 
 typedef struct {
     sp_ledger_client *client;
+    uint64_t lost; /* 0, or it says how many were: that is counted on when it is not taken */
     size_t len;
     uint8_t event[];
 } tell_call;
@@ -82,6 +83,8 @@ static void on_told(void *self, sp_err err, sp_span body)
     (void)body;
     if (note_unsent(client)) {
         /* it is still where it was */
+    } else if (call->lost > 0 && sp_failed(err)) {
+        client->lost += call->lost;
     } else if (later) {
         keep_untold(client, sp_span_of(call->event, call->len));
     } else if (sp_failed(err)) {
@@ -93,8 +96,8 @@ static void on_told(void *self, sp_err err, sp_span body)
     sp_free(call);
 }
 
-/* False: not now. */
-static bool tell_encoded(sp_ledger_client *client, sp_span event)
+/* False: not now. lost: see tell_call. */
+static bool tell_encoded(sp_ledger_client *client, sp_span event, uint64_t lost)
 {
     tell_call *call = NULL;
     auto_buf sp_buf body = sp_buf_make(SP_MSG_MAX_BYTES);
@@ -105,19 +108,37 @@ static bool tell_encoded(sp_ledger_client *client, sp_span event)
         return false;
     }
     call->client = client;
+    call->lost = lost;
     call->len = event.len;
     sp_copy(call->event, event.ptr, event.len);
     return put_event(client, sp_buf_borrow(&body), on_told, call);
 }
 
+static void tell_lost(sp_ledger_client *client)
+{
+    uint64_t count = client->lost;
+    auto_buf sp_buf bytes = sp_buf_make(SP_EVENT_MAX_BYTES);
+    const sp_event event = {.when_unix_us = sp_now_unix_us(),
+                            .kind = SP_EVENT_GAP,
+                            .severity = SP_SEVERITY_HIGH,
+                            .count = count,
+                            .object = SP_SPAN_LIT("events that core had no room to keep while the "
+                                                  "ledger was away")};
+    if (count > 0 && !sp_failed(sp_event_encode(&event, &bytes)) &&
+        tell_encoded(client, sp_buf_borrow(&bytes), count)) {
+        client->lost -= count;
+    }
+}
+
 static void tell_untold(sp_ledger_client *client)
 {
     size_t used = 0;
+    tell_lost(client);
     while (used < client->untold.len) {
         sp_span left = sp_span_slice(sp_buf_borrow(&client->untold), used, client->untold.len);
         sp_reader in = sp_reader_of(left);
         sp_span event = sp_read_bytes(&in, SP_EVENT_MAX_BYTES);
-        if (!tell_encoded(client, event)) {
+        if (!tell_encoded(client, event, 0)) {
             break;
         }
         used += left.len - in.rest.len;
@@ -132,7 +153,7 @@ void sp_ledger_client_tell(sp_ledger_client *client, const sp_event *event)
     if (sp_failed(err)) {
         sp_log(SP_LOG_ERROR, "an event cannot be written: %s", sp_code_word(err.code));
         client->lost++;
-    } else if (!tell_encoded(client, sp_buf_borrow(&bytes))) {
+    } else if (!tell_encoded(client, sp_buf_borrow(&bytes), 0)) {
         keep_untold(client, sp_buf_borrow(&bytes));
     }
 }
@@ -189,15 +210,17 @@ void sp_ledger_client_call(sp_ledger_client *client, uint16_t kind, sp_span body
     sp_line_call(client->line, kind, body, on_reply, self);
 }
 
-static void tell_gap(sp_ledger_client *client, uint64_t *count, sp_severity severity, sp_span what)
+static void tell_undone(sp_ledger_client *client)
 {
-    if (*count > 0) {
+    if (client->undone > 0) {
         const sp_event event = {.when_unix_us = sp_now_unix_us(),
                                 .kind = SP_EVENT_GAP,
-                                .severity = (uint8_t)severity,
-                                .count = *count,
-                                .object = what};
-        *count = 0;
+                                .severity = SP_SEVERITY_MEDIUM,
+                                .count = client->undone,
+                                .object = SP_SPAN_LIT("changes refused because they were not "
+                                                      "acknowledged; some may stand in the ledger "
+                                                      "before this")};
+        client->undone = 0;
         sp_ledger_client_tell(client, &event);
     }
 }
@@ -208,11 +231,7 @@ static void on_up(void *self)
     client->source = sp_random_u64();
     client->next_seq = 1;
     client->recording = true;
-    tell_gap(client, &client->undone, SP_SEVERITY_MEDIUM,
-             SP_SPAN_LIT("changes refused because they were not acknowledged; some may stand in "
-                         "the ledger before this"));
-    tell_gap(client, &client->lost, SP_SEVERITY_HIGH,
-             SP_SPAN_LIT("events that core had no room to keep while the ledger was away"));
+    tell_undone(client);
     tell_untold(client);
 }
 

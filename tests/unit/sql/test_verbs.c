@@ -75,9 +75,32 @@ static void words_are_appended(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* EXPLAIN EXECUTE runs what its parameters call. */
+static void parameters_that_compute(void **state)
+{
+    static const struct {
+        const char *text;
+        bool computes;
+    } cases[] = {{"EXECUTE p", false},
+                 {"EXECUTE p(1, 'x', NULL, -2, '2026-01-01'::date, $1)", false},
+                 {"EXECUTE p(1, lo_unlink(901))", true},
+                 {"EXECUTE p((SELECT 1))", true},
+                 {"EXECUTE p(pg_advisory_lock(1)::text)", true},
+                 {"EXPLAIN EXECUTE p(1 + 1)", true}};
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(cases[i].text));
+        assert_int_equal(got->statement_count, 1);
+        assert_int_equal(got->statements[0].computes, cases[i].computes);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(verbs_of_texts),
+                                       cmocka_unit_test(parameters_that_compute),
                                        cmocka_unit_test(words_are_appended)};
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

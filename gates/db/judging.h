@@ -170,8 +170,11 @@ typedef struct {
 
 typedef struct {
     uint16_t count;
-    bool any;       /* is masked */
-    uint64_t moves; /* of the note that asked for it */
+    bool any;         /* is masked */
+    uint64_t moves;   /* of the note that asked for it */
+    uint64_t version; /* of the catalogue by which the masks were found; 0 = not yet */
+    uint64_t tags;    /* that were masked then */
+    uint8_t masking;  /* and how: sp_sql_masking_mode */
     db_field items[];
 } db_fields;
 

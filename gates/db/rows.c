@@ -99,9 +99,17 @@ static void doubt(db_session *session, db_note *note, sp_span body)
     }
 }
 
-/* Policy, the catalogue and the mode may have moved since the description came. */
+/* Policy, the catalogue and the mode may have moved since the description came; mostly none has. */
 static void find_masks(const db_note *note, const db_catalogue *known, db_fields *fields)
 {
+    uint64_t tags = tags_of(note, known);
+    if (fields->version == known->version && fields->tags == tags &&
+        fields->masking == (uint8_t)note->masking) {
+        return;
+    }
+    fields->version = known->version;
+    fields->tags = tags;
+    fields->masking = (uint8_t)note->masking;
     fields->any = false;
     for (uint16_t i = 0; i < fields->count; i++) {
         fields->items[i].mask = mask_of_field(note, known, &fields->items[i]);

@@ -5,6 +5,8 @@ back with what they wrote.
 OWNS nothing. PROCESS tests. TRUST none. SPEC gates/db/hold.c, docs/DATABASE.md "Undo".
 """
 
+import contextlib
+import os
 import threading
 import time
 
@@ -12,7 +14,7 @@ import psycopg2
 import pytest
 
 from dbgatelib import DatabaseOffice, SCHEMA
-from officelib import wait_for
+from officelib import PATIENT_S, wait_for
 from pgraw import SYNC, Raw, bind, execute, parse, query
 from test_db_ask import DOCUMENTS, Waiting, answer, asked
 from test_db_ask_values import Answer
@@ -246,6 +248,62 @@ def test_what_cannot_hold_says_so(gate, dora):
     answer(gate, item, "approve")
     run.join(60)
     assert run.error is None and any("may change what is kept" in notice for notice in dora.notices)
+
+
+@contextlib.contextmanager
+def full(gate):
+    """The store takes no change of what is kept."""
+    gate.office.store("CREATE TRIGGER full BEFORE UPDATE OF state ON kept BEGIN SELECT RAISE(ABORT, 'full'); END")
+    try:
+        yield
+    finally:
+        gate.office.store("DROP TRIGGER full")
+
+
+def kept_small(gate, dora):
+    """The keep of a row of `small` that went."""
+    gate.sql("DELETE FROM small", "INSERT INTO small VALUES (7)")
+    run = Waiting(dora, "DELETE FROM small")
+    answer(gate, asked(gate), "approve")
+    run.join(PATIENT_S)
+    assert run.error is None and gate.sql("SELECT id FROM small") == []
+    return gate.people["dora"].get("/keeps")["items"][0]
+
+
+def said(gate, method):
+    return [e["detail"]["keep"] for e in gate.audrey.items("/admin/ledger/events?limit=200&kind=approval") if e["method"] == method]
+
+
+def test_an_undo_that_the_store_does_not_take_has_not_begun(gate, dora):
+    """The ledger has that it is used; nothing is put back before the store has that it began, and then it is, once."""
+    keep = kept_small(gate, dora)
+    wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    failed = gate.office.log().count("an approved undo is not carried out")
+    with full(gate):
+        answer(gate, wanted, "approve")
+        wait_for("the try", PATIENT_S, lambda: gate.office.log().count("an approved undo is not carried out") > failed)
+        assert gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "kept"
+        assert gate.people["dora"].get(f"/approvals/{wanted['id']}")["state"] == "approved"
+        assert gate.sql("SELECT id FROM small") == []
+    wait_for("the undo, which is tried again after a minute", 60 + PATIENT_S,
+             lambda: gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] == "undone", step=0.5)
+    assert gate.people["dora"].get(f"/approvals/{wanted['id']}")["state"] == "used"
+    assert gate.sql("SELECT id FROM small") == [(7,)]
+
+
+def test_a_keep_that_the_store_cannot_forget_is_there_until_it_can(gate, dora):
+    """Its file goes after the store has said so; the ledger hears of it once."""
+    keep = kept_small(gate, dora)
+    (number,), = gate.office.store("SELECT id FROM kept ORDER BY created DESC, rowid DESC LIMIT 1")
+    path = os.path.join(gate.office.state, "keeper", "keeps", f"{number % (1 << 64):016x}.keep")
+    assert os.path.exists(path)
+    with full(gate):
+        gate.office.store("UPDATE kept SET expires = 1 WHERE id = ?", number)
+        time.sleep(3)  # core looks each second
+        assert os.path.exists(path) and keep["id"] not in said(gate, "keep expired")
+    wait_for("its end", PATIENT_S, lambda: keep["id"] in said(gate, "keep expired") and not os.path.exists(path))
+    time.sleep(2)
+    assert said(gate, "keep expired").count(keep["id"]) == 1
 
 
 def test_a_statement_whose_keep_fails_lets_go(gate, dora):

@@ -84,7 +84,8 @@ static sp_err set_ended(sp_store *store, uint64_t id, sp_span by, uint64_t now_u
 
 sp_err sp_grant_note(sp_store *store, uint64_t id, sp_span note)
 {
-    auto_query sp_query q = sp_query_alone(store, "UPDATE role_grant SET note = $1 WHERE id = $2");
+    auto_query sp_query q =
+        sp_query_alone(store, "UPDATE role_grant SET note = $1 WHERE id = $2 AND note = ''");
     sp_bind_text(&q, note);
     sp_bind_bits(&q, id);
     return sp_query_finish_changed(&q);

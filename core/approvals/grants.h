@@ -33,6 +33,7 @@ typedef struct {
 
 SP_MUST sp_err sp_grant_read(sp_query *q, sp_arena *arena, sp_grant *ret_grant);
 SP_MUST sp_err sp_grant_load(sp_store *store, sp_arena *arena, uint64_t id, sp_grant *ret_grant);
+/* SP_ENOTFOUND: it has one. */
 SP_MUST sp_err sp_grant_note(sp_store *store, uint64_t id, sp_span note);
 /* He held a sealed role and has not explained it yet. */
 bool sp_grant_note_is_due(sp_store *store, uint32_t person);

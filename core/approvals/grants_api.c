@@ -273,11 +273,21 @@ typedef struct {
     sp_span note;
 } noting;
 
+static void answer_no_note_due(sp_request *req)
+{
+    sp_answer_problem(req, 409, "no_note_due",
+                      "A closing note is written once, when emergency access has ended.");
+}
+
 static void go_note(sp_request *req, void *data)
 {
     noting *n = data;
     sp_core *core = sp_request_core(req);
     sp_err err = sp_grant_note(core->store, n->g.id, n->note);
+    if (err.code == SP_ENOTFOUND) { /* he wrote another one meanwhile */
+        answer_no_note_due(req);
+        return;
+    }
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
         return;
@@ -303,8 +313,7 @@ static void post_note(sp_request *req)
         return;
     }
     if (!n->g.sealed || n->g.ended_unix_s == 0 || n->g.note.len > 0) {
-        sp_answer_problem(req, 409, "no_note_due",
-                          "A closing note is written once, when emergency access has ended.");
+        answer_no_note_due(req);
         return;
     }
     auto_buf sp_buf room = sp_buf_make(SP_GRANT_DETAIL_BYTES);

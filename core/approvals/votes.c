@@ -192,7 +192,6 @@ static void get_ask(sp_request *req)
 typedef struct {
     sp_ask *ask;
     sp_span reason;
-    uint32_t sets;
     bool yes;
 } voting;
 
@@ -247,9 +246,14 @@ static void go_vote(sp_request *req, void *data)
 {
     const voting *v = data;
     sp_core *core = sp_request_core(req);
+    sp_vote_right right = sp_vote_right_of(req, v->ask); /* his roles may be others by now */
+    if (right.sets == 0) {
+        sp_answer_problem(req, 409, right.code, "%s", right.why);
+        return;
+    }
     sp_vote vote = {.person = sp_request_person(req),
                     .yes = v->yes,
-                    .sets = v->sets,
+                    .sets = right.sets,
                     .when_unix_s = now_s(),
                     .name = sp_span_cstr(sp_request_session(req)->person_name),
                     .reason = v->reason};
@@ -299,7 +303,6 @@ static void vote(sp_request *req, bool yes)
         sp_answer_problem(req, 409, right.code, "%s", right.why);
         return;
     }
-    v->sets = right.sets;
     auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);
     sp_event event = sp_request_event(req, SP_EVENT_APPROVAL);
     uint32_t approvals = sp_votes_count(sp_request_core(req)->store, v->ask->id, SP_SETS_ALL);

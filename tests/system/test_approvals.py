@@ -11,6 +11,7 @@ import pytest
 
 from officelib import wait_for
 from portal import Refused
+from test_core_meanwhile import in_order
 
 DOCUMENTS = {"office.yaml": """\
 kind: Role
@@ -143,6 +144,15 @@ def test_an_accomplice_with_a_borrowed_role_is_no_other_person(office, people):
     assert answer(lee, own)["state"] in ("approved", "used")
     others = lee.post("/grants", {"role": "treasurer", "reason": "the till of today", "duration_s": 600})
     assert answer(pat, others)["state"] in ("approved", "used")  # lee did not give him the role
+
+
+def test_a_vote_is_no_vote_when_the_role_was_taken_while_the_ledger_wrote(office, people):
+    lou, kit = office.employee("lou", ["lead"]), office.employee("kit", ["staff"])
+    asked = ask(kit, role="stand-in")
+    done = in_order(office, (people["sam"].put, f"/admin/people/{int(lou.id)}/roles", {"roles": []}),
+                    (lou.post, f"/approvals/{asked['id']}/approve", {"sha256": asked["sha256"]}))
+    assert done[0][0] == 200 and done[1] == (409, "not_approver")
+    kit.post(f"/approvals/{asked['id']}/withdraw")
 
 
 def test_one_refusal_ends_it_and_one_withdraws_ones_own(office, people):
@@ -313,7 +323,11 @@ def test_emergency_access(office, people):
     assert sam.get("/admin/alarms")["items"][0]["note_due"]
     refused("note_due", ask, ann, role="emergency")
     refused("not_found", lee.post, f"/grants/{alarms[0]['id']}/note", {"note": "not mine to write"})
-    ann.post(f"/grants/{alarms[0]['id']}/note", {"note": "The database was full; I removed old logs."})
+    path = f"/grants/{alarms[0]['id']}/note"
+    done = in_order(office, (ann.post, path, {"note": "The database was full; I removed old logs."}),
+                    (ann.post, path, {"note": "Nothing of that kind."}))
+    assert done[0][0] == 200 and done[1] == (409, "no_note_due")  # it is written once
+    assert done[0][1]["note"] == sam.items("/grants?all=1")[0]["note"]
     assert sam.get("/admin/alarms")["items"] == []
     assert events(audrey, method="emergency access noted")
 

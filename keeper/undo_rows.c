@@ -8,13 +8,10 @@
  * transaction that wrote most of what differs.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
-#include "infra/proc/file.h"
 #include "keeper/undo_tables.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { PG_CLASS = 1259 };
 
 /* ---- columns ---- */
 
@@ -39,19 +36,6 @@ static void list_those(const json_t *relation, const undo_table *of, const char 
 static void list_columns(const json_t *relation, const char *between, put_column put, sp_buf *sql)
 {
     list_those(relation, NULL, between, put, sql);
-}
-
-void undo_list_columns(const json_t *relation, const char *before, sp_buf *sql)
-{
-    const json_t *columns = json_object_get(relation, "columns");
-    bool first = true;
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        if (undo_is_plain(column)) {
-            sp_buf_fmt(sql, "%s%s%s", first ? "" : ", ", before, undo_text(column, "quoted"));
-            first = false;
-        }
-    }
 }
 
 static void put_name(const char *quoted, sp_buf *sql)
@@ -168,33 +152,6 @@ static void switch_off(const undo_table *t, sp_buf *sql)
     char table[24];
     snprintf(table, sizeof(table), "%u", undo_oid(t->relation));
     undo_triggers_off(t->number, table, t->changes || t->moves, sql);
-}
-
-/* With the types that the columns had; for a domain what it is made of, so that nobody's check runs
- * while rows are loaded. */
-void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_buf *sql)
-{
-    const json_t *columns = json_object_get(relation, "columns");
-    bool first = true;
-    sp_buf_fmt(sql, "SELECT 'CREATE TEMP TABLE sp_undo_%zu (' || string_agg(name || ' ' || ",
-               number);
-    sp_buf_text(sql, "COALESCE((WITH RECURSIVE d AS (SELECT t.* FROM pg_type t WHERE t.oid = "
-                     "to_regtype(type) UNION ALL SELECT t.* FROM d JOIN pg_type t ON t.oid = "
-                     "d.typbasetype) SELECT format_type(d.typbasetype, d.typtypmod) FROM d JOIN "
-                     "pg_type b ON b.oid = d.typbasetype AND b.typtype <> 'd'), type), ', ' ORDER "
-                     "BY n) || ') ON COMMIT DROP' FROM (VALUES ");
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        if (undo_is_plain(column)) {
-            sp_buf_fmt(sql, "%s(%zu, ", first ? "" : ", ", i);
-            undo_literal(u, undo_text(column, "quoted"), sql);
-            sp_buf_text(sql, ", ");
-            undo_literal(u, undo_text(column, "type"), sql);
-            sp_buf_byte(sql, ')');
-            first = false;
-        }
-    }
-    sp_buf_text(sql, ") c(n, name, type) " UNDO_GEXEC);
 }
 
 static void put_values(const undo_table *t, put_column put, sp_buf *sql)
@@ -546,104 +503,16 @@ sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
     return sp_ok();
 }
 
-/* ---- data of the archive into the staging tables ---- */
-
-typedef struct {
-    undo *u;
-    const undo_tables *all;
-    sp_buf out;
-    sp_buf target;
-    keep_copy copy;
-} staging;
-
-/* The table whose rows these are. */
-static const undo_table *staged_of(const staging *s, const json_t *relation)
-{
-    const char *root = undo_text(relation, undo_is_in_root(s->u, relation) ? "root" : "quoted");
-    for (size_t i = 0; i < s->all->count; i++) {
-        if (strcmp(undo_text(s->all->items[i].relation, "quoted"), root) == 0) {
-            return &s->all->items[i];
-        }
-    }
-    return NULL;
-}
-
-/* pg_dump writes the columns that are not generated, in the order that they have. */
-static sp_span target_of(void *self, sp_span name)
-{
-    staging *s = self;
-    const json_t *relations = json_object_get(s->u->manifest, "relations");
-    const json_t *found = NULL;
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *one = json_array_get(relations, i);
-        found = sp_span_eq(name, sp_span_cstr(undo_text(one, "quoted"))) ? one : found;
-    }
-    const undo_table *t = found == NULL ? NULL : staged_of(s, found);
-    if (t == NULL) {
-        return SP_SPAN_EMPTY;
-    }
-    sp_buf_reset(&s->target);
-    sp_buf_fmt(&s->target, "pg_temp.sp_undo_%zu (", t->number);
-    list_columns(found, ", ", put_name, &s->target);
-    sp_buf_text(&s->target, ")");
-    return sp_buf_borrow(&s->target);
-}
-
-static sp_err take_data(void *self, sp_span bytes)
-{
-    staging *s = self;
-    TRY(keep_copy_feed(&s->copy, bytes, &s->out));
-    TRY(sp_write_all(s->u->psql.in, sp_buf_borrow(&s->out)));
-    sp_buf_reset(&s->out);
-    return sp_ok();
-}
-
-static bool is_kept_data(const undo *u, const keep_toc_entry *entry)
-{
-    const json_t *relations = json_object_get(u->manifest, "relations");
-    bool again = false;
-    for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *was = json_object_get(json_array_get(relations, i), "was");
-        again = again || (uint32_t)json_integer_value(was) == entry->oid;
-    }
-    return keep_toc_is_data(entry) && (again || !undo_is_missing(u, PG_CLASS, entry->oid));
-}
-
-static sp_err load_rows(undo *u, const undo_tables *all, sp_buf *sql)
-{
-    char path[KEEP_PATH_BYTES + 16];
-    char use[KEEP_PATH_BYTES + 32];
-    size_t count = 0;
-    sp_buf_text(sql,
-                "CREATE TEMP TABLE sp_one (xid text) ON COMMIT DROP;\n"
-                "CREATE TEMP TABLE sp_count (number int, what text, n bigint) ON COMMIT DROP;\n");
-    for (size_t i = 0; i < all->count; i++) {
-        undo_put_staging(u, all->items[i].relation, all->items[i].number, sql);
-        TRY(undo_script(u, sql));
-    }
-    TRY(undo_list(u, is_kept_data, "rows", path, &count));
-    snprintf(use, sizeof(use), "--use-list=%s", path);
-    const char *const argv[] = {"pg_restore", "--file=-", "--data-only", use, NULL};
-    staging s = {
-        .u = u, .all = all, .out = sp_buf_make(1 << 20), .target = sp_buf_make(UNDO_SQL_MAX_BYTES)};
-    s.copy = keep_copy_make(target_of, &s);
-    sp_err err = count == 0 ? sp_ok() : undo_restore(u, argv, take_data, &s);
-    if (!sp_failed(err)) {
-        err = sp_buf_error(&s.target);
-    }
-    keep_copy_done(&s.copy);
-    sp_buf_done(&s.out);
-    sp_buf_done(&s.target);
-    return err;
-}
-
 sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)
 {
     if (all->count == 0) {
         return sp_ok();
     }
+    sp_buf_text(sql,
+                "CREATE TEMP TABLE sp_one (xid text) ON COMMIT DROP;\n"
+                "CREATE TEMP TABLE sp_count (number int, what text, n bigint) ON COMMIT DROP;\n");
     TRY(undo_script(u, sql));
-    TRY(load_rows(u, all, sql));
+    TRY(undo_load_rows(u, all, sql));
     for (size_t i = 0; i < all->count; i++) {
         sp_buf_fmt(sql, "ANALYZE pg_temp.sp_undo_%zu;\n",
                    all->items[i].number); /* else the planner thinks it small */

@@ -34,10 +34,6 @@ struct undo_tables {
     size_t tie_count;
 };
 
-/* The table sp_undo_<number> for rows of the relation. */
-void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_buf *sql);
-/* Its columns that are not generated, each behind those words. */
-void undo_list_columns(const json_t *relation, const char *before, sp_buf *sql);
 /* A column that is matched and written; generated ones follow by themselves. */
 bool undo_is_plain(const json_t *column);
 /* A partition whose root was kept as well: its rows are put into that. */
@@ -48,6 +44,14 @@ bool undo_is_lost(const undo_table *t, const json_t *column);
 bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */
 bool undo_is_retyped(const undo_table *t, const json_t *column);
+
+/* ---- undo_staging.c ---- */
+/* The table sp_undo_<number> for rows of the relation. */
+void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_buf *sql);
+/* Its columns that are not generated, each behind those words. */
+void undo_list_columns(const json_t *relation, const char *before, sp_buf *sql);
+/* Makes those of all of them, and loads what was kept. */
+SP_MUST sp_err undo_load_rows(undo *u, const undo_tables *all, sp_buf *sql);
 
 /* ---- undo_keys.c ---- */
 /* Looks how the tables, and those that are left, are tied: by keys that there are, and by those

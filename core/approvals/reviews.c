@@ -354,9 +354,35 @@ static sp_err take_review(sp_request *req, const deciding *d)
     return keep_review(core, &r, sp_span_cstr(sp_request_session(req)->person_name));
 }
 
+/* The grant, if it is there and for who asks to look at; else it has been answered. */
+static bool need_standing(sp_request *req, deciding *d)
+{
+    sp_core *core = sp_request_core(req);
+    const walk w = {.core = core,
+                    .set = sp_documents_set(core->state->documents),
+                    .visit = find_one,
+                    .self = d};
+    d->found = false;
+    sp_err err = each_standing(&w);
+    if (sp_failed(err)) {
+        sp_answer_failed(req, err);
+        return false;
+    }
+    if (!d->found || !may_review(req, &d->grant, &d->by)) {
+        sp_answer_problem(req, 404, "not_found",
+                          "There is no such standing grant that you are to look at.");
+        return false;
+    }
+    return true;
+}
+
 static void go_review(sp_request *req, void *data)
 {
-    sp_err err = take_review(req, data);
+    deciding *d = data;
+    if (!need_standing(req, d)) { /* roles and documents may be others by now */
+        return;
+    }
+    sp_err err = take_review(req, d);
     if (sp_failed(err)) {
         sp_answer_failed(req, err);
     } else {
@@ -367,7 +393,6 @@ static void go_review(sp_request *req, void *data)
 static void post_review(sp_request *req)
 {
     deciding *d = NULL;
-    sp_core *core = sp_request_core(req);
     if (sp_failed(sp_arena_alloc(sp_request_arena(req), 1, sizeof(*d), &d))) {
         sp_answer_failed(req, sp_fail(SP_ENOMEM));
         return;
@@ -375,21 +400,7 @@ static void post_review(sp_request *req)
     const sp_field fields[] = {SP_FIELD_TEXT("name", &d->name, 1, SP_NAME_MAX_BYTES),
                                SP_FIELD_TEXT("role", &d->role, 1, SP_NAME_MAX_BYTES),
                                SP_FIELD_BOOL("keep", &d->keep)};
-    if (!sp_request_fields(req, fields, SP_COUNT(fields))) {
-        return;
-    }
-    const walk w = {.core = core,
-                    .set = sp_documents_set(core->state->documents),
-                    .visit = find_one,
-                    .self = d};
-    sp_err err = each_standing(&w);
-    if (sp_failed(err)) {
-        sp_answer_failed(req, err);
-        return;
-    }
-    if (!d->found || !may_review(req, &d->grant, &d->by)) {
-        sp_answer_problem(req, 404, "not_found",
-                          "There is no such standing grant that you are to look at.");
+    if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !need_standing(req, d)) {
         return;
     }
     auto_buf sp_buf room = sp_buf_make(DETAIL_ROOM_BYTES);

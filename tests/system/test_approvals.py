@@ -387,6 +387,10 @@ def test_what_happened_while_the_ledger_was_away_is_written_later(office, people
 
 def test_standing_grants_come_round(office, people):
     sam, lee = people["sam"], people["lee"]
+    sue = office.employee("sue", ["security-admin"])
+    done = in_order(office, (sam.put, f"/admin/people/{int(sue.id)}/roles", {"roles": []}),
+                    (sue.post, "/reviews", {"name": "max", "role": "lead", "keep": False}))
+    assert done[0][0] == 200 and done[1] == (404, "not_found")  # her role is gone when the ledger has it
     due = {r["name"]: r for r in sam.get("/reviews")["items"]}
     assert set(due) == {"lee", "max"} and all(r["can_review"] and not r["soon"] for r in due.values())
     assert [r["can_review"] for r in lee.get("/reviews")["items"]] == [False]  # his own, to know

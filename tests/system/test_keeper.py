@@ -3,19 +3,18 @@
 
 import contextlib
 import os
-import shutil
 import socket
 import struct
 import subprocess
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
-from officelib import PROGRAM, wait_for
+from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO, Postgres
+from keeperlib import keep, row, running_keeper, undo
+from officelib import wait_for
 import vault_client
 from vault_client import EAGAIN, ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
 
@@ -74,15 +73,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def keeper(server):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-    one = Keeper(PROGRAM, folder)
-    try:
-        one.start()
-        one.credential("orders-db/op_keep", PASSWORD)
+    with running_keeper(PASSWORD) as one:
         yield one
-    finally:
-        one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def image(server, database="orders"):
@@ -94,30 +86,6 @@ def image(server, database="orders"):
         name = table.replace('"', '""')
         rows[table] = server.sql(f'SELECT md5(string_agg(t::text, E\'\\n\' ORDER BY t::text)) FROM shop."{name}" t', database)
     return schema, rows
-
-
-def keep(keeper, server, number, verb, *objects, **more):
-    code, size, ms, report, why = keeper.job(KEEP, keep=number, port=server.port, verb=verb, objects=objects, **more)
-    assert code == OK, why
-    assert size > 100 and keeper.kept_file(number).stat().st_mode & 0o777 == 0o600
-    print(f"{verb} {' '.join(objects)}: kept {size} bytes in {ms} ms")
-    return report
-
-
-def undo(keeper, server, number, verb, **more):
-    code, _, ms, tried, why = keeper.job(TRY_UNDO, keep=number, port=server.port, verb=verb, **more)
-    assert code == OK, why
-    assert tried["tried_only"] is True
-    code, _, ms, report, why = keeper.job(UNDO, keep=number, port=server.port, verb=verb, **more)
-    assert code == OK, why
-    print(f"{verb}: undone in {ms} ms: {report}")
-    if tried["rows"]:
-        assert [r["missing"] for r in tried["rows"]] == [r["missing"] for r in report["rows"]]
-    return report
-
-
-def row(report, name):
-    return next(r for r in report["rows"] if r["relation"] == name)
 
 
 def test_estimate_says_bytes_time_and_what_depends(keeper, server):

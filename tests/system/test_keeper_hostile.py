@@ -7,15 +7,14 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 
 import contextlib
 import os
-import shutil
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
-from officelib import PROGRAM, wait_for
+from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Postgres
+from keeperlib import running_keeper
+from officelib import wait_for
 from vault_client import ECONFLICT, OK
 
 ROLES = """
@@ -50,15 +49,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def keeper(server):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-    one = Keeper(PROGRAM, folder)
-    try:
-        one.start()
-        one.credential("orders-db/op_keep", "of op_keep")
+    with running_keeper() as one:
         yield one
-    finally:
-        one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_line_feed_in_a_name_makes_no_script_of_data(keeper, server):

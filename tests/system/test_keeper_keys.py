@@ -5,14 +5,10 @@ where a trigger of the owner stands beside a key that waits.
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md; keeper/undo_keys.c.
 """
 
-import shutil
-import tempfile
-
 import pytest
 
-from keeper_client import TRY_UNDO, Keeper, Postgres
-from officelib import PROGRAM
-from test_keeper import keep, undo
+from keeper_client import TRY_UNDO, Postgres
+from keeperlib import keep, running_keeper, undo
 from test_keeper_whole import ROLES
 from vault_client import ECONFLICT
 
@@ -53,15 +49,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def keeper(server):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-    one = Keeper(PROGRAM, folder)
-    try:
-        one.start()
-        one.credential("orders-db/op_keep", "of op_keep")
+    with running_keeper() as one:
         yield one
-    finally:
-        one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

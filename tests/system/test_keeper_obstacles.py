@@ -5,14 +5,10 @@ back does not stand in the way of the rest.
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 
-import shutil
-import tempfile
-
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Keeper, Postgres
-from officelib import PROGRAM
-from test_keeper import keep, row, undo
+from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Postgres
+from keeperlib import keep, row, running_keeper, undo
 from vault_client import ECONFLICT, ELIMIT, OK
 
 ROLES = """
@@ -34,15 +30,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def keeper(server):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-    one = Keeper(PROGRAM, folder)
-    try:
-        one.start()
-        one.credential("orders-db/op_keep", "of op_keep")
+    with running_keeper() as one:
         yield one
-    finally:
-        one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

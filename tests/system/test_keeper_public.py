@@ -4,14 +4,10 @@
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 
-import shutil
-import tempfile
-
 import pytest
 
-from keeper_client import UNDO, Keeper, Postgres
-from officelib import PROGRAM
-from test_keeper import keep, undo
+from keeper_client import UNDO, Postgres
+from keeperlib import keep, running_keeper, undo
 from vault_client import ECONFLICT
 
 ROLES = """
@@ -33,15 +29,8 @@ def server():
 
 @pytest.fixture(scope="module")
 def keeper(server):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-    one = Keeper(PROGRAM, folder)
-    try:
-        one.start()
-        one.credential("orders-db/op_keep", "of op_keep")
+    with running_keeper() as one:
         yield one
-    finally:
-        one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -25,7 +25,7 @@ from officelib import SANITIZED, wait_for
 from pgraw import FLUSH, SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
 
 SEED = int(os.environ.get("SP_NAMES_SEED", "1"))
-COUNT = int(os.environ.get("SP_NAMES_COUNT", "200" if SANITIZED else "500"))
+COUNT = int(os.environ.get("SP_NAMES_COUNT", "150" if SANITIZED else "400"))
 SECONDS = float(os.environ.get("SP_NAMES_SECONDS", "0"))
 ANSWER_S = 10
 LIMIT = 20

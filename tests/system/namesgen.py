@@ -92,7 +92,7 @@ class Maker:
         self.tags += 1
         quoted = self.pick(f"SELECT ''opened{self.tags}''", self.r.choice(self.harms).replace("{tag}", f"opened{self.tags}").replace("'", "''"))
         text = f"SELECT opens('{x or 'p'}', '{quoted}')"
-        return [("Q", text)] if self.chance(0.8) else self.run(text)
+        return [("Q", text)]
 
     def use(self, x):
         name = self.sql(x)
@@ -206,6 +206,11 @@ class Maker:
     def opened(self, x):
         """[a cursor of that name] [which ends, perhaps] [a function opens one, and it is read], with few waits"""
         self.kind = "C"
+        if self.chance(0.25):  # all in one text
+            name = self.sql(x)
+            ends = self.pick("ROLLBACK TO s", "ROLLBACK TO s", f"CLOSE {name}", "CLOSE ALL", "COMMIT; BEGIN", "ROLLBACK AND CHAIN")
+            return [("Q", "BEGIN"), ("Q", "SAVEPOINT s"), *self.make(x, False), ("S",), ("W",),
+                    ("Q", f"{ends}; {self.opens(x)[-1][-1]}; FETCH ALL FROM {name}")]
         steps = self.transaction() + self.make(x, self.chance(0.3)) + self.perhaps(0.6, [("W",)])
         steps += self.pick(self.drop, self.drop, self.forgets, lambda _: self.transaction(), lambda _: self.fail())(self.like(x))
         return steps + self.perhaps(0.3, self.transaction()) + self.opens(self.like(x)) + self.use(self.like(x))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What pg_restore prints, in pieces; bodies of keeper.sock.
- * OWNS nothing. PROCESS fuzz. TRUST the input is hostile. SPEC keeper/toc.h,
+ * What pg_restore and psql print, in pieces; bodies of keeper.sock.
+ * OWNS nothing. PROCESS fuzz. TRUST the input is hostile. SPEC keeper/said.h, keeper/toc.h,
  * lib/proto/keeper_msg.h.
  */
+#include "keeper/said.h"
 #include "keeper/toc.h"
 #include "lib/proto/keeper_msg.h"
 
@@ -32,6 +33,15 @@ static void same_in_any_pieces(sp_span script)
     copy_in_pieces(script, script.len + 1, &one);
     copy_in_pieces(script, 3, &other);
     if (script.len < 60000 && !sp_span_eq(sp_buf_borrow(&one), sp_buf_borrow(&other))) {
+        abort();
+    }
+}
+
+static void said(sp_span text)
+{
+    auto_buf sp_buf out = sp_buf_make(1 << 20);
+    keep_said(text, &out);
+    if (sp_failed(sp_buf_error(&out)) || out.len > text.len + 200) {
         abort();
     }
 }
@@ -73,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
     }
     same_in_any_pieces(text);
+    said(text);
     bodies(text);
     return 0;
 }

@@ -151,11 +151,16 @@ sp_err keep_child_told(const keep_child *child, sp_buf *out)
     return read_file(child->told, out);
 }
 
+sp_err keep_child_said(const keep_child *child, sp_buf *out)
+{
+    return read_file(child->errors, out);
+}
+
 /* The last lines are the ones that matter. */
 static void note_last_words(keep_job *job, const keep_child *child)
 {
     auto_buf sp_buf words = sp_buf_make(TOLD_MAX_BYTES);
-    if (job->why.len > 0 || sp_failed(read_file(child->errors, &words))) {
+    if (job->why.len > 0 || sp_failed(keep_child_said(child, &words))) {
         return;
     }
     sp_span text = sp_span_trim(sp_buf_borrow(&words));

@@ -87,6 +87,8 @@ SP_MUST sp_err keep_child_start(keep_job *job, const char *const argv[], bool in
                                 keep_child *ret_child);
 /* Closes its pipes, waits; SP_EIO with its last words in job->why when it failed. */
 SP_MUST sp_err keep_child_end(keep_job *job, keep_child *child);
+/* What it wrote to its standard error. */
+SP_MUST sp_err keep_child_said(const keep_child *child, sp_buf *out);
 /* What it wrote to its file. */
 SP_MUST sp_err keep_child_told(const keep_child *child, sp_buf *out);
 void keep_child_done(keep_child *child);

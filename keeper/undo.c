@@ -13,6 +13,7 @@
  */
 #include "infra/crypto/random.h"
 #include "infra/proc/file.h"
+#include "keeper/said.h"
 #include "keeper/undo_parts.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@
 
 enum {
     CHUNK_BYTES = 64 * 1024,
+    SAID_MAX_BYTES = 1 << 20,
+    WHY_MAX_BYTES = 600,
     PSQL_SCRIPT_FAILED = 3 /* psql(1): the server refused a statement, so all of it */
 };
 
@@ -340,6 +343,22 @@ static sp_err write_script(undo *u)
     return undo_script(u, &sql);
 }
 
+/* Without values: whoever asks for an undo may see them masked. */
+static void note_said(undo *u)
+{
+    auto_buf sp_buf words = sp_buf_make(SAID_MAX_BYTES);
+    auto_buf sp_buf said = sp_buf_make(SAID_MAX_BYTES);
+    if (sp_failed(keep_child_said(&u->psql, &words))) {
+        sp_buf_reset(&u->job->why);
+        return;
+    }
+    keep_said(sp_buf_borrow(&words), &said);
+    if (said.len > 0) {
+        sp_buf_reset(&u->job->why);
+        sp_buf_span(&u->job->why, sp_span_cut(sp_buf_borrow(&said), WHY_MAX_BYTES));
+    }
+}
+
 static sp_err run_script(undo *u)
 {
     auto_free char *info = NULL;
@@ -351,6 +370,7 @@ static sp_err run_script(undo *u)
                                 "--no-align",
                                 "--no-password",
                                 "--set=ON_ERROR_STOP=on",
+                                "--set=VERBOSITY=verbose", /* with codes: said.h */
                                 "--dbname",
                                 info,
                                 NULL};
@@ -379,6 +399,7 @@ static sp_err run_script(undo *u)
         u->job->end_unknown = !u->try_only; /* it had the COMMIT, and no answer to it perhaps */
     }
     if (sp_failed(ended)) { /* the server said no: its words are in why */
+        note_said(u);
         return sp_fail(SP_ECONFLICT);
     }
     return written;

@@ -14,6 +14,7 @@
  * threads of the pool. TRUST the owner of what was destroyed may be whoever destroyed it. SPEC
  * PostgreSQL 15 manual, 53.18 "pg_depend"; keeper/undo_parts.h.
  */
+#include "keeper/said.h"
 #include "keeper/undo_parts.h"
 #include "lib/sql/reading.h"
 
@@ -94,7 +95,8 @@ static const char LOCK[] =
     " ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES " AND " LOCKABLE " ORDER BY n.oid " UNDO_GEXEC;
 
 static const char LOCKED[] =
-    " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', format("
+    " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
+    "'', MESSAGE = %L; END', format("
     "'%s came to what is put back while that was being locked: try again', n.about)))" NEAR_TABLES
     " AND (" HOLDABLE " OR " LOCKABLE
     " AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = pg_backend_pid() AND l.granted"
@@ -176,7 +178,8 @@ static const char WRONG[] =
     " FROM calls n JOIN pg_proc p ON p.oid = n.oid"
     " WHERE p.pronamespace = 'pg_catalog'::regnamespace"
     " AND NOT EXISTS (SELECT FROM pg_temp.sp_reading r WHERE r.name = p.proname))"
-    "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; END', what))"
+    "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
+    "'', MESSAGE = %L; END', what))"
     " FROM wrong ORDER BY first, what LIMIT 1 " UNDO_GEXEC;
 
 static void put_columns(const undo *u, const json_t *relation, const char *what, sp_buf *sql)

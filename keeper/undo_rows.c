@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* None in a dry run: nobody agreed to it, and whoever makes it may see them masked. */
+enum { CONFLICT_KEYS_MAX = 10 };
+
 /* ---- columns ---- */
 
 typedef void (*put_column)(const char *quoted, sp_buf *sql);
@@ -414,8 +417,8 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
     }
     sp_buf_fmt(sql,
                "]) AS k FROM pg_temp.sp_diff_%zu d WHERE NOT (%s AND EXISTS (SELECT FROM "
-               "pg_temp.sp_one o WHERE o.xid = d.sp_xid)) LIMIT 10) x));\n",
-               t->number, t->changes ? "true" : "false");
+               "pg_temp.sp_one o WHERE o.xid = d.sp_xid)) LIMIT %d) x));\n",
+               t->number, t->changes ? "true" : "false", u->try_only ? 0 : CONFLICT_KEYS_MAX);
 }
 
 /* Without a key: rows are told apart by their whole text; as many as are missing come back. */

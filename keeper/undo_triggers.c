@@ -4,6 +4,7 @@
  * have of a parent's trigger may have a state of their own, and their parent may not be touched.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_tables.h.
  */
+#include "keeper/said.h"
 #include "keeper/undo_tables.h"
 
 static void put_switch(size_t number, const char *how, sp_buf *sql)
@@ -30,16 +31,18 @@ void undo_triggers_off(size_t number, const char *table, bool reaching, sp_buf *
 {
     if (reaching) { /* it would get its trigger later: what follows a key runs it as the keeper */
         put_those(table, reaching, sql);
-        sp_buf_text(sql,
-                    "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING MESSAGE = %L; "
-                    "END', format('%s: what is put back may change its rows by a foreign key, and "
-                    "%s may not hold it: let it UPDATE that table', t.oid::regclass, "
-                    "session_user))) FROM those t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind "
-                    "IN ('r','p') AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = "
-                    "pg_backend_pid() AND l.granted AND l.locktype = 'relation' AND l.relation = "
-                    "t.oid AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', "
-                    "'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) LIMIT "
-                    "1 " UNDO_GEXEC);
+        sp_buf_text(
+            sql,
+            "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
+            "'', MESSAGE = %L; "
+            "END', format('%s: what is put back may change its rows by a foreign key, and "
+            "%s may not hold it: let it UPDATE that table', t.oid::regclass, "
+            "session_user))) FROM those t JOIN pg_class c ON c.oid = t.oid WHERE c.relkind "
+            "IN ('r','p') AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.pid = "
+            "pg_backend_pid() AND l.granted AND l.locktype = 'relation' AND l.relation = "
+            "t.oid AND l.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', "
+            "'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')) LIMIT "
+            "1 " UNDO_GEXEC);
     }
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_trigger_%zu ON COMMIT DROP AS ", number);
     put_those(table, reaching, sql);

@@ -89,6 +89,36 @@ def test_a_name_that_reads_like_a_command_of_psql(keeper, server, trap, verb, ho
     assert server.sql("SELECT {k}, {n} FROM {t}".format(**names), "orders") == "1|1"
 
 
+VALUES = {
+    "a row in DETAIL": ("DELETE", "id int PRIMARY KEY, phone bigint", "DELETE FROM trap.trap; ALTER TABLE trap.trap ADD CONSTRAINT c CHECK (id <> 7)",
+                        'new row for relation "trap" violates check constraint "c"'),
+    "a value": ("ALTER", "id int PRIMARY KEY, phone bigint", "ALTER TABLE trap.trap ALTER phone TYPE text USING E'a\\nERROR:  XX000: ' || phone",
+                "a value stands in the way (SQLSTATE 22P02)"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_why_something_cannot_be_undone_shows_no_values(keeper, server, trap, name):
+    """Whoever tries an undo may see them masked."""
+    verb, columns, how, says = VALUES[name]
+    trap(f"CREATE TABLE trap.trap ({columns}); INSERT INTO trap.trap VALUES (7, 1380000)")
+    kept(keeper, server, verb, "trap.trap")
+    trap(how)
+    for kind in (TRY_UNDO, UNDO):
+        code, _, why = undone(keeper, server, verb, kind)
+        assert code == ECONFLICT and says in why and "1380000" not in why, why
+
+
+def test_a_dry_run_does_not_list_keys(keeper, server, trap):
+    trap("CREATE TABLE trap.trap (phone bigint PRIMARY KEY, n int); INSERT INTO trap.trap VALUES (1380000, 1), (1380001, 1)")
+    kept(keeper, server, "DELETE", "trap.trap")
+    trap("DELETE FROM trap.trap; INSERT INTO trap.trap VALUES (1380000, 2)")
+    for kind, keys in ((TRY_UNDO, None), (UNDO, [["1380000"]])):
+        code, report, why = undone(keeper, server, "DELETE", kind)
+        assert code == OK, why
+        assert report["rows"][0]["conflicts"] == 1 and report["rows"][0]["conflict_keys"] == keys
+
+
 def test_functions_and_operators_of_others_are_not_ours(keeper, server):
     """Better matches than PostgreSQL's own, on everybody's search_path."""
     server.sql("""

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What pg_restore prints, bodies of keeper.sock.
- * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/toc.h,
+ * What pg_restore and psql print, bodies of keeper.sock.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/said.h, keeper/toc.h,
  * lib/proto/keeper_msg.h.
  */
+#include "keeper/said.h"
 #include "keeper/toc.h"
 #include "lib/proto/keeper_msg.h"
 #include "tests/unit/cm.h"
@@ -161,6 +162,36 @@ static void bodies_come_back(void **state)
     assert_fails(sp_keeper_job_read(sp_buf_borrow(&one), &job_read), SP_EINVALID);
 }
 
+static void words_have_no_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *said;
+    } cases[] = {
+        {"NOTICE:  00000: x\nLOCATION:  f, a.c:1\nERROR:  23514: check \"c\" is violated by some "
+         "row\nDETAIL:  Failing row contains (7, \nERROR:  XX000: 1380000).\nHINT:  1380000\n"
+         "LOCATION:  ATRewriteTable, tablecmds.c:6052\n",
+         "check \"c\" is violated by some row"},
+        {"错误:  53200: out of shared memory\nHINT:  raise it\nLOCATION:  x\n",
+         "out of shared memory\nHINT:  raise it"},
+        {"ERROR:  " KEEP_SAID_OURS ": a\nb: f of owner\nCONTEXT:  PL/pgSQL\n", "a\nb: f of owner"},
+        {"ERROR:  22P02: invalid input syntax for type bigint: \"x\nERROR:  XX000: 1380000\"\n",
+         "a value stands in the way (SQLSTATE 22P02): what the server says of it may show values, "
+         "and is left out"},
+        {"ERROR:  P0001: 1380000\n",
+         "a value stands in the way (SQLSTATE P0001): what the server says of it may show values, "
+         "and is left out"},
+        {"psql: error: connection to server failed\n", ""},
+        {"ERROR:  2351: x\nERROR:  42601 x\nERROR: 42601: x\nERROR", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        auto_buf sp_buf out = sp_buf_make(4096);
+        keep_said(sp_span_cstr(cases[i].text), &out);
+        assert_span_text(sp_buf_borrow(&out), cases[i].said);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +200,7 @@ int main(void)
         cmocka_unit_test(heads_may_take_several_lines),
         cmocka_unit_test(long_lines_flow),
         cmocka_unit_test(bodies_come_back),
+        cmocka_unit_test(words_have_no_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

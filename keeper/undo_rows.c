@@ -14,7 +14,7 @@
 #include <string.h>
 
 /* None in a dry run: nobody agreed to it, and whoever makes it may see them masked. */
-enum { CONFLICT_KEYS_MAX = 10 };
+enum { CONFLICT_KEYS_MAX = 10, CONFLICT_KEYS_MAX_LETTERS = 1000 };
 
 /* ---- columns ---- */
 
@@ -410,15 +410,17 @@ static void put_report(undo *u, const undo_table *t, sp_buf *sql)
                "count(*) FROM pg_temp.sp_diff_%zu d JOIN pg_temp.sp_one o ON o.xid = d.sp_xid "
                "WHERE %s),",
                t->number, t->number, t->changes ? "true" : "false");
-    sp_buf_fmt(sql, "'conflict_keys', (SELECT json_agg(k) FROM (SELECT to_json(ARRAY[");
+    sp_buf_fmt(sql, "'conflict_keys', (SELECT json_agg(k) FROM (SELECT k, sum(length(k::text)) "
+                    "OVER (ROWS UNBOUNDED PRECEDING) AS sp_sum FROM (SELECT to_json(ARRAY[");
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
-        sp_buf_fmt(sql, "%sd.%s::text", i == 0 ? "" : ", ", key_at(key, i));
+        sp_buf_fmt(sql, "%sleft(d.%s::text, 100)", i == 0 ? "" : ", ", key_at(key, i));
     }
     sp_buf_fmt(sql,
                "]) AS k FROM pg_temp.sp_diff_%zu d WHERE NOT (%s AND EXISTS (SELECT FROM "
-               "pg_temp.sp_one o WHERE o.xid = d.sp_xid)) LIMIT %d) x));\n",
-               t->number, t->changes ? "true" : "false", u->try_only ? 0 : CONFLICT_KEYS_MAX);
+               "pg_temp.sp_one o WHERE o.xid = d.sp_xid)) LIMIT %d) y) x WHERE sp_sum <= %d));\n",
+               t->number, t->changes ? "true" : "false", u->try_only ? 0 : CONFLICT_KEYS_MAX,
+               CONFLICT_KEYS_MAX_LETTERS);
 }
 
 /* Without a key: rows are told apart by their whole text; as many as are missing come back. */

@@ -119,6 +119,30 @@ def test_a_dry_run_does_not_list_keys(keeper, server, trap):
         assert report["rows"][0]["conflicts"] == 1 and report["rows"][0]["conflict_keys"] == keys
 
 
+def test_keys_of_any_length_do_not_hide_what_came_back(keeper, server, trap):
+    """What psql tells of a table is bounded: neither its keys nor another's keep it from being read."""
+    long = "repeat(E'\\x01', 200000) || i"
+    trap("CREATE TABLE trap.first (id text PRIMARY KEY, n int); CREATE TABLE trap.trap (id text PRIMARY KEY, n int);"
+         f"INSERT INTO trap.first SELECT {long}, 1 FROM generate_series(1, 20) i; INSERT INTO trap.trap VALUES ('1', 1)")
+    kept(keeper, server, "DELETE", "trap.first", "trap.trap")
+    trap(f"DELETE FROM trap.first; DELETE FROM trap.trap; INSERT INTO trap.first SELECT {long}, 2 FROM generate_series(1, 19) i")
+    code, report, why = undone(keeper, server, "DELETE")
+    assert code == OK, why
+    found = {r["relation"]: r for r in report["rows"]}
+    assert found["trap.first"]["conflicts"] == 19 and found["trap.first"]["inserted"] == found["trap.trap"]["inserted"] == 1
+    assert found["trap.first"]["conflict_keys"] == [["\x01" * 100]], "one has 600 letters as JSON"
+
+
+def test_a_report_that_is_too_long_says_the_most(keeper, server, trap):
+    trap("CREATE TABLE trap.z (id int PRIMARY KEY); INSERT INTO trap.z VALUES (1);"
+         "DO $$BEGIN FOR i IN 100..249 LOOP EXECUTE format('CREATE TABLE trap.%I (id int PRIMARY KEY REFERENCES trap.z ON DELETE CASCADE)', i || repeat(E'\\x01', 55)); END LOOP; END$$")
+    kept(keeper, server, "DELETE", "trap.z")
+    trap("DELETE FROM trap.z")
+    code, report, why = undone(keeper, server, "DELETE")
+    assert code == OK and report["complete"] and report["rows"][0]["relation"] == "trap.z" and 50 < len(report["rows"]) < 151, why
+    assert "too long" in report["told"][0]
+
+
 def test_functions_and_operators_of_others_are_not_ours(keeper, server):
     """Better matches than PostgreSQL's own, on everybody's search_path."""
     server.sql("""

@@ -84,6 +84,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     same_in_any_pieces(text);
     said(text);
+    if (!keep_toc_same_name(text, text)) {
+        abort();
+    }
     bodies(text);
     return 0;
 }

@@ -80,6 +80,38 @@ bool keep_toc_is_data(const keep_toc_entry *entry)
     return sp_span_starts(entry->rest, SP_SPAN_LIT("TABLE DATA "));
 }
 
+enum { NAME_END = -1, NAME_DOT = -2 };
+
+/* The next letter of a quoted name, without the quotes. */
+static int next_letter(sp_span *name, bool *quoted)
+{
+    while (name->len > 0) {
+        uint8_t c = name->ptr[0];
+        bool twice = c == '"' && *quoted && name->len > 1 && name->ptr[1] == '"';
+        *name = sp_span_slice(*name, twice ? 2 : 1, name->len);
+        if (c != '"' || twice) {
+            return c == '.' && !*quoted ? NAME_DOT : c;
+        }
+        *quoted = !*quoted;
+    }
+    return NAME_END;
+}
+
+bool keep_toc_same_name(sp_span one, sp_span other)
+{
+    bool one_quoted = false;
+    bool other_quoted = false;
+    for (;;) {
+        int letter = next_letter(&one, &one_quoted);
+        if (letter != next_letter(&other, &other_quoted)) {
+            return false;
+        }
+        if (letter == NAME_END) {
+            return true;
+        }
+    }
+}
+
 /* ---- COPY blocks ---- */
 
 keep_copy keep_copy_make(sp_span (*target)(void *self, sp_span table), void *self)

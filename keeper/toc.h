@@ -30,6 +30,10 @@ bool keep_toc_is_data(const keep_toc_entry *entry);
 /* Takes the next id off entry->depends; false at the end, or where it is no number. */
 bool keep_toc_next_id(sp_span *depends, uint32_t *ret_id);
 
+/* "public.json_scalar" is public."json_scalar": the server's list of words that need quotes may not
+ * be pg_dump's. */
+bool keep_toc_same_name(sp_span one, sp_span other);
+
 /* Rewrites the heads of COPY blocks, and drops everything else. A head is read as PostgreSQL reads
  * it: names within quotes may hold line ends, so it may take several lines. */
 typedef struct {

@@ -50,33 +50,6 @@ bool undo_is_unknown_data(const undo *u, const keep_toc_entry *entry)
     return keep_toc_is_data(entry) && !known;
 }
 
-/* The name without its quotes; the server's list of words that need them may not be pg_dump's. */
-static void put_bare(sp_span name, sp_buf *out)
-{
-    bool quoted = false;
-    for (size_t i = 0; i < name.len; i++) {
-        uint8_t c = name.ptr[i];
-        if (c == '"' && quoted && i + 1 < name.len && name.ptr[i + 1] == '"') {
-            sp_buf_byte(out, c);
-            i++;
-        } else if (c == '"') {
-            quoted = !quoted;
-        } else {
-            sp_buf_byte(out, c == '.' && !quoted ? 0 : c);
-        }
-    }
-}
-
-static bool is_same(sp_span a, const char *b)
-{
-    auto_buf sp_buf one = sp_buf_make(NAME_MAX_BYTES);
-    auto_buf sp_buf other = sp_buf_make(NAME_MAX_BYTES);
-    put_bare(a, &one);
-    put_bare(sp_span_cstr(b), &other);
-    return !sp_failed(sp_buf_error(&one)) && !sp_failed(sp_buf_error(&other)) &&
-           sp_span_eq(sp_buf_borrow(&one), sp_buf_borrow(&other));
-}
-
 typedef struct {
     undo *u;
     sp_buf out;
@@ -92,7 +65,8 @@ static sp_span target_of(void *self, sp_span name)
     sp_buf_reset(&f->target);
     for (size_t i = 0; i < json_array_size(relations) && f->target.len == 0; i++) {
         const json_t *one = json_array_get(relations, i);
-        if (is_made(f->u, one) && is_same(name, undo_text(one, "quoted"))) {
+        if (is_made(f->u, one) &&
+            keep_toc_same_name(name, sp_span_cstr(undo_text(one, "quoted")))) {
             sp_buf_fmt(&f->target, "pg_temp.sp_undo_%zu (", i);
             undo_list_columns(one, "", &f->target);
             sp_buf_text(&f->target, ")");
@@ -109,7 +83,9 @@ static sp_err take_data(void *self, sp_span bytes)
     TRY(sp_buf_error(&f->target));
     TRY(sp_write_all(f->u->psql.in, sp_buf_borrow(&f->out)));
     sp_buf_reset(&f->out);
-    return f->lost ? sp_fail(SP_EINVALID) : sp_ok();
+    return f->lost ? undo_refuse(f->u, "what was kept",
+                                 "it has rows of a table that it does not name", NULL, NULL)
+                   : sp_ok();
 }
 
 static sp_err load(undo *u, const char *path)

@@ -62,6 +62,7 @@ typedef struct {
     sp_buf out;
     sp_buf target;
     keep_copy copy;
+    bool lost; /* rows of a table that is not known */
 } staging;
 
 /* The table whose rows these are. */
@@ -84,8 +85,9 @@ static sp_span target_of(void *self, sp_span name)
     const json_t *found = NULL;
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
-        found = sp_span_eq(name, sp_span_cstr(undo_text(one, "quoted"))) ? one : found;
+        found = keep_toc_same_name(name, sp_span_cstr(undo_text(one, "quoted"))) ? one : found;
     }
+    s->lost = s->lost || found == NULL;
     const undo_table *t = found == NULL ? NULL : staged_of(s, found);
     if (t == NULL) {
         return SP_SPAN_EMPTY;
@@ -103,7 +105,9 @@ static sp_err take_data(void *self, sp_span bytes)
     TRY(keep_copy_feed(&s->copy, bytes, &s->out));
     TRY(sp_write_all(s->u->psql.in, sp_buf_borrow(&s->out)));
     sp_buf_reset(&s->out);
-    return sp_ok();
+    return s->lost ? undo_refuse(s->u, "what was kept",
+                                 "it has rows of a table that it does not name", NULL, NULL)
+                   : sp_ok();
 }
 
 static bool is_kept_data(const undo *u, const keep_toc_entry *entry)
@@ -114,7 +118,8 @@ static bool is_kept_data(const undo *u, const keep_toc_entry *entry)
         const json_t *was = json_object_get(json_array_get(relations, i), "was");
         again = again || (uint32_t)json_integer_value(was) == entry->oid;
     }
-    return keep_toc_is_data(entry) && (again || !undo_is_missing(u, PG_CLASS, entry->oid));
+    return keep_toc_is_data(entry) && (again || (!undo_is_missing(u, PG_CLASS, entry->oid) &&
+                                                 !undo_is_unknown_data(u, entry)));
 }
 
 sp_err undo_load_rows(undo *u, const undo_tables *all, sp_buf *sql)

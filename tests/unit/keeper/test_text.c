@@ -162,6 +162,22 @@ static void bodies_come_back(void **state)
     assert_fails(sp_keeper_job_read(sp_buf_borrow(&one), &job_read), SP_EINVALID);
 }
 
+static void names_are_the_same_in_quotes(void **state)
+{
+    (void)state;
+    static const char *const same[][2] = {{"public.json_scalar", "public.\"json_scalar\""},
+                                          {"\"a.b\".\"c\"\"d\"", "\"a.b\".\"c\"\"d\""}};
+    static const char *const others[][2] = {{"public.a", "public.a_"},      {"a.b", "\"a.b\""},
+                                            {"a.\"b\"\"\"", "a.b"},         {"a.b", "a.\"B\""},
+                                            {"\"a\".\"b\"\"\".c", "a.b.c"}, {"", "a"}};
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        assert_true(keep_toc_same_name(sp_span_cstr(same[i][0]), sp_span_cstr(same[i][1])));
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        assert_false(keep_toc_same_name(sp_span_cstr(others[i][0]), sp_span_cstr(others[i][1])));
+    }
+}
+
 static void words_have_no_values(void **state)
 {
     (void)state;
@@ -200,6 +216,7 @@ int main(void)
         cmocka_unit_test(heads_may_take_several_lines),
         cmocka_unit_test(long_lines_flow),
         cmocka_unit_test(bodies_come_back),
+        cmocka_unit_test(names_are_the_same_in_quotes),
         cmocka_unit_test(words_have_no_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,15 +249,20 @@ static sp_err write_all(keep_job *job, const json_t *manifest, const char *snaps
     return err;
 }
 
-/* pg_dump leaves out what belongs to an extension, with its rows. */
-static sp_err check_members(keep_job *job, const json_t *manifest)
+/* pg_dump leaves out what belongs to an extension, with its rows, and rows of another server. */
+static sp_err check_kept(keep_job *job, const json_t *manifest)
 {
     const json_t *relations = json_object_get(manifest, "relations");
     for (size_t i = 0; i < json_array_size(relations); i++) {
         const json_t *one = json_array_get(relations, i);
+        const char *why = NULL;
         if (json_is_true(json_object_get(one, "member"))) {
-            sp_buf_fmt(&job->why, "%s belongs to an extension: it cannot be kept",
-                       json_string_value(json_object_get(one, "quoted")));
+            why = "belongs to an extension: it cannot be kept";
+        } else if (job->job.whole == 0 && keep_is_elsewhere(manifest, one)) {
+            why = "has its rows on another server: they cannot be kept";
+        }
+        if (why != NULL) {
+            sp_buf_fmt(&job->why, "%s %s", json_string_value(json_object_get(one, "quoted")), why);
             return sp_fail(SP_ECONFLICT);
         }
     }
@@ -273,7 +278,7 @@ sp_err keep_run_keep(keep_job *job)
     TRY(keep_connect(job, NULL, &conn));
     TRY(begin_snapshot(job, conn, snapshot, sizeof(snapshot)));
     TRY(keep_manifest(job, conn, &manifest));
-    TRY(check_members(job, manifest));
+    TRY(check_kept(job, manifest));
     job->plain_bytes = keep_manifest_bytes(manifest);
     json_object_set_new(manifest, "created",
                         json_integer((json_int_t)(sp_now_unix_us() / 1000000)));

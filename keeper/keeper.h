@@ -138,6 +138,8 @@ SP_MUST sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
 /* For the approval screen: see keeper/README.md. keep_ms: what keeping may take; 0 = not said. */
 void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out);
 uint64_t keep_manifest_bytes(const json_t *manifest);
+/* Rows that the statement may reach and that are on another server: a foreign partition. */
+bool keep_is_elsewhere(const json_t *manifest, const json_t *relation);
 /* Any of the words stands in the text; both are parted by blanks. */
 bool keep_has_word(const char *text, const char *words);
 

@@ -300,6 +300,13 @@ static bool has_verb(const json_t *manifest, const char *words)
     return keep_has_word(json_string_value(json_object_get(manifest, "verb")), words);
 }
 
+bool keep_is_elsewhere(const json_t *manifest, const json_t *relation)
+{
+    const char *kind = json_string_value(json_object_get(relation, "kind"));
+    return kind != NULL && kind[0] == 'f' &&
+           has_verb(manifest, "ANY DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
+}
+
 static void add_limit(json_t *limits, json_t *sentence)
 {
     if (json_array_size(limits) < LIMITS_MAX) {
@@ -378,6 +385,13 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
             add_limit(limits, json_sprintf("%s belongs to an extension: it cannot be kept, so "
                                            "this will not run",
                                            name));
+        }
+        if (keep_is_elsewhere(manifest, one)) {
+            bool whole = json_is_true(json_object_get(manifest, "whole")) &&
+                         json_object_get(manifest, "outside") == NULL;
+            add_limit(limits, json_sprintf("%s has its rows on another server: they %s", name,
+                                           whole ? "are not kept"
+                                                 : "cannot be kept, so this will not run"));
         }
         if (stored && json_array_size(json_object_get(one, "key")) == 0) {
             add_keyless(limits, manifest, json_is_true(json_object_get(one, "changed")), name);

@@ -154,6 +154,9 @@ static obstacle look_at(const undo *u, const undo_table *t)
     if (!t->keyed && t->changes && (!is_known(u) || undo_is_made_again(t->relation))) {
         found.why = "it has no key, so changed rows cannot be told from others";
     }
+    if (json_is_true(json_object_get(t->now, "elsewhere"))) {
+        found.why = "a part of it is a foreign table, which another server has to answer for";
+    }
     for (size_t i = 0; i < json_array_size(columns) && found.why == NULL; i++) {
         found = look_at_column(u, t, json_array_get(columns, i));
     }
@@ -255,6 +258,17 @@ static sp_err leave_what_hangs(undo *u, undo_tables *all)
     return sp_ok();
 }
 
+/* Of a whole database; by name it is not kept at all. */
+static void tell_elsewhere(undo *u, const json_t *relation)
+{
+    if (keep_is_elsewhere(u->manifest, relation) && !undo_is_outside(relation)) {
+        undo_tell(u, json_sprintf("%s has its rows on another server: they were not kept",
+                                  undo_text(relation, "quoted")));
+        u->notes++;
+        u->leaves_out = true;
+    }
+}
+
 static sp_err choose(undo *u, undo_tables *all)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");
@@ -267,6 +281,7 @@ static sp_err choose(undo *u, undo_tables *all)
         const char *kind = undo_text(one, "kind");
         undo_table t = {.relation = one, .now = undo_present(u, one), .number = i};
         bool stored = kind[0] == 'r' || kind[0] == 'p';
+        tell_elsewhere(u, one);
         if (stored && !undo_is_outside(one) && !undo_is_in_root(u, one)) {
             TRY(choose_one(u, t, rows, all));
         }

@@ -342,6 +342,31 @@ def test_what_was_asked_for_by_name_still_has_to_fit(keeper, server):
     assert code == ECONFLICT and why.startswith("shop.evil: the table has been dropped since"), why
 
 
+def test_rows_on_another_server_are_not_kept(keeper, server):
+    """A partition may be a foreign table: what destroys its rows by name does not run, of a whole database they are told to stay away."""
+    server.sql("CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far; CREATE SCHEMA far AUTHORIZATION owner; GRANT USAGE ON FOREIGN SERVER far TO owner;"
+               "SET ROLE owner; CREATE TABLE far.parent (id int, n int) PARTITION BY LIST (n); CREATE FOREIGN TABLE far.away PARTITION OF far.parent FOR VALUES IN (1) SERVER far;"
+               "CREATE TABLE far.near PARTITION OF far.parent FOR VALUES IN (2); INSERT INTO far.near VALUES (1, 2)", "orders")
+    try:
+        for verb in ("DELETE", "TRUNCATE", "UPDATE"):
+            assert "far.away has its rows on another server: they cannot be kept, so this will not run" in limits(keeper, server, verb, "far.parent")
+            code, _, _, _, why = keeper.job(KEEP, keep=61, port=server.port, verb=verb, objects=["far.parent"])
+            assert code == ECONFLICT and "far.away has its rows on another server" in why, why
+        assert limits(keeper, server, "DROP", "far.parent") == ""
+        keep(keeper, server, 61, "DROP", "far.parent")
+        server.sql("DROP TABLE far.parent", "orders")
+        undo(keeper, server, 61, "DROP")
+        assert "far.away has its rows on another server: they are not kept" in limits(keeper, server, "ANY", whole=True)
+        keep(keeper, server, 62, "ANY", whole=True)
+        server.sql("DELETE FROM far.near; DELETE FROM shop.things", "orders")
+        report = undo(keeper, server, 62, "ANY")
+        assert not report["complete"] and "far.away has its rows on another server: they were not kept" in report["told"]
+        assert any(t.startswith("far.parent: a part of it is a foreign table") for t in report["told"])
+        assert server.sql("SELECT (SELECT count(*) FROM far.near), (SELECT count(*) > 0 FROM shop.things)", "orders") == "0|t"
+    finally:
+        server.sql("DROP SCHEMA far CASCADE; DROP FOREIGN DATA WRAPPER far CASCADE", "orders")
+
+
 # ---- rights that undo needs ----
 
 def test_whose_rights_undo_lacks_is_told_before(keeper, server):

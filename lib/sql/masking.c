@@ -171,6 +171,33 @@ static uint64_t tags_in_reach(const sp_sql_catalogue *catalogue, uint32_t view)
     return tags;
 }
 
+/* Whether all of FROM is relations and joins of them: then a column is called as its relation calls
+ * it, or as an alias says. A subquery or a function may give a masked value any name. */
+static bool reads_relations_alone(const Node *from)
+{
+    if (from == NULL) {
+        return true;
+    }
+    switch ((int)nodeTag(from)) {
+    case T_List: {
+        const List *items = (const List *)(const void *)from;
+        for (int i = 0; i < list_length(items); i++) {
+            if (!reads_relations_alone((const Node *)list_nth(items, i))) {
+                return false;
+            }
+        }
+        return true;
+    }
+    case T_RangeVar:
+        return true;
+    case T_JoinExpr:
+        return reads_relations_alone(AS(JoinExpr, from)->larg) &&
+               reads_relations_alone(AS(JoinExpr, from)->rarg);
+    default:
+        return false;
+    }
+}
+
 /* False: its definition does not tell, all columns keep all tags in reach. */
 static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t view,
                       uint64_t tags)
@@ -188,7 +215,8 @@ static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t
     bool fine = !tree.failed && list_length(tree.statements) == 1;
     const Node *query = fine ? AS(RawStmt, linitial(tree.statements))->stmt : NULL;
     fine = fine && query != NULL && nodeTag(query) == T_SelectStmt &&
-           AS(SelectStmt, query)->op == SETOP_NONE &&
+           AS(SelectStmt, query)->op == SETOP_NONE && AS(SelectStmt, query)->withClause == NULL &&
+           reads_relations_alone((const Node *)AS(SelectStmt, query)->fromClause) &&
            list_length(AS(SelectStmt, query)->targetList) == (int)relation->column_count;
     if (fine) {
         masking_reach(&m, query);

@@ -498,6 +498,39 @@ def test_what_a_view_shows_now(gate, raw):
     assert not told(raw.until("Z"))
 
 
+HIDING = [
+    "SELECT s.id, s.n AS word FROM (SELECT id, upper(phone) || '#' AS n FROM customers) s",
+    "SELECT customers.id, x.x AS word FROM customers, LATERAL unnest(ARRAY[phone]) x(x)",
+    "WITH q AS (SELECT id, lower(phone) AS e FROM customers) SELECT q.id, q.e AS word FROM q",
+    "SELECT s.id, s.m AS word FROM (SELECT id, max(phone) AS m FROM customers GROUP BY id) s",
+]
+
+
+def test_views_that_give_masked_values_other_names(gate):
+    """Masked in full, in all columns, and not to be compared; also where the view keeps its rows."""
+    kinds = [("VIEW", f"v_hides_{i}", text) for i, text in enumerate(HIDING)]
+    kinds.append(("MATERIALIZED VIEW", "m_hides", HIDING[0]))
+    for kind, name, text in kinds:
+        gate.sql(f"CREATE {kind} {name} AS {text}", f"GRANT SELECT ON {name} TO op_all")
+    try:
+        for _, name, _ in kinds:
+
+            def refused():
+                try:
+                    rows(gate, "anna", f"SELECT id FROM {name} WHERE word = 'x'")
+                except psycopg2.errors.InsufficientPrivilege:
+                    return True
+                return False
+
+            wait_for("the catalogue", 30, lambda: rows(gate, "anna", f"SELECT word FROM {name} LIMIT 1") == [("***",)])
+            assert rows(gate, "anna", f"SELECT word FROM {name} LIMIT 1") == [("***",)]
+            assert refused(), name
+            assert "13800130007" in rows(gate, "dora", f"SELECT word FROM {name} WHERE id = 7")[0][0]
+    finally:
+        for kind, name, _ in kinds:
+            gate.sql(f"DROP {kind} {name}")
+
+
 def test_tables_that_change_places(gate, raw):
     """A statement that was described before its table was swapped reads the new one, with the old one's description."""
     gate.sql("CREATE TABLE extra (id int, phone text)", "CREATE TABLE extra_next (id int, phone text)",

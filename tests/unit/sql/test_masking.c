@@ -111,6 +111,82 @@ static void test_views(void **state)
     assert_int_equal(columns[0].bound.tags | columns[1].bound.tags, 0);
 }
 
+/* One letter for each of the three columns of a view: m the mask of phone, * all of it, . clear. */
+static void shows(void **state, const char *definition, const char *want)
+{
+    room *it = *state;
+    sp_sql_catalogue *catalogue = NULL;
+    uint32_t tables[3] = {0};
+    static const char *const names[] = {"people", "places", "view"};
+    assert_ok(sp_sql_catalogue_new(1 << 16, &catalogue));
+    assert_ok(sp_sql_catalogue_path(catalogue, SP_SPAN_LIT("public")));
+    for (uint32_t i = 0; i < SP_COUNT(names); i++) {
+        assert_ok(sp_sql_catalogue_relation(catalogue, SP_SPAN_LIT("public"),
+                                            sp_span_cstr(names[i]), 16384 + i, i == 2 ? 'v' : 'r',
+                                            0, &tables[i]));
+        static const char *const columns[][3] = {
+            {"id", "phone", "note"}, {"id", "town", "note"}, {"a", "b", "c"}};
+        for (int16_t c = 0; c < 3; c++) {
+            assert_ok(sp_sql_catalogue_column(catalogue, sp_span_cstr(columns[i][c]),
+                                              (int16_t)(c + 1), 25, false));
+        }
+    }
+    assert_ok(sp_sql_catalogue_definition(catalogue, sp_span_cstr(definition)));
+    assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_READS, tables[2], tables[0]));
+    assert_ok(sp_sql_catalogue_edge(catalogue, SP_SQL_EDGE_READS, tables[2], tables[1]));
+    assert_ok(sp_sql_catalogue_finish(catalogue));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    uint32_t people = sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, SP_SPAN_LIT("people"));
+    uint32_t phone = sp_sql_catalogue_find_column(catalogue, people, SP_SPAN_LIT("phone"));
+    sp_sql_catalogue_bind_column(catalogue, phone, &bound);
+    sp_sql_catalogue_bind_finish(catalogue);
+    sp_sql_masking_bind_views(it->judge, catalogue);
+    uint32_t view = sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, SP_SPAN_LIT("view"));
+    const sp_sql_column *got = sp_sql_catalogue_columns(catalogue, view);
+    char line[4] = "";
+    for (int i = 0; i < 3; i++) {
+        line[i] = got[i].bound.tags == 0                ? '.'
+                  : got[i].bound.mask == SP_MASK_FULL   ? '*'
+                  : got[i].bound.mask == SP_MASK_MOBILE ? 'm'
+                                                        : '?';
+    }
+    sp_sql_catalogue_free(catalogue);
+    if (strcmp(line, want) != 0) {
+        print_error("%s\n   got:  %s\n   want: %s\n", definition, line, want);
+        fail();
+    }
+}
+
+static void test_what_views_show(void **state)
+{
+    shows(state, "SELECT people.id, people.phone, people.note FROM people", ".m.");
+    shows(state, "SELECT people.phone AS a, p.town, p.note FROM places p, people", "m..");
+    shows(state, "SELECT p.id, x.phone, p.town FROM (people x JOIN places p ON p.id = x.id)",
+          ".m.");
+    shows(state,
+          "SELECT p.id, upper(x.phone), upper(x.note) FROM people x LEFT JOIN places p USING "
+          "(id)",
+          ".*.");
+    shows(state, "SELECT x.a, x.b, x.c FROM people x(a, b, c)", "***");
+    /* a masked value by a name that no relation gives it */
+    shows(state,
+          "SELECT s.id, s.n AS up, s.note FROM (SELECT people.id, upper(people.phone) AS n, "
+          "people.note FROM people) s",
+          "***");
+    shows(state, "SELECT p.id, x.x, p.note FROM people p, LATERAL unnest(ARRAY[p.phone]) x(x)",
+          "***");
+    shows(state,
+          "WITH q AS (SELECT people.id, lower(people.phone) AS e, people.note FROM people) "
+          "SELECT q.id, q.e, q.note FROM q",
+          "***");
+    shows(state, "SELECT 1 AS a, s.m, s.m AS n FROM (SELECT max(people.phone) AS m FROM people) s",
+          "***");
+    shows(state,
+          "SELECT p.id, s.m, s.m AS n FROM places p JOIN (SELECT max(people.phone) AS m FROM "
+          "people) s ON true",
+          "***");
+}
+
 static void test_strict(void **state)
 {
     static const char *const texts[] = {
@@ -637,6 +713,7 @@ int main(void)
                                        cmocka_unit_test(test_by_origin),
                                        cmocka_unit_test(test_strict),
                                        cmocka_unit_test(test_views),
+                                       cmocka_unit_test(test_what_views_show),
                                        cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_refused_definitions),
                                        cmocka_unit_test(test_refused_places),

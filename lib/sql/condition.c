@@ -587,16 +587,3 @@ condition_reach condition_reaches(const walker *w, const RangeVar *target, const
     }
     return fold_names_rows(&f, condition) ? REACHES_NAMED : REACHES_BROAD;
 }
-
-condition_reach insert_reaches(const walker *w, const RangeVar *target, const Node *query)
-{
-    if (query == NULL || nodeTag(query) != T_SelectStmt ||
-        AS(SelectStmt, query)->valuesLists != NIL) {
-        return REACHES_NAMED; /* as many as are written out */
-    }
-    from_frame frame = {.target = target};
-    folding f = {.w = w, .frame = &frame};
-    row_source source = fold_source(&f, AS(SelectStmt, query));
-    bool is_all = f.work > FOLD_WORK_MAX || (source.is_whole && fold_is_target(&f, &source));
-    return is_all ? REACHES_ALL : REACHES_BROAD;
-}

@@ -58,6 +58,19 @@ bool function_is_steady(sp_span name)
     return found != NULL && found->is_steady;
 }
 
+bool function_is_single(sp_span name)
+{
+    static const char *const of_the_moment[] = {"clock_timestamp", "currval",  "gen_random_uuid",
+                                                "lastval",         "nextval",  "random",
+                                                "setval",          "timeofday"};
+    for (size_t i = 0; i < SP_COUNT(of_the_moment); i++) {
+        if (sp_span_eq(name, sp_span_cstr(of_the_moment[i]))) {
+            return true;
+        }
+    }
+    return function_is_steady(name);
+}
+
 const char *sp_sql_next_reading(size_t *at)
 {
     for (; *at < SP_COUNT(functions); (*at)++) {

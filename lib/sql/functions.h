@@ -24,6 +24,9 @@ function_class function_find(sp_span name);
 /* Whether each call with the same arguments is the same value all through a statement: none of that
  * name is volatile, makes rows, or tells what the statement has done so far. */
 bool function_is_steady(sp_span name);
+/* Whether a call is one value: steady, or one of the moment ("nextval", "random"). Others of the
+ * server's own may make rows. */
+bool function_is_single(sp_span name);
 
 typedef enum {
     SETTING_FREE,       /* of no consequence to others, and does not change what SQL means */

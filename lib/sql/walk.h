@@ -143,6 +143,8 @@ typedef enum {
  * the USING or FROM list. */
 condition_reach condition_reaches(const walker *w, const RangeVar *target, const List *others,
                                   const Node *condition);
+
+/* ---- inserted.c ---- */
 /* Which rows INSERT ... ON CONFLICT DO UPDATE may overwrite, when it inserts that query's rows. */
 condition_reach insert_reaches(const walker *w, const RangeVar *target, const Node *query);
 

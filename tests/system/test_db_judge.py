@@ -102,6 +102,8 @@ DISGUISES = [
     "DELETE FROM orders WHERE id IN (SELECT id FROM orders)", "DELETE FROM orders WHERE id > 7",
     "UPDATE orders SET note = '' WHERE note LIKE 'o%%'", "DELETE FROM orders WHERE coalesce(id = NULL, true)",
     "INSERT INTO orders SELECT * FROM orders WHERE id > 7 ON CONFLICT (id) DO UPDATE SET note = ''",
+    "INSERT INTO orders (id, note) VALUES (unnest((SELECT array_agg(id) FROM orders)), 'gone') ON CONFLICT (id) DO UPDATE SET note = 'gone'",
+    "INSERT INTO orders (id, note) VALUES (generate_series(1, 100), 'gone') ON CONFLICT (id) DO UPDATE SET note = 'gone'",
     "WITH x AS (DELETE FROM orders RETURNING 1) SELECT count(*) FROM x",
     "EXPLAIN ANALYZE DELETE FROM orders", "UPDATE orders SET note = ''", "TRUNCATE orders", "DROP TABLE orders",
     "DROP TABLE orders CASCADE", "DROP SCHEMA public CASCADE", "ALTER TABLE orders DROP COLUMN note",

@@ -238,6 +238,46 @@ static void test_conditions(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+#define OVERWRITES(values)                                                                         \
+    "INSERT INTO orders " values " ON CONFLICT (id) DO UPDATE SET note = 'gone'"
+
+/* VALUES are as many rows as are written out, unless a function makes many of the one. */
+static void test_values(void **state)
+{
+    static const judged cases[] = {
+        {OVERWRITES("VALUES (unnest((SELECT array_agg(id) FROM orders)), 'gone')"),
+         "destroy! orders; read orders"},
+        {OVERWRITES("VALUES (unnest(ARRAY(SELECT o.id FROM orders o)), 'gone')"),
+         "destroy! orders; read orders"},
+        {OVERWRITES("VALUES (unnest((SELECT x.a FROM (SELECT ARRAY(TABLE orders) AS a) x)))"),
+         "destroy! orders; read orders"},
+        {OVERWRITES("VALUES (unnest((SELECT array_agg(id) FROM orders WHERE id > 7)), 'gone')"),
+         "write+ orders; read orders"},
+        {OVERWRITES("VALUES (unnest((SELECT array_agg(id) FROM customers)), 'gone')"),
+         "write+ orders; read customers"},
+        {OVERWRITES("VALUES (generate_series(1, 100), 'gone')"), "write+ orders"},
+        {OVERWRITES("VALUES (1 + abs(-pg_catalog.generate_series(1, 100))::int, 'gone')"),
+         "write+ orders"},
+        {OVERWRITES("VALUES (CASE WHEN true THEN coalesce($1, generate_series(1, 9)) END, 'gone')"),
+         "write+ orders"},
+        {OVERWRITES("VALUES ((ARRAY[generate_series(1, 9)])[1], 'gone')"), "write+ orders"},
+        {OVERWRITES("VALUES (generate_series(1, 9) IN (SELECT 1))"), "write+ orders"},
+        {OVERWRITES("VALUES (listed(1))"), "write+ orders; read function listed"},
+        {OVERWRITES("VALUES ((ROW(1)::pair).a)"), "write+ orders"},
+        {OVERWRITES("VALUES (1, 'a'), (2, 'b')"), "write orders"},
+        {OVERWRITES("VALUES (1, now(), lower('X'), $1, DEFAULT, random(), ($2::int[])[1])"),
+         "write orders"},
+        {OVERWRITES("VALUES (nextval('s'), jsonb_build_object('a', 1), gen_random_uuid())"),
+         "write orders; write function pg_catalog.nextval"},
+        {OVERWRITES("VALUES ((SELECT max(id) FROM orders), (SELECT unnest(ARRAY[1]) LIMIT 1))"),
+         "write orders; read orders"},
+        {OVERWRITES("DEFAULT VALUES"), "write orders"},
+        {"INSERT INTO orders VALUES (generate_series(1, 100)) ON CONFLICT DO NOTHING",
+         "write orders"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 /* A type that holds less empties the column, without a word of USING. */
 static void test_types(void **state)
 {
@@ -496,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_columns),    cmocka_unit_test(test_types),
         cmocka_unit_test(test_aliases),    cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_other_rows), cmocka_unit_test(test_calls_that_look_like_columns),
+        cmocka_unit_test(test_values),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -281,7 +281,9 @@ enum {
     DB_FLIGHT_COPY = 2, /* the server may read CopyData for it: nothing is sent behind it before */
     DB_FLIGHT_OURS = 4, /* asked by us: the client sees nothing of it */
     DB_FLIGHT_LIMITED = 8, /* its answer may be refused: nothing is sent behind it before its end */
-    DB_FLIGHT_LARGE = 16   /* whether so large an answer may be had has been asked */
+    DB_FLIGHT_LARGE = 16,  /* whether so large an answer may be had has been asked */
+    DB_FLIGHT_GUARD =
+        32 /* a Close of ours in front of a Query: an error that is of no message is its */
 };
 typedef struct {
     size_t len;
@@ -317,6 +319,13 @@ SP_MUST sp_err db_run_send(db_run *run, db_stream *to);
 /* ---- hold.c ---- */
 /* A message of the server to what we asked; false when it does not fit. */
 bool db_hold_answer(db_session *session, const sp_pg_msg *msg);
+/* What the server raises while it waits for a message (an expired statement_timeout) it tells at
+ * the next one. At a Flush, which has no answer, it skips then all up to Sync, Queries too, and
+ * whose error it is would show by no answer. So a Query behind messages that were not synced has a
+ * Close in front, of a portal that nobody has: appended to *out, with its flight. SP_ENOMEM. */
+SP_MUST sp_err db_hold_guard(db_session *session, sp_buf *out);
+/* An answer to that Close; false: it is the client's. */
+bool db_hold_guard_answer(db_session *session, const sp_pg_msg *msg, bool *ret_fits);
 /* The statement is over: true when its ReadyForQuery waits for the end of our transaction. */
 bool db_hold_end(db_session *session, const sp_pg_msg *msg);
 /* It does not run after all. */

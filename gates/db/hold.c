@@ -118,16 +118,6 @@ static db_flight our_query(db_session *session)
     return (db_flight){.type = 'Q', .flags = DB_FLIGHT_OURS, .word = db_judge_ours(session, 'Q')};
 }
 
-static sp_err send_query(db_session *session, const char *text)
-{
-    auto_buf sp_buf out = sp_buf_make(256);
-    const db_flight flight = our_query(session);
-    sp_pg_query_write(&out, sp_span_cstr(text));
-    TRY(sp_buf_error(&out));
-    TRY(db_flights_add(session, &flight));
-    return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
-}
-
 /* Of what an earlier hold of this connection left. */
 static void close_write(sp_buf *out, uint8_t kind)
 {
@@ -136,6 +126,40 @@ static void close_write(sp_buf *out, uint8_t kind)
     sp_buf_text(out, lock_name);
     sp_buf_u8(out, 0);
     sp_pg_end(out, begun);
+}
+
+sp_err db_hold_guard(db_session *session, sp_buf *out)
+{
+    const db_flight flight = {.type = 'C', .flags = DB_FLIGHT_GUARD};
+    if (!session->is_unsynced) {
+        return sp_ok();
+    }
+    close_write(out, 'P');
+    TRY(sp_buf_error(out));
+    return db_flights_add(session, &flight);
+}
+
+bool db_hold_guard_answer(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
+{
+    if (msg->type == 'E' && session->hold != DB_HOLD_ASKED) {
+        return false; /* it is the client's */
+    }
+    *ret_fits = msg->type == 'E' || msg->type == '3';
+    if (*ret_fits) {
+        *ret_fits = db_hold_answer(session, msg);
+    }
+    return true;
+}
+
+static sp_err send_query(db_session *session, const char *text)
+{
+    auto_buf sp_buf out = sp_buf_make(256);
+    const db_flight flight = our_query(session);
+    TRY(db_hold_guard(session, &out));
+    sp_pg_query_write(&out, sp_span_cstr(text));
+    TRY(sp_buf_error(&out));
+    TRY(db_flights_add(session, &flight));
+    return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
 }
 
 static sp_err send_pipelined(db_session *session, sp_span text, sp_buf *out)
@@ -174,6 +198,7 @@ sp_err db_hold_begin(db_session *session, const db_run_ask *run)
         TRY(send_pipelined(session, sp_buf_borrow(&text), &out));
     } else {
         const db_flight flight = our_query(session);
+        TRY(db_hold_guard(session, &out));
         sp_pg_query_write(&out, sp_buf_borrow(&text));
         TRY(db_flights_add(session, &flight));
     }

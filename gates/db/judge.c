@@ -523,6 +523,15 @@ uint32_t db_judge_ours(db_session *session, uint8_t type)
     return next_name(judge);
 }
 
+bool db_judge_stray(db_session *session)
+{
+    const db_flight flight = {.type = 'H'};
+    const db_end end = {.how = DB_END_FAILED};
+    session->skipping = session->is_unsynced;
+    db_ends_follow(session, &flight, NULL, &end);
+    return session->is_unsynced;
+}
+
 void db_judge_ours_end(db_session *session, const db_flight *flight, const db_end *end)
 {
     db_ends_follow(session, flight, NULL, end);

@@ -139,6 +139,9 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end);
 /* A message of that type goes to the server which is ours, or stands for a refused one: the word of
  * its flight; and the end of that flight. */
 uint32_t db_judge_ours(db_session *session, uint8_t type);
+/* An error that belongs to no message: false where there can be none. Within a pipeline the server
+ * skips to Sync, and so does the session. */
+bool db_judge_stray(db_session *session);
 void db_judge_ours_end(db_session *session, const db_flight *flight, const db_end *end);
 /* The client asked to cancel while his message waits: the judge gives up and calls resume; the
  * next db_judge_front() answers DB_REFUSE. */

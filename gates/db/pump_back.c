@@ -119,6 +119,9 @@ static bool on_error(db_session *session, const sp_pg_msg *msg)
     SP_IGNORE(sp_fit(session->sqlstate, sizeof(session->sqlstate),
                      sp_span_slice(error.sqlstate, 0, 5))); /* cut */
     const db_flight *head = db_flights_head(session);
+    if (head == NULL && !session->fatal_passed) {
+        return db_judge_stray(session);
+    }
     session->full |= session->copy_in; /* a Sync, or what does not belong there, waits for this */
     session->copy_in = session->copy_fails = false;
     if (head != NULL && !ends_simple(head) && !session->fatal_passed) {
@@ -352,6 +355,9 @@ static bool is_ours(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
     *ret_fits = true;
     if (head == NULL || (kinds[msg->type] & ASYNC) != 0 || is_fatal(msg)) {
         return false;
+    }
+    if ((head->flags & DB_FLIGHT_GUARD) != 0) {
+        return db_hold_guard_answer(session, msg, ret_fits);
     }
     if ((head->flags & DB_FLIGHT_OURS) != 0) {
         *ret_fits = db_hold_answer(session, msg);

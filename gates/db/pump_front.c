@@ -23,6 +23,16 @@ static void out_of_step(db_session *session, const char *what)
     db_session_fail(session, &refusal);
 }
 
+/* ---- a Query in a pipeline ---- */
+
+static sp_err guard(db_session *session, db_run *run)
+{
+    auto_buf sp_buf out = sp_buf_make(64);
+    TRY(db_hold_guard(session, &out));
+    db_run_put(run, sp_buf_borrow(&out));
+    return sp_ok();
+}
+
 /* ---- refusing ---- */
 
 static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
@@ -35,9 +45,12 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
     kept->len = error.len;
     sp_copy(kept->error, error.ptr, error.len);
     bool simple = type == 'Q' || type == 'F';
+    sp_err err = simple ? guard(session, run) : sp_ok();
     const db_flight flight = {
         .type = type, .flags = DB_FLIGHT_POISON, .word = db_judge_ours(session, type), .own = kept};
-    sp_err err = db_flights_add(session, &flight);
+    if (!sp_failed(err)) {
+        err = db_flights_add(session, &flight);
+    }
     if (sp_failed(err)) {
         sp_free(kept);
         return err;
@@ -88,8 +101,11 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     sp_err err = sp_ok();
     switch (verdict) {
     case DB_PASS:
+        err = msg->type == 'Q' ? guard(session, run) : sp_ok();
         db_run_add(run, took.ptr, took.len);
-        err = counts ? db_flights_add(session, &flight) : sp_ok();
+        if (counts && !sp_failed(err)) {
+            err = db_flights_add(session, &flight);
+        }
         break;
     case DB_REPLACE:
         err = sp_buf_error(&instead);
@@ -263,6 +279,14 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
     if (!belongs_here(session, head)) {
         return STOP;
     }
+    bool data = type == 'd' || type == 'c' || type == 'f';
+    if (data && !session->copy_in) { /* the server would take no notice of it, or raise an error */
+        size_t have = rest.len - SP_PG_HEAD_BYTES;
+        *ret_used = SP_PG_HEAD_BYTES + (have < head->body_len ? have : head->body_len);
+        session->front_left = (uint32_t)(SP_PG_HEAD_BYTES + head->body_len - *ret_used);
+        session->front_drops = true;
+        return TOOK;
+    }
     if (type == 'd') {
         return copy_data(session, run, rest, ret_used);
     }
@@ -274,7 +298,6 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
         session->front_ended = true;
         return STOP;
     }
-    bool data = type == 'c' || type == 'f';
     bool ordinary = !data && type != 'H' && type != 'S';
     session->copy_in = session->copy_in && !data;
     bool skipped = (session->copy_in && !data) ||

@@ -12,7 +12,8 @@
 struct sp_sql_judge {
     walk_room room;
     sp_sql_statement first[SP_SQL_STATEMENTS_MAX]; /* of the first of two readings */
-    char *text;                                    /* a copy that ends with NUL */
+    sp_sql_use first_uses[SP_SQL_USES_MAX];
+    char *text; /* a copy that ends with NUL */
     size_t text_cap;
 };
 
@@ -82,20 +83,22 @@ static void walk_tree(sp_sql_judge *judge, const sp_sql_context *context, const 
 static void begin_reading(walk_room *room)
 {
     room->statement_count = 0;
+    room->use_count = 0;
     room->temp_count = 0;
     room->is_temp_renamed = false;
     room->code_count = 0;
     room->other_count = 0;
 }
 
-static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool is_standard)
+/* False: the server would not take it. */
+static bool read_text(sp_sql_judge *judge, const sp_sql_context *context, bool is_standard)
 {
     walk_room *room = &judge->room;
     sql_tree tree;
     tree_parse(judge->text, is_standard, &tree);
     if (tree.failed && !is_standard && tree_is_refused_by_server(&tree, context->is_utf8)) {
         tree_done(&tree);
-        return;
+        return false;
     }
     if (tree.failed) {
         walker w = {.context = context, .room = room};
@@ -106,13 +109,14 @@ static void read_text(sp_sql_judge *judge, const sp_sql_context *context, bool i
         walk_tree(judge, context, &tree);
     }
     tree_done(&tree);
+    return true;
 }
 
 static bool is_same_statement(const sp_sql_statement *a, const sp_sql_statement *b)
 {
     return sp_span_eq(sp_span_cstr(a->tag), sp_span_cstr(b->tag)) && a->flags == b->flags &&
-           a->verbs == b->verbs && a->offset == b->offset && a->len == b->len &&
-           sp_span_eq(a->name, b->name);
+           a->verbs == b->verbs && a->computes == b->computes && a->offset == b->offset &&
+           a->len == b->len && sp_span_eq(a->name, b->name);
 }
 
 /* A backslash in a plain literal means something else under standard_conforming_strings off, and
@@ -125,10 +129,18 @@ static void read_other_way(sp_sql_judge *judge, const sp_sql_context *context)
     for (uint32_t i = 0; i < count; i++) {
         judge->first[i] = room->statements[i];
     }
-    read_text(judge, context, false);
+    for (uint32_t i = 0; i < use_count; i++) {
+        judge->first_uses[i] = room->uses[i];
+    }
+    if (!read_text(judge, context, false)) {
+        return; /* the server takes it in one way only */
+    }
     bool is_same = room->statement_count == count && room->use_count == use_count;
     for (uint32_t i = 0; is_same && i < count; i++) {
         is_same = is_same_statement(&judge->first[i], &room->statements[i]);
+    }
+    for (uint32_t i = 0; is_same && i < use_count; i++) {
+        is_same = record_is_same(&judge->first_uses[i], &room->uses[i]);
     }
     if (room->judgement.fault == SP_SQL_FINE && !is_same) {
         walker w = {.context = context, .room = room};
@@ -190,7 +202,6 @@ const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_cont
 {
     walk_room *room = &judge->room;
     begin_reading(room);
-    room->use_count = 0;
     room->names_len = 0;
     room->judgement.fault = SP_SQL_FINE;
     room->judgement.reason[0] = '\0';
@@ -198,8 +209,8 @@ const sp_sql_judgement *sp_sql_judge_text(sp_sql_judge *judge, const sp_sql_cont
     room->judgement.flags = 0;
     if (check_text(judge, text)) {
         bool has_backslash = sp_span_index(text, '\\') != text.len;
-        read_text(judge, context, true);
-        if (has_backslash && room->judgement.fault == SP_SQL_FINE) {
+        bool taken = read_text(judge, context, true);
+        if (taken && has_backslash && room->judgement.fault == SP_SQL_FINE) {
             read_other_way(judge, context);
         }
     }

@@ -56,7 +56,7 @@ void record_statement_name(walker *w, sp_span name)
     w->statement->name = record_name(w, name);
 }
 
-static bool is_same(const sp_sql_use *a, const sp_sql_use *b)
+bool record_is_same(const sp_sql_use *a, const sp_sql_use *b)
 {
     return a->action == b->action && a->kind == b->kind && a->flags == b->flags &&
            a->relation == b->relation && sp_span_eq(a->name, b->name) &&
@@ -68,7 +68,7 @@ static void add_use(walker *w, sp_sql_use use, bool is_lasting)
 {
     walk_room *room = w->room;
     for (uint32_t i = 0; i < room->use_count; i++) {
-        if (is_same(&room->uses[i], &use)) {
+        if (record_is_same(&room->uses[i], &use)) {
             return;
         }
     }

@@ -119,6 +119,7 @@ bool may_be_temporary(const walker *w, const RangeVar *name);
 uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
 sp_span record_name(walker *w, sp_span name);
+bool record_is_same(const sp_sql_use *a, const sp_sql_use *b);
 /* The name that the flags of the statement speak of: set those first. A statement has one. */
 void record_statement_name(walker *w, sp_span name);
 

@@ -5,11 +5,12 @@ the server has. Who reads more than his limit under a name has found one.
 OWNS an office, a server. PROCESS tests. TRUST none. SPEC docs/DATABASE.md; gates/db/names.c, gates/db/made.c.
 """
 import contextlib
+import time
 
 import pytest
 
 from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
-from pgraw import FLUSH, SYNC, Raw, bind, closes, describe, execute, fields, parse, query
+from pgraw import FLUSH, SYNC, Raw, bind, closes, describe, execute, fields, message, parse, query
 
 LIMIT = 20
 PROCEDURES = """
@@ -354,3 +355,40 @@ def test_a_statement_has_one_name(raw):
     for into in ("INTO TEMP p", "INTO pg_temp.p", "INTO TEMPORARY TABLE p", "INTO p"):
         assert says(raw, "DEALLOCATE ALL", f"PREPARE p AS {ALL}", f"PREPARE x AS SELECT 1 AS a {into}", "EXECUTE p") == [0, 0, "0A000", OVER]
     assert says(raw, f"PREPARE q AS {ONE}", "CREATE TABLE t AS EXECUTE q", "EXPLAIN ANALYZE CREATE TABLE t AS EXECUTE q") == [0, "0A000", "0A000"]
+
+
+def tags_of(found):
+    return [body for kind, body in found if kind == "D"] + [fields(body)["C"] for kind, body in found if kind == "E"]
+
+
+def test_an_error_of_no_message_moves_no_answer(raw):
+    """A statement_timeout runs on while a pipeline is not synced, and is told at the next message, whatever that is. Each answer stays
+    that of its own Query: else what is judged as one row comes as another's two hundred."""
+    for stray in ((message("d", b"x"),), (message("c"),), (message("f", b"x\0"),), (FLUSH,), (message("d", b"x"), FLUSH)):
+        for behind in ((query(ALL),), (query(ONE), query(ALL)), (SYNC, query(ALL)), (query(ONE), SYNC, query(ALL), query(ONE)),
+                       (query(ONE), query(ONE), SYNC, query(ALL))):
+            says(raw, "SET statement_timeout = '150ms'")
+            raw.send(parse(ONE), bind(), FLUSH)
+            raw.until("2")
+            time.sleep(0.3)
+            raw.send(*stray, *behind, SYNC, query("SET statement_timeout = 0"), query("SELECT 'end'"))
+            met = []
+            while b"end" not in str(met).encode():
+                found = raw.until("Z")
+                assert rows_of(found) <= LIMIT, (stray, behind)
+                met.append(tags_of(found))
+            assert "57014" in str(met)
+            assert says(raw, ONE, ALL) == [1, OVER]
+
+
+def test_what_waits_in_a_pipeline_and_times_out_is_skipped_up_to_sync(raw):
+    says(raw, "SET statement_timeout = '150ms'")
+    raw.send(*run(f"DECLARE c CURSOR WITH HOLD FOR {ONE}"), parse(ONE), bind(), FLUSH)
+    raw.until("C")
+    raw.until("2")
+    time.sleep(0.3)
+    raw.send(FLUSH)
+    assert codes_of(raw.until("E")) == ["57014"]
+    raw.send(query(ONE), query(ALL), SYNC)
+    assert [kind for kind, _ in raw.until("Z")] == ["Z"]
+    assert says(raw, "SET statement_timeout = 0", "BEGIN", "SELECT look_around()", "FETCH ALL FROM c", "ROLLBACK") == [0, 0, 1, "34000", 0]

@@ -87,6 +87,7 @@ static void parameters_that_compute(void **state)
                  {"EXECUTE p((SELECT 1))", true},
                  {"EXECUTE p(pg_advisory_lock(1)::text)", true},
                  {"EXPLAIN EXECUTE p(1 + 1)", true}};
+    static const char two_ways[] = "EXECUTE k('\\', lo_unlink(4242), '/*', '*/)--')";
     office_room *it = *state;
     const sp_sql_context context = {.catalogue = it->office};
     for (size_t i = 0; i < SP_COUNT(cases); i++) {
@@ -95,6 +96,8 @@ static void parameters_that_compute(void **state)
         assert_int_equal(got->statement_count, 1);
         assert_int_equal(got->statements[0].computes, cases[i].computes);
     }
+    assert_int_equal(sp_sql_judge_text(it->judge, &context, sp_span_cstr(two_ways))->fault,
+                     SP_SQL_AMBIGUOUS);
 }
 
 int main(void)

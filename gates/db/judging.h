@@ -156,7 +156,7 @@ void db_drawn_limit(const db_drawn *drawn, sp_decision *decision);
 
 /* ---- names.c ---- */
 
-enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20 };
+enum { DB_NAMED_MAX = 4096, DB_NAMED_BYTES_MAX = 32 << 20, DB_NAMED_BUCKETS = 16 };
 
 /* A field of an answer, as its RowDescription says. The format does not matter: what keeps a text
  * when it is masked is the same bytes in both, all else becomes NULL. */
@@ -224,7 +224,9 @@ typedef enum { DB_NAMED_PREPARED, DB_NAMED_PORTAL, DB_NAMED_KIND_COUNT } db_name
 
 typedef struct db_named db_named;
 struct db_named {
-    db_named *next;
+    db_named *next;  /* the next older one of its kind */
+    db_named **link; /* what points to this one there */
+    db_named *same;  /* the next older one in its bucket */
     db_named_kind kind;
     bool is_sql;       /* made by PREPARE or DECLARE: what runs is a query of the text */
     bool holds;        /* DECLARE ... WITH HOLD */
@@ -241,6 +243,7 @@ struct db_named {
 
 typedef struct {
     db_named *first[DB_NAMED_KIND_COUNT]; /* the newest */
+    db_named *buckets[DB_NAMED_KIND_COUNT][DB_NAMED_BUCKETS];
     uint32_t count;
     size_t bytes; /* of their texts, each once, and values */
     uint64_t numbers;

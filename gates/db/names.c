@@ -106,6 +106,38 @@ void db_count_unref(db_count *count)
     }
 }
 
+static db_named **bucket_of(db_names *names, db_named_kind kind, sp_span name)
+{
+    return &names->buckets[kind][sp_span_hash(name, 0) % DB_NAMED_BUCKETS];
+}
+
+static void link_in(db_names *names, db_named *named)
+{
+    db_named **first = &names->first[named->kind];
+    db_named **bucket = bucket_of(names, named->kind, (sp_span){named->name, named->name_len});
+    named->next = *first;
+    named->link = first;
+    if (named->next != NULL) {
+        named->next->link = &named->next;
+    }
+    *first = named;
+    named->same = *bucket;
+    *bucket = named;
+}
+
+static void link_out(db_names *names, db_named *named)
+{
+    db_named **at = bucket_of(names, named->kind, (sp_span){named->name, named->name_len});
+    while (*at != named) {
+        at = &(*at)->same;
+    }
+    *at = named->same;
+    *named->link = named->next;
+    if (named->next != NULL) {
+        named->next->link = named->link;
+    }
+}
+
 sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *text,
                     db_named **ret_named)
 {
@@ -120,8 +152,7 @@ sp_err db_names_add(db_names *names, db_named_kind kind, sp_span name, db_text *
     named->number = ++names->numbers;
     named->name_len = (uint8_t)name.len;
     sp_copy(named->name, name.ptr, name.len);
-    named->next = names->first[kind];
-    names->first[kind] = named;
+    link_in(names, named);
     names->count++;
     names->bytes += text->names == 0 ? text->bytes : 0;
     text->names++;
@@ -143,9 +174,10 @@ sp_err db_named_bind(db_names *names, db_named *named, db_values *values)
 db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
                         const db_named *after)
 {
-    db_named *at = after == NULL ? names->first[kind] : after->next;
+    db_named *at = after != NULL ? after->same
+                                 : names->buckets[kind][sp_span_hash(name, 0) % DB_NAMED_BUCKETS];
     while (at != NULL && !sp_span_eq(name, (sp_span){at->name, at->name_len})) {
-        at = at->next;
+        at = at->same;
     }
     return at;
 }
@@ -170,8 +202,9 @@ bool db_named_is_query(const db_named *named)
     return named->is_sql || (looks && (judgement->flags & ~of_queries) == 0);
 }
 
-static void free_named(db_names *names, db_named *named)
+void db_names_remove(db_names *names, db_named *named)
 {
+    link_out(names, named);
     names->count--;
     named->text->names--;
     names->bytes -= named->text->names == 0 ? named->text->bytes : 0;
@@ -198,29 +231,28 @@ void db_names_drop(db_names *names, sp_sql_known *known)
     sp_sql_known_unref(known);
 }
 
-void db_names_remove(db_names *names, db_named *named)
+static void forget_all(db_names *names, db_named_kind kind, uint64_t before)
 {
-    for (db_named **link = &names->first[named->kind]; *link != NULL; link = &(*link)->next) {
-        if (*link == named) {
-            *link = named->next;
-            free_named(names, named);
-            return;
+    db_named *next = NULL;
+    for (db_named *at = names->first[kind]; at != NULL; at = next) {
+        next = at->next;
+        if (at->number < before) {
+            db_names_remove(names, at);
         }
     }
 }
 
 void db_names_forget(db_names *names, db_named_kind kind, sp_span name, bool all, uint64_t before)
 {
-    db_named **link = &names->first[kind];
-    while (*link != NULL) {
-        db_named *at = *link;
-        bool hit =
-            at->number < before && (all || sp_span_eq(name, (sp_span){at->name, at->name_len}));
-        if (hit) {
-            *link = at->next;
-            free_named(names, at);
-        } else {
-            link = &at->next;
+    if (all) {
+        forget_all(names, kind, before);
+        return;
+    }
+    db_named *next = NULL;
+    for (db_named *at = db_names_find(names, kind, name, NULL); at != NULL; at = next) {
+        next = db_names_find(names, kind, name, at);
+        if (at->number < before) {
+            db_names_remove(names, at);
         }
     }
 }
@@ -375,29 +407,23 @@ sp_err db_names_count_text(db_judge *judge, const sp_sql_judgement *judgement, u
 
 void db_names_end_transaction(db_names *names, uint64_t held_since, uint64_t before)
 {
-    db_named **link = &names->first[DB_NAMED_PORTAL];
-    while (*link != NULL) {
-        db_named *at = *link;
-        bool stays = at->holds && at->number < held_since;
-        if (!stays && at->number < before) {
-            *link = at->next;
-            free_named(names, at);
-        } else {
-            link = &at->next;
+    db_named *next = NULL;
+    for (db_named *at = names->first[DB_NAMED_PORTAL]; at != NULL; at = next) {
+        next = at->next;
+        if (at->number < before && (!at->holds || at->number >= held_since)) {
+            db_names_remove(names, at);
         }
     }
 }
 
 void db_names_forget_portals(db_names *names, uint64_t after, uint64_t before)
 {
-    db_named **link = &names->first[DB_NAMED_PORTAL];
-    while (*link != NULL && (*link)->number > after) {
-        db_named *at = *link;
+    db_named *next = NULL;
+    for (db_named *at = names->first[DB_NAMED_PORTAL]; at != NULL && at->number > after;
+         at = next) {
+        next = at->next;
         if (at->number < before) {
-            *link = at->next;
-            free_named(names, at);
-        } else {
-            link = &at->next;
+            db_names_remove(names, at);
         }
     }
 }

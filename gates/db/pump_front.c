@@ -147,6 +147,16 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     return TOOK;
 }
 
+/* Not a byte of it is sent on. */
+static step drop(db_session *session, const sp_pg_head *head, sp_span rest, size_t *ret_used)
+{
+    size_t have = rest.len - SP_PG_HEAD_BYTES;
+    *ret_used = SP_PG_HEAD_BYTES + (have < head->body_len ? have : head->body_len);
+    session->front_left = (uint32_t)(SP_PG_HEAD_BYTES + head->body_len - *ret_used);
+    session->front_drops = true;
+    return TOOK;
+}
+
 static step too_long(db_session *session, db_run *run, const sp_pg_head *head, sp_span rest,
                      size_t *ret_used)
 {
@@ -161,11 +171,7 @@ static step too_long(db_session *session, db_run *run, const sp_pg_head *head, s
         out_of_step(session, "the gate has no memory left for this statement");
         return STOP;
     }
-    size_t have = rest.len - SP_PG_HEAD_BYTES;
-    *ret_used = SP_PG_HEAD_BYTES + (have < head->body_len ? have : head->body_len);
-    session->front_left = (uint32_t)(SP_PG_HEAD_BYTES + head->body_len - *ret_used);
-    session->front_drops = true;
-    return TOOK;
+    return drop(session, head, rest, ret_used);
 }
 
 /* How much of a body must be there before it is judged; UINT32_MAX: it is never taken. */
@@ -281,11 +287,7 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
     }
     bool data = type == 'd' || type == 'c' || type == 'f';
     if (data && !session->copy_in) { /* the server would take no notice of it, or raise an error */
-        size_t have = rest.len - SP_PG_HEAD_BYTES;
-        *ret_used = SP_PG_HEAD_BYTES + (have < head->body_len ? have : head->body_len);
-        session->front_left = (uint32_t)(SP_PG_HEAD_BYTES + head->body_len - *ret_used);
-        session->front_drops = true;
-        return TOOK;
+        return drop(session, head, rest, ret_used);
     }
     if (type == 'd') {
         return copy_data(session, run, rest, ret_used);

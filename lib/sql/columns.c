@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Whether "t.f" is a column of t: where it is not, the server calls a function f with the row,
  * which somebody may have made a moment ago. Names are looked up as SQL does: the innermost FROM
- * item of that name counts.
+ * item of that name counts. Where the server may mean another one (inside FROM, which sees some of
+ * its items; by a schema, which sees no aliases), all of that name have to agree.
  * OWNS nothing. PROCESS database gate. TRUST the tree was made from hostile text; depth and work
  * are bounded. SPEC lib/sql/walk.h, walk_column_of(); PostgreSQL 15 parse_func.c.
  */
@@ -11,13 +12,24 @@
 enum { LOOK_DEPTH_MAX = 24, LOOK_ITEMS_MAX = 4096 };
 
 typedef struct {
-    walker at; /* with the WITH queries that are seen from the item */
+    walker at;               /* with the WITH queries that are seen from the item */
+    const cte_scope *within; /* the WITH whose query is looked into, NULL = none */
+    int place;               /* of that query */
     unsigned depth;
     unsigned items;
 } looking;
 
+typedef struct {
+    sp_span qualifier;
+    sp_span name;
+    bool inside; /* also what the alias of a join hides */
+    bool found;
+    column_sure sure;
+} wanted;
+
 static column_sure item_has(looking *l, const Node *item, sp_span name);
 static column_sure query_has(looking *l, const Node *query, sp_span name);
+static void look_for(looking *l, const Node *item, wanted *it, unsigned deep);
 
 static sp_span alias_name(const Alias *alias)
 {
@@ -52,14 +64,45 @@ static column_sure graver(column_sure a, column_sure b)
 
 /* ---- what an item has ---- */
 
+static bool is_of_scope(const cte_scope *scope, const CommonTableExpr *query, int *ret_place)
+{
+    for (int i = 0; i < scope->visible; i++) {
+        if (list_nth(scope->ctes, i) == query) {
+            *ret_place = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static column_sure with_query_has(looking *l, const CommonTableExpr *query, sp_span name)
+{
+    int place = 0;
+    const cte_scope *scope = l->at.scope;
+    while (scope != NULL && !is_of_scope(scope, query, &place)) {
+        scope = scope->up;
+    }
+    if (scope == NULL || (scope == l->within && place >= l->place)) {
+        return COLUMN_MAYBE; /* a query sees itself and later ones only WITH RECURSIVE */
+    }
+    if (query->aliascolnames != NIL) {
+        return is_listed(query->aliascolnames, name) ? COLUMN_IS : COLUMN_MAYBE;
+    }
+    const looking outside = *l;
+    l->at.scope = l->within = scope;
+    l->place = place;
+    column_sure sure = query_has(l, query->ctequery, name);
+    l->at.scope = outside.at.scope;
+    l->within = outside.within;
+    l->place = outside.place;
+    return sure;
+}
+
 static column_sure relation_has(looking *l, const RangeVar *range, sp_span name)
 {
     const CommonTableExpr *query = walk_find_query(&l->at, range);
     if (query != NULL) {
-        if (query->aliascolnames != NIL) {
-            return is_listed(query->aliascolnames, name) ? COLUMN_IS : COLUMN_MAYBE;
-        }
-        return query_has(l, query->ctequery, name);
+        return with_query_has(l, query, name);
     }
     found_relation found = walk_resolve(&l->at, range, false);
     if (found.kind != FOUND_KNOWN) {
@@ -150,6 +193,24 @@ static bool is_nameless(const Node *value)
     }
 }
 
+/* "*" and "t.*". */
+static column_sure star_gives(looking *l, const List *fields, const List *from, sp_span name)
+{
+    column_sure sure = COLUMN_NOT;
+    bool is_all = list_length(fields) == 1;
+    wanted it = {.name = name, .inside = list_length(fields) > 2};
+    it.qualifier = is_all ? SP_SPAN_EMPTY : names_before(fields);
+    for (int i = 0; i < list_length(from) && sure != COLUMN_IS; i++) {
+        const Node *item = (const Node *)list_nth(from, i);
+        if (is_all) {
+            sure = graver(sure, item_has(l, item, name));
+        } else {
+            look_for(l, item, &it, 0);
+        }
+    }
+    return is_all ? sure : it.found ? it.sure : COLUMN_MAYBE;
+}
+
 /* from_is_open false: its names may mean WITH queries that are not seen from here. */
 static column_sure target_gives(looking *l, const ResTarget *target, const List *from,
                                 bool from_is_open, sp_span name)
@@ -174,11 +235,7 @@ static column_sure target_gives(looking *l, const ResTarget *target, const List 
     if (!from_is_open) {
         return COLUMN_MAYBE;
     }
-    column_sure sure = COLUMN_NOT;
-    for (int i = 0; i < list_length(from) && sure != COLUMN_IS; i++) {
-        sure = graver(sure, item_has(l, (const Node *)list_nth(from, i), name));
-    }
-    return sure;
+    return star_gives(l, AS(ColumnRef, target->val)->fields, from, name);
 }
 
 static column_sure query_has(looking *l, const Node *query, sp_span name)
@@ -207,6 +264,16 @@ static column_sure query_has(looking *l, const Node *query, sp_span name)
 
 /* ---- which item a name means ---- */
 
+/* A function in FROM, with its column definitions, is called as the function. */
+static sp_span name_of_call(const Node *function)
+{
+    const Node *call = function != NULL && nodeTag(function) == T_List
+                           ? (const Node *)linitial((const List *)(const void *)function)
+                           : NULL;
+    return call != NULL && nodeTag(call) == T_FuncCall ? names_last(AS(FuncCall, call)->funcname)
+                                                       : SP_SPAN_EMPTY;
+}
+
 static sp_span name_of_item(const Node *item)
 {
     switch ((int)nodeTag(item)) {
@@ -216,7 +283,9 @@ static sp_span name_of_item(const Node *item)
     case T_RangeSubselect:
         return alias_name(AS(RangeSubselect, item)->alias);
     case T_RangeFunction:
-        return alias_name(AS(RangeFunction, item)->alias);
+        return AS(RangeFunction, item)->alias != NULL
+                   ? alias_name(AS(RangeFunction, item)->alias)
+                   : name_of_call((const Node *)linitial(AS(RangeFunction, item)->functions));
     case T_RangeTableFunc:
         return alias_name(AS(RangeTableFunc, item)->alias);
     case T_JoinExpr:
@@ -226,44 +295,62 @@ static sp_span name_of_item(const Node *item)
     }
 }
 
-static const Node *find_item(looking *l, const Node *item, sp_span name)
+static void answer(wanted *it, column_sure sure)
 {
-    if (item == NULL || l->depth >= SP_SQL_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
-        return NULL;
-    }
-    if (nodeTag(item) == T_RangeTableSample) {
-        return find_item(l, AS(RangeTableSample, item)->relation, name);
-    }
-    if (sp_span_eq(name_of_item(item), name)) {
-        return item;
-    }
-    if (nodeTag(item) != T_JoinExpr) {
-        return NULL;
-    }
-    l->depth++;
-    const Node *found = find_item(l, AS(JoinExpr, item)->larg, name);
-    found = found != NULL ? found : find_item(l, AS(JoinExpr, item)->rarg, name);
-    l->depth--;
-    return found;
+    it->sure = !it->found || it->sure == sure ? sure : COLUMN_MAYBE;
+    it->found = true;
 }
 
-column_sure walk_column_of(const walker *w, sp_span qualifier, sp_span name)
+static void look_for(looking *l, const Node *item, wanted *it, unsigned deep)
+{
+    if (item == NULL) {
+        return;
+    }
+    if (deep >= SP_SQL_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
+        answer(it, COLUMN_MAYBE);
+        return;
+    }
+    if (nodeTag(item) == T_RangeTableSample) {
+        look_for(l, AS(RangeTableSample, item)->relation, it, deep + 1);
+        return;
+    }
+    if (sp_span_eq(name_of_item(item), it->qualifier)) {
+        answer(it, item_has(l, item, it->name));
+    }
+    if (nodeTag(item) != T_JoinExpr) {
+        return;
+    }
+    const JoinExpr *join = AS(JoinExpr, item);
+    if (sp_span_eq(alias_name(join->join_using_alias), it->qualifier)) {
+        answer(it, is_listed(join->usingClause, it->name) ? COLUMN_IS : COLUMN_MAYBE);
+    }
+    if (join->alias == NULL || it->inside) {
+        look_for(l, join->larg, it, deep + 1);
+        look_for(l, join->rarg, it, deep + 1);
+    }
+}
+
+column_sure walk_column_of(const walker *w, bool has_schema, sp_span qualifier, sp_span name)
 {
     looking l = {.at = *w};
+    wanted it = {.qualifier = qualifier, .name = name};
     for (const row_scope *scope = w->rows; scope != NULL; scope = scope->up) {
-        l.at.scope = scope->queries;
         const RangeVar *target = scope->target;
-        if (target != NULL && (sp_span_eq(name_of_item((const Node *)target), qualifier) ||
-                               sp_span_eq(qualifier, SP_SPAN_LIT("excluded")))) {
+        bool is_excluded =
+            scope->items == NIL && sp_span_eq(qualifier, SP_SPAN_LIT("excluded")); /* of INSERT */
+        if (target != NULL &&
+            (is_excluded || sp_span_eq(name_of_item((const Node *)target), qualifier))) {
             l.at.scope = NULL; /* never a WITH query */
-            return item_has(&l, (const Node *)target, name);
+            answer(&it, item_has(&l, (const Node *)target, name));
         }
+        l.at.scope = scope->queries;
+        it.inside = has_schema || scope->is_forming;
         for (int i = 0; i < list_length(scope->items); i++) {
-            const Node *item = find_item(&l, (const Node *)list_nth(scope->items, i), qualifier);
-            if (item != NULL) {
-                return item_has(&l, item, name);
-            }
+            look_for(&l, (const Node *)list_nth(scope->items, i), &it, 0);
+        }
+        if (it.found && !it.inside) {
+            break;
         }
     }
-    return COLUMN_MAYBE;
+    return it.found ? it.sure : COLUMN_MAYBE;
 }

@@ -22,6 +22,9 @@ typedef struct {
     masking_names rows;    /* of FROM items that may hold masked columns */
     masking_names clean;   /* of FROM items that are relations without any */
     masking_names columns; /* of all relations in reach, for "t.f" */
+    masking_names own;     /* of those with masked columns, for "t.f" where t may be one */
+    masking_names items;   /* of all FROM items */
+    masking_names unclear; /* of masked relations, and those that more than one item has */
     masking_names queries; /* of WITH */
     masking_names unknown; /* of FROM items that may be of WITH, or newer than the catalogue */
     const sp_sql_context *context;

@@ -49,9 +49,10 @@ static void check_column(masking *m, const ColumnRef *column, standing how)
         m->result->mode = SP_SQL_MASKING_STRICT; /* a whole row as one value */
     }
     /* "t.f" calls a function with the row when t has no such column; what else is called f may be
-     * an alias that was made for it */
-    if (count > 1 && name.len > 0 && !masking_has(&m->columns, name) &&
-        masking_has(&m->rows, string_of((const Node *)list_nth(column->fields, count - 2))) &&
+     * an alias that was made for it, or a column of another t */
+    sp_span row = count > 1 ? names_before(column->fields) : SP_SPAN_EMPTY;
+    const masking_names *columns = masking_has(&m->unclear, row) ? &m->own : &m->columns;
+    if (row.len > 0 && name.len > 0 && !masking_has(columns, name) && masking_has(&m->rows, row) &&
         (function_find(name) != FUNCTION_UNKNOWN ||
          (m->catalogue != NULL &&
           sp_sql_catalogue_find_function(m->catalogue, SP_SPAN_EMPTY, name) != NULL))) {

@@ -94,6 +94,16 @@ static bool holds_no_values(sp_span name)
     return false;
 }
 
+/* list: rows or clean. */
+static void add_item(masking *m, masking_names *list, sp_span name)
+{
+    if (masking_has(&m->items, name)) {
+        add(m, &m->unclear, name);
+    }
+    add(m, &m->items, name);
+    add(m, list, name);
+}
+
 static void reach_relation(masking *m, const RangeVar *range)
 {
     sp_span name = text_of(range->relname);
@@ -102,7 +112,7 @@ static void reach_relation(masking *m, const RangeVar *range)
     /* wherever the WITH query of that name is seen: it may be in reach here */
     bool may_be_query = range->schemaname == NULL && masking_has(&m->queries, name);
     if (index == SP_NONE) {
-        add(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or nothing we know */
+        add_item(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or not known */
         add(m, &m->unknown, name);
         return;
     }
@@ -124,7 +134,13 @@ static void reach_relation(masking *m, const RangeVar *range)
     }
     /* also when nothing masked is shown: an error may quote the whole row behind it */
     m->in_reach |= masked || (relation->flags & (SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR)) != 0;
-    add(m, masked || may_be_query ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
+    for (uint32_t i = 0; masked && i < relation->column_count; i++) {
+        add(m, &m->own, columns[i].name);
+    }
+    add_item(m, masked || may_be_query ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
+    if (masked && !may_be_query) {
+        add(m, &m->unclear, alias.len > 0 ? alias : name);
+    }
     if (masked && range->alias != NULL && range->alias->colnames != NIL) {
         add_names(m, &m->names, range->alias->colnames);
     }
@@ -220,11 +236,11 @@ static void reach_item(masking *m, const Node *node)
         reach_relation(m, AS(RangeVar, node));
         break;
     case T_RangeSubselect:
-        add(m, &m->rows, alias_name(AS(RangeSubselect, node)->alias));
+        add_item(m, &m->rows, alias_name(AS(RangeSubselect, node)->alias));
         break;
     case T_JoinExpr:
-        add(m, &m->rows, alias_name(AS(JoinExpr, node)->alias));
-        add(m, &m->rows, alias_name(AS(JoinExpr, node)->join_using_alias));
+        add_item(m, &m->rows, alias_name(AS(JoinExpr, node)->alias));
+        add_item(m, &m->rows, alias_name(AS(JoinExpr, node)->join_using_alias));
         break;
     case T_RuleStmt:
     case T_CreateTrigStmt:

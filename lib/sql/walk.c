@@ -59,11 +59,13 @@ static void walk_select(walker *w, const Node *node)
     cte_scope scope;
     bool was_locking = w->is_locking;
     enter_with(w, select->withClause, &scope);
-    const row_scope rows = {.items = select->fromClause, .queries = w->scope, .up = w->rows};
+    row_scope rows = {.items = select->fromClause, .queries = w->scope, .up = w->rows};
     w->rows = &rows;
     w->select = select;
     w->is_locking |= select->lockingClause != NIL;
+    rows.is_forming = true;
     walk_list(w, select->fromClause);
+    rows.is_forming = false;
     w->is_locking = was_locking;
     if (select->intoClause != NULL) {
         const RangeVar *made = select->intoClause->rel;
@@ -87,6 +89,17 @@ static void walk_select(walker *w, const Node *node)
     w->select = outside;
     w->rows = rows.up;
     w->scope = outer;
+}
+
+/* It sees the items beside it only when it is LATERAL. */
+static void walk_subquery(walker *w, const Node *node)
+{
+    const row_scope *rows = w->rows;
+    if (!AS(RangeSubselect, node)->lateral && rows != NULL && rows->is_forming) {
+        w->rows = rows->up;
+    }
+    walk_children(w, node);
+    w->rows = rows;
 }
 
 static void walk_range(walker *w, const Node *node)
@@ -240,7 +253,10 @@ static void walk_update(walker *w, const Node *node)
         condition_reaches(w, update->relation, update->fromClause, update->whereClause);
     change_rows(w, update->relation, reach, update->returningList);
     record_cascades(w, update->relation, SP_SQL_EDGE_UPDATES, REACHES_NAMED, update->targetList);
-    const row_scope rows = {update->fromClause, update->relation, w->scope, w->rows};
+    const row_scope rows = {.items = update->fromClause,
+                            .target = update->relation,
+                            .queries = w->scope,
+                            .up = w->rows};
     w->rows = &rows;
     walk_other_children(w, node, offsetof(UpdateStmt, relation), offsetof(UpdateStmt, withClause));
     w->rows = rows.up;
@@ -257,7 +273,10 @@ static void walk_delete(walker *w, const Node *node)
         condition_reaches(w, delete->relation, delete->usingClause, delete->whereClause);
     change_rows(w, delete->relation, reach, delete->returningList);
     record_cascades(w, delete->relation, SP_SQL_EDGE_CASCADES, reach, NIL);
-    const row_scope rows = {delete->usingClause, delete->relation, w->scope, w->rows};
+    const row_scope rows = {.items = delete->usingClause,
+                            .target = delete->relation,
+                            .queries = w->scope,
+                            .up = w->rows};
     w->rows = &rows;
     walk_other_children(w, node, offsetof(DeleteStmt, relation), offsetof(DeleteStmt, withClause));
     w->rows = rows.up;
@@ -290,7 +309,8 @@ static void walk_merge(walker *w, const Node *node)
                             when->targetList);
         }
     }
-    const row_scope rows = {source, merge->relation, w->scope, w->rows};
+    const row_scope rows = {
+        .items = source, .target = merge->relation, .queries = w->scope, .up = w->rows};
     w->rows = &rows;
     walk_other_children(w, node, offsetof(MergeStmt, relation), offsetof(MergeStmt, withClause));
     w->rows = rows.up;
@@ -333,7 +353,9 @@ static void walk_column(walker *w, const Node *node)
     }
     sp_span name = names_last(column->fields);
     if (list_length(column->fields) > 1 && name.len > 0) {
-        maybe_call(w, name, walk_column_of(w, names_before(column->fields), name));
+        maybe_call(
+            w, name,
+            walk_column_of(w, list_length(column->fields) > 2, names_before(column->fields), name));
     }
 }
 
@@ -349,7 +371,7 @@ static void walk_indirection(walker *w, const Node *node)
         if (nodeTag(step) == T_String) {
             sp_span name = string_of(step);
             maybe_call(w, name,
-                       i == 0 && row.len > 0 ? walk_column_of(w, row, name) : COLUMN_MAYBE);
+                       i == 0 && row.len > 0 ? walk_column_of(w, false, row, name) : COLUMN_MAYBE);
         }
     }
     walk_children(w, node);
@@ -521,6 +543,8 @@ static node_handler *handler_of(NodeTag tag)
         return walk_merge;
     case T_RangeVar:
         return walk_range;
+    case T_RangeSubselect:
+        return walk_subquery;
     case T_ColumnRef:
         return walk_column;
     case T_A_Indirection:

@@ -24,6 +24,7 @@ typedef struct row_scope {
     const RangeVar *target;   /* of INSERT, UPDATE, DELETE, MERGE */
     const cte_scope *queries; /* that the items may be */
     const struct row_scope *up;
+    bool is_forming; /* FROM itself is walked: not all of the items are seen from there */
 } row_scope;
 
 /* What one judge keeps for all its calls. */
@@ -130,9 +131,9 @@ typedef enum {
     COLUMN_OWN, /* of a temporary relation: nobody but the session knows */
     COLUMN_NOT
 } column_sure;
-/* Whether "qualifier.name" is a column; COLUMN_NOT: the server would call a function of that name
- * with the row, if there is one. */
-column_sure walk_column_of(const walker *w, sp_span qualifier, sp_span name);
+/* Whether "qualifier.name" is a column, has_schema: "schema.qualifier.name"; COLUMN_NOT: the server
+ * would call a function of that name with the row, if there is one. */
+column_sure walk_column_of(const walker *w, bool has_schema, sp_span qualifier, sp_span name);
 
 /* ---- condition.c ---- */
 typedef enum {

@@ -531,6 +531,32 @@ def test_views_that_give_masked_values_other_names(gate):
             gate.sql(f"DROP {kind} {name}")
 
 
+def test_a_whole_row_by_the_name_of_another(gate):
+    """"t.f" calls f with a row of t: which t, the gate and the server have to see alike."""
+    gate.sql("CREATE TABLE shapes (id int, concat text)", "INSERT INTO shapes VALUES (7, 'round')", "GRANT ALL ON shapes TO op_all")
+    try:
+        def known():
+            try:
+                return rows(gate, "anna", "SELECT s.concat, c.phone FROM shapes s JOIN customers c ON c.id = s.id")
+            except psycopg2.errors.InsufficientPrivilege:
+                return None
+
+        assert wait_for("the catalogue", 30, known) == [("round", "138****0007")]
+        assert rows(gate, "anna", "SELECT public.shapes.concat FROM public.shapes, customers WHERE customers.id = 7") == [("round",)]
+        for text in ["SELECT (SELECT public.customers.concat FROM shapes AS customers) FROM public.customers",
+                     "SELECT (SELECT q.c FROM shapes AS p, (SELECT p.concat AS c) q) FROM customers p",
+                     "SELECT (SELECT p.concat FROM (shapes AS p JOIN orders s ON true) AS j LIMIT 1) FROM customers p",
+                     "SELECT q.concat FROM (SELECT p.* FROM customers p, shapes) q",
+                     "WITH q AS (SELECT * FROM customers), customers AS (SELECT 1 AS concat) SELECT q.concat FROM q, shapes"]:
+            assert "13800130007" in str(gate.sql(text)), text
+            with gate.connect("anna") as anna, anna.cursor() as c, pytest.raises(psycopg2.Error) as what:
+                c.execute(text)
+                raise AssertionError(str(c.fetchall()[:9]))
+            assert what.value.pgcode in ("42501", "42703") and "13800" not in str(what.value), (text, what.value)
+    finally:
+        gate.sql("DROP TABLE shapes")
+
+
 def test_tables_that_change_places(gate, raw):
     """A statement that was described before its table was swapped reads the new one, with the old one's description."""
     gate.sql("CREATE TABLE extra (id int, phone text)", "CREATE TABLE extra_next (id int, phone text)",

@@ -91,6 +91,7 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_function(office, SP_SPAN_LIT("public"), SP_SPAN_LIT("order_total"),
                                    false));
     must(sp_sql_catalogue_function(office, SP_SPAN_LIT("public"), SP_SPAN_LIT("similarity"), true));
+    add_table(office, "public", "shapes", 'r', 0, "id! concat row_to_json");
     must(sp_sql_catalogue_finish(office));
     return office;
 }

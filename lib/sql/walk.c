@@ -67,7 +67,7 @@ static void walk_select(walker *w, const Node *node)
     walk_list(w, select->fromClause);
     rows.is_forming = false;
     w->is_locking = was_locking;
-    if (select->intoClause != NULL) {
+    if (select->intoClause != NULL && !w->is_plan_only) {
         const RangeVar *made = select->intoClause->rel;
         if (is_temporary_name(made)) {
             record_made_temporary(w, made);

@@ -12,6 +12,8 @@
 typedef office_judged judged;
 typedef office_room room;
 
+#define ALL_ORDERS "destroy! orders; destroy!~ order_lines"
+
 static bool has_temp(const void *session, sp_span name)
 {
     (void)session;
@@ -78,6 +80,20 @@ static void test_temporary(void **state)
         /* what was gathered is exported */
         {"COPY scratch TO STDOUT", "export database"},
         {"COPY (SELECT * FROM scratch) TO STDOUT", "export database"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+/* A plan makes no table: a name that it does not make is no temporary one. */
+static void test_plans_make_nothing(void **state)
+{
+    static const judged cases[] = {
+        {"EXPLAIN SELECT 1 INTO TEMP zz; DELETE FROM zz", "destroy! zz"},
+        {"EXPLAIN SELECT 1 AS id INTO TEMP orders; DELETE FROM orders", ALL_ORDERS},
+        {"EXPLAIN SELECT id INTO TABLE t FROM orders", "read orders"},
+        {"EXPLAIN (ANALYZE false) SELECT id INTO t FROM orders", "read orders"},
+        {"EXPLAIN ANALYZE SELECT 1 INTO TEMP zz; DELETE FROM zz", ""},
+        {"EXPLAIN ANALYZE SELECT id INTO t FROM orders", "alter schema t; read orders"},
     };
     check(state, cases, SP_COUNT(cases));
 }
@@ -218,8 +234,6 @@ static void test_aliases(void **state)
     };
     check(state, cases, SP_COUNT(cases));
 }
-
-#define ALL_ORDERS "destroy! orders; destroy!~ order_lines"
 
 static void test_conditions(void **state)
 {
@@ -536,7 +550,7 @@ int main(void)
         cmocka_unit_test(test_columns),    cmocka_unit_test(test_types),
         cmocka_unit_test(test_aliases),    cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_other_rows), cmocka_unit_test(test_calls_that_look_like_columns),
-        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_values),     cmocka_unit_test(test_plans_make_nothing),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -149,6 +149,7 @@ struct db_session {
     bool back_resumed;
     bool has_changed; /* something that does more than read, since nothing was under way */
     bool has_ended;   /* likewise a transaction, as far as was asked for */
+    bool has_begun;   /* likewise */
     bool is_unsynced; /* messages of the extended protocol came, and no Sync or Query behind them:
                          the server may be in a transaction that no ReadyForQuery told of */
     bool waits;       /* for db_session_resume() */
@@ -328,6 +329,9 @@ SP_MUST sp_err db_hold_guard(db_session *session, sp_buf *out);
 bool db_hold_guard_answer(db_session *session, const sp_pg_msg *msg, bool *ret_fits);
 /* The statement is over: true when its ReadyForQuery waits for the end of our transaction. */
 bool db_hold_end(db_session *session, const sp_pg_msg *msg);
+/* A transaction of ours around a Query would be another one than the client's: he began or ended
+ * one since the last ReadyForQuery, which tells of none of that. */
+bool db_hold_is_blind(const db_session *session);
 /* It does not run after all. */
 void db_hold_undo(db_session *session, db_run *run);
 

@@ -195,6 +195,7 @@ sp_err db_hold_begin(db_session *session, const db_run_ask *run)
     TRY(sp_buf_error(&names));
     TRY(sp_buf_error(&text));
     if (run->is_portal) {
+        session->is_unsynced = true;
         TRY(send_pipelined(session, sp_buf_borrow(&text), &out));
     } else {
         const db_flight flight = our_query(session);
@@ -319,6 +320,11 @@ bool db_hold_end(db_session *session, const sp_pg_msg *msg)
     sp_pg_query_write(&out, stays ? SP_SPAN_LIT("COMMIT") : SP_SPAN_LIT("ROLLBACK"));
     session->hold = DB_HOLD_ENDING; /* its answers belong to the client's own message */
     return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
+}
+
+bool db_hold_is_blind(const db_session *session)
+{
+    return session->is_unsynced && (session->has_begun || session->has_ended);
 }
 
 void db_hold_undo(db_session *session, db_run *run)

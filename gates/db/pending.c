@@ -450,6 +450,13 @@ static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refu
         pending->done |= DB_DONE_HELD;
         return db_pending_step(session, run, refusal);
     }
+    if (!run->is_portal && db_hold_is_blind(session)) {
+        db_refuse(refusal, "0A000", SP_REASON_UNAVAILABLE,
+                  "what has to be held, behind the beginning or end of a transaction that was not "
+                  "synced, is not let through");
+        snprintf(refusal->hint, sizeof(refusal->hint), "Send a Sync between.");
+        return DB_REFUSE;
+    }
     pending->state = DB_PENDING_HOLD;
     if (sp_failed(db_hold_begin(session, run))) {
         db_refuse(refusal, "53200", SP_REASON_UNAVAILABLE,

@@ -71,6 +71,7 @@ static bool on_ready(db_session *session, const sp_pg_msg *msg)
     session->back_mutes = false;
     session->has_changed = session->has_changed && session->flights.count > 0;
     session->has_ended = session->has_ended && session->flights.count > 0;
+    session->has_begun = session->has_begun && session->flights.count > 0;
     session->copy_in = session->copy_fails = false;
     session->hold = session->hold == DB_HOLD_ENDING ? DB_HOLD_NONE : session->hold;
     return true;
@@ -245,7 +246,10 @@ static bool is_last_to_run(const db_session *session)
  * done in the same transaction may stay, which the client would take for skipped and undone. */
 static bool is_undone(const db_session *session)
 {
-    bool fails = session->transaction != 'I' && !session->has_ended; /* then it is made to */
+    /* then it is made to, at the one ReadyForQuery that is to come */
+    uint32_t count = ends_simple(db_flights_at(session, 0)) ? 1 : 2;
+    bool fails =
+        session->transaction != 'I' && !session->has_ended && session->flights.count <= count;
     for (uint32_t i = 1; i < session->flights.count; i++) {
         fails = fails && db_flights_at(session, i)->type == 'S';
     }

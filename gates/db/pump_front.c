@@ -87,6 +87,17 @@ static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_re
 
 /* ---- judging ---- */
 
+/* Behind a Query or Sync they come by themselves; and what the server has to say of a time that was
+ * over just then it says at the next message: not at one that has no answer. */
+static void ask_for_answers(const db_session *session, db_run *run)
+{
+    if (session->is_unsynced) {
+        auto_buf sp_buf flush = sp_buf_make(16);
+        sp_pg_empty_write(&flush, 'H');
+        db_run_put(run, sp_buf_borrow(&flush));
+    }
+}
+
 /* took: what of rest belongs to the message; rest of it (body longer than rest) passes or is
  * dropped as it comes. */
 static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span took,
@@ -124,8 +135,7 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     case DB_WAIT:
         session->waits = true;
         if (session->drains) {
-            sp_pg_empty_write(&instead, 'H'); /* so that the answers come */
-            db_run_put(run, sp_buf_borrow(&instead));
+            ask_for_answers(session, run);
         }
         return STOP;
     case DB_CUT:
@@ -308,13 +318,10 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
         session->skipping = false;
     }
     if (skipped || type == 'H') {
-        *ret_used = SP_PG_HEAD_BYTES + (small ? head->body_len : 0);
-        session->front_left = small ? 0 : head->body_len;
-        session->front_drops = true;
         if (!skipped) {
-            db_run_add(run, rest.ptr, *ret_used);
+            ask_for_answers(session, run); /* a Flush */
         }
-        return TOOK;
+        return drop(session, head, rest, ret_used);
     }
     return one_message(session, run, head, rest, ret_used);
 }
@@ -340,13 +347,6 @@ static bool is_alone(const db_session *session)
            (session->back_mutes && !session->skipping) || db_flights_is_alone(session);
 }
 
-static void ask_for_answers(db_run *run)
-{
-    auto_buf sp_buf flush = sp_buf_make(16);
-    sp_pg_empty_write(&flush, 'H');
-    db_run_put(run, sp_buf_borrow(&flush));
-}
-
 static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_used)
 {
     if (session->front_left > 0) {
@@ -357,7 +357,7 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
         return STOP;
     }
     if (session->flights.count >= DB_FLIGHTS_MAX) {
-        ask_for_answers(run); /* they make room */
+        ask_for_answers(session, run); /* they make room */
         return STOP;
     }
     sp_pg_head head;
@@ -386,7 +386,7 @@ static size_t take(db_session *session, sp_span in)
         used += more;
     }
     if (used > 0 && session->at == DB_AT_OPEN && db_flights_is_alone(session)) {
-        ask_for_answers(&run); /* nothing more is read before they come */
+        ask_for_answers(session, &run); /* nothing more is read before they come */
     }
     if (session->at == DB_AT_OPEN && sp_failed(db_run_send(&run, &session->back->stream))) {
         session->back->stream.readable = true; /* its last words say why */

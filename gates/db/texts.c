@@ -263,6 +263,7 @@ static void note_flight(db_session *session, const sp_sql_judgement *judgement, 
     session->has_changed |=
         (note->ruling.actions & ~(uint32_t)DB_LOOKS) != 0 || (judgement->flags & ~reads) != 0;
     session->has_ended |= (judgement->flags & SP_SQL_IS_END) != 0;
+    session->has_begun |= (judgement->flags & SP_SQL_IS_BEGIN) != 0;
 }
 
 /* Of a Query, and of what it runs by a name. */

@@ -43,6 +43,14 @@ db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal
     if (db_session_drain(session)) {
         return DB_WAIT;
     }
+    if (db_hold_is_blind(session)) {
+        db_refuse(
+            refusal, "0A000", SP_REASON_LIMIT,
+            "an answer that has a limit, behind the beginning or end of a transaction that was "
+            "not synced, is not let through");
+        snprintf(refusal->hint, sizeof(refusal->hint), "Send a Sync between.");
+        return DB_REFUSE;
+    }
     bool within = session->transaction != 'I';
     if (ends && (changes || within)) {
         db_refuse(refusal, "0A000", SP_REASON_LIMIT,

@@ -392,3 +392,34 @@ def test_what_waits_in_a_pipeline_and_times_out_is_skipped_up_to_sync(raw):
     raw.send(query(ONE), query(ALL), SYNC)
     assert [kind for kind, _ in raw.until("Z")] == ["Z"]
     assert says(raw, "SET statement_timeout = 0", "BEGIN", "SELECT look_around()", "FETCH ALL FROM c", "ROLLBACK") == [0, 0, 1, "34000", 0]
+
+
+def test_a_time_that_is_over_when_a_query_ends_is_told_at_the_next_message(raw):
+    """Also behind its ReadyForQuery: then a Flush would have no answer of its own to take it."""
+    says(raw, "SET statement_timeout = '1ms'")
+    blanks = query(" " * (1024 * 1024 - 100))
+    for first in ((blanks, FLUSH), (blanks, FLUSH, FLUSH), (blanks, SYNC, FLUSH), (query(ONE + " " * 1000000), FLUSH)):
+        for behind in ((query(ONE), query(ONE), SYNC, query(ALL)), (query(ONE), SYNC, query(ALL)), (SYNC, query(ONE), query(ALL))):
+            raw.send(*first, *behind, query("SELECT 'end'"), query("SELECT 'end'"), query("SELECT 'end'"))
+            sent = sum(one[:1] in b"QS" for one in (*first, *behind)) + 3
+            met = [raw.until("Z") for _ in range(sent)]
+            assert all(rows_of(found) <= LIMIT for found in met), (first[1:], behind)
+            assert any("end" in str(tags_of(found)) for found in met)
+    assert says(raw, "SET statement_timeout = 0", ONE)[1] == 1
+
+
+def test_a_block_that_began_or_ended_without_a_sync(gate, raw):
+    """A transaction of ours around a statement would not be what takes its changes back."""
+    text = "DELETE FROM orders WHERE id BETWEEN 1 AND 100 RETURNING id"
+    for first, last in (("BEGIN", "COMMIT"), (None, "BEGIN")):
+        if first is not None:
+            assert says(raw, first) == [0]
+        raw.send(*run(last), FLUSH)
+        raw.until("C")
+        assert in_one_write(raw, query(text), SYNC)[0] == ["0A000"]
+        says(raw, "ROLLBACK")
+    assert says(raw, text)[0] in (OVER, "53400")
+    raw.send(query("BEGIN"), query(text), SYNC)  # its end is under way when it is refused
+    found = [codes_of(raw.until("Z")) for _ in range(3)]
+    assert found[1] and says(raw, "COMMIT", "SELECT count(*) FROM orders")[1] == 1
+    assert gate.sql("SELECT count(*) FROM orders")[0][0] == 200

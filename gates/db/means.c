@@ -193,16 +193,20 @@ db_own db_text_made(const sp_sql_judgement *judgement, uint32_t before, db_named
                     sp_span name)
 {
     uint32_t makes = kind == DB_NAMED_PREPARED ? SP_SQL_IS_PREPARE : SP_SQL_IS_DECLARE;
+    bool commits = false;
     for (uint32_t i = before; i-- > 0;) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & makes) != 0 && sp_span_eq(statement->name, name)) {
-            return DB_OWN_MADE;
+            bool lasts = !commits || (statement->flags & SP_SQL_IS_HOLD) != 0;
+            return lasts ? DB_OWN_MADE : DB_OWN_ENDED;
         }
-        if (db_ends_one(statement, kind, name)) {
+        if (sp_span_eq(sp_span_cstr(statement->tag), SP_SPAN_LIT("COMMIT"))) {
+            commits = kind == DB_NAMED_PORTAL; /* what it holds goes on, or nothing does */
+        } else if (db_ends_one(statement, kind, name)) {
             return DB_OWN_ENDED;
         }
     }
-    return DB_OWN_NOT;
+    return commits ? DB_OWN_ENDED : DB_OWN_NOT;
 }
 
 static db_verdict refuse_ended(bool executes, db_refusal *refusal)

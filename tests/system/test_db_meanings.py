@@ -224,6 +224,9 @@ def test_what_ends_a_name_in_its_own_text_is_seen(raw):
             assert says(raw, "ROLLBACK") == [0]
     assert says(raw, f"PREPARE p AS {ONE}", "DEALLOCATE p; EXECUTE p", "DEALLOCATE q; EXECUTE p") == [0, "0A000", "26000"]
     assert says(raw, f"BEGIN; {cursor}; FETCH c; CLOSE c; {cursor}; FETCH c; SAVEPOINT t; FETCH c; RELEASE t; CLOSE x", "ROLLBACK")[0] == "34000"
+    held = f"DECLARE h CURSOR WITH HOLD FOR {ONE}"
+    assert says(raw, f"BEGIN; {held}; COMMIT; FETCH h; CLOSE h", f"BEGIN; {cursor}; COMMIT; FETCH c", f"BEGIN; {held}; ROLLBACK; FETCH h",
+                f"BEGIN; {held}; COMMIT; CLOSE h; FETCH h", "COMMIT; FETCH h", "COMMIT; SELECT 1 AS a") == [1, "0A000", "0A000", "0A000", "0A000", 1]
     assert says(raw, f"DEALLOCATE ALL; PREPARE p AS {ONE}; EXECUTE p", "EXECUTE p", f"BEGIN; CLOSE ALL; {cursor}; FETCH c; COMMIT") == [1, 1, 1]
 
 

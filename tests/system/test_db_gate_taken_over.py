@@ -177,7 +177,7 @@ def test_core_lets_it_ask_and_use_and_no_more(office, people, gate, server):
     assert use() == EDENIED and keep()[0] == EDENIED
     answer(people["cai"], mine)
     bob = Asker(hostile, people["bob"])
-    for wrong in (use(sha=bytes(32)), use(number=ask ^ 1), use(who=bob.id), use(at=slot + 1)):
+    for wrong in (use(sha=bytes(32)), use(number=ask ^ 1), use(who=bob.id), use(who=session ^ 1)):
         assert wrong == EDENIED
     for place in ((b"other-db", b"orders"), (b"orders-db", b"postgres"), (b"orders-db", b"")):
         assert keep(resource=place[0], database=place[1])[0] == EDENIED

@@ -15,7 +15,7 @@ import pytest
 
 from dblib import ACCOUNT_PASSWORD, DatabaseOffice
 from officelib import wait_for
-from pgraw import MALFORMED, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
+from pgraw import FLUSH, MALFORMED, SSL_REQUEST, SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
 from relay import Relay, end
 
 LOGIN_MAX_S = 8 + 7  # the gate's own patience, and that of a busy machine
@@ -343,7 +343,7 @@ def test_a_server_newer_than_the_parser(db):
 HIDDEN = query("CREATE TABLE reached ()")
 LONG = HIDDEN * (2 * 1024 * 1024 // len(HIDDEN))  # wherever a reader begins in it soon comes a whole message
 OVERSIZED = [message(kind, LONG[:size]) for kind, size in
-             [("Q", len(LONG)), ("P", len(LONG)), *((kind, 70000) for kind in "FfEDCSHcp")]]
+             [("Q", len(LONG)), ("P", len(LONG)), *((kind, 70000) for kind in "FEDCSHcp")]]
 HUGE = [kind + struct.pack(">I", size) + LONG[:1000] for kind in (b"d", b"B", b"Q", b"f") for size in (0x40000004, 0x7fffffff, 0xffffffff)]
 CUT_SHORT = [query("SELECT 1")[:-1], parse("SELECT 1")[:7], query("SELECT 1")[:4], message("B", bytes(60000))[:-1], b"d\0\0"]
 BEHIND, TERMINATE = query("SELECT 'behind it'"), message("X")
@@ -373,8 +373,10 @@ def heard_of(db, data, behind=SYNC + BEHIND):
 
 
 def test_the_relay_hears_each_byte(db):
-    for data in (query("SELECT 7"), message("d", b"x" * 10)):
+    for data in (query("SELECT 7"), parse("SELECT 7")):
         assert heard_of(db, data) == (data + SYNC + BEHIND + TERMINATE, True, {})
+    for data in (message("d", b"x" * 10), message("c"), message("f", b"x" * 70000), FLUSH):  # nothing that is read or flushed is under way
+        assert heard_of(db, data) == (SYNC + BEHIND + TERMINATE, True, {}), data[:1]
 
 
 def test_of_what_is_malformed_or_too_long_not_a_byte_reaches_the_server(db):

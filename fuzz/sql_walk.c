@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* customers(id, phone), whose phone is masked; orders(id, note). */
+/* customers(id, phone), whose phone is masked; orders(id, note). Each id is a key. */
 static sp_sql_catalogue *small_office(void)
 {
     static const char *const tables[][3] = {{"customers", "id", "phone"}, {"orders", "id", "note"}};
@@ -27,8 +27,10 @@ static sp_sql_catalogue *small_office(void)
         err = sp_sql_catalogue_relation(office, schema, sp_span_cstr(tables[i][0]), 20000 + i, 'r',
                                         0, &index);
         for (int16_t c = 1; c < 3 && !sp_failed(err); c++) {
-            err = sp_sql_catalogue_column(office, sp_span_cstr(tables[i][c]), c, 25, c == 1);
+            err = sp_sql_catalogue_column(office, sp_span_cstr(tables[i][c]), c, c == 1 ? 23 : 25,
+                                          c == 1);
         }
+        err = sp_failed(err) ? err : sp_sql_catalogue_unique(office, index, 1);
     }
     if (sp_failed(err) || sp_failed(sp_sql_catalogue_path(office, schema)) ||
         sp_failed(sp_sql_catalogue_finish(office))) {

@@ -47,6 +47,7 @@ static const struct {
     {"pg_proc", "oid", "oid >= 16384"},
     {"pg_operator", "oid", "oid >= 16384"},
     {"pg_rewrite", "oid", "oid >= 16384 AND " NOT_TEMP("ev_class")},
+    {"pg_index", "indexrelid", "indexrelid >= 16384 AND " NOT_TEMP("indrelid")},
     {"pg_constraint", "oid", "oid >= 16384 AND " NOT_TEMP("conrelid")},
     {"pg_depend", "objid || '.' || refobjid", "deptype = 'e'"},
     {"pg_inherits", "inhrelid || '.' || inhparent", NOT_TEMP("inhrelid")},
@@ -56,7 +57,8 @@ static const struct {
 static uint64_t versions; /* given out, over all catalogues of this worker */
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
- * follows changes, p function, c call of a view's query (and d an account: dangers.c). */
+ * follows changes, u column whose values differ, p function, c call of a view's query (and d an
+ * account: dangers.c). */
 static const char read_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -81,6 +83,14 @@ static const char read_sql[] =
     "SELECT 'e', '3', indrelid, indexrelid FROM pg_catalog.pg_index WHERE indexrelid >= 16384;"
     "SELECT 'k', pg_catalog.unnest(confkey), confrelid, conrelid FROM pg_catalog.pg_constraint "
     "WHERE contype = 'f' AND confupdtype IN ('c', 'n', 'd');"
+    /* by an index of one column, of the server's own operators, at the end of each statement; that
+     * of a table which others inherit from says nothing of their rows */
+    "SELECT DISTINCT 'u', i.indrelid, i.indkey[0] FROM pg_catalog.pg_index i JOIN "
+    "pg_catalog.pg_class c ON c.oid = i.indrelid WHERE i.indexrelid >= 16384 AND i.indisunique AND "
+    "i.indisvalid AND i.indisready AND i.indislive AND i.indimmediate AND i.indpred IS NULL AND "
+    "i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indclass[0] < 16384 AND (c.relkind = 'p' OR "
+    "NOT "
+    "EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid));"
     "SELECT 'p', s, f, pg_catalog.bool_and(h) FROM (SELECT n.nspname s, p.proname f, n.nspname = "
     "'information_schema' OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN "
     "pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.objid = p.oid AND d.classid = "
@@ -209,6 +219,14 @@ static sp_err add_key(db_catalogue *c, const sp_span *v)
     return sp_sql_catalogue_key(c->next_one, from, to, (int16_t)number_of(v[1]));
 }
 
+static sp_err add_unique(db_catalogue *c, const sp_span *v)
+{
+    uint32_t relation = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
+    return relation == SP_NONE
+               ? sp_ok()
+               : sp_sql_catalogue_unique(c->next_one, relation, (int16_t)number_of(v[2]));
+}
+
 static sp_err add_call(db_catalogue *c, const sp_span *v)
 {
     uint32_t view = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
@@ -247,6 +265,8 @@ static sp_err take_row(db_catalogue *c, sp_span body)
     case 'd':
         db_dangers_add(&c->next_dangers, values[1], values[2]);
         return sp_ok();
+    case 'u':
+        return add_unique(c, values);
     case 'c':
         return add_call(c, values);
     case 'p':

@@ -114,6 +114,7 @@ typedef struct {
     bool has_use;
     uint8_t marks;  /* DB_MARK_ */
     bool asks_code; /* it calls code that may not run unasked: nor may the server plan it */
+    bool by_key;    /* it would be graver if a key were gone: the catalogue has to be of now */
     uint8_t met_count;
     uint32_t met_wide; /* bits of actions on anything else, or more than are kept */
     bool fills;        /* temporary relations */
@@ -196,7 +197,7 @@ typedef struct {
     sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
-    uint32_t temps;    /* db_made_temps() when it was judged */
+    uint32_t made;     /* db_made_state() when it was judged */
     bool tells;        /* masked columns came where none was in reach */
     uint64_t walk;     /* through names that came by last: once is enough */
     uint32_t names;    /* that stand for it */
@@ -612,8 +613,10 @@ void db_ends_done(db_judge *judge);
 sp_sql_context db_context_of(const db_session *session);
 /* Any name may be one of a temporary relation: some were renamed, or there are too many to keep. */
 bool db_made_hides(const db_judge *judge);
-/* Another number whenever other names may be temporary relations. */
-uint32_t db_made_temps(const db_judge *judge);
+/* It defined things of which the catalogue may be older. */
+bool db_made_is_early(const db_judge *judge);
+/* Another number whenever other names may be temporary relations, and with db_made_is_early(). */
+uint32_t db_made_state(const db_judge *judge);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
 /* DISCARD ALL by itself has run: the session has no temporary relations any more, if that is

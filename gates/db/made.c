@@ -52,9 +52,15 @@ bool db_made_hides(const db_judge *judge)
     return judge->temps_renamed || judge->temp_count == DB_TEMPS_MAX;
 }
 
-uint32_t db_made_temps(const db_judge *judge)
+bool db_made_is_early(const db_judge *judge)
 {
-    return judge->temp_count + (judge->temps_renamed ? DB_TEMPS_MAX + 1 : 0);
+    return judge->is_defining || judge->defined_us != 0;
+}
+
+uint32_t db_made_state(const db_judge *judge)
+{
+    uint32_t temps = judge->temp_count + (judge->temps_renamed ? DB_TEMPS_MAX + 1 : 0);
+    return temps << 1 | (db_made_is_early(judge) ? 1U : 0U);
 }
 
 sp_sql_context db_context_of(const db_session *session)
@@ -65,6 +71,7 @@ sp_sql_context db_context_of(const db_session *session)
                             .is_temp_renamed = db_made_hides(judge),
                             .is_made = judge->code_count > 0 ? is_made : NULL,
                             .is_other = judge->other_count > 0 ? is_other : NULL,
+                            .is_early = db_made_is_early(judge),
                             .session = judge,
                             .function_action = function_action,
                             .policy = session,
@@ -95,6 +102,7 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
         }
         db_text *kept = NULL;
         TRY(db_text_new(known, &kept));
+        kept->made = db_made_state(judge);
         db_named *named = NULL;
         sp_err err = db_names_add(&judge->names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
                                   statement->name, kept, &named);

@@ -44,7 +44,7 @@ static bool judge_again(db_session *session, db_text *text)
 {
     db_judge *judge = db_session_judge(session);
     if (text->known->version == judge->catalogue->version && judge->other_count == 0 &&
-        text->temps == db_made_temps(judge)) {
+        text->made == db_made_state(judge)) {
         return true;
     }
     sp_sql_known *fresh = NULL;
@@ -52,7 +52,7 @@ static bool judge_again(db_session *session, db_text *text)
         return false;
     }
     db_text_judged(&judge->names, text, fresh);
-    text->temps = db_made_temps(judge);
+    text->made = db_made_state(judge);
     return true;
 }
 

@@ -280,6 +280,9 @@ void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalo
         ruling->asks_code |= is_code && decision.verdict != SP_VERDICT_ALLOW;
         ruling->marks |= marks_of(&judgement->uses[i]);
     }
+    for (uint32_t i = 0; a.broad_destroys && i < judgement->statement_count; i++) {
+        ruling->by_key |= judgement->statements[i].by_key;
+    }
     add_temporary(&a, ruling, judgement);
 }
 

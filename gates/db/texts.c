@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 enum {
-    LOOK_HOLDS_US = 100000, /* for columns of temporary relations */
+    LOOK_HOLDS_US = 100000, /* for columns of temporary relations, and keys */
     LOOK_MAX_US = 5000000   /* a look may have to wait for locks, and those for who waits for it */
 };
 
@@ -204,14 +204,16 @@ static bool uses_names(const sp_sql_judgement *judgement)
     return judgement->use_count > 0 || (judgement->flags & (NAMING | OF_SESSION)) != 0;
 }
 
-/* A text whose names may be newer than the catalogue (a function that is called like a column)
- * waits until the catalogue is of now. DB_PASS, DB_WAIT, or DB_REFUSE. */
-static db_verdict be_sure(db_session *session, uint32_t flags, bool names, db_refusal *refusal)
+/* A text whose names may be newer than the catalogue (a function that is called like a column), or
+ * that a key makes harmless, waits until the catalogue is of now. DB_PASS, DB_WAIT, or
+ * DB_REFUSE. */
+static db_verdict be_sure(db_session *session, uint32_t flags, bool names, bool by_key,
+                          db_refusal *refusal)
 {
     db_judge *judge = db_session_judge(session);
     uint64_t seen_us = judge->catalogue->seen_us;
     bool has_moved = names && seen_us < judge->catalogue->stale_us;
-    bool is_old = (flags & SP_SQL_IS_MAYBE_CALL) != 0 &&
+    bool is_old = ((flags & SP_SQL_IS_MAYBE_CALL) != 0 || by_key) &&
                   seen_us + LOOK_HOLDS_US < sp_loop_now_us(db_here.loop);
     if ((flags & SP_SQL_IS_UNSURE) == 0 && !has_moved && !is_old) {
         judge->look_us = 0;
@@ -237,7 +239,9 @@ static db_verdict be_sure(db_session *session, uint32_t flags, bool names, db_re
     }
     if (!is_seen) {
         db_refuse(refusal, "57P03", SP_REASON_UNAVAILABLE,
-                  "names in this statement may be new, and the gate cannot look at the database");
+                  "%s, and the gate cannot look at the database",
+                  by_key ? "a key by which this statement names rows may be gone"
+                         : "names in this statement may be new");
         return DB_REFUSE;
     }
     return DB_PASS;
@@ -297,10 +301,6 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, text, refusal);
     }
-    db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), refusal);
-    if (sure != DB_PASS) {
-        return sure;
-    }
     if ((judgement->flags & NAMING) != 0 || db_ends_names(judgement->flags)) {
         /* looking at other texts uses the judge's room again */
         if (sp_failed(keep_judged(session, text, judgement, &known))) {
@@ -317,8 +317,11 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     uint32_t flags = judgement->flags;
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
     db_verdict clear = db_means_text(&ruling, session, judgement, refusal);
-    if (clear != DB_PASS) {
-        return clear;
+    db_verdict sure = clear == DB_PASS
+                          ? be_sure(session, flags, uses_names(judgement), ruling.by_key, refusal)
+                          : clear;
+    if (sure != DB_PASS) {
+        return sure;
     }
     auto_buf sp_buf hidden = sp_buf_make(SP_SQL_SHOWN_BYTES);
     if (known == NULL) {
@@ -375,7 +378,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
     }
-    db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), refusal);
+    db_verdict sure = be_sure(session, judgement->flags, uses_names(judgement), false, refusal);
     if (sure != DB_PASS) {
         return sure;
     }
@@ -397,6 +400,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         sp_failed(db_text_new(known, &text))) {
         return no_memory(refusal);
     }
+    text->made = db_made_state(judge);
     text->keeps_values =
         ruling.decision.verdict == SP_VERDICT_ASK || db_spend_counts_rows(session, &ruling);
     if (text->keeps_values && sp_failed(db_text_types(text, &parse))) {
@@ -447,19 +451,18 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     }
     db_judge *judge = db_session_judge(session);
     const db_named *portal = db_names_find(&judge->names, DB_NAMED_PORTAL, execute.portal, NULL);
-    bool names = portal != NULL && uses_names(portal->text->known->judgement);
-    db_verdict sure = be_sure(session, 0, names, refusal);
-    if (sure != DB_PASS) {
-        return sure;
-    }
     if (!db_means_fits(judge, execute.portal, refusal) ||
         !db_means_may_run(judge, portal, refusal)) {
         return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();
     db_verdict found = db_means_message(&ruling, session, DB_NAMED_PORTAL, execute.portal, refusal);
-    if (found != DB_PASS) {
-        return found;
+    db_verdict sure = found == DB_PASS
+                          ? be_sure(session, 0, uses_names(portal->text->known->judgement),
+                                    ruling.by_key, refusal)
+                          : found;
+    if (sure != DB_PASS) {
+        return sure;
     }
     const char *tag = tag_of(portal->text->known->judgement);
     if (ruling.decision.verdict == SP_VERDICT_ASK && portal->has_values && portal->values == NULL) {

@@ -111,8 +111,8 @@ static void write_one(const sp_sql_use *use, sp_span schema, sp_span name, bool 
 static bool may_be_new(const db_session *session, const sp_sql_judgement *judgement)
 {
     const db_judge *judge = db_session_judge(session);
-    bool is_early = judge->is_defining || judge->defined_us != 0; /* the catalogue is older */
-    return (judge->has_alias && is_early) || (judgement->flags & SP_SQL_IS_ALIAS) != 0;
+    return (judge->has_alias && db_made_is_early(judge)) ||
+           (judgement->flags & SP_SQL_IS_ALIAS) != 0;
 }
 
 /* Rows that count for a parent since its own transaction said so, which no other connection sees.
@@ -120,8 +120,8 @@ static bool may_be_new(const db_session *session, const sp_sql_judgement *judgem
 static bool may_have_grown(const db_session *session, const db_run_ask *run)
 {
     const db_judge *judge = db_session_judge(session);
-    bool is_early = judge->is_defining || judge->defined_us != 0;
-    return (judge->has_family && is_early) || (run->judgement->flags & SP_SQL_IS_FAMILY) != 0;
+    return (judge->has_family && db_made_is_early(judge)) ||
+           (run->judgement->flags & SP_SQL_IS_FAMILY) != 0;
 }
 
 static bool takes_rows(const sp_sql_use *use)

@@ -143,8 +143,9 @@ static const doc_field POSTGRES_FIELDS[] = {
             "something, that is kept. Without it nothing is kept."},
     {"broad", FIELD_WORD, false, AT(doc_postgres, broad), .words = BROAD_WORDS,
      .doc = "What an UPDATE or DELETE counts as whose condition names no rows by a value: `id = "
-            "7` and `state IN ('a', $1)` do, `id > 7`, `at < now()` and `note LIKE 'a%'` may be "
-            "true of all there are. Default `write`."},
+            "7`, `state IN ('a', $1)` and, of a unique whole number, `id BETWEEN 5 AND 9` do, `id "
+            "> 7`, `at < now()` and `note LIKE 'a%'` may be true of all there are. Default "
+            "`write`."},
     {"export", FIELD_MAP, false, AT(doc_postgres, exports), .sub = &LARGE,
      .doc = "When an answer is an export."},
     {"functions", FIELD_MAPS, false, AT(doc_postgres, functions), .sub = &FUNCTION,

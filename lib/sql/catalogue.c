@@ -173,6 +173,18 @@ sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, uint32_t
     return add_edge(catalogue, SP_SQL_EDGE_UPDATES, from, to, attnum);
 }
 
+sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation, int16_t attnum)
+{
+    if (relation >= catalogue->relation_count) {
+        return sp_fail(SP_EINVALID);
+    }
+    uint32_t at = sp_sql_catalogue_find_attnum(catalogue, relation, attnum);
+    if (at != SP_NONE) {
+        catalogue->columns[at].is_key = true;
+    }
+    return sp_ok();
+}
+
 sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                  bool harmless)
 {

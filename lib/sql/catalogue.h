@@ -46,6 +46,7 @@ typedef struct {
     sp_span name;
     int16_t attnum;
     bool not_null;
+    bool is_key; /* no two rows of its relation have the same value there */
     uint32_t type_oid;
     sp_sql_bound bound;
 } sp_sql_column;
@@ -116,6 +117,10 @@ SP_MUST sp_err sp_sql_catalogue_edge(sp_sql_catalogue *catalogue, sp_sql_edge_ki
 /* A foreign key of `to` on that column of `from`, which follows what the column becomes. */
 SP_MUST sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, uint32_t to,
                                     int16_t attnum);
+/* No two rows of the relation, its partitions and children included, have the same value in that
+ * column. Unknown columns are none. */
+SP_MUST sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation,
+                                       int16_t attnum);
 SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                          bool harmless);
 SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,

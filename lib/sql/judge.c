@@ -115,8 +115,8 @@ static bool read_text(sp_sql_judge *judge, const sp_sql_context *context, bool i
 static bool is_same_statement(const sp_sql_statement *a, const sp_sql_statement *b)
 {
     return sp_span_eq(sp_span_cstr(a->tag), sp_span_cstr(b->tag)) && a->flags == b->flags &&
-           a->verbs == b->verbs && a->computes == b->computes && a->offset == b->offset &&
-           a->len == b->len && sp_span_eq(a->name, b->name);
+           a->verbs == b->verbs && a->computes == b->computes && a->by_key == b->by_key &&
+           a->offset == b->offset && a->len == b->len && sp_span_eq(a->name, b->name);
 }
 
 /* A backslash in a plain literal means something else under standard_conforming_strings off, and

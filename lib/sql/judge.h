@@ -34,6 +34,8 @@ typedef struct {
     bool (*is_made)(const void *session, sp_span name);
     /* A name that this session gave to other rows, which the catalogue may not know yet. */
     bool (*is_other)(const void *session, sp_span name);
+    /* The session defined things of which the catalogue may be older: no key counts. */
+    bool is_early;
     const void *session;
     /* What policy says of a function that is not the server's own. */
     bool (*function_action)(const void *policy, sp_span schema, sp_span name,

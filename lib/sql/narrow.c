@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Whether a condition names the rows that it means by values that are written out: "id = 7",
  * "state IN ('a', $1)", "done", also by way of an inner join: "c.name = 'x' AND o.customer = c.id".
- * Everything else may be true of as many rows as there are. OWNS nothing. PROCESS database gate.
+ * So does a short range of a key. Everything else may be true of as many rows as there are.
+ * OWNS nothing. PROCESS database gate.
  * TRUST the tree was made from hostile text; recursion is bounded. SPEC lib/sql/walk.h,
  * condition_reaches().
  */
@@ -68,20 +69,27 @@ static uint32_t item_of_column(const scope *s, const ColumnRef *column)
     return 0;
 }
 
-/* 0: not known. */
-static uint32_t type_of(const scope *s, uint32_t item, const ColumnRef *column)
+/* NULL: not known. */
+static const sp_sql_column *known_column(const scope *s, uint32_t item, const ColumnRef *column)
 {
     const sp_sql_catalogue *catalogue = s->f->w->context->catalogue;
     const Node *from = s->items[__builtin_ctz(item)];
     if (from == NULL || nodeTag(from) != T_RangeVar) {
-        return 0;
+        return NULL;
     }
     found_relation found = walk_resolve(s->f->w, AS(RangeVar, from), item == 1 && s->has_target);
     uint32_t at =
         found.kind == FOUND_KNOWN
             ? sp_sql_catalogue_find_column(catalogue, found.relation, names_last(column->fields))
             : SP_NONE;
-    return at == SP_NONE ? 0 : sp_sql_catalogue_column_at(catalogue, at)->type_oid;
+    return at == SP_NONE ? NULL : sp_sql_catalogue_column_at(catalogue, at);
+}
+
+/* 0: not known. */
+static uint32_t type_of(const scope *s, uint32_t item, const ColumnRef *column)
+{
+    const sp_sql_column *known = known_column(s, item, column);
+    return known == NULL ? 0 : known->type_oid;
 }
 
 /* Through casts, as far as they keep values apart. *ret_type: of what they make of it. */
@@ -207,6 +215,35 @@ static bool is_number(const Node *node, long *ret_value)
     return true;
 }
 
+/* A key may be gone that the session itself has touched. */
+static bool has_defined(const walker *w)
+{
+    for (uint32_t i = 0; i < w->room->statement_count; i++) {
+        if ((w->room->statements[i].flags & SP_SQL_IS_DDL) != 0) {
+            return true;
+        }
+    }
+    return w->context->is_early;
+}
+
+/* Whose column it is, of which each row has a whole number of its own. */
+static uint32_t item_of_key(const scope *s, const Node *node)
+{
+    enum { OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
+    const walker *w = s->f->w;
+    uint32_t item =
+        node != NULL && nodeTag(node) == T_ColumnRef ? item_of_column(s, AS(ColumnRef, node)) : 0;
+    const sp_sql_column *known = item == 0 ? NULL : known_column(s, item, AS(ColumnRef, node));
+    if (known == NULL || !known->is_key || has_defined(w) ||
+        may_be_temporary(w, AS(RangeVar, s->items[__builtin_ctz(item)])) ||
+        (known->type_oid != OID_INT2 && known->type_oid != OID_INT4 &&
+         known->type_oid != OID_INT8)) {
+        return 0;
+    }
+    w->statement->by_key = true;
+    return item;
+}
+
 /* "id BETWEEN 3 AND 90": so many at most, of what has a number each. */
 static bool is_short_range(const A_Expr *expr)
 {
@@ -257,7 +294,7 @@ static uint32_t named_by_expression(scope *s, const A_Expr *expr, links *joined)
     case AEXPR_OP_ANY:
         return is_equal && is_value(s, expr->rexpr, true, 0) ? item_of_many(s, expr->lexpr) : 0;
     case AEXPR_BETWEEN:
-        return is_short_range(expr) ? item_of(s, expr->lexpr) : 0;
+        return is_short_range(expr) ? item_of_key(s, expr->lexpr) : 0;
     case AEXPR_OP_ALL:
     case AEXPR_DISTINCT:
     case AEXPR_NULLIF:

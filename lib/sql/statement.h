@@ -118,6 +118,7 @@ typedef struct {
     uint32_t len;
     uint16_t verbs; /* SP_SQL_VERB_ */
     bool computes;  /* EXECUTE: its parameters are more than literals, and EXPLAIN runs them */
+    bool by_key;    /* a range of a key names its rows: if the catalogue is of now */
     sp_span name;
 } sp_sql_statement;
 

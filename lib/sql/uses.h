@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Statements for the policy compiler: what examples, explain and replay try, judged as the gate
  * does, but without a catalogue. What only a catalogue tells (views, partitions, what a foreign key
- * cascades to) is not seen here; names without a schema are those of the search_path's first.
+ * cascades to, keys) is not seen here; names without a schema are those of the search_path's first.
  * OWNS nothing. PROCESS core, cli. TRUST the text comes from a document or a person.
  * SPEC lib/policy/compile.h "sp_policy_sql_fn".
  */

@@ -4,7 +4,7 @@
  *
  * A line is a word and values in hexadecimal, "-" = empty, between single spaces:
  *   path SCHEMA | r OID SCHEMA NAME KIND RULES SYSTEM ATTNUM COLUMN TYPE NOTNULL DEFINITION TELLING
- *   e KIND FROM TO | k ATTNUM FROM TO | p SCHEMA NAME HARMLESS
+ *   e KIND FROM TO | k ATTNUM FROM TO | u OID ATTNUM | p SCHEMA NAME HARMLESS
  *   tag SCHEMA TABLE COLUMN    is masked
  *   finish                     the catalogue is whole
  *   temp NAME                  a temporary relation of the session; - = none is left
@@ -101,6 +101,14 @@ static void add_edge(desk *d, const sp_span *v, bool is_key)
     }
 }
 
+static void add_unique(desk *d, const sp_span *v)
+{
+    uint32_t relation = sp_sql_catalogue_find_oid(d->catalogue, number(v[0]));
+    if (relation != SP_NONE) {
+        must(sp_sql_catalogue_unique(d->catalogue, relation, (int16_t)number(v[1])));
+    }
+}
+
 static void tag(desk *d, const sp_span *v)
 {
     const sp_sql_bound bound = {.part = 1, .class_level = 1, .mask = SP_MASK_FULL, .tags = 1};
@@ -190,6 +198,8 @@ static void take(desk *d, sp_span word, const sp_span *v)
         add_edge(d, v, false);
     } else if (sp_span_eq(word, SP_SPAN_LIT("k"))) {
         add_edge(d, v, true);
+    } else if (sp_span_eq(word, SP_SPAN_LIT("u"))) {
+        add_unique(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("p"))) {
         must(sp_sql_catalogue_function(d->catalogue, v[0], v[1], yes(v[2])));
     } else if (sp_span_eq(word, SP_SPAN_LIT("index"))) {

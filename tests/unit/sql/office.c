@@ -30,12 +30,17 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     sp_span column;
     int16_t attnum = 1;
     while (sp_span_split(&rest, ' ', &column)) {
-        enum { OID_BOOL = 16, OID_TEXT = 25 };
+        enum { OID_BOOL = 16, OID_INT4 = 23, OID_TEXT = 25 };
         bool not_null = sp_span_ends(column, SP_SPAN_LIT("!"));
         column = sp_span_slice(column, 0, column.len - not_null);
         bool is_bool = sp_span_ends(column, SP_SPAN_LIT("?"));
-        must(sp_sql_catalogue_column(office, sp_span_slice(column, 0, column.len - is_bool),
-                                     attnum++, is_bool ? OID_BOOL : OID_TEXT, not_null));
+        bool is_int = sp_span_ends(column, SP_SPAN_LIT("#"));
+        must(sp_sql_catalogue_column(
+            office, sp_span_slice(column, 0, column.len - (is_bool || is_int)), attnum++,
+            is_bool  ? OID_BOOL
+            : is_int ? OID_INT4
+                     : OID_TEXT,
+            not_null));
     }
     return index;
 }
@@ -92,6 +97,10 @@ sp_sql_catalogue *office_new(void)
                                    false));
     must(sp_sql_catalogue_function(office, SP_SPAN_LIT("public"), SP_SPAN_LIT("similarity"), true));
     add_table(office, "public", "shapes", 'r', 0, "id! concat row_to_json");
+    uint32_t parcels = add_table(office, "public", "parcels", 'r', 0, "id#! code year# weight");
+    must(sp_sql_catalogue_unique(office, parcels, 1));
+    must(sp_sql_catalogue_unique(office, parcels, 2));
+    must(sp_sql_catalogue_unique(office, parcels, 9)); /* no such column */
     must(sp_sql_catalogue_finish(office));
     return office;
 }

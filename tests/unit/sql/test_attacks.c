@@ -292,6 +292,71 @@ static void test_values(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+static bool is_parcels(const void *session, sp_span name)
+{
+    (void)session;
+    return sp_span_eq(name, SP_SPAN_LIT("parcels"));
+}
+
+/* All rows may have a year in a range; of a key each number is one row. */
+static void test_ranges(void **state)
+{
+    static const judged cases[] = {
+        {"DELETE FROM parcels WHERE id BETWEEN 5 AND 9", "write parcels"},
+        {"DELETE FROM parcels p WHERE p.id BETWEEN -5 AND 994", "write parcels"},
+        {"UPDATE parcels SET year = 1 WHERE id BETWEEN 5 AND 9 OR id = 7", "write parcels"},
+        {"DELETE FROM orders o USING parcels p WHERE p.id BETWEEN 5 AND 9 AND o.total = p.year",
+         "write orders; write~ order_lines; read parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN 1 AND 1001", "write+ parcels"},
+        {"DELETE FROM parcels WHERE year BETWEEN 1 AND 5", "write+ parcels"},
+        {"DELETE FROM parcels WHERE year BETWEEN 1 AND 1", "write+ parcels"},
+        {"DELETE FROM parcels WHERE code BETWEEN 1 AND 5", "write+ parcels"},
+        {"DELETE FROM parcels WHERE weight BETWEEN 1 AND 5", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id::bigint BETWEEN 1 AND 5", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id % 2 BETWEEN 0 AND 1", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id NOT BETWEEN 1 AND 5", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN SYMMETRIC 1 AND 5", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN 1 AND $1", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN 1 AND 5 OR year BETWEEN 1 AND 5", "write+ parcels"},
+        {"DELETE FROM wares WHERE id BETWEEN 1 AND 5", "write+ wares"},
+        {"DELETE FROM orders o USING parcels p WHERE p.year BETWEEN 5 AND 9 AND o.total = p.year",
+         "write+ orders; write~+ order_lines; read parcels"},
+        {"DELETE FROM orders o USING parcels p WHERE id BETWEEN 5 AND 9 AND o.total = p.year",
+         "write+ orders; write~+ order_lines; read parcels"},
+        {"DELETE FROM unknown WHERE id BETWEEN 1 AND 5", "write+ unknown"},
+        /* what the message itself defines may be the end of the key */
+        {"ALTER TABLE parcels DROP CONSTRAINT k; DELETE FROM parcels WHERE id BETWEEN 1 AND 5",
+         "alter parcels; write+ parcels"},
+        {"CREATE TEMP TABLE parcels (id int); DELETE FROM parcels WHERE id BETWEEN 1 AND 5",
+         "write+ parcels"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+/* What is said by a key is said to be, and a session that defined things has none. */
+static void test_keys_of_now(void **state)
+{
+    static const char *const texts[] = {"DELETE FROM parcels WHERE id BETWEEN 1 AND 5",
+                                        "DELETE FROM parcels WHERE year BETWEEN 1 AND 5",
+                                        "DELETE FROM parcels WHERE id IN (1, 2)",
+                                        "SELECT * FROM parcels WHERE id BETWEEN 1 AND 5"};
+    room *it = *state;
+    sp_sql_context context = {.catalogue = it->office};
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        const sp_sql_judgement *got =
+            sp_sql_judge_text(it->judge, &context, sp_span_cstr(texts[i]));
+        assert_int_equal(got->statements[0].by_key, i == 0);
+    }
+    context.is_early = true;
+    const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_span_cstr(texts[0]));
+    assert_false(got->statements[0].by_key);
+    assert_string_equal(office_judge(it->judge, &context, texts[0]), "write+ parcels");
+    context = (sp_sql_context){.catalogue = it->office, .is_other = is_parcels};
+    assert_string_equal(office_judge(it->judge, &context, texts[0]), "write+ parcels");
+    context = (sp_sql_context){.catalogue = it->office, .is_temporary = is_parcels};
+    assert_string_equal(office_judge(it->judge, &context, texts[0]), "write+ parcels");
+}
+
 /* A type that holds less empties the column, without a word of USING. */
 static void test_types(void **state)
 {
@@ -551,6 +616,7 @@ int main(void)
         cmocka_unit_test(test_aliases),    cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_other_rows), cmocka_unit_test(test_calls_that_look_like_columns),
         cmocka_unit_test(test_values),     cmocka_unit_test(test_plans_make_nothing),
+        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_keys_of_now),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

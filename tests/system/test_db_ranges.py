@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A range of whole numbers names rows where each row has a number of its own, and only as long as that is so.
+
+OWNS nothing. PROCESS tests. TRUST none. SPEC docs/DATABASE.md "broad".
+"""
+import contextlib
+import time
+
+import psycopg2
+import pytest
+
+from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
+from officelib import wait_for
+from pgraw import SYNC, Raw, bind, execute, fields, parse, query
+
+DOCUMENTS = orders_documents(["dba", "clerk", "builder"], DBA_DOES_ALL + """\
+kind: Rule
+name: clerks work with orders
+who: { roles: [clerk] }
+to: { resources: [orders-db] }
+may: [connect, read, write]
+---
+kind: Rule
+name: builders build and lose nothing
+who: { roles: [builder] }
+to: { resources: [orders-db] }
+may: [connect, read, write, alter]
+""", postgres="  search_path: [public]\n  broad: destroy\n")
+TEN = "UPDATE orders SET note = 'ten' WHERE id BETWEEN 1 AND 10"
+KEY, NO_KEY = "ALTER TABLE orders ADD PRIMARY KEY (id)", "ALTER TABLE orders DROP CONSTRAINT orders_pkey"
+
+
+@pytest.fixture(scope="module")
+def gate():
+    one = DatabaseOffice(DOCUMENTS)
+    try:
+        for name, role in (("dora", "dba"), ("carl", "clerk"), ("bea", "builder")):
+            one.person(name, role)
+        one.sql("ALTER TABLE orders ADD year int DEFAULT 3")
+        yield one
+    finally:
+        one.close()
+
+
+@pytest.fixture
+def carl(gate):
+    with contextlib.closing(gate.connect("carl")) as one:
+        one.autocommit = True
+        yield one
+
+
+def define(gate, *statements):
+    """Past the gate, which is told nothing of it; a look of a tenth of a second ago would still do for it."""
+    gate.sql(*statements)
+    time.sleep(0.15)
+
+
+@pytest.fixture(autouse=True)
+def key_again(gate):
+    """Whatever happens, the next test finds the key."""
+    yield
+    if not gate.sql("SELECT 1 FROM pg_constraint WHERE conname = 'orders_pkey'"):
+        gate.sql(KEY)
+
+
+def state_of(connection, text):
+    """None: it ran."""
+    try:
+        connection.cursor().execute(text)
+    except psycopg2.Error as error:
+        return error.pgcode
+    return None
+
+
+def test_ranges(carl):
+    with carl.cursor() as cursor:
+        cursor.execute(TEN)
+        assert cursor.rowcount == 10
+    for text in ("UPDATE orders SET note = 'all' WHERE year BETWEEN 1 AND 5", "DELETE FROM orders WHERE total BETWEEN 1 AND 900",
+                 "DELETE FROM logs WHERE at BETWEEN 1 AND 50", "DELETE FROM v_customers WHERE id BETWEEN 1 AND 5"):
+        assert state_of(carl, text) == "42501", text
+    assert state_of(carl, "UPDATE orders SET note = 'as documented' WHERE year = 2") is None
+
+
+def test_a_key_that_somebody_drops_is_none_from_then_on(gate, carl):
+    for _ in range(3):
+        wait_for("the key is seen", 10, lambda: state_of(carl, TEN) is None, 0.2)
+        define(gate, NO_KEY)
+        assert state_of(carl, TEN) == "42501"
+        gate.sql(KEY)
+
+
+def test_an_index_that_holds_nothing_is_no_key(gate, carl):
+    """Of it nothing but one word of pg_index changes when it has been made, or is about to go."""
+    define(gate, NO_KEY)
+    assert state_of(carl, TEN) == "42501"
+    gate.sql("CREATE UNIQUE INDEX o_key ON orders (id)")
+    try:
+        wait_for("the key is seen", 10, lambda: state_of(carl, TEN) is None, 0.2)
+        define(gate, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'o_key'::regclass")
+        assert state_of(carl, TEN) == "42501"
+    finally:
+        gate.sql("DROP INDEX o_key", KEY)
+
+
+def test_a_statement_that_was_prepared(gate):
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        raw.log_in("carl", "orders-db", gate.password("carl"))
+
+        def codes(*messages):
+            raw.send(*messages)
+            found = raw.until("Z")
+            return [fields(body)["C"] for kind, body in found if kind == "E"]
+
+        wait_for("the key is seen", 10, lambda: not codes(query(TEN)), 0.2)
+        assert codes(parse(TEN, "ten"), bind(name="ten"), execute(), SYNC) == []
+        assert codes(query(f"PREPARE sql_ten AS {TEN}")) == []
+        assert codes(query("EXECUTE sql_ten")) == []
+        define(gate, NO_KEY)
+        assert codes(bind(name="ten"), execute(), SYNC) == ["42501"]
+        gate.sql(KEY)
+        wait_for("the key is seen", 10, lambda: not codes(bind(name="ten"), execute(), SYNC), 0.2)
+        define(gate, NO_KEY)
+        assert codes(query("EXECUTE sql_ten")) == ["42501"]
+        gate.sql(KEY)
+        wait_for("the key is seen", 10, lambda: not codes(query("EXECUTE sql_ten")), 0.2)
+
+
+def test_who_drops_a_key_has_none(gate):
+    """What is not committed yet no look of the gate would see."""
+    with contextlib.closing(gate.connect("bea")) as bea:
+        wait_for("the key is seen", 10, lambda: (state_of(bea, TEN), bea.rollback())[0] is None, 0.2)
+        cursor = bea.cursor()
+        cursor.execute(NO_KEY)
+        assert state_of(bea, TEN) == "42501"
+        bea.rollback()
+        wait_for("the key is there again", 10, lambda: (state_of(bea, TEN), bea.rollback())[0] is None, 0.2)
+        assert state_of(bea, f"{NO_KEY}; {TEN}") == "42501"
+        bea.rollback()
+
+
+def test_one_s_own_temporary_table(gate, carl):
+    assert state_of(carl, "CREATE TEMP TABLE mine AS SELECT * FROM orders") is None
+    assert state_of(carl, "DELETE FROM mine WHERE year BETWEEN 1 AND 5") is None

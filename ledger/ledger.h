@@ -109,6 +109,8 @@ void sp_ledger_checkpoint_soon(sp_ledger *ledger);
 /* Settles and signs now; done is called when that is over, whether it worked or not. */
 void sp_ledger_checkpoint_now(sp_ledger *ledger, sp_engine_done done, void *self);
 void sp_ledger_work_soon(sp_ledger *ledger);
+/* Entries that the index lacks, read back, until then. True = there are more. */
+bool sp_ledger_index_slice(sp_ledger *ledger, uint64_t deadline_us);
 /* retention.c */
 SP_MUST sp_err sp_ledger_retention_load(sp_ledger *ledger);
 /* Finishes what a crash left between a redaction's entry and what it names; at the start, before

@@ -160,10 +160,13 @@ static bool has_word(sp_span batch_json, const char *key, const char *(*word_of)
                      unsigned count, unsigned wanted)
 {
     for (unsigned i = 0; i < count; i++) {
+        if ((wanted & (1U << i)) == 0) {
+            continue;
+        }
         char text[48];
         int len = snprintf(text, sizeof(text), "\"%s\":\"%s\"", key, word_of(i));
-        sp_span word = {(const uint8_t *)text, (size_t)len};
-        if ((wanted & (1U << i)) != 0 && sp_span_find(batch_json, word) < batch_json.len) {
+        if (sp_span_find(batch_json, (sp_span){(const uint8_t *)text, (size_t)len}) <
+            batch_json.len) {
             return true;
         }
     }
@@ -178,6 +181,11 @@ static const char *verdict_word(unsigned verdict)
 static const char *gate_word(unsigned gate)
 {
     return sp_gate_word((sp_gate)gate);
+}
+
+static const char *event_kind_word(unsigned kind)
+{
+    return sp_event_kind_word((sp_event_kind)kind);
 }
 
 /* COMMON and EVENT as one object; NULL when out of memory. */
@@ -237,7 +245,8 @@ sp_err sp_lookup_match(const sp_ledger_search *search, sp_span batch_json, unsig
         sp_span_index(search->text, '"') == search->text.len) {
         return sp_ok(); /* not even in the batch: most candidates of a text search end here */
     }
-    if (!has_word(batch_json, "verdict", verdict_word, SP_VERDICT_COUNT, search->verdicts) ||
+    if (!has_word(batch_json, "kind", event_kind_word, SP_EVENT_KIND_COUNT, search->kinds) ||
+        !has_word(batch_json, "verdict", verdict_word, SP_VERDICT_COUNT, search->verdicts) ||
         !has_word(batch_json, "gate", gate_word, SP_GATE_COUNT, search->gates)) {
         return sp_ok();
     }

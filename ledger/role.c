@@ -146,8 +146,7 @@ static sp_err index_batch(sp_ledger *ledger, const sp_batch *batch, uint64_t fir
     return sp_ok();
 }
 
-/* Entries that the index lacks, read back. True = there are more. */
-static bool index_slice(sp_ledger *ledger, uint64_t deadline_us)
+bool sp_ledger_index_slice(sp_ledger *ledger, uint64_t deadline_us)
 {
     sp_lookup lookup = sp_ledger_lookup(ledger);
     while (sp_index_upto(ledger->index) < sp_journal_size(ledger->store)) {
@@ -224,7 +223,7 @@ static void on_work(uv_timer_t *timer)
     sp_ledger *ledger = timer->data;
     uint64_t deadline_us = sp_now_steady_us() + (uint64_t)SLICE_MS * 1000;
     sp_lookup lookup = sp_ledger_lookup(ledger);
-    bool more = index_slice(ledger, deadline_us);
+    bool more = sp_ledger_index_slice(ledger, deadline_us);
     more = sp_counts_slice(&ledger->counts, &lookup, deadline_us) || more;
     more = verify_slice(ledger, deadline_us) || more;
     if (more) {

@@ -7,7 +7,7 @@
 #include "infra/proc/log.h"
 #include "ledger/ledger.h"
 
-enum { PAGE_BUDGET_MS = 100, JSON_MAX_BYTES = 64 * 1024 };
+enum { PAGE_BUDGET_MS = 50, INDEX_BUDGET_MS = 50, JSON_MAX_BYTES = 64 * 1024 };
 
 /* A reply that comes later. */
 typedef struct {
@@ -227,7 +227,8 @@ static void search(sp_ledger *ledger, sp_peer *peer, const sp_msg *msg, sp_fds *
     (void)fds;
     sp_err err = sp_ledger_search_read(msg->body, &ask);
     sp_lookup lookup = sp_ledger_lookup(ledger);
-    if (!sp_failed(err)) {
+    if (!sp_failed(err)) { /* what is indexed now, no later search opens again */
+        sp_ledger_index_slice(ledger, sp_now_steady_us() + INDEX_BUDGET_MS * UINT64_C(1000));
         err = sp_lookup_page(&lookup, &ask, PAGE_BUDGET_MS, &items, &found);
     }
     if (sp_failed(err)) {

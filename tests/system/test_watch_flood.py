@@ -169,6 +169,7 @@ def test_a_flood(office):
     wait_for("an alarm as before", 5, lambda: alarms(office, "audrey"))
     for name in ("olga", "sam", "audrey"):
         assert len(alarms(office, name)) == 1
+    wait_for("each refused sign-in once on the ledger", 10, lambda: decisions(office) - before == MESSAGES * EACH + 3 * 2)
 
 
 @pytest.mark.figures

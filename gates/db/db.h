@@ -284,7 +284,8 @@ enum {
     DB_FLIGHT_LIMITED = 8, /* its answer may be refused: nothing is sent behind it before its end */
     DB_FLIGHT_LARGE = 16,  /* whether so large an answer may be had has been asked */
     DB_FLIGHT_GUARD =
-        32 /* a Close of ours in front of a Query: an error that is of no message is its */
+        32, /* a Close of ours in front of a Query: an error that is of no message is its */
+    DB_FLIGHT_ALONE = 64 /* a Close of ours with nothing behind it, after ReadyForQuery */
 };
 typedef struct {
     size_t len;

@@ -8,6 +8,13 @@
  *     in a pipeline         the same, in the transaction that the server holds until Sync
  *     a Query by itself     BEGIN and the locks; the statement; COMMIT, or ROLLBACK when it failed.
  *                           The client sees his statement and nothing of what is around it
+ *
+ * While people think no clock of the server's runs, or what they agreed to would find its time used
+ * up, or its session ended as idle. statement_timeout counts from the first message of a pipeline
+ * until an Execute is complete: one of a query that does nothing is put before the waiting. The
+ * timeouts of idle sessions count from ReadyForQuery until the next message: a Close of a portal
+ * that nobody has is that message, before people are asked and again behind the locks.
+ *
  * A statement by itself whose answer may be refused for its size gets such a transaction too
  * (whole.c), without locks. What the server answers to us is swallowed (DB_FLIGHT_OURS). A
  * statement that cannot run in a transaction, or names nothing to lock, is not held, and approvers
@@ -57,6 +64,26 @@ static bool runs_in_transaction(const sp_sql_statement *statement)
     return false;
 }
 
+/* What the server takes behind no other statement of a pipeline. */
+static bool stands_alone(const char *tag)
+{
+    static const char *const tags[] = {"ALTER DATABASE",  "ALTER SUBSCRIPTION",
+                                       "ALTER SYSTEM",    "CALL",
+                                       "CLUSTER",         "COMMIT PREPARED",
+                                       "CREATE DATABASE", "CREATE SUBSCRIPTION",
+                                       "DISCARD",         "DO",
+                                       "DROP DATABASE",   "OTHER",
+                                       "REINDEX",         "ROLLBACK PREPARED",
+                                       "VACUUM"};
+    return sp_span_which(sp_span_cstr(tag), tags, SP_COUNT(tags)) < SP_COUNT(tags);
+}
+
+static bool may_be_concurrent(const char *tag)
+{
+    static const char *const tags[] = {"ALTER TABLE", "CREATE INDEX", "DROP INDEX"};
+    return sp_span_which(sp_span_cstr(tag), tags, SP_COUNT(tags)) < SP_COUNT(tags);
+}
+
 static bool says_concurrently(sp_span text)
 {
     sp_span word = SP_SPAN_LIT("concurrently");
@@ -66,6 +93,17 @@ static bool says_concurrently(sp_span text)
         }
     }
     return false;
+}
+
+bool db_hold_may_follow(const db_run_ask *run)
+{
+    for (uint32_t i = 0; i < run->judgement->statement_count; i++) {
+        const char *tag = run->judgement->statements[i].tag;
+        if (stands_alone(tag) || (may_be_concurrent(tag) && says_concurrently(run->text))) {
+            return false;
+        }
+    }
+    return true;
 }
 
 /* What is locked, JSON; false: there is something that has no name. */
@@ -180,6 +218,27 @@ static sp_err send_pipelined(db_session *session, sp_span text, sp_buf *out)
     return sp_ok();
 }
 
+/* A message, after which the session is not idle before another ReadyForQuery. */
+static sp_err close_alone(db_session *session, sp_buf *out)
+{
+    const db_flight flight = {.type = 'C', .flags = DB_FLIGHT_OURS | DB_FLIGHT_ALONE};
+    close_write(out, 'P');
+    sp_pg_empty_write(out, 'H');
+    return db_flights_add(session, &flight);
+}
+
+sp_err db_hold_clocks(db_session *session)
+{
+    auto_buf sp_buf out = sp_buf_make(1024);
+    session->hold_wraps = false;
+    session->hold_state[0] = '\0';
+    TRY(session->is_unsynced ? send_pipelined(session, SP_SPAN_LIT("SELECT WHERE false"), &out)
+                             : close_alone(session, &out));
+    TRY(sp_buf_error(&out));
+    session->hold = DB_HOLD_ASKED;
+    return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
+}
+
 sp_err db_hold_begin(db_session *session, const db_run_ask *run)
 {
     auto_buf sp_buf names = sp_buf_make(SP_DB_RELATIONS_MAX_BYTES);
@@ -202,6 +261,7 @@ sp_err db_hold_begin(db_session *session, const db_run_ask *run)
         TRY(db_hold_guard(session, &out));
         sp_pg_query_write(&out, sp_buf_borrow(&text));
         TRY(db_flights_add(session, &flight));
+        TRY(close_alone(session, &out));
     }
     TRY(sp_buf_error(&out));
     session->hold = DB_HOLD_ASKED;
@@ -227,6 +287,18 @@ static void end_asked(db_session *session, bool good, db_hold then)
     db_pending_held(session, good);
 }
 
+/* All that was asked is answered. */
+static bool is_over(db_session *session)
+{
+    bool failed = session->hold_state[0] != '\0';
+    if (failed && session->hold_wraps) {
+        session->hold = DB_HOLD_UNDOING;
+        return !sp_failed(send_query(session, "ROLLBACK"));
+    }
+    end_asked(session, !failed, session->hold_wraps ? DB_HOLD_HELD : DB_HOLD_NONE);
+    return true;
+}
+
 static bool on_ready(db_session *session, sp_span body)
 {
     uint8_t status = 0;
@@ -234,40 +306,47 @@ static bool on_ready(db_session *session, sp_span body)
         return false;
     }
     db_flights_pop(session, DB_END_DONE);
-    bool failed = session->hold_state[0] != '\0';
     if (!session->hold_wraps) {
         session->transaction = status;
     }
     if (session->hold == DB_HOLD_UNDOING) {
         end_asked(session, false, DB_HOLD_NONE);
-    } else if (!failed) {
-        end_asked(session, true, session->hold_wraps ? DB_HOLD_HELD : DB_HOLD_NONE);
-    } else if (!session->hold_wraps) {
-        end_asked(session, false, DB_HOLD_NONE);
-    } else {
-        session->hold = DB_HOLD_UNDOING;
-        return !sp_failed(send_query(session, "ROLLBACK"));
+        return true;
     }
-    return true;
+    return session->flights.count > 0 || is_over(session);
+}
+
+/* The server skips to Sync: to ours, or to the client's, who gets the error from us. */
+static bool on_error(db_session *session, bool is_alone)
+{
+    auto_buf sp_buf out = sp_buf_make(16);
+    db_flights_fail(session);
+    if (!is_alone) {
+        end_asked(session, false, DB_HOLD_FAILED);
+        return true;
+    }
+    const db_flight sync = {
+        .type = 'S', .flags = DB_FLIGHT_OURS, .word = db_judge_ours(session, 'S')};
+    session->skipping = false;
+    sp_pg_empty_write(&out, 'S');
+    return !sp_failed(sp_buf_error(&out)) && !sp_failed(db_flights_add(session, &sync)) &&
+           !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
 }
 
 bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
 {
     const db_flight *head = db_flights_head(session);
+    bool is_alone = (head->flags & DB_FLIGHT_ALONE) != 0;
     uint8_t waits_for = head->type == 'C'   ? '3'
                         : head->type == 'P' ? '1'
                         : head->type == 'B' ? '2'
                                             : 'C';
     switch (msg->type) {
     case 'Z':
-        return head->type == 'Q' && on_ready(session, msg->body);
+        return (head->type == 'Q' || head->type == 'S') && on_ready(session, msg->body);
     case 'E':
         note_error(session, msg->body);
-        if (head->type != 'Q') { /* the server skips to Sync; the client gets the error from us */
-            db_flights_fail(session);
-            end_asked(session, false, DB_HOLD_FAILED);
-        }
-        return true;
+        return head->type == 'Q' || on_error(session, is_alone);
     case '1':
     case '2':
     case '3':
@@ -279,10 +358,7 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
             return false;
         }
         db_flights_pop(session, DB_END_DONE);
-        if (msg->type == 'C') {
-            end_asked(session, true, DB_HOLD_NONE);
-        }
-        return true;
+        return session->hold != DB_HOLD_ASKED || session->flights.count > 0 || is_over(session);
     default:
         return false; /* what we send answers nothing else */
     }

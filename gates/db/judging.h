@@ -376,11 +376,12 @@ sp_decision db_met_whole(const db_session *session, sp_action action);
 /* What has to happen before a statement runs, for the bytes of `hash`. */
 typedef enum {
     DB_PENDING_NONE,
-    DB_PENDING_CALL, /* core's reply */
-    DB_PENDING_PUSH, /* other people's word */
-    DB_PENDING_HOLD, /* locks on what will be kept */
-    DB_PENDING_LOOK, /* what the database holds at this moment */
-    DB_PENDING_DISK, /* the record */
+    DB_PENDING_CALL,   /* core's reply */
+    DB_PENDING_CLOCKS, /* that the server's are stopped */
+    DB_PENDING_PUSH,   /* other people's word */
+    DB_PENDING_HOLD,   /* locks on what will be kept */
+    DB_PENDING_LOOK,   /* what the database holds at this moment */
+    DB_PENDING_DISK,   /* the record */
     DB_PENDING_REFUSED
 } db_pending_state;
 
@@ -390,7 +391,8 @@ enum {
     DB_DONE_KEPT = 1 << 1,
     DB_DONE_LOOKED = 1 << 2, /* it meets what others were asked about */
     DB_DONE_RECORDED = 1 << 3,
-    DB_DONE_HELD = 1 << 5 /* or it is known that it cannot be */
+    DB_DONE_HELD = 1 << 5,  /* or it is known that it cannot be */
+    DB_DONE_CLOCKS = 1 << 6 /* of the server's: none runs */
 };
 
 typedef struct {
@@ -441,6 +443,11 @@ db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal
 SP_MUST sp_err db_hold_wrap(db_session *session);
 /* May all of its statements run in a transaction that they do not begin or end? */
 bool db_hold_can_wrap(const sp_sql_judgement *judgement);
+/* Stops the server's clocks until the statement runs, or ReadyForQuery; nothing of this client is
+ * under way. db_pending_held() follows. */
+SP_MUST sp_err db_hold_clocks(db_session *session);
+/* May a query stand before it in its pipeline, as db_hold_clocks() puts one there? */
+bool db_hold_may_follow(const db_run_ask *run);
 /* Why what it destroys cannot be held while it is kept; NULL: it can. */
 const char *db_hold_cannot(const db_session *session, const db_run_ask *run);
 /* Nothing of this client is under way. db_pending_held() follows. */

@@ -210,6 +210,25 @@ static void say_estimate(db_pending *pending, const db_estimated *found)
     }
 }
 
+/* However long they think, the server does not count it. */
+static db_verdict stop_clocks(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_pending *pending = &db_session_judge(session)->pending;
+    if (session->is_unsynced && !db_hold_may_follow(run)) {
+        db_refuse(refusal, "0A000", SP_REASON_APPROVAL,
+                  "in a pipeline others cannot be asked about a statement of this kind");
+        snprintf(refusal->hint, sizeof(refusal->hint),
+                 "Send it as a simple query (psql; JDBC: preferQueryMode=simple).");
+        return DB_REFUSE;
+    }
+    pending->state = DB_PENDING_CLOCKS;
+    if (sp_failed(db_hold_clocks(session))) {
+        db_refuse(refusal, "53200", SP_REASON_UNAVAILABLE, "the gate has no memory left");
+        return DB_CUT;
+    }
+    return DB_WAIT;
+}
+
 static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
@@ -228,6 +247,9 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
         return no_ask("others cannot agree to a statement that cannot be shown to them whole",
                       "It is too long, or its literals cannot be told apart: send it in parts.",
                       refusal);
+    }
+    if ((pending->done & DB_DONE_CLOCKS) == 0) {
+        return stop_clocks(session, run, refusal);
     }
     const db_estimated *found = db_estimate_ask(session, run, &pending->hash);
     if (found == NULL) {
@@ -421,11 +443,15 @@ void db_pending_looked(db_session *session)
 void db_pending_held(db_session *session, bool good)
 {
     db_pending *pending = &db_session_judge(session)->pending;
-    if (pending->state != DB_PENDING_HOLD) {
+    bool is_clocks = pending->state == DB_PENDING_CLOCKS;
+    if (pending->state != DB_PENDING_HOLD && !is_clocks) {
         return;
     }
     if (pending->is_cancelled) {
         fail(session, "57014", SP_REASON_APPROVAL, "canceling statement due to user request", "");
+    } else if (!good && is_clocks) {
+        fail(session, session->hold_state, SP_REASON_UNAVAILABLE, session->hold_why,
+             "Nobody was asked.");
     } else if (!good) {
         char text[240];
         snprintf(text, sizeof(text),
@@ -434,7 +460,7 @@ void db_pending_held(db_session *session, bool good)
         fail(session, session->hold_state, SP_REASON_UNAVAILABLE, text,
              "Others may be changing it: try again when they have ended.");
     } else {
-        pending->done |= DB_DONE_HELD;
+        pending->done |= is_clocks ? DB_DONE_CLOCKS : DB_DONE_HELD;
         go_on(session);
     }
 }
@@ -665,7 +691,7 @@ void db_pending_cancelled(db_session *session)
     if (idle && !db_estimate_waits(session) && !db_spend_waits(session)) {
         return;
     }
-    if (pending->state == DB_PENDING_HOLD) {
+    if (pending->state == DB_PENDING_HOLD || pending->state == DB_PENDING_CLOCKS) {
         pending->is_cancelled = true; /* the server is told too, and answers first */
         return;
     }

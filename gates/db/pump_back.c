@@ -371,11 +371,39 @@ static bool is_ours(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
            (session->hold == DB_HOLD_RUNNING && msg->type == 'Z' && db_hold_end(session, msg));
 }
 
+/* Instead of an answer to what waits, or to what we asked for it. */
+static bool ends_waiting(db_session *session, const sp_pg_msg *msg)
+{
+    const db_flight *head = db_flights_head(session);
+    return session->waits && is_fatal(msg) &&
+           (head == NULL || (head->flags & (DB_FLIGHT_OURS | DB_FLIGHT_GUARD)) != 0);
+}
+
+static void tell_waiting(db_session *session, const sp_pg_msg *msg)
+{
+    sp_pg_error error = {.message = SP_SPAN_EMPTY};
+    char sqlstate[6] = "08006";
+    db_refusal refusal;
+    SP_IGNORE(sp_pg_error_read(msg->body, &error)); /* then it is empty */
+    if (error.sqlstate.len == 5) {
+        SP_IGNORE(sp_fit(sqlstate, sizeof(sqlstate), error.sqlstate)); /* fits */
+    }
+    db_refuse(&refusal, sqlstate, SP_REASON_UNAVAILABLE,
+              "the database server ended this connection while the statement waited: %.*s",
+              (int)(error.message.len < 150 ? error.message.len : 150),
+              error.message.len > 0 ? (const char *)error.message.ptr : "");
+    db_session_fail(session, &refusal);
+}
+
 /* whole: the message, or as much of it as is there when nobody needs more. */
 static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_span whole)
 {
     uint16_t kind = kinds[msg->type];
     bool fits = true;
+    if (ends_waiting(session, msg)) {
+        tell_waiting(session, msg);
+        return STOP;
+    }
     if (is_ours(session, msg, &fits)) {
         session->back_drops = true;
         if (!fits) {

@@ -122,7 +122,7 @@ uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask)
 sp_err sp_kept_list(sp_store *store, sp_kept_ids *list)
 {
     auto_query sp_query q =
-        sp_query_of(store, "SELECT id FROM kept ORDER BY created DESC, id LIMIT 500");
+        sp_query_of(store, "SELECT id FROM kept ORDER BY created DESC, rowid DESC LIMIT 500");
     while (list->count < SP_ASKS_LISTED_MAX && sp_query_row(&q)) {
         list->ids[list->count++] = sp_col_bits(&q);
     }

@@ -236,7 +236,7 @@ sp_err sp_asks_each(sp_store *store, sp_ask_state state, uint32_t asker, sp_ask_
     bool any = state == SP_ASK_STATE_COUNT;
     auto_query sp_query q = sp_query_of(
         store, "SELECT id FROM ask WHERE (state = $1 OR $2 = 1) AND (asker = $3 OR $4 = 1)"
-               " ORDER BY created DESC, id LIMIT 10000");
+               " ORDER BY created DESC, rowid DESC LIMIT 10000");
     sp_bind_u64(&q, state);
     sp_bind_u64(&q, any ? 1 : 0);
     sp_bind_u64(&q, asker);

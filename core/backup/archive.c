@@ -19,9 +19,14 @@ enum {
     CHUNK_BYTES = 64 * 1024,
     SEALED_CHUNK_BYTES = CHUNK_BYTES + crypto_secretstream_xchacha20poly1305_ABYTES,
     STREAM_HEAD_BYTES = crypto_secretstream_xchacha20poly1305_HEADERBYTES,
+#ifdef SP_QUICK_HASHING
+    OPERATIONS = 1,
+    MEMORY_BYTES = 64 * 1024,
+#else
     OPERATIONS = 4,
-    OPERATIONS_MAX = 16,
     MEMORY_BYTES = 256 * 1024 * 1024,
+#endif
+    OPERATIONS_MAX = 16,
     MEMORY_MIN_BYTES = 8 * 1024
 };
 #define MEMORY_MAX_BYTES (UINT64_C(1) << 30)

@@ -8,7 +8,11 @@
 
 #include <sodium.h>
 
+#ifdef SP_QUICK_HASHING
+enum { MEMORY_BYTES = 64 * 1024, PASSES = 1 };
+#else
 enum { MEMORY_BYTES = 64 * 1024 * 1024, PASSES = 3 };
+#endif
 
 typedef struct job {
     struct job *next;

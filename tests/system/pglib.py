@@ -29,7 +29,7 @@ SUPERUSER = "keeper_of_all"
 PASSWORD = "only for tests, of the superuser"
 HBA = """
 hostssl all {superuser} 127.0.0.1/32 scram-sha-256
-host    all {superuser} 127.0.0.1/32 scram-sha-256
+host    all {superuser} 127.0.0.1/32 trust
 host    all old_md5     127.0.0.1/32 md5
 host    all old_clear   127.0.0.1/32 password
 host    all trusted     127.0.0.1/32 trust

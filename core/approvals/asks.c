@@ -679,7 +679,7 @@ sp_err sp_approvals_start(sp_core *core, sp_approvals **ret_approvals)
 
 bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id)
 {
-    for (size_t i = 0; i < SP_KEEPER_BUSY_MAX; i++) {
+    for (size_t i = 0; i < SP_COUNT(approvals->busy); i++) {
         if (approvals->busy[i] == id) {
             return true;
         }
@@ -687,9 +687,9 @@ bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id)
     return false;
 }
 
-bool sp_approvals_begin(sp_approvals *approvals, uint64_t id)
+bool sp_approvals_resume(sp_approvals *approvals, uint64_t id)
 {
-    for (size_t i = 0; i < SP_KEEPER_BUSY_MAX && !sp_approvals_is_busy(approvals, id); i++) {
+    for (size_t i = 0; i < SP_COUNT(approvals->busy) && !sp_approvals_is_busy(approvals, id); i++) {
         if (approvals->busy[i] == 0) {
             approvals->busy[i] = id;
             return true;
@@ -698,9 +698,18 @@ bool sp_approvals_begin(sp_approvals *approvals, uint64_t id)
     return false;
 }
 
+bool sp_approvals_begin(sp_approvals *approvals, uint64_t id)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < SP_COUNT(approvals->busy); i++) {
+        count += approvals->busy[i] != 0;
+    }
+    return count < SP_KEEPER_BUSY_MAX && sp_approvals_resume(approvals, id);
+}
+
 void sp_approvals_end(sp_approvals *approvals, uint64_t id)
 {
-    for (size_t i = 0; approvals != NULL && i < SP_KEEPER_BUSY_MAX; i++) {
+    for (size_t i = 0; approvals != NULL && i < SP_COUNT(approvals->busy); i++) {
         approvals->busy[i] = approvals->busy[i] == id ? 0 : approvals->busy[i];
     }
 }

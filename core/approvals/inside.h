@@ -31,12 +31,14 @@ struct sp_approvals {
     uv_timer_t timer;
     uint64_t second_unix_s; /* that was worked last */
     char *clock_path;
-    sp_slow_clock clock;               /* of what cannot be taken back */
-    uint64_t grants_due_unix_s;        /* the next one ends then */
-    unsigned ticks;                    /* seconds */
-    uint64_t busy[SP_KEEPER_BUSY_MAX]; /* asks and keeps that the keeper works on; 0 = free */
-    sp_rest tries;                     /* of undo */
-    sp_again again;                    /* what could not be carried out yet */
+    sp_slow_clock clock;        /* of what cannot be taken back */
+    uint64_t grants_due_unix_s; /* the next one ends then */
+    unsigned ticks;             /* seconds */
+    /* asks and keeps that the keeper works on, also those that were begun by another core; 0 = free
+     */
+    uint64_t busy[SP_KEEPER_BUSY_MAX + SP_ASKS_LISTED_MAX];
+    sp_rest tries;  /* of undo */
+    sp_again again; /* what could not be carried out yet */
     sp_unstored unstored[SP_UNSTORED_MAX];
 };
 
@@ -114,6 +116,8 @@ void sp_ask_decided(sp_core *core, uint64_t id);
 /* The keeper does one thing at a time about an ask or a keep, and not too many at once. False: not
  * now. */
 bool sp_approvals_begin(sp_approvals *approvals, uint64_t id);
+/* It has begun already, for another core: however many there are. False: it is busy. */
+bool sp_approvals_resume(sp_approvals *approvals, uint64_t id);
 void sp_approvals_end(sp_approvals *approvals, uint64_t id);
 bool sp_approvals_is_busy(const sp_approvals *approvals, uint64_t id);
 /* An approved one that core itself carries out (a role, an undo): used. SP_ECONFLICT: it is not

@@ -260,7 +260,7 @@ static void hear_one(sp_core *core, sp_approvals *approvals, uint64_t id)
         return;
     }
     w->is_heard = true;
-    w->is_busy = sp_approvals_begin(approvals, id);
+    w->is_busy = sp_approvals_resume(approvals, id);
     sp_keeper_job job = {.kind = SP_KEEPER_HEAR, .keep = id, .ask = k.undo_ask};
     sp_keeper_client_job(approvals->keeper, &job, on_undone, w);
 }
@@ -491,7 +491,9 @@ static bool begin_try(wanting *w)
     }
     if (!sp_approvals_begin(approvals, w->k.id)) {
         sp_rest_drop(&approvals->tries, w->person);
-        sp_answer_problem(w->req, 409, "busy", "Somebody looks at this one just now. Try again.");
+        sp_answer_problem(w->req, 409, "busy",
+                          "Somebody looks at this one just now, or the keeper has enough to do. "
+                          "Try again.");
         return false;
     }
     return true;

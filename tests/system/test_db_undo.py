@@ -306,6 +306,47 @@ def test_another_core_hears_how_an_undo_ended(gate, dora, how):
     assert "undone" in told and "undo failed" not in told, told
 
 
+def copies_of(gate, table, of, ids, **values):
+    """Rows of core's store like one of it, under other ids and with these values."""
+    columns = [one[1] for one in gate.office.store(f"PRAGMA table_info({table})")]
+    for number in ids:
+        given = {"id": number, **{name: value(number) for name, value in values.items()}}
+        gate.office.store(f"INSERT INTO {table} SELECT {', '.join('?' if c in given else c for c in columns)} FROM {table} WHERE id = ?",
+                          *[given[c] for c in columns if c in given], of)
+
+
+def test_another_core_hears_of_all_undos(gate, dora):
+    """More than core begins by itself: undos whose ends could not be stored are under way to it. Until it has heard what became
+    of them none is forgotten, and nothing else is begun."""
+    undone, begun, unknown = 1, 5, 6
+    _, keep = run(gate, dora, "DELETE FROM logs")
+    undo(gate, keep)
+    _, other = run(gate, dora, "DELETE FROM moods")
+    ((kept, ask),) = gate.office.store("SELECT id, undo_ask FROM kept WHERE state = ? ORDER BY created DESC LIMIT 1", undone)
+    ids = range(1001, 1016)
+    states = "SELECT DISTINCT state FROM kept WHERE id BETWEEN 1001 AND 1015"
+    socket = os.path.join(gate.office.run_dir, "keeper.sock")
+    os.rename(socket, socket + ".away")
+    gate.office.wait_role("keeper", gate.office.kill("keeper"))
+    try:
+        copies_of(gate, "ask", ask, ids, keep=lambda number: number)
+        copies_of(gate, "kept", kept, ids, state=lambda number: begun, undo_ask=lambda number: number)
+        gate.office.wait_role("core", gate.office.kill("core"))
+        gate.office.store("UPDATE kept SET expires = 1 WHERE id BETWEEN 1011 AND 1015")
+        time.sleep(4)
+        assert gate.office.store(states) == [(begun,)]
+        with pytest.raises(Refused) as refused:
+            gate.people["dora"].post(f"/keeps/{other['id']}/undo", {"dry_run": True})
+        assert refused.value.code == "busy", refused.value
+        gate.office.store("UPDATE kept SET expires = 99999999999 WHERE id BETWEEN 1001 AND 1015")
+    finally:
+        os.rename(socket + ".away", socket)
+    wait_for("what became of them", 90, lambda: gate.office.store(states) == [(unknown,)])
+    told = [e["method"] for e in gate.office.people["audrey"].items("/admin/ledger/events?limit=100&kind=approval")]
+    assert told.count("undo: its end is not known") == len(ids), told
+    undo(gate, other)
+
+
 def test_an_approved_undo_waits_for_the_keeper(gate, dora):
     """The keeper is away when the last vote comes: nothing is used up, and it is done when he is back."""
     before = state(gate)

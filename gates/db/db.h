@@ -328,7 +328,8 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg);
 SP_MUST sp_err db_hold_guard(db_session *session, sp_buf *out);
 /* An answer to that Close; false: it is the client's. */
 bool db_hold_guard_answer(db_session *session, const sp_pg_msg *msg, bool *ret_fits);
-/* The statement is over: true when its ReadyForQuery waits for the end of our transaction. */
+/* The statement is over, or what should have ended our transaction: true when its ReadyForQuery
+ * waits for the end of that. */
 bool db_hold_end(db_session *session, const sp_pg_msg *msg);
 /* A transaction of ours around a Query would be another one than the client's: he began or ended
  * one since the last ReadyForQuery, which tells of none of that. */

@@ -7,7 +7,8 @@
  *     in a transaction      the locks, and then nothing more: the client ends it
  *     in a pipeline         the same, in the transaction that the server holds until Sync
  *     a Query by itself     BEGIN and the locks; the statement; COMMIT, or ROLLBACK when it failed.
- *                           The client sees his statement and nothing of what is around it
+ *                           The client sees his statement and nothing of what is around it;
+ *                           where the end itself fails (a timeout met it), ROLLBACK again
  *
  * While people think no clock of the server's runs, or what they agreed to would find its time used
  * up, or its session ended as idle. statement_timeout counts from the first message of a pipeline
@@ -309,6 +310,9 @@ static bool on_ready(db_session *session, sp_span body)
     if (!session->hold_wraps) {
         session->transaction = status;
     }
+    if (session->hold == DB_HOLD_UNDOING && status != 'I') {
+        return !sp_failed(send_query(session, "ROLLBACK")); /* it failed: a timeout met it */
+    }
     if (session->hold == DB_HOLD_UNDOING) {
         end_asked(session, false, DB_HOLD_NONE);
         return true;
@@ -345,7 +349,9 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
     case 'Z':
         return (head->type == 'Q' || head->type == 'S') && on_ready(session, msg->body);
     case 'E':
-        note_error(session, msg->body);
+        if (session->hold != DB_HOLD_UNDOING) { /* why it is undone is known */
+            note_error(session, msg->body);
+        }
         return head->type == 'Q' || on_error(session, is_alone);
     case '1':
     case '2':
@@ -384,18 +390,27 @@ bool db_hold_can_wrap(const sp_sql_judgement *judgement)
     return true;
 }
 
+/* Its answers belong to the client's own message. */
+static bool end_ours(db_session *session, bool stays)
+{
+    auto_buf sp_buf out = sp_buf_make(64);
+    sp_pg_query_write(&out, stays ? SP_SPAN_LIT("COMMIT") : SP_SPAN_LIT("ROLLBACK"));
+    session->hold = DB_HOLD_ENDING;
+    return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
+}
+
 bool db_hold_end(db_session *session, const sp_pg_msg *msg)
 {
     uint8_t status = 0;
-    if (sp_failed(sp_pg_ready_read(msg->body, &status)) || status == 'I') {
+    bool fits = !sp_failed(sp_pg_ready_read(msg->body, &status));
+    if (session->hold == DB_HOLD_ENDING) {
+        return fits && status != 'I' && end_ours(session, false); /* a timeout met its end */
+    }
+    if (!fits || status == 'I') {
         session->hold = DB_HOLD_NONE;
         return false;
     }
-    auto_buf sp_buf out = sp_buf_make(64);
-    bool stays = status == 'T' && !session->back_mutes;
-    sp_pg_query_write(&out, stays ? SP_SPAN_LIT("COMMIT") : SP_SPAN_LIT("ROLLBACK"));
-    session->hold = DB_HOLD_ENDING; /* its answers belong to the client's own message */
-    return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&out)));
+    return end_ours(session, status == 'T' && !session->back_mutes);
 }
 
 bool db_hold_is_blind(const db_session *session)

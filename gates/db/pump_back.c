@@ -367,8 +367,11 @@ static bool is_ours(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
         *ret_fits = db_hold_answer(session, msg);
         return true;
     }
-    return (session->hold == DB_HOLD_ENDING && msg->type == 'C') ||
-           (session->hold == DB_HOLD_RUNNING && msg->type == 'Z' && db_hold_end(session, msg));
+    bool ends = session->hold == DB_HOLD_ENDING;
+    if (msg->type == 'Z') {
+        return (ends || session->hold == DB_HOLD_RUNNING) && db_hold_end(session, msg);
+    }
+    return ends && (msg->type == 'C' || (msg->type == 'E' && session->sqlstate[0] != '\0'));
 }
 
 /* Instead of an answer to what waits, or to what we asked for it. */

@@ -337,14 +337,16 @@ static step more_of_it(db_session *session, db_run *run, sp_span rest, size_t *r
     return TOOK;
 }
 
-/* A statement runs in a transaction of ours (and reads no data), may be a COPY that does, or has
- * an answer that may be refused: that waits for its end, or for the server's word. An answer was
- * refused: what comes behind its Sync waits until the transaction has failed. */
+/* A statement runs in a transaction of ours (and reads no data), which may still end, may be a COPY
+ * that does, or has an answer that may be refused: that waits for its end, or for the server's
+ * word. An answer was refused: what comes behind its Sync waits until the transaction has failed.
+ */
 static bool is_alone(const db_session *session)
 {
     return (session->hold == DB_HOLD_RUNNING && !session->copy_in) ||
-           session->hold == DB_HOLD_ENDING || session->copy_fails ||
-           (session->back_mutes && !session->skipping) || db_flights_is_alone(session);
+           session->hold == DB_HOLD_ENDING || session->hold == DB_HOLD_UNDOING ||
+           session->copy_fails || (session->back_mutes && !session->skipping) ||
+           db_flights_is_alone(session);
 }
 
 static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_used)

@@ -29,11 +29,19 @@ static uint64_t tags_of(const db_note *note, const db_catalogue *known)
     return note->serial == known->serial ? note->ruling.decision.mask_tags : UINT64_MAX;
 }
 
+/* A row as one value, or many of them: no column that could have been masked by its origin. */
+static bool is_row(uint32_t type_oid)
+{
+    enum { TYPE_RECORD = 2249, TYPE_RECORDS = 2287 };
+    return type_oid == TYPE_RECORD || type_oid == TYPE_RECORDS;
+}
+
 static uint8_t mask_of_field(const db_note *note, const db_catalogue *known, db_field *field)
 {
     const sp_sql_catalogue *catalogue = known->now;
     if (field->table_oid == 0 || field->attnum <= 0) {
-        bool suspect = note->masking == SP_SQL_MASKING_STRICT || field->table_oid != 0;
+        bool suspect = note->masking == SP_SQL_MASKING_STRICT || field->table_oid != 0 ||
+                       (note->masking != SP_SQL_MASKING_CLEAN && is_row(field->type_oid));
         return suspect ? SP_MASK_FULL + 1 : 0;
     }
     uint32_t relation = sp_sql_catalogue_find_oid(catalogue, field->table_oid);

@@ -45,8 +45,9 @@ static void check_column(masking *m, const ColumnRef *column, standing how)
     if (masked && count > 1 && is_before_or_after(column)) {
         m->result->mode = SP_SQL_MASKING_STRICT; /* RETURNING old.c, of servers newer than 15 */
     }
-    if (masked && masking_has(&m->rows, name) && !masking_has(&m->names, name)) {
-        m->result->mode = SP_SQL_MASKING_STRICT; /* a whole row as one value */
+    if (masked && masking_has(&m->rows, name)) {
+        /* may be a whole row as one value, also where a masked column elsewhere is called alike */
+        m->result->mode = SP_SQL_MASKING_STRICT;
     }
     /* "t.f" calls a function with the row when t has no such column; what else is called f may be
      * an alias that was made for it, or a column of another t */
@@ -147,7 +148,7 @@ static void check_select(masking *m, const SelectStmt *select)
         }
         check_positions(m, select->distinctClause, select);
     }
-    if (select->intoClause != NULL && masked) {
+    if (masked && into_of(select) != NULL) {
         masking_refuse(m, "masked columns would go into another table", SP_SPAN_EMPTY);
     }
     check_targets(m, select->targetList);

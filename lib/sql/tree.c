@@ -99,3 +99,11 @@ sp_span names_before(const List *names)
     int count = list_length(names);
     return count > 1 ? string_of((const Node *)list_nth(names, count - 2)) : SP_SPAN_EMPTY;
 }
+
+const IntoClause *into_of(const SelectStmt *select)
+{
+    while (select->op != SETOP_NONE && select->larg != NULL) {
+        select = select->larg;
+    }
+    return select->intoClause;
+}

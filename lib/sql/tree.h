@@ -78,6 +78,10 @@ sp_span string_of(const Node *node);
 /* The text of a literal; SP_SPAN_EMPTY, without a pointer, for anything else. */
 sp_span literal_of(const Node *node);
 
+/* INTO of a SELECT, or NULL. Of a set operation it stands at the first of all its parts, and is of
+ * the whole. */
+const IntoClause *into_of(const SelectStmt *select);
+
 #define EACH(type, item, list)                                                                     \
     for (int item##_at = 0; item##_at < list_length(list) &&                                       \
                             ((item) = (const type *)list_nth(list, item##_at), true);              \

@@ -219,8 +219,7 @@ static void walk_execute(walker *w, const ExecuteStmt *execute)
 /* The query of a statement that makes a name makes nothing else. */
 static void walk_query(walker *w, const Node *query)
 {
-    if (query != NULL && nodeTag(query) == T_SelectStmt &&
-        AS(SelectStmt, query)->intoClause != NULL) {
+    if (query != NULL && nodeTag(query) == T_SelectStmt && into_of(AS(SelectStmt, query)) != NULL) {
         walk_fault(w, SP_SQL_UNKNOWN, "PREPARE or DECLARE of SELECT ... INTO");
         return;
     }

@@ -599,7 +599,7 @@ static bool returns_rows(const Node *node)
 {
     switch ((int)nodeTag(node)) {
     case T_SelectStmt:
-        return AS(SelectStmt, node)->intoClause == NULL;
+        return into_of(AS(SelectStmt, node)) == NULL;
     case T_InsertStmt:
         return AS(InsertStmt, node)->returningList != NIL;
     case T_UpdateStmt:

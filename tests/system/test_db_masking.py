@@ -531,6 +531,29 @@ def test_views_that_give_masked_values_other_names(gate):
             gate.sql(f"DROP {kind} {name}")
 
 
+@pytest.mark.parametrize("text", [
+    "SELECT c AS c FROM (SELECT * FROM customers WHERE id = 7) c",
+    "SELECT phone FROM (SELECT id, phone AS p FROM customers WHERE id = 7) phone",
+    "SELECT z AS z FROM (orders CROSS JOIN customers AS name) AS z LIMIT 1",
+    "SELECT ROW(id, name) FROM customers WHERE id = 7",  # no masked column in it, but who can tell
+    "SELECT ARRAY[ROW(id, name)] FROM customers WHERE id = 7",
+])
+def test_a_whole_row_is_masked_whatever_it_is_called(gate, text):
+    assert rows(gate, "anna", text) == [(None,)]
+    assert rows(gate, "dora", text)[0][0]
+
+
+@pytest.mark.parametrize("text", [
+    "SELECT '' AS x INTO TEMP t UNION ALL SELECT phone FROM customers",
+    "SELECT NULL::customers AS x INTO TEMP t UNION ALL SELECT c FROM customers c",
+    "EXPLAIN ANALYZE SELECT '' AS x INTO TEMP t UNION ALL SELECT phone FROM customers",
+])
+def test_masked_columns_go_into_no_table_by_a_set_operation(gate, text):
+    with gate.connect("anna") as connection, connection.cursor() as c:
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            c.execute(text)
+
+
 def test_a_whole_row_by_the_name_of_another(gate):
     """"t.f" calls f with a row of t: which t, the gate and the server have to see alike."""
     gate.sql("CREATE TABLE shapes (id int, concat text)", "INSERT INTO shapes VALUES (7, 'round')", "GRANT ALL ON shapes TO op_all")

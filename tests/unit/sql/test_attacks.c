@@ -93,6 +93,7 @@ static void test_plans_make_nothing(void **state)
         {"EXPLAIN SELECT id INTO TABLE t FROM orders", "read orders"},
         {"EXPLAIN (ANALYZE false) SELECT id INTO t FROM orders", "read orders"},
         {"EXPLAIN ANALYZE SELECT 1 INTO TEMP zz; DELETE FROM zz", ""},
+        {"PREPARE x AS SELECT 1 INTO TEMP p UNION ALL SELECT 2", "unknown"},
         {"EXPLAIN ANALYZE SELECT id INTO t FROM orders", "alter schema t; read orders"},
     };
     check(state, cases, SP_COUNT(cases));

@@ -498,6 +498,16 @@ static void test_rows_by_other_names(void **state)
         "UPDATE customers SET name = 'x' WHERE id = 1 RETURNING old",
     };
     expect(state, SP_SQL_MASKING_STRICT, whole, SP_COUNT(whole));
+    /* something else that is masked has the row's name: an alias, a column of another query */
+    static const char *const alike[] = {
+        "SELECT c AS c FROM (SELECT * FROM customers) c",
+        "SELECT phone FROM (SELECT id, phone AS p FROM customers) phone",
+        "SELECT z AS z FROM (orders CROSS JOIN customers AS name) AS z",
+        "DELETE FROM orders USING (SELECT id, phone AS p FROM customers) phone WHERE orders.id = 1 "
+        "RETURNING phone",
+        "DECLARE k CURSOR FOR SELECT x AS x FROM (SELECT phone FROM customers) AS x",
+    };
+    expect(state, SP_SQL_MASKING_STRICT, alike, SP_COUNT(alike));
 }
 
 /* A set operation's columns are called like those of its first part. */
@@ -535,6 +545,19 @@ static void test_names_of_sets(void **state)
         "JOIN customers c ON c.id = o.id WHERE o.note = 'x'",
     };
     expect(state, SP_SQL_MASKING_BY_ORIGIN, clean, SP_COUNT(clean));
+}
+
+/* INTO stands at the first part, and takes the rows of all. */
+static void test_sets_into_tables(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT '' AS x INTO TEMP t UNION ALL SELECT phone FROM customers",
+        "SELECT NULL::customers AS x INTO TEMP t UNION ALL SELECT c FROM customers c",
+        "SELECT ''::text AS x INTO t UNION ALL SELECT name FROM customers UNION ALL SELECT phone "
+        "FROM customers",
+        "EXPLAIN ANALYZE SELECT '' AS x INTO TEMP t UNION ALL SELECT phone FROM customers",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
 }
 
 /* Only the places that hold masked values in some part carry them. */
@@ -771,6 +794,7 @@ int main(void)
                                        cmocka_unit_test(test_named_like_clean),
                                        cmocka_unit_test(test_rows_by_other_names),
                                        cmocka_unit_test(test_names_of_sets),
+                                       cmocka_unit_test(test_sets_into_tables),
                                        cmocka_unit_test(test_places_of_sets),
                                        cmocka_unit_test(test_upsert),
                                        cmocka_unit_test(test_rows_that_share_a_name),

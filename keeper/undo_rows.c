@@ -112,7 +112,16 @@ static void put_key(const undo_table *t, const char *alias, sp_buf *sql)
     }
 }
 
-/* Columns that are gone are made again. */
+/* Of the table itself: what inherits from it is a table of its own, with rows of its own, while a
+ * partition's are its root's. */
+static void put_table(const undo_table *t, sp_buf *sql)
+{
+    bool has_own_rows = strcmp(undo_text(t->now, "kind"), "r") == 0;
+    sp_buf_fmt(sql, "%s%s", has_own_rows ? "ONLY " : "", undo_text(t->now, "quoted"));
+}
+
+/* Columns that are gone are made again; who inherits one has it from its parent, if that comes
+ * first. */
 static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
 {
     const json_t *columns = json_object_get(t->relation, "columns");
@@ -120,8 +129,9 @@ static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
         const json_t *column = json_array_get(columns, i);
         if (undo_is_lost(t, column)) {
             undo_code_check_again(t->relation, sql);
-            sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN %s %s;\n", undo_text(t->now, "quoted"),
-                       undo_text(column, "quoted"), undo_text(column, "type"));
+            sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s;\n",
+                       undo_text(t->now, "quoted"), undo_text(column, "quoted"),
+                       undo_text(column, "type"));
             undo_tell(u,
                       json_sprintf("column %s of %s was made again, as the last one",
                                    undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
@@ -168,11 +178,11 @@ static void put_values(const undo_table *t, put_column put, sp_buf *sql)
  * transaction wrote those that are there. */
 static void put_comparing(const undo_table *t, sp_buf *sql)
 {
-    const char *now = undo_text(t->now, "quoted");
     sp_buf_fmt(sql, "CREATE TEMP TABLE sp_diff_%zu ON COMMIT DROP AS SELECT ", t->number);
     put_key(t, "s", sql);
-    sp_buf_fmt(sql, ", t.xmin::text AS sp_xid FROM pg_temp.sp_undo_%zu s JOIN %s t ON ", t->number,
-               now);
+    sp_buf_fmt(sql, ", t.xmin::text AS sp_xid FROM pg_temp.sp_undo_%zu s JOIN ", t->number);
+    put_table(t, sql);
+    sp_buf_text(sql, " t ON ");
     put_match(t, sql);
     sp_buf_text(sql, " WHERE ");
     put_values(t, put_table_text, sql);
@@ -181,15 +191,19 @@ static void put_comparing(const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql, ";\nANALYZE pg_temp.sp_diff_%zu;\n", t->number);
     sp_buf_fmt(sql,
                "INSERT INTO pg_temp.sp_count SELECT %zu, 'missing', count(*) FROM "
-               "pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM %s t WHERE ",
-               t->number, t->number, now);
+               "pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ",
+               t->number, t->number);
+    put_table(t, sql);
+    sp_buf_text(sql, " t WHERE ");
     put_match(t, sql);
     sp_buf_text(sql, ");\n");
     if (t->moves) {
         sp_buf_fmt(sql,
                    "CREATE TEMP TABLE sp_new_%zu ON COMMIT DROP AS SELECT t.xmin::text AS sp_xid "
-                   "FROM %s t WHERE NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ",
-                   t->number, now, t->number);
+                   "FROM ",
+                   t->number);
+        put_table(t, sql);
+        sp_buf_fmt(sql, " t WHERE NOT EXISTS (SELECT FROM pg_temp.sp_undo_%zu s WHERE ", t->number);
         put_match(t, sql);
         sp_buf_text(sql, ");\n");
     }
@@ -267,10 +281,11 @@ static void put_lost(const undo_table *t, sp_buf *sql)
         const char *name = undo_text(column, "quoted");
         if (undo_is_plain(column) && undo_is_lost(t, column)) {
             undo_code_check_again(t->relation, sql);
+            sp_buf_text(sql, "UPDATE ");
+            put_table(t, sql);
             sp_buf_fmt(sql,
-                       "UPDATE %s t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT "
-                       "NULL AND ",
-                       undo_text(t->now, "quoted"), name, name, t->number, name);
+                       " t SET %s = s.%s FROM pg_temp.sp_undo_%zu s WHERE s.%s IS NOT NULL AND ",
+                       name, name, t->number, name);
             put_match(t, sql);
             sp_buf_text(sql, ";\n");
         }
@@ -285,7 +300,9 @@ static void put_reverting(const undo_table *t, sp_buf *sql)
         return;
     }
     undo_code_check_again(t->relation, sql);
-    sp_buf_fmt(sql, "UPDATE %s t SET ", undo_text(t->now, "quoted"));
+    sp_buf_text(sql, "UPDATE ");
+    put_table(t, sql);
+    sp_buf_text(sql, " t SET ");
     sp_buf_span(sql, sp_buf_borrow(&assignments));
     sp_buf_fmt(sql,
                " FROM pg_temp.sp_undo_%zu s, pg_temp.sp_diff_%zu d, pg_temp.sp_one o WHERE "
@@ -362,7 +379,9 @@ static void put_going(const undo *u, const undo_table *t, sp_buf *sql)
 {
     put_hung(u, t, sql);
     undo_code_check_again(t->relation, sql);
-    sp_buf_fmt(sql, "WITH done AS (DELETE FROM %s t WHERE ", undo_text(t->now, "quoted"));
+    sp_buf_text(sql, "WITH done AS (DELETE FROM ");
+    put_table(t, sql);
+    sp_buf_text(sql, " t WHERE ");
     put_goes(t, sql);
     sp_buf_fmt(sql,
                " AND NOT EXISTS (SELECT FROM pg_temp.sp_hung_%zu h WHERE h.part = t.tableoid AND "
@@ -379,8 +398,9 @@ static void put_inserting(const undo_table *t, sp_buf *sql)
     list_columns(t->relation, ", ", put_name, sql);
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
     list_columns(t->relation, ", ", put_from_staging, sql);
-    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM %s t WHERE ",
-               t->number, undo_text(t->now, "quoted"));
+    sp_buf_fmt(sql, " FROM pg_temp.sp_undo_%zu s WHERE NOT EXISTS (SELECT FROM ", t->number);
+    put_table(t, sql);
+    sp_buf_text(sql, " t WHERE ");
     put_match(t, sql);
     /* what is checked later no conflict is found by: it is an error then */
     bool checks_later = json_is_true(json_object_get(t->now, "later"));
@@ -436,10 +456,9 @@ static void put_without_key(undo *u, const undo_table *t, sp_buf *sql)
     list_columns(t->relation, ", ", put_staging_text, sql);
     sp_buf_fmt(sql, ")::text) AS sp_nr FROM pg_temp.sp_undo_%zu s), b AS (SELECT ROW(", t->number);
     list_columns(t->relation, ", ", put_table_text, sql);
-    sp_buf_fmt(sql,
-               ")::text AS sp_row, count(*) AS sp_n FROM %s t GROUP BY 1), done AS (INSERT "
-               "INTO %s (",
-               undo_text(t->now, "quoted"), undo_text(t->now, "quoted"));
+    sp_buf_text(sql, ")::text AS sp_row, count(*) AS sp_n FROM ");
+    put_table(t, sql);
+    sp_buf_fmt(sql, " t GROUP BY 1), done AS (INSERT INTO %s (", undo_text(t->now, "quoted"));
     list_columns(t->relation, ", ", put_name, sql);
     sp_buf_text(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
     list_columns(t->relation, ", ", put_from_staging, sql);

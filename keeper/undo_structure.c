@@ -12,6 +12,7 @@
 
 enum { PG_CLASS = 1259, PG_DATABASE = 1262, CATALOGS_MAX = 64 };
 #define JOINS SP_SPAN_LIT("TABLE ATTACH ")
+#define INDEX_JOINS SP_SPAN_LIT("INDEX ATTACH ")
 #define SERVER SP_SPAN_LIT("SERVER - ")
 #define KEYS SP_SPAN_LIT("FK CONSTRAINT ")
 
@@ -224,10 +225,19 @@ static bool is_about_missing(const undo *u, const keep_toc_entry *entry)
     return missing;
 }
 
-/* "INDEX ATTACH public logs_1_pkey owner": what is attached is made again with it, or is there. */
-static bool attaches_missing(const undo *u, sp_span entry, sp_span kind)
+/* "TABLE ATTACH public logs_1 owner" depends on the part, and on what it is a part of: what is
+ * attached is made again with it, or is there. */
+static bool joins_missing(const undo *u, const keep_toc_entry *entry)
 {
-    sp_span name = sp_span_slice(entry, kind.len, entry.len);
+    sp_span rest = entry->depends;
+    uint32_t part = 0;
+    return keep_toc_next_id(&rest, &part) && is_missing_id(u, part);
+}
+
+/* "INDEX ATTACH public logs_1_pkey owner", which may be a constraint's: by its name, and the server
+ * does nothing about one that is attached. */
+static bool is_index_of_missing(const undo *u, sp_span name)
+{
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry other;
     while (keep_toc_next(&rest, &other)) {
@@ -252,11 +262,12 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
     }
-    const sp_span attaching[] = {JOINS, SP_SPAN_LIT("INDEX ATTACH ")};
-    for (size_t i = 0; i < SP_COUNT(attaching); i++) {
-        if (sp_span_starts(entry->rest, attaching[i])) {
-            return attaches_missing(u, entry->rest, attaching[i]);
-        }
+    if (sp_span_starts(entry->rest, JOINS)) {
+        return joins_missing(u, entry);
+    }
+    if (sp_span_starts(entry->rest, INDEX_JOINS)) {
+        return is_index_of_missing(
+            u, sp_span_slice(entry->rest, INDEX_JOINS.len, entry->rest.len));
     }
     if (is_mapping(entry)) {
         return is_missing_id(u, entry->id);

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper with a real PostgreSQL: tables that inherit from others, and partitions of the same names in several schemas.
+
+OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
+"""
+import pytest
+
+from keeper_client import Postgres
+from keeperlib import keep, row, running_keeper, undo
+
+ROLES = """
+CREATE ROLE owner NOLOGIN;
+CREATE ROLE op_keep LOGIN PASSWORD 'of op_keep' IN ROLE owner;
+GRANT pg_read_all_data TO op_keep;
+"""
+EVENTS = """
+SET ROLE owner; CREATE SCHEMA shop;
+CREATE TABLE shop.ev (id int PRIMARY KEY, note text);
+CREATE TABLE shop.ev_old (PRIMARY KEY (id)) INHERITS (shop.ev);
+CREATE TABLE shop.a_old (PRIMARY KEY (id)) INHERITS (shop.ev);
+INSERT INTO shop.ev VALUES (5, 'live five'), (6, 'live six');
+INSERT INTO shop.ev_old VALUES (5, 'old five'), (7, 'old seven');
+INSERT INTO shop.a_old VALUES (5, 'older five');
+"""
+
+
+@pytest.fixture(scope="module")
+def server():
+    one = Postgres()
+    one.sql(ROLES)
+    one.sql("CREATE DATABASE orders OWNER owner")
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def keeper(server):
+    with running_keeper() as one:
+        yield one
+
+
+@pytest.fixture
+def shop(server):
+    server.sql(EVENTS, "orders")
+    yield
+    server.sql("DROP SCHEMA shop CASCADE", "orders")
+
+
+def events(server):
+    text = server.sql("SELECT tableoid::regclass, id, note FROM shop.ev ORDER BY 1::text, 2", "orders")
+    return text.splitlines()
+
+
+def test_what_inherits_is_not_written_by_what_was_its_parents(keeper, server, shop):
+    keep(keeper, server, 1, "UPDATE", "shop.ev")
+    server.sql("UPDATE ONLY shop.ev SET note = 'wrong'", "orders")
+    server.sql("UPDATE shop.ev_old SET note = 'new of others' WHERE id = 5", "orders")
+    report = undo(keeper, server, 1, "UPDATE")
+    assert row(report, "shop.ev")["reverted"] == 2, report
+    assert "shop.ev|5|live five" in events(server) and "shop.ev|6|live six" in events(server)
+    assert "shop.ev_old|5|new of others" in events(server)
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_row_of_a_child_is_not_the_parents(keeper, server, shop, keyed):
+    if not keyed:
+        server.sql("ALTER TABLE shop.ev DROP CONSTRAINT ev_pkey; UPDATE shop.ev_old SET note = 'live five' WHERE id = 5", "orders")
+    before = events(server)
+    keep(keeper, server, 2 + keyed, "DELETE", "shop.ev")
+    server.sql("DELETE FROM ONLY shop.ev", "orders")
+    report = undo(keeper, server, 2 + keyed, "DELETE")
+    assert row(report, "shop.ev")["inserted"] == 2, report
+    assert events(server) == before
+
+
+def test_a_column_that_is_inherited_comes_back_everywhere(keeper, server, shop):
+    before = events(server)
+    keep(keeper, server, 4, "ALTER", "shop.ev")
+    server.sql("ALTER TABLE shop.ev DROP COLUMN note", "orders")
+    undo(keeper, server, 4, "ALTER")
+    assert events(server) == before
+
+
+MONTHS = """
+SET ROLE owner; CREATE SCHEMA {0};
+CREATE TABLE {0}.logs (at int PRIMARY KEY, said text) PARTITION BY RANGE (at);
+CREATE TABLE {0}.logs_1 PARTITION OF {0}.logs FOR VALUES FROM (0) TO (100);
+INSERT INTO {0}.logs VALUES (1, 'of {0}'), (2, 'of {0}');
+"""
+
+
+def test_a_schema_beside_one_with_partitions_of_the_same_names(keeper, server):
+    for name in ("first", "second"):
+        server.sql(MONTHS.format(name), "orders")
+    try:
+        keep(keeper, server, 5, "DROP", whole=True)
+        server.sql("DROP SCHEMA first CASCADE", "orders")
+        undo(keeper, server, 5, "DROP", whole=True)
+        for name in ("first", "second"):
+            assert server.sql(f"SELECT tableoid::regclass, at, said FROM {name}.logs ORDER BY at", "orders").splitlines() == [
+                f"{name}.logs_1|1|of {name}", f"{name}.logs_1|2|of {name}"]
+    finally:
+        server.sql("DROP SCHEMA IF EXISTS first, second CASCADE", "orders")

@@ -24,7 +24,7 @@ static const char CLOSURE[] =
     " SELECT c.oid FROM json_to_recordset($1::json) AS j(schema text, name text)"
     " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
     " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = j.name"
-    " WHERE c.relkind IN ('r','p','v','m','S')"
+    " WHERE c.relkind IN ('r','p','v','m','S','f')"
     " UNION SELECT c.oid FROM pg_catalog.pg_class c"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " WHERE $4::bool AND c.relkind IN ('r','p','v','m','S') AND c.relpersistence <> 't'"
@@ -135,6 +135,13 @@ static const char MANIFEST[] =
     "  WHERE datname = current_database()),"
     "'collate', (SELECT datcollate FROM pg_catalog.pg_database WHERE datname = current_database()),"
     "'ctype', (SELECT datctype FROM pg_catalog.pg_database WHERE datname = current_database()),"
+    /* as JSON, since servers before 15 have but the one provider, and 17 calls its locale otherwise
+     */
+    "'provider', (SELECT to_jsonb(d)->>'datlocprovider' FROM pg_catalog.pg_database d"
+    "  WHERE datname = current_database()),"
+    "'locale', (SELECT COALESCE(to_jsonb(d)->>'daticulocale', to_jsonb(d)->>'datlocale')"
+    "  FROM pg_catalog.pg_database d WHERE datname = current_database()),"
+    "'may_undo', has_database_privilege(current_database(), 'TEMPORARY'),"
     "'database_bytes', pg_database_size(current_database()),"
     /* who holds what is kept for the statement (gates/db/hold.c; others may hold it, too): by its
      * number its rows are told from others' */
@@ -295,6 +302,11 @@ uint64_t keep_manifest_bytes(const json_t *manifest)
 
 /* ---- what undo could not do, said before anybody agrees ---- */
 
+typedef struct {
+    json_t *said;
+    size_t more; /* that have no room */
+} limits;
+
 static bool has_verb(const json_t *manifest, const char *words)
 {
     return keep_has_word(json_string_value(json_object_get(manifest, "verb")), words);
@@ -307,27 +319,29 @@ bool keep_is_elsewhere(const json_t *manifest, const json_t *relation)
            has_verb(manifest, "ANY DELETE TRUNCATE UPDATE MERGE WITH INSERT COPY");
 }
 
-static void add_limit(json_t *limits, json_t *sentence)
+/* What comes first is said: the gravest. */
+static void add_limit(limits *to, json_t *sentence)
 {
-    if (json_array_size(limits) < LIMITS_MAX) {
-        json_array_append_new(limits, sentence);
+    if (json_array_size(to->said) < LIMITS_MAX) {
+        json_array_append_new(to->said, sentence);
     } else {
         json_decref(sentence);
+        to->more++;
     }
 }
 
-static void add_time(json_t *limits, uint64_t keep_ms)
+static void add_time(limits *to, uint64_t keep_ms)
 {
     uint64_t minutes = keep_ms * SP_KEEPER_UNDO_TIMES_MAX / 60000;
     if (minutes >= UNDO_MINUTES_SAID) {
-        add_limit(limits, json_sprintf("putting it back may take up to about %llu minutes: until "
-                                       "then nobody else writes into these tables",
-                                       (unsigned long long)minutes));
+        add_limit(to, json_sprintf("putting it back may take up to about %llu minutes: until then "
+                                   "nobody else writes into these tables",
+                                   (unsigned long long)minutes));
     }
 }
 
 /* Undo is one transaction: it would fail at them. */
-static void add_strangers(json_t *limits, const json_t *manifest)
+static void add_strangers(limits *to, const json_t *manifest)
 {
     const json_t *strangers = json_object_get(manifest, "strangers");
     for (size_t i = 0; i < json_array_size(strangers); i++) {
@@ -337,7 +351,7 @@ static void add_strangers(json_t *limits, const json_t *manifest)
         if (more > 0) {
             snprintf(others, sizeof(others), " and %lld more", more);
         }
-        add_limit(limits,
+        add_limit(to,
                   json_sprintf("the keeper's role lacks the rights of %s, who owns %s%s: if that "
                                "falls, nothing comes back until it is a member of that role",
                                json_string_value(json_object_get(one, "owner")),
@@ -345,65 +359,89 @@ static void add_strangers(json_t *limits, const json_t *manifest)
     }
 }
 
-static void add_keyless(json_t *limits, const json_t *manifest, bool changed, const char *name)
+static void add_keyless(limits *to, const json_t *manifest, bool changed, const char *name)
 {
     if (changed || has_verb(manifest, "ANY UPDATE MERGE INSERT")) {
-        add_limit(limits, json_sprintf("%s has no key: rows that are changed come back only when "
-                                       "nobody could write while it was kept",
-                                       name));
+        add_limit(to, json_sprintf("%s has no key: rows that are changed come back only when "
+                                   "nobody could write while it was kept",
+                                   name));
     }
     if (has_verb(manifest, "ANY ALTER")) {
-        add_limit(limits, json_sprintf("%s has no key: a column that falls or gets another type "
-                                       "does not come back",
-                                       name));
+        add_limit(to, json_sprintf("%s has no key: a column that falls or gets another type does "
+                                   "not come back",
+                                   name));
+    }
+}
+
+/* Of the whole. */
+static void add_grave(limits *to, const json_t *manifest)
+{
+    if (json_is_false(json_object_get(manifest, "may_undo"))) {
+        add_limit(to, json_string("the keeper's role may not make temporary tables in this "
+                                  "database: nothing comes back until it has TEMPORARY on it"));
+    }
+    if (has_verb(manifest, "ANY")) {
+        add_limit(to, json_string("nobody knows what it does: tables and objects of this database "
+                                  "are kept, nothing outside; rows that it adds stay, and rights "
+                                  "stay as it leaves them"));
+    }
+    if (has_verb(manifest, "OWNED")) {
+        add_limit(to, json_string("DROP OWNED takes rights that were granted to its roles as well: "
+                                  "on what stays these do not come back"));
+    }
+}
+
+/* What does not run, or whose rows are not kept. */
+static void add_unkept(limits *to, const json_t *manifest, const json_t *one)
+{
+    const char *name = quoted_of(one);
+    if (json_is_true(json_object_get(one, "member"))) {
+        add_limit(to, json_sprintf("%s belongs to an extension: it cannot be kept, so this will "
+                                   "not run",
+                                   name));
+    }
+    if (keep_is_elsewhere(manifest, one)) {
+        bool whole = json_is_true(json_object_get(manifest, "whole")) &&
+                     json_object_get(manifest, "outside") == NULL;
+        add_limit(to,
+                  json_sprintf("%s has its rows on another server: they %s", name,
+                               whole ? "are not kept" : "cannot be kept, so this will not run"));
+    }
+}
+
+static void add_lesser(limits *to, const json_t *manifest, const json_t *one)
+{
+    const char *kind = json_string_value(json_object_get(one, "kind"));
+    const char *name = quoted_of(one);
+    bool stored = kind != NULL && (kind[0] == 'r' || kind[0] == 'p') &&
+                  !json_is_true(json_object_get(one, "partition"));
+    if (stored && json_array_size(json_object_get(one, "key")) == 0) {
+        add_keyless(to, manifest, json_is_true(json_object_get(one, "changed")), name);
+    }
+    if (stored && !has_verb(manifest, "ANY") && json_is_true(json_object_get(one, "triggers")) &&
+        has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {
+        add_limit(to,
+                  json_sprintf("%s has triggers: what they do to other tables is not kept", name));
     }
 }
 
 static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
 {
     const json_t *relations = json_object_get(manifest, "relations");
-    json_t *limits = json_array();
-    bool any = has_verb(manifest, "ANY");
-    add_time(limits, keep_ms);
-    add_strangers(limits, manifest);
-    if (any) {
-        add_limit(limits, json_string("nobody knows what it does: tables and objects of this "
-                                      "database are kept, nothing outside; rows that it adds "
-                                      "stay, and rights stay as it leaves them"));
-    }
-    if (has_verb(manifest, "OWNED")) {
-        add_limit(limits, json_string("DROP OWNED takes rights that were granted to its roles as "
-                                      "well: on what stays these do not come back"));
-    }
+    limits to = {.said = json_array()};
+    add_grave(&to, manifest);
     for (size_t i = 0; i < json_array_size(relations); i++) {
-        const json_t *one = json_array_get(relations, i);
-        const char *kind = json_string_value(json_object_get(one, "kind"));
-        const char *name = json_string_value(json_object_get(one, "quoted"));
-        bool stored = kind != NULL && (kind[0] == 'r' || kind[0] == 'p') &&
-                      !json_is_true(json_object_get(one, "partition"));
-        if (json_is_true(json_object_get(one, "member"))) {
-            add_limit(limits, json_sprintf("%s belongs to an extension: it cannot be kept, so "
-                                           "this will not run",
-                                           name));
-        }
-        if (keep_is_elsewhere(manifest, one)) {
-            bool whole = json_is_true(json_object_get(manifest, "whole")) &&
-                         json_object_get(manifest, "outside") == NULL;
-            add_limit(limits, json_sprintf("%s has its rows on another server: they %s", name,
-                                           whole ? "are not kept"
-                                                 : "cannot be kept, so this will not run"));
-        }
-        if (stored && json_array_size(json_object_get(one, "key")) == 0) {
-            add_keyless(limits, manifest, json_is_true(json_object_get(one, "changed")), name);
-        }
-        if (stored && !any && json_is_true(json_object_get(one, "triggers")) &&
-            has_verb(manifest, "DELETE UPDATE MERGE INSERT TRUNCATE")) {
-            add_limit(limits, json_sprintf("%s has triggers: what they do to other tables is not "
-                                           "kept",
-                                           name));
-        }
+        add_unkept(&to, manifest, json_array_get(relations, i));
     }
-    return limits;
+    add_strangers(&to, manifest);
+    add_time(&to, keep_ms);
+    for (size_t i = 0; i < json_array_size(relations); i++) {
+        add_lesser(&to, manifest, json_array_get(relations, i));
+    }
+    if (to.more > 0) {
+        json_array_append_new(to.said, json_sprintf("and %zu more such sentences", to.more));
+    }
+    return to.said;
 }
 
 void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out)

@@ -150,6 +150,25 @@ static void note_words(keep_job *job, const char *words)
     sp_buf_span(&job->why, sp_span_cut(text, SP_KEEPER_WHY_MAX_BYTES / 2));
 }
 
+/* Whether there is such a database: servers say that there is none in their own language. */
+static sp_err look_for(keep_job *job)
+{
+    auto_conn PGconn *conn = NULL;
+    auto_free char *info = NULL;
+    auto_free char *name = NULL;
+    auto_result PGresult *found = NULL;
+    TRY(keep_conninfo(job, "postgres", &info));
+    TRY(sp_strdup(job->job.database, &name));
+    conn = PQconnectdb(info);
+    if (conn == NULL || PQstatus(conn) != CONNECTION_OK) {
+        return sp_fail(SP_EIO);
+    }
+    const char *const one[] = {name};
+    TRY(keep_exec(job, conn, "SELECT FROM pg_catalog.pg_database WHERE datname = $1", 1, one,
+                  &found));
+    return PQntuples(found) == 0 ? sp_fail(SP_ENOTFOUND) : sp_fail(SP_EIO);
+}
+
 sp_err keep_connect(keep_job *job, const char *database, PGconn **ret_conn)
 {
     auto_free char *info = NULL;
@@ -159,12 +178,9 @@ sp_err keep_connect(keep_job *job, const char *database, PGconn **ret_conn)
         return sp_fail(SP_ENOMEM);
     }
     if (PQstatus(conn) != CONNECTION_OK) {
-        const char *words = PQerrorMessage(conn);
-        bool gone = sp_span_find(sp_span_cstr(words), SP_SPAN_LIT("does not exist")) <
-                    sp_span_cstr(words).len;
-        note_words(job, words);
+        note_words(job, PQerrorMessage(conn));
         PQfinish(conn);
-        return sp_fail(gone ? SP_ENOTFOUND : SP_EIO);
+        return database == NULL ? look_for(job) : sp_fail(SP_EIO);
     }
     *ret_conn = conn;
     return sp_ok();

@@ -548,6 +548,33 @@ static sp_err write_report(undo *u)
     return nothing ? sp_fail(SP_ECONFLICT) : sp_ok();
 }
 
+static void put_said(const undo *u, PGconn *conn, const char *word, const char *key, sp_buf *sql)
+{
+    const char *value = undo_text(u->manifest, key);
+    char *literal = PQescapeLiteral(conn, value, strlen(value));
+    sp_buf_fmt(sql, " %s %s", word, literal == NULL ? "''" : literal);
+    PQfreemem(literal);
+}
+
+static void put_new_database(const undo *u, PGconn *conn, const char *name, sp_buf *sql)
+{
+    const char *owner = undo_text(u->manifest, "owner");
+    char *quoted = PQescapeIdentifier(conn, name, strlen(name));
+    char *quoted_owner = PQescapeIdentifier(conn, owner, strlen(owner));
+    sp_buf_fmt(sql, "CREATE DATABASE %s TEMPLATE template0 OWNER %s", quoted == NULL ? "" : quoted,
+               quoted_owner == NULL ? "" : quoted_owner);
+    PQfreemem(quoted);
+    PQfreemem(quoted_owner);
+    put_said(u, conn, "ENCODING", "encoding", sql);
+    put_said(u, conn, "LC_COLLATE", "collate", sql);
+    put_said(u, conn, "LC_CTYPE", "ctype", sql);
+    char provider = undo_text(u->manifest, "provider")[0];
+    if (provider == 'i' || provider == 'b') {
+        sp_buf_text(sql, provider == 'i' ? " LOCALE_PROVIDER icu" : " LOCALE_PROVIDER builtin");
+        put_said(u, conn, provider == 'i' ? "ICU_LOCALE" : "BUILTIN_LOCALE", "locale", sql);
+    }
+}
+
 /* A database that is gone is made first; it cannot be part of the transaction. */
 static sp_err make_database(undo *u)
 {
@@ -558,28 +585,14 @@ static sp_err make_database(undo *u)
     TRY(sp_strdup(u->job->job.database, &name));
     sp_buf_reset(&u->job->why);
     TRY(keep_connect(u->job, "postgres", &conn));
-    char *quoted = PQescapeIdentifier(conn, name, strlen(name));
-    char *owner = PQescapeIdentifier(conn, undo_text(u->manifest, "owner"),
-                                     strlen(undo_text(u->manifest, "owner")));
-    char *encoding = PQescapeLiteral(conn, undo_text(u->manifest, "encoding"),
-                                     strlen(undo_text(u->manifest, "encoding")));
-    char *collate = PQescapeLiteral(conn, undo_text(u->manifest, "collate"),
-                                    strlen(undo_text(u->manifest, "collate")));
-    char *ctype = PQescapeLiteral(conn, undo_text(u->manifest, "ctype"),
-                                  strlen(undo_text(u->manifest, "ctype")));
-    sp_buf_fmt(&sql,
-               "CREATE DATABASE %s TEMPLATE template0 OWNER %s ENCODING %s LC_COLLATE %s "
-               "LC_CTYPE %s",
-               quoted, owner, encoding, collate, ctype);
-    char *const made[] = {quoted, owner, encoding, collate, ctype};
-    for (size_t i = 0; i < SP_COUNT(made); i++) {
-        PQfreemem(made[i]);
-    }
+    put_new_database(u, conn, name, &sql);
     TRY(sp_buf_take_cstr(&sql, &text));
     TRY(keep_exec(u->job, conn, text, 0, NULL, NULL));
     undo_tell(
         u, json_sprintf(
-               "the database %s was made again; grants on the database itself are not kept", name));
+               "the database %s was made again; grants on the database itself, and settings made "
+               "with ALTER DATABASE, are not kept",
+               name));
     return keep_connect(u->job, NULL, &u->conn);
 }
 

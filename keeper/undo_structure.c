@@ -266,8 +266,7 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
         return joins_missing(u, entry);
     }
     if (sp_span_starts(entry->rest, INDEX_JOINS)) {
-        return is_index_of_missing(
-            u, sp_span_slice(entry->rest, INDEX_JOINS.len, entry->rest.len));
+        return is_index_of_missing(u, sp_span_slice(entry->rest, INDEX_JOINS.len, entry->rest.len));
     }
     if (is_mapping(entry)) {
         return is_missing_id(u, entry->id);

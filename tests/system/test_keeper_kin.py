@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keeper with a real PostgreSQL: tables that inherit from others, and partitions of the same names in several schemas.
+"""The keeper with a real PostgreSQL: tables that inherit from others, partitions of the same names in several schemas, and what is
+told before anybody agrees.
 
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 import pytest
 
-from keeper_client import Postgres
+from keeper_client import ESTIMATE, KEEP, Postgres
 from keeperlib import keep, row, running_keeper, undo
+from vault_client import ECONFLICT, OK
 
 ROLES = """
 CREATE ROLE owner NOLOGIN;
@@ -101,3 +103,71 @@ def test_a_schema_beside_one_with_partitions_of_the_same_names(keeper, server):
                 f"{name}.logs_1|1|of {name}", f"{name}.logs_1|2|of {name}"]
     finally:
         server.sql("DROP SCHEMA IF EXISTS first, second CASCADE", "orders")
+
+
+# ---- what is told before ----
+
+def limits(keeper, server, verb, *objects, **more):
+    code, _, _, report, why = keeper.job(ESTIMATE, port=server.port, verb=verb, objects=objects, **more)
+    assert code == OK, why
+    return report["limits"]
+
+
+@pytest.fixture
+def far(server):
+    server.sql("CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far; GRANT USAGE ON FOREIGN SERVER far TO owner;"
+               "CREATE SCHEMA far AUTHORIZATION owner; SET ROLE owner; CREATE FOREIGN TABLE far.ft (id int) SERVER far;"
+               "CREATE VIEW far.fv AS TABLE far.ft; CREATE TABLE far.near (id int PRIMARY KEY)", "orders")
+    yield
+    server.sql("DROP SCHEMA far CASCADE; DROP FOREIGN DATA WRAPPER far CASCADE", "orders")
+
+
+@pytest.mark.parametrize("verb, names", [("DELETE", ["far.fv", "far.ft"]), ("TRUNCATE", ["far.near", "far.ft"])])
+def test_a_foreign_table_that_is_named_does_not_fall_out(keeper, server, far, verb, names):
+    assert any("far.ft has its rows on another server: they cannot be kept" in one for one in limits(keeper, server, verb, *names))
+    code, _, _, _, why = keeper.job(KEEP, keep=6, port=server.port, verb=verb, objects=names)
+    assert code == ECONFLICT and "far.ft has its rows on another server" in why, why
+
+
+def test_a_foreign_table_that_is_dropped_comes_back(keeper, server, far):
+    keep(keeper, server, 7, "DROP", "far.ft")
+    server.sql("DROP FOREIGN TABLE far.ft CASCADE", "orders")
+    undo(keeper, server, 7, "DROP")
+    assert server.sql("SELECT relkind FROM pg_class WHERE oid IN ('far.ft'::regclass, 'far.fv'::regclass) ORDER BY 1", "orders").split() == ["f", "v"]
+
+
+def test_a_role_that_cannot_load_rows_is_told_before(keeper, server, shop):
+    assert limits(keeper, server, "DELETE", "shop.ev") == []
+    server.sql("REVOKE ALL ON DATABASE orders FROM PUBLIC, owner; GRANT CONNECT ON DATABASE orders TO op_keep")
+    try:
+        assert any("may not make temporary tables" in one for one in limits(keeper, server, "DELETE", "shop.ev"))
+        server.sql("GRANT TEMPORARY ON DATABASE orders TO op_keep")
+        assert limits(keeper, server, "DELETE", "shop.ev") == []
+    finally:
+        server.sql("GRANT ALL ON DATABASE orders TO owner; GRANT CONNECT, TEMPORARY ON DATABASE orders TO PUBLIC; REVOKE TEMPORARY ON DATABASE orders FROM op_keep")
+
+
+def test_the_gravest_is_told_first_and_how_many_more(keeper, server, shop):
+    """Whoever makes tables in front of it does not hide what is told of another."""
+    names = [f"shop.b{n}" for n in range(30)] + ["shop.z"]
+    for name in names:
+        server.sql(f"SET ROLE owner; CREATE TABLE {name} (id int)", "orders")
+    server.sql("REVOKE ALL ON DATABASE orders FROM PUBLIC, owner; GRANT CONNECT ON DATABASE orders TO op_keep")
+    try:
+        said = limits(keeper, server, "UPDATE", *names)
+        assert "may not make temporary tables" in said[0] and said[-1] == "and 12 more such sentences", said
+    finally:
+        server.sql("GRANT ALL ON DATABASE orders TO owner; GRANT CONNECT, TEMPORARY ON DATABASE orders TO PUBLIC; REVOKE TEMPORARY ON DATABASE orders FROM op_keep")
+
+
+def test_a_database_comes_back_with_its_provider(keeper, server):
+    server.sql("ALTER ROLE op_keep CREATEDB")
+    server.sql("DROP DATABASE orders")
+    server.sql("CREATE DATABASE orders OWNER owner TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'sv-SE'")
+    kind = "SELECT datlocprovider, daticulocale, datcollate FROM pg_database WHERE datname = 'orders'"
+    before = server.sql(kind)
+    keep(keeper, server, 8, "DROP", whole=True)
+    server.sql("DROP DATABASE orders")
+    report = undo(keeper, server, 8, "DROP", whole=True)
+    assert server.sql(kind) == before and before.startswith("i|sv-SE|")
+    assert any("settings made with ALTER DATABASE" in one for one in report["told"])

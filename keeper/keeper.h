@@ -135,6 +135,9 @@ SP_MUST sp_err keep_vault_unwrap(const keep_job *job, sp_span wrapped, sp_key *r
 
 /* ---- manifest.c: what is there ---- */
 SP_MUST sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest);
+/* Which cluster the connection is of, as its own number; empty where the role may not ask. */
+enum { KEEP_SYSTEM_BYTES = 32 };
+SP_MUST sp_err keep_system(keep_job *job, PGconn *conn, char ret_system[KEEP_SYSTEM_BYTES]);
 /* For the approval screen: see keeper/README.md. keep_ms: what keeping may take; 0 = not said. */
 void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out);
 uint64_t keep_manifest_bytes(const json_t *manifest);

@@ -596,9 +596,30 @@ static sp_err make_database(undo *u)
     return keep_connect(u->job, NULL, &u->conn);
 }
 
+/* Tables, other objects and transactions are known by numbers, which mean others in another
+ * cluster. */
+static sp_err check_system(undo *u)
+{
+    const char *was = undo_text(u->manifest, "system");
+    char is[KEEP_SYSTEM_BYTES];
+    TRY(keep_system(u->job, u->conn, is));
+    if (was[0] == '\0' || sp_span_eq(sp_span_cstr(was), sp_span_cstr(is))) {
+        return sp_ok();
+    }
+    sp_buf_reset(&u->job->why);
+    sp_buf_fmt(&u->job->why,
+               "this was kept of another database cluster (its system identifier was %s, here it "
+               "is %s): what its tables and transactions are called by there means others here",
+               was, is[0] == '\0' ? "not told" : is);
+    return sp_fail(SP_ECONFLICT);
+}
+
 static sp_err connect_to_it(undo *u)
 {
     sp_err err = keep_connect(u->job, NULL, &u->conn);
+    if (!sp_failed(err)) {
+        return check_system(u);
+    }
     if (err.code != SP_ENOTFOUND || !json_is_true(json_object_get(u->manifest, "whole"))) {
         return err;
     }

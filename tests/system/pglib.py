@@ -103,15 +103,19 @@ class Postgres:
         if start:
             self.start()
 
+    INITDB = ["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"]
+
+    def _init_data(self, password_file):
+        self._run("initdb", "-D", self.data, "--pwfile", password_file, *self.INITDB)
+
     def _make_data(self, password_file):
         """A new cluster: a copy of the one that initdb made for the first of these tests, below the build directory."""
-        words = ["-U", SUPERUSER, "-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"]
-        known = " ".join([os.path.realpath(BIN), *words, PASSWORD, str(self.user.pw_uid)])
+        known = " ".join([os.path.realpath(BIN), *self.INITDB, PASSWORD, str(self.user.pw_uid)])
         template = os.path.join(BUILD, "test-postgres-" + hashlib.sha256(known.encode()).hexdigest()[:12])
         with open(template + ".lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not os.path.isdir(template):
-                self._run("initdb", "-D", self.data, "--pwfile", password_file, *words)
+                self._init_data(password_file)
                 shutil.rmtree(template + ".new", ignore_errors=True)  # of a run that was ended
                 subprocess.run(["cp", "-a", self.data, template + ".new"], check=True)
                 os.rename(template + ".new", template)

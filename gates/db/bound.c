@@ -90,7 +90,7 @@ static bool is_text(uint32_t oid)
            oid == OID_JSON;
 }
 
-static void put_literal(sp_buf *out, sp_span value)
+void db_literal_write(sp_buf *out, sp_span value)
 {
     bool escapes = sp_span_index(value, '\\') < value.len;
     sp_buf_text(out, escapes ? "E'" : "'");
@@ -109,7 +109,7 @@ static void put_binary(sp_buf *out, uint32_t oid, sp_span value)
 {
     size_t size = oid == OID_INT2 ? 2 : oid == OID_INT4 ? 4 : oid == OID_INT8 ? 8 : 0;
     if (is_text(oid)) {
-        put_literal(out, value);
+        db_literal_write(out, value);
     } else if (oid == OID_BOOL && value.len == 1) {
         sp_buf_text(out, value.ptr[0] != 0 ? "'true'" : "'false'");
     } else if (size != 0 && value.len == size) {
@@ -143,7 +143,7 @@ void db_run_write(const db_run_ask *run, sp_buf *out)
         if (is_null) {
             sp_buf_text(out, "NULL");
         } else if (sp_pg_format_of(bind->format_count, bind->formats, i) == 0) {
-            put_literal(out, value);
+            db_literal_write(out, value);
         } else {
             put_binary(out, type_of(&run->types, i), value);
         }

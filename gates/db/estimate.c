@@ -24,7 +24,7 @@ enum {
     ANSWER_US = 4000000, /* all of it together */
     IDLE_TICKS = 10,     /* the connection is kept so long */
     EXPLAINED_MAX = 4,   /* statements of one message */
-    STAGES_MAX = EXPLAINED_MAX * 3 + 2 /* explained twice, prepared; touches, the end */,
+    STAGES_MAX = EXPLAINED_MAX * 3 + 4 /* explained twice, prepared; settings, touches, the end */,
     OUT_MAX_BYTES = 16 << 20,
     CARRY_MAX_BYTES = 2 << 20,
     LINES_MAX_BYTES = 6000,
@@ -34,7 +34,7 @@ enum {
 };
 
 /* One question and its answer, up to ReadyForQuery. */
-typedef enum { STAGE_QUIET, STAGE_JSON, STAGE_TEXT, STAGE_TOUCHES } stage;
+typedef enum { STAGE_QUIET, STAGE_JSON, STAGE_TEXT, STAGE_TOUCHES, STAGE_SHOW, STAGE_SET } stage;
 
 struct db_estimate {
     db_session *session;
@@ -59,6 +59,8 @@ struct db_estimate {
     sp_buf lines; /* JSON strings, with commas */
     sp_buf touches;
     const char *unheld; /* why others may change what is kept before it runs; NULL = they wait */
+    db_settings theirs; /* of the asker's session, when it was asked for them last */
+    db_settings own;    /* of the connection as it began */
     db_estimated found;
 };
 
@@ -249,6 +251,23 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
     }
 }
 
+/* A new connection tells what it has by default. */
+static void ask_settings(db_estimate *e)
+{
+    if (!e->theirs.are_known) {
+        return;
+    }
+    if (e->back == NULL || !e->own.are_known) {
+        e->own = (db_settings){.are_known = false};
+        sp_pg_parse_write(&e->out, SP_SPAN_EMPTY, SP_SPAN_LIT("SHOW ALL"));
+        sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
+        sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
+        add_stage(e, STAGE_SHOW);
+    }
+    db_settings_set(&e->theirs, &e->out);
+    add_stage(e, STAGE_SET);
+}
+
 static void ask_touches(db_estimate *e, const db_run_ask *run)
 {
     auto_buf sp_buf objects = sp_buf_make(OBJECTS_MAX_BYTES);
@@ -343,6 +362,10 @@ static void take_line(db_estimate *e, sp_span line)
 
 static void take_row(db_estimate *e, sp_span body)
 {
+    if (e->stages[e->stage] == STAGE_SHOW) {
+        db_settings_take(&e->own, body);
+        return;
+    }
     sp_pg_data_row row;
     sp_span values[DB_TOUCH_VALUES] = {SP_SPAN_EMPTY};
     if (sp_failed(sp_pg_data_row_read(body, &row))) {
@@ -356,6 +379,8 @@ static void take_row(db_estimate *e, sp_span body)
     sp_sql_plan plan;
     switch (e->stages[e->stage]) {
     case STAGE_QUIET:
+    case STAGE_SHOW:
+    case STAGE_SET:
         break;
     case STAGE_JSON:
         if (!sp_failed(sp_sql_plan_read(values[0], &plan))) {
@@ -384,7 +409,7 @@ static void take_error(db_estimate *e, sp_span body)
     sp_sql_redact(error.message, e->is_secret, 120, &shown);
     sp_span text = sp_buf_borrow(&shown);
     snprintf(why, sizeof(why), "the database says: %.*s", SP_SPAN_ARG(text));
-    if (e->stages[e->stage] == STAGE_JSON || e->stages[e->stage] == STAGE_TOUCHES) {
+    if (e->stages[e->stage] != STAGE_QUIET && e->stages[e->stage] != STAGE_TEXT) {
         db_estimate_why(&e->found, why);
     }
     e->is_open = e->is_open || e->stages[e->stage] == STAGE_TOUCHES;
@@ -547,6 +572,7 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->adds = e->is_untold = e->hides = false;
     e->is_open = false;
     e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;
+    ask_settings(e);
     explain_all(e, run);
     ask_touches(e, run);
     if (e->stage_count == 0) {
@@ -575,6 +601,28 @@ const db_estimated *db_estimate_ask(db_session *session, const db_run_ask *run, 
         begin(e, run, hash);
     }
     return e->state == DONE ? &e->found : NULL;
+}
+
+void db_estimate_settings_begin(db_session *session)
+{
+    db_estimate *e = estimate_of(session);
+    if (e != NULL) {
+        e->theirs = (db_settings){.are_known = false};
+    }
+}
+
+void db_estimate_setting(db_session *session, sp_span body)
+{
+    db_estimate *e = db_session_judge(session)->estimate;
+    if (e != NULL) {
+        db_settings_take(&e->theirs, body);
+    }
+}
+
+bool db_estimate_settings_write(const db_session *session, sp_buf *out)
+{
+    const db_estimate *e = db_session_judge(session)->estimate;
+    return e != NULL && db_settings_differ(&e->theirs, &e->own, out);
 }
 
 void db_estimate_write(const db_session *session, sp_buf *out)

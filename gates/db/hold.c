@@ -12,9 +12,9 @@
  *
  * While people think no clock of the server's runs, or what they agreed to would find its time used
  * up, or its session ended as idle. statement_timeout counts from the first message of a pipeline
- * until an Execute is complete: one of a query that does nothing is put before the waiting. The
- * timeouts of idle sessions count from ReadyForQuery until the next message: a Close of a portal
- * that nobody has is that message, before people are asked and again behind the locks.
+ * until an Execute is complete: that of SHOW ALL, which people need (settings.c), is put before the
+ * waiting. The timeouts of idle sessions count from ReadyForQuery until the next message: a Close
+ * of a portal that nobody has is that message, behind SHOW ALL and behind the locks.
  *
  * A statement by itself whose answer may be refused for its size gets such a transaction too
  * (whole.c), without locks. What the server answers to us is swallowed (DB_FLIGHT_OURS). A
@@ -230,11 +230,19 @@ static sp_err close_alone(db_session *session, sp_buf *out)
 
 sp_err db_hold_clocks(db_session *session)
 {
+    sp_span show_all = SP_SPAN_LIT("SHOW ALL");
     auto_buf sp_buf out = sp_buf_make(1024);
     session->hold_wraps = false;
     session->hold_state[0] = '\0';
-    TRY(session->is_unsynced ? send_pipelined(session, SP_SPAN_LIT("SELECT WHERE false"), &out)
-                             : close_alone(session, &out));
+    db_estimate_settings_begin(session);
+    if (session->is_unsynced) {
+        TRY(send_pipelined(session, show_all, &out));
+    } else {
+        const db_flight flight = our_query(session);
+        sp_pg_query_write(&out, show_all);
+        TRY(db_flights_add(session, &flight));
+        TRY(close_alone(session, &out));
+    }
     TRY(sp_buf_error(&out));
     session->hold = DB_HOLD_ASKED;
     return db_stream_send(&session->back->stream, sp_buf_borrow(&out));
@@ -365,6 +373,11 @@ bool db_hold_answer(db_session *session, const sp_pg_msg *msg)
         }
         db_flights_pop(session, DB_END_DONE);
         return session->hold != DB_HOLD_ASKED || session->flights.count > 0 || is_over(session);
+    case 'T':
+        return true;
+    case 'D': /* of SHOW ALL */
+        db_estimate_setting(session, msg->body);
+        return true;
     default:
         return false; /* what we send answers nothing else */
     }

@@ -409,6 +409,8 @@ typedef struct {
     uint64_t reference;
     uint64_t recorded; /* the reference under which it is on disk already; 0 = it is not */
     sp_hash hash;
+    sp_hash
+        shown;   /* what others agree to: that of `hash`, with settings that are not the default */
     sp_hash met; /* what it met when others were asked: actions and objects by number */
     uint64_t look_us;
     db_session *session;
@@ -443,8 +445,9 @@ db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal
 SP_MUST sp_err db_hold_wrap(db_session *session);
 /* May all of its statements run in a transaction that they do not begin or end? */
 bool db_hold_can_wrap(const sp_sql_judgement *judgement);
-/* Stops the server's clocks until the statement runs, or ReadyForQuery; nothing of this client is
- * under way. db_pending_held() follows. */
+/* Asks for the settings of the session (estimate.c), and by that stops the server's clocks until
+ * the statement runs, or ReadyForQuery; nothing of this client is under way. db_pending_held()
+ * follows. */
 SP_MUST sp_err db_hold_clocks(db_session *session);
 /* May a query stand before it in its pipeline, as db_hold_clocks() puts one there? */
 bool db_hold_may_follow(const db_run_ask *run);
@@ -461,6 +464,25 @@ bool db_must_keep(const db_session *session, const db_run_ask *run);
 sp_hash db_run_hash(const db_run_ask *run);
 /* The same for people. */
 void db_run_write(const db_run_ask *run, sp_buf *out);
+/* A value as SQL would have it. */
+void db_literal_write(sp_buf *out, sp_span value);
+
+/* ---- settings.c: by which a text has another meaning ---- */
+enum { DB_SETTINGS = 18, DB_SETTING_BYTES = 96 /* longer ones are cut */ };
+typedef struct {
+    bool are_known;
+    struct {
+        uint8_t len;
+        uint8_t value[DB_SETTING_BYTES];
+    } items[DB_SETTINGS];
+} db_settings;
+/* A row of the answer to SHOW ALL. */
+void db_settings_take(db_settings *all, sp_span body);
+/* Those that are not as they are there, for people, to stand behind a text; whether there are any.
+ * Where the others are not known it is all of them. */
+bool db_settings_differ(const db_settings *all, const db_settings *from, sp_buf *out);
+/* Messages by which another session takes them. */
+void db_settings_set(const db_settings *all, sp_buf *out);
 
 /* ---- pending.c ---- */
 /* The next step: DB_PASS when there is none left, DB_WAIT, or DB_REFUSE. */
@@ -499,6 +521,12 @@ typedef struct {
     char why_not[200]; /* why there is no plan, or not of all; empty = there is */
 } db_estimated;
 void db_estimate_why(db_estimated *found, const char *why);
+/* What the asker's own session has set is about to be told, and a row of that. Estimates read by it
+ * from then on. */
+void db_estimate_settings_begin(db_session *session);
+void db_estimate_setting(db_session *session, sp_span body);
+/* What of that is not the account's default, as db_settings_differ(). */
+bool db_estimate_settings_write(const db_session *session, sp_buf *out);
 /* NULL: the server is being asked, the message is judged again when it has answered. One that was
  * made for the same hash stands until it is forgotten. */
 const db_estimated *db_estimate_ask(db_session *session, const db_run_ask *run,

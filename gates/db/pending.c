@@ -186,13 +186,22 @@ static db_verdict no_ask(const char *message, const char *hint, db_refusal *refu
     return DB_REFUSE;
 }
 
-/* What others agree to is what they see: all of it, under no other name. */
-static bool show(const db_run_ask *run, sp_buf *shown)
+/* What others agree to is what they see: all of it, under no other name, as its own session reads
+ * it. */
+static bool show(const db_session *session, const db_run_ask *run, sp_buf *shown)
 {
+    db_pending *pending = &db_session_judge(session)->pending;
+    auto_buf sp_buf settings = sp_buf_make((size_t)DB_SETTINGS * (DB_SETTING_BYTES * 2 + 64));
     bool is_secret = (run->judgement->flags & SP_SQL_IS_SECRET) != 0;
     auto_buf sp_buf all = sp_buf_make(SHOWN_MAX_BYTES * 2);
     db_run_write(run, &all);
-    return !sp_failed(sp_buf_error(&all)) &&
+    pending->shown = pending->hash;
+    if (db_estimate_settings_write(session, &settings)) {
+        const sp_span parts[] = {{pending->hash.bytes, SP_SHA256_BYTES}, sp_buf_borrow(&settings)};
+        pending->shown = sp_sha256_parts(parts, SP_COUNT(parts));
+        sp_buf_span(&all, sp_buf_borrow(&settings));
+    }
+    return !sp_failed(sp_buf_error(&all)) && !sp_failed(sp_buf_error(&settings)) &&
            sp_sql_show(sp_buf_borrow(&all), is_secret, SHOWN_MAX_BYTES, shown);
 }
 
@@ -243,17 +252,17 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
                       "Send them apart, so that each waits for those whose word it needs.",
                       refusal);
     }
-    if (!show(run, &shown)) {
-        return no_ask("others cannot agree to a statement that cannot be shown to them whole",
-                      "It is too long, or its literals cannot be told apart: send it in parts.",
-                      refusal);
-    }
     if ((pending->done & DB_DONE_CLOCKS) == 0) {
         return stop_clocks(session, run, refusal);
     }
     const db_estimated *found = db_estimate_ask(session, run, &pending->hash);
     if (found == NULL) {
         return DB_WAIT;
+    }
+    if (!show(session, run, &shown)) {
+        return no_ask("others cannot agree to a statement that cannot be shown to them whole",
+                      "It is too long, or its literals cannot be told apart: send it in parts.",
+                      refusal);
     }
     say_estimate(pending, found);
     auto_buf sp_buf plan = sp_buf_make(SP_DB_PLAN_MAX_BYTES);
@@ -288,7 +297,7 @@ static db_verdict ask_others(db_session *session, const db_run_ask *run, db_refu
     for (uint8_t i = 0; i < decision->asks_count; i++) {
         ask.rules[i] = sp_policy_rule_name(&session->snapshot->policy, decision->asks[i]);
     }
-    sp_copy(ask.sha256, pending->hash.bytes, SP_SHA256_BYTES);
+    sp_copy(ask.sha256, pending->shown.bytes, SP_SHA256_BYTES);
     sp_db_ask_write(&ask, &body);
     return call(session, SP_CORE_DB_ASK, &body, on_asked, refusal);
 }
@@ -356,7 +365,7 @@ static db_verdict use_word(db_session *session, db_refusal *refusal)
     db_pending *pending = &db_session_judge(session)->pending;
     auto_buf sp_buf body = sp_buf_make(256);
     sp_db_ask_use use = {.ask = pending->ask, .session = live_of(session)};
-    sp_copy(use.sha256, pending->hash.bytes, SP_SHA256_BYTES);
+    sp_copy(use.sha256, pending->shown.bytes, SP_SHA256_BYTES);
     sp_db_ask_use_write(&use, &body);
     return call(session, SP_CORE_DB_ASK_USE, &body, on_used, refusal);
 }

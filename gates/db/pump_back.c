@@ -374,6 +374,12 @@ static bool is_ours(db_session *session, const sp_pg_msg *msg, bool *ret_fits)
     return ends && (msg->type == 'C' || (msg->type == 'E' && session->sqlstate[0] != '\0'));
 }
 
+static bool is_asked_by_us(db_session *session)
+{
+    const db_flight *head = db_flights_head(session);
+    return head != NULL && (head->flags & DB_FLIGHT_OURS) != 0;
+}
+
 /* Instead of an answer to what waits, or to what we asked for it. */
 static bool ends_waiting(db_session *session, const sp_pg_msg *msg)
 {
@@ -461,7 +467,7 @@ static step one(db_session *session, db_run *run, sp_span rest, size_t *ret_used
         return STOP;
     }
     size_t size = SP_PG_HEAD_BYTES + (size_t)head.body_len;
-    bool needed = (kind & WHOLE) != 0 || (session->watch & kind) != 0;
+    bool needed = (kind & WHOLE) != 0 || (session->watch & kind) != 0 || is_asked_by_us(session);
     if (needed && head.body_len > DB_BACK_MAX_BYTES) {
         out_of_step(session, "a row is longer than the gate can look into");
         return STOP;

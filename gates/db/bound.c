@@ -260,6 +260,6 @@ db_verdict db_texts_bind(db_session *session, const sp_pg_msg *msg, db_flight *f
                   "too many portals are open, or they hold too much");
         return DB_REFUSE;
     }
-    flight->own = note;
+    flight->note = note;
     return DB_PASS;
 }

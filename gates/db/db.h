@@ -278,19 +278,18 @@ void db_pump(db_session *session);
 
 /* ---- flights.c ---- */
 enum {
-    DB_FLIGHT_POISON = 1, /* its error is ours: own points to a db_poison */
-    DB_FLIGHT_COPY = 2, /* the server may read CopyData for it: nothing is sent behind it before */
-    DB_FLIGHT_OURS = 4, /* asked by us: the client sees nothing of it */
-    DB_FLIGHT_LIMITED = 8, /* its answer may be refused: nothing is sent behind it before its end */
-    DB_FLIGHT_LARGE = 16,  /* whether so large an answer may be had has been asked */
+    DB_FLIGHT_COPY = 1, /* the server may read CopyData for it: nothing is sent behind it before */
+    DB_FLIGHT_OURS = 2, /* asked by us: the client sees nothing of it */
+    DB_FLIGHT_LIMITED = 4, /* its answer may be refused: nothing is sent behind it before its end */
+    DB_FLIGHT_LARGE = 8,   /* whether so large an answer may be had has been asked */
     DB_FLIGHT_GUARD =
         32, /* a Close of ours in front of a Query: an error that is of no message is its */
     DB_FLIGHT_ALONE = 64 /* a Close of ours with nothing behind it, after ReadyForQuery */
 };
-typedef struct {
+struct db_poison {
     size_t len;
     uint8_t error[]; /* the ErrorResponse that the client gets */
-} db_poison;
+};
 SP_MUST sp_err db_flights_add(db_session *session, const db_flight *flight);
 db_flight *db_flights_head(db_session *session);
 /* The place-th that waits for its answer, oldest first; place < count. */

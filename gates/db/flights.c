@@ -65,9 +65,9 @@ db_flight *db_flights_head(db_session *session)
 static void tell_end(db_session *session, db_flight *flight, db_how how)
 {
     db_end end = {.how = how};
-    if ((flight->flags & (DB_FLIGHT_POISON | DB_FLIGHT_OURS | DB_FLIGHT_GUARD)) != 0) {
+    if (flight->poison != NULL || (flight->flags & (DB_FLIGHT_OURS | DB_FLIGHT_GUARD)) != 0) {
         db_judge_ours_end(session, flight, &end);
-        sp_free(flight->own);
+        sp_free(flight->poison);
         return;
     }
     if (how != DB_END_SKIPPED) {

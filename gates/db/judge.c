@@ -382,7 +382,7 @@ static bool may_run_on(db_session *session, sp_decision *decision)
                                   .now_unix_s = sp_now_unix_us() / 1000000,
                                   .cuts = sp_live_cuts(&db_here.office.live)};
     for (uint32_t i = 0; i < session->flights.count; i++) {
-        const db_note *note = db_flights_at(session, i)->own;
+        const db_note *note = db_flights_at(session, i)->note;
         if (note == NULL || !note->runs) {
             continue;
         }
@@ -487,7 +487,7 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     db_verdict verdict = judge_message(session, msg, flight, refusal);
     if (verdict != DB_WAIT) {
-        db_ends_sent(db_session_judge(session), msg->type, flight == NULL ? NULL : flight->own);
+        db_ends_sent(db_session_judge(session), msg->type, flight == NULL ? NULL : flight->note);
     }
     if (verdict == DB_REFUSE && refusal->reference != 0 &&
         refusal->reference != db_session_judge(session)->refused) {
@@ -540,7 +540,7 @@ void db_judge_ours_end(db_session *session, const db_flight *flight, const db_en
 void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
 {
     db_judge *judge = db_session_judge(session);
-    db_note *note = flight->own;
+    db_note *note = flight->note;
     if (note != NULL && note->runs && (note->flags & SP_SQL_IS_DDL) != 0) {
         judge->defining--;
     }
@@ -568,7 +568,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
             db_made_discarded(session, flight);
         }
     }
-    flight->own = NULL;
+    flight->note = NULL;
     if (note->count != NULL) {
         note->count->has_stopped |= end->how == DB_END_SUSPENDED;
         count_part(note, end);

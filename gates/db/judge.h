@@ -16,7 +16,7 @@
  *     DB_CUT      *refusal is sent as FATAL and the connection ends
  *
  * Each message that was passed and gets an answer is a db_flight until that answer is complete;
- * the judge may hang its own on it (word, own), and db_judge_end() is called exactly once for it.
+ * the judge may hang its own on it (word, note), and db_judge_end() is called exactly once for it.
  * Messages of the server come to db_judge_back() only while their bit is set in db_session_watch();
  * all others pass as runs of bytes that are not looked into.
  *
@@ -52,12 +52,16 @@ typedef struct {
     char hint[320];
 } db_refusal;
 
+typedef struct db_note db_note; /* the judge's own */
+typedef struct db_poison db_poison;
+
 /* A front message whose answer is not complete yet. */
 typedef struct {
     uint8_t type; /* Q P B D E C F S */
     uint8_t flags;
-    uint32_t word; /* the judge's own */
-    void *own;     /* the judge's own */
+    uint32_t word;     /* the judge's own */
+    db_note *note;     /* likewise; NULL = it has none, as what was refused and what is ours */
+    db_poison *poison; /* of one that was refused: what the client gets; NULL = it was not */
     uint64_t started_us;
 } db_flight;
 

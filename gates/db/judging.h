@@ -323,7 +323,7 @@ typedef struct {
     uint64_t may_bytes;
 } db_spent;
 
-typedef struct {
+struct db_note {
     uint64_t number;     /* names that are closed came before this */
     uint64_t made_last;  /* the message made names from number to this; less = none */
     bool is_behind;      /* a Query in the transaction of messages that were not synced */
@@ -361,7 +361,7 @@ typedef struct {
     db_spent spent;
     uint16_t shown_len;
     uint8_t shown[]; /* the statement as it may be written down */
-} db_note;
+};
 
 /* ---- stands.c ---- */
 /* Policy allows to the session's person of now what runs, with no more masks and no tighter limits;

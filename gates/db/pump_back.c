@@ -342,7 +342,7 @@ static bool is_large(db_session *session, const sp_pg_msg *msg)
 static const db_poison *poison_of(db_session *session, uint8_t type)
 {
     const db_flight *head = type == 'E' ? db_flights_head(session) : NULL;
-    return head != NULL && (head->flags & DB_FLIGHT_POISON) != 0 ? head->own : NULL;
+    return head == NULL ? NULL : head->poison;
 }
 
 static bool is_fatal(const sp_pg_msg *msg)

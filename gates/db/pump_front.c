@@ -9,8 +9,9 @@
 enum {
     CHUNKS_A_TURN = 8,
     SYNCS_KEPT_BYTES = 64 * SP_PG_HEAD_BYTES,
-    SMALL_MAX_BYTES = 8 * 1024, /* Describe, Execute, Close, Sync ... */
-    CALL_MAX_BYTES = 64 * 1024, /* FunctionCall, CopyFail */
+    SMALL_MAX_BYTES =
+        10000 - 4,              /* Describe, Execute, Close, Sync, CopyFail: as the server has it */
+    CALL_MAX_BYTES = 64 * 1024, /* FunctionCall */
     CARRY_MAX_BYTES = DB_STATEMENT_MAX_BYTES + DB_CHUNK_BYTES + 64
 };
 
@@ -46,8 +47,7 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
     sp_copy(kept->error, error.ptr, error.len);
     bool simple = type == 'Q' || type == 'F';
     sp_err err = simple ? guard(session, run) : sp_ok();
-    const db_flight flight = {
-        .type = type, .flags = DB_FLIGHT_POISON, .word = db_judge_ours(session, type), .own = kept};
+    const db_flight flight = {.type = type, .word = db_judge_ours(session, type), .poison = kept};
     if (!sp_failed(err)) {
         err = db_flights_add(session, &flight);
     }
@@ -194,7 +194,6 @@ static uint32_t wanted(const sp_pg_head *head)
     case 'B':
         return head->body_len <= DB_BIND_WHOLE_BYTES ? head->body_len : DB_BIND_WHOLE_BYTES;
     case 'F':
-    case 'f':
         return head->body_len <= CALL_MAX_BYTES ? head->body_len : UINT32_MAX;
     default:
         return head->body_len <= SMALL_MAX_BYTES ? head->body_len : UINT32_MAX;

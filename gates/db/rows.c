@@ -534,7 +534,7 @@ db_verdict db_judge_back(db_session *session, const sp_pg_msg *msg, db_flight *f
     if (flight == NULL && msg->type == 'N') {
         flight = db_flights_head(session); /* whatever raised it, it may quote what runs now */
     }
-    db_note *note = flight == NULL || (flight->flags & DB_FLIGHT_POISON) != 0 ? NULL : flight->own;
+    db_note *note = flight == NULL ? NULL : flight->note;
     if ((msg->type == 'E' || msg->type == 'N') && db_session_judge(session)->is_late) {
         return on_error(msg, out);
     }

@@ -361,7 +361,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     db_made_things(judge, judgement);
     note_flight(session, judgement, note, flight);
     db_rows_watch(session, note, flight);
-    flight->own = note;
+    flight->note = note;
     return DB_PASS;
 }
 
@@ -428,7 +428,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         verdict = DB_REFUSE;
     } else if (verdict == DB_PASS) {
         note->number = note->made_last = named->number;
-        flight->own = note;
+        flight->note = note;
     }
     db_text_unref(text);
     return verdict;
@@ -518,7 +518,7 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     db_made_things(judge, portal->text->known->judgement);
     note_flight(session, portal->text->known->judgement, note, flight);
     db_rows_watch(session, note, flight);
-    flight->own = note;
+    flight->note = note;
     return DB_PASS;
 }
 
@@ -567,7 +567,7 @@ db_verdict db_texts_describe(db_session *session, const sp_pg_msg *msg, db_fligh
     note->moves = is_older ? UINT64_MAX : judge->moves;
     note->text = db_text_ref(at->text);
     db_rows_watch(session, note, NULL);
-    flight->own = note;
+    flight->note = note;
     return DB_PASS;
 }
 
@@ -591,6 +591,6 @@ db_verdict db_texts_close(db_session *session, const sp_pg_msg *msg, db_flight *
     sp_copy(note->name, named.name.ptr, named.name.len);
     note->number = db_session_judge(session)->names.numbers + 1;
     db_session_judge(session)->moves++;
-    flight->own = note;
+    flight->note = note;
     return DB_PASS;
 }

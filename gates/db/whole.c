@@ -72,8 +72,7 @@ static bool poison(db_session *session)
     if (sp_failed(sp_buf_error(&out)) || sp_failed(sp_alloc(1, sizeof(*silent), &silent))) {
         return false;
     }
-    const db_flight flight = {
-        .type = 'P', .flags = DB_FLIGHT_POISON | DB_FLIGHT_LIMITED, .own = silent};
+    const db_flight flight = {.type = 'P', .flags = DB_FLIGHT_LIMITED, .poison = silent};
     if (sp_failed(db_flights_add(session, &flight))) {
         sp_free(silent);
         return false;

@@ -176,6 +176,23 @@ def test_what_is_allowed_without_the_role_runs_on(db):
     one.close()
 
 
+def test_a_refused_statement_that_waits_is_no_statement_that_runs(db):
+    """A role ends while it stands behind one that runs: of it there is nothing to look at anew."""
+    db.person("dot", ["staff", "dba"])
+    sam = db.office.people["sam"]
+    sam.fresh()
+    one = Raw(db.port)
+    assert one.log_in("dot", "orders-db", db.password("dot"))[-1] == ("Z", b"I")
+    for text in ["SELEC " + "y" * 200, "EXECUTE " + "z" * 60, "SELECT 'x' " + "x" * 1000 + " ;;; x"] * 4:
+        sam.put(f"/admin/people/{db.people['dot'].id}/roles", {"roles": ["staff", "dba"]})
+        assert [kind for kind, _ in one.ask("SELECT 1")] == ["T", "D", "C", "Z"]
+        one.send(query("SELECT pg_sleep(1)"), query(text))
+        time.sleep(0.3)
+        sam.put(f"/admin/people/{db.people['dot'].id}/roles", {"roles": ["dba"]})
+        assert [kind for kind, _ in one.until("Z") + one.until("Z")] == ["T", "D", "C", "Z", "E", "Z"], text
+    one.close()
+
+
 def left_of(grant):
     """Seconds of a grant of a minute."""
     return datetime.datetime.fromisoformat(grant["started_at"].replace("Z", "+00:00")).timestamp() + 60 - time.time()

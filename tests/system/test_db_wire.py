@@ -506,6 +506,27 @@ def test_copy_in_the_extended_protocol(raw):
     assert b"6" in next(body for kind, body in found if kind == "D")
 
 
+@pytest.mark.parametrize("size", [10, 9000])
+def test_a_copy_that_its_client_gives_up_in_two_pieces(db, raw, size):
+    """As TLS records cut it. An end that is torn off leaves nothing behind at the server."""
+    end = message("f", b"x" * (size - 1) + b"\0")
+    raw.ask("CREATE TEMP TABLE e (a int)")
+    for at in {1, 4, 5, 7, 100, size // 2, 8190, 8200, len(end) - 1} & set(range(1, len(end))):
+        raw.send(query("COPY e FROM STDIN"))
+        raw.until("G")
+        raw.send(message("d", b"1\n"), end[:at])
+        time.sleep(0.05)
+        raw.send(end[at:])
+        found = raw.until("Z")
+        assert codes(found) == "EZ" and error_of(found)["C"] == "57014", at
+    raw.send(query("COPY things FROM STDIN"))
+    raw.until("G")
+    raw.send(end[:size // 2])
+    time.sleep(0.05)
+    raw.close()
+    wait_for("the end at the server", 10, lambda: not db.server.sql("SELECT 1 FROM pg_stat_activity WHERE query LIKE 'COPY things FROM%' AND state = 'active'"))
+
+
 def test_a_copy_whose_client_has_said_all_at_once(db):
     """Statement, data, end and Terminate in one write, and the end of the connection: a server takes all of it."""
     db.server.sql("CREATE TABLE IF NOT EXISTS told (n int)", "GRANT ALL ON told TO op_dba", database="orders")

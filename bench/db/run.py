@@ -9,11 +9,10 @@ interleaved; a figure is the median over the rounds of the ratio within a round.
 (WARM_S): ours are new connections with new server processes behind them, pgbouncer's server processes are those of the
 round before. Beside each throughput stands the processor time a transaction of each side (all processes of the gate with
 the ledger and what follows it; pgbouncer): it has no bound, but other work on the machine moves it less. Lines: name
-value bound ok|short; all numbers go to bench/results/db.json.
+value bound ok|short; all numbers go to bench/results/db.json, each part with its date, machine and commit.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -29,6 +28,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 from dblib import ACCOUNT_PASSWORD, DOCUMENTS, DatabaseOffice  # noqa: E402
 from officelib import descendants, free_port  # noqa: E402
 from pgraw import Raw  # noqa: E402
+import results  # noqa: E402
 import revoked  # noqa: E402
 
 RESULTS = os.path.join(ROOT, "bench", "results", "db.json")
@@ -255,7 +255,7 @@ class Bench:
 class Report:
     def __init__(self):
         self.bad = False
-        self.numbers = {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "cores": os.cpu_count()}
+        self.numbers = {}
 
     def line(self, name, value, bound, good):
         self.bad = self.bad or not good
@@ -308,7 +308,7 @@ def measure_tls(report, options):
         bench.close()
 
 
-def measure_revoked(report):
+def measure_revoked(report, _options):
     """From signing out to the last byte at each connection of the session, API and core included."""
     db = DatabaseOffice(workers=2)
     try:
@@ -321,25 +321,25 @@ def measure_revoked(report):
         db.close()
 
 
+PARTS = {"plain": measure_plain, "tls": measure_tls, "revoked": measure_revoked}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=4, help="of a run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--idle", type=int, default=5000)
-    parser.add_argument("--only", choices=["plain", "tls", "revoked"])
+    parser.add_argument("--only", choices=list(PARTS), action="append")
     options = parser.parse_args()
-    report = Report()
-    if options.only in (None, "plain"):
-        measure_plain(report, options)
-    if options.only in (None, "tls"):
-        measure_tls(report, options)
-    if options.only in (None, "revoked"):
-        measure_revoked(report)
-    if options.only is None:
-        with open(RESULTS, "w", encoding="utf-8") as file:
-            json.dump(report.numbers, file, indent=1)
-            file.write("\n")
-    sys.exit(1 if report.bad else 0)
+    is_look = any(getattr(options, name) < parser.get_default(name) for name in ("seconds", "rounds", "idle"))
+    bad = False
+    for name in [name for name in PARTS if options.only is None or name in options.only]:
+        report = Report()
+        PARTS[name](report, options)
+        bad = bad or report.bad
+        if not is_look:  # after each part: a run that is broken off keeps what it has measured
+            results.keep(RESULTS, name, report.numbers)
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":

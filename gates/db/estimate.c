@@ -525,6 +525,8 @@ static sp_err open_connection(db_estimate *e)
                              sp_buf_borrow(&path),
                              SP_SPAN_LIT("default_transaction_read_only"),
                              SP_SPAN_LIT("on"),
+                             SP_SPAN_LIT("jit"), /* compiling takes longer than the questions */
+                             SP_SPAN_LIT("off"),
                              SP_SPAN_LIT("statement_timeout"),
                              SP_SPAN_LIT("2000"),
                              SP_SPAN_LIT("lock_timeout"),

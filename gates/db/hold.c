@@ -120,6 +120,9 @@ static bool write_names(const db_session *session, const db_run_ask *run, sp_buf
         if (!db_use_place(session, run->ruling, 1U << SP_ACTION_DESTROY, use, &schema, &name)) {
             continue;
         }
+        if (use->kind == SP_SQL_DATABASE && (use->flags & SP_SQL_USE_FALLS) != 0) {
+            continue; /* no rows */
+        }
         bool is_schema = use->kind == SP_SQL_SCHEMA && schema.len > 0;
         if ((use->kind != SP_SQL_RELATION && !is_schema) || schema.len == 0) {
             all = false;

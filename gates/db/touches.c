@@ -15,13 +15,19 @@ enum { WORD_MAX_BYTES = 300 };
  * row is of all relations together: rows, bound (NULL: there are none), rows of what falls. Then
  * what is asked for, and what stands on it. The last column is the number of rows without LIMIT. */
 static const char reached_sql[] =
-    "WITH RECURSIVE reached(oid, implied, falls, follows) AS ("
-    "SELECT c.oid, j.implied, j.falls, j.follows FROM pg_catalog.json_to_recordset("
-    "$1::pg_catalog.json) AS j(schema text, name text, implied bool, falls bool, follows bool)"
+    "WITH RECURSIVE"
+    " whole AS (SELECT n.oid FROM pg_catalog.json_to_recordset($1::pg_catalog.json) AS"
+    " j(schema text, name text) JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
+    " WHERE j.name = ''),"
+    " reached(oid, implied, falls, follows) AS ("
+    "SELECT f.* FROM (SELECT c.oid, j.implied, j.falls, j.follows FROM"
+    " pg_catalog.json_to_recordset($1::pg_catalog.json) AS"
+    " j(schema text, name text, implied bool, falls bool, follows bool)"
     " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema JOIN pg_catalog.pg_class c ON"
     " c.relnamespace = n.oid AND (c.relname = j.name OR j.name = '' AND c.relkind IN"
-    " ('r', 'p', 'm', 'f', 'v'))"
-    " UNION SELECT x.oid, true, r.falls, r.follows FROM reached r CROSS JOIN LATERAL ("
+    " ('r', 'p', 'm', 'f', 'v')) UNION ALL SELECT c.oid, true, false, false FROM whole w JOIN"
+    " pg_catalog.pg_type t ON t.typnamespace = w.oid JOIN pg_catalog.pg_class c ON c.reloftype ="
+    " t.oid) f UNION SELECT x.oid, true, r.falls, r.follows FROM reached r CROSS JOIN LATERAL ("
     "SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = r.oid UNION ALL"
     " SELECT f.conrelid FROM pg_catalog.pg_constraint f WHERE r.follows AND f.contype = 'f' AND"
     " f.confrelid = r.oid) x(oid)),"
@@ -42,7 +48,17 @@ static const char reached_sql[] =
     " FROM views v JOIN pg_catalog.pg_depend d ON d.refobjid = v.oid AND d.refclassid ="
     " 'pg_catalog.pg_class'::pg_catalog.regclass AND d.classid ="
     " 'pg_catalog.pg_rewrite'::pg_catalog.regclass JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid"
-    " WHERE r.ev_class <> v.oid AND v.depth < 8)";
+    " WHERE r.ev_class <> v.oid AND v.depth < 8),"
+    " ground(class, oid) AS (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass, oid FROM asked"
+    " UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, x.oid FROM asked a JOIN"
+    " pg_catalog.pg_type t ON t.oid = a.reltype CROSS JOIN LATERAL (VALUES (t.oid), (t.typarray))"
+    " x(oid) UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid FROM whole w JOIN"
+    " pg_catalog.pg_type t ON t.typnamespace = w.oid"
+    " UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid FROM whole w JOIN"
+    " pg_catalog.pg_proc p ON p.pronamespace = w.oid),"
+    " stands AS (SELECT DISTINCT d.classid, d.objid, d.objsubid FROM ground g JOIN"
+    " pg_catalog.pg_depend d ON d.refclassid = g.class AND d.refobjid = g.oid AND d.deptype IN"
+    " ('n', 'a'))";
 static const char told_sql[] =
     " SELECT t.*, pg_catalog.count(*) OVER () FROM (SELECT 0, '', '', '',"
     " pg_catalog.sum(tuples) FILTER (WHERE acts), pg_catalog.sum(most) FILTER (WHERE acts),"
@@ -69,12 +85,24 @@ static const char told_sql[] =
     " ('a', 'i') AND d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
     " JOIN pg_catalog.pg_class c ON c.oid = d.objid AND c.relkind = 'S'"
     " JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-    " UNION ALL SELECT DISTINCT 5, 'function', pg_catalog.format('%I.%I', n.nspname, p.proname),"
-    " 'uses it', 0, 0, 0 FROM asked a JOIN pg_catalog.pg_depend d ON (d.refobjid = a.oid"
-    " AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass OR d.refobjid = a.reltype AND"
-    " d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass) AND d.classid ="
-    " 'pg_catalog.pg_proc'::pg_catalog.regclass JOIN pg_catalog.pg_proc p ON p.oid = d.objid"
+    " UNION ALL SELECT 5, 'function', pg_catalog.format('%I.%I', n.nspname, p.proname),"
+    " 'uses it', 0, 0, 0 FROM stands s JOIN pg_catalog.pg_proc p ON p.oid = s.objid AND"
+    " s.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass"
     " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+    " UNION ALL SELECT 5, CASE WHEN p.oid IS NOT NULL THEN 'policy' WHEN v.oid IS NOT NULL THEN"
+    " 'default' WHEN k.oid IS NOT NULL THEN 'constraint' WHEN r.oid IS NOT NULL THEN 'trigger' ELSE"
+    " 'column' END, i.identity, 'depends on it', 0, 0, 0 FROM stands s"
+    " LEFT JOIN pg_catalog.pg_policy p ON p.oid = s.objid AND s.classid ="
+    " 'pg_catalog.pg_policy'::pg_catalog.regclass LEFT JOIN pg_catalog.pg_attrdef v ON v.oid ="
+    " s.objid AND s.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass"
+    " LEFT JOIN pg_catalog.pg_constraint k ON k.oid = s.objid AND k.contype = 'c' AND s.classid ="
+    " 'pg_catalog.pg_constraint'::pg_catalog.regclass LEFT JOIN pg_catalog.pg_trigger r ON r.oid ="
+    " s.objid AND NOT r.tgisinternal AND s.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass"
+    " LEFT JOIN pg_catalog.pg_class c ON c.oid = s.objid AND s.objsubid > 0 AND s.classid ="
+    " 'pg_catalog.pg_class'::pg_catalog.regclass CROSS JOIN LATERAL"
+    " pg_catalog.pg_identify_object(s.classid, s.objid, s.objsubid) i"
+    " WHERE COALESCE(p.polrelid, v.adrelid, k.conrelid, r.tgrelid, c.oid) NOT IN"
+    " (SELECT oid FROM asked)"
     " UNION ALL SELECT 6, 'trigger', pg_catalog.format('%s.%I', a.name, t.tgname), 'runs with it',"
     " 0, 0, 0 FROM asked a JOIN pg_catalog.pg_trigger t ON t.tgrelid = a.oid AND NOT"
     " t.tgisinternal) t ORDER BY 1, 4 DESC, 3 LIMIT 500";
@@ -157,7 +185,7 @@ bool db_touches_add(const db_session *session, const db_run_ask *run,
             write_one(use, schema, name, false, objects);
         } else if (use->kind == SP_SQL_DATABASE &&
                    db_use_place(session, run->ruling, destroys, use, &schema, &name)) {
-            all = all && follows && is_implied;
+            all = all && ((follows && is_implied) || (use->flags & SP_SQL_USE_FALLS) != 0);
         }
     }
     return all;

@@ -64,6 +64,7 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
 
 static sp_action action_of_renaming(const walker *w, const RangeVar *relation);
 static void lose_columns(walker *w, DropBehavior behavior);
+static void fall_with(walker *w);
 
 /* A child's rows are seen under the name of its new parent, or (NULL) under its own alone. */
 static void record_family(walker *w, const RangeVar *child, const RangeVar *parent)
@@ -96,7 +97,7 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
             lose_columns(w, command->behavior); /* DROP ATTRIBUTE: of all columns of that type */
         } else if (command->behavior == DROP_CASCADE &&
                    walk_resolve(w, alter->relation, true).kind != FOUND_TEMPORARY) {
-            record_other(w, SP_SPAN_EMPTY); /* views go with it: other names come to light */
+            fall_with(w);
         }
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
@@ -331,9 +332,19 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
     if (cascades && walk_resolve(w, &name, true).kind != FOUND_TEMPORARY) {
         record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED,
                       text_of(name.schemaname), SP_SPAN_EMPTY);
-        record_other(w, SP_SPAN_EMPTY);
+        fall_with(w);
     }
     uncover(w, &name);
+}
+
+/* What stands on it goes too, wherever that is: views, columns of its types, policies of other
+ * tables that look at it, keys; and other names come to light. */
+static void fall_with(walker *w)
+{
+    record_other(w, SP_SPAN_EMPTY);
+    record_object(w, SP_ACTION_DESTROY, SP_SQL_DATABASE,
+                  SP_SQL_USE_ALL | SP_SQL_USE_IMPLIED | SP_SQL_USE_FALLS, SP_SPAN_EMPTY,
+                  SP_SPAN_EMPTY);
 }
 
 /* Columns of any table may be of what goes, or computed by it; views go with it, and other names
@@ -361,6 +372,9 @@ void walk_drop(walker *w, const DropStmt *drop)
             record_object(w, SP_ACTION_DESTROY, SP_SQL_SCHEMA, SP_SQL_USE_ALL, string_of(object),
                           SP_SPAN_EMPTY);
             record_other(w, SP_SPAN_EMPTY);
+            if (drop->behavior == DROP_CASCADE) {
+                fall_with(w);
+            }
         } else if (drop->removeType == OBJECT_POLICY) {
             record_database(w, SP_ACTION_ADMINISTER);
         } else if (drop->removeType == OBJECT_TRIGGER || drop->removeType == OBJECT_RULE) {

@@ -48,7 +48,9 @@ enum {
     SP_SQL_USE_BROAD = 1U << 5,
     /* "t.f", where t is known to have no such column and no function f is known either */
     SP_SQL_USE_UNSURE = 1U << 6,
-    /* rows of it go or change with those of another table, by a foreign key: no plan counts them */
+    /* rows of it go or change with those of another table, by a foreign key: no plan counts them;
+     * of the database: what stands on the relations and schemas that are named, which are all that
+     * loses rows */
     SP_SQL_USE_FALLS = 1U << 7
 };
 

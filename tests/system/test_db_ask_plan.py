@@ -20,6 +20,17 @@ CREATE FUNCTION of_orders(o orders) RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE FUNCTION noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END';
 CREATE TRIGGER watch_out AFTER DELETE ON customers FOR EACH ROW EXECUTE FUNCTION noop();
 CREATE SEQUENCE order_numbers OWNED BY orders.id;
+CREATE SCHEMA staging;
+CREATE TYPE staging.state AS ENUM ('new', 'old');
+CREATE TYPE staging.pair AS (a int, b int);
+CREATE FUNCTION staging.one() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+CREATE TABLE staging.members (who text, level int);
+CREATE TABLE pairs OF staging.pair;
+INSERT INTO pairs SELECT g, g FROM generate_series(1, 30) g;
+CREATE TABLE docs (id int DEFAULT staging.one(), st staging.state, secret bool, CONSTRAINT above CHECK (id > staging.one() - 2));
+ALTER TABLE docs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY everybody ON docs USING (true);
+CREATE POLICY only_members ON docs AS RESTRICTIVE USING (NOT secret OR EXISTS (SELECT FROM staging.members m WHERE m.level > 1));
 ANALYZE;
 """
 VOUCHED = DOCUMENTS.replace("functions: [", "functions: [{ name: public.sly, action: read }, ")
@@ -89,6 +100,20 @@ def test_what_has_no_plan_tells_the_rows_of_its_tables(gate, dora):
         assert item["plan"]["lines"] == [] and item["plan"]["why_not"] is None and item["estimated_rows"] == rows, text
         assert {name for kind, name in touched(item) if kind == "table"} == tables
         refuse(gate, item, run)
+
+
+def test_what_falls_in_other_schemas_is_shown(gate, dora):
+    """Who agrees to losing a column sees that another table is opened by it."""
+    policy = ("policy", "only_members on public.docs")
+    item, run = question(gate, dora, "ALTER TABLE staging.members DROP COLUMN level CASCADE")
+    assert touched(item)[policy] == ("depends on it", 0)
+    refuse(gate, item, run)
+    item, run = question(gate, dora, "DROP SCHEMA staging CASCADE")
+    seen = touched(item)
+    assert item["estimated_rows"] == 30 and seen["table", "public.pairs"] == ("goes with it", 30) and item["plan"]["why_not"] is None
+    assert {(kind, name) for (kind, name), (why, _) in seen.items() if why == "depends on it"} == {
+        policy, ("column", "public.docs.st"), ("default", "for public.docs.id"), ("constraint", "above on public.docs")}
+    refuse(gate, item, run)
 
 
 def test_it_is_said_when_more_may_go_than_is_counted(gate, dora):

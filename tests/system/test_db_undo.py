@@ -197,6 +197,25 @@ def test_all_that_stands_on_it_is_as_before(gate, dora, text):
     gate.sql("DELETE FROM bills WHERE note = 'tried'")
 
 
+def test_a_policy_that_fell_with_a_column_of_another_table_comes_back(gate, dora):
+    """What CASCADE takes is kept wherever it stands: without the policy everybody would see the secret rows."""
+    gate.sql("CREATE TABLE members (who text PRIMARY KEY, level int)", "INSERT INTO members VALUES ('op_all', 1)",
+             "CREATE TABLE secrets (id int PRIMARY KEY, secret bool)", "INSERT INTO secrets VALUES (1, false), (2, true)",
+             "ALTER TABLE secrets ENABLE ROW LEVEL SECURITY", "CREATE POLICY everybody ON secrets USING (true)",
+             "CREATE POLICY only_members ON secrets AS RESTRICTIVE USING (NOT secret OR EXISTS (SELECT FROM members m WHERE m.level > 1))")
+    for table in ("members", "secrets"):
+        gate.sql(f"ALTER TABLE {table} OWNER TO op_all")
+    try:
+        before = made_of(gate)
+        _, keep = run(gate, dora, "ALTER TABLE members DROP COLUMN level CASCADE")
+        assert made_of(gate) != before
+        done = undo(gate, keep)
+        assert [one for one in before if one not in made_of(gate)] == [], done["report"]
+        assert gate.sql("SELECT who, level FROM members") == [("op_all", 1)]
+    finally:
+        gate.sql("DROP TABLE members, secrets CASCADE")
+
+
 def test_what_does_not_come_back_is_said_before_and_after(gate, dora):
     """Nobody knows what DO does, so nothing is held: values that it changes stay, and that is no undo."""
     before = state(gate)

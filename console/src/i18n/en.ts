@@ -53,7 +53,7 @@ export const en = {
     statement: "Exactly this would run", plan: "Plan", objects: "Objects", dependants: "What depends on it", limit: "Undo cannot", rows: "Estimated rows",
     touches: "What it acts on", noPlan: "No whole plan", unheld: "Others may change it between keeping and running", planless: "The database plans nothing for such a statement: the numbers are those of its tables.",
     leftOut: (n: number) => `${n} more are not listed`,
-    touchKinds: { table: "table", view: "view", "materialized view": "materialized view", sequence: "sequence", "foreign key": "foreign key", function: "function", trigger: "trigger" } as Record<string, string>,
+    touchKinds: { table: "table", view: "view", "materialized view": "materialized view", sequence: "sequence", "foreign key": "foreign key", function: "function", trigger: "trigger", policy: "row policy", column: "column", default: "default", constraint: "constraint" } as Record<string, string>,
     touchWhy: {} as Record<string, string>,
     undoWould: "What undo would do now", undoMade: "made again",
     undoRows: (back: number, reverted: number, out: number, stay: number) => [`${s(back, "row comes", "rows come")} back`, reverted > 0 && `${s(reverted, "row")} as before`, out > 0 && `${s(out, "row")} taken out`, stay > 0 && `${s(stay, "row")} changed since, left alone`].filter(Boolean).join(", "),

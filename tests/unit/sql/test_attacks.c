@@ -408,8 +408,14 @@ static void test_columns(void **state)
         {"ALTER TYPE pair DROP ATTRIBUTE a CASCADE", "destroy pair; destroy!~ database"},
         {"ALTER TYPE pair RENAME ATTRIBUTE a TO b CASCADE", "administer database; alter pair"},
         {"ALTER TABLE orders DROP CONSTRAINT orders_pkey", "alter orders"},
-        {"ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE", "destroy orders"},
-        {"ALTER TABLE orders DROP COLUMN note CASCADE", "destroy orders"},
+        /* what stands on it may be of any schema */
+        {"ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE",
+         "destroy orders; destroy!~ database"},
+        {"ALTER TABLE orders DROP COLUMN note CASCADE", "destroy orders; destroy!~ database"},
+        {"ALTER TABLE orders DROP COLUMN note", "destroy orders"},
+        {"DROP SCHEMA audit CASCADE", "destroy! schema audit; destroy!~ database"},
+        {"DROP VIEW v_names CASCADE",
+         "destroy v_names; destroy!~ schema public; destroy!~ database"},
     };
     check(state, cases, SP_COUNT(cases));
 }

@@ -18,7 +18,7 @@ from officelib import wait_for
 import vault_client
 from vault_client import EAGAIN, ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
 
-ROWS = 20000
+ROWS = 6000
 PASSWORD = "kept: with \\ and ' in it"
 SCHEMA = f"""
 CREATE ROLE owner NOLOGIN;
@@ -91,7 +91,7 @@ def image(server, database="orders"):
 def test_estimate_says_bytes_time_and_what_depends(keeper, server):
     code, size, ms, report, why = keeper.job(ESTIMATE, port=server.port, verb="DROP", objects=["shop.customers"])
     assert code == OK, why
-    assert size > 500000 and ms > 0
+    assert size > 150000 and ms > 0
     assert {(r["name"], r["why"]) for r in report["relations"]} == {
         ("shop.customers", "asked"), ("shop.vips", "view"), ("shop.customers_id_seq", "sequence")}
     assert report["foreign_keys"] == 1
@@ -120,20 +120,20 @@ def test_delete_with_its_cascade(keeper, server):
     summary = keep(keeper, server, 2, "DELETE", "shop.customers")
     assert {(r["name"], r["why"]) for r in summary["relations"]} == {
         ("shop.customers", "asked"), ("shop.orders", "cascade")}
-    server.sql("DELETE FROM shop.customers WHERE id <= 15000", "orders")
+    server.sql("DELETE FROM shop.customers WHERE id <= 4500", "orders")
     # others work on meanwhile: a changed row, a new one, one with a number that was deleted
-    server.sql("UPDATE shop.customers SET name = 'changed since' WHERE id = 16000;"
+    server.sql("UPDATE shop.customers SET name = 'changed since' WHERE id = 4800;"
                "INSERT INTO shop.customers (id, name, phone) VALUES (10, 'came since', 'new')", "orders")
     report = undo(keeper, server, 2, "DELETE")
     customers = row(report, "shop.customers")
-    assert (customers["missing"], customers["inserted"]) == (14999, 14999)
-    assert customers["conflicts"] == 2 and sorted(customers["conflict_keys"]) == [["10"], ["16000"]]
-    assert row(report, "shop.orders")["inserted"] == row(report, "shop.orders")["missing"] > 20000
-    assert server.sql("SELECT name FROM shop.customers WHERE id IN (10, 16000) ORDER BY id", "orders") == \
+    assert (customers["missing"], customers["inserted"]) == (4499, 4499)
+    assert customers["conflicts"] == 2 and sorted(customers["conflict_keys"]) == [["10"], ["4800"]]
+    assert row(report, "shop.orders")["inserted"] == row(report, "shop.orders")["missing"] > 6000
+    assert server.sql("SELECT name FROM shop.customers WHERE id IN (10, 4800) ORDER BY id", "orders") == \
         "came since\nchanged since"
     audited = server.sql("SELECT count(*) FROM shop.audit WHERE what = 'INSERT'", "orders")
     assert audited == "2"  # triggers of the table did not fire for what came back
-    server.sql("UPDATE shop.customers SET name = (SELECT E'name 16000\\t\\\\x\\n;') WHERE id = 16000;"
+    server.sql("UPDATE shop.customers SET name = (SELECT E'name 4800\\t\\\\x\\n;') WHERE id = 4800;"
                "UPDATE shop.customers SET name = E'name 10\\t\\\\x\\n;', phone = '138000010', born = date '1970-01-01' + 10, vip = false WHERE id = 10",
                "orders")
     assert image(server) == before
@@ -153,15 +153,15 @@ def test_truncate_cascade_and_without_a_key(keeper, server):
 def test_update_gets_old_values_back_but_not_over_later_ones(keeper, server):
     before = image(server)
     keep(keeper, server, 4, "UPDATE", "shop.customers")
-    server.sql("UPDATE shop.customers SET name = 'x', born = NULL WHERE id > 5000", "orders")
-    server.sql("UPDATE shop.customers SET vip = NOT vip WHERE id BETWEEN 6001 AND 6003", "orders")
+    server.sql("UPDATE shop.customers SET name = 'x', born = NULL WHERE id > 1500", "orders")
+    server.sql("UPDATE shop.customers SET vip = NOT vip WHERE id BETWEEN 1801 AND 1803", "orders")
     report = undo(keeper, server, 4, "UPDATE")
     customers = row(report, "shop.customers")
-    assert customers["differing"] == ROWS - 5000 and customers["conflicts"] == 3
-    assert customers["reverted"] == ROWS - 5003 and sorted(customers["conflict_keys"]) == [["6001"], ["6002"], ["6003"]]
-    assert server.sql("SELECT string_agg(name, ',') FROM shop.customers WHERE id BETWEEN 6001 AND 6003", "orders") == "x,x,x"
+    assert customers["differing"] == ROWS - 1500 and customers["conflicts"] == 3
+    assert customers["reverted"] == ROWS - 1503 and sorted(customers["conflict_keys"]) == [["1801"], ["1802"], ["1803"]]
+    assert server.sql("SELECT string_agg(name, ',') FROM shop.customers WHERE id BETWEEN 1801 AND 1803", "orders") == "x,x,x"
     server.sql("UPDATE shop.customers SET name = 'name ' || id || E'\\t\\\\x\\n;', born = date '1970-01-01' + id, vip = NOT vip"
-               " WHERE id BETWEEN 6001 AND 6003", "orders")
+               " WHERE id BETWEEN 1801 AND 1803", "orders")
     assert image(server) == before
 
 

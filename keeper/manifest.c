@@ -122,8 +122,10 @@ static const char EARLY[] =
     "   WHERE o.polrelid = c.oid"
     "  UNION ALL SELECT 'pg_catalog.pg_trigger'::regclass, o.oid FROM pg_catalog.pg_trigger o"
     "   WHERE o.tgrelid = c.oid) o(class, oid)"
-    "  JOIN pg_catalog.pg_depend d ON d.classid = o.class AND d.objid = o.oid"
-    "   AND d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid >= 16384) AS types"
+    /* OFFSET: by what depends, also where nothing is known yet of how much there is of each */
+    "  CROSS JOIN LATERAL (SELECT refclassid, refobjid FROM pg_catalog.pg_depend"
+    "   WHERE classid = o.class AND objid = o.oid OFFSET 0) d"
+    "  WHERE d.refclassid = 'pg_catalog.pg_type'::regclass AND d.refobjid >= 16384) AS types"
     " FROM picked c)";
 static const char MANIFEST[] =
     "SELECT json_build_object("

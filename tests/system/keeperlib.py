@@ -1,31 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """A keeper beside a test's server, and what is kept by it, put back and read of its report.
 
-    with running_keeper() as keeper:
+    server, keeper = server_and_keeper(ROLES, TABLES)    # fixtures
+
+    def test_it(keeper, server):
         keep(keeper, server, 1, "DROP", "shop.orders")
 
-OWNS the keeper and its folder. PROCESS tests. TRUST none. SPEC keeper/README.md.
+OWNS the server, the keeper and its folder. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
 import contextlib
 import shutil
 import tempfile
 
-from keeper_client import KEEP, TRY_UNDO, UNDO, Keeper
+import pytest
+
+from keeper_client import KEEP, TRY_UNDO, UNDO, Keeper, Postgres
 from officelib import PROGRAM
 from vault_client import OK
 
 
-@contextlib.contextmanager
-def running_keeper(password="of op_keep"):
-    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-    one = Keeper(PROGRAM, folder)
-    try:
-        one.start()
-        one.credential("orders-db/op_keep", password)
-        yield one
-    finally:
-        one.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+def server_and_keeper(roles, tables="", database="orders", password="of op_keep", settings=None):
+    """Two fixtures for all tests of a file: a server with these roles, a database of `owner` (None: none) with these
+    tables, and a keeper that knows the password of op_keep.
+
+    server, keeper = server_and_keeper(ROLES, TABLES)"""
+
+    @pytest.fixture(scope="module")
+    def server():
+        with contextlib.closing(Postgres(settings)) as one:
+            one.sql(roles)
+            if database is not None:
+                one.sql(f"CREATE DATABASE {database} OWNER owner")
+                one.sql(tables, database)
+            yield one
+
+    @pytest.fixture(scope="module")
+    def keeper(server):
+        folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+        one = Keeper(PROGRAM, folder)
+        try:
+            one.start()
+            one.credential("orders-db/op_keep", password)
+            yield one
+        finally:
+            one.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    return server, keeper
 
 
 def keep(keeper, server, number, verb, *objects, **more):

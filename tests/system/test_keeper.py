@@ -12,20 +12,19 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO, Postgres
-from keeperlib import keep, row, running_keeper, undo
+from keeper_client import ESTIMATE, FORGET, HEAR, KEEP, TRY_UNDO, UNDO
+from keeperlib import keep, row, server_and_keeper, undo
 from officelib import wait_for
 import vault_client
 from vault_client import EAGAIN, ECLOSED, ECONFLICT, ECORRUPT, EEXISTS, ENOTFOUND, OK
 
 ROWS = 6000
 PASSWORD = "kept: with \\ and ' in it"
-SCHEMA = f"""
+ROLES = f"""
 CREATE ROLE owner NOLOGIN;
 CREATE ROLE clerk NOLOGIN;
 CREATE ROLE op_keep LOGIN CREATEDB PASSWORD '{PASSWORD.replace("'", "''")}' IN ROLE owner;
 GRANT pg_read_all_data TO op_keep;
-CREATE DATABASE orders OWNER owner;
 """
 TABLES = f"""
 SET ROLE owner;
@@ -61,20 +60,7 @@ ANALYZE;
 COMPARED = ("customers", "orders", 'Odd "name"; --', "log", "events")
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres()
-    one.sql(SCHEMA.split("CREATE DATABASE", maxsplit=1)[0])
-    one.sql("CREATE DATABASE orders OWNER owner")
-    one.sql(TABLES, "orders")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper(PASSWORD) as one:
-        yield one
+server, keeper = server_and_keeper(ROLES, TABLES, password=PASSWORD)
 
 
 def image(server, database="orders"):

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Postgres
-from keeperlib import running_keeper
+from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO
+from keeperlib import server_and_keeper
 from officelib import wait_for
 from vault_client import ECONFLICT, OK
 
@@ -37,20 +37,7 @@ CREATE TABLE shop.log (who text);
 LINE = "COPY shop.spared TO STDOUT; COMMIT; DELETE FROM shop.spared; -- "
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres()
-    one.sql(ROLES)
-    one.sql("CREATE DATABASE orders OWNER owner")
-    one.sql(TABLES, "orders")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper() as one:
-        yield one
+server, keeper = server_and_keeper(ROLES, TABLES)
 
 
 def test_a_line_feed_in_a_name_makes_no_script_of_data(keeper, server):

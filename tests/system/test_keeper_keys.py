@@ -7,8 +7,8 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md; ke
 
 import pytest
 
-from keeper_client import TRY_UNDO, Postgres
-from keeperlib import keep, running_keeper, undo
+from keeper_client import TRY_UNDO
+from keeperlib import keep, server_and_keeper, undo
 from test_keeper_whole import ROLES
 from vault_client import ECONFLICT
 
@@ -38,19 +38,7 @@ DELETE FROM shop.seen;
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres()
-    one.sql(ROLES)
-    one.sql("CREATE DATABASE orders OWNER owner")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper() as one:
-        yield one
+server, keeper = server_and_keeper(ROLES)
 
 
 @pytest.fixture(autouse=True)

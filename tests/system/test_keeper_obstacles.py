@@ -7,8 +7,8 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO, Postgres
-from keeperlib import keep, row, running_keeper, undo
+from keeper_client import ESTIMATE, KEEP, TRY_UNDO, UNDO
+from keeperlib import keep, row, server_and_keeper, undo
 from vault_client import ECONFLICT, ELIMIT, OK
 
 ROLES = """
@@ -19,19 +19,7 @@ GRANT pg_read_all_data TO op_keep;
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres({"max_locks_per_transaction": 256})
-    one.sql(ROLES)
-    one.sql("CREATE DATABASE orders OWNER owner")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper() as one:
-        yield one
+server, keeper = server_and_keeper(ROLES, settings={"max_locks_per_transaction": 256})
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 
 import pytest
 
-from keeper_client import UNDO, Postgres
-from keeperlib import keep, running_keeper, undo
+from keeper_client import UNDO
+from keeperlib import keep, server_and_keeper, undo
 from vault_client import ECONFLICT
 
 ROLES = """
@@ -19,18 +19,7 @@ GRANT pg_read_all_data TO op_keep;
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres()
-    one.sql(ROLES)
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper() as one:
-        yield one
+server, keeper = server_and_keeper(ROLES, database=None)  # each test makes its own
 
 
 @pytest.fixture(autouse=True)

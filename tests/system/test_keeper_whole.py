@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from keeper_client import UNDO, Postgres
-from keeperlib import keep, running_keeper, undo
+from keeper_client import UNDO
+from keeperlib import keep, server_and_keeper, undo
 from officelib import wait_for
 from vault_client import ECONFLICT, OK
 
@@ -26,19 +26,7 @@ GRANT pg_read_all_data TO op_keep;
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres({"max_locks_per_transaction": 256})
-    one.sql(ROLES)
-    one.sql("CREATE DATABASE orders OWNER owner")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper() as one:
-        yield one
+server, keeper = server_and_keeper(ROLES, settings={"max_locks_per_transaction": 256})
 
 
 @pytest.fixture(autouse=True)

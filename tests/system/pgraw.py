@@ -72,6 +72,16 @@ def fields(body):
     return {piece[:1].decode(): piece[1:].decode(errors="replace") for piece in body.split(b"\0") if piece}
 
 
+def codes(found):
+    """Of messages [(kind, body)]: their kinds in a row, "TDCZ"."""
+    return "".join(kind for kind, _ in found)
+
+
+def error_of(found):
+    """The fields of the first ErrorResponse among messages."""
+    return next(fields(body) for kind, body in found if kind == "E")
+
+
 CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 

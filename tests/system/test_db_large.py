@@ -12,7 +12,7 @@ import pytest
 
 from dbgatelib import DBA_DOES_ALL, DatabaseOffice, orders_documents
 from officelib import descendants
-from pgraw import SYNC, Raw, bind, describe, execute, fields, message, parse, query
+from pgraw import SYNC, Raw, bind, describe, error_of, execute, message, parse, query
 
 LIMIT = 1 << 20  # bytes of a Query's body: the text and its NUL
 
@@ -33,10 +33,6 @@ def raw(gate):
         assert one.log_in("dora", "orders-db", gate.password("dora"))[-1] == ("Z", b"I")
         yield one
         assert any(kind == "D" for kind, _ in one.ask("SELECT 1")), "the connection goes on"
-
-
-def error_of(found):
-    return fields(next(body for kind, body in found if kind == "E"))
 
 
 @pytest.mark.parametrize("bad", [b"\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe4\xb8", b"\x80"],

@@ -13,7 +13,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice
 from officelib import wait_for
-from pgraw import SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
+from pgraw import SYNC, Closed, Raw, bind, codes, describe, execute, fields, message, parse, query
 from test_db_masking import DOCUMENTS, told
 
 PHONES = "SELECT phone FROM customers"
@@ -36,10 +36,6 @@ def raw(gate):
         assert one.log_in("anna", "orders-db", gate.password("anna"))[-1] == ("Z", b"I")
         one.ask("CREATE TEMP TABLE e (a int)")
         yield one
-
-
-def codes(found):
-    return "".join(kind for kind, _ in found)
 
 
 def heard(raw, ends):

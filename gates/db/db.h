@@ -81,6 +81,8 @@ typedef struct {
     uint32_t head;
     uint32_t count;
     uint32_t cap;
+    uint32_t ready_count; /* of these, that end with ReadyForQuery: what is behind runs whatever
+                             becomes of them */
 } db_flights;
 
 enum { DB_KEY_BYTES = 4, DB_KEY_MAX_BYTES = 32 /* from protocol 3.2 on */ };

@@ -39,6 +39,11 @@ static void count_busy(void)
     sp_loop_linger(db_here.loop, now_us - crowd_us > CROWD_US ? LINGER_US : 0);
 }
 
+static bool comes_to_ready(const db_flight *flight)
+{
+    return flight->type == 'Q' || flight->type == 'S' || flight->type == 'F';
+}
+
 sp_err db_flights_add(db_session *session, const db_flight *flight)
 {
     db_flights *flights = &session->flights;
@@ -47,6 +52,7 @@ sp_err db_flights_add(db_session *session, const db_flight *flight)
     }
     *at(flights, flights->count) = *flight;
     flights->count++;
+    flights->ready_count += comes_to_ready(flight) ? 1 : 0;
     db_place_enter(&db_here.busy, &session->busy, session);
     count_busy();
     return sp_ok();
@@ -88,6 +94,7 @@ void db_flights_pop(db_session *session, db_how how)
     db_flights *flights = &session->flights;
     db_flight flight = *at(flights, 0);
     flights->head = (flights->head + 1) & (flights->cap - 1);
+    flights->ready_count -= comes_to_ready(&flight) ? 1 : 0;
     if (--flights->count == 0) {
         db_place_leave(&session->busy);
         count_busy();

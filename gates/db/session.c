@@ -236,14 +236,20 @@ static void free_now(sp_deferred *deferred)
     sp_free(session);
 }
 
+/* Closing it then throws away what has not been read on either side. */
+static void reset_at_end(int fd)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 /* What the kernel still holds for a client that may not go on is thrown away with the connection.
  */
 static void cut_off(int fd)
 {
-    const struct linger at_once = {.l_onoff = 1};
     int waits = 0;
     if (ioctl(fd, SIOCOUTQ, &waits) != 0 || waits > 0) {
-        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        reset_at_end(fd);
     }
 }
 
@@ -330,10 +336,15 @@ static void tell_failure(db_session *session, const db_refusal *refusal)
     }
 }
 
+/* What is cancelled is all that is cancelled: the server takes up what it has behind it. No change is
+ * among that (texts.c), and of the rest of one that may not go on it loses what it has not read. */
 static void leave_server(db_session *session)
 {
     if (session->back != NULL && session->flights.count > 0) {
         db_back_cancel(session->back);
+        if (session->is_revoked) {
+            reset_at_end(session->back->stream.watch.fd);
+        }
     }
     db_back_close(session->back);
     session->back = NULL;
@@ -498,8 +509,10 @@ void db_pump(db_session *session)
     if (session->at == DB_AT_OPEN && !session->left) {
         db_pump_front(session);
     }
-    /* what a COPY reads lies behind it, and may be all that there is to come */
-    bool unread = session->waits || (db_flights_is_alone(session) && !db_flights_may_copy(session));
+    /* what a COPY reads lies behind it, and may be all that there is to come; what waits for its turn
+     * only would be at the server already */
+    bool unread = (session->waits && !session->drains) ||
+                  (db_flights_is_alone(session) && !db_flights_may_copy(session));
     if (session->at == DB_AT_OPEN && unread && session->front.hung && !session->front_ended) {
         session->front_ended = true;
         if (session->flights.count > 0 && !session->has_changed) {

@@ -114,6 +114,16 @@ static uint32_t running(const sp_sql_judgement *judgement, const db_ruling *ruli
     return count;
 }
 
+/* A cut cancels what the server runs, and then the server takes up what lies in its buffer: behind a
+ * Query or Sync that it has not answered lies nothing that changes anything, or commits. Within one
+ * pipeline a cancel skips the rest. */
+static bool is_behind(db_session *session, const db_run_ask *run)
+{
+    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 ||
+                   (run->judgement->flags & SP_SQL_IS_END) != 0;
+    return changes && session->flights.ready_count > 0 && db_session_drain(session);
+}
+
 /* May it run now? DB_PASS, DB_WAIT or DB_REFUSE, which is written down. */
 static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
@@ -126,6 +136,9 @@ static db_verdict may_run(db_session *session, const db_run_ask *run, db_refusal
         db_refuse(refusal, "53400", SP_REASON_UNRECORDED,
                   "this statement cannot be written down, so it does not run");
         return DB_REFUSE;
+    }
+    if (run->statements > 0 && is_behind(session, run)) {
+        return DB_WAIT;
     }
     db_verdict verdict = DB_PASS;
     if (run->statements > 0) {

@@ -11,6 +11,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 
 from pgraw import SSL_REQUEST, message
 
@@ -32,6 +33,7 @@ class Relay:
         self.answer = lambda kind, body: None
         self.asked = lambda kind, body, line: None  # each message of the gate; line.sendall() goes to the gate
         self.started = lambda packet, line: None  # the first of the gate
+        self.late_s = 0  # how long the server does not hear that the gate has gone
         self.seen = []  # bodies of SASLInitialResponse and the like
         if cert:
             self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -96,6 +98,7 @@ class Relay:
                 self.asked(kind, body, client)
                 server.sendall(head + body)
         except (OSError, ConnectionError):
+            time.sleep(self.late_s)
             end(server)
 
     def passes(self, kind, body, line):

@@ -30,6 +30,7 @@ enum {
     ACCEPTS_A_TURN = 32,
     TICK_US = 1000000,
     TLS_EVERY_TICKS = 600,
+    LOOK_EVERY_TICKS = 10,
     TLS_WAIT_MS = 5000
 };
 
@@ -117,6 +118,15 @@ static bool has_front(const void *self)
     return db_tls_front() != NULL;
 }
 
+/* The epoch moved and core did not live to say so; or a session's time or the hours of a rule have
+ * gone by, of which nobody sends word. */
+static bool is_time_to_look(void)
+{
+    bool moved =
+        db_here.office.has_live && sp_live_epoch(&db_here.office.live) != db_here.epoch;
+    return moved || (db_here.office.has_live && own.ticks % LOOK_EVERY_TICKS == 0);
+}
+
 static void on_tick(sp_timer *timer)
 {
     static const char beat = '.';
@@ -126,8 +136,8 @@ static void on_tick(sp_timer *timer)
     db_judge_tick();
     db_strangers_sweep(false);
     db_session_tick();
-    if (db_here.office.has_live && sp_live_epoch(&db_here.office.live) != db_here.epoch) {
-        db_session_look_again(); /* core moved it and did not live to say so */
+    if (is_time_to_look()) {
+        db_session_look_again();
     }
     (void)!write(db_here.pulse_fd, &beat, 1); /* full: the supervisor has enough to read */
     SP_IGNORE(sp_timer_set(db_here.loop, timer, TICK_US)); /* its place in the heap is free */

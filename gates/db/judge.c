@@ -182,9 +182,9 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     char detail[DB_DETAIL_BYTES];
     bool failed = end->how == DB_END_FAILED;
     const char *key = failed ? "sqlstate" : "result";
-    event.detail =
-        db_event_detail(session, note->ruling.marks, end->tag.len > 0 || failed ? key : NULL,
-                        failed ? sp_span_cstr(end->sqlstate) : end->tag, detail);
+    sp_span tag = end->how == DB_END_SUSPENDED ? SP_SPAN_LIT("portal suspended") : end->tag;
+    event.detail = db_event_detail(session, note->ruling.marks, tag.len > 0 || failed ? key : NULL,
+                                   failed ? sp_span_cstr(end->sqlstate) : tag, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
 }
 

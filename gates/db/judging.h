@@ -356,6 +356,8 @@ struct db_note {
     uint64_t told_rows; /* of these, to core; modulo 2^64, below 0 for those of earlier parts */
     uint64_t told_bytes;
     bool is_refused;   /* its answer was ended by us */
+    bool in_one;       /* a change whose rows a budget counts: refused, and undone, when it stops at
+                          the first of several parts, because the last one alone tells how many */
     bool is_export;    /* by its size, and stands in the ledger as that */
     uint8_t exporting; /* DB_EXPORT_ */
     db_spent spent;

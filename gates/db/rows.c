@@ -401,21 +401,23 @@ void db_rows_watch(db_session *session, db_note *note, db_flight *flight)
     bool masks = note->masking != SP_SQL_MASKING_CLEAN;
     bool doubts = (decision->must & SP_MUST_MASK) != 0 && decision->mask_tags != 0;
     bool limits = is_limited(decision);
-    bool counts = note->count != NULL; /* with other answers: one row more may be one too many */
+    /* with other answers: one row more may be one too many; always so when it is in_one */
+    bool counts = note->count != NULL;
     note->serial = session->snapshot->serial;
     if (!masks && !limits && !doubts && !counts) {
         return;
     }
     note->is_watched = true;
     db_session_judge(session)->watched++;
-    if (limits && flight != NULL) {
+    if ((limits || note->in_one) && flight != NULL) {
         flight->flags |= DB_FLIGHT_LIMITED;
     }
     if (masks || limits || counts) {
         look_at_all(session, masks);
     }
     uint32_t bits = (limits || counts ? WORDS : 0) | (doubts ? DB_WATCH_ROW_DESCRIPTION : 0) |
-                    (note->copy != NULL ? DB_WATCH_COPY : 0);
+                    (note->copy != NULL ? DB_WATCH_COPY : 0) |
+                    (note->in_one ? DB_WATCH_COMPLETE : 0);
     db_session_set_watch(session, db_session_watch(session) | bits);
 }
 
@@ -459,6 +461,18 @@ static db_verdict on_description(db_session *session, db_note *note, const sp_pg
     return DB_REFUSE;
 }
 
+/* The server has changed all rows by now, and the client has what he asked for. */
+static db_verdict refuse_part(db_refusal *refusal)
+{
+    db_refuse(
+        refusal, "0A000", SP_REASON_LIMIT,
+        "a budget counts the rows of this change, and the server tells how many they are with "
+        "the last one only: it cannot be fetched in parts, and is undone");
+    snprintf(refusal->hint, sizeof(refusal->hint),
+             "Fetch all rows at once: no fetch size, no maximum of rows.");
+    return DB_REFUSE;
+}
+
 static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *msg, sp_buf *out,
                           db_refusal *refusal)
 {
@@ -485,6 +499,8 @@ static db_verdict look_at(db_session *session, db_note *note, const sp_pg_msg *m
     case 'N':
         return note->masking != SP_SQL_MASKING_CLEAN ? on_error(msg, out)
                                                      : on_words(session, note, msg, out, refusal);
+    case 's':
+        return note->in_one ? refuse_part(refusal) : DB_PASS;
     default:
         return DB_PASS;
     }

@@ -336,8 +336,9 @@ static void tell_failure(db_session *session, const db_refusal *refusal)
     }
 }
 
-/* What is cancelled is all that is cancelled: the server takes up what it has behind it. No change is
- * among that (texts.c), and of the rest of one that may not go on it loses what it has not read. */
+/* What is cancelled is all that is cancelled: the server takes up what it has behind it. No change
+ * is among that (texts.c), and of the rest of one that may not go on it loses what it has not read.
+ */
 static void leave_server(db_session *session)
 {
     if (session->back != NULL && session->flights.count > 0) {
@@ -509,8 +510,8 @@ void db_pump(db_session *session)
     if (session->at == DB_AT_OPEN && !session->left) {
         db_pump_front(session);
     }
-    /* what a COPY reads lies behind it, and may be all that there is to come; what waits for its turn
-     * only would be at the server already */
+    /* what a COPY reads lies behind it, and may be all that there is to come; what waits for its
+     * turn only would be at the server already */
     bool unread = (session->waits && !session->drains) ||
                   (db_flights_is_alone(session) && !db_flights_may_copy(session));
     if (session->at == DB_AT_OPEN && unread && session->front.hung && !session->front_ended) {

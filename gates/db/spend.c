@@ -416,7 +416,8 @@ db_verdict db_spend_export(db_session *session, db_note *note, uint64_t rows, ui
 bool db_is_undone(const db_note *note, const db_end *end)
 {
     bool may_stay = (note->flags & SP_SQL_IS_END) != 0; /* what came before its COMMIT */
-    return end->how == DB_END_SKIPPED || (end->how == DB_END_FAILED && !may_stay);
+    bool is_part = end->how == DB_END_SUSPENDED && note->in_one && note->is_refused;
+    return end->how == DB_END_SKIPPED || ((end->how == DB_END_FAILED || is_part) && !may_stay);
 }
 
 void db_spend_refused(db_session *session, const db_ruling *ruling)
@@ -451,15 +452,16 @@ static uint64_t settle(const db_session *session, const db_note *note, const db_
                        uint64_t *ret_estimated)
 {
     uint64_t expected = note->spent.rows;
-    if (note->spent.goes_on || end->how == DB_END_SUSPENDED) {
-        /* the server has changed all rows and told some of them: the estimate stands */
+    if (note->spent.goes_on) { /* all was changed, and settled, with the first part */
         *ret_estimated = 0;
-        return note->spent.goes_on || expected > 0 ? 0 : end->rows;
+        return 0;
     }
+    bool is_part = end->how == DB_END_SUSPENDED;
     bool undone = db_is_undone(note, end);
     uint64_t rows = !undone && end->touched > end->rows ? end->touched : end->rows;
-    bool known = undone || (end->how != DB_END_LOST && note->spent.is_told);
-    rows = hides_end(session, end) && note->spent.bound > rows ? note->spent.bound : rows;
+    bool known = undone || (end->how != DB_END_LOST && !is_part && note->spent.is_told);
+    bool hides = hides_end(session, end) || (is_part && !undone);
+    rows = hides && note->spent.bound > rows ? note->spent.bound : rows;
     *ret_estimated = known ? expected : 0;
     return known ? rows : rows > expected ? rows - expected : 0;
 }

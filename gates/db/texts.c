@@ -114,9 +114,9 @@ static uint32_t running(const sp_sql_judgement *judgement, const db_ruling *ruli
     return count;
 }
 
-/* A cut cancels what the server runs, and then the server takes up what lies in its buffer: behind a
- * Query or Sync that it has not answered lies nothing that changes anything, or commits. Within one
- * pipeline a cancel skips the rest. */
+/* A cut cancels what the server runs, and then the server takes up what lies in its buffer: behind
+ * a Query or Sync that it has not answered lies nothing that changes anything, or commits. Within
+ * one pipeline a cancel skips the rest. */
 static bool is_behind(db_session *session, const db_run_ask *run)
 {
     bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 ||
@@ -524,6 +524,9 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->number = judge->names.numbers + 1;
     note->discards = discards(portal->text->known->judgement);
     note->ends_within = db_ends_within(session, portal->text->known->judgement);
+    note->in_one = execute.rows_max != 0 && !run.goes_on &&
+                   (note->flags & SP_SQL_RETURNS_ROWS) != 0 &&
+                   db_spend_counts_rows(session, &ruling);
     if (sp_failed(db_made_names(judge, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
         return drop_note(session, note, refusal);

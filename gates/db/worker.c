@@ -122,8 +122,7 @@ static bool has_front(const void *self)
  * gone by, of which nobody sends word. */
 static bool is_time_to_look(void)
 {
-    bool moved =
-        db_here.office.has_live && sp_live_epoch(&db_here.office.live) != db_here.epoch;
+    bool moved = db_here.office.has_live && sp_live_epoch(&db_here.office.live) != db_here.epoch;
     return moved || (db_here.office.has_live && own.ticks % LOOK_EVERY_TICKS == 0);
 }
 

@@ -13,7 +13,6 @@ import pytest
 from dbgatelib import DatabaseOffice, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
-from pgraw import SYNC, Raw, bind, fields, parse
 from test_db_ask import Waiting, answer, asked
 
 DOCUMENTS = orders_documents(["clerk", "careful", "lead"], """\
@@ -252,18 +251,49 @@ def test_a_budget_that_denies_hides_none_that_locks(gate):
     assert spent(gate, "lars") == 0 and spent(gate, "lars", "a hundred rows a while") > 5000, "the lock settles its own"
 
 
-def test_a_change_that_is_fetched_in_parts_is_counted_whole(gate):
-    """The server has changed all rows when it has told the first; the parts behind it change nothing more."""
+def raised(found):
+    return [fields(body)["C"] for kind, body in found if kind == "E"]
+
+
+WHOLE = "UPDATE big SET id = id WHERE id % 1 = 0 RETURNING id"  # 3 are expected, 500 are there
+
+
+@pytest.mark.parametrize("number,texts", enumerate([[WHOLE], ["PREPARE p AS " + WHOLE, "EXECUTE p"],
+                                                    ["INSERT INTO big SELECT g FROM generate_series(1, 5000 / 1000 * 10) g RETURNING id"]]))
+@pytest.mark.parametrize("block", [False, True])
+def test_no_change_is_fetched_in_parts(gate, number, texts, block):
+    """The server has changed all rows when it has told the first, and tells how many with the last: so nothing of it stays."""
+    gate.person(name := f"part{number}{block:d}", "clerk")
+    before = gate.sql("SELECT count(*), max(xmin::text::bigint) FROM big")
+    with contextlib.closing(Raw(gate.port, tls=None)) as raw:
+        assert raw.log_in(name, "orders-db", gate.password(name))[-1][0] == "Z"
+        for text in [*texts[:-1], *["BEGIN"] * block]:
+            assert raised(raw.ask(text)) == []
+        for _ in range(3):
+            raw.send(parse(texts[-1]), bind(), execute("", 1), SYNC)
+            found = raw.until("Z")
+            assert [kind for kind, _ in found] == ["1", "2", "D", "E", "Z"] and raised(found) == ["0A000"]
+            assert found[-1] == ("Z", b"E" if block else b"I")
+            if block:
+                assert raised(raw.ask("ROLLBACK")) == raised(raw.ask("BEGIN")) == []
+        assert gate.sql("SELECT count(*), max(xmin::text::bigint) FROM big") == before
+    wait_for("what it read", 5, lambda: spent(gate, name, "a hundred rows a while") <= 3)
+    assert state_of(gate, name) == "active"
+
+
+def test_a_change_that_ends_with_its_first_part_is_counted(gate):
     gate.person("petra", "clerk")
-    before = counts(gate)
+    gate.sql("CREATE TABLE sixty AS SELECT g AS id FROM generate_series(1, 60) g; ALTER TABLE sixty OWNER TO op_all; ANALYZE sixty")
+    text = "UPDATE sixty SET id = id WHERE id <= 60 RETURNING id"
     with contextlib.closing(Raw(gate.port, tls=None)) as raw:
         assert raw.log_in("petra", "orders-db", gate.password("petra"))[-1][0] == "Z"
-        raw.send(query("BEGIN"), parse("UPDATE big SET id = id WHERE id <= 60 RETURNING id"), bind("p"), execute("p", 10), message("H"))
-        assert raw.until("sE")[-1][0] == "s"
-        wait_for("the whole of it", 5, lambda: spent(gate, "petra", "a hundred rows a while") == 60)
-        raw.send(execute("p", 30), execute("p"), SYNC)
+        raw.send(query("BEGIN"), parse(text), bind("p"), execute("p", 200), message("H"))
+        assert raw.until("CE")[-1] == ("C", b"BEGIN\0") and raw.until("CE")[-1] == ("C", b"UPDATE 60\0")
+        raw.send(SYNC)
         assert raw.until("Z")[-1] == ("Z", b"T")
-        assert spent(gate, "petra", "a hundred rows a while") == 60
-        raw.send(parse("UPDATE big SET id = id WHERE id <= 60 RETURNING id"), bind(), execute("", 1), SYNC)
-        assert [fields(body)["C"] for kind, body in raw.until("Z") if kind == "E"] == ["53400"]
-    assert counts(gate) == before
+        wait_for("the whole of it", 5, lambda: spent(gate, "petra", "a hundred rows a while") == 60)
+        raw.send(parse(text), bind(), execute("", 200), SYNC)
+        assert raised(raw.until("Z")) == ["53400"]
+        assert raised(raw.ask("ROLLBACK")) == []
+        raw.send(parse("UPDATE sixty SET id = id WHERE id IN (1, 2)"), bind(), execute("", 1), SYNC)  # some drivers always say one
+        assert [body for kind, body in raw.until("Z") if kind == "C"] == [b"UPDATE 2\0"]

@@ -191,9 +191,11 @@ static unsigned truths_of_array(const Node *value, bool of_boolean)
     return found;
 }
 
+/* Also as its text or its number: of these there are no more than two either. */
 static bool is_boolean(folding *f, const Node *node)
 {
     const sp_sql_relation *target = fold_target(f);
+    node = without_casts(node);
     if (target == NULL || node == NULL || nodeTag(node) != T_ColumnRef) {
         return false;
     }
@@ -225,9 +227,12 @@ static truths truths_of_expression(folding *f, const A_Expr *expr)
     if (expr->kind != AEXPR_OP && expr->kind != AEXPR_NOT_DISTINCT) {
         return (truths){NULL, 0};
     }
+    bool is_of_boolean = is_boolean(f, expr->rexpr);
     unsigned right = truth_of(expr->rexpr, of_boolean);
-    unsigned left = right != 0 ? 0 : truth_of(expr->lexpr, is_boolean(f, expr->rexpr));
-    return left != 0 ? (truths){expr->rexpr, left} : (truths){expr->lexpr, right};
+    unsigned left = right != 0 ? 0 : truth_of(expr->lexpr, is_of_boolean);
+    const Node *subject = left != 0 ? expr->rexpr : expr->lexpr;
+    bool is_bare = left != 0 ? is_of_boolean : of_boolean;
+    return (truths){is_bare ? without_casts(subject) : subject, left != 0 ? left : right};
 }
 
 static truths truths_of(folding *f, const Node *node)

@@ -111,7 +111,10 @@ uint32_t retype_apart(const TypeName *type, uint32_t from)
     if (type->typmods != NIL || (sp_span_eq(name, SP_SPAN_LIT("bool")) && from != OID_BOOL)) {
         return 0; /* there are many ways to write yes */
     }
-    return is_text(name) ? OID_TEXT : kept_from(name, from);
+    if (is_text(name)) {
+        return from == OID_BOOL ? OID_BOOL : OID_TEXT; /* of two values there are still two */
+    }
+    return kept_from(name, from);
 }
 
 /* USING that is more than a cast of the column itself writes every row anew, like an UPDATE of all;

@@ -398,6 +398,24 @@ static void test_types(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+/* A boolean has two values, whatever they are called. */
+static void test_booleans_as_text(void **state)
+{
+    static const judged cases[] = {
+        {"DELETE FROM wares WHERE listed::text IN ('true', 'false')", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed::text = 'true' OR listed::varchar = 'false'",
+         "destroy! wares"},
+        {"UPDATE wares SET id = 1 WHERE listed::text = ANY ('{true,false}')", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed::int = ANY ('{0,1}')", "destroy! wares"},
+        {"DELETE FROM wares WHERE listed::text IN ($1, $2)", "write+ wares"},
+        {"DELETE FROM wares WHERE listed::text COLLATE \"C\" IN ('true', 'false')",
+         "destroy! wares"},
+        {"DELETE FROM wares WHERE listed::text = 'true'", "write wares"},
+        {"DELETE FROM wares WHERE listed::text = $1", "write wares"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static void test_columns(void **state)
 {
     static const judged cases[] = {
@@ -616,14 +634,23 @@ static void test_other_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_temporary),  cmocka_unit_test(test_returning),
-        cmocka_unit_test(test_keys),       cmocka_unit_test(test_code),
-        cmocka_unit_test(test_tags),       cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_columns),    cmocka_unit_test(test_types),
-        cmocka_unit_test(test_aliases),    cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_other_rows), cmocka_unit_test(test_calls_that_look_like_columns),
-        cmocka_unit_test(test_values),     cmocka_unit_test(test_plans_make_nothing),
-        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_keys_of_now),
+        cmocka_unit_test(test_temporary),
+        cmocka_unit_test(test_returning),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_code),
+        cmocka_unit_test(test_tags),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_columns),
+        cmocka_unit_test(test_booleans_as_text),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_other_rows),
+        cmocka_unit_test(test_calls_that_look_like_columns),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_plans_make_nothing),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_keys_of_now),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);
 }

@@ -6,6 +6,7 @@
 #include "lib/sql/catalogue.h"
 
 #include "lib/base/mem.h"
+#include "lib/sql/functions.h"
 
 enum { CATALOGUE_EDGES_MAX = 4000000, CATALOGUE_SPREAD_ROUNDS = 32 };
 
@@ -270,6 +271,56 @@ static uint64_t hash_oid(uint32_t oid)
     return (uint64_t)oid * UINT64_C(0x9E3779B97F4A7C15) >> 32;
 }
 
+/* Tells secrets of the server (to whom the server shows them), but no values of tables. */
+static bool holds_no_values(sp_span name)
+{
+    static const char *const names[] = {
+        "pg_authid",           "pg_shadow",           "pg_user_mapping",        "pg_user_mappings",
+        "pg_subscription",     "pg_hba_file_rules",   "pg_ident_file_mappings", "pg_file_settings",
+        "pg_stat_replication", "user_mapping_options"};
+    for (size_t i = 0; i < SP_COUNT(names); i++) {
+        if (sp_span_eq(name, sp_span_cstr(names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool calls_telling(const sp_sql_catalogue *catalogue, const sp_sql_relation *view)
+{
+    for (uint32_t at = view->first_call; at != 0; at = catalogue->calls[at - 1].next) {
+        const sp_sql_call *call = &catalogue->calls[at - 1];
+        if (sp_span_eq(call->schema, SP_SPAN_LIT("pg_catalog")) &&
+            function_tells_values(call->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What tells values tells them through every view, however many are between. */
+static void spread_telling(sp_sql_catalogue *catalogue)
+{
+    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
+        sp_sql_relation *one = &catalogue->relations[i];
+        bool is_telling = (one->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(one->name);
+        one->flags |= is_telling || calls_telling(catalogue, one) ? SP_SQL_REL_TELLS : 0;
+    }
+    bool changed = true;
+    for (unsigned round = 0; changed && round < CATALOGUE_SPREAD_ROUNDS; round++) {
+        changed = false;
+        for (uint32_t i = 0; i < catalogue->edge_count; i++) {
+            const sp_sql_edge *edge = &catalogue->edges[i];
+            sp_sql_relation *from = &catalogue->relations[edge->from];
+            if (edge->kind == SP_SQL_EDGE_READS && (from->flags & SP_SQL_REL_TELLS) == 0 &&
+                (catalogue->relations[edge->to].flags & SP_SQL_REL_TELLS) != 0) {
+                from->flags |= SP_SQL_REL_TELLS;
+                changed = true;
+            }
+        }
+    }
+}
+
 sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
 {
     TRY(sort_edges(catalogue));
@@ -284,6 +335,7 @@ sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
     for (uint32_t i = 0; i < catalogue->function_count; i++) {
         index_put(&catalogue->by_function, sp_span_hash(catalogue->functions[i].name, 0), i);
     }
+    spread_telling(catalogue);
     return sp_ok();
 }
 

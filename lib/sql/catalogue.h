@@ -31,7 +31,9 @@ enum {
     SP_SQL_REL_TRIGGERS = 1U << 3, /* has triggers of users */
     SP_SQL_REL_OPAQUE = 1U << 4,   /* a view whose sources are not known: everything is masked */
     SP_SQL_REL_TAGGED = 1U << 5,   /* bound: it, a column of it, or what it reads carries tags */
-    SP_SQL_REL_NEAR = 1U << 6      /* bound: what is done to it reaches something tagged */
+    SP_SQL_REL_NEAR = 1U << 6,     /* bound: what is done to it reaches something tagged */
+    SP_SQL_REL_TELLS = 1U << 7     /* finished: values of tables may be seen in it: TELLING, or a
+                                      view that reads such a one or calls what tells */
 };
 
 /* What policy says of a relation or column; all zero and SP_NONE until it is bound. */

@@ -52,6 +52,16 @@ function_class function_find(sp_span name)
     return found == NULL ? FUNCTION_UNKNOWN : (function_class)found->class;
 }
 
+bool function_tells_values(sp_span name)
+{
+    static const char *const large[] = {"lo_get", "loread", "lo_open"};
+    bool tells = function_find(name) == FUNCTION_TELLING;
+    for (size_t i = 0; i < SP_COUNT(large); i++) {
+        tells = tells || sp_span_eq(name, sp_span_cstr(large[i]));
+    }
+    return tells;
+}
+
 bool function_is_steady(sp_span name)
 {
     const named_class *found = find(name);

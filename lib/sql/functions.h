@@ -21,6 +21,8 @@ typedef enum {
 
 /* By its bare name: all functions of one name are in one class, the gravest. */
 function_class function_find(sp_span name);
+/* Of those that tell: what others ask, or what a table or a large object holds. */
+bool function_tells_values(sp_span name);
 /* Whether each call with the same arguments is the same value all through a statement: none of that
  * name is volatile, makes rows, or tells what the statement has done so far. */
 bool function_is_steady(sp_span name);

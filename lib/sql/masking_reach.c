@@ -79,21 +79,6 @@ static const List *returning_of(const Node *node)
     }
 }
 
-/* Tells secrets of the server (to whom the server shows them), but no values of tables. */
-static bool holds_no_values(sp_span name)
-{
-    static const char *const names[] = {
-        "pg_authid",           "pg_shadow",           "pg_user_mapping",        "pg_user_mappings",
-        "pg_subscription",     "pg_hba_file_rules",   "pg_ident_file_mappings", "pg_file_settings",
-        "pg_stat_replication", "user_mapping_options"};
-    for (size_t i = 0; i < SP_COUNT(names); i++) {
-        if (sp_span_eq(name, text_of(names[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* list: rows or clean. */
 static void add_item(masking *m, masking_names *list, sp_span name)
 {
@@ -119,8 +104,9 @@ static void reach_relation(masking *m, const RangeVar *range)
     const sp_sql_relation *relation = sp_sql_catalogue_at(m->catalogue, index);
     const sp_sql_column *columns = sp_sql_catalogue_columns(m->catalogue, index);
     bool masked = false;
-    if ((relation->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(name)) {
-        masking_refuse(m, "a system relation that may tell masked values:", name);
+    if ((relation->flags & SP_SQL_REL_TELLS) != 0) {
+        masking_refuse(
+            m, "a relation of the system, or a view of one, that may tell masked values:", name);
         return;
     }
     bool is_system =
@@ -188,14 +174,10 @@ static void reach_before_and_after(masking *m)
 /* The server's own functions that tell what others ask, or what a table or a large object holds. */
 static void reach_function(masking *m, const FuncCall *call)
 {
-    static const char *const large[] = {"lo_get", "loread", "lo_open"};
     sp_span schema = names_before(call->funcname);
     sp_span name = names_last(call->funcname);
-    bool tells = function_find(name) == FUNCTION_TELLING;
-    for (size_t i = 0; i < SP_COUNT(large); i++) {
-        tells = tells || sp_span_eq(name, text_of(large[i]));
-    }
-    if (tells && (schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog")))) {
+    if (function_tells_values(name) &&
+        (schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog")))) {
         masking_refuse(m, "a function that may tell masked values:", name);
     }
 }

@@ -531,6 +531,22 @@ def test_views_that_give_masked_values_other_names(gate):
             gate.sql(f"DROP {kind} {name}")
 
 
+def test_what_the_server_tells_of_values_it_tells_through_no_view(gate):
+    """Of the server's own tables, too, which stand in nobody's pg_depend."""
+    views = {"v_common": "SELECT attname, most_common_vals::text FROM pg_stats", "v_commoner": "SELECT * FROM v_common",
+             "v_raw": "SELECT stavalues1::text FROM pg_statistic", "v_asked": "SELECT query FROM pg_stat_get_activity(NULL)"}
+    gate.sql("ANALYZE customers", *(f"CREATE VIEW {name} AS {text}" for name, text in views.items()),
+             "GRANT SELECT ON " + ", ".join(views) + " TO op_all", "CREATE VIEW v_names_of AS SELECT relname FROM pg_class",
+             "GRANT SELECT ON v_names_of TO op_all")
+    try:
+        wait_for("the catalogue", 30, lambda: rows(gate, "anna", "SELECT count(*) FROM v_names_of WHERE relname = 'customers'") == [(1,)])
+        for name in views:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="may tell masked values"):
+                rows(gate, "anna", f"SELECT * FROM {name}")
+    finally:
+        gate.sql("DROP VIEW v_names_of, " + ", ".join(reversed(views)))
+
+
 @pytest.mark.parametrize("text", [
     "SELECT c AS c FROM (SELECT * FROM customers WHERE id = 7) c",
     "SELECT phone FROM (SELECT id, phone AS p FROM customers WHERE id = 7) phone",

@@ -66,8 +66,9 @@ sp_sql_catalogue *office_new(void)
     add_table(office, "public", "items", 'r', SP_SQL_REL_RULES, "id! name");
     add_table(office, "pg_catalog", "pg_class", 'r', SP_SQL_REL_SYSTEM, "oid! relname");
     add_table(office, "pg_catalog", "pg_settings", 'v', SP_SQL_REL_SYSTEM, "name setting");
-    add_table(office, "pg_catalog", "pg_stats", 'v', SP_SQL_REL_SYSTEM | SP_SQL_REL_TELLING,
-              "schemaname tablename most_common_vals");
+    uint32_t stats =
+        add_table(office, "pg_catalog", "pg_stats", 'v', SP_SQL_REL_SYSTEM | SP_SQL_REL_TELLING,
+                  "schemaname tablename most_common_vals");
     static const struct {
         const char *view, *schema, *function;
         char kind;
@@ -76,6 +77,7 @@ sp_sql_catalogue *office_new(void)
                    {"v_ends", "pg_catalog", "pg_terminate_backend", 'v'},
                    {"v_upper", "pg_catalog", "upper", 'v'},
                    {"v_reads", "pg_catalog", "pg_read_file", 'v'},
+                   {"v_asks", "pg_catalog", "pg_stat_get_activity", 'v'},
                    {"m_totals", "public", "order_total", 'm'}};
     for (size_t i = 0; i < SP_COUNT(calling); i++) {
         uint32_t one = add_table(office, "public", calling[i].view, calling[i].kind, 0, "id");
@@ -92,6 +94,10 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_key(office, customers, orders, 1));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, view, customers));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, names, view));
+    uint32_t common = add_table(office, "public", "v_common", 'v', 0, "tablename vals");
+    uint32_t commoner = add_table(office, "public", "m_common", 'm', 0, "vals");
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, common, stats));
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, commoner, common));
     must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CHILD, logs, logs_2024));
     must(sp_sql_catalogue_function(office, SP_SPAN_LIT("public"), SP_SPAN_LIT("order_total"),
                                    false));

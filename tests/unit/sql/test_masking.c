@@ -547,6 +547,19 @@ static void test_names_of_sets(void **state)
     expect(state, SP_SQL_MASKING_BY_ORIGIN, clean, SP_COUNT(clean));
 }
 
+/* What the server tells of values it tells through any view. */
+static void test_views_that_tell(void **state)
+{
+    static const char *const texts[] = {
+        "SELECT vals FROM v_common WHERE tablename = 'customers'",
+        "SELECT * FROM m_common",
+        "SELECT id FROM v_asks",
+    };
+    expect(state, SP_SQL_MASKING_REFUSED, texts, SP_COUNT(texts));
+    static const char *const clean[] = {"SELECT id FROM v_upper"};
+    expect(state, SP_SQL_MASKING_CLEAN, clean, SP_COUNT(clean));
+}
+
 /* INTO stands at the first part, and takes the rows of all. */
 static void test_sets_into_tables(void **state)
 {
@@ -795,6 +808,7 @@ int main(void)
                                        cmocka_unit_test(test_rows_by_other_names),
                                        cmocka_unit_test(test_names_of_sets),
                                        cmocka_unit_test(test_sets_into_tables),
+                                       cmocka_unit_test(test_views_that_tell),
                                        cmocka_unit_test(test_places_of_sets),
                                        cmocka_unit_test(test_upsert),
                                        cmocka_unit_test(test_rows_that_share_a_name),

@@ -154,6 +154,11 @@ static const char MANIFEST[] =
     "l.granted"
     "  AND l.relation IN (SELECT oid FROM picked WHERE why = 'asked') AND l.database ="
     "  (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())),"
+    /* the newest of them in full: numbers come again after 2^32 */
+    "'xact', (SELECT max(n.top - ((n.top - x.transactionid::text::bigint) & 4294967295))::text"
+    " FROM pg_catalog.pg_locks x, (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
+    "  + 2147483648 AS top) n WHERE x.locktype = 'transactionid' AND x.mode = 'ExclusiveLock'"
+    " AND x.granted AND x.pid = $5::int),"
     "'relations', COALESCE((SELECT json_agg(json_build_object("
     " 'oid', c.oid::bigint, 'schema', n.nspname, 'name', c.relname,"
     " 'quoted', format('%I.%I', n.nspname, c.relname),"

@@ -645,13 +645,42 @@ static sp_err take_toc(void *self, sp_span bytes)
     return err;
 }
 
+/* What the statement's transaction came to, where it is known. It is not known of one before the
+ * server's last wrap-around, nor in another server. */
+static sp_err look_at_transaction(undo *u)
+{
+    static const char sql[] =
+        "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'transactionid'"
+        " AND granted AND transactionid = ($1::text::bigint & 4294967295)::text::xid)"
+        " THEN 'in progress' WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())"
+        " THEN pg_xact_status($1::text::xid8) END";
+    auto_result PGresult *result = NULL;
+    const char *number = undo_text(u->manifest, "xact");
+    if (number[0] == '\0' || u->another) {
+        return sp_ok();
+    }
+    const char *const one[] = {number};
+    TRY(keep_exec(u->job, u->conn, sql, 1, one, &result));
+    const char *is = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
+    bool was_lost = strcmp(is, "aborted") == 0;
+    if (was_lost || strcmp(is, "in progress") == 0) {
+        return undo_refuse(u, "the statement",
+                           was_lost ? "it failed or was rolled back, so nothing of it is there to "
+                                      "be put back"
+                                    : "its transaction has not ended yet",
+                           NULL, NULL);
+    }
+    return sp_ok();
+}
+
 static sp_err look(undo *u)
 {
     const char *const argv[] = {KEEP_LISTING_WORDS};
     TRY(undo_restore(u, argv, take_toc, u));
     TRY(take_made_again(u));
     TRY(read_present(u));
-    return undo_find_missing(u);
+    TRY(undo_find_missing(u));
+    return look_at_transaction(u);
 }
 
 /* What the archive has besides what the statement reached: made again when it is missing, and

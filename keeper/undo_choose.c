@@ -92,11 +92,24 @@ static bool says(const undo *u, const char *words)
     return keep_has_word(undo_text(u->manifest, "verb"), words);
 }
 
+/* By name: neither of a whole database nor because it went along. */
+static bool was_asked_for(const undo *u, const json_t *relation)
+{
+    return !json_is_true(json_object_get(u->manifest, "whole")) &&
+           strcmp(undo_text(relation, "why"), "asked") == 0;
+}
+
+/* The statement may have given a column of it another type; else others did. */
+static bool retypes(const undo *u, const undo_table *t)
+{
+    return says(u, "ALTER") && was_asked_for(u, t->relation);
+}
+
 /* False: nothing of it is put back here. */
 static bool decide(const undo *u, bool rows, undo_table *t)
 {
     bool alters = undo_verb_is(u, "ALTER DROP");
-    bool retyped = alters && has_columns(t, undo_is_retyped);
+    bool retyped = retypes(u, t) && has_columns(t, undo_is_retyped);
     bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
     bool any = says(u, "ANY") && is_known(u);
     t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
@@ -131,7 +144,7 @@ static obstacle look_at_column(const undo *u, const undo_table *t, const json_t 
         return (obstacle){
             "it has no key, so values of a column that fell cannot be put back:", name, NULL};
     }
-    if (undo_is_retyped(t, column) && (!alters || !t->keyed)) {
+    if (undo_is_retyped(t, column) && (!retypes(u, t) || !t->keyed)) {
         return (obstacle){"a column has another type now:", name, undo_text(is, "type")};
     }
     return (obstacle){NULL, NULL, NULL};
@@ -169,13 +182,6 @@ static obstacle look_at(const undo *u, const undo_table *t)
         }
     }
     return found;
-}
-
-/* By name: neither of a whole database nor because it went along. */
-static bool was_asked_for(const undo *u, const json_t *relation)
-{
-    return !json_is_true(json_object_get(u->manifest, "whole")) &&
-           strcmp(undo_text(relation, "why"), "asked") == 0;
 }
 
 static void leave(undo *u, const json_t *relation, obstacle o, undo_tables *all)

@@ -4,10 +4,11 @@
  *
  * What the statement wrote is told from what others did since by the number of its transaction,
  * which wrote the rows that are there now (xmin): the manifest has it when the statement's
- * connection held the tables while they were kept (gates/db/hold.c); else it is the one
- * transaction that wrote most of what differs.
+ * connection held the tables while they were kept (gates/db/hold.c), and nobody else's is taken
+ * for it then; else it is the one transaction that wrote most of what differs.
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
+#include "keeper/said.h"
 #include "keeper/undo_tables.h"
 
 #include <stdio.h>
@@ -237,21 +238,39 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
                        (unsigned long long)xid);
         }
     }
-    /* it may have written in a savepoint, under another number; DELETE may have changed nothing.
-     * What was undone in part leaves no trace of it: then another's would be taken for it */
-    bool may_guess = u->job->job.partly == 0;
+    /* DELETE may have changed nothing. What was undone in part leaves no trace of the one that is
+     * meant: then another's would be taken for it */
+    bool may_guess = json_array_size(xids) == 0 && u->job->job.partly == 0;
     for (size_t i = 0; i < all->count; i++) { /* whose rows the undo wrote that made it again */
         may_guess = may_guess && !undo_is_made_again(all->items[i].relation);
     }
-    bool guesses =
-        may_guess && (keep_has_word(verbs, "UPDATE MERGE WITH INSERT") ||
-                      (json_array_size(xids) == 0 && keep_has_word(verbs, "DELETE DROP ALTER")));
+    bool guesses = may_guess && keep_has_word(verbs, "UPDATE MERGE WITH INSERT DELETE DROP ALTER");
     if (guesses) {
         sp_buf_text(sql,
-                    "INSERT INTO pg_temp.sp_one SELECT sp_xid FROM pg_temp.sp_all WHERE NOT EXISTS "
-                    "(SELECT FROM pg_temp.sp_all a JOIN pg_temp.sp_one o ON o.xid = a.sp_xid) "
-                    "GROUP BY sp_xid ORDER BY min(n), count(*) DESC, sp_xid LIMIT 1;\n");
+                    "INSERT INTO pg_temp.sp_one SELECT sp_xid FROM pg_temp.sp_all GROUP BY sp_xid "
+                    "ORDER BY min(n), count(*) DESC, sp_xid LIMIT 1;\n");
     }
+}
+
+/* A cast would cut what others wrote since without a word. */
+static void refuse_cut(const undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
+{
+    const char *name = undo_text(column, "quoted");
+    auto_buf sp_buf words = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    sp_buf_fmt(&words,
+               "%s: column %s has another type now, and what others wrote into it since does not "
+               "fit into %s",
+               undo_text(t->relation, "quoted"), name, undo_text(column, "type"));
+    sp_buf_byte(&words, 0);
+    sp_buf_text(sql, "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = "
+                     "''" KEEP_SAID_OURS "'', MESSAGE = %L; END', ");
+    undo_literal(u, sp_failed(sp_buf_error(&words)) ? "" : (const char *)words.ptr, sql);
+    sp_buf_text(sql, ")) WHERE EXISTS (SELECT FROM ");
+    put_table(t, sql);
+    sp_buf_fmt(sql,
+               " t WHERE t.%s::text::%s::text IS DISTINCT FROM t.%s::text AND t.xmin::text NOT IN "
+               "(SELECT xid FROM pg_temp.sp_one)) " UNDO_GEXEC,
+               name, undo_text(column, "type"), name);
 }
 
 /* Columns with another type get the one that they had; what was cut comes back with the rows. */
@@ -263,6 +282,7 @@ static void put_types(undo *u, const undo_table *t, sp_buf *sql)
         const char *name = undo_text(column, "quoted");
         if (undo_is_retyped(t, column)) {
             undo_code_check_again(t->relation, sql);
+            refuse_cut(u, t, column, sql);
             sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::text::%s;\n",
                        undo_text(t->now, "quoted"), name, undo_text(column, "type"), name,
                        undo_text(column, "type"));

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PG_CLASS = 1259, PG_DATABASE = 1262, CATALOGS_MAX = 64 };
+enum { PG_CLASS = 1259, PG_DATABASE = 1262, CATALOGS_MAX = 64, RESTORED_MAX = 200 };
 #define JOINS SP_SPAN_LIT("TABLE ATTACH ")
 #define INDEX_JOINS SP_SPAN_LIT("INDEX ATTACH ")
 #define SERVER SP_SPAN_LIT("SERVER - ")
@@ -381,6 +381,7 @@ static sp_err find_gone_keys(undo *u)
 static void note_restored(undo *u, bool first)
 {
     static const char extension[] = "EXTENSION - ";
+    size_t more = 0;
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
     while (keep_toc_next(&rest, &entry)) {
@@ -392,11 +393,18 @@ static void note_restored(undo *u, bool first)
                                       (int)name.len, (const char *)name.ptr));
         }
         bool is_object = entry.catalog != 0 || is_mapping(&entry);
-        if (is_object && is_first(&entry) == first && wanted(u, &entry) &&
-            json_array_size(u->restored) < 200) {
+        if (!is_object || is_first(&entry) != first || !wanted(u, &entry)) {
+            continue;
+        }
+        if (json_array_size(u->restored) < RESTORED_MAX) {
             json_array_append_new(u->restored,
                                   json_stringn((const char *)entry.rest.ptr, entry.rest.len));
+        } else {
+            more++;
         }
+    }
+    if (more > 0) {
+        undo_tell(u, json_sprintf("%zu more objects were made again than are listed", more));
     }
 }
 

@@ -301,7 +301,8 @@ static sp_err widen(sp_core *core, sp_ask *ask, looking *look)
 /* May widen whose approval it needs. */
 static sp_err check_new(sp_core *core, sp_ask *ask)
 {
-    looking look = {core->store, ask, sp_undo_destroyer(core->store, ask), {0}};
+    looking look = {core->store, ask, 0, {0}};
+    TRY(sp_undo_destroyer(core->store, ask, &look.without));
     TRY(sp_people_each(core->store, count_approver, &look));
     if (ask->kind == SP_ASK_UNDO) {
         TRY(widen(core, ask, &look));

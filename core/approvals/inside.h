@@ -184,7 +184,7 @@ SP_MUST sp_err sp_undo_routes(sp_core *core);
  * again each second. */
 void sp_keeps_undo(sp_core *core, const sp_ask *ask);
 /* Who ran what this ask would undo, and so has no vote on it; 0 = it is no undo, or nobody. */
-uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask);
+SP_MUST sp_err sp_undo_destroyer(sp_store *store, const sp_ask *ask, uint32_t *ret_person);
 
 /* ---- erase.c: taking entries out of the ledger ---- */
 SP_MUST sp_err sp_erase_routes(sp_core *core);

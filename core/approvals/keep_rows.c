@@ -108,15 +108,19 @@ uint64_t sp_kept_count(sp_store *store, uint64_t ask)
     return sp_query_row(&q) ? sp_col_u64(&q) : UINT64_MAX;
 }
 
-uint32_t sp_undo_destroyer(sp_store *store, const sp_ask *ask)
+sp_err sp_undo_destroyer(sp_store *store, const sp_ask *ask, uint32_t *ret_person)
 {
     auto_query sp_query q =
         sp_query_of(store, "SELECT a.asker FROM kept k JOIN ask a ON a.id = k.ask WHERE k.id = $1");
+    *ret_person = 0;
     if (ask->kind != SP_ASK_UNDO) {
-        return 0;
+        return sp_ok();
     }
     sp_bind_bits(&q, ask->keep);
-    return sp_query_row(&q) ? (uint32_t)sp_col_u64(&q) : 0;
+    if (sp_query_row(&q)) {
+        *ret_person = (uint32_t)sp_col_u64(&q);
+    }
+    return sp_query_finish(&q);
 }
 
 sp_err sp_kept_list(sp_store *store, sp_kept_ids *list)

@@ -255,10 +255,10 @@ static sp_err begin_keep(sp_core *core, sp_peer *peer, const sp_msg *msg, const 
                 w->ask.kind == SP_ASK_STATEMENT && w->ask.expires_unix_s > now_s() &&
                 sp_span_eq(w->ask.resource, from->resource) &&
                 sp_span_eq(w->ask.database, from->database);
-    if (!fits || sp_kept_count(core->store, from->ask) >= KEPT_OF_ASK_MAX ||
-        !sp_approvals_begin(core->approvals, from->ask)) {
+    bool may = fits && sp_kept_count(core->store, from->ask) < KEPT_OF_ASK_MAX;
+    if (!may || !sp_approvals_begin(core->approvals, from->ask)) {
         keeping_free(w);
-        return sp_fail(SP_EDENIED);
+        return sp_fail(may ? SP_EAGAIN : SP_EDENIED);
     }
     w->k = (sp_kept){.id = sp_random_u64() >> 4,
                      .ask = from->ask,
@@ -284,6 +284,9 @@ sp_err sp_keeps_on_message(sp_core *core, sp_peer *peer, const sp_msg *msg)
     sp_db_kept none = {.why = SP_SPAN_LIT("it is not approved any more, or has been kept already")};
     TRY(sp_db_keep_read(msg->body, &from));
     sp_err err = begin_keep(core, peer, msg, &from, &w);
+    if (err.code == SP_EAGAIN) {
+        none.why = SP_SPAN_LIT("the keeper has as much to do as it takes at a time: try again");
+    }
     if (!sp_failed(err)) {
         err = sp_keep_place_find(core, w->ask.resource, w->k.database, from.verbs, &p);
         if (sp_failed(err)) {

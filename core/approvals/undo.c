@@ -227,6 +227,13 @@ static sp_err begin_undo(sp_core *core, uint64_t ask, undoing **ret_undoing)
     return sp_ok();
 }
 
+static bool is_asker_active(const undoing *w)
+{
+    sp_person person;
+    return !sp_failed(sp_people_get(w->core->store, w->ask.asker, &person)) &&
+           person.state == SP_PERSON_ACTIVE;
+}
+
 void sp_keeps_undo(sp_core *core, const sp_ask *ask)
 {
     undoing *w = NULL;
@@ -235,8 +242,9 @@ void sp_keeps_undo(sp_core *core, const sp_ask *ask)
         sp_log(SP_LOG_WARN, "an approved undo cannot begin: %s", sp_code_word(err.code));
         return;
     }
-    /* whoever agreed and was locked since had lost his account to somebody, or his office */
-    w->is_busy = sp_keeper_client_is_up(sp_keep_keeper(core)) &&
+    /* whoever asked or agreed and was locked since had lost his account to somebody, or his office
+     */
+    w->is_busy = sp_keeper_client_is_up(sp_keep_keeper(core)) && is_asker_active(w) &&
                  !sp_failed(sp_ask_is_met(core->store, &w->ask)) &&
                  sp_approvals_begin(core->approvals, w->k.id);
     if (w->is_busy) {
@@ -381,6 +389,39 @@ static void on_asked(void *self, sp_err err, uint64_t id)
 }
 
 /* What the dry run did, and how long it took: undo takes as long, and holds its tables. */
+/* Approvers have room for a part of it: the last of its longest list go, and how many is said.
+ * NULL = out of memory. */
+static char *fitting(json_t *report)
+{
+    enum { SENTENCE_BYTES = 200 };
+    static const char *const lists[] = {"rows", "restored", "told"};
+    size_t dropped = 0;
+    char *text = json_dumps(report, JSON_COMPACT);
+    while (text != NULL && strlen(text) > SP_ASK_JSON_MAX_BYTES - SENTENCE_BYTES) {
+        json_t *longest = json_object_get(report, lists[0]);
+        for (size_t i = 1; i < SP_COUNT(lists); i++) {
+            json_t *list = json_object_get(report, lists[i]);
+            longest = json_array_size(list) > json_array_size(longest) ? list : longest;
+        }
+        size_t count = json_array_size(longest);
+        size_t part = count / 8 + 1;
+        for (size_t i = 0; i < part && i < count; i++) {
+            json_array_remove(longest, count - i - 1);
+        }
+        dropped += part;
+        sp_free(text);
+        text = count == 0 ? NULL : json_dumps(report, JSON_COMPACT);
+    }
+    if (text == NULL || dropped == 0) {
+        return text;
+    }
+    sp_free(text);
+    json_array_append_new(
+        json_object_get(report, "told"),
+        json_sprintf("%zu more tables, objects or sentences have no room here", dropped));
+    return json_dumps(report, JSON_COMPACT);
+}
+
 static sp_err plan_of(sp_arena *arena, const sp_keeper_done *tried, sp_span *ret_plan)
 {
     json_t *report = parsed(tried->report);
@@ -388,10 +429,12 @@ static sp_err plan_of(sp_arena *arena, const sp_keeper_done *tried, sp_span *ret
                           json_sprintf("the dry run took %llu s: undo takes about as long, and "
                                        "until it ends nobody else writes into what it puts back",
                                        (unsigned long long)(tried->duration_ms + 999) / 1000));
-    char *text = json_is_object(report) ? json_dumps(report, JSON_COMPACT) : NULL;
+    char *text = json_is_object(report) ? fitting(report) : NULL;
     json_decref(report);
-    sp_span plan = text == NULL ? SP_SPAN_EMPTY : sp_span_cstr(text);
-    sp_err err = plan.len <= SP_ASK_JSON_MAX_BYTES ? sp_arena_copy(arena, plan, ret_plan) : sp_ok();
+    if (text == NULL) {
+        return sp_fail(SP_ENOMEM);
+    }
+    sp_err err = sp_arena_copy(arena, sp_span_cstr(text), ret_plan);
     sp_free(text);
     return err;
 }
@@ -511,6 +554,12 @@ static void post_undo(sp_request *req)
     const sp_field fields[] = {SP_FIELD_BOOL_OPT("dry_run", &w->try_only),
                                SP_FIELD_TEXT_OPT("reason", &w->reason, 0, SP_ASK_REASON_MAX_BYTES)};
     if (!sp_request_fields(req, fields, SP_COUNT(fields)) || !need_kept(req, true, w)) {
+        return;
+    }
+    if (w->first.state != SP_ASK_USED) {
+        sp_answer_problem(req, 409, "cannot_undo",
+                          "The statement that it was kept for has not run: what is missing or "
+                          "changed since is not its work.");
         return;
     }
     if (is_over(&w->k)) {

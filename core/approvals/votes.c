@@ -64,7 +64,11 @@ sp_vote_right sp_vote_right_of(sp_request *req, const sp_ask *ask)
         return (sp_vote_right){0, "own_request",
                                "You asked for this yourself: other people have to approve it."};
     }
-    if (sp_request_person(req) == sp_undo_destroyer(sp_request_core(req)->store, ask)) {
+    uint32_t destroyer = 0;
+    if (sp_failed(sp_undo_destroyer(sp_request_core(req)->store, ask, &destroyer))) {
+        return (sp_vote_right){0, "unavailable", "Whose work it is cannot be looked up now."};
+    }
+    if (sp_request_person(req) == destroyer) {
         return (sp_vote_right){0, "own_request",
                                "What you destroyed is for others to give back: you have no vote on "
                                "its undo."};

@@ -44,9 +44,9 @@ static const char lock_end[] =
     " pg_catalog.has_table_privilege(c.oid, 'UPDATE, DELETE, TRUNCATE') ORDER BY 1, 2 LOOP"
     " EXECUTE pg_catalog.format('LOCK TABLE %I.%I IN SHARE ROW EXCLUSIVE MODE', one.nspname,"
     " one.relname); END LOOP;"
-    /* with a number of its own: by it the keeper tells what the statement wrote from what others
-       did */
-    " PERFORM pg_catalog.pg_current_xact_id();"
+    /* with a number of its own, behind a savepoint too: by it the keeper tells what the statement
+       wrote from what others did */
+    " PERFORM pg_catalog.pg_logical_emit_message(true, 'sallyport', '');"
     " PERFORM pg_catalog.set_config('lock_timeout', before, true); END $hold$";
 
 /* ---- whether it can be ---- */

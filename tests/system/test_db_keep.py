@@ -15,6 +15,7 @@ import pytest
 
 from dbgatelib import DatabaseOffice, SCHEMA
 from officelib import PATIENT_S, wait_for
+from portal import Refused
 from pgraw import SYNC, Raw, bind, execute, parse, query
 from test_db_ask import DOCUMENTS, Waiting, answer, asked
 from test_db_ask_values import Answer
@@ -322,3 +323,71 @@ def test_a_statement_whose_keep_fails_lets_go(gate, dora):
     assert len(ids(gate)) == 30000
     told = [e for e in gate.office.people["audrey"].items("/admin/ledger/events?limit=50&kind=approval") if e["method"] == "not kept"]
     assert "permission denied" in told[0]["detail"]["report"]["why"], told
+
+
+# ---- whose work it is ----
+
+def refused_undo(gate, keep):
+    with pytest.raises(Refused) as no:
+        gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    assert no.value.status == 409
+    return no.value.problem["detail"]
+
+
+def test_what_was_rolled_back_is_not_undone(gate, dora):
+    """What is missing since is the work of others, who did it rightly."""
+    gate.sql("DELETE FROM small", "INSERT INTO small VALUES (7)")
+    dora.autocommit = False
+    run = Waiting(dora, "DELETE FROM small")
+    answer(gate, asked(gate), "approve")
+    run.join(PATIENT_S)
+    keep = gate.people["dora"].get("/keeps")["items"][0]
+    assert "has not ended yet" in refused_undo(gate, keep)
+    dora.rollback()
+    assert gate.sql("SELECT id FROM small") == [(7,)]
+    gate.sql("DELETE FROM small")
+    assert "rolled back" in refused_undo(gate, keep)
+
+
+def test_behind_a_savepoint_only_the_statements_own_rows_are_taken_back(gate, dora):
+    """Others change more of them later: these are conflicts, and not taken for its work."""
+    dora.autocommit = False
+    dora.cursor().execute("SAVEPOINT one")
+    run = Waiting(dora, "UPDATE ballast SET what = 'gone'")
+    answer(gate, asked(gate), "approve")
+    run.join(PATIENT_S)
+    assert run.error is None
+    dora.cursor().execute("RELEASE SAVEPOINT one")
+    dora.commit()
+    gate.sql("UPDATE ballast SET what = 'of others' WHERE id <= 20000")
+    keep = gate.people["dora"].get("/keeps")["items"][0]
+    wanted = gate.people["dora"].post(f"/keeps/{keep['id']}/undo", {"reason": "back"})
+    answer(gate, wanted, "approve")
+    wait_for("the undo", 30, lambda: gate.people["dora"].get(f"/keeps/{keep['id']}")["state"] not in ("kept", "undoing"))
+    try:
+        assert gate.sql("SELECT count(*) FROM ballast WHERE what = 'of others'") == [(20000,)]
+        assert gate.sql("SELECT count(*) FROM ballast WHERE what = repeat('x', 400)") == [(10000,)]
+    finally:
+        gate.sql("UPDATE ballast SET what = repeat('x', 400)")
+
+
+def test_what_never_ran_is_not_undone(gate):
+    """Who asked goes while it is kept: the approval is not used, and others' deletes are not given back as hers."""
+    gate.sql("DELETE FROM small", "INSERT INTO small VALUES (7)")
+    count = len(gate.people["dora"].get("/keeps")["items"])
+    raw = Raw(gate.port, tls=None, timeout=60)
+    raw.log_in("dora", "orders-db", gate.password("dora"))
+    with gate.direct("op_all") as other:
+        other.cursor().execute("LOCK TABLE small IN ACCESS EXCLUSIVE MODE")
+        raw.send(query("DELETE FROM small; BEGIN; COMMIT"))
+        item = asked(gate)
+        answer(gate, item, "approve")
+        wait_for("the keeper", 20, lambda: gate.sql(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' AND relation = 'small'::regclass")[0][0] == 1)
+        raw.close()
+        time.sleep(1)  # the gate sees it while the keeper waits
+        other.rollback()
+    keep = wait_for("the keep", 20, lambda: gate.people["dora"].get("/keeps")["items"][:-count or None])[0]
+    assert gate.people["dora"].get(f"/approvals/{item['id']}")["state"] == "withdrawn"
+    gate.sql("DELETE FROM small")
+    assert "has not run" in refused_undo(gate, keep)

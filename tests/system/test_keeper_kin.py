@@ -4,9 +4,11 @@ told before anybody agrees.
 
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
+import contextlib
+
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, Postgres
+from keeper_client import ESTIMATE, KEEP, UNDO, Postgres
 from keeperlib import keep, row, running_keeper, undo
 from vault_client import ECONFLICT, OK
 
@@ -171,3 +173,44 @@ def test_a_database_comes_back_with_its_provider(keeper, server):
     report = undo(keeper, server, 8, "DROP", whole=True)
     assert server.sql(kind) == before and before.startswith("i|sv-SE|")
     assert any("settings made with ALTER DATABASE" in one for one in report["told"])
+
+
+# ---- columns that others gave another type ----
+
+@pytest.fixture
+def docs(server):
+    server.sql("SET ROLE owner; CREATE SCHEMA pp; CREATE TABLE pp.small (id int PRIMARY KEY); INSERT INTO pp.small VALUES (1);"
+               "CREATE TABLE pp.docs (id int PRIMARY KEY, note varchar(10), v numeric(10,2)); INSERT INTO pp.docs VALUES (1, 'short', 1.25)", "orders")
+    yield
+    server.sql("DROP SCHEMA pp CASCADE", "orders")
+
+
+WIDER = """ALTER TABLE pp.docs ALTER note TYPE text, ALTER v TYPE numeric;
+           UPDATE pp.docs SET note = 'a much longer note of others', v = 1.23456"""
+
+
+@pytest.mark.parametrize("verb", ["DROP", "ANY"])
+def test_what_others_widened_is_not_cut_by_the_undo_of_something_else(keeper, server, docs, verb):
+    keep(keeper, server, 9, verb, whole=True)
+    server.sql("DROP TABLE pp.small CASCADE", "orders")
+    server.sql(WIDER, "orders")
+    report = undo(keeper, server, 9, verb, whole=True)
+    assert server.sql("SELECT note, v FROM pp.docs", "orders") == "a much longer note of others|1.23456"
+    assert server.sql("TABLE pp.small", "orders") == "1"
+    assert verb == "DROP" or any("a column has another type now" in one for one in report["told"])
+
+
+def test_a_type_that_would_cut_what_others_wrote_is_not_put_back(keeper, server, docs):
+    with contextlib.closing(server.connect(database="orders")) as holder:
+        holder.autocommit = False
+        holder.cursor().execute("LOCK TABLE pp.docs IN SHARE ROW EXCLUSIVE MODE; SELECT pg_current_xact_id()")
+        keep(keeper, server, 10, "ALTER", "pp.docs", holder=holder.get_backend_pid())
+        holder.cursor().execute("ALTER TABLE pp.docs ALTER note TYPE text")
+        holder.commit()
+    server.sql("UPDATE pp.docs SET note = 'a much longer note of others'", "orders")
+    code, _, _, _, why = keeper.job(UNDO, keep=10, port=server.port, verb="ALTER")
+    assert code == ECONFLICT and "column note has another type now, and what others wrote into it since does not fit into character varying(10)" in why, why
+    server.sql("UPDATE pp.docs SET note = 'short'", "orders")
+    undo(keeper, server, 10, "ALTER")
+    assert server.sql("SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'pp.docs'::regclass AND attname = 'note'",
+                      "orders") == "character varying(10)"

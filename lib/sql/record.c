@@ -392,6 +392,16 @@ static void record_user_function(walker *w, sp_span schema, sp_span name)
     }
 }
 
+/* The path goes through the server's own first, but types decide. */
+void record_likeness(walker *w, sp_span name)
+{
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    if (catalogue != NULL &&
+        sp_sql_catalogue_find_function(catalogue, SP_SPAN_EMPTY, name) != NULL) {
+        record_user_function(w, SP_SPAN_EMPTY, name);
+    }
+}
+
 void record_function(walker *w, sp_span schema, sp_span name)
 {
     static const sp_span own = {(const uint8_t *)"pg_catalog", 10};
@@ -399,10 +409,8 @@ void record_function(walker *w, sp_span schema, sp_span name)
         record_user_function(w, schema, name);
         return;
     }
-    /* another one of that name may fit the arguments better */
-    if (schema.len == 0 && w->context->catalogue != NULL &&
-        sp_sql_catalogue_find_function(w->context->catalogue, schema, name) != NULL) {
-        record_user_function(w, schema, name);
+    if (schema.len == 0) {
+        record_likeness(w, name);
     }
     switch (function_find(name)) {
     case FUNCTION_UNKNOWN:
@@ -470,17 +478,30 @@ bool walk_is_made(const walker *w, sp_span name)
     return w->context->is_made != NULL && w->context->is_made(w->context->session, name);
 }
 
+static void record_symbol(walker *w, sp_span schema, sp_span symbol)
+{
+    bool is_own = schema.len == 0 || is_word(schema, "pg_catalog");
+    if (!is_own) {
+        record_user_function(w, schema, symbol);
+    } else if (schema.len == 0) {
+        record_likeness(w, symbol);
+    }
+}
+
 void record_operator(walker *w, const List *name)
 {
-    if (name == NIL) {
-        return;
+    if (name != NIL) {
+        record_symbol(w, names_before(name), names_last(name));
     }
-    sp_span schema = names_before(name);
-    sp_span symbol = names_last(name);
-    bool is_own = schema.len == 0 || is_word(schema, "pg_catalog");
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    if (!is_own || (schema.len == 0 && catalogue != NULL &&
-                    sp_sql_catalogue_find_function(catalogue, schema, symbol) != NULL)) {
-        record_user_function(w, schema, symbol);
-    }
+}
+
+void record_equality(walker *w)
+{
+    record_symbol(w, SP_SPAN_EMPTY, SP_SPAN_LIT("="));
+}
+
+void record_between(walker *w, bool is_not)
+{
+    record_symbol(w, SP_SPAN_EMPTY, is_not ? SP_SPAN_LIT("<") : SP_SPAN_LIT(">="));
+    record_symbol(w, SP_SPAN_EMPTY, is_not ? SP_SPAN_LIT(">") : SP_SPAN_LIT("<="));
 }

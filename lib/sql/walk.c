@@ -492,6 +492,9 @@ static void walk_call(walker *w, const Node *node)
     sp_span schema = names_before(call->funcname);
     bool is_own = schema.len == 0 || sp_span_eq(schema, SP_SPAN_LIT("pg_catalog"));
     if (is_own && function_find(name) == FUNCTION_SETTING) {
+        if (schema.len == 0) {
+            record_likeness(w, name);
+        }
         walk_setting(w, call);
         return;
     }
@@ -502,7 +505,13 @@ static void walk_call(walker *w, const Node *node)
 static void walk_expression(walker *w, const Node *node)
 {
     const A_Expr *expr = AS(A_Expr, node);
-    record_operator(w, expr->name);
+    if (expr->kind == AEXPR_BETWEEN || expr->kind == AEXPR_BETWEEN_SYM) {
+        record_between(w, false);
+    } else if (expr->kind == AEXPR_NOT_BETWEEN || expr->kind == AEXPR_NOT_BETWEEN_SYM) {
+        record_between(w, true);
+    } else {
+        record_operator(w, expr->name);
+    }
     walk(w, expr->lexpr);
     walk(w, expr->rexpr);
 }
@@ -514,9 +523,28 @@ static void walk_sublink(walker *w, const Node *node)
         walk_fault(w, SP_SQL_FORBIDDEN, "set_config() of what a query finds");
         return;
     }
+    if (link->subLinkType == ANY_SUBLINK && link->operName == NIL) {
+        record_equality(w);
+    }
     record_operator(w, link->operName);
     walk(w, link->testexpr);
     walk(w, link->subselect);
+}
+
+static void walk_case(walker *w, const Node *node)
+{
+    if (AS(CaseExpr, node)->arg != NULL) {
+        record_equality(w);
+    }
+    walk_children(w, node);
+}
+
+static void walk_join(walker *w, const Node *node)
+{
+    if (AS(JoinExpr, node)->isNatural || AS(JoinExpr, node)->usingClause != NIL) {
+        record_equality(w);
+    }
+    walk_children(w, node);
 }
 
 static void walk_sort(walker *w, const Node *node)
@@ -559,6 +587,10 @@ static node_handler *handler_of(NodeTag tag)
         return walk_sublink;
     case T_SortBy:
         return walk_sort;
+    case T_CaseExpr:
+        return walk_case;
+    case T_JoinExpr:
+        return walk_join;
     default:
         return NULL;
     }

@@ -103,7 +103,13 @@ void record_database(walker *w, sp_action action);
 void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name);
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
 void record_function(walker *w, sp_span schema, sp_span name);
+/* A function or operator of users that is called like one of the server's: it may fit the arguments
+ * better. */
+void record_likeness(walker *w, sp_span name);
 void record_operator(walker *w, const List *name);
+/* Operators that nobody writes: of CASE x WHEN, IN (SELECT), USING, NATURAL; of BETWEEN. */
+void record_equality(walker *w);
+void record_between(walker *w, bool is_not);
 /* A function that was made in this message or session: its name may be called as a column. */
 void record_made(walker *w, sp_span name);
 bool walk_is_made(const walker *w, sp_span name);

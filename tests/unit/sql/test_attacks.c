@@ -398,6 +398,49 @@ static void test_types(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+/* Operators that nobody writes down, and set_config(), may be ones of users. */
+static void test_operators_unseen(void **state)
+{
+    office_room *it = *state;
+    static const struct {
+        const char *text;
+        const char *call;
+    } cases[] = {
+        {"SELECT a FROM t WHERE a BETWEEN 1 AND 2", ">="},
+        {"SELECT a FROM t WHERE a NOT BETWEEN SYMMETRIC 1 AND 2", "<"},
+        {"SELECT CASE a WHEN 1 THEN 'a' END FROM t", "="},
+        {"SELECT a FROM t WHERE a IN (SELECT 1)", "="},
+        {"SELECT 1 FROM t JOIN t u USING (a)", "="},
+        {"SELECT 1 FROM t NATURAL JOIN t u", "="},
+        {"SELECT set_config('work_mem', 'x')", "set_config"},
+        {"SELECT a FROM t WHERE a BETWEEN 1 AND 2", NULL},
+        {"SELECT CASE WHEN a THEN 'a' END, EXISTS (SELECT 1), (SELECT 1) FROM t u JOIN t ON true",
+         "="},
+        {"SELECT pg_catalog.set_config('work_mem', '1MB', false)", "set_config"},
+    };
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        sp_sql_catalogue *catalogue = NULL;
+        uint32_t table = SP_NONE;
+        assert_ok(sp_sql_catalogue_new(1 << 16, &catalogue));
+        assert_ok(sp_sql_catalogue_path(catalogue, SP_SPAN_LIT("public")));
+        assert_ok(sp_sql_catalogue_relation(catalogue, SP_SPAN_LIT("public"), SP_SPAN_LIT("t"),
+                                            16384, 'r', 0, &table));
+        if (cases[i].call != NULL) {
+            assert_ok(sp_sql_catalogue_function(catalogue, SP_SPAN_LIT("public"),
+                                                sp_span_cstr(cases[i].call), false));
+        }
+        assert_ok(sp_sql_catalogue_finish(catalogue));
+        const sp_sql_context context = {.catalogue = catalogue};
+        const char *got = office_judge(it->judge, &context, cases[i].text);
+        bool is_opaque = strstr(got, "destroy? database") != NULL;
+        if (is_opaque != (i < 7)) {
+            print_error("%s\n   got: %s\n", cases[i].text, got);
+            fail();
+        }
+        sp_sql_catalogue_free(catalogue);
+    }
+}
+
 /* A boolean has two values, whatever they are called. */
 static void test_booleans_as_text(void **state)
 {
@@ -642,6 +685,7 @@ int main(void)
         cmocka_unit_test(test_settings),
         cmocka_unit_test(test_columns),
         cmocka_unit_test(test_booleans_as_text),
+        cmocka_unit_test(test_operators_unseen),
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_conditions),

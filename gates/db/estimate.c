@@ -44,7 +44,8 @@ struct db_estimate {
     bool ready;
     bool is_secret;
     bool takes_all; /* a statement without a plan that takes rows away: TRUNCATE, DROP */
-    bool makes_all; /* one without a plan that makes rows: nobody knows how many */
+    bool makes;     /* one makes rows: without its plan nobody knows how many */
+    bool makes_all; /* one has none, and makes rows */
     bool adds;      /* more rows than there are */
     bool is_untold; /* the tag of a plan's statement does not count all that it changes */
     bool hides;     /* WITH changes rows, and nobody tells how many */
@@ -120,8 +121,11 @@ static void prepare(db_estimate *e, const sp_sql_statement *statement)
     if (text == NULL) {
         return;
     }
-    bool by_text = (text->known->judgement->flags & SP_SQL_IS_PREPARE) != 0;
-    sp_pg_parse_write(&e->out, by_text ? SP_SPAN_EMPTY : statement->name, text->known->text);
+    bool by_text = text->words.len > 0; /* the types that it names */
+    auto_buf sp_buf whole = sp_buf_make(DB_STATEMENT_MAX_BYTES);
+    sp_buf_span(&whole, text->words);
+    sp_buf_span(&whole, text->known->text);
+    sp_pg_parse_write(&e->out, by_text ? SP_SPAN_EMPTY : statement->name, sp_buf_borrow(&whole));
     if (by_text) {
         sp_pg_bind_write(&e->out, &(sp_pg_bind){.value_count = 0});
         sp_pg_execute_write(&e->out, SP_SPAN_EMPTY);
@@ -160,8 +164,9 @@ static bool is_certain(const db_estimate *e, const sp_sql_judgement *judgement, 
 }
 
 /* Why it is better not planned; NULL: it may be. */
-static const char *unplannable(const db_estimate *e, const sp_sql_judgement *judgement)
+static const char *unplannable(const db_estimate *e, const db_run_ask *run)
 {
+    const sp_sql_judgement *judgement = run->judgement;
     unsigned count = 0;
     bool opaque = is_opaque(judgement);
     bool certain = true;
@@ -177,6 +182,9 @@ static const char *unplannable(const db_estimate *e, const sp_sql_judgement *jud
     }
     if (opaque) {
         return "it runs code that planning could run too, so no plan was asked for";
+    }
+    if (run->is_typed) {
+        return "PREPARE named the types of its values, so no plan was asked for";
     }
     if (computes) {
         return "the parameters of EXECUTE are more than literals, and EXPLAIN would run them";
@@ -217,7 +225,7 @@ static void note_inside(db_estimate *e, const db_run_ask *run, const sp_sql_stat
 static void explain_all(db_estimate *e, const db_run_ask *run)
 {
     const sp_sql_judgement *judgement = run->judgement;
-    const char *why = unplannable(e, judgement);
+    const char *why = unplannable(e, run);
     bool prepared = false;
     if (why != NULL) {
         db_estimate_why(&e->found, why);
@@ -226,13 +234,17 @@ static void explain_all(db_estimate *e, const db_run_ask *run)
         const sp_sql_statement *one = &judgement->statements[i];
         bool runs_other = (one->flags & SP_SQL_IS_EXECUTE) != 0;
         bool plans = is_planned(one) || runs_other;
+        unsigned does = runs_other ? verbs_of(named_by(e, one)) : one->verbs;
         e->found.planned += plans ? 1 : 0;
+        /* what EXECUTE runs may have been made by its own text */
+        unsigned may = does | (runs_other ? sp_sql_verbs(judgement) : 0);
+        e->makes |= plans && (may & (SP_SQL_VERB_INSERT | SP_SQL_VERB_MERGE)) != 0;
         e->takes_all =
             e->takes_all || (!plans && (run->ruling->actions & 1U << SP_ACTION_DESTROY) != 0);
         if (!plans) {
             note_inside(e, run, one, one->verbs);
         } else if (runs_other && (one->flags & SP_SQL_IS_EXPLAIN) != 0) {
-            note_inside(e, run, one, verbs_of(named_by(e, one)));
+            note_inside(e, run, one, does);
         }
         if (!plans || why != NULL) {
             continue;
@@ -307,7 +319,7 @@ static void settle(db_estimate *e)
     if (found->counted < found->planned) {
         db_estimate_why(found, "the database did not tell all of its plan");
     }
-    if (e->is_open || e->makes_all) {
+    if (e->is_open || e->makes_all || (e->makes && found->counted < found->planned)) {
         db_estimate_why(found, "not all that it meets can be named and counted");
         found->has_bound = false;
     }
@@ -570,7 +582,7 @@ static void begin(db_estimate *e, const db_run_ask *run, const sp_hash *hash)
     e->touches = sp_buf_make(DB_TOUCHES_MAX_BYTES);
     e->out = sp_buf_make(OUT_MAX_BYTES);
     e->carry = sp_buf_make(CARRY_MAX_BYTES);
-    e->takes_all = e->makes_all = false;
+    e->takes_all = e->makes = e->makes_all = false;
     e->adds = e->is_untold = e->hides = false;
     e->is_open = false;
     e->unheld = db_must_keep(e->session, run) ? db_hold_cannot(e->session, run) : NULL;

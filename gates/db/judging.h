@@ -189,13 +189,16 @@ typedef struct {
 db_values *db_values_ref(db_values *values);
 void db_values_unref(db_values *values);
 
-/* A text, shared by the names that stand for it. */
+/* A text, shared by the names that stand for it. Of PREPARE and DECLARE it is the query alone: what
+ * else stood in their message is not what runs by the name. */
 typedef struct {
     unsigned refs;
     sp_sql_known *known; /* judged anew when the catalogue has moved */
     bool keeps_values;   /* somebody may have to see what is bound to it */
     sp_pg_parse types;   /* only the types, when it keeps values */
     uint8_t *type_bytes;
+    sp_span words; /* of a PREPARE that names types: what stood before the query; else empty */
+    uint8_t *word_bytes;
     db_fields *fields; /* of its answer, when it was described with masks on; NULL = not known */
     uint32_t made;     /* db_made_state() when it was judged */
     bool tells;        /* masked columns came where none was in reach */
@@ -229,7 +232,7 @@ struct db_named {
     db_named **link; /* what points to this one there */
     db_named *same;  /* the next older one in its bucket */
     db_named_kind kind;
-    bool is_sql;       /* made by PREPARE or DECLARE: what runs is a query of the text */
+    bool is_sql;       /* made by PREPARE or DECLARE, which take only queries */
     bool holds;        /* DECLARE ... WITH HOLD */
     bool has_values;   /* a portal with parameters */
     db_values *values; /* of it, when its text keeps them; NULL = they were not kept */
@@ -257,6 +260,8 @@ typedef struct {
 SP_MUST sp_err db_text_new(sp_sql_known *known, db_text **ret_text);
 /* Remembers the types that its Parse named. */
 SP_MUST sp_err db_text_types(db_text *text, const sp_pg_parse *parse);
+/* Remembers the words that stood before its query. */
+SP_MUST sp_err db_text_words(db_text *text, sp_span words);
 /* It was judged anew: takes the reference. */
 void db_text_judged(db_names *names, db_text *text, sp_sql_known *known);
 /* Its answer was described: takes the fields, also when it fails. SP_ELIMIT: there is no room. */
@@ -433,6 +438,7 @@ typedef struct {
     sp_pg_parse types;       /* of the values */
     bool is_portal;          /* an Execute, not a Query */
     bool goes_on;            /* with a portal that has stopped: what it changes is changed */
+    bool is_typed;           /* its values are of types that PREPARE named */
 } db_run_ask;
 
 /* ---- whole.c: a refused answer leaves nothing behind ---- */
@@ -656,6 +662,11 @@ bool db_made_is_early(const db_judge *judge);
 uint32_t db_made_state(const db_judge *judge);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
 const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
+/* The same, kept as the session's own when it is not known; false: it is faulty now, or there is no
+ * memory. */
+bool db_judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known);
+/* Others may have to see the values that are bound to such a text. */
+bool db_keeps_values(const db_session *session, const db_ruling *ruling);
 /* DISCARD ALL by itself has run: the session has no temporary relations any more, if that is
  * certain. */
 void db_made_discarded(db_session *session, const db_flight *flight);
@@ -664,9 +675,10 @@ void db_made_discarded(db_session *session, const db_flight *flight);
 void db_made_end(db_session *session);
 /* It runs: remembers what it makes that others do not see: temporary relations, functions. */
 void db_made_things(db_judge *judge, const sp_sql_judgement *judgement);
-/* The same for the names of PREPARE and DECLARE, for the message of that note. SP_ELIMIT,
- * SP_ENOMEM: then it made none. */
-SP_MUST sp_err db_made_names(db_judge *judge, sp_sql_known *known, db_note *note);
+/* The same for the names of PREPARE and DECLARE, for the message of that note, behind
+ * db_made_things(): each stands for its query alone. SP_ELIMIT, SP_ENOMEM, SP_EINVALID: then it
+ * made none. */
+SP_MUST sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note);
 
 /* ---- masks.c ---- */
 /* How an answer is masked. */

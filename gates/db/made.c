@@ -91,8 +91,50 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_
     return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, ret_known);
 }
 
-static sp_err add_names(db_judge *judge, sp_sql_known *known)
+bool db_judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known)
 {
+    const sp_sql_judgement *judgement = db_judge_text(session, text, ret_known);
+    return *ret_known != NULL ||
+           (judgement->fault == SP_SQL_FINE &&
+            !sp_failed(sp_sql_known_new(text, judgement,
+                                        db_session_judge(session)->catalogue->version, ret_known)));
+}
+
+bool db_keeps_values(const db_session *session, const db_ruling *ruling)
+{
+    return ruling->decision.verdict == SP_VERDICT_ASK || db_spend_counts_rows(session, ruling);
+}
+
+/* ---- names of PREPARE and DECLARE ---- */
+
+/* What runs by the name of that statement: its query, whatever else its text does. */
+static sp_err query_of(db_session *session, sp_span text, const sp_sql_statement *statement,
+                       db_text **ret_query)
+{
+    const db_judge *judge = db_session_judge(session);
+    auto_known sp_sql_known *known = NULL;
+    if (!db_judge_and_keep(session, sp_sql_query_of(text, statement), &known)) {
+        return sp_fail(SP_EINVALID);
+    }
+    db_ruling ruling = db_ruling_none();
+    db_ruling_add(&ruling, session, judge->catalogue, known->judgement);
+    db_text *made = NULL;
+    TRY(db_text_new(known, &made));
+    made->made = db_made_state(judge);
+    made->keeps_values = db_keeps_values(session, &ruling);
+    sp_err err =
+        statement->is_typed ? db_text_words(made, sp_sql_words_before(text, statement)) : sp_ok();
+    if (sp_failed(err)) {
+        db_text_unref(made);
+        return err;
+    }
+    *ret_query = made;
+    return sp_ok();
+}
+
+static sp_err add_names(db_session *session, sp_sql_known *known)
+{
+    db_names *names = &db_session_judge(session)->names;
     const sp_sql_judgement *judgement = known->judgement;
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
@@ -100,13 +142,12 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
         if (!is_prepare && (statement->flags & SP_SQL_IS_DECLARE) == 0) {
             continue;
         }
-        db_text *kept = NULL;
-        TRY(db_text_new(known, &kept));
-        kept->made = db_made_state(judge);
+        db_text *query = NULL;
+        TRY(query_of(session, known->text, statement, &query));
         db_named *named = NULL;
-        sp_err err = db_names_add(&judge->names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
-                                  statement->name, kept, &named);
-        db_text_unref(kept);
+        sp_err err = db_names_add(names, is_prepare ? DB_NAMED_PREPARED : DB_NAMED_PORTAL,
+                                  statement->name, query, &named);
+        db_text_unref(query);
         TRY(err);
         named->is_sql = true;
         named->holds = (statement->flags & SP_SQL_IS_HOLD) != 0;
@@ -114,20 +155,23 @@ static sp_err add_names(db_judge *judge, sp_sql_known *known)
     return sp_ok();
 }
 
-sp_err db_made_names(db_judge *judge, sp_sql_known *known, db_note *note)
+sp_err db_made_names(db_session *session, sp_sql_known *known, db_note *note)
 {
-    note->number = judge->names.numbers + 1;
+    db_names *names = &db_session_judge(session)->names;
+    note->number = names->numbers + 1;
     if (db_ends_names(known->judgement->flags)) {
-        TRY(db_names_carry(&judge->names, known));
+        TRY(db_names_carry(names, known));
         note->names = known;
     }
-    sp_err err = add_names(judge, known);
-    note->made_last = judge->names.numbers;
+    sp_err err = add_names(session, known);
+    note->made_last = names->numbers;
     if (sp_failed(err)) {
-        db_names_settle(&judge->names, note->number, note->made_last, false);
+        db_names_settle(names, note->number, note->made_last, false);
     }
     return err;
 }
+
+/* ---- things ---- */
 
 static void keep_codes(db_judge *judge, const sp_sql_judgement *judgement)
 {

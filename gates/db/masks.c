@@ -85,7 +85,7 @@ static bool find_named(db_session *session, const db_ruling *ruling, db_named_ki
         sp_sql_known *known = at->text->known;
         bool good =
             db_masks_find(session, ruling, known->judgement, known->text, known, masks, refusal);
-        for (uint32_t i = 0; good && !at->is_sql && i < known->judgement->statement_count; i++) {
+        for (uint32_t i = 0; good && i < known->judgement->statement_count; i++) {
             const sp_sql_statement *statement = &known->judgement->statements[i];
             bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;
             if (!executes && (statement->flags & SP_SQL_IS_FETCH) == 0) {

@@ -11,17 +11,6 @@
 
 enum { BY_NAME = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH, NAMES_DEEP = 5 };
 
-/* Judged, and kept as the session's own when it is not known; false: it is faulty now, or there is
- * no memory. */
-static bool judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known)
-{
-    const sp_sql_judgement *judgement = db_judge_text(session, text, ret_known);
-    return *ret_known != NULL ||
-           (judgement->fault == SP_SQL_FINE &&
-            !sp_failed(sp_sql_known_new(text, judgement,
-                                        db_session_judge(session)->catalogue->version, ret_known)));
-}
-
 static void refuse_unread(sp_span name, db_refusal *refusal)
 {
     db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
@@ -48,7 +37,7 @@ static bool judge_again(db_session *session, db_text *text)
         return true;
     }
     sp_sql_known *fresh = NULL;
-    if (!judge_and_keep(session, text->known->text, &fresh)) {
+    if (!db_judge_and_keep(session, text->known->text, &fresh)) {
         return false;
     }
     db_text_judged(&judge->names, text, fresh);
@@ -70,8 +59,7 @@ static db_verdict add_one(db_ruling *ruling, db_session *session, db_named *name
         return DB_REFUSE;
     }
     db_ruling_add(ruling, session, judge->catalogue, text->known->judgement);
-    /* what PREPARE and DECLARE made is a query, and runs no name */
-    for (uint32_t i = 0; !named->is_sql && i < text->known->judgement->statement_count; i++) {
+    for (uint32_t i = 0; i < text->known->judgement->statement_count; i++) {
         const sp_sql_statement *statement = &text->known->judgement->statements[i];
         if ((statement->flags & BY_NAME) != 0) {
             bool executes = (statement->flags & SP_SQL_IS_EXECUTE) != 0;

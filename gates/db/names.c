@@ -36,6 +36,15 @@ sp_err db_text_types(db_text *text, const sp_pg_parse *parse)
     return sp_ok();
 }
 
+sp_err db_text_words(db_text *text, sp_span words)
+{
+    TRY(sp_alloc(words.len + 1, 1, &text->word_bytes));
+    sp_copy(text->word_bytes, words.ptr, words.len);
+    text->words = (sp_span){text->word_bytes, words.len};
+    text->bytes += words.len;
+    return sp_ok();
+}
+
 static bool has_room(const db_names *names, size_t more)
 {
     return names->bytes <= DB_NAMED_BYTES_MAX && more <= DB_NAMED_BYTES_MAX - names->bytes;
@@ -85,6 +94,7 @@ void db_text_unref(db_text *text)
         sp_sql_known_unref(text->known);
         sp_free(text->fields);
         sp_free(text->type_bytes);
+        sp_free(text->word_bytes);
         sp_free(text);
     }
 }
@@ -185,8 +195,7 @@ db_named *db_names_find(const db_names *names, db_named_kind kind, sp_span name,
 bool db_named_runs_names(const db_named *named)
 {
     const uint32_t by_name = SP_SQL_IS_EXECUTE | SP_SQL_IS_FETCH;
-    return named->kind == DB_NAMED_PORTAL && !named->is_sql &&
-           (named->text->known->judgement->flags & by_name) != 0;
+    return named->kind == DB_NAMED_PORTAL && (named->text->known->judgement->flags & by_name) != 0;
 }
 
 bool db_named_is_query(const db_named *named)
@@ -364,7 +373,7 @@ static sp_err count_named(db_judge *judge, db_named_kind kind, sp_span name, uin
 {
     for (db_named *at = db_names_find(&judge->names, kind, name, NULL);
          at != NULL && at->number >= since; at = db_names_find(&judge->names, kind, name, at)) {
-        bool fetches = !at->is_sql && (at->text->known->judgement->flags & SP_SQL_IS_FETCH) != 0;
+        bool fetches = (at->text->known->judgement->flags & SP_SQL_IS_FETCH) != 0;
         if (kind == DB_NAMED_PORTAL && !fetches) { /* else it is the other one's rows */
             TRY(join(at, count));
         }

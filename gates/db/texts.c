@@ -176,11 +176,13 @@ static db_verdict drop_note(db_session *session, db_note *note, db_refusal *refu
 {
     if (note != NULL) {
         const db_end end = {.how = DB_END_SKIPPED};
-        db_names_settle(&db_session_judge(session)->names, note->number, note->made_last, false);
+        db_judge *judge = db_session_judge(session);
+        judge->defining -= note->runs && (note->flags & SP_SQL_IS_DDL) != 0 ? 1 : 0;
+        db_names_settle(&judge->names, note->number, note->made_last, false);
         db_spend_after(session, note, &end);
         db_count_unref(note->count);
         db_text_unref(note->text);
-        db_names_drop(&db_session_judge(session)->names, note->names);
+        db_names_drop(&judge->names, note->names);
         sp_copy_mask_free(note->copy);
         sp_gate_snapshot_unref(note->ruling.snapshot);
         sp_free(note);
@@ -347,8 +349,8 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_REFUSE;
     }
     const db_run_ask run = {
-        &ruling, judgement,         tag,   text, shown, running(judgement, &ruling),
-        NULL,    {.type_count = 0}, false, false};
+        &ruling, judgement,         tag,   text,  shown, running(judgement, &ruling),
+        NULL,    {.type_count = 0}, false, false, false};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -366,12 +368,12 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     note->is_behind = session->is_unsynced;
     note->discards = discards(judgement);
     note->ends_within = db_ends_within(session, judgement);
+    db_made_things(judge, judgement);
     if (known != NULL &&
-        (sp_failed(db_made_names(judge, known, note)) ||
+        (sp_failed(db_made_names(session, known, note)) ||
          sp_failed(db_names_count_text(judge, judgement, note->number, &note->count)))) {
         return drop_note(session, note, refusal);
     }
-    db_made_things(judge, judgement);
     note_flight(session, judgement, note, flight);
     db_rows_watch(session, note, flight);
     flight->note = note;
@@ -414,17 +416,23 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         return no_memory(refusal);
     }
     text->made = db_made_state(judge);
-    text->keeps_values =
-        ruling.decision.verdict == SP_VERDICT_ASK || db_spend_counts_rows(session, &ruling);
+    text->keeps_values = db_keeps_values(session, &ruling);
     if (text->keeps_values && sp_failed(db_text_types(text, &parse))) {
         db_text_unref(text);
         return no_memory(refusal);
     }
     db_verdict verdict = DB_PASS;
     if (ruling.decision.verdict == SP_VERDICT_DENY) {
-        const db_run_ask run = {&ruling,     known->judgement,  tag_of(known->judgement),
-                                known->text, known->shown,      0,
-                                NULL,        {.type_count = 0}, false,
+        const db_run_ask run = {&ruling,
+                                known->judgement,
+                                tag_of(known->judgement),
+                                known->text,
+                                known->shown,
+                                0,
+                                NULL,
+                                {.type_count = 0},
+                                false,
+                                false,
                                 false};
         verdict = may_run(session, &run, refusal);
     }
@@ -505,7 +513,8 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
                             portal->values,
                             portal->text->types,
                             true,
-                            has_stopped(portal)};
+                            has_stopped(portal),
+                            portal->text->words.len > 0};
     db_verdict verdict = may_run(session, &run, refusal);
     if (verdict != DB_PASS) {
         return verdict;
@@ -527,11 +536,11 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
     note->in_one = execute.rows_max != 0 && !run.goes_on &&
                    (note->flags & SP_SQL_RETURNS_ROWS) != 0 &&
                    db_spend_counts_rows(session, &ruling);
-    if (sp_failed(db_made_names(judge, portal->text->known, note)) ||
+    db_made_things(judge, portal->text->known->judgement);
+    if (sp_failed(db_made_names(session, portal->text->known, note)) ||
         sp_failed(count_portal(judge, &execute, portal, note))) {
         return drop_note(session, note, refusal);
     }
-    db_made_things(judge, portal->text->known->judgement);
     note_flight(session, portal->text->known->judgement, note, flight);
     db_rows_watch(session, note, flight);
     flight->note = note;

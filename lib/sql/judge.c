@@ -71,10 +71,15 @@ unsigned sp_sql_gravity(sp_action action)
 
 /* ---- one reading of a text ---- */
 
-static void walk_tree(sp_sql_judge *judge, const sp_sql_context *context, const sql_tree *tree)
+static void walk_tree(sp_sql_judge *judge, const sp_sql_context *context, const sql_tree *tree,
+                      bool is_standard)
 {
     walk_room *room = &judge->room;
-    walker w = {.context = context, .room = room, .read_as = SP_ACTION_READ};
+    walker w = {.context = context,
+                .room = room,
+                .read_as = SP_ACTION_READ,
+                .text = judge->text,
+                .is_standard = is_standard};
     for (int i = 0; i < list_length(tree->statements) && !walk_failed(&w); i++) {
         walk_statement(&w, AS(RawStmt, list_nth(tree->statements, i)));
     }
@@ -106,7 +111,7 @@ static bool read_text(sp_sql_judge *judge, const sp_sql_context *context, bool i
         room->judgement.reason_at = tree.at;
     } else {
         begin_reading(room);
-        walk_tree(judge, context, &tree);
+        walk_tree(judge, context, &tree, is_standard);
     }
     tree_done(&tree);
     return true;
@@ -116,7 +121,8 @@ static bool is_same_statement(const sp_sql_statement *a, const sp_sql_statement 
 {
     return sp_span_eq(sp_span_cstr(a->tag), sp_span_cstr(b->tag)) && a->flags == b->flags &&
            a->verbs == b->verbs && a->computes == b->computes && a->by_key == b->by_key &&
-           a->offset == b->offset && a->len == b->len && sp_span_eq(a->name, b->name);
+           a->is_typed == b->is_typed && a->query == b->query && a->offset == b->offset &&
+           a->len == b->len && sp_span_eq(a->name, b->name);
 }
 
 /* A backslash in a plain literal means something else under standard_conforming_strings off, and

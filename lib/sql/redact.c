@@ -6,6 +6,7 @@
 #include "lib/sql/redact.h"
 
 #include "lib/base/mem.h"
+#include "lib/sql/lexing.h"
 
 static uint8_t lower(uint8_t c)
 {
@@ -89,7 +90,7 @@ bool sp_sql_names_secret(sp_span text)
     return end_of_secret_word(text) > 0;
 }
 
-static bool is_name_byte(uint8_t c)
+bool lex_is_name_byte(uint8_t c)
 {
     return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
 }
@@ -115,7 +116,7 @@ static size_t end_of_quoted(sp_span text, size_t at, bool has_escapes, bool *ret
 static size_t end_of_dollar(sp_span text, size_t at)
 {
     size_t i = at + 1;
-    while (i < text.len && is_name_byte(text.ptr[i])) {
+    while (i < text.len && lex_is_name_byte(text.ptr[i])) {
         i++;
     }
     if (i >= text.len || text.ptr[i] != '$' ||
@@ -128,10 +129,10 @@ static size_t end_of_dollar(sp_span text, size_t at)
     return end < text.len ? end : text.len;
 }
 
-static size_t end_of_comment(sp_span text, size_t at)
+size_t lex_end_of_comment(sp_span text, size_t at)
 {
     if (text.ptr[at] == '-') {
-        while (at < text.len && text.ptr[at] != '\n') {
+        while (at < text.len && text.ptr[at] != '\n' && text.ptr[at] != '\r') {
             at++;
         }
         return at;
@@ -151,7 +152,7 @@ static size_t end_of_comment(sp_span text, size_t at)
     return text.len;
 }
 
-static size_t end_of_name(sp_span text, size_t at)
+size_t lex_end_of_name(sp_span text, size_t at)
 {
     for (size_t i = at + 1; i < text.len; i++) {
         if (text.ptr[i] == '"') {
@@ -161,7 +162,7 @@ static size_t end_of_name(sp_span text, size_t at)
     return text.len;
 }
 
-static bool opens_comment(sp_span text, size_t at)
+bool lex_opens_comment(sp_span text, size_t at)
 {
     return at + 1 < text.len && ((text.ptr[at] == '-' && text.ptr[at + 1] == '-') ||
                                  (text.ptr[at] == '/' && text.ptr[at + 1] == '*'));
@@ -170,7 +171,8 @@ static bool opens_comment(sp_span text, size_t at)
 /* Whether the quote at `at` follows an E of its own: escapes are read. */
 static bool follows_e(sp_span text, size_t at)
 {
-    return at > 0 && lower(text.ptr[at - 1]) == 'e' && (at == 1 || !is_name_byte(text.ptr[at - 2]));
+    return at > 0 && lower(text.ptr[at - 1]) == 'e' &&
+           (at == 1 || !lex_is_name_byte(text.ptr[at - 2]));
 }
 
 /* False: only up to the first doubtful one. */
@@ -182,7 +184,7 @@ static bool hide_literals(sp_span text, sp_buf *out)
         size_t end = i + 1;
         if (c == '\'' || c == '$') {
             bool doubt = false;
-            bool in_name = c == '$' && i > 0 && is_name_byte(text.ptr[i - 1]);
+            bool in_name = c == '$' && i > 0 && lex_is_name_byte(text.ptr[i - 1]);
             end = c == '\'' ? end_of_quoted(text, i, follows_e(text, i), &doubt)
                             : (in_name ? i : end_of_dollar(text, i));
             if (doubt) {
@@ -195,13 +197,13 @@ static bool hide_literals(sp_span text, sp_buf *out)
                 continue;
             }
             end = i + 1;
-        } else if (opens_comment(text, i)) {
-            end = end_of_comment(text, i);
+        } else if (lex_opens_comment(text, i)) {
+            end = lex_end_of_comment(text, i);
             sp_buf_text(out, " "); /* a comment may quote anything */
             i = end;
             continue;
         } else if (c == '"') {
-            end = end_of_name(text, i);
+            end = lex_end_of_name(text, i);
         }
         sp_buf_span(out, sp_span_slice(text, i, end));
         i = end;
@@ -257,7 +259,7 @@ void sp_sql_redact_unread(sp_span text, size_t max_bytes, sp_buf *out)
     sp_span left = sp_buf_borrow(&hidden);
     size_t end = end_of_secret_word(left);
     if (end > 0) {
-        while (end < left.len && is_name_byte(left.ptr[end])) {
+        while (end < left.len && lex_is_name_byte(left.ptr[end])) {
             end++;
         }
         put_clean(sp_span_slice(left, 0, end), max_bytes, out);

@@ -121,6 +121,9 @@ typedef struct {
     uint16_t verbs; /* SP_SQL_VERB_ */
     bool computes;  /* EXECUTE: its parameters are more than literals, and EXPLAIN runs them */
     bool by_key;    /* a range of a key names its rows: if the catalogue is of now */
+    bool is_typed;  /* PREPARE: it names types of parameters */
+    uint32_t
+        query; /* PREPARE, DECLARE: how far behind offset its query begins; 0 = it is neither */
     sp_span name;
 } sp_sql_statement;
 
@@ -147,6 +150,10 @@ typedef struct {
     uint32_t flags; /* of all statements together */
 } sp_sql_judgement;
 
+/* The words in front of the query of a PREPARE or DECLARE of that text, and the query by itself;
+ * empty for any other statement. */
+sp_span sp_sql_words_before(sp_span text, const sp_sql_statement *statement);
+sp_span sp_sql_query_of(sp_span text, const sp_sql_statement *statement);
 /* The SQLSTATE that says it: "42601", "0A000", "42501", "54001", "22021", "00000". */
 const char *sp_sql_fault_state(sp_sql_fault fault);
 /* SP_SQL_VERB_ of a whole message; ANY when something in it is opaque, or none of them is known. */

@@ -216,14 +216,22 @@ static void walk_execute(walker *w, const ExecuteStmt *execute)
     walk_list(w, execute->params);
 }
 
-/* The query of a statement that makes a name makes nothing else. */
-static void walk_query(walker *w, const Node *query)
+/* The query of a statement that makes a name makes nothing else; it stands behind that word. */
+static void walk_query(walker *w, const Node *query, sp_span word)
 {
     if (query != NULL && nodeTag(query) == T_SelectStmt && into_of(AS(SelectStmt, query)) != NULL) {
         walk_fault(w, SP_SQL_UNKNOWN, "PREPARE or DECLARE of SELECT ... INTO");
         return;
     }
+    walk_note_query(w, query, word);
     walk(w, query);
+}
+
+static void walk_prepare(walker *w, const PrepareStmt *prepare)
+{
+    name_statement(w, SP_SQL_IS_PREPARE, prepare->name);
+    w->statement->is_typed = prepare->argtypes != NIL;
+    walk_query(w, prepare->query, SP_SPAN_LIT("as"));
 }
 
 static void walk_declare(walker *w, const DeclareCursorStmt *declare)
@@ -235,7 +243,7 @@ static void walk_declare(walker *w, const DeclareCursorStmt *declare)
     if ((declare->options & CURSOR_OPT_HOLD) != 0) {
         w->statement->flags |= SP_SQL_IS_HOLD;
     }
-    walk_query(w, declare->query);
+    walk_query(w, declare->query, SP_SPAN_LIT("for"));
 }
 
 /* ---- COPY ---- */
@@ -370,8 +378,7 @@ static bool walk_session(walker *w, const Node *node)
         walk_transaction(w, AS(TransactionStmt, node));
         return true;
     case T_PrepareStmt:
-        name_statement(w, SP_SQL_IS_PREPARE, AS(PrepareStmt, node)->name);
-        walk_query(w, AS(PrepareStmt, node)->query);
+        walk_prepare(w, AS(PrepareStmt, node));
         return true;
     case T_ExecuteStmt:
         walk_execute(w, AS(ExecuteStmt, node));

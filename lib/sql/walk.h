@@ -58,6 +58,8 @@ typedef struct {
     bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
     bool is_aliased;             /* what a view or a rule does, under a name of its own */
     sp_action read_as;           /* EXPORT under COPY (query) TO */
+    const char *text;            /* that the tree was read from */
+    bool is_standard;            /* how its literals were read */
     sp_sql_statement *statement; /* the one that is walked */
 } walker;
 
@@ -162,6 +164,11 @@ condition_reach insert_reaches(const walker *w, const RangeVar *target, const No
 uint32_t retype_apart(const TypeName *type, uint32_t from);
 /* Of ALTER COLUMN ... TYPE: whether each value stays what it is, or an error ends it. */
 bool retype_keeps(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command);
+
+/* ---- prepared.c ---- */
+/* Notes where the query of the statement begins, which stands behind that word; a fault when that
+ * is not certain. */
+void walk_note_query(walker *w, const Node *query, sp_span word);
 
 /* ---- verbs.c ---- */
 void note_verb(walker *w, const Node *node);

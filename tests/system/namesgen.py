@@ -106,7 +106,7 @@ class Maker:
             return self.pick(
                 [("Q", f"EXECUTE {name}")], [("Q", f"EXECUTE {name}")], [("Q", f"EXECUTE {name}")], [("Q", f"{explain} {name}")],
                 [("Q", f"CREATE TEMP TABLE {table} AS EXECUTE {name}"), ("Q", f"SELECT * FROM {table}")], self.run(f"EXECUTE {name}"),
-                self.run(f"{explain} {name}"), [("B", "", x), ("E", "", self.pick(0, 0, 15))], [("B", "p", x), ("E", "p", 15), ("E", "p", 15)],
+                self.run(f"{explain} {name}"), self.by_protocol(x, "P"), [("B", "", x), ("E", "", self.pick(0, 0, 15))], [("B", "p", x), ("E", "p", 15), ("E", "p", 15)],
                 [("D", "S", x), ("B", "", x), ("E", "", 0)], self.nested(x, fetch))
         return self.pick([("Q", fetch)], [("Q", fetch)], [("Q", fetch)], self.run(fetch), [("E", x, self.pick(0, 0, 15))],
                          [("D", "P", x), ("E", x, 0)], self.nested(x, fetch))
@@ -244,12 +244,47 @@ class Maker:
             steps += part + self.perhaps(0.4, [("W",)])
         return steps + self.use(x) + self.perhaps(0.5, [("Q", self.text(True))])
 
+    def maker(self, x, harm, kind=None):
+        """One statement that makes the name by SQL."""
+        if (kind or self.kind_of_it()) == "P":
+            return f"PREPARE {self.sql(x)} AS {self.text(harm)}"
+        return f"DECLARE {self.sql(x)} CURSOR{self.pick('', ' WITH HOLD')} FOR {self.text(harm)}"
+
+    def by_protocol(self, x, kind):
+        """What SQL made under the name runs by the protocol."""
+        if kind == "P":
+            portal = self.pick("", "", "q")
+            return [("B", portal, x), *self.perhaps(0.3, [("S",), ("W",)]), ("E", portal, self.pick(0, 0, 1))]
+        return self.perhaps(0.2, [("D", "P", x)]) + [("E", x, self.pick(0, 0, 1))]
+
+    def beside(self, x):
+        """[a text that makes a name and other things] [one of them made anew, as harm] [the first runs by the protocol] [the other is used]"""
+        x = x or "a"
+        other, kind = self.pick(*(name for name in ("a", "b", "k") if name != x)), self.pick("P", "C")
+        self.kind = self.pick("P", "C")  # of the other one
+        more = self.pick(lambda: self.maker(other, False, self.kind), lambda: self.maker(other, False, self.kind), lambda: self.maker(other, False, self.kind),
+                         lambda: self.drop_text(other), lambda: self.pick("SAVEPOINT s", "ROLLBACK TO s", "RELEASE s", "COMMIT; BEGIN", "ROLLBACK AND CHAIN"))
+        together = [self.maker(x, False, kind), more()]
+        self.r.shuffle(together)
+        within = "C" in (kind, self.kind) or self.chance(0.4)
+        self.within = within
+        steps = [("Q", "BEGIN")] + self.perhaps(0.6, [("Q", "SAVEPOINT s")]) if within else []
+        steps += [("Q", "; ".join(together))] + self.perhaps(0.7, [("W",)])
+        anew = self.drop(other) + [("Q", self.maker(other, True, self.kind))]
+        parts = [anew, self.by_protocol(x, kind)] if self.chance(0.8) else [self.by_protocol(x, kind), anew]
+        early = kind == "P" and within and self.chance(0.4)
+        if early:  # bound before, run behind it
+            parts = [[("B", "z", x), ("S",), ("W",)], anew, [("E", "z", self.pick(0, 1))]]
+        for part in parts:
+            steps += part + self.perhaps(0.7, [("S",), ("W",)])
+        return steps + self.use(other) + self.perhaps(0.4, [("S",), ("W",)] + self.use(other))
+
     def soup(self):
         return [step for _ in range(self.r.randint(4, 9)) for step in self.any()]
 
     def hostile(self):
-        ways = [lambda _: self.soup(), self.made_again, self.opened, self.other_kind, self.saved, self.shadowed]
-        steps = self.r.choices(ways, [0 if self.pure else 6, 12, 4, 2, 4, 2])[0](self.main)
+        ways = [lambda _: self.soup(), self.made_again, self.opened, self.other_kind, self.saved, self.shadowed, self.beside]
+        steps = self.r.choices(ways, [0 if self.pure else 6, 12, 4, 2, 4, 2, 5])[0](self.main)
         if not self.pure and self.chance(0.5):
             at = self.r.randint(0, len(steps))
             steps[at:at] = self.any()
@@ -355,7 +390,7 @@ class Proper(Maker):
 
     def fetch(self, x):
         text = f"{self.pick('FETCH ALL FROM', 'FETCH FROM', 'MOVE 1 IN')} {x}"
-        return [("Q", text)] if self.chance(0.6) else [*self.run(text), ("S",)]
+        return self.pick([("Q", text)], [("Q", text)], [*self.run(text), ("S",)], [("D", "P", x), ("E", x, self.pick(0, 1)), ("S",)])
 
     def close(self, x):
         if self.chance(0.2):

@@ -156,6 +156,7 @@ def locked(gate, table):
     ["CREATE TABLE beside AS WITH d AS (UPDATE kinds SET kind = '' WHERE id > 0 RETURNING id) SELECT id FROM d"],
     ["PREPARE p AS INSERT INTO notes SELECT generate_series(1, 5000)", "EXPLAIN ANALYZE EXECUTE p"],
     ["EXPLAIN ANALYZE INSERT INTO notes SELECT generate_series(1, 5000)"],
+    ["PREPARE p (int) AS INSERT INTO notes SELECT generate_series(1, $1)", "EXECUTE p(5000 * 1)"],
 ]))
 def test_what_it_reaches_is_more_than_the_budget_has(gate, number, texts):
     before = counts(gate)
@@ -168,6 +169,21 @@ def test_what_it_reaches_is_more_than_the_budget_has(gate, number, texts):
         assert what.value.pgcode == "53400" and "Reference" in str(what.value), what.value
         run(one, "ROLLBACK" if len(texts) > 1 else "SELECT 1")
     assert counts(gate) == before and state_of(gate, name) == "active"
+
+
+@pytest.mark.parametrize("number, text, values", [(number, *one) for number, one in enumerate([
+    ("PREPARE p AS UPDATE kinds SET kind = '' WHERE id > 0", ()), ("PREPARE p AS UPDATE kinds SET kind = '' WHERE id > $1", ("0",)),
+    ("PREPARE p (int) AS UPDATE kinds SET kind = '' WHERE id > $1", ("0",)), ("SELECT 1; PREPARE p AS INSERT INTO notes SELECT generate_series(1, 5000)", ()),
+    ("PREPARE p (int) AS INSERT INTO notes SELECT generate_series(1, $1)", ("5000",)), ("PREPARE p AS DELETE FROM kinds WHERE id > 0; PREPARE q AS SELECT 1", ())])])
+def test_what_sql_prepared_and_the_protocol_runs_is_asked_before_too(gate, number, text, values):
+    before, name = counts(gate), f"petra{number}"
+    gate.person(name, "clerk")
+    with contextlib.closing(Raw(gate.port, tls=None)) as one:
+        assert one.log_in(name, "orders-db", gate.password(name))[-1] == ("Z", b"I")
+        assert "E" not in [kind for kind, _ in one.ask(text)]
+        one.send(bind("", "p", values), execute(), SYNC)
+        assert fields(one.until("E")[-1][1])["C"] in ("53400", "57P01")  # and locked, where the plan says how many they are
+    assert counts(gate) == before
 
 
 def test_who_locks_a_table_hides_no_rows(gate):

@@ -309,6 +309,58 @@ def test_a_query_ends_what_has_no_name(raw):
     assert in_one_write(raw, query(ONE), parse(ONE), bind(), execute(), SYNC, parse(ONE, "q"), bind("", "q"), execute(), SYNC) == [1, 1, 1]
 
 
+TWO = "SELECT 2 AS a"
+
+
+@pytest.mark.parametrize("texts, again, runs, use", [
+    ([f"PREPARE p AS {ONE}", "BEGIN", (bind("x", "p"), SYNC)], ["DEALLOCATE p", f"PREPARE p AS {ALL}"], (execute("x"), SYNC), "EXECUTE p"),
+    ([f"PREPARE q AS {TWO}; PREPARE p AS {ONE}"], ["DEALLOCATE p", f"PREPARE p AS {ALL}"], (bind("", "q"), execute(), SYNC), "EXECUTE p"),
+    (["BEGIN", f"PREPARE p AS {ONE}; DECLARE a CURSOR FOR {ONE}"], ["DEALLOCATE p", f"PREPARE p AS {ALL}"], (execute("a"), SYNC), "EXECUTE p"),
+    (["BEGIN", f"DECLARE a CURSOR FOR {ONE}; DECLARE b CURSOR FOR {TWO}"], ["CLOSE b", f"DECLARE b CURSOR FOR {ALL}"], (execute("a"), SYNC), "FETCH ALL FROM b"),
+    (["BEGIN", f"PREPARE q AS {TWO}; DECLARE b CURSOR FOR {TWO}"], ["CLOSE b", f"DECLARE b CURSOR FOR {ALL}"], (bind("", "q"), execute(), SYNC), "FETCH ALL FROM b"),
+    ([f"PREPARE q AS {TWO}; DEALLOCATE q; PREPARE q AS {ONE}", "BEGIN", f"DECLARE b CURSOR FOR {ALL}"], [], (bind("", "q"), execute(), SYNC), "FETCH ALL FROM b")])
+def test_what_sql_prepared_runs_by_the_protocol_as_its_query_alone(raw, texts, again, runs, use):
+    """Nothing else of the text that made the name runs with it: it makes and ends no names."""
+    for text in [*texts, *again]:
+        raw.send(*(text if isinstance(text, tuple) else (query(text),)))
+        assert codes_of(raw.until("Z")) == [], text
+    raw.send(*runs)
+    assert rows_of(raw.until("Z")) == 1
+    assert says(raw, use) == [OVER]
+    says(raw, "ROLLBACK", "DEALLOCATE ALL")
+
+
+def test_transactions_and_savepoints_of_a_text_are_not_of_its_query(raw):
+    """They ended when the text ran, not when what it prepared runs."""
+    for other, gone in (("COMMIT; BEGIN", "COMMIT"), ("ROLLBACK TO s", "ROLLBACK"), ("SAVEPOINT s", "ROLLBACK"), ("RELEASE s", "ROLLBACK"), ("CLOSE ALL", "ROLLBACK")):
+        assert says(raw, "BEGIN", "SAVEPOINT s", f"{other}; PREPARE q AS {TWO}", "SAVEPOINT t", f"DECLARE b CURSOR FOR {ONE}") == [0] * 5, other
+        assert in_one_write(raw, bind("", "q"), execute(), SYNC, query("FETCH ALL FROM b")) == [1, 1], other
+        assert says(raw, "ROLLBACK TO t", "FETCH ALL FROM b", gone, "DEALLOCATE ALL")[1] == "34000", other
+    assert says(raw, f"BEGIN; PREPARE q AS {TWO}; COMMIT") == [0]
+    assert in_one_write(raw, bind("", "q"), execute(), query("UPDATE orders SET note = note WHERE id < 9 RETURNING id")) == [1 + 8], "it ended nothing now"
+
+
+def test_a_cursor_is_read_in_parts_by_both_ways(raw):
+    assert says(raw, "BEGIN", "DECLARE c SCROLL CURSOR FOR SELECT generate_series(1, 9) AS a") == [0, 0]
+    for part in ((execute("c", 2), SYNC), (query("FETCH 2 FROM c"),), (execute("c", 2), SYNC)):
+        assert in_one_write(raw, *part) == [2]
+    assert says(raw, "FETCH ALL FROM c", "MOVE ABSOLUTE 0 IN c", "FETCH ALL FROM c", "COMMIT", "FETCH c") == [3, 0, 9, 0, "34000"]
+    assert says(raw, "BEGIN", f"DECLARE c CURSOR FOR {ALL}") == [0, 0]
+    assert in_one_write(raw, execute("c", 15), SYNC, execute("c", 15), SYNC)[1] == [OVER]
+    says(raw, "ROLLBACK")
+
+
+def test_what_a_prepared_statement_reads_stands_in_the_text_that_made_it(raw):
+    """A temporary table that its own message made, and one that is gone since."""
+    assert says(raw, f"CREATE TEMP TABLE own AS {ALL}; PREPARE p AS SELECT * FROM own", "EXECUTE p") == [0, OVER]
+    raw.send(bind("", "p"), execute(), SYNC)
+    assert codes_of(raw.until("Z")) == [OVER]
+    assert says(raw, "DISCARD ALL", f"PREPARE p (int, numeric(3, 1)) AS {ALL} WHERE id < $1", "EXECUTE p(3, 1)", "EXECUTE p(300, 1)") == [0, 0, 2, OVER]
+    raw.send(bind("", "p", ("3", "1")), execute(), bind("", "p", ("300", "1")), execute(), SYNC)
+    found = raw.until("Z")
+    assert rows_of(found) == 2 + LIMIT and codes_of(found) == [OVER]
+
+
 def test_a_second_reading_hides_nothing(raw):
     assert says(raw, f"PREPARE p AS {ALL}", "SELECT '\\' ; EXECUTE p -- ' ; SELECT 1 -- ", "SELECT 'C:\\temp' AS a") == [0, "0A000", 1]
 

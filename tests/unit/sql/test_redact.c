@@ -115,6 +115,11 @@ static void shown_whole_or_not_at_all(void **state)
     assert_true(sp_sql_show(SP_SPAN_LIT("a\x1b[K \xe2\x80\xae\xe2\x80\x8b\x0d"), false, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "a<U+001B>[K <U+202E><U+200B><U+000D>");
     sp_buf_reset(&out);
+    /* a comment ends at either end of a line */
+    assert_true(sp_sql_show(SP_SPAN_LIT("DELETE FROM a WHERE k = 'secret' -- b\r OR true"), false,
+                            100, &out));
+    assert_true(sp_span_find(sp_buf_borrow(&out), SP_SPAN_LIT(" OR true")) < out.len);
+    sp_buf_reset(&out);
     assert_true(sp_sql_show(SP_SPAN_LIT("ALTER USER a PASSWORD 'x'"), true, 100, &out));
     assert_span_text(sp_buf_borrow(&out), "ALTER USER a PASSWORD '***'");
     sp_buf_reset(&out);

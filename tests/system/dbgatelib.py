@@ -7,9 +7,11 @@ libpq directly and through the gate.
     with gate.direct("op_all") as plain: ...   # the same account, straight to the server
 """
 
+import contextlib
 import subprocess
 
 import psycopg2
+import pytest
 
 from officelib import WATCH_OFF, Office, free_port
 from pglib import SUPERUSER, Postgres
@@ -135,6 +137,23 @@ class DatabaseOffice:
         env = {"PGPASSWORD": self.password(name), "PATH": "/usr/bin:/bin", "PGSSLMODE": "disable"}
         return subprocess.run(["psql", "-XAt", "-h", "127.0.0.1", "-p", str(self.port), "-U", name, "-d", "orders-db",
                                *words], input=text, env=env, capture_output=True, text=True, timeout=60)
+
+
+def office_of(documents, people, sql=(), **more):
+    """A fixture for all tests of a file: a DatabaseOffice with these people, (name, role), after the superuser ran sql.
+
+    gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead")), schema=SCHEMA + MORE)"""
+
+    @pytest.fixture(scope="module")
+    def gate():
+        with contextlib.closing(DatabaseOffice(documents, **more)) as one:
+            if sql:
+                one.sql(*sql)
+            for name, role in people:
+                one.person(name, role)
+            yield one
+
+    return gate
 
 
 __all__ = ["DatabaseOffice", "SUPERUSER"]

@@ -19,6 +19,19 @@ from officelib import PROGRAM
 from vault_client import OK
 
 
+@contextlib.contextmanager
+def running_keeper(password="of op_keep"):
+    folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
+    one = Keeper(PROGRAM, folder)
+    try:
+        one.start()
+        one.credential("orders-db/op_keep", password)
+        yield one
+    finally:
+        one.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def server_and_keeper(roles, tables="", database="orders", password="of op_keep", settings=None):
     """Two fixtures for all tests of a file: a server with these roles, a database of `owner` (None: none) with these
     tables, and a keeper that knows the password of op_keep.
@@ -36,15 +49,8 @@ def server_and_keeper(roles, tables="", database="orders", password="of op_keep"
 
     @pytest.fixture(scope="module")
     def keeper(server):
-        folder = tempfile.mkdtemp(prefix="sp-keeper-", dir="/tmp")
-        one = Keeper(PROGRAM, folder)
-        try:
-            one.start()
-            one.credential("orders-db/op_keep", password)
+        with running_keeper(password) as one:
             yield one
-        finally:
-            one.stop()
-            shutil.rmtree(folder, ignore_errors=True)
 
     return server, keeper
 

@@ -14,7 +14,7 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 from portal import Refused
@@ -83,15 +83,8 @@ CREATE FUNCTION tidy() RETURNS int LANGUAGE sql AS 'DELETE FROM audit.entries WH
 """
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
-    try:
-        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("harry", "hasty"), ("sue", "sparing")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("harry", "hasty"), ("sue", "sparing")),
+                 schema=SCHEMA + MORE)
 
 
 @pytest.fixture

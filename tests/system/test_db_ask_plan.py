@@ -8,7 +8,7 @@ OWNS nothing. PROCESS tests. TRUST none. SPEC docs/DATABASE.md "What approvers s
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice, SCHEMA
+from dbgatelib import SCHEMA, office_of
 from test_core_cli import Shell
 from test_db_ask import DOCUMENTS, Waiting, answer, asked, nothing_waits
 
@@ -36,15 +36,7 @@ ANALYZE;
 VOUCHED = DOCUMENTS.replace("functions: [", "functions: [{ name: public.sly, action: read }, ")
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(VOUCHED, schema=MORE)
-    try:
-        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(VOUCHED, (("dora", "dba"), ("lena", "lead"), ("leo", "lead")), schema=MORE)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from datetime import datetime
 import psycopg2
 import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import wait_for
 from test_core_cli import Shell
 from test_db_ask import Waiting
@@ -77,15 +77,7 @@ INSERT INTO dear SELECT generate_series(1, 5);
 BOTH = "DELETE FROM cheap; DELETE FROM dear"
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
-    try:
-        for name, role in (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("gus", "guard"), ("gil", "guard")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead"), ("leo", "lead"), ("gus", "guard"), ("gil", "guard")), schema=SCHEMA + MORE)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from dbgatelib import DatabaseOffice
+from dbgatelib import office_of
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse
 from test_db_ask import DOCUMENTS, answer, asked
@@ -19,16 +19,7 @@ from test_db_masking import Libpq
 INT4 = 23
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        for name, role in (("dora", "dba"), ("lena", "lead")):
-            one.person(name, role)
-        one.sql("ANALYZE")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead")), sql=["ANALYZE"])
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import contextlib
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice, orders_documents
+from dbgatelib import office_of, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, message, parse, query
 from test_db_ask import Waiting, answer, asked
@@ -86,15 +86,7 @@ UPDATE kinds SET kind = 'card' WHERE id <= 5000;
 COUNTED = ["few", "big", "kinds WHERE kind = 'card'", "store.boxes", "regions", "shops", "sales", "months"]
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=TABLES)
-    try:
-        for name, role in (("dora", "careful"), ("lena", "lead")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "careful"), ("lena", "lead")), schema=TABLES)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from dbgatelib import DatabaseOffice, orders_documents
+from dbgatelib import office_of, orders_documents
 from insidelib import Dying
 from officelib import descendants, wait_for
 from portal import Refused
@@ -76,16 +76,8 @@ DUTIES = [("dora", "DELETE FROM orders", "57P03"), ("carl", "UPDATE orders SET t
 CALL_S = 10  # a question to core is given up then
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        for name, role in (("dora", "asker"), ("carl", "spender"), ("rita", "reader"), ("lula", "looker"), ("lena", "lead")):
-            one.person(name, role)
-        one.sql("ALTER SYSTEM SET log_statement = 'all'", "ALTER SYSTEM SET log_min_messages = 'log'", "SELECT pg_reload_conf()")
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "asker"), ("carl", "spender"), ("rita", "reader"), ("lula", "looker"), ("lena", "lead")),
+                 sql=["ALTER SYSTEM SET log_statement = 'all'", "ALTER SYSTEM SET log_min_messages = 'log'", "SELECT pg_reload_conf()"])
 
 
 @contextlib.contextmanager

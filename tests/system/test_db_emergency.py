@@ -10,9 +10,8 @@ import sqlite3
 import time
 
 import psycopg2
-import pytest
 
-from dbgatelib import DatabaseOffice, orders_documents
+from dbgatelib import office_of, orders_documents
 from officelib import wait_for
 from pgraw import Raw, fields, query
 
@@ -40,15 +39,7 @@ with: { record: true }
 """)
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS)
-    try:
-        for name, role in (("ann", "clerk"), ("lee", "lead"), ("sue", "security-admin")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("ann", "clerk"), ("lee", "lead"), ("sue", "security-admin")))
 
 
 def approve(person, item):

@@ -13,7 +13,7 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice, SCHEMA
+from dbgatelib import SCHEMA, office_of
 from officelib import PATIENT_S, wait_for
 from portal import Refused
 from pgraw import SYNC, Raw, bind, execute, parse, query
@@ -33,18 +33,12 @@ MORE = SCHEMA + "CREATE TABLE ballast AS SELECT g AS id, repeat('x', 400) AS wha
     "CREATE TABLE small AS SELECT 1 AS id; CREATE TABLE doomed AS SELECT * FROM ballast;"
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(KEPT, accounts=("op_all", "op_keep"), schema=MORE)
-    try:
-        one.sql("GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep", "ANALYZE",
-                "ALTER TABLE ballast ADD PRIMARY KEY (id)",
-                "ALTER TABLE doomed ADD PRIMARY KEY (id)")
-        for name, role in (("dora", "dba"), ("lena", "lead"), ("harry", "hasty")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(KEPT, (("dora", "dba"), ("lena", "lead"), ("harry", "hasty")),
+                 sql=["GRANT pg_read_all_data TO op_keep",
+                      "GRANT op_all TO op_keep",
+                      "ANALYZE",
+                      "ALTER TABLE ballast ADD PRIMARY KEY (id)",
+                      "ALTER TABLE doomed ADD PRIMARY KEY (id)"], accounts=("op_all", "op_keep"), schema=MORE)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import time
 import psycopg2
 import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import PATIENT_S, wait_for
 from pgraw import SYNC, Raw, bind, describe, execute, fields, message, parse, query
 from test_db_ask import cancel
@@ -75,15 +75,7 @@ INSERT INTO typed VALUES (1, 'one', 'secret', 4242424242, '2001-02-03', '\\x0102
 """
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + TYPED)
-    try:
-        for role in DUTIES:
-            one.person(f"{role}-1", role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, [(f"{role}-1", role) for role in DUTIES], schema=SCHEMA + TYPED)
 
 
 def run(connection, text):

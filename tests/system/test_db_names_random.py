@@ -17,9 +17,8 @@ import struct
 import time
 
 import psycopg2
-import pytest
 
-from dbgatelib import SCHEMA, DatabaseOffice, orders_documents
+from dbgatelib import SCHEMA, office_of, orders_documents
 from namesgen import Maker, Proper, as_python, shortened
 from officelib import SANITIZED, wait_for
 from pgraw import FLUSH, SYNC, Closed, Raw, bind, describe, execute, fields, message, parse, query
@@ -295,15 +294,7 @@ def seeds(share):
         seed += 1
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, schema=SCHEMA + MORE)
-    try:
-        for name, role in (("fay", "few"), ("mia", "veiled"), ("bob", "bound")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("fay", "few"), ("mia", "veiled"), ("bob", "bound")), schema=SCHEMA + MORE)
 
 
 def test_nothing_runs_that_is_thought_to_be_something_else(gate):

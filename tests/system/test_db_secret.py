@@ -10,9 +10,8 @@ import os
 import secrets
 
 import psycopg2
-import pytest
 
-from dbgatelib import DatabaseOffice, orders_documents
+from dbgatelib import office_of, orders_documents
 from officelib import wait_for
 from pgraw import SYNC, Raw, bind, execute, fields, parse, query
 from test_core_cli import Shell
@@ -42,15 +41,7 @@ may: [connect]
              "[{ roles: [spare], as: op_spare }, { roles: [careful], as: op_careful }, { roles: [lead], as: op_all }]")
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, accounts=("op_all", "op_spare", "op_careful"))
-    try:
-        for name, role in (("sid", "spare"), ("cora", "careful"), ("lena", "lead")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("sid", "spare"), ("cora", "careful"), ("lena", "lead")), accounts=("op_all", "op_spare", "op_careful"))
 
 
 def works(gate, account, password):

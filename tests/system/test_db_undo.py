@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from dbgatelib import DatabaseOffice, SCHEMA, orders_documents
+from dbgatelib import SCHEMA, office_of, orders_documents
 from officelib import wait_for
 from portal import Refused
 from test_core_cli import Shell
@@ -92,16 +92,10 @@ UNION ALL SELECT 'sequence', sequencename::text, concat_ws(' ', start_value, inc
 TABLES = ("customers", "orders", "logs", "moods", "kids", "small", "nokey", "keyed", "audit.entries", "v_small", "v_names")
 
 
-@pytest.fixture(scope="module")
-def gate():
-    one = DatabaseOffice(DOCUMENTS, accounts=("op_all", "op_keep"), schema=SCHEMA + MORE + RICH)
-    try:
-        one.sql("GRANT pg_read_all_data TO op_keep", "GRANT op_all TO op_keep", "ANALYZE")
-        for name, role in (("dora", "dba"), ("lena", "lead")):
-            one.person(name, role)
-        yield one
-    finally:
-        one.close()
+gate = office_of(DOCUMENTS, (("dora", "dba"), ("lena", "lead")),
+                 sql=["GRANT pg_read_all_data TO op_keep",
+                      "GRANT op_all TO op_keep",
+                      "ANALYZE"], accounts=("op_all", "op_keep"), schema=SCHEMA + MORE + RICH)
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import contextlib
 
 import pytest
 
-from keeper_client import ESTIMATE, KEEP, UNDO, Postgres
-from keeperlib import keep, row, running_keeper, undo
+from keeper_client import ESTIMATE, KEEP, UNDO
+from keeperlib import keep, row, server_and_keeper, undo
 from vault_client import ECONFLICT, OK
 
 ROLES = """
@@ -28,19 +28,7 @@ INSERT INTO shop.a_old VALUES (5, 'older five');
 """
 
 
-@pytest.fixture(scope="module")
-def server():
-    one = Postgres()
-    one.sql(ROLES)
-    one.sql("CREATE DATABASE orders OWNER owner")
-    yield one
-    one.close()
-
-
-@pytest.fixture(scope="module")
-def keeper(server):
-    with running_keeper() as one:
-        yield one
+server, keeper = server_and_keeper(ROLES)
 
 
 @pytest.fixture

@@ -42,13 +42,18 @@ static const char MADE[] =
     "UPDATE pg_temp.sp_kept k SET was = c.oid FROM pg_class c WHERE k.was IS NULL"
     " AND c.oid = to_regclass(k.name) AND c.xmin::text = pg_current_xact_id()::xid::text;\n";
 
+/* Of what is found step by step the server expects hundreds of thousands of rows, where there are
+ * a few, and makes tables of megabytes for them, as large as it may. */
+#define SMALL "SET LOCAL work_mem = '256kB';\n"
+#define ASKED UNDO_GEXEC "SET LOCAL work_mem TO DEFAULT;\n"
+
 /* The tables that get rows (or one of them), with their partitions (`own`); those that they are
  * partitions of, what a changed key reaches; those that a missing one will be a partition of, with
  * what is there of their rows by default (`beside`): the server looks through that; those that a
  * foreign key is about to tie (`tied`): it reads both. */
 static const char KEPT_NOW[] =
-    "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, was, name, types, columns"
-    " FROM pg_temp.sp_kept), first AS (SELECT ";
+    SMALL "WITH RECURSIVE kept AS (SELECT to_regclass(name)::oid AS oid, was, name, types, columns"
+          " FROM pg_temp.sp_kept), first AS (SELECT ";
 static const char JOINED[] =
     "), joined AS (SELECT DISTINCT to_regclass(name)::oid AS oid FROM pg_temp.sp_joins"
     " WHERE to_regclass(name) IS NOT NULL AND ";
@@ -85,14 +90,14 @@ static const char NEAR[] =
 
 static const char HOLD[] =
     " SELECT DISTINCT format('REVOKE GRANT OPTION FOR USAGE ON SCHEMA %I FROM PUBLIC',"
-    " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 " UNDO_GEXEC;
+    " s.nspname)" NEAR_TABLES " AND " HOLDABLE " ORDER BY 1 " ASKED;
 
 /* Whose rows are put back is written by nobody else meanwhile; the others only stay what they are:
  * who writes into another partition goes on. Where a part will join, no other one joins. */
 static const char LOCK[] =
     " SELECT format('LOCK TABLE ONLY %s IN %s MODE', n.about,"
     " CASE WHEN n.own THEN 'SHARE ROW EXCLUSIVE' WHEN n.beside THEN 'SHARE UPDATE EXCLUSIVE'"
-    " ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES " AND " LOCKABLE " ORDER BY n.oid " UNDO_GEXEC;
+    " ELSE 'ROW EXCLUSIVE' END)" NEAR_TABLES " AND " LOCKABLE " ORDER BY n.oid " ASKED;
 
 static const char LOCKED[] =
     " SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
@@ -103,7 +108,7 @@ static const char LOCKED[] =
     "  AND l.locktype = 'relation' AND l.relation = n.oid AND (l.mode IN ('ShareRowExclusiveLock',"
     "  'ExclusiveLock', 'AccessExclusiveLock') OR l.mode = 'ShareUpdateExclusiveLock'"
     "  AND NOT n.own OR l.mode = 'RowExclusiveLock' AND NOT (n.own OR n.beside))))"
-    " LIMIT 1 " UNDO_GEXEC;
+    " LIMIT 1 " ASKED;
 
 /* What belongs to them; and from there to functions. */
 static const char CHECK[] =
@@ -180,7 +185,7 @@ static const char WRONG[] =
     " AND NOT EXISTS (SELECT FROM pg_temp.sp_reading r WHERE r.name = p.proname))"
     "SELECT format('DO %L', format('BEGIN RAISE EXCEPTION USING ERRCODE = ''" KEEP_SAID_OURS
     "'', MESSAGE = %L; END', what))"
-    " FROM wrong ORDER BY first, what LIMIT 1 " UNDO_GEXEC;
+    " FROM wrong ORDER BY first, what LIMIT 1 " ASKED;
 
 static void put_columns(const undo *u, const json_t *relation, const char *what, sp_buf *sql)
 {

@@ -465,12 +465,16 @@ static uint32_t next_name(const db_judge *judge)
     return (uint32_t)(judge->names.numbers + 1);
 }
 
-/* What was asked, kept, expected and granted was so for this message, and for no other. */
+/* What was asked, looked for, kept, expected and granted was so for this message, and for no other.
+ */
 static void end_message(db_session *session)
 {
+    db_judge *judge = db_session_judge(session);
+    judge->look_us = 0;
+    judge->look_is_over = false;
     db_spend_gone(session);
     db_estimate_forget(session);
-    db_pending_reset(&db_session_judge(session)->pending);
+    db_pending_reset(&judge->pending);
 }
 
 db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *flight, sp_buf *out,

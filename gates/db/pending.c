@@ -474,6 +474,20 @@ void db_pending_held(db_session *session, bool good)
     }
 }
 
+/* A transaction of ours that holds would be another one than the client's. */
+static bool cannot_begin(const db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    if (run->is_portal || !db_hold_is_blind(session) || session->transaction == 'E' ||
+        db_hold_cannot(session, run) != NULL) {
+        return false;
+    }
+    db_refuse(refusal, "0A000", SP_REASON_UNAVAILABLE,
+              "what has to be held, behind the beginning or end of a transaction that was not "
+              "synced, is not let through");
+    snprintf(refusal->hint, sizeof(refusal->hint), "Send a Sync between.");
+    return true;
+}
+
 static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refusal *refusal)
 {
     db_pending *pending = &db_session_judge(session)->pending;
@@ -485,11 +499,7 @@ static db_verdict hold_first(db_session *session, const db_run_ask *run, db_refu
         pending->done |= DB_DONE_HELD;
         return db_pending_step(session, run, refusal);
     }
-    if (!run->is_portal && db_hold_is_blind(session)) {
-        db_refuse(refusal, "0A000", SP_REASON_UNAVAILABLE,
-                  "what has to be held, behind the beginning or end of a transaction that was not "
-                  "synced, is not let through");
-        snprintf(refusal->hint, sizeof(refusal->hint), "Send a Sync between.");
+    if (cannot_begin(session, run, refusal)) {
         return DB_REFUSE;
     }
     pending->state = DB_PENDING_HOLD;
@@ -616,6 +626,17 @@ bool db_must_keep(const db_session *session, const db_run_ask *run)
            to.keep_as.len > 0;
 }
 
+/* What the gate would refuse behind their word, whatever it is, nobody is asked about. DB_PASS,
+ * DB_WAIT, DB_REFUSE. */
+static db_verdict may_be_asked(db_session *session, const db_run_ask *run, db_refusal *refusal)
+{
+    db_verdict needs = db_whole_needs(session, run, refusal);
+    if (needs == DB_REFUSE || needs == DB_WAIT) {
+        return needs;
+    }
+    return db_must_keep(session, run) && cannot_begin(session, run, refusal) ? DB_REFUSE : DB_PASS;
+}
+
 /* By the people whom the policy of now asks, and as many of them. */
 static bool is_agreed(const db_session *session, const sp_decision *decision)
 {
@@ -656,6 +677,10 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
         if (!is_agreed(session, &run->ruling->decision)) {
             if (session->hold == DB_HOLD_HELD) {
                 return has_changed(session, refusal); /* nothing is held while people think */
+            }
+            db_verdict may = may_be_asked(session, run, refusal);
+            if (may != DB_PASS) {
+                return may;
             }
             pending->met = met;
             return ask_others(session, run, refusal);

@@ -339,17 +339,18 @@ static bool is_large(db_session *session, const sp_pg_msg *msg)
             session->bytes_out + msg->body_len + SP_PG_HEAD_BYTES > session->large_bytes);
 }
 
-static const db_poison *poison_of(db_session *session, uint8_t type)
-{
-    const db_flight *head = type == 'E' ? db_flights_head(session) : NULL;
-    return head == NULL ? NULL : head->poison;
-}
-
 static bool is_fatal(const sp_pg_msg *msg)
 {
     sp_pg_error error;
     return msg->type == 'E' && !sp_failed(sp_pg_error_read(msg->body, &error)) &&
            !sp_span_eq(error.severity, SP_SPAN_LIT("ERROR"));
+}
+
+/* The server ends for a reason of its own, whatever was sent last. */
+static const db_poison *poison_of(db_session *session, const sp_pg_msg *msg)
+{
+    const db_flight *head = msg->type == 'E' && !is_fatal(msg) ? db_flights_head(session) : NULL;
+    return head == NULL ? NULL : head->poison;
 }
 
 /* What the server answers to messages of ours; *ret_fits false: it does not fit. */
@@ -430,7 +431,7 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
         session->back_drops = true;
         return TOOK; /* the server raises an error first */
     }
-    const db_poison *poison = poison_of(session, msg->type);
+    const db_poison *poison = poison_of(session, msg);
     if (poison != NULL) {
         db_run_put(run, sp_span_of(poison->error, poison->len));
     } else if (is_muted(session, msg->type)) {

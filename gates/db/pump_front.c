@@ -108,6 +108,11 @@ static step judged(db_session *session, db_run *run, const sp_pg_msg *msg, sp_sp
     db_subject_active(session, flight.started_us);
     static db_refusal refusal; /* large, and seldom looked at */
     auto_buf sp_buf instead = sp_buf_make(DB_STATEMENT_MAX_BYTES * 2);
+    /* the judge may send by itself when nothing is under way: a Flush is not to come behind that */
+    if (session->flights.count == 0 && sp_failed(db_run_send(run, &session->back->stream))) {
+        session->back->stream.readable = true; /* its last words say why */
+        return STOP;
+    }
     db_verdict verdict = db_judge_front(session, msg, counts ? &flight : NULL, &instead, &refusal);
     sp_err err = sp_ok();
     switch (verdict) {
@@ -181,6 +186,7 @@ static step too_long(db_session *session, db_run *run, const sp_pg_head *head, s
         out_of_step(session, "the gate has no memory left for this statement");
         return STOP;
     }
+    session->is_unsynced = head->type == 'P';
     return drop(session, head, rest, ret_used);
 }
 

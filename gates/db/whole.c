@@ -6,8 +6,9 @@
  * changed is undone:
  *     in a transaction, in a pipeline   the server is sent what it raises an error about: the
  *                                       transaction fails, and all up to Sync is skipped
- *     a Query by itself                 runs in a transaction of ours when it changes anything
- *                                       (hold.c), which is rolled back
+ *     a Query by itself                 runs in a transaction of ours when it changes anything, or
+ *                                       what stands before it in its pipeline has (hold.c), which
+ *                                       is rolled back
  * OWNS nothing. PROCESS db gate workers. TRUST none. SPEC gates/db/judge.h; PostgreSQL 15 manual,
  * 55.2.3.
  */
@@ -34,7 +35,9 @@ db_verdict db_whole_needs(db_session *session, const db_run_ask *run, db_refusal
         (run->judgement->flags & answers) == 0) {
         return DB_PASS;
     }
-    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 ||
+    /* an error of a Query takes back what stands before it in its pipeline */
+    bool is_behind = session->is_unsynced && session->has_changed;
+    bool changes = (run->ruling->actions & ~(uint32_t)DB_LOOKS) != 0 || is_behind ||
                    (run->judgement->flags & SP_SQL_FILLS_TEMP) != 0;
     bool ends = !db_hold_can_wrap(run->judgement);
     if (!changes && !ends) {

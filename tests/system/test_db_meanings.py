@@ -18,12 +18,20 @@ CREATE PROCEDURE commits() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;
 CREATE PROCEDURE rolls_back() LANGUAGE plpgsql AS $$ BEGIN ROLLBACK; END $$;
 CREATE PROCEDURE nothing() LANGUAGE plpgsql AS $$ BEGIN END $$;
 """
-DOCUMENTS = orders_documents(["few"], f"""\
+DOCUMENTS = orders_documents(["few", "lead"], f"""\
 kind: Rule
 name: a few rows
 who: {{ roles: [few] }}
 to: {{ resources: [orders-db] }}
 may: [connect, read, export, write, execute]
+with: {{ limit: {{ rows: {LIMIT} }} }}
+---
+kind: Rule
+name: others agree, of whom there are none
+who: {{ roles: [few] }}
+to: {{ resources: [orders-db] }}
+may: [destroy]
+ask: {{ approved_by: 1, by: {{ roles: [lead] }}, expires: 10m }}
 with: {{ limit: {{ rows: {LIMIT} }} }}
 """, postgres="  functions: [{ name: public.look_around, action: read }, { name: public.commits, action: execute }, { name: public.rolls_back, action: execute }, { name: public.nothing, action: execute }]\n").replace("databases: [orders]", "databases: [orders, latin]")
 OPENS = """
@@ -478,3 +486,38 @@ def test_a_block_that_began_or_ended_without_a_sync(gate, raw):
     found = [codes_of(raw.until("Z")) for _ in range(3)]
     assert found[1] and says(raw, "COMMIT", "SELECT count(*) FROM orders")[1] == 1
     assert gate.sql("SELECT count(*) FROM orders")[0][0] == 200
+
+
+def test_nobody_is_asked_about_what_is_refused_anyway(raw):
+    text = "DELETE FROM orders RETURNING id"
+    assert says(raw, text, f"{text}; COMMIT") == ["42501", "0A000"]
+    raw.send(*run("BEGIN"), FLUSH)
+    raw.until("C")
+    assert in_one_write(raw, query(text), SYNC)[0] == ["0A000"]
+    says(raw, "ROLLBACK")
+
+
+def test_a_refused_query_takes_back_what_stands_before_it_in_its_pipeline(gate, raw):
+    """As an error of its own does; where it is not refused, its end commits both."""
+    for text, stays in (("SELECT 1/0", False), (ALL, False), (f"SELECT 1; {ALL}", False), ("SELECT * FROM orders WHERE id < 9", True), ("COPY orders TO STDOUT", False)):
+        for awaited in (True, False):
+            raw.send(*run("UPDATE orders SET note = 'behind' WHERE id = 1"), *([FLUSH] if awaited else []))
+            if awaited:
+                raw.until("C")
+            found = in_one_write(raw, query(text))[0]
+            assert isinstance(found, int) == stays, (text, awaited, found)
+            assert gate.sql("SELECT count(*) FROM orders WHERE note = 'behind'") == [(int(stays),)], (text, awaited)
+            assert says(raw, "UPDATE orders SET note = 'x' WHERE id = 1") == [0]
+    raw.send(*run("UPDATE orders SET note = 'behind' WHERE id = 1"))
+    assert in_one_write(raw, query(f"{ALL}; COMMIT")) == [["0A000"]]
+    assert gate.sql("SELECT count(*) FROM orders WHERE note = 'behind'") == [(0,)]
+
+
+def test_a_flush_before_a_transaction_of_the_gate_s(raw):
+    """In one breath with it, behind what was answered."""
+    text = "UPDATE orders SET note = note WHERE id < 9 RETURNING id"
+    for flushes in ((FLUSH,), (FLUSH, FLUSH)):
+        raw.send(parse(ONE), bind(), execute(), FLUSH)
+        raw.until("C")
+        assert in_one_write(raw, *flushes, query(text)) == [8]
+        assert says(raw, text, text.replace("id < 9", "id < 99"), ONE) == [8, OVER, 1]

@@ -28,8 +28,9 @@ def pytest_configure(config):
 
 
 # With several workers the longest begin first, so that none is left alone with one at the end; tools/test-times tells.
-LONG = ("demo", "db_drill", "watch_flood", "core_ssh", "ssh_revoked", "kill", "ledger_erase", "demo_attack", "evidence", "plans",
-        "core_identity", "core_database", "db_wire", "watch", "session_times", "porter_life", "ssh_signin", "ledger_tamper")
+LONG = ("demo", "db_drill", "watch_flood", "keeper_hostile", "db_undo", "keeper", "db_wire", "db_limits", "db_keep", "disk_full",
+        "keeper_obstacles", "db_core_away", "ssh_limits", "backup_drill", "db_behind", "agent_enrol", "detections", "reports", "ledger_tamper",
+        "evidence", "notices", "ledger_erase", "kill", "demo_attack", "session_times")
 
 
 def pytest_collection_modifyitems(items):

@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS fuzz. TRUST the input is hostile. SPEC keeper/said.h, keeper/toc.h,
  * lib/proto/keeper_msg.h.
  */
+#include "keeper/plain.h"
 #include "keeper/said.h"
 #include "keeper/toc.h"
 #include "lib/proto/keeper_msg.h"
@@ -46,6 +47,26 @@ static void said(sp_span text)
     }
 }
 
+/* Blanks alone are added. */
+static void plain(sp_span sql)
+{
+    auto_buf sp_buf out = sp_buf_make(2 * sql.len + 1);
+    keep_plain state = {.inside = 0};
+    size_t at = 0;
+    keep_plain_feed(&state, sp_span_slice(sql, 0, sql.len / 2), &out);
+    keep_plain_feed(&state, sp_span_slice(sql, sql.len / 2, sql.len), &out);
+    for (size_t i = 0; i < out.len; i++) {
+        if (at < sql.len && out.ptr[i] == sql.ptr[at]) {
+            at++;
+        } else if (out.ptr[i] != ' ') {
+            abort();
+        }
+    }
+    if (at != sql.len) {
+        abort();
+    }
+}
+
 static void bodies(sp_span body)
 {
     auto_buf sp_buf again = sp_buf_make(SP_MSG_MAX_BYTES);
@@ -84,6 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     same_in_any_pieces(text);
     said(text);
+    plain(text);
     if (!keep_toc_same_name(text, text)) {
         abort();
     }

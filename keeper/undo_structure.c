@@ -4,6 +4,7 @@
  * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
  */
 #include "infra/proc/file.h"
+#include "keeper/plain.h"
 #include "keeper/undo_parts.h"
 
 #include <stdio.h>
@@ -192,10 +193,19 @@ static sp_err find_objects(undo *u)
 
 /* ---- structure ---- */
 
+typedef struct {
+    undo *u;
+    keep_plain plain;
+    sp_buf out;
+} writing;
+
 static sp_err take_script(void *self, sp_span bytes)
 {
-    const undo *u = self;
-    return sp_write_all(u->psql.in, bytes);
+    writing *w = self;
+    sp_buf_reset(&w->out);
+    keep_plain_feed(&w->plain, bytes, &w->out);
+    TRY(sp_buf_error(&w->out));
+    return sp_write_all(w->u->psql.in, sp_buf_borrow(&w->out));
 }
 
 /* A foreign key, or words about a constraint. */
@@ -410,8 +420,11 @@ static void note_restored(undo *u, bool first)
 
 static sp_err make(undo *u, const char *const argv[], sp_buf *sql)
 {
+    writing w = {.u = u, .out = sp_buf_make(UNDO_SQL_MAX_BYTES)};
     TRY(undo_lock(u, false));
-    TRY(undo_restore(u, argv, take_script, u));
+    sp_err err = undo_restore(u, argv, take_script, &w);
+    sp_buf_done(&w.out);
+    TRY(err);
     TRY(undo_lock(u, true));
     /* pg_restore sets its own */
     sp_buf_text(sql, "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true);\n"

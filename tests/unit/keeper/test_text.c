@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS tests. TRUST none. SPEC keeper/said.h, keeper/toc.h,
  * lib/proto/keeper_msg.h.
  */
+#include "keeper/plain.h"
 #include "keeper/said.h"
 #include "keeper/toc.h"
 #include "lib/proto/keeper_msg.h"
@@ -208,6 +209,35 @@ static void words_have_no_values(void **state)
     }
 }
 
+static void lone_colons_are_no_variables(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        const char *plain;
+    } cases[] = {
+        {"a[1:\"ERROR\"], b[:x], c[1:2]", "a[1: \"ERROR\"], b[: x], c[1: 2]"},
+        {"a[x::int:\"b\"] a::text b:=1", "a[x::int: \"b\"] a::text b:=1"},
+        {"':a' \":b\" ':''c' $$:d$$ $x$:$$:$y$:x$:$x$:e",
+         "':a' \":b\" ':''c' $$:d$$ $x$:$$:$y$:x$:$x$: e"},
+        {"E'\\':a' 'b\\':c e'd''\\':e'f: g", "E'\\':a' 'b\\': c e'd''\\':e'f:  g"},
+        {"-- :a'\n:b /* :c /* :d */ ' */:e", "-- :a'\n: b /* :c /* :d */ ' */: e"},
+        {"a$x$:b $1:c $1x$:d e'x':f", "a$x$: b $1: c $1x$: d e'x': f"},
+        {"name'\\':a", "name'\\': a"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        for (size_t step = 1; step < 9; step++) {
+            auto_buf sp_buf out = sp_buf_make(4096);
+            keep_plain plain = {.inside = 0};
+            sp_span sql = sp_span_cstr(cases[i].sql);
+            for (size_t at = 0; at < sql.len; at += step) {
+                keep_plain_feed(&plain, sp_span_slice(sql, at, at + step), &out);
+            }
+            assert_span_text(sp_buf_borrow(&out), cases[i].plain);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +248,7 @@ int main(void)
         cmocka_unit_test(bodies_come_back),
         cmocka_unit_test(names_are_the_same_in_quotes),
         cmocka_unit_test(words_have_no_values),
+        cmocka_unit_test(lone_colons_are_no_variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -339,10 +339,11 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return sure;
     }
     auto_buf sp_buf hidden = sp_buf_make(SP_SQL_SHOWN_BYTES);
-    if (known == NULL) {
+    sp_span shown = known != NULL ? known->shown : sp_sql_cache_shown(db_known, judgement, text);
+    if (shown.len == 0) {
         sp_sql_redact(text, (flags & SP_SQL_IS_SECRET) != 0, SP_SQL_SHOWN_BYTES - 16, &hidden);
+        shown = sp_buf_borrow(&hidden);
     }
-    sp_span shown = known != NULL ? known->shown : sp_buf_borrow(&hidden);
     auto_masks masks = {.mode = SP_SQL_MASKING_CLEAN};
     if (!find_masks(session, &ruling, judgement, text, known, &masks, refusal)) {
         db_judge_refused(session, &ruling, tag, shown, refusal);

@@ -25,6 +25,12 @@ static bool is_behind(uint8_t c)
            c == ']' || c == ';';
 }
 
+/* What a pass over a text stops at: digits, quotes, backslashes, dollars, comments, zero bytes. */
+static const bool stops[256] = {
+    ['0'] = true,  ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true,  ['5'] = true,
+    ['6'] = true,  ['7'] = true, ['8'] = true, ['9'] = true, ['\''] = true, ['"'] = true,
+    ['\\'] = true, ['$'] = true, ['-'] = true, ['/'] = true, ['\0'] = true};
+
 static size_t end_of_digits(sp_span text, size_t at)
 {
     while (at < text.len && sp_is_digit(text.ptr[at])) {
@@ -61,8 +67,8 @@ bool sp_sql_alike(sp_span text, uint8_t room[SP_SQL_ALIKE_BYTES])
     sp_copy(room, text.ptr, text.len);
     for (size_t at = 0; at < text.len;) {
         uint8_t c = text.ptr[at];
-        if (c == ' ' || (c > '9' && c != '\\')) {
-            at++; /* as most are: nothing of what is looked for below */
+        if (!stops[c]) {
+            at++; /* as most are */
         } else if (sp_is_digit(c)) {
             size_t end = end_of_digits(text, at);
             if (at > 0 && is_before(text.ptr[at - 1]) && end - at <= DIGITS_MAX &&

@@ -71,6 +71,7 @@ sp_err sp_sql_known_new(sp_span text, const sp_sql_judgement *judgement, uint64_
                            .version = version,
                            .text = {room, text.len},
                            .shown = {room + text.len, shown.len},
+                           .is_shown = sp_span_eq(text, sp_buf_borrow(&shown)),
                            .bytes = bytes + sp_sql_judgement_bytes(judgement),
                            .judgement = SP_STEAL(copy)};
     *ret_known = made;
@@ -296,6 +297,14 @@ const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *ju
         return known->judgement;
     }
     return judgement;
+}
+
+sp_span sp_sql_cache_shown(const sp_sql_cache *cache, const sp_sql_judgement *judgement,
+                           sp_span text)
+{
+    const sp_sql_known *lent = cache->lent;
+    bool is_of_lent = lent != NULL && judgement == lent->judgement && text.len == lent->text.len;
+    return is_of_lent && lent->is_shown ? text : SP_SPAN_EMPTY;
 }
 
 sp_sql_masking sp_sql_cache_masking(sp_sql_cache *cache, sp_sql_judge *judge,

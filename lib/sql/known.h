@@ -33,6 +33,7 @@ typedef struct {
     unsigned refs;
     uint64_t version; /* what it was judged by */
     bool is_alike;    /* text and shown stand for all that are alike: in the cache only */
+    bool is_shown;    /* it may be written down byte for byte: shown is text */
     sp_span text;     /* as it came */
     sp_span shown;    /* as it may be written down */
     sp_sql_judgement *judgement;
@@ -68,6 +69,13 @@ size_t sp_sql_cache_bytes(const sp_sql_cache *cache);
 const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *judge,
                                            const sp_sql_context *context, uint64_t version,
                                            sp_span text, sp_sql_known **ret_known);
+
+/* A text whose judgement was answered just now without a known one, as it may be written down:
+ * itself, where that judgement is of texts that are like it and stand as they came (words about
+ * something secret have no digits, and digits are all they differ in). Empty: it has to be
+ * redacted. */
+sp_span sp_sql_cache_shown(const sp_sql_cache *cache, const sp_sql_judgement *judgement,
+                           sp_span text);
 
 /* As sp_sql_known_masking(), for a text that was judged by this version: known NULL may still be
  * like one whose masking is known. */

@@ -281,6 +281,40 @@ static void test_shared(void **state)
     }
 }
 
+/* What is answered from a text that is alike is written down as it came, if that one is; with bytes
+ * that are written otherwise it is redacted anew, and so is what is like nothing. */
+static void test_shown(void **state)
+{
+    static const struct {
+        const char *before;
+        bool is_itself;
+    } cases[] = {{"SELECT note FROM orders WHERE note <> 'secre' AND id = ", true},
+                 {"SELECT note FROM orders WHERE note <> '\xC3\xA4' AND id = ", true},
+                 {"SELECT note FROM orders WHERE note <> 'secret' AND id = ", false},
+                 {"SELECT note\tFROM orders WHERE id = ", false},
+                 {"DELETE FROM orders WHERE id = ", false}};
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        sp_sql_cache *cache = NULL;
+        assert_false(sp_failed(sp_sql_cache_new(7, &cache)));
+        for (unsigned n = 0; n < 4; n++) {
+            auto_known sp_sql_known *known = NULL;
+            auto_buf sp_buf text = sp_buf_make(256);
+            sp_buf_fmt(&text, "%s%u", cases[i].before, 12 + n);
+            sp_span as = sp_buf_borrow(&text);
+            const sp_sql_judgement *judgement =
+                sp_sql_cache_judge(cache, it->judge, &context, 1, as, &known);
+            sp_span shown = sp_sql_cache_shown(cache, judgement, as);
+            assert_int_equal(shown.len > 0, n > 1 && cases[i].is_itself);
+            auto_buf sp_buf redacted = sp_buf_make(SP_SQL_SHOWN_BYTES);
+            sp_sql_redact(as, false, SP_SQL_SHOWN_BYTES - 16, &redacted);
+            assert_true(shown.len == 0 || sp_span_eq(shown, sp_buf_borrow(&redacted)));
+        }
+        sp_sql_cache_free(cache);
+    }
+}
+
 /* One large text after the other: the bound holds, and what somebody holds stays. */
 static void test_bounded(void **state)
 {
@@ -323,6 +357,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_same_as_anew, office_set_up, office_tear_down),
         cmocka_unit_test_setup_teardown(test_another_version, office_set_up, office_tear_down),
         cmocka_unit_test(test_alike),
+        cmocka_unit_test_setup_teardown(test_shown, office_set_up, office_tear_down),
         cmocka_unit_test_setup_teardown(test_shared, office_set_up, office_tear_down),
         cmocka_unit_test_setup_teardown(test_bounded, office_set_up, office_tear_down),
     };

@@ -5,6 +5,7 @@
  */
 #include "gates/db/judging.h"
 #include "lib/policy/database.h"
+#include "lib/policy/recall.h"
 
 #include <stdio.h>
 
@@ -41,8 +42,9 @@ static sp_question question_of(const asking *a, sp_action action, uint32_t part)
 
 static sp_decision about_part(const asking *a, sp_action action, uint32_t part)
 {
+    static sp_recall recall;
     const sp_question question = question_of(a, action, part);
-    return sp_policy_decide(a->policy, &question);
+    return sp_policy_recall(&recall, a->policy, a->session->snapshot->serial, &question);
 }
 
 static sp_decision about_whole(const asking *a, sp_action action, sp_span schema)

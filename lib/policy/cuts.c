@@ -189,10 +189,15 @@ static sp_reason say(const sp_cut *rows, uint32_t count, const sp_policy *policy
     return reason;
 }
 
+bool sp_cuts_any(const sp_cuts *cuts)
+{
+    return cuts != NULL && atomic_load_explicit(&cuts->count, memory_order_acquire) != 0;
+}
+
 sp_reason sp_cuts_say(const sp_cuts *cuts, const sp_policy *policy, const sp_question *question,
                       uint8_t class_level)
 {
-    if (cuts == NULL || atomic_load_explicit(&cuts->count, memory_order_acquire) == 0) {
+    if (!sp_cuts_any(cuts)) {
         return SP_REASON_NONE;
     }
     SP_UNSET sp_cut rows[SP_CUTS_MAX];

@@ -65,6 +65,8 @@ bool sp_cuts_remove(sp_cuts *cuts, uint64_t id);
 uint64_t sp_cuts_ended(const sp_cuts *cuts, uint64_t now_unix_s);
 
 /* ---- all ---- */
+/* Whether anything is cut. cuts NULL: nothing. */
+bool sp_cuts_any(const sp_cuts *cuts);
 /* SP_REASON_NONE: nothing is in the way. SP_REASON_CUT, or SP_REASON_STRENGTH for what asks for a
  * step-up. cuts NULL: none. policy NULL with resource SP_NONE: about the person alone. */
 sp_reason sp_cuts_say(const sp_cuts *cuts, const sp_policy *policy, const sp_question *question,

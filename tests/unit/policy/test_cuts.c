@@ -3,6 +3,7 @@
  * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/policy/cuts.h.
  */
 #include "lib/policy/cuts.h"
+#include "lib/policy/recall.h"
 #include "tests/unit/policy/help.h"
 
 enum { NOW = 1770000000 };
@@ -214,6 +215,93 @@ static void test_step_ups_leave_room(void **state)
     assert_ok(sp_cuts_put(&cuts, &more));
 }
 
+/* A decision is recalled for the very same question only, and a cut comes before it and leaves
+ * nothing behind when it is gone. */
+static void what_is_recalled_was_asked_so(void **state)
+{
+    (void)state;
+    static sp_recall recall;
+    fixture f = make();
+    sp_policy_set *strict =
+        help_set("{kind: Resource, name: books, operator: company, class: core}\n---\n"
+                 "{kind: Rule, name: g, who: {any: true}, to: {any: true}, may: write}\n");
+    const sp_policy *policy = sp_policy_set_view(f.set);
+    sp_question q = {.who = &f.who,
+                     .resource = sp_policy_resource_find(policy, SP_SPAN_LIT("books")),
+                     .part = SP_NONE,
+                     .action = SP_ACTION_READ,
+                     .now_unix_s = NOW,
+                     .cuts = &f.cuts};
+    for (unsigned i = 0; i < 3; i++) {
+        sp_decision d = sp_policy_recall(&recall, policy, 1, &q);
+        sp_decision fresh = sp_policy_decide(policy, &q);
+        assert_true(d.verdict == SP_VERDICT_ALLOW && fresh.verdict == d.verdict);
+        assert_true(d.rule == fresh.rule && d.must == fresh.must && d.reason == fresh.reason);
+    }
+    put(&f, (sp_cut){.id = 1, .kind = SP_CUT_EVERYTHING}, "");
+    assert_int_equal(sp_policy_recall(&recall, policy, 1, &q).reason, SP_REASON_CUT);
+    assert_true(sp_cuts_remove(&f.cuts, 1));
+    assert_int_equal(sp_policy_recall(&recall, policy, 1, &q).verdict, SP_VERDICT_ALLOW);
+
+    /* another policy, action, subject */
+    const sp_policy *other = sp_policy_set_view(strict);
+    assert_int_equal(sp_policy_recall(&recall, other, 2, &q).verdict, SP_VERDICT_DENY);
+    assert_int_equal(sp_policy_recall(&recall, policy, 1, &q).verdict, SP_VERDICT_ALLOW);
+    sp_question write = q;
+    write.action = SP_ACTION_WRITE;
+    assert_int_equal(sp_policy_recall(&recall, policy, 1, &write).verdict, SP_VERDICT_DENY);
+    sp_subject nobody = f.who;
+    nobody.person = 0;
+    sp_question of_nobody = q;
+    of_nobody.who = &nobody;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(sp_policy_recall(&recall, policy, 1, &of_nobody).verdict, SP_VERDICT_DENY);
+        assert_int_equal(sp_policy_recall(&recall, policy, 1, &q).verdict, SP_VERDICT_ALLOW);
+    }
+    sp_policy_set_free(strict);
+    sp_policy_set_free(f.set);
+}
+
+/* Each thing that a decision depends on is one by which a recalled one is another's: with one place
+ * for all of them, every change is a miss. */
+static void each_part_of_a_question_counts(void **state)
+{
+    (void)state;
+    static sp_recall recall;
+    fixture f = make();
+    const sp_policy *policy = sp_policy_set_view(f.set);
+    const sp_question q = {.who = &f.who,
+                           .resource = sp_policy_resource_find(policy, SP_SPAN_LIT("books")),
+                           .part = SP_NONE,
+                           .action = SP_ACTION_READ,
+                           .now_unix_s = NOW};
+    (void)sp_policy_recall(&recall, policy, 1, &q);
+    sp_recalled kept = {0};
+    for (size_t i = 0; i < SP_RECALL_PLACES; i++) {
+        kept = recall.places[i].serial != 0 ? recall.places[i] : kept;
+    }
+    kept.decision.limit_rows = 77; /* so that it is seen when it is this one */
+    for (unsigned which = 0; which < 9; which++) {
+        sp_subject who = f.who;
+        sp_question now = q;
+        now.who = &who;
+        now.now_unix_s += which == 1;
+        now.face = which == 2 ? SP_FACE_DATABASE : now.face;
+        who.strength ^= (uint8_t)(which == 3);
+        who.posture ^= (uint8_t)(which == 4);
+        who.owner ^= (uint8_t)(which == 5);
+        who.approvals ^= (uint8_t)(which == 6);
+        who.peer[15] ^= (uint8_t)(which == 7);
+        who.roles[3] += which == 8;
+        for (size_t i = 0; i < SP_RECALL_PLACES; i++) {
+            recall.places[i] = kept;
+        }
+        bool is_recalled = sp_policy_recall(&recall, policy, 1, &now).limit_rows == 77;
+        assert_int_equal(is_recalled, which == 0);
+    }
+    sp_policy_set_free(f.set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +313,8 @@ int main(void)
         cmocka_unit_test(a_reader_without_a_quiet_moment_denies),
         cmocka_unit_test(words_are_read_back),
         cmocka_unit_test(test_step_ups_leave_room),
+        cmocka_unit_test(what_is_recalled_was_asked_so),
+        cmocka_unit_test(each_part_of_a_question_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -601,7 +601,9 @@ void db_pump_back(db_session *session)
         session->back_resumed = false;
         take_bytes(session, SP_SPAN_EMPTY);
     }
-    for (unsigned chunks = 0; session->at == DB_AT_OPEN && !session->back_waits; chunks++) {
+    for (unsigned chunks = 0; session->at == DB_AT_OPEN && !session->back_waits &&
+                              db_stream_may_bring(&session->back->stream);
+         chunks++) {
         if (db_stream_is_open(&session->front) && db_stream_is_stuck(&session->front)) {
             return; /* goes on when the client has taken it */
         }

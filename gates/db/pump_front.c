@@ -452,6 +452,9 @@ static bool may_read(const db_session *session)
 void db_pump_front(db_session *session)
 {
     for (unsigned chunks = 0; may_read(session); chunks++) {
+        if (!session->resumed && !session->full && !db_stream_may_bring(&session->front)) {
+            return;
+        }
         if (is_crowded(session)) {
             return;
         }

@@ -41,6 +41,11 @@ SP_MUST sp_err db_stream_prepare(sp_loop *loop);
 /* Takes a connected (or connecting) descriptor, also on failure. */
 SP_MUST sp_err db_stream_open(db_stream *stream, int fd, void (*on_ready)(db_stream *stream));
 void db_stream_close(db_stream *stream);
+/* Whether receiving may bring anything; false: it would say SP_EAGAIN. */
+static inline bool db_stream_may_bring(const db_stream *stream)
+{
+    return stream->readable || stream->early != NULL;
+}
 bool db_stream_is_open(const db_stream *stream);
 
 /* At least one byte, valid until the next receive. SP_EAGAIN: not now. SP_ECLOSED: the end.

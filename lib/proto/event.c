@@ -230,14 +230,15 @@ static const char CROCKFORD[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 void sp_reference_text(uint64_t reference, char ret_text[SP_REFERENCE_TEXT_BYTES])
 {
-    size_t at = 0;
-    for (unsigned i = 0; i < 12; i++) {
-        if (i > 0 && i % 4 == 0) {
-            ret_text[at++] = '-';
-        }
-        ret_text[at++] = CROCKFORD[(reference >> (55 - 5 * i)) & 31];
+    for (size_t group = 0; group < 3; group++) { /* each event has one */
+        uint64_t bits = reference >> (40 - 20 * group);
+        char *at = ret_text + 5 * group;
+        at[0] = CROCKFORD[(bits >> 15) & 31];
+        at[1] = CROCKFORD[(bits >> 10) & 31];
+        at[2] = CROCKFORD[(bits >> 5) & 31];
+        at[3] = CROCKFORD[bits & 31];
+        at[4] = group < 2 ? '-' : '\0';
     }
-    ret_text[at] = '\0';
 }
 
 static int crockford_value(uint8_t byte)

@@ -115,7 +115,7 @@ void db_judge_refused(db_session *session, const db_ruling *ruling, const char *
     event.severity = severity_of(ruling, SP_VERDICT_DENY);
     event.method = sp_span_cstr(tag);
     event.object = shown;
-    char detail[DB_DETAIL_BYTES];
+    SP_UNSET char detail[DB_DETAIL_BYTES];
     event.detail = db_event_detail(session, ruling->marks, NULL, SP_SPAN_EMPTY, detail);
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
     db_session_judge(session)->refused = refusal->reference;
@@ -140,7 +140,7 @@ uint64_t db_judge_before(db_session *session, const db_run_ask *run, uint64_t re
     event.severity = severity_of(run->ruling, SP_VERDICT_ALLOW);
     event.method = sp_span_cstr(run->tag);
     event.object = run->shown;
-    char detail[DB_DETAIL_BYTES];
+    SP_UNSET char detail[DB_DETAIL_BYTES];
     event.detail = db_event_detail(session, run->ruling->marks, NULL, SP_SPAN_EMPTY, detail);
     return sp_recorder_put(&db_here.recorder, &event);
 }
@@ -179,7 +179,7 @@ static void record_run(db_session *session, const db_note *note, const db_end *e
     event.bytes_in = end->bytes_in;
     event.bytes_out = note->is_refused ? note->bytes : end->bytes_out;
     event.duration_us = end->duration_us > UINT32_MAX ? UINT32_MAX : (uint32_t)end->duration_us;
-    char detail[DB_DETAIL_BYTES];
+    SP_UNSET char detail[DB_DETAIL_BYTES];
     bool failed = end->how == DB_END_FAILED;
     const char *key = failed ? "sqlstate" : "result";
     sp_span tag = end->how == DB_END_SUSPENDED ? SP_SPAN_LIT("portal suspended") : end->tag;

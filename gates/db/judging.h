@@ -661,7 +661,8 @@ bool db_made_is_early(const db_judge *judge);
 /* Another number whenever other names may be temporary relations, and with db_made_is_early(). */
 uint32_t db_made_state(const db_judge *judge);
 /* As sp_sql_cache_judge(), by the catalogue and the policy of now. */
-const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known);
+const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, bool by_itself,
+                                      sp_sql_known **ret_known);
 /* The same, kept as the session's own when it is not known; false: it is faulty now, or there is no
  * memory. */
 bool db_judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known);

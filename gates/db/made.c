@@ -78,7 +78,8 @@ sp_sql_context db_context_of(const db_session *session)
                             .is_utf8 = judge->server_is_utf8};
 }
 
-const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_known **ret_known)
+const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, bool by_itself,
+                                      sp_sql_known **ret_known)
 {
     db_judge *judge = db_session_judge(session);
     db_catalogue *catalogue = judge->catalogue;
@@ -88,12 +89,13 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, sp_sql_
     }
     db_catalogue_bind(catalogue, session->snapshot);
     const sp_sql_context context = db_context_of(session);
-    return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, ret_known);
+    return sp_sql_cache_judge(db_known, db_sql, &context, catalogue->version, text, by_itself,
+                              ret_known);
 }
 
 bool db_judge_and_keep(db_session *session, sp_span text, sp_sql_known **ret_known)
 {
-    const sp_sql_judgement *judgement = db_judge_text(session, text, ret_known);
+    const sp_sql_judgement *judgement = db_judge_text(session, text, true, ret_known);
     return *ret_known != NULL ||
            (judgement->fault == SP_SQL_FINE &&
             !sp_failed(sp_sql_known_new(text, judgement,

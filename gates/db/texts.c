@@ -312,7 +312,7 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_CUT;
     }
     auto_known sp_sql_known *known = NULL;
-    const sp_sql_judgement *judgement = db_judge_text(session, text, &known);
+    const sp_sql_judgement *judgement = db_judge_text(session, text, false, &known);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, text, refusal);
     }
@@ -390,7 +390,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_CUT;
     }
     auto_known sp_sql_known *known = NULL;
-    const sp_sql_judgement *judgement = db_judge_text(session, parse.text, &known);
+    const sp_sql_judgement *judgement = db_judge_text(session, parse.text, true, &known);
     if (judgement->fault != SP_SQL_FINE) {
         return refuse_text(session, judgement, parse.text, refusal);
     }

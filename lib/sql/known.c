@@ -269,7 +269,7 @@ static const sp_sql_judgement *lend(sp_sql_cache *cache, sp_sql_known *known)
 
 const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *judge,
                                            const sp_sql_context *context, uint64_t version,
-                                           sp_span text, sp_sql_known **ret_known)
+                                           sp_span text, bool by_itself, sp_sql_known **ret_known)
 {
     *ret_known = NULL;
     if (has_own_names(context) || text.len > SP_SQL_KNOWN_TEXT_BYTES) {
@@ -290,7 +290,7 @@ const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *ju
     if (alike == NULL) {
         keep_alike(cache, &like, judgement, version);
     }
-    if (is_seen(cache, hash) && may_keep(text, judgement) &&
+    if ((alike == NULL || by_itself) && is_seen(cache, hash) && may_keep(text, judgement) &&
         !sp_failed(sp_sql_known_new(text, judgement, version, &known))) {
         keep(cache, set, hash, known);
         *ret_known = known;

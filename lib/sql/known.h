@@ -65,10 +65,11 @@ void sp_sql_cache_free(sp_sql_cache *cache);
 size_t sp_sql_cache_bytes(const sp_sql_cache *cache);
 
 /* *ret_known has a reference for the caller, and the judgement is that one's; NULL: the judgement
- * is valid until the next call on the judge or the cache. */
+ * is valid until the next call on the judge or the cache. by_itself: the caller has use for a known
+ * one; else a text is not kept beside one that is like it, which is as good. */
 const sp_sql_judgement *sp_sql_cache_judge(sp_sql_cache *cache, sp_sql_judge *judge,
                                            const sp_sql_context *context, uint64_t version,
-                                           sp_span text, sp_sql_known **ret_known);
+                                           sp_span text, bool by_itself, sp_sql_known **ret_known);
 
 /* A text whose judgement was answered just now without a known one, as it may be written down:
  * itself, where that judgement is of texts that are like it and stand as they came (words about

@@ -141,7 +141,7 @@ static void run_once(race *r)
     sp_span text = sp_buf_borrow(&made);
     auto_known sp_sql_known *known = NULL;
     const sp_sql_judgement *got =
-        sp_sql_cache_judge(r->cache, r->it->judge, &r->context, r->version, text, &known);
+        sp_sql_cache_judge(r->cache, r->it->judge, &r->context, r->version, text, true, &known);
     const sp_sql_judgement *want = sp_sql_judge_text(r->other, &r->context, text);
     expect_same(got, want);
     r->hits += known != NULL ? 1 : 0;
@@ -194,12 +194,13 @@ static void test_another_version(void **state)
     sp_span text = SP_SPAN_LIT("SELECT note FROM customers WHERE id = 1");
     for (unsigned i = 0; i < 3; i++) {
         auto_known sp_sql_known *known = NULL;
-        (void)sp_sql_cache_judge(cache, it->judge, &context, 1, text, &known);
+        (void)sp_sql_cache_judge(cache, it->judge, &context, 1, text, true, &known);
         assert_true((known != NULL) == (i > 0));
     }
     context.catalogue = NULL; /* the table is gone */
     auto_known sp_sql_known *known = NULL;
-    const sp_sql_judgement *moved = sp_sql_cache_judge(cache, it->judge, &context, 2, text, &known);
+    const sp_sql_judgement *moved =
+        sp_sql_cache_judge(cache, it->judge, &context, 2, text, true, &known);
     assert_true(known == NULL && moved->uses[0].relation == SP_NONE);
     sp_sql_cache_free(cache);
 }
@@ -272,8 +273,8 @@ static void test_shared(void **state)
             auto_known sp_sql_known *known = NULL;
             auto_buf sp_buf text = sp_buf_make(256);
             sp_buf_fmt(&text, "%s%u%s", cases[i].before, 12 + n, cases[i].behind);
-            got[n] =
-                sp_sql_cache_judge(cache, it->judge, &context, 1, sp_buf_borrow(&text), &known);
+            got[n] = sp_sql_cache_judge(cache, it->judge, &context, 1, sp_buf_borrow(&text), true,
+                                        &known);
             assert_null(known);
         }
         assert_true((got[2] != got[0]) == cases[i].is_shared && got[3] == got[2]);
@@ -304,12 +305,32 @@ static void test_shown(void **state)
             sp_buf_fmt(&text, "%s%u", cases[i].before, 12 + n);
             sp_span as = sp_buf_borrow(&text);
             const sp_sql_judgement *judgement =
-                sp_sql_cache_judge(cache, it->judge, &context, 1, as, &known);
+                sp_sql_cache_judge(cache, it->judge, &context, 1, as, false, &known);
             sp_span shown = sp_sql_cache_shown(cache, judgement, as);
             assert_int_equal(shown.len > 0, n > 1 && cases[i].is_itself);
             auto_buf sp_buf redacted = sp_buf_make(SP_SQL_SHOWN_BYTES);
             sp_sql_redact(as, false, SP_SQL_SHOWN_BYTES - 16, &redacted);
             assert_true(shown.len == 0 || sp_span_eq(shown, sp_buf_borrow(&redacted)));
+        }
+        sp_sql_cache_free(cache);
+    }
+}
+
+/* A text that is like one that is known is kept beside it only for who has use for it. */
+static void test_beside(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    for (unsigned by_itself = 0; by_itself < 2; by_itself++) {
+        sp_sql_cache *cache = NULL;
+        assert_false(sp_failed(sp_sql_cache_new(7, &cache)));
+        for (unsigned n = 0; n < 6; n++) {
+            auto_known sp_sql_known *known = NULL;
+            auto_buf sp_buf text = sp_buf_make(256);
+            sp_buf_fmt(&text, "SELECT note FROM orders WHERE id = %u", n < 3 ? n : 3);
+            (void)sp_sql_cache_judge(cache, it->judge, &context, 1, sp_buf_borrow(&text),
+                                     by_itself != 0, &known);
+            assert_int_equal(known != NULL, by_itself != 0 && n > 3);
         }
         sp_sql_cache_free(cache);
     }
@@ -335,7 +356,8 @@ static void test_bounded(void **state)
         sp_buf_text(&text, ")");
         for (unsigned again = 0; again < 2; again++) {
             sp_sql_known *known = NULL;
-            (void)sp_sql_cache_judge(cache, it->judge, &context, 1, sp_buf_borrow(&text), &known);
+            (void)sp_sql_cache_judge(cache, it->judge, &context, 1, sp_buf_borrow(&text), true,
+                                     &known);
             assert_true((known != NULL) == (again > 0 && i % 7 != 0));
             if (held == NULL && known != NULL) {
                 held = known;
@@ -359,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_alike),
         cmocka_unit_test_setup_teardown(test_shown, office_set_up, office_tear_down),
         cmocka_unit_test_setup_teardown(test_shared, office_set_up, office_tear_down),
+        cmocka_unit_test_setup_teardown(test_beside, office_set_up, office_tear_down),
         cmocka_unit_test_setup_teardown(test_bounded, office_set_up, office_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

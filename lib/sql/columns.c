@@ -9,7 +9,11 @@
 #include "lib/base/mem.h"
 #include "lib/sql/walk.h"
 
-enum { LOOK_DEPTH_MAX = 24, LOOK_ITEMS_MAX = 4096 };
+enum {
+    LOOK_DEPTH_MAX = 24,
+    LOOK_ITEMS_MAX = 4096,
+    LOOK_COST = 16 /* as names that are compared */
+};
 
 typedef struct {
     walker at;               /* with the WITH queries that are seen from the item */
@@ -129,6 +133,7 @@ static column_sure item_has(looking *l, const Node *item, sp_span name)
     if (item == NULL || l->depth >= LOOK_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
         return COLUMN_MAYBE;
     }
+    walk_works(&l->at, LOOK_COST);
     l->depth++;
     switch ((int)nodeTag(item)) {
     case T_RangeVar:
@@ -306,7 +311,8 @@ static void look_for(looking *l, const Node *item, wanted *it, unsigned deep)
     if (item == NULL) {
         return;
     }
-    if (deep >= SP_SQL_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
+    walk_works(&l->at, 1);
+    if (deep >= SP_SQL_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX || walk_is_spent(&l->at)) {
         answer(it, COLUMN_MAYBE);
         return;
     }

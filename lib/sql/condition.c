@@ -563,6 +563,36 @@ folded fold(folding *f, const Node *node)
     return result;
 }
 
+folding fold_begin(const walker *w, const from_frame *frame)
+{
+    unsigned left = SP_SQL_FOLDS_MAX - w->room->folds;
+    unsigned begun = left < FOLD_WORK_MAX ? FOLD_WORK_MAX - left : 0;
+    return (folding){.w = w, .frame = frame, .work = begun, .begun = begun};
+}
+
+bool fold_end(const folding *f)
+{
+    uint32_t folds = f->w->room->folds + (f->work - f->begun);
+    f->w->room->folds = folds < SP_SQL_FOLDS_MAX ? folds : SP_SQL_FOLDS_MAX;
+    return f->work <= FOLD_WORK_MAX;
+}
+
+static condition_reach reach_of(folding *f, const Node *condition)
+{
+    folded value = fold(f, condition);
+    if (f->work > FOLD_WORK_MAX || value == FOLD_TRUE || value == FOLD_MOST) {
+        return REACHES_ALL;
+    }
+    if (value != FOLD_SOME) {
+        return REACHES_NAMED; /* no row */
+    }
+    /* what never looks at the target cannot spare some of its rows */
+    if (!fold_looks_at_target(f, condition) || !fold_has_names(f, condition)) {
+        return REACHES_ALL;
+    }
+    return fold_names_rows(f, condition) ? REACHES_NAMED : REACHES_BROAD;
+}
+
 condition_reach condition_reaches(const walker *w, const RangeVar *target, const List *others,
                                   const Node *condition)
 {
@@ -573,17 +603,7 @@ condition_reach condition_reaches(const walker *w, const RangeVar *target, const
         return REACHES_NAMED;
     }
     from_frame frame = {.target = target, .items = others};
-    folding f = {.w = w, .frame = &frame};
-    folded value = fold(&f, condition);
-    if (f.work > FOLD_WORK_MAX || value == FOLD_TRUE || value == FOLD_MOST) {
-        return REACHES_ALL;
-    }
-    if (value != FOLD_SOME) {
-        return REACHES_NAMED; /* no row */
-    }
-    /* what never looks at the target cannot spare some of its rows */
-    if (!fold_looks_at_target(&f, condition) || !fold_has_names(&f, condition)) {
-        return REACHES_ALL;
-    }
-    return fold_names_rows(&f, condition) ? REACHES_NAMED : REACHES_BROAD;
+    folding f = fold_begin(w, &frame);
+    condition_reach reach = reach_of(&f, condition);
+    return fold_end(&f) ? reach : REACHES_ALL;
 }

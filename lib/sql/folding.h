@@ -30,7 +30,8 @@ typedef struct {
     const walker *w;
     const from_frame *frame;
     unsigned depth;
-    unsigned work; /* nodes looked at; beyond FOLD_WORK_MAX the condition counts for nothing */
+    unsigned work;  /* nodes looked at; beyond FOLD_WORK_MAX the condition counts for nothing */
+    unsigned begun; /* what it was at the beginning */
 } folding;
 
 /* Where the rows of a query come from. */
@@ -39,6 +40,11 @@ typedef struct {
     sp_span schema;
     bool is_whole; /* every row of it */
 } row_source;
+
+/* With what the message has left of it; fold_end() takes it from there. */
+folding fold_begin(const walker *w, const from_frame *frame);
+/* Whether there was enough. */
+bool fold_end(const folding *f);
 
 folded fold(folding *f, const Node *node);
 

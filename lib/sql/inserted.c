@@ -100,10 +100,10 @@ condition_reach insert_reaches(const walker *w, const RangeVar *target, const No
         return REACHES_NAMED; /* DEFAULT VALUES */
     }
     from_frame frame = {.target = target};
-    folding f = {.w = w, .frame = &frame};
+    folding f = fold_begin(w, &frame);
     condition_reach reach = AS(SelectStmt, query)->valuesLists != NIL
                                 ? values_reach(&f, AS(SelectStmt, query)->valuesLists)
                             : is_whole_target(&f, query) ? REACHES_ALL
                                                          : REACHES_BROAD;
-    return f.work > FOLD_WORK_MAX ? REACHES_ALL : reach;
+    return fold_end(&f) ? reach : REACHES_ALL;
 }

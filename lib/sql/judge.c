@@ -89,6 +89,8 @@ static void begin_reading(walk_room *room)
 {
     room->statement_count = 0;
     room->use_count = 0;
+    room->work = 0;
+    room->folds = 0;
     room->temp_count = 0;
     room->is_temp_renamed = false;
     room->code_count = 0;

@@ -68,9 +68,11 @@ sp_sql_masking sp_sql_masking_text(sp_sql_judge *judge, const sp_sql_context *co
     const char *kept = judge_keep_text(judge, text);
     for (int reading = 0; reading < (twice ? 2 : 1); reading++) {
         sp_sql_masking one = {.mode = SP_SQL_MASKING_CLEAN};
+        uint32_t work = 0;
         masking m = {.catalogue = context->catalogue,
                      .context = context,
                      .mask_tags = mask_tags,
+                     .work = &work,
                      .result = &one};
         sql_tree tree = {.failed = true};
         if (kept != NULL) {
@@ -206,8 +208,12 @@ static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t
     const char *kept = judge_keep_text(judge, relation->definition);
     sp_sql_masking result = {.mode = SP_SQL_MASKING_CLEAN};
     const sp_sql_context context = {.catalogue = catalogue};
-    masking m = {
-        .catalogue = catalogue, .context = &context, .mask_tags = UINT64_MAX, .result = &result};
+    uint32_t work = 0;
+    masking m = {.catalogue = catalogue,
+                 .context = &context,
+                 .mask_tags = UINT64_MAX,
+                 .work = &work,
+                 .result = &result};
     sql_tree tree = {.failed = true};
     if (kept != NULL) {
         tree_parse(kept, true, &tree);
@@ -225,7 +231,7 @@ static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t
             m.changed = false;
             masking_spread(&m, query);
         }
-        fine = !masking_is_refused(&m) && !m.changed;
+        fine = !masking_is_spent(&m) && !m.changed;
     }
     for (uint32_t i = 0; fine && i < relation->column_count; i++) {
         const Node *value = AS(ResTarget, list_nth(AS(SelectStmt, query)->targetList, (int)i))->val;

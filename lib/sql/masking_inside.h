@@ -8,7 +8,11 @@
 #include "lib/sql/masking.h"
 #include "lib/sql/tree.h"
 
-enum { MASKING_NAMES_MAX = 256 };
+enum {
+    MASKING_NAMES_MAX = 256,
+    MASKING_WORK_MAX = 4000000, /* names compared and parts looked at, some 30 ms */
+    MASKING_PLACES_MAX = 1664   /* columns of a query: the server has no room for more */
+};
 
 typedef struct {
     sp_span items[MASKING_NAMES_MAX];
@@ -30,6 +34,7 @@ typedef struct {
     const sp_sql_context *context;
     bool in_reach;
     bool changed;
+    uint32_t *work; /* more than MASKING_WORK_MAX: refused */
     sp_sql_masking *result;
 } masking;
 
@@ -38,6 +43,8 @@ bool masking_has(const masking_names *list, sp_span name);
 /* The first refusal stands. name: quoted behind it, or empty. */
 void masking_refuse(masking *m, const char *what, sp_span name);
 bool masking_is_refused(const masking *m);
+/* Refuses when too much has been looked at. */
+bool masking_is_spent(masking *m);
 /* Collects the FROM items below node. */
 void masking_reach(masking *m, const Node *node);
 /* One round: what is called after a masked column is one. Sets changed. */

@@ -341,9 +341,10 @@ static void check_change(masking *m, const Node *node, const List *returning, si
 
 static void check(masking *m, const Node *node, standing how)
 {
-    if (node == NULL || masking_is_refused(m)) {
+    if (node == NULL || masking_is_spent(m)) {
         return;
     }
+    *m->work += 1;
     switch ((int)nodeTag(node)) {
     case T_List:
         check_list(m, (const List *)(const void *)node, AS_PART);

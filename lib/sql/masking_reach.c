@@ -33,6 +33,15 @@ void masking_refuse(masking *m, const char *what, sp_span name)
              name.len > 0 ? (const char *)name.ptr : "", name.len > 0 ? "\"" : "");
 }
 
+bool masking_is_spent(masking *m)
+{
+    if (*m->work > MASKING_WORK_MAX) {
+        masking_refuse(m, "a statement that is too long to look for masked columns in",
+                       SP_SPAN_EMPTY);
+    }
+    return masking_is_refused(m);
+}
+
 bool masking_is_refused(const masking *m)
 {
     return m->result->mode == SP_SQL_MASKING_REFUSED;
@@ -256,6 +265,7 @@ bool masking_is_star(const Node *node)
 /* A masked column, a whole row that may hold one, or a star. */
 bool masking_is_column(const masking *m, const ColumnRef *column)
 {
+    *m->work += 8 + m->names.count + m->rows.count + m->clean.count;
     int count = list_length(column->fields);
     const Node *last = (const Node *)list_nth(column->fields, count - 1);
     sp_span qualifier =
@@ -287,9 +297,11 @@ bool masking_is_item(const masking *m, const Node *value)
 static bool has_masked_item(const masking *m, const List *targets)
 {
     for (int i = 0; i < list_length(targets); i++) {
-        if (masking_is_item(m, AS(ResTarget, list_nth(targets, i))->val)) {
+        if (*m->work > MASKING_WORK_MAX ||
+            masking_is_item(m, AS(ResTarget, list_nth(targets, i))->val)) {
             return true;
         }
+        *m->work += 1;
     }
     return false;
 }
@@ -362,22 +374,29 @@ static bool is_star_item(const Node *value)
            masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields));
 }
 
-/* Whether any part has a masked value in that place; a star takes up nobody knows how many. */
-static bool is_masked_place(const masking *m, const SelectStmt *select, int place)
+/* Which places have a masked value in any part; a star takes up nobody knows how many. */
+static void mark_places(const masking *m, const SelectStmt *select, bool masked[MASKING_PLACES_MAX])
 {
     if (select->op != SETOP_NONE) {
-        return is_masked_place(m, select->larg, place) || is_masked_place(m, select->rarg, place);
+        mark_places(m, select->larg, masked);
+        mark_places(m, select->rarg, masked);
+        return;
     }
-    for (int i = 0; i <= place && i < list_length(select->targetList); i++) {
-        const Node *value = AS(ResTarget, list_nth(select->targetList, i))->val;
-        if (is_star_item(value)) {
-            return has_masked_item(m, select->targetList);
-        }
-        if (i == place) {
-            return masking_is_item(m, value);
-        }
+    if (*m->work > MASKING_WORK_MAX) {
+        return; /* refused */
     }
-    return false;
+    bool after_star = false;
+    bool any = false;
+    int count = list_length(select->targetList);
+    for (int i = 0; i < MASKING_PLACES_MAX && (i < count || after_star); i++) {
+        const Node *value = i < count ? AS(ResTarget, list_nth(select->targetList, i))->val : NULL;
+        if (!after_star && is_star_item(value)) {
+            after_star = true;
+            any = has_masked_item(m, select->targetList);
+        }
+        masked[i] |= after_star ? any : masking_is_item(m, value);
+    }
+    *m->work += (uint32_t)count;
 }
 
 /* The names of a set operation's columns are those of its first part. */
@@ -390,12 +409,15 @@ static void spread_set(masking *m, const SelectStmt *select)
     while (select->op != SETOP_NONE) {
         select = select->larg;
     }
-    bool is_named = select->valuesLists == NIL;
+    bool is_named =
+        select->valuesLists == NIL && list_length(select->targetList) <= MASKING_PLACES_MAX;
     bool is_clear = true; /* no star before it: places are known */
+    bool masked[MASKING_PLACES_MAX] = {false};
+    mark_places(m, all, masked);
     for (int i = 0; is_named && i < list_length(select->targetList); i++) {
         const ResTarget *target = AS(ResTarget, list_nth(select->targetList, i));
         is_clear = is_clear && !is_star_item(target->val);
-        if (is_clear && !is_masked_place(m, all, i)) {
+        if (is_clear && !masked[i]) {
             continue;
         }
         add(m, &m->names, text_of(target->name));
@@ -409,16 +431,18 @@ static void spread_set(masking *m, const SelectStmt *select)
     }
 }
 
-void masking_spread(masking *m, const Node *node)
+/* is_first: the first part of a set operation, whose names are looked at from its top. */
+static void spread(masking *m, const Node *node, bool is_first)
 {
-    if (node == NULL || masking_is_refused(m)) {
+    if (node == NULL || masking_is_spent(m)) {
         return;
     }
     NodeTag tag = nodeTag(node);
+    *m->work += 1;
     if (tag == T_List) {
         const List *list = (const List *)(const void *)node;
         for (int i = 0; i < list_length(list); i++) {
-            masking_spread(m, (const Node *)list_nth(list, i));
+            spread(m, (const Node *)list_nth(list, i), false);
         }
         return;
     }
@@ -427,7 +451,7 @@ void masking_spread(masking *m, const Node *node)
         if (target->name != NULL && masking_is_item(m, target->val)) {
             add(m, &m->names, text_of(target->name));
         }
-    } else if (tag == T_SelectStmt && AS(SelectStmt, node)->op != SETOP_NONE) {
+    } else if (tag == T_SelectStmt && AS(SelectStmt, node)->op != SETOP_NONE && !is_first) {
         spread_set(m, AS(SelectStmt, node));
     } else if (tag == T_CommonTableExpr) {
         const CommonTableExpr *query = AS(CommonTableExpr, node);
@@ -446,6 +470,12 @@ void masking_spread(masking *m, const Node *node)
     }
     const node_shape *shape = shape_of(tag);
     for (unsigned i = 0; i < shape->count; i++) {
-        masking_spread(m, shape_child(node, shape, i));
+        bool is_part = tag == T_SelectStmt && shape->children[i] == offsetof(SelectStmt, larg);
+        spread(m, shape_child(node, shape, i), is_part);
     }
+}
+
+void masking_spread(masking *m, const Node *node)
+{
+    spread(m, node, false);
 }

@@ -67,6 +67,7 @@ bool record_is_same(const sp_sql_use *a, const sp_sql_use *b)
 static void add_use(walker *w, sp_sql_use use, bool is_lasting)
 {
     walk_room *room = w->room;
+    walk_works(w, room->use_count / 8); /* most differ in their first bytes */
     for (uint32_t i = 0; i < room->use_count; i++) {
         if (record_is_same(&room->uses[i], &use)) {
             return;
@@ -136,7 +137,8 @@ const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name)
         return NULL;
     }
     sp_span wanted = text_of(name->relname);
-    for (const cte_scope *scope = w->scope; scope != NULL; scope = scope->up) {
+    for (const cte_scope *scope = w->scope; scope != NULL && !walk_is_spent(w); scope = scope->up) {
+        walk_works(w, (uint32_t)scope->visible);
         for (int i = 0; i < scope->visible; i++) {
             const CommonTableExpr *query = AS(CommonTableExpr, list_nth(scope->ctes, i));
             if (sp_span_eq(wanted, text_of(query->ctename))) {

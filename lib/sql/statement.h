@@ -15,6 +15,8 @@ enum {
     SP_SQL_TEXT_MAX_BYTES = 2 * 1024 * 1024, /* longer texts are refused: COPY is for bulk */
     SP_SQL_DEPTH_MAX = 1000,                 /* of the tree */
     SP_SQL_NODES_MAX = 1500000,
+    SP_SQL_WORK_MAX = 2000000,    /* names compared while judging one message */
+    SP_SQL_FOLDS_MAX = 400000,    /* parts of its conditions looked at; beyond they spare no row */
     SP_SQL_STATEMENTS_MAX = 1024, /* in one message */
     SP_SQL_USES_MAX = 1024,       /* distinct, in one message */
     SP_SQL_NAMES_MAX_BYTES = 64 * 1024,

@@ -609,6 +609,10 @@ void walk(walker *w, const Node *node)
                    SP_SQL_NODES_MAX);
         return;
     }
+    if (walk_is_spent(w)) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "too many names that each may be one of too many");
+        return;
+    }
     w->depth++;
     if (tag == T_List) {
         walk_list(w, (const List *)(const void *)node);

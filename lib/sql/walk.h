@@ -41,6 +41,8 @@ typedef struct {
     uint32_t statement_count;
     uint32_t names_len;
     uint32_t temp_count;
+    uint32_t work;        /* names compared; more than SP_SQL_WORK_MAX: too complex */
+    uint32_t folds;       /* parts of conditions looked at */
     bool is_temp_renamed; /* any name may be a temporary relation's */
     sp_sql_judgement judgement;
 } walk_room;
@@ -66,6 +68,16 @@ typedef struct {
 /* ---- judge.c ---- */
 /* A copy of the text that ends with NUL, until the next one; NULL without memory. */
 const char *judge_keep_text(sp_sql_judge *judge, sp_span text);
+
+/* Names that were compared, for what each part of a text is held against all of another part. */
+static inline void walk_works(const walker *w, uint32_t steps)
+{
+    w->room->work += w->room->work > SP_SQL_WORK_MAX ? 0 : steps;
+}
+static inline bool walk_is_spent(const walker *w)
+{
+    return w->room->work > SP_SQL_WORK_MAX;
+}
 
 /* ---- walk.c ---- */
 void walk(walker *w, const Node *node);

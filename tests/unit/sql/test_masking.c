@@ -808,6 +808,7 @@ int main(void)
                                        cmocka_unit_test(test_rows_by_other_names),
                                        cmocka_unit_test(test_names_of_sets),
                                        cmocka_unit_test(test_sets_into_tables),
+
                                        cmocka_unit_test(test_views_that_tell),
                                        cmocka_unit_test(test_places_of_sets),
                                        cmocka_unit_test(test_upsert),

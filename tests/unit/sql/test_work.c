@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * No text takes a worker longer than some tens of milliseconds to judge; long ones that people and
+ * programs send are judged as short ones are.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/statement.h, SP_SQL_WORK_MAX.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/base/buf.h"
+#include "lib/sql/masking.h"
+
+#include <string.h>
+#include <time.h>
+
+enum { PERSONAL = 1 };
+
+static int set_up(void **state)
+{
+    (void)office_set_up(state);
+    office_room *it = *state;
+    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
+    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    sp_sql_catalogue_bind_column(it->office, phone, &bound);
+    sp_sql_catalogue_bind_finish(it->office);
+    return 0;
+}
+
+/* "%d" is the number, from 1. */
+static void repeat(sp_buf *out, const char *piece, const char *between, int times)
+{
+    for (int i = 1; i <= times; i++) {
+        sp_buf_text(out, i > 1 ? between : "");
+        for (const char *c = piece; *c != '\0'; c++) {
+            if (*c == '#') {
+                sp_buf_fmt(out, "%d", i);
+            } else {
+                sp_buf_byte(out, (uint8_t)*c);
+            }
+        }
+    }
+}
+
+/* A beginning, and pieces over and over; "#" is the number of one. */
+typedef struct {
+    const char *head, *piece, *between;
+    int times;
+    const char *middle, *other;
+    int others;
+    const char *tail;
+} long_text;
+
+static sp_sql_fault judge(void **state, const long_text *one, const char *what)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    sp_buf_text(&text, one->head);
+    repeat(&text, one->piece, one->between, one->times);
+    sp_buf_text(&text, one->middle);
+    repeat(&text, one->other, ", ", one->others);
+    sp_buf_text(&text, one->tail);
+    assert_ok(sp_buf_error(&text));
+    clock_t begun = clock();
+    const sp_sql_judgement *got = sp_sql_judge_text(it->judge, &context, sp_buf_borrow(&text));
+    double took = (double)(clock() - begun) / CLOCKS_PER_SEC;
+    print_message("%s, %zu bytes: %.0f ms %s\n", what, text.len, took * 1000, got->reason);
+    assert_true(took < 2); /* also where it is sanitized */
+    return got->fault;
+}
+
+static void test_hostile(void **state)
+{
+    static const long_text texts[] = {
+        {"SELECT ", "a.id", ", ", 20000, " FROM ", "customers a", 2000, ""},
+        {"WITH ", "a# AS (SELECT 1)", ", ", 5000, " SELECT 1 FROM ", "zz", 50000, ""},
+        {"SELECT ", "a.id", ", ", 50000, " FROM ", "(SELECT * FROM orders) a", 1000, ""},
+        {"LOCK TABLE ", "t#", ", ", 900, "; SELECT 1 FROM ", "zz", 150000, ""},
+    };
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        assert_int_equal(judge(state, &texts[i], "hostile"), SP_SQL_TOO_COMPLEX);
+    }
+}
+
+/* Each WHEN is folded, and what is beyond the text's share spares no row. */
+static void test_folding(void **state)
+{
+    static const char head[] = "WITH a0 AS (SELECT * FROM orders), "
+#define NEXT(n, of)                                                                                \
+    "a" #n " AS (SELECT * FROM a" #of " WHERE id IN (SELECT id FROM a" #of                         \
+    ") OR id IN (SELECT id FROM a" #of ") OR id IN (SELECT id FROM a" #of "))"
+        NEXT(1, 0) ", " NEXT(2, 1) ", " NEXT(3, 2) ", " NEXT(4, 3) ", " NEXT(5, 4) ", " NEXT(
+            6, 5) ", " NEXT(7,
+                            6) ", " NEXT(8,
+                                         7) ", " NEXT(9,
+                                                      8) ", " NEXT(10,
+                                                                   9) ", " NEXT(11,
+                                                                                10) " MERGE INTO "
+                                                                                    "orders USING "
+                                                                                    "wares ON "
+                                                                                    "orders.id = "
+                                                                                    "wares.id ";
+    const long_text text = {head, "WHEN MATCHED AND orders.id IN (SELECT id FROM a11) THEN DELETE",
+                            " ",  2000,
+                            "",   "",
+                            0,    ""};
+    assert_int_equal(judge(state, &text, "folding"), SP_SQL_TOO_COMPLEX);
+}
+
+static void test_honest(void **state)
+{
+    static const long_text texts[] = {
+        {"SELECT ", "t7.note", ", ", 1600, " FROM ", "orders t#", 40, ""},
+        {"WITH ", "a# AS (SELECT id FROM orders WHERE id = #)", ", ", 100, " SELECT 1 FROM ",
+         "a7 x#", 300, ""},
+        {"", "UPDATE orders SET note = 'x' WHERE id = # AND customer_id = 7", "; ", 1000, "", "", 0,
+         ""},
+        {"LOCK TABLE ", "t#", ", ", 900, "", "", 0, " IN ACCESS SHARE MODE"},
+        {"INSERT INTO orders VALUES ", "(#, 7, 'x', 'y', NULL, 3.5, true)", ", ", 20000, "", "", 0,
+         ""},
+        {"DELETE FROM orders WHERE ", "id = #", " OR ", 900, "", "", 0, ""},
+        {"SELECT * FROM orders WHERE id IN (", "#", ", ", 60000, ")", "", 0, ""},
+        {"DELETE FROM orders WHERE id IN (", "#", ", ", 60000, ")", "", 0, ""},
+    };
+    for (size_t i = 0; i < SP_COUNT(texts); i++) {
+        assert_int_equal(judge(state, &texts[i], "honest"), SP_SQL_FINE);
+    }
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    const sp_sql_judgement *got =
+        sp_sql_judge_text(it->judge, &context, SP_SPAN_LIT("DELETE FROM orders WHERE id = 1"));
+    assert_int_equal(got->uses[0].action, SP_ACTION_WRITE); /* each text begins anew */
+}
+
+/* Long ones end before they cost more than some tens of milliseconds; each is refused, or fine. */
+static void test_long_sets(void **state)
+{
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    static const struct {
+        int arms, columns;
+        sp_sql_masking_mode mode;
+    } cases[] = {{20, 20, SP_SQL_MASKING_STRICT},
+                 {200, 100, SP_SQL_MASKING_STRICT},
+                 {400, 100, SP_SQL_MASKING_STRICT},
+                 {900, 120, SP_SQL_MASKING_REFUSED}};
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+        for (int arm = 0; arm < cases[i].arms; arm++) {
+            sp_buf_text(&text, arm > 0 ? " UNION ALL SELECT " : "SELECT ");
+            for (int column = 1; column < cases[i].columns; column++) {
+                sp_buf_text(&text, arm > 0 ? "id," : "id AS x,");
+            }
+            sp_buf_text(&text, "phone FROM customers");
+        }
+        clock_t begun = clock();
+        sp_sql_masking got =
+            sp_sql_masking_text(it->judge, &context, sp_buf_borrow(&text), PERSONAL);
+        double took = (double)(clock() - begun) / CLOCKS_PER_SEC;
+        print_message("%d parts of %d columns: %.0f ms\n", cases[i].arms, cases[i].columns,
+                      took * 1000);
+        assert_int_equal(got.mode, cases[i].mode);
+        assert_true(took < 2); /* sanitized, and beside others */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_honest), cmocka_unit_test(test_long_sets)};
+    return cmocka_run_group_tests(tests, set_up, office_tear_down);
+}

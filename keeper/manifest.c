@@ -174,14 +174,31 @@ static const char MANIFEST[] =
     "  JOIN picked rp ON rp.oid = a.oid JOIN pg_catalog.pg_class rc ON rc.oid = a.oid"
     "  JOIN pg_catalog.pg_namespace rn ON rn.oid = rc.relnamespace"
     "  WHERE c.relispartition AND a.oid <> c.oid ORDER BY a.ord DESC LIMIT 1),"
-    " 'parent', e.parent, 'calls', e.calls, 'types', e.types,"
-    " 'columns', (SELECT json_agg(json_build_object('name', a.attname,"
+    " 'parent', e.parent, 'calls', e.calls, 'types', e.types,";
+static const char COLUMNS[] =
+    " 'columns', (SELECT json_agg(json_strip_nulls(json_build_object('name', a.attname,"
     "  'quoted', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod),"
     "  'generated', a.attgenerated <> '', 'fixed', a.attidentity = 'a', 'notnull', a.attnotnull,"
-    "  'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END)"
-    "  ORDER BY a.attnum) FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_attrdef d"
+    "  'default', CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,"
+    "  'collation', (SELECT format('%I.%I', cn.nspname, o.collname) FROM pg_catalog.pg_collation o"
+    "   JOIN pg_catalog.pg_namespace cn ON cn.oid = o.collnamespace"
+    "   WHERE o.oid = a.attcollation AND o.oid <> t.typcollation),"
+    "  'identity', CASE a.attidentity WHEN 'a' THEN 'ALWAYS' WHEN 'd' THEN 'BY DEFAULT' END,"
+    "  'checks', (SELECT json_agg(json_build_object('oid', o.oid::bigint, 'name',"
+    "   quote_ident(o.conname), 'valid', o.convalidated, 'definition', "
+    "pg_get_constraintdef(o.oid)))"
+    "   FROM pg_catalog.pg_constraint o WHERE o.conrelid = c.oid AND o.contype = 'c'"
+    "   AND o.coninhcount = 0 AND a.attnum = ANY (o.conkey)),"
+    "  'less', NULLIF(concat_ws(', ', CASE WHEN a.attacl IS NOT NULL THEN 'grants' END,"
+    "   CASE WHEN col_description(a.attrelid, a.attnum) IS NOT NULL THEN 'comment' END,"
+    "   CASE WHEN a.attstorage <> t.typstorage OR a.attoptions IS NOT NULL"
+    "   OR a.attcompression <> '' OR a.attstattarget > 0 THEN 'settings of storage and statistics'"
+    "   END), '')))"
+    "  ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"
+    "  JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_attrdef d"
     "  ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
-    "  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),"
+    "  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),";
+static const char KEYS[] =
     " 'key', (SELECT json_agg(quote_ident(a.attname) ORDER BY u.ord) FROM keys k"
     "  JOIN pg_catalog.pg_index i ON i.indexrelid = k.indexrelid"
     "  CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY u(attnum, ord)"
@@ -193,6 +210,10 @@ static const char BESIDES[] =
     "'strangers', (SELECT list FROM strangers),"
     "'public', (SELECT json_build_object('oid', oid::bigint, 'owner', pg_get_userbyid(nspowner))"
     " FROM pg_catalog.pg_namespace WHERE nspname = 'public'),"
+    "'counters', (SELECT json_object_agg(d.objid::text, d.refobjid::bigint)"
+    " FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass"
+    " AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0"
+    " AND d.objsubid = 0 AND d.refobjid IN (SELECT oid FROM picked)),"
     /* checks that no row is asked when they are added */
     "'unchecked', (SELECT json_object_agg(o.oid::text, true) FROM pg_catalog.pg_constraint o"
     " WHERE o.contype = 'c' AND NOT o.convalidated),"
@@ -230,8 +251,9 @@ static const char *quoted_of(const json_t *relation)
 
 static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest)
 {
-    auto_buf sp_buf sql = sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(EARLY) +
-                                      sizeof(MANIFEST) + sizeof(BESIDES));
+    auto_buf sp_buf sql =
+        sp_buf_make(sizeof(CLOSURE) + sizeof(STRANGERS) + sizeof(EARLY) + sizeof(MANIFEST) +
+                    sizeof(COLUMNS) + sizeof(KEYS) + sizeof(BESIDES));
     auto_free char *text = NULL;
     char objects[SP_KEEPER_OBJECTS_MAX_BYTES + 1];
     char verb[SP_KEEPER_VERB_MAX_BYTES + 1];
@@ -246,6 +268,8 @@ static sp_err ask(keep_job *job, PGconn *conn, bool whole, json_t **ret_manifest
     sp_buf_text(&sql, STRANGERS);
     sp_buf_text(&sql, EARLY);
     sp_buf_text(&sql, MANIFEST);
+    sp_buf_text(&sql, COLUMNS);
+    sp_buf_text(&sql, KEYS);
     sp_buf_text(&sql, BESIDES);
     TRY(sp_buf_take_cstr(&sql, &text));
     return keep_exec_json(job, conn, text, SP_COUNT(values), values, ret_manifest);

@@ -105,6 +105,22 @@ static bool retypes(const undo *u, const undo_table *t)
     return says(u, "ALTER") && was_asked_for(u, t->relation);
 }
 
+/* A column of its key fell. */
+static bool is_key_lost(const undo_table *t)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    const json_t *key = json_object_get(t->relation, "key");
+    bool lost = false;
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        for (size_t k = 0; k < json_array_size(key) && undo_is_lost(t, column); k++) {
+            lost = lost || strcmp(json_string_value(json_array_get(key, k)),
+                                  undo_text(column, "quoted")) == 0;
+        }
+    }
+    return lost;
+}
+
 /* False: nothing of it is put back here. */
 static bool decide(const undo *u, bool rows, undo_table *t)
 {
@@ -112,7 +128,7 @@ static bool decide(const undo *u, bool rows, undo_table *t)
     bool retyped = retypes(u, t) && has_columns(t, undo_is_retyped);
     bool cascades = strcmp(undo_text(t->relation, "why"), "cascade") == 0 && !says(u, "TRUNCATE");
     bool any = says(u, "ANY") && is_known(u);
-    t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0;
+    t->keyed = json_array_size(json_object_get(t->relation, "key")) > 0 && !is_key_lost(t);
     bool unlogged = alters && undo_is_unlogged(t);
     bool rekeys = says(u, "UPDATE MERGE WITH INSERT"); /* what cascades is changed, not deleted */
     t->changes = any || retyped || rekeys || (cascades && says(u, "ALTER DROP")) ||
@@ -141,8 +157,11 @@ static obstacle look_at_column(const undo *u, const undo_table *t, const json_t 
         return (obstacle){"a column that was kept is not there any more:", name, NULL};
     }
     if (undo_is_lost(t, column) && !t->keyed) { /* all rows would look as if they were missing */
+        bool had = json_array_size(json_object_get(t->relation, "key")) > 0;
         return (obstacle){
-            "it has no key, so values of a column that fell cannot be put back:", name, NULL};
+            had ? "its key fell, so values of that cannot be put back:"
+                : "it has no key, so values of a column that fell cannot be put back:",
+            name, NULL};
     }
     if (undo_is_retyped(t, column) && (!retypes(u, t) || !t->keyed)) {
         return (obstacle){"a column has another type now:", name, undo_text(is, "type")};

@@ -136,9 +136,11 @@ typedef struct undo_tables undo_tables;
 SP_MUST sp_err undo_tables_choose(undo *u, undo_tables **ret_tables);
 void undo_tables_free(undo_tables *tables);
 
-/* ---- undo_rows.c ---- */
+/* ---- undo_columns.c ---- */
 /* Locks them, and makes columns that are gone again. */
 SP_MUST sp_err undo_columns(undo *u, const undo_tables *tables, sp_buf *sql);
+
+/* ---- undo_rows.c ---- */
 SP_MUST sp_err undo_rows(undo *u, const undo_tables *tables, sp_buf *sql);
 
 #endif

@@ -121,46 +121,6 @@ static void put_table(const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql, "%s%s", has_own_rows ? "ONLY " : "", undo_text(t->now, "quoted"));
 }
 
-/* Columns that are gone are made again; who inherits one has it from its parent, if that comes
- * first. */
-static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
-{
-    const json_t *columns = json_object_get(t->relation, "columns");
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        if (undo_is_lost(t, column)) {
-            undo_code_check_again(t->relation, sql);
-            sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s;\n",
-                       undo_text(t->now, "quoted"), undo_text(column, "quoted"),
-                       undo_text(column, "type"));
-            undo_tell(u,
-                      json_sprintf("column %s of %s was made again, as the last one",
-                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
-        }
-    }
-}
-
-static void finish_columns(const undo_table *t, sp_buf *sql)
-{
-    const json_t *columns = json_object_get(t->relation, "columns");
-    const json_t *now = json_object_get(t->now, "columns");
-    for (size_t i = 0; i < json_array_size(columns); i++) {
-        const json_t *column = json_array_get(columns, i);
-        const char *quoted = undo_text(column, "quoted");
-        const char *name = undo_text(t->now, "quoted");
-        if (json_object_get(now, undo_text(column, "name")) != NULL) {
-            continue;
-        }
-        if (json_is_string(json_object_get(column, "default"))) {
-            sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", name, quoted,
-                       undo_text(column, "default"));
-        }
-        if (json_is_true(json_object_get(column, "notnull"))) {
-            sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\n", name, quoted);
-        }
-    }
-}
-
 static void switch_off(const undo_table *t, sp_buf *sql)
 {
     char table[24];
@@ -525,26 +485,10 @@ static sp_err finish_rows(undo *u, const undo_tables *all, const undo_table *t, 
     if (t->keyed) {
         put_report(u, t, sql);
     }
-    finish_columns(t, sql);
+    undo_finish_columns(u, t, sql);
     undo_counters(u, t, sql);
     undo_triggers_on(t->number, sql);
     return undo_script(u, sql);
-}
-
-sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
-{
-    for (size_t i = 0; i < all->count; i++) {
-        sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
-                   undo_text(all->items[i].now, "quoted"));
-        put_columns(u, &all->items[i], sql);
-        if (undo_is_unlogged(&all->items[i]) && undo_verb_is(u, "ALTER")) {
-            sp_buf_fmt(sql, "ALTER TABLE %s SET LOGGED;\n", undo_text(all->items[i].now, "quoted"));
-            undo_tell(
-                u, json_sprintf("%s is logged again", undo_text(all->items[i].relation, "quoted")));
-        }
-        TRY(undo_script(u, sql));
-    }
-    return sp_ok();
 }
 
 sp_err undo_rows(undo *u, const undo_tables *all, sp_buf *sql)

@@ -45,6 +45,10 @@ bool undo_is_unlogged(const undo_table *t);
 /* It has another type now. */
 bool undo_is_retyped(const undo_table *t, const json_t *column);
 
+/* ---- undo_columns.c ---- */
+/* What was made again gets its default, NOT NULL, identity and checks; all values are there. */
+void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql);
+
 /* ---- undo_staging.c ---- */
 /* The table sp_undo_<number> for rows of the relation. */
 void undo_put_staging(const undo *u, const json_t *relation, size_t number, sp_buf *sql);

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Columns that fell: made again before rows are loaded, and set right when all values are there.
+ * What falls with one and has no entry of its own in the archive: its checks come back without
+ * being asked about the rows that are there; grants, a comment and how it is stored do not.
+ * OWNS nothing. PROCESS keeper, threads of the pool. TRUST see undo.c. SPEC keeper/undo_parts.h.
+ */
+#include "keeper/plain.h"
+#include "keeper/undo_tables.h"
+
+enum { PG_CONSTRAINT = 2606 };
+
+static void tell_less(undo *u, const undo_table *t, const json_t *column)
+{
+    if (json_object_get(column, "less") != NULL) {
+        undo_tell(u, json_sprintf("column %s of %s: its %s, which it had, are not put back",
+                                  undo_text(column, "quoted"), undo_text(t->relation, "quoted"),
+                                  undo_text(column, "less")));
+        u->notes++;
+        u->leaves_out = true;
+    }
+}
+
+/* Columns that are gone are made again; who inherits one has it from its parent, if that comes
+ * first. */
+static void put_columns(undo *u, const undo_table *t, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const char *collation = undo_text(column, "collation");
+        if (undo_is_lost(t, column)) {
+            undo_code_check_again(t->relation, sql);
+            sp_buf_fmt(sql, "ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s %s%s%s;\n",
+                       undo_text(t->now, "quoted"), undo_text(column, "quoted"),
+                       undo_text(column, "type"), collation[0] == '\0' ? "" : " COLLATE ",
+                       collation);
+            undo_tell(u,
+                      json_sprintf("column %s of %s was made again, as the last one",
+                                   undo_text(column, "quoted"), undo_text(t->relation, "quoted")));
+            tell_less(u, t, column);
+        }
+    }
+}
+
+/* With a sequence of its own, behind what is there. */
+static void put_identity(undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
+{
+    const char *name = undo_text(column, "quoted");
+    const char *most = keep_has_word(undo_text(column, "type"), "smallint") ? "32767"
+                       : keep_has_word(undo_text(column, "type"), "integer")
+                           ? "2147483647"
+                           : "9223372036854775807";
+    auto_buf sp_buf head = sp_buf_make(UNDO_SQL_MAX_BYTES);
+    auto_free char *text = NULL;
+    sp_buf_fmt(&head, "ALTER TABLE %s ALTER COLUMN %s ADD GENERATED %s AS IDENTITY (START WITH ",
+               undo_text(t->now, "quoted"), name, undo_text(column, "identity"));
+    if (sp_failed(sp_buf_take_cstr(&head, &text))) {
+        return;
+    }
+    sp_buf_text(sql, "SELECT ");
+    undo_literal(u, text, sql);
+    sp_buf_fmt(sql, " || GREATEST(1, LEAST(%s, COALESCE(max(%s)::numeric + 1, 1))) || ')' FROM %s ",
+               most, name, undo_text(t->now, "quoted"));
+    sp_buf_text(sql, UNDO_GEXEC);
+    undo_tell(u, json_sprintf("column %s of %s counts with a new sequence: options and grants of "
+                              "the one that it had are not put back",
+                              name, undo_text(t->relation, "quoted")));
+}
+
+/* Not asked about rows: what it calls would run as the keeper. */
+static void put_checks(undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
+{
+    const json_t *checks = json_object_get(column, "checks");
+    for (size_t i = 0; i < json_array_size(checks); i++) {
+        const json_t *check = json_array_get(checks, i);
+        auto_buf sp_buf words = sp_buf_make(UNDO_SQL_MAX_BYTES);
+        auto_buf sp_buf plain = sp_buf_make(2 * UNDO_SQL_MAX_BYTES);
+        auto_free char *text = NULL;
+        keep_plain state = {.inside = 0};
+        if (undo_is_missing(u, PG_CONSTRAINT, undo_oid(check))) {
+            continue; /* it is in the archive */
+        }
+        sp_buf_fmt(&words, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", undo_text(t->now, "quoted"),
+                   undo_text(check, "name"), undo_text(check, "definition"),
+                   json_is_true(json_object_get(check, "valid")) ? " NOT VALID" : "");
+        keep_plain_feed(&state, sp_buf_borrow(&words), &plain);
+        if (sp_failed(sp_buf_take_cstr(&plain, &text))) {
+            continue;
+        }
+        sp_buf_text(sql, "SELECT ");
+        undo_literal(u, text, sql);
+        sp_buf_fmt(sql,
+                   " WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE oid = %u OR conrelid = %u "
+                   "AND quote_ident(conname) = ",
+                   undo_oid(check), undo_oid(t->relation));
+        undo_literal(u, undo_text(check, "name"), sql);
+        sp_buf_text(sql, ") " UNDO_GEXEC);
+        undo_tell(u, json_sprintf("check %s of %s holds again for what is written from now on; its "
+                                  "owner may validate it for the rows that are there",
+                                  undo_text(check, "name"), undo_text(t->relation, "quoted")));
+    }
+}
+
+void undo_finish_columns(undo *u, const undo_table *t, sp_buf *sql)
+{
+    const json_t *columns = json_object_get(t->relation, "columns");
+    for (size_t i = 0; i < json_array_size(columns); i++) {
+        const json_t *column = json_array_get(columns, i);
+        const char *quoted = undo_text(column, "quoted");
+        const char *name = undo_text(t->now, "quoted");
+        if (!undo_is_lost(t, column)) {
+            continue;
+        }
+        if (json_is_string(json_object_get(column, "default"))) {
+            sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s;\n", name, quoted,
+                       undo_text(column, "default"));
+        }
+        if (json_is_true(json_object_get(column, "notnull"))) {
+            sp_buf_fmt(sql, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\n", name, quoted);
+        }
+        if (json_object_get(column, "identity") != NULL) {
+            put_identity(u, t, column, sql);
+        }
+        put_checks(u, t, column, sql);
+    }
+}
+
+sp_err undo_columns(undo *u, const undo_tables *all, sp_buf *sql)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        sp_buf_fmt(sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;\n",
+                   undo_text(all->items[i].now, "quoted"));
+        put_columns(u, &all->items[i], sql);
+        if (undo_is_unlogged(&all->items[i]) && undo_verb_is(u, "ALTER")) {
+            sp_buf_fmt(sql, "ALTER TABLE %s SET LOGGED;\n", undo_text(all->items[i].now, "quoted"));
+            undo_tell(
+                u, json_sprintf("%s is logged again", undo_text(all->items[i].relation, "quoted")));
+        }
+        TRY(undo_script(u, sql));
+    }
+    return sp_ok();
+}

@@ -175,6 +175,7 @@ struct db_session {
     bool has_place;    /* in core's list of connections */
     bool is_told;      /* why it ends; the server is left when all others are told too */
     bool is_revoked;   /* it may not go on: what the client does not take soon it does not get */
+    bool is_unread;    /* when the server was left it may have said more than was read */
     char sqlstate[6];  /* of the error in the answer under way */
     char tag[DB_NAME_BYTES]; /* of its last CommandComplete */
     uint64_t rows;           /* of the answer under way */

@@ -341,6 +341,8 @@ static void tell_failure(db_session *session, const db_refusal *refusal)
  */
 static void leave_server(db_session *session)
 {
+    session->is_unread = session->back_waits || (db_stream_is_open(&session->front) &&
+                                                 db_stream_is_stuck(&session->front));
     if (session->back != NULL && session->flights.count > 0) {
         db_back_cancel(session->back);
         if (session->is_revoked) {

@@ -440,11 +440,30 @@ db_spent db_spend_take(db_session *session)
     return spent;
 }
 
-/* By his own doing nobody knows what came of it: then it was all that it can have been. */
-static bool hides_end(const db_session *session, const db_end *end)
+/* A statement that commits on its way, or stands before one that does in its pipeline: the server
+ * may have committed it, and its tag lies there until something behind it has run. */
+static bool may_commit(const db_session *session, const db_note *note)
 {
-    return end->how == DB_END_LOST && !session->is_revoked && !session->back_gone &&
-           !db_here.stopping;
+    bool commits = (note->flags & SP_SQL_IS_END) != 0 || note->ends_within;
+    for (uint32_t i = 0; !commits && i < session->flights.count; i++) {
+        const db_flight *behind = db_flights_at(session, i);
+        if (behind->type == 'S') {
+            break;
+        }
+        const db_note *other = behind->note;
+        commits = other != NULL && other->runs &&
+                  ((other->flags & SP_SQL_IS_END) != 0 || other->ends_within);
+    }
+    return commits;
+}
+
+/* Nobody knows what came of it, and its person may have seen to that (he can end his own session):
+ * then it was all that it can have been. Of what a cut cancelled nothing stays, unless it may have
+ * been committed, or the gate had not read all that the server said. */
+static bool hides_end(const db_session *session, const db_note *note, const db_end *end)
+{
+    return end->how == DB_END_LOST && !session->back_gone && !db_here.stopping &&
+           (!session->is_revoked || session->is_unread || may_commit(session, note));
 }
 
 /* What is known in the end; of what is not, the estimate stands. */
@@ -460,7 +479,7 @@ static uint64_t settle(const db_session *session, const db_note *note, const db_
     bool undone = db_is_undone(note, end);
     uint64_t rows = !undone && end->touched > end->rows ? end->touched : end->rows;
     bool known = undone || (end->how != DB_END_LOST && !is_part && note->spent.is_told);
-    bool hides = hides_end(session, end) || (is_part && !undone);
+    bool hides = hides_end(session, note, end) || (is_part && !undone);
     rows = hides && note->spent.bound > rows ? note->spent.bound : rows;
     *ret_estimated = known ? expected : 0;
     return known ? rows : rows > expected ? rows - expected : 0;

@@ -12,7 +12,7 @@ import pytest
 
 from dblib import DOCUMENTS, DatabaseOffice
 from officelib import wait_for
-from pgraw import Raw, message, query
+from pgraw import SYNC, Raw, bind, execute, message, parse, query
 
 BUDGETS = DOCUMENTS.replace("roles: [dba, viewer]", "roles: [dba, viewer, clerk]").replace(
     "  %(ca)s\n", "  %(ca)s\n  functions: [{ name: public.noted, action: execute }]\n") + """
@@ -315,6 +315,41 @@ def test_who_hangs_up_while_it_runs_has_spent_what_went(db):
         run(db.connect("cleo"), "UPDATE stock SET kind = 'card' WHERE id = 1")
     assert what.value.pgcode == "53400"
     db.server.sql("INSERT INTO goods SELECT g, 'card' FROM generate_series(1, 3000) g", database="orders")
+
+
+WITHIN = ["BEGIN", ALL_GOODS, "COMMIT", "SELECT pg_sleep(60)"]
+
+
+@pytest.mark.parametrize("name,pieces", [
+    ("cody", [query("; ".join(WITHIN))]),
+    ("cole", [piece for text in WITHIN for piece in (parse(text), bind(), execute())] + [SYNC]),
+])
+def test_who_ends_his_own_session_has_spent_what_may_have_gone(db, name, pieces):
+    """It is committed, and the server has not said so yet: that stands in its buffer until what is behind it has run."""
+    db.person(name, ["clerk"])
+    db.server.sql("TRUNCATE goods", "INSERT INTO goods SELECT g, 'card' FROM generate_series(1, 3000) g", "ANALYZE goods", database="orders")
+    with contextlib.closing(Raw(db.port)) as raw:
+        assert raw.log_in(name, "orders-db", db.password(name))[-1][0] == "Z"
+        raw.send(*pieces)
+        wait_for("its end", 5, lambda: count(db, "goods") == 0)
+        db.people[name].sign_out()
+        assert raw.ended()
+    wait_for("all that it can have been", 5, lambda: spent(db, name, CLERKS) >= 3000)
+
+
+def test_what_a_cut_took_back_is_not_spent(db):
+    db.person("cara", ["clerk"])
+    db.server.sql("TRUNCATE goods", "INSERT INTO goods SELECT g, 'card' FROM generate_series(1, 3000) g", "ANALYZE goods", database="orders")
+    with contextlib.closing(Raw(db.port)) as raw, contextlib.closing(psycopg2.connect(**db.server.dsn("orders"))) as other:
+        assert raw.log_in("cara", "orders-db", db.password("cara"))[-1][0] == "Z"
+        other.cursor().execute("SELECT 1 FROM goods WHERE id = 1 FOR UPDATE")
+        raw.send(parse(ALL_GOODS), bind(), execute(), SYNC)
+        wait_for("the lock", 5, lambda: db.server.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                                                      "AND query LIKE 'DELETE FROM goods%'"))
+        db.people["cara"].sign_out()
+        assert raw.ended()
+    time.sleep(1)
+    assert count(db, "goods") == 3000 and spent(db, "cara", CLERKS) <= 100
 
 
 def test_who_ends_the_connection_himself_has_spent_what_may_have_gone(db):

@@ -42,6 +42,10 @@ static const char *const STEPS[] = {
     "ALTER TABLE budget_spent ADD COLUMN session BIGINT NOT NULL DEFAULT 0",
     "ALTER TABLE budget_spent ADD COLUMN telling BIGINT NOT NULL DEFAULT 0;"
     "CREATE INDEX budget_spent_told ON budget_spent (telling) WHERE telling <> 0",
+    "DROP INDEX budget_spent_of;"
+    "CREATE INDEX budget_spent_of ON budget_spent (person, budget, at_unix_s, statements, rows);"
+    "CREATE INDEX budget_spent_rows ON budget_spent (person, budget, at_unix_s, rows) "
+    "WHERE rows > 0",
 };
 
 typedef struct {
@@ -49,14 +53,19 @@ typedef struct {
     uint64_t rows;
 } spent;
 
-static sp_err spent_since(sp_store *store, uint32_t person, sp_span budget, uint64_t since_unix_s,
-                          spent *ret_spent)
+/* A budget that has no statements has no bound for those that changed nothing: they are not read.
+ */
+static sp_err spent_since(sp_store *store, uint32_t person, const sp_policy_budget *budget,
+                          uint64_t since_unix_s, spent *ret_spent)
 {
     auto_query sp_query q = sp_query_of(
-        store, "SELECT COALESCE(SUM(statements), 0), COALESCE(SUM(rows), 0) FROM budget_spent "
-               "WHERE person = $1 AND budget = $2 AND at_unix_s > $3");
+        store, budget->statements > 0
+                   ? "SELECT COALESCE(SUM(statements), 0), COALESCE(SUM(rows), 0) FROM "
+                     "budget_spent WHERE person = $1 AND budget = $2 AND at_unix_s > $3"
+                   : "SELECT 0, COALESCE(SUM(rows), 0) FROM budget_spent WHERE person = $1 AND "
+                     "budget = $2 AND at_unix_s > $3 AND rows > 0");
     sp_bind_u64(&q, person);
-    sp_bind_text(&q, budget);
+    sp_bind_text(&q, budget->name);
     sp_bind_u64(&q, since_unix_s);
     *ret_spent = (spent){0, 0};
     if (sp_query_row(&q)) {
@@ -375,6 +384,29 @@ bool sp_db_is_after(const sp_db_spend *ask)
                                     ask->bytes > 0 || ask->estimated > 0);
 }
 
+/* Attempts that were refused, any number of them together. Nothing is expected of them. */
+static bool is_attempt(const sp_db_spend *ask)
+{
+    return ask->reference == 0 && ask->wants == 0 && ask->statements > 0 && ask->rows == 0 &&
+           ask->estimated == 0;
+}
+
+/* They count as one by one: as many as there is room for. */
+static sp_err spend_attempts(const sp_db_spending *s, const sp_policy_budget *budget,
+                             const char **ret_over)
+{
+    spent used;
+    uint64_t since = s->now_unix_s > budget->period_s ? s->now_unix_s - budget->period_s : 0;
+    if (budget->statements == 0) {
+        return sp_ok();
+    }
+    TRY(spent_since(s->databases->core->store, s->session->person, budget, since, &used));
+    uint64_t room = budget->statements > used.statements ? budget->statements - used.statements : 0;
+    spent more = {s->ask->statements < room ? s->ask->statements : room, 0};
+    *ret_over = s->ask->statements > room ? "statements" : NULL;
+    return more.statements == 0 ? sp_ok() : add_spent(s, budget->name, &more, false);
+}
+
 /* *ret_over: what would be over; then nothing is spent. */
 static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
                         const char **ret_over)
@@ -394,7 +426,7 @@ static sp_err spend_one(const sp_db_spending *s, const sp_policy_budget *budget,
     if (after) {
         TRY(forget_told(s, budget->name));
     }
-    TRY(spent_since(store, s->session->person, budget->name, since, &used));
+    TRY(spent_since(store, s->session->person, budget, since, &used));
     if (!after) {
         *ret_over = sp_db_over(used.statements, more.statements, budget->statements, "statements");
     }
@@ -411,18 +443,20 @@ static sp_err spend_all(const sp_db_spending *s, const sp_policy *policy, uint32
 {
     sp_subject who = sp_db_subject(s->session, s->now_unix_s);
     sp_policy_budget budget;
+    bool attempt = is_attempt(s->ask);
     auto_txn sp_txn txn = sp_txn_begin(s->databases->core->store);
     TRY(txn.err);
     for (uint32_t i = 0; i < sp_policy_budget_count(policy); i++) {
         const char *what = NULL;
         if (sp_policy_budget_of(policy, i, &who, s->ask->actions, resource, &budget)) {
-            TRY(spend_one(s, &budget, &what));
+            TRY(attempt ? spend_attempts(s, &budget, &what) : spend_one(s, &budget, &what));
         }
         if (what != NULL) {
             add_over(ret_over, &budget, what);
         }
     }
-    return ret_over->what == NULL || sp_db_is_after(s->ask) ? sp_txn_commit(&txn) : sp_ok();
+    return ret_over->what == NULL || attempt || sp_db_is_after(s->ask) ? sp_txn_commit(&txn)
+                                                                       : sp_ok();
 }
 
 static sp_err spend_budgets(const sp_db_spending *s, const sp_policy *policy, uint32_t resource)

@@ -23,7 +23,7 @@ SASL, CERT, CONN, ASK, ASK_USE, ASK_DROP, SPEND, KEEP, ASK_DONE, KILL, CANCEL = 
 HELLO, TOKEN, AGAIN = 1, 2, 5
 OK, EINVALID, ELIMIT, ENOTFOUND, EDENIED, EAGAIN = 0, 2, 4, 5, 7, 10
 DB = 3
-READ, EXPORT, DESTROY = 1, 3, 6
+READ, EXPORT, IMPORT, DESTROY = 1, 3, 4, 6
 LOOPBACK = bytes(10) + b"\xff\xff\x7f\0\0\1"
 
 DOCUMENTS = {"office.yaml": """\
@@ -76,6 +76,22 @@ actions: [export]
 per: 10m
 statements: 2
 then: deny
+---
+kind: Budget
+name: slow imports
+who: { any: true }
+actions: [import]
+per: 10m
+statements: 2
+then: deny
+---
+kind: Budget
+name: few rows
+who: { any: true }
+actions: [import]
+per: 10m
+rows: 5
+then: lock
 """}
 
 
@@ -426,6 +442,20 @@ def test_estimates_count_until_they_are_settled_once(office):
     assert spend(line, who, DESTROY, estimated=1000, reference=24) == EDENIED  # before it ran
     with pytest.raises(Refused):
         wu.get("/me")
+
+
+def test_attempts_that_were_refused_are_told_together(office):
+    """As many as there is room for count; where only rows do, none is kept, however many there are."""
+    line = gate(office)
+    ada = office.employee("ada", ["dba"])
+    who = log_in(office, line, ada)
+    rows = lambda budget: office.store("SELECT statements FROM budget_spent WHERE budget = ?", budget)  # noqa: E731
+    before = len(rows("few rows")), len(rows("slow imports"))
+    for _ in range(3):
+        assert spend(line, who, IMPORT, statements=500, reference=0) == EDENIED
+    assert rows("slow imports")[before[1]:] == [(2,)] and len(rows("few rows")) == before[0]
+    assert spend(line, who, IMPORT, reference=91) == EDENIED
+    ada.get("/me")
 
 
 def test_what_did_not_run_is_given_back_once_and_to_its_own(office):

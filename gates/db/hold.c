@@ -32,12 +32,13 @@ static const char lock_name[] = "sallyport hold";
 
 /* Names as JSON, in hexadecimal, stand between the two. */
 static const char lock_begin[] =
-    "DO $hold$ DECLARE one record; before text := pg_catalog.current_setting('lock_timeout');"
+    "DO $hold$ DECLARE one pg_catalog.record; before pg_catalog.text := "
+    "pg_catalog.current_setting('lock_timeout');"
     " BEGIN PERFORM pg_catalog.set_config('lock_timeout', '10s', true); FOR one IN"
     " SELECT DISTINCT n.nspname, c.relname FROM pg_catalog.json_to_recordset("
     "pg_catalog.convert_from(pg_catalog.decode('";
 static const char lock_end[] =
-    "', 'hex'), 'UTF8')::pg_catalog.json) AS j(schema text, name text)"
+    "', 'hex'), 'UTF8')::pg_catalog.json) AS j(schema pg_catalog.text, name pg_catalog.text)"
     " JOIN pg_catalog.pg_namespace n ON n.nspname = j.schema"
     " JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND (c.relname = j.name OR j.name = '')"
     " WHERE c.relkind IN ('r', 'p') AND"

@@ -32,6 +32,11 @@ sp_err db_judge_start(void)
     return sp_sql_cache_new(sp_random_u64(), &db_known);
 }
 
+void db_judge_stop(void)
+{
+    db_attempts_tell();
+}
+
 void db_judge_attend(db_session *session)
 {
     db_place_enter(&db_here.attended, &session->attended, session);
@@ -40,6 +45,7 @@ void db_judge_attend(db_session *session)
 void db_judge_tick(void)
 {
     db_catalogue_tick();
+    db_spend_tick();
     db_place *next = NULL;
     for (db_place *place = db_here.attended; place != NULL; place = next) {
         const db_judge *judge = db_session_judge(place->session);

@@ -102,6 +102,8 @@ enum {
 
 /* Once a worker, before it serves: self-tests, caches. */
 SP_MUST sp_err db_judge_start(void);
+/* Once, when all sessions have ended: tells core what it was not told yet. */
+void db_judge_stop(void);
 /* Once a second. */
 void db_judge_tick(void);
 /* The snapshot was replaced: what is bound to it is bound again. */

@@ -765,8 +765,16 @@ bool db_is_undone(const db_note *note, const db_end *end);
 void db_spend_refused(db_session *session, const db_ruling *ruling);
 /* The message is judged: what was spent and granted for it and was not taken is given back. */
 void db_spend_gone(db_session *session);
-/* Core is there again: what budgets could not be told meanwhile. */
+/* What budgets could not be told. */
 void db_spend_tell_again(void);
+/* Once a second: the same, where the line has room. */
+void db_spend_tick(void);
+
+/* ---- attempts.c ---- */
+/* One more, told within 100 ms if the line has room. */
+void db_attempts_add(const db_session *session, const db_ruling *ruling);
+/* Now, as far as the line has room. */
+void db_attempts_tell(void);
 
 /* ---- judge.c ---- */
 /* What was refused, written down at once. */

@@ -122,14 +122,16 @@ static void drop_told(told_one *one)
     sp_free(one);
 }
 
-/* Sent or not, core did not say that it has it. */
+/* Sent or not, core did not say that it has it, or said that it cannot have it now. */
 static void on_told(void *self, sp_err err, const sp_msg *msg, sp_fds *fds)
 {
     told_one *one = self;
     sp_db_spend spend;
+    (void)msg;
     (void)fds;
-    if (err.code == SP_ECLOSED && msg == NULL &&
-        !sp_failed(sp_db_spend_read(sp_span_of(one->body, one->len), &spend))) {
+    bool may_again = err.code == SP_ECLOSED || err.code == SP_EIO || err.code == SP_EAGAIN ||
+                     err.code == SP_ETIMEOUT;
+    if (may_again && !sp_failed(sp_db_spend_read(sp_span_of(one->body, one->len), &spend))) {
         keep_untold(&spend);
     }
     drop_told(one);
@@ -182,6 +184,14 @@ void db_spend_tell_again(void)
         if (!sp_failed(sp_db_spend_read(sp_read_bytes(&in, BODY_MAX_BYTES), &spend))) {
             tell_core(&spend);
         }
+    }
+}
+
+void db_spend_tick(void)
+{
+    const sp_link *link = &db_here.office.link;
+    if (untold.len > 0 && told == NULL && sp_link_is_up(link) && link->unsent.len == 0) {
+        db_spend_tell_again();
     }
 }
 
@@ -422,13 +432,11 @@ bool db_is_undone(const db_note *note, const db_end *end)
 
 void db_spend_refused(db_session *session, const db_ruling *ruling)
 {
-    if (!ruling->has_use || !db_spend_is_needed(session, ruling)) {
+    if (!ruling->has_use || !sp_policy_budget_any(&session->snapshot->policy, &session->who,
+                                                  ruling->actions, session->resource)) {
         return;
     }
-    sp_db_spend spend = spend_of(session, ruling);
-    spend.statements = 1;
-    spend.day_rows = spend.day_bytes = 0; /* nothing of it is carried off, so the day has room */
-    tell_core(&spend);
+    db_attempts_add(session, ruling);
 }
 
 db_spent db_spend_take(db_session *session)

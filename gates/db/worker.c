@@ -275,6 +275,7 @@ int db_worker_run(const sp_worker_start *start)
         return EXIT_FAILURE;
     }
     say_goodbye();
+    db_judge_stop();
     db_strangers_sweep(true);
     sp_recorder_stop(&db_here.recorder);
     sp_office_stop(&db_here.office);

@@ -243,6 +243,21 @@ def test_what_ended_while_core_stood_still_is_told(gate):
                                               if s["person"]["name"] == "ruth"] == [15])
 
 
+def test_a_flood_of_attempts_is_told_to_core_in_few_words(gate):
+    """Core has one thread: each telling is a transaction of its store. All of them count all the same."""
+    asked = "SELECT count(*), COALESCE(SUM(statements), 0) FROM budget_spent WHERE budget = 'five thousand attempts a while'"
+    words, attempts = gate.office.store(asked)[0]
+    with contextlib.closing(open_as(gate, "carl")) as carl:
+        began = time.monotonic()
+        for _ in range(5):
+            carl.send(*[query("DELETE FROM orders")] * 200)
+            for _ in range(200):
+                assert fields(next(body for kind, body in carl.until("Z") if kind == "E"))["C"] == "42501"
+        took = time.monotonic() - began
+        wait_for("all of them", 5, lambda: gate.office.store(asked)[0][1] == attempts + 1000)
+    assert gate.office.store(asked)[0][0] - words <= took * 10 + 3
+
+
 def test_what_ended_while_core_stood_still_and_died_is_told_to_the_next(gate):
     """It stood in the socket, or waited for it: nobody had read it."""
     gate.sql("INSERT INTO customers (id, name) SELECT i, 'fresh' FROM generate_series(900001, 900300) i")

@@ -56,22 +56,33 @@ static const struct {
 
 static uint64_t versions; /* given out, over all catalogues of this worker */
 
+/* Views whose definition nobody can have before a lock is let go: of them or of what they read. */
+#define LOCKED                                                                                     \
+    "(ARRAY(SELECT w.ev_class FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_depend d ON "          \
+    "d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = l.relation JOIN "  \
+    "pg_catalog.pg_rewrite w ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND "     \
+    "w.oid = d.objid WHERE l.mode = 'AccessExclusiveLock' AND l.database = (SELECT b.oid FROM "    \
+    "pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
+
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
  * follows changes, u column whose values differ, p function, c call of a view's query (and d an
  * account: dangers.c). */
-static const char read_sql[] =
+static const char relations_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
     "'_RETURN'), n.nspname IN ('pg_catalog', 'information_schema'), a.attnum, a.attname, "
     "a.atttypid, a.attnotnull, CASE WHEN c.relkind IN ('v', 'm') AND a.attnum = 1 AND c.oid >= "
-    "16384 THEN "
-    "pg_catalog.pg_get_viewdef(c.oid) END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
+    "16384 THEN CASE WHEN c.oid = ANY " LOCKED
+    " THEN '?' ELSE pg_catalog.pg_get_viewdef(c.oid) END "
+    "END FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace "
     "n ON n.oid = c.relnamespace LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND "
     "a.attnum > 0 AND NOT a.attisdropped AND c.relkind NOT IN ('i', 'I') WHERE (c.relkind IN "
     "('r','v','m','p','f','S') OR c.relkind "
     "IN "
     "('i','I') AND c.oid >= 16384) AND n.nspname !~ '^pg_(toast|temp)' "
-    "ORDER BY c.oid, a.attnum;"
+    "ORDER BY c.oid, a.attnum;";
+#undef LOCKED
+static const char others_sql[] =
     /* the server's own tables stand in no pg_depend, so they are read off the query's tree */
     "SELECT 'e', '0', w.ev_class, d.refobjid FROM pg_catalog.pg_depend d JOIN "
     "pg_catalog.pg_rewrite w ON w.oid = d.objid JOIN pg_catalog.pg_class v ON v.oid = w.ev_class "
@@ -197,7 +208,9 @@ static sp_err add_relation(db_catalogue *c, const sp_span *v)
         TRY(sp_sql_catalogue_column(c->next_one, v[8], (int16_t)number_of(v[7]), number_of(v[9]),
                                     is_true(v[10])));
     }
-    return v[11].len > 0 ? sp_sql_catalogue_definition(c->next_one, v[11]) : sp_ok();
+    bool lacks = sp_span_eq(v[11], SP_SPAN_LIT("?"));
+    c->next_lacks |= lacks;
+    return v[11].len > 0 && !lacks ? sp_sql_catalogue_definition(c->next_one, v[11]) : sp_ok();
 }
 
 static sp_err add_edge(db_catalogue *c, const sp_span *v)
@@ -350,6 +363,7 @@ static void wake_looking(const db_catalogue *c)
             continue;
         }
         db_pending_looked(session);
+        db_claims_settle(session);
         if (session->judge->look_us != 0) {
             db_session_resume(session);
         }
@@ -421,6 +435,7 @@ static sp_err begin_reading(db_catalogue *c)
         TRY(sp_sql_catalogue_path(c->next_one, schema));
     }
     c->last_oid = 0;
+    c->next_lacks = false;
     db_dangers_clear(&c->next_dangers);
     return sp_ok();
 }
@@ -443,8 +458,10 @@ static void write_print(sp_buf *out)
 static void ask_server(db_catalogue *c)
 {
     enum { PRINT_MAX_BYTES = 8192 };
-    auto_buf sp_buf text = sp_buf_make(PRINT_MAX_BYTES + sizeof(read_sql));
-    auto_buf sp_buf query = sp_buf_make(PRINT_MAX_BYTES + sizeof(read_sql) + 64);
+    auto_buf sp_buf text =
+        sp_buf_make(PRINT_MAX_BYTES + sizeof(relations_sql) + sizeof(others_sql));
+    auto_buf sp_buf query =
+        sp_buf_make(PRINT_MAX_BYTES + sizeof(relations_sql) + sizeof(others_sql) + 64);
     c->is_read = c->is_wanted || c->now == NULL;
     if (c->is_read && sp_failed(begin_reading(c))) {
         fail_reading(c, "the gate has no memory left");
@@ -459,7 +476,8 @@ static void ask_server(db_catalogue *c)
     write_print(&text);
     if (c->is_read) {
         sp_buf_text(&text, db_dangers_sql);
-        sp_buf_text(&text, read_sql);
+        sp_buf_text(&text, relations_sql);
+        sp_buf_text(&text, others_sql);
     }
     sp_pg_query_write(&query, sp_buf_borrow(&text));
     c->is_asking = true;
@@ -468,11 +486,11 @@ static void ask_server(db_catalogue *c)
     }
 }
 
-/* What the reading met was dropped meanwhile: functions of the server (pg_get_viewdef) look at what
- * is there now, whatever the transaction sees. It is read again. False: too often. */
+/* What the reading met was dropped or locked meanwhile: functions of the server (pg_get_viewdef)
+ * look at what is there now, whatever the transaction sees. It is read again. False: too often. */
 static bool tear_reading(db_catalogue *c, const sp_pg_error *error)
 {
-    static const char *const gone[] = {"42P01", "42704", "42883", "XX000", "40001"};
+    static const char *const gone[] = {"42P01", "42704", "42883", "XX000", "40001", "55P03"};
     bool is_gone = false;
     for (size_t i = 0; i < SP_COUNT(gone); i++) {
         is_gone = is_gone || sp_span_eq(error->sqlstate, sp_span_cstr(gone[i]));
@@ -516,6 +534,8 @@ static void end_reading(db_catalogue *c)
         }
         sp_sql_catalogue_free(c->now);
         c->now = SP_STEAL(c->next_one);
+        db_claims_know(c, c->now);
+        c->lacks = c->next_lacks;
         db_dangers_clear(&c->dangers);
         c->dangers = c->next_dangers;
         c->next_dangers = (db_dangers){.items = NULL};
@@ -529,6 +549,7 @@ static void end_reading(db_catalogue *c)
     c->failure[0] = '\0'; /* of a look in between */
     if (!c->is_wanted) {
         c->seen_us = c->asked_us;
+        db_claims_tick(c);
         wake_looking(c);
     }
     if (c->is_wanted || c->is_looked_for) {
@@ -633,6 +654,21 @@ static void on_failed(db_back *back, const char *sqlstate, const char *why)
     fail_reading(c, why);
 }
 
+uint64_t db_catalogue_place(const sp_policy *policy, uint32_t resource)
+{
+    sp_database_resource to;
+    if (resource == SP_NONE || !sp_policy_database_resource(policy, resource, &to)) {
+        return 0;
+    }
+    uint64_t hash = sp_span_hash(to.host, (uint64_t)to.port << 8 | to.tls);
+    hash = sp_span_hash(to.ca, hash);
+    sp_span schema = SP_SPAN_EMPTY;
+    for (uint32_t i = 0; (schema = sp_policy_database_schema(policy, resource, i)).len > 0; i++) {
+        hash = sp_span_hash(schema, hash);
+    }
+    return hash;
+}
+
 static void open_connection(db_catalogue *c)
 {
     const sp_span pairs[] = {SP_SPAN_LIT("client_encoding"),
@@ -642,7 +678,9 @@ static void open_connection(db_catalogue *c)
                              SP_SPAN_LIT("search_path"),
                              SP_SPAN_LIT("pg_catalog"),
                              SP_SPAN_LIT("default_transaction_read_only"),
-                             SP_SPAN_LIT("on")};
+                             SP_SPAN_LIT("on"),
+                             SP_SPAN_LIT("lock_timeout"),
+                             SP_SPAN_LIT("1s")};
     const sp_policy *policy = &db_here.office.snapshot->policy;
     uint32_t resource = sp_policy_resource_find(policy, sp_span_cstr(c->resource));
     const db_back_ask ask = {.policy = policy,
@@ -653,7 +691,9 @@ static void open_connection(db_catalogue *c)
                              .parameter_count = SP_COUNT(pairs) / 2};
     const db_back_calls calls = {
         .on_ready = on_ready, .on_failed = on_failed, .on_stream = on_stream, .self = c};
-    if (resource == SP_NONE || sp_failed(db_back_open(&ask, &calls, &c->back))) {
+    if (db_catalogue_place(policy, resource) != c->place) {
+        fail_reading(c, "its server is another one by now");
+    } else if (resource == SP_NONE || sp_failed(db_back_open(&ask, &calls, &c->back))) {
         fail_reading(c, "the database server cannot be reached");
     }
 }
@@ -684,8 +724,11 @@ static void look_anew(db_catalogue *c)
 
 sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue)
 {
+    uint64_t place = db_catalogue_place(&session->snapshot->policy, session->resource);
+    session->place = place;
     for (db_catalogue *c = all; c != NULL; c = c->next) {
-        if (sp_span_eq(sp_span_cstr(c->resource), sp_span_cstr(session->resource_name)) &&
+        if (c->place == place &&
+            sp_span_eq(sp_span_cstr(c->resource), sp_span_cstr(session->resource_name)) &&
             sp_span_eq(sp_span_cstr(c->database), sp_span_cstr(session->database))) {
             c->refs++;
             *ret_catalogue = c;
@@ -696,6 +739,7 @@ sp_err db_catalogue_get(db_session *session, db_catalogue **ret_catalogue)
     db_catalogue *c = NULL;
     TRY(sp_alloc(1, sizeof(*c), &c));
     c->refs = 1;
+    c->place = place;
     c->again.on_time = on_again;
     c->carry = sp_buf_make(CARRY_MAX_BYTES);
     sp_copy(c->resource, session->resource_name, sizeof(c->resource));
@@ -787,17 +831,18 @@ void db_catalogue_tick(void)
         if (is_unseen(c)) {
             c->stale_us = sp_loop_now_us(db_here.loop);
         }
-        if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {
+        if (c->refs == 0 && c->idle_ticks > IDLE_TICKS && c->left_count == 0) {
             forget(c);
             continue;
         }
         if (c->back == NULL) {
-            if (c->refs > 0 && c->idle_ticks % RETRY_TICKS == 0 &&
+            if ((c->refs > 0 || c->left_count > 0) && c->idle_ticks % RETRY_TICKS == 0 &&
                 db_here.office.snapshot != NULL) {
                 open_connection(c);
             }
-        } else if (c->back->state == DB_BACK_READY && !c->is_asking && c->refs > 0 &&
-                   c->idle_ticks % PRINT_TICKS == 0) {
+        } else if (c->back->state == DB_BACK_READY && !c->is_asking &&
+                   (c->refs > 0 || c->left_count > 0) && c->idle_ticks % PRINT_TICKS == 0) {
+            c->is_wanted |= c->lacks;
             ask_server(c);
         }
         if (c->refs > 0 && c->idle_ticks > IDLE_TICKS) {

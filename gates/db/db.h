@@ -133,6 +133,7 @@ struct db_session {
     char application[DB_NAME_BYTES];
     sp_gate_snapshot *snapshot; /* that resource belongs to */
     uint32_t resource;
+    uint64_t place; /* of the server that it was opened to: db_catalogue_place(); 0 = not yet */
 
     /* messages */
     db_judge *judge;
@@ -308,6 +309,11 @@ bool db_flights_may_copy(const db_session *session);
 /* The newest may, or its answer has a limit. */
 bool db_flights_is_alone(const db_session *session);
 void db_flights_done(db_session *session);
+
+/* ---- catalogue.c ---- */
+/* A hash of where the server of a resource is and of the search path there, by that policy: what
+ * was opened by another one is another database. */
+uint64_t db_catalogue_place(const sp_policy *policy, uint32_t resource);
 
 /* ---- run.c ---- */
 /* Bytes that go on: stretches of the input, as they lie, and what is put between them. */

@@ -53,7 +53,7 @@ void db_judge_tick(void)
         bool keeps = db_estimate_tick(place->session);
         if (judge->look_us != 0) {
             db_session_resume(place->session); /* it has waited long enough, or waits again */
-        } else if (!keeps && judge->pending.state != DB_PENDING_LOOK) {
+        } else if (!keeps && judge->pending.state != DB_PENDING_LOOK && judge->claim_count == 0) {
             db_place_leave(place);
         }
     }
@@ -316,10 +316,27 @@ db_verdict db_judge_connect(db_session *session, db_refusal *refusal)
     return verdict;
 }
 
+/* What its statements are judged and masked by would be another server's. */
+static bool keeps_place(const db_session *session, db_refusal *refusal)
+{
+    bool is_same =
+        session->place == 0 ||
+        session->place == db_catalogue_place(&session->snapshot->policy, session->resource);
+    if (!is_same) {
+        db_refuse(refusal, "42501", SP_REASON_DEFAULT,
+                  "by the policy this database has another server or search path now: connect "
+                  "again");
+    }
+    return is_same;
+}
+
 db_verdict db_judge_ready(db_session *session, db_refusal *refusal)
 {
     if (is_dangerous(session, db_session_judge(session)->catalogue, refusal)) {
         return DB_CUT; /* it was read again meanwhile */
+    }
+    if (!keeps_place(session, refusal)) {
+        return DB_CUT;
     }
     db_catalogue_bind(db_session_judge(session)->catalogue, session->snapshot);
     db_export_bind(session);
@@ -429,7 +446,8 @@ db_verdict db_judge_again(db_session *session, db_refusal *refusal)
             return cut(refusal);
         }
     }
-    if (decision.verdict == SP_VERDICT_ALLOW && !keeps_account(session, refusal)) {
+    if (decision.verdict == SP_VERDICT_ALLOW &&
+        (!keeps_account(session, refusal) || !keeps_place(session, refusal))) {
         return cut(refusal);
     }
     if (decision.verdict == SP_VERDICT_ALLOW && may_run_on(session, &decision)) {
@@ -505,6 +523,7 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     if (verdict != DB_WAIT) {
         end_message(session);
+        db_claims_settle(session); /* it may have been refused */
     }
     return verdict;
 }
@@ -560,6 +579,7 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     if (flight->type == 'Q' || flight->type == 'S') {
         db_made_end(session);
+        db_claims_settle(session);
         if (judge->is_late && session->transaction == 'I') {
             db_rows_late(session, false);
         }
@@ -630,6 +650,7 @@ void db_judge_gone(db_session *session)
     event.verdict = SP_VERDICT_ALLOW;
     event.reason = SP_REASON_RULE;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
+    db_claims_gone(judge);
     if (judge->is_defining) {
         db_catalogue_moved(judge->catalogue); /* whether it was committed nobody told us */
     }
@@ -643,6 +664,8 @@ void db_judge_gone(db_session *session)
     sp_free(judge->temps);
     sp_free(judge->codes);
     sp_free(judge->others);
+    sp_free(judge->mades);
+    sp_free(judge->claims);
     sp_free(judge);
     db_session_set_judge(session, NULL);
 }

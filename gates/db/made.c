@@ -40,6 +40,29 @@ static bool is_other(const void *of, sp_span name)
     return judge->other_count == DB_TEMPS_MAX;
 }
 
+static bool is_own(const void *of, sp_span name)
+{
+    const db_judge *judge = of;
+    for (uint32_t i = 0; judge->mades != NULL && i < judge->made_count; i++) {
+        if (sp_span_eq(name, sp_span_cstr(judge->mades[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool db_made_is_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span name)
+{
+    const uint32_t makes = SP_SQL_USE_MAKES;
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
+        if ((use->flags & (makes | SP_SQL_USE_SHOWS)) == makes && sp_span_eq(use->name, name)) {
+            return true;
+        }
+    }
+    return is_own(judge, name);
+}
+
 static bool function_action(const void *of, sp_span schema, sp_span name, sp_action *ret_action)
 {
     const db_session *session = of;
@@ -71,6 +94,7 @@ sp_sql_context db_context_of(const db_session *session)
                             .is_temp_renamed = db_made_hides(judge),
                             .is_made = judge->code_count > 0 ? is_made : NULL,
                             .is_other = judge->other_count > 0 ? is_other : NULL,
+                            .is_own = judge->made_count > 0 ? is_own : NULL,
                             .is_early = db_made_is_early(judge),
                             .session = judge,
                             .function_action = function_action,
@@ -85,7 +109,7 @@ const sp_sql_judgement *db_judge_text(db_session *session, sp_span text, bool by
     db_catalogue *catalogue = judge->catalogue;
     if (judge->defined_us != 0 && catalogue->seen_us >= judge->defined_us) {
         judge->defined_us = 0; /* its own names are among the others' now */
-        judge->other_count = 0;
+        judge->other_count = judge->made_count = 0;
     }
     db_catalogue_bind(catalogue, session->snapshot);
     const sp_sql_context context = db_context_of(session);
@@ -218,6 +242,22 @@ static void keep_others(db_judge *judge, const sp_sql_judgement *judgement)
     }
 }
 
+static void keep_mades(db_judge *judge, const sp_sql_judgement *judgement)
+{
+    const uint32_t makes = SP_SQL_USE_MAKES;
+    for (uint32_t i = 0; i < judgement->use_count; i++) {
+        const sp_sql_use *use = &judgement->uses[i];
+        if ((use->flags & (makes | SP_SQL_USE_SHOWS)) != makes || is_own(judge, use->name) ||
+            use->name.len >= DB_NAME_BYTES || judge->made_count == DB_TEMPS_MAX ||
+            (judge->mades == NULL &&
+             sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->mades)))) {
+            continue; /* one that is not kept is not known as its own */
+        }
+        SP_IGNORE(
+            sp_fit(judge->mades[judge->made_count++], DB_NAME_BYTES, use->name)); /* it fits */
+    }
+}
+
 void db_made_end(db_session *session)
 {
     db_judge *judge = db_session_judge(session);
@@ -249,10 +289,10 @@ void db_made_things(db_judge *judge, const sp_sql_judgement *judgement)
 {
     judge->has_alias |= (judgement->flags & SP_SQL_IS_ALIAS) != 0;
     judge->has_family |= (judgement->flags & SP_SQL_IS_FAMILY) != 0;
-    judge->has_made |= (judgement->flags & SP_SQL_IS_DDL) != 0;
     if ((judgement->flags & SP_SQL_IS_DDL) != 0) {
         judge->is_defining = true;
         judge->defining++;
+        keep_mades(judge, judgement);
     }
     judge->is_moving |= (judgement->flags & (SP_SQL_IS_OTHER | SP_SQL_IS_CREATE_CODE)) != 0;
     if ((judgement->flags & SP_SQL_IS_OTHER) != 0) {

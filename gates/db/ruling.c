@@ -25,7 +25,7 @@ typedef struct {
     sp_span database;
     uint64_t now_unix_s;
     bool has_alias; /* an unknown name may be a new one of anything */
-    bool has_made;  /* an unknown name may be the session's own, that others do not see yet */
+    const sp_sql_judgement *judgement;
     bool broad_destroys;
 } asking;
 
@@ -57,8 +57,10 @@ static sp_decision about_whole(const asking *a, sp_action action, sp_span schema
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
     bool uses_rows = use->kind == SP_SQL_RELATION &&
-                     sp_sql_gravity((sp_action)use->action) <= sp_sql_gravity(SP_ACTION_WRITE);
-    if ((a->has_alias && use->action != SP_ACTION_ALTER) || (uses_rows && !a->has_made)) {
+                     ((use->flags & (SP_SQL_USE_ROWS | SP_SQL_USE_BROAD)) != 0 ||
+                      sp_sql_gravity((sp_action)use->action) <= sp_sql_gravity(SP_ACTION_WRITE));
+    if ((a->has_alias && use->action != SP_ACTION_ALTER) ||
+        (uses_rows && !db_made_is_own(db_session_judge(a->session), a->judgement, use->name))) {
         return about_whole(a, (sp_action)use->action, SP_SPAN_EMPTY);
     }
     if (use->schema.len > 0) {
@@ -102,6 +104,13 @@ static sp_decision about_name(const asking *a, sp_sql_use *use)
         schema = sp_sql_catalogue_home(a->catalogue->now);
     }
     uint32_t to = part_of(a, schema, use->name);
+    if ((use->flags & SP_SQL_USE_FRESH) != 0 && db_claims_are_new(a->session, schema, use->name)) {
+        return about_part(a, SP_ACTION_ALTER, to); /* nobody was judged by that name */
+    }
+    if ((use->flags & SP_SQL_USE_OPAQUE) != 0) {
+        use->action = SP_ACTION_DESTROY; /* of what it will stand for nobody knows */
+        return about_whole(a, SP_ACTION_DESTROY, SP_SPAN_EMPTY);
+    }
     if (from == to) {
         return about_part(a, (sp_action)use->action, from);
     }
@@ -159,7 +168,7 @@ static void mask_as_read(const asking *a, const sp_sql_use *use, sp_decision *de
     }
     sp_sql_use seen = *use;
     seen.action = SP_ACTION_READ;
-    seen.flags &= (uint16_t) ~(SP_SQL_USE_BROAD | SP_SQL_USE_BECOMES);
+    seen.flags &= (uint16_t) ~(SP_SQL_USE_BROAD | SP_SQL_USE_BECOMES | SP_SQL_USE_ROWS);
     sp_decision read = about_use(a, &seen);
     if (read.verdict != SP_VERDICT_DENY && (read.must & SP_MUST_MASK) != 0) {
         decision->must |= SP_MUST_MASK;
@@ -258,17 +267,16 @@ static uint8_t marks_of(const sp_sql_use *use)
 void db_ruling_add(db_ruling *ruling, const db_session *session, const db_catalogue *catalogue,
                    const sp_sql_judgement *judgement)
 {
-    const asking a = {
-        .session = session,
-        .broad_destroys =
-            sp_policy_database_broad_destroys(&session->snapshot->policy, session->resource),
-        .catalogue = catalogue,
-        .policy = &session->snapshot->policy,
-        .database = sp_span_cstr(session->database),
-        .now_unix_s = sp_loop_unix_us(db_here.loop) / 1000000,
-        .has_made = db_session_judge(session)->has_made || (judgement->flags & SP_SQL_IS_DDL) != 0,
-        .has_alias =
-            db_session_judge(session)->has_alias || (judgement->flags & SP_SQL_IS_ALIAS) != 0};
+    const asking a = {.session = session,
+                      .broad_destroys = sp_policy_database_broad_destroys(
+                          &session->snapshot->policy, session->resource),
+                      .catalogue = catalogue,
+                      .policy = &session->snapshot->policy,
+                      .database = sp_span_cstr(session->database),
+                      .now_unix_s = sp_loop_unix_us(db_here.loop) / 1000000,
+                      .judgement = judgement,
+                      .has_alias = db_session_judge(session)->has_alias ||
+                                   (judgement->flags & SP_SQL_IS_ALIAS) != 0};
     ruling->snapshot = session->snapshot;
     sp_copy(ruling->roles, session->who.roles, sizeof(ruling->roles));
     for (uint32_t i = 0; i < judgement->use_count; i++) {
@@ -361,7 +369,9 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
                   "column \"%.*s\" does not exist, and a function of that name may not be called",
                   SP_SPAN_ARG(ruling->use.name));
     } else if (ruling->has_use && ruling->use.kind == SP_SQL_RELATION &&
-               ruling->use.relation == SP_NONE && ruling->action != SP_ACTION_DESTROY) {
+               ruling->use.relation == SP_NONE &&
+               (ruling->action != SP_ACTION_DESTROY ||
+                (ruling->use.flags & (SP_SQL_USE_ROWS | SP_SQL_USE_BROAD)) != 0)) {
         db_refuse(refusal, "42P01", reason,
                   "relation \"%.*s\" does not exist, as far as the gate sees",
                   SP_SPAN_ARG(ruling->use.name));
@@ -381,8 +391,9 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
     bool is_broad = ruling->has_use && ruling->action == SP_ACTION_DESTROY &&
                     (ruling->use.flags & SP_SQL_USE_BROAD) != 0;
     snprintf(refusal->hint, sizeof(refusal->hint), "%s",
-             is_naming ? "Policy says something else of that name than of the table now: to go "
-                         "from one to the other needs the right to destroy both."
+             is_naming ? "Policy says something else of that name than of these rows: to go from "
+                         "one to the other needs the right to destroy both. A view may have a name "
+                         "that nobody has used."
              : is_broad
                  ? "No value in its condition says which rows: name them (id = 7, id IN (...))."
                  : db_ruling_hint(reason));

@@ -78,9 +78,9 @@ static void record_family(walker *w, const RangeVar *child, const RangeVar *pare
     }
     if (seen.kind == FOUND_KNOWN) {
         const sp_sql_relation *known = sp_sql_catalogue_at(w->context->catalogue, seen.relation);
-        record_becoming(w, is.relation, known->schema, known->name);
+        record_becoming(w, is.relation, known->schema, known->name, 0);
     } else {
-        record_becoming(w, is.relation, text_of(as->schemaname), text_of(as->relname));
+        record_becoming(w, is.relation, text_of(as->schemaname), text_of(as->relname), 0);
     }
 }
 
@@ -216,8 +216,14 @@ static void record_new_name(walker *w, const RangeVar *relation, sp_span schema,
     if (found.kind == FOUND_KNOWN) {
         old_schema = sp_sql_catalogue_at(w->context->catalogue, found.relation)->schema;
     }
-    record_becoming(w, found.relation, schema.len > 0 ? schema : old_schema,
-                    name.len > 0 ? name : text_of(relation->relname));
+    const given_name to = given_of(w, schema.len > 0 ? schema : old_schema,
+                                   name.len > 0 ? name : text_of(relation->relname));
+    record_cover(w, &to);
+    if (found.kind == FOUND_KNOWN) {
+        record_given(w, found.relation, &to, 0);
+    } else {
+        record_given_unknown(w, text_of(relation->relname), &to);
+    }
 }
 
 /* All that stands in a schema gets another name at once. */
@@ -229,23 +235,7 @@ static void rename_schema(walker *w, sp_span from, sp_span to)
         record_object(w, SP_ACTION_ADMINISTER, SP_SQL_SCHEMA, SP_SQL_USE_ALL, both[i],
                       SP_SPAN_EMPTY);
     }
-}
-
-/* A name that goes away may have hidden another one of the search path. */
-static void uncover(walker *w, const RangeVar *name)
-{
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    unsigned found = 0;
-    for (uint32_t i = 0; catalogue != NULL && i < SP_SQL_PATH_MAX; i++) {
-        sp_span schema = sp_sql_catalogue_path_at(catalogue, i);
-        if (schema.len > 0 &&
-            sp_sql_catalogue_find(catalogue, schema, text_of(name->relname)) != SP_NONE) {
-            found++;
-        }
-    }
-    if (found > 1) {
-        record_other(w, text_of(name->relname));
-    }
+    record_given_all(w, from, to);
 }
 
 void walk_rename(walker *w, const RenameStmt *rename)
@@ -272,7 +262,7 @@ void walk_rename(walker *w, const RenameStmt *rename)
         w->room->is_temp_renamed |= may_be_temporary(w, rename->relation);
         record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
         record_other(w, text_of(rename->newname));
-        uncover(w, rename->relation);
+        record_uncover(w, rename->relation);
     }
     if (is_code(rename->renameType)) {
         lose_code(w, names_of(rename->object));
@@ -288,6 +278,7 @@ void walk_move(walker *w, const AlterObjectSchemaStmt *move)
     if (move->relation != NULL) {
         record_new_name(w, move->relation, text_of(move->newschema), SP_SPAN_EMPTY);
         record_other(w, text_of(move->relation->relname));
+        record_uncover(w, move->relation);
     }
     if (is_code(move->objectType)) {
         lose_code(w, names_of(move->object));
@@ -334,7 +325,7 @@ static void drop_relation(walker *w, const DropStmt *drop, const List *names)
                       text_of(name.schemaname), SP_SPAN_EMPTY);
         fall_with(w);
     }
-    uncover(w, &name);
+    record_uncover(w, &name);
 }
 
 /* What stands on it goes too, wherever that is: views, columns of its types, policies of other

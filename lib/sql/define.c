@@ -9,16 +9,14 @@
 
 /* ---- what is made ---- */
 
-/* True when it is temporary, which is nobody else's business. */
-static bool make_relation(walker *w, const RangeVar *name)
+/* With rows of its own. A temporary one is nobody else's business. */
+static void make_relation(walker *w, const RangeVar *name)
 {
-    if (!is_temporary_name(name)) {
-        record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(name->schemaname),
-                      text_of(name->relname));
-        return false;
+    if (is_temporary_name(name)) {
+        record_made_temporary(w, name);
+    } else {
+        record_made_relation(w, name, 0);
     }
-    record_made_temporary(w, name);
-    return true;
 }
 
 /* The name of an object that is not a relation, wherever the grammar put it. */
@@ -46,9 +44,18 @@ static void make_named(walker *w, const List *names)
 
 static void walk_create(walker *w, const CreateStmt *create)
 {
+    const given_name made =
+        given_of(w, text_of(create->relation->schemaname), text_of(create->relation->relname));
     make_relation(w, create->relation);
     for (int i = 0; i < list_length(create->inhRelations); i++) {
-        record_relation(w, AS(RangeVar, list_nth(create->inhRelations, i)), SP_ACTION_ALTER, 0);
+        const RangeVar *parent = AS(RangeVar, list_nth(create->inhRelations, i));
+        found_relation found = walk_resolve(w, parent, true);
+        record_relation(w, parent, SP_ACTION_ALTER, 0);
+        if (found.kind == FOUND_KNOWN && !is_temporary_name(create->relation)) {
+            /* what is put into it stands in the parent */
+            record_becoming(w, found.relation, made.schema, made.name,
+                            made.is_fresh ? SP_SQL_USE_FRESH : 0);
+        }
     }
     walk_other_children(w, (const Node *)create, offsetof(CreateStmt, relation),
                         offsetof(CreateStmt, inhRelations));
@@ -75,12 +82,16 @@ static void walk_view(walker *w, const ViewStmt *view)
     uint32_t before = w->statement->flags;
     w->statement->flags &= ~(uint32_t)SP_SQL_READS_TEMP;
     w->statement->flags |= SP_SQL_IS_ALIAS;
-    if (!make_relation(w, view->view) && view->replace &&
-        walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
+    sp_span schema = view->view->schemaname != NULL ? text_of(view->view->schemaname) : w->made_in;
+    const given_name name = given_of(w, schema, text_of(view->view->relname));
+    record_made_relation(w, view->view, SP_SQL_USE_SHOWS);
+    if (view->replace && walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
     }
     w->is_aliased = true;
+    w->gives = &name;
     walk(w, view->query);
+    w->gives = NULL;
     w->is_aliased = false;
     if ((w->statement->flags & SP_SQL_READS_TEMP) != 0) {
         walk_fault(w, SP_SQL_FORBIDDEN,
@@ -387,7 +398,9 @@ static bool walk_named(walker *w, const Node *node)
     case T_CreateSchemaStmt:
         record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0,
                       text_of(AS(CreateSchemaStmt, node)->schemaname), SP_SPAN_EMPTY);
+        w->made_in = text_of(AS(CreateSchemaStmt, node)->schemaname);
         walk_list(w, AS(CreateSchemaStmt, node)->schemaElts);
+        w->made_in = SP_SPAN_EMPTY;
         return true;
     default:
         return false;

@@ -95,6 +95,7 @@ static void begin_reading(walk_room *room)
     room->is_temp_renamed = false;
     room->code_count = 0;
     room->other_count = 0;
+    room->made_count = 0;
 }
 
 /* False: the server would not take it. */

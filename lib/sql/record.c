@@ -100,12 +100,12 @@ void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags
             false);
 }
 
-void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name)
+void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name, uint16_t more)
 {
     add_use(w,
             (sp_sql_use){.action = SP_ACTION_ALTER,
                          .kind = SP_SQL_RELATION,
-                         .flags = SP_SQL_USE_BECOMES,
+                         .flags = SP_SQL_USE_BECOMES | more,
                          .relation = index,
                          .schema = schema,
                          .name = name},
@@ -149,7 +149,7 @@ const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name)
     return NULL;
 }
 
-static bool is_temporary_here(const walker *w, sp_span name)
+bool walk_is_temporary(const walker *w, sp_span name)
 {
     for (uint32_t i = 0; i < w->room->temp_count; i++) {
         if (sp_span_eq(w->room->temps[i], name)) {
@@ -159,7 +159,7 @@ static bool is_temporary_here(const walker *w, sp_span name)
     return w->context->is_temporary != NULL && w->context->is_temporary(w->context->session, name);
 }
 
-static bool is_other_here(const walker *w, sp_span name)
+bool walk_is_other(const walker *w, sp_span name)
 {
     const walk_room *room = w->room;
     for (uint32_t i = 0; i < room->other_count && i < WALK_TEMPS_MAX; i++) {
@@ -186,10 +186,10 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
     }
     sp_span schema = text_of(name->schemaname);
     sp_span relation = text_of(name->relname);
-    if (is_other_here(w, relation)) {
+    if (walk_is_other(w, relation)) {
         return (found_relation){FOUND_UNKNOWN, SP_NONE};
     }
-    if (is_word(schema, "pg_temp") && (is_temporary_here(w, relation) || w->room->is_temp_renamed ||
+    if (is_word(schema, "pg_temp") && (walk_is_temporary(w, relation) || w->room->is_temp_renamed ||
                                        w->context->is_temp_renamed)) {
         return (found_relation){FOUND_TEMPORARY, SP_NONE};
     }
@@ -198,7 +198,7 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
         /* also when a temporary relation hides it: that one may be gone by now */
         return (found_relation){FOUND_KNOWN, index};
     }
-    if (schema.len == 0 && is_temporary_here(w, relation)) {
+    if (schema.len == 0 && walk_is_temporary(w, relation)) {
         return (found_relation){FOUND_TEMPORARY, SP_NONE};
     }
     return (found_relation){FOUND_UNKNOWN, SP_NONE};
@@ -320,10 +320,25 @@ void record_made_temporary(walker *w, const RangeVar *name)
     room->temps[room->temp_count++] = w->statement->name;
 }
 
+void record_made_relation(walker *w, const RangeVar *name, uint16_t flags)
+{
+    walk_room *room = w->room;
+    sp_span schema = name->schemaname != NULL ? text_of(name->schemaname) : w->made_in;
+    const given_name made = given_of(w, schema, text_of(name->relname));
+    record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, SP_SQL_USE_MAKES | flags, schema, made.name);
+    record_cover(w, &made);
+    if ((flags & SP_SQL_USE_SHOWS) == 0 && room->made_count <= WALK_TEMPS_MAX) {
+        if (room->made_count < WALK_TEMPS_MAX) {
+            room->mades[room->made_count] = record_name(w, made.name);
+        }
+        room->made_count++;
+    }
+}
+
 bool may_be_temporary(const walker *w, const RangeVar *name)
 {
     return is_temporary_name(name) ||
-           (name->schemaname == NULL && is_temporary_here(w, text_of(name->relname)));
+           (name->schemaname == NULL && walk_is_temporary(w, text_of(name->relname)));
 }
 
 void record_temporary(walker *w, const RangeVar *name, found_kind kind, bool reads)
@@ -354,8 +369,14 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
         return;
     case FOUND_KNOWN:
         record_known(w, found.relation, action, flags);
+        if (w->gives != NULL) {
+            record_given(w, found.relation, w->gives, w->gives->is_fresh ? SP_SQL_USE_FRESH : 0);
+        }
         return;
     case FOUND_UNKNOWN:
+        if (w->gives != NULL) {
+            record_given_unknown(w, text_of(name->relname), w->gives);
+        }
         if (sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_toast"))) {
             walk_fault(w, SP_SQL_FORBIDDEN, "pg_toast, where values of other tables stand");
             return;

@@ -53,7 +53,15 @@ enum {
     /* rows of it go or change with those of another table, by a foreign key: no plan counts them;
      * of the database: what stands on the relations and schemas that are named, which are all that
      * loses rows */
-    SP_SQL_USE_FALLS = 1U << 7
+    SP_SQL_USE_FALLS = 1U << 7,
+    /* DELETE or UPDATE that spares no row: of whatever the name stands for */
+    SP_SQL_USE_ROWS = 1U << 8,
+    /* of SCHEMA: a relation of that name is made; and it shows other relations' rows: a view */
+    SP_SQL_USE_MAKES = 1U << 9,
+    SP_SQL_USE_SHOWS = 1U << 10,
+    /* with BECOMES: no relation of that name is known to the catalogue, the session or the text; it
+     * says nothing if nobody else can have been judged by that name either */
+    SP_SQL_USE_FRESH = 1U << 11
 };
 
 typedef struct {

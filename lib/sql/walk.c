@@ -72,8 +72,7 @@ static void walk_select(walker *w, const Node *node)
         if (is_temporary_name(made)) {
             record_made_temporary(w, made);
         } else {
-            record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, 0, text_of(made->schemaname),
-                          text_of(made->relname));
+            record_made_relation(w, made, 0);
             w->statement->flags |= SP_SQL_IS_DDL;
         }
     }
@@ -122,7 +121,9 @@ static sp_action action_of_reach(condition_reach reach)
 
 static uint16_t flags_of_reach(condition_reach reach)
 {
-    return reach == REACHES_ALL ? SP_SQL_USE_ALL : reach == REACHES_BROAD ? SP_SQL_USE_BROAD : 0;
+    return reach == REACHES_ALL     ? SP_SQL_USE_ALL | SP_SQL_USE_ROWS
+           : reach == REACHES_BROAD ? SP_SQL_USE_BROAD
+                                    : 0;
 }
 
 typedef struct {

@@ -27,6 +27,13 @@ typedef struct row_scope {
     bool is_forming; /* FROM itself is walked: not all of the items are seen from there */
 } row_scope;
 
+/* A name that is given to rows. */
+typedef struct {
+    sp_span schema;
+    sp_span name;
+    bool is_fresh; /* nothing of that name is known */
+} given_name;
+
 /* What one judge keeps for all its calls. */
 typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
@@ -35,6 +42,8 @@ typedef struct {
     sp_span temps[WALK_TEMPS_MAX];  /* made in this message */
     sp_span codes[WALK_TEMPS_MAX];  /* functions, likewise */
     sp_span others[WALK_TEMPS_MAX]; /* names that mean other rows from here on */
+    sp_span mades[WALK_TEMPS_MAX];  /* relations with rows of their own, made in this message */
+    uint32_t made_count;            /* more than WALK_TEMPS_MAX: there are others */
     uint32_t other_count;           /* more than WALK_TEMPS_MAX: any name */
     uint32_t code_count;
     uint32_t use_count;
@@ -59,6 +68,8 @@ typedef struct {
     bool is_setting;             /* under set_config() */
     bool is_plan_only;           /* under EXPLAIN: relations are read, not written */
     bool is_aliased;             /* what a view or a rule does, under a name of its own */
+    const given_name *gives;     /* the view whose query is walked */
+    sp_span made_in;             /* CREATE SCHEMA: where its elements are made */
     sp_action read_as;           /* EXPORT under COPY (query) TO */
     const char *text;            /* that the tree was read from */
     bool is_standard;            /* how its literals were read */
@@ -103,6 +114,10 @@ typedef struct {
 } found_relation;
 /* What a name in FROM, or a target, stands for. Targets are never WITH queries. */
 found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_target);
+/* A temporary relation of the session or of this message; a name that means other rows than the
+ * catalogue says. */
+bool walk_is_temporary(const walker *w, sp_span name);
+bool walk_is_other(const walker *w, sp_span name);
 const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name);
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags);
 /* Notes that rows of a temporary relation are read or changed, if the name, which stands for that
@@ -113,8 +128,8 @@ void record_known(walker *w, uint32_t relation, sp_action action, uint16_t flags
 void record_object(walker *w, sp_action action, sp_sql_kind kind, uint16_t flags, sp_span schema,
                    sp_span name);
 void record_database(walker *w, sp_action action);
-/* The relation (index or SP_NONE) will be called that. */
-void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name);
+/* The relation (index or SP_NONE) will be called that; more: flags besides BECOMES. */
+void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name, uint16_t more);
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
 void record_function(walker *w, sp_span schema, sp_span name);
 /* A function or operator of users that is called like one of the server's: it may fit the arguments
@@ -136,6 +151,8 @@ bool is_temporary_name(const RangeVar *name);
 void record_made_temporary(walker *w, const RangeVar *name);
 /* Whether a name may be a temporary relation's, now or once what hides it is gone. */
 bool may_be_temporary(const walker *w, const RangeVar *name);
+/* A relation of that name is made, SHOWS: a view. */
+void record_made_relation(walker *w, const RangeVar *name, uint16_t flags);
 /* In the catalogue, if the name still means there what it meant; SP_NONE. */
 uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
@@ -143,6 +160,21 @@ sp_span record_name(walker *w, sp_span name);
 bool record_is_same(const sp_sql_use *a, const sp_sql_use *b);
 /* The name that the flags of the statement speak of: set those first. A statement has one. */
 void record_statement_name(walker *w, sp_span name);
+
+/* ---- given.c ---- */
+given_name given_of(const walker *w, sp_span schema, sp_span name);
+/* The rows of that relation, and what is seen through it, are found by that name from now on:
+ * whoever was judged by what the name meant would run on them. more: flags of the relation's own
+ * use. */
+void record_given(walker *w, uint32_t index, const given_name *to, uint16_t more);
+/* The same of a name that the catalogue does not have. */
+void record_given_unknown(walker *w, sp_span from, const given_name *to);
+/* A relation of that name is made in front of one that the search path finds now. */
+void record_cover(walker *w, const given_name *made);
+/* The name goes away: those that it hid are found by it. */
+void record_uncover(walker *w, const RangeVar *name);
+/* All that stands in a schema is found in another one. */
+void record_given_all(walker *w, sp_span from, sp_span to);
 
 /* ---- columns.c ---- */
 typedef enum {

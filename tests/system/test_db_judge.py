@@ -441,9 +441,9 @@ def test_another_name_is_no_way_around(gate):
         c.execute("CREATE TABLE made (id int)")
         c.execute("INSERT INTO made VALUES (1)")
         c.execute("CREATE VIEW other AS SELECT * FROM audit.entries")
-        refused(c, "DELETE FROM other")
+        refused(c, "DELETE FROM other", "42P01")
         bea.rollback()
-        refused(c, "CREATE VIEW other AS SELECT * FROM audit.entries; DELETE FROM other")
+        refused(c, "CREATE VIEW other AS SELECT * FROM audit.entries; DELETE FROM other", "42P01")
         bea.rollback()
         refused(c, "CREATE TEMP VIEW other AS SELECT * FROM audit.entries")
         bea.rollback()
@@ -465,6 +465,8 @@ OTHER_ROWS = [
      "CREATE VIEW plain AS SELECT * FROM audit.entries"],
 ]
 
+SAME_PART = "DROP TABLE plain; CREATE VIEW plain AS SELECT id, note AS what FROM orders"
+
 
 @pytest.fixture
 def plain(gate):
@@ -479,17 +481,20 @@ def test_a_name_that_gets_other_rows(gate, plain):
     with gate.connect("bea") as bea, bea.cursor() as c:
         wait_for("the table is known", 10, lambda: fine(bea, "UPDATE plain SET what = 'y' WHERE id = 1"), 0.1)
         for steps in OTHER_ROWS:
-            for step in steps:
+            for step in steps[:-1]:
                 c.execute(step)
-            refused(c, "DELETE FROM plain WHERE id = 1", "42P01")
+            refused(c, steps[-1])
             bea.rollback()
-            refused(c, "; ".join([*steps, "DELETE FROM plain WHERE id = 1"]), "42P01")
+            refused(c, "; ".join([*steps, "DELETE FROM plain WHERE id = 1"]))
             bea.rollback()
+        c.execute(SAME_PART)  # of which policy says the same; what the name stands for then is looked at
+        refused(c, "DELETE FROM plain WHERE id = 1", "42P01")
+        bea.rollback()
         c.execute("PREPARE gone AS DELETE FROM plain WHERE id = 1")
-        c.execute(OTHER_ROWS[1][0])
+        c.execute(SAME_PART)
         refused(c, "EXECUTE gone", "42P01")
         bea.rollback()
-        refused(c, OTHER_ROWS[1][0] + "; EXECUTE gone", "0A000")
+        refused(c, SAME_PART + "; EXECUTE gone", "0A000")
         bea.rollback()
         c.execute("DELETE FROM plain WHERE id = 1")
         assert c.rowcount == 1
@@ -500,14 +505,14 @@ def test_a_name_that_gets_other_rows(gate, plain):
 def test_other_rows_for_everybody_at_once(gate, plain):
     """What was committed holds for the next statement of each session, also for what it prepared before."""
     before = counts(gate)
-    with contextlib.closing(gate.connect("bea")) as bea, contextlib.closing(gate.connect("bea")) as other, \
+    with contextlib.closing(gate.connect("dora")) as dora, contextlib.closing(gate.connect("bea")) as other, \
             contextlib.closing(Raw(gate.port, tls=None)) as raw:
-        bea.autocommit = other.autocommit = True
+        dora.autocommit = other.autocommit = True
         assert raw.log_in("bea", "orders-db", gate.password("bea"))[-1][0] == "Z"
         wait_for("the table is known", 10, lambda: fine(other, "DELETE FROM plain WHERE id = 7"), 0.1)
         raw.send(parse("DELETE FROM plain WHERE id = 1", "gone"), SYNC)
         assert raw.until()[0][0] == "1"
-        bea.cursor().execute(OTHER_ROWS[1][0])
+        dora.cursor().execute(OTHER_ROWS[1][0])
         refused(other.cursor(), "DELETE FROM plain WHERE id = 1")
         raw.send(bind(name="gone"), execute(), SYNC)
         assert "E" in [kind for kind, _ in raw.until()]
@@ -539,14 +544,14 @@ def test_a_temporary_table_stands_for_no_other(gate, plain, steps):
 
 
 def test_a_name_that_was_temporary(gate):
-    """It is another session's view by now: the first statement after that one's commit looks again."""
+    """It is somebody else's view by now: the first statement after that one's commit looks again."""
     before = counts(gate)
-    with contextlib.closing(gate.connect("bea")) as bea, contextlib.closing(gate.connect("bea")) as other:
-        bea.autocommit = other.autocommit = True
+    with contextlib.closing(gate.connect("bea")) as bea, contextlib.closing(gate.connect("dora")) as dora:
+        bea.autocommit = dora.autocommit = True
         bea.cursor().execute("CREATE TEMP TABLE was_mine (x int)")
         bea.cursor().execute("DROP TABLE was_mine")
         try:
-            other.cursor().execute("CREATE VIEW was_mine AS SELECT * FROM audit.entries")
+            dora.cursor().execute("CREATE VIEW was_mine AS SELECT * FROM audit.entries")
             refused(bea.cursor(), "DELETE FROM was_mine")
         finally:
             gate.sql("DROP VIEW IF EXISTS was_mine")
@@ -612,8 +617,8 @@ def test_locks_of_who_waits(gate, plain):
         assert time.monotonic() - began < 3, "what is not committed is not looked for"
         other.cursor().execute("CREATE VIEW of_others AS SELECT 1 AS one")
         began = time.monotonic()
-        assert refused(c, "INSERT INTO fresh_one VALUES (2)", "57P03")
-        assert time.monotonic() - began < 15
+        c.execute("INSERT INTO fresh_one VALUES (2)")
+        assert time.monotonic() - began < 4, "views of what is locked are read without what they say"
         dora.rollback()
         wait_for("the gate has looked", 10, lambda: fine(other, "SELECT one FROM of_others"), 0.2)
         other.cursor().execute("DROP VIEW of_others")

@@ -65,8 +65,8 @@ static uint64_t versions; /* given out, over all catalogues of this worker */
     "pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
- * follows changes, u column whose values differ, p function, c call of a view's query (and d an
- * account: dangers.c). */
+ * follows changes, u column whose values differ, g generated column, p function, c call of a view's
+ * query (and d an account: dangers.c). */
 static const char relations_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -106,6 +106,14 @@ static const char others_sql[] =
     "i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indclass[0] < 16384 AND (c.relkind = 'p' OR "
     "NOT "
     "EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid));"
+    /* servers before 15 write it down as the column's, not as its default's */
+    "SELECT DISTINCT 'g', a.attrelid, a.attnum, d.refobjsubid FROM pg_catalog.pg_attribute a JOIN "
+    "pg_catalog.pg_attrdef v ON v.adrelid = a.attrelid AND v.adnum = a.attnum JOIN "
+    "pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND "
+    "d.refobjid = a.attrelid AND d.refobjsubid NOT IN (0, a.attnum) AND (d.classid = "
+    "'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = v.oid OR d.classid = "
+    "'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = "
+    "a.attnum) WHERE a.attgenerated <> '' AND a.attrelid >= 16384;"
     "SELECT 'p', s, f, pg_catalog.bool_and(h) FROM (SELECT n.nspname s, p.proname f, n.nspname = "
     "'information_schema' OR EXISTS (SELECT FROM pg_catalog.pg_depend d JOIN "
     "pg_catalog.pg_extension e ON e.oid = d.refobjid WHERE d.objid = p.oid AND d.classid = "
@@ -244,6 +252,15 @@ static sp_err add_unique(db_catalogue *c, const sp_span *v)
                : sp_sql_catalogue_unique(c->next_one, relation, (int16_t)number_of(v[2]));
 }
 
+static sp_err add_generated(db_catalogue *c, const sp_span *v)
+{
+    uint32_t relation = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
+    return relation == SP_NONE
+               ? sp_ok()
+               : sp_sql_catalogue_generated(c->next_one, relation, (int16_t)number_of(v[2]),
+                                            (int16_t)number_of(v[3]));
+}
+
 static sp_err add_call(db_catalogue *c, const sp_span *v)
 {
     uint32_t view = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
@@ -286,6 +303,8 @@ static sp_err take_row(db_catalogue *c, sp_span body)
         return add_unique(c, values);
     case 'c':
         return add_call(c, values);
+    case 'g':
+        return add_generated(c, values);
     case 'p':
         return sp_sql_catalogue_function(c->next_one, values[1], values[2], is_true(values[3]));
     default:

@@ -15,6 +15,11 @@ typedef struct {
     uint32_t mask;
 } hash_index;
 
+typedef struct {
+    uint32_t relation;
+    uint32_t column, source; /* of all columns */
+} generated;
+
 struct sp_sql_catalogue {
     sp_arena arena;
     sp_sql_relation *relations;
@@ -22,11 +27,13 @@ struct sp_sql_catalogue {
     sp_sql_edge *edges;
     sp_sql_function *functions;
     sp_sql_call *calls;
+    generated *generated;
     uint32_t relation_count, relation_cap;
     uint32_t column_count, column_cap;
     uint32_t edge_count, edge_cap;
     uint32_t function_count, function_cap;
     uint32_t call_count, call_cap;
+    uint32_t generated_count, generated_cap;
     sp_span path[SP_SQL_PATH_MAX];
     uint32_t path_count;
     hash_index by_name;
@@ -56,6 +63,7 @@ void sp_sql_catalogue_free(sp_sql_catalogue *catalogue)
     sp_free(catalogue->edges);
     sp_free(catalogue->functions);
     sp_free(catalogue->calls);
+    sp_free(catalogue->generated);
     sp_free(catalogue->by_name.slots);
     sp_free(catalogue->by_oid.slots);
     sp_free(catalogue->by_function.slots);
@@ -214,6 +222,24 @@ sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span
     TRY(sp_arena_copy(&catalogue->arena, name, &call.name));
     catalogue->calls[catalogue->call_count++] = call;
     catalogue->relations[view].first_call = catalogue->call_count;
+    return sp_ok();
+}
+
+sp_err sp_sql_catalogue_generated(sp_sql_catalogue *catalogue, uint32_t relation, int16_t attnum,
+                                  int16_t source)
+{
+    if (relation >= catalogue->relation_count) {
+        return sp_fail(SP_EINVALID);
+    }
+    const generated one = {.relation = relation,
+                           .column = sp_sql_catalogue_find_attnum(catalogue, relation, attnum),
+                           .source = sp_sql_catalogue_find_attnum(catalogue, relation, source)};
+    if (one.column == SP_NONE || one.source == SP_NONE) {
+        return sp_ok();
+    }
+    TRY(make_room(&catalogue->generated, catalogue->generated_count, &catalogue->generated_cap,
+                  SP_SQL_COLUMNS_MAX, sizeof(generated)));
+    catalogue->generated[catalogue->generated_count++] = one;
     return sp_ok();
 }
 
@@ -647,11 +673,24 @@ static bool spread_to_view(sp_sql_catalogue *catalogue, sp_sql_relation *view, u
     return changed;
 }
 
+static bool spread_to_generated(sp_sql_catalogue *catalogue)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < catalogue->generated_count; i++) {
+        const generated *one = &catalogue->generated[i];
+        const sp_sql_bound from = {.tags = catalogue->columns[one->source].bound.tags,
+                                   .mask = SP_MASK_FULL};
+        changed |= add_tags(&catalogue->relations[one->relation],
+                            &catalogue->columns[one->column].bound, &from);
+    }
+    return changed;
+}
+
 void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
 {
     bool changed = true;
     for (unsigned round = 0; changed && round < CATALOGUE_SPREAD_ROUNDS; round++) {
-        changed = false;
+        changed = spread_to_generated(catalogue);
         for (uint32_t i = 0; i < catalogue->edge_count; i++) {
             const sp_sql_edge *edge = &catalogue->edges[i];
             sp_sql_relation *from = &catalogue->relations[edge->from];

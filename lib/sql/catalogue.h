@@ -127,6 +127,9 @@ SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span sc
                                          bool harmless);
 SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
                                      sp_span name);
+/* A generated column of the relation, and one that it is computed of. Unknown columns are none. */
+SP_MUST sp_err sp_sql_catalogue_generated(sp_sql_catalogue *catalogue, uint32_t relation,
+                                          int16_t attnum, int16_t source);
 /* Sorts and indexes. Nothing is added after it. */
 SP_MUST sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue);
 
@@ -166,7 +169,8 @@ void sp_sql_catalogue_bind_relation(sp_sql_catalogue *catalogue, uint32_t relati
 void sp_sql_catalogue_bind_column(sp_sql_catalogue *catalogue, uint32_t column,
                                   const sp_sql_bound *bound);
 /* Partitions are at least what their parent is, column by column, and a parent shows what is tagged
- * in its partitions; views take the tags of all that they read. */
+ * in its partitions; views take the tags of all that they read, and a generated column, masked in
+ * full, those of what it is computed of. */
 void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue);
 
 #endif

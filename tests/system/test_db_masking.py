@@ -317,6 +317,26 @@ def test_generated_columns_are_left_out(gate):
         gate.sql("DROP TABLE extra")
 
 
+def test_what_is_computed_of_a_masked_column_is_masked(gate):
+    gate.sql("CREATE TABLE extra (id int, phone text, up text GENERATED ALWAYS AS (upper(phone)) STORED, twice int GENERATED ALWAYS AS (id * 2) STORED)",
+             "INSERT INTO extra VALUES (1, '13800130001')", "GRANT ALL ON extra TO op_all")
+    try:
+        masked = [("138****0001", "***", 2)]
+
+        def seen():
+            try:
+                return rows(gate, "anna", "SELECT phone, up, twice FROM extra") == masked
+            except psycopg2.Error:
+                return False
+
+        wait_for("the catalogue", 30, seen)
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            rows(gate, "anna", "SELECT 1 FROM extra WHERE up LIKE '138%'")
+        assert rows(gate, "anna", "SELECT 1 FROM extra WHERE twice = 2") == [(1,)]
+    finally:
+        gate.sql("DROP TABLE extra")
+
+
 def test_a_dump_by_who_sees_masked(gate):
     """pg_dump through the gate: all rows, and of masked columns the masks."""
     env = {"PGPASSWORD": gate.password("anna"), "PATH": "/usr/bin:/bin", "PGSSLMODE": "disable"}

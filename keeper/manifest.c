@@ -210,6 +210,20 @@ static const char BESIDES[] =
     "'strangers', (SELECT list FROM strangers),"
     "'public', (SELECT json_build_object('oid', oid::bigint, 'owner', pg_get_userbyid(nspowner))"
     " FROM pg_catalog.pg_namespace WHERE nspname = 'public'),"
+    /* pg_dump writes them of a whole database only */
+    "'beside', (SELECT json_agg(json_build_object('of', x.of, 'oid', x.oid::bigint, 'said', x.said)"
+    " ORDER BY x.said) FROM (SELECT 'statistics', s.oid, format('extended statistics %I.%I of "
+    "%I.%I',"
+    "  sn.nspname, s.stxname, n.nspname, c.relname), s.stxrelid FROM pg_catalog.pg_statistic_ext s"
+    "  JOIN pg_catalog.pg_namespace sn ON sn.oid = s.stxnamespace"
+    "  JOIN pg_catalog.pg_class c ON c.oid = s.stxrelid"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " UNION ALL SELECT 'publication', r.oid, format('%I.%I in the publication %I', n.nspname,"
+    "  c.relname, p.pubname), r.prrelid FROM pg_catalog.pg_publication_rel r"
+    "  JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid"
+    "  JOIN pg_catalog.pg_class c ON c.oid = r.prrelid"
+    "  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace) x(of, oid, said, relation)"
+    " WHERE NOT $4::bool AND x.relation IN (SELECT oid FROM picked)),"
     "'counters', (SELECT json_object_agg(d.objid::text, d.refobjid::bigint)"
     " FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass"
     " AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i' AND d.refobjsubid > 0"
@@ -463,6 +477,16 @@ static void add_unkept(limits *to, const json_t *manifest, const json_t *one)
     }
 }
 
+static void add_beside(limits *to, const json_t *manifest)
+{
+    const json_t *beside = json_object_get(manifest, "beside");
+    for (size_t i = 0; i < json_array_size(beside) && has_verb(manifest, "DROP ALTER"); i++) {
+        add_limit(to, json_sprintf(
+                          "%s: where this falls it does not come back",
+                          json_string_value(json_object_get(json_array_get(beside, i), "said"))));
+    }
+}
+
 static void add_lesser(limits *to, const json_t *manifest, const json_t *one)
 {
     const char *kind = json_string_value(json_object_get(one, "kind"));
@@ -489,6 +513,7 @@ static json_t *limits_of(const json_t *manifest, uint64_t keep_ms)
     }
     add_strangers(&to, manifest);
     add_time(&to, keep_ms);
+    add_beside(&to, manifest);
     for (size_t i = 0; i < json_array_size(relations); i++) {
         add_lesser(&to, manifest, json_array_get(relations, i));
     }

@@ -39,6 +39,7 @@ typedef struct {
     uint32_t
         *missing_ids; /* of their entries, and of what has no oid and falls with them; sorted */
     size_t missing_ids_count;
+    json_t *lessened;    /* tables without columns that they had, by oid */
     bool another;        /* the database was gone: nothing of the archive is in this one */
     bool public_missing; /* what was kept of schema public is put back */
     bool public_gone;    /* and it has to be made first */
@@ -90,6 +91,17 @@ SP_MUST sp_err undo_find_missing(undo *u);
 bool undo_is_missing(const undo *u, uint32_t catalog, uint32_t oid);
 /* first: schemas and types; else what is left. */
 SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
+
+/* ---- undo_left.c ---- */
+/* Statistics and publications of tables that were kept by name. */
+SP_MUST sp_err undo_tell_beside(undo *u);
+/* Looks which tables are there without columns that they had. */
+void undo_find_lessened(undo *u);
+/* The entry of one of them. */
+bool undo_is_lessened(const undo *u, const keep_toc_entry *entry);
+/* A policy, a trigger and the like: while all that it stands on is there, another may have dropped
+ * it. Never where nobody knows what the statement did. */
+bool undo_stands_on_others(const undo *u, const keep_toc_entry *entry);
 
 /* ---- undo_public.c ---- */
 /* Looks whether schema public is missing, of a whole database; tells what cannot come back. */

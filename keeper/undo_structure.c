@@ -144,24 +144,66 @@ static bool maps_missing(const undo *u, const keep_toc_entry *entry, const keep_
            sp_span_ends(entry->rest, sp_span_slice(server->rest, SERVER.len, server->rest.len));
 }
 
-/* Which entries are of missing objects. */
-static void note_ids(undo *u)
+static bool has_id(const uint32_t *ids, size_t count, uint32_t id)
+{
+    return bsearch(&id, ids, count, sizeof(id), compare_ids) != NULL;
+}
+
+static bool is_missing_id(const undo *u, uint32_t id)
+{
+    return has_id(u->missing_ids, u->missing_ids_count, id);
+}
+
+/* Those that stand on what is missing, or on a table that lost a column. */
+static void note_light(undo *u, const uint32_t *lessened, size_t count)
 {
     sp_span rest = sp_buf_borrow(&u->toc);
     keep_toc_entry entry;
+    size_t more = 0;
+    while (keep_toc_next(&rest, &entry)) {
+        sp_span depends = entry.depends;
+        uint32_t id = 0;
+        bool falls = false;
+        bool missing = entry.catalog != 0 && undo_stands_on_others(u, &entry) &&
+                       undo_is_missing(u, entry.catalog, entry.oid);
+        while (missing && !falls && keep_toc_next_id(&depends, &id)) {
+            falls = is_missing_id(u, id) || has_id(lessened, count, id);
+        }
+        if (falls) {
+            u->missing_ids[u->missing_ids_count + more++] = entry.id;
+        }
+    }
+    u->missing_ids_count += more;
+    qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
+}
+
+/* Which entries are of missing objects. */
+static sp_err note_ids(undo *u)
+{
+    auto_free uint32_t *lessened = NULL;
+    size_t lessened_count = 0;
+    sp_span rest = sp_buf_borrow(&u->toc);
+    keep_toc_entry entry;
     keep_toc_entry server = {.catalog = 0};
+    TRY(sp_alloc(u->entry_count + 1, sizeof(*lessened), &lessened));
     while (keep_toc_next(&rest, &entry)) {
         bool is_server = entry.catalog != 0 && sp_span_starts(entry.rest, SERVER);
         server = is_server ? entry : server;
         if (server.catalog != 0 && maps_missing(u, &entry, &server)) {
             u->missing_ids[u->missing_ids_count++] = entry.id;
         }
-        if (entry.catalog != 0 && !is_unseen(u, &entry) &&
+        if (entry.catalog != 0 && !is_unseen(u, &entry) && !undo_stands_on_others(u, &entry) &&
             undo_is_missing(u, entry.catalog, entry.oid)) {
             u->missing_ids[u->missing_ids_count++] = entry.id;
         }
+        if (undo_is_lessened(u, &entry)) {
+            lessened[lessened_count++] = entry.id;
+        }
     }
     qsort(u->missing_ids, u->missing_ids_count, sizeof(*u->missing_ids), compare_ids);
+    qsort(lessened, lessened_count, sizeof(*lessened), compare_ids);
+    note_light(u, lessened, lessened_count);
+    return sp_ok();
 }
 
 /* Each entry of the archive may be missing. */
@@ -199,8 +241,7 @@ static sp_err find_objects(undo *u)
         TRY(look_up_all(u, entry.catalog));
     }
     qsort(u->missing, u->missing_count, sizeof(*u->missing), compare);
-    note_ids(u);
-    return sp_ok();
+    return note_ids(u);
 }
 
 /* ---- structure ---- */
@@ -226,11 +267,6 @@ static bool is_key(const keep_toc_entry *entry)
     return sp_span_starts(entry->rest, KEYS) ||
            (sp_span_starts(entry->rest, SP_SPAN_LIT("COMMENT ")) &&
             sp_span_find(entry->rest, SP_SPAN_LIT(" CONSTRAINT ")) < entry->rest.len);
-}
-
-static bool is_missing_id(const undo *u, uint32_t id)
-{
-    return bsearch(&id, u->missing_ids, u->missing_ids_count, sizeof(id), compare_ids) != NULL;
 }
 
 /* Grants, comments, labels, where a sequence stood: they have no oid of their own, but need the
@@ -272,6 +308,12 @@ static bool is_index_of_missing(const undo *u, sp_span name)
     return false;
 }
 
+/* Missing while all that it stands on is there. */
+static bool is_others(const undo *u, const keep_toc_entry *entry)
+{
+    return undo_stands_on_others(u, entry) && !is_missing_id(u, entry->id);
+}
+
 static bool wanted(const undo *u, const keep_toc_entry *entry)
 {
     /* ends the transaction: undo_large.c; what is said of it is written by undo_public.c */
@@ -279,7 +321,7 @@ static bool wanted(const undo *u, const keep_toc_entry *entry)
         return false;
     }
     if (entry->catalog != 0) {
-        return undo_is_missing(u, entry->catalog, entry->oid);
+        return undo_is_missing(u, entry->catalog, entry->oid) && !is_others(u, entry);
     }
     if (entry->oid != 0) { /* TABLE DATA */
         return undo_is_missing(u, PG_CLASS, entry->oid);
@@ -469,6 +511,10 @@ static void tell_left(undo *u)
         } else if (is_unseen(u, &entry) && undo_is_missing(u, entry.catalog, entry.oid)) {
             why = "it is not put back, because the functions that it calls would run with the "
                   "keeper's rights; let its owner add it";
+        } else if (entry.catalog != 0 && undo_is_missing(u, entry.catalog, entry.oid) &&
+                   is_others(u, &entry)) {
+            why = "it is not put back, because all that it stands on is there: others may have "
+                  "dropped it";
         }
         if (why != NULL) {
             undo_tell(u, json_sprintf("%.*s: %s", SP_SPAN_ARG(entry.rest), why));
@@ -588,7 +634,9 @@ static sp_err look_at_database(undo *u)
 sp_err undo_find_missing(undo *u)
 {
     TRY(look_at_database(u));
+    undo_find_lessened(u);
     TRY(find_objects(u));
     TRY(undo_public_find(u));
+    TRY(undo_tell_beside(u));
     return find_gone_keys(u);
 }

@@ -69,3 +69,50 @@ def test_a_key_that_fell_is_told(keeper, server, shop):
     shop("ALTER TABLE shop.t DROP COLUMN id")
     code, _, _, _, why = keeper.job(TRY_UNDO, keep=3, port=server.port, verb="ALTER")
     assert code == ECONFLICT and "its key fell" in why, why
+
+
+def test_statistics_and_publications_are_told(keeper, server, shop):
+    shop("CREATE TABLE shop.t (id int PRIMARY KEY, a int, b int); INSERT INTO shop.t VALUES (1, 2, 3); CREATE STATISTICS shop.both_ ON a, b FROM shop.t")
+    server.sql("CREATE PUBLICATION far FOR TABLE shop.t", "orders")
+    try:
+        said = ["extended statistics shop.both_ of shop.t", "shop.t in the publication far"]
+        assert limits(keeper, server, "DELETE", "shop.t") == []
+        assert [one for one in limits(keeper, server, "DROP", "shop.t") if "falls" in one] == [f"{one}: where this falls it does not come back" for one in said]
+        keep(keeper, server, 4, "DROP", "shop.t")
+        shop("DROP TABLE shop.t")
+        report = undo(keeper, server, 4, "DROP")
+        assert server.sql("TABLE shop.t", "orders").strip() == "1|2|3"
+        assert {f"{one}: this is not put back" for one in said} <= set(report["told"]) and report["complete"] is False
+    finally:
+        server.sql("DROP PUBLICATION far", "orders")
+
+
+def test_what_others_dropped_since_stays_away(keeper, server, shop):
+    """Rights that somebody took rightly do not come with the undo of another statement; what fell with it does."""
+    shop("""CREATE TABLE shop.docs (id int PRIMARY KEY, secret bool); ALTER TABLE shop.docs ENABLE ROW LEVEL SECURITY;
+            CREATE POLICY all_ ON shop.docs TO clerk USING (true); GRANT SELECT ON shop.docs TO clerk;
+            CREATE TABLE shop.levels (id int PRIMARY KEY, level int);
+            CREATE POLICY by_level ON shop.docs AS RESTRICTIVE USING ((SELECT max(level) FROM shop.levels) > 0);
+            CREATE TABLE shop.gone (id int PRIMARY KEY); CREATE POLICY own ON shop.gone USING (id > 0); INSERT INTO shop.gone VALUES (1);
+            ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO clerk""")
+    server.sql("CREATE FUNCTION public.nothing() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER noted ON ddl_command_end EXECUTE FUNCTION public.nothing()", "orders")
+    policies = "SELECT polname FROM pg_policy ORDER BY 1"
+    try:
+        keep(keeper, server, 5, "DROP ALTER", whole=True)
+        shop("DROP TABLE shop.gone CASCADE; ALTER TABLE shop.levels DROP COLUMN level CASCADE")
+        shop("DROP POLICY all_ ON shop.docs; ALTER DEFAULT PRIVILEGES IN SCHEMA shop REVOKE SELECT ON TABLES FROM clerk")
+        server.sql("DROP EVENT TRIGGER noted", "orders")
+        report = undo(keeper, server, 5, "DROP ALTER", whole=True)
+        assert server.sql(policies, "orders").split() == ["by_level", "own"] and server.sql("TABLE shop.gone", "orders").strip() == "1"
+        assert server.sql("SELECT count(*) FROM pg_default_acl", "orders").strip() == "0"
+        assert len([one for one in report["told"] if "others may have dropped it" in one]) == 3 and report["complete"] is False, report
+    finally:
+        server.sql("DROP EVENT TRIGGER IF EXISTS noted; DROP FUNCTION public.nothing()", "orders")
+
+
+def test_rights_by_default_come_back_with_their_schema(keeper, server, shop):
+    shop("ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO clerk")
+    keep(keeper, server, 6, "DROP", whole=True)
+    shop("DROP SCHEMA shop CASCADE")
+    report = undo(keeper, server, 6, "DROP", whole=True)
+    assert server.sql("SELECT count(*) FROM pg_default_acl", "orders").strip() == "1" and report["complete"] is True

@@ -141,6 +141,21 @@ static void reach_relation(masking *m, const RangeVar *range)
     }
 }
 
+/* What a statement makes is not what it reads: where it stands, or no place. */
+static size_t made_at(NodeTag tag)
+{
+    switch ((int)tag) {
+    case T_IntoClause:
+        return offsetof(IntoClause, rel);
+    case T_CreateStmt:
+        return offsetof(CreateStmt, relation);
+    case T_ViewStmt:
+        return offsetof(ViewStmt, view);
+    default:
+        return SIZE_MAX;
+    }
+}
+
 static void each_node(masking *m, const Node *node, void (*reach)(masking *m, const Node *node))
 {
     if (node == NULL || masking_is_refused(m)) {
@@ -160,7 +175,9 @@ static void each_node(masking *m, const Node *node, void (*reach)(masking *m, co
     reach(m, node);
     const node_shape *shape = shape_of(tag);
     for (unsigned i = 0; i < shape->count; i++) {
-        each_node(m, shape_child(node, shape, i), reach);
+        if (shape->children[i] != made_at(tag)) {
+            each_node(m, shape_child(node, shape, i), reach);
+        }
     }
 }
 

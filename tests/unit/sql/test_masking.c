@@ -60,6 +60,11 @@ static void test_clean(void **state)
         "BEGIN",
         "ALTER DOMAIN phone_t DROP NOT NULL",
         "ALTER DOMAIN phone_t SET DEFAULT 'x'",
+        /* what it makes it does not read */
+        "CREATE TEMP TABLE t AS SELECT * FROM orders",
+        "SELECT * INTO TEMP t FROM orders",
+        "CREATE VIEW vv AS SELECT * FROM orders",
+        "CREATE TABLE t (id int, note text)",
     };
     expect(state, SP_SQL_MASKING_CLEAN, texts, SP_COUNT(texts));
 }
@@ -303,6 +308,7 @@ static void test_refused(void **state)
         "CREATE TABLE t AS SELECT * FROM customers",
         "CREATE TEMP TABLE t AS SELECT phone FROM customers",
         "SELECT phone INTO t FROM customers",
+        "CREATE TABLE t (LIKE orders); INSERT INTO t SELECT * FROM customers",
         "CREATE VIEW v AS SELECT phone FROM customers",
         "UPDATE customers SET note = phone WHERE id = 1",
         "UPDATE customers SET name = 'x' WHERE phone = 'y'",

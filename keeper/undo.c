@@ -677,6 +677,7 @@ static sp_err look(undo *u)
 {
     const char *const argv[] = {KEEP_LISTING_WORDS};
     TRY(undo_restore(u, argv, take_toc, u));
+    TRY(undo_code_events(u));
     TRY(take_made_again(u));
     TRY(read_present(u));
     TRY(undo_find_missing(u));

@@ -246,6 +246,26 @@ static void put_early(const undo *u, const json_t *relation, sp_buf *sql)
     sp_buf_text(sql, ");\n");
 }
 
+sp_err undo_code_events(undo *u)
+{
+    static const char asked[] =
+        "SELECT quote_ident(e.evtname), p.oid::regprocedure::text || ' of ' ||"
+        " pg_get_userbyid(p.proowner) FROM pg_catalog.pg_event_trigger e"
+        " JOIN pg_catalog.pg_proc p ON p.oid = e.evtfoid"
+        " JOIN pg_catalog.pg_roles r ON r.oid = p.proowner"
+        " WHERE e.evtenabled IN ('O', 'A') AND NOT r.rolsuper AND r.rolname <> session_user"
+        " ORDER BY 1 LIMIT 1";
+    auto_result PGresult *found = NULL;
+    TRY(keep_exec(u->job, u->conn, asked, 0, NULL, &found));
+    if (PQntuples(found) == 0) {
+        return sp_ok();
+    }
+    return undo_refuse(u, "event trigger",
+                       "its function would run with the keeper's rights whenever undo makes "
+                       "something; when it was looked at, let a superuser own it:",
+                       PQgetvalue(found, 0, 0), PQgetvalue(found, 0, 1));
+}
+
 sp_err undo_code_begin(undo *u, sp_buf *sql)
 {
     const json_t *relations = json_object_get(u->manifest, "relations");

@@ -128,6 +128,9 @@ bool undo_is_unknown_data(const undo *u, const keep_toc_entry *entry);
 SP_MUST sp_err undo_data(undo *u, sp_buf *sql);
 
 /* ---- undo_code.c ---- */
+/* Refuses where an event trigger would run the code of a role that is no superuser: our own first
+ * statement makes a table. Only superusers make them. */
+SP_MUST sp_err undo_code_events(undo *u);
 /* Tells the session what was kept. */
 SP_MUST sp_err undo_code_begin(undo *u, sp_buf *sql);
 /* Locks what is there now, and the names of its schemas; the script fails when something has taken

@@ -69,6 +69,13 @@ static const char *key_at(const json_t *key, size_t i)
     return name == NULL ? "\"\"" : name; /* the server refuses it */
 }
 
+/* By what two of its values are the same. */
+static const char *equals_at(const json_t *relation, size_t i)
+{
+    const char *word = json_string_value(json_array_get(json_object_get(relation, "equals"), i));
+    return word == NULL ? "=" : word;
+}
+
 /* The key is what they are matched by, and an identity column takes no other value. */
 static bool is_set(const json_t *relation, const json_t *column)
 {
@@ -101,7 +108,8 @@ static void put_match(const undo_table *t, sp_buf *sql)
     const json_t *key = json_object_get(t->relation, "key");
     for (size_t i = 0; i < json_array_size(key); i++) {
         const char *name = key_at(key, i);
-        sp_buf_fmt(sql, "%st.%s = s.%s", i == 0 ? "" : " AND ", name, name);
+        sp_buf_fmt(sql, "%st.%s %s s.%s", i == 0 ? "" : " AND ", name, equals_at(t->relation, i),
+                   name);
     }
 }
 
@@ -291,7 +299,7 @@ static void put_reverting(const undo_table *t, sp_buf *sql)
     put_match(t, sql);
     for (size_t i = 0; i < json_array_size(key); i++) {
         const char *name = json_string_value(json_array_get(key, i));
-        sp_buf_fmt(sql, " AND d.%s = s.%s", name, name);
+        sp_buf_fmt(sql, " AND d.%s %s s.%s", name, equals_at(t->relation, i), name);
     }
     sp_buf_text(sql, ";\n");
 }

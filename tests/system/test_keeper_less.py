@@ -116,3 +116,33 @@ def test_rights_by_default_come_back_with_their_schema(keeper, server, shop):
     shop("DROP SCHEMA shop CASCADE")
     report = undo(keeper, server, 6, "DROP", whole=True)
     assert server.sql("SELECT count(*) FROM pg_default_acl", "orders").strip() == "1" and report["complete"] is True
+
+
+def test_a_key_of_an_extensions_type(keeper, server, shop):
+    server.sql("CREATE EXTENSION ltree SCHEMA public", "orders")
+    shop("CREATE TABLE shop.tree (at public.ltree, n int, v int, PRIMARY KEY (n, at)); INSERT INTO shop.tree VALUES ('a.b', 1, 1), ('a.c', 1, 2)")
+    try:
+        keep(keeper, server, 7, "DELETE", "shop.tree")
+        shop("DELETE FROM shop.tree WHERE v = 1")
+        undo(keeper, server, 7, "DELETE")
+        keep(keeper, server, 8, "UPDATE", "shop.tree")
+        shop("UPDATE shop.tree SET v = 9")
+        undo(keeper, server, 8, "UPDATE")
+        assert server.sql("SELECT * FROM shop.tree ORDER BY v", "orders").splitlines() == ["a.b|1|1", "a.c|1|2"]
+    finally:
+        server.sql("DROP EXTENSION ltree CASCADE", "orders")
+
+
+def test_event_triggers_with_functions_of_others(keeper, server, shop):
+    shop("CREATE TABLE shop.t (id int PRIMARY KEY); INSERT INTO shop.t VALUES (1)")
+    server.sql("CREATE FUNCTION public.noted() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER noted ON ddl_command_start EXECUTE FUNCTION public.noted()", "orders")
+    try:
+        keep(keeper, server, 9, "DELETE", "shop.t")
+        shop("DELETE FROM shop.t")
+        server.sql("ALTER FUNCTION public.noted() OWNER TO clerk", "orders")
+        code, _, _, _, why = keeper.job(TRY_UNDO, keep=9, port=server.port, verb="DELETE")
+        assert code == ECONFLICT and "noted() of clerk" in why, why
+        server.sql("ALTER FUNCTION public.noted() OWNER TO CURRENT_USER", "orders")
+        undo(keeper, server, 9, "DELETE")
+    finally:
+        server.sql("DROP EVENT TRIGGER noted; DROP FUNCTION public.noted()", "orders")

@@ -118,6 +118,10 @@ static bool holds_masked(const masking *m, const Node *node)
     if (tag == T_ColumnRef) {
         return masking_is_column(m, AS(ColumnRef, node));
     }
+    if (tag == T_WindowDef && m->has_window &&
+        (AS(WindowDef, node)->name != NULL || AS(WindowDef, node)->refname != NULL)) {
+        return true; /* OVER w */
+    }
     if (tag == T_SubLink) {
         return true; /* beside masked columns: not worth telling apart */
     }
@@ -232,6 +236,8 @@ static bool bind_view(sp_sql_judge *judge, sp_sql_catalogue *catalogue, uint32_t
             masking_spread(&m, query);
         }
         fine = !masking_is_spent(&m) && !m.changed;
+        m.has_window =
+            holds_masked(&m, (const Node *)(const void *)AS(SelectStmt, query)->windowClause);
     }
     for (uint32_t i = 0; fine && i < relation->column_count; i++) {
         const Node *value = AS(ResTarget, list_nth(AS(SelectStmt, query)->targetList, (int)i))->val;

@@ -34,7 +34,8 @@ typedef struct {
     const sp_sql_context *context;
     bool in_reach;
     bool changed;
-    uint32_t *work; /* more than MASKING_WORK_MAX: refused */
+    bool has_window; /* bind_view: WINDOW w AS (...) holds a masked column */
+    uint32_t *work;  /* more than MASKING_WORK_MAX: refused */
     sp_sql_masking *result;
 } masking;
 

@@ -173,6 +173,13 @@ static void test_what_views_show(void **state)
           "(id)",
           ".*.");
     shows(state, "SELECT x.a, x.b, x.c FROM people x(a, b, c)", "***");
+    shows(state,
+          "SELECT p.id, row_number() OVER w AS b, p.note FROM people p WINDOW w AS (ORDER BY "
+          "p.phone)",
+          ".*.");
+    shows(state,
+          "SELECT p.id, row_number() OVER w AS b, p.note FROM people p WINDOW w AS (ORDER BY p.id)",
+          "...");
     /* a masked value by a name that no relation gives it */
     shows(state,
           "SELECT s.id, s.n AS up, s.note FROM (SELECT people.id, upper(people.phone) AS n, "

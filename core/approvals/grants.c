@@ -220,7 +220,9 @@ static sp_err check_open(sp_core *core, const sp_ask *ask, uint32_t *ret_role)
     bool sealed = ask->kind == SP_ASK_BREAK_GLASS;
     if (person.state != SP_PERSON_ACTIVE || sp_roles_hold(roles, request.number) ||
         !sp_policy_people_has(&request.who, ask->asker, roles) || request.sealed != sealed ||
-        ask->duration_s > request.longest_s) {
+        ask->duration_s > request.longest_s ||
+        (sealed &&
+         sp_grant_note_is_due(core->store, ask->asker))) { /* of another that he asked for */
         return sp_fail(SP_EDENIED);
     }
     TRY(sp_ask_is_met(core->store, ask));

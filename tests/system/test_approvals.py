@@ -309,6 +309,7 @@ def test_emergency_access(office, people):
     ann, lee, sam, audrey = people["ann"], people["lee"], people["sam"], people["audrey"]
     asked = ask(ann, role="emergency")
     assert asked["kind"] == "break-glass"
+    second = ask(ann, role="emergency", reason="asked for before the first was explained")
     answer(lee, asked)
     assert "emergency" not in roles_of(office, ann)
     answer(sam, asked)
@@ -322,6 +323,10 @@ def test_emergency_access(office, people):
     assert "emergency" not in roles_of(office, ann)
     assert sam.get("/admin/alarms")["items"][0]["note_due"]
     refused("note_due", ask, ann, role="emergency")
+    answer(lee, second)
+    answer(sam, second)
+    wait_for("its end", 5, lambda: [e for e in events(audrey, method="role not given") if e["detail"].get("ask") == second["id"]])
+    assert "emergency" not in roles_of(office, ann) and len(events(audrey, method="emergency access opened")) == len(opened)
     refused("not_found", lee.post, f"/grants/{alarms[0]['id']}/note", {"note": "not mine to write"})
     path = f"/grants/{alarms[0]['id']}/note"
     done = in_order(office, (ann.post, path, {"note": "The database was full; I removed old logs."}),

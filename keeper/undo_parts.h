@@ -127,6 +127,13 @@ bool undo_is_unknown_data(const undo *u, const keep_toc_entry *entry);
 /* Into the tables that have been made again, before anything hangs on them. */
 SP_MUST sp_err undo_data(undo *u, sp_buf *sql);
 
+/* ---- undo_keys.c ---- */
+/* Looks which foreign keys fell with what they referred to; those of missing tables are in the
+ * archive. */
+SP_MUST sp_err undo_keys_find_gone(undo *u);
+/* Adds them again. */
+void undo_keys_add(undo *u, sp_buf *sql);
+
 /* ---- undo_code.c ---- */
 /* Refuses where an event trigger would run the code of a role that is no superuser: our own first
  * statement makes a table. Only superusers make them. */

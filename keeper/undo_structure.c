@@ -394,54 +394,6 @@ static bool wanted_joins(const undo *u, const keep_toc_entry *entry)
     return wanted(u, entry) && sp_span_starts(entry->rest, JOINS);
 }
 
-/* Foreign keys that fell with what they referred to; those of missing tables are in the archive. */
-static void add_foreign_keys(undo *u, sp_buf *sql)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const json_t *key = json_array_get(keys, i);
-        if (!json_is_true(json_object_get(key, "gone"))) {
-            continue;
-        }
-        sp_buf_fmt(sql, "ALTER TABLE %s ADD CONSTRAINT %s %s;\n", undo_text(key, "quoted"),
-                   undo_text(key, "name"), undo_text(key, "definition"));
-        undo_tell(u, json_sprintf("foreign key %s of %s was added again", undo_text(key, "name"),
-                                  undo_text(key, "quoted")));
-    }
-}
-
-static sp_err find_gone_keys(undo *u)
-{
-    const json_t *keys = json_object_get(u->manifest, "foreign");
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        json_t *key = json_array_get(keys, i);
-        auto_result PGresult *result = NULL;
-        char oid[24];
-        char table[24];
-        snprintf(oid, sizeof(oid), "%lld",
-                 (long long)json_integer_value(json_object_get(key, "oid")));
-        snprintf(table, sizeof(table), "%lld",
-                 (long long)json_integer_value(json_object_get(key, "table")));
-        const char *const values[] = {oid, table, undo_text(key, "name")};
-        TRY(keep_exec(u->job, u->conn,
-                      "SELECT FROM pg_catalog.pg_class c WHERE c.oid = $2::oid AND NOT EXISTS "
-                      "(SELECT FROM pg_catalog.pg_constraint f WHERE f.oid = $1::oid OR "
-                      "(f.conrelid = $2::oid AND quote_ident(f.conname) = $3))",
-                      3, values, &result));
-        /* in the archive with its own table, unless that table was not kept */
-        bool kept = false;
-        const json_t *relations = json_object_get(u->manifest, "relations");
-        for (size_t k = 0; k < json_array_size(relations); k++) {
-            kept = kept || undo_oid(json_array_get(relations, k)) ==
-                               (uint32_t)json_integer_value(json_object_get(key, "table"));
-        }
-        if (PQntuples(result) == 1 && !kept) {
-            json_object_set_new(key, "gone", json_true());
-        }
-    }
-    return sp_ok();
-}
-
 static void note_restored(undo *u, bool first)
 {
     static const char extension[] = "EXTENSION - ";
@@ -604,7 +556,7 @@ sp_err undo_structure(undo *u, bool first, sp_buf *sql)
         tell_owned(u);
         TRY(undo_code_check_keys(u, sql));
         TRY(make_those(u, wanted_keys, last, sql));
-        add_foreign_keys(u, sql);
+        undo_keys_add(u, sql);
     }
     return undo_script(u, sql);
 }
@@ -638,5 +590,5 @@ sp_err undo_find_missing(undo *u)
     TRY(find_objects(u));
     TRY(undo_public_find(u));
     TRY(undo_tell_beside(u));
-    return find_gone_keys(u);
+    return undo_keys_find_gone(u);
 }

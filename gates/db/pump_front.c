@@ -61,12 +61,25 @@ static sp_err poison(db_session *session, db_run *run, uint8_t type, const db_re
     return sp_ok();
 }
 
+/* The server skips to a Sync, and behind a Query comes none: ours, whose answer is the client's. */
+static sp_err sync_behind(db_session *session, db_run *run)
+{
+    auto_buf sp_buf sync = sp_buf_make(16);
+    const db_flight flight = {.type = 'S', .word = db_judge_ours(session, 'S')};
+    sp_pg_empty_write(&sync, 'S');
+    TRY(db_flights_add(session, &flight));
+    db_run_put(run, sp_buf_borrow(&sync));
+    session->skipping = false;
+    return sp_ok();
+}
+
 static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_refusal *refusal)
 {
     /* what a client does not take waits at the server, and only so much is sent there */
     bool may_tell = !session->is_unsynced && !db_stream_is_stuck(&session->front);
     bool idle = session->flights.count == 0 && session->transaction == 'I' &&
                 !session->mid_message && (may_tell || session->hold == DB_HOLD_HELD);
+    bool is_simple = type == 'Q' || type == 'F';
     bool skips = session->hold == DB_HOLD_FAILED; /* the server has raised its error already */
     if (!skips && (type != 'Q' || !idle)) {
         return poison(session, run, type, refusal);
@@ -82,6 +95,7 @@ static sp_err refuse(db_session *session, db_run *run, uint8_t type, const db_re
     if (session->hold == DB_HOLD_HELD) {
         db_hold_undo(session, run);
     }
+    TRY(skips && is_simple ? sync_behind(session, run) : sp_ok());
     return db_stream_send(&session->front, sp_buf_borrow(&answer));
 }
 

@@ -183,3 +183,22 @@ def test_who_waits_hears_that_the_server_ended_the_session(gate, raw, how):
     assert fields(raw.until("E")[-1][1])["S"] == "FATAL"
     nothing_waits(gate)
     assert state_of(gate, item) == "withdrawn"
+
+
+@pytest.mark.parametrize("before", ["failed block", "time is over"])
+def test_a_query_behind_a_pipeline_that_fails_before_others_are_asked_is_answered_to_its_end(raw, before):
+    """The server skips to a Sync, and behind a Query comes none of the client's."""
+    raw.ask("BEGIN")
+    if before == "failed block":
+        raw.ask("ROLLBACK TO nowhere")
+        raw.send(closes("P", "x"), query("DELETE FROM small"))
+    else:
+        raw.ask("SET LOCAL statement_timeout = '1ms'")
+        raw.send(parse("SELECT 1"), bind(), FLUSH)
+        time.sleep(0.1)
+        raw.send(query("DELETE FROM small"))
+    found = raw.until("Z")
+    assert [kind for kind, _ in found][-2:] == ["E", "Z"] and found[-1][1] == b"E", found
+    assert fields(next(body for kind, body in found if kind == "E"))["C"] == ("25P02" if before == "failed block" else "57014")
+    assert raw.ask("ROLLBACK")[-1] == ("Z", b"I")
+    assert [kind for kind, _ in raw.ask("SELECT 1")] == ["T", "D", "C", "Z"]

@@ -191,7 +191,9 @@ static const char COLUMNS[] =
     "   AND o.coninhcount = 0 AND a.attnum = ANY (o.conkey)),"
     "  'less', NULLIF(concat_ws(', ', CASE WHEN a.attacl IS NOT NULL THEN 'grants' END,"
     "   CASE WHEN col_description(a.attrelid, a.attnum) IS NOT NULL THEN 'comment' END,"
-    "   CASE WHEN a.attstorage <> t.typstorage OR a.attoptions IS NOT NULL"
+    /* the server has options of its own besides */
+    "   CASE WHEN a.attstorage <> t.typstorage"
+    "   OR EXISTS (SELECT FROM unnest(a.attoptions) x WHERE x LIKE 'n\\_distinct%')"
     "   OR a.attcompression <> '' OR a.attstattarget > 0 THEN 'settings of storage and statistics'"
     "   END), '')))"
     "  ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"

@@ -157,7 +157,7 @@ def test_it_comes_back_whole(gate, dora, text):
     done = undo(gate, keep)
     after = state(gate)
     assert {name: (before[name], after[name]) for name in before if before[name] != after[name]} == {}, done["report"]
-    assert done["state"] == "undone"
+    assert done["state"] == "undone", done["report"]
 
 
 def made_of(gate):

@@ -16,7 +16,8 @@ enum { NAMED_DEPTH_MAX = 64, ITEMS_MAX = 32, LINKS_MAX = 64 };
 typedef struct {
     folding *f;
     const Node *items[ITEMS_MAX];
-    const Node *quals[ITEMS_MAX]; /* of inner joins */
+    const Node *quals[ITEMS_MAX];   /* of inner joins */
+    const Node *queries[ITEMS_MAX]; /* of WITH, that the items are; NULL = none */
     unsigned count;
     unsigned quals_count;
     uint32_t tables; /* those of which columns may name rows */
@@ -412,28 +413,26 @@ static void add_items(scope *s, const List *items)
 }
 
 /* Columns of a table may name its rows; those of a query say nothing of it. */
-static uint32_t tables_of(const scope *s)
+static void find_tables(scope *s)
 {
-    uint32_t tables = s->has_target ? 1 : 0;
-    for (unsigned i = 0; i < s->count; i++) {
-        if (nodeTag(s->items[i]) == T_RangeVar &&
-            (i > 0 || !s->has_target ? walk_find_query(s->f->w, AS(RangeVar, s->items[i])) == NULL
-                                     : true)) {
-            tables |= 1U << i;
+    s->tables = s->has_target ? 1 : 0;
+    for (unsigned i = s->has_target ? 1 : 0; i < s->count; i++) {
+        if (nodeTag(s->items[i]) != T_RangeVar) {
+            continue;
         }
+        const CommonTableExpr *query = walk_find_query(s->f->w, AS(RangeVar, s->items[i]));
+        s->queries[i] = query != NULL ? query->ctequery : NULL;
+        s->tables |= query == NULL ? 1U << i : 0;
     }
-    return tables;
 }
 
-static uint32_t queries_that_name(const scope *s, uint32_t tables, unsigned depth)
+static uint32_t queries_that_name(const scope *s, unsigned depth)
 {
     uint32_t named = 0;
     for (unsigned i = 0; i < s->count; i++) {
-        const Node *query = NULL;
+        const Node *query = s->queries[i];
         if (nodeTag(s->items[i]) == T_RangeSubselect && !AS(RangeSubselect, s->items[i])->lateral) {
             query = AS(RangeSubselect, s->items[i])->subquery;
-        } else if (nodeTag(s->items[i]) == T_RangeVar && (tables & (1U << i)) == 0) {
-            query = walk_find_query(s->f->w, AS(RangeVar, s->items[i]))->ctequery;
         }
         if (query != NULL && is_named_query(s->f, query, depth + 1)) {
             named |= 1U << i;
@@ -448,14 +447,13 @@ static uint32_t named_items(scope *s, const Node *condition, unsigned depth)
     if (s->is_unknown || s->count == 0) {
         return 0;
     }
-    uint32_t tables = tables_of(s);
-    s->tables = tables;
+    find_tables(s);
     links joined = {.count = 0};
     uint32_t named = named_by(s, condition, &joined, depth);
     for (unsigned i = 0; i < s->quals_count; i++) {
         named |= named_by(s, s->quals[i], &joined, depth);
     }
-    return spread(&joined, (named & tables) | queries_that_name(s, tables, depth));
+    return spread(&joined, (named & s->tables) | queries_that_name(s, depth));
 }
 
 /* Columns and values: no function that makes many rows of one. */

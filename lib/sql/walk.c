@@ -597,6 +597,15 @@ static node_handler *handler_of(NodeTag tag)
     }
 }
 
+/* A name that is looked up when the work is spent may mean anything: nothing judged so holds. */
+static bool fail_if_spent(walker *w)
+{
+    if (walk_is_spent(w)) {
+        walk_fault(w, SP_SQL_TOO_COMPLEX, "too many names that each may be one of too many");
+    }
+    return walk_is_spent(w);
+}
+
 void walk(walker *w, const Node *node)
 {
     if (node == NULL || walk_failed(w)) {
@@ -610,8 +619,7 @@ void walk(walker *w, const Node *node)
                    SP_SQL_NODES_MAX);
         return;
     }
-    if (walk_is_spent(w)) {
-        walk_fault(w, SP_SQL_TOO_COMPLEX, "too many names that each may be one of too many");
+    if (fail_if_spent(w)) {
         return;
     }
     w->depth++;
@@ -673,5 +681,6 @@ void walk_statement(walker *w, const RawStmt *raw)
         statement->flags |= SP_SQL_RETURNS_ROWS;
     }
     walk(w, raw->stmt);
+    (void)fail_if_spent(w);
     room->judgement.flags |= statement->flags;
 }

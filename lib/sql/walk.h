@@ -118,6 +118,7 @@ found_relation walk_resolve(const walker *w, const RangeVar *name, bool is_targe
  * catalogue says. */
 bool walk_is_temporary(const walker *w, sp_span name);
 bool walk_is_other(const walker *w, sp_span name);
+/* NULL: none; or the work is spent, and the judgement is a fault. */
 const CommonTableExpr *walk_find_query(const walker *w, const RangeVar *name);
 void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t flags);
 /* Notes that rows of a temporary relation are read or changed, if the name, which stands for that

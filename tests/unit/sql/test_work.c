@@ -107,6 +107,59 @@ static void test_folding(void **state)
     assert_int_equal(judge(state, &text, "folding"), SP_SQL_TOO_COMPLEX);
 }
 
+static sp_sql_fault judge_whole(void **state, sp_buf *text, const char *what)
+{
+    sp_buf_byte(text, 0);
+    const long_text whole = {(const char *)sp_buf_borrow(text).ptr, "", "", 0, "", "", 0, ""};
+    return judge(state, &whole, what);
+}
+
+/* WITH queries that each are eight of the one before. */
+static sp_sql_fault judge_deep(void **state, int others)
+{
+    auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    sp_buf_text(&text, "WITH ");
+    repeat(&text, "z# AS (SELECT 1), ", "", others);
+    sp_buf_text(&text, "a0 AS (SELECT 1)");
+    for (int i = 0; i < 5; i++) {
+        sp_buf_fmt(&text, ", a%d AS (SELECT 1 FROM a%d, a%d, a%d, a%d, a%d, a%d, a%d, a%d)", i + 1,
+                   i, i, i, i, i, i, i, i);
+    }
+    sp_buf_text(&text, " DELETE FROM orders WHERE id IN (SELECT 1 FROM a5");
+    repeat(&text, ", a5", "", 7);
+    sp_buf_byte(&text, ')');
+    return judge_whole(state, &text, "deep");
+}
+
+static sp_sql_fault judge_wide(void **state, int conditions)
+{
+    auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    sp_buf_text(&text, "WITH ");
+    repeat(&text, "a# AS (SELECT 1)", ", ", 1000);
+    sp_buf_text(&text, " DELETE FROM nosuch WHERE ");
+    for (int i = 0; i < conditions; i++) {
+        sp_buf_text(&text, i > 0 ? " AND id IN (SELECT 1 FROM " : "id IN (SELECT 1 FROM ");
+        repeat(&text, "a97#", ", ", 9);
+        repeat(&text, ", a98#", "", 9);
+        repeat(&text, ", a99#", "", 9);
+        sp_buf_byte(&text, ')');
+    }
+    return judge_whole(state, &text, "wide");
+}
+
+/* Wherever within a condition the work is spent, what a name was found to be stays so. */
+static void test_spent_within(void **state)
+{
+    for (int others = 10; others <= 30; others++) {
+        sp_sql_fault fault = judge_deep(state, others);
+        assert_true(fault == SP_SQL_TOO_COMPLEX || (fault == SP_SQL_FINE && others < 25));
+    }
+    for (int conditions = 1; conditions <= 80; conditions++) {
+        sp_sql_fault fault = judge_wide(state, conditions);
+        assert_true(fault == SP_SQL_TOO_COMPLEX || (fault == SP_SQL_FINE && conditions < 75));
+    }
+}
+
 static void test_honest(void **state)
 {
     static const long_text texts[] = {
@@ -168,6 +221,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hostile), cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_honest), cmocka_unit_test(test_long_sets)};
+        cmocka_unit_test(test_spent_within), cmocka_unit_test(test_honest),
+        cmocka_unit_test(test_long_sets)};
     return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

@@ -38,7 +38,8 @@ typedef struct {
 typedef struct {
     sp_span name; /* of the relation; empty = not one relation */
     sp_span schema;
-    bool is_whole; /* every row of it */
+    bool is_whole;   /* every row of it */
+    bool is_renamed; /* its columns have other names here */
 } row_source;
 
 /* With what the message has left of it; fold_end() takes it from there. */

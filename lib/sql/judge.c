@@ -91,6 +91,7 @@ static void begin_reading(walk_room *room)
     room->use_count = 0;
     room->work = 0;
     room->folds = 0;
+    room->ranges = 0;
     room->temp_count = 0;
     room->is_temp_renamed = false;
     room->code_count = 0;

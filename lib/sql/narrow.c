@@ -48,6 +48,13 @@ static const Node *without_casts(const Node *node)
     return node;
 }
 
+/* "orders AS k(x, id)": k.id is a column of orders by some other name. */
+static bool is_renamed(const Node *item)
+{
+    return item != NULL && nodeTag(item) == T_RangeVar && AS(RangeVar, item)->alias != NULL &&
+           AS(RangeVar, item)->alias->colnames != NIL;
+}
+
 static uint32_t item_of_column(const scope *s, const ColumnRef *column)
 {
     sp_span name = names_last(column->fields);
@@ -59,12 +66,12 @@ static uint32_t item_of_column(const scope *s, const ColumnRef *column)
             return 1;
         }
         unsigned first = s->has_target ? 1 : 0;
-        return s->count == first + 1 ? 1U << first : 0;
+        return s->count == first + 1 && !is_renamed(s->items[first]) ? 1U << first : 0;
     }
     sp_span alias = names_before(column->fields);
     for (unsigned i = 0; i < s->count; i++) {
         if (sp_span_eq(fold_alias_of(s->items[i]), alias)) {
-            return 1U << i;
+            return is_renamed(s->items[i]) ? 0 : 1U << i;
         }
     }
     return 0;
@@ -245,15 +252,25 @@ static uint32_t item_of_key(const scope *s, const Node *node)
     return item;
 }
 
-/* "id BETWEEN 3 AND 90": so many at most, of what has a number each. */
-static bool is_short_range(const A_Expr *expr)
+/* "id BETWEEN 3 AND 90": so many at most, of what has a number each. All ranges of a message
+ * together are short. */
+static uint32_t named_by_range(const scope *s, const A_Expr *expr)
 {
-    enum { SHORT_RANGE = 1000 };
     const List *bounds = AS(List, expr->rexpr);
     long low = 0;
     long high = 0;
-    return list_length(bounds) == 2 && is_number((const Node *)linitial(bounds), &low) &&
-           is_number((const Node *)lsecond(bounds), &high) && high - low < SHORT_RANGE;
+    if (list_length(bounds) != 2 || !is_number((const Node *)linitial(bounds), &low) ||
+        !is_number((const Node *)lsecond(bounds), &high)) {
+        return 0;
+    }
+    walk_room *room = s->f->w->room;
+    long width = high < low ? 0 : high - low + 1; /* the bounds are of 32 bits */
+    if (width > SP_SQL_RANGES_MAX - (long)room->ranges) {
+        return 0;
+    }
+    uint32_t item = item_of_key(s, expr->lexpr);
+    room->ranges += item == 0 ? 0 : (uint32_t)width;
+    return item;
 }
 
 /* ---- conditions: each says which items it names ---- */
@@ -295,7 +312,7 @@ static uint32_t named_by_expression(scope *s, const A_Expr *expr, links *joined)
     case AEXPR_OP_ANY:
         return is_equal && is_value(s, expr->rexpr, true, 0) ? item_of_many(s, expr->lexpr) : 0;
     case AEXPR_BETWEEN:
-        return is_short_range(expr) ? item_of_key(s, expr->lexpr) : 0;
+        return named_by_range(s, expr);
     case AEXPR_OP_ALL:
     case AEXPR_DISTINCT:
     case AEXPR_NULLIF:

@@ -23,7 +23,10 @@ static row_source source_of_range(folding *f, const RangeVar *range)
         f->depth -= 8;
         return source;
     }
-    return (row_source){text_of(range->relname), text_of(range->schemaname), true};
+    return (row_source){.name = text_of(range->relname),
+                        .schema = text_of(range->schemaname),
+                        .is_whole = true,
+                        .is_renamed = range->alias != NULL && range->alias->colnames != NIL};
 }
 
 static row_source source_of_item(folding *f, const Node *item)
@@ -134,8 +137,9 @@ static row_source source_of_alias(folding *f, sp_span alias)
 {
     for (const from_frame *frame = f->frame; frame != NULL; frame = frame->up) {
         if (is_target_alias(frame, alias)) {
-            return (row_source){text_of(frame->target->relname), text_of(frame->target->schemaname),
-                                true};
+            return (row_source){.name = text_of(frame->target->relname),
+                                .schema = text_of(frame->target->schemaname),
+                                .is_whole = true};
         }
         for (int i = 0; i < list_length(frame->items) && f->work <= FOLD_WORK_MAX; i++) {
             f->work++;
@@ -276,6 +280,7 @@ static bool is_same_column(folding *f, const ColumnRef *a, const ColumnRef *b)
     row_source source_a = source_of_alias(f, alias_a);
     row_source source_b = source_of_alias(f, alias_b);
     return source_a.name.len > 0 && source_a.is_whole && source_b.is_whole &&
+           !source_a.is_renamed && !source_b.is_renamed &&
            is_same_relation(source_a.schema, source_a.name, source_b.schema, source_b.name);
 }
 

@@ -17,6 +17,7 @@ enum {
     SP_SQL_NODES_MAX = 1500000,
     SP_SQL_WORK_MAX = 2000000,    /* names compared while judging one message */
     SP_SQL_FOLDS_MAX = 400000,    /* parts of its conditions looked at; beyond they spare no row */
+    SP_SQL_RANGES_MAX = 1000,     /* rows that ranges of keys name in one message */
     SP_SQL_STATEMENTS_MAX = 1024, /* in one message */
     SP_SQL_USES_MAX = 1024,       /* distinct, in one message */
     SP_SQL_NAMES_MAX_BYTES = 64 * 1024,

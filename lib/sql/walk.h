@@ -52,6 +52,7 @@ typedef struct {
     uint32_t temp_count;
     uint32_t work;        /* names compared; more than SP_SQL_WORK_MAX: too complex */
     uint32_t folds;       /* parts of conditions looked at */
+    uint32_t ranges;      /* numbers that ranges of keys name */
     bool is_temp_renamed; /* any name may be a temporary relation's */
     sp_sql_judgement judgement;
 } walk_room;

@@ -309,6 +309,17 @@ static void test_ranges(void **state)
         {"DELETE FROM orders o USING parcels p WHERE p.id BETWEEN 5 AND 9 AND o.total = p.year",
          "write orders; write~ order_lines; read parcels"},
         {"DELETE FROM parcels WHERE id BETWEEN 1 AND 1001", "write+ parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN 1 AND 500 OR id BETWEEN 501 AND 1000",
+         "write parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN 1 AND 500 OR id BETWEEN 501 AND 1001",
+         "write+ parcels"},
+        {"DELETE FROM parcels WHERE id BETWEEN 9 AND 5 OR id BETWEEN 1 AND 1000", "write parcels"},
+        {"UPDATE parcels SET year = 1 WHERE id BETWEEN 1 AND 600; "
+         "DELETE FROM parcels WHERE id BETWEEN 601 AND 1000",
+         "write parcels"},
+        {"UPDATE parcels SET year = 1 WHERE id BETWEEN 1 AND 600; "
+         "DELETE FROM parcels WHERE id BETWEEN 601 AND 1001",
+         "write parcels; write+ parcels"},
         {"DELETE FROM parcels WHERE year BETWEEN 1 AND 5", "write+ parcels"},
         {"DELETE FROM parcels WHERE year BETWEEN 1 AND 1", "write+ parcels"},
         {"DELETE FROM parcels WHERE code BETWEEN 1 AND 5", "write+ parcels"},
@@ -330,6 +341,32 @@ static void test_ranges(void **state)
          "alter parcels; write+ parcels"},
         {"CREATE TEMP TABLE parcels (id int); DELETE FROM parcels WHERE id BETWEEN 1 AND 5",
          "write+ parcels"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
+/* What an alias calls otherwise is no column that is known by that name. */
+static void test_renamed(void **state)
+{
+    static const judged cases[] = {
+        {"DELETE FROM orders USING parcels AS k WHERE k.id BETWEEN 1 AND 9 AND orders.total = k.id",
+         "write orders; write~ order_lines; read parcels"},
+        {"DELETE FROM orders USING parcels AS k(x, y, id) "
+         "WHERE k.id BETWEEN 1 AND 9 AND orders.total = k.id",
+         "write+ orders; write~+ order_lines; read parcels"},
+        {"DELETE FROM orders WHERE id IN (SELECT id FROM parcels AS k(x, y, id) "
+         "WHERE id BETWEEN 1 AND 9)",
+         "write+ orders; write~+ order_lines; read parcels"},
+        {"DELETE FROM orders USING wares AS k(i, d) WHERE k.d IN ($1, $2) AND k.i = orders.id",
+         "write+ orders; write~+ order_lines; read wares"},
+        {"DELETE FROM orders USING wares AS k(i, d) "
+         "WHERE k.d::text IN ('true', 'false') AND k.i = orders.id",
+         "write+ orders; write~+ order_lines; read wares"},
+        {"DELETE FROM wares USING wares AS k(d, id) WHERE k.id <> wares.id",
+         "write+ wares; read wares"},
+        {"DELETE FROM wares USING wares AS k WHERE k.id <> wares.id", "write+ wares; read wares"},
+        {"DELETE FROM orders USING (VALUES (7), (8)) AS k(i) WHERE k.i = orders.id",
+         "write orders; write~ order_lines"},
     };
     check(state, cases, SP_COUNT(cases));
 }
@@ -694,6 +731,7 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_plans_make_nothing),
         cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_renamed),
         cmocka_unit_test(test_keys_of_now),
     };
     return cmocka_run_group_tests(tests, office_set_up, office_tear_down);

@@ -223,8 +223,10 @@ static void walk_query(walker *w, const Node *query, sp_span word)
         walk_fault(w, SP_SQL_UNKNOWN, "PREPARE or DECLARE of SELECT ... INTO");
         return;
     }
-    walk_note_query(w, query, word);
     walk(w, query);
+    if (!walk_failed(w)) { /* nor is it deeper than what compares trees may go */
+        walk_note_query(w, query, word);
+    }
 }
 
 static void walk_prepare(walker *w, const PrepareStmt *prepare)

@@ -4,6 +4,7 @@
  */
 #include "tests/unit/cm.h"
 
+#include "lib/base/buf.h"
 #include "lib/sql/judge.h"
 
 /* The query that a name stands for, cut out of its text. */
@@ -57,10 +58,32 @@ static void test_queries_of_names(void **state)
     }
 }
 
+/* The trees that are compared are no deeper than the walk goes. */
+static void test_deep(void **state)
+{
+    (void)state;
+    enum { TERMS = 270000 };
+    auto_sql_judge sp_sql_judge *judge = NULL;
+    assert_ok(sp_sql_judge_new(&judge));
+    const sp_sql_context context = {.is_utf8 = true};
+    auto_buf sp_buf text = sp_buf_make(1 << 20);
+    static const char *const heads[] = {"PREPARE p AS SELECT 1", "DECLARE c CURSOR FOR SELECT 1"};
+    for (size_t i = 0; i < SP_COUNT(heads); i++) {
+        sp_buf_reset(&text);
+        sp_buf_text(&text, heads[i]);
+        for (int term = 0; term < TERMS; term++) {
+            sp_buf_text(&text, "+1");
+        }
+        assert_int_not_equal(sp_sql_judge_text(judge, &context, sp_buf_borrow(&text))->fault,
+                             SP_SQL_FINE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_queries_of_names),
+        cmocka_unit_test(test_deep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

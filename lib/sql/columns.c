@@ -40,14 +40,21 @@ static sp_span alias_name(const Alias *alias)
     return alias != NULL ? text_of(alias->aliasname) : SP_SPAN_EMPTY;
 }
 
-static bool is_listed(const List *names, sp_span name)
+/* Most names differ in their first bytes. */
+static void looked_at(looking *l, int names)
 {
-    for (int i = 0; i < list_length(names); i++) {
-        if (sp_span_eq(string_of((const Node *)list_nth(names, i)), name)) {
-            return true;
-        }
+    walk_works(&l->at, (uint32_t)names / 4);
+}
+
+static bool is_listed(looking *l, const List *names, sp_span name)
+{
+    int i = 0;
+    while (i < list_length(names) &&
+           !sp_span_eq(string_of((const Node *)list_nth(names, i)), name)) {
+        i++;
     }
-    return false;
+    looked_at(l, i);
+    return i < list_length(names);
 }
 
 static bool is_hidden(sp_span name)
@@ -90,7 +97,7 @@ static column_sure with_query_has(looking *l, const CommonTableExpr *query, sp_s
         return COLUMN_MAYBE; /* a query sees itself and later ones only WITH RECURSIVE */
     }
     if (query->aliascolnames != NIL) {
-        return is_listed(query->aliascolnames, name) ? COLUMN_IS : COLUMN_MAYBE;
+        return is_listed(l, query->aliascolnames, name) ? COLUMN_IS : COLUMN_MAYBE;
     }
     const looking outside = *l;
     l->at.scope = l->within = scope;
@@ -117,12 +124,14 @@ static column_sure relation_has(looking *l, const RangeVar *range, sp_span name)
     return is_column || is_hidden(name) ? COLUMN_IS : COLUMN_NOT;
 }
 
-static column_sure function_has(const RangeFunction *call, sp_span name)
+static column_sure function_has(looking *l, const RangeFunction *call, sp_span name)
 {
     bool is = sp_span_eq(alias_name(call->alias), name);
-    for (int i = 0; !is && i < list_length(call->coldeflist); i++) {
+    int i = 0;
+    for (; !is && i < list_length(call->coldeflist); i++) {
         is = sp_span_eq(text_of(AS(ColumnDef, list_nth(call->coldeflist, i))->colname), name);
     }
+    looked_at(l, i);
     return is ? COLUMN_IS : COLUMN_MAYBE;
 }
 
@@ -130,7 +139,8 @@ static column_sure item_has(looking *l, const Node *item, sp_span name)
 {
     const Alias *alias = NULL;
     column_sure sure = COLUMN_MAYBE;
-    if (item == NULL || l->depth >= LOOK_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX) {
+    if (item == NULL || l->depth >= LOOK_DEPTH_MAX || l->items++ > LOOK_ITEMS_MAX ||
+        walk_is_spent(&l->at)) {
         return COLUMN_MAYBE;
     }
     walk_works(&l->at, LOOK_COST);
@@ -146,7 +156,7 @@ static column_sure item_has(looking *l, const Node *item, sp_span name)
         break;
     case T_RangeFunction:
         alias = AS(RangeFunction, item)->alias;
-        sure = function_has(AS(RangeFunction, item), name);
+        sure = function_has(l, AS(RangeFunction, item), name);
         break;
     case T_RangeTableSample:
         sure = item_has(l, AS(RangeTableSample, item)->relation, name);
@@ -161,7 +171,7 @@ static column_sure item_has(looking *l, const Node *item, sp_span name)
     }
     l->depth--;
     if (alias != NULL && alias->colnames != NIL) {
-        return is_listed(alias->colnames, name) ? COLUMN_IS : COLUMN_MAYBE; /* renamed */
+        return is_listed(l, alias->colnames, name) ? COLUMN_IS : COLUMN_MAYBE; /* renamed */
     }
     return sure;
 }
@@ -258,12 +268,15 @@ static column_sure query_has(looking *l, const Node *query, sp_span name)
         return values_give(select, name);
     }
     column_sure sure = COLUMN_NOT;
+    int i = 0;
     l->depth++;
-    for (int i = 0; i < list_length(select->targetList) && sure != COLUMN_IS; i++) {
+    for (; i < list_length(select->targetList) && sure != COLUMN_IS && !walk_is_spent(&l->at);
+         i++) {
         sure = graver(sure, target_gives(l, AS(ResTarget, list_nth(select->targetList, i)),
                                          select->fromClause, !has_queries, name));
     }
     l->depth--;
+    looked_at(l, i);
     return sure;
 }
 
@@ -328,7 +341,7 @@ static void look_for(looking *l, const Node *item, wanted *it, unsigned deep)
     }
     const JoinExpr *join = AS(JoinExpr, item);
     if (sp_span_eq(alias_name(join->join_using_alias), it->qualifier)) {
-        answer(it, is_listed(join->usingClause, it->name) ? COLUMN_IS : COLUMN_MAYBE);
+        answer(it, is_listed(l, join->usingClause, it->name) ? COLUMN_IS : COLUMN_MAYBE);
     }
     if (join->alias == NULL || it->inside) {
         look_for(l, join->larg, it, deep + 1);

@@ -76,6 +76,14 @@ static void test_hostile(void **state)
         {"WITH ", "a# AS (SELECT 1)", ", ", 5000, " SELECT 1 FROM ", "zz", 50000, ""},
         {"SELECT ", "a.id", ", ", 50000, " FROM ", "(SELECT * FROM orders) a", 1000, ""},
         {"LOCK TABLE ", "t#", ", ", 900, "; SELECT 1 FROM ", "zz", 150000, ""},
+        {"SELECT 1 FROM (SELECT ", "1 a#", ", ", 20000, ", 2 x) s WHERE (", "s.x", 100000,
+         ") IS NULL"},
+        {"SELECT 1 FROM (SELECT 1) s(", "a#", ", ", 20000, ", x) WHERE (", "s.x", 100000,
+         ") IS NULL"},
+        {"SELECT 1 FROM f() s(", "a# int", ", ", 20000, ", x int) WHERE (", "s.x", 100000,
+         ") IS NULL"},
+        {"WITH s(", "a#", ", ", 20000, ", x) AS (SELECT 1) SELECT 1 FROM s WHERE (", "s.x", 100000,
+         ") IS NULL"},
     };
     for (size_t i = 0; i < SP_COUNT(texts); i++) {
         assert_int_equal(judge(state, &texts[i], "hostile"), SP_SQL_TOO_COMPLEX);
@@ -172,6 +180,8 @@ static void test_honest(void **state)
         {"INSERT INTO orders VALUES ", "(#, 7, 'x', 'y', NULL, 3.5, true)", ", ", 20000, "", "", 0,
          ""},
         {"DELETE FROM orders WHERE ", "id = #", " OR ", 900, "", "", 0, ""},
+        {"SELECT 1 FROM (SELECT ", "1 a#", ", ", 1600, ", 2 x) s WHERE (", "s.x", 1600,
+         ") IS NULL"},
         {"SELECT * FROM orders WHERE id IN (", "#", ", ", 60000, ")", "", 0, ""},
         {"DELETE FROM orders WHERE id IN (", "#", ", ", 60000, ")", "", 0, ""},
     };

@@ -11,6 +11,7 @@
 enum {
     MASKING_NAMES_MAX = 256,
     MASKING_WORK_MAX = 4000000, /* names compared and parts looked at, some 30 ms */
+    MASKING_REACHED_MAX = 64,   /* of which it is known that they were reached */
     MASKING_PLACES_MAX = 1664   /* columns of a query: the server has no room for more */
 };
 
@@ -30,6 +31,11 @@ typedef struct {
     masking_names items;   /* of all FROM items */
     masking_names unclear; /* of masked relations, and those that more than one item has */
     masking_names queries; /* of WITH */
+    struct {
+        uint32_t relation;
+        bool is_masked;
+    } reached[MASKING_REACHED_MAX]; /* relations whose columns are in the lists */
+    uint32_t reached_count;
     masking_names unknown; /* of FROM items that may be of WITH, or newer than the catalogue */
     const sp_sql_context *context;
     bool in_reach;

@@ -49,6 +49,7 @@ bool masking_is_refused(const masking *m)
 
 static void add(masking *m, masking_names *list, sp_span name)
 {
+    *m->work += list->count / 2; /* most differ in their first bytes */
     if (name.len == 0 || masking_has(list, name)) {
         return;
     }
@@ -98,9 +99,38 @@ static void add_item(masking *m, masking_names *list, sp_span name)
     add(m, list, name);
 }
 
+/* The columns of a relation, once; whether any is masked. */
+static bool reach_columns(masking *m, uint32_t index)
+{
+    const sp_sql_relation *relation = sp_sql_catalogue_at(m->catalogue, index);
+    const sp_sql_column *columns = sp_sql_catalogue_columns(m->catalogue, index);
+    for (uint32_t i = 0; i < m->reached_count; i++) {
+        if (m->reached[i].relation == index) {
+            return m->reached[i].is_masked;
+        }
+    }
+    bool masked = false;
+    for (uint32_t i = 0; i < relation->column_count; i++) {
+        add(m, &m->columns, columns[i].name);
+        if ((columns[i].bound.tags & m->mask_tags) != 0) {
+            add(m, &m->names, columns[i].name);
+            masked = true;
+        }
+    }
+    for (uint32_t i = 0; masked && i < relation->column_count; i++) {
+        add(m, &m->own, columns[i].name);
+    }
+    if (m->reached_count < MASKING_REACHED_MAX) {
+        m->reached[m->reached_count].relation = index;
+        m->reached[m->reached_count++].is_masked = masked;
+    }
+    return masked;
+}
+
 static void reach_relation(masking *m, const RangeVar *range)
 {
     sp_span name = text_of(range->relname);
+    *m->work += 8 + m->queries.count / 2 + m->reached_count;
     uint32_t index = context_find(m->context, text_of(range->schemaname), name);
     sp_span alias = alias_name(range->alias);
     /* wherever the WITH query of that name is seen: it may be in reach here */
@@ -111,27 +141,15 @@ static void reach_relation(masking *m, const RangeVar *range)
         return;
     }
     const sp_sql_relation *relation = sp_sql_catalogue_at(m->catalogue, index);
-    const sp_sql_column *columns = sp_sql_catalogue_columns(m->catalogue, index);
-    bool masked = false;
     if ((relation->flags & SP_SQL_REL_TELLS) != 0) {
         masking_refuse(
             m, "a relation of the system, or a view of one, that may tell masked values:", name);
         return;
     }
-    bool is_system =
-        (relation->flags & SP_SQL_REL_SYSTEM) != 0; /* in rows of these nothing is masked */
-    for (uint32_t i = 0; !is_system && i < relation->column_count; i++) {
-        add(m, &m->columns, columns[i].name);
-        if ((columns[i].bound.tags & m->mask_tags) != 0) {
-            add(m, &m->names, columns[i].name);
-            masked = true;
-        }
-    }
+    /* in rows of the system's nothing is masked */
+    bool masked = (relation->flags & SP_SQL_REL_SYSTEM) == 0 && reach_columns(m, index);
     /* also when nothing masked is shown: an error may quote the whole row behind it */
     m->in_reach |= masked || (relation->flags & (SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR)) != 0;
-    for (uint32_t i = 0; masked && i < relation->column_count; i++) {
-        add(m, &m->own, columns[i].name);
-    }
     add_item(m, masked || may_be_query ? &m->rows : &m->clean, alias.len > 0 ? alias : name);
     if (masked && !may_be_query) {
         add(m, &m->unclear, alias.len > 0 ? alias : name);
@@ -158,7 +176,7 @@ static size_t made_at(NodeTag tag)
 
 static void each_node(masking *m, const Node *node, void (*reach)(masking *m, const Node *node))
 {
-    if (node == NULL || masking_is_refused(m)) {
+    if (node == NULL || masking_is_spent(m)) {
         return;
     }
     NodeTag tag = nodeTag(node);

@@ -45,6 +45,16 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     return index;
 }
 
+static void add_wide_table(sp_sql_catalogue *office)
+{
+    auto_buf sp_buf columns = sp_buf_make(4096);
+    for (int i = 0; i < 240; i++) {
+        sp_buf_fmt(&columns, i > 0 ? " c%d" : "c%d", i);
+    }
+    sp_buf_byte(&columns, 0);
+    add_table(office, "public", "wide", 'r', 0, (const char *)sp_buf_borrow(&columns).ptr);
+}
+
 sp_sql_catalogue *office_new(void)
 {
     sp_sql_catalogue *office = NULL;
@@ -107,6 +117,7 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_unique(office, parcels, 1));
     must(sp_sql_catalogue_unique(office, parcels, 2));
     must(sp_sql_catalogue_unique(office, parcels, 9)); /* no such column */
+    add_wide_table(office);
     must(sp_sql_catalogue_finish(office));
     return office;
 }

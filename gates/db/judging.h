@@ -506,7 +506,7 @@ void db_run_write(const db_run_ask *run, sp_buf *out);
 void db_literal_write(sp_buf *out, sp_span value);
 
 /* ---- settings.c: by which a text has another meaning ---- */
-enum { DB_SETTINGS = 18, DB_SETTING_BYTES = 96 /* longer ones are cut */ };
+enum { DB_SETTINGS = 20, DB_SETTING_BYTES = 255 /* no longer TimeZone is taken by the server */ };
 typedef struct {
     bool are_known;
     struct {

@@ -411,6 +411,10 @@ static step message(db_session *session, db_run *run, const sp_pg_msg *msg, sp_s
     uint16_t kind = kinds[msg->type];
     bool fits = true;
     if (ends_waiting(session, msg)) {
+        if (sp_failed(
+                db_run_send(run, &session->front))) { /* what came before it is the client's */
+            session->front_ended = true;
+        }
         tell_waiting(session, msg);
         return STOP;
     }

@@ -326,8 +326,11 @@ static void tell_failure(db_session *session, const db_refusal *refusal)
         auto_buf sp_buf out = sp_buf_make(4096);
         db_refusal said = *refusal;
         said.reference = reference;
-        if (session->at == DB_AT_OPEN && session->waits) {
-            /* the answer to what waits: libpq shows nobody a FATAL that comes instead of one */
+        const db_flight *head = db_flights_head(session);
+        bool is_next = head == NULL || (head->flags & (DB_FLIGHT_OURS | DB_FLIGHT_GUARD)) != 0;
+        if (session->at == DB_AT_OPEN && session->waits && is_next) {
+            /* the answer to what waits: libpq shows nobody a FATAL that comes instead of one; what
+             * was sent before it may have run */
             db_refusal_write(&said, "ERROR", &out);
             sp_pg_ready_write(&out, 'I');
         }

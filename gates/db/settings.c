@@ -18,6 +18,7 @@
 static const char *const names[DB_SETTINGS] = {
     "array_nulls",
     "backslash_quote",
+    "bytea_output",
     "DateStyle",
     "default_table_access_method",
     "default_tablespace",
@@ -27,6 +28,7 @@ static const char *const names[DB_SETTINGS] = {
     "lc_monetary",
     "lc_numeric",
     "lc_time",
+    "quote_all_identifiers",
     "row_security",
     "standard_conforming_strings",
     "TimeZone",

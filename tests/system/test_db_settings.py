@@ -104,8 +104,10 @@ def test_however_it_was_set(gate, how):
 def test_what_is_not_reported_is_shown_too(gate):
     """By no ParameterStatus, that is."""
     with connected(gate) as raw:
-        raw.ask("SET array_nulls = off; SET default_text_search_config = 'pg_catalog.simple'; SET lc_monetary = 'C'")
+        raw.ask("SET array_nulls = off; SET default_text_search_config = 'pg_catalog.simple'; SET lc_monetary = 'C'; SET bytea_output = escape;"
+                " SET quote_all_identifiers = on")
         said, _ = shown(gate, raw, text=ALIKE)
+        assert "bytea_output = 'escape'" in said and "quote_all_identifiers = 'on'" in said
         assert "array_nulls = 'off'" in said and "default_text_search_config = 'pg_catalog.simple'" in said
 
 

@@ -260,9 +260,14 @@ void walk_rename(walker *w, const RenameStmt *rename)
         bool may_be = rename->relation->schemaname == NULL || is_temporary_name(rename->relation);
         w->statement->flags |= may_be ? SP_SQL_RENAMES_TEMP : 0;
         w->room->is_temp_renamed |= may_be_temporary(w, rename->relation);
-        record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
-        record_other(w, text_of(rename->newname));
-        record_uncover(w, rename->relation);
+        if (walk_resolve(w, rename->relation, true).kind == FOUND_TEMPORARY) {
+            const RangeVar now = {.relname = rename->newname}; /* another one of the session's */
+            record_made_temporary(w, &now);
+        } else {
+            record_new_name(w, rename->relation, SP_SPAN_EMPTY, text_of(rename->newname));
+            record_other(w, text_of(rename->newname));
+            record_uncover(w, rename->relation);
+        }
     }
     if (is_code(rename->renameType)) {
         lose_code(w, names_of(rename->object));

@@ -14,20 +14,78 @@ enum { ROUNDS_MAX = 16 };
 
 /* ---- one reading ---- */
 
-/* A relation that is neither in the catalogue nor the session's own: made a moment ago, of who
- * knows what. */
-static bool reaches_unknown(const masking *m)
+static bool is_other(const masking *m, sp_span name)
+{
+    return m->context->is_other != NULL && m->context->is_other(m->context->session, name);
+}
+
+/* A table that the session or the text made, under the name that it was made by: who sees masked
+ * values put nothing masked into it. */
+static bool is_own(const masking *m, sp_span name)
 {
     const sp_sql_context *context = m->context;
+    return !is_other(m, name) &&
+           (masking_has(&m->made, name) ||
+            (context->is_own != NULL && context->is_own(context->session, name)));
+}
+
+/* A relation that is neither in the catalogue nor the session's own: made a moment ago, of who
+ * knows what. */
+static bool reaches_unknown(masking *m)
+{
+    const sp_sql_context *context = m->context;
+    bool reaches = false;
     for (uint32_t i = 0; m->catalogue != NULL && i < m->unknown.count; i++) {
         sp_span name = m->unknown.items[i];
-        if (!masking_has(&m->queries, name) &&
-            (context->is_temporary == NULL || !context->is_temporary(context->session, name) ||
-             (context->is_other != NULL && context->is_other(context->session, name)))) {
-            return true;
+        bool is_temporary =
+            context->is_temporary != NULL && context->is_temporary(context->session, name);
+        if (!masking_has(&m->queries, name) && (!is_temporary || is_other(m, name))) {
+            reaches = true;
+            m->is_any |= !is_own(m, name);
         }
     }
-    return false;
+    return reaches;
+}
+
+/* Whether a statement leaves all names what they mean. */
+static bool keeps_names(const Node *statement)
+{
+    switch ((int)nodeTag(statement)) {
+    case T_CreateStmt:
+    case T_CreateTableAsStmt:
+    case T_SelectStmt:
+    case T_InsertStmt:
+    case T_UpdateStmt:
+    case T_DeleteStmt:
+    case T_IndexStmt:
+        return true;
+    case T_TransactionStmt:
+        return AS(TransactionStmt, statement)->kind == TRANS_STMT_BEGIN ||
+               AS(TransactionStmt, statement)->kind == TRANS_STMT_COMMIT;
+    default:
+        return false;
+    }
+}
+
+/* The tables that a text makes, if it does nothing to names besides. */
+static void find_made(masking *m, const List *statements)
+{
+    for (int i = 0; i < list_length(statements); i++) {
+        const Node *statement = AS(RawStmt, list_nth(statements, i))->stmt;
+        if (statement == NULL) {
+            continue;
+        }
+        if (!keeps_names(statement)) {
+            m->made.count = 0;
+            return;
+        }
+        if (nodeTag(statement) == T_CreateStmt && !AS(CreateStmt, statement)->if_not_exists) {
+            masking_add_made(m, AS(CreateStmt, statement)->relation);
+        } else if (nodeTag(statement) == T_CreateTableAsStmt &&
+                   !AS(CreateTableAsStmt, statement)->if_not_exists) {
+            masking_add_made(m, AS(CreateTableAsStmt, statement)->into->rel);
+        }
+    }
 }
 
 static void analyse(masking *m, const List *statements)
@@ -40,6 +98,7 @@ static void analyse(masking *m, const List *statements)
         }
     }
     masking_reach(m, all);
+    find_made(m, statements);
     bool is_new = reaches_unknown(m);
     m->in_reach |= is_new;
     if (!m->in_reach || masking_is_refused(m)) {

@@ -37,8 +37,10 @@ typedef struct {
     } reached[MASKING_REACHED_MAX]; /* relations whose columns are in the lists */
     uint32_t reached_count;
     masking_names unknown; /* of FROM items that may be of WITH, or newer than the catalogue */
+    masking_names made;    /* tables that the text makes, unless names change in it too */
     const sp_sql_context *context;
     bool in_reach;
+    bool is_any; /* a FROM item may stand for anything: any column may be masked */
     bool changed;
     bool has_window; /* bind_view: WINDOW w AS (...) holds a masked column */
     uint32_t *work;  /* more than MASKING_WORK_MAX: refused */
@@ -52,6 +54,8 @@ void masking_refuse(masking *m, const char *what, sp_span name);
 bool masking_is_refused(const masking *m);
 /* Refuses when too much has been looked at. */
 bool masking_is_spent(masking *m);
+/* A table that the text makes. */
+void masking_add_made(masking *m, const RangeVar *relation);
 /* Collects the FROM items below node. */
 void masking_reach(masking *m, const Node *node);
 /* One round: what is called after a masked column is one. Sets changed. */

@@ -127,19 +127,12 @@ static bool reach_columns(masking *m, uint32_t index)
     return masked;
 }
 
-static void reach_relation(masking *m, const RangeVar *range)
+static void reach_known(masking *m, const RangeVar *range, uint32_t index)
 {
     sp_span name = text_of(range->relname);
-    *m->work += 8 + m->queries.count / 2 + m->reached_count;
-    uint32_t index = context_find(m->context, text_of(range->schemaname), name);
     sp_span alias = alias_name(range->alias);
     /* wherever the WITH query of that name is seen: it may be in reach here */
     bool may_be_query = range->schemaname == NULL && masking_has(&m->queries, name);
-    if (index == SP_NONE) {
-        add_item(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or not known */
-        add(m, &m->unknown, name);
-        return;
-    }
     const sp_sql_relation *relation = sp_sql_catalogue_at(m->catalogue, index);
     if ((relation->flags & SP_SQL_REL_TELLS) != 0) {
         masking_refuse(
@@ -157,6 +150,45 @@ static void reach_relation(masking *m, const RangeVar *range)
     if (masked && range->alias != NULL && range->alias->colnames != NIL) {
         add_names(m, &m->names, range->alias->colnames);
     }
+}
+
+static void reach_at(masking *m, const RangeVar *range, sp_span schema)
+{
+    uint32_t index = sp_sql_catalogue_find(m->catalogue, schema, text_of(range->relname));
+    if (index != SP_NONE) {
+        reach_known(m, range, index);
+    }
+}
+
+/* A name that the session gave to other rows: it may still be what it was, of any schema that is
+ * searched. */
+static void reach_other(masking *m, const RangeVar *range)
+{
+    if (m->catalogue == NULL) {
+        return;
+    }
+    reach_at(m, range, text_of(range->schemaname));
+    sp_span at = SP_SPAN_EMPTY;
+    for (uint32_t i = 0;
+         range->schemaname == NULL && (at = sp_sql_catalogue_path_at(m->catalogue, i)).len > 0;
+         i++) {
+        reach_at(m, range, at);
+    }
+}
+
+static void reach_relation(masking *m, const RangeVar *range)
+{
+    sp_span name = text_of(range->relname);
+    sp_span alias = alias_name(range->alias);
+    *m->work += 8 + m->queries.count / 2 + m->reached_count;
+    uint32_t index = context_find(m->context, text_of(range->schemaname), name);
+    if (index != SP_NONE) {
+        reach_known(m, range, index);
+        return;
+    }
+    add_item(m, &m->rows, alias.len > 0 ? alias : name); /* a WITH query, or not known */
+    add(m, &m->unknown, name);
+    reach_other(m, range);
 }
 
 /* What a statement makes is not what it reads: where it stands, or no place. */
@@ -246,6 +278,11 @@ static void reach_domain(masking *m, const AlterDomainStmt *alter)
     }
 }
 
+void masking_add_made(masking *m, const RangeVar *relation)
+{
+    add(m, &m->made, text_of(relation->relname));
+}
+
 static void reach_item(masking *m, const Node *node)
 {
     switch ((int)nodeTag(node)) {
@@ -309,7 +346,7 @@ bool masking_is_column(const masking *m, const ColumnRef *column)
         !masking_has(&m->rows, qualifier)) {
         return false;
     }
-    if (masking_is_star(last)) {
+    if (m->is_any || masking_is_star(last)) {
         return true;
     }
     sp_span name = string_of(last);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Names that a session gave to other rows are judged and masked as what they were, and as anything.
+ * OWNS nothing. PROCESS tests. TRUST none. SPEC lib/sql/masking.h, lib/sql/judge.h.
+ */
+#include "tests/unit/cm.h"
+#include "tests/unit/sql/office.h"
+
+#include "lib/sql/masking.h"
+
+enum { PERSONAL = 1 };
+
+typedef office_room room;
+
+static int set_up(void **state)
+{
+    (void)office_set_up(state);
+    room *it = *state;
+    uint32_t customers = sp_sql_catalogue_find(it->office, SP_SPAN_EMPTY, SP_SPAN_LIT("customers"));
+    uint32_t phone = sp_sql_catalogue_find_column(it->office, customers, SP_SPAN_LIT("phone"));
+    const sp_sql_bound bound = {.part = SP_NONE, .tags = PERSONAL, .mask = SP_MASK_MOBILE};
+    sp_sql_catalogue_bind_column(it->office, phone, &bound);
+    sp_sql_catalogue_bind_finish(it->office);
+    sp_sql_masking_bind_views(it->judge, it->office);
+    return 0;
+}
+
+static bool is_customers(const void *session, sp_span name)
+{
+    return session == NULL && (sp_span_eq(name, SP_SPAN_LIT("customers")) ||
+                               sp_span_eq(name, SP_SPAN_LIT("v_customers")));
+}
+
+static bool is_lately(const void *session, sp_span name)
+{
+    return session == NULL && sp_span_eq(name, SP_SPAN_LIT("lately"));
+}
+
+/* A name that the session gave away may still be what it was, or anything else. */
+static void names_are_masked_as_both(void **state)
+{
+    static const char *const refused[] = {
+        "SELECT c.id FROM public.customers c JOIN orders w ON w.note = substr(c.phone, 5, 1)",
+        "SELECT id FROM customers WHERE phone LIKE '138%'",
+        "SELECT id FROM v_customers WHERE tel LIKE '138%'",
+        "SELECT id FROM public.customers ORDER BY phone",
+        "SELECT id FROM lately ORDER BY phone",
+        "SELECT upper(whatever) FROM lately",
+        "CREATE TABLE copy AS SELECT phone FROM public.customers",
+        "INSERT INTO orders (note) SELECT whatever FROM lately",
+        "INSERT INTO orders (note) SELECT phone FROM customers",
+        "DELETE FROM lately WHERE phone = 'x'",
+        "ALTER TABLE sometime RENAME TO another; SELECT a FROM another WHERE b = 1",
+        "CREATE TABLE IF NOT EXISTS another (b int); SELECT b FROM another WHERE b = 1",
+    };
+    static const char *const strict[] = {
+        "SELECT phone FROM customers",
+        "SELECT * FROM lately",
+        "CREATE TABLE another (b int); SELECT b FROM another WHERE b = 1",
+    };
+    room *it = *state;
+    sp_sql_context context = {.catalogue = it->office, .is_other = is_customers};
+    for (size_t i = 0; i < SP_COUNT(refused) + SP_COUNT(strict); i++) {
+        bool is_refused = i < SP_COUNT(refused);
+        const char *text = is_refused ? refused[i] : strict[i - SP_COUNT(refused)];
+        if (sp_sql_masking_text(it->judge, &context, sp_span_cstr(text), PERSONAL).mode !=
+            (is_refused ? SP_SQL_MASKING_REFUSED : SP_SQL_MASKING_STRICT)) {
+            fail_msg("%s", text);
+        }
+    }
+    const sp_span own = SP_SPAN_LIT("SELECT a FROM lately WHERE b = 1");
+    context = (sp_sql_context){.catalogue = it->office, .is_own = is_lately};
+    assert_int_equal(sp_sql_masking_text(it->judge, &context, own, PERSONAL).mode,
+                     SP_SQL_MASKING_STRICT);
+    context.is_other = is_lately;
+    assert_int_equal(sp_sql_masking_text(it->judge, &context, own, PERSONAL).mode,
+                     SP_SQL_MASKING_REFUSED);
+    context = (sp_sql_context){.catalogue = it->office, .is_temporary = is_lately};
+    const sp_sql_judgement *got = sp_sql_judge_text(
+        it->judge, &context, SP_SPAN_LIT("ALTER TABLE lately RENAME TO customers"));
+    assert_int_equal(got->flags & SP_SQL_IS_OTHER, 0);
+    assert_int_not_equal(got->flags & SP_SQL_IS_CREATE_TEMP, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names_are_masked_as_both)};
+    return cmocka_run_group_tests(tests, set_up, office_tear_down);
+}

@@ -144,12 +144,13 @@ static bool is_given(const db_judge *judge, const keys *of)
     return false;
 }
 
-/* False: somebody else is giving it to rows at this moment. */
-static bool make(db_judge *judge, sp_span schema, sp_span name)
+/* shows: what it claims itself others are not judged by. False: somebody else is giving it to rows
+ * at this moment. */
+static bool make(db_judge *judge, sp_span schema, sp_span name, bool shows)
 {
     const keys of = keys_of(judge->catalogue, schema, name);
     for (unsigned i = 0; i < of.count; i++) {
-        if (!is_claimed(judge, of.hashes[i])) {
+        if (!shows || !is_claimed(judge, of.hashes[i])) {
             take(of.hashes[i]);
         }
     }
@@ -173,14 +174,15 @@ bool db_claims_enter(db_session *session, const sp_sql_judgement *judgement, db_
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];
         bool makes = (use->flags & (SP_SQL_USE_MAKES | SP_SQL_USE_BECOMES)) != 0;
-        if (makes && !make(judge, use->schema, use->name)) {
+        bool shows = (use->flags & (SP_SQL_USE_SHOWS | SP_SQL_USE_BECOMES)) != 0;
+        if (makes && !make(judge, use->schema, use->name, shows)) {
             busy = use->name;
         }
     }
     for (uint32_t i = 0; i < judgement->statement_count; i++) {
         const sp_sql_statement *statement = &judgement->statements[i];
         if ((statement->flags & SP_SQL_IS_CREATE_TEMP) != 0 &&
-            !make(judge, SP_SPAN_EMPTY, statement->name)) {
+            !make(judge, SP_SPAN_EMPTY, statement->name, false)) {
             busy = statement->name;
         }
     }

@@ -195,6 +195,23 @@ def test_a_name_that_somebody_makes_himself(gate, things, sleeps):
     assert guarded(gate) == before
 
 
+def test_a_name_that_was_claimed_is_taken_by_a_table(gate, things):
+    """Who began to make a view and then makes a table of its name is judged by it: it is no new name for others."""
+    before = guarded(gate)
+    a, b = two(gate)
+    with contextlib.closing(a), contextlib.closing(b):
+        known(a, b)
+        a.autocommit = False
+        for step in ["SAVEPOINT s", "CREATE VIEW public.claimed AS SELECT * FROM audit.entries", "ROLLBACK TO s",
+                     "CREATE TEMP TABLE claimed (id int)"]:
+            assert state_of(a, step) is None, step
+        a.commit()
+        giving = "CREATE VIEW public.claimed AS SELECT * FROM audit.entries"
+        wait_for("his claim is let go", 10, lambda: state_of(b, giving) != "55P03", 0.1)
+        assert state_of(b, giving) == "42501"
+    assert guarded(gate) == before
+
+
 def test_who_gives_it_is_not_overtaken(gate, things):
     """A view under a new name is under way: nobody makes anything of that name before it is over."""
     before = guarded(gate)

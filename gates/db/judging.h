@@ -687,7 +687,8 @@ void db_ends_done(db_judge *judge);
 /* ---- made.c ---- */
 /* What a text is judged against: the session's catalogue, names and policy. */
 sp_sql_context db_context_of(const db_session *session);
-/* A relation with rows of its own that the session made, or the text makes. */
+/* A relation with rows of its own that the session made, or the text makes, and whose name neither
+ * gave to other rows. */
 bool db_made_is_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span name);
 /* Any name may be one of a temporary relation: some were renamed, or there are too many to keep. */
 bool db_made_hides(const db_judge *judge);

@@ -51,8 +51,23 @@ static bool is_own(const void *of, sp_span name)
     return false;
 }
 
+/* The session or the text gave it to other rows: whatever it made, the name may mean those. */
+static bool may_be_other(const db_judge *judge, const sp_sql_judgement *judgement, sp_span name)
+{
+    bool is_any = is_other(judge, name);
+    for (uint32_t i = 0; i < judgement->statement_count && !is_any; i++) {
+        const sp_sql_statement *statement = &judgement->statements[i];
+        is_any = (statement->flags & SP_SQL_IS_OTHER) != 0 &&
+                 (statement->name.len == 0 || sp_span_eq(statement->name, name));
+    }
+    return is_any;
+}
+
 bool db_made_is_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span name)
 {
+    if (may_be_other(judge, judgement, name)) {
+        return false;
+    }
     const uint32_t makes = SP_SQL_USE_MAKES;
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];

@@ -171,7 +171,8 @@ def test_a_new_name_may_show_what_one_may_read(gate, things):
         assert state_of(a, "CREATE VIEW public.once AS SELECT * FROM audit.entries") is None, "what failed has made nothing"
         wait_for("it is known", 10, lambda: fine(b, "SELECT * FROM once"), 0.1)
         assert state_of(b, "DELETE FROM once WHERE id = 1") == "42501"
-        assert state_of(b, "CREATE OR REPLACE VIEW public.once AS SELECT * FROM audit.entries WHERE id = 2") == "42501"
+        wait_for("the claim to be let go", 10, lambda: state_of(
+            b, "CREATE OR REPLACE VIEW public.once AS SELECT * FROM audit.entries WHERE id = 2") == "42501", 0.1)
         assert state_of(a, "CREATE OR REPLACE VIEW public.once AS SELECT 1 AS id, 'y'::text AS what") is None
         assert state_of(a, "DROP VIEW once") is None
         assert state_of(b, "CREATE VIEW public.once AS SELECT * FROM audit.entries") == "42501"

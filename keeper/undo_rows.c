@@ -220,10 +220,12 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
     }
 }
 
-/* A cast would cut what others wrote since without a word. */
+/* A cast would cut what others wrote since without a word: there and back it is not the same. */
 static void refuse_cut(const undo *u, const undo_table *t, const json_t *column, sp_buf *sql)
 {
     const char *name = undo_text(column, "quoted");
+    const json_t *now =
+        json_object_get(json_object_get(t->now, "columns"), undo_text(column, "name"));
     auto_buf sp_buf words = sp_buf_make(UNDO_SQL_MAX_BYTES);
     sp_buf_fmt(&words,
                "%s: column %s has another type now, and what others wrote into it since does not "
@@ -236,9 +238,9 @@ static void refuse_cut(const undo *u, const undo_table *t, const json_t *column,
     sp_buf_text(sql, ")) WHERE EXISTS (SELECT FROM ");
     put_table(t, sql);
     sp_buf_fmt(sql,
-               " t WHERE t.%s::text::%s::text IS DISTINCT FROM t.%s::text AND t.xmin::text NOT IN "
-               "(SELECT xid FROM pg_temp.sp_one)) " UNDO_GEXEC,
-               name, undo_text(column, "type"), name);
+               " t WHERE t.%s::text::%s::text::%s::text IS DISTINCT FROM t.%s::text AND "
+               "t.xmin::text NOT IN (SELECT xid FROM pg_temp.sp_one)) " UNDO_GEXEC,
+               name, undo_text(column, "type"), undo_text(now, "type"), name);
 }
 
 /* Columns with another type get the one that they had; what was cut comes back with the rows. */

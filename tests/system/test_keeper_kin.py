@@ -188,6 +188,16 @@ def test_what_others_widened_is_not_cut_by_the_undo_of_something_else(keeper, se
     assert verb == "DROP" or any("a column has another type now" in one for one in report["told"])
 
 
+def test_what_others_wrote_that_fits_is_only_written_otherwise(keeper, server, docs):
+    """A timestamp of a whole day is a date, though it has other letters."""
+    server.sql("SET ROLE owner; ALTER TABLE pp.docs ADD COLUMN on_day date DEFAULT '2026-11-27'", "orders")
+    keep(keeper, server, 11, "ALTER", "pp.docs")
+    server.sql("ALTER TABLE pp.docs ALTER on_day DROP DEFAULT, ALTER on_day TYPE timestamp", "orders")
+    server.sql("INSERT INTO pp.docs VALUES (2, 'of others', 1, '2026-11-28')", "orders")
+    undo(keeper, server, 11, "ALTER")
+    assert server.sql("SELECT on_day FROM pp.docs WHERE id = 2", "orders") == "2026-11-28"
+
+
 def test_a_type_that_would_cut_what_others_wrote_is_not_put_back(keeper, server, docs):
     with contextlib.closing(server.connect(database="orders")) as holder:
         holder.autocommit = False

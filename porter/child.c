@@ -150,7 +150,7 @@ static void become(const sp_config *config, sp_role_kind role, pid_t parent)
 
 static void run_role(const porter_start *start, sp_role_kind role, pid_t parent)
 {
-    setpgid(0, 0);
+    setsid(); /* no terminal of anybody, and a share of the processor of its own */
     reset_signals();
     umask(077);
     int program = place_fds(start, role);
@@ -179,7 +179,6 @@ sp_err porter_child_start(const porter_start *start, sp_role_kind role, pid_t *r
     if (pid == 0) {
         run_role(start, role, parent);
     }
-    setpgid(pid, pid); /* both do it, so that it is done whoever comes first */
     *ret_pid = pid;
     return sp_ok();
 }

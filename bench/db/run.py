@@ -101,7 +101,8 @@ class Bouncer:
             os.chown(where, server.user.pw_uid, server.user.pw_gid)
         become = {"user": server.user.pw_uid, "group": server.user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         self.process = subprocess.Popen(["/usr/sbin/pgbouncer", "-q", ini], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", **become)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
+                                        start_new_session=True, **become)
 
     def close(self):
         self.process.terminate()

@@ -119,6 +119,7 @@ static void on_core_up(void *self)
 {
     watch_program_hello(self);
     watch_alarms_send(self);
+    tell_status(self);
 }
 
 static void on_core_push(void *self, uint16_t kind, sp_span body)

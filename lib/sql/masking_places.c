@@ -192,16 +192,22 @@ static void check_source(masking *m, const Node *query)
     check(m, query, AS_PART);
 }
 
+/* A relation that is known to have no masked column. */
+static bool is_clean(const masking *m, const RangeVar *relation)
+{
+    sp_span name = text_of(relation->relname);
+    return masking_has(&m->clean, name) && !masking_has(&m->rows, name) &&
+           !masking_has(&m->unknown, name);
+}
+
 static void check_copy(masking *m, const CopyStmt *copy)
 {
     if (copy->is_from) {
         check(m, copy->whereClause, AS_PART);
         return;
     }
-    bool masked =
-        copy->query != NULL
-            ? masking_is_select(m, copy->query)
-            : copy->attlist == NIL && !masking_has(&m->clean, text_of(copy->relation->relname));
+    bool masked = copy->query != NULL ? masking_is_select(m, copy->query)
+                                      : copy->attlist == NIL && !is_clean(m, copy->relation);
     /* newer than the catalogue: of who knows what */
     masked |= copy->relation != NULL && masking_has(&m->unknown, text_of(copy->relation->relname));
     for (int i = 0; i < list_length(copy->attlist); i++) {
@@ -227,14 +233,6 @@ static void check_name(masking *m, const char *name)
     if (name != NULL && masking_has(&m->names, text_of(name))) {
         masking_refuse(m, "a masked column would be tested:", text_of(name));
     }
-}
-
-/* A relation that is known to have no masked column. */
-static bool is_clean(const masking *m, const RangeVar *relation)
-{
-    sp_span name = text_of(relation->relname);
-    return masking_has(&m->clean, name) && !masking_has(&m->rows, name) &&
-           !masking_has(&m->unknown, name);
 }
 
 /* A foreign key that names no columns is on the primary key, whatever that is. ALTER CONSTRAINT

@@ -821,6 +821,12 @@ static void test_copy(void **state)
     plans(state, "COPY customers TO STDOUT (FORMAT xml)", "refused");
     plans(state, "COPY customers TO STDOUT (HEADER maybe)", "refused");
     plans(state, "COPY customers TO STDOUT; SELECT 1", "refused");
+    /* that has the name of something clean beside it */
+    plans(state, "SELECT 1 FROM orders customers; COPY customers TO STDOUT", "refused");
+    plans(state, "EXPLAIN SELECT 1 FROM orders customers; COPY public.customers TO STDOUT",
+          "refused");
+    plans(state, "COPY (SELECT 1 FROM orders customers) TO STDOUT; COPY customers TO STDOUT",
+          "refused");
     /* or which column is which */
     plans(state, "COPY customers (id, nothing, phone) TO STDOUT", "refused");
     plans(state, "COPY (SELECT x.phone FROM (SELECT phone FROM customers) x) TO STDOUT", "refused");

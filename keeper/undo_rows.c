@@ -332,7 +332,7 @@ static void put_goes(const undo_table *t, sp_buf *sql)
 }
 
 /* sp_hung: those that rows of others hang on by a key that would take these along, or change them;
- * by the keys that there are now, with their tables locked. */
+ * by the keys that there are now, as these compare, with their tables locked. */
 static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
 {
     auto_buf sp_buf goes = sp_buf_make(UNDO_SQL_MAX_BYTES);
@@ -354,10 +354,12 @@ static void put_hung(const undo *u, const undo_table *t, sp_buf *sql)
     sp_buf_fmt(sql,
                "SELECT format('INSERT INTO pg_temp.sp_hung_%zu SELECT t.tableoid, t.ctid FROM %%s "
                "t WHERE %%s AND EXISTS (SELECT FROM %%s f WHERE %%s%%s)', confrelid::regclass, %s, "
-               "conrelid::regclass, (SELECT string_agg(format('f.%%I = t.%%I', c.attname, "
-               "p.attname), ' AND ') FROM unnest(conkey, confkey) x(child, parent) JOIN "
-               "pg_attribute c ON c.attrelid = conrelid AND c.attnum = child JOIN pg_attribute p "
-               "ON p.attrelid = confrelid AND p.attnum = parent), CASE WHEN conrelid = confrelid "
+               "conrelid::regclass, (SELECT string_agg(format('t.%%I OPERATOR(%%s.%%s) f.%%I', "
+               "p.attname, o.oprnamespace::regnamespace, o.oprname, c.attname), ' AND ') FROM "
+               "unnest(conkey, confkey, conpfeqop) x(child, parent, same) JOIN pg_attribute c ON "
+               "c.attrelid = conrelid AND c.attnum = child JOIN pg_attribute p ON p.attrelid = "
+               "confrelid AND p.attnum = parent JOIN pg_operator o ON o.oid = same), CASE WHEN "
+               "conrelid = confrelid "
                "OR conrelid IN (SELECT relid FROM pg_partition_tree(%u)) THEN ' AND f.xmin::text "
                "NOT IN (SELECT xid FROM pg_temp.sp_one)' END) ",
                t->number, literal == NULL ? "NULL" : literal, oid);

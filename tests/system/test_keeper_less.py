@@ -3,10 +3,12 @@
 
 OWNS a server and a keeper. PROCESS tests. TRUST none. SPEC keeper/README.md.
 """
+import contextlib
+
 import pytest
 
 from keeper_client import ESTIMATE, TRY_UNDO
-from keeperlib import keep, server_and_keeper, undo
+from keeperlib import keep, row, server_and_keeper, undo
 from vault_client import ECONFLICT, OK
 
 ROLES = """
@@ -129,6 +131,27 @@ def test_a_key_of_an_extensions_type(keeper, server, shop):
         shop("UPDATE shop.tree SET v = 9")
         undo(keeper, server, 8, "UPDATE")
         assert server.sql("SELECT * FROM shop.tree ORDER BY v", "orders").splitlines() == ["a.b|1|1", "a.c|1|2"]
+    finally:
+        server.sql("DROP EXTENSION ltree CASCADE", "orders")
+
+
+def test_what_hangs_on_a_new_key_of_an_extensions_type(keeper, server, shop):
+    """Rows that hang on it are found by the operator of the foreign key, as the server finds them."""
+    server.sql("CREATE EXTENSION ltree SCHEMA public", "orders")
+    shop("""CREATE TABLE shop.tree (at public.ltree PRIMARY KEY, v int); INSERT INTO shop.tree VALUES ('a.b', 1), ('a.c', 2);
+            CREATE TABLE shop.leaf (id int PRIMARY KEY, at public.ltree REFERENCES shop.tree ON DELETE CASCADE)""")
+    try:
+        with contextlib.closing(server.connect(database="orders")) as holder:
+            holder.autocommit = False
+            holder.cursor().execute("LOCK TABLE shop.tree IN SHARE ROW EXCLUSIVE MODE; SELECT pg_current_xact_id()")
+            keep(keeper, server, 10, "UPDATE", "shop.tree", holder=holder.get_backend_pid())
+            holder.cursor().execute("UPDATE shop.tree SET at = ('z.' || at::text)::public.ltree")
+            holder.commit()
+        shop("INSERT INTO shop.leaf VALUES (1, 'z.a.b')")
+        report = undo(keeper, server, 10, "UPDATE")
+        assert row(report, "shop.tree")["hung"] == 1, report
+        assert server.sql("SELECT at FROM shop.tree ORDER BY at", "orders").split() == ["a.b", "a.c", "z.a.b"]
+        assert server.sql("TABLE shop.leaf", "orders") == "1|z.a.b"
     finally:
         server.sql("DROP EXTENSION ltree CASCADE", "orders")
 

@@ -324,27 +324,61 @@ static bool calls_telling(const sp_sql_catalogue *catalogue, const sp_sql_relati
     return false;
 }
 
-/* What tells values tells them through every view, however many are between. */
-static void spread_telling(sp_sql_catalogue *catalogue)
+/* Relations whose readers have not been told yet, and who reads what. */
+typedef struct {
+    uint32_t *waiting;
+    uint32_t count;
+    uint32_t *first; /* of a relation: an edge that reads it, + 1 */
+    uint32_t *next;  /* of such an edge: the next one, + 1 */
+} telling;
+
+static void tell(sp_sql_catalogue *catalogue, uint32_t relation, telling *all)
 {
-    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
-        sp_sql_relation *one = &catalogue->relations[i];
-        bool is_telling = (one->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(one->name);
-        one->flags |= is_telling || calls_telling(catalogue, one) ? SP_SQL_REL_TELLS : 0;
+    if ((catalogue->relations[relation].flags & SP_SQL_REL_TELLS) == 0) {
+        catalogue->relations[relation].flags |= SP_SQL_REL_TELLS;
+        all->waiting[all->count++] = relation;
     }
-    bool changed = true;
-    for (unsigned round = 0; changed && round < CATALOGUE_SPREAD_ROUNDS; round++) {
-        changed = false;
-        for (uint32_t i = 0; i < catalogue->edge_count; i++) {
-            const sp_sql_edge *edge = &catalogue->edges[i];
-            sp_sql_relation *from = &catalogue->relations[edge->from];
-            if (edge->kind == SP_SQL_EDGE_READS && (from->flags & SP_SQL_REL_TELLS) == 0 &&
-                (catalogue->relations[edge->to].flags & SP_SQL_REL_TELLS) != 0) {
-                from->flags |= SP_SQL_REL_TELLS;
-                changed = true;
-            }
+}
+
+static void spread(sp_sql_catalogue *catalogue, telling *all)
+{
+    for (uint32_t i = 0; i < catalogue->edge_count; i++) {
+        const sp_sql_edge *edge = &catalogue->edges[i];
+        if (edge->kind == SP_SQL_EDGE_READS) {
+            all->next[i] = all->first[edge->to];
+            all->first[edge->to] = i + 1;
         }
     }
+    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
+        const sp_sql_relation *one = &catalogue->relations[i];
+        bool is_telling = (one->flags & SP_SQL_REL_TELLING) != 0 && !holds_no_values(one->name);
+        if (is_telling || calls_telling(catalogue, one)) {
+            tell(catalogue, i, all);
+        }
+    }
+    while (all->count > 0) {
+        uint32_t at = all->first[all->waiting[--all->count]];
+        for (; at != 0; at = all->next[at - 1]) {
+            tell(catalogue, catalogue->edges[at - 1].from, all);
+        }
+    }
+}
+
+/* What tells values tells them through every view, however many are between. */
+static sp_err spread_telling(sp_sql_catalogue *catalogue)
+{
+    telling all = {.count = 0};
+    sp_err err = sp_alloc(catalogue->relation_count + 1, sizeof(uint32_t), &all.waiting);
+    err = sp_failed(err) ? err
+                         : sp_alloc(catalogue->relation_count + 1, sizeof(uint32_t), &all.first);
+    err = sp_failed(err) ? err : sp_alloc(catalogue->edge_count + 1, sizeof(uint32_t), &all.next);
+    if (!sp_failed(err)) {
+        spread(catalogue, &all);
+    }
+    sp_free(all.waiting);
+    sp_free(all.first);
+    sp_free(all.next);
+    return err;
 }
 
 sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
@@ -361,8 +395,7 @@ sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
     for (uint32_t i = 0; i < catalogue->function_count; i++) {
         index_put(&catalogue->by_function, sp_span_hash(catalogue->functions[i].name, 0), i);
     }
-    spread_telling(catalogue);
-    return sp_ok();
+    return spread_telling(catalogue);
 }
 
 /* ---- reading ---- */

@@ -55,6 +55,23 @@ static void add_wide_table(sp_sql_catalogue *office)
     add_table(office, "public", "wide", 'r', 0, (const char *)sp_buf_borrow(&columns).ptr);
 }
 
+/* deep_0 reads deep_1, and so on; the last one reads the relation. */
+static void add_deep_views(sp_sql_catalogue *office, uint32_t relation)
+{
+    enum { DEEP = 40 };
+    uint32_t first = SP_NONE;
+    for (int i = 0; i < DEEP; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "deep_%d", i);
+        uint32_t one = add_table(office, "public", name, 'v', 0, "vals");
+        first = i == 0 ? one : first;
+    }
+    for (uint32_t i = 0; i < DEEP; i++) {
+        uint32_t next = i + 1 == DEEP ? relation : first + i + 1;
+        must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_READS, first + i, next));
+    }
+}
+
 sp_sql_catalogue *office_new(void)
 {
     sp_sql_catalogue *office = NULL;
@@ -118,6 +135,7 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_unique(office, parcels, 2));
     must(sp_sql_catalogue_unique(office, parcels, 9)); /* no such column */
     add_wide_table(office);
+    add_deep_views(office, stats);
     must(sp_sql_catalogue_finish(office));
     return office;
 }

@@ -257,6 +257,8 @@ static void test_refused(void **state)
         "COPY made_a_moment_ago (phone) TO STDOUT",
         "COPY made_a_moment_ago TO STDOUT",
         "SELECT count(*) FROM pg_stats",
+        "SELECT vals FROM deep_39",
+        "SELECT vals FROM deep_0",
         "COPY (SELECT (SELECT phone FROM customers LIMIT 1)) TO STDOUT",
         "COPY (SELECT phone FROM customers UNION ALL SELECT 'x') TO STDOUT",
         "COPY (SELECT phone, o.* FROM customers, made_a_moment_ago o) TO STDOUT",

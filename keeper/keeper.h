@@ -135,9 +135,6 @@ SP_MUST sp_err keep_vault_unwrap(const keep_job *job, sp_span wrapped, sp_key *r
 
 /* ---- manifest.c: what is there ---- */
 SP_MUST sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest);
-/* Which cluster the connection is of, as its own number; empty where the role may not ask. */
-enum { KEEP_SYSTEM_BYTES = 32 };
-SP_MUST sp_err keep_system(keep_job *job, PGconn *conn, char ret_system[KEEP_SYSTEM_BYTES]);
 /* For the approval screen: see keeper/README.md. keep_ms: what keeping may take; 0 = not said. */
 void keep_summary(const json_t *manifest, uint64_t keep_ms, sp_buf *out);
 uint64_t keep_manifest_bytes(const json_t *manifest);
@@ -145,6 +142,18 @@ uint64_t keep_manifest_bytes(const json_t *manifest);
 bool keep_is_elsewhere(const json_t *manifest, const json_t *relation);
 /* Any of the words stands in the text; both are parted by blanks. */
 bool keep_has_word(const char *text, const char *words);
+
+/* ---- cluster.c: whose history ---- */
+/* Which cluster the connection is of, as its own number; empty where the role may not ask. */
+enum { KEEP_SYSTEM_BYTES = 32 };
+SP_MUST sp_err keep_system(keep_job *job, PGconn *conn, char ret_system[KEEP_SYSTEM_BYTES]);
+/* Its timeline ("00000001") and how much it has written ("0/16B3748"); both empty where the role
+ * may not ask. */
+typedef struct {
+    char timeline[16];
+    char lsn[24];
+} keep_place;
+SP_MUST sp_err keep_position(keep_job *job, PGconn *conn, keep_place *ret_place);
 
 /* ---- keep.c, undo.c: the jobs ---- */
 SP_MUST sp_err keep_run_keep(keep_job *job);

@@ -325,33 +325,17 @@ static sp_err add_outside(keep_job *job, PGconn *conn, json_t *manifest)
     return sp_ok();
 }
 
-sp_err keep_system(keep_job *job, PGconn *conn, char ret_system[KEEP_SYSTEM_BYTES])
-{
-    static const char *const asked[] = {
-        "SELECT FROM pg_catalog.pg_proc p WHERE p.oid = "
-        "to_regprocedure('pg_catalog.pg_control_system()') AND has_function_privilege(p.oid, "
-        "'EXECUTE')",
-        "SELECT system_identifier FROM pg_catalog.pg_control_system()"};
-    auto_result PGresult *may = NULL;
-    auto_result PGresult *is = NULL;
-    ret_system[0] = '\0';
-    TRY(keep_exec(job, conn, asked[0], 0, NULL, &may));
-    if (PQntuples(may) == 0) {
-        return sp_ok();
-    }
-    TRY(keep_exec(job, conn, asked[1], 0, NULL, &is));
-    return PQntuples(is) == 1
-               ? sp_fit(ret_system, KEEP_SYSTEM_BYTES, sp_span_cstr(PQgetvalue(is, 0, 0)))
-               : sp_fail(SP_EINVALID);
-}
-
 sp_err keep_manifest(keep_job *job, PGconn *conn, json_t **ret_manifest)
 {
     auto_json json_t *manifest = NULL;
     char system[KEEP_SYSTEM_BYTES];
+    keep_place at;
     TRY(ask(job, conn, job->job.whole != 0, &manifest));
     TRY(keep_system(job, conn, system));
+    TRY(keep_position(job, conn, &at));
     json_object_set_new(manifest, "system", json_string(system));
+    json_object_set_new(manifest, "timeline", json_string(at.timeline));
+    json_object_set_new(manifest, "lsn", json_string(at.lsn));
     json_object_set_new(manifest, "whole", json_boolean(job->job.whole));
     size_t count = json_array_size(json_object_get(manifest, "relations"));
     if (job->job.whole == 0 && count == 0) {

@@ -596,29 +596,11 @@ static sp_err make_database(undo *u)
     return keep_connect(u->job, NULL, &u->conn);
 }
 
-/* Tables, other objects and transactions are known by numbers, which mean others in another
- * cluster. */
-static sp_err check_system(undo *u)
-{
-    const char *was = undo_text(u->manifest, "system");
-    char is[KEEP_SYSTEM_BYTES];
-    TRY(keep_system(u->job, u->conn, is));
-    if (was[0] == '\0' || sp_span_eq(sp_span_cstr(was), sp_span_cstr(is))) {
-        return sp_ok();
-    }
-    sp_buf_reset(&u->job->why);
-    sp_buf_fmt(&u->job->why,
-               "this was kept of another database cluster (its system identifier was %s, here it "
-               "is %s): what its tables and transactions are called by there means others here",
-               was, is[0] == '\0' ? "not told" : is);
-    return sp_fail(SP_ECONFLICT);
-}
-
 static sp_err connect_to_it(undo *u)
 {
     sp_err err = keep_connect(u->job, NULL, &u->conn);
     if (!sp_failed(err)) {
-        return check_system(u);
+        return undo_check_system(u);
     }
     if (err.code != SP_ENOTFOUND || !json_is_true(json_object_get(u->manifest, "whole"))) {
         return err;
@@ -645,34 +627,6 @@ static sp_err take_toc(void *self, sp_span bytes)
     return err;
 }
 
-/* What the statement's transaction came to, where it is known. It is not known of one before the
- * server's last wrap-around, nor in another server. */
-static sp_err look_at_transaction(undo *u)
-{
-    static const char sql[] =
-        "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'transactionid'"
-        " AND granted AND transactionid = ($1::text::bigint & 4294967295)::text::xid)"
-        " THEN 'in progress' WHEN $1::text::xid8 < pg_snapshot_xmax(pg_current_snapshot())"
-        " THEN pg_xact_status($1::text::xid8) END";
-    auto_result PGresult *result = NULL;
-    const char *number = undo_text(u->manifest, "xact");
-    if (number[0] == '\0' || u->another) {
-        return sp_ok();
-    }
-    const char *const one[] = {number};
-    TRY(keep_exec(u->job, u->conn, sql, 1, one, &result));
-    const char *is = PQntuples(result) == 1 ? PQgetvalue(result, 0, 0) : "";
-    bool was_lost = strcmp(is, "aborted") == 0;
-    if (was_lost || strcmp(is, "in progress") == 0) {
-        return undo_refuse(u, "the statement",
-                           was_lost ? "it failed or was rolled back, so nothing of it is there to "
-                                      "be put back"
-                                    : "its transaction has not ended yet",
-                           NULL, NULL);
-    }
-    return sp_ok();
-}
-
 static sp_err look(undo *u)
 {
     const char *const argv[] = {KEEP_LISTING_WORDS};
@@ -681,7 +635,8 @@ static sp_err look(undo *u)
     TRY(take_made_again(u));
     TRY(read_present(u));
     TRY(undo_find_missing(u));
-    return look_at_transaction(u);
+    TRY(undo_check_history(u));
+    return undo_check_transaction(u);
 }
 
 /* What the archive has besides what the statement reached: made again when it is missing, and

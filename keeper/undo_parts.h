@@ -41,6 +41,7 @@ typedef struct {
     size_t missing_ids_count;
     json_t *lessened;    /* tables without columns that they had, by oid */
     bool another;        /* the database was gone: nothing of the archive is in this one */
+    bool astray;         /* other transactions have the numbers of those that there were */
     bool public_missing; /* what was kept of schema public is put back */
     bool public_gone;    /* and it has to be made first */
     bool public_owned;   /* its owner may be put back */
@@ -83,6 +84,15 @@ bool undo_is_made_again(const json_t *relation);
 bool undo_is_outside(const json_t *relation);
 /* What the relation is now; NULL = it is gone. */
 const json_t *undo_present(const undo *u, const json_t *relation);
+
+/* ---- undo_history.c ---- */
+/* SP_ECONFLICT: this is another cluster. */
+SP_MUST sp_err undo_check_system(undo *u);
+/* Once it is known what there is: in another history of the same cluster the numbers of
+ * transactions count for nothing, which is told. SP_ECONFLICT: a number means another table. */
+SP_MUST sp_err undo_check_history(undo *u);
+/* SP_ECONFLICT: the statement was rolled back, or has not ended. */
+SP_MUST sp_err undo_check_transaction(undo *u);
 
 /* ---- undo_structure.c ---- */
 /* Looks which objects of the archive and which foreign keys are missing. */

@@ -208,7 +208,7 @@ static void put_choosing(const undo *u, const undo_tables *all, sp_buf *sql)
     }
     /* DELETE may have changed nothing. What was undone in part leaves no trace of the one that is
      * meant: then another's would be taken for it */
-    bool may_guess = json_array_size(xids) == 0 && u->job->job.partly == 0;
+    bool may_guess = json_array_size(xids) == 0 && u->job->job.partly == 0 && !u->astray;
     for (size_t i = 0; i < all->count; i++) { /* whose rows the undo wrote that made it again */
         may_guess = may_guess && !undo_is_made_again(all->items[i].relation);
     }

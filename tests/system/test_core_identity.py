@@ -11,6 +11,8 @@ import pytest
 from authenticator import Authenticator
 from portal import Person, Refused
 
+pytestmark = pytest.mark.shipped  # where a password takes its time to be hashed, and others queue behind it
+
 
 @pytest.fixture(scope="module")
 def admins(office):

@@ -689,6 +689,7 @@ sp_err keep_run_undo(keep_job *job, bool try)
     sp_free(u.missing_ids);
     json_decref(u.manifest);
     json_decref(u.present);
+    json_decref(u.above);
     json_decref(u.lessened);
     json_decref(u.restored);
     json_decref(u.told);

@@ -7,8 +7,9 @@
 #include "keeper/undo_tables.h"
 
 #include <stdio.h>
+#include <string.h>
 
-enum { PG_CLASS = 1259 };
+enum { PG_CLASS = 1259, PG_EVENT_TRIGGER = 3466, PG_PUBLICATION_NAMESPACE = 6237 };
 
 /* $1 what was beside the tables: what of it is gone. */
 static const char GONE[] =
@@ -37,6 +38,38 @@ sp_err undo_tell_beside(undo *u)
         u->leaves_out = true;
     }
     return sp_ok();
+}
+
+/* $1 publications and what was in them: those that the keeper's role cannot make. */
+static const char ABOVE[] =
+    "SELECT COALESCE(json_object_agg(j.class::text || ' ' || j.oid::text, true), '{}'::json)::text"
+    " FROM json_to_recordset($1::json) AS j(class bigint, oid bigint, publication bigint,"
+    "  owner text, \"all\" bool), pg_catalog.pg_roles me"
+    " WHERE me.rolname = current_user AND NOT me.rolsuper AND (j.\"all\" OR NOT EXISTS ("
+    "  SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = j.owner AND pg_has_role(r.oid, 'USAGE')"
+    "  AND (EXISTS (SELECT FROM pg_catalog.pg_publication p WHERE p.oid = j.publication::oid)"
+    "   OR has_database_privilege(r.oid, current_database(), 'CREATE')"
+    "   AND has_database_privilege(current_database(), 'CREATE'))))";
+
+sp_err undo_find_above(undo *u)
+{
+    const json_t *guarded = json_object_get(u->manifest, "guarded");
+    char *text = json_is_array(guarded) ? json_dumps(guarded, JSON_COMPACT) : NULL;
+    const char *const list[] = {text == NULL ? "[]" : text};
+    sp_err err = keep_exec_json(u->job, u->conn, ABOVE, 1, list, &u->above);
+    sp_free(text);
+    return err;
+}
+
+bool undo_is_above(const undo *u, const keep_toc_entry *entry)
+{
+    const char *is_super = PQparameterStatus(u->conn, "is_superuser");
+    bool is_needed =
+        entry->catalog == PG_EVENT_TRIGGER || entry->catalog == PG_PUBLICATION_NAMESPACE;
+    char key[32];
+    snprintf(key, sizeof(key), "%u %u", entry->catalog, entry->oid);
+    return json_object_get(u->above, key) != NULL ||
+           (is_needed && (is_super == NULL || strcmp(is_super, "on") != 0));
 }
 
 /* Default privileges, rules, triggers, policies, event triggers, publications and what is in them.

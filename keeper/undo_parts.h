@@ -39,6 +39,7 @@ typedef struct {
     uint32_t
         *missing_ids; /* of their entries, and of what has no oid and falls with them; sorted */
     size_t missing_ids_count;
+    json_t *above;       /* what the keeper's role cannot make, by catalog and oid */
     json_t *lessened;    /* tables without columns that they had, by oid */
     bool another;        /* the database was gone: nothing of the archive is in this one */
     bool astray;         /* other transactions have the numbers of those that there were */
@@ -107,6 +108,10 @@ SP_MUST sp_err undo_structure(undo *u, bool first, sp_buf *sql);
 SP_MUST sp_err undo_tell_beside(undo *u);
 /* Looks which tables are there without columns that they had. */
 void undo_find_lessened(undo *u);
+/* Looks which publications, and what was in them, the keeper's role cannot make. */
+SP_MUST sp_err undo_find_above(undo *u);
+/* One of them, or what only a superuser makes while the keeper's role is none. */
+bool undo_is_above(const undo *u, const keep_toc_entry *entry);
 /* The entry of one of them. */
 bool undo_is_lessened(const undo *u, const keep_toc_entry *entry);
 /* A policy, a trigger and the like: while all that it stands on is there, another may have dropped

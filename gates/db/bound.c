@@ -84,6 +84,22 @@ static uint32_t type_of(const sp_pg_parse *types, uint16_t at)
     return at < types->type_count ? oid : 0;
 }
 
+bool db_types_fit(const db_session *session, const sp_pg_parse *parse, db_refusal *refusal)
+{
+    const sp_sql_catalogue *now = db_session_judge(session)->catalogue->now;
+    sp_reader in = sp_reader_of(parse->types);
+    for (uint32_t i = 0; i < parse->type_count; i++) {
+        if (now != NULL && sp_sql_catalogue_is_cast(now, sp_read_u32(&in))) {
+            db_refuse(refusal, "0A000", SP_REASON_UNPARSED,
+                      "a parameter of a type for which users made casts");
+            snprintf(refusal->hint, sizeof(refusal->hint),
+                     "Leave its type to the server and cast it in the statement.");
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_text(uint32_t oid)
 {
     return oid == OID_TEXT || oid == OID_VARCHAR || oid == OID_BPCHAR || oid == OID_NAME ||

@@ -103,6 +103,13 @@ void db_catalogue_moved_elsewhere(sp_span resource, sp_span database);
 void db_catalogue_look(db_catalogue *catalogue);
 /* Binds what is known to the snapshot if it is not yet: which columns are masked. */
 void db_catalogue_bind(db_catalogue *catalogue, const sp_gate_snapshot *snapshot);
+
+/* ---- catalogue_rows.c ---- */
+enum { DB_CATALOGUE_SQL_MAX = 32 * 1024 };
+/* The statements that ask for a print, and for the whole when that is wanted. */
+void db_catalogue_ask(bool whole, sp_buf *out);
+/* A DataRow that answers them. */
+SP_MUST sp_err db_catalogue_take_row(db_catalogue *catalogue, sp_span body);
 void db_catalogue_tick(void);
 
 /* ---- ruling.c ---- */
@@ -502,6 +509,9 @@ bool db_must_keep(const db_session *session, const db_run_ask *run);
 sp_hash db_run_hash(const db_run_ask *run);
 /* The same for people. */
 void db_run_write(const db_run_ask *run, sp_buf *out);
+/* No parameter that a Parse declares is of a type for which users made casts: which of them run
+ * would stand nowhere in the text. False with a refusal. */
+bool db_types_fit(const db_session *session, const sp_pg_parse *parse, db_refusal *refusal);
 /* A value as SQL would have it. */
 void db_literal_write(sp_buf *out, sp_span value);
 

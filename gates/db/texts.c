@@ -409,7 +409,7 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         return DB_REFUSE;
     }
     if (!db_means_fits(judge, parse.name, refusal) ||
-        !db_means_fits_text(judge, judgement, refusal)) {
+        !db_means_fits_text(judge, judgement, refusal) || !db_types_fit(session, &parse, refusal)) {
         return DB_REFUSE;
     }
     if (!db_claims_enter(session, judgement, refusal)) {

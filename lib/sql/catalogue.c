@@ -1,47 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a database holds: arrays with a hash index over names and one over oids.
- * OWNS its arrays and an arena of names. PROCESS database gate. TRUST rows come from the database
- * behind; every count has a maximum. SPEC lib/sql/catalogue.h.
+ * Building what a database holds, row by row.
+ * OWNS the catalogue. PROCESS database gate. TRUST rows come from the database behind; every count
+ * has a maximum. SPEC lib/sql/catalogue.h.
  */
-#include "lib/sql/catalogue.h"
+#include "lib/sql/catalogue_store.h"
 
 #include "lib/base/mem.h"
 #include "lib/sql/functions.h"
 
-enum { CATALOGUE_EDGES_MAX = 4000000, CATALOGUE_SPREAD_ROUNDS = 32 };
-
-typedef struct {
-    uint32_t *slots; /* index + 1 */
-    uint32_t mask;
-} hash_index;
-
-typedef struct {
-    uint32_t relation;
-    uint32_t column, source; /* of all columns */
-} generated;
-
-struct sp_sql_catalogue {
-    sp_arena arena;
-    sp_sql_relation *relations;
-    sp_sql_column *columns;
-    sp_sql_edge *edges;
-    sp_sql_function *functions;
-    sp_sql_call *calls;
-    generated *generated;
-    uint32_t relation_count, relation_cap;
-    uint32_t column_count, column_cap;
-    uint32_t edge_count, edge_cap;
-    uint32_t function_count, function_cap;
-    uint32_t call_count, call_cap;
-    uint32_t generated_count, generated_cap;
-    sp_span path[SP_SQL_PATH_MAX];
-    uint32_t path_count;
-    hash_index by_name;
-    hash_index by_oid;
-    hash_index by_function;
-};
-
-static const sp_span system_schema = {(const uint8_t *)"pg_catalog", 10};
+enum { CATALOGUE_EDGES_MAX = 4000000 };
 
 sp_err sp_sql_catalogue_new(size_t max_bytes, sp_sql_catalogue **ret_catalogue)
 {
@@ -63,10 +30,13 @@ void sp_sql_catalogue_free(sp_sql_catalogue *catalogue)
     sp_free(catalogue->edges);
     sp_free(catalogue->functions);
     sp_free(catalogue->calls);
+    sp_free(catalogue->casts);
     sp_free(catalogue->generated);
     sp_free(catalogue->by_name.slots);
     sp_free(catalogue->by_oid.slots);
     sp_free(catalogue->by_function.slots);
+    sp_free(catalogue->by_cast.slots);
+    sp_free(catalogue->by_cast_type.slots);
     sp_free(catalogue);
 }
 
@@ -209,19 +179,48 @@ sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp
     return sp_ok();
 }
 
-sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
-                             sp_span name)
+static sp_err add_call(sp_sql_catalogue *catalogue, uint32_t relation, sp_span schema, sp_span name,
+                       bool is_cast)
 {
-    if (!is_name(schema) || !is_name(name) || view >= catalogue->relation_count) {
+    if (!is_name(schema) || !is_name(name) || relation >= catalogue->relation_count) {
         return sp_fail(SP_EINVALID);
     }
     TRY(make_room(&catalogue->calls, catalogue->call_count, &catalogue->call_cap, SP_SQL_CALLS_MAX,
                   sizeof(sp_sql_call)));
-    sp_sql_call call = {.next = catalogue->relations[view].first_call};
+    sp_sql_call call = {.next = catalogue->relations[relation].first_call, .is_cast = is_cast};
     TRY(sp_arena_copy(&catalogue->arena, schema, &call.schema));
     TRY(sp_arena_copy(&catalogue->arena, name, &call.name));
     catalogue->calls[catalogue->call_count++] = call;
-    catalogue->relations[view].first_call = catalogue->call_count;
+    catalogue->relations[relation].first_call = catalogue->call_count;
+    return sp_ok();
+}
+
+sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
+                             sp_span name)
+{
+    return add_call(catalogue, view, schema, name, false);
+}
+
+sp_err sp_sql_catalogue_cast_rows(sp_sql_catalogue *catalogue, uint32_t relation, sp_span schema,
+                                  sp_span name)
+{
+    return add_call(catalogue, relation, schema, name, true);
+}
+
+sp_err sp_sql_catalogue_cast(sp_sql_catalogue *catalogue, sp_sql_cast_kind kind, uint32_t type_oid,
+                             sp_span word, sp_span schema, sp_span name)
+{
+    bool has_word = kind == SP_SQL_CAST_TYPE || kind == SP_SQL_CAST_CALLED;
+    if (!is_name(schema) || !is_name(name) || has_word != is_name(word)) {
+        return sp_fail(SP_EINVALID);
+    }
+    TRY(make_room(&catalogue->casts, catalogue->cast_count, &catalogue->cast_cap, SP_SQL_CASTS_MAX,
+                  sizeof(sp_sql_cast)));
+    sp_sql_cast cast = {.kind = kind, .type_oid = type_oid};
+    TRY(sp_arena_copy(&catalogue->arena, word, &cast.word));
+    TRY(sp_arena_copy(&catalogue->arena, schema, &cast.schema));
+    TRY(sp_arena_copy(&catalogue->arena, name, &cast.name));
+    catalogue->casts[catalogue->cast_count++] = cast;
     return sp_ok();
 }
 
@@ -231,14 +230,15 @@ sp_err sp_sql_catalogue_generated(sp_sql_catalogue *catalogue, uint32_t relation
     if (relation >= catalogue->relation_count) {
         return sp_fail(SP_EINVALID);
     }
-    const generated one = {.relation = relation,
-                           .column = sp_sql_catalogue_find_attnum(catalogue, relation, attnum),
-                           .source = sp_sql_catalogue_find_attnum(catalogue, relation, source)};
+    const catalogue_generated one = {
+        .relation = relation,
+        .column = sp_sql_catalogue_find_attnum(catalogue, relation, attnum),
+        .source = sp_sql_catalogue_find_attnum(catalogue, relation, source)};
     if (one.column == SP_NONE || one.source == SP_NONE) {
         return sp_ok();
     }
     TRY(make_room(&catalogue->generated, catalogue->generated_count, &catalogue->generated_cap,
-                  SP_SQL_COLUMNS_MAX, sizeof(generated)));
+                  SP_SQL_COLUMNS_MAX, sizeof(catalogue_generated)));
     catalogue->generated[catalogue->generated_count++] = one;
     return sp_ok();
 }
@@ -272,7 +272,7 @@ static sp_err sort_edges(sp_sql_catalogue *catalogue)
     return sp_ok();
 }
 
-static sp_err index_make(hash_index *index, uint32_t count)
+static sp_err index_make(catalogue_index *index, uint32_t count)
 {
     uint32_t size = 64;
     while (size < count * 2U) {
@@ -283,18 +283,13 @@ static sp_err index_make(hash_index *index, uint32_t count)
     return sp_ok();
 }
 
-static void index_put(hash_index *index, uint64_t hash, uint32_t value)
+static void index_put(catalogue_index *index, uint64_t hash, uint32_t value)
 {
     uint32_t at = (uint32_t)hash & index->mask;
     while (index->slots[at] != 0) {
         at = (at + 1) & index->mask;
     }
     index->slots[at] = value + 1;
-}
-
-static uint64_t hash_oid(uint32_t oid)
-{
-    return (uint64_t)oid * UINT64_C(0x9E3779B97F4A7C15) >> 32;
 }
 
 /* Tells secrets of the server (to whom the server shows them), but no values of tables. */
@@ -381,6 +376,27 @@ static sp_err spread_telling(sp_sql_catalogue *catalogue)
     return err;
 }
 
+/* The first of each word is found by it, the others by the first. */
+static sp_err index_casts(sp_sql_catalogue *catalogue)
+{
+    TRY(index_make(&catalogue->by_cast, catalogue->cast_count));
+    TRY(index_make(&catalogue->by_cast_type, catalogue->cast_count));
+    for (uint32_t i = 0; i < catalogue->cast_count; i++) {
+        sp_sql_cast *cast = &catalogue->casts[i];
+        uint32_t first = catalogue_find_cast(catalogue, cast->kind, cast->word);
+        if (cast->type_oid != 0) {
+            index_put(&catalogue->by_cast_type, catalogue_hash_oid(cast->type_oid), i);
+        }
+        if (first == SP_NONE) {
+            index_put(&catalogue->by_cast, sp_span_hash(cast->word, cast->kind), i);
+        } else {
+            cast->next = catalogue->casts[first].next;
+            catalogue->casts[first].next = i + 1;
+        }
+    }
+    return sp_ok();
+}
+
 sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
 {
     TRY(sort_edges(catalogue));
@@ -390,359 +406,11 @@ sp_err sp_sql_catalogue_finish(sp_sql_catalogue *catalogue)
     for (uint32_t i = 0; i < catalogue->relation_count; i++) {
         const sp_sql_relation *relation = &catalogue->relations[i];
         index_put(&catalogue->by_name, sp_span_hash(relation->name, 0), i);
-        index_put(&catalogue->by_oid, hash_oid(relation->oid), i);
+        index_put(&catalogue->by_oid, catalogue_hash_oid(relation->oid), i);
     }
     for (uint32_t i = 0; i < catalogue->function_count; i++) {
         index_put(&catalogue->by_function, sp_span_hash(catalogue->functions[i].name, 0), i);
     }
+    TRY(index_casts(catalogue));
     return spread_telling(catalogue);
-}
-
-/* ---- reading ---- */
-
-const sp_sql_call *sp_sql_catalogue_call_at(const sp_sql_catalogue *catalogue, uint32_t call)
-{
-    return &catalogue->calls[call - 1];
-}
-
-uint32_t sp_sql_catalogue_count(const sp_sql_catalogue *catalogue)
-{
-    return catalogue->relation_count;
-}
-
-const sp_sql_relation *sp_sql_catalogue_at(const sp_sql_catalogue *catalogue, uint32_t relation)
-{
-    return &catalogue->relations[relation];
-}
-
-const sp_sql_column *sp_sql_catalogue_columns(const sp_sql_catalogue *catalogue, uint32_t relation)
-{
-    uint32_t first = catalogue->relations[relation].first_column;
-    return catalogue->columns == NULL ? NULL : &catalogue->columns[first];
-}
-
-const sp_sql_edge *sp_sql_catalogue_edges(const sp_sql_catalogue *catalogue, uint32_t relation)
-{
-    uint32_t first = catalogue->relations[relation].first_edge;
-    return catalogue->edges == NULL ? NULL : &catalogue->edges[first];
-}
-
-/* Where a schema stands in the search path; lower wins. */
-static uint32_t path_rank(const sp_sql_catalogue *catalogue, sp_span schema)
-{
-    for (uint32_t i = 0; i < catalogue->path_count; i++) {
-        if (sp_span_eq(schema, catalogue->path[i])) {
-            return i + 1;
-        }
-    }
-    return sp_span_eq(schema, system_schema) ? 0 : SP_NONE; /* in front unless it is listed */
-}
-
-uint32_t sp_sql_catalogue_find(const sp_sql_catalogue *catalogue, sp_span schema, sp_span name)
-{
-    const hash_index *index = &catalogue->by_name;
-    if (index->slots == NULL) {
-        return SP_NONE;
-    }
-    uint32_t best = SP_NONE;
-    uint32_t best_rank = SP_NONE;
-    for (uint32_t at = (uint32_t)sp_span_hash(name, 0) & index->mask; index->slots[at] != 0;
-         at = (at + 1) & index->mask) {
-        uint32_t i = index->slots[at] - 1;
-        const sp_sql_relation *relation = &catalogue->relations[i];
-        if (!sp_span_eq(relation->name, name)) {
-            continue;
-        }
-        if (schema.len > 0) {
-            if (sp_span_eq(relation->schema, schema)) {
-                return i;
-            }
-            continue;
-        }
-        uint32_t rank = path_rank(catalogue, relation->schema);
-        if (rank < best_rank) {
-            best = i;
-            best_rank = rank;
-        }
-    }
-    return best;
-}
-
-/* While it is built, relations stand by ascending oid. */
-static uint32_t find_unfinished(const sp_sql_catalogue *catalogue, uint32_t oid)
-{
-    uint32_t low = 0;
-    uint32_t high = catalogue->relation_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (catalogue->relations[middle].oid < oid) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < catalogue->relation_count && catalogue->relations[low].oid == oid ? low : SP_NONE;
-}
-
-uint32_t sp_sql_catalogue_find_oid(const sp_sql_catalogue *catalogue, uint32_t oid)
-{
-    const hash_index *index = &catalogue->by_oid;
-    if (index->slots == NULL) {
-        return find_unfinished(catalogue, oid);
-    }
-    for (uint32_t at = (uint32_t)hash_oid(oid) & index->mask; index->slots[at] != 0;
-         at = (at + 1) & index->mask) {
-        if (catalogue->relations[index->slots[at] - 1].oid == oid) {
-            return index->slots[at] - 1;
-        }
-    }
-    return SP_NONE;
-}
-
-uint32_t sp_sql_catalogue_find_column(const sp_sql_catalogue *catalogue, uint32_t relation,
-                                      sp_span name)
-{
-    const sp_sql_relation *at = &catalogue->relations[relation];
-    for (uint32_t i = at->first_column; i < at->first_column + at->column_count; i++) {
-        if (sp_span_eq(catalogue->columns[i].name, name)) {
-            return i;
-        }
-    }
-    return SP_NONE;
-}
-
-uint32_t sp_sql_catalogue_find_attnum(const sp_sql_catalogue *catalogue, uint32_t relation,
-                                      int16_t attnum)
-{
-    const sp_sql_relation *at = &catalogue->relations[relation];
-    /* nearly always at its own place: only dropped columns leave gaps */
-    if (attnum >= 1 && (uint32_t)attnum <= at->column_count) {
-        uint32_t guess = at->first_column + ((uint32_t)attnum - 1U);
-        if (catalogue->columns[guess].attnum == attnum) {
-            return guess;
-        }
-    }
-    for (uint32_t i = at->first_column; i < at->first_column + at->column_count; i++) {
-        if (catalogue->columns[i].attnum == attnum) {
-            return i;
-        }
-    }
-    return SP_NONE;
-}
-
-const sp_sql_column *sp_sql_catalogue_column_at(const sp_sql_catalogue *catalogue, uint32_t column)
-{
-    return &catalogue->columns[column];
-}
-
-const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *catalogue,
-                                                      sp_span schema, sp_span name)
-{
-    const hash_index *index = &catalogue->by_function;
-    const sp_sql_function *found = NULL;
-    if (index->slots == NULL || catalogue->function_count == 0) {
-        return NULL;
-    }
-    for (uint32_t at = (uint32_t)sp_span_hash(name, 0) & index->mask; index->slots[at] != 0;
-         at = (at + 1) & index->mask) {
-        const sp_sql_function *function = &catalogue->functions[index->slots[at] - 1];
-        if (!sp_span_eq(function->name, name)) {
-            continue;
-        }
-        bool here = schema.len > 0 ? sp_span_eq(function->schema, schema)
-                                   : path_rank(catalogue, function->schema) != SP_NONE;
-        if (here && (found == NULL || found->harmless)) {
-            found = function;
-        }
-    }
-    return found;
-}
-
-bool sp_sql_catalogue_has_function(const sp_sql_catalogue *catalogue, sp_span name)
-{
-    const hash_index *index = &catalogue->by_function;
-    if (index->slots == NULL || catalogue->function_count == 0) {
-        return false;
-    }
-    for (uint32_t at = (uint32_t)sp_span_hash(name, 0) & index->mask; index->slots[at] != 0;
-         at = (at + 1) & index->mask) {
-        if (sp_span_eq(catalogue->functions[index->slots[at] - 1].name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-sp_span sp_sql_catalogue_path_at(const sp_sql_catalogue *catalogue, uint32_t at)
-{
-    return at < catalogue->path_count ? catalogue->path[at] : SP_SPAN_EMPTY;
-}
-
-sp_span sp_sql_catalogue_home(const sp_sql_catalogue *catalogue)
-{
-    return catalogue->path_count > 0 ? catalogue->path[0] : SP_SPAN_EMPTY;
-}
-
-/* ---- binding ---- */
-
-void sp_sql_catalogue_bind_clear(sp_sql_catalogue *catalogue)
-{
-    const sp_sql_bound nothing = {.part = SP_NONE};
-    for (uint32_t i = 0; i < catalogue->relation_count; i++) {
-        catalogue->relations[i].bound = nothing;
-        catalogue->relations[i].flags &= ~(uint32_t)(SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR);
-    }
-    for (uint32_t i = 0; i < catalogue->column_count; i++) {
-        catalogue->columns[i].bound = nothing;
-    }
-}
-
-void sp_sql_catalogue_bind_relation(sp_sql_catalogue *catalogue, uint32_t relation,
-                                    const sp_sql_bound *bound)
-{
-    catalogue->relations[relation].bound = *bound;
-    if (bound->tags != 0) {
-        catalogue->relations[relation].flags |= SP_SQL_REL_TAGGED;
-    }
-}
-
-/* The relation that a column belongs to: the last one that begins at or before it. */
-static sp_sql_relation *owner_of(sp_sql_catalogue *catalogue, uint32_t column)
-{
-    uint32_t low = 0;
-    uint32_t high = catalogue->relation_count;
-    while (high - low > 1) {
-        uint32_t middle = low + (high - low) / 2;
-        if (catalogue->relations[middle].first_column <= column) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    while (low > 0 && catalogue->relations[low].column_count == 0) {
-        low--;
-    }
-    return &catalogue->relations[low];
-}
-
-void sp_sql_catalogue_bind_column(sp_sql_catalogue *catalogue, uint32_t column,
-                                  const sp_sql_bound *bound)
-{
-    catalogue->columns[column].bound = *bound;
-    if (bound->tags != 0) {
-        owner_of(catalogue, column)->flags |= SP_SQL_REL_TAGGED;
-    }
-}
-
-static bool add_tags(sp_sql_relation *relation, sp_sql_bound *bound, const sp_sql_bound *from)
-{
-    if ((bound->tags | from->tags) == bound->tags) {
-        return false;
-    }
-    bound->mask = bound->tags == 0 ? from->mask : bound->mask;
-    bound->tags |= from->tags;
-    relation->flags |= SP_SQL_REL_TAGGED;
-    return true;
-}
-
-/* A child is at least what its parent is. */
-static bool inherit(sp_sql_catalogue *catalogue, const sp_sql_relation *parent, uint32_t child)
-{
-    sp_sql_relation *to = &catalogue->relations[child];
-    bool changed = false;
-    if (to->bound.class_level < parent->bound.class_level ||
-        (to->bound.part == SP_NONE && parent->bound.part != SP_NONE)) {
-        to->bound.class_level = parent->bound.class_level;
-        to->bound.part = parent->bound.part;
-        changed = true;
-    }
-    changed |= add_tags(to, &to->bound, &parent->bound);
-    for (uint32_t i = 0; i < parent->column_count; i++) {
-        const sp_sql_column *from = &catalogue->columns[parent->first_column + i];
-        uint32_t at = from->bound.tags == 0
-                          ? SP_NONE
-                          : sp_sql_catalogue_find_column(catalogue, child, from->name);
-        if (at != SP_NONE) {
-            changed |= add_tags(to, &catalogue->columns[at].bound, &from->bound);
-        }
-    }
-    return changed;
-}
-
-/* What is read through the parent are rows of the child too. */
-static bool show(sp_sql_catalogue *catalogue, uint32_t parent, const sp_sql_relation *child)
-{
-    sp_sql_relation *to = &catalogue->relations[parent];
-    bool changed = false;
-    for (uint32_t i = 0; (child->flags & SP_SQL_REL_TAGGED) != 0 && i < child->column_count; i++) {
-        const sp_sql_column *from = &catalogue->columns[child->first_column + i];
-        uint32_t at = from->bound.tags == 0
-                          ? SP_NONE
-                          : sp_sql_catalogue_find_column(catalogue, parent, from->name);
-        if (at != SP_NONE) {
-            changed |= add_tags(to, &catalogue->columns[at].bound, &from->bound);
-        }
-    }
-    return changed;
-}
-
-static uint64_t all_tags(const sp_sql_catalogue *catalogue, const sp_sql_relation *relation)
-{
-    uint64_t tags = relation->bound.tags;
-    for (uint32_t i = 0; i < relation->column_count; i++) {
-        tags |= catalogue->columns[relation->first_column + i].bound.tags;
-    }
-    return tags;
-}
-
-static bool spread_to_view(sp_sql_catalogue *catalogue, sp_sql_relation *view, uint32_t base)
-{
-    const sp_sql_bound from = {.tags = all_tags(catalogue, &catalogue->relations[base]),
-                               .mask = SP_MASK_FULL};
-    bool changed = false;
-    for (uint32_t i = 0; from.tags != 0 && i < view->column_count; i++) {
-        changed |= add_tags(view, &catalogue->columns[view->first_column + i].bound, &from);
-    }
-    return changed;
-}
-
-static bool spread_to_generated(sp_sql_catalogue *catalogue)
-{
-    bool changed = false;
-    for (uint32_t i = 0; i < catalogue->generated_count; i++) {
-        const generated *one = &catalogue->generated[i];
-        const sp_sql_bound from = {.tags = catalogue->columns[one->source].bound.tags,
-                                   .mask = SP_MASK_FULL};
-        changed |= add_tags(&catalogue->relations[one->relation],
-                            &catalogue->columns[one->column].bound, &from);
-    }
-    return changed;
-}
-
-void sp_sql_catalogue_bind_finish(sp_sql_catalogue *catalogue)
-{
-    bool changed = true;
-    for (unsigned round = 0; changed && round < CATALOGUE_SPREAD_ROUNDS; round++) {
-        changed = spread_to_generated(catalogue);
-        for (uint32_t i = 0; i < catalogue->edge_count; i++) {
-            const sp_sql_edge *edge = &catalogue->edges[i];
-            sp_sql_relation *from = &catalogue->relations[edge->from];
-            if (edge->kind == SP_SQL_EDGE_CHILD) {
-                changed |= inherit(catalogue, from, edge->to);
-                changed |= show(catalogue, edge->from, &catalogue->relations[edge->to]);
-            } else if (edge->kind == SP_SQL_EDGE_INDEX) {
-                catalogue->relations[edge->to].bound = from->bound;
-                catalogue->relations[edge->to].flags |= from->flags & SP_SQL_REL_TAGGED;
-                continue; /* nothing is done to a table through its index */
-            } else if (edge->kind == SP_SQL_EDGE_READS) {
-                changed |= spread_to_view(catalogue, from, edge->to);
-            }
-            uint32_t reaches = SP_SQL_REL_TAGGED | SP_SQL_REL_NEAR;
-            if ((catalogue->relations[edge->to].flags & reaches) != 0 &&
-                (from->flags & SP_SQL_REL_NEAR) == 0) {
-                from->flags |= SP_SQL_REL_NEAR;
-                changed = true;
-            }
-        }
-    }
 }

@@ -21,6 +21,7 @@ enum {
     SP_SQL_COLUMNS_MAX = 4000000,
     SP_SQL_FUNCTIONS_MAX = 200000,
     SP_SQL_CALLS_MAX = 1000000,
+    SP_SQL_CASTS_MAX = 1000000,
     SP_SQL_PATH_MAX = 16
 };
 
@@ -90,12 +91,33 @@ typedef struct {
     bool harmless; /* reads only what it is given: of an extension known for that */
 } sp_sql_function;
 
-/* A function that the query of a view calls, also by an operator or as an aggregate. */
+/* A function that the query of a view calls, also by an operator or as an aggregate; or one by
+ * which users cast values of that relation. */
 typedef struct {
     sp_span schema;
     sp_span name;
-    uint32_t next; /* of the same view; 0 = none */
+    uint32_t next; /* of the same relation; 0 = none */
+    bool is_cast;
 } sp_sql_call;
+
+/* Where the function of a cast that users made may run: it takes or gives a value of a type of
+ * theirs, so it runs only in a text that has one. */
+typedef enum {
+    SP_SQL_CAST_TYPE,   /* where that type is named: theirs, or one that holds it */
+    SP_SQL_CAST_CALLED, /* where that function or operator is called: it takes or gives such values
+                         */
+    SP_SQL_CAST_ALWAYS, /* anywhere: both of its types are the server's own */
+    SP_SQL_CAST_ANY     /* beside what is not known: each of all these functions */
+} sp_sql_cast_kind;
+
+typedef struct {
+    sp_sql_cast_kind kind;
+    uint32_t type_oid; /* of TYPE */
+    sp_span word;      /* of TYPE and CALLED */
+    sp_span schema;    /* of its function */
+    sp_span name;
+    uint32_t next; /* of the same kind and word; 0 = none */
+} sp_sql_cast;
 
 typedef struct sp_sql_catalogue sp_sql_catalogue;
 
@@ -127,6 +149,13 @@ SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span sc
                                          bool harmless);
 SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,
                                      sp_span name);
+/* The function of a cast that users made, and where it may run; of TYPE and CALLED by a word,
+ * type_oid: of TYPE. */
+SP_MUST sp_err sp_sql_catalogue_cast(sp_sql_catalogue *catalogue, sp_sql_cast_kind kind,
+                                     uint32_t type_oid, sp_span word, sp_span schema, sp_span name);
+/* The same: wherever rows of that relation are used, which have such values. */
+SP_MUST sp_err sp_sql_catalogue_cast_rows(sp_sql_catalogue *catalogue, uint32_t relation,
+                                          sp_span schema, sp_span name);
 /* A generated column of the relation, and one that it is computed of. Unknown columns are none. */
 SP_MUST sp_err sp_sql_catalogue_generated(sp_sql_catalogue *catalogue, uint32_t relation,
                                           int16_t attnum, int16_t source);
@@ -157,6 +186,13 @@ const sp_sql_function *sp_sql_catalogue_find_function(const sp_sql_catalogue *ca
                                                       sp_span schema, sp_span name);
 /* Any schema's: code that calls the name may find another one than before. */
 bool sp_sql_catalogue_has_function(const sp_sql_catalogue *catalogue, sp_span name);
+/* The first of that kind and word, and the next; NULL when there is none. */
+const sp_sql_cast *sp_sql_catalogue_cast_find(const sp_sql_catalogue *catalogue,
+                                              sp_sql_cast_kind kind, sp_span word);
+const sp_sql_cast *sp_sql_catalogue_cast_next(const sp_sql_catalogue *catalogue,
+                                              const sp_sql_cast *cast);
+/* Values of that type may be cast by what users made. */
+bool sp_sql_catalogue_is_cast(const sp_sql_catalogue *catalogue, uint32_t type_oid);
 /* The search path, one by one; empty past its end. */
 sp_span sp_sql_catalogue_path_at(const sp_sql_catalogue *catalogue, uint32_t at);
 /* The schema in which an unqualified new name is made: the first of the path. May be empty. */

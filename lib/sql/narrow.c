@@ -111,7 +111,7 @@ static uint32_t item_under(const scope *s, const Node *node, unsigned depth, uin
     }
     if (nodeTag(node) == T_TypeCast) {
         uint32_t item = item_under(s, AS(TypeCast, node)->arg, depth + 1, ret_type);
-        *ret_type = item == 0 ? 0 : retype_apart(AS(TypeCast, node)->typeName, *ret_type);
+        *ret_type = item == 0 ? 0 : retype_apart(s->f->w, AS(TypeCast, node)->typeName, *ret_type);
         return *ret_type == 0 ? 0 : item;
     }
     if (nodeTag(node) != T_ColumnRef) {

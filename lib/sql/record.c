@@ -213,14 +213,18 @@ static bool is_of_rows(sp_action action, uint16_t flags)
 }
 
 /* Whoever uses a view calls what its query calls; a materialized one has its rows, until they are
- * made again. */
-static void record_calls(walker *w, const sp_sql_relation *view, sp_action action, uint16_t flags)
+ * made again. Values of a relation may be cast by what users made for their types, also where an
+ * index or another type of a column is made of them. */
+static void record_calls(walker *w, const sp_sql_relation *relation, sp_action action,
+                         uint16_t flags)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;
-    bool runs = view->kind == 'm' ? action == SP_ACTION_WRITE : is_of_rows(action, flags);
-    for (uint32_t at = view->first_call; runs && at != 0 && !walk_failed(w);) {
+    bool runs = relation->kind == 'm' ? action == SP_ACTION_WRITE : is_of_rows(action, flags);
+    for (uint32_t at = relation->first_call; at != 0 && !walk_failed(w);) {
         const sp_sql_call *call = sp_sql_catalogue_call_at(catalogue, at);
-        record_function(w, call->schema, call->name);
+        if (call->is_cast ? action != SP_ACTION_ADMINISTER : runs) {
+            record_function(w, call->schema, call->name);
+        }
         at = call->next;
     }
 }
@@ -366,6 +370,7 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
         if (action == SP_ACTION_EXPORT) {
             record_database(w, action); /* it was filled from somewhere */
         }
+        record_casts(w, SP_SQL_CAST_ANY, SP_SPAN_EMPTY);
         return;
     case FOUND_KNOWN:
         record_known(w, found.relation, action, flags);
@@ -383,6 +388,9 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
         }
         record_object(w, action, SP_SQL_RELATION, flags, text_of(name->schemaname),
                       text_of(name->relname));
+        if (action != SP_ACTION_ADMINISTER) {
+            record_casts(w, SP_SQL_CAST_ANY, SP_SPAN_EMPTY);
+        }
         if (w->context->catalogue != NULL) {
             w->statement->flags |= SP_SQL_IS_UNSURE;
         }
@@ -390,80 +398,7 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
     }
 }
 
-/* ---- functions ---- */
-
-static void record_user_function(walker *w, sp_span schema, sp_span name)
-{
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    const sp_sql_function *known =
-        catalogue == NULL ? NULL : sp_sql_catalogue_find_function(catalogue, schema, name);
-    sp_span home = known != NULL ? known->schema : schema;
-    if (home.len == 0 && catalogue != NULL) {
-        home = sp_sql_catalogue_home(catalogue);
-    }
-    sp_action action = SP_ACTION_EXECUTE;
-    if (w->context->function_action != NULL &&
-        w->context->function_action(w->context->policy, home, name, &action)) {
-        if (action == SP_ACTION_READ && known != NULL && known->harmless) {
-            return;
-        }
-        record_object(w, action, SP_SQL_FUNCTION, 0, home, name);
-        return;
-    }
-    if (known == NULL || !known->harmless) {
-        record_opaque(w, SP_SQL_FUNCTION, home, name);
-    }
-}
-
-/* The path goes through the server's own first, but types decide. */
-void record_likeness(walker *w, sp_span name)
-{
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    if (catalogue != NULL &&
-        sp_sql_catalogue_find_function(catalogue, SP_SPAN_EMPTY, name) != NULL) {
-        record_user_function(w, SP_SPAN_EMPTY, name);
-    }
-}
-
-void record_function(walker *w, sp_span schema, sp_span name)
-{
-    static const sp_span own = {(const uint8_t *)"pg_catalog", 10};
-    if (schema.len > 0 && !sp_span_eq(schema, own)) {
-        record_user_function(w, schema, name);
-        return;
-    }
-    if (schema.len == 0) {
-        record_likeness(w, name);
-    }
-    switch (function_find(name)) {
-    case FUNCTION_UNKNOWN:
-        record_user_function(w, schema, name);
-        return;
-    case FUNCTION_READ:
-        return;
-    case FUNCTION_TELLING:
-        record_object(w, SP_ACTION_READ, SP_SQL_FUNCTION, SP_SQL_USE_SYSTEM, own, name);
-        return;
-    case FUNCTION_EXPORT:
-        record_object(w, SP_ACTION_EXPORT, SP_SQL_FUNCTION, 0, own, name);
-        return;
-    case FUNCTION_WRITE:
-        record_object(w, SP_ACTION_WRITE, SP_SQL_FUNCTION, 0, own, name);
-        return;
-    case FUNCTION_DESTROY:
-        record_object(w, SP_ACTION_DESTROY, SP_SQL_FUNCTION, 0, own, name);
-        return;
-    case FUNCTION_ADMINISTER:
-        record_object(w, SP_ACTION_ADMINISTER, SP_SQL_FUNCTION, 0, own, name);
-        return;
-    case FUNCTION_SETTING:
-    case FUNCTION_NEVER:
-        walk_fault(w, SP_SQL_FORBIDDEN,
-                   "%.*s() runs text that it is given, or reads what no statement should",
-                   (int)name.len, (const char *)name.ptr);
-        return;
-    }
-}
+/* ---- names that are made ---- */
 
 void record_made(walker *w, sp_span name)
 {
@@ -499,32 +434,4 @@ bool walk_is_made(const walker *w, sp_span name)
         }
     }
     return w->context->is_made != NULL && w->context->is_made(w->context->session, name);
-}
-
-static void record_symbol(walker *w, sp_span schema, sp_span symbol)
-{
-    bool is_own = schema.len == 0 || is_word(schema, "pg_catalog");
-    if (!is_own) {
-        record_user_function(w, schema, symbol);
-    } else if (schema.len == 0) {
-        record_likeness(w, symbol);
-    }
-}
-
-void record_operator(walker *w, const List *name)
-{
-    if (name != NIL) {
-        record_symbol(w, names_before(name), names_last(name));
-    }
-}
-
-void record_equality(walker *w)
-{
-    record_symbol(w, SP_SPAN_EMPTY, SP_SPAN_LIT("="));
-}
-
-void record_between(walker *w, bool is_not)
-{
-    record_symbol(w, SP_SPAN_EMPTY, is_not ? SP_SPAN_LIT("<") : SP_SPAN_LIT(">="));
-    record_symbol(w, SP_SPAN_EMPTY, is_not ? SP_SPAN_LIT(">") : SP_SPAN_LIT("<="));
 }

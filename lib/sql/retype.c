@@ -94,22 +94,32 @@ static uint32_t kept_from(sp_span name, uint32_t from)
     return 0;
 }
 
+/* By a function of users it may become anything. */
+static bool is_cast_by_users(const walker *w, uint32_t from)
+{
+    return w->context->catalogue != NULL && sp_sql_catalogue_is_cast(w->context->catalogue, from);
+}
+
 /* is_cast: by USING. */
 static bool type_keeps(const walker *w, const RangeVar *relation, const char *column,
                        const TypeName *type, bool is_cast)
 {
     sp_span name = plain_type(type);
-    if (is_text(name)) {
-        return type->typmods == NIL || !is_cast; /* a cast cuts, an assignment fails */
+    uint32_t from = type_of_column(w, relation, column);
+    if (is_text(name)) { /* a cast cuts, an assignment fails */
+        return !is_cast_by_users(w, from) && (type->typmods == NIL || !is_cast);
     }
-    return type->typmods == NIL && kept_from(name, type_of_column(w, relation, column)) != 0;
+    return type->typmods == NIL && kept_from(name, from) != 0;
 }
 
-uint32_t retype_apart(const TypeName *type, uint32_t from)
+uint32_t retype_apart(const walker *w, const TypeName *type, uint32_t from)
 {
     sp_span name = plain_type(type);
     if (type->typmods != NIL || (sp_span_eq(name, SP_SPAN_LIT("bool")) && from != OID_BOOL)) {
         return 0; /* there are many ways to write yes */
+    }
+    if (is_text(name) && is_cast_by_users(w, from)) {
+        return 0;
     }
     if (is_text(name)) {
         return from == OID_BOOL ? OID_BOOL : OID_TEXT; /* of two values there are still two */

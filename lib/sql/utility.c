@@ -229,8 +229,19 @@ static void walk_query(walker *w, const Node *query, sp_span word)
     }
 }
 
+/* By its name alone nobody would see that its query casts such a value. */
+static void check_parameters(walker *w, const List *types)
+{
+    for (int i = 0; i < list_length(types); i++) {
+        if (has_casts(w, names_last(AS(TypeName, list_nth(types, i))->names))) {
+            walk_fault(w, SP_SQL_FORBIDDEN, "a parameter of a type for which users made casts");
+        }
+    }
+}
+
 static void walk_prepare(walker *w, const PrepareStmt *prepare)
 {
+    check_parameters(w, prepare->argtypes);
     name_statement(w, SP_SQL_IS_PREPARE, prepare->name);
     w->statement->is_typed = prepare->argtypes != NIL;
     walk_query(w, prepare->query, SP_SPAN_LIT("as"));

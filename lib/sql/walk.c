@@ -331,7 +331,7 @@ static void maybe_call(walker *w, sp_span name, column_sure sure)
         w->statement->flags |= SP_SQL_IS_ROW_CALL;
     }
     if (is_users || function_find(name) > FUNCTION_READ) {
-        record_function(w, SP_SPAN_EMPTY, name);
+        record_call(w, SP_SPAN_EMPTY, name);
         return;
     }
     if (sure == COLUMN_NOT) {
@@ -499,7 +499,13 @@ static void walk_call(walker *w, const Node *node)
         walk_setting(w, call);
         return;
     }
-    record_function(w, schema, name);
+    record_call(w, schema, name);
+    walk_children(w, node);
+}
+
+static void walk_type(walker *w, const Node *node)
+{
+    record_type(w, names_last(AS(TypeName, node)->names));
     walk_children(w, node);
 }
 
@@ -592,6 +598,8 @@ static node_handler *handler_of(NodeTag tag)
         return walk_case;
     case T_JoinExpr:
         return walk_join;
+    case T_TypeName:
+        return walk_type;
     default:
         return NULL;
     }
@@ -656,6 +664,26 @@ static bool returns_rows(const Node *node)
     }
 }
 
+/* Whether it may have expressions, whose values are cast. */
+static bool has_values(const Node *node)
+{
+    switch ((int)nodeTag(node)) {
+    case T_TransactionStmt:
+    case T_VariableSetStmt:
+    case T_VariableShowStmt:
+    case T_DiscardStmt:
+    case T_DeallocateStmt:
+    case T_ClosePortalStmt:
+    case T_FetchStmt:
+    case T_ListenStmt:
+    case T_UnlistenStmt:
+    case T_NotifyStmt:
+        return false;
+    default:
+        return true;
+    }
+}
+
 void walk_statement(walker *w, const RawStmt *raw)
 {
     walk_room *room = w->room;
@@ -679,6 +707,9 @@ void walk_statement(walker *w, const RawStmt *raw)
     w->read_as = SP_ACTION_READ;
     if (raw->stmt != NULL && returns_rows(raw->stmt)) {
         statement->flags |= SP_SQL_RETURNS_ROWS;
+    }
+    if (raw->stmt != NULL && has_values(raw->stmt)) {
+        record_casts(w, SP_SQL_CAST_ALWAYS, SP_SPAN_EMPTY);
     }
     walk(w, raw->stmt);
     (void)fail_if_spent(w);

@@ -133,14 +133,6 @@ void record_database(walker *w, sp_action action);
 /* The relation (index or SP_NONE) will be called that; more: flags besides BECOMES. */
 void record_becoming(walker *w, uint32_t index, sp_span schema, sp_span name, uint16_t more);
 void record_opaque(walker *w, sp_sql_kind kind, sp_span schema, sp_span name);
-void record_function(walker *w, sp_span schema, sp_span name);
-/* A function or operator of users that is called like one of the server's: it may fit the arguments
- * better. */
-void record_likeness(walker *w, sp_span name);
-void record_operator(walker *w, const List *name);
-/* Operators that nobody writes: of CASE x WHEN, IN (SELECT), USING, NATURAL; of BETWEEN. */
-void record_equality(walker *w);
-void record_between(walker *w, bool is_not);
 /* A function that was made in this message or session: its name may be called as a column. */
 void record_made(walker *w, sp_span name);
 bool walk_is_made(const walker *w, sp_span name);
@@ -162,6 +154,24 @@ sp_span record_name(walker *w, sp_span name);
 bool record_is_same(const sp_sql_use *a, const sp_sql_use *b);
 /* The name that the flags of the statement speak of: set those first. A statement has one. */
 void record_statement_name(walker *w, sp_span name);
+
+/* ---- calls.c ---- */
+void record_function(walker *w, sp_span schema, sp_span name);
+/* Of an expression: with the casts of what it takes and gives. */
+void record_call(walker *w, sp_span schema, sp_span name);
+/* The name of a type, of values that may be cast. */
+void record_type(walker *w, sp_span name);
+/* Whether values of a type of that name may be cast by what users made. */
+bool has_casts(const walker *w, sp_span type);
+/* The functions of users' casts that may run where that stands (word: of TYPE and CALLED). */
+void record_casts(walker *w, sp_sql_cast_kind kind, sp_span word);
+/* A function or operator of users that is called like one of the server's: it may fit the arguments
+ * better. */
+void record_likeness(walker *w, sp_span name);
+void record_operator(walker *w, const List *name);
+/* Operators that nobody writes: of CASE x WHEN, IN (SELECT), USING, NATURAL; of BETWEEN. */
+void record_equality(walker *w);
+void record_between(walker *w, bool is_not);
 
 /* ---- given.c ---- */
 given_name given_of(const walker *w, sp_span schema, sp_span name);
@@ -207,7 +217,7 @@ condition_reach insert_reaches(const walker *w, const RangeVar *target, const No
 /* ---- retype.c ---- */
 /* What type a cast of a value of type `from` has (0 = not known), when values that differ still
  * differ after it; else 0: one value of it may stand for any number. */
-uint32_t retype_apart(const TypeName *type, uint32_t from);
+uint32_t retype_apart(const walker *w, const TypeName *type, uint32_t from);
 /* Of ALTER COLUMN ... TYPE: whether each value stays what it is, or an error ends it. */
 bool retype_keeps(const walker *w, const AlterTableStmt *alter, const AlterTableCmd *command);
 

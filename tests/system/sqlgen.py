@@ -22,6 +22,20 @@ CREATE TABLE watched (id int, name text);
 CREATE TABLE kept (id int, name text);
 CREATE TYPE pair AS (a int, b text);
 CREATE TABLE pairs (id int, p pair, tags text[], doc jsonb);
+CREATE TYPE box2 AS (a int, b text);
+CREATE DOMAIN box3 AS box2;
+CREATE TYPE mood AS ENUM ('good', 'bad');
+CREATE FUNCTION of_box(box2) RETURNS text LANGUAGE plpgsql AS $$BEGIN DELETE FROM kept; RETURN 'x'; END$$;
+CREATE FUNCTION of_mood(int) RETURNS mood LANGUAGE plpgsql AS $$BEGIN DELETE FROM kept; RETURN 'bad'; END$$;
+CREATE FUNCTION of_moods(mood) RETURNS int LANGUAGE plpgsql AS $$BEGIN DELETE FROM kept; RETURN 1; END$$;
+CREATE CAST (box2 AS text) WITH FUNCTION of_box(box2) AS IMPLICIT;
+CREATE CAST (int AS mood) WITH FUNCTION of_mood(int) AS ASSIGNMENT;
+CREATE CAST (mood AS int) WITH FUNCTION of_moods(mood);
+CREATE TABLE boxes (id int, c box2, d box3[], m mood);
+CREATE VIEW v_boxes AS SELECT id, c AS e, m FROM boxes;
+CREATE TABLE boxed (id int, b boxes);
+INSERT INTO boxes VALUES (1, ROW(1, 'x'), '{"(1,x)"}', 'good');
+INSERT INTO boxed SELECT 1, b FROM boxes b;
 CREATE SEQUENCE numbers;
 CREATE DOMAIN short AS text CHECK (length(value) < 20);
 CREATE VIEW v_customers AS SELECT id, name, phone AS tel, city FROM customers;
@@ -433,10 +447,26 @@ DEFINITIONS = [
     'ALTER TABLE kept ALTER name TYPE "char"', "ALTER TABLE kept ALTER name TYPE text USING name::name",
     "ALTER TABLE kept SET UNLOGGED", "ALTER TABLE kept ALTER name TYPE varchar(300)", "ALTER TABLE kept ALTER id TYPE bigint",
 ]
+# casts that users made run functions of theirs
+CASTS = [
+    "SELECT c::text FROM boxes", "SELECT lower(c) FROM boxes", "SELECT c || '' FROM boxes", "SELECT ROW(1, 'x')::box2::text",
+    "SELECT lower('(1,x)'::public.box2)", "SELECT CAST(CAST('(1,x)' AS box3) AS text)", "SELECT lower(e) FROM v_boxes",
+    "INSERT INTO people SELECT 1, c FROM boxes", "UPDATE people SET name = c FROM boxes WHERE people.id = 1", "SELECT d::text[] FROM boxes",
+    "SELECT lower((b).c) FROM boxed", "SELECT lower((NULL::boxes).c) IS NULL", "INSERT INTO boxes (m) VALUES (1)", "INSERT INTO boxes (m) SELECT 1",
+    "UPDATE boxes SET m = 2 WHERE id = 1", "UPDATE v_boxes SET m = 2 WHERE id = 1", "SELECT m::int FROM boxes", "SELECT 'good'::mood::int",
+    "SELECT 1::mood", "SELECT ARRAY[1]::mood[]", "SELECT enum_last(NULL::mood)::int", "PREPARE x (box2) AS SELECT lower($1); EXECUTE x (ROW(1, 'x'))",
+    "SELECT lower(x.c) FROM jsonb_to_recordset('[{\"c\": {\"a\": 1}}]') AS x (c box2)",
+    "SELECT lower((jsonb_populate_record(NULL::boxes, '{\"c\": {\"a\": 1}}')).c)",
+    "CREATE TEMP TABLE t1 AS SELECT c FROM boxes; SELECT lower(c) FROM t1", "ALTER TABLE boxes ALTER c TYPE text",
+    "CREATE INDEX ON boxes (lower(c))", "CREATE TABLE x (a text DEFAULT ROW(1, 'x')::box2); INSERT INTO x DEFAULT VALUES",
+    "SELECT string_agg(c, ',') FROM boxes", "SELECT id FROM boxes ORDER BY lower(c)", "DELETE FROM boxes WHERE lower(c) = 'y'",
+    "COPY (SELECT lower(c) FROM boxes) TO STDOUT", "SELECT CASE WHEN true THEN c ELSE 'x'::text END FROM boxes",
+    "VALUES ('x'::text), (ROW(1, 'x')::box2)", "SELECT c FROM boxes UNION ALL SELECT 'x'::text",
+]
 DEFINITIONS = [d.replace("{t}", t) for d in DEFINITIONS for t in (["kept", "customers"] if "{t}" in d else [""])]
 
 # ways in which masked values might come out, or be told apart
-FIXED = DEFINITIONS + [
+FIXED = DEFINITIONS + CASTS + [
     "CREATE OR REPLACE VIEW v_names AS SELECT id, phone AS name FROM customers; SELECT name FROM v_names",
     "CREATE VIEW zz AS SELECT phone FROM customers", "CREATE VIEW zz AS SELECT * FROM customers",
     "CREATE MATERIALIZED VIEW zz AS SELECT * FROM customers",

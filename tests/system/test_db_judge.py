@@ -393,6 +393,36 @@ def test_a_view_does_what_its_query_calls(gate):
         gate.sql("DROP VIEW v_over, v_wipes, v_ends, v_fine")
 
 
+def test_a_cast_that_users_made_is_a_call(gate):
+    """Where a value of their type may be, the cast's function may run: nobody writes its name."""
+    before = counts(gate)
+    gate.sql("CREATE TYPE parcel AS (a int, b text)",
+             "CREATE FUNCTION of_parcel(parcel) RETURNS text LANGUAGE plpgsql AS $$ BEGIN DELETE FROM orders; RETURN 'x'; END $$",
+             "CREATE CAST (parcel AS text) WITH FUNCTION of_parcel(parcel) AS IMPLICIT",
+             "CREATE TABLE parcels (id int, p parcel)", "INSERT INTO parcels VALUES (1, ROW(1, 'x'))", "GRANT ALL ON parcels TO op_all")
+    oid = gate.sql("SELECT 'parcel'::regtype::oid")[0][0]
+    try:
+        with gate.connect("carl") as carl, carl.cursor() as c:
+            wait_for("the catalogue", 15, lambda: not fine(carl, "SELECT id FROM parcels"), 0.2)
+            for text in ("SELECT lower(p) FROM parcels", "SELECT p::text FROM parcels", "SELECT ROW(1, 'x')::parcel || ''",
+                         "INSERT INTO orders (id, note) SELECT 990, p FROM parcels", "CREATE TEMP TABLE t AS SELECT p FROM parcels"):
+                refused(c, text)
+                carl.rollback()
+            refused(c, "PREPARE x (parcel) AS SELECT lower($1)")
+            carl.rollback()
+            c.execute("SELECT lower('X'), 5::text, count(*)::text FROM orders")
+        with contextlib.closing(Raw(gate.port, tls=None)) as one:
+            one.log_in("carl", "orders-db", gate.password("carl"))
+            for declared, ends in ((oid, "E"), (25, "C")):
+                body = b"\0SELECT lower($1)\0" + struct.pack(">HI", 1, declared)
+                one.send(message("P", body), bind(values=["(1,x)"]), execute(), SYNC)
+                found = [kind for kind, _ in one.until("Z") if kind in "EC"]
+                assert found == [ends], (declared, found)
+        assert counts(gate) == before
+    finally:
+        gate.sql("DROP TABLE parcels", "DROP TYPE parcel CASCADE")
+
+
 def test_settings_of_drivers(gate):
     with gate.connect("carl") as carl, carl.cursor() as c:
         for text in ["SET search_path = public", "SET search_path TO 'public'", "SET SESSION search_path TO pg_catalog, public",

@@ -34,14 +34,14 @@ def error_of(seen):
 
 def gate_sql():
     """The statements by which the gate reads a catalogue, out of its source."""
-    with open(os.path.join(ROOT, "gates", "db", "catalogue.c"), encoding="utf-8") as file:
+    with open(os.path.join(ROOT, "gates", "db", "catalogue_rows.c"), encoding="utf-8") as file:
         source = file.read()
 
     def text(piece):
         return "".join(json.loads(f'"{one}"') for one in re.findall(r'"((?:[^"\\]|\\.)*)"', piece))
 
-    pieces = re.findall(r"static const char (?:relations|others)_sql\[\] =(.*?);\n", source, re.S)
-    assert len(pieces) == 2
+    pieces = re.findall(r"static const char (?:relations|others|casts)_sql\[\] =(.*?);\n", source, re.S)
+    assert len(pieces) == 3
     reading = text("".join(pieces).replace("LOCKED", '"(\'{}\'::pg_catalog.oid[])"'))  # nobody locks anything
     return ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"] + [one for one in reading.split(";") if one.strip()]
 

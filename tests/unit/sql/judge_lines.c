@@ -5,12 +5,14 @@
  * A line is a word and values in hexadecimal, "-" = empty, between single spaces:
  *   path SCHEMA | r OID SCHEMA NAME KIND RULES SYSTEM ATTNUM COLUMN TYPE NOTNULL DEFINITION TELLING
  *   e KIND FROM TO | k ATTNUM FROM TO | u OID ATTNUM | p SCHEMA NAME HARMLESS
+ *   g OID ATTNUM ATTNUM | c OID SCHEMA NAME | x KIND WORD SCHEMA NAME TYPE
  *   tag SCHEMA TABLE COLUMN    is masked
  *   finish                     the catalogue is whole
  *   temp NAME                  a temporary relation of the session; - = none is left
  *   q TEXT                     answered by one line of JSON
  *
- * OWNS what it reads. PROCESS tests. TRUST its input. SPEC lib/sql/judge.h, gates/db/catalogue.c.
+ * OWNS what it reads. PROCESS tests. TRUST its input. SPEC lib/sql/judge.h,
+ * gates/db/catalogue_rows.c.
  */
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
@@ -94,10 +96,43 @@ static void add_edge(desk *d, const sp_span *v, bool is_key)
     if (from == SP_NONE || to == SP_NONE) {
         return;
     }
+    static const sp_sql_edge_kind kinds[] = {SP_SQL_EDGE_READS, SP_SQL_EDGE_CHILD,
+                                             SP_SQL_EDGE_CASCADES, SP_SQL_EDGE_INDEX};
     if (is_key) {
         must(sp_sql_catalogue_key(d->catalogue, from, to, (int16_t)number(v[0])));
     } else {
-        must(sp_sql_catalogue_edge(d->catalogue, (sp_sql_edge_kind)number(v[0]), from, to));
+        must(sp_sql_catalogue_edge(d->catalogue, kinds[number(v[0])], from, to));
+    }
+}
+
+static void add_generated(desk *d, const sp_span *v)
+{
+    uint32_t relation = sp_sql_catalogue_find_oid(d->catalogue, number(v[0]));
+    if (relation != SP_NONE) {
+        must(sp_sql_catalogue_generated(d->catalogue, relation, (int16_t)number(v[1]),
+                                        (int16_t)number(v[2])));
+    }
+}
+
+static void add_call(desk *d, const sp_span *v)
+{
+    uint32_t view = sp_sql_catalogue_find_oid(d->catalogue, number(v[0]));
+    if (view != SP_NONE) {
+        must(sp_sql_catalogue_call(d->catalogue, view, v[1], v[2]));
+    }
+}
+
+static void add_cast(desk *d, const sp_span *v)
+{
+    static const char *const kinds[] = {"t", "p", "*", "a"};
+    size_t kind = sp_span_which(v[0], kinds, SP_COUNT(kinds));
+    uint32_t relation =
+        kind < SP_COUNT(kinds) ? SP_NONE : sp_sql_catalogue_find_oid(d->catalogue, number(v[1]));
+    if (kind < SP_COUNT(kinds)) {
+        must(sp_sql_catalogue_cast(d->catalogue, (sp_sql_cast_kind)kind, number(v[4]), v[1], v[2],
+                                   v[3]));
+    } else if (relation != SP_NONE) {
+        must(sp_sql_catalogue_cast_rows(d->catalogue, relation, v[2], v[3]));
     }
 }
 
@@ -200,6 +235,12 @@ static void take(desk *d, sp_span word, const sp_span *v)
         add_edge(d, v, true);
     } else if (sp_span_eq(word, SP_SPAN_LIT("u"))) {
         add_unique(d, v);
+    } else if (sp_span_eq(word, SP_SPAN_LIT("g"))) {
+        add_generated(d, v);
+    } else if (sp_span_eq(word, SP_SPAN_LIT("c"))) {
+        add_call(d, v);
+    } else if (sp_span_eq(word, SP_SPAN_LIT("x"))) {
+        add_cast(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("p"))) {
         must(sp_sql_catalogue_function(d->catalogue, v[0], v[1], yes(v[2])));
     } else if (sp_span_eq(word, SP_SPAN_LIT("index"))) {

@@ -11,6 +11,8 @@
 #include "lib/sql/tree.h"
 #include "lib/sql/walk.h"
 
+enum { COPYING_WORK_MAX = 2000000 }; /* names compared, some 20 ms */
+
 typedef struct {
     const sp_sql_context *context;
     const sp_sql_catalogue *catalogue;
@@ -18,6 +20,7 @@ typedef struct {
     const CopyStmt *copy;
     const List *from; /* of the query */
     sp_copy_plan *plan;
+    uint32_t work;
     const char *why; /* it is not certain; NULL = it is */
 } copying;
 
@@ -227,10 +230,16 @@ typedef struct {
 
 static void look_at(copying *c, const RangeVar *table, void *self)
 {
+    enum { LOOK_COST = 16 };
     search *s = self;
     sp_span alias =
         table->alias != NULL ? text_of(table->alias->aliasname) : text_of(table->relname);
     uint32_t index = relation_of(c, table);
+    c->work += LOOK_COST + sp_sql_catalogue_at(c->catalogue, index)->column_count;
+    if (c->work > COPYING_WORK_MAX) {
+        give_up(c, "COPY of masked columns from too many tables");
+        return;
+    }
     if (s->qualifier.len > 0 && !sp_span_eq(s->qualifier, alias)) {
         return;
     }

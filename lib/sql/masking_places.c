@@ -87,11 +87,12 @@ static void check_place(masking *m, int place, const SelectStmt *select)
     }
     bool after_star = false;
     m->result->by_number = true;
-    for (int i = 0; i < list_length(select->targetList); i++) {
+    *m->work += (uint32_t)list_length(select->targetList);
+    for (int i = 0; i < list_length(select->targetList) && !masking_is_spent(m); i++) {
         const Node *value = AS(ResTarget, list_nth(select->targetList, i))->val;
         after_star |= value != NULL && nodeTag(value) == T_ColumnRef &&
                       masking_is_star((const Node *)llast(AS(ColumnRef, value)->fields));
-        if (masking_is_item(m, value) && (after_star || i + 1 == place)) {
+        if ((after_star || i + 1 == place) && masking_is_item(m, value)) {
             masking_refuse(m, "a masked column is ordered or grouped by its place", SP_SPAN_EMPTY);
             return;
         }

@@ -228,6 +228,41 @@ static void test_wide_tables(void **state)
     }
 }
 
+/* Each place is looked for among all that is shown; each column of a COPY among all tables. */
+static void test_places_and_copies(void **state)
+{
+    auto_buf sp_buf places = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+    sp_buf_text(&places, "SELECT ");
+    repeat(&places, "1", ",", 250000);
+    sp_buf_text(&places, " FROM customers ORDER BY ");
+    repeat(&places, "1", ",", 250000);
+    assert_int_equal(mask(state, &places), SP_SQL_MASKING_REFUSED);
+    static const struct {
+        int columns, tables;
+        bool is_sure;
+    } cases[] = {{1600, 200000, false}, {300, 20, true}};
+    office_room *it = *state;
+    const sp_sql_context context = {.catalogue = it->office};
+    for (size_t i = 0; i < SP_COUNT(cases); i++) {
+        auto_buf sp_buf text = sp_buf_make(SP_SQL_TEXT_MAX_BYTES);
+        auto_free sp_copy_plan *plan = NULL;
+        const char *why = NULL;
+        sp_buf_text(&text, "COPY (SELECT phone");
+        repeat(&text, ",what", "", cases[i].columns);
+        sp_buf_text(&text, " FROM customers, audit.entries");
+        repeat(&text, ",wares", "", cases[i].tables);
+        sp_buf_text(&text, ") TO STDOUT");
+        assert_int_equal(mask(state, &text), SP_SQL_MASKING_BY_ORIGIN);
+        clock_t begun = clock();
+        sp_err err =
+            sp_sql_masking_copy(it->judge, &context, sp_buf_borrow(&text), PERSONAL, &plan, &why);
+        double took = (double)(clock() - begun) / CLOCKS_PER_SEC;
+        print_message("%zu bytes, copied: %.0f ms\n", text.len, took * 1000);
+        assert_int_equal(err.code, cases[i].is_sure ? SP_OK : SP_EUNSUPPORTED);
+        assert_true(took < 2);
+    }
+}
+
 /* Long ones end before they cost more than some tens of milliseconds; each is refused, or fine. */
 static void test_long_sets(void **state)
 {
@@ -255,8 +290,9 @@ static void test_long_sets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_hostile),      cmocka_unit_test(test_folding),
-        cmocka_unit_test(test_spent_within), cmocka_unit_test(test_honest),
-        cmocka_unit_test(test_long_sets),    cmocka_unit_test(test_wide_tables)};
+        cmocka_unit_test(test_hostile),          cmocka_unit_test(test_folding),
+        cmocka_unit_test(test_spent_within),     cmocka_unit_test(test_honest),
+        cmocka_unit_test(test_long_sets),        cmocka_unit_test(test_wide_tables),
+        cmocka_unit_test(test_places_and_copies)};
     return cmocka_run_group_tests(tests, set_up, office_tear_down);
 }

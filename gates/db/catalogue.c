@@ -100,7 +100,6 @@ static void wake_looking(const db_catalogue *c)
             continue;
         }
         db_pending_looked(session);
-        db_claims_settle(session);
         if (session->judge->look_us != 0) {
             db_session_resume(session);
         }
@@ -248,7 +247,6 @@ static void end_reading(db_catalogue *c)
         }
         sp_sql_catalogue_free(c->now);
         c->now = SP_STEAL(c->next_one);
-        db_claims_know(c, c->now);
         c->lacks = c->next_lacks;
         db_dangers_clear(&c->dangers);
         c->dangers = c->next_dangers;
@@ -263,7 +261,6 @@ static void end_reading(db_catalogue *c)
     c->failure[0] = '\0'; /* of a look in between */
     if (!c->is_wanted) {
         c->seen_us = c->asked_us;
-        db_claims_tick(c);
         wake_looking(c);
     }
     if (c->is_wanted || c->is_looked_for) {
@@ -545,17 +542,17 @@ void db_catalogue_tick(void)
         if (is_unseen(c)) {
             c->stale_us = sp_loop_now_us(db_here.loop);
         }
-        if (c->refs == 0 && c->idle_ticks > IDLE_TICKS && c->left_count == 0) {
+        if (c->refs == 0 && c->idle_ticks > IDLE_TICKS) {
             forget(c);
             continue;
         }
         if (c->back == NULL) {
-            if ((c->refs > 0 || c->left_count > 0) && c->idle_ticks % RETRY_TICKS == 0 &&
+            if (c->refs > 0 && c->idle_ticks % RETRY_TICKS == 0 &&
                 db_here.office.snapshot != NULL) {
                 open_connection(c);
             }
-        } else if (c->back->state == DB_BACK_READY && !c->is_asking &&
-                   (c->refs > 0 || c->left_count > 0) && c->idle_ticks % PRINT_TICKS == 0) {
+        } else if (c->back->state == DB_BACK_READY && !c->is_asking && c->refs > 0 &&
+                   c->idle_ticks % PRINT_TICKS == 0) {
             c->is_wanted |= c->lacks;
             ask_server(c);
         }

@@ -53,7 +53,7 @@ void db_judge_tick(void)
         bool keeps = db_estimate_tick(place->session);
         if (judge->look_us != 0) {
             db_session_resume(place->session); /* it has waited long enough, or waits again */
-        } else if (!keeps && judge->pending.state != DB_PENDING_LOOK && judge->claim_count == 0) {
+        } else if (!keeps && judge->pending.state != DB_PENDING_LOOK) {
             db_place_leave(place);
         }
     }
@@ -523,7 +523,6 @@ db_verdict db_judge_front(db_session *session, const sp_pg_msg *msg, db_flight *
     }
     if (verdict != DB_WAIT) {
         end_message(session);
-        db_claims_settle(session); /* it may have been refused */
     }
     return verdict;
 }
@@ -579,7 +578,6 @@ void db_judge_end(db_session *session, db_flight *flight, const db_end *end)
     }
     if (flight->type == 'Q' || flight->type == 'S') {
         db_made_end(session);
-        db_claims_settle(session);
         if (judge->is_late && session->transaction == 'I') {
             db_rows_late(session, false);
         }
@@ -650,7 +648,6 @@ void db_judge_gone(db_session *session)
     event.verdict = SP_VERDICT_ALLOW;
     event.reason = SP_REASON_RULE;
     (void)sp_recorder_put(&db_here.recorder, &event); /* no room is counted as a loss */
-    db_claims_gone(judge);
     if (judge->is_defining) {
         db_catalogue_moved(judge->catalogue); /* whether it was committed nobody told us */
     }
@@ -665,7 +662,6 @@ void db_judge_gone(db_session *session)
     sp_free(judge->codes);
     sp_free(judge->others);
     sp_free(judge->mades);
-    sp_free(judge->claims);
     sp_free(judge);
     db_session_set_judge(session, NULL);
 }

@@ -41,13 +41,6 @@ void db_dangers_clear(db_dangers *dangers);
 /* Why it is one of them; NULL: it is not. */
 const char *db_dangers_of(const db_dangers *dangers, const char *account);
 
-enum { DB_CLAIMS_MAX = 64 };
-/* A name that was being given to rows by a session that has ended (claims.c). */
-typedef struct {
-    uint64_t hash;
-    uint64_t after_us; /* seen by then, it is there or will not be */
-} db_claim;
-
 typedef struct db_catalogue db_catalogue;
 struct db_catalogue {
     db_catalogue *next;
@@ -86,8 +79,6 @@ struct db_catalogue {
     uint64_t seen_us; /* `now` is what the server had then, or later */
     uint64_t failed_us; /* when it was tried in vain last */
     uint32_t idle_ticks;
-    uint32_t left_count;
-    db_claim left[DB_CLAIMS_MAX];
 };
 
 /* The catalogue of the session's database, with a reference; reading begins. SP_ENOMEM. */
@@ -154,24 +145,6 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
 
 /* Remembers what was asked, so that it can be asked again without the text. */
 void db_ruling_meet(db_ruling *ruling, const db_catalogue *catalogue, const sp_sql_use *use);
-
-/* ---- claims.c: names that views are made under ---- */
-
-/* Once, before workers are forked. SP_ENOMEM. */
-SP_MUST sp_err db_claims_start(void);
-/* Statements are judged by these relations from now on. */
-void db_claims_know(const db_catalogue *catalogue, const sp_sql_catalogue *read);
-/* Before a text is decided about: says what it makes, or may give to rows. False with a refusal:
- * another session is giving such a name. */
-bool db_claims_enter(db_session *session, const sp_sql_judgement *judgement, db_refusal *refusal);
-/* The session has said that it gives that name, and nobody can have been judged by it. */
-bool db_claims_are_new(const db_session *session, sp_span schema, sp_span name);
-/* Its transaction may be over, and what it made may have been read by now. */
-void db_claims_settle(db_session *session);
-/* The session ends. What it ran may go on at the server. */
-void db_claims_gone(db_judge *judge);
-/* The server may have been looked at. */
-void db_claims_tick(db_catalogue *catalogue);
 
 /* ---- drawn.c: what was put into temporary relations, which is read again with any of those ----
  */
@@ -635,6 +608,11 @@ typedef struct {
     uint32_t cap;
 } db_savepoints;
 
+typedef struct {
+    char schema[DB_NAME_BYTES];
+    char name[DB_NAME_BYTES];
+} db_made_name;
+
 struct db_judge {
     db_catalogue *catalogue;
     db_names names;
@@ -653,10 +631,8 @@ struct db_judge {
     bool is_moving;                /* names mean something else after it */
     bool is_defining;              /* its transaction has defined things */
     uint64_t defined_us;           /* when one that did ended; 0 = the catalogue is newer */
-    char (*mades)[DB_NAME_BYTES];  /* relations with rows of their own that it made */
-    uint32_t made_count;           /* DB_TEMPS_MAX: there are others */
-    uint64_t *claims;              /* claims.c: DB_CLAIMS_MAX of them; NULL = there were none yet */
-    uint32_t claim_count;
+    db_made_name *mades;           /* relations with rows of their own that it made */
+    uint32_t made_count;           /* up to DB_TEMPS_MAX; others are not known as its own */
     bool has_alias;    /* the session made views or renamed what the catalogue may not know */
     bool has_family;   /* it gave rows to parents, which only it may see yet */
     uint64_t look_us;  /* since when it is waited for what the catalogue is now; 0 = not */
@@ -697,9 +673,10 @@ void db_ends_done(db_judge *judge);
 /* ---- made.c ---- */
 /* What a text is judged against: the session's catalogue, names and policy. */
 sp_sql_context db_context_of(const db_session *session);
-/* A relation with rows of its own that the session made, or the text makes, and whose name neither
- * gave to other rows. */
-bool db_made_is_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span name);
+/* A relation with rows of its own that the session made in that schema (empty: in one of the search
+ * path), or the text makes, and whose name neither gave to other rows; the schema, or empty. */
+sp_span db_made_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span schema,
+                    sp_span name);
 /* Any name may be one of a temporary relation: some were renamed, or there are too many to keep. */
 bool db_made_hides(const db_judge *judge);
 /* It defined things of which the catalogue may be older. */

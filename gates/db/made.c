@@ -40,11 +40,13 @@ static bool is_other(const void *of, sp_span name)
     return judge->other_count == DB_TEMPS_MAX;
 }
 
-static bool is_own(const void *of, sp_span name)
+static bool is_own(const void *of, sp_span schema, sp_span name)
 {
     const db_judge *judge = of;
     for (uint32_t i = 0; judge->mades != NULL && i < judge->made_count; i++) {
-        if (sp_span_eq(name, sp_span_cstr(judge->mades[i]))) {
+        const db_made_name *made = &judge->mades[i];
+        if (sp_span_eq(name, sp_span_cstr(made->name)) &&
+            (schema.len == 0 || sp_span_eq(schema, sp_span_cstr(made->schema)))) {
             return true;
         }
     }
@@ -63,19 +65,33 @@ static bool may_be_other(const db_judge *judge, const sp_sql_judgement *judgemen
     return is_any;
 }
 
-bool db_made_is_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span name)
+static bool is_made_in(const db_judge *judge, const sp_sql_judgement *judgement, sp_span schema,
+                       sp_span name)
 {
-    if (may_be_other(judge, judgement, name)) {
-        return false;
-    }
-    const uint32_t makes = SP_SQL_USE_MAKES;
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];
-        if ((use->flags & (makes | SP_SQL_USE_SHOWS)) == makes && sp_span_eq(use->name, name)) {
+        if ((use->flags & SP_SQL_USE_MAKES) != 0 && sp_span_eq(use->name, name) &&
+            sp_span_eq(use->schema, schema)) {
             return true;
         }
     }
-    return is_own(judge, name);
+    return is_own(judge, schema, name);
+}
+
+sp_span db_made_own(const db_judge *judge, const sp_sql_judgement *judgement, sp_span schema,
+                    sp_span name)
+{
+    if (may_be_other(judge, judgement, name)) {
+        return SP_SPAN_EMPTY;
+    }
+    sp_span at = schema;
+    for (uint32_t i = 0; schema.len == 0; i++) {
+        at = sp_sql_catalogue_path_at(judge->catalogue->now, i);
+        if (at.len == 0 || is_made_in(judge, judgement, at, name)) {
+            return at;
+        }
+    }
+    return is_made_in(judge, judgement, at, name) ? at : SP_SPAN_EMPTY;
 }
 
 static bool function_action(const void *of, sp_span schema, sp_span name, sp_action *ret_action)
@@ -259,17 +275,18 @@ static void keep_others(db_judge *judge, const sp_sql_judgement *judgement)
 
 static void keep_mades(db_judge *judge, const sp_sql_judgement *judgement)
 {
-    const uint32_t makes = SP_SQL_USE_MAKES;
     for (uint32_t i = 0; i < judgement->use_count; i++) {
         const sp_sql_use *use = &judgement->uses[i];
-        if ((use->flags & (makes | SP_SQL_USE_SHOWS)) != makes || is_own(judge, use->name) ||
-            use->name.len >= DB_NAME_BYTES || judge->made_count == DB_TEMPS_MAX ||
+        if ((use->flags & SP_SQL_USE_MAKES) == 0 || is_own(judge, use->schema, use->name) ||
+            judge->made_count == DB_TEMPS_MAX ||
             (judge->mades == NULL &&
-             sp_failed(sp_alloc(DB_TEMPS_MAX, DB_NAME_BYTES, &judge->mades)))) {
+             sp_failed(sp_alloc(DB_TEMPS_MAX, sizeof(*judge->mades), &judge->mades)))) {
             continue; /* one that is not kept is not known as its own */
         }
-        SP_IGNORE(
-            sp_fit(judge->mades[judge->made_count++], DB_NAME_BYTES, use->name)); /* it fits */
+        db_made_name *made = &judge->mades[judge->made_count];
+        bool fits = !sp_failed(sp_fit(made->schema, sizeof(made->schema), use->schema)) &&
+                    !sp_failed(sp_fit(made->name, sizeof(made->name), use->name));
+        judge->made_count += fits ? 1 : 0;
     }
 }
 

@@ -53,14 +53,20 @@ static sp_decision about_whole(const asking *a, sp_action action, sp_span schema
     return sp_policy_database_whole(a->policy, &question, a->database, schema);
 }
 
+/* Where the session or the text made it, with rows of its own; empty: it did not. */
+static sp_span own_schema(const asking *a, const sp_sql_use *use)
+{
+    return db_made_own(db_session_judge(a->session), a->judgement, use->schema, use->name);
+}
+
 /* A relation that the catalogue does not have: whatever of that name the path could find. */
 static sp_decision about_unknown(const asking *a, const sp_sql_use *use)
 {
     bool uses_rows = use->kind == SP_SQL_RELATION &&
                      ((use->flags & (SP_SQL_USE_ROWS | SP_SQL_USE_BROAD)) != 0 ||
                       sp_sql_gravity((sp_action)use->action) <= sp_sql_gravity(SP_ACTION_WRITE));
-    if ((a->has_alias && use->action != SP_ACTION_ALTER) ||
-        (uses_rows && !db_made_is_own(db_session_judge(a->session), a->judgement, use->name))) {
+    bool may_be_any = uses_rows || (a->has_alias && use->action != SP_ACTION_ALTER);
+    if (may_be_any && (use->kind != SP_SQL_RELATION || own_schema(a, use).len == 0)) {
         return about_whole(a, (sp_action)use->action, SP_SPAN_EMPTY);
     }
     if (use->schema.len > 0) {
@@ -88,37 +94,49 @@ static uint32_t part_of(const asking *a, sp_span schema, sp_span name)
         .part;
 }
 
-/* A relation is seen under another name. Where policy says the same of both, it is as any change;
- * else who may not destroy what policy names may not take it out of that name, nor put anything
- * into it. */
+/* Where policy says the same of both names, it is as any change. */
+static void join_naming(const asking *a, uint32_t from, uint32_t to, sp_sql_use *use,
+                        sp_decision *decision)
+{
+    if (from != to) {
+        use->action = SP_ACTION_DESTROY;
+        sp_decision taken = about_part(a, SP_ACTION_DESTROY, from);
+        sp_decision given = about_part(a, SP_ACTION_DESTROY, to);
+        sp_decision_join(a->policy, decision, &taken);
+        sp_decision_join(a->policy, decision, &given);
+    }
+}
+
+/* A relation is seen under another name: who may not destroy what policy names may not take it out
+ * of that name, nor put anything into it. */
 static sp_decision about_name(const asking *a, sp_sql_use *use)
 {
-    uint32_t from = SP_NONE;
-    sp_span schema = use->schema;
-    if (use->relation != SP_NONE) {
-        const sp_sql_relation *known = sp_sql_catalogue_at(a->catalogue->now, use->relation);
-        bool keeps_name = sp_span_eq(known->schema, schema) && sp_span_eq(known->name, use->name);
-        /* a partition that leaves is no longer what its parent was */
-        from = keeps_name ? known->bound.part : part_of(a, known->schema, known->name);
-    } else if (schema.len == 0) {
-        schema = sp_sql_catalogue_home(a->catalogue->now);
-    }
+    sp_span schema = use->schema.len > 0 ? use->schema : sp_sql_catalogue_home(a->catalogue->now);
     uint32_t to = part_of(a, schema, use->name);
-    if ((use->flags & SP_SQL_USE_FRESH) != 0 && db_claims_are_new(a->session, schema, use->name)) {
-        return about_part(a, SP_ACTION_ALTER, to); /* nobody was judged by that name */
-    }
     if ((use->flags & SP_SQL_USE_OPAQUE) != 0) {
         use->action = SP_ACTION_DESTROY; /* of what it will stand for nobody knows */
         return about_whole(a, SP_ACTION_DESTROY, SP_SPAN_EMPTY);
     }
-    if (from == to) {
-        return about_part(a, (sp_action)use->action, from);
+    sp_decision decision = about_part(a, SP_ACTION_ALTER, to);
+    if (use->relation != SP_NONE) {
+        const sp_sql_relation *known = sp_sql_catalogue_at(a->catalogue->now, use->relation);
+        bool keeps_name = sp_span_eq(known->schema, schema) && sp_span_eq(known->name, use->name);
+        /* a partition that leaves is no longer what its parent was */
+        join_naming(a, keeps_name ? known->bound.part : part_of(a, known->schema, known->name), to,
+                    use, &decision);
+        return decision;
     }
-    use->action = SP_ACTION_DESTROY;
-    sp_decision both = about_part(a, SP_ACTION_DESTROY, from);
-    sp_decision there = about_part(a, SP_ACTION_DESTROY, to);
-    sp_decision_join(a->policy, &both, &there);
-    return both;
+    /* one of those that the session or the text itself made, and uses here */
+    for (uint32_t i = 0; i < a->judgement->use_count; i++) {
+        const sp_sql_use *own = &a->judgement->uses[i];
+        bool is_unknown = own->kind == SP_SQL_RELATION && own->relation == SP_NONE &&
+                          (own->flags & SP_SQL_USE_BECOMES) == 0;
+        sp_span made_in = is_unknown ? own_schema(a, own) : SP_SPAN_EMPTY;
+        if (made_in.len > 0) {
+            join_naming(a, part_of(a, made_in, own->name), to, use, &decision);
+        }
+    }
+    return decision;
 }
 
 /* May name a graver action than the text did. */
@@ -392,8 +410,8 @@ void db_ruling_refuse(const db_ruling *ruling, const db_session *session, db_ref
                     (ruling->use.flags & SP_SQL_USE_BROAD) != 0;
     snprintf(refusal->hint, sizeof(refusal->hint), "%s",
              is_naming ? "Policy says something else of that name than of these rows: to go from "
-                         "one to the other needs the right to destroy both. A view may have a name "
-                         "that nobody has used."
+                         "one to the other needs the right to destroy both. A table or "
+                         "materialized view has rows of its own."
              : is_broad
                  ? "No value in its condition says which rows: name them (id = 7, id IN (...))."
                  : db_ruling_hint(reason));

@@ -34,7 +34,7 @@ int sp_db_role(const sp_config *config)
                                 .run = db_worker_run};
     sp_random(db_mask_key, sizeof(db_mask_key)); /* one for all workers */
     sp_log_start(workers.role, SP_LOG_INFO);
-    if (!can_read() || sp_failed(db_claims_start())) {
+    if (!can_read()) {
         return EXIT_FAILURE;
     }
     return sp_workers_run(&workers);

@@ -327,9 +327,6 @@ db_verdict db_texts_query(db_session *session, const sp_pg_msg *msg, db_flight *
     if (!db_means_fits_text(judge, judgement, refusal)) {
         return DB_REFUSE;
     }
-    if (!db_claims_enter(session, judgement, refusal)) {
-        return DB_REFUSE;
-    }
     db_ruling ruling = db_ruling_none();
     const char *tag = tag_of(judgement);
     uint32_t flags = judgement->flags;
@@ -412,9 +409,6 @@ db_verdict db_texts_parse(db_session *session, const sp_pg_msg *msg, db_flight *
         !db_means_fits_text(judge, judgement, refusal) || !db_types_fit(session, &parse, refusal)) {
         return DB_REFUSE;
     }
-    if (!db_claims_enter(session, judgement, refusal)) {
-        return DB_REFUSE;
-    }
     db_ruling ruling = db_ruling_none();
     db_ruling_add(&ruling, session, judge->catalogue, judgement);
     db_text *text = NULL;
@@ -484,9 +478,6 @@ db_verdict db_texts_execute(db_session *session, const sp_pg_msg *msg, db_flight
         return DB_REFUSE;
     }
     db_ruling ruling = db_ruling_none();
-    if (portal != NULL && !db_claims_enter(session, portal->text->known->judgement, refusal)) {
-        return DB_REFUSE;
-    }
     db_verdict found = db_means_message(&ruling, session, DB_NAMED_PORTAL, execute.portal, refusal);
     db_verdict sure = found == DB_PASS
                           ? be_sure(session, 0, uses_names(portal->text->known->judgement),

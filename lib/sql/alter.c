@@ -220,9 +220,9 @@ static void record_new_name(walker *w, const RangeVar *relation, sp_span schema,
                                    name.len > 0 ? name : text_of(relation->relname));
     record_cover(w, &to);
     if (found.kind == FOUND_KNOWN) {
-        record_given(w, found.relation, &to, 0);
+        record_given(w, found.relation, &to);
     } else {
-        record_given_unknown(w, text_of(relation->relname), &to);
+        record_given_unknown(w, relation, &to);
     }
 }
 

@@ -10,12 +10,12 @@
 /* ---- what is made ---- */
 
 /* With rows of its own. A temporary one is nobody else's business. */
-static void make_relation(walker *w, const RangeVar *name)
+static void make_relation(walker *w, const RangeVar *name, bool is_own)
 {
     if (is_temporary_name(name)) {
         record_made_temporary(w, name);
     } else {
-        record_made_relation(w, name, 0);
+        record_made_relation(w, name, is_own);
     }
 }
 
@@ -44,17 +44,19 @@ static void make_named(walker *w, const List *names)
 
 static void walk_create(walker *w, const CreateStmt *create)
 {
-    const given_name made =
-        given_of(w, text_of(create->relation->schemaname), text_of(create->relation->relname));
-    make_relation(w, create->relation);
+    const given_name made = given_made(w, create->relation);
+    bool is_own = !create->if_not_exists;
+    for (int i = 0; i < list_length(create->inhRelations); i++) {
+        is_own = is_own && walk_is_own(w, AS(RangeVar, list_nth(create->inhRelations, i)));
+    }
+    make_relation(w, create->relation, is_own);
     for (int i = 0; i < list_length(create->inhRelations); i++) {
         const RangeVar *parent = AS(RangeVar, list_nth(create->inhRelations, i));
         found_relation found = walk_resolve(w, parent, true);
         record_relation(w, parent, SP_ACTION_ALTER, 0);
         if (found.kind == FOUND_KNOWN && !is_temporary_name(create->relation)) {
             /* what is put into it stands in the parent */
-            record_becoming(w, found.relation, made.schema, made.name,
-                            made.is_fresh ? SP_SQL_USE_FRESH : 0);
+            record_becoming(w, found.relation, made.schema, made.name, 0);
         }
     }
     walk_other_children(w, (const Node *)create, offsetof(CreateStmt, relation),
@@ -68,7 +70,7 @@ static void walk_create_as(walker *w, const CreateTableAsStmt *create)
         walk_fault(w, SP_SQL_UNKNOWN, "CREATE TABLE ... AS EXECUTE");
         return;
     }
-    make_relation(w, create->into->rel);
+    make_relation(w, create->into->rel, !create->if_not_exists);
 }
 
 /* A temporary view is a name of this session for other people's tables: what is done to it would be
@@ -82,9 +84,8 @@ static void walk_view(walker *w, const ViewStmt *view)
     uint32_t before = w->statement->flags;
     w->statement->flags &= ~(uint32_t)SP_SQL_READS_TEMP;
     w->statement->flags |= SP_SQL_IS_ALIAS;
-    sp_span schema = view->view->schemaname != NULL ? text_of(view->view->schemaname) : w->made_in;
-    const given_name name = given_of(w, schema, text_of(view->view->relname));
-    record_made_relation(w, view->view, SP_SQL_USE_SHOWS);
+    const given_name name = given_made(w, view->view);
+    record_made_relation(w, view->view, false);
     if (view->replace && walk_resolve(w, view->view, true).kind == FOUND_KNOWN) {
         record_relation(w, view->view, SP_ACTION_ALTER, 0);
     }
@@ -415,7 +416,8 @@ static bool walk_of_relation(walker *w, const Node *node)
         walk_other_children(w, node, offsetof(IndexStmt, relation), SIZE_MAX);
         return true;
     case T_CreateSeqStmt:
-        make_relation(w, AS(CreateSeqStmt, node)->sequence);
+        make_relation(w, AS(CreateSeqStmt, node)->sequence,
+                      !AS(CreateSeqStmt, node)->if_not_exists);
         return true;
     case T_AlterSeqStmt:
         record_relation(w, AS(AlterSeqStmt, node)->sequence, SP_ACTION_ALTER, 0);

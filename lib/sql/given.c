@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Names that are given to rows: by a view, a renaming, by going away from in front of another one.
  * The server looks names up when a statement's turn comes, and again behind a lock; the gate judged
- * it when it came. So what counts is not who uses the name but who gives it: where policy says
- * different things of what it meant and of the rows that it is given to, that is as grave as to
+ * it when it came. So what counts is not who uses the name but who gives it, new or not: where
+ * policy says different things of it and of the rows that it is given to, that is as grave as to
  * destroy both.
  *
  * OWNS nothing. PROCESS database gate. TRUST see lib/sql/walk.h. SPEC PostgreSQL 15 manual, 5.9.3.
@@ -21,32 +21,40 @@ static bool is_in_path(const sp_sql_catalogue *catalogue, sp_span schema)
     return false;
 }
 
-/* Made by this message, or the session. */
-static bool is_own(const walker *w, sp_span name)
+static bool is_made_in(const walker *w, sp_span schema, sp_span name)
 {
     const walk_room *room = w->room;
-    for (uint32_t i = 0; i < room->made_count && i < WALK_TEMPS_MAX; i++) {
-        if (sp_span_eq(room->mades[i], name)) {
+    for (uint32_t i = 0; i < room->made_count; i++) {
+        if (sp_span_eq(room->mades[i].schema, schema) && sp_span_eq(room->mades[i].name, name)) {
             return true;
         }
     }
-    return w->context->is_own != NULL && w->context->is_own(w->context->session, name);
+    return w->context->is_own != NULL && w->context->is_own(w->context->session, schema, name);
+}
+
+bool walk_is_own(const walker *w, const RangeVar *name)
+{
+    sp_span at = text_of(name->schemaname);
+    sp_span relation = text_of(name->relname);
+    bool is_own = is_made_in(w, at, relation);
+    for (uint32_t i = 0; !is_own && name->schemaname == NULL && w->context->catalogue != NULL &&
+                         (at = sp_sql_catalogue_path_at(w->context->catalogue, i)).len > 0;
+         i++) {
+        is_own = is_made_in(w, at, relation);
+    }
+    return is_own && !walk_is_other(w, relation);
 }
 
 given_name given_of(const walker *w, sp_span schema, sp_span name)
 {
-    const sp_sql_catalogue *catalogue = w->context->catalogue;
-    given_name to = {schema, name, false};
-    if (catalogue == NULL) {
-        return to;
-    }
-    to.schema = schema.len > 0 ? schema : sp_sql_catalogue_home(catalogue);
-    bool is_known = sp_sql_catalogue_find(catalogue, to.schema, name) != SP_NONE ||
-                    (is_in_path(catalogue, to.schema) &&
-                     sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, name) != SP_NONE);
-    to.is_fresh = !is_known && !is_own(w, name) && w->room->made_count <= WALK_TEMPS_MAX &&
-                  !walk_is_other(w, name) && !walk_is_temporary(w, name);
-    return to;
+    bool is_found = schema.len == 0 && w->context->catalogue != NULL;
+    return (given_name){is_found ? sp_sql_catalogue_home(w->context->catalogue) : schema, name};
+}
+
+given_name given_made(const walker *w, const RangeVar *name)
+{
+    return given_of(w, name->schemaname != NULL ? text_of(name->schemaname) : w->made_in,
+                    text_of(name->relname));
 }
 
 /* By its schema, and by none where the search path comes by it. */
@@ -58,26 +66,26 @@ static void record_meanings(walker *w, uint32_t index, const given_name *to, uin
     sp_span at = SP_SPAN_EMPTY;
     for (uint32_t i = 0; is_found && (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0; i++) {
         uint32_t was = sp_sql_catalogue_find(catalogue, at, to->name);
-        bool may_mean = to->is_fresh || was != SP_NONE || walk_is_other(w, to->name);
+        bool may_mean = was != SP_NONE || walk_is_other(w, to->name);
         bool is_itself = was != SP_NONE && was == index;
         if (may_mean && !is_itself && !sp_span_eq(at, to->schema)) {
-            record_becoming(w, index, at, to->name, to->is_fresh ? SP_SQL_USE_FRESH : 0);
+            record_becoming(w, index, at, to->name, more);
         }
     }
 }
 
-void record_given(walker *w, uint32_t index, const given_name *to, uint16_t more)
+void record_given(walker *w, uint32_t index, const given_name *to)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;
     const sp_sql_relation *from = sp_sql_catalogue_at(catalogue, index);
     if ((from->flags & SP_SQL_REL_SYSTEM) != 0) {
         if ((from->flags & SP_SQL_REL_TELLING) != 0) {
-            record_meanings(w, SP_NONE, to, more | SP_SQL_USE_OPAQUE);
+            record_meanings(w, SP_NONE, to, SP_SQL_USE_OPAQUE);
         }
         return;
     }
     uint32_t before = w->room->use_count;
-    record_meanings(w, index, to, more);
+    record_meanings(w, index, to, 0);
     if (w->room->use_count == before) {
         return; /* seen before, and what is seen through it too */
     }
@@ -88,19 +96,16 @@ void record_given(walker *w, uint32_t index, const given_name *to, uint16_t more
                                                         : edges[i].kind == SP_SQL_EDGE_CHILD &&
                                                               seen->bound.part != from->bound.part;
         if (shows) {
-            record_given(w, edges[i].to, to, to->is_fresh ? SP_SQL_USE_FRESH : 0);
+            record_given(w, edges[i].to, to);
         }
     }
 }
 
-void record_given_unknown(walker *w, sp_span from, const given_name *to)
+void record_given_unknown(walker *w, const RangeVar *from, const given_name *to)
 {
-    if (w->context->catalogue == NULL) {
-        return;
+    if (w->context->catalogue != NULL) {
+        record_meanings(w, SP_NONE, to, walk_is_own(w, from) ? 0 : SP_SQL_USE_OPAQUE);
     }
-    bool has_own_rows = is_own(w, from) && !walk_is_other(w, from);
-    record_meanings(w, SP_NONE, to,
-                    (has_own_rows ? 0 : SP_SQL_USE_OPAQUE) | (to->is_fresh ? SP_SQL_USE_FRESH : 0));
 }
 
 /* Those of that name behind `top` in the search path become what it was. */
@@ -108,13 +113,13 @@ static void uncover_behind(walker *w, uint32_t top)
 {
     const sp_sql_catalogue *catalogue = w->context->catalogue;
     const sp_sql_relation *was = sp_sql_catalogue_at(catalogue, top);
-    const given_name to = {was->schema, was->name, false};
+    const given_name to = {was->schema, was->name};
     bool is_behind = false;
     sp_span at = SP_SPAN_EMPTY;
     for (uint32_t i = 0; (at = sp_sql_catalogue_path_at(catalogue, i)).len > 0; i++) {
         uint32_t index = is_behind ? sp_sql_catalogue_find(catalogue, at, was->name) : SP_NONE;
         if (index != SP_NONE) {
-            record_given(w, index, &to, 0);
+            record_given(w, index, &to);
         }
         is_behind |= sp_span_eq(at, was->schema);
     }
@@ -163,7 +168,7 @@ void record_given_all(walker *w, sp_span from, sp_span to)
         if (sp_span_eq(relation->schema, from) && is_in_path(catalogue, to) &&
             sp_sql_catalogue_find(catalogue, SP_SPAN_EMPTY, relation->name) != SP_NONE) {
             const given_name name = given_of(w, to, relation->name);
-            record_given(w, i, &name, 0);
+            record_given(w, i, &name);
         }
         if (sp_span_eq(relation->schema, from) && is_in_path(catalogue, from)) {
             uncover_behind(w, i);

@@ -34,8 +34,9 @@ typedef struct {
     bool (*is_made)(const void *session, sp_span name);
     /* A name that this session gave to other rows, which the catalogue may not know yet. */
     bool (*is_other)(const void *session, sp_span name);
-    /* A relation with rows of its own that this session made, which the catalogue may not have. */
-    bool (*is_own)(const void *session, sp_span name);
+    /* A relation with rows of its own that this session made in that schema (empty: in any), which
+     * the catalogue may not have. */
+    bool (*is_own)(const void *session, sp_span schema, sp_span name);
     /* The session defined things of which the catalogue may be older: no key counts. */
     bool is_early;
     const void *session;

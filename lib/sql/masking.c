@@ -26,7 +26,7 @@ static bool is_own(const masking *m, sp_span name)
     const sp_sql_context *context = m->context;
     return !is_other(m, name) &&
            (masking_has(&m->made, name) ||
-            (context->is_own != NULL && context->is_own(context->session, name)));
+            (context->is_own != NULL && context->is_own(context->session, SP_SPAN_EMPTY, name)));
 }
 
 /* A relation that is neither in the catalogue nor the session's own: made a moment ago, of who

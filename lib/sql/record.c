@@ -324,18 +324,19 @@ void record_made_temporary(walker *w, const RangeVar *name)
     room->temps[room->temp_count++] = w->statement->name;
 }
 
-void record_made_relation(walker *w, const RangeVar *name, uint16_t flags)
+void record_made_relation(walker *w, const RangeVar *name, bool is_own)
 {
     walk_room *room = w->room;
-    sp_span schema = name->schemaname != NULL ? text_of(name->schemaname) : w->made_in;
-    const given_name made = given_of(w, schema, text_of(name->relname));
-    record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, SP_SQL_USE_MAKES | flags, schema, made.name);
+    const sp_sql_catalogue *catalogue = w->context->catalogue;
+    const given_name made = given_made(w, name);
+    bool is_new = is_own && (catalogue == NULL ||
+                             sp_sql_catalogue_find(catalogue, made.schema, made.name) == SP_NONE);
+    record_object(w, SP_ACTION_ALTER, SP_SQL_SCHEMA, is_new ? SP_SQL_USE_MAKES : 0, made.schema,
+                  made.name);
     record_cover(w, &made);
-    if ((flags & SP_SQL_USE_SHOWS) == 0 && room->made_count <= WALK_TEMPS_MAX) {
-        if (room->made_count < WALK_TEMPS_MAX) {
-            room->mades[room->made_count] = record_name(w, made.name);
-        }
-        room->made_count++;
+    if (is_new && room->made_count < WALK_TEMPS_MAX) {
+        room->mades[room->made_count++] =
+            (given_name){record_name(w, made.schema), record_name(w, made.name)};
     }
 }
 
@@ -375,12 +376,12 @@ void record_relation(walker *w, const RangeVar *name, sp_action action, uint16_t
     case FOUND_KNOWN:
         record_known(w, found.relation, action, flags);
         if (w->gives != NULL) {
-            record_given(w, found.relation, w->gives, w->gives->is_fresh ? SP_SQL_USE_FRESH : 0);
+            record_given(w, found.relation, w->gives);
         }
         return;
     case FOUND_UNKNOWN:
         if (w->gives != NULL) {
-            record_given_unknown(w, text_of(name->relname), w->gives);
+            record_given_unknown(w, name, w->gives);
         }
         if (sp_span_eq(text_of(name->schemaname), SP_SPAN_LIT("pg_toast"))) {
             walk_fault(w, SP_SQL_FORBIDDEN, "pg_toast, where values of other tables stand");

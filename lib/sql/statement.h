@@ -57,12 +57,8 @@ enum {
     SP_SQL_USE_FALLS = 1U << 7,
     /* DELETE or UPDATE that spares no row: of whatever the name stands for */
     SP_SQL_USE_ROWS = 1U << 8,
-    /* of SCHEMA: a relation of that name is made; and it shows other relations' rows: a view */
-    SP_SQL_USE_MAKES = 1U << 9,
-    SP_SQL_USE_SHOWS = 1U << 10,
-    /* with BECOMES: no relation of that name is known to the catalogue, the session or the text; it
-     * says nothing if nobody else can have been judged by that name either */
-    SP_SQL_USE_FRESH = 1U << 11
+    /* of SCHEMA: a relation of that schema and name is made that has rows of its own */
+    SP_SQL_USE_MAKES = 1U << 9
 };
 
 typedef struct {

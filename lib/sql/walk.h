@@ -31,7 +31,6 @@ typedef struct row_scope {
 typedef struct {
     sp_span schema;
     sp_span name;
-    bool is_fresh; /* nothing of that name is known */
 } given_name;
 
 /* What one judge keeps for all its calls. */
@@ -39,12 +38,12 @@ typedef struct {
     sp_sql_use uses[SP_SQL_USES_MAX];
     sp_sql_statement statements[SP_SQL_STATEMENTS_MAX];
     uint8_t names[SP_SQL_NAMES_MAX_BYTES];
-    sp_span temps[WALK_TEMPS_MAX];  /* made in this message */
-    sp_span codes[WALK_TEMPS_MAX];  /* functions, likewise */
-    sp_span others[WALK_TEMPS_MAX]; /* names that mean other rows from here on */
-    sp_span mades[WALK_TEMPS_MAX];  /* relations with rows of their own, made in this message */
-    uint32_t made_count;            /* more than WALK_TEMPS_MAX: there are others */
-    uint32_t other_count;           /* more than WALK_TEMPS_MAX: any name */
+    sp_span temps[WALK_TEMPS_MAX];    /* made in this message */
+    sp_span codes[WALK_TEMPS_MAX];    /* functions, likewise */
+    sp_span others[WALK_TEMPS_MAX];   /* names that mean other rows from here on */
+    given_name mades[WALK_TEMPS_MAX]; /* relations with rows of their own, made in this message */
+    uint32_t made_count;
+    uint32_t other_count; /* more than WALK_TEMPS_MAX: any name */
     uint32_t code_count;
     uint32_t use_count;
     uint32_t statement_count;
@@ -145,8 +144,8 @@ bool is_temporary_name(const RangeVar *name);
 void record_made_temporary(walker *w, const RangeVar *name);
 /* Whether a name may be a temporary relation's, now or once what hides it is gone. */
 bool may_be_temporary(const walker *w, const RangeVar *name);
-/* A relation of that name is made, SHOWS: a view. */
-void record_made_relation(walker *w, const RangeVar *name, uint16_t flags);
+/* A relation of that name is made; is_own: new, with rows of its own, which stand nowhere else. */
+void record_made_relation(walker *w, const RangeVar *name, bool is_own);
 /* In the catalogue, if the name still means there what it meant; SP_NONE. */
 uint32_t context_find(const sp_sql_context *context, sp_span schema, sp_span name);
 /* Valid as long as the judgement; empty and a fault when there is no room. */
@@ -175,12 +174,16 @@ void record_between(walker *w, bool is_not);
 
 /* ---- given.c ---- */
 given_name given_of(const walker *w, sp_span schema, sp_span name);
+/* What a relation that is made will be called. */
+given_name given_made(const walker *w, const RangeVar *name);
+/* Made by this message, or the session, with rows of its own; and the name was not given to other
+ * ones. */
+bool walk_is_own(const walker *w, const RangeVar *name);
 /* The rows of that relation, and what is seen through it, are found by that name from now on:
- * whoever was judged by what the name meant would run on them. more: flags of the relation's own
- * use. */
-void record_given(walker *w, uint32_t index, const given_name *to, uint16_t more);
+ * whoever was judged by what the name meant would run on them. */
+void record_given(walker *w, uint32_t index, const given_name *to);
 /* The same of a name that the catalogue does not have. */
-void record_given_unknown(walker *w, sp_span from, const given_name *to);
+void record_given_unknown(walker *w, const RangeVar *from, const given_name *to);
 /* A relation of that name is made in front of one that the search path finds now. */
 void record_cover(walker *w, const given_name *made);
 /* The name goes away: those that it hid are found by it. */

@@ -470,10 +470,12 @@ def test_another_name_is_no_way_around(gate):
     with gate.connect("bea") as bea, bea.cursor() as c:
         c.execute("CREATE TABLE made (id int)")
         c.execute("INSERT INTO made VALUES (1)")
-        c.execute("CREATE VIEW other AS SELECT * FROM audit.entries")
+        refused(c, "CREATE VIEW other AS SELECT * FROM audit.entries")
+        bea.rollback()
+        c.execute("CREATE VIEW other AS SELECT * FROM orders")
         refused(c, "DELETE FROM other", "42P01")
         bea.rollback()
-        refused(c, "CREATE VIEW other AS SELECT * FROM audit.entries; DELETE FROM other", "42P01")
+        refused(c, "CREATE VIEW other AS SELECT * FROM orders; DELETE FROM other", "42P01")
         bea.rollback()
         refused(c, "CREATE TEMP VIEW other AS SELECT * FROM audit.entries")
         bea.rollback()
@@ -490,7 +492,7 @@ def test_another_name_is_no_way_around(gate):
 OTHER_ROWS = [
     ["DROP TABLE plain", "CREATE VIEW plain AS SELECT * FROM audit.entries"],
     ["DROP TABLE plain; CREATE VIEW plain AS SELECT * FROM audit.entries"],
-    ["DROP TABLE plain", "CREATE VIEW v AS SELECT * FROM audit.entries", "ALTER VIEW v RENAME TO plain"],
+    ["DROP TABLE plain", "ALTER VIEW entries_seen RENAME TO plain"],
     ["DROP TABLE plain", "CREATE TEMP TABLE plain (id int, what text)", "DROP TABLE plain",
      "CREATE VIEW plain AS SELECT * FROM audit.entries"],
 ]
@@ -500,9 +502,10 @@ SAME_PART = "DROP TABLE plain; CREATE VIEW plain AS SELECT id, note AS what FROM
 
 @pytest.fixture
 def plain(gate):
-    gate.sql("CREATE TABLE plain (id int, what text)", "INSERT INTO plain VALUES (1, 'x')", "ALTER TABLE plain OWNER TO op_all")
+    gate.sql("CREATE TABLE plain (id int, what text)", "INSERT INTO plain VALUES (1, 'x')", "ALTER TABLE plain OWNER TO op_all",
+             "CREATE VIEW entries_seen AS SELECT * FROM audit.entries", "ALTER VIEW entries_seen OWNER TO op_all")
     yield
-    gate.sql("DO $$ BEGIN DROP TABLE plain; EXCEPTION WHEN OTHERS THEN DROP VIEW plain; END $$")
+    gate.sql("DROP VIEW entries_seen", "DO $$ BEGIN DROP TABLE plain; EXCEPTION WHEN OTHERS THEN DROP VIEW plain; END $$")
 
 
 def test_a_name_that_gets_other_rows(gate, plain):

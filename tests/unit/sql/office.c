@@ -150,7 +150,6 @@ static void say_use(sp_buf *out, const sp_sql_use *use)
     sp_buf_text(out, (use->flags & SP_SQL_USE_IMPLIED) != 0 ? "~" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_SYSTEM) != 0 ? "*" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_BECOMES) != 0 ? ">" : "");
-    sp_buf_text(out, (use->flags & SP_SQL_USE_FRESH) != 0 ? "^" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_BROAD) != 0 ? "+" : "");
     sp_buf_text(out, (use->flags & SP_SQL_USE_UNSURE) != 0 ? "%" : "");
     if (use->kind != SP_SQL_RELATION) {

@@ -16,7 +16,7 @@
 sp_sql_catalogue *office_new(void);
 
 /* "destroy! orders; read customers": gravest first; ! all, ? opaque, ~ implied, * system, + broad,
- * % not sure, > a name that it gets, ^ a fresh one; a kind before what is not a relation: "execute?
+ * % not sure, > a name that it gets; a kind before what is not a relation: "execute?
  * function f". "fault: reason" for faults. Static storage.
  */
 const char *office_judge(sp_sql_judge *judge, const sp_sql_context *context, const char *text);

@@ -16,6 +16,8 @@ static const char classes_sql[] =
  * Temporary relations are not read, and make no other number. */
 #define NOT_TEMP(oid)                                                                              \
     oid " NOT IN (SELECT t.oid FROM pg_catalog.pg_class t WHERE t.relpersistence = 't')"
+/* Not those of keys; servers before 15 call internal what a partition has of its parent. */
+#define ROW_TRIGGER "(NOT tgisinternal OR tgconstraint = 0) AND tgtype & 1 = 1"
 static const struct {
     const char *table;
     const char *key;
@@ -30,6 +32,7 @@ static const struct {
     {"pg_rewrite", "oid", "oid >= 16384 AND " NOT_TEMP("ev_class")},
     {"pg_index", "indexrelid", "indexrelid >= 16384 AND " NOT_TEMP("indrelid")},
     {"pg_constraint", "oid", "oid >= 16384 AND " NOT_TEMP("conrelid")},
+    {"pg_trigger", "oid", ROW_TRIGGER " AND " NOT_TEMP("tgrelid")},
     {"pg_depend", "objid || '.' || refobjid", "deptype = 'e'"},
     {"pg_inherits", "inhrelid || '.' || inhparent", NOT_TEMP("inhrelid")},
 };
@@ -44,8 +47,9 @@ static const struct {
     "pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())))"
 
 /* The first value of each row says what it is: f print, r relation and column, e edge, k key that
- * follows changes, u column whose values differ, g generated column, p function, c call of a view's
- * query, x function of a cast that users made (and d an account: dangers.c). */
+ * follows changes, u column whose values differ, t table with row triggers, g generated column, p
+ * function, c call of a view's query, x function of a cast that users made (and d an account:
+ * dangers.c). */
 static const char relations_sql[] =
     "SELECT 'r', c.oid, n.nspname, c.relname, c.relkind,"
     " EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> "
@@ -85,6 +89,7 @@ static const char others_sql[] =
     "i.indexprs IS NULL AND i.indnkeyatts = 1 AND i.indclass[0] < 16384 AND (c.relkind = 'p' OR "
     "NOT "
     "EXISTS (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid));"
+    "SELECT DISTINCT 't', tgrelid FROM pg_catalog.pg_trigger WHERE " ROW_TRIGGER ";"
     /* servers before 15 write it down as the column's, not as its default's */
     "SELECT DISTINCT 'g', a.attrelid, a.attnum, d.refobjsubid FROM pg_catalog.pg_attribute a JOIN "
     "pg_catalog.pg_attrdef v ON v.adrelid = a.attrelid AND v.adnum = a.attnum JOIN "
@@ -297,6 +302,12 @@ static sp_err add_unique(db_catalogue *c, const sp_span *v)
                : sp_sql_catalogue_unique(c->next_one, relation, (int16_t)number_of(v[2]));
 }
 
+static sp_err add_triggers(db_catalogue *c, const sp_span *v)
+{
+    uint32_t relation = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
+    return relation == SP_NONE ? sp_ok() : sp_sql_catalogue_triggers(c->next_one, relation);
+}
+
 static sp_err add_generated(db_catalogue *c, const sp_span *v)
 {
     uint32_t relation = sp_sql_catalogue_find_oid(c->next_one, number_of(v[1]));
@@ -359,6 +370,8 @@ sp_err db_catalogue_take_row(db_catalogue *c, sp_span body)
         return sp_ok();
     case 'u':
         return add_unique(c, values);
+    case 't':
+        return add_triggers(c, values);
     case 'c':
         return add_call(c, values);
     case 'x':

@@ -14,28 +14,73 @@ static bool loses(char action)
     return action == FKCONSTR_ACTION_SETNULL || action == FKCONSTR_ACTION_SETDEFAULT;
 }
 
-/* From now on rows here go, or lose values, with rows of another table, however few are named
+/* What becomes of rows here, from now on, with those of another table, however few are named
  * there. */
-static bool is_cascade(const Node *node)
+typedef enum { KEY_HOLDS, KEY_CHANGES, KEY_LOSES } key_reach;
+
+static key_reach reach_of(const Node *node)
 {
     const Constraint *key =
         node != NULL && nodeTag(node) == T_Constraint ? AS(Constraint, node) : NULL;
-    return key != NULL && key->contype == CONSTR_FOREIGN &&
-           (key->fk_del_action == FKCONSTR_ACTION_CASCADE || loses(key->fk_del_action) ||
-            loses(key->fk_upd_action));
+    if (key == NULL || key->contype != CONSTR_FOREIGN) {
+        return KEY_HOLDS;
+    }
+    bool gone = key->fk_del_action == FKCONSTR_ACTION_CASCADE || loses(key->fk_del_action) ||
+                loses(key->fk_upd_action);
+    return gone                                            ? KEY_LOSES
+           : key->fk_upd_action == FKCONSTR_ACTION_CASCADE ? KEY_CHANGES
+                                                           : KEY_HOLDS;
 }
 
-static bool adds_cascade(const AlterTableCmd *command)
+static key_reach reach_of_command(const AlterTableCmd *command)
 {
     const Node *def = command->def;
     const List *all =
         def != NULL && nodeTag(def) == T_ColumnDef ? AS(ColumnDef, def)->constraints : NIL;
+    key_reach most = reach_of(def);
     for (int i = 0; i < list_length(all); i++) {
-        if (is_cascade((const Node *)list_nth(all, i))) {
-            return true;
-        }
+        key_reach one = reach_of((const Node *)list_nth(all, i));
+        most = one > most ? one : most;
     }
-    return is_cascade(def);
+    return most;
+}
+
+static const sp_sql_relation *known_of(const walker *w, const RangeVar *name)
+{
+    found_relation found = walk_resolve(w, name, true);
+    return found.kind == FOUND_KNOWN ? sp_sql_catalogue_at(w->context->catalogue, found.relation)
+                                     : NULL;
+}
+
+void record_binding(walker *w, const RangeVar *parent)
+{
+    const sp_sql_relation *known = known_of(w, parent);
+    if (known != NULL && known->kind == 'p') {
+        record_other(w, text_of(parent->relname));
+    }
+}
+
+/* A key that is added: what follows it. */
+static void record_key(walker *w, const AlterTableStmt *alter, const AlterTableCmd *command)
+{
+    key_reach reach = reach_of_command(command);
+    if (reach == KEY_CHANGES) {
+        record_relation(w, alter->relation, SP_ACTION_WRITE, SP_SQL_USE_BROAD);
+    }
+    if (reach != KEY_HOLDS) {
+        record_binding(w, alter->relation);
+    }
+}
+
+/* A partition gets the keys and row triggers of its parent. */
+static void record_attaching(walker *w, const RangeVar *parent, const RangeVar *partition)
+{
+    const sp_sql_relation *known = known_of(w, parent);
+    if (known == NULL || (known->flags & (SP_SQL_REL_FOLLOWS | SP_SQL_REL_TRIGGERS)) != 0) {
+        record_relation(w, partition, SP_ACTION_DESTROY, 0);
+    } else {
+        w->statement->flags |= SP_SQL_IS_UNSURE; /* it may have got one */
+    }
 }
 
 static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
@@ -58,7 +103,7 @@ static sp_action action_of_command(const walker *w, const AlterTableStmt *alter,
     case AT_AlterColumnGenericOptions:
         return SP_ACTION_ADMINISTER;
     default:
-        return adds_cascade(command) ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
+        return reach_of_command(command) == KEY_LOSES ? SP_ACTION_DESTROY : SP_ACTION_ALTER;
     }
 }
 
@@ -102,6 +147,9 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
         if (command->def != NULL && nodeTag(command->def) == T_PartitionCmd) {
             const PartitionCmd *partition = AS(PartitionCmd, command->def);
             record_relation(w, partition->name, action_of_renaming(w, partition->name), 0);
+            if (command->subtype == AT_AttachPartition && alter->objtype != OBJECT_INDEX) {
+                record_attaching(w, alter->relation, partition->name);
+            }
             record_family(w, partition->name,
                           command->subtype == AT_AttachPartition ? alter->relation : NULL);
             walk(w, (const Node *)partition->bound);
@@ -114,6 +162,7 @@ void walk_alter_table(walker *w, const AlterTableStmt *alter)
         } else {
             walk(w, command->def);
         }
+        record_key(w, alter, command);
     }
 }
 
@@ -195,11 +244,7 @@ static bool is_code(ObjectType type)
 /* What policy says of a name would no longer be said of what it stands for. */
 static sp_action action_of_renaming(const walker *w, const RangeVar *relation)
 {
-    found_relation found = relation == NULL ? (found_relation){FOUND_UNKNOWN, SP_NONE}
-                                            : walk_resolve(w, relation, true);
-    const sp_sql_relation *known = found.kind == FOUND_KNOWN
-                                       ? sp_sql_catalogue_at(w->context->catalogue, found.relation)
-                                       : NULL;
+    const sp_sql_relation *known = relation == NULL ? NULL : known_of(w, relation);
     return known != NULL && (known->flags & SP_SQL_REL_TAGGED) != 0 ? SP_ACTION_ADMINISTER
                                                                     : SP_ACTION_ALTER;
 }

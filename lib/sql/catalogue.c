@@ -138,6 +138,9 @@ static sp_err add_edge(sp_sql_catalogue *catalogue, sp_sql_edge_kind kind, uint3
                   CATALOGUE_EDGES_MAX, sizeof(sp_sql_edge)));
     catalogue->edges[catalogue->edge_count++] =
         (sp_sql_edge){.from = from, .to = to, .kind = (uint8_t)kind, .attnum = attnum};
+    if (kind == SP_SQL_EDGE_CASCADES || kind == SP_SQL_EDGE_UPDATES) {
+        catalogue->relations[to].flags |= SP_SQL_REL_FOLLOWS;
+    }
     return sp_ok();
 }
 
@@ -161,6 +164,15 @@ sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation, i
     if (at != SP_NONE) {
         catalogue->columns[at].is_key = true;
     }
+    return sp_ok();
+}
+
+sp_err sp_sql_catalogue_triggers(sp_sql_catalogue *catalogue, uint32_t relation)
+{
+    if (relation >= catalogue->relation_count) {
+        return sp_fail(SP_EINVALID);
+    }
+    catalogue->relations[relation].flags |= SP_SQL_REL_TRIGGERS;
     return sp_ok();
 }
 

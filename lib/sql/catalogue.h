@@ -29,12 +29,14 @@ enum {
     SP_SQL_REL_SYSTEM = 1U << 0,   /* pg_catalog, information_schema, pg_toast */
     SP_SQL_REL_TELLING = 1U << 1,  /* a system relation that tells values or secrets */
     SP_SQL_REL_RULES = 1U << 2,    /* has rules that are not a view's own */
-    SP_SQL_REL_TRIGGERS = 1U << 3, /* has triggers of users */
+    SP_SQL_REL_TRIGGERS = 1U << 3, /* has triggers of users for each row */
     SP_SQL_REL_OPAQUE = 1U << 4,   /* a view whose sources are not known: everything is masked */
     SP_SQL_REL_TAGGED = 1U << 5,   /* bound: it, a column of it, or what it reads carries tags */
     SP_SQL_REL_NEAR = 1U << 6,     /* bound: what is done to it reaches something tagged */
-    SP_SQL_REL_TELLS = 1U << 7     /* finished: values of tables may be seen in it: TELLING, or a
+    SP_SQL_REL_TELLS = 1U << 7,    /* finished: values of tables may be seen in it: TELLING, or a
                                       view that reads such a one or calls what tells */
+    SP_SQL_REL_FOLLOWS =
+        1U << 8 /* has a key by which its rows go or change with those of another */
 };
 
 /* What policy says of a relation or column; all zero and SP_NONE until it is bound. */
@@ -145,6 +147,8 @@ SP_MUST sp_err sp_sql_catalogue_key(sp_sql_catalogue *catalogue, uint32_t from, 
  * column. Unknown columns are none. */
 SP_MUST sp_err sp_sql_catalogue_unique(sp_sql_catalogue *catalogue, uint32_t relation,
                                        int16_t attnum);
+/* The relation has triggers of users for each row. */
+SP_MUST sp_err sp_sql_catalogue_triggers(sp_sql_catalogue *catalogue, uint32_t relation);
 SP_MUST sp_err sp_sql_catalogue_function(sp_sql_catalogue *catalogue, sp_span schema, sp_span name,
                                          bool harmless);
 SP_MUST sp_err sp_sql_catalogue_call(sp_sql_catalogue *catalogue, uint32_t view, sp_span schema,

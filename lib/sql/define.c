@@ -427,6 +427,9 @@ static bool walk_of_relation(walker *w, const Node *node)
         if (AS(CreateTrigStmt, node)->constrrel != NULL) { /* the server asks the same of it */
             record_relation(w, AS(CreateTrigStmt, node)->constrrel, SP_ACTION_ALTER, 0);
         }
+        if (AS(CreateTrigStmt, node)->row) {
+            record_binding(w, AS(CreateTrigStmt, node)->relation);
+        }
         record_function(w, names_before(AS(CreateTrigStmt, node)->funcname),
                         names_last(AS(CreateTrigStmt, node)->funcname));
         walk(w, AS(CreateTrigStmt, node)->whenClause);

@@ -16,6 +16,9 @@ void name_code(walker *w, sp_span schema, sp_span name);
 void lose_code(walker *w, const List *names);
 
 /* ---- alter.c ---- */
+/* What partitions get from their parent changes: until the catalogue has been read, what that is is
+ * not known. */
+void record_binding(walker *w, const RangeVar *parent);
 void walk_alter_table(walker *w, const AlterTableStmt *alter);
 /* An object of this type is changed; relation is its own or the one it is part of, or NULL. */
 void change_object(walker *w, ObjectType type, const RangeVar *relation, const Node *object,

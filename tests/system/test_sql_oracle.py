@@ -42,7 +42,9 @@ def gate_sql():
 
     pieces = re.findall(r"static const char (?:relations|others|casts)_sql\[\] =(.*?);\n", source, re.S)
     assert len(pieces) == 3
-    reading = text("".join(pieces).replace("LOCKED", '"(\'{}\'::pg_catalog.oid[])"'))  # nobody locks anything
+    trigger = re.search(r'#define ROW_TRIGGER (".*")', source)[1]
+    reading = text("".join(pieces).replace("LOCKED", '"(\'{}\'::pg_catalog.oid[])"')  # nobody locks anything
+                   .replace("ROW_TRIGGER", trigger))
     return ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"] + [one for one in reading.split(";") if one.strip()]
 
 

@@ -144,6 +144,14 @@ static void add_unique(desk *d, const sp_span *v)
     }
 }
 
+static void add_triggers(desk *d, const sp_span *v)
+{
+    uint32_t relation = sp_sql_catalogue_find_oid(d->catalogue, number(v[0]));
+    if (relation != SP_NONE) {
+        must(sp_sql_catalogue_triggers(d->catalogue, relation));
+    }
+}
+
 static void tag(desk *d, const sp_span *v)
 {
     const sp_sql_bound bound = {.part = 1, .class_level = 1, .mask = SP_MASK_FULL, .tags = 1};
@@ -241,6 +249,8 @@ static void take(desk *d, sp_span word, const sp_span *v)
         add_call(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("x"))) {
         add_cast(d, v);
+    } else if (sp_span_eq(word, SP_SPAN_LIT("t"))) {
+        add_triggers(d, v);
     } else if (sp_span_eq(word, SP_SPAN_LIT("p"))) {
         must(sp_sql_catalogue_function(d->catalogue, v[0], v[1], yes(v[2])));
     } else if (sp_span_eq(word, SP_SPAN_LIT("index"))) {

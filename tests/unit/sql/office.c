@@ -45,6 +45,17 @@ static uint32_t add_table(sp_sql_catalogue *office, const char *schema, const ch
     return index;
 }
 
+/* Partitioned tables with what their partitions get. */
+static void add_bindings(sp_sql_catalogue *office)
+{
+    uint32_t roots = add_table(office, "public", "roots", 'r', 0, "id!");
+    uint32_t falling = add_table(office, "public", "falling", 'p', 0, "id root");
+    uint32_t moving = add_table(office, "public", "moving", 'p', 0, "id root");
+    must(sp_sql_catalogue_edge(office, SP_SQL_EDGE_CASCADES, roots, falling));
+    must(sp_sql_catalogue_key(office, roots, moving, 1));
+    must(sp_sql_catalogue_triggers(office, add_table(office, "public", "coded", 'p', 0, "id")));
+}
+
 static void add_wide_table(sp_sql_catalogue *office)
 {
     auto_buf sp_buf columns = sp_buf_make(4096);
@@ -135,6 +146,7 @@ sp_sql_catalogue *office_new(void)
     must(sp_sql_catalogue_unique(office, parcels, 2));
     must(sp_sql_catalogue_unique(office, parcels, 9)); /* no such column */
     add_wide_table(office);
+    add_bindings(office);
     add_deep_views(office, stats);
     must(sp_sql_catalogue_finish(office));
     return office;

@@ -129,6 +129,48 @@ static void test_keys(void **state)
     check(state, cases, SP_COUNT(cases));
 }
 
+/* Keys and row triggers come with a parent; a key that follows changes changes rows. */
+static void test_parents(void **state)
+{
+    static const judged cases[] = {
+        {"ALTER TABLE logs ATTACH PARTITION orders DEFAULT",
+         "alter logs; alter orders; alter> logs"},
+        {"ALTER TABLE falling ATTACH PARTITION orders DEFAULT",
+         "destroy orders; alter falling; alter orders; alter> falling"},
+        {"ALTER TABLE moving ATTACH PARTITION audit.entries FOR VALUES IN (1)",
+         "destroy audit.entries; alter moving; alter audit.entries; alter> moving"},
+        {"ALTER TABLE coded ATTACH PARTITION audit.entries DEFAULT",
+         "destroy audit.entries; alter coded; alter audit.entries; alter> coded"},
+        {"ALTER TABLE nobody_knows ATTACH PARTITION audit.entries DEFAULT",
+         "destroy audit.entries; alter nobody_knows; alter audit.entries; alter> nobody_knows"},
+        {"ALTER TABLE falling ATTACH PARTITION logs DEFAULT",
+         "destroy logs; destroy~ logs_2024; alter falling; alter logs; alter> falling"},
+        {"ALTER TABLE falling DETACH PARTITION audit.entries",
+         "alter falling; alter audit.entries; alter> audit.entries"},
+        {"ALTER INDEX audit.i_orders ATTACH PARTITION audit.i_orders",
+         "alter audit.i_orders; alter> audit.i_orders"},
+        /* which it may have got a moment ago */
+        {"ALTER TABLE logs ADD FOREIGN KEY (at) REFERENCES wares ON DELETE CASCADE; "
+         "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
+         "destroy logs; destroy~ logs_2024; destroy audit.entries; alter logs; alter "
+         "audit.entries; "
+         "alter> logs; read wares"},
+        {"CREATE TRIGGER t BEFORE INSERT ON logs FOR EACH ROW EXECUTE FUNCTION listed(); "
+         "ALTER TABLE logs ATTACH PARTITION audit.entries DEFAULT",
+         "destroy audit.entries; alter logs; alter logs; alter audit.entries; alter> logs; read "
+         "function listed"},
+        {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES wares ON UPDATE CASCADE",
+         "alter orders; write+ orders; read wares"},
+        {"ALTER TABLE orders ADD COLUMN x int REFERENCES wares ON UPDATE CASCADE",
+         "alter orders; write+ orders; read wares"},
+        {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES wares ON UPDATE SET NULL",
+         "destroy orders; read wares"},
+        {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES wares ON UPDATE RESTRICT",
+         "alter orders; read wares"},
+    };
+    check(state, cases, SP_COUNT(cases));
+}
+
 static void test_code(void **state)
 {
     static const judged cases[] = {
@@ -421,7 +463,7 @@ static void test_types(void **state)
         {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON DELETE CASCADE",
          "destroy orders; read items"},
         {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON UPDATE CASCADE",
-         "alter orders; read items"},
+         "alter orders; write+ orders; read items"},
         {"ALTER TABLE orders ADD FOREIGN KEY (id) REFERENCES items ON UPDATE SET NULL",
          "destroy orders; read items"},
         {"ALTER TABLE orders ADD k int REFERENCES items (id) ON DELETE SET DEFAULT",
@@ -717,6 +759,7 @@ int main(void)
         cmocka_unit_test(test_temporary),
         cmocka_unit_test(test_returning),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_parents),
         cmocka_unit_test(test_code),
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_settings),

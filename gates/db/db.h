@@ -160,6 +160,8 @@ struct db_session {
     bool resumed;
     bool full;        /* too many flights: the carry is looked at again when some have ended */
     bool front_ended; /* the client said Terminate, or sent its last byte */
+    bool front_read;  /* all that he sent is here */
+    bool said_bye;    /* by Terminate, behind what runs */
     bool skipping;    /* the server skips until Sync */
     bool copy_in;     /* the server reads CopyData */
     bool copy_fails;  /* and was told to stop: its error comes */
@@ -168,16 +170,19 @@ struct db_session {
     bool hold_wraps;    /* in a transaction of ours */
     char hold_state[6]; /* why it could not be held; empty = it could */
     char hold_why[160];
-    bool mid_message;  /* the client has the beginning of a message: nothing may come between */
-    bool left;         /* the client is gone, the server still runs what he asked for */
-    bool given_up;     /* that took too long: it was told to stop */
-    bool back_gone;    /* the server has closed the connection */
-    bool fatal_passed; /* the server said why it ends */
-    bool has_place;    /* in core's list of connections */
-    bool is_told;      /* why it ends; the server is left when all others are told too */
-    bool is_revoked;   /* it may not go on: what the client does not take soon it does not get */
-    bool is_unread;    /* when the server was left it may have said more than was read */
-    char sqlstate[6];  /* of the error in the answer under way */
+    bool mid_message; /* the client has the beginning of a message: nothing may come between */
+    bool left;        /* the client is gone, the server still runs what he asked for */
+    bool given_up;    /* for nobody, or too long: it was told to stop */
+    bool is_finished; /* and that what it reads has no end */
+    uint32_t cancelled_count; /* of flights, when it was told so */
+    uint64_t leave_by_us; /* of the loop's clock: so long the server has; 0 = the client is there */
+    bool back_gone;       /* the server has closed the connection */
+    bool fatal_passed;    /* the server said why it ends */
+    bool has_place;       /* in core's list of connections */
+    bool is_told;         /* why it ends; the server is left when all others are told too */
+    bool is_revoked;      /* it may not go on: what the client does not take soon it does not get */
+    bool is_unread;       /* when the server was left it may have said more than was read */
+    char sqlstate[6];     /* of the error in the answer under way */
     char tag[DB_NAME_BYTES]; /* of its last CommandComplete */
     uint64_t rows;           /* of the answer under way */
     uint64_t copied;         /* likewise CopyData: of a COPY whose end has not counted them yet */
@@ -234,7 +239,8 @@ void db_session_end(db_session *session);
 void db_session_drop(db_session *session);
 /* An ErrorResponse FATAL, a record of it, and the end; what runs is cancelled. */
 void db_session_fail(db_session *session, const db_refusal *refusal);
-/* The client is gone. */
+/* The client is gone; what still runs is cancelled, or has a while when he said goodbye behind it.
+ */
 void db_session_leave(db_session *session);
 void db_session_look_again(void);
 /* Whether it may go on, by the live table and the policy of now. */
@@ -276,6 +282,13 @@ void db_open_go_on(db_session *session);
 void db_open_path(const db_session *session, const sp_database_resource *to, sp_buf *path);
 /* ---- pump_front.c, pump_back.c ---- */
 void db_pump_front(db_session *session);
+/* The client sends no more, and what he sent is not read now. */
+typedef enum {
+    DB_REST_OPEN, /* more than is looked at, or it is read in its turn */
+    DB_REST_BYE,  /* he said goodbye behind it */
+    DB_REST_GONE
+} db_rest;
+db_rest db_pump_front_rest(db_session *session);
 void db_pump_back(db_session *session);
 /* Both directions, as far as they go now. */
 void db_pump(db_session *session);

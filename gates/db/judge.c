@@ -622,6 +622,11 @@ void db_judge_cancelled(db_session *session)
     db_pending_cancelled(session);
 }
 
+bool db_judge_asks(const db_session *session)
+{
+    return session->judge != NULL && session->judge->pending.asks;
+}
+
 void db_judge_left(db_session *session)
 {
     end_message(session);

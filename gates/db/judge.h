@@ -152,6 +152,8 @@ void db_judge_ours_end(db_session *session, const db_flight *flight, const db_en
 /* The client asked to cancel while his message waits: the judge gives up and calls resume; the
  * next db_judge_front() answers DB_REFUSE. */
 void db_judge_cancelled(db_session *session);
+/* His message waits for other people, or will. */
+bool db_judge_asks(const db_session *session);
 /* A push of core about a statement that waits for other people: ASK_DONE. */
 void db_judge_push(const sp_msg *msg);
 /* The client is gone: his message that waits will not run. */

@@ -415,6 +415,7 @@ enum {
 typedef struct {
     db_pending_state state;
     bool begun;        /* something had to happen; false = all of this is zero */
+    bool asks;         /* others have to agree to it */
     uint8_t done;      /* DB_DONE_ */
     bool is_cancelled; /* while it was not to be stopped at once */
     uint8_t needed;

@@ -669,6 +669,7 @@ db_verdict db_pending_step(db_session *session, const db_run_ask *run, db_refusa
     if (pending->state != DB_PENDING_NONE) {
         return DB_WAIT;
     }
+    pending->asks = asks;
     if (asks) {
         if (pending->done == 0 && db_session_drain(session)) {
             return DB_WAIT; /* then it is certain what its name stands for */

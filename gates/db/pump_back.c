@@ -132,18 +132,16 @@ static bool on_error(db_session *session, const sp_pg_msg *msg)
 }
 
 /* Nothing was sent behind it (db_flights_may_copy()), so nothing can be eaten. A client whose
- * answer was refused does not hear that he may send. */
+ * answer was refused does not hear that he may send, and one who is gone sends nothing. */
 static bool on_copy_in(db_session *session)
 {
     if (session->flights.count != 1 || !db_flights_may_copy(session)) {
         return false;
     }
-    session->copy_in = !session->back_mutes;
-    if (session->back_mutes) {
+    session->copy_in = !session->back_mutes && !session->left;
+    if (!session->copy_in) {
         auto_buf sp_buf fail = sp_buf_make(64);
-        size_t begun = sp_pg_begin(&fail, 'f');
-        sp_buf_u8(&fail, 0);
-        sp_pg_end(&fail, begun);
+        sp_pg_copy_fail_write(&fail, session->left ? "the client is gone" : "");
         return !sp_failed(db_stream_send(&session->back->stream, sp_buf_borrow(&fail)));
     }
     return true;

@@ -280,10 +280,7 @@ static bool waits_for_copy(db_session *session, db_run *run, sp_span rest)
     bool fits = sp_span_index(SP_SPAN_LIT("dcfX"), rest.ptr[at]) < 4;
     if (!fits && !session->copy_fails) {
         auto_buf sp_buf fail = sp_buf_make(64);
-        size_t begun = sp_pg_begin(&fail, 'f');
-        sp_buf_text(&fail, "another message came before the end of the data");
-        sp_buf_u8(&fail, 0);
-        sp_pg_end(&fail, begun);
+        sp_pg_copy_fail_write(&fail, "another message came before the end of the data");
         db_run_put(run, sp_buf_borrow(&fail));
         session->copy_fails = true;
     }
@@ -326,7 +323,7 @@ static step message(db_session *session, db_run *run, const sp_pg_head *head, sp
         return MORE;
     }
     if (type == 'X') {
-        session->front_ended = true;
+        session->front_ended = session->said_bye = true;
         return STOP;
     }
     bool ordinary = !data && type != 'H' && type != 'S';
@@ -386,7 +383,7 @@ static step next(db_session *session, db_run *run, sp_span rest, size_t *ret_use
     if (err.code == SP_EAGAIN) {
         return MORE;
     }
-    if (sp_failed(err)) {
+    if (sp_failed(err) || head.body_len > SP_PG_FRONT_BODY_MAX_BYTES) {
         out_of_step(session, "a message has an impossible length");
         return STOP;
     }
@@ -493,4 +490,38 @@ void db_pump_front(db_session *session)
         take_bytes(session, bytes);
     }
     session->full = session->full || session->flights.count >= DB_FLIGHTS_MAX;
+}
+
+/* ---- what is not read ---- */
+
+static bool has_goodbye(const db_session *session)
+{
+    sp_span rest = sp_buf_borrow(&session->front_carry);
+    sp_pg_head head;
+    rest = sp_span_slice(rest, session->front_left, rest.len);
+    while (!sp_failed(sp_pg_head_read(rest, &head)) && head.type != 'X') {
+        rest = sp_span_slice(rest, SP_PG_HEAD_BYTES + (size_t)head.body_len, rest.len);
+    }
+    return rest.len >= SP_PG_HEAD_BYTES && rest.ptr[0] == 'X';
+}
+
+db_rest db_pump_front_rest(db_session *session)
+{
+    sp_buf *carry = &session->front_carry;
+    if (may_read(session)) {
+        return DB_REST_OPEN;
+    }
+    carry->max_bytes = CARRY_MAX_BYTES;
+    sp_err err = session->front_read ? sp_fail(SP_ECLOSED) : sp_ok();
+    while (!sp_failed(err) && carry->len + DB_CHUNK_BYTES <= CARRY_MAX_BYTES) {
+        sp_span bytes = SP_SPAN_EMPTY;
+        err = db_stream_receive(&session->front, &bytes);
+        sp_buf_span(carry, bytes);
+        session->full = true; /* it is taken in its turn */
+    }
+    session->front_read = sp_failed(err) && err.code != SP_EAGAIN;
+    if (!session->front_read) {
+        return DB_REST_OPEN;
+    }
+    return has_goodbye(session) ? DB_REST_BYE : DB_REST_GONE;
 }

@@ -21,8 +21,8 @@
 
 enum {
     LAST_WORDS_US = 2000000,
-    REVOKED_US = 50000, /* for the last words of one that may not go on */
-    LINGER_US = 60000000,
+    REVOKED_US = 50000,      /* for the last words of one that may not go on */
+    LINGER_US = 60000000,    /* what runs for one who said goodbye behind it */
     CANCELLED_US = 10000000, /* then the server has said how it ended, or does not say it */
     IN_MAX_BYTES = 16 * 1024,
     SLOTS_MAX = 1 << 20
@@ -72,12 +72,8 @@ static void on_time(sp_timer *timer)
         db_refusal refusal;
         db_refuse(&refusal, "57014", SP_REASON_LIMIT, "the log-in took too long");
         db_session_fail(session, &refusal);
-    } else if (session->at == DB_AT_OPEN && !session->left) {
+    } else if (session->at == DB_AT_OPEN) {
         db_pump(session); /* it waited for room to be written down */
-    } else if (session->at == DB_AT_OPEN && !session->given_up &&
-               !sp_failed(sp_timer_set(db_here.loop, timer, CANCELLED_US))) {
-        session->given_up = true;
-        db_back_cancel(session->back);
     } else {
         db_session_drop(session);
     }
@@ -340,7 +336,7 @@ static void tell_failure(db_session *session, const db_refusal *refusal)
 }
 
 /* What is cancelled is all that is cancelled: the server takes up what it has behind it. No change
- * is among that (texts.c), and of the rest of one that may not go on it loses what it has not read.
+ * is among that (texts.c), and of the rest it loses what it has not read.
  */
 static void leave_server(db_session *session)
 {
@@ -348,9 +344,7 @@ static void leave_server(db_session *session)
                                                  db_stream_is_stuck(&session->front));
     if (session->back != NULL && session->flights.count > 0) {
         db_back_cancel(session->back);
-        if (session->is_revoked) {
-            reset_at_end(session->back->stream.watch.fd);
-        }
+        reset_at_end(session->back->stream.watch.fd);
     }
     db_back_close(session->back);
     session->back = NULL;
@@ -365,16 +359,43 @@ void db_session_fail(db_session *session, const db_refusal *refusal)
     }
 }
 
-/* In the middle of a message nothing else can be said than that it has no end. */
-static sp_err end_in_order(db_session *session)
+/* ---- the client is gone ---- */
+
+/* What the server has to say of all that it was sent comes now: behind no message that asks for it,
+ * it would be lost with the connection. A COPY gets no more data. */
+static sp_err ask_for_the_end(db_session *session)
 {
-    if (session->front_left > 0 && !session->front_drops) {
-        db_stream_finish(&session->back->stream);
-        return sp_ok();
+    auto_buf sp_buf out = sp_buf_make(64);
+    if (session->copy_in && !session->copy_fails) {
+        sp_pg_copy_fail_write(&out, "the client is gone");
+        session->copy_fails = true;
     }
-    auto_buf sp_buf bye = sp_buf_make(16);
-    sp_pg_empty_write(&bye, 'X');
-    return db_stream_send(&session->back->stream, sp_buf_borrow(&bye));
+    if (session->is_unsynced) {
+        sp_pg_empty_write(&out, 'H');
+    }
+    TRY(sp_buf_error(&out));
+    return out.len == 0 ? sp_ok() : db_stream_send(&session->back->stream, sp_buf_borrow(&out));
+}
+
+/* A goodbye behind what runs lets it run for a while, as a server does. Without one it is
+ * cancelled, unless it ends its transaction: that is all but done. */
+static bool lets_it_run(const db_session *session)
+{
+    bool ends = session->hold == DB_HOLD_ENDING || session->hold == DB_HOLD_UNDOING;
+    return session->said_bye || session->has_ended || ends;
+}
+
+static void leave_by(db_session *session, uint64_t time_us)
+{
+    session->leave_by_us = sp_loop_now_us(db_here.loop) + time_us;
+}
+
+static void give_up(db_session *session)
+{
+    session->given_up = true;
+    session->cancelled_count = session->flights.count;
+    leave_by(session, CANCELLED_US);
+    db_back_cancel(session->back);
 }
 
 void db_session_leave(db_session *session)
@@ -386,20 +407,76 @@ void db_session_leave(db_session *session)
         db_session_drop(session);
         return;
     }
-    /* closing with unread answers would reset the connection, and the server might lose what it
-     * was asked last: it gets the end in its order, and we read until it ends. What it did counts,
-     * whoever is there to hear of it */
+    /* what it did counts, whoever is there to hear of it: we read on until all is answered */
     session->left = true;
     session->waits = false;
     db_judge_left(session);
-    sp_err err = end_in_order(session);
     db_stream_goodbye(&session->front);
     db_stream_close(&session->front);
-    if (sp_failed(err) || sp_failed(sp_timer_set(db_here.loop, &session->timer, LINGER_US))) {
+    bool is_torn = session->front_left > 0 && !session->front_drops;
+    if (!is_torn && sp_failed(ask_for_the_end(session))) {
         db_session_drop(session);
         return;
     }
+    if (!lets_it_run(session)) {
+        give_up(session);
+    } else if (session->leave_by_us == 0) {
+        leave_by(session, LINGER_US);
+    }
     sp_loop_defer(db_here.loop, &session->again); /* what waited for the client is there already */
+}
+
+/* The server takes up what it has behind what was cancelled: that is for nobody either. In the
+ * middle of a message nothing else can be said than that it has no end. */
+static void go_on_leaving(db_session *session)
+{
+    bool is_torn = session->front_left > 0 && !session->front_drops;
+    if (session->flights.count == 0) {
+        db_session_drop(session);
+        return;
+    }
+    if (is_torn && !session->is_finished && !db_stream_is_stuck(&session->back->stream)) {
+        session->is_finished = true;
+        db_stream_finish(&session->back->stream);
+    }
+    if (session->given_up && session->flights.count < session->cancelled_count &&
+        session->back->cancel == NULL) {
+        session->cancelled_count = session->flights.count;
+        db_back_cancel(session->back);
+    }
+}
+
+static void out_of_time(db_session *session)
+{
+    if (session->given_up) {
+        leave_server(session);
+        return;
+    }
+    session->said_bye = session->has_ended = false;
+    if (session->left) {
+        give_up(session);
+    } else {
+        session->front_ended = true;
+        db_session_leave(session);
+    }
+}
+
+/* Nothing of the client is read now: what he has said already tells whether he is there. */
+static void hear_the_end(db_session *session)
+{
+    switch (db_pump_front_rest(session)) {
+    case DB_REST_GONE:
+        session->front_ended = true;
+        break;
+    case DB_REST_BYE: /* others are not asked for nobody */
+        session->front_ended = session->waits && !session->drains && db_judge_asks(session);
+        break;
+    case DB_REST_OPEN:
+        break;
+    }
+    if (session->leave_by_us == 0) {
+        leave_by(session, LINGER_US);
+    }
 }
 
 /* ---- looking again ---- */
@@ -471,9 +548,16 @@ void db_place_leave(db_place *place)
 
 void db_session_tick(void)
 {
-    for (db_place *place = db_here.busy; place != NULL; place = place->next) {
-        db_subject_active(place->session,
-                          sp_loop_now_us(db_here.loop)); /* it runs long, or copies */
+    uint64_t now_us = sp_loop_now_us(db_here.loop);
+    db_place *next = NULL;
+    for (db_place *place = db_here.busy; place != NULL; place = next) {
+        db_session *session = place->session;
+        next = place->next;
+        if (session->leave_by_us == 0) {
+            db_subject_active(session, now_us); /* it runs long, or copies */
+        } else if (session->at == DB_AT_OPEN && now_us >= session->leave_by_us) {
+            out_of_time(session);
+        }
     }
 }
 
@@ -512,21 +596,17 @@ void db_pump(db_session *session)
     }
     SP_IGNORE(db_stream_flush(&session->back->stream)); /* a broken one is read to its end below */
     db_pump_back(session);
-    if (session->at == DB_AT_OPEN && !session->left) {
+    if (session->at == DB_AT_OPEN && session->left) {
+        go_on_leaving(session);
+        return;
+    }
+    if (session->at == DB_AT_OPEN) {
         db_pump_front(session);
     }
-    /* what a COPY reads lies behind it, and may be all that there is to come; what waits for its
-     * turn only would be at the server already */
-    bool unread = (session->waits && !session->drains) ||
-                  (db_flights_is_alone(session) && !db_flights_may_copy(session));
-    if (session->at == DB_AT_OPEN && unread && session->front.hung && !session->front_ended) {
-        session->front_ended = true;
-        if (session->flights.count > 0 && !session->has_changed) {
-            db_back_cancel(session->back); /* an answer for nobody */
-        }
+    if (session->at == DB_AT_OPEN && session->front.hung && !session->front_ended) {
+        hear_the_end(session);
     }
-    bool may_leave = session->at == DB_AT_OPEN && session->front_ended;
-    if (may_leave && !db_stream_is_stuck(&session->back->stream)) {
+    if (session->at == DB_AT_OPEN && session->front_ended) {
         db_session_leave(session);
     }
 }

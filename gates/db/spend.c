@@ -467,11 +467,17 @@ static bool may_commit(const db_session *session, const db_note *note)
 
 /* Nobody knows what came of it, and its person may have seen to that (he can end his own session):
  * then it was all that it can have been. Of what a cut cancelled nothing stays, unless it may have
- * been committed, or the gate had not read all that the server said. */
+ * been committed, or the gate had not read all that the server said. A server that ends by itself
+ * says so behind all that it had to say; one that is made to end says neither. */
 static bool hides_end(const db_session *session, const db_note *note, const db_end *end)
 {
-    return end->how == DB_END_LOST && !session->back_gone && !db_here.stopping &&
-           (!session->is_revoked || session->is_unread || may_commit(session, note));
+    if (end->how != DB_END_LOST || db_here.stopping) {
+        return false;
+    }
+    if (session->back_gone) {
+        return !session->fatal_passed && may_commit(session, note);
+    }
+    return !session->is_revoked || session->is_unread || may_commit(session, note);
 }
 
 /* What is known in the end; of what is not, the estimate stands. */

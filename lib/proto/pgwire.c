@@ -491,6 +491,13 @@ void sp_pg_empty_write(sp_buf *out, uint8_t type)
     sp_pg_end(out, sp_pg_begin(out, type));
 }
 
+void sp_pg_copy_fail_write(sp_buf *out, const char *why)
+{
+    size_t at = sp_pg_begin(out, 'f');
+    sp_pg_cstr(out, sp_span_cstr(why));
+    sp_pg_end(out, at);
+}
+
 void sp_pg_sasl_initial_write(sp_buf *out, sp_span mechanism, sp_span data)
 {
     size_t at = sp_pg_begin(out, 'p');

@@ -22,7 +22,8 @@ enum {
     SP_PG_HEAD_BYTES = 5,
     SP_PG_FIRST_MAX_BYTES = 10000, /* a start-up packet, as the server has it */
     SP_PG_BODY_MAX_BYTES = 0x3fffffff,
-    SP_PG_COLUMNS_MAX = 1664, /* of one result, as the server has it */
+    SP_PG_FRONT_BODY_MAX_BYTES = 0x3ffffffa, /* of a client: at more the server ends, unsaid */
+    SP_PG_COLUMNS_MAX = 1664,                /* of one result, as the server has it */
     SP_PG_SASL_MAX_BYTES = 4096
 };
 
@@ -203,6 +204,7 @@ void sp_pg_parse_typed_write(sp_buf *out, const sp_pg_parse *parse);
 void sp_pg_bind_write(sp_buf *out, const sp_pg_bind *bind);
 void sp_pg_execute_write(sp_buf *out, sp_span portal);
 void sp_pg_empty_write(sp_buf *out, uint8_t type); /* Sync, Flush, Terminate, CopyDone ... */
+void sp_pg_copy_fail_write(sp_buf *out, const char *why);
 void sp_pg_sasl_initial_write(sp_buf *out, sp_span mechanism, sp_span data);
 void sp_pg_password_write(sp_buf *out, sp_span bytes); /* also a SASL response */
 

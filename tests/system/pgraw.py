@@ -54,7 +54,7 @@ FLUSH = message("H")
 # What no client sends once it is logged in.
 MALFORMED = [
     b"Q\0\0\0\3", b"Q\xff\xff\xff\xff", b"\0\0\0\0\4", message("p", b"x\0"), message("v"), message("W"),
-    b"D\x10\0\0\0" + b"x" * 100, b"S\x7f\xff\xff\xff" + b"x" * 100, message("B", b"no end"),
+    b"D\x10\0\0\0" + b"x" * 100, b"S\x7f\xff\xff\xff" + b"x" * 100, b"B\x3f\xff\xff\xff" + b"x" * 100, message("B", b"no end"),
     message("E", b"\0\0"), message("Q", b"no end"), message("Q", b"two\0ends\0"), message("D", b"Xname\0"),
     message("H", b"x"), message("H", bytes(9000)), message("S", b"x"), message("S", bytes(9000)), message("c", b"x")]
 

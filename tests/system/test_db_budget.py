@@ -287,6 +287,7 @@ def test_a_copy_that_ends_badly_took_what_came(db):
 
 
 # planned as ten rows, and all of them go
+LOCKED = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE FROM goods%'"
 ALL_GOODS = "DELETE FROM goods WHERE ctid = ANY(ARRAY(SELECT ctid FROM goods))"
 
 
@@ -298,23 +299,45 @@ def hold_up(db, raw, behind):
     return other
 
 
-def test_who_hangs_up_while_it_runs_has_spent_what_went(db):
-    """A message behind it waits for others: it is withdrawn, and what runs is counted when it has ended."""
-    db.person("cleo", ["clerk"])
+@pytest.mark.parametrize("name,bye", [("cleo", message("X")), ("cyra", b"")])
+def test_who_hangs_up_while_it_runs_has_spent_what_went(db, name, bye):
+    """A message behind it waits for others: it is withdrawn. What runs is counted when it has ended where he said goodbye
+    behind it, and is cancelled where he did not."""
+    db.person(name, ["clerk"])
     raw = Raw(db.port)
-    assert raw.log_in("cleo", "orders-db", db.password("cleo"))[-1][0] == "Z"
-    with contextlib.closing(hold_up(db, raw, query("COPY goods FROM STDIN"))):
-        wait_for("the lock", 5, lambda: db.server.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                                                      "AND query LIKE 'DELETE FROM goods%'"))
+    assert raw.log_in(name, "orders-db", db.password(name))[-1][0] == "Z"
+    with contextlib.closing(hold_up(db, raw, query("COPY goods FROM STDIN") + bye)):
+        wait_for("the lock", 5, lambda: db.server.sql(LOCKED))
         time.sleep(0.3)
         raw.close()
+        if not bye:
+            wait_for("its end", 5, lambda: not db.server.sql(LOCKED))
         time.sleep(0.5)
+    if not bye:
+        wait_for("nothing", 5, lambda: spent(db, name, CLERKS) == 0)
+        assert count(db, "goods") == 3000
+        return
     wait_for("its end", 5, lambda: count(db, "goods") == 0)
-    wait_for("what went", 5, lambda: spent(db, "cleo", CLERKS) == 3000)
+    wait_for("what went", 5, lambda: spent(db, name, CLERKS) == 3000)
     with pytest.raises(psycopg2.Error) as what:
-        run(db.connect("cleo"), "UPDATE stock SET kind = 'card' WHERE id = 1")
+        run(db.connect(name), "UPDATE stock SET kind = 'card' WHERE id = 1")
     assert what.value.pgcode == "53400"
     db.server.sql("INSERT INTO goods SELECT g, 'card' FROM generate_series(1, 3000) g", database="orders")
+
+
+@pytest.mark.parametrize("name,ends", [("carl", b""), ("cora", message("X")), ("curt", b"B\x3f\xff\xff\xff" + bytes(70000))],
+                         ids=["gone", "goodbye", "impossible"])
+def test_what_was_committed_before_its_end_was_told_is_spent(db, name, ends):
+    """Behind a pipeline without Sync or Flush the server keeps what it has to say, and says nothing of it where it ends there."""
+    db.person(name, ["clerk"])
+    db.server.sql("TRUNCATE goods", "INSERT INTO goods SELECT g, 'card' FROM generate_series(1, 3000) g", "ANALYZE goods", database="orders")
+    raw = Raw(db.port)
+    assert raw.log_in(name, "orders-db", db.password(name))[-1][0] == "Z"
+    raw.send(*(piece for text in ("BEGIN", ALL_GOODS, "COMMIT") for piece in (parse(text), bind(), execute())))
+    wait_for("its end", 5, lambda: count(db, "goods") == 0)
+    raw.send(ends)
+    raw.close()
+    wait_for("what went", 5, lambda: spent(db, name, CLERKS) >= 3000)
 
 
 WITHIN = ["BEGIN", ALL_GOODS, "COMMIT", "SELECT pg_sleep(60)"]
@@ -344,8 +367,7 @@ def test_what_a_cut_took_back_is_not_spent(db):
         assert raw.log_in("cara", "orders-db", db.password("cara"))[-1][0] == "Z"
         other.cursor().execute("SELECT 1 FROM goods WHERE id = 1 FOR UPDATE")
         raw.send(parse(ALL_GOODS), bind(), execute(), SYNC)
-        wait_for("the lock", 5, lambda: db.server.sql("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                                                      "AND query LIKE 'DELETE FROM goods%'"))
+        wait_for("the lock", 5, lambda: db.server.sql(LOCKED))
         db.people["cara"].sign_out()
         assert raw.ended()
     time.sleep(1)
